@@ -1,0 +1,1 @@
+"""What ships: a model and a radiograph in, landmarks, parameters and an overlay out. No torch."""

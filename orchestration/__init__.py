@@ -1,0 +1,1 @@
+"""Orchestration: the chain of steps, Dagster definitions and the command line."""

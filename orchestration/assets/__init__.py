@@ -1,0 +1,1 @@
+"""Dagster assets: thin paragraphs over the steps of the chain."""

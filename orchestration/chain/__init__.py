@@ -1,0 +1,1 @@
+"""The chain as plain functions on a workspace, shared by Dagster assets and DVC stages. No Dagster here."""

@@ -1,0 +1,1 @@
+"""The plumbline command: one module per group of subcommands."""

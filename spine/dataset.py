@@ -1,0 +1,192 @@
+"""The data set: which examples there are, what is known of each, and which split it belongs to.
+
+What belongs here: the manifest record and its digests, readable with numpy alone (a GPU machine has
+nothing else). What does not: choosing splits and checking them (``validation.dataset``), loading batches
+(``training``). Contract: one folder,
+
+    manifest.json           written last
+    pictures/<sha256>.npy   (H, W) uint16, content-addressed: a new batch adds files and rewrites none
+
+The test split is frozen: its digest covers every picture, label and truth in it and travels with every
+later record, so two figures are comparable exactly when their test digests are equal.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spine.landmarks import ViewName
+from spine.scanner import Floats, ViewGeometry
+from spine.storage import write_text_atomically
+from spine.study import CalibrationType, Points2D, geometry_from_json
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, Split, Split] = ("train", "validation", "test")
+SCHEMA = "plumbline.dataset/1"
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The reference value of one parameter: a value, or the reason why there is none."""
+
+    value: float | None
+    unit: str
+    absent_reason: str | None = None
+
+
+@dataclass(frozen=True)
+class ExampleView:
+    """One picture with its landmarks; fields as in ``spine.study.StudyView``.
+
+    Attributes:
+        picture: path inside the data set's folder.
+        points: landmarks visible in the picture, pixels of that picture.
+    """
+
+    view: ViewName
+    picture: str
+    sha256: str
+    shape: tuple[int, int]
+    spacing_mm: tuple[float, float] | None
+    calibration: CalibrationType
+    geometry: ViewGeometry | None
+    points: Points2D
+
+
+@dataclass(frozen=True)
+class Example:
+    """One study as an example: pictures, visible landmarks, 3D points and reference parameters."""
+
+    study_id: str
+    patient: str
+    split: Split
+    source: str
+    views: Mapping[ViewName, ExampleView]
+    points_3d: Mapping[str, Floats] = field(default_factory=dict)
+    truth: Mapping[str, Truth] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All examples of a data set, ordered by study id."""
+
+    landmark_set: str
+    split_seed: int
+    examples: tuple[Example, ...]
+
+    def in_split(self, split: Split) -> tuple[Example, ...]:
+        """The examples of one split."""
+        return tuple(e for e in self.examples if e.split == split)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over every example."""
+        return _digest(self.landmark_set, self.examples)
+
+    @cached_property
+    def test_digest(self) -> str:
+        """SHA-256 over the examples of the frozen test split (pictures by their own digest)."""
+        return _digest(self.landmark_set, self.in_split("test"))
+
+
+def load_example_picture(folder: Path, view: ExampleView) -> NDArray[np.uint16]:
+    """(H, W) uint16, memory-mapped read-only."""
+    picture: NDArray[np.uint16] = np.load(folder / view.picture, mmap_mode="r", allow_pickle=False)
+    return picture
+
+
+def write_manifest(manifest: Manifest, folder: Path) -> None:
+    """Write ``manifest.json`` atomically."""
+    record = {
+        "schema": SCHEMA,
+        "landmark_set": manifest.landmark_set,
+        "split_seed": manifest.split_seed,
+        "digest": manifest.digest,
+        "test_digest": manifest.test_digest,
+        "examples": [_example_to_json(e) for e in manifest.examples],
+    }
+    write_text_atomically(folder / "manifest.json", json.dumps(record, indent=1, sort_keys=True, allow_nan=False))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read ``manifest.json`` and check its digest.
+
+    Raises:
+        ContractViolation: the recorded digest is not that of the content (an edited or damaged manifest).
+    """
+    from spine.errors import ContractViolation
+
+    record = json.loads((folder / "manifest.json").read_text())
+    examples = tuple(_example_from_json(e) for e in record["examples"])
+    manifest = Manifest(record["landmark_set"], record["split_seed"], examples)
+    for name, found in (("digest", manifest.digest), ("test_digest", manifest.test_digest)):
+        if found != record[name]:
+            raise ContractViolation(
+                "MANIFEST_ALTERED",
+                found=f"{name} {found[:12]} of the content",
+                expected=f"{record[name][:12]} as recorded",
+                remedy="the manifest was edited after it was written: build the data set again",
+            )
+    return manifest
+
+
+def _digest(landmark_set: str, examples: tuple[Example, ...]) -> str:
+    content = [_example_to_json(e) for e in sorted(examples, key=lambda e: e.study_id)]
+    payload = json.dumps([SCHEMA, landmark_set, content], sort_keys=True, allow_nan=False)
+    return hashlib.sha256(payload.encode()).hexdigest()
+
+
+def _plain(points: Mapping[str, Floats]) -> dict[str, list[float]]:
+    return {name: [float(c) for c in point] for name, point in points.items()}
+
+
+def _example_to_json(example: Example) -> dict[str, Any]:
+    views = {}
+    for name, view in example.views.items():
+        views[name] = {
+            **{k: getattr(view, k) for k in ("view", "picture", "sha256", "calibration")},
+            "shape": list(view.shape),
+            "spacing_mm": list(view.spacing_mm) if view.spacing_mm else None,
+            "geometry": asdict(view.geometry) if view.geometry else None,
+            "points": _plain(view.points),
+        }
+    return {
+        **{k: getattr(example, k) for k in ("study_id", "patient", "split", "source")},
+        "views": views,
+        "points_3d": _plain(example.points_3d),
+        "truth": {name: asdict(truth) for name, truth in example.truth.items()},
+        "facts": dict(example.facts),
+    }
+
+
+def _example_from_json(record: Mapping[str, Any]) -> Example:
+    views: dict[ViewName, ExampleView] = {}
+    for name, view in record["views"].items():
+        views[name] = ExampleView(
+            view=view["view"],
+            picture=view["picture"],
+            sha256=view["sha256"],
+            shape=(view["shape"][0], view["shape"][1]),
+            spacing_mm=tuple(view["spacing_mm"]) if view["spacing_mm"] else None,
+            calibration=view["calibration"],
+            geometry=geometry_from_json(view["geometry"]) if view["geometry"] else None,
+            points={n: np.asarray(p, dtype=np.float64) for n, p in view["points"].items()},
+        )
+    return Example(
+        study_id=record["study_id"],
+        patient=record["patient"],
+        split=record["split"],
+        source=record["source"],
+        views=views,
+        points_3d={n: np.asarray(p, dtype=np.float64) for n, p in record["points_3d"].items()},
+        truth={n: Truth(**t) for n, t in record["truth"].items()},
+        facts=record["facts"],
+    )

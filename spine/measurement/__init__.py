@@ -1,0 +1,1 @@
+"""Alignment parameters: one definition each, in one place (``registry``)."""

@@ -1,0 +1,1 @@
+"""Virtual patients: population -> skeleton -> pose -> picture -> DICOM and reconstruction files."""

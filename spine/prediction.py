@@ -1,0 +1,35 @@
+"""What a model said of one study: the record that inference writes and evaluation reads.
+
+What belongs here: the record, so that ``inference`` and ``validation`` need not know each other. What does
+not: how it came about or how good it is. Contract: pixels are those of the study's own picture; an absent
+landmark or parameter has no value but a reason.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from spine.landmarks import ViewName
+from spine.measurement.registry import Measured
+from spine.scanner import Floats
+from spine.study import Points2D
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Landmarks and parameters a model found in one study.
+
+    Attributes:
+        study_id: which study.
+        points: view -> landmark -> (2,) pixels; only landmarks the model claims to see.
+        spread_px: view -> landmark -> standard deviation of the heat map, pixels.
+        points_3d: landmark -> (3,) LPS mm, where both views are calibrated.
+        parameters: parameter -> measured value, or absence with its reason.
+        seconds: wall time spent on the study.
+    """
+
+    study_id: str
+    points: Mapping[ViewName, Points2D]
+    spread_px: Mapping[ViewName, Mapping[str, float]] = field(default_factory=dict)
+    points_3d: Mapping[str, Floats] = field(default_factory=dict)
+    parameters: Mapping[str, Measured] = field(default_factory=dict)
+    seconds: float = 0.0

@@ -1,0 +1,1 @@
+"""Radiographs: DICOM bytes to a calibrated picture, or a named refusal."""

@@ -1,0 +1,1 @@
+"""3D reconstructions: one record, one reader per file format."""

@@ -1,0 +1,126 @@
+"""The biplanar slot scanner: exact projection into both views and exact triangulation back.
+
+Two orthogonal source-detector chains travel together along z, so a picture is parallel in z and a fan
+in the horizontal plane. With the isocentre as origin and LPS axes (x left, y posterior, z up; mm), the
+picture coordinates (u, v) scaled to the isocentre plane are (Groisser, arXiv:1904.06711)
+
+    frontal, source at y = -f:   u_F = x f / (f + y),   v = z
+    lateral, source at x = -g:   u_L = y g / (g + x),   v = z
+
+and, with D = 1 - u_F u_L / (f g), exactly
+
+    x = (u_F + u_F u_L / f) / D,   y = (u_L + u_F u_L / g) / D,   z = (v_F + v_L) / 2.
+
+Pixels: (column, row), an integer is a pixel's centre. In the canonical frontal picture columns run to
+the patient's left, in the canonical lateral picture to the patient's back; rows run to the feet.
+
+What belongs here: these equations. What does not: reading pixels or tags (``radiograph``).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spine.landmarks import ViewName
+
+Floats = NDArray[np.float64]
+
+SOURCE_TO_DETECTOR_MM = 1300.0
+SOURCE_TO_ISOCENTRE_MM: dict[ViewName, float] = {"frontal": 987.0, "lateral": 918.0}
+DETECTOR_PITCH_MM = 0.254
+NATIVE_SPACING_MM = DETECTOR_PITCH_MM * SOURCE_TO_ISOCENTRE_MM["lateral"] / SOURCE_TO_DETECTOR_MM
+"""0.179363 mm: both views are delivered isotropic at this spacing, scaled to the isocentre."""
+
+
+@dataclass(frozen=True)
+class ViewGeometry:
+    """How one view's picture lies in the scanner.
+
+    Attributes:
+        view: ``frontal`` or ``lateral``.
+        shape: (H, W) of the picture in pixels.
+        spacing_mm: (row, column) pixel spacing at the isocentre plane, mm; the order of DICOM PixelSpacing.
+        source_to_isocentre_mm: f (frontal) or g (lateral).
+        u0_mm, z0_mm: isocentre-plane coordinates of the picture's centre.
+    """
+
+    view: ViewName
+    shape: tuple[int, int]
+    spacing_mm: tuple[float, float]
+    source_to_isocentre_mm: float
+    u0_mm: float = 0.0
+    z0_mm: float = 0.0
+
+    def pixels_from_plane(self, uv_mm: Floats) -> Floats:
+        """(..., 2) isocentre-plane (u, v) in mm -> (..., 2) pixels (column, row)."""
+        height, width = self.shape
+        row_mm, column_mm = self.spacing_mm
+        column = (uv_mm[..., 0] - self.u0_mm) / column_mm + width / 2 - 0.5
+        row = (self.z0_mm - uv_mm[..., 1]) / row_mm + height / 2 - 0.5
+        return np.stack([column, row], axis=-1)
+
+    def plane_from_pixels(self, xy_px: Floats) -> Floats:
+        """(..., 2) pixels (column, row) -> (..., 2) isocentre-plane (u, v) in mm."""
+        height, width = self.shape
+        row_mm, column_mm = self.spacing_mm
+        u = (xy_px[..., 0] - width / 2 + 0.5) * column_mm + self.u0_mm
+        v = self.z0_mm - (xy_px[..., 1] - height / 2 + 0.5) * row_mm
+        return np.stack([u, v], axis=-1)
+
+    def contains(self, xy_px: Floats) -> NDArray[np.bool_]:
+        """(...,) whether each (..., 2) pixel position lies on the picture (pixel edges included)."""
+        height, width = self.shape
+        column, row = xy_px[..., 0], xy_px[..., 1]
+        return (column >= -0.5) & (column <= width - 0.5) & (row >= -0.5) & (row <= height - 0.5)
+
+    def project(self, xyz_mm: Floats) -> Floats:
+        """Project (..., 3) patient points (LPS, mm) -> (..., 2) pixels (column, row)."""
+        return self.pixels_from_plane(project_to_plane(xyz_mm, self.view, self.source_to_isocentre_mm))
+
+
+def project_to_plane(xyz_mm: Floats, view: ViewName, source_to_isocentre_mm: float) -> Floats:
+    """Project (..., 3) LPS points in mm -> (..., 2) (u, v) in mm at the isocentre plane.
+
+    Raises:
+        ValueError: a point lies at or behind the source.
+    """
+    across, depth = (0, 1) if view == "frontal" else (1, 0)
+    distance = source_to_isocentre_mm + xyz_mm[..., depth]
+    if np.any(distance <= 0):
+        raise ValueError(f"a point lies behind the {view} source: depth {float(np.min(xyz_mm[..., depth])):.1f} mm")
+    u = xyz_mm[..., across] * source_to_isocentre_mm / distance
+    return np.stack([u, xyz_mm[..., 2]], axis=-1)
+
+
+@dataclass(frozen=True)
+class Triangulation:
+    """Triangulated points.
+
+    Attributes:
+        xyz_mm: (..., 3) LPS, mm.
+        dz_mm: (...,) v_F - v_L; zero for a still patient and exact points, a free check of each point.
+    """
+
+    xyz_mm: Floats
+    dz_mm: Floats
+
+
+def triangulate_plane(frontal_uv_mm: Floats, lateral_uv_mm: Floats, f_mm: float, g_mm: float) -> Triangulation:
+    """Triangulate (..., 2) + (..., 2) isocentre-plane points in mm; see the module for the equations."""
+    u_f, u_l = frontal_uv_mm[..., 0], lateral_uv_mm[..., 0]
+    denominator = 1.0 - u_f * u_l / (f_mm * g_mm)
+    x = (u_f + u_f * u_l / f_mm) / denominator
+    y = (u_l + u_f * u_l / g_mm) / denominator
+    z = (frontal_uv_mm[..., 1] + lateral_uv_mm[..., 1]) / 2.0
+    return Triangulation(np.stack([x, y, z], axis=-1), frontal_uv_mm[..., 1] - lateral_uv_mm[..., 1])
+
+
+def triangulate(frontal_px: Floats, lateral_px: Floats, frontal: ViewGeometry, lateral: ViewGeometry) -> Triangulation:
+    """Triangulate (..., 2) frontal and (..., 2) lateral pixels into LPS mm."""
+    return triangulate_plane(
+        frontal.plane_from_pixels(frontal_px),
+        lateral.plane_from_pixels(lateral_px),
+        frontal.source_to_isocentre_mm,
+        lateral.source_to_isocentre_mm,
+    )

@@ -1,0 +1,80 @@
+"""Writing files so that nothing half-written ever looks whole, and digests of what was written.
+
+What belongs here: atomic replacement and content digests, which every room needs in the same form.
+What does not: any format. Contract: a file under its final name is complete; a killed process or a full
+disk leaves at most a ``.partial`` file, which ``remove_partials`` clears.
+"""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+PARTIAL_SUFFIX = ".partial"
+
+
+def write_bytes_atomically(path: Path, payload: bytes) -> None:
+    """Write ``payload`` to ``path``: temporary file in the same folder, fsync, rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL_SUFFIX)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(payload)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """UTF-8 form of ``write_bytes_atomically``."""
+    write_bytes_atomically(path, text.encode())
+
+
+def write_array_atomically(path: Path, array: NDArray[np.generic]) -> None:
+    """Write a ``.npy`` file (no pickle) atomically."""
+    import io
+
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    write_bytes_atomically(path, buffer.getvalue())
+
+
+def remove_partials(folder: Path) -> int:
+    """Delete the temporary files a killed writer left below ``folder``; returns how many."""
+    partials = list(folder.rglob(f".*{PARTIAL_SUFFIX}"))
+    for partial in partials:
+        partial.unlink(missing_ok=True)
+    return len(partials)
+
+
+def sha256_of_bytes(payload: bytes) -> str:
+    """Hex SHA-256."""
+    return hashlib.sha256(payload).hexdigest()
+
+
+def sha256_of_file(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_of_picture(picture: NDArray[np.uint16]) -> str:
+    """Hex SHA-256 over a picture's shape and pixels: the same pixels under another UID are the same picture."""
+    digest = hashlib.sha256(repr(picture.shape).encode())
+    digest.update(np.ascontiguousarray(picture, dtype="<u2").tobytes())
+    return digest.hexdigest()
+
+
+def sha256_of_tree(folder: Path) -> str:
+    """Hex SHA-256 over relative names and contents of all files below ``folder``."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + bytes.fromhex(sha256_of_file(path)))
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""How a model comes to be. Imports nothing beyond torch, lightning, numpy and scipy unless asked to."""

@@ -1,0 +1,1 @@
+"""Policy -> verdict -> promotion; the one writer of the champion alias is in here."""
