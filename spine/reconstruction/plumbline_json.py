@@ -1,0 +1,157 @@
+"""Plumbline's own reconstruction file: one JSON object, the canonical form on disk.
+
+    {
+      "schema": "plumbline.reconstruction/1",
+      "subject_id": "vp-000017",
+      "axes": "LPS", "units": "mm",          fixed: no other value is accepted
+      "source_format": "plumbline-json",     the format the points first came in
+      "points": {"T1_sup": [x, y, z], ...},  names as in spine.landmarks; an absent point has no key
+      "hip_radius_mm": {"HIP_L": 23.1},      optional
+      "geometry": {"frontal": {"view": "frontal", "shape": [H, W], "spacing_mm": [row, column],
+                   "source_to_isocentre_mm": f, "u0_mm": 0.0, "z0_mm": 0.0}},   optional, per view
+      "facts": {"age_years": 54}             optional, plain JSON values
+    }
+
+What belongs here: this format. What does not: whether the points can be a spine (``checks``). Contract:
+strict both ways: an unknown key, another axis system or unit, a value that is not a finite number, are
+refused with a code; what is written reads back equal to the last bit.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from spine.errors import ReconstructionRejected
+from spine.landmarks import VIEWS
+from spine.reconstruction.record import Reconstruction
+from spine.scanner import Floats, ViewGeometry
+from spine.storage import write_text_atomically
+
+SCHEMA = "plumbline.reconstruction/1"
+SOURCE_FORMAT = "plumbline-json"
+_REQUIRED = {"schema", "subject_id", "axes", "units", "points"}
+_OPTIONAL = {"source_format", "hip_radius_mm", "geometry", "facts"}
+_GEOMETRY_KEYS = {"view", "shape", "spacing_mm", "source_to_isocentre_mm", "u0_mm", "z0_mm"}
+_REMEDY = "correct the file; the format is documented in spine/reconstruction/plumbline_json.py"
+
+
+def write_reconstruction(reconstruction: Reconstruction, path: Path) -> None:
+    """Write a reconstruction atomically.
+
+    Raises:
+        ValueError: a point is not three finite numbers (nothing is written).
+    """
+    for name, point in reconstruction.points.items():
+        if np.shape(point) != (3,) or not np.all(np.isfinite(point)):
+            raise ValueError(f"point {name} must be three finite numbers, not {point}")
+    record = {
+        "schema": SCHEMA,
+        "subject_id": reconstruction.subject_id,
+        "axes": "LPS",
+        "units": "mm",
+        "source_format": reconstruction.source_format,
+        "points": {name: [float(c) for c in point] for name, point in reconstruction.points.items()},
+        "hip_radius_mm": {name: float(r) for name, r in reconstruction.hip_radius_mm.items()},
+        "geometry": {view: asdict(g) for view, g in reconstruction.geometry.items()},
+        "facts": dict(reconstruction.facts),
+    }
+    write_text_atomically(path, json.dumps(record, indent=1, allow_nan=False))
+
+
+def read_reconstruction(path: Path) -> Reconstruction:
+    """Read one file of this format.
+
+    Raises:
+        ReconstructionRejected: ``JSON_INVALID``, ``SCHEMA_INVALID``, ``UNITS_INVALID``, ``AXES_INVALID``,
+            ``NOT_FINITE``, ``GEOMETRY_INVALID``.
+    """
+    return parse_reconstruction(path.read_bytes())
+
+
+def parse_reconstruction(payload: bytes) -> Reconstruction:
+    """As ``read_reconstruction``, from the file's bytes."""
+    record = parse_json(payload)
+    _check_keys(record)
+    for key, only, code in (("units", "mm", "UNITS_INVALID"), ("axes", "LPS", "AXES_INVALID")):
+        if record[key] != only:
+            _refuse(code, f"{key} {str(record[key])[:40]!r}", repr(only))
+    points = {name: _point(name, value) for name, value in _mapping(record, "points").items()}
+    radii = {name: _number(f"hip_radius_mm {name}", r) for name, r in _mapping(record, "hip_radius_mm").items()}
+    return Reconstruction(
+        subject_id=str(record["subject_id"]),
+        points=points,
+        source_format=str(record.get("source_format", SOURCE_FORMAT)),
+        geometry={view: _geometry(view, g) for view, g in _mapping(record, "geometry").items()},
+        hip_radius_mm=radii,
+        facts=_mapping(record, "facts"),
+    )
+
+
+def parse_json(payload: bytes) -> Any:
+    """JSON without NaN or infinity.
+
+    Raises:
+        ReconstructionRejected: ``JSON_INVALID``, ``NOT_FINITE``.
+    """
+    try:
+        return json.loads(payload, parse_constant=_refuse_constant)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ReconstructionRejected(
+            "JSON_INVALID", found=f"text that is not JSON ({type(error).__name__})", expected="JSON", remedy=_REMEDY
+        ) from error
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    _refuse("NOT_FINITE", f"the value {text}", "finite numbers; an absent point has no key")
+
+
+def _refuse(code: str, found: str, expected: str) -> NoReturn:
+    raise ReconstructionRejected(code, found=found, expected=expected, remedy=_REMEDY)
+
+
+def _check_keys(record: Any) -> None:
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        _refuse("SCHEMA_INVALID", "another or no schema", f"an object with schema {SCHEMA!r}")
+    missing = sorted(_REQUIRED - record.keys())
+    unknown = len(record.keys() - _REQUIRED - _OPTIONAL)
+    if missing or unknown:
+        _refuse("SCHEMA_INVALID", f"missing {missing}, {unknown} unknown key(s)", f"{sorted(_REQUIRED | _OPTIONAL)}")
+
+
+def _mapping(record: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = record.get(key, {})
+    if not isinstance(value, dict):
+        _refuse("SCHEMA_INVALID", f"{key} as {type(value).__name__}", f"{key} as an object")
+    return value
+
+
+def _number(what: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        _refuse("NOT_FINITE", f"{what[:60]} that is not a finite number", "a finite number")
+    return float(value)
+
+
+def _point(name: str, value: object) -> Floats:
+    if not isinstance(value, list) or len(value) != 3:
+        _refuse("NOT_FINITE", f"point {name[:40]} that is not three numbers", "[x, y, z] in mm")
+    return np.array([_number(f"point {name}", c) for c in value], dtype=np.float64)
+
+
+def _geometry(view: str, value: Any) -> ViewGeometry:
+    if view not in VIEWS or not isinstance(value, dict) or set(value) != _GEOMETRY_KEYS or value["view"] != view:
+        _refuse("GEOMETRY_INVALID", f"geometry of {view[:20]!r}", f"{VIEWS} with the keys {sorted(_GEOMETRY_KEYS)}")
+    shape, spacing = (value[key] for key in ("shape", "spacing_mm"))
+    if any(not isinstance(pair, list) or len(pair) != 2 for pair in (shape, spacing)):
+        _refuse("GEOMETRY_INVALID", "a shape or spacing that is not a pair", "[rows, columns] and [row, column] mm")
+    rows, columns = (_number("shape", n) for n in shape)
+    row_mm, column_mm = (_number("spacing_mm", s) for s in spacing)
+    distance = _number("source_to_isocentre_mm", value["source_to_isocentre_mm"])
+    if min(rows, columns, row_mm, column_mm, distance) <= 0:
+        _refuse("GEOMETRY_INVALID", "a size, spacing or distance that is not positive", "positive numbers")
+    u0, z0 = _number("u0_mm", value["u0_mm"]), _number("z0_mm", value["z0_mm"])
+    return ViewGeometry(view, (int(rows), int(columns)), (row_mm, column_mm), distance, u0, z0)
