@@ -1,0 +1,127 @@
+"""Coronal parameters: Cobb angles with end vertebrae, apex and side, secondary curves, balance.
+
+What belongs here: the formulas of the coronal plane. What does not: where tilts come from (``tilts``).
+Contract: (horizontal, up) with the patient's left positive; tilts positive when a plate's left side is
+higher. The Cobb angle of end plates is the largest |tilt of an upper plate - tilt of a lower plate| over
+pairs of a cranial and a more caudal vertebra; its sign tells the side: above the apex of a curve that is
+convex to the left the spine leans to the right, so plates have their left side high, below it low.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spine.landmarks import VERTEBRAE
+from spine.measurement.planes import PlanePoints
+from spine.measurement.registry import Measured
+from spine.measurement.sagittal import absent
+from spine.measurement.tilts import PlateTilts
+
+MINIMUM_VERTEBRAE = 6
+"""A Cobb angle over fewer visible vertebrae than this says nothing about the curve."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One coronal curve.
+
+    Attributes:
+        upper, lower: end vertebrae.
+        turn_deg: tilt of the upper end vertebra's upper plate minus that of the lower one's lower plate;
+            its size is the Cobb angle, positive means convex to the patient's left.
+    """
+
+    upper: str
+    lower: str
+    turn_deg: float
+
+    @property
+    def side(self) -> str:
+        """Side of the convexity."""
+        return "left" if self.turn_deg > 0 else "right"
+
+
+def end_plate_curves(tilts: PlateTilts) -> tuple[Curve, Curve | None, Curve | None] | None:
+    """(major, cranial secondary, caudal secondary) curve, or None with too few vertebrae.
+
+    The major curve is the largest; a secondary curve shares an end vertebra with it and turns the other way.
+    """
+    levels = [v for v in VERTEBRAE if f"{v}_sup" in tilts.degrees and f"{v}_inf" in tilts.degrees]
+    if len(levels) < MINIMUM_VERTEBRAE:
+        return None
+    upper = np.array([tilts.degrees[f"{v}_sup"] for v in levels])
+    lower = np.array([tilts.degrees[f"{v}_inf"] for v in levels])
+    turn = np.where(np.triu(np.ones((len(levels),) * 2, dtype=bool), 1), upper[:, None] - lower[None, :], 0.0)
+    i, j = np.unravel_index(int(np.argmax(np.abs(turn))), turn.shape)
+    if i == j:  # a perfectly straight spine: every turn is zero
+        i, j = np.intp(0), np.intp(len(levels) - 1)
+    major = Curve(levels[i], levels[j], float(turn[i, j]))
+    against = -np.sign(major.turn_deg) * turn
+    cranial = _largest([(k, int(i)) for k in range(int(i))], against, turn, levels)
+    caudal = _largest([(int(j), k) for k in range(int(j) + 1, len(levels))], against, turn, levels)
+    return major, cranial, caudal
+
+
+def _largest(pairs: list[tuple[int, int]], against: np.ndarray, turn: np.ndarray, levels: list[str]) -> Curve | None:
+    opposite = [pair for pair in pairs if against[pair] > 0]
+    if not opposite:
+        return None
+    upper, lower = max(opposite, key=lambda pair: float(against[pair]))
+    return Curve(levels[upper], levels[lower], float(turn[upper, lower]))
+
+
+def apex_of(points: PlanePoints, curve: Curve) -> str | None:
+    """The vertebra or disc of a curve that lies farthest from the line between its end vertebrae."""
+    span = VERTEBRAE[VERTEBRAE.index(curve.upper) : VERTEBRAE.index(curve.lower) + 1]
+    candidates: dict[str, np.ndarray] = {}
+    for level, below in zip(span, (*span[1:], None), strict=True):
+        if points.has(f"{level}_sup", f"{level}_inf"):
+            candidates[level] = (points.points[f"{level}_sup"] + points.points[f"{level}_inf"]) / 2
+        if below and points.has(f"{level}_inf", f"{below}_sup"):
+            candidates[f"{level}/{below}"] = (points.points[f"{level}_inf"] + points.points[f"{below}_sup"]) / 2
+    if curve.upper not in candidates or curve.lower not in candidates:
+        return None
+    start, along = candidates[curve.upper], candidates[curve.lower] - candidates[curve.upper]
+    away = -1.0 if curve.side == "right" else 1.0  # toward the convexity
+    normal = away * np.array([-along[1], along[0]]) / np.linalg.norm(along)
+    return max(candidates, key=lambda name: float((candidates[name] - start) @ normal))
+
+
+def cobb_angles(points: PlanePoints, tilts: PlateTilts) -> dict[str, Measured]:
+    """``cobb``, ``cobb_secondary_cranial`` and ``cobb_secondary_caudal``."""
+    curves = end_plate_curves(tilts)
+    names = ("cobb", "cobb_secondary_cranial", "cobb_secondary_caudal")
+    if curves is None:
+        reason = f"fewer than {MINIMUM_VERTEBRAE} vertebrae with both end plates visible"
+        return {name: Measured(None, "deg", reason) for name in names}
+    return {name: _as_measured(points, curve) for name, curve in zip(names, curves, strict=True)}
+
+
+def _as_measured(points: PlanePoints, curve: Curve | None) -> Measured:
+    if curve is None:
+        return Measured(0.0, "deg", detail={"finding": "no curve to the other side"})
+    detail = {"upper_end_vertebra": curve.upper, "lower_end_vertebra": curve.lower, "side": curve.side}
+    if apex := apex_of(points, curve):
+        detail["apex"] = apex
+    return Measured(abs(curve.turn_deg), "deg", detail=detail)
+
+
+def midline_cobb(points: PlanePoints, tilts: PlateTilts) -> Measured:
+    """Largest angle between the mid-lines of two vertebrae, the mid-line being the mean of both plate tilts."""
+    levels = [v for v in VERTEBRAE if f"{v}_sup" in tilts.degrees and f"{v}_inf" in tilts.degrees]
+    if len(levels) < MINIMUM_VERTEBRAE:
+        return Measured(None, "deg", f"fewer than {MINIMUM_VERTEBRAE} vertebrae with both end plates visible")
+    middle = np.array([(tilts.degrees[f"{v}_sup"] + tilts.degrees[f"{v}_inf"]) / 2 for v in levels])
+    upper, lower = sorted((int(np.argmax(middle)), int(np.argmin(middle))))
+    detail = {"upper_end_vertebra": levels[upper], "lower_end_vertebra": levels[lower]}
+    return Measured(float(np.ptp(middle)), "deg", detail=detail)
+
+
+def coronal_balance_t1(points: PlanePoints) -> Measured:
+    """Horizontal offset of the middle of T1 from the S1 centre, mm, left positive."""
+    if points.lengths_reason is not None:
+        return Measured(None, "mm", points.lengths_reason)
+    if missing := points.missing("T1_sup", "T1_inf", "S1_sup"):
+        return absent("mm", missing)
+    t1 = (points.points["T1_sup"][0] + points.points["T1_inf"][0]) / 2
+    return Measured(float(t1 - points.points["S1_sup"][0]), "mm")

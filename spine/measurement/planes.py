@@ -1,0 +1,75 @@
+"""Points laid into the two anatomical planes, whatever they came from.
+
+What belongs here: the step from 3D points, or from the pixels of one picture, to planar coordinates with one
+sign convention. What does not: angles (``tilts``, ``sagittal``, ``coronal``). Contract: coordinates are
+(horizontal, up); horizontal grows to the front in the sagittal and to the patient's left in the coronal
+plane; angles are right in any unit, lengths only where ``lengths_reason`` is None.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from spine.landmarks import ViewName
+from spine.measurement.registry import Plane
+from spine.scanner import Floats
+from spine.study import LENGTHS_ALLOWED, CalibrationType, Points2D
+
+PLANE_OF_VIEW: Mapping[ViewName, Plane] = {"frontal": "coronal", "lateral": "sagittal"}
+
+
+@dataclass(frozen=True)
+class PlanePoints:
+    """Landmarks in one anatomical plane.
+
+    Attributes:
+        plane: ``sagittal`` or ``coronal``.
+        points: landmark -> (2,) (horizontal, up); absent landmarks have no key.
+        lengths_reason: None where the unit is mm in the patient, else why lengths must not be reported.
+    """
+
+    plane: Plane
+    points: Mapping[str, Floats]
+    lengths_reason: str | None = None
+
+    def has(self, *names: str) -> bool:
+        """Whether all named points are present."""
+        return all(name in self.points for name in names)
+
+    def missing(self, *names: str) -> list[str]:
+        """The named points that are absent."""
+        return [name for name in names if name not in self.points]
+
+
+def planes_from_points_3d(points: Mapping[str, Floats]) -> dict[Plane, PlanePoints]:
+    """Both planes from 3D points (LPS mm), by orthographic projection along y and x.
+
+    This is the patient-plane definition: free of the fan beam's magnification, hence the reference.
+    """
+    sagittal = {name: np.array([-p[1], p[2]]) for name, p in points.items()}
+    coronal = {name: np.array([p[0], p[2]]) for name, p in points.items()}
+    return {"sagittal": PlanePoints("sagittal", sagittal), "coronal": PlanePoints("coronal", coronal)}
+
+
+def planes_from_view(
+    view: ViewName, points: Points2D, spacing_mm: tuple[float, float] | None, calibration: CalibrationType
+) -> dict[Plane, PlanePoints]:
+    """The one plane a single picture shows, from (column, row) pixels of a canonical picture.
+
+    Pixels become mm before any angle is taken, because row and column spacing may differ; without a
+    spacing pixels are taken as square.
+    """
+    row_mm, column_mm = spacing_mm or (1.0, 1.0)
+    forward = -1.0 if view == "lateral" else 1.0  # canonical laterals look to the left: columns run to the back
+    planar = {name: np.array([forward * p[0] * column_mm, -p[1] * row_mm]) for name, p in points.items()}
+    plane = PLANE_OF_VIEW[view]
+    return {plane: PlanePoints(plane, planar, _lengths_reason(spacing_mm, calibration))}
+
+
+def _lengths_reason(spacing_mm: tuple[float, float] | None, calibration: CalibrationType) -> str | None:
+    if spacing_mm is None:
+        return "the picture carries no pixel spacing"
+    if calibration not in LENGTHS_ALLOWED:
+        return f"the picture's spacing is of type {calibration}, which is not calibrated to the patient"
+    return None

@@ -1,0 +1,94 @@
+"""Sagittal parameters: kyphosis, lordosis and the pelvic angles; one function each.
+
+What belongs here: the formulas of the sagittal plane. What does not: where tilts come from (``tilts``) and
+which parameters exist (``registry``). Contract: (horizontal, up) with the front positive; each function
+returns a ``Measured`` that is absent with a reason when a landmark it needs is absent. Sources of the
+definitions stand in the registry.
+"""
+
+import numpy as np
+
+from spine.landmarks import HIPS, S1_MARGINS, S1_PLATE
+from spine.measurement.planes import PlanePoints
+from spine.measurement.registry import Measured
+from spine.measurement.tilts import PlateTilts, tilt_of_margins
+from spine.scanner import Floats
+
+
+def absent(unit: str, missing: list[str]) -> Measured:
+    """Absence for want of landmarks."""
+    reason = f"not visible: {', '.join(missing)}"
+    return Measured(None, "mm" if unit == "mm" else "deg", reason)
+
+
+def tilt_difference(tilts: PlateTilts, cranial: str, caudal: str, sign: float) -> Measured:
+    """``sign`` times (tilt of ``cranial`` minus tilt of ``caudal``), degrees, wrapped to (-180, 180]."""
+    missing = [plate for plate in (cranial, caudal) if plate not in tilts.degrees]
+    if missing:
+        return absent("deg", missing)
+    return Measured(wrap_deg(sign * (tilts.degrees[cranial] - tilts.degrees[caudal])), "deg")
+
+
+def wrap_deg(angle: float) -> float:
+    """An angle in degrees brought into (-180, 180]."""
+    return float(-((-angle + 180.0) % 360.0 - 180.0))
+
+
+def sacral_slope(points: PlanePoints) -> Measured:
+    """Tilt of the S1 plate from its posterior and anterior margins."""
+    anterior, posterior = S1_MARGINS
+    if missing := points.missing(anterior, posterior):
+        return absent("deg", missing)
+    return Measured(tilt_of_margins(points.points[posterior], points.points[anterior], "sagittal"), "deg")
+
+
+def pelvic_tilt(points: PlanePoints) -> Measured:
+    """Angle of the line from the S1 centre to the hip axis against the vertical, hips in front positive."""
+    if missing := points.missing(S1_PLATE, *HIPS):
+        return absent("deg", missing)
+    forward, up = _hip_axis(points) - points.points[S1_PLATE]
+    return Measured(float(np.degrees(np.arctan2(forward, -up))), "deg")
+
+
+def pelvic_incidence(points: PlanePoints) -> Measured:
+    """Angle from the caudal normal of the S1 plate to the line from its centre to the hip axis.
+
+    Computed from the two vectors, not as the sum of tilt and slope, so that PI = PT + SS is a check.
+    """
+    anterior, posterior = S1_MARGINS
+    if missing := points.missing(S1_PLATE, anterior, posterior, *HIPS):
+        return absent("deg", missing)
+    plate = points.points[anterior] - points.points[posterior]
+    caudal_normal = np.array([plate[1], -plate[0]])
+    to_hips = _hip_axis(points) - points.points[S1_PLATE]
+    cross = caudal_normal[0] * to_hips[1] - caudal_normal[1] * to_hips[0]
+    return Measured(float(np.degrees(np.arctan2(cross, caudal_normal @ to_hips))), "deg")
+
+
+def t1_pelvic_angle(points: PlanePoints) -> Measured:
+    """Signed angle at the hip axis from the line to the S1 centre to the line to the middle of T1."""
+    if missing := points.missing("T1_sup", "T1_inf", S1_PLATE, *HIPS):
+        return absent("deg", missing)
+    hips = _hip_axis(points)
+    to_s1 = points.points[S1_PLATE] - hips
+    to_t1 = _middle(points, "T1_sup", "T1_inf") - hips
+    cross = to_s1[0] * to_t1[1] - to_s1[1] * to_t1[0]
+    return Measured(float(-np.degrees(np.arctan2(cross, to_s1 @ to_t1))), "deg")
+
+
+def difference(first: Measured, second: Measured) -> Measured:
+    """``first`` minus ``second``, absent when either is."""
+    if first.value is None:
+        return Measured(None, "deg", first.absent_reason)
+    if second.value is None:
+        return Measured(None, "deg", second.absent_reason)
+    return Measured(first.value - second.value, "deg")
+
+
+def _middle(points: PlanePoints, first: str, second: str) -> Floats:
+    middle: Floats = (points.points[first] + points.points[second]) / 2.0
+    return middle
+
+
+def _hip_axis(points: PlanePoints) -> Floats:
+    return _middle(points, *HIPS)

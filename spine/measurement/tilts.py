@@ -1,0 +1,153 @@
+"""Tilts of end plates, from their margins where known and from the line of plate centres where not.
+
+What belongs here: plate -> tilt in degrees. What does not: differences of tilts (``sagittal``, ``coronal``).
+Contract: sagittal tilts are positive when a plate slopes down to the front, coronal ones when its left
+(the patient's) side is higher. Ordered margin pairs are used, never slopes, so no plate is ambiguous.
+
+Without margins the plate is taken as perpendicular to the line of plate centres. That line is a
+penalised cubic B-spline over chord length (Eilers & Marx 1996), its stiffness chosen by generalised cross
+validation, steered at S1 by the direction of the sacral plate where that is known. A global polynomial
+is not used: it bends the ends of the curve (published-results.md: up to 6 degrees of bias at L5).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.interpolate import BSpline
+
+from spine.landmarks import PLATES, S1_MARGINS, S1_PLATE
+from spine.measurement.planes import PlanePoints
+from spine.measurement.registry import Plane
+from spine.scanner import Floats
+
+TiltMethod = Literal["margins", "centre_line"]
+
+MINIMUM_CENTRES = 5
+"""Fewer plate centres than this determine no curve worth differentiating."""
+
+_DEGREE = 3
+_KNOT_SPACING = 2.0  # mean distances between neighbouring centres per knot interval
+_STIFFNESS = np.logspace(-3, 4, 36)
+_S1_WEIGHT = 10.0  # times a centre's weight: the S1 direction rests on two margins 34 mm apart
+
+
+@dataclass(frozen=True)
+class PlateTilts:
+    """Tilt of every plate that can be known in one plane.
+
+    Attributes:
+        degrees: plate -> tilt; a plate without tilt has no key.
+        method: plate -> how the tilt was obtained.
+    """
+
+    degrees: Mapping[str, float]
+    method: Mapping[str, TiltMethod]
+
+
+def margin_names(plate: str, plane: Plane) -> tuple[str, str]:
+    """(start, end) margins whose direction is the plate's: back to front, or right to left."""
+    if plate == S1_PLATE and plane == "sagittal":
+        return S1_MARGINS[1], S1_MARGINS[0]
+    stem = "S1" if plate == S1_PLATE else plate
+    return (f"{stem}_post", f"{stem}_ant") if plane == "sagittal" else (f"{stem}_right", f"{stem}_left")
+
+
+def tilt_of_margins(start: Floats, end: Floats, plane: Plane) -> float:
+    """Tilt in degrees of the plate from margin ``start`` to ``end``, each (2,) (horizontal, up)."""
+    across, up = end - start
+    angle = float(np.degrees(np.arctan2(up, across)))
+    return -angle if plane == "sagittal" else angle
+
+
+def plate_tilts(points: PlanePoints) -> PlateTilts:
+    """Tilts of all plates, S1 included, that the points of one plane determine."""
+    degrees: dict[str, float] = {}
+    method: dict[str, TiltMethod] = {}
+    for plate in (*PLATES, S1_PLATE):
+        start, end = margin_names(plate, points.plane)
+        if points.has(start, end):
+            degrees[plate] = tilt_of_margins(points.points[start], points.points[end], points.plane)
+            method[plate] = "margins"
+    wanted = [plate for plate in PLATES if plate in points.points and plate not in degrees]
+    if wanted:
+        for plate, tilt in _centre_line_tilts(points, degrees.get(S1_PLATE)).items():
+            if plate in wanted:
+                degrees[plate], method[plate] = tilt, "centre_line"
+    return PlateTilts(degrees, method)
+
+
+def _centre_line_tilts(points: PlanePoints, s1_tilt_deg: float | None) -> dict[str, float]:
+    names = [plate for plate in (*PLATES, S1_PLATE) if plate in points.points]
+    if len(names) < MINIMUM_CENTRES:
+        return {}
+    centres = np.stack([points.points[name] for name in names])
+    steer = s1_tilt_deg if names[-1] == S1_PLATE and points.plane == "sagittal" else None
+    tangents = _tangents(centres, steer)
+    # Tangents point to the feet; tilt of the perpendicular, in the sign of the plane.
+    leaning = np.degrees(np.arctan2(-tangents[:, 0], -tangents[:, 1]))
+    return dict(zip(names, (leaning if points.plane == "sagittal" else -leaning).tolist(), strict=True))
+
+
+def _tangents(centres: Floats, s1_tilt_deg: float | None) -> Floats:
+    """(N, 2) derivatives of the smoothed line at N ordered centres (N, 2), cranial to caudal."""
+    steps = np.linalg.norm(np.diff(centres, axis=0), axis=1)
+    scale = float(np.mean(steps)) or 1.0
+    parameter = np.concatenate([[0.0], np.cumsum(np.maximum(steps, 1e-6 * scale))]) / scale
+    knots = _knots(parameter[-1])
+    design = BSpline.design_matrix(parameter, knots, _DEGREE).toarray()
+    slopes = _derivative_matrix(parameter, knots)
+    penalty = np.diff(np.eye(design.shape[1]), n=3, axis=0)
+    if s1_tilt_deg is None:
+        coefficients = _fit(design, centres / scale, penalty)
+    else:
+        coefficients = _fit_steered(design, centres / scale, penalty, slopes[-1], s1_tilt_deg)
+    tangents: Floats = slopes @ coefficients
+    return tangents
+
+
+def _knots(length: float) -> Floats:
+    intervals = max(4, int(np.ceil(length / _KNOT_SPACING)))
+    inner = np.linspace(0.0, length, intervals + 1)
+    step = inner[1]
+    before, after = inner[0] - step * np.arange(_DEGREE, 0, -1), inner[-1] + step * np.arange(1, _DEGREE + 1)
+    return np.concatenate([before, inner, after])
+
+
+def _derivative_matrix(parameter: Floats, knots: Floats) -> Floats:
+    count = len(knots) - _DEGREE - 1
+    columns = [BSpline(knots, row, _DEGREE).derivative()(parameter) for row in np.eye(count)]
+    return np.stack(columns, axis=1)
+
+
+def _fit(design: Floats, targets: Floats, penalty: Floats) -> Floats:
+    """Coefficients (B, D) of the penalised fit with the GCV-best stiffness, shared by the D target columns."""
+    gram, moment, rough = design.T @ design, design.T @ targets, penalty.T @ penalty
+    best, best_score = None, np.inf
+    for stiffness in _STIFFNESS:
+        inverse = np.linalg.inv(gram + stiffness * rough + 1e-10 * np.eye(len(gram)))
+        coefficients = inverse @ moment
+        residual = float(np.sum((targets - design @ coefficients) ** 2))
+        freedom = len(design) - float(np.trace(design @ inverse @ design.T))
+        score = residual / max(freedom, 1e-9) ** 2
+        if score < best_score:
+            best, best_score = coefficients, score
+    assert best is not None
+    return best
+
+
+def _fit_steered(design: Floats, targets: Floats, penalty: Floats, slope: Floats, s1_tilt_deg: float) -> Floats:
+    """As ``_fit``, with the line's end perpendicular to the S1 plate.
+
+    The perpendicular condition couples both coordinates, so they are solved for together: the target columns
+    are stacked and one weighted row demands that the tangent has no component along the plate.
+    """
+    tau = np.radians(s1_tilt_deg)
+    along_plate = np.array([np.cos(tau), -np.sin(tau)])
+    both = np.kron(np.eye(2), design)
+    row: Floats = _S1_WEIGHT * np.concatenate([along_plate[0] * slope, along_plate[1] * slope])
+    stacked_targets = np.concatenate([targets[:, 0], targets[:, 1], [0.0]])[:, None]
+    both_penalties: Floats = np.kron(np.eye(2), penalty)
+    coefficients = _fit(np.vstack([both, row]), stacked_targets, both_penalties)
+    return coefficients[:, 0].reshape(2, -1).T
