@@ -1,0 +1,232 @@
+"""Agreement of predicted with true parameter values: the statistics every record, plot and gate reads.
+
+What belongs here: formulas, from two arrays to figures with intervals. What does not: who the patients are
+(``record``), what is good enough (``validation.gates``). Contract: a figure is a finite number with an
+interval, or absent with a reason; fewer than three pairs, or truths or answers that do not vary, give absent
+figures, never NaN.
+
+Definitions, for n pairs of truth x and prediction y and differences d = y - x:
+
+- bias, sd: mean and standard deviation (n - 1) of d; limits of agreement bias -/+ 1.96 sd (Bland & Altman 1986).
+- slope, intercept, standard error of the estimate: least squares of *predicted on truth*, y = a + b x + e,
+  SEE = sqrt(sum e^2 / (n - 2)). Galbusera 2019 (Eur Spine J 28:951) reports standard errors of the estimate from
+  a regression of predictions against sterEOS truth; its abstract does not give the direction, and this is the
+  customary one for a method (y) against its reference (x). The other direction is bounded by the spread of
+  the truths, so that a model that guesses would pass a ceiling above that spread. This direction in turn is blind to
+  bias and to answers shrunk to their mean (a constant answer has SEE 0): here a constant answer has no SEE, and a
+  policy must ask for bias and ICC as well.
+- mae, median_ae, p95_ae, rmse: of |d| (quantiles interpolated linearly).
+- pearson_r; icc_a1: ICC(A,1), two-way, absolute agreement, single rating (McGraw & Wong 1996, table 4; the same
+  estimate as ICC(2,1) of Shrout & Fleiss 1979).
+
+Intervals: 95 %, percentile bootstrap over *patients* (all studies of a drawn patient come along) with a fixed seed.
+Percentile, not BCa: with the same draws each resampled mean moves with every patient's value, so a gate on an
+interval's end stays monotone, and a resample is defined for every figure here. Coverage has Wilson's interval.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from spine.scanner import Floats
+
+FIGURES: tuple[str, ...] = (
+    "bias", "sd", "loa_low", "loa_high", "standard_error_of_estimate", "slope", "intercept",
+    "mae", "median_ae", "p95_ae", "rmse", "pearson_r", "icc_a1",
+)  # fmt: skip
+"""Names of the figures of ``Agreement`` beside ``coverage``."""
+
+REGRESSION_FIGURES = frozenset({"standard_error_of_estimate", "slope", "intercept", "pearson_r", "icc_a1"})
+"""Figures that need truths and answers that vary."""
+
+LEAST_PAIRS = 3
+RESAMPLES = 2000
+SEED = 20190405
+LOA_FACTOR = 1.96
+_LEAST_USABLE_RESAMPLES = 0.95
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure: a finite value with a 95 % interval where there is one, or absent with the reason."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    absent_reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Agreement of one parameter over a test set.
+
+    Attributes:
+        parameter: name in ``spine.measurement.registry.PARAMETERS``.
+        unit: ``deg`` or ``mm``, the unit of every figure but slope, pearson_r, icc_a1 and coverage.
+        n_truth: studies whose truth exists.
+        n: of those, studies the model answered.
+        n_patients: patients among the answered studies.
+        figures: ``coverage`` (n / n_truth) and everything in ``FIGURES``.
+    """
+
+    parameter: str
+    unit: str
+    n_truth: int
+    n: int
+    n_patients: int
+    figures: Mapping[str, Figure]
+
+
+def agree(
+    parameter: str,
+    unit: str,
+    truth: Floats,
+    predicted: Floats,
+    patients: Sequence[str],
+    *,
+    n_truth: int,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> Agreement:
+    """Agreement of (n,) ``predicted`` with (n,) ``truth``; ``patients`` names the patient of each pair.
+
+    Raises:
+        ValueError: lengths differ, a value is not finite, or more answers than truths.
+    """
+    n = len(truth)
+    if not (len(predicted) == len(patients) == n <= n_truth):
+        raise ValueError(f"{n} truths, {len(predicted)} answers, {len(patients)} patients, n_truth {n_truth}")
+    if not (np.all(np.isfinite(truth)) and np.all(np.isfinite(predicted))):
+        raise ValueError(f"{parameter}: truth and prediction must be finite")
+    figures = {"coverage": proportion(n, n_truth), **_figures_of(truth, predicted, patients, resamples, seed)}
+    return Agreement(parameter, unit, n_truth, n, len(set(patients)), figures)
+
+
+def proportion(hits: int, total: int) -> Figure:
+    """hits / total with Wilson's 95 % interval; absent where total is 0."""
+    if total == 0:
+        return Figure(None, absent_reason="no truth exists in the test set")
+    interval = binomtest(hits, total).proportion_ci(0.95, method="wilson")
+    return Figure(hits / total, float(interval.low), float(interval.high))
+
+
+def icc_agreement(ratings: Floats) -> float | None:
+    """ICC(A,1) of (n targets, k raters), McGraw & Wong 1996; None where it is not defined."""
+    n, k = ratings.shape
+    if n < 2 or k < 2:
+        return None
+    grand = ratings.mean()
+    rows = k * float(np.sum((ratings.mean(axis=1) - grand) ** 2)) / (n - 1)
+    columns = n * float(np.sum((ratings.mean(axis=0) - grand) ** 2)) / (k - 1)
+    total = float(np.sum((ratings - grand) ** 2))
+    error = (total - rows * (n - 1) - columns * (k - 1)) / ((n - 1) * (k - 1))
+    denominator = rows + (k - 1) * error + k / n * (columns - error)
+    return (rows - error) / denominator if denominator > 0 else None
+
+
+def draw_patients(patients: Sequence[str], resamples: int, seed: int) -> Floats:
+    """(resamples, n) how often each study counts when whole patients are drawn with replacement."""
+    names, index = np.unique(np.asarray(patients), return_inverse=True)
+    draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
+    return draws[:, index].astype(np.float64)
+
+
+def figures_of_draws(counts: Floats, truth: Floats, predicted: Floats) -> dict[str, Floats]:
+    """Every figure of ``FIGURES`` for each row of (B, n) ``counts``: name -> (B,), NaN where not defined.
+
+    One row of ones gives the figures of the sample itself, so point and interval share one formula. Sums of
+    squares are taken over truth and difference, not over prediction: near agreement nothing cancels.
+    """
+    n = counts.sum(axis=1)
+    x, d = truth - truth.mean(), predicted - truth
+    y, e = predicted - predicted.mean(), d - d.mean()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bias = counts @ e / n + d.mean()
+        sxx, syy = _sum_of_squares(counts, x, x), _sum_of_squares(counts, y, y)
+        sdd, sxd = _sum_of_squares(counts, e, e), _sum_of_squares(counts, x, e)
+        varies = (sxx > _noise(x)) & (syy > _noise(y)) & (n > LEAST_PAIRS - 1)
+        slope = np.where(varies, 1 + sxd / sxx, np.nan)
+        residual = np.maximum(sdd - sxd**2 / sxx, 0)
+        see = np.where(varies, np.sqrt(residual / (n - 2)), np.nan)
+        r = np.where(varies, np.clip((sxx + sxd) / np.sqrt(sxx * syy), -1, 1), np.nan)
+        icc = np.where(varies, _icc_of_pairs(n, sxx, sxd, sdd, bias), np.nan)
+        sd = np.sqrt(sdd / (n - 1))
+        rmse = np.sqrt(counts @ d**2 / n)
+    truth_mean = counts @ truth / n
+    return {
+        "bias": bias, "sd": sd, "loa_low": bias - LOA_FACTOR * sd, "loa_high": bias + LOA_FACTOR * sd,
+        "standard_error_of_estimate": see, "slope": slope, "intercept": bias + (1 - slope) * truth_mean,
+        "mae": counts @ np.abs(d) / n, "median_ae": quantiles_of_draws(counts, np.abs(d), 0.5),
+        "p95_ae": quantiles_of_draws(counts, np.abs(d), 0.95), "rmse": rmse, "pearson_r": r, "icc_a1": icc,
+    }  # fmt: skip
+
+
+def quantiles_of_draws(counts: Floats, values: Floats, level: float) -> Floats:
+    """(B,) quantile of (n,) ``values`` repeated (B, n) ``counts`` times; linear, as ``numpy.quantile``."""
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(counts[:, order], axis=1)
+    position = level * (reached[:, -1] - 1)
+    below = np.floor(position + 1e-9)
+    last = len(values) - 1
+    lower = values[order][np.minimum((reached <= below[:, None]).sum(axis=1), last)]
+    upper = values[order][np.minimum((reached <= below[:, None] + 1).sum(axis=1), last)]
+    result: Floats = lower + np.maximum(position - below, 0) * (upper - lower)
+    return result
+
+
+def _figures_of(
+    truth: Floats, predicted: Floats, patients: Sequence[str], resamples: int, seed: int
+) -> dict[str, Figure]:
+    n = len(truth)
+    if n < LEAST_PAIRS:
+        return dict.fromkeys(FIGURES, Figure(None, absent_reason=f"{n} answered, at least {LEAST_PAIRS} needed"))
+    point = figures_of_draws(np.ones((1, n)), truth, predicted)
+    draws = figures_of_draws(draw_patients(patients, resamples, seed), truth, predicted) if resamples else {}
+    flat = _what_does_not_vary(truth, predicted)
+    figures = {}
+    for name in FIGURES:
+        value = float(point[name][0])
+        if (name in REGRESSION_FIGURES and flat) or not math.isfinite(value):
+            figures[name] = Figure(None, absent_reason=flat or "not defined for these values")
+        else:
+            low, high = _interval(draws[name]) if draws else (None, None)
+            figures[name] = Figure(value, low, high)
+    return figures
+
+
+def _what_does_not_vary(truth: Floats, predicted: Floats) -> str | None:
+    if np.ptp(truth) == 0:
+        return "the truths do not vary"
+    return "the answers do not vary" if np.ptp(predicted) == 0 else None
+
+
+def _interval(drawn: Floats) -> tuple[float | None, float | None]:
+    usable = drawn[np.isfinite(drawn)]
+    if len(usable) < _LEAST_USABLE_RESAMPLES * len(drawn):
+        return None, None
+    low, high = np.quantile(usable, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _sum_of_squares(counts: Floats, a: Floats, b: Floats) -> Floats:
+    """(B,) sum of (a - mean a)(b - mean b) under each row of counts."""
+    result: Floats = counts @ (a * b) - (counts @ a) * (counts @ b) / counts.sum(axis=1)
+    return result
+
+
+def _noise(values: NDArray[np.float64]) -> float:
+    """Below this a sum of squares is rounding, not variation."""
+    return 1e-12 * float(values @ values)
+
+
+def _icc_of_pairs(n: Floats, sxx: Floats, sxd: Floats, sdd: Floats, bias: Floats) -> Floats:
+    """``icc_agreement`` for two raters, out of sums of squares of truth and difference."""
+    rows = 2 * (sxx + sxd + sdd / 4) / (n - 1)
+    error = sdd / 2 / (n - 1)
+    columns = n * bias**2 / 2
+    denominator = rows + error + 2 / n * (columns - error)
+    return np.where(denominator > 0, (rows - error) / denominator, np.nan)

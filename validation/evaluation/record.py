@@ -1,0 +1,299 @@
+"""The evaluation record: everything one model said about one frozen test set, and what follows from it.
+
+What belongs here: the record, its making, its file. What does not: what is good enough (``validation.gates``),
+pictures of it (``plots``, ``report``). Contract: one record per (model digest, test-set digest, code); champion
+and challenger are scored by this same function in the same run. A record is immutable and sealed: reading it
+verifies its digest *and* computes the statistics again from the per-patient values, so that neither an edited
+figure nor an edited figure with a fresh digest is taken for evidence. Virtual and real patients never share a
+record.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from spine.dataset import Example, Manifest
+from spine.errors import ContractViolation, EvidenceRejected
+from spine.measurement.registry import PARAMETERS
+from spine.prediction import Prediction
+from validation.evaluation.agreement import RESAMPLES, SEED, Agreement, Figure, agree, proportion
+from validation.evaluation.landmarks import LandmarkError, LandmarkSummary, summarise
+from validation.evaluation.outcomes import StudyOutcome, outcome_of
+from validation.evaluation.sealing import canonical_json, digest_of, read_sealed, write_sealed
+
+SCHEMA = "plumbline.evaluation/1"
+ModelRole = Literal["challenger", "champion"]
+_SAME = 1e-9
+
+
+@dataclass(frozen=True)
+class CodeVersion:
+    """The code that evaluated: git commit (None outside a repository) and whether the tree differed from it."""
+
+    commit: str | None
+    dirty: bool
+
+
+@dataclass(frozen=True)
+class EvaluationRecord:
+    """One model on one frozen test set.
+
+    Attributes:
+        model_digest: ``spine.model_digest.model_digest`` of the bytes that predicted.
+        model_role: ``challenger`` or ``champion`` in this comparison.
+        test_digest, dataset_digest: of ``spine.dataset.Manifest``; dvc_version: of the data set, where DVC knows it.
+        landmark_set: name in ``spine.landmarks.LANDMARK_SETS``.
+        code, environment: what evaluated: commit, and versions of the libraries the figures depend on.
+        simulated: whether the patients are virtual.
+        evaluated_at: ISO 8601 with offset.
+        resamples, seed: of the bootstrap.
+        studies: per study, ordered by id.
+        statistics: parameter -> agreement, for every parameter of the registry.
+        landmarks: landmark summaries by space, level and landmark.
+        level_shift_rate: share of views whose chain of names is shifted, of those where it can be told.
+    """
+
+    model_digest: str
+    model_role: ModelRole
+    test_digest: str
+    dataset_digest: str
+    dvc_version: str | None
+    landmark_set: str
+    code: CodeVersion
+    environment: Mapping[str, str]
+    simulated: bool
+    evaluated_at: str
+    resamples: int
+    seed: int
+    studies: tuple[StudyOutcome, ...]
+    statistics: Mapping[str, Agreement]
+    landmarks: tuple[LandmarkSummary, ...]
+    level_shift_rate: Figure
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the whole record.
+
+        Raises:
+            EvidenceRejected: ``NON_FINITE`` where a figure is NaN or infinite: such a record has no digest.
+        """
+        return digest_of(SCHEMA, _to_json(self))
+
+    @property
+    def n_patients(self) -> int:
+        """Patients in the test set."""
+        return len({s.patient for s in self.studies})
+
+    @property
+    def patients_are(self) -> str:
+        """``virtual patients`` or ``real patients``, for people."""
+        return "virtual patients" if self.simulated else "real patients"
+
+
+def evaluate(
+    predictions: Sequence[Prediction],
+    examples: Sequence[Example],
+    *,
+    model_digest: str,
+    model_role: ModelRole,
+    landmark_set: str,
+    test_digest: str,
+    dataset_digest: str,
+    dvc_version: str | None,
+    code: CodeVersion,
+    evaluated_at: datetime,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+    progress: Callable[[int, int], None] | None = None,
+) -> EvaluationRecord:
+    """Score ``predictions`` on ``examples``, the whole frozen test split.
+
+    A study without a prediction counts as unanswered in every parameter and landmark. Coverage is answered /
+    truths that exist.
+
+    Raises:
+        EvidenceRejected: ``TEST_SET_ALTERED`` where the examples do not have the digest ``test_digest``.
+        ContractViolation: no example, one outside the test split, a prediction for another study or a second one,
+            virtual and real patients together, a value that is not finite.
+    """
+    _demand_frozen(examples, landmark_set, test_digest)
+    answers = _by_study(predictions, examples)
+    simulated = _demand_one_kind(examples)
+    studies = []
+    for done, example in enumerate(sorted(examples, key=lambda e: e.study_id), start=1):
+        studies.append(outcome_of(answers.get(example.study_id), example))
+        if progress:
+            progress(done, len(examples))
+    return EvaluationRecord(
+        model_digest=model_digest,
+        model_role=model_role,
+        test_digest=test_digest,
+        dataset_digest=dataset_digest,
+        dvc_version=dvc_version,
+        landmark_set=landmark_set,
+        code=code,
+        environment={name: version(name) for name in ("numpy", "scipy")},
+        simulated=simulated,
+        evaluated_at=evaluated_at.isoformat(),
+        resamples=resamples,
+        seed=seed,
+        studies=tuple(studies),
+        statistics=_statistics_of(studies, resamples, seed),
+        landmarks=summarise(_all_landmarks(studies)),
+        level_shift_rate=_level_shift_rate(studies),
+    )
+
+
+def write_record(record: EvaluationRecord, path: Path) -> None:
+    """Write the sealed record to ``path`` atomically.
+
+    Raises:
+        EvidenceRejected: ``NON_FINITE``; nothing is written.
+    """
+    write_sealed(SCHEMA, _to_json(record), path)
+
+
+def read_record(path: Path) -> EvaluationRecord:
+    """Read a record, verify its digest and that its statistics follow from its per-patient values.
+
+    Raises:
+        EvidenceRejected: ``EVIDENCE_MISSING``, ``EVIDENCE_UNREADABLE``, ``EVIDENCE_SCHEMA``, ``EVIDENCE_ALTERED``,
+            ``STATISTICS_INCONSISTENT``.
+    """
+    content = read_sealed(SCHEMA, path)
+    try:
+        record = TypeAdapter(EvaluationRecord).validate_json(canonical_json(content), strict=True)
+    except ValidationError as error:
+        raise EvidenceRejected(
+            "EVIDENCE_UNREADABLE",
+            found=f"{path.name}: {error.error_count()} field(s) not as they must be: {error.errors()[0]['loc']}",
+            expected=SCHEMA,
+            remedy="evaluate again with this version",
+        ) from error
+    if _to_json(record) != content:
+        raise EvidenceRejected(
+            "EVIDENCE_UNREADABLE",
+            found=f"{path.name} holds fields that a record does not have",
+            expected=SCHEMA,
+            remedy="evaluate again with this version",
+        )
+    verify_statistics(record)
+    return record
+
+
+def verify_statistics(record: EvaluationRecord) -> None:
+    """Compute the point figures again from the per-patient values and compare.
+
+    Raises:
+        EvidenceRejected: ``STATISTICS_INCONSISTENT``, naming every figure that does not follow.
+    """
+    again = _statistics_of(record.studies, 0, record.seed)
+    wrong = [name for name in again if name not in record.statistics]
+    for name, expected in again.items():
+        found = record.statistics.get(name)
+        if found is not None:
+            wrong += [f"{name} {what}" for what in _differences(expected, found)]
+    if summarise(_all_landmarks(record.studies)) != tuple(record.landmarks):
+        wrong.append("landmark summaries")
+    if not _equal(_level_shift_rate(record.studies).value, record.level_shift_rate.value):
+        wrong.append("level shift rate")
+    if wrong:
+        raise EvidenceRejected(
+            "STATISTICS_INCONSISTENT",
+            found=f"figures that do not follow from the per-patient values: {', '.join(wrong[:10])}",
+            expected="statistics computed from the record's own patients",
+            remedy="the record was edited: evaluate again",
+        )
+
+
+def _statistics_of(studies: Sequence[StudyOutcome], resamples: int, seed: int) -> dict[str, Agreement]:
+    statistics = {}
+    for name, definition in PARAMETERS.items():
+        outcomes = [(s.patient, s.parameter(name)) for s in studies]
+        with_truth = [(p, o) for p, o in outcomes if o.truth is not None]
+        pairs = [(p, o.truth, o.predicted) for p, o in with_truth if o.predicted is not None]
+        statistics[name] = agree(
+            name,
+            definition.unit,
+            np.array([t for _, t, _ in pairs], dtype=np.float64),
+            np.array([y for _, _, y in pairs], dtype=np.float64),
+            [p for p, _, _ in pairs],
+            n_truth=len(with_truth),
+            resamples=resamples,
+            seed=seed,
+        )
+    return statistics
+
+
+def _level_shift_rate(studies: Sequence[StudyOutcome]) -> Figure:
+    known = [shift for s in studies for shift in s.level_shifts.values() if shift is not None]
+    if not known:
+        return Figure(None, absent_reason="no view shows enough levels to tell")
+    return proportion(sum(shift != 0 for shift in known), len(known))
+
+
+def _all_landmarks(studies: Sequence[StudyOutcome]) -> list[LandmarkError]:
+    return [error for study in studies for error in study.landmarks]
+
+
+def _differences(expected: Agreement, found: Agreement) -> list[str]:
+    counts = ("n", "n_truth", "n_patients", "unit")
+    wrong = [c for c in counts if getattr(expected, c) != getattr(found, c)]
+    missing = Figure(None, absent_reason="missing")
+    return wrong + [
+        name for name, f in expected.figures.items() if not _equal(f.value, found.figures.get(name, missing).value)
+    ]
+
+
+def _equal(a: float | None, b: float | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    return math.isclose(a, b, rel_tol=_SAME, abs_tol=_SAME)
+
+
+def _demand_frozen(examples: Sequence[Example], landmark_set: str, test_digest: str) -> None:
+    outside = [e.study_id for e in examples if e.split != "test"]
+    if not examples or outside:
+        found = f"studies {', '.join(outside[:5])} of another split" if outside else "no example at all"
+        raise _violation("NOT_THE_TEST_SET", found, "the frozen test split, whole", "pass manifest.in_split('test')")
+    actual = Manifest(landmark_set, 0, tuple(examples)).test_digest
+    if actual != test_digest:
+        raise EvidenceRejected(
+            "TEST_SET_ALTERED",
+            found=f"test digest {actual[:12]} of the examples",
+            expected=f"{test_digest[:12]}",
+            remedy="evaluate on the whole frozen test split; a new test set needs a re-scored champion",
+        )
+
+
+def _by_study(predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, Prediction]:
+    answers = {p.study_id: p for p in predictions}
+    strangers = sorted(answers.keys() - {e.study_id for e in examples})
+    if strangers or len(answers) != len(predictions):
+        found = f"predictions for {', '.join(strangers[:5])}" if strangers else "two predictions for one study"
+        raise _violation("PREDICTIONS_DO_NOT_FIT", found, "one per study of the test set", "predict the test set again")
+    return answers
+
+
+def _demand_one_kind(examples: Sequence[Example]) -> bool:
+    kinds = {bool(e.facts.get("simulated", False)) for e in examples}
+    if len(kinds) > 1:
+        found = "virtual and real patients in one test set"
+        raise _violation("MIXED_PATIENTS", found, "one kind", "build two data sets and evaluate on each")
+    return kinds.pop()
+
+
+def _violation(code: str, found: str, expected: str, remedy: str) -> ContractViolation:
+    return ContractViolation(code, found=found, expected=expected, remedy=remedy)
+
+
+def _to_json(record: EvaluationRecord) -> Any:
+    return TypeAdapter(EvaluationRecord).dump_python(record, mode="json", warnings=False)

@@ -1,0 +1,87 @@
+"""Sealed records: canonical JSON with its own digest, written whole and refused when altered.
+
+What belongs here: the form that evaluation records, verdicts and ledger entries share. What does not: what
+stands in them. Contract: equal content gives equal bytes; NaN and infinity cannot be written; a sealed file that
+was edited by one character is refused.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from spine.errors import EvidenceRejected
+from spine.storage import sha256_of_bytes, write_text_atomically
+
+
+def canonical_json(content: Any) -> bytes:
+    """Sorted keys, no spaces, UTF-8, finite numbers only.
+
+    Raises:
+        EvidenceRejected: ``NON_FINITE`` where a number is NaN or infinite.
+    """
+    try:
+        return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
+    except ValueError as error:
+        raise EvidenceRejected(
+            "NON_FINITE",
+            found=str(error),
+            expected="finite numbers, or an absent value with its reason",
+            remedy="find the step that produced it; nothing was written",
+        ) from error
+
+
+def digest_of(schema: str, content: Any) -> str:
+    """Hex SHA-256 over schema and canonical content."""
+    return sha256_of_bytes(canonical_json([schema, content]))
+
+
+def write_sealed(schema: str, content: Any, path: Path) -> str:
+    """Write ``content`` under ``schema`` with its digest, atomically; returns the digest."""
+    digest = digest_of(schema, content)
+    envelope = {"schema": schema, "digest": digest, "content": content}
+    write_text_atomically(path, json.dumps(envelope, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False))
+    return digest
+
+
+def read_sealed(schema: str, path: Path) -> Any:
+    """The content of a sealed file.
+
+    Raises:
+        EvidenceRejected: ``EVIDENCE_MISSING``, ``EVIDENCE_UNREADABLE``, ``EVIDENCE_SCHEMA``, ``EVIDENCE_ALTERED``.
+    """
+    if not path.is_file():
+        raise _refusal("EVIDENCE_MISSING", f"no file {path.name}", "a sealed record", "run the evaluation and the gate")
+    try:
+        envelope = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        found, digest, content = envelope["schema"], envelope["digest"], envelope["content"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise _refusal("EVIDENCE_UNREADABLE", f"{path.name}: {error}", "a sealed record", "write it again") from error
+    if found != schema:
+        raise _refusal("EVIDENCE_SCHEMA", f"{found} in {path.name}", schema, "use the version that wrote it")
+    actual = digest_of(schema, content)
+    if digest != actual:
+        raise _refusal(
+            "EVIDENCE_ALTERED",
+            f"{path.name} with digest {actual[:12]} of its content",
+            f"{str(digest)[:12]} as sealed",
+            "the file was edited after it was written: evaluate and judge again",
+        )
+    return content
+
+
+def sealed_digest(path: Path) -> str | None:
+    """The digest a sealed file claims, or None where it is no sealed file; unverified, for finding files only."""
+    try:
+        envelope = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError):
+        return None
+    claimed = envelope.get("digest") if isinstance(envelope, dict) else None
+    return claimed if isinstance(claimed, str) else None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def _refusal(code: str, found: str, expected: str, remedy: str) -> EvidenceRejected:
+    return EvidenceRejected(code, found=found, expected=expected, remedy=remedy)
