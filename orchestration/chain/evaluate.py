@@ -1,0 +1,110 @@
+"""Measuring a model on the frozen test set: predictions from ``inference``, judged by ``validation``.
+
+What belongs here: the one meeting of the two rooms, used alike for challenger and champion. What does not:
+statistics and plots (``validation.evaluation``), measuring (``inference``). Contract: the test set is read
+once per call and the ledger says so.
+"""
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from orchestration.chain import versioning
+from orchestration.chain.report import Figure, Progress, StepReport
+from orchestration.chain.workspace import Workspace
+from spine.dataset import Example, load_example_picture, read_manifest
+from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
+from spine.prediction import Prediction
+
+
+def evaluate_model(
+    workspace: Workspace,
+    model_folder: Path,
+    out: Path,
+    *,
+    role: Literal["challenger", "champion"],
+    step: str,
+    progress: Progress | None = None,
+) -> StepReport:
+    """Predict the frozen test set with the model in ``model_folder`` and write record, plots and report to ``out``."""
+    from inference.measure import predict_examples
+    from inference.model import load_model
+    from validation.evaluation.ledger import record_read
+    from validation.evaluation.record import evaluate, rank_patients, write_record
+    from validation.evaluation.report import write_report
+
+    manifest = read_manifest(workspace.dataset)
+    examples = manifest.in_split("test")
+    model = load_model(model_folder)
+    record_read(workspace.test_set_ledger, manifest.test_digest, model.digest, role, datetime.now(UTC))
+    predictions = predict_examples(model, workspace.dataset, examples, progress)
+    commit, dirty = code_version()
+    record = evaluate(
+        predictions,
+        examples,
+        model_digest=model.digest,
+        model_role=role,
+        test_digest=manifest.test_digest,
+        dataset_digest=manifest.digest,
+        dvc_version=versioning.data_version(workspace),
+        code_commit=commit,
+        code_dirty=dirty,
+        evaluated_at=datetime.now(UTC),
+    )
+    ranked = rank_patients(record)
+    overlays = draw_overlays(workspace, out, ranked, predictions, examples)
+    pages = write_report(record, out, overlays=overlays)
+    write_record(record, out / "record.json")
+    return StepReport(step, _figures(record), {t: str(p) for t, p in overlays.items()}, {"report": str(pages)})
+
+
+def draw_overlays(
+    workspace: Workspace,
+    out: Path,
+    ranked: Mapping[str, str],
+    predictions: Sequence[Prediction],
+    examples: Sequence[Example],
+) -> dict[str, Path]:
+    """Overlay pictures of the ranked patients (title -> study id), truth beside prediction; title -> PNG."""
+    from inference.overlay import draw_overlay
+
+    by_study = {prediction.study_id: prediction for prediction in predictions}
+    example_of = {example.study_id: example for example in examples}
+    overlays: dict[str, Path] = {}
+    for title, study_id in ranked.items():
+        example, prediction = example_of[study_id], by_study[study_id]
+        pictures = {
+            name: np.asarray(load_example_picture(workspace.dataset, view)) for name, view in example.views.items()
+        }
+        picture = draw_overlay(
+            pictures,
+            prediction.points,
+            prediction.parameters,
+            truth_points={name: view.points for name, view in example.views.items()},
+            title=f"{title} patient of the test set",
+            provenance="simulated data" if example.facts.get("simulated") else None,
+        )
+        path = out / f"overlay_{title.replace(' ', '_')}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(path)
+        overlays[title] = path
+    return overlays
+
+
+def code_version() -> tuple[str, bool]:
+    """(git commit, dirty) of the running code; ("unknown", True) outside a checkout, which no gate trusts."""
+    here = Path(__file__).resolve().parent
+    try:
+        commit = _git(here, "rev-parse", "HEAD")
+        return commit, bool(_git(here, "status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown", True
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()

@@ -1,0 +1,139 @@
+"""params.yaml: every parameter of a chain, validated strictly.
+
+What belongs here: the schema, its defaults and reading it. What does not: what parameters mean (the rooms'
+own configs). Contract: an unknown key is an error, all errors are reported at once, and the file names
+everything a stage of ``dvc.yaml`` depends on.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from spine.errors import ParametersRejected
+from spine.storage import write_text_atomically
+
+SourceKind = Literal["virtual", "folder", "aasce", "ct-keypoints"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(_Strict):
+    """Where studies come from; ``location`` is a path, relative to the workspace unless absolute."""
+
+    kind: SourceKind = "virtual"
+    location: str = "data/drop"
+
+
+class Cohort(_Strict):
+    """The virtual cohort (only read when the source is ``virtual``)."""
+
+    count: int = Field(264, ge=1, le=100_000)
+    seed: int = Field(2019, ge=0)
+    rows: int = Field(512, ge=64, le=4096)
+    columns: int = Field(256, ge=64, le=4096)
+    downsample: float = Field(8.0, ge=1.0, le=32.0)
+
+
+class Dataset(_Strict):
+    """Splits and landmark set."""
+
+    landmark_set: str = "galbusera39"
+    seed: int = 2019
+    test_patients: int = Field(50, ge=1)
+    validation_fraction: float = Field(0.06, gt=0.0, lt=0.5)
+
+
+class Validation(_Strict):
+    """Which expectations, and what happens to a study that breaks one."""
+
+    profile: Literal["biplanar", "frontal_films"] = "biplanar"
+    on_bad_study: Literal["stop", "exclude"] = "stop"
+
+
+class Training(_Strict):
+    """Budget and recipe; what is not named here has the preset's default."""
+
+    preset: Literal["shared", "galbusera2019"] = "shared"
+    landmarks: list[str] | None = Field(None, description="subset for galbusera2019, all when null")
+    minutes: float | None = Field(5.5, gt=0.0)
+    epochs: int | None = Field(None, ge=1)
+    batch_size: int = Field(8, ge=1)
+    input_rows: int | None = Field(None, ge=32)
+    input_columns: int | None = Field(None, ge=32)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
+    workers: int = Field(0, ge=0, le=64)
+    seed: int = 2019
+
+
+class Gate(_Strict):
+    """Which policy judges (a name in validation/gates/policies, or a path)."""
+
+    policy: str = "default"
+
+
+class Retrain(_Strict):
+    """When new data ask for a new model."""
+
+    minimum_new_studies: int = Field(20, ge=1)
+
+
+class Params(_Strict):
+    """All of params.yaml."""
+
+    source: Source = Source()
+    cohort: Cohort = Cohort()  # type: ignore[call-arg]
+    dataset: Dataset = Dataset()  # type: ignore[call-arg]
+    validation: Validation = Validation()
+    training: Training = Training()  # type: ignore[call-arg]
+    gate: Gate = Gate()
+    retrain: Retrain = Retrain()  # type: ignore[call-arg]
+
+
+def read_params(path: Path) -> Params:
+    """Read and validate params.yaml.
+
+    Raises:
+        ParametersRejected: the file is missing, is not YAML, or breaks the schema; all violations are named.
+    """
+    try:
+        content = yaml.safe_load(path.read_text()) or {}
+    except FileNotFoundError as error:
+        raise ParametersRejected(
+            "PARAMS_MISSING",
+            found=f"no {path.name} in {path.parent.name}/",
+            expected="a workspace",
+            remedy="run `plumbline init --workspace DIR`",
+        ) from error
+    except yaml.YAMLError as error:
+        raise _rejected(path, [str(error).replace("\n", " ")]) from error
+    return parse_params(content, path)
+
+
+def parse_params(content: Mapping[str, Any], path: Path = Path("params.yaml")) -> Params:
+    """Validate an already loaded mapping; see ``read_params``."""
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        found = [f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
+        raise _rejected(path, found) from error
+
+
+def write_params(params: Params, path: Path) -> None:
+    """Write params.yaml in full, defaults spelled out, so that DVC sees every change."""
+    header = "# Everything the chain reads. Schema, defaults and ranges: orchestration/chain/params.py\n"
+    write_text_atomically(path, header + yaml.safe_dump(params.model_dump(), sort_keys=False))
+
+
+def _rejected(path: Path, violations: list[str]) -> ParametersRejected:
+    return ParametersRejected(
+        "PARAMS_INVALID",
+        found="; ".join(violations),
+        expected="the keys and ranges of orchestration/chain/params.py",
+        remedy=f"correct {path.name}",
+    )

@@ -1,0 +1,97 @@
+"""The chain as a table of stages, and the ``dvc.yaml`` that says the same.
+
+What belongs here: which stage reads and writes what. What does not: what a stage does (``steps``), when it
+runs (Dagster). Contract: ``dvc.yaml`` at the top of the repository is generated from this table and a test
+compares it, as it compares the table with the Dagster graph. Promotion is not a stage and never will be.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from orchestration.chain.params import Params
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One DVC-versioned step.
+
+    Attributes:
+        name: of the stage, the step function and the Dagster asset.
+        does: one line for people.
+        deps: paths read, relative to the workspace.
+        outs: paths written.
+        params: sections of params.yaml it depends on.
+        grows: outputs are added to instead of rewritten, so DVC keeps them when the stage runs again.
+        upstream: stages whose outputs it reads.
+    """
+
+    name: str
+    does: str
+    deps: tuple[str, ...]
+    outs: tuple[str, ...]
+    params: tuple[str, ...]
+    grows: bool
+    upstream: tuple[str, ...]
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage("cohort", "virtual patients as DICOM and reconstruction files", (), ("data/drop",), ("cohort",), True, ()),
+    Stage(
+        "studies", "checked, calibrated, pseudonymous studies; the rest in quarantine", ("data/drop", "data/inbox"),
+        ("data/studies", "data/quarantine"), ("source",), True, ("cohort",),
+    ),
+    Stage(
+        "landmarks", "3D points projected into each view, with visibility", ("data/studies",),
+        ("data/landmarks",), ("dataset.landmark_set",), True, ("studies",),
+    ),
+    Stage(
+        "dataset", "splits by patient, frozen test set, manifest", ("data/studies", "data/landmarks"),
+        ("data/dataset",), ("dataset",), True, ("studies", "landmarks"),
+    ),
+    Stage(
+        "validation", "Great Expectations over studies, landmarks and splits", ("data/dataset",),
+        ("data/validation",), ("validation",), False, ("dataset",),
+    ),
+    Stage(
+        "candidate", "a trained network with a DSNT layer, exported", ("data/dataset", "data/validation"),
+        ("data/candidate",), ("training",), True, ("dataset", "validation"),
+    ),
+    Stage(
+        "evaluation", "the candidate's errors on the frozen test set", ("data/dataset", "data/candidate"),
+        ("data/evaluation",), (), False, ("dataset", "candidate"),
+    ),
+)  # fmt: skip
+
+STAGE_NAMES: tuple[str, ...] = tuple(stage.name for stage in STAGES)
+
+
+def stages_for(params: Params) -> tuple[Stage, ...]:
+    """The stages of a chain: real sources have no cohort stage and read their own location."""
+    if params.source.kind == "virtual":
+        return STAGES
+    location = (params.source.location, "data/inbox")
+    return tuple(
+        Stage(s.name, s.does, location, s.outs, s.params, s.grows, ()) if s.name == "studies" else s
+        for s in STAGES
+        if s.name != "cohort"
+    )
+
+
+def dvc_yaml(params: Params) -> str:
+    """The text of ``dvc.yaml`` for a chain."""
+    header = (
+        "# The chain as plain stages, for whoever has no orchestrator: `dvc repro`.\n"
+        "# Generated from orchestration/chain/pipeline.py by `plumbline init`; a test compares the two.\n"
+    )
+    stages = {stage.name: _dvc_stage(stage) for stage in stages_for(params)}
+    return header + yaml.safe_dump({"stages": stages}, sort_keys=False, width=110)
+
+
+def _dvc_stage(stage: Stage) -> dict[str, Any]:
+    outs = [{out: {"persist": True}} if stage.grows else out for out in stage.outs]
+    record: dict[str, Any] = {"desc": stage.does, "cmd": f"plumbline stage {stage.name}"}
+    record |= {"deps": list(stage.deps)} if stage.deps else {}
+    record |= {"params": list(stage.params)} if stage.params else {}
+    return record | {"outs": outs}

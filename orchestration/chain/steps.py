@@ -1,0 +1,210 @@
+"""The versioned steps of the chain, one plain function each.
+
+What belongs here: from a workspace and its parameters to the call of a room's function, and back to a
+``StepReport``. What does not: what the rooms do, when a step runs (Dagster, DVC), promotion (``decision``).
+Contract: a Dagster asset and a DVC stage of the same name call the same function here; ``run_step`` skips it
+when DVC says that nothing changed, and records it with DVC when it ran.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from orchestration.chain import versioning
+from orchestration.chain.params import Params, read_params
+from orchestration.chain.pipeline import STAGE_NAMES
+from orchestration.chain.report import Figure, Progress, StepReport, read_step_report, write_step_report
+from orchestration.chain.workspace import Workspace
+from spine.errors import ContractViolation, ParametersRejected
+
+T = TypeVar("T")
+Step = Callable[[Workspace, Params, Progress | None], StepReport]
+
+
+def cohort(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
+    """Write the virtual cohort into the drop folder."""
+    from spine.phantom.cohort import CohortConfig, write_cohort
+    from spine.scanner import NATIVE_SPACING_MM
+
+    wanted = params.cohort
+    config = CohortConfig(
+        count=wanted.count,
+        seed=wanted.seed,
+        shape=(wanted.rows, wanted.columns),
+        spacing_mm=NATIVE_SPACING_MM * wanted.downsample,
+        workers=_cores(),
+    )
+    summary = write_cohort(workspace.drop, config, progress)
+    figures: dict[str, Figure] = {"virtual patients": wanted.count, "seed": wanted.seed}
+    figures |= {f"{kind}": count for kind, count in sorted(summary.conditions.items())}
+    return StepReport("cohort", figures)
+
+
+def studies(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
+    """Take in everything of the source and of finished batches in the inbox."""
+    from orchestration.chain.intake import ingest_everything
+
+    return ingest_everything(workspace, params, progress)
+
+
+def landmarks(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
+    """Project 3D points into each view, with visibility."""
+    from spine.landmarks import LANDMARK_SETS
+    from spine.projection import write_landmarks
+
+    landmark_set = _chosen(LANDMARK_SETS, params.dataset.landmark_set, "dataset.landmark_set")
+    summary = write_landmarks(workspace.studies, workspace.landmarks, landmark_set, progress)
+    figures: dict[str, Figure] = {
+        "landmark set": landmark_set.name,
+        "studies": summary.studies,
+        "landmarks visible": summary.visible,
+        "landmarks cut off": summary.absent,
+    }
+    return StepReport("landmarks", figures)
+
+
+def dataset(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
+    """Split by patient, freeze the test set, write the manifest."""
+    from spine.dataset import SPLITS
+    from validation.dataset.build import DatasetConfig, build_dataset
+
+    wanted = params.dataset
+    config = DatasetConfig(
+        landmark_set=wanted.landmark_set,
+        seed=wanted.seed,
+        test_patients=wanted.test_patients,
+        validation_fraction=wanted.validation_fraction,
+    )
+    manifest = build_dataset(workspace.studies, workspace.landmarks, workspace.dataset, config, progress)
+    figures: dict[str, Figure] = {f"{split} studies": len(manifest.in_split(split)) for split in SPLITS}
+    figures |= {"digest": manifest.digest[:12], "frozen test set": manifest.test_digest[:12]}
+    return StepReport("dataset", figures)
+
+
+def validation(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
+    """Hold the data set against its expectations; a failure stops the chain and names the studies."""
+    from validation.dataset.validate import ValidationConfig, validate_dataset
+
+    config = ValidationConfig(profile=params.validation.profile, on_bad_study=params.validation.on_bad_study)
+    result = validate_dataset(workspace.dataset, workspace.validation, config)
+    report = StepReport(
+        "validation",
+        {
+            "expectations": result.expectations,
+            "failed": len(result.failures),
+            "studies with findings": len({finding.study_id for finding in result.findings}),
+            "studies excluded": len(result.excluded),
+            "outcome": "passed" if result.success else "FAILED",
+        },
+        pages={"report": str(workspace.validation / "report.html")},
+    )
+    if not result.success:
+        write_step_report(report, workspace)
+        raise ContractViolation.gathered(
+            "DATASET_INVALID",
+            [f"{failure.expectation}: {failure.message}" for failure in result.failures],
+            expected="every expectation met",
+            remedy=f"open {workspace.validation / 'report.html'}: it names each study and why",
+        )
+    return report
+
+
+def candidate(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
+    """Train a candidate."""
+    from training.config import TrainingConfig
+    from training.fit import fit
+
+    wanted = params.training
+    shape = (wanted.input_rows, wanted.input_columns) if wanted.input_rows and wanted.input_columns else None
+    config = TrainingConfig(
+        preset=wanted.preset,
+        landmark_set=params.dataset.landmark_set,
+        landmark_subset=tuple(wanted.landmarks) if wanted.landmarks else None,
+        minutes=wanted.minutes,
+        epochs=wanted.epochs,
+        batch_size=wanted.batch_size,
+        device=wanted.device,
+        precision=wanted.precision,
+        workers=wanted.workers,
+        seed=wanted.seed,
+        **({"input_shape": shape} if shape else {}),
+    )
+    summary = fit(workspace.dataset, workspace.candidate, config, progress)
+    figures: dict[str, Figure] = {
+        "preset": wanted.preset,
+        "epochs": summary.epochs,
+        "training minutes": round(summary.seconds / 60, 2),
+        f"validation landmark error ({summary.error_unit})": round(summary.validation_error, 2),
+    }
+    return StepReport("candidate", figures)
+
+
+def evaluation(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
+    """Measure the candidate's errors on the frozen test set."""
+    from orchestration.chain.evaluate import evaluate_model
+
+    return evaluate_model(
+        workspace, workspace.candidate, workspace.evaluation, role="challenger", step="evaluation", progress=progress
+    )
+
+
+STEPS: Mapping[str, Step] = {
+    "cohort": cohort,
+    "studies": studies,
+    "landmarks": landmarks,
+    "dataset": dataset,
+    "validation": validation,
+    "candidate": candidate,
+    "evaluation": evaluation,
+}
+if tuple(STEPS) != STAGE_NAMES:
+    raise RuntimeError("orchestration.chain.steps and .pipeline name different stages")
+
+
+def compute_step(name: str, workspace: Workspace, progress: Progress | None = None) -> StepReport:
+    """Run a step without asking DVC (DVC itself calls this through ``plumbline stage``)."""
+    params = read_params(workspace.params_file)
+    workspace.prepare()
+    started = time.perf_counter()
+    report = _chosen(STEPS, name, "stage")(workspace, params, progress)
+    report = replace(report, seconds=round(time.perf_counter() - started, 3))
+    write_step_report(report, workspace)
+    return report
+
+
+def run_step(name: str, workspace: Workspace, progress: Progress | None = None) -> StepReport:
+    """Run a step unless DVC finds it up to date; record it with DVC when it ran."""
+    workspace.prepare()
+    started = time.perf_counter()
+    before = read_step_report(name, workspace)
+    if before is not None and versioning.is_up_to_date(workspace, name):
+        return replace(before, overhead_seconds=round(time.perf_counter() - started, 3))
+    asked = time.perf_counter() - started
+    report = compute_step(name, workspace, progress)
+    computed = time.perf_counter()
+    versioning.record_stage(workspace, name)
+    report = replace(report, overhead_seconds=round(asked + time.perf_counter() - computed, 3))
+    write_step_report(report, workspace)
+    return report
+
+
+def _chosen(table: Mapping[str, T], name: str, what: str) -> T:
+    if name not in table:
+        raise ParametersRejected(
+            "NAME_UNKNOWN", found=f"{what} {name!r}", expected=f"one of {', '.join(table)}", remedy="correct the name"
+        )
+    return table[name]
+
+
+def _cores() -> int:
+    import os
+
+    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1))
+
+
+def location_of(params: Params, workspace: Workspace) -> Path:
+    """Where the source lies; relative locations are relative to the workspace."""
+    path = Path(params.source.location).expanduser()
+    return path if path.is_absolute() else workspace.root / path

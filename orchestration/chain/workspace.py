@@ -1,0 +1,146 @@
+"""Workspace: where one chain keeps its data, its evidence and its services' state.
+
+What belongs here: the paths, in one place. What does not: what is written there (the rooms' own writers).
+Contract: a workspace is any folder with ``dvc.yaml`` and ``params.yaml``; ``data/`` holds what DVC versions,
+``state/`` what it must not (tracking database, verdicts, ledgers, keys). Nothing is made until ``prepare``.
+"""
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folders of one chain below ``root`` (absolute)."""
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", self.root.expanduser().resolve())
+
+    @property
+    def params_file(self) -> Path:
+        """What every stage reads."""
+        return self.root / "params.yaml"
+
+    @property
+    def pipeline_file(self) -> Path:
+        """The chain as DVC stages."""
+        return self.root / "dvc.yaml"
+
+    @property
+    def data(self) -> Path:
+        """What DVC versions."""
+        return self.root / "data"
+
+    @property
+    def state(self) -> Path:
+        """What DVC does not version."""
+        return self.root / "state"
+
+    @property
+    def drop(self) -> Path:
+        """The virtual cohort as DICOM and reconstruction files."""
+        return self.data / "drop"
+
+    @property
+    def inbox(self) -> Path:
+        """Where new batches of studies are dropped, one folder each, ``COMPLETE`` written last."""
+        return self.data / "inbox"
+
+    @property
+    def studies(self) -> Path:
+        """The study store."""
+        return self.data / "studies"
+
+    @property
+    def quarantine(self) -> Path:
+        """Studies that cannot be used, with their reasons."""
+        return self.data / "quarantine"
+
+    @property
+    def landmarks(self) -> Path:
+        """Projected landmarks, one file a study."""
+        return self.data / "landmarks"
+
+    @property
+    def dataset(self) -> Path:
+        """Manifest and pictures."""
+        return self.data / "dataset"
+
+    @property
+    def validation(self) -> Path:
+        """Result and pages of the data set validation."""
+        return self.data / "validation"
+
+    @property
+    def candidate(self) -> Path:
+        """The trained candidate and its journal."""
+        return self.data / "candidate"
+
+    @property
+    def evaluation(self) -> Path:
+        """The candidate's evaluation record, plots and report."""
+        return self.data / "evaluation"
+
+    @property
+    def champion_evaluation(self) -> Path:
+        """The champion, re-scored on the same test set."""
+        return self.state / "champion_evaluation"
+
+    @property
+    def verdict_file(self) -> Path:
+        """The gate's latest verdict (copies by digest lie beside it)."""
+        return self.state / "verdicts" / "latest.json"
+
+    @property
+    def champion(self) -> Path:
+        """Local copy of the champion's bytes, verified against their digest at every use."""
+        return self.state / "champion"
+
+    @property
+    def reports(self) -> Path:
+        """What each step said when it last ran."""
+        return self.state / "reports"
+
+    @property
+    def test_set_ledger(self) -> Path:
+        """Every read of a frozen test set."""
+        return self.state / "test_set_reads.jsonl"
+
+    @property
+    def promotion_ledger(self) -> Path:
+        """Every promotion, hash-chained."""
+        return self.state / "promotions.jsonl"
+
+    @property
+    def dagster_home(self) -> Path:
+        """The Dagster instance."""
+        return self.state / "dagster"
+
+    @property
+    def tracking_uri(self) -> str:
+        """MLflow's database; ``PLUMBLINE_TRACKING_URI`` names a server or database instead."""
+        return os.environ.get("PLUMBLINE_TRACKING_URI") or f"sqlite:///{self.state / 'mlflow' / 'mlflow.db'}"
+
+    @property
+    def artifact_root(self) -> Path:
+        """MLflow's artefacts, where the database is the workspace's own."""
+        return self.state / "mlflow" / "artifacts"
+
+    def prepare(self) -> None:
+        """Make the folders that steps expect to exist."""
+        for folder in (self.data, self.inbox, self.state, self.reports, self.dagster_home, self.artifact_root):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def pseudonym_key(self) -> bytes:
+        """The key of the patients' pseudonyms, drawn at first use and readable by its owner alone."""
+        path = self.state / "pseudonym.key"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(secrets.token_bytes(32))
+        return path.read_bytes()
