@@ -1,0 +1,259 @@
+"""Landmarks of a study in the pixels of its own pictures: projected from 3D, or taken from 2D labels.
+
+What belongs here: the step from a ``Study`` to the visible points of a landmark set, and the folder of them.
+What does not: the projection's equations (``scanner``) and what is learnt from the points
+(``validation.dataset``). Contract: a point outside its picture is absent. One folder,
+
+    <study_id>.json   one per study with a view; written once, a new batch adds files and rewrites none
+    landmarks.json    the index, written last: a folder without it is unfinished
+
+A study id is a content address, so a finished file of the same landmark set is never stale.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from spine.errors import ContractViolation
+from spine.landmarks import PLATES, S1_MARGINS, S1_PLATE, VERTEBRAE, LandmarkSet, ViewName
+from spine.scanner import Floats
+from spine.storage import remove_partials, sha256_of_bytes, write_text_atomically
+from spine.study import Points2D, Study, StudyView, iterate_study_folders, read_study
+
+SCHEMA = "plumbline.landmarks/1"
+Progress = Callable[[int, int], None]
+
+AbsenceReason = Literal["OUTSIDE_PICTURE", "NOT_KNOWN", "VIEW_WITHOUT_GEOMETRY"]
+"""Why a point is absent: beyond the picture's edge; neither reconstructed nor labelled; 3D known, view 2D only."""
+
+
+@dataclass(frozen=True)
+class ViewLandmarks:
+    """The points of one view.
+
+    Attributes:
+        points: landmark -> (2,) (column, row), pixels of the study's own picture.
+        absent: landmark of the set -> why it has no point.
+    """
+
+    points: Points2D
+    absent: Mapping[str, AbsenceReason]
+
+
+@dataclass(frozen=True)
+class LandmarkIndex:
+    """What a finished folder holds.
+
+    Attributes:
+        landmark_set: name of the set.
+        set_digest: SHA-256 over its names and views, so that a changed set of the same name is noticed.
+        files: study id -> SHA-256 of its file.
+        added: how many files the run added (0 when the index is read back: it says what is there).
+    """
+
+    landmark_set: str
+    set_digest: str
+    files: Mapping[str, str]
+    added: int = 0
+
+
+def project_study(study: Study, landmark_set: LandmarkSet) -> Mapping[ViewName, Points2D]:
+    """The visible points of a study: view -> landmark -> (2,) (column, row), pixels.
+
+    3D points are projected through each view's geometry; where a view has none, or the reconstruction
+    lacks a point, the view's own 2D label stands. Points that follow from others (``derive_points``) are
+    derived first, in 3D and among the labels.
+
+    Raises:
+        ContractViolation: ``POINT_BEHIND_SOURCE``, a 3D point cannot have been seen by the scanner.
+    """
+    return {view: found.points for view, found in locate_landmarks(study, landmark_set).items()}
+
+
+def locate_landmarks(study: Study, landmark_set: LandmarkSet) -> dict[ViewName, ViewLandmarks]:
+    """As ``project_study``, with the reason for every absent point."""
+    points_3d = derive_points(study.reconstruction.points) if study.reconstruction else {}
+    return {
+        name: _locate_in_view(study.study_id, view, points_3d, landmark_set)
+        for name, view in study.views.items()
+        if name in landmark_set.views
+    }
+
+
+def derive_points(points: Mapping[str, Floats]) -> dict[str, Floats]:
+    """``points`` and what follows from them: (D,) each, D = 2 or 3.
+
+    A plate's centre is the mean of its left and right, else of its front and back margin; the S1 centre is
+    the mean of its two margins; a vertebral body's centre is the mean of its two plates' centres. A point
+    that is there is never replaced.
+    """
+    derived = {name: np.asarray(point, dtype=np.float64) for name, point in points.items()}
+    for name, pairs in _DERIVATIONS:
+        for first, second in pairs:
+            if name not in derived and first in derived and second in derived:
+                derived[name] = (derived[first] + derived[second]) / 2.0
+    return derived
+
+
+_DERIVATIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+    *((plate, ((f"{plate}_left", f"{plate}_right"), (f"{plate}_ant", f"{plate}_post"))) for plate in PLATES),
+    (S1_PLATE, (S1_MARGINS,)),
+    *((f"{level}_body", ((f"{level}_sup", f"{level}_inf"),)) for level in VERTEBRAE),
+)
+
+
+def project_points(study_id: str, view: StudyView, points_3d: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Project all (3,) LPS mm points into a view with geometry -> (2,) pixels, also beyond its edges.
+
+    Raises:
+        ContractViolation: ``POINT_BEHIND_SOURCE``.
+    """
+    if view.geometry is None or not points_3d:
+        return {}
+    try:
+        pixels = view.geometry.project(np.stack(list(points_3d.values())))
+    except ValueError as error:
+        raise ContractViolation(
+            "POINT_BEHIND_SOURCE",
+            found=f"study {study_id}: {error}",
+            expected="3D points in mm between source and detector, origin at the isocentre",
+            remedy="check units and frame of the reconstruction; leave the study out",
+        ) from error
+    return dict(zip(points_3d, pixels, strict=True))
+
+
+def _locate_in_view(
+    study_id: str, view: StudyView, points_3d: Mapping[str, Floats], landmark_set: LandmarkSet
+) -> ViewLandmarks:
+    projected = project_points(study_id, view, {n: points_3d[n] for n in landmark_set if n in points_3d})
+    labelled = derive_points(view.labels)
+    points: dict[str, Floats] = {}
+    absent: dict[str, AbsenceReason] = {}
+    for name in landmark_set:
+        point = projected.get(name, labelled.get(name))
+        if point is None:
+            absent[name] = "VIEW_WITHOUT_GEOMETRY" if name in points_3d else "NOT_KNOWN"
+        elif not is_on_picture(point, view.shape):
+            absent[name] = "OUTSIDE_PICTURE"
+        else:
+            points[name] = point
+    return ViewLandmarks(points, absent)
+
+
+def is_on_picture(point: Floats, shape: tuple[int, int]) -> bool:
+    """Whether a (2,) (column, row) position lies on an (H, W) picture, pixel edges included."""
+    height, width = shape
+    return bool(-0.5 <= point[0] <= width - 0.5 and -0.5 <= point[1] <= height - 0.5)
+
+
+def write_landmarks(
+    store: Path, out: Path, landmark_set: LandmarkSet, progress: Progress | None = None
+) -> LandmarkIndex:
+    """Write the landmarks of every study of ``store`` that has a view of the set; see the module for the folder.
+
+    Raises:
+        ContractViolation: ``POINT_BEHIND_SOURCE``, naming every study concerned; the others are written,
+            the index is not.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    remove_partials(out)
+    folders = iterate_study_folders(store)
+    files: dict[str, str] = {}
+    refused: list[ContractViolation] = []
+    added = 0
+    for done, folder in enumerate(folders, start=1):
+        try:
+            wrote = _write_study(folder, out, landmark_set)
+        except ContractViolation as violation:
+            refused.append(violation)
+        else:
+            added += wrote
+            if (path := _file_of(out, folder.name)).exists():
+                files[folder.name] = sha256_of_bytes(path.read_bytes())
+        if progress is not None:
+            progress(done, len(folders))
+    if refused:
+        raise ContractViolation.gathered(
+            refused[0].code, [r.found for r in refused], expected=refused[0].expected, remedy=refused[0].remedy
+        )
+    index = LandmarkIndex(landmark_set.name, digest_of_set(landmark_set), files, added)
+    _write_index(index, out)
+    return index
+
+
+def digest_of_set(landmark_set: LandmarkSet) -> str:
+    """SHA-256 over the names, their order and the views."""
+    return sha256_of_bytes(json.dumps([landmark_set.name, landmark_set.names, landmark_set.views]).encode())
+
+
+def read_index(out: Path) -> LandmarkIndex:
+    """Read ``landmarks.json``.
+
+    Raises:
+        ContractViolation: ``LANDMARKS_MISSING``, there is no finished folder.
+    """
+    path = out / "landmarks.json"
+    if not path.exists():
+        raise ContractViolation(
+            "LANDMARKS_MISSING",
+            found="a folder without landmarks.json",
+            expected="a finished folder of landmarks",
+            remedy="run the landmark step (again); it continues where it stopped",
+        )
+    record = json.loads(path.read_text())
+    return LandmarkIndex(record["landmark_set"], record["set_digest"], record["files"])
+
+
+def read_landmarks(out: Path, study_id: str) -> dict[ViewName, ViewLandmarks]:
+    """Read the landmarks of one study."""
+    record = json.loads(_file_of(out, study_id).read_text())
+    return {
+        view: ViewLandmarks(
+            {name: np.asarray(point, dtype=np.float64) for name, point in found["points"].items()}, found["absent"]
+        )
+        for view, found in record["views"].items()
+    }
+
+
+def _file_of(out: Path, study_id: str) -> Path:
+    return out / f"{study_id}.json"
+
+
+def _write_study(folder: Path, out: Path, landmark_set: LandmarkSet) -> bool:
+    path = _file_of(out, folder.name)
+    digest = digest_of_set(landmark_set)
+    if path.exists() and json.loads(path.read_text())["set_digest"] == digest:
+        return False
+    located = locate_landmarks(read_study(folder), landmark_set)
+    if not located:
+        return False
+    record = {
+        "schema": SCHEMA,
+        "study_id": folder.name,
+        "landmark_set": landmark_set.name,
+        "set_digest": digest,
+        "views": {view: _view_to_json(found) for view, found in located.items()},
+    }
+    write_text_atomically(path, json.dumps(record, indent=1, sort_keys=True, allow_nan=False))
+    return True
+
+
+def _view_to_json(found: ViewLandmarks) -> dict[str, Any]:
+    return {
+        "points": {name: [float(c) for c in point] for name, point in found.points.items()},
+        "absent": dict(found.absent),
+    }
+
+
+def _write_index(index: LandmarkIndex, out: Path) -> None:
+    record = {
+        "schema": SCHEMA,
+        "landmark_set": index.landmark_set,
+        "set_digest": index.set_digest,
+        "files": dict(index.files),
+    }
+    write_text_atomically(out / "landmarks.json", json.dumps(record, indent=1, sort_keys=True))

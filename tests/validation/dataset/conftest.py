@@ -1,0 +1,49 @@
+"""Fixtures: a workspace with a store, and data sets built from it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from dataset_phantoms import add_film, add_study
+
+from spine.dataset import Manifest
+from spine.landmarks import CORNERS68, GALBUSERA39
+from spine.projection import write_landmarks
+from validation.dataset.build import DatasetConfig, build_dataset
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    for name in ("store", "landmarks", "dataset"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def biplanar(workspace: Path) -> Callable[..., Manifest]:
+    """Make a data set out of the biplanar studies in ``workspace / "store"`` (of ``count`` made ones if empty)."""
+
+    def make(count: int = 0, **config: object) -> Manifest:
+        for number in range(1, count + 1):
+            add_study(workspace / "store", number)
+        return _build(workspace, GALBUSERA39, config)
+
+    return make
+
+
+@pytest.fixture
+def films(workspace: Path) -> Callable[..., Manifest]:
+    """As ``biplanar``, of frontal films with corner labels."""
+
+    def make(count: int = 0, **config: object) -> Manifest:
+        for number in range(1, count + 1):
+            add_film(workspace / "store", number)
+        return _build(workspace, CORNERS68, config)
+
+    return make
+
+
+def _build(workspace: Path, landmark_set, config: dict) -> Manifest:
+    write_landmarks(workspace / "store", workspace / "landmarks", landmark_set)
+    settings = {"landmark_set": landmark_set.name, "seed": 3, "test_patients": 2, "validation_fraction": 0.25, **config}
+    return build_dataset(workspace / "store", workspace / "landmarks", workspace / "dataset", DatasetConfig(**settings))

@@ -1,0 +1,213 @@
+"""Building the data set: from studies and their landmarks to a manifest with splits and content-addressed pictures.
+
+What belongs here: the build and its record. What does not: the manifest's form (``spine.dataset``), which study
+becomes an example (``selection``), the splits (``splits``), the references (``truth``), whether the result is sound
+(``validate``). Contract: one folder, beside the files named in ``spine.dataset`` and ``frozen``,
+
+    build.json   how many studies came in, were used, were left out, and why; always adds up
+
+A build adds pictures and rewrites none; the test set it was frozen with never changes unless asked;
+``manifest.json`` is written last, so a killed build leaves the previous manifest or none, and is run again.
+"""
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from spine.dataset import Example, ExampleView, Manifest, Split, read_manifest, write_manifest
+from spine.landmarks import ViewName
+from spine.projection import ViewLandmarks
+from spine.storage import PARTIAL_SUFFIX, remove_partials, write_text_atomically
+from spine.study import Study
+from validation.dataset.frozen import FrozenTest, freeze, read_excluded, read_frozen, write_frozen
+from validation.dataset.selection import landmark_set_of, late_for_the_test_set, select_studies
+from validation.dataset.splits import assign_splits, draw, size_of_test_set
+from validation.dataset.truth import reference_parameters
+
+Progress = Callable[[int, int], None]
+
+
+class DatasetConfig(BaseModel):
+    """Parameters of a build (the ``dataset`` section of params.yaml).
+
+    Attributes:
+        landmark_set: a name of ``LANDMARK_SETS``.
+        seed: of the splits.
+        test_patients: number (int) or share (float) of patients in the test set, when it is first drawn.
+        validation_fraction: share of the other patients.
+        new_test_version: permit the test set to change: members stay, patients never trained on may join.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    landmark_set: str = "galbusera39"
+    seed: int = 0
+    test_patients: Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, lt=1)] = 50
+    validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.15
+    new_test_version: bool = False
+
+
+@dataclass(frozen=True)
+class BuildRecord:
+    """What became of every study of the store.
+
+    Attributes:
+        studies: in the store.
+        used: in the manifest; ``studies == used + len(left_out)``.
+        left_out: study id -> reason.
+        per_split: split -> number of studies.
+        test_version: version of the frozen test set.
+    """
+
+    studies: int
+    used: int
+    left_out: Mapping[str, str]
+    per_split: Mapping[str, int]
+    test_version: int
+
+
+def build_dataset(
+    store: Path, landmarks: Path, out: Path, config: DatasetConfig, progress: Progress | None = None
+) -> Manifest:
+    """Build, or bring up to date, the data set in ``out``.
+
+    Args:
+        store: folder of studies (``spine.study``); landmarks: folder of ``spine.projection``.
+        progress: called with (studies done, studies in all).
+
+    Raises:
+        ContractViolation: ``LANDMARKS_MISSING``, ``LANDMARKS_STALE``, ``LANDMARK_SET_DIFFERS``,
+            ``DATASET_EMPTY``, ``TEST_SET_CHANGED``, ``MANIFEST_ALTERED``.
+        ParametersRejected: ``SPLIT_INVALID``, ``LANDMARK_SET_UNKNOWN``.
+    """
+    landmark_set = landmark_set_of(config.landmark_set)
+    (out / "pictures").mkdir(parents=True, exist_ok=True)
+    remove_partials(out)
+    selection = select_studies(store, landmarks, landmark_set, set(read_excluded(out)))
+    previous = read_frozen(out)
+    splits = _splits(selection.studies, config, previous, out)
+    late = {} if config.new_test_version else late_for_the_test_set(selection.studies, splits, previous)
+    left_out = selection.left_out | late
+    kept = [study for study in selection.studies if study.study_id not in late]
+    examples = []
+    for done, study in enumerate(kept, start=1):
+        _add_pictures(study, store, out)
+        examples.append(_example(study, splits[study.patient], selection.located[study.study_id]))
+        if progress is not None:
+            progress(done, len(kept))
+    manifest = Manifest(landmark_set.name, config.seed, tuple(sorted(examples, key=lambda e: e.study_id)))
+    frozen = freeze(
+        manifest, previous, new_version=config.new_test_version, reason="asked for" if previous else "first"
+    )
+    _write(manifest, frozen, left_out, out)
+    return manifest
+
+
+def read_build_record(out: Path) -> BuildRecord:
+    """Read ``build.json``."""
+    record = json.loads((out / "build.json").read_text())
+    record.pop("schema")
+    return BuildRecord(**record)
+
+
+def write_build_record(record: BuildRecord, out: Path) -> None:
+    """Write ``build.json`` atomically."""
+    payload = {"schema": "plumbline.build/1", **asdict(record)}
+    write_text_atomically(out / "build.json", json.dumps(payload, indent=1, sort_keys=True))
+
+
+def _splits(
+    studies: Sequence[Study], config: DatasetConfig, previous: FrozenTest | None, out: Path
+) -> dict[str, Split]:
+    patients = {study.study_id: study.patient for study in studies}
+    conditions = {study.patient: str(study.facts.get("condition", "")) for study in studies}
+    frozen: dict[str, Split] = {}
+    if previous is not None:
+        frozen = _former_splits(out) | dict.fromkeys(previous.members.values(), "test")
+        if config.new_test_version:
+            frozen |= dict.fromkeys(_joining(patients, frozen, config, conditions), "test")
+    return assign_splits(
+        patients,
+        seed=config.seed,
+        test_patients=config.test_patients,
+        validation_fraction=config.validation_fraction,
+        frozen=frozen,
+        conditions=conditions,
+    )
+
+
+def _former_splits(out: Path) -> dict[str, Split]:
+    if not (out / "manifest.json").exists():
+        return {}
+    return {example.patient: example.split for example in read_manifest(out).examples}
+
+
+def _joining(
+    patients: Mapping[str, str], frozen: Mapping[str, Split], config: DatasetConfig, conditions: Mapping[str, str]
+) -> list[str]:
+    """Patients who join the test set in a new version: only such as no model was trained on."""
+    everybody = set(patients.values())
+    never_trained_on = sorted(everybody - set(frozen))
+    members = sum(frozen.get(patient) == "test" for patient in everybody)
+    wanted = size_of_test_set(config.test_patients, len(everybody)) - members
+    return draw(never_trained_on, min(max(wanted, 0), len(never_trained_on)), config.seed, conditions)
+
+
+def _add_pictures(study: Study, store: Path, out: Path) -> None:
+    for view in study.views.values():
+        target = out / "pictures" / f"{view.sha256}.npy"
+        if not target.exists():
+            _link_or_copy(store / study.study_id / view.picture, target)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """A hard link costs nothing; where the file system has none, a copy under a temporary name, renamed."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        return
+    except OSError:
+        partial = target.with_name(f".{target.name}{PARTIAL_SUFFIX}")
+        shutil.copyfile(source, partial)
+        partial.replace(target)
+
+
+def _example(study: Study, split: Split, located: Mapping[ViewName, ViewLandmarks]) -> Example:
+    views = {
+        name: ExampleView(
+            view=name,
+            picture=f"pictures/{view.sha256}.npy",
+            sha256=view.sha256,
+            shape=view.shape,
+            spacing_mm=view.spacing_mm,
+            calibration=view.calibration,
+            geometry=view.geometry,
+            points=located[name].points if name in located else {},
+        )
+        for name, view in study.views.items()
+    }
+    return Example(
+        study_id=study.study_id,
+        patient=study.patient,
+        split=split,
+        source=study.source,
+        views=views,
+        points_3d=dict(study.reconstruction.points) if study.reconstruction else {},
+        truth=reference_parameters(study),
+        facts=study.facts,
+    )
+
+
+def _write(manifest: Manifest, frozen: FrozenTest, left_out: dict[str, str], out: Path) -> None:
+    per_split: Counter[str] = Counter(example.split for example in manifest.examples)
+    used = len(manifest.examples)
+    write_frozen(frozen, out)
+    write_build_record(BuildRecord(used + len(left_out), used, left_out, dict(per_split), frozen.version), out)
+    write_manifest(manifest, out)

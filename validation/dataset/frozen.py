@@ -1,0 +1,112 @@
+"""The frozen test set and the list of excluded studies: what a data set remembers from build to build.
+
+What belongs here: the two records beside a data set's manifest, and the refusal to change the first. What
+does not: drawing the test patients (``splits``) and finding bad studies (``validate``). Contract:
+
+    frozen_test.json   version, digest and members of the test set; the members of a version never change
+    excluded.json      studies that validation found unusable, with the rules they broke; a build leaves them out
+
+A data set folder that a versioning tool empties before each run must keep these two.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from spine.dataset import Manifest
+from spine.errors import ContractViolation
+from spine.storage import write_text_atomically
+
+FROZEN_FILE = "frozen_test.json"
+EXCLUDED_FILE = "excluded.json"
+
+
+@dataclass(frozen=True)
+class TestVersion:
+    """One version of the test set that was in use: its number, digest, size, and why it came about."""
+
+    __test__ = False
+
+    version: int
+    digest: str
+    studies: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class FrozenTest:
+    """The test set in use.
+
+    Attributes:
+        version: counts up from 1; figures of different versions are not comparable.
+        digest: ``Manifest.test_digest`` of this version.
+        members: study id -> patient key.
+        history: every version so far, this one last.
+    """
+
+    version: int
+    digest: str
+    members: Mapping[str, str]
+    history: tuple[TestVersion, ...] = field(default_factory=tuple)
+
+
+def read_frozen(folder: Path) -> FrozenTest | None:
+    """The frozen test set of a data set folder, or None before its first build."""
+    path = folder / FROZEN_FILE
+    if not path.exists():
+        return None
+    record = json.loads(path.read_text())
+    history = tuple(TestVersion(**entry) for entry in record["history"])
+    return FrozenTest(record["version"], record["digest"], record["members"], history)
+
+
+def write_frozen(frozen: FrozenTest, folder: Path) -> None:
+    """Write ``frozen_test.json`` atomically."""
+    record = {"schema": "plumbline.frozen_test/1", **asdict(frozen)}
+    write_text_atomically(folder / FROZEN_FILE, json.dumps(record, indent=1, sort_keys=True))
+
+
+def freeze(manifest: Manifest, previous: FrozenTest | None, *, new_version: bool, reason: str) -> FrozenTest:
+    """The frozen record for ``manifest``: the previous one where its test set is unchanged.
+
+    Raises:
+        ContractViolation: ``TEST_SET_CHANGED``, the test set differs and no new version was asked for.
+    """
+    if previous is not None and previous.digest == manifest.test_digest:
+        return previous
+    if previous is not None and not new_version:
+        raise ContractViolation.gathered(
+            "TEST_SET_CHANGED",
+            _differences(manifest, previous),
+            expected=f"the frozen test set, version {previous.version}, digest {previous.digest[:12]}",
+            remedy="restore the studies and labels it was frozen with, or ask for a new test version "
+            "(new_test_version) and re-evaluate the champion on it",
+        )
+    members = {example.study_id: example.patient for example in manifest.in_split("test")}
+    version = previous.version + 1 if previous else 1
+    entry = TestVersion(version, manifest.test_digest, len(members), reason)
+    return FrozenTest(version, manifest.test_digest, members, (*(previous.history if previous else ()), entry))
+
+
+def _differences(manifest: Manifest, previous: FrozenTest) -> list[str]:
+    now = {example.study_id for example in manifest.in_split("test")}
+    gone = [f"study {study} is missing" for study in sorted(set(previous.members) - now)]
+    new = [f"study {study} is new" for study in sorted(now - set(previous.members))]
+    return gone + new or ["same studies, but a picture, label, reference value or the landmark set differs"]
+
+
+def read_excluded(folder: Path) -> dict[str, tuple[str, ...]]:
+    """Study id -> rules it broke, of the studies excluded so far."""
+    path = folder / EXCLUDED_FILE
+    if not path.exists():
+        return {}
+    record = json.loads(path.read_text())
+    return {study: tuple(rules) for study, rules in record["studies"].items()}
+
+
+def write_excluded(excluded: Mapping[str, tuple[str, ...]], folder: Path) -> None:
+    """Write ``excluded.json`` atomically."""
+    studies = {study: sorted(rules) for study, rules in excluded.items()}
+    record = {"schema": "plumbline.excluded/1", "studies": studies}
+    write_text_atomically(folder / EXCLUDED_FILE, json.dumps(record, indent=1, sort_keys=True))

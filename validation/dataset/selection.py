@@ -1,0 +1,125 @@
+"""Which study of a store becomes an example, and why another does not.
+
+What belongs here: the reasons. What does not: what an example holds (``build``) and whether it is sound
+(``validate``). Contract: every study of the store is either selected or left out with one of the reasons below.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from spine.dataset import Split
+from spine.errors import ContractViolation, ParametersRejected
+from spine.landmarks import LANDMARK_SETS, LandmarkSet, ViewName
+from spine.projection import ViewLandmarks, digest_of_set, read_index, read_landmarks
+from spine.study import Study, iterate_study_folders, read_study
+from validation.dataset.frozen import FrozenTest
+
+NO_VIEW = "NO_VIEW"
+"""A reconstruction without pictures: nothing to look at."""
+NO_LANDMARKS = "NO_LANDMARKS"
+"""No landmark of the set is known in any picture."""
+EXCLUDED = "EXCLUDED_BY_VALIDATION"
+"""Found unusable by an earlier validation (``excluded.json``)."""
+TEST_PATIENT_FROZEN = "TEST_PATIENT_FROZEN"
+"""A new study of a frozen test patient: training on it would leak, testing on it would change the test set."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The studies of a store, parted into usable ones and others.
+
+    Attributes:
+        studies: usable ones, by id.
+        located: study id -> view -> its landmarks.
+        left_out: study id -> reason.
+    """
+
+    studies: tuple[Study, ...]
+    located: Mapping[str, Mapping[ViewName, ViewLandmarks]]
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def select_studies(store: Path, landmarks: Path, landmark_set: LandmarkSet, excluded: set[str]) -> Selection:
+    """Part the studies of ``store``.
+
+    Raises:
+        ContractViolation: ``LANDMARKS_MISSING``, ``LANDMARK_SET_DIFFERS``, ``LANDMARKS_STALE`` (a study came
+            after the landmark step), ``DATASET_EMPTY``.
+    """
+    indexed = _indexed_studies(landmarks, landmark_set)
+    studies: list[Study] = []
+    located: dict[str, Mapping[ViewName, ViewLandmarks]] = {}
+    left_out: dict[str, str] = {}
+    stale: list[str] = []
+    for folder in iterate_study_folders(store):
+        study = read_study(folder)
+        reason = EXCLUDED if study.study_id in excluded else None if study.views else NO_VIEW
+        if reason is None and study.study_id not in indexed:
+            reason = NO_LANDMARKS
+            if set(study.views) & set(landmark_set.views):
+                stale.append(f"study {study.study_id} has no landmarks")
+        if reason is None:
+            found = read_landmarks(landmarks, study.study_id)
+            reason = None if any(view.points for view in found.values()) else NO_LANDMARKS
+        if reason is None:
+            studies.append(study)
+            located[study.study_id] = found
+        else:
+            left_out[study.study_id] = reason
+    _check_usable(stale, studies, left_out)
+    return Selection(tuple(studies), located, left_out)
+
+
+def late_for_the_test_set(
+    studies: Sequence[Study], splits: Mapping[str, Split], previous: FrozenTest | None
+) -> dict[str, str]:
+    """Study id -> ``TEST_PATIENT_FROZEN`` for new studies of patients in the frozen test set."""
+    if previous is None:
+        return {}
+    late = [s for s in studies if splits[s.patient] == "test" and s.study_id not in previous.members]
+    return {study.study_id: TEST_PATIENT_FROZEN for study in late}
+
+
+def _indexed_studies(landmarks: Path, landmark_set: LandmarkSet) -> set[str]:
+    index = read_index(landmarks)
+    if index.set_digest != digest_of_set(landmark_set):
+        raise ContractViolation(
+            "LANDMARK_SET_DIFFERS",
+            found=f"landmarks of the set {index.landmark_set!r}",
+            expected=f"the set {landmark_set.name!r} as it is registered now",
+            remedy="run the landmark step with this set",
+        )
+    return set(index.files)
+
+
+def _check_usable(stale: list[str], studies: list[Study], left_out: Mapping[str, str]) -> None:
+    if stale:
+        raise ContractViolation.gathered(
+            "LANDMARKS_STALE", stale, expected="landmarks of every study with a view", remedy="run the landmark step"
+        )
+    if not studies:
+        why = ", ".join(f"{reason} {count}" for reason, count in sorted(Counter(left_out.values()).items()))
+        raise ContractViolation(
+            "DATASET_EMPTY",
+            found=f"no usable study ({why or 'the store is empty'})",
+            expected="studies with at least one picture and known landmarks",
+            remedy="ingest studies first; quarantined ones are listed by the ingest step",
+        )
+
+
+def landmark_set_of(name: str) -> LandmarkSet:
+    """The registered landmark set.
+
+    Raises:
+        ParametersRejected: ``LANDMARK_SET_UNKNOWN``.
+    """
+    if name not in LANDMARK_SETS:
+        raise ParametersRejected(
+            "LANDMARK_SET_UNKNOWN",
+            found=f"landmark set {name!r}",
+            expected=f"one of {', '.join(LANDMARK_SETS)}",
+            remedy="correct landmark_set, or register the set in spine.landmarks",
+        )
+    return LANDMARK_SETS[name]

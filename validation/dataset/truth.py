@@ -1,0 +1,75 @@
+"""The reference parameters of one study: measured from what is known, withheld where the picture cannot show it.
+
+What belongs here: which plane a reference is measured in, and whether the pictures show what it needs. What
+does not: the formulas (``spine.measurement``). Contract: a value is the patient's, measured from all that is
+known; it is absent as ``NOT_IN_PICTURE`` when the study's pictures lack a landmark it rests on, because
+nobody can be asked for what is cut off.
+"""
+
+from collections.abc import Set
+from dataclasses import replace
+
+from spine.dataset import Truth
+from spine.measurement.measure import measure
+from spine.measurement.planes import PLANE_OF_VIEW, PlanePoints, planes_from_points_3d, planes_from_view
+from spine.measurement.registry import PARAMETERS, Measured, Plane
+from spine.projection import derive_points, is_on_picture, project_points
+from spine.study import Study, StudyView
+
+NOT_IN_PICTURE = "NOT_IN_PICTURE"
+END_VERTEBRAE = ("upper_end_vertebra", "lower_end_vertebra")
+
+Planes = dict[Plane, PlanePoints]
+
+
+def reference_parameters(study: Study) -> dict[str, Truth]:
+    """Every parameter of the registry -> its reference value, or the reason why there is none."""
+    known = known_planes(study)
+    shown = shown_planes(study, known)
+    patient, visible = measure(known), measure(shown)
+    return {
+        name: _truth(patient[name], visible[name], shown.get(parameter.plane)) for name, parameter in PARAMETERS.items()
+    }
+
+
+def known_planes(study: Study) -> Planes:
+    """All points known, in their planes: the 3D ones where there is a reconstruction, else the labels."""
+    if study.reconstruction is not None:
+        return planes_from_points_3d(derive_points(study.reconstruction.points))
+    planes: Planes = {}
+    for name, view in study.views.items():
+        planes |= planes_from_view(name, derive_points(view.labels), view.spacing_mm, view.calibration)
+    return planes
+
+
+def shown_planes(study: Study, known: Planes) -> Planes:
+    """``known`` without the points that the plane's picture does not show; a plane without a picture is left out."""
+    planes: Planes = {}
+    for name, view in study.views.items():
+        plane = PLANE_OF_VIEW[name]
+        if plane in known:
+            seen = _names_in_picture(study, view)
+            points = {n: p for n, p in known[plane].points.items() if n in seen}
+            planes[plane] = replace(known[plane], points=points)
+    return planes
+
+
+def _names_in_picture(study: Study, view: StudyView) -> Set[str]:
+    points = derive_points(view.labels)
+    if study.reconstruction is not None and view.geometry is not None:
+        points = project_points(study.study_id, view, derive_points(study.reconstruction.points)) | points
+    return {landmark for landmark, point in points.items() if is_on_picture(point, view.shape)}
+
+
+def _truth(patient: Measured, visible: Measured, shown: PlanePoints | None) -> Truth:
+    if patient.value is None:
+        return Truth(None, patient.unit, patient.absent_reason)
+    if visible.value is None or shown is None or not _shows_end_vertebrae(patient, shown):
+        return Truth(None, patient.unit, NOT_IN_PICTURE)
+    return Truth(patient.value, patient.unit)
+
+
+def _shows_end_vertebrae(patient: Measured, shown: PlanePoints) -> bool:
+    """A curve's angle belongs to its end vertebrae: with one of them cut off, what is left is another angle."""
+    levels = [level for key in END_VERTEBRAE if (level := (patient.detail or {}).get(key))]
+    return all(shown.has(f"{level}_sup", f"{level}_inf") for level in levels)
