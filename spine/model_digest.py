@@ -35,7 +35,7 @@ def model_digest(folder: Path) -> str:
             remedy="export the model again, or point at the folder that holds both files",
         )
     digest = hashlib.sha256()
-    for name in (CONTRACT_FILE, GRAPH_FILE, WEIGHTS_FILE):
+    for name in (GRAPH_FILE, CONTRACT_FILE, WEIGHTS_FILE):
         if (folder / name).is_file():
             digest.update(name.encode() + b"\0" + bytes.fromhex(sha256_of_file(folder / name)))
     return digest.hexdigest()

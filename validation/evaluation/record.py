@@ -20,17 +20,20 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from spine.dataset import Example, Manifest
-from spine.errors import ContractViolation, EvidenceRejected
-from spine.measurement.registry import PARAMETERS
+from spine.dataset import Example
+from spine.errors import EvidenceRejected
+from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
 from spine.prediction import Prediction
 from validation.evaluation.agreement import RESAMPLES, SEED, Agreement, Figure, agree, proportion
+from validation.evaluation.frozen_set import answers_by_study, demand_frozen, demand_one_kind
 from validation.evaluation.landmarks import LandmarkError, LandmarkSummary, summarise
 from validation.evaluation.outcomes import StudyOutcome, outcome_of
 from validation.evaluation.sealing import canonical_json, digest_of, read_sealed, write_sealed
 
 SCHEMA = "plumbline.evaluation/1"
 ModelRole = Literal["challenger", "champion"]
+UNANSWERED = 5.0
+"""What an unanswered parameter counts in the ranking of patients, in multiples of the mean absolute error."""
 _SAME = 1e-9
 
 
@@ -108,7 +111,8 @@ def evaluate(
     test_digest: str,
     dataset_digest: str,
     dvc_version: str | None,
-    code: CodeVersion,
+    code_commit: str | None,
+    code_dirty: bool,
     evaluated_at: datetime,
     resamples: int = RESAMPLES,
     seed: int = SEED,
@@ -124,9 +128,9 @@ def evaluate(
         ContractViolation: no example, one outside the test split, a prediction for another study or a second one,
             virtual and real patients together, a value that is not finite.
     """
-    _demand_frozen(examples, landmark_set, test_digest)
-    answers = _by_study(predictions, examples)
-    simulated = _demand_one_kind(examples)
+    demand_frozen(examples, landmark_set, test_digest)
+    answers = answers_by_study(predictions, examples)
+    simulated = demand_one_kind(examples)
     studies = []
     for done, example in enumerate(sorted(examples, key=lambda e: e.study_id), start=1):
         studies.append(outcome_of(answers.get(example.study_id), example))
@@ -139,7 +143,7 @@ def evaluate(
         dataset_digest=dataset_digest,
         dvc_version=dvc_version,
         landmark_set=landmark_set,
-        code=code,
+        code=CodeVersion(code_commit, code_dirty),
         environment={name: version(name) for name in ("numpy", "scipy")},
         simulated=simulated,
         evaluated_at=evaluated_at.isoformat(),
@@ -214,6 +218,22 @@ def verify_statistics(record: EvaluationRecord) -> None:
         )
 
 
+def rank_patients(record: EvaluationRecord) -> Mapping[str, str]:
+    """``best``, ``median`` and ``worst`` -> study id.
+
+    A study's rank is the mean over the paper's parameters of |error| divided by that parameter's mean |error| in
+    the record, so that every parameter weighs the same; a parameter that was not answered counts ``UNANSWERED``.
+    Studies without any truth are left out; the mapping is empty where none is left.
+    """
+    maes = {name: record.statistics[name].figures["mae"].value for name in PAPER_PARAMETERS}
+    scales = {name: mae or 1.0 for name, mae in maes.items()}
+    errors = {s.study_id: _weighted_errors(s, scales) for s in record.studies}
+    ranked = sorted((float(np.mean(e)), study_id) for study_id, e in errors.items() if e)
+    if not ranked:
+        return {}
+    return {"best": ranked[0][1], "median": ranked[len(ranked) // 2][1], "worst": ranked[-1][1]}
+
+
 def _statistics_of(studies: Sequence[StudyOutcome], resamples: int, seed: int) -> dict[str, Agreement]:
     statistics = {}
     for name, definition in PARAMETERS.items():
@@ -259,40 +279,14 @@ def _equal(a: float | None, b: float | None) -> bool:
     return math.isclose(a, b, rel_tol=_SAME, abs_tol=_SAME)
 
 
-def _demand_frozen(examples: Sequence[Example], landmark_set: str, test_digest: str) -> None:
-    outside = [e.study_id for e in examples if e.split != "test"]
-    if not examples or outside:
-        found = f"studies {', '.join(outside[:5])} of another split" if outside else "no example at all"
-        raise _violation("NOT_THE_TEST_SET", found, "the frozen test split, whole", "pass manifest.in_split('test')")
-    actual = Manifest(landmark_set, 0, tuple(examples)).test_digest
-    if actual != test_digest:
-        raise EvidenceRejected(
-            "TEST_SET_ALTERED",
-            found=f"test digest {actual[:12]} of the examples",
-            expected=f"{test_digest[:12]}",
-            remedy="evaluate on the whole frozen test split; a new test set needs a re-scored champion",
-        )
-
-
-def _by_study(predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, Prediction]:
-    answers = {p.study_id: p for p in predictions}
-    strangers = sorted(answers.keys() - {e.study_id for e in examples})
-    if strangers or len(answers) != len(predictions):
-        found = f"predictions for {', '.join(strangers[:5])}" if strangers else "two predictions for one study"
-        raise _violation("PREDICTIONS_DO_NOT_FIT", found, "one per study of the test set", "predict the test set again")
-    return answers
-
-
-def _demand_one_kind(examples: Sequence[Example]) -> bool:
-    kinds = {bool(e.facts.get("simulated", False)) for e in examples}
-    if len(kinds) > 1:
-        found = "virtual and real patients in one test set"
-        raise _violation("MIXED_PATIENTS", found, "one kind", "build two data sets and evaluate on each")
-    return kinds.pop()
-
-
-def _violation(code: str, found: str, expected: str, remedy: str) -> ContractViolation:
-    return ContractViolation(code, found=found, expected=expected, remedy=remedy)
+def _weighted_errors(study: StudyOutcome, scales: Mapping[str, float]) -> list[float]:
+    """|error| / the parameter's mean |error|, one for each of the paper's parameters whose truth exists."""
+    errors = []
+    for name, scale in scales.items():
+        outcome = study.parameter(name)
+        if outcome.truth is not None:
+            errors.append(UNANSWERED if outcome.error is None else abs(outcome.error) / scale)
+    return errors
 
 
 def _to_json(record: EvaluationRecord) -> Any:
