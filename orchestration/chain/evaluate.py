@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -17,8 +17,11 @@ from orchestration.chain import versioning
 from orchestration.chain.report import Figure, Progress, StepReport
 from orchestration.chain.workspace import Workspace
 from spine.dataset import Example, load_example_picture, read_manifest
-from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
+from spine.measurement.registry import PAPER_PARAMETERS
 from spine.prediction import Prediction
+
+if TYPE_CHECKING:
+    from validation.evaluation.record import EvaluationRecord
 
 
 def evaluate_model(
@@ -48,6 +51,7 @@ def evaluate_model(
         examples,
         model_digest=model.digest,
         model_role=role,
+        landmark_set=manifest.landmark_set,
         test_digest=manifest.test_digest,
         dataset_digest=manifest.digest,
         dvc_version=versioning.data_version(workspace),
@@ -60,6 +64,16 @@ def evaluate_model(
     pages = write_report(record, out, overlays=overlays)
     write_record(record, out / "record.json")
     return StepReport(step, _figures(record), {t: str(p) for t, p in overlays.items()}, {"report": str(pages)})
+
+
+def _figures(record: "EvaluationRecord") -> dict[str, Figure]:
+    figures: dict[str, Figure] = {"test patients": record.n_patients, "patients": record.patients_are}
+    for name in PAPER_PARAMETERS:
+        statistics = record.statistics[name]
+        error = statistics.figures["standard_error_of_estimate"].value
+        if error is not None:
+            figures[f"{name} standard error"] = round(error, 2)
+    return figures | {"model": record.model_digest[:12], "record": record.digest[:12]}
 
 
 def draw_overlays(
@@ -95,14 +109,14 @@ def draw_overlays(
     return overlays
 
 
-def code_version() -> tuple[str, bool]:
-    """(git commit, dirty) of the running code; ("unknown", True) outside a checkout, which no gate trusts."""
+def code_version() -> tuple[str | None, bool]:
+    """(git commit, dirty) of the running code; (None, True) outside a checkout."""
     here = Path(__file__).resolve().parent
     try:
         commit = _git(here, "rev-parse", "HEAD")
         return commit, bool(_git(here, "status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.CalledProcessError):
-        return "unknown", True
+        return None, True
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -15,7 +15,7 @@ from spine.landmarks import VERTEBRAE
 from spine.measurement.planes import PlanePoints
 from spine.measurement.registry import Measured
 from spine.measurement.sagittal import absent
-from spine.measurement.tilts import PlateTilts
+from spine.measurement.tilts import PlateTilts, vertebra_tilts
 
 MINIMUM_VERTEBRAE = 6
 """A Cobb angle over fewer visible vertebrae than this says nothing about the curve."""
@@ -107,11 +107,15 @@ def _as_measured(points: PlanePoints, curve: Curve | None) -> Measured:
 
 
 def midline_cobb(points: PlanePoints, tilts: PlateTilts) -> Measured:
-    """Largest angle between the mid-lines of two vertebrae, the mid-line being the mean of both plate tilts."""
-    levels = [v for v in VERTEBRAE if f"{v}_sup" in tilts.degrees and f"{v}_inf" in tilts.degrees]
+    """Largest angle between the mid-lines of two vertebrae, the mid-line being the mean of both plate tilts
+    (or, where only body centres are known, perpendicular to the line through them)."""
+    by_level = vertebra_tilts(points, tilts)
+    levels = list(by_level)
     if len(levels) < MINIMUM_VERTEBRAE:
-        return Measured(None, "deg", f"fewer than {MINIMUM_VERTEBRAE} vertebrae with both end plates visible")
-    middle = np.array([(tilts.degrees[f"{v}_sup"] + tilts.degrees[f"{v}_inf"]) / 2 for v in levels])
+        return Measured(
+            None, "deg", f"fewer than {MINIMUM_VERTEBRAE} vertebrae with both end plates or the body visible"
+        )
+    middle = np.array(list(by_level.values()))
     upper, lower = sorted((int(np.argmax(middle)), int(np.argmin(middle))))
     detail = {"upper_end_vertebra": levels[upper], "lower_end_vertebra": levels[lower]}
     return Measured(float(np.ptp(middle)), "deg", detail=detail)

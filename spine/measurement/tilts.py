@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 from scipy.interpolate import BSpline
 
-from spine.landmarks import PLATES, S1_MARGINS, S1_PLATE
+from spine.landmarks import PLATES, S1_MARGINS, S1_PLATE, VERTEBRAE, level_of
 from spine.measurement.planes import PlanePoints
 from spine.measurement.registry import Plane
 from spine.scanner import Floats
@@ -72,14 +72,29 @@ def plate_tilts(points: PlanePoints) -> PlateTilts:
             method[plate] = "margins"
     wanted = [plate for plate in PLATES if plate in points.points and plate not in degrees]
     if wanted:
-        for plate, tilt in _centre_line_tilts(points, degrees.get(S1_PLATE)).items():
+        line = [plate for plate in (*PLATES, S1_PLATE) if plate in points.points]
+        for plate, tilt in _centre_line_tilts(points, line, degrees.get(S1_PLATE)).items():
             if plate in wanted:
                 degrees[plate], method[plate] = tilt, "centre_line"
     return PlateTilts(degrees, method)
 
 
-def _centre_line_tilts(points: PlanePoints, s1_tilt_deg: float | None) -> dict[str, float]:
-    names = [plate for plate in (*PLATES, S1_PLATE) if plate in points.points]
+def vertebra_tilts(points: PlanePoints, tilts: PlateTilts) -> dict[str, float]:
+    """Mid-line tilt of each vertebra: the mean of its plates, or of the line of bodies where no plate is known."""
+    both = {v: (f"{v}_sup", f"{v}_inf") for v in VERTEBRAE}
+    found = {
+        v: (tilts.degrees[upper] + tilts.degrees[lower]) / 2
+        for v, (upper, lower) in both.items()
+        if upper in tilts.degrees and lower in tilts.degrees
+    }
+    if found:
+        return found
+    bodies = [f"{v}_body" for v in VERTEBRAE if f"{v}_body" in points.points]
+    return {level_of(name): tilt for name, tilt in _centre_line_tilts(points, bodies, None).items()}
+
+
+def _centre_line_tilts(points: PlanePoints, names: list[str], s1_tilt_deg: float | None) -> dict[str, float]:
+    """Tilt at each of the named points, ordered cranial to caudal, from the line through them."""
     if len(names) < MINIMUM_CENTRES:
         return {}
     centres = np.stack([points.points[name] for name in names])
@@ -146,8 +161,8 @@ def _fit_steered(design: Floats, targets: Floats, penalty: Floats, slope: Floats
     tau = np.radians(s1_tilt_deg)
     along_plate = np.array([np.cos(tau), -np.sin(tau)])
     both = np.kron(np.eye(2), design)
-    row: Floats = _S1_WEIGHT * np.concatenate([along_plate[0] * slope, along_plate[1] * slope])
+    row = _S1_WEIGHT * np.concatenate([along_plate[0] * slope, along_plate[1] * slope]).astype(np.float64)
     stacked_targets = np.concatenate([targets[:, 0], targets[:, 1], [0.0]])[:, None]
-    both_penalties: Floats = np.kron(np.eye(2), penalty)
-    coefficients = _fit(np.vstack([both, row]), stacked_targets, both_penalties)
+    both_penalties = np.kron(np.eye(2), penalty).astype(np.float64)
+    coefficients = _fit(np.vstack([both, row]).astype(np.float64), stacked_targets, both_penalties)
     return coefficients[:, 0].reshape(2, -1).T

@@ -1,0 +1,41 @@
+# The only recipes; CI calls the same ones. Each does all its set-up on a machine with Python 3.11+, make and a C compiler.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKSPACE ?= workspace/demo
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: demo test up check bench setup freeze clean
+
+demo: setup  ## the whole chain once, on virtual patients
+	$(BIN)/plumbline demo --workspace $(WORKSPACE)
+
+test: setup  ## all tests
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+up: setup  ## Dagster and MLflow on localhost
+	$(BIN)/python -m orchestration.services up --workspace $(WORKSPACE)
+
+check: setup  ## format, lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup  ## print and store the measurements
+	$(BIN)/python -m tests.bench
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml infra/constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Plumbline needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint infra/constraints.txt 'torch==2.13.0'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint infra/constraints.txt --editable '.[dev]'
+	touch $@
+
+freeze:  ## write the installed set back as constraints
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//' > infra/constraints.new && mv infra/constraints.new infra/constraints.txt
+
+clean:  ## remove what the demo made, keep the environment
+	rm -rf workspace

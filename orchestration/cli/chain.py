@@ -1,0 +1,171 @@
+"""Subcommands that run the chain: ``init``, ``run``, ``demo``, ``stage``.
+
+What belongs here: options, progress and the closing table. What does not: the steps (``orchestration.chain``)
+and their order (``orchestration.definitions``).
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orchestration.chain.params import Params, parse_params, read_params, write_params
+from orchestration.chain.pipeline import STAGE_NAMES, dvc_yaml
+from orchestration.chain.workspace import Workspace
+from orchestration.cli.judging import print_verdict, workspace_option
+from orchestration.cli.terminal import errors, output, print_step, progress_bar
+from spine.storage import write_text_atomically
+
+_SOURCES = click.Choice(["virtual", "folder", "aasce", "ct-keypoints"])
+_FILM_DEFAULTS: dict[str, dict[str, Any]] = {
+    "dataset": {"landmark_set": "corners68", "validation_fraction": 0.1, "test_patients": 60},
+    "validation": {"profile": "frontal_films", "on_bad_study": "exclude"},
+    "gate": {"policy": "frontal_films"},
+}
+
+
+@click.command()
+@workspace_option
+@click.option("--source", type=_SOURCES, default="virtual", show_default=True, help="Where studies come from.")
+@click.option("--location", type=click.Path(path_type=Path), help="Folder of the source (not for virtual).")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter, e.g. training.minutes=3.")
+def init(workspace: Path, source: str, location: Path | None, settings: tuple[str, ...]) -> None:
+    """Make a workspace: params.yaml with every parameter spelled out, and its dvc.yaml.
+
+    \b
+    Example:  plumbline init -w ws --source folder --location /data/studies --set training.minutes=20
+    """
+    chosen = Workspace(workspace)
+    prepare_workspace(chosen, source, location, settings)
+    output.print(f"{chosen.params_file}\n{chosen.pipeline_file}")
+
+
+def prepare_workspace(workspace: Workspace, source: str, location: Path | None, settings: tuple[str, ...]) -> Params:
+    """Write params.yaml (kept as it is when present and nothing is asked) and dvc.yaml; returns the parameters."""
+    if workspace.params_file.exists() and source == "virtual" and location is None:
+        content = read_params(workspace.params_file).model_dump()
+    else:
+        content = Params().model_dump()
+        if source != "virtual":
+            if location is None:
+                raise click.UsageError(f"--source {source} needs --location FOLDER")
+            content["source"] = {"kind": source, "location": str(location.expanduser().resolve())}
+        if source == "aasce":
+            for section, values in _FILM_DEFAULTS.items():
+                content[section] |= values
+    for setting in settings:
+        _apply(content, setting)
+    params = parse_params(content)
+    workspace.prepare()
+    write_params(params, workspace.params_file)
+    write_text_atomically(workspace.pipeline_file, dvc_yaml(params))
+    return params
+
+
+def _apply(content: dict[str, Any], setting: str) -> None:
+    import yaml
+
+    key, separator, value = setting.partition("=")
+    *sections, name = key.split(".")
+    place = content
+    for section in sections:
+        place = place.get(section, {})
+    if not separator or name not in place:
+        raise click.UsageError(f"--set {setting}: no such parameter; see params.yaml for their names")
+    place[name] = yaml.safe_load(value)
+
+
+@click.command()
+@workspace_option
+@click.option("--source", type=_SOURCES, default="virtual", help="As for init; sets the workspace up when it is new.")
+@click.option("--location", type=click.Path(path_type=Path), help="As for init.")
+@click.option("--minutes", type=float, help="Training budget.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As for init.")
+def run(workspace: Path, source: str, location: Path | None, minutes: float | None, settings: tuple[str, ...]) -> None:
+    """Run the chain through Dagster, from studies to verdict and promotion. Exit code 3 when the gate refuses.
+
+    Steps that have nothing new to do are skipped; a killed run continues where it was.
+
+    \b
+    Example:  plumbline run -w films --source aasce --location ../shared/data/aasce_training --minutes 4
+    """
+    settings += (f"training.minutes={minutes}",) if minutes else ()
+    chosen = Workspace(workspace)
+    prepare_workspace(chosen, source, location, settings)
+    raise SystemExit(run_chain(chosen))
+
+
+def run_chain(workspace: Workspace) -> int:
+    """Run the retrain job in process, draw its progress, print the verdict; returns the exit code."""
+    from orchestration.run import run_retrain
+
+    started = time.perf_counter()
+    outcome = run_retrain(workspace, on_step=print_step, progress=progress_bar)
+    errors.print(f"[dim]chain: {time.perf_counter() - started:.0f} s[/dim]")
+    if outcome.verdict_reached:
+        print_verdict(workspace)
+        output.print(f"report: {workspace.evaluation / 'report.html'}")
+    if outcome.promoted:
+        output.print("[green]promoted[/green]: this model now measures (`plumbline measure FRONTAL.dcm LATERAL.dcm`)")
+        return 0
+    output.print(f"[yellow]not promoted[/yellow]: {outcome.reason}")
+    return 3 if outcome.refused else 1
+
+
+@click.command()
+@workspace_option
+@click.option("--minutes", type=float, help="Training budget (default 5.5).")
+@click.option("--patients", type=click.IntRange(20), help="Virtual patients (default 264, of whom 50 test).")
+def demo(workspace: Path, minutes: float | None, patients: int | None) -> None:
+    """Run the whole chain once on virtual patients, then measure a radiograph with what came out.
+
+    A refusal by the gate is a correct ending too: it says why.
+
+    \b
+    Example:  plumbline demo
+    """
+    settings = (f"training.minutes={minutes}",) if minutes else ()
+    if patients:
+        settings += (f"cohort.count={patients}", f"dataset.test_patients={max(5, patients // 5)}")
+    chosen = Workspace(workspace)
+    errors.print(
+        "Virtual patients -> DICOM -> studies -> landmarks -> data set -> training -> gate. About ten minutes."
+    )
+    prepare_workspace(chosen, "virtual", None, settings)
+    code = run_chain(chosen)
+    if code in (0, 3):
+        _measure_one(chosen, promoted=code == 0)
+        code = 0
+    raise SystemExit(code)
+
+
+def _measure_one(workspace: Workspace, *, promoted: bool) -> None:
+    """Show the model at its work on one pair of the cohort, through the command a user would type."""
+    import subprocess
+    import sys
+
+    case = sorted(path.parent for path in workspace.drop.glob("*/COMPLETE"))[0]
+    overlay, report = workspace.state / "measured" / "overlay.png", workspace.state / "measured" / "measurement.json"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "orchestration.cli.main", "measure", str(case / "frontal.dcm")]
+    command += [str(case / "lateral.dcm"), "--overlay", str(overlay), "--json", str(report), "-w", str(workspace.root)]
+    command += [] if promoted else ["--model", str(workspace.candidate)]
+    subprocess.run(command, check=True)
+    output.print(f"measured one pair: {overlay} and {report}")
+
+
+@click.command()
+@click.argument("name", type=click.Choice(STAGE_NAMES))
+@click.option("--workspace", "-w", type=click.Path(file_okay=False, path_type=Path), default=".", show_default=True)
+def stage(name: str, workspace: Path) -> None:
+    """Run one stage on the workspace in the current folder; this is what the stages of dvc.yaml call.
+
+    \b
+    Example:  cd ws && dvc repro dataset      # calls `plumbline stage dataset` when something changed
+    """
+    from orchestration.chain.steps import compute_step
+
+    with progress_bar(name) as progress:
+        report = compute_step(name, Workspace(workspace), progress)
+    print_step(report)

@@ -1,0 +1,95 @@
+"""The ``plumbline`` command: its subcommands, errors and exit codes.
+
+What belongs here: the group itself. What does not: subcommands (one module per group beside this one).
+Contract: a subcommand's module is imported only when it is asked for, so ``--help`` is instant and
+``measure`` never pays for torch or Dagster. Exit codes: 0 done, 1 the work failed, 2 wrong usage or
+parameters, 3 refused by the gate or its evidence, 130 interrupted.
+"""
+
+import importlib
+import sys
+
+import click
+
+from orchestration.environment import apply_quiet_environment
+from spine.errors import PlumblineError
+
+_COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("chain", "Run the whole chain once on virtual patients and watch it."),
+    "init": ("chain", "Make a workspace: params.yaml and dvc.yaml."),
+    "run": ("chain", "Run the chain of a workspace through Dagster, from studies to verdict and promotion."),
+    "stage": ("chain", "Run one stage (what dvc.yaml calls)."),
+    "measure": ("measuring", "Measure one or two radiographs with the champion."),
+    "parameters": ("measuring", "List every parameter with definition, sign, unit and source."),
+    "decoders": ("measuring", "List the DICOM transfer syntaxes this installation reads."),
+    "read3d": ("measuring", "Read 3D reconstructions and say what they can yield."),
+    "cohort": ("data", "Write virtual patients as DICOM and reconstruction files."),
+    "train": ("data", "Train on a data set folder, outside any workspace."),
+    "verdict": ("judging", "Print the latest verdict as a table."),
+    "explain": ("judging", "Tell a verdict in plain words."),
+    "promote": ("judging", "Promote the judged candidate, if its evidence still holds."),
+    "champion": ("judging", "Show the champion and the history of promotions."),
+}
+
+
+class _LazyGroup(click.Group):
+    """A group whose commands are imported at first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"orchestration.cli.{_COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="plumbline")
+def plumbline() -> None:
+    """Find the spine on biplanar radiographs, measure its alignment, and gate the model that does it.
+
+    \b
+    Start here:   plumbline demo
+    Then:         plumbline measure FRONTAL.dcm LATERAL.dcm --overlay overlay.png
+    Exit codes:   0 done, 1 failed, 2 wrong usage, 3 refused by the gate, 130 interrupted
+    """
+
+
+def main() -> None:
+    """Entry point: run the group, turn deliberate refusals into messages and exit codes."""
+    apply_quiet_environment()
+    try:
+        plumbline(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2 if isinstance(error, click.UsageError) else error.exit_code)
+    except PlumblineError as error:
+        click.secho(f"plumbline: {error}", fg="red", err=True)
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; what was finished is kept, run the command again to continue", err=True)
+        sys.exit(130)
+    except OSError as error:
+        click.secho(f"plumbline: {_operating_system(error)}", fg="red", err=True)
+        sys.exit(1)
+
+
+def _operating_system(error: OSError) -> str:
+    import errno
+
+    if error.errno == errno.ENOSPC:
+        return f"DISK_FULL: no space left for {error.filename or 'a file'}; free some and run again, work is kept"
+    return f"SYSTEM_ERROR: {error.strerror or error}: {error.filename or ''}"
+
+
+if __name__ == "__main__":
+    main()

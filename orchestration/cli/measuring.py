@@ -1,0 +1,162 @@
+"""Subcommands around measuring: ``measure``, ``parameters``, ``decoders``, ``read3d``.
+
+What belongs here: options and printing. What does not: measuring (``inference``, ``spine.measurement``).
+Contract: ``measure`` imports neither torch, MLflow nor Dagster; it answers within seconds of its start.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestration.chain.workspace import Workspace
+from orchestration.cli.terminal import errors, print_table
+from spine.errors import ParametersRejected
+
+if TYPE_CHECKING:
+    from inference.model import Model
+    from spine.radiograph.read import Radiograph
+
+VIEW_CHOICE = click.Choice(["frontal", "lateral"])
+
+
+@click.command()
+@click.argument("films", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--view", type=VIEW_CHOICE, help="The view of a single film whose tags do not say.")
+@click.option(
+    "--model",
+    "model_folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A model folder, instead of the workspace's champion.",
+)
+@click.option(
+    "--workspace",
+    "-w",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="workspace/demo",
+    show_default=True,
+    envvar="PLUMBLINE_WORKSPACE",
+    help="Whose champion measures.",
+)
+@click.option(
+    "--overlay",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="overlay.png",
+    show_default=True,
+    help="Where the picture with landmarks and angles goes.",
+)
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
+              help="Where the measurements go; standard output when left out.")  # fmt: skip
+def measure(
+    films: tuple[Path, ...],
+    view: str | None,
+    model_folder: Path | None,
+    workspace: Path,
+    overlay: Path,
+    json_file: Path | None,
+) -> None:
+    """Measure one or two radiographs (FRONTAL.dcm LATERAL.dcm, in any order) with the champion.
+
+    \b
+    Writes JSON (landmarks in px, and in mm in 3D when both views are calibrated; every parameter, absent ones
+    with their reason) and an overlay picture. Not for diagnosis.
+
+    \b
+    Example:  plumbline measure frontal.dcm lateral.dcm --overlay overlay.png > measurement.json
+    """
+    from inference.measure import PictureInput, measure_views
+    from inference.overlay import draw_overlay, report_json
+
+    radiographs = _read_films(films, view)
+    model = _open_model(model_folder, Workspace(workspace))
+    inputs = {name: PictureInput(r.picture, r.spacing_mm, r.calibration, r.geometry) for name, r in radiographs.items()}
+    prediction = measure_views(model, inputs)
+    report = json.dumps(report_json(prediction, model, inputs), indent=1, allow_nan=False)
+    if json_file:
+        json_file.write_text(report + "\n")
+    else:
+        click.echo(report)
+    picture = draw_overlay(
+        {name: r.picture for name, r in radiographs.items()},
+        prediction.points,
+        prediction.parameters,
+        title="Plumbline measurement",
+        provenance="model trained on simulated data" if model.contract.simulated_training_data else None,
+    )
+    overlay.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(overlay)
+    errors.print(f"overlay: {overlay}   model: {model.digest[:12]}")
+
+
+def _read_films(films: tuple[Path, ...], view: str | None) -> "dict[str, Radiograph]":
+    from spine.radiograph.read import read_radiograph
+
+    if len(films) > 2 or (view and len(films) != 1):
+        raise click.UsageError("give one film, or one frontal and one lateral film; --view goes with a single film")
+    found: dict[str, Radiograph] = {}
+    for film in films:
+        radiograph = read_radiograph(film)
+        name = radiograph.view or view
+        if name is None or name in found:
+            known = "another film is of the same view" if name else "its tags do not say which view it is"
+            raise ParametersRejected(
+                "VIEW_UNCLEAR",
+                found=f"{film.name}: {known}",
+                expected="one frontal and/or one lateral film",
+                remedy="name the view of a single film with --view",
+            )
+        found[name] = radiograph
+    return found
+
+
+def _open_model(folder: Path | None, workspace: Workspace) -> "Model":
+    from inference.model import load_model
+
+    if folder is not None:
+        errors.print("[yellow]measuring with a model named by hand, not with a promoted one[/yellow]")
+        return load_model(folder)
+    from orchestration.chain.champion import open_champion
+
+    return open_champion(workspace)
+
+
+@click.command()
+def parameters() -> None:
+    """List every parameter with definition, sign, unit and source.
+
+    \b
+    Example:  plumbline parameters
+    """
+    from spine.measurement.registry import PARAMETERS
+
+    rows = [[p.name, p.plane, p.unit, p.definition, p.sign, p.source] for p in PARAMETERS.values()]
+    print_table("Parameters", ("name", "plane", "unit", "definition", "sign", "source"), rows)
+
+
+@click.command()
+def decoders() -> None:
+    """List the DICOM transfer syntaxes this installation reads, and with which decoder.
+
+    \b
+    Example:  plumbline decoders
+    """
+    from spine.radiograph.decoders import decoder_matrix
+
+    print_table("Transfer syntaxes", ("syntax", "uid", "decoder"), [list(row) for row in decoder_matrix()])
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+def read3d(files: tuple[Path, ...]) -> None:
+    """Read 3D reconstructions (our JSON and CSV, Slicer .mrk.json, CT keypoints) and say what they can yield.
+
+    \b
+    Example:  plumbline read3d reconstruction.json spine.mrk.json
+              plumbline read3d ../shared/data/ct_keypoints
+    """
+    from orchestration.chain.survey import survey_reconstructions
+
+    survey = survey_reconstructions(files)
+    print_table("3D reconstructions", ("what", "count"), [[name, str(value)] for name, value in survey.counts.items()])
+    print_table("Parameters", ("parameter", "yielded", "median", "5-95 %", "if absent, why"), survey.parameters)
