@@ -1,0 +1,59 @@
+"""The child process that decodes compressed pixels; see ``sandbox`` for its keeper and the protocol.
+
+What belongs here: limits on itself and the call into pydicom's decoders. What does not: any judgement of the
+file. Contract: reads requests until its input ends; answers each with pixels or the name of an error (never
+its text, which may quote the file).
+"""
+
+import io
+import json
+import resource
+import sys
+import warnings
+from typing import Any
+
+from spine.radiograph.sandbox import read_message, write_message
+
+BASE_BYTES = 1536 * 2**20
+BYTES_PER_PIXEL = 24
+"""Address space: the interpreter with its libraries, and what openjpeg (32 bit a sample, several planes) needs."""
+
+
+def main() -> None:
+    """Serve until the input ends."""
+    requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    while (request := read_message(requests)) is not None:
+        write_message(answers, _answer(request))
+
+
+def _answer(request: bytes) -> bytes:
+    head, _, payload = request.partition(b"\0")
+    order: dict[str, Any] = json.loads(head)
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    wanted = BASE_BYTES + BYTES_PER_PIXEL * int(order["pixels"])
+    resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+    try:
+        return _decoded(payload, order["decoders"])
+    except Exception as error:
+        # Whatever a decoder raises, the parent gets its name; silence here would be a hang there.
+        return json.dumps({"error": type(error).__name__}).encode() + b"\0"
+
+
+def _decoded(payload: bytes, decoders: list[str]) -> bytes:
+    import numpy as np
+    from pydicom import dcmread
+    from pydicom.pixels import pixel_array
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = dcmread(io.BytesIO(payload))
+        for position, decoder in enumerate(decoders):
+            try:
+                pixels = np.ascontiguousarray(pixel_array(dataset, decoding_plugin=decoder))
+                break
+            except Exception:
+                if position == len(decoders) - 1:
+                    raise
+    header = json.dumps({"shape": pixels.shape, "dtype": pixels.dtype.str})
+    return header.encode() + b"\0" + pixels.tobytes()

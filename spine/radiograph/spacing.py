@@ -1,0 +1,126 @@
+"""Pixel spacing: which of the tags counts, and what it is worth. The decision table of facts/dicom.md 1.2.
+
+    1. not a projection radiograph (secondary capture)              PixelSpacing, if any       UNKNOWN
+    2. PixelSpacingCalibrationType is FIDUCIAL                      PixelSpacing               FIDUCIAL
+    3. it is GEOMETRY                                               PixelSpacing               GEOMETRY
+       PixelSpacing differs from ImagerPixelSpacing                 PixelSpacing               ERMF
+    4. ImagerPixelSpacing with a magnification (its own tag, or     ImagerPixelSpacing / m     ERMF
+       source-detector over source-patient distance)
+    5. ImagerPixelSpacing alone                                     ImagerPixelSpacing         PROJECTION
+    6. PixelSpacing alone                                           PixelSpacing               UNKNOWN
+    7. neither                                                      none                       NONE
+
+(the scheme of cornerstone's ``calculateRadiographicPixelSpacing``). Rule 4 does not hold for a slot scanner,
+which magnifies across but not along its travel: there the answer is rule 5. What belongs here: the table and
+its sanity bounds. What does not: reading tags (``header``). Contract: (row, column) order throughout; an
+impossible value is refused, never replaced by another tag's.
+"""
+
+import math
+from dataclasses import dataclass
+
+from spine.radiograph.header import SpacingTags, refuse
+from spine.study import LENGTHS_ALLOWED, CalibrationType
+
+SPACING_MM = (0.02, 2.5)
+"""Bounds of a plausible spacing; facts/dicom.md says 1.0, widened for pictures scaled down before export."""
+ASPECT = (0.8, 1.25)
+HEIGHT_MM = (200.0, 2200.0)
+MAGNIFICATION = (1.0, 2.0)
+AGREEMENT = 0.02
+
+
+@dataclass(frozen=True)
+class Spacing:
+    """The outcome.
+
+    Attributes:
+        spacing_mm: (row, column) in mm, or None.
+        calibration: what the spacing is worth.
+        rule: the line of the table, e.g. ``3 GEOMETRY``.
+    """
+
+    spacing_mm: tuple[float, float] | None
+    calibration: CalibrationType
+    rule: str
+
+    @property
+    def lengths_allowed(self) -> bool:
+        """Whether lengths in the patient may be reported."""
+        return self.calibration in LENGTHS_ALLOWED
+
+
+def decide_spacing(tags: SpacingTags, shape: tuple[int, int]) -> Spacing:
+    """Choose the spacing of a picture of ``shape`` (rows, columns) as stored.
+
+    Raises:
+        DicomRejected: ``SPACING_INVALID`` (not finite, not positive, out of bounds, impossible aspect or
+            height), ``MAGNIFICATION_INVALID``, ``MAGNIFICATION_CONFLICT``.
+    """
+    for name, pair in (("PixelSpacing", tags.pixel_mm), ("ImagerPixelSpacing", tags.imager_mm)):
+        if pair is not None:
+            _check_pair(name, pair)
+    spacing = _choose(tags)
+    if spacing.spacing_mm is not None:
+        _check_height(spacing.spacing_mm[0] * shape[0])
+    return spacing
+
+
+def _choose(tags: SpacingTags) -> Spacing:
+    pixel, imager = tags.pixel_mm, tags.imager_mm
+    if not tags.projection:
+        return Spacing(pixel, "UNKNOWN" if pixel else "NONE", "1 not a projection")
+    if pixel and tags.calibration_type == "FIDUCIAL":
+        return Spacing(pixel, "FIDUCIAL", "2 FIDUCIAL")
+    if pixel and tags.calibration_type == "GEOMETRY":
+        return Spacing(pixel, "GEOMETRY", "3 GEOMETRY")
+    if pixel and imager and not _same(pixel, imager):
+        return Spacing(pixel, "ERMF", "3 PixelSpacing differs from ImagerPixelSpacing")
+    if imager:
+        return _from_imager(imager, tags)
+    if pixel:
+        return Spacing(pixel, "UNKNOWN", "6 PixelSpacing alone")
+    return Spacing(None, "NONE", "7 none")
+
+
+def _from_imager(imager: tuple[float, float], tags: SpacingTags) -> Spacing:
+    magnification = _magnification(tags)
+    if magnification is None or tags.slot:
+        return Spacing(imager, "PROJECTION", "5 at the detector" + (" (slot scanner)" if tags.slot else ""))
+    return Spacing((imager[0] / magnification, imager[1] / magnification), "ERMF", "4 ImagerPixelSpacing / ERMF")
+
+
+def _magnification(tags: SpacingTags) -> float | None:
+    """The magnification, from its own tag and from the distances; both must agree."""
+    stated, by_distance = tags.magnification, None
+    if tags.source_to_detector_mm and tags.source_to_patient_mm:
+        by_distance = tags.source_to_detector_mm / tags.source_to_patient_mm
+    for value in (stated, by_distance):
+        if value is not None and not MAGNIFICATION[0] <= value <= MAGNIFICATION[1]:
+            refuse("MAGNIFICATION_INVALID", f"{value:.4g}", f"between {MAGNIFICATION}", "have the tag corrected")
+    if stated and by_distance and abs(stated / by_distance - 1) > AGREEMENT:
+        found = f"magnification {stated:.4g} in its tag, {by_distance:.4g} by the distances"
+        refuse("MAGNIFICATION_CONFLICT", found, "one magnification", "have the tags corrected")
+    return stated or by_distance
+
+
+def _same(a: tuple[float, float], b: tuple[float, float]) -> bool:
+    return all(math.isclose(x, y, rel_tol=1e-4) for x, y in zip(a, b, strict=True))
+
+
+def _check_pair(name: str, pair: tuple[float, float]) -> None:
+    low, high = SPACING_MM
+    if not all(math.isfinite(s) and low <= s <= high for s in pair):
+        found = f"{name} {pair[0]:.4g} x {pair[1]:.4g} mm"
+        refuse(
+            "SPACING_INVALID", found, f"{low} to {high} mm", "have the spacing corrected, or remove it to get angles"
+        )
+    if not ASPECT[0] <= pair[0] / pair[1] <= ASPECT[1]:
+        found = f"{name} with row over column {pair[0] / pair[1]:.3g}"
+        refuse("SPACING_INVALID", found, f"a ratio in {ASPECT}", "have the spacing corrected")
+
+
+def _check_height(height_mm: float) -> None:
+    if not HEIGHT_MM[0] <= height_mm <= HEIGHT_MM[1]:
+        found = f"a picture {height_mm:.0f} mm high"
+        refuse("SPACING_INVALID", found, f"{HEIGHT_MM[0]:.0f} to {HEIGHT_MM[1]:.0f} mm", "have the spacing corrected")

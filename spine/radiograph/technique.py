@@ -1,0 +1,50 @@
+"""Facts of a radiograph that are safe to keep: an allow-list, because free text carries names.
+
+What belongs here: the allow-list. What does not: geometry and brightness, which have their own modules.
+Contract: no value of this module quotes a free text tag. A manufacturer is kept when it is one of the known
+names; the age is whole years, capped at 90 (ages above identify); sex is one letter.
+"""
+
+import math
+import re
+from typing import Any
+
+from spine.radiograph.header import TagReader
+
+MAKERS = (
+    "VIRTUAL COHORT", "EOS IMAGING", "AGFA", "CANON", "CARESTREAM", "FUJI", "GE HEALTHCARE", "GE MEDICAL", "KONICA",
+    "PHILIPS", "SAMSUNG", "SHIMADZU", "SIEMENS", "TOSHIBA",
+)  # fmt: skip
+SIMULATED_MAKER = "VIRTUAL COHORT"
+OLDEST_YEARS = 90.0
+_AGE = re.compile(r"(\d{3})([DWMY])")
+_YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
+
+
+def safe_facts(tags: TagReader, *, is_capture: bool) -> dict[str, Any]:
+    """Technique and patient facts; an absent fact has no key."""
+    maker = tags.text("Manufacturer")
+    facts: dict[str, Any] = {
+        "manufacturer": next((known for known in MAKERS if maker.startswith(known)), "other" if maker else None),
+        "kvp": _kilovolts(tags),
+        "age_years": _age_years(tags.text("PatientAge")),
+        "sex": tags.text("PatientSex") if tags.text("PatientSex") in ("M", "F", "O") else None,
+        "secondary_capture": True if is_capture else None,
+        "simulated": True if maker == SIMULATED_MAKER or tags.text("ConversionType") == "SYN" else None,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _kilovolts(tags: TagReader) -> float | None:
+    try:
+        value = float((tags.texts("KVP") or ("nan",))[0])
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and 20 <= value <= 200 else None
+
+
+def _age_years(text: str) -> float | None:
+    match = _AGE.fullmatch(text)
+    if match is None:
+        return None
+    return min(OLDEST_YEARS, round(int(match[1]) * _YEARS[match[2]], 1))
