@@ -1,0 +1,41 @@
+"""``make bench``: run every measurement and store the figures in ``bench/results.json``.
+
+What belongs here: the order and the storing. What does not: measurements (the modules beside this one).
+Contract: absolute times are of this machine and this hour; every figure names the command that made it.
+
+    python -m tests.bench              everything; runs the demo when the workspace has no finished run
+    python -m tests.bench geometry     one group
+"""
+
+import json
+import platform
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.bench import demo, geometry, measuring, rooms
+from tests.bench.figures import Figure, print_figures
+
+GROUPS = {"geometry": geometry.figures, "rooms": rooms.figures, "measuring": measuring.figures, "demo": demo.figures}
+RESULTS = Path("bench/results.json")
+
+
+def main(wanted: list[str]) -> int:
+    """Run the wanted groups (all by default), print them, merge them into the stored results."""
+    unknown = [name for name in wanted if name not in GROUPS]
+    if unknown:
+        sys.stderr.write(f"no such group: {unknown}; there are {list(GROUPS)}\n")
+        return 2
+    stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for name in wanted or GROUPS:
+        figures: list[Figure] = GROUPS[name]()
+        print_figures(name, figures)
+        stored[name] = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.machine()}
+        stored[name]["figures"] = [figure.__dict__ for figure in figures]
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps(stored, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

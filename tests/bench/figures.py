@@ -1,0 +1,51 @@
+"""One measured figure, and how figures are printed."""
+
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from orchestration.cli.terminal import print_table
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure with its unit, the target of the issue (where there is one) and what was run."""
+
+    name: str
+    value: float
+    unit: str
+    target: str = ""
+    how: str = ""
+
+
+def print_figures(group: str, figures: Sequence[Figure]) -> None:
+    """Print one group as a table."""
+    rows = [[f.name, f"{f.value:.4g}", f.unit, f.target, f.how] for f in figures]
+    print_table(group, ("figure", "value", "unit", "target", "how"), rows)
+
+
+def median_seconds(call: Callable[[], object], repeats: int = 5) -> float:
+    """Median wall time of ``call`` after one warm-up."""
+    call()
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def run_command(command: Sequence[str]) -> tuple[float, float]:
+    """(wall seconds, peak MiB of any child so far) of one whole process."""
+    started = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+
+
+def python(*arguments: str) -> list[str]:
+    """A command of this interpreter."""
+    return [sys.executable, *arguments]

@@ -1,0 +1,37 @@
+"""``plumbline measure`` as a whole process, and how long Dagster's definitions take to load."""
+
+import statistics
+import tempfile
+from pathlib import Path
+
+from orchestration.chain.workspace import Workspace
+from tests.bench.demo import demo_workspace
+from tests.bench.figures import Figure, python, run_command
+
+RUNS = 5
+
+
+def figures() -> list[Figure]:
+    """Process start to result for a pair, its peak memory, bare interpreter for scale, definitions' load time."""
+    workspace = demo_workspace()
+    return [*_measure(workspace), _definitions()]
+
+
+def _measure(workspace: Workspace) -> list[Figure]:
+    case = sorted(marker.parent for marker in workspace.drop.glob("*/COMPLETE"))[0]
+    model = [] if (workspace.champion / "champion.json").exists() else ["--model", str(workspace.candidate)]
+    with tempfile.TemporaryDirectory() as folder:
+        out = ["--overlay", str(Path(folder) / "o.png"), "--json", str(Path(folder) / "m.json")]
+        films = [str(case / "frontal.dcm"), str(case / "lateral.dcm")]
+        call = ["-m", "orchestration.cli.main", "measure", *films, *out, "-w", str(workspace.root), *model]
+        runs = [run_command(python(*call)) for _ in range(RUNS)]
+    how = f"median of {RUNS}, process start to files written"
+    return [
+        Figure("plumbline measure on a pair", statistics.median(t for t, _ in runs), "s", "<= 3", how),
+        Figure("plumbline measure, peak memory", max(m for _, m in runs), "MiB", "", "largest of the runs"),
+    ]
+
+
+def _definitions() -> Figure:
+    times = [run_command(python("-c", "import orchestration.definitions"))[0] for _ in range(RUNS)]
+    return Figure("Dagster definitions load", statistics.median(times), "s", "< 5", f"median of {RUNS}, no service up")
