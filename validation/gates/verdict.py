@@ -1,0 +1,219 @@
+"""The verdict: policy and evidence in, decision with a reason per rule out; pure, fail closed, four-valued.
+
+What belongs here: the decision, its record, its words. What does not: single rules (``rules``,
+``circumstances``), moving ``champion`` (``promotion``). Contract: ``judge`` is a pure function of its arguments;
+
+    INSUFFICIENT   some evidence is missing or not comparable, or some figure is missing: nothing was shown
+    REJECT         a limit is broken, or the challenger is worse than the champion by a margin
+    HOLD           every limit is kept, but it was not shown to be better, or a human must approve
+    PROMOTE        every rule passed
+
+Evidence that is not in order comes before every figure; then a broken limit; then a missing figure; then HOLD.
+Worsening any figure a rule reads, or any single answer the comparison reads, never turns another decision
+into PROMOTE.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from spine.errors import EvidenceRejected
+from spine.measurement.registry import PARAMETERS
+from validation.evaluation.record import EvaluationRecord
+from validation.evaluation.sealing import canonical_json, digest_of, read_sealed, write_sealed
+from validation.gates.circumstances import evidence_digest, weigh_comparison, weigh_evidence
+from validation.gates.policy import Policy
+from validation.gates.rules import Outcome, RuleResult, weigh_limits
+
+SCHEMA = "plumbline.verdict/1"
+Decision = Literal["PROMOTE", "HOLD", "REJECT", "INSUFFICIENT"]
+_SEVERITY: tuple[Outcome, ...] = ("PASS", "HOLD", "INSUFFICIENT", "REJECT")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A decision and everything it rests on.
+
+    Attributes:
+        decision: what follows; results: what each rule said.
+        policy, policy_version, policy_hash: by which policy.
+        challenger_model, challenger_evidence: digests of the judged model and of its evaluation record (None where
+            the record is malformed and therefore has none).
+        champion_model, champion_evidence: of the champion it was compared with; None where there was none.
+        test_digest, simulated: of the frozen test set, and whether its patients are virtual.
+        judged_at: ISO 8601.
+    """
+
+    decision: Decision
+    results: tuple[RuleResult, ...]
+    policy: str
+    policy_version: int
+    policy_hash: str
+    challenger_model: str
+    challenger_evidence: str | None
+    champion_model: str | None
+    champion_evidence: str | None
+    test_digest: str
+    simulated: bool
+    judged_at: str
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the whole verdict."""
+        return digest_of(SCHEMA, _to_json(self))
+
+    @property
+    def refusals(self) -> tuple[RuleResult, ...]:
+        """The results that stand in the way, worst first."""
+        blocking = [r for r in self.results if r.outcome != "PASS"]
+        return tuple(sorted(blocking, key=lambda r: (r.kind != "evidence", -_SEVERITY.index(r.outcome))))
+
+
+@dataclass(frozen=True)
+class VerdictRow:
+    """One line of the table at the end of a run.
+
+    Attributes:
+        parameter: its label, or what the rule is about.
+        error: standard error of the estimate (or the rule's figure); threshold: its limit; unit.
+        outcome: the worst outcome among all rules about it; note: codes of the rules that did not pass.
+    """
+
+    parameter: str
+    error: float | None
+    threshold: float | None
+    unit: str
+    outcome: Outcome
+    note: str
+
+
+def judge(
+    policy: Policy, challenger: EvaluationRecord, champion: EvaluationRecord | None, *, judged_at: datetime
+) -> Verdict:
+    """Judge ``challenger`` by ``policy``, against ``champion`` where there is one.
+
+    Pure; evidence that is bad in any way is a refusal with its reason, not an exception.
+    """
+    results = weigh_evidence(policy, challenger, champion)
+    results += weigh_limits(policy, challenger)
+    if all(r.outcome == "PASS" for r in results if r.rule.startswith("evidence/ch")):
+        results += weigh_comparison(policy, challenger, champion)
+    return Verdict(
+        decision=decide(results),
+        results=tuple(results),
+        policy=policy.name,
+        policy_version=policy.version,
+        policy_hash=policy.hash,
+        challenger_model=challenger.model_digest,
+        challenger_evidence=evidence_digest(challenger),
+        champion_model=champion.model_digest if champion else None,
+        champion_evidence=evidence_digest(champion) if champion else None,
+        test_digest=challenger.test_digest,
+        simulated=challenger.simulated,
+        judged_at=judged_at.isoformat(),
+    )
+
+
+def decide(results: Sequence[RuleResult]) -> Decision:
+    """The decision that follows from all results; PROMOTE only where something was weighed and everything passed."""
+    limits = [r for r in results if r.kind == "limit"]
+    compared = [r for r in results if r.kind in ("comparison", "first_champion")]
+    if any(r.kind == "evidence" and r.outcome != "PASS" for r in results) or not limits or not compared:
+        return "INSUFFICIENT"
+    outcomes = {r.outcome for r in results}
+    for outcome, decision in (("REJECT", "REJECT"), ("INSUFFICIENT", "INSUFFICIENT"), ("HOLD", "HOLD")):
+        if outcome in outcomes:
+            return decision  # type: ignore[return-value]
+    return "PROMOTE" if outcomes == {"PASS"} else "INSUFFICIENT"
+
+
+def write_verdict(verdict: Verdict, path: Path) -> None:
+    """Write the sealed verdict to ``path`` atomically."""
+    write_sealed(SCHEMA, _to_json(verdict), path)
+
+
+def read_verdict(path: Path) -> Verdict:
+    """Read a verdict and verify its digest.
+
+    Raises:
+        EvidenceRejected: ``EVIDENCE_MISSING``, ``EVIDENCE_UNREADABLE``, ``EVIDENCE_SCHEMA``, ``EVIDENCE_ALTERED``.
+    """
+    content = read_sealed(SCHEMA, path)
+    try:
+        return TypeAdapter(Verdict).validate_json(canonical_json(content), strict=True)
+    except ValidationError as error:
+        raise EvidenceRejected(
+            "EVIDENCE_UNREADABLE",
+            found=f"{path.name}: {error.error_count()} field(s) not as they must be",
+            expected=SCHEMA,
+            remedy="judge again with this version",
+        ) from error
+
+
+def verdict_table(verdict: Verdict) -> tuple[VerdictRow, ...]:
+    """One row for each parameter with an error ceiling, then one for every other rule that did not pass."""
+    rows, told = [], set()
+    for result in verdict.results:
+        if result.figure_name.startswith("standard_error_of_estimate"):
+            about = [r for r in verdict.results if r.subject == result.subject]
+            told |= {r.rule for r in about}
+            rows.append(_row(PARAMETERS[result.subject].label, result, about))
+    rest = [r for r in verdict.results if r.rule not in told and r.outcome != "PASS"]
+    return (*rows, *(_row(f"{r.subject}: {r.figure_name.replace('_', ' ')}", r, [r]) for r in rest))
+
+
+def explain(verdict: Verdict) -> str:
+    """The verdict in plain words: the decision, why, and by what evidence."""
+    kind = "virtual patients" if verdict.simulated else "real patients"
+    lines = [_OPENING[verdict.decision], ""]
+    if verdict.refusals:
+        lines.append(f"{len(verdict.refusals)} of {len(verdict.results)} rules stand in the way:")
+        lines += [f"- {sentence(r)}" for r in verdict.refusals]
+    else:
+        lines.append(f"All {len(verdict.results)} rules passed:")
+        lines += [f"- {sentence(r)}" for r in verdict.results if r.kind != "evidence"]
+    against = f"champion {verdict.champion_model[:12]}" if verdict.champion_model else "no champion (there is none yet)"
+    lines += [
+        "",
+        f"Judged {verdict.judged_at} by policy {verdict.policy} version {verdict.policy_version} "
+        f"({verdict.policy_hash[:12]}) on {kind}, frozen test set {verdict.test_digest[:12]}.",
+        f"Challenger {verdict.challenger_model[:12]} against {against}. Verdict {verdict.digest[:12]}.",
+    ]
+    return "\n".join(lines)
+
+
+def sentence(result: RuleResult) -> str:
+    """One result in words: what, how much, the limit, why, and the stable code."""
+    name = PARAMETERS[result.subject].label if result.subject in PARAMETERS else result.subject
+    what = f"{name}, {result.figure_name.replace('_', ' ')}"
+    if result.figure is None:
+        told = result.found or "no figure"
+    else:
+        unit = f" {result.unit}" if result.unit else ""
+        limit = {"<=": "at most", ">=": "at least", "<": "below"}.get(result.relation, result.relation)
+        told = f"{result.figure:.4g}{unit}, {limit} {result.threshold:.4g}{unit} asked for"
+        told += f" ({result.found})" if result.found else ""
+    return f"{what}: {told}. Why: {result.reason} [{result.code}]"
+
+
+_OPENING: dict[Decision, str] = {
+    "PROMOTE": "PROMOTE: the challenger kept every rule and may become champion.",
+    "HOLD": "HOLD: the challenger keeps its limits but was not shown to be better, or awaits approval; nothing moves.",
+    "REJECT": "REJECT: the challenger breaks a limit or is worse than the champion; it must not serve.",
+    "INSUFFICIENT": "INSUFFICIENT: the evidence does not allow a decision; nothing moves.",
+}
+
+
+def _row(label: str, result: RuleResult, about: Sequence[RuleResult]) -> VerdictRow:
+    worst = max((r.outcome for r in about), key=_SEVERITY.index)
+    note = ", ".join(f"{r.figure_name} {r.code}" for r in about if r.outcome != "PASS")
+    return VerdictRow(label, result.figure, result.threshold, result.unit, worst, note)
+
+
+def _to_json(verdict: Verdict) -> Any:
+    return TypeAdapter(Verdict).dump_python(verdict, mode="json", warnings=False)
