@@ -1,0 +1,165 @@
+"""What a model promises about itself: the record beside every exported network, and the model's digest.
+
+What belongs here: the record, its file ``contract.json`` and the digest over both files of a model. What
+does not: preparing pictures (``preprocessing``), reading heat maps (``decoding``) and running the network
+(``model``). Contract: a model is a folder that holds ``model.onnx`` and ``contract.json``; everything that
+has to agree between training and service stands in the contract, and whoever reads a contract of another
+preprocessing version refuses it instead of guessing.
+
+The network's signature, fixed for every model: inputs ``picture`` (N, 1, H, W) float32 and ``view`` (N,)
+int64 (position in ``spine.landmarks.VIEWS``); outputs ``heatmaps`` (N, K, H / stride, W / stride), each
+summing to one, and ``visibility`` (N, K) logits.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from spine.errors import ContractViolation
+from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
+from spine.storage import sha256_of_file, write_text_atomically
+
+SCHEMA = "plumbline.model/1"
+PREPROCESSING_VERSION = 1
+"""Raised whenever ``inference.preprocessing`` changes what a network sees of the same picture."""
+
+MODEL_FILE = "model.onnx"
+CONTRACT_FILE = "contract.json"
+
+SIGN_OF_COORDINATES = "columns grow to the right, rows to the feet; an integer is a pixel's centre"
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Grey values between two percentiles of the picture become -1..1; beyond them they are clipped to -1.5..1.5."""
+
+    low_percentile: float = 1.0
+    high_percentile: float = 99.0
+
+
+DEFAULT_NORMALISATION = Normalisation()
+
+
+@dataclass(frozen=True)
+class ModelContract:
+    """Everything that has to agree between training and service.
+
+    Attributes:
+        landmark_set: registry key of the landmark set.
+        names: K landmark names in the order of the heat maps (the whole set, or a subset of it).
+        views: the views the network was trained for.
+        input_shape: (H, W) of the network's input in pixels.
+        heatmap_stride: input pixels per heat-map cell.
+        normalisation: of grey values.
+        letterbox: how a picture is fitted into the input; ``centre``: isotropic, centred, filled with black.
+        sign_of_coordinates: direction of columns and rows, in words, for readers of the file.
+        simulated: whether the training pictures were simulated; None where a set was mixed or did not say.
+        training_note: what the model was trained on, in words.
+        preprocessing_version: of ``inference.preprocessing``.
+    """
+
+    landmark_set: str
+    names: tuple[str, ...]
+    views: tuple[ViewName, ...]
+    input_shape: tuple[int, int]
+    heatmap_stride: int
+    normalisation: Normalisation = DEFAULT_NORMALISATION
+    letterbox: Literal["centre"] = "centre"
+    sign_of_coordinates: str = SIGN_OF_COORDINATES
+    simulated: bool | None = None
+    training_note: str = ""
+    preprocessing_version: int = PREPROCESSING_VERSION
+
+    @property
+    def heatmap_shape(self) -> tuple[int, int]:
+        """(h, w) of one heat map."""
+        return self.input_shape[0] // self.heatmap_stride, self.input_shape[1] // self.heatmap_stride
+
+
+def write_contract(contract: ModelContract, folder: Path) -> None:
+    """Write ``contract.json`` atomically."""
+    record = {"schema": SCHEMA, **asdict(contract)}
+    write_text_atomically(folder / CONTRACT_FILE, json.dumps(record, indent=1, sort_keys=True, allow_nan=False))
+
+
+def read_contract(folder: Path) -> ModelContract:
+    """Read and check ``contract.json``.
+
+    Raises:
+        ContractViolation: the file is missing or damaged, of another schema or preprocessing version, or
+            contradicts itself; every violation is named.
+    """
+    path = folder / CONTRACT_FILE
+    if not path.is_file():
+        raise _refused("MODEL_INCOMPLETE", f"no {CONTRACT_FILE} in {folder.name!r}")
+    try:
+        record = json.loads(path.read_text())
+        schema = record.pop("schema")
+        contract = _from_json(record)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _refused("CONTRACT_UNREADABLE", f"{type(error).__name__}: {error}") from error
+    violations = _violations(schema, contract)
+    if violations:
+        raise ContractViolation.gathered(
+            "CONTRACT_BROKEN",
+            violations,
+            expected=f"a contract of schema {SCHEMA} and preprocessing version {PREPROCESSING_VERSION}",
+            remedy="export the model again with this version of Plumbline",
+        )
+    return contract
+
+
+def model_digest(folder: Path) -> str:
+    """Hex SHA-256 over ``model.onnx`` and ``contract.json``: the identity of a model everywhere.
+
+    Raises:
+        ContractViolation: one of the two files is missing.
+    """
+    digest = hashlib.sha256()
+    for name in (MODEL_FILE, CONTRACT_FILE):
+        if not (folder / name).is_file():
+            raise _refused("MODEL_INCOMPLETE", f"no {name} in {folder.name!r}")
+        digest.update(name.encode() + b"\0" + bytes.fromhex(sha256_of_file(folder / name)))
+    return digest.hexdigest()
+
+
+def _refused(code: str, found: str) -> ContractViolation:
+    return ContractViolation(
+        code,
+        found=found,
+        expected=f"a model folder with {MODEL_FILE} and {CONTRACT_FILE}",
+        remedy="name the folder of an exported model, or finish its export",
+    )
+
+
+def _from_json(record: Mapping[str, Any]) -> ModelContract:
+    fields = dict(record)
+    fields["names"] = tuple(str(n) for n in record["names"])
+    fields["views"] = tuple(cast(ViewName, v) for v in record["views"])
+    fields["input_shape"] = (int(record["input_shape"][0]), int(record["input_shape"][1]))
+    fields["normalisation"] = Normalisation(**record["normalisation"])
+    return ModelContract(**fields)
+
+
+def _violations(schema: str, contract: ModelContract) -> list[str]:
+    checks: list[tuple[bool, str]] = [
+        (schema == SCHEMA, f"schema {schema!r}"),
+        (contract.preprocessing_version == PREPROCESSING_VERSION, f"preprocessing {contract.preprocessing_version}"),
+        (contract.letterbox == "centre", f"letterbox {contract.letterbox!r}"),
+        (bool(contract.names), "no landmark names"),
+        (len(set(contract.names)) == len(contract.names), "a landmark named twice"),
+        (bool(contract.views) and set(contract.views) <= set(VIEWS), f"views {contract.views}"),
+        (contract.heatmap_stride > 0 and min(contract.input_shape) > 0, f"input {contract.input_shape}"),
+    ]
+    known = LANDMARK_SETS.get(contract.landmark_set)
+    if known is None:
+        checks.append((False, f"landmark set {contract.landmark_set!r} is not registered"))
+    else:
+        strangers = [n for n in contract.names if n not in known.index]
+        checks.append((not strangers, f"names outside landmark set {known.name!r}: {strangers[:5]}"))
+    stride = max(contract.heatmap_stride, 1)
+    checks.append((all(n % stride == 0 for n in contract.input_shape), f"stride {stride} does not divide the input"))
+    return [text for holds, text in checks if not holds]

@@ -1,0 +1,134 @@
+"""From heat maps to landmarks: the one place that says where a cell of a heat map lies.
+
+Along an axis of n cells, cell i has the normalised coordinate (2 i + 1) / n - 1 (Nibali 2018). For n = 4:
+
+    cell          0      1      2      3
+    coordinate  -0.75  -0.25   0.25   0.75        -1 and 1 are the picture's edges, half a cell outside
+
+so a normalised coordinate c lies at input pixel (c + 1) / 2 * W - 1/2, whatever the stride. ``training.dsnt``
+takes both functions from here.
+
+What belongs here: that convention, the expectation, the spread and the decision what counts as seen. What
+does not: the network (``model``), picture frames (``preprocessing``). Contract: heat maps come in finite and
+summing to one or are refused; an unseen or undecided landmark has no key.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.preprocessing import Affine
+from spine.errors import ContractViolation
+from spine.scanner import Floats
+from spine.study import Points2D
+
+VISIBILITY_THRESHOLD = 0.5
+UNDECIDED_FRACTION = 0.5
+"""A map at least this fraction as wide as a flat one has found nothing: the landmark is absent."""
+
+_SUM_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What the network found in one picture.
+
+    Attributes:
+        points: landmark -> (2,) (column, row) in the picture's own pixels; only what counts as seen.
+        spread_px: landmark -> standard deviation of its heat map, picture pixels; same keys as ``points``.
+        visibility: landmark -> probability of being in the picture; every landmark.
+    """
+
+    points: Points2D
+    spread_px: Mapping[str, float]
+    visibility: Mapping[str, float]
+
+
+def cell_centres(count: int) -> Floats:
+    """(count,) normalised coordinates of the cells along an axis."""
+    return (2.0 * np.arange(count) + 1.0) / count - 1.0
+
+
+def pixels_from_normalised(xy: Floats, shape: tuple[int, int]) -> Floats:
+    """(..., 2) normalised (x, y) -> (..., 2) pixels (column, row) of an (H, W) frame."""
+    xy_px: Floats = (xy + 1.0) / 2.0 * np.array([shape[1], shape[0]]) - 0.5
+    return xy_px
+
+
+def normalised_from_pixels(xy_px: Floats, shape: tuple[int, int]) -> Floats:
+    """(..., 2) pixels (column, row) of an (H, W) frame -> (..., 2) normalised (x, y)."""
+    xy: Floats = (xy_px + 0.5) * 2.0 / np.array([shape[1], shape[0]]) - 1.0
+    return xy
+
+
+def expectation(heatmaps: Floats) -> tuple[Floats, Floats]:
+    """Mean and variance of (..., h, w) maps that sum to one: (..., 2) and (..., 2), normalised, (x, y)."""
+    grids = cell_centres(heatmaps.shape[-1]), cell_centres(heatmaps.shape[-2])
+    marginals = heatmaps.sum(axis=-2), heatmaps.sum(axis=-1)
+    means = [marginal @ grid for marginal, grid in zip(marginals, grids, strict=True)]
+    variances = [
+        np.maximum(marginal @ grid**2 - mean**2, 0.0)
+        for marginal, grid, mean in zip(marginals, grids, means, strict=True)
+    ]
+    return np.stack(means, axis=-1), np.stack(variances, axis=-1)
+
+
+def decode(
+    heatmaps: NDArray[np.float32],
+    visibility: NDArray[np.float32],
+    names: Sequence[str],
+    input_shape: tuple[int, int],
+    affine: Affine,
+    picture_shape: tuple[int, int],
+) -> Decoded:
+    """Read the landmarks of one picture.
+
+    Args:
+        heatmaps: (K, h, w), each summing to one.
+        visibility: (K,) logits.
+        names: the K landmarks.
+        input_shape: (H, W) of the network's input.
+        affine: picture pixels -> input pixels.
+        picture_shape: (h, w) of the picture; a point outside it is absent.
+
+    Raises:
+        ContractViolation: a map is not finite or does not sum to one, or the shapes disagree.
+    """
+    _check(heatmaps, visibility, names)
+    mean, variance = expectation(heatmaps.astype(np.float64))
+    points = affine.inverse.apply(pixels_from_normalised(mean, input_shape))
+    half = np.array([input_shape[1], input_shape[0]]) / 2.0  # normalised units -> input pixels
+    spread_input = np.sqrt((variance * half**2).mean(axis=-1))
+    flat = np.sqrt(((2 * half) ** 2 / 12.0).mean())
+    probability = 1.0 / (1.0 + np.exp(-visibility.astype(np.float64)))
+    limit = np.array([picture_shape[1], picture_shape[0]]) - 0.5
+    inside = ((points >= -0.5) & (points <= limit)).all(axis=-1)
+    seen = (probability >= VISIBILITY_THRESHOLD) & inside & (spread_input < UNDECIDED_FRACTION * flat)
+    return Decoded(
+        points={name: points[k] for k, name in enumerate(names) if seen[k]},
+        spread_px={name: float(spread_input[k] / affine.scale) for k, name in enumerate(names) if seen[k]},
+        visibility={name: float(probability[k]) for k, name in enumerate(names)},
+    )
+
+
+def _check(heatmaps: NDArray[np.float32], visibility: NDArray[np.float32], names: Sequence[str]) -> None:
+    violations: list[str] = []
+    if heatmaps.ndim != 3 or heatmaps.shape[0] != len(names) or visibility.shape != (len(names),):
+        violations.append(f"maps {heatmaps.shape} and visibility {visibility.shape} for {len(names)} landmarks")
+    else:
+        sums = heatmaps.sum(axis=(1, 2), dtype=np.float64)
+        bad = [
+            n
+            for n, s, v in zip(names, sums, visibility, strict=True)
+            if not (abs(s - 1) < _SUM_TOLERANCE and np.isfinite(v))
+        ]
+        violations += [f"the map or visibility of {name} is not finite or does not sum to one" for name in bad]
+    if violations:
+        raise ContractViolation.gathered(
+            "MODEL_OUTPUT_INVALID",
+            violations,
+            expected="finite heat maps that sum to one and finite visibilities",
+            remedy="the model is damaged or was exported wrongly: train or export it again",
+        )

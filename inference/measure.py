@@ -1,0 +1,188 @@
+"""From radiographs to parameters: the whole of what ships, in one call.
+
+What belongs here: preparing the views of one study, asking the model once, triangulating where both views
+are calibrated, measuring. What does not: reading DICOM (``spine.radiograph``), formulas
+(``spine.measurement``), pictures for people (``overlay``). Contract: two views that both have their place in
+the scanner are measured in the planes of the triangulated 3D points; otherwise every view is measured in its
+own plane. Which of the two happened is visible in ``Prediction.points_3d``; nothing else is guessed.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.decoding import Decoded, decode
+from inference.model import Model
+from inference.preprocessing import Prepared, prepare
+from spine.dataset import Example, load_example_picture
+from spine.errors import ContractViolation
+from spine.landmarks import VIEWS, ViewName
+from spine.measurement.measure import measure
+from spine.measurement.planes import PlanePoints, planes_from_points_3d, planes_from_view
+from spine.measurement.registry import Measured, Plane
+from spine.prediction import Prediction
+from spine.scanner import Floats, ViewGeometry, triangulate
+from spine.study import CalibrationType, Points2D
+
+MAX_Z_DISAGREEMENT_MM = 20.0
+"""Both views see the same height. A landmark whose two heights differ by more was taken for a neighbouring
+level (about 25 mm) in one of them, so its 3D point would be wrong by half of that: it is absent instead."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class PictureInput:
+    """One radiograph to be measured.
+
+    Attributes:
+        picture: (h, w) uint16, bone bright, canonical orientation.
+        spacing_mm: (row, column), or None where unknown.
+        calibration: source of the spacing.
+        geometry: place in the scanner, or None; both views need one for 3D.
+    """
+
+    picture: NDArray[np.uint16]
+    spacing_mm: tuple[float, float] | None = None
+    calibration: CalibrationType = "NONE"
+    geometry: ViewGeometry | None = None
+
+
+def measure_views(model: Model, views: Mapping[ViewName, PictureInput], study_id: str = "") -> Prediction:
+    """Find the landmarks of one study and measure every parameter they yield.
+
+    Args:
+        model: from ``inference.model.load_model``.
+        views: one or both views.
+        study_id: goes into the result.
+
+    Raises:
+        ContractViolation: no view, a view the model was not trained for, or a picture that is none.
+    """
+    began = time.perf_counter()
+    decoded = _find_landmarks(model, views)
+    points = {view: found.points for view, found in decoded.items()}
+    points_3d = _points_3d(points, views)
+    return Prediction(
+        study_id=study_id,
+        points=points,
+        spread_px={view: found.spread_px for view, found in decoded.items()},
+        points_3d=points_3d or {},
+        parameters=_parameters(points, points_3d, views),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def predict_examples(
+    model: Model, dataset_folder: Path, examples: Sequence[Example], progress: Progress | None = None
+) -> list[Prediction]:
+    """Measure examples of a data set, in their order; views the model does not know are left out.
+
+    Args:
+        model: from ``load_model``.
+        dataset_folder: where the manifest's picture paths start.
+        examples: for example ``manifest.in_split("test")``.
+        progress: called with (done, total).
+    """
+    predictions: list[Prediction] = []
+    for done, example in enumerate(examples, start=1):
+        views = {
+            name: PictureInput(
+                load_example_picture(dataset_folder, view), view.spacing_mm, view.calibration, view.geometry
+            )
+            for name, view in example.views.items()
+            if name in model.contract.views
+        }
+        predictions.append(measure_views(model, views, example.study_id))
+        if progress is not None:
+            progress(done, len(examples))
+    return predictions
+
+
+def _find_landmarks(model: Model, views: Mapping[ViewName, PictureInput]) -> dict[ViewName, Decoded]:
+    order: list[ViewName] = [view for view in VIEWS if view in views]
+    unknown = [view for view in order if view not in model.contract.views]
+    if not order or unknown:
+        raise ContractViolation(
+            "VIEW_UNKNOWN",
+            found=f"views {tuple(views)}",
+            expected=f"one or more of {model.contract.views}, which the model was trained for",
+            remedy="leave the other view out, or use a model trained for it",
+        )
+    prepared = [_prepare(model, views[view]) for view in order]
+    output = model.run(np.stack([p.pixels for p in prepared]), order)
+    return {
+        view: decode(
+            output.heatmaps[i],
+            output.visibility[i],
+            model.contract.names,
+            model.contract.input_shape,
+            prepared[i].affine,
+            _shape(views[view]),
+        )
+        for i, view in enumerate(order)
+    }
+
+
+def _prepare(model: Model, view: PictureInput) -> Prepared:
+    contract = model.contract
+    return prepare(view.picture, contract.input_shape, spacing_mm=view.spacing_mm, normalisation=contract.normalisation)
+
+
+def _shape(view: PictureInput) -> tuple[int, int]:
+    return int(view.picture.shape[0]), int(view.picture.shape[1])
+
+
+def _points_3d(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, PictureInput]) -> dict[str, Floats] | None:
+    """LPS mm of the landmarks seen at the same height in both views; None where the study is not 3D."""
+    geometries = [views[view].geometry for view in VIEWS if view in views]
+    if len(geometries) != len(VIEWS):
+        return None
+    frontal, lateral = geometries
+    if frontal is None or lateral is None:
+        return None
+    names = [name for name in points["frontal"] if name in points["lateral"]]
+    if not names:
+        return {}
+    found = triangulate(
+        np.stack([points["frontal"][n] for n in names]),
+        np.stack([points["lateral"][n] for n in names]),
+        frontal,
+        lateral,
+    )
+    agrees = np.abs(found.dz_mm) <= MAX_Z_DISAGREEMENT_MM
+    return {name: found.xyz_mm[i] for i, name in enumerate(names) if agrees[i]}
+
+
+def _parameters(
+    points: Mapping[ViewName, Points2D],
+    points_3d: Mapping[str, Floats] | None,
+    views: Mapping[ViewName, PictureInput],
+) -> dict[str, Measured]:
+    if points_3d is None:
+        planes: dict[Plane, PlanePoints] = {}
+        for view, found in points.items():
+            planes |= planes_from_view(view, found, views[view].spacing_mm, views[view].calibration)
+        return measure(planes)
+    return _tell_disagreement(measure(planes_from_points_3d(points_3d)), points, points_3d)
+
+
+def _tell_disagreement(
+    parameters: Mapping[str, Measured], points: Mapping[ViewName, Points2D], points_3d: Mapping[str, Floats]
+) -> dict[str, Measured]:
+    """Add to every reason of absence which landmarks both views saw but at different heights."""
+    both = set(points["frontal"]) & set(points["lateral"])
+    dropped = sorted(both - set(points_3d))
+    if not dropped:
+        return dict(parameters)
+    note = (
+        f" (seen at different heights in the two views: {', '.join(dropped[:6])}{' ...' if len(dropped) > 6 else ''})"
+    )
+    return {
+        name: replace(m, absent_reason=f"{m.absent_reason}{note}") if m.is_absent else m
+        for name, m in parameters.items()
+    }

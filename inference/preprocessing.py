@@ -1,0 +1,158 @@
+"""From a picture to what the network sees: one affine, one warp, one grey scale.
+
+What belongs here: the letterbox, the warp and the normalisation, used unchanged by training (which composes
+its augmentation into the same affine) and by service, so what is trained is what is served. What does not:
+reading pictures, choosing augmentations. Contract: numpy and scipy alone; pixels are (column, row) with an
+integer at a pixel's centre, in the picture as in the input; the affine that comes back is exactly the one
+the pixels went through, so points travel both ways without loss.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.contract import DEFAULT_NORMALISATION, Normalisation
+from spine.errors import ContractViolation
+from spine.scanner import Floats
+
+GREY_LIMIT = 1.5
+"""Normalised grey values are clipped to +-this."""
+
+_PERCENTILE_SAMPLES = 65536
+
+
+@dataclass(frozen=True)
+class Affine:
+    """A map between two pixel frames: ``(column, row, 1)`` goes through a (3, 3) matrix, last row 0 0 1."""
+
+    matrix: Floats
+
+    @classmethod
+    def identity(cls) -> "Affine":
+        """The map that moves nothing."""
+        return cls(np.eye(3))
+
+    def apply(self, xy_px: Floats) -> Floats:
+        """(..., 2) pixels of the first frame -> (..., 2) pixels of the second."""
+        return xy_px @ self.matrix[:2, :2].T + self.matrix[:2, 2]
+
+    def after(self, first: "Affine") -> "Affine":
+        """The map that applies ``first`` and then this one."""
+        return Affine(self.matrix @ first.matrix)
+
+    @cached_property
+    def inverse(self) -> "Affine":
+        """The map back."""
+        return Affine(np.asarray(np.linalg.inv(self.matrix), dtype=np.float64))
+
+    @property
+    def scale(self) -> float:
+        """Mean enlargement: pixels of the second frame per pixel of the first."""
+        return float(np.sqrt(abs(np.linalg.det(self.matrix[:2, :2]))))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the network sees of one picture.
+
+    Attributes:
+        pixels: (1, H, W) float32 within +-GREY_LIMIT.
+        affine: picture pixels -> input pixels, exactly as the pixels went.
+    """
+
+    pixels: NDArray[np.float32]
+    affine: Affine
+
+
+def letterbox(
+    shape: tuple[int, int], input_shape: tuple[int, int], spacing_mm: tuple[float, float] | None = None
+) -> Affine:
+    """The affine that fits an (h, w) picture into an (H, W) input: centred, nothing cut off, angles kept.
+
+    Args:
+        shape: (h, w) of the picture.
+        input_shape: (H, W) of the network's input.
+        spacing_mm: (row, column) pixel spacing; where the two differ the pixels are made square, for a
+            stretched picture has other angles. None takes them as square.
+    """
+    row_mm, column_mm = spacing_mm or (1.0, 1.0)
+    tallness = row_mm / column_mm
+    height, width = shape
+    across = min(input_shape[0] / (height * tallness), input_shape[1] / width)
+    down = across * tallness
+    # Edges to edges: the centre of the picture (w / 2 - 1/2 in pixel-centre coordinates) meets that of the input.
+    shift_x = (input_shape[1] - 1) / 2 - across * (width - 1) / 2
+    shift_y = (input_shape[0] - 1) / 2 - down * (height - 1) / 2
+    return Affine(np.array([[across, 0.0, shift_x], [0.0, down, shift_y], [0.0, 0.0, 1.0]]))
+
+
+def prepare(
+    picture: NDArray[np.uint16],
+    input_shape: tuple[int, int],
+    *,
+    spacing_mm: tuple[float, float] | None = None,
+    normalisation: Normalisation = DEFAULT_NORMALISATION,
+    extra: Affine | None = None,
+) -> Prepared:
+    """Turn an (h, w) uint16 picture into a (1, H, W) float32 input by one warp.
+
+    Args:
+        picture: bone bright, canonical orientation.
+        input_shape: (H, W).
+        spacing_mm: (row, column) spacing of the picture, see ``letterbox``.
+        normalisation: percentiles that become -1 and 1.
+        extra: applied after the letterbox, in input pixels (augmentation); None in service.
+
+    Raises:
+        ContractViolation: the picture is not an (h, w) uint16 array.
+    """
+    if picture.ndim != 2 or picture.dtype != np.uint16 or min(picture.shape) < 2:
+        raise ContractViolation(
+            "PICTURE_INVALID",
+            found=f"shape {picture.shape}, {picture.dtype}",
+            expected="an (h, w) uint16 picture of at least 2 x 2 pixels",
+            remedy="read the picture through spine.radiograph",
+        )
+    shape = (int(picture.shape[0]), int(picture.shape[1]))
+    fitted = letterbox(shape, input_shape, spacing_mm)
+    affine = extra.after(fitted) if extra is not None else fitted
+    reduced, reduction = _reduce(picture, max(1, int(1.0 / max(fitted.matrix[0, 0], fitted.matrix[1, 1]) + 1e-9)))
+    scaled = _normalise(reduced, normalisation)
+    return Prepared(_warp(scaled, affine.after(reduction.inverse), input_shape)[None], affine)
+
+
+def _reduce(picture: NDArray[np.uint16], factor: int) -> tuple[NDArray[np.float32], Affine]:
+    """Average ``factor`` x ``factor`` blocks, so that shrinking does not alias; also the affine it amounts to."""
+    if factor == 1:
+        return picture.astype(np.float32), Affine.identity()
+    height, width = (n // factor * factor for n in picture.shape)
+    blocks = picture[:height, :width].reshape(height // factor, factor, width // factor, factor)
+    offset = (1.0 / factor - 1.0) / 2.0  # block i covers pixels factor i .. factor i + factor - 1
+    matrix = np.array([[1 / factor, 0.0, offset], [0.0, 1 / factor, offset], [0.0, 0.0, 1.0]])
+    return blocks.mean(axis=(1, 3), dtype=np.float32), Affine(matrix)
+
+
+def _normalise(picture: NDArray[np.float32], normalisation: Normalisation) -> NDArray[np.float32]:
+    step = max(1, int(np.sqrt(picture.size / _PERCENTILE_SAMPLES)))
+    wanted = [normalisation.low_percentile, normalisation.high_percentile]
+    low, high = np.percentile(picture[::step, ::step], wanted)
+    span = max(float(high - low), 1.0)  # a blank picture becomes even, not infinite
+    scaled: NDArray[np.float32] = np.clip(
+        (picture - np.float32(low)) * np.float32(2 / span) - 1, -GREY_LIMIT, GREY_LIMIT
+    )
+    return scaled
+
+
+def _warp(picture: NDArray[np.float32], affine: Affine, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Resample linearly; ``affine`` maps picture to output pixels; black (-1) outside."""
+    from scipy import ndimage
+
+    back = affine.inverse.matrix
+    # scipy counts (row, column) and maps output to input.
+    matrix, offset = back[:2, :2][::-1, ::-1], back[:2, 2][::-1]
+    warped: NDArray[np.float32] = ndimage.affine_transform(
+        picture, matrix, offset, output_shape=shape, order=1, mode="constant", cval=-1.0
+    )
+    return warped

@@ -1,0 +1,96 @@
+"""A cohort drawn with soft shapes: fast, exact labels, enough likeness to learn from. For tests and speed work."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from spine.dataset import Example, ExampleView, Manifest, Split, write_manifest
+from spine.landmarks import LEVELS, VERTEBRAE, VIEWS
+from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry
+from spine.storage import sha256_of_picture, write_array_atomically
+
+
+def skeleton(random: np.random.Generator, scale: float = 1.0) -> dict[str, np.ndarray]:
+    """39 points of one made-up patient, LPS mm, on an analytic curve."""
+    bend, sway, lean = random.normal(0, 12), random.normal(30, 8), random.normal(0, 4)
+
+    def centre(t: float) -> np.ndarray:  # t: 0 at S1, 1 at T1
+        return scale * np.array(
+            [bend * np.sin(2.6 * np.pi * t) + lean * t, -sway * np.sin(1.9 * np.pi * t), -190 + 440 * t]
+        )
+
+    heights = np.linspace(30, 19, len(VERTEBRAE))  # L5 up to T1
+    edges = np.concatenate([[0.0], np.cumsum(heights)]) / heights.sum()
+    points = {}
+    for i, level in enumerate(reversed(VERTEBRAE)):
+        low, high = edges[i], edges[i + 1]
+        points[f"{level}_inf"] = centre(low + 0.15 * (high - low))
+        points[f"{level}_sup"] = centre(high - 0.05 * (high - low))
+    slope = np.radians(random.normal(38, 6))
+    middle = centre(0.0) + [0, 0, -4 * scale]
+    front = scale * 17 * np.array([0, -np.cos(slope), -np.sin(slope)])
+    points |= {"S1_sup": middle, "S1_ant": middle + front, "S1_post": middle - front}
+    hips = middle + scale * np.array([0, random.normal(-25, 8), random.normal(-95, 4)])
+    points |= {"HIP_L": hips + [88 * scale, 0, 0], "HIP_R": hips - [88 * scale, 0, 0]}
+    return points
+
+
+def draw(
+    points: dict[str, np.ndarray], shape: tuple[int, int], random: np.random.Generator, px_mm: float
+) -> np.ndarray:
+    """(H, W) uint16 picture of projected (pixel) points."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+    picture = 700 + 150 * np.sin(columns / shape[1] * np.pi) + 2 * rows / shape[0]
+    for level in LEVELS[:-1]:
+        top, bottom = points[f"{level}_sup"], points[f"{level}_inf"]
+        picture += 900 * _quad(rows, columns, top, bottom, (13 if level[0] == "T" else 20) / px_mm)
+    front, back = points["S1_ant"], points["S1_post"]
+    picture += 700 * _quad(rows, columns, (front + back) / 2, (front + back) / 2 + [0, 30 / px_mm], 18 / px_mm)
+    for hip in ("HIP_L", "HIP_R"):
+        distance = np.hypot(columns - points[hip][0], rows - points[hip][1]) * px_mm
+        picture += 600 / (1 + np.exp((distance - 23) / 2))
+    picture += random.normal(0, 40, shape)
+    return np.clip(picture, 0, 4095).astype(np.uint16)
+
+
+def write_drawn_dataset(
+    folder: Path, counts: Sequence[int], *, shape: tuple[int, int] = (128, 64), seed: int = 0
+) -> Manifest:
+    """Write a data set of (train, validation, test) ``counts`` studies with both views."""
+    random = np.random.default_rng(seed)
+    px_mm = 1.43 * 512 / shape[0]
+    examples: list[Example] = []
+    splits: list[Split] = ["train", "validation", "test"]
+    for split, count in zip(splits, counts, strict=True):
+        for _ in range(count):
+            examples.append(_example(folder, f"study{len(examples):04d}", split, shape, px_mm, random))
+    manifest = Manifest("galbusera39", seed, tuple(examples))
+    write_manifest(manifest, folder)
+    return manifest
+
+
+def _example(
+    folder: Path, name: str, split: Split, shape: tuple[int, int], px_mm: float, random: np.random.Generator
+) -> Example:
+    points = skeleton(random)
+    views = {}
+    for view in VIEWS:
+        geometry = ViewGeometry(view, shape, (px_mm, px_mm), SOURCE_TO_ISOCENTRE_MM[view])
+        projected = {n: geometry.project(p) for n, p in points.items()}
+        picture = draw(projected, shape, random, px_mm)
+        sha = sha256_of_picture(picture)
+        write_array_atomically(folder / "pictures" / f"{sha}.npy", picture)
+        seen = {n: p for n, p in projected.items() if geometry.contains(p)}
+        views[view] = ExampleView(view, f"pictures/{sha}.npy", sha, shape, (px_mm, px_mm), "GEOMETRY", geometry, seen)
+    return Example(name, name, split, "drawn", views, points_3d=points, facts={"simulated": True})
+
+
+def _quad(rows: np.ndarray, columns: np.ndarray, top: np.ndarray, bottom: np.ndarray, half_px: float) -> np.ndarray:
+    """Soft rectangle between two points."""
+    axis = np.asarray(bottom - top, dtype=np.float32)
+    length = float(np.hypot(*axis)) + 1e-6
+    along = ((columns - top[0]) * axis[0] + (rows - top[1]) * axis[1]) / length
+    across = ((columns - top[0]) * -axis[1] + (rows - top[1]) * axis[0]) / length
+    outside = np.maximum(np.maximum(-along, along - length), np.abs(across) - half_px)
+    return 1 / (1 + np.exp(np.clip(outside / 0.5, -50, 50)))

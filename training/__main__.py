@@ -1,0 +1,90 @@
+"""``python -m training``: a fit from the command line of a machine that has nothing but torch and lightning.
+
+What belongs here: arguments and the progress line. What does not: anything else; the product's command line
+is ``plumbline``. Contract: exit code 0 with a finished fit, that of the error class with its reason on stderr.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from spine.errors import PlumblineError
+from training.config import TrainingConfig
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a fit; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        config = _config(options)
+        from training.fit import fit  # not before --help and the configuration's own errors
+
+        summary = fit(options.dataset, options.out, config, None if options.quiet else _show)
+    except PlumblineError as error:
+        sys.stderr.write(f"\n{error}\n")
+        return error.exit_code
+    sys.stderr.write(
+        f"\nvalidation landmark error {summary.landmark_error:.2f} {summary.unit} after {summary.epochs} epochs, "
+        f"{summary.seconds:.0f} s at {summary.pictures_per_second:.1f} pictures/s on {summary.device}\n"
+    )
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    default = TrainingConfig(epochs=1)
+    parser = argparse.ArgumentParser(
+        prog="python -m training",
+        description="Fit a landmark model on a data set folder.",
+        epilog="example: python -m training --dataset data/dataset --out candidate --minutes 5",
+    )
+    parser.add_argument("--dataset", type=Path, required=True, help="folder with manifest.json")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the candidate; an unfinished fit goes on")
+    parser.add_argument("--minutes", type=float, help="budget in minutes")
+    parser.add_argument("--epochs", type=int, help="budget in epochs; with both, whichever ends first")
+    parser.add_argument("--preset", choices=("shared", "galbusera2019"), default=default.preset)
+    parser.add_argument("--landmark-set", default=default.landmark_set)
+    parser.add_argument("--landmarks", default="", help="comma separated subset; empty for all")
+    parser.add_argument("--input-shape", default="x".join(map(str, default.input_shape)), help="HxW in pixels")
+    parser.add_argument("--batch-size", type=int, default=default.batch_size)
+    parser.add_argument("--learning-rate", type=float, default=default.learning_rate)
+    parser.add_argument("--coordinate-weight", type=float, default=default.coordinate_weight)
+    parser.add_argument("--width", type=float, default=default.width)
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default=default.device)
+    parser.add_argument("--precision", choices=("auto", "32", "bf16"), default=default.precision)
+    parser.add_argument("--workers", type=int, default=default.workers)
+    parser.add_argument("--seed", type=int, default=default.seed)
+    parser.add_argument("--init-from", help="folder of a fitted model to start from")
+    parser.add_argument("--quiet", action="store_true", help="no progress line")
+    return parser
+
+
+def _config(options: argparse.Namespace) -> TrainingConfig:
+    height, _, width = options.input_shape.partition("x")
+    return TrainingConfig(
+        preset=options.preset,
+        landmark_set=options.landmark_set,
+        landmark_subset=tuple(n for n in options.landmarks.split(",") if n),
+        input_shape=(int(height), int(width or height)),
+        epochs=options.epochs,
+        minutes=options.minutes,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        coordinate_weight=options.coordinate_weight,
+        width=options.width,
+        device=options.device,
+        precision=options.precision,
+        workers=options.workers,
+        seed=options.seed,
+        init_from=options.init_from,
+    )
+
+
+def _show(done: int, total: int) -> None:
+    filled = 40 * done // total
+    sys.stderr.write(f"\r[{'#' * filled}{'.' * (40 - filled)}] {done / total:6.1%}")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

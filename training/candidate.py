@@ -1,0 +1,102 @@
+"""The record of a finished fit: what came out, from what, at what cost.
+
+What belongs here: the record and its files. What does not: making it (``fit``, ``export``). Contract: in a
+fit's folder ``fit.json`` says from its beginning what is being fitted, ``fitted.json`` appears when the
+weights are there, and ``candidate.json``, last of all, when the exported model is whole.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from spine.errors import ContractViolation, ParametersRejected
+from spine.storage import write_text_atomically
+from training.config import TrainingConfig, config_from_json, config_to_json
+
+SCHEMA = "plumbline.candidate/1"
+FIT_FILE, FITTED_FILE, CANDIDATE_FILE = "fit.json", "fitted.json", "candidate.json"
+
+
+@dataclass(frozen=True)
+class FitSummary:
+    """A finished fit.
+
+    Attributes:
+        config: what was asked.
+        landmark_set: of the data set.
+        dataset_digest, test_digest: of the data set it was fitted on.
+        pictures: training pictures.
+        landmark_error: best mean validation error, in ``unit`` (averaged over networks).
+        unit: ``mm`` or ``px``.
+        epochs, steps, seconds, pictures_per_second: cost (summed over networks).
+        device, precision, versions: circumstances.
+        model_digest: of the exported model; None while the export is deferred.
+    """
+
+    config: TrainingConfig
+    landmark_set: str
+    dataset_digest: str
+    test_digest: str
+    pictures: int
+    landmark_error: float
+    unit: str
+    epochs: int
+    steps: int
+    seconds: float
+    pictures_per_second: float
+    device: str
+    precision: str
+    versions: Mapping[str, str]
+    model_digest: str | None = None
+
+
+def claim_folder(out: Path, config: TrainingConfig, dataset_digest: str) -> None:
+    """Write ``fit.json``, or check that the folder's earlier fit is this same one.
+
+    Raises:
+        ParametersRejected: the folder holds a fit of another config or data set.
+    """
+    claim: dict[str, Any] = {"schema": SCHEMA, "config": config_to_json(config), "dataset_digest": dataset_digest}
+    path = out / FIT_FILE
+    if not path.is_file():
+        write_text_atomically(path, json.dumps(claim, indent=1, sort_keys=True))
+        return
+    found = json.loads(path.read_text())
+    if found != claim:
+        differing = sorted(k for k in claim["config"] if found.get("config", {}).get(k) != claim["config"][k])
+        other = differing or ["dataset_digest"]
+        raise ParametersRejected(
+            "FIT_MIXED",
+            found=f"a fit in {out.name!r} that differs in {other}",
+            expected="an empty folder, or an unfinished fit of the same configuration and data",
+            remedy="choose another folder, or remove this one",
+        )
+
+
+def write_summary(summary: FitSummary, path: Path) -> None:
+    """Write ``fitted.json`` or ``candidate.json`` atomically."""
+    record = {"schema": SCHEMA, **asdict(summary), "config": config_to_json(summary.config)}
+    write_text_atomically(path, json.dumps(record, indent=1, sort_keys=True, allow_nan=False))
+
+
+def read_summary(folder: Path, name: str = CANDIDATE_FILE) -> FitSummary:
+    """Read a finished fit.
+
+    Raises:
+        ContractViolation: there is none in the folder, or it is damaged.
+    """
+    path = folder / name
+    try:
+        record: dict[str, Any] = json.loads(path.read_text())
+        record.pop("schema")
+        record["config"] = config_from_json(record["config"])
+        return FitSummary(**record)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ContractViolation(
+            "CANDIDATE_MISSING",
+            found=f"{type(error).__name__} reading {name} in {folder.name!r}",
+            expected="the folder of a finished fit",
+            remedy="run the training to its end (the same command goes on), or finish its export",
+        ) from error

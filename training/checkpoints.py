@@ -1,0 +1,100 @@
+"""Checkpoints: the state of a fit on disk, whole or not there at all.
+
+What belongs here: writing states, finding the newest sound one, plain weights. What does not: what to save
+and when (``conductor``). Contract: a checkpoint is ``step-<n>.pt`` with its SHA-256 in ``step-<n>.json``
+written after it; loading verifies the digest and falls back to the next older one; files hold tensors and
+plain values only and are read with ``weights_only=True``, so nothing in them is ever executed.
+"""
+
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spine.errors import ContractViolation
+from spine.storage import sha256_of_file, write_bytes_atomically, write_text_atomically
+
+KEPT = 2
+"""How many checkpoints are kept: the newest, and one to fall back to."""
+
+
+def save_state(state: dict[str, Any], path: Path) -> str:
+    """Write a state of tensors and plain values atomically; returns its SHA-256."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    payload = buffer.getvalue()
+    write_bytes_atomically(path, payload)
+    return hashlib.sha256(payload).hexdigest()
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read a state; nothing in it is executed.
+
+    Raises:
+        ContractViolation: not a file of tensors and plain values.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    # torch reports a foreign, truncated or executable file through unrelated classes.
+    except Exception as error:
+        raise ContractViolation(
+            "STATE_UNREADABLE",
+            found=f"{path.name}: {type(error).__name__}",
+            expected="a file of tensors and plain values written by this package",
+            remedy="remove it; never load weights from elsewhere",
+        ) from error
+    return state
+
+
+def save_checkpoint(state: dict[str, Any], folder: Path, step: int) -> None:
+    """Write the checkpoint of ``step`` and drop all but the newest ``KEPT``."""
+    digest = save_state(state, folder / f"step-{step:09d}.pt")
+    write_text_atomically(folder / f"step-{step:09d}.json", json.dumps({"sha256": digest, "step": step}))
+    for record in sorted(folder.glob("step-*.json"))[:-KEPT]:
+        record.unlink(missing_ok=True)
+        record.with_suffix(".pt").unlink(missing_ok=True)
+
+
+def newest_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """The newest checkpoint whose digest is right, or None."""
+    for record in sorted(folder.glob("step-*.json"), reverse=True):
+        path = record.with_suffix(".pt")
+        if path.is_file() and sha256_of_file(path) == json.loads(record.read_text())["sha256"]:
+            return load_state(path)
+    return None
+
+
+def save_weights(weights: dict[str, Tensor], folder: Path) -> Path:
+    """Write ``weights.safetensors``, or ``weights.pt`` where safetensors is not installed."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    try:
+        from safetensors.torch import save
+    except ImportError:
+        save_state(dict(plain), folder / "weights.pt")
+        return folder / "weights.pt"
+    write_bytes_atomically(folder / "weights.safetensors", save(plain))
+    return folder / "weights.safetensors"
+
+
+def load_weights(folder: Path) -> dict[str, Tensor]:
+    """Read the weights of a fitted model.
+
+    Raises:
+        ContractViolation: there are none, or they are unreadable.
+    """
+    if (folder / "weights.safetensors").is_file():
+        from safetensors.torch import load
+
+        return dict(load((folder / "weights.safetensors").read_bytes()))
+    if (folder / "weights.pt").is_file():
+        return load_state(folder / "weights.pt")
+    raise ContractViolation(
+        "WEIGHTS_MISSING",
+        found=f"neither weights.safetensors nor weights.pt in {folder.name!r}",
+        expected="the folder of a finished fit",
+        remedy="finish the training first, or name another folder",
+    )

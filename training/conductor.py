@@ -1,0 +1,194 @@
+"""The conductor: budget, validation, checkpoints and journal of one fit, as one Lightning callback.
+
+What belongs here: when things happen during a fit. What does not: how (``score``, ``checkpoints``,
+``journal``), and what is fitted (``fit``). Contract: a fit that is interrupted between any two steps goes on
+from its newest sound checkpoint as if nothing had happened: weights, optimiser, place in the epoch, time
+used and best score are all in it, and Lightning's own loop counters are not relied on.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer
+
+from spine.errors import PlumblineError
+from training.budget import Budget
+from training.checkpoints import save_checkpoint, save_state
+from training.data import Sample
+from training.journal import Journal
+from training.module import LandmarkModule
+from training.score import Score, score
+
+VALIDATIONS = 16
+"""Validations (and checkpoints) are spread evenly over the budget, with one at its end."""
+
+BEST_FILE = "best.pt"
+Progress = Callable[[int, int], None]
+
+
+class TrainingInterrupted(PlumblineError):
+    """The process was asked to stop; a checkpoint was written."""
+
+    exit_code = 143
+
+
+@dataclass
+class Position:
+    """Where a fit stands: whole epochs, pictures seen in the running one, steps, seconds, best score so far."""
+
+    epoch: int = 0
+    seen: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    pictures: int = 0
+    validations: int = 0
+    best: float | None = None
+    best_step: int = 0
+
+
+@dataclass
+class Stage:
+    """One network to be fitted.
+
+    Attributes:
+        key: names it in the journal.
+        folder: where its checkpoints go.
+        epoch_pictures: pictures that make an epoch.
+        validation: batches without augmentation.
+        unit: of the validation error.
+        position: where the fit stands.
+    """
+
+    key: str
+    folder: Path
+    epoch_pictures: int
+    validation: Iterable[Sample]
+    unit: str
+    position: Position = field(default_factory=Position)
+
+
+class Conductor(Callback):
+    """Keeps time, validates, writes checkpoints and journal, and stops at the budget's end or on SIGTERM.
+
+    Args:
+        stage: what is fitted.
+        budget: what it may use.
+        journal: where figures go.
+        dtype: of autocast in validation.
+        progress: called with (thousandths done, 1000) of this stage.
+        saved: the checkpoint whose optimiser is to be taken up; network and position already are.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        budget: Budget,
+        journal: Journal,
+        dtype: torch.dtype | None,
+        progress: Progress | None,
+        saved: dict[str, Any] | None = None,
+    ) -> None:
+        self.stage = stage
+        self.budget = budget
+        self.journal = journal
+        self.dtype = dtype
+        self.progress = progress
+        self.saved = saved
+        self._began = 0.0
+        self._seconds_before = 0.0
+        self._asked_to_stop = False
+        self._previous_handler: Any = None
+
+    def on_train_start(self, trainer: Trainer, module: LandmarkModule) -> None:
+        """Take up the optimiser, start the clock and listen for SIGTERM."""
+        if self.saved is not None:
+            trainer.optimizers[0].load_state_dict(self.saved["optimizer"])
+        self._began = time.monotonic()
+        self._seconds_before = self.stage.position.seconds
+        if threading.current_thread() is threading.main_thread():
+            self._previous_handler = signal.signal(signal.SIGTERM, self._on_sigterm)
+        self._tell_progress(module)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LandmarkModule, outputs: Any, batch: Sample, batch_index: int
+    ) -> None:
+        """Count, and stop when the budget is used up or somebody asked to."""
+        position = self.stage.position
+        position.step += 1
+        position.seen += len(batch.view)
+        position.pictures += len(batch.view)
+        position.seconds = self._seconds_before + time.monotonic() - self._began
+        self._tell_progress(module)
+        if self._asked_to_stop:
+            self._save(trainer, module)
+            raise TrainingInterrupted(
+                "TRAINING_INTERRUPTED",
+                found=f"SIGTERM at step {position.step} of {self.stage.key}",
+                expected="an undisturbed fit",
+                remedy="start the same command again: it goes on from the checkpoint just written",
+            )
+        if module.progress >= 1.0:
+            trainer.should_stop = True
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LandmarkModule) -> None:
+        """Validate and save when due; always at the end."""
+        position = self.stage.position
+        if position.seen >= self.stage.epoch_pictures:
+            position.epoch, position.seen = position.epoch + 1, 0
+        self._tell_progress(module)
+        if int(module.progress * VALIDATIONS) > position.validations or module.progress >= 1.0:
+            position.validations = int(module.progress * VALIDATIONS)
+            self._validate(module)
+            self._save(trainer, module)
+        if module.progress >= 1.0:
+            trainer.should_stop = True
+
+    def teardown(self, trainer: Trainer, module: LandmarkModule, stage: str) -> None:
+        """Give the signal back."""
+        if self._previous_handler is not None:
+            signal.signal(signal.SIGTERM, self._previous_handler)
+            self._previous_handler = None
+
+    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
+        self._asked_to_stop = True
+
+    def _tell_progress(self, module: LandmarkModule) -> None:
+        position = self.stage.position
+        part = position.seen / max(self.stage.epoch_pictures, 1)
+        module.progress = self.budget.progress(position.epoch + part, position.seconds)
+        if self.progress is not None:
+            self.progress(int(1000 * module.progress), 1000)
+
+    def _validate(self, module: LandmarkModule) -> None:
+        position = self.stage.position
+        found: Score = score(module.network, self.stage.validation, self.stage.unit, module.device, self.dtype)
+        values = {
+            **module.take_losses(),
+            **found.metrics(),
+            "train/epoch": float(position.epoch),
+            "train/pictures_per_second": position.pictures / max(position.seconds, 1e-9),
+        }
+        prefix = "" if self.stage.key == "shared" else f"{self.stage.key}/"
+        self.journal.write_measurements(position.step, time.time(), {f"{prefix}{n}": v for n, v in values.items()})
+        if position.best is None or found.mean < position.best:
+            position.best, position.best_step = found.mean, position.step
+            save_state({"network": _plain(module.network.state_dict())}, self.stage.folder / BEST_FILE)
+
+    def _save(self, trainer: Trainer, module: LandmarkModule) -> None:
+        state = {
+            "network": _plain(module.network.state_dict()),
+            "optimizer": trainer.optimizers[0].state_dict(),
+            "position": dict(vars(self.stage.position)),
+        }
+        save_checkpoint(state, self.stage.folder, self.stage.position.step)
+
+
+def _plain(state: dict[str, Any]) -> dict[str, Any]:
+    return {name: tensor.detach().cpu() for name, tensor in state.items()}

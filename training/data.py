@@ -1,0 +1,204 @@
+"""Batches out of a data set on disk: pictures stay memory-mapped, one is decoded at a time.
+
+What belongs here: examples -> tensors, augmentation, order. What does not: what the network sees of a
+picture (``inference.preprocessing`` warps it, here only composes its affine), splits (``validation``).
+Contract: pixels and labels go through one and the same affine, so augmentation keeps them exact; what is
+drawn at random depends on (seed, epoch, index) alone, so neither workers nor an interruption change it; a
+landmark that is absent, or that augmentation pushed out of the input, is masked.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from inference.decoding import normalised_from_pixels
+from inference.preprocessing import GREY_LIMIT, Affine, prepare
+from spine.dataset import Example, ExampleView, load_example_picture
+from spine.landmarks import VIEWS, ViewName, mirrored_name
+from training.config import Augmentation
+
+
+class Sample(NamedTuple):
+    """One picture, or a batch of them with a leading N.
+
+    Attributes:
+        pixels: (1, H, W) float32.
+        view: () int64, position in ``spine.landmarks.VIEWS``.
+        target: (K, 2) float32 normalised (x, y); zero where masked.
+        present: (K,) bool, whether the landmark lies in the input.
+        unit_per_px: () float32, mm in the patient per input pixel where the view is calibrated, else
+            pixels of the picture per input pixel.
+    """
+
+    pixels: Tensor
+    view: Tensor
+    target: Tensor
+    present: Tensor
+    unit_per_px: Tensor
+
+
+@dataclass(frozen=True)
+class PictureItem:
+    """One picture of an example."""
+
+    example: Example
+    view: ViewName
+
+    @property
+    def record(self) -> ExampleView:
+        """Its entry in the manifest."""
+        return self.example.views[self.view]
+
+
+def picture_items(examples: Sequence[Example], views: Sequence[ViewName]) -> tuple[PictureItem, ...]:
+    """Every picture of ``examples`` in one of ``views``, in the manifest's order."""
+    return tuple(PictureItem(e, v) for e in examples for v in VIEWS if v in views and v in e.views)
+
+
+class PictureDataset(Dataset[Sample]):
+    """Pictures with their landmarks.
+
+    Args:
+        folder: the data set's folder.
+        items: which pictures.
+        names: the K landmarks.
+        input_shape: (H, W).
+        seed: of augmentation.
+        augmentation: None for validation.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        items: Sequence[PictureItem],
+        names: Sequence[str],
+        input_shape: tuple[int, int],
+        *,
+        seed: int = 0,
+        augmentation: Augmentation | None = None,
+    ) -> None:
+        self.folder = folder
+        self.items = tuple(items)
+        self.names = tuple(names)
+        self.input_shape = input_shape
+        self.seed = seed
+        self.augmentation = augmentation
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        """The picture at (epoch, index)."""
+        epoch, index = key
+        item = self.items[index]
+        picture = load_example_picture(self.folder, item.record)
+        spacing = item.record.spacing_mm
+        if self.augmentation is None:
+            prepared = prepare(picture, self.input_shape, spacing_mm=spacing)
+            mirrored, pixels = False, prepared.pixels
+        else:
+            random = np.random.default_rng((self.seed, epoch, index))
+            extra, mirrored = draw_affine(random, self.augmentation, self.input_shape, item.view)
+            prepared = prepare(picture, self.input_shape, spacing_mm=spacing, extra=extra)
+            pixels = change_greys(random, self.augmentation, prepared.pixels)
+        target, present = targets(item.record, self.names, prepared.affine, self.input_shape, mirrored)
+        return Sample(
+            pixels=torch.from_numpy(pixels),
+            view=torch.tensor(VIEWS.index(item.view)),
+            target=torch.from_numpy(target),
+            present=torch.from_numpy(present),
+            unit_per_px=torch.tensor((spacing[1] if spacing else 1.0) / prepared.affine.matrix[0, 0]).float(),
+        )
+
+
+class PositionSampler(Sampler[tuple[int, int]]):
+    """(epoch, index) pairs: every picture once an epoch, in an order that depends on seed and epoch alone.
+
+    Args:
+        count: of pictures.
+        seed: of the order; None keeps the pictures' own order.
+        first_epoch: the epoch Lightning's zeroth is (an interrupted fit goes on where it was).
+        skip: pictures of that first epoch which had already been seen.
+    """
+
+    def __init__(self, count: int, seed: int | None, *, first_epoch: int = 0, skip: int = 0) -> None:
+        self.count = count
+        self.seed = seed
+        self.first_epoch = first_epoch
+        self.skip = skip
+        self.epoch = first_epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning with its own count."""
+        self.epoch = self.first_epoch + epoch
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.arange(self.count)
+        if self.seed is not None:
+            order = np.random.default_rng((self.seed, self.epoch)).permutation(self.count)
+        skip = self.skip if self.epoch == self.first_epoch else 0
+        yield from ((self.epoch, int(i)) for i in order[skip:])
+
+
+def draw_affine(
+    random: np.random.Generator, strengths: Augmentation, input_shape: tuple[int, int], view: ViewName
+) -> tuple[Affine, bool]:
+    """A random affine in input pixels about the input's centre, and whether it mirrors."""
+    height, width = input_shape
+    turn = np.radians(np.clip(random.normal(), -2.5, 2.5) * strengths.rotation_deg)
+    enlargement = 2.0 ** (np.clip(random.normal(), -2.5, 2.5) * strengths.scale)
+    shift = np.clip(random.normal(size=2), -2.5, 2.5) * strengths.shift * (width, height)
+    mirrored = bool(random.random() < strengths.mirror) and view == "frontal"
+    side = -1.0 if mirrored else 1.0
+    linear = enlargement * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) * [side, 1.0]
+    centre = np.array([(width - 1) / 2, (height - 1) / 2])
+    matrix = np.eye(3)
+    matrix[:2, :2] = linear
+    matrix[:2, 2] = centre + shift - linear @ centre
+    return Affine(matrix), mirrored
+
+
+def change_greys(
+    random: np.random.Generator, strengths: Augmentation, pixels: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Contrast, brightness, gamma and noise on (1, H, W) normalised greys; stays within +-GREY_LIMIT."""
+    contrast = 2.0 ** (random.normal() * strengths.contrast)
+    changed = pixels * np.float32(contrast) + np.float32(random.normal() * strengths.brightness)
+    noise = random.random() * strengths.noise
+    if noise > 0:
+        changed += random.standard_normal(pixels.shape, dtype=np.float32) * np.float32(noise)
+    np.clip(changed, -GREY_LIMIT, GREY_LIMIT, out=changed)
+    exponent = np.float32(2.0 ** (random.normal() * strengths.gamma))
+    if exponent != 1:
+        unit = (changed + np.float32(GREY_LIMIT)) / np.float32(2 * GREY_LIMIT)
+        changed = unit**exponent * np.float32(2 * GREY_LIMIT) - np.float32(GREY_LIMIT)
+    return changed.astype(np.float32, copy=False)
+
+
+def targets(
+    record: ExampleView, names: Sequence[str], affine: Affine, input_shape: tuple[int, int], mirrored: bool
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """(K, 2) normalised targets and (K,) mask of the landmarks that lie in the input.
+
+    In a mirrored picture the landmark called ``X`` is where its left-right partner was.
+    """
+    target = np.zeros((len(names), 2), dtype=np.float32)
+    present = np.zeros(len(names), dtype=np.bool_)
+    for k, name in enumerate(names):
+        point = record.points.get(mirrored_name(name) if mirrored else name)
+        if point is None:
+            continue
+        normalised = normalised_from_pixels(affine.apply(point), input_shape)
+        if np.all(np.abs(normalised) < 1.0):
+            target[k], present[k] = normalised, True
+    return target, present

@@ -1,0 +1,129 @@
+"""From weights to what ships: the ONNX graph and its contract.
+
+What belongs here: the export, possibly on another machine than the fit. What does not: the contract's
+meaning (``inference.contract``). Contract: the exported graph is compared with the network it came from
+before it gets its name; ``candidate.json`` is written last; no pickle is written or read.
+"""
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from inference.contract import MODEL_FILE, ModelContract, model_digest, read_contract
+from spine.errors import ContractViolation
+from spine.landmarks import VIEWS
+from spine.storage import write_bytes_atomically
+from training.candidate import CANDIDATE_FILE, FITTED_FILE, FitSummary, read_summary, write_summary
+from training.checkpoints import load_weights, save_weights
+from training.networks import ServedNetwork, build_network
+
+OPSET = 18
+TOLERANCE = 1e-4
+"""Largest difference of a heat map or visibility between torch and onnxruntime that counts as the same."""
+
+
+def can_export() -> bool:
+    """Whether this machine has what the export needs."""
+    import importlib.util
+
+    return all(importlib.util.find_spec(name) is not None for name in ("onnx", "onnxscript"))
+
+
+def finish_export(out: Path) -> FitSummary:
+    """Export the fitted network in ``out`` and write ``candidate.json``; done already, it only reads.
+
+    Raises:
+        ContractViolation: there is no finished fit in ``out``, or the graph does not say what the network says.
+    """
+    if (out / CANDIDATE_FILE).is_file():
+        return read_summary(out)
+    summary = read_summary(out, FITTED_FILE)
+    contract = read_contract(out)
+    network = build_network(summary.config, contract.views)
+    weights = load_weights(out)
+    network.load_state_dict(weights)
+    if not (out / "weights.safetensors").is_file():
+        save_weights(weights, out)  # fitted where safetensors was not installed
+    payload = export_network(network, contract)
+    _compare(network, contract, payload)
+    write_bytes_atomically(out / MODEL_FILE, payload)
+    finished = replace(summary, model_digest=model_digest(out))
+    write_summary(finished, out / CANDIDATE_FILE)
+    return finished
+
+
+def export_network(network: nn.Module, contract: ModelContract) -> bytes:
+    """The serialised ONNX graph of ``network`` with a soft-max on its heat maps."""
+    served = ServedNetwork(network).eval().float().cpu()
+    # A batch of two: one would be taken for a constant.
+    picture, view = _example_inputs(contract)
+    batch = torch.export.Dim("batch", min=1, max=1024)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecations inside torch's exporter and onnxscript
+        program: Any = torch.onnx.export(
+            served,
+            (torch.from_numpy(picture), torch.from_numpy(view)),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["picture", "view"],
+            output_names=["heatmaps", "visibility"],
+            dynamic_shapes=({0: batch}, {0: batch}),
+            verbose=False,
+        )
+    graph = program.model_proto
+    _forget_origin(graph)
+    payload: bytes = graph.SerializeToString(deterministic=True)
+    return payload
+
+
+def example_inputs(contract: ModelContract) -> dict[str, Any]:
+    """Inputs of the exported graph for one picture per view: ``picture`` (2, 1, H, W), ``view`` (2,)."""
+    picture, view = _example_inputs(contract)
+    return {"picture": picture, "view": view}
+
+
+def _example_inputs(contract: ModelContract) -> tuple[Any, Any]:
+    random = np.random.default_rng(0)
+    picture = random.uniform(-1, 1, (2, 1, *contract.input_shape)).astype(np.float32)
+    index = [VIEWS.index(v) for v in contract.views]
+    return picture, np.array([index[0], index[-1]], dtype=np.int64)
+
+
+def _forget_origin(graph: Any) -> None:
+    """Remove what the exporter notes about the source: stack traces name folders of this machine."""
+    del graph.metadata_props[:]
+    for node in graph.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*graph.graph.value_info, *graph.graph.input, *graph.graph.output, *graph.graph.initializer):
+        del value.metadata_props[:]
+        value.doc_string = ""
+    del graph.graph.metadata_props[:]
+
+
+def _compare(network: nn.Module, contract: ModelContract, payload: bytes) -> None:
+    """Refuse a graph that does not say what the network says (where onnxruntime is installed)."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(payload, options, providers=["CPUExecutionProvider"])
+    picture, view = _example_inputs(contract)
+    found = session.run(["heatmaps", "visibility"], {"picture": picture, "view": view})
+    with torch.no_grad():
+        wanted = ServedNetwork(network).eval()(torch.from_numpy(picture), torch.from_numpy(view))
+    worst = max(float(np.abs(f - w.numpy()).max()) for f, w in zip(found, wanted, strict=True))
+    if not worst <= TOLERANCE:
+        raise ContractViolation(
+            "EXPORT_DIFFERS",
+            found=f"outputs that differ by {worst:.2g}",
+            expected=f"at most {TOLERANCE}",
+            remedy="do not ship this export; check the versions of torch and onnxscript",
+        )

@@ -1,0 +1,359 @@
+"""A fit from beginning to end: data set in, candidate out.
+
+What belongs here: putting data, networks, conductor and files together. What does not: each of these.
+Contract: ``out`` ends up with
+
+    fit.json                            what is being fitted; another fit is refused
+    checkpoints/<network>/              resumed from when the same command is given again
+    journal.jsonl, history.csv          figures
+    weights.safetensors (or .pt)        the weights with the smallest validation error
+    contract.json, model.onnx           what ships
+    fitted.json, candidate.json         the records, the latter last
+
+and needs nothing but torch, lightning, numpy and scipy; without onnx the export waits for ``export.finish_export``.
+"""
+
+import csv
+import io
+import logging
+import platform
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch import Trainer, seed_everything
+from torch import nn
+from torch.utils.data import DataLoader
+
+from inference.contract import ModelContract, write_contract
+from spine.dataset import Example, Manifest, read_manifest
+from spine.errors import ContractViolation, ParametersRejected
+from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
+from spine.storage import remove_partials, write_text_atomically
+from training.budget import Budget
+from training.candidate import CANDIDATE_FILE, FITTED_FILE, FitSummary, claim_folder, read_summary, write_summary
+from training.checkpoints import load_state, load_weights, newest_checkpoint, save_weights
+from training.conductor import BEST_FILE, Conductor, Position, Progress, Stage
+from training.config import TrainingConfig, config_to_json
+from training.data import PictureDataset, PictureItem, PositionSampler, Sample, picture_items
+from training.export import can_export, finish_export
+from training.journal import Journal, read_journal
+from training.module import LandmarkModule
+from training.networks import STRIDE, OnePerLandmark, build_network
+from training.score import unit_of
+
+_SHARED = "shared"
+
+_SMALLEST_BF16_INPUT = 128
+"""oneDNN's bfloat16 convolution of stride two reads memory it never wrote when its output is one pixel wide
+(torch 2.13, measured: NaN forward or backward), which is what smaller inputs come to at the coarsest level."""
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """Where the fit runs: ``accelerator`` cpu or cuda, ``dtype`` of autocast (None: 32 bit)."""
+
+    accelerator: str
+    dtype: torch.dtype | None
+
+    @property
+    def precision(self) -> str:
+        """Lightning's name of it."""
+        return "32-true" if self.dtype is None else "bf16-mixed"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One network to fit: its part of the whole network, and the pictures and landmarks it learns from."""
+
+    key: str
+    network: nn.Module
+    views: tuple[ViewName, ...]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Everything one fit works with."""
+
+    folder: Path
+    out: Path
+    config: TrainingConfig
+    manifest: Manifest
+    views: tuple[ViewName, ...]
+    circumstances: Circumstances
+    journal: Journal
+
+
+def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | None = None) -> FitSummary:
+    """Fit a candidate; started again after an interruption it goes on, and finished it only reads.
+
+    Args:
+        dataset: folder of ``spine.dataset``.
+        out: folder of the candidate; empty, or holding an unfinished fit of the same config and data.
+        config: what to do.
+        progress: called with (done, total) in thousandths of the budget.
+
+    Raises:
+        ParametersRejected: config and data set or folder do not go together.
+        ContractViolation: the data cannot be learnt from, or the loss is not finite.
+        TrainingInterrupted: SIGTERM; a checkpoint was written.
+    """
+    manifest = read_manifest(dataset)
+    views = _check(manifest, config)
+    claim_folder(out, config, manifest.digest)
+    if (out / CANDIDATE_FILE).is_file():
+        return read_summary(out)
+    if not (out / FITTED_FILE).is_file():
+        remove_partials(out)
+        journal = Journal(out)
+        journal.write_parameters(config_to_json(config))
+        run = Fit(dataset, out, config, manifest, views, _circumstances(config), journal)
+        _fit_all(run, progress)
+    return finish_export(out) if can_export() else read_summary(out, FITTED_FILE)
+
+
+def _check(manifest: Manifest, config: TrainingConfig) -> tuple[ViewName, ...]:
+    """The views to train for."""
+    if manifest.landmark_set != config.landmark_set:
+        raise ParametersRejected(
+            "LANDMARK_SET_DIFFERS",
+            found=f"landmark set {config.landmark_set!r} in the configuration",
+            expected=f"{manifest.landmark_set!r}, the data set's",
+            remedy="train with the data set's landmark set, or build the data set for the other one",
+        )
+    counted = {split: manifest.in_split(split) for split in ("train", "validation")}
+    empty = [split for split, examples in counted.items() if not any(e.views for e in examples)]
+    if empty:
+        raise ContractViolation(
+            "SPLIT_EMPTY",
+            found=f"no picture in {' and '.join(empty)}",
+            expected="pictures to learn from and pictures to choose the checkpoint by",
+            remedy="build the data set from more studies",
+        )
+    wanted = LANDMARK_SETS[config.landmark_set].views
+    return tuple(v for v in VIEWS if v in wanted and any(v in e.views for e in counted["train"]))
+
+
+def _circumstances(config: TrainingConfig) -> Circumstances:
+    cuda = torch.cuda.is_available()
+    if config.device == "cuda" and not cuda:
+        raise ParametersRejected(
+            "DEVICE_MISSING", found="no CUDA device", expected="one", remedy="use --device auto or --device cpu"
+        )
+    accelerator = "cuda" if cuda and config.device != "cpu" else "cpu"
+    native = torch.cuda.is_bf16_supported() if accelerator == "cuda" else _cpu_multiplies_bf16(config)
+    if accelerator == "cpu" and config.precision == "bf16" and not native:
+        raise ParametersRejected(
+            "PRECISION_UNSOUND",
+            found=f"bf16 on this processor with input {config.input_shape}",
+            expected=f"a processor with AMX and an input of at least {_SMALLEST_BF16_INPUT} pixels each way",
+            remedy="use --precision 32 or auto",
+        )
+    use_bf16 = native and config.precision != "32"
+    return Circumstances(accelerator, torch.bfloat16 if use_bf16 else None)
+
+
+def _cpu_multiplies_bf16(config: TrainingConfig) -> bool:
+    """Whether bfloat16 pays and is right on this processor: matrix units (2.5 times the speed, measured)."""
+    probe: Callable[[], bool] | None = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return probe is not None and bool(probe()) and min(config.input_shape) >= _SMALLEST_BF16_INPUT
+
+
+def _fit_all(run: Fit, progress: Progress | None) -> None:
+    seed_everything(run.config.seed, verbose=False)
+    whole = build_network(run.config, run.views)
+    if run.config.init_from is not None:
+        _load_start(whole, Path(run.config.init_from))
+    jobs = _jobs(run, whole)
+    positions: list[Position] = []
+    for done, job in enumerate(jobs):
+        positions.append(_fit_one(run, job, len(jobs), _part(progress, done, len(jobs))))
+    _finish(run, whole, positions)
+
+
+def _part(progress: Progress | None, done: int, jobs: int) -> Progress | None:
+    """Progress of one of several jobs as progress of the whole."""
+    if progress is None:
+        return None
+    return lambda part, total: progress(done * total + part, jobs * total)
+
+
+def _jobs(run: Fit, whole: nn.Module) -> list[Job]:
+    """One job for the shared network; for one network per landmark and view, one job each."""
+    names = run.config.names
+    if not isinstance(whole, OnePerLandmark):
+        return [Job(_SHARED, whole, run.views, names)]
+    return [
+        Job(f"{view}-{name}", whole.networks[v][k], (view,), (name,))
+        for v, view in enumerate(run.views)
+        for k, name in enumerate(names)
+    ]
+
+
+def _load_start(network: nn.Module, folder: Path) -> None:
+    try:
+        network.load_state_dict(load_weights(folder))
+    except RuntimeError as error:
+        raise ParametersRejected(
+            "START_DIFFERS",
+            found=f"weights in {folder.name!r} of another network ({str(error).splitlines()[0]})",
+            expected="weights of the same preset, width, views and landmarks",
+            remedy="start from a matching model, or from none",
+        ) from error
+
+
+def _fit_one(run: Fit, job: Job, jobs: int, progress: Progress | None) -> Position:
+    """Fit one network in place, from its newest checkpoint if there is one; ends with its best weights."""
+    config, folder = run.config, run.out / "checkpoints" / job.key
+    train = picture_items(run.manifest.in_split("train"), job.views)
+    held_out = picture_items(run.manifest.in_split("validation"), job.views)
+    whole_batches = len(train) >= config.batch_size
+    stage = Stage(
+        key=job.key,
+        folder=folder,
+        epoch_pictures=len(train) // config.batch_size * config.batch_size if whole_batches else len(train),
+        validation=_loader(run, job, held_out, PositionSampler(len(held_out), None), augmented=False),
+        unit=unit_of(held_out),
+    )
+    seconds = None if config.minutes is None else config.minutes * 60.0 / jobs
+    budget = Budget(config.epochs, seconds)
+    module = LandmarkModule(job.network.to(memory_format=torch.channels_last), config)
+    saved = newest_checkpoint(folder)
+    if saved is not None:
+        job.network.load_state_dict(saved["network"])
+        stage.position = Position(**saved["position"])
+    position = stage.position
+    if budget.progress(position.epoch, position.seconds) < 1.0:
+        sampler = PositionSampler(len(train), config.seed, first_epoch=position.epoch, skip=position.seen)
+        conductor = Conductor(stage, budget, run.journal, run.circumstances.dtype, progress, saved)
+        _train(run, module, conductor, _loader(run, job, train, sampler, augmented=True))
+    job.network.load_state_dict(load_state(folder / BEST_FILE)["network"])
+    return position
+
+
+def _train(run: Fit, module: LandmarkModule, conductor: Conductor, loader: "DataLoader[Sample]") -> None:
+    on_cpu = run.circumstances.accelerator == "cpu"
+    with _quiet_lightning():
+        trainer = Trainer(
+            accelerator="cpu" if on_cpu else "gpu",
+            devices=1,
+            precision=run.circumstances.precision,
+            max_epochs=-1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            gradient_clip_val=1.0,
+            # On CUDA the backward of bilinear up-sampling has no deterministic form.
+            deterministic=run.config.deterministic and on_cpu,
+            callbacks=[conductor],
+            default_root_dir=run.out,
+        )
+        trainer.fit(module, loader)
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's advertisements and hints about loaders off the screen, and its settings to this fit."""
+    logger, deterministic = logging.getLogger("lightning.pytorch"), torch.are_deterministic_algorithms_enabled()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            warnings.filterwarnings("ignore", message=".*(num_workers|lr_scheduler|LeafSpec|isinstance).*")
+            yield
+    finally:
+        logger.setLevel(level)
+        torch.use_deterministic_algorithms(deterministic)
+
+
+def _loader(
+    run: Fit, job: Job, items: Sequence[PictureItem], sampler: PositionSampler, *, augmented: bool
+) -> "DataLoader[Sample]":
+    config = run.config
+    pictures = PictureDataset(
+        run.folder,
+        items,
+        job.names,
+        config.input_shape,
+        seed=config.seed,
+        augmentation=config.augmentation if augmented else None,
+    )
+    workers = config.workers if augmented else 0
+    return DataLoader(
+        pictures,
+        batch_size=config.batch_size,
+        sampler=sampler,
+        drop_last=augmented and len(items) >= config.batch_size,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=run.circumstances.accelerator == "cuda",
+    )
+
+
+def _finish(run: Fit, whole: nn.Module, positions: Sequence[Position]) -> None:
+    """Weights, contract, history and record."""
+    save_weights(whole.state_dict(), run.out)
+    train = run.manifest.in_split("train")
+    write_contract(_contract(run, train), run.out)
+    _write_history(run.out)
+    seconds = sum(p.seconds for p in positions)
+    summary = FitSummary(
+        config=run.config,
+        landmark_set=run.manifest.landmark_set,
+        dataset_digest=run.manifest.digest,
+        test_digest=run.manifest.test_digest,
+        pictures=len(picture_items(train, run.views)),
+        landmark_error=sum(p.best or 0.0 for p in positions) / len(positions),
+        unit=unit_of(picture_items(run.manifest.in_split("validation"), run.views)),
+        epochs=sum(p.epoch for p in positions),
+        steps=sum(p.step for p in positions),
+        seconds=seconds,
+        pictures_per_second=sum(p.pictures for p in positions) / max(seconds, 1e-9),
+        device=torch.cuda.get_device_name() if run.circumstances.accelerator == "cuda" else platform.machine() + " CPU",
+        precision=run.circumstances.precision,
+        versions={"torch": torch.__version__, "lightning": lightning.__version__, "python": platform.python_version()},
+    )
+    run.journal.write_facts(**_facts(summary))
+    write_summary(summary, run.out / FITTED_FILE)
+
+
+def _facts(summary: FitSummary) -> dict[str, Any]:
+    names = ("pictures", "landmark_error", "unit", "epochs", "steps", "seconds", "pictures_per_second", "device")
+    return {**{n: getattr(summary, n) for n in names}, "precision": summary.precision, "finished_s": time.time()}
+
+
+def _contract(run: Fit, train: Sequence[Example]) -> ModelContract:
+    said = {e.facts.get("simulated") for e in train}
+    simulated = said.pop() if len(said) == 1 else None
+    return ModelContract(
+        landmark_set=run.config.landmark_set,
+        names=run.config.names,
+        views=run.views,
+        input_shape=run.config.input_shape,
+        heatmap_stride=STRIDE,
+        simulated=simulated if isinstance(simulated, bool) else None,
+        training_note=f"{len(train)} studies of data set {run.manifest.digest[:12]} from "
+        f"{', '.join(sorted({e.source for e in train}))}",
+    )
+
+
+def _write_history(out: Path) -> None:
+    measurements = read_journal(out).measurements
+    columns = sorted({name for m in measurements for name in m.values})
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(["step", *columns])
+    for m in measurements:
+        writer.writerow([m.step, *(m.values.get(c, "") for c in columns)])
+    write_text_atomically(out / "history.csv", buffer.getvalue())

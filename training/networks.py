@@ -1,0 +1,148 @@
+"""The networks: one encoder-decoder, used whole or once per landmark.
+
+    picture (N, 1, H, W)
+      -> space to depth, 4 x 4 pixels into 16 channels          (H/4, W/4)
+      -> encoder, five levels, each half the size of the last   (H/64, W/64)
+      -> decoder with skip connections back up                  (H/4, W/4)
+      -> at every decoder level a head per view; the logits of all levels add up
+
+Coarse levels see the whole spine and know which vertebra is which, fine ones know where its plate ends;
+their logits add, that is, their distributions multiply.
+
+What belongs here: architectures. What does not: losses (``dsnt``), training (``module``). Contract: every
+network maps ``picture`` (N, 1, H, W) and ``view`` (N,) int64 to (N, K, H/4, W/4) logits and (N, K)
+visibility logits.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from inference.contract import ModelContract
+from spine.landmarks import VIEWS, ViewName
+from training.config import TrainingConfig
+from training.dsnt import spatial_softmax
+
+STRIDE = 4
+SHARED_WIDTHS = (32, 64, 128, 192, 256)
+SINGLE_WIDTHS = (8, 16, 24, 32, 48)
+
+
+class ConvolutionBlock(nn.Sequential):
+    """3 x 3 convolution, batch normalisation, rectifier."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+        )
+
+
+class EncoderDecoder(nn.Module):
+    """One trunk with a head per view.
+
+    Args:
+        widths: channels per level, finest first.
+        landmarks: K.
+        views: the views there is a head for, in the order of ``spine.landmarks.VIEWS``.
+    """
+
+    def __init__(self, widths: Sequence[int], landmarks: int, views: Sequence[ViewName]) -> None:
+        super().__init__()
+        self.landmarks = landmarks
+        self.views = tuple(VIEWS.index(v) for v in views)
+        self.stem = nn.Sequential(nn.PixelUnshuffle(STRIDE), ConvolutionBlock(STRIDE**2, widths[0]))
+        self.encoder = nn.ModuleList([ConvolutionBlock(widths[0], widths[0])])
+        for fine, coarse in pairwise(widths):
+            self.encoder.append(
+                nn.Sequential(
+                    ConvolutionBlock(fine, coarse, 2),
+                    ConvolutionBlock(coarse, coarse),
+                    ConvolutionBlock(coarse, coarse),
+                )
+            )
+        self.lateral = nn.ModuleList(nn.Conv2d(c, f, 1) for f, c in pairwise(widths))
+        self.decoder = nn.ModuleList(ConvolutionBlock(f, f) for f in widths[:-1])
+        self.heads = nn.ModuleList(nn.Conv2d(f, landmarks * len(views), 1) for f in widths[:-1])
+        self.seen = nn.Linear(widths[-1], landmarks * len(views))
+
+    def forward(self, picture: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 1, H, W), (N,) -> (N, K, H/4, W/4) logits, (N, K) visibility logits."""
+        features = [self.encoder[0](self.stem(picture))]
+        for level in self.encoder[1:]:
+            features.append(level(features[-1]))
+        visibility = self._of_view(self.seen(features[-1].mean(dim=(2, 3))), view)
+        current, logits = features[-1], None
+        for i in reversed(range(len(self.decoder))):
+            current = functional.interpolate(self.lateral[i](current), scale_factor=2.0) + features[i]
+            current = self.decoder[i](current)
+            here = self._of_view(self.heads[i](current), view)
+            logits = (
+                here if logits is None else here + functional.interpolate(logits, scale_factor=2.0, mode="bilinear")
+            )
+        assert logits is not None
+        return logits, visibility
+
+    def _of_view(self, every: Tensor, view: Tensor) -> Tensor:
+        """Of (N, V K, ...) the (N, K, ...) that belong to each picture's view."""
+        if len(self.views) == 1:
+            return every
+        first, second = every[:, : self.landmarks], every[:, self.landmarks :]
+        is_second = (view == self.views[1]).reshape(-1, *(1,) * (every.dim() - 1))
+        return torch.where(is_second, second, first)
+
+
+class OnePerLandmark(nn.Module):
+    """Galbusera 2019: a network of its own for every landmark and view, behind the same signature.
+
+    Args:
+        landmarks: K.
+        views: views, as in ``EncoderDecoder``.
+    """
+
+    def __init__(self, landmarks: int, views: Sequence[ViewName]) -> None:
+        super().__init__()
+        self.views = tuple(VIEWS.index(v) for v in views)
+        self.networks = nn.ModuleList(
+            nn.ModuleList(EncoderDecoder(SINGLE_WIDTHS, 1, (v,)) for _ in range(landmarks)) for v in views
+        )
+
+    def forward(self, picture: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 1, H, W), (N,) -> (N, K, H/4, W/4) logits, (N, K) visibility logits."""
+        found = []
+        for networks in self.networks:
+            pairs = [network(picture, view) for network in networks]
+            found.append((torch.cat([p[0] for p in pairs], dim=1), torch.cat([p[1] for p in pairs], dim=1)))
+        if len(found) == 1:
+            return found[0]
+        is_second = view == self.views[1]
+        logits = torch.where(is_second[:, None, None, None], found[1][0], found[0][0])
+        return logits, torch.where(is_second[:, None], found[1][1], found[0][1])
+
+
+class ServedNetwork(nn.Module):
+    """A network with the soft-max that service expects: heat maps instead of logits."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, picture: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 1, H, W), (N,) -> (N, K, H/4, W/4) heat maps, (N, K) visibility logits."""
+        logits, visibility = self.network(picture, view)
+        return spatial_softmax(logits), visibility
+
+
+def build_network(config: TrainingConfig, views: Sequence[ViewName]) -> nn.Module:
+    """The whole network of a preset, with fresh weights (seed torch first)."""
+    if config.preset == "galbusera2019":
+        return OnePerLandmark(len(config.names), views)
+    widths = [max(8, round(w * config.width / 8) * 8) for w in SHARED_WIDTHS]
+    return EncoderDecoder(widths, len(config.names), views)
+
+
+def network_for(contract: ModelContract, config: TrainingConfig) -> nn.Module:
+    """The network that a contract describes."""
+    return build_network(config, contract.views)

@@ -1,0 +1,89 @@
+"""How good a network is on the validation split, in the unit that chooses checkpoints: landmark error.
+
+What belongs here: that one figure and its companions. What does not: the evaluation that gates read
+(``validation.evaluation``, on the test split, through the exported model). Contract: points are decoded by
+the same expectation that serves; errors are in mm where every picture is calibrated, else in picture pixels,
+and the name of the figure says which.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from spine.study import LENGTHS_ALLOWED
+from training.data import PictureItem, Sample
+from training.dsnt import expected_coordinates, spatial_softmax
+
+ASTRAY_MM = 10.0
+
+
+@dataclass(frozen=True)
+class Score:
+    """Validation result: landmark errors in ``unit`` and the fraction of landmarks rightly called seen or unseen."""
+
+    mean: float
+    median: float
+    astray: float
+    visibility_accuracy: float
+    unit: str
+
+    def metrics(self) -> dict[str, float]:
+        """``validation/<name>``."""
+        return {
+            f"validation/landmark_error_{self.unit}": self.mean,
+            f"validation/landmark_error_median_{self.unit}": self.median,
+            f"validation/landmarks_over_10_{self.unit}": self.astray,
+            "validation/visibility_accuracy": self.visibility_accuracy,
+        }
+
+
+def unit_of(items: Iterable[PictureItem]) -> str:
+    """``mm`` where every picture's spacing is calibrated to the patient, else ``px``."""
+    calibrated = all(i.record.spacing_mm is not None and i.record.calibration in LENGTHS_ALLOWED for i in items)
+    return "mm" if calibrated else "px"
+
+
+@torch.no_grad()
+def score(
+    network: nn.Module, batches: Iterable[Sample], unit: str, device: torch.device, dtype: torch.dtype | None
+) -> Score:
+    """Score ``network`` on ``batches``; it is left in the mode it came in.
+
+    Args:
+        network: maps (picture, view) to (logits, visibility logits).
+        batches: without augmentation.
+        unit: of ``Sample.unit_per_px``.
+        device: where the network lies.
+        dtype: of autocast, or None.
+    """
+    was_training = network.training
+    network.eval()
+    errors, right = [], []
+    for batch in batches:
+        sample = Sample(*(t.to(device) for t in batch))
+        with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
+            logits, visibility = network(sample.pixels, sample.view)
+        errors.append(_errors(logits.float(), sample))
+        right.append(((visibility > 0) == sample.present).float().flatten())
+    network.train(was_training)
+    error, correct = torch.cat(errors).cpu(), torch.cat(right).cpu()
+    if not len(error):
+        error = torch.zeros(1)
+    return Score(
+        mean=float(error.mean()),
+        median=float(error.median()),
+        astray=float((error > ASTRAY_MM).float().mean()),
+        visibility_accuracy=float(correct.mean()),
+        unit=unit,
+    )
+
+
+def _errors(logits: Tensor, sample: Sample) -> Tensor:
+    """(n,) distances of the present landmarks, in the sample's unit."""
+    found = expected_coordinates(spatial_softmax(logits))
+    half = torch.tensor([sample.pixels.shape[-1] / 2, sample.pixels.shape[-2] / 2], device=found.device)
+    distance = ((found - sample.target) * half).norm(dim=-1) * sample.unit_per_px[:, None]
+    kept: Tensor = distance[sample.present]
+    return kept
