@@ -6,9 +6,7 @@ the digest it was promoted under; bytes that do not match are refused, never use
 """
 
 import json
-import shutil
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration.chain.workspace import Workspace
@@ -19,7 +17,11 @@ from spine.storage import write_text_atomically
 if TYPE_CHECKING:
     from inference.model import Model
 
-RECORD = "champion.json"
+PRODUCTION_MODEL = "plumbline"
+"""Registered model whose alias ``champion`` serves; only promotion writes to it."""
+
+CANDIDATES_MODEL = "plumbline-candidates"
+"""Registered model into which training puts candidates; nothing serves from it."""
 
 
 @dataclass(frozen=True)
@@ -28,28 +30,26 @@ class LocalChampion:
 
     version: str
     digest: str
-    verdict_digest: str
+    verdict: str
 
 
-def keep_champion(workspace: Workspace, source: Path, champion: LocalChampion) -> None:
-    """Replace the local copy with the promoted bytes in ``source`` (a folder), record last, by renaming."""
-    fresh = workspace.state / "champion.new"
-    shutil.rmtree(fresh, ignore_errors=True)
-    shutil.copytree(source, fresh, ignore=shutil.ignore_patterns("checkpoints", "journal*", "history*"))
-    if model_digest(fresh) != champion.digest:
-        raise _altered("the promoted bytes")
-    write_text_atomically(fresh / RECORD, json.dumps(asdict(champion), indent=1))
-    stale = workspace.state / "champion.old"
-    shutil.rmtree(stale, ignore_errors=True)
-    if workspace.champion.exists():
-        workspace.champion.rename(stale)
-    fresh.rename(workspace.champion)
-    shutil.rmtree(stale, ignore_errors=True)
+def refresh_local_champion(workspace: Workspace) -> LocalChampion:
+    """Fetch the champion's verified bytes from the registry; the record of what they must be is written last.
+
+    Raises:
+        GateRefused: the registry's champion is missing, unknown or altered.
+    """
+    from validation.gates.champion import fetch_champion
+
+    champion = fetch_champion(workspace.tracking_uri, PRODUCTION_MODEL, into=workspace.champion)
+    record = LocalChampion(champion.version, champion.model_digest, champion.verdict)
+    write_text_atomically(workspace.champion_record, json.dumps(asdict(record), indent=1))
+    return record
 
 
 def local_champion(workspace: Workspace) -> LocalChampion | None:
     """Which version the local copy is; None before the first promotion."""
-    path = workspace.champion / RECORD
+    path = workspace.champion_record
     return LocalChampion(**json.loads(path.read_text())) if path.exists() else None
 
 
@@ -68,17 +68,13 @@ def open_champion(workspace: Workspace) -> "Model":
             "NO_CHAMPION",
             found=f"no promoted model in {workspace.root.name}/",
             expected="a workspace whose gate has promoted a model",
-            remedy="run `plumbline demo`, name another with --workspace, or a model folder with --model",
+            remedy="run `plumbline demo`, name another workspace with -w, or a model folder with --model",
         )
     if model_digest(workspace.champion) != record.digest:
-        raise _altered("the champion's local copy")
+        raise EvidenceRejected(
+            "MODEL_ALTERED",
+            found="a local copy of the champion with another digest than was promoted",
+            expected="the very bytes the verdict speaks of",
+            remedy="fetch it again with `plumbline champion --fetch`",
+        )
     return load_model(workspace.champion)
-
-
-def _altered(what: str) -> EvidenceRejected:
-    return EvidenceRejected(
-        "MODEL_ALTERED",
-        found=f"{what} with another digest than was judged",
-        expected="the very bytes the verdict speaks of",
-        remedy="promote again from the registry with `plumbline promote`",
-    )

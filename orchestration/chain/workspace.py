@@ -101,6 +101,11 @@ class Workspace:
         return self.state / "champion"
 
     @property
+    def champion_record(self) -> Path:
+        """Which version and digest the local copy must be."""
+        return self.state / "champion.json"
+
+    @property
     def reports(self) -> Path:
         """What each step said when it last ran."""
         return self.state / "reports"

@@ -37,10 +37,17 @@ def print_verdict(workspace: Workspace) -> None:
     from validation.gates.verdict import read_verdict, verdict_table
 
     judged = read_verdict(workspace.verdict_file)
-    rows = [[row.parameter, row.figure, row.threshold, row.outcome] for row in verdict_table(judged)]
+    rows = [
+        [row.parameter, _figure(row.error, row.unit), _figure(row.threshold, row.unit), f"{row.outcome} {row.note}"]
+        for row in verdict_table(judged)
+    ]
     note = "virtual patients: says nothing about real ones" if judged.simulated else "real films"
     title = f"{judged.decision}  (verdict {judged.digest[:12]})"
     print_table(title, ("parameter", "error", "threshold", "verdict"), rows, note=note)
+
+
+def _figure(value: float | None, unit: str) -> str:
+    return "absent" if value is None else f"{value:.2f} {unit}".rstrip()
 
 
 @click.command()
@@ -76,14 +83,19 @@ def promote(workspace: Path, promoter: str) -> None:
 
 @click.command()
 @workspace_option
-def champion(workspace: Path) -> None:
-    """Show the champion and the history of promotions, verified link by link.
+@click.option("--fetch", is_flag=True, help="Fetch its bytes from the registry again, verified.")
+def champion(workspace: Path, fetch: bool) -> None:
+    """Show the history of promotions, verified link by link.
 
     \b
     Example:  plumbline champion -w workspace/demo
     """
     from orchestration.chain.decision import promotion_history
 
+    if fetch:
+        from orchestration.chain.champion import refresh_local_champion
+
+        output.print(f"champion {refresh_local_champion(Workspace(workspace)).digest[:12]} fetched")
     rows = promotion_history(Workspace(workspace))
     if not rows:
         output.print("no model has been promoted in this workspace yet")

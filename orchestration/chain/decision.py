@@ -1,0 +1,228 @@
+"""The steps after the versioned ones: register, re-score the champion, judge, promote.
+
+What belongs here: from workspace and parameters to the gate's functions, and back to a ``StepReport``. What does
+not: judging, promoting (``validation.gates``), logging (``training.tracking``). Contract: none of these is a DVC stage;
+each reads its evidence from disk and registry, so launching one alone is safe: ``promote_champion`` verifies
+everything itself and refuses what does not hold.
+"""
+
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestration.chain import versioning
+from orchestration.chain.champion import (
+    CANDIDATES_MODEL,
+    PRODUCTION_MODEL,
+    refresh_local_champion,
+)
+from orchestration.chain.evaluate import code_version, evaluate_model
+from orchestration.chain.params import Params
+from orchestration.chain.report import Figure, StepReport, write_step_report
+from orchestration.chain.workspace import Workspace
+from spine.dataset import read_manifest
+from spine.errors import GateRefused
+
+if TYPE_CHECKING:
+    from validation.evaluation.agreement import Agreement
+
+EXPERIMENT = "plumbline"
+
+
+def register_candidate(workspace: Workspace, params: Params, tags: Mapping[str, str] | None = None) -> StepReport:
+    """Replay the candidate's journal into MLflow, register it, and attach its evaluation; exactly once."""
+    from training.tracking import DatasetReference, log_evidence, replay_journal
+    from validation.evaluation.record import read_record
+
+    manifest = read_manifest(workspace.dataset)
+    record = read_record(workspace.evaluation / "record.json")
+    commit, dirty = code_version()
+    reference = DatasetReference(
+        name=f"{params.source.kind}-{params.dataset.landmark_set}",
+        digest=manifest.digest,
+        test_digest=manifest.test_digest,
+        dvc_version=versioning.data_version(workspace),
+        folder=workspace.dataset,
+    )
+    facts = {
+        "plumbline.patients": record.patients_are,
+        "plumbline.policy": params.gate.policy,
+        "git.commit": commit or "unknown",
+        "git.dirty": str(dirty).lower(),
+    }
+    tracked = replay_journal(
+        workspace.candidate,
+        tracking_uri=workspace.tracking_uri,
+        experiment=EXPERIMENT,
+        registered_model=CANDIDATES_MODEL,
+        tags={**facts, **(tags or {})},
+        dataset=reference,
+        artifact_root=workspace.artifact_root,
+    )
+    log_evidence(
+        tracked.run_id,
+        workspace.tracking_uri,
+        metrics=_metrics(record.statistics),
+        artifacts=workspace.evaluation,
+        tags={"plumbline.evidence": record.digest},
+    )
+    figures: dict[str, Figure] = {
+        "registered model": CANDIDATES_MODEL,
+        "version": str(tracked.model_version),
+        "model": record.model_digest[:12],
+        "mlflow experiment id": tracked.experiment_id,
+        "mlflow run id": tracked.run_id,
+    }
+    return _kept(StepReport("registered_candidate", figures), workspace)
+
+
+def rescore_champion(workspace: Workspace, params: Params) -> StepReport:
+    """Score the champion on the same frozen test set with the same code, before anything is judged."""
+    from validation.gates.champion import current_champion, fetch_champion
+
+    champion = current_champion(workspace.tracking_uri, PRODUCTION_MODEL)
+    if champion is None:
+        shutil.rmtree(workspace.champion_evaluation, ignore_errors=True)
+        return _kept(StepReport("champion_evaluation", {"champion": "none yet"}), workspace)
+    folder = workspace.state / "champion_to_score"
+    fetch_champion(workspace.tracking_uri, PRODUCTION_MODEL, into=folder)
+    report = evaluate_model(
+        workspace, folder, workspace.champion_evaluation, role="champion", step="champion_evaluation"
+    )
+    return _kept(report, workspace)
+
+
+def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
+    """Hold the evidence against the policy and keep the verdict, as the latest and under its digest."""
+    from validation.evaluation.record import read_record
+    from validation.evaluation.report import write_report
+    from validation.gates.policy import read_policy
+    from validation.gates.verdict import judge, sentence, write_verdict
+
+    challenger = read_record(workspace.evaluation / "record.json")
+    champion_record = workspace.champion_evaluation / "record.json"
+    champion = read_record(champion_record) if champion_record.exists() else None
+    policy = read_policy(policy_path(params, workspace))
+    verdict = judge(policy, challenger, champion, judged_at=datetime.now(UTC))
+    for path in (workspace.verdict_file, workspace.verdict_file.with_name(f"{verdict.digest}.json")):
+        write_verdict(verdict, path)
+    figures: dict[str, Figure] = {"decision": verdict.decision, "verdict": verdict.digest[:12]}
+    figures |= {"rules passed": f"{sum(r.outcome == 'PASS' for r in verdict.results)} of {len(verdict.results)}"}
+    figures |= {f"reason {i}": sentence(r) for i, r in enumerate(verdict.refusals[:8], start=1)}
+    overlays = {path.stem.removeprefix("overlay_"): path for path in workspace.evaluation.glob("overlay_*.png")}
+    page = write_report(challenger, workspace.state / "report", overlays=overlays, verdict=verdict)
+    return _kept(StepReport("verdict", figures, pages={"report": str(page)}), workspace)
+
+
+def promote_champion(workspace: Workspace, params: Params, promoter: str) -> StepReport:
+    """Promote the judged candidate, or refuse.
+
+    Raises:
+        GateRefused: verdict, evidence, policy, bytes or the present champion do not permit it.
+    """
+    from validation.gates.promotion import promote
+
+    uri = _judged_candidate(workspace)
+    promotion = promote(
+        workspace.verdict_file,
+        tracking_uri=workspace.tracking_uri,
+        candidate_uri=uri,
+        evidence_folder=_gathered_evidence(workspace),
+        policy_path=policy_path(params, workspace),
+        production_model=PRODUCTION_MODEL,
+        promoter=promoter,
+        at=datetime.now(UTC),
+        ledger_path=workspace.promotion_ledger,
+    )
+    refresh_local_champion(workspace)
+    figures: dict[str, Figure] = {
+        "champion": f"{PRODUCTION_MODEL} version {promotion.champion.version}",
+        "model": promotion.champion.model_digest[:12],
+        "before": (promotion.previous_digest or "none")[:12],
+        "verdict": promotion.verdict[:12],
+        "by": promoter,
+    }
+    return _kept(StepReport("champion", figures), workspace)
+
+
+def promotion_history(workspace: Workspace) -> list[tuple[str, str, str, str, str]]:
+    """Verified rows (when, version, model, by, verdict) of the promotion history, oldest first."""
+    from validation.gates.history import read_history
+
+    entries = read_history(workspace.promotion_ledger) if workspace.promotion_ledger.exists() else ()
+    return [
+        (e.at[:19], f"{e.production_model} v{e.version} ({e.event})", e.model_digest[:12], e.promoter, e.verdict[:12])
+        for e in entries
+    ]
+
+
+def policy_path(params: Params, workspace: Workspace) -> Path:
+    """The policy's file: a name among the shipped ones, or a path (relative to the workspace)."""
+    from validation.gates import policy as shipped
+
+    named = Path(shipped.__file__).parent / "policies" / f"{params.gate.policy}.yaml"
+    if named.exists():
+        return named
+    path = Path(params.gate.policy).expanduser()
+    return path if path.is_absolute() else workspace.root / path
+
+
+def _judged_candidate(workspace: Workspace) -> str:
+    """The registered version whose bytes the latest verdict speaks of, found by digest and not by alias."""
+    from validation.gates.champion import open_registry, versions_of
+    from validation.gates.verdict import read_verdict
+
+    if not workspace.verdict_file.exists():
+        raise _nothing_judged("no verdict")
+    wanted = read_verdict(workspace.verdict_file).challenger_model
+    for version in versions_of(open_registry(workspace.tracking_uri), CANDIDATES_MODEL):
+        if version.tags.get("plumbline.model_digest") == wanted:
+            return f"models:/{CANDIDATES_MODEL}/{version.version}"
+    raise _nothing_judged(f"no registered candidate with the judged digest {wanted[:12]}")
+
+
+def _nothing_judged(found: str) -> GateRefused:
+    return GateRefused(
+        "VERDICT_ABSENT",
+        found=found,
+        expected="a candidate that was evaluated, registered and judged",
+        remedy="run the chain (`plumbline run`), then promote",
+    )
+
+
+def _gathered_evidence(workspace: Workspace) -> Path:
+    """One folder with both evaluation records, under their roles."""
+    folder = workspace.state / "evidence"
+    shutil.rmtree(folder, ignore_errors=True)
+    for role, source in (("challenger", workspace.evaluation), ("champion", workspace.champion_evaluation)):
+        if (source / "record.json").exists():
+            (folder / role).mkdir(parents=True)
+            shutil.copy2(source / "record.json", folder / role / "record.json")
+    return folder
+
+
+def _metrics(statistics: Mapping[str, "Agreement"]) -> dict[str, float]:
+    """Readable MLflow metric names: ``test/<parameter>/<figure>``."""
+    shown = {
+        "standard_error_of_estimate": "standard_error_deg",
+        "mae": "mae",
+        "bias": "bias",
+        "p95": "p95",
+        "icc": "icc",
+        "pearson_r": "r",
+    }
+    metrics: dict[str, float] = {}
+    for name, agreement in statistics.items():
+        metrics[f"test/{name}/n"] = float(agreement.n)
+        for figure, label in shown.items():
+            value = agreement.figures[figure].value if figure in agreement.figures else None
+            if value is not None:
+                metrics[f"test/{name}/{label}"] = value
+    return metrics
+
+
+def _kept(report: StepReport, workspace: Workspace) -> StepReport:
+    write_step_report(report, workspace)
+    return report
