@@ -1,0 +1,99 @@
+"""One virtual patient: bones, soft parts and reconstruction, from one geometry.
+
+What belongs here: putting the parts together and placing them in the scanner. What does not: any part's shape.
+Contract: the same parameters and seed give the same patient, bit for bit; landmarks are read off what is drawn.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spine.phantom.landmarks3d import landmarks_of
+from spine.phantom.morphometry import FIRST
+from spine.phantom.parameters import PatientParameters
+from spine.phantom.pelvis import build_pelvis
+from spine.phantom.soft_tissue import SoftTissue, build_soft_tissue
+from spine.phantom.spine_pose import PosedSpine, pose_spine
+from spine.phantom.surfaces import Bones
+from spine.phantom.thorax import build_thorax
+from spine.phantom.vertebrae import build_vertebrae
+from spine.reconstruction.record import Reconstruction
+
+_SHAPE_STREAM = 1
+
+
+@dataclass(frozen=True)
+class VirtualPatient:
+    """A patient who does not exist.
+
+    Attributes:
+        parameters: what was decided.
+        seed: of everything that varies beyond the parameters.
+        spine: posed plates and hips.
+        bones: surfaces and interiors, as drawn.
+        soft: soft parts, as drawn.
+        reconstruction: landmarks and facts (without picture geometry, which belongs to a scan).
+    """
+
+    parameters: PatientParameters
+    seed: int
+    spine: PosedSpine
+    bones: Bones
+    soft: SoftTissue
+    reconstruction: Reconstruction
+
+
+def build_patient(parameters: PatientParameters, seed: int) -> VirtualPatient:
+    """Shape, pose and place one patient.
+
+    Raises:
+        ParametersRejected: never for parameters that exist, because they check themselves.
+    """
+    rng = np.random.default_rng([seed, _SHAPE_STREAM])
+    spine = build_spine(parameters, rng)
+    depth_factor = float(np.clip(rng.normal(1.0, 0.06), 0.85, 1.15))
+    if parameters.condition == "scoliotic":
+        depth_factor *= 0.95
+    bones = build_vertebrae(spine) + build_pelvis(spine) + build_thorax(spine, parameters.size_factor, depth_factor)
+    return VirtualPatient(
+        parameters=parameters,
+        seed=seed,
+        spine=spine,
+        bones=bones.scaled(parameters.bone_density),
+        soft=build_soft_tissue(parameters, spine, depth_factor, rng),
+        reconstruction=reconstruct(parameters, seed, spine),
+    )
+
+
+def build_spine(parameters: PatientParameters, rng: np.random.Generator) -> PosedSpine:
+    """A posed spine, placed so that T1 to hips lie around the isocentre as a technician would place them."""
+    spine = pose_spine(parameters, rng)
+    top, hips = spine.centre[FIRST, 0], spine.hips.mean(axis=0)
+    middle_z = (top[2] + hips[2]) / 2
+    across = 0.5 * (spine.hips[:, 0].mean() + spine.centre[FIRST:, :, 0].mean())
+    # The trunk, not the spine, stands in the middle: the spine lies some 35 mm behind it.
+    depth = spine.centre[FIRST:, :, 1].mean() - 36.0 * parameters.size_factor
+    return spine.moved(-np.array([across, depth, middle_z]) + rng.normal(0.0, 1.0, 3) * np.array([5.0, 6.0, 6.0]))
+
+
+def reconstruct(parameters: PatientParameters, seed: int, spine: PosedSpine) -> Reconstruction:
+    """The reconstruction record of a posed spine."""
+    return Reconstruction(
+        subject_id=subject_of(seed),
+        points=landmarks_of(spine),
+        source_format="plumbline-json",
+        hip_radius_mm={"HIP_L": spine.hip_radius, "HIP_R": spine.hip_radius},
+        facts={
+            "simulated": True,
+            "age_years": round(parameters.age_years, 1),
+            "sex": parameters.sex,
+            "condition": parameters.condition,
+            "field_of_view": parameters.field_of_view,
+            "seed": seed,
+        },
+    )
+
+
+def subject_of(seed: int) -> str:
+    """The pseudonym of the patient of a seed."""
+    return f"virtual-{seed:016x}"

@@ -1,0 +1,20 @@
+"""One torch thread while a virtual patient is drawn, so that sums are the same on every machine.
+
+What belongs here: that guard. What does not: how many processes draw (``cohort``).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run the body with one torch thread and restore the number afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
