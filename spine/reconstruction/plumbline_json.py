@@ -86,7 +86,7 @@ def parse_reconstruction(payload: bytes) -> Reconstruction:
         subject_id=str(record["subject_id"]),
         points=points,
         source_format=str(record.get("source_format", SOURCE_FORMAT)),
-        geometry={view: _geometry(view, g) for view, g in _mapping(record, "geometry").items()},
+        geometry={view: parse_geometry(view, g) for view, g in _mapping(record, "geometry").items()},
         hip_radius_mm=radii,
         facts=_mapping(record, "facts"),
     )
@@ -142,7 +142,12 @@ def _point(name: str, value: object) -> Floats:
     return np.array([_number(f"point {name}", c) for c in value], dtype=np.float64)
 
 
-def _geometry(view: str, value: Any) -> ViewGeometry:
+def parse_geometry(view: str, value: Any) -> ViewGeometry:
+    """One view of the geometry block.
+
+    Raises:
+        ReconstructionRejected: ``GEOMETRY_INVALID``, ``NOT_FINITE``.
+    """
     if view not in VIEWS or not isinstance(value, dict) or set(value) != _GEOMETRY_KEYS or value["view"] != view:
         _refuse("GEOMETRY_INVALID", f"geometry of {view[:20]!r}", f"{VIEWS} with the keys {sorted(_GEOMETRY_KEYS)}")
     shape, spacing = (value[key] for key in ("shape", "spacing_mm"))

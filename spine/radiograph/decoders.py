@@ -61,19 +61,26 @@ _MODULES = {"pydicom": "pydicom", "pillow": "PIL", "gdcm": "gdcm", "pylibjpeg": 
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 
 
-def decoder_matrix() -> tuple[tuple[str, str, tuple[str, ...]], ...]:
-    """(UID, name, decoders that are installed) of every transfer syntax known here."""
-    there = {plugin for plugin, module in _MODULES.items() if find_spec(module) is not None}
-    return tuple((uid, s.name, tuple(d for d in s.decoders if d in there)) for uid, s in SYNTAXES.items())
+def installed_decoders(uid: str) -> tuple[str, ...]:
+    """Decoders of a compressed transfer syntax that are installed, in the order tried."""
+    return tuple(d for d in SYNTAXES[uid].decoders if find_spec(_MODULES[d]) is not None)
+
+
+def decoder_matrix() -> tuple[tuple[str, str, str], ...]:
+    """(name, UID, what decodes it here) of every transfer syntax known."""
+    return tuple((s.name, uid, _how(uid)) for uid, s in SYNTAXES.items())
 
 
 def format_decoder_matrix() -> str:
     """The matrix as a table for a terminal."""
-    lines = [f"{'transfer syntax':38}{'decoder':28}uid"]
-    for uid, name, decoders in decoder_matrix():
-        how = ", ".join(decoders) or ("in process" if not SYNTAXES[uid].decoders else "NONE INSTALLED")
-        lines.append(f"{name:38}{how:28}{uid}")
-    return "\n".join(lines)
+    rows = (("transfer syntax", "uid", "decoder"), *decoder_matrix())
+    return "\n".join(f"{name:38}{uid:28}{how}" for name, uid, how in rows)
+
+
+def _how(uid: str) -> str:
+    if not SYNTAXES[uid].decoders:
+        return "in process"
+    return ", ".join(installed_decoders(uid)) or "none installed"
 
 
 def stored_values(dataset: Any, layout: PixelLayout, payload: bytes) -> Stored:
@@ -94,7 +101,7 @@ def stored_values(dataset: Any, layout: PixelLayout, payload: bytes) -> Stored:
         refuse("TRANSFER_SYNTAX_UNSUPPORTED", "another transfer syntax", expected, "convert the image")
     if not syntax.decoders:
         return _significant(_native(dataset, layout), layout)
-    installed = {uid: found for uid, _, found in decoder_matrix()}[layout.transfer_syntax]
+    installed = installed_decoders(layout.transfer_syntax)
     if not installed:
         refuse("DECODER_MISSING", f"{syntax.name} and no decoder", f"one of {syntax.decoders}", "install it")
     _check_codestream(dataset, layout)

@@ -1,0 +1,169 @@
+"""Whether named 3D points can be a spine in LPS millimetres: units, axes, order, sides, doubles.
+
+What belongs here: refusals that hold for any living spine, whatever its deformity. What does not: ranges of a
+population (``validation.dataset``). Contract: ``check_reconstruction`` raises one ``ReconstructionRejected``
+whose code is that of the first finding below and whose text lists all findings.
+
+    NOT_FINITE              a coordinate is NaN or infinite
+    POINT_UNKNOWN           a name that no landmark has
+    TOO_FEW_POINTS          fewer than 3 levels
+    UNITS_SUSPECT_METRES    neighbouring levels 10-50 mm apart would be 0.01-0.05: metres (likewise CENTIMETRES)
+    SIZE_IMPLAUSIBLE        median distance of neighbouring levels outside 10-60 mm
+    LEVELS_REVERSED         z rises from T1 to L5: upside down or numbered from below
+    AXES_SUSPECT            the spine runs along another axis than z
+    LEVELS_OUT_OF_ORDER     single levels lie above their upper neighbour
+    PLATES_REVERSED         an upper plate below its own lower plate
+    SIDES_SWAPPED           a left point on the right of its partner (x runs to the patient's left)
+    FRONT_BACK_SWAPPED      most front points behind their partners
+    HIPS_MISPLACED          a hip above the S1 plate, or hips not 60-350 mm apart
+    POINTS_COINCIDE         two names in one place
+    POINT_OUTLIER           a level more than 90 mm from its neighbour
+    HIP_RADIUS_IMPLAUSIBLE  not 10-40 mm
+"""
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import numpy as np
+
+from spine.errors import ReconstructionRejected
+from spine.landmarks import HIPS, LEVELS, VERTEBRAE, level_of, mirrored_name
+from spine.reconstruction.names import known_names
+from spine.reconstruction.record import Reconstruction
+from spine.scanner import Floats
+
+Finding = tuple[str, str]
+
+LEVEL_DISTANCE_MM = (10.0, 60.0)
+MAX_NEIGHBOUR_MM = 90.0
+RISE_TOLERANCE_MM = 5.0
+HIP_DISTANCE_MM = (60.0, 350.0)
+HIP_RADIUS_MM = (10.0, 40.0)
+_REMEDY = "correct the reconstruction (axes LPS: x left, y back, z up; millimetres) and send it again"
+
+
+def check_reconstruction(reconstruction: Reconstruction) -> None:
+    """Refuse points that cannot be a spine.
+
+    Raises:
+        ReconstructionRejected: codes as in the module's table.
+    """
+    points = reconstruction.points
+    findings = _names_and_numbers(points)
+    if not findings:
+        centres = level_centres(points)
+        findings = _size(centres)
+    if not findings:
+        findings = _course(centres) + _pairs(points) + _hips(points) + _doubles(points) + _radii(reconstruction)
+    if findings:
+        listed = "; ".join(f"{code}: {what}" for code, what in findings[:6])
+        more = f"; and {len(findings) - 6} more" if len(findings) > 6 else ""
+        raise ReconstructionRejected(
+            findings[0][0], found=listed + more, expected="points of one spine in LPS mm", remedy=_REMEDY
+        )
+
+
+def level_centres(points: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Level -> (3,) mean of its points, cranial to caudal, T1..S1; levels without points are absent."""
+    by_level: dict[str, list[Floats]] = {}
+    for name, point in points.items():
+        by_level.setdefault(level_of(name), []).append(point)
+    return {level: np.mean(by_level[level], axis=0) for level in LEVELS if level in by_level}
+
+
+def _names_and_numbers(points: Mapping[str, Floats]) -> list[Finding]:
+    findings = [("NOT_FINITE", f"point {n[:24]}") for n, p in points.items() if not np.all(np.isfinite(p))]
+    unknown = sum(name not in known_names() for name in points)
+    if unknown:
+        # The names themselves are not quoted: they are free text of a file.
+        findings.append(("POINT_UNKNOWN", f"{unknown} of {len(points)} names"))
+    levels = {level_of(name) for name in points} & set(LEVELS)
+    if len(levels) < 3:
+        findings.append(("TOO_FEW_POINTS", f"{len(levels)} level(s)"))
+    return findings
+
+
+def _neighbours(centres: Mapping[str, Floats]) -> list[tuple[str, str]]:
+    """Pairs of adjacent levels that are both there."""
+    return [(a, b) for a, b in pairwise(LEVELS) if a in centres and b in centres]
+
+
+def _size(centres: Mapping[str, Floats]) -> list[Finding]:
+    distances = [float(np.linalg.norm(centres[a] - centres[b])) for a, b in _neighbours(centres)]
+    if not distances:
+        return []
+    median = float(np.median(distances))
+    low, high = LEVEL_DISTANCE_MM
+    if low <= median <= high:
+        return []
+    for unit, factor in (("METRES", 1000.0), ("CENTIMETRES", 10.0)):
+        if low <= median * factor <= high:
+            return [(f"UNITS_SUSPECT_{unit}", f"neighbouring levels {median:.4g} apart")]
+    return [("SIZE_IMPLAUSIBLE", f"neighbouring levels {median:.4g} mm apart")]
+
+
+def _course(centres: Mapping[str, Floats]) -> list[Finding]:
+    """The course of the levels: downwards, along z, without jumps."""
+    extent = np.ptp(np.array(list(centres.values())), axis=0)
+    if extent[2] < max(extent[0], extent[1]):
+        return [("AXES_SUSPECT", f"extent x {extent[0]:.0f}, y {extent[1]:.0f}, z {extent[2]:.0f} mm")]
+    pairs = _neighbours(centres)
+    rising = [(a, b) for a, b in pairs if centres[b][2] - centres[a][2] > RISE_TOLERANCE_MM]
+    if pairs and len(rising) > len(pairs) / 2:
+        return [("LEVELS_REVERSED", f"{len(rising)} of {len(pairs)} neighbours in rising order")]
+    findings = [("LEVELS_OUT_OF_ORDER", f"{b} above {a}") for a, b in rising]
+    for a, b in pairs:
+        distance = float(np.linalg.norm(centres[a] - centres[b]))
+        if distance > MAX_NEIGHBOUR_MM:
+            findings.append(("POINT_OUTLIER", f"{a} to {b} {distance:.0f} mm"))
+    return findings
+
+
+def _pairs(points: Mapping[str, Floats]) -> list[Finding]:
+    """Plates, sides, front and back."""
+    findings: list[Finding] = []
+    for level in VERTEBRAE:
+        upper, lower = points.get(f"{level}_sup"), points.get(f"{level}_inf")
+        if upper is not None and lower is not None and upper[2] <= lower[2]:
+            findings.append(("PLATES_REVERSED", level))
+    for name, point in points.items():
+        partner = points.get(mirrored_name(name))
+        is_left = name.endswith("_left") or name == "HIP_L"
+        if is_left and partner is not None and point[0] <= partner[0]:
+            findings.append(("SIDES_SWAPPED", f"{name} {partner[0] - point[0]:.1f} mm to the right of its partner"))
+    fronts = [(p, points.get(n.removesuffix("_ant") + "_post")) for n, p in points.items() if n.endswith("_ant")]
+    behind = [bool(front[1] > back[1]) for front, back in fronts if back is not None]
+    if behind and sum(behind) > len(behind) / 2:
+        findings.append(("FRONT_BACK_SWAPPED", f"{sum(behind)} of {len(behind)} pairs"))
+    return findings
+
+
+def _hips(points: Mapping[str, Floats]) -> list[Finding]:
+    there = [points[name] for name in HIPS if name in points]
+    plate = points.get("S1_sup")
+    findings: list[Finding] = []
+    if plate is not None and any(hip[2] > plate[2] for hip in there):
+        findings.append(("HIPS_MISPLACED", "a hip above the S1 plate"))
+    if len(there) == 2:
+        distance = float(np.linalg.norm(there[0] - there[1]))
+        if not HIP_DISTANCE_MM[0] <= distance <= HIP_DISTANCE_MM[1]:
+            findings.append(("HIPS_MISPLACED", f"hips {distance:.0f} mm apart"))
+    return findings
+
+
+def _doubles(points: Mapping[str, Floats]) -> list[Finding]:
+    seen: dict[tuple[float, ...], str] = {}
+    findings: list[Finding] = []
+    for name, point in points.items():
+        place = tuple(round(float(c), 3) for c in point)
+        if place in seen:
+            findings.append(("POINTS_COINCIDE", f"{seen[place]} and {name}"))
+        seen[place] = name
+    return findings
+
+
+def _radii(reconstruction: Reconstruction) -> list[Finding]:
+    low, high = HIP_RADIUS_MM
+    radii = reconstruction.hip_radius_mm
+    wrong = [(n, r) for n, r in radii.items() if n not in HIPS or not low <= r <= high]
+    return [("HIP_RADIUS_IMPLAUSIBLE", f"{n[:8]} {r:.4g} mm") for n, r in wrong]

@@ -1,0 +1,91 @@
+"""Vertebral keypoints of CT scans (the lists of data/ct_keypoints): bodies with levels, pedicles by side.
+
+A file is a JSON list of ``{"coordinates": {"world_space": [x, y, z]}, "type": {"keypoint_type": "body" |
+"left" | "right", "spine_level": "T1"}}``, LPS, mm, origin of the CT. Pedicle entries carry no level: there are
+as many lefts and rights as bodies, in the bodies' order. That order is checked (each pair of pedicles must lie
+within 50 mm of its body); where it does not hold the pedicles are left out and ``facts`` say so.
+
+What belongs here: this format. What does not: whether the points can be a spine (``checks``). Contract: points
+``<level>_body``, ``<level>_ped_left``, ``<level>_ped_right`` for T1..L5; cervical levels and L6 are counted in
+``facts`` and not read, since no landmark is named there. There are no end plates: no plate angle can be had.
+"""
+
+import math
+from typing import Any, NoReturn
+
+import numpy as np
+
+from spine.errors import ReconstructionRejected
+from spine.landmarks import VERTEBRAE
+from spine.reconstruction.record import Reconstruction
+from spine.scanner import Floats
+
+SOURCE_FORMAT = "ct-keypoints"
+MAX_PEDICLE_MM = 50.0
+_REMEDY = "see spine/reconstruction/ct_keypoints.py for the format"
+
+
+def looks_like_ct_keypoints(record: Any) -> bool:
+    """Whether parsed JSON is such a list."""
+    return (
+        isinstance(record, list)
+        and len(record) > 0
+        and all(isinstance(entry, dict) and {"coordinates", "type"} <= entry.keys() for entry in record)
+    )
+
+
+def reconstruction_from_ct_keypoints(record: Any, subject_id: str) -> Reconstruction:
+    """Bodies and pedicles of a parsed list.
+
+    Raises:
+        ReconstructionRejected: ``SCHEMA_INVALID``, ``NOT_FINITE``, ``POINT_DUPLICATE``.
+    """
+    bodies = [(_level(entry), _position(entry)) for entry in record if _kind(entry) == "body"]
+    sides = {side: [_position(e) for e in record if _kind(e) == side] for side in ("left", "right")}
+    points: dict[str, Floats] = {}
+    for level, point in bodies:
+        if level in VERTEBRAE and f"{level}_body" in points:
+            _refuse("POINT_DUPLICATE", f"{level} twice", "each level once")
+        if level in VERTEBRAE:
+            points[f"{level}_body"] = point
+    in_order = _in_order([point for _, point in bodies], sides)
+    if in_order:
+        for side, pedicles in sides.items():
+            pairs = zip(bodies, pedicles, strict=True)
+            points |= {f"{level}_ped_{side}": p for (level, _), p in pairs if level in VERTEBRAE}
+    others = sorted({level for level, _ in bodies if level} - set(VERTEBRAE))
+    facts = {"pedicles_read": in_order, "levels_not_read": len(others), "has_l6": "L6" in others}
+    return Reconstruction(subject_id=subject_id, points=points, source_format=SOURCE_FORMAT, facts=facts)
+
+
+def _in_order(bodies: list[Floats], sides: dict[str, list[Floats]]) -> bool:
+    """Whether the pedicle lists follow the bodies one by one."""
+    for pedicles in sides.values():
+        if len(pedicles) != len(bodies):
+            return False
+        if any(np.linalg.norm(b - p) > MAX_PEDICLE_MM for b, p in zip(bodies, pedicles, strict=True)):
+            return False
+    return True
+
+
+def _kind(entry: dict[str, Any]) -> str:
+    kind = entry["type"].get("keypoint_type") if isinstance(entry["type"], dict) else None
+    if kind not in ("body", "left", "right"):
+        _refuse("SCHEMA_INVALID", "an entry of another type", "body, left or right")
+    return str(kind)
+
+
+def _level(entry: dict[str, Any]) -> str:
+    return str(entry["type"].get("spine_level", ""))
+
+
+def _position(entry: dict[str, Any]) -> Floats:
+    value = entry["coordinates"].get("world_space") if isinstance(entry["coordinates"], dict) else None
+    numbers = value if isinstance(value, list) and len(value) == 3 else [None]
+    if not all(isinstance(c, int | float) and not isinstance(c, bool) and math.isfinite(c) for c in numbers):
+        _refuse("NOT_FINITE", "a position that is not three finite numbers", "[x, y, z] in mm")
+    return np.array(numbers, dtype=np.float64)
+
+
+def _refuse(code: str, found: str, expected: str) -> NoReturn:
+    raise ReconstructionRejected(code, found=found, expected=expected, remedy=_REMEDY)

@@ -1,0 +1,49 @@
+"""Names of 3D points: which are known, and the other spellings that files use for them.
+
+What belongs here: spelling. What does not: where points may lie (``checks``). Contract: ``house_name`` maps a
+known spelling to the name of ``spine.landmarks`` and anything else to None; every point of a registered
+landmark set is known.
+
+Other spellings understood (facts/reconstruction-formats.md): ``L3_sup_center`` / ``L3_sup_centre`` for
+``L3_sup``, ``L3_ped_L`` for ``L3_ped_left``, ``FH_L`` and ``FH_L_fh_center`` for ``HIP_L``, ``S1_sup_ant`` for
+``S1_ant``, ``S1_s1_ant`` for ``S1_ant``; case does not count.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+
+from spine.landmarks import HIPS, LANDMARK_SETS, S1_MARGINS, S1_PLATE, VERTEBRAE
+
+_PLATE_PARTS = ("", "_ant", "_post", "_left", "_right")
+_BODY_PARTS = ("body", "ped_left", "ped_right")
+
+
+@cache
+def known_names() -> frozenset[str]:
+    """Every point a reconstruction may name."""
+    plates = {f"{v}_{side}{part}" for v in VERTEBRAE for side in ("sup", "inf") for part in _PLATE_PARTS}
+    bodies = {f"{v}_{part}" for v in VERTEBRAE for part in _BODY_PARTS}
+    sacrum = {S1_PLATE, *S1_MARGINS, "S1_left", "S1_right"}
+    return frozenset(plates | bodies | sacrum | set(HIPS) | {n for s in LANDMARK_SETS.values() for n in s})
+
+
+@cache
+def _spellings() -> Mapping[str, str]:
+    table = {name.lower(): name for name in known_names()}
+    for name in known_names():
+        lower = name.lower()
+        if lower.endswith(("_sup", "_inf")):
+            table[lower + "_center"] = table[lower + "_centre"] = name
+        if lower.endswith(("_ped_left", "_ped_right")):
+            table[lower.replace("_left", "_l").replace("_right", "_r")] = name
+    for side in ("ant", "post", "left", "right"):
+        table[f"s1_sup_{side}"] = table[f"s1_s1_{side}"] = f"S1_{side}"
+    for side in ("l", "r"):
+        for spelling in (f"fh_{side}", f"fh_{side}_fh_center", f"fh_{side}_center", f"hip_{side}_center"):
+            table[spelling] = f"HIP_{side.upper()}"
+    return table
+
+
+def house_name(text: str) -> str | None:
+    """The house's name of a point, or None."""
+    return _spellings().get(text.strip().lower())

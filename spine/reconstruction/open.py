@@ -1,0 +1,85 @@
+"""One door for reconstruction files: the content says which reader, never the name.
+
+What belongs here: recognising a format and the checks behind every reader. What does not: the formats, each in
+its own module. Contract: what comes out is a ``Reconstruction`` that passed ``checks``; everything else is a
+``ReconstructionRejected``. To add a format: a module with a ``looks_like`` and a reader, and a line here.
+"""
+
+from pathlib import Path
+from typing import Any, NoReturn
+
+from spine.errors import ReconstructionRejected
+from spine.reconstruction.checks import check_reconstruction
+from spine.reconstruction.ct_keypoints import looks_like_ct_keypoints, reconstruction_from_ct_keypoints
+from spine.reconstruction.plumbline_csv import looks_like_csv, parse_csv
+from spine.reconstruction.plumbline_json import SCHEMA, parse_json, parse_reconstruction
+from spine.reconstruction.record import Reconstruction
+from spine.reconstruction.slicer_markups import looks_like_markups, reconstruction_from_markups
+
+MAX_FILE_BYTES = 32 * 2**20
+FORMATS = "plumbline JSON or CSV, 3D Slicer .mrk.json, CT keypoint list"
+
+
+def read_any_reconstruction(path: Path) -> Reconstruction:
+    """Read and check a reconstruction of any known format.
+
+    Raises:
+        ReconstructionRejected: ``EMPTY_FILE``, ``FILE_LIMIT``, ``FORMAT_UNKNOWN``, the codes of the reader, the
+            codes of ``checks``.
+    """
+    size = path.stat().st_size
+    if size == 0:
+        _refuse("EMPTY_FILE", "an empty file")
+    if size > MAX_FILE_BYTES:
+        _refuse("FILE_LIMIT", f"{size} bytes")
+    payload = path.read_bytes()
+    reconstruction = _read_json(payload, path) if _starts_json(payload) else _read_table(payload)
+    check_reconstruction(reconstruction)
+    return reconstruction
+
+
+def is_reconstruction(path: Path) -> bool:
+    """Whether a file is meant as a reconstruction: recognised, or JSON that does not even parse.
+
+    A JSON or CSV file of another kind (metadata beside the pictures) is none; a damaged one must not pass as
+    "no reconstruction came along".
+    """
+    if path.stat().st_size > MAX_FILE_BYTES:
+        return False
+    payload = path.read_bytes()
+    if not _starts_json(payload):
+        return looks_like_csv(payload)
+    try:
+        record = parse_json(payload)
+    except ReconstructionRejected:
+        return True
+    return _is_ours(record) or looks_like_markups(record) or looks_like_ct_keypoints(record)
+
+
+def _starts_json(payload: bytes) -> bool:
+    return payload[:256].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
+
+
+def _is_ours(record: Any) -> bool:
+    return isinstance(record, dict) and str(record.get("schema", "")).startswith(SCHEMA.split("/")[0])
+
+
+def _read_json(payload: bytes, path: Path) -> Reconstruction:
+    record = parse_json(payload)
+    if _is_ours(record):
+        return parse_reconstruction(payload)
+    if looks_like_markups(record):
+        return reconstruction_from_markups(record)
+    if not looks_like_ct_keypoints(record):
+        _refuse("FORMAT_UNKNOWN", "JSON of another kind")
+    return reconstruction_from_ct_keypoints(record, subject_id=path.stem)
+
+
+def _read_table(payload: bytes) -> Reconstruction:
+    if not looks_like_csv(payload):
+        _refuse("FORMAT_UNKNOWN", "neither JSON nor our table")
+    return parse_csv(payload)
+
+
+def _refuse(code: str, found: str) -> NoReturn:
+    raise ReconstructionRejected(code, found=found, expected=FORMATS, remedy="export the reconstruction again")
