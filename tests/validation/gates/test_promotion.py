@@ -1,0 +1,342 @@
+"""Promotion against a real MLflow registry: what it refuses, what it moves, what it leaves behind."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spine.errors import EvidenceRejected, GateRefused
+from spine.model_digest import find_model_folder, model_digest
+from validation.evaluation.record import EvaluationRecord, read_record, write_record
+from validation.evaluation.sealing import write_sealed
+from validation.gates.champion import open_registry
+from validation.gates.history import HistoryEntry, append_entry, read_history
+from validation.gates.policy import DEFAULT_POLICY, read_policy
+from validation.gates.promotion import Promotion, current_champion, fetch_champion, promote, restore_champion
+from validation.gates.verdict import Verdict, judge, write_verdict
+
+AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+SERVED = "plumbline"
+
+# MLflow's own use of SQLAlchemy 2.1, not ours.
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+
+
+@dataclass
+class Desk:
+    """A registry, an evidence folder and the way from a model's quality to an asked promotion."""
+
+    tracking_uri: str
+    folder: Path
+    scored: Callable[..., EvaluationRecord]
+
+    @property
+    def verdict_path(self) -> Path:
+        return self.folder / "evidence" / "verdict.json"
+
+    @property
+    def ledger(self) -> Path:
+        return self.folder / "evidence" / "promotions.jsonl"
+
+    def export(self, name: str) -> Path:
+        model = self.folder / name
+        model.mkdir()
+        (model / "model.onnx").write_bytes(f"graph of {name}".encode())
+        (model / "contract.json").write_text(json.dumps({"name": name}))
+        (model / "card.md").write_text(f"# {name}\n")
+        return model
+
+    def register(self, name: str) -> tuple[str, Path]:
+        """Log and register an exported model as a candidate: (address, folder of the registry's own bytes)."""
+        client = open_registry(self.tracking_uri)
+        known = client.get_experiment_by_name("training")
+        where = (self.folder / "artifacts" / "training").as_uri()
+        experiment = known.experiment_id if known else client.create_experiment("training", artifact_location=where)
+        run = client.create_run(experiment)
+        client.log_artifacts(run.info.run_id, str(self.export(name)), "model")
+        client.set_terminated(run.info.run_id)
+        if known is None:
+            client.create_registered_model("candidates")
+        version = client.create_model_version("candidates", f"{run.info.artifact_uri}/model", run_id=run.info.run_id)
+        return f"models:/candidates/{version.version}", self.folder / "artifacts" / "training" / run.info.run_id
+
+    def judge(self, name: str, champion: str | None = None, **quality: Any) -> Verdict:
+        """Score, judge and write the evidence of model ``name`` against the exported model ``champion``."""
+        challenger = self.scored("challenger", model_digest(self.folder / name), **quality)
+        write_record(challenger, self.folder / "evidence" / f"record-{name}.json")
+        rival = None
+        if champion is not None:
+            rival = self.scored("champion", model_digest(self.folder / champion), noise=2.0, seed=2)
+            write_record(rival, self.folder / "evidence" / "deeper" / f"record-{champion}.json")
+        verdict = judge(read_policy(DEFAULT_POLICY), challenger, rival, judged_at=AT)
+        write_verdict(verdict, self.verdict_path)
+        return verdict
+
+    def promote(self, address: str, policy: Path = DEFAULT_POLICY) -> Promotion:
+        return promote(
+            self.verdict_path,
+            tracking_uri=self.tracking_uri,
+            candidate_uri=address,
+            evidence_folder=self.folder / "evidence",
+            policy_path=policy,
+            production_model=SERVED,
+            promoter="test",
+            at=AT,
+        )
+
+    def refuses(self, address: str, code: str, policy: Path = DEFAULT_POLICY) -> GateRefused:
+        before = current_champion(self.tracking_uri, SERVED)
+        with pytest.raises(GateRefused) as refusal:
+            self.promote(address, policy)
+        assert refusal.value.code == code
+        assert current_champion(self.tracking_uri, SERVED) == before, "a refusal moved the alias"
+        return refusal.value
+
+
+@pytest.fixture
+def desk(tracking_uri: str, tmp_path: Path, scored: Callable[..., EvaluationRecord]) -> Desk:
+    (tmp_path / "evidence").mkdir()
+    return Desk(tracking_uri, tmp_path, scored)
+
+
+def test_first_then_better_champion(desk: Desk) -> None:
+    address, _ = desk.register("first")
+    assert current_champion(desk.tracking_uri, SERVED) is None
+    desk.judge("first", noise=2.0, seed=2)
+    promotion = desk.promote(address)
+    assert promotion.previous_digest is None
+    assert promotion.champion.model_digest == model_digest(desk.folder / "first")
+    assert promotion.champion.simulated
+
+    better, _ = desk.register("second")
+    assert desk.judge("second", champion="first", noise=0.5, seed=3).decision == "PROMOTE"
+    second = desk.promote(better)
+    assert second.previous_digest == promotion.champion.model_digest
+    assert current_champion(desk.tracking_uri, SERVED) == second.champion
+    client = open_registry(desk.tracking_uri)
+    assert str(client.get_model_version_by_alias(SERVED, "previous_champion").version) == promotion.champion.version
+    assert client.get_model_version(SERVED, promotion.champion.version).tags["plumbline.state"] == "previous_champion"
+    assert client.get_model_version(SERVED, second.champion.version).tags["plumbline.verdict"] == second.verdict
+    history = read_history(desk.ledger)
+    assert [e.event for e in history] == ["intended", "promoted"] * 2
+    assert history[-1].digest == second.history_entry
+    into = desk.folder / "served"
+    assert fetch_champion(desk.tracking_uri, SERVED, into=into) == second.champion
+    assert model_digest(into) == second.champion.model_digest
+
+
+def test_promotion_alone_without_a_verdict_is_refused(desk: Desk) -> None:
+    """G4: launched alone, nothing judged."""
+    address, _ = desk.register("model")
+    desk.refuses(address, "EVIDENCE_MISSING")
+    assert not desk.ledger.exists()
+
+
+@pytest.mark.parametrize(
+    ("quality", "code"),
+    [
+        ({"noise": 30.0}, "VERDICT_REJECT"),
+        ({"abstain": 25}, "VERDICT_REJECT"),
+        ({"n": 10}, "VERDICT_INSUFFICIENT"),
+    ],
+)
+def test_failed_verdict_is_refused(desk: Desk, quality: dict[str, Any], code: str) -> None:
+    address, _ = desk.register("model")
+    desk.judge("model", **quality)
+    desk.refuses(address, code)
+
+
+def test_equal_and_worse_challengers_do_not_replace(desk: Desk) -> None:
+    address, _ = desk.register("first")
+    desk.judge("first", noise=2.0, seed=2)
+    desk.promote(address)
+    again, _ = desk.register("equal")
+    assert desk.judge("equal", champion="first", noise=2.0, seed=2).decision == "HOLD"
+    desk.refuses(again, "VERDICT_HOLD")
+    worse, _ = desk.register("worse")
+    assert desk.judge("worse", champion="first", noise=2.6, seed=2, bias=1.9).decision == "REJECT"
+    desk.refuses(worse, "VERDICT_REJECT")
+
+
+def test_stale_champion_is_refused(desk: Desk) -> None:
+    """G7: two challengers were judged while there was no champion; the second one comes too late."""
+    first, _ = desk.register("first")
+    late, _ = desk.register("late")
+    desk.judge("late", noise=1.0)
+    held = desk.verdict_path.read_bytes()
+    desk.judge("first", noise=2.0)
+    desk.promote(first)
+    desk.verdict_path.write_bytes(held)
+    desk.refuses(late, "STALE_CHAMPION")
+
+
+def test_altered_bytes_are_refused_and_never_served(desk: Desk) -> None:
+    """V2, stack.md 3.7: the candidate's files change after they were judged, or the served ones after promotion."""
+    address, stored = desk.register("model")
+    desk.judge("model")
+    graph = stored / "artifacts" / "model" / "model.onnx"
+    judged = graph.read_bytes()
+    graph.write_bytes(b"evil")
+    desk.refuses(address, "MODEL_ALTERED")
+    graph.write_bytes(judged)
+    desk.promote(address)
+
+    graph.write_bytes(b"evil")  # the trainer's own copy: what serves does not change
+    champion = fetch_champion(desk.tracking_uri, SERVED, into=desk.folder / "served")
+    assert model_digest(desk.folder / "served") == champion.model_digest
+    for copy in (desk.folder / "artifacts" / f"{SERVED}-promotions").rglob("model.onnx"):
+        copy.write_bytes(b"evil")
+    with pytest.raises(GateRefused, match="MODEL_ALTERED"):
+        fetch_champion(desk.tracking_uri, SERVED, into=desk.folder / "elsewhere")
+    assert not (desk.folder / "elsewhere").exists()
+    # A whole local copy needs no download.
+    assert fetch_champion(desk.tracking_uri, SERVED, into=desk.folder / "served") == champion
+
+
+def test_another_model_than_the_judged_one_is_refused(desk: Desk) -> None:
+    desk.register("judged")
+    other, _ = desk.register("other")
+    desk.judge("judged")
+    desk.refuses(other, "MODEL_ALTERED")
+    desk.refuses("file:///etc", "CANDIDATE_ADDRESS")
+    desk.refuses("http://169.254.169.254/latest", "CANDIDATE_ADDRESS")
+
+
+def test_pickles_are_refused(desk: Desk) -> None:
+    """V1: nothing that runs code when it is loaded gets under the served name."""
+    address, stored = desk.register("model")
+    desk.judge("model")
+    (stored / "artifacts" / "model" / "python_model.pkl").write_bytes(b"cos\nsystem\n")
+    assert "python_model.pkl" in desk.refuses(address, "UNSAFE_FILES").found
+
+
+def test_altered_evidence_is_refused(desk: Desk) -> None:
+    """G3, G1: one edited character, a re-sealed record, a re-sealed verdict, a policy that changed, records gone."""
+    address, _ = desk.register("model")
+    desk.judge("model", noise=1.0)
+    record_path = desk.folder / "evidence" / "record-model.json"
+    verdict_text, record_text = desk.verdict_path.read_text(), record_path.read_text()
+
+    desk.verdict_path.write_text(verdict_text.replace('"policy_version": 1', '"policy_version": 2'))
+    desk.refuses(address, "EVIDENCE_ALTERED")
+    desk.verdict_path.write_text(verdict_text[: len(verdict_text) // 2])
+    desk.refuses(address, "EVIDENCE_UNREADABLE")
+    desk.verdict_path.write_text(verdict_text)
+
+    record_path.write_text(record_text.replace('"n_truth": 50', '"n_truth": 51', 1))
+    desk.refuses(address, "EVIDENCE_ALTERED")
+    record_path.unlink()
+    desk.refuses(address, "EVIDENCE_MISSING")
+    record_path.write_text(record_text)
+
+    policy = desk.folder / "policy.yaml"
+    policy.write_text(DEFAULT_POLICY.read_text().replace("at_most: 3.7", "at_most: 37.0"))
+    desk.refuses(address, "POLICY_CHANGED", policy)
+    desk.refuses(address, "POLICY_MISSING", desk.folder / "none.yaml")
+    policy.write_text(DEFAULT_POLICY.read_text().replace("at_most: 3.7", "at_mots: 3.7"))
+    desk.refuses(address, "POLICY_INVALID", policy)
+    desk.promote(address)
+
+
+def test_forged_verdict_is_refused(desk: Desk) -> None:
+    """A verdict rewritten to PROMOTE and sealed afresh is not what the evidence yields."""
+    address, _ = desk.register("model")
+    desk.judge("model", noise=30.0)
+    content = json.loads(desk.verdict_path.read_text())["content"]
+    content["decision"] = "PROMOTE"
+    for result in content["results"]:
+        result["outcome"], result["code"] = "PASS", "WITHIN_LIMIT"
+    write_sealed("plumbline.verdict/1", content, desk.verdict_path)
+    desk.refuses(address, "VERDICT_NOT_REPRODUCED")
+
+
+def test_forged_record_is_refused(desk: Desk) -> None:
+    """Figures made better and sealed afresh do not follow from the patients in the same record."""
+    path = desk.folder / "record.json"
+    write_record(desk.scored(noise=30.0), path)
+    content = json.loads(path.read_text())["content"]
+    content["statistics"]["cobb"]["figures"]["standard_error_of_estimate"]["value"] = 0.1
+    write_sealed("plumbline.evaluation/1", content, path)
+    with pytest.raises(EvidenceRejected, match=r"STATISTICS_INCONSISTENT.*cobb standard_error_of_estimate"):
+        read_record(path)
+
+
+def test_lost_alias_is_no_first_champion_and_can_be_restored(desk: Desk) -> None:
+    """G8: with the alias gone, nothing counts as a first champion; one call sets it back."""
+    address, _ = desk.register("model")
+    desk.judge("model")
+    champion = desk.promote(address).champion
+    client = open_registry(desk.tracking_uri)
+    client.delete_registered_model_alias(SERVED, "champion")
+    with pytest.raises(GateRefused, match="CHAMPION_LOST"):
+        current_champion(desk.tracking_uri, SERVED)
+    with pytest.raises(GateRefused, match="CHAMPION_LOST"):
+        desk.promote(address)
+    restored = restore_champion(desk.tracking_uri, SERVED, ledger_path=desk.ledger, promoter="test", at=AT)
+    assert restored == champion == current_champion(desk.tracking_uri, SERVED)
+    assert read_history(desk.ledger)[-1].event == "restored"
+
+
+def test_interrupted_promotion_is_settled(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A death before or after the alias moved leaves an intention, which the next promotion settles."""
+    import validation.gates.promotion as room
+
+    address, _ = desk.register("first")
+    desk.judge("first", noise=2.0, seed=2)
+    moved = room._move_alias
+
+    def die_before(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    def die_after(*arguments: Any) -> Any:
+        moved(*arguments)
+        raise KeyboardInterrupt
+
+    for death in (die_before, die_after):
+        monkeypatch.setattr(room, "_move_alias", death)
+        with pytest.raises(KeyboardInterrupt):
+            desk.promote(address)
+        monkeypatch.undo()
+    events = [e.event for e in read_history(desk.ledger)]
+    assert events == ["intended", "abandoned", "intended"]
+    better, _ = desk.register("second")
+    desk.judge("second", champion="first", noise=0.5, seed=3)
+    desk.promote(better)
+    events = [e.event for e in read_history(desk.ledger)]
+    assert events == ["intended", "abandoned", "intended", "promoted", "intended", "promoted"]
+
+
+def test_history_chain_breaks_visibly(tmp_path: Path) -> None:
+    ledger = tmp_path / "promotions.jsonl"
+    for i in range(4):
+        append_entry(ledger, HistoryEntry("promoted", AT.isoformat(), "test", SERVED, str(i), f"{i}" * 64, None))
+    assert len(read_history(ledger)) == 4
+    lines = ledger.read_text().splitlines()
+    for damaged in (
+        [lines[0], *lines[2:]],
+        [lines[1], lines[0], *lines[2:]],
+        [*lines[:2], lines[2].replace('"version": "2"', '"version": "9"'), lines[3]],
+        [*lines[:3], lines[3][:40]],
+    ):
+        ledger.write_text("\n".join(damaged) + "\n")
+        with pytest.raises(EvidenceRejected, match="HISTORY_BROKEN"):
+            read_history(ledger)
+
+
+def test_model_digest_covers_every_part(desk: Desk) -> None:
+    model = desk.export("model")
+    digest = model_digest(model)
+    (model / "card.md").write_text("another card")
+    assert model_digest(model) == digest
+    (model / "model.onnx.data").write_bytes(b"weights")
+    assert model_digest(model) != digest
+    shutil.copytree(model, desk.folder / "tree" / "deep")
+    assert find_model_folder(desk.folder / "tree") == desk.folder / "tree" / "deep"
+    (model / "contract.json").write_bytes(b"")
+    with pytest.raises(EvidenceRejected, match="MODEL_INCOMPLETE"):
+        model_digest(model)

@@ -1,0 +1,191 @@
+"""Who serves: reading the registry's ``champion`` and fetching its bytes, verified.
+
+What belongs here: reading. What does not: moving the alias (``promotion``, the one writer). Contract: a
+champion has a digest, recorded as a tag when it was promoted; bytes that do not have it are refused, never
+served. "There is no champion" is said only of a registry in which there never was one: a lost alias is an error
+that names its remedy.
+"""
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spine.errors import GateRefused
+from spine.model_digest import find_model_folder, model_digest
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CHAMPION_ALIAS = "champion"
+PREVIOUS_ALIAS = "previous_champion"
+TAG = "plumbline."
+SERVED_STATES = frozenset({"champion", "previous_champion", "retired"})
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The model that serves.
+
+    Attributes:
+        production_model, version, run_id: in the registry.
+        model_digest: ``spine.model_digest.model_digest`` of its bytes.
+        verdict: digest of the verdict that let it in.
+        candidate: address it was copied from.
+        promoter, promoted_at: who, and when (ISO 8601).
+        simulated: whether it was judged on virtual patients.
+    """
+
+    production_model: str
+    version: str
+    run_id: str
+    model_digest: str
+    verdict: str
+    candidate: str
+    promoter: str
+    promoted_at: str
+    simulated: bool
+
+
+def current_champion(tracking_uri: str, production_model: str) -> Champion | None:
+    """The champion, or None where there never was one.
+
+    Raises:
+        GateRefused: ``CHAMPION_LOST``: models have served, but the alias is gone; ``CHAMPION_UNKNOWN``: the alias
+            points at a version that was not put there by a promotion.
+    """
+    client = open_registry(tracking_uri)
+    version = version_of_alias(client, production_model, CHAMPION_ALIAS)
+    if version is not None:
+        return champion_from_version(version)
+    served = [v for v in versions_of(client, production_model) if v.tags.get(TAG + "state") in SERVED_STATES]
+    if served:
+        raise GateRefused(
+            "CHAMPION_LOST",
+            found=f"{len(served)} version(s) of {production_model} that have served, and no alias {CHAMPION_ALIAS}",
+            expected="an alias, or a registry in which no model ever served",
+            remedy="call validation.gates.promotion.restore_champion, which sets it back after verifying the bytes",
+        )
+    return None
+
+
+def fetch_champion(tracking_uri: str, production_model: str, *, into: Path) -> Champion:
+    """Put the champion's model folder at ``into``, verified; a folder that already holds it is left as it is.
+
+    Raises:
+        GateRefused: ``NO_CHAMPION``, ``CHAMPION_LOST``, ``CHAMPION_UNKNOWN``, ``MODEL_ALTERED`` (the bytes in the
+            registry are not those that were promoted).
+        EvidenceRejected: the registry holds no complete model for it.
+    """
+    champion = current_champion(tracking_uri, production_model)
+    if champion is None:
+        raise GateRefused(
+            "NO_CHAMPION",
+            found=f"no champion of {production_model}",
+            expected="a promoted model",
+            remedy="run the chain until the gate promotes a model",
+        )
+    if not _holds(into, champion.model_digest):
+        _download_into(tracking_uri, champion, into)
+    return champion
+
+
+def champion_from_version(version: Any) -> Champion:
+    """The record of an MLflow ``ModelVersion`` that a promotion wrote.
+
+    Raises:
+        GateRefused: ``CHAMPION_UNKNOWN``: it lacks the tags a promotion writes.
+    """
+    tags = version.tags
+    names = ("model_digest", "verdict", "candidate", "promoter", "promoted_at", "simulated")
+    missing = [name for name in names if TAG + name not in tags]
+    if missing:
+        raise GateRefused(
+            "CHAMPION_UNKNOWN",
+            found=f"version {version.version} of {version.name} without {', '.join(missing)}",
+            expected="a version written by a promotion",
+            remedy="somebody else moved the alias: call validation.gates.promotion.restore_champion",
+        )
+    values = {name: tags[TAG + name] for name in names[:-1]}
+    return Champion(
+        version.name, str(version.version), version.run_id or "", simulated=tags[TAG + "simulated"] == "true", **values
+    )
+
+
+def open_registry(tracking_uri: str) -> "MlflowClient":
+    """A client of the tracking store and registry at ``tracking_uri``; sets no global state."""
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+
+
+def version_of_alias(client: "MlflowClient", production_model: str, alias: str) -> Any | None:
+    """The MLflow ``ModelVersion`` an alias points at, or None where model or alias do not exist."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version_by_alias(production_model, alias)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def versions_of(client: "MlflowClient", production_model: str) -> list[Any]:
+    """All versions of a registered model; empty where it does not exist."""
+    return list(client.search_model_versions(f"name = '{production_model}'"))
+
+
+def download(tracking_uri: str, address: str, into: Path) -> Path:
+    """Download the artefacts of ``models:/`` or ``runs:/`` below ``into``; the folder they lie in."""
+    from mlflow.artifacts import download_artifacts
+
+    stored = _stored_at(open_registry(tracking_uri), address)
+    return Path(download_artifacts(artifact_uri=stored, dst_path=str(into), tracking_uri=tracking_uri))
+
+
+def _stored_at(client: "MlflowClient", address: str) -> str:
+    """Where a ``models:/`` address lies; MLflow 3.17 would look it up in the process's global registry instead."""
+    if not address.startswith("models:/"):
+        return address
+    name, _, version = address.removeprefix("models:/").strip("/").partition("/")
+    if version:
+        return _stored_at(client, client.get_model_version_download_uri(name, version))
+    if "@" in name:
+        name, _, alias = name.partition("@")
+        return _stored_at(client, f"models:/{name}/{client.get_model_version_by_alias(name, alias).version}")
+    return str(client.get_logged_model(name).artifact_location)
+
+
+def _download_into(tracking_uri: str, champion: Champion, into: Path) -> None:
+    into.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=into.parent, prefix=f".{into.name}.") as scratch:
+        address = f"models:/{champion.production_model}/{champion.version}"
+        model = find_model_folder(download(tracking_uri, address, Path(scratch)))
+        actual = model_digest(model)
+        if actual != champion.model_digest:
+            raise altered(actual, champion.model_digest, f"version {champion.version} in the registry")
+        old = Path(scratch) / "replaced"
+        if into.exists():
+            into.replace(old)
+        shutil.move(model, into)
+
+
+def altered(actual: str, judged: str, where: str) -> GateRefused:
+    """The refusal of bytes that are not those that were judged."""
+    return GateRefused(
+        "MODEL_ALTERED",
+        found=f"model digest {actual[:12]} of {where}",
+        expected=f"{judged[:12]} as judged",
+        remedy="the model's files changed after they were judged: evaluate and judge them again",
+    )
+
+
+def _holds(folder: Path, digest: str) -> bool:
+    from spine.errors import EvidenceRejected
+
+    try:
+        return model_digest(folder) == digest
+    except EvidenceRejected:
+        return False
