@@ -1,0 +1,191 @@
+"""Running suites with Great Expectations, closed where Great Expectations is open.
+
+What belongs here: the ephemeral context, Data Docs, and reading its results row by row. What does not: rules
+(``suites``) and what follows (``validate``). Contract: Great Expectations 1.24 calls an empty suite, a table
+without rows, an all-null column and a half-evaluated column a success; here each is ``NO_EVIDENCE``-like and
+fails with a code of its own:
+
+    EMPTY_SUITE, ZERO_ROWS, COLUMN_MISSING, ALL_NULL, FEWER_ROWS, EXPECTATION_RAISED
+
+Rows where a rule must have looked are counted from the table's flag columns, not from its own result.
+"""
+
+import os
+import shutil
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from validation.dataset.suites import KEYS, Rule, Suite, TableName
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Outcome = Literal[
+    "holds", "broken", "not_applicable",
+    "EMPTY_SUITE", "ZERO_ROWS", "COLUMN_MISSING", "ALL_NULL", "FEWER_ROWS", "EXPECTATION_RAISED",
+]  # fmt: skip
+
+DATA_DOCS = "data_docs"
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One row that breaks a rule: the columns that name it, and the value found."""
+
+    row: Mapping[str, str]
+    value: str
+
+
+@dataclass(frozen=True)
+class RuleOutcome:
+    """What came of one rule.
+
+    Attributes:
+        table: which table; rule: the rule (None for a suite without rules).
+        outcome: ``holds``, ``broken``, ``not_applicable`` (no row asks for it and none is demanded) or a code.
+        rows: rows of the table; due: rows in which the rule had to look; evaluated: rows in which it did.
+        violations: rows that break it.
+        note: details of a code.
+    """
+
+    table: TableName
+    rule: Rule | None
+    outcome: Outcome
+    rows: int
+    due: int = 0
+    evaluated: int = 0
+    violations: tuple[Violation, ...] = ()
+    note: str = ""
+
+    @property
+    def is_evidence(self) -> bool:
+        """Whether the rule was truly put to the test (or rightly was not)."""
+        return self.outcome in ("holds", "broken", "not_applicable")
+
+
+def run_suites(suites: Sequence[Suite], tables: Mapping[TableName, "pd.DataFrame"], out: Path) -> list[RuleOutcome]:
+    """Run all suites in one ephemeral context, write Data Docs to ``out/data_docs``, judge every rule."""
+    outcomes: list[RuleOutcome] = []
+    runnable: list[tuple[Suite, pd.DataFrame]] = []
+    for suite in suites:
+        table = tables[suite.table]
+        refused = _refuse(suite, table)
+        outcomes += refused
+        refused_rules = {outcome.rule for outcome in refused}
+        left = tuple(rule for rule in suite.rules if rule not in refused_rules)
+        if left and len(table):
+            runnable.append((Suite(suite.table, left), table))
+    docs = out / DATA_DOCS
+    shutil.rmtree(docs, ignore_errors=True)
+    if runnable:
+        for suite, results in zip((s for s, _ in runnable), _validate(runnable, docs), strict=True):
+            outcomes += [_judge(suite.table, rule, tables[suite.table], results[rule.name]) for rule in suite.rules]
+    return outcomes
+
+
+def _refuse(suite: Suite, table: "pd.DataFrame") -> list[RuleOutcome]:
+    """The outcomes that are known before anything runs."""
+    rows = len(table)
+    if not suite.rules:
+        return [RuleOutcome(suite.table, None, "EMPTY_SUITE", rows, note="the suite has no rule")]
+    if rows == 0:
+        return [RuleOutcome(suite.table, rule, "ZERO_ROWS", 0, note="the table has no row") for rule in suite.rules]
+    outcomes = []
+    for rule in suite.rules:
+        missing = [c for c in (rule.column, rule.where) if c is not None and c not in table.columns]
+        due = 0 if missing else due_rows(rule, table)
+        if missing and rule.at_least > 0:
+            outcomes.append(RuleOutcome(suite.table, rule, "COLUMN_MISSING", rows, note=", ".join(missing)))
+        elif missing or (rule.at_least == 0 and table[rule.column].notna().sum() == 0 and due == 0):
+            outcomes.append(RuleOutcome(suite.table, rule, "not_applicable", rows))
+    return outcomes
+
+
+def due_rows(rule: Rule, table: "pd.DataFrame") -> int:
+    """In how many rows the rule must find a value: the flagged ones, or as many as it demands at least."""
+    return int(table[rule.where].sum()) if rule.where is not None else 0
+
+
+def _validate(runnable: Sequence[tuple[Suite, "pd.DataFrame"]], docs: Path) -> list[dict[str, Any]]:
+    """Per suite: rule name -> Great Expectations' result as a plain dict."""
+    gx = _great_expectations()
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    _add_docs_site(context, docs)
+    source = context.data_sources.add_pandas("tables")
+    collected = []
+    for suite, table in runnable:
+        batch = source.add_dataframe_asset(suite.table).add_batch_definition_whole_dataframe("all")
+        held = context.suites.add(gx.ExpectationSuite(suite.table, expectations=[_expectation(r) for r in suite.rules]))
+        definition = context.validation_definitions.add(
+            gx.ValidationDefinition(name=suite.table, data=batch, suite=held)
+        )
+        form = {"result_format": "COMPLETE", "unexpected_index_column_names": list(KEYS[suite.table])}
+        checkpoint = context.checkpoints.add(
+            gx.Checkpoint(name=suite.table, validation_definitions=[definition], result_format=form, actions=[])
+        )
+        (result,) = checkpoint.run(batch_parameters={"dataframe": table}).run_results.values()
+        entries = [entry.to_json_dict() for entry in result.results]
+        collected.append({entry["expectation_config"]["meta"]["rule"]: entry for entry in entries})
+    context.build_data_docs()
+    return collected
+
+
+def _great_expectations() -> Any:
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # its imports of retired standard modules
+        import great_expectations as gx
+        import great_expectations.expectations
+    return gx
+
+
+def _add_docs_site(context: Any, docs: Path) -> None:
+    context.add_data_docs_site(
+        site_name="plumbline",
+        site_config={
+            "class_name": "SiteBuilder",
+            "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+            "store_backend": {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs)},
+        },
+    )
+
+
+def _expectation(rule: Rule) -> Any:
+    expectations = _great_expectations().expectations
+    meta = {"rule": rule.name, "notes": {"format": "string", "content": [f"{rule.name}: {rule.says}"]}}
+    if rule.unique:
+        return expectations.ExpectColumnValuesToBeUnique(column=rule.column, meta=meta)
+    if rule.allowed is not None:
+        return expectations.ExpectColumnValuesToBeInSet(column=rule.column, value_set=list(rule.allowed), meta=meta)
+    return expectations.ExpectColumnValuesToBeBetween(
+        column=rule.column, min_value=rule.minimum, max_value=rule.maximum, meta=meta
+    )
+
+
+def _judge(table_name: TableName, rule: Rule, table: "pd.DataFrame", result: Mapping[str, Any]) -> RuleOutcome:
+    rows, due = len(table), due_rows(rule, table)
+    if result["exception_info"].get("raised_exception"):
+        message = str(result["exception_info"].get("exception_message"))[:200]
+        return RuleOutcome(table_name, rule, "EXPECTATION_RAISED", rows, due, note=message)
+    found = result["result"]
+    evaluated = int(found["element_count"]) - int(found.get("missing_count") or 0)
+    violations = tuple(_violation(rule, table_name, entry) for entry in found.get("unexpected_index_list") or ())
+    outcome: Outcome = "holds" if result["success"] else "broken"
+    note = ""
+    if evaluated == 0 and (due > 0 or rule.at_least > 0):
+        outcome, note = "ALL_NULL", f"{rows} rows, not one value"
+    elif evaluated < max(due, rule.at_least):
+        outcome, note = "FEWER_ROWS", f"{evaluated} rows looked at, {max(due, rule.at_least)} expected"
+    elif not result["success"] and not violations:
+        outcome, note = "EXPECTATION_RAISED", "failed without naming a row"
+    return RuleOutcome(table_name, rule, outcome, rows, due, evaluated, violations, note)
+
+
+def _violation(rule: Rule, table: TableName, entry: Mapping[str, Any]) -> Violation:
+    value = entry.get(rule.column)
+    shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return Violation({key: str(entry[key]) for key in KEYS[table]}, shown)

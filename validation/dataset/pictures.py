@@ -1,0 +1,157 @@
+"""Contact sheets: studies with their labels drawn and the reasons written, for the eye to judge.
+
+What belongs here: drawing. What does not: what is wrong (``validate``). Contract: a PNG, no identifiers beyond
+study ids; the vertebrae that a finding names are drawn in red with a thick line, the others in turning colours.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spine.dataset import Example, ExampleView, load_example_picture, read_manifest
+from spine.landmarks import VERTEBRAE
+from spine.projection import derive_points
+from spine.scanner import Floats
+from spine.storage import write_bytes_atomically
+
+if TYPE_CHECKING:
+    from validation.dataset.validate import Finding
+
+COLOURS = ("#7ee787", "#79c0ff", "#f2cc60", "#d2a8ff")
+AT_FAULT = "#ff4d4d"
+MARGIN_SHARE = 0.05
+LINE_PX = 15
+
+
+def draw_findings(
+    dataset: Path,
+    findings: Sequence["Finding"],
+    out: Path,
+    *,
+    limit: int = 24,
+    columns: int = 8,
+    tile_px: int = 620,
+    studies: Sequence[str] = (),
+) -> Path:
+    """Draw the studies that break most rules into one sheet.
+
+    Args:
+        dataset: data set folder; findings: of its validation.
+        out: the PNG to write.
+        limit, columns: how many studies at most, and how many side by side.
+        tile_px: height of one study on the sheet, pixels.
+        studies: draw exactly these instead (also ones without findings).
+
+    Raises:
+        ValueError: there is nothing to draw.
+    """
+    reasons: dict[str, list[Finding]] = {}
+    for finding in findings:
+        reasons.setdefault(finding.study_id, []).append(finding)
+    worst = sorted(reasons, key=lambda s: (-len({f.rule for f in reasons[s]}), -len(reasons[s]), s))
+    examples = {example.study_id: example for example in read_manifest(dataset).examples}
+    chosen = [s for s in (studies or worst) if s in examples][:limit]
+    if not chosen:
+        raise ValueError("no study to draw")
+    tiles = [draw_study(dataset, examples[s], reasons.get(s, []), tile_px) for s in chosen]
+    _write(_sheet(tiles, columns), out)
+    return out
+
+
+def draw_study(dataset: Path, example: Example, findings: Sequence["Finding"], height_px: int) -> Any:
+    """One study's first view, cropped to its labels, as a Pillow picture with its reasons below."""
+    from PIL import Image, ImageDraw
+
+    name, view = next(iter(example.views.items()))
+    picture, origin, scale = _cropped(dataset, view, height_px)
+    image = Image.fromarray(picture).convert("RGB")
+    canvas = ImageDraw.Draw(image)
+    faulty = _faulty_levels(findings, name)
+    for number, level in enumerate(VERTEBRAE):
+        outline = _outline(view, level)
+        if outline is None:
+            continue
+        colour = AT_FAULT if level in faulty else COLOURS[number % len(COLOURS)]
+        on_tile = (outline - origin) * scale
+        canvas.line([tuple(p) for p in [*on_tile, on_tile[0]]], fill=colour, width=3 if level in faulty else 1)
+        canvas.text(tuple(on_tile.mean(axis=0) - [6, 5]), level, fill=colour)
+    return _with_caption(image, [example.study_id, *_reasons(findings)])
+
+
+def _cropped(dataset: Path, view: ExampleView, height_px: int) -> tuple[Any, Floats, float]:
+    """(8-bit picture of the labels' surroundings, its origin in the picture, scale)."""
+    from PIL import Image
+
+    picture = np.asarray(load_example_picture(dataset, view), dtype=np.float64)
+    points = np.stack(list(view.points.values())) if view.points else np.array([[0, 0], picture.shape[::-1]])
+    margin = MARGIN_SHARE * view.shape[0] * np.array([1.6, 1.0])
+    low = np.maximum(np.floor(points.min(axis=0) - margin), 0).astype(int)
+    high = np.minimum(np.ceil(points.max(axis=0) + margin), view.shape[::-1]).astype(int)
+    part = picture[low[1] : high[1], low[0] : high[0]]
+    dark, bright = np.percentile(part, [0.5, 99.5])
+    grey = np.clip((part - dark) / max(bright - dark, 1.0) * 235, 0, 255).astype(np.uint8)
+    scale = height_px / grey.shape[0]
+    resized = Image.fromarray(grey).resize((max(1, round(grey.shape[1] * scale)), height_px))
+    return np.asarray(resized), low.astype(np.float64), scale
+
+
+def _outline(view: ExampleView, level: str) -> Floats | None:
+    """(4, 2) corners going round a vertebra, or (2, 2) its plate centres where it has no corners."""
+    points: Mapping[str, Floats] = derive_points(view.points)
+    corners = [f"{level}_{corner}" for corner in ("sup_right", "sup_left", "inf_left", "inf_right")]
+    centres = [f"{level}_sup", f"{level}_inf"]
+    for names in (corners, centres):
+        if all(name in points for name in names):
+            return np.stack([points[name] for name in names])
+    return None
+
+
+def _faulty_levels(findings: Sequence["Finding"], view: str) -> set[str]:
+    heads = [f.message.split(":")[0].split() for f in findings if f.severity == "error"]
+    return {words[1].split("_")[0] for words in heads if len(words) == 2 and words[0] == view}
+
+
+def _reasons(findings: Sequence["Finding"]) -> list[str]:
+    """Rule -> its first message, shortened."""
+    first: dict[str, str] = {}
+    for finding in findings:
+        where = finding.message.split(": ")[0].split(" ")[-1] if ": " in finding.message else ""
+        first.setdefault(f"{'!' if finding.severity == 'error' else '?'} {finding.rule}", where)
+    return [f"{rule} {where}" for rule, where in list(first.items())[:6]]
+
+
+def _with_caption(image: Any, lines: Sequence[str]) -> Any:
+    from PIL import Image, ImageDraw
+
+    tile = Image.new("RGB", (max(image.width, 190), image.height + LINE_PX * 7 + 4), "#0d1117")
+    tile.paste(image, (0, 0))
+    canvas = ImageDraw.Draw(tile)
+    for number, line in enumerate(lines):
+        canvas.text((3, image.height + 2 + LINE_PX * number), line, fill="#e6edf3" if number == 0 else "#ffa198")
+    return tile
+
+
+def _sheet(tiles: Sequence[Any], columns: int) -> Any:
+    from PIL import Image
+
+    rows = [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
+    width = max(sum(tile.width + 6 for tile in row) for row in rows)
+    sheet = Image.new("RGB", (width, sum(max(t.height for t in row) + 6 for row in rows)), "#30363d")
+    top = 0
+    for row in rows:
+        left = 0
+        for tile in row:
+            sheet.paste(tile, (left, top))
+            left += tile.width + 6
+        top += max(tile.height for tile in row) + 6
+    return sheet
+
+
+def _write(image: Any, out: Path) -> None:
+    from io import BytesIO
+
+    buffer = BytesIO()
+    image.save(buffer, format="PNG")
+    write_bytes_atomically(out, buffer.getvalue())

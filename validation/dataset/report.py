@@ -1,0 +1,49 @@
+"""The validation's own page: one HTML file that needs no network and no other file.
+
+What belongs here: the page. What does not: what stands on it (``validate``). Contract: no identifiers beyond study
+ids, which are content addresses; everything is escaped.
+"""
+
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spine.storage import write_text_atomically
+
+if TYPE_CHECKING:
+    from validation.dataset.validate import Finding, ValidationConfig, ValidationResult
+
+TILES = (
+    ("studies", "studies"),
+    ("bad_studies", "bad studies"),
+    ("warned_studies", "worth a look"),
+    ("rules", "rules"),
+    ("rules_broken", "rules broken"),
+    ("rules_without_evidence", "rules without evidence"),
+    ("values_evaluated", "values looked at"),
+)
+
+
+def write_report(result: "ValidationResult", config: "ValidationConfig", out: Path) -> Path:
+    """Write ``report.html``; returns its path."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    loader = FileSystemLoader(Path(__file__).parent)
+    template = Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template("report.html.jinja")
+    tables = [(name, list(found)) for name, found in groupby(result.outcomes, key=lambda o: o.table)]
+    page = template.render(result=result, config=config, tiles=TILES, tables=tables, studies=_by_study(result))
+    path = out / "report.html"
+    write_text_atomically(path, page)
+    return path
+
+
+def _by_study(result: "ValidationResult") -> list[tuple[str, list["Finding"]]]:
+    """Studies with their findings, the one that breaks most rules first, warnings last."""
+    by_study: dict[str, list[Finding]] = {}
+    for finding in result.findings:
+        by_study.setdefault(finding.study_id, []).append(finding)
+
+    def weight(found: "list[Finding]") -> tuple[bool, int]:
+        return found[0].severity != "error", -len({f.rule for f in found})
+
+    return sorted(by_study.items(), key=lambda item: (*weight(item[1]), item[0]))

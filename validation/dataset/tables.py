@@ -1,0 +1,267 @@
+"""The tables that the expectation suites look at: a data set laid out in rows.
+
+What belongs here: columns and how they come about. What does not: what is plausible (``suites``). Contract:
+four tables, each with the columns that name a row first; a null is "does not apply here", and for every
+column that can be null a flag column says, from the landmarks alone, where it must not be.
+
+    studies    one row per study: its parameters, its pictures, its size in mm
+    landmarks  one row per study, view and landmark in the picture
+    levels     one row per study, view and vertebra: its shape against its neighbours
+    splits     one row per split
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spine.dataset import SPLITS, Example, ExampleView, Manifest
+from spine.landmarks import HIPS, S1_MARGINS, S1_PLATE, VERTEBRAE, ViewName, mirrored_name
+from spine.measurement.registry import PARAMETERS
+from spine.projection import derive_points
+from spine.scanner import Floats
+from validation.dataset.leakage import PictureSurvey, patients_in_several_splits
+from validation.dataset.shape import Chain, centre_measures, chain_of, corner_measures, side_profile, typical_gap
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEAST_CHAIN = 6
+"""Fewer levels in a row than this make no chain to compare a vertebra with."""
+LEAST_SWAY = 0.03
+"""A spine that strays less than this share of its length to the side is too straight to tell its side."""
+
+Row = dict[str, Any]
+"""One row of a table on its way into a DataFrame."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The four tables of one data set."""
+
+    studies: "pd.DataFrame"
+    landmarks: "pd.DataFrame"
+    levels: "pd.DataFrame"
+    splits: "pd.DataFrame"
+
+
+def build_tables(manifest: Manifest, survey: PictureSurvey) -> Tables:
+    """Lay out a data set."""
+    import pandas as pd
+
+    examples = manifest.examples
+    siblings = sibling_agreement(examples)
+    return Tables(
+        pd.DataFrame([study_row(e, survey, siblings.get(e.study_id)) for e in examples]),
+        pd.DataFrame([row for e in examples for name, v in e.views.items() for row in landmark_rows(e, name, v)]),
+        pd.DataFrame([row for e in examples for name, v in e.views.items() for row in level_rows(e, name, v)]),
+        pd.DataFrame(split_rows(examples)),
+    )
+
+
+def study_row(example: Example, survey: PictureSurvey, sibling: float | None) -> Row:
+    """One study: pictures, references, size."""
+    points = derive_points(example.points_3d)
+    frontal = example.views.get("frontal")
+    chain = chain_of(frontal.points) if frontal else None
+    truth = {name: t.value for name, t in example.truth.items()}
+    duplicates = [d for d in survey.duplicates if d.study_id == example.study_id]
+    return {
+        "study_id": example.study_id,
+        "split": example.split,
+        "has_frontal": frontal is not None,
+        "has_lateral": "lateral" in example.views,
+        "has_3d": bool(points),
+        "landmarks_seen": sum(len(view.points) for view in example.views.values()),
+        "damaged_pictures": survey.damaged.get(example.study_id, 0),
+        "same_film_in_other_split": sum(d.across for d in duplicates),
+        "same_film_in_split": sum(not d.across for d in duplicates),
+        "sibling_agreement": sibling,
+        "typical_gap": _finite(typical_gap(chain)) if chain else None,
+        "levels_without_gap": _longest_run(chain) if chain else None,
+        "levels_seen": _levels_seen(chain) if chain else None,
+        "spine_length_mm": _distance(points, "T1_sup", S1_PLATE),
+        "hip_distance_mm": _distance(points, *HIPS),
+        "s1_depth_mm": _distance(points, *S1_MARGINS),
+        "s1_to_hips_mm": _s1_to_hips(points),
+        "projection_error_px": _projection_error(example),
+        "pelvic_sum_known": all(truth.get(n) is not None for n in ("pelvic_tilt", "sacral_slope")),
+        "pelvic_sum_residual_deg": _pelvic_residual(truth),
+        **{name: truth.get(name) for name in PARAMETERS},
+    }
+
+
+def landmark_rows(example: Example, name: ViewName, view: ExampleView) -> list[Row]:
+    """The landmarks of one view."""
+    height, width = view.shape
+    rows: list[Row] = []
+    for landmark, (column, row) in view.points.items():
+        partner = _outward_partner(landmark, name)
+        other = view.points.get(partner) if partner else None
+        rows.append(
+            {
+                "study_id": example.study_id,
+                "view": name,
+                "landmark": landmark,
+                "column_px": float(column),
+                "row_px": float(row),
+                "inside_px": float(min(column + 0.5, width - 0.5 - column, row + 0.5, height - 0.5 - row)),
+                "has_partner": other is not None,
+                "beyond_partner_px": float(column - other[0]) if other is not None else None,
+            }
+        )
+    return rows
+
+
+def level_rows(example: Example, name: ViewName, view: ExampleView) -> list[Row]:
+    """The vertebrae of one view."""
+    chain = chain_of(view.points)
+    seen = chain.seen
+    cornered = seen & np.isfinite(chain.widths)
+    above = np.concatenate([[False], seen[:-1]])
+    below = np.concatenate([seen[1:], [False]])
+    chained = seen & (_longest_run(chain) >= LEAST_CHAIN) & (_longest_run(chain) == seen.sum())
+    columns: dict[str, Floats] = centre_measures(chain)
+    if name == "frontal" and cornered.any():
+        columns |= corner_measures(chain)
+    columns |= _millimetres(derive_points(example.points_3d))
+    inner = np.isin(np.arange(len(VERTEBRAE)), np.arange(1, len(VERTEBRAE) - 1))
+    flags = {
+        "has_plates": seen,
+        "has_step": seen & above,
+        "has_corners": cornered & (name == "frontal"),
+        "has_corner_step": cornered & np.concatenate([[False], cornered[:-1]]) & (name == "frontal"),
+        "is_inner": chained & inner,
+        "is_end": chained & ~inner,
+        "is_chained_step": chained & above,
+        "is_between": chained & above & below & inner,
+        "is_chained_corner": chained & cornered & (name == "frontal"),
+        "has_mm": seen & np.isfinite(columns["height_mm"]),
+        "has_step_mm": seen & np.isfinite(columns["step_mm"]),
+    }
+    return [
+        {
+            "study_id": example.study_id,
+            "view": name,
+            "level": level,
+            **{flag: bool(values[i]) for flag, values in flags.items()},
+            **{column: _finite(values[i]) for column, values in columns.items()},
+        }
+        for i, level in enumerate(VERTEBRAE)
+        if seen[i]
+    ]
+
+
+def split_rows(examples: Sequence[Example]) -> list[Row]:
+    """The three splits."""
+    shared = patients_in_several_splits(examples)
+    rows: list[Row] = []
+    for split in SPLITS:
+        members = [e for e in examples if e.split == split]
+        rows.append(
+            {
+                "split": split,
+                "studies": len(members),
+                "patients": len({e.patient for e in members}),
+                "patients_shared": sum(split in splits for splits in shared.values()),
+                **{f"{name}_studies": len(members) if name == split else None for name in SPLITS},
+                **{f"is_{name}": name == split for name in SPLITS},
+            }
+        )
+    return rows
+
+
+def sibling_agreement(examples: Sequence[Example]) -> dict[str, float]:
+    """Study id -> lowest correlation of its sideways course with another film of the same patient.
+
+    A spine keeps its side between two films; about -1 means that one film, or its labels, is mirrored. Only
+    films with a sway worth the name are compared.
+    """
+    courses: dict[str, list[tuple[str, Floats]]] = defaultdict(list)
+    for example in examples:
+        if (view := example.views.get("frontal")) is not None:
+            course = side_profile(view.points)
+            if course is not None and np.ptp(course) >= LEAST_SWAY:
+                courses[example.patient].append((example.study_id, course))
+    lowest: dict[str, float] = {}
+    for films in courses.values():
+        for study, course in films:
+            others = [float(np.corrcoef(course, theirs)[0, 1]) for other, theirs in films if other != study]
+            if others:
+                lowest[study] = min(others)
+    return lowest
+
+
+def _outward_partner(landmark: str, view: ViewName) -> str | None:
+    """The point that must lie on the smaller-column side of ``landmark`` in a canonical picture."""
+    if view == "frontal" and (landmark.endswith("_left") or landmark == "HIP_L"):
+        return mirrored_name(landmark)
+    if view == "lateral" and landmark.endswith("_post"):
+        return landmark.removesuffix("_post") + "_ant"
+    return None
+
+
+def _levels_seen(chain: Chain) -> int:
+    return int(chain.seen.sum())
+
+
+def _longest_run(chain: Chain) -> int:
+    """Length of the longest run of neighbouring levels."""
+    longest = run = 0
+    for seen in chain.seen:
+        run = run + 1 if seen else 0
+        longest = max(longest, run)
+    return longest
+
+
+def _millimetres(points: dict[str, Floats]) -> dict[str, Floats]:
+    """Height of each vertebra and distance to the level above, (17,) mm; NaN where not known in 3D."""
+    absent = np.full(3, np.nan)
+    upper = np.stack([points.get(f"{level}_sup", absent) for level in VERTEBRAE])
+    lower = np.stack([points.get(f"{level}_inf", absent) for level in VERTEBRAE])
+    steps = np.linalg.norm(np.diff((upper + lower) / 2, axis=0), axis=1)
+    drops = -np.diff((upper + lower) / 2, axis=0)[:, 2]
+    nothing = np.array([np.nan])
+    return {
+        "height_mm": np.linalg.norm(upper - lower, axis=1),
+        "plate_above_plate_mm": (upper - lower)[:, 2],
+        "step_mm": np.concatenate([nothing, steps]),
+        "below_previous_mm": np.concatenate([nothing, drops]),
+    }
+
+
+def _distance(points: dict[str, Floats], first: str, second: str) -> float | None:
+    if first not in points or second not in points:
+        return None
+    return float(np.linalg.norm(points[first] - points[second]))
+
+
+def _s1_to_hips(points: dict[str, Floats]) -> float | None:
+    if S1_PLATE not in points or any(hip not in points for hip in HIPS):
+        return None
+    return float(np.linalg.norm((points[HIPS[0]] + points[HIPS[1]]) / 2 - points[S1_PLATE]))
+
+
+def _projection_error(example: Example) -> float | None:
+    """Largest distance between a landmark and the projection of its 3D point, pixels."""
+    points = derive_points(example.points_3d)
+    errors = [
+        float(np.linalg.norm(view.geometry.project(points[name]) - point))
+        for view in example.views.values()
+        if view.geometry is not None
+        for name, point in view.points.items()
+        if name in points
+    ]
+    return max(errors) if errors else None
+
+
+def _pelvic_residual(truth: dict[str, float | None]) -> float | None:
+    """PI - (PT + SS): three numbers, each measured from points on its own."""
+    incidence, tilt, slope = (truth.get(n) for n in ("pelvic_incidence", "pelvic_tilt", "sacral_slope"))
+    return incidence - (tilt + slope) if incidence is not None and tilt is not None and slope is not None else None
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

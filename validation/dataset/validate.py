@@ -1,0 +1,254 @@
+"""Validation of a data set: whether a model may be trained and judged on it, and which study and why if not.
+
+What belongs here: the verdict, what follows from a bad study, the records. What does not: rules (``suites``), running
+them (``checkpoint``), pages (``report``). Contract: one folder,
+
+    data_docs/     Great Expectations' own pages (their styles come from a network)
+    report.html    one page that needs nothing but itself
+    result.json    written last: a folder without it is unfinished
+
+Errors come in two kinds. A *failure* concerns the data set as a whole (a split too small, no evidence for a rule)
+and always stops the run. A *finding* concerns one study. With ``on_bad_study="stop"`` one erroneous study stops the
+run; with ``"exclude"`` such studies are listed in ``to_exclude`` for ``exclude_studies``, up to a share.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from spine.dataset import Manifest, read_manifest
+from spine.storage import write_text_atomically
+from validation.dataset.checkpoint import RuleOutcome, run_suites
+from validation.dataset.leakage import PictureSurvey, survey_pictures
+from validation.dataset.selection import landmark_set_of
+from validation.dataset.suites import Minimums, Profile, Severity, suites
+from validation.dataset.tables import build_tables
+
+OnBadStudy = Literal["stop", "exclude"]
+
+
+class ValidationConfig(BaseModel):
+    """Parameters of a validation (the ``validation`` section of params.yaml).
+
+    Attributes:
+        profile: ``biplanar`` (3D, mm) or ``frontal_films`` (2D corner labels, relative units).
+        on_bad_study: ``stop`` or ``exclude``; None: stop for ``biplanar``, exclude for ``frontal_films``.
+        worst_share: more bad studies than this share of all stop the run all the same.
+        minimum_train, minimum_validation, minimum_test: studies each split must hold once bad ones are out.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    profile: Profile = "biplanar"
+    on_bad_study: OnBadStudy | None = None
+    worst_share: Annotated[float, Field(ge=0, le=1)] = 0.15
+    minimum_train: Annotated[int, Field(ge=1)] = 10
+    minimum_validation: Annotated[int, Field(ge=1)] = 1
+    minimum_test: Annotated[int, Field(ge=1)] = 5
+
+    @property
+    def policy(self) -> OnBadStudy:
+        """``on_bad_study``, or the profile's own."""
+        return self.on_bad_study or ("stop" if self.profile == "biplanar" else "exclude")
+
+    @property
+    def minimums(self) -> Minimums:
+        """Studies each split must hold."""
+        return Minimums(self.minimum_train, self.minimum_validation, self.minimum_test)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One rule that one study breaks; ``error`` makes the study unusable, ``warning`` is worth a look."""
+
+    study_id: str
+    rule: str
+    message: str
+    severity: Severity
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What is wrong with the data set as a whole.
+
+    Attributes:
+        code: ``BROKEN``, ``BAD_STUDIES``, ``TOO_MANY_BAD_STUDIES``, ``TOO_FEW_LEFT``, or a code of ``checkpoint``.
+        table, rule: where; empty where it concerns all.
+        message: what was found and what was expected.
+    """
+
+    code: str
+    table: str
+    rule: str
+    message: str
+
+
+@dataclass(frozen=True)
+class ValidationResult:
+    """The outcome of one validation.
+
+    Attributes:
+        success: whether the run may go on (with ``to_exclude`` excluded).
+        failures: what stops it.
+        findings: per study, errors first.
+        to_exclude: studies to exclude before going on; empty under ``stop``.
+        counts: studies, bad_studies, warned_studies, rules, rules_broken, rows per table, evaluated values.
+        digest, test_digest: of the manifest looked at.
+        outcomes: every rule with what it looked at.
+        seconds: wall time.
+    """
+
+    success: bool
+    failures: tuple[Failure, ...]
+    findings: tuple[Finding, ...]
+    to_exclude: tuple[str, ...]
+    counts: Mapping[str, int]
+    digest: str
+    test_digest: str
+    outcomes: tuple[RuleOutcome, ...]
+    seconds: float
+
+    @property
+    def findings_by_rule(self) -> dict[str, int]:
+        """Rule -> number of studies that break it."""
+        return dict(Counter(rule for rule, _ in {(f.rule, f.study_id) for f in self.findings}).most_common())
+
+
+def validate_dataset(dataset: Path, out: Path, config: ValidationConfig) -> ValidationResult:
+    """Validate a data set folder and write pages and record to ``out``.
+
+    Raises:
+        ContractViolation: ``MANIFEST_ALTERED``.
+        ParametersRejected: ``LANDMARK_SET_UNKNOWN``.
+    """
+    from validation.dataset.report import write_report
+
+    began = time.perf_counter()
+    (out / "result.json").unlink(missing_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
+    manifest = read_manifest(dataset)
+    survey = survey_pictures(dataset, manifest.examples)
+    tables = build_tables(manifest, survey)
+    chosen = suites(config.profile, landmark_set_of(manifest.landmark_set), config.minimums)
+    rows = {"studies": tables.studies, "landmarks": tables.landmarks, "levels": tables.levels, "splits": tables.splits}
+    outcomes = run_suites(chosen, rows, out)  # type: ignore[arg-type]
+    result = judge(manifest, outcomes, survey, config, time.perf_counter() - began)
+    write_report(result, config, out)
+    write_result(result, config, out)
+    return result
+
+
+def judge(
+    manifest: Manifest, outcomes: Sequence[RuleOutcome], survey: PictureSurvey, config: ValidationConfig, seconds: float
+) -> ValidationResult:
+    """From the outcomes of all rules to the verdict."""
+    findings = findings_of(outcomes, survey)
+    bad = sorted({f.study_id for f in findings if f.severity == "error"})
+    failures = [*_run_failures(outcomes), *_policy_failures(manifest, bad, config)]
+    return ValidationResult(
+        success=not failures,
+        failures=tuple(failures),
+        findings=findings,
+        to_exclude=tuple(bad) if config.policy == "exclude" else (),
+        counts=_counts(manifest, outcomes, findings),
+        digest=manifest.digest,
+        test_digest=manifest.test_digest,
+        outcomes=tuple(outcomes),
+        seconds=seconds,
+    )
+
+
+def findings_of(outcomes: Sequence[RuleOutcome], survey: PictureSurvey) -> tuple[Finding, ...]:
+    """Every broken row that names a study, errors first."""
+    others = {d.study_id: d.other for d in survey.duplicates}
+    found = []
+    for outcome in outcomes:
+        for violation in outcome.violations:
+            study = violation.row.get("study_id")
+            if study is None or outcome.rule is None:
+                continue
+            where = " ".join(v for k, v in violation.row.items() if k != "study_id")
+            message = f"{where + ': ' if where else ''}{describe(outcome, violation.value)}"
+            if outcome.rule.name.startswith("no_film") and study in others:
+                message += f" (also study {others[study]})"
+            found.append(Finding(study, outcome.rule.name, message, outcome.rule.severity))
+    return tuple(sorted(found, key=lambda f: (f.severity, f.study_id, f.rule)))
+
+
+def describe(outcome: RuleOutcome, value: str) -> str:
+    """What was found and expected, in words."""
+    rule = outcome.rule
+    assert rule is not None
+    if rule.unique:
+        return f"{rule.column} {value} occurs more than once"
+    if rule.allowed is not None:
+        return f"{rule.column} {value} is not among the {len(rule.allowed)} expected names"
+    low = "" if rule.minimum is None else f"{rule.minimum:g}"
+    high = "" if rule.maximum is None else f"{rule.maximum:g}"
+    expected = f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
+    unit = f" {rule.unit}" if rule.unit else ""
+    return f"{rule.column} {value}{unit}, expected {expected}"
+
+
+def _run_failures(outcomes: Sequence[RuleOutcome]) -> list[Failure]:
+    failures = []
+    for outcome in outcomes:
+        name = outcome.rule.name if outcome.rule else ""
+        if not outcome.is_evidence:
+            failures.append(Failure(outcome.outcome, outcome.table, name, outcome.note))
+        elif outcome.outcome == "broken" and outcome.table == "splits":
+            for violation in outcome.violations:
+                message = f"{violation.row['split']}: {describe(outcome, violation.value)}"
+                failures.append(Failure("BROKEN", outcome.table, name, message))
+    return failures
+
+
+def _policy_failures(manifest: Manifest, bad: Sequence[str], config: ValidationConfig) -> list[Failure]:
+    studies = len(manifest.examples)
+    if not bad:
+        return []
+    named = f"{len(bad)} of {studies} studies: {', '.join(bad[:10])}{' ...' if len(bad) > 10 else ''}"
+    if config.policy == "stop":
+        return [Failure("BAD_STUDIES", "", "", f"{named}; none is tolerated (on_bad_study: stop)")]
+    failures = []
+    if len(bad) > config.worst_share * studies:
+        message = f"{named}; at most {config.worst_share:.0%} may be excluded: look for a fault of the source"
+        failures.append(Failure("TOO_MANY_BAD_STUDIES", "", "", message))
+    left = Counter(e.split for e in manifest.examples if e.study_id not in set(bad))
+    for split, minimum in asdict(config.minimums).items():
+        if left[split] < minimum:  # type: ignore[index]
+            message = f"{left[split]} studies left in {split}, at least {minimum} expected"  # type: ignore[index]
+            failures.append(Failure("TOO_FEW_LEFT", "splits", f"enough_{split}", message))
+    return failures
+
+
+def _counts(manifest: Manifest, outcomes: Sequence[RuleOutcome], findings: Sequence[Finding]) -> dict[str, int]:
+    bad = {f.study_id for f in findings if f.severity == "error"}
+    return {
+        "studies": len(manifest.examples),
+        "bad_studies": len(bad),
+        "warned_studies": len({f.study_id for f in findings} - bad),
+        "rules": len(outcomes),
+        "rules_broken": sum(o.outcome == "broken" for o in outcomes),
+        "rules_without_evidence": sum(not o.is_evidence for o in outcomes),
+        "values_evaluated": sum(o.evaluated for o in outcomes),
+        **{f"rows_{o.table}": o.rows for o in outcomes},
+    }
+
+
+def write_result(result: ValidationResult, config: ValidationConfig, out: Path) -> None:
+    """Write ``result.json`` atomically."""
+    record = {"schema": "plumbline.validation/1", "config": config.model_dump(), **asdict(result)}
+    write_text_atomically(out / "result.json", json.dumps(record, indent=1, sort_keys=True, allow_nan=False))
+
+
+def read_result(out: Path) -> dict[str, Any]:
+    """``result.json`` as plain JSON, for pages and metadata."""
+    record: dict[str, Any] = json.loads((out / "result.json").read_text())
+    return record
