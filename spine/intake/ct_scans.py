@@ -1,0 +1,61 @@
+"""CT keypoint sets (the layout of data/ct_keypoints): reconstructions without pictures.
+
+What belongs here: finding the files. What does not: their format (``reconstruction.ct_keypoints``). Contract:
+one study without views for each ``.json`` file, one patient each; points are in the CT's own frame, so nothing
+can be projected.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from spine.intake.candidate import LoadedStudy, fingerprint_of
+from spine.intake.facts import safe_reconstruction
+from spine.reconstruction.open import read_any_reconstruction
+
+
+@dataclass(frozen=True)
+class CtKeypointCandidate:
+    """One file."""
+
+    file: Path
+
+    @property
+    def key(self) -> str:
+        """The file's name."""
+        return self.file.name
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The file."""
+        return (self.file,)
+
+    def fingerprint(self) -> str:
+        """Over the file's name, size and time."""
+        return fingerprint_of(self.files)
+
+    def load(self) -> LoadedStudy:
+        """Read the points.
+
+        Raises:
+            ReconstructionRejected: see ``reconstruction.open``.
+        """
+        reconstruction = safe_reconstruction(read_any_reconstruction(self.file))
+        assert reconstruction is not None
+        return LoadedStudy(f"ct:{self.file.stem}", {}, reconstruction, {**reconstruction.facts, "modality": "ct"})
+
+
+class CtKeypointSource:
+    """All files of a folder."""
+
+    def __init__(self, location: Path) -> None:
+        self._location = location
+
+    @property
+    def name(self) -> str:
+        """``ct-keypoints``."""
+        return "ct-keypoints"
+
+    def candidates(self) -> Sequence[CtKeypointCandidate]:
+        """One for each ``.json`` file."""
+        return [CtKeypointCandidate(file) for file in sorted(self._location.glob("*.json"))]

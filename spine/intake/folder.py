@@ -1,0 +1,141 @@
+"""A folder of study folders: DICOM views and a reconstruction, found by content, whatever the files are called.
+
+    <location>/<any>/...  one study each, files at any depth; loose DICOM files in <location> are one more
+
+A film is a file that starts like DICOM, or that is named like one (``.dcm``, ``.dicom``, ``.ima``) and so must
+be one: a text file called ``lateral.dcm`` refuses the study instead of leaving it frontal-only. Reports,
+presentation states and DICOMDIRs beside the films are passed over. Links are not followed.
+
+A simulated study is written in several steps, and its writer puts ``COMPLETE`` beside it (in the study's folder
+or in the location) when it is done; without it the study is unfinished and refused until it is there.
+
+What belongs here: finding files. What does not: whether they belong together (``pairing``). Contract: one
+candidate for each study folder, in the order of names.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from spine.errors import PairingRejected
+from spine.intake.candidate import LoadedStudy, fingerprint_of
+from spine.intake.pairing import paired
+from spine.radiograph.read import Radiograph, read_radiograph
+from spine.radiograph.structure import is_dicom
+from spine.reconstruction.open import is_reconstruction, read_any_reconstruction
+from spine.reconstruction.record import Reconstruction
+
+COMPLETE = "COMPLETE"
+MAX_FILES = 500
+_FILM_SUFFIXES = (".dcm", ".dicom", ".ima")
+_RECONSTRUCTION_SUFFIXES = (".json", ".csv")
+# DICOMDIR, presentation states, structured reports, encapsulated documents.
+_NO_FILMS = tuple(
+    b"1.2.840.10008." + tail for tail in (b"1.3.10", b"5.1.4.1.1.11.", b"5.1.4.1.1.88.", b"5.1.4.1.1.104.")
+)
+
+
+@dataclass(frozen=True)
+class FolderCandidate:
+    """One study folder.
+
+    Attributes:
+        key: path relative to the location.
+        files: every file of the study, by name.
+        is_complete: whether the writer's mark is there.
+        simulated: mark the study as simulated.
+    """
+
+    key: str
+    files: tuple[Path, ...]
+    is_complete: bool
+    simulated: bool
+
+    def fingerprint(self) -> str:
+        """Over the files' names, sizes and times."""
+        return fingerprint_of(self.files, str(self.is_complete), str(self.simulated))
+
+    def load(self) -> LoadedStudy:
+        """Read films and reconstruction and pair them.
+
+        Raises:
+            DicomRejected, ReconstructionRejected, PairingRejected: see their modules.
+        """
+        if len(self.files) > MAX_FILES:
+            _refuse("STUDY_LIMIT", f"{len(self.files)} files", f"at most {MAX_FILES}", "one folder for each study")
+        if self.simulated and not self.is_complete:
+            _refuse_unfinished()
+        films = [read_radiograph(file) for file in self.files if _is_film(file)]
+        if not self.is_complete and any(film.facts.get("simulated") for film in films):
+            _refuse_unfinished()
+        return paired(_without_repeats(films), self._reconstruction(), simulated=self.simulated)
+
+    def _reconstruction(self) -> Reconstruction | None:
+        found = [f for f in self.files if f.suffix.lower() in _RECONSTRUCTION_SUFFIXES and is_reconstruction(f)]
+        if len(found) > 1:
+            _refuse("RECONSTRUCTION_AMBIGUOUS", f"{len(found)} reconstructions", "one", "keep the one that counts")
+        return read_any_reconstruction(found[0]) if found else None
+
+
+class FolderSource:
+    """All study folders of a location."""
+
+    def __init__(self, location: Path, name: str = "folder", *, simulated: bool = False) -> None:
+        self._location = location
+        self._name = name
+        self._simulated = simulated
+
+    @property
+    def name(self) -> str:
+        """``folder`` or ``virtual``."""
+        return self._name
+
+    def candidates(self) -> Sequence[FolderCandidate]:
+        """One for each folder, and one for loose films."""
+        complete = (self._location / COMPLETE).exists()
+        entries = sorted(e for e in self._location.iterdir() if not e.name.startswith("."))
+        folders = [e for e in entries if e.is_dir() and not e.is_symlink()]
+        found = [self._candidate(folder.name, _files_below(folder), complete) for folder in folders]
+        loose = tuple(e for e in entries if e.is_file() and not e.is_symlink())
+        if any(_is_film(file) for file in loose):
+            found.append(self._candidate(".", loose, complete))
+        return [candidate for candidate in found if candidate.files]
+
+    def _candidate(self, key: str, files: tuple[Path, ...], complete: bool) -> FolderCandidate:
+        marked = complete or any(file.name == COMPLETE for file in files)
+        return FolderCandidate(key, tuple(f for f in files if f.name != COMPLETE), marked, self._simulated)
+
+
+def _files_below(folder: Path) -> tuple[Path, ...]:
+    files = (f for f in folder.rglob("*") if f.is_file() and not f.is_symlink())
+    return tuple(sorted(f for f in files if not f.name.startswith(".")))
+
+
+def _is_film(file: Path) -> bool:
+    if not is_dicom(file):
+        return file.suffix.lower() in _FILM_SUFFIXES
+    with file.open("rb") as stream:
+        meta = stream.read(1024)
+    at = meta.find(b"\x02\x00\x02\x00UI")
+    return at < 0 or not meta[at + 8 :].startswith(_NO_FILMS)
+
+
+def _without_repeats(films: list[Radiograph]) -> list[Radiograph]:
+    """The same instance with the same pixels twice in a folder counts once."""
+    kept: list[Radiograph] = []
+    for film in films:
+        same = [k for k in kept if k.identity.sop_uid == film.identity.sop_uid]
+        if any(k.picture.shape != film.picture.shape or (k.picture != film.picture).any() for k in same):
+            _refuse("UID_CONFLICT", "one instance UID on two pictures", "one picture an instance", "export them again")
+        if not same:
+            kept.append(film)
+    return kept
+
+
+def _refuse_unfinished() -> NoReturn:
+    _refuse("STUDY_UNFINISHED", "a simulated study without its COMPLETE mark", "COMPLETE", "let its writer finish")
+
+
+def _refuse(code: str, found: str, expected: str, remedy: str) -> NoReturn:
+    raise PairingRejected(code, found=found, expected=expected, remedy=remedy)

@@ -1,0 +1,230 @@
+"""Ingest: every candidate of a source into the store, or into quarantine with a named reason.
+
+What belongs here: the order of events and the decisions over a loaded study (pseudonyms, content address,
+doubles). What does not: reading (``sources``), writing (``shelving``), the memory of earlier runs (``ledger``).
+Contract: received = used + already present + quarantined, enforced; one bad candidate never stops the batch; a
+run may be killed at any moment and repeated; taking in twice changes nothing. No identifier leaves: patient,
+instance and candidate names are keyed hashes from here on.
+
+A refusal is remembered while its quarantine folder is there and the candidate's files stay as they are; one
+that depends on the store or the moment (``ledger.PASSING``) is tried again each time.
+
+    UID_CONFLICT       the store has other pixels under one of these instances
+    DUPLICATE_PICTURE  the store has one of these pictures in another study, or this study under another patient
+                       or instance: the same film twice, de-identified twice, or a new reconstruction of it
+    FILE_UNREADABLE    the operating system refuses a file
+    READER_FAULT       a reader failed in a way it should not: a defect of ours, to be reported
+"""
+
+import errno
+import hashlib
+import json
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+from spine.errors import InputRejected, PairingRejected, PlumblineError
+from spine.intake.candidate import LoadedStudy, StudyCandidate, StudySource
+from spine.intake.ledger import Entry, Ledger
+from spine.intake.pseudonym import pseudonym
+from spine.intake.report import IntakeReport, Quarantined
+from spine.intake.shelving import opened, quarantine_candidate, release_candidate, shelve
+from spine.storage import sha256_of_picture
+from spine.study import Study, StudyView
+
+Progress = Callable[[int, int], None]
+Loaded = LoadedStudy | InputRejected
+_IN_FLIGHT_PER_WORKER = 2
+
+
+def ingest(
+    source: StudySource,
+    store: Path,
+    quarantine: Path,
+    *,
+    pseudonym_key: bytes,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> IntakeReport:
+    """Take in everything a source offers.
+
+    Args:
+        source: where studies come from.
+        store: folder of study folders (``spine.study``).
+        quarantine: folder of refused candidates, one folder each with ``reason.json`` and the files.
+        pseudonym_key: from ``pseudonym.load_pseudonym_key``.
+        workers: processes that read; 1 reads in this one. The outcome does not depend on it.
+        progress: called with (done, total) candidates.
+
+    Raises:
+        PlumblineError: ``DISK_FULL``, ``STORE_BUSY``, ``INTAKE_WORKER_DIED``.
+    """
+    with opened(store):
+        candidates = source.candidates()
+        desk = _Desk(source.name, store, quarantine, pseudonym_key)
+        marks = [desk.mark(candidate) for candidate in candidates]
+        fresh = {mark for mark in marks if desk.ledger.known(mark) is None}
+        loaded = _load_all([c for c, mark in zip(candidates, marks, strict=True) if mark in fresh], workers)
+        outcomes: list[tuple[str, Entry]] = []
+        for position, (candidate, mark) in enumerate(zip(candidates, marks, strict=True), 1):
+            known = None if mark in fresh else desk.ledger.known(mark)
+            outcomes.append(("present", known) if known else desk.settle(candidate, mark, position, next(loaded)))
+            if progress is not None:
+                progress(position, len(candidates))
+    return _report(source.name, outcomes)
+
+
+def _report(source: str, outcomes: Sequence[tuple[str, Entry]]) -> IntakeReport:
+    refused = [(p, e) for p, (_, e) in enumerate(outcomes, 1) if e.study_id is None]
+    return IntakeReport(
+        source=source,
+        received=len(outcomes),
+        used=sum(kind == "used" for kind, _ in outcomes),
+        already_present=sum(kind == "present" and e.study_id is not None for kind, e in outcomes),
+        quarantined=tuple(Quarantined(e.key, position, e.code, e.message) for position, e in refused),
+        study_ids=tuple(e.study_id for _, e in outcomes if e.study_id is not None),
+    )
+
+
+def _load_all(candidates: Sequence[StudyCandidate], workers: int) -> Iterator[Loaded]:
+    """Read candidates in order, a bounded number ahead."""
+    if workers <= 1 or len(candidates) < 2:
+        yield from map(load_candidate, candidates)
+        return
+    waiting: deque[Future[Loaded]] = deque()
+    # Spawned, not forked: the caller may hold threads (torch, Dagster).
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        try:
+            for candidate in candidates:
+                waiting.append(pool.submit(load_candidate, candidate))
+                if len(waiting) >= _IN_FLIGHT_PER_WORKER * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise PlumblineError(
+                "INTAKE_WORKER_DIED", found="a reading process that ended", expected="memory for every worker",
+                remedy="run again with fewer workers; finished studies are not read again",
+            ) from error  # fmt: skip
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def load_candidate(candidate: StudyCandidate) -> Loaded:
+    """Read one candidate; a refusal is returned, not raised. Only a full disk passes through."""
+    try:
+        return candidate.load()
+    except InputRejected as refusal:
+        return refusal
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return _fault("FILE_UNREADABLE", error, "check permissions and the disk")
+    except Exception as error:
+        # A defect of a reader must cost one study, not the batch; its text may quote the file and is not kept.
+        return _fault("READER_FAULT", error, "report this as a defect of the reader")
+
+
+def _fault(code: str, error: Exception, remedy: str) -> InputRejected:
+    return InputRejected(code, found=type(error).__name__, expected="a study or a named refusal", remedy=remedy)
+
+
+class _Desk:
+    """Decides over loaded studies and carries the decisions out."""
+
+    def __init__(self, source: str, store: Path, quarantine: Path, key: bytes) -> None:
+        self.ledger = Ledger(store, quarantine)
+        self._source, self._store, self._quarantine, self._key = source, store, quarantine, key
+
+    def mark(self, candidate: StudyCandidate) -> str:
+        """Keyed hash of source, name and fingerprint: the candidate in its present state."""
+        try:
+            fingerprint = candidate.fingerprint()
+        except OSError:
+            fingerprint = "unreadable"
+        return self._hash("fingerprint", f"{self._source}\0{candidate.key}\0{fingerprint}")
+
+    def settle(self, candidate: StudyCandidate, mark: str, position: int, loaded: Loaded) -> tuple[str, Entry]:
+        """(``used`` | ``present`` | ``quarantined``, entry) of one candidate, carried out and recorded."""
+        key = self._hash("candidate", f"{self._source}\0{candidate.key}")
+        folder = self._quarantine / key
+        outcome: tuple[str, Entry]
+        try:
+            if isinstance(loaded, InputRejected):
+                raise loaded
+            outcome = self._accept(loaded, mark, key)
+            release_candidate(folder)
+        except InputRejected as refusal:
+            quarantine_candidate(folder, candidate, refusal, source=self._source, position=position)
+            outcome = ("quarantined", Entry(mark, None, key, code=refusal.code, message=str(refusal)))
+        self.ledger.add(outcome[1])
+        return outcome
+
+    def _accept(self, loaded: LoadedStudy, mark: str, key: str) -> tuple[str, Entry]:
+        pictures: dict[str, str] = {name: sha256_of_picture(view.picture) for name, view in loaded.views.items()}
+        entry = Entry(
+            candidate=mark,
+            study_id=content_address(loaded, pictures),
+            key=key,
+            patient="p" + self._hash("patient", loaded.patient),
+            instances={n: self._hash("instance", view.instance) for n, view in loaded.views.items()},
+            pictures=pictures,
+        )
+        known = self.ledger.study(str(entry.study_id))
+        if known is not None and (known.patient, known.instances) == (entry.patient, entry.instances):
+            return "present", entry
+        self._refuse_doubles(entry, is_whole=known is not None)
+        shelve(self._store, self._study(loaded, entry), {n: view.picture for n, view in loaded.views.items()})
+        return "used", entry
+
+    def _refuse_doubles(self, entry: Entry, *, is_whole: bool) -> None:
+        for view, instance in entry.instances.items():
+            if self.ledger.picture_of_instance(instance) not in (None, entry.pictures[view]):
+                raise PairingRejected(
+                    "UID_CONFLICT", found=f"a {view} picture whose instance UID the store has with other pixels",
+                    expected="one picture for each instance", remedy="find out which is right; the first one stays",
+                )  # fmt: skip
+        holders = {self.ledger.study_of_picture(sha) for sha in entry.pictures.values()} - {None}
+        if is_whole or holders:
+            found = f"pixels already in study {min(str(h) for h in holders or {entry.study_id})}"
+            raise PairingRejected(
+                "DUPLICATE_PICTURE", found=found, expected="each picture once, under one patient",
+                remedy="keep one; to replace a study, remove it from the store first",
+            )  # fmt: skip
+
+    def _study(self, loaded: LoadedStudy, entry: Entry) -> Study:
+        views = {
+            name: StudyView(
+                view=name,
+                picture=f"{name}.npy",
+                sha256=entry.pictures[name],
+                shape=(view.picture.shape[0], view.picture.shape[1]),
+                spacing_mm=view.spacing_mm,
+                calibration=view.calibration,
+                geometry=view.geometry,
+                labels=view.labels,
+                facts={**view.facts, "instance": entry.instances[name]},
+            )
+            for name, view in loaded.views.items()
+        }
+        # The file's own subject id may be a name.
+        points = replace(loaded.reconstruction, subject_id=entry.patient) if loaded.reconstruction else None
+        return Study(str(entry.study_id), entry.patient, self._source, views, points, loaded.facts)
+
+    def _hash(self, kind: str, identifier: str) -> str:
+        return pseudonym(self._key, kind, identifier)
+
+
+def content_address(loaded: LoadedStudy, pictures: Mapping[str, str]) -> str:
+    """16 hex digits over pictures, labels and reconstruction: the same content has the same id anywhere."""
+    points = loaded.reconstruction.points if loaded.reconstruction is not None else {}
+    content = {
+        "pictures": dict(pictures),
+        "labels": {n: {k: [float(c) for c in xy] for k, xy in v.labels.items()} for n, v in loaded.views.items()},
+        "points": {name: [float(c) for c in xyz] for name, xyz in points.items()},
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,127 @@
+"""What has been taken in already: so that a re-run skips it and a double is noticed.
+
+What belongs here: the index over the store. What does not: studies themselves. Contract: the index is a
+convenience, the store is the truth: an entry counts only while its study folder (or quarantine folder) is
+there, a finished study folder without an entry is read again, and a torn last line is dropped. It lies beside
+the store (``.<store>-intake/ledger.jsonl``), so the store holds nothing but studies. All keys are keyed hashes.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from spine.storage import write_text_atomically
+from spine.study import iterate_study_folders, read_study
+
+PASSING = frozenset(
+    {"UID_CONFLICT", "DUPLICATE_PICTURE", "STUDY_UNFINISHED", "FILE_UNREADABLE", "READER_FAULT", "IMAGE_MISSING"}
+    | {"DECODER_MISSING", "DECODE_KILLED"}
+)
+"""Refusals that may pass without the candidate's files changing; they are not remembered."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One candidate's outcome.
+
+    Attributes:
+        candidate: keyed hash of the candidate's fingerprint.
+        study_id: the study it became, or None when it was quarantined.
+        key: keyed hash of the candidate's name (its quarantine folder).
+        patient: pseudonym.
+        instances: view -> keyed hash of the picture's identifier.
+        pictures: view -> sha256 of the picture.
+        code, message: of the refusal, for a quarantined candidate.
+    """
+
+    candidate: str
+    study_id: str | None = None
+    key: str = ""
+    patient: str = ""
+    instances: Mapping[str, str] = field(default_factory=dict)
+    pictures: Mapping[str, str] = field(default_factory=dict)
+    code: str = ""
+    message: str = ""
+
+
+class Ledger:
+    """The index over one store and its quarantine."""
+
+    def __init__(self, store: Path, quarantine: Path) -> None:
+        self._path = side_folder(store) / "ledger.jsonl"
+        self._by_candidate: dict[str, Entry] = {}
+        self._by_study: dict[str, Entry] = {}
+        self._by_instance: dict[str, str] = {}
+        self._by_picture: dict[str, str] = {}
+        finished = {folder.name for folder in iterate_study_folders(store)}
+        refused = {reason.parent.name for reason in quarantine.glob("*/reason.json")}
+        for entry in self._read():
+            stands = (entry.study_id in finished) if entry.study_id else (entry.key in refused)
+            if stands and entry.code not in PASSING:
+                self._index(entry)
+        for name in sorted(finished - self._by_study.keys()):
+            self._index(_entry_of_folder(store / name))
+
+    def known(self, candidate: str) -> Entry | None:
+        """The outcome of a candidate with this fingerprint, if it still stands."""
+        return self._by_candidate.get(candidate)
+
+    def study(self, study_id: str) -> Entry | None:
+        """The entry of a study in the store."""
+        return self._by_study.get(study_id)
+
+    def picture_of_instance(self, instance: str) -> str | None:
+        """SHA-256 of the picture the store has under an instance."""
+        return self._by_instance.get(instance)
+
+    def study_of_picture(self, sha256: str) -> str | None:
+        """The study that holds a picture."""
+        return self._by_picture.get(sha256)
+
+    def add(self, entry: Entry) -> None:
+        """Record an outcome whose folder is in place."""
+        self._index(entry)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(asdict(entry), sort_keys=True) + "\n")
+
+    def _index(self, entry: Entry) -> None:
+        if entry.candidate:
+            self._by_candidate[entry.candidate] = entry
+        if entry.study_id is not None:
+            self._by_study[entry.study_id] = entry
+            self._by_picture |= dict.fromkeys(entry.pictures.values(), entry.study_id)
+            self._by_instance |= {i: entry.pictures[view] for view, i in entry.instances.items()}
+
+    def _read(self) -> list[Entry]:
+        if not self._path.is_file():
+            return []
+        text = self._path.read_text(encoding="utf-8")
+        entries = []
+        for line in text.splitlines():
+            try:
+                entries.append(Entry(**json.loads(line)))
+            except (json.JSONDecodeError, TypeError):
+                # A killed run may tear the last line; its candidate is simply read again.
+                continue
+        if not text.endswith("\n"):
+            write_text_atomically(self._path, "".join(json.dumps(asdict(e), sort_keys=True) + "\n" for e in entries))
+        return entries
+
+
+def side_folder(store: Path) -> Path:
+    """Where the index and the lock of a store lie."""
+    return store.parent / f".{store.name}-intake"
+
+
+def _entry_of_folder(folder: Path) -> Entry:
+    """The entry of a study folder that has none (its run was killed, or the index was lost)."""
+    study = read_study(folder)
+    return Entry(
+        candidate="",
+        study_id=study.study_id,
+        patient=study.patient,
+        instances={name: view.facts["instance"] for name, view in study.views.items() if "instance" in view.facts},
+        pictures={name: view.sha256 for name, view in study.views.items()},
+    )

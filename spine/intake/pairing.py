@@ -1,0 +1,182 @@
+"""Whether films and a reconstruction belong together, and the study they make.
+
+What belongs here: checks across the parts of a study. What does not: checks of one part (``radiograph``,
+``reconstruction.checks``). Contract: ``paired`` returns a study whose parts agree, or raises
+``PairingRejected``; nothing is turned, swapped or guessed to make them agree.
+
+    STUDY_EMPTY            neither film nor reconstruction
+    VIEW_UNKNOWN           a film whose tags do not tell its view
+    VIEW_DUPLICATE         two frontals or two laterals
+    PATIENT_ID_MISSING     a film without PatientID (splits by patient need one; a pseudonym will do)
+    PATIENT_MISMATCH, STUDY_MISMATCH   films of different patients or studies
+    HEIGHT_MISMATCH        two films of one scan that differ in height or place along z
+    GEOMETRY_MISSING       a reconstruction with a film that has no place in the scanner
+    GEOMETRY_CONFLICT      film and reconstruction disagree on that place
+    VIEW_MISMATCH          film and reconstruction agree only with the views exchanged
+    PROJECTION_OUTSIDE     the spine does not fall into the picture
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NoReturn
+
+import numpy as np
+
+from spine.errors import PairingRejected
+from spine.intake.candidate import LoadedStudy, LoadedView
+from spine.intake.facts import safe_reconstruction
+from spine.intake.view_evidence import views_seem_exchanged
+from spine.landmarks import VIEWS, ViewName
+from spine.radiograph.read import Radiograph
+from spine.reconstruction.record import Reconstruction
+from spine.scanner import ViewGeometry
+
+HEIGHT_TOLERANCE = 0.005
+PLACE_TOLERANCE_MM = 0.5
+LEAST_INSIDE = 0.8
+LEAST_POINTS = 6
+_STUDY_FACTS = ("age_years", "sex", "simulated")
+
+
+def paired(
+    films: Sequence[Radiograph], reconstruction: Reconstruction | None, *, simulated: bool = False
+) -> LoadedStudy:
+    """Join the parts of one study.
+
+    Args:
+        films: radiographs as read.
+        reconstruction: as read, or None.
+        simulated: mark the study as simulated whatever its tags say.
+
+    Raises:
+        PairingRejected: codes as in the module's table.
+    """
+    if not films and reconstruction is None:
+        _refuse("STUDY_EMPTY", "neither film nor reconstruction", "at least one", "send the study again")
+    by_view = _by_view(films)
+    patient = _patient(films) if films else f"reconstruction:{reconstruction.subject_id}" if reconstruction else ""
+    geometries = _geometries(by_view, reconstruction)
+    _check_heights(geometries)
+    if reconstruction is not None and by_view:
+        _check_projection(geometries, reconstruction)
+        pictures = {view: film.picture for view, film in by_view.items()}
+        if views_seem_exchanged(pictures, geometries, reconstruction):
+            _refuse("VIEW_MISMATCH", "pictures that fit the reconstruction only with their views exchanged",
+                    "view tags that tell the view", "have the view tags corrected")  # fmt: skip
+    views = {view: _loaded(film, geometries.get(view)) for view, film in by_view.items()}
+    return LoadedStudy(
+        patient, views, safe_reconstruction(reconstruction), _facts(by_view.values(), reconstruction, simulated)
+    )
+
+
+def _by_view(films: Sequence[Radiograph]) -> dict[ViewName, Radiograph]:
+    unknown = sum(film.view is None for film in films)
+    if unknown:
+        _refuse("VIEW_UNKNOWN", f"{unknown} film(s) whose tags do not tell the view", "PatientOrientation or "
+                "ViewPosition", "have the tags set")  # fmt: skip
+    for view in VIEWS:
+        count = sum(film.view == view for film in films)
+        if count > 1:
+            _refuse("VIEW_DUPLICATE", f"{count} {view} films", "one film a view", "keep one, or correct the view tags")
+    return {view: film for view in VIEWS for film in films if film.view == view}
+
+
+def _patient(films: Sequence[Radiograph]) -> str:
+    patients = {film.identity.patient_id for film in films}
+    if "" in patients:
+        _refuse("PATIENT_ID_MISSING", "a film without PatientID", "an identifier", "set PatientID, e.g. to a pseudonym")
+    if len(patients) > 1:
+        _refuse("PATIENT_MISMATCH", f"{len(patients)} patients", "one", "sort the films by patient")
+    if len({film.identity.study_uid for film in films}) > 1:
+        _refuse("STUDY_MISMATCH", "films of different studies", "one Study Instance UID", "one folder for each study")
+    return f"dicom:{patients.pop()}"
+
+
+def _geometries(
+    by_view: Mapping[ViewName, Radiograph], reconstruction: Reconstruction | None
+) -> dict[ViewName, ViewGeometry]:
+    """Place of each film in the scanner: its own, completed from the reconstruction where the file is silent."""
+    stated = reconstruction.geometry if reconstruction is not None else {}
+    geometries: dict[ViewName, ViewGeometry] = {}
+    for view, film in by_view.items():
+        if film.geometry is None:
+            if reconstruction is not None:
+                found = f"a {view} film without a place in the scanner beside a reconstruction"
+                remedy = "send the scanner's own image, or no reconstruction"
+                _refuse("GEOMETRY_MISSING", found, "source distances and calibrated spacing", remedy)
+            continue
+        geometries[view] = film.geometry
+        if view in stated:
+            _check_agreement(view, film, stated)
+            if not film.offset_recorded:
+                geometries[view] = replace(film.geometry, u0_mm=stated[view].u0_mm, z0_mm=stated[view].z0_mm)
+    return geometries
+
+
+def _check_agreement(view: ViewName, film: Radiograph, stated: Mapping[str, ViewGeometry]) -> None:
+    assert film.geometry is not None
+    if _agree(film.geometry, stated[view], film.offset_recorded):
+        return
+    other = stated.get(VIEWS[1 - VIEWS.index(view)])
+    if other is not None and _agree(film.geometry, other, film.offset_recorded):
+        _refuse(
+            "VIEW_MISMATCH", f"a {view} film in the place of the other view", "views that agree", "correct the tags"
+        )
+    found, expected = (
+        f"another size, spacing or place of the {view} film in the reconstruction",
+        "the film it was made from",
+    )
+    _refuse("GEOMETRY_CONFLICT", found, expected, "send the film and the reconstruction of one scan")
+
+
+def _agree(ours: ViewGeometry, theirs: ViewGeometry, with_offset: bool) -> bool:
+    """Whether two places are the same to a fraction of a millimetre over the whole picture (views not compared)."""
+    spacing = np.subtract(ours.spacing_mm, theirs.spacing_mm) * ours.shape
+    numbers = [*spacing, ours.source_to_isocentre_mm - theirs.source_to_isocentre_mm]
+    if with_offset:
+        numbers += [ours.u0_mm - theirs.u0_mm, ours.z0_mm - theirs.z0_mm]
+    return ours.shape == theirs.shape and float(np.max(np.abs(numbers))) <= PLACE_TOLERANCE_MM
+
+
+def _check_heights(geometries: Mapping[ViewName, ViewGeometry]) -> None:
+    if len(geometries) < 2:
+        return
+    frontal, lateral = (geometries[view] for view in VIEWS)
+    heights = [g.shape[0] * g.spacing_mm[0] for g in (frontal, lateral)]
+    if abs(heights[0] / heights[1] - 1) > HEIGHT_TOLERANCE or abs(frontal.z0_mm - lateral.z0_mm) > PLACE_TOLERANCE_MM:
+        centres = f"{frontal.z0_mm:.0f} and {lateral.z0_mm:.0f}"
+        found = f"films {heights[0]:.0f} and {heights[1]:.0f} mm high, centred at z {centres} mm"
+        _refuse("HEIGHT_MISMATCH", found, "one scan of both views", "send the two films of one scan")
+
+
+def _check_projection(geometries: Mapping[ViewName, ViewGeometry], reconstruction: Reconstruction) -> None:
+    """Points at the picture's height must lie in its width; a truncated picture may miss those above and below."""
+    points = np.array(list(reconstruction.points.values()))
+    for view, geometry in geometries.items():
+        column, row = geometry.project(points).T
+        level = (row >= 0) & (row <= geometry.shape[0] - 1)
+        inside = level & (column >= 0) & (column <= geometry.shape[1] - 1)
+        if level.sum() < min(LEAST_POINTS, len(points)) or inside.sum() < LEAST_INSIDE * level.sum():
+            found = (
+                f"{int(inside.sum())} of {len(points)} points in the {view} picture ({int(level.sum())} at its height)"
+            )
+            _refuse("PROJECTION_OUTSIDE", found, "the spine in the picture", "check isocentre, axes and the pair")
+
+
+def _loaded(film: Radiograph, geometry: ViewGeometry | None) -> LoadedView:
+    facts = {name: value for name, value in film.facts.items() if name not in _STUDY_FACTS}
+    return LoadedView(film.picture, film.identity.sop_uid, film.spacing_mm, film.calibration, geometry, facts=facts)
+
+
+def _facts(films: Any, reconstruction: Reconstruction | None, simulated: bool) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    for film in films:
+        facts |= {name: film.facts[name] for name in _STUDY_FACTS if name in film.facts}
+    safe = safe_reconstruction(reconstruction)
+    # A reconstruction knows the age more finely than a DICOM age in whole years.
+    facts |= safe.facts if safe is not None else {}
+    return facts | ({"simulated": True} if simulated else {})
+
+
+def _refuse(code: str, found: str, expected: str, remedy: str) -> NoReturn:
+    raise PairingRejected(code, found=found, expected=expected, remedy=remedy)

@@ -1,0 +1,53 @@
+"""Pseudonyms: keyed hashes that stand for patients, instances and file names inside the house.
+
+What belongs here: the key and the hash. What does not: which identifiers are hashed (``ingest``). Contract:
+the same identifier under the same key gives the same pseudonym, and without the key nobody can tell which; the
+key stays in the workspace, readable by its owner alone, and is never part of a data set.
+"""
+
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+from spine.errors import PlumblineError
+
+KEY_BYTES = 32
+
+
+def load_pseudonym_key(path: Path) -> bytes:
+    """Read the key, or make one (mode 600) when there is none.
+
+    Raises:
+        PlumblineError: ``PSEUDONYM_KEY_INVALID``: the file holds no key of 32 bytes in hex.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return _read(path)
+    with os.fdopen(handle, "w") as stream:
+        stream.write(secrets.token_hex(KEY_BYTES))
+    return _read(path)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        key = bytes.fromhex(path.read_text().strip())
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise PlumblineError(
+            "PSEUDONYM_KEY_INVALID",
+            found="a key file without a key",
+            expected=f"{KEY_BYTES} bytes in hex",
+            remedy="restore the key; with a new one, patients already in the store get second pseudonyms",
+        )
+    return key
+
+
+def pseudonym(key: bytes, kind: str, identifier: str) -> str:
+    """16 hex digits for an identifier of a kind (``patient``, ``instance``, ``candidate`` ...)."""
+    message = f"{kind}\0{identifier}".encode("utf-8", "surrogatepass")
+    return hmac.new(key, message, hashlib.sha256).hexdigest()[:16]
