@@ -6,6 +6,7 @@ returns the measured line integral -log(I / I0), finite everywhere, where shadow
 Fluence and behaviour: facts/simulated-radiographs section 3 and anatomy-and-population section 5.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from spine.phantom.chords import Rays, add_chord, chord
 from spine.phantom.materials import EFFECTIVE_KEV, attenuation_per_mm
 from spine.phantom.points import BonePoints
-from spine.phantom.soft_tissue import SoftTissue
+from spine.phantom.soft_tissue import SoftTissue, Solid
 from spine.phantom.splat import splat
 from spine.phantom.texture import smooth_noise
 from spine.scanner import ViewGeometry
@@ -50,7 +51,7 @@ def line_integral(
     rays = Rays(geometry, device)
     skin, muscle = _skin(soft, rays)
     body = mu["fat"] * skin + (mu["soft"] - mu["fat"]) * muscle
-    lungs = _lungs(soft, rays) * (1 + 0.16 * smooth_noise(rng, geometry.shape, (6, 14), device))
+    lungs = _lungs(soft, rays) * (1 + 0.05 * smooth_noise(rng, geometry.shape, (3, 6, 12, 40), device))
     body = body - (mu["soft"] - mu["lung"]) * lungs
     for air in soft.air:
         add_chord(body, air, rays, -mu["soft"])
@@ -62,12 +63,21 @@ def line_integral(
 
 def _skin(soft: SoftTissue, rays: Rays) -> tuple[torch.Tensor, torch.Tensor]:
     """Path lengths inside the skin and inside the muscle; overlapping solids are joined by the longer chord."""
-    skin = torch.stack([chord(s, rays) for s in soft.skin]).amax(0)
-    muscle = torch.stack([chord(s.grown(-soft.fat_mm), rays) for s in soft.skin]).amax(0)
+    skin = torch.stack([_together(group, rays) for group in soft.skin]).amax(0)
+    lean = [tuple(s.grown(-soft.fat_mm) for s in group) for group in soft.skin]
+    muscle = torch.stack([_together(group, rays) for group in lean]).amax(0)
     for solid in (*soft.limbs, *soft.lean):
         more = chord(solid, rays)
         skin, muscle = skin + more, muscle + 0.75 * more
     return skin, muscle
+
+
+def _together(group: Sequence[Solid], rays: Rays) -> torch.Tensor:
+    """(H, W) sum of the chords of solids that do not overlap."""
+    picture = torch.zeros(rays.shape, dtype=torch.float32, device=rays.device)
+    for solid in group:
+        add_chord(picture, solid, rays)
+    return picture
 
 
 def _lungs(soft: SoftTissue, rays: Rays) -> torch.Tensor:

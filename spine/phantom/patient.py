@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spine.phantom.habitus import sample_habitus
 from spine.phantom.landmarks3d import landmarks_of
 from spine.phantom.morphometry import FIRST
 from spine.phantom.parameters import PatientParameters
 from spine.phantom.pelvis import build_pelvis
+from spine.phantom.shoulders import build_shoulders
 from spine.phantom.soft_tissue import SoftTissue, build_soft_tissue
 from spine.phantom.spine_pose import PosedSpine, pose_spine
 from spine.phantom.surfaces import Bones
@@ -51,16 +53,16 @@ def build_patient(parameters: PatientParameters, seed: int) -> VirtualPatient:
     """
     rng = np.random.default_rng([seed, _SHAPE_STREAM])
     spine = build_spine(parameters, rng)
-    depth_factor = float(np.clip(rng.normal(1.0, 0.06), 0.85, 1.15))
-    if parameters.condition == "scoliotic":
-        depth_factor *= 0.95
-    bones = build_vertebrae(spine) + build_pelvis(spine) + build_thorax(spine, parameters.size_factor, depth_factor)
+    habitus = sample_habitus(parameters, rng)
+    bones = (
+        build_vertebrae(spine) + build_pelvis(spine) + build_thorax(spine, habitus) + build_shoulders(spine, habitus)
+    )
     return VirtualPatient(
         parameters=parameters,
         seed=seed,
         spine=spine,
         bones=bones.scaled(parameters.bone_density),
-        soft=build_soft_tissue(parameters, spine, depth_factor, rng),
+        soft=build_soft_tissue(parameters, spine, habitus, rng),
         reconstruction=reconstruct(parameters, seed, spine),
     )
 

@@ -150,7 +150,7 @@ def _wing(hip: Floats, axes: Floats, top: Floats, bottom: Floats) -> Shell:
         + half[:, None] * height[:, None]
         + normal[:, None] * (np.sign(thick) * np.sqrt(np.abs(thick)) * profile + bow)[:, None]
     )
-    return Shell("ilium", (hip + grid @ axes.T)[None], np.array([1.15]), 1.7)
+    return Shell("ilium", (hip + grid @ axes.T)[None], np.array([1.45]), 1.25)
 
 
 def _rami(spine: PosedSpine) -> Bones:
@@ -200,7 +200,7 @@ def _femora(spine: PosedSpine) -> Bones:
         shells.append(Shell("trochanter", trochanter, np.array([0.9])))
         lengths = np.linspace(0.0, 1.0, 12)[:, None]
         path = at(50, 5, -38) * (1 - lengths) + at(30, -2, -330) * lengths
-        width = np.interp(lengths, [0, 0.12, 1], [0.72, 0.58, 0.56]) * r
+        width = np.interp(lengths, [0, 0.05, 0.12, 0.3, 1], [0.3, 0.62, 0.7, 0.58, 0.56]) * r
         grid = tube(path[None], np.repeat(width, 2, axis=1)[None], np.broadcast_to([0.0, 1.0, 0.0], (1, 12, 3)), 24)
-        shells.append(Shell("femoral shaft", grid, np.array([3.6]), 1.9))
+        shells.append(Shell("femoral shaft", grid, np.array([3.4]), 1.4))
     return Bones(tuple(shells), tuple(fillings))

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spine.phantom.habitus import LEFT_RIGHT, Habitus, arm_joints
 from spine.phantom.morphometry import FIRST
 from spine.phantom.parameters import PatientParameters
 from spine.phantom.spine_pose import PosedSpine
-from spine.phantom.thorax import CHEST_HALF_DEPTH, CHEST_HALF_WIDTH, chest_centre
+from spine.phantom.thorax import CHEST_HALF_WIDTH, chest_centre, chest_half_depth
 from spine.scanner import Floats
 
 
@@ -62,7 +63,8 @@ class SoftTissue:
     """All soft parts.
 
     Attributes:
-        skin: solids whose union is the body (joined by the longest chord).
+        skin: groups of solids whose union is the body: chords add inside a group (thighs), groups are joined by
+            the longer chord.
         limbs: arms, apart from the trunk (their chords add).
         fat_mm: thickness of the fat layer under the skin.
         lungs: left and right.
@@ -71,7 +73,7 @@ class SoftTissue:
         lean: organs denser than what surrounds them (breasts lie outside the skin and count in full).
     """
 
-    skin: tuple[Loft, ...]
+    skin: tuple[tuple[Loft, ...], ...]
     limbs: tuple[Ellipsoid, ...]
     fat_mm: float
     lungs: tuple[Lung, ...]
@@ -81,26 +83,19 @@ class SoftTissue:
 
 
 def build_soft_tissue(
-    parameters: PatientParameters, spine: PosedSpine, depth_factor: float, rng: np.random.Generator
+    parameters: PatientParameters, spine: PosedSpine, habitus: Habitus, rng: np.random.Generator
 ) -> SoftTissue:
-    """Soft parts around a posed spine; ``depth_factor`` as for the rib cage."""
-    size, fat = parameters.size_factor, fat_thickness_mm(parameters)
-    chest = chest_centre(spine, size, depth_factor)
-    lungs = tuple(_lung(spine, chest, size, depth_factor, side, rng) for side in (1.0, -1.0))
+    """Soft parts around a posed spine."""
+    chest = chest_centre(spine, habitus)
     return SoftTissue(
-        skin=(_trunk(spine, chest, size, depth_factor, fat), _neck(spine, size, fat), *_thighs(spine, size, fat)),
-        limbs=_arms(spine, size, fat),
-        fat_mm=fat,
-        lungs=lungs,
-        heart=_heart(chest, size, rng),
-        air=(_airway(spine, chest, size), *_gas(spine, size, rng)),
-        lean=_breasts(parameters, chest, size, depth_factor),
+        skin=((_trunk(spine, chest, habitus),), (_neck(spine, habitus),), _thighs(spine, habitus)),
+        limbs=_arms(spine, habitus),
+        fat_mm=habitus.fat_mm,
+        lungs=tuple(_lung(chest, habitus, side, rng) for side in LEFT_RIGHT),
+        heart=_heart(chest, habitus.size, rng),
+        air=(_airway(spine, chest, habitus.size), *_gas(spine, habitus.size, rng)),
+        lean=_breasts(parameters, chest, habitus),
     )
-
-
-def fat_thickness_mm(parameters: PatientParameters) -> float:
-    """Thickness of the fat layer by body mass index."""
-    return float(np.clip(4.0 + 1.25 * (parameters.bmi - 18.0), 2.0, 32.0)) * parameters.size_factor
 
 
 def _loft(rows: Sequence[tuple[float, ...]], power: float) -> Loft:
@@ -108,36 +103,40 @@ def _loft(rows: Sequence[tuple[float, ...]], power: float) -> Loft:
     from scipy.interpolate import PchipInterpolator
 
     table = np.array(sorted(rows))
+    table[:, 0] += 0.01 * np.arange(len(table))  # heights may meet in a collapsed spine
     fine = np.linspace(table[0, 0], table[-1, 0], 90)
     values = PchipInterpolator(table[:, 0], table[:, 1:])(fine)
     return Loft(fine, values[:, :2], values[:, 2:], power)
 
 
-def _trunk(spine: PosedSpine, chest: Floats, size: float, depth_factor: float, fat: float) -> Loft:
+def _trunk(spine: PosedSpine, chest: Floats, habitus: Habitus) -> Loft:
+    size, fat, deep = habitus.size, habitus.fat_mm, chest_half_depth(habitus)
     rows = []
     for level in (1, 2, 3, 5, 7, 9, 11):
         shoulder = {1: 34.0, 2: 44.0, 3: 38.0, 5: 16.0}.get(level, 0.0) * size
         width = CHEST_HALF_WIDTH[level] * size + 9 * size + 0.8 * fat + shoulder
-        depth = CHEST_HALF_DEPTH[level] * size * depth_factor + 10 * size + fat + 0.4 * shoulder
+        depth = deep[level] + 10 * size + fat + 0.4 * shoulder
         rows.append((chest[level, 2], chest[level, 0], chest[level, 1] + 5.0, width, depth))
     damp = 0.5
     for level, width, depth in ((1, 117.0, 84.0), (3, 122.0, 84.0)):
         i = FIRST + 12 + level
-        body, tall = spine.body_centre[i], depth * size * depth_factor + 1.1 * fat
+        body, tall = spine.body_centre[i], depth * size * habitus.depth + 1.1 * fat
         back = body[1] + spine.sizes.plate_depth[i].mean() / 2 + 0.85 * spine.sizes.spinous_length[i] + 9.0 + 0.6 * fat
         rows.append((body[2], body[0] * damp, back - tall, width * size + 0.9 * fat, tall))
     hips, s1 = spine.hips.mean(axis=0), spine.s1_centre
     rows.append((s1[2] - 15, s1[0], s1[1] - 28.0 * size, 146 * size + fat, 94 * size + fat))
     rows.append((hips[2] + 15, hips[0], hips[1] + 22.0, 162 * size + fat, 98 * size + fat))
-    rows.append((hips[2] - 62, hips[0], hips[1] + 26.0, 160 * size + fat, 88 * size + fat))
-    rows.append((hips[2] - 84, hips[0], hips[1] + 24.0, 40 * size, 40 * size))
+    rows.append((hips[2] - 30, hips[0], hips[1] + 22.0, 164 * size + fat, 96 * size + fat))
+    rows.append((hips[2] - 95, hips[0], hips[1] + 20.0, 120 * size, 60 * size))
+    rows.append((hips[2] - 115, hips[0], hips[1] + 18.0, 20 * size, 20 * size))
     t1 = spine.body_centre[FIRST]
     rows.append((t1[2] + 4, t1[0], t1[1] + 2.0, 92 * size + 0.6 * fat, 58 * size + 0.5 * fat))
     rows.append((t1[2] + 34, t1[0], t1[1] + 0.0, 48 * size, 40 * size))
     return _loft(rows, 2.4)
 
 
-def _neck(spine: PosedSpine, size: float, fat: float) -> Loft:
+def _neck(spine: PosedSpine, habitus: Habitus) -> Loft:
+    size, fat = habitus.size, habitus.fat_mm
     c3, c7, t2 = spine.body_centre[0], spine.body_centre[4], spine.body_centre[FIRST + 1]
     wide = 48 * size + 0.4 * fat
     return _loft(
@@ -152,32 +151,29 @@ def _neck(spine: PosedSpine, size: float, fat: float) -> Loft:
     )
 
 
-def _thighs(spine: PosedSpine, size: float, fat: float) -> tuple[Loft, ...]:
+def _thighs(spine: PosedSpine, habitus: Habitus) -> tuple[Loft, ...]:
+    size, fat = habitus.size, habitus.fat_mm
     lofts = []
     for side, hip in zip((1.0, -1.0), spine.hips, strict=True):
-        half = 72 * size + 0.7 * fat
+        half = 74 * size + 0.6 * fat
         rows = [
             (hip[2] - 340, hip[0] - side * 8, hip[1] + 4, 0.8 * half, 0.84 * half),
-            (hip[2] - 90, hip[0] + side * 4, hip[1] + 10, half, half),
-            (hip[2] - 10, hip[0] + side * 4, hip[1] + 16, half, half * 1.12),
-            (hip[2] + 60, hip[0], hip[1] + 10, 0.6 * half, 0.7 * half),
+            (hip[2] - 110, hip[0] + side * 4, hip[1] + 10, half, half * 1.02),
+            (hip[2] - 20, hip[0] + side * 4, hip[1] + 18, half, half * 1.2),
+            (hip[2] + 60, hip[0], hip[1] + 14, 0.6 * half, 0.8 * half),
         ]
         lofts.append(_loft(rows, 2.1))
     return tuple(lofts)
 
 
-def _arms(spine: PosedSpine, size: float, fat: float) -> tuple[Ellipsoid, ...]:
-    """Upper arms raised forwards, forearms back to the clavicles: long ellipsoids."""
-    t1 = spine.body_centre[FIRST]
+def _arms(spine: PosedSpine, habitus: Habitus) -> tuple[Ellipsoid, ...]:
+    """Upper arms and forearms as long ellipsoids around the arm's bones."""
     found = []
-    for side in (1.0, -1.0):
-        shoulder = t1 + np.array([side * 165, 6, -34]) * size
-        elbow = t1 + np.array([side * 168, -150, -235]) * size
-        hand = t1 + np.array([side * 62, -130, -40]) * size
-        thick = 40 * size + 0.5 * fat
-        found.append(_between(shoulder, elbow, thick, 1.12))
-        found.append(_between(elbow, hand, 0.72 * thick, 1.05))
-        found.append(Ellipsoid(shoulder - np.array([side * 8, 0, 6]) * size, np.eye(3) * (46 * size + 0.3 * fat)))
+    for side in LEFT_RIGHT:
+        shoulder, elbow, hand = arm_joints(spine, habitus, side)
+        thick = 32 * habitus.size + 0.4 * habitus.fat_mm
+        found.append(_between(0.8 * shoulder + 0.2 * elbow, elbow, thick, 1.25))
+        found.append(_between(elbow, hand, 0.78 * thick, 1.1))
     return tuple(found)
 
 
@@ -190,25 +186,33 @@ def _between(start: Floats, end: Floats, thick: float, stretch: float) -> Ellips
     return Ellipsoid((start + end) / 2, axes)
 
 
-def _lung(
-    spine: PosedSpine, chest: Floats, size: float, depth_factor: float, side: float, rng: np.random.Generator
-) -> Lung:
+_LUNG = ((0.7, 0.38, 0.0), (1.6, 0.64, 0.0), (3, 0.86, 0.0), (5, 0.93, 0.0), (7, 0.95, 0.0), (9, 0.95, 0.0))
+_LUNG_BASE = ((9.9, 0.86, 0.04), (10.5, 0.62, 0.22), (11.0, 0.18, 0.5))
+"""Level (0 = T1), filling of the chest, and shift to the back as a share of its depth."""
+
+
+def _lung(chest: Floats, habitus: Habitus, side: float, rng: np.random.Generator) -> Lung:
     """A lung from below the first rib to the twelfth, and the half of the diaphragm that lifts its floor."""
-    rows = []
-    shape = ((0.6, 0.40), (1.6, 0.66), (3, 0.86), (5, 0.93), (7, 0.95), (9, 0.95), (11.2, 0.90))
-    for at, fill in shape:
-        width, depth = (np.interp(at, range(12), table) * size for table in (CHEST_HALF_WIDTH, CHEST_HALF_DEPTH))
+    size, deep, rows = habitus.size, chest_half_depth(habitus), []
+    for at, fill, behind in (*_LUNG, *_LUNG_BASE):
+        width, depth = np.interp(at, range(12), CHEST_HALF_WIDTH) * size, np.interp(at, range(12), deep)
         x, y, z = (np.interp(at, range(12), chest[:, i]) for i in range(3))
-        inner = 0.15 * width if at > 2 else 0.25 * width
-        outer = fill * width - 3.0
-        centre_x = x + side * (inner + outer) / 2
-        rows.append((z - 6 * size, centre_x, y + 3.0, (outer - inner) / 2, fill * depth * depth_factor - 4.0))
-    at = 9.4 + float(rng.normal(0, 0.4)) + (0.35 if side > 0 else 0.0)
+        inner = (0.15 if at > 2 else 0.25) * width
+        outer = max(fill * width - 3.0, inner + 8.0)
+        rows.append(
+            (
+                z - 6 * size,
+                x + side * (inner + outer) / 2,
+                y + 3.0 + behind * depth,
+                (outer - inner) / 2,
+                fill * depth - 4.0,
+            )
+        )
+    at = 9.2 + float(rng.normal(0, 0.4)) + (0.35 if side > 0 else 0.0)
     x, y, z = (np.interp(at, range(12), chest[:, i]) for i in range(3))
-    width, depth = 64.0 * size, 92.0 * size * depth_factor
     tall = 88.0 * size
-    dome = Ellipsoid(np.array([x + side * 62 * size, y - 12 * size, z - tall]), np.diag([width, depth, tall]))
-    return Lung(_loft(rows, 2.3), dome)
+    half = np.diag([66.0 * size, 92.0 * size * habitus.depth, tall])
+    return Lung(_loft(rows, 2.3), Ellipsoid(np.array([x + side * 62 * size, y - 12 * size, z - tall]), half))
 
 
 def _heart(chest: Floats, size: float, rng: np.random.Generator) -> tuple[Ellipsoid, ...]:
@@ -262,10 +266,11 @@ def _gas(spine: PosedSpine, size: float, rng: np.random.Generator) -> tuple[Elli
     return tuple(found)
 
 
-def _breasts(parameters: PatientParameters, chest: Floats, size: float, depth_factor: float) -> tuple[Ellipsoid, ...]:
+def _breasts(parameters: PatientParameters, chest: Floats, habitus: Habitus) -> tuple[Ellipsoid, ...]:
     if parameters.sex == "M" or parameters.age_years < 13:
         return ()
+    size = habitus.size
     swell = float(np.clip(0.8 + 0.03 * (parameters.bmi - 20), 0.7, 1.3)) * size
-    front = -CHEST_HALF_DEPTH[6] * size * depth_factor - 8
+    front = -chest_half_depth(habitus)[6] - 8
     at = [chest[6] + np.array([side * 66 * size, front, -14.0]) for side in (1.0, -1.0)]
     return tuple(Ellipsoid(a, np.diag([50.0, 34.0, 48.0]) * swell) for a in at)

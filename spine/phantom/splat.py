@@ -21,7 +21,8 @@ def splat(points: MassPoints, geometry: ViewGeometry) -> torch.Tensor:
     column, row, weight = project_points(points, geometry)
     inside = (column > -1) & (column < width) & (row > -1) & (row < height)
     column, row, weight = column[inside] + 1, row[inside] + 1, weight[inside]
-    left, top = column.floor(), row.floor()
+    # The clamp only meets points that float32 rounds onto the far border.
+    left, top = column.floor().clamp(max=width), row.floor().clamp(max=height)
     right_share, low_share = column - left, row - top
     stride = width + 2  # a border of one pixel takes what falls half outside
     index = top.to(torch.int64) * stride + left.to(torch.int64)
