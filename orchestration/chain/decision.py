@@ -208,9 +208,10 @@ def _metrics(statistics: Mapping[str, "Agreement"]) -> dict[str, float]:
     shown = {
         "standard_error_of_estimate": "standard_error_deg",
         "mae": "mae",
+        "median_ae": "median",
         "bias": "bias",
-        "p95": "p95",
-        "icc": "icc",
+        "p95_ae": "p95",
+        "icc_a1": "icc",
         "pearson_r": "r",
     }
     metrics: dict[str, float] = {}

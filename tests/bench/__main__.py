@@ -13,10 +13,16 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import demo, geometry, measuring, rooms
+from tests.bench import demo, geometry, measuring, rooms, tilts
 from tests.bench.figures import Figure, print_figures
 
-GROUPS = {"geometry": geometry.figures, "rooms": rooms.figures, "measuring": measuring.figures, "demo": demo.figures}
+GROUPS = {
+    "geometry": geometry.figures,
+    "tilts": tilts.figures,
+    "rooms": rooms.figures,
+    "measuring": measuring.figures,
+    "demo": demo.figures,
+}
 RESULTS = Path("bench/results.json")
 
 

@@ -82,7 +82,7 @@ def test_centre_line_reads_a_circular_arc():
     found = values(arc(60.0, plane="sagittal"))
     share = (PLATES.index("T12_inf") - PLATES.index("T4_sup")) / 33
     assert found["thoracic_kyphosis_t4_t12"].value == pytest.approx(60.0 * share, abs=0.05)
-    assert values(arc(60.0))["cobb"].value == pytest.approx(60.0, abs=0.2)
+    assert values(arc(60.0))["cobb"].value == pytest.approx(60.0, abs=0.3)  # free ends straighten a little
 
 
 def test_centre_line_is_exact_on_a_leaning_straight_spine():
@@ -93,23 +93,22 @@ def test_centre_line_is_exact_on_a_leaning_straight_spine():
     assert list(tilts.degrees.values()) == pytest.approx([expected] * 34, abs=EXACT)
 
 
-def test_s1_direction_steers_the_lower_end():
-    """With centre noise, knowing the S1 plate must bring L5 closer to the truth on average."""
-    rng = np.random.default_rng(3)
-    truth = arc(50.0, plane="sagittal", count=34)
-    last = PLATES[-1]
-    s1 = truth[last] + np.array([0.0, -3.0, -10.0])
-    tau = np.radians(-25.0 + 0.0)
-    margins = {"S1_sup": s1, "S1_ant": s1 + [0, -17 * np.cos(tau), -17 * np.sin(tau)]}
-    margins["S1_post"] = 2 * s1 - margins["S1_ant"]
-    errors = {True: [], False: []}
-    for _ in range(40):
-        noisy = {n: p + rng.normal(0, 2.0, 3) for n, p in truth.items()}
-        for steered in errors:
-            points = {**noisy, "S1_sup": s1, **(margins if steered else {})}
-            tilt = plate_tilts(planes_from_points_3d(points)["sagittal"]).degrees[last]
-            errors[steered].append(abs(tilt - -25.0))
-    assert np.mean(errors[True]) < 0.7 * np.mean(errors[False])
+def test_s1_direction_steers_the_lower_end_only():
+    """A steeper sacral plate turns L5 the same way, and leaves the thorax alone."""
+    centres = arc(50.0, plane="sagittal")
+    s1 = centres[PLATES[-1]] + np.array([0.0, -3.0, -10.0])
+
+    def tilts(s1_deg):
+        tau = np.radians(s1_deg)
+        half = 17 * np.array([0, -np.cos(tau), -np.sin(tau)])
+        points = {**centres, "S1_sup": s1, "S1_ant": s1 + half, "S1_post": s1 - half}
+        return plate_tilts(planes_from_points_3d(points)["sagittal"]).degrees
+
+    flat, steep = tilts(10.0), tilts(50.0)
+    assert steep["S1_sup"] - flat["S1_sup"] == pytest.approx(40.0, abs=EXACT)
+    assert 2.0 < steep["L5_inf"] - flat["L5_inf"] < 40.0
+    assert steep["L5_inf"] - flat["L5_inf"] > steep["L1_sup"] - flat["L1_sup"] > -4.0
+    assert steep["T4_sup"] == pytest.approx(flat["T4_sup"], abs=0.5)
 
 
 def test_absent_landmarks_make_parameters_absent_with_their_names():
