@@ -1,0 +1,68 @@
+"""Assets of the data: from patients to a validated data set.
+
+What belongs here: the nouns and what they depend on. What does not: work (``orchestration.chain``). Contract: names
+and edges are those of ``orchestration.chain.pipeline.STAGES``; ``batch`` stands beside them, because DVC knows the
+inbox as a folder and Dagster each batch in it.
+"""
+
+import dagster as dg
+
+from orchestration.assets.materialising import Materialised, chain_step, materialised
+from orchestration.resources import DataVersions, WorkspacePaths, WritableWorkspace
+from orchestration.watching import StepWatcher
+
+GROUP = "data"
+OWNERS = ["team:data"]
+BATCHES = dg.DynamicPartitionsDefinition(name="batches")
+
+Watcher = dg.ResourceParam[StepWatcher]
+
+
+@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"python", "dicom"}, code_version="1")
+def cohort(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
+    """Virtual patients, posed, imaged in the scanner's geometry and written as DICOM beside their reconstruction.
+
+    Not needed (and says so) when the studies come from a real source.
+    """
+    return chain_step("cohort", workspace, versions, watcher)
+
+
+@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"python", "dicom"}, code_version="1", partitions_def=BATCHES)
+def batch(context: dg.AssetExecutionContext, workspace: WritableWorkspace, watcher: Watcher) -> Materialised:
+    """A folder of studies dropped into the inbox, taken into the study store once and only once.
+
+    A corrected batch has a new key (its `COMPLETE` marker is newer) and is a batch of its own.
+    """
+    from orchestration.chain.intake import ingest_batch
+
+    return materialised("batch", watcher, lambda p: ingest_batch(workspace.folders, context.partition_key, p))
+
+
+@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"python", "dvc"}, code_version="1", deps=[cohort, batch])
+def studies(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
+    """Checked, calibrated, pseudonymous studies of the source and of every finished batch.
+
+    What cannot be used lies in quarantine with a named reason; received = used + already present + quarantined.
+    """
+    return chain_step("studies", workspace, versions, watcher)
+
+
+@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"python", "dvc"}, code_version="1", deps=[studies])
+def landmarks(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
+    """3D landmarks projected into each view; a point outside the picture is absent."""
+    return chain_step("landmarks", workspace, versions, watcher)
+
+
+@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"python", "dvc"}, code_version="1", deps=[studies, landmarks])
+def dataset(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
+    """Manifest and pictures, split by patient, with the frozen test set that every later figure refers to."""
+    return chain_step("dataset", workspace, versions, watcher)
+
+
+@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"greatexpectations", "dvc"}, code_version="1", deps=[dataset])
+def validation(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
+    """What must be true of studies, landmarks and splits, as pages that name each offending study and why."""
+    return chain_step("validation", workspace, versions, watcher)
+
+
+__all__ = ["BATCHES", "WorkspacePaths", "batch", "cohort", "dataset", "landmarks", "studies", "validation"]

@@ -1,0 +1,41 @@
+"""Assets of the model: a candidate, its errors, its registration.
+
+What belongs here: the nouns and what they depend on. What does not: judging (``promotion``), work
+(``orchestration.chain``). Contract: as ``orchestration.assets.data``.
+"""
+
+import dagster as dg
+
+from orchestration.assets.data import Watcher, dataset, validation
+from orchestration.assets.materialising import Materialised, chain_step, materialised
+from orchestration.resources import DataVersions, ModelTracking, TrainingDevice, WritableWorkspace
+
+GROUP = "model"
+OWNERS = ["team:model"]
+
+
+@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"pytorch", "dvc"}, code_version="1", deps=[dataset, validation])
+def candidate(
+    workspace: WritableWorkspace, versions: DataVersions, training_device: TrainingDevice, watcher: Watcher
+) -> Materialised:
+    """A network with a DSNT layer, trained on the validated data set and exported with its preprocessing contract."""
+    training_device.settle(workspace.folders)
+    return chain_step("candidate", workspace, versions, watcher)
+
+
+@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"onnx", "dvc"}, code_version="1", deps=[dataset, candidate])
+def evaluation(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
+    """The candidate's errors on the frozen test set: agreement per parameter, distance per landmark, overlays."""
+    return chain_step("evaluation", workspace, versions, watcher)
+
+
+@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"mlflow"}, code_version="1", deps=[evaluation])
+def registered_candidate(
+    context: dg.AssetExecutionContext, workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher
+) -> Materialised:
+    """The candidate as an MLflow run (its training journal replayed, evidence attached) and a registered version."""
+    from orchestration.chain.decision import register_candidate
+
+    bound, tags = tracking.bound(workspace.folders), {"dagster.run_id": context.run.run_id}
+    work = lambda _: register_candidate(bound, workspace.params, tags)  # noqa: E731
+    return materialised("registered_candidate", watcher, work, tracking=tracking)

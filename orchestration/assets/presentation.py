@@ -1,0 +1,77 @@
+"""From a step's report to what a person sees on the asset's page.
+
+What belongs here: typing figures as Dagster metadata, previews of pictures. What does not: choosing figures (the
+step). Contract: previews are small (the event log keeps every one of them for ever), absent figures are shown as
+absent, and nothing here raises because of a missing picture.
+"""
+
+import base64
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import dagster as dg
+
+from orchestration.chain.report import Figure, StepReport
+
+PREVIEW_WIDTH_PX = 560
+PREVIEW_LIMIT_BYTES = 90_000
+PREVIEWS = 3
+
+
+def metadata_of(report: StepReport) -> dict[str, dg.MetadataValue]:
+    """Figures, durations, previews and pages of a report, in its order."""
+    shown: dict[str, dg.MetadataValue] = {name: _typed(value) for name, value in report.figures.items()}
+    shown["wall time (s)"] = dg.MetadataValue.float(round(report.seconds, 2))
+    shown["recomputed"] = dg.MetadataValue.bool(not report.skipped)
+    for title, picture in list(report.pictures.items())[:PREVIEWS]:
+        shown[f"picture: {title}"] = preview(Path(picture), title)
+    for title, page in report.pages.items():
+        shown[f"page: {title}"] = dg.MetadataValue.path(page)
+    return shown
+
+
+def preview(picture: Path, title: str) -> dg.MetadataValue:
+    """A picture as inline markdown, or its path when it cannot be shown small."""
+    payload = _shrunk(picture) if picture.is_file() else None
+    if payload is None:
+        return dg.MetadataValue.path(str(picture))
+    encoded = base64.b64encode(payload).decode()
+    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{encoded})")
+
+
+def table_of(rows: Mapping[str, str], columns: tuple[str, str]) -> dg.MetadataValue:
+    """A two-column table as markdown."""
+    lines = [f"| {columns[0]} | {columns[1]} |", "| --- | --- |"]
+    return dg.MetadataValue.md("\n".join([*lines, *(f"| {left} | {right} |" for left, right in rows.items())]))
+
+
+def _typed(value: Figure) -> dg.MetadataValue:
+    if value is None:
+        return dg.MetadataValue.null()
+    if isinstance(value, bool):
+        return dg.MetadataValue.bool(value)
+    if isinstance(value, int):
+        return dg.MetadataValue.int(value)
+    if isinstance(value, float):
+        return dg.MetadataValue.float(value)
+    return dg.MetadataValue.url(value) if value.startswith("http") else dg.MetadataValue.text(value)
+
+
+def _shrunk(picture: Path) -> bytes | None:
+    """PNG bytes within the limit, narrower and in fewer colours as it takes; None when even that is too large."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(picture) as opened:
+            original = opened.convert("RGB")
+    except (UnidentifiedImageError, OSError):
+        return None
+    for width in (PREVIEW_WIDTH_PX, PREVIEW_WIDTH_PX // 2, PREVIEW_WIDTH_PX // 4):
+        small = original.copy()
+        small.thumbnail((width, 2 * width))
+        buffer = io.BytesIO()
+        small.quantize(96).save(buffer, "PNG", optimize=True)
+        if buffer.tell() <= PREVIEW_LIMIT_BYTES:
+            return buffer.getvalue()
+    return None

@@ -1,0 +1,49 @@
+"""Assets of the gate: the champion's figures, the verdict, and the champion itself.
+
+What belongs here: the nouns and what they depend on. What does not: judging and moving the alias
+(``validation.gates``). Contract: ``champion`` never trusts the graph above it. A blocking check stops a run, not a
+second run in which somebody launches this asset alone; so the function it calls re-reads and re-verifies policy,
+evidence and verdict, and refuses.
+"""
+
+import dagster as dg
+
+from orchestration.assets.data import Watcher, dataset
+from orchestration.assets.materialising import Materialised, materialised
+from orchestration.assets.model import evaluation, registered_candidate
+from orchestration.resources import ModelTracking, WritableWorkspace
+
+GROUP = "gate"
+OWNERS = ["team:gate"]
+
+
+@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"onnx", "python"}, code_version="1", deps=[dataset])
+def champion_evaluation(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
+    """The champion in service, measured again on the same frozen test set by the same code as the candidate."""
+    from orchestration.chain.decision import rescore_champion
+
+    bound = tracking.bound(workspace.folders)
+    return materialised("champion_evaluation", watcher, lambda _: rescore_champion(bound, workspace.params))
+
+
+@dg.asset(
+    group_name=GROUP, owners=OWNERS, kinds={"python", "yaml"}, code_version="1", deps=[evaluation, champion_evaluation]
+)
+def verdict(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
+    """PROMOTE, HOLD, REJECT or INSUFFICIENT: what the policy says of the evidence, with a reason per rule, hashed."""
+    from orchestration.chain.decision import judge_candidate
+
+    bound = tracking.bound(workspace.folders)
+    return materialised("verdict", watcher, lambda _: judge_candidate(bound, workspace.params))
+
+
+@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"mlflow"}, code_version="1", deps=[verdict, registered_candidate])
+def champion(
+    context: dg.AssetExecutionContext, workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher
+) -> Materialised:
+    """The model in service. Promotion verifies evidence and verdict itself, however it was launched."""
+    from orchestration.chain.decision import promote_champion
+
+    bound, promoter = tracking.bound(workspace.folders), f"dagster run {context.run.run_id}"
+    work = lambda _: promote_champion(bound, workspace.params, promoter)  # noqa: E731
+    return materialised("champion", watcher, work, tracking=tracking)

@@ -1,0 +1,82 @@
+"""Asset checks: what stops a run.
+
+What belongs here: reading recorded evidence and saying pass or fail. What does not: computing evidence. Contract:
+fail-closed, a check without evidence fails; severity is always ERROR, because WARN does not block. A check guards
+its own run only: promotion does not rely on it (``assets.promotion``).
+"""
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from orchestration.assets.data import studies, validation
+from orchestration.assets.materialising import VIOLATIONS
+from orchestration.assets.presentation import table_of
+from orchestration.assets.promotion import verdict
+from orchestration.chain.report import StepReport, read_step_report
+from orchestration.resources import WorkspacePaths
+from spine.errors import EvidenceRejected
+
+RECEIVED = "received"
+ACCOUNTED = ("used", "already present", "quarantined")
+PASSED = "passed"
+PROMOTE = "PROMOTE"
+SPELLED_OUT = 3
+
+
+@dg.asset_check(asset=studies, description="received = used + already present + quarantined")
+def nothing_lost(paths: WorkspacePaths) -> dg.AssetCheckResult:
+    """Every study that came in is accounted for."""
+    report = read_step_report("studies", paths.folders)
+    if report is None:
+        return _no_evidence("studies")
+    counts = {name: int(report.figures.get(name) or 0) for name in (RECEIVED, *ACCOUNTED)}
+    lost = counts[RECEIVED] - sum(counts[name] for name in ACCOUNTED)
+    said = " + ".join(f"{counts[name]} {name}" for name in ACCOUNTED)
+    return _result(
+        lost == 0 and counts[RECEIVED] > 0,
+        f"{counts[RECEIVED]} received = {said}" if lost == 0 else f"{counts[RECEIVED]} received, but {said}",
+        {name: dg.MetadataValue.int(count) for name, count in counts.items()},
+    )
+
+
+@dg.asset_check(asset=validation, blocking=True, description="every expectation was evaluated and met")
+def dataset_is_valid(paths: WorkspacePaths) -> dg.AssetCheckResult:
+    """No model is trained on a data set that breaks its contract."""
+    report = read_step_report("validation", paths.folders)
+    if report is None:
+        return _no_evidence("validation")
+    evaluated, outcome = report.figures.get("expectations"), report.figures.get("outcome")
+    passed = outcome == PASSED and isinstance(evaluated, int) and evaluated > 0
+    if passed:
+        return _result(True, f"all {evaluated} expectations met", _shown(report))
+    why = report.figures.get(VIOLATIONS) or f"outcome {outcome!r}"
+    return _result(False, f"{report.figures.get('failed')} of {evaluated} expectations broken: {why}", _shown(report))
+
+
+@dg.asset_check(asset=verdict, blocking=True, description="the sealed verdict is PROMOTE")
+def gate_promotes(paths: WorkspacePaths) -> dg.AssetCheckResult:
+    """In the run of the verdict, promotion is not even tried unless it would be granted."""
+    from validation.gates.verdict import explain, read_verdict, sentence
+
+    try:
+        judged = read_verdict(paths.folders.verdict_file)
+    except EvidenceRejected as error:
+        return _result(False, str(error), {})
+    said = "; ".join(sentence(refusal) for refusal in judged.refusals[:SPELLED_OUT])
+    more = f"; and {len(judged.refusals) - SPELLED_OUT} more" if len(judged.refusals) > SPELLED_OUT else ""
+    metadata = {"verdict": dg.MetadataValue.md(explain(judged)), "digest": dg.MetadataValue.text(judged.digest)}
+    promoted = judged.decision == PROMOTE
+    return _result(promoted, judged.decision if promoted else f"{judged.decision}: {said}{more}", metadata)
+
+
+def _shown(report: StepReport) -> dict[str, dg.MetadataValue]:
+    return {"evidence": table_of({name: str(value) for name, value in report.figures.items()}, ("figure", "value"))}
+
+
+def _no_evidence(step: str) -> dg.AssetCheckResult:
+    return _result(False, f"NO_EVIDENCE: step {step!r} has left no report in this workspace", {})
+
+
+def _result(passed: bool, said: str, metadata: Mapping[str, dg.MetadataValue]) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=passed, severity=dg.AssetCheckSeverity.ERROR, description=said, metadata=metadata)

@@ -1,0 +1,37 @@
+"""Everything that Dagster loads.
+
+What belongs here: the list. What does not: anything else. Contract: loads in well under five seconds with no
+service running and no workspace named; torch, MLflow, Lightning, pandas and Great Expectations are imported inside
+the functions that use them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from orchestration import checks
+from orchestration.assets import data, model, promotion
+from orchestration.event_log import EVENTS_FILE, events_file
+from orchestration.jobs import JOBS
+from orchestration.resources import default_resources
+from orchestration.schedules import SCHEDULES
+from orchestration.sensors import enough_new_studies, inbox
+
+
+def definitions_with(resources: Mapping[str, Any]) -> dg.Definitions:
+    """The same assets, checks, jobs, schedules and sensors over other resources (see ``resources_for``)."""
+    return dg.Definitions(
+        assets=dg.load_assets_from_modules([data, model, promotion]),
+        asset_checks=dg.load_asset_checks_from_modules([checks]),
+        jobs=JOBS,
+        schedules=SCHEDULES,
+        sensors=[inbox, enough_new_studies],
+        resources=resources,
+        loggers={EVENTS_FILE: events_file},
+        # One process a run: a process a step would import the same libraries again and again (5 to 8 s each).
+        executor=dg.in_process_executor,
+    )
+
+
+defs = definitions_with(default_resources())

@@ -1,0 +1,55 @@
+"""Environment: the variables that every process of ours is started with.
+
+What belongs here: telemetry off, and the safety switches that the embedded tools read from the environment.
+What does not: paths and addresses of one workspace (``services``). Contract: a pure function, nothing is set by
+importing; whoever starts a process (the command line, ``make up``, a test) applies it before the tools are
+imported, because most of them read it at import time.
+"""
+
+import os
+
+WORKSPACE_VARIABLE = "PLUMBLINE_WORKSPACE"
+"""Names the workspace that the Dagster definitions work in."""
+
+MLFLOW_UI_VARIABLE = "PLUMBLINE_MLFLOW_UI"
+"""Address of MLflow's pages as a person's browser reaches it; only used to draw links."""
+
+DEFAULT_MLFLOW_UI = "http://127.0.0.1:5000"
+
+_TELEMETRY_OFF = {
+    "DO_NOT_TRACK": "1",
+    # Stops Dagster's upload; the record itself is switched off by `telemetry: {enabled: false}` in dagster.yaml.
+    "DAGSTER_DISABLE_TELEMETRY": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "DVC_STUDIO_OFFLINE": "1",
+    "ITERATIVE_DO_NOT_TRACK": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+_SAFE_MLFLOW = {
+    # The job runner costs ten processes and 1.5 GB, and had an unauthenticated interface (CVE-2026-0545).
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    # With the default, loading a pickled model executes it.
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    # An empty catalogue and no requirements check: nothing is fetched from a network.
+    "MLFLOW_MODEL_CATALOG_URI": "",
+    "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
+}
+
+_QUIET = {
+    # GitPython (below MLflow) complains at import on machines without git.
+    "GIT_PYTHON_REFRESH": "quiet",
+    "MPLBACKEND": "Agg",
+}
+
+
+def quiet_environment() -> dict[str, str]:
+    """Variables that switch telemetry, pickles, job runners and look-ups off in every tool we embed."""
+    return {**_TELEMETRY_OFF, **_SAFE_MLFLOW, **_QUIET}
+
+
+def apply_quiet_environment() -> None:
+    """Set them in this process; call it before any of the tools is imported."""
+    os.environ.update(quiet_environment())

@@ -1,0 +1,33 @@
+"""The event log as a text file, for runs whose terminal belongs to somebody else.
+
+What belongs here: one Dagster logger. What does not: what is logged. Contract: only runs that name it in their run
+config use it; it appends and is never rotated (a run of the chain writes some 30 kB).
+"""
+
+import logging
+from pathlib import Path
+
+import dagster as dg
+
+EVENTS_FILE = "events_file"
+
+
+class _Appending(logging.Handler):
+    """Opens the file for each record: Dagster never closes the handlers of a run."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(logging.DEBUG)
+        self._path = path
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with self._path.open("a", encoding="utf-8") as stream:
+            stream.write(self.format(record) + "\n")
+
+
+@dg.logger(config_schema={"path": str}, description="Appends events to a text file.")
+def events_file(init_context: dg.InitLoggerContext) -> logging.Logger:
+    """A logger that appends to the configured path."""
+    logger = logging.Logger("plumbline.events", logging.DEBUG)
+    logger.addHandler(_Appending(Path(init_context.logger_config["path"])))
+    return logger

@@ -1,0 +1,148 @@
+"""The Dagster instance of a workspace: its configuration, opening it, and runs that died in it.
+
+What belongs here: ``dagster.yaml`` of a single machine (``infra/dagster.yaml`` is the one for several), and who
+is alive in it. What does not: definitions. Contract: telemetry is off before an instance is opened; one writer in
+a workspace at a time, by a lock that the kernel releases when its holder dies; a run whose process died does not
+stay STARTED and block the queue for ever (Dagster's own run monitoring does not see that on one machine).
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import yaml
+
+from orchestration.chain.workspace import Workspace
+from spine.errors import PlumblineError
+from spine.storage import write_text_atomically
+
+WRITER_TAG = "plumbline/writes"
+"""On every job that writes in the workspace; the queue lets one of them run at a time."""
+
+IN_PROCESS_CONFIG = "in_process.yaml"
+CONCURRENCY: dict[str, Any] = {
+    "runs": {"max_concurrent_runs": 2, "tag_concurrency_limits": [{"key": WRITER_TAG, "limit": 1}]}
+}
+RUN_MONITORING: dict[str, Any] = {
+    "enabled": True,
+    "start_timeout_seconds": 180,
+    "free_slots_after_run_end_seconds": 30,
+    "poll_interval_seconds": 20,
+}
+# A refused gate must not start another training: retries are for crashed processes, not for failed steps.
+RUN_RETRIES: dict[str, Any] = {"enabled": True, "max_retries": 1, "retry_on_asset_or_op_failure": False}
+
+ABANDONED_AFTER_S = 60.0
+
+
+class WorkspaceBusy(PlumblineError):
+    """Another run is writing in the workspace."""
+
+    exit_code = 4
+
+
+def configure_instance(workspace: Workspace) -> None:
+    """Write ``dagster.yaml`` (services) and ``in_process.yaml`` (the command line) into the instance's folder.
+
+    They differ in where output goes: a service's steps are captured for the web page, the command line's terminal
+    is left alone, because capturing would tear its progress bars.
+    """
+    workspace.dagster_home.mkdir(parents=True, exist_ok=True)
+    common = {
+        "telemetry": {"enabled": False},
+        "concurrency": CONCURRENCY,
+        "run_monitoring": RUN_MONITORING,
+        "run_retries": RUN_RETRIES,
+    }
+    silent = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
+    header = "# Written by orchestration/instance.py at every start: edit it there.\n"
+    for name, config in (("dagster.yaml", common), (IN_PROCESS_CONFIG, {**common, "compute_logs": silent})):
+        write_text_atomically(workspace.dagster_home / name, header + yaml.safe_dump(config, sort_keys=False))
+
+
+@contextmanager
+def open_instance(workspace: Workspace, *, in_process: bool = False) -> Iterator[dg.DagsterInstance]:
+    """The workspace's instance; ``in_process`` leaves standard output and error alone."""
+    configure_instance(workspace)
+    config = IN_PROCESS_CONFIG if in_process else "dagster.yaml"
+    with dg.DagsterInstance.from_config(str(workspace.dagster_home), config) as instance:
+        yield instance
+
+
+@contextmanager
+def chain_lock(workspace: Workspace) -> Iterator[None]:
+    """Be the one writer in the workspace.
+
+    Raises:
+        WorkspaceBusy: somebody else is (``RUN_IN_PROGRESS``).
+    """
+    with _exclusive(workspace.state / "chain.lock") as held:
+        if not held:
+            raise WorkspaceBusy(
+                "RUN_IN_PROGRESS",
+                found="another run that is writing in this workspace",
+                expected="one writer at a time",
+                remedy="wait until it has ended, or stop it",
+            )
+        yield
+
+
+@contextmanager
+def services_lock(workspace: Workspace) -> Iterator[None]:
+    """Be the one set of services (web server, daemon, tracking server) of the workspace.
+
+    Raises:
+        WorkspaceBusy: they run already (``SERVICES_RUNNING``).
+    """
+    with _exclusive(workspace.state / "services.lock") as held:
+        if not held:
+            raise WorkspaceBusy(
+                "SERVICES_RUNNING",
+                found="the services of this workspace, up already",
+                expected="one web server, daemon and tracking server per workspace",
+                remedy="use those, or stop them first",
+            )
+        yield
+
+
+def fail_abandoned_runs(
+    instance: dg.DagsterInstance, workspace: Workspace, older_than_s: float = ABANDONED_AFTER_S
+) -> list[str]:
+    """Mark runs as failed whose process is gone; returns their ids.
+
+    A running run holds the chain's lock within seconds of its start. When the lock is free, nobody who has been
+    running for longer than ``older_than_s`` is alive.
+    """
+    with _exclusive(workspace.state / "chain.lock") as nobody_writes:
+        if not nobody_writes:
+            return []
+        started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
+        dead = [
+            record.dagster_run
+            for record in instance.get_run_records(started)
+            if time.time() - (record.start_time or 0.0) >= older_than_s
+        ]
+        for run in dead:
+            instance.report_run_failed(run, "The process of this run ended without a word (killed, or out of memory).")
+    return [run.run_id for run in dead]
+
+
+@contextmanager
+def _exclusive(path: Path) -> Iterator[bool]:
+    """Whether the lock on ``path`` was free; it is held until the end of the block, or of the process."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)

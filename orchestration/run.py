@@ -1,0 +1,127 @@
+"""Running the ``retrain`` job in this process, for the command line.
+
+What belongs here: the job on the workspace's own Dagster instance, and what came of it in a few words. What does
+not: drawing (``cli``), the job (``jobs``). Contract: the terminal is left to the caller (Dagster's own log goes to
+``state/dagster/events.log``); what a user reads is a reason with its code, never a traceback; the run is in the
+instance afterwards, so the web page shows it.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from orchestration.chain.report import StepReport
+from orchestration.chain.workspace import Workspace
+from orchestration.event_log import EVENTS_FILE
+from orchestration.instance import chain_lock, fail_abandoned_runs, open_instance
+from orchestration.jobs import RETRAIN
+from orchestration.resources import resources_for
+from orchestration.watching import OnStep, OpenProgress, RecordingWatcher, no_progress
+from spine.errors import EvidenceRejected, GateRefused, PlumblineError
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What came of a run.
+
+    Attributes:
+        run_id: Dagster's.
+        reports: of the steps that ended well, in their order.
+        promoted: there is a new champion.
+        refused: the gate or its evidence said no; everything before it worked.
+        failed_step: where it stopped otherwise, or the gate's step.
+        code: stable reason code, the exception's name for a bug, None when promoted.
+        reason: the first thing that went wrong, for people; empty when promoted.
+        seconds: wall time of the run.
+    """
+
+    run_id: str
+    reports: dict[str, StepReport]
+    promoted: bool
+    refused: bool
+    failed_step: str | None
+    code: str | None
+    reason: str
+    seconds: float
+
+    @property
+    def verdict_reached(self) -> bool:
+        """The gate has spoken in this run."""
+        return "verdict" in self.reports
+
+    @property
+    def overhead_seconds(self) -> float:
+        """Wall time that no step accounts for: Dagster, DVC, imports."""
+        return self.seconds - sum(report.seconds for report in self.reports.values() if not report.skipped)
+
+
+def run_retrain(workspace: Workspace, on_step: OnStep, progress: OpenProgress = no_progress) -> RunOutcome:
+    """Run the whole chain once, here and now.
+
+    Args:
+        on_step: called with the report of every step that has ended well.
+        progress: opens the progress display of a step.
+
+    Raises:
+        WorkspaceBusy: another run is writing in the workspace.
+        KeyboardInterrupt: the user stopped it; finished steps are kept.
+    """
+    from orchestration.definitions import definitions_with
+
+    watcher = RecordingWatcher(on_step, progress)
+    definitions = definitions_with(resources_for(str(workspace.root), watcher=watcher))
+    with open_instance(workspace, in_process=True) as instance:
+        fail_abandoned_runs(instance, workspace)
+        with chain_lock(workspace):
+            pass
+        started = time.perf_counter()
+        result = _execute(definitions, instance, workspace.dagster_home / "events.log")
+        _raise_interrupt(watcher)
+        return _outcome(result, watcher, time.perf_counter() - started)
+
+
+def _execute(definitions: dg.Definitions, instance: dg.DagsterInstance, log: Path) -> dg.ExecuteInProcessResult:
+    job = definitions.resolve_job_def(RETRAIN)
+    config = {"loggers": {EVENTS_FILE: {"config": {"path": str(log)}}}}
+    return job.execute_in_process(run_config=config, instance=instance, raise_on_error=False)
+
+
+def _raise_interrupt(watcher: RecordingWatcher) -> None:
+    """Dagster records an interrupt as a failed step; to whoever pressed Ctrl-C it is still an interrupt."""
+    error = watcher.error[1] if watcher.error else None
+    if isinstance(error, KeyboardInterrupt | dg.DagsterExecutionInterruptedError):
+        raise KeyboardInterrupt from error
+
+
+def _outcome(result: dg.ExecuteInProcessResult, watcher: RecordingWatcher, seconds: float) -> RunOutcome:
+    common: dict[str, Any] = {"run_id": result.run_id, "reports": watcher.reports, "seconds": round(seconds, 3)}
+    if result.success and "champion" in watcher.reports:
+        return RunOutcome(promoted=True, refused=False, failed_step=None, code=None, reason="", **common)
+    if watcher.error is not None:
+        step, error = watcher.error
+        refused = isinstance(error, GateRefused | EvidenceRejected)
+        code = error.code if isinstance(error, PlumblineError) else type(error).__name__
+        reason = str(error) if isinstance(error, PlumblineError) else f"{code}: {error}"
+        return RunOutcome(promoted=False, refused=refused, failed_step=step, code=code, reason=reason, **common)
+    step, check, said = _failed_check(result)
+    refused = step == "verdict"
+    code = str(watcher.reports["verdict"].figures.get("decision")) if refused else check.upper()
+    return RunOutcome(promoted=False, refused=refused, failed_step=step, code=code, reason=said, **common)
+
+
+def _failed_check(result: dg.ExecuteInProcessResult) -> tuple[str, str, str]:
+    """Asset, name and words of the blocking check that stopped the run, else of what Dagster itself says."""
+    for check in result.get_asset_check_evaluations():
+        if check.blocking and not check.passed:
+            return check.asset_key.to_user_string(), check.check_name, check.description or "check failed"
+    for event in result.all_events:
+        data = event.event_specific_data
+        error = getattr(data, "error", None)
+        if error is not None:
+            while error.cause is not None:
+                error = error.cause
+            return event.step_key or "run", "run_failed", error.message.strip()
+    return "run", "run_failed", "the run ended without a result; see state/dagster/events.log"

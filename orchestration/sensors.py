@@ -1,0 +1,116 @@
+"""Sensors: what runs because something arrived.
+
+What belongs here: looking at the inbox and the study store, and asking for runs. What does not: ingest or training.
+Contract: everything is decided from state on disk and in the instance, nothing from a cursor, so a daemon that was
+down for a day catches up and one that dies between two writes repeats itself harmlessly. Run keys make every
+request unique: Dagster never runs a key twice, so a retry carries its attempt in the key.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from orchestration.assets.data import BATCHES
+from orchestration.chain.workspace import Workspace
+from orchestration.jobs import INGEST_BATCH, RETRAIN
+from orchestration.resources import WorkspacePaths
+from spine.errors import ParametersRejected
+
+if TYPE_CHECKING:
+    from orchestration.chain.intake import Batch
+
+BATCH_TAG, ATTEMPT_TAG = "plumbline/batch", "plumbline/attempt"
+ATTEMPTS = 3
+PAUSE_BEFORE_RETRY_S = 300.0
+"""Times the number of attempts so far: a full disk does not heal in seconds."""
+
+_UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+@dg.sensor(
+    name="inbox",
+    job_name=INGEST_BATCH,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Every batch in data/inbox that carries its COMPLETE marker becomes a partition and is taken in once.",
+)
+def inbox(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.SensorResult | dg.SkipReason:
+    """Register new batches as partitions and ask for their ingest; retry what failed, at most ``ATTEMPTS`` times."""
+    from orchestration.chain.intake import finished_batches
+
+    batches = finished_batches(paths.folders)
+    known = set(context.instance.get_dynamic_partitions(str(BATCHES.name)))
+    new = [batch.key for batch in batches if batch.key not in known]
+    requests = [request for batch in batches if (request := _request(batch, context.instance)) is not None]
+    if not requests:
+        return dg.SkipReason(f"{len(batches)} finished batch(es) in the inbox, none to take in")
+    return dg.SensorResult(
+        run_requests=requests, dynamic_partitions_requests=[BATCHES.build_add_request(new)] if new else []
+    )
+
+
+def _request(batch: "Batch", instance: dg.DagsterInstance) -> dg.RunRequest | None:
+    """The run that a batch needs now: the first, a retry of failed ones, or none."""
+    runs = instance.get_run_records(dg.RunsFilter(job_name=INGEST_BATCH, tags={BATCH_TAG: batch.key}))
+    attempt = len(runs) + 1
+    if runs:
+        failed = all(record.dagster_run.status == dg.DagsterRunStatus.FAILURE for record in runs)
+        rested = time.time() - max(
+            r.end_time or r.create_timestamp.timestamp() for r in runs
+        ) >= PAUSE_BEFORE_RETRY_S * len(runs)
+        if not failed or not rested or attempt > ATTEMPTS:
+            return None
+    return dg.RunRequest(
+        run_key=batch.key if attempt == 1 else f"{batch.key}#attempt-{attempt}",
+        partition_key=batch.key,
+        tags={BATCH_TAG: batch.key, ATTEMPT_TAG: str(attempt)},
+    )
+
+
+@dg.sensor(
+    name="enough_new_studies",
+    job_name=RETRAIN,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Asks for retraining when retrain.minimum_new_studies have come since the last data set, once per lot.",
+)
+def enough_new_studies(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.RunRequest | dg.SkipReason:
+    """Ask once for every full lot of new studies on top of a data set, and not while a retraining is under way."""
+    try:
+        wanted = paths.params.retrain.minimum_new_studies
+    except ParametersRejected as error:
+        return dg.SkipReason(str(error))
+    if context.instance.get_runs_count(dg.RunsFilter(job_name=RETRAIN, statuses=_UNFINISHED)):
+        return dg.SkipReason("a retraining is queued or running")
+    base, new = new_studies(paths.folders)
+    if len(new) < wanted:
+        return dg.SkipReason(f"{len(new)} new studies since the last data set; {wanted} ask for a new model")
+    return dg.RunRequest(
+        run_key=f"{base}+{len(new) // wanted}x{wanted}",
+        tags={"plumbline/reason": f"{len(new)} new studies since the last data set"},
+    )
+
+
+def new_studies(workspace: Workspace) -> tuple[str, Sequence[str]]:
+    """The last data set's digest (short; ``none`` before the first) and the studies of the store it has not seen.
+
+    Studies that the build left out with a reason are not new: they would be left out again.
+    """
+    from spine.dataset import read_manifest
+    from spine.study import iterate_study_folders
+    from validation.dataset.build import read_build_record
+
+    stored = [folder.name for folder in iterate_study_folders(workspace.studies)]
+    if not (workspace.dataset / "manifest.json").exists():
+        return "none", stored
+    manifest = read_manifest(workspace.dataset)
+    seen = {example.study_id for example in manifest.examples} | set(read_build_record(workspace.dataset).left_out)
+    return manifest.digest[:12], [study for study in stored if study not in seen]

@@ -1,0 +1,138 @@
+"""A workspace whose steps are stubs that leave real traces: reports, a sealed verdict, a champion file."""
+
+import json
+import sys
+import types
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from orchestration.chain.params import Params, write_params
+from orchestration.chain.pipeline import dvc_yaml
+from orchestration.chain.report import StepReport, write_step_report
+from orchestration.chain.workspace import Workspace
+from orchestration.environment import quiet_environment
+from spine.errors import ContractViolation, GateRefused
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    for name, value in quiet_environment().items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def workspace(tmp_path) -> Workspace:
+    made = Workspace(tmp_path / "ws")
+    made.prepare()
+    write_params(Params(), made.params_file)
+    made.pipeline_file.write_text(dvc_yaml(Params()))
+    return made
+
+
+@pytest.fixture
+def instance(tmp_path):
+    """A Dagster instance on disk, telemetry off (local_temp reads dagster.yaml of its folder)."""
+    home = tmp_path / "dagster_home"
+    home.mkdir()
+    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    with dg.DagsterInstance.local_temp(str(home)) as opened:
+        yield opened
+
+
+@dataclass
+class Chain:
+    """What the stubbed steps do; tests change it."""
+
+    decision: str = "PROMOTE"
+    valid: bool = True
+    figures: dict[str, dict] = field(default_factory=dict)
+    raises: dict[str, Exception] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+
+    def step(self, name: str, workspace: Workspace, progress=None) -> StepReport:
+        self.calls.append(name)
+        if progress is not None:
+            progress(1, 2)
+            progress(2, 2)
+        if name in self.raises:
+            raise self.raises[name]
+        report = StepReport(name, self.figures.get(name, {}), seconds=0.01)
+        write_step_report(report, workspace)
+        if name == "validation" and not self.valid:
+            raise ContractViolation.gathered(
+                "DATASET_INVALID", ["PI is not PT + SS in study 7"], expected="every expectation met", remedy="look"
+            )
+        return report
+
+    def judge(self, workspace: Workspace) -> StepReport:
+        self.calls.append("verdict")
+        write_stub_verdict(workspace.verdict_file, self.decision)
+        return StepReport("verdict", {"decision": self.decision})
+
+    def promote(self, workspace: Workspace, promoter: str) -> StepReport:
+        from validation.gates.verdict import read_verdict
+
+        self.calls.append("champion")
+        if not workspace.verdict_file.exists() or read_verdict(workspace.verdict_file).decision != "PROMOTE":
+            raise GateRefused("VERDICT_REJECT", found="no passing verdict", expected="PROMOTE", remedy="explain")
+        (workspace.state / "champion.json").write_text(json.dumps({"promoter": promoter}))
+        return StepReport("champion", {"version": "1"})
+
+
+def write_stub_verdict(path: Path, decision: str) -> None:
+    from validation.gates.rules import RuleResult
+    from validation.gates.verdict import Verdict, write_verdict
+
+    passed = decision == "PROMOTE"
+    known = dict.fromkeys(RuleResult.__dataclass_fields__)
+    known |= {"rule": "limit/cobb", "subject": "cobb", "kind": "limit", "unit": "deg", "source": "test", "found": ""}
+    known |= {"figure_name": "standard_error_of_estimate", "figure": 9.0, "relation": "<=", "threshold": 4.0}
+    known |= {"reason": "the paper's level", "outcome": "PASS" if passed else "REJECT"}
+    known |= {"code": "WITHIN_LIMIT" if passed else "ABOVE_CEILING"}
+    result = RuleResult(**known)
+    digest = "0" * 64
+    verdict = Verdict(
+        decision=decision, results=(result,), policy="default", policy_version=1, policy_hash=digest,
+        challenger_model=digest, challenger_evidence=digest, champion_model=None, champion_evidence=None,
+        test_digest=digest, simulated=True, judged_at=datetime(2026, 11, 23, tzinfo=UTC).isoformat(),
+    )  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_verdict(verdict, path)
+
+
+@pytest.fixture
+def chain(monkeypatch) -> Chain:
+    """Replace the chain's functions, at the seam the assets call, by stubs."""
+    from orchestration.chain import steps
+
+    stub = Chain(
+        figures={
+            "studies": {"received": 9, "used": 6, "already present": 1, "quarantined": 2},
+            "validation": {"expectations": 31, "failed": 0, "outcome": "passed"},
+            "dataset": {"train studies": 5, "digest": "abc", "frozen test set": "def"},
+        }
+    )
+    monkeypatch.setattr(steps, "run_step", stub.step)
+    monkeypatch.setattr(steps, "compute_step", stub.step)
+    decision = types.ModuleType("orchestration.chain.decision")
+    decision.register_candidate = lambda ws, params, tags: replace(
+        stub.step("registered_candidate", ws), figures={"mlflow experiment id": "3", "mlflow run id": "f00d"}
+    )
+    decision.rescore_champion = lambda ws, params: stub.step("champion_evaluation", ws)
+    decision.judge_candidate = lambda ws, params: stub.judge(ws)
+    decision.promote_champion = lambda ws, params, promoter: stub.promote(ws, promoter)
+    monkeypatch.setitem(sys.modules, "orchestration.chain.decision", decision)
+    import orchestration.chain
+
+    monkeypatch.setattr(orchestration.chain, "decision", decision, raising=False)
+    return stub
+
+
+@pytest.fixture
+def write_stub():
+    """``write_stub(path, decision)`` writes a sealed verdict."""
+    return write_stub_verdict

@@ -1,0 +1,193 @@
+"""Sensors: once and only once, catch-up, retries with their attempt in the key (fault T7), lots of new studies."""
+
+import os
+from types import SimpleNamespace
+
+import dagster as dg
+import pytest
+
+import orchestration.sensors as sensors
+from orchestration.chain.params import Params, Retrain, write_params
+from orchestration.definitions import definitions_with
+from orchestration.jobs import INGEST_BATCH, RETRAIN
+from orchestration.resources import WorkspacePaths, resources_for
+from orchestration.sensors import ATTEMPTS, BATCH_TAG, enough_new_studies, inbox
+
+pytest.importorskip("spine.intake.ingest", reason="the intake room is not there yet")
+
+
+def drop_batch(workspace, name: str, *, complete_at_ns: int | None = 1_700_000_000_000_000_000) -> str:
+    folder = workspace.inbox / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "frontal.dcm").write_bytes(b"x")
+    if complete_at_ns is not None:
+        marker = folder / "COMPLETE"
+        marker.touch()
+        os.utime(marker, ns=(complete_at_ns, complete_at_ns))
+    return f"{name}-{complete_at_ns:x}" if complete_at_ns is not None else ""
+
+
+def tick(sensor, workspace, instance):
+    context = dg.build_sensor_context(instance=instance)
+    return sensor(context, paths=WorkspacePaths(root=str(workspace.root)))
+
+
+def requests_of(result) -> list[dg.RunRequest]:
+    return list(result.run_requests) if isinstance(result, dg.SensorResult) else []
+
+
+def register(result, instance) -> None:
+    for request in result.dynamic_partitions_requests:
+        instance.add_dynamic_partitions(request.partitions_def_name, request.partition_keys)
+
+
+def test_empty_or_absent_inbox_skips(workspace, instance):
+    assert isinstance(tick(inbox, workspace, instance), dg.SkipReason)
+    workspace.inbox.rmdir()
+    assert isinstance(tick(inbox, workspace, instance), dg.SkipReason)
+
+
+def test_unfinished_batch_is_left_alone(workspace, instance):
+    drop_batch(workspace, "monday", complete_at_ns=None)
+    assert isinstance(tick(inbox, workspace, instance), dg.SkipReason)
+
+
+def test_new_batch_becomes_a_partition_and_one_request(workspace, instance):
+    key = drop_batch(workspace, "monday")
+    result = tick(inbox, workspace, instance)
+    assert [r.partition_keys for r in result.dynamic_partitions_requests] == [[key]]
+    (request,) = requests_of(result)
+    assert (request.run_key, request.partition_key) == (key, key)
+
+
+def test_repeated_tick_repeats_the_same_run_key_only(workspace, instance):
+    """A daemon that died after registering the partition asks again with the key that Dagster runs once."""
+    key = drop_batch(workspace, "monday")
+    register(tick(inbox, workspace, instance), instance)
+    again = tick(inbox, workspace, instance)
+    assert [r.run_key for r in requests_of(again)] == [key]
+    assert not again.dynamic_partitions_requests
+
+
+def test_a_day_of_downtime_is_caught_up_in_one_tick(workspace, instance):
+    keys = [drop_batch(workspace, f"batch{i}", complete_at_ns=10**18 + i) for i in range(3)]
+    assert [r.run_key for r in requests_of(tick(inbox, workspace, instance))] == keys
+
+
+def test_corrected_batch_is_a_new_one(workspace, instance):
+    first = drop_batch(workspace, "monday", complete_at_ns=10**18)
+    register(tick(inbox, workspace, instance), instance)
+    ended(instance, first, dg.DagsterRunStatus.SUCCESS)
+    second = drop_batch(workspace, "monday", complete_at_ns=10**18 + 5)
+    assert [r.run_key for r in requests_of(tick(inbox, workspace, instance))] == [second]
+    assert second != first
+
+
+@pytest.mark.parametrize("status", ["SUCCESS", "STARTED", "STARTING", "CANCELED"])
+def test_done_running_or_cancelled_is_not_repeated(workspace, instance, status):
+    key = drop_batch(workspace, "monday")
+    ended(instance, key, dg.DagsterRunStatus[status])
+    assert isinstance(tick(inbox, workspace, instance), dg.SkipReason)
+
+
+def test_failed_ingest_is_retried_under_a_new_run_key_after_a_pause(workspace, instance, monkeypatch):
+    key = drop_batch(workspace, "monday")
+    ended(instance, key, dg.DagsterRunStatus.FAILURE)
+    assert isinstance(tick(inbox, workspace, instance), dg.SkipReason)
+    monkeypatch.setattr(sensors, "PAUSE_BEFORE_RETRY_S", 0.0)
+    (request,) = requests_of(tick(inbox, workspace, instance))
+    assert request.run_key == f"{key}#attempt-2"
+    assert request.partition_key == key
+
+
+def test_retries_end(workspace, instance, monkeypatch):
+    monkeypatch.setattr(sensors, "PAUSE_BEFORE_RETRY_S", 0.0)
+    key = drop_batch(workspace, "monday")
+    for _ in range(ATTEMPTS):
+        ended(instance, key, dg.DagsterRunStatus.FAILURE)
+    assert isinstance(tick(inbox, workspace, instance), dg.SkipReason)
+
+
+def test_batch_job_takes_in_once_and_only_once(workspace, instance, monkeypatch):
+    """The job runs for real: the second run of the same key computes nothing."""
+    from orchestration.chain import intake
+
+    taken = []
+
+    def ingest(source, *_, progress=None, **__):
+        taken.append(source)
+        return SimpleNamespace(received=3, used=2, already_present=0, quarantined=(SimpleNamespace(code="TRUNCATED"),))
+
+    monkeypatch.setattr(intake, "ingest", ingest)
+    monkeypatch.setattr(intake, "open_source", lambda kind, folder: folder)
+    key = drop_batch(workspace, "monday")
+    register(tick(inbox, workspace, instance), instance)
+    job = definitions_with(resources_for(str(workspace.root))).resolve_job_def(INGEST_BATCH)
+    for _ in range(2):
+        assert job.execute_in_process(instance=instance, partition_key=key).success
+    assert taken == [workspace.inbox / "monday"]
+    shown = instance.get_latest_materialization_event(dg.AssetKey("batch")).asset_materialization
+    assert shown.partition == key
+    assert shown.metadata["quarantined: TRUNCATED"].value == 1
+    assert shown.metadata["recomputed"].value is False
+
+
+class TestEnoughNewStudies:
+    @pytest.fixture(autouse=True)
+    def lots_of_five(self, workspace):
+        write_params(Params(retrain=Retrain(minimum_new_studies=5)), workspace.params_file)
+
+    @staticmethod
+    def state(monkeypatch, digest: str, new: int) -> None:
+        monkeypatch.setattr(sensors, "new_studies", lambda ws: (digest, [f"s{i}" for i in range(new)]))
+
+    def test_too_few(self, workspace, instance, monkeypatch):
+        self.state(monkeypatch, "d1", 4)
+        assert "4 new studies" in tick(enough_new_studies, workspace, instance).skip_message
+
+    def test_once_per_lot_and_data_set(self, workspace, instance, monkeypatch):
+        keys = []
+        for digest, new in (("d1", 5), ("d1", 6), ("d1", 9), ("d1", 10), ("d2", 5)):
+            self.state(monkeypatch, digest, new)
+            keys.append(tick(enough_new_studies, workspace, instance).run_key)
+        assert keys == ["d1+1x5", "d1+1x5", "d1+1x5", "d1+2x5", "d2+1x5"]
+
+    @pytest.mark.parametrize("status", ["STARTING", "STARTED"])
+    def test_not_while_one_is_under_way(self, workspace, instance, monkeypatch, status):
+        self.state(monkeypatch, "d1", 50)
+        ended(instance, "", dg.DagsterRunStatus[status], RETRAIN)
+        assert "queued or running" in tick(enough_new_studies, workspace, instance).skip_message
+
+    def test_workspace_without_parameters_says_so(self, workspace, instance):
+        workspace.params_file.unlink()
+        assert "PARAMS_MISSING" in tick(enough_new_studies, workspace, instance).skip_message
+
+    def test_counts_from_store_and_data_set(self, workspace):
+        for study in ("a", "b", "c"):
+            (workspace.studies / study).mkdir(parents=True)
+            (workspace.studies / study / "study.json").write_text("{}")
+        (workspace.studies / "unfinished").mkdir()
+        assert sensors.new_studies(workspace) == ("none", ["a", "b", "c"])
+        build_data_set(workspace, used=("a",), left_out={"b": "no reconstruction"})
+        digest, new = sensors.new_studies(workspace)
+        assert new == ["c"]
+        assert digest != "none"
+
+
+def build_data_set(workspace, used, left_out) -> None:
+    from spine.dataset import Example, Manifest, write_manifest
+    from validation.dataset.build import BuildRecord, write_build_record
+
+    examples = tuple(Example(study_id=s, patient=s, split="train", source="x", views={}) for s in used)
+    write_manifest(Manifest("galbusera39", 0, examples), workspace.dataset)
+    write_build_record(
+        BuildRecord(studies=len(used) + len(left_out), used=len(used), left_out=left_out,
+                    per_split={"train": len(used)}, test_version=1),
+        workspace.dataset,
+    )  # fmt: skip
+
+
+def ended(instance, key: str, status: dg.DagsterRunStatus, job: str = INGEST_BATCH) -> None:
+    """A run of ``job`` in the given state."""
+    definition = definitions_with(resources_for("/nowhere")).resolve_job_def(job)
+    instance.create_run_for_job(definition, tags={BATCH_TAG: key} if key else {}, status=status)

@@ -1,0 +1,111 @@
+"""A blocking check blocks inside its own run only: ``champion`` launched alone must refuse by itself (fault G4, G5)."""
+
+import dagster as dg
+import pytest
+
+from orchestration.assets.promotion import champion, verdict
+from orchestration.checks import gate_promotes
+from orchestration.definitions import definitions_with
+from orchestration.jobs import PROMOTION
+from orchestration.resources import resources_for
+
+
+def launch_promotion(workspace, instance):
+    job = definitions_with(resources_for(str(workspace.root))).resolve_job_def(PROMOTION)
+    return job.execute_in_process(instance=instance, raise_on_error=False)
+
+
+def failure_of(result):
+    return next(e.step_failure_data for e in result.all_events if e.is_step_failure)
+
+
+def test_absent_verdict_refuses(workspace, chain, instance):
+    result = launch_promotion(workspace, instance)
+    assert not result.success
+    assert "VERDICT_REJECT" in failure_of(result).user_failure_data.description
+    assert not (workspace.state / "champion.json").exists()
+
+
+@pytest.mark.parametrize("decision", ["HOLD", "REJECT", "INSUFFICIENT"])
+def test_refusing_verdict_of_another_run_refuses(workspace, chain, instance, decision, write_stub):
+    write_stub(workspace.verdict_file, decision)
+    result = launch_promotion(workspace, instance)
+    assert not result.success
+    shown = failure_of(result).user_failure_data
+    assert shown.metadata["code"].value == "VERDICT_REJECT"
+    assert shown.metadata["remedy"].value == "explain"
+    assert not (workspace.state / "champion.json").exists()
+
+
+def test_materialising_the_asset_alone_is_the_same_thing(workspace, chain, instance, write_stub):
+    write_stub(workspace.verdict_file, "REJECT")
+    result = dg.materialize(
+        [champion],
+        instance=instance, resources=resources_for(str(workspace.root)), raise_on_error=False,
+    )  # fmt: skip
+    assert not result.success
+
+
+def test_passing_verdict_promotes(workspace, chain, instance, write_stub):
+    write_stub(workspace.verdict_file, "PROMOTE")
+    assert launch_promotion(workspace, instance).success
+    assert (workspace.state / "champion.json").exists()
+
+
+def test_a_forged_check_changes_nothing(workspace, chain, instance, write_stub):
+    """Anyone who reaches the web server can report a passing check; promotion does not look at it."""
+    write_stub(workspace.verdict_file, "REJECT")
+    forged = dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey("verdict"), check_name="gate_promotes", passed=True, metadata={}, blocking=True
+    )
+    instance.report_runless_asset_event(forged)
+    assert not launch_promotion(workspace, instance).success
+
+
+def run_check(workspace, instance):
+    result = dg.materialize(
+        [verdict, gate_promotes, champion],
+        selection=dg.AssetSelection.checks(gate_promotes),
+        instance=instance, resources=resources_for(str(workspace.root)), raise_on_error=False,
+    )  # fmt: skip
+    return result, result.get_asset_check_evaluations()[0]
+
+
+def test_gate_check_without_a_verdict_fails_as_error(workspace, chain, instance):
+    _, evaluation = run_check(workspace, instance)
+    assert not evaluation.passed
+    assert evaluation.severity == dg.AssetCheckSeverity.ERROR
+    assert "EVIDENCE_MISSING" in evaluation.description
+
+
+def test_gate_check_on_an_edited_verdict_fails(workspace, chain, instance, write_stub):
+    write_stub(workspace.verdict_file, "REJECT")
+    text = workspace.verdict_file.read_text()
+    workspace.verdict_file.write_text(text.replace('"REJECT"', '"PROMOTE"'))
+    _, evaluation = run_check(workspace, instance)
+    assert not evaluation.passed
+    assert "EVIDENCE_ALTERED" in evaluation.description
+
+
+def test_gate_check_that_raises_blocks_too(workspace, chain, monkeypatch):
+    from orchestration.run import run_retrain
+    from validation.gates import verdict as verdicts
+
+    def broken(path):
+        raise RuntimeError("cannot read")
+
+    chain.promote = lambda *_: pytest.fail("promotion was tried")
+    monkeypatch.setattr(verdicts, "read_verdict", broken)
+    assert not run_retrain(workspace, lambda report: None).promoted
+
+
+def test_every_gate_exists_is_blocking_and_is_severe():
+    defs = definitions_with(resources_for("/nowhere"))
+    specs = {key.name: defs.resolve_asset_graph().get_check_spec(key) for key in all_checks(defs)}
+    assert {"dataset_is_valid", "gate_promotes"} <= {name for name, spec in specs.items() if spec.blocking}
+    assert specs["dataset_is_valid"].asset_key == dg.AssetKey("validation")
+    assert specs["gate_promotes"].asset_key == dg.AssetKey("verdict")
+
+
+def all_checks(defs):
+    return defs.resolve_asset_graph().asset_check_keys
