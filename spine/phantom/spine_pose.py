@@ -111,7 +111,7 @@ def pose_spine(parameters: PatientParameters, rng: np.random.Generator) -> Posed
     """Pose one patient with the S1 plate's centre at the origin; the caller places it in the scanner."""
     sizes = sample_sizes(parameters, rng)
     axes = plate_axes(orient(parameters, rng))
-    centres = _stack(sizes, axes)
+    centres = _stack(sizes, axes, parameters.listhesis_mm)
     centres += _slips(parameters, axes, rng)
     pelvis = _pelvis_axes(parameters)
     hips = _hips(parameters, sizes, pelvis)
@@ -128,13 +128,31 @@ def pose_spine(parameters: PatientParameters, rng: np.random.Generator) -> Posed
     )
 
 
-def _stack(sizes: VertebraSizes, axes: Floats) -> Floats:
+_CLEARANCE_MM = 0.8
+"""Vertebrae keep at least this much disc between them, at the margin where it is thinnest."""
+
+
+def _stack(sizes: VertebraSizes, axes: Floats, listhesis_mm: float) -> Floats:
     """(P, 3) plate centres, from S1 at the origin upwards along the mean of neighbouring normals."""
     up = axes[:-1, :, 2] + axes[1:, :, 2]
     up = up / np.linalg.norm(up, axis=-1, keepdims=True)
-    lengths = np.stack([sizes.height, sizes.disc_below], axis=1).ravel()[:, None]
+    discs = np.maximum(sizes.disc_below, _least_disc(sizes, axes, listhesis_mm))
+    lengths = np.stack([sizes.height, discs], axis=1).ravel()[:, None]
     steps = up * lengths
     return np.concatenate([np.cumsum(steps[::-1], axis=0)[::-1], np.zeros((1, 3))])
+
+
+def _least_disc(sizes: VertebraSizes, axes: Floats, listhesis_mm: float) -> Floats:
+    """(V,) height a disc needs in its middle so that a wedged or slipped disc does not let bones overlap, mm."""
+    lower, upper = axes[1:-1:2, :, 2], axes[2::2, :, 2]  # normals of the plates above and below each disc
+    frame = axes[2::2]
+    lean = lower - upper
+    to_side, to_back = ((lean * frame[..., i]).sum(-1) for i in (0, 1))
+    width, depth = sizes.plate_width[:, 1] / 2, sizes.plate_depth[:, 1] / 2
+    needed: Floats = _CLEARANCE_MM + np.maximum(np.abs(to_side) * width, np.abs(to_back) * depth)
+    l4 = DRAWN_LEVELS.index("L4")
+    needed[l4] += listhesis_mm * abs(float(frame[l4, 2, 1]))
+    return needed
 
 
 def _slips(parameters: PatientParameters, axes: Floats, rng: np.random.Generator) -> Floats:
