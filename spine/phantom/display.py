@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from spine.phantom.splat import blur_rows
 
 MAXIMUM = 4095
+_EDGE_MM = 3.5
+"""Standard deviation of the kernel whose remainder is boosted: end plates and cortices are finer than this."""
 
 
 @dataclass(frozen=True)
@@ -31,24 +33,24 @@ class Look:
         gamma: of the final grey scale.
     """
 
-    flatten: float = 0.68
+    flatten: float = 0.76
     flatten_mm: float = 26.0
     normalise: float = 0.55
-    gain: float = 1.15
-    brightness: float = 0.0
-    edge: float = 0.5
+    gain: float = 1.0
+    brightness: float = -0.2
+    edge: float = 1.0
     gamma: float = 1.0
 
 
 def sample_look(rng: np.random.Generator) -> Look:
     """A scanner's look, a little different from site to site."""
     return Look(
-        flatten=float(rng.uniform(0.52, 0.78)),
+        flatten=float(rng.uniform(0.62, 0.88)),
         flatten_mm=float(rng.uniform(20, 34)),
         normalise=float(rng.uniform(0.4, 0.75)),
-        gain=float(rng.uniform(0.9, 1.4)),
-        brightness=float(rng.normal(0.0, 0.15)),
-        edge=float(rng.uniform(0.2, 0.8)),
+        gain=float(rng.uniform(0.8, 1.25)),
+        brightness=float(rng.normal(-0.2, 0.15)),
+        edge=float(rng.uniform(0.5, 1.6)),
         gamma=float(rng.uniform(0.85, 1.2)),
     )
 
@@ -63,8 +65,8 @@ def process(measured: torch.Tensor, skin_mm: torch.Tensor, pixel_mm: float, look
     local = torch.sqrt(_masked_mean(centred**2, mask, 55.0 / pixel_mm).clamp(min=1e-4))
     overall = torch.sqrt(((centred**2) * mask).sum() / mask.sum().clamp(min=1)).clamp(min=1e-2)
     even = flat / (local**look.normalise * overall ** (1 - look.normalise))
-    sharp = even + look.edge * (even - blur_rows(even, 1.6 / pixel_mm * 1.2))
-    grey = torch.sigmoid(look.gain * sharp + look.brightness - 0.1)
+    sharp = even + look.edge * (even - blur_rows(even, _EDGE_MM / pixel_mm))
+    grey = torch.sigmoid(look.gain * sharp + look.brightness)
     # Outside the patient the picture is black; thin skin fades into it.
     fade = torch.clamp(skin_mm / 60.0, 0, 1) ** 0.5
     value = (grey * fade).clamp(0, 1) ** look.gamma * MAXIMUM

@@ -169,9 +169,9 @@ def _rami(spine: PosedSpine) -> Bones:
         cup, _ = ball(hip[None], (cup_axes * (r + 3.5))[None], 9, 24, 0.5)
         shells.append(Shell("acetabulum", cup, np.array([1.7])))
         inner = spine.sizes.hip_spacing / 2 - r - 4
-        wide, narrow = np.array([[7.0, 9.0]]), np.array([[6.0, 7.5]])
+        wide, narrow = np.array([[5.5, 7.5]]), np.array([[4.5, 6.0]])
         for start, end, a, b in (
-            (at(inner, -12, 4), at(9, -40, -22), wide, narrow),
+            (at(inner + 6, -12, 8), at(9, -40, -22), wide, narrow),
             (at(10, -40, -30), at(52, 6, -72), narrow, narrow),
             (at(inner + 8, 16, -14), at(56, 16, -74), wide * 1.3, wide * 1.15),
             (at(10, -40, -18), at(9, -37, -44), wide, narrow),

@@ -273,4 +273,4 @@ def _breasts(parameters: PatientParameters, chest: Floats, habitus: Habitus) -> 
     swell = float(np.clip(0.8 + 0.03 * (parameters.bmi - 20), 0.7, 1.3)) * size
     front = -chest_half_depth(habitus)[6] - 8
     at = [chest[6] + np.array([side * 66 * size, front, -14.0]) for side in (1.0, -1.0)]
-    return tuple(Ellipsoid(a, np.diag([50.0, 34.0, 48.0]) * swell) for a in at)
+    return tuple(Ellipsoid(a, np.diag([50.0, 24.0, 46.0]) * swell) for a in at)

@@ -132,7 +132,7 @@ def _processes(spine: PosedSpine) -> Bones:
     start = _local(spine, 0 * arch, arch, -0.2 * sizes.height)
     tip = _local(spine, 0 * arch, arch + reach * np.cos(droop), -0.2 * sizes.height - reach * np.sin(droop))
     tall = np.stack([np.full(V, 2.6), sizes.height * (0.22 + 0.18 * lumbar)], axis=-1)
-    shells.append(Shell("spinous", bar(start, tip, up, tall, tall * np.array([1.3, 0.95]))[0], np.full(V, 0.75)))
+    shells.append(Shell("spinous", bar(start, tip, up, tall, tall * np.array([1.3, 0.95]))[0], np.full(V, 0.55)))
     return Bones(tuple(shells), ())
 
 
