@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from validation.dataset.suites import KEYS, Rule, Suite, TableName
+from validation.dataset.suites import EVERY_ROW, KEYS, Rule, Suite, TableName
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,8 +27,6 @@ Outcome = Literal[
     "holds", "broken", "not_applicable",
     "EMPTY_SUITE", "ZERO_ROWS", "COLUMN_MISSING", "ALL_NULL", "FEWER_ROWS", "EXPECTATION_RAISED",
 ]  # fmt: skip
-
-DATA_DOCS = "data_docs"
 
 
 @dataclass(frozen=True)
@@ -66,8 +64,10 @@ class RuleOutcome:
         return self.outcome in ("holds", "broken", "not_applicable")
 
 
-def run_suites(suites: Sequence[Suite], tables: Mapping[TableName, "pd.DataFrame"], out: Path) -> list[RuleOutcome]:
-    """Run all suites in one ephemeral context, write Data Docs to ``out/data_docs``, judge every rule."""
+def run_suites(
+    suites: Sequence[Suite], tables: Mapping[TableName, "pd.DataFrame"], docs: Path | None
+) -> list[RuleOutcome]:
+    """Run all suites in one ephemeral context, write Data Docs to ``docs`` (None: none), judge every rule."""
     outcomes: list[RuleOutcome] = []
     runnable: list[tuple[Suite, pd.DataFrame]] = []
     for suite in suites:
@@ -78,8 +78,8 @@ def run_suites(suites: Sequence[Suite], tables: Mapping[TableName, "pd.DataFrame
         left = tuple(rule for rule in suite.rules if rule not in refused_rules)
         if left and len(table):
             runnable.append((Suite(suite.table, left), table))
-    docs = out / DATA_DOCS
-    shutil.rmtree(docs, ignore_errors=True)
+    if docs is not None:
+        shutil.rmtree(docs, ignore_errors=True)
     if runnable:
         for suite, results in zip((s for s, _ in runnable), _validate(runnable, docs), strict=True):
             outcomes += [_judge(suite.table, rule, tables[suite.table], results[rule.name]) for rule in suite.rules]
@@ -95,7 +95,7 @@ def _refuse(suite: Suite, table: "pd.DataFrame") -> list[RuleOutcome]:
         return [RuleOutcome(suite.table, rule, "ZERO_ROWS", 0, note="the table has no row") for rule in suite.rules]
     outcomes = []
     for rule in suite.rules:
-        missing = [c for c in (rule.column, rule.where) if c is not None and c not in table.columns]
+        missing = [c for c in (rule.column, rule.where) if c not in (None, EVERY_ROW) and c not in table.columns]
         due = 0 if missing else due_rows(rule, table)
         if missing and rule.at_least > 0:
             outcomes.append(RuleOutcome(suite.table, rule, "COLUMN_MISSING", rows, note=", ".join(missing)))
@@ -106,15 +106,17 @@ def _refuse(suite: Suite, table: "pd.DataFrame") -> list[RuleOutcome]:
 
 def due_rows(rule: Rule, table: "pd.DataFrame") -> int:
     """In how many rows the rule must find a value: the flagged ones, or as many as it demands at least."""
+    if rule.where == EVERY_ROW:
+        return len(table)
     return int(table[rule.where].sum()) if rule.where is not None else 0
 
 
-def _validate(runnable: Sequence[tuple[Suite, "pd.DataFrame"]], docs: Path) -> list[dict[str, Any]]:
+def _validate(runnable: Sequence[tuple[Suite, "pd.DataFrame"]], docs: Path | None) -> list[dict[str, Any]]:
     """Per suite: rule name -> Great Expectations' result as a plain dict."""
     gx = _great_expectations()
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
-    _add_docs_site(context, docs)
+    context = _context(gx)
+    if docs is not None:
+        _add_docs_site(context, docs)
     source = context.data_sources.add_pandas("tables")
     collected = []
     for suite, table in runnable:
@@ -130,7 +132,8 @@ def _validate(runnable: Sequence[tuple[Suite, "pd.DataFrame"]], docs: Path) -> l
         (result,) = checkpoint.run(batch_parameters={"dataframe": table}).run_results.values()
         entries = [entry.to_json_dict() for entry in result.results]
         collected.append({entry["expectation_config"]["meta"]["rule"]: entry for entry in entries})
-    context.build_data_docs()
+    if docs is not None:
+        context.build_data_docs()
     return collected
 
 
@@ -141,6 +144,16 @@ def _great_expectations() -> Any:
         import great_expectations as gx
         import great_expectations.expectations
     return gx
+
+
+def _context(gx: Any) -> Any:
+    """A context in memory; its default would also make a folder for pages in the system's temporary folder."""
+    from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults
+
+    settings = DataContextConfig(
+        store_backend_defaults=InMemoryStoreBackendDefaults(), progress_bars={"globally": False}
+    )
+    return gx.get_context(mode="ephemeral", project_config=settings)
 
 
 def _add_docs_site(context: Any, docs: Path) -> None:
@@ -168,9 +181,8 @@ def _expectation(rule: Rule) -> Any:
 
 def _judge(table_name: TableName, rule: Rule, table: "pd.DataFrame", result: Mapping[str, Any]) -> RuleOutcome:
     rows, due = len(table), due_rows(rule, table)
-    if result["exception_info"].get("raised_exception"):
-        message = str(result["exception_info"].get("exception_message"))[:200]
-        return RuleOutcome(table_name, rule, "EXPECTATION_RAISED", rows, due, note=message)
+    if "element_count" not in result["result"]:  # it raised: its report of that has changed form between versions
+        return RuleOutcome(table_name, rule, "EXPECTATION_RAISED", rows, due, note=_message(result["exception_info"]))
     found = result["result"]
     evaluated = int(found["element_count"]) - int(found.get("missing_count") or 0)
     violations = tuple(_violation(rule, table_name, entry) for entry in found.get("unexpected_index_list") or ())
@@ -183,6 +195,11 @@ def _judge(table_name: TableName, rule: Rule, table: "pd.DataFrame", result: Map
     elif not result["success"] and not violations:
         outcome, note = "EXPECTATION_RAISED", "failed without naming a row"
     return RuleOutcome(table_name, rule, outcome, rows, due, evaluated, violations, note)
+
+
+def _message(exception_info: Mapping[str, Any]) -> str:
+    reports = [exception_info, *(v for v in exception_info.values() if isinstance(v, Mapping))]
+    return "; ".join(str(r["exception_message"])[:200] for r in reports if r.get("exception_message"))
 
 
 def _violation(rule: Rule, table: TableName, entry: Mapping[str, Any]) -> Violation:

@@ -39,8 +39,8 @@ def exclude_studies(dataset: Path, findings: Sequence[Finding], *, new_test_vers
     frozen = freeze(
         kept, read_frozen(dataset), new_version=new_test_version or not settled, reason="bad studies excluded"
     )
+    write_frozen(frozen, dataset)  # before the list that settles it: a run killed in between is simply run again
     write_excluded(read_excluded(dataset) | {study: tuple(rules[study]) for study in gone}, dataset)
-    write_frozen(frozen, dataset)
     _count(kept, gone, frozen.version, dataset)
     if gone:
         write_manifest(kept, dataset)
@@ -52,6 +52,6 @@ def _count(kept: Manifest, gone: Sequence[str], test_version: int, dataset: Path
     per_split: Counter[str] = Counter(example.split for example in kept.examples)
     left_out = {**record.left_out, **dict.fromkeys(gone, EXCLUDED)}
     changed = replace(
-        record, used=len(kept.examples), left_out=left_out, per_split=per_split, test_version=test_version
+        record, used=len(kept.examples), left_out=left_out, per_split=dict(per_split), test_version=test_version
     )
     write_build_record(changed, dataset)

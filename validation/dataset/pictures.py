@@ -75,7 +75,7 @@ def draw_study(dataset: Path, example: Example, findings: Sequence["Finding"], h
             continue
         colour = AT_FAULT if level in faulty else COLOURS[number % len(COLOURS)]
         on_tile = (outline - origin) * scale
-        canvas.line([tuple(p) for p in [*on_tile, on_tile[0]]], fill=colour, width=3 if level in faulty else 1)
+        canvas.line([tuple(p) for p in [*on_tile, on_tile[0]]], fill=colour, width=4 if level in faulty else 2)
         canvas.text(tuple(on_tile.mean(axis=0) - [6, 5]), level, fill=colour)
     return _with_caption(image, [example.study_id, *_reasons(findings)])
 

@@ -97,7 +97,7 @@ def centre_measures(chain: Chain) -> dict[str, Floats]:
     ends = np.isin(np.arange(COUNT), (0, COUNT - 1))
     gaps = np.sum((chain.upper[1:] - chain.lower[:-1]) * along, axis=1)
     # two levels in one place have no direction between them: they overlap by all their height
-    gaps = np.where(lengths > 0, gaps, -heights[:-1])
+    gaps = np.where(lengths == 0, -heights[:-1], gaps)
     return {
         "plate_order": (chain.lower - chain.upper)[:, 1] / np.where(heights > 0, heights, np.nan),
         "level_order": _shifted(steps[:, 1] / step),

@@ -23,7 +23,15 @@ from spine.measurement.registry import PARAMETERS
 from spine.projection import derive_points
 from spine.scanner import Floats
 from validation.dataset.leakage import PictureSurvey, patients_in_several_splits
-from validation.dataset.shape import Chain, centre_measures, chain_of, corner_measures, side_profile, typical_gap
+from validation.dataset.shape import (
+    Chain,
+    centre_measures,
+    chain_of,
+    corner_measures,
+    side_profile,
+    typical_gap,
+    wrap_deg,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -258,9 +266,11 @@ def _projection_error(example: Example) -> float | None:
 
 
 def _pelvic_residual(truth: dict[str, float | None]) -> float | None:
-    """PI - (PT + SS): three numbers, each measured from points on its own."""
+    """PI - (PT + SS), whole turns aside: three numbers, each measured from points on its own."""
     incidence, tilt, slope = (truth.get(n) for n in ("pelvic_incidence", "pelvic_tilt", "sacral_slope"))
-    return incidence - (tilt + slope) if incidence is not None and tilt is not None and slope is not None else None
+    if incidence is None or tilt is None or slope is None:
+        return None
+    return float(wrap_deg(np.array(incidence - (tilt + slope))))
 
 
 def _finite(value: float) -> float | None:

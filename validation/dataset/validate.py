@@ -31,6 +31,7 @@ from validation.dataset.suites import Minimums, Profile, Severity, suites
 from validation.dataset.tables import build_tables
 
 OnBadStudy = Literal["stop", "exclude"]
+DATA_DOCS = "data_docs"
 
 
 class ValidationConfig(BaseModel):
@@ -41,6 +42,7 @@ class ValidationConfig(BaseModel):
         on_bad_study: ``stop`` or ``exclude``; None: stop for ``biplanar``, exclude for ``frontal_films``.
         worst_share: more bad studies than this share of all stop the run all the same.
         minimum_train, minimum_validation, minimum_test: studies each split must hold once bad ones are out.
+        data_docs: whether to write Great Expectations' own pages (about a second).
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -51,6 +53,7 @@ class ValidationConfig(BaseModel):
     minimum_train: Annotated[int, Field(ge=1)] = 10
     minimum_validation: Annotated[int, Field(ge=1)] = 1
     minimum_test: Annotated[int, Field(ge=1)] = 5
+    data_docs: bool = True
 
     @property
     def policy(self) -> OnBadStudy:
@@ -137,7 +140,8 @@ def validate_dataset(dataset: Path, out: Path, config: ValidationConfig) -> Vali
     tables = build_tables(manifest, survey)
     chosen = suites(config.profile, landmark_set_of(manifest.landmark_set), config.minimums)
     rows = {"studies": tables.studies, "landmarks": tables.landmarks, "levels": tables.levels, "splits": tables.splits}
-    outcomes = run_suites(chosen, rows, out)  # type: ignore[arg-type]
+    docs = out / DATA_DOCS if config.data_docs else None
+    outcomes = run_suites(chosen, rows, docs)  # type: ignore[arg-type]
     result = judge(manifest, outcomes, survey, config, time.perf_counter() - began)
     write_report(result, config, out)
     write_result(result, config, out)

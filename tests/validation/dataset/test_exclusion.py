@@ -1,0 +1,73 @@
+import pytest
+from dataset_phantoms import add_film, film_labels
+
+from spine.dataset import read_manifest
+from spine.errors import ContractViolation
+from validation.dataset.build import read_build_record
+from validation.dataset.exclusion import exclude_studies
+from validation.dataset.frozen import read_excluded, read_frozen
+from validation.dataset.validate import Finding, ValidationConfig, validate_dataset
+
+FILMS = ValidationConfig(
+    profile="frontal_films", minimum_train=3, minimum_validation=1, minimum_test=2, data_docs=False, worst_share=0.3
+)
+
+
+def finding(study, severity="error"):
+    return Finding(study, "some_rule", "a message", severity)
+
+
+def test_a_bad_film_is_found_excluded_listed_and_stays_out(films, workspace):
+    for number in range(1, 13):
+        labels = film_labels(10.0, 0.9)
+        add_film(
+            workspace / "store",
+            number,
+            labels=labels | {"T5_sup_left": labels["T5_inf_right"]} if number == 7 else None,
+        )
+    dataset = workspace / "dataset"
+    films(0, test_patients=4)
+    result = validate_dataset(dataset, workspace / "validation", FILMS)
+    assert result.success
+    assert result.to_exclude == (f"{7:016x}",)
+    kept = exclude_studies(dataset, result.findings)
+    assert f"{7:016x}" not in {e.study_id for e in kept.examples}
+    assert read_manifest(dataset).digest == kept.digest
+    record = read_build_record(dataset)
+    assert record.left_out == {f"{7:016x}": "EXCLUDED_BY_VALIDATION"}
+    assert record.studies == record.used + len(record.left_out) == 12
+    assert "corner_order" in read_excluded(dataset)[f"{7:016x}"]
+    again = validate_dataset(dataset, workspace / "validation", FILMS)
+    assert again.success
+    assert again.counts["bad_studies"] == 0
+    # an idempotent end state: neither another exclusion nor another build changes it
+    assert exclude_studies(dataset, again.findings).digest == kept.digest
+    assert films(0, test_patients=4).digest == kept.digest
+    assert read_build_record(dataset) == record
+
+
+def test_an_unsettled_test_set_may_lose_a_study_openly_and_a_settled_one_may_not(films, workspace):
+    dataset = workspace / "dataset"
+    first, second, third, *_ = (e.study_id for e in films(12, test_patients=4).in_split("test"))
+    exclude_studies(dataset, [finding(first)])
+    frozen = read_frozen(dataset)
+    assert frozen.version == 2
+    assert frozen.history[-1].reason == "bad studies excluded"
+    assert set(frozen.members) == {e.study_id for e in read_manifest(dataset).in_split("test")}
+    before = {p.name: p.read_bytes() for p in dataset.glob("*.json")}
+    with pytest.raises(ContractViolation, match="TEST_SET_CHANGED"):
+        exclude_studies(dataset, [finding(second)])
+    assert {p.name: p.read_bytes() for p in dataset.glob("*.json")} == before
+    exclude_studies(dataset, [finding(second)], new_test_version=True)
+    assert read_frozen(dataset).version == 3
+    exclude_studies(dataset, [finding(third, "warning")])
+    assert third in {e.study_id for e in read_manifest(dataset).examples}
+
+
+def test_excluding_nothing_settles_the_test_set(films, workspace):
+    dataset = workspace / "dataset"
+    manifest = films(9, test_patients=3)
+    assert exclude_studies(dataset, []).digest == manifest.digest
+    assert read_frozen(dataset).version == 1
+    with pytest.raises(ContractViolation, match="TEST_SET_CHANGED"):
+        exclude_studies(dataset, [finding(manifest.in_split("test")[0].study_id)])

@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from validation.dataset.pictures import draw_findings
+from validation.dataset.validate import Finding
+
+
+def reds(path):
+    picture = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    return picture, int(np.sum((picture[..., 0] > 240) & (picture[..., 1] < 110) & (picture[..., 2] < 110)))
+
+
+def test_the_worst_films_are_drawn_with_the_faulty_level_in_red(films, workspace):
+    examples = films(4, test_patients=1).examples
+    sheet = workspace / "out" / "sheet.png"
+    message = "frontal T9: wedge_deg 31 deg, expected 0 to 25"
+    found = [Finding(examples[1].study_id, "wedge", message, "error")]
+    draw_findings(workspace / "dataset", found, sheet, tile_px=300)
+    picture, red = reds(sheet)
+    assert red > 20
+    assert picture.shape[0] > 300
+    draw_findings(workspace / "dataset", [], sheet, studies=[e.study_id for e in examples], columns=3, tile_px=300)
+    four, none = reds(sheet)
+    assert none == 0
+    assert four.shape[0] > 2 * 300
+
+
+def test_biplanar_studies_are_drawn_too(biplanar, workspace):
+    (example,) = biplanar(1, test_patients=0).examples
+    found = [Finding(example.study_id, "s1_to_hips", "s1_to_hips_mm 300 mm, expected 50 to 170", "error")]
+    assert draw_findings(workspace / "dataset", found, workspace / "one.png", tile_px=200).stat().st_size > 1000
+
+
+def test_nothing_to_draw_is_said(biplanar, workspace):
+    biplanar(1, test_patients=0)
+    with pytest.raises(ValueError, match="no study"):
+        draw_findings(workspace / "dataset", [], workspace / "none.png")

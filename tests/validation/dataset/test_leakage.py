@@ -1,0 +1,83 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from dataset_phantoms import add_study, picture
+from scipy.ndimage import zoom
+
+from spine.dataset import Example, ExampleView
+from spine.storage import sha256_of_picture
+from validation.dataset.leakage import (
+    exact_duplicates,
+    near_duplicates,
+    patients_in_several_splits,
+    survey_pictures,
+    thumbnail,
+)
+
+
+def example(study, patient, split, sha="0" * 64):
+    view = ExampleView("frontal", "pictures/x.npy", sha, (7, 5), None, "NONE", None, {})
+    return Example(study, patient, split, "test", {"frontal": view})
+
+
+def altered(film):
+    """The film again: smaller, its margins cropped, regraded, noisier."""
+    small = zoom(film.astype(float), 0.7, order=1)[3:-4, 2:-3]
+    grey = 60000 * (small / small.max()) ** 1.3 + np.random.default_rng(1).normal(0, 500, small.shape)
+    return np.clip(grey, 0, 65535).astype(np.uint16)
+
+
+def test_patients_in_several_splits():
+    examples = [example("a", "p1", "train"), example("b", "p1", "test"), example("c", "p2", "test")]
+    assert patients_in_several_splits(examples) == {"p1": {"train", "test"}}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "at_fault"),
+    [("train", "test", "a"), ("test", "train", "b"), ("validation", "test", "a"), ("train", "validation", "a")],
+)
+def test_the_test_set_stays_and_the_other_study_is_at_fault(first, second, at_fault):
+    (found,) = exact_duplicates([example("a", "p1", first), example("b", "p2", second)])
+    assert (found.study_id, found.across, found.exact) == (at_fault, True, True)
+
+
+def test_one_patients_own_films_are_no_leak():
+    assert exact_duplicates([example("a", "p1", "train"), example("b", "p1", "train")]) == []
+
+
+def test_near_duplicates_are_found_and_other_films_are_not():
+    films = [picture(number, (190, 90)) for number in range(12)]
+    films.append(altered(films[5]))
+    examples = [example(f"s{n:02d}", f"p{n}", "train" if n < 12 else "test") for n in range(13)]
+    (found,) = near_duplicates(examples, np.stack([thumbnail(f) for f in films]))
+    assert (found.study_id, found.other, found.exact) == ("s05", "s12", False)
+    same_patient = [replace(e, patient="p") for e in examples]
+    assert near_duplicates(same_patient, np.stack([thumbnail(f) for f in films])) == []
+
+
+def test_a_damaged_or_missing_picture_is_counted(biplanar, workspace):
+    examples = biplanar(4, test_patients=1).examples
+    broken = workspace / "dataset" / examples[1].views["lateral"].picture
+    pixels = np.load(broken)
+    broken.unlink()  # a hard link: the store must not be touched
+    pixels[3, 5] += 1
+    np.save(broken, pixels)
+    (workspace / "dataset" / examples[2].views["frontal"].picture).unlink()
+    cut = workspace / "dataset" / examples[2].views["lateral"].picture
+    payload = cut.read_bytes()[:200]
+    cut.unlink()
+    cut.write_bytes(payload)
+    survey = survey_pictures(workspace / "dataset", examples)
+    assert survey.damaged == {examples[1].study_id: 1, examples[2].study_id: 2}
+    assert survey.duplicates == ()
+
+
+def test_the_same_film_under_two_patients(biplanar, workspace):
+    for number in range(1, 7):
+        add_study(workspace / "store", number, pixels=1 if number == 6 else None)
+    examples = biplanar(0, test_patients=1).examples
+    (found,) = survey_pictures(workspace / "dataset", examples).duplicates
+    assert {found.study_id, found.other} == {f"{1:016x}", f"{6:016x}"}
+    assert found.exact
+    assert sha256_of_picture(picture(10, (190, 90))) == examples[0].views["frontal"].sha256

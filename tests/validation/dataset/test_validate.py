@@ -1,0 +1,262 @@
+import json
+
+import numpy as np
+import pytest
+from dataset_phantoms import add_film, add_study, film_labels, spine_points
+from pydantic import ValidationError
+
+from spine.dataset import read_manifest
+from spine.errors import ContractViolation
+from spine.landmarks import VERTEBRAE
+from validation.dataset.validate import ValidationConfig, validate_dataset
+
+BIPLANAR = ValidationConfig(minimum_train=3, minimum_validation=1, minimum_test=2, data_docs=False)
+FILMS = ValidationConfig(
+    profile="frontal_films", minimum_train=3, minimum_validation=1, minimum_test=2, data_docs=False, worst_share=0.3
+)
+
+
+def errors(result, study):
+    return {f.rule for f in result.findings if f.study_id == f"{study:016x}" and f.severity == "error"}
+
+
+def test_sound_studies_pass_and_the_pages_say_so(biplanar, workspace):
+    biplanar(9)
+    result = validate_dataset(
+        workspace / "dataset", workspace / "validation", BIPLANAR.model_copy(update={"data_docs": True})
+    )
+    assert result.failures == ()
+    assert result.findings == ()
+    assert result.success
+    assert result.counts["studies"] == result.counts["rows_studies"] == 9
+    assert result.counts["rows_landmarks"] == 9 * 2 * 39
+    assert {o.outcome for o in result.outcomes} <= {"holds", "not_applicable"}
+    idle = {o.rule.name for o in result.outcomes if o.outcome == "not_applicable"}
+    assert idle == {"side_of_the_curve"}
+    record = json.loads((workspace / "validation" / "result.json").read_text())
+    assert record["success"] is True
+    assert record["test_digest"] == read_manifest(workspace / "dataset").test_digest
+    assert (workspace / "validation" / "data_docs" / "index.html").exists()
+    page = (workspace / "validation" / "report.html").read_text()
+    assert "passed" in page
+    assert "http" not in page.replace("https://www.w3.org", "")
+
+
+def shifted(points, prefix, by):
+    return {n: p + by if n.startswith(prefix) else p for n, p in points.items()}
+
+
+def exchanged(points, first, second):
+    swap = {first: second, second: first}
+    return {"_".join([swap.get(n.split("_")[0], n.split("_")[0]), *n.split("_")[1:]]): p for n, p in points.items()}
+
+
+def sides_exchanged(points):
+    """Only the hips change places: a left-right mix-up that no angle shows."""
+    return points | {"HIP_L": points["HIP_R"], "HIP_R": points["HIP_L"]}
+
+
+def plates_exchanged(points, level):
+    out = dict(points)
+    for name in points:
+        if name.startswith(f"{level}_sup"):
+            other = name.replace("_sup", "_inf")
+            out[name], out[other] = points[other], points[name]
+    return out
+
+
+BIPLANAR_FAULTS = {
+    "metres": (lambda p: {n: q / 1000 for n, q in p.items()}, "spine_length"),
+    "centimetres": (lambda p: {n: q / 10 for n, q in p.items()}, "hip_distance"),
+    "double size": (lambda p: {n: q * 1.6 for n, q in p.items()}, "spine_length"),
+    "levels exchanged": (lambda p: exchanged(p, "T6", "T9"), "levels_in_order_3d"),
+    "plates exchanged": (lambda p: plates_exchanged(p, "L2"), "plate_above_plate"),
+    "hips exchanged": (sides_exchanged, "left_on_the_left"),
+    "S1 plate back to front": (lambda p: p | {"S1_ant": p["S1_post"], "S1_post": p["S1_ant"]}, "slope_plausible"),
+    "hips at the shoulders": (lambda p: shifted(p, "HIP", np.array([0.0, 0.0, 300.0])), "s1_to_hips"),
+    "a level in another's place": (lambda p: shifted(p, "T7", np.array([0.0, 0.0, 22.0])), "vertebral_spacing"),
+    "facing backwards": (lambda p: {n: q * [1.0, -1.0, 1.0] for n, q in p.items()}, "slope_plausible"),
+}
+
+
+def test_each_biplanar_fault_is_found_in_its_study_and_nowhere_else(biplanar, workspace):
+    for number in range(1, 9):
+        add_study(workspace / "store", number)
+    for number, (fault, _) in enumerate(BIPLANAR_FAULTS.values(), start=20):
+        add_study(workspace / "store", number, points=fault(spine_points(curve_mm=12.0)))
+    biplanar()
+    result = validate_dataset(workspace / "dataset", workspace / "validation", BIPLANAR)
+    for number, (name, (_, rule)) in enumerate(BIPLANAR_FAULTS.items(), start=20):
+        assert rule in errors(result, number), (name, errors(result, number))
+    assert {f.study_id for f in result.findings} == {f"{n:016x}" for n in range(20, 20 + len(BIPLANAR_FAULTS))}
+    assert not result.success
+    assert [f.code for f in result.failures] == ["BAD_STUDIES"]
+    assert result.to_exclude == ()
+    message = next(f.message for f in result.findings if f.rule == "hip_distance")
+    assert "hip_distance_mm" in message
+    assert "110 to 260" in message
+
+
+def replaced(labels, level, points):
+    corners = ("sup_left", "sup_right", "inf_left", "inf_right")
+    return labels | {f"{level}_{c}": points[c] for c in corners}
+
+
+def corners_of(labels, level):
+    return {c: labels[f"{level}_{c}"] for c in ("sup_left", "sup_right", "inf_left", "inf_right")}
+
+
+def cyclic(labels):
+    """L5 has been given T1's place, every other level moved down one: the commonest scramble of the real films."""
+    moved = {}
+    for level, source in zip(VERTEBRAE, (*VERTEBRAE[1:], VERTEBRAE[0]), strict=True):
+        moved = replaced(moved, level, corners_of(labels, source))
+    return moved
+
+
+def thinned(labels, share):
+    """Every label a narrow band around the vertebra's middle."""
+    thin = {}
+    for level in VERTEBRAE:
+        c = corners_of(labels, level)
+        for side in ("left", "right"):
+            middle = (c[f"sup_{side}"] + c[f"inf_{side}"]) / 2
+            for plate in ("sup", "inf"):
+                thin[f"{level}_{plate}_{side}"] = middle + share * (c[f"{plate}_{side}"] - middle)
+    return thin
+
+
+def mirrored_names(labels):
+    return {n.replace("left", "~").replace("right", "left").replace("~", "right"): p for n, p in labels.items()}
+
+
+def crossed(labels, level):
+    c = corners_of(labels, level)
+    return replaced(labels, level, c | {"inf_left": c["inf_right"], "inf_right": c["inf_left"]})
+
+
+def half_height(labels, level):
+    c = corners_of(labels, level)
+    lift = {f"inf_{s}": c[f"sup_{s}"] + 0.35 * (c[f"inf_{s}"] - c[f"sup_{s}"]) for s in ("left", "right")}
+    return replaced(labels, level, c | lift)
+
+
+FILM_FAULTS = {
+    "cyclic": (cyclic, "levels_in_order"),
+    "doubled": (lambda f: replaced(f, "L5", corners_of(f, "L4")), "no_overlap"),
+    "discs": (lambda f: thinned(f, 0.3), "vertebrae_not_discs"),
+    "left and right": (mirrored_names, "left_on_the_left"),
+    "crossed corners": (lambda f: crossed(f, "T8"), "corner_order"),
+    "half a vertebra": (lambda f: half_height(f, "T10"), "height_among_levels"),
+    "astray": (lambda f: {n: p + ([45.0, 0.0] if n.startswith("L2_") else 0) for n, p in f.items()}, "in_line"),
+    "one corner astray": (lambda f: f | {"T9_sup_left": f["T9_sup_left"] + [0.0, 40.0]}, "wedge"),
+    "a level left out": (
+        lambda f: {n: p + ([0.0, 62.0] if VERTEBRAE.index(n.split("_")[0]) >= 11 else 0) for n, p in f.items()},
+        "gap_to_level_above",
+    ),
+}
+
+
+def test_each_label_fault_of_a_film_is_found_in_its_film_and_nowhere_else(films, workspace):
+    for number in range(1, 25):
+        add_film(workspace / "store", number)
+    for number, (fault, _) in enumerate(FILM_FAULTS.values(), start=40):
+        add_film(workspace / "store", number, labels=fault(film_labels(15.0, 0.92)))
+    films(0, test_patients=9)
+    result = validate_dataset(workspace / "dataset", workspace / "validation", FILMS)
+    for number, (name, (_, rule)) in enumerate(FILM_FAULTS.items(), start=40):
+        assert rule in errors(result, number), (name, errors(result, number))
+    bad = {f"{n:016x}" for n in range(40, 40 + len(FILM_FAULTS))}
+    assert set(result.to_exclude) == bad
+    assert result.success
+    assert result.counts["bad_studies"] == len(FILM_FAULTS)
+
+
+def test_too_many_bad_films_stop_the_run(films, workspace):
+    for number in range(1, 13):
+        add_film(workspace / "store", number, labels=cyclic(film_labels()) if number < 4 else None)
+    films(0, test_patients=5)
+    strict = FILMS.model_copy(update={"worst_share": 0.15})
+    result = validate_dataset(workspace / "dataset", workspace / "validation", strict)
+    assert [f.code for f in result.failures] == ["TOO_MANY_BAD_STUDIES"]
+    assert "3 of 12" in result.failures[0].message
+    assert not result.success
+
+
+def test_films_of_one_patient_must_sway_to_the_same_side(films, workspace):
+    for number, curve in ((1, 25.0), (2, 24.0), (3, -25.0)):
+        add_film(workspace / "store", number, labels=film_labels(curve, 0.95), patient="p")
+    for number in range(4, 14):
+        add_film(workspace / "store", number)
+    films()
+    result = validate_dataset(workspace / "dataset", workspace / "validation", FILMS)
+    found = {f.study_id for f in result.findings if f.rule == "side_of_the_curve"}
+    assert f"{3:016x}" in found
+    assert result.success  # a warning: one of the two films is wrong, nobody can say which
+
+
+def test_small_splits_and_empty_ones_fail(biplanar, workspace):
+    biplanar(6, test_patients=1)
+    config = BIPLANAR.model_copy(update={"minimum_train": 5, "minimum_test": 2})
+    result = validate_dataset(workspace / "dataset", workspace / "validation", config)
+    assert {f.rule for f in result.failures} == {"enough_train", "enough_test"}
+    assert not result.success
+
+
+def test_excluding_must_leave_enough(films, workspace):
+    for number in range(1, 13):
+        add_film(workspace / "store", number, labels=cyclic(film_labels()) if number < 3 else None)
+    manifest = films()
+    train = len([e for e in manifest.in_split("train") if int(e.study_id, 16) >= 3])
+    config = FILMS.model_copy(update={"minimum_train": train + 1})
+    result = validate_dataset(workspace / "dataset", workspace / "validation", config)
+    assert "TOO_FEW_LEFT" in {f.code for f in result.failures}
+
+
+def test_the_same_film_in_two_splits_is_a_finding_of_the_study_outside_the_test_set(biplanar, workspace):
+    for number in range(1, 10):
+        add_study(workspace / "store", number)
+    test = {e.study_id for e in biplanar().in_split("test")}
+    twin = int(min(test), 16)
+    add_study(workspace / "store", 30, pixels=twin)
+    biplanar()
+    result = validate_dataset(workspace / "dataset", workspace / "validation", BIPLANAR)
+    assert errors(result, 30) == {"no_film_in_two_splits"}
+    assert min(test) in next(f.message for f in result.findings)
+
+
+def test_an_altered_picture_or_manifest_is_found(biplanar, workspace):
+    manifest = biplanar(9)
+    member = manifest.in_split("test")[0]
+    path = workspace / "dataset" / member.views["frontal"].picture
+    pixels = np.load(path)
+    path.unlink()
+    pixels[0, 0] ^= 1
+    np.save(path, pixels)
+    result = validate_dataset(workspace / "dataset", workspace / "validation", BIPLANAR)
+    assert errors(result, int(member.study_id, 16)) == {"pictures_intact"}
+    text = (workspace / "dataset" / "manifest.json").read_text()
+    (workspace / "dataset" / "manifest.json").write_text(text.replace('"p1"', '"p2"'))
+    with pytest.raises(ContractViolation, match="MANIFEST_ALTERED"):
+        validate_dataset(workspace / "dataset", workspace / "validation", BIPLANAR)
+    assert not (workspace / "validation" / "result.json").exists()
+
+
+def test_films_are_no_evidence_for_the_biplanar_profile(films, workspace):
+    films(9)
+    result = validate_dataset(workspace / "dataset", workspace / "validation", BIPLANAR)
+    assert not result.success
+    assert {"ALL_NULL", "FEWER_ROWS"} & {f.code for f in result.failures}
+    assert "spine_length" in {f.rule for f in result.failures}
+
+
+@pytest.mark.parametrize("changes", [{"profile": "lateral"}, {"worst_share": 1.5}, {"minimum_test": 0}, {"policy": 1}])
+def test_parameters_are_strict(changes):
+    with pytest.raises(ValidationError):
+        ValidationConfig(**changes)
+
+
+def test_the_policy_follows_the_profile():
+    assert ValidationConfig().policy == "stop"
+    assert ValidationConfig(profile="frontal_films").policy == "exclude"
+    assert ValidationConfig(profile="frontal_films", on_bad_study="stop").policy == "stop"
