@@ -33,8 +33,10 @@ _CORNERS = ("sup_right", "sup_left", "inf_right", "inf_left")
 LABEL_NAMES: tuple[str, ...] = tuple(f"{level}_{corner}" for level in VERTEBRAE for corner in _CORNERS)
 """The 68 labels in the file's order."""
 
-MARGIN = 0.02
-"""Labels may lie this share of the picture outside it: corners cut off by the film's edge."""
+MARGIN = 0.1
+"""Labels may lie this share of the picture outside it: corners cut off by the film's edge, which are then absent."""
+
+MOST_OUTSIDE = 8
 
 _NUMBER = re.compile(r"-(?:coronal)?(\d+)(?:\D.*)?$")
 _MAX_IMAGE_BYTES = 64 * 2**20
@@ -83,7 +85,8 @@ class AasceCandidate:
             )
         picture = read_grey_image(self.image)
         labels = corner_labels(self.landmarks, (picture.shape[0], picture.shape[1]))
-        view = LoadedView(picture, self.key, None, "NONE", labels=labels, facts={"intensity": "8 bit"})
+        facts = {"intensity": "8 bit", "labels_off_picture": len(LABEL_NAMES) - len(labels)}
+        view = LoadedView(picture, self.key, None, "NONE", labels=labels, facts=facts)
         return LoadedStudy(f"aasce:{int(number[1])}", {"frontal": view}, facts=self._published())
 
     def _published(self) -> dict[str, float]:
@@ -130,7 +133,7 @@ class AasceSource:
 
 
 def corner_labels(cells: Sequence[str], shape: tuple[int, int]) -> dict[str, NDArray[np.float64]]:
-    """Landmark -> (2,) (column, row) pixels of a picture of ``shape`` (H, W).
+    """Landmark -> (2,) (column, row) pixels of a picture of ``shape`` (H, W); points off the picture are absent.
 
     Raises:
         LabelsRejected: ``LABELS_COUNT``, ``LABELS_NOT_FINITE``, ``LABELS_OUTSIDE``.
@@ -141,11 +144,13 @@ def corner_labels(cells: Sequence[str], shape: tuple[int, int]) -> dict[str, NDA
     if any(n is None for n in numbers):
         _refuse("LABELS_NOT_FINITE", f"{numbers.count(None)} values that are no finite number", "numbers")
     relative = np.array(numbers, dtype=np.float64).reshape(2, -1).T
-    outside = int(np.any((relative < -MARGIN) | (relative > 1 + MARGIN), axis=1).sum())
-    if outside:
-        _refuse("LABELS_OUTSIDE", f"{outside} points outside the picture", "shares of width and height, 0 to 1")
+    outside = np.any((relative < 0) | (relative > 1), axis=1)
+    far = bool(np.any((relative < -MARGIN) | (relative > 1 + MARGIN)))
+    if far or outside.sum() > MOST_OUTSIDE:
+        found = f"{int(outside.sum())} points outside the picture, {'some' if far else 'none'} of them far"
+        _refuse("LABELS_OUTSIDE", found, "shares of width and height, 0 to 1")
     pixels = relative * (shape[1], shape[0])
-    return dict(zip(LABEL_NAMES, pixels, strict=True))
+    return {name: xy for name, xy, absent in zip(LABEL_NAMES, pixels, outside, strict=True) if not absent}
 
 
 def read_grey_image(path: Path) -> NDArray[np.uint16]:

@@ -31,7 +31,8 @@ class Syntax:
 
     Attributes:
         name: for people.
-        decoders: pydicom's plug-in names in the order tried; empty for uncompressed pixels.
+        decoders: pydicom's plug-in names in the order tried; empty for uncompressed pixels. ``gdcm-file`` is gdcm
+            by its own reader: pydicom does not let it near 12-bit JPEG, which it decodes well.
     """
 
     name: str
@@ -46,7 +47,7 @@ SYNTAXES: Mapping[str, Syntax] = {
     "1.2.840.10008.1.2.2": Syntax("Explicit VR Big Endian"),
     "1.2.840.10008.1.2.5": Syntax("RLE Lossless", ("pydicom",)),
     _J + "50": Syntax("JPEG Baseline 8 bit", ("pillow", "gdcm")),
-    _J + "51": Syntax("JPEG Extended 12 bit", ("gdcm",)),
+    _J + "51": Syntax("JPEG Extended 12 bit", ("gdcm-file",)),
     _J + "57": Syntax("JPEG Lossless P14", ("gdcm",)),
     _J + "70": Syntax("JPEG Lossless SV1", ("gdcm",)),
     _J + "80": Syntax("JPEG-LS Lossless", ("gdcm",)),
@@ -57,7 +58,7 @@ SYNTAXES: Mapping[str, Syntax] = {
     _J + "202": Syntax("HTJ2K Lossless RPCL", ("pylibjpeg",)),
     _J + "203": Syntax("HTJ2K", ("pylibjpeg",)),
 }
-_MODULES = {"pydicom": "pydicom", "pillow": "PIL", "gdcm": "gdcm", "pylibjpeg": "openjpeg"}
+_MODULES = {"pydicom": "pydicom", "pillow": "PIL", "gdcm": "gdcm", "gdcm-file": "gdcm", "pylibjpeg": "openjpeg"}
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 
 

@@ -10,10 +10,12 @@ or calibrated against the detector's: a secondary capture never has a ``geometry
 """
 
 import io
+import logging
 import math
 import struct
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,10 +86,22 @@ def read_radiograph(path: Path) -> Radiograph:
         DicomRejected: see the modules named above for the codes.
     """
     payload = checked_bytes(path)
-    with warnings.catch_warnings():
-        # pydicom warns about values it repairs; those that matter are checked here, strictly.
-        warnings.simplefilter("ignore")
+    with _pydicom_silent():
         return _from_dataset(_parsed(payload), payload)
+
+
+@contextmanager
+def _pydicom_silent() -> Iterator[None]:
+    """Neither warnings nor log lines from pydicom: they quote values. What matters is checked here, strictly."""
+    logger = logging.getLogger("pydicom")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _parsed(payload: bytes) -> Any:

@@ -1,0 +1,59 @@
+"""Small radiographs with known content, and ways to damage them."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pydicom
+
+from spine.radiograph.write import write_radiograph
+from spine.scanner import ViewGeometry
+
+SHAPE = (150, 60)
+SPACING = (1.75, 1.6)
+
+
+def gradient(shape=SHAPE, top=4000):
+    """(H, W) uint16 without any symmetry: every pixel of it tells its place."""
+    rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]]
+    return ((rows * 7 + columns * 31) * top // (shape[0] * 7 + shape[1] * 31)).astype(np.uint16)
+
+
+def geometry(view="frontal", shape=SHAPE, spacing=SPACING, u0=1.25, z0=-30.5):
+    return ViewGeometry(view, shape, spacing, {"frontal": 987.0, "lateral": 918.0}[view], u0, z0)
+
+
+def film(path: Path, view="frontal", picture=None, place=None, **tags) -> Path:
+    place = place or geometry(view)
+    picture = gradient(place.shape) if picture is None else picture
+    given = {"patient_id": "vp-1", "study_uid": "2.25.1", "series_uid": "2.25.2", "sop_uid": "2.25.3"}
+    given |= {"simulated": True, "kvp": 90.0}
+    write_radiograph(path, picture, place, **(given | tags))
+    return path
+
+
+def edited(path: Path, change, name="edited.dcm", syntax=None) -> Path:
+    """A copy with ``change(dataset)`` applied; values are written without pydicom's validation."""
+    with pydicom.config.disable_value_validation():
+        dataset = pydicom.dcmread(path)
+        change(dataset)
+        if syntax is not None:
+            dataset.file_meta.TransferSyntaxUID = syntax
+        out = io.BytesIO()
+        pydicom.dcmwrite(out, dataset, enforce_file_format=True)
+    target = path.with_name(name)
+    target.write_bytes(out.getvalue())
+    return target
+
+
+def with_raw(path: Path, tag: int, vr: str, value: bytes, name="raw.dcm") -> Path:
+    """A copy in which one element's value is exactly these bytes (padded to even length)."""
+    from pydicom.dataelem import RawDataElement
+    from pydicom.tag import Tag
+
+    value = value + b" " * (len(value) % 2)
+
+    def change(ds):
+        ds[Tag(tag)] = RawDataElement(Tag(tag), vr, len(value), value, 0, False, True)
+
+    return edited(path, change, name)

@@ -1,0 +1,58 @@
+import math
+
+import pytest
+
+from spine.errors import DicomRejected
+from spine.radiograph.header import SpacingTags
+from spine.radiograph.spacing import decide_spacing
+
+SHAPE = (3000, 1000)
+A, B = (0.15, 0.16), (0.2, 0.21)
+
+
+@pytest.mark.parametrize(
+    ("tags", "spacing", "calibration"),
+    [
+        (SpacingTags(projection=False, pixel_mm=A, imager_mm=B), A, "UNKNOWN"),
+        (SpacingTags(projection=False, imager_mm=B), None, "NONE"),
+        (SpacingTags(pixel_mm=A, imager_mm=B, calibration_type="FIDUCIAL"), A, "FIDUCIAL"),
+        (SpacingTags(pixel_mm=A, calibration_type="GEOMETRY"), A, "GEOMETRY"),
+        (SpacingTags(pixel_mm=A, imager_mm=B), A, "ERMF"),
+        (SpacingTags(imager_mm=B, magnification=1.25), (0.16, 0.168), "ERMF"),
+        (SpacingTags(imager_mm=B, source_to_detector_mm=1500.0, source_to_patient_mm=1200.0), (0.16, 0.168), "ERMF"),
+        (SpacingTags(pixel_mm=B, imager_mm=B, magnification=1.25), (0.16, 0.168), "ERMF"),
+        (SpacingTags(imager_mm=B, magnification=1.25, slot=True), B, "PROJECTION"),
+        (SpacingTags(imager_mm=B), B, "PROJECTION"),
+        (SpacingTags(pixel_mm=B, imager_mm=B), B, "PROJECTION"),
+        (SpacingTags(pixel_mm=A), A, "UNKNOWN"),
+        (SpacingTags(), None, "NONE"),
+    ],
+)
+def test_the_decision_table(tags, spacing, calibration):
+    found = decide_spacing(tags, SHAPE)
+    assert found.calibration == calibration
+    assert found.spacing_mm == (None if spacing is None else pytest.approx(spacing, rel=1e-12))
+    assert found.lengths_allowed == (calibration in ("FIDUCIAL", "GEOMETRY", "ERMF"))
+
+
+@pytest.mark.parametrize(
+    ("tags", "code"),
+    [
+        (SpacingTags(pixel_mm=(0.0, 0.0)), "SPACING_INVALID"),
+        (SpacingTags(pixel_mm=(-0.2, -0.2)), "SPACING_INVALID"),
+        (SpacingTags(pixel_mm=(math.nan, 0.2)), "SPACING_INVALID"),
+        (SpacingTags(pixel_mm=(0.1, 0.2)), "SPACING_INVALID"),
+        (SpacingTags(pixel_mm=(0.03, 0.03)), "SPACING_INVALID"),
+        (SpacingTags(pixel_mm=(0.9, 0.9)), "SPACING_INVALID"),
+        (SpacingTags(pixel_mm=A, calibration_type="GEOMETRY", imager_mm=(0.0, 0.0)), "SPACING_INVALID"),
+        (SpacingTags(imager_mm=A, magnification=0.5), "MAGNIFICATION_INVALID"),
+        (
+            SpacingTags(imager_mm=A, magnification=1.4, source_to_detector_mm=1500.0, source_to_patient_mm=1200.0),
+            "MAGNIFICATION_CONFLICT",
+        ),
+    ],
+)
+def test_the_impossible_is_refused_not_replaced(tags, code):
+    with pytest.raises(DicomRejected) as caught:
+        decide_spacing(tags, SHAPE)
+    assert caught.value.code == code

@@ -1,0 +1,164 @@
+import resource
+import struct
+import time
+import zlib
+from pathlib import Path
+
+import pydicom
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydicom.data import get_testdata_file
+from radiograph_phantoms import edited, film
+
+from spine.errors import DicomRejected
+from spine.radiograph.read import read_radiograph
+from spine.radiograph.structure import BIG_ENDIAN, MAX_NESTING, check_structure, checked_bytes, is_dicom
+
+
+def code_of(path):
+    with pytest.raises(DicomRejected) as caught:
+        read_radiograph(path)
+    return caught.value.code
+
+
+def deflated(path, extra=b""):
+    """The film's data set deflated, with ``extra`` appended before compression."""
+    payload = path.read_bytes()
+    length = struct.unpack_from("<I", payload, 140)[0]
+    meta, body = payload[: 144 + length], payload[144 + length :]
+    old, new = b"1.2.840.10008.1.2.1\x00", b"1.2.840.10008.1.2.1.99"
+    at = meta.index(b"\x02\x00\x10\x00UI")
+    meta = meta[:at] + b"\x02\x00\x10\x00UI" + struct.pack("<H", len(new)) + new + meta[at + 8 + len(old) :]
+    meta = meta[:140] + struct.pack("<I", length + len(new) - len(old)) + meta[144:]
+    machine = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    path.write_bytes(meta + machine.compress(body + extra) + machine.flush())
+    return path
+
+
+def test_a_deflated_film_is_read(tmp_path):
+    original = read_radiograph(film(tmp_path / "a.dcm"))
+    found = read_radiograph(deflated(film(tmp_path / "b.dcm")))
+    assert (found.picture == original.picture).all()
+    assert found.facts["transfer_syntax"].startswith("Deflated")
+
+
+def test_a_deflate_bomb_is_refused_quickly_and_costs_no_memory(tmp_path):
+    header = b"\xfc\xff\xfc\xffOB\0\0" + struct.pack("<I", 400 * 2**20)
+    bomb = deflated(film(tmp_path / "a.dcm"), header + bytes(400 * 2**20))
+    assert bomb.stat().st_size < 600_000
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    assert code_of(bomb) == "DEFLATE_LIMIT"
+    assert time.monotonic() - started < 1.0
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
+
+
+@pytest.mark.parametrize("depth", [50, 64])
+def test_sequences_may_nest_this_deep(tmp_path, depth):
+    checked_bytes(nested(tmp_path, depth))
+
+
+@pytest.mark.parametrize("depth", [70, 200, 5000])
+@pytest.mark.parametrize("undefined", [False, True])
+def test_deeper_nesting_is_refused_without_recursion(tmp_path, depth, undefined):
+    assert code_of(nested(tmp_path, depth, undefined)) == "NESTING_LIMIT"
+
+
+def nested(tmp_path, depth, undefined=False):
+    assert MAX_NESTING == 64
+    content = b""
+    for _ in range(depth):
+        if undefined:
+            item = b"\xfe\xff\x00\xe0\xff\xff\xff\xff" + content + b"\xfe\xff\x0d\xe0\0\0\0\0"
+            content = b"\x40\x00\x55\x05SQ\0\0\xff\xff\xff\xff" + item + b"\xfe\xff\xdd\xe0\0\0\0\0"
+        else:
+            item = b"\xfe\xff\x00\xe0" + struct.pack("<I", len(content)) + content
+            content = b"\x40\x00\x55\x05SQ\0\0" + struct.pack("<I", len(item)) + item
+    path = film(tmp_path / "nested.dcm")
+    path.write_bytes(path.read_bytes() + content)
+    return path
+
+
+@pytest.mark.parametrize("length", [0xFFFFFFF0, 0x7FFFFFFF, 18_002])
+def test_a_length_beyond_the_file_is_truncated(tmp_path, length):
+    path = film(tmp_path / "a.dcm")
+    payload = path.read_bytes()
+    at = payload.index(b"\xe0\x7f\x10\x00OW\0\0") + 8
+    path.write_bytes(payload[:at] + struct.pack("<I", length) + payload[at + 4 :])
+    assert code_of(path) == "TRUNCATED"
+
+
+def test_a_file_cut_anywhere_has_a_code(tmp_path):
+    payload = film(tmp_path / "a.dcm").read_bytes()
+    path, codes = tmp_path / "cut.dcm", {}
+    for size in (*range(0, len(payload), 512), len(payload) - 1, 128, 132, 140):
+        path.write_bytes(payload[:size])
+        codes[size] = code_of(path)
+    assert codes[0] == "EMPTY_FILE"
+    assert codes[128] == "NOT_DICOM"
+    assert codes[len(payload) - 1] == "TRUNCATED"
+    assert set(codes.values()) <= {"EMPTY_FILE", "NOT_DICOM", "TRUNCATED", "PIXELS_ABSENT", "TRANSFER_SYNTAX_MISSING"}
+
+
+@pytest.mark.parametrize("payload", [b"hello " * 100, b"\xff\xd8\xff\xe0" + bytes(500), bytes(128), b"\x89PNG" * 50])
+def test_other_files_are_not_dicom(tmp_path, payload):
+    path = tmp_path / "a.dcm"
+    path.write_bytes(payload)
+    assert code_of(path) == "NOT_DICOM"
+    assert not is_dicom(path)
+
+
+@pytest.mark.parametrize("start", [b"MZ", b"\x7fELF"])
+def test_a_program_in_the_preamble_is_refused(tmp_path, start):
+    path = film(tmp_path / "a.dcm")
+    path.write_bytes(start + path.read_bytes()[len(start) :])
+    assert code_of(path) == "PREAMBLE_EXECUTABLE"
+
+
+@pytest.mark.parametrize(
+    ("syntax", "implicit", "little"), [("1.2.840.10008.1.2", True, True), (BIG_ENDIAN, False, False)]
+)
+def test_implicit_and_big_endian_are_walked_and_read(tmp_path, syntax, implicit, little):
+    original = pydicom.dcmread(film(tmp_path / "a.dcm"))
+    again = pydicom.Dataset()
+    for element in original:
+        if element.VR != "SQ":
+            again.add(element)
+    again.PixelData = original.pixel_array.astype("<u2" if little else ">u2").tobytes()
+    again.file_meta = original.file_meta
+    again.file_meta.TransferSyntaxUID = syntax
+    pydicom.dcmwrite(tmp_path / "b.dcm", again, implicit_vr=implicit, little_endian=little, enforce_file_format=True)
+    found, expected = read_radiograph(tmp_path / "b.dcm"), read_radiograph(tmp_path / "a.dcm")
+    assert (found.picture == expected.picture).all()
+    assert found.geometry == expected.geometry
+    assert found.offset_recorded
+
+
+def test_names_in_other_alphabets_and_line_breaks_do_no_harm(tmp_path):
+    def change(ds):
+        ds.SpecificCharacterSet = ["", "ISO 2022 IR 87"]
+        ds.add_new(0x00100010, "PN", b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B\n\x1b[31m\0")
+        ds.add_new(0x00104000, "LT", b"x" * 60_000)
+
+    assert read_radiograph(edited(film(tmp_path / "a.dcm"), change)).view == "frontal"
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 2400), st.binary(min_size=1, max_size=6)), min_size=1, max_size=5))
+def test_damaged_bytes_give_a_picture_or_a_code_and_nothing_else(tmp_path, damages):
+    payload = bytearray(film(tmp_path / "a.dcm").read_bytes())
+    for at, damage in damages:
+        payload[at : at + len(damage)] = damage
+    path = tmp_path / "damaged.dcm"
+    path.write_bytes(bytes(payload))
+    try:
+        radiograph = read_radiograph(path)
+    except DicomRejected as refusal:
+        assert refusal.code.isupper()
+    else:
+        assert radiograph.picture.max() <= 4095
+
+
+def test_the_walk_agrees_with_pydicoms_own_examples():
+    for name in ("CT_small.dcm", "MR_small_expb.dcm", "priv_SQ.dcm", "nested_priv_SQ.dcm", "UN_sequence.dcm"):
+        check_structure(Path(get_testdata_file(name)).read_bytes())
