@@ -1,17 +1,16 @@
 """What a model promises about itself: the record beside every exported network, and the model's digest.
 
-What belongs here: the record, its file ``contract.json`` and the digest over both files of a model. What
-does not: preparing pictures (``preprocessing``), reading heat maps (``decoding``) and running the network
-(``model``). Contract: a model is a folder that holds ``model.onnx`` and ``contract.json``; everything that
-has to agree between training and service stands in the contract, and whoever reads a contract of another
-preprocessing version refuses it instead of guessing.
+What belongs here: the record and its file ``contract.json``; the digest over both files of a model comes from
+``spine.model_digest``. What does not: preparing pictures (``preprocessing``), reading heat maps (``decoding``)
+and running the network (``model``). Contract: a model is a folder that holds ``model.onnx`` and
+``contract.json``; everything that has to agree between training and service stands in the contract, and
+whoever reads a contract of another preprocessing version refuses it instead of guessing.
 
 The network's signature, fixed for every model: inputs ``picture`` (N, 1, H, W) float32 and ``view`` (N,)
 int64 (position in ``spine.landmarks.VIEWS``); outputs ``heatmaps`` (N, K, H / stride, W / stride), each
 summing to one, and ``visibility`` (N, K) logits.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -20,14 +19,23 @@ from typing import Any, Literal, cast
 
 from spine.errors import ContractViolation
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
-from spine.storage import sha256_of_file, write_text_atomically
+from spine.model_digest import CONTRACT_FILE, model_digest
+from spine.model_digest import GRAPH_FILE as MODEL_FILE
+from spine.storage import write_text_atomically
+
+__all__ = [
+    "CONTRACT_FILE",
+    "MODEL_FILE",
+    "ModelContract",
+    "Normalisation",
+    "model_digest",
+    "read_contract",
+    "write_contract",
+]
 
 SCHEMA = "plumbline.model/1"
 PREPROCESSING_VERSION = 1
 """Raised whenever ``inference.preprocessing`` changes what a network sees of the same picture."""
-
-MODEL_FILE = "model.onnx"
-CONTRACT_FILE = "contract.json"
 
 SIGN_OF_COORDINATES = "columns grow to the right, rows to the feet; an integer is a pixel's centre"
 
@@ -56,7 +64,7 @@ class ModelContract:
         normalisation: of grey values.
         letterbox: how a picture is fitted into the input; ``centre``: isotropic, centred, filled with black.
         sign_of_coordinates: direction of columns and rows, in words, for readers of the file.
-        simulated: whether the training pictures were simulated; None where a set was mixed or did not say.
+        simulated_training_data: whether the training pictures were simulated; None for a mixed set.
         training_note: what the model was trained on, in words.
         preprocessing_version: of ``inference.preprocessing``.
     """
@@ -69,7 +77,7 @@ class ModelContract:
     normalisation: Normalisation = DEFAULT_NORMALISATION
     letterbox: Literal["centre"] = "centre"
     sign_of_coordinates: str = SIGN_OF_COORDINATES
-    simulated: bool | None = None
+    simulated_training_data: bool | None = None
     training_note: str = ""
     preprocessing_version: int = PREPROCESSING_VERSION
 
@@ -110,20 +118,6 @@ def read_contract(folder: Path) -> ModelContract:
             remedy="export the model again with this version of Plumbline",
         )
     return contract
-
-
-def model_digest(folder: Path) -> str:
-    """Hex SHA-256 over ``model.onnx`` and ``contract.json``: the identity of a model everywhere.
-
-    Raises:
-        ContractViolation: one of the two files is missing.
-    """
-    digest = hashlib.sha256()
-    for name in (MODEL_FILE, CONTRACT_FILE):
-        if not (folder / name).is_file():
-            raise _refused("MODEL_INCOMPLETE", f"no {name} in {folder.name!r}")
-        digest.update(name.encode() + b"\0" + bytes.fromhex(sha256_of_file(folder / name)))
-    return digest.hexdigest()
 
 
 def _refused(code: str, found: str) -> ContractViolation:

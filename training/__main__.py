@@ -25,8 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"\n{error}\n")
         return error.exit_code
     sys.stderr.write(
-        f"\nvalidation landmark error {summary.landmark_error:.2f} {summary.unit} after {summary.epochs} epochs, "
-        f"{summary.seconds:.0f} s at {summary.pictures_per_second:.1f} pictures/s on {summary.device}\n"
+        f"\nvalidation landmark error {summary.validation_error:.2f} {summary.error_unit} "
+        f"after {summary.epochs} epochs, {summary.seconds:.0f} s "
+        f"at {summary.pictures_per_second:.1f} pictures/s on {summary.device}\n"
     )
     return 0
 
@@ -46,12 +47,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--landmark-set", default=default.landmark_set)
     parser.add_argument("--landmarks", default="", help="comma separated subset; empty for all")
     parser.add_argument("--input-shape", default="x".join(map(str, default.input_shape)), help="HxW in pixels")
+    parser.add_argument("--heatmap-stride", type=int, choices=(4, 8), default=default.heatmap_stride)
     parser.add_argument("--batch-size", type=int, default=default.batch_size)
     parser.add_argument("--learning-rate", type=float, default=default.learning_rate)
     parser.add_argument("--coordinate-weight", type=float, default=default.coordinate_weight)
     parser.add_argument("--width", type=float, default=default.width)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default=default.device)
-    parser.add_argument("--precision", choices=("auto", "32", "bf16"), default=default.precision)
+    parser.add_argument("--precision", choices=("auto", "32", "bf16-mixed"), default=default.precision)
     parser.add_argument("--workers", type=int, default=default.workers)
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument("--init-from", help="folder of a fitted model to start from")
@@ -64,8 +66,9 @@ def _config(options: argparse.Namespace) -> TrainingConfig:
     return TrainingConfig(
         preset=options.preset,
         landmark_set=options.landmark_set,
-        landmark_subset=tuple(n for n in options.landmarks.split(",") if n),
+        landmark_subset=tuple(n for n in options.landmarks.split(",") if n) or None,
         input_shape=(int(height), int(width or height)),
+        heatmap_stride=options.heatmap_stride,
         epochs=options.epochs,
         minutes=options.minutes,
         batch_size=options.batch_size,

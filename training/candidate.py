@@ -28,8 +28,8 @@ class FitSummary:
         landmark_set: of the data set.
         dataset_digest, test_digest: of the data set it was fitted on.
         pictures: training pictures.
-        landmark_error: best mean validation error, in ``unit`` (averaged over networks).
-        unit: ``mm`` or ``px``.
+        validation_error: best mean validation landmark error, in ``error_unit`` (averaged over networks).
+        error_unit: ``mm`` or ``px``.
         epochs, steps, seconds, pictures_per_second: cost (summed over networks).
         device, precision, versions: circumstances.
         model_digest: of the exported model; None while the export is deferred.
@@ -40,8 +40,8 @@ class FitSummary:
     dataset_digest: str
     test_digest: str
     pictures: int
-    landmark_error: float
-    unit: str
+    validation_error: float
+    error_unit: str
     epochs: int
     steps: int
     seconds: float

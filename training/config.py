@@ -15,7 +15,7 @@ from spine.landmarks import LANDMARK_SETS
 
 Preset = Literal["shared", "galbusera2019"]
 Device = Literal["auto", "cpu", "cuda"]
-Precision = Literal["auto", "32", "bf16"]
+Precision = Literal["auto", "32", "bf16-mixed"]
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,9 @@ class TrainingConfig:
         preset: ``shared`` (one network for all landmarks of all views) or ``galbusera2019`` (one network per
             landmark and view).
         landmark_set: registry key; has to be the data set's.
-        landmark_subset: train these landmarks only; empty for all.
+        landmark_subset: train these landmarks only; None for all.
         input_shape: (H, W) of the network's input, multiples of 64.
+        heatmap_stride: input pixels per heat-map cell, 4 or 8 (faster, coarser).
         epochs, minutes: the budget; with both, whichever ends first. One of them is needed.
         batch_size: pictures per step.
         learning_rate: peak of the schedule (warm-up, then cosine to zero over the budget).
@@ -71,8 +72,9 @@ class TrainingConfig:
 
     preset: Preset = "shared"
     landmark_set: str = "galbusera39"
-    landmark_subset: tuple[str, ...] = ()
+    landmark_subset: tuple[str, ...] | None = None
     input_shape: tuple[int, int] = (512, 256)
+    heatmap_stride: int = 4
     epochs: int | None = None
     minutes: float | None = None
     batch_size: int = 16
@@ -107,7 +109,7 @@ class TrainingConfig:
 
     def _checks(self) -> list[tuple[bool, str]]:
         known = LANDMARK_SETS.get(self.landmark_set)
-        strangers = [n for n in self.landmark_subset if known is None or n not in known.index]
+        strangers = [n for n in self.landmark_subset or () if known is None or n not in known.index]
         strengths = asdict(self.augmentation)
         return [
             (self.preset in ("shared", "galbusera2019"), f"preset {self.preset!r}"),
@@ -117,6 +119,7 @@ class TrainingConfig:
                 len(self.input_shape) == 2 and all(n > 0 and n % 64 == 0 for n in self.input_shape),
                 f"input {self.input_shape}, not two positive multiples of 64",
             ),
+            (self.heatmap_stride in (4, 8), f"heat-map stride {self.heatmap_stride}"),
             (self.epochs is not None or self.minutes is not None, "no budget: neither epochs nor minutes"),
             (self.epochs is None or self.epochs > 0, f"epochs {self.epochs}"),
             (self.minutes is None or 0 < self.minutes < float("inf"), f"minutes {self.minutes}"),
@@ -126,7 +129,7 @@ class TrainingConfig:
             (0 <= self.coordinate_weight < float("inf"), f"coordinate weight {self.coordinate_weight}"),
             (0.3 <= self.sigma_cells <= 8, f"sigma {self.sigma_cells} cells"),
             (self.device in ("auto", "cpu", "cuda"), f"device {self.device!r}"),
-            (self.precision in ("auto", "32", "bf16"), f"precision {self.precision!r}"),
+            (self.precision in ("auto", "32", "bf16-mixed"), f"precision {self.precision!r}"),
             (self.workers >= 0, f"workers {self.workers}"),
             (0.125 <= self.width <= 8, f"width {self.width}"),
             (all(0 <= s < 90 for s in strengths.values()), f"augmentation {strengths}"),
@@ -137,7 +140,7 @@ class TrainingConfig:
 def config_to_json(config: TrainingConfig) -> dict[str, Any]:
     """Plain JSON values."""
     record = asdict(config)
-    record["landmark_subset"] = list(config.landmark_subset)
+    record["landmark_subset"] = list(config.landmark_subset) if config.landmark_subset else None
     record["input_shape"] = list(config.input_shape)
     return record
 
@@ -160,7 +163,7 @@ def config_from_json(record: Mapping[str, Any]) -> TrainingConfig:
         )
     values = dict(record)
     for name in ("landmark_subset", "input_shape"):
-        if name in values:
+        if values.get(name) is not None:
             values[name] = tuple(values[name])
     values["augmentation"] = Augmentation(**strengths)
     return TrainingConfig(**values)

@@ -8,6 +8,7 @@ landmark that is absent, or that augmentation pushed out of the input, is masked
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -93,6 +94,11 @@ class PictureDataset(Dataset[Sample]):
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> list[Sample]:
+        """The pictures of a batch, in parallel: warping happens outside Python's lock."""
+        with ThreadPoolExecutor(max(1, torch.get_num_threads())) as threads:
+            return list(threads.map(self.__getitem__, keys))
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
         """The picture at (epoch, index)."""

@@ -30,12 +30,8 @@ def expected_coordinates(heatmaps: Tensor) -> Tensor:
 
 def gaussian_maps(target: Tensor, shape: tuple[int, int], sigma_cells: float) -> Tensor:
     """(B, K, 2) normalised (x, y) -> (B, K, H, W) Gaussians that sum to one; cut off at the edges."""
-    axes = []
-    for axis, count in ((1, shape[0]), (0, shape[1])):
-        grid = torch.as_tensor(cell_centres(count), dtype=target.dtype, device=target.device)
-        distance = (grid - target[..., axis, None]) * (count / 2.0)  # cells
-        axes.append(torch.softmax(-0.5 * (distance / sigma_cells) ** 2, dim=-1))
-    return axes[0][..., :, None] * axes[1][..., None, :]
+    x, y = _gaussian_sides(target, shape, sigma_cells)
+    return y[..., :, None] * x[..., None, :]
 
 
 def euclidean_loss(found: Tensor, target: Tensor, shape: tuple[int, int]) -> Tensor:
@@ -51,9 +47,10 @@ def euclidean_loss(found: Tensor, target: Tensor, shape: tuple[int, int]) -> Ten
 
 def jensen_shannon_loss(heatmaps: Tensor, target: Tensor, sigma_cells: float) -> Tensor:
     """(B, K) Jensen-Shannon divergences (nats, at most log 2) of (B, K, H, W) maps from Gaussians at (B, K, 2)."""
-    gaussians = gaussian_maps(target, (heatmaps.shape[-2], heatmaps.shape[-1]), sigma_cells)
-    middle = 0.5 * (heatmaps + gaussians)
-    return _entropy(middle) - 0.5 * _entropy(heatmaps) - 0.5 * _entropy(gaussians)
+    x, y = _gaussian_sides(target, (heatmaps.shape[-2], heatmaps.shape[-1]), sigma_cells)
+    gaussians = y[..., :, None] * x[..., None, :]
+    of_gaussians = _entropy(x) + _entropy(y)  # a product's entropy is the sum of its factors'
+    return _entropy(0.5 * (heatmaps + gaussians), 2) - 0.5 * _entropy(heatmaps, 2) - 0.5 * of_gaussians
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
@@ -62,5 +59,17 @@ def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     return kept.sum() / mask.sum().clamp(min=1)
 
 
-def _entropy(maps: Tensor) -> Tensor:
-    return -(maps * (maps + _TINY).log()).flatten(2).sum(-1)
+def _gaussian_sides(target: Tensor, shape: tuple[int, int], sigma_cells: float) -> tuple[Tensor, Tensor]:
+    """(B, K, 2) -> (B, K, W) and (B, K, H): the two factors of each Gaussian, each summing to one."""
+    sides = []
+    for axis, count in ((0, shape[1]), (1, shape[0])):
+        grid = torch.as_tensor(cell_centres(count), dtype=target.dtype, device=target.device)
+        distance = (grid - target[..., axis, None]) * (count / 2.0)  # cells
+        sides.append(torch.softmax(-0.5 * (distance / sigma_cells) ** 2, dim=-1))
+    return sides[0], sides[1]
+
+
+def _entropy(maps: Tensor, axes: int = 1) -> Tensor:
+    """Entropy (nats) of distributions over the last ``axes`` axes."""
+    terms = maps * (maps + _TINY).log()
+    return -terms.flatten(-axes).sum(-1)

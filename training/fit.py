@@ -45,7 +45,7 @@ from training.data import PictureDataset, PictureItem, PositionSampler, Sample, 
 from training.export import can_export, finish_export
 from training.journal import Journal, read_journal
 from training.module import LandmarkModule
-from training.networks import STRIDE, OnePerLandmark, build_network
+from training.networks import OnePerLandmark, build_network
 from training.score import unit_of
 
 _SHARED = "shared"
@@ -149,7 +149,7 @@ def _circumstances(config: TrainingConfig) -> Circumstances:
         )
     accelerator = "cuda" if cuda and config.device != "cpu" else "cpu"
     native = torch.cuda.is_bf16_supported() if accelerator == "cuda" else _cpu_multiplies_bf16(config)
-    if accelerator == "cpu" and config.precision == "bf16" and not native:
+    if accelerator == "cpu" and config.precision == "bf16-mixed" and not native:
         raise ParametersRejected(
             "PRECISION_UNSOUND",
             found=f"bf16 on this processor with input {config.input_shape}",
@@ -314,8 +314,8 @@ def _finish(run: Fit, whole: nn.Module, positions: Sequence[Position]) -> None:
         dataset_digest=run.manifest.digest,
         test_digest=run.manifest.test_digest,
         pictures=len(picture_items(train, run.views)),
-        landmark_error=sum(p.best or 0.0 for p in positions) / len(positions),
-        unit=unit_of(picture_items(run.manifest.in_split("validation"), run.views)),
+        validation_error=sum(p.best or 0.0 for p in positions) / len(positions),
+        error_unit=unit_of(picture_items(run.manifest.in_split("validation"), run.views)),
         epochs=sum(p.epoch for p in positions),
         steps=sum(p.step for p in positions),
         seconds=seconds,
@@ -329,7 +329,16 @@ def _finish(run: Fit, whole: nn.Module, positions: Sequence[Position]) -> None:
 
 
 def _facts(summary: FitSummary) -> dict[str, Any]:
-    names = ("pictures", "landmark_error", "unit", "epochs", "steps", "seconds", "pictures_per_second", "device")
+    names = (
+        "pictures",
+        "validation_error",
+        "error_unit",
+        "epochs",
+        "steps",
+        "seconds",
+        "pictures_per_second",
+        "device",
+    )
     return {**{n: getattr(summary, n) for n in names}, "precision": summary.precision, "finished_s": time.time()}
 
 
@@ -341,8 +350,8 @@ def _contract(run: Fit, train: Sequence[Example]) -> ModelContract:
         names=run.config.names,
         views=run.views,
         input_shape=run.config.input_shape,
-        heatmap_stride=STRIDE,
-        simulated=simulated if isinstance(simulated, bool) else None,
+        heatmap_stride=run.config.heatmap_stride,
+        simulated_training_data=simulated if isinstance(simulated, bool) else None,
         training_note=f"{len(train)} studies of data set {run.manifest.digest[:12]} from "
         f"{', '.join(sorted({e.source for e in train}))}",
     )

@@ -1,16 +1,16 @@
 """The networks: one encoder-decoder, used whole or once per landmark.
 
     picture (N, 1, H, W)
-      -> space to depth, 4 x 4 pixels into 16 channels          (H/4, W/4)
-      -> encoder, five levels, each half the size of the last   (H/64, W/64)
-      -> decoder with skip connections back up                  (H/4, W/4)
+      -> space to depth: s x s pixels into s^2 channels         (H/s, W/s), s the stride, 4 or 8
+      -> encoder, each level half the size of the last          (H/64, W/64)
+      -> decoder with skip connections back up                  (H/s, W/s)
       -> at every decoder level a head per view; the logits of all levels add up
 
 Coarse levels see the whole spine and know which vertebra is which, fine ones know where its plate ends;
 their logits add, that is, their distributions multiply.
 
 What belongs here: architectures. What does not: losses (``dsnt``), training (``module``). Contract: every
-network maps ``picture`` (N, 1, H, W) and ``view`` (N,) int64 to (N, K, H/4, W/4) logits and (N, K)
+network maps ``picture`` (N, 1, H, W) and ``view`` (N,) int64 to (N, K, H/s, W/s) logits and (N, K)
 visibility logits.
 """
 
@@ -21,14 +21,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from inference.contract import ModelContract
 from spine.landmarks import VIEWS, ViewName
 from training.config import TrainingConfig
 from training.dsnt import spatial_softmax
 
-STRIDE = 4
-SHARED_WIDTHS = (32, 64, 128, 192, 256)
-SINGLE_WIDTHS = (8, 16, 24, 32, 48)
+SHARED_WIDTHS = {4: (32, 64, 128, 192, 256), 8: (64, 128, 192, 256)}
+"""Stride -> channels per level of the ``shared`` network, finest first; the coarsest level has stride 64."""
+
+SINGLE_WIDTHS = {4: (8, 16, 24, 32, 48), 8: (16, 24, 32, 48)}
+"""The same for one landmark's network."""
 
 
 class ConvolutionBlock(nn.Sequential):
@@ -47,13 +48,14 @@ class EncoderDecoder(nn.Module):
         widths: channels per level, finest first.
         landmarks: K.
         views: the views there is a head for, in the order of ``spine.landmarks.VIEWS``.
+        stride: input pixels per cell.
     """
 
-    def __init__(self, widths: Sequence[int], landmarks: int, views: Sequence[ViewName]) -> None:
+    def __init__(self, widths: Sequence[int], landmarks: int, views: Sequence[ViewName], stride: int) -> None:
         super().__init__()
         self.landmarks = landmarks
         self.views = tuple(VIEWS.index(v) for v in views)
-        self.stem = nn.Sequential(nn.PixelUnshuffle(STRIDE), ConvolutionBlock(STRIDE**2, widths[0]))
+        self.stem = nn.Sequential(nn.PixelUnshuffle(stride), ConvolutionBlock(stride**2, widths[0]))
         self.encoder = nn.ModuleList([ConvolutionBlock(widths[0], widths[0])])
         for fine, coarse in pairwise(widths):
             self.encoder.append(
@@ -69,7 +71,7 @@ class EncoderDecoder(nn.Module):
         self.seen = nn.Linear(widths[-1], landmarks * len(views))
 
     def forward(self, picture: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 1, H, W), (N,) -> (N, K, H/4, W/4) logits, (N, K) visibility logits."""
+        """(N, 1, H, W), (N,) -> (N, K, H/s, W/s) logits, (N, K) visibility logits."""
         features = [self.encoder[0](self.stem(picture))]
         for level in self.encoder[1:]:
             features.append(level(features[-1]))
@@ -100,17 +102,19 @@ class OnePerLandmark(nn.Module):
     Args:
         landmarks: K.
         views: views, as in ``EncoderDecoder``.
+        stride: input pixels per cell.
     """
 
-    def __init__(self, landmarks: int, views: Sequence[ViewName]) -> None:
+    def __init__(self, landmarks: int, views: Sequence[ViewName], stride: int) -> None:
         super().__init__()
         self.views = tuple(VIEWS.index(v) for v in views)
         self.networks = nn.ModuleList(
-            nn.ModuleList(EncoderDecoder(SINGLE_WIDTHS, 1, (v,)) for _ in range(landmarks)) for v in views
+            nn.ModuleList(EncoderDecoder(SINGLE_WIDTHS[stride], 1, (v,), stride) for _ in range(landmarks))
+            for v in views
         )
 
     def forward(self, picture: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 1, H, W), (N,) -> (N, K, H/4, W/4) logits, (N, K) visibility logits."""
+        """(N, 1, H, W), (N,) -> (N, K, H/s, W/s) logits, (N, K) visibility logits."""
         found = []
         for networks in self.networks:
             pairs = [network(picture, view) for network in networks]
@@ -130,7 +134,7 @@ class ServedNetwork(nn.Module):
         self.network = network
 
     def forward(self, picture: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 1, H, W), (N,) -> (N, K, H/4, W/4) heat maps, (N, K) visibility logits."""
+        """(N, 1, H, W), (N,) -> (N, K, H/s, W/s) heat maps, (N, K) visibility logits."""
         logits, visibility = self.network(picture, view)
         return spatial_softmax(logits), visibility
 
@@ -138,11 +142,6 @@ class ServedNetwork(nn.Module):
 def build_network(config: TrainingConfig, views: Sequence[ViewName]) -> nn.Module:
     """The whole network of a preset, with fresh weights (seed torch first)."""
     if config.preset == "galbusera2019":
-        return OnePerLandmark(len(config.names), views)
-    widths = [max(8, round(w * config.width / 8) * 8) for w in SHARED_WIDTHS]
-    return EncoderDecoder(widths, len(config.names), views)
-
-
-def network_for(contract: ModelContract, config: TrainingConfig) -> nn.Module:
-    """The network that a contract describes."""
-    return build_network(config, contract.views)
+        return OnePerLandmark(len(config.names), views, config.heatmap_stride)
+    widths = [max(8, round(w * config.width / 8) * 8) for w in SHARED_WIDTHS[config.heatmap_stride]]
+    return EncoderDecoder(widths, len(config.names), views, config.heatmap_stride)

@@ -1,0 +1,195 @@
+"""The picture and the record that a measurement leaves behind.
+
+What belongs here: the overlay for people (layout, banner, table) and the structured report for machines. What
+does not: measuring (``measure``), the strokes on a radiograph (``drawing``). Contract: the overlay always says
+that it is not for diagnosis, and what is simulated says so; an absent parameter appears with its reason.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.contract import PREPROCESSING_VERSION
+from spine.landmarks import VIEWS, ViewName
+from spine.measurement.registry import PARAMETERS, Measured
+from spine.prediction import Prediction
+from spine.study import LENGTHS_ALLOWED, CalibrationType, Points2D
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw
+
+    from inference.measure import PictureInput
+    from inference.model import Model
+
+REPORT_SCHEMA = "plumbline.measurement/1"
+NOT_FOR_DIAGNOSIS = "NOT FOR DIAGNOSIS"
+
+_HEIGHT = 1150
+"""Height of a radiograph on the overlay, pixels."""
+
+_GAP, _HEADER, _FOOTER, _TABLE = 14, 74, 46, 520
+_INK, _PALE, _GROUND, _LINE = (235, 235, 235), (150, 156, 164), (17, 19, 23), (48, 52, 60)
+_WARNING = (255, 196, 64)
+_VIEW_TITLES: Mapping[ViewName, str] = {"frontal": "Frontal", "lateral": "Lateral"}
+
+
+def draw_overlay(
+    views: Mapping[ViewName, NDArray[np.uint16]],
+    points: Mapping[ViewName, Points2D],
+    parameters: Mapping[str, Measured],
+    *,
+    truth_points: Mapping[ViewName, Points2D] | None = None,
+    title: str | None = None,
+    provenance: str | None = None,
+    calibration: Mapping[ViewName, CalibrationType] | None = None,
+) -> "Image":
+    """One RGB picture: the views side by side with what was found, and the table of values.
+
+    Args:
+        views: view -> (h, w) uint16, bone bright.
+        points: view -> landmarks in pixels of that picture.
+        parameters: as measured; the Cobb angle's end vertebrae are drawn in the frontal view.
+        truth_points: reference landmarks, drawn as small green rings.
+        title: headline.
+        provenance: for example ``simulated data``; goes into the banner beside ``not for diagnosis``.
+        calibration: source of each picture's spacing, printed below it.
+    """
+    from PIL import Image, ImageDraw
+
+    from inference.drawing import font, render_view
+
+    order: list[ViewName] = [view for view in VIEWS if view in views]
+    panels = [
+        render_view(view, views[view], points.get(view, {}), parameters, (truth_points or {}).get(view, {}), _HEIGHT)
+        for view in order
+    ]
+    width = sum(p.width + _GAP for p in panels) + _GAP + _TABLE
+    sheet = Image.new("RGB", (width, _HEADER + _HEIGHT + 28 + _FOOTER), _GROUND)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((_GAP, 16), title or "Plumbline", fill=_INK, font=font(30))
+    left = _GAP
+    for view, panel in zip(order, panels, strict=True):
+        sheet.paste(panel, (left, _HEADER))
+        caption = _VIEW_TITLES[view] + (f"  ·  calibration: {calibration[view]}" if calibration else "")
+        draw.text((left + 2, _HEADER + _HEIGHT + 5), caption, fill=_PALE, font=font(17))
+        left += panel.width + _GAP
+    _draw_table(draw, parameters, (left + 4, _HEADER), has_truth=bool(truth_points))
+    _draw_banner(draw, sheet.size, provenance)
+    return sheet
+
+
+def report_json(prediction: Prediction, model: "Model", inputs: "Mapping[ViewName, PictureInput]") -> dict[str, Any]:
+    """The measurement as plain JSON values.
+
+    Landmarks in pixels (column, row) of each picture with their spread and, where both views are calibrated,
+    in mm (LPS); every parameter, absent ones with the reason; the model's digest; the calibration.
+    """
+    return {
+        "schema": REPORT_SCHEMA,
+        "not_for_diagnosis": True,
+        "study_id": prediction.study_id or None,
+        "model": {
+            "digest": model.digest,
+            "landmark_set": model.contract.landmark_set,
+            "trained_on_simulated_data": model.contract.simulated_training_data,
+            "training": model.contract.training_note,
+            "preprocessing_version": PREPROCESSING_VERSION,
+        },
+        "views": {view: _view_json(view, prediction, model, given) for view, given in inputs.items()},
+        "landmarks_3d_mm": {name: _rounded(point, 3) for name, point in prediction.points_3d.items()},
+        "frames": {
+            "landmarks_px": "(column, row), an integer is a pixel's centre, canonical orientation",
+            "landmarks_3d_mm": "LPS, isocentre as origin; empty unless both views have their place in the scanner",
+        },
+        "measured_in": "3D" if prediction.points_3d else "each view",
+        "parameters": {name: _parameter_json(name, measured) for name, measured in prediction.parameters.items()},
+        "seconds": round(prediction.seconds, 3),
+    }
+
+
+def _view_json(view: ViewName, prediction: Prediction, model: "Model", given: "PictureInput") -> dict[str, Any]:
+    found = prediction.points.get(view, {})
+    spread = prediction.spread_px.get(view, {})
+    return {
+        "shape": [int(n) for n in given.picture.shape],
+        "spacing_mm": list(given.spacing_mm) if given.spacing_mm else None,
+        "calibration": given.calibration,
+        "lengths_allowed": given.calibration in LENGTHS_ALLOWED,
+        "geometry_known": given.geometry is not None,
+        "landmarks_px": {name: _rounded(point, 3) for name, point in found.items()},
+        "spread_px": {name: round(float(value), 3) for name, value in spread.items()},
+        "not_seen": [name for name in model.contract.names if name not in found],
+    }
+
+
+def _parameter_json(name: str, measured: Measured) -> dict[str, Any]:
+    record: dict[str, Any] = {"label": PARAMETERS[name].label, "unit": measured.unit}
+    if measured.value is None:
+        return {**record, "value": None, "absent_reason": measured.absent_reason}
+    return {
+        **record,
+        "value": round(measured.value, 3),
+        **({"detail": dict(measured.detail)} if measured.detail else {}),
+    }
+
+
+def _rounded(point: NDArray[np.float64], digits: int) -> list[float]:
+    return [round(float(c), digits) for c in point]
+
+
+def _draw_banner(draw: "ImageDraw", size: tuple[int, int], provenance: str | None) -> None:
+    from inference.drawing import font
+
+    text = f"{provenance.upper()}  ·  {NOT_FOR_DIAGNOSIS}" if provenance else NOT_FOR_DIAGNOSIS
+    top = size[1] - _FOOTER
+    draw.rectangle((0, top, *size), fill=_WARNING)
+    draw.text((size[0] / 2, top + _FOOTER / 2), text, fill=(20, 20, 20), font=font(22), anchor="mm")
+
+
+def _draw_table(
+    draw: "ImageDraw", parameters: Mapping[str, Measured], corner: tuple[int, int], *, has_truth: bool
+) -> None:
+    from inference.drawing import FOUND, TRUTH, font, wrapped
+
+    left, top = corner
+    right = left + _TABLE - 2 * _GAP
+    for name, parameter in PARAMETERS.items():
+        measured = parameters.get(name)
+        if measured is None:
+            continue
+        draw.line((left, top, right, top), fill=_LINE)
+        draw.text((left, top + 7), parameter.label, fill=_INK, font=font(20))
+        value = _value_text(measured)
+        draw.text(
+            (right, top + 7), value, fill=_INK if measured.value is not None else _PALE, font=font(20), anchor="ra"
+        )
+        top += 36
+        for line in wrapped(_remark(measured), 62)[:2]:
+            draw.text((left + 8, top - 3), line, fill=_PALE, font=font(14))
+            top += 18
+        top += 5
+    draw.line((left, top, right, top), fill=_LINE)
+    draw.ellipse((left + 2, top + 18, left + 12, top + 28), fill=FOUND)
+    draw.text((left + 20, top + 13), "found", fill=_PALE, font=font(16))
+    if has_truth:
+        draw.ellipse((left + 90, top + 18, left + 100, top + 28), outline=TRUTH, width=2)
+        draw.text((left + 108, top + 13), "reference", fill=_PALE, font=font(16))
+
+
+def _value_text(measured: Measured) -> str:
+    if measured.value is None:
+        return "not measured"
+    return f"{measured.value:.1f}°" if measured.unit == "deg" else f"{measured.value:.1f} mm"
+
+
+def _remark(measured: Measured) -> str:
+    """The reason of absence, or the findings beside a value."""
+    if measured.value is None:
+        return measured.absent_reason or ""
+    words = {"upper_end_vertebra": "from", "lower_end_vertebra": "to", "apex": "apex", "side": "convex to the"}
+    found = dict(measured.detail or {})
+    parts = [f"{words[key]} {found.pop(key)}" for key in words if key in found]
+    return "  ".join([*parts, *found.values()])

@@ -1,0 +1,46 @@
+"""A small drawn data set and one short fit, made once for all tests of training."""
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from drawn_cohort import write_drawn_dataset
+
+from spine.dataset import Manifest
+from training.candidate import FitSummary
+from training.config import TrainingConfig
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
+    folder = tmp_path_factory.mktemp("drawn")
+    return folder, write_drawn_dataset(folder, (12, 3, 2))
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> TrainingConfig:
+    return TrainingConfig(
+        epochs=3, input_shape=(128, 64), batch_size=8, width=0.25, precision="32", device="cpu", seed=5
+    )
+
+
+@pytest.fixture(scope="session")
+def candidate(
+    drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, FitSummary]:
+    from training.fit import fit
+
+    out = tmp_path_factory.mktemp("candidate")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return out, fit(drawn[0], out, tiny_config)

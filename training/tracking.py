@@ -1,0 +1,321 @@
+"""MLflow: a finished candidate becomes a tracked run and a registered model, exactly once.
+
+What belongs here: everything training logs to MLflow; no other module of training does. What does not: what
+was measured (``journal``), the gate and its alias (``validation.gates``). Contract: replaying the same
+candidate again finds the run that is there and logs nothing; a run that does not reach its end is FAILED,
+and the next replay ends whatever a killed one left RUNNING; the registered model is the candidate's own
+bytes, without a pickle and without code.
+
+Metric names: ``train/loss``, ``validation/landmark_error_mm``, ``cost/seconds`` ...; parameters carry the names
+of ``TrainingConfig``, dots between levels.
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inference.contract import CONTRACT_FILE, MODEL_FILE, ModelContract, model_digest, read_contract
+from spine.errors import ContractViolation
+from spine.storage import sha256_of_tree
+from training.candidate import FitSummary, read_summary
+from training.card import draw_curves, model_card
+from training.journal import JOURNAL_FILE, JournalContent, read_journal
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+KEY_TAG = "plumbline.model_digest"
+_EVIDENCE_TAG = "plumbline.evidence_logged"
+_BATCH = 500
+
+
+@dataclass(frozen=True)
+class DatasetReference:
+    """The data set a candidate was trained on: name, digests, DVC version (None outside DVC), folder."""
+
+    name: str
+    digest: str
+    test_digest: str
+    dvc_version: str | None
+    folder: Path
+
+
+@dataclass(frozen=True)
+class TrackedModel:
+    """Where a candidate is tracked: run, registered version and the address ``models:/<name>/<version>``."""
+
+    run_id: str
+    model_version: str
+    model_uri: str
+    experiment_id: str
+
+
+def replay_journal(
+    candidate: Path,
+    *,
+    tracking_uri: str,
+    experiment: str,
+    registered_model: str,
+    tags: Mapping[str, str],
+    dataset: DatasetReference,
+    artifact_root: Path | None = None,
+) -> TrackedModel:
+    """Log the candidate's journal, model and data set as one run and register the model; exactly once.
+
+    Args:
+        candidate: folder of a finished fit.
+        tracking_uri: MLflow's server or database.
+        experiment, registered_model: made when they do not exist.
+        tags: of run and version: git commit, dirty flag, Dagster run ...
+        dataset: what it was trained on; has to be what the candidate's record says.
+        artifact_root: where a new experiment keeps its artefacts (for a database without a server).
+
+    Raises:
+        ContractViolation: the candidate is unfinished, altered, or of another data set.
+    """
+    from mlflow import MlflowClient
+
+    summary, contract = _checked(candidate, dataset)
+    client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+    experiment_id = _experiment(client, experiment, artifact_root)
+    known = _finished(client, experiment_id, registered_model, str(summary.model_digest))
+    if known is not None:
+        return known
+    run = client.create_run(
+        experiment_id,
+        run_name=f"{summary.config.preset} {str(summary.model_digest)[:12]}",
+        tags={**_tags(summary, dataset), **tags, KEY_TAG: str(summary.model_digest)},
+    )
+    run_id = str(run.info.run_id)
+    try:
+        _log_figures(client, run_id, read_journal(candidate), summary)
+        _log_dataset(client, run_id, dataset)
+        version = _register(client, run_id, experiment_id, candidate, registered_model, (summary, contract), tags)
+    except BaseException:
+        client.set_terminated(run_id, "FAILED")
+        raise
+    client.set_terminated(run_id, "FINISHED")
+    return TrackedModel(run_id, version, f"models:/{registered_model}/{version}", experiment_id)
+
+
+def log_evidence(
+    run_id: str, tracking_uri: str, *, metrics: Mapping[str, float], artifacts: Path, tags: Mapping[str, str]
+) -> None:
+    """Add an evaluation to a run: figures, files (below ``evaluation/``) and tags; the same evidence once only.
+
+    Args:
+        run_id: of ``replay_journal``.
+        tracking_uri: MLflow's server or database.
+        metrics: name -> finite value.
+        artifacts: folder of the evaluation.
+        tags: further facts.
+    """
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+    client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+    run = client.get_run(run_id)
+    digest = _digest_of(metrics, artifacts)
+    if run.data.tags.get(_EVIDENCE_TAG) == digest:
+        return
+    client.log_artifacts(run_id, str(artifacts), "evaluation")
+    now = int(run.info.end_time or run.info.start_time)
+    new = [Metric(n, float(v), now, 0) for n, v in metrics.items() if run.data.metrics.get(n) != float(v)]
+    for start in range(0, len(new), _BATCH):
+        client.log_batch(run_id, metrics=new[start : start + _BATCH])
+    for name, value in {**tags, _EVIDENCE_TAG: digest}.items():
+        client.set_tag(run_id, name, value)
+
+
+def _checked(candidate: Path, dataset: DatasetReference) -> tuple[FitSummary, ModelContract]:
+    summary, contract = read_summary(candidate), read_contract(candidate)
+    found = {
+        "model digest": (model_digest(candidate), summary.model_digest),
+        "data set": (dataset.digest, summary.dataset_digest),
+        "test set": (dataset.test_digest, summary.test_digest),
+    }
+    violations = [f"{name} {str(a)[:12]}, recorded {str(b)[:12]}" for name, (a, b) in found.items() if a != b]
+    if violations:
+        raise ContractViolation.gathered(
+            "CANDIDATE_ALTERED",
+            violations,
+            expected="the model and data set that the candidate's record names",
+            remedy="train again on the present data set",
+        )
+    return summary, contract
+
+
+def _experiment(client: "MlflowClient", name: str, artifact_root: Path | None) -> str:
+    known = client.get_experiment_by_name(name)
+    if known is not None:
+        return str(known.experiment_id)
+    location = None if artifact_root is None else (artifact_root.resolve() / name).as_uri()
+    return str(client.create_experiment(name, artifact_location=location))
+
+
+def _finished(client: "MlflowClient", experiment_id: str, model: str, digest: str) -> TrackedModel | None:
+    """The run that tracks this model already; unfinished ones are ended FAILED and their versions removed."""
+    for run in client.search_runs([experiment_id], filter_string=f"tags.`{KEY_TAG}` = '{digest}'"):
+        run_id = str(run.info.run_id)
+        versions = client.search_model_versions(f"run_id = '{run_id}'")
+        if run.info.status == "FINISHED" and versions:
+            version = str(versions[0].version)
+            return TrackedModel(run_id, version, f"models:/{model}/{version}", experiment_id)
+        for version in versions:
+            client.delete_model_version(version.name, version.version)
+        if run.info.status != "FAILED":
+            client.set_tag(run_id, "plumbline.failure", "ended by a later replay: this one did not reach its end")
+            client.set_terminated(run_id, "FAILED")
+    return None
+
+
+def _tags(summary: FitSummary, dataset: DatasetReference) -> dict[str, str]:
+    return {
+        "plumbline.dataset": dataset.digest,
+        "plumbline.test_set": dataset.test_digest,
+        "plumbline.dvc_version": dataset.dvc_version or "none",
+        "plumbline.preset": summary.config.preset,
+        "plumbline.seed": str(summary.config.seed),
+        "plumbline.device": summary.device,
+        **{f"plumbline.version.{name}": version for name, version in summary.versions.items()},
+    }
+
+
+def _log_figures(client: "MlflowClient", run_id: str, journal: JournalContent, summary: FitSummary) -> None:
+    from mlflow.entities import Metric, Param
+
+    params = [Param(name, value[:5000]) for name, value in journal.parameters.items()]
+    for start in range(0, len(params), 100):
+        client.log_batch(run_id, params=params[start : start + 100])
+    metrics = [
+        Metric(name, value, int(1000 * m.time_s), m.step)
+        for m in journal.measurements
+        for name, value in m.values.items()
+    ]
+    end = int(1000 * float(journal.facts.get("finished_s", 0))) or 1
+    cost = {
+        "cost/seconds": summary.seconds,
+        "cost/epochs": float(summary.epochs),
+        "cost/pictures_per_second": summary.pictures_per_second,
+        f"validation/best_landmark_error_{summary.error_unit}": summary.validation_error,
+    }
+    metrics += [Metric(name, value, end, summary.steps) for name, value in cost.items()]
+    for start in range(0, len(metrics), _BATCH):
+        client.log_batch(run_id, metrics=metrics[start : start + _BATCH])
+    with tempfile.TemporaryDirectory() as scratch:
+        for path in draw_curves(journal.measurements, Path(scratch)):
+            client.log_artifact(run_id, str(path), "curves")
+
+
+def _log_dataset(client: "MlflowClient", run_id: str, dataset: DatasetReference) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    # MLflow keeps 36 characters of a digest; the whole one stands in the profile and in the run's tags.
+    profile = {"digest": dataset.digest, "test_digest": dataset.test_digest, "dvc_version": dataset.dvc_version}
+    entity = Dataset(
+        name=dataset.name,
+        digest=dataset.digest[:36],
+        source_type="local",
+        source=json.dumps({"uri": dataset.folder.resolve().as_uri()}),
+        profile=json.dumps(profile),
+    )
+    described = [InputTag("mlflow.data.context", "training"), InputTag("dvc_version", dataset.dvc_version or "none")]
+    client.log_inputs(run_id, [DatasetInput(entity, described)])
+
+
+def _register(
+    client: "MlflowClient",
+    run_id: str,
+    experiment_id: str,
+    candidate: Path,
+    registered_model: str,
+    described: tuple[FitSummary, ModelContract],
+    tags: Mapping[str, str],
+) -> str:
+    """Log the model with signature, example and card, and make it a version of ``registered_model``."""
+    from mlflow.entities import LoggedModelOutput
+
+    summary, contract = described
+    card = model_card(summary, contract)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "model"
+        _write_model_folder(candidate, folder, contract, card)
+        logged = client.create_logged_model(experiment_id, name="model", source_run_id=run_id)
+        try:
+            client.log_model_artifacts(logged.model_id, str(folder))
+        except BaseException:
+            client.finalize_logged_model(logged.model_id, "FAILED")
+            raise
+        client.finalize_logged_model(logged.model_id, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, summary.steps)])
+    if not client.search_registered_models(f"name = '{registered_model}'"):
+        client.create_registered_model(registered_model, description="Candidates as trained; nothing serves from here.")
+    version = client.create_model_version(
+        registered_model,
+        logged.artifact_location,
+        run_id=run_id,
+        tags={**tags, KEY_TAG: str(summary.model_digest)},
+        description=card,
+        model_id=logged.model_id,
+    )
+    return str(version.version)
+
+
+def _write_model_folder(candidate: Path, folder: Path, contract: ModelContract, card: str) -> None:
+    """MLflow's ONNX flavour around the candidate's own bytes."""
+    import mlflow.onnx
+    import onnx
+
+    mlflow.onnx.save_model(
+        onnx.load(candidate / MODEL_FILE),
+        str(folder),
+        signature=_signature(contract),
+        input_example=_input_example(contract),
+        pip_requirements=["onnxruntime", "numpy"],
+        save_as_external_data=False,
+    )
+    for name in (MODEL_FILE, CONTRACT_FILE, JOURNAL_FILE):
+        shutil.copyfile(candidate / name, folder / name)
+    (folder / "README.md").write_text(card)
+
+
+def _signature(contract: ModelContract) -> Any:
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema, TensorSpec
+
+    k, (h, w) = len(contract.names), contract.heatmap_shape
+    return ModelSignature(
+        inputs=Schema(
+            [
+                TensorSpec(np.dtype(np.float32), (-1, 1, *contract.input_shape), "picture"),
+                TensorSpec(np.dtype(np.int64), (-1,), "view"),
+            ]
+        ),
+        outputs=Schema(
+            [
+                TensorSpec(np.dtype(np.float32), (-1, k, h, w), "heatmaps"),
+                TensorSpec(np.dtype(np.float32), (-1, k), "visibility"),
+            ]
+        ),
+    )
+
+
+def _input_example(contract: ModelContract) -> dict[str, Any]:
+    """A made-up picture, never a patient's; eighths are short in JSON."""
+    from spine.landmarks import VIEWS
+
+    ramp = np.linspace(-8, 8, contract.input_shape[0])[:, None] * np.ones(contract.input_shape[1])
+    picture = (np.round(ramp) / 8).astype(np.float32)[None, None]
+    return {"picture": picture, "view": np.array([VIEWS.index(contract.views[0])], dtype=np.int64)}
+
+
+def _digest_of(metrics: Mapping[str, float], artifacts: Path) -> str:
+    figures: Sequence[tuple[str, float]] = sorted((n, float(v)) for n, v in metrics.items())
+    return hashlib.sha256((json.dumps(figures) + sha256_of_tree(artifacts)).encode()).hexdigest()
