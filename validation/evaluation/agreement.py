@@ -27,6 +27,7 @@ interval's end stays monotone, and a resample is defined for every figure here. 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,10 +130,18 @@ def icc_agreement(ratings: Floats) -> float | None:
 
 
 def draw_patients(patients: Sequence[str], resamples: int, seed: int) -> Floats:
-    """(resamples, n) how often each study counts when whole patients are drawn with replacement."""
+    """(resamples, n) how often each study counts when whole patients are drawn with replacement; read-only."""
+    return _draws(tuple(patients), resamples, seed)
+
+
+@lru_cache(maxsize=16)
+def _draws(patients: tuple[str, ...], resamples: int, seed: int) -> Floats:
+    """Kept, because thirteen parameters and two models are resampled by the same draws."""
     names, index = np.unique(np.asarray(patients), return_inverse=True)
     draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
-    return draws[:, index].astype(np.float64)
+    counts: Floats = draws[:, index].astype(np.float64)
+    counts.flags.writeable = False
+    return counts
 
 
 def figures_of_draws(counts: Floats, truth: Floats, predicted: Floats) -> dict[str, Floats]:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -174,7 +174,7 @@ def read_record(path: Path) -> EvaluationRecord:
     """
     content = read_sealed(SCHEMA, path)
     try:
-        record = TypeAdapter(EvaluationRecord).validate_json(canonical_json(content), strict=True)
+        record = record_adapter().validate_json(canonical_json(content), strict=True)
     except ValidationError as error:
         raise EvidenceRejected(
             "EVIDENCE_UNREADABLE",
@@ -289,5 +289,11 @@ def _weighted_errors(study: StudyOutcome, scales: Mapping[str, float]) -> list[f
     return errors
 
 
+@cache
+def record_adapter() -> TypeAdapter[EvaluationRecord]:
+    """Between a record and JSON; built once, at first use."""
+    return TypeAdapter(EvaluationRecord)
+
+
 def _to_json(record: EvaluationRecord) -> Any:
-    return TypeAdapter(EvaluationRecord).dump_python(record, mode="json", warnings=False)
+    return record_adapter().dump_python(record, mode="json", warnings=False)

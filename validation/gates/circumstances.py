@@ -6,11 +6,11 @@ compared only where the champion was re-scored on the same frozen test set by th
 insufficient evidence, not a pass.
 """
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from spine.errors import EvidenceRejected
 from spine.measurement.registry import PARAMETERS
-from validation.evaluation.record import EvaluationRecord
+from validation.evaluation.record import EvaluationRecord, record_adapter
 from validation.evaluation.sealing import canonical_json
 from validation.gates.paired import PairedDifference, paired_difference, pooled_difference, same_truths
 from validation.gates.policy import Policy, is_number
@@ -22,19 +22,24 @@ _SAME_TERMS = "figures are comparable only where test set, code and libraries ar
 def evidence_digest(record: EvaluationRecord) -> str | None:
     """The record's digest, or None where it holds NaN, infinity or values of another type."""
     try:
-        content = TypeAdapter(EvaluationRecord).dump_python(record, mode="json", warnings=False)
-        TypeAdapter(EvaluationRecord).validate_json(canonical_json(content), strict=True)
+        content = record_adapter().dump_python(record, mode="json", warnings=False)
+        record_adapter().validate_json(canonical_json(content), strict=True)
         return record.digest
     except (EvidenceRejected, ValidationError):
         return None
 
 
-def weigh_evidence(policy: Policy, challenger: EvaluationRecord, champion: EvaluationRecord | None) -> list[RuleResult]:
-    """Whether the records may be judged at all."""
-    results = [_well_formed(policy, "challenger", challenger), _role("challenger", challenger)]
+def weigh_evidence(
+    policy: Policy,
+    challenger: EvaluationRecord,
+    champion: EvaluationRecord | None,
+    digests: tuple[str | None, str | None],
+) -> list[RuleResult]:
+    """Whether the records may be judged at all; ``digests`` are their ``evidence_digest``."""
+    results = [_well_formed(policy, "challenger", challenger, digests[0]), _role("challenger", challenger)]
     results += [_kind_of_patients(policy, challenger), _code(policy, challenger)]
     if champion is not None:
-        results += [_well_formed(policy, "champion", champion), _role("champion", champion)]
+        results += [_well_formed(policy, "champion", champion, digests[1]), _role("champion", champion)]
         results += _same_terms(challenger, champion)
     return results
 
@@ -53,12 +58,12 @@ def weigh_comparison(
     return [*results, _gain(policy, challenger, champion)]
 
 
-def _well_formed(policy: Policy, role: str, record: EvaluationRecord) -> RuleResult:
+def _well_formed(policy: Policy, role: str, record: EvaluationRecord, digest: str | None) -> RuleResult:
     reason = "NaN, infinity and values of another type decide nothing"
     if not record.studies:
         return _refusal(f"evidence/{role}/studies", "NO_EVIDENCE", f"the {role}'s record holds no study", reason)
     measured = [{o.parameter for o in study.parameters} for study in record.studies]
-    if evidence_digest(record) is None or any(policy.comparison.margins.keys() - names for names in measured):
+    if digest is None or any(policy.comparison.margins.keys() - names for names in measured):
         return _refusal(
             f"evidence/{role}/numbers", "MALFORMED", f"the {role}'s record lacks parameters or plain numbers", reason
         )

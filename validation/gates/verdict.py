@@ -16,7 +16,7 @@ into PROMOTE.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -99,7 +99,8 @@ def judge(
 
     Pure; evidence that is bad in any way is a refusal with its reason, not an exception.
     """
-    results = weigh_evidence(policy, challenger, champion)
+    ours, theirs = evidence_digest(challenger), evidence_digest(champion) if champion else None
+    results = weigh_evidence(policy, challenger, champion, (ours, theirs))
     results += weigh_limits(policy, challenger)
     if all(r.outcome == "PASS" for r in results if r.rule.startswith("evidence/ch")):
         results += weigh_comparison(policy, challenger, champion)
@@ -110,9 +111,9 @@ def judge(
         policy_version=policy.version,
         policy_hash=policy.hash,
         challenger_model=challenger.model_digest,
-        challenger_evidence=evidence_digest(challenger),
+        challenger_evidence=ours,
         champion_model=champion.model_digest if champion else None,
-        champion_evidence=evidence_digest(champion) if champion else None,
+        champion_evidence=theirs,
         test_digest=challenger.test_digest,
         simulated=challenger.simulated,
         judged_at=judged_at.isoformat(),
@@ -145,7 +146,7 @@ def read_verdict(path: Path) -> Verdict:
     """
     content = read_sealed(SCHEMA, path)
     try:
-        return TypeAdapter(Verdict).validate_json(canonical_json(content), strict=True)
+        return _adapter().validate_json(canonical_json(content), strict=True)
     except ValidationError as error:
         raise EvidenceRejected(
             "EVIDENCE_UNREADABLE",
@@ -215,5 +216,10 @@ def _row(label: str, result: RuleResult, about: Sequence[RuleResult]) -> Verdict
     return VerdictRow(label, result.figure, result.threshold, result.unit, worst, note)
 
 
+@cache
+def _adapter() -> TypeAdapter[Verdict]:
+    return TypeAdapter(Verdict)
+
+
 def _to_json(verdict: Verdict) -> Any:
-    return TypeAdapter(Verdict).dump_python(verdict, mode="json", warnings=False)
+    return _adapter().dump_python(verdict, mode="json", warnings=False)

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def policy() -> Policy:
 @pytest.fixture(scope="session")
 def scored() -> Callable[..., EvaluationRecord]:
     """Build a record: errors of ``noise`` degrees times ``scale``, the first ``abstain`` studies unanswered."""
-    return build_record
+    return cache(build_record)
 
 
 def build_record(

@@ -1,0 +1,337 @@
+"""The verdict: fail closed, four-valued, monotone; what no challenger gets past."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spine.errors import EvidenceRejected
+from spine.measurement.registry import PAPER_PARAMETERS
+from validation.evaluation.agreement import Figure
+from validation.evaluation.outcomes import StudyOutcome
+from validation.evaluation.record import CodeVersion, EvaluationRecord
+from validation.gates.paired import paired_difference, pooled_difference
+from validation.gates.policy import Evidence, FirstChampion, ParameterRule, Policy
+from validation.gates.verdict import Verdict, decide, explain, judge, read_verdict, verdict_table, write_verdict
+
+AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+Scored = Callable[..., EvaluationRecord]
+B = "b" * 64
+
+
+@pytest.fixture(scope="session")
+def good(scored: Scored) -> EvaluationRecord:
+    return scored(noise=1.0, seed=3)
+
+
+@pytest.fixture(scope="session")
+def champion(scored: Scored) -> EvaluationRecord:
+    return scored("champion", B, noise=2.0, seed=2)
+
+
+def codes(verdict: Verdict) -> set[str]:
+    return {r.code for r in verdict.refusals}
+
+
+def ruled(policy: Policy, challenger: EvaluationRecord, champion: EvaluationRecord | None = None) -> Verdict:
+    return judge(policy, challenger, champion, judged_at=AT)
+
+
+def with_figure(record: EvaluationRecord, parameter: str, name: str, value: Any) -> EvaluationRecord:
+    agreement = record.statistics[parameter]
+    figure = value if isinstance(value, Figure) else replace(agreement.figures[name], value=value)
+    figures = {**agreement.figures, name: figure}
+    return replace(record, statistics={**record.statistics, parameter: replace(agreement, figures=figures)})
+
+
+def with_answer(record: EvaluationRecord, index: int, parameter: str, predicted: Any) -> EvaluationRecord:
+    studies = list(record.studies)
+    outcomes = tuple(
+        replace(o, predicted=predicted, predicted_absent_reason="not seen" if predicted is None else None)
+        if o.parameter == parameter
+        else o
+        for o in studies[index].parameters
+    )
+    studies[index] = replace(studies[index], parameters=outcomes)
+    return replace(record, studies=tuple(studies))
+
+
+def test_good_challenger_is_promoted(policy: Policy, good: EvaluationRecord, champion: EvaluationRecord) -> None:
+    verdict = ruled(policy, good, champion)
+    assert verdict.decision == "PROMOTE", explain(verdict)
+    assert not verdict.refusals
+    assert (verdict.challenger_evidence, verdict.champion_evidence) == (good.digest, champion.digest)
+    assert verdict.policy_hash == policy.hash
+    limits = [r for r in verdict.results if r.kind == "limit"]
+    assert len(limits) >= 4 * len(PAPER_PARAMETERS) + 2
+
+
+def test_first_champion_follows_the_policy(policy: Policy, good: EvaluationRecord) -> None:
+    assert ruled(policy, good).decision == "PROMOTE"
+    asks = FirstChampion(decision="needs_approval", reason="a hospital wants to see it first")
+    verdict = ruled(policy.model_copy(update={"first_champion": asks}), good)
+    assert (verdict.decision, codes(verdict)) == ("HOLD", {"APPROVAL_NEEDED"})
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None, "0.1", True, [1.0]])
+@pytest.mark.parametrize("name", ["standard_error_of_estimate", "coverage", "bias", "icc_a1"])
+def test_no_figure_that_is_no_finite_number_passes(
+    policy: Policy, good: EvaluationRecord, champion: EvaluationRecord, name: str, value: Any
+) -> None:
+    """G2: missing, NaN, infinite or of another type."""
+    for rival in (None, champion):
+        verdict = ruled(policy, with_figure(good, "cobb", name, value), rival)
+        assert verdict.decision == "INSUFFICIENT"
+        assert codes(verdict) & {"FIGURE_MISSING", "NON_FINITE"}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, "31.0"])
+def test_no_answer_that_is_no_finite_number_passes(
+    policy: Policy, good: EvaluationRecord, champion: EvaluationRecord, value: Any
+) -> None:
+    broken = with_answer(good, 4, "cobb", value)
+    for ours, theirs in ((broken, champion), (good, with_answer(champion, 4, "cobb", value)), (broken, None)):
+        verdict = ruled(policy, ours, theirs)
+        assert verdict.decision == "INSUFFICIENT"
+        assert "MALFORMED" in codes(verdict)
+        assert None in (verdict.challenger_evidence, verdict.champion_evidence if theirs else None)
+
+
+def test_empty_evidence_is_no_pass(policy: Policy, good: EvaluationRecord) -> None:
+    """G1: no studies, no statistics, no landmarks."""
+    assert "NO_EVIDENCE" in codes(ruled(policy, replace(good, studies=())))
+    assert ruled(policy, replace(good, statistics={})).decision == "INSUFFICIENT"
+    verdict = ruled(policy, replace(good, landmarks=()))
+    assert (verdict.decision, codes(verdict)) == ("INSUFFICIENT", {"FIGURE_MISSING"})
+    stripped = tuple(replace(s, parameters=s.parameters[:2]) for s in good.studies)
+    assert "MALFORMED" in codes(ruled(policy, replace(good, studies=stripped)))
+    assert decide([]) == "INSUFFICIENT"
+
+
+def test_too_few_patients_are_insufficient_however_good_or_bad(policy: Policy, scored: Scored) -> None:
+    for noise in (0.1, 40.0):
+        verdict = ruled(policy, scored(noise=noise, n=20))
+        assert verdict.decision == "INSUFFICIENT"
+        assert {"TOO_FEW_PATIENTS", "TOO_FEW_TRUTHS"} <= codes(verdict)
+
+
+def test_limits_reject(policy: Policy, scored: Scored) -> None:
+    assert "ABOVE_CEILING" in codes(ruled(policy, scored(noise=6.0)))
+    shifted = ruled(policy, scored(noise=0.5, bias=-5.2))
+    assert shifted.decision == "REJECT"
+    assert {r.figure_name for r in shifted.refusals} == {"bias"}, "a shift that SEE cannot see"
+
+
+def test_answers_shrunk_to_their_mean_do_not_pass(policy: Policy, scored: Scored) -> None:
+    """Nearly the same answer for everybody: a tiny standard error of the estimate, no bias, and no use."""
+    record = scored(noise=1.0)
+    from validation.evaluation.record import _statistics_of
+
+    studies: list[StudyOutcome] = []
+    for study in record.studies:
+        shrunk = tuple(replace(o, predicted=35 + 0.02 * ((o.truth or 0) - 35)) for o in study.parameters)
+        studies.append(replace(study, parameters=shrunk))
+    record = replace(record, studies=tuple(studies), statistics=_statistics_of(studies, 0, 1))
+    assert record.statistics["pelvic_tilt"].figures["standard_error_of_estimate"].value < 0.5  # type: ignore[operator]
+    verdict = ruled(policy, record)
+    assert verdict.decision == "REJECT"
+    assert "icc_a1" in {r.figure_name for r in verdict.refusals}
+
+
+def test_answering_only_the_easy_half_is_rejected(policy: Policy, scored: Scored) -> None:
+    """G10: perfect where it answers, silent on 20 of 50."""
+    verdict = ruled(policy, scored(noise=0.2, abstain=20))
+    assert verdict.decision == "REJECT"
+    assert {r.figure_name for r in verdict.refusals} == {"coverage"}
+
+
+def test_ties_and_worse_models_do_not_replace(policy: Policy, scored: Scored, champion: EvaluationRecord) -> None:
+    twin = scored("challenger", "e" * 64, noise=2.0, seed=2)
+    verdict = ruled(policy, twin, champion)
+    assert (verdict.decision, codes(verdict)) == ("HOLD", {"NO_GAIN"})
+    assert pooled_difference(twin, champion, policy.comparison).mean == 0.0  # type: ignore[union-attr]
+    worse = ruled(policy, scored(noise=2.4, seed=5, bias=1.5), champion)
+    assert worse.decision in ("HOLD", "REJECT")
+    assert "NO_GAIN" in codes(worse)
+    itself = replace(champion, model_role="challenger")
+    assert codes(ruled(policy, itself, champion)) == {"SAME_MODEL"}
+
+
+def test_a_much_better_mean_does_not_buy_one_worse_parameter(
+    policy: Policy, good: EvaluationRecord, champion: EvaluationRecord
+) -> None:
+    """Intersection-union: pelvic tilt 2.6 degrees off in everybody, everything else twice as good."""
+    record = good
+    for i, study in enumerate(good.studies):
+        truth = study.parameter("pelvic_tilt").truth
+        assert truth is not None
+        record = with_answer(record, i, "pelvic_tilt", truth + 2.6 * (-1) ** i)
+    verdict = ruled(policy, record, champion)
+    assert verdict.decision in ("HOLD", "REJECT")
+    assert {r.subject for r in verdict.refusals} == {"pelvic_tilt"}
+
+
+def test_records_that_cannot_be_compared(
+    policy: Policy, scored: Scored, good: EvaluationRecord, champion: EvaluationRecord
+) -> None:
+    """G9 and roles swapped: another test set, code, library or role."""
+    cases = {
+        "OTHER_TEST_SET": replace(champion, test_digest="0" * 64),
+        "OTHER_CODE": replace(champion, code=CodeVersion("0" * 40, False)),
+        "OTHER_ENVIRONMENT": replace(champion, environment={"numpy": "1.0", "scipy": "1.0"}),
+        "ROLES_SWAPPED": replace(champion, model_role="challenger"),
+    }
+    for code, rival in cases.items():
+        verdict = ruled(policy, good, rival)
+        assert verdict.decision == "INSUFFICIENT"
+        assert code in codes(verdict)
+    # The same digest written over other truths is seen as well.
+    other = replace(scored("champion", B, noise=2.0, test_seed=8), test_digest=good.test_digest)
+    assert "OTHER_TEST_SET" in codes(ruled(policy, good, other))
+    swapped = ruled(policy, champion, good)
+    assert (swapped.decision, codes(swapped)) == ("INSUFFICIENT", {"ROLES_SWAPPED"})
+
+
+def test_kind_of_patients_and_dirty_code(policy: Policy, good: EvaluationRecord) -> None:
+    strict = Evidence(patients="real", dirty_code="refused", reason="clinical use needs real patients")
+    verdict = ruled(policy.model_copy(update={"evidence": strict}), replace(good, code=CodeVersion("c" * 40, True)))
+    assert {"WRONG_PATIENTS", "DIRTY_CODE"} <= codes(verdict)
+    assert verdict.decision == "INSUFFICIENT"
+    assert "virtual patients" in explain(ruled(policy, good))
+
+
+def test_missing_view_and_level_shift(policy: Policy, good: EvaluationRecord) -> None:
+    shifted = replace(good, level_shift_rate=Figure(0.3))
+    assert codes(ruled(policy, shifted)) == {"ABOVE_CEILING"}
+    unknown = replace(good, level_shift_rate=Figure(None, absent_reason="too few levels"))
+    assert ruled(policy, unknown).decision == "INSUFFICIENT"
+    halved = tuple(replace(s, coverage=0.5) if s.group == "all" else s for s in good.landmarks)
+    assert codes(ruled(policy, replace(good, landmarks=halved))) == {"BELOW_FLOOR"}
+
+
+def test_interval_end_can_be_held_against_a_limit(policy: Policy, good: EvaluationRecord) -> None:
+    figure = good.statistics["cobb"].figures["standard_error_of_estimate"]
+    assert figure.value is not None and figure.high is not None
+    between = (figure.value + figure.high) / 2
+    for compare, outcome in (("value", "PASS"), ("high", "REJECT")):
+        rules = [
+            r.model_copy(update={"at_most": between, "compare": compare})
+            if isinstance(r, ParameterRule) and (r.parameter, r.figure) == ("cobb", "standard_error_of_estimate")
+            else r
+            for r in policy.rules
+        ]
+        row = verdict_table(ruled(policy.model_copy(update={"rules": rules}), good))[0]
+        assert (row.parameter, row.outcome) == ("Cobb angle (end plates)", outcome)
+
+
+WORSE = {"standard_error_of_estimate": 1, "coverage": -1, "icc_a1": -1, "bias": 1}
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.sampled_from([0.5, 1.5, 2.6, 3.6]),
+    st.lists(st.tuples(st.sampled_from(PAPER_PARAMETERS), st.sampled_from(sorted(WORSE)), st.floats(0, 5)), max_size=4),
+    st.booleans(),
+)
+def test_worse_figures_never_turn_a_refusal_into_promote(
+    policy: Policy, scored: Scored, champion: EvaluationRecord, noise: float, changes: list[Any], against: bool
+) -> None:
+    record = scored(noise=noise, seed=3)
+    rival = champion if against else None
+    before = ruled(policy, record, rival).decision
+    for parameter, name, amount in changes:
+        value = record.statistics[parameter].figures[name].value or 0.0
+        record = with_figure(
+            record, parameter, name, value + math.copysign(amount, WORSE[name] if value >= 0 or name != "bias" else -1)
+        )
+    after = ruled(policy, record, rival).decision
+    assert before == "PROMOTE" or after != "PROMOTE"
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.sampled_from([0.6, 1.2, 1.8, 2.0, 2.4]), st.floats(1.0, 3.0))
+def test_larger_errors_never_turn_a_refusal_into_promote(
+    policy: Policy, scored: Scored, champion: EvaluationRecord, noise: float, scale: float
+) -> None:
+    """End to end: every error of the challenger scaled up, statistics computed afresh."""
+    before, after = (ruled(policy, scored(noise=noise, seed=4, scale=s), champion) for s in (1.0, scale))
+    assert before.decision == "PROMOTE" or after.decision != "PROMOTE"
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(PAPER_PARAMETERS),
+    st.lists(st.tuples(st.integers(0, 49), st.one_of(st.none(), st.floats(0, 80))), min_size=1, max_size=6),
+)
+def test_worse_answers_never_lower_a_bound(
+    policy: Policy, scored: Scored, champion: EvaluationRecord, parameter: str, changes: list[Any]
+) -> None:
+    """Any single answer made worse, or withdrawn: the paired bounds rise or stay. Abstaining wins nothing."""
+    record = scored(noise=3.0, seed=6)
+    bounds = paired_difference(record, champion, parameter, policy.comparison)
+    pooled = pooled_difference(record, champion, policy.comparison)
+    for index, more in changes:
+        outcome = record.studies[index].parameter(parameter)
+        assert outcome.truth is not None
+        away = math.copysign(more or 0.0, outcome.error or 1.0)
+        worse = None if more is None or outcome.predicted is None else outcome.predicted + away
+        record = with_answer(record, index, parameter, worse)
+    after = paired_difference(record, champion, parameter, policy.comparison)
+    after_pooled = pooled_difference(record, champion, policy.comparison)
+    assert bounds and pooled and after and after_pooled
+    assert after.high >= bounds.high - 1e-12 and after.mean >= bounds.mean - 1e-12
+    assert after_pooled.high >= pooled.high - 1e-12
+
+
+def noisy(record: EvaluationRecord, rng: np.random.Generator) -> EvaluationRecord:
+    """The same patients answered with fresh errors of two degrees (statistics left as they are)."""
+    studies = []
+    for study in record.studies:
+        errors = rng.normal(0, 2, len(study.parameters))
+        fresh = (replace(o, predicted=o.truth + e) for o, e in zip(study.parameters, errors, strict=True))  # type: ignore[operator]
+        studies.append(replace(study, parameters=tuple(fresh)))
+    return replace(record, studies=tuple(studies))
+
+
+def test_equal_models_are_rarely_taken_for_better(policy: Policy, good: EvaluationRecord) -> None:
+    """Two hundred pairs of equal models on 50 patients: a gain may be seen about once in forty (3.0 % of 3000)."""
+    rng, quick = np.random.default_rng(8), policy.comparison.model_copy(update={"resamples": 1000})
+    taken = 0
+    for _ in range(200):
+        pooled = pooled_difference(noisy(good, rng), noisy(good, rng), quick)
+        taken += pooled is not None and pooled.high < 0
+    assert taken <= 10
+
+
+def test_judging_is_pure_and_sealed(
+    policy: Policy, good: EvaluationRecord, champion: EvaluationRecord, tmp_path: Path
+) -> None:
+    first, second = (ruled(policy, good, champion) for _ in range(2))
+    assert first == second and first.digest == second.digest
+    path = tmp_path / "verdict.json"
+    write_verdict(first, path)
+    assert read_verdict(path) == first
+    path.write_text(path.read_text().replace('"PROMOTE"', '"REJECT"', 1))
+    with pytest.raises(EvidenceRejected, match="EVIDENCE_ALTERED"):
+        read_verdict(path)
+
+
+def test_words_and_table(policy: Policy, scored: Scored, champion: EvaluationRecord) -> None:
+    verdict = ruled(policy, scored(noise=3.2, seed=3), champion)
+    rows = {row.parameter: row for row in verdict_table(verdict)}
+    tilt = rows["Pelvic tilt"]
+    assert (tilt.threshold, tilt.unit, tilt.outcome) == (2.7, "deg", "REJECT")
+    assert tilt.error is not None and tilt.error > 2.7
+    assert "ABOVE_CEILING" in tilt.note
+    assert len([r for r in rows if not r.startswith("all")]) == len(PAPER_PARAMETERS)
+    words = explain(verdict)
+    for said in ("REJECT", "Pelvic tilt", "at most 2.7 deg", "Why:", "[ABOVE_CEILING]", "virtual patients", B[:12]):
+        assert said in words, said
+    assert " nan " not in words.lower()
