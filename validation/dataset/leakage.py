@@ -2,32 +2,24 @@
 
 What belongs here: patient keys, picture digests and near-duplicates across splits. What does not: removing
 what is found (``validate``). Contract: reads pictures read-only and once; a near-duplicate is the same film
-again after rescaling, cropping of the margins, or another grey curve, not another film of the same person.
-
-Near-duplicates are found by two independent signs that must agree: a 255-bit perceptual hash (signs of the low
-cosine frequencies against their median, Zauner 2010) and the correlation of frequency-whitened cosine
-coefficients. Measured on the 481 AASCE films: rescaled, cropped, re-graded copies score 42 bits and 0.93 or
-better, films of different patients 88 bits or 0.88 at their most alike.
+again (``likeness``), in every view the two studies share; not another film of the same person.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spine.dataset import Example, Split, load_example_picture
-from spine.scanner import Floats
+from spine.dataset import Example, ExampleView, Split, load_example_picture
+from spine.landmarks import VIEWS, ViewName
 from spine.storage import sha256_of_picture
+from validation.dataset.likeness import LEAST_LIKENESS, Look, likeness, look_of, similar_pairs
 
-THUMBNAIL = 64
-_FREQUENCIES = 24
-_HASH_FREQUENCIES = 16
-MOST_BITS_APART = 80
-LEAST_CORRELATION = 0.88
+Looks = Mapping[ViewName, Look]
 
 PRECEDENCE: Mapping[Split, int] = {"test": 0, "validation": 1, "train": 2}
 """Of two studies that must not be in different splits, the one further back is at fault: the test set stays."""
@@ -66,20 +58,18 @@ class PictureSurvey:
 def survey_pictures(dataset: Path, examples: Sequence[Example]) -> PictureSurvey:
     """Check every picture against its digest and find films that occur twice."""
     damaged: dict[str, int] = defaultdict(int)
-    thumbnails: dict[str, list[tuple[Example, Floats]]] = defaultdict(list)
+    looks: dict[str, dict[ViewName, Look]] = defaultdict(dict)
     for example in examples:
         for name, view in example.views.items():
-            picture = _read(dataset, example, name)
+            picture = _read(dataset, view)
             if picture is None or sha256_of_picture(picture) != view.sha256:
                 damaged[example.study_id] += 1
             else:
-                thumbnails[name].append((example, thumbnail(picture)))
-    duplicates = set(exact_duplicates(examples))
-    known = {(d.study_id, d.other) for d in duplicates}
-    for pairs in thumbnails.values():
-        near = near_duplicates([e for e, _ in pairs], np.stack([t for _, t in pairs]))
-        duplicates |= {d for d in near if (d.study_id, d.other) not in known}
-    return PictureSurvey(dict(damaged), tuple(sorted(duplicates, key=lambda d: (d.study_id, d.other))))
+                looks[example.study_id][name] = look_of(picture)
+    exact = exact_duplicates(examples)
+    known = {(d.study_id, d.other) for d in exact}
+    near = [d for d in near_duplicates(examples, looks) if (d.study_id, d.other) not in known]
+    return PictureSurvey(dict(damaged), tuple(sorted([*exact, *near], key=lambda d: (d.study_id, d.other))))
 
 
 def patients_in_several_splits(examples: Sequence[Example]) -> dict[str, set[Split]]:
@@ -96,54 +86,37 @@ def exact_duplicates(examples: Sequence[Example]) -> list[Duplicate]:
     for example in examples:
         for view in example.views.values():
             holders[view.sha256].append(example)
-    return [
+    found = {
         _duplicate(first, second, exact=True)
-        for found in holders.values()
-        for first, second in pairwise(found)
+        for same in holders.values()
+        for first, second in combinations(same, 2)
         if first.patient != second.patient
-    ]
+    }
+    return sorted(found, key=lambda d: (d.study_id, d.other))
 
 
-def near_duplicates(examples: Sequence[Example], thumbnails: Floats) -> list[Duplicate]:
-    """Pairs of studies of different patients among N examples with thumbnails (N, 64, 64) that look the same."""
-    bits, spectra = perceptual_hash(thumbnails).astype(np.float64), spectrum(thumbnails)
-    apart = bits @ (1 - bits).T + (1 - bits) @ bits.T
-    alike = np.triu((apart <= MOST_BITS_APART) & (spectra @ spectra.T >= LEAST_CORRELATION), 1)
+def near_duplicates(examples: Sequence[Example], looks: Mapping[str, Looks]) -> list[Duplicate]:
+    """Pairs of studies of different patients that look the same in all views they share.
+
+    Args:
+        looks: study id -> view -> what is kept of its picture; a study without is not compared.
+    """
+    candidates: set[tuple[int, int]] = set()
+    for name in VIEWS:
+        held = [i for i, e in enumerate(examples) if name in looks.get(e.study_id, {})]
+        if held:
+            thumbnails = np.stack([looks[examples[i].study_id][name].thumbnail for i in held])
+            candidates |= {(held[i], held[j]) for i, j in similar_pairs(thumbnails)}
     return [
         _duplicate(examples[i], examples[j], exact=False)
-        for i, j in np.argwhere(alike)
+        for i, j in sorted(candidates)
         if examples[i].patient != examples[j].patient
+        and _same_film(looks[examples[i].study_id], looks[examples[j].study_id])
     ]
 
 
-def thumbnail(picture: NDArray[np.uint16]) -> Floats:
-    """(H, W) -> (64, 64) by averaging 4 x 4 samples a cell; the aspect is not kept."""
-    height, width = picture.shape
-    samples = (np.arange(4 * THUMBNAIL) + 0.5) / (4 * THUMBNAIL)
-    rows, columns = (samples * height).astype(int), (samples * width).astype(int)
-    cells = np.asarray(picture[rows][:, columns], dtype=np.float64)
-    return np.asarray(cells.reshape(THUMBNAIL, 4, THUMBNAIL, 4).mean(axis=(1, 3)), dtype=np.float64)
-
-
-def perceptual_hash(thumbnails: Floats) -> NDArray[np.bool_]:
-    """(N, 64, 64) -> (N, 255) signs of the low cosine frequencies against their median."""
-    low = _cosine(thumbnails)[:, :_HASH_FREQUENCIES, :_HASH_FREQUENCIES].reshape(len(thumbnails), -1)[:, 1:]
-    return np.asarray(low > np.median(low, axis=1, keepdims=True))
-
-
-def spectrum(thumbnails: Floats) -> Floats:
-    """(N, 64, 64) -> (N, 575) unit vectors of cosine coefficients, raised with frequency to flatten them."""
-    low = _cosine(thumbnails)[:, :_FREQUENCIES, :_FREQUENCIES].reshape(len(thumbnails), -1)[:, 1:]
-    frequency = np.add.outer(np.arange(_FREQUENCIES), np.arange(_FREQUENCIES)).reshape(-1)[1:]
-    raised = low * np.sqrt(frequency)
-    lengths = np.linalg.norm(raised, axis=1, keepdims=True)
-    return np.asarray(raised / np.where(lengths > 0, lengths, 1.0), dtype=np.float64)
-
-
-def _cosine(thumbnails: Floats) -> Floats:
-    from scipy.fft import dctn
-
-    return np.asarray(dctn(thumbnails, axes=(1, 2), norm="ortho"), dtype=np.float64)
+def _same_film(first: Looks, second: Looks) -> bool:
+    return all(likeness(first[name], second[name]) >= LEAST_LIKENESS for name in first if name in second)
 
 
 def _duplicate(first: Example, second: Example, *, exact: bool) -> Duplicate:
@@ -151,8 +124,8 @@ def _duplicate(first: Example, second: Example, *, exact: bool) -> Duplicate:
     return Duplicate(at_fault.study_id, kept.study_id, first.split != second.split, exact)
 
 
-def _read(dataset: Path, example: Example, name: str) -> NDArray[np.uint16] | None:
+def _read(dataset: Path, view: ExampleView) -> NDArray[np.uint16] | None:
     try:
-        return load_example_picture(dataset, example.views[name])  # type: ignore[index]
+        return load_example_picture(dataset, view)
     except (OSError, ValueError):  # missing, truncated, or no array at all: counted as damaged by the caller
         return None

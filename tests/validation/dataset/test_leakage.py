@@ -12,8 +12,8 @@ from validation.dataset.leakage import (
     near_duplicates,
     patients_in_several_splits,
     survey_pictures,
-    thumbnail,
 )
+from validation.dataset.likeness import LEAST_LIKENESS, likeness, look_of
 
 
 def example(study, patient, split, sha="0" * 64):
@@ -50,10 +50,31 @@ def test_near_duplicates_are_found_and_other_films_are_not():
     films = [picture(number, (190, 90)) for number in range(12)]
     films.append(altered(films[5]))
     examples = [example(f"s{n:02d}", f"p{n}", "train" if n < 12 else "test") for n in range(13)]
-    (found,) = near_duplicates(examples, np.stack([thumbnail(f) for f in films]))
-    assert (found.study_id, found.other, found.exact) == ("s05", "s12", False)
-    same_patient = [replace(e, patient="p") for e in examples]
-    assert near_duplicates(same_patient, np.stack([thumbnail(f) for f in films])) == []
+    looks = {e.study_id: {"frontal": look_of(f)} for e, f in zip(examples, films, strict=True)}
+    (found,) = near_duplicates(examples, looks)
+    assert (found.study_id, found.other, found.exact, found.across) == ("s05", "s12", False, True)
+    assert near_duplicates([replace(e, patient="p") for e in examples], looks) == []
+
+
+def test_two_studies_must_be_alike_in_both_views():
+    films = [picture(number, (190, 90)) for number in range(3)]
+    examples = [example("a", "p1", "train"), example("b", "p2", "test")]
+    same, other = look_of(films[0]), look_of(altered(films[0]))
+    alike = {
+        "a": {"frontal": same, "lateral": look_of(films[1])},
+        "b": {"frontal": other, "lateral": look_of(films[1])},
+    }
+    unlike = alike | {"b": {"frontal": other, "lateral": look_of(films[2])}}
+    assert len(near_duplicates(examples, alike)) == 1
+    assert near_duplicates(examples, unlike) == []
+
+
+def test_likeness_sees_through_scale_crop_and_greys():
+    film = picture(3, (190, 90))
+    assert likeness(look_of(film), look_of(film)) > 0.95
+    assert likeness(look_of(film), look_of(altered(film))) > LEAST_LIKENESS
+    assert likeness(look_of(film), look_of(picture(4, (190, 90)))) < LEAST_LIKENESS - 0.1
+    assert likeness(look_of(film), look_of(np.full((50, 30), 7, dtype=np.uint16))) < 0.2
 
 
 def test_a_damaged_or_missing_picture_is_counted(biplanar, workspace):

@@ -1,0 +1,129 @@
+"""Whether two pictures are the same film: after rescaling, cropping of the margins, or another grey curve.
+
+What belongs here: two steps of comparing pixels. What does not: whose pictures they are (``leakage``). Contract:
+pure functions of pictures; another film of the same or of a similar person is not the same film.
+
+1. A cheap sieve over all pairs: a 255-bit perceptual hash (signs of the low cosine frequencies against their
+   median, Zauner 2010) and the correlation of frequency-whitened cosine coefficients must both be near.
+2. Registration of what is left: normalised cross-correlation (Lewis 1995) of locally standardised detail, over
+   shifts and seven scales.
+
+Measured: the 11 films that occur twice among the 481 AASCE films (seen in the pictures; other scale, crop and
+greys) score 0.79 to 0.98 in step 2, their nearest other films 0.48; of 100 virtual patients, who look much more
+alike, the nearest of 42 sieved pairs 0.60 in the frontal and 0.72 in the lateral view, never both.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spine.scanner import Floats
+
+THUMBNAIL = 64
+_FREQUENCIES = 24
+_HASH_FREQUENCIES = 16
+MOST_BITS_APART = 88
+LEAST_CORRELATION = 0.86
+
+_DETAIL_ROWS = 128
+_DETAIL_SIGMA = 2.0
+_SCALES = (0.9, 0.94, 0.97, 1.0, 1.03, 1.06, 1.1)
+_INNER_ROWS, _INNER_COLUMNS = (0.15, 0.85), (0.2, 0.8)
+LEAST_LIKENESS = 0.76
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is kept of a picture for comparison.
+
+    Attributes:
+        thumbnail: (64, 64), aspect not kept; small: (128, W) with square pixels.
+    """
+
+    thumbnail: Floats
+    small: Floats
+
+
+def look_of(picture: NDArray[np.uint16]) -> Look:
+    """Reduce an (H, W) picture."""
+    height, width = picture.shape
+    columns = max(16, round(_DETAIL_ROWS * width / height))
+    return Look(_reduced(picture, THUMBNAIL, THUMBNAIL), _reduced(picture, _DETAIL_ROWS, columns))
+
+
+def similar_pairs(thumbnails: Floats) -> list[tuple[int, int]]:
+    """Step 1 over N thumbnails (N, 64, 64): the pairs (i, j), i < j, that may be the same film."""
+    bits, spectra = perceptual_hash(thumbnails).astype(np.float64), spectrum(thumbnails)
+    apart = bits @ (1 - bits).T + (1 - bits) @ bits.T
+    alike = np.triu((apart <= MOST_BITS_APART) & (spectra @ spectra.T >= LEAST_CORRELATION), 1)
+    return [(int(i), int(j)) for i, j in np.argwhere(alike)]
+
+
+def likeness(first: Look, second: Look) -> float:
+    """Step 2: the best correlation in [-1, 1] of the second picture's inner part anywhere on the first."""
+    from scipy.ndimage import zoom
+
+    ground = standardised(first.small)
+    return max(_best_match(ground, standardised(zoom(second.small, scale, order=1))) for scale in _SCALES)
+
+
+def perceptual_hash(thumbnails: Floats) -> NDArray[np.bool_]:
+    """(N, 64, 64) -> (N, 255) signs of the low cosine frequencies against their median."""
+    low = _cosine(thumbnails)[:, :_HASH_FREQUENCIES, :_HASH_FREQUENCIES].reshape(len(thumbnails), -1)[:, 1:]
+    return np.asarray(low > np.median(low, axis=1, keepdims=True))
+
+
+def spectrum(thumbnails: Floats) -> Floats:
+    """(N, 64, 64) -> (N, 575) unit vectors of cosine coefficients, raised with frequency to flatten them."""
+    low = _cosine(thumbnails)[:, :_FREQUENCIES, :_FREQUENCIES].reshape(len(thumbnails), -1)[:, 1:]
+    frequency = np.add.outer(np.arange(_FREQUENCIES), np.arange(_FREQUENCIES)).reshape(-1)[1:]
+    raised = low * np.sqrt(frequency)
+    lengths = np.linalg.norm(raised, axis=1, keepdims=True)
+    return np.asarray(raised / np.where(lengths > 0, lengths, 1.0), dtype=np.float64)
+
+
+def standardised(picture: Floats) -> Floats:
+    """(H, W) detail: minus its local mean, over its local spread; no grey curve survives this."""
+    from scipy.ndimage import gaussian_filter
+
+    detail = picture - gaussian_filter(picture, _DETAIL_SIGMA)
+    spread = np.sqrt(gaussian_filter(detail * detail, 2 * _DETAIL_SIGMA))
+    return np.asarray(detail / (spread + 1e-3 * picture.std() + 1e-9), dtype=np.float64)
+
+
+def _best_match(ground: Floats, picture: Floats) -> float:
+    from scipy.signal import fftconvolve
+
+    height, width = picture.shape
+    rows, columns = (slice(int(a * n), int(b * n)) for (a, b), n in ((_INNER_ROWS, height), (_INNER_COLUMNS, width)))
+    inner = picture[rows, columns]
+    if inner.shape[0] > ground.shape[0] or inner.shape[1] > ground.shape[1] or inner.std() == 0:
+        return -1.0
+    inner = (inner - inner.mean()) / inner.std()
+    products = fftconvolve(ground, inner[::-1, ::-1], "valid") / inner.size
+    mean, square = (_window_means(part, inner.shape) for part in (ground, ground * ground))
+    return float(np.max(products / np.sqrt(np.maximum(square - mean * mean, 1e-6))))
+
+
+def _window_means(picture: Floats, window: tuple[int, ...]) -> Floats:
+    """Means over all windows (a, b) that lie in an (H, W) picture: (H - a + 1, W - b + 1)."""
+    rows, columns = window
+    sums = np.pad(picture.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    total = sums[rows:, columns:] - sums[:-rows, columns:] - sums[rows:, :-columns] + sums[:-rows, :-columns]
+    return np.asarray(total / (rows * columns), dtype=np.float64)
+
+
+def _reduced(picture: NDArray[np.uint16], rows: int, columns: int) -> Floats:
+    """(H, W) -> (rows, columns), each cell the mean of 4 x 4 samples: every pixel need not be read."""
+    height, width = picture.shape
+    at_rows = ((np.arange(4 * rows) + 0.5) * height / (4 * rows)).astype(int)
+    at_columns = ((np.arange(4 * columns) + 0.5) * width / (4 * columns)).astype(int)
+    cells = np.asarray(picture[at_rows][:, at_columns], dtype=np.float64)
+    return np.asarray(cells.reshape(rows, 4, columns, 4).mean(axis=(1, 3)), dtype=np.float64)
+
+
+def _cosine(thumbnails: Floats) -> Floats:
+    from scipy.fft import dctn
+
+    return np.asarray(dctn(thumbnails, axes=(1, 2), norm="ortho"), dtype=np.float64)
