@@ -1,0 +1,231 @@
+import json
+
+import numpy as np
+import pytest
+from reconstruction_phantoms import reconstruction, spine_points, two_views
+
+from spine.errors import ReconstructionRejected
+from spine.reconstruction.open import is_reconstruction, read_any_reconstruction
+from spine.reconstruction.plumbline_csv import write_reconstruction_csv
+from spine.reconstruction.plumbline_json import read_reconstruction, write_reconstruction
+
+
+def code_of(path, reader=read_any_reconstruction):
+    with pytest.raises(ReconstructionRejected) as caught:
+        reader(path)
+    return caught.value.code
+
+
+def assert_same_points(found, expected):
+    assert list(found) == list(expected)
+    for name, point in expected.items():
+        np.testing.assert_array_equal(found[name], point, err_msg=name)
+
+
+# --- our JSON
+
+
+def test_json_comes_back_to_the_last_bit(tmp_path):
+    points = {name: xyz + np.pi / 10 for name, xyz in spine_points().items()}
+    facts = {"age_years": 54.25, "condition": "scoliotic", "simulated": True}
+    written = reconstruction(points, geometry=two_views(), hip_radius_mm={"HIP_L": 23.1}, facts=facts)
+    write_reconstruction(written, tmp_path / "r.json")
+    for found in (read_reconstruction(tmp_path / "r.json"), read_any_reconstruction(tmp_path / "r.json")):
+        assert_same_points(found.points, points)
+        assert (found.geometry, found.hip_radius_mm, found.facts) == (two_views(), {"HIP_L": 23.1}, facts)
+        assert (found.subject_id, found.source_format) == ("s-1", "plumbline-json")
+
+
+def test_a_point_that_is_not_finite_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="T1_sup"):
+        write_reconstruction(reconstruction({"T1_sup": np.array([0, np.nan, 1])}), tmp_path / "r.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"schema": "plumbline.reconstruction/2"}, "SCHEMA_INVALID"),
+        ({"units": "m"}, "UNITS_INVALID"),
+        ({"axes": "RAS"}, "AXES_INVALID"),
+        ({"unexpected": 1}, "SCHEMA_INVALID"),
+        ({"points": [1, 2]}, "SCHEMA_INVALID"),
+        ({"points": {"T1_sup": [1, 2]}}, "NOT_FINITE"),
+        ({"points": {"T1_sup": [1, 2, None]}}, "NOT_FINITE"),
+        ({"points": {"T1_sup": [1, 2, True]}}, "NOT_FINITE"),
+        ({"hip_radius_mm": {"HIP_L": "wide"}}, "NOT_FINITE"),
+        ({"geometry": {"oblique": {}}}, "GEOMETRY_INVALID"),
+        ({"geometry": {"frontal": {"view": "frontal"}}}, "GEOMETRY_INVALID"),
+    ],
+)
+def test_json_is_strict(tmp_path, change, code):
+    path = tmp_path / "r.json"
+    write_reconstruction(reconstruction(), path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert code_of(path, read_reconstruction) == code
+
+
+@pytest.mark.parametrize("missing", ["points", "units", "axes", "subject_id"])
+def test_json_needs_its_keys(tmp_path, missing):
+    path = tmp_path / "r.json"
+    write_reconstruction(reconstruction(), path)
+    record = json.loads(path.read_text())
+    del record[missing]
+    path.write_text(json.dumps(record))
+    assert code_of(path) == "SCHEMA_INVALID"
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_json_has_no_nan_or_infinity(tmp_path, value):
+    path = tmp_path / "r.json"
+    write_reconstruction(reconstruction(), path)
+    path.write_text(path.read_text().replace("300.0", value, 1).replace("310.0", value, 1))
+    assert code_of(path) == "NOT_FINITE"
+
+
+@pytest.mark.parametrize("text", ["{", "[1, 2", '{"a": ' * 100_000, "\xff"])
+def test_broken_json(tmp_path, text):
+    path = tmp_path / "r.json"
+    path.write_bytes(text.encode("latin-1"))
+    assert code_of(path) in ("JSON_INVALID", "FORMAT_UNKNOWN")
+
+
+# --- our CSV
+
+
+def test_csv_comes_back_to_the_last_bit(tmp_path):
+    points = {name: xyz + np.pi / 10 for name, xyz in spine_points().items()}
+    written = reconstruction(points, geometry=two_views(), hip_radius_mm={"HIP_L": 23.1})
+    write_reconstruction_csv(written, tmp_path / "r.csv")
+    found = read_any_reconstruction(tmp_path / "r.csv")
+    assert_same_points(found.points, points)
+    assert (found.geometry, found.hip_radius_mm) == (two_views(), {"HIP_L": 23.1})
+    assert (found.subject_id, found.source_format) == ("s-1", "plumbline-csv")
+
+
+HEAD = "# axes=LPS\n# units=mm\nlevel,name,x,y,z,sd\n"
+ROWS = "T1,sup_center,0,0,300,0.1\nL1,SUP_ANT,0,-10,20,\nL2,inf_center,1,0,-15,\n"
+ROWS += "FH_L,fh_center,90,0,-280,\nS1,s1_ant,0,-9,-90,\n"
+
+
+def test_csv_takes_other_spellings_and_further_columns(tmp_path):
+    path = tmp_path / "any.txt"
+    path.write_text(HEAD + ROWS)
+    assert list(read_any_reconstruction(path).points) == ["T1_sup", "L1_sup_ant", "L2_inf", "HIP_L", "S1_ant"]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (HEAD.replace("# units=mm\n", "") + ROWS, "UNITS_INVALID"),
+        (HEAD.replace("mm", "m") + ROWS, "UNITS_INVALID"),
+        (HEAD.replace("LPS", "RAS") + ROWS, "AXES_INVALID"),
+        ("# schema=other/1\n" + HEAD + ROWS, "SCHEMA_INVALID"),
+        (HEAD + ROWS + "T1,sup,1,2,3\n", "POINT_DUPLICATE"),
+        (HEAD + ROWS + "T13,sup,1,2,3\n", "POINT_UNKNOWN"),
+        (HEAD + ROWS + "T2,sup,nan,2,3\n", "NOT_FINITE"),
+        (HEAD + ROWS + "T2,sup,1;2;3\n", "CSV_INVALID"),
+        (HEAD + ROWS + "T2,sup,1,2,left\n", "NOT_FINITE"),
+        ("a,b\n1,2\n", "FORMAT_UNKNOWN"),
+        ("", "EMPTY_FILE"),
+    ],
+)
+def test_csv_is_strict(tmp_path, text, code):
+    path = tmp_path / "r.csv"
+    path.write_text(text)
+    assert code_of(path) == code
+
+
+# --- 3D Slicer
+
+
+def markups(points, system="LPS", **fields):
+    controls = [{"label": n, "position": [float(c) for c in p], "positionStatus": "defined"} for n, p in points.items()]
+    return {"markups": [{"type": "Fiducial", "coordinateSystem": system, "coordinateUnits": "mm",
+                         "controlPoints": controls} | fields]}  # fmt: skip
+
+
+@pytest.mark.parametrize(("system", "signs"), [("LPS", (1, 1, 1)), ("RAS", (-1, -1, 1)), ("0", (-1, -1, 1))])
+def test_slicer_markups_in_both_systems(tmp_path, system, signs):
+    path = tmp_path / "spine.mrk.json"
+    points = spine_points()
+    path.write_text(json.dumps(markups({n: p * signs for n, p in points.items()}, system)))
+    found = read_any_reconstruction(path)
+    assert_same_points(found.points, points)
+    assert found.source_format == "slicer-mrk-json"
+
+
+def test_slicer_points_that_are_not_defined_are_absent(tmp_path):
+    record = markups(spine_points())
+    record["markups"][0]["controlPoints"][0] |= {"positionStatus": "undefined", "position": None}
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(record))
+    assert "T1_sup" not in read_any_reconstruction(path).points
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"coordinateSystem": "IJK"}, "AXES_INVALID"),
+        ({"coordinateUnits": "m"}, "UNITS_INVALID"),
+        ({"controlPoints": [{"label": "F-1", "position": [1, 2, 3]}]}, "POINT_UNKNOWN"),
+        ({"controlPoints": [{"label": "T1_sup", "position": [1, 2]}]}, "NOT_FINITE"),
+        ({"controlPoints": [{"label": "T1_sup", "position": [1, 2, 3]}] * 2}, "POINT_DUPLICATE"),
+        ({"controlPoints": ["T1"]}, "SCHEMA_INVALID"),
+        ({"controlPoints": []}, "TOO_FEW_POINTS"),
+    ],
+)
+def test_slicer_is_strict(tmp_path, fields, code):
+    path = tmp_path / "a.mrk.json"
+    path.write_text(json.dumps(markups(spine_points(), **fields)))
+    assert code_of(path) == code
+
+
+# --- CT keypoints
+
+
+def keypoints(bodies=17, cervical=("C7",), shift=0.0):
+    levels = [*cervical, *[f"T{i}" for i in range(1, 13)], *[f"L{i}" for i in range(1, 6)]][: bodies + len(cervical)]
+    places = {level: np.array([5.0 + i, 20.0, 400 - 25.0 * i]) for i, level in enumerate(levels)}
+    entries = [entry(p, "body", level) for level, p in places.items()]
+    entries += [entry(p + (12 + shift, 20, 2), "left") for p in places.values()]
+    return entries + [entry(p + (-12, 20, 2), "right") for p in places.values()]
+
+
+def entry(position, kind, level=None):
+    described = {"keypoint_type": kind} | ({"spine_level": level} if level else {})
+    return {"coordinates": {"world_space": [float(c) for c in position]}, "type": described}
+
+
+def test_ct_keypoints_become_bodies_and_pedicles(tmp_path):
+    path = tmp_path / "scan-7.json"
+    path.write_text(json.dumps(keypoints()))
+    found = read_any_reconstruction(path)
+    assert len(found.points) == 51
+    np.testing.assert_array_equal(found.points["L5_ped_left"] - found.points["L5_body"], [12, 20, 2])
+    np.testing.assert_array_equal(found.points["T1_ped_right"] - found.points["T1_body"], [-12, 20, 2])
+    assert found.facts == {"pedicles_read": True, "levels_not_read": 1, "has_l6": False}
+    assert found.subject_id == "scan-7"
+
+
+def test_ct_pedicles_that_do_not_follow_their_bodies_are_left_out(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(keypoints(shift=60.0)))
+    found = read_any_reconstruction(path)
+    assert len(found.points) == 17
+    assert found.facts["pedicles_read"] is False
+
+
+# --- the door
+
+
+def test_a_reconstruction_is_told_by_content(tmp_path):
+    write_reconstruction(reconstruction(), tmp_path / "a.xyz")
+    (tmp_path / "meta.json").write_text('{"scanner": 3}')
+    (tmp_path / "torn.json").write_text('{"schema": "plumbline.recon')
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "table.csv").write_text(HEAD + ROWS)
+    names = ("a.xyz", "meta.json", "torn.json", "other.csv", "table.csv")
+    found = [name for name in names if is_reconstruction(tmp_path / name)]
+    assert found == ["a.xyz", "torn.json", "table.csv"]
+    assert code_of(tmp_path / "meta.json") == "FORMAT_UNKNOWN"
