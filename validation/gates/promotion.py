@@ -12,14 +12,13 @@ after a failed or absent verdict, it refuses.
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spine.errors import EvidenceRejected, GateRefused, ParametersRejected
 from spine.model_digest import find_model_folder, model_digest
-from spine.storage import sha256_of_tree
 from validation.evaluation.record import EvaluationRecord, read_record
 from validation.evaluation.sealing import sealed_digest
 from validation.gates.champion import (
@@ -38,15 +37,13 @@ from validation.gates.champion import (
 )
 from validation.gates.history import HistoryEntry, append_entry, last_champion, locked, read_history
 from validation.gates.policy import read_policy
+from validation.gates.served_copy import Order, copy_judged_bytes
 from validation.gates.verdict import Verdict, explain, judge, read_verdict
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 __all__ = ["Champion", "Promotion", "current_champion", "fetch_champion", "promote", "restore_champion"]
-
-UNSAFE_SUFFIXES = frozenset({".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".py", ".so"})
-"""Files that run code when they are loaded; a model that brings any is not promoted."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +91,8 @@ def promote(
     Raises:
         GateRefused: VERDICT_HOLD, VERDICT_REJECT, VERDICT_INSUFFICIENT, EVIDENCE_* (missing, altered ...),
             STATISTICS_INCONSISTENT, POLICY_* (missing, changed ...), VERDICT_NOT_REPRODUCED, STALE_CHAMPION,
-            CHAMPION_LOST, CHAMPION_UNKNOWN, CANDIDATE_ADDRESS, MODEL_* (altered, incomplete ...), UNSAFE_FILES,
-            HISTORY_BROKEN, NOT_READ_BACK. Nothing has moved when it is raised, but for NOT_READ_BACK.
+            CHAMPION_LOST, CHAMPION_UNKNOWN, CANDIDATE_* (address, missing, run dead), MODEL_* (altered, incomplete
+            ...), UNSAFE_FILES, HISTORY_BROKEN, NOT_READ_BACK. Nothing has moved when one is raised, but for the last.
     """
     ledger = ledger_path or evidence_folder / "promotions.jsonl"
     with _refusing(), locked(ledger):
@@ -103,9 +100,10 @@ def promote(
         client = open_registry(tracking_uri)
         settle_history(client, ledger, production_model, at)
         _demand_expected_champion(verdict, current_champion(tracking_uri, production_model))
-        tags = _tags(verdict, candidate_uri, promoter, at)
-        version = _copy_judged_bytes(
-            client, tracking_uri, candidate_uri, verdict, production_model, tags, artifact_root
+        evidence = [verdict_path, policy_path, *_evidence_files(evidence_folder, verdict)]
+        version = copy_judged_bytes(
+            client,
+            Order(verdict, evidence, tracking_uri, candidate_uri, production_model, promoter, at, artifact_root),
         )
         # Copying takes seconds; whoever moved the alias meanwhile outside this history is seen here.
         _demand_expected_champion(verdict, current_champion(tracking_uri, production_model))
@@ -206,6 +204,13 @@ def _verified_verdict(verdict_path: Path, policy_path: Path, evidence_folder: Pa
     return verdict
 
 
+def _evidence_files(folder: Path, verdict: Verdict) -> list[Path]:
+    """The files of the evaluation records the verdict rests on, anywhere below ``folder``."""
+    wanted = [d for d in (verdict.challenger_evidence, verdict.champion_evidence) if d]
+    paths = {sealed_digest(path): path for path in sorted(folder.rglob("*.json"))}
+    return [paths[digest] for digest in wanted if digest in paths]
+
+
 def _find_record(folder: Path, digest: str | None) -> EvaluationRecord:
     """The record with this digest anywhere below ``folder``, verified."""
     for path in sorted(folder.rglob("*.json")) if digest else ():
@@ -230,59 +235,6 @@ def _demand_expected_champion(verdict: Verdict, champion: Champion | None) -> No
         )
 
 
-def _copy_judged_bytes(
-    client: "MlflowClient",
-    tracking_uri: str,
-    candidate_uri: str,
-    verdict: Verdict,
-    production_model: str,
-    tags: dict[str, str],
-    artifact_root: str | None,
-) -> str:
-    """Copy the candidate's bytes into a run of the promoter and register that copy; the new version."""
-    if not candidate_uri.startswith(("models:/", "runs:/")):
-        raise _refused("CANDIDATE_ADDRESS", f"the address {candidate_uri!r}", "models:/... or runs:/...", "name one")
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = download(tracking_uri, candidate_uri, Path(scratch) / "judged")
-        _demand_judged(folder, verdict, "the candidate")
-        run = client.create_run(
-            _experiment(client, tracking_uri, production_model, artifact_root),
-            tags=tags,
-            run_name=f"promotion of {verdict.challenger_model[:12]}",
-        )
-        try:
-            client.log_artifacts(run.info.run_id, str(folder), "model")
-            back = download(tracking_uri, f"runs:/{run.info.run_id}/model", Path(scratch) / "copied")
-            _demand_judged(back, verdict, "the promoter's copy")
-            if sha256_of_tree(back) != sha256_of_tree(folder):
-                raise altered(sha256_of_tree(back), sha256_of_tree(folder), "the files beside the model")
-        except BaseException:
-            client.set_terminated(run.info.run_id, "FAILED")
-            raise
-        client.set_terminated(run.info.run_id)
-    if not client.search_registered_models(f"name = '{production_model}'"):
-        client.create_registered_model(production_model, description="Models that serve; written by promotion alone.")
-    source = f"{run.info.artifact_uri}/model"
-    version = client.create_model_version(
-        production_model, source, run_id=run.info.run_id, tags=tags, description=explain(verdict)
-    )
-    return str(version.version)
-
-
-def _demand_judged(folder: Path, verdict: Verdict, where: str) -> None:
-    unsafe = sorted(p.name for p in folder.rglob("*") if p.suffix in UNSAFE_SUFFIXES or p.is_symlink())
-    if unsafe:
-        raise _refused(
-            "UNSAFE_FILES",
-            ", ".join(unsafe[:5]),
-            "a network, its contract and plain text beside them",
-            "register the exported model without code, pickles or links",
-        )
-    actual = model_digest(find_model_folder(folder))
-    if actual != verdict.challenger_model:
-        raise altered(actual, verdict.challenger_model, where)
-
-
 def _move_alias(client: "MlflowClient", production_model: str, version: str) -> Champion:
     """Point ``champion`` at ``version`` and ``previous_champion`` at the one before; read both back."""
     before = version_of_alias(client, production_model, CHAMPION_ALIAS)
@@ -305,39 +257,7 @@ def _move_alias(client: "MlflowClient", production_model: str, version: str) -> 
     return champion_from_version(now)
 
 
-def _experiment(client: "MlflowClient", tracking_uri: str, production_model: str, artifact_root: str | None) -> str:
-    name = f"{production_model}-promotions"
-    known = client.get_experiment_by_name(name)
-    if known is not None:
-        return str(known.experiment_id)
-    if artifact_root is None and tracking_uri.startswith("sqlite:///"):
-        # MLflow would put it below the working directory of whoever happens to promote.
-        artifact_root = (Path(tracking_uri.removeprefix("sqlite:///")).parent / "artifacts").as_uri()
-    location = f"{artifact_root.rstrip('/')}/{name}" if artifact_root else None
-    return str(client.create_experiment(name, artifact_location=location))
-
-
-def _tags(verdict: Verdict, candidate_uri: str, promoter: str, at: datetime) -> dict[str, str]:
-    facts = {
-        "model_digest": verdict.challenger_model,
-        "verdict": verdict.digest,
-        "policy": verdict.policy,
-        "policy_hash": verdict.policy_hash,
-        "test_digest": verdict.test_digest,
-        "candidate": candidate_uri,
-        "evidence": verdict.challenger_evidence or "",
-        "previous_digest": verdict.champion_model or "none",
-        "promoter": promoter,
-        "promoted_at": at.isoformat(),
-        "simulated": str(verdict.simulated).lower(),
-        "state": "prepared",
-    }
-    return {TAG + name: value for name, value in facts.items()}
-
-
 def _again(entry: HistoryEntry, event: str, **changes: str) -> HistoryEntry:
-    from dataclasses import replace
-
     return replace(entry, event=event, **changes)  # type: ignore[arg-type]
 
 

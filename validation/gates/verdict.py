@@ -170,7 +170,6 @@ def verdict_table(verdict: Verdict) -> tuple[VerdictRow, ...]:
 
 def explain(verdict: Verdict) -> str:
     """The verdict in plain words: the decision, why, and by what evidence."""
-    kind = "virtual patients" if verdict.simulated else "real patients"
     lines = [_OPENING[verdict.decision], ""]
     if verdict.refusals:
         lines.append(f"{len(verdict.refusals)} of {len(verdict.results)} rules stand in the way:")
@@ -178,14 +177,23 @@ def explain(verdict: Verdict) -> str:
     else:
         lines.append(f"All {len(verdict.results)} rules passed:")
         lines += [f"- {sentence(r)}" for r in verdict.results if r.kind != "evidence"]
+    return "\n".join([*lines, "", _terms(verdict)])
+
+
+def summarise_verdict(verdict: Verdict) -> str:
+    """The decision and what it rests on, without the single rules."""
+    passed = sum(r.outcome == "PASS" for r in verdict.results)
+    return f"{_OPENING[verdict.decision]} {passed} of {len(verdict.results)} rules passed.\n\n{_terms(verdict)}"
+
+
+def _terms(verdict: Verdict) -> str:
+    kind = "virtual patients" if verdict.simulated else "real patients"
     against = f"champion {verdict.champion_model[:12]}" if verdict.champion_model else "no champion (there is none yet)"
-    lines += [
-        "",
+    return (
         f"Judged {verdict.judged_at} by policy {verdict.policy} version {verdict.policy_version} "
-        f"({verdict.policy_hash[:12]}) on {kind}, frozen test set {verdict.test_digest[:12]}.",
-        f"Challenger {verdict.challenger_model[:12]} against {against}. Verdict {verdict.digest[:12]}.",
-    ]
-    return "\n".join(lines)
+        f"({verdict.policy_hash[:12]}) on {kind}, frozen test set {verdict.test_digest[:12]}.\n"
+        f"Challenger {verdict.challenger_model[:12]} against {against}. Verdict {verdict.digest[:12]}."
+    )
 
 
 def sentence(result: RuleResult) -> str:

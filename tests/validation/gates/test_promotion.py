@@ -207,6 +207,47 @@ def test_another_model_than_the_judged_one_is_refused(desk: Desk) -> None:
     desk.refuses("http://169.254.169.254/latest", "CANDIDATE_ADDRESS")
 
 
+def test_candidates_that_are_gone_or_given_up_are_refused(desk: Desk) -> None:
+    """A version that does not exist, files that were deleted, a run that was killed but registered all the same."""
+    address, stored = desk.register("model")
+    desk.judge("model")
+    desk.refuses("models:/candidates/99", "CANDIDATE_MISSING")
+    desk.refuses("models:/strangers/1", "CANDIDATE_MISSING")
+    client = open_registry(desk.tracking_uri)
+    client.set_terminated(stored.name, "KILLED")
+    desk.refuses(address, "CANDIDATE_RUN_DEAD")
+    client.set_terminated(stored.name, "FINISHED")
+    (stored / "artifacts" / "model" / "model.onnx").unlink()
+    desk.refuses(address, "MODEL_NOT_FOUND")
+    shutil.rmtree(stored)
+    desk.refuses(address, "CANDIDATE_MISSING")
+
+
+def test_a_logged_model_is_promoted_and_carries_its_evidence(desk: Desk) -> None:
+    """The way training registers: a logged model, its version pointing at it, served by alias."""
+    client = open_registry(desk.tracking_uri)
+    experiment = client.create_experiment("logged", artifact_location=(desk.folder / "logged").as_uri())
+    run = client.create_run(experiment)
+    logged = client.create_logged_model(experiment, name="model", source_run_id=run.info.run_id)
+    client.log_model_artifacts(logged.model_id, str(desk.export("model")))
+    client.finalize_logged_model(logged.model_id, "READY")
+    client.create_registered_model("candidates")
+    where = logged.artifact_location  # models:/m-... here would be looked up in MLflow's global registry
+    client.create_model_version("candidates", where, run_id=run.info.run_id, model_id=logged.model_id)
+    client.set_registered_model_alias("candidates", "challenger", "1")
+    desk.judge("model", noise=2.0, seed=2)
+    for address in ("models:/candidates/1", f"models:/{logged.model_id}", "models:/candidates@challenger"):
+        desk.folder.joinpath("evidence", "promotions.jsonl").unlink(missing_ok=True)
+        if current_champion(desk.tracking_uri, SERVED) is not None:
+            client.delete_registered_model(SERVED)
+        champion = desk.promote(address).champion
+        assert champion.model_digest == model_digest(desk.folder / "model")
+    kept = {p.name for p in (desk.folder / "artifacts" / f"{SERVED}-promotions" / champion.run_id).rglob("*.*")}
+    assert {"verdict.json", "record-model.json", "default.yaml", "card.md"} <= kept
+    description = client.get_model_version(SERVED, champion.version).description
+    assert "PROMOTE" in description and len(description) < 5000
+
+
 def test_pickles_are_refused(desk: Desk) -> None:
     """V1: nothing that runs code when it is loaded gets under the served name."""
     address, stored = desk.register("model")
