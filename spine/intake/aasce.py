@@ -38,7 +38,8 @@ MARGIN = 0.1
 
 MOST_OUTSIDE = 8
 
-_NUMBER = re.compile(r"-(?:coronal)?(\d+)(?:\D.*)?$")
+_NUMBER = re.compile(r"-[A-Za-z]*(\d+)[^-]*$")
+"""The number after the last hyphen: ``...-2017-162 A AP``, ``...-2016-coronal16``."""
 _MAX_IMAGE_BYTES = 64 * 2**20
 _ORIENTATION_TAG = 0x0112
 

@@ -55,7 +55,7 @@ class LoadedStudy:
 
     patient: str = field(repr=False)
     views: Mapping[ViewName, LoadedView]
-    reconstruction: Reconstruction | None = None
+    reconstruction: Reconstruction | None = field(default=None, repr=False)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -121,10 +121,12 @@ def _from_dataset(dataset: Any, payload: bytes) -> Radiograph:
     tags = TagReader(dataset)
     sop_class = tags.text("SOPClassUID").rstrip("\0")
     is_capture = sop_class.startswith(_CAPTURES)
+    if not sop_class and not tags.has("PixelData"):
+        refuse("PIXELS_ABSENT", "neither a kind of object nor pixels", "a radiograph", "the file may be cut: resend it")
     if not is_capture and sop_class not in (_CR, _DX, _DX_PROCESSING):
         refuse("SOP_CLASS_UNSUPPORTED", "another kind of object", "CR, DX or secondary capture", "send the radiograph")
-    identity = read_identity(tags)
     layout = read_layout(tags, str(dataset.file_meta.TransferSyntaxUID))
+    identity = read_identity(tags)
     spacing_tags = read_spacing_tags(tags, projection=not is_capture)
     spacing = decide_spacing(spacing_tags, layout.shape)
     hanging = decide_hanging(read_hanging_tags(tags))

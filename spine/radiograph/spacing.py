@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from spine.radiograph.header import SpacingTags, refuse
 from spine.study import LENGTHS_ALLOWED, CalibrationType
 
-SPACING_MM = (0.02, 2.5)
-"""Bounds of a plausible spacing; facts/dicom.md says 1.0, widened for pictures scaled down before export."""
+SPACING_MM = (0.02, 4.0)
+"""Bounds of a plausible spacing; facts/dicom.md says 1.0, widened for pictures scaled down before export: the
+height in millimetres is the sharper check."""
 ASPECT = (0.8, 1.25)
 HEIGHT_MM = (200.0, 2200.0)
 MAGNIFICATION = (1.0, 2.0)

@@ -1,0 +1,350 @@
+import errno
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from intake_phantoms import KEY, cohort, picture, places, points, snapshot, write_study
+
+from spine.errors import ContractViolation, LabelsRejected, PlumblineError
+from spine.intake import shelving
+from spine.intake.candidate import LoadedStudy, LoadedView
+from spine.intake.ingest import ingest
+from spine.intake.ledger import side_folder
+from spine.intake.report import IntakeReport, write_report
+from spine.intake.sources import open_source
+from spine.study import iterate_study_folders, load_picture, read_study
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Place(tmp_path)
+
+
+class Place:
+    """A drop, a store and a quarantine."""
+
+    def __init__(self, root):
+        self.drop, self.store, self.quarantine = root / "drop", root / "work" / "studies", root / "work" / "quarantine"
+        self.drop.mkdir()
+
+    def ingest(self, kind="folder", **options):
+        source = options.pop("source", None) or open_source(kind, self.drop)
+        return ingest(source, self.store, self.quarantine, pseudonym_key=KEY, **options)
+
+    def counts(self, **options):
+        report = self.ingest(**options)
+        return report.received, report.used, report.already_present, [q.code for q in report.quarantined]
+
+    def studies(self):
+        return [read_study(folder) for folder in iterate_study_folders(self.store)]
+
+
+def test_a_study_arrives_whole(place):
+    write_study(place.drop / "anything", 3)
+    report = place.ingest()
+    assert (report.received, report.used, report.already_present, report.quarantined) == (1, 1, 0, ())
+    (study,) = place.studies()
+    assert report.study_ids == (study.study_id,)
+    assert study.source == "folder"
+    assert study.facts == {"simulated": True, "condition": "normal"}
+    assert set(study.reconstruction.points) == set(points())
+    assert study.reconstruction.subject_id == study.patient
+    for name, view in study.views.items():
+        assert view.geometry == places()[name]
+        stored = load_picture(place.store / study.study_id, view)
+        np.testing.assert_array_equal(stored, picture(places()[name], points(3), 3))
+
+
+def test_good_and_bad_add_up_and_the_bad_do_not_stop_the_batch(place):
+    cohort(place.drop, 4)
+    (place.drop / "case-002" / "lateral.dcm").write_bytes(b"")
+    (place.drop / "case-003" / "reconstruction.json").write_text("{")
+    progress = []
+    report = place.ingest(progress=lambda done, total: progress.append((done, total)))
+    assert (report.received, report.used, report.already_present) == (4, 2, 0)
+    assert [(q.position, q.code) for q in report.quarantined] == [(2, "EMPTY_FILE"), (3, "JSON_INVALID")]
+    assert progress == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    for refused in report.quarantined:
+        folder = place.quarantine / refused.key
+        reason = json.loads((folder / "reason.json").read_text())
+        assert reason["code"] == refused.code
+        assert sorted(p.name for p in folder.iterdir()) == sorted([*reason["files"], "reason.json"])
+    assert (place.quarantine / report.quarantined[1].key / "002.json").read_text() == "{"
+
+
+def test_taking_in_twice_changes_nothing_and_reads_nothing(place, monkeypatch):
+    cohort(place.drop, 3)
+    (place.drop / "case-002" / "lateral.dcm").write_bytes(b"")
+    first = place.ingest()
+    before = snapshot(place.store.parent)
+    monkeypatch.setattr("spine.intake.ingest.load_candidate", lambda _: pytest.fail("read again"))
+    second = place.ingest()
+    assert (second.received, second.used, second.already_present) == (3, 0, 2)
+    assert second.quarantined == first.quarantined
+    assert snapshot(place.store.parent) == before
+
+
+def test_without_the_index_the_store_is_still_the_truth(place):
+    cohort(place.drop, 3)
+    place.ingest()
+    before = snapshot(place.store)
+    shutil.rmtree(side_folder(place.store))
+    assert place.counts() == (3, 0, 3, [])
+    assert snapshot(place.store) == before
+
+
+def test_a_torn_index_line_costs_one_reading(place):
+    cohort(place.drop, 3)
+    place.ingest()
+    index = side_folder(place.store) / "ledger.jsonl"
+    index.write_bytes(index.read_bytes()[:-40])
+    assert place.counts() == (3, 0, 3, [])
+    assert len(index.read_text().splitlines()) == 3
+
+
+def test_a_study_removed_from_the_store_comes_back(place):
+    cohort(place.drop, 2)
+    report = place.ingest()
+    shutil.rmtree(place.store / report.study_ids[0])
+    assert place.counts() == (2, 1, 1, [])
+
+
+def test_two_workers_and_one_do_the_same(place, tmp_path):
+    cohort(place.drop, 3)
+    (place.drop / "case-002" / "lateral.dcm").write_bytes(b"")
+    one = place.ingest()
+    store, quarantine = tmp_path / "other" / "studies", tmp_path / "other" / "quarantine"
+    two = ingest(open_source("folder", place.drop), store, quarantine, pseudonym_key=KEY, workers=2)
+    assert one == two
+    assert snapshot(store) == snapshot(place.store)
+
+
+# --- doubles
+
+
+def test_the_same_study_in_two_folders_counts_once(place):
+    write_study(place.drop / "a", 1)
+    write_study(place.drop / "b", 1)
+    assert place.counts() == (2, 1, 1, [])
+
+
+@pytest.mark.parametrize("change", [{"patient_id": "other"}, {"sop_uid": "2.25.999"}])
+def test_the_same_pixels_under_other_identifiers_are_a_double(place, change):
+    views = ("frontal",)
+    write_study(place.drop / "a", 1, views=views)
+    write_study(place.drop / "b", 1, views=views, **change)
+    assert place.counts() == (2, 1, 0, ["DUPLICATE_PICTURE"])
+
+
+def test_a_shared_picture_in_another_study_is_a_double(place):
+    write_study(place.drop / "a", 1)
+    write_study(place.drop / "b", 1, views=("lateral",), sop_uid="2.25.77")
+    assert place.counts() == (2, 1, 0, ["DUPLICATE_PICTURE"])
+
+
+def test_one_instance_uid_on_two_pictures_is_a_conflict(place):
+    write_study(place.drop / "a", 1, views=("frontal",))
+    write_study(place.drop / "b", 2, views=("frontal",), sop_uid="2.25.1003")
+    assert place.counts() == (2, 1, 0, ["UID_CONFLICT"])
+
+
+def test_a_double_is_taken_in_once_the_other_is_gone(place):
+    write_study(place.drop / "a", 1)
+    write_study(place.drop / "b", 1, patient_id="other")
+    first = place.ingest()
+    assert [q.code for q in first.quarantined] == ["DUPLICATE_PICTURE"]
+    shutil.rmtree(place.store / first.study_ids[0])
+    shutil.rmtree(place.drop / "a")
+    assert place.counts() == (1, 1, 0, [])
+    assert list(place.quarantine.iterdir()) == []
+
+
+def test_a_mended_study_leaves_quarantine(place):
+    write_study(place.drop / "a", 1)
+    good = (place.drop / "a" / "lateral.dcm").read_bytes()
+    (place.drop / "a" / "lateral.dcm").write_bytes(good[:5000])
+    assert place.counts() == (1, 0, 0, ["TRUNCATED"])
+    (place.drop / "a" / "lateral.dcm").write_bytes(good)
+    assert place.counts() == (1, 1, 0, [])
+    assert list(place.quarantine.iterdir()) == []
+
+
+# --- faults
+
+
+@dataclass(frozen=True)
+class Given:
+    """A candidate of a test."""
+
+    key: str
+    outcome: object
+    files: tuple[Path, ...] = ()
+
+    def fingerprint(self):
+        return self.key
+
+    def load(self):
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+@dataclass(frozen=True)
+class GivenSource:
+    given: tuple[Given, ...]
+    name: str = "given"
+
+    def candidates(self):
+        return self.given
+
+
+def loaded(seed):
+    view = LoadedView(picture(places()["frontal"], points(seed), seed), f"i{seed}", None, "NONE")
+    return LoadedStudy(f"p{seed}", {"frontal": view})
+
+
+def test_a_reader_that_fails_unforeseen_costs_one_study_and_quotes_nothing(place):
+    broken = Given("b", ZeroDivisionError("CANARY"))
+    denied = Given("c", PermissionError(errno.EACCES, "CANARY"))
+    labels = Given("d", LabelsRejected("LABELS_COUNT", found="a", expected="b", remedy="c"))
+    report = place.ingest(source=GivenSource((Given("a", loaded(1)), broken, denied, labels)))
+    assert report.used == 1
+    assert [q.code for q in report.quarantined] == ["READER_FAULT", "FILE_UNREADABLE", "LABELS_COUNT"]
+    assert b"CANARY" not in b"".join(snapshot(place.store.parent).values())
+    assert "ZeroDivisionError" in report.quarantined[0].message
+
+
+@pytest.mark.parametrize("failing", ["write_array_atomically", "write_study_record", "_link_or_copy"])
+def test_a_full_disk_ends_the_run_and_leaves_whole_studies(place, monkeypatch, failing):
+    cohort(place.drop, 3)
+    if failing == "_link_or_copy":
+        (place.drop / "case-002" / "lateral.dcm").write_bytes(b"")
+    real, calls = getattr(shelving, failing), []
+
+    def full(*arguments):
+        calls.append(1)
+        if len(calls) > (3 if failing == "write_array_atomically" else 1):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(*arguments)
+
+    monkeypatch.setattr(shelving, failing, full)
+    with pytest.raises(PlumblineError) as caught:
+        place.ingest()
+    assert caught.value.code == "DISK_FULL"
+    assert "run again" in caught.value.remedy
+    assert len(place.studies()) == 1
+    assert {p.name for p in place.store.iterdir()} == {s.study_id for s in place.studies()}
+    assert not list(place.quarantine.glob("*/reason.json"))
+    monkeypatch.setattr(shelving, failing, real)
+    assert place.ingest().received == 3
+    assert len(place.studies()) == (2 if failing == "_link_or_copy" else 3)
+
+
+def test_a_real_full_disk(place):
+    """A file size limit stands in for a full disk where none can be mounted: writes fail with EFBIG."""
+    cohort(place.drop, 1)
+    code = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
+        "from spine.intake.ingest import ingest; from spine.intake.sources import open_source\n"
+        "drop, store, quarantine = map(Path, sys.argv[1:])\n"
+        "ingest(open_source('folder', drop), store, quarantine, pseudonym_key=b'k' * 32)\n"
+    )
+    paths = [str(place.drop), str(place.store), str(place.quarantine)]
+    done = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "File too large" in done.stderr
+    assert snapshot(place.store) == {}
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from spine.intake import shelving
+from spine.intake.ingest import ingest
+from spine.intake.sources import open_source
+step, count = sys.argv[4], int(sys.argv[5])
+real, calls = getattr(shelving, step), []
+def dying(*arguments, **options):
+    calls.append(1)
+    if len(calls) == count:
+        os.kill(os.getpid(), 9)
+    return real(*arguments, **options)
+setattr(shelving, step, dying)
+drop, store, quarantine = map(Path, sys.argv[1:4])
+ingest(open_source("folder", drop), store, quarantine, pseudonym_key=bytes(range(32)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "count"), [("write_array_atomically", 4), ("write_study_record", 2), ("write_text_atomically", 1)]
+)
+def test_a_killed_run_leaves_whole_studies_and_the_next_continues(place, step, count):
+    cohort(place.drop, 3)
+    (place.drop / "case-003" / "lateral.dcm").write_bytes(b"")
+    paths = [str(place.drop), str(place.store), str(place.quarantine), step, str(count)]
+    done = subprocess.run([sys.executable, "-c", KILLED, *paths], check=False)
+    assert done.returncode == -signal.SIGKILL
+    finished = len(place.studies())
+    assert finished == (2 if step == "write_text_atomically" else 1)
+    assert not list(place.quarantine.glob("*/reason.json"))
+    report = place.ingest()
+    assert (report.received, report.used, report.already_present) == (3, 2 - finished, finished)
+    assert [q.code for q in report.quarantined] == ["EMPTY_FILE"]
+    assert {p.name for p in place.store.iterdir()} == {s.study_id for s in place.studies()}
+
+
+def test_a_run_killed_at_any_moment_can_be_repeated(place):
+    cohort(place.drop, 6)
+    code = KILLED.replace("os.kill(os.getpid(), 9)", "pass")
+    paths = [str(place.drop), str(place.store), str(place.quarantine), "shelve", "0"]
+    process = subprocess.Popen([sys.executable, "-c", code, *paths])
+    while process.poll() is None and not list(place.store.glob("*/study.json")):
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    report = place.ingest()
+    assert (report.received, report.used + report.already_present, report.quarantined) == (6, 6, ())
+    assert {p.name for p in place.store.iterdir()} == set(report.study_ids)
+
+
+def test_two_runs_do_not_share_a_store(place):
+    with shelving.opened(place.store), pytest.raises(PlumblineError) as caught:
+        place.ingest()
+    assert caught.value.code == "STORE_BUSY"
+
+
+def test_an_unfinished_folder_under_a_final_name_is_replaced(place):
+    write_study(place.drop / "a", 1)
+    study_id = place.ingest().study_ids[0]
+    (place.store / study_id / "study.json").unlink()
+    assert place.counts() == (1, 1, 0, [])
+    assert len(place.studies()) == 1
+
+
+# --- the report
+
+
+def test_a_report_that_does_not_add_up_cannot_be_made(tmp_path):
+    with pytest.raises(ContractViolation):
+        IntakeReport("folder", 3, 1, 1, (), ("a", "b"))
+    with pytest.raises(ContractViolation):
+        IntakeReport("folder", 2, 1, 1, (), ("a",))
+    write_report(IntakeReport("folder", 2, 1, 1, (), ("a", "b")), tmp_path / "report.json")
+    assert json.loads((tmp_path / "report.json").read_text())["received"] == 2
+
+
+def test_quarantined_files_are_links_where_the_file_system_allows(place):
+    write_study(place.drop / "a", 1)
+    (place.drop / "a" / "lateral.dcm").write_bytes(b"x" * 100)
+    (refused,) = place.ingest().quarantined
+    assert (place.quarantine / refused.key / "001.dcm").stat().st_nlink == 2
+    assert (place.quarantine / refused.key).stat().st_mode & 0o077 == 0

@@ -1,0 +1,302 @@
+import json
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+from intake_phantoms import KEY, picture, places, points, write_study
+
+from spine.errors import InputRejected, ParametersRejected
+from spine.intake.folder import FolderSource
+from spine.intake.pseudonym import load_pseudonym_key, pseudonym
+from spine.intake.sources import open_source
+from spine.intake.view_evidence import views_seem_exchanged
+from spine.radiograph.write import write_radiograph
+from spine.reconstruction.plumbline_json import read_reconstruction, write_reconstruction
+
+
+def load(folder, **options):
+    (candidate,) = FolderSource(folder, **options).candidates()
+    return candidate.load()
+
+
+def code_of(folder, **options):
+    with pytest.raises(InputRejected) as caught:
+        load(folder, **options)
+    return caught.value.code
+
+
+def rewrite(folder, change):
+    path = folder / "reconstruction.json"
+    write_reconstruction(change(read_reconstruction(path)), path)
+
+
+# --- finding the parts
+
+
+def test_films_are_found_by_content_at_any_depth_under_any_name(tmp_path):
+    study = write_study(tmp_path / "patient" / "x", 1)
+    nested = study / "series" / "1"
+    nested.mkdir(parents=True)
+    (study / "frontal.dcm").rename(nested / "I0001")
+    (study / "lateral.dcm").rename(study / "seite.bin")
+    (study / "reconstruction.json").rename(study / "points.json")
+    (study / "notes.txt").write_text("nothing")
+    (study / "meta.json").write_text('{"scanner": 3}')
+    found = load(tmp_path)
+    assert set(found.views) == {"frontal", "lateral"}
+    assert found.reconstruction is not None
+
+
+def test_loose_films_in_the_location_are_one_study(tmp_path):
+    write_study(tmp_path, 1)
+    assert set(load(tmp_path).views) == {"frontal", "lateral"}
+
+
+def test_a_file_named_like_a_film_must_be_one(tmp_path):
+    study = write_study(tmp_path / "a", 1)
+    (study / "lateral.dcm").write_text("not a picture")
+    assert code_of(tmp_path) == "NOT_DICOM"
+
+
+def test_reports_beside_the_films_are_passed_over(tmp_path):
+    study = write_study(tmp_path / "a", 1)
+    payload = (study / "frontal.dcm").read_bytes()
+    report = payload.replace(b"1.2.840.10008.5.1.4.1.1.1.1\0", b"1.2.840.10008.5.1.4.1.1.88.1", 1)
+    (study / "report.dcm").write_bytes(report)
+    assert len(load(tmp_path).views) == 2
+
+
+def test_links_are_not_followed(tmp_path):
+    write_study(tmp_path / "elsewhere", 1)
+    drop = tmp_path / "drop"
+    write_study(drop / "a", 2, views=("frontal",))
+    (drop / "a" / "other.dcm").symlink_to(tmp_path / "elsewhere" / "lateral.dcm")
+    (drop / "b").symlink_to(tmp_path / "elsewhere")
+    assert set(load(drop).views) == {"frontal"}
+
+
+def test_a_simulated_study_without_its_mark_is_unfinished(tmp_path):
+    write_study(tmp_path / "a", 1, complete=False)
+    assert code_of(tmp_path) == "STUDY_UNFINISHED"
+    assert code_of(tmp_path, name="virtual", simulated=True) == "STUDY_UNFINISHED"
+    (tmp_path / "COMPLETE").write_text("")
+    assert load(tmp_path, simulated=True).facts["simulated"] is True
+
+
+def test_a_study_of_a_person_needs_no_mark(tmp_path):
+    write_study(tmp_path / "a", 1, complete=False, simulated=False)
+    assert "simulated" not in load(tmp_path).facts
+
+
+def test_two_reconstructions_are_ambiguous(tmp_path):
+    study = write_study(tmp_path / "a", 1)
+    (study / "again.json").write_bytes((study / "reconstruction.json").read_bytes())
+    assert code_of(tmp_path) == "RECONSTRUCTION_AMBIGUOUS"
+
+
+# --- what may be missing
+
+
+def test_a_lateral_without_hips_and_a_reconstruction_without_hips(tmp_path):
+    study = write_study(tmp_path / "a", 1)
+    rewrite(study, lambda r: replace(r, points={n: p for n, p in r.points.items() if not n.startswith("HIP")}))
+    assert "HIP_L" not in load(tmp_path).reconstruction.points
+
+
+def test_a_truncated_field_of_view_is_no_fault(tmp_path):
+    geometry = places(rows=150, z0=100.0)
+    write_study(tmp_path / "a", 1, geometry=geometry)
+    found = load(tmp_path)
+    _, row = geometry["lateral"].project(found.reconstruction.points["HIP_L"])
+    assert row > 150
+
+
+@pytest.mark.parametrize("view", ["frontal", "lateral"])
+def test_one_view_alone(tmp_path, view):
+    write_study(tmp_path / "a", 1, views=(view,), reconstruction=False)
+    found = load(tmp_path)
+    assert set(found.views) == {view}
+    assert found.reconstruction is None
+
+
+def test_a_reconstruction_alone(tmp_path):
+    write_study(tmp_path / "a", 1, views=())
+    assert load(tmp_path).views == {}
+
+
+def test_the_place_in_the_scanner_is_completed_from_the_reconstruction(tmp_path):
+    import pydicom
+
+    study = write_study(tmp_path / "a", 1, geometry=places(z0=12.5))
+    for name in ("frontal", "lateral"):
+        dataset = pydicom.dcmread(study / f"{name}.dcm")
+        for tag in [e.tag for e in dataset if e.tag.is_private]:
+            del dataset[tag]
+        dataset.save_as(study / f"{name}.dcm")
+    found = load(tmp_path)
+    assert found.views["frontal"].geometry == places(z0=12.5)["frontal"]
+
+
+# --- what does not belong together
+
+
+def test_an_empty_study(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "notes.txt").write_text("nothing")
+    assert code_of(tmp_path) == "STUDY_EMPTY"
+
+
+def film(path, view, seed=1, place=None, **tags):
+    place = place or places()[view]
+    given = {"patient_id": "vp-1", "study_uid": "2.25.11", "series_uid": "2.25.12", "sop_uid": "2.25.77"}
+    given |= {"simulated": False, "kvp": 90.0} | tags
+    write_radiograph(path, picture(place, points(seed), seed), place, **given)
+
+
+def test_two_laterals(tmp_path):
+    study = write_study(tmp_path / "a", 1, views=("lateral",))
+    film(study / "b.dcm", "lateral", seed=2)
+    assert code_of(tmp_path) == "VIEW_DUPLICATE"
+
+
+def test_the_same_film_twice_counts_once_and_a_reused_uid_does_not(tmp_path):
+    study = write_study(tmp_path / "a", 1)
+    (study / "copy.dcm").write_bytes((study / "lateral.dcm").read_bytes())
+    assert len(load(tmp_path).views) == 2
+    film(study / "copy.dcm", "lateral", seed=2, sop_uid="2.25.1004")
+    assert code_of(tmp_path) == "UID_CONFLICT"
+
+
+@pytest.mark.parametrize(
+    ("tags", "code"),
+    [
+        ({"patient_id": "another"}, "PATIENT_MISMATCH"),
+        ({"patient_id": ""}, "PATIENT_ID_MISSING"),
+        ({"study_uid": "2.25.99"}, "STUDY_MISMATCH"),
+    ],
+)
+def test_films_of_different_people_or_studies(tmp_path, tags, code):
+    study = write_study(tmp_path / "a", 1, views=("frontal",))
+    film(study / "b.dcm", "lateral", **tags)
+    assert code_of(tmp_path) == code
+
+
+@pytest.mark.parametrize("other", [places(rows=290), places(z0=8.0)])
+def test_films_of_different_heights(tmp_path, other):
+    study = write_study(tmp_path / "a", 1, views=("frontal",), reconstruction=False)
+    film(study / "b.dcm", "lateral", place=other["lateral"])
+    assert code_of(tmp_path) == "HEIGHT_MISMATCH"
+
+
+def test_a_reconstruction_of_another_scan(tmp_path):
+    study = write_study(tmp_path / "a", 1)
+    rewrite(study, lambda r: replace(r, geometry=places(z0=9.0)))
+    assert code_of(tmp_path) == "GEOMETRY_CONFLICT"
+
+
+def test_a_film_that_has_no_place_cannot_go_with_a_reconstruction(tmp_path):
+    import pydicom
+
+    study = write_study(tmp_path / "a", 1, views=("frontal",))
+    dataset = pydicom.dcmread(study / "frontal.dcm")
+    del dataset.DistanceSourceToIsocenter
+    dataset.save_as(study / "frontal.dcm")
+    assert code_of(tmp_path) == "GEOMETRY_MISSING"
+
+
+def test_a_spine_beside_the_picture(tmp_path):
+    study = write_study(tmp_path / "a", 1)
+    moved = {n: p + (200.0, 0, 0) for n, p in points(1).items()}
+    rewrite(study, lambda r: replace(r, points=moved))
+    assert code_of(tmp_path) == "PROJECTION_OUTSIDE"
+
+
+def test_a_spine_above_the_picture(tmp_path):
+    study = write_study(tmp_path / "a", 1)
+    rewrite(study, lambda r: replace(r, points={n: p + (0, 0, 900.0) for n, p in points(1).items()}))
+    assert code_of(tmp_path) == "PROJECTION_OUTSIDE"
+
+
+def test_a_reconstruction_in_metres(tmp_path):
+    study = write_study(tmp_path / "a", 1)
+    rewrite(study, lambda r: replace(r, points={n: p / 1000 for n, p in r.points.items()}))
+    assert code_of(tmp_path) == "UNITS_SUSPECT_METRES"
+
+
+def swapped(folder, seed=1):
+    """Both films with every tag of the other view: only the pixels know better."""
+    truth = points(seed)
+    true_places = {v: replace(p, shape=(300, 120)) for v, p in places().items()}
+    for number, (tagged, shown) in enumerate((("frontal", "lateral"), ("lateral", "frontal"))):
+        write_radiograph(
+            folder / f"{tagged}.dcm", picture(true_places[shown], truth, seed), true_places[tagged],
+            patient_id="vp-1", study_uid="2.25.11", series_uid="2.25.12", sop_uid=f"2.25.7{number}",
+            simulated=True, kvp=90.0,
+        )  # fmt: skip
+    rewrite(folder, lambda r: replace(r, geometry=true_places))
+
+
+def test_swapped_views_show_against_the_reconstruction(tmp_path):
+    swapped(write_study(tmp_path / "a", 1))
+    assert code_of(tmp_path) == "VIEW_MISMATCH"
+
+
+def test_a_film_in_the_place_of_the_other_view(tmp_path):
+    study = write_study(tmp_path / "a", 1)
+    exchanged = {"frontal": replace(places()["lateral"], view="frontal")}
+    exchanged["lateral"] = replace(places()["frontal"], view="lateral")
+    rewrite(study, lambda r: replace(r, geometry=exchanged))
+    assert code_of(tmp_path) == "VIEW_MISMATCH"
+
+
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_the_evidence_tells_the_views_apart(tmp_path, seed):
+    truth, geometry = points(seed), {v: replace(p, shape=(300, 120)) for v, p in places().items()}
+    shown = {view: picture(place, truth, seed) for view, place in geometry.items()}
+    record = read_reconstruction(write_study(tmp_path, seed) / "reconstruction.json")
+    assert not views_seem_exchanged(shown, geometry, record)
+    assert views_seem_exchanged({"frontal": shown["lateral"], "lateral": shown["frontal"]}, geometry, record)
+    noise = {v: np.random.default_rng(seed).integers(0, 4095, (300, 120)).astype(np.uint16) for v in shown}
+    assert not views_seem_exchanged({"frontal": noise["frontal"]}, geometry, record)
+
+
+# --- sources and pseudonyms
+
+
+def test_the_door_knows_its_sources(tmp_path):
+    kinds = ("folder", "virtual", "aasce", "ct-keypoints")
+    assert [open_source(kind, tmp_path).name for kind in kinds] == list(kinds)
+    for kind, location in (("pacs", tmp_path), ("folder", tmp_path / "nowhere")):
+        with pytest.raises(ParametersRejected):
+            open_source(kind, location)
+
+
+def test_the_pseudonym_key_is_made_once_and_is_the_owners_alone(tmp_path):
+    path = tmp_path / "keys" / "pseudonym.key"
+    key = load_pseudonym_key(path)
+    assert len(key) == 32
+    assert load_pseudonym_key(path) == key
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.write_text("not a key")
+    with pytest.raises(Exception, match="PSEUDONYM_KEY_INVALID"):
+        load_pseudonym_key(path)
+
+
+def test_pseudonyms_depend_on_key_kind_and_identifier():
+    asked = product((KEY, b"k" * 32), ("patient", "instance"), ("a", "b"))
+    found = {pseudonym(key, kind, identifier) for key, kind, identifier in asked}
+    assert len(found) == 8
+    assert pseudonym(KEY, "patient", "a") == pseudonym(KEY, "patient", "a")
+
+
+def test_facts_of_a_reconstruction_pass_an_allow_list(tmp_path):
+    study = write_study(tmp_path / "a", 1)
+    facts = {"condition": "scoliotic", "age_years": 97.0, "sex": "F", "note": "Jane Doe", "record": 12345678901}
+    facts |= {"population": "Jane Doe", "Name": 3, "cobb_deg": 41.5, "nested": {"name": "Jane"}, "has_l6": True}
+    rewrite(study, lambda r: replace(r, facts=facts))
+    found = load(tmp_path)
+    expected = {"condition": "scoliotic", "age_years": 90.0, "sex": "F", "cobb_deg": 41.5, "has_l6": True}
+    assert found.facts == expected | {"simulated": True}
+    assert found.reconstruction.facts == expected
+    assert "Jane" not in json.dumps(found.facts)

@@ -1,0 +1,42 @@
+"""The real films and CT keypoint sets, where they are on this machine."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from intake_phantoms import KEY
+
+from spine.intake.ingest import ingest
+from spine.intake.sources import open_source
+from spine.study import read_study
+
+DATA = Path(os.environ.get("PLUMBLINE_SHARED") or Path(__file__).parents[4] / "shared") / "data"
+
+
+def take_in(kind, folder, tmp_path):
+    location = DATA / folder
+    if not location.is_dir():
+        pytest.skip(f"the real data of {folder} are not on this machine (PLUMBLINE_SHARED)")
+    started = time.monotonic()
+    report = ingest(open_source(kind, location), tmp_path / "s", tmp_path / "q", pseudonym_key=KEY)
+    print(f"{kind}: {report.received} in {time.monotonic() - started:.1f} s")
+    return report
+
+
+def test_the_ct_keypoint_sets(tmp_path):
+    report = take_in("ct-keypoints", "ct_keypoints", tmp_path)
+    assert (report.received, report.used, report.already_present) == (91, 90, 0)
+    assert [q.code for q in report.quarantined] == ["SIDES_SWAPPED"]
+    study = read_study(tmp_path / "s" / report.study_ids[0])
+    assert study.views == {}
+    assert len(study.reconstruction.points) == 51
+
+
+@pytest.mark.slow
+def test_the_real_films(tmp_path):
+    report = take_in("aasce", "aasce_training", tmp_path)
+    assert (report.received, report.used, report.already_present, report.quarantined) == (481, 481, 0, ())
+    assert len(set(report.study_ids)) == 481
+    study = read_study(tmp_path / "s" / report.study_ids[0])
+    assert study.views["frontal"].labels.keys() >= {"T1_sup_left", "L5_inf_right"}
