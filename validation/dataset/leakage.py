@@ -6,7 +6,7 @@ again (``likeness``), in every view the two studies share; not another film of t
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -20,6 +20,7 @@ from spine.storage import sha256_of_picture
 from validation.dataset.likeness import LEAST_LIKENESS, Look, likeness, look_of, similar_pairs
 
 Looks = Mapping[ViewName, Look]
+Progress = Callable[[int, int], None]
 
 PRECEDENCE: Mapping[Split, int] = {"test": 0, "validation": 1, "train": 2}
 """Of two studies that must not be in different splits, the one further back is at fault: the test set stays."""
@@ -55,17 +56,23 @@ class PictureSurvey:
     duplicates: tuple[Duplicate, ...]
 
 
-def survey_pictures(dataset: Path, examples: Sequence[Example]) -> PictureSurvey:
-    """Check every picture against its digest and find films that occur twice."""
+def survey_pictures(dataset: Path, examples: Sequence[Example], progress: Progress | None = None) -> PictureSurvey:
+    """Check every picture against its digest and find films that occur twice.
+
+    Args:
+        progress: called with (studies read, studies in all).
+    """
     damaged: dict[str, int] = defaultdict(int)
     looks: dict[str, dict[ViewName, Look]] = defaultdict(dict)
-    for example in examples:
+    for done, example in enumerate(examples, start=1):
         for name, view in example.views.items():
             picture = _read(dataset, view)
             if picture is None or sha256_of_picture(picture) != view.sha256:
                 damaged[example.study_id] += 1
             else:
                 looks[example.study_id][name] = look_of(picture)
+        if progress is not None:
+            progress(done, len(examples))
     exact = exact_duplicates(examples)
     known = {(d.study_id, d.other) for d in exact}
     near = [d for d in near_duplicates(examples, looks) if (d.study_id, d.other) not in known]
@@ -101,18 +108,20 @@ def near_duplicates(examples: Sequence[Example], looks: Mapping[str, Looks]) -> 
     Args:
         looks: study id -> view -> what is kept of its picture; a study without is not compared.
     """
-    candidates: set[tuple[int, int]] = set()
+    alike: dict[ViewName, set[tuple[int, int]]] = {}
     for name in VIEWS:
         held = [i for i, e in enumerate(examples) if name in looks.get(e.study_id, {})]
         if held:
             thumbnails = np.stack([looks[examples[i].study_id][name].thumbnail for i in held])
-            candidates |= {(held[i], held[j]) for i, j in similar_pairs(thumbnails)}
-    return [
-        _duplicate(examples[i], examples[j], exact=False)
-        for i, j in sorted(candidates)
-        if examples[i].patient != examples[j].patient
-        and _same_film(looks[examples[i].study_id], looks[examples[j].study_id])
-    ]
+            alike[name] = {(held[i], held[j]) for i, j in similar_pairs(thumbnails)}
+    found = []
+    for i, j in sorted(set().union(*alike.values())):
+        first, second = examples[i], examples[j]
+        shared = [name for name in looks[first.study_id] if name in looks[second.study_id]]
+        sieved = first.patient != second.patient and all((i, j) in alike[name] for name in shared)
+        if sieved and _same_film(looks[first.study_id], looks[second.study_id]):
+            found.append(_duplicate(first, second, exact=False))
+    return found
 
 
 def _same_film(first: Looks, second: Looks) -> bool:

@@ -125,7 +125,7 @@ def biplanar_studies() -> tuple[Rule, ...]:
     """Sizes in mm and parameters in degrees of a study with a 3D reconstruction and both views."""
     return (
         Rule("both_views_reconstructed", "projection_error_px",
-             "every landmark lies where its 3D point projects to", 0, 0.01, where="has_3d", unit="px"),
+             "every landmark lies where its 3D point projects to", 0, 0.01, where="is_projected", unit="px"),
         Rule("spine_length", "spine_length_mm", "T1 to S1 has the length of a spine (metres or cm would not)",
              200, 700, unit="mm"),
         Rule("hip_distance", "hip_distance_mm", "the hip centres are as far apart as in a pelvis", 110, 260, unit="mm"),

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from spine.dataset import Manifest, read_manifest
 from spine.storage import write_text_atomically
 from validation.dataset.checkpoint import RuleOutcome, run_suites
-from validation.dataset.leakage import PictureSurvey, survey_pictures
+from validation.dataset.leakage import PictureSurvey, Progress, survey_pictures
 from validation.dataset.selection import landmark_set_of
 from validation.dataset.suites import Minimums, Profile, Severity, suites
 from validation.dataset.tables import build_tables
@@ -123,8 +123,13 @@ class ValidationResult:
         return dict(Counter(rule for rule, _ in {(f.rule, f.study_id) for f in self.findings}).most_common())
 
 
-def validate_dataset(dataset: Path, out: Path, config: ValidationConfig) -> ValidationResult:
+def validate_dataset(
+    dataset: Path, out: Path, config: ValidationConfig, progress: Progress | None = None
+) -> ValidationResult:
     """Validate a data set folder and write pages and record to ``out``.
+
+    Args:
+        progress: called with (studies whose pictures were read, studies in all); the suites follow.
 
     Raises:
         ContractViolation: ``MANIFEST_ALTERED``.
@@ -136,7 +141,7 @@ def validate_dataset(dataset: Path, out: Path, config: ValidationConfig) -> Vali
     (out / "result.json").unlink(missing_ok=True)
     out.mkdir(parents=True, exist_ok=True)
     manifest = read_manifest(dataset)
-    survey = survey_pictures(dataset, manifest.examples)
+    survey = survey_pictures(dataset, manifest.examples, progress)
     tables = build_tables(manifest, survey)
     chosen = suites(config.profile, landmark_set_of(manifest.landmark_set), config.minimums)
     rows = {"studies": tables.studies, "landmarks": tables.landmarks, "levels": tables.levels, "splits": tables.splits}

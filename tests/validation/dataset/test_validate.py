@@ -150,6 +150,8 @@ FILM_FAULTS = {
     "half a vertebra": (lambda f: half_height(f, "T10"), "height_among_levels"),
     "astray": (lambda f: {n: p + ([45.0, 0.0] if n.startswith("L2_") else 0) for n, p in f.items()}, "in_line"),
     "one corner astray": (lambda f: f | {"T9_sup_left": f["T9_sup_left"] + [0.0, 40.0]}, "wedge"),
+    "rows counted upwards": (lambda f: {n: np.array([p[0], 1100.0 - p[1]]) for n, p in f.items()}, "levels_in_order"),
+    "columns and rows exchanged": (lambda f: {n: p[::-1] for n, p in f.items()}, "left_on_the_left"),
     "a level left out": (
         lambda f: {n: p + ([0.0, 62.0] if VERTEBRAE.index(n.split("_")[0]) >= 11 else 0) for n, p in f.items()},
         "gap_to_level_above",
@@ -158,7 +160,7 @@ FILM_FAULTS = {
 
 
 def test_each_label_fault_of_a_film_is_found_in_its_film_and_nowhere_else(films, workspace):
-    for number in range(1, 25):
+    for number in range(1, 31):
         add_film(workspace / "store", number)
     for number, (fault, _) in enumerate(FILM_FAULTS.values(), start=40):
         add_film(workspace / "store", number, labels=fault(film_labels(15.0, 0.92)))
@@ -260,3 +262,43 @@ def test_the_policy_follows_the_profile():
     assert ValidationConfig().policy == "stop"
     assert ValidationConfig(profile="frontal_films").policy == "exclude"
     assert ValidationConfig(profile="frontal_films", on_bad_study="stop").policy == "stop"
+
+
+def test_films_with_plate_centres_only_are_validated_without_the_corner_rules(workspace):
+    from spine.landmarks import GALBUSERA39
+    from spine.projection import write_landmarks
+    from validation.dataset.build import DatasetConfig, build_dataset
+
+    for number in range(1, 9):
+        add_film(workspace / "store", number)
+    add_film(workspace / "store", 9, labels=cyclic(film_labels(8.0, 0.9)))
+    folders = (workspace / "store", workspace / "landmarks", workspace / "dataset")
+    write_landmarks(folders[0], folders[1], GALBUSERA39)
+    build_dataset(*folders, DatasetConfig(test_patients=2, validation_fraction=0.3))
+    config = FILMS.model_copy(update={"minimum_test": 1, "minimum_train": 1})
+    result = validate_dataset(folders[2], workspace / "validation", config)
+    assert result.success, result.failures
+    assert "levels_in_order" in errors(result, 9)
+    assert "corner_order" not in {o.rule.name for o in result.outcomes}
+
+
+def test_a_manifest_without_examples_is_no_evidence(workspace):
+    from spine.dataset import Manifest, write_manifest
+
+    write_manifest(Manifest("galbusera39", 0, ()), workspace / "dataset")
+    result = validate_dataset(workspace / "dataset", workspace / "validation", BIPLANAR)
+    assert not result.success
+    assert "ZERO_ROWS" in {f.code for f in result.failures}
+
+
+def test_a_killed_validation_leaves_no_result(biplanar, workspace):
+    biplanar(5)
+    validate_dataset(workspace / "dataset", workspace / "validation", BIPLANAR)
+
+    def kill(done: int, total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        validate_dataset(workspace / "dataset", workspace / "validation", BIPLANAR, kill)
+    assert not (workspace / "validation" / "result.json").exists()
