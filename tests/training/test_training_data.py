@@ -14,15 +14,16 @@ from training.config import Augmentation
 from training.data import PictureDataset, PositionSampler, change_greys, draw_affine, picture_items
 
 INPUT = (192, 128)
-GEOMETRIC = Augmentation(
-    rotation_deg=8, scale=0.2, shift=0.05, mirror=0.5, contrast=0, brightness=0, gamma=0, noise=0
-)
+GEOMETRIC = Augmentation(rotation_deg=8, scale=0.2, shift=0.05, mirror=0.5, contrast=0, brightness=0, gamma=0, noise=0)
 
 
 def _dot_set(folder: Path, shape: tuple[int, int]) -> tuple[Manifest, dict[str, np.ndarray]]:
     """Frontal and lateral pictures that are black but for a soft dot on HIP_L."""
     rows, columns = np.mgrid[: shape[0], : shape[1]]
-    points = {"HIP_L": np.array([0.63 * shape[1], 0.58 * shape[0]]), "HIP_R": np.array([0.37 * shape[1], 0.41 * shape[0]])}
+    points = {
+        "HIP_L": np.array([0.63 * shape[1], 0.58 * shape[0]]),
+        "HIP_R": np.array([0.37 * shape[1], 0.41 * shape[0]]),
+    }
     distance = np.hypot(columns - points["HIP_L"][0], rows - points["HIP_L"][1])
     picture = (60000 * np.exp(-0.5 * (distance / (shape[0] / 60)) ** 2)).astype(np.uint16)
     write_array_atomically(folder / "pictures" / "dot.npy", picture)
@@ -55,7 +56,9 @@ def test_a_drawn_dot_follows_its_label(tmp_path: Path, shape: tuple[int, int]) -
 def test_mirroring_swaps_partners_and_nothing_else(tmp_path: Path) -> None:
     manifest, points = _dot_set(tmp_path, INPUT)
     always = Augmentation(rotation_deg=0, scale=0, shift=0, mirror=1, contrast=0, brightness=0, gamma=0, noise=0)
-    data = PictureDataset(tmp_path, picture_items(manifest.examples, VIEWS), GALBUSERA39.names, INPUT, augmentation=always)
+    data = PictureDataset(
+        tmp_path, picture_items(manifest.examples, VIEWS), GALBUSERA39.names, INPUT, augmentation=always
+    )
     frontal = pixels_from_normalised(data[0, 0].target.double().numpy(), INPUT)
     lateral = pixels_from_normalised(data[0, 1].target.double().numpy(), INPUT)
     index = GALBUSERA39.index
@@ -92,7 +95,8 @@ def test_what_is_drawn_depends_on_epoch_and_index_alone(drawn: tuple[Path, Manif
     assert torch.equal(first.pixels, again.pixels)
     assert torch.equal(first.target, again.target)
     assert not torch.equal(first.pixels, later.pixels)
-    assert all(torch.equal(a.pixels, data[k].pixels) for a, k in zip(data.__getitems__([(1, 3), (0, 2)]), [(1, 3), (0, 2)]))
+    keys = [(1, 3), (0, 2)]
+    assert all(torch.equal(a.pixels, data[k].pixels) for a, k in zip(data.__getitems__(keys), keys, strict=True))
 
 
 def test_sampler_resumes_in_the_middle_of_an_epoch() -> None:

@@ -1,0 +1,357 @@
+"""A fit from end to end: learns, resumes, repeats itself, refuses, and leaves nothing half done."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from inference.measure import predict_examples
+from inference.model import load_model
+from spine.dataset import Manifest
+from spine.errors import ContractViolation, ParametersRejected
+from training.candidate import CANDIDATE_FILE, FITTED_FILE, FitSummary, read_summary
+from training.checkpoints import load_state, load_weights, newest_checkpoint, save_checkpoint
+from training.conductor import TrainingInterrupted
+from training.config import TrainingConfig, config_from_json, config_to_json
+from training.export import example_inputs, finish_export
+from training.fit import fit
+from training.journal import read_journal
+from training.networks import ServedNetwork, build_network
+
+
+@pytest.fixture
+def without_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The export costs seconds and most tests are not about it."""
+    monkeypatch.setattr("training.fit.can_export", lambda: False)
+
+
+def test_a_fit_leaves_what_it_promises(candidate: tuple[Path, FitSummary], tiny_config: TrainingConfig) -> None:
+    out, summary = candidate
+    for name in ("weights.safetensors", "model.onnx", "contract.json", "journal.jsonl", "history.csv", CANDIDATE_FILE):
+        assert (out / name).is_file(), name
+    assert read_summary(out) == summary
+    assert summary.config == tiny_config
+    assert summary.model_digest == load_model(out).digest
+    assert summary.epochs == 3
+    assert summary.error_unit == "mm"
+    assert not list(out.rglob("*.partial"))
+    assert not [p for p in out.rglob("*") if p.suffix in (".pkl", ".pickle", ".ckpt")]
+
+
+def test_no_checkpoint_needs_to_execute_anything(candidate: tuple[Path, FitSummary]) -> None:
+    states = list((candidate[0] / "checkpoints").rglob("*.pt"))
+    assert states
+    for path in states:
+        torch.load(path, weights_only=True)
+
+
+def test_a_pickle_that_would_execute_is_refused(tmp_path: Path) -> None:
+    class Payload:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (os.mkdir, (str(tmp_path / "executed"),))
+
+    torch.save({"network": Payload()}, tmp_path / "evil.pt")
+    with pytest.raises(ContractViolation, match="STATE_UNREADABLE"):
+        load_state(tmp_path / "evil.pt")
+    assert not (tmp_path / "executed").exists()
+
+
+def test_learning_reduces_the_error(candidate: tuple[Path, FitSummary]) -> None:
+    errors = [m.values["validation/landmark_error_mm"] for m in read_journal(candidate[0]).measurements]
+    losses = [m.values["train/loss"] for m in read_journal(candidate[0]).measurements]
+    assert len(errors) == 3
+    assert losses[-1] < 0.85 * losses[0]
+    assert min(errors) == pytest.approx(candidate[1].validation_error)
+
+
+@pytest.mark.usefixtures("without_export")
+def test_the_same_seed_gives_the_same_weights(
+    candidate: tuple[Path, FitSummary], drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path
+) -> None:
+    again = fit(drawn[0], tmp_path / "again", tiny_config)
+    assert again.validation_error == candidate[1].validation_error
+    ours, theirs = load_weights(candidate[0]), load_weights(tmp_path / "again")
+    assert all(torch.equal(ours[n], theirs[n]) for n in ours)
+
+
+@pytest.mark.usefixtures("without_export")
+def test_another_seed_gives_other_weights(
+    candidate: tuple[Path, FitSummary], drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path
+) -> None:
+    fit(drawn[0], tmp_path, replace(tiny_config, seed=6, epochs=1))
+    ours, theirs = load_weights(candidate[0]), load_weights(tmp_path)
+    assert not torch.equal(ours["heads.0.weight"], theirs["heads.0.weight"])
+
+
+@pytest.mark.usefixtures("without_export")
+@pytest.mark.parametrize("steps", [1, 4])
+def test_interrupted_and_resumed_equals_uninterrupted(
+    candidate: tuple[Path, FitSummary],
+    drawn: tuple[Path, Manifest],
+    tiny_config: TrainingConfig,
+    tmp_path: Path,
+    steps: int,
+) -> None:
+    """SIGTERM in the middle of an epoch (three steps make one), then the same command again."""
+    seen: list[int] = []
+
+    def strike(done: int, total: int) -> None:
+        seen.append(done)
+        if len(seen) == steps + 1:  # the first call comes before the first step
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(TrainingInterrupted, match="TRAINING_INTERRUPTED"):
+        fit(drawn[0], tmp_path, tiny_config, strike)
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert not (tmp_path / CANDIDATE_FILE).exists()
+    assert not (tmp_path / "model.onnx").exists()
+    summary = fit(drawn[0], tmp_path, tiny_config)
+    assert summary.steps == candidate[1].steps
+    ours, theirs = load_weights(candidate[0]), load_weights(tmp_path)
+    for name in ours:
+        torch.testing.assert_close(theirs[name], ours[name], atol=1e-6, rtol=1e-5)
+    assert summary.validation_error == pytest.approx(candidate[1].validation_error, rel=1e-5)
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path: Path) -> None:
+    save_checkpoint({"step": 1}, tmp_path, 1)
+    save_checkpoint({"step": 2}, tmp_path, 2)
+    newest = tmp_path / "step-000000002.pt"
+    newest.write_bytes(newest.read_bytes()[:-20])
+    assert newest_checkpoint(tmp_path) == {"step": 1}
+    assert newest_checkpoint(tmp_path / "nothing") is None
+
+
+def test_a_finished_fit_is_not_repeated(
+    candidate: tuple[Path, FitSummary], drawn: tuple[Path, Manifest], tiny_config: TrainingConfig
+) -> None:
+    stamp = (candidate[0] / "weights.safetensors").stat().st_mtime_ns
+    assert fit(drawn[0], candidate[0], tiny_config) == candidate[1]
+    assert (candidate[0] / "weights.safetensors").stat().st_mtime_ns == stamp
+
+
+def test_a_folder_of_another_fit_is_refused(
+    candidate: tuple[Path, FitSummary], drawn: tuple[Path, Manifest], tiny_config: TrainingConfig
+) -> None:
+    with pytest.raises(ParametersRejected, match=r"FIT_MIXED.*learning_rate"):
+        fit(drawn[0], candidate[0], replace(tiny_config, learning_rate=1e-4))
+
+
+@pytest.mark.usefixtures("without_export")
+def test_a_minute_budget_ends_in_time(
+    drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path
+) -> None:
+    calls: list[tuple[int, int]] = []
+    summary = fit(
+        drawn[0], tmp_path, replace(tiny_config, epochs=None, minutes=0.02), lambda d, t: calls.append((d, t))
+    )
+    assert 1.2 <= summary.seconds < 4.0
+    assert calls[-1] == (1000, 1000)
+    assert all(a[0] <= b[0] for a, b in pairwise(calls))
+
+
+def test_nan_stops_the_fit_and_leaves_no_candidate(
+    drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import training.module
+
+    monkeypatch.setattr(training.module, "masked_mean", lambda values, mask: values.sum() * float("nan"))
+    with pytest.raises(ContractViolation, match="LOSS_NOT_FINITE"):
+        fit(drawn[0], tmp_path, tiny_config)
+    assert not (tmp_path / FITTED_FILE).exists()
+    assert not (tmp_path / CANDIDATE_FILE).exists()
+
+
+def test_onnx_says_what_torch_says(candidate: tuple[Path, FitSummary]) -> None:
+    out, summary = candidate
+    model = load_model(out)
+    network = build_network(summary.config, model.contract.views)
+    network.load_state_dict(load_weights(out))
+    inputs = example_inputs(model.contract)
+    for count in (1, 2):  # the batch is dynamic
+        picture, view = inputs["picture"][:count], inputs["view"][:count]
+        found = model.session.run(["heatmaps", "visibility"], {"picture": picture, "view": view})
+        with torch.no_grad():
+            wanted = ServedNetwork(network).eval()(torch.from_numpy(picture), torch.from_numpy(view))
+        np.testing.assert_allclose(found[0], wanted[0].numpy(), atol=1e-5)
+        np.testing.assert_allclose(found[1], wanted[1].numpy(), atol=1e-3)
+
+
+def test_the_exported_graph_names_no_folder_of_this_machine(candidate: tuple[Path, FitSummary]) -> None:
+    content = (candidate[0] / "model.onnx").read_bytes()
+    assert str(Path(__file__).parents[2]).encode() not in content
+    assert b"site-packages" not in content
+
+
+def test_what_was_validated_is_what_is_served(
+    candidate: tuple[Path, FitSummary], drawn: tuple[Path, Manifest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The validation error of the fit, computed again through the exported model and its preprocessing."""
+    monkeypatch.setattr("inference.decoding.VISIBILITY_THRESHOLD", -1.0)  # after nine steps it is sure of nothing
+    monkeypatch.setattr("inference.decoding.UNDECIDED_FRACTION", 10.0)
+    folder, manifest = drawn
+    model = load_model(candidate[0])
+    examples = manifest.in_split("validation")
+    errors = []
+    for prediction, example in zip(predict_examples(model, folder, examples), examples, strict=True):
+        for name, view in example.views.items():
+            assert view.spacing_mm is not None
+            for landmark, point in prediction.points[name].items():
+                if landmark in view.points:
+                    errors.append(np.linalg.norm(point - view.points[landmark]) * view.spacing_mm[0])
+    assert len(errors) == sum(len(v.points) for e in examples for v in e.views.values())
+    assert np.mean(errors) == pytest.approx(candidate[1].validation_error, rel=1e-3)
+
+
+def test_galbusera_preset_runs_through_one_loop(drawn: tuple[Path, Manifest], tmp_path: Path) -> None:
+    config = TrainingConfig(
+        preset="galbusera2019",
+        landmark_subset=("HIP_L", "S1_ant"),
+        epochs=1,
+        input_shape=(128, 64),
+        batch_size=8,
+        precision="32",
+        device="cpu",
+    )
+    done: list[int] = []
+    summary = fit(drawn[0], tmp_path, config, lambda d, t: done.append(d))
+    keys = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
+    assert keys == ["frontal-HIP_L", "frontal-S1_ant", "lateral-HIP_L", "lateral-S1_ant"]
+    assert summary.epochs == 4
+    assert done[-1] == 4000
+    model = load_model(tmp_path)
+    assert model.contract.names == ("S1_ant", "HIP_L")  # the set's order
+    figures = {n for m in read_journal(tmp_path).measurements for n in m.values}
+    assert "frontal-HIP_L/validation/landmark_error_mm" in figures
+
+
+@pytest.mark.usefixtures("without_export")
+def test_a_start_from_other_weights(
+    candidate: tuple[Path, FitSummary], drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path
+) -> None:
+    warm = fit(drawn[0], tmp_path / "warm", replace(tiny_config, epochs=1, init_from=str(candidate[0])))
+    first = read_journal(candidate[0]).measurements[0].values["train/loss"]
+    assert read_journal(tmp_path / "warm").measurements[0].values["train/loss"] < 0.8 * first
+    assert warm.epochs == 1
+    with pytest.raises(ParametersRejected, match="START_DIFFERS"):
+        fit(drawn[0], tmp_path / "other", replace(tiny_config, width=0.5, init_from=str(candidate[0])))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"epochs": None}, "no budget"),
+        ({"epochs": 0}, "epochs 0"),
+        ({"minutes": float("nan")}, "minutes nan"),
+        ({"input_shape": (100, 64)}, "multiples of 64"),
+        ({"landmark_set": "none"}, "landmark set 'none'"),
+        ({"landmark_subset": ("T99_sup",)}, "T99_sup"),
+        ({"learning_rate": 0.0}, "learning rate 0"),
+        ({"workers": -1}, "workers -1"),
+        ({"precision": "8"}, "precision '8'"),
+    ],
+)
+def test_impossible_configs_are_refused(tiny_config: TrainingConfig, changes: dict[str, object], reason: str) -> None:
+    with pytest.raises(ParametersRejected, match=reason):
+        replace(tiny_config, **changes)  # type: ignore[arg-type]
+
+
+def test_config_survives_json_and_refuses_strangers(tiny_config: TrainingConfig) -> None:
+    record = json.loads(json.dumps(config_to_json(tiny_config)))
+    assert config_from_json(record) == tiny_config
+    with pytest.raises(ParametersRejected, match="learning_rte"):
+        config_from_json({"epochs": 1, "learning_rte": 0.1})
+
+
+def test_a_data_set_of_another_landmark_set_is_refused(
+    drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(ParametersRejected, match="LANDMARK_SET_DIFFERS"):
+        fit(drawn[0], tmp_path, replace(tiny_config, landmark_set="corners68"))
+
+
+_BARE = """
+import sys
+BLOCKED = {"pydantic", "mlflow", "onnx", "onnxscript", "onnxruntime", "safetensors", "PIL", "pillow", "pandas", "rich",
+           "matplotlib", "dagster", "great_expectations", "dvc", "pydicom", "click"}
+
+import importlib.metadata as metadata
+from importlib.machinery import PathFinder
+find, distribution = PathFinder.find_spec, metadata.distribution
+
+def installed(name):
+    if name.lower() in BLOCKED:
+        raise metadata.PackageNotFoundError(name)
+    return distribution(name)
+
+PathFinder.find_spec = lambda name, *rest: None if name.split(".")[0] in BLOCKED else find(name, *rest)
+metadata.distribution = installed
+from training.__main__ import main
+code = main(sys.argv[1:])
+assert not BLOCKED & {m.split(".")[0] for m in sys.modules}, BLOCKED & {m.split(".")[0] for m in sys.modules}
+sys.exit(code)
+"""
+
+
+def test_a_bare_machine_fits_and_another_exports(drawn: tuple[Path, Manifest], tmp_path: Path) -> None:
+    """Nothing but torch, lightning, numpy and scipy; the export follows where onnx is."""
+    command = [sys.executable, "-c", _BARE, "--dataset", str(drawn[0]), "--out", str(tmp_path / "bare")]
+    options = ["--epochs", "1", "--input-shape", "128x64", "--width", "0.25", "--precision", "32", "--quiet"]
+    done = subprocess.run(
+        [*command, *options], capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    bare = tmp_path / "bare"
+    assert (bare / "weights.pt").is_file()
+    assert (bare / FITTED_FILE).is_file()
+    assert not (bare / CANDIDATE_FILE).exists()
+    moved = shutil.copytree(bare, tmp_path / "elsewhere")
+    summary = finish_export(moved)
+    assert load_model(moved).digest == summary.model_digest
+    assert finish_export(moved) == summary
+    assert (moved / "weights.safetensors").is_file()
+
+
+def test_command_line_errors_say_what_to_do(
+    drawn: tuple[Path, Manifest], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from training.__main__ import main
+
+    assert main(["--dataset", str(drawn[0]), "--out", str(tmp_path)]) == ParametersRejected.exit_code
+    assert "no budget" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("without_export")
+def test_a_killed_process_leaves_a_fit_that_goes_on(drawn: tuple[Path, Manifest], tmp_path: Path) -> None:
+    """kill -9 after the first checkpoint; the same command finishes."""
+    script = textwrap.dedent("""
+        import os, signal, sys
+        from pathlib import Path
+        import training.conductor as conductor
+        from training.config import TrainingConfig
+        from training.fit import fit
+        save = conductor.save_checkpoint
+        def once(*arguments):
+            save(*arguments)
+            os.kill(os.getpid(), signal.SIGKILL)
+        conductor.save_checkpoint = once
+        fit(Path(sys.argv[1]), Path(sys.argv[2]), TrainingConfig(epochs=2, input_shape=(128, 64), batch_size=8,
+            width=0.25, precision="32", device="cpu"))
+    """)
+    command = [sys.executable, "-c", script, str(drawn[0]), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=300)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert not (tmp_path / FITTED_FILE).exists()
+    config = TrainingConfig(epochs=2, input_shape=(128, 64), batch_size=8, width=0.25, precision="32", device="cpu")
+    assert fit(drawn[0], tmp_path, config).epochs == 2
