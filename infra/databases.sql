@@ -1,0 +1,3 @@
+-- One database each: their migrations must not meet.
+CREATE DATABASE dagster;
+CREATE DATABASE mlflow;

@@ -1,0 +1,165 @@
+"""Child processes: start them in groups of their own, wait until they answer, notice when one dies, stop them all.
+
+What belongs here: supervision. What does not: which processes (``services``). Contract: every child leads its own
+process group, so that whatever it started ends with it; output goes to a file each; stopping asks first and forces
+after ``GRACE_S``.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from spine.errors import ParametersRejected, PlumblineError
+
+GRACE_S = 10.0
+
+
+class ServiceFailed(PlumblineError):
+    """A service did not come up, or died."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """One process to supervise.
+
+    Attributes:
+        name: for people, and of its log file.
+        command: what to run.
+        health: address that answers 200 once it is up; None for a process that serves nothing.
+    """
+
+    name: str
+    command: Sequence[str]
+    health: str | None = None
+
+
+class Supervised:
+    """Running services; use as a context manager, leaving it stops them all."""
+
+    def __init__(self, services: Sequence[Service], logs: Path, environment: Mapping[str, str]) -> None:
+        self._services = services
+        self._logs = logs
+        self._environment = {**os.environ, **environment}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def __enter__(self) -> "Supervised":
+        self._logs.mkdir(parents=True, exist_ok=True)
+        try:
+            for service in self._services:
+                self._start(service)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _start(self, service: Service) -> None:
+        with self.log_of(service.name).open("wb") as log:
+            self._running[service.name] = subprocess.Popen(
+                list(service.command),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                start_new_session=True,
+            )
+
+    def log_of(self, name: str) -> Path:
+        """Where a service's output goes."""
+        return self._logs / f"{name.replace(' ', '-')}.log"
+
+    def wait_until_up(self, timeout_s: float) -> None:
+        """Return when every health address answers.
+
+        Raises:
+            ServiceFailed: one died (``SERVICE_DIED``) or is late (``SERVICE_LATE``).
+        """
+        deadline = time.monotonic() + timeout_s
+        waiting = [service for service in self._services if service.health is not None]
+        while waiting:
+            self.check()
+            waiting = [service for service in waiting if not answers(str(service.health))]
+            if waiting and time.monotonic() > deadline:
+                raise self._failed("SERVICE_LATE", waiting[0].name, f"no answer after {timeout_s:.0f} s")
+            if waiting:
+                time.sleep(0.2)
+
+    def check(self) -> None:
+        """Raise ``ServiceFailed`` when a service has died."""
+        for name, process in self._running.items():
+            if process.poll() is not None:
+                raise self._failed("SERVICE_DIED", name, f"ended with exit code {process.returncode}")
+
+    def stop(self) -> None:
+        """End every process group: ask, wait, force."""
+        for process in self._running.values():
+            _signal_group(process, signal.SIGTERM)
+        deadline = time.monotonic() + GRACE_S
+        while any(_group_alive(p) for p in self._running.values()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for process in self._running.values():
+            _signal_group(process, signal.SIGKILL)
+            process.wait()
+        self._running.clear()
+
+    def _failed(self, code: str, name: str, what: str) -> ServiceFailed:
+        log = self.log_of(name)
+        last = log.read_text(errors="replace").strip().splitlines()[-3:] if log.exists() else []
+        found = f"{name}: {what}" + (f" ({' | '.join(line.strip() for line in last)})" if last else "")
+        return ServiceFailed(code, found=found, expected="a running service", remedy=f"read {log}")
+
+
+def answers(address: str) -> bool:
+    """Whether an address on this machine answers 200; proxies are not asked."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(address, timeout=2) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        return False
+
+
+def require_free_port(port: int, option: str, host: str = "127.0.0.1") -> None:
+    """Refuse early when a port is taken.
+
+    Raises:
+        ParametersRejected: ``PORT_TAKEN``.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As servers do: a port in TIME_WAIT after a restart is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ParametersRejected(
+                "PORT_TAKEN",
+                found=f"port {port} on {host}: {error.strerror}",
+                expected="a free port",
+                remedy=f"stop what listens there, or name another with {option}",
+            ) from error
+
+
+def _signal_group(process: subprocess.Popen[bytes], what: signal.Signals) -> None:
+    try:
+        os.killpg(process.pid, what)
+    except ProcessLookupError:
+        return
+
+
+def _group_alive(process: subprocess.Popen[bytes]) -> bool:
+    """Whether anything of the group is left; reaps the leader, which would otherwise stay as a zombie."""
+    process.poll()
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

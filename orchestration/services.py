@@ -1,0 +1,151 @@
+"""``make up``: Dagster's web server and daemon and the MLflow server of a workspace, on this machine only.
+
+What belongs here: which processes with which options. What does not: supervision (``processes``), several machines
+(``infra``). Contract: everything listens on 127.0.0.1, because neither Dagster nor MLflow asks who you are; telemetry,
+pickles and MLflow's job runner are off; stopping leaves no process behind, and runs that died are marked as failed.
+"""
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import yaml
+
+from orchestration.chain.params import read_params
+from orchestration.chain.workspace import Workspace
+from orchestration.environment import (
+    MLFLOW_UI_VARIABLE,
+    WORKSPACE_VARIABLE,
+    apply_quiet_environment,
+    quiet_environment,
+)
+from orchestration.processes import Service, Supervised, require_free_port
+from spine.errors import PlumblineError
+from spine.storage import write_text_atomically
+
+HOST = "127.0.0.1"
+LOCATION = "plumbline"
+"""Name of the code location, the same everywhere: sensors and retries are remembered under it."""
+
+START_TIMEOUT_S = 120.0
+LOOK_FOR_DEAD_RUNS_EVERY_S = 30.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line, run until interrupted, return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m orchestration.services", description=__doc__.split("\n")[0])
+    up_parser = parser.add_subparsers(dest="command", required=True).add_parser("up", help="start and supervise")
+    up_parser.add_argument("--workspace", type=Path, required=True, help="folder with params.yaml")
+    up_parser.add_argument("--dagster-port", type=int, default=3000)
+    up_parser.add_argument("--mlflow-port", type=int, default=5000)
+    chosen = parser.parse_args(arguments)
+    apply_quiet_environment()
+    try:
+        return up(Workspace(chosen.workspace), chosen.dagster_port, chosen.mlflow_port)
+    except PlumblineError as error:
+        print(f"plumbline: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
+    """Start everything, print the addresses, supervise until Ctrl-C or SIGTERM.
+
+    Raises:
+        ParametersRejected: no workspace there, or a port is taken.
+        WorkspaceBusy: the services of this workspace run already.
+        ServiceFailed: a service did not come up, or died later.
+    """
+    from orchestration.instance import fail_abandoned_runs, open_instance, services_lock
+
+    read_params(workspace.params_file)
+    require_free_port(dagster_port, "--dagster-port")
+    require_free_port(mlflow_port, "--mlflow-port")
+    with services_lock(workspace), open_instance(workspace) as instance, _interruptible():
+        workspace.prepare()
+        fail_abandoned_runs(instance, workspace, older_than_s=0.0)
+        services = services_of(workspace, dagster_port, mlflow_port)
+        environment = environment_of(workspace, mlflow_port)
+        try:
+            with Supervised(services, workspace.state / "logs", environment) as running:
+                running.wait_until_up(START_TIMEOUT_S)
+                _print_addresses(workspace, dagster_port, mlflow_port)
+                while True:
+                    time.sleep(LOOK_FOR_DEAD_RUNS_EVERY_S)
+                    running.check()
+                    fail_abandoned_runs(instance, workspace)
+        except KeyboardInterrupt:
+            fail_abandoned_runs(instance, workspace, older_than_s=0.0)
+            print("stopped", flush=True)
+    return 0
+
+
+def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int) -> tuple[Service, ...]:
+    """The three services, as they are started."""
+    location = workspace.dagster_home / "workspace.yaml"
+    module = {"module_name": "orchestration.definitions", "location_name": LOCATION}
+    write_text_atomically(location, yaml.safe_dump({"load_from": [{"python_module": module}]}))
+    python, mlflow, dagster = sys.executable, f"{HOST}:{mlflow_port}", f"{HOST}:{dagster_port}"
+    return (
+        Service(
+            "mlflow",
+            (
+                *(python, "-m", "mlflow", "server", "--host", HOST, "--port", str(mlflow_port), "--workers", "1"),
+                *("--backend-store-uri", workspace.tracking_uri),
+                *("--artifacts-destination", workspace.artifact_root.as_uri()),
+                *("--allowed-hosts", f"{mlflow},localhost:{mlflow_port}"),
+            ),
+            f"http://{mlflow}/health",
+        ),
+        Service(
+            "dagster web server",
+            (python, "-m", "dagster_webserver", "-h", HOST, "-p", str(dagster_port), "-w", str(location)),
+            f"http://{dagster}/server_info",
+        ),
+        Service("dagster daemon", (python, "-m", "dagster._daemon", "run", "-w", str(location))),
+    )
+
+
+def environment_of(workspace: Workspace, mlflow_port: int) -> dict[str, str]:
+    """What the services are started with beside our own environment."""
+    return quiet_environment() | {
+        "DAGSTER_HOME": str(workspace.dagster_home),
+        WORKSPACE_VARIABLE: str(workspace.root),
+        MLFLOW_UI_VARIABLE: f"http://{HOST}:{mlflow_port}",
+    }
+
+
+def _print_addresses(workspace: Workspace, dagster_port: int, mlflow_port: int) -> None:
+    print(f"workspace  {workspace.root}")
+    print(f"Dagster    http://{HOST}:{dagster_port}   assets, runs, schedule, sensors")
+    print(f"MLflow     http://{HOST}:{mlflow_port}   runs, models, champion")
+    print(f"inbox      {workspace.inbox}   drop a folder of studies, write COMPLETE last")
+    print(f"logs       {workspace.state / 'logs'}")
+    print("Ctrl-C stops everything.", flush=True)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM ends the block like Ctrl-C does; a second one does not disturb the stopping, which is bounded."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for kind in before:
+            signal.signal(kind, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {kind: signal.signal(kind, interrupt) for kind in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

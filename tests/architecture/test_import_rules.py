@@ -1,0 +1,243 @@
+"""Who may know whom: the import linter's contracts, and rules that it cannot state."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("spine", "validation", "inference", "training", "orchestration")
+MODULES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def imported(path: Path, *, at_import_only: bool = False) -> set[str]:
+    """Top-level packages that a module imports (anywhere, or only when it is itself imported)."""
+    tree = tree_of(path)
+    nodes = executed_at_import(tree) if at_import_only else ast.walk(tree)
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+def executed_at_import(tree: ast.Module) -> Iterator[ast.AST]:
+    """Nodes that run when the module is imported: not function bodies, not ``if TYPE_CHECKING``."""
+    pending: list[ast.AST] = list(tree.body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            pending.extend([*node.decorator_list, *node.args.defaults, *[d for d in node.args.kw_defaults if d]])
+            continue
+        if isinstance(node, ast.Lambda):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            pending.extend(node.orelse)
+            continue
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'":
+            continue
+        yield node
+        pending.extend(ast.iter_child_nodes(node))
+
+
+def test_import_linter_keeps_its_contracts():
+    linter = Path(sys.executable).parent / "lint-imports"
+    done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " 0 broken" in done.stdout
+
+
+def test_only_orchestration_knows_dagster_and_only_outside_chain_and_cli():
+    knows = {name_of(path) for path in MODULES if "dagster" in imported(path)}
+    assert knows
+    assert all(name.startswith("orchestration/") for name in knows)
+    assert not [name for name in knows if name.startswith(("orchestration/chain/", "orchestration/cli/"))]
+
+
+def test_nothing_above_spine_is_known_below():
+    for path in MODULES:
+        room = name_of(path).split("/")[0]
+        forbidden = {
+            "spine": {"validation", "inference", "training", "orchestration"},
+            "validation": {"inference", "training", "orchestration", "torch", "lightning"},
+            "inference": {"validation", "training", "orchestration", "torch", "lightning"},
+            "training": {"orchestration"},
+            "orchestration": set(),
+        }[room]
+        assert not imported(path) & forbidden, name_of(path)
+
+
+def test_torch_in_spine_only_in_the_virtual_cohort():
+    knows = {name_of(path) for path in MODULES if name_of(path).startswith("spine/") and "torch" in imported(path)}
+    assert all(name.startswith("spine/phantom/") for name in knows)
+
+
+def test_training_runs_without_mlflow_and_logs_in_one_place():
+    knows = {name_of(path) for path in MODULES if "mlflow" in imported(path)}
+    assert {name for name in knows if name.startswith("training/")} <= {"training/tracking.py"}
+    assert not [name for name in knows if name.startswith(("spine/", "inference/"))]
+
+
+def calls_and_strings(path: Path) -> tuple[set[str], set[str]]:
+    names, strings = set(), set()
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Attribute):
+            names.add(node.attr)
+        elif isinstance(node, ast.Name):
+            names.add(node.id)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            strings.add(node.value)
+    return names, strings
+
+
+ALIAS_WRITERS = {
+    "set_registered_model_alias", "delete_registered_model_alias", "copy_model_version",
+    "transition_model_version_stage", "rename_registered_model", "delete_registered_model",
+}  # fmt: skip
+
+
+def test_one_writer_of_the_champion():
+    writers = {name_of(path) for path in MODULES if calls_and_strings(path)[0] & ALIAS_WRITERS}
+    assert writers == {"validation/gates/promotion.py"}
+    hidden = {name_of(p) for p in MODULES if calls_and_strings(p)[1] & ALIAS_WRITERS}
+    assert not hidden, "called by its name as a string"
+    # Deleting a version takes its alias along; training deletes half-registered candidates of its own, nobody else any.
+    deleters = {name_of(path) for path in MODULES if "delete_model_version" in calls_and_strings(path)[0]}
+    assert deleters <= {"training/tracking.py"}
+
+
+def test_a_gate_cannot_be_talked_to_by_training():
+    callers = {name_of(path) for path in MODULES if any(m.startswith("validation.gates") for m in modules_of(path))}
+    assert callers
+    assert all(name.startswith(("validation/", "orchestration/")) for name in callers)
+
+
+def modules_of(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def dagster_modules() -> list[Path]:
+    return [path for path in MODULES if name_of(path).startswith("orchestration/") and "dagster" in imported(path)]
+
+
+def test_annotations_are_real_objects_where_dagster_reads_them():
+    assert len(dagster_modules()) >= 8
+    for path in dagster_modules():
+        futures = [n for n in ast.walk(tree_of(path)) if isinstance(n, ast.ImportFrom) and n.module == "__future__"]
+        assert not futures, name_of(path)
+
+
+def test_assets_are_at_most_fifteen_lines():
+    for path in sorted((ROOT / "orchestration" / "assets").glob("*.py")):
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.FunctionDef) and any("asset" in ast.unparse(d) for d in node.decorator_list):
+                assert node.end_lineno - node.lineno + 1 <= 15, f"{path.name}: {node.name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_says_what_it_is_and_is_one_room(path):
+    text = path.read_text()
+    docstring = ast.get_docstring(ast.parse(text))
+    assert docstring, "no module docstring"
+    assert text.count("\n") <= 400
+    if path.name not in ("__init__.py", "__main__.py"):
+        said = " ".join(docstring.split())
+        assert "What belongs here" in said, "the docstring does not say what belongs here"
+        assert "does not" in said, "the docstring does not say what does not belong here"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_functions_fit_on_a_screen(path):
+    functions = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.FunctionDef)]
+    long = {node.name: lines_of_work(node) for node in functions if lines_of_work(node) > 40}
+    assert not long
+
+
+def lines_of_work(function: ast.FunctionDef) -> int:
+    """Lines of the body without its docstring."""
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+
+FORBIDDEN_AT_IMPORT = {
+    "mkdir", "makedirs", "open", "write_text", "write_bytes", "touch", "getenv", "environ", "set_tracking_uri",
+    "set_registry_uri", "set_experiment",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_nothing_happens_at_import_time(path):
+    done = set()
+    for node in executed_at_import(tree_of(path)):
+        if isinstance(node, ast.Call):
+            callee = node.func
+            done.add(callee.attr if isinstance(callee, ast.Attribute) else getattr(callee, "id", ""))
+        elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute):
+            done.add(node.value.attr)
+    assert not done & FORBIDDEN_AT_IMPORT
+
+
+HEAVY = {"torch", "lightning", "mlflow", "pandas", "great_expectations", "matplotlib", "dvc", "onnxruntime"}
+
+
+def test_orchestration_imports_heavy_libraries_inside_functions_only():
+    for path in MODULES:
+        if name_of(path).startswith("orchestration/"):
+            assert not imported(path, at_import_only=True) & HEAVY, name_of(path)
+
+
+def modules_after(command: list[str], cwd: Path) -> set[str]:
+    code = (
+        "import sys, runpy; code = 0; sys.argv = ['plumbline', *sys.argv[1:]]\n"
+        "try: runpy.run_module('orchestration.cli.main', run_name='__main__')\n"
+        "except SystemExit as stop: code = stop.code\n"
+        "print('MODULES', code, *sorted({m.split('.')[0] for m in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *command], cwd=cwd, capture_output=True, text=True, timeout=120)
+    words = next(line for line in done.stdout.splitlines() if line.startswith("MODULES")).split()
+    assert words[1] in ("0", "None"), done.stderr
+    return set(words[2:])
+
+
+@pytest.mark.parametrize("command", [["--help"], ["measure", "--help"], ["demo", "--help"], ["promote", "--help"]])
+def test_help_loads_neither_torch_nor_dagster(command, tmp_path):
+    loaded = modules_after(command, tmp_path)
+    assert "click" in loaded
+    assert not loaded & (HEAVY | {"dagster"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_importing_every_light_module_makes_no_file(tmp_path):
+    """Import everything but the virtual cohort and training in one process whose folders are all empty."""
+    light = [
+        name_of(path).removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+        for path in MODULES
+        if path.name != "__main__.py" and not name_of(path).startswith(("training/", "spine/phantom/"))
+    ]
+    code = f"import importlib\nfor name in {light!r}: importlib.import_module(name)"
+    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1",
+                   "MPLCONFIGDIR": str(tmp_path), "TMPDIR": str(tmp_path)}  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert [path.name for path in tmp_path.rglob("*")] == []

@@ -1,0 +1,77 @@
+"""The deployment files parse and agree with the code; they cannot be run here (no container engine)."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from orchestration.environment import WORKSPACE_VARIABLE, quiet_environment
+from orchestration.instance import CONCURRENCY, RUN_MONITORING, RUN_RETRIES
+from orchestration.services import LOCATION
+
+INFRA = Path(__file__).parents[2] / "infra"
+
+
+def load(name: str) -> dict:
+    return yaml.safe_load((INFRA / name).read_text())
+
+
+def test_both_dagster_instances_have_the_same_limits():
+    deployed = load("dagster.yaml")
+    assert deployed["telemetry"] == {"enabled": False}
+    assert deployed["concurrency"] == CONCURRENCY
+    assert deployed["run_monitoring"] == RUN_MONITORING
+    assert deployed["run_retries"] == RUN_RETRIES
+    assert deployed["storage"]["postgres"]["postgres_db"]["scheme"] == "postgresql+psycopg2"
+
+
+def test_location_has_the_name_it_has_under_make_up():
+    (location,) = load("workspace.yaml")["load_from"]
+    assert location["grpc_server"]["location_name"] == LOCATION
+    assert f"--location-name {LOCATION}" in load("compose.yaml")["services"]["code"]["command"]
+
+
+def test_compose_publishes_on_this_machine_only():
+    services = load("compose.yaml")["services"]
+    assert set(services) == {"postgres", "objects", "mlflow", "code", "web", "daemon"}
+    ports = [port for service in services.values() for port in service.get("ports", ())]
+    assert ports
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "dagster.yaml"])
+def test_no_url_means_psycopg_3(name):
+    settings = re.sub(r"#.*", "", (INFRA / name).read_text())
+    assert "postgresql+psycopg2" in settings
+    assert not re.search(r"postgres(ql)?://", settings)
+
+
+def test_volumes_and_files_named_exist():
+    compose = load("compose.yaml")
+    for service in compose["services"].values():
+        for volume in service.get("volumes", ()):
+            source = volume.split(":")[0]
+            assert source in compose["volumes"] or (INFRA / source).exists(), volume
+    users = {identity["name"] for identity in json.loads((INFRA / "s3.json").read_text())["identities"]}
+    assert users == {"plumbline"}
+
+
+def test_image_sets_the_variables_of_the_code():
+    text = (INFRA / "Dockerfile").read_text()
+    block = text[text.index("ENV ") : text.index("RUN useradd")]
+    set_there = dict(re.findall(r"(\w+)=(\S*?)\s*\\?\n", block.removeprefix("ENV ")))
+    assert set_there.items() >= quiet_environment().items()
+    assert WORKSPACE_VARIABLE in set_there
+
+
+def test_constraints_name_no_host_and_pin_everything():
+    lines = (INFRA / "constraints.txt").read_text().splitlines()
+    pins = [line.split("#")[0].strip() for line in lines if line.split("#")[0].strip()]
+    assert pins
+    assert not [pin for pin in pins if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!+_-]+", pin)]
+    text = "\n".join(lines)
+    assert "://" not in text
+    assert "+cpu" not in text
+    assert not re.search(r"--(extra-)?index-url|--find-links|^-[fi] ", text, re.MULTILINE)

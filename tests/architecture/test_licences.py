@@ -1,0 +1,89 @@
+"""Nothing that the project requires is under a licence it cannot be shipped with.
+
+Walks the installed distributions from Plumbline's own requirements (extras of its own included), reads what each
+declares, and refuses the GPL family without linking exception, AGPL, SSPL, BUSL and non-commercial terms. LGPL and
+MPL are library licences and permitted. Exceptions stand below with their reason.
+"""
+
+import importlib.metadata as metadata
+import re
+from functools import cache
+
+import pytest
+
+PERMITTED = {
+    # All of them come through DVC, which we start as a tool and never link into what ships (`inference`).
+    "asyncssh": "EPL-2.0 or GPL-2.0-or-later, at our choice: taken under EPL-2.0 (file-level copyleft, unmodified)",
+    "dulwich": "Apache-2.0 or GPL-2.0-or-later, at our choice: taken under Apache-2.0",
+    "grandalf": "GPLv2 or EPL-1.0, at our choice: taken under EPL-1.0 (file-level copyleft, unmodified)",
+    "pygit2": "GPL-2.0 with the linking exception: linking with other programs is unrestricted",
+}
+FORBIDDEN = re.compile(
+    r"\bAGPL|Affero|\bSSPL|Server Side Public|\bBUSL\b|\bBSL[- ]?1\.1|Business Source|Non-?Commercial"
+    r"|\bCC[- ]BY[- ]NC|(?<!L)(?<!Lesser )\bGPL|(?<!Lesser )General Public License",
+    re.IGNORECASE,
+)
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@cache
+def required() -> tuple[str, ...]:
+    """Installed distributions reachable from plumbline, itself left out."""
+    from packaging.requirements import Requirement
+
+    found: set[str] = set()
+    pending = [("plumbline", frozenset({"dev"}))]
+    while pending:
+        name, extras = pending.pop()
+        try:
+            requirements = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:
+            continue
+        for text in requirements:
+            requirement = Requirement(text)
+            environments = [{"extra": extra} for extra in extras or {""}] + [{"extra": ""}]
+            if requirement.marker and not any(requirement.marker.evaluate(e) for e in environments):
+                continue
+            if canonical(requirement.name) not in found:
+                found.add(canonical(requirement.name))
+                pending.append((requirement.name, frozenset(requirement.extras)))
+    return tuple(sorted(found - {"plumbline"}))
+
+
+def declared(name: str) -> str:
+    """Licence expression, classifiers, and the first line of the licence field (some put the whole text there)."""
+    fields = metadata.metadata(name)
+    classifiers = [c.split("::")[-1].strip() for c in fields.get_all("Classifier") or () if c.startswith("License")]
+    first_line = (fields.get("License") or "").strip().splitlines()[:1]
+    return " | ".join(filter(None, [fields.get("License-Expression"), *first_line, *classifiers]))
+
+
+def installed(name: str) -> bool:
+    try:
+        metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def test_the_walk_reaches_what_is_known_to_be_there():
+    assert {"torch", "dagster", "mlflow-skinny", "pydicom", "hydra-core", "numpy"} <= set(required())
+    assert len(required()) > 120
+
+
+@pytest.mark.parametrize("name", [n for n in required() if installed(n)])
+def test_licence_permits_shipping(name):
+    licence = declared(name)
+    if name in PERMITTED:
+        assert FORBIDDEN.search(licence), f"{name} no longer needs its exception ({licence})"
+        return
+    if FORBIDDEN.search(licence):
+        pytest.fail(f"{name}: {licence}")
+
+
+def test_the_known_gpl_decoder_is_not_installed():
+    assert "pylibjpeg-libjpeg" not in required()
+    assert not installed("pylibjpeg-libjpeg"), "pylibjpeg-libjpeg is GPL-3; use gdcm, openjpeg or Pillow"

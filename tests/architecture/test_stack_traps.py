@@ -1,0 +1,134 @@
+"""A smoke test for each trap of the tool stack that was met when its versions were pinned.
+
+Each of these passes ``pip check`` while the thing itself is broken; when a pin moves, this file is what notices.
+"""
+
+import importlib.metadata as metadata
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def version(name: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in metadata.version(name).split("rc")[0].split(".")[:3] if part.isdigit())
+
+
+def test_antlr_dagster_parses_selections():
+    """dvc -> hydra-core 1.3 drags antlr to 4.9; every string selection of Dagster then dies with a TypeError."""
+    import dagster as dg
+
+    @dg.asset
+    def studies() -> None: ...
+
+    @dg.asset(deps=[studies])
+    def dataset() -> None: ...
+
+    chosen = dg.AssetSelection.from_string("+dataset").resolve([studies, dataset])
+    assert {key.to_user_string() for key in chosen} == {"studies", "dataset"}
+
+
+def test_antlr_the_other_side_hydra_composes_and_omegaconf_interpolates(tmp_path):
+    """... and forcing antlr up breaks hydra 1.3, which ``dvc exp run -S`` composes with."""
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    assert OmegaConf.create({"a": 2, "b": "${a}"}).b == 2
+    (tmp_path / "config.yaml").write_text("training: {minutes: 5}\n")
+    with initialize_config_dir(str(tmp_path)):
+        composed = compose("config", overrides=["training.minutes=3", "+training.seed=[1,2]"])
+    assert composed.training.minutes == 3
+    assert list(composed.training.seed) == [1, 2]
+
+
+def test_dvc_reads_a_pipeline_and_parameters(tmp_path):
+    (tmp_path / "params.yaml").write_text("cohort: {count: 3}\n")
+    (tmp_path / "dvc.yaml").write_text(
+        "stages:\n  one:\n    cmd: echo 1 > one.txt\n    params: [cohort]\n    outs: [one.txt]\n"
+    )
+    environment = {"DVC_NO_ANALYTICS": "1", "HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    for arguments in (["init", "--no-scm", "-q"], ["repro", "-q"], ["status"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    assert "up to date" in done.stdout
+
+
+def test_typer_did_not_vendor_click_away(tmp_path):
+    """typer 0.26 vendors click; other tools' help pages (dg's among them) then print neither options nor commands."""
+    assert version("typer") < (0, 26)
+    script = tmp_path / "tool.py"
+    script.write_text(
+        "import typer\n"
+        "def run(minutes: float = typer.Option(5.5, help='Training budget.')) -> None: ...\n"
+        "if __name__ == '__main__': typer.run(run)\n"
+    )
+    done = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True)
+    assert "--minutes" in done.stdout
+
+
+def test_dg_help_lists_its_commands():
+    executable = Path(sys.executable).parent / "dg"
+    if not executable.exists():
+        pytest.skip("dagster-dg-cli is not part of the pinned set")
+    done = subprocess.run([executable, "--help"], capture_output=True, text=True)
+    assert "launch" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("leader", "family"),
+    [
+        ("dagster", ("dagster-webserver", "dagster-graphql", "dagster-pipes", "dagster-shared")),
+        ("mlflow", ("mlflow-skinny", "mlflow-tracing")),
+        ("lightning", ("pytorch-lightning",)),
+    ],
+)
+def test_families_move_together(leader, family):
+    """Half-published releases: a leader without its family installs, and is another version than was tested."""
+    for member in family:
+        assert metadata.version(member) == metadata.version(leader), member
+
+
+def test_sqlalchemy_takes_a_plain_postgres_address_for_psycopg_3():
+    """Why every Postgres address here says ``+psycopg2`` (test_infra_files holds the files to it)."""
+    from sqlalchemy.engine import make_url
+
+    assert version("sqlalchemy") >= (2, 1)
+    assert make_url("postgresql+psycopg2://u@h/d").get_driver_name() == "psycopg2"
+    assert make_url("postgresql://u@h/d").get_dialect().driver == "psycopg"
+
+
+def test_onnx_export_has_its_script_library():
+    """torch.onnx.export(dynamo=True) needs onnxscript, which nothing pulls in."""
+    assert importlib.util.find_spec("onnxscript") is not None
+
+
+def test_great_expectations_brings_no_telemetry():
+    """Versions before 1.20 reported to posthog; the pinned one has no such code left."""
+    assert importlib.util.find_spec("posthog") is None
+    assert version("great_expectations") >= (1, 24)
+
+
+def test_mlflow_refuses_a_file_store_and_knows_pt2(monkeypatch, tmp_path):
+    """The file store is refused since 3.13, so a default that falls back to it would be seen here."""
+    assert version("mlflow") >= (3, 17)
+    monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE", raising=False)
+    code = (
+        "import sys\nfrom mlflow import MlflowClient\n"
+        f"client = MlflowClient({tmp_path.as_uri()!r})\n"
+        "try: client.create_experiment('x')\nexcept Exception as error: print(type(error).__name__)\n"
+        "else: print('allowed')"
+    )
+    environment = {"MLFLOW_DISABLE_TELEMETRY": "true", "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=120
+    )
+    assert "allowed" not in done.stdout, done.stdout + done.stderr
+
+
+def test_lightning_is_none_of_the_releases_that_carried_malware():
+    assert metadata.version("lightning") not in {"2.6.2", "2.6.3"}
+    assert version("pydicom") >= (3, 0, 2)

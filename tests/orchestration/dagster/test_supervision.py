@@ -1,0 +1,162 @@
+"""Supervised processes: they come up, they are missed when they die, and nothing of them is left behind."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestration.chain.params import Params, write_params
+from orchestration.chain.workspace import Workspace
+from orchestration.environment import quiet_environment
+from orchestration.instance import services_lock
+from orchestration.processes import Service, ServiceFailed, Supervised, answers, require_free_port
+from orchestration.services import environment_of, main, services_of
+from spine.errors import ParametersRejected
+
+SERVE = "import http.server, sys; http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()"  # noqa: E501
+PARENT = "import subprocess, sys, time; c = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); print(c.pid, flush=True); time.sleep(60)"  # noqa: E501
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/stat")
+    return not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def wait_for(condition, timeout_s: float = 10.0):
+    deadline = time.monotonic() + timeout_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+    return found
+
+
+def test_waits_until_it_answers_and_stops(tmp_path):
+    port = free_port()
+    service = Service("web", (sys.executable, "-c", SERVE, str(port)), f"http://127.0.0.1:{port}/")
+    with Supervised([service], tmp_path, {}) as running:
+        running.wait_until_up(20)
+        assert answers(f"http://127.0.0.1:{port}/")
+    assert not answers(f"http://127.0.0.1:{port}/")
+
+
+def test_grandchildren_go_too(tmp_path):
+    with Supervised([Service("parent", (sys.executable, "-c", PARENT))], tmp_path, {}) as running:
+        grandchild = int(wait_for(lambda: running.log_of("parent").read_text().strip()))
+        assert alive(grandchild)
+    wait_for(lambda: not alive(grandchild))
+
+
+def test_stubborn_process_is_forced(tmp_path, monkeypatch):
+    monkeypatch.setattr("orchestration.processes.GRACE_S", 0.5)
+    started = time.monotonic()
+    with Supervised([Service("stubborn", (sys.executable, "-c", STUBBORN))], tmp_path, {}) as running:
+        wait_for(lambda: "up" in running.log_of("stubborn").read_text())
+    assert time.monotonic() - started < 15
+
+
+def test_death_is_told_with_the_last_words(tmp_path):
+    dying = Service("frail", (sys.executable, "-c", "raise SystemExit('no database')"), "http://127.0.0.1:9/")
+    with Supervised([dying], tmp_path, {}) as running, pytest.raises(ServiceFailed, match="no database") as caught:
+        running.wait_until_up(20)
+    assert caught.value.code == "SERVICE_DIED"
+
+
+def test_late_service_is_told(tmp_path):
+    sleeping = Service("sleepy", (sys.executable, "-c", "import time; time.sleep(60)"), "http://127.0.0.1:9/")
+    with Supervised([sleeping], tmp_path, {}) as running, pytest.raises(ServiceFailed) as caught:
+        running.wait_until_up(0.3)
+    assert caught.value.code == "SERVICE_LATE"
+
+
+def test_taken_port_is_a_clear_refusal():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(ParametersRejected, match="--mlflow-port") as caught:
+            require_free_port(taken.getsockname()[1], "--mlflow-port")
+    assert caught.value.code == "PORT_TAKEN"
+
+
+def test_up_refuses_what_is_no_workspace(tmp_path, capsys):
+    assert main(["up", "--workspace", str(tmp_path)]) == 2
+    assert "PARAMS_MISSING" in capsys.readouterr().err
+
+
+def test_up_refuses_a_second_time(workspace, capsys):
+    with services_lock(workspace):
+        ports = ["--dagster-port", str(free_port()), "--mlflow-port", str(free_port())]
+        assert main(["up", "--workspace", str(workspace.root), *ports]) == 4
+    assert "SERVICES_RUNNING" in capsys.readouterr().err
+
+
+def test_services_stay_on_this_machine_and_quiet(workspace):
+    mlflow, web, daemon = services_of(workspace, 3999, 5999)
+    assert mlflow.command[mlflow.command.index("--host") + 1] == "127.0.0.1"
+    assert web.command[web.command.index("-h") + 1] == "127.0.0.1"
+    assert mlflow.command[mlflow.command.index("--allowed-hosts") + 1] == "127.0.0.1:5999,localhost:5999"
+    assert mlflow.command[mlflow.command.index("--workers") + 1] == "1"
+    assert daemon.health is None
+    environment = environment_of(workspace, 5999)
+    assert environment.items() >= quiet_environment().items()
+    assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
+    assert environment["PLUMBLINE_WORKSPACE"] == str(workspace.root)
+
+
+@pytest.mark.slow
+def test_up_for_real(tmp_path):
+    """Both servers answer, the code location loads by its name, one SIGTERM ends everything and nothing is left."""
+    workspace = Workspace(tmp_path / "ws")
+    workspace.prepare()
+    write_params(Params(), workspace.params_file)
+    dagster, mlflow = free_port(), free_port()
+    command = [sys.executable, "-m", "orchestration.services", "up", "--workspace", str(workspace.root)]
+    command += ["--dagster-port", str(dagster), "--mlflow-port", str(mlflow)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        lines = [process.stdout.readline() for _ in range(6)]
+        assert f"http://127.0.0.1:{dagster}" in lines[1], "".join(lines)
+        assert f"http://127.0.0.1:{mlflow}" in lines[2]
+        assert answers(f"http://127.0.0.1:{mlflow}/health")
+        wait_for(lambda: '"plumbline"' in locations(dagster), 60)
+        children = children_of(process.pid)
+        assert len(children) >= 3
+    finally:
+        process.send_signal(signal.SIGTERM)
+        rest, _ = process.communicate(timeout=60)
+    assert rest.strip().endswith("stopped")
+    assert process.returncode == 0
+    wait_for(lambda: not [pid for pid in children if alive(pid)])
+
+
+def locations(port: int) -> str:
+    import json
+    import urllib.request
+
+    query = {"query": "{ workspaceOrError { ... on Workspace { locationEntries { name loadStatus } } } }"}
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/graphql", json.dumps(query).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=20) as response:
+        return response.read().decode()
+
+
+def children_of(pid: int) -> list[int]:
+    import psutil
+
+    return [child.pid for child in psutil.Process(pid).children(recursive=True)]

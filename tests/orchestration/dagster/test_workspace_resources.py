@@ -1,0 +1,144 @@
+"""Resources, the instance of a workspace, previews."""
+
+import dagster as dg
+import pytest
+import yaml
+
+from orchestration.assets.presentation import PREVIEW_LIMIT_BYTES, metadata_of, preview
+from orchestration.chain.params import read_params
+from orchestration.chain.report import StepReport
+from orchestration.definitions import definitions_with
+from orchestration.environment import DEFAULT_MLFLOW_UI, WORKSPACE_VARIABLE
+from orchestration.instance import WorkspaceBusy, chain_lock, fail_abandoned_runs, open_instance
+from orchestration.jobs import RETRAIN
+from orchestration.resources import (
+    DataVersions,
+    ModelTracking,
+    TrainingDevice,
+    WorkspacePaths,
+    WritableWorkspace,
+    default_resources,
+    resources_for,
+)
+from spine.errors import ParametersRejected
+
+
+def test_workspace_comes_from_the_environment_when_a_run_asks(workspace, monkeypatch):
+    monkeypatch.setenv(WORKSPACE_VARIABLE, str(workspace.root))
+    with dg.build_resources({"paths": default_resources()["paths"]}) as built:
+        assert built.paths.folders == workspace
+        assert built.paths.params == read_params(workspace.params_file)
+
+
+def test_every_resource_can_be_replaced(workspace):
+    replaced = resources_for(str(workspace.root), versions=DataVersions(enabled=False))
+    assert replaced["versions"].enabled is False
+    assert set(replaced) == set(default_resources())
+
+
+def test_writable_workspace_is_held_by_one(workspace):
+    with dg.build_resources({"workspace": WritableWorkspace(root=str(workspace.root))}):
+        with pytest.raises(WorkspaceBusy), chain_lock(workspace):
+            pass
+        with dg.build_resources({"paths": WorkspacePaths(root=str(workspace.root))}) as reading:
+            assert reading.paths.folders == workspace
+    with chain_lock(workspace):
+        pass
+
+
+def test_data_versions_without_dvc_compute_every_time(workspace, chain, monkeypatch):
+    from orchestration.chain import steps
+
+    monkeypatch.setattr(steps, "run_step", lambda *_: pytest.fail("DVC was asked"))
+    versions = DataVersions(enabled=False)
+    assert versions.run("landmarks", workspace, lambda *_: None).step == "landmarks"
+    assert versions.version("landmarks", workspace) is None
+
+
+def test_data_version_is_dvcs_address_of_the_output(workspace):
+    lock = {"stages": {"dataset": {"outs": [{"path": "data/dataset", "md5": "abc.dir"}]}}}
+    (workspace.root / "dvc.lock").write_text(yaml.safe_dump(lock))
+    assert DataVersions().version("dataset", workspace) == "md5:abc.dir"
+    assert DataVersions().version("landmarks", workspace) is None
+
+
+def test_tracking_elsewhere(workspace):
+    assert ModelTracking().bound(workspace) == workspace
+    bound = ModelTracking(uri="http://tracking").bound(workspace)
+    assert (bound.tracking_uri, bound.root) == ("http://tracking", workspace.root)
+
+
+def test_run_links(monkeypatch):
+    monkeypatch.delenv("PLUMBLINE_MLFLOW_UI", raising=False)
+    assert ModelTracking().run_url("3", "f") == f"{DEFAULT_MLFLOW_UI}/#/experiments/3/runs/f"
+    monkeypatch.setenv("PLUMBLINE_MLFLOW_UI", "http://elsewhere")
+    assert ModelTracking().run_url("3", "f") == "http://elsewhere/#/experiments/3/runs/f"
+    assert ModelTracking(ui="http://there").run_url("3", "f") == "http://there/#/experiments/3/runs/f"
+
+
+def test_training_device_is_written_where_everybody_reads_it(workspace):
+    before = workspace.params_file.read_text()
+    untouched = read_params(workspace.params_file).training.precision
+    TrainingDevice().settle(workspace)
+    assert workspace.params_file.read_text() == before
+    TrainingDevice(device="cpu", workers=2).settle(workspace)
+    training = read_params(workspace.params_file).training
+    assert (training.device, training.workers, training.precision) == ("cpu", 2, untouched)
+    with pytest.raises(ParametersRejected, match="PARAMS_INVALID"):
+        TrainingDevice(device="abacus").settle(workspace)
+
+
+def test_abandoned_runs_are_failed_and_living_ones_are_not(workspace):
+    with open_instance(workspace) as instance:
+        job = definitions_with(resources_for(str(workspace.root))).resolve_job_def(RETRAIN)
+        run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        with chain_lock(workspace):
+            assert fail_abandoned_runs(instance, workspace, older_than_s=0.0) == []
+        assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.STARTED
+        assert fail_abandoned_runs(instance, workspace, older_than_s=0.0) == [run.run_id]
+        assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
+
+
+def test_instance_is_quiet_and_limited(workspace):
+    with open_instance(workspace) as instance:
+        assert instance.telemetry_enabled is False
+        config = instance.get_settings("concurrency")
+        assert config["runs"]["tag_concurrency_limits"] == [{"key": "plumbline/writes", "limit": 1}]
+        assert instance.run_retries_enabled
+        assert not instance.run_retries_retry_on_asset_or_op_failure
+
+
+def test_figures_are_typed():
+    figures = {"n": 3, "mean": 0.5, "ok": True, "digest": "abc", "absent": None, "page": "http://x/"}
+    shown = metadata_of(StepReport("s", figures, pages={"report": "/r.html"}, seconds=1.234))
+    assert [type(shown[name]).__name__ for name in figures] == [
+        "IntMetadataValue", "FloatMetadataValue", "BoolMetadataValue", "TextMetadataValue", "NullMetadataValue",
+        "UrlMetadataValue",
+    ]  # fmt: skip
+    assert shown["page: report"] == dg.MetadataValue.path("/r.html")
+    assert shown["wall time (s)"] == dg.MetadataValue.float(1.23)
+
+
+def test_preview_is_small_and_shows_the_picture(tmp_path):
+    import base64
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    noise = np.random.default_rng(5).integers(0, 255, (1400, 900, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    text = preview(tmp_path / "noise.png", "worst").value
+    assert text.startswith("![worst](data:image/png;base64,")
+    payload = base64.b64decode(text.split("base64,")[1].rstrip(")"))
+    assert len(payload) <= PREVIEW_LIMIT_BYTES
+    with Image.open(io.BytesIO(payload)) as small:
+        assert small.width / small.height == pytest.approx(900 / 1400, rel=0.02)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a picture"])
+def test_missing_or_broken_picture_is_a_path(tmp_path, content):
+    path = tmp_path / "p.png"
+    if content is not None:
+        path.write_bytes(content)
+    assert preview(path, "p") == dg.MetadataValue.path(str(path))
