@@ -153,7 +153,13 @@ def promotion_history(workspace: Workspace) -> list[tuple[str, str, str, str, st
 
     entries = read_history(workspace.promotion_ledger) if workspace.promotion_ledger.exists() else ()
     return [
-        (e.at[:19], f"{e.production_model} v{e.version} ({e.event})", e.model_digest[:12], e.promoter, e.verdict[:12])
+        (
+            e.at[:19],
+            f"{e.production_model} v{e.version} ({e.event})",
+            e.model_digest[:12],
+            e.promoter,
+            (e.verdict or "none")[:12],
+        )
         for e in entries
     ]
 

@@ -36,12 +36,14 @@ def evaluate_model(
     """Predict the frozen test set with the model in ``model_folder`` and write record, plots and report to ``out``."""
     from inference.measure import predict_examples
     from inference.model import load_model
+    from validation.evaluation.frozen_set import verify_pictures
     from validation.evaluation.ledger import record_read
     from validation.evaluation.record import evaluate, rank_patients, write_record
     from validation.evaluation.report import write_report
 
     manifest = read_manifest(workspace.dataset)
     examples = manifest.in_split("test")
+    verify_pictures(workspace.dataset, examples)
     model = load_model(model_folder)
     record_read(workspace.test_set_ledger, manifest.test_digest, model.digest, role, datetime.now(UTC))
     predictions = predict_examples(model, workspace.dataset, examples, progress)

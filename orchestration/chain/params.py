@@ -62,11 +62,11 @@ class Training(_Strict):
     landmarks: list[str] | None = Field(None, description="subset for galbusera2019, all when null")
     minutes: float | None = Field(5.5, gt=0.0)
     epochs: int | None = Field(None, ge=1)
-    batch_size: int = Field(8, ge=1)
+    batch_size: int = Field(16, ge=1)
     input_rows: int | None = Field(None, ge=32)
     input_columns: int | None = Field(None, ge=32)
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["32", "bf16-mixed", "16-mixed"] = "32"
+    precision: Literal["auto", "32", "bf16-mixed"] = "auto"
     workers: int = Field(0, ge=0, le=64)
     seed: int = 2019
 

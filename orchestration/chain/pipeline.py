@@ -48,7 +48,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "dataset", "splits by patient, frozen test set, manifest", ("data/studies", "data/landmarks"),
-        ("data/dataset",), ("dataset",), True, ("studies", "landmarks"),
+        ("data/dataset", "data/screening"), ("dataset", "validation"), True, ("studies", "landmarks"),
     ),
     Stage(
         "validation", "Great Expectations over studies, landmarks and splits", ("data/dataset",),

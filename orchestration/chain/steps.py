@@ -6,18 +6,25 @@ Contract: a Dagster asset and a DVC stage of the same name call the same functio
 when DVC says that nothing changed, and records it with DVC when it ran.
 """
 
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from orchestration.chain import versioning
 from orchestration.chain.params import Params, read_params
 from orchestration.chain.pipeline import STAGE_NAMES
 from orchestration.chain.report import Figure, Progress, StepReport, read_step_report, write_step_report
 from orchestration.chain.workspace import Workspace
+from spine.dataset import Manifest
 from spine.errors import ContractViolation, ParametersRejected
+
+if TYPE_CHECKING:
+    from training.candidate import FitSummary
+    from training.config import TrainingConfig
+    from validation.dataset.validate import ValidationResult
 
 T = TypeVar("T")
 Step = Callable[[Workspace, Params, Progress | None], StepReport]
@@ -55,13 +62,8 @@ def landmarks(workspace: Workspace, params: Params, progress: Progress | None) -
     from spine.projection import write_landmarks
 
     landmark_set = _chosen(LANDMARK_SETS, params.dataset.landmark_set, "dataset.landmark_set")
-    summary = write_landmarks(workspace.studies, workspace.landmarks, landmark_set, progress)
-    figures: dict[str, Figure] = {
-        "landmark set": landmark_set.name,
-        "studies": summary.studies,
-        "landmarks visible": summary.visible,
-        "landmarks cut off": summary.absent,
-    }
+    index = write_landmarks(workspace.studies, workspace.landmarks, landmark_set, progress)
+    figures = {"landmark set": landmark_set.name, "studies": len(index.files), "added now": index.added}
     return StepReport("landmarks", figures)
 
 
@@ -78,9 +80,28 @@ def dataset(workspace: Workspace, params: Params, progress: Progress | None) -> 
         validation_fraction=wanted.validation_fraction,
     )
     manifest = build_dataset(workspace.studies, workspace.landmarks, workspace.dataset, config, progress)
-    figures: dict[str, Figure] = {f"{split} studies": len(manifest.in_split(split)) for split in SPLITS}
+    figures: dict[str, Figure] = {}
+    if params.validation.on_bad_study == "exclude":
+        manifest, figures = _screened(workspace, params)
+    figures |= {f"{split} studies": len(manifest.in_split(split)) for split in SPLITS}
     figures |= {"digest": manifest.digest[:12], "frozen test set": manifest.test_digest[:12]}
-    return StepReport("dataset", figures)
+    pages = (
+        {"screening": str(workspace.screening / "report.html")} if params.validation.on_bad_study == "exclude" else {}
+    )
+    return StepReport("dataset", figures, pages=pages)
+
+
+def _screened(workspace: Workspace, params: Params) -> tuple[Manifest, dict[str, Figure]]:
+    """Take studies that break an expectation out of the data set, counted and listed, before it is settled."""
+    from validation.dataset.exclusion import exclude_studies
+    from validation.dataset.validate import ValidationConfig, validate_dataset
+
+    config = ValidationConfig(profile=params.validation.profile, on_bad_study="exclude")
+    result = validate_dataset(workspace.dataset, workspace.screening, config)
+    if not result.success:
+        raise _invalid(result, workspace.screening)
+    manifest = exclude_studies(workspace.dataset, result.findings)
+    return manifest, {"screened": result.counts["studies"], "excluded": len(result.to_exclude)}
 
 
 def validation(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
@@ -92,29 +113,33 @@ def validation(workspace: Workspace, params: Params, progress: Progress | None) 
     report = StepReport(
         "validation",
         {
-            "expectations": result.expectations,
-            "failed": len(result.failures),
-            "studies with findings": len({finding.study_id for finding in result.findings}),
-            "studies excluded": len(result.excluded),
             "outcome": "passed" if result.success else "FAILED",
+            "expectations": result.counts["rules"],
+            "broken": result.counts["rules_broken"],
+            "studies": result.counts["studies"],
+            "studies with errors": result.counts["bad_studies"],
+            "studies with warnings": result.counts["warned_studies"],
         },
         pages={"report": str(workspace.validation / "report.html")},
     )
     if not result.success:
         write_step_report(report, workspace)
-        raise ContractViolation.gathered(
-            "DATASET_INVALID",
-            [f"{failure.expectation}: {failure.message}" for failure in result.failures],
-            expected="every expectation met",
-            remedy=f"open {workspace.validation / 'report.html'}: it names each study and why",
-        )
+        raise _invalid(result, workspace.validation)
     return report
+
+
+def _invalid(result: "ValidationResult", out: Path) -> ContractViolation:
+    return ContractViolation.gathered(
+        "DATASET_INVALID",
+        [f"{failure.code} {failure.rule}: {failure.message}" for failure in result.failures],
+        expected="every expectation met",
+        remedy=f"open {out / 'report.html'}: it names each study and why",
+    )
 
 
 def candidate(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Train a candidate."""
     from training.config import TrainingConfig
-    from training.fit import fit
 
     wanted = params.training
     shape = (wanted.input_rows, wanted.input_columns) if wanted.input_rows and wanted.input_columns else None
@@ -131,7 +156,7 @@ def candidate(workspace: Workspace, params: Params, progress: Progress | None) -
         seed=wanted.seed,
         **({"input_shape": shape} if shape else {}),
     )
-    summary = fit(workspace.dataset, workspace.candidate, config, progress)
+    summary = _fit_afresh(workspace, config, progress)
     figures: dict[str, Figure] = {
         "preset": wanted.preset,
         "epochs": summary.epochs,
@@ -139,6 +164,22 @@ def candidate(workspace: Workspace, params: Params, progress: Progress | None) -
         f"validation landmark error ({summary.error_unit})": round(summary.validation_error, 2),
     }
     return StepReport("candidate", figures)
+
+
+def _fit_afresh(workspace: Workspace, config: "TrainingConfig", progress: Progress | None) -> "FitSummary":
+    """Fit, continuing an unfinished fit of the same configuration and data, replacing a fit of another.
+
+    What is replaced is not lost: DVC's cache has its bytes, and MLflow what was registered.
+    """
+    from training.fit import fit
+
+    try:
+        return fit(workspace.dataset, workspace.candidate, config, progress)
+    except ParametersRejected as rejected:
+        if rejected.code != "FIT_MIXED":
+            raise
+    shutil.rmtree(workspace.candidate)
+    return fit(workspace.dataset, workspace.candidate, config, progress)
 
 
 def evaluation(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:

@@ -71,6 +71,11 @@ class Workspace:
         return self.data / "dataset"
 
     @property
+    def screening(self) -> Path:
+        """Which studies were screened out of the data set, where the parameters ask for that."""
+        return self.data / "screening"
+
+    @property
     def validation(self) -> Path:
         """Result and pages of the data set validation."""
         return self.data / "validation"
