@@ -8,7 +8,7 @@ pure functions of pictures; another film of the same or of a similar person is n
 2. Registration of what is left: normalised cross-correlation (Lewis 1995) of locally standardised detail, over
    shifts and seven scales.
 
-Measured: the 11 films that occur twice among the 481 AASCE films (seen in the pictures; other scale, crop and
+Measured: the 12 pairs of films that are one film among the 481 AASCE films (seen in the pictures; other scale, crop and
 greys) score 0.79 to 0.98 in step 2, their nearest other films 0.48; of 100 virtual patients, who look much more
 alike, the nearest of 42 sieved pairs 0.60 in the frontal and 0.72 in the lateral view, never both.
 """
