@@ -125,6 +125,11 @@ def _native(dataset: Any, layout: PixelLayout) -> Stored:
             "DECODE_FAILED", found=f"pixels that cannot be read ({type(error).__name__})", expected="pixels",
             remedy="export the image again",
         ) from error  # fmt: skip
+    expected = layout.shape + ((3,) if layout.samples == 3 else ())
+    if pixels.shape != expected:
+        refuse(
+            "FRAMES_UNSUPPORTED", f"pixels of shape {pixels.shape}", f"{expected}", "export each view as its own image"
+        )
     return pixels
 
 

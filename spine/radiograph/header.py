@@ -105,11 +105,23 @@ class TagReader:
         """(value bytes, little endian); empty when absent."""
         from pydicom.datadict import tag_for_keyword
 
-        tag = tag_for_keyword(keyword)
+        return self._bytes(int(tag_for_keyword(keyword) or 0))
+
+    def _bytes(self, tag: int) -> tuple[bytes, bool]:
         element = self._dataset.get_item(tag) if tag in self._dataset else None
         if element is None or not isinstance(element.value, bytes):
             return b"", True
         return element.value, bool(getattr(element, "is_little_endian", True))
+
+    def private_double(self, group: int, creator: str, offset: int) -> float | None:
+        """A finite FD of a private block, or None. Read from the bytes: implicit VR would make it UN."""
+        for block in range(0x10, 0x100):
+            owner = self._bytes(group << 16 | block)[0]
+            if owner.strip(_UNDEFINED_TEXT) == creator.encode():
+                value, little = self._bytes(group << 16 | block << 8 | offset)
+                number = struct.unpack("<d" if little else ">d", value)[0] if len(value) == 8 else math.nan
+                return float(number) if math.isfinite(number) else None
+        return None
 
     def has(self, keyword: str) -> bool:
         """Whether the tag is there."""

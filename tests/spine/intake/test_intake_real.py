@@ -1,6 +1,7 @@
 """The real films and CT keypoint sets, where they are on this machine."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -14,6 +15,13 @@ from spine.study import read_study
 DATA = Path(os.environ.get("PLUMBLINE_SHARED") or Path(__file__).parents[4] / "shared") / "data"
 
 
+@pytest.fixture
+def work(tmp_path):
+    """A folder that is emptied at once: the films take 1.8 GB."""
+    yield tmp_path
+    shutil.rmtree(tmp_path)
+
+
 def take_in(kind, folder, tmp_path):
     location = DATA / folder
     if not location.is_dir():
@@ -24,19 +32,21 @@ def take_in(kind, folder, tmp_path):
     return report
 
 
-def test_the_ct_keypoint_sets(tmp_path):
-    report = take_in("ct-keypoints", "ct_keypoints", tmp_path)
+def test_the_ct_keypoint_sets(work):
+    report = take_in("ct-keypoints", "ct_keypoints", work)
     assert (report.received, report.used, report.already_present) == (91, 90, 0)
     assert [q.code for q in report.quarantined] == ["SIDES_SWAPPED"]
-    study = read_study(tmp_path / "s" / report.study_ids[0])
+    study = read_study(work / "s" / report.study_ids[0])
     assert study.views == {}
     assert len(study.reconstruction.points) == 51
 
 
 @pytest.mark.slow
-def test_the_real_films(tmp_path):
-    report = take_in("aasce", "aasce_training", tmp_path)
+def test_the_real_films(work):
+    report = take_in("aasce", "aasce_training", work)
     assert (report.received, report.used, report.already_present, report.quarantined) == (481, 481, 0, ())
     assert len(set(report.study_ids)) == 481
-    study = read_study(tmp_path / "s" / report.study_ids[0])
+    studies = [read_study(work / "s" / study_id) for study_id in report.study_ids]
+    assert len({study.patient for study in studies}) == 220
+    study = read_study(work / "s" / report.study_ids[0])
     assert study.views["frontal"].labels.keys() >= {"T1_sup_left", "L5_inf_right"}

@@ -159,7 +159,7 @@ def test_damaged_bytes_give_a_picture_or_a_code_and_nothing_else(tmp_path, damag
     try:
         radiograph = read_radiograph(path)
     except DicomRejected as refusal:
-        assert refusal.code.isupper()
+        assert refusal.code != "READER_FAULT"
     else:
         assert radiograph.picture.max() <= 4095
 
