@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spine.errors import DicomRejected
-from spine.radiograph.header import PixelLayout, refuse
+from spine.radiograph.header import PixelLayout
+from spine.radiograph.tags import refuse
 
 Stored = NDArray[np.generic]
 

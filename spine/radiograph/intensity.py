@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spine.radiograph.header import IntensityTags, PixelLayout, refuse
+from spine.radiograph.header import IntensityTags, PixelLayout
+from spine.radiograph.tags import refuse
 
 MAXIMUM = 4095
 PERCENTILES = (0.05, 99.95)

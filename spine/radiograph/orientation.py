@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spine.landmarks import ViewName
-from spine.radiograph.header import HangingTags, refuse
+from spine.radiograph.header import HangingTags
+from spine.radiograph.tags import refuse
 
 _AXES = {"L": "x", "R": "x", "P": "y", "A": "y", "F": "z", "H": "z"}
 _CANONICAL = {"frontal": "L", "lateral": "P"}

@@ -28,18 +28,17 @@ from spine.radiograph.header import (
     Identity,
     PixelLayout,
     SpacingTags,
-    TagReader,
     read_hanging_tags,
     read_identity,
     read_intensity_tags,
     read_layout,
     read_spacing_tags,
-    refuse,
 )
 from spine.radiograph.intensity import brightness
 from spine.radiograph.orientation import Hanging, decide_hanging
 from spine.radiograph.spacing import Spacing, decide_spacing
 from spine.radiograph.structure import checked_bytes
+from spine.radiograph.tags import TagReader, refuse
 from spine.radiograph.technique import safe_facts
 from spine.radiograph.write import PRIVATE_CREATOR, PRIVATE_GROUP
 from spine.scanner import ViewGeometry

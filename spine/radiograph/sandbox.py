@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spine.errors import DicomRejected
-from spine.radiograph.header import PixelLayout, refuse
+from spine.radiograph.header import PixelLayout
+from spine.radiograph.tags import refuse
 
 TIMEOUT_S = 60.0
 _LENGTH_BYTES = 8

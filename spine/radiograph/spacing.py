@@ -19,7 +19,8 @@ impossible value is refused, never replaced by another tag's.
 import math
 from dataclasses import dataclass
 
-from spine.radiograph.header import SpacingTags, refuse
+from spine.radiograph.header import SpacingTags
+from spine.radiograph.tags import refuse
 from spine.study import LENGTHS_ALLOWED, CalibrationType
 
 SPACING_MM = (0.02, 4.0)

@@ -9,7 +9,7 @@ import math
 import re
 from typing import Any
 
-from spine.radiograph.header import TagReader
+from spine.radiograph.tags import TagReader
 
 MAKERS = (
     "VIRTUAL COHORT", "EOS IMAGING", "AGFA", "CANON", "CARESTREAM", "FUJI", "GE HEALTHCARE", "GE MEDICAL", "KONICA",

@@ -55,13 +55,9 @@ def write_radiograph(
         picture: (H, W) uint16, 0..4095, bone bright, canonical orientation (frontal L\\F, lateral P\\F).
         geometry: of this picture; its shape must be (H, W).
         patient_id: a pseudonym; also used as the patient's name.
-        study_uid: the same for both views of a study.
-        series_uid: of the series.
-        sop_uid: of this picture.
+        study_uid, series_uid, sop_uid: the first is shared by both views of a study.
         simulated: marks the picture as made, not taken.
-        kvp: tube voltage in kV.
-        age_years: at examination, if known.
-        sex: ``M``, ``F`` or ``O``, if known.
+        kvp, age_years, sex: kV; years at examination and ``M``, ``F`` or ``O`` where known.
 
     Raises:
         ValueError: the picture does not fit its geometry, type or 12 bits.
