@@ -46,6 +46,7 @@ class Dataset(_Strict):
     seed: int = 2019
     test_patients: int = Field(50, ge=1)
     validation_fraction: float = Field(0.06, gt=0.0, lt=0.5)
+    new_test_version: bool = Field(False, description="let the frozen test set change, openly, with a new version")
 
 
 class Validation(_Strict):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from orchestration.chain import versioning
 from orchestration.chain.params import Params, read_params
-from orchestration.chain.pipeline import STAGE_NAMES
+from orchestration.chain.pipeline import STAGE_NAMES, STAGES
 from orchestration.chain.report import Figure, Progress, StepReport, read_step_report, write_step_report
 from orchestration.chain.workspace import Workspace
 from spine.dataset import Manifest
@@ -78,6 +78,7 @@ def dataset(workspace: Workspace, params: Params, progress: Progress | None) -> 
         seed=wanted.seed,
         test_patients=wanted.test_patients,
         validation_fraction=wanted.validation_fraction,
+        new_test_version=wanted.new_test_version,
     )
     manifest = build_dataset(workspace.studies, workspace.landmarks, workspace.dataset, config, progress)
     figures: dict[str, Figure] = {}
@@ -109,7 +110,7 @@ def validation(workspace: Workspace, params: Params, progress: Progress | None) 
     from validation.dataset.validate import ValidationConfig, validate_dataset
 
     config = ValidationConfig(profile=params.validation.profile, on_bad_study=params.validation.on_bad_study)
-    result = validate_dataset(workspace.dataset, workspace.validation, config)
+    result = validate_dataset(workspace.dataset, workspace.validation, config, progress)
     report = StepReport(
         "validation",
         {
@@ -211,8 +212,17 @@ def compute_step(name: str, workspace: Workspace, progress: Progress | None = No
     started = time.perf_counter()
     report = _chosen(STEPS, name, "stage")(workspace, params, progress)
     report = replace(report, seconds=round(time.perf_counter() - started, 3))
+    _make_empty_outputs(name, workspace)
     write_step_report(report, workspace)
     return report
+
+
+def _make_empty_outputs(name: str, workspace: Workspace) -> None:
+    """An empty quarantine is an output too; DVC wants to see its folder."""
+    for stage in STAGES:
+        if stage.name == name:
+            for out in stage.outs:
+                (workspace.root / out).mkdir(parents=True, exist_ok=True)
 
 
 def run_step(name: str, workspace: Workspace, progress: Progress | None = None) -> StepReport:

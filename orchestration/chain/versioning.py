@@ -8,7 +8,7 @@ again. Telemetry and update checks are off.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from typing import TYPE_CHECKING
 
 import yaml
@@ -30,7 +30,8 @@ def dvc_repository(workspace: Workspace) -> Iterator["Repo"]:
     logging.getLogger("dvc").setLevel(logging.ERROR)
     if not (workspace.root / ".dvc").is_dir():
         _initialise(workspace)
-    with Repo(str(workspace.root)) as repository:
+    # DVC resolves targets and its own run cache against the working directory, not against the repository.
+    with chdir(workspace.root), Repo(str(workspace.root)) as repository:
         yield repository
 
 
@@ -44,7 +45,7 @@ def _initialise(workspace: Workspace) -> None:
 
 def is_up_to_date(workspace: Workspace, stage: str) -> bool:
     """Whether the stage's recorded inputs, parameters and outputs are those on disk."""
-    with dvc_repository(workspace) as repository, repository.lock:
+    with dvc_repository(workspace) as repository:
         return not repository.status(targets=[stage])
 
 
