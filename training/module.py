@@ -16,7 +16,7 @@ from training.config import TrainingConfig
 from training.data import Sample
 from training.dsnt import euclidean_loss, expected_coordinates, jensen_shannon_loss, masked_mean, spatial_softmax
 
-VISIBILITY_WEIGHT = 0.1
+VISIBILITY_WEIGHT = 0.3
 
 
 class LandmarkModule(LightningModule):

@@ -49,9 +49,12 @@ class EncoderDecoder(nn.Module):
         landmarks: K.
         views: the views there is a head for, in the order of ``spine.landmarks.VIEWS``.
         stride: input pixels per cell.
+        rows: of the coarsest level, H / 64: which landmarks are cut off is a matter of height.
     """
 
-    def __init__(self, widths: Sequence[int], landmarks: int, views: Sequence[ViewName], stride: int) -> None:
+    def __init__(
+        self, widths: Sequence[int], landmarks: int, views: Sequence[ViewName], stride: int, rows: int
+    ) -> None:
         super().__init__()
         self.landmarks = landmarks
         self.views = tuple(VIEWS.index(v) for v in views)
@@ -68,14 +71,14 @@ class EncoderDecoder(nn.Module):
         self.lateral = nn.ModuleList(nn.Conv2d(c, f, 1) for f, c in pairwise(widths))
         self.decoder = nn.ModuleList(ConvolutionBlock(f, f) for f in widths[:-1])
         self.heads = nn.ModuleList(nn.Conv2d(f, landmarks * len(views), 1) for f in widths[:-1])
-        self.seen = nn.Linear(widths[-1], landmarks * len(views))
+        self.seen = nn.Linear(widths[-1] * rows, landmarks * len(views))
 
     def forward(self, picture: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 1, H, W), (N,) -> (N, K, H/s, W/s) logits, (N, K) visibility logits."""
         features = [self.encoder[0](self.stem(picture))]
         for level in self.encoder[1:]:
             features.append(level(features[-1]))
-        visibility = self._of_view(self.seen(features[-1].mean(dim=(2, 3))), view)
+        visibility = self._of_view(self.seen(features[-1].mean(dim=3).flatten(1)), view)
         current, logits = features[-1], None
         for i in reversed(range(len(self.decoder))):
             current = functional.interpolate(self.lateral[i](current), scale_factor=2.0) + features[i]
@@ -102,14 +105,14 @@ class OnePerLandmark(nn.Module):
     Args:
         landmarks: K.
         views: views, as in ``EncoderDecoder``.
-        stride: input pixels per cell.
+        stride, rows: as there.
     """
 
-    def __init__(self, landmarks: int, views: Sequence[ViewName], stride: int) -> None:
+    def __init__(self, landmarks: int, views: Sequence[ViewName], stride: int, rows: int) -> None:
         super().__init__()
         self.views = tuple(VIEWS.index(v) for v in views)
         self.networks = nn.ModuleList(
-            nn.ModuleList(EncoderDecoder(SINGLE_WIDTHS[stride], 1, (v,), stride) for _ in range(landmarks))
+            nn.ModuleList(EncoderDecoder(SINGLE_WIDTHS[stride], 1, (v,), stride, rows) for _ in range(landmarks))
             for v in views
         )
 
@@ -141,7 +144,8 @@ class ServedNetwork(nn.Module):
 
 def build_network(config: TrainingConfig, views: Sequence[ViewName]) -> nn.Module:
     """The whole network of a preset, with fresh weights (seed torch first)."""
+    rows = config.input_shape[0] // 64
     if config.preset == "galbusera2019":
-        return OnePerLandmark(len(config.names), views, config.heatmap_stride)
+        return OnePerLandmark(len(config.names), views, config.heatmap_stride, rows)
     widths = [max(8, round(w * config.width / 8) * 8) for w in SHARED_WIDTHS[config.heatmap_stride]]
-    return EncoderDecoder(widths, len(config.names), views, config.heatmap_stride)
+    return EncoderDecoder(widths, len(config.names), views, config.heatmap_stride, rows)

@@ -14,6 +14,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -270,17 +271,20 @@ def _register(
 
 def _write_model_folder(candidate: Path, folder: Path, contract: ModelContract, card: str) -> None:
     """MLflow's ONNX flavour around the candidate's own bytes."""
-    import mlflow.onnx
     import onnx
 
-    mlflow.onnx.save_model(
-        onnx.load(candidate / MODEL_FILE),
-        str(folder),
-        signature=_signature(contract),
-        input_example=_input_example(contract),
-        pip_requirements=["onnxruntime", "numpy"],
-        save_as_external_data=False,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow warns about its own type hints while it is imported
+        import mlflow.onnx
+
+        mlflow.onnx.save_model(
+            onnx.load(candidate / MODEL_FILE),
+            str(folder),
+            signature=_signature(contract),
+            input_example=_input_example(contract),
+            pip_requirements=["onnxruntime", "numpy"],
+            save_as_external_data=False,
+        )
     for name in (MODEL_FILE, CONTRACT_FILE, JOURNAL_FILE):
         shutil.copyfile(candidate / name, folder / name)
     (folder / "README.md").write_text(card)

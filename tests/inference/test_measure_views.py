@@ -1,0 +1,148 @@
+"""Measuring one view and two with a model that knows the answer."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_model import CONTRACT, knowing_model
+
+from inference.measure import PictureInput, measure_views, predict_examples
+from inference.overlay import draw_overlay, report_json
+from spine.dataset import Example, ExampleView
+from spine.errors import ContractViolation
+from spine.landmarks import VERTEBRAE, VIEWS, ViewName
+from spine.measurement.measure import measure
+from spine.measurement.planes import planes_from_points_3d
+from spine.measurement.registry import PARAMETERS
+from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry
+from spine.storage import write_array_atomically
+
+SHAPE, PX_MM = (512, 256), 1.43
+
+
+def _spine() -> dict[str, np.ndarray]:
+    """39 points of one bent spine, LPS mm."""
+    points = {}
+    for i, level in enumerate(reversed(VERTEBRAE)):
+        for part, t in (("inf", (i + 0.1) / 17), ("sup", (i + 0.9) / 17)):
+            points[f"{level}_{part}"] = np.array([22 * np.sin(5 * t), -30 * np.sin(6 * t), -200 + 440 * t])
+    points |= {"S1_sup": np.array([0.0, 2.0, -206.0]), "S1_ant": np.array([0.0, -11.0, -216.0])}
+    points |= {"S1_post": np.array([0.0, 15.0, -196.0])}
+    return points | {"HIP_L": np.array([88.0, -28.0, -300.0]), "HIP_R": np.array([-86.0, -25.0, -298.0])}
+
+
+GEOMETRY = {v: ViewGeometry(v, SHAPE, (PX_MM, PX_MM), SOURCE_TO_ISOCENTRE_MM[v]) for v in VIEWS}
+SPINE = _spine()
+POINTS: dict[ViewName, dict[str, np.ndarray]] = {
+    v: {n: GEOMETRY[v].project(p) for n, p in SPINE.items()} for v in VIEWS
+}
+PICTURE = np.random.default_rng(0).integers(0, 4096, SHAPE).astype(np.uint16)
+
+
+def _inputs(*views: ViewName, calibrated: bool = True) -> dict[ViewName, PictureInput]:
+    if not calibrated:
+        return {v: PictureInput(PICTURE) for v in views}
+    return {v: PictureInput(PICTURE, (PX_MM, PX_MM), "GEOMETRY", GEOMETRY[v]) for v in views}
+
+
+def test_two_calibrated_views_are_measured_in_3d_with_one_call() -> None:
+    model = knowing_model(POINTS, SHAPE)
+    found = measure_views(model, _inputs("frontal", "lateral"), "study")
+    assert model.session.calls == 1
+    assert found.study_id == "study"
+    for name, point in SPINE.items():
+        np.testing.assert_allclose(found.points_3d[name], point, atol=1e-9)
+    assert set(found.parameters) == set(PARAMETERS)
+    wanted = measure(planes_from_points_3d(SPINE))
+    for name, measured in found.parameters.items():
+        # The stiffness of the centre line is chosen from a grid, so even 1e-13 mm can move an angle a little.
+        assert measured.value == pytest.approx(wanted[name].value, abs=1.0), name
+    assert found.parameters["pelvic_incidence"].value == pytest.approx(wanted["pelvic_incidence"].value, abs=1e-6)
+    assert all(m.value is not None for m in found.parameters.values())
+
+
+@pytest.mark.parametrize(("view", "present", "absent"), [
+    ("frontal", "cobb", "pelvic_incidence"), ("lateral", "pelvic_incidence", "cobb")
+])  # fmt: skip
+def test_one_view_yields_its_own_plane_and_reasons_for_the_rest(view: ViewName, present: str, absent: str) -> None:
+    found = measure_views(knowing_model(POINTS, SHAPE), _inputs(view))
+    assert found.points_3d == {}
+    assert set(found.points) == {view}
+    assert found.parameters[present].value is not None
+    assert found.parameters[absent].value is None
+    assert "view" in str(found.parameters[absent].absent_reason)
+
+
+def test_without_calibration_both_views_yield_angles_but_no_lengths() -> None:
+    found = measure_views(knowing_model(POINTS, SHAPE), _inputs("frontal", "lateral", calibrated=False))
+    assert found.points_3d == {}
+    assert found.parameters["cobb"].value is not None
+    assert found.parameters["pelvic_tilt"].value is not None
+    assert found.parameters["coronal_balance_t1"].value is None
+    assert "spacing" in str(found.parameters["coronal_balance_t1"].absent_reason)
+
+
+def test_a_landmark_at_two_heights_is_dropped_and_named() -> None:
+    shifted = {**POINTS["lateral"]}
+    for name in ("HIP_L", "HIP_R"):
+        shifted[name] = shifted[name] + [0.0, 30 / PX_MM]
+    model = knowing_model({"frontal": POINTS["frontal"], "lateral": shifted}, SHAPE)
+    found = measure_views(model, _inputs("frontal", "lateral"))
+    assert "HIP_L" not in found.points_3d
+    assert found.parameters["pelvic_tilt"].value is None
+    assert "different heights" in str(found.parameters["pelvic_tilt"].absent_reason)
+    assert found.parameters["sacral_slope"].value is not None
+
+
+def test_hips_cut_off_leave_pelvic_parameters_absent_with_a_reason() -> None:
+    cut = {v: {n: p for n, p in POINTS[v].items() if not n.startswith("HIP")} for v in VIEWS}
+    found = measure_views(knowing_model(cut, SHAPE), _inputs("frontal", "lateral"))
+    for name in ("pelvic_incidence", "pelvic_tilt"):
+        assert found.parameters[name].value is None
+        assert "HIP" in str(found.parameters[name].absent_reason)
+    assert found.parameters["cobb"].value is not None
+
+
+def test_no_view_and_unknown_views_are_refused() -> None:
+    with pytest.raises(ContractViolation, match="VIEW_UNKNOWN"):
+        measure_views(knowing_model(POINTS, SHAPE), {})
+
+
+def test_examples_are_predicted_in_order_with_progress(tmp_path: Path) -> None:
+    write_array_atomically(tmp_path / "p.npy", PICTURE)
+    views = {v: ExampleView(v, "p.npy", "p", SHAPE, (PX_MM, PX_MM), "GEOMETRY", GEOMETRY[v], POINTS[v]) for v in VIEWS}
+    examples = [Example(f"s{i}", f"s{i}", "test", "drawn", views) for i in range(3)]
+    ticks: list[tuple[int, int]] = []
+    found = predict_examples(knowing_model(POINTS, SHAPE), tmp_path, examples, lambda d, t: ticks.append((d, t)))
+    assert [p.study_id for p in found] == ["s0", "s1", "s2"]
+    assert ticks == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_the_report_is_plain_json_and_explains_what_is_absent() -> None:
+    inputs = _inputs("frontal")
+    model = knowing_model(POINTS, SHAPE)
+    report = json.loads(json.dumps(report_json(measure_views(model, inputs), model, inputs), allow_nan=False))
+    assert report["model"]["digest"] == "0" * 64
+    assert report["model"]["trained_on_simulated_data"] is True
+    assert report["views"]["frontal"]["calibration"] == "GEOMETRY"
+    assert len(report["views"]["frontal"]["landmarks_px"]) == len(CONTRACT.names)
+    assert report["landmarks_3d_mm"] == {}
+    assert report["parameters"]["cobb"]["unit"] == "deg"
+    assert report["parameters"]["pelvic_tilt"]["value"] is None
+    assert report["parameters"]["pelvic_tilt"]["absent_reason"]
+
+
+def test_the_overlay_draws_what_was_found_and_says_what_it_is() -> None:
+    found = measure_views(knowing_model(POINTS, SHAPE), _inputs("frontal", "lateral"))
+    pictures = {v: np.full(SHAPE, 100, np.uint16) for v in VIEWS}
+    plain = draw_overlay(pictures, {}, {})
+    drawn = draw_overlay(pictures, found.points, found.parameters, truth_points=POINTS, provenance="simulated data")
+    assert drawn.size == plain.size
+    assert drawn.size[1] > 1000
+    difference = np.abs(np.asarray(drawn, dtype=int) - np.asarray(plain, dtype=int)).sum(axis=2)
+    assert (difference[74 : 74 + 1150] > 60).sum() > 5000
+    banner = np.asarray(drawn)[-46:]
+    assert (banner[2, 2] == (255, 196, 64)).all()
+    one = draw_overlay({"lateral": PICTURE}, {"lateral": found.points["lateral"]}, found.parameters)
+    assert one.size[0] < drawn.size[0]

@@ -1,0 +1,168 @@
+"""MLflow sees a candidate exactly once, whole, and never a run that seems to go on."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inference.contract import model_digest
+from spine.dataset import Manifest
+from spine.errors import ContractViolation
+from training.candidate import FitSummary
+from training.journal import Journal, read_journal
+from training.tracking import DatasetReference, TrackedModel, log_evidence, replay_journal
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*noload.*", "ignore::DeprecationWarning:mlflow")
+
+EXPERIMENT, MODEL = "plumbline", "plumbline-candidates"
+TAGS = {"git.commit": "0" * 40, "git.dirty": "false"}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("mlflow")
+    return {
+        "tracking_uri": f"sqlite:///{folder}/mlflow.db",
+        "experiment": EXPERIMENT,
+        "registered_model": MODEL,
+        "tags": TAGS,
+        "artifact_root": folder / "artifacts",
+    }
+
+
+@pytest.fixture(scope="module")
+def reference(drawn: tuple[Path, Manifest]) -> DatasetReference:
+    folder, manifest = drawn
+    return DatasetReference("drawn", manifest.digest, manifest.test_digest, "d41d8cd9.dir", folder)
+
+
+def _client(place: dict[str, Any]) -> Any:
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=place["tracking_uri"], registry_uri=place["tracking_uri"])
+
+
+@pytest.fixture(scope="module")
+def tracked(
+    place: dict[str, Any],
+    candidate: tuple[Path, FitSummary],
+    reference: DatasetReference,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> TrackedModel:
+    """Tracked at the third attempt: one died with an error, one was killed."""
+    import training.tracking as tracking
+
+    client = _client(place)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tracking, "_log_dataset", _fail)
+        with pytest.raises(OSError, match="no space"):
+            replay_journal(candidate[0], dataset=reference, **place)
+    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+    assert [r.info.status for r in client.search_runs([experiment])] == ["FAILED"]
+    killed = client.create_run(experiment, tags={tracking.KEY_TAG: candidate[1].model_digest})
+    assert client.get_run(killed.info.run_id).info.status == "RUNNING"
+    found = replay_journal(candidate[0], dataset=reference, **place)
+    assert client.get_run(killed.info.run_id).info.status == "FAILED"
+    return found
+
+
+def _fail(*arguments: object) -> None:
+    raise OSError("no space left on device")
+
+
+def test_a_second_replay_finds_the_first(
+    place: dict[str, Any], candidate: tuple[Path, FitSummary], reference: DatasetReference, tracked: TrackedModel
+) -> None:
+    assert replay_journal(candidate[0], dataset=reference, **place) == tracked
+    client = _client(place)
+    runs = client.search_runs([tracked.experiment_id], filter_string="status = 'FINISHED'")
+    assert [r.info.run_id for r in runs] == [tracked.run_id]
+    assert len(client.search_model_versions(f"name = '{MODEL}'")) == 1
+
+
+def test_figures_are_logged_once_under_readable_names(
+    place: dict[str, Any], candidate: tuple[Path, FitSummary], tracked: TrackedModel
+) -> None:
+    client = _client(place)
+    run = client.get_run(tracked.run_id)
+    history = client.get_metric_history(tracked.run_id, "validation/landmark_error_mm")
+    wanted = [(m.step, m.values["validation/landmark_error_mm"]) for m in read_journal(candidate[0]).measurements]
+    assert [(m.step, m.value) for m in sorted(history, key=lambda m: m.step)] == wanted
+    assert {"train/loss", "train/js", "train/euclidean", "cost/seconds", "cost/pictures_per_second"} <= set(
+        run.data.metrics
+    )
+    assert run.data.params["seed"] == "5"
+    assert run.data.params["augmentation.rotation_deg"] == "4.0"
+    assert run.data.tags["git.commit"] == TAGS["git.commit"]
+    assert {f.path for f in client.list_artifacts(tracked.run_id, "curves")} == {
+        "curves/train.png",
+        "curves/validation.png",
+    }
+
+
+def test_the_data_set_is_an_input_with_digest_and_version(
+    place: dict[str, Any], reference: DatasetReference, tracked: TrackedModel
+) -> None:
+    run = _client(place).get_run(tracked.run_id)
+    (given,) = run.inputs.dataset_inputs
+    assert given.dataset.name == "drawn"
+    assert json.loads(given.dataset.profile)["digest"] == reference.digest
+    assert {t.key: t.value for t in given.tags}["dvc_version"] == "d41d8cd9.dir"
+    assert run.data.tags["plumbline.dataset"] == reference.digest
+
+
+def test_the_registered_model_is_the_candidates_own_bytes_without_pickle(
+    place: dict[str, Any], candidate: tuple[Path, FitSummary], tracked: TrackedModel, tmp_path: Path
+) -> None:
+    import mlflow
+    from mlflow.models import Model as MlflowModel
+
+    assert tracked.model_uri == f"models:/{MODEL}/1"
+    version = _client(place).get_model_version(MODEL, tracked.model_version)
+    assert version.run_id == tracked.run_id
+    assert "Not for diagnosis" in version.description
+    folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=version.source, dst_path=str(tmp_path)))
+    assert model_digest(folder) == candidate[1].model_digest
+    assert not [p.name for p in folder.rglob("*") if p.suffix in (".pkl", ".pickle", ".pt", ".pth", ".py", ".joblib")]
+    described = MlflowModel.load(str(folder))
+    assert described.signature is not None
+    assert described.signature.inputs.input_names() == ["picture", "view"]
+    assert described.saved_input_example_info is not None
+    assert str(Path(__file__).parents[2]) not in (folder / "MLmodel").read_text()
+
+
+def test_evidence_is_added_once(place: dict[str, Any], tracked: TrackedModel, tmp_path: Path) -> None:
+    (tmp_path / "record.json").write_text("{}")
+    given = {"metrics": {"test/cobb_see_deg": 3.5}, "artifacts": tmp_path, "tags": {"plumbline.evidence": "abc"}}
+    for _ in range(2):
+        log_evidence(tracked.run_id, place["tracking_uri"], **given)
+    client = _client(place)
+    assert len(client.get_metric_history(tracked.run_id, "test/cobb_see_deg")) == 1
+    assert client.get_run(tracked.run_id).data.tags["plumbline.evidence"] == "abc"
+    assert [f.path for f in client.list_artifacts(tracked.run_id, "evaluation")] == ["evaluation/record.json"]
+    assert client.get_run(tracked.run_id).info.status == "FINISHED"
+
+
+def test_a_candidate_of_another_data_set_is_refused(
+    place: dict[str, Any], candidate: tuple[Path, FitSummary], reference: DatasetReference
+) -> None:
+    with pytest.raises(ContractViolation, match=r"CANDIDATE_ALTERED.*data set"):
+        replay_journal(candidate[0], dataset=replace(reference, digest="0" * 64), **place)
+
+
+def test_an_altered_model_is_refused(
+    place: dict[str, Any], candidate: tuple[Path, FitSummary], reference: DatasetReference, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(candidate[0], tmp_path / "copy", ignore=shutil.ignore_patterns("checkpoints"))
+    (copy / "model.onnx").write_bytes((copy / "model.onnx").read_bytes() + b"\0")
+    with pytest.raises(ContractViolation, match=r"CANDIDATE_ALTERED.*model digest"):
+        replay_journal(copy, dataset=reference, **place)
+
+
+def test_an_unfinished_fit_is_refused(place: dict[str, Any], reference: DatasetReference, tmp_path: Path) -> None:
+    Journal(tmp_path).write_facts(device="cpu")
+    with pytest.raises(ContractViolation, match="CANDIDATE_MISSING"):
+        replay_journal(tmp_path, dataset=reference, **place)
