@@ -96,7 +96,7 @@ def test_a_length_beyond_the_file_is_truncated(tmp_path, length):
 def test_a_file_cut_anywhere_has_a_code(tmp_path):
     payload = film(tmp_path / "a.dcm").read_bytes()
     path, codes = tmp_path / "cut.dcm", {}
-    for size in (*range(0, 2400, 7), *range(0, len(payload), 512), len(payload) - 1):
+    for size in (*range(0, 2400, 7), 128, *range(0, len(payload), 512), len(payload) - 1):
         path.write_bytes(payload[:size])
         codes[size] = code_of(path)
     assert codes[0] == "EMPTY_FILE"
