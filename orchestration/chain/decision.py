@@ -112,7 +112,7 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     figures |= {"rules passed": f"{sum(r.outcome == 'PASS' for r in verdict.results)} of {len(verdict.results)}"}
     figures |= {f"reason {i}": sentence(r) for i, r in enumerate(verdict.refusals[:8], start=1)}
     overlays = {path.stem.removeprefix("overlay_"): path for path in workspace.evaluation.glob("overlay_*.png")}
-    page = write_report(challenger, workspace.state / "report", overlays=overlays, verdict=verdict)
+    page = write_report(challenger, workspace.report_page.parent, overlays=overlays, verdict=verdict)
     return _kept(StepReport("verdict", figures, pages={"report": str(page)}), workspace)
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from orchestration.chain.params import Params
 from orchestration.chain.report import Figure, Progress, StepReport
 from orchestration.chain.workspace import Workspace
-from spine.intake.ingest import IntakeReport, ingest
+from spine.intake.ingest import ingest
+from spine.intake.report import IntakeReport
 from spine.intake.sources import StudySource, open_source
 from spine.storage import write_text_atomically
 

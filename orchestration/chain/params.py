@@ -64,8 +64,10 @@ class Training(_Strict):
     minutes: float | None = Field(5.5, gt=0.0)
     epochs: int | None = Field(None, ge=1)
     batch_size: int = Field(16, ge=1)
-    input_rows: int | None = Field(None, ge=32)
-    input_columns: int | None = Field(None, ge=32)
+    input_rows: int = Field(256, ge=64)
+    input_columns: int = Field(128, ge=64)
+    learning_rate: float = Field(2e-3, gt=0.0)
+    init_from: str | None = Field(None, description="folder of a fitted model whose weights are the start")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "32", "bf16-mixed"] = "auto"
     workers: int = Field(0, ge=0, le=64)

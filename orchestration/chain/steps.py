@@ -63,7 +63,11 @@ def landmarks(workspace: Workspace, params: Params, progress: Progress | None) -
 
     landmark_set = _chosen(LANDMARK_SETS, params.dataset.landmark_set, "dataset.landmark_set")
     index = write_landmarks(workspace.studies, workspace.landmarks, landmark_set, progress)
-    figures = {"landmark set": landmark_set.name, "studies": len(index.files), "added now": index.added}
+    figures: dict[str, Figure] = {
+        "landmark set": landmark_set.name,
+        "studies": len(index.files),
+        "added now": index.added,
+    }
     return StepReport("landmarks", figures)
 
 
@@ -143,7 +147,6 @@ def candidate(workspace: Workspace, params: Params, progress: Progress | None) -
     from training.config import TrainingConfig
 
     wanted = params.training
-    shape = (wanted.input_rows, wanted.input_columns) if wanted.input_rows and wanted.input_columns else None
     config = TrainingConfig(
         preset=wanted.preset,
         landmark_set=params.dataset.landmark_set,
@@ -155,7 +158,9 @@ def candidate(workspace: Workspace, params: Params, progress: Progress | None) -
         precision=wanted.precision,
         workers=wanted.workers,
         seed=wanted.seed,
-        **({"input_shape": shape} if shape else {}),
+        input_shape=(wanted.input_rows, wanted.input_columns),
+        learning_rate=wanted.learning_rate,
+        init_from=wanted.init_from,
     )
     summary = _fit_afresh(workspace, config, progress)
     figures: dict[str, Figure] = {

@@ -101,6 +101,11 @@ class Workspace:
         return self.state / "verdicts" / "latest.json"
 
     @property
+    def report_page(self) -> Path:
+        """The page with figures, plots, overlays and verdict."""
+        return self.state / "report" / "report.html"
+
+    @property
     def champion(self) -> Path:
         """Local copy of the champion's bytes, verified against their digest at every use."""
         return self.state / "champion"

@@ -14,6 +14,7 @@ from orchestration.chain.params import Params, parse_params, read_params, write_
 from orchestration.chain.pipeline import STAGE_NAMES, dvc_yaml
 from orchestration.chain.workspace import Workspace
 from orchestration.cli.judging import print_verdict, workspace_option
+from orchestration.cli.run_record import sampled_memory, write_run_record
 from orchestration.cli.terminal import errors, output, print_step, progress_bar
 from spine.storage import write_text_atomically
 
@@ -101,16 +102,23 @@ def run_chain(workspace: Workspace) -> int:
     from orchestration.run import run_retrain
 
     started = time.perf_counter()
-    outcome = run_retrain(workspace, on_step=print_step, progress=progress_bar)
-    errors.print(f"[dim]chain: {time.perf_counter() - started:.0f} s[/dim]")
+    with sampled_memory() as peak:
+        outcome = run_retrain(workspace, on_step=print_step, progress=progress_bar)
+    write_run_record(workspace, outcome.reports, started, peak)
+    errors.print(f"[dim]chain: {time.perf_counter() - started:.0f} s, at most {peak.mib / 1024:.1f} GiB[/dim]")
     if outcome.verdict_reached:
         print_verdict(workspace)
-        output.print(f"report: {workspace.evaluation / 'report.html'}")
+        output.print(f"report: {workspace.report_page}")
     if outcome.promoted:
         output.print("[green]promoted[/green]: this model now measures (`plumbline measure FRONTAL.dcm LATERAL.dcm`)")
         return 0
-    output.print(f"[yellow]not promoted[/yellow]: {outcome.reason}")
-    return 3 if outcome.refused else 1
+    if outcome.refused:
+        output.print(
+            f"[yellow]not promoted[/yellow] ({outcome.code}); `plumbline explain -w {workspace.root}` says why"
+        )
+        return 3
+    output.print(f"[red]stopped[/red] in {outcome.failed_step}: {outcome.reason}")
+    return 1
 
 
 @click.command()
@@ -125,7 +133,7 @@ def demo(workspace: Path, minutes: float | None, patients: int | None) -> None:
     \b
     Example:  plumbline demo
     """
-    settings = (f"training.minutes={minutes}",) if minutes else ()
+    settings: tuple[str, ...] = (f"training.minutes={minutes}",) if minutes else ()
     if patients:
         settings += (f"cohort.count={patients}", f"dataset.test_patients={max(5, patients // 5)}")
     chosen = Workspace(workspace)

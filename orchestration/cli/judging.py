@@ -38,12 +38,18 @@ def print_verdict(workspace: Workspace) -> None:
 
     judged = read_verdict(workspace.verdict_file)
     rows = [
-        [row.parameter, _figure(row.error, row.unit), _figure(row.threshold, row.unit), f"{row.outcome} {row.note}"]
+        [row.parameter, _figure(row.error, row.unit), _figure(row.threshold, row.unit), _outcome(row.outcome, row.note)]
         for row in verdict_table(judged)
     ]
     note = "virtual patients: says nothing about real ones" if judged.simulated else "real films"
     title = f"{judged.decision}  (verdict {judged.digest[:12]})"
     print_table(title, ("parameter", "error", "threshold", "verdict"), rows, note=note)
+
+
+def _outcome(outcome: str, note: str) -> str:
+    """The outcome, and in words which figures it was for: ``REJECT (bias above ceiling)``."""
+    plain = note.replace("standard_error_of_estimate ", "error ").replace("icc_a1", "ICC").replace("_", " ")
+    return f"{outcome} ({plain.lower()})" if plain else outcome
 
 
 def _figure(value: float | None, unit: str) -> str:

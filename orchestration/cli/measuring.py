@@ -13,6 +13,7 @@ import click
 from orchestration.chain.workspace import Workspace
 from orchestration.cli.terminal import errors, print_table
 from spine.errors import ParametersRejected
+from spine.landmarks import ViewName
 
 if TYPE_CHECKING:
     from inference.model import Model
@@ -50,7 +51,7 @@ VIEW_CHOICE = click.Choice(["frontal", "lateral"])
               help="Where the measurements go; standard output when left out.")  # fmt: skip
 def measure(
     films: tuple[Path, ...],
-    view: str | None,
+    view: ViewName | None,
     model_folder: Path | None,
     workspace: Path,
     overlay: Path,
@@ -89,12 +90,12 @@ def measure(
     errors.print(f"overlay: {overlay}   model: {model.digest[:12]}")
 
 
-def _read_films(films: tuple[Path, ...], view: str | None) -> "dict[str, Radiograph]":
+def _read_films(films: tuple[Path, ...], view: ViewName | None) -> "dict[ViewName, Radiograph]":
     from spine.radiograph.read import read_radiograph
 
     if len(films) > 2 or (view and len(films) != 1):
         raise click.UsageError("give one film, or one frontal and one lateral film; --view goes with a single film")
-    found: dict[str, Radiograph] = {}
+    found: dict[ViewName, Radiograph] = {}
     for film in films:
         radiograph = read_radiograph(film)
         name = radiograph.view or view

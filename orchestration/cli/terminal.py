@@ -61,8 +61,9 @@ class _LogLines:
 def print_step(report: StepReport) -> None:
     """One finished step: its name, time and figures."""
     took = "unchanged" if report.skipped else f"{report.seconds:.1f} s"
-    figures = ", ".join(f"{name} {_plain(value)}" for name, value in report.figures.items())
-    errors.print(f"[green]✓[/green] [bold]{report.step:<12}[/bold] [dim]{took:>9}[/dim]  {figures}")
+    told = {name: value for name, value in report.figures.items() if not name.startswith("reason")}
+    figures = ", ".join(f"{name} {_plain(value)}" for name, value in told.items())
+    errors.print(f"[green]✓[/green] [bold]{report.step.replace('_', ' '):<20}[/bold] [dim]{took:>9}[/dim]  {figures}")
 
 
 def _plain(value: Figure) -> str:
