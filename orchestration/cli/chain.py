@@ -12,6 +12,7 @@ import click
 
 from orchestration.chain.params import Params, parse_params, read_params, write_params
 from orchestration.chain.pipeline import STAGE_NAMES, dvc_yaml
+from orchestration.chain.versioning import dvc_repository
 from orchestration.chain.workspace import Workspace
 from orchestration.cli.judging import print_verdict, workspace_option
 from orchestration.cli.run_record import sampled_memory, write_run_record
@@ -61,7 +62,8 @@ def prepare_workspace(workspace: Workspace, source: str, location: Path | None, 
     workspace.prepare()
     write_params(params, workspace.params_file)
     write_text_atomically(workspace.pipeline_file, dvc_yaml(params))
-    return params
+    with dvc_repository(workspace):  # so that `dvc repro` works before the chain ever ran
+        return params
 
 
 def _apply(content: dict[str, Any], setting: str) -> None:
