@@ -14,6 +14,7 @@ from orchestration.chain.params import Params
 from orchestration.chain.report import Figure, Progress, StepReport
 from orchestration.chain.workspace import Workspace
 from spine.intake.ingest import ingest
+from spine.intake.pseudonym import load_pseudonym_key
 from spine.intake.report import IntakeReport
 from spine.intake.sources import StudySource, open_source
 from spine.storage import write_text_atomically
@@ -58,7 +59,7 @@ def ingest_batch(workspace: Workspace, key: str, progress: Progress | None = Non
 
 
 def _ingest(source: StudySource, workspace: Workspace, progress: Progress | None) -> IntakeReport:
-    key = workspace.pseudonym_key()
+    key = load_pseudonym_key(workspace.pseudonym_key_file)
     return ingest(source, workspace.studies, workspace.quarantine, pseudonym_key=key, progress=progress)
 
 

@@ -40,7 +40,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("cohort", "virtual patients as DICOM and reconstruction files", (), ("data/drop",), ("cohort",), True, ()),
     Stage(
         "studies", "checked, calibrated, pseudonymous studies; the rest in quarantine", ("data/drop", "data/inbox"),
-        ("data/studies", "data/quarantine"), ("source",), True, ("cohort",),
+        ("data/studies",), ("source",), True, ("cohort",),
     ),
     Stage(
         "landmarks", "3D points projected into each view, with visibility", ("data/studies",),

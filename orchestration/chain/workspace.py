@@ -6,7 +6,6 @@ Contract: a workspace is any folder with ``dvc.yaml`` and ``params.yaml``; ``dat
 """
 
 import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,8 +56,8 @@ class Workspace:
 
     @property
     def quarantine(self) -> Path:
-        """Studies that cannot be used, with their reasons."""
-        return self.data / "quarantine"
+        """Studies that cannot be used, with their reasons; they keep their identifiers, so DVC must not copy them."""
+        return self.state / "quarantine"
 
     @property
     def landmarks(self) -> Path:
@@ -150,12 +149,7 @@ class Workspace:
         for folder in (self.data, self.inbox, self.state, self.reports, self.dagster_home, self.artifact_root):
             folder.mkdir(parents=True, exist_ok=True)
 
-    def pseudonym_key(self) -> bytes:
+    @property
+    def pseudonym_key_file(self) -> Path:
         """The key of the patients' pseudonyms, drawn at first use and readable by its owner alone."""
-        path = self.state / "pseudonym.key"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(secrets.token_bytes(32))
-        return path.read_bytes()
+        return self.state / "pseudonym.key"
