@@ -199,21 +199,36 @@ def _draw_cobb(canvas: Canvas, points: Points2D, tilts: Mapping[str, float], cob
     for plate in ends:
         along = _direction(tilts[plate]) * reach
         canvas.line([centres[plate] - along, centres[plate] + along], _COBB, 2.4)
+    # Written on the side that the lines open to: the concave one.
+    left = cobb.detail.get("side") == "right"
+    column = canvas.size[0] / canvas.scale * (0.97 if left else 0.03)
     middle = (centres[ends[0]] + centres[ends[1]]) / 2
-    margin = np.array([canvas.size[0] / canvas.scale * 0.97, middle[1]])
-    canvas.text(margin, f"Cobb {cobb.value:.0f}°", _COBB, 24, "rm")
+    canvas.text(np.array([column, middle[1]]), f"Cobb {cobb.value:.0f}°", _COBB, 26, "rm" if left else "lm")
 
 
 def _draw_names(canvas: Canvas, points: Points2D) -> None:
     centres = _centres(points)
     aside = np.array([0.085 * canvas.size[0] / canvas.scale, 0.0])
+    free_below = -np.inf  # names of levels crowded at a picture's edge would cover one another
     for level in (*VERTEBRAE, "S1"):
         own = [centres[p] for p in (f"{level}_sup", f"{level}_inf") if p in centres]
-        if own:
-            canvas.text(np.mean(own, axis=0) - aside, level, _NAME, 13, "rm")
-    for hip in HIPS:
-        if hip in points:
-            canvas.text(points[hip] + [0.0, 14 * canvas.unit / canvas.scale], hip.replace("_", " "), _PELVIS, 12, "ma")
+        if own and np.mean(own, axis=0)[1] > free_below:
+            middle = np.mean(own, axis=0)
+            canvas.text(middle - aside, level, _NAME, 14, "rm")
+            free_below = middle[1] + 13 * canvas.unit / canvas.scale
+    _draw_hip_names(canvas, points)
+
+
+def _draw_hip_names(canvas: Canvas, points: Points2D) -> None:
+    below = np.array([0.0, 14 * canvas.unit / canvas.scale])
+    hips = {name: points[name] for name in HIPS if name in points}
+    apart = 60 * canvas.unit / canvas.scale
+    if len(hips) == len(HIPS) and abs(hips["HIP_L"][0] - hips["HIP_R"][0]) < apart:
+        lower = max(hips.values(), key=lambda p: float(p[1]))
+        canvas.text(lower + below, "hips", _PELVIS, 13, "ma")
+        return
+    for name, hip in hips.items():
+        canvas.text(hip + below, f"hip {name[-1]}", _PELVIS, 13, "ma")
 
 
 def _draw_sides(canvas: Canvas, view: ViewName, shape: tuple[int, ...]) -> None:
