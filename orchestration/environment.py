@@ -33,12 +33,17 @@ _SAFE_MLFLOW = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     # With the default, loading a pickled model executes it.
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    # MLflow's assistant has a shell tool; inside a container or not at all. No gateway to language models either.
+    "MLFLOW_ENABLE_ASSISTANT_SANDBOX": "true",
+    "MLFLOW_ENABLE_AI_GATEWAY": "false",
     # An empty catalogue and no requirements check: nothing is fetched from a network.
     "MLFLOW_MODEL_CATALOG_URI": "",
     "MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK": "true",
 }
 
 _QUIET = {
+    # Its notes on table migrations would tear the progress bars.
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
     # GitPython (below MLflow) complains at import on machines without git.
     "GIT_PYTHON_REFRESH": "quiet",
     "MPLBACKEND": "Agg",

@@ -55,6 +55,7 @@ def configure_instance(workspace: Workspace) -> None:
     workspace.dagster_home.mkdir(parents=True, exist_ok=True)
     common = {
         "telemetry": {"enabled": False},
+        "nux": {"enabled": False},  # the box that asks newcomers for their address
         "concurrency": CONCURRENCY,
         "run_monitoring": RUN_MONITORING,
         "run_retries": RUN_RETRIES,
@@ -138,11 +139,14 @@ def _exclusive(path: Path) -> Iterator[bool]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        yield _locked(handle)
     finally:
         os.close(handle)
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -19,6 +19,7 @@ from pathlib import Path
 from spine.errors import ParametersRejected, PlumblineError
 
 GRACE_S = 10.0
+START_TIMEOUT_S = 120.0
 
 
 class ServiceFailed(PlumblineError):
@@ -32,12 +33,14 @@ class Service:
     Attributes:
         name: for people, and of its log file.
         command: what to run.
-        health: address that answers 200 once it is up; None for a process that serves nothing.
+        health: address that answers 200 once it is up; None for a process that has no such page.
+        first: the services after it are started only once this port of this machine accepts connections.
     """
 
     name: str
     command: Sequence[str]
     health: str | None = None
+    first: int | None = None
 
 
 class Supervised:
@@ -54,6 +57,8 @@ class Supervised:
         try:
             for service in self._services:
                 self._start(service)
+                if service.first is not None:
+                    self._wait_for_port(service, service.first)
         except BaseException:
             self.stop()
             raise
@@ -77,7 +82,7 @@ class Supervised:
         """Where a service's output goes."""
         return self._logs / f"{name.replace(' ', '-')}.log"
 
-    def wait_until_up(self, timeout_s: float) -> None:
+    def wait_until_up(self, timeout_s: float = START_TIMEOUT_S) -> None:
         """Return when every health address answers.
 
         Raises:
@@ -92,6 +97,14 @@ class Supervised:
                 raise self._failed("SERVICE_LATE", waiting[0].name, f"no answer after {timeout_s:.0f} s")
             if waiting:
                 time.sleep(0.2)
+
+    def _wait_for_port(self, service: Service, port: int) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not accepts(port):
+            self.check()
+            if time.monotonic() > deadline:
+                raise self._failed("SERVICE_LATE", service.name, f"no connection after {START_TIMEOUT_S:.0f} s")
+            time.sleep(0.1)
 
     def check(self) -> None:
         """Raise ``ServiceFailed`` when a service has died."""
@@ -126,6 +139,23 @@ def answers(address: str) -> bool:
             return bool(response.status == 200)
     except (urllib.error.URLError, TimeoutError, ConnectionError):
         return False
+
+
+def accepts(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether something listens on the port."""
+    try:
+        socket.create_connection((host, port), timeout=2).close()
+    except OSError:
+        return False
+    return True
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nothing listens on at this moment."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def require_free_port(port: int, option: str, host: str = "127.0.0.1") -> None:

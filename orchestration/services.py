@@ -24,7 +24,7 @@ from orchestration.environment import (
     apply_quiet_environment,
     quiet_environment,
 )
-from orchestration.processes import Service, Supervised, require_free_port
+from orchestration.processes import Service, Supervised, free_port, require_free_port
 from spine.errors import PlumblineError
 from spine.storage import write_text_atomically
 
@@ -32,7 +32,6 @@ HOST = "127.0.0.1"
 LOCATION = "plumbline"
 """Name of the code location, the same everywhere: sensors and retries are remembered under it."""
 
-START_TIMEOUT_S = 120.0
 LOOK_FOR_DEAD_RUNS_EVERY_S = 30.0
 
 
@@ -70,11 +69,11 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
     with services_lock(workspace), open_instance(workspace) as instance, _interruptible():
         workspace.prepare()
         fail_abandoned_runs(instance, workspace, older_than_s=0.0)
-        services = services_of(workspace, dagster_port, mlflow_port)
+        services = services_of(workspace, dagster_port, mlflow_port, free_port())
         environment = environment_of(workspace, mlflow_port)
         try:
             with Supervised(services, workspace.state / "logs", environment) as running:
-                running.wait_until_up(START_TIMEOUT_S)
+                running.wait_until_up()
                 _print_addresses(workspace, dagster_port, mlflow_port)
                 while True:
                     time.sleep(LOOK_FOR_DEAD_RUNS_EVERY_S)
@@ -86,30 +85,39 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
     return 0
 
 
-def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int) -> tuple[Service, ...]:
-    """The three services, as they are started."""
+def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_port: int) -> tuple[Service, ...]:
+    """The services in the order of their start; writes the ``workspace.yaml`` that names the code server."""
     location = workspace.dagster_home / "workspace.yaml"
-    module = {"module_name": "orchestration.definitions", "location_name": LOCATION}
-    write_text_atomically(location, yaml.safe_dump({"load_from": [{"python_module": module}]}))
-    python, mlflow, dagster = sys.executable, f"{HOST}:{mlflow_port}", f"{HOST}:{dagster_port}"
+    server = {"host": HOST, "port": code_port, "location_name": LOCATION}
+    write_text_atomically(location, yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
+    mlflow, dagster = f"{HOST}:{mlflow_port}", f"{HOST}:{dagster_port}"
     return (
-        Service(
+        _python(
             "mlflow",
-            (
-                *(python, "-m", "mlflow", "server", "--host", HOST, "--port", str(mlflow_port), "--workers", "1"),
-                *("--backend-store-uri", workspace.tracking_uri),
-                *("--artifacts-destination", workspace.artifact_root.as_uri()),
-                *("--allowed-hosts", f"{mlflow},localhost:{mlflow_port}"),
-            ),
-            f"http://{mlflow}/health",
+            *("mlflow", "server", "--host", HOST, "--port", str(mlflow_port), "--workers", "1"),
+            *("--backend-store-uri", workspace.tracking_uri),
+            *("--artifacts-destination", workspace.artifact_root.as_uri()),
+            *("--allowed-hosts", f"{mlflow},localhost:{mlflow_port}"),
+            health=f"http://{mlflow}/health",
         ),
-        Service(
+        # One for both below: each would start its own otherwise, and the daemon a new one every minute.
+        _python(
+            "dagster code server",
+            *("dagster", "code-server", "start", "-h", HOST, "-p", str(code_port)),
+            *("-m", "orchestration.definitions", "--location-name", LOCATION, "--use-python-environment-entry-point"),
+            first=code_port,
+        ),
+        _python(
             "dagster web server",
-            (python, "-m", "dagster_webserver", "-h", HOST, "-p", str(dagster_port), "-w", str(location)),
-            f"http://{dagster}/server_info",
+            *("dagster_webserver", "-h", HOST, "-p", str(dagster_port), "-w", str(location)),
+            health=f"http://{dagster}/server_info",
         ),
-        Service("dagster daemon", (python, "-m", "dagster._daemon", "run", "-w", str(location))),
+        _python("dagster daemon", "dagster._daemon", "run", "-w", str(location)),
     )
+
+
+def _python(name: str, *module: str, health: str | None = None, first: int | None = None) -> Service:
+    return Service(name, (sys.executable, "-m", *module), health, first)
 
 
 def environment_of(workspace: Workspace, mlflow_port: int) -> dict[str, str]:

@@ -8,7 +8,7 @@ evidence and verdict, and refuses.
 
 import dagster as dg
 
-from orchestration.assets.data import Watcher, dataset
+from orchestration.assets.data import Watcher, dataset, validation
 from orchestration.assets.materialising import Materialised, materialised
 from orchestration.assets.model import evaluation, registered_candidate
 from orchestration.resources import ModelTracking, WritableWorkspace
@@ -17,7 +17,7 @@ GROUP = "gate"
 OWNERS = ["team:gate"]
 
 
-@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"onnx", "python"}, code_version="1", deps=[dataset])
+@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"onnx", "python"}, code_version="1", deps=[dataset, validation])
 def champion_evaluation(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
     """The champion in service, measured again on the same frozen test set by the same code as the candidate."""
     from orchestration.chain.decision import rescore_champion

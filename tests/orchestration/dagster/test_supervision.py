@@ -9,24 +9,19 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from orchestration.chain.params import Params, write_params
 from orchestration.chain.workspace import Workspace
 from orchestration.environment import quiet_environment
 from orchestration.instance import services_lock
-from orchestration.processes import Service, ServiceFailed, Supervised, answers, require_free_port
+from orchestration.processes import Service, ServiceFailed, Supervised, accepts, answers, free_port, require_free_port
 from orchestration.services import environment_of, main, services_of
 from spine.errors import ParametersRejected
 
 SERVE = "import http.server, sys; http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()"  # noqa: E501
 PARENT = "import subprocess, sys, time; c = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); print(c.pid, flush=True); time.sleep(60)"  # noqa: E501
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def alive(pid: int) -> bool:
@@ -53,6 +48,25 @@ def test_waits_until_it_answers_and_stops(tmp_path):
         running.wait_until_up(20)
         assert answers(f"http://127.0.0.1:{port}/")
     assert not answers(f"http://127.0.0.1:{port}/")
+
+
+def test_the_next_starts_when_the_first_accepts(tmp_path):
+    port = free_port()
+    first = Service("first", (sys.executable, "-c", SERVE, str(port)), first=port)
+    connect = (
+        f"import socket; socket.create_connection(('127.0.0.1', {port})); print('met'); time.sleep(60)"
+    )
+    second = Service("second", (sys.executable, "-u", "-c", connect))
+    with Supervised([first, second], tmp_path, {}) as running:
+        assert accepts(port)
+        wait_for(lambda: "met" in running.log_of("second").read_text())
+
+
+def test_first_that_dies_is_told_and_nothing_else_is_started(tmp_path):
+    dying = Service("frail", (sys.executable, "-c", "raise SystemExit('cannot import')"), first=free_port())
+    with pytest.raises(ServiceFailed, match="cannot import"):
+        Supervised([dying, Service("next", (sys.executable, "-c", "pass"))], tmp_path, {}).__enter__()
+    assert not (tmp_path / "next.log").exists()
 
 
 def test_grandchildren_go_too(tmp_path):
@@ -106,7 +120,11 @@ def test_up_refuses_a_second_time(workspace, capsys):
 
 
 def test_services_stay_on_this_machine_and_quiet(workspace):
-    mlflow, web, daemon = services_of(workspace, 3999, 5999)
+    mlflow, code, web, daemon = services_of(workspace, 3999, 5999, 4999)
+    assert code.command[code.command.index("-h") + 1] == "127.0.0.1"
+    assert code.first == 4999
+    location = yaml.safe_load((workspace.dagster_home / "workspace.yaml").read_text())["load_from"][0]["grpc_server"]
+    assert location == {"host": "127.0.0.1", "port": 4999, "location_name": "plumbline"}
     assert mlflow.command[mlflow.command.index("--host") + 1] == "127.0.0.1"
     assert web.command[web.command.index("-h") + 1] == "127.0.0.1"
     assert mlflow.command[mlflow.command.index("--allowed-hosts") + 1] == "127.0.0.1:5999,localhost:5999"
