@@ -32,7 +32,7 @@ class Source(_Strict):
 class Cohort(_Strict):
     """The virtual cohort (only read when the source is ``virtual``)."""
 
-    count: int = Field(264, ge=1, le=100_000)
+    count: int = Field(274, ge=1, le=100_000)
     seed: int = Field(2019, ge=0)
     rows: int = Field(512, ge=64, le=4096)
     columns: int = Field(256, ge=64, le=4096)

@@ -126,7 +126,7 @@ def run_chain(workspace: Workspace) -> int:
 @click.command()
 @workspace_option
 @click.option("--minutes", type=float, help="Training budget (default 5.5).")
-@click.option("--patients", type=click.IntRange(20), help="Virtual patients (default 264, of whom 50 test).")
+@click.option("--patients", type=click.IntRange(20), help="Virtual patients (default 274, of whom 50 test).")
 def demo(workspace: Path, minutes: float | None, patients: int | None) -> None:
     """Run the whole chain once on virtual patients, then measure a radiograph with what came out.
 

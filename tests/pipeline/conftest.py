@@ -1,0 +1,81 @@
+"""One tiny chain, run for real once a session and shared by the tests of this folder."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from orchestration.chain.report import StepReport
+from orchestration.chain.workspace import Workspace
+from orchestration.cli.chain import prepare_workspace
+from orchestration.environment import quiet_environment
+
+TINY = (
+    "cohort.count=30",
+    "cohort.rows=256",
+    "cohort.columns=128",
+    "cohort.downsample=15",
+    "dataset.test_patients=8",
+    "dataset.validation_fraction=0.2",
+    "training.epochs=10",
+    "training.batch_size=4",
+    "training.minutes=2.0",
+    "training.input_rows=128",
+    "training.input_columns=64",
+)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A workspace in which the chain has run, and what each step said."""
+
+    workspace: Workspace
+    reports: dict[str, StepReport]
+    promoted: bool
+    refused: bool
+    code: str | None
+
+
+def loosened_policy(path: Path) -> None:
+    """The default policy with limits that anything keeps, on two parameters that a tiny model answers.
+
+    What it demands of evidence and of a challenger against the champion is not loosened.
+    """
+    from validation.gates.policy import DEFAULT_POLICY
+
+    content = yaml.safe_load(DEFAULT_POLICY.read_text())
+    content["rules"] = [r for r in content["rules"] if r.get("parameter", "cobb") in ("cobb", "lumbar_lordosis_l1_l5")]
+    for rule in content["rules"]:
+        if "at_most" in rule:
+            rule["at_most"] = 1e6
+        else:
+            rule["at_least"] = -1e6
+    path.write_text(yaml.safe_dump(content))
+
+
+def run(workspace: Workspace) -> Chain:
+    """Run the Dagster job in process."""
+    from orchestration.run import run_retrain
+
+    outcome = run_retrain(workspace, on_step=lambda report: None)
+    return Chain(workspace, dict(outcome.reports), outcome.promoted, outcome.refused, outcome.code)
+
+
+@pytest.fixture(scope="session")
+def quiet():
+    before = dict(os.environ)
+    os.environ.update(quiet_environment())
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def chain(tmp_path_factory, quiet) -> Chain:
+    """The chain after its first run, under a policy that this tiny model keeps."""
+    workspace = Workspace(tmp_path_factory.mktemp("chain"))
+    loosened_policy(workspace.root / "loose.yaml")
+    prepare_workspace(workspace, "virtual", None, (*TINY, "gate.policy=loose.yaml"))
+    return run(workspace)

@@ -1,0 +1,241 @@
+"""The pipeline end to end, for real: rendered patients, trained network, MLflow, DVC, the gate and its refusals.
+
+The tests build on one another's state on purpose (one chain is dear); they are written in the order of a model's life
+and each leaves the shared workspace as it says.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from orchestration.chain.champion import CANDIDATES_MODEL, PRODUCTION_MODEL, local_champion, open_champion
+from orchestration.chain.decision import judge_candidate, promote_champion, register_candidate, rescore_champion
+from orchestration.chain.params import read_params
+from orchestration.chain.pipeline import STAGE_NAMES
+from orchestration.chain.steps import compute_step, run_step
+from orchestration.chain.versioning import data_version, is_up_to_date
+from orchestration.cli.chain import prepare_workspace
+from spine.dataset import read_manifest
+from spine.errors import GateRefused, PlumblineError
+from tests.pipeline.conftest import Chain, loosened_policy
+from validation.evaluation.record import read_record
+from validation.gates.champion import current_champion, open_registry, versions_of
+from validation.gates.verdict import read_verdict
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+
+
+def test_every_step_ran_and_the_count_adds_up(chain: Chain):
+    assert set(STAGE_NAMES) < set(chain.reports)
+    studies = chain.reports["studies"].figures
+    assert studies["received"] == 30 == studies["used"] + studies["already present"] + studies["quarantined"]
+    manifest = read_manifest(chain.workspace.dataset)
+    patients = [{e.patient for e in manifest.in_split(s)} for s in ("train", "validation", "test")]
+    assert len(patients[2]) == 8
+    assert not (patients[0] & patients[1] or patients[0] & patients[2] or patients[1] & patients[2])
+
+
+def test_the_first_model_is_promoted_under_a_policy_it_keeps(chain: Chain):
+    assert chain.promoted, chain.code
+    verdict = read_verdict(chain.workspace.verdict_file)
+    champion = current_champion(chain.workspace.tracking_uri, PRODUCTION_MODEL)
+    assert verdict.decision == "PROMOTE"
+    assert champion.model_digest == verdict.challenger_model == local_champion(chain.workspace).digest
+    assert champion.simulated
+
+
+def test_mlflow_holds_the_run_once_with_its_lineage(chain: Chain):
+    client = open_registry(chain.workspace.tracking_uri)
+    (version,) = versions_of(client, CANDIDATES_MODEL)
+    run = client.get_run(version.run_id)
+    record = read_record(chain.workspace.evaluation / "record.json")
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["plumbline.model_digest"] == record.model_digest
+    assert "git.commit" in run.data.tags
+    assert run.data.metrics["test/pelvic_tilt/n"] == record.statistics["pelvic_tilt"].n
+    assert any("dvc" in key for key in {**run.data.tags, **run.data.params}) or run.inputs.dataset_inputs
+    assert run.inputs.dataset_inputs[0].dataset.digest == record.dataset_digest[:36]
+    assert {a.path for a in client.list_artifacts(run.info.run_id)} >= {"evaluation"}
+    register_candidate(chain.workspace, read_params(chain.workspace.params_file))
+    assert len(versions_of(client, CANDIDATES_MODEL)) == 1, "registering twice must not log twice"
+
+
+def test_no_run_is_left_running(chain: Chain):
+    client = open_registry(chain.workspace.tracking_uri)
+    runs = [r for e in client.search_experiments() for r in client.search_runs([e.experiment_id])]
+    assert {r.info.status for r in runs} == {"FINISHED"}
+
+
+def test_dagster_and_dvc_do_not_compute_anything_twice(chain: Chain):
+    assert all(is_up_to_date(chain.workspace, name) for name in STAGE_NAMES)
+    again = run_step("dataset", chain.workspace)
+    assert again.skipped
+    assert again.figures == chain.reports["dataset"].figures
+    dvc = subprocess.run(
+        [sys.executable, "-m", "dvc", "repro"], cwd=chain.workspace.root, capture_output=True, text=True, check=True
+    )
+    assert dvc.stdout.count("didn't change, skipping") == len(STAGE_NAMES), dvc.stdout
+    assert data_version(chain.workspace).startswith("md5:")
+
+
+def test_what_dvc_ran_is_not_run_again(chain: Chain, tmp_path):
+    """`dvc repro` of a changed stage runs it by the command line, and the chain then finds it up to date."""
+    params = chain.workspace.params_file
+    kept = params.read_text()
+    params.write_text(kept.replace("on_bad_study: stop", "on_bad_study: exclude"))
+    try:
+        assert not is_up_to_date(chain.workspace, "validation")
+        path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+        command = [sys.executable, "-m", "dvc", "repro", "-s", "validation"]
+        environment = {"PATH": path, "DVC_NO_ANALYTICS": "1", "HOME": str(tmp_path)}
+        subprocess.run(command, cwd=chain.workspace.root, env=environment, capture_output=True, check=True)
+        assert run_step("validation", chain.workspace).skipped
+    finally:
+        params.write_text(kept)
+        compute_step("validation", chain.workspace)
+
+
+def test_measure_writes_json_and_overlay_without_torch(chain: Chain, tmp_path):
+    case = sorted(m.parent for m in chain.workspace.drop.glob("*/COMPLETE"))[0]
+    code = (
+        "import sys; from orchestration.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit as stop: assert not stop.code, stop.code\n"
+        "assert not {'torch', 'mlflow', 'dagster', 'lightning'} & set(sys.modules), 'heavy import'"
+    )
+    arguments = ["measure", str(case / "frontal.dcm"), str(case / "lateral.dcm"), "-w", str(chain.workspace.root)]
+    outputs = ["--overlay", str(tmp_path / "o.png"), "--json", str(tmp_path / "m.json")]
+    done = subprocess.run([sys.executable, "-c", code, *arguments, *outputs], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "m.json").read_text())
+    assert (tmp_path / "o.png").stat().st_size > 10_000
+    assert "pelvic_tilt" in json.dumps(report)
+    alone = subprocess.run(
+        [sys.executable, "-c", code, "measure", str(case / "frontal.dcm"), *arguments[3:], *outputs],
+        capture_output=True,
+        text=True,
+    )
+    assert alone.returncode == 0, alone.stderr
+    assert "needs a lateral view" in (tmp_path / "m.json").read_text()
+
+
+def test_an_equal_challenger_does_not_replace_the_champion(chain: Chain):
+    """The same model again: the champion is re-scored on the same test set, and a tie is HOLD, not PROMOTE."""
+    params = read_params(chain.workspace.params_file)
+    report = rescore_champion(chain.workspace, params)
+    assert report.figures["model"] == chain.reports["evaluation"].figures["model"]
+    verdict = judge_candidate(chain.workspace, params)
+    assert verdict.figures["decision"] == "HOLD"
+    with pytest.raises(GateRefused) as refused:
+        promote_champion(chain.workspace, params, "test")
+    assert refused.value.code == "VERDICT_HOLD"
+
+
+def test_the_default_policy_refuses_this_tiny_model_with_reasons(chain: Chain):
+    kept = chain.workspace.params_file.read_text()
+    chain.workspace.params_file.write_text(kept.replace("policy: loose.yaml", "policy: default"))
+    try:
+        params = read_params(chain.workspace.params_file)
+        verdict = judge_candidate(chain.workspace, params)
+        assert verdict.figures["decision"] in {"REJECT", "INSUFFICIENT"}
+        assert "TOO_FEW_PATIENTS" in " ".join(str(v) for v in verdict.figures.values())
+        with pytest.raises(GateRefused):
+            promote_champion(chain.workspace, params, "test")
+    finally:
+        chain.workspace.params_file.write_text(kept)
+
+
+def test_promotion_alone_without_a_verdict_refuses(chain: Chain):
+    shutil.move(chain.workspace.verdict_file, chain.workspace.root / "hidden.json")
+    try:
+        with pytest.raises(GateRefused) as refused:
+            promote_champion(chain.workspace, read_params(chain.workspace.params_file), "test")
+        assert refused.value.code == "VERDICT_ABSENT"
+    finally:
+        shutil.move(chain.workspace.root / "hidden.json", chain.workspace.verdict_file)
+
+
+def test_an_altered_champion_does_not_measure(chain: Chain):
+    graph = chain.workspace.champion / "model.onnx"
+    bytes_before = graph.read_bytes()
+    graph.chmod(0o644)
+    graph.write_bytes(bytes_before + b"\0")
+    try:
+        with pytest.raises(PlumblineError) as refused:
+            open_champion(chain.workspace)
+        assert refused.value.code == "MODEL_ALTERED"
+    finally:
+        graph.write_bytes(bytes_before)
+    assert open_champion(chain.workspace).digest == local_champion(chain.workspace).digest
+
+
+def test_an_edited_test_picture_stops_the_evaluation(chain: Chain):
+    """One pixel of the frozen test set changed: no figure is made from it."""
+    manifest = read_manifest(chain.workspace.dataset)
+    view = next(iter(manifest.in_split("test")[0].views.values()))
+    path = chain.workspace.dataset / view.picture
+    before = path.read_bytes()
+    picture = np.load(path)
+    picture[0, 0] ^= 1
+    path.unlink()  # it may be a hard link into the store
+    np.save(path, picture)
+    try:
+        with pytest.raises(PlumblineError):
+            compute_step("evaluation", chain.workspace)
+    finally:
+        path.unlink()
+        path.write_bytes(before)
+
+
+def test_new_data_grow_the_set_and_leave_the_frozen_test_alone(chain: Chain):
+    """A batch dropped into the inbox is taken in once; the next data set has it, and the same test digest."""
+    from orchestration.chain.intake import finished_batches, ingest_batch
+    from spine.phantom.cohort import CohortConfig, write_cohort
+    from spine.scanner import NATIVE_SPACING_MM
+
+    before = read_manifest(chain.workspace.dataset)
+    config = CohortConfig(count=3, seed=77, shape=(256, 128), spacing_mm=NATIVE_SPACING_MM * 15)
+    write_cohort(chain.workspace.inbox / "monday", config)
+    (batch,) = finished_batches(chain.workspace)
+    report = ingest_batch(chain.workspace, batch.key)
+    assert report.figures["used"] == 3
+    assert ingest_batch(chain.workspace, batch.key).skipped
+    for name in ("studies", "landmarks", "dataset"):
+        run_step(name, chain.workspace)
+    after = read_manifest(chain.workspace.dataset)
+    assert len(after.examples) == len(before.examples) + 3
+    assert after.test_digest == before.test_digest
+    assert after.digest != before.digest
+
+
+def test_a_truncated_film_is_quarantined_and_the_rest_goes_on(tmp_path, quiet):
+    from orchestration.chain.workspace import Workspace
+    from spine.phantom.cohort import CohortConfig, write_cohort
+    from spine.scanner import NATIVE_SPACING_MM
+
+    write_cohort(tmp_path / "drop", CohortConfig(count=3, seed=5, shape=(256, 128), spacing_mm=NATIVE_SPACING_MM * 15))
+    film = tmp_path / "drop" / "case-00001" / "frontal.dcm"
+    film.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
+    workspace = Workspace(tmp_path / "ws")
+    prepare_workspace(workspace, "folder", tmp_path / "drop", ())
+    report = compute_step("studies", workspace)
+    assert (report.figures["received"], report.figures["used"], report.figures["quarantined"]) == (3, 2, 1)
+    reasons = [json.loads(p.read_text()) for p in workspace.quarantine.rglob("reason.json")]
+    assert len(reasons) == 1
+
+
+def test_the_loosened_policy_keeps_its_demands_on_evidence_and_comparison(tmp_path):
+    from validation.gates.policy import DEFAULT_POLICY, read_policy
+
+    loosened_policy(tmp_path / "loose.yaml")
+    loose, default = read_policy(tmp_path / "loose.yaml"), read_policy(DEFAULT_POLICY)
+    assert (loose.comparison, loose.evidence) == (default.comparison, default.evidence)
