@@ -53,7 +53,7 @@ class TrainingConfig:
         landmark_set: registry key; has to be the data set's.
         landmark_subset: train these landmarks only; None for all.
         input_shape: (H, W) of the network's input, multiples of 64.
-        heatmap_stride: input pixels per heat-map cell, 4 or 8 (faster, coarser).
+        heatmap_stride: input pixels per heat-map cell, 8, or 4 (half the speed, no better within minutes).
         epochs, minutes: the budget; with both, whichever ends first. One of them is needed.
         batch_size: pictures per step.
         learning_rate: peak of the schedule (warm-up, then cosine to zero over the budget).
@@ -74,13 +74,13 @@ class TrainingConfig:
     landmark_set: str = "galbusera39"
     landmark_subset: tuple[str, ...] | None = None
     input_shape: tuple[int, int] = (512, 256)
-    heatmap_stride: int = 4
+    heatmap_stride: int = 8
     epochs: int | None = None
     minutes: float | None = None
-    batch_size: int = 16
-    learning_rate: float = 2e-3
+    batch_size: int = 8
+    learning_rate: float = 1e-3
     weight_decay: float = 1e-2
-    coordinate_weight: float = 5.0
+    coordinate_weight: float = 10.0
     sigma_cells: float = 1.0
     device: Device = "auto"
     precision: Precision = "auto"

@@ -27,7 +27,7 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch import Trainer
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -167,7 +167,7 @@ def _cpu_multiplies_bf16(config: TrainingConfig) -> bool:
 
 
 def _fit_all(run: Fit, progress: Progress | None) -> None:
-    seed_everything(run.config.seed, verbose=False)
+    torch.manual_seed(run.config.seed)  # weights; order and augmentation are drawn from seeds of their own
     whole = build_network(run.config, run.views)
     if run.config.init_from is not None:
         _load_start(whole, Path(run.config.init_from))
