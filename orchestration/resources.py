@@ -91,9 +91,9 @@ class ModelTracking(dg.ConfigurableResource[None]):
         return _TrackedElsewhere(workspace.root, self.uri) if self.uri else workspace
 
     def run_url(self, experiment_id: str, run_id: str) -> str:
-        """The page of an MLflow run."""
+        """The page of an MLflow run, in the layout for trained models (the default is the one for chat bots)."""
         ui = self.ui or dg.EnvVar(MLFLOW_UI_VARIABLE).get_value(DEFAULT_MLFLOW_UI)
-        return f"{ui}/#/experiments/{experiment_id}/runs/{run_id}"
+        return f"{ui}/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"
 
 
 class TrainingDevice(dg.ConfigurableResource[None]):

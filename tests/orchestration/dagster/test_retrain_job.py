@@ -53,7 +53,7 @@ def test_run_is_in_the_instance_with_metadata_and_versions(workspace, chain):
     assert shown["train studies"] == dg.MetadataValue.int(5)
     assert shown["frozen test set"] == dg.MetadataValue.text("def")
     link = registered.asset_materialization.metadata["MLflow run"]
-    assert link == dg.MetadataValue.url("http://127.0.0.1:5000/#/experiments/3/runs/f00d")
+    assert link == dg.MetadataValue.url("http://127.0.0.1:5000/#/experiments/3/runs/f00d?workflowType=machine_learning")
 
 
 def test_invalid_data_set_stops_before_training_and_says_why(workspace, chain):

@@ -53,9 +53,7 @@ def test_waits_until_it_answers_and_stops(tmp_path):
 def test_the_next_starts_when_the_first_accepts(tmp_path):
     port = free_port()
     first = Service("first", (sys.executable, "-c", SERVE, str(port)), first=port)
-    connect = (
-        f"import socket; socket.create_connection(('127.0.0.1', {port})); print('met'); time.sleep(60)"
-    )
+    connect = f"import socket; socket.create_connection(('127.0.0.1', {port})); print('met'); time.sleep(60)"
     second = Service("second", (sys.executable, "-u", "-c", connect))
     with Supervised([first, second], tmp_path, {}) as running:
         assert accepts(port)

@@ -69,11 +69,12 @@ def test_tracking_elsewhere(workspace):
 
 
 def test_run_links(monkeypatch):
+    page = "/#/experiments/3/runs/f?workflowType=machine_learning"
     monkeypatch.delenv("PLUMBLINE_MLFLOW_UI", raising=False)
-    assert ModelTracking().run_url("3", "f") == f"{DEFAULT_MLFLOW_UI}/#/experiments/3/runs/f"
+    assert ModelTracking().run_url("3", "f") == DEFAULT_MLFLOW_UI + page
     monkeypatch.setenv("PLUMBLINE_MLFLOW_UI", "http://elsewhere")
-    assert ModelTracking().run_url("3", "f") == "http://elsewhere/#/experiments/3/runs/f"
-    assert ModelTracking(ui="http://there").run_url("3", "f") == "http://there/#/experiments/3/runs/f"
+    assert ModelTracking().run_url("3", "f") == "http://elsewhere" + page
+    assert ModelTracking(ui="http://there").run_url("3", "f") == "http://there" + page
 
 
 def test_training_device_is_written_where_everybody_reads_it(workspace):
