@@ -63,10 +63,11 @@ class Training(_Strict):
     landmarks: list[str] | None = Field(None, description="subset for galbusera2019, all when null")
     minutes: float | None = Field(5.5, gt=0.0)
     epochs: int | None = Field(None, ge=1)
-    batch_size: int = Field(16, ge=1)
-    input_rows: int = Field(256, ge=64)
-    input_columns: int = Field(128, ge=64)
-    learning_rate: float = Field(2e-3, gt=0.0)
+    batch_size: int = Field(8, ge=1)
+    input_rows: int = Field(512, ge=64)
+    input_columns: int = Field(256, ge=64)
+    heatmap_stride: Literal[4, 8] = Field(8, description="input pixels per heat-map cell; 4 takes twice the time")
+    learning_rate: float = Field(1e-3, gt=0.0)
     init_from: str | None = Field(None, description="folder of a fitted model whose weights are the start")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "32", "bf16-mixed"] = "auto"

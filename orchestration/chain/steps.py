@@ -159,6 +159,7 @@ def candidate(workspace: Workspace, params: Params, progress: Progress | None) -
         workers=wanted.workers,
         seed=wanted.seed,
         input_shape=(wanted.input_rows, wanted.input_columns),
+        heatmap_stride=wanted.heatmap_stride,
         learning_rate=wanted.learning_rate,
         init_from=wanted.init_from,
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestration.chain.workspace import Workspace
-from orchestration.cli.terminal import errors, print_table
+from orchestration.cli.terminal import errors, output, print_table
 from spine.errors import ParametersRejected
 from spine.landmarks import ViewName
 
@@ -131,8 +131,9 @@ def parameters() -> None:
     """
     from spine.measurement.registry import PARAMETERS
 
-    rows = [[p.name, p.plane, p.unit, p.definition, p.sign, p.source] for p in PARAMETERS.values()]
-    print_table("Parameters", ("name", "plane", "unit", "definition", "sign", "source"), rows)
+    for p in PARAMETERS.values():
+        output.print(f"[bold]{p.name}[/bold]  {p.label}, {p.plane}, {p.unit}{', in the paper' if p.in_paper else ''}")
+        output.print(f"    {p.definition}; {p.sign}.\n    [dim]{p.source}[/dim]")
 
 
 @click.command()

@@ -1,0 +1,73 @@
+"""params.yaml is read strictly, and the committed files say what the code says."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from orchestration.chain.params import Params, parse_params, read_params, write_params
+from orchestration.chain.pipeline import STAGE_NAMES, dvc_yaml, stages_for
+from spine.errors import ParametersRejected
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_defaults_survive_the_file(tmp_path):
+    write_params(Params(), tmp_path / "params.yaml")
+    assert read_params(tmp_path / "params.yaml") == Params()
+
+
+def test_all_violations_are_named_at_once():
+    with pytest.raises(ParametersRejected) as rejected:
+        parse_params({"cohort": {"count": -3}, "training": {"preset": "magic"}, "sourc": {}})
+    message = str(rejected.value)
+    assert all(word in message for word in ("cohort.count", "training.preset", "sourc"))
+    assert rejected.value.exit_code == 2
+
+
+@pytest.mark.parametrize("text", ["a: [", "cohort: 5", "- 1"])
+def test_damaged_files_are_refused_with_a_code(tmp_path, text):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ParametersRejected) as rejected:
+        read_params(path)
+    assert rejected.value.code == "PARAMS_INVALID"
+
+
+def test_a_missing_file_says_how_to_make_one(tmp_path):
+    with pytest.raises(ParametersRejected, match="plumbline init"):
+        read_params(tmp_path / "params.yaml")
+
+
+def test_committed_files_are_those_of_the_code():
+    assert read_params(ROOT / "params.yaml") == Params()
+    assert (ROOT / "dvc.yaml").read_text() == dvc_yaml(Params())
+
+
+def test_every_output_has_one_writer_and_every_input_a_writer_or_a_person():
+    stages = stages_for(Params())
+    outs = [out for stage in stages for out in stage.outs]
+    assert len(outs) == len(set(outs))
+    by_people = {"data/inbox"}
+    for stage in stages:
+        for dep in stage.deps:
+            writers = [s.name for s in stages if dep in s.outs]
+            assert writers or dep in by_people
+            assert set(writers) <= set(stage.upstream)
+
+
+def test_every_parameter_that_changes_data_is_a_dependency_of_a_stage():
+    stages = yaml.safe_load(dvc_yaml(Params()))["stages"]
+    named = {p.split(".")[0] for stage in stages.values() for p in stage.get("params", ())}
+    assert named == set(Params.model_fields) - {"gate", "retrain"}, "gate and retrain decide, they do not make data"
+
+
+def test_a_real_source_has_no_cohort_stage():
+    params = parse_params({"source": {"kind": "folder", "location": "/data/x"}})
+    names = [stage.name for stage in stages_for(params)]
+    assert names == [name for name in STAGE_NAMES if name != "cohort"]
+    assert "/data/x" in stages_for(params)[0].deps
+
+
+def test_promotion_is_no_stage():
+    assert not {"champion", "verdict", "promotion"} & set(yaml.safe_load(dvc_yaml(Params()))["stages"])
