@@ -60,6 +60,8 @@ class _LogLines:
 
 def print_step(report: StepReport) -> None:
     """One finished step: its name, time and figures."""
+    if "not needed" in report.figures:
+        return
     took = "unchanged" if report.skipped else f"{report.seconds:.1f} s"
     told = {name: value for name, value in report.figures.items() if not name.startswith("reason")}
     figures = ", ".join(f"{name} {_plain(value)}" for name, value in told.items())
@@ -74,7 +76,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     """A table on stdout; cells that start with a verdict word are coloured."""
     table = Table(title=title, title_justify="left", header_style="bold", caption=note or None, caption_justify="left")
     for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i in (0, len(columns) - 1) else "right")
+        table.add_column(column, justify="left" if i in (0, len(columns) - 1) else "right", no_wrap=i == 0)
     for row in rows:
         table.add_row(*(_coloured(cell) for cell in row))
     output.print(table)
