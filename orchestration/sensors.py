@@ -26,6 +26,9 @@ ATTEMPTS = 3
 PAUSE_BEFORE_RETRY_S = 300.0
 """Times the number of attempts so far: a full disk does not heal in seconds."""
 
+_NOT_IN_A_KEY = ("...", *"\a\b\f\n\r\t\v\0")
+"""Dagster refuses partition keys with these; one such name must not stop every other batch."""
+
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -46,12 +49,16 @@ def inbox(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.Sens
     """Register new batches as partitions and ask for their ingest; retry what failed, at most ``ATTEMPTS`` times."""
     from orchestration.chain.intake import finished_batches
 
-    batches = finished_batches(paths.folders)
+    finished = finished_batches(paths.folders)
+    batches = [batch for batch in finished if not any(part in batch.key for part in _NOT_IN_A_KEY)]
     known = set(context.instance.get_dynamic_partitions(str(BATCHES.name)))
     new = [batch.key for batch in batches if batch.key not in known]
     requests = [request for batch in batches if (request := _request(batch, context.instance)) is not None]
     if not requests:
-        return dg.SkipReason(f"{len(batches)} finished batch(es) in the inbox, none to take in")
+        unusable = (
+            f"; {len(finished) - len(batches)} with a name Dagster cannot use" if len(finished) > len(batches) else ""
+        )
+        return dg.SkipReason(f"{len(finished)} finished batch(es) in the inbox, none to take in{unusable}")
     return dg.SensorResult(
         run_requests=requests, dynamic_partitions_requests=[BATCHES.build_add_request(new)] if new else []
     )

@@ -70,14 +70,16 @@ def test_jobs_select_what_they_say():
     retrain = defs.resolve_job_def(RETRAIN)
     selected = {key.to_user_string() for key in retrain.asset_layer.selected_asset_keys}
     assert selected == {key.to_user_string() for key in GRAPH.get_all_asset_keys()} - {"batch"}
-    assert {key.name for key in retrain.asset_layer.selected_asset_check_keys if True} == {
-        "nothing_lost", "dataset_is_valid", "gate_promotes",
-    } if hasattr(retrain.asset_layer, "selected_asset_check_keys") else True  # fmt: skip
     promotion = defs.resolve_job_def(PROMOTION)
     assert {k.to_user_string() for k in promotion.asset_layer.selected_asset_keys} == {"champion"}
     assert defs.resolve_job_def(INGEST_BATCH).partitions_def.name == "batches"
     for name in (RETRAIN, PROMOTION, INGEST_BATCH):
         assert defs.resolve_job_def(name).tags[WRITER_TAG] == "workspace"
+
+
+def test_checks_hang_where_they_stop_the_run():
+    where = {key.name: key.asset_key.to_user_string() for key in GRAPH.asset_check_keys}
+    assert where == {"nothing_lost": "studies", "dataset_is_valid": "validation", "gate_promotes": "verdict"}
 
 
 def test_schedule_is_weekly_and_sensors_run_without_being_asked():

@@ -74,6 +74,15 @@ def test_a_day_of_downtime_is_caught_up_in_one_tick(workspace, instance):
     assert [r.run_key for r in requests_of(tick(inbox, workspace, instance))] == keys
 
 
+def test_a_name_that_cannot_be_a_key_stops_no_other_batch(workspace, instance):
+    drop_batch(workspace, "more...later")
+    assert "cannot use" in tick(inbox, workspace, instance).skip_message
+    key = drop_batch(workspace, "monday")
+    result = tick(inbox, workspace, instance)
+    register(result, instance)
+    assert [r.run_key for r in requests_of(result)] == [key]
+
+
 def test_corrected_batch_is_a_new_one(workspace, instance):
     first = drop_batch(workspace, "monday", complete_at_ns=10**18)
     register(tick(inbox, workspace, instance), instance)
