@@ -24,41 +24,29 @@ from orchestration.chain.report import Figure, StepReport, write_step_report
 from orchestration.chain.workspace import Workspace
 from spine.dataset import read_manifest
 from spine.errors import GateRefused
+from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
 
 if TYPE_CHECKING:
+    from training.tracking import DatasetReference
     from validation.evaluation.agreement import Agreement
+    from validation.evaluation.record import EvaluationRecord
 
 EXPERIMENT = "plumbline"
 
 
 def register_candidate(workspace: Workspace, params: Params, tags: Mapping[str, str] | None = None) -> StepReport:
     """Replay the candidate's journal into MLflow, register it, and attach its evaluation; exactly once."""
-    from training.tracking import DatasetReference, log_evidence, replay_journal
+    from training.tracking import log_evidence, replay_journal
     from validation.evaluation.record import read_record
 
-    manifest = read_manifest(workspace.dataset)
     record = read_record(workspace.evaluation / "record.json")
-    commit, dirty = code_version()
-    reference = DatasetReference(
-        name=f"{params.source.kind}-{params.dataset.landmark_set}",
-        digest=manifest.digest,
-        test_digest=manifest.test_digest,
-        dvc_version=versioning.data_version(workspace),
-        folder=workspace.dataset,
-    )
-    facts = {
-        "plumbline.patients": record.patients_are,
-        "plumbline.policy": params.gate.policy,
-        "git.commit": commit or "unknown",
-        "git.dirty": str(dirty).lower(),
-    }
     tracked = replay_journal(
         workspace.candidate,
         tracking_uri=workspace.tracking_uri,
         experiment=EXPERIMENT,
         registered_model=CANDIDATES_MODEL,
-        tags={**facts, **(tags or {})},
-        dataset=reference,
+        tags={**_facts(params, record), **(tags or {})},
+        dataset=_dataset_reference(workspace, params),
         artifact_root=workspace.artifact_root,
     )
     log_evidence(
@@ -76,6 +64,46 @@ def register_candidate(workspace: Workspace, params: Params, tags: Mapping[str, 
         "mlflow run id": tracked.run_id,
     }
     return _kept(StepReport("registered_candidate", figures), workspace)
+
+
+def _facts(params: Params, record: "EvaluationRecord") -> dict[str, str]:
+    commit, dirty = code_version()
+    return {
+        "plumbline.patients": record.patients_are,
+        "plumbline.policy": params.gate.policy,
+        "git.commit": commit or "unknown",
+        "git.dirty": str(dirty).lower(),
+        "mlflow.note.content": _description(params, record),
+    }
+
+
+def _description(params: Params, record: "EvaluationRecord") -> str:
+    """The run in words, for MLflow's page: what it was trained and judged on, and how far off it is."""
+    rows = []
+    for name in PAPER_PARAMETERS:
+        figures = record.statistics[name].figures
+        error, bias = figures["standard_error_of_estimate"].value, figures["bias"].value
+        if error is not None and bias is not None:
+            rows.append(f"| {PARAMETERS[name].label} | {error:.2f} | {bias:+.2f} | {record.statistics[name].n} |")
+    head = (
+        f"Preset `{params.training.preset}`, landmark set `{record.landmark_set}`, judged on {record.n_patients} "
+        f"**{record.patients_are}** of frozen test set `{record.test_digest[:12]}`, policy `{params.gate.policy}`.\n\n"
+        "| parameter | standard error, deg | bias, deg | n |\n|---|---|---|---|\n"
+    )
+    return head + "\n".join(rows) + "\n\nPage with plots and overlays: artefact `evaluation/report.html`.\n"
+
+
+def _dataset_reference(workspace: Workspace, params: Params) -> "DatasetReference":
+    from training.tracking import DatasetReference
+
+    manifest = read_manifest(workspace.dataset)
+    return DatasetReference(
+        name=f"{params.source.kind}-{params.dataset.landmark_set}",
+        digest=manifest.digest,
+        test_digest=manifest.test_digest,
+        dvc_version=versioning.data_version(workspace),
+        folder=workspace.dataset,
+    )
 
 
 def rescore_champion(workspace: Workspace, params: Params) -> StepReport:

@@ -5,6 +5,7 @@ read or refused (``spine.intake``). Contract: received = used + already present 
 without its ``COMPLETE`` marker is not touched; taking in twice changes nothing.
 """
 
+import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from orchestration.chain.params import Params
 from orchestration.chain.report import Figure, Progress, StepReport
 from orchestration.chain.workspace import Workspace
+from spine.errors import PairingRejected
 from spine.intake.ingest import ingest
 from spine.intake.pseudonym import load_pseudonym_key
 from spine.intake.report import IntakeReport
@@ -20,6 +22,9 @@ from spine.intake.sources import StudySource, open_source
 from spine.storage import write_text_atomically
 
 COMPLETE = "COMPLETE"
+
+VIRTUAL_KEY = hashlib.sha256(b"plumbline virtual cohort").digest()
+"""The public pseudonym key of virtual patients."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,9 @@ def ingest_everything(workspace: Workspace, params: Params, progress: Progress |
 
     sources = [open_source(params.source.kind, location_of(params, workspace))]
     sources += [open_source("folder", batch.folder) for batch in finished_batches(workspace)]
-    return _report([_ingest(source, workspace, progress) for source in sources])
+    virtual = [params.source.kind == "virtual", *[False] * (len(sources) - 1)]
+    parts = [_ingest(s, workspace, progress, virtual=v) for s, v in zip(sources, virtual, strict=True)]
+    return _report(parts)
 
 
 def ingest_batch(workspace: Workspace, key: str, progress: Progress | None = None) -> StepReport:
@@ -52,14 +59,24 @@ def ingest_batch(workspace: Workspace, key: str, progress: Progress | None = Non
     done = workspace.state / "batches" / f"{key}.json"
     if done.exists():
         return StepReport(**json.loads(done.read_text()) | {"skipped": True})
-    folder = next(batch.folder for batch in finished_batches(workspace) if batch.key == key)
-    report = _report([_ingest(open_source("folder", folder), workspace, progress)])
+    folders = [batch.folder for batch in finished_batches(workspace) if batch.key == key]
+    if not folders:
+        raise PairingRejected(
+            "BATCH_GONE",
+            found=f"no finished batch {key!r} in the inbox",
+            expected="the batch as it was when its ingest was asked for",
+            remedy="it was corrected or removed meanwhile; a corrected batch is taken in under its new key",
+        )
+    report = _report([_ingest(open_source("folder", folders[0]), workspace, progress)])
     write_text_atomically(done, json.dumps({"step": report.step, "figures": dict(report.figures)}))
     return report
 
 
-def _ingest(source: StudySource, workspace: Workspace, progress: Progress | None) -> IntakeReport:
-    key = load_pseudonym_key(workspace.pseudonym_key_file)
+def _ingest(
+    source: StudySource, workspace: Workspace, progress: Progress | None, *, virtual: bool = False
+) -> IntakeReport:
+    # Virtual patients have nobody to protect, and the same seed shall give the same splits in every workspace.
+    key = VIRTUAL_KEY if virtual else load_pseudonym_key(workspace.pseudonym_key_file)
     return ingest(source, workspace.studies, workspace.quarantine, pseudonym_key=key, progress=progress)
 
 

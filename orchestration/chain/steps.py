@@ -6,6 +6,7 @@ Contract: a Dagster asset and a DVC stage of the same name call the same functio
 when DVC says that nothing changed, and records it with DVC when it ran.
 """
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from orchestration.chain.params import Params, read_params
 from orchestration.chain.pipeline import STAGE_NAMES, STAGES
 from orchestration.chain.report import Figure, Progress, StepReport, read_step_report, write_step_report
 from orchestration.chain.workspace import Workspace
-from spine.dataset import Manifest
+from spine.dataset import Manifest, read_manifest
 from spine.errors import ContractViolation, ParametersRejected
 
 if TYPE_CHECKING:
@@ -143,8 +144,10 @@ def _invalid(result: "ValidationResult", out: Path) -> ContractViolation:
 
 
 def candidate(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
-    """Train a candidate."""
+    """Train a candidate, on a data set that was found valid."""
     from training.config import TrainingConfig
+
+    _demand_valid(workspace)
 
     wanted = params.training
     config = TrainingConfig(
@@ -171,6 +174,21 @@ def candidate(workspace: Workspace, params: Params, progress: Progress | None) -
         f"validation landmark error ({summary.error_unit})": round(summary.validation_error, 2),
     }
     return StepReport("candidate", figures)
+
+
+def _demand_valid(workspace: Workspace) -> None:
+    """Launched alone, training still refuses data that failed validation, or that changed since."""
+    path = workspace.validation / "result.json"
+    result = json.loads(path.read_text()) if path.exists() else {}
+    digest = read_manifest(workspace.dataset).digest
+    if not result.get("success") or result.get("digest") != digest:
+        found = "no validation" if not result else "a failed one" if not result["success"] else "one of other data"
+        raise ContractViolation(
+            "DATASET_NOT_VALIDATED",
+            found=f"{found} for data set {digest[:12]}",
+            expected="a data set that meets its expectations",
+            remedy="run the validation step, and mend what its report names",
+        )
 
 
 def _fit_afresh(workspace: Workspace, config: "TrainingConfig", progress: Progress | None) -> "FitSummary":
