@@ -11,8 +11,10 @@ import numpy as np
 from spine.landmarks import HIPS, S1_MARGINS, S1_PLATE
 from spine.measurement.planes import PlanePoints
 from spine.measurement.registry import Measured
-from spine.measurement.tilts import PlateTilts, tilt_of_margins
+from spine.measurement.tilts import STEEPEST_PLATE_DEG, PlateTilts, tilt_of_margins
 from spine.scanner import Floats
+
+REVERSED_S1 = Measured(None, "deg", "the margins of S1 are reversed: its front lies behind its back")
 
 
 def absent(unit: str, missing: list[str]) -> Measured:
@@ -25,7 +27,9 @@ def tilt_difference(tilts: PlateTilts, cranial: str, caudal: str, sign: float) -
     """``sign`` times (tilt of ``cranial`` minus tilt of ``caudal``), degrees, wrapped to (-180, 180]."""
     missing = [plate for plate in (cranial, caudal) if plate not in tilts.degrees]
     if missing:
-        return absent("deg", missing)
+        return Measured(
+            None, "deg", f"no end plate direction (not visible, or its margins reversed): {', '.join(missing)}"
+        )
     return Measured(wrap_deg(sign * (tilts.degrees[cranial] - tilts.degrees[caudal])), "deg")
 
 
@@ -39,7 +43,8 @@ def sacral_slope(points: PlanePoints) -> Measured:
     anterior, posterior = S1_MARGINS
     if missing := points.missing(anterior, posterior):
         return absent("deg", missing)
-    return Measured(tilt_of_margins(points.points[posterior], points.points[anterior], "sagittal"), "deg")
+    tilt = tilt_of_margins(points.points[posterior], points.points[anterior], "sagittal")
+    return REVERSED_S1 if abs(tilt) > STEEPEST_PLATE_DEG else Measured(tilt, "deg")
 
 
 def pelvic_tilt(points: PlanePoints) -> Measured:
@@ -59,6 +64,8 @@ def pelvic_incidence(points: PlanePoints) -> Measured:
     if missing := points.missing(S1_PLATE, anterior, posterior, *HIPS):
         return absent("deg", missing)
     plate = points.points[anterior] - points.points[posterior]
+    if plate[0] < 0:
+        return REVERSED_S1
     caudal_normal = np.array([plate[1], -plate[0]])
     to_hips = _hip_axis(points) - points.points[S1_PLATE]
     cross = caudal_normal[0] * to_hips[1] - caudal_normal[1] * to_hips[0]

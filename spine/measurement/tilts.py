@@ -28,6 +28,10 @@ TiltMethod = Literal["margins", "centre_line"]
 MINIMUM_CENTRES = 5
 """Fewer plate centres than this determine no curve worth differentiating."""
 
+STEEPEST_PLATE_DEG = 90.0
+"""A plate tilted further has its front where its back should be (or left and right): its margins are wrong, and
+it has no tilt. On a real film it once made a Cobb angle of 213 degrees."""
+
 _DEGREE = 3
 _KNOT_SPACING = 2.0  # mean distances between neighbouring centres per knot interval
 _STIFFNESS = 30.0  # weight of squared third differences of the coefficients, per squared mean distance
@@ -75,6 +79,9 @@ def plate_tilts(points: PlanePoints) -> PlateTilts:
             degrees[plate] = tilt_of_margins(points.points[start], points.points[end], points.plane)
             method[plate] = "margins"
     wanted = [plate for plate in PLATES if plate in points.points and plate not in degrees]
+    reversed_plates = [plate for plate, tilt in degrees.items() if abs(tilt) > STEEPEST_PLATE_DEG]
+    for plate in reversed_plates:  # nor does the centre line stand in: one of its points is wrong, unknown which
+        del degrees[plate], method[plate]
     if wanted:
         line = [plate for plate in (*PLATES, S1_PLATE) if plate in points.points]
         for plate, tilt in _centre_line_tilts(points, line, degrees.get(S1_PLATE)).items():
