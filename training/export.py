@@ -5,6 +5,7 @@ meaning (``inference.contract``). Contract: the exported graph is compared with 
 before it gets its name; ``candidate.json`` is written last; no pickle is written or read.
 """
 
+import logging
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -65,6 +66,8 @@ def export_network(network: nn.Module, contract: ModelContract) -> bytes:
     batch = torch.export.Dim("batch", min=1, max=1024)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside torch's exporter and onnxscript
+        # It tells every user four times that torchvision, which nothing here needs, is not installed.
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program: Any = torch.onnx.export(
             served,
             (torch.from_numpy(picture), torch.from_numpy(view)),
