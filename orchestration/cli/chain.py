@@ -91,7 +91,7 @@ def run(workspace: Path, source: str, location: Path | None, minutes: float | No
     Steps that have nothing new to do are skipped; a killed run continues where it was.
 
     \b
-    Example:  plumbline run -w films --source aasce --location ../shared/data/aasce_training --minutes 4
+    Example:  plumbline run -w films --source aasce --location /data/aasce_training --minutes 4
     """
     settings += (f"training.minutes={minutes}",) if minutes else ()
     chosen = Workspace(workspace)

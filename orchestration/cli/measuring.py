@@ -155,7 +155,7 @@ def read3d(files: tuple[Path, ...]) -> None:
 
     \b
     Example:  plumbline read3d reconstruction.json spine.mrk.json
-              plumbline read3d ../shared/data/ct_keypoints
+              plumbline read3d /data/ct_keypoints
     """
     from orchestration.chain.survey import survey_reconstructions
 

@@ -75,7 +75,7 @@ _TABLE: tuple[Parameter, ...] = (
         "deg",
         "tilt of the upper end plate of T4 minus tilt of the lower end plate of T12",
         "kyphosis positive",
-        "Galbusera 2019; tilt convention of facts/measurements.md section 4",
+        "Galbusera 2019; tilt convention of docs/sources.md, definitions and signs",
         True,
     ),
     Parameter(
@@ -193,7 +193,7 @@ _TABLE: tuple[Parameter, ...] = (
         "horizontal distance of the middle of T1 from the vertical through the middle of the S1 end plate "
         "(C7, of the usual definition, is not among the landmarks)",
         "positive to the patient's left",
-        "facts/measurements.md section 4, T1 in place of C7",
+        "docs/sources.md, definitions and signs; T1 in place of C7",
     ),
 )
 

@@ -3,9 +3,9 @@
 What belongs here: angles along the spine, and how they meet the targets exactly. What does not: positions
 (``spine_pose``). Contract: arrays over the plates of ``DRAWN_LEVELS`` from cranial to caudal (upper, lower of
 each), then S1, degrees; L1-S1 lordosis, T4-T12 kyphosis, sacral slope and each curve's Cobb angle measured on
-these tilts equal the parameters. Signs (facts/measurements section 4): sagittal tilt positive when the plate
-slopes down to the front; coronal tilt positive when its left side is up; heading = rotation about +z, so that a
-right-convex apex turns negative (the front of the body turns to the convexity).
+these tilts equal the parameters. Signs (docs/sources.md, definitions and signs): sagittal tilt positive
+when the plate slopes down to the front; coronal tilt positive when its left side is up; heading = rotation about
++z, so that a right-convex apex turns negative (the front of the body turns to the convexity).
 Sources: segmental lordosis s41598-022-21840-x; body wedging PMC2899959; rotation per Cobb PMC5320720.
 """
 

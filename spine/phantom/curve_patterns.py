@@ -2,8 +2,8 @@
 
 What belongs here: the frequency of curve patterns and Cobb angles. What does not: the shape of a curve between
 its end vertebrae (``curvature``). Contract: curves cranial to caudal, neighbours share an end vertebra and
-alternate in side. Sources: Lenke types (thoracic curves convex to the right, lumbar to the left by
-convention), Cobb 10-90 degrees in AIS, 10-40 in degenerative lumbar scoliosis (facts/anatomy-and-population).
+alternate in side. Sources (docs/sources.md, curve patterns): Lenke types (thoracic curves convex to the right, lumbar
+to the left by convention), Cobb 10-90 degrees in AIS, 10-40 in degenerative lumbar scoliosis; the shares are ours.
 """
 
 from collections.abc import Mapping, Sequence

@@ -3,7 +3,7 @@
 What belongs here: flattening, contrast, edges, grey values. What does not: physics (``exposure``). Contract:
 (H, W) uint16 in 0..4095; a ``Look`` holds every choice, so another look (CR, film, inverted) is another record.
 Recipe: log, mask-normalised flattening with a 26 mm kernel, division by the local standard deviation over 55 mm,
-sigmoid, edge boost (facts/simulated-radiographs section 3).
+sigmoid, edge boost (docs/sources.md, materials, exposure and display).
 """
 
 from dataclasses import dataclass

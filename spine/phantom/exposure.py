@@ -3,7 +3,7 @@
 What belongs here: physics of one exposure. What does not: geometry (``splat``, ``chords``) and how the scanner
 shows the result (``display``). Contract: ``line_integral`` is noise-free and exact for the shapes; ``detect``
 returns the measured line integral -log(I / I0), finite everywhere, where shadow starves it is noisy.
-Fluence and behaviour: facts/simulated-radiographs section 3 and anatomy-and-population section 5.
+Fluence: docs/sources.md, materials, exposure and display.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """What the virtual patient is made of: linear attenuation of each material at an effective energy.
 
 What belongs here: the table. What does not: how thick anything is. Contract: coefficients in 1/mm.
-Source: computed with xraydb from ICRU compositions (facts/simulated-radiographs, section on cohort facts).
+Source: computed with xraydb from ICRU compositions (docs/sources.md, materials, exposure and display).
 """
 
 from collections.abc import Mapping

@@ -1,9 +1,10 @@
 """How large each vertebra and disc is: adult means by level, and one patient's sizes.
 
 What belongs here: lengths. What does not: angles (``curvature``) and shapes (``vertebrae``). Contract: arrays
-over ``DRAWN_LEVELS`` (C3..C7, T1..L5, cranial to caudal), millimetres. Sources: Panjabi 1991/1992 as tabulated
-in facts/anatomy-and-population section 5, body heights times 1.07 (CT and modern adults are taller than the
-table), discs after Fletcher 2015 and Bach 2019; pedicle separation from canal width plus pedicle width.
+over ``DRAWN_LEVELS`` (C3..C7, T1..L5, cranial to caudal), millimetres. Sources (docs/sources.md,
+population and anatomy): Panjabi 1991/1992 from memory, body heights times 1.07 (CT and modern adults are taller
+than the table); disc heights from memory too (Bach 2019, CT: up to 2 mm less); pedicle separation from canal
+width plus pedicle width.
 Cervical levels only dress the picture; no landmark lies on them.
 """
 

@@ -3,8 +3,8 @@
 What belongs here: bone between L5 and the knees. What does not: where S1 and the hips lie (``spine_pose``).
 Contract: the S1 plate is drawn with exactly the margins its landmarks name, the femoral heads are spheres about
 the hip centres with the recorded radius. Wings and rami hang between sacrum and hips, so they follow pelvic
-incidence. Figures: facts/anatomy-and-population 5d (sacrum about 105 high and 112 wide, bicristal width 270-285,
-S1 centre 38 below the crest, neck-shaft angle 127 degrees).
+incidence. Figures: docs/sources.md, population and anatomy (sacrum about 105 high and 112 wide, bicristal width
+270-285, S1 centre 38 below the crest, neck-shaft angle 127 degrees).
 """
 
 import numpy as np

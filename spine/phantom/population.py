@@ -2,7 +2,7 @@
 
 What belongs here: distributions and relations from the literature. What does not: shapes (``morphometry``,
 ``vertebrae`` ...) and bounds (``limits``). Contract: a seed always gives the same patient; sampled values lie
-inside ``limits.ALLOWED``; PI = PT + SS holds exactly. Sources (facts/anatomy-and-population):
+inside ``limits.ALLOWED``; PI = PT + SS holds exactly. Sources (docs/sources.md, population and anatomy):
 PI, SS|PI: UCI normals and Mac-Thiong 2011; LL|PI, age: Hasegawa 2016; adolescents and AIS: sterEOS cohort
 (10.1186/s13013-018-0156-0); coupled rotation: PMC5320720; degenerative: ISSG-like orders of magnitude.
 """

@@ -3,8 +3,8 @@
 What belongs here: the exact projection of points and their bilinear scatter. What does not: where the points come
 from (``points``) and what they absorb (``exposure``). Contract: a point of volume V at depth d adds
 V m sqrt(1 + (u/f)^2) / (p_row p_column) mm to the picture, with m = f / (f + d): a pixel is p_column / m wide at
-that depth, and the ray crosses it at an angle (facts/simulated-radiographs section 3). Landmarks go through
-``ViewGeometry``; this module keeps to the same equations, and a test compares the two.
+that depth, and the ray crosses it at an angle. Landmarks go through ``ViewGeometry``; this module keeps to the
+same equations, and a test compares the two.
 """
 
 import math

@@ -3,7 +3,7 @@
 What belongs here: the shape of a vertebra, C3 to L5. What does not: where its plates lie (``spine_pose``) and how
 large it is (``morphometry``). Contract: a body is lofted between its two posed plates, so its drawn end plates
 have exactly the margins that the landmarks name; the posterior elements follow the body's own axes.
-Thicknesses looked right in a prototype (facts/simulated-radiographs); they are not from the literature.
+Thicknesses looked right in a prototype; they are not from the literature.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Pixel spacing: which of the tags counts, and what it is worth. The decision table of facts/dicom.md 1.2.
+"""Pixel spacing: which of the tags counts, and what it is worth (docs/sources.md, DICOM spacing decision).
 
     1. not a projection radiograph (secondary capture)              PixelSpacing, if any       UNKNOWN
     2. PixelSpacingCalibrationType is FIDUCIAL                      PixelSpacing               FIDUCIAL
@@ -24,7 +24,7 @@ from spine.radiograph.tags import refuse
 from spine.study import LENGTHS_ALLOWED, CalibrationType
 
 SPACING_MM = (0.02, 4.0)
-"""Bounds of a plausible spacing; facts/dicom.md says 1.0, widened for pictures scaled down before export: the
+"""Bounds of a plausible spacing; wider than the 1.0 of a scanner, for pictures scaled down before export: the
 height in millimetres is the sharper check."""
 ASPECT = (0.8, 1.25)
 HEIGHT_MM = (200.0, 2200.0)

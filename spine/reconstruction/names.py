@@ -4,7 +4,7 @@ What belongs here: spelling. What does not: where points may lie (``checks``). C
 known spelling to the name of ``spine.landmarks`` and anything else to None; every point of a registered
 landmark set is known.
 
-Other spellings understood (facts/reconstruction-formats.md): ``L3_sup_center`` / ``L3_sup_centre`` for
+Other spellings understood (docs/sources.md, reconstruction formats): ``L3_sup_center`` / ``L3_sup_centre`` for
 ``L3_sup``, ``L3_ped_L`` for ``L3_ped_left``, ``FH_L`` and ``FH_L_fh_center`` for ``HIP_L``, ``S1_sup_ant`` for
 ``S1_ant``, ``S1_s1_ant`` for ``S1_ant``; case does not count.
 """

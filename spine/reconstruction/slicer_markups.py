@@ -1,6 +1,6 @@
 """3D Slicer markups (``.mrk.json``, schema 1.0.x): control points named like our landmarks.
 
-What belongs here: this format (facts/reconstruction-formats.md, section 3). What does not: whether the points
+What belongs here: this format (docs/sources.md, reconstruction formats). What does not: whether the points
 can be a spine (``checks``). Contract: labels are landmark names or other spellings of ``names``; LPS is taken
 as it is, RAS is turned (x and y change sign); any other system or unit is refused. A control point that is
 not ``defined`` is absent. All point lists of a file count together; measurements and display are not read.

@@ -13,7 +13,7 @@ from orchestration.cli.terminal import print_table
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure with its unit, the target of the issue (where there is one) and what was run."""
+    """A figure with its unit, its target (where there is one) and what was run."""
 
     name: str
     value: float

@@ -6,7 +6,7 @@ suite is data, built anew by a function and kept in no store; every rule names t
 because an expectation that saw nothing is no evidence.
 
 Ranges in mm and degrees hold for adolescents and adults with normal, scoliotic and degenerated spines; they are
-the published means (facts of Panjabi 1991/1992, Busscher, Legaye, Vialle, Mac-Thiong) widened by four or more
+the means of docs/sources.md (population and anatomy) widened by four or more
 standard deviations and by 15 % for size: they find wrong units, frames, levels and points, not rare patients.
 The relative ranges of the ``frontal_films`` profile were set on the 481 AASCE films by looking at what lies
 beyond them.

@@ -12,7 +12,7 @@ from spine.measurement.registry import PARAMETERS, Measured
 from spine.measurement.tilts import plate_tilts
 from tests.spine.measurement.constructed import constructed
 
-EXACT = 1e-6  # degrees; what the issue asks for
+EXACT = 1e-6  # degrees; what the project promises
 
 
 def values(points):

@@ -34,7 +34,7 @@ def test_incidence_is_tilt_plus_slope(people: list[PatientParameters]) -> None:
 @pytest.mark.parametrize(
     ("condition", "name", "mean", "tolerance"),
     [
-        # Published means (facts/anatomy-and-population 5a); tolerance covers 130 to 240 draws.
+        # Published means (docs/sources.md, population and anatomy); tolerance covers 130 to 240 draws.
         ("normal", "pelvic_incidence_deg", 50.6, 3.0),
         ("normal", "pelvic_tilt_deg", 12.0, 2.0),
         ("normal", "lumbar_lordosis_l1_s1_deg", 54.6, 3.0),

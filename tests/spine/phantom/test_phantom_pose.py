@@ -24,7 +24,7 @@ def skeletons() -> list[tuple[PatientParameters, dict[str, np.ndarray]]]:
 
 
 def sagittal_tilt(points: dict[str, np.ndarray], plate: str) -> float:
-    """facts/measurements section 4, from the anterior and posterior margins."""
+    """docs/sources.md, definitions and signs, from the anterior and posterior margins."""
     a, p = points[f"{plate}_ant"], points[f"{plate}_post"]
     return float(np.rad2deg(np.arctan2(p[2] - a[2], p[1] - a[1])))
 

@@ -130,5 +130,5 @@ def test_the_real_ct_keypoints():
             outcomes["read"] += 1
             assert {f"{v}_body" for v in VERTEBRAE} <= found.points.keys()
             assert found.facts["pedicles_read"]
-    # One scan has the pedicles of L5 exchanged; see the note of issue 2.
+    # One scan has left and right pedicle of L5 exchanged.
     assert outcomes == {"read": 90, "SIDES_SWAPPED": 1}

@@ -176,7 +176,7 @@ def test_stale_champion_is_refused(desk: Desk) -> None:
 
 
 def test_altered_bytes_are_refused_and_never_served(desk: Desk) -> None:
-    """V2, stack.md 3.7: the candidate's files change after they were judged, or the served ones after promotion."""
+    """V2: the candidate's files change after they were judged, or the served ones after promotion."""
     address, stored = desk.register("model")
     desk.judge("model")
     graph = stored / "artifacts" / "model" / "model.onnx"
