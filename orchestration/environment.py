@@ -47,6 +47,8 @@ _QUIET = {
     # GitPython (below MLflow) complains at import on machines without git.
     "GIT_PYTHON_REFRESH": "quiet",
     "MPLBACKEND": "Agg",
+    # Its bars would draw over ours.
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 
 
