@@ -65,6 +65,11 @@ def plates_exchanged(points, level):
     return out
 
 
+def upright_s1(points):
+    half = 17.0 * np.array([0.0, -np.cos(np.radians(88.0)), -np.sin(np.radians(88.0))])
+    return {"S1_ant": points["S1_sup"] + half, "S1_post": points["S1_sup"] - half}
+
+
 BIPLANAR_FAULTS = {
     "metres": (lambda p: {n: q / 1000 for n, q in p.items()}, "spine_length"),
     "centimetres": (lambda p: {n: q / 10 for n, q in p.items()}, "hip_distance"),
@@ -72,10 +77,11 @@ BIPLANAR_FAULTS = {
     "levels exchanged": (lambda p: exchanged(p, "T6", "T9"), "levels_in_order_3d"),
     "plates exchanged": (lambda p: plates_exchanged(p, "L2"), "plate_above_plate"),
     "hips exchanged": (sides_exchanged, "left_on_the_left"),
-    "S1 plate back to front": (lambda p: p | {"S1_ant": p["S1_post"], "S1_post": p["S1_ant"]}, "slope_plausible"),
+    "S1 plate back to front": (lambda p: p | {"S1_ant": p["S1_post"], "S1_post": p["S1_ant"]}, "left_on_the_left"),
+    "S1 plate upright": (lambda p: p | upright_s1(p), "slope_plausible"),
     "hips at the shoulders": (lambda p: shifted(p, "HIP", np.array([0.0, 0.0, 300.0])), "s1_to_hips"),
     "a level in another's place": (lambda p: shifted(p, "T7", np.array([0.0, 0.0, 22.0])), "vertebral_spacing"),
-    "facing backwards": (lambda p: {n: q * [1.0, -1.0, 1.0] for n, q in p.items()}, "slope_plausible"),
+    "facing backwards": (lambda p: {n: q * [1.0, -1.0, 1.0] for n, q in p.items()}, "left_on_the_left"),
 }
 
 
