@@ -29,9 +29,10 @@ setup: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml infra/constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Plumbline needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@echo "Setting up $(VENV) (about two minutes, once)"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint infra/constraints.txt 'torch==2.13.0'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint infra/constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint infra/constraints.txt 'torch==2.13.0'
+	$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint infra/constraints.txt --editable '.[dev]'
 	touch $@
 
 freeze:  ## write the installed set back as constraints

@@ -104,6 +104,7 @@ def _screened(workspace: Workspace, params: Params) -> tuple[Manifest, dict[str,
 
     config = ValidationConfig(profile=params.validation.profile, on_bad_study="exclude")
     result = validate_dataset(workspace.dataset, workspace.screening, config)
+    _draw_worst(result, workspace, workspace.screening)
     if not result.success:
         raise _invalid(result, workspace.screening)
     manifest = exclude_studies(workspace.dataset, result.findings)
@@ -126,12 +127,28 @@ def validation(workspace: Workspace, params: Params, progress: Progress | None) 
             "studies with errors": result.counts["bad_studies"],
             "studies with warnings": result.counts["warned_studies"],
         },
+        pictures=_draw_worst(result, workspace, workspace.validation),
         pages={"report": str(workspace.validation / "report.html")},
     )
     if not result.success:
         write_step_report(report, workspace)
         raise _invalid(result, workspace.validation)
     return report
+
+
+def _draw_worst(result: "ValidationResult", workspace: Workspace, out: Path) -> dict[str, str]:
+    """A sheet of the studies that break most rules, labels drawn; none when all is well."""
+    from validation.dataset.pictures import draw_findings
+
+    if result.findings:
+        draw_findings(workspace.dataset, result.findings, out / "worst.png", limit=16)
+    else:
+        (out / "worst.png").unlink(missing_ok=True)
+    return _worst(out)
+
+
+def _worst(out: Path) -> dict[str, str]:
+    return {"worst studies": str(out / "worst.png")} if (out / "worst.png").exists() else {}
 
 
 def _invalid(result: "ValidationResult", out: Path) -> ContractViolation:

@@ -1,5 +1,6 @@
 """A fit from end to end: learns, resumes, repeats itself, refuses, and leaves nothing half done."""
 
+import errno
 import json
 import os
 import shutil
@@ -355,3 +356,27 @@ def test_a_killed_process_leaves_a_fit_that_goes_on(drawn: tuple[Path, Manifest]
     assert not (tmp_path / FITTED_FILE).exists()
     config = TrainingConfig(epochs=2, input_shape=(128, 64), batch_size=8, width=0.25, precision="32", device="cpu")
     assert fit(drawn[0], tmp_path, config).epochs == 2
+
+
+def test_a_full_disk_stops_a_fit_that_goes_on_when_there_is_room(
+    drawn: tuple[Path, Manifest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_export: None
+) -> None:
+    """The second checkpoint finds no room half-way through its bytes: nothing half-written keeps a final name."""
+    config = TrainingConfig(epochs=3, input_shape=(128, 64), batch_size=8, width=0.25, precision="32", device="cpu")
+    calls = iter(range(100))
+    real = os.fsync
+
+    def full(handle: int) -> None:
+        if os.fstat(handle).st_size > 50_000 and next(calls) >= 1:  # a checkpoint, not a journal line
+            os.ftruncate(handle, 1000)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(handle)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("spine.storage.os.fsync", full)
+        with pytest.raises(OSError, match="No space left") as raised:
+            fit(drawn[0], tmp_path, config)
+    assert raised.value.errno == errno.ENOSPC
+    assert not (tmp_path / FITTED_FILE).exists()
+    assert not list(tmp_path.rglob("*.partial"))
+    assert fit(drawn[0], tmp_path, config).epochs == 3
