@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from orchestration.cli.terminal import print_table
+from orchestration.cli.terminal import output
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,11 @@ class Figure:
 
 
 def print_figures(group: str, figures: Sequence[Figure]) -> None:
-    """Print one group as a table."""
-    rows = [[f.name, f"{f.value:.4g}", f.unit, f.target, f.how] for f in figures]
-    print_table(group, ("figure", "value", "unit", "target", "how"), rows)
+    """Print one group, a line a figure: tables break long names on narrow terminals."""
+    output.print(f"\n[bold]{group}[/bold]")
+    for f in figures:
+        aside = "; ".join(part for part in (f"target {f.target}" if f.target else "", f.how) if part)
+        output.print(f"  {f.name}: [bold]{f.value:.4g}[/bold] {f.unit}  [dim]({aside})[/dim]")
 
 
 def median_seconds(call: Callable[[], object], repeats: int = 5) -> float:
