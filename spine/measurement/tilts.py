@@ -48,10 +48,12 @@ class PlateTilts:
     Attributes:
         degrees: plate -> tilt; a plate without tilt has no key.
         method: plate -> how the tilt was obtained.
+        reversed_plates: plates whose margins lie the wrong way round; they have no tilt.
     """
 
     degrees: Mapping[str, float]
     method: Mapping[str, TiltMethod]
+    reversed_plates: tuple[str, ...] = ()
 
 
 def margin_names(plate: str, plane: Plane) -> tuple[str, str]:
@@ -79,7 +81,7 @@ def plate_tilts(points: PlanePoints) -> PlateTilts:
             degrees[plate] = tilt_of_margins(points.points[start], points.points[end], points.plane)
             method[plate] = "margins"
     wanted = [plate for plate in PLATES if plate in points.points and plate not in degrees]
-    reversed_plates = [plate for plate, tilt in degrees.items() if abs(tilt) > STEEPEST_PLATE_DEG]
+    reversed_plates = tuple(plate for plate, tilt in degrees.items() if abs(tilt) > STEEPEST_PLATE_DEG)
     for plate in reversed_plates:  # nor does the centre line stand in: one of its points is wrong, unknown which
         del degrees[plate], method[plate]
     if wanted:
@@ -87,7 +89,7 @@ def plate_tilts(points: PlanePoints) -> PlateTilts:
         for plate, tilt in _centre_line_tilts(points, line, degrees.get(S1_PLATE)).items():
             if plate in wanted:
                 degrees[plate], method[plate] = tilt, "centre_line"
-    return PlateTilts(degrees, method)
+    return PlateTilts(degrees, method, reversed_plates)
 
 
 def vertebra_tilts(points: PlanePoints, tilts: PlateTilts) -> dict[str, float]:

@@ -117,7 +117,7 @@ def test_absent_landmarks_make_parameters_absent_with_their_names():
         del points[name]
     found = values(points)
     assert found["pelvic_tilt"].absent_reason == "not visible: HIP_L, HIP_R"
-    assert found["thoracic_kyphosis_t4_t12"].absent_reason.endswith(": T4_sup")
+    assert found["thoracic_kyphosis_t4_t12"].absent_reason == "not visible: T4_sup"
     assert found["sacral_slope"].value is not None
     assert set(found) == set(PARAMETERS)
 
@@ -217,7 +217,7 @@ def test_reversed_margins_make_no_angle():
     found = values(points)
     assert "reversed" in found["sacral_slope"].absent_reason
     assert "reversed" in found["pelvic_incidence"].absent_reason
-    assert found["lumbar_lordosis_l1_s1"].absent_reason.endswith("reversed): S1_sup")
+    assert found["lumbar_lordosis_l1_s1"].absent_reason == "margins reversed: S1_sup"
     assert found["cobb"].value == pytest.approx(0.0, abs=EXACT)
 
 
