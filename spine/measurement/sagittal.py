@@ -27,9 +27,9 @@ def tilt_difference(tilts: PlateTilts, cranial: str, caudal: str, sign: float) -
     """``sign`` times (tilt of ``cranial`` minus tilt of ``caudal``), degrees, wrapped to (-180, 180]."""
     missing = [plate for plate in (cranial, caudal) if plate not in tilts.degrees]
     if missing:
-        return Measured(
-            None, "deg", f"no end plate direction (not visible, or its margins reversed): {', '.join(missing)}"
-        )
+        if turned := [plate for plate in missing if plate in tilts.reversed_plates]:
+            return Measured(None, "deg", f"margins reversed: {', '.join(turned)}")
+        return absent("deg", missing)
     return Measured(wrap_deg(sign * (tilts.degrees[cranial] - tilts.degrees[caudal])), "deg")
 
 
