@@ -139,7 +139,8 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     figures: dict[str, Figure] = {"decision": verdict.decision, "verdict": verdict.digest[:12]}
     figures |= {"rules passed": f"{sum(r.outcome == 'PASS' for r in verdict.results)} of {len(verdict.results)}"}
     figures |= {f"reason {i}": sentence(r) for i, r in enumerate(verdict.refusals[:8], start=1)}
-    overlays = {path.stem.removeprefix("overlay_"): path for path in workspace.evaluation.glob("overlay_*.png")}
+    drawn = {title: workspace.evaluation / f"overlay_{title}.png" for title in ("best", "median", "worst")}
+    overlays = {title: path for title, path in drawn.items() if path.exists()}
     page = write_report(challenger, workspace.report_page.parent, overlays=overlays, verdict=verdict)
     return _kept(StepReport("verdict", figures, pages={"report": str(page)}), workspace)
 
