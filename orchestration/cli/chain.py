@@ -14,7 +14,8 @@ from orchestration.chain.params import Params, parse_params, read_params, write_
 from orchestration.chain.pipeline import STAGE_NAMES, dvc_yaml
 from orchestration.chain.versioning import dvc_repository
 from orchestration.chain.workspace import Workspace
-from orchestration.cli.judging import print_verdict, workspace_option
+from orchestration.cli.judging import print_verdict
+from orchestration.cli.options import workspace_option
 from orchestration.cli.run_record import sampled_memory, write_run_record
 from orchestration.cli.terminal import errors, output, print_step, progress_bar
 from spine.storage import write_text_atomically

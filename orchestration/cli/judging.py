@@ -8,17 +8,8 @@ from pathlib import Path
 import click
 
 from orchestration.chain.workspace import Workspace
+from orchestration.cli.options import workspace_option
 from orchestration.cli.terminal import output, print_step, print_table
-
-workspace_option = click.option(
-    "--workspace",
-    "-w",
-    type=click.Path(file_okay=False, path_type=Path),
-    default="workspace/demo",
-    show_default=True,
-    envvar="PLUMBLINE_WORKSPACE",
-    help="The workspace of the chain (or set PLUMBLINE_WORKSPACE).",
-)
 
 
 @click.command()

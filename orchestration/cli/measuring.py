@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestration.chain.workspace import Workspace
+from orchestration.cli.options import workspace_option
 from orchestration.cli.terminal import errors, output, print_table
 from spine.errors import ParametersRejected
 from spine.landmarks import ViewName
@@ -31,15 +32,7 @@ VIEW_CHOICE = click.Choice(["frontal", "lateral"])
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="A model folder, instead of the workspace's champion.",
 )
-@click.option(
-    "--workspace",
-    "-w",
-    type=click.Path(file_okay=False, path_type=Path),
-    default="workspace/demo",
-    show_default=True,
-    envvar="PLUMBLINE_WORKSPACE",
-    help="Whose champion measures.",
-)
+@workspace_option
 @click.option(
     "--overlay",
     type=click.Path(dir_okay=False, path_type=Path),

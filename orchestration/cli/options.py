@@ -1,0 +1,15 @@
+"""Options that several subcommands share, spelled once."""
+
+from pathlib import Path
+
+import click
+
+workspace_option = click.option(
+    "--workspace",
+    "-w",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="workspace/demo",
+    show_default=True,
+    envvar="PLUMBLINE_WORKSPACE",
+    help="The workspace of the chain (or set PLUMBLINE_WORKSPACE).",
+)
