@@ -2,7 +2,7 @@
 
 What belongs here: the letterbox, the warp and the normalisation, used unchanged by training (which composes
 its augmentation into the same affine) and by service, so what is trained is what is served. What does not:
-reading pictures, choosing augmentations. Contract: numpy and scipy alone; pixels are (column, row) with an
+reading pictures, choosing augmentations. Contract: numpy alone, scipy where it is; pixels are (column, row) with an
 integer at a pixel's centre, in the picture as in the input; the affine that comes back is exactly the one
 the pixels went through, so points travel both ways without loss.
 """
@@ -146,13 +146,34 @@ def _normalise(picture: NDArray[np.float32], normalisation: Normalisation) -> ND
 
 
 def _warp(picture: NDArray[np.float32], affine: Affine, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Resample linearly; ``affine`` maps picture to output pixels; black (-1) outside."""
-    from scipy import ndimage
+    """Resample linearly; ``affine`` maps picture to output pixels; black (-1) outside.
 
+    Where scipy is not installed (a bare training machine) numpy does the same, slower; a test holds them equal.
+    """
     back = affine.inverse.matrix
+    try:
+        from scipy import ndimage
+    except ImportError:
+        return _warp_by_numpy(picture, back, shape)
     # scipy counts (row, column) and maps output to input.
     matrix, offset = back[:2, :2][::-1, ::-1], back[:2, 2][::-1]
     warped: NDArray[np.float32] = ndimage.affine_transform(
         picture, matrix, offset, output_shape=shape, order=1, mode="constant", cval=-1.0
     )
     return warped
+
+
+def _warp_by_numpy(picture: NDArray[np.float32], back: Floats, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Bilinear resampling of (h, w); ``back`` (3, 3) maps output (column, row) to picture (column, row)."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    x = back[0, 0] * columns + back[0, 1] * rows + back[0, 2]
+    y = back[1, 0] * columns + back[1, 1] * rows + back[1, 2]
+    height, width = picture.shape
+    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    left = np.clip(np.floor(x), 0, max(width - 2, 0)).astype(np.intp)
+    top = np.clip(np.floor(y), 0, max(height - 2, 0)).astype(np.intp)
+    right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
+    across, down = x - left, y - top
+    upper = picture[top, left] * (1 - across) + picture[top, right] * across
+    lower = picture[bottom, left] * (1 - across) + picture[bottom, right] * across
+    return np.where(inside, upper * (1 - down) + lower * down, -1.0).astype(np.float32)

@@ -1,1 +1,1 @@
-"""How a model comes to be. Imports nothing beyond torch, lightning, numpy and scipy unless asked to."""
+"""How a model comes to be. Imports nothing beyond torch, lightning and numpy unless asked to."""

@@ -10,7 +10,7 @@ Contract: ``out`` ends up with
     contract.json, model.onnx           what ships
     fitted.json, candidate.json         the records, the latter last
 
-and needs nothing but torch, lightning, numpy and scipy; without onnx the export waits for ``export.finish_export``.
+and needs nothing but torch, lightning and numpy; without onnx the export waits for ``export.finish_export``.
 """
 
 import csv

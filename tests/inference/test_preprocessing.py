@@ -80,3 +80,21 @@ def test_a_blank_picture_stays_finite() -> None:
 def test_what_is_no_picture_is_refused(picture: np.ndarray) -> None:
     with pytest.raises(ContractViolation, match="PICTURE_INVALID"):
         prepare(picture, (128, 64))
+
+
+@pytest.mark.parametrize("shape", [(40, 24), (17, 5), (1, 9)])
+def test_numpy_warps_as_scipy_does(shape: tuple[int, int]) -> None:
+    """A training machine without scipy must see the very pictures that are served."""
+    from scipy import ndimage
+
+    from inference.preprocessing import _warp_by_numpy
+
+    random = np.random.default_rng(4)
+    picture = random.normal(size=shape).astype(np.float32)
+    for angle in (0.0, 0.2, -0.7):
+        back = np.array(
+            [[1.3 * np.cos(angle), -np.sin(angle), -3.1], [np.sin(angle), 0.9 * np.cos(angle), 2.7], [0, 0, 1.0]]
+        )
+        matrix, offset = back[:2, :2][::-1, ::-1], back[:2, 2][::-1]
+        served = ndimage.affine_transform(picture, matrix, offset, output_shape=(31, 23), order=1, cval=-1.0)
+        np.testing.assert_allclose(_warp_by_numpy(picture, back, (31, 23)), served, atol=2e-5)
