@@ -6,19 +6,16 @@ a workspace at a time, by a lock that the kernel releases when its holder dies; 
 stay STARTED and block the queue for ever (Dagster's own run monitoring does not see that on one machine).
 """
 
-import fcntl
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import yaml
 
+from orchestration.chain.lock import exclusive
 from orchestration.chain.workspace import Workspace
-from spine.errors import PlumblineError
 from spine.storage import write_text_atomically
 
 WRITER_TAG = "plumbline/writes"
@@ -38,12 +35,6 @@ RUN_MONITORING: dict[str, Any] = {
 RUN_RETRIES: dict[str, Any] = {"enabled": True, "max_retries": 1, "retry_on_asset_or_op_failure": False}
 
 ABANDONED_AFTER_S = 60.0
-
-
-class WorkspaceBusy(PlumblineError):
-    """Another run is writing in the workspace."""
-
-    exit_code = 4
 
 
 def configure_instance(workspace: Workspace) -> None:
@@ -75,42 +66,6 @@ def open_instance(workspace: Workspace, *, in_process: bool = False) -> Iterator
         yield instance
 
 
-@contextmanager
-def chain_lock(workspace: Workspace) -> Iterator[None]:
-    """Be the one writer in the workspace.
-
-    Raises:
-        WorkspaceBusy: somebody else is (``RUN_IN_PROGRESS``).
-    """
-    with _exclusive(workspace.state / "chain.lock") as held:
-        if not held:
-            raise WorkspaceBusy(
-                "RUN_IN_PROGRESS",
-                found="another run that is writing in this workspace",
-                expected="one writer at a time",
-                remedy="wait until it has ended, or stop it",
-            )
-        yield
-
-
-@contextmanager
-def services_lock(workspace: Workspace) -> Iterator[None]:
-    """Be the one set of services (web server, daemon, tracking server) of the workspace.
-
-    Raises:
-        WorkspaceBusy: they run already (``SERVICES_RUNNING``).
-    """
-    with _exclusive(workspace.state / "services.lock") as held:
-        if not held:
-            raise WorkspaceBusy(
-                "SERVICES_RUNNING",
-                found="the services of this workspace, up already",
-                expected="one web server, daemon and tracking server per workspace",
-                remedy="use those, or stop them first",
-            )
-        yield
-
-
 def fail_abandoned_runs(
     instance: dg.DagsterInstance, workspace: Workspace, older_than_s: float = ABANDONED_AFTER_S
 ) -> list[str]:
@@ -119,7 +74,7 @@ def fail_abandoned_runs(
     A running run holds the chain's lock within seconds of its start. When the lock is free, nobody who has been
     running for longer than ``older_than_s`` is alive.
     """
-    with _exclusive(workspace.state / "chain.lock") as nobody_writes:
+    with exclusive(workspace.state / "chain.lock") as nobody_writes:
         if not nobody_writes:
             return []
         started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
@@ -131,22 +86,3 @@ def fail_abandoned_runs(
         for run in dead:
             instance.report_run_failed(run, "The process of this run ended without a word (killed, or out of memory).")
     return [run.run_id for run in dead]
-
-
-@contextmanager
-def _exclusive(path: Path) -> Iterator[bool]:
-    """Whether the lock on ``path`` was free; it is held until the end of the block, or of the process."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        yield _locked(handle)
-    finally:
-        os.close(handle)
-
-
-def _locked(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

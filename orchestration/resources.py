@@ -13,11 +13,11 @@ from typing import Any
 
 import dagster as dg
 
+from orchestration.chain.lock import chain_lock
 from orchestration.chain.params import Params, parse_params, read_params, write_params
 from orchestration.chain.report import Progress, StepReport
 from orchestration.chain.workspace import Workspace
 from orchestration.environment import DEFAULT_MLFLOW_UI, MLFLOW_UI_VARIABLE, WORKSPACE_VARIABLE
-from orchestration.instance import chain_lock
 from orchestration.watching import LogWatcher
 
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import dagster as dg
 
+from orchestration.chain.lock import chain_lock
 from orchestration.chain.report import StepReport
 from orchestration.chain.workspace import Workspace
 from orchestration.event_log import EVENTS_FILE
-from orchestration.instance import chain_lock, fail_abandoned_runs, open_instance
+from orchestration.instance import fail_abandoned_runs, open_instance
 from orchestration.jobs import RETRAIN
 from orchestration.resources import resources_for
 from orchestration.watching import OnStep, OpenProgress, RecordingWatcher, no_progress
@@ -35,6 +36,7 @@ class RunOutcome:
         failed_step: where it stopped otherwise, or the gate's step.
         code: stable reason code, the exception's name for a bug, None when promoted.
         reason: the first thing that went wrong, for people; empty when promoted.
+        exit_code: of the error that stopped the run; 1 for a bug or a failed check.
         seconds: wall time of the run.
     """
 
@@ -46,6 +48,7 @@ class RunOutcome:
     code: str | None
     reason: str
     seconds: float
+    exit_code: int = 1
 
     @property
     def verdict_reached(self) -> bool:
@@ -105,7 +108,9 @@ def _outcome(result: dg.ExecuteInProcessResult, watcher: RecordingWatcher, secon
         refused = isinstance(error, GateRefused | EvidenceRejected)
         code = error.code if isinstance(error, PlumblineError) else type(error).__name__
         reason = str(error) if isinstance(error, PlumblineError) else f"{code}: {error}"
-        return RunOutcome(promoted=False, refused=refused, failed_step=step, code=code, reason=reason, **common)
+        exit_code = error.exit_code if isinstance(error, PlumblineError) else 1
+        common |= {"failed_step": step, "code": code, "reason": reason, "exit_code": exit_code}
+        return RunOutcome(promoted=False, refused=refused, **common)
     step, check, said = _failed_check(result)
     refused = step == "verdict"
     code = str(watcher.reports["verdict"].figures.get("decision")) if refused else check.upper()

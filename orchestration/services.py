@@ -61,7 +61,8 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
         WorkspaceBusy: the services of this workspace run already.
         ServiceFailed: a service did not come up, or died later.
     """
-    from orchestration.instance import fail_abandoned_runs, open_instance, services_lock
+    from orchestration.chain.lock import services_lock
+    from orchestration.instance import fail_abandoned_runs, open_instance
 
     read_params(workspace.params_file)
     require_free_port(dagster_port, "--dagster-port")

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from spine.errors import PlumblineError
+from spine.errors import ParametersRejected, PlumblineError
 from training.config import TrainingConfig
 
 
@@ -18,6 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         config = _config(options)
+        _demand_data_set(options.dataset)
         from training.fit import fit  # not before --help and the configuration's own errors
 
         summary = fit(options.dataset, options.out, config, None if options.quiet else _show)
@@ -63,6 +64,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _config(options: argparse.Namespace) -> TrainingConfig:
     height, _, width = options.input_shape.partition("x")
+    if not (height.isdigit() and (width or height).isdigit()):
+        raise ParametersRejected(
+            "TRAINING_CONFIG",
+            found=f"--input-shape {options.input_shape}",
+            expected="rows x columns in pixels, e.g. 512x256",
+            remedy="correct the option",
+        )
     return TrainingConfig(
         preset=options.preset,
         landmark_set=options.landmark_set,
@@ -81,6 +89,16 @@ def _config(options: argparse.Namespace) -> TrainingConfig:
         seed=options.seed,
         init_from=options.init_from,
     )
+
+
+def _demand_data_set(folder: Path) -> None:
+    if not (folder / "manifest.json").is_file():
+        raise ParametersRejected(
+            "DATASET_MISSING",
+            found=f"no manifest.json in {folder}",
+            expected="a data set folder, as the chain writes to data/dataset",
+            remedy="name that folder with --dataset",
+        )
 
 
 def _show(done: int, total: int) -> None:

@@ -107,6 +107,7 @@ def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | N
     """
     manifest = read_manifest(dataset)
     views = _check(manifest, config)
+    circumstances = _circumstances(config)  # a device that is missing must not claim the folder
     claim_folder(out, config, manifest.digest)
     if (out / CANDIDATE_FILE).is_file():
         return read_summary(out)
@@ -114,7 +115,7 @@ def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | N
         remove_partials(out)
         journal = Journal(out)
         journal.write_parameters(config_to_json(config))
-        run = Fit(dataset, out, config, manifest, views, _circumstances(config), journal)
+        run = Fit(dataset, out, config, manifest, views, circumstances, journal)
         _fit_all(run, progress)
     return finish_export(out) if can_export() else read_summary(out, FITTED_FILE)
 

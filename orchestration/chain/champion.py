@@ -68,7 +68,7 @@ def open_champion(workspace: Workspace) -> "Model":
             "NO_CHAMPION",
             found=f"no promoted model in {workspace.root.name}/",
             expected="a workspace whose gate has promoted a model",
-            remedy="run `plumbline demo`, name another workspace with -w, or a model folder with --model",
+            remedy=f"name another workspace with -w, or a model by hand, e.g. --model {workspace.candidate}",
         )
     if model_digest(workspace.champion) != record.digest:
         raise EvidenceRejected(

@@ -23,7 +23,7 @@ from orchestration.chain.params import Params
 from orchestration.chain.report import Figure, StepReport, write_step_report
 from orchestration.chain.workspace import Workspace
 from spine.dataset import read_manifest
-from spine.errors import GateRefused
+from spine.errors import GateRefused, ParametersRejected
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
 
 if TYPE_CHECKING:
@@ -202,6 +202,26 @@ def policy_path(params: Params, workspace: Workspace) -> Path:
         return named
     path = Path(params.gate.policy).expanduser()
     return path if path.is_absolute() else workspace.root / path
+
+
+def demand_policy(params: Params, workspace: Workspace) -> None:
+    """Refuse a policy that is not there or not valid before anything is trained for it.
+
+    Raises:
+        ParametersRejected: with the names of the shipped policies.
+    """
+    from validation.gates import policy as shipped
+
+    path = policy_path(params, workspace)
+    if not path.exists():
+        names = sorted(p.stem for p in (Path(shipped.__file__).parent / "policies").glob("*.yaml"))
+        raise ParametersRejected(
+            "POLICY_MISSING",
+            found=f"gate.policy {params.gate.policy!r}",
+            expected=f"one of {', '.join(names)}, or the path of a policy file",
+            remedy="correct gate.policy in params.yaml",
+        )
+    shipped.read_policy(path)
 
 
 def _judged_candidate(workspace: Workspace) -> str:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from spine.errors import ParametersRejected
+from spine.landmarks import LANDMARK_SETS
 from spine.storage import write_text_atomically
 
 SourceKind = Literal["virtual", "folder", "aasce", "ct-keypoints"]
@@ -46,6 +47,14 @@ class Dataset(_Strict):
     seed: int = 2019
     test_patients: int = Field(50, ge=1)
     validation_fraction: float = Field(0.06, gt=0.0, lt=0.5)
+
+    @field_validator("landmark_set")
+    @classmethod
+    def _known_set(cls, name: str) -> str:
+        if name not in LANDMARK_SETS:
+            raise ValueError(f"no such landmark set; there are {', '.join(LANDMARK_SETS)}")
+        return name
+
     new_test_version: bool = Field(False, description="let the frozen test set change, openly, with a new version")
 
 

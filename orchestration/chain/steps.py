@@ -224,6 +224,32 @@ def _fit_afresh(workspace: Workspace, config: "TrainingConfig", progress: Progre
     return fit(workspace.dataset, workspace.candidate, config, progress)
 
 
+def adopt_candidate(workspace: Workspace, folder: Path) -> StepReport:
+    """Take a candidate trained elsewhere as this workspace's, as if it had been trained here.
+
+    Raises:
+        ContractViolation: its fit is unfinished, or was on other data than the workspace's data set.
+    """
+    from training.candidate import FITTED_FILE, read_summary
+    from training.export import finish_export
+
+    summary, digest = read_summary(folder, FITTED_FILE), read_manifest(workspace.dataset).digest
+    if summary.dataset_digest != digest:
+        raise ContractViolation(
+            "DATASET_DIFFERS",
+            found=f"a candidate trained on data set {summary.dataset_digest[:12]}",
+            expected=f"{digest[:12]}, this workspace's",
+            remedy="train it on a copy of this workspace's data/dataset",
+        )
+    shutil.rmtree(workspace.candidate, ignore_errors=True)
+    shutil.copytree(folder, workspace.candidate)
+    summary = finish_export(workspace.candidate)
+    report = StepReport("candidate", {"adopted": (summary.model_digest or "")[:12], "device": summary.device})
+    write_step_report(report, workspace)
+    versioning.record_stage(workspace, "candidate")
+    return report
+
+
 def evaluation(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Measure the candidate's errors on the frozen test set."""
     from orchestration.chain.evaluate import evaluate_model

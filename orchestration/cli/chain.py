@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from orchestration.chain.decision import demand_policy
+from orchestration.chain.lock import chain_lock
 from orchestration.chain.params import Params, parse_params, read_params, write_params
 from orchestration.chain.pipeline import STAGE_NAMES, dvc_yaml
 from orchestration.chain.versioning import dvc_repository
@@ -30,10 +32,10 @@ _FILM_DEFAULTS: dict[str, dict[str, Any]] = {
 
 @click.command()
 @workspace_option
-@click.option("--source", type=_SOURCES, default="virtual", show_default=True, help="Where studies come from.")
+@click.option("--source", type=_SOURCES, help="Where studies come from; virtual in a new workspace.")
 @click.option("--location", type=click.Path(path_type=Path), help="Folder of the source (not for virtual).")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter, e.g. training.minutes=3.")
-def init(workspace: Path, source: str, location: Path | None, settings: tuple[str, ...]) -> None:
+def init(workspace: Path, source: str | None, location: Path | None, settings: tuple[str, ...]) -> None:
     """Make a workspace: params.yaml with every parameter spelled out, and its dvc.yaml.
 
     \b
@@ -44,22 +46,17 @@ def init(workspace: Path, source: str, location: Path | None, settings: tuple[st
     output.print(f"{chosen.params_file}\n{chosen.pipeline_file}")
 
 
-def prepare_workspace(workspace: Workspace, source: str, location: Path | None, settings: tuple[str, ...]) -> Params:
-    """Write params.yaml (kept as it is when present and nothing is asked) and dvc.yaml; returns the parameters."""
-    if workspace.params_file.exists() and source == "virtual" and location is None:
-        content = read_params(workspace.params_file).model_dump()
-    else:
-        content = Params().model_dump()
-        if source != "virtual":
-            if location is None:
-                raise click.UsageError(f"--source {source} needs --location FOLDER")
-            content["source"] = {"kind": source, "location": str(location.expanduser().resolve())}
-        if source == "aasce":
-            for section, values in _FILM_DEFAULTS.items():
-                content[section] |= values
+def prepare_workspace(
+    workspace: Workspace, source: str | None, location: Path | None, settings: tuple[str, ...]
+) -> Params:
+    """Write params.yaml and dvc.yaml; what an existing params.yaml says is kept but for what is asked here."""
+    known = workspace.params_file.exists()
+    content = read_params(workspace.params_file).model_dump() if known else Params().model_dump()
+    _choose_source(content, source, location)
     for setting in settings:
         _apply(content, setting)
     params = parse_params(content)
+    demand_policy(params, workspace)
     workspace.prepare()
     write_params(params, workspace.params_file)
     write_text_atomically(workspace.pipeline_file, dvc_yaml(params))
@@ -67,22 +64,43 @@ def prepare_workspace(workspace: Workspace, source: str, location: Path | None, 
         return params
 
 
+def _choose_source(content: dict[str, Any], source: str | None, location: Path | None) -> None:
+    before = content["source"]["kind"]
+    kind = source or before
+    if kind == "virtual":
+        if location is not None:
+            raise click.UsageError("--location goes with --source folder, aasce or ct-keypoints")
+        content["source"] = Params().source.model_dump()
+    elif location is not None:
+        content["source"] = {"kind": kind, "location": str(location.expanduser().resolve())}
+    elif kind != before:
+        raise click.UsageError(f"--source {kind} needs --location FOLDER")
+    if kind == "aasce" and before != "aasce":
+        for section, values in _FILM_DEFAULTS.items():
+            content[section] |= values
+
+
 def _apply(content: dict[str, Any], setting: str) -> None:
     import yaml
 
-    key, separator, value = setting.partition("=")
+    key, separator, text = setting.partition("=")
     *sections, name = key.split(".")
-    place = content
+    place: Any = content
     for section in sections:
-        place = place.get(section, {})
-    if not separator or name not in place:
+        place = place.get(section) if isinstance(place, dict) else None
+    if not separator:
+        raise click.UsageError(f"--set {setting}: write KEY=VALUE, e.g. training.minutes=3")
+    if not isinstance(place, dict) or name not in place:
         raise click.UsageError(f"--set {setting}: no such parameter; see params.yaml for their names")
-    place[name] = yaml.safe_load(value)
+    try:
+        place[name] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise click.UsageError(f"--set {setting}: the value is no YAML ({error.__class__.__name__})") from error
 
 
 @click.command()
 @workspace_option
-@click.option("--source", type=_SOURCES, default="virtual", help="As for init; sets the workspace up when it is new.")
+@click.option("--source", type=_SOURCES, help="As for init; parameters that are there already are kept.")
 @click.option("--location", type=click.Path(path_type=Path), help="As for init.")
 @click.option("--minutes", type=float, help="Training budget.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As for init.")
@@ -93,8 +111,9 @@ def run(workspace: Path, source: str, location: Path | None, minutes: float | No
 
     \b
     Example:  plumbline run -w films --source aasce --location /data/aasce_training --minutes 4
+              plumbline run -w ws --source folder --location /data/studies --set dataset.test_patients=20
     """
-    settings += (f"training.minutes={minutes}",) if minutes else ()
+    settings += (f"training.minutes={minutes}",) if minutes is not None else ()
     chosen = Workspace(workspace)
     prepare_workspace(chosen, source, location, settings)
     raise SystemExit(run_chain(chosen))
@@ -121,7 +140,7 @@ def run_chain(workspace: Workspace) -> int:
         )
         return 3
     output.print(f"[red]stopped[/red] in {outcome.failed_step}: {outcome.reason}")
-    return 1
+    return outcome.exit_code
 
 
 @click.command()
@@ -136,14 +155,17 @@ def demo(workspace: Path, minutes: float | None, patients: int | None) -> None:
     \b
     Example:  plumbline demo
     """
-    settings: tuple[str, ...] = (f"training.minutes={minutes}",) if minutes else ()
+    settings: tuple[str, ...] = (f"training.minutes={minutes}",) if minutes is not None else ()
     if patients:
         settings += (f"cohort.count={patients}", f"dataset.test_patients={max(5, patients // 5)}")
     chosen = Workspace(workspace)
-    errors.print(
-        "Virtual patients -> DICOM -> studies -> landmarks -> data set -> training -> gate. About ten minutes."
-    )
-    prepare_workspace(chosen, "virtual", None, settings)
+    if chosen.params_file.exists() and read_params(chosen.params_file).source.kind != "virtual":
+        raise click.UsageError(
+            f"{workspace} takes its studies from elsewhere: use `plumbline run`, or another workspace"
+        )
+    params = prepare_workspace(chosen, "virtual", None, settings)
+    errors.print("Virtual patients -> DICOM -> studies -> landmarks -> data set -> training -> gate -> measurement.")
+    errors.print(f"{params.cohort.count} patients, {params.training.minutes} minutes of training.")
     code = run_chain(chosen)
     if code in (0, 3):
         _measure_one(chosen, promoted=code == 0)
@@ -177,6 +199,8 @@ def stage(name: str, workspace: Path) -> None:
     """
     from orchestration.chain.steps import compute_step
 
-    with progress_bar(name) as progress:
-        report = compute_step(name, Workspace(workspace), progress)
+    chosen = Workspace(workspace)
+    read_params(chosen.params_file)  # before anything is made in a folder that is no workspace
+    with chain_lock(chosen), progress_bar(name) as progress:
+        report = compute_step(name, chosen, progress)
     print_step(report)

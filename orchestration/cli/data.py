@@ -1,4 +1,4 @@
-"""Subcommands that make data and models outside a workspace: ``cohort``, ``train``.
+"""Subcommands that make data and models outside a workspace, and bring them in: ``cohort``, ``train``, ``adopt``.
 
 What belongs here: options and their help. What does not: the work (``spine.phantom``, ``training``).
 """
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
-from orchestration.cli.terminal import output, progress_bar
+from orchestration.chain.workspace import Workspace
+from orchestration.cli.options import workspace_option
+from orchestration.cli.terminal import output, print_step, progress_bar
 
 
 @click.command()
@@ -40,3 +42,23 @@ def train(arguments: tuple[str, ...]) -> None:
     from training.__main__ import main
 
     raise SystemExit(main(list(arguments)))
+
+
+@click.command()
+@click.argument("candidate", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@workspace_option
+def adopt(candidate: Path, workspace: Path) -> None:
+    """Bring a candidate that was trained elsewhere (`python -m training`) on this workspace's data set.
+
+    Its export is finished here; then `plumbline run` evaluates it, replays its journal into MLflow, judges it, and
+    promotes or refuses it, without training again.
+
+    \b
+    Example:  plumbline adopt /mnt/gpu/candidate -w ws && plumbline run -w ws
+    """
+    from orchestration.chain.lock import chain_lock
+    from orchestration.chain.steps import adopt_candidate
+
+    chosen = Workspace(workspace)
+    with chain_lock(chosen):
+        print_step(adopt_candidate(chosen, candidate))

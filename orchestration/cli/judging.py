@@ -39,7 +39,8 @@ def print_verdict(workspace: Workspace) -> None:
 
 def _outcome(outcome: str, note: str) -> str:
     """The outcome, and in words which figures it was for: ``REJECT (bias above ceiling)``."""
-    plain = note.replace("standard_error_of_estimate ", "error ").replace("icc_a1", "ICC").replace("_", " ")
+    plain = note.replace("truths TOO", "TOO").replace("patients TOO", "TOO")
+    plain = plain.replace("standard_error_of_estimate ", "error ").replace("icc_a1", "ICC").replace("_", " ")
     return f"{outcome} ({plain.lower()})" if plain else outcome
 
 

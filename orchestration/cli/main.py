@@ -24,6 +24,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "decoders": ("measuring", "List the DICOM transfer syntaxes this installation reads."),
     "read3d": ("measuring", "Read 3D reconstructions and say what they can yield."),
     "cohort": ("data", "Write virtual patients as DICOM and reconstruction files."),
+    "adopt": ("data", "Bring a candidate trained on another machine into a workspace."),
     "train": ("data", "Train on a data set folder, outside any workspace."),
     "verdict": ("judging", "Print the latest verdict as a table."),
     "explain": ("judging", "Tell a verdict in plain words."),

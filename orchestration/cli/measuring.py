@@ -5,6 +5,7 @@ Contract: ``measure`` imports neither torch, MLflow nor Dagster; it answers with
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import click
 from orchestration.chain.workspace import Workspace
 from orchestration.cli.options import workspace_option
 from orchestration.cli.terminal import errors, output, print_table
-from spine.errors import ParametersRejected
+from spine.errors import InputRejected, PairingRejected, ParametersRejected
 from spine.landmarks import ViewName
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def measure(
     from inference.measure import PictureInput, measure_views
     from inference.overlay import draw_overlay, report_json
 
+    _demand_safe_outputs(films, overlay, json_file)
     radiographs = _read_films(films, view)
     model = _open_model(model_folder, Workspace(workspace))
     inputs = {name: PictureInput(r.picture, r.spacing_mm, r.calibration, r.geometry) for name, r in radiographs.items()}
@@ -90,7 +92,13 @@ def _read_films(films: tuple[Path, ...], view: ViewName | None) -> "dict[ViewNam
         raise click.UsageError("give one film, or one frontal and one lateral film; --view goes with a single film")
     found: dict[ViewName, Radiograph] = {}
     for film in films:
-        radiograph = read_radiograph(film)
+        try:
+            radiograph = read_radiograph(film)
+        except InputRejected as error:
+            what = f"{film.name}: {error.found}"
+            raise type(error)(error.code, found=what, expected=error.expected, remedy=error.remedy) from error
+        if view and radiograph.view and view != radiograph.view:
+            raise click.UsageError(f"--view {view}: the tags of {film.name} say {radiograph.view}; leave --view out")
         name = radiograph.view or view
         if name is None or name in found:
             known = "another film is of the same view" if name else "its tags do not say which view it is"
@@ -101,7 +109,31 @@ def _read_films(films: tuple[Path, ...], view: ViewName | None) -> "dict[ViewNam
                 remedy="name the view of a single film with --view",
             )
         found[name] = radiograph
+    _demand_one_patient(found)
     return found
+
+
+def _demand_one_patient(films: "Mapping[ViewName, Radiograph]") -> None:
+    """Two films are measured in 3D only as views of one patient in one examination."""
+    for part in ("patient_id", "study_uid"):
+        named = {getattr(film.identity, part) for film in films.values()} - {""}
+        if len(named) > 1:
+            raise PairingRejected(
+                "PATIENTS_DIFFER" if part == "patient_id" else "STUDIES_DIFFER",
+                found=f"two films whose {'patients' if part == 'patient_id' else 'studies'} differ",
+                expected="the frontal and the lateral film of one examination of one patient",
+                remedy="measure them one by one, or give the pair that belongs together",
+            )
+
+
+def _demand_safe_outputs(films: tuple[Path, ...], overlay: Path, json_file: Path | None) -> None:
+    """An output never replaces a film, and the overlay is a picture."""
+    inputs = {film.resolve() for film in films}
+    for option, path in (("--overlay", overlay), ("--json", json_file)):
+        if path is not None and path.resolve() in inputs:
+            raise click.UsageError(f"{option} {path}: that is one of the films")
+    if overlay.suffix.lower() not in (".png", ".jpg", ".jpeg", ".tif", ".tiff"):
+        raise click.UsageError(f"--overlay {overlay}: give it the name of a picture, e.g. overlay.png")
 
 
 def _open_model(folder: Path | None, workspace: Workspace) -> "Model":
@@ -138,7 +170,8 @@ def decoders() -> None:
     """
     from spine.radiograph.decoders import decoder_matrix
 
-    print_table("Transfer syntaxes", ("syntax", "uid", "decoder"), [list(row) for row in decoder_matrix()])
+    for name, uid, how in decoder_matrix():
+        output.print(f"{name:<52} {uid:<26} {how}")
 
 
 @click.command()
@@ -153,5 +186,7 @@ def read3d(files: tuple[Path, ...]) -> None:
     from orchestration.chain.survey import survey_reconstructions
 
     survey = survey_reconstructions(files)
+    if survey.counts["files"] == "0":
+        raise click.UsageError("no .json or .csv file among what was named")
     print_table("3D reconstructions", ("what", "count"), [[name, str(value)] for name, value in survey.counts.items()])
     print_table("Parameters", ("parameter", "yielded", "median", "5-95 %", "if absent, why"), survey.parameters)

@@ -55,7 +55,8 @@ class _LogLines:
         now = time.monotonic()
         if now - self._last >= _LOG_EVERY_SECONDS:
             self._last = now
-            errors.print(f"  {self._title}: {done} of {total}")
+            how_far = f"{done / 10:.0f} %" if total == 1000 else f"{done} of {total}"  # budgets count in thousandths
+            errors.print(f"  {self._title}: {how_far}")
 
 
 def print_step(report: StepReport) -> None:
@@ -65,7 +66,8 @@ def print_step(report: StepReport) -> None:
     took = "unchanged" if report.skipped else f"{report.seconds:.1f} s"
     told = {name: value for name, value in report.figures.items() if not name.startswith("reason")}
     figures = ", ".join(f"{name} {_plain(value)}" for name, value in told.items())
-    errors.print(f"[green]✓[/green] [bold]{report.step.replace('_', ' '):<20}[/bold] [dim]{took:>9}[/dim]  {figures}")
+    name = report.step.replace("_", " ")
+    errors.print(f"[green]✓[/green] [bold]{name:<20}[/bold] [dim]{took:>9}[/dim]  {figures}", soft_wrap=True)
 
 
 def _plain(value: Figure) -> str:

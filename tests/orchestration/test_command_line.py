@@ -75,3 +75,85 @@ def test_parameters_and_decoders_are_listed():
     runner = CliRunner()
     assert "pelvic_incidence" in runner.invoke(plumbline, ["parameters"]).output.replace("\n", "")
     assert runner.invoke(plumbline, ["decoders"]).exit_code == 0
+
+
+def test_parameters_of_a_workspace_survive_naming_its_source_again(tmp_path):
+    runner = CliRunner()
+    call = ["init", "-w", str(tmp_path), "--source", "folder", "--location", str(tmp_path)]
+    runner.invoke(plumbline, [*call, "--set", "dataset.test_patients=7"])
+    again = runner.invoke(plumbline, [*call, "--set", "training.minutes=2"])
+    assert again.exit_code == 0, again.output
+    params = read_params(tmp_path / "params.yaml")
+    assert (params.dataset.test_patients, params.training.minutes, params.source.kind) == (7, 2, "folder")
+    runner.invoke(plumbline, ["init", "-w", str(tmp_path), "--set", "training.minutes=3"])
+    assert read_params(tmp_path / "params.yaml").source.kind == "folder"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--source", "virtual", "--location", "."],
+        ["--set", "training.minutes.x=3"],
+        ["--set", "training.minutes=["],
+        ["--set", "training.minutes"],
+    ],
+)
+def test_impossible_settings_are_usage_errors(tmp_path, arguments):
+    assert CliRunner().invoke(plumbline, ["init", "-w", str(tmp_path), *arguments]).exit_code == 2
+
+
+@pytest.mark.parametrize("setting", ["dataset.landmark_set=foo", "gate.policy=nope"])
+def test_unknown_names_are_refused_before_anything_runs(tmp_path, setting):
+    refused = command("init", "-w", str(tmp_path), "--set", setting)
+    assert refused.returncode == 2
+    assert any(known in refused.stderr for known in ("galbusera39", "frontal_films"))
+    assert not (tmp_path / "params.yaml").exists()
+
+
+@pytest.fixture(scope="module")
+def two_patients(tmp_path_factory):
+    from spine.phantom.cohort import CohortConfig, write_cohort
+    from spine.scanner import NATIVE_SPACING_MM
+
+    folder = tmp_path_factory.mktemp("two")
+    write_cohort(folder, CohortConfig(count=2, seed=3, shape=(256, 128), spacing_mm=NATIVE_SPACING_MM * 15))
+    return folder
+
+
+def test_films_of_two_patients_are_not_measured_as_one(two_patients, tmp_path):
+    films = [str(two_patients / "case-00000" / "frontal.dcm"), str(two_patients / "case-00001" / "lateral.dcm")]
+    refused = command("measure", *films, "-w", str(tmp_path), "--overlay", str(tmp_path / "o.png"))
+    assert refused.returncode == 1
+    assert "PATIENTS_DIFFER" in refused.stderr
+
+
+def test_a_film_is_never_overwritten_and_a_bad_one_is_named(two_patients, tmp_path):
+    film = two_patients / "case-00000" / "frontal.dcm"
+    before = film.read_bytes()
+    assert command("measure", str(film), "--json", str(film), "-w", str(tmp_path)).returncode == 2
+    assert command("measure", str(film), "--overlay", str(tmp_path / "o.xyz"), "-w", str(tmp_path)).returncode == 2
+    assert film.read_bytes() == before
+    cut = tmp_path / "cut.dcm"
+    cut.write_bytes(before[: len(before) // 2])
+    refused = command("measure", str(film), str(cut), "-w", str(tmp_path), "--overlay", str(tmp_path / "o.png"))
+    assert "cut.dcm" in refused.stderr
+    assert "TRUNCATED" in refused.stderr
+
+
+def test_stage_waits_for_nobody_and_leaves_no_litter(tmp_path):
+    from orchestration.chain.lock import chain_lock
+    from orchestration.chain.workspace import Workspace
+
+    command("init", "-w", str(tmp_path / "ws"))
+    with chain_lock(Workspace(tmp_path / "ws")):
+        busy = command("stage", "landmarks", "-w", str(tmp_path / "ws"))
+    assert busy.returncode == 4
+    assert "RUN_IN_PROGRESS" in busy.stderr
+    (tmp_path / "empty").mkdir()
+    assert command("stage", "landmarks", cwd=tmp_path / "empty").returncode == 2
+    assert not list((tmp_path / "empty").iterdir())
+
+
+def test_read3d_with_nothing_to_read_says_so(tmp_path):
+    (tmp_path / "README.md").write_text("no points")
+    assert CliRunner().invoke(plumbline, ["read3d", str(tmp_path)]).exit_code == 2

@@ -17,7 +17,7 @@ from orchestration.chain.champion import CANDIDATES_MODEL, PRODUCTION_MODEL, loc
 from orchestration.chain.decision import judge_candidate, promote_champion, register_candidate, rescore_champion
 from orchestration.chain.params import read_params
 from orchestration.chain.pipeline import STAGE_NAMES
-from orchestration.chain.steps import compute_step, run_step
+from orchestration.chain.steps import adopt_candidate, compute_step, run_step
 from orchestration.chain.versioning import data_version, is_up_to_date
 from orchestration.cli.chain import prepare_workspace
 from spine.dataset import read_manifest
@@ -126,6 +126,22 @@ def test_measure_writes_json_and_overlay_without_torch(chain: Chain, tmp_path):
     )
     assert alone.returncode == 0, alone.stderr
     assert "needs a lateral view" in (tmp_path / "m.json").read_text()
+
+
+def test_a_candidate_trained_elsewhere_is_adopted(chain: Chain, tmp_path):
+    """As from a GPU machine: a copy of the fit comes back, and the chain takes it for its own."""
+    before = (chain.workspace.candidate / "candidate.json").read_text()
+    elsewhere = shutil.copytree(chain.workspace.candidate, tmp_path / "gpu")
+    (elsewhere / "candidate.json").unlink()  # the export was deferred there
+    adopt_candidate(chain.workspace, elsewhere)
+    assert json.loads((chain.workspace.candidate / "candidate.json").read_text()) == json.loads(before)
+    assert run_step("candidate", chain.workspace).skipped
+    assert run_step("evaluation", chain.workspace).skipped
+    record = json.loads((elsewhere / "fitted.json").read_text()) | {"dataset_digest": "0" * 64}
+    (elsewhere / "fitted.json").write_text(json.dumps(record))
+    with pytest.raises(PlumblineError) as refused:
+        adopt_candidate(chain.workspace, elsewhere)
+    assert refused.value.code == "DATASET_DIFFERS"
 
 
 def test_an_equal_challenger_does_not_replace_the_champion(chain: Chain):

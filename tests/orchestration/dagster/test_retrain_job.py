@@ -6,8 +6,9 @@ from contextlib import contextmanager
 import dagster as dg
 import pytest
 
+from orchestration.chain.lock import WorkspaceBusy, chain_lock
 from orchestration.chain.params import Params, Source, write_params
-from orchestration.instance import WorkspaceBusy, chain_lock, open_instance
+from orchestration.instance import open_instance
 from orchestration.run import run_retrain
 from spine.errors import InputRejected
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from orchestration.chain.lock import services_lock
 from orchestration.chain.params import Params, write_params
 from orchestration.chain.workspace import Workspace
 from orchestration.environment import quiet_environment
-from orchestration.instance import services_lock
 from orchestration.processes import Service, ServiceFailed, Supervised, accepts, answers, free_port, require_free_port
 from orchestration.services import environment_of, main, services_of
 from spine.errors import ParametersRejected

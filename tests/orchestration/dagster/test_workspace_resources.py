@@ -5,11 +5,12 @@ import pytest
 import yaml
 
 from orchestration.assets.presentation import PREVIEW_LIMIT_BYTES, metadata_of, preview
+from orchestration.chain.lock import WorkspaceBusy, chain_lock
 from orchestration.chain.params import read_params
 from orchestration.chain.report import StepReport
 from orchestration.definitions import definitions_with
 from orchestration.environment import DEFAULT_MLFLOW_UI, WORKSPACE_VARIABLE
-from orchestration.instance import WorkspaceBusy, chain_lock, fail_abandoned_runs, open_instance
+from orchestration.instance import fail_abandoned_runs, open_instance
 from orchestration.jobs import RETRAIN
 from orchestration.resources import (
     DataVersions,
