@@ -1,4 +1,7 @@
-"""Options that several subcommands share, spelled once."""
+"""Options that several subcommands share, spelled once.
+
+What belongs here: click options that must read alike everywhere. What does not: options of one subcommand.
+"""
 
 from pathlib import Path
 

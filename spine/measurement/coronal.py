@@ -21,6 +21,10 @@ MINIMUM_VERTEBRAE = 6
 """A Cobb angle over fewer visible vertebrae than this says nothing about the curve."""
 
 
+_SAME_TURN = 6
+"""Decimals of a degree beyond which two turns are the same."""
+
+
 @dataclass(frozen=True)
 class Curve:
     """One coronal curve.
@@ -52,7 +56,8 @@ def end_plate_curves(tilts: PlateTilts) -> tuple[Curve, Curve | None, Curve | No
     upper = np.array([tilts.degrees[f"{v}_sup"] for v in levels])
     lower = np.array([tilts.degrees[f"{v}_inf"] for v in levels])
     turn = np.where(np.triu(np.ones((len(levels),) * 2, dtype=bool), 1), upper[:, None] - lower[None, :], 0.0)
-    i, j = np.unravel_index(int(np.argmax(np.abs(turn))), turn.shape)
+    # Rounded, so that of equal turns the most cranial wins whatever the last bit says.
+    i, j = np.unravel_index(int(np.argmax(np.round(np.abs(turn), _SAME_TURN))), turn.shape)
     if i == j:  # a perfectly straight spine: every turn is zero
         i, j = np.intp(0), np.intp(len(levels) - 1)
     major = Curve(levels[i], levels[j], float(turn[i, j]))
@@ -63,10 +68,10 @@ def end_plate_curves(tilts: PlateTilts) -> tuple[Curve, Curve | None, Curve | No
 
 
 def _largest(pairs: list[tuple[int, int]], against: np.ndarray, turn: np.ndarray, levels: list[str]) -> Curve | None:
-    opposite = [pair for pair in pairs if against[pair] > 0]
+    opposite = [pair for pair in pairs if against[pair] > 10.0**-_SAME_TURN]
     if not opposite:
         return None
-    upper, lower = max(opposite, key=lambda pair: float(against[pair]))
+    upper, lower = max(opposite, key=lambda pair: round(float(against[pair]), _SAME_TURN))
     return Curve(levels[upper], levels[lower], float(turn[upper, lower]))
 
 
