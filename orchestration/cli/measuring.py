@@ -5,7 +5,6 @@ Contract: ``measure`` imports neither torch, MLflow nor Dagster; it answers with
 """
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ import click
 from orchestration.chain.workspace import Workspace
 from orchestration.cli.options import workspace_option
 from orchestration.cli.terminal import errors, output, print_table
-from spine.errors import InputRejected, PairingRejected, ParametersRejected
+from spine.errors import InputRejected, ParametersRejected
 from spine.landmarks import ViewName
 
 if TYPE_CHECKING:
@@ -86,6 +85,7 @@ def measure(
 
 
 def _read_films(films: tuple[Path, ...], view: ViewName | None) -> "dict[ViewName, Radiograph]":
+    from spine.intake.pairing import demand_one_examination
     from spine.radiograph.read import read_radiograph
 
     if len(films) > 2 or (view and len(films) != 1):
@@ -109,21 +109,8 @@ def _read_films(films: tuple[Path, ...], view: ViewName | None) -> "dict[ViewNam
                 remedy="name the view of a single film with --view",
             )
         found[name] = radiograph
-    _demand_one_patient(found)
+    demand_one_examination(found)
     return found
-
-
-def _demand_one_patient(films: "Mapping[ViewName, Radiograph]") -> None:
-    """Two films are measured in 3D only as views of one patient in one examination."""
-    for part in ("patient_id", "study_uid"):
-        named = {getattr(film.identity, part) for film in films.values()} - {""}
-        if len(named) > 1:
-            raise PairingRejected(
-                "PATIENTS_DIFFER" if part == "patient_id" else "STUDIES_DIFFER",
-                found=f"two films whose {'patients' if part == 'patient_id' else 'studies'} differ",
-                expected="the frontal and the lateral film of one examination of one patient",
-                remedy="measure them one by one, or give the pair that belongs together",
-            )
 
 
 def _demand_safe_outputs(films: tuple[Path, ...], overlay: Path, json_file: Path | None) -> None:

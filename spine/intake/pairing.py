@@ -85,11 +85,30 @@ def _patient(films: Sequence[Radiograph]) -> str:
     patients = {film.identity.patient_id for film in films}
     if "" in patients:
         _refuse("PATIENT_ID_MISSING", "a film without PatientID", "an identifier", "set PatientID, e.g. to a pseudonym")
+    _check_identity(films)
+    return f"dicom:{patients.pop()}"
+
+
+def _check_identity(films: Sequence[Radiograph], *, blank_differs: bool = True) -> None:
+    """One patient, one study; a missing identifier differs from a given one unless told otherwise."""
+    ignored = set() if blank_differs else {""}
+    patients = {film.identity.patient_id for film in films} - ignored
     if len(patients) > 1:
         _refuse("PATIENT_MISMATCH", f"{len(patients)} patients", "one", "sort the films by patient")
-    if len({film.identity.study_uid for film in films}) > 1:
+    if len({film.identity.study_uid for film in films} - ignored) > 1:
         _refuse("STUDY_MISMATCH", "films of different studies", "one Study Instance UID", "one folder for each study")
-    return f"dicom:{patients.pop()}"
+
+
+def demand_one_examination(films: Mapping[ViewName, Radiograph]) -> None:
+    """Refuse two films that must not be measured together: other patients, studies or heights of one scan.
+
+    Films without identifiers are taken as they are: whoever gives them by hand vouches for them.
+
+    Raises:
+        PairingRejected: PATIENT_MISMATCH, STUDY_MISMATCH, HEIGHT_MISMATCH.
+    """
+    _check_identity(list(films.values()), blank_differs=False)
+    _check_heights({view: film.geometry for view, film in films.items() if film.geometry is not None})
 
 
 def _geometries(

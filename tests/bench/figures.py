@@ -1,6 +1,6 @@
 """One measured figure, and how figures are printed."""
 
-import resource
+import os
 import statistics
 import subprocess
 import sys
@@ -42,10 +42,14 @@ def median_seconds(call: Callable[[], object], repeats: int = 5) -> float:
 
 
 def run_command(command: Sequence[str]) -> tuple[float, float]:
-    """(wall seconds, peak MiB of any child so far) of one whole process."""
+    """(wall seconds, peak MiB) of this one process, whatever ran before it."""
     started = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True)
-    return time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return time.perf_counter() - started, usage.ru_maxrss / 1024
 
 
 def python(*arguments: str) -> list[str]:

@@ -124,7 +124,7 @@ def test_films_of_two_patients_are_not_measured_as_one(two_patients, tmp_path):
     films = [str(two_patients / "case-00000" / "frontal.dcm"), str(two_patients / "case-00001" / "lateral.dcm")]
     refused = command("measure", *films, "-w", str(tmp_path), "--overlay", str(tmp_path / "o.png"))
     assert refused.returncode == 1
-    assert "PATIENTS_DIFFER" in refused.stderr
+    assert "PATIENT_MISMATCH" in refused.stderr
 
 
 def test_a_film_is_never_overwritten_and_a_bad_one_is_named(two_patients, tmp_path):
