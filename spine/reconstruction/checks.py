@@ -27,12 +27,15 @@ from itertools import pairwise
 import numpy as np
 
 from spine.errors import ReconstructionRejected
-from spine.landmarks import HIPS, LEVELS, VERTEBRAE, level_of, mirrored_name
-from spine.reconstruction.names import known_names
+from spine.landmarks import HIPS, LEVELS, level_of, mirrored_name
+from spine.reconstruction.names import EXTRA_LEVELS, known_names
 from spine.reconstruction.record import Reconstruction
 from spine.scanner import Floats
 
 Finding = tuple[str, str]
+
+COLUMN: tuple[str, ...] = tuple(v for level in LEVELS for v in (level, EXTRA_LEVELS.get(level)) if v is not None)
+"""T1..S1 cranial to caudal with the extra vertebrae that some people have: T13 above L1, L6 above S1."""
 
 LEVEL_DISTANCE_MM = (10.0, 60.0)
 MAX_NEIGHBOUR_MM = 90.0
@@ -64,11 +67,11 @@ def check_reconstruction(reconstruction: Reconstruction) -> None:
 
 
 def level_centres(points: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Level -> (3,) mean of its points, cranial to caudal, T1..S1; levels without points are absent."""
+    """Level -> (3,) mean of its points, cranial to caudal, T1..S1, T13 and L6 too; those without points are absent."""
     by_level: dict[str, list[Floats]] = {}
     for name, point in points.items():
         by_level.setdefault(level_of(name), []).append(point)
-    return {level: np.mean(by_level[level], axis=0) for level in LEVELS if level in by_level}
+    return {level: np.mean(by_level[level], axis=0) for level in COLUMN if level in by_level}
 
 
 def _names_and_numbers(points: Mapping[str, Floats]) -> list[Finding]:
@@ -77,15 +80,16 @@ def _names_and_numbers(points: Mapping[str, Floats]) -> list[Finding]:
     if unknown:
         # The names themselves are not quoted: they are free text of a file.
         findings.append(("POINT_UNKNOWN", f"{unknown} of {len(points)} names"))
-    levels = {level_of(name) for name in points} & set(LEVELS)
+    levels = {level_of(name) for name in points} & set(COLUMN)
     if len(levels) < 3:
         findings.append(("TOO_FEW_POINTS", f"{len(levels)} level(s)"))
     return findings
 
 
 def _neighbours(centres: Mapping[str, Floats]) -> list[tuple[str, str]]:
-    """Pairs of adjacent levels that are both there."""
-    return [(a, b) for a, b in pairwise(LEVELS) if a in centres and b in centres]
+    """Pairs of adjacent levels that are both there; an extra vertebra that is not there parts nobody."""
+    column = [level for level in COLUMN if level in LEVELS or level in centres]
+    return [(a, b) for a, b in pairwise(column) if a in centres and b in centres]
 
 
 def _size(centres: Mapping[str, Floats]) -> list[Finding]:
@@ -122,7 +126,7 @@ def _course(centres: Mapping[str, Floats]) -> list[Finding]:
 def _pairs(points: Mapping[str, Floats]) -> list[Finding]:
     """Plates, sides, front and back."""
     findings: list[Finding] = []
-    for level in VERTEBRAE:
+    for level in COLUMN:
         upper, lower = points.get(f"{level}_sup"), points.get(f"{level}_inf")
         if upper is not None and lower is not None and upper[2] <= lower[2]:
             findings.append(("PLATES_REVERSED", level))

@@ -14,6 +14,8 @@ from functools import cache
 
 from spine.landmarks import HIPS, LANDMARK_SETS, S1_MARGINS, S1_PLATE, VERTEBRAE
 
+EXTRA_LEVELS: Mapping[str, str] = {"T12": "T13", "L5": "L6"}
+"""Level -> the extra vertebra that some people have below it. No landmark set names one."""
 _PLATE_PARTS = ("", "_ant", "_post", "_left", "_right")
 _BODY_PARTS = ("body", "ped_left", "ped_right")
 
@@ -21,8 +23,9 @@ _BODY_PARTS = ("body", "ped_left", "ped_right")
 @cache
 def known_names() -> frozenset[str]:
     """Every point a reconstruction may name."""
-    plates = {f"{v}_{side}{part}" for v in VERTEBRAE for side in ("sup", "inf") for part in _PLATE_PARTS}
-    bodies = {f"{v}_{part}" for v in VERTEBRAE for part in _BODY_PARTS}
+    vertebrae = (*VERTEBRAE, *EXTRA_LEVELS.values())
+    plates = {f"{v}_{side}{part}" for v in vertebrae for side in ("sup", "inf") for part in _PLATE_PARTS}
+    bodies = {f"{v}_{part}" for v in vertebrae for part in _BODY_PARTS}
     sacrum = {S1_PLATE, *S1_MARGINS, "S1_left", "S1_right"}
     return frozenset(plates | bodies | sacrum | set(HIPS) | {n for s in LANDMARK_SETS.values() for n in s})
 

@@ -4,9 +4,13 @@ What belongs here: this format (docs/sources.md, reconstruction formats). What d
 can be a spine (``checks``). Contract: labels are landmark names or other spellings of ``names``; LPS is taken
 as it is, RAS is turned (x and y change sign); any other system or unit is refused. A control point that is
 not ``defined`` is absent. All point lists of a file count together; measurements and display are not read.
+Written files are of schema 1.0.3, LPS, one point list; points read back to the last bit. The format has no place
+for hip radii, picture geometry and facts, and a list's name is not read as a pseudonym.
 """
 
+import json
 import math
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -15,11 +19,16 @@ from spine.errors import ReconstructionRejected
 from spine.reconstruction.names import house_name
 from spine.reconstruction.record import Reconstruction
 from spine.scanner import Floats
+from spine.storage import write_text_atomically
 
 SOURCE_FORMAT = "slicer-mrk-json"
 # Slicer's files write the name; before schema 1.0 the code 0 stood for RAS and 1 for LPS.
 _SIGNS = {"LPS": (1.0, 1.0, 1.0), "1": (1.0, 1.0, 1.0), "RAS": (-1.0, -1.0, 1.0), "0": (-1.0, -1.0, 1.0)}
 _MILLIMETRES = ("mm", ["mm"], ["mm", "mm", "mm"])
+_SCHEMA = (
+    "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"
+    "markups-schema-v1.0.3.json#"
+)
 
 
 def looks_like_markups(record: Any) -> bool:
@@ -46,6 +55,35 @@ def reconstruction_from_markups(record: Any) -> Reconstruction:
                 name = _name(control, points)
                 points[name] = _position(name, control.get("position")) * signs
     return Reconstruction(subject_id="", points=points, source_format=SOURCE_FORMAT)
+
+
+def write_markups(reconstruction: Reconstruction, path: Path) -> None:
+    """Write the points atomically as one Slicer point list, named after the subject.
+
+    Raises:
+        ValueError: a point is not three finite numbers, or its name is none of ours (nothing is written).
+    """
+    found = [f"{n} is not three finite numbers" for n, p in reconstruction.points.items() if not _is_point(p)]
+    found += [f"{n} is no landmark name" for n in reconstruction.points if house_name(n) != n]
+    if found:
+        raise ValueError(f"{path.name} is not written: {'; '.join(found)}")
+    markup = {
+        "type": "Fiducial",
+        "name": reconstruction.subject_id,
+        "coordinateSystem": "LPS",
+        "coordinateUnits": "mm",
+        "locked": True,
+        "labelFormat": "%N-%d",
+        "controlPoints": [
+            {"id": str(i), "label": name, "position": [float(c) for c in point], "positionStatus": "defined"}
+            for i, (name, point) in enumerate(reconstruction.points.items(), 1)
+        ],
+    }
+    write_text_atomically(path, json.dumps({"@schema": _SCHEMA, "markups": [markup]}, indent=1, allow_nan=False))
+
+
+def _is_point(point: Floats) -> bool:
+    return np.shape(point) == (3,) and bool(np.all(np.isfinite(point)))
 
 
 def _signs(markup: dict[str, Any]) -> Floats:

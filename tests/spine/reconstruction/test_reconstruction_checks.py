@@ -51,7 +51,7 @@ def test_a_strong_double_curve_passes():
         (every(lambda p: p * (1, -1, 1)), "FRONT_BACK_SWAPPED"),
         (changed(T3_sup=[np.nan, 0, 0]), "NOT_FINITE"),
         (changed(T3_sup=[np.inf, 0, 0]), "NOT_FINITE"),
-        (changed(T13_sup=[0, 0, 0]), "POINT_UNKNOWN"),
+        (changed(T14_sup=[0, 0, 0]), "POINT_UNKNOWN"),
         ({n: p for n, p in spine_points().items() if n.startswith(("T1_", "T2_"))}, "TOO_FEW_POINTS"),
         ({}, "TOO_FEW_POINTS"),
         (spine_points() | {"T5_sup": spine_points()["T5_inf"], "T5_inf": spine_points()["T5_sup"]}, "PLATES_REVERSED"),
@@ -132,3 +132,32 @@ def test_the_real_ct_keypoints():
             assert found.facts["pedicles_read"]
     # One scan has left and right pedicle of L5 exchanged.
     assert outcomes == {"read": 90, "SIDES_SWAPPED": 1}
+
+
+def with_extra(level, above, below):
+    """``spine_points`` with an extra vertebra; everything below it stands one step lower."""
+    points = spine_points()
+    low = points[f"{below}_sup"][2]
+    names = [n for n in points if n.startswith(f"{above}_")]
+    moved = {n: p - [0, 0, 25.0] if p[2] <= low + 0.5 else p for n, p in points.items()}
+    return moved | {n.replace(above, level, 1): points[n] - [0, 0, 25.0] for n in names}
+
+
+@pytest.mark.parametrize(("level", "above", "below"), [("T13", "T12", "L1"), ("L6", "L5", "S1")])
+def test_an_extra_vertebra_is_known_and_stands_in_its_place(level, above, below):
+    points = with_extra(level, above, below)
+    check_reconstruction(reconstruction(points))
+    order = list(level_centres(points))
+    assert order[order.index(level) - 1] == above
+    assert order[order.index(level) + 1] == below
+    assert house_name(f"{level.lower()}_inf_ant") == f"{level}_inf_ant"
+    swapped = {n.replace("_sup", "_x").replace("_inf", "_sup").replace("_x", "_inf"): p for n, p in points.items()}
+    turned = points | {n: p for n, p in swapped.items() if n.startswith(level)}
+    assert refusal(turned).code == "PLATES_REVERSED"
+    far = {n: p + np.array([0.0, 150.0, 0.0]) for n, p in points.items() if n.startswith(f"{level}_")}
+    assert refusal(points | far).code == "POINT_OUTLIER"
+
+
+def test_extra_vertebrae_are_in_no_landmark_set():
+    assert not any(name.startswith(("T13", "L6")) for name in GALBUSERA39)
+    assert house_name("L7_sup") is None

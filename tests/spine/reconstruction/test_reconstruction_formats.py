@@ -8,6 +8,7 @@ from spine.errors import ReconstructionRejected
 from spine.reconstruction.open import is_reconstruction, read_any_reconstruction
 from spine.reconstruction.plumbline_csv import write_reconstruction_csv
 from spine.reconstruction.plumbline_json import read_reconstruction, write_reconstruction
+from spine.reconstruction.slicer_markups import write_markups
 
 
 def code_of(path, reader=read_any_reconstruction):
@@ -122,7 +123,7 @@ def test_csv_takes_other_spellings_and_further_columns(tmp_path):
         (HEAD.replace("LPS", "RAS") + ROWS, "AXES_INVALID"),
         ("# schema=other/1\n" + HEAD + ROWS, "SCHEMA_INVALID"),
         (HEAD + ROWS + "T1,sup,1,2,3\n", "POINT_DUPLICATE"),
-        (HEAD + ROWS + "T13,sup,1,2,3\n", "POINT_UNKNOWN"),
+        (HEAD + ROWS + "T14,sup,1,2,3\n", "POINT_UNKNOWN"),
         (HEAD + ROWS + "T2,sup,nan,2,3\n", "NOT_FINITE"),
         (HEAD + ROWS + "T2,sup,1;2;3\n", "CSV_INVALID"),
         (HEAD + ROWS + "T2,sup,1,2,left\n", "NOT_FINITE"),
@@ -179,6 +180,27 @@ def test_slicer_is_strict(tmp_path, fields, code):
     path = tmp_path / "a.mrk.json"
     path.write_text(json.dumps(markups(spine_points(), **fields)))
     assert code_of(path) == code
+
+
+def test_written_markups_read_back_to_the_last_bit(tmp_path):
+    points = {name: xyz + np.pi / 10 for name, xyz in spine_points().items()}
+    write_markups(reconstruction(points), tmp_path / "spine.mrk.json")
+    assert_same_points(read_any_reconstruction(tmp_path / "spine.mrk.json").points, points)
+    record = json.loads((tmp_path / "spine.mrk.json").read_text())
+    assert record["@schema"].endswith("/markups-schema-v1.0.3.json#")
+    (markup,) = record["markups"]
+    assert (markup["type"], markup["coordinateSystem"], markup["coordinateUnits"]) == ("Fiducial", "LPS", "mm")
+    assert [c["id"] for c in markup["controlPoints"]] == [str(i + 1) for i in range(len(points))]
+
+
+def test_markups_that_we_could_not_read_are_not_written(tmp_path):
+    points = {"T1_sup": np.array([0, np.nan, 1]), "F-1": np.zeros(3), "T2_sup": np.zeros(2), "T3_sup": np.zeros(3)}
+    with pytest.raises(ValueError, match="T1_sup") as caught:
+        write_markups(reconstruction(points), tmp_path / "spine.mrk.json")
+    assert "T2_sup" in str(caught.value)
+    assert "F-1 is no landmark" in str(caught.value)
+    assert "T3_sup" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- CT keypoints
