@@ -1,111 +1,147 @@
-"""Closed-form path lengths through soft parts along the scanner's horizontal rays.
+"""Closed-form path lengths through soft parts along the scanner's horizontal rays, for N patients.
 
 What belongs here: chords of ellipsoids and of superellipse lofts. What does not: which of them overlap
-(``exposure``). Contract: (H, W) float32 millimetres at the pixel centres. Because every ray is horizontal, each
-picture row is a problem in the plane. Ellipsoids of any orientation, and lofts of power 2, are exact; lofts of
+(``exposure``). Contract: (N, S, H, W) float32 millimetres at the pixel centres. Because every ray is horizontal,
+each picture row is a problem in the plane. Ellipsoids of any orientation, and lofts of power 2, are exact; lofts of
 another power are exact along their axes and use the scaled distance d of the ray from the centre,
 chord = 2 (1 - d^n)^(1/n) / |direction scaled|, in between (rays lean by less than 10 degrees).
 """
 
-import numpy as np
+import math
+from dataclasses import dataclass
+
 import torch
+from torch import Tensor
 
-from spine.phantom.soft_tissue import Ellipsoid, Loft, Solid
-from spine.scanner import ViewGeometry
+from spine.phantom.fusing import fused
+from spine.phantom.rays import Rays
+from spine.phantom.solids import Ellipsoids, Lofts
 
-
-class Rays:
-    """The horizontal rays of one view on one device.
-
-    Attributes:
-        direction: (W, 2) unit horizontal direction (x, y) of each column.
-        source: (2,) x and y of the source, mm.
-        z_mm: (H,) height of each row.
-    """
-
-    def __init__(self, geometry: ViewGeometry, device: str = "cpu") -> None:
-        height, width = geometry.shape
-        row_mm, column_mm = geometry.spacing_mm
-        f = geometry.source_to_isocentre_mm
-        u = (np.arange(width) - width / 2 + 0.5) * column_mm + geometry.u0_mm
-        along, across = f / np.hypot(u, f), u / np.hypot(u, f)
-        frontal = geometry.view == "frontal"
-        direction = np.stack([across, along] if frontal else [along, across], axis=-1)
-        self.shape = geometry.shape
-        self.column_u_mm = u
-        self.distance_mm = f
-        self.frontal = frontal
-        self.z_array = geometry.z0_mm - (np.arange(height) - height / 2 + 0.5) * row_mm
-        self.direction = torch.as_tensor(direction, dtype=torch.float32, device=device)
-        self.z_mm = torch.as_tensor(self.z_array, dtype=torch.float32, device=device)
-        self.source = torch.tensor([0.0, -f] if frontal else [-f, 0.0], dtype=torch.float32, device=device)
-        self.device = device
-
-    def columns_near(self, low: float, high: float, near: float, far: float) -> slice:
-        """Columns whose rays may meet something between ``low`` and ``high`` across, ``near`` and ``far`` deep (mm)."""
-        f = self.distance_mm
-        edges = [edge * f / (f + depth) for edge in (low, high) for depth in (near, far)]
-        first = int(np.searchsorted(self.column_u_mm, min(edges)))
-        last = int(np.searchsorted(self.column_u_mm, max(edges), side="right"))
-        return slice(first, last)
+_TILE_STEP = 48
 
 
-def chord(solid: Solid, rays: Rays) -> torch.Tensor:
-    """(H, W) path length in mm through one solid."""
-    picture = torch.zeros(rays.shape, dtype=torch.float32, device=rays.device)
-    add_chord(picture, solid, rays)
-    return picture
+@dataclass(frozen=True)
+class Lines:
+    """The rays as tensors: (N, W, 2) directions, (N, 2) sources, (N, H) heights."""
+
+    direction: Tensor
+    source: Tensor
+    z_mm: Tensor
 
 
-def add_chord(picture: torch.Tensor, solid: Solid, rays: Rays, scale: float = 1.0) -> None:
-    """Add ``scale`` times the chord of one solid to ``picture`` in place, only where it lies."""
-    rows, columns = _window(solid, rays)
-    if rows.start >= rows.stop or columns.start >= columns.stop:
-        return
-    found = (
-        _ellipsoid(solid, rays, rows, columns) if isinstance(solid, Ellipsoid) else _loft(solid, rays, rows, columns)
-    )
-    picture[rows, columns] += scale * found
+def lines_of(rays: Rays) -> Lines:
+    """Directions, sources and heights of ``rays``, worked out once."""
+    return Lines(rays.direction, rays.source, rays.row_z_mm)
 
 
-def _window(solid: Solid, rays: Rays) -> tuple[slice, slice]:
-    if isinstance(solid, Ellipsoid):
-        reach = np.linalg.norm(solid.axes_mm, axis=1)
-        low, high = solid.centre_mm - reach, solid.centre_mm + reach
-    else:
-        flat_low, flat_high = (solid.centre_mm - solid.half_mm).min(0), (solid.centre_mm + solid.half_mm).max(0)
-        low, high = np.append(flat_low, solid.z_mm[0]), np.append(flat_high, solid.z_mm[-1])
-    across, depth = (0, 1) if rays.frontal else (1, 0)
-    inside = np.flatnonzero((rays.z_array >= low[2]) & (rays.z_array <= high[2]))
-    rows = slice(int(inside[0]), int(inside[-1]) + 1) if len(inside) else slice(0, 0)
-    return rows, rays.columns_near(low[across], high[across], low[depth], high[depth])
-
-
-def _ellipsoid(solid: Ellipsoid, rays: Rays, rows: slice, columns: slice) -> torch.Tensor:
-    """|A (o + t d)|^2 = 1 solved for t, with o on the ray beside the centre (keeps float32 exact)."""
-    inverse = torch.as_tensor(np.linalg.inv(solid.axes_mm), dtype=torch.float32, device=rays.device)
-    centre = torch.as_tensor(solid.centre_mm, dtype=torch.float32, device=rays.device)
-    direction = rays.direction[columns]
-    to_centre = centre[:2] - rays.source
-    nearest = (direction @ to_centre)[:, None] * direction - to_centre  # (W, 2) from the centre
-    scaled_direction = direction @ inverse[:, :2].T  # (W, 3)
-    across = nearest @ inverse[:, :2].T
-    up = (rays.z_mm[rows] - centre[2])[:, None] * inverse[:, 2]  # (H, 3)
-    a = (scaled_direction**2).sum(-1)
-    b = (across * scaled_direction).sum(-1) + up @ scaled_direction.T  # (H, W)
-    c = (across**2).sum(-1) + 2 * up @ across.T + (up**2).sum(-1)[:, None] - 1
-    return 2 * torch.sqrt(torch.clamp(b * b - a * c, min=0)) / a
-
-
-def _loft(solid: Loft, rays: Rays, rows: slice, columns: slice) -> torch.Tensor:
-    z = rays.z_array[rows]
-    values = [np.interp(z, solid.z_mm, table) for table in (*solid.centre_mm.T, *solid.half_mm.T)]
-    x, y, a, b = torch.as_tensor(np.stack(values), dtype=torch.float32, device=rays.device)[:, :, None]
-    direction = rays.direction[columns]
-    to_x, to_y = x - rays.source[0], y - rays.source[1]  # (H, 1)
-    aside = direction[:, 1] * to_x - direction[:, 0] * to_y  # (H, W) signed distance of the centre from the ray
-    length = torch.sqrt((direction[:, 0] / a) ** 2 + (direction[:, 1] / b) ** 2)
+def loft_chords(lofts: Lofts, lines: Lines) -> Tensor:
+    """(N, S, H, W) path length through each loft."""
+    controls = lofts.controls.shape[2]
+    z = lines.z_mm[:, None]  # (N, 1, H)
+    low, high = lofts.low_mm[..., None], lofts.high_mm[..., None]
+    at = (z - low) / (high - low) * (controls - 1)
+    inside = (at >= 0) & (at <= controls - 1)
+    at = at.clamp(0, controls - 1)
+    below = at.floor().clamp(max=controls - 2)
+    share = (at - below)[..., None]
+    index = below.long()[..., None].expand(-1, -1, -1, 4)
+    values = lofts.controls.gather(2, index) * (1 - share) + lofts.controls.gather(2, index + 1) * share
+    x, y, a, b = (v[..., None] for v in values.unbind(-1))  # (N, S, H, 1)
+    direction, source = lines.direction[:, None, None], lines.source[:, None, None, None]
+    aside = direction[..., 1] * (x - source[..., 0]) - direction[..., 0] * (y - source[..., 1])
+    length = torch.sqrt((direction[..., 0] / a) ** 2 + (direction[..., 1] / b) ** 2)
     scaled = aside.abs() / (a * b * length)
-    if solid.power == 2.0:
-        return 2 * torch.sqrt(torch.clamp(1 - scaled * scaled, min=0)) / length
-    return 2 * torch.clamp(1 - scaled**solid.power, min=0) ** (1 / solid.power) / length
+    power = lofts.power[..., None, None]
+    rest = (1 - scaled.clamp(max=1) ** power).clamp(min=0)
+    return 2 * rest ** (1 / power) / length * inside[..., None]
+
+
+def ellipsoid_chords(solids: Ellipsoids, lines: Lines) -> Tensor:
+    """(N, E, H, W) path length through each ellipsoid."""
+    return _chords(solids, lines.direction[:, None], lines.z_mm[:, None], lines.source[:, None])
+
+
+def _chords(solids: Ellipsoids, direction: Tensor, z: Tensor, source: Tensor) -> Tensor:
+    """(N, E, H, W) from (N, E or 1, W, 2) directions, (N, E or 1, H) heights and (N, 1, 2) sources.
+
+    |A (o + t d)|^2 = 1 solved for t, with o the point of the ray beside the centre, which keeps float32 exact. Rays
+    are horizontal, so the quadratic's coefficients are sums of a part of the column and a part of the row.
+    """
+    inverse = _inverse(solids.axes_mm)  # (N, E, 3, 3)
+    centre = solids.centre_mm
+    to_centre = (centre[..., :2] - source)[:, :, None]  # (N, E, 1, 2)
+    nearest = (direction * to_centre).sum(-1, keepdim=True) * direction - to_centre  # (N, E, W, 2)
+    flat, up = inverse[:, :, None, :, :2], inverse[:, :, None, :, 2]  # (N, E, 1, 3, 2), (N, E, 1, 3)
+    along = (flat * direction[..., None, :]).sum(-1)  # (N, E, W, 3)
+    across = (flat * nearest[..., None, :]).sum(-1)
+    rise = (z - centre[..., 2:])[..., None]  # (N, E, H, 1)
+    a = (along**2).sum(-1)[:, :, None]
+    b = (across * along).sum(-1)[:, :, None] + rise * (up * along).sum(-1)[:, :, None]
+    c = (across**2).sum(-1)[:, :, None] + 2 * rise * (up * across).sum(-1)[:, :, None]
+    c = c + rise**2 * (up**2).sum(-1)[..., None] - 1
+    above = (z >= solids.floor_mm[..., None])[..., None]
+    return 2 * torch.sqrt((b * b - a * c).clamp(min=0)) / a * above
+
+
+def _inverse(matrix: Tensor) -> Tensor:
+    """(..., 3, 3) inverses, by cross products of the columns."""
+    x, y, z = matrix.unbind(-1)
+    rows = torch.stack([torch.linalg.cross(y, z), torch.linalg.cross(z, x), torch.linalg.cross(x, y)], dim=-2)
+    return rows / (x * rows[..., 0, :]).sum(-1)[..., None, None]
+
+
+@fused
+def _tiles(
+    centre: Tensor,
+    axes: Tensor,
+    floor: Tensor,
+    weight: Tensor,
+    direction: Tensor,
+    z: Tensor,
+    source: Tensor,
+    seen_rows: Tensor,
+    seen_columns: Tensor,
+) -> Tensor:
+    """(N, E, T, T) weighted chords on tiles; nothing where a tile leaves the picture."""
+    chords = _chords(Ellipsoids(centre, axes, floor), direction, z, source[:, None])
+    return chords * weight[..., None, None] * (seen_rows[..., None] & seen_columns[..., None, :])
+
+
+def add_small(picture: Tensor, solids: Ellipsoids, rays: Rays, reach_mm: float, weight: Tensor) -> Tensor:
+    """Add (N, E) ``weight`` times the chords of ellipsoids that reach at most ``reach_mm`` to (N, H, W).
+
+    Each is worked out on a tile around its own middle, and the tiles are added to the picture.
+    """
+    height, width = rays.shape
+    # In steps, so that slightly different pixels share one compiled kernel.
+    wanted = math.ceil(2.4 * reach_mm / rays.finest_mm + 2)
+    side = min(_TILE_STEP * math.ceil(wanted / _TILE_STEP) if picture.is_cuda else wanted, max(height, width))
+    across, deep = rays.axes
+    centre = solids.centre_mm
+    u = centre[..., across] * rays.distance_mm[:, None] / (rays.distance_mm[:, None] + centre[..., deep])
+    column = (u - rays.u0_mm[:, None]) / rays.column_mm[:, None] + (width / 2 - 0.5)
+    row = (rays.z0_mm[:, None] - centre[..., 2]) / rays.row_mm[:, None] + (height / 2 - 0.5)
+    steps = torch.arange(side, device=picture.device) - side // 2
+    columns = column.round().long()[..., None] + steps  # (N, E, T)
+    rows = row.round().long()[..., None] + steps
+    tile_u = (columns - (width / 2 - 0.5)) * rays.column_mm[:, None, None] + rays.u0_mm[:, None, None]
+    length = torch.hypot(tile_u, rays.distance_mm[:, None, None].expand_as(tile_u))
+    parts = [tile_u / length, rays.distance_mm[:, None, None] / length]
+    direction = torch.stack(parts if rays.view == "frontal" else parts[::-1], dim=-1)
+    z = rays.z0_mm[:, None, None] - (rows - (height / 2 - 0.5)) * rays.row_mm[:, None, None]
+    seen_rows, seen_columns = (rows >= 0) & (rows < height), (columns >= 0) & (columns < width)
+    args = (
+        solids.centre_mm,
+        solids.axes_mm,
+        solids.floor_mm,
+        weight,
+        direction,
+        z,
+        rays.source,
+        seen_rows,
+        seen_columns,
+    )
+    tiles = _tiles(*args)
+    index = rows.clamp(0, height - 1)[..., None] * width + columns.clamp(0, width - 1)[..., None, :]
+    index = index + (torch.arange(len(rays), device=picture.device) * height * width)[:, None, None, None]
+    return picture.reshape(-1).index_add(0, index.reshape(-1), tiles.reshape(-1)).reshape(picture.shape)

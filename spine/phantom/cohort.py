@@ -1,47 +1,54 @@
 """A virtual cohort on disk: a folder of patients, each with two radiographs and a reconstruction.
 
-What belongs here: which patient gets which seed, the files, restarts. What does not: reading them back
-(``intake``). Contract:
+What belongs here: which patient gets which seed, many cases, restarts. What does not: the files of one case
+(``case``), reading them back (``intake``). Contract:
 
-    <folder>/case-00017/frontal.dcm, lateral.dcm, reconstruction.json
-    <folder>/case-00017/COMPLETE     written last: a case without it is unfinished and is drawn again
+    <folder>/case-00017/...          one patient, see ``case``
     <folder>/COMPLETE                written last of all: the cohort, with what it was made from
 
-A case depends on the cohort's seed, its own index and the picture's size, on nothing else: a larger count adds
-cases, another number of workers changes nothing. A re-run keeps finished cases, draws unfinished ones, replaces
-cases made from another configuration and removes cases beyond the count.
+A case depends on the cohort's seed, its own index, the picture's size, the extras and the sway, on nothing else: a
+larger count adds cases, another number of workers changes nothing. A re-run keeps finished cases, draws unfinished
+ones, replaces cases made from another configuration and removes cases beyond the count. Memory does not grow with
+the count.
 """
 
 import hashlib
 import json
 import os
-import re
-import shutil
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
-
-import numpy as np
+from time import monotonic
+from typing import Any, get_args
 
 from spine.errors import ParametersRejected
-from spine.landmarks import VIEWS
+from spine.phantom.case import (
+    COMPLETE,
+    Extra,
+    MeshFormat,
+    case_folder,
+    case_folders,
+    case_state,
+    remove_case,
+    write_case,
+)
 from spine.phantom.population import sample_patient
+from spine.phantom.randomness import patient_seed
 from spine.scanner import NATIVE_SPACING_MM
 from spine.storage import remove_partials, write_text_atomically
 
-COMPLETE = "COMPLETE"
-RENDERER = "2"
+RENDERER = "3"
 """Raised whenever the same seed would give other pictures or points: old cases are then replaced."""
 
 HEIGHT_MM = (600.0, 1500.0)
 WIDTH_MM = (250.0, 600.0)
+SWAY_MM = (0.0, 20.0)
 _SCHEMA = "plumbline.cohort/1"
-_CASE = re.compile(r"case-(\d{5,})")
-_FILES = {"frontal.dcm", "lateral.dcm", "reconstruction.json", COMPLETE}
+_QUEUED_PER_WORKER = 4
 
 Progress = Callable[[int, int], None]
 
@@ -56,6 +63,10 @@ class CohortConfig:
         shape: (H, W) of a full-length picture, pixels; truncated ones have fewer rows.
         spacing_mm: at the isocentre plane.
         workers: processes that draw; each uses one thread.
+        extras: what is written beside the pictures, see ``export``.
+        mesh_format: of the meshes.
+        sway_mm: standard deviation of the patient's movement between the views in x, y and z; the reconstruction
+            shows the still patient.
 
     Raises:
         ParametersRejected: a value is not possible, or the picture could not hold a spine.
@@ -66,6 +77,9 @@ class CohortConfig:
     shape: tuple[int, int] = (512, 256)
     spacing_mm: float = NATIVE_SPACING_MM * 8
     workers: int = 1
+    extras: tuple[Extra, ...] = ()
+    mesh_format: MeshFormat = "obj"
+    sway_mm: float = 0.0
 
     def __post_init__(self) -> None:
         found = [f"{n} = {v}" for n, v in (("count", self.count), ("workers", self.workers)) if v < 1]
@@ -73,6 +87,10 @@ class CohortConfig:
         for name, pixels, (low, high) in (("height", self.shape[0], HEIGHT_MM), ("width", self.shape[1], WIDTH_MM)):
             if not low <= pixels * self.spacing_mm <= high:
                 found.append(f"picture {name} {pixels * self.spacing_mm:.0f} mm (allowed {low:.0f} to {high:.0f})")
+        found += _unknown("extras", self.extras, get_args(Extra))
+        found += _unknown("mesh_format", (self.mesh_format,), get_args(MeshFormat))
+        if not SWAY_MM[0] <= self.sway_mm <= SWAY_MM[1]:
+            found.append(f"sway {self.sway_mm} mm (allowed {SWAY_MM[0]:.0f} to {SWAY_MM[1]:.0f})")
         if found:
             raise ParametersRejected(
                 "COHORT_IMPOSSIBLE",
@@ -85,11 +103,27 @@ class CohortConfig:
     def fingerprint(self) -> str:
         """SHA-256 over everything a single case depends on, apart from its index."""
         made_from = [_SCHEMA, RENDERER, self.seed, list(self.shape), self.spacing_mm]
-        return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
+        if self.options:
+            made_from.append(self.options)
+        return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is asked for beyond pictures of a still patient; empty by default."""
+        found: dict[str, Any] = {"extras": sorted(set(self.extras))} if self.extras else {}
+        if "meshes" in self.extras:
+            found["mesh_format"] = self.mesh_format
+        if self.sway_mm:
+            found["sway_mm"] = self.sway_mm
+        return found
 
     def case_seed(self, index: int) -> int:
-        """Seed of one patient (63 bits)."""
-        return int(np.random.SeedSequence([self.seed, index]).generate_state(1, np.uint64)[0] >> 1)
+        """Seed of one patient (63 bits), the same as in a ``stream`` of this seed."""
+        return patient_seed(self.seed, index)
+
+
+def _unknown(name: str, given: tuple[str, ...], allowed: tuple[str, ...]) -> list[str]:
+    return [f"{name} {word!r} (allowed {', '.join(allowed)})" for word in given if word not in allowed]
 
 
 @dataclass(frozen=True)
@@ -126,9 +160,9 @@ def write_cohort(folder: Path, config: CohortConfig, progress: Progress | None =
     Raises:
         OSError: the disk is full or not writable; finished cases stay, a re-run continues.
     """
-    started = time.monotonic()
+    started = monotonic()
     folder.mkdir(parents=True, exist_ok=True)
-    state = {i: _state(_case_folder(folder, i), config) for i in range(config.count)}
+    state = {i: case_state(case_folder(folder, i), config) for i in range(config.count)}
     pending = [i for i, s in state.items() if s != "finished"]
     removed = _settle(folder, config, bool(pending))
     done = config.count - len(pending)
@@ -136,7 +170,7 @@ def write_cohort(folder: Path, config: CohortConfig, progress: Progress | None =
         done += 1
         if progress is not None:
             progress(done, config.count)
-    people = [sample_patient(config.case_seed(i)) for i in range(config.count)]
+    conditions, fields = _tallied(config)
     if not (folder / COMPLETE).exists():
         write_text_atomically(folder / COMPLETE, _cohort_marker(config))
     return CohortSummary(
@@ -145,10 +179,21 @@ def write_cohort(folder: Path, config: CohortConfig, progress: Progress | None =
         kept=config.count - len(pending),
         replaced=sum(s == "other" for s in state.values()),
         removed=removed,
-        conditions=dict(Counter(p.condition for p in people)),
-        fields=dict(Counter(p.field_of_view for p in people)),
-        seconds=time.monotonic() - started,
+        conditions=conditions,
+        fields=fields,
+        seconds=monotonic() - started,
     )
+
+
+def _tallied(config: CohortConfig) -> tuple[dict[str, int], dict[str, int]]:
+    """Patients by condition and by field of view."""
+    conditions: Counter[str] = Counter()
+    fields: Counter[str] = Counter()
+    for index in range(config.count):
+        person = sample_patient(config.case_seed(index))
+        conditions[person.condition] += 1
+        fields[person.field_of_view] += 1
+    return dict(conditions), dict(fields)
 
 
 def _settle(folder: Path, config: CohortConfig, pending: bool) -> int:
@@ -157,9 +202,9 @@ def _settle(folder: Path, config: CohortConfig, pending: bool) -> int:
     if pending or (marker.exists() and marker.read_text() != _cohort_marker(config)):
         marker.unlink(missing_ok=True)
     remove_partials(folder)
-    surplus = [p for p in _case_folders(folder) if int(p.name.removeprefix("case-")) >= config.count]
+    surplus = [p for p in case_folders(folder) if int(p.name.removeprefix("case-")) >= config.count]
     for path in surplus:
-        _remove_case(path)
+        remove_case(path)
     return len(surplus)
 
 
@@ -172,34 +217,9 @@ def _cohort_marker(config: CohortConfig) -> str:
         "seed": config.seed,
         "shape": list(config.shape),
         "spacing_mm": config.spacing_mm,
+        **config.options,
     }
     return json.dumps(record, indent=1, sort_keys=True) + "\n"
-
-
-def _case_folder(folder: Path, index: int) -> Path:
-    return folder / f"case-{index:05d}"
-
-
-def _case_folders(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_dir() and _CASE.fullmatch(p.name))
-
-
-def _state(case: Path, config: CohortConfig) -> str:
-    """``finished``, ``other`` (finished from another configuration), ``unfinished`` or ``absent``."""
-    marker = case / COMPLETE
-    if not marker.is_file():
-        return "unfinished" if case.is_dir() else "absent"
-    whole = all((case / name).is_file() for name in _FILES)
-    if marker.read_text().strip() != config.fingerprint:
-        return "other"
-    return "finished" if whole else "unfinished"
-
-
-def _remove_case(case: Path) -> None:
-    """Delete a case's own files; a folder that holds anything else stays, without its marker."""
-    (case / COMPLETE).unlink(missing_ok=True)
-    if {p.name for p in case.iterdir()} <= _FILES:
-        shutil.rmtree(case)
 
 
 def _drawn(folder: Path, config: CohortConfig, pending: list[int]) -> Iterator[int]:
@@ -212,57 +232,26 @@ def _drawn(folder: Path, config: CohortConfig, pending: list[int]) -> Iterator[i
     # Spawned, not forked: torch and fork do not mix.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_calm) as pool:
         try:
-            futures = [pool.submit(write_case, folder, config, index) for index in pending]
-            for future in as_completed(futures):
-                yield future.result()
+            yield from _finished(pool, folder, config, pending)
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
 
 
+def _finished(pool: ProcessPoolExecutor, folder: Path, config: CohortConfig, pending: list[int]) -> Iterator[int]:
+    """Indices as they are finished; only a few cases wait in the pool, however many there are."""
+    waiting = iter(pending)
+    running: set[Future[int]] = set()
+    while True:
+        free = _QUEUED_PER_WORKER * config.workers - len(running)
+        running |= {pool.submit(write_case, folder, config, index) for index in islice(waiting, free)}
+        if not running:
+            return
+        done, running = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            yield future.result()
+
+
 def _calm() -> None:
     """Keep a worker to one thread in every library that starts later."""
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
-
-
-def write_case(folder: Path, config: CohortConfig, index: int) -> int:
-    """Draw one patient and write the case's files, the marker last; returns the index."""
-    from spine.phantom.field_of_view import scan_geometry
-    from spine.phantom.materials import TUBE_KVP
-    from spine.phantom.patient import build_patient
-    from spine.phantom.render import render_views
-    from spine.radiograph.write import write_radiograph
-    from spine.reconstruction.plumbline_json import write_reconstruction
-
-    case, seed = _case_folder(folder, index), config.case_seed(index)
-    (case / COMPLETE).unlink(missing_ok=True)
-    case.mkdir(parents=True, exist_ok=True)
-    patient = build_patient(sample_patient(seed), seed)
-    geometry = scan_geometry(patient, config.shape, config.spacing_mm)
-    pictures = render_views(patient, geometry, seed)
-    uids = _uids(config, index)
-    for view in VIEWS:
-        write_radiograph(
-            case / f"{view}.dcm",
-            pictures[view],
-            geometry[view],
-            patient_id=patient.reconstruction.subject_id,
-            study_uid=uids["study"],
-            series_uid=uids[f"{view} series"],
-            sop_uid=uids[view],
-            simulated=True,
-            kvp=TUBE_KVP[view],
-            age_years=patient.parameters.age_years,
-            sex=patient.parameters.sex,
-        )
-    scanned = replace(patient.reconstruction, geometry=dict(geometry.items()))
-    write_reconstruction(scanned, case / "reconstruction.json")
-    write_text_atomically(case / COMPLETE, config.fingerprint + "\n")
-    return index
-
-
-def _uids(config: CohortConfig, index: int) -> dict[str, str]:
-    """Deterministic UIDs under 2.25. by role: ``study``, ``frontal``, ``frontal series`` ..."""
-    roles: Iterable[str] = ("study", *(f"{v}{kind}" for v in VIEWS for kind in ("", " series")))
-    digests = {r: hashlib.sha256(f"{config.fingerprint}/{index}/{r}".encode()).digest()[:16] for r in roles}
-    return {role: f"2.25.{int.from_bytes(digest)}" for role, digest in digests.items()}

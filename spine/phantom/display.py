@@ -1,91 +1,121 @@
-"""The scanner's display processing: a measured line integral becomes a 12-bit picture, bone bright.
+"""Display processing: measured line integrals become 12-bit pictures, bone bright unless inverted.
 
-What belongs here: flattening, contrast, edges, grey values. What does not: physics (``exposure``). Contract:
-(H, W) uint16 in 0..4095; a ``Look`` holds every choice, so another look (CR, film, inverted) is another record.
-Recipe: log, mask-normalised flattening with a 26 mm kernel, division by the local standard deviation over 55 mm,
-sigmoid, edge boost (docs/sources.md, materials, exposure and display).
+What belongs here: flattening, contrast, edges, grey values. What does not: physics (``exposure``) and which look a
+picture has (``looks``). Contract: (N, H, W) int32 in 0..4095. The scanner's recipe: log, mask-normalised flattening
+with a 26 mm kernel, division by the local standard deviation over 55 mm, sigmoid, edge boost (docs/sources.md,
+materials, exposure and display); other looks are other numbers in the same recipe.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from spine.phantom.splat import blur_rows
+from spine.phantom.blur import blur, masked_mean
+from spine.phantom.exposure import PathLengths
+from spine.phantom.looks import Look
+from spine.phantom.rays import Rays
 
 MAXIMUM = 4095
-_EDGE_MM = 3.5
-"""Standard deviation of the kernel whose remainder is boosted: end plates and cortices are finer than this."""
+_WIDEST_MM = 90.0
+_LOCAL_MM = 55.0
+_COARSEST_EDGE_MM = 6.0
+_THIN_MM = 12.0
+_BONE_MM, _CHAMBER_MM = 2.0, 90.0
+"""What a picture is windowed for: bone within this distance of the middle."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """Choices of one display processing.
+class LookBatch:
+    """(N,) tensors of the fields of ``Look``."""
 
-    Attributes:
-        flatten: share of the large-scale picture that is removed, 0 to 1.
-        flatten_mm: standard deviation of the flattening kernel.
-        normalise: share of the local contrast that is evened out, 0 to 1.
-        gain: steepness of the sigmoid.
-        brightness: where mid-grey lies.
-        edge: strength of the edge boost.
-        gamma: of the final grey scale.
+    flatten: Tensor
+    flatten_mm: Tensor
+    normalise: Tensor
+    linear: Tensor
+    gain: Tensor
+    brightness: Tensor
+    edge: Tensor
+    edge_mm: Tensor
+    gamma: Tensor
+    tilt_across: Tensor
+    tilt_down: Tensor
+    seam: Tensor
+    seam_step: Tensor
+    seam_gain: Tensor
+    seam_line: Tensor
+    inverted: Tensor
+    background: Tensor
+    floor: Tensor
+    ceiling: Tensor
+
+
+def look_table(looks: Sequence[Look]) -> NDArray[np.float32]:
+    """(N, L) the fields of each, on the host."""
+    return np.array([[getattr(look, f.name) for f in fields(Look)] for look in looks], dtype=np.float32)
+
+
+def looks_of(looks: Sequence[Look] | NDArray[np.float32], device: torch.device | str = "cpu") -> LookBatch:
+    """A batch, from records or from their table."""
+    table = looks if isinstance(looks, np.ndarray) else look_table(looks)
+    return LookBatch(*torch.from_numpy(table).to(device).unbind(1))
+
+
+def process(measured: Tensor, paths: PathLengths, rays: Rays, look: LookBatch) -> Tensor:
+    """(N, H, W) measured line integrals -> (N, H, W) int32 in 0..4095.
+
+    ``paths`` says where the patient is, and where the bone that the picture is exposed and windowed for.
     """
-
-    flatten: float = 0.76
-    flatten_mm: float = 26.0
-    normalise: float = 0.55
-    gain: float = 1.0
-    brightness: float = -0.2
-    edge: float = 1.0
-    gamma: float = 1.0
-
-
-def sample_look(rng: np.random.Generator) -> Look:
-    """A scanner's look, a little different from site to site."""
-    return Look(
-        flatten=float(rng.uniform(0.62, 0.88)),
-        flatten_mm=float(rng.uniform(20, 34)),
-        normalise=float(rng.uniform(0.4, 0.75)),
-        gain=float(rng.uniform(0.8, 1.25)),
-        brightness=float(rng.normal(-0.2, 0.15)),
-        edge=float(rng.uniform(0.5, 1.6)),
-        gamma=float(rng.uniform(0.85, 1.2)),
-    )
+    skin_mm = paths.skin
+    wide = [value[:, None, None] for value in (look.flatten, look.normalise, look.edge)]
+    flatten, normalise, edge = wide
+    pixel, finest = rays.row_mm, rays.finest_mm
+    mask = (skin_mm > _THIN_MM).to(torch.float32)
+    measured = measured + _tilts(rays, look)
+    base = masked_mean(measured, mask, look.flatten_mm / pixel, _WIDEST_MM / finest)
+    chamber = mask * (paths.mineral > _BONE_MM) * (rays.column_u_mm.abs() < _CHAMBER_MM)[:, None] + 1e-6 * mask
+    amount = chamber.sum((1, 2), keepdim=True).clamp(min=1e-3)
+    middle = (measured * chamber).sum((1, 2), keepdim=True) / amount
+    flat = measured - flatten * (base - middle) - middle
+    # The mean that local contrast is taken about follows the flattening kernel, twice as wide.
+    centred = flat - 0.5 * (1 - flatten) * (base - middle)
+    local = torch.sqrt(masked_mean(centred**2, mask, _LOCAL_MM / pixel, _WIDEST_MM / finest).clamp(min=1e-4))
+    everywhere = mask.sum((1, 2), keepdim=True).clamp(min=1)
+    overall = torch.sqrt((centred**2 * mask).sum((1, 2), keepdim=True) / everywhere).clamp(min=1e-2)
+    even = flat / (local**normalise * overall ** (1 - normalise))
+    sharp = even + edge * (even - blur(even, look.edge_mm / pixel, _COARSEST_EDGE_MM / finest))
+    return _greys(_joined(sharp, look), skin_mm, look)
 
 
-def process(measured: torch.Tensor, skin_mm: torch.Tensor, pixel_mm: float, look: Look) -> NDArray[np.uint16]:
-    """(H, W) measured line integral and skin path length -> (H, W) uint16 in 0..4095."""
-    mask = (skin_mm > 12.0).to(torch.float32)
-    base = _masked_mean(measured, mask, look.flatten_mm / pixel_mm)
-    middle = (measured * mask).sum() / mask.sum().clamp(min=1)
-    flat = measured - look.flatten * (base - middle) - middle
-    centred = flat - _masked_mean(flat, mask, 2 * look.flatten_mm / pixel_mm) * 0.5
-    local = torch.sqrt(_masked_mean(centred**2, mask, 55.0 / pixel_mm).clamp(min=1e-4))
-    overall = torch.sqrt(((centred**2) * mask).sum() / mask.sum().clamp(min=1)).clamp(min=1e-2)
-    even = flat / (local**look.normalise * overall ** (1 - look.normalise))
-    sharp = even + look.edge * (even - blur_rows(even, _EDGE_MM / pixel_mm))
-    grey = torch.sigmoid(look.gain * sharp + look.brightness)
-    # Outside the patient the picture is black; thin skin fades into it.
-    fade = torch.clamp(skin_mm / 60.0, 0, 1) ** 0.5
-    value = (grey * fade).clamp(0, 1) ** look.gamma * MAXIMUM
-    return np.asarray(value.round().to(torch.int32).cpu().numpy(), dtype=np.uint16)
+def _tilts(rays: Rays, look: LookBatch) -> Tensor:
+    """(N, H, W) brightness that rises evenly across and down."""
+    height, width = rays.shape
+    across = torch.linspace(-1, 1, width, device=rays.device)
+    down = torch.linspace(-1, 1, height, device=rays.device)
+    return (look.tilt_across[:, None] * across)[:, None] + (look.tilt_down[:, None] * down)[..., None]
 
 
-def _masked_mean(picture: torch.Tensor, mask: torch.Tensor, sigma_px: float) -> torch.Tensor:
-    """Gaussian mean over the mask only; large kernels work on a reduced picture."""
-    weighted, weight = _wide_blur(picture * mask, sigma_px), _wide_blur(mask, sigma_px)
-    return weighted / weight.clamp(min=1e-3)
+def _joined(values: Tensor, look: LookBatch) -> Tensor:
+    """Two films joined: another exposure and contrast below the seam, and the joint itself."""
+    at = torch.linspace(0, 1, values.shape[1], device=values.device)
+    below = ((at >= look.seam[:, None]) & (look.seam[:, None] > 0)).to(values.dtype)[..., None]
+    line = torch.exp(-0.5 * ((at - look.seam[:, None]) / 0.0022) ** 2)[..., None] * (look.seam[:, None, None] > 0)
+    gain = 1 + below * (look.seam_gain[:, None, None] - 1)
+    return values * gain + below * look.seam_step[:, None, None] + 2.5 * look.seam_line[:, None, None] * line
 
 
-def _wide_blur(picture: torch.Tensor, sigma_px: float) -> torch.Tensor:
-    factor = max(1, int(sigma_px / 3))
-    small = torch.nn.functional.interpolate(
-        picture[None, None], size=[max(4, s // factor) for s in picture.shape], mode="area"
-    )[0, 0]
-    sigma = min(sigma_px / factor, (min(small.shape) - 1) / 3.01)
-    blurred = blur_rows(small, sigma)
-    return torch.nn.functional.interpolate(
-        blurred[None, None], size=tuple(picture.shape), mode="bilinear", align_corners=False
-    )[0, 0]
+def _greys(values: Tensor, skin_mm: Tensor, look: LookBatch) -> Tensor:
+    """Window or sigmoid, gamma, polarity; outside the patient the beam blackens the picture."""
+    gain, brightness, linear = (v[:, None, None] for v in (look.gain, look.brightness, look.linear))
+    x = gain * values + brightness
+    grey = torch.where(linear > 0, 0.5 + 0.25 * x, torch.sigmoid(x))
+    # Thin skin fades into the black of the unattenuated beam.
+    fade = (skin_mm / 60.0).clamp(0, 1) ** 0.5
+    grey = (grey * fade).clamp(0, 1) ** look.gamma[:, None, None]
+    floor, ceiling = look.floor[:, None, None], look.ceiling[:, None, None]
+    grey = floor + (ceiling - floor) * grey
+    inverted = look.inverted[:, None, None]
+    return ((grey * (1 - inverted) + (1 - grey) * inverted) * MAXIMUM).round().to(torch.int32)

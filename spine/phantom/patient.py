@@ -1,24 +1,24 @@
-"""One virtual patient: bones, soft parts and reconstruction, from one geometry.
+"""One virtual patient: pose, build, soft parts, metal and reconstruction, from one geometry.
 
 What belongs here: putting the parts together and placing them in the scanner. What does not: any part's shape.
-Contract: the same parameters and seed give the same patient, bit for bit; landmarks are read off what is drawn.
+Contract: the same parameters and seed give the same patient, bit for bit; landmarks and drawn surfaces come from
+the same posed plates.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
-from spine.phantom.habitus import sample_habitus
+from spine.phantom.anatomy import FIRST
+from spine.phantom.batch import patient_arrays
+from spine.phantom.habitus import Habitus, sample_habitus
 from spine.phantom.landmarks3d import landmarks_of
-from spine.phantom.morphometry import FIRST
+from spine.phantom.metal import Metal, place_metal
 from spine.phantom.parameters import PatientParameters
-from spine.phantom.pelvis import build_pelvis
-from spine.phantom.shoulders import build_shoulders
 from spine.phantom.soft_tissue import SoftTissue, build_soft_tissue
 from spine.phantom.spine_pose import PosedSpine, pose_spine
-from spine.phantom.surfaces import Bones
-from spine.phantom.thorax import build_thorax
-from spine.phantom.vertebrae import build_vertebrae
 from spine.reconstruction.record import Reconstruction
 
 _SHAPE_STREAM = 1
@@ -32,17 +32,24 @@ class VirtualPatient:
         parameters: what was decided.
         seed: of everything that varies beyond the parameters.
         spine: posed plates and hips.
-        bones: surfaces and interiors, as drawn.
+        habitus: build and posture.
         soft: soft parts, as drawn.
+        metal: metal, as drawn.
         reconstruction: landmarks and facts (without picture geometry, which belongs to a scan).
     """
 
     parameters: PatientParameters
     seed: int
     spine: PosedSpine
-    bones: Bones
+    habitus: Habitus
     soft: SoftTissue
+    metal: Metal
     reconstruction: Reconstruction
+
+    @cached_property
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Everything that is drawn, as one row of a ``PatientBatch``."""
+        return patient_arrays(self.parameters, self.spine, self.habitus) | self.soft.arrays() | self.metal.arrays()
 
 
 def build_patient(parameters: PatientParameters, seed: int) -> VirtualPatient:
@@ -54,15 +61,13 @@ def build_patient(parameters: PatientParameters, seed: int) -> VirtualPatient:
     rng = np.random.default_rng([seed, _SHAPE_STREAM])
     spine = build_spine(parameters, rng)
     habitus = sample_habitus(parameters, rng)
-    bones = (
-        build_vertebrae(spine) + build_pelvis(spine) + build_thorax(spine, habitus) + build_shoulders(spine, habitus)
-    )
     return VirtualPatient(
         parameters=parameters,
         seed=seed,
         spine=spine,
-        bones=bones.scaled(parameters.bone_density),
-        soft=build_soft_tissue(parameters, spine, habitus, rng),
+        habitus=habitus,
+        soft=build_soft_tissue(spine, habitus, rng),
+        metal=place_metal(parameters, spine, habitus, rng),
         reconstruction=reconstruct(parameters, seed, spine),
     )
 
@@ -90,6 +95,7 @@ def reconstruct(parameters: PatientParameters, seed: int, spine: PosedSpine) -> 
             "age_years": round(parameters.age_years, 1),
             "sex": parameters.sex,
             "condition": parameters.condition,
+            "anatomy": parameters.anatomy,
             "field_of_view": parameters.field_of_view,
             "seed": seed,
         },

@@ -6,13 +6,17 @@ Y to the back (both in the plate), Z its normal, upwards; the plate's margins li
 +-depth/2 on Y, and tilts measured between those margins equal ``curvature.Orientation`` exactly.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spine.phantom.curvature import S1, Orientation, orient, plate_index
-from spine.phantom.morphometry import DRAWN_LEVELS, VertebraSizes, sample_sizes
+from spine.phantom.anatomy import column_of
+from spine.phantom.curvature import Orientation, orient
+from spine.phantom.fractures import sink
+from spine.phantom.morphometry import VertebraSizes, sample_sizes
 from spine.phantom.parameters import PatientParameters
+from spine.phantom.sagittal_plan import standing_steps
 from spine.scanner import Floats
 
 
@@ -21,6 +25,7 @@ class PosedSpine:
     """Plates of the V drawn vertebrae (upper, lower), the S1 plate and the hips.
 
     Attributes:
+        levels: names of the drawn vertebrae, cranial to caudal: C3..C7, T1.. and the patient's own last one.
         sizes: lengths.
         centre: (V, 2, 3) plate centres.
         axes: (V, 2, 3, 3) plate axes as columns.
@@ -30,6 +35,7 @@ class PosedSpine:
         hip_radius: mm.
     """
 
+    levels: tuple[str, ...]
     sizes: VertebraSizes
     centre: Floats
     axes: Floats
@@ -41,16 +47,7 @@ class PosedSpine:
 
     def moved(self, by: Floats) -> "PosedSpine":
         """The same spine elsewhere; ``by`` is (3,) mm."""
-        return PosedSpine(
-            self.sizes,
-            self.centre + by,
-            self.axes,
-            self.s1_centre + by,
-            self.s1_axes,
-            self.pelvis_axes,
-            self.hips + by,
-            self.hip_radius,
-        )
+        return replace(self, centre=self.centre + by, s1_centre=self.s1_centre + by, hips=self.hips + by)
 
     @property
     def body_centre(self) -> Floats:
@@ -64,66 +61,71 @@ class PosedSpine:
         return orthonormal(self.axes.mean(axis=1))
 
 
+def pedicle_centres(spine: PosedSpine) -> Floats:
+    """(2, V, 3) middles of the pedicles, left then right."""
+    sizes = spine.sizes
+    y = sizes.plate_depth.mean(axis=1) / 2 + 0.5 * pedicle_length(sizes) - 1.0
+    offsets = [np.stack([side * sizes.pedicle_offset, y, 0.20 * sizes.height], axis=-1) for side in (1.0, -1.0)]
+    centres: Floats = spine.body_centre + np.einsum("vij,svj->svi", spine.body_axes, np.stack(offsets))
+    return centres
+
+
+def pedicle_length(sizes: VertebraSizes) -> Floats:
+    """(V,) mm from the posterior wall to the lamina."""
+    length: Floats = 0.55 * sizes.canal_depth + 2.0
+    return length
+
+
 def orthonormal(axes: Floats) -> Floats:
     """(..., 3, 3) columns made orthonormal: Z kept in direction, then Y."""
-    z = axes[..., 2] / np.linalg.norm(axes[..., 2], axis=-1, keepdims=True)
+    z = axes[..., 2] / np.sqrt((axes[..., 2] ** 2).sum(-1, keepdims=True))
     y = axes[..., 1] - (axes[..., 1] * z).sum(-1, keepdims=True) * z
-    y = y / np.linalg.norm(y, axis=-1, keepdims=True)
-    return np.stack([np.cross(y, z), y, z], axis=-1)
+    y = y / np.sqrt((y**2).sum(-1, keepdims=True))
+    return np.stack([cross(y, z), y, z], axis=-1)
+
+
+def cross(a: Floats, b: Floats) -> Floats:
+    """(..., 3) cross product; numpy's own spends most of its time on shapes."""
+    (ax, ay, az), (bx, by, bz) = (np.moveaxis(v, -1, 0) for v in (a, b))
+    product: Floats = np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
+    return product
 
 
 def plate_axes(orientation: Orientation) -> Floats:
     """(P, 3, 3) plate axes whose projected tilts are exactly those asked for.
 
     A plate of slopes dz/dx = p and dz/dy = q, headed psi, has Y = (-sin psi, cos psi, q cos psi - p sin psi), so
-    its sagittal tilt is atan(q - p tan psi): q follows from p. Its coronal tilt depends on p alone then, and p is
-    found by the secant method.
+    its sagittal tilt is atan(q - p tan psi): q follows from p, and Y does not depend on it. X is Y x (-p, -q, 1),
+    whose slope z / x, set equal to the coronal tangent w, is linear in p.
     """
     psi = np.deg2rad(orientation.heading)
-    slope, wanted = np.tan(np.deg2rad(orientation.sagittal)), np.tan(np.deg2rad(orientation.coronal))
-    before, p = wanted * 0.95 - 0.01, wanted.copy()
-    missed_before = _coronal_tangent(before, slope, psi) - wanted
-    for _ in range(30):
-        missed = _coronal_tangent(p, slope, psi) - wanted
-        change = missed - missed_before
-        safe = np.abs(change) > 1e-15
-        step = np.where(safe, missed * (p - before) / np.where(safe, change, 1.0), 0.0)
-        before, missed_before, p = p, missed, p - step
-    return _axes(p, slope, psi)
-
-
-def _axes(p: Floats, sagittal_slope: Floats, psi: Floats) -> Floats:
-    q = sagittal_slope + p * np.tan(psi)
+    s, w = np.tan(np.deg2rad(orientation.sagittal)), np.tan(np.deg2rad(orientation.coronal))
+    sine, cosine = np.sin(psi), np.cos(psi)
+    p = (w * cosine * (1 + s**2) - s * sine) / (1 / cosine - w * s * sine)
+    q = s + p * sine / cosine
     normal = np.stack([-p, -q, np.ones_like(p)], axis=-1)
-    normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
-    back = np.stack([-np.sin(psi), np.cos(psi), q * np.cos(psi) - p * np.sin(psi)], axis=-1)
-    back /= np.linalg.norm(back, axis=-1, keepdims=True)
-    return np.stack([np.cross(back, normal), back, normal], axis=-1)
-
-
-def _coronal_tangent(p: Floats, sagittal_slope: Floats, psi: Floats) -> Floats:
-    left = _axes(p, sagittal_slope, psi)[..., 0]
-    tangent: Floats = left[..., 2] / left[..., 0]
-    return tangent
+    normal /= np.sqrt(1 + p**2 + q**2)[:, None]
+    back = np.stack([-sine, cosine, s * cosine], axis=-1)
+    back /= np.sqrt(1 + (s * cosine) ** 2)[:, None]
+    return np.stack([cross(back, normal), back, normal], axis=-1)
 
 
 def pose_spine(parameters: PatientParameters, rng: np.random.Generator) -> PosedSpine:
     """Pose one patient with the S1 plate's centre at the origin; the caller places it in the scanner."""
-    sizes = sample_sizes(parameters, rng)
-    axes = plate_axes(orient(parameters, rng))
-    centres = _stack(sizes, axes, parameters.listhesis_mm)
-    centres += _slips(parameters, axes, rng)
+    levels = column_of(parameters.anatomy).levels
+    steps, sizes = sink(parameters, standing_steps(parameters), sample_sizes(parameters, rng))
+    axes = plate_axes(orient(parameters, steps, rng))
+    centres = _stack(parameters, sizes, axes) + _slips(parameters, axes)
     pelvis = _pelvis_axes(parameters)
-    hips = _hips(parameters, sizes, pelvis)
-    count = len(DRAWN_LEVELS)
     return PosedSpine(
+        levels=levels,
         sizes=sizes,
-        centre=centres[:-1].reshape(count, 2, 3),
-        axes=axes[:-1].reshape(count, 2, 3, 3),
+        centre=centres[:-1].reshape(len(levels), 2, 3),
+        axes=axes[:-1].reshape(len(levels), 2, 3, 3),
         s1_centre=centres[-1],
         s1_axes=axes[-1],
         pelvis_axes=pelvis,
-        hips=hips,
+        hips=_hips(parameters, sizes, pelvis),
         hip_radius=parameters.femoral_head_radius_mm,
     )
 
@@ -132,36 +134,43 @@ _CLEARANCE_MM = 0.8
 """Vertebrae keep at least this much disc between them, at the margin where it is thinnest."""
 
 
-def _stack(sizes: VertebraSizes, axes: Floats, listhesis_mm: float) -> Floats:
+def _stack(parameters: PatientParameters, sizes: VertebraSizes, axes: Floats) -> Floats:
     """(P, 3) plate centres, from S1 at the origin upwards along the mean of neighbouring normals."""
     up = axes[:-1, :, 2] + axes[1:, :, 2]
-    up = up / np.linalg.norm(up, axis=-1, keepdims=True)
-    discs = np.maximum(sizes.disc_below, _least_disc(sizes, axes, listhesis_mm))
+    up /= np.sqrt((up**2).sum(-1, keepdims=True))
+    discs = np.maximum(sizes.disc_below, _least_disc(parameters, sizes, axes))
     lengths = np.stack([sizes.height, discs], axis=1).ravel()[:, None]
     steps = up * lengths
     return np.concatenate([np.cumsum(steps[::-1], axis=0)[::-1], np.zeros((1, 3))])
 
 
-def _least_disc(sizes: VertebraSizes, axes: Floats, listhesis_mm: float) -> Floats:
+def _least_disc(parameters: PatientParameters, sizes: VertebraSizes, axes: Floats) -> Floats:
     """(V,) height a disc needs in its middle so that a wedged or slipped disc does not let bones overlap, mm."""
-    lower, upper = axes[1:-1:2, :, 2], axes[2::2, :, 2]  # normals of the plates above and below each disc
-    frame = axes[2::2]
-    lean = lower - upper
-    to_side, to_back = ((lean * frame[..., i]).sum(-1) for i in (0, 1))
+    lower, upper = axes[1:-1:2, :, 2], axes[2::2]  # normals of the plates above, frames of those below each disc
+    lean = lower - upper[..., 2]
+    to_side, to_back = ((lean * upper[..., i]).sum(-1) for i in (0, 1))
     width, depth = sizes.plate_width[:, 1] / 2, sizes.plate_depth[:, 1] / 2
     needed: Floats = _CLEARANCE_MM + np.maximum(np.abs(to_side) * width, np.abs(to_back) * depth)
-    l4 = DRAWN_LEVELS.index("L4")
-    needed[l4] += listhesis_mm * abs(float(frame[l4, 2, 1]))
+    for level, slip, along in _slipped(parameters):
+        v = column_of(parameters.anatomy).index[level]
+        needed[v] += abs(slip * float(upper[v, 2, along]))
     return needed
 
 
-def _slips(parameters: PatientParameters, axes: Floats, rng: np.random.Generator) -> Floats:
-    """(P, 3) displacement by listhesis: L4 and all above slip forward; some also sideways at L3-4."""
-    moved = np.zeros((S1 + 1, 3))
-    low, side = plate_index("L4", 1), plate_index("L3", 1)
-    moved[: low + 1] -= parameters.listhesis_mm * axes[low + 1, :, 1]
-    if parameters.condition == "degenerative" and rng.random() < 0.3:
-        moved[: side + 1] += float(rng.uniform(-7, 7)) * axes[side + 1, :, 0]
+def _slipped(parameters: PatientParameters) -> Iterator[tuple[str, float, int]]:
+    """(level, mm along the axis of the plate below, axis) of every slip: forwards is negative on Y."""
+    if parameters.listhesis_mm:
+        yield parameters.listhesis_level, -parameters.listhesis_mm, 1
+    if parameters.lateral_listhesis_mm:
+        yield parameters.lateral_listhesis_level, parameters.lateral_listhesis_mm, 0
+
+
+def _slips(parameters: PatientParameters, axes: Floats) -> Floats:
+    """(P, 3) displacement by listhesis: the slipped level and all above move along the plate below it."""
+    moved = np.zeros(axes.shape[:2])
+    for level, slip, along in _slipped(parameters):
+        low = column_of(parameters.anatomy).plate(level, 1)
+        moved[: low + 1] += slip * axes[low + 1, :, along]
     return moved
 
 
@@ -169,9 +178,9 @@ def _pelvis_axes(parameters: PatientParameters) -> Floats:
     """(3, 3) hip axis frame: rotated about the vertical, tilted by the obliquity (+: right side up)."""
     psi, oblique = np.deg2rad(parameters.pelvic_rotation_deg), np.deg2rad(parameters.pelvic_obliquity_deg)
     left = np.array([np.cos(psi) * np.cos(oblique), np.sin(psi) * np.cos(oblique), -np.sin(oblique)])
-    back = np.cross([0.0, 0.0, 1.0], left)
+    back = cross(np.array([0.0, 0.0, 1.0]), left)
     back /= np.linalg.norm(back)
-    return np.stack([left, back, np.cross(left, back)], axis=-1)
+    return np.stack([left, back, cross(left, back)], axis=-1)
 
 
 def _hips(parameters: PatientParameters, sizes: VertebraSizes, pelvis: Floats) -> Floats:

@@ -1,15 +1,17 @@
-"""Bone surfaces as grids of points, and sweeps that make them.
+"""Bone surfaces as grids of points, and the sweeps that make them, for N patients at once.
 
 What belongs here: the two records every bone is drawn from, and the general ways to build them. What does not:
-any particular bone. Contract: a ``Shell`` holds B grids of (M, N) vertices in mm, already posed; the last index
-runs around and closes on itself (first point repeated). The same grids can be written as meshes.
+any particular bone. Contract: torch tensors of any leading shape on one device; a ``Shell`` holds, for each of N
+patients, B grids of (M, K) vertices in mm, already posed; the last index runs around and closes on itself (first
+point repeated). The same grids are drawn (``points``) and written as meshes (``export``).
 """
 
+import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
-import numpy as np
-
-from spine.scanner import Floats
+import torch
+from torch import Tensor
 
 ROUND = 20
 """Default number of cells around a sweep."""
@@ -17,154 +19,199 @@ ROUND = 20
 
 @dataclass(frozen=True)
 class Shell:
-    """B cortical surfaces of one kind.
+    """B cortical surfaces of one kind, for N patients.
 
     Attributes:
         name: what it is (``body``, ``rib`` ...).
-        vertices: (B, M, N, 3) mm.
-        thickness_mm: (B,) of the cortex; negative thins what lies there (a foramen).
+        vertices: (N, B, M, K, 3) mm.
+        thickness_mm: (N, B) of the cortex; zero where a patient has no such part, negative thins what lies there.
         spacing_mm: wanted distance between mass points.
+        bones: B names of the bones the grids belong to; meshes are written per bone.
     """
 
     name: str
-    vertices: Floats
-    thickness_mm: Floats
+    vertices: Tensor
+    thickness_mm: Tensor
     spacing_mm: float = 1.4
+    bones: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Filling:
-    """B spongious interiors: everything between grid and axis.
+    """B interiors: everything between grid and axis, for N patients.
 
     Attributes:
         name: what it is.
-        vertices: (B, M, N, 3) mm, the outer surface.
-        axis: (B, M, 3) mm, the line the surface runs around.
-        fraction: (B,) spongiosa per volume (1 = healthy spongiosa).
+        vertices: (N, B, M, K, 3) mm, the outer surface.
+        axis: (N, B, M, 3) mm, the line the surface runs around.
+        fraction: (N, B) of the material per volume (1 = healthy spongiosa, or solid metal).
         spacing_mm: wanted distance between mass points.
     """
 
     name: str
-    vertices: Floats
-    axis: Floats
-    fraction: Floats
+    vertices: Tensor
+    axis: Tensor
+    fraction: Tensor
     spacing_mm: float = 2.6
 
 
 @dataclass(frozen=True)
 class Bones:
-    """All bone of a patient."""
+    """All of one material of N patients."""
 
-    shells: tuple[Shell, ...]
-    fillings: tuple[Filling, ...]
+    shells: tuple[Shell, ...] = ()
+    fillings: tuple[Filling, ...] = ()
 
     def __add__(self, other: "Bones") -> "Bones":
         return Bones(self.shells + other.shells, self.fillings + other.fillings)
 
-    def scaled(self, density: float) -> "Bones":
-        """Bones of another density: thinner cortex and less spongiosa."""
+    def scaled(self, density: Tensor) -> "Bones":
+        """Bones of another (N,) density: thinner cortex and less spongiosa."""
         return Bones(
-            tuple(replace(s, thickness_mm=s.thickness_mm * density) for s in self.shells),
-            tuple(replace(f, fraction=f.fraction * density) for f in self.fillings),
+            tuple(replace(s, thickness_mm=s.thickness_mm * density[:, None]) for s in self.shells),
+            tuple(replace(f, fraction=f.fraction * density[:, None]) for f in self.fillings),
         )
 
 
-def outline(count: int = ROUND, power: float = 2.0) -> Floats:
+def outline(count: int = ROUND, power: float = 2.0, device: torch.device | str = "cpu") -> Tensor:
     """(count + 1, 2) unit superellipse |x|^n + |y|^n = 1 from +x through +y, closed."""
-    angle = np.linspace(0.0, 2.0 * np.pi, count + 1)
-    c, s = np.cos(angle), np.sin(angle)
-    ring = np.stack([np.sign(c) * np.abs(c) ** (2 / power), np.sign(s) * np.abs(s) ** (2 / power)], axis=-1)
+    return _outline(count, power, str(device))
+
+
+@lru_cache(maxsize=256)
+def _outline(count: int, power: float, device: str) -> Tensor:
+    angle = torch.linspace(0.0, 2.0 * math.pi, count + 1, dtype=torch.float64)
+    c, s = angle.cos(), angle.sin()
+    ring = torch.stack([c.sign() * c.abs() ** (2 / power), s.sign() * s.abs() ** (2 / power)], dim=-1)
     ring[-1] = ring[0]
-    return ring
+    return ring.to(dtype=torch.float32, device=device)
 
 
-def sweep(path: Floats, across: Floats, up: Floats, radii: Floats, ring: Floats | None = None) -> Floats:
+def sweep(path: Tensor, across: Tensor, up: Tensor, radii: Tensor, ring: Tensor | None = None) -> Tensor:
     """Rings along a path.
 
     Args:
-        path: (B, M, 3) centres of the rings, mm.
-        across, up: (B, M, 3) or broadcastable: unit axes of the rings.
-        radii: (B, M, 2) half-width along ``across`` and ``up``, mm; zero closes an end.
-        ring: (N, 2) unit outline, a circle by default.
+        path: (..., M, 3) centres of the rings, mm.
+        across, up: (..., M, 3) or broadcastable: unit axes of the rings.
+        radii: (..., M, 2) half-width along ``across`` and ``up``, mm; zero closes an end.
+        ring: (K, 2) unit outline, a circle by default.
 
     Returns:
-        (B, M, N, 3) vertices.
+        (..., M, K, 3) vertices.
     """
-    unit = outline() if ring is None else ring
+    unit = outline(device=path.device) if ring is None else ring
     first = (radii[..., 0:1] * across)[..., None, :] * unit[:, 0:1]
     second = (radii[..., 1:2] * up)[..., None, :] * unit[:, 1:2]
-    return np.asarray(path[..., None, :] + first + second)
+    return path[..., None, :] + first + second
+
+
+def unit(vector: Tensor) -> Tensor:
+    """(..., 3) vectors of length one."""
+    return vector / vector.norm(dim=-1, keepdim=True).clamp(min=1e-9)
+
+
+def cross(first: Tensor, second: Tensor) -> Tensor:
+    """(..., 3) cross product of broadcastable vectors."""
+    return torch.linalg.cross(*torch.broadcast_tensors(first, second))
 
 
 def bar(
-    start: Floats,
-    end: Floats,
-    up: Floats,
-    start_radii: Floats,
-    end_radii: Floats,
+    start: Tensor,
+    end: Tensor,
+    up: Tensor,
+    start_radii: Tensor,
+    end_radii: Tensor,
     steps: int = 6,
     rounding: float = 0.2,
-) -> tuple[Floats, Floats]:
-    """B tapered bars with rounded ends: (B, M, N, 3) vertices and their (B, M, 3) axis.
+    count: int = ROUND,
+) -> tuple[Tensor, Tensor]:
+    """Tapered bars with rounded ends: (..., M, K, 3) vertices and their (..., M, 3) axis.
 
     Args:
-        start, end: (B, 3) mm.
-        up: (B, 3) direction of the second radius (need not be exactly square to the bar).
-        start_radii, end_radii: (B, 2) mm, second one along ``up``.
+        start, end: (..., 3) mm.
+        up: (..., 3) direction of the second radius (need not be exactly square to the bar).
+        start_radii, end_radii: (..., 2) mm, second one along ``up``.
         steps: cells along the straight part.
         rounding: share of the bar's length that each rounded end takes.
+        count: cells around.
     """
-    cap = 1 - np.cos(np.linspace(0.0, np.pi / 2, 4))
-    along = np.concatenate(
-        [rounding * cap, np.linspace(rounding, 1 - rounding, steps + 1)[1:-1], 1 - rounding * cap[::-1]]
+    device = start.device
+    cap = 1 - torch.linspace(0.0, math.pi / 2, 4, device=device).cos()
+    middle = torch.linspace(rounding, 1 - rounding, steps + 1, device=device)[1:-1]
+    t = torch.cat([rounding * cap, middle, 1 - rounding * cap.flip(0)])
+    edge = (torch.minimum(t, 1 - t) / rounding).clamp(0, 1)
+    closing = (1 - (1 - edge) ** 2).clamp(0, 1).sqrt()[:, None]
+    t = t[:, None]
+    path = start[..., None, :] * (1 - t) + end[..., None, :] * t
+    direction = unit(end - start)
+    across = unit(cross(up, direction))
+    above = cross(direction, across)
+    radii = (start_radii[..., None, :] * (1 - t) + end_radii[..., None, :] * t) * closing
+    return sweep(path, across[..., None, :], above[..., None, :], radii, outline(count, device=device)), path
+
+
+def tube(path: Tensor, radii: Tensor, up: Tensor, count: int = ROUND) -> Tensor:
+    """(..., M, K, 3) a tube along a curved (..., M, 3) path; ``up`` steers the second of ``radii`` (..., M, 2)."""
+    direction = torch.cat(
+        [
+            path[..., 1:2, :] - path[..., :1, :],
+            path[..., 2:, :] - path[..., :-2, :],
+            path[..., -1:, :] - path[..., -2:-1, :],
+        ],
+        dim=-2,
     )
-    edge = np.minimum(along, 1 - along) / rounding
-    closing = np.sqrt(np.clip(1 - (1 - np.clip(edge, 0, 1)) ** 2, 0, 1))
-    t = along[None, :, None]
-    path = start[:, None] * (1 - t) + end[:, None] * t
-    direction = (end - start) / np.linalg.norm(end - start, axis=-1, keepdims=True)
-    across = np.cross(up, direction)
-    across /= np.linalg.norm(across, axis=-1, keepdims=True)
-    above = np.cross(direction, across)
-    radii = (start_radii[:, None] * (1 - t) + end_radii[:, None] * t) * closing[None, :, None]
-    return sweep(path, across[:, None], above[:, None], radii), path
+    direction = unit(direction)
+    across = unit(cross(up, direction))
+    return sweep(path, across, cross(direction, across), radii, outline(count, device=path.device))
 
 
-def tube(path: Floats, radii: Floats, up: Floats, count: int = ROUND) -> Floats:
-    """(B, M, N, 3) a tube along a curved (B, M, 3) path; ``up`` (B, M, 3) steers the second of ``radii`` (B, M, 2)."""
-    direction = np.gradient(path, axis=1)
-    direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
-    across = np.cross(up, direction)
-    across /= np.linalg.norm(across, axis=-1, keepdims=True)
-    return sweep(path, across, np.cross(direction, across), radii, outline(count))
-
-
-def ball(centre: Floats, axes: Floats, steps: int = 12, count: int = ROUND, upto: float = 1.0) -> tuple[Floats, Floats]:
-    """B ellipsoids: (B, M, N, 3) vertices and (B, M, 3) axis.
+def ball(centre: Tensor, axes: Tensor, steps: int = 12, count: int = ROUND, upto: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Ellipsoids: (..., M, K, 3) vertices and (..., M, 3) axis.
 
     Args:
-        centre: (B, 3) mm.
-        axes: (B, 3, 3) columns are the half-axes in mm; the grid's poles lie on the last.
+        centre: (..., 3) mm.
+        axes: (..., 3, 3) columns are the half-axes in mm; the grid's poles lie on the last.
         steps, count: cells along and around.
         upto: 1 for the whole, 0.5 for the half around the negative pole.
     """
-    angle = np.linspace(0.0, np.pi * upto, steps + 1)
-    path = centre[:, None] - np.cos(angle)[None, :, None] * axes[:, None, :, 2]
-    lengths = np.linalg.norm(axes, axis=1)
-    unit = axes / lengths[:, None, :]
-    radii = np.sin(angle)[None, :, None] * lengths[:, None, :2]
-    return sweep(path, unit[:, None, :, 0], unit[:, None, :, 1], radii, outline(count)), path
+    angle = torch.linspace(0.0, math.pi * upto, steps + 1, device=centre.device)
+    path = centre[..., None, :] - angle.cos()[:, None] * axes[..., None, :, 2]
+    lengths = axes.norm(dim=-2).clamp(min=1e-9)  # (..., 3)
+    square = axes / lengths[..., None, :]
+    radii = angle.sin()[:, None] * lengths[..., None, :2]
+    ring = outline(count, device=centre.device)
+    return sweep(path, square[..., None, :, 0], square[..., None, :, 1], radii, ring), path
 
 
-def disc(centre: Floats, axes: Floats, radii: Floats, ring: Floats, steps: int = 6) -> Floats:
-    """B flat plates: (B, M, N, 3).
+def disc(
+    centre: Tensor, axes: Tensor, radii: Tensor, ring: Tensor, steps: int = 6, hollow: Tensor | None = None
+) -> Tensor:
+    """Plates: (..., M, K, 3), flat or hollow in the middle.
 
     Args:
-        centre: (B, 3) mm.
-        axes: (B, 3, 3) columns X, Y, Z; the plate lies in X, Y.
-        radii: (B, 2) half-width and half-depth, mm.
-        ring: (N, 2) unit outline.
+        centre: (..., 3) mm, in the plane of the rim.
+        axes: (..., 3, 3) columns X, Y, Z; the rim lies in X, Y.
+        radii: (..., 2) half-width and half-depth, mm.
+        ring: (K, 2) unit outline.
+        steps: cells from the middle to the rim.
+        hollow: (...,) mm by which the middle lies below the rim's plane along -Z.
     """
-    r = np.linspace(0.0, 1.0, steps + 1)[None, :, None]
-    path = np.broadcast_to(centre[:, None], (len(centre), steps + 1, 3))
-    return sweep(path, axes[:, None, :, 0], axes[:, None, :, 1], r * radii[:, None], ring)
+    r = torch.linspace(0.0, 1.0, steps + 1, device=centre.device)[:, None]
+    path = centre[..., None, :].expand(*centre.shape[:-1], steps + 1, 3)
+    if hollow is not None:
+        path = path - (hollow[..., None, None] * (1 - r**3)) * axes[..., None, :, 2]
+    return sweep(path, axes[..., None, :, 0], axes[..., None, :, 1], r * radii[..., None, :], ring)
+
+
+def smooth(control: Tensor, count: int) -> Tensor:
+    """(..., count, 3) Catmull-Rom curve through (..., K, 3) control points."""
+    k = control.shape[-2]
+    padded = torch.cat(
+        [2 * control[..., :1, :] - control[..., 1:2, :], control, 2 * control[..., -1:, :] - control[..., -2:-1, :]],
+        dim=-2,
+    )
+    at = torch.linspace(0.0, k - 1.0, count, device=control.device)
+    i = at.floor().long().clamp(max=k - 2)
+    t = (at - i)[:, None]
+    a, b, c, d = (padded[..., i + n, :] for n in range(4))
+    return 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)

@@ -9,14 +9,22 @@ import pydicom
 import pytest
 
 from spine.errors import ParametersRejected
-from spine.phantom import cohort as module
+from spine.intake.ingest import ingest
+from spine.intake.sources import open_source
+from spine.phantom import case as module
+from spine.phantom.case import write_case
 from spine.phantom.cohort import COMPLETE, CohortConfig, write_cohort
 from spine.phantom.population import sample_patient
+from spine.reconstruction.open import read_any_reconstruction
 from spine.reconstruction.plumbline_json import read_reconstruction
 from spine.scanner import NATIVE_SPACING_MM
 from spine.storage import sha256_of_file, sha256_of_tree
+from spine.study import iterate_study_folders, read_study
 
 SMALL = CohortConfig(count=3, seed=5, shape=(128, 64), spacing_mm=NATIVE_SPACING_MM * 32)
+READABLE = replace(SMALL, shape=(288, 144), spacing_mm=NATIVE_SPACING_MM * 12)
+"""With pixels that intake takes."""
+WITH_EXTRAS = replace(READABLE, extras=("markups", "meshes"), mesh_format="stl")
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +154,156 @@ def test_another_configuration_is_noticed_and_replaces_the_cases(written: Path, 
 def test_impossible_cohorts_are_refused(change: dict, named: str) -> None:
     with pytest.raises(ParametersRejected, match=named):
         replace(SMALL, **change)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"extras": ("markups", "movies")}, "extras 'movies'"),
+        ({"extras": ("meshes",), "mesh_format": "ply"}, "mesh_format 'ply'"),
+        ({"sway_mm": -1.0}, r"sway -1.0 mm \(allowed 0 to 20\)"),
+        ({"sway_mm": float("nan")}, "sway nan"),
+        ({"count": 0, "sway_mm": 30.0}, "count = 0; sway 30"),
+    ],
+)
+def test_impossible_options_are_refused(change: dict, named: str) -> None:
+    with pytest.raises(ParametersRejected, match=named):
+        replace(SMALL, **change)
+
+
+def test_options_enter_the_fingerprint_only_when_they_are_set() -> None:
+    plain = SMALL.fingerprint
+    assert replace(SMALL, extras=(), sway_mm=0.0, mesh_format="stl", workers=5).fingerprint == plain
+    others = [
+        replace(SMALL, **change).fingerprint
+        for change in (
+            {"extras": ("markups",)},
+            {"extras": ("meshes",)},
+            {"extras": ("meshes",), "mesh_format": "stl"},
+            {"extras": ("markups", "meshes")},
+            {"sway_mm": 2.0},
+            {"sway_mm": 2.5},
+        )
+    ]
+    assert len({plain, *others}) == 7
+    assert replace(SMALL, extras=("meshes", "markups")).fingerprint == others[3]
+
+
+@pytest.fixture(scope="module")
+def with_extras(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("extras")
+    write_cohort(folder, WITH_EXTRAS)
+    return folder
+
+
+def test_extras_lie_beside_the_same_pictures(with_extras: Path, tmp_path: Path) -> None:
+    for index in range(3):
+        write_case(tmp_path, READABLE, index)
+        plain, case = tmp_path / f"case-{index:05d}", with_extras / f"case-{index:05d}"
+        reconstruction = read_reconstruction(case / "reconstruction.json")
+        assert sha256_of_file(case / "reconstruction.json") == sha256_of_file(plain / "reconstruction.json")
+        assert (dicom(case, "lateral").pixel_array == dicom(plain, "lateral").pixel_array).all()
+        assert sorted(p.name for p in (case / "extras").iterdir()) == ["meshes", "reconstruction.mrk.json"]
+        markups = read_any_reconstruction(case / "extras" / "reconstruction.mrk.json")
+        assert set(markups.points) == set(reconstruction.points)
+        assert all((markups.points[n] == p).all() for n, p in reconstruction.points.items())
+        meshes = {p.name for p in (case / "extras" / "meshes").iterdir()}
+        levels = {n.removesuffix("_body") for n in reconstruction.points if n.endswith("_body")}
+        assert {f"{level}.stl" for level in levels} | {"sacrum.stl", "rib_7_left.stl", "hip_right.stl"} < meshes
+
+
+def test_intake_takes_a_case_with_extras_as_one_study(with_extras: Path, tmp_path: Path) -> None:
+    report = ingest(
+        open_source("virtual", with_extras), tmp_path / "s" / "studies", tmp_path / "q", pseudonym_key=bytes(range(32))
+    )
+    assert (report.received, report.used, report.quarantined) == (3, 3, ())
+    for folder in iterate_study_folders(tmp_path / "s" / "studies"):
+        study = read_study(folder)
+        assert set(study.views) == {"frontal", "lateral"}
+        assert study.reconstruction is not None
+        assert study.reconstruction.source_format == "plumbline-json"
+        assert study.facts["anatomy"] in ("standard", "six_lumbar", "four_lumbar", "thirteen_thoracic")
+
+
+def test_a_second_reconstruction_elsewhere_is_still_ambiguous(with_extras: Path, tmp_path: Path) -> None:
+    folder = copy_of(with_extras, tmp_path)
+    (folder / "case-00000" / "other").mkdir()
+    markups = folder / "case-00000" / "extras" / "reconstruction.mrk.json"
+    markups.rename(folder / "case-00000" / "other" / "reconstruction.mrk.json")
+    (folder / "case-00001" / "reconstruction.json").unlink()
+    report = ingest(open_source("virtual", folder), tmp_path / "s" / "t", tmp_path / "q", pseudonym_key=bytes(32))
+    assert [(q.position, q.code) for q in report.quarantined] == [(1, "RECONSTRUCTION_AMBIGUOUS")]
+    formats = [read_study(f).reconstruction.source_format for f in iterate_study_folders(tmp_path / "s" / "t")]
+    assert sorted(formats) == ["plumbline-json", "slicer-mrk-json"]
+
+
+def test_extras_no_longer_asked_for_go_and_other_files_stay(with_extras: Path, tmp_path: Path) -> None:
+    folder = copy_of(with_extras, tmp_path)
+    (folder / "case-00002" / "extras" / "mine.txt").write_text("mine")
+    assert write_cohort(folder, READABLE).replaced == 3
+    assert not (folder / "case-00001" / "extras").exists()
+    assert sorted(p.name for p in (folder / "case-00002" / "extras").iterdir()) == ["mine.txt"]
+    assert write_cohort(folder, READABLE).kept == 3
+
+
+def test_surplus_cases_go_with_their_extras_unless_something_else_is_there(with_extras: Path, tmp_path: Path) -> None:
+    folder = copy_of(with_extras, tmp_path)
+    (folder / "case-00002" / "extras" / "notes.txt").write_text("mine")
+    assert write_cohort(folder, replace(WITH_EXTRAS, count=1)).removed == 2
+    assert sorted(p.name for p in folder.iterdir()) == [COMPLETE, "case-00000", "case-00002"]
+    assert not (folder / "case-00002" / COMPLETE).exists()
+    assert (folder / "case-00002" / "extras" / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("lost", ["reconstruction.mrk.json", "meshes"])
+def test_a_case_that_lost_its_extras_is_drawn_again(with_extras: Path, tmp_path: Path, lost: str) -> None:
+    import shutil
+
+    folder = copy_of(with_extras, tmp_path)
+    path = folder / "case-00001" / "extras" / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert write_cohort(folder, WITH_EXTRAS).written == 1
+    assert sha256_of_tree(folder) == sha256_of_tree(with_extras)
+
+
+def test_sway_moves_the_lateral_picture_alone_and_is_recorded(written: Path, tmp_path: Path) -> None:
+    config = replace(SMALL, sway_mm=6.0)
+    write_cohort(tmp_path, config)
+    draws = []
+    for index in range(3):
+        still, swayed = written / f"case-{index:05d}", tmp_path / f"case-{index:05d}"
+        before, after = (read_reconstruction(c / "reconstruction.json") for c in (still, swayed))
+        assert after.facts == before.facts | {"sway_mm": after.facts["sway_mm"]}
+        assert all((after.points[n] == p).all() for n, p in before.points.items())
+        assert (dicom(still, "frontal").pixel_array == dicom(swayed, "frontal").pixel_array).all()
+        assert (dicom(still, "lateral").pixel_array != dicom(swayed, "lateral").pixel_array).mean() > 0.2
+        draws.append(after.facts["sway_mm"])
+    assert np.shape(draws) == (3, 3)
+    assert 2.0 < np.std(draws) < 12.0
+    assert json.loads((tmp_path / COMPLETE).read_text())["sway_mm"] == 6.0
+
+
+def dicom(case: Path, view: str):
+    return pydicom.dcmread(case / f"{view}.dcm")
+
+
+def test_a_case_is_the_stream_s_patient_of_the_same_seed() -> None:
+    from spine.phantom.stream import PlannedPatients, StreamConfig
+
+    planned = PlannedPatients(StreamConfig(seed=SMALL.seed, count=3, shape=SMALL.shape, spacing_mm=SMALL.spacing_mm))
+    assert [planned[i].facts["seed"] for i in range(3)] == [SMALL.case_seed(i) for i in range(3)]
+
+
+def test_whole_body_pictures_show_more_with_larger_pixels(tmp_path: Path) -> None:
+    index = next(i for i in range(200) if sample_patient(SMALL.case_seed(i)).field_of_view == "whole_body")
+    write_case(tmp_path, SMALL, index)
+    reconstruction = read_reconstruction(tmp_path / f"case-{index:05d}" / "reconstruction.json")
+    geometry = reconstruction.geometry["frontal"]
+    assert geometry.shape == SMALL.shape
+    assert geometry.spacing_mm[0] > 1.5 * SMALL.spacing_mm
+    rows = geometry.project(np.stack(list(reconstruction.points.values())))[:, 1]
+    assert rows.min() > 0.12 * SMALL.shape[0], "the head is above T1"
+    assert rows.max() < 0.75 * SMALL.shape[0], "legs are below the hips"
 
 
 def test_case_seeds_differ_between_cohorts_and_cases() -> None:

@@ -1,106 +1,321 @@
-"""Landmarks lie on what is drawn: rendered plates, margins and heads against projected points, below a pixel."""
+"""Landmarks lie on what is drawn: rims, plates, heads and pedicles against the reconstruction, below a pixel."""
 
 from dataclasses import replace
+from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
-from spine.landmarks import PLATES, VERTEBRAE
-from spine.phantom.morphometry import FIRST
+from spine.landmarks import VERTEBRAE
+from spine.phantom.anatomy import FIRST
+from spine.phantom.batch import SLOTS, collate
+from spine.phantom.parameters import CoronalCurve, PatientParameters
 from spine.phantom.patient import VirtualPatient, build_patient
-from spine.phantom.points import sample_filling, sample_shell
-from spine.phantom.population import sample_patient
+from spine.phantom.pelvis import build_pelvis
+from spine.phantom.points import MassPoints, sample_filling, sample_shell
+from spine.phantom.population import ANATOMY_SHARES, CONDITION_SHARES, sample_patient
+from spine.phantom.rays import rays_of
 from spine.phantom.splat import splat
-from spine.phantom.surfaces import Filling, Shell
+from spine.phantom.surfaces import Bones, Filling, Shell
+from spine.phantom.thorax import build_thorax
+from spine.phantom.vertebrae import body_ring, build_vertebrae
 from spine.scanner import NATIVE_SPACING_MM, SOURCE_TO_ISOCENTRE_MM, ViewGeometry
 
-SEEDS = (27, 38)  # a severe triple curve, a degenerative lumbar one
+VIEWS = ("frontal", "lateral")
+PIXEL_MM = NATIVE_SPACING_MM * 8
+MARGINS = ("left", "post", "right", "ant")
+"""In the order in which outlines run around."""
 
 
-@pytest.fixture(scope="module", params=SEEDS)
-def patient(request) -> VirtualPatient:
-    return build_patient(sample_patient(request.param), request.param)
+@cache
+def first_seed(condition: str, anatomy: str = "standard") -> int:
+    seeds = range(4000)
+    return next(s for s in seeds for p in [sample_patient(s)] if (p.condition, p.anatomy) == (condition, anatomy))
 
 
-def view(name, spacing=NATIVE_SPACING_MM * 8, z0=0.0, u0=0.0, shape=(512, 256)) -> ViewGeometry:
-    return ViewGeometry(name, shape, (spacing, spacing), SOURCE_TO_ISOCENTRE_MM[name], u0, z0)
+@cache
+def cast() -> tuple[VirtualPatient, ...]:
+    """One patient of every condition, then one of every other anatomy, with two curves between them."""
+    people = [(s, sample_patient(s)) for s in (first_seed(condition) for condition in CONDITION_SHARES)]
+    for anatomy in [a for a in ANATOMY_SHARES if a != "standard"]:
+        seed = first_seed("adolescent_scoliosis", anatomy)
+        people.append((seed, sample_patient(seed)))
+    return tuple(build_patient(p, s) for s, p in people)
 
 
-def only(part: Shell | Filling, index: int):
-    """One of the B grids of a part."""
-    changes = {"vertices": part.vertices[index : index + 1]}
-    if isinstance(part, Shell):
-        return replace(part, **changes, thickness_mm=part.thickness_mm[index : index + 1])
-    return replace(part, **changes, axis=part.axis[index : index + 1], fraction=part.fraction[index : index + 1])
+@cache
+def drawn() -> SimpleNamespace:
+    """All of them in one batch, and their bones."""
+    batch = collate([p.arrays for p in cast()])
+    return SimpleNamespace(batch=batch, vertebrae=build_vertebrae(batch), pelvis=build_pelvis(batch))
+
+
+def everyone():
+    return pytest.mark.parametrize("who", range(len(CONDITION_SHARES) + len(ANATOMY_SHARES) - 1))
 
 
 def named(parts, name):
-    return [p for p in parts if p.name == name]
+    found = [p for p in parts if p.name == name]
+    assert found, name
+    return found
 
 
-def centroid(picture) -> np.ndarray:
+def only(part: Shell | Filling, who: int, index: int = 0):
+    """One of the B grids of one of the N patients."""
+    at, grids = slice(who, who + 1), slice(index, index + 1)
+    if isinstance(part, Shell):
+        return replace(part, vertices=part.vertices[at, grids], thickness_mm=part.thickness_mm[at, grids])
+    changes = {"axis": part.axis[at, grids], "fraction": part.fraction[at, grids]}
+    return replace(part, vertices=part.vertices[at, grids], **changes)
+
+
+def view(name, spacing=PIXEL_MM, z0=0.0, u0=0.0, shape=(512, 256)) -> ViewGeometry:
+    return ViewGeometry(name, shape, (spacing, spacing), SOURCE_TO_ISOCENTRE_MM[name], u0, z0)
+
+
+def picture_of(points: MassPoints, geometry: ViewGeometry) -> np.ndarray:
+    return splat(points, rays_of([geometry]))[0].numpy().astype(float)
+
+
+def centroid(picture: np.ndarray) -> np.ndarray:
     rows, columns = np.mgrid[0 : picture.shape[0], 0 : picture.shape[1]]
-    weight = picture.numpy().astype(float)
-    return np.array([(columns * weight).sum(), (rows * weight).sum()]) / weight.sum()
+    return np.array([(columns * picture).sum(), (rows * picture).sum()]) / picture.sum()
 
 
-@pytest.mark.parametrize("name", ["frontal", "lateral"])
-def test_every_rendered_end_plate_is_centred_on_its_landmark(patient, name) -> None:
-    plates = named(patient.bones.shells, "end plate")[0]
-    geometry = view(name)
-    for i, plate in enumerate(PLATES):
-        drawn = splat(sample_shell(only(plates, 2 * FIRST + i)), geometry)
-        expected = geometry.project(patient.reconstruction.points[plate])
-        assert centroid(drawn) == pytest.approx(expected, abs=0.15), plate
+def on_axes(rim: torch.Tensor) -> np.ndarray:
+    """(4, 3) vertices of a closed rim on its axes: left, back, right, front."""
+    quarter = (rim.shape[-2] - 1) // 4
+    return rim[..., [0, quarter, 2 * quarter, 3 * quarter], :].numpy()
 
 
-@pytest.mark.parametrize("name", ["frontal", "lateral"])
-def test_the_s1_plate_and_the_heads_are_centred_on_their_landmarks(patient, name) -> None:
+def test_every_condition_and_anatomy_is_looked_at() -> None:
+    assert {p.parameters.condition for p in cast()} == set(CONDITION_SHARES)
+    assert {p.parameters.anatomy for p in cast()} == set(ANATOMY_SHARES)
+    last = {p.parameters.anatomy: p.spine.levels[-1] for p in cast()}
+    assert last["six_lumbar"] == "L6"
+    assert last["four_lumbar"] == "L4"
+    assert any("T13" in p.spine.levels for p in cast())
+
+
+@everyone()
+def test_the_rim_of_every_drawn_end_plate_carries_its_landmarks(who) -> None:
+    patient, plates = cast()[who], named(drawn().vertebrae.shells, "end plate")[0]
+    points, levels = patient.reconstruction.points, patient.spine.levels
+    for v, level in enumerate(levels[FIRST:], FIRST):
+        for side, plate in enumerate((f"{level}_sup", f"{level}_inf")):
+            found = on_axes(plates.vertices[who, 2 * v + side, -1])
+            expected = np.array([points[f"{plate}_{margin}"] for margin in MARGINS])
+            assert found == pytest.approx(expected, abs=1e-3), plate
+            assert found.mean(axis=0) == pytest.approx(points[plate], abs=1e-3), plate
+    assert len(levels) - FIRST == {"six_lumbar": 18, "four_lumbar": 16, "thirteen_thoracic": 18}.get(
+        patient.parameters.anatomy, 17
+    )
+
+
+@everyone()
+def test_the_middle_of_an_end_plate_lies_inside_the_body_and_carries_no_label(who) -> None:
+    patient, plates = cast()[who], named(drawn().vertebrae.shells, "end plate")[0]
+    points = patient.reconstruction.points
+    for v, level in enumerate(patient.spine.levels[FIRST:], FIRST):
+        for side, plate in enumerate((f"{level}_sup", f"{level}_inf")):
+            z = patient.spine.axes[v, side, :, 2] * (1.0 if side == 0 else -1.0)
+            middle = plates.vertices[who, 2 * v + side, 0, 0].numpy() - points[plate]
+            deep = -float(middle @ z)
+            assert 0.2 < deep < 0.2 * patient.spine.sizes.height[v], plate
+            assert np.linalg.norm(middle + deep * z) < 1e-3, plate
+
+
+@everyone()
+def test_bodies_end_exactly_on_their_plates(who) -> None:
+    wall = named(drawn().vertebrae.shells, "body")[0].vertices[who]
+    plates = named(drawn().vertebrae.shells, "end plate")[0].vertices[who]
+    inside = named(drawn().vertebrae.fillings, "body")[0]
+    assert wall[:, -1].numpy() == pytest.approx(plates[0::2, -1].numpy(), abs=1e-3)
+    assert wall[:, 0].numpy() == pytest.approx(plates[1::2, -1].numpy(), abs=1e-3)
+    assert torch.equal(inside.vertices[who], wall)
+    ends = inside.axis[who][:, [-1, 0]]
+    assert ends.numpy() == pytest.approx(drawn().batch.centre[who].numpy(), abs=1e-3)
+
+
+@everyone()
+def test_the_s1_plate_and_the_heads_carry_their_landmarks(who) -> None:
+    points, pelvis = cast()[who].reconstruction.points, drawn().pelvis
+    plate, wall = named(pelvis.shells, "S1 plate")[0], named(pelvis.shells, "sacrum")[0]
+    found = on_axes(plate.vertices[who, 0, -1])
+    assert found == pytest.approx(np.array([points[f"S1_{m}"] for m in MARGINS]), abs=1e-3)
+    assert found.mean(axis=0) == pytest.approx(points["S1_sup"], abs=1e-3)
+    assert wall.vertices[who, 0, 0].numpy() == pytest.approx(plate.vertices[who, 0, -1].numpy(), abs=1e-3)
+    for parts in (pelvis.shells, pelvis.fillings):
+        for head, label in zip(named(parts, "femoral head"), ("HIP_L", "HIP_R"), strict=True):
+            reach = np.linalg.norm(head.vertices[who, 0].numpy() - points[label], axis=-1)
+            assert reach == pytest.approx(cast()[who].reconstruction.hip_radius_mm[label], abs=2e-3)
+
+
+@everyone()
+def test_every_pedicle_is_drawn_around_its_landmark(who) -> None:
+    patient = cast()[who]
+    for side, shell in zip(("left", "right"), named(drawn().vertebrae.shells, "pedicle"), strict=True):
+        ends = shell.vertices[who][:, [0, -1]].mean(dim=(1, 2)).numpy()  # (V, 3)
+        for v, level in enumerate(patient.spine.levels[FIRST:], FIRST):
+            assert ends[v] == pytest.approx(patient.reconstruction.points[f"{level}_ped_{side}"], abs=2e-3), level
+
+
+@everyone()
+def test_slots_that_a_patient_lacks_weigh_nothing_and_all_others_something(who) -> None:
+    patient = cast()[who]
+    count = len(patient.spine.levels)
+    assert drawn().batch.present[who].tolist() == [1.0] * count + [0.0] * (SLOTS - count)
+    parts = [(s.name, s.thickness_mm) for s in drawn().vertebrae.shells]
+    for name, amount in parts + [(f.name, f.fraction) for f in drawn().vertebrae.fillings]:
+        by_slot = amount[who].reshape(SLOTS, -1)
+        assert not by_slot[count:].any(), name
+        if name not in ("osteophyte", "lamina", "spinous"):
+            assert bool((by_slot[:count] > 0).all()), name
+        assert bool((by_slot >= 0).all()), name
+
+
+def centre_of(ring: np.ndarray) -> np.ndarray:
+    """(2,) centroid of the area inside a closed (K, 2) outline."""
+    (x, y), (x1, y1) = ring[:-1].T, ring[1:].T
+    cross = x * y1 - x1 * y
+    return np.array([((x + x1) * cross).sum(), ((y + y1) * cross).sum()]) / (3 * cross.sum())
+
+
+@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("who", [2, 4, 7, 8, 9])
+def test_every_rendered_end_plate_is_centred_on_its_landmark(who, name) -> None:
+    """But for what is known of a plate: its middle is hollow, and its back is broader than its front."""
+    patient, plates = cast()[who], named(drawn().vertebrae.shells, "end plate")[0]
     geometry, points = view(name), patient.reconstruction.points
-    drawn = splat(sample_shell(named(patient.bones.shells, "S1 plate")[0]), geometry)
-    assert centroid(drawn) == pytest.approx(geometry.project(points["S1_sup"]), abs=0.15)
-    for head, label in zip(named(patient.bones.fillings, "femoral head"), ("HIP_L", "HIP_R"), strict=True):
-        drawn = splat(sample_filling(head), geometry)
-        assert centroid(drawn) == pytest.approx(geometry.project(points[label]), abs=0.2)
-        across = np.flatnonzero(drawn.numpy().sum(0) > 0.02 * drawn.numpy().sum(0).max())
+    aside, back = centre_of(body_ring(torch.device("cpu")).numpy().astype(float))
+    assert aside == pytest.approx(0.0, abs=1e-6)
+    for v, level in enumerate(patient.spine.levels[FIRST:], FIRST):
+        for side, plate in enumerate((f"{level}_sup", f"{level}_inf")):
+            label = points[plate]
+            middle = plates.vertices[who, 2 * v + side, 0, 0].numpy().astype(float)
+            half_depth = (points[f"{plate}_post"] - points[f"{plate}_ant"]) / 2
+            expected = label + 0.6 * (middle - label) + back * half_depth  # 0.6: the mean of 1 - r^3 over a disc
+            rendered = centroid(picture_of(sample_shell(only(plates, who, 2 * v + side)), geometry))
+            assert rendered == pytest.approx(geometry.project(expected), abs=0.15), plate
+            # So the plate as a whole is never far from its label either: less than 1.2 mm and 0.15 pixels.
+            assert rendered == pytest.approx(geometry.project(label), abs=0.15 + 1.6 / PIXEL_MM), plate
+
+
+@pytest.mark.parametrize("name", VIEWS)
+@pytest.mark.parametrize("who", [2, 4, 7, 8, 9])
+def test_the_rendered_s1_plate_and_heads_are_centred_on_their_landmarks(who, name) -> None:
+    patient, pelvis, geometry = cast()[who], drawn().pelvis, view(name)
+    points = patient.reconstruction.points
+    plate = picture_of(sample_shell(only(named(pelvis.shells, "S1 plate")[0], who)), geometry)
+    assert centroid(plate) == pytest.approx(geometry.project(points["S1_sup"]), abs=0.15)
+    for head, label in zip(named(pelvis.fillings, "femoral head"), ("HIP_L", "HIP_R"), strict=True):
+        picture = picture_of(sample_filling(only(head, who)), geometry)
+        assert centroid(picture) == pytest.approx(geometry.project(points[label]), abs=0.2)
+        across = np.flatnonzero(picture.sum(0) > 0.02 * picture.sum(0).max())
         width_mm = (across[-1] - across[0] + 1) * geometry.spacing_mm[1]
         assert width_mm == pytest.approx(2 * patient.reconstruction.hip_radius_mm[label], rel=0.12)
 
 
 @pytest.mark.parametrize(("name", "first", "second"), [("frontal", "right", "left"), ("lateral", "ant", "post")])
-def test_the_edges_of_an_isolated_body_are_its_projected_margins(patient, name, first, second) -> None:
-    body, plates = named(patient.bones.shells, "body")[0], named(patient.bones.shells, "end plate")[0]
-    assert body.vertices.shape[0] == plates.vertices.shape[0] // 2
+@pytest.mark.parametrize("who", [2, 4])
+def test_the_edges_of_an_isolated_plate_are_its_projected_margins(who, name, first, second) -> None:
+    patient, plates = cast()[who], named(drawn().vertebrae.shells, "end plate")[0]
+    behind = float(body_ring(torch.device("cpu"))[:, 1].max())
+    assert 1.0 <= behind < 1.08
     for level in ("T4", "T9", "L3"):
         v, points = FIRST + VERTEBRAE.index(level), patient.reconstruction.points
         for side, plate in enumerate((f"{level}_sup", f"{level}_inf")):
-            where = points[plate]
-            spacing = 0.5
+            where, spacing = points[plate], 0.5
             geometry = view(name, spacing, where[2], where[0] if name == "frontal" else where[1], (80, 160))
-            drawn = splat(sample_shell(replace(only(plates, 2 * v + side), spacing_mm=0.25)), geometry).numpy()
-            columns = np.flatnonzero(drawn.sum(0) > 0.05 * drawn.sum(0).max())
+            shell = replace(only(plates, who, 2 * v + side), spacing_mm=0.25)
+            picture = picture_of(sample_shell(shell), geometry)
+            columns = np.flatnonzero(picture.sum(0) > 0.05 * picture.sum(0).max())
             # The outline's extreme in this view is the margin itself unless the vertebra is turned about z.
             margins = [geometry.project(points[f"{plate}_{side_name}"])[0] for side_name in (first, second)]
             axes = patient.spine.axes[v, side]
             half = np.array([patient.spine.sizes.plate_width[v, side], patient.spine.sizes.plate_depth[v, side]]) / 2
             axis = 0 if name == "frontal" else 1
             turned = abs(axes[axis, 1 - axis]) * half[1 - axis] / spacing
+            # The corners of the back reach a little behind its middle, which carries the label.
+            margins[1] += 0.0 if name == "frontal" else (behind - 1) * half[1] / spacing
             # Pixels of a picture at 1.435 mm are 2.87 of these.
             tolerance = 0.5 * 1.435 / spacing + turned
             assert columns[0] == pytest.approx(margins[0], abs=tolerance), (level, plate)
             assert columns[-1] == pytest.approx(margins[1], abs=tolerance), (level, plate)
 
 
-def test_bodies_end_exactly_on_their_plates(patient) -> None:
-    wall = named(patient.bones.shells, "body")[0].vertices
-    plates = named(patient.bones.shells, "end plate")[0].vertices
-    assert wall[:, -1] == pytest.approx(plates[0::2, -1], abs=1e-9)
-    assert wall[:, 0] == pytest.approx(plates[1::2, -1], abs=1e-9)
+def standing(**changes) -> PatientParameters:
+    """A standard adult without anything that a condition brings."""
+    plain = PatientParameters(
+        age_years=32.0, sex="M", condition="healthy_adult", field_of_view="full", size_factor=1.0, bmi=22.0,
+        pelvic_incidence_deg=50.0, sacral_slope_deg=38.0, pelvic_tilt_deg=12.0, lumbar_lordosis_l1_s1_deg=55.0,
+        lumbar_lordosis_l1_l5_deg=38.0, thoracic_kyphosis_t4_t12_deg=32.0,
+    )  # fmt: skip
+    return replace(plain, **changes)
 
 
-def test_the_rib_cage_turns_with_a_rotated_spine() -> None:
+@pytest.mark.parametrize("convex", ["right", "left"])
+def test_the_rib_cage_turns_with_a_rotated_spine(convex) -> None:
     """Rib hump: behind the convex side the ribs reach further back."""
-    p = build_patient(sample_patient(56), 56)  # right thoracic curve of 50 degrees
-    assert p.parameters.curves[0].convex == "right"
-    left, right = named(p.bones.shells, "rib")
-    assert right.vertices[7, ..., 1].max() - left.vertices[7, ..., 1].max() > 8.0
+    patient = build_patient(standing(curves=(CoronalCurve("T5", "T12", 50.0, convex),)), 56)
+    left, right = named(build_thorax(collate([patient.arrays])).shells, "rib")
+    reach = [float(side.vertices[0, 7, ..., 1].max()) for side in (left, right)]
+    assert (reach[1] - reach[0]) * (1 if convex == "right" else -1) > 8.0
+
+
+@everyone()
+def test_a_thirteenth_rib_is_drawn_only_where_t13_carries_one(who) -> None:
+    batch = collate([cast()[who].arrays])
+    for shell in named(build_thorax(batch).shells, "rib"):
+        assert bool((shell.thickness_mm[0, :12] > 0).all())
+        assert bool(shell.thickness_mm[0, 12] > 0) == ("T13" in cast()[who].spine.levels)
+
+
+def test_ribs_start_at_their_own_vertebrae() -> None:
+    batch = collate([p.arrays for p in cast()])
+    for shell in named(build_thorax(batch).shells, "rib"):
+        heads = shell.vertices[:, :12, 0, :-1].mean(dim=2)
+        apart = (heads - batch.body_centre[:, FIRST : FIRST + 12]).norm(dim=-1)
+        nearest = (heads[:, :, None] - batch.body_centre[:, None, FIRST : FIRST + 12]).norm(dim=-1).argmin(-1)
+        assert float(apart.max()) < 45.0
+        assert bool((nearest == torch.arange(12)).float().mean() > 0.9)
+
+
+@everyone()
+def test_osteophytes_grow_only_beside_worn_discs(who) -> None:
+    patient = cast()[who]
+    shell = named(drawn().vertebrae.shells, "osteophyte")[0]
+    count = len(patient.spine.levels)
+    there = (shell.thickness_mm[who] > 0).reshape(SLOTS, 2, 5)[:count]
+    expected = torch.from_numpy(patient.spine.sizes.osteophyte > 0)
+    assert torch.equal(there, expected[..., None].expand(-1, -1, 5))
+
+
+def test_some_of_them_have_osteophytes_and_some_plates_have_none() -> None:
+    worn = np.concatenate([p.spine.sizes.osteophyte.ravel() for p in cast()])
+    assert (worn > 0).any()
+    assert (worn == 0).any()
+
+
+def test_osteophytes_sit_at_the_edges_of_their_plates() -> None:
+    batch = drawn().batch
+    shell = named(drawn().vertebrae.shells, "osteophyte")[0]
+    middle = shell.vertices[:, :, :, :-1].mean(dim=(2, 3)).reshape(len(batch), SLOTS, 2, 5, 3)
+    offset = torch.einsum("nvpkd,nvpdi->nvpki", middle - batch.centre[..., None, :], batch.axes)
+    x, y = (offset[..., i] / batch.plate_half[..., None, i] for i in (0, 1))
+    assert float((x.abs() ** 2.35 + y.abs() ** 2.35).min()) > 0.7
+    assert float(offset[..., 2].abs().max()) < 3.0
+    assert float(y.max()) < 0.3, "none grows into the canal"
+
+
+def test_density_thins_the_cortex_and_the_spongiosa_alike() -> None:
+    bones = build_vertebrae(drawn().batch)
+    thin = bones.scaled(drawn().batch.density * 0.5)
+    full = bones.scaled(drawn().batch.density)
+    for one, other in zip(thin.shells, full.shells, strict=True):
+        assert torch.allclose(2 * one.thickness_mm, other.thickness_mm)
+    for one, other in zip(thin.fillings, full.fillings, strict=True):
+        assert torch.allclose(2 * one.fraction, other.fraction)
+    assert isinstance(thin, Bones)

@@ -1,15 +1,28 @@
 """Who the virtual patients are: distributions, determinism, refusals."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from spine.errors import ParametersRejected
+from spine.phantom.alignment import sample_alignment
+from spine.phantom.anatomy import column_of
+from spine.phantom.calibration import RELATIONS, target_moments
 from spine.phantom.limits import ALLOWED
-from spine.phantom.population import CoronalCurve, PatientParameters, sample_patient
+from spine.phantom.parameters import FieldOfView, Instrumentation, WedgeFracture
+from spine.phantom.population import (
+    ANATOMY_SHARES,
+    CONDITION_SHARES,
+    CoronalCurve,
+    PatientParameters,
+    sample_patient,
+)
+from spine.phantom.published import ALIGNMENT, LL, LL5, PI, PT, SS, TK
+from spine.phantom.statistics import Row, correlation_rows, measured_person, population_rows, survey
 
-COUNT = 600
+COUNT = 1500
 
 
 @pytest.fixture(scope="module")
@@ -17,75 +30,160 @@ def people() -> list[PatientParameters]:
     return [sample_patient(seed) for seed in range(COUNT)]
 
 
-def values(people: list[PatientParameters], condition: str, name: str) -> np.ndarray:
-    return np.array([getattr(p, name) for p in people if p.condition == condition])
+@pytest.fixture(scope="module")
+def rows() -> list[Row]:
+    return population_rows(survey(900, seed=5))
+
+
+def those(people: list[PatientParameters], condition: str) -> list[PatientParameters]:
+    return [p for p in people if p.condition == condition]
 
 
 def test_a_seed_gives_the_same_patient_and_another_seed_another() -> None:
-    assert sample_patient(17) == sample_patient(17)
+    assert all(sample_patient(seed) == sample_patient(seed) for seed in range(40))
     assert sample_patient(17) != sample_patient(18)
 
 
-def test_incidence_is_tilt_plus_slope(people: list[PatientParameters]) -> None:
+def test_incidence_is_tilt_plus_slope(people) -> None:
     for p in people:
         assert p.pelvic_incidence_deg == pytest.approx(p.pelvic_tilt_deg + p.sacral_slope_deg, abs=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("condition", "name", "mean", "tolerance"),
-    [
-        # Published means (docs/sources.md, population and anatomy); tolerance covers 130 to 240 draws.
-        ("normal", "pelvic_incidence_deg", 50.6, 3.0),
-        ("normal", "pelvic_tilt_deg", 12.0, 2.0),
-        ("normal", "lumbar_lordosis_l1_s1_deg", 54.6, 3.0),
-        ("normal", "thoracic_kyphosis_t4_t12_deg", 37.7, 3.0),
-        ("scoliotic", "pelvic_incidence_deg", 47.3, 3.0),
-        ("scoliotic", "pelvic_tilt_deg", 7.5, 2.0),
-        ("scoliotic", "lumbar_lordosis_l1_s1_deg", 54.9, 3.5),
-        ("scoliotic", "thoracic_kyphosis_t4_t12_deg", 27.1, 4.0),
-        ("degenerative", "pelvic_tilt_deg", 22.0, 3.0),
-    ],
-)
-def test_means_follow_the_literature(
-    people: list[PatientParameters], condition: str, name: str, mean: float, tolerance: float
-) -> None:
-    assert values(people, condition, name).mean() == pytest.approx(mean, abs=tolerance)
+@pytest.mark.parametrize(("name", "shares"), [("condition", CONDITION_SHARES), ("anatomy", ANATOMY_SHARES)])
+def test_every_kind_of_patient_comes_as_often_as_documented(people, name, shares) -> None:
+    assert sum(shares.values()) == pytest.approx(1.0)
+    for kind, share in shares.items():
+        found = np.mean([getattr(p, name) == kind for p in people])
+        assert abs(found - share) < 4 * np.sqrt(share * (1 - share) / COUNT), kind
 
 
-def test_spreads_and_relations_follow_the_literature(people: list[PatientParameters]) -> None:
-    incidence = values(people, "normal", "pelvic_incidence_deg")
-    slope = values(people, "normal", "sacral_slope_deg")
-    lordosis = values(people, "normal", "lumbar_lordosis_l1_s1_deg")
-    assert 8.0 < incidence.std() < 12.5
-    assert 0.65 < np.corrcoef(incidence, slope)[0, 1] < 0.95  # UCI normals: .84
-    assert 0.45 < np.corrcoef(incidence, lordosis)[0, 1] < 0.9  # UCI normals: .70
+def test_the_population_agrees_with_the_published_one(rows) -> None:
+    assert {r.group for r in rows} == set(ALIGNMENT)
+    assert {r.kind for r in rows} == {"angle", "length", "correlation", "share"}
+    assert [f"{r.group} {r.quantity}: {r.mean} for {r.published_mean}" for r in rows if r.verdict == "off"] == []
+    assert sum(r.verdict == "within" for r in rows) > 0.65 * len(
+        rows
+    )  # strictly: below, and `plumbline cohort --stats`
 
 
-def test_scoliotic_curves_span_ten_to_eighty_degrees(people: list[PatientParameters]) -> None:
-    major = np.array([max(c.cobb_deg for c in p.curves) for p in people if p.condition == "scoliotic"])
+@pytest.mark.parametrize("group", sorted(ALIGNMENT))
+def test_draws_of_each_group_have_the_published_moments(group) -> None:
+    rng = np.random.default_rng(4)
+    ages = rng.uniform(18, 75, 4000)
+    drawn = [sample_alignment(rng, group, age, "standard") for age in ages]
+    names = {PI: "incidence", PT: "tilt", SS: "slope", LL: "lordosis_l1_s1", LL5: "lordosis_l1_l5", TK: "kyphosis"}
+    for quantity, figure in ALIGNMENT[group].items():
+        found = np.array([getattr(d, names[quantity]) for d in drawn])
+        assert found.mean() == pytest.approx(figure.mean, abs=1.0), quantity
+        assert found.std() == pytest.approx(figure.sd, rel=0.15), quantity
+        assert found[0] != found[1]
+
+
+def test_a_wrong_population_is_told_from_the_published_one() -> None:
+    good = Row("g", "q", "angle", 400, 50.0, 10.0, "s", "published", 50.4, 10.5)
+    assert good.verdict == "within"
+    assert replace(good, mean=51.3).verdict == "chance"  # standard error 0.5
+    assert replace(good, mean=52.0).verdict == "off"
+    assert replace(good, mean=52.0, count=40).verdict == "chance"
+    assert replace(good, sd=11.6, count=4000).verdict == "off"
+    assert replace(good, kind="length", mean=52.4, sd=10.0).verdict == "within"
+    assert replace(good, kind="correlation", published_mean=0.8, published_sd=None, mean=0.65, sd=None).verdict == "off"
+
+
+def test_correlations_are_those_of_the_measured_angles() -> None:
+    healthy = [s for s in range(400) if sample_patient(s).condition == "healthy_adult"]
+    measured = [measured_person(sample_patient(s), s) for s in healthy]
+    found = {r.quantity: r.mean for r in correlation_rows(measured)}
+    drawn = np.corrcoef([sample_patient(s).pelvic_incidence_deg for s in healthy],
+                        [sample_patient(s).sacral_slope_deg for s in healthy])[0, 1]  # fmt: skip
+    assert found[f"r({PI}, {SS})"] == pytest.approx(drawn, abs=1e-9)
+    assert 0.6 < found[f"r({PI}, {LL})"] < 0.85
+
+
+@pytest.mark.parametrize("group", sorted(RELATIONS))
+def test_targets_of_the_fit_are_the_published_figures(group) -> None:
+    mean, covariance = target_moments(group)
+    sd = np.sqrt(np.diag(covariance))
+    slope_sd = np.sqrt(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
+    figures = ALIGNMENT[group]
+    for found, figure in zip(mean, [figures[PI], figures[PT]], strict=False):
+        assert abs(found - figure.mean) < 0.5
+    assert abs(mean[0] - mean[1] - figures[SS].mean) < 0.5
+    for found, figure in ((sd[0], figures[PI]), (sd[1], figures[PT]), (slope_sd, figures[SS]), (sd[2], figures[LL])):
+        assert abs(found / figure.sd - 1) < 0.12
+
+
+def test_scoliotic_curves_span_ten_to_ninety_degrees(people) -> None:
+    major = np.array([max(c.cobb_deg for c in p.curves) for p in those(people, "adolescent_scoliosis")])
     assert major.min() >= 10.0
-    assert major.max() <= 80.0
-    assert (major > 50).mean() > 0.05
-    assert 25 < major.mean() < 40
-    mild = np.array([max(c.cobb_deg for c in p.curves) for p in people if p.condition == "normal"])
-    assert mild.max() < 10.0
+    assert major.max() <= 90.0
+    assert (major < 30).mean() > 0.4
+    assert 0.2 < (major > 40).mean() < 0.4
+    assert {len(p.curves) for p in those(people, "adolescent_scoliosis")} == {1, 2, 3}
+    healthy = those(people, "healthy_adult") + those(people, "healthy_adolescent")
+    assert max(c.cobb_deg for p in healthy for c in p.curves) < 10.0
 
 
-def test_a_quarter_of_the_scans_is_truncated(people: list[PatientParameters]) -> None:
-    share = np.mean([p.field_of_view != "full" for p in people])
+def test_each_condition_shows_its_signs(people) -> None:
+    mean = {c: np.mean([p.thoracic_kyphosis_t4_t12_deg for p in those(people, c)]) for c in CONDITION_SHARES}
+    assert mean["adolescent_scoliosis"] < mean["healthy_adolescent"] - 5  # hypokyphosis
+    assert mean["osteoporotic"] > mean["healthy_adult"] + 5
+    deformed = those(people, "adult_deformity")
+    assert all(10 <= max(c.cobb_deg for c in p.curves) <= 60 for p in deformed)
+    assert 0.3 < np.mean([p.lateral_listhesis_mm != 0 for p in deformed]) < 0.7
+    worn = those(people, "degenerative")
+    assert all(p.disc_narrowing >= 0.3 for p in worn)
+    assert {p.listhesis_level for p in worn if p.listhesis_mm and p.anatomy == "standard"} == {"L4", "L5"}
+    brittle = those(people, "osteoporotic")
+    assert {len(p.fractures) for p in brittle} == {1, 2, 3}
+    assert all(0.2 <= f.loss <= 0.4 for p in brittle for f in p.fractures)
+    assert np.mean([p.bone_density for p in brittle]) < 0.75
+    assert not any(p.fractures or p.instrumentation for p in people if p.condition.startswith("healthy"))
+
+
+def test_operated_patients_carry_metal_and_no_one_else_does(people) -> None:
+    assert all((p.instrumentation is not None) == (p.condition == "instrumented") for p in people)
+    operated = those(people, "instrumented")
+    lengths = []
+    for p in operated:
+        levels, metal = (*column_of(p.anatomy).mobile, "S1"), p.instrumentation
+        first, last = levels.index(metal.upper), levels.index(metal.lower)
+        assert {(level, side) for level in (metal.upper, metal.lower) for side in ("left", "right")} <= set(
+            metal.screws
+        )
+        lengths.append(last - first)
+    assert min(lengths) == 1
+    assert max(lengths) >= 12
+    assert {p.instrumentation.metal for p in operated} == {"titanium", "cobalt_chrome"}
+    assert any(p.instrumentation.cages for p in operated)
+    assert any(p.instrumentation.laminectomy for p in operated)
+    assert max(c.cobb_deg for p in operated for c in p.curves) < 70
+
+
+def test_a_quarter_of_the_scans_is_truncated(people) -> None:
+    share = np.mean([p.field_of_view not in ("full", "whole_body") for p in people])
     assert 0.19 < share < 0.31
-    assert {p.field_of_view for p in people} == {"full", "without_hips", "without_t1", "thoracolumbar"}
+    assert {p.field_of_view for p in people} == set(get_args(FieldOfView))
 
 
 def test_implausible_values_are_refused_together_with_their_ranges() -> None:
     good = sample_patient(1)
     with pytest.raises(ParametersRejected) as caught:
-        replace(good, pelvic_incidence_deg=5.0, bmi=90.0, curves=(CoronalCurve("T5", "T12", 200.0, "right"),))
+        replace(
+            good,
+            pelvic_incidence_deg=5.0,
+            bmi=90.0,
+            curves=(CoronalCurve("T5", "T12", 200.0, "right"),),
+            fractures=(WedgeFracture("L1", 0.9),),
+            instrumentation=Instrumentation("L4", "L1", "titanium", ()),
+        )
     text = str(caught.value)
     assert caught.value.code == "PATIENT_IMPLAUSIBLE"
-    assert "pelvic_incidence_deg = 5 (allowed 25 to 95)" in text
+    assert "pelvic_incidence_deg = 5 (allowed 15 to 100)" in text
     assert "bmi = 90 (allowed 13 to 45)" in text
     assert "cobb_deg = 200 (allowed 0 to 100)" in text
+    assert "fracture loss = 0.9 (allowed 0.05 to 0.5)" in text
+    assert "construct L4-L1 (allowed: the upper end above the lower)" in text
 
 
 @pytest.mark.parametrize("name", sorted(ALLOWED))
@@ -95,10 +193,12 @@ def test_every_number_is_guarded(name: str, value: float) -> None:
         replace(sample_patient(2), **{name: value})
 
 
-def test_incidence_that_is_not_tilt_plus_slope_is_refused() -> None:
+def test_angles_that_contradict_each_other_are_refused() -> None:
     good = sample_patient(3)
     with pytest.raises(ParametersRejected, match="they are equal"):
         replace(good, pelvic_tilt_deg=good.pelvic_tilt_deg + 1.0)
+    with pytest.raises(ParametersRejected, match="L1-S1 minus L1-L5 = 60"):
+        replace(good, lumbar_lordosis_l1_s1_deg=70.0, lumbar_lordosis_l1_l5_deg=10.0)
 
 
 @pytest.mark.parametrize(
@@ -107,10 +207,34 @@ def test_incidence_that_is_not_tilt_plus_slope_is_refused() -> None:
         (CoronalCurve("T5", "C3", 20.0, "right"),),
         (CoronalCurve("T5", "T6", 20.0, "right"),),
         (CoronalCurve("L3", "T9", 20.0, "right"),),
+        (CoronalCurve("T5", "L6", 20.0, "right"),),
+        (CoronalCurve("T5", "T12", 20.0, "right", 0.95),),
         (CoronalCurve("T5", "T11", 20.0, "right"), CoronalCurve("T12", "L4", 20.0, "left")),
         (CoronalCurve("T5", "T11", 20.0, "right"), CoronalCurve("T11", "L4", 20.0, "right")),
     ],
 )
 def test_impossible_curves_are_refused(curves: tuple[CoronalCurve, ...]) -> None:
     with pytest.raises(ParametersRejected, match="allowed"):
-        replace(sample_patient(4), curves=curves)
+        replace(sample_patient(4), anatomy="standard", curves=curves)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"condition": "well"}, "condition = 'well'"),
+        ({"anatomy": "seven_lumbar"}, "anatomy = 'seven_lumbar'"),
+        ({"fractures": (WedgeFracture("L6", 0.3),)}, "fracture of L6"),
+        ({"fractures": (WedgeFracture("L1", 0.3), WedgeFracture("L1", 0.2))}, "two fractures of one level"),
+        ({"listhesis_mm": 6.0, "listhesis_level": "T4"}, "listhesis_level = 'T4'"),
+        ({"lateral_listhesis_mm": -6.0, "lateral_listhesis_level": "L6"}, "lateral_listhesis_level = 'L6'"),
+        ({"instrumentation": Instrumentation("T4", "L7", "titanium", ())}, "construct end L7"),
+        ({"instrumentation": Instrumentation("T4", "L1", "steel", ())}, "metal = 'steel'"),
+        ({"instrumentation": Instrumentation("T4", "L1", "titanium", (("L2", "left"),))}, "screw L2 left"),
+        ({"instrumentation": Instrumentation("L3", "L5", "titanium", (), cages=("L5",))}, "cage below L5"),
+        ({"instrumentation": Instrumentation("L3", "L5", "titanium", (), rods=("left", "left"))}, "rods"),
+    ],
+)
+def test_impossible_levels_and_metal_are_refused(change, words) -> None:
+    plain = replace(sample_patient(4), anatomy="standard", curves=())
+    with pytest.raises(ParametersRejected, match=words):
+        replace(plain, **change)

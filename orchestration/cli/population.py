@@ -1,0 +1,114 @@
+"""The virtual population beside the published one: as a table and as a figure.
+
+What belongs here: drawing. What does not: the comparison (``spine.phantom.statistics``). Contract: the table names
+every row, its source mark and whether it is within tolerance; the figure shows the same rows.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestration.cli.terminal import print_table
+
+if TYPE_CHECKING:
+    from spine.phantom.statistics import Person, Row
+
+_COLUMNS = ("group", "quantity", "n", "published", "realised", "mark", "verdict")
+_WORDS = {"within": "pass", "chance": "pass (chance)", "off": "fail"}
+_NOTE = (
+    "mean +-SD. pass: mean within 1 degree (lengths 5 %), SD within 15 %, r and shares within 0.10; "
+    "(chance): beyond that by less than 3 standard errors of this count. Marks: docs/sources.md."
+)
+_CORRELATED = ("lumbar_lordosis_l1_s1", "pelvic_incidence")
+
+
+def print_population(rows: "Sequence[Row]", count: int) -> None:
+    """Every comparison on stdout."""
+    cells = [
+        (
+            row.group.replace("_", " "),
+            row.quantity.replace("_", " "),
+            str(row.count),
+            _figure(row.published_mean, row.published_sd, row.kind),
+            _figure(row.mean, row.sd, row.kind),
+            row.mark,
+            _WORDS[row.verdict],
+        )
+        for row in rows
+    ]
+    off = sum(row.verdict == "off" for row in rows)
+    print_table(f"Population of {count}: {len(rows) - off} of {len(rows)} rows agree", _COLUMNS, cells, note=_NOTE)
+
+
+def _figure(mean: float, sd: float | None, kind: str) -> str:
+    if kind in ("correlation", "share"):
+        return f"{mean:.2f}"
+    return f"{mean:.1f}" if sd is None else f"{mean:.1f} +-{sd:.1f}"
+
+
+def draw_population(rows: "Sequence[Row]", people: "Sequence[Person]", path: Path) -> None:
+    """The comparison as a PNG: angles by group, lengths, correlations, and one relation as points."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(2, 2, figsize=(15, 13), constrained_layout=True)
+    _draw_means(axes[0, 0], [r for r in rows if r.kind == "angle"], "angles (degrees): mean and SD")
+    _draw_means(axes[0, 1], [r for r in rows if r.kind == "length"], "lengths (mm) of healthy adults: mean and SD")
+    _draw_single(axes[1, 0], [r for r in rows if r.kind in ("correlation", "share")])
+    _draw_relation(axes[1, 1], people)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def _draw_means(axis: Any, rows: "Sequence[Row]", title: str) -> None:
+    places = range(len(rows))
+    for lift, colour, name, figures in (
+        (0.17, "0.35", "published", [(r.published_mean, r.published_sd) for r in rows]),
+        (-0.17, "tab:orange", "realised", [(r.mean, r.sd) for r in rows]),
+    ):
+        axis.errorbar(
+            [mean for mean, _ in figures],
+            [-place + lift for place in places],
+            xerr=[sd or 0.0 for _, sd in figures],
+            fmt="o",
+            markersize=4,
+            color=colour,
+            label=name,
+        )
+    _name_rows(axis, rows, title)
+
+
+def _draw_single(axis: Any, rows: "Sequence[Row]") -> None:
+    places = range(len(rows))
+    axis.plot([r.published_mean for r in rows], [-p for p in places], "o", color="0.35", label="published or chosen")
+    axis.plot([r.mean for r in rows], [-p for p in places], "x", color="tab:orange", label="realised")
+    _name_rows(axis, rows, "correlations and shares")
+
+
+def _name_rows(axis: Any, rows: "Sequence[Row]", title: str) -> None:
+    names = [f"{r.group}: {r.quantity}".replace("_", " ") for r in rows]
+    axis.set_yticks([-place for place in range(len(rows))], names, fontsize=6)
+    axis.set_title(title)
+    axis.grid(alpha=0.3)
+    axis.legend(loc="lower right")
+
+
+def _draw_relation(axis: Any, people: "Sequence[Person]") -> None:
+    from spine.phantom.population import CONDITION_SHARES
+
+    for condition in CONDITION_SHARES:
+        points = [
+            (p.measured[_CORRELATED[1]], p.measured[_CORRELATED[0]])
+            for p in people
+            if p.parameters.condition == condition and set(_CORRELATED) <= p.measured.keys()
+        ]
+        if points:
+            axis.plot(*zip(*points, strict=True), ".", markersize=3, label=condition.replace("_", " "))
+    axis.set_xlabel("pelvic incidence (degrees)")
+    axis.set_ylabel("lordosis L1-S1 (degrees)")
+    axis.set_title("every patient, measured")
+    axis.grid(alpha=0.3)
+    axis.legend(markerscale=3)

@@ -1,0 +1,207 @@
+"""What is laid over a picture: collimation, side markers, burned-in text, rulers.
+
+What belongs here: what covers pixels after the exposure. What does not: metal objects in the beam (``metal``).
+Contract: everything is synthetic; texts are made-up words and numbers, never a person's data, and nothing is drawn
+in a landmark's own place by design. An overlay is a list of pixels with values, so that batches stay cheap.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spine.landmarks import ViewName
+
+_GLYPHS = {
+    "L": "1000010000100001000010000100001111100000",
+    "R": "1111010001100011111010100100101000100000",
+    "A": "0111010001100011111110001100011000100000",
+    "P": "1111010001100011111010000100001000000000",
+    "S": "0111110000100000111000001000011111000000",
+    "T": "1111100100001000010000100001000010000000",
+    "D": "1111010001100011000110001100011111000000",
+    "E": "1111110000100001111010000100001111100000",
+    "N": "1000111001101011001110001100011000100000",
+    "K": "1000110010101001100010100100101000100000",
+    "V": "1000110001100011000110001010100010000000",
+    "M": "1000111011101011000110001100011000100000",
+    "C": "0111110000100001000010000100000111100000",
+    "0": "0111010001100111010111001100010111000000",
+    "1": "0010001100001000010000100001000111000000",
+    "2": "0111010001000010001000100010001111100000",
+    "3": "1111000001000010111000001000011111000000",
+    "5": "1111110000111100000100001100010111000000",
+    "7": "1111100001000100010001000010000100000000",
+    ":": "0000000100000000000000100000000000000000",
+    " ": "0" * 40,
+}
+_WORDS = ("ERECT", "STAND", "PA", "AP", "SPINE", "SCAN 12", "STN 3", "PLATE 7", "TEST 0123", "VR 2", "SEATED", "DX 15")
+_CODES = tuple(_GLYPHS)
+
+Edges = tuple[float, float, float, float]
+"""Top, bottom, left, right in pixels."""
+
+Mark = tuple[NDArray[np.bool_], int, int, float]
+"""Bitmap, row and column of its corner, grey."""
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """Pixels laid over one picture.
+
+    Attributes:
+        rows, columns: (P,) int32.
+        greys: (P,) float32, 0 to 1.
+        window: top, bottom, left, right of the open collimator in pixels; outside lies ``Look.background``.
+        haze: how much of the picture shines through outside, 0 to 1.
+        sheet: edges of the film itself, as ``window``; around it the picture is black.
+    """
+
+    rows: NDArray[np.int32]
+    columns: NDArray[np.int32]
+    greys: NDArray[np.float32]
+    window: Edges
+    haze: float
+    sheet: Edges
+
+
+def glyph(letter: str) -> NDArray[np.bool_]:
+    """(8, 5) bitmap of a letter."""
+    return np.array([c == "1" for c in _GLYPHS[letter]]).reshape(8, 5)
+
+
+def sample_overlay(
+    rng: np.random.Generator, view: ViewName, shape: tuple[int, int], sheet: Edges | None = None
+) -> Overlay:
+    """Markers, text and collimation of one picture.
+
+    Args:
+        rng: of the choices.
+        view: decides the letters.
+        shape: (H, W).
+        sheet: edges of the film, where it is smaller than the picture.
+    """
+    height, width = shape
+    top, bottom, left, right = film = sheet or (0.0, float(height), 0.0, float(width))
+    chosen, haze = film, 0.0
+    if rng.random() < 0.2:  # a collimator that shows at the sides
+        inset = rng.uniform(0.0, 0.10, 2) * (right - left)
+        chosen, haze = (top, bottom, left + float(inset[0]), right - float(inset[1])), float(rng.choice([0.0, 0.12]))
+    marks: list[Mark] = []
+    if rng.random() < 0.45:
+        marks.append(_side_marker(rng, view, chosen))
+    for _ in range(int(rng.random() < 0.3) + int(rng.random() < 0.15)):
+        marks.append(_text(rng, chosen))
+    if rng.random() < 0.05:
+        marks += _ruler(rng, chosen)
+    return _flattened(marks, shape, chosen, haze, film)
+
+
+def _side_marker(rng: np.random.Generator, view: ViewName, window: Edges) -> Mark:
+    """L beside the patient's left, R beside the right; the patient's left is on the right of a frontal picture."""
+    top, bottom, left, right = window
+    side = str(rng.choice(["L", "R"]))
+    scale = max(1, round((bottom - top) * float(rng.uniform(0.0025, 0.006))))
+    bitmap = np.kron(glyph(side), np.ones((scale, scale), dtype=bool))
+    margin = float(rng.uniform(0.01, 0.12)) * (right - left)
+    on_right = (side == "L") if view == "frontal" else bool(rng.random() < 0.5)
+    column = right - margin - bitmap.shape[1] if on_right else left + margin
+    row = top + float(rng.uniform(0.01, 0.9)) * (bottom - top - bitmap.shape[0])
+    return bitmap, int(row), int(column), float(rng.uniform(0.8, 1.0))
+
+
+def _text(rng: np.random.Generator, window: Edges) -> Mark:
+    top, bottom, left, right = window
+    word = str(rng.choice(_WORDS))
+    scale = max(1, round((bottom - top) * float(rng.uniform(0.0016, 0.0035))))
+    pieces = [np.pad(glyph(letter), ((0, 0), (0, 1))) for letter in word if letter in _CODES]
+    bitmap = np.kron(np.concatenate(pieces, axis=1), np.ones((scale, scale), dtype=bool))
+    at_top = rng.random() < 0.7
+    row = top + float(rng.uniform(0.005, 0.05)) * (bottom - top)
+    row = row if at_top else bottom - (row - top) - bitmap.shape[0]
+    room = max(1.0, right - left - bitmap.shape[1])
+    return bitmap, int(row), int(left + rng.uniform(0, 1) * room), float(rng.choice([1.0, rng.uniform(0.6, 1.0), 0.0]))
+
+
+def _ruler(rng: np.random.Generator, window: Edges) -> list[Mark]:
+    """Ticks of a calibration ruler at one side."""
+    top, bottom, left, right = window
+    column = int(left + 2 if rng.random() < 0.5 else right - 10)
+    step = max(4.0, (bottom - top) / float(rng.integers(30, 90)))
+    grey = float(rng.uniform(0.7, 1.0))
+    return [
+        (np.ones((1, 8 if k % 5 == 0 else 4), dtype=bool), int(top + k * step), column, grey)
+        for k in range(int((bottom - top) / step))
+    ]
+
+
+def _flattened(
+    marks: Sequence[Mark],
+    shape: tuple[int, int],
+    window: Edges,
+    haze: float,
+    sheet: Edges,
+) -> Overlay:
+    rows, columns, greys = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)], [np.zeros(0, np.float32)]
+    for bitmap, row, column, grey in marks:
+        r, c = np.nonzero(bitmap)
+        r, c = r + row, c + column
+        keep = (r >= 0) & (r < shape[0]) & (c >= 0) & (c < shape[1])
+        rows.append(r[keep].astype(np.int32))
+        columns.append(c[keep].astype(np.int32))
+        greys.append(np.full(int(keep.sum()), grey, np.float32))
+    return Overlay(np.concatenate(rows), np.concatenate(columns), np.concatenate(greys), window, haze, sheet)
+
+
+@dataclass(frozen=True)
+class OverlayTable:
+    """The overlays of N pictures on the host.
+
+    Attributes:
+        edges: (N, 9) window, haze, sheet.
+        index: (P,) int64 positions in the (N, H, W) pictures, one after the other.
+        greys: (P,) float32.
+    """
+
+    edges: NDArray[np.float32]
+    index: NDArray[np.int64]
+    greys: NDArray[np.float32]
+
+
+def overlay_table(overlays: Sequence[Overlay], shape: tuple[int, int]) -> OverlayTable:
+    """Collect the overlays of pictures of one (H, W)."""
+    height, width = shape
+    edges = np.array([(*o.window, o.haze, *o.sheet) for o in overlays], dtype=np.float32)
+    offset = np.repeat(np.arange(len(overlays)) * height * width, [len(o.rows) for o in overlays])
+    index = offset + np.concatenate([o.rows.astype(np.int64) * width + o.columns for o in overlays])
+    return OverlayTable(edges, index, np.concatenate([o.greys for o in overlays]))
+
+
+def lay_over(greys: Tensor, overlays: Sequence[Overlay] | OverlayTable, background: Tensor) -> Tensor:
+    """(N, H, W) greys in 0..1 with each picture's collimation and marks; ``background`` is (N,)."""
+    shape = (greys.shape[1], greys.shape[2])
+    table = overlays if isinstance(overlays, OverlayTable) else overlay_table(overlays, shape)
+    edges = torch.from_numpy(table.edges).to(greys.device)
+    haze = edges[:, 4, None, None]
+    is_open = _open(edges[:, :4], greys)
+    is_open = is_open + (1 - is_open) * haze
+    covered = greys * is_open + background[:, None, None] * (1 - is_open)
+    covered = covered * _open(edges[:, 5:], greys)
+    if len(table.index) == 0:
+        return covered
+    index, values = (torch.from_numpy(part).to(greys.device) for part in (table.index, table.greys))
+    return covered.reshape(-1).index_copy(0, index, values).reshape(covered.shape)
+
+
+def _open(edges: Tensor, like: Tensor) -> Tensor:
+    """(N, H, W) 1 between the (N, 4) edges, 0 around."""
+    height, width = like.shape[1:]
+    top, bottom, left, right = (column[:, None] for column in edges.unbind(1))
+    down = torch.arange(height, device=like.device)
+    across = torch.arange(width, device=like.device)
+    rows = (down >= top - 0.5) & (down <= bottom - 0.5)
+    columns = (across >= left - 0.5) & (across <= right - 0.5)
+    return (rows[:, :, None] & columns[:, None, :]).to(like.dtype)

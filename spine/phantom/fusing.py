@@ -1,0 +1,35 @@
+"""Fused kernels on a GPU: arithmetic over whole pictures compiled into one pass.
+
+What belongs here: the switch. What does not: any arithmetic. Contract: a fused function takes and returns tensors
+only and gives the same numbers up to rounding whether it is compiled or not. On a CPU nothing is compiled, so that
+a seed gives the same picture on every machine.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+Result = TypeVar("Result")
+
+_SHAPES = 48
+
+
+def fused(function: Callable[..., Result]) -> Callable[..., Result]:
+    """Compile ``function`` for GPU tensors at its first call with a new shape; call it as it is on a CPU."""
+    compiled: list[Callable[..., Result]] = []
+
+    @wraps(function)
+    def call(*tensors: Any) -> Result:
+        if not any(isinstance(t, Tensor) and t.is_cuda for t in tensors):
+            return function(*tensors)
+        if not compiled:
+            import torch._dynamo.config  # a second to import, and only a GPU needs it
+
+            # One kernel for each shape of picture and batch; the default would give up after eight.
+            torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _SHAPES)
+            compiled.append(torch.compile(function, dynamic=False))
+        return compiled[0](*tensors)
+
+    return call

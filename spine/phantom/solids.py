@@ -1,0 +1,115 @@
+"""Soft parts as solids with closed-form chords: lofts and ellipsoids, for one patient and for N.
+
+What belongs here: the records. What does not: which solids a patient consists of (``soft_tissue``) and path lengths
+through them (``chords``). Contract: millimetres, patient frame; a batch holds S lofts or E ellipsoids a patient, a
+solid that a patient lacks is far away and tiny.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spine.scanner import Floats
+
+CONTROLS = 48
+"""Control heights of a loft."""
+
+NOWHERE_MM = 1.0e4
+
+
+@dataclass(frozen=True)
+class Loft:
+    """An upright stack of superellipses |x/a|^n + |y/b|^n = 1, (K,) control heights from low to high.
+
+    Attributes:
+        z_mm: heights, evenly spaced and increasing; above and below there is nothing.
+        centre_mm: (K, 2) x and y of the centres.
+        half_mm: (K, 2) half-width a and half-depth b.
+        power: n; 2 is an ellipse.
+    """
+
+    z_mm: Floats
+    centre_mm: Floats
+    half_mm: Floats
+    power: float = 2.0
+
+    def array(self) -> NDArray[np.float32]:
+        """(K + 1, 4): x, y, a, b at each height; the last row holds lowest and highest height and the power."""
+        body = np.concatenate([self.centre_mm, self.half_mm], axis=1)
+        last = np.array([[self.z_mm[0], self.z_mm[-1], self.power, 0.0]])
+        return np.concatenate([body, last]).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Ellipsoid:
+    """A solid ellipsoid: (3,) centre and (3, 3) half-axes as columns, mm.
+
+    Attributes:
+        floor_mm: nothing of it lies below this height (a fluid level); None for a whole one.
+    """
+
+    centre_mm: Floats
+    axes_mm: Floats
+    floor_mm: float | None = None
+
+    def array(self) -> NDArray[np.float32]:
+        """(13,): centre, half-axes, floor."""
+        floor = -NOWHERE_MM if self.floor_mm is None else self.floor_mm
+        return np.concatenate([self.centre_mm, self.axes_mm.ravel(), [floor]]).astype(np.float32)
+
+
+Solid = Loft | Ellipsoid
+
+NO_ELLIPSOID = Ellipsoid(np.array([0.0, 0.0, -NOWHERE_MM]), np.eye(3))
+
+
+@dataclass(frozen=True)
+class Lofts:
+    """S lofts for each of N patients.
+
+    Attributes:
+        low_mm, high_mm, power: (N, S).
+        controls: (N, S, K, 4) x, y, a, b at K evenly spaced heights.
+    """
+
+    low_mm: Tensor
+    high_mm: Tensor
+    power: Tensor
+    controls: Tensor
+
+    def grown(self, by_mm: Tensor) -> "Lofts":
+        """The same lofts with every half-axis longer by (N,) mm (negative: shorter, at least 1 mm)."""
+        half = (self.controls[..., 2:] + by_mm[:, None, None, None]).clamp(min=1.0)
+        return Lofts(self.low_mm, self.high_mm, self.power, torch.cat([self.controls[..., :2], half], dim=-1))
+
+
+@dataclass(frozen=True)
+class Ellipsoids:
+    """E ellipsoids for each of N patients.
+
+    Attributes:
+        centre_mm: (N, E, 3).
+        axes_mm: (N, E, 3, 3) half-axes as columns.
+        floor_mm: (N, E) nothing below.
+    """
+
+    centre_mm: Tensor
+    axes_mm: Tensor
+    floor_mm: Tensor
+
+    def __getitem__(self, which: slice) -> "Ellipsoids":
+        return Ellipsoids(self.centre_mm[:, which], self.axes_mm[:, which], self.floor_mm[:, which])
+
+
+def lofts_of(arrays: Tensor) -> Lofts:
+    """(N, S, K + 1, 4) of ``Loft.array`` -> Lofts."""
+    last = arrays[:, :, -1]
+    return Lofts(last[..., 0], last[..., 1], last[..., 2], arrays[:, :, :-1])
+
+
+def ellipsoids_of(arrays: Tensor) -> Ellipsoids:
+    """(N, E, 13) of ``Ellipsoid.array`` -> Ellipsoids."""
+    return Ellipsoids(arrays[..., :3], arrays[..., 3:12].unflatten(-1, (3, 3)), arrays[..., 12])

@@ -1,0 +1,332 @@
+"""Virtual patients without a disk: drawn on the training device as a network asks for them.
+
+What belongs here: the torch data set of rendered batches, and the pool of plain frontal films. What does not: files
+(``cohort``), training (the ``training`` room). Contract: patient i of a seed is always the same patient, whatever
+the batch, the number of workers or what was drawn before; parameters and pose are worked out on CPU workers (a few
+milliseconds a patient), bones, soft parts, exposure and display on the device. Needs torch, numpy and scipy only.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from spine.landmarks import GALBUSERA39, VERTEBRAE, VIEWS, ViewName
+from spine.phantom.batch import PatientBatch
+from spine.phantom.display import MAXIMUM
+from spine.phantom.field_of_view import FILM_FINEST_MM, film_field, scan_geometry
+from spine.phantom.looks import FILM_SHARES, LookFamily, sample_family
+from spine.phantom.parameters import PatientParameters
+from spine.phantom.patient import VirtualPatient, build_patient
+from spine.phantom.population import sample_patient
+from spine.phantom.randomness import numbers, patient_seed
+from spine.phantom.render import render_batch
+from spine.phantom.shots import Shot, ShotTable, plan_shot, tabulate
+from spine.phantom.threads import one_thread
+from spine.scanner import NATIVE_SPACING_MM
+
+_FIELD_STREAM, _FAMILY_STREAM, _CASE_STREAM = 51, 52, 53
+_ATTEMPTS = 64
+_WHOLE_FILM_MM = 735.0
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One patient, posed but not drawn.
+
+    Attributes:
+        arrays: a row of ``PatientBatch``.
+        shots: view -> picture to take.
+        landmarks: view -> (K, 2) pixels (column, row).
+        present: view -> (K,) whether the point exists and lies on the picture.
+        facts: condition, age and so on.
+        finest_mm: no pixel of the stream is smaller.
+    """
+
+    arrays: Mapping[str, NDArray[np.float32]]
+    shots: Mapping[ViewName, Shot]
+    landmarks: Mapping[ViewName, NDArray[np.float32]]
+    present: Mapping[ViewName, NDArray[np.bool_]]
+    facts: Mapping[str, Any]
+    finest_mm: float
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A batch of N patients on the device.
+
+    Attributes:
+        pictures: view -> (N, 1, H, W) float32, 0 to 1.
+        landmarks: view -> (N, K, 2) float32 pixels (column, row).
+        present: view -> (N, K) bool.
+        seeds: of the patients.
+        facts: of each patient.
+    """
+
+    pictures: Mapping[ViewName, Tensor]
+    landmarks: Mapping[ViewName, Tensor]
+    present: Mapping[ViewName, Tensor]
+    seeds: tuple[int, ...]
+    facts: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class StreamConfig:
+    """What a stream draws.
+
+    Attributes:
+        seed: of the stream.
+        count: patients of one pass.
+        batch_size: patients drawn together.
+        shape: (H, W); every picture has all of it, short fields are letterboxed in black below.
+        spacing_mm: of full-length pictures.
+        views: which.
+        names: K landmarks to project.
+        first: index of the first patient, to go on where another pass ended.
+    """
+
+    seed: int
+    count: int
+    batch_size: int = 32
+    shape: tuple[int, int] = (512, 256)
+    spacing_mm: float = NATIVE_SPACING_MM * 8
+    views: tuple[ViewName, ...] = VIEWS
+    names: tuple[str, ...] = GALBUSERA39.names
+    first: int = 0
+
+
+class PlannedPatients(Dataset[Planned]):
+    """Patients of a stream, posed on the CPU: what the workers of a ``DataLoader`` do."""
+
+    def __init__(self, config: StreamConfig) -> None:
+        self.config = config
+
+    def __len__(self) -> int:
+        return self.config.count
+
+    def __getitem__(self, index: int) -> Planned:
+        """Patient ``first + index``."""
+        config = self.config
+        seed = patient_seed(config.seed, config.first + index)
+        patient = build_patient(sample_patient(seed), seed)
+        shots = {}
+        geometry = scan_geometry(patient, config.shape, config.spacing_mm)
+        for view in config.views:
+            rows, z0 = geometry[view].shape[0], geometry[view].z0_mm
+            lower = (config.shape[0] - rows) / 2 * geometry[view].spacing_mm[0]
+            whole = replace(geometry[view], shape=config.shape, z0_mm=z0 - lower)
+            shots[view] = plan_shot(whole, seed, sheet=(0.0, float(rows), 0.0, float(config.shape[1])))
+        return planned(patient, shots, config.names, config.spacing_mm)
+
+
+def planned(patient: VirtualPatient, shots: Mapping[ViewName, Shot], names: Sequence[str], finest_mm: float) -> Planned:
+    """A patient with the landmarks of each picture."""
+    points = patient.reconstruction.points
+    known = np.array([name in points for name in names])
+    xyz = np.array([points.get(name, np.zeros(3)) for name in names])
+    landmarks, present = {}, {}
+    for view, shot in shots.items():
+        pixels = shot.project(xyz)
+        top, bottom, left, right = shot.overlay.sheet
+        column, row = pixels[:, 0], pixels[:, 1]
+        inside = (row >= top - 0.5) & (row <= bottom - 0.5) & (column >= left - 0.5) & (column <= right - 0.5)
+        landmarks[view], present[view] = pixels.astype(np.float32), known & inside
+    return Planned(patient.arrays, shots, landmarks, present, patient.reconstruction.facts, finest_mm)
+
+
+class VirtualPatients(IterableDataset[Rendered]):
+    """Batches of virtual patients, drawn on ``device``; hand it to a ``DataLoader`` with ``batch_size=None``.
+
+    Args:
+        config: what to draw.
+        device: where.
+        workers: processes that pose patients; 0 does it in this one.
+    """
+
+    def __init__(self, config: StreamConfig, device: torch.device | str = "cpu", workers: int = 0) -> None:
+        self.config = config
+        self.device = torch.device(device)
+        self.workers = workers
+
+    def __len__(self) -> int:
+        return -(-self.config.count // self.config.batch_size)
+
+    def __iter__(self) -> Iterator[Rendered]:
+        for batch in _loader(PlannedPatients(self.config), self.config.batch_size, self.workers):
+            yield draw(batch, self.device)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Several ``Planned`` on the host, stacked.
+
+    Numpy, not torch: tensors from a worker cost a file descriptor each.
+    """
+
+    rows: Mapping[str, NDArray[np.float32]]
+    shots: Mapping[ViewName, ShotTable]
+    landmarks: Mapping[ViewName, NDArray[np.float32]]
+    present: Mapping[ViewName, NDArray[np.bool_]]
+    facts: tuple[Mapping[str, Any], ...]
+
+
+def bundle(patients: Sequence[Planned]) -> Bundle:
+    """Collate posed patients."""
+    first = patients[0]
+    return Bundle(
+        {n: np.stack([p.arrays[n] for p in patients]) for n in first.arrays},
+        {v: tabulate([p.shots[v] for p in patients], first.finest_mm) for v in first.shots},
+        {v: np.stack([p.landmarks[v] for p in patients]) for v in first.shots},
+        {v: np.stack([p.present[v] for p in patients]) for v in first.shots},
+        tuple(p.facts for p in patients),
+    )
+
+
+def _loader(patients: Dataset[Planned], batch_size: int, workers: int) -> DataLoader[Bundle]:
+    return DataLoader(
+        patients,
+        batch_size=batch_size,
+        num_workers=workers,
+        collate_fn=bundle,
+        multiprocessing_context="spawn" if workers else None,  # torch and fork do not mix
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_one_thread if workers else None,
+    )
+
+
+def _one_thread(worker: int) -> None:
+    torch.set_num_threads(1)
+
+
+@torch.inference_mode()
+def draw(batch: Bundle, device: torch.device | str) -> Rendered:
+    """Draw posed patients on a device."""
+    patients = PatientBatch(**{n: torch.from_numpy(a).to(device) for n, a in batch.rows.items()})
+    with one_thread() if patients.device.type == "cpu" else nullcontext():
+        pictures = render_batch(patients, batch.shots)
+    return Rendered(
+        {v: (p.to(torch.float32) / MAXIMUM)[:, None] for v, p in pictures.items()},
+        {v: torch.from_numpy(a).to(device) for v, a in batch.landmarks.items()},
+        {v: torch.from_numpy(a).to(device) for v, a in batch.present.items()},
+        next(iter(batch.shots.values())).seeds,
+        batch.facts,
+    )
+
+
+CORNER_NAMES = tuple(f"{v}_{plate}_{side}" for v in VERTEBRAE for plate in ("sup", "inf") for side in ("right", "left"))
+"""The corners of T1..L5 as the public frontal labels order them: the image's left (the patient's right) first."""
+
+
+@dataclass(frozen=True)
+class FrontalFilms:
+    """Plain frontal films of N patients.
+
+    Attributes:
+        pictures: (N, H, W) uint8.
+        corners: (N, 17, 4, 2) float32 pixels (column, row): upper left, upper right, lower left, lower right in the
+            image.
+        visible: (N, 17, 4) bool.
+    """
+
+    pictures: Tensor
+    corners: Tensor
+    visible: Tensor
+
+
+@dataclass(frozen=True)
+class FilmVariant:
+    """What may vary among films; each switch stands for a row in the history of the sim-to-real figure.
+
+    Attributes:
+        families: shares of looks.
+        cropped: strips around the spine instead of the whole width.
+        marks: markers, text and collimation.
+    """
+
+    families: Mapping[LookFamily, float]
+    cropped: bool = True
+    marks: bool = True
+
+
+_SCANNER_ONLY: Mapping[LookFamily, float] = {"scanner": 1.0, "cr": 0.0, "film": 0.0, "flat": 0.0, "hard": 0.0}
+FILM_VARIANTS: Mapping[str, FilmVariant] = {
+    "all": FilmVariant(FILM_SHARES),
+    "scanner": FilmVariant(_SCANNER_ONLY),
+    "uncropped": FilmVariant(FILM_SHARES, cropped=False),
+}
+
+
+class PlannedFilms(Dataset[Planned]):
+    """Frontal films, posed on the CPU; only patients with the usual 17 vertebrae."""
+
+    def __init__(self, count: int, seed: int, shape: tuple[int, int], variant: FilmVariant, first: int = 0) -> None:
+        self.count, self.seed, self.shape, self.variant, self.first = count, seed, shape, variant, first
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Planned:
+        """Film ``first + index``."""
+        for attempt in range(_ATTEMPTS):
+            seed = patient_seed(self.seed, (self.first + index) * _ATTEMPTS + attempt)
+            parameters = sample_patient(seed)
+            if parameters.anatomy == "standard" and _comes_for_a_film(parameters, numbers(seed, _CASE_STREAM)):
+                break
+        patient = build_patient(parameters, seed)
+        rng = numbers(seed, _FIELD_STREAM)
+        if self.variant.cropped:
+            field = film_field(patient, self.shape, rng)
+            geometry, sheet, cone = field.geometry, field.sheet, field.cone
+            finest = FILM_FINEST_MM / self.shape[0]
+        else:
+            finest = _WHOLE_FILM_MM / self.shape[0]
+            geometry = scan_geometry(replace_field(patient), self.shape, finest)["frontal"]
+            sheet, cone = (0.0, float(self.shape[0]), 0.0, float(self.shape[1])), None
+        family = sample_family(numbers(seed, _FAMILY_STREAM), self.variant.families)
+        shot = plan_shot(geometry, seed, family, sheet, cone)
+        return planned(patient, {"frontal": shot}, CORNER_NAMES, finest)
+
+
+def _comes_for_a_film(parameters: PatientParameters, rng: np.random.Generator) -> bool:
+    """Whole-spine frontal films are mostly taken for a curve: straight spines are rarer than among all patients."""
+    major = max((curve.cobb_deg for curve in parameters.curves), default=0.0)
+    return bool(rng.random() < np.interp(major, [8.0, 30.0], [0.08, 1.0]))
+
+
+def replace_field(patient: VirtualPatient) -> VirtualPatient:
+    """The same patient, scanned in full length."""
+    return replace(patient, parameters=replace(patient.parameters, field_of_view="full"))
+
+
+def frontal_films(
+    count: int,
+    seed: int,
+    shape: tuple[int, int] = (896, 384),
+    device: torch.device | str = "cpu",
+    variant: str = "all",
+    workers: int = 0,
+    batch_size: int = 16,
+    first: int = 0,
+) -> FrontalFilms:
+    """A pool of plain frontal films with corner labels, kept on the device: films ``first`` to ``first + count``.
+
+    Raises:
+        KeyError: no such variant.
+    """
+    films = PlannedFilms(count, seed, shape, FILM_VARIANTS[variant], first)
+    pictures = torch.empty(count, *shape, dtype=torch.uint8, device=device)
+    corners, visible, done = [], [], 0
+    for batch in _loader(films, batch_size, workers):
+        drawn = draw(batch, device)
+        picture = drawn.pictures["frontal"][:, 0]
+        pictures[done : done + len(picture)] = (picture * 255).round().to(torch.uint8)
+        corners.append(drawn.landmarks["frontal"])
+        visible.append(drawn.present["frontal"])
+        done += len(picture)
+    return FrontalFilms(pictures, torch.cat(corners).unflatten(1, (17, 4)), torch.cat(visible).unflatten(1, (17, 4)))

@@ -1,0 +1,197 @@
+"""A patient alone and in company: the same row, the same mass points, the same path lengths; mass is kept."""
+
+from dataclasses import fields, replace
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from spine.phantom.batch import SLOTS, PatientBatch, collate
+from spine.phantom.chords import add_small, ellipsoid_chords, lines_of
+from spine.phantom.exposure import PathLengths
+from spine.phantom.matter import Matter, sample_matter
+from spine.phantom.metal import PLATE_REACH_MM
+from spine.phantom.patient import VirtualPatient, build_patient
+from spine.phantom.points import MassPoints, cell_sizes, sample_bones
+from spine.phantom.population import sample_patient
+from spine.phantom.rays import rays_of
+from spine.phantom.render import exact_paths
+from spine.phantom.skeleton import build_bones, reference_cells
+from spine.phantom.soft_tissue import BOWEL, BOWEL_REACH_MM, STOMACH, STOMACH_REACH_MM
+from spine.phantom.solids import ellipsoids_of
+from spine.phantom.splat import splat
+from spine.scanner import NATIVE_SPACING_MM, SOURCE_TO_ISOCENTRE_MM, ViewGeometry
+
+VIEWS = ("frontal", "lateral")
+PIXEL_MM = NATIVE_SPACING_MM * 24
+SHAPE = (170, 128)
+
+
+@cache
+def cast() -> tuple[VirtualPatient, ...]:
+    """Three who differ in what they have: six lumbar vertebrae, thirteen ribs, metal and no laminae."""
+    found: dict[str, VirtualPatient] = {}
+    for seed in range(3000):
+        p = sample_patient(seed)
+        metal = p.instrumentation
+        kind = p.anatomy if metal is None else "metal" if metal.laminectomy and metal.cages else ""
+        if kind in ("six_lumbar", "thirteen_thoracic", "metal") and kind not in found:
+            found[kind] = build_patient(p, seed)
+        if len(found) == 3:
+            return tuple(found.values())
+    raise AssertionError(f"the population has only {sorted(found)}")
+
+
+@cache
+def together() -> tuple[PatientBatch, Matter]:
+    batch = collate([p.arrays for p in cast()])
+    return batch, sample_matter(batch, PIXEL_MM)
+
+
+@cache
+def alone(who: int) -> tuple[PatientBatch, Matter]:
+    batch = collate([cast()[who].arrays])
+    return batch, sample_matter(batch, PIXEL_MM)
+
+
+def geometry(view) -> ViewGeometry:
+    return ViewGeometry(view, SHAPE, (PIXEL_MM, PIXEL_MM), SOURCE_TO_ISOCENTRE_MM[view], 5.0, -20.0)
+
+
+@cache
+def all_paths(view) -> PathLengths:
+    return exact_paths(*together(), rays_of([geometry(view)] * 3))
+
+
+def weighty(points: MassPoints, who: int) -> tuple[np.ndarray, np.ndarray]:
+    keep = points.volume_mm3[who] != 0
+    return points.xyz_mm[who, keep].numpy(), points.volume_mm3[who, keep].numpy()
+
+
+def test_every_patient_has_arrays_of_the_same_names_shapes_and_type() -> None:
+    names = {f.name for f in fields(PatientBatch)}
+    for patient in cast():
+        assert set(patient.arrays) == names
+        for name, array in patient.arrays.items():
+            assert array.dtype == np.float32, name
+            assert array.shape == cast()[0].arrays[name].shape, name
+            assert np.isfinite(array).all(), name
+
+
+def test_slots_that_are_missing_repeat_the_last_vertebra() -> None:
+    for patient in cast():
+        count, arrays = len(patient.spine.levels), patient.arrays
+        assert arrays["present"].sum() == count
+        for name in ("centre", "plate_half", "height", "sclerosis"):
+            assert arrays[name][: count - 1] == pytest.approx(np.delete(arrays[name][:count], -1, 0))
+            for slot in range(count, SLOTS):
+                assert np.array_equal(arrays[name][slot], arrays[name][count - 1]), name
+        assert arrays["centre"][:count] == pytest.approx(patient.spine.centre, abs=1e-4)
+
+
+def test_axes_between_the_plates_are_those_of_the_posed_spine() -> None:
+    batch, _ = together()
+    for i, patient in enumerate(cast()):
+        count = len(patient.spine.levels)
+        assert batch.body_axes[i, :count].numpy() == pytest.approx(patient.spine.body_axes, abs=1e-5)
+        assert batch.body_centre[i, :count].numpy() == pytest.approx(patient.spine.body_centre, abs=1e-4)
+
+
+@pytest.mark.parametrize("who", range(3))
+def test_a_patients_mass_points_do_not_depend_on_company(who) -> None:
+    one, many = alone(who)[1], together()[1]
+    assert one.bones.xyz_mm.shape[1] < many.bones.xyz_mm.shape[1], "alone, what others have is not even made"
+    for kind in ("bones", "vessels", "metal"):
+        if getattr(one, kind) is None:
+            continue
+        (xyz, volume), (among, weights) = weighty(getattr(one, kind), 0), weighty(getattr(many, kind), who)
+        assert xyz.shape == among.shape
+        assert np.abs(xyz - among).max() < 2e-3
+        assert (np.abs(volume - weights) / volume).max() < 1e-3
+        assert volume.sum() == pytest.approx(weights.sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("who", range(3))
+def test_a_patients_path_lengths_do_not_depend_on_company(who, view) -> None:
+    paths = exact_paths(*alone(who), rays_of([geometry(view)]))
+    for field in fields(PathLengths):
+        one, among = getattr(paths, field.name)[0], getattr(all_paths(view), field.name)[who]
+        assert float((one - among).abs().max()) < 2e-3, field.name
+        assert float(one.max()) > 0 or field.name == "titanium"
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_path_lengths_are_physical(view) -> None:
+    paths = all_paths(view)
+    for field in fields(PathLengths):
+        lengths = getattr(paths, field.name)
+        assert lengths.shape == (3, *SHAPE)
+        assert bool(torch.isfinite(lengths).all())
+        assert float(lengths.min()) >= -1e-3, field.name
+    # All soft parts lie inside the skin; the liver counts a little more than it is long.
+    assert float((paths.soft / 1.07 + paths.lung + paths.fat - paths.skin).max()) < 0.01
+    assert 150 < float(paths.skin.max()) < 700
+    operated = [p.parameters.instrumentation is not None for p in cast()]
+    assert sum(operated) == 1
+    assert float(paths.titanium[operated.index(True)].max()) > 3
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_no_bubble_or_plate_of_a_patient_reaches_beyond_its_tile(view) -> None:
+    batch, rays = together()[0], rays_of([geometry(view)] * 3)
+    gas, plates = ellipsoids_of(batch.gas), ellipsoids_of(batch.plates[..., :13])
+    parts = [(gas[STOMACH], STOMACH_REACH_MM), (gas[BOWEL], BOWEL_REACH_MM), (plates, PLATE_REACH_MM)]
+    for solids, reach in parts:
+        found = add_small(torch.zeros(3, *SHAPE), solids, rays, reach, torch.ones_like(solids.floor_mm))
+        expected = ellipsoid_chords(solids, lines_of(rays)).sum(1)
+        assert float((found - expected).abs().max()) < 5e-3
+    assert float(ellipsoid_chords(gas, lines_of(rays)).sum()) > 0
+
+
+def test_nothing_small_is_larger_than_the_tiles_allow_for() -> None:
+    largest = np.zeros(3)
+    for seed in range(80):
+        arrays = build_patient(sample_patient(seed), seed).arrays
+        sizes = [np.linalg.norm(arrays[n][:, 3:12].reshape(-1, 3, 3), 2, axis=(1, 2)) for n in ("gas", "plates")]
+        largest = np.maximum(largest, [sizes[0][STOMACH].max(), sizes[0][BOWEL].max(), sizes[1].max()])
+    # A tile reaches 1.2 times as far, which leaves room for the magnification in front of the isocentre.
+    assert (largest <= np.array([STOMACH_REACH_MM, BOWEL_REACH_MM, PLATE_REACH_MM]) * 1.02).all()
+    assert (largest > 10).all()
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_mass_of_all_bone_is_kept_by_the_splat(view) -> None:
+    """On a picture that holds everybody whole: path length times area at the point's own depth is volume."""
+    bones = together()[1].bones
+    wide = ViewGeometry(view, (330, 300), (9.0, 9.0), SOURCE_TO_ISOCENTRE_MM[view], 0.0, -300.0)
+    depth = bones.xyz_mm[..., 1 if view == "frontal" else 0]
+    across = bones.xyz_mm[..., 0 if view == "frontal" else 1]
+    f = wide.source_to_isocentre_mm
+    magnified = f / (f + depth)
+    expected = bones.volume_mm3 * magnified * torch.hypot(torch.ones(()), across * magnified / f) / 81.0
+    found = splat(bones, rays_of([wide] * 3)).double().sum((1, 2))
+    assert found.numpy() == pytest.approx(expected.double().sum(1).numpy(), rel=1e-3)
+
+
+def test_the_mass_of_every_bone_is_kept_by_sampling_finely_or_coarsely() -> None:
+    batch, matter = together()
+    bones, cells = build_bones(batch), reference_cells()["bones"]
+    fine, coarse = sample_bones(bones, cells, finer=1.75), sample_bones(bones, [(1.0, 1.0, 1.0)] * len(cells))
+    assert fine.xyz_mm.shape[1] > 1.5 * coarse.xyz_mm.shape[1]
+    for who in range(3):
+        one, other = (float(p.volume_mm3[who].double().sum()) for p in (fine, coarse))
+        assert one == pytest.approx(other, rel=1e-4)
+    assert bool((matter.bones.volume_mm3 >= 0).all())
+
+
+def test_the_number_of_points_follows_from_the_reference_patient_and_not_from_who_is_drawn() -> None:
+    small, large = (
+        collate([build_patient(replace(sample_patient(4), size_factor=size, anatomy="standard"), 4).arrays])
+        for size in (0.8, 1.2)
+    )
+    matters = [sample_matter(batch, PIXEL_MM) for batch in (small, large)]
+    assert matters[0].bones.xyz_mm.shape == matters[1].bones.xyz_mm.shape
+    assert matters[0].vessels.xyz_mm.shape == matters[1].vessels.xyz_mm.shape
+    assert cell_sizes(build_bones(small)) != cell_sizes(build_bones(large))

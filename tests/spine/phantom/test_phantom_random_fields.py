@@ -1,0 +1,167 @@
+"""Random numbers by patient and purpose, smooth fields, and blurs whose sums and widths are as asked."""
+
+import numpy as np
+import pytest
+import torch
+
+from spine.phantom.blur import blur, masked_mean, wide_blur
+from spine.phantom.constants import indices_on, numbers_on
+from spine.phantom.fusing import fused
+from spine.phantom.randomness import normal, numbers, stream_seed
+from spine.phantom.rays import rays_of
+from spine.phantom.texture import CELLS, smooth_noise
+from spine.scanner import ViewGeometry
+
+CPU = torch.device("cpu")
+
+
+def test_the_same_seed_and_purpose_give_the_same_numbers_again() -> None:
+    first, second = normal((3, 4), 7, [(5, 6), (11,)], CPU)
+    assert (first.shape, second.shape) == ((2, 5, 6), (2, 11))
+    again, rest = normal((4, 3), 7, [(5, 6), (11,)], CPU)
+    assert torch.equal(again[1], first[0])
+    assert torch.equal(again[0], first[1])
+    assert torch.equal(rest[1], second[0])
+
+
+def test_streams_differ_by_seed_and_by_purpose_and_within_themselves() -> None:
+    found = {}
+    for seed in (0, 1, 2, 2**40, 2**62 + 1):
+        for purpose in (0, 1, 21, 22, 61, 62):
+            found[seed, purpose] = normal((seed,), purpose, [(400,)], CPU)[0][0].numpy()
+    table = np.corrcoef(np.stack(list(found.values())))
+    assert np.abs(table - np.eye(len(table))).max() < 0.3
+    one, other = normal((9,), 3, [(400,), (400,)], CPU)
+    assert abs(np.corrcoef(one[0], other[0])[0, 1]) < 0.2
+
+
+def test_numbers_are_standard_normal() -> None:
+    (found,) = normal(tuple(range(20)), 5, [(5000,)], CPU)
+    assert float(found.mean()) == pytest.approx(0.0, abs=0.015)
+    assert float(found.std()) == pytest.approx(1.0, abs=0.015)
+    assert float((found.abs() > 1.96).float().mean()) == pytest.approx(0.05, abs=0.005)
+
+
+def test_seeds_of_streams_fit_and_do_not_meet() -> None:
+    seeds = [stream_seed(seed, purpose) for seed in range(500) for purpose in range(64)]
+    assert len(set(seeds)) == len(seeds)
+    assert 0 <= min(seeds)
+    assert max(seeds) < 2**63
+
+
+def test_host_numbers_follow_seed_and_purpose() -> None:
+    assert numbers(3, 4).random() == numbers(3, 4).random()
+    assert len({numbers(seed, purpose).random() for seed in range(5) for purpose in range(7)}) == 35
+
+
+def rays(pixel: float, shape: tuple[int, int], count: int = 1):
+    return rays_of([ViewGeometry("frontal", shape, (pixel, pixel), 987.0)] * count)
+
+
+def fields_of(count: int, octaves: int) -> torch.Tensor:
+    return normal(tuple(range(count)), 1, [(octaves, CELLS, CELLS)], CPU)[0]
+
+
+def test_a_texture_has_mean_zero_and_spread_one() -> None:
+    found = smooth_noise(fields_of(12, 3), rays(2.0, (160, 130), 12), (5.0, 8.0, 13.0))
+    assert found.shape == (12, 160, 130)
+    assert float(found.mean()) == pytest.approx(0.0, abs=0.05)
+    assert float(found.std()) == pytest.approx(1.0, abs=0.06)
+    assert bool((found.std(dim=(1, 2)) > 0.8).all())
+
+
+def test_the_same_patient_has_the_same_texture_at_any_pixel_size() -> None:
+    """Pixels of a third the size have every third centre in common."""
+    cells = (9.0, 31.0)
+    coarse = smooth_noise(fields_of(2, 2), rays(3.0, (21, 15), 2), cells)
+    fine = smooth_noise(fields_of(2, 2), rays(1.0, (63, 45), 2), cells)
+    assert fine[:, 1::3, 1::3].numpy() == pytest.approx(coarse.numpy(), abs=1e-4)
+    assert not torch.equal(fine[0], fine[1])
+
+
+def test_coarser_octaves_vary_over_longer_distances_and_weigh_more() -> None:
+    steps = []
+    for cell in (4.0, 16.0):
+        found = smooth_noise(fields_of(6, 1), rays(1.0, (90, 80), 6), (cell,))
+        steps.append(float((found[:, :, 1:] - found[:, :, :-1]).std() / found.std()))
+    assert steps[0] > 3 * steps[1]
+    both = fields_of(1, 2)
+    alone = both.clone()
+    alone[:, 1] = 0
+    mixed, fine = (smooth_noise(f, rays(1.0, (90, 80)), (4.0, 64.0)) for f in (both, alone))
+    assert float(fine.std() / mixed.std()) == pytest.approx((4 / 68) ** 0.5, rel=0.6)
+
+
+def spot(count: int, shape: tuple[int, int], at: tuple[int, int]) -> torch.Tensor:
+    picture = torch.zeros(count, *shape)
+    picture[:, at[0], at[1]] = 1.0
+    return picture
+
+
+def spread(picture: torch.Tensor) -> tuple[float, float]:
+    """Standard deviations down and across, pixels."""
+    p = picture.double()
+    found = []
+    for line in (p.sum(1), p.sum(0)):
+        at = torch.arange(len(line))
+        middle = (line * at).sum() / line.sum()
+        found.append(float((line * (at - middle) ** 2).sum() / line.sum()) ** 0.5)
+    return found[0], found[1]
+
+
+@pytest.mark.parametrize("how", [blur, wide_blur])
+def test_a_blur_is_as_wide_as_asked_for_each_picture_and_keeps_its_sum(how) -> None:
+    sigma = torch.tensor([2.0, 3.5, 5.0])
+    found = how(spot(3, (71, 64), (34, 30)), sigma, 5.0)
+    for picture, wanted in zip(found, sigma, strict=True):
+        assert float(picture.sum()) == pytest.approx(1.0, rel=1e-4)
+        assert spread(picture) == pytest.approx([float(wanted)] * 2, rel=0.05)
+
+
+def test_a_wide_blur_on_a_reduced_picture_is_as_wide_as_asked_for() -> None:
+    sigma = torch.tensor([14.0, 24.0])
+    picture = torch.zeros(2, 190, 174)
+    picture[:, 90:98, 84:91] = 1.0
+    found = wide_blur(picture, sigma, 24.0)
+    for one, wanted in zip(found, sigma, strict=True):
+        assert spread(one) == pytest.approx([float(wanted)] * 2, rel=0.08)
+
+
+def test_a_wide_blur_keeps_the_sum_of_a_spot_wherever_it_lies() -> None:
+    for at in ((90, 84), (92, 86), (94, 83)):
+        found = wide_blur(spot(1, (190, 174), at), torch.tensor([20.0]), 24.0)
+        assert float(found.sum()) == pytest.approx(1.0, rel=0.02)
+
+
+@pytest.mark.parametrize("how", [blur, wide_blur])
+def test_a_blurred_picture_does_not_depend_on_the_others_and_a_flat_one_stays_flat(how) -> None:
+    pictures = torch.rand(3, 70, 58, generator=torch.Generator().manual_seed(0))
+    pictures[2] = 4.0
+    sigma = torch.tensor([1.0, 8.0, 6.0])
+    found = how(pictures, sigma, 8.0)
+    assert float((how(pictures[:1], sigma[:1], 8.0) - found[:1]).abs().max()) < 1e-6
+    assert found[2].numpy() == pytest.approx(4.0, abs=1e-4)
+    assert float(found[1].std()) < float(found[0].std()) / 3
+
+
+def test_hardly_any_blur_changes_nothing() -> None:
+    pictures = torch.rand(1, 20, 30, generator=torch.Generator().manual_seed(0))
+    assert blur(pictures, torch.zeros(1), 3.0).numpy() == pytest.approx(pictures.numpy(), abs=1e-6)
+
+
+def test_a_masked_mean_looks_at_nothing_outside_the_mask() -> None:
+    masks = torch.zeros(2, 60, 50)
+    masks[0, 10:50, 10:30], masks[1, :, 20:] = 1.0, 1.0
+    inside = torch.tensor([3.0, -2.0])[:, None, None] * masks
+    found = masked_mean(inside + 1e3 * (1 - masks), masks, torch.tensor([4.0, 6.0]), 6.0)
+    for picture, mask, value in zip(found, masks, (3.0, -2.0), strict=True):
+        assert picture[mask > 0].numpy() == pytest.approx(value, abs=1e-3)
+
+
+def test_constants_are_made_once_and_a_fused_function_is_the_same_on_a_cpu() -> None:
+    assert numbers_on(CPU, 1.0, 2.5) is numbers_on(CPU, 1.0, 2.5)
+    assert numbers_on(CPU, (1.0, 2.0), (3.0, 4.0)).tolist() == [[1, 2], [3, 4]]
+    assert (numbers_on(CPU, 1.0).dtype, indices_on(CPU, 3, 5).dtype) == (torch.float32, torch.int64)
+    assert indices_on(CPU, 3, 5).tolist() == [3, 5]
+    doubled = fused(lambda x: 2 * x)
+    assert torch.equal(doubled(torch.ones(3)), torch.full((3,), 2.0))

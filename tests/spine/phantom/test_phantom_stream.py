@@ -1,0 +1,287 @@
+"""Patients on the fly: the same patient whatever the batch, labels that are projections, films with their corners."""
+
+from dataclasses import fields, replace
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from spine.landmarks import CORNERS68, GALBUSERA39, VERTEBRAE, VIEWS
+from spine.phantom.display import MAXIMUM
+from spine.phantom.field_of_view import scan_geometry
+from spine.phantom.patient import build_patient
+from spine.phantom.population import sample_patient
+from spine.phantom.render import render_views
+from spine.phantom.stream import (
+    CORNER_NAMES,
+    FILM_VARIANTS,
+    FrontalFilms,
+    Planned,
+    PlannedFilms,
+    PlannedPatients,
+    Rendered,
+    StreamConfig,
+    VirtualPatients,
+    bundle,
+    draw,
+    frontal_films,
+    patient_seed,
+)
+from spine.scanner import NATIVE_SPACING_MM
+
+CONFIG = StreamConfig(seed=5, count=5, batch_size=2, shape=(128, 64), spacing_mm=NATIVE_SPACING_MM * 32)
+COUNT = 0.6 / MAXIMUM
+"""Rounding may turn a grey by one of 4095."""
+SHAPE = (160, 72)
+
+
+def same(one: Planned, other: Planned) -> bool:
+    arrays = all(np.array_equal(one.arrays[n], other.arrays[n]) for n in one.arrays)
+    labels = all(np.array_equal(one.landmarks[v], other.landmarks[v]) for v in one.landmarks)
+    return arrays and labels and one.facts == other.facts
+
+
+@cache
+def passed() -> tuple[Rendered, ...]:
+    return tuple(VirtualPatients(CONFIG))
+
+
+def test_a_batch_has_the_shapes_that_are_documented() -> None:
+    assert len(VirtualPatients(CONFIG)) == len(passed()) == 3
+    assert [len(batch.seeds) for batch in passed()] == [2, 2, 1]
+    for batch in passed():
+        n = len(batch.seeds)
+        assert len(batch.facts) == n
+        for view in VIEWS:
+            picture, points, present = batch.pictures[view], batch.landmarks[view], batch.present[view]
+            assert (picture.shape, picture.dtype) == ((n, 1, 128, 64), torch.float32)
+            assert (points.shape, points.dtype) == ((n, 39, 2), torch.float32)
+            assert (present.shape, present.dtype) == ((n, 39), torch.bool)
+            assert float(picture.min()) >= 0
+            assert float(picture.max()) <= 1
+            assert torch.isfinite(points).all()
+            assert bool((picture.flatten(1).std(1) > 0.05).all())
+
+
+def test_a_patient_of_the_stream_is_the_same_whatever_was_asked_before() -> None:
+    planned = PlannedPatients(replace(CONFIG, count=9))
+    assert len(planned) == 9
+    later = PlannedPatients(replace(CONFIG, batch_size=7, first=3))
+    for index in (4, 0, 1):
+        assert same(planned[index + 3], later[index])
+    assert not same(planned[0], planned[1])
+    assert not same(planned[0], PlannedPatients(replace(CONFIG, seed=6))[0])
+    assert not same(planned[0], planned[3])
+
+
+def test_seeds_of_patients_are_all_different() -> None:
+    seeds = {patient_seed(seed, index) for seed in range(20) for index in range(300)}
+    assert len(seeds) == 6000
+    assert all(0 <= s < 2**63 for s in seeds)
+
+
+def test_a_pass_goes_on_where_another_ended() -> None:
+    rest = list(VirtualPatients(replace(CONFIG, count=3, first=2)))
+    seeds = [s for batch in passed() for s in batch.seeds]
+    assert [s for batch in rest for s in batch.seeds] == seeds[2:]
+    for mine, theirs in zip(rest, passed()[1:], strict=True):
+        for view in VIEWS:
+            assert float((mine.pictures[view] - theirs.pictures[view]).abs().max()) <= COUNT
+            assert torch.equal(mine.landmarks[view], theirs.landmarks[view])
+            assert torch.equal(mine.present[view], theirs.present[view])
+
+
+@cache
+def one_field(kind: str, count: int) -> tuple[int, ...]:
+    """Patients of the stream with this field of view."""
+    fitting = (i for i in range(900) if sample_patient(patient_seed(CONFIG.seed, i)).field_of_view == kind)
+    return tuple(next(fitting) for _ in range(count))
+
+
+def drawn(*indices: int) -> Rendered:
+    planned = PlannedPatients(CONFIG)
+    return draw(bundle([planned[i] for i in indices]), "cpu")
+
+
+def apart(one: Rendered, at: int, other: Rendered, there: int) -> float:
+    """Largest difference between two pictures of one patient, 0 to 1."""
+    assert one.seeds[at] == other.seeds[there]
+    return max(float((one.pictures[v][at] - other.pictures[v][there]).abs().max()) for v in VIEWS)
+
+
+def test_a_picture_does_not_depend_on_the_batch() -> None:
+    full, cut = one_field("full", 2), one_field("without_hips", 1)
+    together = drawn(*full, *cut)
+    for at, index in enumerate((*full, *cut)):
+        assert apart(drawn(index), 0, together, at) <= 1.1 / MAXIMUM
+    swapped = drawn(*cut, *full)
+    assert apart(swapped, 0, together, 2) <= 1.1 / MAXIMUM
+
+
+def test_a_whole_body_picture_does_not_depend_on_the_batch() -> None:
+    body, full = one_field("whole_body", 1)[0], one_field("full", 1)[0]
+    assert apart(drawn(body), 0, drawn(full, body), 1) <= 1.1 / MAXIMUM
+
+
+def test_labels_are_projections_of_the_reconstruction() -> None:
+    config = replace(CONFIG, count=12, names=GALBUSERA39.names)
+    for index in range(12):
+        seed = patient_seed(config.seed, index)
+        patient = build_patient(sample_patient(seed), seed)
+        geometry = scan_geometry(patient, config.shape, config.spacing_mm)
+        planned = PlannedPatients(config)[index]
+        for view, g in geometry.items():
+            for k, name in enumerate(config.names):
+                if name not in patient.reconstruction.points:
+                    assert not planned.present[view][k]
+                    continue
+                # A short field lies at the top of the picture, so pixels are those of the scan itself.
+                expected = g.project(patient.reconstruction.points[name])
+                assert planned.landmarks[view][k] == pytest.approx(expected, abs=2e-4), name
+                assert planned.present[view][k] == bool(g.contains(expected)), name
+            assert planned.shots[view].geometry.shape == config.shape
+            assert planned.shots[view].overlay.sheet == (0.0, g.shape[0], 0.0, g.shape[1])
+
+
+def test_the_chosen_landmarks_and_views_are_those_asked_for() -> None:
+    names = ("L3_sup_left", "L6_sup", "HIP_L")
+    planned = PlannedPatients(replace(CONFIG, names=names, views=("lateral",)))[1]
+    assert set(planned.shots) == {"lateral"}
+    assert planned.landmarks["lateral"].shape == (3, 2)
+    assert planned.present["lateral"][1] == ("L6_sup" in names and planned.facts["anatomy"] == "six_lumbar")
+
+
+def test_below_a_short_field_the_picture_is_black() -> None:
+    index = one_field("thoracolumbar", 1)[0]
+    planned, batch = PlannedPatients(CONFIG)[index], drawn(index)
+    for view in VIEWS:
+        rows = int(planned.shots[view].overlay.sheet[1])
+        assert 20 < rows < 128
+        outside = batch.pictures[view][0, 0, rows:].clone()
+        marks = planned.shots[view].overlay
+        assert (marks.rows < rows).all()
+        assert not outside.any()
+        assert batch.pictures[view][0, 0, rows - 1].any()
+
+
+def test_the_stream_draws_what_files_hold() -> None:
+    index = one_field("full", 1)[0]
+    seed = patient_seed(CONFIG.seed, index)
+    patient = build_patient(sample_patient(seed), seed)
+    pictures = render_views(patient, scan_geometry(patient, CONFIG.shape, CONFIG.spacing_mm), seed)
+    for view, picture in pictures.items():
+        streamed = drawn(index).pictures[view][0, 0].numpy() * MAXIMUM
+        assert np.abs(streamed - picture.astype(float)).max() <= 1.1
+
+
+def test_every_field_of_a_batch_lies_on_the_device_asked_for() -> None:
+    batch = passed()[0]
+    for field in fields(Rendered):
+        value = getattr(batch, field.name)
+        if isinstance(value, dict):
+            assert {t.device.type for t in value.values()} == {"cpu"}
+
+
+@cache
+def films() -> FrontalFilms:
+    return frontal_films(6, 3, SHAPE, batch_size=4)
+
+
+@cache
+def planned_film(index: int, variant: str = "all") -> Planned:
+    return PlannedFilms(6, 3, SHAPE, FILM_VARIANTS[variant])[index]
+
+
+def test_frontal_films_keep_their_contract() -> None:
+    pool = films()
+    assert (pool.pictures.dtype, pool.pictures.shape) == (torch.uint8, (6, *SHAPE))
+    assert (pool.corners.dtype, pool.corners.shape) == (torch.float32, (6, 17, 4, 2))
+    assert (pool.visible.dtype, pool.visible.shape) == (torch.bool, (6, 17, 4))
+    assert float(pool.visible.float().mean()) > 0.97
+    for i in range(6):
+        shot = planned_film(i).shots["frontal"]
+        top, bottom, left, right = shot.overlay.sheet
+        column, row = pool.corners[i][pool.visible[i]].T
+        assert bool(((column >= left - 0.5) & (column <= right - 0.5)).all())
+        assert bool(((row >= top - 0.5) & (row <= bottom - 0.5)).all())
+        picture = pool.pictures[i].float()
+        ahead, beyond = int(np.ceil(left - 0.5)), int(np.floor(right - 0.5)) + 1
+        upper, lower = int(np.ceil(top - 0.5)), int(np.floor(bottom - 0.5)) + 1
+        marked = torch.zeros(SHAPE, dtype=torch.bool)
+        marked[shot.overlay.rows, shot.overlay.columns] = True
+        dark = torch.ones(SHAPE, dtype=torch.bool)
+        dark[upper:lower, ahead:beyond] = False
+        assert not picture[dark & ~marked].any(), "around the film all is black"
+        assert float(picture[upper:lower, ahead:beyond].std()) > 5
+
+
+def test_corners_are_ordered_as_the_public_labels_are() -> None:
+    """Upper left, upper right, lower left, lower right in the picture; vertebrae from T1 down."""
+    upper_left, upper_right, lower_left, lower_right = films().corners.unbind(2)
+    assert bool((upper_left[..., 0] < upper_right[..., 0]).all())
+    assert bool((lower_left[..., 0] < lower_right[..., 0]).all())
+    assert bool((upper_left[..., 1] < lower_left[..., 1]).all())
+    assert bool((upper_right[..., 1] < lower_right[..., 1]).all())
+    assert bool((films().corners.mean(2)[..., 1].diff(dim=1) > 0).all())
+    assert sorted(CORNER_NAMES) == sorted(CORNERS68.names)
+    assert CORNER_NAMES[:4] == ("T1_sup_right", "T1_sup_left", "T1_inf_right", "T1_inf_left")
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_corners_are_the_reconstruction_seen_from_the_point_source(index) -> None:
+    planned = planned_film(index)
+    shot, seed = planned.shots["frontal"], planned.facts["seed"]
+    points = build_patient(sample_patient(seed), seed).reconstruction.points
+    xyz = np.array([points[name] for name in CORNER_NAMES])
+    f, z = shot.geometry.source_to_isocentre_mm, shot.cone.source_z_mm
+    share = f / (xyz[:, 1] + f)
+    seen = np.stack([xyz[:, 0] * share, z + (xyz[:, 2] - z) * share], axis=-1)
+    found = films().corners[index].reshape(68, 2).numpy()
+    assert found == pytest.approx(shot.geometry.pixels_from_plane(seen), abs=1e-3)
+
+
+def test_films_show_the_usual_column_only_and_mostly_curves() -> None:
+    planned = PlannedFilms(40, 9, SHAPE, FILM_VARIANTS["all"])
+    facts = [planned[i].facts for i in range(40)]
+    assert {f["anatomy"] for f in facts} == {"standard"}
+    curves = [max((c.cobb_deg for c in sample_patient(f["seed"]).curves), default=0.0) for f in facts]
+    assert np.median(curves) > 15
+    assert len({f["seed"] for f in facts}) == 40
+
+
+def test_films_go_on_where_another_pool_ended() -> None:
+    later = PlannedFilms(2, 3, SHAPE, FILM_VARIANTS["all"], first=4)
+    assert same(later[0], planned_film(4))
+    assert same(later[1], planned_film(5))
+    assert not same(later[0], later[1])
+    again = frontal_films(6, 3, SHAPE, batch_size=4)
+    assert torch.equal(again.pictures, films().pictures)
+    assert torch.equal(again.corners, films().corners)
+    other = frontal_films(1, 4, SHAPE)
+    assert not torch.equal(other.corners[0], films().corners[0])
+
+
+def test_a_film_does_not_depend_on_the_batch() -> None:
+    alone = frontal_films(6, 3, SHAPE, batch_size=1)
+    assert torch.equal(alone.corners, films().corners)
+    assert int((alone.pictures.int() - films().pictures.int()).abs().max()) <= 1
+
+
+@pytest.mark.parametrize("variant", FILM_VARIANTS)
+def test_every_variant_of_the_films_is_drawn(variant) -> None:
+    pool = frontal_films(2, 3, SHAPE, variant=variant)
+    assert float(pool.pictures.float().std(dim=(1, 2)).min()) > 5
+    for i in range(2):
+        shot = planned_film(i, variant).shots["frontal"]
+        assert (shot.cone is not None) == FILM_VARIANTS[variant].cropped
+        if not FILM_VARIANTS[variant].cropped:
+            assert shot.overlay.sheet == (0.0, SHAPE[0], 0.0, SHAPE[1])
+        if variant == "scanner":
+            assert shot.exposure.scatter_share <= 0.10
+    assert pool.corners.shape == (2, len(VERTEBRAE), 4, 2)
+
+
+def test_a_variant_that_does_not_exist_is_an_error() -> None:
+    with pytest.raises(KeyError, match="sepia"):
+        frontal_films(1, 3, SHAPE, variant="sepia")
