@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKSPACE ?= workspace/demo
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test up check bench setup freeze clean
+.PHONY: demo test up check bench bench-sim-to-real bench-peers setup freeze clean
 
 demo: setup  ## the whole chain once, on virtual patients
 	$(BIN)/plumbline demo --workspace $(WORKSPACE)
@@ -24,6 +24,20 @@ check: setup  ## format, lint, types, import rules
 
 bench: setup  ## print and store the measurements
 	$(BIN)/python -m tests.bench
+
+bench-sim-to-real: setup  ## train on virtual frontal films alone, score on real ones (one GPU, 7 minutes)
+	$(BIN)/python -m tests.bench.sim_to_real pack --if-absent
+	$(BIN)/python -m tests.bench.sim_to_real run $(SIM_TO_REAL_ARGS)
+
+bench-peers: setup .venv-peers/.ready  ## our renderer beside DiffDRR and gVirtualXRay
+	$(BIN)/python -m tests.bench peers
+
+.venv-peers/.ready: tests/bench/peers-requirements.txt
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --constraint infra/constraints.txt 'torch==2.13.0'
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	@echo "gVirtualXRay also needs: apt-get install libegl1 libgl1-mesa-dri libxcb-res0 libxcb-ewmh2 libxcb-icccm4 libxcb-composite0 libxcb-xinerama0 libxcb-keysyms1"
+	touch $@
 
 setup: $(VENV)/.ready
 

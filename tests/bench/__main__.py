@@ -5,6 +5,8 @@ Contract: absolute times are of this machine and this hour; every figure names t
 
     python -m tests.bench              everything; runs the demo when the workspace has no finished run
     python -m tests.bench geometry     one group
+    python -m tests.bench rendering --full     a group that takes longer for more
+    make bench-peers                   the group ``peers``, which is left out while the peers are not installed
 """
 
 import json
@@ -13,28 +15,35 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import demo, geometry, measuring, rooms, tilts
+from tests.bench import demo, exactness, geometry, measuring, peers, rendering, rooms, tilts
 from tests.bench.figures import Figure, print_figures
 
 GROUPS = {
     "geometry": geometry.figures,
+    "exactness": exactness.figures,
     "tilts": tilts.figures,
+    "rendering": rendering.figures,
     "rooms": rooms.figures,
     "measuring": measuring.figures,
     "demo": demo.figures,
+    "peers": peers.figures,
 }
 RESULTS = Path("bench/results.json")
 
 
 def main(wanted: list[str]) -> int:
     """Run the wanted groups (all by default), print them, merge them into the stored results."""
+    full = "--full" in wanted
+    wanted = [name for name in wanted if name != "--full"]
     unknown = [name for name in wanted if name not in GROUPS]
     if unknown:
         sys.stderr.write(f"no such group: {unknown}; there are {list(GROUPS)}\n")
         return 2
     stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    for name in wanted or GROUPS:
-        figures: list[Figure] = GROUPS[name]()
+    for name in wanted or [group for group in GROUPS if group != "peers" or peers.installed()]:
+        figures: list[Figure] = rendering.figures(full) if name == "rendering" else GROUPS[name]()
+        if not figures:
+            continue
         print_figures(name, figures)
         stored[name] = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": platform.machine()}
         stored[name]["figures"] = [figure.__dict__ for figure in figures]

@@ -1,0 +1,137 @@
+"""The one place where ``peers`` and ``exactness`` touch the renderer: grids and solids in, path lengths out.
+
+What belongs here: calls of ``spine.phantom``. What does not: phantoms with closed forms (``closed_forms``) and what
+is measured. Everything is NumPy, one patient, millimetres, whatever the renderer's batch looks like inside.
+"""
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from spine.phantom.batch import PatientBatch, collate
+from spine.phantom.chords import ellipsoid_chords, lines_of, loft_chords
+from spine.phantom.patient import build_patient
+from spine.phantom.points import MassPoints, sample_bones, sample_filling, sample_shell
+from spine.phantom.population import sample_patient
+from spine.phantom.rays import rays_of
+from spine.phantom.skeleton import build_bones, reference_cells
+from spine.phantom.solids import CONTROLS, Ellipsoid, Loft, Solid, ellipsoids_of, lofts_of
+from spine.phantom.splat import splat
+from spine.phantom.surfaces import Bones, Filling, Shell
+from spine.phantom.vertebrae import body_grid
+from spine.scanner import Floats, ViewGeometry
+
+
+@dataclass(frozen=True)
+class Part:
+    """One grid of bone.
+
+    Attributes:
+        name: what it is.
+        vertices: (M, K, 3) mm, closed around.
+        axis: (M, 3) mm of a filling; None for a shell.
+        amount: thickness in mm of a shell, fraction of a filling.
+        spacing_mm: between mass points, as the renderer draws it.
+    """
+
+    name: str
+    vertices: Floats
+    axis: Floats | None
+    amount: float
+    spacing_mm: float
+
+
+def points_of(part: Part, spacing_mm: float | None = None) -> MassPoints:
+    """Mass points of one grid."""
+    spacing = spacing_mm or part.spacing_mm
+    grid, amount = _tensor(part.vertices)[None, None], _tensor(np.array([[part.amount]]))
+    if part.axis is None:
+        return sample_shell(Shell(part.name, grid, amount, spacing))
+    return sample_filling(Filling(part.name, grid, _tensor(part.axis)[None, None], amount, spacing))
+
+
+def solid_points(vertices: Floats, axis: Floats, spacing_mm: float) -> MassPoints:
+    """Mass points of B solid grids (B, M, K, 3) around their axes (B, M, 3)."""
+    full = torch.ones(1, len(vertices))
+    return sample_filling(Filling("solid", _tensor(vertices)[None], _tensor(axis)[None], full, spacing_mm))
+
+
+def picture_of(points: MassPoints, geometry: ViewGeometry) -> Floats:
+    """(H, W) path length in mm."""
+    return splat(points, rays_of([geometry]))[0].double().numpy()
+
+
+def chord_picture_of(solid: Solid, geometry: ViewGeometry) -> Floats:
+    """(H, W) closed-form path length in mm through one soft part."""
+    lines, row = lines_of(rays_of([geometry])), torch.as_tensor(solid.array())[None, None]
+    if isinstance(solid, Ellipsoid):
+        return _array(ellipsoid_chords(ellipsoids_of(row), lines)[0, 0])
+    return _array(loft_chords(lofts_of(row), lines)[0, 0])
+
+
+def ball_solid(centre: Floats, radius: float) -> Solid:
+    """A ball as the soft parts have it."""
+    return Ellipsoid(centre, np.eye(3) * radius)
+
+
+def cylinder_solid(centre: Floats, radius: float, half_height: float) -> Solid:
+    """An upright cylinder as the soft parts have it."""
+    z = np.linspace(-half_height, half_height, CONTROLS) + centre[2]
+    return Loft(z, np.tile(centre[:2], (CONTROLS, 1)), np.full((CONTROLS, 2), radius))
+
+
+def point_count(points: MassPoints) -> int:
+    """How many mass points there are."""
+    return points.volume_mm3.numel()
+
+
+def body_solids(seed: int) -> tuple[Floats, Floats, tuple[str, ...]]:
+    """(V, M, K, 3) walls of a virtual patient's vertebral bodies, their (V, M, 3) axes and levels."""
+    patient = build_patient(sample_patient(seed), seed)
+    walls, axes = body_grid(_batch(seed))
+    levels = patient.spine.levels
+    return _array(walls[0, : len(levels)]), _array(axes[0, : len(levels)]), tuple(levels)
+
+
+def landmarks(seed: int) -> dict[str, Floats]:
+    """3D landmarks of the same patient."""
+    return dict(build_patient(sample_patient(seed), seed).reconstruction.points)
+
+
+def bone_parts(seed: int) -> Iterator[Part]:
+    """Every grid of bone of a virtual patient."""
+    bones = _bones(seed)
+    for shell in bones.shells:
+        for grid, amount in zip(shell.vertices[0], shell.thickness_mm[0], strict=True):
+            if amount != 0:
+                yield Part(shell.name, _array(grid), None, float(amount), shell.spacing_mm)
+    for filling in bones.fillings:
+        for grid, axis, amount in zip(filling.vertices[0], filling.axis[0], filling.fraction[0], strict=True):
+            if amount != 0:
+                yield Part(filling.name, _array(grid), _array(axis), float(amount), filling.spacing_mm)
+
+
+def skeleton_points(seed: int) -> MassPoints:
+    """Mass points of a patient's whole skeleton, as densely as the product draws it at the usual spacing."""
+    return sample_bones(_bones(seed), reference_cells()["bones"])
+
+
+@functools.cache
+def _batch(seed: int) -> PatientBatch:
+    return collate([build_patient(sample_patient(seed), seed).arrays])
+
+
+@functools.cache
+def _bones(seed: int) -> Bones:
+    return build_bones(_batch(seed))
+
+
+def _tensor(array: Floats) -> torch.Tensor:
+    return torch.as_tensor(array, dtype=torch.float32)
+
+
+def _array(tensor: torch.Tensor) -> Floats:
+    return tensor.double().numpy()

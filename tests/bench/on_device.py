@@ -1,0 +1,163 @@
+"""How fast virtual patients are drawn on a GPU, what bounds it, and how far that is from memory bandwidth.
+
+    python -m tests.bench.on_device --out DIR        needs torch, numpy and scipy; a GPU, or --device cpu for a try
+
+What belongs here: rendering on the training device. What does not: rendering to files (``rendering``). Contract:
+"complete" is everything from a seed to both finished pictures with their landmarks, posing on CPU workers included.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+import torch
+
+from spine.phantom.batch import PatientBatch
+from spine.phantom.display import looks_of, process
+from spine.phantom.exposure import detect, exposures_of, line_integrals, path_lengths
+from spine.phantom.matter import sample_matter
+from spine.phantom.rays import Rays, rays_from
+from spine.phantom.render import exact_paths
+from spine.phantom.shots import ShotTable
+from spine.phantom.splat import splat
+from spine.phantom.stream import Bundle, PlannedPatients, StreamConfig, VirtualPatients, bundle, draw
+from spine.scanner import NATIVE_SPACING_MM
+
+SIZES = {"512x256": ((512, 256), NATIVE_SPACING_MM * 8), "768x384": ((768, 384), NATIVE_SPACING_MM * 16 / 3)}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--count", type=int, default=1024)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2))
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    found: dict[str, object] = {"device": _name(options.device), "bandwidth_gb_s": _bandwidth(options.device)}
+    for size, (shape, spacing) in SIZES.items():
+        found[size] = _of_size(shape, spacing, options)
+        sys.stdout.write(f"{size}: {json.dumps(found[size])}\n")
+    text = json.dumps(found, indent=1)
+    sys.stdout.write(text + "\n")
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "on_device.json").write_text(text)
+
+
+def _name(device: str) -> str:
+    return torch.cuda.get_device_name() if device == "cuda" else "cpu"
+
+
+def _timed(call: Callable[[], object], device: str, repeats: int = 5) -> float:
+    """Median milliseconds of ``call`` after two warm-ups."""
+    times = []
+    for i in range(repeats + 2):
+        _wait(device)
+        started = time.perf_counter()
+        call()
+        _wait(device)
+        if i >= 2:
+            times.append(time.perf_counter() - started)
+    return 1000 * sorted(times)[len(times) // 2]
+
+
+def _wait(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def _bandwidth(device: str) -> float:
+    """GB/s of a copy, read and written counted."""
+    size = 2**30 if device == "cuda" else 2**26
+    first = torch.empty(size, dtype=torch.float32, device=device)
+    second = torch.empty_like(first)
+    return 8 * size / 1e6 / _timed(lambda: second.copy_(first), device)
+
+
+def _of_size(shape: tuple[int, int], spacing: float, options: argparse.Namespace) -> dict[str, object]:
+    config = StreamConfig(seed=7, count=options.count, batch_size=options.batch, shape=shape, spacing_mm=spacing)
+    planned = PlannedPatients(config)
+    started = time.perf_counter()
+    patients = [planned[i] for i in range(options.batch)]
+    posed = (time.perf_counter() - started) / options.batch
+    batch = bundle(patients)
+    drawn = _timed(lambda: draw(batch, options.device), options.device)
+    stages = _stages(batch, options.device)
+    stream = VirtualPatients(config, options.device, options.workers)
+    iterator = iter(stream)
+    next(iterator)
+    started, seen = time.perf_counter(), 0
+    for rendered in iterator:
+        seen += len(rendered.seeds)
+    _wait(options.device)
+    seconds = time.perf_counter() - started
+    peak = torch.cuda.max_memory_allocated() / 2**30 if options.device == "cuda" else 0.0
+    return {
+        "pose_ms_per_patient_one_core": 1000 * posed,
+        "drawing_pairs_per_s": 1000 * options.batch / drawn,
+        "complete_pairs_per_s": seen / seconds,
+        "workers": options.workers,
+        "batch": options.batch,
+        "stages_ms_per_batch": stages,
+        "worst_difference_to_cpu_mm": _agreement(planned, options.device, 4),
+        "peak_gpu_gib": peak,
+    }
+
+
+def _rays(shots: ShotTable, device: str) -> Rays:
+    return rays_from(shots.view, shots.shape, shots.geometry, shots.finest_mm, device)
+
+
+@torch.inference_mode()
+def _agreement(planned: PlannedPatients, device: str, size: int) -> dict[str, float]:
+    """Largest difference in mm between path lengths drawn there and on the CPU; the second batch replays the graph."""
+    worst: dict[str, float] = {}
+    for start in (0, size):
+        batch = bundle([planned[start + i] for i in range(size)])
+        both = []
+        for place in (device, "cpu"):
+            patients = PatientBatch(**{n: torch.from_numpy(a).to(place) for n, a in batch.rows.items()})
+            rays = _rays(batch.shots["frontal"], place)
+            paths = exact_paths(patients, sample_matter(patients, rays.finest_mm), rays)
+            both.append({f.name: getattr(paths, f.name).cpu() for f in fields(paths)})
+        for name in both[0]:
+            found = float((both[0][name] - both[1][name]).abs().max())
+            worst[name] = max(worst.get(name, 0.0), found)
+    return worst
+
+
+@torch.inference_mode()
+def _stages(batch: Bundle, device: str) -> dict[str, float]:
+    """Milliseconds of each stage for one batch."""
+    patients = PatientBatch(**{n: torch.from_numpy(a).to(device) for n, a in batch.rows.items()})
+    shots = batch.shots["frontal"]
+    rays = _rays(shots, device)
+    matter = sample_matter(patients, rays.finest_mm)
+    exposure = exposures_of(shots.exposure, device)
+    look = looks_of(shots.look, device)
+    seeds = shots.seeds
+    paths = path_lengths(patients, matter.bones, matter.vessels, matter.metal, rays)
+    integrals = line_integrals(paths, patients, rays, exposure, seeds)
+    measured = detect(integrals, rays, exposure, seeds)
+    stages: dict[str, Callable[[], object]] = {
+        "to the device": lambda: {n: torch.from_numpy(a).to(device) for n, a in batch.rows.items()},
+        "pose and sample": lambda: sample_matter(patients, rays.finest_mm),
+        "splat bones, one view": lambda: splat(matter.bones, rays),
+        "path lengths, one view": lambda: path_lengths(patients, matter.bones, matter.vessels, matter.metal, rays),
+        "line integrals, one view": lambda: line_integrals(paths, patients, rays, exposure, seeds),
+        "detect, one view": lambda: detect(integrals, rays, exposure, seeds),
+        "display, one view": lambda: process(measured, paths, rays, look),
+    }
+    found = {name: _timed(call, device) for name, call in stages.items()}
+    return {"points": float(matter.bones.xyz_mm.shape[1]), **found}
+
+
+if __name__ == "__main__":
+    main()

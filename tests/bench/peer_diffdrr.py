@@ -1,0 +1,67 @@
+"""DiffDRR's side of ``peers``: run by the peers' own interpreter, ``python peer_diffdrr.py scene.npz found.npz``.
+
+What belongs here: DiffDRR alone. Nothing of Plumbline is imported. Its ``DRR`` module knows cone beams only, but its
+two renderers take any source and target for each ray; they are given the slot scanner's own rays, so that the path
+lengths can be compared. The work for a ray is the same as in a cone beam.
+"""
+
+import sys
+import time
+
+import numpy as np
+import torch
+from diffdrr.renderers import Siddon, Trilinear
+
+RAYS_AT_ONCE = 16384  # all 131,072 at once would need more than ten GiB
+PAST = 1.25  # how far behind the isocentre a ray ends, in source distances
+
+
+def main(scene_path: str, found_path: str) -> None:
+    """Draw every view with both renderers, once, after a warm-up on a few rays."""
+    found = {"threads": np.array(torch.get_num_threads())}
+    with np.load(scene_path) as scene, torch.no_grad():
+        volume = torch.as_tensor(scene["volume"], dtype=torch.float32)
+        for view in ("frontal", "lateral"):
+            source, target = (torch.as_tensor(ray, dtype=torch.float32) for ray in rays(scene, view))
+            for name, renderer in (("siddon", Siddon()), ("trilinear", Trilinear())):
+                draw(renderer, volume, source[:64], target[:64], scene)
+                started = time.perf_counter()
+                picture = draw(renderer, volume, source, target, scene)
+                found[f"{view}_{name}_s"] = np.array(time.perf_counter() - started)
+                found[f"{view}_{name}"] = picture.reshape(*scene["shape"]).numpy()
+    np.savez(found_path, **found)
+
+
+def rays(scene: "np.lib.npyio.NpzFile", view: str) -> tuple[np.ndarray, np.ndarray]:
+    """(R, 3) source and target of every pixel, mm: horizontal rays that fan out from the source's line."""
+    rows, columns = (int(n) for n in scene["shape"])
+    spacing, f = float(scene["spacing_mm"]), float(scene[f"{view}_distance_mm"])
+    u = (np.arange(columns) - columns / 2 + 0.5) * spacing
+    z = -(np.arange(rows) - rows / 2 + 0.5) * spacing
+    across, depth = (0, 1) if view == "frontal" else (1, 0)
+    source, target = np.zeros((rows, columns, 3)), np.zeros((rows, columns, 3))
+    source[..., 2] = target[..., 2] = z[:, None]
+    source[..., depth], target[..., depth] = -f, (PAST - 1) * f
+    target[..., across] = PAST * u
+    return source.reshape(-1, 3), target.reshape(-1, 3)
+
+
+def draw(
+    renderer: torch.nn.Module,
+    volume: torch.Tensor,
+    source: torch.Tensor,
+    target: torch.Tensor,
+    scene: "np.lib.npyio.NpzFile",
+) -> torch.Tensor:
+    """(R,) path lengths in mm, as ``DRR.render`` computes them: rays to voxel coordinates, lengths in millimetres."""
+    origin = torch.as_tensor(scene["origin_mm"], dtype=torch.float32)
+    voxel_mm = float(scene["voxel_mm"])
+    parts = []
+    for start, end in zip(source.split(RAYS_AT_ONCE), target.split(RAYS_AT_ONCE), strict=True):
+        length = (end - start).norm(dim=-1)[None, None]
+        parts.append(renderer(volume, ((start - origin) / voxel_mm)[None], ((end - origin) / voxel_mm)[None], length))
+    return torch.cat(parts, dim=-1).reshape(-1)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3])

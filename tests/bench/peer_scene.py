@@ -1,0 +1,114 @@
+"""One scene for all renderers: the vertebral bodies of a virtual patient, as grids, closed meshes and voxels.
+
+What belongs here: the scene in each renderer's own form. What does not: timing and comparing (``peers``). Contract:
+the mesh and the voxels are made from the same grids by code that shares nothing with the splat.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spine.landmarks import VIEWS, ViewName
+from spine.reconstruction.meshes import Mesh, join_meshes, mesh_from_grid
+from spine.scanner import NATIVE_SPACING_MM, SOURCE_TO_ISOCENTRE_MM, Floats, ViewGeometry
+from tests.bench import drawing
+
+SEED = 1
+SHAPE = (512, 256)
+VOXEL_MM = 1.0
+_LINES = 4  # lines through a voxel, each way
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Solid bodies.
+
+    Attributes:
+        walls, axes: (B, M, K, 3), (B, M, 3) grids, mm.
+        mesh: the same, closed.
+        skeleton: every surface of all bones of the patient; not solid, for timing alone.
+        geometry: picture of each view.
+    """
+
+    walls: Floats
+    axes: Floats
+    mesh: Mesh
+    skeleton: Mesh
+    geometry: dict[ViewName, ViewGeometry]
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Share of each voxel that is filled; ``origin_mm`` is the middle of the first voxel."""
+
+    share: Floats
+    origin_mm: Floats
+
+
+def build_scene() -> Scene:
+    """All bodies of one patient, and both pictures of the usual size and spacing."""
+    walls, axes, _ = drawing.body_solids(SEED)
+    spacing = 8 * NATIVE_SPACING_MM
+    geometry = {v: ViewGeometry(v, SHAPE, (spacing, spacing), SOURCE_TO_ISOCENTRE_MM[v]) for v in VIEWS}
+    bodies = join_meshes([mesh_from_grid(wall) for wall in walls])
+    skeleton = join_meshes([mesh_from_grid(p.vertices, False) for p in drawing.bone_parts(SEED) if p.axis is None])
+    return Scene(walls, axes, bodies, skeleton, geometry)
+
+
+def fan_as_parallel(mesh: Mesh, geometry: ViewGeometry) -> Floats:
+    """(V, 3) vertices moved so that the scanner's fan becomes a parallel beam along the view's depth.
+
+    (x, y, z) -> (x f / (f + y), y, z) sends every ray to a line of constant u; a path along it is shorter by the
+    cosine of the ray's angle, so path lengths are multiplied by sqrt(1 + (u / f)^2). Straight edges would bend a
+    little: by less than 0.001 mm for triangles of a few millimetres.
+    """
+    across, depth = (0, 1) if geometry.view == "frontal" else (1, 0)
+    f = geometry.source_to_isocentre_mm
+    moved = mesh.vertices.copy()
+    moved[:, across] *= f / (f + moved[:, depth])
+    return moved
+
+
+def slant(geometry: ViewGeometry, finer: int = 1) -> Floats:
+    """(W * finer,) sqrt(1 + (u / f)^2) of each column."""
+    width = geometry.shape[1] * finer
+    u = (np.arange(width) - width / 2 + 0.5) * geometry.spacing_mm[1] / finer + geometry.u0_mm
+    return np.asarray(np.sqrt(1 + (u / geometry.source_to_isocentre_mm) ** 2))
+
+
+def voxelise(mesh: Mesh, voxel_mm: float = VOXEL_MM) -> Volume:
+    """Filled share of each voxel: exact along z, from lines spaced a quarter of a voxel in x and y.
+
+    Along an upright line, each face that it meets fills (facing up) or empties (facing down) all below.
+    """
+    low = mesh.vertices.min(axis=0) - voxel_mm
+    size = np.ceil((mesh.vertices.max(axis=0) - low) / voxel_mm + 1).astype(int)
+    below = np.zeros(size)
+    step = voxel_mm / _LINES
+    for corners in mesh.vertices[mesh.faces] - low:
+        lines, height, sign = _met_lines(corners, step)
+        if len(lines):
+            x, y = (lines // _LINES).T
+            at = height / voxel_mm
+            k = at.astype(int)
+            np.add.at(below, (x, y, k), sign * (at - k))
+            np.add.at(below, (x, y, k - 1), sign * (1 - at + k))
+    share = np.cumsum(below[..., ::-1], axis=-1)[..., ::-1] / _LINES**2
+    return Volume(share, low + voxel_mm / 2)
+
+
+def _met_lines(corners: Floats, step: float) -> tuple[np.ndarray, Floats, float]:
+    """(L, 2) indices of the upright lines through one triangle, (L,) heights, and +1 where it faces up."""
+    (ax, ay, az), (bx, by, bz), (cx, cy, cz) = corners
+    area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
+    first = np.ceil(corners[:, :2].min(axis=0) / step - 0.5).astype(int)
+    last = np.floor(corners[:, :2].max(axis=0) / step - 0.5).astype(int)
+    i, j = np.mgrid[first[0] : last[0] + 1, first[1] : last[1] + 1].reshape(2, -1)
+    if area == 0 or i.size == 0:
+        return np.zeros((0, 2), dtype=int), np.zeros(0), 0.0
+    x, y = (i + 0.5) * step, (j + 0.5) * step
+    s = ((x - ax) * (cy - ay) - (cx - ax) * (y - ay)) / area
+    t = ((bx - ax) * (y - ay) - (x - ax) * (by - ay)) / area
+    met = (s >= 0) & (t >= 0) & (s + t <= 1)
+    height = az + s * (bz - az) + t * (cz - az)
+    return np.stack([i, j], axis=-1)[met], height[met], float(np.sign(area))

@@ -1,0 +1,224 @@
+"""The splat beside other renderers: DiffDRR (voxels) and gVirtualXRay (meshes), one scene, one size, one run.
+
+What belongs here: timing and comparing. What does not: the scene (``peer_scene``), the peers' own code, which runs in
+their own interpreter (``peer_diffdrr``, ``peer_gvxr``). ``make bench-peers`` installs and runs them; where they are
+not installed, this group says how and measures nothing.
+
+The scene is solid: the vertebral bodies of one patient, 512 x 256, both views. Two things are asked of a renderer.
+Time: ours at the spacing the product draws with, points made anew each time, as a new patient needs; the peers
+without the preparation of voxels and with and without that of meshes. Agreement: points drawn so densely that
+their grain is below what is looked for, against gvxr drawn finer and seen through the splat's own footprint (a tent
+two pixels wide), on pixels above 5 mm. What the product's spacing costs in grain is printed beside it.
+"""
+
+import os
+import subprocess
+import tempfile
+import timeit
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from spine.landmarks import VIEWS
+from spine.phantom.threads import one_thread
+from spine.scanner import Floats
+from tests.bench import drawing, peer_scene
+from tests.bench.closed_forms import footprint
+from tests.bench.figures import Figure
+from tests.bench.peer_scene import Scene
+
+PEERS_PYTHON = Path(os.environ.get("PLUMBLINE_PEERS_PYTHON", ".venv-peers/bin/python"))
+PRODUCT_MM, MIDDLE_MM, FINE_MM = 2.6, 1.0, 0.35
+FINER = 16
+REPEATS = 15
+LOW_MM = 5.0
+APT = (
+    "libegl1 libgl1-mesa-dri libxcb-res0 libxcb-ewmh2 libxcb-icccm4 libxcb-composite0 libxcb-xinerama0 libxcb-keysyms1"
+)
+HOW_TO_INSTALL = (
+    f"peers: {PEERS_PYTHON} is not there, nothing measured. `make bench-peers` makes it from "
+    f"tests/bench/peers-requirements.txt and runs this group; gVirtualXRay also needs: apt-get install {APT}\n"
+)
+Pictures = Mapping[str, Floats]
+
+
+def installed() -> bool:
+    """Whether the peers have their environment."""
+    return PEERS_PYTHON.exists()
+
+
+def figures() -> list[Figure]:
+    """Times, ratios and agreement; empty, with a word on how to install, where the peers are not."""
+    if not installed():
+        print(HOW_TO_INSTALL, end="")
+        return []
+    scene = peer_scene.build_scene()
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "run").mkdir(mode=0o700)
+        np.savez(Path(folder) / "scene.npz", **_exchange(scene))
+        ours = _our_seconds(scene)
+        diffdrr = _run("diffdrr", Path(folder))
+        gvxr = _run("gvxr", Path(folder))
+    fine = {v: _ours(scene, FINE_MM, v) for v in VIEWS}
+    coarse = {v: _ours(scene, PRODUCT_MM, v) for v in VIEWS}
+    middle = {v: _ours(scene, MIDDLE_MM, v) for v in VIEWS}
+    return [
+        *_our_figures(ours),
+        *_diffdrr_figures(diffdrr, ours, fine),
+        *_gvxr_figures(gvxr, scene, ours, {PRODUCT_MM: coarse, MIDDLE_MM: middle, FINE_MM: fine}),
+    ]
+
+
+def _exchange(scene: Scene) -> dict[str, Floats]:
+    """What the peers read: meshes moved for each view, voxels, picture sizes."""
+    volume = peer_scene.voxelise(scene.mesh)
+    found = {"faces": scene.mesh.faces, "volume": volume.share.astype(np.float32), "origin_mm": volume.origin_mm}
+    found["skeleton_faces"] = scene.skeleton.faces
+    for view, geometry in scene.geometry.items():
+        found[f"{view}_vertices"] = peer_scene.fan_as_parallel(scene.mesh, geometry)
+        found[f"{view}_skeleton_vertices"] = peer_scene.fan_as_parallel(scene.skeleton, geometry)
+        found[f"{view}_distance_mm"] = np.array(geometry.source_to_isocentre_mm)
+    spacing = scene.geometry["frontal"].spacing_mm[0]
+    sizes = {"shape": peer_scene.SHAPE, "spacing_mm": spacing, "finer": FINER, "voxel_mm": peer_scene.VOXEL_MM}
+    return found | {name: np.array(value) for name, value in sizes.items()}
+
+
+def _run(peer: str, folder: Path) -> dict[str, Floats]:
+    """What one peer found, drawn by its own interpreter.
+
+    Raises:
+        RuntimeError: the peer failed; its last words and what it needs are quoted.
+    """
+    script = Path(__file__).parent / f"peer_{peer}.py"
+    threads = str(torch.get_num_threads())
+    environment = os.environ | {"XDG_RUNTIME_DIR": str(folder / "run"), "OMP_NUM_THREADS": threads}
+    command = [str(PEERS_PYTHON), str(script), str(folder / "scene.npz"), str(folder / f"{peer}.npz")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        needs = f"; it needs: apt-get install {APT}" if peer == "gvxr" else ""
+        raise RuntimeError(f"{peer} failed: {(done.stderr or done.stdout)[-1500:]}{needs}")
+    with np.load(folder / f"{peer}.npz") as found:
+        pictures = {name: found[name] for name in found.files}
+    return pictures | {"about": np.array(_about(peer))}
+
+
+def _about(distribution: str) -> str:
+    """Name, version and licence of an installed peer."""
+    code = (
+        "import sys; from importlib.metadata import metadata; m = metadata(sys.argv[1]);"
+        "print(m['Name'], m['Version'] + ',', m.get('License-Expression') or m.get('License'))"
+    )
+    return subprocess.check_output([str(PEERS_PYTHON), "-c", code, distribution], text=True).strip()
+
+
+def _ours(scene: Scene, spacing_mm: float, view: str) -> Floats:
+    """(H, W) our picture, body by body: dense points need not lie in memory at once."""
+    pairs = zip(scene.walls, scene.axes, strict=True)
+    bodies = (drawing.solid_points(wall[None], axis[None], spacing_mm) for wall, axis in pairs)
+    return sum(drawing.picture_of(points, scene.geometry[view]) for points in bodies)
+
+
+def _our_seconds(scene: Scene) -> dict[float, float]:
+    """Spacing -> seconds for both views, points made anew."""
+
+    def draw(spacing_mm: float) -> None:
+        points = drawing.solid_points(scene.walls, scene.axes, spacing_mm)
+        for geometry in scene.geometry.values():
+            drawing.picture_of(points, geometry)
+
+    with one_thread():  # as the cohort is drawn
+        return {mm: _best_seconds(lambda mm=mm: draw(mm)) for mm in (PRODUCT_MM, MIDDLE_MM)}
+
+
+def _best_seconds(call: Callable[[], None]) -> float:
+    """Least wall time of ``REPEATS`` calls after a warm-up: the figure that other work on the machine moves least."""
+    call()
+    return min(timeit.repeat(call, number=1, repeat=REPEATS))
+
+
+def _skeleton_seconds(scene: Scene) -> float:
+    """Seconds for both views of the whole skeleton, points made anew, as the product draws it."""
+
+    def draw() -> None:
+        points = drawing.skeleton_points(peer_scene.SEED)
+        for geometry in scene.geometry.values():
+            drawing.picture_of(points, geometry)
+
+    with one_thread():
+        return _best_seconds(draw)
+
+
+def _our_figures(seconds: Mapping[float, float]) -> list[Figure]:
+    how = f"one thread, points made and both views drawn, best of {REPEATS}"
+    return [Figure(f"splat, points every {mm:g} mm", 1000 * s, "ms", "", how) for mm, s in seconds.items()]
+
+
+def _diffdrr_figures(found: Pictures, ours_s: Mapping[float, float], ours: Pictures) -> list[Figure]:
+    rows = []
+    for name in ("siddon", "trilinear"):
+        seconds = sum(float(found[f"{view}_{name}_s"]) for view in VIEWS)
+        how = f"{found['about']}, {peer_scene.VOXEL_MM:g} mm voxels given, {found['threads']} threads, both views, once"
+        rows.append(Figure(f"DiffDRR, {name}", 1000 * seconds, "ms", "", how))
+        for mm, our_seconds in ours_s.items():
+            rows.append(
+                Figure(f"DiffDRR, {name}: its time over ours, {mm:g} mm", seconds / our_seconds, "times", "> 30")
+            )
+        theirs = {view: found[f"{view}_{name}"].astype(np.float64) for view in VIEWS}
+        rows += _agreement(f"DiffDRR, {name}", ours, theirs, "rays through pixel centres, the scanner's own rays", "")
+    return rows
+
+
+def _gvxr_figures(
+    found: Pictures, scene: Scene, ours_s: Mapping[float, float], ours: Mapping[float, Pictures]
+) -> list[Figure]:
+    load, draw, hand_over = (sum(float(found[f"{v}_{n}_s"]) for v in VIEWS) for n in ("load", "draw", "hand_over"))
+    how = f"{found['about']}, {len(scene.mesh.faces)} triangles, software OpenGL, both views, best of 7"
+    rows = [
+        Figure("gVirtualXRay, mesh already there", 1000 * draw, "ms", "", how),
+        Figure("gVirtualXRay, of which handing pictures to Python", 1000 * hand_over, "ms"),
+        Figure("gVirtualXRay, new mesh", 1000 * (load + draw), "ms", "", "what a new patient needs"),
+    ]
+    for mm, seconds in ours_s.items():
+        how = f"new mesh {(load + draw) / seconds:.3g}; without handing over {(draw - hand_over) / seconds:.3g}"
+        target = "> 1" if mm == PRODUCT_MM else ""
+        rows.append(Figure(f"gVirtualXRay: its time over ours, {mm:g} mm", draw / seconds, "times", target, how))
+    rows += _skeleton_figures(scene, sum(float(found[f"{v}_skeleton_s"]) for v in VIEWS))
+    theirs = {}
+    for view, geometry in scene.geometry.items():
+        theirs[view] = footprint(found[f"{view}_fine"] * peer_scene.slant(geometry, FINER), FINER)
+    for mm, pictures in ours.items():
+        name, how = (
+            f"gVirtualXRay, our points every {mm:g} mm",
+            f"drawn {FINER} times finer, seen through our footprint",
+        )
+        rows += _agreement(name, pictures, theirs, how, "< 0.5" if mm == FINE_MM else "")
+    return rows
+
+
+def _skeleton_figures(scene: Scene, their_seconds: float) -> list[Figure]:
+    count = drawing.point_count(drawing.skeleton_points(peer_scene.SEED))
+    seconds = _skeleton_seconds(scene)
+    how = f"{len(scene.skeleton.faces)} triangles of all bones' surfaces, mesh and both views"
+    return [
+        Figure("splat, whole skeleton", 1000 * seconds, "ms", "", f"{count} points made, both views, one thread"),
+        Figure("gVirtualXRay, whole skeleton", 1000 * their_seconds, "ms", "", how),
+        Figure("gVirtualXRay: its time over ours, whole skeleton", their_seconds / seconds, "times", "> 1"),
+    ]
+
+
+def _agreement(name: str, ours: Pictures, theirs: Pictures, how: str, target: str) -> list[Figure]:
+    """Mean absolute and signed relative difference where they see more than 5 mm, and of the volumes; worst view."""
+    grain, signed, volume = [], [], []
+    for view in VIEWS:
+        there = theirs[view] > LOW_MM
+        relative = ours[view][there] / theirs[view][there] - 1
+        grain.append(float(np.abs(relative).mean()))
+        signed.append(float(relative.mean()))
+        volume.append(float(ours[view].sum() / theirs[view].sum() - 1))
+    aside = f"signed mean {100 * max(signed, key=abs):+.3f} %, worst view, pixels above {LOW_MM:g} mm; {how}"
+    return [
+        Figure(f"{name}: path lengths, mean difference", 100 * max(grain), "%", target, aside),
+        Figure(f"{name}: volume", 100 * max(volume, key=abs), "%", target, "sum of the picture, worst view"),
+    ]

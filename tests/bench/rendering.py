@@ -1,0 +1,190 @@
+"""How fast virtual patients reach the disk on a CPU, where the time goes, and whether memory stays flat.
+
+What belongs here: rendering to files. What does not: rendering on a GPU (``on_device``), other renderers (``peers``).
+Contract: "complete" is the whole command, from the start of its process to the last file: pose, bones, soft parts,
+noise, display and both DICOM files with the reconstruction.
+
+    python -m tests.bench rendering           memory up to 1,000 patients, about six minutes
+    python -m tests.bench rendering --full    ... up to 10,000, about half an hour and 6 GB of disk
+"""
+
+import subprocess
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+
+from spine.landmarks import VIEWS
+from spine.phantom.annotation import lay_over
+from spine.phantom.batch import PatientBatch, collate
+from spine.phantom.case import write_case
+from spine.phantom.cohort import CohortConfig
+from spine.phantom.display import MAXIMUM, looks_of, process
+from spine.phantom.exposure import detect, exposures_of, line_integrals, path_lengths
+from spine.phantom.field_of_view import scan_geometry
+from spine.phantom.matter import Matter, sample_matter
+from spine.phantom.patient import build_patient
+from spine.phantom.population import sample_patient
+from spine.phantom.rays import rays_of
+from spine.phantom.shots import Shot, plan_shot
+from spine.phantom.skeleton import build_bones
+from spine.phantom.splat import splat
+from spine.phantom.threads import one_thread
+from tests.bench.figures import Figure, python
+
+PATIENTS, WORKERS, SEED = 240, 2, 2019
+STAGED = 24
+MEMORY_AT, MEMORY_AT_FULL = (100, 300, 1000), (100, 300, 1000, 3000, 10_000)
+PICTURE = Path("docs/cohort-memory.png")
+_EVERY_SECONDS = 0.5
+_MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Memory at one moment, MiB: patients begun, all processes together, the largest worker, the parent."""
+
+    patients: int
+    together: float
+    worker: float
+    parent: float
+
+
+def figures(full: bool = False) -> list[Figure]:
+    """Patients a minute, stages of one patient, memory against the number of patients."""
+    return [_speed(), *_stages(), *_memory(MEMORY_AT_FULL if full else MEMORY_AT)]
+
+
+def _command(folder: Path, count: int) -> list[str]:
+    options = ["--count", str(count), "--seed", str(SEED), "--workers", str(WORKERS)]
+    return python("-m", "orchestration.cli.main", "cohort", "--out", str(folder), *options)
+
+
+def _speed() -> Figure:
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        subprocess.run(_command(Path(folder), PATIENTS), check=True, capture_output=True)
+        rate = 60 * PATIENTS / (time.perf_counter() - started)
+    how = f"{PATIENTS} patients, 2 views 512x256, {WORKERS} workers, whole command, files written"
+    return Figure("virtual patients, complete, on a CPU", rate, "patients/min", ">= 400", how)
+
+
+def _stages() -> list[Figure]:
+    """Milliseconds of one patient on one thread, by stage; the last row is the whole, files written."""
+    config = CohortConfig(count=1, seed=SEED)
+    clock = _Clock()
+    with one_thread(), torch.inference_mode(), tempfile.TemporaryDirectory() as folder:
+        write_case(Path(folder), config, 0)  # fills the caches
+        for index in range(1, STAGED + 1):
+            _time_stages(clock, config, config.case_seed(index))
+            with clock("everything, files written"):
+                write_case(Path(folder), config, index)
+    how = f"one thread, mean of {STAGED} patients, both views"
+    return [Figure(f"one patient: {n}", 1000 * s / STAGED, "ms", "", how) for n, s in clock.seconds.items()]
+
+
+class _Clock:
+    """Seconds by name, added up."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[name] += time.perf_counter() - started
+
+
+def _time_stages(clock: _Clock, config: CohortConfig, seed: int) -> None:
+    with clock("draw and pose"):
+        patient = build_patient(sample_patient(seed), seed)
+        batch = collate([patient.arrays])
+    geometry = scan_geometry(patient, config.shape, config.spacing_mm)
+    with clock("bones as surfaces"):
+        build_bones(batch)
+    with clock("surfaces and their mass points"):
+        matter = sample_matter(batch, geometry["frontal"].spacing_mm[0])
+    for view in VIEWS:
+        _time_view(clock, patient.seed, matter, batch, plan_shot(geometry[view], seed))
+
+
+def _time_view(clock: _Clock, seed: int, matter: Matter, batch: PatientBatch, shot: Shot) -> None:
+    rays, seeds = rays_of([shot.geometry]), [seed]
+    exposure, look = exposures_of([shot.exposure]), looks_of([shot.look])
+    with clock("bones onto the pictures"):
+        splat(matter.bones, rays)
+    with clock("path lengths, bones and soft parts"):
+        paths = path_lengths(batch, matter.bones, matter.vessels, matter.metal, rays)
+    with clock("attenuation and texture"):
+        integrals = line_integrals(paths, batch, rays, exposure, seeds)
+    with clock("scatter, noise, blur"):
+        measured = detect(integrals, rays, exposure, seeds)
+    with clock("display and marks"):
+        greys = process(measured, paths, rays, look).to(torch.float32) / MAXIMUM
+        lay_over(greys, [shot.overlay], look.background)
+
+
+def _memory(counts: Sequence[int]) -> list[Figure]:
+    """Peak so far when as many patients were written, and the curve as a picture."""
+    with tempfile.TemporaryDirectory() as folder:
+        samples = _watched(Path(folder), max(counts))
+    draw_memory(samples, PICTURE)
+    how = f"peak so far, sum of RSS of parent and {WORKERS} workers in one run of {max(counts)} patients"
+    return [Figure(f"memory at {n} patients", peak_until(samples, n), "MiB", "flat", how) for n in counts]
+
+
+def peak_until(samples: Sequence[Sample], patients: int) -> float:
+    """MiB of all processes together, at most, until so many patients were begun."""
+    return max(s.together for s in samples if s.patients <= patients)
+
+
+def _watched(folder: Path, count: int) -> list[Sample]:
+    """Write a cohort in a process of its own and look at its tree twice a second."""
+    process = subprocess.Popen(_command(folder, count), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    parent, samples = psutil.Process(process.pid), []
+    while process.poll() is None:
+        time.sleep(_EVERY_SECONDS)
+        try:
+            workers = [p.memory_info().rss / _MIB for p in parent.children(recursive=True)]
+            own = parent.memory_info().rss / _MIB
+        except psutil.NoSuchProcess:
+            continue
+        begun = sum(entry.name.startswith("case-") for entry in folder.iterdir()) if folder.exists() else 0
+        samples.append(Sample(begun, own + sum(workers), max(workers, default=0.0), own))
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    return samples
+
+
+def draw_memory(samples: Sequence[Sample], path: Path) -> None:
+    """Memory against patients as a PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    shown = [s for s in samples if s.patients > 0 and s.worker > 0]
+    figure, axis = pyplot.subplots(figsize=(8, 4.5), constrained_layout=True)
+    begun = [s.patients for s in shown]
+    for name, values in (
+        (f"parent and {WORKERS} workers together", [s.together for s in shown]),
+        ("largest worker", [s.worker for s in shown]),
+        ("parent", [s.parent for s in shown]),
+    ):
+        axis.plot(begun, values, label=name, linewidth=1.2)
+    axis.set_xlabel("patients written")
+    axis.set_ylabel("resident memory (MiB)")
+    axis.set_ylim(0, 1.15 * max(s.together for s in shown))
+    axis.set_title(f"plumbline cohort, two views 512x256: memory over {begun[-1]:,} patients")
+    axis.grid(alpha=0.3)
+    axis.legend(loc="lower right", bbox_to_anchor=(1.0, 0.12))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)

@@ -1,0 +1,108 @@
+"""How virtual films look beside real ones: one number per film and quantity, summarised.
+
+What belongs here: summaries, the table, earlier versions on file. What does not: how a quantity is measured
+(``picture_statistics``). Contract: both kinds come in the same frame and go through the same code; the distance of a
+quantity is (virtual median - real median) in interquartile ranges of the real films, so that 0 is alike and 1 is out
+of the ordinary. An earlier version is a small JSON under ``docs/appearance``.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.bench.sim_to_real.picture_statistics import GREY_BINS, grey_histogram, statistics_of
+
+STORE = Path("docs/appearance")
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """Summary of a set of films.
+
+    Attributes:
+        films: how many.
+        quartiles: quantity -> 25th, 50th, 75th percentile over films.
+        histogram: (32,) mean share of the pixels at each grey, black margins left out.
+    """
+
+    films: int
+    quartiles: Mapping[str, tuple[float, float, float]]
+    histogram: tuple[float, ...]
+
+
+def measure_films(pictures: NDArray[np.uint8], corners: NDArray[np.floating], visible: NDArray[np.bool_]) -> Appearance:
+    """(N, H, W), (N, 17, 4, 2), (N, 17, 4) -> their summary; a quantity a film does not show is left out for it."""
+    films = list(zip(pictures, corners, visible, strict=True))
+    rows = [statistics_of(p, np.asarray(c, dtype=np.float64), v) for p, c, v in films]
+    values = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    quartiles = {}
+    for name, value in values.items():
+        seen = value[np.isfinite(value)]
+        if seen.size:
+            low, middle, high = np.quantile(seen, (0.25, 0.5, 0.75))
+            quartiles[name] = (float(low), float(middle), float(high))
+    histogram = np.mean([grey_histogram(p) for p in pictures], axis=0)
+    return Appearance(len(films), quartiles, tuple(float(h) for h in histogram))
+
+
+def earth_movers_grey(a: Appearance, b: Appearance) -> float:
+    """Earth mover's distance of two mean grey histograms, in grey values of 255."""
+    difference = np.cumsum(a.histogram) - np.cumsum(b.histogram)
+    return float(np.abs(difference).sum() * 256 / GREY_BINS)
+
+
+def distance_iqr(real: Appearance, virtual: Appearance, name: str) -> float:
+    """Signed distance of one quantity's medians, in interquartile ranges of the real films."""
+    low, middle, high = real.quartiles[name]
+    return (virtual.quartiles[name][1] - middle) / max(high - low, 1e-9)
+
+
+def table(real: Appearance, virtual: Mapping[str, Appearance]) -> str:
+    """A Markdown table: a row a quantity, columns real and each virtual set, with distances."""
+    names = [n for n in real.quartiles if all(n in v.quartiles for v in virtual.values())]
+    heads = "".join(f" {n} ({v.films}) | distance, IQR |" for n, v in virtual.items())
+    lines = [f"| quantity | real ({real.films}) |{heads}", "|---|---|" + "---|---|" * len(virtual)]
+    for name in names:
+        cells = "".join(f" {_cell(v.quartiles[name])} | {distance_iqr(real, v, name):+.2f} |" for v in virtual.values())
+        lines.append(f"| {name} | {_cell(real.quartiles[name])} |{cells}")
+    moved = "".join(f" {earth_movers_grey(real, v):.1f} | |" for v in virtual.values())
+    lines.append(f"| mean histograms, earth mover's distance to real, grey of 255 | 0 |{moved}")
+    typical = [[abs(distance_iqr(real, v, n)) for n in names] for v in virtual.values()]
+    lines.append("| all quantities, median and share over 1 of the distances | |" + "".join(
+        f" | {np.median(t):.2f}; {np.mean(np.array(t) > 1):.0%} |" for t in typical))  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _cell(quartiles: tuple[float, float, float]) -> str:
+    low, middle, high = quartiles
+    return f"{middle:.3g} [{low:.3g}, {high:.3g}]"
+
+
+def save_appearance(appearance: Appearance, name: str, how: str, folder: Path = STORE) -> Path:
+    """Store one summary under a name, with what it was made from."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    record = asdict(appearance)
+    record["quartiles"] = {n: [float(f"{x:.5g}") for x in q] for n, q in appearance.quartiles.items()}
+    record["histogram"] = [round(h, 6) for h in appearance.histogram]
+    path.write_text(json.dumps({"how": how, **record}, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def load_appearance(name: str, folder: Path = STORE) -> Appearance:
+    """Read a stored summary.
+
+    Raises:
+        FileNotFoundError: there is none of that name; the message lists those there are.
+    """
+    path = folder / f"{name}.json"
+    if not path.is_file():
+        there = sorted(p.stem for p in folder.glob("*.json"))
+        raise FileNotFoundError(f"no {path}; stored are {there}: run `appearance --save NAME` first")
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    quartiles = {n: (q[0], q[1], q[2]) for n, q in stored["quartiles"].items()}
+    return Appearance(stored["films"], quartiles, tuple(stored["histogram"]))

@@ -1,0 +1,240 @@
+"""Augmentation in batches on the device: one projective warp, then greys. Part of the fixed recipe.
+
+What belongs here: what a training batch goes through, and the grey scale that training and scoring share. What does
+not: training. Contract: (N, H, W) uint8 pictures and (N, 17, 4, 2) corners in, (N, 1, H, W) float32 normalised
+pictures, corners and visibility out; a corner that left the picture is not visible; a mirrored picture has its left and
+right corners exchanged, so that corner 0 is always upper left in the image. All chance comes from one generator.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+MIRRORED = (1, 0, 3, 2)
+"""Corner order after a left-right mirror."""
+
+_BLACK = 0.02
+
+
+@dataclass(frozen=True)
+class Strength:
+    """How far each change goes (shares of the picture's size unless named otherwise).
+
+    Attributes:
+        rotation_deg: standard deviation.
+        scale: largest factor either way.
+        anisotropy: largest factor of width against height.
+        shift: largest, each way.
+        perspective: standard deviation of the projective terms.
+        mirror, invert, bars, equalise, occlude, blur: probabilities.
+    """
+
+    rotation_deg: float = 8.0
+    scale: float = 1.3
+    anisotropy: float = 1.12
+    shift: float = 0.08
+    perspective: float = 0.05
+    mirror: float = 0.5
+    invert: float = 0.1
+    bars: float = 0.3
+    equalise: float = 0.3
+    occlude: float = 0.5
+    blur: float = 0.5
+
+
+class Chance:
+    """Random numbers of one batch, one (N, 1, 1, 1) column per call."""
+
+    def __init__(self, count: int, generator: Generator) -> None:
+        self.count, self.generator, self.device = count, generator, generator.device
+
+    def uniform(self, low: float, high: float) -> Tensor:
+        """Uniform."""
+        drawn = torch.rand(self.count, 1, 1, 1, generator=self.generator, device=self.device)
+        return low + (high - low) * drawn
+
+    def normal(self, deviation: float) -> Tensor:
+        """Normal around 0."""
+        return deviation * torch.randn(self.count, 1, 1, 1, generator=self.generator, device=self.device)
+
+    def happens(self, probability: float) -> Tensor:
+        """True with this probability."""
+        return self.uniform(0, 1) < probability
+
+    def field(self, rows: int, columns: int, shape: tuple[int, int]) -> Tensor:
+        """A smooth random picture, about normal, from (rows, columns) knots."""
+        knots = torch.randn(self.count, 1, rows, columns, generator=self.generator, device=self.device)
+        return functional.interpolate(knots, size=shape, mode="bicubic", align_corners=True)
+
+    def noise(self, shape: tuple[int, int]) -> Tensor:
+        """White normal noise."""
+        return torch.randn(self.count, 1, *shape, generator=self.generator, device=self.device)
+
+
+def augment(
+    pictures: Tensor, corners: Tensor, visible: Tensor, generator: Generator, strength: Strength | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One batch; see the module."""
+    strength = strength or Strength()
+    chance = Chance(pictures.shape[0], generator)
+    warped, corners, visible = _warp(pictures, corners, visible, chance, strength)
+    return normalised(_greys(_bars(warped, corners, visible, chance, strength), chance, strength)), corners, visible
+
+
+def normalised(grey: Tensor) -> Tensor:
+    """(N, 1, H, W) greys of 0..1 -> mean 0 and deviation 1 over what is not black."""
+    lit = (grey > _BLACK).to(grey.dtype)
+    count = lit.sum(dim=(1, 2, 3), keepdim=True).clamp(min=1.0)
+    mean = (grey * lit).sum(dim=(1, 2, 3), keepdim=True) / count
+    variance = ((grey - mean).square() * lit).sum(dim=(1, 2, 3), keepdim=True) / count
+    return (grey - mean) / variance.clamp(min=1e-4).sqrt()
+
+
+def _warp(
+    pictures: Tensor, corners: Tensor, visible: Tensor, chance: Chance, strength: Strength
+) -> tuple[Tensor, Tensor, Tensor]:
+    height, width = pictures.shape[-2:]
+    # float64 would double the cost for nothing: coordinates of 896 pixels keep 1e-4 px in float32.
+    forward, mirrored = _matrices(chance, strength, height, width)
+    inverse = torch.linalg.inv_ex(forward).inverse  # without the check, which would wait for the device
+    rows = torch.arange(height, device=pictures.device, dtype=torch.float32)
+    columns = torch.arange(width, device=pictures.device, dtype=torch.float32)
+    target = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1).reshape(1, -1, 2)
+    source = _through(inverse, target.expand(pictures.shape[0], -1, -1))
+    grid = torch.stack([(source[..., 0] + 0.5) * (2 / width) - 1, (source[..., 1] + 0.5) * (2 / height) - 1], dim=-1)
+    grid = grid.reshape(-1, height, width, 2)
+    # Outside: black, a flat grey, or the edge carried on, a third each.
+    kind = chance.uniform(0, 1)
+    inside = (grid.abs() <= 1).all(dim=-1)[:, None]
+    grey = functional.grid_sample(
+        pictures[:, None].float() / 255, grid.clamp(-1, 1), padding_mode="border", align_corners=False
+    )
+    flat = torch.where(kind < 0.67, chance.uniform(0, 0.9), torch.zeros_like(kind))
+    flat = torch.where(kind < 0.34, torch.zeros_like(flat), flat)
+    grey = torch.where(inside | (kind >= 0.67), grey, flat)
+    moved = _through(forward, corners.reshape(corners.shape[0], -1, 2)).reshape(corners.shape)
+    moved = torch.where(mirrored[..., None], _exchanged(moved), moved)
+    seen = torch.where(mirrored, _exchanged(visible), visible)
+    x, y = moved[..., 0], moved[..., 1]
+    here = (x >= -0.5) & (y >= -0.5) & (x <= width - 0.5) & (y <= height - 0.5)
+    return grey, moved, seen & here
+
+
+def _matrices(chance: Chance, strength: Strength, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """(N, 3, 3) picture pixels -> warped pixels, and (N, 1, 1) which are mirrored."""
+
+    def column(value: Tensor) -> Tensor:
+        return value.reshape(-1)
+
+    angle = column(chance.normal(math.radians(strength.rotation_deg)))
+    size = column(torch.exp(chance.uniform(-1, 1) * math.log(strength.scale)))
+    wide = column(torch.exp(chance.uniform(-1, 1) * math.log(strength.anisotropy) / 2))
+    mirrored = column(chance.happens(strength.mirror))
+    sign = torch.where(mirrored, -1.0, 1.0)
+    # Around the middle, in half heights, so that perspective and rotation mean the same whatever the picture's size.
+    matrix = torch.zeros(chance.count, 3, 3, device=chance.device)
+    matrix[:, 0, 0], matrix[:, 0, 1] = size * wide * torch.cos(angle) * sign, -size * wide * torch.sin(angle)
+    matrix[:, 1, 0], matrix[:, 1, 1] = size / wide * torch.sin(angle) * sign, size / wide * torch.cos(angle)
+    matrix[:, 0, 2] = column(chance.uniform(-2, 2)) * strength.shift * width / height
+    matrix[:, 1, 2] = column(chance.uniform(-2, 2)) * strength.shift
+    matrix[:, 2, 0], matrix[:, 2, 1] = column(chance.normal(strength.perspective)), column(
+        chance.normal(strength.perspective))  # fmt: skip
+    matrix[:, 2, :2] = matrix[:, 2, :2].clamp(-0.2, 0.2)
+    matrix[:, 2, 2] = 1.0
+    to_middle, back = torch.eye(3, device=chance.device), torch.eye(3, device=chance.device)
+    for axis, size_px in ((0, width), (1, height)):
+        to_middle[axis, axis], to_middle[axis, 2] = 2 / height, (1 - size_px) / height
+        back[axis, axis], back[axis, 2] = height / 2, (size_px - 1) / 2
+    return back @ matrix @ to_middle, mirrored.reshape(-1, 1, 1)
+
+
+def _exchanged(corners: Tensor) -> Tensor:
+    """(N, 17, 4, ...) with left and right exchanged; a flip, since an index list would wait for the device."""
+    return corners.unflatten(2, (2, 2)).flip(3).flatten(2, 3)
+
+
+def _through(matrix: Tensor, points: Tensor) -> Tensor:
+    """(N, 3, 3) and (N, M, 2) -> (N, M, 2); term by term, since TF32 products would be a pixel off."""
+    x, y, m = points[..., 0], points[..., 1], matrix[:, None]
+    depth = (m[..., 2, 0] * x + m[..., 2, 1] * y + m[..., 2, 2]).clamp(min=0.1)
+    across = (m[..., 0, 0] * x + m[..., 0, 1] * y + m[..., 0, 2]) / depth
+    return torch.stack([across, (m[..., 1, 0] * x + m[..., 1, 1] * y + m[..., 1, 2]) / depth], dim=-1)
+
+
+def _bars(grey: Tensor, corners: Tensor, visible: Tensor, chance: Chance, strength: Strength) -> Tensor:
+    """Black bars up to the outermost visible corner, as a narrower film has in the letterbox."""
+    height, width = grey.shape[-2:]
+    for axis, size in ((0, width), (1, height)):
+        place = corners[..., axis].reshape(corners.shape[0], -1)
+        seen = visible.reshape(place.shape)
+        first = torch.where(seen, place, float(size)).amin(dim=1).clamp(min=0).reshape(-1, 1, 1, 1)
+        last = torch.where(seen, place, 0.0).amax(dim=1).clamp(max=size - 1).reshape(-1, 1, 1, 1)
+        low = first * chance.uniform(0, 0.95) * chance.happens(strength.bars)
+        high = size - 1 - (size - 1 - last) * chance.uniform(0, 0.95) * chance.happens(strength.bars)
+        pixel = torch.arange(size, device=grey.device, dtype=grey.dtype)
+        pixel = pixel.reshape(1, 1, 1, -1) if axis == 0 else pixel.reshape(1, 1, -1, 1)
+        grey = grey * ((pixel >= low) & (pixel <= high))
+    return grey
+
+
+def _greys(grey: Tensor, chance: Chance, strength: Strength) -> Tensor:
+    shape = (grey.shape[-2], grey.shape[-1])
+    black = grey <= _BLACK
+    grey = _equalised(grey, chance, strength)
+    grey = grey.clamp(1e-3, 1) ** torch.exp(chance.normal(0.4))
+    grey = grey * torch.exp(0.25 * chance.uniform(0, 1) * chance.field(7, 4, shape))
+    grey = grey + 0.15 * chance.uniform(0, 1) * chance.field(5, 3, shape)
+    grey = _occluded(grey, chance, strength)
+    grey = _sharpness(grey, chance, strength)
+    # The window: what lies outside is clipped, as lungs and abdomen are on hard films.
+    low, high = chance.uniform(-0.3, 0.25), chance.uniform(0.7, 1.3)
+    grey = ((grey - low) / (high - low)).clamp(0, 1)
+    coarse = functional.interpolate(chance.noise((shape[0] // 2, shape[1] // 2)), size=shape, mode="bilinear")
+    grain = chance.uniform(0, 1).square() * chance.noise(shape) + chance.uniform(0, 1).square() * coarse
+    grey = (grey + 0.05 * grain).clamp(0, 1)
+    grey = torch.where(chance.happens(strength.invert), 1 - grey, grey)
+    # A letterbox stays black whatever the display does to the film in it.
+    return torch.where(black & chance.happens(0.7), torch.zeros_like(grey), grey)
+
+
+def _equalised(grey: Tensor, chance: Chance, strength: Strength) -> Tensor:
+    """Local contrast evened out in some pictures, to a random degree."""
+    small = functional.avg_pool2d(grey, 8)
+    mean = functional.avg_pool2d(small, 9, 1, 4, count_include_pad=False)
+    square = functional.avg_pool2d(small.square(), 9, 1, 4, count_include_pad=False)
+    size = grey.shape[-2:]
+    mean, square = (functional.interpolate(m, size=size, mode="bilinear") for m in (mean, square))
+    even = 0.5 + 0.2 * (grey - mean) / (square - mean.square()).clamp(min=4e-4).sqrt()
+    share = chance.uniform(0, 1) * chance.happens(strength.equalise)
+    return grey + share * (even.clamp(0, 1) - grey)
+
+
+def _occluded(grey: Tensor, chance: Chance, strength: Strength, count: int = 3) -> Tensor:
+    """Rectangles of another grey, from markers to shields, more or less transparent."""
+    height, width = grey.shape[-2:]
+    row = torch.arange(height, device=grey.device, dtype=grey.dtype).reshape(1, 1, -1, 1)
+    column = torch.arange(width, device=grey.device, dtype=grey.dtype).reshape(1, 1, 1, -1)
+    for _ in range(count):
+        middle = chance.uniform(0, height), chance.uniform(0, width)
+        half = height * (0.01 + 0.09 * chance.uniform(0, 1).square()), height * (0.01 + 0.09 * chance.uniform(0, 1))
+        covered = ((row - middle[0]).abs() < half[0]) & ((column - middle[1]).abs() < half[1])
+        share = covered * chance.happens(strength.occlude) * chance.uniform(0.3, 1.0)
+        grey = grey + share * (chance.uniform(0, 1) - grey)
+    return grey
+
+
+def _sharpness(grey: Tensor, chance: Chance, strength: Strength) -> Tensor:
+    """Blurred with 0.5 to 2.5 px, or sharpened by what that blur removes."""
+    sigma = chance.uniform(0.5, 2.5)
+    tap = torch.arange(-6, 7, device=grey.device, dtype=grey.dtype)
+    kernel = torch.exp(-0.5 * (tap / sigma.reshape(-1, 1)) ** 2)
+    kernel = kernel / kernel.sum(dim=1, keepdim=True)
+    count = grey.shape[0]
+    stacked = grey.reshape(1, count, *grey.shape[-2:])
+    stacked = functional.conv2d(stacked, kernel.reshape(count, 1, 13, 1), padding=(6, 0), groups=count)
+    stacked = functional.conv2d(stacked, kernel.reshape(count, 1, 1, 13), padding=(0, 6), groups=count)
+    share = chance.uniform(-1.2, 1.0) * chance.happens(strength.blur)
+    return grey + share * (stacked.reshape(grey.shape) - grey)

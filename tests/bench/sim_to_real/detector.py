@@ -1,0 +1,225 @@
+"""Training the plain detector for a fixed time, and finding corners with it.
+
+What belongs here: the recipe (batch 24, AdamW, one cycle over the time allowed, DSNT with distribution loss, no
+selection of checkpoints) and inference. What does not: figures (``scoring``). Contract: seeded; the schedule follows
+the clock, so the number of steps is a result and is reported; soft-max and losses are computed in float32; a loss that
+is not finite stops the run.
+"""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from inference.decoding import pixels_from_normalised
+from tests.bench.sim_to_real.augmentation import MIRRORED, augment, normalised
+from tests.bench.sim_to_real.network import TINY_WIDTHS, WIDTHS, CornerNet
+from tests.bench.sim_to_real.pools import Films
+from training.dsnt import euclidean_loss, expected_coordinates, jensen_shannon_loss, masked_mean, spatial_softmax
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The fixed recipe; only ``minutes`` may be chosen, and a dry run takes ``tiny``.
+
+    Attributes:
+        minutes: of training, compilation not counted.
+        batch: pictures a step.
+        learning_rate: peak of the cycle.
+        warm_up: share of the time until the peak.
+        weight_decay: of convolution weights.
+        coordinate_weight: of the Euclidean loss (half heights) against the divergence (nats).
+        sigma_cells: of the target maps.
+        gradient_norm: clipped to this.
+        widths: of the network.
+        most_steps: a limit for dry runs.
+        seed: of weights, order and augmentation.
+    """
+
+    minutes: float = 3.0
+    batch: int = 24
+    learning_rate: float = 2e-3
+    warm_up: float = 0.15
+    weight_decay: float = 1e-2
+    coordinate_weight: float = 10.0
+    sigma_cells: float = 1.5
+    gradient_norm: float = 1.0
+    widths: tuple[int, ...] = WIDTHS
+    most_steps: int | None = None
+    seed: int = 0
+
+
+TINY = Recipe(minutes=1.0, batch=2, widths=TINY_WIDTHS, most_steps=3)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training gave.
+
+    Attributes:
+        network: in evaluation mode.
+        steps, seconds: done, without compilation.
+        compile_seconds: of the first step and compilation; compiled: whether it held.
+        losses: (checkpoint share of time, divergence, distance px) every twentieth of the time.
+    """
+
+    network: nn.Module
+    steps: int
+    seconds: float
+    compile_seconds: float
+    compiled: bool
+    losses: tuple[tuple[float, float, float], ...]
+
+
+def rate_factor(progress: float, warm_up: float) -> float:
+    """One cycle: cosine up from 1/25 over the warm-up, cosine down to 1/10,000."""
+    low, share = (1 / 25, progress / warm_up) if progress < warm_up else (1e-4, (1 - progress) / (1 - warm_up))
+    return low + (1 - low) * 0.5 * (1 - math.cos(math.pi * min(max(share, 0.0), 1.0)))
+
+
+def train(films: Films, recipe: Recipe) -> Trained:
+    """Train on these films.
+
+    Raises:
+        FloatingPointError: the loss is not finite.
+    """
+    device = films.pictures.device
+    torch.manual_seed(recipe.seed)
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = True  # the last layer's products
+    torch.backends.cuda.matmul.allow_tf32 = False  # coordinates of 896 pixels need more than ten bits
+    network = CornerNet(recipe.widths).to(device, memory_format=torch.channels_last)
+    optimizer = _optimizer(network, recipe, device.type == "cuda")
+    generator = torch.Generator(device=device).manual_seed(recipe.seed)
+
+    def batch(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        pictures, corners, visible = augment(films.pictures[rows], films.corners[rows], films.visible[rows], generator)
+        return pictures, corners.flatten(1, 2), visible.flatten(1)
+
+    rows = _orders(films.pictures.shape[0], recipe.batch, generator)
+    started = time.monotonic()
+    losses, compiled = _compiled_losses(network, batch(next(rows)), recipe)
+    compile_seconds = time.monotonic() - started
+    parameters = list(network.parameters())
+    network.train()
+    started, steps, history, progress = time.monotonic(), 0, [], 0.0
+    sums = torch.zeros(2, device=device)
+    since = 0
+    while progress < 1.0:
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * rate_factor(progress, recipe.warm_up)
+        pictures, corners, visible = batch(next(rows))
+        divergence, distance = losses(logits_of(network, pictures), corners, visible, recipe.sigma_cells)
+        optimizer.zero_grad(set_to_none=True)
+        (divergence + recipe.coordinate_weight * distance).backward()
+        nn.utils.clip_grad_norm_(parameters, recipe.gradient_norm)
+        optimizer.step()
+        sums += torch.stack([divergence.detach(), distance.detach()])
+        steps, since = steps + 1, since + 1
+        if steps % 8 == 0 and device.type == "cuda":
+            torch.cuda.synchronize()  # or the clock runs ahead of the device
+        progress = (time.monotonic() - started) / (60 * recipe.minutes)
+        if recipe.most_steps is not None:
+            progress = max(progress, steps / recipe.most_steps)
+        if progress >= (len(history) + 1) / 20 or progress >= 1:
+            history.append(_report(progress, sums / since, films.pictures.shape[-2], steps, time.monotonic() - started))
+            sums, since = torch.zeros_like(sums), 0
+    seconds = time.monotonic() - started
+    return Trained(network.eval(), steps, seconds, compile_seconds, compiled, tuple(history))
+
+
+def _optimizer(network: nn.Module, recipe: Recipe, fused: bool) -> torch.optim.Optimizer:
+    decayed = [p for p in network.parameters() if p.dim() > 1]
+    plain = [p for p in network.parameters() if p.dim() <= 1]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.99), fused=fused)
+
+
+def _orders(count: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Batches of rows without end: one random order after another, the rest of an order dropped."""
+    batch = min(batch, count)
+    while True:
+        order = torch.randperm(count, generator=generator, device=generator.device)
+        yield from order[: count // batch * batch].split(batch)
+
+
+def _report(progress: float, means: Tensor, height: int, steps: int, seconds: float) -> tuple[float, float, float]:
+    divergence, distance = (float(m) for m in means)
+    if not math.isfinite(divergence + distance):
+        raise FloatingPointError(f"loss {divergence} + {distance} at {progress:.0%} of the time; expected finite")
+    row = (round(progress, 3), divergence, distance * height / 2)
+    sys.stdout.write(f"  {progress:4.0%}  step {steps:5d}  {steps / seconds:5.1f}/s  divergence {divergence:.4f}  "
+                     f"distance {row[2]:6.2f} px\n")  # fmt: skip
+    sys.stdout.flush()
+    return row
+
+
+def map_losses(logits: Tensor, corners: Tensor, visible: Tensor, sigma_cells: float) -> Tensor:
+    """(N, 68, h, w) logits at half resolution, (N, 68, 2) px of the input, (N, 68) -> (2,) mean losses.
+
+    The divergence in nats, and the distance in half heights of the picture, over visible corners.
+    """
+    shape = (logits.shape[-2], logits.shape[-1])
+    heatmaps = spatial_softmax(logits)
+    x, y = (corners[..., 0] + 0.5) / shape[1] - 1, (corners[..., 1] + 0.5) / shape[0] - 1  # 2 / (2 w)
+    target = torch.stack([x, y], dim=-1)
+    distance = euclidean_loss(expected_coordinates(heatmaps), target, shape)
+    divergence = jensen_shannon_loss(heatmaps, target, sigma_cells)
+    return torch.stack([masked_mean(divergence, visible), masked_mean(distance, visible)])
+
+
+MapLosses = Callable[[Tensor, Tensor, Tensor, float], Tensor]
+
+
+def logits_of(network: nn.Module, picture: Tensor) -> Tensor:
+    """(N, 1, H, W) -> (N, 68, H/2, W/2) float32, maps in one piece each."""
+    with torch.autocast(picture.device.type, dtype=torch.bfloat16):
+        logits = network(picture.contiguous(memory_format=torch.channels_last))
+    return logits.float().contiguous()
+
+
+def _compiled_losses(
+    network: nn.Module, batch: tuple[Tensor, Tensor, Tensor], recipe: Recipe
+) -> tuple[MapLosses, bool]:
+    """The losses, compiled where that works on this machine: uncompiled they cost as much as the network.
+
+    The network itself is left to cuDNN: compiling it would take a minute of the seven and save a few milliseconds.
+    """
+    if not batch[0].is_cuda:
+        return map_losses, False
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    losses, held = torch.compile(map_losses, dynamic=False), True
+    try:
+        losses(logits_of(network, batch[0]), *batch[1:], recipe.sigma_cells).sum().backward()
+    except Exception as error:  # whatever the compiler cannot do here: the recipe is the same without it
+        sys.stdout.write(f"  not compiled: {type(error).__name__}: {str(error)[:300]}\n")
+        losses, held = map_losses, False
+    network.zero_grad(set_to_none=True)
+    network.load_state_dict(state)  # the trial leaves no trace, not even in the norms' running means
+    return losses, held
+
+
+@torch.no_grad()
+def find_corners(network: nn.Module, pictures: Tensor, batch: int = 24) -> NDArray[np.float64]:
+    """(N, H, W) uint8 -> (N, 17, 4, 2) pixels: the mean of the picture's and its mirror's corners."""
+    network.eval()
+    shape = (pictures.shape[-2], pictures.shape[-1])
+    found = []
+    for part in pictures.split(batch):
+        grey = normalised(part[:, None].float() / 255)
+        straight = _corners(network, grey, shape)
+        mirrored = _corners(network, grey.flip(-1), shape)[:, :, list(MIRRORED)]
+        mirrored[..., 0] = shape[1] - 1 - mirrored[..., 0]
+        found.append((straight + mirrored) / 2)
+    return np.concatenate(found)
+
+
+def _corners(network: nn.Module, grey: Tensor, shape: tuple[int, int]) -> NDArray[np.float64]:
+    points = expected_coordinates(spatial_softmax(logits_of(network, grey))).cpu().numpy().astype(np.float64)
+    return pixels_from_normalised(points, shape).reshape(-1, 17, 4, 2)

@@ -1,0 +1,125 @@
+"""The 481 real frontal films, packed for the machine that trains (data/aasce_training; never copied into the project).
+
+What belongs here: reading that folder, the letterbox, which rows the data set validation screens out. What does not:
+scoring. Contract: all rows in the folder's order, labels as they are, in a git-ignored file under 45 MiB; films that
+are not at hand are a named absence (``films_folder`` says what is missing), never an empty pack.
+"""
+
+import csv
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.bench.sim_to_real.letterbox import FRAME, letterbox
+from tests.bench.sim_to_real.pack import CORNERS_COUNT, VERTEBRAE_COUNT, jpeg_bytes, write_pack
+
+PACKED = Path(".carry/aasce.npz")
+LARGEST_BYTES = 45 * 2**20
+_ROOT = Path(__file__).resolve().parents[3]
+_QUALITIES = (92, 88, 84)
+_NUMBER = re.compile(r"-[A-Za-z]*(\d+)[^-]*$")
+
+
+def films_folder() -> Path:
+    """The folder, beside the repository or under ``PLUMBLINE_SHARED``.
+
+    Raises:
+        FileNotFoundError: it is not there.
+    """
+    shared = Path(os.environ.get("PLUMBLINE_SHARED", _ROOT.parent / "shared"))
+    folder = shared / "data" / "aasce_training"
+    missing = [n for n in ("filenames.csv", "landmarks.csv", "angles.csv", "images") if not (folder / n).exists()]
+    if missing:
+        raise FileNotFoundError(
+            f"the real films are not at hand: {folder} lacks {', '.join(missing)}; "
+            "set PLUMBLINE_SHARED to the folder that holds data/aasce_training"
+        )
+    return folder
+
+
+def pack_films(path: Path = PACKED, limit: int | None = None) -> int:
+    """Write the pack; bytes written. The quality is lowered only if the file would be too large to travel."""
+    folder = films_folder()
+    names, relative, angles = _tables(folder)
+    names, relative, angles = names[:limit], relative[:limit], angles[:limit]
+    pictures, corners, scales, shapes = [], [], [], []
+    for name, xy in zip(names, relative, strict=True):
+        grey = _grey(folder / "images" / name)
+        framed, placed = letterbox(grey)
+        # Labels are shares of width and height: share * width counts from the picture's edge, half a pixel off.
+        corners.append(placed.apply(xy * np.array([grey.shape[1], grey.shape[0]]) - 0.5))
+        pictures.append(framed)
+        scales.append(placed.scale)
+        shapes.append(grey.shape)
+    points = np.stack(corners)
+    facts = {
+        "angle_deg": angles, "scale": np.array(scales), "shape": np.array(shapes),
+        "patient": np.array([_patient(name) for name in names]), "screened_out": screened_out(points, names),
+    }  # fmt: skip
+    for quality in _QUALITIES:
+        jpegs = [jpeg_bytes(picture, quality) for picture in pictures]
+        if sum(map(len, jpegs)) < LARGEST_BYTES - 2**20:
+            break
+    write_pack(path, jpegs, points, inside(points), names, facts)
+    sys.stdout.write(f"{path}: {len(names)} films, JPEG quality {quality}, {path.stat().st_size / 2**20:.1f} MiB; "
+                     f"{int(facts['screened_out'].sum())} screened out by the data set validation\n")  # fmt: skip
+    return path.stat().st_size
+
+
+def inside(corners: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """(..., 2) frame pixels -> (...,) whether on the frame, pixel edges included."""
+    x, y = corners[..., 0], corners[..., 1]
+    return (x >= -0.5) & (y >= -0.5) & (x <= FRAME[1] - 0.5) & (y <= FRAME[0] - 0.5)
+
+
+def screened_out(corners: NDArray[np.floating], names: Sequence[str]) -> NDArray[np.bool_]:
+    """(N,) rows with an error by the rules on labels of the profile ``frontal_films`` (no picture survey)."""
+    from spine.dataset import Example, ExampleView, Manifest
+    from spine.landmarks import CORNERS68, VERTEBRAE
+    from validation.dataset.checkpoint import run_suites
+    from validation.dataset.leakage import PictureSurvey
+    from validation.dataset.suites import Minimums, Suite, suites
+    from validation.dataset.tables import build_tables
+    from validation.dataset.validate import findings_of
+
+    sides = ("sup_right", "sup_left", "inf_right", "inf_left")
+    examples = []
+    for i, (points, name) in enumerate(zip(corners, names, strict=True)):
+        labels = {f"{v}_{s}": np.asarray(points[j, k], float) for j, v in enumerate(VERTEBRAE)
+                  for k, s in enumerate(sides)}  # fmt: skip
+        view = ExampleView("frontal", "", f"{i:064x}", FRAME, None, "NONE", None, labels)
+        examples.append(Example(f"{i:03d}", _patient(name), "train", "aasce", {"frontal": view}))
+    survey = PictureSurvey({}, ())
+    tables = build_tables(Manifest("corners68", 0, tuple(examples)), survey)
+    rules = {suite.table: suite.rules for suite in suites("frontal_films", CORNERS68, Minimums(1, 1, 1))}
+    whole = tuple(r for r in rules["studies"] if r.name in ("vertebrae_not_discs", "side_of_the_curve"))
+    chosen = (Suite("levels", rules["levels"]), Suite("studies", whole))
+    outcomes = run_suites(chosen, {"levels": tables.levels, "studies": tables.studies}, None)
+    bad = {int(f.study_id) for f in findings_of(outcomes, survey) if f.severity == "error"}
+    return np.isin(np.arange(len(names)), sorted(bad))
+
+
+def _tables(folder: Path) -> tuple[list[str], NDArray[np.float64], NDArray[np.float64]]:
+    """Names, (N, 17, 4, 2) shares of width and height, (N, 3) angles in degrees."""
+    with (folder / "filenames.csv").open(newline="", encoding="utf-8") as stream:
+        names = [Path("".join(row)).name for row in csv.reader(stream) if row]
+    flat = np.loadtxt(folder / "landmarks.csv", delimiter=",", ndmin=2)
+    relative = flat.reshape(len(names), 2, VERTEBRAE_COUNT, CORNERS_COUNT).transpose(0, 2, 3, 1)
+    return names, relative, np.loadtxt(folder / "angles.csv", delimiter=",", ndmin=2)
+
+
+def _grey(path: Path) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image.convert("L"))
+
+
+def _patient(name: str) -> str:
+    number = _NUMBER.search(Path(name).stem)
+    return number[1] if number else Path(name).stem

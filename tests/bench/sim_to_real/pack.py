@@ -1,0 +1,95 @@
+"""The file that travels to the device machine: pictures as JPEG bytes with their corners.
+
+What belongs here: its layout, writing and reading. What does not: where pictures come from. Contract: one ``.npz``
+without pickled objects,
+
+    jpeg      (bytes,) uint8, all files one after another      ends      (N,) where each ends
+    corners   (N, 17, 4, 2) float32 (column, row) of the frame, integer = pixel centre; NaN where unknown
+    visible   (N, 17, 4)                                       names     (N,)
+    facts     any more arrays of N rows, by name
+
+Vertebrae from the top; corners upper left, upper right, lower left, lower right as seen in the image.
+"""
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+VERTEBRAE_COUNT, CORNERS_COUNT = 17, 4
+
+
+@dataclass(frozen=True)
+class Pack:
+    """What a file holds, pictures decoded.
+
+    Attributes:
+        pictures: (N, H, W) uint8.
+        corners: (N, 17, 4, 2) float32 frame pixels.
+        visible: (N, 17, 4).
+        names: N names.
+        facts: more arrays of N rows.
+    """
+
+    pictures: NDArray[np.uint8]
+    corners: NDArray[np.float32]
+    visible: NDArray[np.bool_]
+    names: tuple[str, ...]
+    facts: Mapping[str, NDArray[np.generic]] = field(default_factory=dict)
+
+
+def write_pack(
+    path: Path,
+    jpegs: Sequence[bytes],
+    corners: NDArray[np.floating],
+    visible: NDArray[np.bool_],
+    names: Sequence[str],
+    facts: Mapping[str, NDArray[np.generic]],
+) -> None:
+    """Write one file; see the module for shapes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(
+        path,
+        jpeg=np.frombuffer(b"".join(jpegs), dtype=np.uint8),
+        ends=np.cumsum([len(j) for j in jpegs]),
+        corners=corners.astype(np.float32),
+        visible=visible,
+        names=np.array(names),
+        **{f"fact_{name}": values for name, values in facts.items()},
+    )
+
+
+def read_pack(path: Path, limit: int | None = None) -> Pack:
+    """Read a file; ``limit`` rows from the start only."""
+    with np.load(path) as stored:
+        ends = stored["ends"][:limit]
+        jpeg, starts = stored["jpeg"], np.concatenate([[0], ends[:-1]])
+        decode = _decoder()
+        pictures = np.stack([decode(jpeg[a:b]) for a, b in zip(starts, ends, strict=True)])
+        facts = {n.removeprefix("fact_"): stored[n][:limit] for n in stored.files if n.startswith("fact_")}
+        names = tuple(str(n) for n in stored["names"][:limit])
+        return Pack(pictures, stored["corners"][:limit], stored["visible"][:limit], names, facts)
+
+
+def jpeg_bytes(picture: NDArray[np.uint8], quality: int) -> bytes:
+    """One grey JPEG."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "JPEG", quality=quality)
+    return stream.getvalue()
+
+
+def _decoder() -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
+    """JPEG bytes (n,) uint8 -> (H, W) uint8, by Pillow or else torchvision."""
+    try:
+        from PIL import Image
+    except ImportError:
+        import torch
+        from torchvision.io import ImageReadMode, decode_jpeg
+
+        return lambda data: decode_jpeg(torch.from_numpy(data.copy()), ImageReadMode.GRAY)[0].numpy()
+    return lambda data: np.asarray(Image.open(io.BytesIO(data.tobytes())).convert("L"))

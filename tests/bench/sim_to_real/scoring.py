@@ -1,0 +1,104 @@
+"""The figures of one run: level-free distances and the major Cobb angle, over films.
+
+What belongs here: summaries of matched chains. What does not: geometry (``chains``), files (``reports``). Contract:
+nothing compares absolute level names; the angle is the plain maximum over pairs of mid-lines, of the corners as found,
+with no correction, over the vertebrae labelled as wholly in the picture; every film counts.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.bench.sim_to_real.chains import FAR_PX, SHIFTS, Floats, Match, major_cobb_deg, match_chain
+
+
+@dataclass(frozen=True)
+class FilmScore:
+    """One film.
+
+    Attributes:
+        match: after the best level shift.
+        found_deg, labelled_deg: major angle of the found and of the labelled corners.
+        published_deg: angle 1 of the data set, or the labelled one where there is none.
+    """
+
+    match: Match
+    found_deg: float
+    labelled_deg: float
+    published_deg: float
+
+    @property
+    def error_deg(self) -> float:
+        """Against the published angle."""
+        return self.found_deg - self.published_deg
+
+
+def score_films(
+    found: Floats,
+    corners: NDArray[np.floating],
+    visible: NDArray[np.bool_],
+    published_deg: Floats | None = None,
+) -> list[FilmScore]:
+    """(N, 17, 4, 2) found and labelled pixels, (N, 17, 4) -> a score per film; films with under two vertebrae left out
+    would be a hidden choice, so they raise."""
+    scores = []
+    for i in range(found.shape[0]):
+        labels, seen = np.asarray(corners[i], dtype=np.float64), visible[i]
+        labelled = major_cobb_deg(labels, seen)
+        published = labelled if published_deg is None else float(published_deg[i])
+        scores.append(
+            FilmScore(match_chain(found[i], labels, seen), major_cobb_deg(found[i], seen), labelled, published)
+        )
+    return scores
+
+
+def summary(scores: list[FilmScore]) -> dict[str, object]:
+    """The figures, by name; angles in degrees, distances in pixels of 896 rows."""
+    if not scores:
+        raise ValueError("no films to summarise; expected at least one")
+    centre_px = np.concatenate([s.match.centre_px for s in scores])
+    corner_px = np.concatenate([s.match.corner_px.ravel() for s in scores])
+    shifts = Counter(s.match.shift for s in scores)
+    found = np.array([s.found_deg for s in scores])
+    return {
+        "films": len(scores),
+        "level_shifts": {str(shift): shifts.get(shift, 0) for shift in SHIFTS},
+        "centres_off_share": float((centre_px > FAR_PX).mean()),
+        "films_wholly_found_share": float(np.mean([(s.match.centre_px <= FAR_PX).all() for s in scores])),
+        "centre_median_px": float(np.median(centre_px)),
+        "corner_median_px": float(np.median(corner_px)),
+        "corner_p90_px": float(np.quantile(corner_px, 0.9)),
+        "cobb_against_published": angle_figures(found, np.array([s.published_deg for s in scores])),
+        "cobb_against_labelled_corners": angle_figures(found, np.array([s.labelled_deg for s in scores])),
+    }
+
+
+def angle_figures(found: Floats, true: Floats) -> dict[str, float]:
+    """Of (N,) major angles: absolute errors, bias, SMAPE of the major angle alone, rank correlation."""
+    error = np.abs(found - true)
+    ranks = [np.argsort(np.argsort(a)) for a in (found, true)]
+    alike = float(np.corrcoef(*ranks)[0, 1]) if len(found) > 2 else float("nan")
+    return {
+        "mean": float(error.mean()),
+        "median": float(np.median(error)),
+        "p90": float(np.quantile(error, 0.9)),
+        "within_5_share": float((error <= 5).mean()),
+        "within_10_share": float((error <= 10).mean()),
+        "bias": float((found - true).mean()),
+        "smape_percent": float(100 * (error / np.maximum(found + true, 1e-9)).mean()),
+        "rank_correlation": alike,
+    }
+
+
+def lines(name: str, figures: dict[str, object]) -> str:
+    """One block of text."""
+    rows = [f"{name}: {figures['films']} films"]
+    for key, value in figures.items():
+        if isinstance(value, dict):
+            inner = "  ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in value.items())
+            rows.append(f"  {key}: {inner}")
+        elif key != "films":
+            rows.append(f"  {key}: {value:.3g}")
+    return "\n".join(rows) + "\n"

@@ -1,0 +1,241 @@
+"""The probe from virtual to real films: frame, matching, angles, augmentation, files, each with a known answer."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from tests.bench.sim_to_real.__main__ import main
+from tests.bench.sim_to_real.appearance import distance_iqr, earth_movers_grey, measure_films, table
+from tests.bench.sim_to_real.augmentation import Strength, augment, normalised
+from tests.bench.sim_to_real.chains import major_cobb_deg, match_chain
+from tests.bench.sim_to_real.detector import TINY, find_corners, rate_factor, train
+from tests.bench.sim_to_real.films import films_folder, pack_films
+from tests.bench.sim_to_real.letterbox import letterbox
+from tests.bench.sim_to_real.network import CornerNet, parameter_count
+from tests.bench.sim_to_real.pack import jpeg_bytes, read_pack, write_pack
+from tests.bench.sim_to_real.pools import Films, checked, drawn_films
+from tests.bench.sim_to_real.reports import contact_rows, write_png
+from tests.bench.sim_to_real.scoring import score_films, summary
+
+SEEN = np.ones((17, 4), dtype=bool)
+
+
+def chain(tilts_deg=(0.0,) * 17):
+    """(17, 4, 2): vertebrae of 40 x 30 px, 45 apart, each turned by its tilt (left side up is negative)."""
+    corners = np.zeros((17, 4, 2))
+    for i, tilt in enumerate(np.radians(tilts_deg)):
+        box = np.array([[-20, -15], [20, -15], [-20, 15], [20, 15]], dtype=float)
+        turn = np.array([[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]])
+        corners[i] = box @ turn.T + (190, 60 + 45 * i)
+    return corners
+
+
+@pytest.mark.parametrize("shape", [(300, 90), (300, 210), (1800, 700)])
+def test_a_point_of_the_picture_stays_on_its_pixels_in_the_frame(shape):
+    picture = np.zeros(shape, dtype=np.uint8)
+    row, column = shape[0] // 3, shape[1] // 4
+    picture[row - 12 : row + 13, column - 12 : column + 13] = 200
+    framed, placed = letterbox(picture)
+    rows, columns = np.nonzero(framed > 100)
+    expected = placed.apply(np.array([column, row], dtype=float))
+    assert framed.shape == (896, 384)
+    assert (columns.mean(), rows.mean()) == pytest.approx(tuple(expected), abs=0.5)
+
+
+def test_a_pack_gives_back_what_it_was_given(tmp_path):
+    picture = np.tile(np.arange(0, 192, 2, dtype=np.uint8), (64, 1))
+    corners = np.random.default_rng(0).uniform(0, 60, (2, 17, 4, 2))
+    seen = np.stack([SEEN, ~SEEN])
+    write_pack(tmp_path / "p.npz", [jpeg_bytes(p, 95) for p in (picture, picture[:, ::-1])], corners, seen, ["a", "b"],
+               {"angle_deg": np.array([1.0, 2.0])})  # fmt: skip
+    pack = read_pack(tmp_path / "p.npz")
+    assert pack.names == ("a", "b")
+    assert np.abs(pack.pictures[1].astype(int) - picture[:, ::-1]).max() <= 4
+    assert np.allclose(pack.corners, corners, atol=1e-4)
+    assert (pack.visible == seen).all()
+    assert read_pack(tmp_path / "p.npz", 1).facts["angle_deg"].tolist() == [1.0]
+
+
+def test_the_major_angle_is_the_largest_between_mid_lines_of_visible_vertebrae():
+    tilts = np.zeros(17)
+    tilts[4], tilts[11], tilts[16] = -22.0, 14.0, 40.0
+    seen = SEEN.copy()
+    seen[16, 3] = False
+    assert major_cobb_deg(chain(tilts), SEEN) == pytest.approx(62.0)
+    assert major_cobb_deg(chain(tilts), seen) == pytest.approx(36.0)
+    assert major_cobb_deg(chain(tilts)[..., ::-1, :][:, [2, 3, 0, 1]], SEEN) == pytest.approx(62.0)
+
+
+@pytest.mark.parametrize("shift", [-2, 0, 1])
+def test_a_chain_named_levels_off_is_matched_after_its_shift(shift):
+    labelled = chain()
+    found = labelled + (0, 45.0 * shift) + (3, 4)
+    match = match_chain(found, labelled, SEEN)
+    assert match.shift == shift
+    assert match.centre_px == pytest.approx(np.full(17 - abs(shift), 5.0))
+
+
+def test_absent_labels_are_not_scored():
+    labelled, seen = chain(), SEEN.copy()
+    seen[:3] = False
+    labelled[:3] = 1e6
+    match = match_chain(chain(), labelled, seen)
+    assert (match.shift, match.corner_px.shape) == (0, (14, 4))
+    assert match.corner_px.max() == 0
+
+
+def test_figures_of_films_found_exactly_and_of_one_astray():
+    labelled = np.stack([chain(np.linspace(-t, t, 17)) for t in (5, 20)])
+    found = labelled.copy()
+    found[1, 8] += (30, 0)
+    figures = summary(score_films(found, labelled, np.stack([SEEN, SEEN]), np.array([10.0, 44.0])))
+    assert figures["centres_off_share"] == pytest.approx(1 / 34)
+    assert figures["films_wholly_found_share"] == 0.5
+    assert figures["level_shifts"]["0"] == 2
+    assert figures["cobb_against_published"]["mean"] == pytest.approx(2.0, abs=1e-6)
+    assert figures["cobb_against_labelled_corners"]["mean"] == pytest.approx(0.0, abs=1e-6)
+
+
+def dotted(corners, shape=(448, 192)):
+    """A picture that is dark but for a disc at each of the first vertebra's corners, brighter from corner to corner."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    picture = np.full(shape, 40, dtype=np.uint8)
+    for k, (x, y) in enumerate(corners):
+        picture[(columns - x) ** 2 + (rows - y) ** 2 <= 16] = 120 + 40 * k
+    return picture
+
+
+def test_corners_go_where_the_picture_goes():
+    at = np.array([[70.0, 150], [120, 160], [75, 210], [125, 220]])
+    count = 24
+    corners = torch.from_numpy(np.broadcast_to(at, (count, 17, 4, 2)).astype(np.float32).copy())
+    pictures = torch.from_numpy(np.stack([dotted(at)] * count))
+    plain = Strength(invert=0, bars=0, equalise=0, occlude=0, blur=0, rotation_deg=6, shift=0.04)
+    warped, moved, seen = augment(
+        pictures, corners, torch.ones(count, 17, 4, dtype=torch.bool), torch.Generator().manual_seed(3), plain
+    )
+    assert seen.any(dim=2).all()
+    assert (moved[:, 0, 0::2, 0] < moved[:, 0, 1::2, 0]).all(), "left corners stay on the image's left"
+    inner = warped[:, 0]
+    contrast = []
+    for n in range(count):
+        for x, y in moved[n, 0][seen[n, 0]].round().long().tolist():
+            if 12 <= x < 180 and 12 <= y < 436:
+                around = torch.cat([inner[n, y, [x - 11, x + 11]], inner[n, [y - 11, y + 11], x]]).mean()
+                contrast.append(float(inner[n, y - 1 : y + 2, x - 1 : x + 2].mean() - around))
+    assert len(contrast) > 60
+    assert np.mean(np.array(contrast) > 0.05) > 0.9  # windows clip a few discs to white on white
+
+
+def test_a_mirrored_batch_exchanges_sides_and_what_leaves_the_picture_is_not_visible():
+    films = drawn_films(4, 0, "cpu")
+    always = Strength(mirror=1.0, rotation_deg=0, scale=1.0001, anisotropy=1.0001, shift=0, perspective=0)
+    _, moved, seen = augment(films.pictures, films.corners, films.visible, torch.Generator().manual_seed(0), always)
+    mirrored = films.corners[:, :, [1, 0, 3, 2]].clone()
+    mirrored[..., 0] = 383 - mirrored[..., 0]
+    assert torch.allclose(moved, mirrored, atol=0.2)
+    assert seen.all()
+    far = replace(always, shift=3.0)
+    _, moved, seen = augment(films.pictures, films.corners, films.visible, torch.Generator().manual_seed(0), far)
+    inside = (moved >= -0.5).all(-1) & (moved[..., 0] <= 383.5) & (moved[..., 1] <= 895.5)
+    assert (seen == inside).all()
+    assert not seen.all()
+
+
+def test_normalisation_leaves_black_margins_out():
+    grey = torch.rand(2, 1, 16, 8) * 0.5 + 0.3
+    padded = torch.cat([grey, torch.zeros(2, 1, 16, 8)], dim=3)
+    assert torch.allclose(normalised(padded)[..., :8], normalised(grey), atol=1e-5)
+
+
+class BrightSpot(nn.Module):
+    """Finds every corner at the brightest spot."""
+
+    def forward(self, picture):
+        return 200.0 * nn.functional.avg_pool2d(picture, 2).expand(-1, 68, -1, -1)
+
+
+def test_found_corners_are_in_pixels_and_the_mirror_agrees():
+    pictures = torch.full((3, 448, 192), 20, dtype=torch.uint8)
+    pictures[:, 200:202, 60:62] = 250
+    assert np.allclose(find_corners(BrightSpot(), pictures, batch=2), [60.5, 200.5], atol=1e-3)
+
+
+def test_the_recipe_trains_and_a_seed_gives_the_same_weights():
+    films = drawn_films(4, 0, "cpu")
+    small = Films(films.pictures[:, ::7, ::6].contiguous(), films.corners / 7, films.visible)  # 128 x 64
+    runs = [train(small, replace(TINY, most_steps=2)) for _ in range(2)]
+    assert runs[0].steps == 2
+    assert np.isfinite(runs[0].losses).all()
+    for a, b in zip(runs[0].network.parameters(), runs[1].network.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_network_is_the_recorded_size_and_keeps_half_resolution():
+    assert 8.2e6 < parameter_count(CornerNet()) < 8.5e6
+    network = CornerNet(TINY.widths).eval()
+    assert network(torch.zeros(1, 1, 128, 64)).shape == (1, 68, 64, 32)
+
+
+def test_one_cycle_rises_and_falls():
+    rates = np.array([rate_factor(p, 0.15) for p in np.linspace(0, 1, 21)])
+    assert rates[[0, 3, 20]] == pytest.approx([0.04, 1.0, 1e-4])
+    assert (np.diff(rates[:4]) > 0).all()
+    assert (np.diff(rates[3:]) < 0).all()
+
+
+def test_films_in_another_frame_are_refused():
+    films = drawn_films(2, 0, "cpu")
+    with pytest.raises(ValueError, match=r"pictures are .*float32, .*; corners are"):
+        checked(Films(films.pictures.float(), films.corners[:, :16], films.visible), 2)
+    with pytest.raises(ValueError, match="left corners right of right ones"):
+        checked(Films(films.pictures, films.corners[:, :, [1, 0, 3, 2]], films.visible), 2)
+
+
+def test_appearance_is_zero_against_itself_and_sees_a_darker_picture():
+    films = drawn_films(6, 0, "cpu")
+    pictures, corners, seen = (t.numpy() for t in (films.pictures, films.corners, films.visible))
+    noisy = np.clip(pictures + np.random.default_rng(0).normal(0, 5, pictures.shape), 0, 255).astype(np.uint8)
+    real, dark = measure_films(noisy, corners, seen), measure_films(noisy // 2, corners, seen)
+    assert earth_movers_grey(real, real) == 0
+    assert earth_movers_grey(real, dark) == pytest.approx(noisy.mean() / 2, abs=6)
+    assert distance_iqr(real, real, "grey, 50 % quantile") == 0
+    assert distance_iqr(real, dark, "grey, 50 % quantile") < -1
+    assert real.quartiles["upper plate, lumbar: step"][1] > 1  # bright bodies on a dark ground
+    assert "| grey, 50 % quantile |" in table(real, {"dark": dark})
+
+
+def test_the_png_is_what_pillow_reads(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (7, 5, 3), dtype=np.uint8)
+    write_png(tmp_path / "p.png", picture)
+    with Image.open(tmp_path / "p.png") as image:
+        assert (np.asarray(image) == picture).all()
+
+
+def test_the_contact_sheet_shows_best_median_and_worst():
+    errors = np.arange(40) * np.where(np.arange(40) % 2, 1.0, -1.0)
+    assert contact_rows(errors) == [0, 1, 2, 3, 18, 19, 20, 21, 39, 38, 37, 36, 35, 34, 33, 32]
+
+
+def test_a_missing_pack_is_named(tmp_path, capsys):
+    assert main(["run", "--dry-run", "--device", "cpu", "--real", str(tmp_path / "none.npz")]) == 3
+    assert "none.npz" in capsys.readouterr().err
+
+
+def films_at_hand():
+    try:
+        return films_folder().is_dir()
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not films_at_hand(), reason="the real films are not at hand (PLUMBLINE_SHARED)")
+def test_packed_labels_give_the_published_angles(tmp_path):
+    pack_films(tmp_path / "films.npz", limit=12)
+    pack = read_pack(tmp_path / "films.npz")
+    found = [major_cobb_deg(c, v) for c, v in zip(pack.corners, pack.visible, strict=True)]
+    assert found == pytest.approx(pack.facts["angle_deg"][:, 0], abs=0.02)
