@@ -4,6 +4,7 @@ What belongs here: options and their help. What does not: the work (``spine.phan
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,24 +12,99 @@ from orchestration.chain.workspace import Workspace
 from orchestration.cli.options import workspace_option
 from orchestration.cli.terminal import output, print_step, progress_bar
 
+if TYPE_CHECKING:
+    from spine.phantom.case import Extra, MeshFormat
+
+_WRITTEN, _SURVEYED, _ROWS = 10, 2000, 512
+
 
 @click.command()
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to.")
-@click.option("--count", type=click.IntRange(1), default=10, show_default=True, help="How many patients.")
-@click.option("--seed", type=int, default=2019, show_default=True, help="A seed always gives the same patients.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder to write to.")
+@click.option("--count", type=click.IntRange(1), help=f"How many patients.  [{_WRITTEN}; with --stats {_SURVEYED}]")
+@click.option("--seed", type=click.IntRange(0), default=2019, show_default=True, help="A seed gives the same patients.")
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
-def cohort(out: Path, count: int, seed: int, workers: int) -> None:
+@click.option("--rows", type=click.IntRange(64, 4096), default=_ROWS, show_default=True, help="Pixels, full length.")
+@click.option("--columns", type=click.IntRange(64, 4096), help="Pixels across.  [half of --rows]")
+@click.option(
+    "--with",
+    "extras",
+    type=click.Choice(["markups", "meshes"]),
+    multiple=True,
+    help="Also write 3D Slicer markups, or a mesh of every bone, into each patient's extras/. May be given twice.",
+)
+@click.option("--mesh-format", type=click.Choice(["obj", "stl"]), help="Of the meshes.  [obj]")
+@click.option(
+    "--sway", type=float, default=0.0, help="SD in mm of the patient's movement between the views.  [none; at most 20]"
+)
+@click.option("--stats", is_flag=True, help="Compare the population with the published one; draws no pictures.")
+@click.option("--figure", type=click.Path(dir_okay=False, path_type=Path), help="With --stats: draw it into this PNG.")
+def cohort(out: Path | None, count: int | None, seed: int, stats: bool, figure: Path | None, **drawing: Any) -> None:
     """Write virtual patients as DICOM pairs with their 3D reconstructions.
+
+    A full-length picture shows the same 735 mm from top to bottom whatever its --rows: more rows are smaller pixels.
+    The same command again keeps what is there and finishes what is missing; other settings draw the patients anew.
 
     \b
     Example:  plumbline cohort --out /tmp/virtual --count 20
               plumbline init --workspace ws --source folder --location /tmp/virtual
+              plumbline cohort --out /tmp/large --rows 768 --columns 384
+              plumbline cohort --out /tmp/bones --with markups --with meshes --mesh-format stl
+              plumbline cohort --out /tmp/swaying --sway 2.0
+              plumbline cohort --stats --figure population.png
     """
+    if out is None and not stats:
+        raise click.UsageError("where to? Name a folder with --out, or ask for --stats")
+    if figure is not None and not stats:
+        raise click.UsageError("--figure shows what --stats compares: name both")
+    if drawing["mesh_format"] is not None and "meshes" not in drawing["extras"]:
+        raise click.UsageError("--mesh-format is of the meshes: ask for them with --with meshes")
+    if stats:
+        _compare(count or _SURVEYED, seed, figure)
+    if out is not None:
+        _write(out, count or _WRITTEN, seed, **drawing)
+
+
+def _write(
+    out: Path,
+    count: int,
+    seed: int,
+    *,
+    workers: int,
+    rows: int,
+    columns: int | None,
+    extras: tuple["Extra", ...],
+    mesh_format: "MeshFormat | None",
+    sway: float,
+) -> None:
     from spine.phantom.cohort import CohortConfig, write_cohort
+    from spine.scanner import NATIVE_SPACING_MM
+
+    config = CohortConfig(
+        count=count,
+        seed=seed,
+        shape=(rows, columns or rows // 2),
+        spacing_mm=NATIVE_SPACING_MM * 8 * _ROWS / rows,
+        workers=workers,
+        extras=extras,
+        mesh_format=mesh_format or "obj",
+        sway_mm=sway,
+    )
+    with progress_bar("virtual patients") as progress:
+        write_cohort(out, config, progress)
+    output.print(f"{count} virtual patients in {out}")
+
+
+def _compare(count: int, seed: int, figure: Path | None) -> None:
+    from orchestration.cli.population import draw_population, print_population
+    from spine.phantom.statistics import population_rows, survey
 
     with progress_bar("virtual patients") as progress:
-        write_cohort(out, CohortConfig(count=count, seed=seed, workers=workers), progress)
-    output.print(f"{count} virtual patients in {out}")
+        people = survey(count, seed, progress)
+    rows = population_rows(people)
+    print_population(rows, count)
+    if figure is not None:
+        draw_population(rows, people, figure)
+        output.print(f"figure in {figure}")
 
 
 @click.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)

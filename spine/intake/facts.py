@@ -15,7 +15,10 @@ from typing import Any
 from spine.reconstruction.record import Reconstruction
 
 WORDS = frozenset(
-    {"condition", "field_of_view", "curve_type", "curve_pattern", "sex", "population", "severity", "pathology", "pose"}
+    {
+        *("condition", "anatomy", "field_of_view", "curve_type", "curve_pattern"),
+        *("sex", "population", "severity", "pathology", "pose"),
+    }
 )
 OLDEST_YEARS = 90.0
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,47}")

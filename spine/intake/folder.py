@@ -6,6 +6,9 @@ A film is a file that starts like DICOM, or that is named like one (``.dcm``, ``
 be one: a text file called ``lateral.dcm`` refuses the study instead of leaving it frontal-only. Reports,
 presentation states and DICOMDIRs beside the films are passed over. Links are not followed.
 
+A reconstruction in a folder ``extras`` is a copy for another program: it counts only where there is no other. Films
+count wherever they lie.
+
 A simulated study is written in several steps, and its writer puts ``COMPLETE`` beside it (in the study's folder
 or in the location) when it is done; without it the study is unfinished and refused until it is there.
 
@@ -27,6 +30,7 @@ from spine.reconstruction.open import is_reconstruction, read_any_reconstruction
 from spine.reconstruction.record import Reconstruction
 
 COMPLETE = "COMPLETE"
+EXTRAS = "extras"
 MAX_FILES = 500
 _FILM_SUFFIXES = (".dcm", ".dicom", ".ima")
 _RECONSTRUCTION_SUFFIXES = (".json", ".csv")
@@ -72,7 +76,8 @@ class FolderCandidate:
         return paired(_without_repeats(films), self._reconstruction(), simulated=self.simulated)
 
     def _reconstruction(self) -> Reconstruction | None:
-        found = [f for f in self.files if f.suffix.lower() in _RECONSTRUCTION_SUFFIXES and is_reconstruction(f)]
+        all_of_them = [f for f in self.files if f.suffix.lower() in _RECONSTRUCTION_SUFFIXES and is_reconstruction(f)]
+        found = [f for f in all_of_them if f.parent.name != EXTRAS] or all_of_them
         if len(found) > 1:
             _refuse("RECONSTRUCTION_AMBIGUOUS", f"{len(found)} reconstructions", "one", "keep the one that counts")
         return read_any_reconstruction(found[0]) if found else None

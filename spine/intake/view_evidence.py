@@ -1,11 +1,16 @@
 """What two pictures themselves say about their view tags, held against the reconstruction.
 
-The vertebrae are brighter than most of what shares their pixel row. For each level the reconstruction is
-projected into the picture and the smoothed brightness there is ranked among its row (0 darkest, 1 brightest);
-the mean rank over levels and both pictures is compared with that of the pictures exchanged. Measured on 250
-virtual patients: the true assignment leads (median 0.12), none was called exchanged, and of the same pairs with
-their views exchanged 249 were. What belongs here: this one test. What does not: anything that turns or swaps pictures.
-Contract: says exchanged only with a clear lead; too few visible levels say nothing.
+Two signs, each of them taken with the pictures as their tags say and exchanged, and each as good in a negative:
+
+- Vertebrae are brighter than most of what lies beside them. The smoothed brightness at each level is ranked among its
+  pixel row within 7 cm; what counts is the mean rank. Hanging arms in a lateral picture can outshine the spine.
+- End plates are brighter than the middle of their vertebra. What counts is the mean difference over levels, in its
+  standard errors. It fades when a reconstruction is off by millimetres, and is silent without plates.
+
+Measured on 694 virtual patients of all conditions, fields of view and looks: the true assignment led in every one, and
+of the same pairs with their views exchanged 99 % were called so. What belongs here: this one test. What does not:
+anything that turns or swaps pictures. Contract: says exchanged only with a clear lead; too few visible levels say
+nothing.
 """
 
 from collections.abc import Mapping
@@ -19,11 +24,15 @@ from spine.reconstruction.checks import level_centres
 from spine.reconstruction.record import Reconstruction
 from spine.scanner import Floats, ViewGeometry
 
-CLEAR_LEAD = 0.02
+CLEAR_LEAD = 1.2
 LEAST_LEVELS = 5
 SMOOTHING_MM = 8.0
+BESIDE_MM = 70.0
+RANK_WEIGHT = 20.0
+"""A lead of 0.05 in the mean rank says as much as one standard error of the plates."""
 
 Picture = NDArray[np.uint16]
+Placed = Mapping[ViewName, tuple[Floats, ViewGeometry]]
 
 
 def views_seem_exchanged(
@@ -42,37 +51,77 @@ def views_seem_exchanged(
         return False
     centres = level_centres(reconstruction.points)
     points = np.array([centres[level] for level in VERTEBRAE if level in centres])
-    smooth = {view: _smoothed(pictures[view], geometries[view]) for view in VIEWS}
-    claimed = _mean_rank({view: (smooth[view], geometries[view]) for view in VIEWS}, points)
-    exchanged = _mean_rank(
-        {
-            view: _elsewhere(smooth[other], geometries[view], geometries[other])
-            for view, other in zip(VIEWS, VIEWS[::-1], strict=True)
-        },
-        points,
-    )
-    return claimed is not None and exchanged is not None and exchanged - claimed > CLEAR_LEAD
+    plain = {view: pictures[view].astype(np.float64) for view in VIEWS}
+    smooth = {view: _smoothed(plain[view], geometries[view]) for view in VIEWS}
+    claimed, exchanged = (_mean_rank(place(smooth, geometries), points) for place in (_as_claimed, _as_exchanged))
+    if claimed is None or exchanged is None:
+        return False
+    plates = _plates(reconstruction)
+    shown = [_plate_contrast(place(plain, geometries), plates) for place in (_as_claimed, _as_exchanged)]
+    return RANK_WEIGHT * (exchanged - claimed) + shown[1] - shown[0] > CLEAR_LEAD
 
 
-def _elsewhere(picture: Floats, place: ViewGeometry, own: ViewGeometry) -> tuple[Floats, ViewGeometry]:
-    """A picture looked at as if it were the other view: its own pixels, the other view's source."""
-    return picture, replace(place, shape=own.shape, spacing_mm=own.spacing_mm)
+def _as_claimed(pictures: Mapping[ViewName, Floats], geometries: Mapping[ViewName, ViewGeometry]) -> Placed:
+    return {view: (pictures[view], geometries[view]) for view in VIEWS}
 
 
-def _smoothed(picture: Picture, geometry: ViewGeometry) -> Floats:
+def _as_exchanged(pictures: Mapping[ViewName, Floats], geometries: Mapping[ViewName, ViewGeometry]) -> Placed:
+    """Each picture looked at as if it were the other view: its own pixels, the other view's source."""
+    found: dict[ViewName, tuple[Floats, ViewGeometry]] = {}
+    for view, other in zip(VIEWS, VIEWS[::-1], strict=True):
+        own = geometries[other]
+        found[view] = pictures[other], replace(geometries[view], shape=own.shape, spacing_mm=own.spacing_mm)
+    return found
+
+
+def _smoothed(picture: Floats, geometry: ViewGeometry) -> Floats:
     from scipy.ndimage import uniform_filter
 
     size = tuple(max(1, round(SMOOTHING_MM / spacing)) for spacing in geometry.spacing_mm)
-    smooth: Floats = uniform_filter(picture.astype(np.float32), size=size)
+    smooth: Floats = uniform_filter(picture, size=size)
     return smooth
 
 
-def _mean_rank(views: Mapping[ViewName, tuple[Floats, ViewGeometry]], points: Floats) -> float | None:
+def _mean_rank(views: Placed, points: Floats) -> float | None:
     """Mean over views and visible levels; a level beside the picture ranks 0. None with too few levels."""
     ranks: list[float] = []
+    beside = 0
     for picture, geometry in views.values():
+        reach = max(1, round(BESIDE_MM / geometry.spacing_mm[1]))
         for column, row in np.rint(geometry.project(points)).astype(int):
-            if 0 <= row < geometry.shape[0]:
-                inside = 0 <= column < geometry.shape[1]
-                ranks.append(float(np.mean(picture[row] < picture[row, column])) if inside else 0.0)
-    return float(np.mean(ranks)) if len(ranks) >= LEAST_LEVELS * len(views) else None
+            if not 0 <= row < geometry.shape[0]:
+                continue
+            if 0 <= column < geometry.shape[1]:
+                around = picture[row, max(0, column - reach) : column + reach + 1]
+                ranks.append(float(np.mean(around < picture[row, column])))
+            else:
+                beside += 1
+    if len(ranks) + beside < LEAST_LEVELS * len(views):
+        return None
+    # In a negative all that is seen counts the other way round; what is beside the picture is so in both.
+    bright, dark = sum(ranks), len(ranks) - sum(ranks)
+    return max(bright, dark) / (len(ranks) + beside)
+
+
+def _plates(reconstruction: Reconstruction) -> Floats:
+    """(V, 2, 3) upper and lower plate of every level that has both."""
+    points = reconstruction.points
+    both = [(f"{level}_sup", f"{level}_inf") for level in VERTEBRAE]
+    found = [(points[upper], points[lower]) for upper, lower in both if upper in points and lower in points]
+    return np.array(found).reshape(-1, 2, 3)
+
+
+def _plate_contrast(views: Placed, plates: Floats) -> float:
+    """Mean over both views of |plates minus middles| in standard errors; 0 for a view with too few levels."""
+    from scipy.ndimage import map_coordinates
+
+    found = 0.0
+    for picture, geometry in views.values():
+        places = geometry.project(plates)  # (V, 2, 2)
+        places = np.concatenate([places, places.mean(axis=1, keepdims=True)], axis=1)
+        grey = map_coordinates(picture, [places[..., 1], places[..., 0]], order=1, mode="constant", cval=np.nan)
+        step = grey[:, :2].mean(axis=1) - grey[:, 2]
+        step = step[np.isfinite(step)]
+        if len(step) >= LEAST_LEVELS and step.std() > 0:
+            found += abs(step.mean()) / (step.std() / np.sqrt(len(step))) / len(views)
+    return float(found)

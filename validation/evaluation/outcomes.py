@@ -16,7 +16,7 @@ from spine.measurement.registry import PARAMETERS, Measured
 from spine.prediction import Prediction
 from validation.evaluation.landmarks import LandmarkError, landmark_errors, level_shift
 
-SUBGROUP_FACTS: tuple[str, ...] = ("condition", "field_of_view", "sex", "age_years", "appearance")
+SUBGROUP_FACTS: tuple[str, ...] = ("condition", "anatomy", "field_of_view", "sex", "age_years", "appearance")
 """Facts of an example that travel into the record."""
 
 NOT_MEASURED = "the model did not report this parameter"

@@ -257,6 +257,9 @@ def test_the_evidence_tells_the_views_apart(tmp_path, seed):
     record = read_reconstruction(write_study(tmp_path, seed) / "reconstruction.json")
     assert not views_seem_exchanged(shown, geometry, record)
     assert views_seem_exchanged({"frontal": shown["lateral"], "lateral": shown["frontal"]}, geometry, record)
+    negative = {view: 4095 - film for view, film in shown.items()}
+    assert not views_seem_exchanged(negative, geometry, record)
+    assert views_seem_exchanged({"frontal": negative["lateral"], "lateral": negative["frontal"]}, geometry, record)
     noise = {v: np.random.default_rng(seed).integers(0, 4095, (300, 120)).astype(np.uint16) for v in shown}
     assert not views_seem_exchanged({"frontal": noise["frontal"]}, geometry, record)
 
