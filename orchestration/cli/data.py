@@ -14,6 +14,7 @@ from orchestration.cli.terminal import output, print_step, progress_bar
 
 if TYPE_CHECKING:
     from spine.phantom.case import Extra, MeshFormat
+    from spine.phantom.cohort import Looks
 
 _WRITTEN, _SURVEYED, _ROWS = 10, 2000, 512
 
@@ -25,6 +26,13 @@ _WRITTEN, _SURVEYED, _ROWS = 10, 2000, 512
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes.")
 @click.option("--rows", type=click.IntRange(64, 4096), default=_ROWS, show_default=True, help="Pixels, full length.")
 @click.option("--columns", type=click.IntRange(64, 4096), help="Pixels across.  [half of --rows]")
+@click.option(
+    "--looks",
+    type=click.Choice(["scanner", "mixed"]),
+    default="scanner",
+    show_default=True,
+    help="The slot scanner's alone, or plates, films, flat, hard and inverted ones too.",
+)
 @click.option(
     "--with",
     "extras",
@@ -75,6 +83,7 @@ def _write(
     extras: tuple["Extra", ...],
     mesh_format: "MeshFormat | None",
     sway: float,
+    looks: "Looks",
 ) -> None:
     from spine.phantom.cohort import CohortConfig, write_cohort
     from spine.scanner import NATIVE_SPACING_MM
@@ -88,6 +97,7 @@ def _write(
         extras=extras,
         mesh_format=mesh_format or "obj",
         sway_mm=sway,
+        looks=looks,
     )
     with progress_bar("virtual patients") as progress:
         write_cohort(out, config, progress)

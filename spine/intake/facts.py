@@ -16,7 +16,7 @@ from spine.reconstruction.record import Reconstruction
 
 WORDS = frozenset(
     {
-        *("condition", "anatomy", "field_of_view", "curve_type", "curve_pattern"),
+        *("condition", "anatomy", "appearance", "field_of_view", "curve_type", "curve_pattern"),
         *("sex", "population", "severity", "pathology", "pose"),
     }
 )

@@ -24,6 +24,7 @@ from spine.storage import write_text_atomically
 
 if TYPE_CHECKING:
     from spine.phantom.cohort import CohortConfig
+    from spine.phantom.looks import LookFamily
     from spine.phantom.patient import VirtualPatient
 
 Extra = Literal["markups", "meshes"]
@@ -120,17 +121,19 @@ def _write_pictures(case: Path, config: "CohortConfig", index: int, patient: "Vi
     from spine.phantom.field_of_view import scan_geometry
     from spine.phantom.materials import TUBE_KVP
     from spine.phantom.render import render_views
+    from spine.phantom.shots import family_of
     from spine.phantom.sway import render_swayed, sample_sway
     from spine.radiograph.write import write_radiograph
 
     geometry = scan_geometry(patient, config.shape, config.spacing_mm)
-    facts = dict(patient.reconstruction.facts)
+    family: LookFamily = "scanner" if config.looks == "scanner" else family_of(patient.seed)
+    facts = {**patient.reconstruction.facts, "appearance": family}
     if config.sway_mm:
         sway = sample_sway(patient.seed, config.sway_mm)
-        pictures = render_swayed(patient, geometry, patient.seed, sway)
+        pictures = render_swayed(patient, geometry, patient.seed, sway, family)
         facts["sway_mm"] = sway.tolist()
     else:
-        pictures = render_views(patient, geometry, patient.seed)
+        pictures = render_views(patient, geometry, patient.seed, family)
     uids = _uids(config, index)
     for view in VIEWS:
         write_radiograph(

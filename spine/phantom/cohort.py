@@ -23,7 +23,7 @@ from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from time import monotonic
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from spine.errors import ParametersRejected
 from spine.phantom.case import (
@@ -51,6 +51,7 @@ _SCHEMA = "plumbline.cohort/1"
 _QUEUED_PER_WORKER = 4
 
 Progress = Callable[[int, int], None]
+Looks = Literal["scanner", "mixed"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class CohortConfig:
         workers: processes that draw; each uses one thread.
         extras: what is written beside the pictures, see ``export``.
         mesh_format: of the meshes.
+        looks: of the pictures: the slot scanner's alone, or the whole family (``looks``).
         sway_mm: standard deviation of the patient's movement between the views in x, y and z; the reconstruction
             shows the still patient.
 
@@ -80,6 +82,7 @@ class CohortConfig:
     extras: tuple[Extra, ...] = ()
     mesh_format: MeshFormat = "obj"
     sway_mm: float = 0.0
+    looks: Looks = "scanner"
 
     def __post_init__(self) -> None:
         found = [f"{n} = {v}" for n, v in (("count", self.count), ("workers", self.workers)) if v < 1]
@@ -88,6 +91,7 @@ class CohortConfig:
             if not low <= pixels * self.spacing_mm <= high:
                 found.append(f"picture {name} {pixels * self.spacing_mm:.0f} mm (allowed {low:.0f} to {high:.0f})")
         found += _unknown("extras", self.extras, get_args(Extra))
+        found += _unknown("looks", (self.looks,), get_args(Looks))
         found += _unknown("mesh_format", (self.mesh_format,), get_args(MeshFormat))
         if not SWAY_MM[0] <= self.sway_mm <= SWAY_MM[1]:
             found.append(f"sway {self.sway_mm} mm (allowed {SWAY_MM[0]:.0f} to {SWAY_MM[1]:.0f})")
@@ -115,6 +119,8 @@ class CohortConfig:
             found["mesh_format"] = self.mesh_format
         if self.sway_mm:
             found["sway_mm"] = self.sway_mm
+        if self.looks != "scanner":
+            found["looks"] = self.looks
         return found
 
     def case_seed(self, index: int) -> int:

@@ -63,6 +63,11 @@ class ShotTable:
     overlays: OverlayTable
 
 
+def family_of(seed: int) -> LookFamily:
+    """The look that a patient's pair gets among the whole family."""
+    return sample_family(numbers(seed, _FAMILY_STREAM))
+
+
 def plan_shot(
     geometry: ViewGeometry,
     seed: int,
@@ -71,7 +76,7 @@ def plan_shot(
     cone: Cone | None = None,
 ) -> Shot:
     """Choose exposure, look and overlay of a picture."""
-    chosen = family or sample_family(numbers(seed, _FAMILY_STREAM))
+    chosen = family or family_of(seed)
     view = VIEWS.index(geometry.view)
     return Shot(
         geometry,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from spine.landmarks import VIEWS, ViewName
 from spine.phantom.batch import Arrays, collate
+from spine.phantom.looks import LookFamily
 from spine.phantom.patient import VirtualPatient
 from spine.phantom.randomness import numbers
 from spine.phantom.render import render_batch, render_views
@@ -71,12 +72,16 @@ def _moved(name: str, array: NDArray[np.float32], by_mm: Floats) -> NDArray[np.f
 
 
 def render_swayed(
-    patient: VirtualPatient, geometry: Mapping[ViewName, ViewGeometry], seed: int, by_mm: Floats
+    patient: VirtualPatient,
+    geometry: Mapping[ViewName, ViewGeometry],
+    seed: int,
+    by_mm: Floats,
+    family: LookFamily | None = None,
 ) -> dict[ViewName, NDArray[np.uint16]]:
     """As ``render_views``; the lateral picture shows the patient moved by (3,) mm."""
     frontal, lateral = VIEWS
-    found = render_views(patient, {frontal: geometry[frontal]}, seed)
-    shots = {lateral: tabulate([plan_shot(geometry[lateral], seed)])}
+    found = render_views(patient, {frontal: geometry[frontal]}, seed, family)
+    shots = {lateral: tabulate([plan_shot(geometry[lateral], seed, family)])}
     with one_thread(), torch.inference_mode():
         picture = render_batch(collate([moved(patient.arrays, by_mm)]), shots)[lateral]
     return found | {lateral: picture[0].numpy().astype(np.uint16)}

@@ -13,17 +13,17 @@ from orchestration.cli.chain import prepare_workspace
 from orchestration.environment import quiet_environment
 
 TINY = (
-    "cohort.count=30",
+    "cohort.count=36",
     "cohort.rows=256",
     "cohort.columns=128",
     "cohort.downsample=15",
     "dataset.test_patients=8",
     "dataset.validation_fraction=0.2",
-    "training.epochs=10",
+    "training.epochs=30",
     "training.batch_size=4",
     "training.heatmap_stride=4",
     "training.learning_rate=0.002",
-    "training.minutes=2.0",
+    "training.minutes=4.0",
     "training.input_rows=128",
     "training.input_columns=64",
 )

@@ -37,7 +37,7 @@ pytestmark = [
 def test_every_step_ran_and_the_count_adds_up(chain: Chain):
     assert set(STAGE_NAMES) < set(chain.reports)
     studies = chain.reports["studies"].figures
-    assert studies["received"] == 30 == studies["used"] + studies["already present"] + studies["quarantined"]
+    assert studies["received"] == 36 == studies["used"] + studies["already present"] + studies["quarantined"]
     manifest = read_manifest(chain.workspace.dataset)
     patients = [{e.patient for e in manifest.in_split(s)} for s in ("train", "validation", "test")]
     assert len(patients[2]) == 8
@@ -219,7 +219,7 @@ def test_new_data_grow_the_set_and_leave_the_frozen_test_alone(chain: Chain):
     from spine.scanner import NATIVE_SPACING_MM
 
     before = read_manifest(chain.workspace.dataset)
-    config = CohortConfig(count=3, seed=77, shape=(256, 128), spacing_mm=NATIVE_SPACING_MM * 15)
+    config = CohortConfig(count=3, seed=78, shape=(256, 128), spacing_mm=NATIVE_SPACING_MM * 15)
     write_cohort(chain.workspace.inbox / "monday", config)
     (batch,) = finished_batches(chain.workspace)
     report = ingest_batch(chain.workspace, batch.key)

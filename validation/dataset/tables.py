@@ -21,6 +21,7 @@ from spine.dataset import SPLITS, Example, ExampleView, Manifest
 from spine.landmarks import HIPS, S1_MARGINS, S1_PLATE, VERTEBRAE, ViewName, mirrored_name
 from spine.measurement.registry import PARAMETERS
 from spine.projection import derive_points
+from spine.reconstruction.names import EXTRA_LEVELS
 from spine.scanner import Floats
 from validation.dataset.leakage import PictureSurvey, patients_in_several_splits
 from validation.dataset.shape import (
@@ -225,19 +226,29 @@ def _longest_run(chain: Chain) -> int:
 
 
 def _millimetres(points: dict[str, Floats]) -> dict[str, Floats]:
-    """Height of each vertebra and distance to the level above, (17,) mm; NaN where not known in 3D."""
-    absent = np.full(3, np.nan)
-    upper = np.stack([points.get(f"{level}_sup", absent) for level in VERTEBRAE])
-    lower = np.stack([points.get(f"{level}_inf", absent) for level in VERTEBRAE])
-    steps = np.linalg.norm(np.diff((upper + lower) / 2, axis=0), axis=1)
-    drops = -np.diff((upper + lower) / 2, axis=0)[:, 2]
-    nothing = np.array([np.nan])
+    """Height of each vertebra and distance to the one above, (17,) mm; NaN where not known in 3D.
+
+    Above L1 lies T13 in those who have one.
+    """
+    upper, lower = (_plates(points, VERTEBRAE, side) for side in ("sup", "inf"))
+    middle = (upper + lower) / 2
+    above = np.concatenate([np.full((1, 3), np.nan), middle[:-1]])
+    for level, extra in EXTRA_LEVELS.items():
+        below = VERTEBRAE.index(level) + 1
+        if below < len(VERTEBRAE) and {f"{extra}_sup", f"{extra}_inf"} <= points.keys():
+            above[below] = (_plates(points, (extra,), "sup") + _plates(points, (extra,), "inf"))[0] / 2
     return {
         "height_mm": np.linalg.norm(upper - lower, axis=1),
         "plate_above_plate_mm": (upper - lower)[:, 2],
-        "step_mm": np.concatenate([nothing, steps]),
-        "below_previous_mm": np.concatenate([nothing, drops]),
+        "step_mm": np.linalg.norm(above - middle, axis=1),
+        "below_previous_mm": (above - middle)[:, 2],
     }
+
+
+def _plates(points: dict[str, Floats], levels: Sequence[str], side: str) -> Floats:
+    """(L, 3) centres of the upper or lower plates; NaN where there is none."""
+    absent = np.full(3, np.nan)
+    return np.stack([points.get(f"{level}_{side}", absent) for level in levels])
 
 
 def _distance(points: dict[str, Floats], first: str, second: str) -> float | None:

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 
 PACKED = Path(".carry/aasce.npz")
-NEEDS = """The probe needs one NVIDIA GPU (made for an H100 or H200: 3 minutes of training, 7 in all at most), torch with
-CUDA, numpy, scipy, and .carry/aasce.npz (`python -m tests.bench.sim_to_real pack` where the real films are at hand).
+NEEDS = """The probe needs one NVIDIA GPU (made for an H100 or H200: 3 minutes of training, 7 in all at most), torch
+with CUDA, numpy, scipy, and .carry/aasce.npz (`python -m tests.bench.sim_to_real pack` where the real films are at
+hand).
 """
 
 

@@ -83,11 +83,11 @@ def test_a_run_killed_midway_continues_where_it_stopped(tmp_path: Path, written:
 
     real, calls = render.render_views, []
 
-    def dying(patient, geometry, seed):
+    def dying(patient, geometry, seed, family):
         calls.append(seed)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return real(patient, geometry, seed)
+        return real(patient, geometry, seed, family)
 
     monkeypatch.setattr(render, "render_views", dying)
     with pytest.raises(KeyboardInterrupt):
@@ -304,6 +304,18 @@ def test_whole_body_pictures_show_more_with_larger_pixels(tmp_path: Path) -> Non
     rows = geometry.project(np.stack(list(reconstruction.points.values())))[:, 1]
     assert rows.min() > 0.12 * SMALL.shape[0], "the head is above T1"
     assert rows.max() < 0.75 * SMALL.shape[0], "legs are below the hips"
+
+
+def test_looks_are_the_scanners_unless_the_whole_family_is_asked_for(written: Path, tmp_path: Path) -> None:
+    families = {read_reconstruction(case / "reconstruction.json").facts["appearance"] for case in written.glob("case-*")}
+    assert families == {"scanner"}
+    mixed = replace(SMALL, count=12, looks="mixed")
+    assert mixed.fingerprint != replace(SMALL, count=12).fingerprint
+    write_cohort(tmp_path, mixed)
+    found = [read_reconstruction(case / "reconstruction.json").facts["appearance"] for case in tmp_path.glob("case-*")]
+    assert len(set(found)) > 1
+    with pytest.raises(ParametersRejected, match="looks 'sepia'"):
+        replace(SMALL, looks="sepia")
 
 
 def test_case_seeds_differ_between_cohorts_and_cases() -> None:

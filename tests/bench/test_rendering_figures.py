@@ -1,0 +1,18 @@
+"""Memory figures of the rendering bench from samples with known answers."""
+
+from PIL import Image
+
+from tests.bench.rendering import Sample, draw_memory, peak_until
+
+SAMPLES = [Sample(n, 800.0 + n % 7, 380.0, 40.0) for n in range(0, 400, 10)] + [Sample(400, 40.0, 0.0, 40.0)]
+
+
+def test_the_peak_is_the_largest_until_then():
+    samples = [Sample(10, 500.0, 0, 0), Sample(90, 700.0, 0, 0), Sample(101, 900.0, 0, 0), Sample(300, 600.0, 0, 0)]
+    assert [peak_until(samples, n) for n in (10, 100, 300)] == [500.0, 700.0, 900.0]
+
+
+def test_the_curve_is_a_picture(tmp_path):
+    draw_memory(SAMPLES, tmp_path / "deep" / "memory.png")
+    with Image.open(tmp_path / "deep" / "memory.png") as picture:
+        assert picture.size[0] > 600
