@@ -20,7 +20,7 @@ LEFT_RIGHT = (1.0, -1.0)
 Posture = Literal["clavicles", "cheeks", "rest", "down", "raised"]
 """Hands on the clavicles, fists on the cheeks, hands on a rail in front, arms hanging, arms raised."""
 
-POSTURE_SHARES: dict[Posture, float] = {"clavicles": 0.42, "cheeks": 0.22, "rest": 0.10, "down": 0.20, "raised": 0.06}
+POSTURE_SHARES: dict[Posture, float] = {"clavicles": 0.46, "cheeks": 0.28, "rest": 0.14, "down": 0.06, "raised": 0.06}
 
 
 GAINS = ("wall", "plate", "pedicle", "arch", "spinous", "transverse", "rib", "spongiosa", "shoulder")

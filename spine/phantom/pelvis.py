@@ -245,5 +245,5 @@ def _knee(
         condyle, _ = bar(at(x, -14, -428), at(x, 18, -432), ahead.roll(1), wide(0.8), wide(0.85), 5, 0.3)
         found.append(Shell("condyle", condyle[:, None], 0.9 * ones, 2.2, bones))
     tibia, _ = bar(at(20, 2, -456), at(18, 8, -820), ahead, wide(1.4), wide(0.5), 12, 0.06)
-    found.append(Shell("tibia", tibia[:, None], 2.2 * ones, 2.4, ("tibia",)))
+    found.append(Shell("tibia", tibia[:, None], 2.2 * ones, 2.4, (bones[0].replace("femur", "tibia"),)))
     return found

@@ -80,6 +80,9 @@ class Lofts:
     power: Tensor
     controls: Tensor
 
+    def __getitem__(self, which: slice) -> "Lofts":
+        return Lofts(self.low_mm[:, which], self.high_mm[:, which], self.power[:, which], self.controls[:, which])
+
     def grown(self, by_mm: Tensor) -> "Lofts":
         """The same lofts with every half-axis longer by (N,) mm (negative: shorter, at least 1 mm)."""
         half = (self.controls[..., 2:] + by_mm[:, None, None, None]).clamp(min=1.0)

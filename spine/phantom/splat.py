@@ -14,29 +14,38 @@ from torch import Tensor
 from spine.phantom.points import MassPoints
 from spine.phantom.rays import Rays
 
+_BLOCK = 32_768
+
 
 def splat(points: MassPoints, rays: Rays) -> Tensor:
     """(N, H, W) float32 path length in mm at the pixel centres; points off the picture are left out."""
-    column, row, weight = project_points(points, rays)
     height, width = rays.shape
     stride, rows = width + 2, height + 2  # a border of one pixel takes what falls outside
+    size = len(rays) * rows * stride
+    picture = torch.zeros(size + stride + 1, dtype=torch.float32, device=rays.device)
+    count = points.volume_mm3.shape[1]
+    # On a CPU in blocks whose intermediate values stay in its cache.
+    block = count if rays.device.type == "cuda" else max(1, _BLOCK // len(rays))
+    for xyz, volume in zip(points.xyz_mm.split(block, 1), points.volume_mm3.split(block, 1), strict=True):
+        _scatter(picture, MassPoints(xyz, volume), rays, stride)
+    return picture[:size].reshape(-1, rows, stride)[:, 1:-1, 1:-1]
+
+
+def _scatter(picture: Tensor, points: MassPoints, rays: Rays, stride: int) -> None:
+    """Add points to the flat bordered pictures, each shared out among four pixels."""
+    height, width = rays.shape
+    column, row, weight = project_points(points, rays)
     # Points off the picture land on the border with all of their weight.
     column = (column + 1).clamp(0, width + 1)
     row = (row + 1).clamp(0, height + 1)
     left, top = column.floor(), row.floor()
-    right_share, low_share = column - left, row - top
-    patient = torch.arange(len(rays), device=weight.device, dtype=torch.int64)[:, None] * (rows * stride)
+    patient = torch.arange(len(rays), device=weight.device, dtype=torch.int64)[:, None] * ((height + 2) * stride)
     index = (top.to(torch.int64) * stride + left.to(torch.int64) + patient).reshape(-1)
-    low, high = weight * low_share, weight * (1 - low_share)
-    picture = torch.zeros(len(rays) * rows * stride + stride + 1, dtype=torch.float32, device=weight.device)
-    for step, part in (
-        (0, high * (1 - right_share)),
-        (1, high * right_share),
-        (stride, low * (1 - right_share)),
-        (stride + 1, low * right_share),
-    ):
+    low = weight * (row - top)
+    high = weight - low
+    low_right, high_right = low * (column - left), high * (column - left)
+    for step, part in ((0, high - high_right), (1, high_right), (stride, low - low_right), (stride + 1, low_right)):
         picture[step:].index_add_(0, index, part.reshape(-1))
-    return picture[: len(rays) * rows * stride].reshape(-1, rows, stride)[:, 1:-1, 1:-1]
 
 
 def project_points(points: MassPoints, rays: Rays) -> tuple[Tensor, Tensor, Tensor]:
