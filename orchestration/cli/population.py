@@ -92,8 +92,9 @@ def _name_rows(axis: Any, rows: "Sequence[Row]", title: str) -> None:
     names = [f"{r.group}: {r.quantity}".replace("_", " ") for r in rows]
     axis.set_yticks([-place for place in range(len(rows))], names, fontsize=6)
     axis.set_title(title)
+    axis.set_ylim(-len(rows), 0.06 * len(rows) + 1)  # room for the legend above the rows
     axis.grid(alpha=0.3)
-    axis.legend(loc="lower right")
+    axis.legend(loc="upper right", ncols=2)
 
 
 def _draw_relation(axis: Any, people: "Sequence[Person]") -> None:
