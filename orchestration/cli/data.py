@@ -106,7 +106,7 @@ def _write(
 
 def _compare(count: int, seed: int, figure: Path | None) -> None:
     from orchestration.cli.population import draw_population, print_population
-    from spine.phantom.statistics import population_rows, survey
+    from spine.phantom.people.statistics import population_rows, survey
 
     with progress_bar("virtual patients") as progress:
         people = survey(count, seed, progress)

@@ -1,7 +1,7 @@
 """The virtual population beside the published one: as a table and as a figure.
 
-What belongs here: drawing. What does not: the comparison (``spine.phantom.statistics``). Contract: the table names
-every row, its source mark and whether it is within tolerance; the figure shows the same rows.
+What belongs here: drawing. What does not: the comparison (``spine.phantom.people.statistics``). Contract: the table
+names every row, its source mark and whether it is within tolerance; the figure shows the same rows.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from orchestration.cli.terminal import print_table
 
 if TYPE_CHECKING:
-    from spine.phantom.statistics import Person, Row
+    from spine.phantom.people.statistics import Person, Row
 
 _COLUMNS = ("group", "quantity", "n", "published", "realised", "mark", "verdict")
 _WORDS = {"within": "pass", "chance": "pass (chance)", "off": "fail"}
@@ -98,7 +98,7 @@ def _name_rows(axis: Any, rows: "Sequence[Row]", title: str) -> None:
 
 
 def _draw_relation(axis: Any, people: "Sequence[Person]") -> None:
-    from spine.phantom.population import CONDITION_SHARES
+    from spine.phantom.people.population import CONDITION_SHARES
 
     for condition in CONDITION_SHARES:
         points = [

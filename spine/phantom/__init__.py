@@ -1,18 +1,18 @@
-"""Virtual patients: population -> skeleton -> pose -> picture -> cohort; the only part of ``spine`` with torch.
+"""Virtual patients, from who they are to their pictures; the only part of ``spine`` with torch.
 
 What belongs here: everything that makes a patient who does not exist, with radiographs and a reconstruction
 that agree exactly. What does not: reading studies (``intake``), measuring (``measurement``). The way through:
 
-    population    who: PatientParameters, drawn from published distributions by a seed
-    morphometry   how large each vertebra is                       (skeleton)
-    curvature     which way each end plate faces                   (pose)
-    spine_pose    where each end plate lies, hence each vertebra   (pose)
-    vertebrae, pelvis, thorax   bones as grid patches in place     (skeleton, posed)
-    soft_tissue   outline, lungs, heart, gas as lofts and ellipsoids
-    patient       all of it together, with landmarks read off the same geometry
-    splat, chords path length of bone and of soft tissue along every ray
-    exposure, display, render   photons, noise, the scanner's processing -> 12-bit pictures
-    field_of_view, cohort       what part of a patient is scanned; files on disk
+    people    population, alignment, curve_patterns, degeneration, fractures, operations -> parameters (limits);
+              published, statistics: held against the literature
+    pose      anatomy, morphometry, sagittal_plan, curvature -> spine_pose; landmarks3d, chest, habitus
+    patient   all of it together, with soft parts and metal; one row of a batch. Up to here numpy, a patient at a
+              time; from here torch, N patients at once, on a CPU or a GPU
+    body      batch; surfaces, vertebrae, pelvis, thorax, shoulders -> skeleton; soft_tissue, metal; points, matter
+    picture   rays; splat, chords -> path lengths; exposure, looks, display, annotation, shots -> render
+    cohort    files: case, export, sway
+    stream    batches that never touch a disk
 
-Contract: a seed always gives the same patient and the same pictures.
+Contract: a seed always gives the same patient, and on a CPU the same pictures. docs/virtual-cohort.md shows and
+measures them.
 """

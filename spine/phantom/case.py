@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from spine.landmarks import VIEWS
-from spine.phantom.population import sample_patient
+from spine.phantom.people.population import sample_patient
 from spine.reconstruction.meshes import SUFFIXES
 from spine.reconstruction.record import Reconstruction
 from spine.storage import write_text_atomically
 
 if TYPE_CHECKING:
     from spine.phantom.cohort import CohortConfig
-    from spine.phantom.looks import LookFamily
     from spine.phantom.patient import VirtualPatient
+    from spine.phantom.picture.looks import LookFamily
 
 Extra = Literal["markups", "meshes"]
 MeshFormat = Literal["obj", "stl"]
@@ -118,10 +118,10 @@ def write_case(folder: Path, config: "CohortConfig", index: int) -> int:
 
 def _write_pictures(case: Path, config: "CohortConfig", index: int, patient: "VirtualPatient") -> Reconstruction:
     """Take and write both views; returns the reconstruction with what the scan adds to it."""
-    from spine.phantom.field_of_view import scan_geometry
-    from spine.phantom.materials import TUBE_KVP
-    from spine.phantom.render import render_views
-    from spine.phantom.shots import family_of
+    from spine.phantom.picture.field_of_view import scan_geometry
+    from spine.phantom.picture.materials import TUBE_KVP
+    from spine.phantom.picture.render import render_views
+    from spine.phantom.picture.shots import family_of
     from spine.phantom.sway import render_swayed, sample_sway
     from spine.radiograph.write import write_radiograph
 

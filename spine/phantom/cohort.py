@@ -36,7 +36,7 @@ from spine.phantom.case import (
     remove_case,
     write_case,
 )
-from spine.phantom.population import sample_patient
+from spine.phantom.people.population import sample_patient
 from spine.phantom.randomness import patient_seed
 from spine.scanner import NATIVE_SPACING_MM
 from spine.storage import remove_partials, write_text_atomically

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from spine.phantom.batch import collate
+from spine.phantom.body.batch import collate
+from spine.phantom.body.skeleton import build_bones
 from spine.phantom.case import MARKUPS, MESHES, Extra, MeshFormat
 from spine.phantom.patient import VirtualPatient
-from spine.phantom.skeleton import build_bones
 from spine.phantom.threads import one_thread
 from spine.reconstruction.meshes import Mesh, join_meshes, mesh_from_grid, write_mesh
 from spine.reconstruction.record import Reconstruction

@@ -11,14 +11,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from spine.phantom.anatomy import FIRST
-from spine.phantom.batch import patient_arrays
-from spine.phantom.habitus import Habitus, sample_habitus
-from spine.phantom.landmarks3d import landmarks_of
-from spine.phantom.metal import Metal, place_metal
-from spine.phantom.parameters import PatientParameters
-from spine.phantom.soft_tissue import SoftTissue, build_soft_tissue
-from spine.phantom.spine_pose import PosedSpine, pose_spine
+from spine.phantom.body.batch import patient_arrays
+from spine.phantom.body.metal import Metal, place_metal
+from spine.phantom.body.soft_tissue import SoftTissue, build_soft_tissue
+from spine.phantom.people.parameters import PatientParameters
+from spine.phantom.pose.anatomy import FIRST
+from spine.phantom.pose.habitus import Habitus, sample_habitus
+from spine.phantom.pose.landmarks3d import landmarks_of
+from spine.phantom.pose.spine_pose import PosedSpine, pose_spine
 from spine.reconstruction.record import Reconstruction
 
 _SHAPE_STREAM = 1

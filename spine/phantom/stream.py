@@ -18,16 +18,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from spine.landmarks import GALBUSERA39, VERTEBRAE, VIEWS, ViewName
-from spine.phantom.batch import PatientBatch
-from spine.phantom.display import MAXIMUM
-from spine.phantom.field_of_view import FILM_FINEST_MM, film_field, scan_geometry
-from spine.phantom.looks import FILM_SHARES, LookFamily, sample_family
-from spine.phantom.parameters import PatientParameters
+from spine.phantom.body.batch import PatientBatch
 from spine.phantom.patient import VirtualPatient, build_patient
-from spine.phantom.population import sample_patient
+from spine.phantom.people.parameters import PatientParameters
+from spine.phantom.people.population import sample_patient
+from spine.phantom.picture.display import MAXIMUM
+from spine.phantom.picture.field_of_view import FILM_FINEST_MM, film_field, scan_geometry
+from spine.phantom.picture.looks import FILM_SHARES, LookFamily, sample_family
+from spine.phantom.picture.render import render_batch
+from spine.phantom.picture.shots import Shot, ShotTable, plan_shot, tabulate
 from spine.phantom.randomness import numbers, patient_seed
-from spine.phantom.render import render_batch
-from spine.phantom.shots import Shot, ShotTable, plan_shot, tabulate
 from spine.phantom.threads import one_thread
 from spine.scanner import NATIVE_SPACING_MM
 

@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from spine.landmarks import VIEWS, ViewName
-from spine.phantom.batch import Arrays, collate
-from spine.phantom.looks import LookFamily
+from spine.phantom.body.batch import Arrays, collate
 from spine.phantom.patient import VirtualPatient
+from spine.phantom.picture.looks import LookFamily
+from spine.phantom.picture.render import render_batch, render_views
+from spine.phantom.picture.shots import plan_shot, tabulate
 from spine.phantom.randomness import numbers
-from spine.phantom.render import render_batch, render_views
-from spine.phantom.shots import plan_shot, tabulate
 from spine.phantom.threads import one_thread
 from spine.scanner import Floats, ViewGeometry
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from spine.phantom.cohort import CohortConfig
-from spine.phantom.field_of_view import scan_geometry
 from spine.phantom.patient import build_patient
-from spine.phantom.population import sample_patient
-from spine.phantom.render import render_views
+from spine.phantom.people.population import sample_patient
+from spine.phantom.picture.field_of_view import scan_geometry
+from spine.phantom.picture.render import render_views
 from spine.phantom.stream import frontal_films
 
 SEED, COUNT = 2026, 24

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from spine.phantom.batch import PatientBatch, collate
-from spine.phantom.chords import ellipsoid_chords, lines_of, loft_chords
+from spine.phantom.body.batch import PatientBatch, collate
+from spine.phantom.body.points import MassPoints, sample_bones, sample_filling, sample_shell
+from spine.phantom.body.skeleton import build_bones, reference_cells
+from spine.phantom.body.solids import CONTROLS, Ellipsoid, Loft, Solid, ellipsoids_of, lofts_of
+from spine.phantom.body.surfaces import Bones, Filling, Shell
+from spine.phantom.body.vertebrae import body_grid
 from spine.phantom.patient import build_patient
-from spine.phantom.points import MassPoints, sample_bones, sample_filling, sample_shell
-from spine.phantom.population import sample_patient
-from spine.phantom.rays import rays_of
-from spine.phantom.skeleton import build_bones, reference_cells
-from spine.phantom.solids import CONTROLS, Ellipsoid, Loft, Solid, ellipsoids_of, lofts_of
-from spine.phantom.splat import splat
-from spine.phantom.surfaces import Bones, Filling, Shell
-from spine.phantom.vertebrae import body_grid
+from spine.phantom.people.population import sample_patient
+from spine.phantom.picture.chords import ellipsoid_chords, lines_of, loft_chords
+from spine.phantom.picture.rays import rays_of
+from spine.phantom.picture.splat import splat
 from spine.scanner import Floats, ViewGeometry
 
 

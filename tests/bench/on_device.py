@@ -17,14 +17,14 @@ from pathlib import Path
 
 import torch
 
-from spine.phantom.batch import PatientBatch
-from spine.phantom.display import looks_of, process
-from spine.phantom.exposure import detect, exposures_of, line_integrals, path_lengths
-from spine.phantom.matter import sample_matter
-from spine.phantom.rays import Rays, rays_from
-from spine.phantom.render import exact_paths
-from spine.phantom.shots import ShotTable
-from spine.phantom.splat import splat
+from spine.phantom.body.batch import PatientBatch
+from spine.phantom.body.matter import sample_matter
+from spine.phantom.picture.display import looks_of, process
+from spine.phantom.picture.exposure import detect, exposures_of, line_integrals, path_lengths
+from spine.phantom.picture.rays import Rays, rays_from
+from spine.phantom.picture.render import exact_paths
+from spine.phantom.picture.shots import ShotTable
+from spine.phantom.picture.splat import splat
 from spine.phantom.stream import Bundle, PlannedPatients, StreamConfig, VirtualPatients, bundle, draw
 from spine.scanner import NATIVE_SPACING_MM
 

@@ -21,20 +21,20 @@ import psutil
 import torch
 
 from spine.landmarks import VIEWS
-from spine.phantom.annotation import lay_over
-from spine.phantom.batch import PatientBatch, collate
+from spine.phantom.body.batch import PatientBatch, collate
+from spine.phantom.body.matter import Matter, sample_matter
+from spine.phantom.body.skeleton import build_bones
 from spine.phantom.case import write_case
 from spine.phantom.cohort import CohortConfig
-from spine.phantom.display import MAXIMUM, looks_of, process
-from spine.phantom.exposure import detect, exposures_of, line_integrals, path_lengths
-from spine.phantom.field_of_view import scan_geometry
-from spine.phantom.matter import Matter, sample_matter
 from spine.phantom.patient import build_patient
-from spine.phantom.population import sample_patient
-from spine.phantom.rays import rays_of
-from spine.phantom.shots import Shot, plan_shot
-from spine.phantom.skeleton import build_bones
-from spine.phantom.splat import splat
+from spine.phantom.people.population import sample_patient
+from spine.phantom.picture.annotation import lay_over
+from spine.phantom.picture.display import MAXIMUM, looks_of, process
+from spine.phantom.picture.exposure import detect, exposures_of, line_integrals, path_lengths
+from spine.phantom.picture.field_of_view import scan_geometry
+from spine.phantom.picture.rays import rays_of
+from spine.phantom.picture.shots import Shot, plan_shot
+from spine.phantom.picture.splat import splat
 from spine.phantom.threads import one_thread
 from tests.bench.figures import Figure, python
 

@@ -16,7 +16,7 @@ from spine.measurement import tilts as ours
 from spine.measurement.measure import measure
 from spine.measurement.planes import planes_from_points_3d
 from spine.phantom.patient import build_patient
-from spine.phantom.population import sample_patient
+from spine.phantom.people.population import sample_patient
 from spine.scanner import Floats
 from tests.bench.figures import Figure
 from validation.evaluation.agreement import agree

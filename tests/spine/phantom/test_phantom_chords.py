@@ -4,9 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from spine.phantom.chords import add_small, ellipsoid_chords, lines_of, loft_chords
-from spine.phantom.rays import rays_of
-from spine.phantom.solids import CONTROLS, NO_ELLIPSOID, Ellipsoid, Ellipsoids, Loft, Lofts, ellipsoids_of, lofts_of
+from spine.phantom.body.solids import (
+    CONTROLS,
+    NO_ELLIPSOID,
+    Ellipsoid,
+    Ellipsoids,
+    Loft,
+    Lofts,
+    ellipsoids_of,
+    lofts_of,
+)
+from spine.phantom.picture.chords import add_small, ellipsoid_chords, lines_of, loft_chords
+from spine.phantom.picture.rays import rays_of
 from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry
 
 SHAPE = (46, 64)

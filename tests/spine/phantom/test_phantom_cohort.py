@@ -14,7 +14,7 @@ from spine.intake.sources import open_source
 from spine.phantom import case as module
 from spine.phantom.case import write_case
 from spine.phantom.cohort import COMPLETE, CohortConfig, write_cohort
-from spine.phantom.population import sample_patient
+from spine.phantom.people.population import sample_patient
 from spine.reconstruction.open import read_any_reconstruction
 from spine.reconstruction.plumbline_json import read_reconstruction
 from spine.scanner import NATIVE_SPACING_MM
@@ -79,7 +79,7 @@ def test_a_finished_cohort_is_kept(written: Path) -> None:
 
 def test_a_run_killed_midway_continues_where_it_stopped(tmp_path: Path, written: Path, monkeypatch) -> None:
     """The second case dies between its files; nothing of it looks whole, and a re-run finishes it."""
-    from spine.phantom import render
+    from spine.phantom.picture import render
 
     real, calls = render.render_views, []
 

@@ -9,18 +9,18 @@ import pytest
 import torch
 
 from spine.landmarks import VERTEBRAE
-from spine.phantom.anatomy import FIRST
-from spine.phantom.batch import SLOTS, collate
-from spine.phantom.parameters import CoronalCurve, PatientParameters
+from spine.phantom.body.batch import SLOTS, collate
+from spine.phantom.body.pelvis import build_pelvis
+from spine.phantom.body.points import MassPoints, sample_filling, sample_shell
+from spine.phantom.body.surfaces import Bones, Filling, Shell
+from spine.phantom.body.thorax import build_thorax
+from spine.phantom.body.vertebrae import body_ring, build_vertebrae
 from spine.phantom.patient import VirtualPatient, build_patient
-from spine.phantom.pelvis import build_pelvis
-from spine.phantom.points import MassPoints, sample_filling, sample_shell
-from spine.phantom.population import ANATOMY_SHARES, CONDITION_SHARES, sample_patient
-from spine.phantom.rays import rays_of
-from spine.phantom.splat import splat
-from spine.phantom.surfaces import Bones, Filling, Shell
-from spine.phantom.thorax import build_thorax
-from spine.phantom.vertebrae import body_ring, build_vertebrae
+from spine.phantom.people.parameters import CoronalCurve, PatientParameters
+from spine.phantom.people.population import ANATOMY_SHARES, CONDITION_SHARES, sample_patient
+from spine.phantom.picture.rays import rays_of
+from spine.phantom.picture.splat import splat
+from spine.phantom.pose.anatomy import FIRST
 from spine.scanner import NATIVE_SPACING_MM, SOURCE_TO_ISOCENTRE_MM, ViewGeometry
 
 VIEWS = ("frontal", "lateral")

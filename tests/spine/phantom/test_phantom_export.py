@@ -8,7 +8,7 @@ import pytest
 
 from spine.phantom.export import bone_meshes
 from spine.phantom.patient import build_patient
-from spine.phantom.population import sample_patient
+from spine.phantom.people.population import sample_patient
 from spine.phantom.stream import replace_field
 
 SEED = 11

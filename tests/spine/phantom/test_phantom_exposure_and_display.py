@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from spine.phantom.annotation import Overlay, glyph, lay_over, sample_overlay
-from spine.phantom.batch import PatientBatch, collate
-from spine.phantom.display import MAXIMUM, looks_of, process
-from spine.phantom.exposure import Exposure, PathLengths, detect, exposures_of, line_integrals
-from spine.phantom.looks import (
+from spine.phantom.body.batch import PatientBatch, collate
+from spine.phantom.body.matter import sample_matter
+from spine.phantom.patient import build_patient
+from spine.phantom.people.population import sample_patient
+from spine.phantom.picture.annotation import Overlay, glyph, lay_over, sample_overlay
+from spine.phantom.picture.display import MAXIMUM, looks_of, process
+from spine.phantom.picture.exposure import Exposure, PathLengths, detect, exposures_of, line_integrals
+from spine.phantom.picture.looks import (
     FAMILY_SHARES,
     FILM_SHARES,
     Look,
@@ -21,12 +24,9 @@ from spine.phantom.looks import (
     sample_family,
     sample_look,
 )
-from spine.phantom.materials import BINS, EFFECTIVE_KEV, attenuation_per_mm
-from spine.phantom.matter import sample_matter
-from spine.phantom.patient import build_patient
-from spine.phantom.population import sample_patient
-from spine.phantom.rays import Rays, rays_of
-from spine.phantom.render import exact_paths
+from spine.phantom.picture.materials import BINS, EFFECTIVE_KEV, attenuation_per_mm
+from spine.phantom.picture.rays import Rays, rays_of
+from spine.phantom.picture.render import exact_paths
 from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry
 
 VIEWS = ("frontal", "lateral")

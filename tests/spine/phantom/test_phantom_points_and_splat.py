@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from spine.phantom.points import MassPoints, cell_sizes, sample_bones, sample_filling, sample_shell
-from spine.phantom.rays import Cone, rays_of
-from spine.phantom.splat import project_points, splat
-from spine.phantom.surfaces import Bones, Filling, Shell, ball, bar, disc, outline, tube
+from spine.phantom.body.points import MassPoints, cell_sizes, sample_bones, sample_filling, sample_shell
+from spine.phantom.body.surfaces import Bones, Filling, Shell, ball, bar, disc, outline, tube
+from spine.phantom.picture.rays import Cone, rays_of
+from spine.phantom.picture.splat import project_points, splat
 from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry
 
 VIEWS = ("frontal", "lateral")

@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 
 from spine.errors import ParametersRejected
-from spine.phantom.alignment import sample_alignment
-from spine.phantom.anatomy import column_of
-from spine.phantom.calibration import RELATIONS, target_moments
-from spine.phantom.limits import ALLOWED
-from spine.phantom.parameters import FieldOfView, Instrumentation, WedgeFracture
-from spine.phantom.population import (
+from spine.phantom.people.alignment import sample_alignment
+from spine.phantom.people.calibration import RELATIONS, target_moments
+from spine.phantom.people.limits import ALLOWED
+from spine.phantom.people.parameters import FieldOfView, Instrumentation, WedgeFracture
+from spine.phantom.people.population import (
     ANATOMY_SHARES,
     CONDITION_SHARES,
     CoronalCurve,
     PatientParameters,
     sample_patient,
 )
-from spine.phantom.published import ALIGNMENT, LL, LL5, PI, PT, SS, TK
-from spine.phantom.statistics import Row, correlation_rows, measured_person, population_rows, survey
+from spine.phantom.people.published import ALIGNMENT, LL, LL5, PI, PT, SS, TK
+from spine.phantom.people.statistics import Row, correlation_rows, measured_person, population_rows, survey
+from spine.phantom.pose.anatomy import column_of
 
 COUNT = 1500
 

@@ -9,11 +9,17 @@ import numpy as np
 import pytest
 
 from spine.landmarks import GALBUSERA39, PLATES, VERTEBRAE, mirrored_name
-from spine.phantom.anatomy import CERVICAL, DRAWN_LEVELS, FIRST, column_of
-from spine.phantom.landmarks3d import landmarks_of
-from spine.phantom.parameters import WedgeFracture
-from spine.phantom.population import ANATOMY_SHARES, CONDITION_SHARES, CoronalCurve, PatientParameters, sample_patient
-from spine.phantom.spine_pose import PosedSpine, pose_spine
+from spine.phantom.people.parameters import WedgeFracture
+from spine.phantom.people.population import (
+    ANATOMY_SHARES,
+    CONDITION_SHARES,
+    CoronalCurve,
+    PatientParameters,
+    sample_patient,
+)
+from spine.phantom.pose.anatomy import CERVICAL, DRAWN_LEVELS, FIRST, column_of
+from spine.phantom.pose.landmarks3d import landmarks_of
+from spine.phantom.pose.spine_pose import PosedSpine, pose_spine
 from spine.reconstruction.checks import check_reconstruction
 from spine.reconstruction.record import Reconstruction
 

@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from spine.landmarks import S1_MARGINS
-from spine.phantom.display import MAXIMUM
-from spine.phantom.field_of_view import FILM_FINEST_MM, WHOLE_BODY_SCALE, film_field, scan_geometry
-from spine.phantom.parameters import FieldOfView
+from spine.phantom.body.soft_tissue import HEART
 from spine.phantom.patient import VirtualPatient, build_patient
-from spine.phantom.population import sample_patient
+from spine.phantom.people.parameters import FieldOfView
+from spine.phantom.people.population import sample_patient
+from spine.phantom.picture.display import MAXIMUM
+from spine.phantom.picture.field_of_view import FILM_FINEST_MM, WHOLE_BODY_SCALE, film_field, scan_geometry
+from spine.phantom.picture.render import render_views
+from spine.phantom.picture.shots import plan_shot
 from spine.phantom.randomness import numbers
-from spine.phantom.render import render_views
-from spine.phantom.shots import plan_shot
-from spine.phantom.soft_tissue import HEART
 from spine.scanner import NATIVE_SPACING_MM
 
 SHAPE, SPACING = (256, 128), NATIVE_SPACING_MM * 16

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from spine.landmarks import CORNERS68, GALBUSERA39, VERTEBRAE, VIEWS
-from spine.phantom.display import MAXIMUM
-from spine.phantom.field_of_view import scan_geometry
 from spine.phantom.patient import build_patient
-from spine.phantom.population import sample_patient
-from spine.phantom.render import render_views
+from spine.phantom.people.population import sample_patient
+from spine.phantom.picture.display import MAXIMUM
+from spine.phantom.picture.field_of_view import scan_geometry
+from spine.phantom.picture.render import render_views
 from spine.phantom.stream import (
     CORNER_NAMES,
     FILM_VARIANTS,

@@ -5,13 +5,13 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from spine.phantom.batch import PatientBatch, collate
-from spine.phantom.field_of_view import scan_geometry
-from spine.phantom.matter import sample_matter
+from spine.phantom.body.batch import PatientBatch, collate
+from spine.phantom.body.matter import sample_matter
 from spine.phantom.patient import build_patient
-from spine.phantom.population import sample_patient
-from spine.phantom.rays import rays_of
-from spine.phantom.render import exact_paths, render_views
+from spine.phantom.people.population import sample_patient
+from spine.phantom.picture.field_of_view import scan_geometry
+from spine.phantom.picture.rays import rays_of
+from spine.phantom.picture.render import exact_paths, render_views
 from spine.phantom.sway import moved, render_swayed, sample_sway
 from spine.scanner import NATIVE_SPACING_MM, ViewGeometry
 

@@ -1,0 +1,227 @@
+"""N patients as tensors: what the drawing side needs to know of each, padded to one shape.
+
+What belongs here: collecting posed patients into a batch on a device. What does not: how anything is posed
+(``spine_pose``) or drawn (``vertebrae`` ... ``render``). Contract: float32; V = ``SLOTS`` vertebrae a patient,
+cranial to caudal; a slot that a patient does not have repeats the last vertebra and is ``present`` 0. Nothing in
+a patient's row depends on who else is in the batch.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spine.landmarks import VERTEBRAE
+from spine.phantom.people.parameters import PatientParameters
+from spine.phantom.pose.anatomy import CERVICAL
+from spine.phantom.pose.chest import chest_half_depth, chest_half_width, headings, sideways, sternum_ends
+from spine.phantom.pose.habitus import GAINS, LEFT_RIGHT, Habitus, arm_joints
+from spine.phantom.pose.spine_pose import PosedSpine, pedicle_centres
+
+SLOTS = 23
+"""Vertebrae drawn at most: C3..C7, T1..T12, one transitional vertebra, L1..L5."""
+
+_LUMBAR_SHAPE = {"T11": 0.33, "T12": 0.67, "T13": 0.85} | {f"L{i}": 1.0 for i in range(1, 7)}
+"""Level -> 0 for thoracic and cervical shape, 1 for lumbar."""
+
+_DROOP_AT = ("C3", "T1", "T5", "T9", "T12", "L6")
+_DROOP = (0.25, 0.35, 0.95, 1.0, 0.35, 0.15)
+"""How far spinous processes point down, radians."""
+
+_ORDER = (*CERVICAL, *VERTEBRAE[:12], "T13", *VERTEBRAE[12:], "L6")
+
+
+@dataclass(frozen=True)
+class PatientBatch:
+    """N patients on one device; mm, LPS, float32.
+
+    Attributes:
+        present: (N, V) 1 where the patient has this vertebra.
+        lumbar, droop, wall: (N, V) lumbar shape 0 to 1, spinous droop in radians, thickness of the bodies' walls.
+        centre, axes: (N, V, 2, 3), (N, V, 2, 3, 3) plates, upper and lower.
+        plate_half: (N, V, 2, 2) half-width and half-depth of both plates.
+        height, canal, spinous, transverse, pedicle_size: (N, V), the last (N, V, 2) width and height.
+        pedicle: (N, 2, V, 3) centres of the pedicles, left then right.
+        sclerosis, osteophyte: (N, V, 2) of both plates, 0 to 1.
+        body_scale: (N, V) density of a body relative to the patient's others.
+        arch: (N, V) 1, or 0 where the lamina was removed.
+        s1_centre, s1_axes, s1_half: (N, 3), (N, 3, 3), (N, 2).
+        s1_to_hips, hip_spacing, hip_radius, size, density: (N,).
+        pelvis_axes, hips: (N, 3, 3), (N, 2, 3).
+        heading, sideways, chest_half_width, chest_half_depth: (N, 12) of the rib cage at T1..T12.
+        thirteenth: (N,) 1 where T13 carries ribs.
+        sternum: (N, 2, 3) upper and lower end.
+        arms: (N, 2, 3, 3) shoulder, elbow, hand of both sides.
+        raised: (N,) 0 to 1: how far the arms are raised.
+        style, gains: (N, 12), (N, 9) as in ``Habitus``.
+        lofts, ellipsoids, gas, vessels, fat: soft parts as in ``SoftTissue.arrays``.
+        bars, rods, rod_weight, plates: metal as in ``Metal.arrays``.
+    """
+
+    present: Tensor
+    lumbar: Tensor
+    droop: Tensor
+    wall: Tensor
+    centre: Tensor
+    axes: Tensor
+    plate_half: Tensor
+    height: Tensor
+    canal: Tensor
+    spinous: Tensor
+    transverse: Tensor
+    pedicle_size: Tensor
+    pedicle: Tensor
+    sclerosis: Tensor
+    osteophyte: Tensor
+    body_scale: Tensor
+    arch: Tensor
+    s1_centre: Tensor
+    s1_axes: Tensor
+    s1_half: Tensor
+    s1_to_hips: Tensor
+    hip_spacing: Tensor
+    hip_radius: Tensor
+    size: Tensor
+    density: Tensor
+    pelvis_axes: Tensor
+    hips: Tensor
+    heading: Tensor
+    sideways: Tensor
+    chest_half_width: Tensor
+    chest_half_depth: Tensor
+    thirteenth: Tensor
+    sternum: Tensor
+    arms: Tensor
+    raised: Tensor
+    style: Tensor
+    gains: Tensor
+    lofts: Tensor
+    ellipsoids: Tensor
+    gas: Tensor
+    vessels: Tensor
+    fat: Tensor
+    bars: Tensor
+    rods: Tensor
+    rod_weight: Tensor
+    plates: Tensor
+
+    def __len__(self) -> int:
+        return len(self.size)
+
+    def gain(self, kind: str) -> Tensor:
+        """(N, 1) relative density of a kind of bone (``habitus.GAINS``)."""
+        at = GAINS.index(kind)
+        return self.gains[:, at : at + 1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where it lies."""
+        return self.size.device
+
+    @property
+    def body_centre(self) -> Tensor:
+        """(N, V, 3) middle between both plates."""
+        return self.centre.mean(dim=2)
+
+    @property
+    def body_axes(self) -> Tensor:
+        """(N, V, 3, 3) axes between those of both plates, orthonormal."""
+        mean = self.axes.mean(dim=2)
+        z = torch.nn.functional.normalize(mean[..., 2], dim=-1)
+        y = torch.nn.functional.normalize(mean[..., 1] - (mean[..., 1] * z).sum(-1, keepdim=True) * z, dim=-1)
+        return torch.stack([torch.linalg.cross(y, z), y, z], dim=-1)
+
+
+Arrays = Mapping[str, NDArray[np.float32]]
+
+
+def patient_arrays(
+    parameters: PatientParameters, spine: PosedSpine, habitus: Habitus
+) -> dict[str, NDArray[np.float32]]:
+    """One patient's row of ``PatientBatch`` without soft parts and metal: name -> array."""
+    names = spine.levels
+    keep = np.minimum(np.arange(SLOTS), len(names) - 1)
+    row = {name: np.asarray(array)[keep] for name, array in _per_level(parameters, spine).items()}
+    row["present"] = (np.arange(SLOTS) < len(names)).astype(float)
+    row["pedicle"] = pedicle_centres(spine)[:, keep]
+    row |= _pelvis_row(spine) | _build_row(spine, habitus)
+    row |= {"density": np.asarray(parameters.bone_density), "thirteenth": np.asarray(float("T13" in names))}
+    return {name: np.asarray(array, dtype=np.float32) for name, array in row.items()}
+
+
+def _per_level(parameters: PatientParameters, spine: PosedSpine) -> dict[str, NDArray[np.float64]]:
+    """What every vertebra has, (V, ...)."""
+    names, sizes = spine.levels, spine.sizes
+    rank = [_ORDER.index(name) for name in names]
+    at = [_ORDER.index(name) for name in _DROOP_AT]
+    laminectomy = _without_arch(parameters)
+    return {
+        "lumbar": np.array([_LUMBAR_SHAPE.get(name, 0.0) for name in names]),
+        "droop": np.interp(rank, at, _DROOP),
+        "wall": np.interp(rank, [0, len(_ORDER) - 1], [0.95, 0.80]),
+        "centre": spine.centre,
+        "axes": spine.axes,
+        "plate_half": np.stack([sizes.plate_width, sizes.plate_depth], axis=-1) / 2,
+        "height": sizes.height,
+        "canal": sizes.canal_depth,
+        "spinous": sizes.spinous_length,
+        "transverse": sizes.transverse_span,
+        "pedicle_size": np.stack([sizes.pedicle_width, sizes.pedicle_height], axis=-1),
+        "sclerosis": sizes.sclerosis,
+        "osteophyte": sizes.osteophyte,
+        "body_scale": _body_scale(parameters, names),
+        "arch": np.array([name not in laminectomy for name in names], dtype=float),
+    }
+
+
+def _pelvis_row(spine: PosedSpine) -> dict[str, NDArray[np.float64]]:
+    sizes = spine.sizes
+    return {
+        "s1_centre": spine.s1_centre,
+        "s1_axes": spine.s1_axes,
+        "s1_half": np.array([sizes.s1_width, sizes.s1_depth]) / 2,
+        "s1_to_hips": np.asarray(sizes.s1_to_hips),
+        "hip_spacing": np.asarray(sizes.hip_spacing),
+        "hip_radius": np.asarray(spine.hip_radius),
+        "pelvis_axes": spine.pelvis_axes,
+        "hips": spine.hips,
+    }
+
+
+def _build_row(spine: PosedSpine, habitus: Habitus) -> dict[str, NDArray[np.float64]]:
+    return {
+        "size": np.asarray(habitus.size),
+        "heading": headings(spine),
+        "sideways": sideways(spine),
+        "chest_half_width": chest_half_width(habitus),
+        "chest_half_depth": chest_half_depth(habitus),
+        "sternum": np.stack(sternum_ends(spine, habitus)),
+        "arms": np.stack([np.stack(arm_joints(spine, habitus, side)) for side in LEFT_RIGHT]),
+        "raised": np.asarray(float(habitus.posture == "raised")),
+        "style": habitus.style,
+        "gains": habitus.gains,
+    }
+
+
+def collate(rows: Sequence[Arrays], device: torch.device | str = "cpu") -> PatientBatch:
+    """Rows of ``patient_arrays`` -> a batch."""
+    names = [field.name for field in fields(PatientBatch)]
+    return PatientBatch(**{n: torch.from_numpy(np.stack([row[n] for row in rows])).to(device) for n in names})
+
+
+def _without_arch(parameters: PatientParameters) -> set[str]:
+    """Levels whose lamina and spinous process were removed."""
+    construct = parameters.instrumentation
+    if construct is None or not construct.laminectomy:
+        return set()
+    end = len(_ORDER) if construct.lower == "S1" else _ORDER.index(construct.lower) + 1
+    return set(_ORDER[_ORDER.index(construct.upper) + 1 : end])
+
+
+def _body_scale(parameters: PatientParameters, names: Sequence[str]) -> NDArray[np.float64]:
+    """(V,) a fractured body is pressed together: the same bone in less room."""
+    loss = {fracture.level: fracture.loss for fracture in parameters.fractures}
+    return np.array([1.0 / (1.0 - 0.5 * loss.get(name, 0.0)) for name in names])

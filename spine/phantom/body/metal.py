@@ -1,0 +1,225 @@
+"""Metal in and on a patient: screws, rods and cages of a construct, jewellery, clothing, brace, shields, markers.
+
+What belongs here: where such things lie and how much they absorb. What does not: which construct a patient has
+(``population``) and printed markers on the picture (``annotation``). Contract: every patient has the same number of
+bars, rods and plates, so that patients can be drawn together; what is missing weighs nothing. Weights count in
+millimetres of titanium per millimetre of the thing (cobalt chrome 3.3, steel 2.8, lead 12, plastic 0.05).
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spine.phantom.body.constants import numbers_on
+from spine.phantom.body.solids import NO_ELLIPSOID, NOWHERE_MM, Ellipsoid
+from spine.phantom.body.surfaces import Bones, Filling, bar, tube
+from spine.phantom.people.parameters import PatientParameters
+from spine.phantom.pose.anatomy import FIRST
+from spine.phantom.pose.chest import chest_centre, chest_half_depth
+from spine.phantom.pose.habitus import Habitus
+from spine.phantom.pose.spine_pose import PosedSpine, pedicle_centres
+from spine.scanner import Floats
+
+BARS, RODS, ROD_POINTS, PLATES = 96, 2, 24, 3
+PLATE_REACH_MM = 85.0
+"""No plate reaches farther from its middle."""
+
+_TITANIUM, _STEEL, _LEAD, _PLASTIC, _PEEK = 1.0, 2.8, 12.0, 0.05, 0.02
+_ROD = {"titanium": _TITANIUM, "cobalt_chrome": 3.3}
+
+Bar = tuple[Floats, Floats, float, float]
+"""Start, end, radius in mm and weight."""
+
+
+@dataclass(frozen=True)
+class Metal:
+    """All metal of one patient.
+
+    Attributes:
+        bars: (BARS, 8) start, end, radius, weight.
+        rods: (RODS, ROD_POINTS, 3) their course.
+        rod_weight: (RODS,).
+        plates: (PLATES, 14) flat ellipsoids (``Ellipsoid.array``) and weight.
+    """
+
+    bars: Floats
+    rods: Floats
+    rod_weight: Floats
+    plates: Floats
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Name -> array."""
+        named = {"bars": self.bars, "rods": self.rods, "rod_weight": self.rod_weight, "plates": self.plates}
+        return {name: array.astype(np.float32) for name, array in named.items()}
+
+
+def place_metal(parameters: PatientParameters, spine: PosedSpine, habitus: Habitus, rng: np.random.Generator) -> Metal:
+    """Everything metal that a patient wears or carries inside."""
+    bars: list[Bar] = []
+    rods, weight = _no_rods(), np.zeros(RODS)
+    if parameters.instrumentation is not None:
+        bars += _screws(parameters, spine)
+        bars += _cage_markers(parameters, spine)
+        rods, weight = _rods(parameters, spine)
+    bars += _worn(parameters, spine, habitus, rng)
+    return Metal(_bar_table(bars), rods, weight, _plates(spine, habitus, rng))
+
+
+def _no_rods() -> Floats:
+    at = np.linspace(0.0, 100.0, ROD_POINTS)
+    line = np.stack([np.zeros(ROD_POINTS), np.zeros(ROD_POINTS), at - NOWHERE_MM], axis=-1)
+    return np.stack([line] * RODS)
+
+
+def _bar_table(bars: list[Bar]) -> Floats:
+    table = np.tile(np.array([0.0, 0.0, -NOWHERE_MM, 0.0, 0.0, 10.0 - NOWHERE_MM, 1.0, 0.0]), (BARS, 1))
+    for i, (start, end, radius, weight) in enumerate(bars[:BARS]):
+        table[i] = [*start, *end, radius, weight]
+    return table
+
+
+def _screw_heads(parameters: PatientParameters, spine: PosedSpine) -> dict[tuple[str, str], tuple[Floats, Floats]]:
+    """(level, side) -> head and tip of the screw, through the pedicle into the body."""
+    construct = parameters.instrumentation
+    assert construct is not None
+    pedicles = pedicle_centres(spine)
+    found: dict[tuple[str, str], tuple[Floats, Floats]] = {}
+    for level, side in construct.screws:
+        reach = 27.0
+        if level == "S1":
+            sign = 1.0 if side == "left" else -1.0
+            axes, size = spine.s1_axes, parameters.size_factor
+            middle = spine.s1_centre + axes @ np.array([sign * 19.0 * size, 16.0 * size, -14.0 * size])
+            inward = axes @ np.array([-sign * 0.35, -1.0, 0.05])
+        elif level in spine.levels:
+            i = spine.levels.index(level)
+            axes, middle = spine.body_axes[i], pedicles[0 if side == "left" else 1, i]
+            lateral = float((middle - spine.body_centre[i]) @ axes[:, 0])
+            inward = axes @ np.array([-lateral / 45.0, -1.0, -0.04])
+            reach = min(reach, 0.85 * float(spine.sizes.plate_depth[i].mean()) + 2.0)
+        else:
+            continue
+        inward = inward / np.linalg.norm(inward)
+        found[level, side] = (middle - 17.0 * inward, middle + reach * inward)
+    return found
+
+
+def _screws(parameters: PatientParameters, spine: PosedSpine) -> list[Bar]:
+    bars: list[Bar] = []
+    for head, tip in _screw_heads(parameters, spine).values():
+        inward = (tip - head) / np.linalg.norm(tip - head)
+        bars.append((head, tip, 2.9, _TITANIUM))
+        bars.append((head - 7.0 * inward, head + 5.0 * inward, 6.3, 0.8 * _TITANIUM))
+    return bars[: BARS - 16]
+
+
+def _rods(parameters: PatientParameters, spine: PosedSpine) -> tuple[Floats, Floats]:
+    """Rods through the screw heads of each side, and their weights."""
+    construct = parameters.instrumentation
+    assert construct is not None
+    rods, weight = _no_rods(), np.zeros(RODS)
+    heads = _screw_heads(parameters, spine)
+    for i, side in enumerate(("left", "right")):
+        points = np.array([head for (_, where), (head, _) in heads.items() if where == side])
+        if side in construct.rods and len(points) >= 2:
+            points = points[np.argsort(-points[:, 2])]
+            first, last = points[0] - points[1], points[-1] - points[-2]
+            points = np.concatenate(
+                [points[:1] + 9 * first / np.linalg.norm(first), points, points[-1:] + 9 * last / np.linalg.norm(last)]
+            )
+            at = np.linspace(0, len(points) - 1, ROD_POINTS)
+            rods[i] = np.stack([np.interp(at, range(len(points)), points[:, k]) for k in range(3)], axis=-1)
+            weight[i] = _ROD[construct.metal]
+    return rods, weight
+
+
+def _cage_markers(parameters: PatientParameters, spine: PosedSpine) -> list[Bar]:
+    """A cage of PEEK in the disc below a level: a faint block with three tantalum pins."""
+    construct = parameters.instrumentation
+    assert construct is not None
+    bars: list[Bar] = []
+    for level in construct.cages:
+        if level not in spine.levels:
+            continue
+        i = spine.levels.index(level)
+        axes, top = spine.axes[i, 1], spine.centre[i, 1]
+        below = spine.centre[i + 1, 0] if i + 1 < len(spine.levels) else spine.s1_centre
+        middle, tall = (top + below) / 2, max(4.0, float(np.linalg.norm(top - below)) - 1.5)
+        for x, y in ((-9.0, -8.0), (9.0, -8.0), (0.0, 8.0)):
+            foot = middle + axes @ np.array([x, y, -tall / 2])
+            bars.append((foot, foot + axes @ np.array([0.0, 0.0, tall]), 0.6, 4.0))
+        bars.append((middle + axes @ np.array([-10.0, 0, 0]), middle + axes @ np.array([10.0, 0, 0]), tall / 2, _PEEK))
+    return bars
+
+
+def _worn(parameters: PatientParameters, spine: PosedSpine, habitus: Habitus, rng: np.random.Generator) -> list[Bar]:
+    """Jewellery, clips and hooks of clothing, buckles of a brace, electrodes; most patients wear nothing."""
+    bars: list[Bar] = []
+    chest, front = chest_centre(spine, habitus), chest_half_depth(habitus)
+    kinds = rng.random(6)
+    if habitus.breast > 0 and kinds[0] < 0.10:  # hooks and sliders of a bra
+        for side in (1.0, -1.0):
+            at = chest[5] + np.array([side * rng.uniform(40, 75), 0.98 * front[5] + 14, rng.uniform(-10, 30)])
+            bars += _ring(at, 7.0, 4.0, 0.7, _STEEL)
+        for k in range(3):
+            at = chest[7] + np.array([rng.normal(0, 3), 0.98 * front[7] + 14, 8.0 * k])
+            bars.append((at, at + np.array([6.0, 0, 0]), 0.7, _STEEL))
+    if kinds[1] < 0.05:  # a necklace
+        angle = np.linspace(-1.2, 1.2, 15)
+        line = chest[1] + np.stack([70 * np.sin(angle), -0.7 * front[1] + 0 * angle, 20 - 60 * np.cos(angle)], axis=-1)
+        bars += [(a, b, 0.8, _STEEL) for a, b in pairwise(line)]
+    if kinds[2] < 0.07:  # buttons or clips down the front
+        for k in range(int(rng.integers(2, 6))):
+            at = chest[6] + np.array([rng.normal(0, 25), -front[6] - 8, 30 - 75.0 * k])
+            bars.append((at, at + np.array([0.0, 2.0, 0]), rng.uniform(4, 6), 0.35 * _STEEL))
+    if kinds[3] < 0.06 and parameters.condition == "adolescent_scoliosis":  # buckles of a brace
+        for k in range(3):
+            at = spine.s1_centre + np.array([rng.choice([-1, 1]) * 60.0, 95.0, 40 + 80.0 * k])
+            bars += _ring(at, 26.0, 8.0, 1.1, _STEEL)
+    if kinds[4] < 0.04:  # electrodes
+        for _ in range(3):
+            at = chest[5] + np.array([rng.uniform(-90, 90), -front[5] - 10, rng.uniform(-80, 60)])
+            bars.append((at, at + np.array([0.0, 3.0, 0]), 5.0, 0.5 * _STEEL))
+    return bars
+
+
+def _ring(at: Floats, high: float, wide: float, radius: float, weight: float) -> list[Bar]:
+    """A flat rectangular buckle in the frontal plane."""
+    corners = at + np.array([[-wide, 0, -high], [wide, 0, -high], [wide, 0, high], [-wide, 0, high], [-wide, 0, -high]])
+    return [(a, b, radius, weight) for a, b in pairwise(corners)]
+
+
+def _plates(spine: PosedSpine, habitus: Habitus, rng: np.random.Generator) -> Floats:
+    """Gonad shield (lead) and the plastic shell of a brace's pad."""
+    plates: list[tuple[Ellipsoid, float]] = []
+    hips = spine.hips.mean(axis=0)
+    if rng.random() < 0.08:
+        half = np.diag([rng.uniform(38, 65), 0.8, rng.uniform(35, 60)])
+        at = hips + np.array([rng.normal(0, 8), -115 * habitus.size, rng.uniform(-10, 45)])
+        plates.append((Ellipsoid(at, half), _LEAD))
+    if rng.random() < 0.03:
+        at = spine.body_centre[FIRST + 8] + np.array([rng.choice([-1, 1]) * 115 * habitus.size, 20, 0])
+        plates.append((Ellipsoid(at, np.diag([6.0, 60.0, 75.0])), _PLASTIC))
+    plates += [(NO_ELLIPSOID, 0.0)] * (PLATES - len(plates))
+    return np.stack([np.append(solid.array(), weight) for solid, weight in plates])
+
+
+def build_metal(bars: Tensor, rods: Tensor, rod_weight: Tensor) -> Bones:
+    """(N, BARS, 8), (N, RODS, ROD_POINTS, 3), (N, RODS) -> solid fillings whose volume counts in titanium."""
+    start, end, radius, weight = bars[..., :3], bars[..., 3:6], bars[..., 6:7], bars[..., 7]
+    tilted = numbers_on(bars.device, 0.31, 0.87, 0.38)
+    thick = radius.expand(*radius.shape[:-1], 2)
+    grid, axis = bar(start, end, tilted, thick, thick, 5, 0.06, 10)
+    course = torch.full((*rods.shape[:-1], 2), 2.75, device=rods.device)
+    rod = tube(rods, course, numbers_on(rods.device, 0.0, 1.0, 0.0), 10)
+    return Bones(
+        (),
+        (
+            Filling("bars", grid, axis, weight, 1.2),
+            Filling("rods", rod, rods, rod_weight, 1.2),
+        ),
+    )

@@ -1,0 +1,192 @@
+"""Mass points: surfaces and interiors turned into points that each stand for a volume of material.
+
+What belongs here: sampling. What does not: projection (``splat``). Contract: float32 tensors; the volumes of a
+shell add up to area times thickness, those of a filling to its volume times its fraction. Every cell of a grid
+gets the same number of stratified points, jittered (jitter kills moire) from one fixed seed; the number follows
+from the size of a reference patient's cells (``cell_mm``), so a patient's points depend on the patient alone.
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from spine.phantom.body.surfaces import Bones, Filling, Shell
+
+_JITTER_SEED = 20190
+
+CellSize = tuple[float, float, float]
+"""Mean length of a grid's cells along and around, and for fillings from axis to surface, mm."""
+
+
+@dataclass(frozen=True)
+class MassPoints:
+    """P points of one material, for N patients.
+
+    Attributes:
+        xyz_mm: (N, P, 3) float32, LPS.
+        volume_mm3: (N, P) float32.
+    """
+
+    xyz_mm: Tensor
+    volume_mm3: Tensor
+
+
+def cell_sizes(bones: Bones) -> tuple[CellSize, ...]:
+    """Cell sizes of all shells, then of all fillings, averaged over what is there."""
+    return tuple(_cell_size(part) for part in _parts(bones))
+
+
+def sample_bones(bones: Bones, cells: Sequence[CellSize], finer: float = 1.0, filling_share: float = 1.0) -> MassPoints:
+    """Points of all shells and fillings.
+
+    Args:
+        bones: what to sample.
+        cells: ``cell_sizes`` of a reference patient with the same parts.
+        finer: divides all spacings; 2 for pixels of half the size.
+        filling_share: what a unit of a filling weighs beside one of a shell.
+    """
+    found = []
+    for part, cell in zip(_parts(bones), cells, strict=True):
+        there = _present(part)
+        if there is None:
+            continue
+        finely = replace(there, spacing_mm=there.spacing_mm / finer)
+        if isinstance(finely, Shell):
+            found.append(sample_shell(finely, cell))
+        else:
+            points = sample_filling(finely, cell)
+            found.append(MassPoints(points.xyz_mm, points.volume_mm3 * filling_share))
+    return MassPoints(torch.cat([p.xyz_mm for p in found], 1), torch.cat([p.volume_mm3 for p in found], 1))
+
+
+def _parts(bones: Bones) -> list[Shell | Filling]:
+    return [*bones.shells, *bones.fillings]
+
+
+def sample_shell(shell: Shell, cell: CellSize | None = None) -> MassPoints:
+    """Points of one shell: volume = cell area x thickness / points per cell."""
+    corners = _corners(shell.vertices)  # (N, B, C, 4, 3)
+    ku, kv, _ = _per_cell(cell or _cell_size(shell), shell.spacing_mm)
+    weights = _weights(corners.shape[2], ku, kv, str(corners.device))  # (C, k, 4)
+    xyz = torch.einsum("ckq,nbcqd->nbckd", weights, corners)
+    volume = _areas(corners) * shell.thickness_mm[..., None] / (ku * kv)
+    return MassPoints(xyz.flatten(1, 3), volume[..., None].expand(*volume.shape, ku * kv).flatten(1))
+
+
+def sample_filling(filling: Filling, cell: CellSize | None = None) -> MassPoints:
+    """Points of one interior: uniform in volume, by square-root radii between axis and surface."""
+    grid = filling.vertices
+    corners = _corners(grid)
+    inner = _corners(filling.axis[..., None, :].expand_as(grid))
+    ku, kv, depth = _per_cell(cell or _cell_size(filling), filling.spacing_mm)
+    cells, device = corners.shape[2], str(corners.device)
+    weights = _weights(cells, ku, kv * depth, device)
+    radius = torch.sqrt(_strata(cells, ku * kv * depth, depth, device))[..., None]
+    on_axis = torch.einsum("ckq,nbcqd->nbckd", weights, inner)
+    on_surface = torch.einsum("ckq,nbcqd->nbckd", weights, corners)
+    xyz = on_axis + radius * (on_surface - on_axis)
+    room = _room(corners, inner, weights, radius[..., 0])
+    volume = _wedges(corners, inner) * filling.fraction[..., None] / room.sum(dim=-1).clamp(min=1e-9)
+    return MassPoints(xyz.flatten(1, 3), (volume[..., None] * room).flatten(1))
+
+
+def _room(corners: Tensor, inner: Tensor, weights: Tensor, radius: Tensor) -> Tensor:
+    """(N, B, cells, k) how much room there is at each point, up to a factor of the cell.
+
+    x = a + r (s - a) of axis a(u) and surface s(u, v) has the volume element r w . (s_v x (a_u + r (s_u - a_u))) with
+    w = s - a. Without it the mass of a tapered cell is spread evenly from ring to ring, which shows as bands.
+    """
+    w = corners - inner
+    p, q, r, s = corners.unbind(dim=-2)
+    s_u = torch.stack([r - p, s - q, r - p, s - q], dim=-2)
+    s_v = torch.stack([q - p, q - p, s - r, s - r], dim=-2)
+    a_u = (inner[..., 2, :] - inner[..., 0, :])[..., None, :]
+    normal = torch.linalg.cross(w, s_v)
+    straight, widening = (normal * a_u).sum(-1), (normal * (s_u - a_u)).sum(-1)
+    at = torch.einsum("ckq,nbcqd->nbckd", weights, torch.stack([straight, widening], dim=-1))
+    return (at[..., 0] + radius * at[..., 1]).abs()
+
+
+def _present(part: Shell | Filling) -> Shell | Filling | None:
+    """The part without grids that no patient of the batch has; None when nothing is left.
+
+    On a GPU nothing is dropped: asking which are there would make the host wait for the device.
+    """
+    amount = part.thickness_mm if isinstance(part, Shell) else part.fraction
+    if amount.is_cuda:
+        return part
+    keep = (amount != 0).any(dim=0)
+    if bool(keep.all()):
+        return part
+    if not bool(keep.any()):
+        return None
+    if isinstance(part, Shell):
+        return replace(part, vertices=part.vertices[:, keep], thickness_mm=amount[:, keep])
+    return replace(part, vertices=part.vertices[:, keep], axis=part.axis[:, keep], fraction=amount[:, keep])
+
+
+def _cell_size(part: Shell | Filling) -> CellSize:
+    corners = _corners(part.vertices)
+    along = float((corners[..., 2, :] - corners[..., 0, :]).norm(dim=-1).mean())
+    around = float((corners[..., 1, :] - corners[..., 0, :]).norm(dim=-1).mean())
+    if isinstance(part, Shell):
+        return along, around, 0.0
+    inward = (corners - _corners(part.axis[..., None, :].expand_as(part.vertices))).norm(dim=-1).mean()
+    return along, around, float(inward)
+
+
+def _per_cell(cell: CellSize, spacing_mm: float) -> tuple[int, int, int]:
+    """How many points along, around and inward reach the wanted spacing on average."""
+    along, around, inward = cell
+    return (
+        max(1, math.ceil(along / spacing_mm)),
+        max(1, math.ceil(around / spacing_mm)),
+        max(1, round(inward / spacing_mm)),
+    )
+
+
+def _corners(grid: Tensor) -> Tensor:
+    """(N, B, M, K, 3) vertices -> (N, B, cells, 4, 3) corners in the order 00, 01, 10, 11."""
+    near, far = grid[:, :, :-1], grid[:, :, 1:]
+    quads = torch.stack([near[..., :-1, :], near[..., 1:, :], far[..., :-1, :], far[..., 1:, :]], dim=4)
+    return quads.flatten(2, 3)
+
+
+def _areas(corners: Tensor) -> Tensor:
+    """(N, B, cells) area of each cell, mm^2: half the cross product of its diagonals."""
+    first, second = corners[..., 3, :] - corners[..., 0, :], corners[..., 2, :] - corners[..., 1, :]
+    return torch.linalg.cross(first, second).norm(dim=-1) / 2
+
+
+def _wedges(corners: Tensor, inner: Tensor) -> Tensor:
+    """(N, B, cells) volume between each cell and its stretch of the axis, mm^3: three tetrahedra."""
+    a, b = inner[..., 0, :], inner[..., 2, :]
+    p, q, r, s = corners.unbind(dim=-2)
+    return (_tetrahedron(a, p, q, r) + _tetrahedron(a, q, s, r) + _tetrahedron(a, b, r, s)).abs()
+
+
+def _tetrahedron(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
+    return (torch.linalg.cross(b - a, c - a) * (d - a)).sum(-1) / 6
+
+
+@functools.lru_cache(maxsize=512)
+def _weights(cells: int, ku: int, kv: int, device: str) -> Tensor:
+    """(cells, ku kv, 4) bilinear weights of jittered points on a ku x kv lattice inside each cell."""
+    generator = torch.Generator().manual_seed(_JITTER_SEED + cells * 131 + ku * 17 + kv)
+    jitter = torch.rand(cells, ku, kv, 2, generator=generator)
+    u = (torch.arange(ku)[None, :, None] + jitter[..., 0]) / ku
+    v = (torch.arange(kv)[None, None, :] + jitter[..., 1]) / kv
+    weights = torch.stack([(1 - u) * (1 - v), (1 - u) * v, u * (1 - v), u * v], dim=-1)
+    return weights.reshape(cells, ku * kv, 4).to(device)
+
+
+@functools.lru_cache(maxsize=512)
+def _strata(cells: int, count: int, depth: int, device: str) -> Tensor:
+    """(cells, count) uniform numbers, ``depth`` strata dealt in turn."""
+    generator = torch.Generator().manual_seed(_JITTER_SEED + cells * 7 + count * 3 + depth)
+    strata = torch.arange(count) % depth
+    return ((strata[None] + torch.rand(cells, count, generator=generator)) / depth).to(device)

@@ -1,0 +1,173 @@
+"""What dresses the upper picture: clavicles, shoulder blades, arms, skull and jaw.
+
+What belongs here: bone without landmarks above and beside the rib cage. What does not: ribs (``thorax``), flesh
+(``soft_tissue``). Contract: as every bone, grids in place, mm.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from spine.phantom.body.batch import PatientBatch
+from spine.phantom.body.constants import numbers_on
+from spine.phantom.body.surfaces import Bones, Shell, ball, bar, smooth, tube, unit
+from spine.phantom.pose.anatomy import FIRST
+
+
+def build_shoulders(batch: PatientBatch) -> Bones:
+    """Clavicles, shoulder blades, arms and skull."""
+    bones = _skull(batch)
+    for i, (side, word) in enumerate(((1.0, "left"), (-1.0, "right"))):
+        joints = batch.arms[:, i]
+        bones = (
+            bones
+            + _clavicle(batch, joints, side, word)
+            + _blade(batch, joints, side, word)
+            + _arm(batch, joints, side, word)
+        )
+    return bones
+
+
+def _vector(batch: PatientBatch, x: float, y: float, z: float) -> Tensor:
+    """(N, 3) an offset in mm of an adult man, scaled to each patient."""
+    return numbers_on(batch.device, x, y, z) * batch.size[:, None]
+
+
+def _wide(batch: PatientBatch, first: float, second: float) -> Tensor:
+    return numbers_on(batch.device, first, second) * batch.size[:, None]
+
+
+def _ones(batch: PatientBatch, value: float) -> Tensor:
+    return value * batch.gain("shoulder")
+
+
+def _clavicle(batch: PatientBatch, joints: Tensor, side: float, word: str) -> Bones:
+    notch, shoulder = batch.sternum[:, 0], joints[:, 0]
+    lift = 14.0 * batch.raised[:, None] * numbers_on(batch.device, 0.0, 0.0, 1.0)
+    bend = torch.stack(
+        [
+            notch + _vector(batch, side * 14, 2, 4),
+            notch + _vector(batch, side * 50, -8, 14) + lift,
+            0.45 * notch + 0.55 * shoulder + _vector(batch, side * 12, 8, 26) + lift,
+            shoulder + _vector(batch, -side * 8, 8, 22),
+        ],
+        dim=1,
+    )
+    taper = torch.linspace(0, 1, 18, device=batch.device)
+    radius = 4.6 * (1 + 0.45 * (2 * taper - 1) ** 4) * (1 - (2 * taper - 1) ** 16) * batch.size[:, None]
+    up = numbers_on(batch.device, 0.0, 0.0, 1.0)
+    grid = tube(smooth(bend, 18), radius[..., None].expand(-1, -1, 2), up, 14)
+    return Bones((Shell("clavicle", grid[:, None], _ones(batch, 1.1), 1.5, (f"clavicle {word}",)),))
+
+
+def _blade(batch: PatientBatch, joints: Tensor, side: float, word: str) -> Bones:
+    """A thin triangle with thick borders, its spine, acromion and coracoid; raised arms turn it outwards."""
+    shoulder = joints[:, 0]
+    t4 = batch.body_centre[:, FIRST + 3]
+    out = 14.0 * batch.raised + 6.0 * batch.style[:, 10].clamp(-1.5, 1.5)
+    swing = out[:, None] * numbers_on(batch.device, side, 0.0, 0.0)
+    superior = t4 + _vector(batch, side * 72, 46, 42) + swing
+    inferior = t4 + _vector(batch, side * 88, 52, -96) + 1.8 * swing
+    glenoid = shoulder + _vector(batch, -side * 24, 4, -6)
+    grid = _blade_plate(superior, inferior, glenoid)
+    up = numbers_on(batch.device, 0.0, 0.0, 1.0)
+    root = superior * 0.72 + inferior * 0.28 + _vector(batch, 0, 10, 0)
+    acromion = shoulder + _vector(batch, side * 12, 8, 26)
+    ridge, _ = bar(root, acromion, up, _wide(batch, 3.0, 5.0), _wide(batch, 6.0, 7.0), 8)
+    coracoid, _ = bar(
+        glenoid + _vector(batch, 0, -8, 18),
+        shoulder + _vector(batch, -side * 6, -34, 12),
+        up,
+        *(_wide(batch, 5.5, 5.5),) * 2,
+    )
+    socket, _ = bar(
+        glenoid + _vector(batch, 0, 0, 20),
+        glenoid + _vector(batch, 0, 0, -20),
+        up.roll(1),
+        *(_wide(batch, 6.0, 10.0),) * 2,
+    )
+    names = (f"scapula {word}",)
+    return Bones(
+        (
+            Shell("shoulder blade", grid[:, None], _ones(batch, 0.75), 1.8, names),
+            Shell("blade spine", ridge[:, None], _ones(batch, 0.8), bones=names),
+            Shell("coracoid", coracoid[:, None], _ones(batch, 0.7), bones=names),
+            Shell("glenoid", socket[:, None], _ones(batch, 0.8), bones=names),
+        )
+    )
+
+
+def _blade_plate(superior: Tensor, inferior: Tensor, glenoid: Tensor) -> Tensor:
+    """(N, M, K, 3) a hollow triangle between three (N, 3) corners."""
+    rows = torch.linspace(0.0, 1.0, 10, device=superior.device)[:, None]
+    inner = superior[:, None] * (1 - rows) + inferior[:, None] * rows
+    outer = glenoid[:, None] * (1 - rows) + inferior[:, None] * rows
+    middle, half = (inner + outer) / 2, (outer - inner) / 2
+    normal = unit(torch.linalg.cross(glenoid - inferior, superior - inferior))[:, None]
+    angle = torch.linspace(0, 2 * math.pi, 25, device=superior.device)
+    across, thick = angle.cos(), angle.sin()
+    profile = (1.6 + 3.6 * across.abs() ** 8) * thick.sign() * thick.abs().sqrt()
+    bow = 7.0 * (1 - across**2)
+    grid = middle[:, :, None] + half[:, :, None] * across[:, None] + normal[:, :, None] * (profile + bow)[:, None]
+    return torch.cat([grid[:, :, :-1], grid[:, :, :1]], dim=2)
+
+
+def _arm(batch: PatientBatch, joints: Tensor, side: float, word: str) -> Bones:
+    shoulder, elbow, hand = joints.unbind(1)
+    ahead = numbers_on(batch.device, 0.0, -1.0, 0.3)
+    up = numbers_on(batch.device, 0.0, 0.3, 1.0)
+    head, _ = ball(shoulder, torch.eye(3, device=batch.device) * (22.0 * batch.size)[:, None, None])
+    humerus, _ = bar(shoulder, elbow, ahead + 0.1, _wide(batch, 13.0, 13.0), _wide(batch, 11.0, 11.0), 14, 0.06)
+    shells = [
+        Shell("humeral head", head[:, None], _ones(batch, 0.8), bones=(f"humerus {word}",)),
+        Shell("humerus", humerus[:, None], _ones(batch, 2.0), 1.6, (f"humerus {word}",)),
+    ]
+    for shift, name in ((0.0, "radius"), (16.0, "ulna")):
+        start, end = elbow + _vector(batch, 0, -shift, 0), hand + _vector(batch, side * shift, 6, 0)
+        grid, _ = bar(start, end, up + 0.2 * ahead, _wide(batch, 7.5, 7.5), _wide(batch, 6.0, 6.0), 12, 0.06)
+        shells.append(Shell("forearm", grid[:, None], _ones(batch, 1.5), 1.8, (f"{name} {word}",)))
+    return Bones((*shells, _hand(batch, elbow, hand, side, word)))
+
+
+def _hand(batch: PatientBatch, elbow: Tensor, hand: Tensor, side: float, word: str) -> Shell:
+    """Five rays of the hand, beyond the wrist."""
+    along = unit(hand - elbow)
+    across = unit(torch.linalg.cross(along, numbers_on(batch.device, 0.2, 1.0, 0.1).expand_as(along)))
+    at = torch.linspace(-1.0, 1.0, 5, device=batch.device)[:, None]
+    start = hand[:, None] + (10 * along)[:, None] + 14 * at * across[:, None] * batch.size[:, None, None]
+    end = start + (88 - 24 * at.abs()) * batch.size[:, None, None] * along[:, None] + 12 * at * across[:, None]
+    radii = _wide(batch, 4.2, 4.2)[:, None].expand(-1, 5, -1)
+    grid, _ = bar(start, end, across[:, None] + 0.5 * along.roll(1, -1)[:, None], radii, radii * 0.8, 8, 0.08, 10)
+    return Shell("hand", grid, torch.full((len(batch), 5), 0.8, device=batch.device), 2.2, (f"hand {word}",) * 5)
+
+
+def _skull(batch: PatientBatch) -> Bones:
+    """Brain case, base and jaw above C3."""
+    c3 = batch.centre[:, 0, 0]
+    device = batch.device
+    centre = c3 + numbers_on(device, 0.0, -20.0, 118.0) * (0.4 + 0.6 * batch.size)[:, None]
+    half = torch.diag(numbers_on(device, 72.0, 92.0, 80.0)) * (0.5 + 0.5 * batch.size)[:, None, None]
+    case, _ = ball(centre, half, 16, 32)
+    base, _ = bar(
+        c3 + _vector(batch, 0, 26, 42), c3 + _vector(batch, 0, -70, 62), numbers_on(device, 0.0, 0.0, 1.0),
+        _wide(batch, 34, 8), _wide(batch, 26, 18), 8, 0.15,
+    )  # fmt: skip
+    teeth, _ = bar(
+        c3 + _vector(batch, -22, -70, 26), c3 + _vector(batch, 22, -70, 26), numbers_on(device, 0.0, 0.0, 1.0),
+        *(_wide(batch, 8, 12),) * 2, 8, 0.15,
+    )  # fmt: skip
+    angle = torch.deg2rad(torch.linspace(-75, 75, 16, device=device))
+    jaw_x, jaw_y = 46 * angle.sin(), -62 * angle.cos() + 8
+    offset = torch.stack([jaw_x, jaw_y - 20, 20 + 0.25 * (jaw_y + 54)], dim=-1)
+    path = c3[:, None] + offset * batch.size[:, None, None]
+    radii = numbers_on(device, 5.0, 14.0) * batch.size[:, None, None].expand(-1, 16, 1)
+    jaw = tube(path, radii, numbers_on(device, 0.0, 0.0, 1.0), 14)
+    return Bones(
+        (
+            Shell("skull", case[:, None], _ones(batch, 3.6), 2.2, ("skull",)),
+            Shell("skull base", base[:, None], _ones(batch, 2.4), 2.2, ("skull",)),
+            Shell("teeth", teeth[:, None], _ones(batch, 3.0), 2.0, ("jaw",)),
+            Shell("jaw", jaw[:, None], _ones(batch, 2.0), 2.2, ("jaw",)),
+        )
+    )

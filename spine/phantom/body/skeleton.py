@@ -1,0 +1,71 @@
+"""All bone of N patients together, and how finely it is sampled.
+
+What belongs here: the list of bones. What does not: any bone's shape. Contract: every patient has the same list of
+shells and fillings in the same order; cell sizes are those of one reference patient, so that the number of mass
+points does not depend on who is drawn.
+"""
+
+from functools import cache
+
+import numpy as np
+import torch
+
+from spine.phantom.body.batch import PatientBatch, collate
+from spine.phantom.body.constants import numbers_on
+from spine.phantom.body.metal import build_metal
+from spine.phantom.body.pelvis import build_pelvis
+from spine.phantom.body.points import CellSize, cell_sizes
+from spine.phantom.body.shoulders import build_shoulders
+from spine.phantom.body.surfaces import Bones, Filling, bar
+from spine.phantom.body.thorax import build_thorax
+from spine.phantom.body.vertebrae import build_vertebrae
+from spine.phantom.people.parameters import PatientParameters
+
+
+def build_bones(batch: PatientBatch) -> Bones:
+    """All bone of a batch, at each patient's density."""
+    bones = build_vertebrae(batch) + build_pelvis(batch) + build_thorax(batch) + build_shoulders(batch)
+    return bones.scaled(batch.density)
+
+
+def build_vessels(batch: PatientBatch) -> Bones:
+    """Vessels of the lungs: solid tapered tubes."""
+    start, end, radius = batch.vessels[..., :3], batch.vessels[..., 3:6], batch.vessels[..., 6:7]
+    wide = radius.expand(*radius.shape[:-1], 2)
+    up = numbers_on(batch.device, 0.21, 0.92, 0.33)
+    grid, axis = bar(start, end, up, wide, 0.45 * wide, 6, 0.05, 8)
+    return Bones((), (Filling("vessels", grid, axis, torch.ones_like(radius[..., 0]), 2.6),))
+
+
+@cache
+def reference_cells() -> dict[str, tuple[CellSize, ...]]:
+    """Cell sizes of the reference patient: ``bones``, ``vessels``, ``metal``."""
+    from spine.phantom.patient import build_patient
+
+    patient = build_patient(
+        PatientParameters(
+            age_years=30.0,
+            sex="M",
+            condition="healthy_adult",
+            field_of_view="full",
+            size_factor=1.0,
+            bmi=22.0,
+            pelvic_incidence_deg=52.0,
+            sacral_slope_deg=39.0,
+            pelvic_tilt_deg=13.0,
+            lumbar_lordosis_l1_s1_deg=55.0,
+            lumbar_lordosis_l1_l5_deg=37.0,
+            thoracic_kyphosis_t4_t12_deg=38.0,
+        ),
+        seed=1,
+    )
+    batch = collate([patient.arrays])
+    bars = np.zeros((1, 1, 8), np.float32)
+    bars[..., 3], bars[..., 6:] = 40.0, (3.0, 1.0)
+    rods = torch.zeros(1, 2, 24, 3)
+    rods[..., 2] = torch.linspace(0, 300.0, 24)
+    return {
+        "bones": cell_sizes(build_bones(batch)),
+        "vessels": cell_sizes(build_vessels(batch)),
+        "metal": cell_sizes(build_metal(torch.from_numpy(bars), rods, torch.ones(1, 2))),
+    }

@@ -1,0 +1,81 @@
+"""The rib cage in place: ribs and sternum.
+
+What belongs here: the cage's bones. What does not: where the cage lies (``chest``), shoulders and skull
+(``shoulders``), lungs and skin (``soft_tissue``). Contract: every rib starts at its own vertebra and turns with it,
+so a rotated spine carries a rib hump on the convex side; the front of the cage follows the spine only in part.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from spine.phantom.body.batch import PatientBatch
+from spine.phantom.body.constants import numbers_on
+from spine.phantom.body.surfaces import Bones, Shell, bar, tube
+from spine.phantom.pose.anatomy import FIRST
+from spine.phantom.pose.chest import FRONT_FOLLOWS
+
+_SLOPE_DEG = (18, 24, 28, 31, 33, 35, 36, 38, 40, 42, 40, 36.0, 34.0)
+_REACH_DEG = (150, 152, 150, 148, 146, 144, 142, 138, 132, 124, 92, 62.0, 38.0)
+_STRAIGHT = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.0)
+"""How evenly each rib falls along its arc: 0 late and steep, 1 from the start."""
+_STEPS = 34
+_RIBS = 13
+"""Pairs drawn: the thirteenth only where T13 carries one."""
+
+
+def build_thorax(batch: PatientBatch) -> Bones:
+    """Ribs and sternum."""
+    return _ribs(batch) + _sternum(batch)
+
+
+def _ribs(batch: PatientBatch) -> Bones:
+    """Both sides of T1..T13, one tube each along a sloping part of an ellipse."""
+    device, size = batch.device, batch.size[:, None, None]
+    bodies = batch.body_centre[:, FIRST : FIRST + _RIBS]
+    head_y = batch.plate_half[:, FIRST : FIRST + _RIBS, :, 1].mean(dim=2)[..., None]
+    width, depth = (_with_thirteenth(v)[..., None] for v in (batch.chest_half_width, batch.chest_half_depth))
+    heading, aside = (_with_thirteenth(v)[..., None] for v in (batch.heading, batch.sideways))
+    t = torch.linspace(0.0, 1.0, _STEPS, device=device)
+    slope = numbers_on(device, *_SLOPE_DEG) + 4.0 * batch.style[:, 8, None]
+    slope = torch.deg2rad(slope)[..., None]
+    reach = numbers_on(device, *_REACH_DEG)[:, None]
+    angle = torch.deg2rad(8.0 + (reach - 8.0) * t)  # (R, M): 0 at the back, 180 in front
+    around = 1 - angle.cos()
+    straight = numbers_on(device, *_STRAIGHT)[:, None]
+    there = torch.ones(len(batch), _RIBS, device=device)
+    there[:, -1] = batch.thirteenth
+    shells = []
+    for side, word in ((1.0, "left"), (-1.0, "right")):
+        x = side * width * angle.sin() ** 0.9
+        y = -depth * around + head_y + 17.0 * size * torch.sin(math.pi * (t * 3.2).clamp(max=1)) - 4
+        # Lower ribs fall from their joints on, upper ones first run level.
+        fall = (1 - straight) * around + straight * 1.15 * angle / (math.pi / 2)
+        drop = slope.tan() * (0.62 * depth * fall + 5 * t)
+        # The back of the rib turns with its vertebra, the front only in part.
+        turn = heading * (1 - (1 - FRONT_FOLLOWS) * (angle / math.pi * 1.3).clamp(0, 1))
+        path = bodies[:, :, None] + torch.stack(
+            [x * turn.cos() - y * turn.sin(), x * turn.sin() + y * turn.cos(), 4.0 * size - drop], dim=-1
+        )
+        lag = aside * (angle / (math.pi / 2)).clamp(0, 1)
+        path = path + torch.stack([lag, torch.zeros_like(lag), torch.zeros_like(lag)], dim=-1)
+        radii = torch.stack(torch.broadcast_tensors(2.7 * size * torch.ones_like(t), (4.9 - 0.9 * t) * size), dim=-1)
+        radii = radii.expand(len(batch), _RIBS, _STEPS, 2) * (1 + 0.06 * batch.style[:, 9])[:, None, None, None]
+        up = numbers_on(device, 0.0, 0.0, 1.0)
+        names = tuple(f"rib {i + 1} {word}" for i in range(_RIBS))
+        shells.append(Shell("rib", tube(path, radii, up, 10), 1.6 * batch.gain("rib") * there, 1.3, names))
+    return Bones(tuple(shells))
+
+
+def _with_thirteenth(values: Tensor) -> Tensor:
+    """(N, 12) of T1..T12 -> (N, 13): a thirteenth pair of ribs is like the twelfth."""
+    return torch.cat([values, values[:, -1:]], dim=1)
+
+
+def _sternum(batch: PatientBatch) -> Bones:
+    flat = numbers_on(batch.device, 14.0, 4.0) * batch.size[:, None]
+    ahead = numbers_on(batch.device, 0.0, -1.0, 0.2)
+    bone, _ = bar(batch.sternum[:, 0], batch.sternum[:, 1], ahead, flat * 1.3, flat * 0.8, 10, 0.08)
+    ones = torch.ones(len(batch), 1, device=batch.device)
+    return Bones((Shell("sternum", bone[:, None], 0.6 * ones, 2.0, ("sternum",)),))

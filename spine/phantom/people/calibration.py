@@ -1,0 +1,152 @@
+"""Fitting the constants of the joint draw, so that what remains after the refusals has the published moments.
+
+What belongs here: the targets' covariance and the fit. What does not: drawing (``alignment``). Run
+``python -m spine.phantom.people.calibration`` after a change of bounds, of the sagittal plan or of the targets; it
+rewrites ``calibrated.py``. The fit draws many patients, compares mean and covariance of those that stand with the
+target, moves the mean by the difference and stretches the root of the covariance, until both agree.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from spine.phantom.people.alignment import MEAN_AGE, PER_YEAR, candidates, stands
+from spine.phantom.people.parameters import Condition
+from spine.phantom.people.published import ALIGNMENT, LL, LL5, PI, PT, SS, TK
+from spine.scanner import Floats
+
+AGE_RANGE = (18.0, 75.0)  # of the one group with a drift
+
+
+@dataclass(frozen=True)
+class Relations:
+    """Correlations that shape one group's target covariance.
+
+    Attributes:
+        sd: of PI, PT, SS as aimed at: within 15 % of the published ones, chosen so that PI-SS and PI-PT agree too.
+        pi_ll, ss_ll, ll_tk, pi_tk: correlations.
+        lumbosacral_sd: SD of L1-S1 minus L1-L5, degrees.
+        lordosis_sd: of L1-S1 and L1-L5 as aimed at.
+    """
+
+    sd: tuple[float, float, float]
+    pi_ll: float
+    ss_ll: float
+    ll_tk: float
+    lumbosacral_sd: float
+    lordosis_sd: tuple[float, float]
+    pi_tk: float = 0.03
+
+
+RELATIONS: Mapping[Condition, Relations] = {
+    "healthy_adult": Relations((10.7, 6.4, 8.3), 0.69, 0.73, 0.54, 7.0, (12.6, 14.3)),
+    "healthy_adolescent": Relations((8.5, 7.0, 6.9), 0.56, 0.70, 0.50, 6.5, (10.4, 9.1)),
+    "adolescent_scoliosis": Relations((12.6, 8.3, 10.2), 0.66, 0.77, 0.46, 7.0, (14.4, 13.2), 0.08),
+    "adult_deformity": Relations((12.0, 10.0, 11.0), 0.40, 0.70, 0.46, 7.0, (19.0, 18.0), 0.08),
+    "degenerative": Relations((11.0, 7.5, 8.6), 0.58, 0.70, 0.50, 7.0, (13.0, 13.0)),
+    "osteoporotic": Relations((10.5, 7.5, 8.2), 0.58, 0.70, 0.50, 7.0, (13.0, 13.0)),
+}
+
+
+def target_moments(group: Condition) -> tuple[Floats, Floats]:
+    """(5,) mean and (5, 5) covariance of PI, PT, L1-S1, L1-L5, TK.
+
+    Raises:
+        numpy.linalg.LinAlgError: the relations of the group contradict each other.
+    """
+    figures, wanted = ALIGNMENT[group], RELATIONS[group]
+    mean = np.array([figures[name].mean for name in (PI, PT, LL, LL5, TK)])
+    mean[1] += (mean[0] - mean[1] - figures[SS].mean) / 2  # published means of PI, PT and SS need not add up
+    pi, pt, ss = wanted.sd
+    ll, ll5 = wanted.lordosis_sd
+    tk, sacral = figures[TK].sd or 0.0, wanted.lumbosacral_sd
+    covariance = np.diag(np.square([pi, pt, ll, ll5, tk]))
+    to_ll = {"pi": wanted.pi_ll * pi * ll, "tk": wanted.ll_tk * ll * tk}
+    to_ll["pt"] = to_ll["pi"] - wanted.ss_ll * ss * ll
+    pairs = {
+        (0, 1): (pi**2 + pt**2 - ss**2) / 2,
+        (0, 2): to_ll["pi"],
+        (0, 3): to_ll["pi"] - 0.10 * pi * sacral,
+        (0, 4): wanted.pi_tk * pi * tk,
+        (1, 2): to_ll["pt"],
+        (1, 3): to_ll["pt"],
+        (1, 4): 0.0,
+        (2, 3): (ll**2 + ll5**2 - sacral**2) / 2,
+        (2, 4): to_ll["tk"],
+        (3, 4): to_ll["tk"] + 0.12 * sacral * tk,
+    }
+    for (i, j), value in pairs.items():
+        covariance[i, j] = covariance[j, i] = value
+    np.linalg.cholesky(covariance)
+    return mean, covariance
+
+
+def fit(group: Condition, count: int = 40_000, rounds: int = 25) -> tuple[Floats, Floats, float]:
+    """Mean (5,), root (5, 5) and the share of draws that stand, for one group."""
+    target, covariance = target_moments(group)
+    per_year = np.array(PER_YEAR.get(group, (0.0,) * 5))
+    drift = np.outer(per_year, per_year) * (AGE_RANGE[1] - AGE_RANGE[0]) ** 2 / 12
+    mean, root, standing = target.copy(), np.asarray(np.linalg.cholesky(covariance - drift), np.float64), np.ones(1)
+    for _ in range(rounds):
+        rng = np.random.default_rng(20190)
+        ages = rng.uniform(*AGE_RANGE, count) if group in PER_YEAR else np.full(count, MEAN_AGE.get(group, 0.0))
+        drawn, wanted = candidates(rng, group, ages, mean, root)
+        standing, _ = stands(drawn, wanted, group, "standard")
+        found = np.asarray(np.cov(drawn[standing].T), np.float64)
+        mean = mean + (target - drawn[standing].mean(axis=0))
+        root = _stretched(root, found, covariance)
+    return mean, root, float(standing.mean())
+
+
+def _stretched(root: Floats, found: Floats, wanted: Floats) -> Floats:
+    """A root whose covariance is nearer to giving ``wanted``, by the linear map that takes ``found`` there."""
+    onto = np.linalg.cholesky(wanted) @ np.linalg.inv(np.linalg.cholesky(found))
+    stretched = onto @ root @ root.T @ onto.T
+    return np.asarray(np.linalg.cholesky((stretched + stretched.T) / 2))
+
+
+_HEAD = '''"""Constants of the joint draw. Written by ``python -m spine.phantom.people.calibration``; not for editing.
+
+What belongs here: numbers. What does not: how they are found (``calibration``) and used (``alignment``). Contract:
+order PI, PT, L1-S1, L1-L5, TK, degrees; ``MEANS`` and ``ROOTS`` are those of the normal draw before the refusals of
+``alignment``, fitted so that what remains has the moments of ``published``.
+"""
+
+from collections.abc import Mapping
+
+from spine.phantom.people.parameters import Condition
+
+'''
+
+
+def text_of(fitted: Mapping[Condition, tuple[Floats, Floats]]) -> str:
+    """The module ``calibrated`` that holds these constants."""
+    means = "".join(f'    "{group}": {_row(mean)},\n' for group, (mean, _) in fitted.items())
+    roots = "".join(
+        f'    "{group}": (\n' + "".join(f"        {_row(row)},\n" for row in root) + "    ),\n"
+        for group, (_, root) in fitted.items()
+    )
+    return (
+        f"{_HEAD}MEANS: Mapping[Condition, tuple[float, ...]] = {{\n{means}}}\n\n"
+        f"ROOTS: Mapping[Condition, tuple[tuple[float, ...], ...]] = {{\n{roots}}}\n"
+    )
+
+
+def _row(values: Floats) -> str:
+    return "(" + ", ".join(f"{float(v) + 0.0:.3f}" for v in values) + ")"
+
+
+def main() -> None:
+    """Fit every group and rewrite the constants."""
+    fitted: dict[Condition, tuple[Floats, Floats]] = {}
+    for group in RELATIONS:
+        mean, root, share = fit(group)
+        fitted[group] = (mean, root)
+        print(f"{group}: {share:.0%} of the draws stand")
+    Path(__file__).with_name("calibrated.py").write_text(text_of(fitted))
+
+
+if __name__ == "__main__":
+    main()

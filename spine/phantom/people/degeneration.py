@@ -1,0 +1,73 @@
+"""What age and disease do to single levels: worn discs, slips, wedge fractures, thin bone.
+
+What belongs here: how often and how much, by condition. What does not: the geometry of a fracture (``fractures``) or
+of a slip (``spine_pose``). Contract: levels that exist in the patient's column. Sources (docs/sources.md, population
+and anatomy): slips 4-12 mm at L4-5 or L5-S1, lateral ones 3-10 mm, wedge losses 20-40 %, all from memory; how often
+is a choice.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spine.phantom.people.parameters import Condition, Sex, WedgeFracture
+from spine.phantom.pose.anatomy import Column
+
+_FRAGILE = ("T6", "T7", "T8", "T9", "T11", "T12", "L1", "L2", "L3")
+_FRAGILITY = np.array([0.06, 0.12, 0.12, 0.06, 0.12, 0.20, 0.20, 0.08, 0.04])
+_SLIP_SHARE = {"adult_deformity": 0.2, "degenerative": 0.35, "osteoporotic": 0.1}
+_LATERAL_SHARE = {"adult_deformity": 0.6, "degenerative": 0.1}
+_NARROWING = {"adult_deformity": (0.25, 0.65), "degenerative": (0.3, 0.75), "osteoporotic": (0.1, 0.45)}
+
+
+@dataclass(frozen=True)
+class Slip:
+    """A vertebra that has moved on the one below it; mm forward, or to the left."""
+
+    level: str
+    mm: float
+
+
+def sample_narrowing(rng: np.random.Generator, condition: Condition, age_years: float) -> float:
+    """Mean loss of lumbar disc height."""
+    if condition in _NARROWING:
+        return float(rng.uniform(*_NARROWING[condition]))
+    return max(0.0, (age_years - 35.0) / 200.0)
+
+
+def sample_listhesis(
+    rng: np.random.Generator, condition: Condition, incidence_deg: float, column: Column
+) -> Slip | None:
+    """A forward slip: of the last lumbar vertebra where incidence is high, else of the one above it."""
+    steep = 1.0 + 0.5 * float(np.tanh((incidence_deg - 52.0) / 12.0))
+    if rng.random() > _SLIP_SHARE.get(condition, 0.0) * steep:
+        return None
+    low = rng.random() < 0.3 * steep
+    return Slip(column.mobile[-1 if low else -2], float(rng.uniform(4.0, 12.0)))
+
+
+def sample_lateral_listhesis(
+    rng: np.random.Generator, condition: Condition, cobb_deg: float, convex_left: bool
+) -> Slip | None:
+    """A sideways slip at L3-4 (or L2-3) of a worn curve, towards its convexity."""
+    if cobb_deg < 12.0 or rng.random() > _LATERAL_SHARE.get(condition, 0.0):
+        return None
+    level = "L3" if rng.random() < 0.7 else "L2"
+    return Slip(level, float(rng.uniform(3.0, 10.0)) * (1.0 if convex_left else -1.0))
+
+
+def sample_fractures(rng: np.random.Generator, condition: Condition) -> tuple[WedgeFracture, ...]:
+    """One to three wedge fractures of an osteoporotic spine."""
+    if condition != "osteoporotic":
+        return ()
+    count = 1 + int(np.searchsorted((0.55, 0.85), rng.random()))
+    levels = rng.choice(len(_FRAGILE), size=count, replace=False, p=_FRAGILITY / _FRAGILITY.sum())
+    return tuple(WedgeFracture(_FRAGILE[i], float(rng.uniform(0.2, 0.4))) for i in sorted(levels))
+
+
+def sample_density(rng: np.random.Generator, condition: Condition, age_years: float, sex: Sex) -> float:
+    """Bone density relative to a young adult."""
+    loss = max(0.0, age_years - 45) * (0.008 if sex == "F" else 0.005) + max(0.0, 16 - age_years) * 0.015
+    if condition == "osteoporotic":
+        return 0.68 + 0.07 * float(rng.standard_normal())
+    return (1.0 - loss) * (1 + 0.07 * float(rng.standard_normal()))

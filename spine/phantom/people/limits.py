@@ -1,0 +1,171 @@
+"""Which parameters a virtual patient may have: the allowed ranges, and the refusal of anything else.
+
+What belongs here: bounds wide enough for every published extreme, and consistency between parameters.
+What does not: what is likely (``population``). Contract: all violations are gathered into one
+``ParametersRejected`` that names each value with its allowed range.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import get_args
+
+from spine.errors import ParametersRejected
+from spine.phantom.people.parameters import (
+    Anatomy,
+    Condition,
+    CoronalCurve,
+    FieldOfView,
+    Instrumentation,
+    Metal,
+    PatientParameters,
+    Sex,
+    Side,
+    WedgeFracture,
+)
+from spine.phantom.pose.anatomy import Column, column_of
+
+ALLOWED: Mapping[str, tuple[float, float]] = {
+    "age_years": (6.0, 100.0),
+    "size_factor": (0.70, 1.25),
+    "bmi": (13.0, 45.0),
+    "pelvic_incidence_deg": (15.0, 100.0),
+    "sacral_slope_deg": (-5.0, 75.0),
+    "pelvic_tilt_deg": (-20.0, 55.0),
+    "lumbar_lordosis_l1_s1_deg": (-15.0, 105.0),
+    "lumbar_lordosis_l1_l5_deg": (-30.0, 95.0),
+    "thoracic_kyphosis_t4_t12_deg": (-30.0, 95.0),
+    "t1_inclination_deg": (-20.0, 35.0),
+    "pelvic_obliquity_deg": (-12.0, 12.0),
+    "pelvic_rotation_deg": (-12.0, 12.0),
+    "coronal_shift_mm": (-60.0, 60.0),
+    "rotation_per_cobb": (0.0, 0.6),
+    "disc_narrowing": (0.0, 0.8),
+    "listhesis_mm": (0.0, 16.0),
+    "lateral_listhesis_mm": (-12.0, 12.0),
+    "bone_density": (0.45, 1.3),
+    "femoral_head_radius_mm": (16.0, 30.5),
+}
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "condition": get_args(Condition),
+    "sex": get_args(Sex),
+    "field_of_view": get_args(FieldOfView),
+    "anatomy": get_args(Anatomy),
+}
+COBB_DEG = (0.0, 100.0)
+BODY_SHARE = (0.2, 0.8)
+SHORTEST_CURVE = 3
+"""Vertebrae of a curve, its two end vertebrae included."""
+LUMBOSACRAL_DEG = (-8.0, 50.0)
+"""Lordosis between the lower plate of L5 and S1: what L1-S1 has more than L1-L5."""
+FRACTURE_LOSS = (0.05, 0.5)
+
+
+def check(parameters: PatientParameters) -> None:
+    """Refuse impossible parameters.
+
+    Raises:
+        ParametersRejected: with every value that lies outside its range, and the range.
+    """
+    found = [*_out_of_range(parameters), *_unknown_words(parameters), *_inconsistent(parameters)]
+    if parameters.anatomy in WORDS["anatomy"]:
+        column = column_of(parameters.anatomy)
+        found += [*_bad_curves(parameters.curves, column), *_bad_slips(parameters, column)]
+        found += _bad_fractures(parameters.fractures, column)
+        if parameters.instrumentation is not None:
+            found += _bad_metal(parameters.instrumentation, column)
+    if found:
+        raise ParametersRejected(
+            "PATIENT_IMPLAUSIBLE",
+            found="; ".join(found),
+            expected="values inside the ranges named, PI = PT + SS, curves that follow each other on alternating sides",
+            remedy="choose values inside the allowed ranges (spine.phantom.people.limits) or draw with sample_patient",
+        )
+
+
+def _told(name: str, value: float, allowed: tuple[float, float]) -> Iterator[str]:
+    low, high = allowed
+    if not (math.isfinite(value) and low <= value <= high):
+        yield f"{name} = {value:g} (allowed {low:g} to {high:g})"
+
+
+def _out_of_range(parameters: PatientParameters) -> Iterator[str]:
+    for name, allowed in ALLOWED.items():
+        value = getattr(parameters, name)
+        if not allowed[0] <= value <= allowed[1]:  # the usual case is quick: patients are drawn by the thousand
+            yield from _told(name, value, allowed)
+
+
+def _unknown_words(parameters: PatientParameters) -> Iterator[str]:
+    for name, known in WORDS.items():
+        if getattr(parameters, name) not in known:
+            yield f"{name} = {getattr(parameters, name)!r} (allowed {', '.join(known)})"
+
+
+def _inconsistent(parameters: PatientParameters) -> Iterator[str]:
+    total = parameters.pelvic_tilt_deg + parameters.sacral_slope_deg
+    if math.isfinite(total) and abs(total - parameters.pelvic_incidence_deg) > 1e-6:
+        yield f"PT + SS = {total:g} although PI = {parameters.pelvic_incidence_deg:g} (they are equal)"
+    lumbosacral = parameters.lumbar_lordosis_l1_s1_deg - parameters.lumbar_lordosis_l1_l5_deg
+    if math.isfinite(lumbosacral):
+        yield from _told("lordosis L1-S1 minus L1-L5", lumbosacral, LUMBOSACRAL_DEG)
+
+
+def _bad_curves(curves: Sequence[CoronalCurve], column: Column) -> Iterator[str]:
+    levels = column.mobile
+    for curve in curves:
+        unknown = [e for e in (curve.upper_end, curve.lower_end) if e not in levels]
+        if unknown:
+            yield f"end vertebra {unknown[0]} (allowed T1 to {levels[-1]})"
+        elif levels.index(curve.lower_end) - levels.index(curve.upper_end) + 1 < SHORTEST_CURVE:
+            yield f"curve {curve.upper_end}-{curve.lower_end} (allowed: {SHORTEST_CURVE} vertebrae or more)"
+        if curve.convex not in get_args(Side):
+            yield f"convex = {curve.convex!r} (allowed left, right)"
+        yield from _told("cobb_deg", curve.cobb_deg, COBB_DEG)
+        yield from _told("body_share", curve.body_share, BODY_SHARE)
+    for above, below in pairwise(curves):
+        if above.lower_end != below.upper_end or above.convex == below.convex:
+            yield (
+                f"curve {below.upper_end}-{below.lower_end} {below.convex} after "
+                f"{above.upper_end}-{above.lower_end} {above.convex} (allowed: shared end vertebra, other side)"
+            )
+
+
+def _bad_slips(parameters: PatientParameters, column: Column) -> Iterator[str]:
+    """A slip of nothing needs no level: a standard default may name a level that this column lacks."""
+    for name in ("listhesis", "lateral_listhesis"):
+        level, slip = getattr(parameters, f"{name}_level"), getattr(parameters, f"{name}_mm")
+        if slip != 0.0 and level not in column.mobile[12:]:
+            yield f"{name}_level = {level!r} (allowed {column.mobile[12]} to {column.mobile[-1]})"
+
+
+def _bad_fractures(fractures: Sequence[WedgeFracture], column: Column) -> Iterator[str]:
+    for fracture in fractures:
+        if fracture.level not in column.mobile:
+            yield f"fracture of {fracture.level} (allowed T1 to {column.mobile[-1]})"
+        yield from _told("fracture loss", fracture.loss, FRACTURE_LOSS)
+    if len({fracture.level for fracture in fractures}) < len(fractures):
+        yield "two fractures of one level (allowed: one)"
+
+
+def _bad_metal(metal: Instrumentation, column: Column) -> Iterator[str]:
+    levels = (*column.mobile, "S1")
+    ends = [end for end in (metal.upper, metal.lower) if end not in levels]
+    if ends:
+        yield f"construct end {ends[0]} (allowed T1 to S1)"
+        return
+    first, last = levels.index(metal.upper), levels.index(metal.lower)
+    if first >= last:
+        yield f"construct {metal.upper}-{metal.lower} (allowed: the upper end above the lower)"
+        return
+    spanned = levels[first : last + 1]
+    for level, side in metal.screws:
+        if level not in spanned or side not in get_args(Side):
+            yield f"screw {level} {side} (allowed {metal.upper} to {metal.lower}, left or right)"
+    for level in metal.cages:
+        if level not in spanned[:-1]:
+            yield f"cage below {level} (allowed {metal.upper} to {spanned[-2]})"
+    if metal.metal not in get_args(Metal):
+        yield f"metal = {metal.metal!r} (allowed {', '.join(get_args(Metal))})"
+    if not set(metal.rods) <= set(get_args(Side)) or len(set(metal.rods)) < len(metal.rods):
+        yield f"rods = {metal.rods} (allowed left, right, each once)"

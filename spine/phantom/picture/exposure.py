@@ -1,0 +1,288 @@
+"""From path lengths to photons: attenuation over two energies, scatter, noise.
+
+What belongs here: physics of one exposure. What does not: geometry (``splat``, ``chords``) and how the picture is
+shown (``display``). Contract: ``path_lengths`` is noise-free and exact for the shapes; ``detect`` returns the
+measured line integral -log(I / I0), finite everywhere, where shadow starves it is noisy. N patients at once.
+Fluence: docs/sources.md, materials, exposure and display.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spine.landmarks import ViewName
+from spine.phantom.body.batch import PatientBatch
+from spine.phantom.body.metal import PLATE_REACH_MM
+from spine.phantom.body.points import MassPoints
+from spine.phantom.body.soft_tissue import (
+    AIR_LOFTS,
+    BOWEL,
+    BOWEL_REACH_MM,
+    BREASTS,
+    DOMES,
+    HEART,
+    LIMBS,
+    LIVER,
+    LUNG_LOFTS,
+    SKIN_LOFTS,
+    STOMACH,
+    STOMACH_REACH_MM,
+)
+from spine.phantom.body.solids import ellipsoids_of, lofts_of
+from spine.phantom.picture.blur import blur, wide_blur
+from spine.phantom.picture.chords import Lines, add_small, ellipsoid_chords, lines_of, loft_chords
+from spine.phantom.picture.fusing import fused
+from spine.phantom.picture.materials import BINS, EFFECTIVE_KEV, MATERIALS, VESSEL_SHARE, attenuation_per_mm
+from spine.phantom.picture.rays import Rays
+from spine.phantom.picture.splat import splat
+from spine.phantom.picture.texture import CELLS, smooth_noise
+from spine.phantom.randomness import normal
+
+PHOTONS_PER_MM2 = 1.9e6
+"""Detected without a patient, per square millimetre at the isocentre (2.5e6 per 1.15 mm pixel)."""
+
+_TEXTURE, _NOISE = 21, 22
+_LUNG_CELLS_MM, _BODY_CELLS_MM = (4.5, 9.0, 18.0, 57.0), (14.0, 34.0, 86.0)
+_BUBBLE_CELLS_MM, _BOWEL_CELLS_MM = (6.0, 11.0), (60.0,)
+_LIVER_EXCESS = 0.07
+"""The liver is denser than bowel with its fat and air, which fills the rest of the belly."""
+_SCATTER_MM = 55.0
+_SHARPEST_MM = 2.2
+
+
+def _beam(view: ViewName) -> tuple[tuple[float, ...], ...]:
+    """For each energy its weight and the coefficients of soft tissue, fat, lung, mineral and titanium, 1/mm."""
+    found = []
+    for share, weight in BINS:
+        soft, fat, lung, cortical, titanium = (attenuation_per_mm(m, EFFECTIVE_KEV[view] * share) for m in MATERIALS)
+        found.append((weight, soft, fat, lung, cortical - soft, titanium))
+    return tuple(found)
+
+
+_FRONTAL, _LATERAL = _beam("frontal"), _beam("lateral")
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """How one view is taken.
+
+    Attributes:
+        fluence: relative to ``PHOTONS_PER_MM2``.
+        scatter_share: scattered over primary photons in the open (slot scanning keeps it low, a plate does not).
+        electronic_noise: photons.
+        row_noise: relative gain noise from row to row.
+        blur_mm: standard deviation of the detector's and focus's blur.
+        energy: of the beam relative to the slot scanner's.
+        mottle: how much stool and fine gas the bowel holds, 0 to 1.
+        texture: unevenness of soft tissue and lung relative to the usual.
+    """
+
+    fluence: float = 1.0
+    scatter_share: float = 0.06
+    electronic_noise: float = 6.0
+    row_noise: float = 0.002
+    blur_mm: float = 0.5
+    energy: float = 1.0
+    mottle: float = 0.0
+    texture: float = 1.0
+
+
+@dataclass(frozen=True)
+class ExposureBatch:
+    """(N,) tensors of the fields of ``Exposure``."""
+
+    fluence: Tensor
+    scatter_share: Tensor
+    electronic_noise: Tensor
+    row_noise: Tensor
+    blur_mm: Tensor
+    energy: Tensor
+    mottle: Tensor
+    texture: Tensor
+
+
+def exposure_table(exposures: Sequence[Exposure]) -> NDArray[np.float32]:
+    """(N, E) the fields of each, on the host."""
+    return np.array([[getattr(e, f.name) for f in fields(Exposure)] for e in exposures], dtype=np.float32)
+
+
+def exposures_of(
+    exposures: Sequence[Exposure] | NDArray[np.float32], device: torch.device | str = "cpu"
+) -> ExposureBatch:
+    """A batch, from records or from their table."""
+    table = exposures if isinstance(exposures, np.ndarray) else exposure_table(exposures)
+    return ExposureBatch(*torch.from_numpy(table).to(device).unbind(1))
+
+
+@dataclass(frozen=True)
+class PathLengths:
+    """(N, H, W) millimetres along every ray.
+
+    Attributes:
+        skin: inside the skin.
+        soft, fat, lung: of these tissues.
+        mineral: of cortical bone in place of soft tissue.
+        titanium: of metal, counted in titanium.
+    """
+
+    skin: Tensor
+    soft: Tensor
+    fat: Tensor
+    lung: Tensor
+    mineral: Tensor
+    titanium: Tensor
+
+
+def path_lengths(
+    batch: PatientBatch, bones: MassPoints, vessels: MassPoints, metal: MassPoints | None, rays: Rays
+) -> PathLengths:
+    """Path lengths of every material in one view."""
+    lines = lines_of(rays)
+    skin, muscle, lungs, air, liver = _soft_paths(
+        batch.lofts, batch.ellipsoids, batch.fat, lines.direction, lines.source, lines.z_mm, rays.view == "frontal"
+    )
+    gas = ellipsoids_of(batch.gas)
+    weight = torch.ones_like(gas.floor_mm)
+    air = add_small(air, gas[STOMACH], rays, STOMACH_REACH_MM, weight[:, STOMACH])
+    air = add_small(air, gas[BOWEL], rays, BOWEL_REACH_MM, weight[:, BOWEL])
+    plates = ellipsoids_of(batch.plates[..., :13])
+    titanium = add_small(torch.zeros_like(skin), plates, rays, PLATE_REACH_MM, batch.plates[..., 13])
+    if metal is not None:
+        titanium = titanium + splat(metal, rays)
+    soft, lungs, mineral = _shared_out(muscle, lungs, air, liver, splat(bones, rays), splat(vessels, rays))
+    return PathLengths(skin, soft, skin - muscle, lungs, mineral, titanium)
+
+
+@fused
+def _shared_out(
+    muscle: Tensor, lungs: Tensor, air: Tensor, liver: Tensor, bone: Tensor, vessels: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Soft tissue, lung and mineral of (N, H, W) each; gas never reaches beyond the wall it lies in."""
+    lungs = torch.minimum(lungs, muscle)
+    air = torch.minimum(air, (muscle - lungs).clamp(min=0))
+    soft = muscle - lungs - air
+    return soft + _LIVER_EXCESS * torch.minimum(liver, soft), lungs, bone + VESSEL_SHARE * torch.minimum(vessels, lungs)
+
+
+@fused
+def _soft_paths(
+    loft_arrays: Tensor,
+    ellipsoid_arrays: Tensor,
+    fat: Tensor,
+    direction: Tensor,
+    source: Tensor,
+    z: Tensor,
+    is_frontal: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """(N, H, W) each: inside the skin, inside the muscle, in the lungs, in the air ways, in the liver."""
+    lines, solids = Lines(direction, source, z), ellipsoids_of(ellipsoid_arrays)
+    outer = lofts_of(loft_arrays[:, SKIN_LOFTS])
+    skin, muscle = _joined(loft_chords(outer, lines)), _joined(loft_chords(outer.grown(-fat), lines))
+    limbs = ellipsoid_chords(solids[LIMBS], lines).sum(1)
+    breasts = ellipsoid_chords(solids[BREASTS], lines).sum(1)
+    # From the side a ray meets either breast or trunk, from the front the breast's outer half and the trunk.
+    beyond = 0.8 * breasts if is_frontal else (0.5 * breasts - skin).clamp(min=0)
+    each = loft_chords(lofts_of(loft_arrays[:, LUNG_LOFTS]), lines) - ellipsoid_chords(solids[DOMES], lines)
+    heart = ellipsoid_chords(solids[HEART], lines).amax(1)
+    lungs = (each.clamp(min=0).sum(1) - heart).clamp(min=0)
+    air = loft_chords(lofts_of(loft_arrays[:, AIR_LOFTS]), lines).sum(1)
+    liver = ellipsoid_chords(solids[LIVER], lines).sum(1)
+    return skin + limbs + beyond, muscle + 0.75 * limbs + 0.35 * beyond, lungs, air, liver
+
+
+def _joined(chords: Tensor) -> Tensor:
+    """(N, 4, H, W) of trunk, neck and both legs -> (N, H, W): overlapping solids count by the longer chord."""
+    return torch.maximum(torch.maximum(chords[:, 0], chords[:, 1]), chords[:, 2] + chords[:, 3])
+
+
+def line_integrals(
+    paths: PathLengths, batch: PatientBatch, rays: Rays, exposure: ExposureBatch, seeds: Sequence[int]
+) -> Tensor:
+    """(N, H, W) noise-free -log of the transmitted share, over the beam's energies."""
+    counts = [len(cells) for cells in (_LUNG_CELLS_MM, _BODY_CELLS_MM, _BUBBLE_CELLS_MM, _BOWEL_CELLS_MM)]
+    fields = normal(seeds, _TEXTURE + _of_view(rays), [(count, CELLS, CELLS) for count in counts], rays.device)
+    lung, body, bubbles, bowel = (
+        smooth_noise(field, rays, cells)
+        for field, cells in zip(
+            fields, (_LUNG_CELLS_MM, _BODY_CELLS_MM, _BUBBLE_CELLS_MM, _BOWEL_CELLS_MM), strict=True
+        )
+    )
+    top, low = batch.body_centre[:, 15, 2, None], batch.hips[:, :, 2].mean(1)[:, None]
+    z = rays.row_z_mm
+    belly = ((top - z) / 30).clamp(0, 1) * ((z - low) / 30).clamp(0, 1)
+    return _transmitted(
+        paths.soft, paths.fat, paths.lung, paths.mineral, paths.titanium, lung, body, bubbles, bowel, belly,
+        exposure.texture, exposure.mottle, exposure.energy, rays.view == "frontal",
+    )  # fmt: skip
+
+
+def _of_view(rays: Rays) -> int:
+    """Offset of a view's random streams."""
+    return 0 if rays.view == "frontal" else 40
+
+
+@fused
+def _transmitted(
+    soft: Tensor,
+    fat: Tensor,
+    lung: Tensor,
+    mineral: Tensor,
+    titanium: Tensor,
+    lung_noise: Tensor,
+    body_noise: Tensor,
+    bubbles: Tensor,
+    bowel: Tensor,
+    belly: Tensor,
+    texture: Tensor,
+    mottle: Tensor,
+    energy: Tensor,
+    is_frontal: bool,
+) -> Tensor:
+    """(N, H, W) line integrals from path lengths, noise fields and (N,) or (N, H) choices."""
+    texture, mottle, energy = texture[:, None, None], mottle[:, None, None], energy[:, None, None]
+    # Stool: fine gas mixed into the bowel's content, below the diaphragm and above the hips.
+    gas = 22.0 * mottle * (bubbles - 0.35).clamp(min=0) * (bowel - 0.2).clamp(0, 1) * belly[..., None]
+    soft = soft - torch.minimum(gas, 0.3 * soft)
+    lung = lung * (1 + 0.05 * texture * lung_noise)
+    uneven = 1 + 0.022 * texture * body_noise
+    transmitted = torch.zeros_like(soft)
+    for weight, mu_soft, mu_fat, mu_lung, mu_mineral, mu_titanium in _FRONTAL if is_frontal else _LATERAL:
+        body = (mu_soft * soft + mu_fat * fat + mu_lung * lung) * uneven
+        total = body.clamp(min=0) + mu_mineral * mineral + mu_titanium * titanium
+        # A softer or harder beam scales all coefficients alike between 50 and 80 keV, to first order.
+        transmitted = transmitted + weight * torch.exp(-total * energy)
+    return -torch.log(transmitted.clamp(min=1e-30))
+
+
+def detect(integral: Tensor, rays: Rays, exposure: ExposureBatch, seeds: Sequence[int]) -> Tensor:
+    """(N, H, W) measured line integral with blur, scatter, photon, electronic and row noise."""
+    photons = PHOTONS_PER_MM2 * exposure.fluence * rays.row_mm * rays.column_mm
+    primary = torch.exp(-integral)
+    primary = blur(primary, exposure.blur_mm / rays.column_mm, _SHARPEST_MM / rays.finest_mm)
+    scatter = wide_blur(primary, _SCATTER_MM / rays.column_mm, _SCATTER_MM / rays.finest_mm)
+    noise, rows = normal(seeds, _NOISE + _of_view(rays), [rays.shape, (rays.shape[0], 1)], integral.device)
+    args = (primary, scatter, noise, rows, photons, exposure.scatter_share, exposure.electronic_noise)
+    return _measured(*args, exposure.row_noise)
+
+
+@fused
+def _measured(
+    primary: Tensor,
+    scatter: Tensor,
+    noise: Tensor,
+    rows: Tensor,
+    photons: Tensor,
+    scatter_share: Tensor,
+    electronic_noise: Tensor,
+    row_noise: Tensor,
+) -> Tensor:
+    """Counted photons as a line integral."""
+    photons = photons[:, None, None]
+    expected = photons * (primary + scatter_share[:, None, None] * torch.minimum(scatter, 30 * primary))
+    counted = expected + noise * torch.sqrt(expected + electronic_noise[:, None, None] ** 2)
+    counted = counted * (1 + row_noise[:, None, None] * rows)
+    return -torch.log(counted.clamp(min=1.0) / photons)

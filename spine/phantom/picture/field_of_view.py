@@ -1,0 +1,134 @@
+"""What part of a patient is scanned: whole body, full length, or cut off above, below or both; and plain films.
+
+What belongs here: picture geometry of one scan, and of a plain frontal spine film. What does not: who gets which
+field (``population``). Contract: both views of a scan share their rows' heights (the chains travel together), so
+they share ``z0_mm`` and the number of rows; a truncated scan has fewer rows than asked for. Without hips means that
+no hip centre is on the picture, without T1 that no T1 landmark is.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spine.landmarks import VERTEBRAE, VIEWS, ViewName
+from spine.phantom.patient import VirtualPatient
+from spine.phantom.picture.rays import Cone
+from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry
+
+WHOLE_BODY_SCALE = 1.75
+"""Pixels of a whole-body picture are this much larger."""
+
+ROW_STEP = 8
+"""Rows of a truncated scan are a multiple of this."""
+
+FILM_FINEST_MM = 330.0
+"""A film's frame is at least this high, so that pixels have a lower bound: this over the number of rows."""
+
+_FIELD_STREAM = 2
+_CORNER_PARTS = tuple((plate, side) for plate in ("sup", "inf") for side in ("left", "right"))
+
+
+def scan_geometry(patient: VirtualPatient, shape: tuple[int, int], spacing_mm: float) -> dict[ViewName, ViewGeometry]:
+    """Geometry of both views of one scan.
+
+    Args:
+        patient: whom; ``parameters.field_of_view`` says how much is scanned.
+        shape: (H, W) of a full-length picture in pixels.
+        spacing_mm: pixel spacing at the isocentre plane; a whole body is scaled down to fit.
+    """
+    if patient.parameters.field_of_view == "whole_body":
+        spacing_mm = spacing_mm * WHOLE_BODY_SCALE
+    rows, z0 = _rows_and_middle(patient, shape[0], spacing_mm)
+    return {
+        view: ViewGeometry(
+            view=view,
+            shape=(rows, shape[1]),
+            spacing_mm=(spacing_mm, spacing_mm),
+            source_to_isocentre_mm=SOURCE_TO_ISOCENTRE_MM[view],
+            u0_mm=0.0,
+            z0_mm=z0,
+        )
+        for view in VIEWS
+    }
+
+
+def _rows_and_middle(patient: VirtualPatient, full_rows: int, spacing_mm: float) -> tuple[int, float]:
+    """Number of rows and height of the picture's middle, mm."""
+    kind = patient.parameters.field_of_view
+    if kind == "full":
+        return full_rows, 0.0
+    if kind == "whole_body":  # from the top of the head; the legs end where the picture does
+        top = float(patient.spine.centre[0, 0, 2]) + 225.0 * patient.parameters.size_factor
+        return full_rows, top - full_rows * spacing_mm / 2
+    rng = np.random.default_rng([patient.seed, _FIELD_STREAM])
+    half = full_rows * spacing_mm / 2
+    top = half if kind == "without_hips" else _below_t1(patient, kind == "thoracolumbar", rng)
+    bottom = -half if kind == "without_t1" else _above_hips(patient, rng)
+    rows = min(full_rows, max(ROW_STEP, int((top - bottom) / spacing_mm) // ROW_STEP * ROW_STEP))
+    # Rounding down moves the edge that cuts nothing off, so that what is cut stays cut.
+    if kind == "without_t1":
+        return rows, top - rows * spacing_mm / 2
+    return rows, bottom + rows * spacing_mm / 2
+
+
+def _below_t1(patient: VirtualPatient, short: bool, rng: np.random.Generator) -> float:
+    """A height below every T1 landmark: the middle of a vertebra from T3 to T6 (short: T4 to T9)."""
+    low, high = ("T4", "T9") if short else ("T3", "T6")
+    first, last = VERTEBRAE.index(low), VERTEBRAE.index(high)
+    level = VERTEBRAE[int(rng.integers(first, last + 1))]
+    lowest_t1 = min(float(p[2]) for name, p in patient.reconstruction.points.items() if name.startswith("T1_"))
+    return min(float(patient.reconstruction.points[f"{level}_body"][2]), lowest_t1 - 3.0)
+
+
+def _above_hips(patient: VirtualPatient, rng: np.random.Generator) -> float:
+    """A height above both femoral head centres and, where there is room, below the S1 plate."""
+    hips = float(patient.spine.hips[:, 2].max()) + 0.6 * patient.spine.hip_radius
+    wanted = float(patient.spine.s1_centre[2] - rng.uniform(12, 45))
+    return max(wanted, hips)
+
+
+@dataclass(frozen=True)
+class FilmField:
+    """A plain frontal film of the spine, letterboxed.
+
+    Attributes:
+        geometry: of the whole picture.
+        sheet: top, bottom, left and right edge of the film in pixels; around it the picture is black.
+        cone: the tube that stands still.
+    """
+
+    geometry: ViewGeometry
+    sheet: tuple[float, float, float, float]
+    cone: Cone
+
+
+def film_field(patient: VirtualPatient, shape: tuple[int, int], rng: np.random.Generator) -> FilmField:
+    """A film from the neck to the sacrum, cropped to a strip around the spine and fitted into (H, W) pixels.
+
+    How much is cropped follows the public frontal films (docs/sources.md, pictures and postures), a little wider:
+    T1 near the upper edge, the pelvis mostly cut off, a strip 0.24 to 0.60 times as wide as it is high.
+    """
+    points = patient.reconstruction.points
+    corners = np.stack([points[f"{level}_{plate}_{side}"] for level in VERTEBRAE for plate, side in _CORNER_PARTS])
+    highest, lowest = float(corners[:, 2].max()), float(corners[:, 2].min())
+    above = float(np.clip(0.030 * np.exp(0.55 * rng.standard_normal()), 0.005, 0.16))
+    below = float(np.clip(0.066 * np.exp(0.65 * rng.standard_normal()), 0.005, 0.30))
+    high = (highest - lowest) / (1 - above - below)
+    top, bottom = highest + above * high, lowest - below * high
+    spread = float(np.ptp(corners[:, 0]))
+    wide = max(float(np.clip(rng.normal(0.38, 0.065), 0.24, 0.60)) * high, spread * 1.12)
+    aside = float(rng.normal(0.0, 0.055)) * wide
+    room = max(0.0, (wide - spread) / 2)
+    middle = float((corners[:, 0].max() + corners[:, 0].min()) / 2) + float(np.clip(aside, -room, room))
+    spacing = max(high / shape[0], wide / shape[1], FILM_FINEST_MM / shape[0])
+    distance = float(rng.uniform(1000, 1900))
+    geometry = ViewGeometry("frontal", shape, (spacing, spacing), distance, middle, (top + bottom) / 2)
+    half_rows, half_columns = high / spacing / 2, wide / spacing / 2
+    sheet = (
+        shape[0] / 2 - half_rows,
+        shape[0] / 2 + half_rows,
+        shape[1] / 2 - half_columns,
+        shape[1] / 2 + half_columns,
+    )
+    cone = Cone(float((top + bottom) / 2 + rng.normal(0, 0.15) * high))
+    return FilmField(geometry, sheet, cone)

@@ -1,0 +1,70 @@
+"""Where the rib cage lies: the middle, width and depth of the chest at each thoracic level.
+
+What belongs here: what ribs (``thorax``), shoulders and soft parts share. What does not: their shapes. Contract:
+arrays over T1..T12, mm, patient frame; the cage follows the spine's lateral deviation and rotation only in part.
+"""
+
+import numpy as np
+
+from spine.phantom.pose.anatomy import FIRST
+from spine.phantom.pose.habitus import Habitus
+from spine.phantom.pose.spine_pose import PosedSpine
+from spine.scanner import Floats
+
+CHEST_HALF_WIDTH = np.array([52, 74, 92, 104, 113, 120, 125, 128, 129, 126, 118, 104.0])
+CHEST_HALF_DEPTH = np.array([44, 58, 70, 79, 86, 91, 95, 97, 97, 94, 90, 84.0])
+"""Rib cage at T1..T12 of an adult man, mm: from the mid-line to the outside, half of front to back."""
+
+FRONT_FOLLOWS = 0.45
+"""Share of a vertebra's rotation that the front of the cage follows."""
+CAGE_FOLLOWS = 0.5
+"""Share of a vertebra's lateral deviation that the cage follows."""
+
+THORACIC = slice(FIRST, FIRST + 12)
+
+
+def chest_half_width(habitus: Habitus) -> Floats:
+    """(12,) half-width of this patient's rib cage at T1..T12, mm."""
+    width: Floats = CHEST_HALF_WIDTH * habitus.size * habitus.width
+    return width
+
+
+def chest_half_depth(habitus: Habitus) -> Floats:
+    """(12,) half-depth of this patient's rib cage at T1..T12, mm."""
+    depth: Floats = CHEST_HALF_DEPTH * habitus.size * habitus.depth
+    return depth
+
+
+def headings(spine: PosedSpine) -> Floats:
+    """(12,) axial rotation of T1..T12 about the vertical, radians."""
+    axes = spine.body_axes[THORACIC]
+    return np.asarray(np.arctan2(-axes[:, 0, 1], axes[:, 1, 1]))
+
+
+def chest_centre(spine: PosedSpine, habitus: Habitus) -> Floats:
+    """(12, 3) middle of the rib cage at T1..T12, mm."""
+    bodies = spine.body_centre[THORACIC]
+    back = spine.sizes.plate_depth[THORACIC].mean(axis=1) / 2
+    forward = chest_half_depth(habitus) - back - 12.0 * habitus.size
+    turn = FRONT_FOLLOWS * headings(spine)
+    centre: Floats = bodies + np.stack([np.sin(turn) * forward, -np.cos(turn) * forward, np.zeros(12)], axis=-1)
+    centre[:, 0] += sideways(spine)
+    return centre
+
+
+def sideways(spine: PosedSpine) -> Floats:
+    """(12,) how far the cage stays behind the spine's lateral deviation from the line between T1 and S1, mm."""
+    bodies = spine.body_centre[THORACIC]
+    first, last = bodies[0], spine.s1_centre
+    line = first[0] + (last[0] - first[0]) * (bodies[:, 2] - first[2]) / (last[2] - first[2])
+    lag: Floats = -(1 - CAGE_FOLLOWS) * (bodies[:, 0] - line)
+    return lag
+
+
+def sternum_ends(spine: PosedSpine, habitus: Habitus) -> tuple[Floats, Floats]:
+    """(3,) upper notch and lower tip of the breastbone."""
+    chest, front = chest_centre(spine, habitus), chest_half_depth(habitus)
+    return (
+        chest[2] + np.array([0.0, -0.80 * front[2], -6.0]),
+        chest[8] + np.array([0.0, -0.98 * front[8], -18.0]),
+    )

@@ -1,0 +1,151 @@
+"""Which way each end plate faces: its sagittal tilt, coronal tilt and axial heading.
+
+What belongs here: coronal curves, axial turning, individual noise. What does not: the sagittal shape
+(``sagittal_plan``) and positions (``spine_pose``). Contract: arrays over the P plates of the patient's column
+(``anatomy``), degrees; L1-S1 and L1-L5 lordosis, T4-T12 kyphosis, sacral slope and each curve's Cobb angle measured
+on these tilts equal the parameters. Signs (docs/sources.md, definitions and signs): sagittal tilt positive
+when the plate slopes down to the front; coronal tilt positive when its left side is up; heading = rotation about
++z, so that a right-convex apex turns negative (the front of the body turns to the convexity).
+Source: rotation per Cobb PMC5320720; how bodies and discs share a curve, see ``curve_patterns``.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from spine.phantom.people.parameters import Anatomy, PatientParameters
+from spine.phantom.pose.anatomy import FIRST, Column, column_of
+from spine.phantom.pose.sagittal_plan import form_of, tilts_of_steps
+from spine.scanner import Floats
+
+_BODY_PEAK = 1.5
+"""Bodies wedge more sharply about the apex than discs do: exponent of the sine along the curve; a choice."""
+_T1_ABOVE = 0.35
+"""Part of the first curve's upper tilt that T1 keeps."""
+_SHARE_LIMITS = (0.3, 0.7)
+"""Part of the first curve's Cobb angle that may lie above its apex."""
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """Angles of P plates in degrees, (P,) each: sagittal tilt, coronal tilt, axial heading."""
+
+    sagittal: Floats
+    coronal: Floats
+    heading: Floats
+
+
+def orient(parameters: PatientParameters, steps: Floats, rng: np.random.Generator) -> Orientation:
+    """Angles of every plate of one patient from (P - 1,) sagittal steps.
+
+    The anchors of all targets, and fractured bodies, stay free of the individual noise.
+    """
+    column = column_of(parameters.anatomy)
+    sagittal = tilts_of_steps(parameters.sacral_slope_deg, steps)
+    sagittal += _noise(rng, 0.5, column, _anchors(column) | _fractured(parameters, column))
+    ends = {column.plate(c.upper_end, 0) for c in parameters.curves} | {column.s1}
+    ends |= {column.plate(c.lower_end, 1) for c in parameters.curves}
+    coronal = coronal_tilts(parameters) + _noise(rng, 0.3, column, ends)
+    return Orientation(sagittal, coronal, headings(parameters) + _noise(rng, 0.6, column, {column.s1}))
+
+
+def _anchors(column: Column) -> set[int]:
+    plate = column.plate
+    return {plate("T4", 0), plate("T12", 1), plate("L1", 0), plate(column.lordotic_end, 1), column.s1}
+
+
+def _fractured(parameters: PatientParameters, column: Column) -> set[int]:
+    return {column.plate(f.level, side) for f in parameters.fractures for side in (0, 1)}
+
+
+def _noise(rng: np.random.Generator, deviation: float, column: Column, without: set[int]) -> Floats:
+    drawn: Floats = np.clip(deviation * rng.standard_normal(column.s1 + 1), -2 * deviation, 2 * deviation)
+    drawn[list(without)] = 0.0
+    return drawn
+
+
+def coronal_tilts(parameters: PatientParameters) -> Floats:
+    """(P,) coronal tilts: the curves, and T1 as far towards its wanted place beside S1 as they allow."""
+    if not parameters.curves:
+        return np.full(column_of(parameters.anatomy).s1 + 1, -parameters.pelvic_obliquity_deg)
+    level, turned = _tilts_from(parameters, 0.0), _tilts_from(parameters, 1.0)
+    first = parameters.curves[0]
+    signed = first.cobb_deg if first.convex == "right" else -first.cobb_deg
+    shares = np.linspace(*_SHARE_LIMITS, 9)
+    tilts = level - (shares * signed)[:, None] * (turned - level)
+    shifts = _t1_shift(parameters.anatomy, tilts) * parameters.size_factor
+    order = np.argsort(shifts)
+    share = float(np.interp(parameters.coronal_shift_mm, shifts[order], shares[order]))
+    chosen: Floats = level - share * signed * (turned - level)
+    return chosen
+
+
+def _tilts_from(parameters: PatientParameters, first: float) -> Floats:
+    """(P,) tilts when the first curve's upper plate is tilted by ``first``; affine in it."""
+    column = column_of(parameters.anatomy)
+    tilts, value, curves = np.zeros(column.s1 + 1), first, parameters.curves
+    top, t1 = column.plate(curves[0].upper_end, 0), 2 * FIRST
+    if top > t1:
+        tilts[: t1 + 1] = _T1_ABOVE * first * _half_eased(t1)
+        tilts[t1 : top + 1] = first * (_T1_ABOVE + (1 - _T1_ABOVE) * _half_eased(top - t1))
+    else:
+        tilts[: top + 1] = first * _half_eased(top)
+    at = top
+    for i, curve in enumerate(curves):
+        # Neighbours share a vertebra: its two plates keep one tilt.
+        stop = column.plate(curve.lower_end, 1 if i == len(curves) - 1 else 0)
+        signed = curve.cobb_deg if curve.convex == "right" else -curve.cobb_deg
+        tilts[at : stop + 1] = value + signed * _eased(at, stop, curve.body_share)
+        value += signed
+        at = column.plate(curve.lower_end, 1)
+        tilts[at] = value
+    tilts[at:] = value + (-parameters.pelvic_obliquity_deg - value) * _half_eased(column.s1 - at)
+    return tilts
+
+
+@cache
+def _half_eased(count: int) -> Floats:
+    """(count + 1,) from 0 to 1."""
+    s = np.linspace(0.0, 1.0, count + 1)
+    eased: Floats = (1 - np.cos(np.pi * s)) / 4 + s / 2
+    return eased
+
+
+def _eased(start: int, stop: int, body_share: float) -> Floats:
+    """(stop - start + 1,) from 0 to 1, steepest at the apex; bodies take their share of it, discs the rest."""
+    bodies, discs = _parts(start, stop)
+    risen: Floats = np.concatenate([[0.0], np.cumsum(body_share * bodies + (1 - body_share) * discs)])
+    return risen
+
+
+@cache
+def _parts(start: int, stop: int) -> tuple[Floats, Floats]:
+    """(stop - start,) how the bodies, and how the discs, share what they take of a curve; each adds up to 1."""
+    count = stop - start
+    sine = np.sin(np.pi * (np.arange(count) + 0.5) / count)
+    is_body = (np.arange(start, stop) % 2) == 0
+    bodies, discs = np.where(is_body, sine**_BODY_PEAK, 0.0), np.where(is_body, 0.0, sine)
+    return bodies / bodies.sum(), discs / discs.sum()
+
+
+def _t1_shift(anatomy: Anatomy, coronal: Floats) -> Floats:
+    """(...,) how far T1 stands to the left of S1 in mm, for a patient of mean sizes, from (..., P) tilts."""
+    middle = np.deg2rad((coronal[..., 1:] + coronal[..., :-1]) / 2)[..., 2 * FIRST :]
+    shift: Floats = -(np.sin(middle) @ form_of(anatomy).lengths[2 * FIRST :])
+    return shift
+
+
+def headings(parameters: PatientParameters) -> Floats:
+    """(P,) axial headings: towards each curve's convexity, most at its apex, pelvis as given."""
+    column = column_of(parameters.anatomy)
+    along, place = np.linspace(0.0, 1.0, column.s1 + 1), np.arange(column.s1 + 1)
+    turned = np.zeros(column.s1 + 1)
+    for curve in parameters.curves:
+        a, b = column.plate(curve.upper_end, 0), column.plate(curve.lower_end, 1)
+        middle = (a + b) / 2
+        per_cobb = parameters.rotation_per_cobb * (1.0 if middle < column.plate("T11", 0) else 0.8)
+        sign = -1.0 if curve.convex == "right" else 1.0
+        turned += sign * per_cobb * curve.cobb_deg * np.exp(-0.5 * ((place - middle) / (0.30 * (b - a))) ** 2)
+    total: Floats = turned * (1 - along**16) + parameters.pelvic_rotation_deg * along**4
+    return total

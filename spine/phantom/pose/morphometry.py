@@ -1,0 +1,176 @@
+"""How large each vertebra and disc is: adult means by level, and one patient's sizes.
+
+What belongs here: lengths. What does not: angles (``sagittal_plan``, ``curvature``) and shapes (``vertebrae``).
+Contract: arrays over the levels of the patient's own column (``anatomy``), cranial to caudal, millimetres.
+Sources (docs/sources.md, population and anatomy): plates, pedicles, processes and canal: Panjabi 1991/1992 from
+memory, lumbar widths times 1.05 to meet Bonczar, widths of T1-T5 raised to what frontal films show; body heights
+L1-L5: Bonczar, T1-T12: Panjabi times 1.07; discs: Fletcher 2015 and Bach 2019 (CT); T13 and L6 from their
+neighbours. The means are those of men: women and the young have a smaller ``size_factor``.
+Cervical levels only dress the picture; no landmark lies on them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from spine.phantom.people.parameters import Anatomy, PatientParameters
+from spine.phantom.pose.anatomy import DRAWN_LEVELS, FIRST, column_of
+from spine.scanner import Floats
+
+__all__ = ["DRAWN_LEVELS", "FIRST", "VertebraSizes", "mean_heights", "sample_sizes"]
+
+S1_WIDTH_MM, S1_DEPTH_MM = 50.0, 33.5
+S1_TO_HIPS_MM = 108.0
+SACRALISED_RISE = 1.12
+"""The plate called S1 lies higher above the hips where L5 is part of the sacrum; a choice."""
+HIP_SPACING_MM = 172.0
+
+# upper width, lower width, upper depth, lower depth, height, pedicle width, pedicle height,
+# transverse span, spinous length (from the posterior wall), canal width, canal depth, disc below
+_ROWS: Mapping[str, tuple[float, ...]] = {
+    "C3": (17.0, 18.0, 15.0, 15.6, 13.9, 5.4, 7.0, 50.0, 30.0, 22.9, 15.0, 5.0),
+    "C4": (17.5, 18.5, 15.3, 16.0, 13.5, 5.4, 7.0, 51.0, 30.0, 24.0, 15.0, 5.2),
+    "C5": (18.0, 19.5, 15.6, 16.4, 13.3, 5.8, 7.0, 53.0, 33.0, 24.7, 15.0, 5.2),
+    "C6": (19.5, 21.5, 16.0, 17.2, 13.6, 6.0, 7.3, 56.0, 40.0, 25.0, 15.0, 5.2),
+    "C7": (21.5, 23.5, 17.0, 18.0, 14.6, 6.6, 7.8, 65.0, 50.0, 24.0, 15.0, 5.0),
+    "T1": (29.0, 30.5, 18.5, 19.7, 15.1, 8.5, 9.6, 75.0, 50.0, 21.9, 16.4, 3.9),
+    "T2": (28.0, 29.4, 19.6, 21.6, 16.7, 8.2, 11.4, 69.5, 51.6, 19.5, 15.5, 3.5),
+    "T3": (26.8, 27.8, 22.7, 23.3, 16.8, 6.8, 11.9, 61.0, 51.9, 18.3, 16.2, 3.1),
+    "T4": (26.0, 27.3, 23.3, 24.5, 17.3, 6.3, 12.1, 60.0, 51.8, 17.0, 16.2, 3.0),
+    "T5": (25.7, 27.7, 24.3, 25.8, 17.3, 6.0, 11.9, 61.0, 51.8, 17.3, 16.5, 3.1),
+    "T6": (26.2, 28.2, 26.0, 26.9, 18.6, 6.0, 12.2, 61.0, 52.7, 17.3, 16.2, 3.4),
+    "T7": (27.8, 29.1, 27.4, 28.5, 19.5, 5.9, 12.0, 60.4, 53.1, 17.3, 15.8, 3.8),
+    "T8": (29.5, 30.5, 27.9, 29.4, 20.0, 6.7, 12.5, 60.0, 52.3, 17.7, 15.9, 4.2),
+    "T9": (30.6, 33.0, 29.3, 31.0, 20.7, 7.7, 13.9, 59.3, 51.1, 17.9, 15.7, 4.7),
+    "T10": (31.9, 35.4, 30.5, 31.6, 21.6, 9.0, 14.9, 58.4, 50.0, 18.2, 15.5, 5.2),
+    "T11": (34.9, 39.1, 31.9, 31.8, 22.8, 9.8, 17.4, 52.2, 48.0, 19.4, 16.1, 5.4),
+    "T12": (39.0, 42.1, 32.8, 33.4, 24.3, 8.7, 16.5, 46.9, 47.0, 22.2, 18.1, 5.6),
+    "T13": (41.7, 44.4, 33.5, 34.4, 25.4, 8.6, 16.2, 52.0, 56.0, 23.0, 18.5, 5.8),
+    "L1": (43.3, 45.5, 34.1, 35.3, 26.6, 8.6, 15.9, 71.2, 67.7, 23.7, 19.0, 6.9),
+    "L2": (44.7, 47.8, 34.6, 34.9, 27.5, 8.3, 15.0, 76.1, 70.0, 23.8, 18.2, 8.1),
+    "L3": (46.3, 50.4, 35.2, 34.8, 27.9, 10.2, 14.4, 85.7, 73.0, 24.3, 17.5, 8.7),
+    "L4": (48.9, 52.0, 35.5, 33.9, 27.4, 14.1, 15.5, 79.5, 69.0, 25.4, 18.6, 9.2),
+    "L5": (49.7, 51.9, 34.7, 33.2, 26.8, 18.0, 17.6, 92.5, 62.0, 27.1, 19.7, 8.8),
+    "L6": (49.9, 52.1, 34.5, 33.2, 26.0, 18.5, 17.6, 90.0, 58.0, 27.6, 19.7, 8.2),
+}
+
+
+_HABIT_SD = np.array([0.03] * 11 + [0.08])
+"""Between patients, of each column: discs vary most (Fletcher 2015, Bach 2019)."""
+_NOISE_SD = np.array([0.018] * 11 + [0.07])
+"""Within a patient, from vertebra to vertebra; a choice."""
+_IS_HEIGHT = np.array([0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 1])
+_WIDTH_GRADIENT_SD, _HEIGHT_GRADIENT_SD = 0.035, 0.03
+"""Choices, so that the spread of proportions on frontal films is met."""
+
+
+@cache
+def _table(anatomy: Anatomy) -> Floats:
+    """(V, 12) adult male means of one column."""
+    return np.array([_ROWS[level] for level in column_of(anatomy).levels])
+
+
+@dataclass(frozen=True)
+class VertebraSizes:
+    """Sizes of the V drawn vertebrae in mm; index 0 of a pair is the upper plate, 1 the lower.
+
+    Attributes:
+        plate_width, plate_depth: (V, 2).
+        height: (V,) of the body in its middle, as it is: a fractured body is lower.
+        disc_below: (V,) height of the disc below in its middle (last level: the disc to S1).
+        narrowing: (V,) share of the disc below that is lost, 0 to 0.85.
+        sclerosis, osteophyte: (V, 2) of each plate, 0 none to 1 gross.
+        pedicle_width, pedicle_height, pedicle_offset: (V,); offset is from the mid-line to the pedicle's centre.
+        transverse_span, spinous_length, canal_depth: (V,).
+        s1_width, s1_depth: the S1 plate.
+        s1_to_hips, hip_spacing: pelvis.
+    """
+
+    plate_width: Floats
+    plate_depth: Floats
+    height: Floats
+    disc_below: Floats
+    narrowing: Floats
+    sclerosis: Floats
+    osteophyte: Floats
+    pedicle_width: Floats
+    pedicle_height: Floats
+    pedicle_offset: Floats
+    transverse_span: Floats
+    spinous_length: Floats
+    canal_depth: Floats
+    s1_width: float
+    s1_depth: float
+    s1_to_hips: float
+    hip_spacing: float
+
+
+def mean_heights(anatomy: Anatomy = "standard") -> tuple[Floats, Floats]:
+    """Adult male mean body heights and heights of the discs below, (V,) each, mm."""
+    table = _table(anatomy)
+    return table[:, 4].copy(), table[:, 11].copy()
+
+
+def sample_sizes(parameters: PatientParameters, rng: np.random.Generator) -> VertebraSizes:
+    """Sizes of one patient before any fracture: the common factor, a column-wise habit and noise per vertebra."""
+    mean, size = _table(parameters.anatomy), parameters.size_factor
+    habit = 1.0 + _HABIT_SD * rng.standard_normal(mean.shape[1])
+    noise = 1.0 + _NOISE_SD * rng.standard_normal(mean.shape)
+    # Chest and loin do not keep to one proportion: a gradient along the column, about its middle.
+    along = np.linspace(-1.0, 1.0, len(mean))[:, None]
+    gradient = (
+        1.0
+        + along * np.array([_WIDTH_GRADIENT_SD, _HEIGHT_GRADIENT_SD])[_IS_HEIGHT] * rng.standard_normal(2)[_IS_HEIGHT]
+    )
+    t = mean * habit * noise * gradient * size
+    narrowing = _narrowing(parameters, rng)
+    sclerosis, osteophyte = _worn_plates(narrowing, parameters.age_years, rng)
+    stature = 1.0 + 0.03 * rng.standard_normal(4)
+    rise = SACRALISED_RISE if parameters.anatomy == "four_lumbar" else 1.0
+    return VertebraSizes(
+        plate_width=t[:, 0:2],
+        plate_depth=t[:, 2:4],
+        height=t[:, 4],
+        disc_below=t[:, 11] * (1.0 - narrowing),
+        narrowing=narrowing,
+        sclerosis=sclerosis,
+        osteophyte=osteophyte,
+        pedicle_width=t[:, 5],
+        pedicle_height=t[:, 6],
+        pedicle_offset=(t[:, 9] + t[:, 5]) / 2.0,
+        transverse_span=t[:, 7],
+        spinous_length=t[:, 8],
+        canal_depth=t[:, 10],
+        s1_width=S1_WIDTH_MM * size * float(stature[0]),
+        s1_depth=S1_DEPTH_MM * size * float(stature[1]),
+        s1_to_hips=S1_TO_HIPS_MM * rise * size * float(stature[2]),
+        hip_spacing=HIP_SPACING_MM * (0.5 * size + 0.5) * float(stature[3]),
+    )
+
+
+@cache
+def _wear_by_level(anatomy: Anatomy) -> Floats:
+    """(V,) how much of the mean narrowing each disc takes: mostly lumbar."""
+    levels = column_of(anatomy).levels
+    thoracic = dict(zip([f"T{i}" for i in range(1, 14)], np.linspace(0.25, 0.75, 13), strict=True))
+    lumbar = {"L1": 0.8, "L2": 0.9, "L3": 1.0, "L4": 1.1, "L5": 1.1, "L6": 1.0}
+    return np.array([(thoracic | lumbar).get(level, 0.5) for level in levels])
+
+
+def _narrowing(parameters: PatientParameters, rng: np.random.Generator) -> Floats:
+    """(V,) lost share of each disc, uneven from disc to disc."""
+    where = _wear_by_level(parameters.anatomy)
+    uneven = rng.uniform(0.3, 1.7, len(where))
+    narrowing: Floats = np.clip(parameters.disc_narrowing * where * uneven, 0.0, 0.85)
+    return narrowing
+
+
+def _worn_plates(narrowing: Floats, age_years: float, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """(V, 2) sclerosis and osteophytes of the plates: they follow the loss of the neighbouring disc, and age."""
+    beside = np.stack([np.concatenate([[0.0], narrowing[:-1]]), narrowing], axis=1)
+    uneven = rng.uniform(0.5, 1.5, (2, *beside.shape))
+    sclerosis = np.clip(1.5 * (beside - 0.2) * uneven[0], 0.0, 1.0)
+    osteophyte = np.clip((1.4 * (beside - 0.15) + 0.005 * max(0.0, age_years - 50.0)) * uneven[1], 0.0, 1.0)
+    return sclerosis, osteophyte

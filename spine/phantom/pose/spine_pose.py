@@ -1,0 +1,191 @@
+"""Where each end plate lies: from angles and lengths to a posed spine and pelvis in the scanner's frame.
+
+What belongs here: the chain of plates from S1 upwards, exact in its projected tilts. What does not: bone
+surfaces. Contract: patient frame LPS, mm. A plate's axes are the columns of a rotation: X to the patient's left,
+Y to the back (both in the plate), Z its normal, upwards; the plate's margins lie at +-width/2 on X and
++-depth/2 on Y, and tilts measured between those margins equal ``curvature.Orientation`` exactly.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from spine.phantom.people.fractures import sink
+from spine.phantom.people.parameters import PatientParameters
+from spine.phantom.pose.anatomy import column_of
+from spine.phantom.pose.curvature import Orientation, orient
+from spine.phantom.pose.morphometry import VertebraSizes, sample_sizes
+from spine.phantom.pose.sagittal_plan import standing_steps
+from spine.scanner import Floats
+
+
+@dataclass(frozen=True)
+class PosedSpine:
+    """Plates of the V drawn vertebrae (upper, lower), the S1 plate and the hips.
+
+    Attributes:
+        levels: names of the drawn vertebrae, cranial to caudal: C3..C7, T1.. and the patient's own last one.
+        sizes: lengths.
+        centre: (V, 2, 3) plate centres.
+        axes: (V, 2, 3, 3) plate axes as columns.
+        s1_centre, s1_axes: (3,), (3, 3).
+        pelvis_axes: (3, 3) of the hip axis: X from the right to the left hip, Z near the vertical.
+        hips: (2, 3) femoral head centres, left then right.
+        hip_radius: mm.
+    """
+
+    levels: tuple[str, ...]
+    sizes: VertebraSizes
+    centre: Floats
+    axes: Floats
+    s1_centre: Floats
+    s1_axes: Floats
+    pelvis_axes: Floats
+    hips: Floats
+    hip_radius: float
+
+    def moved(self, by: Floats) -> "PosedSpine":
+        """The same spine elsewhere; ``by`` is (3,) mm."""
+        return replace(self, centre=self.centre + by, s1_centre=self.s1_centre + by, hips=self.hips + by)
+
+    @property
+    def body_centre(self) -> Floats:
+        """(V, 3) middle between both plates."""
+        centre: Floats = self.centre.mean(axis=1)
+        return centre
+
+    @property
+    def body_axes(self) -> Floats:
+        """(V, 3, 3) axes between those of both plates, orthonormal."""
+        return orthonormal(self.axes.mean(axis=1))
+
+
+def pedicle_centres(spine: PosedSpine) -> Floats:
+    """(2, V, 3) middles of the pedicles, left then right."""
+    sizes = spine.sizes
+    y = sizes.plate_depth.mean(axis=1) / 2 + 0.5 * pedicle_length(sizes) - 1.0
+    offsets = [np.stack([side * sizes.pedicle_offset, y, 0.20 * sizes.height], axis=-1) for side in (1.0, -1.0)]
+    centres: Floats = spine.body_centre + np.einsum("vij,svj->svi", spine.body_axes, np.stack(offsets))
+    return centres
+
+
+def pedicle_length(sizes: VertebraSizes) -> Floats:
+    """(V,) mm from the posterior wall to the lamina."""
+    length: Floats = 0.55 * sizes.canal_depth + 2.0
+    return length
+
+
+def orthonormal(axes: Floats) -> Floats:
+    """(..., 3, 3) columns made orthonormal: Z kept in direction, then Y."""
+    z = axes[..., 2] / np.sqrt((axes[..., 2] ** 2).sum(-1, keepdims=True))
+    y = axes[..., 1] - (axes[..., 1] * z).sum(-1, keepdims=True) * z
+    y = y / np.sqrt((y**2).sum(-1, keepdims=True))
+    return np.stack([cross(y, z), y, z], axis=-1)
+
+
+def cross(a: Floats, b: Floats) -> Floats:
+    """(..., 3) cross product; numpy's own spends most of its time on shapes."""
+    (ax, ay, az), (bx, by, bz) = (np.moveaxis(v, -1, 0) for v in (a, b))
+    product: Floats = np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
+    return product
+
+
+def plate_axes(orientation: Orientation) -> Floats:
+    """(P, 3, 3) plate axes whose projected tilts are exactly those asked for.
+
+    A plate of slopes dz/dx = p and dz/dy = q, headed psi, has Y = (-sin psi, cos psi, q cos psi - p sin psi), so
+    its sagittal tilt is atan(q - p tan psi): q follows from p, and Y does not depend on it. X is Y x (-p, -q, 1),
+    whose slope z / x, set equal to the coronal tangent w, is linear in p.
+    """
+    psi = np.deg2rad(orientation.heading)
+    s, w = np.tan(np.deg2rad(orientation.sagittal)), np.tan(np.deg2rad(orientation.coronal))
+    sine, cosine = np.sin(psi), np.cos(psi)
+    p = (w * cosine * (1 + s**2) - s * sine) / (1 / cosine - w * s * sine)
+    q = s + p * sine / cosine
+    normal = np.stack([-p, -q, np.ones_like(p)], axis=-1)
+    normal /= np.sqrt(1 + p**2 + q**2)[:, None]
+    back = np.stack([-sine, cosine, s * cosine], axis=-1)
+    back /= np.sqrt(1 + (s * cosine) ** 2)[:, None]
+    return np.stack([cross(back, normal), back, normal], axis=-1)
+
+
+def pose_spine(parameters: PatientParameters, rng: np.random.Generator) -> PosedSpine:
+    """Pose one patient with the S1 plate's centre at the origin; the caller places it in the scanner."""
+    levels = column_of(parameters.anatomy).levels
+    steps, sizes = sink(parameters, standing_steps(parameters), sample_sizes(parameters, rng))
+    axes = plate_axes(orient(parameters, steps, rng))
+    centres = _stack(parameters, sizes, axes) + _slips(parameters, axes)
+    pelvis = _pelvis_axes(parameters)
+    return PosedSpine(
+        levels=levels,
+        sizes=sizes,
+        centre=centres[:-1].reshape(len(levels), 2, 3),
+        axes=axes[:-1].reshape(len(levels), 2, 3, 3),
+        s1_centre=centres[-1],
+        s1_axes=axes[-1],
+        pelvis_axes=pelvis,
+        hips=_hips(parameters, sizes, pelvis),
+        hip_radius=parameters.femoral_head_radius_mm,
+    )
+
+
+_CLEARANCE_MM = 0.8
+"""Vertebrae keep at least this much disc between them, at the margin where it is thinnest."""
+
+
+def _stack(parameters: PatientParameters, sizes: VertebraSizes, axes: Floats) -> Floats:
+    """(P, 3) plate centres, from S1 at the origin upwards along the mean of neighbouring normals."""
+    up = axes[:-1, :, 2] + axes[1:, :, 2]
+    up /= np.sqrt((up**2).sum(-1, keepdims=True))
+    discs = np.maximum(sizes.disc_below, _least_disc(parameters, sizes, axes))
+    lengths = np.stack([sizes.height, discs], axis=1).ravel()[:, None]
+    steps = up * lengths
+    return np.concatenate([np.cumsum(steps[::-1], axis=0)[::-1], np.zeros((1, 3))])
+
+
+def _least_disc(parameters: PatientParameters, sizes: VertebraSizes, axes: Floats) -> Floats:
+    """(V,) height a disc needs in its middle so that a wedged or slipped disc does not let bones overlap, mm."""
+    lower, upper = axes[1:-1:2, :, 2], axes[2::2]  # normals of the plates above, frames of those below each disc
+    lean = lower - upper[..., 2]
+    to_side, to_back = ((lean * upper[..., i]).sum(-1) for i in (0, 1))
+    width, depth = sizes.plate_width[:, 1] / 2, sizes.plate_depth[:, 1] / 2
+    needed: Floats = _CLEARANCE_MM + np.maximum(np.abs(to_side) * width, np.abs(to_back) * depth)
+    for level, slip, along in _slipped(parameters):
+        v = column_of(parameters.anatomy).index[level]
+        needed[v] += abs(slip * float(upper[v, 2, along]))
+    return needed
+
+
+def _slipped(parameters: PatientParameters) -> Iterator[tuple[str, float, int]]:
+    """(level, mm along the axis of the plate below, axis) of every slip: forwards is negative on Y."""
+    if parameters.listhesis_mm:
+        yield parameters.listhesis_level, -parameters.listhesis_mm, 1
+    if parameters.lateral_listhesis_mm:
+        yield parameters.lateral_listhesis_level, parameters.lateral_listhesis_mm, 0
+
+
+def _slips(parameters: PatientParameters, axes: Floats) -> Floats:
+    """(P, 3) displacement by listhesis: the slipped level and all above move along the plate below it."""
+    moved = np.zeros(axes.shape[:2])
+    for level, slip, along in _slipped(parameters):
+        low = column_of(parameters.anatomy).plate(level, 1)
+        moved[: low + 1] += slip * axes[low + 1, :, along]
+    return moved
+
+
+def _pelvis_axes(parameters: PatientParameters) -> Floats:
+    """(3, 3) hip axis frame: rotated about the vertical, tilted by the obliquity (+: right side up)."""
+    psi, oblique = np.deg2rad(parameters.pelvic_rotation_deg), np.deg2rad(parameters.pelvic_obliquity_deg)
+    left = np.array([np.cos(psi) * np.cos(oblique), np.sin(psi) * np.cos(oblique), -np.sin(oblique)])
+    back = cross(np.array([0.0, 0.0, 1.0]), left)
+    back /= np.linalg.norm(back)
+    return np.stack([left, back, cross(left, back)], axis=-1)
+
+
+def _hips(parameters: PatientParameters, sizes: VertebraSizes, pelvis: Floats) -> Floats:
+    """(2, 3) hips left and right; their middle lies below S1 at exactly the pelvic tilt in the sagittal plane."""
+    tilt = np.deg2rad(parameters.pelvic_tilt_deg)
+    middle = sizes.s1_to_hips * np.array([0.0, -np.sin(tilt), -np.cos(tilt)])
+    half = sizes.hip_spacing / 2 * pelvis[:, 0]
+    return np.stack([middle + half, middle - half])
