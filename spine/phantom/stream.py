@@ -241,17 +241,15 @@ class FrontalFilms:
 
 @dataclass(frozen=True)
 class FilmVariant:
-    """What may vary among films; each switch stands for a row in the history of the sim-to-real figure.
+    """What may vary among films: for ablations of the sim-to-real figure.
 
     Attributes:
         families: shares of looks.
         cropped: strips around the spine instead of the whole width.
-        marks: markers, text and collimation.
     """
 
     families: Mapping[LookFamily, float]
     cropped: bool = True
-    marks: bool = True
 
 
 _SCANNER_ONLY: Mapping[LookFamily, float] = {"scanner": 1.0, "cr": 0.0, "film": 0.0, "flat": 0.0, "hard": 0.0}
@@ -273,11 +271,7 @@ class PlannedFilms(Dataset[Planned]):
 
     def __getitem__(self, index: int) -> Planned:
         """Film ``first + index``."""
-        for attempt in range(_ATTEMPTS):
-            seed = patient_seed(self.seed, (self.first + index) * _ATTEMPTS + attempt)
-            parameters = sample_patient(seed)
-            if parameters.anatomy == "standard" and _comes_for_a_film(parameters, numbers(seed, _CASE_STREAM)):
-                break
+        seed, parameters = self._who(index)
         patient = build_patient(parameters, seed)
         rng = numbers(seed, _FIELD_STREAM)
         if self.variant.cropped:
@@ -286,11 +280,20 @@ class PlannedFilms(Dataset[Planned]):
             finest = FILM_FINEST_MM / self.shape[0]
         else:
             finest = _WHOLE_FILM_MM / self.shape[0]
-            geometry = scan_geometry(replace_field(patient), self.shape, finest)["frontal"]
+            geometry = scan_geometry(in_full_length(patient), self.shape, finest)["frontal"]
             sheet, cone = (0.0, float(self.shape[0]), 0.0, float(self.shape[1])), None
         family = sample_family(numbers(seed, _FAMILY_STREAM), self.variant.families)
         shot = plan_shot(geometry, seed, family, sheet, cone)
         return planned(patient, {"frontal": shot}, CORNER_NAMES, finest)
+
+    def _who(self, index: int) -> tuple[int, PatientParameters]:
+        """The first of a film's candidates who comes for one, and the seed."""
+        for attempt in range(_ATTEMPTS):
+            seed = patient_seed(self.seed, (self.first + index) * _ATTEMPTS + attempt)
+            parameters = sample_patient(seed)
+            if parameters.anatomy == "standard" and _comes_for_a_film(parameters, numbers(seed, _CASE_STREAM)):
+                return seed, parameters
+        raise RuntimeError(f"none of {_ATTEMPTS} patients comes for film {self.first + index} of seed {self.seed}")
 
 
 def _comes_for_a_film(parameters: PatientParameters, rng: np.random.Generator) -> bool:
@@ -299,7 +302,7 @@ def _comes_for_a_film(parameters: PatientParameters, rng: np.random.Generator) -
     return bool(rng.random() < np.interp(major, [8.0, 30.0], [0.08, 1.0]))
 
 
-def replace_field(patient: VirtualPatient) -> VirtualPatient:
+def in_full_length(patient: VirtualPatient) -> VirtualPatient:
     """The same patient, scanned in full length."""
     return replace(patient, parameters=replace(patient.parameters, field_of_view="full"))
 

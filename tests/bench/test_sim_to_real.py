@@ -239,3 +239,23 @@ def test_packed_labels_give_the_published_angles(tmp_path):
     pack = read_pack(tmp_path / "films.npz")
     found = [major_cobb_deg(c, v) for c, v in zip(pack.corners, pack.visible, strict=True)]
     assert found == pytest.approx(pack.facts["angle_deg"][:, 0], abs=0.02)
+
+
+def test_a_level_shift_alone_is_no_tilt_error_and_one_corner_astray_is() -> None:
+    from tests.bench.sim_to_real.chains import major_cobb_deg
+    from tests.bench.sim_to_real.diagnosis import diagnosis
+
+    rows = 40.0 + 48.0 * np.arange(17)
+    half = np.array([[-30.0, -15.0], [30.0, -15.0], [-30.0, 15.0], [30.0, 15.0]])
+    labelled = (np.stack([np.full(17, 190.0), rows], axis=-1)[:, None] + half)[None]
+    seen = np.ones((1, 17, 4), dtype=bool)
+    shifted = labelled - np.array([0.0, 48.0])
+    found = diagnosis(shifted, labelled, seen, np.zeros(1))
+    assert found["tilt error of a vertebra, median, least and most of 17"] == (0.0, 0.0)
+    assert found["found above (-) its label, vertebrae, median by level"] == [-1.0] * 17
+    astray = labelled.copy()
+    astray[0, 8, 1, 1] += 40.0
+    found = diagnosis(astray, labelled, seen, np.zeros(1))
+    assert found["Cobb error by best shift, mean"][0] == pytest.approx(major_cobb_deg(astray[0], seen[0]))
+    assert found["Cobb error by best shift, mean"][0] > 15
+    assert found["Cobb error, median of three neighbours, mean"] == pytest.approx(0.0, abs=1e-9)

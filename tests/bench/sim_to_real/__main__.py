@@ -1,8 +1,9 @@
-"""``python -m tests.bench.sim_to_real pack | run | draw | appearance``; see ``make bench-sim-to-real``.
+"""``python -m tests.bench.sim_to_real pack | run | draw | diagnose | appearance``; see ``make bench-sim-to-real``.
 
     pack         the 481 real films -> .carry/aasce.npz (git-ignored, travels with ``carry``)
     run          virtual films, 3 minutes of training, scores -> --out; under 6 minutes on one H100 or H200
     draw         another contact sheet from what a run left: --out, --rows 3 17 250
+    diagnose     why the angle is off, from what a run left: --out
     appearance   picture statistics of 200 virtual films against the real ones
 
 What belongs here: arguments. What does not: everything else.
@@ -56,6 +57,10 @@ def _parser() -> argparse.ArgumentParser:
     draw.add_argument("--rows", type=int, nargs="*", help="rows of the pack; best 4, median 4, worst 8 if not given")
     draw.add_argument("--to", type=Path, help="file; contact.png beside the run's if not given")
     draw.set_defaults(call=_draw)
+    diagnose = commands.add_parser("diagnose", help="why the angle is off")
+    diagnose.add_argument("--out", type=Path, default=Path("bench/sim-to-real"))
+    diagnose.add_argument("--real", type=Path, default=PACKED)
+    diagnose.set_defaults(call=_diagnose)
     looks = commands.add_parser("appearance", help="picture statistics")
     looks.add_argument("--real", type=Path, default=PACKED)
     looks.add_argument("--pool", type=Path, help="a stored pack instead of rendering")
@@ -104,6 +109,20 @@ def _draw(given: argparse.Namespace) -> int:
     angles = [major_cobb_deg(f, v) for f, v in zip(found, real.visible, strict=False)]
     rows = given.rows or contact_rows(np.array(angles) - real.facts["angle_deg"][: len(found), 0])
     draw_contact_sheet(given.to or given.out / CONTACT, real, found, rows)
+    return 0
+
+
+def _diagnose(given: argparse.Namespace) -> int:
+    from tests.bench.sim_to_real.diagnosis import diagnosis
+    from tests.bench.sim_to_real.pack import read_pack
+    from tests.bench.sim_to_real.reports import FOUND
+
+    real = read_pack(_needed(given.real))
+    with np.load(_needed(given.out / FOUND)) as stored:
+        found = stored["found"].astype(np.float64)
+    figures = diagnosis(found, real.corners.astype(np.float64), real.visible, real.facts["angle_deg"][:, 0])
+    for name, value in figures.items():
+        sys.stdout.write(f"{name}: {value}\n")
     return 0
 
 

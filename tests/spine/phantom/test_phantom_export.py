@@ -9,14 +9,14 @@ import pytest
 from spine.phantom.export import bone_meshes
 from spine.phantom.patient import build_patient
 from spine.phantom.people.population import sample_patient
-from spine.phantom.stream import replace_field
+from spine.phantom.stream import in_full_length
 
 SEED = 11
 
 
 def patient(**changes):
     parameters = replace(sample_patient(SEED), curves=(), instrumentation=None, fractures=(), listhesis_mm=0.0)
-    return replace_field(build_patient(replace(parameters, **changes), SEED))
+    return in_full_length(build_patient(replace(parameters, **changes), SEED))
 
 
 @pytest.fixture(scope="module")

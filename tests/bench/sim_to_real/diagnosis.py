@@ -1,0 +1,45 @@
+"""Why the angle is off: tilts one by one, levels, and what a smoothed chain would give. Not the compass.
+
+What belongs here: figures about a run's found corners that help to read its scores. What does not: the scores
+(``scoring``), in which nothing is smoothed. Contract: every film counts; angles in degrees, offsets in vertebrae.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.bench.sim_to_real.chains import Floats, centres, match_chain, midline_tilts_deg
+
+
+def diagnosis(found: Floats, corners: Floats, visible: NDArray[np.bool_], published_deg: Floats) -> dict[str, object]:
+    """(N, 17, 4, 2) found and labelled pixels, (N, 17, 4), (N,) -> figures by name."""
+    tilts = midline_tilts_deg(found)
+    tilt_errors = np.abs(tilts - _labelled_tilt_there(found, corners))
+    smooth = np.median(np.stack([np.roll(tilts, step, axis=1)[:, 1:-1] for step in (-1, 0, 1)]), axis=0)
+    smooth = np.concatenate([tilts[:, :1], smooth, tilts[:, -1:]], axis=1)
+    errors = {name: np.ptp(chain, axis=1) - published_deg for name, chain in (("plain", tilts), ("smooth", smooth))}
+    shifts = np.array([match_chain(f, c, v).shift for f, c, v in zip(found, corners, visible, strict=True)])
+    medians, tails = np.median(tilt_errors, axis=0), np.quantile(tilt_errors, 0.9, axis=0)
+    return {
+        "tilt error of a vertebra, median, least and most of 17": (float(medians.min()), float(medians.max())),
+        "tilt error of a vertebra, 90th percentile, least and most of 17": (float(tails.min()), float(tails.max())),
+        "Cobb error by best shift, mean": {
+            int(s): float(np.abs(errors["plain"][shifts == s]).mean()) for s in np.unique(shifts)
+        },
+        "Cobb error, median of three neighbours, mean": float(np.abs(errors["smooth"]).mean()),
+        "Cobb error, median of three neighbours, median": float(np.median(np.abs(errors["smooth"]))),
+        "found above (-) its label, vertebrae, median by level": [round(float(o), 2) for o in _offsets(found, corners)],
+    }
+
+
+def _labelled_tilt_there(found: Floats, corners: Floats) -> Floats:
+    """(N, 17) the labelled tilt at the height of each found vertebra, so that a level shift alone is no error."""
+    rows, there, labelled = centres(found)[..., 1], centres(corners)[..., 1], midline_tilts_deg(corners)
+    return np.array([np.interp(r, t, tilt) for r, t, tilt in zip(rows, there, labelled, strict=True)])
+
+
+def _offsets(found: Floats, corners: Floats) -> Floats:
+    """(17,) median height of the found vertebra below its label, in steps of the labelled chain."""
+    rows = centres(corners)[..., 1]
+    steps = np.diff(rows, axis=1)
+    steps = np.concatenate([steps, steps[:, -1:]], axis=1)
+    return np.asarray(np.median((centres(found)[..., 1] - rows) / steps, axis=0))
