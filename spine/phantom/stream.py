@@ -34,6 +34,8 @@ from spine.scanner import NATIVE_SPACING_MM
 _FIELD_STREAM, _FAMILY_STREAM, _CASE_STREAM = 51, 52, 53
 _ATTEMPTS = 64
 _WHOLE_FILM_MM = 735.0
+_OPERATED_COME = 0.4
+"""Fewer films show metal than patients carry some."""
 
 
 @dataclass(frozen=True)
@@ -299,7 +301,8 @@ class PlannedFilms(Dataset[Planned]):
 def _comes_for_a_film(parameters: PatientParameters, rng: np.random.Generator) -> bool:
     """Whole-spine frontal films are mostly taken for a curve: straight spines are rarer than among all patients."""
     major = max((curve.cobb_deg for curve in parameters.curves), default=0.0)
-    return bool(rng.random() < np.interp(major, [8.0, 30.0], [0.08, 1.0]))
+    wanted = np.interp(major, [8.0, 50.0], [0.06, 1.0])
+    return bool(rng.random() < wanted * (_OPERATED_COME if parameters.instrumentation else 1.0))
 
 
 def in_full_length(patient: VirtualPatient) -> VirtualPatient:

@@ -19,6 +19,9 @@ import torch
 
 from spine.phantom.body.batch import PatientBatch
 from spine.phantom.body.matter import sample_matter
+from spine.phantom.body.soft_tissue import BOWEL, BOWEL_REACH_MM
+from spine.phantom.body.solids import ellipsoids_of
+from spine.phantom.picture.chords import add_small
 from spine.phantom.picture.display import looks_of, process
 from spine.phantom.picture.exposure import detect, exposures_of, line_integrals, path_lengths
 from spine.phantom.picture.rays import Rays, rays_from
@@ -111,6 +114,13 @@ def _of_size(shape: tuple[int, int], spacing: float, options: argparse.Namespace
     }
 
 
+def _gas(patients: PatientBatch, rays: Rays) -> torch.Tensor:
+    """The bubbles alone, onto an empty picture."""
+    gas = ellipsoids_of(patients.gas)[BOWEL]
+    empty = torch.zeros(len(rays), *rays.shape, device=rays.device)
+    return add_small(empty, gas, rays, BOWEL_REACH_MM, torch.ones_like(gas.floor_mm))
+
+
 def _rays(shots: ShotTable, device: str) -> Rays:
     return rays_from(shots.view, shots.shape, shots.geometry, shots.finest_mm, device)
 
@@ -150,6 +160,10 @@ def _stages(batch: Bundle, device: str) -> dict[str, float]:
         "to the device": lambda: {n: torch.from_numpy(a).to(device) for n, a in batch.rows.items()},
         "pose and sample": lambda: sample_matter(patients, rays.finest_mm),
         "splat bones, one view": lambda: splat(matter.bones, rays),
+        "splat vessels and metal, one view": lambda: [
+            splat(points, rays) for points in (matter.vessels, matter.metal) if points is not None
+        ],
+        "bowel gas, one view": lambda: _gas(patients, rays),
         "path lengths, one view": lambda: path_lengths(patients, matter.bones, matter.vessels, matter.metal, rays),
         "line integrals, one view": lambda: line_integrals(paths, patients, rays, exposure, seeds),
         "detect, one view": lambda: detect(integrals, rays, exposure, seeds),

@@ -84,8 +84,8 @@ def _sacrum(batch: PatientBatch) -> Bones:
         centre[:, 1] + axes[:, 1, :, 1] * radii[:, 0, 1:] * 1.1,
         centre[:, 7] + axes[:, 7, :, 1] * radii[:, 7, 1:] * 1.1,
         axes[:, 3, :, 1],
-        numbers_on(device, 3.0, 6.0),
-        numbers_on(device, 2.5, 4.0),
+        numbers_on(device, 2.2, 5.0),
+        numbers_on(device, 2.0, 4.0),
         10,
     )
     name = ("sacrum",)
@@ -93,8 +93,9 @@ def _sacrum(batch: PatientBatch) -> Bones:
         Shell("sacrum", wall, 0.75 * ones, bones=name),
         Shell("S1 plate", plate, 1.6 * ones, 1.2, bones=name),
         Shell("sacral disc", remnants, numbers_on(device, 0.9, 0.7, 0.5, 0.4) * ones),
-        Shell("sacral crest", crest[:, None], 0.9 * ones, bones=name),
+        Shell("sacral crest", crest[:, None], 0.5 * ones, bones=name),
         _foramina(centre, axes, radii),
+        _s1_arch(batch),
     )
     return Bones(shells, (Filling("sacrum", wall, centre[:, None], 0.6 * ones),))
 
@@ -105,9 +106,31 @@ def _foramina(centre: Tensor, axes: Tensor, radii: Tensor) -> Shell:
     for ring, scale in ((3, 1.0), (5, 0.9), (6, 0.75), (7, 0.6)):
         for side in _LEFT_RIGHT:
             at.append(centre[:, ring] + side * 0.48 * radii[:, ring, :1] * axes[:, ring, :, 0])
-            size.append(axes[:, ring] * numbers_on(centre.device, 6.0, 7.0, 5.0) * scale)
+            size.append(axes[:, ring] * numbers_on(centre.device, 7.5, 6.0, 4.0) * scale)
     grid, _ = ball(torch.stack(at, 1), torch.stack(size, 1)[..., indices_on(centre.device, 0, 2, 1)], 6, 14)
-    return Shell("sacral foramen", grid, torch.full(grid.shape[:2], 0.7, device=grid.device))
+    return Shell("sacral foramen", grid, torch.full(grid.shape[:2], 0.4, device=grid.device))
+
+
+def _s1_arch(batch: PatientBatch) -> Shell:
+    """Articular processes and laminae of the first sacral vertebra, which carry L5 from behind."""
+    half, axes = batch.s1_half, batch.s1_axes
+    back, up = axes[:, :, 1], axes[:, :, 2]
+    canal = batch.canal[:, -1]
+    grids = []
+    for side in _LEFT_RIGHT:
+        foot, top, middle = (
+            batch.s1_centre + x[:, None] * axes[:, :, 0] + y[:, None] * back + z[:, None] * up
+            for x, y, z in (
+                (side * 0.66 * half[:, 0], half[:, 1] + 0.7 * canal, -12.0 * batch.size),
+                (side * 0.76 * half[:, 0], half[:, 1] + 0.6 * canal, 13.0 * batch.size),
+                (0 * half[:, 0], half[:, 1] + 1.1 * canal, -16.0 * batch.size),
+            )
+        )
+        thick = numbers_on(batch.device, 4.5, 3.5) * batch.size[:, None]
+        flat = numbers_on(batch.device, 2.4, 8.0) * batch.size[:, None]
+        grids += [bar(foot, top, back, thick, thick, 6, 0.2)[0], bar(foot, middle, up, flat, flat)[0]]
+    ones = torch.ones(len(batch), 4, device=batch.device)
+    return Shell("S1 arch", torch.stack(grids, dim=1), 1.1 * batch.gain("arch") * ones, bones=("sacrum",) * 4)
 
 
 def _pelvic_axes(batch: PatientBatch) -> Tensor:

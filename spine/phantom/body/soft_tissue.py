@@ -103,7 +103,7 @@ def _trunk(spine: PosedSpine, chest: Floats, habitus: Habitus) -> Loft:
     for level in (1, 2, 3, 5, 7, 9, 11):
         shoulder = {1: 34.0, 2: 44.0, 3: 38.0, 5: 16.0}.get(level, 0.0) * size * habitus.shoulders
         width = wide[level] + 9 * size + 0.8 * fat + shoulder
-        depth = deep[level] + 5 * size + 0.85 * fat + 0.25 * shoulder
+        depth = deep[level] + (5 + 8 * (level > 10)) * size + 0.85 * fat + 0.12 * shoulder
         rows.append((chest[level, 2], chest[level, 0], chest[level, 1] + 5.0, width, depth))
     lumbar = len(spine.levels) - 5
     for step, width, depth in ((1, 117.0, 92.0), (3, 122.0, 92.0)):
@@ -119,7 +119,7 @@ def _trunk(spine: PosedSpine, chest: Floats, habitus: Habitus) -> Loft:
     rows.append((hips[2] - 95, hips[0], hips[1] + 20.0, 120 * size, 60 * size))
     rows.append((hips[2] - 115, hips[0], hips[1] + 18.0, 20 * size, 20 * size))
     t1 = spine.body_centre[FIRST]
-    rows.append((t1[2] + 4, t1[0], t1[1] + 2.0, 92 * size * habitus.shoulders + 0.6 * fat, 58 * size + 0.5 * fat))
+    rows.append((t1[2] + 4, t1[0], t1[1] + 2.0, 86 * size * habitus.shoulders + 0.6 * fat, 84 * size + 0.5 * fat))
     rows.append((t1[2] + 34, t1[0], t1[1] + 0.0, 48 * size, 40 * size))
     return _loft(rows, habitus.squareness)
 
@@ -130,8 +130,8 @@ def _neck(spine: PosedSpine, habitus: Habitus) -> Loft:
     wide = 48 * size * (1 + 0.06 * habitus.style[11]) + 0.4 * fat
     return _loft(
         [
-            (t2[2], t2[0], t2[1] - 8, 60 * size, 58 * size),
-            (c7[2], c7[0], c7[1] - 4, wide + 8, 56 * size + 0.3 * fat),
+            (t2[2], t2[0], t2[1] - 8, 66 * size, 78 * size),
+            (c7[2], c7[0], c7[1] - 4, wide + 10, 68 * size + 0.3 * fat),
             (c3[2] + 10, c3[0], c3[1] - 6, wide + 2, 54 * size + 0.3 * fat),
             (c3[2] + 60, c3[0], c3[1] - 16, 66 * size, 82 * size),
             (c3[2] + 130, c3[0], c3[1] - 20, 76 * size, 94 * size),
@@ -179,15 +179,7 @@ def _between(start: Floats, end: Floats, thick: float, stretch: float) -> Ellips
     return Ellipsoid((start + end) / 2, axes)
 
 
-_LUNG = (
-    (-0.15, 0.40, 0.0),
-    (0.5, 0.56, 0.0),
-    (1.4, 0.70, 0.0),
-    (3, 0.86, 0.0),
-    (5, 0.93, 0.0),
-    (7, 0.95, 0.0),
-    (9, 0.95, 0.0),
-)
+_LUNG = ((2.2, 0.90, 0.0), (3, 0.92, 0.0), (5, 0.94, 0.0), (7, 0.95, 0.0), (9, 0.95, 0.0))
 _LUNG_BASE = ((9.9, 0.86, 0.04), (10.5, 0.62, 0.22), (11.0, 0.18, 0.5))
 """Level (0 = T1), filling of the chest, and shift to the back as a share of its depth."""
 
@@ -198,39 +190,51 @@ def _at_level(chest: Floats, at: float) -> Floats:
     return np.asarray(inside + min(at, 0.0) * (chest[1] - chest[0]))
 
 
+_APEX_AT, _APEX_STEPS = 0.45, (0.12, 0.3, 0.55, 0.8)
+"""Level of the apex, and shares of the way to the first row of ``_LUNG`` at which its dome has rows."""
+
+
 def _lung(chest: Floats, habitus: Habitus, side: float, apex: float) -> Loft:
     """A lung from its apex, ``apex`` levels below the usual, to the twelfth rib."""
-    size, deep, wide, rows = habitus.size, chest_half_depth(habitus), chest_half_width(habitus), []
-    for usual, fill, behind in (*_LUNG, *_LUNG_BASE):
-        at = usual + apex * float(np.interp(usual, (-0.15, 3.0), (1.0, 0.0)))
+    size, deep, wide = habitus.size, chest_half_depth(habitus), chest_half_width(habitus)
+    rows: list[tuple[float, ...]] = []
+
+    def row(at: float, fill: float, behind: float, share: float) -> None:
+        """One height; ``share`` of the full width and depth there."""
         width, depth = np.interp(at, range(12), wide), np.interp(at, range(12), deep)
         x, y, z = _at_level(chest, at)
-        inner = float(np.interp(at, (-0.2, 1.6, 3.0, 7.0, 9.0), (0.20, 0.14, 0.04, 0.05, 0.16))) * width
+        inner = float(np.interp(at, (0.0, 2.2, 3.0, 5.0, 7.0, 9.0), (0.15, 0.13, 0.10, 0.09, 0.10, 0.18))) * width
         outer = max(fill * width - 3.0, inner + 8.0)
-        middle = x + side * (inner + outer) / 2
-        rows.append((z - 6 * size, middle, y + 3.0 + behind * depth, (outer - inner) / 2, fill * depth - 4.0))
+        middle, half = x + side * (inner + outer) / 2, (outer - inner) / 2
+        rows.append((z - 6 * size, middle, y + 3.0 + behind * depth, share * half, share * (fill * depth - 4.0)))
+
+    top, first = _APEX_AT + apex, _LUNG[0]
+    for share in (0.01, *_APEX_STEPS):
+        row(top + share * (first[0] - top), first[1], 0.0, float(np.sqrt(1 - (1 - share) ** 2)))
+    for at, fill, behind in (*_LUNG, *_LUNG_BASE):
+        row(at, fill, behind, 1.0)
     return _loft(rows, 2.3)
 
 
 def _dome(chest: Floats, habitus: Habitus, side: float, rng: np.random.Generator) -> Ellipsoid:
     """The half of the diaphragm that lifts a lung's floor; how far a breath was taken varies."""
     size = habitus.size
-    at = float(np.clip(9.2 + rng.normal(0, 0.6), 7.6, 10.4)) + (0.35 if side > 0 else 0.0)
+    at = float(np.clip(9.5 + rng.normal(0, 0.6), 7.8, 10.6)) + (0.35 if side > 0 else 0.0)
     x, y, z = _at_level(chest, at)
     tall = float(rng.uniform(76, 104)) * size
-    half = np.diag([66.0 * size * habitus.width, 92.0 * size * habitus.depth, tall])
-    return Ellipsoid(np.array([x + side * 62 * size * habitus.width, y - 12 * size, z - tall]), half)
+    half = np.diag([86.0 * size * habitus.width, 92.0 * size * habitus.depth, tall])
+    return Ellipsoid(np.array([x + side * 58 * size * habitus.width, y - 12 * size, z - tall]), half)
 
 
 def _heart(chest: Floats, size: float, rng: np.random.Generator) -> tuple[Ellipsoid, ...]:
     swell = 1.0 + 0.10 * float(rng.standard_normal())
     angle = np.deg2rad(38.0 + 10.0 * float(rng.standard_normal()))
     turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
-    at = chest[7] + (np.array([26.0, -34.0, -8.0]) + rng.normal(0, 5, 3)) * size
-    heart = Ellipsoid(at, turn @ np.diag([66.0, 46.0, 48.0]) * size * swell)
+    at = chest[7] + (np.array([33.0, -34.0, -18.0]) + rng.normal(0, 5, 3)) * size
+    heart = Ellipsoid(at, turn @ np.diag([60.0, 44.0, 45.0]) * size * swell)
     knob = Ellipsoid(chest[3] + np.array([20.0, 4.0, -8.0]) * size, np.eye(3) * 15.0 * size)
     aorta = Ellipsoid(chest[7] + np.array([18.0, 52.0, 0.0]) * size, np.diag([12.0, 12.0, 120.0]) * size)
-    vessels = Ellipsoid(chest[4] + np.array([4.0, -12.0, -12.0]) * size, np.diag([22.0, 20.0, 44.0]) * size)
+    vessels = Ellipsoid(chest[4] + np.array([4.0, -12.0, -12.0]) * size, np.diag([20.0, 20.0, 40.0]) * size)
     return (heart, knob, aorta, vessels)
 
 
@@ -264,7 +268,7 @@ def _airway(spine: PosedSpine, chest: Floats, size: float) -> Loft:
     return _loft(
         [
             (end[2], end[0] - 2, end[1], 9.0 * size, 8.0 * size),
-            (t1[2], t1[0], t1[1] - 34 * size, 8.5 * size, 8.5 * size),
+            (t1[2], t1[0], t1[1] - 34 * size, 7.0 * size, 6.5 * size),
             (c3[2], c3[0], c3[1] - 26 * size, 9.0 * size, 7.0 * size),
         ],
         2.0,

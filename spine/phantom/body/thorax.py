@@ -16,11 +16,17 @@ from spine.phantom.body.surfaces import Bones, Shell, bar, tube
 from spine.phantom.pose.anatomy import FIRST
 from spine.phantom.pose.chest import FRONT_FOLLOWS
 
-_SLOPE_DEG = (18, 24, 28, 31, 33, 35, 36, 38, 40, 42, 40, 36.0, 34.0)
+_SLOPE_DEG = (36, 35, 34, 34, 34, 35, 36, 38, 40, 42, 40, 36.0, 34.0)
+_TALL_MM = (6.3, 6.2, 5.8, 5.3, 4.9, 4.9, 4.9, 4.9, 4.9, 4.9, 4.9, 4.6, 4.2)
+"""Half of each rib's height at its back."""
 _REACH_DEG = (150, 152, 150, 148, 146, 144, 142, 138, 132, 124, 92, 62.0, 38.0)
-_STRAIGHT = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.0)
+_STRAIGHT = (0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.65, 0.75, 0.8, 0.85, 0.9, 1.0, 1.0)
 """How evenly each rib falls along its arc: 0 late and steep, 1 from the start."""
+_HEAD_AT = (0.15, 0.42, 0.45, 0.45, 0.45, 0.45, 0.45, 0.45, 0.42, 0.35, 0.15, 0.1, 0.1)
+"""Height of each rib's head above the middle of its vertebra, of the body's height: the second to ninth ribs sit on the
+disc above, the first and the last three on their own body."""
 _STEPS = 34
+_CORTEX_MM = 1.4
 _RIBS = 13
 """Pairs drawn: the thirteenth only where T13 carries one."""
 
@@ -33,12 +39,13 @@ def build_thorax(batch: PatientBatch) -> Bones:
 def _ribs(batch: PatientBatch) -> Bones:
     """Both sides of T1..T13, one tube each along a sloping part of an ellipse."""
     device, size = batch.device, batch.size[:, None, None]
+    joint = numbers_on(device, *_HEAD_AT)[:, None] * batch.height[:, FIRST : FIRST + _RIBS, None]
     bodies = batch.body_centre[:, FIRST : FIRST + _RIBS]
     head_y = batch.plate_half[:, FIRST : FIRST + _RIBS, :, 1].mean(dim=2)[..., None]
     width, depth = (_with_thirteenth(v)[..., None] for v in (batch.chest_half_width, batch.chest_half_depth))
     heading, aside = (_with_thirteenth(v)[..., None] for v in (batch.heading, batch.sideways))
     t = torch.linspace(0.0, 1.0, _STEPS, device=device)
-    slope = numbers_on(device, *_SLOPE_DEG) + 4.0 * batch.style[:, 8, None]
+    slope = numbers_on(device, *_SLOPE_DEG) + 6.0 * batch.style[:, 8, None]
     slope = torch.deg2rad(slope)[..., None]
     reach = numbers_on(device, *_REACH_DEG)[:, None]
     angle = torch.deg2rad(8.0 + (reach - 8.0) * t)  # (R, M): 0 at the back, 180 in front
@@ -56,15 +63,18 @@ def _ribs(batch: PatientBatch) -> Bones:
         # The back of the rib turns with its vertebra, the front only in part.
         turn = heading * (1 - (1 - FRONT_FOLLOWS) * (angle / math.pi * 1.3).clamp(0, 1))
         path = bodies[:, :, None] + torch.stack(
-            [x * turn.cos() - y * turn.sin(), x * turn.sin() + y * turn.cos(), 4.0 * size - drop], dim=-1
+            [x * turn.cos() - y * turn.sin(), x * turn.sin() + y * turn.cos(), joint - drop], dim=-1
         )
         lag = aside * (angle / (math.pi / 2)).clamp(0, 1)
         path = path + torch.stack([lag, torch.zeros_like(lag), torch.zeros_like(lag)], dim=-1)
-        radii = torch.stack(torch.broadcast_tensors(2.7 * size * torch.ones_like(t), (4.9 - 0.9 * t) * size), dim=-1)
+        # Head and neck are slender, and in front bone fades into cartilage.
+        neck = (0.55 + 0.45 * (t / 0.13).clamp(max=1)) * (0.45 + 0.55 * ((1 - t) / 0.12).clamp(max=1))
+        tall = numbers_on(device, *_TALL_MM)[:, None] - 0.9 * t
+        radii = torch.stack(torch.broadcast_tensors(2.7 * size * neck, tall * size * neck), dim=-1)
         radii = radii.expand(len(batch), _RIBS, _STEPS, 2) * (1 + 0.06 * batch.style[:, 9])[:, None, None, None]
         up = numbers_on(device, 0.0, 0.0, 1.0)
         names = tuple(f"rib {i + 1} {word}" for i in range(_RIBS))
-        shells.append(Shell("rib", tube(path, radii, up, 10), 1.6 * batch.gain("rib") * there, 1.3, names))
+        shells.append(Shell("rib", tube(path, radii, up, 12), _CORTEX_MM * batch.gain("rib") * there, 1.15, names))
     return Bones(tuple(shells))
 
 

@@ -18,7 +18,7 @@ from spine.phantom.body.solids import Ellipsoids, Lofts
 from spine.phantom.picture.fusing import fused
 from spine.phantom.picture.rays import Rays
 
-_TILE_STEP = 48
+_TILE_STEP = 16
 _BESIDE_MM = 0.01
 
 

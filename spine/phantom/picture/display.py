@@ -26,6 +26,8 @@ _COARSEST_EDGE_MM = 6.0
 _THIN_MM = 12.0
 _BONE_MM, _CHAMBER_MM = 2.0, 90.0
 """What a picture is windowed for: bone within this distance of the middle."""
+_BURNT_SPREADS, _WINDOW_END, _SIGMOID_END = 1.7, 2.0, 3.3
+"""So far above its mean the spine must not yet be white: where a window ends, or a sigmoid hardly rises any more."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ def process(measured: Tensor, paths: PathLengths, rays: Rays, look: LookBatch) -
     overall = torch.sqrt((centred**2 * mask).sum((1, 2), keepdim=True) / everywhere).clamp(min=1e-2)
     even = flat / (local**normalise * overall ** (1 - normalise))
     sharp = even + edge * (even - blur(even, look.edge_mm / pixel, _COARSEST_EDGE_MM / finest))
-    return _greys(_joined(sharp, look), skin_mm, look)
+    spread = torch.sqrt((sharp.square() * chamber).sum((1, 2), keepdim=True) / amount)
+    return _greys(_joined(sharp, look), skin_mm, look, spread)
 
 
 def _tilts(rays: Rays, look: LookBatch) -> Tensor:
@@ -107,9 +110,14 @@ def _joined(values: Tensor, look: LookBatch) -> Tensor:
     return values * gain + below * look.seam_step[:, None, None] + 2.5 * look.seam_line[:, None, None] * line
 
 
-def _greys(values: Tensor, skin_mm: Tensor, look: LookBatch) -> Tensor:
-    """Window or sigmoid, gamma, polarity; outside the patient the beam blackens the picture."""
+def _greys(values: Tensor, skin_mm: Tensor, look: LookBatch, spread: Tensor) -> Tensor:
+    """Window or sigmoid, gamma, polarity; outside the patient the beam blackens the picture.
+
+    ``spread`` (N, 1, 1) is that of the spine's values: a film on which most of it is burnt out would be taken again.
+    """
     gain, brightness, linear = (v[:, None, None] for v in (look.gain, look.brightness, look.linear))
+    end = torch.where(linear > 0, _WINDOW_END, _SIGMOID_END)
+    gain = torch.minimum(gain, (end - brightness).clamp(min=0.5) / (_BURNT_SPREADS * spread).clamp(min=1e-3))
     x = gain * values + brightness
     grey = torch.where(linear > 0, 0.5 + 0.25 * x, torch.sigmoid(x))
     # Thin skin fades into the black of the unattenuated beam.

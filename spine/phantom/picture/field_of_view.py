@@ -24,6 +24,9 @@ ROW_STEP = 8
 FILM_FINEST_MM = 330.0
 """A film's frame is at least this high, so that pixels have a lower bound: this over the number of rows."""
 
+_FROM_BEHIND = 0.75
+"""Of plain films: most of scoliosis are taken postero-anterior, to spare the breasts; the share is a choice."""
+
 _FIELD_STREAM = 2
 _CORNER_PARTS = tuple((plate, side) for plate in ("sup", "inf") for side in ("left", "right"))
 
@@ -130,5 +133,6 @@ def film_field(patient: VirtualPatient, shape: tuple[int, int], rng: np.random.G
         shape[1] / 2 - half_columns,
         shape[1] / 2 + half_columns,
     )
-    cone = Cone(float((top + bottom) / 2 + rng.normal(0, 0.15) * high))
+    from_behind = bool(rng.random() < _FROM_BEHIND)
+    cone = Cone(float((top + bottom) / 2 + rng.normal(0, 0.15) * high), from_behind)
     return FilmField(geometry, sheet, cone)

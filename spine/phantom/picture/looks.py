@@ -100,13 +100,13 @@ def sample_look(rng: np.random.Generator, family: LookFamily) -> Look:
         return Look(
             flatten=u(0.0, 0.5), flatten_mm=u(25, 60), normalise=u(0.0, 0.4), gain=u(0.75, 1.6),
             brightness=rng.normal(-0.1, 0.4), edge=u(0.2, 1.4), edge_mm=u(1.5, 6), gamma=u(0.7, 1.5),
-            **_joint(rng, 0.15), **grey,
+            **_joint(rng, 0.06), **grey,
         )  # fmt: skip
     if family == "film":
         return Look(
             flatten=u(0.0, 0.2), flatten_mm=u(40, 90), normalise=u(0.0, 0.15), linear=float(rng.random() < 0.4),
             gain=u(0.6, 1.5), brightness=rng.normal(-0.1, 0.35), edge=u(0.0, 0.8), edge_mm=u(1.5, 6),
-            gamma=u(0.6, 1.8), **_joint(rng, 0.3), **grey,
+            gamma=u(0.6, 1.8), **_joint(rng, 0.12), **grey,
         )  # fmt: skip
     if family == "flat":
         low = u(0.0, 0.25)
@@ -114,12 +114,12 @@ def sample_look(rng: np.random.Generator, family: LookFamily) -> Look:
         return Look(
             flatten=u(0.0, 0.4), flatten_mm=u(30, 80), normalise=u(0.0, 0.3), gain=u(0.4, 0.9),
             brightness=rng.normal(0, 0.5), edge=u(0.0, 0.6), gamma=u(0.7, 1.4), floor=low,
-            **_joint(rng, 0.1), **grey,
+            **_joint(rng, 0.05), **grey,
         )  # fmt: skip
     return Look(
-        flatten=u(0.1, 0.6), flatten_mm=u(25, 70), normalise=u(0.0, 0.5), linear=1.0, gain=u(1.1, 1.9),
-        brightness=rng.normal(-0.2, 0.35), edge=u(0.4, 2.0), edge_mm=u(1.5, 5), gamma=u(0.6, 1.6),
-        **_joint(rng, 0.15), **grey,
+        flatten=u(0.1, 0.6), flatten_mm=u(25, 70), normalise=u(0.0, 0.5), linear=1.0, gain=u(1.0, 1.6),
+        brightness=rng.normal(-0.2, 0.28), edge=u(0.4, 1.6), edge_mm=u(1.5, 5), gamma=u(0.6, 1.6),
+        **_joint(rng, 0.06), **grey,
     )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ class Rays:
         finest_mm: no pixel is smaller; kept on the host, because it decides how much there is to compute.
         row_mm, column_mm, distance_mm, u0_mm, z0_mm: (N,) as in ``ViewGeometry``.
         cone, cone_z_mm: (N,) 1 for a point source that stands still at this height, 0 for the slot scanner.
+        A negative distance is a source behind the patient (``Cone.from_behind``).
     """
 
     view: ViewName
@@ -92,15 +93,18 @@ class Cone:
 
     Attributes:
         source_z_mm: height of the source.
+        from_behind: the patient faces the detector (postero-anterior), as for most films of scoliosis; ``Rays`` then
+            have a negative distance, with which the same equations hold.
     """
 
     source_z_mm: float
+    from_behind: bool = False
 
     def warped(self, xyz_mm: Floats, distance_mm: float) -> Floats:
         """(..., 3) points where the slot scanner's equations then put them as the point source would (frontal)."""
-        magnification = distance_mm / (distance_mm + xyz_mm[..., 1])
-        z = self.source_z_mm + (xyz_mm[..., 2] - self.source_z_mm) * magnification
-        return np.concatenate([xyz_mm[..., :2], z[..., None]], axis=-1)
+        depth = xyz_mm[..., 1] * (-1.0 if self.from_behind else 1.0)
+        z = self.source_z_mm + (xyz_mm[..., 2] - self.source_z_mm) * distance_mm / (distance_mm + depth)
+        return np.stack([xyz_mm[..., 0], depth, z], axis=-1)
 
 
 def rays_of(
@@ -144,8 +148,15 @@ def common_kind(geometries: Sequence[ViewGeometry]) -> tuple[ViewName, tuple[int
 def geometry_table(geometries: Sequence[ViewGeometry], cones: Sequence[Cone | None]) -> NDArray[np.float32]:
     """(N, 7) what ``Rays`` holds of each picture, on the host."""
     rows = [
-        (*g.spacing_mm, g.source_to_isocentre_mm, g.u0_mm, g.z0_mm, float(c is not None), c.source_z_mm if c else 0.0)
-        for g, c in zip(geometries, cones, strict=True)
+        (
+            *g.spacing_mm,
+            -f if c and c.from_behind else f,
+            g.u0_mm,
+            g.z0_mm,
+            float(c is not None),
+            c.source_z_mm if c else 0,
+        )
+        for g, f, c in zip(geometries, (g.source_to_isocentre_mm for g in geometries), cones, strict=True)
     ]
     return np.array(rows, dtype=np.float32)
 

@@ -5,7 +5,8 @@ Contract: arrays over the levels of the patient's own column (``anatomy``), cran
 Sources (docs/sources.md, population and anatomy): plates, pedicles, processes and canal: Panjabi 1991/1992 from
 memory, lumbar widths times 1.05 to meet Bonczar, widths of T1-T5 raised to what frontal films show; body heights
 L1-L5: Bonczar, T1-T12: Panjabi times 1.07; discs: Fletcher 2015 and Bach 2019 (CT); T13 and L6 from their
-neighbours. The means are those of men: women and the young have a smaller ``size_factor``.
+neighbours. The means are those of men: women and the young have a smaller ``size_factor``; ``growth`` says what else
+the young have.
 Cervical levels only dress the picture; no landmark lies on them.
 """
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from spine.phantom.people.parameters import Anatomy, PatientParameters
 from spine.phantom.pose.anatomy import DRAWN_LEVELS, FIRST, column_of
+from spine.phantom.pose.growth import growth_of
 from spine.scanner import Floats
 
 __all__ = ["DRAWN_LEVELS", "FIRST", "VertebraSizes", "mean_heights", "sample_sizes"]
@@ -62,6 +64,8 @@ _HABIT_SD = np.array([0.03] * 11 + [0.08])
 _NOISE_SD = np.array([0.018] * 11 + [0.07])
 """Within a patient, from vertebra to vertebra; a choice."""
 _IS_HEIGHT = np.array([0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 1])
+_WIDTHS, _ALONG = [0, 1, 5, 9], [4, 11]
+"""Columns that growth changes."""
 _WIDTH_GRADIENT_SD, _HEIGHT_GRADIENT_SD = 0.035, 0.03
 """Choices, so that the spread of proportions on frontal films is met."""
 
@@ -125,6 +129,12 @@ def sample_sizes(parameters: PatientParameters, rng: np.random.Generator) -> Ver
         + along * np.array([_WIDTH_GRADIENT_SD, _HEIGHT_GRADIENT_SD])[_IS_HEIGHT] * rng.standard_normal(2)[_IS_HEIGHT]
     )
     t = mean * habit * noise * gradient * size
+    levels = column_of(parameters.anatomy).levels
+    growth = growth_of(levels, parameters.age_years, size, float(rng.standard_normal()))
+    t[:, _WIDTHS] *= growth.width[:, None]
+    t[:, _ALONG] *= growth.pitch[:, None]
+    # A low body has thin growth plates: the bony part keeps three quarters of its height.
+    cartilage = np.minimum(2.0 * growth.cartilage_mm, 0.25 * t[:, 4])
     narrowing = _narrowing(parameters, rng)
     sclerosis, osteophyte = _worn_plates(narrowing, parameters.age_years, rng)
     stature = 1.0 + 0.03 * rng.standard_normal(4)
@@ -132,8 +142,8 @@ def sample_sizes(parameters: PatientParameters, rng: np.random.Generator) -> Ver
     return VertebraSizes(
         plate_width=t[:, 0:2],
         plate_depth=t[:, 2:4],
-        height=t[:, 4],
-        disc_below=t[:, 11] * (1.0 - narrowing),
+        height=t[:, 4] - cartilage,
+        disc_below=(t[:, 11] + cartilage) * (1.0 - narrowing),
         narrowing=narrowing,
         sclerosis=sclerosis,
         osteophyte=osteophyte,

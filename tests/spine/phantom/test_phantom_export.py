@@ -69,14 +69,16 @@ def distance(mesh, point):
     return float(np.linalg.norm(mesh.vertices - point, axis=1).min())
 
 
-def test_end_plates_close_their_bodies_and_surfaces_face_outwards(meshes):
+def test_end_plates_close_their_bodies_and_surfaces_face_outwards(standard, meshes):
     for name in ("T4", "L3", "sacrum", "rib_9_right", "femur_left", "skull", "sternum"):
         mesh = meshes[name]
         edges = Counter(tuple(e) for f in mesh.faces for e in ((f[0], f[1]), (f[1], f[2]), (f[2], f[0])))
         assert set(edges.values()) == {1}, name
         assert all((b, a) in edges for a, b in edges), f"{name} is open"
         assert mesh.volume_mm3 > 0, name
-    assert 20_000 < meshes["L3"].volume_mm3 < 120_000
+    sizes, at = standard.spine.sizes, standard.spine.levels.index("L3")
+    block = sizes.plate_width[at].mean() * sizes.plate_depth[at].mean() * sizes.height[at]
+    assert 0.6 * block < meshes["L3"].volume_mm3 < 2.0 * block
 
 
 def test_meshes_of_a_removed_lamina_lack_it():

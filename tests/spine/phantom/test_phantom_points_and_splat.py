@@ -194,14 +194,16 @@ def test_a_point_off_the_picture_adds_nothing_anywhere(at) -> None:
 def seen_from(cone: Cone, geometry: ViewGeometry, xyz: np.ndarray) -> np.ndarray:
     """(..., 2) pixels where lines from a point source meet the isocentre plane y = 0."""
     f = geometry.source_to_isocentre_mm
-    source = np.array([0.0, -f, cone.source_z_mm])
-    share = f / (xyz[..., 1] + f)
+    y = f if cone.from_behind else -f
+    source = np.array([0.0, y, cone.source_z_mm])
+    share = y / (y - xyz[..., 1])
     hit = source + (xyz - source) * share[..., None]
     return geometry.pixels_from_plane(hit[..., [0, 2]])
 
 
-def test_a_plain_films_points_and_landmarks_land_where_its_point_source_casts_them() -> None:
-    cones = [Cone(120.0), None]
+@pytest.mark.parametrize("from_behind", [False, True])
+def test_a_plain_films_points_and_landmarks_land_where_its_point_source_casts_them(from_behind) -> None:
+    cones = [Cone(120.0, from_behind), None]
     shots = [ViewGeometry("frontal", (80, 60), (3.0, 2.5), 1150.0, 4.0, 30.0), geometries("frontal")[0]]
     shots[1] = ViewGeometry("frontal", (80, 60), (1.5, 2.0), 987.0, -3.0, 9.0)
     xyz = np.random.default_rng(4).uniform(-90, 90, (2, 37, 3))
@@ -215,16 +217,17 @@ def test_a_plain_films_points_and_landmarks_land_where_its_point_source_casts_th
     assert np.abs(warped - shots[0].project(xyz[0])).max() > 2, "the cone moved nothing"
 
 
-def test_a_ball_on_a_plain_film_has_the_chords_seen_from_its_point_source() -> None:
+@pytest.mark.parametrize("from_behind", [False, True])
+def test_a_ball_on_a_plain_film_has_the_chords_seen_from_its_point_source(from_behind) -> None:
     geometry, cone, centre = (
         ViewGeometry("frontal", (40, 44), (2.0, 1.7), 600.0, 30.0, 90.0),
-        Cone(-60.0),
+        Cone(-60.0, from_behind),
         (25.0, 40.0, 80.0),
     )
     picture = splat(balls(20.0, centre), rays_of([geometry], cones=[cone]))[0].numpy()
     rows, columns = np.mgrid[0:40, 0:44]
     uv = geometry.plane_from_pixels(np.stack([columns, rows], axis=-1).astype(float))
-    source = np.array([0.0, -600.0, -60.0])
+    source = np.array([0.0, 600.0 if from_behind else -600.0, -60.0])
     direction = np.stack([uv[..., 0], np.zeros((40, 44)), uv[..., 1]], axis=-1) - source
     direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
     aside = np.linalg.norm(np.cross(np.array(centre) - source, direction), axis=-1)

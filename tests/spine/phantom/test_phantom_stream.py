@@ -235,10 +235,16 @@ def test_corners_are_the_reconstruction_seen_from_the_point_source(index) -> Non
     points = build_patient(sample_patient(seed), seed).reconstruction.points
     xyz = np.array([points[name] for name in CORNER_NAMES])
     f, z = shot.geometry.source_to_isocentre_mm, shot.cone.source_z_mm
-    share = f / (xyz[:, 1] + f)
+    towards_source = -xyz[:, 1] if not shot.cone.from_behind else xyz[:, 1]
+    share = f / (f - towards_source)
     seen = np.stack([xyz[:, 0] * share, z + (xyz[:, 2] - z) * share], axis=-1)
     found = films().corners[index].reshape(68, 2).numpy()
     assert found == pytest.approx(shot.geometry.pixels_from_plane(seen), abs=1e-3)
+
+
+def test_most_films_are_taken_from_behind() -> None:
+    cones = [PlannedFilms(60, 9, SHAPE, FILM_VARIANTS["all"])[i].shots["frontal"].cone for i in range(60)]
+    assert 0.55 < np.mean([c.from_behind for c in cones]) < 0.92
 
 
 def test_films_show_the_usual_column_only_and_mostly_curves() -> None:

@@ -1,0 +1,123 @@
+"""What is behind the vertebral bodies: pedicles, articular processes, laminae, transverse and spinous processes.
+
+What belongs here: the shape of the arches, C3 to L6. What does not: bodies (``vertebrae``). Contract: everything
+follows the body's own axes; pedicles lie where ``spine_pose`` says. Thicknesses are choices that look right beside
+real frontal films; they are not from the literature.
+"""
+
+import torch
+from torch import Tensor
+
+from spine.phantom.body.batch import SLOTS, PatientBatch
+from spine.phantom.body.constants import numbers_on
+from spine.phantom.body.surfaces import Bones, Shell, bar
+
+_CONVERGE, _CONVERGE_LUMBAR = 0.1, 0.16  # tangents; screws take the same way only on average
+LEVELS = tuple(f"slot{i}" for i in range(SLOTS))
+
+
+def build_arches(batch: PatientBatch) -> Bones:
+    """All bone behind the bodies."""
+    return _arches(batch) + _processes(batch)
+
+
+def _local(batch: PatientBatch, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+    """(N, V, 3) points given in the bodies' own axes, mm (left, back, up) from the body's centre."""
+    offset = torch.stack(torch.broadcast_tensors(x, y, z), dim=-1)
+    return batch.body_centre + (batch.body_axes @ offset[..., None])[..., 0]
+
+
+def _pair(first: Tensor, second: Tensor) -> Tensor:
+    return torch.stack(torch.broadcast_tensors(first, second), dim=-1)
+
+
+def pedicle_length(batch: PatientBatch) -> Tensor:
+    """(N, V) from the posterior wall to the facets, mm."""
+    return 0.55 * batch.canal + 2.0
+
+
+def _back(batch: PatientBatch) -> Tensor:
+    """(N, V) from the body's centre to its posterior wall, mm."""
+    return batch.plate_half[..., 1].mean(dim=2)
+
+
+def _arches(batch: PatientBatch) -> Bones:
+    """Pedicles, facet masses and laminae on both sides."""
+    axes, there, height = batch.body_axes, batch.present, batch.height
+    up, length = axes[..., 2], pedicle_length(batch)
+    behind = _back(batch) + length
+    shells: list[Shell] = []
+    for side, pedicle_centre in zip((1.0, -1.0), batch.pedicle.unbind(1), strict=True):
+        # They converge towards the front, most in the loin, so that not all of their wall lies along a frontal ray.
+        outward = side * (_CONVERGE + _CONVERGE_LUMBAR * batch.lumbar)[..., None] * axes[..., 0]
+        along = (axes[..., 1] + outward) * (0.5 * length + 1.5)[..., None]
+        radii = batch.pedicle_size / 2
+        pedicle, _ = bar(pedicle_centre - along, pedicle_centre + along, up, 1.06 * radii, 0.94 * radii, 4, 0.2)
+        shells.append(
+            Shell("pedicle", pedicle, (0.5 + 0.3 * batch.lumbar) * batch.gain("pedicle") * there, bones=LEVELS)
+        )
+        x = _offset(batch, pedicle_centre)
+        shells += _facets(batch, x, behind)
+        arch = behind + 0.55 * batch.canal
+        near, far = (_pair(numbers_on(batch.device, 2.3), share * height) for share in (0.26, 0.36))
+        start, end = (x * 0.9, behind + 1, -0.08 * height), (0 * x, arch, -0.27 * height)
+        lamina, _ = bar(_local(batch, *start), _local(batch, *end), up, near, far)
+        thickness = (1.1 + 0.6 * batch.lumbar) * batch.gain("arch") * there * batch.arch
+        shells.append(Shell("lamina", lamina, thickness, bones=LEVELS))
+    return Bones(tuple(shells))
+
+
+def _offset(batch: PatientBatch, pedicle_centre: Tensor) -> Tensor:
+    """(N, V) how far to the left of the mid-line a pedicle lies, mm."""
+    return ((pedicle_centre - batch.body_centre) * batch.body_axes[..., 0]).sum(-1)
+
+
+def _facets(batch: PatientBatch, x: Tensor, behind: Tensor) -> list[Shell]:
+    """Articular processes of one side: the upper ones embrace the lower ones of the vertebra above.
+
+    In the loin they stand apart and reach far over the discs: with the laminae, the butterfly behind the body. In the
+    chest they are short flat scales.
+    """
+    height, lumbar, back = batch.height, batch.lumbar, batch.body_axes[..., 1]
+    worn = 1.0 + 0.35 * batch.sclerosis.mean(dim=2)
+    flat = _pair(2.6 + 1.2 * lumbar, 2.0 + 1.2 * lumbar) * worn[..., None]
+    upper = (0.93 + 0.07 * lumbar) * x, (0.92 + 0.15 * lumbar) * x, behind + 1.0, 0.1 * height, 0.74 * height
+    lower = (0.86 + 0.02 * lumbar) * x, (0.78 + 0.02 * lumbar) * x, behind + 4.0, 0.0 * height, -0.86 * height
+    thickness = (0.8 + 0.4 * lumbar) * batch.gain("arch") * worn * batch.present * (0.4 + 0.6 * batch.arch)
+    found = []
+    for near, far, y, start, end in (upper, lower):
+        grid, _ = bar(_local(batch, near, y, start), _local(batch, far, y + 0.8, end), back, flat, 1.15 * flat, 6, 0.2)
+        found.append(Shell("facet", grid, thickness, bones=LEVELS))
+    return found
+
+
+def _processes(batch: PatientBatch) -> Bones:
+    """Transverse processes on both sides and the spinous process."""
+    up, lumbar, height = batch.body_axes[..., 2], batch.lumbar, batch.height
+    back = _back(batch)
+    behind = back + pedicle_length(batch)
+    wide = (1 + 0.06 * batch.style[:, 2])[:, None]
+    tilt = 0.06 * batch.style[:, 3][:, None]
+    shells: list[Shell] = []
+    for side, pedicle_centre in zip((1.0, -1.0), batch.pedicle.unbind(1), strict=True):
+        start = _local(batch, _offset(batch, pedicle_centre), behind, 0.12 * height)
+        tip_y = behind + 9.0 * (1 - lumbar) + 2.0 * lumbar
+        tip = _local(batch, side * batch.transverse / 2 * wide, tip_y, (0.32 - 0.15 * lumbar + tilt) * height)
+        thick = _pair(numbers_on(batch.device, 2.8), (0.2 - 0.03 * lumbar) * height)
+        shells.append(
+            Shell(
+                "transverse",
+                bar(start, tip, up, thick, thick * 0.65)[0],
+                0.55 * batch.gain("transverse") * batch.present,
+                bones=LEVELS,
+            )
+        )
+    arch = behind + 0.55 * batch.canal - 1.0
+    reach = (back + batch.spinous * (1 + 0.06 * batch.style[:, 4])[:, None] - arch).clamp(min=12.0)
+    start = _local(batch, 0 * arch, arch, -0.2 * height)
+    tip = _local(batch, 0 * arch, arch + reach * batch.droop.cos(), -0.2 * height - reach * batch.droop.sin())
+    tall = _pair(numbers_on(batch.device, 2.3), height * (0.2 + 0.12 * lumbar))
+    taper = numbers_on(batch.device, 1.3, 0.95)
+    grid = bar(start, tip, up, tall, tall * taper)[0]
+    shells.append(Shell("spinous", grid, 0.65 * batch.gain("spinous") * batch.present * batch.arch, bones=LEVELS))
+    return Bones(tuple(shells))
