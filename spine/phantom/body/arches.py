@@ -10,8 +10,10 @@ from torch import Tensor
 
 from spine.phantom.body.batch import SLOTS, PatientBatch
 from spine.phantom.body.constants import numbers_on
-from spine.phantom.body.surfaces import Bones, Shell, bar
+from spine.phantom.body.surfaces import Bones, Filling, Shell, bar
 
+_WIDEST_PEDICLE_MM = 6.2  # of the ring that shows: the broad pedicles of L4 and L5 lie oblique to it
+_RIND_MM, _CORE = 0.4, 1.5  # per unit of a bone's amount
 _CONVERGE, _CONVERGE_LUMBAR = 0.1, 0.16  # tangents; screws take the same way only on average
 LEVELS = tuple(f"slot{i}" for i in range(SLOTS))
 
@@ -42,29 +44,34 @@ def _back(batch: PatientBatch) -> Tensor:
 
 
 def _arches(batch: PatientBatch) -> Bones:
-    """Pedicles, facet masses and laminae on both sides."""
+    """Pedicles, articular processes and laminae on both sides."""
     axes, there, height = batch.body_axes, batch.present, batch.height
     up, length = axes[..., 2], pedicle_length(batch)
     behind = _back(batch) + length
-    shells: list[Shell] = []
+    bones = Bones()
     for side, pedicle_centre in zip((1.0, -1.0), batch.pedicle.unbind(1), strict=True):
         # They converge towards the front, most in the loin, so that not all of their wall lies along a frontal ray.
         outward = side * (_CONVERGE + _CONVERGE_LUMBAR * batch.lumbar)[..., None] * axes[..., 0]
         along = (axes[..., 1] + outward) * (0.5 * length + 1.5)[..., None]
-        radii = batch.pedicle_size / 2
+        radii = (batch.pedicle_size / 2).clamp(max=_WIDEST_PEDICLE_MM)
         pedicle, _ = bar(pedicle_centre - along, pedicle_centre + along, up, 1.06 * radii, 0.94 * radii, 4, 0.2)
-        shells.append(
-            Shell("pedicle", pedicle, (0.5 + 0.3 * batch.lumbar) * batch.gain("pedicle") * there, bones=LEVELS)
-        )
+        wall = (0.5 + 0.3 * batch.lumbar) * batch.gain("pedicle") * there
+        bones = bones + Bones((Shell("pedicle", pedicle, wall, bones=LEVELS),))
         x = _offset(batch, pedicle_centre)
-        shells += _facets(batch, x, behind)
+        bones = bones + _facets(batch, x, behind)
         arch = behind + 0.55 * batch.canal
         near, far = (_pair(numbers_on(batch.device, 2.3), share * height) for share in (0.26, 0.36))
         start, end = (x * 0.9, behind + 1, -0.08 * height), (0 * x, arch, -0.27 * height)
-        lamina, _ = bar(_local(batch, *start), _local(batch, *end), up, near, far)
-        thickness = (1.1 + 0.6 * batch.lumbar) * batch.gain("arch") * there * batch.arch
-        shells.append(Shell("lamina", lamina, thickness, bones=LEVELS))
-    return Bones(tuple(shells))
+        grid = bar(_local(batch, *start), _local(batch, *end), up, near, far)
+        bones = bones + _massive("lamina", grid, (1.1 + 0.6 * batch.lumbar) * batch.gain("arch") * there * batch.arch)
+    return bones
+
+
+def _massive(name: str, grid: tuple[Tensor, Tensor], amount: Tensor) -> Bones:
+    """A small dense bone: a thin rind, and most of its mineral inside, so that it shows as a patch and not as a ring."""
+    surface, axis = grid
+    rind = Shell(name, surface, _RIND_MM * amount, bones=LEVELS)
+    return Bones((rind,), (Filling(name, surface, axis, _CORE * amount, 2.0),))
 
 
 def _offset(batch: PatientBatch, pedicle_centre: Tensor) -> Tensor:
@@ -72,7 +79,7 @@ def _offset(batch: PatientBatch, pedicle_centre: Tensor) -> Tensor:
     return ((pedicle_centre - batch.body_centre) * batch.body_axes[..., 0]).sum(-1)
 
 
-def _facets(batch: PatientBatch, x: Tensor, behind: Tensor) -> list[Shell]:
+def _facets(batch: PatientBatch, x: Tensor, behind: Tensor) -> Bones:
     """Articular processes of one side: the upper ones embrace the lower ones of the vertebra above.
 
     In the loin they stand apart and reach far over the discs: with the laminae, the butterfly behind the body. In the
@@ -84,10 +91,10 @@ def _facets(batch: PatientBatch, x: Tensor, behind: Tensor) -> list[Shell]:
     upper = (0.93 + 0.07 * lumbar) * x, (0.92 + 0.15 * lumbar) * x, behind + 1.0, 0.1 * height, 0.74 * height
     lower = (0.86 + 0.02 * lumbar) * x, (0.78 + 0.02 * lumbar) * x, behind + 4.0, 0.0 * height, -0.86 * height
     thickness = (0.8 + 0.4 * lumbar) * batch.gain("arch") * worn * batch.present * (0.4 + 0.6 * batch.arch)
-    found = []
+    found = Bones()
     for near, far, y, start, end in (upper, lower):
-        grid, _ = bar(_local(batch, near, y, start), _local(batch, far, y + 0.8, end), back, flat, 1.15 * flat, 6, 0.2)
-        found.append(Shell("facet", grid, thickness, bones=LEVELS))
+        grid = bar(_local(batch, near, y, start), _local(batch, far, y + 0.8, end), back, flat, 1.15 * flat, 6, 0.2)
+        found = found + _massive("facet", grid, thickness)
     return found
 
 
@@ -116,8 +123,9 @@ def _processes(batch: PatientBatch) -> Bones:
     reach = (back + batch.spinous * (1 + 0.06 * batch.style[:, 4])[:, None] - arch).clamp(min=12.0)
     start = _local(batch, 0 * arch, arch, -0.2 * height)
     tip = _local(batch, 0 * arch, arch + reach * batch.droop.cos(), -0.2 * height - reach * batch.droop.sin())
-    tall = _pair(numbers_on(batch.device, 2.3), height * (0.2 + 0.12 * lumbar))
-    taper = numbers_on(batch.device, 1.3, 0.95)
+    # A thin blade that ends in a thicker edge: on a frontal film a line, not a ring.
+    tall = _pair(numbers_on(batch.device, 1.4), height * (0.2 + 0.14 * lumbar))
+    taper = numbers_on(batch.device, 1.5, 0.95)
     grid = bar(start, tip, up, tall, tall * taper)[0]
-    shells.append(Shell("spinous", grid, 0.65 * batch.gain("spinous") * batch.present * batch.arch, bones=LEVELS))
+    shells.append(Shell("spinous", grid, 0.5 * batch.gain("spinous") * batch.present * batch.arch, bones=LEVELS))
     return Bones(tuple(shells))

@@ -16,7 +16,7 @@ from spine.phantom.body.surfaces import Bones, Shell, bar, tube
 from spine.phantom.pose.anatomy import FIRST
 from spine.phantom.pose.chest import FRONT_FOLLOWS
 
-_SLOPE_DEG = (36, 35, 34, 34, 34, 35, 36, 38, 40, 42, 40, 36.0, 34.0)
+_SLOPE_DEG = (36, 35, 34, 34, 34, 35, 37, 39, 42, 45, 49, 55.0, 55.0)
 _TALL_MM = (6.3, 6.2, 5.8, 5.3, 4.9, 4.9, 4.9, 4.9, 4.9, 4.9, 4.9, 4.6, 4.2)
 """Half of each rib's height at its back."""
 _REACH_DEG = (150, 152, 150, 148, 146, 144, 142, 138, 132, 124, 92, 62.0, 38.0)

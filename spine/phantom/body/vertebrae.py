@@ -54,7 +54,7 @@ def _bodies(batch: PatientBatch) -> Bones:
     ring = body_ring(batch.device)
     # Plates are a little hollow towards the body; the rim carries the landmarks.
     sign = numbers_on(batch.device, 1.0, -1.0)
-    hollow = 0.055 * batch.height[..., None] * sign * (1 + 0.25 * batch.style[:, 1])[:, None, None]
+    hollow = 0.07 * batch.height[..., None] * sign * (1 + 0.25 * batch.style[:, 1])[:, None, None]
     plates = disc(batch.centre, batch.axes, batch.plate_half, ring, 7, hollow).flatten(1, 2)
     sclerosis = 1.0 + _SCLEROSIS * batch.sclerosis
     rims = _plate_rims(batch, ring)

@@ -199,8 +199,8 @@ def test_every_rendered_end_plate_is_centred_on_its_landmark(who, name) -> None:
             expected = label + 0.6 * (middle - label) + back * half_depth  # 0.6: the mean of 1 - r^3 over a disc
             rendered = centroid(picture_of(sample_shell(only(plates, who, 2 * v + side)), geometry))
             assert rendered == pytest.approx(geometry.project(expected), abs=0.15), plate
-            # So the plate as a whole is never far from its label either: less than 1.2 mm and 0.15 pixels.
-            assert rendered == pytest.approx(geometry.project(label), abs=0.15 + 1.6 / PIXEL_MM), plate
+            # So the plate as a whole is never far from its label either: less than 2 mm and 0.15 pixels.
+            assert rendered == pytest.approx(geometry.project(label), abs=0.15 + 2.0 / PIXEL_MM), plate
 
 
 @pytest.mark.parametrize("name", VIEWS)
