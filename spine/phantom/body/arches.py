@@ -68,7 +68,7 @@ def _arches(batch: PatientBatch) -> Bones:
 
 
 def _massive(name: str, grid: tuple[Tensor, Tensor], amount: Tensor) -> Bones:
-    """A small dense bone: a thin rind, and most of its mineral inside, so that it shows as a patch and not as a ring."""
+    """A small dense bone: a thin rind and most of its mineral inside, so that it shows as a patch, not as a ring."""
     surface, axis = grid
     rind = Shell(name, surface, _RIND_MM * amount, bones=LEVELS)
     return Bones((rind,), (Filling(name, surface, axis, _CORE * amount, 2.0),))
