@@ -13,7 +13,7 @@ from spine.phantom.body.constants import numbers_on
 from spine.phantom.body.surfaces import Bones, Filling, Shell, bar
 
 _WIDEST_PEDICLE_MM = 6.2  # of the ring that shows: the broad pedicles of L4 and L5 lie oblique to it
-_RIND_MM, _CORE = 0.4, 1.5  # per unit of a bone's amount
+_RIND_MM, _CORE, _LUMBAR_RIND_MM, _LUMBAR_CORE = 0.8, 0.7, 0.4, 1.5  # per unit of a bone's amount
 _CONVERGE, _CONVERGE_LUMBAR = 0.1, 0.16  # tangents; screws take the same way only on average
 LEVELS = tuple(f"slot{i}" for i in range(SLOTS))
 
@@ -55,7 +55,7 @@ def _arches(batch: PatientBatch) -> Bones:
         along = (axes[..., 1] + outward) * (0.5 * length + 1.5)[..., None]
         radii = (batch.pedicle_size / 2).clamp(max=_WIDEST_PEDICLE_MM)
         pedicle, _ = bar(pedicle_centre - along, pedicle_centre + along, up, 1.06 * radii, 0.94 * radii, 4, 0.2)
-        wall = (0.5 + 0.3 * batch.lumbar) * batch.gain("pedicle") * there
+        wall = 0.85 * batch.gain("pedicle") * there
         bones = bones + Bones((Shell("pedicle", pedicle, wall, bones=LEVELS),))
         x = _offset(batch, pedicle_centre)
         bones = bones + _facets(batch, x, behind)
@@ -63,15 +63,17 @@ def _arches(batch: PatientBatch) -> Bones:
         near, far = (_pair(numbers_on(batch.device, 2.3), share * height) for share in (0.26, 0.36))
         start, end = (x * 0.9, behind + 1, -0.08 * height), (0 * x, arch, -0.27 * height)
         grid = bar(_local(batch, *start), _local(batch, *end), up, near, far)
-        bones = bones + _massive("lamina", grid, (1.1 + 0.6 * batch.lumbar) * batch.gain("arch") * there * batch.arch)
+        amount = (1.1 + 0.6 * batch.lumbar) * batch.gain("arch") * there * batch.arch
+        bones = bones + _massive("lamina", grid, batch.lumbar, amount)
     return bones
 
 
-def _massive(name: str, grid: tuple[Tensor, Tensor], amount: Tensor) -> Bones:
-    """A small dense bone: a thin rind and most of its mineral inside, so that it shows as a patch, not as a ring."""
+def _massive(name: str, grid: tuple[Tensor, Tensor], lumbar: Tensor, amount: Tensor) -> Bones:
+    """A small dense bone; in the loin with most of its mineral inside, so that it shows as a patch and not as a ring."""
     surface, axis = grid
-    rind = Shell(name, surface, _RIND_MM * amount, bones=LEVELS)
-    return Bones((rind,), (Filling(name, surface, axis, _CORE * amount, 2.0),))
+    rind = Shell(name, surface, (_RIND_MM + (_LUMBAR_RIND_MM - _RIND_MM) * lumbar) * amount, bones=LEVELS)
+    core = (_CORE + (_LUMBAR_CORE - _CORE) * lumbar) * amount
+    return Bones((rind,), (Filling(name, surface, axis, core, 2.0),))
 
 
 def _offset(batch: PatientBatch, pedicle_centre: Tensor) -> Tensor:
@@ -94,7 +96,7 @@ def _facets(batch: PatientBatch, x: Tensor, behind: Tensor) -> Bones:
     found = Bones()
     for near, far, y, start, end in (upper, lower):
         grid = bar(_local(batch, near, y, start), _local(batch, far, y + 0.8, end), back, flat, 1.15 * flat, 6, 0.2)
-        found = found + _massive("facet", grid, thickness)
+        found = found + _massive("facet", grid, lumbar, thickness)
     return found
 
 
@@ -124,8 +126,10 @@ def _processes(batch: PatientBatch) -> Bones:
     start = _local(batch, 0 * arch, arch, -0.2 * height)
     tip = _local(batch, 0 * arch, arch + reach * batch.droop.cos(), -0.2 * height - reach * batch.droop.sin())
     # A thin blade that ends in a thicker edge: on a frontal film a line, not a ring.
-    tall = _pair(numbers_on(batch.device, 1.4), height * (0.2 + 0.14 * lumbar))
+    tall = _pair(2.0 - 0.6 * lumbar, height * (0.2 + 0.14 * lumbar))
     taper = numbers_on(batch.device, 1.5, 0.95)
     grid = bar(start, tip, up, tall, tall * taper)[0]
-    shells.append(Shell("spinous", grid, 0.5 * batch.gain("spinous") * batch.present * batch.arch, bones=LEVELS))
+    shells.append(
+        Shell("spinous", grid, (0.9 - 0.4 * lumbar) * batch.gain("spinous") * batch.present * batch.arch, bones=LEVELS)
+    )
     return Bones(tuple(shells))

@@ -241,8 +241,8 @@ def _heart(chest: Floats, size: float, rng: np.random.Generator) -> tuple[Ellips
 def _liver(chest: Floats, habitus: Habitus, rng: np.random.Generator) -> Ellipsoid:
     """Under the right half of the diaphragm."""
     size = habitus.size * float(rng.uniform(0.85, 1.15))
-    at = _at_level(chest, 10.6) + np.array([-52.0, -14.0, -12.0]) * habitus.size
-    return Ellipsoid(at, np.diag([92.0, 78.0, 82.0]) * size)
+    at = _at_level(chest, 10.6) + np.array([-52.0, -14.0, -24.0]) * habitus.size
+    return Ellipsoid(at, np.diag([92.0, 78.0, 92.0]) * size)
 
 
 def _vessels(chest: Floats, habitus: Habitus, rng: np.random.Generator) -> Floats:

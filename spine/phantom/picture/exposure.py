@@ -48,7 +48,7 @@ PHOTONS_PER_MM2 = 1.9e6
 _TEXTURE, _NOISE = 21, 22
 _LUNG_CELLS_MM, _BODY_CELLS_MM = (4.5, 9.0, 18.0, 57.0), (14.0, 34.0, 86.0)
 _BUBBLE_CELLS_MM, _BOWEL_CELLS_MM = (6.0, 11.0), (60.0,)
-_LIVER_EXCESS = 0.07
+LIVER_EXCESS = 0.12
 """The liver is denser than bowel with its fat and air, which fills the rest of the belly."""
 _SCATTER_MM = 55.0
 _SHARPEST_MM = 2.2
@@ -165,7 +165,7 @@ def _shared_out(
     lungs = torch.minimum(lungs, muscle)
     air = torch.minimum(air, (muscle - lungs).clamp(min=0))
     soft = muscle - lungs - air
-    return soft + _LIVER_EXCESS * torch.minimum(liver, soft), lungs, bone + VESSEL_SHARE * torch.minimum(vessels, lungs)
+    return soft + LIVER_EXCESS * torch.minimum(liver, soft), lungs, bone + VESSEL_SHARE * torch.minimum(vessels, lungs)
 
 
 @fused

@@ -17,7 +17,7 @@ from spine.phantom.body.solids import ellipsoids_of
 from spine.phantom.patient import VirtualPatient, build_patient
 from spine.phantom.people.population import sample_patient
 from spine.phantom.picture.chords import add_small, ellipsoid_chords, lines_of
-from spine.phantom.picture.exposure import PathLengths
+from spine.phantom.picture.exposure import LIVER_EXCESS, PathLengths
 from spine.phantom.picture.rays import rays_of
 from spine.phantom.picture.render import exact_paths
 from spine.phantom.picture.splat import splat
@@ -131,7 +131,7 @@ def test_path_lengths_are_physical(view) -> None:
         assert bool(torch.isfinite(lengths).all())
         assert float(lengths.min()) >= -1e-3, field.name
     # All soft parts lie inside the skin; the liver counts a little more than it is long.
-    assert float((paths.soft / 1.07 + paths.lung + paths.fat - paths.skin).max()) < 0.01
+    assert float((paths.soft / (1 + LIVER_EXCESS) + paths.lung + paths.fat - paths.skin).max()) < 0.01
     assert 150 < float(paths.skin.max()) < 700
     operated = [p.parameters.instrumentation is not None for p in cast()]
     assert sum(operated) == 1
