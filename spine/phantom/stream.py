@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
 from spine.landmarks import GALBUSERA39, VERTEBRAE, VIEWS, ViewName
 from spine.phantom.body.batch import PatientBatch
@@ -160,6 +160,16 @@ class VirtualPatients(IterableDataset[Rendered]):
         return -(-self.config.count // self.config.batch_size)
 
     def __iter__(self) -> Iterator[Rendered]:
+        """All batches in order.
+
+        Raises:
+            RuntimeError: in a worker process of a ``DataLoader``.
+        """
+        if get_worker_info() is not None:
+            raise RuntimeError(
+                "VirtualPatients was handed to a DataLoader with worker processes, each of which would draw the same "
+                "patients; use DataLoader(..., batch_size=None, num_workers=0) and VirtualPatients(..., workers=N)"
+            )
         for batch in _loader(PlannedPatients(self.config), self.config.batch_size, self.workers):
             yield draw(batch, self.device)
 

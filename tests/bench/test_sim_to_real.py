@@ -20,6 +20,7 @@ from tests.bench.sim_to_real.pack import jpeg_bytes, read_pack, write_pack
 from tests.bench.sim_to_real.pools import Films, checked, drawn_films
 from tests.bench.sim_to_real.reports import contact_rows, write_png
 from tests.bench.sim_to_real.scoring import score_films, summary
+from tests.bench.sim_to_real.side_by_side import close_ups, mean_film, mean_table, straightened
 
 SEEN = np.ones((17, 4), dtype=bool)
 
@@ -259,3 +260,29 @@ def test_a_level_shift_alone_is_no_tilt_error_and_one_corner_astray_is() -> None
     assert found["Cobb error by best shift, mean"][0] == pytest.approx(major_cobb_deg(astray[0], seen[0]))
     assert found["Cobb error by best shift, mean"][0] > 15
     assert found["Cobb error, median of three neighbours, mean"] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_straightened_film_has_its_spine_upright_and_its_sides_beside_it():
+    corners = chain() + np.array([30 * np.sin(np.linspace(0, 3, 17)), np.zeros(17)]).T[:, None]
+    picture = np.full((896, 384), 60, dtype=np.uint8)
+    middle = corners.mean(axis=1)
+    for row in range(896):
+        x = round(float(np.interp(row, middle[:, 1], middle[:, 0])))
+        picture[row, x - 12 : x + 13] = 200
+    film = straightened(picture, corners)
+    assert np.unique(film[:, 26].round(6)).size == 1, "the middle column is all spine"
+    assert (film[:, 26] > film[:, 20] + 1).all()
+    assert (film[:, 26] > film[:, 32] + 1).all()
+    twice = mean_film(np.stack([picture, picture]), np.stack([corners, corners]))
+    assert twice == pytest.approx(film)
+    assert mean_table(film, twice).count("real") == 10
+    assert close_ups(picture[None], corners[None], 7.0).shape == (220, 160, 3)
+
+
+def test_what_a_film_does_not_show_has_no_mean():
+    corners = chain() + (170, 0)  # the right of the spine is off the picture
+    film = straightened(np.random.default_rng(0).integers(20, 200, (896, 384)).astype(np.uint8), corners)
+    assert np.isnan(film[:, -1]).all()
+    assert np.isfinite(film[:, 0]).all()
+    black = mean_film(np.zeros((1, 896, 384), np.uint8), chain()[None])
+    assert np.isnan(black).all()

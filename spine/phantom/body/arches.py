@@ -69,7 +69,7 @@ def _arches(batch: PatientBatch) -> Bones:
 
 
 def _massive(name: str, grid: tuple[Tensor, Tensor], lumbar: Tensor, amount: Tensor) -> Bones:
-    """A small dense bone; in the loin with most of its mineral inside, so that it shows as a patch and not as a ring."""
+    """A small dense bone; in the loin most of its mineral is inside, so that it shows as a patch, not a ring."""
     surface, axis = grid
     rind = Shell(name, surface, (_RIND_MM + (_LUMBAR_RIND_MM - _RIND_MM) * lumbar) * amount, bones=LEVELS)
     core = (_CORE + (_LUMBAR_CORE - _CORE) * lumbar) * amount

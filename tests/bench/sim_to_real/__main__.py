@@ -1,10 +1,11 @@
-"""``python -m tests.bench.sim_to_real pack | run | draw | diagnose | appearance``; see ``make bench-sim-to-real``.
+"""``python -m tests.bench.sim_to_real pack | run | draw | diagnose | appearance | beside``, or ``make bench-sim-to-real``.
 
     pack         the 481 real films -> .carry/aasce.npz (git-ignored, travels with ``carry``)
     run          virtual films, 3 minutes of training, scores -> --out; under 6 minutes on one H100 or H200
     draw         another contact sheet from what a run left: --out, --rows 3 17 250
     diagnose     why the angle is off, from what a run left: --out
     appearance   picture statistics of 200 virtual films against the real ones
+    beside       the mean virtual and real film, straightened along the spine, and close-ups of a level: --out, --level
 
 What belongs here: arguments. What does not: everything else.
 """
@@ -72,6 +73,15 @@ def _parser() -> argparse.ArgumentParser:
     looks.add_argument("--against", metavar="NAME", nargs="*", default=[], help="stored versions beside it")
     looks.add_argument("--stored-only", action="store_true", help="the table of --against alone, nothing rendered")
     looks.set_defaults(call=_appearance)
+    beside = commands.add_parser("beside", help="mean films and close-ups, to look at")
+    beside.add_argument("--out", type=Path, default=Path("bench/sim-to-real"))
+    beside.add_argument("--real", type=Path, default=PACKED)
+    beside.add_argument("--variant", default="all")
+    beside.add_argument("--count", type=int, default=72)
+    beside.add_argument("--seed", type=int, default=78)
+    beside.add_argument("--device", default=None)
+    beside.add_argument("--level", type=float, nargs="*", default=[2, 7, 12, 16], help="of the close-ups, 0 = T1")
+    beside.set_defaults(call=_beside)
     return parser
 
 
@@ -149,6 +159,29 @@ def _appearance(given: argparse.Namespace) -> int:
         if given.save:
             save_appearance(now, given.save, how)
     sys.stdout.write(table(real, versions))
+    return 0
+
+
+def _beside(given: argparse.Namespace) -> int:
+    from tests.bench.sim_to_real.pack import read_pack
+    from tests.bench.sim_to_real.pools import rendered_films
+    from tests.bench.sim_to_real.reports import write_png
+    from tests.bench.sim_to_real.side_by_side import as_picture, close_ups, mean_film, mean_table
+
+    real = read_pack(_needed(given.real))
+    kept = np.flatnonzero(~real.facts["screened_out"].astype(bool))
+    made = rendered_films(given.count, given.seed, _device(given.device), given.variant)
+    pictures, corners = made.pictures.cpu().numpy(), made.corners.cpu().numpy()
+    means = mean_film(real.pictures[kept], real.corners[kept]), mean_film(pictures, corners)
+    given.out.mkdir(parents=True, exist_ok=True)
+    write_png(given.out / "mean-films.png", as_picture(means))
+    chosen = np.random.default_rng(given.seed).choice(kept, min(8, len(kept)), replace=False)
+    for level in given.level:
+        rows = [close_ups(p, c, level) for p, c in ((pictures[:8], corners[:8]),
+                                                    (real.pictures[chosen], real.corners[chosen]))]  # fmt: skip
+        width = min(row.shape[1] for row in rows)
+        write_png(given.out / f"close-ups-{level:g}.png", np.concatenate([row[:, :width] for row in rows]))
+    sys.stdout.write(mean_table(*means) + f"pictures in {given.out}: virtual above real, real left of virtual\n")
     return 0
 
 
