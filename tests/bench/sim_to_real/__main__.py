@@ -1,4 +1,4 @@
-"""``python -m tests.bench.sim_to_real pack | run | draw | diagnose | appearance | beside``, or ``make bench-sim-to-real``.
+"""``python -m tests.bench.sim_to_real`` with a command below; the probe as a whole: ``make bench-sim-to-real``.
 
     pack         the 481 real films -> .carry/aasce.npz (git-ignored, travels with ``carry``)
     run          virtual films, 3 minutes of training, scores -> --out; under 6 minutes on one H100 or H200
