@@ -60,6 +60,7 @@ def _ribs(batch: PatientBatch) -> Bones:
         # Lower ribs fall from their joints on, upper ones first run level.
         fall = (1 - straight) * around + straight * 1.15 * angle / (math.pi / 2)
         drop = slope.tan() * (0.62 * depth * fall + 5 * t)
+        drop = drop - drop[..., :1]  # a rib falls from its head on
         # The back of the rib turns with its vertebra, the front only in part.
         turn = heading * (1 - (1 - FRONT_FOLLOWS) * (angle / math.pi * 1.3).clamp(0, 1))
         path = bodies[:, :, None] + torch.stack(

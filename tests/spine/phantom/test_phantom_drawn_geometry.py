@@ -283,6 +283,31 @@ def test_ribs_start_at_their_own_vertebrae() -> None:
         assert bool((nearest == torch.arange(12)).float().mean() > 0.9)
 
 
+def test_the_second_to_ninth_ribs_sit_on_the_disc_above_and_the_last_ones_on_their_own_body() -> None:
+    batch = collate([p.arrays for p in cast()])
+    heads = [shell.vertices[:, :12, 0, :-1].mean(dim=2) for shell in named(build_thorax(batch).shells, "rib")]
+    middle = (heads[0] + heads[1]) / 2 - batch.body_centre[:, FIRST : FIRST + 12]
+    share = (middle[..., 2] / batch.height[:, FIRST : FIRST + 12]).median(dim=0).values
+    assert share[1:9].tolist() == pytest.approx([0.44] * 8, abs=0.05)
+    assert share[10:].tolist() == pytest.approx([0.12] * 2, abs=0.05)
+
+
+def test_spinous_processes_of_the_loin_are_thin_and_arches_carry_most_of_their_mineral_inside() -> None:
+    batch = drawn().batch
+    lumbar = (batch.lumbar == 1) & (batch.present > 0)
+    aside = batch.body_axes[..., 0]
+    spinous = named(drawn().vertebrae.shells, "spinous")[0].vertices
+    across = ((spinous - batch.body_centre[:, :, None, None]) * aside[:, :, None, None]).sum(-1)
+    wide = across.amax(dim=(2, 3)) - across.amin(dim=(2, 3))
+    assert float(wide[lumbar].max()) < 6.0
+    fillings = [f for f in drawn().vertebrae.fillings if f.name == "lamina"]
+    rinds = named(drawn().vertebrae.shells, "lamina")
+    assert len(fillings) == len(rinds) == 2
+    for filling, rind in zip(fillings, rinds, strict=True):
+        assert torch.equal(filling.vertices, rind.vertices)
+        assert bool(((filling.fraction > 0) == (rind.thickness_mm > 0)).all())
+
+
 @everyone()
 def test_osteophytes_grow_only_beside_worn_discs(who) -> None:
     patient = cast()[who]

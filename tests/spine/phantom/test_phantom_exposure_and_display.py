@@ -252,6 +252,17 @@ def test_a_seam_changes_only_what_lies_below_it() -> None:
     assert float((joined[0, 66:] - plain[0, 66:])[inside].float().mean()) > 200
 
 
+@pytest.mark.parametrize("linear", [0.0, 1.0])
+def test_a_hard_window_gives_way_before_the_spine_is_burnt_out(linear) -> None:
+    paths, r = shown()[1:]
+    spine = (paths.mineral > 2.0) & (r.column_u_mm.abs() < 90)[:, None]
+    looks = [Look(linear=linear, gain=gain, brightness=0.5, flatten=0.0, normalise=0.0) for gain in (9.0, 0.2)]
+    hard, soft = displayed(looks[0], looks[0]).float(), displayed(looks[1], looks[1]).float()
+    for i in range(2):
+        assert float((hard[i][spine[i]] > 0.98 * MAXIMUM).float().mean()) < 0.12
+        assert float(hard[i][spine[i]].std()) > float(soft[i][spine[i]].std()), "what was not too hard stays as it is"
+
+
 def test_the_shares_of_families_are_met() -> None:
     for shares in (FAMILY_SHARES, FILM_SHARES):
         assert sum(shares.values()) == pytest.approx(1.0)

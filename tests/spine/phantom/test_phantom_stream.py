@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from spine.landmarks import CORNERS68, GALBUSERA39, VERTEBRAE, VIEWS
 from spine.phantom.patient import build_patient
@@ -291,3 +292,9 @@ def test_every_variant_of_the_films_is_drawn(variant) -> None:
 def test_a_variant_that_does_not_exist_is_an_error() -> None:
     with pytest.raises(KeyError, match="sepia"):
         frontal_films(1, 3, SHAPE, variant="sepia")
+
+
+def test_a_stream_inside_a_loaders_worker_is_refused() -> None:
+    loader = DataLoader(VirtualPatients(CONFIG), batch_size=None, num_workers=1, multiprocessing_context="spawn")
+    with pytest.raises(RuntimeError, match=r"VirtualPatients\(\.\.\., workers=N\)"):
+        next(iter(loader))
