@@ -92,7 +92,7 @@ def _facets(batch: PatientBatch, x: Tensor, behind: Tensor) -> Bones:
     flat = _pair(2.6 + 1.2 * lumbar, 2.0 + 1.2 * lumbar) * worn[..., None]
     upper = (0.93 + 0.07 * lumbar) * x, (0.92 + 0.15 * lumbar) * x, behind + 1.0, 0.1 * height, 0.74 * height
     lower = (0.86 + 0.02 * lumbar) * x, (0.78 + 0.02 * lumbar) * x, behind + 4.0, 0.0 * height, -0.86 * height
-    thickness = (0.8 + 0.4 * lumbar) * batch.gain("arch") * worn * batch.present * (0.4 + 0.6 * batch.arch)
+    thickness = (0.9 + 0.6 * lumbar) * batch.gain("arch") * worn * batch.present * (0.4 + 0.6 * batch.arch)
     found = Bones()
     for near, far, y, start, end in (upper, lower):
         grid = bar(_local(batch, near, y, start), _local(batch, far, y + 0.8, end), back, flat, 1.15 * flat, 6, 0.2)
@@ -117,7 +117,7 @@ def _processes(batch: PatientBatch) -> Bones:
             Shell(
                 "transverse",
                 bar(start, tip, up, thick, thick * 0.65)[0],
-                0.55 * batch.gain("transverse") * batch.present,
+                (0.85 - 0.3 * lumbar) * batch.gain("transverse") * batch.present,
                 bones=LEVELS,
             )
         )

@@ -97,7 +97,7 @@ def _sacrum(batch: PatientBatch) -> Bones:
         _foramina(centre, axes, radii),
         _s1_arch(batch),
     )
-    return Bones(shells, (Filling("sacrum", wall, centre[:, None], 0.6 * ones),))
+    return Bones(shells, (Filling("sacrum", wall, centre[:, None], 0.85 * ones),))
 
 
 def _foramina(centre: Tensor, axes: Tensor, radii: Tensor) -> Shell:
@@ -130,7 +130,7 @@ def _s1_arch(batch: PatientBatch) -> Shell:
         flat = numbers_on(batch.device, 2.4, 8.0) * batch.size[:, None]
         grids += [bar(foot, top, back, thick, thick, 6, 0.2)[0], bar(foot, middle, up, flat, flat)[0]]
     ones = torch.ones(len(batch), 4, device=batch.device)
-    return Shell("S1 arch", torch.stack(grids, dim=1), 1.1 * batch.gain("arch") * ones, bones=("sacrum",) * 4)
+    return Shell("S1 arch", torch.stack(grids, dim=1), 1.6 * batch.gain("arch") * ones, bones=("sacrum",) * 4)
 
 
 def _pelvic_axes(batch: PatientBatch) -> Tensor:

@@ -232,7 +232,7 @@ def _heart(chest: Floats, size: float, rng: np.random.Generator) -> tuple[Ellips
     turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
     at = chest[7] + (np.array([33.0, -34.0, -18.0]) + rng.normal(0, 5, 3)) * size
     heart = Ellipsoid(at, turn @ np.diag([60.0, 44.0, 45.0]) * size * swell)
-    knob = Ellipsoid(chest[3] + np.array([20.0, 4.0, -8.0]) * size, np.eye(3) * 15.0 * size)
+    knob = Ellipsoid(chest[3] + np.array([13.0, 4.0, -10.0]) * size, np.diag([13.0, 13.0, 20.0]) * size)
     aorta = Ellipsoid(chest[7] + np.array([18.0, 52.0, 0.0]) * size, np.diag([12.0, 12.0, 120.0]) * size)
     vessels = Ellipsoid(chest[4] + np.array([4.0, -12.0, -12.0]) * size, np.diag([20.0, 20.0, 40.0]) * size)
     return (heart, knob, aorta, vessels)

@@ -26,7 +26,7 @@ _HEAD_AT = (0.15, 0.42, 0.45, 0.45, 0.45, 0.45, 0.45, 0.45, 0.42, 0.35, 0.15, 0.
 """Height of each rib's head above the middle of its vertebra, of the body's height: the second to ninth ribs sit on the
 disc above, the first and the last three on their own body."""
 _STEPS = 34
-_CORTEX_MM = 1.4
+_CORTEX_MM = 1.6
 _RIBS = 13
 """Pairs drawn: the thirteenth only where T13 carries one."""
 
@@ -50,12 +50,15 @@ def _ribs(batch: PatientBatch) -> Bones:
     reach = numbers_on(device, *_REACH_DEG)[:, None]
     angle = torch.deg2rad(8.0 + (reach - 8.0) * t)  # (R, M): 0 at the back, 180 in front
     around = 1 - angle.cos()
+    at_head = math.sin(math.radians(8.0)) ** 0.9
+    head_x = 0.95 * batch.plate_half[:, FIRST : FIRST + _RIBS, :, 0].mean(dim=2)[..., None]
     straight = numbers_on(device, *_STRAIGHT)[:, None]
     there = torch.ones(len(batch), _RIBS, device=device)
     there[:, -1] = batch.thirteenth
     shells = []
     for side, word in ((1.0, "left"), (-1.0, "right")):
-        x = side * width * angle.sin() ** 0.9
+        bow = (angle.sin() ** 0.9 - at_head) / (1 - at_head)  # 0 at the head, 1 where the cage is widest
+        x = side * (head_x + (width - head_x) * bow)
         y = -depth * around + head_y + 17.0 * size * torch.sin(math.pi * (t * 3.2).clamp(max=1)) - 4
         # Lower ribs fall from their joints on, upper ones first run level.
         fall = (1 - straight) * around + straight * 1.15 * angle / (math.pi / 2)
@@ -69,7 +72,7 @@ def _ribs(batch: PatientBatch) -> Bones:
         lag = aside * (angle / (math.pi / 2)).clamp(0, 1)
         path = path + torch.stack([lag, torch.zeros_like(lag), torch.zeros_like(lag)], dim=-1)
         # Head and neck are slender, and in front bone fades into cartilage.
-        neck = (0.55 + 0.45 * (t / 0.13).clamp(max=1)) * (0.45 + 0.55 * ((1 - t) / 0.12).clamp(max=1))
+        neck = (0.7 + 0.3 * (t / 0.13).clamp(max=1)) * (0.45 + 0.55 * ((1 - t) / 0.12).clamp(max=1))
         tall = numbers_on(device, *_TALL_MM)[:, None] - 0.9 * t
         radii = torch.stack(torch.broadcast_tensors(2.7 * size * neck, tall * size * neck), dim=-1)
         radii = radii.expand(len(batch), _RIBS, _STEPS, 2) * (1 + 0.06 * batch.style[:, 9])[:, None, None, None]
