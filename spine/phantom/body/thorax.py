@@ -25,6 +25,7 @@ _STRAIGHT = (0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.65, 0.75, 0.8, 0.85, 0.9, 1.0, 1.0
 _HEAD_AT = (0.15, 0.42, 0.45, 0.45, 0.45, 0.45, 0.45, 0.45, 0.42, 0.35, 0.15, 0.1, 0.1)
 """Height of each rib's head above the middle of its vertebra, of the body's height: the second to ninth ribs sit on the
 disc above, the first and the last three on their own body."""
+_HEAD_DEG = 8.0  # where on its arc a rib begins
 _STEPS = 34
 _CORTEX_MM = 1.6
 _RIBS = 13
@@ -38,48 +39,52 @@ def build_thorax(batch: PatientBatch) -> Bones:
 
 def _ribs(batch: PatientBatch) -> Bones:
     """Both sides of T1..T13, one tube each along a sloping part of an ellipse."""
-    device, size = batch.device, batch.size[:, None, None]
-    joint = numbers_on(device, *_HEAD_AT)[:, None] * batch.height[:, FIRST : FIRST + _RIBS, None]
-    bodies = batch.body_centre[:, FIRST : FIRST + _RIBS]
-    head_y = batch.plate_half[:, FIRST : FIRST + _RIBS, :, 1].mean(dim=2)[..., None]
-    width, depth = (_with_thirteenth(v)[..., None] for v in (batch.chest_half_width, batch.chest_half_depth))
-    heading, aside = (_with_thirteenth(v)[..., None] for v in (batch.heading, batch.sideways))
-    t = torch.linspace(0.0, 1.0, _STEPS, device=device)
-    slope = numbers_on(device, *_SLOPE_DEG) + 6.0 * batch.style[:, 8, None]
-    slope = torch.deg2rad(slope)[..., None]
-    reach = numbers_on(device, *_REACH_DEG)[:, None]
-    angle = torch.deg2rad(8.0 + (reach - 8.0) * t)  # (R, M): 0 at the back, 180 in front
-    around = 1 - angle.cos()
-    at_head = math.sin(math.radians(8.0)) ** 0.9
-    head_x = 0.95 * batch.plate_half[:, FIRST : FIRST + _RIBS, :, 0].mean(dim=2)[..., None]
-    straight = numbers_on(device, *_STRAIGHT)[:, None]
-    there = torch.ones(len(batch), _RIBS, device=device)
+    t = torch.linspace(0.0, 1.0, _STEPS, device=batch.device)
+    reach = numbers_on(batch.device, *_REACH_DEG)[:, None]
+    angle = torch.deg2rad(_HEAD_DEG + (reach - _HEAD_DEG) * t)  # (R, M): 0 at the back, 180 in front
+    there = torch.ones(len(batch), _RIBS, device=batch.device)
     there[:, -1] = batch.thirteenth
+    radii, up = _rib_radii(batch, t), numbers_on(batch.device, 0.0, 0.0, 1.0)
     shells = []
     for side, word in ((1.0, "left"), (-1.0, "right")):
-        bow = (angle.sin() ** 0.9 - at_head) / (1 - at_head)  # 0 at the head, 1 where the cage is widest
-        x = side * (head_x + (width - head_x) * bow)
-        y = -depth * around + head_y + 17.0 * size * torch.sin(math.pi * (t * 3.2).clamp(max=1)) - 4
-        # Lower ribs fall from their joints on, upper ones first run level.
-        fall = (1 - straight) * around + straight * 1.15 * angle / (math.pi / 2)
-        drop = slope.tan() * (0.62 * depth * fall + 5 * t)
-        drop = drop - drop[..., :1]  # a rib falls from its head on
-        # The back of the rib turns with its vertebra, the front only in part.
-        turn = heading * (1 - (1 - FRONT_FOLLOWS) * (angle / math.pi * 1.3).clamp(0, 1))
-        path = bodies[:, :, None] + torch.stack(
-            [x * turn.cos() - y * turn.sin(), x * turn.sin() + y * turn.cos(), joint - drop], dim=-1
-        )
-        lag = aside * (angle / (math.pi / 2)).clamp(0, 1)
-        path = path + torch.stack([lag, torch.zeros_like(lag), torch.zeros_like(lag)], dim=-1)
-        # Head and neck are slender, and in front bone fades into cartilage.
-        neck = (0.7 + 0.3 * (t / 0.13).clamp(max=1)) * (0.45 + 0.55 * ((1 - t) / 0.12).clamp(max=1))
-        tall = numbers_on(device, *_TALL_MM)[:, None] - 0.9 * t
-        radii = torch.stack(torch.broadcast_tensors(2.7 * size * neck, tall * size * neck), dim=-1)
-        radii = radii.expand(len(batch), _RIBS, _STEPS, 2) * (1 + 0.06 * batch.style[:, 9])[:, None, None, None]
-        up = numbers_on(device, 0.0, 0.0, 1.0)
+        grid = tube(_rib_path(batch, t, angle, side), radii, up, 12)
         names = tuple(f"rib {i + 1} {word}" for i in range(_RIBS))
-        shells.append(Shell("rib", tube(path, radii, up, 12), _CORTEX_MM * batch.gain("rib") * there, 1.15, names))
+        shells.append(Shell("rib", grid, _CORTEX_MM * batch.gain("rib") * there, 1.15, names))
     return Bones(tuple(shells))
+
+
+def _rib_path(batch: PatientBatch, t: Tensor, angle: Tensor, side: float) -> Tensor:
+    """(N, R, M, 3) axes of one side's ribs; ``t`` (M,) runs from 0 to 1 and ``angle`` (R, M) around the cage."""
+    device, size, own = batch.device, batch.size[:, None, None], slice(FIRST, FIRST + _RIBS)
+    width, depth = (_with_thirteenth(v)[..., None] for v in (batch.chest_half_width, batch.chest_half_depth))
+    heading, aside = (_with_thirteenth(v)[..., None] for v in (batch.heading, batch.sideways))
+    head_x, head_y = (half[..., None] for half in batch.plate_half[:, own].mean(dim=2).unbind(-1))
+    joint = numbers_on(device, *_HEAD_AT)[:, None] * batch.height[:, own, None]
+    around, straight = 1 - angle.cos(), numbers_on(device, *_STRAIGHT)[:, None]
+    at_head = math.sin(math.radians(_HEAD_DEG)) ** 0.9
+    bow = (angle.sin() ** 0.9 - at_head) / (1 - at_head)  # 0 at the head, 1 where the cage is widest
+    x = side * (0.95 * head_x + (width - 0.95 * head_x) * bow)
+    y = -depth * around + head_y + 17.0 * size * torch.sin(math.pi * (t * 3.2).clamp(max=1)) - 4
+    # Lower ribs fall from their joints on, upper ones first run level.
+    slope = torch.deg2rad(numbers_on(device, *_SLOPE_DEG) + 6.0 * batch.style[:, 8, None])[..., None]
+    fall = (1 - straight) * around + straight * 1.15 * angle / (math.pi / 2)
+    drop = slope.tan() * (0.62 * depth * fall + 5 * t)
+    drop = drop - drop[..., :1]  # a rib falls from its head on
+    # The back of the rib turns with its vertebra, the front only in part.
+    turn = heading * (1 - (1 - FRONT_FOLLOWS) * (angle / math.pi * 1.3).clamp(0, 1))
+    turned = torch.stack([x * turn.cos() - y * turn.sin(), x * turn.sin() + y * turn.cos(), joint - drop], dim=-1)
+    lag = aside * (angle / (math.pi / 2)).clamp(0, 1)
+    path = batch.body_centre[:, own, None] + turned
+    return path + torch.stack([lag, torch.zeros_like(lag), torch.zeros_like(lag)], dim=-1)
+
+
+def _rib_radii(batch: PatientBatch, t: Tensor) -> Tensor:
+    """(N, R, M, 2) half-thickness and half-height: head and neck are slender, in front bone fades into cartilage."""
+    size = batch.size[:, None, None]
+    neck = (0.7 + 0.3 * (t / 0.13).clamp(max=1)) * (0.45 + 0.55 * ((1 - t) / 0.12).clamp(max=1))
+    tall = numbers_on(batch.device, *_TALL_MM)[:, None] - 0.9 * t
+    radii = torch.stack(torch.broadcast_tensors(2.7 * size * neck, tall * size * neck), dim=-1)
+    return radii.expand(len(batch), _RIBS, _STEPS, 2) * (1 + 0.06 * batch.style[:, 9])[:, None, None, None]
 
 
 def _with_thirteenth(values: Tensor) -> Tensor:
