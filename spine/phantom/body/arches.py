@@ -11,6 +11,7 @@ from torch import Tensor
 from spine.phantom.body.batch import SLOTS, PatientBatch
 from spine.phantom.body.constants import numbers_on
 from spine.phantom.body.surfaces import Bones, Filling, Shell, bar
+from spine.phantom.pose.spine_pose import PEDICLE_MORE_MM, PEDICLE_OF_CANAL
 
 _WIDEST_PEDICLE_MM = 6.2  # of the ring that shows: the broad pedicles of L4 and L5 lie oblique to it
 _RIND_MM, _CORE, _LUMBAR_RIND_MM, _LUMBAR_CORE = 0.8, 0.7, 0.4, 1.5  # per unit of a bone's amount
@@ -35,7 +36,7 @@ def _pair(first: Tensor, second: Tensor) -> Tensor:
 
 def pedicle_length(batch: PatientBatch) -> Tensor:
     """(N, V) from the posterior wall to the facets, mm."""
-    return 0.55 * batch.canal + 2.0
+    return PEDICLE_OF_CANAL * batch.canal + PEDICLE_MORE_MM
 
 
 def _back(batch: PatientBatch) -> Tensor:

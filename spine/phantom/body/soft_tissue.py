@@ -103,7 +103,8 @@ def _trunk(spine: PosedSpine, chest: Floats, habitus: Habitus) -> Loft:
     for level in (1, 2, 3, 5, 7, 9, 11):
         shoulder = {1: 34.0, 2: 44.0, 3: 38.0, 5: 16.0}.get(level, 0.0) * size * habitus.shoulders
         width = wide[level] + 9 * size + 0.8 * fat + shoulder
-        depth = deep[level] + (5 + 8 * (level > 10)) * size + 0.85 * fat + 0.12 * shoulder
+        belly = 8.0 if level == 11 else 0.0  # below the lungs the trunk is deeper than its ribs
+        depth = deep[level] + (5 + belly) * size + 0.85 * fat + 0.12 * shoulder
         rows.append((chest[level, 2], chest[level, 0], chest[level, 1] + 5.0, width, depth))
     lumbar = len(spine.levels) - 5
     for step, width, depth in ((1, 117.0, 92.0), (3, 122.0, 92.0)):

@@ -147,17 +147,11 @@ def common_kind(geometries: Sequence[ViewGeometry]) -> tuple[ViewName, tuple[int
 
 def geometry_table(geometries: Sequence[ViewGeometry], cones: Sequence[Cone | None]) -> NDArray[np.float32]:
     """(N, 7) what ``Rays`` holds of each picture, on the host."""
-    rows = [
-        (
-            *g.spacing_mm,
-            -f if c and c.from_behind else f,
-            g.u0_mm,
-            g.z0_mm,
-            float(c is not None),
-            c.source_z_mm if c else 0,
-        )
-        for g, f, c in zip(geometries, (g.source_to_isocentre_mm for g in geometries), cones, strict=True)
-    ]
+    rows = []
+    for g, cone in zip(geometries, cones, strict=True):
+        distance = g.source_to_isocentre_mm * (-1.0 if cone and cone.from_behind else 1.0)
+        place = (*g.spacing_mm, distance, g.u0_mm, g.z0_mm)
+        rows.append((*place, float(cone is not None), cone.source_z_mm if cone else 0.0))
     return np.array(rows, dtype=np.float32)
 
 

@@ -15,8 +15,6 @@ from spine.phantom.body.points import MassPoints
 from spine.phantom.picture.fusing import fused
 from spine.phantom.picture.rays import Rays
 
-_Numbers = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
-
 _BLOCK = 32_768
 _SPARE = 65_536
 """Cells beside the picture that take what does not show. Many additions to one cell wait for each other on a GPU, and
@@ -29,11 +27,11 @@ def splat(points: MassPoints, rays: Rays) -> Tensor:
     stride, rows = width + 2, height + 2  # a border of one pixel takes the outer shares of points on the edge
     size = len(rays) * rows * stride
     picture = torch.zeros(size + _SPARE + stride + 2, dtype=torch.float32, device=rays.device)
-    count = points.volume_mm3.shape[1]
+    count, numbers = points.volume_mm3.shape[1], _numbers(rays)
     # On a CPU in blocks whose intermediate values stay in its cache.
     block = count if rays.device.type == "cuda" else max(1, _BLOCK // len(rays))
     for xyz, volume in zip(points.xyz_mm.split(block, 1), points.volume_mm3.split(block, 1), strict=True):
-        index, *parts = _shared_out(xyz, volume, *_numbers(rays), rays.shape, rays.axes)
+        index, *parts = _shared_out(xyz, volume, numbers, rays.shape, rays.axes)
         for step, part in zip((0, 1, stride, stride + 1), parts, strict=True):
             picture[step:].index_add_(0, index, part)
     return picture[:size].reshape(-1, rows, stride)[:, 1:-1, 1:-1]
@@ -41,17 +39,7 @@ def splat(points: MassPoints, rays: Rays) -> Tensor:
 
 @fused
 def _shared_out(
-    xyz_mm: Tensor,
-    volume_mm3: Tensor,
-    row_mm: Tensor,
-    column_mm: Tensor,
-    distance_mm: Tensor,
-    u0_mm: Tensor,
-    z0_mm: Tensor,
-    cone: Tensor,
-    cone_z_mm: Tensor,
-    shape: tuple[int, int],
-    axes: tuple[int, int],
+    xyz_mm: Tensor, volume_mm3: Tensor, numbers: Tensor, shape: tuple[int, int], axes: tuple[int, int]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Cells of the flat bordered pictures, and what goes there, to the right, below, and below to the right.
 
@@ -59,11 +47,9 @@ def _shared_out(
     """
     height, width = shape
     stride, rows = width + 2, height + 2
-    column, row, weight = _projected(
-        xyz_mm, volume_mm3, row_mm, column_mm, distance_mm, u0_mm, z0_mm, cone, cone_z_mm, shape, axes
-    )
+    column, row, weight = _projected(xyz_mm, volume_mm3, numbers, shape, axes)
     column, row = column + 1, row + 1
-    patient = torch.arange(len(row_mm), device=weight.device, dtype=torch.int64)[:, None] * (rows * stride)
+    patient = torch.arange(len(numbers), device=weight.device, dtype=torch.int64)[:, None] * (rows * stride)
     if not weight.is_cuda:  # points off the picture end on its border
         column, row = column.clamp(0, width + 1), row.clamp(0, height + 1)
     left, top = column.floor(), row.floor()
@@ -71,7 +57,7 @@ def _shared_out(
     if weight.is_cuda:  # they, and points without weight, are spread over the spare cells
         shows = (column >= 0) & (row >= 0) & (column < width + 1) & (row < height + 1) & (weight != 0)
         spare = torch.arange(weight.numel(), device=weight.device).reshape(weight.shape) % _SPARE
-        index = torch.where(shows, index, spare + len(row_mm) * rows * stride)
+        index = torch.where(shows, index, spare + len(numbers) * rows * stride)
     low = weight * (row - top)
     high = weight - low
     low_right, high_right = low * (column - left), high * (column - left)
@@ -81,37 +67,29 @@ def _shared_out(
 
 def project_points(points: MassPoints, rays: Rays) -> tuple[Tensor, Tensor, Tensor]:
     """(N, P) columns, rows (pixels) and path-length weights (mm) of the points."""
-    return _projected(points.xyz_mm, points.volume_mm3, *_numbers(rays), rays.shape, rays.axes)
+    return _projected(points.xyz_mm, points.volume_mm3, _numbers(rays), rays.shape, rays.axes)
 
 
-def _numbers(rays: Rays) -> _Numbers:
-    """(N,) each: what ``_projected`` needs to know of the pictures."""
-    return rays.row_mm, rays.column_mm, rays.distance_mm, rays.u0_mm, rays.z0_mm, rays.cone, rays.cone_z_mm
+def _numbers(rays: Rays) -> Tensor:
+    """(N, 7) what ``_projected`` needs to know of the pictures, in the order in which it unpacks them."""
+    place = [rays.row_mm, rays.column_mm, rays.distance_mm, rays.u0_mm, rays.z0_mm]
+    return torch.stack([*place, rays.cone, rays.cone_z_mm], dim=1)
 
 
 def _projected(
-    xyz_mm: Tensor,
-    volume_mm3: Tensor,
-    row_mm: Tensor,
-    column_mm: Tensor,
-    distance_mm: Tensor,
-    u0_mm: Tensor,
-    z0_mm: Tensor,
-    cone: Tensor,
-    cone_z_mm: Tensor,
-    shape: tuple[int, int],
-    axes: tuple[int, int],
+    xyz_mm: Tensor, volume_mm3: Tensor, numbers: Tensor, shape: tuple[int, int], axes: tuple[int, int]
 ) -> tuple[Tensor, Tensor, Tensor]:
+    """As ``project_points``; ``numbers`` as ``_numbers`` gives them."""
     height, width = shape
     across, deep = axes
-    row_mm, column_mm, distance = row_mm[:, None], column_mm[:, None], distance_mm[:, None]
+    row_mm, column_mm, distance, u0_mm, z0_mm, cone, cone_z_mm = numbers[:, None].unbind(-1)
     x, y, z = xyz_mm[..., across], xyz_mm[..., deep], xyz_mm[..., 2]
     magnification = distance / (distance + y)
     u = x * magnification
-    cone, v = cone[:, None], (z - cone_z_mm[:, None]) * magnification
-    z = z + cone * (v - (z - cone_z_mm[:, None]))
-    column = (u - u0_mm[:, None]) / column_mm + (width / 2 - 0.5)
-    row = (z0_mm[:, None] - z) / row_mm + (height / 2 - 0.5)
+    v = (z - cone_z_mm) * magnification
+    z = z + cone * (v - (z - cone_z_mm))
+    column = (u - u0_mm) / column_mm + (width / 2 - 0.5)
+    row = (z0_mm - z) / row_mm + (height / 2 - 0.5)
     slant = torch.sqrt(1 + (u / distance) ** 2 + cone * (v / distance) ** 2)
     magnified = magnification * (1 + cone * (magnification - 1))
     return column, row, volume_mm3 * magnified * slant / (row_mm * column_mm)

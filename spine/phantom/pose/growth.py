@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spine.phantom.pose.anatomy import DRAWN_LEVELS
 from spine.scanner import Floats
 
 GROWN_YEARS = 20.0
@@ -25,8 +26,7 @@ _PITCH = (1.0, 1.0, 1.08, 1.0, 0.98, 0.93, 0.93, 0.98, 0.98)
 _WIDTH = (1.0, 1.0, 1.0, 0.98, 0.95, 0.90, 0.90, 0.93, 0.93)
 """A child's height from plate to plate below, and width, relative to those of an adult of the same size."""
 
-
-_ORDER = [f"C{i}" for i in range(3, 8)] + [f"T{i}" for i in range(1, 13)] + [f"L{i}" for i in range(1, 7)]
+_ORDER = (*DRAWN_LEVELS, "L6")
 
 
 def share_left(age_years: float) -> float:

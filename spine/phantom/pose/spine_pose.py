@@ -61,6 +61,10 @@ class PosedSpine:
         return orthonormal(self.axes.mean(axis=1))
 
 
+PEDICLE_OF_CANAL, PEDICLE_MORE_MM = 0.55, 2.0
+"""How long a pedicle is: this share of the canal's depth and a little more; a choice."""
+
+
 def pedicle_centres(spine: PosedSpine) -> Floats:
     """(2, V, 3) middles of the pedicles, left then right."""
     sizes = spine.sizes
@@ -72,7 +76,7 @@ def pedicle_centres(spine: PosedSpine) -> Floats:
 
 def pedicle_length(sizes: VertebraSizes) -> Floats:
     """(V,) mm from the posterior wall to the lamina."""
-    length: Floats = 0.55 * sizes.canal_depth + 2.0
+    length: Floats = PEDICLE_OF_CANAL * sizes.canal_depth + PEDICLE_MORE_MM
     return length
 
 
