@@ -15,7 +15,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import demo, exactness, geometry, measuring, peers, rendering, rooms, tilts
+from tests.bench import demo, exactness, geometry, measuring, peers, rendering, rooms, tilts, views
 from tests.bench.figures import Figure, print_figures
 
 GROUPS = {
@@ -24,6 +24,7 @@ GROUPS = {
     "tilts": tilts.figures,
     "rendering": rendering.figures,
     "rooms": rooms.figures,
+    "views": views.figures,
     "measuring": measuring.figures,
     "demo": demo.figures,
     "peers": peers.figures,

@@ -1,0 +1,42 @@
+"""How often intake takes a good pair for one with exchanged views, and how many exchanged pairs it finds.
+
+Every second virtual patient has the scanner look, the others one of the whole family. Nothing was chosen on this seed.
+"""
+
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from spine.intake.view_evidence import views_seem_exchanged
+from spine.landmarks import VIEWS
+from spine.phantom.cohort import CohortConfig
+from spine.phantom.patient import build_patient
+from spine.phantom.people.population import sample_patient
+from spine.phantom.picture.field_of_view import scan_geometry
+from spine.phantom.picture.render import render_views
+from tests.bench.figures import Figure
+
+PATIENTS, SEED, WORKERS = 600, 9090, 2
+
+
+def figures() -> list[Figure]:
+    """False alarms of good pairs, and exchanged pairs that are called so, %."""
+    with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
+        judged = list(pool.map(_judged, range(PATIENTS), chunksize=10))
+    how = f"{PATIENTS} virtual patients of seed {SEED}, all conditions, fields and looks"
+    alarms, called = (100 * sum(which) / PATIENTS for which in zip(*judged, strict=True))
+    return [
+        Figure("good pairs taken for exchanged ones", alarms, "%", "", how),
+        Figure("exchanged pairs called so", called, "%", "", how),
+    ]
+
+
+def _judged(index: int) -> tuple[bool, bool]:
+    """Whether one patient's pictures, as they are and exchanged, seem exchanged."""
+    config = CohortConfig(count=1, seed=SEED)
+    seed = config.case_seed(index)
+    patient = build_patient(sample_patient(seed), seed)
+    geometry = scan_geometry(patient, config.shape, config.spacing_mm)
+    pictures = render_views(patient, geometry, seed, "scanner" if index % 2 else None)
+    exchanged = dict(zip(VIEWS, (pictures[view] for view in VIEWS[::-1]), strict=True))
+    points = patient.reconstruction
+    return views_seem_exchanged(pictures, geometry, points), views_seem_exchanged(exchanged, geometry, points)
