@@ -262,6 +262,21 @@ def test_a_level_shift_alone_is_no_tilt_error_and_one_corner_astray_is() -> None
     assert found["Cobb error, median of three neighbours, mean"] == pytest.approx(0.0, abs=1e-9)
 
 
+def test_plates_that_follow_half_the_line_are_seen_to():
+    from tests.bench.sim_to_real.diagnosis import diagnosis
+
+    rng, level = np.random.default_rng(3), np.arange(17)
+    leaning = np.tan(np.deg2rad(rng.uniform(-25, 25, (40, 1)))) * np.ones(17)
+    x, y = 190.0 + leaning * 48.0 * (level - 8), 40.0 + 48.0 * level
+    middle = np.stack([x, np.broadcast_to(y, x.shape)], axis=-1)
+    tilt = 0.5 * np.arctan(-leaning)
+    along = np.stack([np.cos(tilt), np.sin(tilt)], axis=-1)
+    down = np.array([0.0, 15.0])
+    corners = np.stack([middle + side * 30.0 * along + up * down for up in (-1, 1) for side in (-1, 1)], axis=2)
+    figures = diagnosis(corners, corners, np.ones((40, 17, 4), dtype=bool), np.zeros(40))
+    assert figures["tilt of a vertebra per slope of the line through its neighbours, labelled, by level"] == [0.5] * 15
+
+
 def test_a_straightened_film_has_its_spine_upright_and_its_sides_beside_it():
     corners = chain() + np.array([30 * np.sin(np.linspace(0, 3, 17)), np.zeros(17)]).T[:, None]
     picture = np.full((896, 384), 60, dtype=np.uint8)

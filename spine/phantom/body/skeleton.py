@@ -34,7 +34,7 @@ def build_vessels(batch: PatientBatch) -> Bones:
     wide = radius.expand(*radius.shape[:-1], 2)
     up = numbers_on(batch.device, 0.21, 0.92, 0.33)
     grid, axis = bar(start, end, up, wide, 0.45 * wide, 6, 0.05, 8)
-    return Bones((), (Filling("vessels", grid, axis, torch.ones_like(radius[..., 0]), 2.6),))
+    return Bones((), (Filling("vessels", grid, axis, torch.ones_like(radius[..., 0]), 1.5),))
 
 
 @cache

@@ -19,7 +19,7 @@ from spine.phantom.pose.habitus import LEFT_RIGHT, Habitus, arm_joints
 from spine.phantom.pose.spine_pose import PosedSpine
 from spine.scanner import Floats
 
-SKIN_LOFTS, LUNG_LOFTS, AIR_LOFTS = slice(0, 4), slice(4, 6), slice(6, 7)
+SKIN_LOFTS, LUNG_LOFTS, AIR_LOFTS = slice(0, 4), slice(4, 6), slice(6, 9)
 LIMBS, DOMES, HEART, BREASTS, LIVER = slice(0, 4), slice(4, 6), slice(6, 10), slice(10, 12), slice(12, 13)
 STOMACH, BOWEL = slice(0, 1), slice(1, None)
 GAS_BUBBLES = 49
@@ -34,7 +34,7 @@ class SoftTissue:
     """All soft parts of one patient.
 
     Attributes:
-        lofts: trunk, neck, both legs (skin); both lungs; air ways.
+        lofts: trunk, neck, both legs (skin); both lungs; windpipe and main bronchi.
         ellipsoids: arms (two each side), diaphragm domes, heart and great vessels, breasts, liver.
         gas: bubbles in stomach and bowel.
         vessels: (VESSELS, 7) start, end and radius of vessels in the lungs.
@@ -71,7 +71,7 @@ def build_soft_tissue(spine: PosedSpine, habitus: Habitus, rng: np.random.Genera
             _neck(spine, habitus),
             *_legs(spine, habitus),
             *lungs,
-            _airway(spine, chest, habitus.size),
+            *_airways(spine, chest, habitus.size),
         ),
         ellipsoids=(
             *_arms(spine, habitus),
@@ -262,18 +262,25 @@ def _vessels(chest: Floats, habitus: Habitus, rng: np.random.Generator) -> Float
     return np.concatenate(found)
 
 
-def _airway(spine: PosedSpine, chest: Floats, size: float) -> Loft:
-    """Throat and windpipe down to its fork at T5."""
+def _airways(spine: PosedSpine, chest: Floats, size: float) -> tuple[Loft, ...]:
+    """Throat and windpipe down to its fork at T5, and both main bronchi: without them it would end as an edge."""
     c3, t1 = spine.body_centre[0], spine.body_centre[FIRST]
-    end = chest[4] + np.array([0.0, 12.0, 0.0])
-    return _loft(
-        [
-            (end[2], end[0] - 2, end[1], 9.0 * size, 8.0 * size),
-            (t1[2], t1[0], t1[1] - 34 * size, 7.0 * size, 6.5 * size),
-            (c3[2], c3[0], c3[1] - 26 * size, 9.0 * size, 7.0 * size),
-        ],
-        2.0,
-    )
+    fork = chest[4] + np.array([-2.0, 12.0, 0.0])
+    windpipe = [
+        (fork[2], fork[0], fork[1], 9.0 * size, 8.0 * size),
+        (t1[2], t1[0], t1[1] - 34 * size, 7.0 * size, 6.5 * size),
+        (c3[2], c3[0], c3[1] - 26 * size, 9.0 * size, 7.0 * size),
+    ]
+    bronchi = []
+    for side, down, aside in zip(LEFT_RIGHT, (34.0, 40.0), (38.0, 24.0), strict=True):
+        way = np.array([side * aside, 6.0, -down]) * size  # the right one is steeper
+        oblique = float(np.hypot(1.0, aside / down))
+        rows = []
+        for share, radius in ((0.0, 5.2), (0.35, 5.6), (0.75, 4.2), (1.0, 1.2)):
+            x, y, z = fork + np.array([side * 4.6 * size, 0.0, 0.0]) + share * way
+            rows.append((z, x, y, radius * oblique * size, (6.5 if share < 1 else 1.5) * size))
+        bronchi.append(_loft(rows, 2.0))
+    return (_loft(windpipe, 2.0), *bronchi)
 
 
 def _gas(spine: PosedSpine, habitus: Habitus, rng: np.random.Generator) -> tuple[Ellipsoid, ...]:
@@ -322,8 +329,7 @@ def _breasts(chest: Floats, habitus: Habitus) -> tuple[Ellipsoid, ...]:
         return (NO_ELLIPSOID, NO_ELLIPSOID)
     size, swell = habitus.size, habitus.breast * habitus.size
     front = -chest_half_depth(habitus)[6] - 8
-    at = [
-        chest[6] + np.array([side * (58 + 8 * swell) * size, front, -6.0 - 22.0 * habitus.breast])
-        for side in LEFT_RIGHT
-    ]
-    return tuple(Ellipsoid(a, np.diag([54.0, 26.0, 50.0]) * swell) for a in at)
+    half = np.array([min(54.0 * swell, 64.0 * size), 26.0 * swell, 50.0 * swell])  # large ones hang, they do not meet
+    aside = max(58.0 * size, half[0] + 3.0)
+    at = [chest[6] + np.array([side * aside, front, -6.0 - 22.0 * habitus.breast]) for side in LEFT_RIGHT]
+    return tuple(Ellipsoid(a, np.diag(half)) for a in at)

@@ -16,7 +16,7 @@ from spine.phantom.body.surfaces import Bones, Filling, Shell, ball, disc, outli
 
 _AROUND, _SQUARE = 28, 2.35
 _RIM = (0.0, 0.02, 0.06, 0.13, 0.26, 0.4, 0.5, 0.6, 0.74, 0.87, 0.94, 0.98, 1.0)
-_WAIST = 0.165
+_WAIST, _THORACIC_WAIST = 0.15, 0.085
 _SCLEROSIS = 1.1  # extra plate thickness beside a disc that has lost all its height
 _SPONGIOSA = 0.85  # of what fills long bones; with more, bodies outshine their discs as they do on no film
 _THORACIC_SPONGIOSA = 0.45  # thoracic bodies are smaller and denser
@@ -41,7 +41,8 @@ def body_grid(batch: PatientBatch) -> tuple[Tensor, Tensor]:
     lower, upper = batch.centre[:, :, 1, None], batch.centre[:, :, 0, None]
     path = lower * (1 - s) + upper * s
     # The waist is a parabola with short rounded rims; it is one exactly at both plates.
-    depth = _WAIST * (1 + 0.22 * batch.style[:, 0])[:, None, None]
+    depth = (_THORACIC_WAIST + (_WAIST - _THORACIC_WAIST) * batch.lumbar)[..., None]
+    depth = depth * (1 + 0.22 * batch.style[:, 0])[:, None, None]
     waist = 1.0 - depth * (4 * rim * (1 - rim)) ** 0.8
     radii = (batch.plate_half[:, :, 1, None] * (1 - s) + batch.plate_half[:, :, 0, None] * s) * waist[..., None]
     mixed = batch.axes[:, :, 1, None] * (1 - s[..., None]) + batch.axes[:, :, 0, None] * s[..., None]

@@ -50,7 +50,7 @@ _LUNG_CELLS_MM, _BODY_CELLS_MM = (4.5, 9.0, 18.0, 57.0), (14.0, 34.0, 86.0)
 _BUBBLE_CELLS_MM, _BOWEL_CELLS_MM = (6.0, 11.0), (60.0,)
 LIVER_EXCESS = 0.12
 """The liver is denser than bowel with its fat and air, which fills the rest of the belly."""
-_SCATTER_MM = 55.0
+_SCATTER_MM, _ABSORBED_MM, _MOST_SCATTER = 55.0, 16.0, 30.0
 _SHARPEST_MM = 2.2
 
 
@@ -263,7 +263,11 @@ def detect(integral: Tensor, rays: Rays, exposure: ExposureBatch, seeds: Sequenc
     photons = PHOTONS_PER_MM2 * exposure.fluence * rays.row_mm * rays.column_mm
     primary = torch.exp(-integral)
     primary = blur(primary, exposure.blur_mm / rays.column_mm, _SHARPEST_MM / rays.finest_mm)
-    scatter = wide_blur(primary, _SCATTER_MM / rays.column_mm, _SCATTER_MM / rays.finest_mm)
+    scatter, nearby = (
+        wide_blur(primary, reach / rays.column_mm, reach / rays.finest_mm) for reach in (_SCATTER_MM, _ABSORBED_MM)
+    )
+    # Where the body is thickest it takes in its own scatter; the share changes over a body's width, not at a bone.
+    scatter = torch.minimum(scatter, _MOST_SCATTER * nearby)
     noise, rows = normal(seeds, _NOISE + _of_view(rays), [rays.shape, (rays.shape[0], 1)], integral.device)
     args = (primary, scatter, noise, rows, photons, exposure.scatter_share, exposure.electronic_noise)
     return _measured(*args, exposure.row_noise)
@@ -282,7 +286,7 @@ def _measured(
 ) -> Tensor:
     """Counted photons as a line integral."""
     photons = photons[:, None, None]
-    expected = photons * (primary + scatter_share[:, None, None] * torch.minimum(scatter, 30 * primary))
+    expected = photons * (primary + scatter_share[:, None, None] * scatter)
     counted = expected + noise * torch.sqrt(expected + electronic_noise[:, None, None] ** 2)
     counted = counted * (1 + row_noise[:, None, None] * rows)
     return -torch.log(counted.clamp(min=1.0) / photons)

@@ -16,6 +16,7 @@ import numpy as np
 
 from spine.phantom.people.parameters import Anatomy, PatientParameters
 from spine.phantom.pose.anatomy import FIRST, Column, column_of
+from spine.phantom.pose.leaning import mean_shares
 from spine.phantom.pose.sagittal_plan import form_of, tilts_of_steps
 from spine.scanner import Floats
 
@@ -132,7 +133,8 @@ def _parts(start: int, stop: int) -> tuple[Floats, Floats]:
 def _t1_shift(anatomy: Anatomy, coronal: Floats) -> Floats:
     """(...,) how far T1 stands to the left of S1 in mm, for a patient of mean sizes, from (..., P) tilts."""
     middle = np.deg2rad((coronal[..., 1:] + coronal[..., :-1]) / 2)[..., 2 * FIRST :]
-    shift: Floats = -(np.sin(middle) @ form_of(anatomy).lengths[2 * FIRST :])
+    lengths = form_of(anatomy).lengths * (1 + mean_shares(anatomy))
+    shift: Floats = -(np.sin(middle) @ lengths[2 * FIRST :])
     return shift
 
 

@@ -15,6 +15,7 @@ from spine.phantom.people.fractures import sink
 from spine.phantom.people.parameters import PatientParameters
 from spine.phantom.pose.anatomy import column_of
 from spine.phantom.pose.curvature import Orientation, orient
+from spine.phantom.pose.leaning import Leaning, sample_leaning
 from spine.phantom.pose.morphometry import VertebraSizes, sample_sizes
 from spine.phantom.pose.sagittal_plan import standing_steps
 from spine.scanner import Floats
@@ -119,7 +120,8 @@ def pose_spine(parameters: PatientParameters, rng: np.random.Generator) -> Posed
     levels = column_of(parameters.anatomy).levels
     steps, sizes = sink(parameters, standing_steps(parameters), sample_sizes(parameters, rng))
     axes = plate_axes(orient(parameters, steps, rng))
-    centres = _stack(parameters, sizes, axes) + _slips(parameters, axes)
+    leaning = sample_leaning(parameters.anatomy, rng)
+    centres = _stack(parameters, sizes, axes, leaning) + _slips(parameters, axes)
     pelvis = _pelvis_axes(parameters)
     return PosedSpine(
         levels=levels,
@@ -138,13 +140,17 @@ _CLEARANCE_MM = 0.8
 """Vertebrae keep at least this much disc between them, at the margin where it is thinnest."""
 
 
-def _stack(parameters: PatientParameters, sizes: VertebraSizes, axes: Floats) -> Floats:
-    """(P, 3) plate centres, from S1 at the origin upwards along the mean of neighbouring normals."""
+def _stack(parameters: PatientParameters, sizes: VertebraSizes, axes: Floats, leaning: Leaning) -> Floats:
+    """(P, 3) plate centres, from S1 at the origin upwards along the mean of neighbouring normals.
+
+    What a segment leans more to the side than its plates it does along them, so that heights stay as they are.
+    """
     up = axes[:-1, :, 2] + axes[1:, :, 2]
     up /= np.sqrt((up**2).sum(-1, keepdims=True))
     discs = np.maximum(sizes.disc_below, _least_disc(parameters, sizes, axes))
     lengths = np.stack([sizes.height, discs], axis=1).ravel()[:, None]
-    steps = up * lengths
+    aside = leaning.share[:, None] * lengths * up[:, :1] / up[:, 2:] + leaning.step_mm[:, None]
+    steps = up * lengths + aside * (axes[:-1, :, 0] + axes[1:, :, 0]) / 2
     return np.concatenate([np.cumsum(steps[::-1], axis=0)[::-1], np.zeros((1, 3))])
 
 

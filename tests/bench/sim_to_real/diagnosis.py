@@ -27,6 +27,8 @@ def diagnosis(found: Floats, corners: Floats, visible: NDArray[np.bool_], publis
         },
         "Cobb error, median of three neighbours, mean": float(np.abs(errors["smooth"]).mean()),
         "Cobb error, median of three neighbours, median": float(np.median(np.abs(errors["smooth"]))),
+        "tilt of a vertebra per slope of the line through its neighbours, labelled, by level": _per_slope(corners),
+        "the same of the found corners": _per_slope(found),
         "found above (-) its label, vertebrae, median by level": [round(float(o), 2) for o in _offsets(found, corners)],
     }
 
@@ -35,6 +37,19 @@ def _labelled_tilt_there(found: Floats, corners: Floats) -> Floats:
     """(N, 17) the labelled tilt at the height of each found vertebra, so that a level shift alone is no error."""
     rows, there, labelled = centres(found)[..., 1], centres(corners)[..., 1], midline_tilts_deg(corners)
     return np.array([np.interp(r, t, tilt) for r, t, tilt in zip(rows, there, labelled, strict=True)])
+
+
+def _per_slope(corners: Floats) -> list[float]:
+    """Regression of mid-line tilts on the slope of the chain of centres, (N, 17, 4, 2) -> one for each of T2..L4.
+
+    1 where plates lie square to the column, less where it leans more to the side than they do.
+    """
+    middle, tilts = centres(corners), midline_tilts_deg(corners)[:, 1:-1]
+    way = middle[:, 2:] - middle[:, :-2]
+    slopes = np.rad2deg(np.arctan2(-way[..., 0], way[..., 1]))
+    slopes, tilts = slopes - slopes.mean(axis=0), tilts - tilts.mean(axis=0)
+    least = 1e-9  # one film alone has no regression
+    return [round(float(v), 2) for v in (slopes * tilts).sum(axis=0) / np.maximum((slopes**2).sum(axis=0), least)]
 
 
 def _offsets(found: Floats, corners: Floats) -> Floats:

@@ -259,6 +259,33 @@ def test_lateral_listhesis_slips_to_its_side() -> None:
     assert moved[0] == pytest.approx(6.0, abs=0.1)
 
 
+def test_in_a_curve_the_column_leans_more_than_its_plates(skeletons) -> None:
+    """Measured on real films (spine/phantom/pose/leaning.py); plates and heights are as without it."""
+    slopes: dict[str, list[tuple[float, float]]] = {"T8": [], "L3": []}
+    for skeleton in skeletons:
+        points = skeleton.points
+        if not skeleton.p.curves or skeleton.p.anatomy != "standard":
+            continue
+        for level, (above, below) in {"T8": ("T7", "T9"), "L3": ("L2", "L4")}.items():
+            way = points[f"{above}_body"] - points[f"{below}_body"]
+            tilts = [coronal_tilt(points, f"{level}_{plate}") for plate in ("sup", "inf")]
+            slopes[level].append((np.rad2deg(np.arctan2(-way[0], way[2])), np.mean(tilts)))
+    for level, least, most in (("T8", 0.75, 0.92), ("L3", 0.88, 0.99)):
+        line, tilt = np.array(slopes[level]).T
+        assert least < np.polyfit(line, tilt, 1)[0] < most, level
+
+
+def test_leaning_takes_no_height_from_a_body() -> None:
+    curve = CoronalCurve("T6", "T12", 45.0, "right", 0.6)
+    spine = spine_of(plain(curves=(curve,)))
+    way = spine.centre[:, 0] - spine.centre[:, 1]
+    up = spine.body_axes[..., 2]
+    assert (way * up).sum(-1) == pytest.approx(spine.sizes.height, rel=0.01)
+    sideways = (way * spine.body_axes[..., 0]).sum(-1)
+    assert np.abs(sideways).max() > 1.0
+    assert np.abs(sideways[:FIRST]).max() < 0.5  # none in the neck
+
+
 def test_worn_discs_mark_their_plates() -> None:
     healthy, worn = spine_of(plain(age_years=30.0)).sizes, spine_of(plain(disc_narrowing=0.6, age_years=70.0)).sizes
     assert healthy.sclerosis.max() == healthy.osteophyte.max() == 0.0

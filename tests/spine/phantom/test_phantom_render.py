@@ -115,9 +115,12 @@ def test_lumbar_end_plates_are_brighter_than_their_discs(seed) -> None:
         for upper, lower in (("L1_inf", "L2_sup"), ("L2_inf", "L3_sup"), ("L3_inf", "L4_sup")):
             s = np.linspace(0.25, 0.75, 9)[:, None]
             lines = [points[f"{p}_{ends[0]}"] * (1 - s) + points[f"{p}_{ends[1]}"] * s for p in (upper, lower)]
+            lateral = points[f"{upper}_left"] - points[f"{upper}_right"]
+            if view == "lateral" and abs(lateral[2]) > np.tan(np.deg2rad(8)) * abs(lateral[0]):
+                continue  # a tilted plate is not edge-on from the side
             plate = max(sample(picture, geometry[view].project(line)) for line in lines)
             brighter.append(plate > sample(picture, geometry[view].project((lines[0] + lines[1]) / 2)))
-        assert sum(brighter) >= 2, view
+        assert sum(brighter) >= len(brighter) - 1, view
 
 
 def sample(picture: np.ndarray, xy: np.ndarray) -> float:

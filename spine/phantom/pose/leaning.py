@@ -1,0 +1,53 @@
+"""How far the column leans to the side compared with its plates: bodies and discs are sheared in a curve.
+
+What belongs here: the part by which the line through the bodies is steeper than the plates say, and small steps to
+the side. What does not: the plates' tilts (``curvature``), slips that have a name (``degeneration``). Contract: arrays
+over the column's segments (body, disc, body, ... disc), cranial to caudal; plates keep their tilts and distances.
+
+Source: measured, no published figure is known to us. On 425 labelled real films a vertebra's tilt is 0.87 of the
+slope of the line through its neighbours' centres from T4 to T12 and 0.95 in the lumbar spine (the sides of the bodies
+follow the line, the plates do not); with plates square to the line we had 1.0 (``python -m tests.bench.sim_to_real
+diagnose``). How much patients differ is a choice.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spine.phantom.people.parameters import Anatomy
+from spine.phantom.pose.anatomy import FIRST, column_of
+from spine.scanner import Floats
+
+_LEVELS = (2, 5, 9, 12, 16)
+_SHARES = (0.0, 0.14, 0.12, 0.05, 0.04)
+"""Steeper by this share, at T3, T6, T10, L1 and L5 (vertebrae counted from T1 = 0); none in the neck."""
+_PATIENT_SD, _MOST = 0.35, 0.9
+"""How much more or less of it a patient has, as a share of it; at most that much less or more."""
+_STEP_MM = 0.5
+"""Standard deviation of a vertebra's own step to the side on the one below; twice that at most."""
+
+
+@dataclass(frozen=True)
+class Leaning:
+    """(S,) each: how much steeper a segment leans to the side than its plates, and its step to the left in mm."""
+
+    share: Floats
+    step_mm: Floats
+
+
+def mean_shares(anatomy: Anatomy) -> Floats:
+    """(S,) the shares of a mean patient."""
+    column = column_of(anatomy)
+    place = (np.arange(column.s1) - 2 * FIRST) / 2  # a disc lies half way to the next body
+    shares: Floats = np.interp(place, _LEVELS, _SHARES)
+    return shares
+
+
+def sample_leaning(anatomy: Anatomy, rng: np.random.Generator) -> Leaning:
+    """One patient's."""
+    shares = mean_shares(anatomy)
+    more = np.clip(_PATIENT_SD * rng.standard_normal(), -_MOST, _MOST)
+    steps = _STEP_MM * np.clip(rng.standard_normal(len(shares)), -2.0, 2.0)
+    steps[0::2] = 0.0  # bodies are sheared, discs let them slide
+    steps[: 2 * FIRST] = 0.0
+    return Leaning(shares * (1 + more), steps)
