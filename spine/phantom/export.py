@@ -2,8 +2,9 @@
 
 What belongs here: which grids make a bone, and the files of a case's folder ``extras``. What does not: triangles and
 file formats (``spine.reconstruction``), shapes. Contract: meshes come from the very grids that are drawn, in LPS
-millimetres; an end plate closes the body whose rim it shares, a bowl (an acetabulum) stays open, every other open end
-gets a lid. Thin marks inside a bone that belong to no bone of their own (ring apophyses, remnants of sacral discs)
+millimetres; an end plate closes the body whose rim it shares, grids that share a ring are one surface, every other
+open end gets a lid, so that meshes are closed. Parts of a bone that overlap (a body and its pedicles) stay separate
+closed surfaces of its mesh. Thin marks inside a bone that belong to no bone of their own (ring apophyses, remnants of sacral discs)
 are left out, and so is what a patient does not have.
 
     reconstruction.mrk.json      the points of reconstruction.json, for 3D Slicer
@@ -46,8 +47,7 @@ def bone_meshes(patient: VirtualPatient) -> dict[str, Mesh]:
 
 
 def _joined(grids: Sequence[Floats]) -> Mesh:
-    walls, bowls = _welded(grids)
-    return join_meshes([mesh_from_grid(w) for w in walls] + [mesh_from_grid(b, close_ends=False) for b in bowls])
+    return join_meshes([mesh_from_grid(wall) for wall in _welded(grids)])
 
 
 def _grids(patient: VirtualPatient) -> dict[str, list[Floats]]:
@@ -78,23 +78,27 @@ def _is_bowl(grid: Floats) -> bool:
     return _is_point(grid[0]) != _is_point(grid[-1])
 
 
-def _welded(grids: Sequence[Floats]) -> tuple[list[Floats], list[Floats]]:
-    """Walls of one bone, plates grown together with those whose open end they close; and the bowls that are left."""
-    plates = [grid for grid in grids if _is_bowl(grid)]
-    walls = [grid for grid in grids if not _is_bowl(grid)]
-    left = []
-    for plate in plates:
-        middle_first = plate if _is_point(plate[0]) else plate[::-1]
-        for i, wall in enumerate(walls):
-            if _same(wall[0], middle_first[-1]):
-                walls[i] = np.concatenate([middle_first[:-1], wall])
-                break
-            if _same(wall[-1], middle_first[-1]):
-                walls[i] = np.concatenate([wall, middle_first[:-1][::-1]])
+def _welded(grids: Sequence[Floats]) -> list[Floats]:
+    """Surfaces of one bone: grids grown together where the last ring of one is an end of another."""
+    found: list[Floats] = []
+    for grid in [*(g for g in grids if not _is_bowl(g)), *(g for g in grids if _is_bowl(g))]:
+        for i, wall in enumerate(found):
+            joined = _grown_together(wall, grid)
+            if joined is not None:
+                found[i] = joined
                 break
         else:
-            left.append(plate)
-    return walls, left
+            found.append(grid)
+    return found
+
+
+def _grown_together(wall: Floats, other: Floats) -> Floats | None:
+    for grid in (other, other[::-1]):
+        if not _is_point(wall[-1]) and _same(wall[-1], grid[0]):
+            return np.concatenate([wall, grid[1:]])
+        if not _is_point(wall[0]) and _same(wall[0], grid[-1]):
+            return np.concatenate([grid[:-1], wall])
+    return None
 
 
 def _same(first: Floats, second: Floats) -> bool:

@@ -21,7 +21,7 @@ Faces = NDArray[np.int64]
 
 SUFFIXES = (".obj", ".stl")
 _HEADER = "Plumbline. SPACE=LPS, millimetres"
-_POINT_MM = 1e-6  # a ring smaller than this is a pole
+_POINT_MM = 1e-3  # a ring smaller than this is a pole: float32 knows no better a metre from the origin
 _STL_FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 
 

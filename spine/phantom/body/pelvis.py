@@ -1,14 +1,12 @@
-"""The pelvis in place: sacrum with its S1 plate, iliac wings, acetabula, pubic and ischial rami, legs.
+"""The pelvis in place: sacrum with its S1 plate, iliac wings, acetabula, pubic and ischial rami.
 
-What belongs here: bone below L5. What does not: where S1 and the hips lie (``spine_pose``). Contract: the S1 plate
-is drawn with exactly the margins its landmarks name, the femoral heads are spheres about the hip centres with the
-recorded radius. Wings and rami hang between sacrum and hips, so they follow pelvic incidence. Figures:
-docs/sources.md, population and anatomy (sacrum about 105 high and 112 wide, bicristal width 270-285, S1 centre 38
-below the crest, neck-shaft angle 127 degrees).
+What belongs here: bone between L5 and the hips. What does not: where S1 and the hips lie (``spine_pose``), the
+``legs``. Contract: the S1 plate is drawn with exactly the margins its landmarks name. Wings and rami hang between
+sacrum and hips, so they follow pelvic incidence. Figures: docs/sources.md, population and anatomy (sacrum about 105
+high and 112 wide, bicristal width 270-285, S1 centre 38 below the crest).
 """
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -32,18 +30,17 @@ from spine.phantom.body.surfaces import (
 
 _S1_AROUND, _S1_SQUARE = 32, 2.2
 _SACRUM_AT = (0.0, 0.05, 0.12, 0.22, 0.35, 0.5, 0.65, 0.8, 0.92, 1.0)
-_SACRUM_WIDTH = (1.0, 1.12, 1.72, 2.1, 2.12, 1.75, 1.35, 0.9, 0.55, 0.25)  # of the S1 plate
+_SACRUM_WIDTH = (1.0, 1.14, 1.52, 1.96, 2.16, 1.98, 1.58, 1.1, 0.68, 0.3)  # of the S1 plate
 _SACRUM_DEPTH = (1.0, 1.0, 1.02, 0.98, 0.85, 0.68, 0.52, 0.4, 0.3, 0.18)
 _SACRAL_KYPHOSIS_DEG = 62.0
-_SHAFT_WIDTH = (0.3, 0.62, 0.7, 0.62, 0.58, 0.56, 0.55, 0.55, 0.55, 0.56, 0.57, 0.6, 0.68, 0.85, 1.15, 1.4)
 _LEFT_RIGHT = (1.0, -1.0)
 _UPRIGHT_DEG = 13.0  # pelvic tilt at which a pelvis stands upright
 
 
 def build_pelvis(batch: PatientBatch) -> Bones:
-    """All bone of pelvis and legs."""
+    """Sacrum and both hip bones."""
     axes = _pelvic_axes(batch)
-    return _sacrum(batch) + _wings(batch, axes) + _rami(batch, axes) + _legs(batch)
+    return _sacrum(batch) + _wings(batch, axes) + _rami(batch, axes)
 
 
 def _sacral_path(batch: PatientBatch) -> tuple[Tensor, Tensor]:
@@ -106,7 +103,7 @@ def _foramina(centre: Tensor, axes: Tensor, radii: Tensor) -> Shell:
     for ring, scale in ((3, 1.0), (5, 0.9), (6, 0.75), (7, 0.6)):
         for side in _LEFT_RIGHT:
             at.append(centre[:, ring] + side * 0.48 * radii[:, ring, :1] * axes[:, ring, :, 0])
-            size.append(axes[:, ring] * numbers_on(centre.device, 7.5, 6.0, 4.0) * scale)
+            size.append(axes[:, ring] * numbers_on(centre.device, 6.0, 11.0, 4.5) * scale)
     grid, _ = ball(torch.stack(at, 1), torch.stack(size, 1)[..., indices_on(centre.device, 0, 2, 1)], 6, 14)
     return Shell("sacral foramen", grid, torch.full(grid.shape[:2], 0.4, device=grid.device))
 
@@ -154,21 +151,33 @@ def _wings(batch: PatientBatch, axes: Tensor) -> Bones:
     to_s1 = ((batch.s1_centre - batch.hips.mean(dim=1))[:, None] @ axes)[:, 0]
     back, up, half = to_s1[:, 1], to_s1[:, 2], batch.hip_spacing / 2
     flare = 1 + 0.05 * batch.style[:, 7]
-    scale = (batch.s1_to_hips / 108.0)[:, None, None]
+    scale, ala = batch.s1_to_hips / 108.0, 2.1 * batch.s1_half[:, 0]
     grids = []
     for side, hip in zip(_LEFT_RIGHT, batch.hips.unbind(1), strict=True):
-        # Crest from the posterior superior spine over the top to the anterior superior spine; relative to the hip.
-        crest = [(42, 42, -22), (62, 36, 14), (100, 14, 34), (128, -22, 32), (139, -52, 8)]
+        # Lateral places from the mid-line, others from S1 or the hip; the back of the wing lies behind the ala.
         top = _points(
-            [(x * flare - half, back + y, up + z) for x, y, z in crest] + [(126 * flare - half, -34.0, 72.0)], back
-        )
-        lower = [(50, 30, -52), (54, 8, -48), (60, -14, -62)]
-        bottom = _points(
-            [(x - half, back + y, up + z) for x, y, z in lower]
-            + [(70 - half, 10.0, 34.0), (88 - half, -4.0, 26.0), (102 - half, -24.0, 30.0)],
+            [
+                (0.74 * ala - half, back + 42 * scale, up - 24 * scale),
+                (1.12 * ala * flare - half, back + 37 * scale, up + 13 * scale),
+                ((100 * flare) * scale - half, back + 14 * scale, up + 34 * scale),
+                ((128 * flare) * scale - half, back - 22 * scale, up + 31 * scale),
+                ((139 * flare) * scale - half, back - 52 * scale, up + 6 * scale),
+                ((128 * flare) * scale - half, -34.0 * scale, 72.0 * scale),
+            ],
             back,
         )
-        turned = scale * numbers_on(batch.device, side, 1.0, 1.0)
+        bottom = _points(
+            [
+                (0.8 * ala - half, back + 30 * scale, up - 54 * scale),
+                (0.88 * ala - half, back + 12 * scale, up - 53 * scale),
+                (1.06 * ala - half, back - 12 * scale, up - 63 * scale),
+                (-20 * scale, 8.0 * scale, 33.0 * scale),
+                (0 * scale, -4.0 * scale, 27.0 * scale),
+                (16 * scale, -24.0 * scale, 30.0 * scale),
+            ],
+            back,
+        )
+        turned = numbers_on(batch.device, side, 1.0, 1.0)
         grids.append(_wing(hip, axes, smooth(top * turned, 15), smooth(bottom * turned, 15)))
     vertices = torch.stack(grids, dim=1)
     names = ("hip left", "hip right")
@@ -191,95 +200,49 @@ def _wing(hip: Tensor, axes: Tensor, top: Tensor, bottom: Tensor) -> Tensor:
 
 
 def _rami(batch: PatientBatch, axes: Tensor) -> Bones:
-    """Acetabular shells, pubic and ischial rami around the obturator foramen, symphysis."""
+    """Acetabula, pubic and ischial rami around the obturator foramen, symphysis."""
     device, r = batch.device, batch.hip_radius
-    middle = batch.hips.mean(dim=1)
-    shells = []
-    inner = batch.hip_spacing / 2 - r - 4
-    scale = batch.s1_to_hips / 108.0
+    shells, inside = [], []
     for side, hip, name in zip(_LEFT_RIGHT, batch.hips.unbind(1), ("hip left", "hip right"), strict=True):
         # The cup opens outwards, downwards and a little forwards.
         pole = unit(axes @ numbers_on(device, -side * 0.72, 0.12, 0.68))
         y = unit(axes[..., 1] - (axes[..., 1] * pole).sum(-1, keepdim=True) * pole)
         cup_axes = torch.stack([cross(y, -pole), y, -pole], dim=-1)
-        cup, _ = ball(hip, cup_axes * (r + 3.5)[:, None, None], 9, 24, 0.5)
-        shells.append(Shell("acetabulum", cup[:, None], torch.full((len(batch), 1), 1.7, device=device), bones=(name,)))
-        turned = numbers_on(device, side, 1.0, 1.0)
-        loop = _points(
-            [
-                (inner + 6, -12.0, 8.0),
-                (inner * 0.6, -30.0, -4.0),
-                (11.0, -41.0, -22.0),
-                (12.0, -38.0, -40.0),
-                (26.0, -20.0, -62.0),
-                (50.0, 8.0, -78.0),
-                (62.0, 18.0, -70.0),
-                (58.0, 18.0, -42.0),
-                (inner + 8, 16.0, -14.0),
-            ],
-            r,
-        )
-        loop = loop * turned * torch.stack([torch.ones_like(scale), scale, scale], -1)[:, None]
-        path = middle[:, None] + smooth(loop, 30) @ axes.transpose(-1, -2)
-        wide = numbers_on(device, 7.5, 6.5, 6.5, 5.0, 4.6, 8.0, 9.5, 8.0, 8.0)
-        thick = numbers_on(device, 6.0, 5.2, 5.5, 4.5, 4.0, 6.5, 8.0, 7.0, 8.0)
-        at = torch.linspace(0, 8, 30, device=device)
-        low = at.floor().long().clamp(max=7)
-        share = at - low
-        radii = torch.stack([(w[low] * (1 - share) + w[low + 1] * share) for w in (wide, thick)], dim=-1)
-        normal = axes[:, None, :, 1] + 0.3 * axes[:, None, :, 2]
-        grid = tube(path, (radii * scale[:, None, None]).expand(len(batch), 30, 2), normal, 16)
-        shells.append(Shell("ramus", grid[:, None], torch.ones(len(batch), 1, device=device), 1.6, (name,)))
-    return Bones(tuple(shells))
+        outside, within = (ball(hip, cup_axes * (r + gap)[:, None, None], 9, 24, 0.5)[0] for gap in (4.4, 2.6))
+        cup = torch.cat([outside, within.flip(1)], dim=1)[:, None]
+        shells.append(Shell("acetabulum", cup, torch.full((len(batch), 1), 0.85, device=device), bones=(name,)))
+        loop, axis = _loop(batch, axes, side)
+        shells.append(Shell("ramus", loop[:, None], torch.full((len(batch), 1), 0.8, device=device), 1.6, (name,)))
+        inside.append(Filling("ramus", loop[:, None], axis[:, None], torch.full((len(batch), 1), 0.9, device=device)))
+    return Bones(tuple(shells), tuple(inside))
 
 
-def _legs(batch: PatientBatch) -> Bones:
-    """Heads, necks, trochanters, shafts, knees; legs stand straight whatever the pelvis does."""
-    device, r = batch.device, batch.hip_radius
-    shells: list[Shell] = []
-    fillings: list[Filling] = []
-    up = numbers_on(device, 0.0, 0.0, 1.0)
-    ahead = numbers_on(device, 0.0, 1.0, 0.0)
-    ones = torch.ones(len(batch), 1, device=device)
-    for side, hip, name in zip(_LEFT_RIGHT, batch.hips.unbind(1), ("femur left", "femur right"), strict=True):
-
-        def at(x: float, y: float, z: float, side: float = side, hip: Tensor = hip) -> Tensor:
-            return hip + numbers_on(device, side * x, y, z) * (r / 23.5)[:, None]
-
-        def wide(first: float, second: float | None = None) -> Tensor:
-            return torch.stack([first * r, (first if second is None else second) * r], dim=-1)
-
-        bones = (name,)
-        head, axis = ball(hip, torch.eye(3, device=device) * r[:, None, None], 14, 28)
-        shells.append(Shell("femoral head", head[:, None], 1.15 * ones, bones=bones))
-        fillings.append(Filling("femoral head", head[:, None], axis[:, None], 1.15 * ones))
-        neck, _ = bar(at(8, 0, -7), at(48, 4, -38), up, wide(0.62), wide(0.78), 8, 0.1)
-        shells.append(Shell("femoral neck", neck[:, None], 1.5 * ones, bones=bones))
-        trochanter, _ = bar(at(58, 8, -12), at(52, 6, -48), ahead, wide(0.5), wide(0.5))
-        shells.append(Shell("trochanter", trochanter[:, None], 0.9 * ones, bones=bones))
-        lesser, _ = bar(at(44, 10, -56), at(32, 16, -66), up, wide(0.32), wide(0.22))
-        shells.append(Shell("trochanter", lesser[:, None], 0.7 * ones, bones=bones))
-        t = torch.linspace(0.0, 1.0, 16, device=device)[:, None]
-        path = at(50, 5, -38)[:, None] * (1 - t) + at(20, -4, -420)[:, None] * t
-        radii = (numbers_on(device, *_SHAFT_WIDTH) * r[:, None])[..., None].expand(-1, -1, 2)
-        cortex = 3.4
-        shells.append(Shell("femoral shaft", tube(path, radii, ahead, 24)[:, None], cortex * ones, 1.5, bones))
-        shells += _knee(at, wide, ahead, ones, bones)
-    return Bones(tuple(shells), tuple(fillings))
+_LOOP = (
+    # lateral place (of the socket's inner edge where below 2, mm where above), back, up; half-height and half-depth
+    (1.06, -6.0, 27.0, 7.5, 8.0),
+    (0.98, -18.0, 6.0, 9.0, 8.0),
+    (0.64, -32.0, -6.0, 7.8, 6.5),
+    (17.0, -41.0, -15.0, 9.5, 6.5),
+    (11.5, -40.0, -33.0, 9.0, 6.0),
+    (24.0, -24.0, -57.0, 6.2, 4.5),
+    (44.0, 2.0, -75.0, 8.5, 6.5),
+    (57.0, 17.0, -70.0, 13.5, 11.0),
+    (59.0, 20.0, -46.0, 12.0, 10.5),
+    (1.03, 20.0, -14.0, 10.0, 9.0),
+    (1.07, 15.0, 18.0, 7.5, 8.0),
+)
 
 
-def _knee(
-    at: Callable[[float, float, float], Tensor],
-    wide: Callable[[float], Tensor],
-    ahead: Tensor,
-    ones: Tensor,
-    bones: tuple[str, ...],
-) -> list[Shell]:
-    """Condyles and the upper tibia, seen only on whole-body pictures."""
-    found = []
-    for x in (-2.0, 42.0):
-        condyle, _ = bar(at(x, -14, -428), at(x, 18, -432), ahead.roll(1), wide(0.8), wide(0.85), 5, 0.3)
-        found.append(Shell("condyle", condyle[:, None], 0.9 * ones, 2.2, bones))
-    tibia, _ = bar(at(20, 2, -456), at(18, 8, -820), ahead, wide(1.4), wide(0.5), 12, 0.06)
-    found.append(Shell("tibia", tibia[:, None], 2.2 * ones, 2.4, (bones[0].replace("femur", "tibia"),)))
-    return found
+def _loop(batch: PatientBatch, axes: Tensor, side: float) -> tuple[Tensor, Tensor]:
+    """(N, M, K, 3) surface and (N, M, 3) axis of pubis and ischium: from the front of the socket around the obturator
+    foramen to its back."""
+    device, scale = batch.device, batch.s1_to_hips / 108.0
+    inner = batch.hip_spacing / 2 - batch.hip_radius - 4
+    rows = [(x * inner if x < 2 else x * scale, y * scale, z * scale) for x, y, z, _, _ in _LOOP]
+    line = smooth(_points(rows, inner) * numbers_on(device, side, 1.0, 1.0), 3 * len(_LOOP))
+    path = batch.hips.mean(dim=1)[:, None] + line @ axes.transpose(-1, -2)
+    radii = smooth(numbers_on(device, *((*r[3:], 0.0) for r in _LOOP)), 3 * len(_LOOP))[:, :2]
+    ends = (torch.arange(len(radii), device=device).clamp(max=2) / 2).sqrt()
+    radii = radii * (ends * ends.flip(0))[:, None] * scale[:, None, None]
+    normal = axes[:, None, :, 1] + 0.3 * axes[:, None, :, 2]
+    return tube(path, radii, normal, 16), path

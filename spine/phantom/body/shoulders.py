@@ -1,6 +1,6 @@
-"""What dresses the upper picture: clavicles, shoulder blades, arms, skull and jaw.
+"""What dresses the upper picture at the sides: clavicles, shoulder blades, arms.
 
-What belongs here: bone without landmarks above and beside the rib cage. What does not: ribs (``thorax``), flesh
+What belongs here: bone without landmarks beside the rib cage. What does not: ribs (``thorax``), the ``skull``, flesh
 (``soft_tissue``). Contract: as every bone, grids in place, mm.
 """
 
@@ -16,8 +16,8 @@ from spine.phantom.pose.anatomy import FIRST
 
 
 def build_shoulders(batch: PatientBatch) -> Bones:
-    """Clavicles, shoulder blades, arms and skull."""
-    bones = _skull(batch)
+    """Clavicles, shoulder blades and arms."""
+    bones = Bones()
     for i, (side, word) in enumerate(((1.0, "left"), (-1.0, "right"))):
         joints = batch.arms[:, i]
         bones = (
@@ -140,34 +140,3 @@ def _hand(batch: PatientBatch, elbow: Tensor, hand: Tensor, side: float, word: s
     radii = _wide(batch, 4.2, 4.2)[:, None].expand(-1, 5, -1)
     grid, _ = bar(start, end, across[:, None] + 0.5 * along.roll(1, -1)[:, None], radii, radii * 0.8, 8, 0.08, 10)
     return Shell("hand", grid, torch.full((len(batch), 5), 0.8, device=batch.device), 2.2, (f"hand {word}",) * 5)
-
-
-def _skull(batch: PatientBatch) -> Bones:
-    """Brain case, base and jaw above C3."""
-    c3 = batch.centre[:, 0, 0]
-    device = batch.device
-    centre = c3 + numbers_on(device, 0.0, -20.0, 118.0) * (0.4 + 0.6 * batch.size)[:, None]
-    half = torch.diag(numbers_on(device, 72.0, 92.0, 80.0)) * (0.5 + 0.5 * batch.size)[:, None, None]
-    case, _ = ball(centre, half, 16, 32)
-    base, _ = bar(
-        c3 + _vector(batch, 0, 26, 42), c3 + _vector(batch, 0, -70, 62), numbers_on(device, 0.0, 0.0, 1.0),
-        _wide(batch, 34, 8), _wide(batch, 26, 18), 8, 0.15,
-    )  # fmt: skip
-    teeth, _ = bar(
-        c3 + _vector(batch, -22, -70, 26), c3 + _vector(batch, 22, -70, 26), numbers_on(device, 0.0, 0.0, 1.0),
-        *(_wide(batch, 8, 12),) * 2, 8, 0.15,
-    )  # fmt: skip
-    angle = torch.deg2rad(torch.linspace(-75, 75, 16, device=device))
-    jaw_x, jaw_y = 46 * angle.sin(), -62 * angle.cos() + 8
-    offset = torch.stack([jaw_x, jaw_y - 20, 20 + 0.25 * (jaw_y + 54)], dim=-1)
-    path = c3[:, None] + offset * batch.size[:, None, None]
-    radii = numbers_on(device, 5.0, 14.0) * batch.size[:, None, None].expand(-1, 16, 1)
-    jaw = tube(path, radii, numbers_on(device, 0.0, 0.0, 1.0), 14)
-    return Bones(
-        (
-            Shell("skull", case[:, None], _ones(batch, 3.6), 2.2, ("skull",)),
-            Shell("skull base", base[:, None], _ones(batch, 2.4), 2.2, ("skull",)),
-            Shell("teeth", teeth[:, None], _ones(batch, 3.0), 2.0, ("jaw",)),
-            Shell("jaw", jaw[:, None], _ones(batch, 2.0), 2.2, ("jaw",)),
-        )
-    )

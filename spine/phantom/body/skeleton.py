@@ -12,10 +12,12 @@ import torch
 
 from spine.phantom.body.batch import PatientBatch, collate
 from spine.phantom.body.constants import numbers_on
+from spine.phantom.body.legs import build_legs
 from spine.phantom.body.metal import build_metal
 from spine.phantom.body.pelvis import build_pelvis
 from spine.phantom.body.points import CellSize, cell_sizes
 from spine.phantom.body.shoulders import build_shoulders
+from spine.phantom.body.skull import build_skull
 from spine.phantom.body.surfaces import Bones, Filling, bar
 from spine.phantom.body.thorax import build_thorax
 from spine.phantom.body.vertebrae import build_vertebrae
@@ -24,7 +26,9 @@ from spine.phantom.people.parameters import PatientParameters
 
 def build_bones(batch: PatientBatch) -> Bones:
     """All bone of a batch, at each patient's density."""
-    bones = build_vertebrae(batch) + build_pelvis(batch) + build_thorax(batch) + build_shoulders(batch)
+    lower = build_pelvis(batch) + build_legs(batch)
+    upper = build_thorax(batch) + build_shoulders(batch) + build_skull(batch)
+    bones = build_vertebrae(batch) + lower + upper
     return bones.scaled(batch.density)
 
 

@@ -110,7 +110,7 @@ def _trunk(spine: PosedSpine, chest: Floats, habitus: Habitus) -> Loft:
     for step, width, depth in ((1, 117.0, 92.0), (3, 122.0, 92.0)):
         i = lumbar + step
         body, tall = spine.body_centre[i], depth * size * habitus.depth * habitus.belly + 1.1 * fat
-        back = body[1] + spine.sizes.plate_depth[i].mean() / 2 + 0.85 * spine.sizes.spinous_length[i] + 9.0 + 0.6 * fat
+        back = _skin_behind(spine, i, fat)
         tall = max(tall, (back - body[1] + 95.0 * size) / 2)  # the belly reaches this far in front of the spine
         rows.append((body[2], body[0] * 0.5, back - tall, width * size * habitus.waist + 0.9 * fat, tall))
     hips, s1, broad = spine.hips.mean(axis=0), spine.s1_centre, habitus.hips
@@ -119,20 +119,31 @@ def _trunk(spine: PosedSpine, chest: Floats, habitus: Habitus) -> Loft:
     rows.append((hips[2] - 30, hips[0], hips[1] + 22.0, 164 * size * broad + fat, 96 * size + fat))
     rows.append((hips[2] - 95, hips[0], hips[1] + 20.0, 120 * size, 60 * size))
     rows.append((hips[2] - 115, hips[0], hips[1] + 18.0, 20 * size, 20 * size))
-    t1 = spine.body_centre[FIRST]
-    rows.append((t1[2] + 4, t1[0], t1[1] + 2.0, 86 * size * habitus.shoulders + 0.6 * fat, 84 * size + 0.5 * fat))
-    rows.append((t1[2] + 34, t1[0], t1[1] + 0.0, 48 * size, 40 * size))
+    t1, back = spine.body_centre[FIRST], _skin_behind(spine, FIRST, fat)
+    deep_there = (back - t1[1] + 80 * size + 0.5 * fat) / 2
+    rows.append((t1[2] + 4, t1[0], back - deep_there, 86 * size * habitus.shoulders + 0.6 * fat, deep_there))
+    rows.append((t1[2] + 34, t1[0], t1[1] - 10 * size, 46 * size, 24 * size))
     return _loft(rows, habitus.squareness)
+
+
+def _skin_behind(spine: PosedSpine, level: int, fat: float) -> float:
+    """y of the skin behind a spinous process, mm."""
+    sizes = spine.sizes
+    reach = 0.85 if level > FIRST + 2 else 0.45  # the upper ones droop
+    depth = sizes.plate_depth[level].mean() / 2 + reach * sizes.spinous_length[level]
+    return float(spine.body_centre[level, 1] + depth + 9.0 + 0.6 * fat)
 
 
 def _neck(spine: PosedSpine, habitus: Habitus) -> Loft:
     size, fat = habitus.size, habitus.fat_mm
     c3, c7, t2 = spine.body_centre[0], spine.body_centre[4], spine.body_centre[FIRST + 1]
+    behind = {i: _skin_behind(spine, i, fat) for i in (4, FIRST + 1)}
+    deep_c7, deep_t2 = (behind[4] - c7[1] + 70 * size) / 2, (behind[FIRST + 1] - t2[1] + 84 * size) / 2
     wide = 48 * size * (1 + 0.06 * habitus.style[11]) + 0.4 * fat
     return _loft(
         [
-            (t2[2], t2[0], t2[1] - 8, 66 * size, 78 * size),
-            (c7[2], c7[0], c7[1] - 4, wide + 10, 68 * size + 0.3 * fat),
+            (t2[2], t2[0], behind[FIRST + 1] - deep_t2, 66 * size, deep_t2),
+            (c7[2], c7[0], behind[4] - deep_c7, wide + 10, deep_c7),
             (c3[2] + 10, c3[0], c3[1] - 6, wide + 2, 54 * size + 0.3 * fat),
             (c3[2] + 60, c3[0], c3[1] - 16, 66 * size, 82 * size),
             (c3[2] + 130, c3[0], c3[1] - 20, 76 * size, 94 * size),

@@ -10,6 +10,7 @@ import torch
 
 from spine.landmarks import VERTEBRAE
 from spine.phantom.body.batch import SLOTS, collate
+from spine.phantom.body.legs import build_legs
 from spine.phantom.body.pelvis import build_pelvis
 from spine.phantom.body.points import MassPoints, sample_filling, sample_shell
 from spine.phantom.body.surfaces import Bones, Filling, Shell
@@ -49,7 +50,7 @@ def cast() -> tuple[VirtualPatient, ...]:
 def drawn() -> SimpleNamespace:
     """All of them in one batch, and their bones."""
     batch = collate([p.arrays for p in cast()])
-    return SimpleNamespace(batch=batch, vertebrae=build_vertebrae(batch), pelvis=build_pelvis(batch))
+    return SimpleNamespace(batch=batch, vertebrae=build_vertebrae(batch), pelvis=build_pelvis(batch) + build_legs(batch))
 
 
 def everyone():

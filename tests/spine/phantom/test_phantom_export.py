@@ -32,7 +32,9 @@ def meshes(standard):
 def test_every_bone_has_one_mesh_under_its_own_name(meshes):
     levels = [f"C{i}" for i in range(3, 8)] + [f"T{i}" for i in range(1, 13)] + [f"L{i}" for i in range(1, 6)]
     ribs = [f"rib_{i}_{side}" for i in range(1, 13) for side in ("left", "right")]
-    assert {*levels, *ribs, "sacrum", "hip_left", "hip_right", "femur_left", "skull", "sternum"} < set(meshes)
+    assert {*levels, *ribs, "sacrum", "hip_left", "hip_right", "femur_left", "skull", "sternum", "C1", "C2"} < set(
+        meshes
+    )
     assert not any(" " in name or name.startswith("slot") for name in meshes)
     assert not {"rib_13_left", "T13", "L6"} & set(meshes)
 
@@ -70,12 +72,14 @@ def distance(mesh, point):
 
 
 def test_end_plates_close_their_bodies_and_surfaces_face_outwards(standard, meshes):
-    for name in ("T4", "L3", "sacrum", "rib_9_right", "femur_left", "skull", "sternum"):
-        mesh = meshes[name]
+    for name, mesh in meshes.items():
         edges = Counter(tuple(e) for f in mesh.faces for e in ((f[0], f[1]), (f[1], f[2]), (f[2], f[0])))
         assert set(edges.values()) == {1}, name
         assert all((b, a) in edges for a, b in edges), f"{name} is open"
         assert mesh.volume_mm3 > 0, name
+        sides = [mesh.vertices[mesh.faces[:, i]] - mesh.vertices[mesh.faces[:, 0]] for i in (1, 2)]
+        areas = np.linalg.norm(np.cross(*sides), axis=1)
+        assert areas.min() > 1e-6, f"{name} has a triangle without area"
     sizes, at = standard.spine.sizes, standard.spine.levels.index("L3")
     block = sizes.plate_width[at].mean() * sizes.plate_depth[at].mean() * sizes.height[at]
     assert 0.6 * block < meshes["L3"].volume_mm3 < 2.0 * block
