@@ -97,7 +97,7 @@ def _add_identity(
 
 def _add_provenance(ds: Any, simulated: bool, geometry: ViewGeometry) -> None:
     ds.ImageType = ["DERIVED", "PRIMARY"]
-    ds.BurnedInAnnotation = "NO"
+    ds.BurnedInAnnotation = "NO"  # side markers and made-up words identify nobody, which is what it asks (C.7.6.1)
     ds.LossyImageCompression = "00"
     if not simulated:
         ds.Manufacturer = ""

@@ -198,7 +198,7 @@ def _plates(spine: PosedSpine, habitus: Habitus, rng: np.random.Generator) -> Fl
     plates: list[tuple[Ellipsoid, float]] = []
     hips = spine.hips.mean(axis=0)
     if rng.random() < 0.08:
-        half = np.diag([rng.uniform(38, 65), 0.8, rng.uniform(35, 60)])
+        half = np.diag([rng.uniform(38, 65), 0.45, rng.uniform(35, 60)])  # a fiftieth of the beam passes
         at = hips + np.array([rng.normal(0, 8), -115 * habitus.size, rng.uniform(-10, 45)])
         plates.append((Ellipsoid(at, half), _LEAD))
     if rng.random() < 0.03:

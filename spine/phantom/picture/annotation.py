@@ -5,7 +5,7 @@ Contract: everything is synthetic; texts are made-up words and numbers, never a 
 in a landmark's own place by design. An overlay is a list of pixels with values, so that batches stay cheap.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,8 +40,9 @@ _GLYPHS = {
     ":": "0000000100000000000000100000000000000000",
     " ": "0" * 40,
 }
-_WORDS = ("ERECT", "STAND", "PA", "AP", "SPINE", "SCAN 12", "STN 3", "PLATE 7", "TEST 0123", "VR 2", "SEATED", "DX 15")
-_CODES = tuple(_GLYPHS)
+_WORDS = ("ERECT", "STAND", "", "", "SPINE", "SCAN 12", "STN 3", "PLATE 7", "TEST 0123", "VR 2", "SEATED", "DX 15")
+_OF_VIEW: Mapping[ViewName, tuple[str, str]] = {"frontal": ("PA", "AP"), "lateral": ("LAT", "LAT L")}
+"""What stands in the places that ``_WORDS`` leaves open."""
 
 Edges = tuple[float, float, float, float]
 """Top, bottom, left, right in pixels."""
@@ -96,7 +97,7 @@ def sample_overlay(
     if rng.random() < 0.45:
         marks.append(_side_marker(rng, view, chosen))
     for _ in range(int(rng.random() < 0.3) + int(rng.random() < 0.15)):
-        marks.append(_text(rng, chosen))
+        marks.append(_text(rng, view, chosen))
     if rng.random() < 0.05:
         marks += _ruler(rng, chosen)
     return _flattened(marks, shape, chosen, haze, film)
@@ -115,11 +116,12 @@ def _side_marker(rng: np.random.Generator, view: ViewName, window: Edges) -> Mar
     return bitmap, int(row), int(column), float(rng.uniform(0.8, 1.0))
 
 
-def _text(rng: np.random.Generator, window: Edges) -> Mark:
+def _text(rng: np.random.Generator, view: ViewName, window: Edges) -> Mark:
     top, bottom, left, right = window
-    word = str(rng.choice(_WORDS))
+    own = iter(_OF_VIEW[view])
+    word = str(rng.choice([word or next(own) for word in _WORDS]))
     scale = max(1, round((bottom - top) * float(rng.uniform(0.0016, 0.0035))))
-    pieces = [np.pad(glyph(letter), ((0, 0), (0, 1))) for letter in word if letter in _CODES]
+    pieces = [np.pad(glyph(letter), ((0, 0), (0, 1))) for letter in word]
     bitmap = np.kron(np.concatenate(pieces, axis=1), np.ones((scale, scale), dtype=bool))
     at_top = rng.random() < 0.7
     row = top + float(rng.uniform(0.005, 0.05)) * (bottom - top)

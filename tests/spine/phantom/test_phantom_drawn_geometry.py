@@ -50,7 +50,9 @@ def cast() -> tuple[VirtualPatient, ...]:
 def drawn() -> SimpleNamespace:
     """All of them in one batch, and their bones."""
     batch = collate([p.arrays for p in cast()])
-    return SimpleNamespace(batch=batch, vertebrae=build_vertebrae(batch), pelvis=build_pelvis(batch) + build_legs(batch))
+    return SimpleNamespace(
+        batch=batch, vertebrae=build_vertebrae(batch), pelvis=build_pelvis(batch) + build_legs(batch)
+    )
 
 
 def everyone():
