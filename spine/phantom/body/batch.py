@@ -161,7 +161,7 @@ def _per_level(parameters: PatientParameters, spine: PosedSpine) -> dict[str, ND
     return {
         "lumbar": np.array([_LUMBAR_SHAPE.get(name, 0.0) for name in names]),
         "droop": np.interp(rank, at, _DROOP),
-        "wall": np.interp(rank, [0, _ORDER.index("T10"), _ORDER.index("L2")], [1.6, 1.6, 1.25]),
+        "wall": np.interp(rank, [0, _ORDER.index("T10"), _ORDER.index("L2")], [1.4, 1.4, 1.25]),
         "centre": spine.centre,
         "axes": spine.axes,
         "plate_half": np.stack([sizes.plate_width, sizes.plate_depth], axis=-1) / 2,

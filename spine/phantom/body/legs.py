@@ -73,7 +73,7 @@ def build_legs(batch: PatientBatch) -> Bones:
             part = slice(first * _PER_ROW, last * _PER_ROW + 1)
             grid, along = surface[:, None, part], path[:, None, part]
             shell = Shell("femur", grid, cortex * ones, 1.5, bones)
-            inside = (Filling("femur", grid, along, spongiosa * ones, 2.8),) if spongiosa else ()
+            inside = (Filling("femur", grid, along, spongiosa * ones, 4.5),) if spongiosa else ()
             found = found + Bones((shell,), inside)
         found = found + Bones((_tibia(hip, size, mirror, ones, word),))
     return found
@@ -82,7 +82,7 @@ def build_legs(batch: PatientBatch) -> Bones:
 def _femur(rings: Tensor, size: Tensor, hip: Tensor, mirror: Tensor) -> tuple[Tensor, Tensor]:
     """(N, M, K, 3) surface and (N, M, 3) axis of one femur below its head, from (M, 7) rows like ``_FEMUR``."""
     place, radii, greater, lesser = rings[:, :3], rings[:, 3:5], rings[:, 5], rings[:, 6]
-    grid = tube(place, radii, numbers_on(rings.device, 0.0, 1.0, 0.0), 28)  # (M, K, 3)
+    grid = tube(place, radii, numbers_on(rings.device, 0.0, 1.0, 0.0), 20)  # (M, K, 3)
     out = (grid - place[:, None]) / radii.amax(dim=1).clamp(min=1.0)[:, None, None]
     for amount, (way, draw), sharp in ((greater, _GREATER, 2), (lesser, _LESSER, 4)):
         facing = (out @ numbers_on(rings.device, *way)).clamp(0, 1) ** sharp

@@ -213,7 +213,9 @@ def _rami(batch: PatientBatch, axes: Tensor) -> Bones:
         shells.append(Shell("acetabulum", cup, torch.full((len(batch), 1), 0.85, device=device), bones=(name,)))
         loop, axis = _loop(batch, axes, side)
         shells.append(Shell("ramus", loop[:, None], torch.full((len(batch), 1), 0.8, device=device), 1.6, (name,)))
-        inside.append(Filling("ramus", loop[:, None], axis[:, None], torch.full((len(batch), 1), 0.9, device=device)))
+        inside.append(
+            Filling("ramus", loop[:, None], axis[:, None], torch.full((len(batch), 1), 0.9, device=device), 4.0)
+        )
     return Bones(tuple(shells), tuple(inside))
 
 

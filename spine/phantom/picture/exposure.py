@@ -50,7 +50,7 @@ _LUNG_CELLS_MM, _BODY_CELLS_MM = (4.5, 9.0, 18.0, 57.0), (14.0, 34.0, 86.0)
 _BUBBLE_CELLS_MM, _BOWEL_CELLS_MM = (6.0, 11.0), (60.0,)
 LIVER_EXCESS = 0.12
 """The liver is denser than bowel with its fat and air, which fills the rest of the belly."""
-_SCATTER_MM, _ABSORBED_MM, _MOST_SCATTER = 55.0, 16.0, 5.0
+_SCATTER_MM, _ABSORBED_MM, _MOST_SCATTER = 55.0, 26.0, 5.0
 _SHARPEST_MM = 2.2
 
 
