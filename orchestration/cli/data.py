@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from orchestration.chain.workspace import Workspace
 from orchestration.cli.options import workspace_option
@@ -44,13 +45,17 @@ _WRITTEN, _SURVEYED, _ROWS = 10, 2000, 512
 @click.option(
     "--sway", type=float, default=0.0, help="SD in mm of the patient's movement between the views.  [none; at most 20]"
 )
+@click.option(
+    "--replace", is_flag=True, help="Finished patients that other settings or a smaller --count leave over may go."
+)
 @click.option("--stats", is_flag=True, help="Compare the population with the published one; draws no pictures.")
 @click.option("--figure", type=click.Path(dir_okay=False, path_type=Path), help="With --stats: draw it into this PNG.")
 def cohort(out: Path | None, count: int | None, seed: int, stats: bool, figure: Path | None, **drawing: Any) -> None:
     """Write virtual patients as DICOM pairs with their 3D reconstructions.
 
     A full-length picture shows the same 735 mm from top to bottom whatever its --rows: more rows are smaller pixels.
-    The same command again keeps what is there and finishes what is missing; other settings draw the patients anew.
+    The same command again keeps what is there and finishes what is missing, a larger --count adds patients. Other
+    settings or fewer patients would cost finished ones: --replace allows it.
 
     \b
     Example:  plumbline cohort --out /tmp/virtual --count 20
@@ -66,10 +71,27 @@ def cohort(out: Path | None, count: int | None, seed: int, stats: bool, figure: 
         raise click.UsageError("--figure shows what --stats compares: name both")
     if drawing["mesh_format"] is not None and "meshes" not in drawing["extras"]:
         raise click.UsageError("--mesh-format is of the meshes: ask for them with --with meshes")
+    if stats and out is not None:
+        raise click.UsageError("--stats draws no pictures and --out writes some: two commands, please")
     if stats:
+        _check_survey(figure)
         _compare(count or _SURVEYED, seed, figure)
-    if out is not None:
+    elif out is not None:
         _write(out, count or _WRITTEN, seed, **drawing)
+
+
+def _check_survey(figure: Path | None) -> None:
+    """Refuse what ``--stats`` would not heed, before it draws."""
+    context = click.get_current_context()
+    given = [
+        f"--{'with' if name == 'extras' else name.replace('_', '-')}"
+        for name in ("workers", "rows", "columns", "looks", "extras", "mesh_format", "sway", "replace")
+        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(f"{', '.join(given)} says how pictures are drawn, and --stats draws none: leave it out")
+    if figure is not None and figure.suffix.lower() != ".png":
+        raise click.UsageError(f"--figure {figure.name} is no PNG: name it like population.png")
 
 
 def _write(
@@ -84,6 +106,7 @@ def _write(
     mesh_format: "MeshFormat | None",
     sway: float,
     looks: "Looks",
+    replace: bool,
 ) -> None:
     from spine.phantom.cohort import CohortConfig, write_cohort
     from spine.scanner import NATIVE_SPACING_MM
@@ -100,8 +123,10 @@ def _write(
         looks=looks,
     )
     with progress_bar("virtual patients") as progress:
-        write_cohort(out, config, progress)
-    output.print(f"{count} virtual patients in {out}")
+        done = write_cohort(out, config, progress, may_replace=replace)
+    parts = {"drawn": done.written, "kept": done.kept, "of these replaced": done.replaced, "removed": done.removed}
+    told = ", ".join(f"{number} {word}" for word, number in parts.items() if number)
+    output.print(f"{count} virtual patients in {out}: {told}")
 
 
 def _compare(count: int, seed: int, figure: Path | None) -> None:
@@ -115,6 +140,8 @@ def _compare(count: int, seed: int, figure: Path | None) -> None:
     if figure is not None:
         draw_population(rows, people, figure)
         output.print(f"figure in {figure}")
+    if any(row.verdict == "off" for row in rows):
+        raise SystemExit(1)
 
 
 @click.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)

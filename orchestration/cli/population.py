@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from spine.phantom.people.statistics import Person, Row
 
 _COLUMNS = ("group", "quantity", "n", "published", "realised", "mark", "verdict")
-_WORDS = {"within": "pass", "chance": "pass (chance)", "off": "fail"}
+_WORDS = {"within": "pass", "chance": "pass (chance)", "off": "fail", "too few": "too few"}
 _NOTE = (
     "mean +-SD. pass: mean within 1 degree (lengths 5 %), SD within 15 %, r and shares within 0.10; "
     "(chance): beyond that by less than 3 standard errors of this count. Marks: docs/sources.md."
@@ -36,8 +36,10 @@ def print_population(rows: "Sequence[Row]", count: int) -> None:
         )
         for row in rows
     ]
-    off = sum(row.verdict == "off" for row in rows)
-    print_table(f"Population of {count}: {len(rows) - off} of {len(rows)} rows agree", _COLUMNS, cells, note=_NOTE)
+    agree, few = sum(row.verdict in ("within", "chance") for row in rows), sum(row.verdict == "too few" for row in rows)
+    undecided = f"; {few} rows of under 10 patients say nothing, ask for more with --count" if few else ""
+    title = f"Population of {count}: {agree} of {len(rows) - few} rows agree{undecided}"
+    print_table(title, _COLUMNS, cells, note=_NOTE)
 
 
 def _figure(mean: float, sd: float | None, kind: str) -> str:

@@ -21,10 +21,9 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 
 from spine.errors import InputRejected, PairingRejected, PlumblineError
@@ -35,6 +34,7 @@ from spine.intake.report import IntakeReport, Quarantined
 from spine.intake.shelving import opened, quarantine_candidate, release_candidate, shelve
 from spine.storage import sha256_of_picture
 from spine.study import Study, StudyView
+from spine.worker_pool import worker_pool
 
 Progress = Callable[[int, int], None]
 Loaded = LoadedStudy | InputRejected
@@ -96,8 +96,7 @@ def _load_all(candidates: Sequence[StudyCandidate], workers: int) -> Iterator[Lo
         yield from map(load_candidate, candidates)
         return
     waiting: deque[Future[Loaded]] = deque()
-    # Spawned, not forked: the caller may hold threads (torch, Dagster).
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with worker_pool(workers) as pool:
         try:
             for candidate in candidates:
                 waiting.append(pool.submit(load_candidate, candidate))

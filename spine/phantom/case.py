@@ -6,12 +6,15 @@ Contract:
     <case>/frontal.dcm, lateral.dcm, reconstruction.json
     <case>/extras/...     copies of the reconstruction for other programs (``export``), where they were asked for; a
                           reconstruction in this folder does not count beside the case's own
-    <case>/COMPLETE       written last: a case without it is unfinished and is drawn again
+    <case>/UNFINISHED     while it is drawn: whose folder this is; a case that still has it is drawn again
+    <case>/COMPLETE       written last: what it was made from, and the size of every file
+
+Nothing is deleted or written over in a folder that has neither marker but something else.
 """
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -30,11 +33,13 @@ if TYPE_CHECKING:
 Extra = Literal["markups", "meshes"]
 MeshFormat = Literal["obj", "stl"]
 
-COMPLETE, EXTRAS, MARKUPS, MESHES = "COMPLETE", "extras", "reconstruction.mrk.json", "meshes"
+COMPLETE, UNFINISHED = "COMPLETE", "UNFINISHED"
+EXTRAS, MARKUPS, MESHES = "extras", "reconstruction.mrk.json", "meshes"
 _CASE = re.compile(r"case-(\d{5,})")
-_FILES = ("frontal.dcm", "lateral.dcm", "reconstruction.json", COMPLETE)
+_FILES = ("frontal.dcm", "lateral.dcm", "reconstruction.json")
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
-State = Literal["finished", "other", "unfinished", "absent"]
+State = Literal["finished", "other", "unfinished", "absent", "foreign"]
 
 
 def case_folder(folder: Path, index: int) -> Path:
@@ -43,54 +48,54 @@ def case_folder(folder: Path, index: int) -> Path:
 
 
 def case_folders(folder: Path) -> list[Path]:
-    """Every case of a cohort's folder."""
+    """Everything in a cohort's folder that is named like a case."""
     return sorted(p for p in folder.iterdir() if p.is_dir() and _CASE.fullmatch(p.name))
 
 
 def case_state(case: Path, config: "CohortConfig") -> State:
-    """``finished``, ``other`` (finished from another configuration), ``unfinished`` or ``absent``."""
-    marker = case / COMPLETE
-    if not marker.is_file():
-        return "unfinished" if case.is_dir() else "absent"
-    if marker.read_text().strip() != config.fingerprint:
+    """``finished``, ``other`` (finished from another configuration), ``unfinished``, ``absent``, or ``foreign``: it
+    holds something, and no cohort says that it is its own."""
+    if not case.exists():
+        return "absent"
+    if _marker(case / UNFINISHED) is not None:
+        return "unfinished"
+    found = _marker(case / COMPLETE)
+    if found is None:
+        return "foreign" if not case.is_dir() or any(case.iterdir()) else "absent"
+    fingerprint, sizes = found
+    if fingerprint != config.fingerprint:
         return "other"
-    return "finished" if _is_whole(case, config) else "unfinished"
+    whole = all(path.is_file() and path.stat().st_size == size for path, size in sizes.items())
+    return "finished" if whole else "unfinished"
 
 
-def _is_whole(case: Path, config: "CohortConfig") -> bool:
-    """Whether no file is missing; of meshes, whose number differs from patient to patient, one must be there."""
-    whole = all((case / name).is_file() for name in _FILES)
-    if "markups" in config.extras:
-        whole = whole and (case / EXTRAS / MARKUPS).is_file()
-    if "meshes" in config.extras:
-        whole = whole and any((case / EXTRAS / MESHES).glob(f"*.{config.mesh_format}"))
-    return whole
+def _marker(path: Path) -> tuple[str, dict[Path, int]] | None:
+    """Fingerprint, and size in bytes of every file of the case, by a marker; None if it is no marker of ours."""
+    try:
+        fingerprint, *lines = path.read_text().splitlines()
+        sizes = {path.parent / name: int(size) for size, name in (line.split(" ", 1) for line in lines)}
+    except (OSError, ValueError):
+        return None
+    return (fingerprint, sizes) if _FINGERPRINT.fullmatch(fingerprint) else None
 
 
 def remove_case(case: Path) -> None:
-    """Delete a case's own files, the marker first; a folder that holds anything else stays with that."""
-    (case / COMPLETE).unlink(missing_ok=True)
-    others = {p for p in case.rglob("*") if p.is_file()} - set(_own_files(case))
-    if not others:
-        _remove_extras(case)
-        for name in _FILES:
-            (case / name).unlink(missing_ok=True)
+    """Delete a case's own files, the markers last; a folder that holds anything else stays, with that alone."""
+    _clear(case)
+    for marker in (COMPLETE, UNFINISHED):
+        (case / marker).unlink(missing_ok=True)
+    if not any(case.iterdir()):
         case.rmdir()
 
 
-def _own_files(case: Path) -> Iterator[Path]:
-    yield from (case / name for name in _FILES)
-    yield from _extra_files(case)
-
-
-def _extra_files(case: Path) -> Iterator[Path]:
-    yield case / EXTRAS / MARKUPS
-    yield from (p for p in (case / EXTRAS / MESHES).glob("*") if p.suffix in SUFFIXES)
-
-
-def _remove_extras(case: Path) -> None:
-    """Delete the extras that a case was written with; what somebody else put there stays."""
-    for path in list(_extra_files(case)):
+def _clear(case: Path) -> None:
+    """Delete what a case's marker names, or what an unfinished one may hold; what somebody else put there stays."""
+    found, begun = _marker(case / COMPLETE), _marker(case / UNFINISHED) is not None
+    own = list(found[1]) if found is not None else []
+    if begun:
+        own += [*(case / name for name in _FILES), case / EXTRAS / MARKUPS]
+        own += [p for p in (case / EXTRAS / MESHES).glob("*") if p.suffix in SUFFIXES]
+    for path in own:
         path.unlink(missing_ok=True)
     for folder in (case / EXTRAS / MESHES, case / EXTRAS):
         if folder.is_dir() and not any(folder.iterdir()):
@@ -104,16 +109,24 @@ def write_case(folder: Path, config: "CohortConfig", index: int) -> int:
     from spine.reconstruction.plumbline_json import write_reconstruction
 
     case, seed = case_folder(folder, index), config.case_seed(index)
-    (case / COMPLETE).unlink(missing_ok=True)
     case.mkdir(parents=True, exist_ok=True)
-    _remove_extras(case)
+    _clear(case)
+    others = _files_in(case)
+    write_text_atomically(case / UNFINISHED, config.fingerprint + "\n")
+    (case / COMPLETE).unlink(missing_ok=True)
     patient = build_patient(sample_patient(seed), seed)
     scanned = _write_pictures(case, config, index, patient)
     write_reconstruction(scanned, case / "reconstruction.json")
     if config.extras:
         write_extras(case / EXTRAS, patient, scanned, config.extras, config.mesh_format)
-    write_text_atomically(case / COMPLETE, config.fingerprint + "\n")
+    lines = [f"{p.stat().st_size} {p.relative_to(case)}" for p in sorted(_files_in(case) - others)]
+    write_text_atomically(case / COMPLETE, "\n".join([config.fingerprint, *lines]) + "\n")
+    (case / UNFINISHED).unlink()
     return index
+
+
+def _files_in(case: Path) -> set[Path]:
+    return {p for p in case.rglob("*") if p.is_file() and p.name not in (COMPLETE, UNFINISHED)}
 
 
 def _write_pictures(case: Path, config: "CohortConfig", index: int, patient: "VirtualPatient") -> Reconstruction:

@@ -8,8 +8,8 @@ What belongs here: which patient gets which seed, many cases, restarts. What doe
 
 A case depends on the cohort's seed, its own index, the picture's size, the extras and the sway, on nothing else: a
 larger count adds cases, another number of workers changes nothing. A re-run keeps finished cases, draws unfinished
-ones, replaces cases made from another configuration and removes cases beyond the count. Memory does not grow with
-the count.
+ones and, where the caller allows it, replaces cases made from another configuration and removes cases beyond the
+count. What no cohort wrote is never touched. Memory does not grow with the count.
 """
 
 import hashlib
@@ -17,10 +17,9 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal, get_args
@@ -30,6 +29,7 @@ from spine.phantom.case import (
     COMPLETE,
     Extra,
     MeshFormat,
+    State,
     case_folder,
     case_folders,
     case_state,
@@ -40,6 +40,7 @@ from spine.phantom.people.population import sample_patient
 from spine.phantom.randomness import patient_seed
 from spine.scanner import NATIVE_SPACING_MM
 from spine.storage import remove_partials, write_text_atomically
+from spine.worker_pool import worker_pool
 
 RENDERER = "5"
 """Raised whenever the same seed would give other pictures or points: old cases are then replaced."""
@@ -49,6 +50,7 @@ WIDTH_MM = (250.0, 600.0)
 SWAY_MM = (0.0, 20.0)
 _SCHEMA = "plumbline.cohort/1"
 _QUEUED_PER_WORKER = 4
+_SIZES = "change rows, columns or spacing together: 512 x 256 pixels of 1.435 mm, 1024 x 512 of 0.717 mm"
 
 Progress = Callable[[int, int], None]
 Looks = Literal["scanner", "mixed"]
@@ -99,8 +101,8 @@ class CohortConfig:
             raise ParametersRejected(
                 "COHORT_IMPOSSIBLE",
                 found="; ".join(found),
-                expected="count and workers of 1 or more, a seed of 0 or more, a picture that can hold a spine",
-                remedy="change rows, columns or spacing together: 512 x 256 pixels of 1.435 mm, 1024 x 512 of 0.717 mm",
+                expected="counts of 1 or more, a seed of 0 or more, known words, pictures that hold a spine",
+                remedy=_SIZES if any(text.startswith("picture") for text in found) else "correct the named values",
             )
 
     @property
@@ -155,22 +157,29 @@ class CohortSummary:
     seconds: float
 
 
-def write_cohort(folder: Path, config: CohortConfig, progress: Progress | None = None) -> CohortSummary:
+def write_cohort(
+    folder: Path, config: CohortConfig, progress: Progress | None = None, *, may_replace: bool = True
+) -> CohortSummary:
     """Write or complete a cohort.
 
     Args:
         folder: of the cohort; other files in it are left alone.
         config: what to make.
         progress: called with (done, total) cases.
+        may_replace: whether finished cases of another configuration, or beyond the count, may go.
 
     Raises:
+        ParametersRejected: a case's folder holds what no cohort wrote, or finished cases would go that may not;
+            nothing is changed then.
         OSError: the disk is full or not writable; finished cases stay, a re-run continues.
     """
     started = monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     state = {i: case_state(case_folder(folder, i), config) for i in range(config.count)}
+    surplus = _surplus(folder, config)
+    _check_room(folder, state, surplus, may_replace)
     pending = [i for i, s in state.items() if s != "finished"]
-    removed = _settle(folder, config, bool(pending))
+    _settle(folder, config, bool(pending), surplus)
     done = config.count - len(pending)
     for _ in _drawn(folder, config, pending):
         done += 1
@@ -184,11 +193,40 @@ def write_cohort(folder: Path, config: CohortConfig, progress: Progress | None =
         written=len(pending),
         kept=config.count - len(pending),
         replaced=sum(s == "other" for s in state.values()),
-        removed=removed,
+        removed=len(surplus),
         conditions=conditions,
         fields=fields,
         seconds=monotonic() - started,
     )
+
+
+def _surplus(folder: Path, config: CohortConfig) -> dict[Path, State]:
+    """Cases beyond the count that a cohort wrote, or began."""
+    beyond = [p for p in case_folders(folder) if int(p.name.removeprefix("case-")) >= config.count]
+    states = {path: case_state(path, config) for path in beyond}
+    return {path: state for path, state in states.items() if state not in ("foreign", "absent")}
+
+
+def _check_room(folder: Path, state: Mapping[int, State], surplus: Mapping[Path, State], may_replace: bool) -> None:
+    foreign = [case_folder(folder, i).name for i, s in state.items() if s == "foreign"]
+    if foreign:
+        raise ParametersRejected(
+            "COHORT_FOLDER_TAKEN",
+            found=f"{len(foreign)} folders with something that no cohort wrote, first {foreign[0]} in {folder.name!r}",
+            expected="an empty folder, or a cohort's",
+            remedy="name another folder, or move those away",
+        )
+    other = sum(s == "other" for s in state.values())
+    beyond = sum(s in ("finished", "other") for s in surplus.values())
+    if (other or beyond) and not may_replace:
+        parts = [f"{other} finished patients made from another configuration"] if other else []
+        parts += [f"{beyond} finished patients beyond the count"] if beyond else []
+        raise ParametersRejected(
+            "COHORT_WOULD_REPLACE",
+            found=f"{' and '.join(parts)} in {folder.name!r}, which would go",
+            expected="an empty folder, or an earlier run of the same cohort with no more patients",
+            remedy="name another folder, ask for as many patients and the same settings, or allow it with --replace",
+        )
 
 
 def _tallied(config: CohortConfig) -> tuple[dict[str, int], dict[str, int]]:
@@ -202,16 +240,14 @@ def _tallied(config: CohortConfig) -> tuple[dict[str, int], dict[str, int]]:
     return dict(conditions), dict(fields)
 
 
-def _settle(folder: Path, config: CohortConfig, pending: bool) -> int:
-    """Take down the cohort's marker if it no longer holds, clear partial files and surplus cases; how many."""
+def _settle(folder: Path, config: CohortConfig, pending: bool, surplus: Mapping[Path, State]) -> None:
+    """Take down the cohort's marker if it no longer holds, clear partial files and surplus cases."""
     marker = folder / COMPLETE
     if pending or (marker.exists() and marker.read_text() != _cohort_marker(config)):
         marker.unlink(missing_ok=True)
     remove_partials(folder)
-    surplus = [p for p in case_folders(folder) if int(p.name.removeprefix("case-")) >= config.count]
     for path in surplus:
         remove_case(path)
-    return len(surplus)
 
 
 def _cohort_marker(config: CohortConfig) -> str:
@@ -235,8 +271,7 @@ def _drawn(folder: Path, config: CohortConfig, pending: list[int]) -> Iterator[i
         for index in pending:
             yield write_case(folder, config, index)
         return
-    # Spawned, not forked: torch and fork do not mix.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_calm) as pool:
+    with worker_pool(workers, _calm) as pool:
         try:
             yield from _finished(pool, folder, config, pending)
         except BaseException:
@@ -244,7 +279,7 @@ def _drawn(folder: Path, config: CohortConfig, pending: list[int]) -> Iterator[i
             raise
 
 
-def _finished(pool: ProcessPoolExecutor, folder: Path, config: CohortConfig, pending: list[int]) -> Iterator[int]:
+def _finished(pool: Executor, folder: Path, config: CohortConfig, pending: list[int]) -> Iterator[int]:
     """Indices as they are finished; only a few cases wait in the pool, however many there are."""
     waiting = iter(pending)
     running: set[Future[int]] = set()

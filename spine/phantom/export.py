@@ -4,8 +4,8 @@ What belongs here: which grids make a bone, and the files of a case's folder ``e
 file formats (``spine.reconstruction``), shapes. Contract: meshes come from the very grids that are drawn, in LPS
 millimetres; an end plate closes the body whose rim it shares, grids that share a ring are one surface, every other
 open end gets a lid, so that meshes are closed. Parts of a bone that overlap (a body and its pedicles) stay separate
-closed surfaces of its mesh. Thin marks inside a bone that belong to no bone of their own (ring apophyses, remnants of sacral discs)
-are left out, and so is what a patient does not have.
+closed surfaces of its mesh. Thin marks inside a bone that belong to no bone of their own (ring apophyses, remnants of
+sacral discs) are left out, and so is what a patient does not have.
 
     reconstruction.mrk.json      the points of reconstruction.json, for 3D Slicer
     meshes/L3.obj, rib_7_left.obj, hip_right.obj, ...

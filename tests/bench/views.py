@@ -3,9 +3,6 @@
 Every second virtual patient has the scanner look, the others one of the whole family. Nothing was chosen on this seed.
 """
 
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-
 from spine.intake.view_evidence import views_seem_exchanged
 from spine.landmarks import VIEWS
 from spine.phantom.cohort import CohortConfig
@@ -13,6 +10,7 @@ from spine.phantom.patient import build_patient
 from spine.phantom.people.population import sample_patient
 from spine.phantom.picture.field_of_view import scan_geometry
 from spine.phantom.picture.render import render_views
+from spine.worker_pool import worker_pool
 from tests.bench.figures import Figure
 
 PATIENTS, SEED, WORKERS = 600, 9090, 2
@@ -20,7 +18,7 @@ PATIENTS, SEED, WORKERS = 600, 9090, 2
 
 def figures() -> list[Figure]:
     """False alarms of good pairs, and exchanged pairs that are called so, %."""
-    with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
+    with worker_pool(WORKERS) as pool:
         judged = list(pool.map(_judged, range(PATIENTS), chunksize=10))
     how = f"{PATIENTS} virtual patients of seed {SEED}, all conditions, fields and looks"
     alarms, called = (100 * sum(which) / PATIENTS for which in zip(*judged, strict=True))

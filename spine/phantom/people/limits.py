@@ -59,6 +59,9 @@ SHORTEST_CURVE = 3
 LUMBOSACRAL_DEG = (-8.0, 50.0)
 """Lordosis between the lower plate of L5 and S1: what L1-S1 has more than L1-L5."""
 FRACTURE_LOSS = (0.05, 0.5)
+STEEPEST_DEG = 15.0
+"""What one body or disc of a curve may take of its Cobb angle on average; a choice. The steepest of 20,000 drawn
+patients takes 12; twice that and wedged bodies would be triangles."""
 
 
 def check(parameters: PatientParameters) -> None:
@@ -85,14 +88,17 @@ def check(parameters: PatientParameters) -> None:
 
 def _told(name: str, value: float, allowed: tuple[float, float]) -> Iterator[str]:
     low, high = allowed
-    if not (math.isfinite(value) and low <= value <= high):
+    if not isinstance(value, (int, float)):
+        yield f"{name} = {value!r} (a number, {low:g} to {high:g})"
+    elif not (math.isfinite(value) and low <= value <= high):
         yield f"{name} = {value:g} (allowed {low:g} to {high:g})"
 
 
 def _out_of_range(parameters: PatientParameters) -> Iterator[str]:
     for name, allowed in ALLOWED.items():
         value = getattr(parameters, name)
-        if not allowed[0] <= value <= allowed[1]:  # the usual case is quick: patients are drawn by the thousand
+        # The usual case is quick: patients are drawn by the thousand.
+        if not isinstance(value, (int, float)) or not allowed[0] <= value <= allowed[1]:
             yield from _told(name, value, allowed)
 
 
@@ -117,8 +123,10 @@ def _bad_curves(curves: Sequence[CoronalCurve], column: Column) -> Iterator[str]
         unknown = [e for e in (curve.upper_end, curve.lower_end) if e not in levels]
         if unknown:
             yield f"end vertebra {unknown[0]} (allowed T1 to {levels[-1]})"
-        elif levels.index(curve.lower_end) - levels.index(curve.upper_end) + 1 < SHORTEST_CURVE:
+        elif (spanned := levels.index(curve.lower_end) - levels.index(curve.upper_end) + 1) < SHORTEST_CURVE:
             yield f"curve {curve.upper_end}-{curve.lower_end} (allowed: {SHORTEST_CURVE} vertebrae or more)"
+        elif curve.cobb_deg > (most := STEEPEST_DEG * (2 * spanned - 1)):
+            yield f"cobb_deg = {curve.cobb_deg:g} over {spanned} vertebrae (allowed up to {most:g}: longer or less)"
         if curve.convex not in get_args(Side):
             yield f"convex = {curve.convex!r} (allowed left, right)"
         yield from _told("cobb_deg", curve.cobb_deg, COBB_DEG)

@@ -4,7 +4,8 @@ What belongs here: the comparison. What does not: published figures (``published
 (the command line). Contract: everything is measured on posed landmarks with ``spine.measurement``, never read back
 from the parameters; a row within tolerance has its mean within 1 degree (lengths: 5 %), its SD within 15 %, its
 correlation or share within 0.10. A difference beyond that which chance alone explains (3 standard errors of the
-realised figure) is told apart from one that it does not: a small draw is not blamed for being small.
+realised figure) is told apart from one that it does not: a small draw is not blamed for being small, and below ten
+patients a row says nothing.
 """
 
 import math
@@ -26,7 +27,9 @@ from spine.scanner import Floats
 
 MEAN_DEG, MEAN_SHARE, SD_SHARE, SINGLE = 1.0, 0.05, 0.15, 0.10
 CHANCE = 3.0
-Verdict = Literal["within", "chance", "off"]
+FEWEST = 10
+"""Patients that a row needs before it says anything."""
+Verdict = Literal["within", "chance", "off", "too few"]
 Kind = Literal["angle", "length", "correlation", "share"]
 _POSE_STREAM = 1
 _COLUMN_PLATES: Mapping[str, tuple[str, str]] = {
@@ -76,7 +79,9 @@ class Row:
 
     @property
     def verdict(self) -> Verdict:
-        """``within`` tolerance, outside it by ``chance`` as far as this count can tell, or ``off``."""
+        """``within`` tolerance, outside it by ``chance`` as far as this count can tell, ``off``, or ``too few``."""
+        if self.count < FEWEST:
+            return "too few"
         if self._excess(0.0) <= 0:
             return "within"
         return "chance" if self._excess(CHANCE) <= 0 else "off"

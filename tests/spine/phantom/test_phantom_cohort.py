@@ -162,7 +162,7 @@ def test_impossible_cohorts_are_refused(change: dict, named: str) -> None:
         ({"extras": ("markups", "movies")}, "extras 'movies'"),
         ({"extras": ("meshes",), "mesh_format": "ply"}, "mesh_format 'ply'"),
         ({"sway_mm": -1.0}, r"sway -1.0 mm \(allowed 0 to 20\)"),
-        ({"sway_mm": float("nan")}, "sway nan"),
+        ({"sway_mm": float("nan")}, "(?s)sway nan.*correct the named values"),
         ({"count": 0, "sway_mm": 30.0}, "count = 0; sway 30"),
     ],
 )
@@ -253,6 +253,58 @@ def test_surplus_cases_go_with_their_extras_unless_something_else_is_there(with_
     assert sorted(p.name for p in folder.iterdir()) == [COMPLETE, "case-00000", "case-00002"]
     assert not (folder / "case-00002" / COMPLETE).exists()
     assert (folder / "case-00002" / "extras" / "notes.txt").read_text() == "mine"
+
+
+def test_what_is_left_of_a_surplus_case_is_foreign_and_stops_a_larger_cohort(with_extras: Path, tmp_path: Path) -> None:
+    folder = copy_of(with_extras, tmp_path)
+    (folder / "case-00002" / "notes.txt").write_text("mine")
+    write_cohort(folder, replace(WITH_EXTRAS, count=1))
+    assert [p.name for p in (folder / "case-00002").iterdir()] == ["notes.txt"]
+    with pytest.raises(ParametersRejected, match="first case-00002"):
+        write_cohort(folder, WITH_EXTRAS)
+
+
+def test_folders_that_no_cohort_wrote_are_left_alone(tmp_path: Path) -> None:
+    """Whether inside the count (refused before anything is drawn) or beyond it."""
+    mine = tmp_path / "case-00001" / "frontal.dcm"
+    beyond = tmp_path / "case-00007" / "frontal.dcm"
+    for path in (mine, beyond, tmp_path / "case-00001" / COMPLETE):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    before = sha256_of_tree(tmp_path)
+    with pytest.raises(ParametersRejected, match=r"COHORT_FOLDER_TAKEN.*first case-00001"):
+        write_cohort(tmp_path, SMALL)
+    assert sha256_of_tree(tmp_path) == before
+    assert write_cohort(tmp_path, replace(SMALL, count=1)).removed == 0
+    assert mine.read_text() == beyond.read_text() == "mine"
+
+
+def test_a_mesh_of_somebody_else_survives_a_redraw(with_extras: Path, tmp_path: Path) -> None:
+    folder = copy_of(with_extras, tmp_path)
+    mine = folder / "case-00000" / "extras" / "meshes" / "mine.stl"
+    mine.write_text("mine")
+    write_cohort(folder, replace(WITH_EXTRAS, mesh_format="obj"))
+    assert [p.name for p in mine.parent.glob("*.stl")] == ["mine.stl"]
+
+
+@pytest.mark.parametrize("change", [{"seed": 6}, {"count": 2}, {"extras": ("markups",)}])
+def test_finished_patients_go_only_where_that_is_allowed(written: Path, tmp_path: Path, change: dict) -> None:
+    folder = copy_of(written, tmp_path)
+    before = sha256_of_tree(folder)
+    with pytest.raises(ParametersRejected, match=r"COHORT_WOULD_REPLACE.*[13] finished patients.*--replace"):
+        write_cohort(folder, replace(SMALL, **change), may_replace=False)
+    assert sha256_of_tree(folder) == before
+    assert write_cohort(folder, replace(SMALL, count=4), may_replace=False).kept == 3
+    assert write_cohort(folder, replace(SMALL, **change)).requested == (2 if "count" in change else 3)
+
+
+@pytest.mark.parametrize("name", ["frontal.dcm", "reconstruction.json"])
+def test_a_truncated_file_is_drawn_again(written: Path, tmp_path: Path, name: str) -> None:
+    folder = copy_of(written, tmp_path)
+    path = folder / "case-00001" / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert write_cohort(folder, SMALL).written == 1
+    assert sha256_of_tree(folder) == sha256_of_tree(written)
 
 
 @pytest.mark.parametrize("lost", ["reconstruction.mrk.json", "meshes"])

@@ -82,6 +82,7 @@ def test_draws_of_each_group_have_the_published_moments(group) -> None:
 def test_a_wrong_population_is_told_from_the_published_one() -> None:
     good = Row("g", "q", "angle", 400, 50.0, 10.0, "s", "published", 50.4, 10.5)
     assert good.verdict == "within"
+    assert replace(good, mean=90.0, count=9).verdict == "too few"
     assert replace(good, mean=51.3).verdict == "chance"  # standard error 0.5
     assert replace(good, mean=52.0).verdict == "off"
     assert replace(good, mean=52.0, count=40).verdict == "chance"
@@ -193,6 +194,18 @@ def test_every_number_is_guarded(name: str, value: float) -> None:
         replace(sample_patient(2), **{name: value})
 
 
+def test_a_curve_may_be_as_steep_as_its_vertebrae_allow() -> None:
+    person = replace(sample_patient(4), anatomy="standard", curves=())
+    assert replace(person, curves=(CoronalCurve("T7", "T9", 75.0, "right"),)).curves[0].cobb_deg == 75.0
+    with pytest.raises(ParametersRejected, match=r"cobb_deg = 76 over 3 vertebrae \(allowed up to 75"):
+        replace(person, curves=(CoronalCurve("T7", "T9", 76.0, "right"),))
+
+
+def test_a_word_where_a_number_belongs_is_refused() -> None:
+    with pytest.raises(ParametersRejected, match=r"bmi = 'fat' \(a number, 13 to 45\)"):
+        replace(sample_patient(3), bmi="fat")
+
+
 def test_angles_that_contradict_each_other_are_refused() -> None:
     good = sample_patient(3)
     with pytest.raises(ParametersRejected, match="they are equal"):
@@ -209,6 +222,7 @@ def test_angles_that_contradict_each_other_are_refused() -> None:
         (CoronalCurve("L3", "T9", 20.0, "right"),),
         (CoronalCurve("T5", "L6", 20.0, "right"),),
         (CoronalCurve("T5", "T12", 20.0, "right", 0.95),),
+        (CoronalCurve("T7", "T9", 80.0, "right"),),
         (CoronalCurve("T5", "T11", 20.0, "right"), CoronalCurve("T12", "L4", 20.0, "left")),
         (CoronalCurve("T5", "T11", 20.0, "right"), CoronalCurve("T11", "L4", 20.0, "right")),
     ],

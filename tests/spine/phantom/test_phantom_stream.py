@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from spine.errors import ParametersRejected
 from spine.landmarks import CORNERS68, GALBUSERA39, VERTEBRAE, VIEWS
 from spine.phantom.patient import build_patient
 from spine.phantom.people.population import sample_patient
@@ -289,9 +290,35 @@ def test_every_variant_of_the_films_is_drawn(variant) -> None:
     assert pool.corners.shape == (2, len(VERTEBRAE), 4, 2)
 
 
-def test_a_variant_that_does_not_exist_is_an_error() -> None:
-    with pytest.raises(KeyError, match="sepia"):
-        frontal_films(1, 3, SHAPE, variant="sepia")
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"variant": "sepia"}, "variant 'sepia'.*known: "),
+        ({"count": -1}, "count = -1"),
+        ({"batch_size": 0}, "batch_size = 0"),
+        ({"shape": (4, 4)}, r"shape \(4, 4\).*at least 64 x 32"),
+    ],
+)
+def test_impossible_films_are_refused(change, words) -> None:
+    with pytest.raises(ParametersRejected, match=words):
+        frontal_films(**{"count": 2, "seed": 1} | change)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"batch_size": 0}, "batch_size = 0"),
+        ({"count": 2.5}, "count = 2.5"),
+        ({"seed": -3, "first": -1}, "seed = -3; first = -1"),
+        ({"shape": (512,)}, r"shape \(512,\)"),
+        ({"views": ("axial",)}, "view 'axial'"),
+        ({"names": ("T1_supp",)}, "landmark 'T1_supp'"),
+        ({"spacing_mm": float("nan")}, "spacing nan"),
+    ],
+)
+def test_impossible_streams_are_refused(change, words) -> None:
+    with pytest.raises(ParametersRejected, match=words):
+        StreamConfig(**{"count": 2, "seed": 1} | change)
 
 
 def test_a_stream_inside_a_loaders_worker_is_refused() -> None:

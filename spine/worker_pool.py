@@ -1,0 +1,30 @@
+"""Worker processes that do not outlive whoever started them.
+
+What belongs here: how a pool is made. What does not: the work. Contract: processes are spawned, not forked (the
+caller may hold threads: torch, Dagster); a worker whose parent is gone, however it went, ends at once instead of
+waiting for work for ever.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context, parent_process
+
+
+def worker_pool(workers: int, prepare: Callable[[], None] | None = None) -> ProcessPoolExecutor:
+    """A pool of spawned processes; ``prepare`` runs once in each."""
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(prepare,))
+
+
+def _begin(prepare: Callable[[], None] | None) -> None:
+    threading.Thread(target=_end_with_parent, name="end with parent", daemon=True).start()
+    if prepare is not None:
+        prepare()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # nothing of this process is wanted any more, and its main thread waits on a queue
