@@ -94,6 +94,6 @@ def _femur(rings: Tensor, size: Tensor, hip: Tensor, mirror: Tensor) -> tuple[Te
 def _tibia(hip: Tensor, size: Tensor, mirror: Tensor, ones: Tensor, word: str) -> Shell:
     """The upper tibia, seen only on whole-body pictures."""
     device, ahead = hip.device, numbers_on(hip.device, 0.0, 1.0, 0.0)
-    ends = (hip + numbers_on(device, *at) * mirror * size for at in ((20.0, 2.0, -472.0), (18.0, 8.0, -836.0)))
+    start, end = (hip + numbers_on(device, *at) * mirror * size for at in ((20.0, 2.0, -472.0), (18.0, 8.0, -836.0)))
     wide, slim = (numbers_on(device, *radii) * size for radii in ((33.0, 33.0), (12.0, 12.0)))
-    return Shell("tibia", bar(*ends, ahead, wide, slim, 12, 0.06)[0][:, None], 2.2 * ones, 2.4, (f"tibia {word}",))
+    return Shell("tibia", bar(start, end, ahead, wide, slim, 12, 0.06)[0][:, None], 2.2 * ones, 2.4, (f"tibia {word}",))
