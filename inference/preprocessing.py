@@ -20,7 +20,7 @@ from spine.scanner import Floats
 GREY_LIMIT = 1.5
 """Normalised grey values are clipped to +-this."""
 
-_PERCENTILE_SAMPLES = 16384
+PERCENTILE_SAMPLES = 16384
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def _reduce(picture: NDArray[np.uint16], factor: int) -> tuple[NDArray[np.float3
 
 
 def _normalise(picture: NDArray[np.float32], normalisation: Normalisation) -> NDArray[np.float32]:
-    step = max(1, round(np.sqrt(picture.size / _PERCENTILE_SAMPLES)))
+    step = max(1, round(np.sqrt(picture.size / PERCENTILE_SAMPLES)))
     wanted = [normalisation.low_percentile, normalisation.high_percentile]
     low, high = np.percentile(picture[::step, ::step], wanted)
     span = max(float(high - low), 1.0)  # a blank picture becomes even, not infinite

@@ -57,6 +57,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--precision", choices=("auto", "32", "bf16-mixed"), default=default.precision)
     parser.add_argument("--workers", type=int, default=default.workers)
     parser.add_argument("--seed", type=int, default=default.seed)
+    parser.add_argument(
+        "--virtual", type=int, default=0, help="learn from this many virtual patients at a time, drawn here"
+    )
+    parser.add_argument("--reuse", type=int, default=default.reuse, help="epochs a virtual patient stays")
     parser.add_argument("--init-from", help="folder of a fitted model to start from")
     parser.add_argument("--quiet", action="store_true", help="no progress line")
     return parser
@@ -87,6 +91,8 @@ def _config(options: argparse.Namespace) -> TrainingConfig:
         precision=options.precision,
         workers=options.workers,
         seed=options.seed,
+        virtual_pairs=options.virtual,
+        reuse=options.reuse,
         init_from=options.init_from,
     )
 

@@ -63,6 +63,7 @@ class Stage:
         epoch_pictures: pictures that make an epoch.
         validation: batches without augmentation.
         unit: of the validation error.
+        figures: further figures of the moment for the journal.
         position: where the fit stands.
     """
 
@@ -71,6 +72,7 @@ class Stage:
     epoch_pictures: int
     validation: Iterable[Sample]
     unit: str
+    figures: Callable[[], dict[str, float]] = dict
     position: Position = field(default_factory=Position)
 
 
@@ -174,6 +176,7 @@ class Conductor(Callback):
             **found.metrics(),
             "train/epoch": float(position.epoch),
             "train/pictures_per_second": position.pictures / max(position.seconds, 1e-9),
+            **self.stage.figures(),
         }
         prefix = "" if self.stage.key == "shared" else f"{self.stage.key}/"
         self.journal.write_measurements(position.step, time.time(), {f"{prefix}{n}": v for n, v in values.items()})

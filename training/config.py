@@ -67,6 +67,9 @@ class TrainingConfig:
         deterministic: refuse operations without a deterministic form.
         width: multiplies the channels of the ``shared`` network.
         augmentation: strengths.
+        virtual_pairs: learn from this many virtual patients at a time, drawn on the training device, instead of the
+            data set's training split (``virtual``); 0 for the data set's.
+        reuse: how many epochs a virtual patient stays.
         init_from: folder of a fitted model whose weights are the start, or None.
     """
 
@@ -89,6 +92,8 @@ class TrainingConfig:
     deterministic: bool = True
     width: float = 1.0
     augmentation: Augmentation = field(default_factory=Augmentation)
+    virtual_pairs: int = 0
+    reuse: int = 8
     init_from: str | None = None
 
     def __post_init__(self) -> None:
@@ -133,6 +138,12 @@ class TrainingConfig:
             (self.workers >= 0, f"workers {self.workers}"),
             (0.125 <= self.width <= 8, f"width {self.width}"),
             (all(0 <= s < 90 for s in strengths.values()), f"augmentation {strengths}"),
+            (
+                self.virtual_pairs == 0 or (self.reuse > 0 and self.virtual_pairs % (32 * self.reuse) == 0),
+                f"{self.virtual_pairs} virtual pairs (a multiple of 32 x reuse = {32 * self.reuse})",
+            ),
+            (self.reuse > 0, f"reuse {self.reuse}"),
+            (self.virtual_pairs == 0 or self.preset == "shared", f"virtual pairs for preset {self.preset!r}"),
             (self.augmentation.mirror <= 1, f"mirror probability {self.augmentation.mirror}"),
         ]
 

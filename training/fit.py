@@ -214,12 +214,13 @@ def _fit_one(run: Fit, job: Job, jobs: int, progress: Progress | None) -> Positi
     """Fit one network in place, from its newest checkpoint if there is one; ends with its best weights."""
     config, folder = run.config, run.out / "checkpoints" / job.key
     train = picture_items(run.manifest.in_split("train"), job.views)
+    learnt = config.virtual_pairs * len(job.views) or len(train)
     held_out = picture_items(run.manifest.in_split("validation"), job.views)
-    whole_batches = len(train) >= config.batch_size
+    whole_batches = learnt >= config.batch_size
     stage = Stage(
         key=job.key,
         folder=folder,
-        epoch_pictures=len(train) // config.batch_size * config.batch_size if whole_batches else len(train),
+        epoch_pictures=learnt // config.batch_size * config.batch_size if whole_batches else learnt,
         validation=_loader(run, job, held_out, PositionSampler(len(held_out), None), augmented=False),
         unit=unit_of(held_out),
     )
@@ -232,11 +233,31 @@ def _fit_one(run: Fit, job: Job, jobs: int, progress: Progress | None) -> Positi
         stage.position = Position(**saved["position"])
     position = stage.position
     if budget.progress(position.epoch, position.seconds) < 1.0:
-        sampler = PositionSampler(len(train), config.seed, first_epoch=position.epoch, skip=position.seen)
+        loader = _virtual(run, job, stage) if config.virtual_pairs else _from_disk(run, job, train, position)
         conductor = Conductor(stage, budget, run.journal, run.circumstances.dtype, progress, saved)
-        _train(run, module, conductor, _loader(run, job, train, sampler, augmented=True))
+        _train(run, module, conductor, loader)
     job.network.load_state_dict(load_state(folder / BEST_FILE)["network"])
     return position
+
+
+def _from_disk(run: Fit, job: Job, train: Sequence[PictureItem], position: Position) -> "DataLoader[Sample]":
+    sampler = PositionSampler(len(train), run.config.seed, first_epoch=position.epoch, skip=position.seen)
+    return _loader(run, job, train, sampler, augmented=True)
+
+
+def _virtual(run: Fit, job: Job, stage: Stage) -> "DataLoader[Sample]":
+    """Batches of virtual patients, already on the device; how long drawing takes goes to the journal."""
+    from training.virtual import VirtualBatches, VirtualPool
+
+    held_out = (e for split in ("validation", "test") for e in run.manifest.in_split(split))
+    seeds = frozenset(e.facts["seed"] for e in held_out if "seed" in e.facts)
+    device = torch.device(run.circumstances.accelerator)
+    pool = VirtualPool(run.config, job.names, job.views, device, seeds)
+    position = stage.position
+    began = position.seconds
+    stage.figures = lambda: {"train/drawing_share": pool.seconds / max(position.seconds - began, 1e-9)}
+    batches = VirtualBatches(pool, run.config, job.names, position.epoch, position.seen)
+    return DataLoader(batches, batch_size=None)
 
 
 def _train(run: Fit, module: LandmarkModule, conductor: Conductor, loader: "DataLoader[Sample]") -> None:
@@ -346,6 +367,8 @@ def _facts(summary: FitSummary) -> dict[str, Any]:
 def _contract(run: Fit, train: Sequence[Example]) -> ModelContract:
     said = {e.facts.get("simulated") for e in train}
     simulated = said.pop() if len(said) == 1 else None
+    if run.config.virtual_pairs:
+        simulated = True
     return ModelContract(
         landmark_set=run.config.landmark_set,
         names=run.config.names,
@@ -353,9 +376,18 @@ def _contract(run: Fit, train: Sequence[Example]) -> ModelContract:
         input_shape=run.config.input_shape,
         heatmap_stride=run.config.heatmap_stride,
         simulated_training_data=simulated if isinstance(simulated, bool) else None,
-        training_note=f"{len(train)} studies of data set {run.manifest.digest[:12]} from "
-        f"{', '.join(sorted({e.source for e in train}))}",
+        training_note=_note(run, train),
     )
+
+
+def _note(run: Fit, train: Sequence[Example]) -> str:
+    """What the network learnt from, in words."""
+    digest = run.manifest.digest[:12]
+    if run.config.virtual_pairs:
+        from training.virtual import stream_seed
+
+        return f"virtual patients drawn while training, seed {stream_seed(run.config)}; chosen on data set {digest}"
+    return f"{len(train)} studies of data set {digest} from {', '.join(sorted({e.source for e in train}))}"
 
 
 def _write_history(out: Path) -> None:

@@ -69,6 +69,7 @@ class Rendered:
         pictures: view -> (N, 1, H, W) float32, 0 to 1.
         landmarks: view -> (N, K, 2) float32 pixels (column, row).
         present: view -> (N, K) bool.
+        sheets: view -> (N, 4) top, bottom, left, right of the field in pixels; around it the picture is black.
         seeds: of the patients.
         facts: of each patient.
     """
@@ -76,6 +77,7 @@ class Rendered:
     pictures: Mapping[ViewName, Tensor]
     landmarks: Mapping[ViewName, Tensor]
     present: Mapping[ViewName, Tensor]
+    sheets: Mapping[ViewName, Tensor]
     seeds: tuple[int, ...]
     facts: tuple[Mapping[str, Any], ...]
 
@@ -266,6 +268,7 @@ def draw(batch: Bundle, device: torch.device | str) -> Rendered:
         {v: (p.to(torch.float32) / MAXIMUM)[:, None] for v, p in pictures.items()},
         {v: torch.from_numpy(a).to(device) for v, a in batch.landmarks.items()},
         {v: torch.from_numpy(a).to(device) for v, a in batch.present.items()},
+        {v: torch.from_numpy(table.overlays.edges[:, 5:]).to(device) for v, table in batch.shots.items()},
         next(iter(batch.shots.values())).seeds,
         batch.facts,
     )

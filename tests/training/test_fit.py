@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+from inference.contract import read_contract
 from inference.measure import predict_examples
 from inference.model import load_model
 from spine.dataset import Manifest
@@ -380,3 +381,32 @@ def test_a_full_disk_stops_a_fit_that_goes_on_when_there_is_room(
     assert not (tmp_path / FITTED_FILE).exists()
     assert not list(tmp_path.rglob("*.partial"))
     assert fit(drawn[0], tmp_path, config).epochs == 3
+
+
+@pytest.mark.usefixtures("without_export")
+def test_a_fit_on_virtual_patients_goes_on_after_an_interruption(
+    drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path
+) -> None:
+    """Two epochs of five batches; SIGTERM in the second, whose pool holds other patients than the first's."""
+    config = replace(tiny_config, epochs=2, batch_size=24, virtual_pairs=64, reuse=2)
+    whole = fit(drawn[0], tmp_path / "whole", config)
+    assert whole.steps == 2 * (128 // 24)
+    seen: list[int] = []
+
+    def strike(done: int, total: int) -> None:
+        seen.append(done)
+        if len(seen) == 9:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(TrainingInterrupted):
+        fit(drawn[0], tmp_path / "torn", config, strike)
+    summary = fit(drawn[0], tmp_path / "torn", config)
+    assert summary.steps == whole.steps
+    ours, theirs = load_weights(tmp_path / "whole"), load_weights(tmp_path / "torn")
+    for name in ours:
+        torch.testing.assert_close(theirs[name], ours[name], atol=1e-6, rtol=1e-5)
+    shares = [m.values["train/drawing_share"] for m in read_journal(tmp_path / "whole").measurements]
+    assert all(0 < share < 1 for share in shares)
+    contract = read_contract(tmp_path / "whole")
+    assert contract.simulated_training_data is True
+    assert contract.training_note.startswith("virtual patients drawn while training, seed 7000000005")

@@ -1,0 +1,166 @@
+"""Virtual patients drawn while training: what the network sees is what service would show it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from inference.decoding import normalised_from_pixels
+from inference.preprocessing import prepare
+from spine.errors import ContractViolation, ParametersRejected
+from spine.landmarks import GALBUSERA39, VIEWS, mirrored_name
+from spine.phantom.stream import StreamConfig, VirtualPatients
+from training.config import Augmentation, TrainingConfig
+from training.virtual import (
+    DRAWN_TOGETHER,
+    VirtualBatches,
+    VirtualPool,
+    changed_greys,
+    draw_affines,
+    prepared,
+    stream_seed,
+    warped,
+)
+
+SHAPE = (128, 64)
+NAMES = GALBUSERA39.names
+CONFIG = TrainingConfig(
+    epochs=2, input_shape=SHAPE, batch_size=24, virtual_pairs=64, reuse=2, seed=5, deterministic=False
+)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    spacing = StreamConfig.spacing_mm * StreamConfig.shape[0] / SHAPE[0]
+    config = StreamConfig(
+        seed=stream_seed(CONFIG), count=96, batch_size=DRAWN_TOGETHER, shape=SHAPE, spacing_mm=spacing
+    )
+    return list(VirtualPatients(config))
+
+
+@pytest.fixture(scope="module")
+def pool():
+    pool = VirtualPool(CONFIG, NAMES, VIEWS, CPU)
+    pool.turn_to(0)
+    return pool
+
+
+def test_a_drawn_picture_looks_to_the_network_as_it_would_from_disk(drawn):
+    """Short fields are centred, greys stretched between the same percentiles, labels moved along."""
+    short = 0
+    for view in VIEWS:
+        made = prepared(drawn[0], view)
+        for i in range(DRAWN_TOGETHER):
+            rows = int(drawn[0].sheets[view][i, 1])
+            picture = (drawn[0].pictures[view][i, 0, :rows] * 4095).round().numpy().astype(np.uint16)
+            served = prepare(picture, SHAPE)
+            there = drawn[0].present[view][i].numpy()
+            points = served.affine.apply(drawn[0].landmarks[view][i].numpy().astype(float))
+            half_row = 0.5 if (SHAPE[0] - rows) % 2 else 0.0  # service centres to the half pixel
+            expected = normalised_from_pixels(points, SHAPE)[there]
+            assert np.abs(made.points[i].numpy()[there] - expected).max() < (half_row + 0.01) * 2 / SHAPE[1]
+            if not half_row:
+                assert np.abs(made.pixels[i].numpy() - served.pixels[0]).mean() < 0.03
+            short += rows < SHAPE[0]
+    assert short > 4
+
+
+def test_the_pool_turns_over_and_an_interrupted_run_finds_it_as_it_was(pool, drawn):
+    first = prepared(drawn[0], "frontal")
+    assert torch.equal(pool.pixels[:DRAWN_TOGETHER], first.pixels.half())
+    later = VirtualPool(CONFIG, NAMES, VIEWS, CPU)
+    later.turn_to(1)
+    turned = VirtualPool(CONFIG, NAMES, VIEWS, CPU)
+    turned.turn_to(0)
+    turned.turn_to(1)
+    assert torch.equal(later.pixels, turned.pixels)
+    assert torch.equal(later.points, turned.points)
+    assert torch.equal(turned.pixels[:DRAWN_TOGETHER], prepared(drawn[2], "frontal").pixels.half())
+    assert torch.equal(
+        turned.pixels[DRAWN_TOGETHER : 2 * DRAWN_TOGETHER], pool.pixels[DRAWN_TOGETHER : 2 * DRAWN_TOGETHER]
+    )
+    assert turned.seconds > 0
+
+
+def test_a_patient_of_the_held_out_splits_is_refused(drawn):
+    leaking = VirtualPool(CONFIG, NAMES, VIEWS, CPU, frozenset(drawn[0].seeds[3:5]))
+    with pytest.raises(ContractViolation, match=r"HELD_OUT_LEARNT.*2 virtual patients"):
+        leaking.turn_to(0)
+
+
+def test_an_epoch_shows_every_picture_once_and_goes_on_where_it_stopped(pool):
+    batches = VirtualBatches(pool, CONFIG, NAMES)
+    whole = list(batches)
+    assert len(whole) == len(batches) == 128 // 24
+    assert batches.epoch == 1
+    again = list(VirtualBatches(pool, CONFIG, NAMES, first_epoch=0, seen=2 * 24))
+    assert len(again) == len(whole) - 2
+    for one, other in zip(again, whole[2:], strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    assert sum(int((b.view == 0).sum()) for b in whole) > 30
+    assert whole[0].pixels.shape == (24, 1, *SHAPE)
+    assert all((b.target[b.present].abs() < 1).all() and (b.target[~b.present] == 0).all() for b in whole)
+
+
+def test_labels_stay_on_what_they_mark():
+    """A bright dot at every label: after augmentation the brightest pixel is where the label says."""
+    random, strengths = np.random.default_rng(3), Augmentation(rotation_deg=8.0, mirror=1.0)
+    count = 16
+    points = torch.from_numpy(random.uniform(-0.5, 0.5, (count, 2))).float()
+    columns, rows = (((points[:, a] + 1) / 2 * SHAPE[1 - a] - 0.5).round().long() for a in (0, 1))
+    exact = (torch.stack([columns, rows], -1) + 0.5) * 2 / torch.tensor([SHAPE[1], SHAPE[0]]) - 1
+    pixels = torch.full((count, *SHAPE), -1.0)
+    for i in range(count):
+        pixels[i, rows[i], columns[i]] = 1.0
+    frontal = np.arange(count) % 2 == 0
+    linear, shift, mirrored = draw_affines(random, strengths, SHAPE, frontal)
+    assert mirrored.tolist() == frontal.tolist()
+    moved = warped(pixels, linear, shift) + 1
+    target = (linear @ exact[..., None])[..., 0] + shift
+    weight = moved.flatten(1).sum(1)
+    grid = [torch.arange(n) for n in SHAPE]
+    row = (moved.sum(2) * grid[0]).sum(1) / weight
+    column = (moved.sum(1) * grid[1]).sum(1) / weight
+    found = (torch.stack([column, row], -1) + 0.5) * 2 / torch.tensor([SHAPE[1], SHAPE[0]]) - 1
+    assert (found - target).abs().max() < 0.6 * 2 / SHAPE[1]
+    lengths = torch.linalg.det(linear).abs().sqrt()
+    assert 0.75 < float(lengths.min()) <= float(lengths.max()) < 1.35
+
+
+def test_a_mirrored_frontal_picture_exchanges_left_and_right(pool):
+    names = ("HIP_L", "HIP_R", "T1_sup")
+    indices = [NAMES.index(n) for n in names]
+    batches = VirtualBatches(pool, CONFIG, NAMES)
+    where = torch.arange(8)
+    plain, there = batches._labels(where, torch.zeros(8, dtype=torch.bool))
+    swapped, there_too = batches._labels(where, torch.ones(8, dtype=torch.bool))
+    assert [mirrored_name(n) for n in names] == ["HIP_R", "HIP_L", "T1_sup"]
+    assert torch.equal(swapped[:, indices], plain[:, [indices[1], indices[0], indices[2]]])
+    assert torch.equal(there_too[:, indices[2]], there[:, indices[2]])
+
+
+def test_greys_change_within_their_limits():
+    random = np.random.default_rng(1)
+    pixels = torch.linspace(-1.5, 1.5, 64).repeat(6, 32, 1)
+    changed = changed_greys(random, Augmentation(), pixels)
+    assert changed.shape == pixels.shape
+    assert float(changed.min()) >= -1.5
+    assert float(changed.max()) <= 1.5
+    assert (changed - pixels).abs().mean() > 0.01
+    still = Augmentation(contrast=0, brightness=0, gamma=0, noise=0)
+    assert changed_greys(random, still, pixels) == pytest.approx(pixels, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"virtual_pairs": 50}, "50 virtual pairs"),
+        ({"reuse": 0}, "reuse 0"),
+        ({"preset": "galbusera2019"}, "for preset 'galbusera2019'"),
+    ],
+)
+def test_impossible_pools_are_refused(change, words):
+    with pytest.raises(ParametersRejected, match=words):
+        replace(CONFIG, **change)

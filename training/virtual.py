@@ -1,0 +1,258 @@
+"""Virtual patients as training data: drawn on the training device, kept there, replaced while they are learnt from.
+
+What belongs here: the pool of pictures, and batches out of it. What does not: drawing (``spine.phantom.stream``), what
+a network sees of a picture on disk (``inference.preprocessing``, whose letterbox and normalisation are repeated here on
+the device; a test holds them equal), and what augmentation does (``data``, repeated likewise). Contract: in epoch e the
+pool holds patients e F to e F + P of its seed, F = P / reuse, so every picture is seen ``reuse`` times, differently
+augmented; what is drawn depends on (seed, epoch, batch) alone, so an interrupted fit goes on as if nothing happened.
+The seed of these patients lies far from any a cohort is likely to have, and one that is in the held-out splits is
+refused.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import IterableDataset
+
+from inference.contract import DEFAULT_NORMALISATION
+from inference.preprocessing import GREY_LIMIT, PERCENTILE_SAMPLES
+from spine.errors import ContractViolation
+from spine.landmarks import VIEWS, ViewName, mirrored_name
+from spine.phantom.stream import Rendered, StreamConfig, VirtualPatients
+from training.config import Augmentation, TrainingConfig
+from training.data import Sample
+
+DRAWN_TOGETHER = 32
+_SEED_OFFSET = 7_000_000_000
+_ENDLESS = 2**40
+
+
+def stream_seed(config: TrainingConfig) -> int:
+    """Seed of the virtual patients of a run."""
+    return _SEED_OFFSET + config.seed
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """N pictures as a network sees them: (N, H, W), (N, K, 2) normalised (x, y), (N, K)."""
+
+    pixels: Tensor
+    points: Tensor
+    present: Tensor
+
+
+def prepared(drawn: Rendered, view: ViewName) -> Prepared:
+    """Centre short fields and normalise greys, as service does with pictures on disk.
+
+    A drawn picture has its field at the top and black below; on disk the black is not there.
+    """
+    pictures, sheet = drawn.pictures[view][:, 0], drawn.sheets[view]
+    height, width = pictures.shape[1:]
+    rows = torch.arange(height, device=pictures.device)
+    tall = sheet[:, 1] - sheet[:, 0]
+    inside = rows < tall[:, None]  # (N, H)
+    step = max(1, round((height * width / PERCENTILE_SAMPLES) ** 0.5))
+    sampled = pictures[:, ::step, ::step].masked_fill(~inside[:, ::step, None], torch.nan).flatten(1)
+    wanted = (DEFAULT_NORMALISATION.low_percentile, DEFAULT_NORMALISATION.high_percentile)
+    low, high = torch.nanquantile(sampled, pictures.new_tensor(wanted) / 100, dim=1)
+    span = (high - low).clamp(min=1 / 4095)
+    grey = ((pictures - low[:, None, None]) * (2 / span)[:, None, None] - 1).clamp(-GREY_LIMIT, GREY_LIMIT)
+    above = ((height - tall) / 2).floor().long()
+    source = rows - above[:, None]
+    black = (source < 0) | (source >= tall[:, None])
+    moved = grey.gather(1, source.clamp(0, height - 1)[..., None].expand_as(grey))
+    pixels = moved.masked_fill(black[..., None], -1.0)
+    pixel = drawn.landmarks[view] + torch.stack([torch.zeros_like(above), above], dim=-1)[:, None]
+    points = (pixel + 0.5) * 2 / pixel.new_tensor([width, height]) - 1
+    return Prepared(pixels, points, drawn.present[view])
+
+
+class VirtualPool:
+    """Pictures of ``pairs`` virtual patients on a device.
+
+    Args:
+        config: of the run; ``virtual_pairs``, ``reuse``, input shape, seed and workers count.
+        names: K landmarks.
+        views: which pictures.
+        device: where.
+        held_out: seeds of patients that must not be learnt from.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        names: Sequence[str],
+        views: Sequence[ViewName],
+        device: torch.device,
+        held_out: frozenset[int] = frozenset(),
+    ) -> None:
+        self.held_out = held_out
+        self.pairs, self.fresh = config.virtual_pairs, config.virtual_pairs // config.reuse
+        self.views, self.device, self.workers = tuple(views), device, config.workers
+        self.stream = StreamConfig(
+            seed=stream_seed(config),
+            count=_ENDLESS,
+            batch_size=DRAWN_TOGETHER,
+            shape=config.input_shape,
+            spacing_mm=StreamConfig.spacing_mm * StreamConfig.shape[0] / config.input_shape[0],
+            views=self.views,
+            names=tuple(names),
+        )
+        count, landmarks = self.pairs * len(views), len(names)
+        # Half precision is finer than the 8 bits of a display and half as much as the device would need.
+        self.pixels = torch.full((count, *config.input_shape), -1.0, dtype=torch.float16, device=device)
+        self.points = torch.zeros(count, landmarks, 2, device=device)
+        self.present = torch.zeros(count, landmarks, dtype=torch.bool, device=device)
+        self.seconds = 0.0  # spent drawing
+        self._next = 0
+        self._drawn: Iterator[Rendered] | None = None
+
+    def turn_to(self, epoch: int) -> None:
+        """Draw what epoch ``epoch`` needs and the pool does not hold."""
+        started = time.monotonic()
+        first, stop = epoch * self.fresh, epoch * self.fresh + self.pairs
+        if self._drawn is None or self._next < first:
+            self._next = max(self._next, first) if self._drawn is not None else first
+            self._drawn = self._from(self._next)
+        while self._next < stop:
+            self._put(next(self._drawn))
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self.seconds += time.monotonic() - started
+
+    def _from(self, first: int) -> Iterator[Rendered]:
+        return iter(VirtualPatients(replace(self.stream, first=first), self.device, self.workers))
+
+    def _put(self, drawn: Rendered) -> None:
+        known = self.held_out.intersection(drawn.seeds)
+        if known:
+            raise ContractViolation(
+                "HELD_OUT_LEARNT",
+                found=f"{len(known)} virtual patients of this stream in the validation or test split",
+                expected="patients that the data set does not have",
+                remedy="train with another seed",
+            )
+        for v, view in enumerate(self.views):
+            made = prepared(drawn, view)
+            slot = self._next % self.pairs + v * self.pairs
+            place = slice(slot, slot + DRAWN_TOGETHER)
+            self.pixels[place], self.points[place], self.present[place] = made.pixels, made.points, made.present
+        self._next += DRAWN_TOGETHER
+
+
+class VirtualBatches(IterableDataset[Sample]):
+    """Augmented batches out of a pool, on its device; one pass is one epoch.
+
+    Args:
+        pool: of pictures.
+        config: of the run.
+        names: K landmarks.
+        first_epoch, seen: where an interrupted fit goes on: epochs done, pictures seen of the running one.
+    """
+
+    def __init__(
+        self, pool: VirtualPool, config: TrainingConfig, names: Sequence[str], first_epoch: int = 0, seen: int = 0
+    ) -> None:
+        self.pool, self.config, self.epoch = pool, config, first_epoch
+        self._skipped = seen // config.batch_size
+        index = {name: k for k, name in enumerate(names)}
+        # A partner that is not looked for is nowhere in a mirrored picture.
+        self.partner = torch.tensor([index.get(mirrored_name(name), -1) for name in names], device=pool.device)
+
+    def __len__(self) -> int:
+        return len(self.pool.pixels) // self.config.batch_size
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Every picture of the pool once, in an order of this epoch's own; the next call is the next epoch.
+
+        Counted when a pass begins: whoever knows how many batches there are never asks for one more.
+        """
+        epoch, skipped = self.epoch, self._skipped
+        self.epoch, self._skipped = epoch + 1, 0
+        return self._pass(epoch, skipped)
+
+    def _pass(self, epoch: int, skipped: int) -> Iterator[Sample]:
+        config = self.config
+        self.pool.turn_to(epoch)
+        order = np.random.default_rng((config.seed, epoch)).permutation(len(self.pool.pixels))
+        for batch in range(skipped, len(self)):
+            chosen = order[batch * config.batch_size : (batch + 1) * config.batch_size]
+            yield self._batch(torch.from_numpy(chosen), np.random.default_rng((config.seed, epoch, batch)))
+
+    def _batch(self, chosen: Tensor, random: np.random.Generator) -> Sample:
+        pool = self.pool
+        view = torch.tensor([VIEWS.index(v) for v in pool.views])[chosen // pool.pairs]
+        frontal, view, where = (view == VIEWS.index("frontal")).numpy(), view.to(pool.device), chosen.to(pool.device)
+        linear, shift, mirrored = draw_affines(random, self.config.augmentation, self.config.input_shape, frontal)
+        linear, shift = linear.to(pool.device), shift.to(pool.device)
+        pixels = warped(pool.pixels[where].float(), linear, shift)
+        points, present = self._labels(where, mirrored.to(pool.device))
+        target = (linear @ points.transpose(1, 2)).transpose(1, 2) + shift[:, None]
+        present = present & (target.abs() < 1).all(dim=-1)
+        return Sample(
+            pixels=changed_greys(random, self.config.augmentation, pixels)[:, None],
+            view=view,
+            target=torch.where(present[..., None], target, torch.zeros_like(target)),
+            present=present,
+            unit_per_px=torch.ones(len(chosen), device=pool.device),
+        )
+
+    def _labels(self, where: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor]:
+        """Points and presence; in a mirrored picture the landmark called X is where its partner was."""
+        points, present = self.pool.points[where], self.pool.present[where]
+        swapped, there = points[:, self.partner], present[:, self.partner] & (self.partner >= 0)
+        return (
+            torch.where(mirrored[:, None, None], swapped, points),
+            torch.where(mirrored[:, None], there, present),
+        )
+
+
+def draw_affines(
+    random: np.random.Generator, strengths: Augmentation, shape: tuple[int, int], frontal: NDArray[np.bool_]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As ``data.draw_affine``: (N, 2, 2) and (N, 2) from picture to input, normalised, and (N,) whether mirrored."""
+    count, half = len(frontal), np.array([shape[1], shape[0]]) / 2
+    turn = np.radians(np.clip(random.standard_normal(count), -2.5, 2.5) * strengths.rotation_deg)
+    enlarged = 2.0 ** (np.clip(random.standard_normal(count), -2.5, 2.5) * strengths.scale)
+    shift = np.clip(random.standard_normal((count, 2)), -2.5, 2.5) * strengths.shift * 2
+    mirrored = (random.random(count) < strengths.mirror) & frontal
+    linear = enlarged[:, None, None] * np.stack(
+        [np.stack([np.cos(turn), -np.sin(turn)], -1), np.stack([np.sin(turn), np.cos(turn)], -1)], 1
+    )
+    linear[:, :, 0] *= np.where(mirrored, -1.0, 1.0)[:, None]
+    linear = linear * half[None, None, :] / half[None, :, None]  # pixels are square, normalised units are not
+    return torch.from_numpy(linear).float(), torch.from_numpy(shift).float(), torch.from_numpy(mirrored)
+
+
+def warped(pixels: Tensor, linear: Tensor, shift: Tensor) -> Tensor:
+    """(N, H, W) resampled linearly so that what was at p lies at ``linear`` p + ``shift``; black (-1) outside."""
+    back = torch.linalg.inv(linear)
+    theta = torch.cat([back, -(back @ shift[..., None])], dim=-1)
+    grid = functional.affine_grid(theta, [len(pixels), 1, *pixels.shape[1:]], align_corners=False)
+    moved: Tensor = functional.grid_sample(pixels[:, None] + 1, grid, padding_mode="zeros", align_corners=False) - 1
+    return moved[:, 0]
+
+
+def changed_greys(random: np.random.Generator, strengths: Augmentation, pixels: Tensor) -> Tensor:
+    """As ``data.change_greys``: contrast, brightness, noise and gamma of (N, H, W), each picture its own."""
+    count, device = len(pixels), pixels.device
+
+    def drawn(values: NDArray[np.float64]) -> Tensor:
+        return torch.from_numpy(values).float().to(device)[:, None, None]
+
+    contrast = drawn(2.0 ** (random.standard_normal(count) * strengths.contrast))
+    brightness = drawn(random.standard_normal(count) * strengths.brightness)
+    noise = drawn(random.random(count) * strengths.noise)
+    exponent = drawn(2.0 ** (random.standard_normal(count) * strengths.gamma))
+    generator = torch.Generator(device).manual_seed(int(random.integers(2**62)))
+    grain = torch.randn(pixels.shape, device=device, generator=generator)
+    changed = (pixels * contrast + brightness + noise * grain).clamp(-GREY_LIMIT, GREY_LIMIT)
+    unit = (changed + GREY_LIMIT) / (2 * GREY_LIMIT)
+    powered: Tensor = unit**exponent * (2 * GREY_LIMIT) - GREY_LIMIT
+    return powered
