@@ -21,6 +21,7 @@ from inference.preprocessing import Prepared, prepare
 from spine.dataset import Example, load_example_picture
 from spine.errors import ContractViolation
 from spine.landmarks import VIEWS, ViewName
+from spine.measurement.margins import margins_in_space
 from spine.measurement.measure import measure
 from spine.measurement.planes import PlanePoints, planes_from_points_3d, planes_from_view
 from spine.measurement.registry import Measured, Plane
@@ -155,7 +156,9 @@ def _points_3d(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, Pic
         lateral,
     )
     agrees = np.abs(found.dz_mm) <= MAX_Z_DISAGREEMENT_MM
-    return {name: found.xyz_mm[i] for i, name in enumerate(names) if agrees[i]}
+    seen_twice = {name: found.xyz_mm[i] for i, name in enumerate(names) if agrees[i]}
+    geometry: dict[ViewName, ViewGeometry] = {"frontal": frontal, "lateral": lateral}
+    return {**margins_in_space(seen_twice, points, geometry), **seen_twice}
 
 
 def _parameters(

@@ -11,7 +11,7 @@ plate centre) with margins ``S1_ant`` and ``S1_post``, ``HIP_L``, ``HIP_R`` (fem
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -46,19 +46,21 @@ def level_of(name: str) -> str:
 
 @dataclass(frozen=True)
 class LandmarkSet:
-    """A named, ordered set of landmarks, looked for in each of ``views``.
+    """A named, ordered set of landmarks, looked for in each of ``views``, some of them in one view only.
 
     Attributes:
         name: registry key, recorded with data sets and models.
         names: K landmark names; the order of heat maps and label arrays.
-        views: the views in which all K are looked for.
+        views: the views in which landmarks are looked for.
         source: where the set comes from.
+        only: landmark -> the one view in which it is looked for; from the other its place cannot be told.
     """
 
     name: str
     names: tuple[str, ...]
     views: tuple[ViewName, ...]
     source: str
+    only: Mapping[str, ViewName] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(set(self.names)) != len(self.names):
@@ -72,6 +74,10 @@ class LandmarkSet:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
+
+    def sought_in(self, view: ViewName) -> tuple[str, ...]:
+        """The landmarks that are looked for in one view, in the set's order."""
+        return tuple(n for n in self.names if view in self.views and self.only.get(n, view) == view)
 
     @cached_property
     def index(self) -> Mapping[str, int]:
@@ -98,4 +104,15 @@ CORNERS68 = LandmarkSet(
     source="AASCE 2019 / SpineWeb dataset 16 (Wu et al., MICCAI 2017): four corners of T1..L5 on frontal films",
 )
 
-LANDMARK_SETS: Mapping[str, LandmarkSet] = {s.name: s for s in (GALBUSERA39, CORNERS68)}
+_SIDES: Mapping[str, ViewName] = {"left": "frontal", "right": "frontal", "ant": "lateral", "post": "lateral"}
+"""The view in which a margin of an end plate lies on its outline."""
+
+MARGINS175 = LandmarkSet(
+    name="margins175",
+    names=(*GALBUSERA39.names, *(f"{plate}_{side}" for plate in PLATES for side in _SIDES)),
+    views=VIEWS,
+    source="galbusera39 and the margins of every plate: left and right on the frontal, front and back on the lateral",
+    only={f"{plate}_{side}": view for plate in PLATES for side, view in _SIDES.items()},
+)
+
+LANDMARK_SETS: Mapping[str, LandmarkSet] = {s.name: s for s in (GALBUSERA39, CORNERS68, MARGINS175)}

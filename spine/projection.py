@@ -11,7 +11,7 @@ A study id is a content address, so a finished file of the same landmark set is 
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -78,7 +78,7 @@ def locate_landmarks(study: Study, landmark_set: LandmarkSet) -> dict[ViewName, 
     """As ``project_study``, with the reason for every absent point."""
     points_3d = derive_points(study.reconstruction.points) if study.reconstruction else {}
     return {
-        name: _locate_in_view(study.study_id, view, points_3d, landmark_set)
+        name: _locate_in_view(study.study_id, view, points_3d, landmark_set.sought_in(name))
         for name, view in study.views.items()
         if name in landmark_set.views
     }
@@ -127,13 +127,13 @@ def project_points(study_id: str, view: StudyView, points_3d: Mapping[str, Float
 
 
 def _locate_in_view(
-    study_id: str, view: StudyView, points_3d: Mapping[str, Floats], landmark_set: LandmarkSet
+    study_id: str, view: StudyView, points_3d: Mapping[str, Floats], sought: Sequence[str]
 ) -> ViewLandmarks:
-    projected = project_points(study_id, view, {n: points_3d[n] for n in landmark_set if n in points_3d})
+    projected = project_points(study_id, view, {n: points_3d[n] for n in sought if n in points_3d})
     labelled = derive_points(view.labels)
     points: dict[str, Floats] = {}
     absent: dict[str, AbsenceReason] = {}
-    for name in landmark_set:
+    for name in sought:
         point = projected.get(name, labelled.get(name))
         if point is None:
             absent[name] = "VIEW_WITHOUT_GEOMETRY" if name in points_3d else "NOT_KNOWN"
@@ -187,7 +187,10 @@ def write_landmarks(
 
 def digest_of_set(landmark_set: LandmarkSet) -> str:
     """SHA-256 over the names, their order and the views."""
-    return sha256_of_bytes(json.dumps([landmark_set.name, landmark_set.names, landmark_set.views]).encode())
+    content: list[Any] = [landmark_set.name, landmark_set.names, landmark_set.views]
+    if landmark_set.only:
+        content.append(dict(landmark_set.only))
+    return sha256_of_bytes(json.dumps(content).encode())
 
 
 def read_index(out: Path) -> LandmarkIndex:

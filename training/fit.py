@@ -19,9 +19,8 @@ import logging
 import platform
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,54 +40,16 @@ from training.candidate import CANDIDATE_FILE, FITTED_FILE, FitSummary, claim_fo
 from training.checkpoints import load_state, load_weights, newest_checkpoint, save_weights
 from training.conductor import BEST_FILE, Conductor, Position, Progress, Stage
 from training.config import TrainingConfig, config_to_json
-from training.data import PictureDataset, PictureItem, PositionSampler, Sample, picture_items
+from training.data import Sample, picture_items
 from training.export import can_export, finish_export
 from training.journal import Journal, read_journal
+from training.loaders import disk_loader, validation_loader, virtual_loader
 from training.module import LandmarkModule
 from training.networks import OnePerLandmark, build_network
 from training.score import unit_of
+from training.work import Fit, Job, circumstances_of
 
 _SHARED = "shared"
-
-_SMALLEST_BF16_INPUT = 128
-"""oneDNN's bfloat16 convolution of stride two reads memory it never wrote when its output is one pixel wide
-(torch 2.13, measured: NaN forward or backward), which is what smaller inputs come to at the coarsest level."""
-
-
-@dataclass(frozen=True)
-class Circumstances:
-    """Where the fit runs: ``accelerator`` cpu or cuda, ``dtype`` of autocast (None: 32 bit)."""
-
-    accelerator: str
-    dtype: torch.dtype | None
-
-    @property
-    def precision(self) -> str:
-        """Lightning's name of it."""
-        return "32-true" if self.dtype is None else "bf16-mixed"
-
-
-@dataclass(frozen=True)
-class Job:
-    """One network to fit: its part of the whole network, and the pictures and landmarks it learns from."""
-
-    key: str
-    network: nn.Module
-    views: tuple[ViewName, ...]
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Everything one fit works with."""
-
-    folder: Path
-    out: Path
-    config: TrainingConfig
-    manifest: Manifest
-    views: tuple[ViewName, ...]
-    circumstances: Circumstances
-    journal: Journal
 
 
 def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | None = None) -> FitSummary:
@@ -107,7 +68,7 @@ def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | N
     """
     manifest = read_manifest(dataset)
     views = _check(manifest, config)
-    circumstances = _circumstances(config)  # a device that is missing must not claim the folder
+    circumstances = circumstances_of(config)  # a device that is missing must not claim the folder
     claim_folder(out, config, manifest.digest)
     if (out / CANDIDATE_FILE).is_file():
         return read_summary(out)
@@ -140,31 +101,6 @@ def _check(manifest: Manifest, config: TrainingConfig) -> tuple[ViewName, ...]:
         )
     wanted = LANDMARK_SETS[config.landmark_set].views
     return tuple(v for v in VIEWS if v in wanted and any(v in e.views for e in counted["train"]))
-
-
-def _circumstances(config: TrainingConfig) -> Circumstances:
-    cuda = torch.cuda.is_available()
-    if config.device == "cuda" and not cuda:
-        raise ParametersRejected(
-            "DEVICE_MISSING", found="no CUDA device", expected="one", remedy="use --device auto or --device cpu"
-        )
-    accelerator = "cuda" if cuda and config.device != "cpu" else "cpu"
-    native = torch.cuda.is_bf16_supported() if accelerator == "cuda" else _cpu_multiplies_bf16(config)
-    if accelerator == "cpu" and config.precision == "bf16-mixed" and not native:
-        raise ParametersRejected(
-            "PRECISION_UNSOUND",
-            found=f"bf16 on this processor with input {config.input_shape}",
-            expected=f"a processor with AMX and an input of at least {_SMALLEST_BF16_INPUT} pixels each way",
-            remedy="use --precision 32 or auto",
-        )
-    use_bf16 = native and config.precision != "32"
-    return Circumstances(accelerator, torch.bfloat16 if use_bf16 else None)
-
-
-def _cpu_multiplies_bf16(config: TrainingConfig) -> bool:
-    """Whether bfloat16 pays and is right on this processor: matrix units (2.5 times the speed, measured)."""
-    probe: Callable[[], bool] | None = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return probe is not None and bool(probe()) and min(config.input_shape) >= _SMALLEST_BF16_INPUT
 
 
 def _fit_all(run: Fit, progress: Progress | None) -> None:
@@ -221,7 +157,7 @@ def _fit_one(run: Fit, job: Job, jobs: int, progress: Progress | None) -> Positi
         key=job.key,
         folder=folder,
         epoch_pictures=learnt // config.batch_size * config.batch_size if whole_batches else learnt,
-        validation=_loader(run, job, held_out, PositionSampler(len(held_out), None), augmented=False),
+        validation=validation_loader(run, job, held_out),
         unit=unit_of(held_out),
     )
     seconds = None if config.minutes is None else config.minutes * 60.0 / jobs
@@ -233,31 +169,11 @@ def _fit_one(run: Fit, job: Job, jobs: int, progress: Progress | None) -> Positi
         stage.position = Position(**saved["position"])
     position = stage.position
     if budget.progress(position.epoch, position.seconds) < 1.0:
-        loader = _virtual(run, job, stage) if config.virtual_pairs else _from_disk(run, job, train, position)
+        loader = virtual_loader(run, job, stage) if config.virtual_pairs else disk_loader(run, job, train, position)
         conductor = Conductor(stage, budget, run.journal, run.circumstances.dtype, progress, saved)
         _train(run, module, conductor, loader)
     job.network.load_state_dict(load_state(folder / BEST_FILE)["network"])
     return position
-
-
-def _from_disk(run: Fit, job: Job, train: Sequence[PictureItem], position: Position) -> "DataLoader[Sample]":
-    sampler = PositionSampler(len(train), run.config.seed, first_epoch=position.epoch, skip=position.seen)
-    return _loader(run, job, train, sampler, augmented=True)
-
-
-def _virtual(run: Fit, job: Job, stage: Stage) -> "DataLoader[Sample]":
-    """Batches of virtual patients, already on the device; how long drawing takes goes to the journal."""
-    from training.virtual import VirtualBatches, VirtualPool
-
-    held_out = (e for split in ("validation", "test") for e in run.manifest.in_split(split))
-    seeds = frozenset(e.facts["seed"] for e in held_out if "seed" in e.facts)
-    device = torch.device(run.circumstances.accelerator)
-    pool = VirtualPool(run.config, job.names, job.views, device, seeds)
-    position = stage.position
-    began = position.seconds
-    stage.figures = lambda: {"train/drawing_share": pool.seconds / max(position.seconds - began, 1e-9)}
-    batches = VirtualBatches(pool, run.config, job.names, position.epoch, position.seen)
-    return DataLoader(batches, batch_size=None)
 
 
 def _train(run: Fit, module: LandmarkModule, conductor: Conductor, loader: "DataLoader[Sample]") -> None:
@@ -297,30 +213,6 @@ def _quiet_lightning() -> Iterator[None]:
     finally:
         logger.setLevel(level)
         torch.use_deterministic_algorithms(deterministic)
-
-
-def _loader(
-    run: Fit, job: Job, items: Sequence[PictureItem], sampler: PositionSampler, *, augmented: bool
-) -> "DataLoader[Sample]":
-    config = run.config
-    pictures = PictureDataset(
-        run.folder,
-        items,
-        job.names,
-        config.input_shape,
-        seed=config.seed,
-        augmentation=config.augmentation if augmented else None,
-    )
-    workers = config.workers if augmented else 0
-    return DataLoader(
-        pictures,
-        batch_size=config.batch_size,
-        sampler=sampler,
-        drop_last=augmented and len(items) >= config.batch_size,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        pin_memory=run.circumstances.accelerator == "cuda",
-    )
 
 
 def _finish(run: Fit, whole: nn.Module, positions: Sequence[Position]) -> None:

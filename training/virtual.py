@@ -23,7 +23,7 @@ from torch.utils.data import IterableDataset
 from inference.contract import DEFAULT_NORMALISATION
 from inference.preprocessing import GREY_LIMIT, PERCENTILE_SAMPLES
 from spine.errors import ContractViolation
-from spine.landmarks import VIEWS, ViewName, mirrored_name
+from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName, mirrored_name
 from spine.phantom.stream import Rendered, StreamConfig, VirtualPatients
 from training.config import Augmentation, TrainingConfig
 from training.data import Sample
@@ -105,6 +105,8 @@ class VirtualPool:
             names=tuple(names),
         )
         count, landmarks = self.pairs * len(views), len(names)
+        known = LANDMARK_SETS[config.landmark_set]
+        self.sought = torch.tensor([[n in known.sought_in(v) for n in names] for v in self.views], device=device)
         # Half precision is finer than the 8 bits of a display and half as much as the device would need.
         self.pixels = torch.full((count, *config.input_shape), -1.0, dtype=torch.float16, device=device)
         self.points = torch.zeros(count, landmarks, 2, device=device)
@@ -142,7 +144,8 @@ class VirtualPool:
             made = prepared(drawn, view)
             slot = self._next % self.pairs + v * self.pairs
             place = slice(slot, slot + DRAWN_TOGETHER)
-            self.pixels[place], self.points[place], self.present[place] = made.pixels, made.points, made.present
+            self.pixels[place], self.points[place] = made.pixels, made.points
+            self.present[place] = made.present & self.sought[v]
         self._next += DRAWN_TOGETHER
 
 
