@@ -9,7 +9,7 @@ import torch
 from inference.decoding import normalised_from_pixels
 from inference.preprocessing import prepare
 from spine.errors import ContractViolation, ParametersRejected
-from spine.landmarks import GALBUSERA39, VIEWS, mirrored_name
+from spine.landmarks import GALBUSERA39, MARGINS175, VIEWS, mirrored_name
 from spine.phantom.stream import StreamConfig, VirtualPatients
 from training.config import Augmentation, TrainingConfig
 from training.virtual import (
@@ -88,6 +88,16 @@ def test_a_patient_of_the_held_out_splits_is_refused(drawn):
     leaking = VirtualPool(CONFIG, NAMES, VIEWS, CPU, frozenset(drawn[0].seeds[3:5]))
     with pytest.raises(ContractViolation, match=r"HELD_OUT_LEARNT.*2 virtual patients"):
         leaking.turn_to(0)
+
+
+def test_a_margin_is_learnt_in_its_own_view_alone():
+    config = replace(CONFIG, landmark_set="margins175", virtual_pairs=32, reuse=1)
+    pool = VirtualPool(config, MARGINS175.names, VIEWS, CPU)
+    pool.turn_to(0)
+    for v, (own, other) in enumerate((("_left", "_ant"), ("_post", "_right"))):
+        seen = pool.present[v * 32 : (v + 1) * 32].any(dim=0)
+        assert seen[[n.endswith(own) for n in MARGINS175]].float().mean() > 0.9
+        assert not seen[[n.count("_") == 2 and n.endswith(other) for n in MARGINS175]].any()
 
 
 def test_an_epoch_shows_every_picture_once_and_goes_on_where_it_stopped(pool):

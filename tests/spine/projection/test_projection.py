@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from spine.errors import ContractViolation
-from spine.landmarks import CORNERS68, GALBUSERA39, LandmarkSet
+from spine.landmarks import CORNERS68, GALBUSERA39, MARGINS175, LandmarkSet
 from spine.projection import (
     derive_points,
+    digest_of_set,
     locate_landmarks,
     project_study,
     read_index,
@@ -93,6 +94,16 @@ def test_labels_fill_what_the_reconstruction_lacks_and_a_view_without_geometry_s
 
 def test_a_set_of_one_view_leaves_the_other_alone():
     assert set(project_study(study_of({"T4_sup": np.zeros(3)}), CORNERS68)) == {"frontal"}
+
+
+def test_a_margin_is_looked_for_in_its_own_view_alone():
+    at = np.array([5.0, 0.0, 0.0])
+    found = locate_landmarks(study_of({f"T4_sup{m}": at for m in ("", "_left", "_right", "_ant", "_post")}), MARGINS175)
+    assert set(found["frontal"].points) == {"T4_sup", "T4_sup_left", "T4_sup_right"}
+    assert set(found["lateral"].points) == {"T4_sup", "T4_sup_ant", "T4_sup_post"}
+    assert "T4_sup_ant" not in found["frontal"].absent
+    both = LandmarkSet("margins175", MARGINS175.names, MARGINS175.views, "test")
+    assert digest_of_set(both) != digest_of_set(MARGINS175)
 
 
 def test_a_point_behind_the_source_is_refused():
