@@ -6,13 +6,10 @@ pickles and MLflow's job runner are off; stopping leaves no process behind, and 
 """
 
 import argparse
-import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 import yaml
 
@@ -24,6 +21,7 @@ from orchestration.environment import (
     apply_quiet_environment,
     quiet_environment,
 )
+from orchestration.interruption import interruptible
 from orchestration.processes import Service, Supervised, free_port, require_free_port
 from spine.errors import PlumblineError
 from spine.storage import write_text_atomically
@@ -67,7 +65,7 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
     read_params(workspace.params_file)
     require_free_port(dagster_port, "--dagster-port")
     require_free_port(mlflow_port, "--mlflow-port")
-    with services_lock(workspace), open_instance(workspace) as instance, _interruptible():
+    with services_lock(workspace), open_instance(workspace) as instance, interruptible():
         workspace.prepare()
         fail_abandoned_runs(instance, workspace, older_than_s=0.0)
         services = services_of(workspace, dagster_port, mlflow_port, free_port())
@@ -137,23 +135,6 @@ def _print_addresses(workspace: Workspace, dagster_port: int, mlflow_port: int) 
     print(f"inbox      {workspace.inbox}   drop a folder of studies, write COMPLETE last")
     print(f"logs       {workspace.state / 'logs'}")
     print("Ctrl-C stops everything.", flush=True)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM ends the block like Ctrl-C does; a second one does not disturb the stopping, which is bounded."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        for kind in before:
-            signal.signal(kind, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = {kind: signal.signal(kind, interrupt) for kind in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
 
 
 if __name__ == "__main__":

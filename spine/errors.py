@@ -8,6 +8,7 @@
     |  `- PairingRejected         ... because the parts of a study do not belong together
     |- ContractViolation          data handed from one step to the next breaks its contract; the run stops
     |- ParametersRejected         a parameter of the run (params.yaml, policy, command line) is not possible
+    |  `- ValuesRejected          ... or what a program handed to the library; a ``ValueError`` too
     |- EvidenceRejected           an evaluation record or verdict is missing, altered or not finite
     `- GateRefused                promotion was asked for and is not granted
 
@@ -84,6 +85,10 @@ class ParametersRejected(PlumblineError):
     """A parameter of the run is not possible."""
 
     exit_code = 2
+
+
+class ValuesRejected(ParametersRejected, ValueError):
+    """What a program handed to the library is not possible."""
 
 
 class EvidenceRejected(PlumblineError):

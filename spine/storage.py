@@ -54,6 +54,11 @@ def remove_partials(folder: Path) -> int:
     return len(partials)
 
 
+def partials_of(path: Path) -> list[Path]:
+    """The temporary files that killed writers of ``path`` left beside it; its name may be a pattern."""
+    return list(path.parent.glob(f".{path.name}.*{PARTIAL_SUFFIX}"))
+
+
 def sha256_of_bytes(payload: bytes) -> str:
     """Hex SHA-256."""
     return hashlib.sha256(payload).hexdigest()

@@ -3,6 +3,7 @@
 What belongs here: options and their help. What does not: the work (``spine.phantom``, ``training``).
 """
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,8 @@ def cohort(out: Path | None, count: int | None, seed: int, stats: bool, figure: 
 
     A full-length picture shows the same 735 mm from top to bottom whatever its --rows: more rows are smaller pixels.
     The same command again keeps what is there and finishes what is missing, a larger --count adds patients. Other
-    settings or fewer patients would cost finished ones: --replace allows it.
+    settings or fewer patients would cost finished ones: --replace allows it. --stats ends with 1 where a figure is
+    off, or where there are too few patients to tell any.
 
     \b
     Example:  plumbline cohort --out /tmp/virtual --count 20
@@ -92,6 +94,8 @@ def _check_survey(figure: Path | None) -> None:
         raise click.UsageError(f"{', '.join(given)} says how pictures are drawn, and --stats draws none: leave it out")
     if figure is not None and figure.suffix.lower() != ".png":
         raise click.UsageError(f"--figure {figure.name} is no PNG: name it like population.png")
+    if figure is not None and not os.access(figure.parent, os.W_OK):
+        raise click.UsageError(f"--figure {figure}: {figure.parent} is no folder that can be written to; make it first")
 
 
 def _write(
@@ -108,6 +112,7 @@ def _write(
     looks: "Looks",
     replace: bool,
 ) -> None:
+    from orchestration.interruption import interruptible
     from spine.phantom.cohort import CohortConfig, write_cohort
     from spine.scanner import NATIVE_SPACING_MM
 
@@ -122,7 +127,7 @@ def _write(
         sway_mm=sway,
         looks=looks,
     )
-    with progress_bar("virtual patients") as progress:
+    with interruptible(), progress_bar("virtual patients") as progress:
         done = write_cohort(out, config, progress, may_replace=replace)
     parts = {"drawn": done.written, "kept": done.kept, "of these replaced": done.replaced, "removed": done.removed}
     told = ", ".join(f"{number} {word}" for word, number in parts.items() if number)
@@ -140,7 +145,7 @@ def _compare(count: int, seed: int, figure: Path | None) -> None:
     if figure is not None:
         draw_population(rows, people, figure)
         output.print(f"figure in {figure}")
-    if any(row.verdict == "off" for row in rows):
+    if all(row.verdict == "too few" for row in rows) or any(row.verdict == "off" for row in rows):
         raise SystemExit(1)
 
 

@@ -4,6 +4,7 @@ What belongs here: drawing. What does not: the comparison (``spine.phantom.peopl
 names every row, its source mark and whether it is within tolerance; the figure shows the same rows.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from spine.phantom.people.statistics import Person, Row
 
 _COLUMNS = ("group", "quantity", "n", "published", "realised", "mark", "verdict")
-_WORDS = {"within": "pass", "chance": "pass (chance)", "off": "fail", "too few": "too few"}
+_WORDS = {"within": "pass", "chance": "pass (chance)", "off": "fail"}
 _NOTE = (
     "mean +-SD. pass: mean within 1 degree (lengths 5 %), SD within 15 %, r and shares within 0.10; "
     "(chance): beyond that by less than 3 standard errors of this count. Marks: docs/sources.md."
@@ -24,6 +25,8 @@ _CORRELATED = ("lumbar_lordosis_l1_s1", "pelvic_incidence")
 
 def print_population(rows: "Sequence[Row]", count: int) -> None:
     """Every comparison on stdout."""
+    from spine.phantom.people.statistics import FEWEST
+
     cells = [
         (
             row.group.replace("_", " "),
@@ -32,17 +35,19 @@ def print_population(rows: "Sequence[Row]", count: int) -> None:
             _figure(row.published_mean, row.published_sd, row.kind),
             _figure(row.mean, row.sd, row.kind),
             row.mark,
-            _WORDS[row.verdict],
+            _WORDS.get(row.verdict, f"needs {FEWEST}"),
         )
         for row in rows
     ]
     agree, few = sum(row.verdict in ("within", "chance") for row in rows), sum(row.verdict == "too few" for row in rows)
-    undecided = f"; {few} rows of under 10 patients say nothing, ask for more with --count" if few else ""
+    undecided = f"; {few} rows of under {FEWEST} patients say nothing, ask for more with --count" if few else ""
     title = f"Population of {count}: {agree} of {len(rows) - few} rows agree{undecided}"
     print_table(title, _COLUMNS, cells, note=_NOTE)
 
 
 def _figure(mean: float, sd: float | None, kind: str) -> str:
+    if math.isnan(mean):
+        return "-"
     if kind in ("correlation", "share"):
         return f"{mean:.2f}"
     return f"{mean:.1f}" if sd is None else f"{mean:.1f} +-{sd:.1f}"
@@ -60,7 +65,6 @@ def draw_population(rows: "Sequence[Row]", people: "Sequence[Person]", path: Pat
     _draw_means(axes[0, 1], [r for r in rows if r.kind == "length"], "lengths (mm) of healthy adults: mean and SD")
     _draw_single(axes[1, 0], [r for r in rows if r.kind in ("correlation", "share")])
     _draw_relation(axes[1, 1], people)
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 

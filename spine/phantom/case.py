@@ -9,12 +9,14 @@ Contract:
     <case>/UNFINISHED     while it is drawn: whose folder this is; a case that still has it is drawn again
     <case>/COMPLETE       written last: what it was made from, and the size of every file
 
-Nothing is deleted or written over in a folder that has neither marker but something else.
+A marker is the configuration's fingerprint and a line for every file, its size and its name; ``UNFINISHED`` has names
+or patterns and no sizes yet. Nothing is deleted or written over that a marker does not name. Earlier versions named no
+files: such a case is drawn again, and its files are known by what those versions called them.
 """
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -23,7 +25,7 @@ from spine.landmarks import VIEWS
 from spine.phantom.people.population import sample_patient
 from spine.reconstruction.meshes import SUFFIXES
 from spine.reconstruction.record import Reconstruction
-from spine.storage import write_text_atomically
+from spine.storage import partials_of, write_text_atomically
 
 if TYPE_CHECKING:
     from spine.phantom.cohort import CohortConfig
@@ -38,6 +40,7 @@ EXTRAS, MARKUPS, MESHES = "extras", "reconstruction.mrk.json", "meshes"
 _CASE = re.compile(r"case-(\d{5,})")
 _FILES = ("frontal.dcm", "lateral.dcm", "reconstruction.json")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+_OF_EARLIER_VERSIONS = (*_FILES, f"{EXTRAS}/{MARKUPS}", *(f"{EXTRAS}/{MESHES}/*{suffix}" for suffix in SUFFIXES))
 
 State = Literal["finished", "other", "unfinished", "absent", "foreign"]
 
@@ -54,29 +57,71 @@ def case_folders(folder: Path) -> list[Path]:
 
 def case_state(case: Path, config: "CohortConfig") -> State:
     """``finished``, ``other`` (finished from another configuration), ``unfinished``, ``absent``, or ``foreign``: it
-    holds something, and no cohort says that it is its own."""
+    holds something, or is a link, and no cohort says that it is its own."""
+    if case.is_symlink():
+        return "foreign"
     if not case.exists():
         return "absent"
     if _marker(case / UNFINISHED) is not None:
         return "unfinished"
     found = _marker(case / COMPLETE)
     if found is None:
-        return "foreign" if not case.is_dir() or any(case.iterdir()) else "absent"
+        empty = case.is_dir() and set(case.iterdir()) <= set(partials_of(case / UNFINISHED))
+        return "absent" if empty else "foreign"
     fingerprint, sizes = found
     if fingerprint != config.fingerprint:
         return "other"
-    whole = all(path.is_file() and path.stat().st_size == size for path, size in sizes.items())
-    return "finished" if whole else "unfinished"
+    whole = all((case / name).is_file() and (case / name).stat().st_size == size for name, size in sizes.items())
+    return "finished" if whole and sizes.keys() >= set(_FILES) else "unfinished"
 
 
-def _marker(path: Path) -> tuple[str, dict[Path, int]] | None:
-    """Fingerprint, and size in bytes of every file of the case, by a marker; None if it is no marker of ours."""
+def in_the_way(case: Path, config: "CohortConfig") -> list[Path]:
+    """What somebody else put where files of this case belong."""
+    own = _own_files(case)
+    return sorted(_present(case, _planned(config)) - own)
+
+
+def _planned(config: "CohortConfig") -> list[str]:
+    """Names and patterns of everything that a case of this configuration may hold."""
+    names = list(_FILES)
+    if "markups" in config.extras:
+        names.append(f"{EXTRAS}/{MARKUPS}")
+    if "meshes" in config.extras:
+        names.append(f"{EXTRAS}/{MESHES}/*.{config.mesh_format}")
+    return names
+
+
+def _marker(path: Path) -> tuple[str, dict[str, int]] | None:
+    """Fingerprint, and size in bytes by name below the case, of a marker; None if it is no marker of ours."""
     try:
         fingerprint, *lines = path.read_text().splitlines()
-        sizes = {path.parent / name: int(size) for size, name in (line.split(" ", 1) for line in lines)}
+        sizes = {name: int(size) for size, name in (line.split(" ", 1) for line in lines)}
     except (OSError, ValueError):
         return None
-    return (fingerprint, sizes) if _FINGERPRINT.fullmatch(fingerprint) else None
+    outside = any(not name or name.startswith("/") or ".." in name.split("/") for name in sizes)
+    return (fingerprint, sizes) if _FINGERPRINT.fullmatch(fingerprint) and not outside else None
+
+
+def _write_marker(path: Path, fingerprint: str, sizes: Mapping[str, int]) -> None:
+    lines = [fingerprint, *(f"{size} {name}" for name, size in sizes.items())]
+    write_text_atomically(path, "\n".join(lines) + "\n")
+
+
+def _own_files(case: Path) -> set[Path]:
+    """Files that a case's markers name, and what killed writers of them and of the markers left."""
+    finished, begun = (_named(case / marker) for marker in (COMPLETE, UNFINISHED))
+    partials = {path for name in (COMPLETE, UNFINISHED, *begun) for path in partials_of(case / name)}
+    return _present(case, [*finished, *begun]) | partials
+
+
+def _named(path: Path) -> Iterable[str]:
+    found = _marker(path)
+    return () if found is None else found[1] or _OF_EARLIER_VERSIONS
+
+
+def _present(case: Path, names: Iterable[str]) -> set[Path]:
+    """What there is of files by names or patterns."""
+    return {p for name in names for p in (case.glob(name) if "*" in name else [case / name]) if p.exists()}
 
 
 def remove_case(case: Path) -> None:
@@ -89,13 +134,8 @@ def remove_case(case: Path) -> None:
 
 
 def _clear(case: Path) -> None:
-    """Delete what a case's marker names, or what an unfinished one may hold; what somebody else put there stays."""
-    found, begun = _marker(case / COMPLETE), _marker(case / UNFINISHED) is not None
-    own = list(found[1]) if found is not None else []
-    if begun:
-        own += [*(case / name for name in _FILES), case / EXTRAS / MARKUPS]
-        own += [p for p in (case / EXTRAS / MESHES).glob("*") if p.suffix in SUFFIXES]
-    for path in own:
+    """Delete a case's own files but for its markers; what somebody else put there stays."""
+    for path in _own_files(case):
         path.unlink(missing_ok=True)
     for folder in (case / EXTRAS / MESHES, case / EXTRAS):
         if folder.is_dir() and not any(folder.iterdir()):
@@ -111,22 +151,18 @@ def write_case(folder: Path, config: "CohortConfig", index: int) -> int:
     case, seed = case_folder(folder, index), config.case_seed(index)
     case.mkdir(parents=True, exist_ok=True)
     _clear(case)
-    others = _files_in(case)
-    write_text_atomically(case / UNFINISHED, config.fingerprint + "\n")
+    _write_marker(case / UNFINISHED, config.fingerprint, dict.fromkeys(_planned(config), 0))
     (case / COMPLETE).unlink(missing_ok=True)
     patient = build_patient(sample_patient(seed), seed)
     scanned = _write_pictures(case, config, index, patient)
     write_reconstruction(scanned, case / "reconstruction.json")
     if config.extras:
         write_extras(case / EXTRAS, patient, scanned, config.extras, config.mesh_format)
-    lines = [f"{p.stat().st_size} {p.relative_to(case)}" for p in sorted(_files_in(case) - others)]
-    write_text_atomically(case / COMPLETE, "\n".join([config.fingerprint, *lines]) + "\n")
+    written = sorted(_present(case, _planned(config)))
+    sizes = {path.relative_to(case).as_posix(): path.stat().st_size for path in written}
+    _write_marker(case / COMPLETE, config.fingerprint, sizes)
     (case / UNFINISHED).unlink()
     return index
-
-
-def _files_in(case: Path) -> set[Path]:
-    return {p for p in case.rglob("*") if p.is_file() and p.name not in (COMPLETE, UNFINISHED)}
 
 
 def _write_pictures(case: Path, config: "CohortConfig", index: int, patient: "VirtualPatient") -> Reconstruction:

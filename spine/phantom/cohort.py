@@ -33,13 +33,14 @@ from spine.phantom.case import (
     case_folder,
     case_folders,
     case_state,
+    in_the_way,
     remove_case,
     write_case,
 )
 from spine.phantom.people.population import sample_patient
 from spine.phantom.randomness import patient_seed
 from spine.scanner import NATIVE_SPACING_MM
-from spine.storage import remove_partials, write_text_atomically
+from spine.storage import partials_of, write_text_atomically
 from spine.worker_pool import worker_pool
 
 RENDERER = "5"
@@ -142,7 +143,7 @@ class CohortSummary:
         requested: patients asked for; written + kept.
         written, kept: drawn now, found finished.
         replaced: of those written, how many had been made from another configuration.
-        removed: finished cases beyond the count that were deleted.
+        removed: cases beyond the count that were deleted, finished or begun.
         conditions, fields: patients by condition and by field of view.
         seconds: wall time.
     """
@@ -169,15 +170,17 @@ def write_cohort(
         may_replace: whether finished cases of another configuration, or beyond the count, may go.
 
     Raises:
-        ParametersRejected: a case's folder holds what no cohort wrote, or finished cases would go that may not;
-            nothing is changed then.
+        ParametersRejected: what no cohort wrote lies where this one belongs, or finished cases would go that may
+            not; nothing is changed then.
         OSError: the disk is full or not writable; finished cases stay, a re-run continues.
     """
     started = monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     state = {i: case_state(case_folder(folder, i), config) for i in range(config.count)}
     surplus = _surplus(folder, config)
-    _check_room(folder, state, surplus, may_replace)
+    _check_room(folder, config, state)
+    if not may_replace:
+        _check_finished(folder, state, surplus)
     pending = [i for i, s in state.items() if s != "finished"]
     _settle(folder, config, bool(pending), surplus)
     done = config.count - len(pending)
@@ -207,18 +210,30 @@ def _surplus(folder: Path, config: CohortConfig) -> dict[Path, State]:
     return {path: state for path, state in states.items() if state not in ("foreign", "absent")}
 
 
-def _check_room(folder: Path, state: Mapping[int, State], surplus: Mapping[Path, State], may_replace: bool) -> None:
-    foreign = [case_folder(folder, i).name for i, s in state.items() if s == "foreign"]
-    if foreign:
+def _check_room(folder: Path, config: CohortConfig, state: Mapping[int, State]) -> None:
+    """Refuse to write over what no cohort wrote."""
+    taken = [folder / COMPLETE] if (folder / COMPLETE).exists() and not _is_cohort_marker(folder / COMPLETE) else []
+    for index, found in state.items():
+        case = case_folder(folder, index)
+        if found == "foreign":
+            taken.append(case)
+        elif found in ("other", "unfinished"):
+            taken += in_the_way(case, config)
+    if taken:
         raise ParametersRejected(
             "COHORT_FOLDER_TAKEN",
-            found=f"{len(foreign)} folders with something that no cohort wrote, first {foreign[0]} in {folder.name!r}",
+            found=f"{len(taken)} files or folders that no cohort wrote where this one belongs, first "
+            f"{taken[0].relative_to(folder)} in {folder.name!r}",
             expected="an empty folder, or a cohort's",
             remedy="name another folder, or move those away",
         )
+
+
+def _check_finished(folder: Path, state: Mapping[int, State], surplus: Mapping[Path, State]) -> None:
+    """Refuse to let finished patients go."""
     other = sum(s == "other" for s in state.values())
     beyond = sum(s in ("finished", "other") for s in surplus.values())
-    if (other or beyond) and not may_replace:
+    if other or beyond:
         parts = [f"{other} finished patients made from another configuration"] if other else []
         parts += [f"{beyond} finished patients beyond the count"] if beyond else []
         raise ParametersRejected(
@@ -241,13 +256,21 @@ def _tallied(config: CohortConfig) -> tuple[dict[str, int], dict[str, int]]:
 
 
 def _settle(folder: Path, config: CohortConfig, pending: bool, surplus: Mapping[Path, State]) -> None:
-    """Take down the cohort's marker if it no longer holds, clear partial files and surplus cases."""
+    """Take down the cohort's marker if it no longer holds, clear what is left of one, and surplus cases."""
     marker = folder / COMPLETE
     if pending or (marker.exists() and marker.read_text() != _cohort_marker(config)):
         marker.unlink(missing_ok=True)
-    remove_partials(folder)
+    for path in partials_of(marker):
+        path.unlink(missing_ok=True)
     for path in surplus:
         remove_case(path)
+
+
+def _is_cohort_marker(path: Path) -> bool:
+    try:
+        return str(json.loads(path.read_text())["schema"]).startswith(_SCHEMA.partition("/")[0])
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
 
 
 def _cohort_marker(config: CohortConfig) -> str:

@@ -9,7 +9,6 @@ milliseconds a patient), bones, soft parts, exposure and display on the device. 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
-from spine.errors import ParametersRejected
 from spine.landmarks import GALBUSERA39, VERTEBRAE, VIEWS, ViewName
 from spine.phantom.body.batch import PatientBatch
 from spine.phantom.patient import VirtualPatient, build_patient
@@ -30,6 +28,7 @@ from spine.phantom.picture.looks import FILM_SHARES, LookFamily, sample_family
 from spine.phantom.picture.render import render_batch
 from spine.phantom.picture.shots import Shot, ShotTable, plan_shot, tabulate
 from spine.phantom.randomness import numbers, patient_seed
+from spine.phantom.stream_values import drawn_points, impossible_numbers, not_whole, refuse, too_small, unknown_words
 from spine.phantom.threads import one_thread
 from spine.scanner import NATIVE_SPACING_MM
 
@@ -107,42 +106,12 @@ class StreamConfig:
     first: int = 0
 
     def __post_init__(self) -> None:
-        found = _impossible(self.count, self.seed, self.shape, self.batch_size, self.first)
-        found += [f"view {v!r} (known: {', '.join(VIEWS)})" for v in self.views if v not in VIEWS]
-        found += [] if self.views else ["no view"]
-        found += [f"landmark {n!r}" for n in self.names if n not in _drawn_points()]
-        if not self.spacing_mm > 0:
-            found.append(f"spacing {self.spacing_mm} mm")
-        _refuse("STREAM_IMPOSSIBLE", found)
-
-
-LEAST_SHAPE = (64, 32)
-
-
-def _impossible(count: int, seed: int, shape: tuple[int, int], batch_size: int, first: int) -> list[str]:
-    """What is wrong with numbers that every stream has."""
-    least = (("count", count, 1), ("batch_size", batch_size, 1), ("seed", seed, 0), ("first", first, 0))
-    found = [f"{name} = {value!r}" for name, value, low in least if not (isinstance(value, int) and value >= low)]
-    if len(shape) != 2 or any(side < low for side, low in zip(shape, LEAST_SHAPE, strict=False)):
-        found.append(f"shape {shape} (at least {LEAST_SHAPE[0]} x {LEAST_SHAPE[1]} pixels)")
-    return found
-
-
-def _refuse(code: str, found: list[str]) -> None:
-    if found:
-        raise ParametersRejected(
-            code,
-            found="; ".join(found),
-            expected="count and batches of 1 or more, seed and first of 0 or more, known views and landmarks",
-            remedy="correct the named values; landmarks are named in spine.landmarks",
-        )
-
-
-@cache
-def _drawn_points() -> frozenset[str]:
-    """Every point that a patient of some anatomy has."""
-    by_anatomy = {p.anatomy: p for p in map(sample_patient, range(200))}
-    return frozenset().union(*(build_patient(p, 1).reconstruction.points for p in by_anatomy.values()))
+        found = impossible_numbers(self.count, self.seed, self.shape, self.batch_size, self.first)
+        found += unknown_words("views", self.views, VIEWS)
+        found += unknown_words("names", self.names, drawn_points())
+        if not found:
+            found += too_small(self.shape, self.spacing_mm)
+        refuse("STREAM_IMPOSSIBLE", found)
 
 
 class PlannedPatients(Dataset[Planned]):
@@ -191,9 +160,13 @@ class VirtualPatients(IterableDataset[Rendered]):
         config: what to draw.
         device: where.
         workers: processes that pose patients; 0 does it in this one.
+
+    Raises:
+        ValuesRejected: fewer workers than none.
     """
 
     def __init__(self, config: StreamConfig, device: torch.device | str = "cpu", workers: int = 0) -> None:
+        refuse("STREAM_IMPOSSIBLE", not_whole("workers", workers, 0))
         self.config = config
         self.device = torch.device(device)
         self.workers = workers
@@ -376,12 +349,11 @@ def frontal_films(
     """A pool of plain frontal films with corner labels, kept on the device: films ``first`` to ``first + count``.
 
     Raises:
-        ParametersRejected: no such variant, or impossible numbers.
+        ValuesRejected: no such variant, or impossible numbers; a ``ValueError``.
     """
-    found = _impossible(count, seed, shape, batch_size, first)
-    if variant not in FILM_VARIANTS:
-        found.append(f"variant {variant!r} (known: {', '.join(FILM_VARIANTS)})")
-    _refuse("FILMS_IMPOSSIBLE", found)
+    found = [*impossible_numbers(count, seed, shape, batch_size, first), *not_whole("workers", workers, 0)]
+    found += unknown_words("variant", [variant], FILM_VARIANTS)
+    refuse("FILMS_IMPOSSIBLE", found)
     films = PlannedFilms(count, seed, shape, FILM_VARIANTS[variant], first)
     pictures = torch.empty(count, *shape, dtype=torch.uint8, device=device)
     corners, visible, done = [], [], 0

@@ -1,6 +1,10 @@
-"""``plumbline cohort --out``: sizes, extras and sway reach the files, impossible wishes are said."""
+"""``plumbline cohort --out``: sizes, extras and sway reach the files, impossible wishes are said, stopping is clean."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pydicom
@@ -62,3 +66,51 @@ def test_impossible_cohorts_are_refused_with_the_range(tmp_path, options, words)
     assert isinstance(done.exception, ParametersRejected)
     assert words in str(done.exception)
     assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_told_to_stop_stops_cleanly(tmp_path, how):
+    """Finished cases stay, nothing half-written does, and nobody is left drawing."""
+    import psutil
+
+    folder = tmp_path / "c"
+    call = [sys.executable, "-m", "orchestration.cli.main", "cohort", "--out", folder, "--count", "5000"]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen([*call, "--rows", "128"], stderr=subprocess.PIPE, text=True, cwd=root) as command:
+        until = time.monotonic() + 60
+        while len(list(folder.glob("*/COMPLETE"))) < 3 and time.monotonic() < until:
+            time.sleep(0.1)
+        workers = psutil.Process(command.pid).children()
+        command.send_signal(how)
+        _, told = command.communicate(timeout=30)
+    assert command.returncode == 130
+    assert "run the command again to continue" in told
+    assert "leaked" not in told
+    assert list(folder.glob("*/COMPLETE"))
+    assert not list(folder.rglob("*.partial"))
+    assert len(workers) >= 2
+    assert not psutil.wait_procs(workers, timeout=10)[1]
+
+
+def test_finished_patients_go_only_with_replace_and_that_is_told(tmp_path):
+    call = ["--out", str(tmp_path), "--workers", "1", "--rows", "128"]
+
+    def run(*options: str):
+        return CliRunner().invoke(cohort, [*call, *options])
+
+    assert "2 virtual patients" in run("--count", "2").output
+    refused = run("--count", "1", "--seed", "5")
+    assert isinstance(refused.exception, ParametersRejected)
+    assert "1 finished patients made from another configuration and 1 finished patients beyond" in str(
+        refused.exception
+    )
+    assert len(list(tmp_path.glob("case-*"))) == 2
+    assert "2 kept" in run("--count", "2").output
+    assert "1 drawn, 2 kept" in run("--count", "3").output
+    assert "1 drawn, 1 of these replaced, 2 removed" in run("--count", "1", "--seed", "5", "--replace").output
+
+
+def test_sway_that_is_no_number_is_said_to_be_that(tmp_path):
+    done = CliRunner().invoke(cohort, ["--out", str(tmp_path / "c"), "--sway", "nan"])
+    assert "sway nan mm (allowed 0 to 20)" in str(done.exception)
+    assert "correct the named values" in str(done.exception)

@@ -8,7 +8,7 @@ from orchestration.cli.terminal import output
 
 
 def test_the_table_compares_and_the_figure_is_written(tmp_path, monkeypatch):
-    path = tmp_path / "deep" / "population.png"
+    path = tmp_path / "population.png"
     monkeypatch.setattr(output, "width", 200)
     done = CliRunner().invoke(cohort, ["--stats", "--count", "60", "--figure", str(path)])
     assert done.exit_code == ("fail" in done.output), done.output
@@ -24,13 +24,24 @@ def test_a_row_that_is_off_ends_in_failure(monkeypatch):
 
     from spine.phantom.people import statistics
 
-    rows = statistics.population_rows(statistics.survey(120))
-    assert CliRunner().invoke(cohort, ["--stats", "--count", "4"]).exit_code == 0
-    told = CliRunner().invoke(cohort, ["--stats", "--count", "4"]).output
-    assert "of 0 rows agree" in told
-    assert "say nothing" in told
-    monkeypatch.setattr(statistics, "population_rows", lambda people: [replace(rows[0], mean=0.0, count=900)])
-    assert CliRunner().invoke(cohort, ["--stats", "--count", "4"]).exit_code == 1
+    good = replace(statistics.population_rows(statistics.survey(120))[0], count=900)
+    good = replace(good, mean=good.published_mean, sd=good.published_sd)
+    for rows, expected in (([good], 0), ([good, replace(good, mean=0.0)], 1)):
+        monkeypatch.setattr(statistics, "population_rows", lambda people, rows=rows: rows)
+        assert CliRunner().invoke(cohort, ["--stats", "--count", "1"]).exit_code == expected
+
+
+@pytest.mark.parametrize("count", ["1", "4"])
+def test_too_few_patients_decide_nothing(tmp_path, monkeypatch, count):
+    """Every row is listed, none passes, and that is no success."""
+    monkeypatch.setattr(output, "width", 200)
+    figure = tmp_path / "population.png"
+    done = CliRunner().invoke(cohort, ["--stats", "--count", count, "--figure", str(figure)])
+    assert done.exit_code == 1
+    assert "0 of 0 rows agree; 67 rows of under 10 patients say nothing" in done.output
+    assert "pass" not in done.output.split("mean +-SD.")[0]
+    assert done.output.count("needs 10") == 67
+    assert figure.is_file()
 
 
 @pytest.mark.parametrize(
@@ -41,6 +52,7 @@ def test_a_row_that_is_off_ends_in_failure(monkeypatch):
         (["--stats", "--out", "x"], "two commands"),
         (["--stats", "--rows", "256", "--with", "meshes"], "--rows, --with"),
         (["--stats", "--figure", "y.jpg"], "no PNG"),
+        (["--stats", "--figure", "no-such-folder/y.png"], "make it first"),
     ],
 )
 def test_what_is_missing_is_said(arguments, words):

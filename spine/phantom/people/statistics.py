@@ -4,8 +4,8 @@ What belongs here: the comparison. What does not: published figures (``published
 (the command line). Contract: everything is measured on posed landmarks with ``spine.measurement``, never read back
 from the parameters; a row within tolerance has its mean within 1 degree (lengths: 5 %), its SD within 15 %, its
 correlation or share within 0.10. A difference beyond that which chance alone explains (3 standard errors of the
-realised figure) is told apart from one that it does not: a small draw is not blamed for being small, and below ten
-patients a row says nothing.
+realised figure) is told apart from one that it does not: a small draw is not blamed for being small. A row of fewer
+than ten patients decides nothing, and is listed all the same.
 """
 
 import math
@@ -63,7 +63,7 @@ class Row:
         count: patients behind the realised figure.
         kind: ``angle`` and ``length`` compare mean and SD; ``correlation`` and ``share`` a single figure, in ``mean``.
         published_mean, published_sd, source, mark: of the literature, or of our choice.
-        mean, sd: realised.
+        mean, sd: realised; NaN and None where there are too few to tell.
     """
 
     group: str
@@ -148,13 +148,10 @@ def _values(people: Sequence[Person], quantity: str) -> Floats:
     return np.array([p.measured[quantity] for p in people if quantity in p.measured])
 
 
-def _compared(group: str, quantity: str, kind: Literal["angle", "length"], found: Floats, figure: Figure) -> list[Row]:
-    if len(found) < 2:
-        return []
-    mean, sd = float(found.mean()), float(found.std(ddof=1))
-    return [
-        Row(group, quantity, kind, len(found), figure.mean, figure.sd, figure.source, figure.mark, mean, sd)
-    ]  # fmt: skip
+def _compared(group: str, quantity: str, kind: Literal["angle", "length"], found: Floats, figure: Figure) -> Row:
+    mean = float(found.mean()) if len(found) else math.nan
+    sd = float(found.std(ddof=1)) if len(found) > 1 else None
+    return Row(group, quantity, kind, len(found), figure.mean, figure.sd, figure.source, figure.mark, mean, sd)
 
 
 def alignment_rows(people: Sequence[Person]) -> list[Row]:
@@ -163,7 +160,7 @@ def alignment_rows(people: Sequence[Person]) -> list[Row]:
     for group, figures in ALIGNMENT.items():
         those = _of(people, group)
         for quantity, figure in figures.items():
-            rows += _compared(group, quantity, "angle", _values(those, quantity), figure)
+            rows.append(_compared(group, quantity, "angle", _values(those, quantity), figure))
     return rows
 
 
@@ -179,10 +176,9 @@ def cobb_rows(people: Sequence[Person]) -> list[Row]:
     for (low, high), (share, figure) in COBB_BANDS.items():
         inside = cobb[(cobb >= low) & (cobb < high)] if high < 90 else cobb[cobb >= low]
         name = f"cobb {low:g}-{high:g}"
-        if len(cobb):
-            found = len(inside) / len(cobb)
-            rows.append(Row(group, f"{name}, share", "share", len(cobb), share, None, "choice", "choice", found, None))
-        rows += _compared(group, name, "angle", inside, figure)
+        found = len(inside) / len(cobb) if len(cobb) else math.nan
+        rows.append(Row(group, f"{name}, share", "share", len(cobb), share, None, "choice", "choice", found, None))
+        rows.append(_compared(group, name, "angle", inside, figure))
     return rows
 
 
@@ -192,12 +188,11 @@ def correlation_rows(people: Sequence[Person]) -> list[Row]:
     rows = []
     for (one, other), (published, source) in CORRELATIONS.items():
         pairs = np.array([(p.measured[one], p.measured[other]) for p in those if {one, other} <= p.measured.keys()])
-        if len(pairs) > 2:
-            found = float(np.corrcoef(pairs.T)[0, 1])
-            name = f"r({one}, {other})"
-            rows.append(
-                Row("healthy_adult", name, "correlation", len(pairs), published, None, source, "published", found, None)
-            )
+        found = float(np.corrcoef(pairs.T)[0, 1]) if len(pairs) > 2 else math.nan
+        name = f"r({one}, {other})"
+        rows.append(
+            Row("healthy_adult", name, "correlation", len(pairs), published, None, source, "published", found, None)
+        )
     return rows
 
 
@@ -208,7 +203,7 @@ def length_rows(people: Sequence[Person]) -> list[Row]:
         those = [p for p in people if p.lengths and (sex is None or p.parameters.sex == sex)]
         found = np.array([_length(p, quantity) for p in those])
         name = quantity if sex is None else f"{quantity}, {_WORD[sex]}"
-        rows += _compared("healthy_adult", name, "length", found, figure)
+        rows.append(_compared("healthy_adult", name, "length", found, figure))
     return rows
 
 

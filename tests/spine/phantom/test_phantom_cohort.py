@@ -12,7 +12,7 @@ from spine.errors import ParametersRejected
 from spine.intake.ingest import ingest
 from spine.intake.sources import open_source
 from spine.phantom import case as module
-from spine.phantom.case import write_case
+from spine.phantom.case import UNFINISHED, write_case
 from spine.phantom.cohort import COMPLETE, CohortConfig, write_cohort
 from spine.phantom.people.population import sample_patient
 from spine.reconstruction.open import read_any_reconstruction
@@ -285,6 +285,116 @@ def test_a_mesh_of_somebody_else_survives_a_redraw(with_extras: Path, tmp_path: 
     mine.write_text("mine")
     write_cohort(folder, replace(WITH_EXTRAS, mesh_format="obj"))
     assert [p.name for p in mine.parent.glob("*.stl")] == ["mine.stl"]
+
+
+def test_a_mesh_of_somebody_else_survives_a_run_killed_midway(with_extras: Path, tmp_path: Path) -> None:
+    folder = copy_of(with_extras, tmp_path)
+    case = folder / "case-00000"
+    (case / COMPLETE).rename(case / UNFINISHED)
+    lines = [WITH_EXTRAS.fingerprint, *(f"0 {name}" for name in module._planned(WITH_EXTRAS))]
+    (case / UNFINISHED).write_text("\n".join(lines) + "\n")
+    mine, left = case / "extras" / "meshes" / "mine.obj", case / "extras" / "meshes" / ".L3.stl.x.partial"
+    mine.write_text("mine")
+    left.write_text("half")
+    assert write_cohort(folder, WITH_EXTRAS).written == 1
+    assert mine.read_text() == "mine"
+    assert not left.exists()
+    mine.unlink()
+    assert sha256_of_tree(folder) == sha256_of_tree(with_extras)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"extras": ("markups",)}, "extras/reconstruction.mrk.json"),
+        ({"extras": ("meshes",)}, "extras/meshes/L3.obj"),
+    ],
+)
+def test_what_somebody_put_where_extras_belong_is_not_written_over(
+    written: Path, tmp_path: Path, change: dict, name: str
+) -> None:
+    folder = copy_of(written, tmp_path)
+    mine = folder / "case-00001" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    before = sha256_of_tree(folder)
+    with pytest.raises(ParametersRejected, match=rf"COHORT_FOLDER_TAKEN.*first case-00001/{name}"):
+        write_cohort(folder, replace(SMALL, **change))
+    assert sha256_of_tree(folder) == before
+
+
+@pytest.mark.parametrize("content", [b"my notes", b"", b"\xff\xfe", b"[1]", b'{"schema": "mine/1"}'])
+def test_a_file_of_the_marker_s_name_is_not_written_over(written: Path, tmp_path: Path, content: bytes) -> None:
+    folder = copy_of(written, tmp_path)
+    (folder / COMPLETE).write_bytes(content)
+    with pytest.raises(ParametersRejected, match=r"COHORT_FOLDER_TAKEN.*first COMPLETE"):
+        write_cohort(folder, SMALL)
+    assert (folder / COMPLETE).read_bytes() == content
+
+
+def test_partial_files_of_other_programs_stay(written: Path, tmp_path: Path) -> None:
+    folder = copy_of(written, tmp_path)
+    others = [folder / ".download.partial", folder / "mine" / ".frontal.dcm.x.partial"]
+    (folder / "mine").mkdir()
+    for path in others:
+        path.write_text("half")
+    left = folder / f".{COMPLETE}.x.partial"
+    left.write_text("half")
+    assert write_cohort(folder, replace(SMALL, count=2)).kept == 2
+    assert all(path.exists() for path in others)
+    assert not left.exists()
+
+
+def test_a_case_killed_before_its_first_marker_is_drawn(written: Path, tmp_path: Path) -> None:
+    folder = copy_of(written, tmp_path)
+    case = folder / "case-00003"
+    case.mkdir()
+    (case / f".{UNFINISHED}.x.partial").write_text("")
+    assert write_cohort(folder, replace(SMALL, count=4), may_replace=False).written == 1
+    assert len(list(case.iterdir())) == 4
+
+
+def test_a_link_is_no_case(written: Path, tmp_path: Path) -> None:
+    folder, elsewhere = copy_of(written, tmp_path), tmp_path / "elsewhere"
+    (folder / "case-00002").rename(elsewhere)
+    (folder / "case-00002").symlink_to(elsewhere)
+    with pytest.raises(ParametersRejected, match="first case-00002"):
+        write_cohort(folder, SMALL)
+    assert write_cohort(folder, replace(SMALL, count=2)).removed == 0
+    assert len(list(elsewhere.iterdir())) == 4
+
+
+@pytest.mark.parametrize("name", ["../mine.txt", "extras/../../mine.txt", "/mine.txt"])
+def test_a_marker_that_names_files_elsewhere_is_none(written: Path, tmp_path: Path, name: str) -> None:
+    folder = copy_of(written, tmp_path)
+    (folder / "mine.txt").write_text("mine")
+    marker = folder / "case-00002" / COMPLETE
+    marker.write_text(marker.read_text() + f"4 {name}\n")
+    assert write_cohort(folder, replace(SMALL, count=2)).removed == 0
+    assert (folder / "mine.txt").read_text() == "mine"
+
+
+@pytest.fixture
+def of_an_earlier_version(written: Path, tmp_path: Path) -> Path:
+    """Whose markers name no files."""
+    folder = copy_of(written, tmp_path)
+    for marker in folder.glob(f"case-*/{COMPLETE}"):
+        marker.write_text(marker.read_text().splitlines()[0] + "\n")
+    return folder
+
+
+def test_cases_of_an_earlier_version_are_drawn_again(of_an_earlier_version: Path, written: Path) -> None:
+    path = of_an_earlier_version / "case-00001" / "lateral.dcm"
+    path.write_bytes(path.read_bytes()[:1000])
+    assert write_cohort(of_an_earlier_version, SMALL, may_replace=False).written == 3
+    assert sha256_of_tree(of_an_earlier_version) == sha256_of_tree(written)
+
+
+def test_cases_of_an_earlier_version_are_replaced_and_removed_whole(of_an_earlier_version: Path) -> None:
+    summary = write_cohort(of_an_earlier_version, replace(SMALL, seed=6, count=2))
+    assert (summary.replaced, summary.removed) == (2, 1)
+    assert not (of_an_earlier_version / "case-00002").exists()
+    assert "frontal.dcm" in (of_an_earlier_version / "case-00000" / COMPLETE).read_text()
 
 
 @pytest.mark.parametrize("change", [{"seed": 6}, {"count": 2}, {"extras": ("markups",)}])

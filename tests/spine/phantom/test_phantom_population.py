@@ -9,8 +9,9 @@ import pytest
 from spine.errors import ParametersRejected
 from spine.phantom.people.alignment import sample_alignment
 from spine.phantom.people.calibration import RELATIONS, target_moments
-from spine.phantom.people.limits import ALLOWED
-from spine.phantom.people.parameters import FieldOfView, Instrumentation, WedgeFracture
+from spine.phantom.people.curve_patterns import sample_ais
+from spine.phantom.people.limits import ALLOWED, STEEPEST_DEG
+from spine.phantom.people.parameters import Anatomy, FieldOfView, Instrumentation, WedgeFracture
 from spine.phantom.people.population import (
     ANATOMY_SHARES,
     CONDITION_SHARES,
@@ -197,13 +198,32 @@ def test_every_number_is_guarded(name: str, value: float) -> None:
 def test_a_curve_may_be_as_steep_as_its_vertebrae_allow() -> None:
     person = replace(sample_patient(4), anatomy="standard", curves=())
     assert replace(person, curves=(CoronalCurve("T7", "T9", 75.0, "right"),)).curves[0].cobb_deg == 75.0
-    with pytest.raises(ParametersRejected, match=r"cobb_deg = 76 over 3 vertebrae \(allowed up to 75"):
+    with pytest.raises(ParametersRejected, match=r"cobb_deg = 76 over 3 vertebrae \(allowed 0 to 75, 15 a body"):
         replace(person, curves=(CoronalCurve("T7", "T9", 76.0, "right"),))
 
 
-def test_a_word_where_a_number_belongs_is_refused() -> None:
-    with pytest.raises(ParametersRejected, match=r"bmi = 'fat' \(a number, 13 to 45\)"):
-        replace(sample_patient(3), bmi="fat")
+@pytest.mark.parametrize("anatomy", get_args(Anatomy))
+def test_drawn_curves_stay_below_what_their_vertebrae_allow(anatomy: Anatomy) -> None:
+    """90 degrees over four vertebrae at most."""
+    rng, column = np.random.default_rng(11), column_of(anatomy)
+    for curve in (curve for _ in range(5000) for curve in sample_ais(rng, column)):
+        spanned = column.mobile.index(curve.lower_end) - column.mobile.index(curve.upper_end) + 1
+        assert curve.cobb_deg <= 90 / 7 * (2 * spanned - 1) < STEEPEST_DEG * (2 * spanned - 1)
+
+
+@pytest.mark.parametrize("name", sorted(ALLOWED))
+def test_a_word_where_a_number_belongs_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"{name} = 'fat' \(a number, "):
+        replace(sample_patient(3), **{name: "fat"})
+
+
+def test_a_word_where_an_angle_belongs_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"cobb_deg = 'steep' \(a number, 0 to 100\)"):
+        replace(sample_patient(3), anatomy="standard", curves=(CoronalCurve("T7", "T9", "steep", "right"),))
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    assert replace(sample_patient(3), bmi=np.float32(21.5)).bmi == 21.5
 
 
 def test_angles_that_contradict_each_other_are_refused() -> None:

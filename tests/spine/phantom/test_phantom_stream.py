@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from spine.errors import ParametersRejected
 from spine.landmarks import CORNERS68, GALBUSERA39, VERTEBRAE, VIEWS
 from spine.phantom.patient import build_patient
 from spine.phantom.people.population import sample_patient
@@ -296,11 +295,12 @@ def test_every_variant_of_the_films_is_drawn(variant) -> None:
         ({"variant": "sepia"}, "variant 'sepia'.*known: "),
         ({"count": -1}, "count = -1"),
         ({"batch_size": 0}, "batch_size = 0"),
-        ({"shape": (4, 4)}, r"shape \(4, 4\).*at least 64 x 32"),
+        ({"shape": (4, 4)}, r"shape = \(4, 4\).*at least 64 x 32"),
+        ({"workers": -1}, "workers = -1"),
     ],
 )
 def test_impossible_films_are_refused(change, words) -> None:
-    with pytest.raises(ParametersRejected, match=words):
+    with pytest.raises(ValueError, match=words):
         frontal_films(**{"count": 2, "seed": 1} | change)
 
 
@@ -309,16 +309,34 @@ def test_impossible_films_are_refused(change, words) -> None:
     [
         ({"batch_size": 0}, "batch_size = 0"),
         ({"count": 2.5}, "count = 2.5"),
-        ({"seed": -3, "first": -1}, "seed = -3; first = -1"),
-        ({"shape": (512,)}, r"shape \(512,\)"),
-        ({"views": ("axial",)}, "view 'axial'"),
-        ({"names": ("T1_supp",)}, "landmark 'T1_supp'"),
-        ({"spacing_mm": float("nan")}, "spacing nan"),
+        ({"seed": -3, "first": -1}, "seed = -3 .*; first = -1 "),
+        ({"shape": (512,)}, r"shape = \(512,\)"),
+        ({"shape": (512.5, 256)}, r"shape = \(512.5, 256\)"),
+        ({"shape": "ab"}, "shape = 'ab'"),
+        ({"shape": None}, "shape = None"),
+        ({"shape": (64, 32)}, "shape.*92 x 46 mm.*600 to 1500 mm high"),
+        ({"views": ("axial",)}, r"views 'axial' \(known: frontal, lateral\)"),
+        ({"views": "frontal"}, "views = 'frontal'.*a tuple"),
+        ({"views": ()}, r"views = \(\)"),
+        ({"names": ("T1_supp",)}, "names 'T1_supp'.*known: .*T1_sup, "),
+        ({"names": "T1_sup"}, "names = 'T1_sup'.*a tuple"),
+        ({"names": ()}, r"names = \(\)"),
+        ({"spacing_mm": float("nan")}, "spacing_mm = nan"),
+        ({"spacing_mm": "wide"}, "spacing_mm = 'wide'"),
     ],
 )
 def test_impossible_streams_are_refused(change, words) -> None:
-    with pytest.raises(ParametersRejected, match=words):
+    with pytest.raises(ValueError, match=words):
         StreamConfig(**{"count": 2, "seed": 1} | change)
+
+
+def test_fewer_workers_than_none_are_refused() -> None:
+    with pytest.raises(ValueError, match="workers = -1"):
+        VirtualPatients(CONFIG, workers=-1)
+
+
+def test_numbers_of_numpy_make_a_stream() -> None:
+    assert len(VirtualPatients(replace(CONFIG, count=np.int64(5)))) == 3
 
 
 def test_a_stream_inside_a_loaders_worker_is_refused() -> None:

@@ -1,0 +1,27 @@
+"""Being asked to stop.
+
+What belongs here: turning signals into an interruption that cleans up. What does not: stopping child processes
+(``processes``).
+"""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGTERM ends the block like Ctrl-C does; a second one does not disturb the stopping, which is bounded."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for kind in before:
+            signal.signal(kind, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {kind: signal.signal(kind, interrupt) for kind in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
