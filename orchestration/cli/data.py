@@ -33,7 +33,7 @@ _WRITTEN, _SURVEYED, _ROWS = 10, 2000, 512
     type=click.Choice(["scanner", "mixed"]),
     default="scanner",
     show_default=True,
-    help="The slot scanner's alone, or plates, films, flat, hard and inverted ones too.",
+    help="The slot scanner's alone, or plates, films, flat and hard ones too; 6 in 100 of any are inverted.",
 )
 @click.option(
     "--with",

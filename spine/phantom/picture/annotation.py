@@ -40,7 +40,7 @@ _GLYPHS = {
     ":": "0000000100000000000000100000000000000000",
     " ": "0" * 40,
 }
-_WORDS = ("ERECT", "STAND", "", "", "SPINE", "SCAN 12", "STN 3", "PLATE 7", "TEST 0123", "VR 2", "SEATED", "DX 15")
+_WORDS = ("ERECT", "STAND", "", "", "SPINE", "SCAN 12", "STN 3", "PLATE 7", "TEST 0123", "VR 2", "STAND 2", "DX 15")
 _OF_VIEW: Mapping[ViewName, tuple[str, str]] = {"frontal": ("PA", "AP"), "lateral": ("LAT", "LAT L")}
 """What stands in the places that ``_WORDS`` leaves open."""
 
@@ -104,9 +104,13 @@ def sample_overlay(
 
 
 def _side_marker(rng: np.random.Generator, view: ViewName, window: Edges) -> Mark:
-    """L beside the patient's left, R beside the right; the patient's left is on the right of a frontal picture."""
+    """L beside the patient's left, R beside the right; the patient's left is on the right of a frontal picture.
+
+    A lateral is marked with the side at the detector, which is the left in every one that is drawn.
+    """
     top, bottom, left, right = window
     side = str(rng.choice(["L", "R"]))
+    side = side if view == "frontal" else "L"
     scale = max(1, round((bottom - top) * float(rng.uniform(0.0025, 0.006))))
     bitmap = np.kron(glyph(side), np.ones((scale, scale), dtype=bool))
     margin = float(rng.uniform(0.01, 0.12)) * (right - left)
