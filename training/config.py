@@ -143,6 +143,10 @@ class TrainingConfig:
                 f"{self.virtual_pairs} virtual pairs (a multiple of 32 x reuse = {32 * self.reuse})",
             ),
             (self.reuse > 0, f"reuse {self.reuse}"),
+            (
+                self.virtual_pairs == 0 or self.virtual_pairs >= self.batch_size,
+                f"{self.virtual_pairs} virtual pairs for batches of {self.batch_size}",
+            ),
             (self.virtual_pairs == 0 or self.preset == "shared", f"virtual pairs for preset {self.preset!r}"),
             (self.augmentation.mirror <= 1, f"mirror probability {self.augmentation.mirror}"),
         ]

@@ -227,7 +227,7 @@ def _finish(run: Fit, whole: nn.Module, positions: Sequence[Position]) -> None:
         landmark_set=run.manifest.landmark_set,
         dataset_digest=run.manifest.digest,
         test_digest=run.manifest.test_digest,
-        pictures=len(picture_items(train, run.views)),
+        pictures=_learnt_pictures(run, positions),
         validation_error=sum(p.best or 0.0 for p in positions) / len(positions),
         error_unit=unit_of(picture_items(run.manifest.in_split("validation"), run.views)),
         epochs=sum(p.epoch for p in positions),
@@ -240,6 +240,16 @@ def _finish(run: Fit, whole: nn.Module, positions: Sequence[Position]) -> None:
     )
     run.journal.write_facts(**_facts(summary))
     write_summary(summary, run.out / FITTED_FILE)
+
+
+def _learnt_pictures(run: Fit, positions: Sequence[Position]) -> int:
+    """How many different pictures were learnt from: of virtual patients, as many as were drawn for the epochs begun."""
+    config = run.config
+    if not config.virtual_pairs:
+        return len(picture_items(run.manifest.in_split("train"), run.views))
+    begun = max((p.epoch + (p.seen > 0) for p in positions), default=0)
+    pairs = config.virtual_pairs + max(begun - 1, 0) * (config.virtual_pairs // config.reuse)
+    return pairs * len(run.views)
 
 
 def _facts(summary: FitSummary) -> dict[str, Any]:

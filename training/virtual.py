@@ -1,12 +1,11 @@
 """Virtual patients as training data: drawn on the training device, kept there, replaced while they are learnt from.
 
-What belongs here: the pool of pictures, and batches out of it. What does not: drawing (``spine.phantom.stream``), what
-a network sees of a picture on disk (``inference.preprocessing``, whose letterbox and normalisation are repeated here on
-the device; a test holds them equal), and what augmentation does (``data``, repeated likewise). Contract: in epoch e the
-pool holds patients e F to e F + P of its seed, F = P / reuse, so every picture is seen ``reuse`` times, differently
-augmented; what is drawn depends on (seed, epoch, batch) alone, so an interrupted fit goes on as if nothing happened.
-The seed of these patients lies far from any a cohort is likely to have, and one that is in the held-out splits is
-refused.
+What belongs here: the pool of pictures, and batches out of it. What does not: drawing (``spine.phantom.stream``),
+what a network sees of a picture on disk (``inference.preprocessing``) and the law of augmentation (``data``): both
+are repeated here for batches on the device, and tests hold them equal. Contract: in epoch e the pool holds patients e
+F to e F + P of its seed, F = P / reuse, so every picture is seen ``reuse`` times, differently augmented; what is
+drawn depends on (seed, epoch, batch) alone, so an interrupted fit goes on as if nothing happened. The seed of these
+patients lies far from any a cohort is likely to have, and one that is in the held-out splits is refused.
 """
 
 import time
@@ -120,7 +119,7 @@ class VirtualPool:
         started = time.monotonic()
         first, stop = epoch * self.fresh, epoch * self.fresh + self.pairs
         if self._drawn is None or self._next < first:
-            self._next = max(self._next, first) if self._drawn is not None else first
+            self._next = max(self._next, first)
             self._drawn = self._from(self._next)
         while self._next < stop:
             self._put(next(self._drawn))

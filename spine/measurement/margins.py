@@ -3,18 +3,17 @@
 What belongs here: that step. What does not: angles (``tilts``), points that both views show (``scanner.triangulate``).
 Contract: LPS mm. Left and right margins come from the frontal view, front and back from the lateral one; each lies as
 deep as its plate's centre, which is off by a few mm in a turned vertebra. The plate's tilt in the plane of the view
-needs no more: heights come from the picture itself, and depth only scales across, by a mm in a thousand.
+needs no more: heights come from the picture itself, and depth only scales across, by a thousandth for a millimetre.
 """
 
 from collections.abc import Mapping
 
 import numpy as np
 
-from spine.landmarks import PLATES, ViewName
+from spine.landmarks import MARGINS175, ViewName
 from spine.scanner import Floats, ViewGeometry
 from spine.study import Points2D
 
-_SIDES: Mapping[ViewName, tuple[str, str]] = {"frontal": ("left", "right"), "lateral": ("ant", "post")}
 _AXES: Mapping[ViewName, tuple[int, int]] = {"frontal": (0, 1), "lateral": (1, 0)}
 """Which coordinate lies across the picture, and which is the depth."""
 
@@ -30,14 +29,14 @@ def margins_in_space(
         geometry: of the views.
     """
     found: dict[str, Floats] = {}
-    for view, sides in _SIDES.items():
+    for name, view in MARGINS175.only.items():
+        plate = name.rsplit("_", 1)[0]
+        if plate not in centres or name not in points[view]:
+            continue
         across, deep = _AXES[view]
-        for name in (f"{plate}_{side}" for plate in PLATES for side in sides if plate in centres):
-            if name not in points[view]:
-                continue
-            point = np.array(centres[name.rsplit("_", 1)[0]], dtype=np.float64)
-            u, point[2] = geometry[view].plane_from_pixels(points[view][name])
-            source = geometry[view].source_to_isocentre_mm
-            point[across] = u * (source + point[deep]) / source
-            found[name] = point
+        point = np.array(centres[plate], dtype=np.float64)
+        u, point[2] = geometry[view].plane_from_pixels(points[view][name])
+        source = geometry[view].source_to_isocentre_mm
+        point[across] = u * (source + point[deep]) / source
+        found[name] = point
     return found

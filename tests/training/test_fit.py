@@ -391,6 +391,7 @@ def test_a_fit_on_virtual_patients_goes_on_after_an_interruption(
     config = replace(tiny_config, epochs=2, batch_size=24, virtual_pairs=64, reuse=2)
     whole = fit(drawn[0], tmp_path / "whole", config)
     assert whole.steps == 2 * (128 // 24)
+    assert whole.pictures == 2 * (64 + 32), "two epochs, half of the pool new in the second"
     seen: list[int] = []
 
     def strike(done: int, total: int) -> None:
@@ -401,7 +402,7 @@ def test_a_fit_on_virtual_patients_goes_on_after_an_interruption(
     with pytest.raises(TrainingInterrupted):
         fit(drawn[0], tmp_path / "torn", config, strike)
     summary = fit(drawn[0], tmp_path / "torn", config)
-    assert summary.steps == whole.steps
+    assert (summary.steps, summary.pictures) == (whole.steps, whole.pictures)
     ours, theirs = load_weights(tmp_path / "whole"), load_weights(tmp_path / "torn")
     for name in ours:
         torch.testing.assert_close(theirs[name], ours[name], atol=1e-6, rtol=1e-5)

@@ -12,6 +12,7 @@ from spine.errors import ContractViolation, ParametersRejected
 from spine.landmarks import GALBUSERA39, MARGINS175, VIEWS, mirrored_name
 from spine.phantom.stream import StreamConfig, VirtualPatients
 from training.config import Augmentation, TrainingConfig
+from training.data import change_greys, draw_affine
 from training.virtual import (
     DRAWN_TOGETHER,
     VirtualBatches,
@@ -151,6 +152,44 @@ def test_a_mirrored_frontal_picture_exchanges_left_and_right(pool):
     assert torch.equal(there_too[:, indices[2]], there[:, indices[2]])
 
 
+class Same:
+    """Random numbers that are always these, however they are asked for."""
+
+    def __init__(self, normal: float, uniform: float) -> None:
+        self.values = normal, uniform
+
+    def _of(self, value, size):
+        return value if size is None else np.full(size, value)
+
+    def normal(self, size=None):
+        return self._of(self.values[0], size)
+
+    def standard_normal(self, size=None, dtype=None):
+        return self._of(self.values[0], size)
+
+    def random(self, size=None):
+        return self._of(self.values[1], size)
+
+    def integers(self, high):
+        return 1
+
+
+@pytest.mark.parametrize(
+    ("normal", "uniform", "view"), [(0.7, 0.2, "frontal"), (-1.3, 0.9, "frontal"), (0.9, 0.1, "lateral")]
+)
+def test_pictures_are_augmented_as_those_from_disk_are(normal, uniform, view):
+    random, strengths = Same(normal, uniform), Augmentation(noise=0.0)
+    affine, mirrored = draw_affine(random, strengths, SHAPE, view)
+    linear, shift, mirrors = draw_affines(random, strengths, SHAPE, np.array([view == "frontal"]))
+    assert mirrors.tolist() == [mirrored]
+    points = np.array([[3.0, 100.0], [40.0, 20.0]])
+    before, after = (normalised_from_pixels(p, SHAPE) for p in (points, affine.apply(points)))
+    assert before @ linear[0].double().numpy().T + shift[0].numpy() == pytest.approx(after, abs=1e-5)
+    pixels = np.linspace(-1.5, 1.5, 64, dtype=np.float32)[None].repeat(4, 0)
+    changed = changed_greys(random, strengths, torch.from_numpy(pixels)[None])
+    assert changed[0].numpy() == pytest.approx(change_greys(random, strengths, pixels[None])[0], abs=1e-5)
+
+
 def test_greys_change_within_their_limits():
     random = np.random.default_rng(1)
     pixels = torch.linspace(-1.5, 1.5, 64).repeat(6, 32, 1)
@@ -168,6 +207,7 @@ def test_greys_change_within_their_limits():
     [
         ({"virtual_pairs": 50}, "50 virtual pairs"),
         ({"reuse": 0}, "reuse 0"),
+        ({"batch_size": 65}, "64 virtual pairs for batches of 65"),
         ({"preset": "galbusera2019"}, "for preset 'galbusera2019'"),
     ],
 )

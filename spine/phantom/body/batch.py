@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spine.landmarks import VERTEBRAE
+from spine.phantom.body.constants import numbers_on
 from spine.phantom.people.parameters import PatientParameters
 from spine.phantom.pose.anatomy import CERVICAL
 from spine.phantom.pose.chest import chest_half_depth, chest_half_width, headings, sideways, sternum_ends
@@ -110,6 +111,10 @@ class PatientBatch:
 
     def __len__(self) -> int:
         return len(self.size)
+
+    def scaled(self, *mm: float) -> Tensor:
+        """(N, len(mm)) lengths of an adult man at each patient's size, mm."""
+        return numbers_on(self.device, *mm) * self.size[:, None]
 
     def gain(self, kind: str) -> Tensor:
         """(N, 1) relative density of a kind of bone (``habitus.GAINS``)."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from spine.phantom.body.batch import PatientBatch
 from spine.phantom.body.constants import numbers_on
 from spine.phantom.body.surfaces import Bones, Filling, Shell, ball, bar, smooth, tube
+from spine.phantom.pose.habitus import LEFT_RIGHT
 
 _HEAD_MM = 23.5
 """Everything below is in millimetres of a femur whose head has this radius."""
@@ -60,7 +61,7 @@ def build_legs(batch: PatientBatch) -> Bones:
     rings = smooth(controls, (len(_FEMUR) - 1) * _PER_ROW + 1).clamp(min=controls.amin(0))
     size = (batch.hip_radius / _HEAD_MM)[:, None]
     found = Bones()
-    sides = zip((1.0, -1.0), batch.hips.unbind(1), ("left", "right"), strict=True)
+    sides = zip(LEFT_RIGHT, batch.hips.unbind(1), ("left", "right"), strict=True)
     for side, hip, word in sides:
         bones, mirror = (f"femur {word}",), numbers_on(device, side, 1.0, 1.0)
         head, axis = ball(hip, torch.eye(3, device=device) * batch.hip_radius[:, None, None], 14, 28)

@@ -27,13 +27,13 @@ from spine.phantom.body.surfaces import (
     tube,
     unit,
 )
+from spine.phantom.pose.habitus import LEFT_RIGHT
 
 _S1_AROUND, _S1_SQUARE = 32, 2.2
 _SACRUM_AT = (0.0, 0.05, 0.12, 0.22, 0.35, 0.5, 0.65, 0.8, 0.92, 1.0)
 _SACRUM_WIDTH = (1.0, 1.14, 1.52, 1.96, 2.16, 1.98, 1.58, 1.1, 0.68, 0.3)  # of the S1 plate
 _SACRUM_DEPTH = (1.0, 1.0, 1.02, 0.98, 0.85, 0.68, 0.52, 0.4, 0.3, 0.18)
 _SACRAL_KYPHOSIS_DEG = 62.0
-_LEFT_RIGHT = (1.0, -1.0)
 _UPRIGHT_DEG = 13.0  # pelvic tilt at which a pelvis stands upright
 
 
@@ -101,7 +101,7 @@ def _foramina(centre: Tensor, axes: Tensor, radii: Tensor) -> Shell:
     """Rims of the four pairs of sacral foramina."""
     at, size = [], []
     for ring, scale in ((3, 1.0), (5, 0.9), (6, 0.75), (7, 0.6)):
-        for side in _LEFT_RIGHT:
+        for side in LEFT_RIGHT:
             at.append(centre[:, ring] + side * 0.48 * radii[:, ring, :1] * axes[:, ring, :, 0])
             size.append(axes[:, ring] * numbers_on(centre.device, 6.0, 11.0, 4.5) * scale)
     grid, _ = ball(torch.stack(at, 1), torch.stack(size, 1)[..., indices_on(centre.device, 0, 2, 1)], 6, 14)
@@ -114,7 +114,7 @@ def _s1_arch(batch: PatientBatch) -> Shell:
     back, up = axes[:, :, 1], axes[:, :, 2]
     canal = batch.canal[:, -1]
     grids = []
-    for side in _LEFT_RIGHT:
+    for side in LEFT_RIGHT:
         foot, top, middle = (
             batch.s1_centre + x[:, None] * axes[:, :, 0] + y[:, None] * back + z[:, None] * up
             for x, y, z in (
@@ -153,16 +153,16 @@ def _wings(batch: PatientBatch, axes: Tensor) -> Bones:
     flare = 1 + 0.05 * batch.style[:, 7]
     scale, ala = batch.s1_to_hips / 108.0, 2.1 * batch.s1_half[:, 0]
     grids = []
-    for side, hip in zip(_LEFT_RIGHT, batch.hips.unbind(1), strict=True):
+    for side, hip in zip(LEFT_RIGHT, batch.hips.unbind(1), strict=True):
         # Lateral places from the mid-line, others from S1 or the hip; the back of the wing lies behind the ala.
         top = _points(
             [
                 (0.74 * ala - half, back + 42 * scale, up - 24 * scale),
                 (1.12 * ala * flare - half, back + 37 * scale, up + 13 * scale),
-                ((100 * flare) * scale - half, back + 14 * scale, up + 34 * scale),
-                ((128 * flare) * scale - half, back - 22 * scale, up + 31 * scale),
-                ((139 * flare) * scale - half, back - 52 * scale, up + 6 * scale),
-                ((128 * flare) * scale - half, -34.0 * scale, 72.0 * scale),
+                (100 * flare * scale - half, back + 14 * scale, up + 34 * scale),
+                (128 * flare * scale - half, back - 22 * scale, up + 31 * scale),
+                (139 * flare * scale - half, back - 52 * scale, up + 6 * scale),
+                (128 * flare * scale - half, -34.0 * scale, 72.0 * scale),
             ],
             back,
         )
@@ -203,7 +203,7 @@ def _rami(batch: PatientBatch, axes: Tensor) -> Bones:
     """Acetabula, pubic and ischial rami around the obturator foramen, symphysis."""
     device, r = batch.device, batch.hip_radius
     shells, inside = [], []
-    for side, hip, name in zip(_LEFT_RIGHT, batch.hips.unbind(1), ("hip left", "hip right"), strict=True):
+    for side, hip, name in zip(LEFT_RIGHT, batch.hips.unbind(1), ("hip left", "hip right"), strict=True):
         # The cup opens outwards, downwards and a little forwards.
         pole = unit(axes @ numbers_on(device, -side * 0.72, 0.12, 0.68))
         y = unit(axes[..., 1] - (axes[..., 1] * pole).sum(-1, keepdim=True) * pole)

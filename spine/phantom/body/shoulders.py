@@ -29,28 +29,15 @@ def build_shoulders(batch: PatientBatch) -> Bones:
     return bones
 
 
-def _vector(batch: PatientBatch, x: float, y: float, z: float) -> Tensor:
-    """(N, 3) an offset in mm of an adult man, scaled to each patient."""
-    return numbers_on(batch.device, x, y, z) * batch.size[:, None]
-
-
-def _wide(batch: PatientBatch, first: float, second: float) -> Tensor:
-    return numbers_on(batch.device, first, second) * batch.size[:, None]
-
-
-def _ones(batch: PatientBatch, value: float) -> Tensor:
-    return value * batch.gain("shoulder")
-
-
 def _clavicle(batch: PatientBatch, joints: Tensor, side: float, word: str) -> Bones:
     notch, shoulder = batch.sternum[:, 0], joints[:, 0]
     lift = 14.0 * batch.raised[:, None] * numbers_on(batch.device, 0.0, 0.0, 1.0)
     bend = torch.stack(
         [
-            notch + _vector(batch, side * 14, 2, 4),
-            notch + _vector(batch, side * 50, -8, 14) + lift,
-            0.45 * notch + 0.55 * shoulder + _vector(batch, side * 12, 8, 26) + lift,
-            shoulder + _vector(batch, -side * 8, 8, 22),
+            notch + batch.scaled(side * 14, 2, 4),
+            notch + batch.scaled(side * 50, -8, 14) + lift,
+            0.45 * notch + 0.55 * shoulder + batch.scaled(side * 12, 8, 26) + lift,
+            shoulder + batch.scaled(-side * 8, 8, 22),
         ],
         dim=1,
     )
@@ -58,7 +45,7 @@ def _clavicle(batch: PatientBatch, joints: Tensor, side: float, word: str) -> Bo
     radius = 4.6 * (1 + 0.45 * (2 * taper - 1) ** 4) * (1 - (2 * taper - 1) ** 16) * batch.size[:, None]
     up = numbers_on(batch.device, 0.0, 0.0, 1.0)
     grid = tube(smooth(bend, 18), radius[..., None].expand(-1, -1, 2), up, 14)
-    return Bones((Shell("clavicle", grid[:, None], _ones(batch, 1.1), 1.5, (f"clavicle {word}",)),))
+    return Bones((Shell("clavicle", grid[:, None], 1.1 * batch.gain("shoulder"), 1.5, (f"clavicle {word}",)),))
 
 
 def _blade(batch: PatientBatch, joints: Tensor, side: float, word: str) -> Bones:
@@ -67,33 +54,33 @@ def _blade(batch: PatientBatch, joints: Tensor, side: float, word: str) -> Bones
     t4 = batch.body_centre[:, FIRST + 3]
     out = 14.0 * batch.raised + 6.0 * batch.style[:, 10].clamp(-1.5, 1.5)
     swing = out[:, None] * numbers_on(batch.device, side, 0.0, 0.0)
-    superior = t4 + _vector(batch, side * 72, 46, 42) + swing
-    inferior = t4 + _vector(batch, side * 88, 52, -96) + 1.8 * swing
-    glenoid = shoulder + _vector(batch, -side * 24, 4, -6)
+    superior = t4 + batch.scaled(side * 72, 46, 42) + swing
+    inferior = t4 + batch.scaled(side * 88, 52, -96) + 1.8 * swing
+    glenoid = shoulder + batch.scaled(-side * 24, 4, -6)
     grid = _blade_plate(superior, inferior, glenoid)
     up = numbers_on(batch.device, 0.0, 0.0, 1.0)
-    root = superior * 0.72 + inferior * 0.28 + _vector(batch, 0, 10, 0)
-    acromion = shoulder + _vector(batch, side * 12, 8, 26)
-    ridge, _ = bar(root, acromion, up, _wide(batch, 3.0, 5.0), _wide(batch, 6.0, 7.0), 8)
+    root = superior * 0.72 + inferior * 0.28 + batch.scaled(0, 10, 0)
+    acromion = shoulder + batch.scaled(side * 12, 8, 26)
+    ridge, _ = bar(root, acromion, up, batch.scaled(3.0, 5.0), batch.scaled(6.0, 7.0), 8)
     coracoid, _ = bar(
-        glenoid + _vector(batch, 0, -8, 18),
-        shoulder + _vector(batch, -side * 6, -34, 12),
+        glenoid + batch.scaled(0, -8, 18),
+        shoulder + batch.scaled(-side * 6, -34, 12),
         up,
-        *(_wide(batch, 5.5, 5.5),) * 2,
+        *(batch.scaled(5.5, 5.5),) * 2,
     )
     socket, _ = bar(
-        glenoid + _vector(batch, 0, 0, 20),
-        glenoid + _vector(batch, 0, 0, -20),
+        glenoid + batch.scaled(0, 0, 20),
+        glenoid + batch.scaled(0, 0, -20),
         up.roll(1),
-        *(_wide(batch, 6.0, 10.0),) * 2,
+        *(batch.scaled(6.0, 10.0),) * 2,
     )
     names = (f"scapula {word}",)
     return Bones(
         (
-            Shell("shoulder blade", grid[:, None], _ones(batch, 0.75), 1.8, names),
-            Shell("blade spine", ridge[:, None], _ones(batch, 0.8), bones=names),
-            Shell("coracoid", coracoid[:, None], _ones(batch, 0.7), bones=names),
-            Shell("glenoid", socket[:, None], _ones(batch, 0.8), bones=names),
+            Shell("shoulder blade", grid[:, None], 0.75 * batch.gain("shoulder"), 1.8, names),
+            Shell("blade spine", ridge[:, None], 0.8 * batch.gain("shoulder"), bones=names),
+            Shell("coracoid", coracoid[:, None], 0.7 * batch.gain("shoulder"), bones=names),
+            Shell("glenoid", socket[:, None], 0.8 * batch.gain("shoulder"), bones=names),
         )
     )
 
@@ -118,15 +105,15 @@ def _arm(batch: PatientBatch, joints: Tensor, side: float, word: str) -> Bones:
     ahead = numbers_on(batch.device, 0.0, -1.0, 0.3)
     up = numbers_on(batch.device, 0.0, 0.3, 1.0)
     head, _ = ball(shoulder, torch.eye(3, device=batch.device) * (22.0 * batch.size)[:, None, None])
-    humerus, _ = bar(shoulder, elbow, ahead + 0.1, _wide(batch, 13.0, 13.0), _wide(batch, 11.0, 11.0), 14, 0.06)
+    humerus, _ = bar(shoulder, elbow, ahead + 0.1, batch.scaled(13.0, 13.0), batch.scaled(11.0, 11.0), 14, 0.06)
     shells = [
-        Shell("humeral head", head[:, None], _ones(batch, 0.8), bones=(f"humerus {word}",)),
-        Shell("humerus", humerus[:, None], _ones(batch, 2.0), 1.6, (f"humerus {word}",)),
+        Shell("humeral head", head[:, None], 0.8 * batch.gain("shoulder"), bones=(f"humerus {word}",)),
+        Shell("humerus", humerus[:, None], 2.0 * batch.gain("shoulder"), 1.6, (f"humerus {word}",)),
     ]
     for shift, name in ((0.0, "radius"), (16.0, "ulna")):
-        start, end = elbow + _vector(batch, 0, -shift, 0), hand + _vector(batch, side * shift, 6, 0)
-        grid, _ = bar(start, end, up + 0.2 * ahead, _wide(batch, 7.5, 7.5), _wide(batch, 6.0, 6.0), 12, 0.06)
-        shells.append(Shell("forearm", grid[:, None], _ones(batch, 1.5), 1.8, (f"{name} {word}",)))
+        start, end = elbow + batch.scaled(0, -shift, 0), hand + batch.scaled(side * shift, 6, 0)
+        grid, _ = bar(start, end, up + 0.2 * ahead, batch.scaled(7.5, 7.5), batch.scaled(6.0, 6.0), 12, 0.06)
+        shells.append(Shell("forearm", grid[:, None], 1.5 * batch.gain("shoulder"), 1.8, (f"{name} {word}",)))
     return Bones((*shells, _hand(batch, elbow, hand, side, word)))
 
 
@@ -137,6 +124,6 @@ def _hand(batch: PatientBatch, elbow: Tensor, hand: Tensor, side: float, word: s
     at = torch.linspace(-1.0, 1.0, 5, device=batch.device)[:, None]
     start = hand[:, None] + (10 * along)[:, None] + 14 * at * across[:, None] * batch.size[:, None, None]
     end = start + (88 - 24 * at.abs()) * batch.size[:, None, None] * along[:, None] + 12 * at * across[:, None]
-    radii = _wide(batch, 4.2, 4.2)[:, None].expand(-1, 5, -1)
+    radii = batch.scaled(4.2, 4.2)[:, None].expand(-1, 5, -1)
     grid, _ = bar(start, end, across[:, None] + 0.5 * along.roll(1, -1)[:, None], radii, radii * 0.8, 8, 0.08, 10)
     return Shell("hand", grid, torch.full((len(batch), 5), 0.8, device=batch.device), 2.2, (f"hand {word}",) * 5)

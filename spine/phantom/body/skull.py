@@ -10,6 +10,7 @@ from torch import Tensor
 from spine.phantom.body.batch import PatientBatch
 from spine.phantom.body.constants import numbers_on
 from spine.phantom.body.surfaces import Bones, Filling, Shell, ball, bar, tube
+from spine.phantom.pose.habitus import LEFT_RIGHT
 
 Place = tuple[float, float, float]
 
@@ -21,30 +22,22 @@ def build_skull(batch: PatientBatch) -> Bones:
 
 def _at(batch: PatientBatch, place: Place) -> Tensor:
     """(N, 3) left, back and up from the middle of C3's upper plate, along its axes, mm of an adult man."""
-    offset = numbers_on(batch.device, *place) * batch.size[:, None]
+    offset = batch.scaled(*place)
     return batch.centre[:, 0, 0] + (batch.axes[:, 0, 0] @ offset[..., None])[..., 0]
 
 
 def _above(batch: PatientBatch, x: float, y: float, z: float) -> Tensor:
     """(N, 3) the same along the patient's own axes: a head is held level whatever C3 does."""
-    return batch.centre[:, 0, 0] + numbers_on(batch.device, x, y, z) * batch.size[:, None]
-
-
-def _amount(batch: PatientBatch, value: float) -> Tensor:
-    return value * batch.gain("shoulder")
-
-
-def _wide(batch: PatientBatch, first: float, second: float) -> Tensor:
-    return numbers_on(batch.device, first, second) * batch.size[:, None]
+    return batch.centre[:, 0, 0] + batch.scaled(x, y, z)
 
 
 def _solid(batch: PatientBatch, name: str, bone: str, ends: tuple[Place, Place], radii: tuple[float, ...]) -> Bones:
     """A bar of bone with spongiosa inside; ``radii`` are those of its start and of its end."""
     back = batch.axes[:, 0, 0, :, 1]
     start, end = (_at(batch, place) for place in ends)
-    grid, axis = bar(start, end, back, _wide(batch, *radii[:2]), _wide(batch, *radii[2:]), 6, 0.12)
-    shell = Shell(name, grid[:, None], _amount(batch, 0.6), 1.6, (bone,))
-    return Bones((shell,), (Filling(name, grid[:, None], axis[:, None], _amount(batch, 0.6)),))
+    grid, axis = bar(start, end, back, batch.scaled(*radii[:2]), batch.scaled(*radii[2:]), 6, 0.12)
+    shell = Shell(name, grid[:, None], 0.6 * batch.gain("shoulder"), 1.6, (bone,))
+    return Bones((shell,), (Filling(name, grid[:, None], axis[:, None], 0.6 * batch.gain("shoulder")),))
 
 
 def _axis(batch: PatientBatch) -> Bones:
@@ -54,7 +47,7 @@ def _axis(batch: PatientBatch) -> Bones:
     spinous = _solid(batch, "axis", "C2", ((0, 22, 12), (0, 42, 4)), (9.0, 4.0, 5.0, 4.5))
     sides = [
         _solid(batch, "axis", "C2", ((side * 9, 3, 16), (side * 16, 26, 10)), (5.0, 4.5, 4.0, 4.0))
-        for side in (1.0, -1.0)
+        for side in LEFT_RIGHT
     ]
     return body + dens + spinous + sides[0] + sides[1]
 
@@ -65,12 +58,12 @@ def _atlas(batch: PatientBatch) -> Bones:
     turn = torch.linspace(0.0, 2 * torch.pi, 25, device=device)
     ring = torch.stack([21 * turn.sin(), 11 - 21 * turn.cos(), 33 + 0 * turn], dim=-1) * batch.size[:, None, None]
     path = batch.centre[:, :1, 0] + ring @ batch.axes[:, 0, 0].transpose(-1, -2)
-    grid = tube(path, _wide(batch, 3.2, 4.6)[:, None].expand(-1, 25, 2), numbers_on(device, 0.0, 0.0, 1.0), 12)
+    grid = tube(path, batch.scaled(3.2, 4.6)[:, None].expand(-1, 25, 2), numbers_on(device, 0.0, 0.0, 1.0), 12)
     masses = [
         _solid(batch, "atlas", "C1", ((side * 17, 2, 26), (side * 18, 2, 40)), (7.5, 7.5, 8.0, 8.0))
-        for side in (1.0, -1.0)
+        for side in LEFT_RIGHT
     ]
-    return Bones((Shell("atlas", grid[:, None], _amount(batch, 1.0), 1.6, ("C1",)),)) + masses[0] + masses[1]
+    return Bones((Shell("atlas", grid[:, None], 1.0 * batch.gain("shoulder"), 1.6, ("C1",)),)) + masses[0] + masses[1]
 
 
 def _skull(batch: PatientBatch) -> Bones:
@@ -81,14 +74,14 @@ def _skull(batch: PatientBatch) -> Bones:
     case, _ = ball(centre, half, 16, 32)
     up = numbers_on(device, 0.0, 0.0, 1.0)
     ends = (_above(batch, 0, 26, 46), _above(batch, 0, -70, 64))
-    base, _ = bar(*ends, up, _wide(batch, 34, 8), _wide(batch, 26, 18), 8, 0.15)
+    base, _ = bar(*ends, up, batch.scaled(34, 8), batch.scaled(26, 18), 8, 0.15)
     ends = (_above(batch, -22, -70, 32), _above(batch, 22, -70, 32))
-    teeth, _ = bar(*ends, up, *(_wide(batch, 8, 12),) * 2, 8, 0.15)
+    teeth, _ = bar(*ends, up, *(batch.scaled(8, 12),) * 2, 8, 0.15)
     return Bones(
         (
-            Shell("skull", case[:, None], _amount(batch, 3.6), 2.2, ("skull",)),
-            Shell("skull base", base[:, None], _amount(batch, 2.4), 2.2, ("skull",)),
-            Shell("teeth", teeth[:, None], _amount(batch, 3.0), 2.0, ("jaw",)),
+            Shell("skull", case[:, None], 3.6 * batch.gain("shoulder"), 2.2, ("skull",)),
+            Shell("skull base", base[:, None], 2.4 * batch.gain("shoulder"), 2.2, ("skull",)),
+            Shell("teeth", teeth[:, None], 3.0 * batch.gain("shoulder"), 2.0, ("jaw",)),
         )
     )
 
@@ -101,10 +94,10 @@ def _jaw(batch: PatientBatch) -> Bones:
     path = torch.stack([x, y - 20, 14 + 0.25 * (y + 54)], dim=-1) * batch.size[:, None, None]
     radii = numbers_on(device, 5.0, 13.0) * batch.size[:, None, None].expand(-1, 16, 1)
     grid = tube(batch.centre[:, :1, 0] + path, radii, up, 14)
-    found = [Shell("jaw", grid[:, None], _amount(batch, 1.6), 2.2, ("jaw",))]
+    found = [Shell("jaw", grid[:, None], 1.6 * batch.gain("shoulder"), 2.2, ("jaw",))]
     ahead = numbers_on(device, 0.0, 1.0, 0.0)
-    for side in (1.0, -1.0):
+    for side in LEFT_RIGHT:
         ends = (_above(batch, side * 44, -24, 18), _above(batch, side * 48, -6, 70))
-        branch, _ = bar(*ends, ahead, _wide(batch, 4.5, 15.0), _wide(batch, 4.5, 10.0), 8, 0.1)
-        found.append(Shell("jaw", branch[:, None], _amount(batch, 1.4), 2.2, ("jaw",)))
+        branch, _ = bar(*ends, ahead, batch.scaled(4.5, 15.0), batch.scaled(4.5, 10.0), 8, 0.1)
+        found.append(Shell("jaw", branch[:, None], 1.4 * batch.gain("shoulder"), 2.2, ("jaw",)))
     return Bones(tuple(found))

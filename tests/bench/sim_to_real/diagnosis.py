@@ -27,6 +27,9 @@ def diagnosis(found: Floats, corners: Floats, visible: NDArray[np.bool_], publis
         },
         "Cobb error, median of three neighbours, mean": float(np.abs(errors["smooth"]).mean()),
         "Cobb error, median of three neighbours, median": float(np.median(np.abs(errors["smooth"]))),
+        "slope of the line through a vertebra's neighbours, error, median by level, T2 to L4": _slope_errors(
+            found, corners
+        ),
         "tilt of a vertebra per slope of the line through its neighbours, labelled, by level": _per_slope(corners),
         "the same of the found corners": _per_slope(found),
         "found above (-) its label, vertebrae, median by level": [round(float(o), 2) for o in _offsets(found, corners)],
@@ -39,14 +42,26 @@ def _labelled_tilt_there(found: Floats, corners: Floats) -> Floats:
     return np.array([np.interp(r, t, tilt) for r, t, tilt in zip(rows, there, labelled, strict=True)])
 
 
+def _line_slopes(corners: Floats) -> Floats:
+    """(N, 17, 4, 2) -> (N, 15) slope of the line through the centres above and below T2..L4, as a tilt in degrees."""
+    middle = centres(corners)
+    way = middle[:, 2:] - middle[:, :-2]
+    return np.asarray(np.rad2deg(np.arctan2(-way[..., 0], way[..., 1])))
+
+
+def _slope_errors(found: Floats, corners: Floats) -> list[float]:
+    """Median distance of the found line's slope from the labelled one at the same height."""
+    rows, there = centres(found)[:, 1:-1, 1], centres(corners)[:, 1:-1, 1]
+    labelled = np.array([np.interp(r, t, s) for r, t, s in zip(rows, there, _line_slopes(corners), strict=True)])
+    return [round(float(v), 1) for v in np.median(np.abs(_line_slopes(found) - labelled), axis=0)]
+
+
 def _per_slope(corners: Floats) -> list[float]:
     """Regression of mid-line tilts on the slope of the chain of centres, (N, 17, 4, 2) -> one for each of T2..L4.
 
     1 where plates lie square to the column, less where it leans more to the side than they do.
     """
-    middle, tilts = centres(corners), midline_tilts_deg(corners)[:, 1:-1]
-    way = middle[:, 2:] - middle[:, :-2]
-    slopes = np.rad2deg(np.arctan2(-way[..., 0], way[..., 1]))
+    slopes, tilts = _line_slopes(corners), midline_tilts_deg(corners)[:, 1:-1]
     slopes, tilts = slopes - slopes.mean(axis=0), tilts - tilts.mean(axis=0)
     least = 1e-9  # one film alone has no regression
     return [round(float(v), 2) for v in (slopes * tilts).sum(axis=0) / np.maximum((slopes**2).sum(axis=0), least)]
