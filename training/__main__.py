@@ -5,12 +5,13 @@ is ``plumbline``. Contract: exit code 0 with a finished fit, that of the error c
 """
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from spine.errors import ParametersRejected, PlumblineError
-from training.config import TrainingConfig
+from training.config import Augmentation, TrainingConfig
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,11 +21,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = _config(options)
         _demand_data_set(options.dataset)
         from training.fit import fit  # not before --help and the configuration's own errors
+        from training.team import team_of
 
-        summary = fit(options.dataset, options.out, config, None if options.quiet else _show)
+        leads = team_of(config.devices).leads
+        summary = fit(options.dataset, options.out, config, None if options.quiet or not leads else _show)
     except PlumblineError as error:
         sys.stderr.write(f"\n{error}\n")
         return error.exit_code
+    if not leads:
+        return 0
     sys.stderr.write(
         f"\nvalidation landmark error {summary.validation_error:.2f} {summary.error_unit} "
         f"after {summary.epochs} epochs, {summary.seconds:.0f} s "
@@ -57,13 +62,29 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--precision", choices=("auto", "32", "bf16-mixed"), default=default.precision)
     parser.add_argument("--workers", type=int, default=default.workers)
     parser.add_argument("--seed", type=int, default=default.seed)
-    parser.add_argument(
-        "--virtual", type=int, default=0, help="learn from this many virtual patients at a time, drawn here"
-    )
-    parser.add_argument("--reuse", type=int, default=default.reuse, help="epochs a virtual patient stays")
+    _add_source(parser, default)
     parser.add_argument("--init-from", help="folder of a fitted model to start from")
     parser.add_argument("--quiet", action="store_true", help="no progress line")
     return parser
+
+
+def _add_source(parser: argparse.ArgumentParser, default: TrainingConfig) -> None:
+    """Virtual patients instead of the data set's, and how many processes draw and learn from them."""
+    parser.add_argument(
+        "--augment",
+        action="append",
+        default=[],
+        metavar="NAME=STRENGTH",
+        help="strength of one augmentation, e.g. rotation_deg=6 (see training.config); may be given again",
+    )
+    parser.add_argument(
+        "--virtual-pairs", type=int, default=0, help="learn from this many virtual patients at a time, drawn here"
+    )
+    parser.add_argument(
+        "--virtual-films", type=int, default=0, help="and from this many virtual frontal films at a time"
+    )
+    parser.add_argument("--devices", type=int, default=1, help="GPUs; start one process each with torchrun")
+    parser.add_argument("--reuse", type=int, default=default.reuse, help="epochs a virtual patient stays")
 
 
 def _config(options: argparse.Namespace) -> TrainingConfig:
@@ -91,10 +112,32 @@ def _config(options: argparse.Namespace) -> TrainingConfig:
         precision=options.precision,
         workers=options.workers,
         seed=options.seed,
-        virtual_pairs=options.virtual,
+        virtual_pairs=options.virtual_pairs,
+        virtual_films=options.virtual_films,
+        devices=options.devices,
         reuse=options.reuse,
         init_from=options.init_from,
+        augmentation=_augmentation(options.augment),
     )
+
+
+def _augmentation(given: Sequence[str]) -> Augmentation:
+    known = {f.name for f in dataclasses.fields(Augmentation)}
+    strengths: dict[str, float] = {}
+    for text in given:
+        name, _, number = text.partition("=")
+        try:
+            strengths[name] = float(number)
+        except ValueError:
+            strengths[""] = 0.0
+    if set(strengths) - known:
+        raise ParametersRejected(
+            "TRAINING_CONFIG",
+            found=f"--augment {' '.join(given)}",
+            expected=f"NAME=NUMBER, the names being {', '.join(sorted(known))}",
+            remedy="correct the option",
+        )
+    return Augmentation(**strengths)
 
 
 def _demand_data_set(folder: Path) -> None:

@@ -15,16 +15,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, Trainer
 
 from spine.errors import PlumblineError
 from training.budget import Budget
 from training.checkpoints import save_checkpoint, save_state
 from training.data import Sample
-from training.journal import Journal
-from training.module import LandmarkModule
+from training.module import CHECKED_EVERY, LandmarkModule
 from training.score import Score, score
+from training.work import Fit
 
 VALIDATIONS = 16
 """Validations (and checkpoints) are spread evenly over the budget, with one at its end."""
@@ -58,7 +57,6 @@ class Stage:
     """One network to be fitted.
 
     Attributes:
-        key: names it in the journal.
         folder: where its checkpoints go.
         epoch_pictures: pictures that make an epoch.
         validation: batches without augmentation.
@@ -67,7 +65,6 @@ class Stage:
         position: where the fit stands.
     """
 
-    key: str
     folder: Path
     epoch_pictures: int
     validation: Iterable[Sample]
@@ -82,8 +79,7 @@ class Conductor(Callback):
     Args:
         stage: what is fitted.
         budget: what it may use.
-        journal: where figures go.
-        dtype: of autocast in validation.
+        run: whose journal figures go to, and whose team decides together.
         progress: called with (thousandths done, 1000) of this stage.
         saved: the checkpoint whose optimiser is to be taken up; network and position already are.
     """
@@ -92,15 +88,13 @@ class Conductor(Callback):
         self,
         stage: Stage,
         budget: Budget,
-        journal: Journal,
-        dtype: torch.dtype | None,
+        run: Fit,
         progress: Progress | None,
         saved: dict[str, Any] | None = None,
     ) -> None:
         self.stage = stage
         self.budget = budget
-        self.journal = journal
-        self.dtype = dtype
+        self.run = run
         self.progress = progress
         self.saved = saved
         self._began = 0.0
@@ -125,14 +119,22 @@ class Conductor(Callback):
         position = self.stage.position
         position.step += 1
         position.seen += len(batch.view)
-        position.pictures += len(batch.view)
-        position.seconds = self._seconds_before + time.monotonic() - self._began
+        position.pictures += len(batch.view) * self.run.team.size
+        on_gpu = module.device.type == "cuda"
+        if not on_gpu or position.step % CHECKED_EVERY == 0:
+            self._look_around(trainer, module)
+
+    def _look_around(self, trainer: Trainer, module: LandmarkModule) -> None:
+        """What costs a wait for the GPU and for the team: the clock, the loss, and whether somebody wants to stop."""
+        position = self.stage.position
+        seconds = self._seconds_before + time.monotonic() - self._began
+        position.seconds, stop = self.run.team.agree(seconds, self._asked_to_stop, module.device)
         self._tell_progress(module)
-        if self._asked_to_stop:
+        if stop:
             self._save(trainer, module)
             raise TrainingInterrupted(
                 "TRAINING_INTERRUPTED",
-                found=f"SIGTERM at step {position.step} of {self.stage.key}",
+                found=f"SIGTERM at step {position.step}",
                 expected="an undisturbed fit",
                 remedy="start the same command again: it goes on from the checkpoint just written",
             )
@@ -144,10 +146,11 @@ class Conductor(Callback):
         position = self.stage.position
         if position.seen >= self.stage.epoch_pictures:
             position.epoch, position.seen = position.epoch + 1, 0
-        self._tell_progress(module)
+        self._look_around(trainer, module)
         if int(module.progress * VALIDATIONS) > position.validations or module.progress >= 1.0:
             position.validations = int(module.progress * VALIDATIONS)
-            self._validate(module)
+            if self.run.team.leads:
+                self._validate(module)
             self._save(trainer, module)
         if module.progress >= 1.0:
             trainer.should_stop = True
@@ -170,7 +173,9 @@ class Conductor(Callback):
 
     def _validate(self, module: LandmarkModule) -> None:
         position = self.stage.position
-        found: Score = score(module.network, self.stage.validation, self.stage.unit, module.device, self.dtype)
+        module.check()
+        dtype = self.run.circumstances.dtype
+        found: Score = score(module.network, module.slots, self.stage.validation, self.stage.unit, module.device, dtype)
         values = {
             **module.take_losses(),
             **found.metrics(),
@@ -178,13 +183,15 @@ class Conductor(Callback):
             "train/pictures_per_second": position.pictures / max(position.seconds, 1e-9),
             **self.stage.figures(),
         }
-        prefix = "" if self.stage.key == "shared" else f"{self.stage.key}/"
-        self.journal.write_measurements(position.step, time.time(), {f"{prefix}{n}": v for n, v in values.items()})
+        self.run.journal.write_measurements(position.step, time.time(), values)
         if position.best is None or found.mean < position.best:
             position.best, position.best_step = found.mean, position.step
             save_state({"network": _plain(module.network.state_dict())}, self.stage.folder / BEST_FILE)
 
     def _save(self, trainer: Trainer, module: LandmarkModule) -> None:
+        module.check()
+        if not self.run.team.leads:
+            return
         state = {
             "network": _plain(module.network.state_dict()),
             "optimizer": trainer.optimizers[0].state_dict(),

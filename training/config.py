@@ -69,7 +69,9 @@ class TrainingConfig:
         augmentation: strengths.
         virtual_pairs: learn from this many virtual patients at a time, drawn on the training device, instead of the
             data set's training split (``virtual``); 0 for the data set's.
+        virtual_films: besides them, this many plain frontal films of patients of their own.
         reuse: how many epochs a virtual patient stays.
+        devices: processes that fit together, each on a GPU of its own (started by torchrun, see ``team``).
         init_from: folder of a fitted model whose weights are the start, or None.
     """
 
@@ -93,6 +95,8 @@ class TrainingConfig:
     width: float = 1.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     virtual_pairs: int = 0
+    virtual_films: int = 0
+    devices: int = 1
     reuse: int = 8
     init_from: str | None = None
 
@@ -111,6 +115,13 @@ class TrainingConfig:
         """The landmarks to be trained, in the set's order."""
         every = LANDMARK_SETS[self.landmark_set].names
         return tuple(n for n in every if n in self.landmark_subset) if self.landmark_subset else every
+
+    def _divides(self, count: int) -> bool:
+        """Whether virtual patients can be drawn 32 at a time, ``1 / reuse`` of them an epoch, by every process."""
+        return count == 0 or (self.reuse > 0 and self.devices > 0 and count % (32 * self.reuse * self.devices) == 0)
+
+    def _wanted_multiple(self) -> str:
+        return f"a multiple of 32 x reuse x devices = {32 * self.reuse * self.devices}"
 
     def _checks(self) -> list[tuple[bool, str]]:
         known = LANDMARK_SETS.get(self.landmark_set)
@@ -138,16 +149,15 @@ class TrainingConfig:
             (self.workers >= 0, f"workers {self.workers}"),
             (0.125 <= self.width <= 8, f"width {self.width}"),
             (all(0 <= s < 90 for s in strengths.values()), f"augmentation {strengths}"),
-            (
-                self.virtual_pairs == 0 or (self.reuse > 0 and self.virtual_pairs % (32 * self.reuse) == 0),
-                f"{self.virtual_pairs} virtual pairs (a multiple of 32 x reuse = {32 * self.reuse})",
-            ),
+            (self.devices > 0, f"devices {self.devices}"),
+            (self._divides(self.virtual_pairs), f"{self.virtual_pairs} virtual pairs ({self._wanted_multiple()})"),
+            (self._divides(self.virtual_films), f"{self.virtual_films} virtual films ({self._wanted_multiple()})"),
+            (self.virtual_films == 0 or self.virtual_pairs > 0, f"{self.virtual_films} virtual films without pairs"),
             (self.reuse > 0, f"reuse {self.reuse}"),
             (
                 self.virtual_pairs == 0 or self.virtual_pairs >= self.batch_size,
                 f"{self.virtual_pairs} virtual pairs for batches of {self.batch_size}",
             ),
-            (self.virtual_pairs == 0 or self.preset == "shared", f"virtual pairs for preset {self.preset!r}"),
             (self.augmentation.mirror <= 1, f"mirror probability {self.augmentation.mirror}"),
         ]
 

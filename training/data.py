@@ -132,13 +132,23 @@ class PositionSampler(Sampler[tuple[int, int]]):
         seed: of the order; None keeps the pictures' own order.
         first_epoch: the epoch Lightning's zeroth is (an interrupted fit goes on where it was).
         skip: pictures of that first epoch which had already been seen.
+        share: (rank, size) of a team whose processes each see a part of the pictures.
     """
 
-    def __init__(self, count: int, seed: int | None, *, first_epoch: int = 0, skip: int = 0) -> None:
+    def __init__(
+        self,
+        count: int,
+        seed: int | None,
+        *,
+        first_epoch: int = 0,
+        skip: int = 0,
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
         self.count = count
         self.seed = seed
         self.first_epoch = first_epoch
         self.skip = skip
+        self.rank, self.size = share
         self.epoch = first_epoch
 
     def set_epoch(self, epoch: int) -> None:
@@ -146,14 +156,14 @@ class PositionSampler(Sampler[tuple[int, int]]):
         self.epoch = self.first_epoch + epoch
 
     def __len__(self) -> int:
-        return self.count
+        return self.count // self.size
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.arange(self.count)
         if self.seed is not None:
             order = np.random.default_rng((self.seed, self.epoch)).permutation(self.count)
         skip = self.skip if self.epoch == self.first_epoch else 0
-        yield from ((self.epoch, int(i)) for i in order[skip:])
+        yield from ((self.epoch, int(i)) for i in order[self.rank :: self.size][: len(self)][skip:])
 
 
 def draw_affine(

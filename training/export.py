@@ -22,6 +22,7 @@ from spine.storage import write_bytes_atomically
 from training.candidate import CANDIDATE_FILE, FITTED_FILE, FitSummary, read_summary, write_summary
 from training.checkpoints import load_weights, save_weights
 from training.networks import ServedNetwork, build_network
+from training.slots import slots_of
 
 OPSET = 18
 TOLERANCE = 1e-4
@@ -60,7 +61,7 @@ def finish_export(out: Path) -> FitSummary:
 
 def export_network(network: nn.Module, contract: ModelContract) -> bytes:
     """The serialised ONNX graph of ``network`` with a soft-max on its heat maps."""
-    served = ServedNetwork(network).eval().float().cpu()
+    served = _served(network, contract).eval().float().cpu()
     # A batch of two: one would be taken for a constant.
     picture, view = _example_inputs(contract)
     batch = torch.export.Dim("batch", min=1, max=1024)
@@ -82,6 +83,10 @@ def export_network(network: nn.Module, contract: ModelContract) -> bytes:
     _forget_origin(graph)
     payload: bytes = graph.SerializeToString(deterministic=True)
     return payload
+
+
+def _served(network: nn.Module, contract: ModelContract) -> ServedNetwork:
+    return ServedNetwork(network, slots_of(contract.landmark_set, contract.names, contract.views))
 
 
 def example_inputs(contract: ModelContract) -> dict[str, Any]:
@@ -121,7 +126,7 @@ def _compare(network: nn.Module, contract: ModelContract, payload: bytes) -> Non
     picture, view = _example_inputs(contract)
     found = session.run(["heatmaps", "visibility"], {"picture": picture, "view": view})
     with torch.no_grad():
-        wanted = ServedNetwork(network).eval()(torch.from_numpy(picture), torch.from_numpy(view))
+        wanted = _served(network, contract).eval()(torch.from_numpy(picture), torch.from_numpy(view))
     worst = max(float(np.abs(f - w.numpy()).max()) for f, w in zip(found, wanted, strict=True))
     if not worst <= TOLERANCE:
         raise ContractViolation(

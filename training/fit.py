@@ -37,19 +37,20 @@ from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
 from spine.storage import remove_partials, write_text_atomically
 from training.budget import Budget
 from training.candidate import CANDIDATE_FILE, FITTED_FILE, FitSummary, claim_folder, read_summary, write_summary
-from training.checkpoints import load_state, load_weights, newest_checkpoint, save_weights
+from training.checkpoints import load_state, newest_checkpoint, save_weights
 from training.conductor import BEST_FILE, Conductor, Position, Progress, Stage
 from training.config import TrainingConfig, config_to_json
 from training.data import Sample, picture_items
 from training.export import can_export, finish_export
 from training.journal import Journal, read_journal
-from training.loaders import disk_loader, validation_loader, virtual_loader
+from training.loaders import disk_loader, epoch_pictures, validation_loader, virtual_loader
 from training.module import LandmarkModule
-from training.networks import OnePerLandmark, build_network
+from training.networks import build_network
 from training.score import unit_of
-from training.work import Fit, Job, circumstances_of
-
-_SHARED = "shared"
+from training.slots import slots_of
+from training.start import load_start
+from training.team import team_of
+from training.work import Fit, circumstances_of
 
 
 def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | None = None) -> FitSummary:
@@ -69,16 +70,19 @@ def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | N
     manifest = read_manifest(dataset)
     views = _check(manifest, config)
     circumstances = circumstances_of(config)  # a device that is missing must not claim the folder
-    claim_folder(out, config, manifest.digest)
+    team = team_of(config.devices)
+    if team.leads:
+        claim_folder(out, config, manifest.digest)
     if (out / CANDIDATE_FILE).is_file():
         return read_summary(out)
     if not (out / FITTED_FILE).is_file():
-        remove_partials(out)
         journal = Journal(out)
-        journal.write_parameters(config_to_json(config))
-        run = Fit(dataset, out, config, manifest, views, circumstances, journal)
-        _fit_all(run, progress)
-    return finish_export(out) if can_export() else read_summary(out, FITTED_FILE)
+        if team.leads:
+            remove_partials(out)
+            journal.write_parameters(config_to_json(config))
+        _fit_whole(Fit(dataset, out, config, manifest, views, circumstances, journal, team), progress)
+        team.wait()
+    return finish_export(out) if team.leads and can_export() else read_summary(out, FITTED_FILE)
 
 
 def _check(manifest: Manifest, config: TrainingConfig) -> tuple[ViewName, ...]:
@@ -103,77 +107,42 @@ def _check(manifest: Manifest, config: TrainingConfig) -> tuple[ViewName, ...]:
     return tuple(v for v in VIEWS if v in wanted and any(v in e.views for e in counted["train"]))
 
 
-def _fit_all(run: Fit, progress: Progress | None) -> None:
-    torch.manual_seed(run.config.seed)  # weights; order and augmentation are drawn from seeds of their own
-    whole = build_network(run.config, run.views)
-    if run.config.init_from is not None:
-        _load_start(whole, Path(run.config.init_from))
-    jobs = _jobs(run, whole)
-    positions: list[Position] = []
-    for done, job in enumerate(jobs):
-        positions.append(_fit_one(run, job, len(jobs), _part(progress, done, len(jobs))))
-    _finish(run, whole, positions)
-
-
-def _part(progress: Progress | None, done: int, jobs: int) -> Progress | None:
-    """Progress of one of several jobs as progress of the whole."""
-    if progress is None:
-        return None
-    return lambda part, total: progress(done * total + part, jobs * total)
-
-
-def _jobs(run: Fit, whole: nn.Module) -> list[Job]:
-    """One job for the shared network; for one network per landmark and view, one job each."""
-    names = run.config.names
-    if not isinstance(whole, OnePerLandmark):
-        return [Job(_SHARED, whole, run.views, names)]
-    return [
-        Job(f"{view}-{name}", whole.networks[v][k], (view,), (name,))
-        for v, view in enumerate(run.views)
-        for k, name in enumerate(names)
-    ]
-
-
-def _load_start(network: nn.Module, folder: Path) -> None:
-    try:
-        network.load_state_dict(load_weights(folder))
-    except RuntimeError as error:
-        raise ParametersRejected(
-            "START_DIFFERS",
-            found=f"weights in {folder.name!r} of another network ({str(error).splitlines()[0]})",
-            expected="weights of the same preset, width, views and landmarks",
-            remedy="start from a matching model, or from none",
-        ) from error
-
-
-def _fit_one(run: Fit, job: Job, jobs: int, progress: Progress | None) -> Position:
-    """Fit one network in place, from its newest checkpoint if there is one; ends with its best weights."""
-    config, folder = run.config, run.out / "checkpoints" / job.key
-    train = picture_items(run.manifest.in_split("train"), job.views)
-    learnt = config.virtual_pairs * len(job.views) or len(train)
-    held_out = picture_items(run.manifest.in_split("validation"), job.views)
-    whole_batches = learnt >= config.batch_size
-    stage = Stage(
-        key=job.key,
-        folder=folder,
-        epoch_pictures=learnt // config.batch_size * config.batch_size if whole_batches else learnt,
-        validation=validation_loader(run, job, held_out),
-        unit=unit_of(held_out),
-    )
-    seconds = None if config.minutes is None else config.minutes * 60.0 / jobs
-    budget = Budget(config.epochs, seconds)
-    module = LandmarkModule(job.network.to(memory_format=torch.channels_last), config)
-    saved = newest_checkpoint(folder)
+def _fit_whole(run: Fit, progress: Progress | None) -> None:
+    """Fit the network, from its newest checkpoint if there is one, and write what came out."""
+    config, slots = run.config, slots_of(run.config.landmark_set, run.config.names, run.views)
+    torch.manual_seed(config.seed)  # weights; order and augmentation are drawn from seeds of their own
+    network = build_network(config, run.views)
+    if config.init_from is not None:
+        load_start(network, slots, config.names, Path(config.init_from))
+    stage = _stage(run)
+    budget = Budget(config.epochs, None if config.minutes is None else config.minutes * 60.0)
+    on_gpu = run.circumstances.accelerator == "cuda"
+    compiled = on_gpu and config.preset == "shared"
+    module = LandmarkModule(network.to(memory_format=torch.channels_last), slots, config, compiled)
+    saved = newest_checkpoint(stage.folder)
     if saved is not None:
-        job.network.load_state_dict(saved["network"])
+        network.load_state_dict(saved["network"])
         stage.position = Position(**saved["position"])
     position = stage.position
     if budget.progress(position.epoch, position.seconds) < 1.0:
-        loader = virtual_loader(run, job, stage) if config.virtual_pairs else disk_loader(run, job, train, position)
-        conductor = Conductor(stage, budget, run.journal, run.circumstances.dtype, progress, saved)
-        _train(run, module, conductor, loader)
-    job.network.load_state_dict(load_state(folder / BEST_FILE)["network"])
-    return position
+        loader = virtual_loader(run, stage) if config.virtual_pairs else disk_loader(run, position)
+        _train(run, module, Conductor(stage, budget, run, progress, saved), loader)
+    if run.team.leads:
+        network.load_state_dict(load_state(stage.folder / BEST_FILE)["network"])
+        _finish(run, network, position)
+
+
+def _stage(run: Fit) -> Stage:
+    config = run.config
+    held_out = picture_items(run.manifest.in_split("validation"), run.views)
+    learnt = epoch_pictures(run)
+    whole_batches = learnt >= config.batch_size
+    return Stage(
+        folder=run.out / "checkpoints",
+        epoch_pictures=learnt // config.batch_size * config.batch_size if whole_batches else learnt,
+        validation=validation_loader(run, held_out),
+        unit=unit_of(held_out),
+    )
 
 
 def _train(run: Fit, module: LandmarkModule, conductor: Conductor, loader: "DataLoader[Sample]") -> None:
@@ -181,7 +150,8 @@ def _train(run: Fit, module: LandmarkModule, conductor: Conductor, loader: "Data
     with _quiet_lightning():
         trainer = Trainer(
             accelerator="cpu" if on_cpu else "gpu",
-            devices=1,
+            devices=run.team.size,
+            strategy="ddp" if run.team.size > 1 else "auto",  # started by torchrun: nothing is launched from here
             precision=run.circumstances.precision,
             max_epochs=-1,
             logger=False,
@@ -215,25 +185,24 @@ def _quiet_lightning() -> Iterator[None]:
         torch.use_deterministic_algorithms(deterministic)
 
 
-def _finish(run: Fit, whole: nn.Module, positions: Sequence[Position]) -> None:
+def _finish(run: Fit, whole: nn.Module, position: Position) -> None:
     """Weights, contract, history and record."""
     save_weights(whole.state_dict(), run.out)
     train = run.manifest.in_split("train")
     write_contract(_contract(run, train), run.out)
     _write_history(run.out)
-    seconds = sum(p.seconds for p in positions)
     summary = FitSummary(
         config=run.config,
         landmark_set=run.manifest.landmark_set,
         dataset_digest=run.manifest.digest,
         test_digest=run.manifest.test_digest,
-        pictures=_learnt_pictures(run, positions),
-        validation_error=sum(p.best or 0.0 for p in positions) / len(positions),
+        pictures=_learnt_pictures(run, position),
+        validation_error=position.best or 0.0,
         error_unit=unit_of(picture_items(run.manifest.in_split("validation"), run.views)),
-        epochs=sum(p.epoch for p in positions),
-        steps=sum(p.step for p in positions),
-        seconds=seconds,
-        pictures_per_second=sum(p.pictures for p in positions) / max(seconds, 1e-9),
+        epochs=position.epoch,
+        steps=position.step,
+        seconds=position.seconds,
+        pictures_per_second=position.pictures / max(position.seconds, 1e-9),
         device=torch.cuda.get_device_name() if run.circumstances.accelerator == "cuda" else platform.machine() + " CPU",
         precision=run.circumstances.precision,
         versions={"torch": torch.__version__, "lightning": lightning.__version__, "python": platform.python_version()},
@@ -242,14 +211,14 @@ def _finish(run: Fit, whole: nn.Module, positions: Sequence[Position]) -> None:
     write_summary(summary, run.out / FITTED_FILE)
 
 
-def _learnt_pictures(run: Fit, positions: Sequence[Position]) -> int:
+def _learnt_pictures(run: Fit, position: Position) -> int:
     """How many different pictures were learnt from: of virtual patients, as many as were drawn for the epochs begun."""
     config = run.config
     if not config.virtual_pairs:
         return len(picture_items(run.manifest.in_split("train"), run.views))
-    begun = max((p.epoch + (p.seen > 0) for p in positions), default=0)
-    pairs = config.virtual_pairs + max(begun - 1, 0) * (config.virtual_pairs // config.reuse)
-    return pairs * len(run.views)
+    held = config.virtual_pairs * len(run.views) + config.virtual_films
+    replaced = max(position.epoch + (position.seen > 0) - 1, 0)
+    return held + replaced * (held // config.reuse)
 
 
 def _facts(summary: FitSummary) -> dict[str, Any]:

@@ -5,33 +5,49 @@ checkpoints (``conductor``), architectures (``networks``). Contract: a loss that
 with a reason; it never becomes a candidate.
 """
 
+from collections.abc import Sequence
+
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
 
 from spine.errors import ContractViolation
+from spine.landmarks import PLATES
 from training.budget import rate_factor
 from training.config import TrainingConfig
 from training.data import Sample
 from training.dsnt import euclidean_loss, expected_coordinates, jensen_shannon_loss, masked_mean, spatial_softmax
+from training.slots import Slots, of_views
 
 VISIBILITY_WEIGHT = 0.3
+
+CHECKED_EVERY = 10
+"""Steps between looks at the loss on a GPU: each look waits for all work queued there."""
 
 
 class LandmarkModule(LightningModule):
     """Learns one network.
 
     Args:
-        network: maps (picture, view) to (logits, visibility logits).
+        network: maps (picture, view) to (logits, visibility logits) of the slots of each view.
+        slots: which map is which landmark.
         config: of the run.
+        compiled: compile network and losses (on a GPU the losses alone cost as much as the network, uncompiled).
     """
 
-    def __init__(self, network: nn.Module, config: TrainingConfig) -> None:
+    def __init__(self, network: nn.Module, slots: Slots, config: TrainingConfig, compiled: bool = False) -> None:
         super().__init__()
         self.network = network
+        self.slots = slots
         self.config = config
+        self.register_buffer("table", slots.table(torch.device("cpu")), persistent=False)
+        self.register_buffer("pairs", margin_pairs(slots, config.names), persistent=False)
+        self._parts = torch.compile(self._loss_parts, dynamic=False) if compiled else self._loss_parts
+        self._unchecked = 0
         self.progress = 0.0  # of the budget, kept up to date by the conductor
+        self.table: Tensor
+        self.pairs: Tensor
         self.losses: dict[str, Tensor] = {}  # sums since the conductor last emptied them
 
     def training_step(self, batch: Sample, batch_index: int) -> Tensor:
@@ -40,22 +56,40 @@ class LandmarkModule(LightningModule):
         Raises:
             ContractViolation: the loss is not finite.
         """
-        logits, visibility = self.network(batch.pixels, batch.view)
-        parts = loss_parts(logits.float(), visibility.float(), batch, self.config)
+        parts = self._parts(batch)
         loss = (
-            parts["js"] + self.config.coordinate_weight * parts["euclidean"] + VISIBILITY_WEIGHT * parts["visibility"]
+            parts["js"]
+            + self.config.coordinate_weight * (parts["euclidean"] + parts["direction"])
+            + VISIBILITY_WEIGHT * parts["visibility"]
         )
-        if not bool(torch.isfinite(loss)):
-            raise ContractViolation(
-                "LOSS_NOT_FINITE",
-                found=f"loss {loss.item()} at {self.progress:.0%} of the budget",
-                expected="a finite loss",
-                remedy="lower the learning rate, use precision 32, or look for impossible labels",
-            )
+        self._unchecked += 1
+        if not loss.is_cuda or self._unchecked >= CHECKED_EVERY:
+            self.check(loss)
         for name, value in {"loss": loss, **parts}.items():
             self.losses[name] = self.losses.get(name, torch.zeros_like(value)) + value.detach()
         self.losses["batches"] = self.losses.get("batches", torch.zeros_like(loss)) + 1
         return loss
+
+    def check(self, loss: Tensor | None = None) -> None:
+        """Refuse to go on with a loss, or a sum of losses since the last journal entry, that is not finite.
+
+        Raises:
+            ContractViolation: it is not.
+        """
+        self._unchecked = 0
+        value = self.losses.get("loss") if loss is None else loss + self.losses.get("loss", torch.zeros_like(loss))
+        if value is not None and not bool(torch.isfinite(value)):
+            raise ContractViolation(
+                "LOSS_NOT_FINITE",
+                found=f"loss {value.item()} at {self.progress:.0%} of the budget",
+                expected="a finite loss",
+                remedy="lower the learning rate, use precision 32, or look for impossible labels",
+            )
+
+    def _loss_parts(self, batch: Sample) -> dict[str, Tensor]:
+        logits, visibility = self.network(batch.pixels, batch.view)
+        sought = of_views(batch, self.table)
+        return loss_parts(logits.float(), visibility.float(), sought, self.config, self.pairs)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW; convolution weights decay, normalisation and biases do not."""
@@ -77,14 +111,39 @@ class LandmarkModule(LightningModule):
         return {f"train/{name}": float(value) / batches for name, value in sums.items()}
 
 
-def loss_parts(logits: Tensor, visibility: Tensor, batch: Sample, config: TrainingConfig) -> dict[str, Tensor]:
-    """Euclidean, Jensen-Shannon and visibility losses of (B, K, h, w) logits and (B, K) visibility logits."""
+def margin_pairs(slots: Slots, names: Sequence[str]) -> Tensor:
+    """(2, P) slots of the two margins of every plate."""
+    known = [{names[k]: s for s, k in enumerate(row) if k >= 0} for row in slots.landmark]
+    wanted = [(f"{plate}_{a}", f"{plate}_{b}") for plate in PLATES for a, b in (("right", "left"), ("post", "ant"))]
+    found = {(at[a], at[b]) for a, b in [*wanted, ("S1_post", "S1_ant")] for at in known if a in at and b in at}
+    return torch.tensor(sorted(found), dtype=torch.int64).reshape(-1, 2).T.contiguous()
+
+
+def loss_parts(
+    logits: Tensor,
+    visibility: Tensor,
+    batch: Sample,
+    config: TrainingConfig,
+    pairs: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """Euclidean, direction, Jensen-Shannon and visibility losses of (B, S, h, w) logits and (B, S) visibility logits.
+
+    The direction loss is the distance of the vectors between the two points of each of ``pairs``: of two margins that
+    are off by as much the tilt of their plate is right, and tilts are what is measured.
+    """
     heatmaps = spatial_softmax(logits)
     shape = (logits.shape[-2], logits.shape[-1])
-    distance = euclidean_loss(expected_coordinates(heatmaps), batch.target, shape)
-    divergence = jensen_shannon_loss(heatmaps, batch.target, config.sigma_cells)
-    return {
-        "euclidean": masked_mean(distance, batch.present),
-        "js": masked_mean(divergence, batch.present),
+    found = expected_coordinates(heatmaps)
+    parts = {
+        "euclidean": masked_mean(euclidean_loss(found, batch.target, shape), batch.present),
+        "js": masked_mean(jensen_shannon_loss(heatmaps, batch.target, config.sigma_cells), batch.present),
         "visibility": functional.binary_cross_entropy_with_logits(visibility, batch.present.float()),
+        "direction": logits.new_zeros(()),
     }
+    if pairs is not None and pairs.shape[1]:
+        starts, ends = pairs
+        aside = euclidean_loss(
+            found[:, ends] - found[:, starts], batch.target[:, ends] - batch.target[:, starts], shape
+        )
+        parts["direction"] = masked_mean(aside, batch.present[:, starts] & batch.present[:, ends])
+    return parts

@@ -9,9 +9,9 @@
 Coarse levels see the whole spine and know which vertebra is which, fine ones know where its plate ends;
 their logits add, that is, their distributions multiply.
 
-What belongs here: architectures. What does not: losses (``dsnt``), training (``module``). Contract: every
-network maps ``picture`` (N, 1, H, W) and ``view`` (N,) int64 to (N, K, H/s, W/s) logits and (N, K)
-visibility logits.
+What belongs here: architectures. What does not: which map is which landmark (``slots``), losses (``dsnt``), training
+(``module``). Contract: every network maps ``picture`` (N, 1, H, W) and ``view`` (N,) int64 to (N, S, H/s, W/s) logits
+and (N, S) visibility logits of the S landmarks that are looked for in each picture's view.
 """
 
 from collections.abc import Sequence
@@ -24,128 +24,167 @@ from torch.nn import functional
 from spine.landmarks import VIEWS, ViewName
 from training.config import TrainingConfig
 from training.dsnt import spatial_softmax
+from training.slots import Slots, slots_of
 
-SHARED_WIDTHS = {4: (32, 64, 128, 192, 256), 8: (64, 128, 192, 256)}
+SHARED_WIDTHS = {4: (64, 96, 160, 192, 192), 8: (64, 128, 192, 256)}
 """Stride -> channels per level of the ``shared`` network, finest first; the coarsest level has stride 64."""
 
 SINGLE_WIDTHS = {4: (8, 16, 24, 32, 48), 8: (16, 24, 32, 48)}
 """The same for one landmark's network."""
 
+_UNSOUGHT = -30.0
+"""Visibility logit of a landmark that is not looked for in a view."""
+
 
 class ConvolutionBlock(nn.Sequential):
-    """3 x 3 convolution, batch normalisation, rectifier."""
+    """3 x 3 convolution, batch normalisation, rectifier; ``groups`` independent ones side by side."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(
-            nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+            nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False, groups=groups),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
         )
 
 
 class EncoderDecoder(nn.Module):
-    """One trunk with a head per view.
+    """One trunk with a head per view, or ``groups`` independent ones side by side, each with its own landmarks.
 
     Args:
-        widths: channels per level, finest first.
-        landmarks: K.
-        views: the views there is a head for, in the order of ``spine.landmarks.VIEWS``.
+        widths: channels per level of one trunk, finest first.
+        maps: S, of all groups together.
+        views: how many views there is a head for.
         stride: input pixels per cell.
         rows: of the coarsest level, H / 64: which landmarks are cut off is a matter of height.
+        groups: of channels that never mix (grouped convolutions).
     """
 
-    def __init__(
-        self, widths: Sequence[int], landmarks: int, views: Sequence[ViewName], stride: int, rows: int
-    ) -> None:
+    def __init__(self, widths: Sequence[int], maps: int, views: int, stride: int, rows: int, groups: int = 1) -> None:
         super().__init__()
-        self.landmarks = landmarks
-        self.views = tuple(VIEWS.index(v) for v in views)
-        self.stem = nn.Sequential(nn.PixelUnshuffle(stride), ConvolutionBlock(stride**2, widths[0]))
-        self.encoder = nn.ModuleList([ConvolutionBlock(widths[0], widths[0])])
-        for fine, coarse in pairwise(widths):
+        wide = [w * groups for w in widths]
+        self.maps, self.groups = maps, groups
+        # Every group sees the same picture, so its first layer needs no grouping to be its own.
+        self.stem = nn.Sequential(nn.PixelUnshuffle(stride), ConvolutionBlock(stride**2, wide[0]))
+        self.encoder = nn.ModuleList([ConvolutionBlock(wide[0], wide[0], groups=groups)])
+        for fine, coarse in pairwise(wide):
             self.encoder.append(
                 nn.Sequential(
-                    ConvolutionBlock(fine, coarse, 2),
-                    ConvolutionBlock(coarse, coarse),
-                    ConvolutionBlock(coarse, coarse),
+                    ConvolutionBlock(fine, coarse, 2, groups),
+                    ConvolutionBlock(coarse, coarse, groups=groups),
+                    ConvolutionBlock(coarse, coarse, groups=groups),
                 )
             )
-        self.lateral = nn.ModuleList(nn.Conv2d(c, f, 1) for f, c in pairwise(widths))
-        self.decoder = nn.ModuleList(ConvolutionBlock(f, f) for f in widths[:-1])
-        self.heads = nn.ModuleList(nn.Conv2d(f, landmarks * len(views), 1) for f in widths[:-1])
-        self.seen = nn.Linear(widths[-1] * rows, landmarks * len(views))
+        self.lateral = nn.ModuleList(nn.Conv2d(c, f, 1, groups=groups) for f, c in pairwise(wide))
+        self.decoder = nn.ModuleList(ConvolutionBlock(f, f, groups=groups) for f in wide[:-1])
+        self.heads = nn.ModuleList(nn.Conv2d(f, maps * views, 1, groups=groups) for f in wide[:-1])
+        # A convolution as high as the map: with groups a linear layer would mix them.
+        self.seen = nn.Conv1d(wide[-1], maps * views, rows, groups=groups)
 
-    def forward(self, picture: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 1, H, W), (N,) -> (N, K, H/s, W/s) logits, (N, K) visibility logits."""
+    def forward(self, picture: Tensor, head: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(N, 1, H, W), (N,) bool, whether the second head's -> (N, S, H/s, W/s) logits, (N, S) visibility logits."""
         features = [self.encoder[0](self.stem(picture))]
         for level in self.encoder[1:]:
             features.append(level(features[-1]))
-        visibility = self._of_view(self.seen(features[-1].mean(dim=3).flatten(1)), view)
+        visibility = self._of_head(self.seen(features[-1].mean(dim=3))[..., 0], head)
         current, logits = features[-1], None
         for i in reversed(range(len(self.decoder))):
             current = functional.interpolate(self.lateral[i](current), scale_factor=2.0) + features[i]
             current = self.decoder[i](current)
-            here = self._of_view(self.heads[i](current), view)
+            here = self._of_head(self.heads[i](current), head)
             logits = (
                 here if logits is None else here + functional.interpolate(logits, scale_factor=2.0, mode="bilinear")
             )
         assert logits is not None
         return logits, visibility
 
-    def _of_view(self, every: Tensor, view: Tensor) -> Tensor:
-        """Of (N, V K, ...) the (N, K, ...) that belong to each picture's view."""
-        if len(self.views) == 1:
+    def _of_head(self, every: Tensor, head: Tensor | None) -> Tensor:
+        """Of (N, 2 S, ...) the (N, S, ...) of each picture's head."""
+        if head is None:
             return every
-        first, second = every[:, : self.landmarks], every[:, self.landmarks :]
-        is_second = (view == self.views[1]).reshape(-1, *(1,) * (every.dim() - 1))
-        return torch.where(is_second, second, first)
+        return torch.where(head.reshape(-1, *(1,) * (every.dim() - 1)), every[:, self.maps :], every[:, : self.maps])
+
+
+class SharedTrunk(nn.Module):
+    """The default: one network for every landmark and view.
+
+    Args:
+        widths, stride, rows: as in ``EncoderDecoder``.
+        slots: what is looked for in which view.
+    """
+
+    def __init__(self, widths: Sequence[int], slots: Slots, stride: int, rows: int) -> None:
+        super().__init__()
+        self.views = tuple(VIEWS.index(v) for v in slots.views)
+        self.trunk = EncoderDecoder(widths, slots.count, len(slots.views), stride, rows)
+
+    def forward(self, picture: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, 1, H, W), (N,) -> (N, S, H/s, W/s) logits, (N, S) visibility logits."""
+        logits, visibility = self.trunk(picture, None if len(self.views) == 1 else view == self.views[1])
+        return logits, visibility
 
 
 class OnePerLandmark(nn.Module):
-    """Galbusera 2019: a network of its own for every landmark and view, behind the same signature.
+    """Galbusera 2019: a network of its own for every landmark and view, those of a view side by side in one pass.
 
     Args:
-        landmarks: K.
-        views: views, as in ``EncoderDecoder``.
-        stride, rows: as there.
+        slots, stride, rows: as in ``SharedTrunk``.
     """
 
-    def __init__(self, landmarks: int, views: Sequence[ViewName], stride: int, rows: int) -> None:
+    def __init__(self, slots: Slots, stride: int, rows: int) -> None:
         super().__init__()
-        self.views = tuple(VIEWS.index(v) for v in views)
+        self.views = tuple(VIEWS.index(v) for v in slots.views)
         self.networks = nn.ModuleList(
-            nn.ModuleList(EncoderDecoder(SINGLE_WIDTHS[stride], 1, (v,), stride, rows) for _ in range(landmarks))
-            for v in views
+            EncoderDecoder(SINGLE_WIDTHS[stride], slots.count, 1, stride, rows, groups=slots.count) for _ in slots.views
         )
 
     def forward(self, picture: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 1, H, W), (N,) -> (N, K, H/s, W/s) logits, (N, K) visibility logits."""
-        found = []
-        for networks in self.networks:
-            pairs = [network(picture, view) for network in networks]
-            found.append((torch.cat([p[0] for p in pairs], dim=1), torch.cat([p[1] for p in pairs], dim=1)))
-        if len(found) == 1:
-            return found[0]
+        """(N, 1, H, W), (N,) -> (N, S, H/s, W/s) logits, (N, S) visibility logits."""
+        if len(self.views) == 1:
+            logits, visibility = self.networks[0](picture, None)
+            return logits, visibility
+        if self.training:
+            return self._each_its_own(picture, view)
+        first, second = (network(picture, None) for network in self.networks)
         is_second = view == self.views[1]
-        logits = torch.where(is_second[:, None, None, None], found[1][0], found[0][0])
-        return logits, torch.where(is_second[:, None], found[1][1], found[0][1])
+        return torch.where(is_second[:, None, None, None], second[0], first[0]), torch.where(
+            is_second[:, None], second[1], first[1]
+        )
+
+    def _each_its_own(self, picture: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures through their own view's networks only: half the work, and batch statistics of one view."""
+        rows = [torch.nonzero(view == v)[:, 0] for v in self.views]
+        parts = [network(picture[r], None) for network, r in zip(self.networks, rows, strict=True) if len(r)]
+        back = torch.argsort(torch.cat(rows))
+        return torch.cat([p[0] for p in parts])[back], torch.cat([p[1] for p in parts])[back]
 
 
 class ServedNetwork(nn.Module):
-    """A network with the soft-max that service expects: heat maps instead of logits."""
+    """A network with the soft-max that service expects, and one map for each of the K landmarks of the set.
 
-    def __init__(self, network: nn.Module) -> None:
+    Args:
+        network: of this module.
+        slots: what is looked for in which view; the other landmarks have flat maps and are never visible.
+    """
+
+    def __init__(self, network: nn.Module, slots: Slots) -> None:
         super().__init__()
         self.network = network
+        self.slots = slots
 
     def forward(self, picture: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 1, H, W), (N,) -> (N, K, H/s, W/s) heat maps, (N, K) visibility logits."""
         logits, visibility = self.network(picture, view)
-        return spatial_softmax(logits), visibility
+        cells = logits.shape[-1] * logits.shape[-2]
+        return (
+            self.slots.spread(spatial_softmax(logits), view, 1.0 / cells),
+            self.slots.spread(visibility, view, _UNSOUGHT),
+        )
 
 
 def build_network(config: TrainingConfig, views: Sequence[ViewName]) -> nn.Module:
     """The whole network of a preset, with fresh weights (seed torch first)."""
-    rows = config.input_shape[0] // 64
+    rows, slots = config.input_shape[0] // 64, slots_of(config.landmark_set, config.names, views)
     if config.preset == "galbusera2019":
-        return OnePerLandmark(len(config.names), views, config.heatmap_stride, rows)
+        return OnePerLandmark(slots, config.heatmap_stride, rows)
     widths = [max(8, round(w * config.width / 8) * 8) for w in SHARED_WIDTHS[config.heatmap_stride]]
-    return EncoderDecoder(widths, len(config.names), views, config.heatmap_stride, rows)
+    return SharedTrunk(widths, slots, config.heatmap_stride, rows)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from spine.study import LENGTHS_ALLOWED
 from training.data import PictureItem, Sample
 from training.dsnt import expected_coordinates, spatial_softmax
+from training.slots import Slots
 
 ASTRAY_MM = 10.0
 
@@ -47,12 +48,18 @@ def unit_of(items: Iterable[PictureItem]) -> str:
 
 @torch.no_grad()
 def score(
-    network: nn.Module, batches: Iterable[Sample], unit: str, device: torch.device, dtype: torch.dtype | None
+    network: nn.Module,
+    slots: Slots,
+    batches: Iterable[Sample],
+    unit: str,
+    device: torch.device,
+    dtype: torch.dtype | None,
 ) -> Score:
     """Score ``network`` on ``batches``; it is left in the mode it came in.
 
     Args:
-        network: maps (picture, view) to (logits, visibility logits).
+        network: maps (picture, view) to (logits, visibility logits) of the slots of each view.
+        slots: which map is which landmark.
         batches: without augmentation.
         unit: of ``Sample.unit_per_px``.
         device: where the network lies.
@@ -63,6 +70,7 @@ def score(
     errors, right = [], []
     for batch in batches:
         sample = Sample(*(t.to(device) for t in batch))
+        sample = slots.of_views(sample)
         with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
             logits, visibility = network(sample.pixels, sample.view)
         errors.append(_errors(logits.float(), sample))

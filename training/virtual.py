@@ -3,14 +3,14 @@
 What belongs here: the pool of pictures, and batches out of it. What does not: drawing (``spine.phantom.stream``),
 what a network sees of a picture on disk (``inference.preprocessing``) and the law of augmentation (``data``): both
 are repeated here for batches on the device, and tests hold them equal. Contract: in epoch e the pool holds patients e
-F to e F + P of its seed, F = P / reuse, so every picture is seen ``reuse`` times, differently augmented; what is
-drawn depends on (seed, epoch, batch) alone, so an interrupted fit goes on as if nothing happened. The seed of these
+F to e F + P of each of its seeds, F = P / reuse, so every picture is seen ``reuse`` times, differently augmented; what
+is drawn depends on (seed, epoch, batch) alone, so an interrupted fit goes on as if nothing happened. The seed of these
 patients lies far from any a cohort is likely to have, and one that is in the held-out splits is refused.
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -23,13 +23,26 @@ from inference.contract import DEFAULT_NORMALISATION
 from inference.preprocessing import GREY_LIMIT, PERCENTILE_SAMPLES
 from spine.errors import ContractViolation
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName, mirrored_name
-from spine.phantom.stream import Rendered, StreamConfig, VirtualPatients
+from spine.phantom.stream import (
+    FILM_VARIANTS,
+    PlannedFilms,
+    Rendered,
+    StreamConfig,
+    VirtualPatients,
+    drawn_films,
+)
 from training.config import Augmentation, TrainingConfig
 from training.data import Sample
+from training.team import Team
 
 DRAWN_TOGETHER = 32
 _SEED_OFFSET = 7_000_000_000
-_ENDLESS = 2**40
+_FILM_SEED_OFFSET = 1_000_000_000
+_ENDLESS = 2**30
+_APART = 2**32
+"""Patients between the first ones of two processes of a team."""
+
+_ALONE = Team()
 
 
 def stream_seed(config: TrainingConfig) -> int:
@@ -47,40 +60,73 @@ class Prepared:
 
 
 def prepared(drawn: Rendered, view: ViewName) -> Prepared:
-    """Centre short fields and normalise greys, as service does with pictures on disk.
+    """Centre the field and normalise greys, as service does with pictures on disk.
 
-    A drawn picture has its field at the top and black below; on disk the black is not there.
+    A drawn picture is black outside its field, and a short field lies at the top; on disk the black is not there.
     """
     pictures, sheet = drawn.pictures[view][:, 0], drawn.sheets[view]
     height, width = pictures.shape[1:]
     rows = torch.arange(height, device=pictures.device)
-    tall = sheet[:, 1] - sheet[:, 0]
-    inside = rows < tall[:, None]  # (N, H)
+    columns = torch.arange(width, device=pictures.device)
+    top, bottom, left, right = (sheet[:, i, None] for i in range(4))
+    across = (columns >= left - 0.5) & (columns < right - 0.5)  # (N, W)
+    down = (rows >= top - 0.5) & (rows < bottom - 0.5)  # (N, H)
     step = max(1, round((height * width / PERCENTILE_SAMPLES) ** 0.5))
-    sampled = pictures[:, ::step, ::step].masked_fill(~inside[:, ::step, None], torch.nan).flatten(1)
+    sampled = pictures[:, ::step, ::step].masked_fill(~(down[:, ::step, None] & across[:, None, ::step]), torch.nan)
     wanted = (DEFAULT_NORMALISATION.low_percentile, DEFAULT_NORMALISATION.high_percentile)
-    low, high = torch.nanquantile(sampled, pictures.new_tensor(wanted) / 100, dim=1)
+    low, high = torch.nanquantile(sampled.flatten(1), pictures.new_tensor(wanted) / 100, dim=1)
     span = (high - low).clamp(min=1 / 4095)
     grey = ((pictures - low[:, None, None]) * (2 / span)[:, None, None] - 1).clamp(-GREY_LIMIT, GREY_LIMIT)
-    above = ((height - tall) / 2).floor().long()
-    source = rows - above[:, None]
-    black = (source < 0) | (source >= tall[:, None])
+    grey = grey.masked_fill(~(down[..., None] & across[:, None]), -1.0)
+    lowered = ((height - top - bottom) / 2).floor().long()[:, 0]
+    source = rows - lowered[:, None]
     moved = grey.gather(1, source.clamp(0, height - 1)[..., None].expand_as(grey))
-    pixels = moved.masked_fill(black[..., None], -1.0)
-    pixel = drawn.landmarks[view] + torch.stack([torch.zeros_like(above), above], dim=-1)[:, None]
+    pixels = moved.masked_fill(((source < 0) | (source >= height))[..., None], -1.0)
+    pixel = drawn.landmarks[view] + torch.stack([torch.zeros_like(lowered), lowered], dim=-1)[:, None]
     points = (pixel + 0.5) * 2 / pixel.new_tensor([width, height]) - 1
     return Prepared(pixels, points, drawn.present[view])
 
 
+@dataclass
+class _Source:
+    """Patients of one kind: where their pictures lie in the pool, and how far they have been drawn.
+
+    Attributes:
+        views: which pictures of each patient; picture ``v`` of patient ``i`` lies at ``start + v held + i % held``.
+        start, held, fresh: first row, patients held, patients replaced each epoch.
+        draw: batches from patient ``first`` on, without end.
+        next: the patient that is drawn next.
+    """
+
+    views: tuple[ViewName, ...]
+    start: int
+    held: int
+    fresh: int
+    draw: Callable[[int], Iterator[Rendered]]
+    next: int = 0
+    running: Iterator[Rendered] | None = None
+
+    def due(self, epoch: int) -> Iterator[tuple[int, Rendered]]:
+        """(patient, batch) of what ``epoch`` needs and the pool does not hold."""
+        first, stop = epoch * self.fresh, epoch * self.fresh + self.held
+        if self.running is None or self.next < first:
+            self.next = max(self.next, first)
+            self.running = self.draw(self.next)
+        while self.next < stop:
+            yield self.next, next(self.running)
+            self.next += DRAWN_TOGETHER
+
+
 class VirtualPool:
-    """Pictures of ``pairs`` virtual patients on a device.
+    """Pictures of virtual patients on a device: of ``virtual_pairs`` both views, of ``virtual_films`` a frontal film.
 
     Args:
-        config: of the run; ``virtual_pairs``, ``reuse``, input shape, seed and workers count.
+        config: of the run; counts, ``reuse``, input shape, seed and workers matter here.
         names: K landmarks.
-        views: which pictures.
+        views: which pictures of a pair.
         device: where.
         held_out: seeds of patients that must not be learnt from.
+        team: every process of a team holds its share, of patients of its own.
     """
 
     def __init__(
@@ -90,47 +136,67 @@ class VirtualPool:
         views: Sequence[ViewName],
         device: torch.device,
         held_out: frozenset[int] = frozenset(),
+        team: Team = _ALONE,
     ) -> None:
-        self.held_out = held_out
-        self.pairs, self.fresh = config.virtual_pairs, config.virtual_pairs // config.reuse
-        self.views, self.device, self.workers = tuple(views), device, config.workers
-        self.stream = StreamConfig(
+        self.config, self.names, self.held_out = config, tuple(names), held_out
+        self.views, self.device, self.rank = tuple(views), device, team.rank
+        self.first_patient = team.rank * _APART
+        pairs, films = config.virtual_pairs // team.size, config.virtual_films // team.size
+        self.sources = [_Source(self.views, 0, pairs, pairs // config.reuse, self._pairs)]
+        if films:
+            self.sources.append(
+                _Source(("frontal",), pairs * len(self.views), films, films // config.reuse, self._films)
+            )
+        count = pairs * len(self.views) + films
+        known = LANDMARK_SETS[config.landmark_set]
+        self.sought = {v: torch.tensor([n in known.sought_in(v) for n in names], device=device) for v in VIEWS}
+        self.view = torch.tensor(
+            [VIEWS.index(v) for s in self.sources for v in s.views for _ in range(s.held)], dtype=torch.int64
+        )
+        # Half precision is finer than the 8 bits of a display and half as much as the device would need.
+        self.pixels = torch.full((count, *config.input_shape), -1.0, dtype=torch.float16, device=device)
+        self.points = torch.zeros(count, len(names), 2, device=device)
+        self.present = torch.zeros(count, len(names), dtype=torch.bool, device=device)
+        self.seconds = 0.0  # spent drawing
+
+    def turn_to(self, epoch: int) -> None:
+        """Draw what epoch ``epoch`` needs and the pool does not hold."""
+        started = time.monotonic()
+        for source in self.sources:
+            for patient, drawn in source.due(epoch):
+                self._put(source, patient, drawn)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self.seconds += time.monotonic() - started
+
+    def _pairs(self, first: int) -> Iterator[Rendered]:
+        config = self.config
+        stream = StreamConfig(
             seed=stream_seed(config),
             count=_ENDLESS,
             batch_size=DRAWN_TOGETHER,
             shape=config.input_shape,
             spacing_mm=StreamConfig.spacing_mm * StreamConfig.shape[0] / config.input_shape[0],
             views=self.views,
-            names=tuple(names),
+            names=self.names,
+            first=self.first_patient + first,
         )
-        count, landmarks = self.pairs * len(views), len(names)
-        known = LANDMARK_SETS[config.landmark_set]
-        self.sought = torch.tensor([[n in known.sought_in(v) for n in names] for v in self.views], device=device)
-        # Half precision is finer than the 8 bits of a display and half as much as the device would need.
-        self.pixels = torch.full((count, *config.input_shape), -1.0, dtype=torch.float16, device=device)
-        self.points = torch.zeros(count, landmarks, 2, device=device)
-        self.present = torch.zeros(count, landmarks, dtype=torch.bool, device=device)
-        self.seconds = 0.0  # spent drawing
-        self._next = 0
-        self._drawn: Iterator[Rendered] | None = None
+        return iter(VirtualPatients(stream, self.device, config.workers - self._film_workers))
 
-    def turn_to(self, epoch: int) -> None:
-        """Draw what epoch ``epoch`` needs and the pool does not hold."""
-        started = time.monotonic()
-        first, stop = epoch * self.fresh, epoch * self.fresh + self.pairs
-        if self._drawn is None or self._next < first:
-            self._next = max(self._next, first)
-            self._drawn = self._from(self._next)
-        while self._next < stop:
-            self._put(next(self._drawn))
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        self.seconds += time.monotonic() - started
+    def _films(self, first: int) -> Iterator[Rendered]:
+        config, variant = self.config, FILM_VARIANTS["all"]
+        seed, start = stream_seed(config) + _FILM_SEED_OFFSET, self.first_patient + first
+        films = PlannedFilms(_ENDLESS, seed, config.input_shape, variant, start, self.names)
+        return drawn_films(films, DRAWN_TOGETHER, self.device, self._film_workers)
 
-    def _from(self, first: int) -> Iterator[Rendered]:
-        return iter(VirtualPatients(replace(self.stream, first=first), self.device, self.workers))
+    @property
+    def _film_workers(self) -> int:
+        """Films' share of the workers; a film takes as long to pose as a pair."""
+        config = self.config
+        share = config.virtual_films / (config.virtual_films + config.virtual_pairs)
+        return min(config.workers - 1, max(1, round(config.workers * share))) if share and config.workers > 1 else 0
 
-    def _put(self, drawn: Rendered) -> None:
+    def _put(self, source: _Source, patient: int, drawn: Rendered) -> None:
         known = self.held_out.intersection(drawn.seeds)
         if known:
             raise ContractViolation(
@@ -139,13 +205,12 @@ class VirtualPool:
                 expected="patients that the data set does not have",
                 remedy="train with another seed",
             )
-        for v, view in enumerate(self.views):
+        for v, view in enumerate(source.views):
             made = prepared(drawn, view)
-            slot = self._next % self.pairs + v * self.pairs
+            slot = source.start + v * source.held + patient % source.held
             place = slice(slot, slot + DRAWN_TOGETHER)
             self.pixels[place], self.points[place] = made.pixels, made.points
-            self.present[place] = made.present & self.sought[v]
-        self._next += DRAWN_TOGETHER
+            self.present[place] = made.present & self.sought[view]
 
 
 class VirtualBatches(IterableDataset[Sample]):
@@ -182,14 +247,16 @@ class VirtualBatches(IterableDataset[Sample]):
     def _pass(self, epoch: int, skipped: int) -> Iterator[Sample]:
         config = self.config
         self.pool.turn_to(epoch)
-        order = np.random.default_rng((config.seed, epoch)).permutation(len(self.pool.pixels))
+        order = np.random.default_rng((config.seed, epoch, self.pool.rank)).permutation(len(self.pool.pixels))
         for batch in range(skipped, len(self)):
             chosen = order[batch * config.batch_size : (batch + 1) * config.batch_size]
-            yield self._batch(torch.from_numpy(chosen), np.random.default_rng((config.seed, epoch, batch)))
+            yield self._batch(
+                torch.from_numpy(chosen), np.random.default_rng((config.seed, epoch, batch, self.pool.rank))
+            )
 
     def _batch(self, chosen: Tensor, random: np.random.Generator) -> Sample:
         pool = self.pool
-        view = torch.tensor([VIEWS.index(v) for v in pool.views])[chosen // pool.pairs]
+        view = pool.view[chosen]
         frontal, view, where = (view == VIEWS.index("frontal")).numpy(), view.to(pool.device), chosen.to(pool.device)
         linear, shift, mirrored = draw_affines(random, self.config.augmentation, self.config.input_shape, frontal)
         linear, shift = linear.to(pool.device), shift.to(pool.device)

@@ -1,4 +1,4 @@
-"""What one fit works with: its machine, its data, its networks.
+"""What one fit works with: its machine, its data, its place in a team.
 
 What belongs here: these records, and which machine and number format a configuration amounts to. What does not: doing
 the work (``fit``), batches (``loaders``). Contract: a device or number format that this machine lacks is refused.
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from spine.dataset import Manifest
 from spine.errors import ParametersRejected
 from spine.landmarks import ViewName
 from training.config import TrainingConfig
 from training.journal import Journal
+from training.team import Team
 
 _SMALLEST_BF16_INPUT = 128
 """oneDNN's bfloat16 convolution of stride two reads memory it never wrote when its output is one pixel wide
@@ -36,16 +36,6 @@ class Circumstances:
 
 
 @dataclass(frozen=True)
-class Job:
-    """One network to fit: its part of the whole network, and the pictures and landmarks it learns from."""
-
-    key: str
-    network: nn.Module
-    views: tuple[ViewName, ...]
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Fit:
     """Everything one fit works with."""
 
@@ -56,6 +46,14 @@ class Fit:
     views: tuple[ViewName, ...]
     circumstances: Circumstances
     journal: Journal
+    team: Team
+
+    @property
+    def device(self) -> torch.device:
+        """This process's device."""
+        return torch.device(
+            self.circumstances.accelerator, self.team.rank if self.circumstances.accelerator == "cuda" else 0
+        )
 
 
 def circumstances_of(config: TrainingConfig) -> Circumstances:

@@ -291,8 +291,17 @@ FILM_VARIANTS: Mapping[str, FilmVariant] = {
 class PlannedFilms(Dataset[Planned]):
     """Frontal films, posed on the CPU; only patients with the usual 17 vertebrae."""
 
-    def __init__(self, count: int, seed: int, shape: tuple[int, int], variant: FilmVariant, first: int = 0) -> None:
+    def __init__(
+        self,
+        count: int,
+        seed: int,
+        shape: tuple[int, int],
+        variant: FilmVariant,
+        first: int = 0,
+        names: Sequence[str] = CORNER_NAMES,
+    ) -> None:
         self.count, self.seed, self.shape, self.variant, self.first = count, seed, shape, variant, first
+        self.names = tuple(names)
 
     def __len__(self) -> int:
         return self.count
@@ -312,7 +321,7 @@ class PlannedFilms(Dataset[Planned]):
             sheet, cone = (0.0, float(self.shape[0]), 0.0, float(self.shape[1])), None
         family = sample_family(numbers(seed, _FAMILY_STREAM), self.variant.families)
         shot = plan_shot(geometry, seed, family, sheet, cone)
-        return planned(patient, {"frontal": shot}, CORNER_NAMES, finest)
+        return planned(patient, {"frontal": shot}, self.names, finest)
 
     def _who(self, index: int) -> tuple[int, PatientParameters]:
         """The first of a film's candidates who comes for one, and the seed."""
@@ -336,6 +345,14 @@ def in_full_length(patient: VirtualPatient) -> VirtualPatient:
     return replace(patient, parameters=replace(patient.parameters, field_of_view="full"))
 
 
+def drawn_films(
+    films: PlannedFilms, batch_size: int, device: torch.device | str, workers: int = 0
+) -> Iterator[Rendered]:
+    """Batches of planned films, drawn on a device, in order."""
+    for batch in _loader(films, batch_size, workers):
+        yield draw(batch, device)
+
+
 def frontal_films(
     count: int,
     seed: int,
@@ -354,11 +371,10 @@ def frontal_films(
     found = [*impossible_numbers(count, seed, shape, batch_size, first), *not_whole("workers", workers, 0)]
     found += unknown_words("variant", [variant], FILM_VARIANTS)
     refuse("FILMS_IMPOSSIBLE", found)
-    films = PlannedFilms(count, seed, shape, FILM_VARIANTS[variant], first)
     pictures = torch.empty(count, *shape, dtype=torch.uint8, device=device)
     corners, visible, done = [], [], 0
-    for batch in _loader(films, batch_size, workers):
-        drawn = draw(batch, device)
+    films = PlannedFilms(count, seed, shape, FILM_VARIANTS[variant], first)
+    for drawn in drawn_films(films, batch_size, device, workers):
         picture = drawn.pictures["frontal"][:, 0]
         pictures[done : done + len(picture)] = (picture * 255).round().to(torch.uint8)
         corners.append(drawn.landmarks["frontal"])

@@ -13,6 +13,7 @@ from spine.landmarks import GALBUSERA39, MARGINS175, VIEWS, mirrored_name
 from spine.phantom.stream import StreamConfig, VirtualPatients
 from training.config import Augmentation, TrainingConfig
 from training.data import change_greys, draw_affine
+from training.team import Team
 from training.virtual import (
     DRAWN_TOGETHER,
     VirtualBatches,
@@ -83,6 +84,33 @@ def test_the_pool_turns_over_and_an_interrupted_run_finds_it_as_it_was(pool, dra
         turned.pixels[DRAWN_TOGETHER : 2 * DRAWN_TOGETHER], pool.pixels[DRAWN_TOGETHER : 2 * DRAWN_TOGETHER]
     )
     assert turned.seconds > 0
+
+
+def test_films_come_beside_the_pairs_as_frontal_pictures_centred_in_black():
+    config = replace(CONFIG, virtual_films=64)
+    pool = VirtualPool(config, NAMES, VIEWS, CPU)
+    pool.turn_to(0)
+    assert len(pool.pixels) == len(pool.view) == 2 * 64 + 64
+    assert (pool.view[128:] == VIEWS.index("frontal")).all()
+    films = pool.pixels[128:].float()
+    inside = films > -1
+    assert 0.2 < inside.float().mean() < 0.95  # strips
+    left, right = inside.any(1).float().argmax(1), inside.any(1).flip(-1).float().argmax(1)
+    assert (left - right).abs().float().mean() < 0.5  # centred, but for corners that happen to be black
+    t7 = pool.points[128:, NAMES.index("T7_sup")]
+    assert pool.present[128:, NAMES.index("T7_sup")].float().mean() > 0.9
+    assert t7.abs().max() < 1.2
+    pool.turn_to(1)
+    assert [source.next for source in pool.sources] == [96, 96]
+
+
+def test_every_process_of_a_team_draws_patients_of_its_own():
+    config = replace(CONFIG, devices=2, batch_size=16, virtual_pairs=128)
+    first, second = (VirtualPool(config, NAMES, VIEWS, CPU, team=Team(rank, 2)) for rank in (0, 1))
+    for pool in (first, second):
+        pool.turn_to(0)
+    assert len(first.pixels) == len(second.pixels) == 2 * 128 // 2
+    assert not (first.points.flatten(1)[:, None] == second.points.flatten(1)[None]).all(-1).any()
 
 
 def test_a_patient_of_the_held_out_splits_is_refused(drawn):
@@ -208,7 +236,9 @@ def test_greys_change_within_their_limits():
         ({"virtual_pairs": 50}, "50 virtual pairs"),
         ({"reuse": 0}, "reuse 0"),
         ({"batch_size": 65}, "64 virtual pairs for batches of 65"),
-        ({"preset": "galbusera2019"}, "for preset 'galbusera2019'"),
+        ({"virtual_films": 50}, "50 virtual films"),
+        ({"virtual_pairs": 0, "virtual_films": 64}, "64 virtual films without pairs"),
+        ({"devices": 0}, "devices 0"),
     ],
 )
 def test_impossible_pools_are_refused(change, words):

@@ -1,0 +1,172 @@
+"""Which map is which landmark, starting from another landmark set, and processes that fit together."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from inference.contract import ModelContract, write_contract
+from spine.dataset import Manifest
+from spine.errors import ParametersRejected
+from spine.landmarks import CORNERS68, GALBUSERA39, MARGINS175, VIEWS
+from training.candidate import read_summary
+from training.checkpoints import load_weights, save_weights
+from training.config import TrainingConfig
+from training.data import Sample
+from training.module import margin_pairs
+from training.networks import ServedNetwork, build_network
+from training.slots import slots_of
+from training.start import load_start
+from training.team import Team, team_of
+
+CONFIG = TrainingConfig(epochs=1, landmark_set="margins175", input_shape=(128, 64), width=0.25)
+SLOTS = slots_of("margins175", MARGINS175.names, VIEWS)
+
+
+def test_a_landmark_has_a_map_in_the_views_it_is_looked_for_in() -> None:
+    assert SLOTS.count == 39 + 68
+    assert not SLOTS.plain
+    for view, row in zip(VIEWS, SLOTS.landmark, strict=True):
+        assert tuple(MARGINS175.names[k] for k in row) == MARGINS175.sought_in(view)
+    assert slots_of("galbusera39", GALBUSERA39.names, VIEWS).plain
+
+
+def test_labels_follow_their_maps_and_back() -> None:
+    view = torch.tensor([1, 0, 1])
+    marked = torch.arange(175.0).expand(3, 175)
+    sample = Sample(
+        pixels=torch.zeros(3, 1, 4, 2),
+        view=view,
+        target=torch.stack([marked, -marked], dim=-1),
+        present=torch.ones(3, 175, dtype=torch.bool),
+        unit_per_px=torch.ones(3),
+    )
+    sought = SLOTS.of_views(sample)
+    assert sought.target.shape == (3, 107, 2)
+    for picture, v in enumerate(view.tolist()):
+        assert sought.target[picture, :, 0].tolist() == list(SLOTS.landmark[v])
+        spread = SLOTS.spread(sought.target[:, :, 0], view, -7.0)[picture]
+        for k, name in enumerate(MARGINS175.names):
+            assert spread[k] == (k if name in MARGINS175.sought_in(VIEWS[v]) else -7.0)
+
+
+def test_a_served_landmark_that_is_not_looked_for_is_flat_and_never_visible() -> None:
+    network = ServedNetwork(build_network(CONFIG, VIEWS), SLOTS).eval()
+    with torch.no_grad():
+        maps, visibility = network(torch.rand(2, 1, 128, 64), torch.tensor([0, 1]))
+    front, left = (MARGINS175.names.index(n) for n in ("T4_sup_ant", "T4_sup_left"))
+    assert maps.shape == (2, 175, 16, 8)
+    assert torch.allclose(maps.sum((2, 3)), torch.ones(2, 175), atol=1e-5)
+    assert visibility[0, front] < -20 < visibility[0, left]
+    assert visibility[1, left] < -20 < visibility[1, front]
+    assert maps[0, front].std() == 0 < maps[0, left].std()
+
+
+def test_networks_side_by_side_do_not_hear_each_other() -> None:
+    """The seventy-eight of the paper: another network's weights change nothing."""
+    config = replace(CONFIG, preset="galbusera2019", landmark_set="galbusera39", landmark_subset=("HIP_L", "S1_ant"))
+    network = build_network(config, VIEWS).eval()
+    picture, view = torch.rand(2, 1, 128, 64), torch.tensor([0, 1])
+    with torch.no_grad():
+        before = network(picture, view)
+        for name, weights in network.named_parameters():
+            if "networks.0" in name:
+                half = len(weights) // 2
+                weights[half:] += 0.3  # the second landmark's, in the first view
+        after = network(picture, view)
+    assert torch.equal(before[0][0, 0], after[0][0, 0])
+    assert not torch.equal(before[0][0, 1], after[0][0, 1])
+    assert torch.equal(before[0][1], after[0][1])
+
+
+def test_in_training_each_picture_passes_its_own_view_alone() -> None:
+    config = replace(CONFIG, preset="galbusera2019", landmark_set="galbusera39", landmark_subset=("HIP_L",))
+    network = build_network(config, VIEWS)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()
+    picture, view = torch.rand(5, 1, 128, 64), torch.tensor([1, 0, 0, 1, 0])
+    with torch.no_grad():
+        apart = network(picture, view)
+        network.eval()
+        whole = network(picture, view)
+    assert all(torch.allclose(a, w, atol=1e-5) for a, w in zip(apart, whole, strict=True))
+
+
+def test_plates_have_their_two_margins_as_a_pair() -> None:
+    starts, ends = margin_pairs(SLOTS, MARGINS175.names).tolist()
+    named = [
+        {(MARGINS175.names[row[a]], MARGINS175.names[row[b]]) for a, b in zip(starts, ends, strict=True)}
+        for row in SLOTS.landmark
+    ]
+    assert len(starts) == 35
+    assert ("L3_sup_right", "L3_sup_left") in named[0]
+    assert ("L3_sup_post", "L3_sup_ant") in named[1]
+    assert ("S1_post", "S1_ant") in named[0] & named[1]
+
+
+def _model_folder(folder: Path) -> dict[str, torch.Tensor]:
+    weights = build_network(CONFIG, VIEWS).state_dict()
+    save_weights(weights, folder)
+    write_contract(ModelContract("margins175", MARGINS175.names, VIEWS, (128, 64), 8), folder)
+    return weights
+
+
+def test_a_start_from_another_landmark_set_takes_the_heads_both_know(tmp_path: Path) -> None:
+    theirs = _model_folder(tmp_path)
+    config = replace(CONFIG, landmark_set="corners68")
+    slots, network = slots_of("corners68", CORNERS68.names, ("frontal",)), build_network(config, ("frontal",))
+    assert load_start(network, slots, CORNERS68.names, tmp_path) == 68
+    ours = network.state_dict()
+    assert torch.equal(ours["trunk.stem.1.0.weight"], theirs["trunk.stem.1.0.weight"])
+    there = SLOTS.landmark[0].index(MARGINS175.names.index("L2_inf_left"))
+    here = CORNERS68.names.index("L2_inf_left")
+    for head in ("trunk.heads.0.weight", "trunk.heads.2.bias", "trunk.seen.weight"):
+        assert torch.equal(ours[head][here], theirs[head][there])
+
+
+def test_a_start_of_another_width_is_refused(tmp_path: Path) -> None:
+    _model_folder(tmp_path)
+    network = build_network(replace(CONFIG, width=0.5), VIEWS)
+    with pytest.raises(ParametersRejected, match="START_DIFFERS"):
+        load_start(network, SLOTS, MARGINS175.names, tmp_path)
+
+
+def test_a_team_of_another_size_than_the_devices_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert team_of(2) == Team(1, 2)
+    assert not team_of(2).leads
+    with pytest.raises(ParametersRejected, match=r"TEAM_DIFFERS.*2 processes for 1 device"):
+        team_of(1)
+    monkeypatch.delenv("WORLD_SIZE")
+    with pytest.raises(ParametersRejected, match=r"--nproc-per-node 3"):
+        team_of(3)
+
+
+def test_two_processes_fit_one_network(drawn: tuple[Path, Manifest], tmp_path: Path) -> None:
+    """Started by torchrun: one journal, one candidate, both processes' pictures counted, and 0 at the end."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "training"]
+    command += ["--dataset", str(drawn[0]), "--out", str(tmp_path / "out"), "--epochs", "2", "--devices", "2"]
+    command += ["--input-shape", "128x64", "--batch-size", "4", "--width", "0.25", "--device", "cpu", "--quiet"]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    summary = read_summary(tmp_path / "out")
+    assert summary.epochs == 2
+    assert summary.steps == 6  # 24 pictures, two processes, batches of four
+    assert done.stderr.count("validation landmark error") == 1
+    assert len(load_weights(tmp_path / "out")) > 0
+    steps = [json.loads(line).get("step") for line in (tmp_path / "out" / "journal.jsonl").read_text().splitlines()]
+    assert [s for s in steps if s is not None] == [3, 6]

@@ -1,0 +1,83 @@
+"""Which of a network's maps is which landmark, view by view.
+
+What belongs here: that table, and its use on tensors. What does not: architectures (``networks``). Contract: a network
+has S maps, as many as are looked for in the view with the most; map s of view v is landmark ``landmark[v, s]`` of the
+K of the run, or none (-1). A landmark that is not looked for in a view has no map there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
+from training.data import Sample
+
+
+@dataclass(frozen=True)
+class Slots:
+    """The table.
+
+    Attributes:
+        views: the views, in the order of ``spine.landmarks.VIEWS``.
+        landmark: view -> S positions among the K landmarks, -1 for none.
+        landmarks: K.
+    """
+
+    views: tuple[ViewName, ...]
+    landmark: tuple[tuple[int, ...], ...]
+    landmarks: int
+
+    @property
+    def count(self) -> int:
+        """S."""
+        return len(self.landmark[0])
+
+    @property
+    def plain(self) -> bool:
+        """Whether map k is landmark k in every view."""
+        return all(row == tuple(range(self.landmarks)) for row in self.landmark)
+
+    def table(self, device: torch.device) -> Tensor:
+        """(V, S) int64 over all of ``VIEWS``; rows of views without a head repeat the first."""
+        rows = dict(zip(self.views, self.landmark, strict=True))
+        return torch.tensor([rows.get(v, self.landmark[0]) for v in VIEWS], device=device)
+
+    def of_views(self, sample: Sample) -> Sample:
+        """The same batch with the labels of the S landmarks of each picture's view."""
+        return of_views(sample, self.table(sample.view.device))
+
+    def spread(self, values: Tensor, view: Tensor, fill: float) -> Tensor:
+        """Of (N, S, ...) values the (N, K, ...), ``fill`` for landmarks without a map."""
+        if self.plain:
+            return values
+        padded = torch.cat([values, torch.full_like(values[:, :1], fill)], dim=1)
+        of_views = []
+        for row in self.landmark:
+            place = {landmark: slot for slot, landmark in enumerate(row) if landmark >= 0}
+            of_views.append(padded[:, torch.tensor([place.get(k, self.count) for k in range(self.landmarks)])])
+        if len(of_views) == 1:
+            return of_views[0]
+        is_second = view == VIEWS.index(self.views[1])
+        return torch.where(is_second.reshape(-1, *(1,) * (values.dim() - 1)), of_views[1], of_views[0])
+
+
+def of_views(sample: Sample, table: Tensor) -> Sample:
+    """Labels of K landmarks -> of the S landmarks of each picture's view by ``Slots.table``; absent where is none."""
+    index = table[sample.view]
+    at = index.clamp(min=0)
+    present = sample.present.gather(1, at) & (index >= 0)
+    target = sample.target.gather(1, at[..., None].expand(-1, -1, 2))
+    return sample._replace(target=target, present=present)
+
+
+def slots_of(landmark_set: str, names: Sequence[str], views: Sequence[ViewName]) -> Slots:
+    """The table for K ``names`` of a landmark set."""
+    known, rows = LANDMARK_SETS[landmark_set], []
+    for view in views:
+        sought = set(known.sought_in(view))
+        rows.append([k for k, name in enumerate(names) if name in sought])
+    longest = max(map(len, rows))
+    padded = tuple(tuple(row) + (-1,) * (longest - len(row)) for row in rows)
+    return Slots(tuple(views), padded, len(names))

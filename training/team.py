@@ -1,0 +1,57 @@
+"""The processes that fit one network together, one for each GPU, started by torchrun.
+
+What belongs here: who this process is and agreeing on time. What does not: starting processes (torchrun; Lightning's
+own launcher would start whatever program this is once more), averaging gradients (Lightning). Contract: alone, nothing
+of torch.distributed is touched; together, all processes take the same decision at the same step, by the leader's clock.
+"""
+
+import os
+from dataclasses import dataclass
+
+import torch
+
+from spine.errors import ParametersRejected
+
+
+@dataclass(frozen=True)
+class Team:
+    """This process's ``rank`` among ``size``; rank 0 leads: it alone validates and writes files."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes."""
+        return self.rank == 0
+
+    def agree(self, seconds: float, stop: bool, device: torch.device) -> tuple[float, bool]:
+        """The leader's ``seconds``, and whether anybody wants to stop; every process calls this at the same step."""
+        if self.size == 1:
+            return seconds, stop
+        shared = torch.tensor([seconds if self.leads else 0.0, float(stop)], dtype=torch.float64, device=device)
+        torch.distributed.all_reduce(shared)
+        agreed, stops = shared.tolist()
+        return agreed, stops > 0
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.size > 1 and torch.distributed.is_initialized():
+            torch.distributed.barrier()
+
+
+def team_of(devices: int) -> Team:
+    """This process's place, from what torchrun put into the environment.
+
+    Raises:
+        ParametersRejected: there are not as many processes as the configuration has devices.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size != devices:
+        raise ParametersRejected(
+            "TEAM_DIFFERS",
+            found=f"{size} process{'es' if size > 1 else ''} for {devices} device{'s' if devices > 1 else ''}",
+            expected="one process for each device",
+            remedy=f"start torchrun --standalone --nproc-per-node {devices} -m training ... --devices {devices}",
+        )
+    return Team(int(os.environ.get("RANK", "0")), size)
