@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=int, default=default.workers)
     parser.add_argument("--seed", type=int, default=default.seed)
     _add_source(parser, default)
-    parser.add_argument("--init-from", help="folder of a fitted model to start from")
+    parser.add_argument("--init-from", help="folder of a fitted model to start from, or: released")
     parser.add_argument("--quiet", action="store_true", help="no progress line")
     return parser
 

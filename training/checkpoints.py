@@ -69,8 +69,11 @@ def newest_checkpoint(folder: Path) -> dict[str, Any] | None:
 
 
 def save_weights(weights: dict[str, Tensor], folder: Path) -> Path:
-    """Write ``weights.safetensors``, or ``weights.pt`` where safetensors is not installed."""
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    """Write ``weights.safetensors``, or ``weights.pt`` where safetensors is not installed.
+
+    Kernels are stored in half precision, vectors (normalisation, biases) as they are.
+    """
+    plain = {name: _stored(tensor) for name, tensor in weights.items()}
     try:
         from safetensors.torch import save
     except ImportError:
@@ -78,6 +81,11 @@ def save_weights(weights: dict[str, Tensor], folder: Path) -> Path:
         return folder / "weights.pt"
     write_bytes_atomically(folder / "weights.safetensors", save(plain))
     return folder / "weights.safetensors"
+
+
+def _stored(tensor: Tensor) -> Tensor:
+    plain = tensor.detach().cpu().contiguous()
+    return plain.half() if plain.dim() > 1 and plain.is_floating_point() else plain
 
 
 def load_weights(folder: Path) -> dict[str, Tensor]:

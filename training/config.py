@@ -72,7 +72,7 @@ class TrainingConfig:
         virtual_films: besides them, this many plain frontal films of patients of their own.
         reuse: how many epochs a virtual patient stays.
         devices: processes that fit together, each on a GPU of its own (started by torchrun, see ``team``).
-        init_from: folder of a fitted model whose weights are the start, or None.
+        init_from: folder of a fitted model whose weights are the start, ``released`` for the model in the box, or None.
     """
 
     preset: Preset = "shared"

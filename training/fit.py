@@ -31,6 +31,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from inference.contract import ModelContract, write_contract
+from inference.released import RELEASED
 from spine.dataset import Example, Manifest, read_manifest
 from spine.errors import ContractViolation, ParametersRejected
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
@@ -113,7 +114,8 @@ def _fit_whole(run: Fit, progress: Progress | None) -> None:
     torch.manual_seed(config.seed)  # weights; order and augmentation are drawn from seeds of their own
     network = build_network(config, run.views)
     if config.init_from is not None:
-        load_start(network, slots, config.names, Path(config.init_from))
+        start = RELEASED if config.init_from == "released" else Path(config.init_from)
+        load_start(network, slots, config.names, start)
     stage = _stage(run)
     budget = Budget(config.epochs, None if config.minutes is None else config.minutes * 60.0)
     on_gpu = run.circumstances.accelerator == "cuda"

@@ -28,6 +28,14 @@ _FILM_DEFAULTS: dict[str, dict[str, Any]] = {
     "validation": {"profile": "frontal_films", "on_bad_study": "exclude"},
     "gate": {"policy": "frontal_films"},
 }
+_DEMO = (
+    "dataset.landmark_set=margins175",
+    "training.init_from=released",
+    "training.heatmap_stride=4",
+    "training.learning_rate=0.0001",
+    "training.minutes=2",
+)
+"""A new demo workspace goes on from the model in the box, with its landmarks and resolution, in small steps."""
 
 
 @click.command()
@@ -145,17 +153,18 @@ def run_chain(workspace: Workspace) -> int:
 
 @click.command()
 @workspace_option
-@click.option("--minutes", type=float, help="Training budget (default 5.5).")
+@click.option("--minutes", type=float, help="Training budget (default 2).")
 @click.option("--patients", type=click.IntRange(20), help="Virtual patients (default 274, of whom 50 test).")
 def demo(workspace: Path, minutes: float | None, patients: int | None) -> None:
     """Run the whole chain once on virtual patients, then measure a radiograph with what came out.
 
-    A refusal by the gate is a correct ending too: it says why.
+    Training starts from the model in the box. A refusal by the gate is a correct ending too: it says why.
 
     \b
     Example:  plumbline demo
     """
-    settings: tuple[str, ...] = (f"training.minutes={minutes}",) if minutes is not None else ()
+    settings: tuple[str, ...] = () if Workspace(workspace).params_file.exists() else _DEMO
+    settings += (f"training.minutes={minutes}",) if minutes is not None else ()
     if patients:
         settings += (f"cohort.count={patients}", f"dataset.test_patients={max(5, patients // 5)}")
     chosen = Workspace(workspace)

@@ -52,6 +52,8 @@ def measure(
 ) -> None:
     """Measure one or two radiographs (FRONTAL.dcm LATERAL.dcm, in any order) with the champion.
 
+    Where nothing has been promoted yet, the model in the box measures, and a line says so.
+
     \b
     Writes JSON (landmarks in px, and in mm in 3D when both views are calibrated; every parameter, absent ones
     with their reason) and an overlay picture. Not for diagnosis.
@@ -129,8 +131,16 @@ def _open_model(folder: Path | None, workspace: Workspace) -> "Model":
     if folder is not None:
         errors.print("[yellow]measuring with a model named by hand, not with a promoted one[/yellow]")
         return load_model(folder)
-    from orchestration.chain.champion import open_champion
+    from orchestration.chain.champion import local_champion, open_champion
 
+    if local_champion(workspace) is None:
+        from inference.released import open_released
+
+        errors.print(
+            f"[yellow]nothing promoted in {workspace.root.name}/: measuring with the released model, "
+            "learnt from virtual patients only[/yellow]"
+        )
+        return open_released()
     return open_champion(workspace)
 
 

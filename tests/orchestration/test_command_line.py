@@ -1,8 +1,10 @@
 """The command line: help with examples, exit codes that mean something, settings that are checked."""
 
+import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -125,6 +127,19 @@ def test_films_of_two_patients_are_not_measured_as_one(two_patients, tmp_path):
     refused = command("measure", *films, "-w", str(tmp_path), "--overlay", str(tmp_path / "o.png"))
     assert refused.returncode == 1
     assert "PATIENT_MISMATCH" in refused.stderr
+
+
+def test_before_anything_is_promoted_the_model_in_the_box_measures_and_says_so(two_patients, tmp_path):
+    case, found = two_patients / "case-00000", tmp_path / "m.json"
+    films = [str(case / "frontal.dcm"), str(case / "lateral.dcm")]
+    outputs = ["--overlay", str(tmp_path / "o.png"), "--json", str(found)]
+    done = command("measure", *films, "-w", str(tmp_path), *outputs)
+    assert done.returncode == 0, done.stderr
+    assert "measuring with the released model, learnt from virtual patients only" in " ".join(done.stderr.split())
+    truth = json.loads((case / "reconstruction.json").read_text())
+    slope = json.loads(found.read_text())["parameters"]["sacral_slope"]["value"]
+    front, back = (np.array(truth["points"][n]) for n in ("S1_ant", "S1_post"))
+    assert slope == pytest.approx(np.degrees(np.arctan2(back[2] - front[2], back[1] - front[1])), abs=6.0)
 
 
 def test_a_film_is_never_overwritten_and_a_bad_one_is_named(two_patients, tmp_path):

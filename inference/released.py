@@ -1,0 +1,26 @@
+"""The model in the box: weights that ship with the software, learnt from virtual patients only.
+
+What belongs here: where it lies and opening it. What does not: making it (``training.release``), the workspace's own
+champion (``orchestration.chain.champion``). Contract: the bytes are those that ``release.json`` names, or are refused.
+"""
+
+import json
+from pathlib import Path
+
+from inference.model import Model, load_model
+
+RELEASED = Path(__file__).parent / "weights"
+"""Folder of the released model: graph, contract, weights to start a training from, card and record."""
+
+RELEASE_FILE = "release.json"
+
+
+def open_released() -> Model:
+    """The released model, ready to measure.
+
+    Raises:
+        ContractViolation: it is missing, or not what was released.
+    """
+    record = RELEASED / RELEASE_FILE
+    digest = json.loads(record.read_text())["model_digest"] if record.is_file() else None
+    return load_model(RELEASED, expected_digest=digest)

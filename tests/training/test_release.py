@@ -1,0 +1,53 @@
+"""A candidate goes into the box only with a record of its own bytes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from inference.released import RELEASED
+from spine.errors import EvidenceRejected
+from training.candidate import FitSummary
+from training.release import card, release
+
+
+def test_a_record_of_another_model_releases_nothing(candidate: tuple[Path, FitSummary], tmp_path: Path) -> None:
+    record = tmp_path / "record.json"
+    record.write_text(json.dumps({"digest": "d", "content": {"model_digest": "0" * 64, "simulated": True}}))
+    with pytest.raises(EvidenceRejected, match=r"RECORD_OF_ANOTHER.*000000000000"):
+        release(candidate[0], record, out=tmp_path / "box")
+    assert not (tmp_path / "box").exists()
+
+
+def test_real_patients_are_no_evidence_for_the_box(candidate: tuple[Path, FitSummary], tmp_path: Path) -> None:
+    record = tmp_path / "record.json"
+    content = {"model_digest": candidate[1].model_digest, "simulated": False}
+    record.write_text(json.dumps({"digest": "d", "content": content}))
+    with pytest.raises(EvidenceRejected, match="simulated patients: False"):
+        release(candidate[0], record, out=tmp_path / "box")
+
+
+def test_the_card_tells_the_records_figures(candidate: tuple[Path, FitSummary]) -> None:
+    def figure(value: float | None) -> dict[str, object]:
+        return {"value": value, "low": 1.5, "high": 2.75, "absent_reason": "nobody"}
+
+    figures = {"standard_error_of_estimate": figure(2.125), "bias": figure(None), "coverage": figure(0.98)}
+    content = {
+        "studies": [{"facts": {"field_of_view": "without_t1", "condition": "osteoporotic"}}],
+        "landmarks": [{"group": "all", "space": "3d", "n_found": 7, "n_visible": 8, "median_mm": 0.5, "mean_mm": 0.6,
+                       "p95_mm": 1.25}],
+        "level_shift_rate": {"value": 0.01, "low": 0.0, "high": 0.04},
+        "test_digest": "f" * 64,
+        "statistics": {"pelvic_tilt": {"n": 45, "figures": figures}, "unknown": {}},
+    }  # fmt: skip
+    text = card(content, candidate[1], [{"seconds": 90, "gpus": 2}])
+    assert "| Pelvic tilt | 45 | 2.12 [1.50, 2.75] | absent: nobody | 98% |" in text
+    assert "| 3d | 7 of 8 | 0.50 | 0.60 | 1.25 |" in text
+    assert "3 GPU minutes" in text
+    assert "osteoporotic" in text
+    assert "without_t1" in text
+
+
+def test_the_card_in_the_box_speaks_of_the_model_in_the_box() -> None:
+    digest = json.loads((RELEASED / "release.json").read_text())["model_digest"]
+    assert digest in (RELEASED / "card.md").read_text()
