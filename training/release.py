@@ -80,7 +80,6 @@ def _earlier_fit(folder: Path) -> dict[str, Any]:
 def card(content: dict[str, Any], summary: FitSummary, fits: Sequence[dict[str, Any]]) -> str:
     """The card as Markdown."""
     minutes = sum(f["seconds"] * f["gpus"] for f in fits) / 60
-    runs = ", ".join(f"{f['seconds']} s on {f['gpus']} GPUs" for f in fits)
     cut_off = sorted({s["facts"].get("field_of_view", "full") for s in content["studies"]})
     conditions = sorted({s["facts"].get("condition", "?") for s in content["studies"]})
     points = [
@@ -100,7 +99,7 @@ Finds {len(summary.config.names)} landmarks of the spine on frontal and lateral 
 | digest | `{summary.model_digest}` |
 | landmark set | `{summary.config.landmark_set}` |
 | learnt from | virtual patients drawn while training, pairs and frontal films; no real picture |
-| cost | {minutes:.0f} GPU minutes ({runs}) on {summary.device} |
+| cost | {minutes:.0f} GPU minutes ({_runs(fits)}) on {summary.device} |
 | chosen on | {summary.validation_error:.2f} {summary.error_unit} mean landmark error, validation split |
 | tested on | {len(content["studies"])} virtual patients, frozen test set `{content["test_digest"][:12]}` |
 | conditions | {", ".join(conditions)} |
@@ -120,6 +119,10 @@ Brackets are 95 % intervals over patients.
 Must not be used for: diagnosis or treatment; pictures of anything but a spine (nothing refuses them yet); any patient
 or film unlike those of the virtual cohort (docs/virtual-cohort.md) before it was measured on them.
 """
+
+
+def _runs(fits: Sequence[dict[str, Any]]) -> str:
+    return ", ".join(f"{f['seconds']} s on {f['gpus']} GPUs" for f in fits)
 
 
 def _parameter_rows(statistics: dict[str, Any]) -> list[str]:

@@ -111,10 +111,9 @@ def test_plates_have_their_two_margins_as_a_pair() -> None:
 
 
 def _model_folder(folder: Path) -> dict[str, torch.Tensor]:
-    weights = build_network(CONFIG, VIEWS).state_dict()
-    save_weights(weights, folder)
+    save_weights(build_network(CONFIG, VIEWS).state_dict(), folder)
     write_contract(ModelContract("margins175", MARGINS175.names, VIEWS, (128, 64), 8), folder)
-    return weights
+    return {name: value.float() for name, value in load_weights(folder).items()}  # kernels as they were stored
 
 
 def test_a_start_from_another_landmark_set_takes_the_heads_both_know(tmp_path: Path) -> None:
