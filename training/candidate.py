@@ -28,9 +28,9 @@ class FitSummary:
         landmark_set: of the data set.
         dataset_digest, test_digest: of the data set it was fitted on.
         pictures: training pictures.
-        validation_error: best mean validation landmark error, in ``error_unit`` (averaged over networks).
+        validation_error: best mean validation landmark error, in ``error_unit``.
         error_unit: ``mm`` or ``px``.
-        epochs, steps, seconds, pictures_per_second: cost (summed over networks).
+        epochs, steps, seconds, pictures_per_second: cost, of all devices together; ``seconds`` by the clock.
         device, precision, versions: circumstances.
         model_digest: of the exported model; None while the export is deferred.
     """

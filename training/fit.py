@@ -218,7 +218,7 @@ def _learnt_pictures(run: Fit, position: Position) -> int:
     config = run.config
     if not config.virtual_pairs:
         return len(picture_items(run.manifest.in_split("train"), run.views))
-    held = config.virtual_pairs * len(run.views) + config.virtual_films
+    held = epoch_pictures(run) * run.team.size
     replaced = max(position.epoch + (position.seen > 0) - 1, 0)
     return held + replaced * (held // config.reuse)
 

@@ -62,7 +62,7 @@ class EncoderDecoder(nn.Module):
     def __init__(self, widths: Sequence[int], maps: int, views: int, stride: int, rows: int, groups: int = 1) -> None:
         super().__init__()
         wide = [w * groups for w in widths]
-        self.maps, self.groups = maps, groups
+        self.maps = maps
         # Every group sees the same picture, so its first layer needs no grouping to be its own.
         self.stem = nn.Sequential(nn.PixelUnshuffle(stride), ConvolutionBlock(stride**2, wide[0]))
         self.encoder = nn.ModuleList([ConvolutionBlock(wide[0], wide[0], groups=groups)])

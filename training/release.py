@@ -37,7 +37,8 @@ def release(candidate: Path, record: Path, earlier: Sequence[Path] = (), out: Pa
     Raises:
         EvidenceRejected: the record is of another model, or of patients that are not virtual.
     """
-    content: dict[str, Any] = json.loads(record.read_text())["content"]
+    evidence: dict[str, Any] = json.loads(record.read_text())
+    content = evidence["content"]
     digest = model_digest(candidate)
     if content["model_digest"] != digest or content["simulated"] is not True:
         raise EvidenceRejected(
@@ -52,7 +53,7 @@ def release(candidate: Path, record: Path, earlier: Sequence[Path] = (), out: Pa
     for name in (MODEL_FILE, CONTRACT_FILE, WEIGHTS_FILE):
         shutil.copyfile(candidate / name, out / name)
     write_text_atomically(out / CARD_FILE, card(content, summary, fits))
-    facts = {"model_digest": digest, "record_digest": json.loads(record.read_text())["digest"], "fits": fits}
+    facts = {"model_digest": digest, "record_digest": evidence["digest"], "fits": fits}
     write_text_atomically(out / RELEASE_FILE, json.dumps(facts, indent=1, sort_keys=True))
     return digest
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from spine.study import LENGTHS_ALLOWED
 from training.data import PictureItem, Sample
 from training.dsnt import expected_coordinates, spatial_softmax
-from training.slots import Slots
+from training.slots import Slots, of_views
 
 ASTRAY_MM = 10.0
 
@@ -67,10 +67,10 @@ def score(
     """
     was_training = network.training
     network.eval()
-    errors, right = [], []
+    errors, right, table = [], [], slots.table(device)
     for batch in batches:
         sample = Sample(*(t.to(device) for t in batch))
-        sample = slots.of_views(sample)
+        sample = of_views(sample, table)
         with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
             logits, visibility = network(sample.pixels, sample.view)
         errors.append(_errors(logits.float(), sample))

@@ -44,10 +44,6 @@ class Slots:
         rows = dict(zip(self.views, self.landmark, strict=True))
         return torch.tensor([rows.get(v, self.landmark[0]) for v in VIEWS], device=device)
 
-    def of_views(self, sample: Sample) -> Sample:
-        """The same batch with the labels of the S landmarks of each picture's view."""
-        return of_views(sample, self.table(sample.view.device))
-
     def spread(self, values: Tensor, view: Tensor, fill: float) -> Tensor:
         """Of (N, S, ...) values the (N, K, ...), ``fill`` for landmarks without a map."""
         if self.plain:

@@ -11,16 +11,18 @@ import pytest
 import torch
 
 from inference.contract import ModelContract, write_contract
+from inference.released import RELEASED
 from spine.dataset import Manifest
 from spine.errors import ParametersRejected
 from spine.landmarks import CORNERS68, GALBUSERA39, MARGINS175, VIEWS
+from training.__main__ import main
 from training.candidate import read_summary
 from training.checkpoints import load_weights, save_weights
 from training.config import TrainingConfig
 from training.data import Sample
 from training.module import margin_pairs
 from training.networks import ServedNetwork, build_network
-from training.slots import slots_of
+from training.slots import of_views, slots_of
 from training.start import load_start
 from training.team import Team, team_of
 
@@ -46,7 +48,7 @@ def test_labels_follow_their_maps_and_back() -> None:
         present=torch.ones(3, 175, dtype=torch.bool),
         unit_per_px=torch.ones(3),
     )
-    sought = SLOTS.of_views(sample)
+    sought = of_views(sample, SLOTS.table(view.device))
     assert sought.target.shape == (3, 107, 2)
     for picture, v in enumerate(view.tolist()):
         assert sought.target[picture, :, 0].tolist() == list(SLOTS.landmark[v])
@@ -127,6 +129,21 @@ def test_a_start_from_another_landmark_set_takes_the_heads_both_know(tmp_path: P
     here = CORNERS68.names.index("L2_inf_left")
     for head in ("trunk.heads.0.weight", "trunk.heads.2.bias", "trunk.seen.weight"):
         assert torch.equal(ours[head][here], theirs[head][there])
+
+
+def test_the_model_in_the_box_is_a_start_for_frontal_corners() -> None:
+    config = replace(CONFIG, landmark_set="corners68", input_shape=(512, 256), heatmap_stride=4, width=1.0)
+    slots, network = slots_of("corners68", CORNERS68.names, ("frontal",)), build_network(config, ("frontal",))
+    assert load_start(network, slots, CORNERS68.names, RELEASED) == 68
+
+
+@pytest.mark.parametrize("given", ["turn=6", "rotation_deg", "rotation_deg=much"])
+def test_an_augmentation_that_is_none_is_refused(
+    given: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    arguments = ["--dataset", str(tmp_path), "--out", str(tmp_path / "out"), "--epochs", "1", "--augment", given]
+    assert main(arguments) != 0
+    assert "NAME=NUMBER" in capsys.readouterr().err
 
 
 def test_a_start_of_another_width_is_refused(tmp_path: Path) -> None:
