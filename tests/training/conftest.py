@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,14 @@ def candidate(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         return out, fit(drawn[0], out, tiny_config)
+
+
+@pytest.fixture(scope="session")
+def taught(
+    drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, FitSummary]:
+    """A fit long enough to have learnt something; ``candidate`` is only long enough to be whole."""
+    from training.fit import fit
+
+    out = tmp_path_factory.mktemp("taught")
+    return out, fit(drawn[0], out, replace(tiny_config, epochs=8, learning_rate=3e-3))

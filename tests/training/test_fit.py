@@ -69,12 +69,13 @@ def test_a_pickle_that_would_execute_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "executed").exists()
 
 
-def test_learning_reduces_the_error(candidate: tuple[Path, FitSummary]) -> None:
-    errors = [m.values["validation/landmark_error_mm"] for m in read_journal(candidate[0]).measurements]
-    losses = [m.values["train/euclidean"] for m in read_journal(candidate[0]).measurements]
-    assert len(errors) == 3
-    assert losses[-1] < 0.97 * losses[0]
-    assert min(errors) == pytest.approx(candidate[1].validation_error)
+def test_learning_reduces_the_error(taught: tuple[Path, FitSummary]) -> None:
+    measured = read_journal(taught[0]).measurements
+    errors = [m.values["validation/landmark_error_mm"] for m in measured]
+    assert len(errors) == 8
+    for name in ("train/loss", "train/euclidean"):
+        assert measured[-1].values[name] < 0.7 * measured[0].values[name]
+    assert min(errors) == pytest.approx(taught[1].validation_error)
 
 
 @pytest.mark.usefixtures("without_export")
@@ -240,14 +241,14 @@ def test_galbusera_preset_runs_through_one_loop(drawn: tuple[Path, Manifest], tm
 
 @pytest.mark.usefixtures("without_export")
 def test_a_start_from_other_weights(
-    candidate: tuple[Path, FitSummary], drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path
+    taught: tuple[Path, FitSummary], drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path
 ) -> None:
-    warm = fit(drawn[0], tmp_path / "warm", replace(tiny_config, epochs=1, init_from=str(candidate[0])))
-    first = read_journal(candidate[0]).measurements[0].values["train/loss"]
-    assert read_journal(tmp_path / "warm").measurements[0].values["train/loss"] < 0.95 * first
+    warm = fit(drawn[0], tmp_path / "warm", replace(tiny_config, epochs=1, init_from=str(taught[0])))
+    first = read_journal(taught[0]).measurements[0].values["train/loss"]
+    assert read_journal(tmp_path / "warm").measurements[0].values["train/loss"] < 0.8 * first
     assert warm.epochs == 1
     with pytest.raises(ParametersRejected, match="START_DIFFERS"):
-        fit(drawn[0], tmp_path / "other", replace(tiny_config, width=0.5, init_from=str(candidate[0])))
+        fit(drawn[0], tmp_path / "other", replace(tiny_config, width=0.5, init_from=str(taught[0])))
 
 
 @pytest.mark.parametrize(
