@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from inference.calibration import Calibration, calibration_from_json, calibration_violations
 from spine.errors import ContractViolation
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
 from spine.model_digest import CONTRACT_FILE, model_digest
@@ -67,6 +68,7 @@ class ModelContract:
         simulated_training_data: whether the training pictures were simulated; None for a mixed set.
         training_note: what the model was trained on, in words.
         preprocessing_version: of ``inference.preprocessing``.
+        calibration: what the spread of its heat maps is worth, or None: then it gives no intervals.
     """
 
     landmark_set: str
@@ -80,6 +82,7 @@ class ModelContract:
     simulated_training_data: bool | None = None
     training_note: str = ""
     preprocessing_version: int = PREPROCESSING_VERSION
+    calibration: Calibration | None = None
 
     @property
     def heatmap_shape(self) -> tuple[int, int]:
@@ -135,6 +138,7 @@ def _from_json(record: Mapping[str, Any]) -> ModelContract:
     fields["views"] = tuple(cast(ViewName, v) for v in record["views"])
     fields["input_shape"] = (int(record["input_shape"][0]), int(record["input_shape"][1]))
     fields["normalisation"] = Normalisation(**record["normalisation"])
+    fields["calibration"] = calibration_from_json(record.get("calibration"))
     return ModelContract(**fields)
 
 
@@ -156,4 +160,4 @@ def _violations(schema: str, contract: ModelContract) -> list[str]:
         checks.append((not strangers, f"names outside landmark set {known.name!r}: {strangers[:5]}"))
     stride = max(contract.heatmap_stride, 1)
     checks.append((all(n % stride == 0 for n in contract.input_shape), f"stride {stride} does not divide the input"))
-    return [text for holds, text in checks if not holds]
+    return [text for holds, text in checks if not holds] + calibration_violations(contract.calibration)

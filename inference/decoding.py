@@ -39,11 +39,13 @@ class Decoded:
         points: landmark -> (2,) (column, row) in the picture's own pixels; only what counts as seen.
         spread_px: landmark -> standard deviation of its heat map, picture pixels; same keys as ``points``.
         visibility: landmark -> probability of being in the picture; every landmark.
+        cell_px: picture pixels per heat-map cell.
     """
 
     points: Points2D
     spread_px: Mapping[str, float]
     visibility: Mapping[str, float]
+    cell_px: float
 
 
 def cell_centres(count: int) -> Floats:
@@ -110,6 +112,7 @@ def decode(
         points={name: points[k] for k, name in enumerate(names) if seen[k]},
         spread_px={name: float(spread_input[k] / affine.scale) for k, name in enumerate(names) if seen[k]},
         visibility={name: float(probability[k]) for k, name in enumerate(names)},
+        cell_px=float(input_shape[0] / heatmaps.shape[1] / affine.scale),
     )
 
 

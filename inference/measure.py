@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.calibration import Calibration
 from inference.decoding import Decoded, decode
 from inference.model import Model
 from inference.preprocessing import Prepared, prepare
@@ -68,12 +69,17 @@ def measure_views(model: Model, views: Mapping[ViewName, PictureInput], study_id
     decoded = _find_landmarks(model, views)
     points = {view: found.points for view, found in decoded.items()}
     points_3d = _points_3d(points, views)
+    calibration = model.contract.calibration
+    sigma_px, radius_px = _uncertainty(calibration, decoded)
+    parameters = _parameters(points, points_3d, views, sigma_px)
     return Prediction(
         study_id=study_id,
         points=points,
         spread_px={view: found.spread_px for view, found in decoded.items()},
+        cell_px={view: found.cell_px for view, found in decoded.items()},
+        radius_px=radius_px,
         points_3d=points_3d or {},
-        parameters=_parameters(points, points_3d, views),
+        parameters=calibration.with_intervals(parameters) if calibration else parameters,
         seconds=time.perf_counter() - began,
     )
 
@@ -129,6 +135,21 @@ def _find_landmarks(model: Model, views: Mapping[ViewName, PictureInput]) -> dic
     }
 
 
+PerView = Mapping[ViewName, Mapping[str, float]]
+
+
+def _uncertainty(calibration: Calibration | None, decoded: Mapping[ViewName, Decoded]) -> tuple[PerView, PerView]:
+    """View -> landmark -> standard deviation of a coordinate, and radius that holds it nine times in ten; pixels."""
+    if calibration is None:
+        return {}, {}
+    sigma, radius = {}, {}
+    for view, found in decoded.items():
+        spread = {name: value / found.cell_px for name, value in found.spread_px.items()}
+        sigma[view] = {n: s * found.cell_px for n, s in calibration.sigma_cells(view, spread).items()}
+        radius[view] = {n: r * found.cell_px for n, r in calibration.radius_cells(view, spread).items()}
+    return sigma, radius
+
+
 def _prepare(model: Model, view: PictureInput) -> Prepared:
     contract = model.contract
     return prepare(view.picture, contract.input_shape, spacing_mm=view.spacing_mm, normalisation=contract.normalisation)
@@ -165,13 +186,20 @@ def _parameters(
     points: Mapping[ViewName, Points2D],
     points_3d: Mapping[str, Floats] | None,
     views: Mapping[ViewName, PictureInput],
+    sigma_px: PerView,
 ) -> dict[str, Measured]:
     if points_3d is None:
         planes: dict[Plane, PlanePoints] = {}
         for view, found in points.items():
-            planes |= planes_from_view(view, found, views[view].spacing_mm, views[view].calibration)
+            given = views[view]
+            planes |= planes_from_view(view, found, given.spacing_mm, given.calibration, sigma_px.get(view))
         return measure(planes)
-    return _tell_disagreement(measure(planes_from_points_3d(points_3d)), points, points_3d)
+    sigma_mm = {
+        view: {name: s * geometry.spacing_mm[0] for name, s in of_view.items()}
+        for view, of_view in sigma_px.items()
+        if (geometry := views[view].geometry) is not None
+    }
+    return _tell_disagreement(measure(planes_from_points_3d(points_3d, sigma_mm)), points, points_3d)
 
 
 def _tell_disagreement(

@@ -22,6 +22,9 @@ class Prediction:
         study_id: which study.
         points: view -> landmark -> (2,) pixels; only landmarks the model claims to see.
         spread_px: view -> landmark -> standard deviation of the heat map, pixels.
+        cell_px: view -> size of a heat-map cell, pixels.
+        radius_px: view -> landmark -> radius that holds the true place nine times in ten, pixels; empty without a
+            calibration.
         points_3d: landmark -> (3,) LPS mm, where both views are calibrated.
         parameters: parameter -> measured value, or absence with its reason.
         seconds: wall time spent on the study.
@@ -30,6 +33,8 @@ class Prediction:
     study_id: str
     points: Mapping[ViewName, Points2D]
     spread_px: Mapping[ViewName, Mapping[str, float]] = field(default_factory=dict)
+    cell_px: Mapping[ViewName, float] = field(default_factory=dict)
+    radius_px: Mapping[ViewName, Mapping[str, float]] = field(default_factory=dict)
     points_3d: Mapping[str, Floats] = field(default_factory=dict)
     parameters: Mapping[str, Measured] = field(default_factory=dict)
     seconds: float = 0.0

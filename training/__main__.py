@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=int, default=default.workers)
     parser.add_argument("--seed", type=int, default=default.seed)
     _add_source(parser, default)
+    parser.add_argument("--label-shift", type=int, default=0, help="levels the labels' names may be off as a whole")
     parser.add_argument("--init-from", help="folder of a fitted model to start from, or: released")
     parser.add_argument("--quiet", action="store_true", help="no progress line")
     return parser
@@ -84,7 +85,7 @@ def _add_source(parser: argparse.ArgumentParser, default: TrainingConfig) -> Non
         "--virtual-films", type=int, default=0, help="and from this many virtual frontal films at a time"
     )
     parser.add_argument("--devices", type=int, default=1, help="GPUs; start one process each with torchrun")
-    parser.add_argument("--reuse", type=int, default=default.reuse, help="epochs a virtual patient stays")
+    parser.add_argument("--reuse", type=int, default=default.reuse, help="epochs a virtual patient stays; 0: all of them")
 
 
 def _config(options: argparse.Namespace) -> TrainingConfig:
@@ -116,6 +117,7 @@ def _config(options: argparse.Namespace) -> TrainingConfig:
         virtual_films=options.virtual_films,
         devices=options.devices,
         reuse=options.reuse,
+        label_shift=options.label_shift,
         init_from=options.init_from,
         augmentation=_augmentation(options.augment),
     )

@@ -175,7 +175,9 @@ class Conductor(Callback):
         position = self.stage.position
         module.check()
         dtype = self.run.circumstances.dtype
-        found: Score = score(module.network, module.slots, self.stage.validation, self.stage.unit, module.device, dtype)
+        found: Score = score(
+            module.network, module.slots, self.stage.validation, self.stage.unit, module.device, dtype, module.sources
+        )
         values = {
             **module.take_losses(),
             **found.metrics(),

@@ -70,8 +70,9 @@ class TrainingConfig:
         virtual_pairs: learn from this many virtual patients at a time, drawn on the training device, instead of the
             data set's training split (``virtual``); 0 for the data set's.
         virtual_films: besides them, this many plain frontal films of patients of their own.
-        reuse: how many epochs a virtual patient stays.
+        reuse: how many epochs a virtual patient stays; 0: all of them, as in a data set of real patients.
         devices: processes that fit together, each on a GPU of its own (started by torchrun, see ``team``).
+        label_shift: how many levels the names of a picture's labels may be off as a whole (``renaming``); 0: they are right.
         init_from: folder of a fitted model whose weights are the start, ``released`` for the model in the box, or None.
     """
 
@@ -98,6 +99,7 @@ class TrainingConfig:
     virtual_films: int = 0
     devices: int = 1
     reuse: int = 8
+    label_shift: int = 0
     init_from: str | None = None
 
     def __post_init__(self) -> None:
@@ -118,10 +120,18 @@ class TrainingConfig:
 
     def _divides(self, count: int) -> bool:
         """Whether virtual patients can be drawn 32 at a time, ``1 / reuse`` of them an epoch, by every process."""
-        return count == 0 or (self.reuse > 0 and self.devices > 0 and count % (32 * self.reuse * self.devices) == 0)
+        return count == 0 or (self.reuse >= 0 and self.devices > 0 and count % self._drawn_at_once == 0)
+
+    @property
+    def _drawn_at_once(self) -> int:
+        return 32 * max(self.reuse, 1) * self.devices
+
+    def replaced(self, count: int) -> int:
+        """How many of ``count`` virtual patients are replaced by new ones each epoch."""
+        return count // self.reuse if self.reuse else 0
 
     def _wanted_multiple(self) -> str:
-        return f"a multiple of 32 x reuse x devices = {32 * self.reuse * self.devices}"
+        return f"a multiple of 32 x reuse x devices = {self._drawn_at_once}"
 
     def _checks(self) -> list[tuple[bool, str]]:
         known = LANDMARK_SETS.get(self.landmark_set)
@@ -153,7 +163,8 @@ class TrainingConfig:
             (self._divides(self.virtual_pairs), f"{self.virtual_pairs} virtual pairs ({self._wanted_multiple()})"),
             (self._divides(self.virtual_films), f"{self.virtual_films} virtual films ({self._wanted_multiple()})"),
             (self.virtual_films == 0 or self.virtual_pairs > 0, f"{self.virtual_films} virtual films without pairs"),
-            (self.reuse > 0, f"reuse {self.reuse}"),
+            (self.reuse >= 0, f"reuse {self.reuse}"),
+            (0 <= self.label_shift <= 2, f"label shift {self.label_shift}, not 0, 1 or 2 levels"),
             (
                 self.virtual_pairs == 0 or self.virtual_pairs >= self.batch_size,
                 f"{self.virtual_pairs} virtual pairs for batches of {self.batch_size}",

@@ -220,7 +220,7 @@ def _learnt_pictures(run: Fit, position: Position) -> int:
         return len(picture_items(run.manifest.in_split("train"), run.views))
     held = epoch_pictures(run) * run.team.size
     replaced = max(position.epoch + (position.seen > 0) - 1, 0)
-    return held + replaced * (held // config.reuse)
+    return held + replaced * config.replaced(held)
 
 
 def _facts(summary: FitSummary) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from training.budget import rate_factor
 from training.config import TrainingConfig
 from training.data import Sample
 from training.dsnt import euclidean_loss, expected_coordinates, jensen_shannon_loss, masked_mean, spatial_softmax
+from training.renaming import label_sources, renamed
 from training.slots import Slots, of_views
 
 VISIBILITY_WEIGHT = 0.3
@@ -43,11 +44,13 @@ class LandmarkModule(LightningModule):
         self.config = config
         self.register_buffer("table", slots.table(torch.device("cpu")), persistent=False)
         self.register_buffer("pairs", margin_pairs(slots, config.names), persistent=False)
+        self.register_buffer("sources", label_sources(slots, config.names, config.label_shift), persistent=False)
         self._parts = torch.compile(self._loss_parts, dynamic=False) if compiled else self._loss_parts
         self._unchecked = 0
         self.progress = 0.0  # of the budget, kept up to date by the conductor
         self.table: Tensor
         self.pairs: Tensor
+        self.sources: Tensor
         self.losses: dict[str, Tensor] = {}  # sums since the conductor last emptied them
 
     def training_step(self, batch: Sample, batch_index: int) -> Tensor:
@@ -89,7 +92,7 @@ class LandmarkModule(LightningModule):
     def _loss_parts(self, batch: Sample) -> dict[str, Tensor]:
         logits, visibility = self.network(batch.pixels, batch.view)
         sought = of_views(batch, self.table)
-        return loss_parts(logits.float(), visibility.float(), sought, self.config, self.pairs)
+        return loss_parts(logits.float(), visibility.float(), sought, self.config, self.pairs, self.sources)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW; convolution weights decay, normalisation and biases do not."""
@@ -125,19 +128,24 @@ def loss_parts(
     batch: Sample,
     config: TrainingConfig,
     pairs: Tensor | None = None,
+    sources: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Euclidean, direction, Jensen-Shannon and visibility losses of (B, S, h, w) logits and (B, S) visibility logits.
 
     The direction loss is the distance of the vectors between the two points of each of ``pairs``: of two margins that
-    are off by as much the tilt of their plate is right, and tilts are what is measured.
+    are off by as much the tilt of their plate is right, and tilts are what is measured. With ``sources`` of more than
+    one shift the labels are taken under the names nearest to what is found (``renaming``).
     """
     heatmaps = spatial_softmax(logits)
     shape = (logits.shape[-2], logits.shape[-1])
     found = expected_coordinates(heatmaps)
+    labelled = batch.present
+    if sources is not None and len(sources) > 1:
+        batch = renamed(batch, found, sources, shape)
     parts = {
         "euclidean": masked_mean(euclidean_loss(found, batch.target, shape), batch.present),
         "js": masked_mean(jensen_shannon_loss(heatmaps, batch.target, config.sigma_cells), batch.present),
-        "visibility": functional.binary_cross_entropy_with_logits(visibility, batch.present.float()),
+        "visibility": functional.binary_cross_entropy_with_logits(visibility, labelled.float()),
         "direction": logits.new_zeros(()),
     }
     if pairs is not None and pairs.shape[1]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from spine.study import LENGTHS_ALLOWED
 from training.data import PictureItem, Sample
 from training.dsnt import expected_coordinates, spatial_softmax
+from training.renaming import renamed
 from training.slots import Slots, of_views
 
 ASTRAY_MM = 10.0
@@ -54,6 +55,7 @@ def score(
     unit: str,
     device: torch.device,
     dtype: torch.dtype | None,
+    sources: Tensor | None = None,
 ) -> Score:
     """Score ``network`` on ``batches``; it is left in the mode it came in.
 
@@ -64,6 +66,7 @@ def score(
         unit: of ``Sample.unit_per_px``.
         device: where the network lies.
         dtype: of autocast, or None.
+        sources: as in ``module.loss_parts``.
     """
     was_training = network.training
     network.eval()
@@ -73,7 +76,7 @@ def score(
         sample = of_views(sample, table)
         with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
             logits, visibility = network(sample.pixels, sample.view)
-        errors.append(_errors(logits.float(), sample))
+        errors.append(_errors(logits.float(), sample, sources))
         right.append(((visibility > 0) == sample.present).float().flatten())
     network.train(was_training)
     error, correct = torch.cat(errors).cpu(), torch.cat(right).cpu()
@@ -88,9 +91,11 @@ def score(
     )
 
 
-def _errors(logits: Tensor, sample: Sample) -> Tensor:
+def _errors(logits: Tensor, sample: Sample, sources: Tensor | None) -> Tensor:
     """(n,) distances of the present landmarks, in the sample's unit."""
     found = expected_coordinates(spatial_softmax(logits))
+    if sources is not None and len(sources) > 1:
+        sample = renamed(sample, found, sources, (logits.shape[-2], logits.shape[-1]))
     half = torch.tensor([sample.pixels.shape[-1] / 2, sample.pixels.shape[-2] / 2], device=found.device)
     distance = ((found - sample.target) * half).norm(dim=-1) * sample.unit_per_px[:, None]
     kept: Tensor = distance[sample.present]

@@ -3,7 +3,8 @@
 What belongs here: the pool of pictures, and batches out of it. What does not: drawing (``spine.phantom.stream``),
 what a network sees of a picture on disk (``inference.preprocessing``) and the law of augmentation (``data``): both
 are repeated here for batches on the device, and tests hold them equal. Contract: in epoch e the pool holds patients e
-F to e F + P of each of its seeds, F = P / reuse, so every picture is seen ``reuse`` times, differently augmented; what
+F to e F + P of each of its seeds, F = P / reuse, so every picture is seen ``reuse`` times (reuse 0: F = 0, the same
+patients throughout), differently augmented; what
 is drawn depends on (seed, epoch, batch) alone, so an interrupted fit goes on as if nothing happened. The seed of these
 patients lies far from any a cohort is likely to have, and one that is in the held-out splits is refused.
 """
@@ -142,10 +143,10 @@ class VirtualPool:
         self.views, self.device, self.rank = tuple(views), device, team.rank
         self.first_patient = team.rank * _APART
         pairs, films = config.virtual_pairs // team.size, config.virtual_films // team.size
-        self.sources = [_Source(self.views, 0, pairs, pairs // config.reuse, self._pairs)]
+        self.sources = [_Source(self.views, 0, pairs, config.replaced(pairs), self._pairs)]
         if films:
             self.sources.append(
-                _Source(("frontal",), pairs * len(self.views), films, films // config.reuse, self._films)
+                _Source(("frontal",), pairs * len(self.views), films, config.replaced(films), self._films)
             )
         count = pairs * len(self.views) + films
         known = LANDMARK_SETS[config.landmark_set]

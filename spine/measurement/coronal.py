@@ -15,7 +15,7 @@ from spine.landmarks import VERTEBRAE
 from spine.measurement.planes import PlanePoints
 from spine.measurement.registry import Measured
 from spine.measurement.sagittal import absent
-from spine.measurement.tilts import PlateTilts, vertebra_tilts
+from spine.measurement.tilts import PlateTilts, vertebra_sigma, vertebra_tilts
 
 MINIMUM_VERTEBRAE = 6
 """A Cobb angle over fewer visible vertebrae than this says nothing about the curve."""
@@ -99,16 +99,17 @@ def cobb_angles(points: PlanePoints, tilts: PlateTilts) -> dict[str, Measured]:
     if curves is None:
         reason = f"fewer than {MINIMUM_VERTEBRAE} vertebrae with both end plates visible"
         return {name: Measured(None, "deg", reason) for name in names}
-    return {name: _as_measured(points, curve) for name, curve in zip(names, curves, strict=True)}
+    return {name: _as_measured(points, tilts, curve) for name, curve in zip(names, curves, strict=True)}
 
 
-def _as_measured(points: PlanePoints, curve: Curve | None) -> Measured:
+def _as_measured(points: PlanePoints, tilts: PlateTilts, curve: Curve | None) -> Measured:
     if curve is None:
         return Measured(0.0, "deg", detail={"finding": "no curve to the other side"})
     detail = {"upper_end_vertebra": curve.upper, "lower_end_vertebra": curve.lower, "side": curve.side}
     if apex := apex_of(points, curve):
         detail["apex"] = apex
-    return Measured(abs(curve.turn_deg), "deg", detail=detail)
+    sigma = tilts.joint_sigma(f"{curve.upper}_sup", f"{curve.lower}_inf")
+    return Measured(abs(curve.turn_deg), "deg", detail=detail, sigma=sigma)
 
 
 def midline_cobb(points: PlanePoints, tilts: PlateTilts) -> Measured:
@@ -123,7 +124,8 @@ def midline_cobb(points: PlanePoints, tilts: PlateTilts) -> Measured:
     middle = np.array(list(by_level.values()))
     upper, lower = sorted((int(np.argmax(middle)), int(np.argmin(middle))))
     detail = {"upper_end_vertebra": levels[upper], "lower_end_vertebra": levels[lower]}
-    return Measured(float(np.ptp(middle)), "deg", detail=detail)
+    sigma = vertebra_sigma(tilts, levels[upper], levels[lower])
+    return Measured(float(np.ptp(middle)), "deg", detail=detail, sigma=sigma)
 
 
 def coronal_balance_t1(points: PlanePoints) -> Measured:
@@ -133,4 +135,6 @@ def coronal_balance_t1(points: PlanePoints) -> Measured:
     if missing := points.missing("T1_sup", "T1_inf", "S1_sup"):
         return absent("mm", missing)
     t1 = (points.points["T1_sup"][0] + points.points["T1_inf"][0]) / 2
-    return Measured(float(t1 - points.points["S1_sup"][0]), "mm")
+    t1_sigma, s1_sigma = points.joint_sigma("T1_sup", "T1_inf"), points.joint_sigma("S1_sup")
+    sigma = None if t1_sigma is None or s1_sigma is None else float(np.hypot(t1_sigma / 2, s1_sigma))
+    return Measured(float(t1 - points.points["S1_sup"][0]), "mm", sigma=sigma)

@@ -7,7 +7,7 @@ plane; angles are right in any unit, lengths only where ``lengths_reason`` is No
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,11 +27,14 @@ class PlanePoints:
         plane: ``sagittal`` or ``coronal``.
         points: landmark -> (2,) (horizontal, up); absent landmarks have no key.
         lengths_reason: None where the unit is mm in the patient, else why lengths must not be reported.
+        sigma: landmark -> standard deviation of each of its coordinates, in the unit of ``points``; landmarks whose
+            uncertainty is unknown (a reference has none) have no key.
     """
 
     plane: Plane
     points: Mapping[str, Floats]
     lengths_reason: str | None = None
+    sigma: Mapping[str, float] = field(default_factory=dict)
 
     def has(self, *names: str) -> bool:
         """Whether all named points are present."""
@@ -41,30 +44,48 @@ class PlanePoints:
         """The named points that are absent."""
         return [name for name in names if name not in self.points]
 
+    def joint_sigma(self, *names: str) -> float | None:
+        """Standard deviation of a sum of independent coordinates of the named points; None where one is unknown."""
+        if any(name not in self.sigma for name in names):
+            return None
+        return float(np.sqrt(sum(self.sigma[name] ** 2 for name in names)))
 
-def planes_from_points_3d(points: Mapping[str, Floats]) -> dict[Plane, PlanePoints]:
+
+def planes_from_points_3d(
+    points: Mapping[str, Floats], sigma_mm: Mapping[ViewName, Mapping[str, float]] | None = None
+) -> dict[Plane, PlanePoints]:
     """Both planes from 3D points (LPS mm), by orthographic projection along y and x.
 
-    This is the patient-plane definition: free of the fan beam's magnification, hence the reference.
+    This is the patient-plane definition: free of the fan beam's magnification, hence the reference. ``sigma_mm`` is,
+    for each view, the standard deviation of its landmarks in mm in the patient.
     """
+    known = sigma_mm or {}
     sagittal = {name: np.array([-p[1], p[2]]) for name, p in points.items()}
     coronal = {name: np.array([p[0], p[2]]) for name, p in points.items()}
-    return {"sagittal": PlanePoints("sagittal", sagittal), "coronal": PlanePoints("coronal", coronal)}
+    return {
+        "sagittal": PlanePoints("sagittal", sagittal, sigma=known.get("lateral", {})),
+        "coronal": PlanePoints("coronal", coronal, sigma=known.get("frontal", {})),
+    }
 
 
 def planes_from_view(
-    view: ViewName, points: Points2D, spacing_mm: tuple[float, float] | None, calibration: CalibrationType
+    view: ViewName,
+    points: Points2D,
+    spacing_mm: tuple[float, float] | None,
+    calibration: CalibrationType,
+    sigma_px: Mapping[str, float] | None = None,
 ) -> dict[Plane, PlanePoints]:
     """The one plane a single picture shows, from (column, row) pixels of a canonical picture.
 
     Pixels become mm before any angle is taken, because row and column spacing may differ; without a
-    spacing pixels are taken as square.
+    spacing pixels are taken as square. ``sigma_px`` is the standard deviation of landmarks, in pixels.
     """
     row_mm, column_mm = spacing_mm or (1.0, 1.0)
     forward = -1.0 if view == "lateral" else 1.0  # canonical laterals look to the left: columns run to the back
     planar = {name: np.array([forward * p[0] * column_mm, -p[1] * row_mm]) for name, p in points.items()}
     plane = PLANE_OF_VIEW[view]
-    return {plane: PlanePoints(plane, planar, _lengths_reason(spacing_mm, calibration))}
+    sigma = {name: s * row_mm for name, s in (sigma_px or {}).items()}
+    return {plane: PlanePoints(plane, planar, _lengths_reason(spacing_mm, calibration), sigma)}
 
 
 def _lengths_reason(spacing_mm: tuple[float, float] | None, calibration: CalibrationType) -> str | None:

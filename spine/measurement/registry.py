@@ -23,12 +23,16 @@ class Measured:
         unit: ``deg`` or ``mm``.
         absent_reason: why there is no value; None exactly when there is one.
         detail: named findings beside the number (end vertebrae, apex, side ...).
+        sigma: standard deviation as it follows from the landmarks' own, where those are known.
+        interval: (low, high) that holds the true value nine times in ten, where a model was calibrated for it.
     """
 
     value: float | None
     unit: Unit
     absent_reason: str | None = None
     detail: Mapping[str, str] | None = None
+    sigma: float | None = None
+    interval: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if (self.value is None) == (self.absent_reason is None):

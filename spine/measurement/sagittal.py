@@ -30,7 +30,8 @@ def tilt_difference(tilts: PlateTilts, cranial: str, caudal: str, sign: float) -
         if turned := [plate for plate in missing if plate in tilts.reversed_plates]:
             return Measured(None, "deg", f"margins reversed: {', '.join(turned)}")
         return absent("deg", missing)
-    return Measured(wrap_deg(sign * (tilts.degrees[cranial] - tilts.degrees[caudal])), "deg")
+    turn = wrap_deg(sign * (tilts.degrees[cranial] - tilts.degrees[caudal]))
+    return Measured(turn, "deg", sigma=tilts.joint_sigma(cranial, caudal))
 
 
 def wrap_deg(angle: float) -> float:
@@ -44,7 +45,9 @@ def sacral_slope(points: PlanePoints) -> Measured:
     if missing := points.missing(anterior, posterior):
         return absent("deg", missing)
     tilt = tilt_of_margins(points.points[posterior], points.points[anterior], "sagittal")
-    return REVERSED_S1 if abs(tilt) > STEEPEST_PLATE_DEG else Measured(tilt, "deg")
+    if abs(tilt) > STEEPEST_PLATE_DEG:
+        return REVERSED_S1
+    return Measured(tilt, "deg", sigma=_plate_sigma(points))
 
 
 def pelvic_tilt(points: PlanePoints) -> Measured:
@@ -52,7 +55,7 @@ def pelvic_tilt(points: PlanePoints) -> Measured:
     if missing := points.missing(S1_PLATE, *HIPS):
         return absent("deg", missing)
     forward, up = _hip_axis(points) - points.points[S1_PLATE]
-    return Measured(float(np.degrees(np.arctan2(forward, -up))), "deg")
+    return Measured(float(np.degrees(np.arctan2(forward, -up))), "deg", sigma=_hips_sigma(points))
 
 
 def pelvic_incidence(points: PlanePoints) -> Measured:
@@ -69,7 +72,8 @@ def pelvic_incidence(points: PlanePoints) -> Measured:
     caudal_normal = np.array([plate[1], -plate[0]])
     to_hips = _hip_axis(points) - points.points[S1_PLATE]
     cross = caudal_normal[0] * to_hips[1] - caudal_normal[1] * to_hips[0]
-    return Measured(float(np.degrees(np.arctan2(cross, caudal_normal @ to_hips))), "deg")
+    sigma = _together(_plate_sigma(points), _hips_sigma(points))
+    return Measured(float(np.degrees(np.arctan2(cross, caudal_normal @ to_hips))), "deg", sigma=sigma)
 
 
 def t1_pelvic_angle(points: PlanePoints) -> Measured:
@@ -80,7 +84,8 @@ def t1_pelvic_angle(points: PlanePoints) -> Measured:
     to_s1 = points.points[S1_PLATE] - hips
     to_t1 = _middle(points, "T1_sup", "T1_inf") - hips
     cross = to_s1[0] * to_t1[1] - to_s1[1] * to_t1[0]
-    return Measured(float(-np.degrees(np.arctan2(cross, to_s1 @ to_t1))), "deg")
+    sigma = _together(_hips_sigma(points), _turn_sigma(points.joint_sigma("T1_sup", "T1_inf"), 0.5, to_t1))
+    return Measured(float(-np.degrees(np.arctan2(cross, to_s1 @ to_t1))), "deg", sigma=sigma)
 
 
 def difference(first: Measured, second: Measured) -> Measured:
@@ -89,7 +94,29 @@ def difference(first: Measured, second: Measured) -> Measured:
         return Measured(None, "deg", first.absent_reason)
     if second.value is None:
         return Measured(None, "deg", second.absent_reason)
-    return Measured(first.value - second.value, "deg")
+    return Measured(first.value - second.value, "deg", sigma=_together(first.sigma, second.sigma))
+
+
+def _plate_sigma(points: PlanePoints) -> float | None:
+    """Of the tilt of the S1 plate, degrees."""
+    anterior, posterior = (points.points[name] for name in S1_MARGINS)
+    return _turn_sigma(points.joint_sigma(*S1_MARGINS), 1.0, anterior - posterior)
+
+
+def _hips_sigma(points: PlanePoints) -> float | None:
+    """Of the direction from the S1 centre to the hip axis, degrees."""
+    hips, centre = points.joint_sigma(*HIPS), points.joint_sigma(S1_PLATE)
+    middle = None if hips is None else hips / 2
+    return _turn_sigma(_together(middle, centre), 1.0, _hip_axis(points) - points.points[S1_PLATE])
+
+
+def _turn_sigma(sigma: float | None, share: float, arm: Floats) -> float | None:
+    """Degrees that ``share`` of a displacement's ``sigma`` turns a line as long as ``arm``."""
+    return None if sigma is None else float(np.degrees(share * sigma / max(float(np.linalg.norm(arm)), 1e-6)))
+
+
+def _together(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else float(np.hypot(first, second))
 
 
 def _middle(points: PlanePoints, first: str, second: str) -> Floats:

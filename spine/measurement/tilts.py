@@ -12,13 +12,14 @@ detector. `python -m tests.bench tilts` prints the comparison on skeletons of th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from scipy.interpolate import BSpline
 
 from spine.landmarks import PLATES, S1_MARGINS, S1_PLATE, VERTEBRAE, level_of
+from spine.measurement.fusion import fused
 from spine.measurement.planes import PlanePoints
 from spine.measurement.registry import Plane
 from spine.scanner import Floats
@@ -49,11 +50,19 @@ class PlateTilts:
         degrees: plate -> tilt; a plate without tilt has no key.
         method: plate -> how the tilt was obtained.
         reversed_plates: plates whose margins lie the wrong way round; they have no tilt.
+        sigma: plate -> standard deviation of its tilt, degrees, where that of its landmarks is known.
     """
 
     degrees: Mapping[str, float]
     method: Mapping[str, TiltMethod]
     reversed_plates: tuple[str, ...] = ()
+    sigma: Mapping[str, float] = field(default_factory=dict)
+
+    def joint_sigma(self, *plates: str) -> float | None:
+        """Standard deviation of a sum or difference of the plates' tilts; None where one is unknown."""
+        if any(plate not in self.sigma for plate in plates):
+            return None
+        return float(np.sqrt(sum(self.sigma[plate] ** 2 for plate in plates)))
 
 
 def margin_names(plate: str, plane: Plane) -> tuple[str, str]:
@@ -72,24 +81,44 @@ def tilt_of_margins(start: Floats, end: Floats, plane: Plane) -> float:
 
 
 def plate_tilts(points: PlanePoints) -> PlateTilts:
-    """Tilts of all plates, S1 included, that the points of one plane determine."""
+    """Tilts of all plates, S1 included, that the points of one plane determine.
+
+    Where the points' uncertainty is known, plates with margins and their neighbours are weighed against each other
+    (``fusion``).
+    """
     degrees: dict[str, float] = {}
+    sigma: dict[str, float] = {}
     method: dict[str, TiltMethod] = {}
     for plate in (*PLATES, S1_PLATE):
         start, end = margin_names(plate, points.plane)
         if points.has(start, end):
             degrees[plate] = tilt_of_margins(points.points[start], points.points[end], points.plane)
             method[plate] = "margins"
+            if (height := points.joint_sigma(start, end)) is not None:
+                length = max(float(np.linalg.norm(points.points[end] - points.points[start])), 1e-6)
+                sigma[plate] = float(np.degrees(height / length))
     wanted = [plate for plate in PLATES if plate in points.points and plate not in degrees]
     reversed_plates = tuple(plate for plate, tilt in degrees.items() if abs(tilt) > STEEPEST_PLATE_DEG)
     for plate in reversed_plates:  # nor does the centre line stand in: one of its points is wrong, unknown which
         del degrees[plate], method[plate]
+        sigma.pop(plate, None)
+    together, sure = fused(degrees, sigma, points.plane)
+    degrees |= together
+    sigma |= sure
     if wanted:
         line = [plate for plate in (*PLATES, S1_PLATE) if plate in points.points]
-        for plate, tilt in _centre_line_tilts(points, line, degrees.get(S1_PLATE)).items():
+        tilts, spread = _centre_line_tilts(points, line, degrees.get(S1_PLATE))
+        for plate, tilt in tilts.items():
             if plate in wanted:
                 degrees[plate], method[plate] = tilt, "centre_line"
-    return PlateTilts(degrees, method, reversed_plates)
+                sigma |= {plate: spread[plate]} if plate in spread else {}
+    return PlateTilts(degrees, method, reversed_plates, sigma)
+
+
+def vertebra_sigma(tilts: PlateTilts, *vertebrae: str) -> float | None:
+    """Standard deviation of a difference of the vertebrae's mid-line tilts; None where a plate's is unknown."""
+    whole = tilts.joint_sigma(*(f"{v}_{side}" for v in vertebrae for side in ("sup", "inf")))
+    return None if whole is None else whole / 2
 
 
 def vertebra_tilts(points: PlanePoints, tilts: PlateTilts) -> dict[str, float]:
@@ -103,36 +132,61 @@ def vertebra_tilts(points: PlanePoints, tilts: PlateTilts) -> dict[str, float]:
     if found:
         return found
     bodies = [f"{v}_body" for v in VERTEBRAE if f"{v}_body" in points.points]
-    return {level_of(name): tilt for name, tilt in _centre_line_tilts(points, bodies, None).items()}
+    return {level_of(name): tilt for name, tilt in _centre_line_tilts(points, bodies, None)[0].items()}
 
 
-def _centre_line_tilts(points: PlanePoints, names: list[str], s1_tilt_deg: float | None) -> dict[str, float]:
-    """Tilt at each of the named points, ordered cranial to caudal, from the line through them."""
+def _centre_line_tilts(
+    points: PlanePoints, names: list[str], s1_tilt_deg: float | None
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Tilt at each of the named points, ordered cranial to caudal, from the line through them, and its standard
+    deviation where the points' is known."""
     if len(names) < MINIMUM_CENTRES:
-        return {}
+        return {}, {}
     centres = np.stack([points.points[name] for name in names])
     steer = s1_tilt_deg if names[-1] == S1_PLATE and points.plane == "sagittal" else None
     tangents = _tangents(centres, steer)
     # Tangents point to the feet; tilt of the perpendicular, in the sign of the plane.
     leaning = np.degrees(np.arctan2(-tangents[:, 0], -tangents[:, 1]))
-    return dict(zip(names, (leaning if points.plane == "sagittal" else -leaning).tolist(), strict=True))
+    tilts = dict(zip(names, (leaning if points.plane == "sagittal" else -leaning).tolist(), strict=True))
+    return tilts, _line_sigma(points, names, centres)
+
+
+def _line_sigma(points: PlanePoints, names: list[str], centres: Floats) -> dict[str, float]:
+    """Standard deviation in degrees of the line's direction: the fit is linear in the centres."""
+    if any(name not in points.sigma for name in names):
+        return {}
+    scale, parameter = _arc(centres)
+    knots = _knots(parameter[-1])
+    design = BSpline.design_matrix(parameter, knots, _DEGREE).toarray()
+    effect = _derivative_matrix(parameter, knots) @ _fit(design, np.eye(len(names)), _penalty(design))
+    spread = np.sqrt(effect**2 @ np.array([points.sigma[name] for name in names]) ** 2) / scale
+    return dict(zip(names, np.degrees(spread).tolist(), strict=True))
 
 
 def _tangents(centres: Floats, s1_tilt_deg: float | None) -> Floats:
     """(N, 2) derivatives of the smoothed line at N ordered centres (N, 2), cranial to caudal."""
-    steps = np.linalg.norm(np.diff(centres, axis=0), axis=1)
-    scale = float(np.mean(steps)) or 1.0
-    parameter = np.concatenate([[0.0], np.cumsum(np.maximum(steps, 1e-6 * scale))]) / scale
+    scale, parameter = _arc(centres)
     knots = _knots(parameter[-1])
     design = BSpline.design_matrix(parameter, knots, _DEGREE).toarray()
-    slopes = _derivative_matrix(parameter, knots)
-    penalty = np.diff(np.eye(design.shape[1]), n=3, axis=0)
+    slopes, penalty = _derivative_matrix(parameter, knots), _penalty(design)
     if s1_tilt_deg is None:
         coefficients = _fit(design, centres / scale, penalty)
     else:
         coefficients = _fit_steered(design, centres / scale, penalty, slopes[-1], s1_tilt_deg)
     tangents: Floats = slopes @ coefficients
     return tangents
+
+
+def _arc(centres: Floats) -> tuple[float, Floats]:
+    """Mean distance of neighbouring centres, and (N,) chord lengths in that unit."""
+    steps = np.linalg.norm(np.diff(centres, axis=0), axis=1)
+    scale = float(np.mean(steps)) or 1.0
+    return scale, np.concatenate([[0.0], np.cumsum(np.maximum(steps, 1e-6 * scale))]) / scale
+
+
+def _penalty(design: Floats) -> Floats:
+    third: Floats = np.diff(np.eye(design.shape[1]), n=3, axis=0)
+    return third
 
 
 def _knots(length: float) -> Floats:

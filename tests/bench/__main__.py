@@ -15,13 +15,14 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import demo, exactness, geometry, measuring, peers, rendering, rooms, tilts, views
+from tests.bench import demo, exactness, geometry, measuring, peers, plate_chain, rendering, rooms, tilts, views
 from tests.bench.figures import Figure, print_figures
 
 GROUPS = {
     "geometry": geometry.figures,
     "exactness": exactness.figures,
     "tilts": tilts.figures,
+    "plate-chain": plate_chain.figures,
     "rendering": rendering.figures,
     "rooms": rooms.figures,
     "views": views.figures,

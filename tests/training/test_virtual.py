@@ -104,6 +104,13 @@ def test_films_come_beside_the_pairs_as_frontal_pictures_centred_in_black():
     assert [source.next for source in pool.sources] == [96, 96]
 
 
+def test_patients_that_are_not_to_be_replaced_stay(pool):
+    kept = VirtualPool(replace(CONFIG, reuse=0), NAMES, VIEWS, CPU)
+    for epoch in (0, 1, 50):
+        kept.turn_to(epoch)
+    assert torch.equal(kept.pixels, pool.pixels)
+
+
 def test_every_process_of_a_team_draws_patients_of_its_own():
     config = replace(CONFIG, devices=2, batch_size=16, virtual_pairs=128)
     first, second = (VirtualPool(config, NAMES, VIEWS, CPU, team=Team(rank, 2)) for rank in (0, 1))
@@ -234,7 +241,7 @@ def test_greys_change_within_their_limits():
     ("change", "words"),
     [
         ({"virtual_pairs": 50}, "50 virtual pairs"),
-        ({"reuse": 0}, "reuse 0"),
+        ({"reuse": -1}, "reuse -1"),
         ({"batch_size": 65}, "64 virtual pairs for batches of 65"),
         ({"virtual_films": 50}, "50 virtual films"),
         ({"virtual_pairs": 0, "virtual_films": 64}, "64 virtual films without pairs"),

@@ -14,6 +14,7 @@ from inference.decoding import decode, expectation, pixels_from_normalised
 from inference.model import Model
 from inference.preprocessing import prepare
 from spine.intake.aasce import LABEL_NAMES
+from tests.bench.real_films.folds import film_of
 from tests.bench.sim_to_real.pack import Pack
 
 
@@ -30,22 +31,15 @@ def find(model: Model, films: Pack) -> Found:
     order = [model.contract.names.index(name) for name in LABEL_NAMES]
     corners, answered = [], []
     for picture in films.pictures:
-        (top, bottom), (left, right) = (_extent(picture.max(axis=axis)) for axis in (1, 0))
-        film = picture[top:bottom, left:right].astype(np.uint16) * 16
+        film, first = film_of(picture)
         prepared = prepare(film, model.contract.input_shape)
         output = model.run(prepared.pixels[None], ["frontal"])
         mean, _ = expectation(output.heatmaps[0, order].astype(np.float64))
         points = prepared.affine.inverse.apply(pixels_from_normalised(mean, model.contract.input_shape))
-        corners.append((points + [left, top]).reshape(17, 4, 2))
+        corners.append((points + first).reshape(17, 4, 2))
         seen = decode(
             output.heatmaps[0], output.visibility[0], model.contract.names, model.contract.input_shape,
             prepared.affine, (film.shape[0], film.shape[1]),
         ).points  # fmt: skip
         answered.append(np.array([name in seen for name in LABEL_NAMES]).reshape(17, 4))
     return Found(np.stack(corners), np.stack(answered))
-
-
-def _extent(brightest: NDArray[np.uint8]) -> tuple[int, int]:
-    """First and past-the-last row (or column) of the film in its frame; JPEG leaves a shimmer in the black."""
-    there = np.flatnonzero(brightest > 12)
-    return (int(there[0]), int(there[-1]) + 1) if len(there) > 2 else (0, len(brightest))

@@ -1,0 +1,46 @@
+"""How far an end plate's tilt departs from its neighbours' mean in the virtual population: the table of ``fusion``."""
+
+import numpy as np
+
+from spine.landmarks import PLATES
+from spine.measurement.planes import planes_from_points_3d
+from spine.measurement.registry import Plane
+from spine.measurement.tilts import plate_tilts
+from spine.phantom.patient import build_patient
+from spine.phantom.people.population import sample_patient
+from spine.scanner import Floats
+from tests.bench.figures import Figure
+
+PATIENTS = 1000
+FIRST_SEED = 40_000
+PLANES: tuple[Plane, Plane] = ("coronal", "sagittal")
+
+
+def departures(count: int, first_seed: int = FIRST_SEED) -> dict[Plane, tuple[Floats, Floats]]:
+    """Plane -> (mean, standard deviation), (32,) each, degrees."""
+    tilts: dict[Plane, list[list[float]]] = {plane: [] for plane in PLANES}
+    for seed in range(first_seed, first_seed + count):
+        points = build_patient(sample_patient(seed), seed).reconstruction.points
+        planes = planes_from_points_3d(points)
+        for plane in PLANES:
+            degrees = plate_tilts(planes[plane]).degrees
+            tilts[plane].append([degrees.get(plate, np.nan) for plate in PLATES])
+    found = {}
+    for plane, rows in tilts.items():
+        tilt = np.array(rows)
+        departure = tilt[:, 1:-1] - (tilt[:, :-2] + tilt[:, 2:]) / 2
+        found[plane] = np.nanmean(departure, axis=0), np.nanstd(departure, axis=0)
+    return found
+
+
+def figures() -> list[Figure]:
+    """One row a plane; the numbers themselves stand in the note."""
+    return [
+        Figure(f"{plane}, {what}", float(np.abs(values).mean()), "deg, mean of 32", "", _listed(values))
+        for plane, pair in departures(PATIENTS).items()
+        for what, values in zip(("mean departure", "standard deviation"), pair, strict=True)
+    ]
+
+
+def _listed(values: Floats) -> str:
+    return ", ".join(f"{v:.2f}" for v in values)

@@ -1,0 +1,215 @@
+"""Calibrating a model: what its heat maps' spread says of its errors, fitted on patients it did not learn from.
+
+What belongs here: the fit. What does not: using it (``inference.calibration``). Contract: the calibration is written
+into the model's contract, and so changes its digest: it is done before anything is said of the model. Patients with
+whom the checkpoint was chosen may calibrate it too; those of the test split may not.
+
+    python -m training.calibrate MODEL --dataset DATASET --splits train,validation    for a model that learnt from others
+"""
+
+import argparse
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.calibration import LEVEL, Calibration, SpreadLaw, group_of
+from inference.contract import read_contract, write_contract
+from inference.measure import predict_examples
+from inference.model import load_model
+from spine.dataset import Example, Split, read_manifest
+from spine.errors import ParametersRejected, PlumblineError
+from spine.landmarks import PLATES, S1_PLATE, VIEWS, ViewName
+from spine.measurement.planes import PLANE_OF_VIEW
+from spine.measurement.tilts import margin_names
+from spine.prediction import Prediction
+
+Floats = NDArray[np.float64]
+
+FLOOR_QUANTILE = 0.2
+LEAST_POINTS = 30
+"""Fewer landmarks than this give no law of their own; the view's laws are then those of all its landmarks."""
+
+LEAST_PATIENTS = 60
+"""With fewer, all parameters share one width: a quantile of so few patients is hardly one."""
+
+_FREEDOM = 3.0
+_GRID = 36
+_MOST = 6000
+
+
+@dataclass
+class _Errors:
+    """Of one group in one view, in cells: ``spread``, coordinate errors (``along``), distances with their spread."""
+
+    spread: list[float] = field(default_factory=list)
+    along: list[tuple[float, ...]] = field(default_factory=list)
+    point_spread: list[float] = field(default_factory=list)
+    distance: list[float] = field(default_factory=list)
+
+
+def calibrate(model: Path, dataset: Path, splits: Sequence[Split] = ("validation",)) -> Calibration:
+    """Fit a calibration and write it into the model's contract.
+
+    Args:
+        model: folder with ``model.onnx`` and ``contract.json``.
+        dataset: folder of ``spine.dataset`` with the model's landmarks.
+        splits: whose patients; ``test`` is refused.
+
+    Raises:
+        ParametersRejected: the test split, or no example.
+    """
+    examples = [e for split in splits for e in read_manifest(dataset).in_split(split) if e.views]
+    if "test" in splits or not examples:
+        raise ParametersRejected(
+            "CALIBRATION_PATIENTS",
+            found=f"{len(examples)} examples of {' and '.join(splits)}",
+            expected="patients of the splits train and validation",
+            remedy="choose other splits, or another data set",
+        )
+    contract = replace(read_contract(model), calibration=None)
+    write_contract(contract, model)
+    first = Calibration(len({e.patient for e in examples}), f"{' and '.join(splits)} split of a data set of this model")
+    plain = predict_examples(load_model(model), dataset, examples)
+    cells = contract.heatmap_stride, contract.input_shape
+    with_laws = replace(first, laws=_laws(plain, examples, cells))
+    write_contract(replace(contract, calibration=with_laws), model)
+    found = predict_examples(load_model(model), dataset, examples)
+    finished = replace(with_laws, widths=_widths(found, examples))
+    write_contract(replace(contract, calibration=finished), model)
+    return finished
+
+
+def conformal_quantile(scores: Iterable[float], level: float = LEVEL) -> float:
+    """The score that (n + 1) ``level`` of n are at most, the largest where that is more than n."""
+    ordered = np.sort(np.fromiter(scores, dtype=np.float64))
+    rank = int(np.ceil((len(ordered) + 1) * level))
+    return float(ordered[min(rank, len(ordered)) - 1])
+
+
+def fitted_law(spread: Floats, along: Floats, point_spread: Floats, distance: Floats) -> SpreadLaw:
+    """The law under which errors are most probable, by Student's distribution, on a grid of error and gain.
+
+    Args:
+        spread: (N,) of maps, cells.
+        along: (N, D) errors of their coordinates.
+        point_spread, distance: (M,) maps whose points lie so far from the truth.
+    """
+    floor = float(np.quantile(spread, FLOOR_QUANTILE))
+    excess = np.maximum(spread**2 - floor**2, 0.0)
+    scale = max(float(np.median(np.abs(along))), 1e-4)
+    errors, gains = np.geomspace(0.2 * scale, 5 * scale, _GRID), np.concatenate([[0.0], np.geomspace(0.01, 2, _GRID)])
+    variance = errors[:, None, None] ** 2 + gains[None, :, None] ** 2 * excess
+    squared = along[None, None] ** 2 / variance[..., None]
+    fit = (0.5 * np.log(variance)[..., None] + 0.5 * (_FREEDOM + 1) * np.log1p(squared / _FREEDOM)).mean(axis=(2, 3))
+    best = np.unravel_index(int(np.argmin(fit)), fit.shape)
+    law = SpreadLaw(floor, float(errors[best[0]]), float(gains[best[1]]), 0.0)
+    sigmas = np.array([law.sigma(s) for s in point_spread])
+    return replace(law, radius=conformal_quantile(distance / sigmas))
+
+
+def _laws(
+    predictions: Sequence[Prediction], examples: Sequence[Example], cells: tuple[int, tuple[int, int]]
+) -> dict[str, dict[str, SpreadLaw]]:
+    found: dict[str, dict[str, SpreadLaw]] = {}
+    for view in VIEWS:
+        groups: dict[str, _Errors] = defaultdict(_Errors)
+        for prediction, example in zip(predictions, examples, strict=True):
+            if view in example.views and prediction.points.get(view):
+                _collect(groups, prediction, example, view)
+        every = _joined(groups.values())
+        if len(every.spread) < LEAST_POINTS:
+            continue
+        found[view] = {
+            name: _law(errors if len(errors.spread) >= LEAST_POINTS else every) for name, errors in groups.items()
+        }
+    return found
+
+
+def _collect(groups: dict[str, _Errors], prediction: Prediction, example: Example, view: ViewName) -> None:
+    """Errors of one picture, in cells of its heat maps."""
+    truth, found = example.views[view].points, prediction.points[view]
+    cell = prediction.cell_px[view]
+    spread = {name: s / cell for name, s in prediction.spread_px[view].items()}
+    for name in found.keys() & truth.keys():
+        error, errors = (found[name] - truth[name]) / cell, groups[group_of(name)]
+        errors.point_spread.append(spread[name])
+        errors.distance.append(float(np.hypot(*error)))
+        if group_of(name) in ("centres", "pelvis"):
+            errors.spread.append(spread[name])
+            errors.along.append((float(error[0]), float(error[1])))
+    for plate in (*PLATES, S1_PLATE):
+        names = margin_names(plate, PLANE_OF_VIEW[view])
+        if not all(name in found and name in truth for name in names):
+            continue
+        start, end = names
+        along = truth[end] - truth[start]
+        normal = np.array([-along[1], along[0]]) / max(float(np.hypot(*along)), 1e-6)
+        turned = float((found[end] - truth[end] - found[start] + truth[start]) @ normal) / cell
+        errors = groups[group_of(start)]
+        errors.spread.append(float(np.hypot(spread[start], spread[end])) / 2**0.5)
+        errors.along.append((turned / 2**0.5,) * 2)  # as if each margin were off by as much, independently
+
+
+def _joined(groups: Iterable[_Errors]) -> _Errors:
+    joined = _Errors()
+    for errors in groups:
+        joined.spread += errors.spread
+        joined.along += errors.along
+        joined.point_spread += errors.point_spread
+        joined.distance += errors.distance
+    return joined
+
+
+def _law(errors: _Errors) -> SpreadLaw:
+    step = max(1, len(errors.spread) // _MOST)
+    return fitted_law(
+        np.array(errors.spread)[::step],
+        np.array(errors.along)[::step],
+        np.array(errors.point_spread),
+        np.array(errors.distance),
+    )
+
+
+def _widths(predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, float]:
+    scores: dict[str, list[float]] = defaultdict(list)
+    for prediction, example in zip(predictions, examples, strict=True):
+        for name, measured in prediction.parameters.items():
+            truth = example.truth.get(name)
+            if measured.value is None or not measured.sigma or truth is None or truth.value is None:
+                continue
+            scores[name].append(abs(measured.value - truth.value) / measured.sigma)
+    pooled = [score for every in scores.values() for score in every]
+    shared = conformal_quantile(pooled) if pooled else 0.0
+    return {name: conformal_quantile(s) if len(s) >= LEAST_PATIENTS else shared for name, s in scores.items()}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Calibrate a model folder; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m training.calibrate", description="Calibrate a model's intervals.")
+    parser.add_argument("model", type=Path, help="folder with model.onnx and contract.json")
+    parser.add_argument("--dataset", type=Path, required=True)
+    parser.add_argument("--splits", default="validation", help="comma separated: train, validation")
+    given = parser.parse_args(arguments)
+    try:
+        done = calibrate(given.model, given.dataset, tuple(given.splits.split(",")))
+    except PlumblineError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    for view, groups in done.laws.items():
+        for group, law in groups.items():
+            sys.stdout.write(
+                f"{view} {group}: floor {law.floor:.2f}, error {law.error:.3f}, gain {law.gain:.3f} cells, "
+                f"radius {law.radius:.2f} sigmas\n"
+            )
+    widths = ", ".join(f"{name} {width:.2f}" for name, width in done.widths.items())
+    sys.stdout.write(f"{done.patients} patients; half widths in sigmas: {widths}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
