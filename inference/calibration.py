@@ -1,14 +1,15 @@
 """What a model's uncertainty is worth: from the spread of a heat map to intervals that hold nine times in ten.
 
-A heat map is pulled towards a Gaussian of a given width, so an undoubted landmark has that width too; what a map is wider
-than that tells how far it may be off. Of a landmark whose map has the standard deviation s (in cells),
+A heat map is pulled towards a Gaussian of a given width, so an undoubted landmark has that width too; what a map is
+wider than that tells how far it may be off. Of a landmark whose map has the standard deviation s (in cells),
 
     sigma^2 = error^2 + gain^2 max(s^2 - floor^2, 0)
 
-is the variance of each coordinate. For the margins of plates it is fitted to the direction between the two margins, whose
-errors go together: what is measured of margins is their direction. Angles follow from these (``spine.measurement``), and
-intervals are so many sigmas wide that on the patients of the calibration nine in ten hold the truth (split conformal
-prediction, Vovk 2005; Lei et al. 2018). They promise as much on patients like those, and nothing on others.
+is the variance of each coordinate. For the margins of plates it is fitted to the direction between the two margins,
+whose errors go together: what is measured of margins is their direction. Angles follow from these
+(``spine.measurement``), and intervals are so many sigmas wide that on the patients of the calibration nine in ten hold
+the truth (split conformal prediction, Vovk 2005; Lei et al. 2018). They promise as much on patients like those, and
+nothing on others.
 
 What belongs here: the record in a model's contract and its use. What does not: fitting it (``training.calibrate``).
 Contract: a model without a calibration has no intervals; no interval is guessed.
@@ -18,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from inference.refusal import Limits
 from spine.landmarks import HIPS, S1_MARGINS, S1_PLATE, VIEWS, ViewName
 from spine.measurement.registry import PARAMETERS, Measured
 
@@ -65,6 +67,7 @@ class Calibration:
         patients: how many it was calibrated on.
         source: which, in words.
         laws: view -> group -> law.
+        limits: beyond which a picture is refused (``refusal``); None: nothing is.
         widths: parameter -> half width of its interval in sigmas; parameters that could not be calibrated have none.
     """
 
@@ -72,6 +75,7 @@ class Calibration:
     source: str
     laws: Mapping[str, Mapping[str, SpreadLaw]] = field(default_factory=dict)
     widths: Mapping[str, float] = field(default_factory=dict)
+    limits: Limits | None = None
 
     def sigma_cells(self, view: ViewName, spread_cells: Mapping[str, float]) -> dict[str, float]:
         """Landmark -> standard deviation of each coordinate, cells; landmarks without a law have no key."""
@@ -109,7 +113,8 @@ def calibration_from_json(record: Mapping[str, Any] | None) -> Calibration | Non
         for view, groups in cast(Mapping[str, Mapping[str, Any]], record["laws"]).items()
     }
     widths = {name: float(width) for name, width in record["widths"].items()}
-    return Calibration(int(record["patients"]), str(record["source"]), laws, widths)
+    limits = Limits(**record["limits"]) if record.get("limits") else None
+    return Calibration(int(record["patients"]), str(record["source"]), laws, widths, limits)
 
 
 def calibration_violations(calibration: Calibration | None) -> list[str]:

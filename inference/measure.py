@@ -19,13 +19,14 @@ from inference.calibration import Calibration
 from inference.decoding import Decoded, decode
 from inference.model import Model
 from inference.preprocessing import Prepared, prepare
+from inference.refusal import signs_of
 from spine.dataset import Example, load_example_picture
 from spine.errors import ContractViolation
 from spine.landmarks import VIEWS, ViewName
 from spine.measurement.margins import margins_in_space
 from spine.measurement.measure import measure
-from spine.measurement.planes import PlanePoints, planes_from_points_3d, planes_from_view
-from spine.measurement.registry import Measured, Plane
+from spine.measurement.planes import PLANE_OF_VIEW, PlanePoints, planes_from_points_3d, planes_from_view
+from spine.measurement.registry import PARAMETERS, Measured, Plane
 from spine.prediction import Prediction
 from spine.scanner import Floats, ViewGeometry, triangulate
 from spine.study import CalibrationType, Points2D
@@ -33,6 +34,8 @@ from spine.study import CalibrationType, Points2D
 MAX_Z_DISAGREEMENT_MM = 20.0
 """Both views see the same height. A landmark whose two heights differ by more was taken for a neighbouring
 level (about 25 mm) in one of them, so its 3D point would be wrong by half of that: it is absent instead."""
+
+REFUSED = "not taken for a radiograph of a whole spine"
 
 Progress = Callable[[int, int], None]
 
@@ -66,18 +69,19 @@ def measure_views(model: Model, views: Mapping[ViewName, PictureInput], study_id
         ContractViolation: no view, a view the model was not trained for, or a picture that is none.
     """
     began = time.perf_counter()
-    decoded = _find_landmarks(model, views)
+    decoded, refused = _without_refused(_find_landmarks(model, views), model)
     points = {view: found.points for view, found in decoded.items()}
     points_3d = _points_3d(points, views)
     calibration = model.contract.calibration
     sigma_px, radius_px = _uncertainty(calibration, decoded)
-    parameters = _parameters(points, points_3d, views, sigma_px)
+    parameters = _tell_refusal(_parameters(points, points_3d, views, sigma_px), refused)
     return Prediction(
         study_id=study_id,
         points=points,
         spread_px={view: found.spread_px for view, found in decoded.items()},
         cell_px={view: found.cell_px for view, found in decoded.items()},
         radius_px=radius_px,
+        refused=refused,
         points_3d=points_3d or {},
         parameters=calibration.with_intervals(parameters) if calibration else parameters,
         seconds=time.perf_counter() - began,
@@ -135,6 +139,32 @@ def _find_landmarks(model: Model, views: Mapping[ViewName, PictureInput]) -> dic
     }
 
 
+def _without_refused(
+    decoded: Mapping[ViewName, Decoded], model: Model
+) -> tuple[dict[ViewName, Decoded], dict[ViewName, str]]:
+    """What was found, without anything in pictures that are no whole-spine radiograph, and why those are none."""
+    limits = model.contract.calibration.limits if model.contract.calibration else None
+    kept, refused = dict(decoded), {}
+    for view, found in decoded.items():
+        spread = {name: value / found.cell_px for name, value in found.spread_px.items()}
+        broken = limits.broken_by(signs_of(found.points, spread)) if limits else []
+        if broken:
+            refused[view] = "; ".join(broken)
+            kept[view] = replace(found, points={}, spread_px={})
+    return kept, refused
+
+
+def _tell_refusal(parameters: Mapping[str, Measured], refused: Mapping[ViewName, str]) -> dict[str, Measured]:
+    """Give a refused picture as the reason of absence for what only it could have shown."""
+    reasons = {PLANE_OF_VIEW[view]: f"{REFUSED} ({view}): {why}" for view, why in refused.items()}
+    return {
+        name: replace(m, absent_reason=reasons[PARAMETERS[name].plane])
+        if m.is_absent and PARAMETERS[name].plane in reasons
+        else m
+        for name, m in parameters.items()
+    }
+
+
 PerView = Mapping[ViewName, Mapping[str, float]]
 
 
@@ -161,7 +191,7 @@ def _shape(view: PictureInput) -> tuple[int, int]:
 
 def _points_3d(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, PictureInput]) -> dict[str, Floats] | None:
     """LPS mm of the landmarks seen at the same height in both views; None where the study is not 3D."""
-    geometries = [views[view].geometry for view in VIEWS if view in views]
+    geometries = [views[view].geometry for view in VIEWS if points.get(view)]
     if len(geometries) != len(VIEWS):
         return None
     frontal, lateral = geometries

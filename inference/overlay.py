@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from inference.measure import PictureInput
     from inference.model import Model
 
-REPORT_SCHEMA = "plumbline.measurement/1"
+REPORT_SCHEMA = "plumbline.measurement/2"
 NOT_FOR_DIAGNOSIS = "NOT FOR DIAGNOSIS"
 
 _HEIGHT = 1150
@@ -84,7 +84,8 @@ def draw_overlay(
 def report_json(prediction: Prediction, model: "Model", inputs: "Mapping[ViewName, PictureInput]") -> dict[str, Any]:
     """The measurement as plain JSON values.
 
-    Landmarks in pixels (column, row) of each picture with their spread and, where both views are calibrated,
+    Landmarks in pixels (column, row) of each picture with their spread and the radius that holds them nine times in
+    ten and, where both views are calibrated,
     in mm (LPS); every parameter, absent ones with the reason; the model's digest; the calibration.
     """
     return {
@@ -104,6 +105,7 @@ def report_json(prediction: Prediction, model: "Model", inputs: "Mapping[ViewNam
             "landmarks_px": "(column, row), an integer is a pixel's centre, canonical orientation",
             "landmarks_3d_mm": "LPS, isocentre as origin; empty unless both views have their place in the scanner",
         },
+        "refused": dict(prediction.refused),
         "measured_in": "3D" if prediction.points_3d else "each view",
         "parameters": {name: _parameter_json(name, measured) for name, measured in prediction.parameters.items()},
         "seconds": round(prediction.seconds, 3),
@@ -120,6 +122,7 @@ def _view_json(view: ViewName, prediction: Prediction, model: "Model", given: "P
         "lengths_allowed": given.calibration in LENGTHS_ALLOWED,
         "geometry_known": given.geometry is not None,
         "landmarks_px": {name: _rounded(point, 3) for name, point in found.items()},
+        "radius_90_px": {name: round(r, 3) for name, r in prediction.radius_px.get(view, {}).items()},
         "spread_px": {name: round(float(value), 3) for name, value in spread.items()},
         "not_seen": [name for name in model.contract.names if name not in found],
     }
@@ -132,6 +135,7 @@ def _parameter_json(name: str, measured: Measured) -> dict[str, Any]:
     return {
         **record,
         "value": round(measured.value, 3),
+        "interval_90": [round(end, 3) for end in measured.interval] if measured.interval else None,
         **({"detail": dict(measured.detail)} if measured.detail else {}),
     }
 
@@ -177,12 +181,20 @@ def _draw_table(
     if has_truth:
         draw.ellipse((left + 90, top + 18, left + 100, top + 28), outline=TRUTH, width=2)
         draw.text((left + 108, top + 13), "reference", fill=_PALE, font=font(16))
+    if any(m.interval for m in parameters.values()):
+        note = "[ , ] holds the true value nine times in ten on patients like those of the calibration"
+        for i, line in enumerate(wrapped(note, 62)):
+            draw.text((left + 2, top + 42 + 18 * i), line, fill=_PALE, font=font(14))
 
 
 def _value_text(measured: Measured) -> str:
     if measured.value is None:
         return "not measured"
-    return f"{measured.value:.1f}°" if measured.unit == "deg" else f"{measured.value:.1f} mm"
+    unit = "°" if measured.unit == "deg" else " mm"
+    if measured.interval is None:
+        return f"{measured.value:.1f}{unit}"
+    low, high = measured.interval
+    return f"{measured.value:.1f}{unit}  [{low:.1f}, {high:.1f}]"
 
 
 def _remark(measured: Measured) -> str:

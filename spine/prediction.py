@@ -20,21 +20,23 @@ class Prediction:
 
     Attributes:
         study_id: which study.
-        points: view -> landmark -> (2,) pixels; only landmarks the model claims to see.
+        points: view -> landmark -> (2,) pixels; only landmarks the model claims to see; a refused view has none.
         spread_px: view -> landmark -> standard deviation of the heat map, pixels.
-        cell_px: view -> size of a heat-map cell, pixels.
-        radius_px: view -> landmark -> radius that holds the true place nine times in ten, pixels; empty without a
-            calibration.
         points_3d: landmark -> (3,) LPS mm, where both views are calibrated.
         parameters: parameter -> measured value, or absence with its reason.
         seconds: wall time spent on the study.
+        cell_px: view -> size of a heat-map cell, pixels.
+        radius_px: view -> landmark -> radius that holds the true place nine times in ten, pixels; empty without a
+            calibration.
+        refused: view -> why its picture was not taken for a radiograph of a whole spine.
     """
 
     study_id: str
     points: Mapping[ViewName, Points2D]
     spread_px: Mapping[ViewName, Mapping[str, float]] = field(default_factory=dict)
-    cell_px: Mapping[ViewName, float] = field(default_factory=dict)
-    radius_px: Mapping[ViewName, Mapping[str, float]] = field(default_factory=dict)
     points_3d: Mapping[str, Floats] = field(default_factory=dict)
     parameters: Mapping[str, Measured] = field(default_factory=dict)
     seconds: float = 0.0
+    cell_px: Mapping[ViewName, float] = field(default_factory=dict)
+    radius_px: Mapping[ViewName, Mapping[str, float]] = field(default_factory=dict)
+    refused: Mapping[ViewName, str] = field(default_factory=dict)

@@ -85,7 +85,9 @@ def _add_source(parser: argparse.ArgumentParser, default: TrainingConfig) -> Non
         "--virtual-films", type=int, default=0, help="and from this many virtual frontal films at a time"
     )
     parser.add_argument("--devices", type=int, default=1, help="GPUs; start one process each with torchrun")
-    parser.add_argument("--reuse", type=int, default=default.reuse, help="epochs a virtual patient stays; 0: all of them")
+    parser.add_argument(
+        "--reuse", type=int, default=default.reuse, help="epochs a virtual patient stays; 0: all of them"
+    )
 
 
 def _config(options: argparse.Namespace) -> TrainingConfig:

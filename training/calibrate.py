@@ -4,7 +4,9 @@ What belongs here: the fit. What does not: using it (``inference.calibration``).
 into the model's contract, and so changes its digest: it is done before anything is said of the model. Patients with
 whom the checkpoint was chosen may calibrate it too; those of the test split may not.
 
-    python -m training.calibrate MODEL --dataset DATASET --splits train,validation    for a model that learnt from others
+    python -m training.calibrate MODEL --dataset DATASET --splits train,validation
+
+is for a model that learnt from others than the data set's.
 """
 
 import argparse
@@ -21,6 +23,7 @@ from inference.calibration import LEVEL, Calibration, SpreadLaw, group_of
 from inference.contract import read_contract, write_contract
 from inference.measure import predict_examples
 from inference.model import load_model
+from inference.refusal import Limits, knows_every_vertebra, limits_for, signs_of
 from spine.dataset import Example, Split, read_manifest
 from spine.errors import ParametersRejected, PlumblineError
 from spine.landmarks import PLATES, S1_PLATE, VIEWS, ViewName
@@ -73,13 +76,16 @@ def calibrate(model: Path, dataset: Path, splits: Sequence[Split] = ("validation
         )
     contract = replace(read_contract(model), calibration=None)
     write_contract(contract, model)
-    first = Calibration(len({e.patient for e in examples}), f"{' and '.join(splits)} split of a data set of this model")
     plain = predict_examples(load_model(model), dataset, examples)
-    cells = contract.heatmap_stride, contract.input_shape
-    with_laws = replace(first, laws=_laws(plain, examples, cells))
+    first = Calibration(
+        len({e.patient for e in examples}),
+        f"{' and '.join(splits)} split of a data set",
+        limits=_limits(plain) if knows_every_vertebra(contract.names) else None,
+    )
+    with_laws = replace(first, laws=laws_of(plain, examples))
     write_contract(replace(contract, calibration=with_laws), model)
     found = predict_examples(load_model(model), dataset, examples)
-    finished = replace(with_laws, widths=_widths(found, examples))
+    finished = replace(with_laws, widths=widths_of(found, examples))
     write_contract(replace(contract, calibration=finished), model)
     return finished
 
@@ -112,9 +118,17 @@ def fitted_law(spread: Floats, along: Floats, point_spread: Floats, distance: Fl
     return replace(law, radius=conformal_quantile(distance / sigmas))
 
 
-def _laws(
-    predictions: Sequence[Prediction], examples: Sequence[Example], cells: tuple[int, tuple[int, int]]
-) -> dict[str, dict[str, SpreadLaw]]:
+def _limits(predictions: Sequence[Prediction]) -> Limits:
+    signs = []
+    for prediction in predictions:
+        for view, found in prediction.points.items():
+            cell = prediction.cell_px[view]
+            signs.append(signs_of(found, {n: s / cell for n, s in prediction.spread_px[view].items()}))
+    return limits_for(signs)
+
+
+def laws_of(predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, dict[str, SpreadLaw]]:
+    """View -> group -> law, of what was found in pictures whose landmarks are known."""
     found: dict[str, dict[str, SpreadLaw]] = {}
     for view in VIEWS:
         groups: dict[str, _Errors] = defaultdict(_Errors)
@@ -175,7 +189,8 @@ def _law(errors: _Errors) -> SpreadLaw:
     )
 
 
-def _widths(predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, float]:
+def widths_of(predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, float]:
+    """Parameter -> half width of its interval in sigmas, of what was measured in patients whose truth is known."""
     scores: dict[str, list[float]] = defaultdict(list)
     for prediction, example in zip(predictions, examples, strict=True):
         for name, measured in prediction.parameters.items():

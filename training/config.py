@@ -72,7 +72,7 @@ class TrainingConfig:
         virtual_films: besides them, this many plain frontal films of patients of their own.
         reuse: how many epochs a virtual patient stays; 0: all of them, as in a data set of real patients.
         devices: processes that fit together, each on a GPU of its own (started by torchrun, see ``team``).
-        label_shift: how many levels the names of a picture's labels may be off as a whole (``renaming``); 0: they are right.
+        label_shift: how many levels the names of a picture's labels may be off as a whole (``renaming``); 0: none.
         init_from: folder of a fitted model whose weights are the start, ``released`` for the model in the box, or None.
     """
 

@@ -43,16 +43,30 @@ def can_export() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in ("onnx", "onnxscript"))
 
 
-def finish_export(out: Path) -> FitSummary:
-    """Export the fitted network in ``out`` and write ``candidate.json``; done already, it only reads.
+def can_calibrate() -> bool:
+    """Whether this machine has what running an exported model needs."""
+    import importlib.util
+
+    return importlib.util.find_spec("onnxruntime") is not None
+
+
+def finish_export(out: Path, dataset: Path | None = None) -> FitSummary:
+    """Export the fitted network in ``out``, calibrate it and write ``candidate.json``; done already, it only reads.
+
+    Args:
+        out: folder of a finished fit.
+        dataset: what it was fitted on; with it the model is calibrated on the validation split. A candidate that was
+            exported where that could not be done is exported again.
 
     Raises:
         ContractViolation: there is no finished fit in ``out``, or the graph does not say what the network says.
     """
-    if (out / CANDIDATE_FILE).is_file():
-        return read_summary(out)
-    summary = read_summary(out, FITTED_FILE)
     contract = read_contract(out)
+    to_calibrate = contract.calibration is None and dataset is not None and can_calibrate()
+    if (out / CANDIDATE_FILE).is_file() and not to_calibrate:
+        return read_summary(out)
+    (out / CANDIDATE_FILE).unlink(missing_ok=True)
+    summary = read_summary(out, FITTED_FILE)
     network = build_network(summary.config, contract.views)
     weights = load_weights(out)
     network.load_state_dict(weights)
@@ -63,6 +77,10 @@ def finish_export(out: Path) -> FitSummary:
     stored = with_half_weights(payload)
     _compare(network, contract, stored, HALF_TOLERANCE)
     write_bytes_atomically(out / MODEL_FILE, stored)
+    if to_calibrate and dataset is not None:
+        from training.calibrate import calibrate
+
+        calibrate(out, dataset)
     finished = replace(summary, model_digest=model_digest(out))
     write_summary(finished, out / CANDIDATE_FILE)
     return finished

@@ -37,7 +37,7 @@ from spine.errors import ContractViolation, ParametersRejected
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
 from spine.storage import remove_partials, write_text_atomically
 from training.budget import Budget
-from training.candidate import CANDIDATE_FILE, FITTED_FILE, FitSummary, claim_folder, read_summary, write_summary
+from training.candidate import FITTED_FILE, FitSummary, claim_folder, read_summary, write_summary
 from training.checkpoints import load_state, newest_checkpoint, save_weights
 from training.conductor import BEST_FILE, Conductor, Position, Progress, Stage
 from training.config import TrainingConfig, config_to_json
@@ -74,8 +74,6 @@ def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | N
     team = team_of(config.devices)
     if team.leads:
         claim_folder(out, config, manifest.digest)
-    if (out / CANDIDATE_FILE).is_file():
-        return read_summary(out)
     if not (out / FITTED_FILE).is_file():
         journal = Journal(out)
         if team.leads:
@@ -83,7 +81,7 @@ def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | N
             journal.write_parameters(config_to_json(config))
         _fit_whole(Fit(dataset, out, config, manifest, views, circumstances, journal, team), progress)
         team.wait()
-    return finish_export(out) if team.leads and can_export() else read_summary(out, FITTED_FILE)
+    return finish_export(out, dataset) if team.leads and can_export() else read_summary(out, FITTED_FILE)
 
 
 def _check(manifest: Manifest, config: TrainingConfig) -> tuple[ViewName, ...]:

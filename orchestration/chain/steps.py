@@ -244,7 +244,7 @@ def adopt_candidate(workspace: Workspace, folder: Path) -> StepReport:
         )
     shutil.rmtree(workspace.candidate, ignore_errors=True)
     shutil.copytree(folder, workspace.candidate)
-    summary = finish_export(workspace.candidate)
+    summary = finish_export(workspace.candidate, workspace.dataset)
     report = StepReport("candidate", {"adopted": (summary.model_digest or "")[:12], "device": summary.device})
     write_step_report(report, workspace)
     versioning.record_stage(workspace, "candidate")

@@ -18,6 +18,7 @@ from spine.landmarks import ViewName
 
 if TYPE_CHECKING:
     from inference.model import Model
+    from spine.prediction import Prediction
     from spine.radiograph.read import Radiograph
 
 VIEW_CHOICE = click.Choice(["frontal", "lateral"])
@@ -69,6 +70,7 @@ def measure(
     model = _open_model(model_folder, Workspace(workspace))
     inputs = {name: PictureInput(r.picture, r.spacing_mm, r.calibration, r.geometry) for name, r in radiographs.items()}
     prediction = measure_views(model, inputs)
+    _demand_a_spine(prediction, films)
     report = json.dumps(report_json(prediction, model, inputs), indent=1, allow_nan=False)
     if json_file:
         json_file.write_text(report + "\n")
@@ -113,6 +115,20 @@ def _read_films(films: tuple[Path, ...], view: ViewName | None) -> "dict[ViewNam
         found[name] = radiograph
     demand_one_examination(found)
     return found
+
+
+def _demand_a_spine(prediction: "Prediction", films: tuple[Path, ...]) -> None:
+    """Refuse films none of which shows a spine; say it where one of two does not."""
+    if prediction.refused and not any(prediction.points.values()):
+        why = "; ".join(f"{view}: {reason}" for view, reason in prediction.refused.items())
+        raise InputRejected(
+            "NOT_A_WHOLE_SPINE",
+            found=f"{', '.join(f.name for f in films)}: {why}",
+            expected="frontal and/or lateral radiographs of the whole spine, thoracolumbar at least",
+            remedy="check that the right picture was given, and the right way up; nothing was measured",
+        )
+    for view, reason in prediction.refused.items():
+        errors.print(f"[yellow]the {view} film was not taken for a radiograph of a whole spine: {reason}[/yellow]")
 
 
 def _demand_safe_outputs(films: tuple[Path, ...], overlay: Path, json_file: Path | None) -> None:

@@ -39,7 +39,7 @@ FIGURES: tuple[str, ...] = (
     "bias", "sd", "loa_low", "loa_high", "standard_error_of_estimate", "slope", "intercept",
     "mae", "median_ae", "p95_ae", "rmse", "pearson_r", "icc_a1",
 )  # fmt: skip
-"""Names of the figures of ``Agreement`` beside ``coverage``."""
+"""Names of the figures of ``Agreement`` beside ``coverage`` and those of intervals."""
 
 REGRESSION_FIGURES = frozenset({"standard_error_of_estimate", "slope", "intercept", "pearson_r", "icc_a1"})
 """Figures that need truths and answers that vary."""
@@ -71,7 +71,8 @@ class Agreement:
         n_truth: studies whose truth exists.
         n: of those, studies the model answered.
         n_patients: patients among the answered studies.
-        figures: ``coverage`` (n / n_truth) and everything in ``FIGURES``.
+        figures: ``coverage`` (n / n_truth), ``interval_coverage`` (share of the answered with an interval whose
+            interval holds the truth; it claims 0.9), ``interval_width`` (mean) and everything in ``FIGURES``.
     """
 
     parameter: str
@@ -90,10 +91,13 @@ def agree(
     patients: Sequence[str],
     *,
     n_truth: int,
+    intervals: Sequence[tuple[float, float] | None] = (),
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> Agreement:
     """Agreement of (n,) ``predicted`` with (n,) ``truth``; ``patients`` names the patient of each pair.
+
+    ``intervals`` are those of the n answers, or nothing.
 
     Raises:
         ValueError: lengths differ, a value is not finite, or more answers than truths.
@@ -103,7 +107,11 @@ def agree(
         raise ValueError(f"{n} truths, {len(predicted)} answers, {len(patients)} patients, n_truth {n_truth}")
     if not (np.all(np.isfinite(truth)) and np.all(np.isfinite(predicted))):
         raise ValueError(f"{parameter}: truth and prediction must be finite")
-    figures = {"coverage": proportion(n, n_truth), **_figures_of(truth, predicted, patients, resamples, seed)}
+    figures = {
+        "coverage": proportion(n, n_truth),
+        **_interval_figures(truth, intervals),
+        **_figures_of(truth, predicted, patients, resamples, seed),
+    }
     return Agreement(parameter, unit, n_truth, n, len(set(patients)), figures)
 
 
@@ -113,6 +121,16 @@ def proportion(hits: int, total: int) -> Figure:
         return Figure(None, absent_reason="no truth exists in the test set")
     interval = binomtest(hits, total).proportion_ci(0.95, method="wilson")
     return Figure(hits / total, float(interval.low), float(interval.high))
+
+
+def _interval_figures(truth: Floats, intervals: Sequence[tuple[float, float] | None]) -> dict[str, Figure]:
+    known = [(x, given) for x, given in zip(truth.tolist(), intervals, strict=False) if given is not None]
+    if not known:
+        absent = Figure(None, absent_reason="the model gives no intervals for it")
+        return {"interval_coverage": absent, "interval_width": absent}
+    held = proportion(sum(low <= x <= high for x, (low, high) in known), len(known))
+    width = float(np.mean([high - low for _, (low, high) in known]))
+    return {"interval_coverage": held, "interval_width": Figure(width)}
 
 
 def icc_agreement(ratings: Floats) -> float | None:

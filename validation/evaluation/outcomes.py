@@ -26,7 +26,10 @@ NO_TRUTH = "the data set holds no truth for this parameter"
 
 @dataclass(frozen=True)
 class ParameterOutcome:
-    """Truth and prediction of one parameter in one study; each a value or the reason of its absence."""
+    """Truth and prediction of one parameter in one study; each a value or the reason of its absence.
+
+    ``interval`` is what the model says holds the truth nine times in ten, where it says so.
+    """
 
     parameter: str
     unit: str
@@ -34,6 +37,7 @@ class ParameterOutcome:
     predicted: float | None
     truth_absent_reason: str | None = None
     predicted_absent_reason: str | None = None
+    interval: tuple[float, float] | None = None
 
     @property
     def error(self) -> float | None:
@@ -115,6 +119,7 @@ def _parameter_outcome(name: str, prediction: Prediction | None, example: Exampl
         predicted=None if predicted.value is None else float(predicted.value),
         truth_absent_reason=None if value is not None else (truth.absent_reason if truth else None) or NO_TRUTH,
         predicted_absent_reason=predicted.absent_reason,
+        interval=predicted.interval,
     )
 
 

@@ -30,7 +30,7 @@ from validation.evaluation.landmarks import LandmarkError, LandmarkSummary, summ
 from validation.evaluation.outcomes import StudyOutcome, outcome_of
 from validation.evaluation.sealing import canonical_json, digest_of, read_sealed, write_sealed
 
-SCHEMA = "plumbline.evaluation/1"
+SCHEMA = "plumbline.evaluation/2"
 ModelRole = Literal["challenger", "champion"]
 UNANSWERED = 5.0
 """What an unanswered parameter counts in the ranking of patients, in multiples of the mean absolute error."""
@@ -247,6 +247,7 @@ def _statistics_of(studies: Sequence[StudyOutcome], resamples: int, seed: int) -
             np.array([y for _, _, y in pairs], dtype=np.float64),
             [p for p, _, _ in pairs],
             n_truth=len(with_truth),
+            intervals=[o.interval for _, o in with_truth if o.predicted is not None],
             resamples=resamples,
             seed=seed,
         )

@@ -24,7 +24,7 @@ from validation.gates.verdict import Verdict, sentence, verdict_table
 COLUMNS: tuple[tuple[str, str, int], ...] = (
     ("bias", "bias", 1), ("standard_error_of_estimate", "SEE", 2), ("slope", "slope", 2), ("intercept", "intercept", 1),
     ("mae", "MAE", 2), ("median_ae", "median", 2), ("p95_ae", "95th pct", 1), ("pearson_r", "r", 3),
-    ("icc_a1", "ICC(A,1)", 3),
+    ("icc_a1", "ICC(A,1)", 3), ("interval_coverage", "90 % intervals hold", 2), ("interval_width", "their width", 1),
 )  # fmt: skip
 """Figure, heading, decimals: the columns of the agreement table (limits of agreement are joined into one)."""
 

@@ -302,7 +302,7 @@ def test_forged_record_is_refused(desk: Desk) -> None:
     write_record(desk.scored(noise=30.0), path)
     content = json.loads(path.read_text())["content"]
     content["statistics"]["cobb"]["figures"]["standard_error_of_estimate"]["value"] = 0.1
-    write_sealed("plumbline.evaluation/1", content, path)
+    write_sealed("plumbline.evaluation/2", content, path)
     with pytest.raises(EvidenceRejected, match=r"STATISTICS_INCONSISTENT.*cobb standard_error_of_estimate"):
         read_record(path)
 

@@ -1,0 +1,66 @@
+"""From spread to sigma to intervals, and what the contract keeps of it."""
+
+from dataclasses import replace
+
+import pytest
+from fake_model import CONTRACT
+
+from inference.calibration import Calibration, SpreadLaw, group_of
+from inference.contract import read_contract, write_contract
+from inference.refusal import Limits
+from spine.errors import ContractViolation
+from spine.measurement.registry import Measured
+
+LAW = SpreadLaw(floor=1.0, error=0.1, gain=0.5, radius=2.0)
+CALIBRATION = Calibration(9, "nine", {"frontal": {"centres": LAW}}, {"cobb": 2.0, "sacral_slope": 2.0}, Limits())
+
+
+def test_the_groups():
+    names = ("T4_sup", "T4_sup_ant", "L1_inf_left", "S1_ant", "S1_sup", "HIP_L")
+    assert [group_of(n) for n in names] == ["centres", "margins", "margins", "sacrum", "pelvis", "pelvis"]
+
+
+def test_a_wider_map_is_less_sure_and_a_narrower_one_is_not_surer():
+    assert LAW.sigma(0.3) == LAW.sigma(1.0) == pytest.approx(0.1)
+    assert LAW.sigma(2.0) == pytest.approx((0.01 + 0.25 * 3) ** 0.5)
+    told = CALIBRATION.sigma_cells("frontal", {"T4_sup": 2.0, "HIP_L": 1.0})
+    assert told == {"T4_sup": LAW.sigma(2.0)}  # no law, no uncertainty
+    assert CALIBRATION.radius_cells("frontal", {"T4_sup": 2.0})["T4_sup"] == pytest.approx(2 * LAW.sigma(2.0))
+    assert CALIBRATION.sigma_cells("lateral", {"T4_sup": 2.0}) == {}
+
+
+def test_intervals_are_so_many_sigmas_wide_and_a_size_is_not_negative():
+    given = {
+        "cobb": Measured(3.0, "deg", sigma=2.0),
+        "sacral_slope": Measured(3.0, "deg", sigma=2.0),
+        "pelvic_tilt": Measured(3.0, "deg", sigma=2.0),
+        "pelvic_incidence": Measured(None, "deg", "not seen"),
+    }
+    told = CALIBRATION.with_intervals(given)
+    assert told["cobb"].interval == (0.0, 7.0)
+    assert told["sacral_slope"].interval == (-1.0, 7.0)
+    assert told["pelvic_tilt"].interval is None
+    assert told["pelvic_incidence"] == given["pelvic_incidence"]
+
+
+def test_the_contract_keeps_it(tmp_path):
+    contract = replace(CONTRACT, calibration=CALIBRATION)
+    write_contract(contract, tmp_path)
+    assert read_contract(tmp_path) == contract
+    write_contract(CONTRACT, tmp_path)
+    assert read_contract(tmp_path).calibration is None
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        replace(CALIBRATION, widths={"cobb": -1.0}),
+        replace(CALIBRATION, widths={"no_such_angle": 1.0}),
+        replace(CALIBRATION, laws={"axial": {"centres": LAW}}),
+        replace(CALIBRATION, laws={"frontal": {"centres": replace(LAW, gain=-0.1)}}),
+    ],
+)
+def test_an_impossible_one_is_refused(tmp_path, broken):
+    write_contract(replace(CONTRACT, calibration=broken), tmp_path)
+    with pytest.raises(ContractViolation, match="CONTRACT_BROKEN"):
+        read_contract(tmp_path)

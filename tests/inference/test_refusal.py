@@ -1,0 +1,79 @@
+"""What is no whole spine is refused, and the reason is told; what is one is not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fake_model import CONTRACT, knowing_model
+from test_measure_views import POINTS, SHAPE, SPINE, _inputs
+
+from inference.calibration import Calibration
+from inference.measure import REFUSED, measure_views
+from inference.overlay import report_json
+from inference.refusal import Limits, Signs, knows_every_vertebra, limits_for, signs_of
+from spine.landmarks import CORNERS68, GALBUSERA39, MARGINS175, PLATES, VERTEBRAE, VIEWS
+
+NARROW = dict.fromkeys(SPINE, 1.0)
+FRONTAL = POINTS["frontal"]
+
+
+def _between(top: str, bottom: str) -> dict[str, np.ndarray]:
+    kept = VERTEBRAE[VERTEBRAE.index(top) : VERTEBRAE.index(bottom) + 1]
+    return {n: p for n, p in FRONTAL.items() if n.split("_")[0] in kept}
+
+
+def test_a_whole_spine_and_a_thoracolumbar_one_pass():
+    for points in (FRONTAL, _between("T9", "L5")):
+        assert Limits().broken_by(signs_of(points, NARROW)) == []
+
+
+@pytest.mark.parametrize(
+    ("points", "spread", "word"),
+    [
+        (_between("T1", "T12"), 1.0, "no lumbar spine: the lowest vertebra seen is T12"),
+        (_between("L1", "L5"), 1.0, "5 vertebrae seen"),
+        (FRONTAL, 4.0, "told apart"),
+        ({n: np.array([p[0], -p[1]]) for n, p in FRONTAL.items()}, 1.0, "head to foot"),
+        ({}, 1.0, "none"),
+    ],
+)
+def test_what_is_none_is_refused(points, spread, word):
+    broken = Limits().broken_by(signs_of(points, dict.fromkeys(SPINE, spread)))
+    assert any(word in reason for reason in broken)
+
+
+def test_margins_stand_for_centres():
+    points = {f"{p}_{s}": FRONTAL[p] + [d, 0.0] for p in PLATES for s, d in (("left", 9.0), ("right", -9.0))}
+    signs = signs_of(points, dict.fromkeys(points, 1.1))
+    assert signs == Signs(17, 16, 1.0, pytest.approx(1.1))
+    assert knows_every_vertebra(CORNERS68.names) and knows_every_vertebra(MARGINS175.names)
+    assert not knows_every_vertebra([n for n in GALBUSERA39 if not n.startswith("T3")])
+
+
+def test_limits_follow_a_model_that_sees_less_but_never_become_stricter():
+    good, poor = Signs(17, 16, 1.0, 1.0), Signs(3, 9, 0.6, 4.0)
+    assert limits_for([good] * 100) == Limits()
+    assert limits_for([good] * 99 + [poor]) == Limits()  # one in a hundred may be refused
+    assert limits_for([poor] * 10).broken_by(poor) == []
+    assert limits_for([]) == Limits()
+
+
+def _model(limits: Limits | None):
+    model = knowing_model({**POINTS, "frontal": _between("T1", "T11")}, SHAPE)
+    return replace(model, contract=replace(CONTRACT, calibration=Calibration(1, "none", limits=limits)))
+
+
+def test_a_refused_view_takes_nothing_from_the_other():
+    found = measure_views(_model(Limits()), _inputs("frontal", "lateral"))
+    assert set(found.refused) == {"frontal"} and found.points["frontal"] == {}
+    assert not found.points_3d
+    assert found.parameters["pelvic_tilt"].value is not None  # of the lateral view, in its own plane
+    assert found.parameters["cobb"].value is None
+    assert found.parameters["cobb"].absent_reason.startswith(f"{REFUSED} (frontal): no lumbar spine")
+    report = report_json(found, _model(Limits()), _inputs("frontal", "lateral"))
+    assert report["refused"] == dict(found.refused)
+
+
+def test_a_model_without_limits_refuses_nothing():
+    found = measure_views(_model(None), _inputs(*VIEWS))
+    assert not found.refused and found.parameters["cobb"].value is not None

@@ -1,0 +1,78 @@
+"""A fitted law finds the law that made the errors, and conformal widths hold what they promise."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from inference.contract import model_digest, read_contract, write_contract
+from spine.dataset import Truth
+from spine.errors import ParametersRejected
+from spine.landmarks import VIEWS
+from spine.measurement.registry import Measured
+from spine.prediction import Prediction
+from training.calibrate import calibrate, conformal_quantile, fitted_law, laws_of, widths_of
+from training.export import finish_export
+
+
+def test_the_law_is_found_again():
+    random = np.random.default_rng(0)
+    spread = 1.0 + random.exponential(0.4, 5000) * (random.random(5000) < 0.7)
+    floor = np.quantile(spread, 0.2)
+    sigma = np.sqrt(0.08**2 + 0.3**2 * np.maximum(spread**2 - floor**2, 0))
+    along = sigma[:, None] * random.standard_t(3, (5000, 2))
+    law = fitted_law(spread, along, spread, np.hypot(*along.T))
+    assert law.error == pytest.approx(0.08, rel=0.15)
+    assert law.gain == pytest.approx(0.3, rel=0.15)
+    held = np.hypot(*along.T) <= law.radius * np.array([law.sigma(s) for s in spread])
+    assert held.mean() == pytest.approx(0.9, abs=0.01)
+
+
+def test_a_width_promises_for_new_patients_what_it_held_for_known_ones():
+    random = np.random.default_rng(1)
+    held = [random.exponential() <= conformal_quantile(random.exponential(size=60)) for _ in range(4000)]
+    assert 0.88 < np.mean(held) < 0.93
+    assert conformal_quantile([3.0, 1.0, 2.0]) == 3.0  # too few: the largest there is
+
+
+def test_a_fit_calibrates_its_model_before_it_names_it(drawn, taught):
+    out, summary = taught
+    contract = read_contract(out)
+    assert contract.calibration is not None and contract.calibration.limits is not None
+    assert contract.calibration.patients == 3
+    assert model_digest(out) == summary.model_digest
+
+
+def test_laws_and_widths_come_from_what_a_model_says_of_its_patients(drawn):
+    """Landmarks off by a known amount, more where the map is wider: every group has its law, angles their widths."""
+    random, examples, predictions = np.random.default_rng(3), drawn[1].in_split("train"), []
+    for example in examples:
+        points, spread = {}, {}
+        for view, given in example.views.items():
+            spread[view] = {n: 4.0 * (1.0 + random.exponential(0.3)) for n in given.points}
+            points[view] = {n: p + random.normal(0, 0.2 * spread[view][n], 2) for n, p in given.points.items()}
+        prediction = Prediction(example.study_id, points, spread, cell_px=dict.fromkeys(points, 4.0))
+        parameters = {"pelvic_tilt": Measured(11.0 + random.normal(0, 2.0), "deg", sigma=1.0)}
+        predictions.append(replace(prediction, parameters=parameters))
+    laws = laws_of(predictions, examples)
+    assert {v: set(groups) for v, groups in laws.items()} == {v: {"centres", "sacrum", "pelvis"} for v in VIEWS}
+    centres = laws["frontal"]["centres"]
+    assert centres.sigma(1.0) < centres.sigma(1.6) < centres.sigma(2.5)
+    assert 0.1 < centres.sigma(1.3) < 0.5
+    told = [replace(e, truth={"pelvic_tilt": Truth(11.0, "deg")}) for e in examples]
+    assert 2.0 < widths_of(predictions, told)["pelvic_tilt"] < 7.0
+
+
+def test_an_exported_candidate_without_calibration_gets_it_when_it_comes_home(drawn, taught, tmp_path):
+    away = tmp_path / "away"
+    shutil.copytree(taught[0], away)
+    write_contract(replace(read_contract(away), calibration=None), away)
+    summary = finish_export(away, drawn[0])
+    assert read_contract(away).calibration is not None
+    assert summary.model_digest == model_digest(away) == taught[1].model_digest
+
+
+def test_the_test_split_calibrates_nothing(drawn, taught):
+    with pytest.raises(ParametersRejected, match="CALIBRATION_PATIENTS"):
+        calibrate(taught[0], drawn[0], ("test",))
