@@ -44,6 +44,18 @@ def level_of(name: str) -> str:
     return name.split("_", 1)[0]
 
 
+def moved_name(name: str, levels: int) -> str | None:
+    """The landmark that lies ``levels`` further down: ``T12_sup`` -> ``L1_sup``; None beyond T1..L5.
+
+    Points of no vertebra (sacrum, hips) keep their names.
+    """
+    level = level_of(name)
+    if level not in VERTEBRAE:
+        return name
+    position = VERTEBRAE.index(level) + levels
+    return VERTEBRAE[position] + name.removeprefix(level) if 0 <= position < len(VERTEBRAE) else None
+
+
 @dataclass(frozen=True)
 class LandmarkSet:
     """A named, ordered set of landmarks, looked for in each of ``views``, some of them in one view only.

@@ -30,6 +30,8 @@ from spine.landmarks import PLATES, S1_PLATE, VIEWS, ViewName
 from spine.measurement.planes import PLANE_OF_VIEW
 from spine.measurement.tilts import margin_names
 from spine.prediction import Prediction
+from spine.study import Points2D
+from training.renaming import nearest_naming
 
 Floats = NDArray[np.float64]
 
@@ -55,13 +57,16 @@ class _Errors:
     distance: list[float] = field(default_factory=list)
 
 
-def calibrate(model: Path, dataset: Path, splits: Sequence[Split] = ("validation",)) -> Calibration:
+def calibrate(
+    model: Path, dataset: Path, splits: Sequence[Split] = ("validation",), label_shift: int = 0
+) -> Calibration:
     """Fit a calibration and write it into the model's contract.
 
     Args:
         model: folder with ``model.onnx`` and ``contract.json``.
         dataset: folder of ``spine.dataset`` with the model's landmarks.
         splits: whose patients; ``test`` is refused.
+        label_shift: how many levels the labels' names may be off as a whole (``renaming``).
 
     Raises:
         ParametersRejected: the test split, or no example.
@@ -82,7 +87,7 @@ def calibrate(model: Path, dataset: Path, splits: Sequence[Split] = ("validation
         f"{' and '.join(splits)} split of a data set",
         limits=_limits(plain) if knows_every_vertebra(contract.names) else None,
     )
-    with_laws = replace(first, laws=laws_of(plain, examples))
+    with_laws = replace(first, laws=laws_of(plain, examples, label_shift))
     write_contract(replace(contract, calibration=with_laws), model)
     found = predict_examples(load_model(model), dataset, examples)
     finished = replace(with_laws, widths=widths_of(found, examples))
@@ -127,14 +132,17 @@ def _limits(predictions: Sequence[Prediction]) -> Limits:
     return limits_for(signs)
 
 
-def laws_of(predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, dict[str, SpreadLaw]]:
+def laws_of(
+    predictions: Sequence[Prediction], examples: Sequence[Example], label_shift: int = 0
+) -> dict[str, dict[str, SpreadLaw]]:
     """View -> group -> law, of what was found in pictures whose landmarks are known."""
     found: dict[str, dict[str, SpreadLaw]] = {}
     for view in VIEWS:
         groups: dict[str, _Errors] = defaultdict(_Errors)
         for prediction, example in zip(predictions, examples, strict=True):
             if view in example.views and prediction.points.get(view):
-                _collect(groups, prediction, example, view)
+                labels = nearest_naming(prediction.points[view], example.views[view].points, label_shift)
+                _collect(groups, prediction, labels, view)
         every = _joined(groups.values())
         if len(every.spread) < LEAST_POINTS:
             continue
@@ -144,9 +152,9 @@ def laws_of(predictions: Sequence[Prediction], examples: Sequence[Example]) -> d
     return found
 
 
-def _collect(groups: dict[str, _Errors], prediction: Prediction, example: Example, view: ViewName) -> None:
+def _collect(groups: dict[str, _Errors], prediction: Prediction, truth: Points2D, view: ViewName) -> None:
     """Errors of one picture, in cells of its heat maps."""
-    truth, found = example.views[view].points, prediction.points[view]
+    found = prediction.points[view]
     cell = prediction.cell_px[view]
     spread = {name: s / cell for name, s in prediction.spread_px[view].items()}
     for name in found.keys() & truth.keys():

@@ -80,7 +80,7 @@ def finish_export(out: Path, dataset: Path | None = None) -> FitSummary:
     if to_calibrate and dataset is not None:
         from training.calibrate import calibrate
 
-        calibrate(out, dataset)
+        calibrate(out, dataset, label_shift=summary.config.label_shift)
     finished = replace(summary, model_digest=model_digest(out))
     write_summary(finished, out / CANDIDATE_FILE)
     return finished

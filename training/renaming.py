@@ -9,12 +9,14 @@ What belongs here: that choice. What does not: losses (``dsnt``). Contract: all 
 landmark whose new name has no label is absent; points that belong to no vertebra (sacrum, hips) keep their names.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from spine.landmarks import VERTEBRAE, VIEWS, level_of
+from spine.landmarks import VIEWS, moved_name
+from spine.scanner import Floats
 from training.data import Sample
 from training.dsnt import euclidean_loss
 from training.slots import Slots
@@ -33,15 +35,18 @@ def label_sources(slots: Slots, names: Sequence[str], most: int) -> Tensor:
 
 def _sources(row: Sequence[int], names: Sequence[str], shift: int) -> list[int]:
     at = {names[k]: slot for slot, k in enumerate(row) if k >= 0}
-    return [at.get(_moved(names[k], -shift), -1) if k >= 0 else -1 for k in row]
+    return [at.get(moved_name(names[k], -shift) or "", -1) if k >= 0 else -1 for k in row]
 
 
-def _moved(name: str, levels: int) -> str:
-    level = level_of(name)
-    if level not in VERTEBRAE:
-        return name
-    position = VERTEBRAE.index(level) + levels
-    return VERTEBRAE[position] + name.removeprefix(level) if 0 <= position < len(VERTEBRAE) else ""
+def nearest_naming(found: Mapping[str, Floats], labels: Mapping[str, Floats], most: int) -> dict[str, Floats]:
+    """``labels`` of one picture, (2,) each, under the names that lie nearest to what was found."""
+    options = []
+    for shift in sorted(range(-most, most + 1), key=abs):
+        named = {moved: xy for name, xy in labels.items() if (moved := moved_name(name, shift)) is not None}
+        both = found.keys() & named.keys()
+        distance = float(np.mean([np.hypot(*(found[n] - named[n])) for n in both])) if both else float("inf")
+        options.append((distance, len(options), named))
+    return min(options, key=lambda option: option[:2])[2]
 
 
 def renamed(batch: Sample, found: Tensor, sources: Tensor, shape: tuple[int, int]) -> Sample:

@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spine.dataset import Example, ExampleView, Manifest, Split, write_manifest
+from spine.dataset import Example, ExampleView, Manifest, Split, Truth, write_manifest
 from spine.intake.aasce import LABEL_NAMES
+from spine.measurement.measure import measure
+from spine.measurement.planes import planes_from_view
 from spine.storage import sha256_of_picture, write_array_atomically
+from spine.study import Points2D
 from tests.bench.sim_to_real.pack import Pack
 
 FOLDS = 5
@@ -60,10 +63,18 @@ def write_fold(films: Pack, fold: int, folder: Path) -> Manifest:
         points = {name: xy for name, xy, there in zip(LABEL_NAMES, corners, seen, strict=True) if there}
         shape = (picture.shape[0], picture.shape[1])
         view = ExampleView("frontal", path, sha256, shape, None, "NONE", None, points)
-        examples.append(Example(f"{i:03d}", str(patients[i]), split, "aasce", {"frontal": view}))
+        truth = _truth(points, float(films.facts["angle_deg"][i, 0]))
+        examples.append(Example(f"{i:03d}", str(patients[i]), split, "aasce", {"frontal": view}, truth=truth))
     manifest = Manifest("corners68", _SEED, tuple(examples))
     write_manifest(manifest, folder)
     return manifest
+
+
+def _truth(points: Points2D, published_deg: float) -> dict[str, Truth]:
+    """The published angle is the mid-line one; the end plates' is that of the labelled corners."""
+    measured = measure(planes_from_view("frontal", points, None, "NONE"))["cobb"]
+    truth = {"cobb_midline": Truth(published_deg, "deg")}
+    return truth if measured.value is None else {**truth, "cobb": Truth(measured.value, "deg")}
 
 
 def _extent(brightest: NDArray[np.uint8]) -> tuple[int, int]:

@@ -1,0 +1,145 @@
+"""Models side by side on one frozen test set, in one run: the starting paper's figures, its method here, ours.
+
+    python -m tests.bench.comparison -w WORKSPACE galbusera2019=FOLDER ours=FOLDER ...
+
+prints, for each of the paper's parameters, the standard error of the estimate with its 95 % interval, bias, the share
+answered, and how far plate centres are off; then what each fit cost, and when its validation error passed the first
+model's best. What belongs here: that table. What does not: statistics (``validation.evaluation``). Contract: every call
+is a read of the test set and the workspace's ledger says so; the paper's figures are of real patients, these are not.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from inference.measure import predict_examples
+from inference.model import load_model
+from orchestration.chain.evaluate import code_version
+from orchestration.chain.workspace import Workspace
+from spine.dataset import Manifest, read_manifest
+from spine.landmarks import PLATES, VIEWS
+from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
+from validation.evaluation.ledger import record_read
+from validation.evaluation.record import EvaluationRecord, evaluate
+
+PAPER = {"pelvic_tilt": "2.7", "lumbar_lordosis_l1_l5": "11.5"}
+"""Standard errors of the estimate in Galbusera 2019, degrees; the others lie between them and were not published."""
+
+
+def scored(workspace: Workspace, manifest: Manifest, folder: Path) -> EvaluationRecord:
+    """One model on the frozen test split."""
+    model, now = load_model(folder), datetime.now(UTC)
+    record_read(workspace.test_set_ledger, manifest.test_digest, model.digest, "challenger", now)
+    commit, dirty = code_version()
+    examples = manifest.in_split("test")
+    return evaluate(
+        predict_examples(model, workspace.dataset, examples), examples, model_digest=model.digest,
+        model_role="challenger", landmark_set=manifest.landmark_set, test_digest=manifest.test_digest,
+        dataset_digest=manifest.digest, dvc_version=None, code_commit=commit, code_dirty=dirty, evaluated_at=now,
+    )  # fmt: skip
+
+
+def centres_mm(record: EvaluationRecord, space: str) -> tuple[float, float, float]:
+    """Median and 95th percentile of the distances of plate centres, and the share found."""
+    every = (e for study in record.studies for e in study.landmarks if e.space == space and e.name in PLATES)
+    rows = [e for e in every if e.state in ("found", "missed")]
+    found = np.array([e.error_mm for e in rows if e.error_mm is not None])
+    if not len(found):
+        return float("nan"), float("nan"), 0.0
+    return float(np.median(found)), float(np.quantile(found, 0.95)), len(found) / max(len(rows), 1)
+
+
+def learning(folder: Path) -> list[tuple[float, float]]:
+    """(seconds, validation error) of a fit, from its journal."""
+    points = []
+    for line in (folder / "journal.jsonl").read_text().splitlines():
+        values = json.loads(line).get("values", {})
+        error = next((v for n, v in values.items() if n.startswith("validation/landmark_error_m")
+                      and "median" not in n), None)  # fmt: skip
+        if error is not None:
+            points.append((float(json.loads(line)["time_s"]), float(error)))
+    started = _started(folder, points)
+    return [(at - started, error) for at, error in points]
+
+
+def _started(folder: Path, points: Sequence[tuple[float, float]]) -> float:
+    summary = json.loads((folder / "fitted.json").read_text())
+    return points[-1][0] - float(summary["seconds"])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the tables; 0."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.comparison", description=__doc__.splitlines()[0])
+    parser.add_argument("-w", "--workspace", type=Path, required=True)
+    parser.add_argument("models", nargs="+", metavar="NAME=FOLDER")
+    given = parser.parse_args(arguments)
+    folders = {name: Path(path) for name, _, path in (text.partition("=") for text in given.models)}
+    workspace = Workspace(given.workspace)
+    manifest = read_manifest(workspace.dataset)
+    records = {name: scored(workspace, manifest, folder) for name, folder in folders.items()}
+    _print_parameters(records)
+    _print_landmarks(records)
+    _print_cost(folders)
+    return 0
+
+
+def _print_parameters(records: dict[str, EvaluationRecord]) -> None:
+    first = next(iter(records.values()))
+    sys.stdout.write(f"{len(first.studies)} {first.patients_are}, frozen test set {first.test_digest[:12]}\n\n")
+    names = list(records)
+    sys.stdout.write(f"| standard error, deg | the paper, real patients | {' | '.join(names)} |\n")
+    sys.stdout.write("|---" * (len(names) + 2) + "|\n")
+    for parameter in PAPER_PARAMETERS:
+        cells = []
+        for record in records.values():
+            figures = record.statistics[parameter].figures
+            see, bias, answered = (figures[n] for n in ("standard_error_of_estimate", "bias", "coverage"))
+            if see.value is None or see.low is None or see.high is None or bias.value is None or answered.value is None:
+                cells.append(f"absent: {see.absent_reason}")
+                continue
+            cells.append(
+                f"{see.value:.2f} [{see.low:.2f}, {see.high:.2f}], bias {bias.value:+.2f}, "
+                f"{answered.value:.0%} answered"
+            )
+        paper = PAPER.get(parameter, "not published")
+        sys.stdout.write(f"| {PARAMETERS[parameter].label} | {paper} | {' | '.join(cells)} |\n")
+    shifts = [record.level_shift_rate for record in records.values()]
+    cells = ["-" if s.value is None else f"{s.value:.1%} [{s.low:.1%}, {s.high:.1%}]" for s in shifts]
+    sys.stdout.write(f"| pictures with a level shift | not published | {' | '.join(cells)} |\n")
+
+
+def _print_landmarks(records: dict[str, EvaluationRecord]) -> None:
+    for space in (*VIEWS, "3d"):
+        cells = []
+        for record in records.values():
+            median, high, found = centres_mm(record, space)
+            cells.append(f"median {median:.2f}, 95 % {high:.2f}, {found:.1%} found")
+        sys.stdout.write(f"| plate centres, {space}, mm | not published | {' | '.join(cells)} |\n")
+
+
+def _print_cost(folders: dict[str, Path]) -> None:
+    fits = {n: f for n, f in folders.items() if (f / "journal.jsonl").is_file() and (f / "fitted.json").is_file()}
+    if not fits:
+        return
+    curves = {name: learning(folder) for name, folder in fits.items()}
+    reference, curve = next(iter(curves.items()))
+    goal = min(error for _, error in curve)
+    sys.stdout.write("\n")
+    for name, points in curves.items():
+        summary = json.loads((fits[name] / "fitted.json").read_text())
+        reached = next((seconds for seconds, error in points if error <= goal), None)
+        sys.stdout.write(
+            f"{name}: {summary['epochs']} epochs, {summary['steps']} steps, {summary['seconds']:.0f} s on "
+            f"{summary['device']}, validation {summary['validation_error']:.2f} mm; "
+            f"{goal:.2f} mm (the best of {reference}) "
+            + (f"first seen after {reached:.0f} s\n" if reached is not None else "never reached\n")
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""What a model found on the real films: distances, levels, angles, coverage.
+
+What belongs here: figures. What does not: finding (``measure``), overlays. Contract: every film counts in the figures
+called *all*; an angle that the model does not give is not replaced, it is counted as unanswered. Distances are shares
+of the height of the labelled vertebra they belong to, before and after the one level shift that fits best.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spine.intake.aasce import LABEL_NAMES
+from spine.landmarks import VERTEBRAE
+from spine.measurement.measure import measure
+from spine.measurement.planes import planes_from_view
+from spine.measurement.tilts import plate_tilts, vertebra_tilts
+from spine.prediction import Prediction
+from spine.scanner import Floats
+from tests.bench.real_films.angles import benchmark_angles, smape_percent
+
+SHIFTS = (0, -1, 1, -2, 2)
+"""Levels; the first wins a tie."""
+
+
+@dataclass(frozen=True)
+class FilmFigures:
+    """One film.
+
+    Attributes:
+        corner, centre: (n,) distances of corners and vertebra centres as labelled, in vertebral heights.
+        shift: levels by which the found chain fits the labelled one best.
+        corner_shifted, centre_shifted: the same distances after that shift.
+        published, found: (3,) the benchmark's angles; found is NaN where the model does not answer.
+        plates_true, plates_found: Cobb angle between end plates, of the labels and of the model (NaN: no answer).
+        interval, midline: of the mid-line angle, where the model gives one.
+        refused: why the model refused the film, or None.
+    """
+
+    corner: Floats
+    centre: Floats
+    shift: int
+    corner_shifted: Floats
+    centre_shifted: Floats
+    published: Floats
+    found: Floats
+    plates_true: float
+    plates_found: float
+    interval: tuple[float, float] | None
+    midline: float
+    refused: str | None
+
+
+def film_figures(
+    prediction: Prediction, sigma_px: Mapping[str, float], corners: Floats, visible: NDArray[np.bool_],
+    published: Floats, height: float,
+) -> FilmFigures:  # fmt: skip
+    """Compare one film.
+
+    Args:
+        prediction: of the film, its points in pixels of the film.
+        sigma_px: standard deviation of each landmark's coordinates.
+        corners, visible: (17, 4, 2) and (17, 4), labels in the same pixels.
+        published: (3,) degrees.
+        height: of the film.
+    """
+    points = prediction.points["frontal"]
+    found = np.array([points.get(name, (np.nan, np.nan)) for name in LABEL_NAMES]).reshape(17, 4, 2)
+    labels = np.where(visible[..., None], corners, np.nan)
+    by_shift = {shift: _distances(found, labels, shift) for shift in SHIFTS}
+    known = {s: float(np.nanmean(d[1])) for s, d in by_shift.items() if np.isfinite(d[1]).sum() >= 4}
+    best = min(known, key=lambda s: known[s]) if known else 0
+    plate_truth = measure(planes_from_view("frontal", _named(labels), None, "NONE"))["cobb"].value
+    measured = prediction.parameters["cobb_midline"]
+    plates = prediction.parameters["cobb"].value
+    return FilmFigures(
+        *by_shift[0],
+        best,
+        *by_shift[best],
+        published=published,
+        found=_found_angles(points, sigma_px, height),
+        plates_true=float("nan") if plate_truth is None else plate_truth,
+        plates_found=float("nan") if plates is None else plates,
+        interval=measured.interval,
+        midline=float("nan") if measured.value is None else measured.value,
+        refused=prediction.refused.get("frontal"),
+    )
+
+
+def _named(labels: Floats) -> dict[str, Floats]:
+    return {n: p for n, p in zip(LABEL_NAMES, labels.reshape(-1, 2), strict=True) if np.isfinite(p).all()}
+
+
+def _distances(found: Floats, labels: Floats, shift: int) -> tuple[Floats, Floats]:
+    """Corner and centre distances in vertebral heights, of found vertebra i against labelled vertebra i + shift."""
+    here = np.arange(max(0, -shift), min(17, 17 - shift))
+    ours, theirs = found[here], labels[here + shift]
+    height = np.linalg.norm(theirs[:, 2:].mean(axis=1) - theirs[:, :2].mean(axis=1), axis=-1)
+    corner = np.linalg.norm(ours - theirs, axis=-1) / height[:, None]
+    centre = np.linalg.norm(ours.mean(axis=1) - theirs.mean(axis=1), axis=-1) / height
+    return corner[np.isfinite(corner)], centre[np.isfinite(centre)]
+
+
+def _found_angles(points: Mapping[str, Floats], sigma_px: Mapping[str, float], height: float) -> Floats:
+    """The benchmark's three angles of what was found; NaN with fewer than six vertebrae."""
+    plane = planes_from_view("frontal", points, None, "NONE", sigma_px)["coronal"]
+    tilts = vertebra_tilts(plane, plate_tilts(plane))
+    kept = [v for v in VERTEBRAE if v in tilts and all(f"{v}_{p}_{s}" in points for p in _PLATES for s in _SIDES)]
+    if len(kept) < 6:
+        return np.full(3, np.nan)
+    middles = [(points[f"{v}_{p}_left"] + points[f"{v}_{p}_right"]) / 2 for v in kept for p in _PLATES]
+    return np.array(benchmark_angles(np.array([tilts[v] for v in kept]), np.stack(middles) + 0.5, height))
+
+
+_PLATES, _SIDES = ("sup", "inf"), ("left", "right")
+
+
+def summary(films: Sequence[FilmFigures]) -> dict[str, float | str]:
+    """The figures, by name."""
+    found, published = np.stack([f.found for f in films]), np.stack([f.published for f in films])
+    answered = np.isfinite(found).all(axis=1)
+    error = np.abs(found - published)[answered, 0]
+    plates = np.array([f.plates_found - f.plates_true for f in films])
+    plates = np.abs(plates[np.isfinite(plates)])
+    intervals = [(f.interval, p[0]) for f, p in zip(films, published, strict=True) if f.interval]
+    shifts = Counter(f.shift for f in films)
+    return {
+        "films": len(films),
+        "refused": sum(f.refused is not None for f in films),
+        "answered": float(answered.mean()),
+        "corner, median, as labelled": _median(films, "corner"),
+        "corner, median, best shift": _median(films, "corner_shifted"),
+        "centre, median, as labelled": _median(films, "centre"),
+        "centre, median, best shift": _median(films, "centre_shifted"),
+        "films whose best shift is not 0": float(np.mean([f.shift != 0 for f in films])),
+        "shifts": ", ".join(f"{shift:+d}: {shifts[shift]}" for shift in sorted(shifts)),
+        "mid-line Cobb, mean": float(error.mean()),
+        "mid-line Cobb, median": float(np.median(error)),
+        "mid-line Cobb, within 5": float((error <= 5).mean()),
+        "end-plate Cobb, mean": float(plates.mean()),
+        "end-plate Cobb, median": float(np.median(plates)),
+        "end-plate Cobb, within 5": float((plates <= 5).mean()),
+        "SMAPE of three angles, %": smape_percent(found[answered], published[answered]),
+        "SMAPE of the major angle, %": float(
+            100 * (error / np.maximum(found[answered, 0] + published[answered, 0], 1e-9)).mean()
+        ),
+        "intervals that hold (claimed 0.90)": float(np.mean([low <= t <= high for (low, high), t in intervals]))
+        if intervals
+        else float("nan"),
+        "mean width of intervals": float(np.mean([high - low for (low, high), _ in intervals]))
+        if intervals
+        else float("nan"),
+    }
+
+
+def _median(films: Sequence[FilmFigures], name: str) -> float:
+    return float(np.median(np.concatenate([getattr(f, name) for f in films])))

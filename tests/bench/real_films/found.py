@@ -1,0 +1,70 @@
+"""Asking a model about the packed films, as the product asks it, and drawing its worst answers.
+
+What belongs here: from a pack to figures and sheets. What does not: figures themselves (``figures``). Contract: each
+film goes through ``inference.measure`` alone, without the black that the pack put around it.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from inference.calibration import Calibration
+from inference.measure import PictureInput, measure_views
+from inference.model import Model
+from spine.prediction import Prediction
+from spine.study import Points2D
+from tests.bench.real_films.figures import FilmFigures, film_figures
+from tests.bench.real_films.folds import film_of
+from tests.bench.sim_to_real.pack import Pack
+
+
+def find(model: Model, films: Pack, rows: Sequence[int]) -> tuple[dict[int, FilmFigures], dict[int, Prediction]]:
+    """Figures and predictions (points in pixels of the film) of the films in ``rows``."""
+    figures, predictions = {}, {}
+    for i in rows:
+        film, first = film_of(films.pictures[i])
+        prediction = measure_views(model, {"frontal": PictureInput(film)}, str(i))
+        predictions[i] = prediction
+        figures[i] = film_figures(
+            prediction,
+            _sigma_px(prediction, model.contract.calibration),
+            films.corners[i].astype(np.float64) - first,
+            films.visible[i],
+            films.facts["angle_deg"][i].astype(np.float64),
+            float(film.shape[0]),
+        )
+    return figures, predictions
+
+
+def _sigma_px(prediction: Prediction, calibration: Calibration | None) -> dict[str, float]:
+    if calibration is None:
+        return {}
+    cell = prediction.cell_px["frontal"]
+    spread = {name: s / cell for name, s in prediction.spread_px["frontal"].items()}
+    return {name: s * cell for name, s in calibration.sigma_cells("frontal", spread).items()}
+
+
+def draw_worst(
+    films: Pack, figures: dict[int, FilmFigures], predictions: dict[int, Prediction], folder: Path, count: int = 10
+) -> list[int]:
+    """Overlays of the films whose major angle is farthest off, labels beside what was found; their rows."""
+    from inference.overlay import draw_overlay
+    from spine.intake.aasce import LABEL_NAMES
+
+    def miss(i: int) -> float:
+        error = abs(figures[i].found[0] - figures[i].published[0])
+        return float(error) if np.isfinite(error) else 1e3
+
+    worst = sorted(figures, key=miss, reverse=True)[:count]
+    folder.mkdir(parents=True, exist_ok=True)
+    for place, i in enumerate(worst, start=1):
+        film, first = film_of(films.pictures[i])
+        corners = (films.corners[i].astype(np.float64) - first).reshape(-1, 2)
+        labels: Points2D = dict(zip(LABEL_NAMES, corners, strict=True))
+        points = {n: p for n, p in predictions[i].points["frontal"].items() if n in labels}
+        draw_overlay(
+            {"frontal": film}, {"frontal": points}, predictions[i].parameters, truth_points={"frontal": labels},
+            title=f"row {i}: found {figures[i].found[0]:.1f}, published {figures[i].published[0]:.1f} deg",
+        ).save(folder / f"worst-{place:02d}-row-{i}.png")  # fmt: skip
+    return worst
