@@ -68,6 +68,8 @@ class Calibration:
         source: which, in words.
         laws: view -> group -> law.
         limits: beyond which a picture is refused (``refusal``); None: nothing is.
+        level_margin: chains of names that are hardly better than one level off (``levels``), by no more than this, are
+            uncertain; None: that is never said.
         widths: parameter -> half width of its interval in sigmas; parameters that could not be calibrated have none.
     """
 
@@ -76,6 +78,7 @@ class Calibration:
     laws: Mapping[str, Mapping[str, SpreadLaw]] = field(default_factory=dict)
     widths: Mapping[str, float] = field(default_factory=dict)
     limits: Limits | None = None
+    level_margin: float | None = None
 
     def sigma_cells(self, view: ViewName, spread_cells: Mapping[str, float]) -> dict[str, float]:
         """Landmark -> standard deviation of each coordinate, cells; landmarks without a law have no key."""
@@ -114,7 +117,10 @@ def calibration_from_json(record: Mapping[str, Any] | None) -> Calibration | Non
     }
     widths = {name: float(width) for name, width in record["widths"].items()}
     limits = Limits(**record["limits"]) if record.get("limits") else None
-    return Calibration(int(record["patients"]), str(record["source"]), laws, widths, limits)
+    margin = record.get("level_margin")
+    return Calibration(
+        int(record["patients"]), str(record["source"]), laws, widths, limits, None if margin is None else float(margin)
+    )
 
 
 def calibration_violations(calibration: Calibration | None) -> list[str]:

@@ -14,7 +14,7 @@ summing to one or are refused; an unseen or undecided landmark has no key.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +40,14 @@ class Decoded:
         spread_px: landmark -> standard deviation of its heat map, picture pixels; same keys as ``points``.
         visibility: landmark -> probability of being in the picture; every landmark.
         cell_px: picture pixels per heat-map cell.
+        cells: landmark -> (2,) (column, row) in heat-map cells; same keys as ``points``.
     """
 
     points: Points2D
     spread_px: Mapping[str, float]
     visibility: Mapping[str, float]
     cell_px: float
+    cells: Points2D = field(default_factory=dict)
 
 
 def cell_centres(count: int) -> Floats:
@@ -101,6 +103,7 @@ def decode(
     _check(heatmaps, visibility, names)
     mean, variance = expectation(heatmaps.astype(np.float64))
     points = affine.inverse.apply(pixels_from_normalised(mean, input_shape))
+    cells = pixels_from_normalised(mean, (heatmaps.shape[1], heatmaps.shape[2]))
     half = np.array([input_shape[1], input_shape[0]]) / 2.0  # normalised units -> input pixels
     spread_input = np.sqrt((variance * half**2).mean(axis=-1))
     flat = np.sqrt(((2 * half) ** 2 / 12.0).mean())
@@ -113,6 +116,7 @@ def decode(
         spread_px={name: float(spread_input[k] / affine.scale) for k, name in enumerate(names) if seen[k]},
         visibility={name: float(probability[k]) for k, name in enumerate(names)},
         cell_px=float(input_shape[0] / heatmaps.shape[1] / affine.scale),
+        cells={name: cells[k] for k, name in enumerate(names) if seen[k]},
     )
 
 

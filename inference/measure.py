@@ -11,18 +11,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.calibration import Calibration
 from inference.decoding import Decoded, decode
+from inference.levels import LevelEvidence, chain_votes, decided
 from inference.model import Model
 from inference.preprocessing import Prepared, prepare
 from inference.refusal import signs_of
 from spine.dataset import Example, load_example_picture
 from spine.errors import ContractViolation
-from spine.landmarks import VIEWS, ViewName
+from spine.landmarks import VIEWS, ViewName, moved_name
 from spine.measurement.margins import margins_in_space
 from spine.measurement.measure import measure
 from spine.measurement.planes import PLANE_OF_VIEW, PlanePoints, planes_from_points_3d, planes_from_view
@@ -37,6 +39,7 @@ level (about 25 mm) in one of them, so its 3D point would be wrong by half of th
 
 REFUSED = "not taken for a radiograph of a whole spine"
 
+T = TypeVar("T")
 Progress = Callable[[int, int], None]
 
 
@@ -69,7 +72,8 @@ def measure_views(model: Model, views: Mapping[ViewName, PictureInput], study_id
         ContractViolation: no view, a view the model was not trained for, or a picture that is none.
     """
     began = time.perf_counter()
-    decoded, refused = _without_refused(_find_landmarks(model, views), model)
+    found, levels = _find_landmarks(model, views)
+    decoded, refused = _without_refused(found, model)
     points = {view: found.points for view, found in decoded.items()}
     points_3d = _points_3d(points, views)
     calibration = model.contract.calibration
@@ -81,6 +85,8 @@ def measure_views(model: Model, views: Mapping[ViewName, PictureInput], study_id
         spread_px={view: found.spread_px for view, found in decoded.items()},
         cell_px={view: found.cell_px for view, found in decoded.items()},
         radius_px=radius_px,
+        level_margin=levels.margin if levels else None,
+        levels_uncertain=_uncertain(levels, calibration),
         refused=refused,
         points_3d=points_3d or {},
         parameters=calibration.with_intervals(parameters) if calibration else parameters,
@@ -114,7 +120,10 @@ def predict_examples(
     return predictions
 
 
-def _find_landmarks(model: Model, views: Mapping[ViewName, PictureInput]) -> dict[ViewName, Decoded]:
+def _find_landmarks(
+    model: Model, views: Mapping[ViewName, PictureInput]
+) -> tuple[dict[ViewName, Decoded], LevelEvidence | None]:
+    """What is seen in each view, under the level names that explain all views best."""
     order: list[ViewName] = [view for view in VIEWS if view in views]
     unknown = [view for view in order if view not in model.contract.views]
     if not order or unknown:
@@ -126,7 +135,7 @@ def _find_landmarks(model: Model, views: Mapping[ViewName, PictureInput]) -> dic
         )
     prepared = [_prepare(model, views[view]) for view in order]
     output = model.run(np.stack([p.pixels for p in prepared]), order)
-    return {
+    found = {
         view: decode(
             output.heatmaps[i],
             output.visibility[i],
@@ -137,6 +146,29 @@ def _find_landmarks(model: Model, views: Mapping[ViewName, PictureInput]) -> dic
         )
         for i, view in enumerate(order)
     }
+    votes = [chain_votes(output.heatmaps[i], model.contract.names, found[v].cells) for i, v in enumerate(order)]
+    levels = decided(votes)
+    if levels and levels.shift:
+        found = {view: _renamed(seen, levels.shift) for view, seen in found.items()}
+    return found, levels
+
+
+def _renamed(seen: Decoded, shift: int) -> Decoded:
+    """The same places under names ``shift`` levels further down."""
+    new = {name: moved for name in seen.visibility if (moved := moved_name(name, shift)) is not None}
+
+    def under(values: Mapping[str, T]) -> dict[str, T]:
+        return {new[name]: value for name, value in values.items() if name in new}
+
+    return replace(
+        seen, points=under(seen.points), spread_px=under(seen.spread_px), visibility=under(seen.visibility),
+        cells=under(seen.cells),
+    )  # fmt: skip
+
+
+def _uncertain(levels: LevelEvidence | None, calibration: Calibration | None) -> bool:
+    least = calibration.level_margin if calibration else None
+    return levels is not None and least is not None and levels.margin <= least
 
 
 def _without_refused(

@@ -105,6 +105,10 @@ def report_json(prediction: Prediction, model: "Model", inputs: "Mapping[ViewNam
             "landmarks_px": "(column, row), an integer is a pixel's centre, canonical orientation",
             "landmarks_3d_mm": "LPS, isocentre as origin; empty unless both views have their place in the scanner",
         },
+        "levels": {
+            "uncertain_by_one": prediction.levels_uncertain,
+            "margin": None if prediction.level_margin is None else round(prediction.level_margin, 3),
+        },
         "refused": dict(prediction.refused),
         "measured_in": "3D" if prediction.points_3d else "each view",
         "parameters": {name: _parameter_json(name, measured) for name, measured in prediction.parameters.items()},

@@ -28,6 +28,9 @@ class Prediction:
         cell_px: view -> size of a heat-map cell, pixels.
         radius_px: view -> landmark -> radius that holds the true place nine times in ten, pixels; empty without a
             calibration.
+        level_margin: how much better the whole chain's names explain the maps than names one level off do; None where
+            too little is seen to tell.
+        levels_uncertain: whether that is so little that all levels may be one off.
         refused: view -> why its picture was not taken for a radiograph of a whole spine.
     """
 
@@ -39,4 +42,6 @@ class Prediction:
     seconds: float = 0.0
     cell_px: Mapping[ViewName, float] = field(default_factory=dict)
     radius_px: Mapping[ViewName, Mapping[str, float]] = field(default_factory=dict)
+    level_margin: float | None = None
+    levels_uncertain: bool = False
     refused: Mapping[ViewName, str] = field(default_factory=dict)

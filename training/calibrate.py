@@ -42,6 +42,8 @@ LEAST_POINTS = 30
 LEAST_PATIENTS = 60
 """With fewer, all parameters share one width: a quantile of so few patients is hardly one."""
 
+SURE_OF_LEVELS = 0.98
+
 _FREEDOM = 3.0
 _GRID = 36
 _MOST = 6000
@@ -86,6 +88,7 @@ def calibrate(
         len({e.patient for e in examples}),
         f"{' and '.join(splits)} split of a data set",
         limits=_limits(plain) if knows_every_vertebra(contract.names) else None,
+        level_margin=level_margin_of(plain),
     )
     with_laws = replace(first, laws=laws_of(plain, examples, label_shift))
     write_contract(replace(contract, calibration=with_laws), model)
@@ -121,6 +124,12 @@ def fitted_law(spread: Floats, along: Floats, point_spread: Floats, distance: Fl
     law = SpreadLaw(floor, float(errors[best[0]]), float(gains[best[1]]), 0.0)
     sigmas = np.array([law.sigma(s) for s in point_spread])
     return replace(law, radius=conformal_quantile(distance / sigmas))
+
+
+def level_margin_of(predictions: Sequence[Prediction]) -> float | None:
+    """The margin that all but one in fifty of these patients' chains of names keep; at least nothing."""
+    margins = [p.level_margin for p in predictions if p.level_margin is not None]
+    return max(0.0, float(np.quantile(margins, 1 - SURE_OF_LEVELS))) if margins else None
 
 
 def _limits(predictions: Sequence[Prediction]) -> Limits:

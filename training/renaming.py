@@ -40,7 +40,7 @@ def _sources(row: Sequence[int], names: Sequence[str], shift: int) -> list[int]:
 
 def nearest_naming(found: Mapping[str, Floats], labels: Mapping[str, Floats], most: int) -> dict[str, Floats]:
     """``labels`` of one picture, (2,) each, under the names that lie nearest to what was found."""
-    options = []
+    options: list[tuple[float, int, dict[str, Floats]]] = []
     for shift in sorted(range(-most, most + 1), key=abs):
         named = {moved: xy for name, xy in labels.items() if (moved := moved_name(name, shift)) is not None}
         both = found.keys() & named.keys()

@@ -127,6 +127,8 @@ def _demand_a_spine(prediction: "Prediction", films: tuple[Path, ...]) -> None:
             expected="frontal and/or lateral radiographs of the whole spine, thoracolumbar at least",
             remedy="check that the right picture was given, and the right way up; nothing was measured",
         )
+    if prediction.levels_uncertain:
+        errors.print("[yellow]levels uncertain by one: too little is seen to tell which vertebra is which[/yellow]")
     for view, reason in prediction.refused.items():
         errors.print(f"[yellow]the {view} film was not taken for a radiograph of a whole spine: {reason}[/yellow]")
 

@@ -11,19 +11,22 @@ is a read of the test set and the workspace's ledger says so; the paper's figure
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from inference.measure import predict_examples
-from inference.model import load_model
+from inference.model import Model, load_model
 from orchestration.chain.evaluate import code_version
 from orchestration.chain.workspace import Workspace
 from spine.dataset import Manifest, read_manifest
 from spine.landmarks import PLATES, VIEWS
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
+from spine.storage import sha256_of_bytes
 from validation.evaluation.ledger import record_read
 from validation.evaluation.record import EvaluationRecord, evaluate
 
@@ -31,9 +34,34 @@ PAPER = {"pelvic_tilt": "2.7", "lumbar_lordosis_l1_l5": "11.5"}
 """Standard errors of the estimate in Galbusera 2019, degrees; the others lie between them and were not published."""
 
 
+def joined_model(folder: Path) -> Model:
+    """The model in ``folder``; where that has a folder ``instead``, its maps come from the model in there for the
+    landmarks that it has: of one network a landmark, some may have been fitted apart."""
+    model = load_model(folder)
+    if not (folder / "instead").is_dir():
+        return model
+    other = load_model(folder / "instead")
+    at = [model.contract.names.index(name) for name in other.contract.names]
+    digest = sha256_of_bytes(f"{model.digest} {other.digest}".encode())
+    return replace(model, session=_Joined(model.session, other.session, at), digest=digest)
+
+
+class _Joined:
+    """Two onnxruntime sessions as one."""
+
+    def __init__(self, whole: Any, part: Any, at: Sequence[int]) -> None:
+        self.whole, self.part, self.at = whole, part, list(at)
+
+    def run(self, outputs: Sequence[str], inputs: Mapping[str, Any]) -> list[Any]:
+        whole, part = (session.run(outputs, inputs) for session in (self.whole, self.part))
+        for every, some in zip(whole, part, strict=True):
+            every[:, self.at] = some
+        return list(whole)
+
+
 def scored(workspace: Workspace, manifest: Manifest, folder: Path) -> EvaluationRecord:
     """One model on the frozen test split."""
-    model, now = load_model(folder), datetime.now(UTC)
+    model, now = joined_model(folder), datetime.now(UTC)
     record_read(workspace.test_set_ledger, manifest.test_digest, model.digest, "challenger", now)
     commit, dirty = code_version()
     examples = manifest.in_split("test")

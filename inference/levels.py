@@ -1,0 +1,82 @@
+"""Which vertebra is which, decided over the whole chain.
+
+Every landmark votes for itself: a map of T9's upper plate, one of T10's. That the whole chain is called one level too
+high or too low is a question the votes answer together: how much of T10's map lies where T9 was found, of T11's where
+T10 was, and so on. Three hypotheses are compared, one level up, as it is, one level down, by the mean over all
+landmarks of vertebrae (in both views: they show one patient) of the logarithm of the share of the map that lies where
+the landmark would be. A chain that another hypothesis explains better is renamed; where the next best is hardly worse, the levels
+are uncertain by one.
+
+What belongs here: that comparison. What does not: from when on levels count as uncertain (``training.calibrate`` finds
+it on a model's own patients). Contract: all vertebrae move together; points of no vertebra keep their names.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spine.landmarks import VERTEBRAE, level_of, moved_name
+from spine.scanner import Floats
+
+SHIFTS = (0, -1, 1)
+"""Levels by which the names may be off; the first wins a tie."""
+
+_AROUND_CELLS = 1.5
+_LEAST_SHARE = 1e-6
+_LEAST_VOTES = 6
+
+
+@dataclass(frozen=True)
+class LevelEvidence:
+    """What the maps of one study say.
+
+    Attributes:
+        shift: levels by which the names have to be moved down.
+        margin: how much better (mean logarithm per landmark) that is than the next best hypothesis; more is surer.
+    """
+
+    shift: int
+    margin: float
+
+
+def chain_votes(heatmaps: NDArray[np.float32], names: Sequence[str], cells: Mapping[str, Floats]) -> Floats:
+    """(3, N) logarithms of the share of a map that lies around each found landmark, by each of ``SHIFTS``.
+
+    Args:
+        heatmaps: (K, h, w) of one view, each summing to one.
+        names: the K landmarks.
+        cells: landmark -> (2,) (column, row) in cells, of what was found.
+
+    Returns:
+        Of the N found landmarks of vertebrae; NaN where a hypothesis has no map for one.
+    """
+    at = {name: k for k, name in enumerate(names)}
+    voters = [name for name in cells if level_of(name) in VERTEBRAE]
+    votes = np.full((len(SHIFTS), len(voters)), np.nan)
+    for j, voter in enumerate(voters):
+        rows, columns = (_around(cells[voter][axis], n) for axis, n in ((1, heatmaps.shape[1]), (0, heatmaps.shape[2])))
+        for h, shift in enumerate(SHIFTS):
+            name = moved_name(voter, shift)
+            if name in at:
+                share = float(heatmaps[at[name], rows, columns].sum())
+                votes[h, j] = np.log(share + _LEAST_SHARE)
+    return votes
+
+
+def decided(votes: Sequence[Floats]) -> LevelEvidence | None:
+    """The verdict of the ``chain_votes`` of all views; None with too few landmarks to tell."""
+    every = np.concatenate(list(votes), axis=1) if votes else np.empty((len(SHIFTS), 0))
+    counts = np.isfinite(every).sum(axis=1)
+    if counts.min() < _LEAST_VOTES:
+        return None
+    means = np.nansum(every, axis=1) / counts
+    best = int(np.argmax(means))
+    return LevelEvidence(SHIFTS[best], float(means[best] - np.delete(means, best).max()))
+
+
+def _around(centre: float, count: int) -> slice:
+    first = int(np.ceil(centre - _AROUND_CELLS))
+    last = int(np.floor(centre + _AROUND_CELLS))
+    return slice(min(max(first, 0), count), min(max(last + 1, 0), count))

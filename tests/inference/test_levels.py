@@ -1,0 +1,86 @@
+"""A chain of names one level off is renamed as a whole; one that could be either is called uncertain."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fake_model import CONTRACT, KnowingSession
+from test_measure_views import POINTS, SHAPE, _inputs
+
+from inference.calibration import Calibration
+from inference.levels import SHIFTS, LevelEvidence, chain_votes, decided
+from inference.measure import measure_views
+from inference.model import Model
+from spine.landmarks import GALBUSERA39, PLATES, VIEWS, moved_name
+
+NAMES = GALBUSERA39.names
+CELLS = {plate: np.array([30.0, 4.0 + 3.0 * j]) for j, plate in enumerate(PLATES)}
+
+
+def _maps(share: dict[int, float]) -> np.ndarray:
+    """Each plate's map: so much of it where the plate ``shift`` levels above it was found."""
+    maps = np.full((len(NAMES), 128, 64), 1e-9, dtype=np.float32)
+    for k, name in enumerate(NAMES):
+        for shift, weight in share.items():
+            there = moved_name(name, -shift)
+            if there in CELLS:
+                column, row = CELLS[there].astype(int)
+                maps[k, row, column] += weight
+    return maps
+
+
+def test_a_chain_under_its_own_names_stays_and_how_sure_that_is_depends_on_the_next_best():
+    sure = decided([chain_votes(_maps({0: 0.99, 1: 0.01}), NAMES, CELLS)])
+    unsure = decided([chain_votes(_maps({0: 0.6, 1: 0.4}), NAMES, CELLS)])
+    assert sure.shift == unsure.shift == 0
+    assert sure.margin == pytest.approx(np.log(99), abs=0.05)
+    assert unsure.margin == pytest.approx(np.log(1.5), abs=0.05)
+
+
+@pytest.mark.parametrize("shift", [-1, 1])
+def test_a_chain_that_another_naming_explains_better_is_found(shift):
+    assert decided([chain_votes(_maps({0: 0.2, shift: 0.8}), NAMES, CELLS)]).shift == shift
+
+
+def test_both_views_decide_together_and_too_little_decides_nothing():
+    doubtful, clear = (chain_votes(_maps(s), NAMES, CELLS) for s in ({0: 0.45, 1: 0.55}, {0: 0.99, 1: 0.01}))
+    assert decided([doubtful]).shift == 1
+    assert decided([doubtful, clear]).shift == 0
+    assert decided([]) is None
+    assert decided([chain_votes(_maps({0: 1.0}), NAMES, dict(list(CELLS.items())[:5]))]) is None
+    assert decided([np.zeros((len(SHIFTS), 0))]) is None
+
+
+class _Doubtful(KnowingSession):
+    """A part of each of its maps lies at the next vertebra below."""
+
+    def run(self, outputs, inputs):
+        maps, logits = super().run(outputs, inputs)
+        moved = maps.copy()
+        for k, name in enumerate(CONTRACT.names):
+            below = moved_name(name, 1)
+            if below in CONTRACT.names and below != name:
+                moved[:, k] = 0.97 * maps[:, k] + 0.03 * maps[:, CONTRACT.names.index(below)]
+        return [moved, logits]
+
+
+def _model(session, margin: float | None) -> Model:
+    calibration = Calibration(1, "none", level_margin=margin)
+    return Model(replace(CONTRACT, calibration=calibration), "0" * 64, session)
+
+
+def test_levels_are_called_uncertain_where_the_model_was_calibrated_to_say_so():
+    session = KnowingSession(POINTS, SHAPE)
+    assert not measure_views(_model(session, 4.0), _inputs(*VIEWS)).levels_uncertain
+    doubtful = _Doubtful(POINTS, SHAPE)
+    assert measure_views(_model(doubtful, 4.0), _inputs(*VIEWS)).levels_uncertain
+    assert not measure_views(_model(doubtful, None), _inputs(*VIEWS)).levels_uncertain
+
+
+def test_a_renamed_chain_keeps_places_and_loses_the_end_that_has_no_name(monkeypatch):
+    monkeypatch.setattr("inference.measure.decided", lambda votes: LevelEvidence(1, 2.0))
+    plain = dict(POINTS["frontal"])
+    found = measure_views(_model(KnowingSession(POINTS, SHAPE), None), _inputs("frontal"))
+    np.testing.assert_allclose(found.points["frontal"]["T2_sup"], plain["T1_sup"], atol=0.1)
+    np.testing.assert_allclose(found.points["frontal"]["S1_sup"], plain["S1_sup"], atol=0.1)
+    assert "T1_sup" not in found.points["frontal"]
