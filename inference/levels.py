@@ -4,8 +4,8 @@ Every landmark votes for itself: a map of T9's upper plate, one of T10's. That t
 high or too low is a question the votes answer together: how much of T10's map lies where T9 was found, of T11's where
 T10 was, and so on. Three hypotheses are compared, one level up, as it is, one level down, by the mean over all
 landmarks of vertebrae (in both views: they show one patient) of the logarithm of the share of the map that lies where
-the landmark would be. A chain that another hypothesis explains better is renamed; where the next best is hardly worse, the levels
-are uncertain by one.
+the landmark would be. A chain that another hypothesis explains better is renamed; where the next best is hardly worse,
+the levels are uncertain by one.
 
 What belongs here: that comparison. What does not: from when on levels count as uncertain (``training.calibrate`` finds
 it on a model's own patients). Contract: all vertebrae move together; points of no vertebra keep their names.

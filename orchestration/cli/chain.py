@@ -22,7 +22,7 @@ from orchestration.cli.run_record import sampled_memory, write_run_record
 from orchestration.cli.terminal import errors, output, print_step, progress_bar
 from spine.storage import write_text_atomically
 
-_SOURCES = click.Choice(["virtual", "folder", "aasce", "ct-keypoints"])
+SOURCES = click.Choice(["virtual", "folder", "aasce", "ct-keypoints"])
 _FILM_DEFAULTS: dict[str, dict[str, Any]] = {
     "dataset": {"landmark_set": "corners68", "validation_fraction": 0.1, "test_patients": 60},
     "validation": {"profile": "frontal_films", "on_bad_study": "exclude"},
@@ -40,7 +40,7 @@ _DEMO = (
 
 @click.command()
 @workspace_option
-@click.option("--source", type=_SOURCES, help="Where studies come from; virtual in a new workspace.")
+@click.option("--source", type=SOURCES, help="Where studies come from; virtual in a new workspace.")
 @click.option("--location", type=click.Path(path_type=Path), help="Folder of the source (not for virtual).")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter, e.g. training.minutes=3.")
 def init(workspace: Path, source: str | None, location: Path | None, settings: tuple[str, ...]) -> None:
@@ -108,7 +108,7 @@ def _apply(content: dict[str, Any], setting: str) -> None:
 
 @click.command()
 @workspace_option
-@click.option("--source", type=_SOURCES, help="As for init; parameters that are there already are kept.")
+@click.option("--source", type=SOURCES, help="As for init; parameters that are there already are kept.")
 @click.option("--location", type=click.Path(path_type=Path), help="As for init.")
 @click.option("--minutes", type=float, help="Training budget.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As for init.")

@@ -1,6 +1,6 @@
-"""Subcommands that make data and models outside a workspace, and bring them in: ``cohort``, ``train``, ``adopt``.
+"""Subcommands that make data outside a workspace: ``cohort``.
 
-What belongs here: options and their help. What does not: the work (``spine.phantom``, ``training``).
+What belongs here: options and their help. What does not: the work (``spine.phantom``).
 """
 
 import os
@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from orchestration.chain.workspace import Workspace
-from orchestration.cli.options import workspace_option
-from orchestration.cli.terminal import output, print_step, progress_bar
+from orchestration.cli.terminal import output, progress_bar
 
 if TYPE_CHECKING:
     from spine.phantom.case import Extra, MeshFormat
@@ -147,36 +145,3 @@ def _compare(count: int, seed: int, figure: Path | None) -> None:
         output.print(f"figure in {figure}")
     if all(row.verdict == "too few" for row in rows) or any(row.verdict == "off" for row in rows):
         raise SystemExit(1)
-
-
-@click.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def train(arguments: tuple[str, ...]) -> None:
-    """Train on a data set folder; the same as ``python -m training``, which needs torch, lightning and numpy only.
-
-    \b
-    Example:  plumbline train --dataset ws/data/dataset --out /tmp/candidate --minutes 5
-    """
-    from training.__main__ import main
-
-    raise SystemExit(main(list(arguments)))
-
-
-@click.command()
-@click.argument("candidate", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@workspace_option
-def adopt(candidate: Path, workspace: Path) -> None:
-    """Bring a candidate that was trained elsewhere (`python -m training`) on this workspace's data set.
-
-    Its export is finished here; then `plumbline run` evaluates it, replays its journal into MLflow, judges it, and
-    promotes or refuses it, without training again.
-
-    \b
-    Example:  plumbline adopt /mnt/gpu/candidate -w ws && plumbline run -w ws
-    """
-    from orchestration.chain.lock import chain_lock
-    from orchestration.chain.steps import adopt_candidate
-
-    chosen = Workspace(workspace)
-    with chain_lock(chosen):
-        print_step(adopt_candidate(chosen, candidate))

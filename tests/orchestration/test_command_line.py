@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from inference.contract import read_contract
+from inference.released import RELEASED
 from orchestration.chain.params import read_params
 from orchestration.cli.main import _COMMANDS, plumbline
 
@@ -17,7 +19,7 @@ def command(*arguments, cwd=None):
     return subprocess.run(call, capture_output=True, text=True, cwd=cwd)
 
 
-@pytest.mark.parametrize("name", [n for n in _COMMANDS if n != "train"])
+@pytest.mark.parametrize("name", list(_COMMANDS))
 def test_every_command_explains_itself_with_an_example(name):
     result = CliRunner().invoke(plumbline, [name, "--help"])
     assert result.exit_code == 0
@@ -34,6 +36,36 @@ def test_init_writes_what_was_asked_and_refuses_what_does_not_exist(tmp_path):
     wrong = runner.invoke(plumbline, ["init", "-w", str(tmp_path), "--set", "training.minuts=3"])
     assert wrong.exit_code == 2
     assert "no such parameter" in wrong.output
+
+
+def test_training_from_a_model_takes_over_its_network_and_landmarks(tmp_path, monkeypatch):
+    monkeypatch.setattr("orchestration.cli.training.run_chain", lambda workspace: 0)
+    runner = CliRunner()
+    given = ["train", "--from", "released", "-w", str(tmp_path / "a"), "--minutes", "7"]
+    done = runner.invoke(plumbline, [*given, "--source", "virtual", "--set", "training.learning_rate=0.002"])
+    assert done.exit_code == 0, done.output
+    params, contract = read_params(tmp_path / "a" / "params.yaml"), read_contract(RELEASED)
+    assert params.training.init_from == "released"
+    assert params.training.heatmap_stride == contract.heatmap_stride
+    assert params.dataset.landmark_set == contract.landmark_set
+    assert params.training.minutes == 7 and params.training.learning_rate == 0.002
+    assert params.training.label_shift == 0
+    films = ["train", "--from", str(RELEASED), "-w", str(tmp_path / "b"), "--source", "aasce"]
+    done = runner.invoke(plumbline, [*films, "--location", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    params = read_params(tmp_path / "b" / "params.yaml")
+    assert params.dataset.landmark_set == "corners68" and params.training.label_shift == 1
+    assert params.training.init_from == str(RELEASED)
+
+
+def test_training_outside_a_workspace_is_python_m_training(tmp_path):
+    runner = CliRunner()
+    folder = ["--dataset", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
+    done = command("train", "--from", "released", *folder, "--minutes", "1")
+    assert done.returncode == 2 and "DATASET_MISSING" in done.stderr
+    assert runner.invoke(plumbline, ["train"]).exit_code == 2
+    both = runner.invoke(plumbline, ["train", "--source", "virtual", *folder, "-w", str(tmp_path / "w")])
+    assert both.exit_code == 2 and "--set" in both.output
 
 
 def test_init_keeps_parameters_of_an_existing_workspace(tmp_path):

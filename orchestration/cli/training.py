@@ -1,0 +1,111 @@
+"""Subcommands that train and bring home what was trained: ``train``, ``adopt``.
+
+What belongs here: options, and the settings that a start from known weights implies. What does not: fitting
+(``training``), the chain (``orchestration.chain``). Contract: with a source, ``train`` is ``init`` and ``run`` with the
+settings of the model it starts from; with a data set folder it is ``python -m training``.
+"""
+
+from pathlib import Path
+
+import click
+
+from orchestration.chain.workspace import Workspace
+from orchestration.cli.chain import SOURCES, prepare_workspace, run_chain
+from orchestration.cli.options import workspace_option
+from orchestration.cli.terminal import errors, print_step
+
+_SMALL_STEPS = 1e-4
+_LARGER_STEPS = 3e-4
+"""Learning rates from fitted weights on: for pictures like those they know, and for films of another kind."""
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--from", "start", help="What to start from: released, or the folder of a fitted model.")
+@click.option("--source", type=SOURCES, help="Train in a workspace, on the studies of this source.")
+@click.option("--location", type=click.Path(path_type=Path), help="Folder of the source (not for virtual).")
+@click.option("--minutes", type=float, help="Training budget.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter, as for init.")
+@workspace_option
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def train(
+    start: str | None,
+    source: str | None,
+    location: Path | None,
+    minutes: float | None,
+    settings: tuple[str, ...],
+    workspace: Path,
+    arguments: tuple[str, ...],
+) -> None:
+    """Train, from the model in the box or any fitted one, on one's own labelled studies.
+
+    With --source, studies are taken in, checked and split in the workspace, the model is fitted, evaluated and judged,
+    as `plumbline run` does; exit code 3 when the gate refuses. With --dataset FOLDER --out FOLDER (and any option of
+    `python -m training`, see its --help) it fits a data set folder outside any workspace.
+
+    \b
+    Example:  plumbline train --from released --source folder --location /data/studies -w ws --minutes 30
+              plumbline train --from released --source aasce --location /data/aasce_training -w films --minutes 20
+              plumbline train --dataset ws/data/dataset --out /tmp/candidate --minutes 5
+    """
+    if source is None:
+        raise SystemExit(_fit_folder(start, minutes, arguments))
+    if arguments:
+        raise click.UsageError(f"with --source, no {' '.join(arguments)}: use --set KEY=VALUE")
+    settings = (*_settings_of(start, source), *settings)
+    settings += (f"training.minutes={minutes}",) if minutes is not None else ()
+    chosen = Workspace(workspace)
+    params = prepare_workspace(chosen, source, location, settings)
+    errors.print(f"training from {start or 'nothing'} for {params.training.minutes} minutes on {source} studies")
+    raise SystemExit(run_chain(chosen))
+
+
+def _fit_folder(start: str | None, minutes: float | None, arguments: tuple[str, ...]) -> int:
+    from training.__main__ import main
+
+    given = list(arguments)
+    given += ["--init-from", start] if start else []
+    given += ["--minutes", str(minutes)] if minutes is not None else []
+    if not given:
+        raise click.UsageError("give --source KIND (and --location FOLDER), or --dataset FOLDER --out FOLDER")
+    return main(given)
+
+
+def _settings_of(start: str | None, source: str) -> tuple[str, ...]:
+    """Network, landmarks and steps that go with the start; ``--set`` overrules them."""
+    if start is None:
+        return ()
+    from inference.contract import read_contract
+    from inference.released import RELEASED
+
+    released = start == "released"
+    contract = read_contract(RELEASED if released else Path(start))
+    films = source == "aasce"
+    chosen = (
+        f"training.init_from={start if released else Path(start).expanduser().resolve()}",
+        f"training.heatmap_stride={contract.heatmap_stride}",
+        f"training.input_rows={contract.input_shape[0]}",
+        f"training.input_columns={contract.input_shape[1]}",
+        f"training.learning_rate={_LARGER_STEPS if films else _SMALL_STEPS}",
+    )
+    # The corners of films have a set of their own, and level names that are not consistent.
+    return (*chosen, "training.label_shift=1" if films else f"dataset.landmark_set={contract.landmark_set}")
+
+
+@click.command()
+@click.argument("candidate", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@workspace_option
+def adopt(candidate: Path, workspace: Path) -> None:
+    """Bring a candidate that was trained elsewhere (`python -m training`) on this workspace's data set.
+
+    Its export is finished here; then `plumbline run` evaluates it, replays its journal into MLflow, judges it, and
+    promotes or refuses it, without training again.
+
+    \b
+    Example:  plumbline adopt /mnt/gpu/candidate -w ws && plumbline run -w ws
+    """
+    from orchestration.chain.lock import chain_lock
+    from orchestration.chain.steps import adopt_candidate
+
+    chosen = Workspace(workspace)
+    with chain_lock(chosen):
+        print_step(adopt_candidate(chosen, candidate))

@@ -1,0 +1,115 @@
+"""What each part of the way from heat maps to angles contributes.
+
+    python -m tests.bench.ablation -w WORKSPACE [--model FOLDER] [--splits train,validation]
+
+The model is asked once; its points are then measured with parts left out. Standard errors of the estimate, degrees.
+What belongs here: leaving parts out. What does not: the parts. Contract: the frozen test split is never read.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from inference.measure import predict_examples
+from inference.model import load_model
+from inference.released import RELEASED
+from orchestration.chain.workspace import Workspace
+from spine.dataset import Example, read_manifest
+from spine.landmarks import GALBUSERA39, VIEWS
+from spine.measurement.measure import measure
+from spine.measurement.planes import PlanePoints, planes_from_points_3d, planes_from_view
+from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS, Measured, Plane
+from spine.prediction import Prediction
+from validation.evaluation.agreement import agree
+
+Way = Callable[[Prediction, Example], Mapping[str, Measured]]
+
+
+def whole(prediction: Prediction, example: Example) -> Mapping[str, Measured]:
+    """As it ships."""
+    return prediction.parameters
+
+
+def without_neighbours(prediction: Prediction, example: Example) -> Mapping[str, Measured]:
+    """Plates by their own margins alone."""
+    return measure(_planes(prediction, example))
+
+
+def centre_line(prediction: Prediction, example: Example) -> Mapping[str, Measured]:
+    """No margins of vertebrae: plates stand on the line through their centres."""
+    planes = _planes(prediction, example)
+    kept = {
+        plane: PlanePoints(plane, {n: p for n, p in given.points.items() if n in GALBUSERA39.index})
+        for plane, given in planes.items()
+    }
+    return measure(kept)
+
+
+def each_view_alone(prediction: Prediction, example: Example) -> Mapping[str, Measured]:
+    """Each view in its own plane, neighbours not used: no shared height, the fan beam not undone."""
+    planes: dict[Plane, PlanePoints] = {}
+    for view in VIEWS:
+        if view in example.views:
+            given = example.views[view]
+            planes |= planes_from_view(view, prediction.points[view], given.spacing_mm, given.calibration)
+    return measure(planes)
+
+
+def _planes(prediction: Prediction, example: Example) -> Mapping[Plane, PlanePoints]:
+    if prediction.points_3d:
+        return planes_from_points_3d(prediction.points_3d)
+    planes: dict[Plane, PlanePoints] = {}
+    for view, points in prediction.points.items():
+        given = example.views[view]
+        planes |= planes_from_view(view, points, given.spacing_mm, given.calibration)
+    return planes
+
+
+WAYS: Mapping[str, Way] = {
+    "whole": whole,
+    "plates by their own margins alone": without_neighbours,
+    "plates by the line of centres alone": centre_line,
+    "each view in its own plane": each_view_alone,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table; 0."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.ablation", description=__doc__.splitlines()[0])
+    parser.add_argument("-w", "--workspace", type=Path, required=True)
+    parser.add_argument("--model", type=Path, default=RELEASED)
+    parser.add_argument("--splits", default="train,validation", help="never test")
+    given = parser.parse_args(arguments)
+    folder = Workspace(given.workspace).dataset
+    manifest = read_manifest(folder)
+    examples = [e for split in given.splits.split(",") if split != "test" for e in manifest.in_split(split)]
+    predictions = predict_examples(load_model(given.model), folder, examples)
+    labels = [PARAMETERS[n].label for n in PAPER_PARAMETERS]
+    sys.stdout.write(f"{len(examples)} patients; standard error, deg [95 % interval], bias\n")
+    sys.stdout.write(f"| | {' | '.join(labels)} |\n" + "|---" * (len(labels) + 1) + "|\n")
+    for name, way in WAYS.items():
+        cells = [_cell(parameter, way, predictions, examples) for parameter in PAPER_PARAMETERS]
+        sys.stdout.write(f"| {name} | {' | '.join(cells)} |\n")
+    return 0
+
+
+def _cell(parameter: str, way: Way, predictions: Sequence[Prediction], examples: Sequence[Example]) -> str:
+    rows = []
+    for prediction, example in zip(predictions, examples, strict=True):
+        found, truth = way(prediction, example)[parameter].value, example.truth.get(parameter)
+        if found is not None and truth is not None and truth.value is not None:
+            rows.append((truth.value, found))
+    pairs = np.array(rows).reshape(-1, 2)
+    people = [str(i) for i in range(len(rows))]
+    figures = agree(parameter, "deg", pairs[:, 0], pairs[:, 1], people, n_truth=len(rows), resamples=500).figures
+    see, bias = figures["standard_error_of_estimate"], figures["bias"]
+    if see.value is None or see.low is None or see.high is None or bias.value is None:
+        return "-"
+    return f"{see.value:.2f} [{see.low:.2f}, {see.high:.2f}], {bias.value:+.2f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

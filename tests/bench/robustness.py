@@ -1,0 +1,155 @@
+"""How a model bears pictures that are cut off, inverted, noisy or marked, and patients that are hard to see.
+
+    python -m tests.bench.robustness -w WORKSPACE [--model FOLDER] [--splits train,validation]
+
+One row a difficulty: mean absolute errors of the paper's parameters beside those of the same split as it is. What
+belongs here: making the pictures difficult, the table. What does not: measuring. Contract: the same patients in every
+row but for those whom a row is about; the frozen test split is never read.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.measure import PictureInput, measure_views
+from inference.model import Model, load_model
+from inference.released import RELEASED
+from orchestration.chain.workspace import Workspace
+from spine.dataset import Example, ExampleView, load_example_picture, read_manifest
+from spine.landmarks import VIEWS, ViewName
+from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
+from spine.phantom.people.population import sample_patient
+
+Picture = NDArray[np.uint16]
+Change = Callable[[Picture, ExampleView, np.random.Generator], Picture]
+OBESE_BMI = 30.0
+_MOST = 4095
+
+
+def as_it_is(picture: Picture, view: ExampleView, random: np.random.Generator) -> Picture:
+    """Unchanged."""
+    return picture
+
+
+def truncated(picture: Picture, view: ExampleView, random: np.random.Generator) -> Picture:
+    """Black above T5 and below the sacrum, as a smaller detector would have left it."""
+    top = view.points.get("T5_sup")
+    bottom = max((p[1] for n, p in view.points.items() if n.startswith("S1")), default=picture.shape[0])
+    cut = picture.copy()
+    if top is not None:
+        cut[: max(0, int(top[1]) - 4)] = 0
+    cut[min(picture.shape[0], int(bottom) + 12) :] = 0
+    return cut
+
+
+def inverted(picture: Picture, view: ExampleView, random: np.random.Generator) -> Picture:
+    """Bone dark, and no tag that says so."""
+    return (_MOST - picture).astype(np.uint16)
+
+
+def noisy(picture: Picture, view: ExampleView, random: np.random.Generator) -> Picture:
+    """A tenth of the dose: grain of a twelfth of the range, smoothed as a detector does."""
+    grain = random.standard_normal(picture.shape)
+    grain = (grain + np.roll(grain, 1, 0) + np.roll(grain, 1, 1) + np.roll(grain, (1, 1), (0, 1))) / 2
+    return np.clip(picture + grain * _MOST / 12, 0, _MOST).astype(np.uint16)
+
+
+def marked(picture: Picture, view: ExampleView, random: np.random.Generator) -> Picture:
+    """Letters, a ruler down one side and metal beads over the spine, burnt in."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    image = Image.fromarray((picture / 16).astype(np.uint8))
+    draw = ImageDraw.Draw(image)
+    height, width = picture.shape
+    for text in ("L", "R", "SUPINE"):
+        draw.text((random.uniform(0, 0.8) * width, random.uniform(0, 0.9) * height), text, fill=255,
+                  font=ImageFont.load_default(int(random.uniform(14, 34))))  # fmt: skip
+    edge = float(random.choice([0.05, 0.95])) * width
+    for row in range(0, height, 12):
+        draw.line((edge - 5, row, edge + 5, row), fill=255)
+    for point in random.choice(np.stack(list(view.points.values())), 6):
+        x, y = point + random.normal(0, 6, 2)
+        draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=255)
+    return np.asarray(image).astype(np.uint16) * 16
+
+
+CHANGES: Mapping[str, Change] = {
+    "truncated": truncated, "inverted": inverted, "noisy": noisy, "markers": marked,
+}  # fmt: skip
+
+
+def instrumented(example: Example) -> bool:
+    """Screws and rods."""
+    return example.facts.get("condition") == "instrumented"
+
+
+def obese(example: Example) -> bool:
+    """By the virtual patient's own body-mass index."""
+    return "seed" in example.facts and sample_patient(int(example.facts["seed"])).bmi >= OBESE_BMI
+
+
+def errors(
+    model: Model, folder: Path, examples: Sequence[Example], change: Change = as_it_is
+) -> dict[str, list[float | None]]:
+    """Parameter -> absolute error of each example; None where it has a truth and no answer."""
+    found: dict[str, list[float | None]] = {name: [] for name in PAPER_PARAMETERS}
+    for i, example in enumerate(examples):
+        views: dict[ViewName, PictureInput] = {}
+        for v in VIEWS:
+            if v in example.views:
+                view = example.views[v]
+                picture = change(np.array(load_example_picture(folder, view)), view, np.random.default_rng((11, i)))
+                views[v] = PictureInput(picture, view.spacing_mm, view.calibration, view.geometry)
+        parameters = measure_views(model, views).parameters
+        for name, values in found.items():
+            truth, measured = example.truth.get(name), parameters[name].value
+            if truth is not None and truth.value is not None:
+                values.append(None if measured is None else abs(measured - truth.value))
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table; 0."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.robustness", description=__doc__.splitlines()[0])
+    parser.add_argument("-w", "--workspace", type=Path, required=True)
+    parser.add_argument("--model", type=Path, default=RELEASED)
+    parser.add_argument("--splits", default="train,validation", help="never test")
+    given = parser.parse_args(arguments)
+    folder, splits = Workspace(given.workspace).dataset, given.splits.split(",")
+    manifest = read_manifest(folder)
+    examples = [e for split in splits if split != "test" for e in manifest.in_split(split)]
+    model = load_model(given.model)
+    plain = errors(model, folder, examples)
+    rows = {"as it is": (len(examples), plain)}
+    rows |= {name: (len(examples), errors(model, folder, examples, change)) for name, change in CHANGES.items()}
+    for name, chosen in (("instrumented", instrumented), ("obese", obese)):
+        some = [e for e in examples if chosen(e)]
+        rows[name] = (len(some), errors(model, folder, some))
+    _print(rows, plain)
+    return 0
+
+
+def _print(rows: Mapping[str, tuple[int, dict[str, list[float | None]]]], plain: dict[str, list[float | None]]) -> None:
+    labels = [PARAMETERS[n].label for n in PAPER_PARAMETERS]
+    sys.stdout.write(f"mean absolute error, deg (answered)\n| | n | {' | '.join(labels)} | times as it is |\n")
+    sys.stdout.write("|---" * (len(labels) + 3) + "|\n")
+    overall = {name: _mean(values) for name, values in plain.items()}
+    for row, (count, found) in rows.items():
+        cells, ratios = [], []
+        for name, values in found.items():
+            answered = [v for v in values if v is not None]
+            cells.append(f"{_mean(values):.2f} ({len(answered)}/{len(values)})" if answered else "not measured")
+            ratios += [_mean(values) / overall[name]] if answered else []
+        sys.stdout.write(f"| {row} | {count} | {' | '.join(cells)} | {np.mean(ratios):.2f} |\n")
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    return float(np.mean([v for v in values if v is not None] or [np.nan]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
