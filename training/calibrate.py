@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.calibration import LEVEL, Calibration, SpreadLaw, group_of
-from inference.contract import read_contract, write_contract
+from inference.contract import model_digest, read_contract, write_contract
 from inference.measure import predict_examples
 from inference.model import load_model
 from inference.refusal import Limits, knows_every_vertebra, limits_for, signs_of
@@ -31,6 +31,7 @@ from spine.measurement.planes import PLANE_OF_VIEW
 from spine.measurement.tilts import margin_names
 from spine.prediction import Prediction
 from spine.study import Points2D
+from training.candidate import CANDIDATE_FILE, read_summary, write_summary
 from training.renaming import nearest_naming
 
 Floats = NDArray[np.float64]
@@ -220,6 +221,12 @@ def widths_of(predictions: Sequence[Prediction], examples: Sequence[Example]) ->
     return {name: conformal_quantile(s) if len(s) >= LEAST_PATIENTS else shared for name, s in scores.items()}
 
 
+def _name_again(model: Path) -> None:
+    """A candidate's record names its bytes: give it the new digest."""
+    if (model / CANDIDATE_FILE).is_file():
+        write_summary(replace(read_summary(model), model_digest=model_digest(model)), model / CANDIDATE_FILE)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Calibrate a model folder; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.calibrate", description="Calibrate a model's intervals.")
@@ -232,6 +239,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PlumblineError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
+    _name_again(given.model)
     for view, groups in done.laws.items():
         for group, law in groups.items():
             sys.stdout.write(

@@ -20,12 +20,15 @@ from spine.measurement.registry import PARAMETERS
 from spine.storage import write_text_atomically
 from training.candidate import FitSummary, read_summary
 from training.journal import read_journal
+from training.subgroups import subgroup_tables
 
 WEIGHTS_FILE = "weights.safetensors"
 CARD_FILE = "card.md"
 
 
-def release(candidate: Path, record: Path, earlier: Sequence[Path] = (), out: Path = RELEASED) -> str:
+def release(
+    candidate: Path, record: Path, earlier: Sequence[Path] = (), out: Path = RELEASED, wider: Path | None = None
+) -> str:
     """Copy a candidate into the box with its card; returns its digest.
 
     Args:
@@ -33,13 +36,29 @@ def release(candidate: Path, record: Path, earlier: Sequence[Path] = (), out: Pa
         record: its evaluation record.
         earlier: folders of fits (or of their journals) whose weights it started from.
         out: the box.
+        wider: another evaluation record of the same bytes, on more patients, for the figures by subgroup.
 
     Raises:
         EvidenceRejected: the record is of another model, or of patients that are not virtual.
     """
+    digest = model_digest(candidate)
+    evidence = _evidence(record, digest)
+    by_subgroup = _evidence(wider, digest) if wider else evidence
+    summary = read_summary(candidate)
+    fits = [*(_earlier_fit(folder) for folder in earlier), _last_fit(summary)]
+    out.mkdir(parents=True, exist_ok=True)
+    for name in (MODEL_FILE, CONTRACT_FILE, WEIGHTS_FILE):
+        shutil.copyfile(candidate / name, out / name)
+    write_text_atomically(out / CARD_FILE, card(evidence["content"], summary, fits, by_subgroup["content"]))
+    facts = {"model_digest": digest, "record_digest": evidence["digest"], "fits": fits}
+    facts["wider_record_digest"] = by_subgroup["digest"]
+    write_text_atomically(out / RELEASE_FILE, json.dumps(facts, indent=1, sort_keys=True))
+    return digest
+
+
+def _evidence(record: Path, digest: str) -> dict[str, Any]:
     evidence: dict[str, Any] = json.loads(record.read_text())
     content = evidence["content"]
-    digest = model_digest(candidate)
     if content["model_digest"] != digest or content["simulated"] is not True:
         raise EvidenceRejected(
             "RECORD_OF_ANOTHER",
@@ -47,15 +66,7 @@ def release(candidate: Path, record: Path, earlier: Sequence[Path] = (), out: Pa
             expected=f"one of {digest[:12]} on virtual patients",
             remedy="evaluate this candidate first (plumbline adopt, then plumbline stage evaluation)",
         )
-    summary = read_summary(candidate)
-    fits = [*(_earlier_fit(folder) for folder in earlier), _last_fit(summary)]
-    out.mkdir(parents=True, exist_ok=True)
-    for name in (MODEL_FILE, CONTRACT_FILE, WEIGHTS_FILE):
-        shutil.copyfile(candidate / name, out / name)
-    write_text_atomically(out / CARD_FILE, card(content, summary, fits))
-    facts = {"model_digest": digest, "record_digest": evidence["digest"], "fits": fits}
-    write_text_atomically(out / RELEASE_FILE, json.dumps(facts, indent=1, sort_keys=True))
-    return digest
+    return evidence
 
 
 def _last_fit(summary: FitSummary) -> dict[str, Any]:
@@ -78,8 +89,10 @@ def _earlier_fit(folder: Path) -> dict[str, Any]:
     return {"seconds": round(seconds), "gpus": gpus, "seed": int(parameters["seed"]), "steps": last.step}
 
 
-def card(content: dict[str, Any], summary: FitSummary, fits: Sequence[dict[str, Any]]) -> str:
-    """The card as Markdown."""
+def card(
+    content: dict[str, Any], summary: FitSummary, fits: Sequence[dict[str, Any]], wider: dict[str, Any] | None = None
+) -> str:
+    """The card as Markdown; ``wider`` is the record of the figures by subgroup, if it is another."""
     minutes = sum(f["seconds"] * f["gpus"] for f in fits) / 60
     cut_off = sorted({s["facts"].get("field_of_view", "full") for s in content["studies"]})
     conditions = sorted({s["facts"].get("condition", "?") for s in content["studies"]})
@@ -106,19 +119,21 @@ Finds {len(summary.config.names)} landmarks of the spine on frontal and lateral 
 | conditions | {", ".join(conditions)} |
 | fields of view | {", ".join(cut_off)} |
 
-| parameter | patients | standard error of the estimate | bias | answered |
-|---|---|---|---|---|
+| parameter | patients | standard error of the estimate | bias | answered | 90 % intervals that hold | mean width |
+|---|---|---|---|---|---|---|
 {chr(10).join(_parameter_rows(content["statistics"]))}
 
 | points in | found | median, mm | mean, mm | 95th percentile, mm |
 |---|---|---|---|---|
 {chr(10).join(points)}
 
+{_by_subgroup(wider or content)}
 Level shifts: {shift["value"]:.1%} of full-field pictures (95 % interval {shift["low"]:.1%} to {shift["high"]:.1%}).
 Brackets are 95 % intervals over patients.
 
-Must not be used for: diagnosis or treatment; pictures of anything but a spine (nothing refuses them yet); any patient
-or film unlike those of the virtual cohort (docs/virtual-cohort.md) before it was measured on them.
+Must not be used for: diagnosis or treatment; pictures of anything but a spine (most are refused, `make bench` says
+how many); any patient or film unlike those of the virtual cohort (docs/virtual-cohort.md) before it was measured on
+them.
 """
 
 
@@ -133,11 +148,30 @@ def _parameter_rows(statistics: dict[str, Any]) -> list[str]:
             continue
         figures = found["figures"]
         error, bias, answered = (figures[n] for n in ("standard_error_of_estimate", "bias", "coverage"))
+        held, width = figures["interval_coverage"], figures["interval_width"]
         rows.append(
             f"| {PARAMETERS[name].label} | {found['n']} | {_with_interval(error)} | {_with_interval(bias, '+')} "
-            f"| {answered['value']:.0%} |"
+            f"| {answered['value']:.0%} | {_share(held)} | {_plain(width)} |"
         )
     return rows
+
+
+def _by_subgroup(content: dict[str, Any]) -> str:
+    count, digest = len(content["studies"]), content["test_digest"][:12]
+    return (
+        f"By subgroup, {count} virtual patients of frozen test set `{digest}`; mean absolute error, degrees, all "
+        f"answered unless said:\n\n{subgroup_tables(content)}"
+    )
+
+
+def _share(figure: dict[str, Any]) -> str:
+    if figure["value"] is None:
+        return "none given"
+    return f"{figure['value']:.0%} [{figure['low']:.0%}, {figure['high']:.0%}]"
+
+
+def _plain(figure: dict[str, Any]) -> str:
+    return "" if figure["value"] is None else f"{figure['value']:.1f}"
 
 
 def _with_interval(figure: dict[str, Any], sign: str = "") -> str:
@@ -152,10 +186,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("candidate", type=Path, help="folder of a finished fit")
     parser.add_argument("record", type=Path, help="its evaluation record")
     parser.add_argument("--earlier", type=Path, action="append", default=[], help="a fit it started from")
+    parser.add_argument("--wider", type=Path, help="a record on more patients, for the figures by subgroup")
     parser.add_argument("--out", type=Path, default=RELEASED)
     options = parser.parse_args(arguments)
     try:
-        digest = release(options.candidate, options.record, options.earlier, options.out)
+        digest = release(options.candidate, options.record, options.earlier, options.out, options.wider)
     except PlumblineError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

@@ -15,7 +15,19 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import demo, exactness, geometry, measuring, peers, plate_chain, rendering, rooms, tilts, views
+from tests.bench import (
+    answering,
+    demo,
+    exactness,
+    geometry,
+    measuring,
+    peers,
+    plate_chain,
+    rendering,
+    rooms,
+    tilts,
+    views,
+)
 from tests.bench.figures import Figure, print_figures
 
 GROUPS = {
@@ -27,6 +39,7 @@ GROUPS = {
     "rooms": rooms.figures,
     "views": views.figures,
     "measuring": measuring.figures,
+    "answering": answering.figures,
     "demo": demo.figures,
     "peers": peers.figures,
 }

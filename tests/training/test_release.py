@@ -32,8 +32,11 @@ def test_the_card_tells_the_records_figures(candidate: tuple[Path, FitSummary]) 
         return {"value": value, "low": 1.5, "high": 2.75, "absent_reason": "nobody"}
 
     figures = {"standard_error_of_estimate": figure(2.125), "bias": figure(None), "coverage": figure(0.98)}
+    figures |= {"interval_coverage": figure(0.9), "interval_width": figure(3.25)}
+    told = {"parameter": "pelvic_tilt", "truth": 10.0, "predicted": 12.0, "interval": [9.0, 13.0]}
     content = {
-        "studies": [{"facts": {"field_of_view": "without_t1", "condition": "osteoporotic"}}],
+        "studies": [{"facts": {"field_of_view": "without_t1", "condition": "osteoporotic"}, "parameters": [told]}] * 5
+        + [{"facts": {"field_of_view": "full", "condition": "healthy"}, "parameters": []}],
         "landmarks": [{"group": "all", "space": "3d", "n_found": 7, "n_visible": 8, "median_mm": 0.5, "mean_mm": 0.6,
                        "p95_mm": 1.25}],
         "level_shift_rate": {"value": 0.01, "low": 0.0, "high": 0.04},
@@ -41,7 +44,11 @@ def test_the_card_tells_the_records_figures(candidate: tuple[Path, FitSummary]) 
         "statistics": {"pelvic_tilt": {"n": 45, "figures": figures}, "unknown": {}},
     }  # fmt: skip
     text = card(content, candidate[1], [{"seconds": 90, "gpus": 2}])
-    assert "| Pelvic tilt | 45 | 2.12 [1.50, 2.75] | absent: nobody | 98% |" in text
+    assert "| Pelvic tilt | 45 | 2.12 [1.50, 2.75] | absent: nobody | 98% | 90% [150%, 275%] | 3.2 |" in text
+    assert "6 virtual patients of frozen test set `ffffffffffff`" in text
+    row = next(line for line in text.splitlines() if line.startswith("| osteoporotic | 5 |"))
+    assert row.endswith("| 100% of 5 |") and "| 2.0 |" in row
+    assert "| healthy | 1 | too few |" in text
     assert "| 3d | 7 of 8 | 0.50 | 0.60 | 1.25 |" in text
     assert "3 GPU minutes" in text
     assert "osteoporotic" in text

@@ -1,0 +1,123 @@
+"""The released model at work in process: time for a pair beside the bare network, memory, and what it refuses.
+
+The pictures are the demo workspace's own; pictures that are no spine are cut from them or drawn (``not_spines``). Real
+films are asked too where they were packed (`python -m tests.bench.sim_to_real pack`).
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from inference.measure import PictureInput, measure_views
+from inference.model import Model
+from inference.preprocessing import prepare
+from inference.released import open_released
+from orchestration.chain.workspace import Workspace
+from spine.dataset import Example, load_example_picture, read_manifest
+from spine.landmarks import VIEWS, ViewName
+from tests.bench import not_spines
+from tests.bench.demo import demo_workspace
+from tests.bench.figures import Figure, python, run_command
+
+PAIRS = 30
+OF_EACH_KIND = 100
+PACKED = Path(".carry/aasce.npz")
+_CHILD = """
+import sys
+from tests.bench.answering import first_pairs, open_released, measure_views
+for views in first_pairs(sys.argv[1], 3):
+    measure_views(open_released(), views)
+"""
+
+
+def figures() -> list[Figure]:
+    """Cost, then refusals."""
+    workspace, model = demo_workspace(), open_released()
+    return [*_cost(model, workspace), *refusals(model, workspace)]
+
+
+def first_pairs(workspace: Path | str, count: int) -> list[dict[ViewName, PictureInput]]:
+    """The first pairs of a workspace's validation and training splits."""
+    folder = Workspace(Path(workspace)).dataset
+    examples = [e for e in _examples(folder) if set(e.views) == set(VIEWS)]
+    return [{v: _given(folder, e, v) for v in VIEWS} for e in examples[:count]]
+
+
+def _cost(model: Model, workspace: Workspace) -> list[Figure]:
+    """Pairs and bare calls of the session in turn, so that what else the machine does meets both."""
+    whole, bare = [], []
+    for views in first_pairs(workspace.root, PAIRS):
+        shape = model.contract.input_shape
+        pixels = np.stack([prepare(views[v].picture, shape, spacing_mm=views[v].spacing_mm).pixels for v in VIEWS])
+        if not whole:
+            measure_views(model, views)  # warm-up
+        whole.append(_seconds(partial(measure_views, model, views)))
+        bare.append(_seconds(partial(model.run, pixels, list(VIEWS))))
+    ratio = statistics.median(w / b for w, b in zip(whole, bare, strict=True))
+    _, peak = run_command(python("-c", _CHILD, str(workspace.root)))
+    how = f"median of {len(whole)} pairs of the demo"
+    return [
+        Figure("a pair in process", statistics.median(whole), "s", "<= 1.0", how),
+        Figure("the bare onnxruntime session on it", statistics.median(bare), "s", "", how),
+        Figure("a pair against the bare session", ratio, "times", "<= 1.3", "median of the pairs' ratios"),
+        Figure("measuring three pairs, peak memory", peak / 1024, "GiB", "< 1.5", "a process of its own"),
+    ]
+
+
+def refusals(model: Model, workspace: Workspace) -> list[Figure]:
+    """Share refused of each kind, percent."""
+    folder = workspace.dataset
+    examples = _examples(folder)
+    rows = []
+    for view in VIEWS:
+        given = [_given(folder, e, view) for e in examples if view in e.views]
+        rows.append(_refused(model, f"whole spines, {view}", view, given, "<= 2"))
+        for kind, cut in (("chests", not_spines.chest), ("pelves", not_spines.pelvis)):
+            random = np.random.default_rng(5)
+            parts = (
+                cut(np.asarray(load_example_picture(folder, e.views[view])), e.views[view], random)
+                for e in examples[: 2 * OF_EACH_KIND]
+                if view in e.views
+            )
+            pictures = [PictureInput(p) for p in parts if p is not None][:OF_EACH_KIND]
+            rows.append(_refused(model, f"{kind}, {view}", view, pictures, ">= 95"))
+    for kind, drawn in not_spines.drawn(OF_EACH_KIND, seed=2026).items():
+        for view in VIEWS:
+            rows.append(_refused(model, f"{kind}, as {view}", view, [PictureInput(p) for p in drawn], ">= 95"))
+    return [*rows, *_real_films(model)]
+
+
+def _real_films(model: Model) -> list[Figure]:
+    if not PACKED.is_file():
+        return []
+    from tests.bench.real_films.folds import film_of
+    from tests.bench.sim_to_real.pack import read_pack
+
+    films = [PictureInput(film_of(picture)[0]) for picture in read_pack(PACKED).pictures]
+    return [_refused(model, "real frontal films", "frontal", films, "<= 2")]
+
+
+def _refused(model: Model, name: str, view: ViewName, pictures: Iterable[PictureInput], target: str) -> Figure:
+    refused = [bool(measure_views(model, {view: picture}).refused) for picture in pictures]
+    share = 100 * float(np.mean(refused)) if refused else float("nan")
+    return Figure(f"refused: {name}", share, "%", target, f"of {len(refused)}")
+
+
+def _examples(folder: Path) -> Sequence[Example]:
+    manifest = read_manifest(folder)
+    return (*manifest.in_split("validation"), *manifest.in_split("train"))
+
+
+def _given(folder: Path, example: Example, view: ViewName) -> PictureInput:
+    record = example.views[view]
+    return PictureInput(load_example_picture(folder, record), record.spacing_mm, record.calibration, record.geometry)
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started

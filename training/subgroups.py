@@ -1,0 +1,54 @@
+"""A model's errors by condition and field of view, from an evaluation record.
+
+What belongs here: those table rows. What does not: the card around them (``release``). Contract: every patient of the
+record is in one row of each table; a group that is too small to tell says so, with its number.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
+
+FACTS: Mapping[str, str] = {"condition": "condition", "field_of_view": "field of view", "appearance": "looks"}
+LEAST = 5
+"""Fewer patients than this make no row of figures."""
+
+
+def subgroup_tables(content: Mapping[str, Any]) -> str:
+    """Markdown: mean absolute error of each of the paper's parameters, and how often their intervals hold."""
+    studies: Sequence[Mapping[str, Any]] = content["studies"]
+    labels = " | ".join(PARAMETERS[name].label for name in PAPER_PARAMETERS)
+    lines = []
+    for fact, title in FACTS.items():
+        groups = sorted({str(s["facts"].get(fact, "not told")) for s in studies})
+        lines += [
+            f"| {title} | patients | {labels} | intervals that hold |",
+            "|---" * (len(PAPER_PARAMETERS) + 3) + "|",
+        ]
+        for group in groups:
+            lines.append(_row(group, [s for s in studies if str(s["facts"].get(fact, "not told")) == group]))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _row(group: str, studies: Sequence[Mapping[str, Any]]) -> str:
+    name, count = group.replace("_", " "), len(studies)
+    if count < LEAST:
+        return f"| {name} | {count} |" + " too few |" * (len(PAPER_PARAMETERS) + 1)
+    outcomes = [o for s in studies for o in s["parameters"] if o["parameter"] in PAPER_PARAMETERS]
+    cells = [_error([o for o in outcomes if o["parameter"] == p]) for p in PAPER_PARAMETERS]
+    told = [o for o in outcomes if o["interval"] is not None and o["truth"] is not None]
+    held = [o["interval"][0] <= o["truth"] <= o["interval"][1] for o in told]
+    share = f"{np.mean(held):.0%} of {len(held)}" if held else "none given"
+    return f"| {name} | {count} | {' | '.join(cells)} | {share} |"
+
+
+def _error(outcomes: Sequence[Mapping[str, Any]]) -> str:
+    """Mean absolute error of the answered, and how many of those that have a truth are answered."""
+    true = [o for o in outcomes if o["truth"] is not None]
+    errors = [abs(o["predicted"] - o["truth"]) for o in true if o["predicted"] is not None]
+    if not errors:
+        return f"0 of {len(true)} answered"
+    return f"{np.mean(errors):.1f}" + ("" if len(errors) == len(true) else f" ({len(errors)} of {len(true)})")
