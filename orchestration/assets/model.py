@@ -8,6 +8,7 @@ import dagster as dg
 
 from orchestration.assets.data import Watcher, dataset, validation
 from orchestration.assets.materialising import Materialised, chain_step, materialised
+from orchestration.pipes import teams_under_pipes
 from orchestration.resources import DataVersions, ModelTracking, TrainingDevice, WritableWorkspace
 
 GROUP = "model"
@@ -16,11 +17,19 @@ OWNERS = ["team:model"]
 
 @dg.asset(group_name=GROUP, owners=OWNERS, kinds={"pytorch", "dvc"}, code_version="1", deps=[dataset, validation])
 def candidate(
-    workspace: WritableWorkspace, versions: DataVersions, training_device: TrainingDevice, watcher: Watcher
+    context: dg.AssetExecutionContext,
+    workspace: WritableWorkspace,
+    versions: DataVersions,
+    training_device: TrainingDevice,
+    watcher: Watcher,
 ) -> Materialised:
-    """A network with a DSNT layer, trained on the validated data set and exported with its preprocessing contract."""
+    """A network with a DSNT layer, trained on the validated data set and exported with its preprocessing contract.
+
+    On several GPUs (``training.devices``) a team of processes fits it, started by torchrun through Dagster Pipes.
+    """
     training_device.settle(workspace.folders)
-    return chain_step("candidate", workspace, versions, watcher)
+    with teams_under_pipes(context):
+        return chain_step("candidate", workspace, versions, watcher)
 
 
 @dg.asset(group_name=GROUP, owners=OWNERS, kinds={"onnx", "dvc"}, code_version="1", deps=[dataset, candidate])

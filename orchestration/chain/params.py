@@ -84,6 +84,7 @@ class Training(_Strict):
     precision: Literal["auto", "32", "bf16-mixed"] = "auto"
     workers: int = Field(0, ge=0, le=64)
     seed: int = 2019
+    devices: int = Field(1, ge=1, le=16, description="GPUs that fit together, a process each, under torchrun")
 
 
 class Gate(_Strict):

@@ -183,6 +183,7 @@ def candidate(workspace: Workspace, params: Params, progress: Progress | None) -
         heatmap_stride=wanted.heatmap_stride,
         learning_rate=wanted.learning_rate,
         label_shift=wanted.label_shift,
+        devices=wanted.devices,
         init_from=wanted.init_from,
     )
     summary = _fit_afresh(workspace, config, progress)
@@ -215,14 +216,23 @@ def _fit_afresh(workspace: Workspace, config: "TrainingConfig", progress: Progre
 
     What is replaced is not lost: DVC's cache has its bytes, and MLflow what was registered.
     """
-    from training.fit import fit
-
     try:
-        return fit(workspace.dataset, workspace.candidate, config, progress)
+        return _fit(workspace, config, progress)
     except ParametersRejected as rejected:
         if rejected.code != "FIT_MIXED":
             raise
     shutil.rmtree(workspace.candidate)
+    return _fit(workspace, config, progress)
+
+
+def _fit(workspace: Workspace, config: "TrainingConfig", progress: Progress | None) -> "FitSummary":
+    """Here, or by a team of processes where several GPUs are asked for."""
+    if config.devices > 1:
+        from orchestration.chain.team import fit_in_team
+
+        return fit_in_team(workspace.dataset, workspace.candidate, config, workspace.state / "team", progress)
+    from training.fit import fit
+
     return fit(workspace.dataset, workspace.candidate, config, progress)
 
 

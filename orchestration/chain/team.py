@@ -1,0 +1,127 @@
+"""Fitting on several GPUs: a team of processes under torchrun, started from here.
+
+Lightning's own launcher would start this program once more, orchestrator and all; torchrun starts ``training.member``.
+
+What belongs here: starting a team, hearing how far it is, and turning what it says into the chain's own errors. What
+does not: the fit (``training``), Dagster (``orchestration.pipes`` puts a launcher of its own in place). Contract: a
+team that is interrupted is told to stop, writes its checkpoint, and goes on when asked again.
+"""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import spine.errors
+from orchestration.chain.report import Progress
+from spine.errors import ContractViolation, PlumblineError
+
+if TYPE_CHECKING:
+    from training.candidate import FitSummary
+    from training.config import TrainingConfig
+
+Launch = Callable[[Sequence[str]], int]
+"""Runs a command to its end; its exit code."""
+
+MEMBER = "training.member"
+_POLL_S = 0.5
+
+
+def _plainly(command: Sequence[str]) -> int:
+    process = subprocess.Popen(list(command))
+    try:
+        return process.wait()
+    except BaseException:
+        process.terminate()  # torchrun hands it on; each process writes what it has
+        process.wait()
+        raise
+
+
+_launch: ContextVar[tuple[Launch, str]] = ContextVar("launch", default=(_plainly, MEMBER))
+
+
+@contextmanager
+def launched_by(launch: Launch, member: str = MEMBER) -> Iterator[None]:
+    """Within, teams are started by ``launch``, as processes of the module ``member``."""
+    token = _launch.set((launch, member))
+    try:
+        yield
+    finally:
+        _launch.reset(token)
+
+
+def fit_in_team(
+    dataset: Path, out: Path, config: "TrainingConfig", folder: Path, progress: Progress | None
+) -> "FitSummary":
+    """As ``training.fit.fit``, by ``config.devices`` processes.
+
+    Args:
+        dataset, out, config: as there.
+        folder: for what is said between here and there.
+        progress: called with (done, total).
+
+    Raises:
+        PlumblineError: the error the team's leader stopped with; ``ContractViolation`` where it could not say one.
+    """
+    from training.export import finish_export
+    from training.member import write_request
+
+    request = write_request(dataset, out, config, folder)
+    launch, member = _launch.get()
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(config.devices)]
+    heard = _Listener(folder / "messages.jsonl", progress)
+    with heard:
+        code = launch([*command, "-m", member, str(request)])
+    if heard.refusal is not None:
+        raise heard.refusal
+    if code != 0:
+        raise ContractViolation(
+            "TEAM_FAILED",
+            found=f"exit code {code} of the {config.devices} processes that fitted together",
+            expected="a finished fit",
+            remedy="read what they wrote above; run again to go on from the last checkpoint",
+        )
+    return finish_export(out, dataset)
+
+
+class _Listener:
+    """Reads what the leader says while the team works."""
+
+    def __init__(self, messages: Path, progress: Progress | None) -> None:
+        self.messages, self.progress = messages, progress
+        self.refusal: PlumblineError | None = None
+        self._read = 0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *reason: object) -> None:
+        self._done.set()
+        self._thread.join()
+        self._hear()
+
+    def _listen(self) -> None:
+        while not self._done.wait(_POLL_S):
+            self._hear()
+
+    def _hear(self) -> None:
+        text = self.messages.read_text()
+        whole = text.rfind("\n") + 1
+        for line in text[self._read : whole].splitlines():
+            self._take(json.loads(line))
+        self._read = max(self._read, whole)
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if "refused" in message:
+            kind = getattr(spine.errors, message["refused"], ContractViolation)
+            parts = {name: message[name] for name in ("found", "expected", "remedy")}
+            self.refusal = kind(message["code"], **parts)
+        elif "done" in message and self.progress is not None:
+            self.progress(message["done"], message["total"])

@@ -1,0 +1,74 @@
+"""Teams under Dagster Pipes: the asset starts them, their log and progress appear in the run.
+
+What belongs here: both ends of the pipe. What does not: the team itself (``orchestration.chain.team``). Contract: the
+leader alone opens the pipe; without one (DVC, the command line) the same module fits and tells only its messages.
+
+    python -m torch.distributed.run ... -m orchestration.pipes REQUEST.json
+"""
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, PipesContext, open_dagster_pipes
+
+MEMBER = "orchestration.pipes"
+_TENTHS = 10
+
+
+@contextmanager
+def teams_under_pipes(context: Any) -> Iterator[None]:
+    """Within, teams are started by a Pipes client on behalf of an asset's execution ``context``."""
+    import dagster as dg
+    from dagster._core.errors import DagsterPipesExecutionError  # not exported, nor is a base class of its own
+
+    from orchestration.chain.team import launched_by
+
+    def launch(command: Sequence[str]) -> int:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Dagster warns of its own use of its own deprecated members
+                dg.PipesSubprocessClient().run(command=list(command), context=context, env=dict(os.environ))
+        except DagsterPipesExecutionError:
+            return 1
+        return 0
+
+    with launched_by(launch, MEMBER):
+        yield
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """``REQUEST.json``: one process of the team; its exit code."""
+    from training.member import run
+
+    request = Path((sys.argv[1:] if arguments is None else list(arguments))[0])
+    leads = int(os.environ.get("RANK", "0")) == 0
+    if not leads or DAGSTER_PIPES_CONTEXT_ENV_VAR not in os.environ:
+        return run(request)
+    with open_dagster_pipes() as pipes:
+        return run(request, _Teller(pipes))
+
+
+class _Teller:
+    """Puts the leader's messages into the run's log, at most ten lines of progress."""
+
+    def __init__(self, pipes: PipesContext) -> None:
+        self._pipes = pipes
+        self._said = -1
+
+    def __call__(self, message: dict[str, Any]) -> None:
+        if "done" not in message:
+            self._pipes.log.info(", ".join(f"{name} {value}" for name, value in message.items()))
+            return
+        tenth = _TENTHS * message["done"] // max(message["total"], 1)
+        if tenth > self._said:
+            self._said = tenth
+            self._pipes.log.info(f"fitted {tenth * 100 // _TENTHS} %")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""A team of two processes under torchrun fits one model: plainly, and through Dagster Pipes from an asset."""
+
+import json
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "training"))
+from drawn_cohort import write_drawn_dataset
+
+from orchestration.chain.team import fit_in_team, launched_by
+from orchestration.pipes import teams_under_pipes
+from spine.errors import ContractViolation, ParametersRejected
+from training.candidate import FIT_FILE
+from training.config import TrainingConfig
+
+CONFIG = TrainingConfig(
+    epochs=2, input_shape=(128, 64), batch_size=4, width=0.25, precision="32", device="cpu", seed=5, devices=2
+)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drawn")
+    write_drawn_dataset(folder, (12, 3, 2))
+    return folder
+
+
+@pytest.mark.slow
+def test_two_processes_fit_one_model_and_tell_how_far_they_are(drawn, tmp_path):
+    told = []
+    out = tmp_path / "candidate"
+    summary = fit_in_team(drawn, out, CONFIG, tmp_path / "team", lambda done, total: told.append((done, total)))
+    assert summary.config == CONFIG
+    assert summary.epochs == 2 and summary.steps == 2 * (24 // 2 // 4)  # each process sees half of the pictures
+    assert summary.model_digest is not None and (out / "model.onnx").is_file()
+    assert told[-1] == (1000, 1000) and told == sorted(told)
+    again = fit_in_team(drawn, out, CONFIG, tmp_path / "team", None)
+    assert again == summary  # finished: nothing is fitted again
+
+
+@pytest.mark.slow
+def test_an_asset_starts_the_team_through_pipes_and_its_log_reaches_the_run(drawn, tmp_path, instance):
+    @dg.asset
+    def fitted(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        with teams_under_pipes(context):
+            summary = fit_in_team(drawn, tmp_path / "candidate", CONFIG, tmp_path / "team", None)
+        return dg.MaterializeResult(metadata={"steps": summary.steps})
+
+    result = dg.materialize([fitted], instance=instance)
+    assert result.success
+    said = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    assert any("fitted 100 %" in text for text in said)
+    assert any(text.startswith("validation_error") for text in said)
+
+
+def test_what_the_leader_refuses_is_refused_here_with_its_reason(drawn, tmp_path):
+    """The launcher stands in for torchrun: what matters is what the member says."""
+
+    def one_alone(command):
+        assert command[1:6] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        from training.member import main
+
+        return main([command[-1]])
+
+    with launched_by(one_alone), pytest.raises(ParametersRejected, match="TEAM_DIFFERS") as refused:
+        fit_in_team(drawn, tmp_path / "candidate", CONFIG, tmp_path / "team", None)
+    assert refused.value.remedy.startswith("start torchrun")
+    assert not (tmp_path / "candidate" / FIT_FILE).exists()
+
+
+def test_a_team_that_dies_without_a_word_is_told_so(drawn, tmp_path):
+    with launched_by(lambda command: 9), pytest.raises(ContractViolation, match=r"TEAM_FAILED.*exit code 9"):
+        fit_in_team(drawn, tmp_path / "candidate", CONFIG, tmp_path / "team", None)
+
+
+def test_half_a_line_is_not_a_message(drawn, tmp_path):
+    heard = []
+
+    def launch(command):
+        messages = Path(json.loads(Path(command[-1]).read_text())["messages"])
+        messages.write_text('{"done": 1, "total": 4}\n{"done": 2, "to')
+        return 3
+
+    with launched_by(launch), pytest.raises(ContractViolation, match="TEAM_FAILED"):
+        fit_in_team(drawn, tmp_path / "c", CONFIG, tmp_path / "team", lambda *progress: heard.append(progress))
+    assert heard == [(1, 4)]

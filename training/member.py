@@ -1,0 +1,82 @@
+"""One process of a team that fits together, as torchrun starts it: ``... -m training.member REQUEST.json``.
+
+What belongs here: from a request's file to the fit, and telling the one who asked how far it is and why it stopped.
+What does not: starting the team (``orchestration``), the fit. Contract: the request names data set, folder and the
+whole configuration; the leader appends a line of JSON to the request's ``messages`` for every step of progress, and one
+with the reason when the fit is refused; the exit code is the error's.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from spine.errors import PlumblineError
+from spine.storage import write_text_atomically
+from training.config import TrainingConfig, config_from_json, config_to_json
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a team is asked to fit.
+
+    Attributes:
+        dataset, out: folders.
+        config: as ``training.config.config_to_json``.
+        messages: file that the leader writes to.
+    """
+
+    dataset: str
+    out: str
+    config: dict[str, Any]
+    messages: str
+
+
+def write_request(dataset: Path, out: Path, config: TrainingConfig, folder: Path) -> Path:
+    """Write ``request.json`` in ``folder`` and empty its messages; the request's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    messages = folder / "messages.jsonl"
+    messages.write_text("")
+    request = Request(str(dataset.resolve()), str(out.resolve()), config_to_json(config), str(messages.resolve()))
+    write_text_atomically(folder / "request.json", json.dumps(asdict(request), indent=1))
+    return folder / "request.json"
+
+
+def run(path: Path, tell: Tell | None = None) -> int:
+    """Take part in the fit of the request in ``path``; ``tell`` hears every message of the leader too."""
+    from training.fit import fit
+
+    request = Request(**json.loads(path.read_text()))
+    config = config_from_json(request.config)
+    leads = os.environ.get("RANK", "0") == "0"
+
+    def say(message: dict[str, Any]) -> None:
+        if leads:
+            with Path(request.messages).open("a") as stream:
+                stream.write(json.dumps(message) + "\n")
+            if tell is not None:
+                tell(message)
+
+    try:
+        summary = fit(Path(request.dataset), Path(request.out), config, lambda a, b: say({"done": a, "total": b}))
+        say({"validation_error": summary.validation_error, "unit": summary.error_unit, "seconds": summary.seconds})
+    except PlumblineError as error:
+        parts = {name: str(getattr(error, name)) for name in ("code", "found", "expected", "remedy")}
+        say({"refused": type(error).__name__, **parts})
+        return error.exit_code
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """``REQUEST.json``; the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    return run(Path(given[0]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
