@@ -1,0 +1,127 @@
+"""The split by patient, the benchmark's angles, and pictures that are no spines."""
+
+import numpy as np
+import pytest
+
+from spine.dataset import load_example_picture, read_manifest
+from spine.intake.aasce import LABEL_NAMES
+from spine.prediction import Prediction
+from tests.bench import not_spines
+from tests.bench.real_films.angles import benchmark_angles, s_shaped, smape_percent
+from tests.bench.real_films.figures import film_figures, summary
+from tests.bench.real_films.folds import FOLDS, fold_of, split_of, write_fold
+from tests.bench.sim_to_real.chains import midline_tilts_deg
+from tests.bench.sim_to_real.films import films_folder, pack_films
+from tests.bench.sim_to_real.pack import Pack, read_pack
+
+PATIENTS = np.array([str(100 + i // 3) for i in range(90)])
+
+
+def test_no_patient_is_in_two_splits_of_a_fold_and_every_film_is_tested_once():
+    tested = np.zeros(len(PATIENTS), dtype=int)
+    for fold in range(FOLDS):
+        split = np.array(split_of(PATIENTS, fold))
+        sides = [set(PATIENTS[split == name].tolist()) for name in ("train", "validation", "test")]
+        assert all(sides) and not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
+        tested += split == "test"
+        assert ((split == "test") == (fold_of(PATIENTS) == fold)).all()
+    assert (tested == 1).all()
+
+
+def _corners(bend: float) -> np.ndarray:
+    """(17, 4, 2) corners of a spine along x = bend sin(2 pi t), 800 px long."""
+    t = (np.arange(17) + 0.5) / 17
+    slope = np.degrees(np.arctan(bend * 2 * np.pi * np.cos(2 * np.pi * t) / 800))
+    corners = np.zeros((17, 4, 2))
+    for i in range(17):
+        angle = -np.radians(slope[i])
+        along, down = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
+        middle = np.array([192 + bend * np.sin(2 * np.pi * t[i]), 40 + 800 * t[i]])
+        for k, (a, d) in enumerate(((-1, -1), (1, -1), (-1, 1), (1, 1))):
+            corners[i, k] = middle + 20 * a * along + 18 * d * down
+    return corners
+
+
+def _pack(bends: list[float]) -> Pack:
+    corners = np.stack([_corners(b) for b in bends]).astype(np.float32)
+    pictures = np.zeros((len(bends), 896, 384), dtype=np.uint8)
+    pictures[:, 10:886, 60:330] = np.random.default_rng(0).integers(40, 220, (876, 270))
+    facts = {"angle_deg": np.zeros((len(bends), 3)), "patient": np.array([str(i) for i in range(len(bends))]),
+             "screened_out": np.arange(len(bends)) % 4 == 3}  # fmt: skip
+    return Pack(pictures, corners, np.ones((len(bends), 17, 4), bool), tuple(f"{b}" for b in bends), facts)
+
+
+def test_a_fold_is_a_data_set_without_the_black_and_without_bad_labels_to_learn_from(tmp_path):
+    pack = _pack([10.0 + i for i in range(20)])
+    manifest = write_fold(pack, 2, tmp_path)
+    assert read_manifest(tmp_path).digest == manifest.digest
+    for example in manifest.examples:
+        i, view = int(example.study_id), example.views["frontal"]
+        assert example.split == "test" or i % 4 != 3
+        assert load_example_picture(tmp_path, view).shape == (876, 270)
+        found = np.array([view.points[n] for n in LABEL_NAMES]) + [60, 10]
+        np.testing.assert_allclose(found, pack.corners[i].reshape(68, 2), atol=1e-3)
+        assert example.truth["cobb"].value > 1
+    assert len(manifest.in_split("test")) == 4
+
+
+def test_the_benchmarks_angles_of_a_double_curve_and_of_a_bow():
+    corners = _corners(60.0)
+    middles = corners.reshape(34, 2, 2).mean(axis=1)
+    tilts = midline_tilts_deg(corners)
+    assert s_shaped(middles)
+    major, second, third = benchmark_angles(tilts, middles, 896.0)
+    assert major == pytest.approx(np.ptp(tilts)) and 0 <= min(second, third) and max(second, third) <= major
+    straight = np.linspace(10, -10, 17)
+    assert benchmark_angles(straight, np.c_[np.linspace(0, 60, 34) ** 2, np.arange(34.0)], 99.0) == (20.0, 0.0, 0.0)
+
+
+def test_smape_is_the_benchmarks():
+    published = np.array([[40.0, 20.0, 0.0], [10.0, 0.0, 0.0]])
+    found = np.array([[44.0, 20.0, 0.0], [10.0, 0.0, 0.0]])
+    assert smape_percent(found, published) == pytest.approx(100 * (4 / 124) / 2)
+
+
+def test_a_chain_one_level_off_is_far_as_labelled_and_right_after_its_shift():
+    corners = _corners(30.0)
+    truth = np.full((17, 4, 2), np.nan)
+    truth[1:] = corners[:-1]  # what is found as T1 is labelled T2
+    names = np.array(LABEL_NAMES).reshape(17, 4)
+    points = {str(n): p for n, p in zip(names.reshape(-1), corners.reshape(-1, 2), strict=True)}
+    from spine.measurement.measure import measure
+    from spine.measurement.planes import planes_from_view
+
+    parameters = measure(planes_from_view("frontal", points, None, "NONE"))
+    prediction = Prediction("x", {"frontal": points}, parameters=parameters)
+    seen = np.isfinite(truth).all(axis=2)
+    film = film_figures(prediction, {}, np.nan_to_num(truth), seen, np.array([30.0, 1, 1]), 896.0)
+    assert film.shift == 1
+    assert np.median(film.centre) > 0.8 and film.centre_shifted.max() < 1e-9
+    figures = summary([film, film])
+    assert figures["films whose best shift is not 0"] == 1.0
+    assert figures["answered"] == 1.0 and figures["refused"] == 0
+
+
+def test_pictures_that_are_no_spines_are_the_same_again_and_of_every_kind():
+    first, again = (not_spines.drawn(3, seed=1) for _ in range(2))
+    assert set(first) == {"noise", "blank", "photo"}
+    for kind, pictures in first.items():
+        for a, b in zip(pictures, again[kind], strict=True):
+            assert a.dtype == np.uint16 and np.ptp(a) > 100
+            assert np.array_equal(a, b)
+
+
+def test_the_published_angles_are_found_again_on_every_film(tmp_path):
+    try:
+        films_folder()
+    except FileNotFoundError as missing:
+        pytest.skip(str(missing))
+    pack_films(tmp_path / "films.npz", limit=120)
+    films = read_pack(tmp_path / "films.npz")
+    for i in range(len(films.names)):
+        corners = films.corners[i].astype(np.float64)
+        height = float(films.facts["shape"][i][0] * films.facts["scale"][i])
+        first_row = (896 - round(height)) // 2
+        middles = corners.reshape(34, 2, 2).mean(axis=1) - [0, first_row - 0.5]
+        found = benchmark_angles(midline_tilts_deg(corners), middles, height)
+        np.testing.assert_allclose(found, films.facts["angle_deg"][i], atol=0.1, err_msg=str(i))
