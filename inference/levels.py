@@ -23,7 +23,9 @@ from spine.scanner import Floats
 SHIFTS = (0, -1, 1)
 """Levels by which the names may be off; the first wins a tie."""
 
-_AROUND_CELLS = 1.5
+_AROUND = np.arange(-1, 2)
+"""Cells, each way, that count as where a landmark is."""
+
 _LEAST_SHARE = 1e-6
 _LEAST_VOTES = 6
 
@@ -54,15 +56,14 @@ def chain_votes(heatmaps: NDArray[np.float32], names: Sequence[str], cells: Mapp
     """
     at = {name: k for k, name in enumerate(names)}
     voters = [name for name in cells if level_of(name) in VERTEBRAE]
-    votes = np.full((len(SHIFTS), len(voters)), np.nan)
-    for j, voter in enumerate(voters):
-        rows, columns = (_around(cells[voter][axis], n) for axis, n in ((1, heatmaps.shape[1]), (0, heatmaps.shape[2])))
-        for h, shift in enumerate(SHIFTS):
-            name = moved_name(voter, shift)
-            if name in at:
-                share = float(heatmaps[at[name], rows, columns].sum())
-                votes[h, j] = np.log(share + _LEAST_SHARE)
-    return votes
+    if not voters:
+        return np.empty((len(SHIFTS), 0))
+    maps = np.array([[at.get(moved_name(voter, shift) or "", -1) for voter in voters] for shift in SHIFTS])
+    centre = np.rint(np.stack([cells[voter] for voter in voters])).astype(int)
+    columns = np.clip(centre[:, 0, None, None] + _AROUND[None, None, :], 0, heatmaps.shape[2] - 1)
+    rows = np.clip(centre[:, 1, None, None] + _AROUND[None, :, None], 0, heatmaps.shape[1] - 1)
+    share = heatmaps[maps[..., None, None], rows, columns].sum(axis=(-2, -1), dtype=np.float64)
+    return np.where(maps >= 0, np.log(share + _LEAST_SHARE), np.nan)
 
 
 def decided(votes: Sequence[Floats]) -> LevelEvidence | None:
@@ -74,9 +75,3 @@ def decided(votes: Sequence[Floats]) -> LevelEvidence | None:
     means = np.nansum(every, axis=1) / counts
     best = int(np.argmax(means))
     return LevelEvidence(SHIFTS[best], float(means[best] - np.delete(means, best).max()))
-
-
-def _around(centre: float, count: int) -> slice:
-    first = int(np.ceil(centre - _AROUND_CELLS))
-    last = int(np.floor(centre + _AROUND_CELLS))
-    return slice(min(max(first, 0), count), min(max(last + 1, 0), count))

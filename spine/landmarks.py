@@ -12,7 +12,7 @@ plate centre) with margins ``S1_ant`` and ``S1_post``, ``HIP_L``, ``HIP_R`` (fem
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Literal
 
 ViewName = Literal["frontal", "lateral"]
@@ -44,6 +44,7 @@ def level_of(name: str) -> str:
     return name.split("_", 1)[0]
 
 
+@cache
 def moved_name(name: str, levels: int) -> str | None:
     """The landmark that lies ``levels`` further down: ``T12_sup`` -> ``L1_sup``; None beyond T1..L5.
 
