@@ -37,6 +37,7 @@ class FilmFigures:
         plates_true, plates_found: Cobb angle between end plates, of the labels and of the model (NaN: no answer).
         interval, midline: of the mid-line angle, where the model gives one.
         refused: why the model refused the film, or None.
+        uncertain: whether it says that its levels may be one off.
     """
 
     corner: Floats
@@ -51,6 +52,7 @@ class FilmFigures:
     interval: tuple[float, float] | None
     midline: float
     refused: str | None
+    uncertain: bool
 
 
 def film_figures(
@@ -86,6 +88,7 @@ def film_figures(
         interval=measured.interval,
         midline=float("nan") if measured.value is None else measured.value,
         refused=prediction.refused.get("frontal"),
+        uncertain=prediction.levels_uncertain,
     )
 
 
@@ -135,6 +138,7 @@ def summary(films: Sequence[FilmFigures]) -> dict[str, float | str]:
         "centre, median, as labelled": _median(films, "centre"),
         "centre, median, best shift": _median(films, "centre_shifted"),
         "films whose best shift is not 0": float(np.mean([f.shift != 0 for f in films])),
+        "levels called uncertain": float(np.mean([f.uncertain for f in films])),
         "shifts": ", ".join(f"{shift:+d}: {shifts[shift]}" for shift in sorted(shifts)),
         "mid-line Cobb, mean": float(error.mean()),
         "mid-line Cobb, median": float(np.median(error)),

@@ -58,6 +58,8 @@ def draw_worst(
 
     worst = sorted(figures, key=miss, reverse=True)[:count]
     folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob("worst-*.png"):
+        stale.unlink()
     for place, i in enumerate(worst, start=1):
         film, first = film_of(films.pictures[i])
         corners = (films.corners[i].astype(np.float64) - first).reshape(-1, 2)

@@ -1,0 +1,70 @@
+"""How fast a fit was, where its time went, and what share of the GPU's matrix rate it reached.
+
+    python -m tests.bench.training_rate FOLDER ...        folders of finished fits (fitted.json, journal.jsonl)
+
+Operations are counted on the network itself (torch's flop counter; forward once, backward twice that), time is the
+fit's own clock, start and compilation included. What belongs here: that table. What does not: fitting.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from inference.contract import read_contract
+from training.candidate import FITTED_FILE, FitSummary, read_summary
+from training.networks import build_network
+
+PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0}
+"""Dense bfloat16 rate of the tensor cores by NVIDIA's data sheet, 1e12 operations per second."""
+
+BACKWARD = 3.0
+"""Operations of a training step in forward passes."""
+
+
+def operations(summary: FitSummary, folder: Path) -> float:
+    """Of one picture's forward pass."""
+    network = build_network(summary.config, read_contract(folder).views).eval()
+    picture = torch.zeros(1, 1, *summary.config.input_shape)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(picture, torch.zeros(1, dtype=torch.int64))
+    return float(counter.get_total_flops())
+
+
+def row(folder: Path) -> str:
+    """One fit."""
+    summary = read_summary(folder, FITTED_FILE)
+    lines = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+    measured = [(line["time_s"], line["step"], line["values"]) for line in lines if line["kind"] == "measurements"]
+    (first_time, first_step, _), (last_time, last_step, values) = measured[1], measured[-1]
+    batch = summary.config.batch_size * summary.config.devices
+    steady = (last_step - first_step) * batch / max(last_time - first_time, 1e-9)
+    forward = operations(summary, folder)
+    reached = forward * BACKWARD * steady / summary.config.devices / 1e12
+    peak = next((rate for name, rate in PEAK_TFLOPS.items() if name in summary.device), None)
+    share = f"{reached / peak:.1%} of {peak:.0f}" if peak else "peak unknown"
+    drawing = values.get("train/drawing_share")
+    told = "from disk" if drawing is None else f"{drawing:.0%} drawing"
+    return (
+        f"| {summary.config.preset} | {summary.device} x {summary.config.devices} | {summary.pictures_per_second:.0f} "
+        f"| {steady:.0f} | {told} | {forward / 1e9:.1f} | {reached:.1f} ({share}) |"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table; 0."""
+    folders = [Path(text) for text in (sys.argv[1:] if arguments is None else arguments)]
+    sys.stdout.write(
+        "| preset | on | pictures/s, whole fit | after its start | time | GFLOP forward | TFLOP/s a GPU |\n"
+        "|---|---|---|---|---|---|---|\n"
+    )
+    for folder in folders:
+        sys.stdout.write(row(folder) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
