@@ -108,7 +108,7 @@ def decode(
     rows = _checked_rows(heatmaps, visibility, names)
     probability = 1.0 / (1.0 + np.exp(-visibility.astype(np.float64)))
     claimed = np.flatnonzero(probability >= VISIBILITY_THRESHOLD)  # the others' maps say nothing
-    mean, variance = _moments(heatmaps[claimed].sum(axis=1).astype(np.float64), rows[claimed])
+    mean, variance = _moments(heatmaps.sum(axis=1)[claimed].astype(np.float64), rows[claimed])
     points = affine.inverse.apply(pixels_from_normalised(mean, input_shape))
     cells = pixels_from_normalised(mean, (heatmaps.shape[1], heatmaps.shape[2]))
     half = np.array([input_shape[1], input_shape[0]]) / 2.0  # normalised units -> input pixels

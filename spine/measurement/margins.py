@@ -17,6 +17,11 @@ from spine.study import Points2D
 _AXES: Mapping[ViewName, tuple[int, int]] = {"frontal": (0, 1), "lateral": (1, 0)}
 """Which coordinate lies across the picture, and which is the depth."""
 
+_PLATE_OF: Mapping[ViewName, Mapping[str, str]] = {
+    view: {name: name.rsplit("_", 1)[0] for name, only in MARGINS175.only.items() if only == view} for view in _AXES
+}
+"""View -> margin -> its plate."""
+
 
 def margins_in_space(
     centres: Mapping[str, Floats], points: Mapping[ViewName, Points2D], geometry: Mapping[ViewName, ViewGeometry]
@@ -29,14 +34,14 @@ def margins_in_space(
         geometry: of the views.
     """
     found: dict[str, Floats] = {}
-    for name, view in MARGINS175.only.items():
-        plate = name.rsplit("_", 1)[0]
-        if plate not in centres or name not in points[view]:
+    for view, (across, deep) in _AXES.items():
+        names = [n for n, plate in _PLATE_OF[view].items() if plate in centres and n in points[view]]
+        if not names:
             continue
-        across, deep = _AXES[view]
-        point = np.array(centres[plate], dtype=np.float64)
-        u, point[2] = geometry[view].plane_from_pixels(points[view][name])
+        in_space = np.stack([centres[_PLATE_OF[view][name]] for name in names]).astype(np.float64)
+        seen = geometry[view].plane_from_pixels(np.stack([points[view][name] for name in names]))
         source = geometry[view].source_to_isocentre_mm
-        point[across] = u * (source + point[deep]) / source
-        found[name] = point
+        in_space[:, across] = seen[:, 0] * (source + in_space[:, deep]) / source
+        in_space[:, 2] = seen[:, 1]
+        found |= dict(zip(names, in_space, strict=True))
     return found

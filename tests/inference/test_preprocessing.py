@@ -87,7 +87,7 @@ def test_numpy_warps_as_scipy_does(shape: tuple[int, int]) -> None:
     """A training machine without scipy must see the very pictures that are served."""
     from scipy import ndimage
 
-    from inference.preprocessing import _warp_by_numpy
+    from inference.preprocessing import _warp_by_numpy, _warp_upright
 
     random = np.random.default_rng(4)
     picture = random.normal(size=shape).astype(np.float32)
@@ -98,3 +98,5 @@ def test_numpy_warps_as_scipy_does(shape: tuple[int, int]) -> None:
         matrix, offset = back[:2, :2][::-1, ::-1], back[:2, 2][::-1]
         served = ndimage.affine_transform(picture, matrix, offset, output_shape=(31, 23), order=1, cval=-1.0)
         np.testing.assert_allclose(_warp_by_numpy(picture, back, (31, 23)), served, atol=2e-5)
+        if angle == 0:
+            np.testing.assert_allclose(_warp_upright(picture, back, (31, 23)), served, atol=2e-5)
