@@ -21,6 +21,7 @@ from typing import Any, cast
 
 from inference.refusal import Limits
 from spine.landmarks import HIPS, S1_MARGINS, S1_PLATE, VIEWS, ViewName
+from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.measurement.registry import PARAMETERS, Measured
 
 LEVEL = 0.9
@@ -70,6 +71,7 @@ class Calibration:
         limits: beyond which a picture is refused (``refusal``); None: nothing is.
         level_margin: chains of names that are hardly better than one level off (``levels``), by no more than this, are
             uncertain; None: that is never said.
+        neighbour_width: how far neighbouring plates may differ (``spine.measurement.fusion``).
         widths: parameter -> half width of its interval in sigmas; parameters that could not be calibrated have none.
     """
 
@@ -79,6 +81,7 @@ class Calibration:
     widths: Mapping[str, float] = field(default_factory=dict)
     limits: Limits | None = None
     level_margin: float | None = None
+    neighbour_width: float = NEIGHBOUR_WIDTH
 
     def sigma_cells(self, view: ViewName, spread_cells: Mapping[str, float]) -> dict[str, float]:
         """Landmark -> standard deviation of each coordinate, cells; landmarks without a law have no key."""
@@ -119,8 +122,9 @@ def calibration_from_json(record: Mapping[str, Any] | None) -> Calibration | Non
     limits = Limits(**record["limits"]) if record.get("limits") else None
     margin = record.get("level_margin")
     return Calibration(
-        int(record["patients"]), str(record["source"]), laws, widths, limits, None if margin is None else float(margin)
-    )
+        int(record["patients"]), str(record["source"]), laws, widths, limits,
+        None if margin is None else float(margin), float(record.get("neighbour_width", NEIGHBOUR_WIDTH)),
+    )  # fmt: skip
 
 
 def calibration_violations(calibration: Calibration | None) -> list[str]:
@@ -128,7 +132,8 @@ def calibration_violations(calibration: Calibration | None) -> list[str]:
     if calibration is None:
         return []
     laws = [law for groups in calibration.laws.values() for law in groups.values()]
-    numbers = [n for law in laws for n in (law.floor, law.error, law.gain, law.radius)] + [*calibration.widths.values()]
+    numbers = [n for law in laws for n in (law.floor, law.error, law.gain, law.radius)]
+    numbers += [*calibration.widths.values(), calibration.neighbour_width]
     strangers = [v for v in calibration.laws if v not in VIEWS] + [p for p in calibration.widths if p not in PARAMETERS]
     checks = [
         (all(0 <= n < float("inf") for n in numbers), "a calibration with a number that is negative or not finite"),

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from inference.refusal import signs_of
 from spine.dataset import Example, load_example_picture
 from spine.errors import ContractViolation
 from spine.landmarks import VIEWS, ViewName, moved_name
+from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.measurement.margins import margins_in_space
 from spine.measurement.measure import measure
 from spine.measurement.planes import PLANE_OF_VIEW, PlanePoints, planes_from_points_3d, planes_from_view
@@ -77,8 +78,10 @@ def measure_views(model: Model, views: Mapping[ViewName, PictureInput], study_id
     points = {view: found.points for view, found in decoded.items()}
     points_3d = _points_3d(points, views)
     calibration = model.contract.calibration
-    sigma_px, radius_px = _uncertainty(calibration, decoded)
-    parameters = _tell_refusal(_parameters(points, points_3d, views, sigma_px), refused)
+    spreads = {view: {n: s / d.cell_px for n, s in d.spread_px.items()} for view, d in decoded.items()}
+    sigma_px, radius_px = uncertainty_px(calibration, spreads, {view: d.cell_px for view, d in decoded.items()})
+    width = calibration.neighbour_width if calibration else NEIGHBOUR_WIDTH
+    parameters = _tell_refusal(parameters_of(points, points_3d, views, sigma_px, width), refused)
     return Prediction(
         study_id=study_id,
         points=points,
@@ -200,15 +203,17 @@ def _tell_refusal(parameters: Mapping[str, Measured], refused: Mapping[ViewName,
 PerView = Mapping[ViewName, Mapping[str, float]]
 
 
-def _uncertainty(calibration: Calibration | None, decoded: Mapping[ViewName, Decoded]) -> tuple[PerView, PerView]:
+def uncertainty_px(
+    calibration: Calibration | None, spread_cells: PerView, cell_px: Mapping[ViewName, float]
+) -> tuple[PerView, PerView]:
     """View -> landmark -> standard deviation of a coordinate, and radius that holds it nine times in ten; pixels."""
     if calibration is None:
         return {}, {}
     sigma, radius = {}, {}
-    for view, found in decoded.items():
-        spread = {name: value / found.cell_px for name, value in found.spread_px.items()}
-        sigma[view] = {n: s * found.cell_px for n, s in calibration.sigma_cells(view, spread).items()}
-        radius[view] = {n: r * found.cell_px for n, r in calibration.radius_cells(view, spread).items()}
+    for view, spread in spread_cells.items():
+        cell = cell_px[view]
+        sigma[view] = {n: s * cell for n, s in calibration.sigma_cells(view, spread).items()}
+        radius[view] = {n: r * cell for n, r in calibration.radius_cells(view, spread).items()}
     return sigma, radius
 
 
@@ -244,24 +249,55 @@ def _points_3d(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, Pic
     return {**margins_in_space(seen_twice, points, geometry), **seen_twice}
 
 
-def _parameters(
+class Placed(Protocol):
+    """What is known of where a picture was taken, beside its pixels."""
+
+    @property
+    def spacing_mm(self) -> tuple[float, float] | None:
+        """(row, column) mm, or None."""
+
+    @property
+    def calibration(self) -> CalibrationType:
+        """Source of the spacing."""
+
+    @property
+    def geometry(self) -> ViewGeometry | None:
+        """Place in the scanner, or None."""
+
+
+def parameters_of(
     points: Mapping[ViewName, Points2D],
     points_3d: Mapping[str, Floats] | None,
-    views: Mapping[ViewName, PictureInput],
+    views: Mapping[ViewName, Placed],
     sigma_px: PerView,
+    neighbour_width: float = NEIGHBOUR_WIDTH,
 ) -> dict[str, Measured]:
+    """Measure landmarks, in 3D where ``points_3d`` are known.
+
+    Args:
+        points: view -> landmark -> (2,) pixels.
+        points_3d: landmark -> (3,) LPS mm, or None.
+        views: where each picture was taken.
+        sigma_px: view -> landmark -> standard deviation of a coordinate; empty where nothing is known.
+        neighbour_width: see ``spine.measurement.fusion``.
+    """
+    planes: dict[Plane, PlanePoints] = {}
     if points_3d is None:
-        planes: dict[Plane, PlanePoints] = {}
         for view, found in points.items():
             given = views[view]
             planes |= planes_from_view(view, found, given.spacing_mm, given.calibration, sigma_px.get(view))
-        return measure(planes)
+        return measure(_with_width(planes, neighbour_width))
     sigma_mm = {
         view: {name: s * geometry.spacing_mm[0] for name, s in of_view.items()}
         for view, of_view in sigma_px.items()
         if (geometry := views[view].geometry) is not None
     }
-    return _tell_disagreement(measure(planes_from_points_3d(points_3d, sigma_mm)), points, points_3d)
+    planes = planes_from_points_3d(points_3d, sigma_mm)
+    return _tell_disagreement(measure(_with_width(planes, neighbour_width)), points, points_3d)
+
+
+def _with_width(planes: Mapping[Plane, PlanePoints], width: float) -> dict[Plane, PlanePoints]:
+    return {plane: replace(points, neighbour_width=width) for plane, points in planes.items()}
 
 
 def _tell_disagreement(

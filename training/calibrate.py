@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 
 from inference.calibration import LEVEL, Calibration, SpreadLaw, group_of
 from inference.contract import model_digest, read_contract, write_contract
-from inference.measure import predict_examples
+from inference.measure import parameters_of, predict_examples, uncertainty_px
 from inference.model import load_model
 from inference.refusal import Limits, knows_every_vertebra, limits_for, signs_of
 from spine.dataset import Example, Split, read_manifest
 from spine.errors import ParametersRejected, PlumblineError
 from spine.landmarks import PLATES, S1_PLATE, VIEWS, ViewName
+from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.measurement.planes import PLANE_OF_VIEW
 from spine.measurement.tilts import margin_names
 from spine.prediction import Prediction
@@ -43,7 +44,12 @@ LEAST_POINTS = 30
 LEAST_PATIENTS = 60
 """With fewer, all parameters share one width: a quantile of so few patients is hardly one."""
 
+LEAST_TO_CHOOSE = 24
+"""With fewer studies the usual width of neighbours is kept."""
+
 SURE_OF_LEVELS = 0.98
+NEIGHBOUR_WIDTHS = (NEIGHBOUR_WIDTH, 1.5, 3.0, 4.0, 6.0, 10.0)
+"""The first wins a tie."""
 
 _FREEDOM = 3.0
 _GRID = 36
@@ -92,11 +98,50 @@ def calibrate(
         level_margin=level_margin_of(plain),
     )
     with_laws = replace(first, laws=laws_of(plain, examples, label_shift))
-    write_contract(replace(contract, calibration=with_laws), model)
-    found = predict_examples(load_model(model), dataset, examples)
-    finished = replace(with_laws, widths=widths_of(found, examples))
+    finished = with_widths(with_laws, plain, examples)
     write_contract(replace(contract, calibration=finished), model)
     return finished
+
+
+def with_widths(
+    calibration: Calibration, predictions: Sequence[Prediction], examples: Sequence[Example]
+) -> Calibration:
+    """With the width of neighbours that errs least, where there are patients enough to choose, and intervals for it."""
+    tried = NEIGHBOUR_WIDTHS if len(examples) >= LEAST_TO_CHOOSE else (NEIGHBOUR_WIDTH,)
+    found = {width: _measured_again(calibration, width, predictions, examples) for width in tried}
+    best = min(tried, key=lambda width: _mean_error(found[width], examples))
+    return replace(calibration, neighbour_width=best, widths=widths_of(found[best], examples))
+
+
+def _measured_again(
+    calibration: Calibration, width: float, predictions: Sequence[Prediction], examples: Sequence[Example]
+) -> list[Prediction]:
+    again = []
+    for prediction, example in zip(predictions, examples, strict=True):
+        spread = {
+            view: {name: s / prediction.cell_px[view] for name, s in of_view.items()}
+            for view, of_view in prediction.spread_px.items()
+        }
+        sigma, _ = uncertainty_px(calibration, spread, prediction.cell_px)
+        in_space = prediction.points_3d or None
+        again.append(
+            replace(prediction, parameters=parameters_of(prediction.points, in_space, example.views, sigma, width))
+        )
+    return again
+
+
+def _mean_error(predictions: Sequence[Prediction], examples: Sequence[Example]) -> float:
+    """Over all angles; patients and angles without a truth or an answer do not count."""
+    errors = [
+        abs(measured.value - truth.value)
+        for prediction, example in zip(predictions, examples, strict=True)
+        for name, measured in prediction.parameters.items()
+        if measured.value is not None
+        and (truth := example.truth.get(name)) is not None
+        and truth.value is not None
+        and measured.unit == "deg"
+    ]
+    return float(np.mean(errors)) if errors else 0.0
 
 
 def conformal_quantile(scores: Iterable[float], level: float = LEVEL) -> float:
@@ -247,7 +292,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"radius {law.radius:.2f} sigmas\n"
             )
     widths = ", ".join(f"{name} {width:.2f}" for name, width in done.widths.items())
-    sys.stdout.write(f"{done.patients} patients; half widths in sigmas: {widths}\n")
+    sys.stdout.write(
+        f"{done.patients} patients; neighbours {done.neighbour_width:g} times as wide; half widths in sigmas: "
+        f"{widths}\n"
+    )
     return 0
 
 

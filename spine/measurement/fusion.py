@@ -40,9 +40,9 @@ EXPECTED: Mapping[Plane, tuple[Floats, Floats]] = {
 """Plane -> (mean, standard deviation) in degrees of (tilt of plate i less the mean of its neighbours' tilts) for the 32
 plates that have two neighbours, T1_inf to L5_sup, in the virtual population: `python -m tests.bench plate-chain`."""
 
-WIDER = 2.0
-"""The standard deviations are taken so many times as wide: virtual plates lie on smoother lines than real ones.
-On virtual patients one to three make no difference beyond a twentieth of a degree (docs/landmark-model.md)."""
+NEIGHBOUR_WIDTH = 2.0
+"""The standard deviations are taken so many times as wide: virtual plates lie on smoother lines than real ones. On
+virtual patients one to three make no difference beyond a tenth of a degree; a model's calibration may know better."""
 
 FREEDOM = 3.0
 """Degrees of freedom of Student's distribution."""
@@ -52,7 +52,7 @@ _LEAST_SIGMA_DEG = 0.05
 
 
 def fused(
-    degrees: Mapping[str, float], sigma: Mapping[str, float], plane: Plane
+    degrees: Mapping[str, float], sigma: Mapping[str, float], plane: Plane, width: float = NEIGHBOUR_WIDTH
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Most probable tilts of the plates and their standard deviations.
 
@@ -60,13 +60,14 @@ def fused(
         degrees: plate -> tilt of its own margins.
         sigma: plate -> standard deviation of that; plates without are left as they are.
         plane: of the tilts.
+        width: the standard deviations of what is expected are taken so many times as wide.
     """
     place = [i for i, plate in enumerate(PLATES) if plate in degrees and plate in sigma]
     if not place:
         return {}, {}
     own = np.array([degrees[PLATES[i]] for i in place])
     spread = np.maximum([sigma[PLATES[i]] for i in place], _LEAST_SIGMA_DEG)
-    precision, pull = _expectation(place, plane)
+    precision, pull = _expectation(place, plane, width)
     weight = np.ones(len(place))
     found = own
     for _ in range(_ROUNDS):
@@ -78,7 +79,7 @@ def fused(
     return dict(zip(names, found.tolist(), strict=True)), dict(zip(names, np.sqrt(variance).tolist(), strict=True))
 
 
-def _expectation(place: list[int], plane: Plane) -> tuple[Floats, Floats]:
+def _expectation(place: list[int], plane: Plane, width: float) -> tuple[Floats, Floats]:
     """(n, n) precision and (n,) pull of what is expected of the plates at ``place``."""
     mean, deviation = EXPECTED[plane]
     at = {i: row for row, i in enumerate(place)}
@@ -88,7 +89,7 @@ def _expectation(place: list[int], plane: Plane) -> tuple[Floats, Floats]:
             continue
         departure = np.zeros(len(place))
         departure[at[i]], departure[at[i - 1]], departure[at[i + 1]] = 1.0, -0.5, -0.5
-        certain = 1 / (WIDER * deviation[i - 1]) ** 2
+        certain = 1 / (width * deviation[i - 1]) ** 2
         precision += certain * np.outer(departure, departure)
         pull += certain * mean[i - 1] * departure
     return precision, pull

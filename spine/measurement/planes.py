@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from spine.landmarks import ViewName
+from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.measurement.registry import Plane
 from spine.scanner import Floats
 from spine.study import LENGTHS_ALLOWED, CalibrationType, Points2D
@@ -29,12 +30,14 @@ class PlanePoints:
         lengths_reason: None where the unit is mm in the patient, else why lengths must not be reported.
         sigma: landmark -> standard deviation of each of its coordinates, in the unit of ``points``; landmarks whose
             uncertainty is unknown (a reference has none) have no key.
+        neighbour_width: how far neighbouring plates may differ, see ``fusion``; only used where ``sigma`` is known.
     """
 
     plane: Plane
     points: Mapping[str, Floats]
     lengths_reason: str | None = None
     sigma: Mapping[str, float] = field(default_factory=dict)
+    neighbour_width: float = NEIGHBOUR_WIDTH
 
     def has(self, *names: str) -> bool:
         """Whether all named points are present."""

@@ -102,7 +102,7 @@ def plate_tilts(points: PlanePoints) -> PlateTilts:
     for plate in reversed_plates:  # nor does the centre line stand in: one of its points is wrong, unknown which
         del degrees[plate], method[plate]
         sigma.pop(plate, None)
-    together, sure = fused(degrees, sigma, points.plane)
+    together, sure = fused(degrees, sigma, points.plane, points.neighbour_width)
     degrees |= together
     sigma |= sure
     if wanted:

@@ -1,5 +1,6 @@
 """From spread to sigma to intervals, and what the contract keeps of it."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -41,6 +42,15 @@ def test_intervals_are_so_many_sigmas_wide_and_a_size_is_not_negative():
     assert told["sacral_slope"].interval == (-1.0, 7.0)
     assert told["pelvic_tilt"].interval is None
     assert told["pelvic_incidence"] == given["pelvic_incidence"]
+
+
+def test_a_contract_from_before_neighbours_were_calibrated_has_the_usual_width(tmp_path):
+    write_contract(replace(CONTRACT, calibration=CALIBRATION), tmp_path)
+    path = tmp_path / "contract.json"
+    record = json.loads(path.read_text())
+    del record["calibration"]["neighbour_width"]
+    path.write_text(json.dumps(record))
+    assert read_contract(tmp_path).calibration == CALIBRATION
 
 
 def test_the_contract_keeps_it(tmp_path):

@@ -6,13 +6,27 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from inference.calibration import Calibration, SpreadLaw
 from inference.contract import model_digest, read_contract, write_contract
-from spine.dataset import Truth
+from spine.dataset import Example, ExampleView, Truth
 from spine.errors import ParametersRejected
-from spine.landmarks import VIEWS
+from spine.landmarks import PLATES, VIEWS
+from spine.measurement.fusion import NEIGHBOUR_WIDTH
+from spine.measurement.measure import measure
+from spine.measurement.planes import planes_from_view
 from spine.measurement.registry import Measured
+from spine.phantom.patient import build_patient
+from spine.phantom.people.population import sample_patient
 from spine.prediction import Prediction
-from training.calibrate import calibrate, conformal_quantile, fitted_law, laws_of, widths_of
+from training.calibrate import (
+    LEAST_TO_CHOOSE,
+    calibrate,
+    conformal_quantile,
+    fitted_law,
+    laws_of,
+    widths_of,
+    with_widths,
+)
 from training.export import finish_export
 
 
@@ -62,6 +76,32 @@ def test_laws_and_widths_come_from_what_a_model_says_of_its_patients(drawn):
     assert 0.1 < centres.sigma(1.3) < 0.5
     told = [replace(e, truth={"pelvic_tilt": Truth(11.0, "deg")}) for e in examples]
     assert 2.0 < widths_of(predictions, told)["pelvic_tilt"] < 7.0
+
+
+@pytest.mark.parametrize(("noise_deg", "wanted"), [(0.3, "wide"), (6.0, "narrow")])
+def test_neighbours_are_heard_the_more_the_noisier_margins_are(noise_deg, wanted):
+    """Tilts of virtual spines with noise that the laws underrate: what errs least is chosen, where there are enough."""
+    random, examples, predictions = np.random.default_rng(5), [], []
+    for seed in range(LEAST_TO_CHOOSE):
+        points = build_patient(sample_patient(seed), seed).reconstruction.points
+        flat = {n: np.array([points[n][0], -points[n][2]]) for p in PLATES for n in (f"{p}_left", f"{p}_right")}
+        truth = {n: Truth(m.value, m.unit) for n, m in measure(planes_from_view("frontal", flat, None, "NONE")).items()
+                 if m.value is not None}  # fmt: skip
+        view = ExampleView("frontal", "", "0" * 64, (900, 400), None, "NONE", None, flat)
+        examples.append(Example(str(seed), str(seed), "train", "drawn", {"frontal": view}, truth=truth))
+        moved = {}
+        for plate in PLATES:
+            left, right = flat[f"{plate}_left"], flat[f"{plate}_right"]
+            turn = np.radians(random.normal(0, noise_deg)) * np.linalg.norm(left - right) / 2
+            moved |= {f"{plate}_left": left + [0, turn], f"{plate}_right": right - [0, turn]}
+        spread = {"frontal": dict.fromkeys(moved, 1.0)}
+        predictions.append(Prediction(str(seed), {"frontal": moved}, spread, cell_px={"frontal": 1.0}))
+    law = SpreadLaw(1.0, 0.6, 0.0, 2.0)
+    start = Calibration(LEAST_TO_CHOOSE, "drawn", {"frontal": {"margins": law}})
+    chosen = with_widths(start, predictions, examples).neighbour_width
+    assert chosen >= 4.0 if wanted == "wide" else chosen <= 2.0
+    few = with_widths(start, predictions[:5], examples[:5]).neighbour_width
+    assert few == NEIGHBOUR_WIDTH
 
 
 def test_an_exported_candidate_without_calibration_gets_it_when_it_comes_home(drawn, taught, tmp_path):

@@ -7,13 +7,14 @@ of the height of the labelled vertebra they belong to, before and after the one 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spine.intake.aasce import LABEL_NAMES
 from spine.landmarks import VERTEBRAE
+from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.measurement.measure import measure
 from spine.measurement.planes import planes_from_view
 from spine.measurement.tilts import plate_tilts, vertebra_tilts
@@ -57,7 +58,7 @@ class FilmFigures:
 
 def film_figures(
     prediction: Prediction, sigma_px: Mapping[str, float], corners: Floats, visible: NDArray[np.bool_],
-    published: Floats, height: float,
+    published: Floats, height: float, neighbour_width: float = NEIGHBOUR_WIDTH,
 ) -> FilmFigures:  # fmt: skip
     """Compare one film.
 
@@ -67,6 +68,7 @@ def film_figures(
         corners, visible: (17, 4, 2) and (17, 4), labels in the same pixels.
         published: (3,) degrees.
         height: of the film.
+        neighbour_width: of the model's calibration.
     """
     points = prediction.points["frontal"]
     found = np.array([points.get(name, (np.nan, np.nan)) for name in LABEL_NAMES]).reshape(17, 4, 2)
@@ -82,7 +84,7 @@ def film_figures(
         best,
         *by_shift[best],
         published=published,
-        found=_found_angles(points, sigma_px, height),
+        found=_found_angles(points, sigma_px, height, neighbour_width),
         plates_true=float("nan") if plate_truth is None else plate_truth,
         plates_found=float("nan") if plates is None else plates,
         interval=measured.interval,
@@ -106,9 +108,9 @@ def _distances(found: Floats, labels: Floats, shift: int) -> tuple[Floats, Float
     return corner[np.isfinite(corner)], centre[np.isfinite(centre)]
 
 
-def _found_angles(points: Mapping[str, Floats], sigma_px: Mapping[str, float], height: float) -> Floats:
+def _found_angles(points: Mapping[str, Floats], sigma_px: Mapping[str, float], height: float, width: float) -> Floats:
     """The benchmark's three angles of what was found; NaN with fewer than six vertebrae."""
-    plane = planes_from_view("frontal", points, None, "NONE", sigma_px)["coronal"]
+    plane = replace(planes_from_view("frontal", points, None, "NONE", sigma_px)["coronal"], neighbour_width=width)
     tilts = vertebra_tilts(plane, plate_tilts(plane))
     kept = [v for v in VERTEBRAE if v in tilts and all(f"{v}_{p}_{s}" in points for p in _PLATES for s in _SIDES)]
     if len(kept) < 6:

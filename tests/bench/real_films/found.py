@@ -12,6 +12,7 @@ import numpy as np
 from inference.calibration import Calibration
 from inference.measure import PictureInput, measure_views
 from inference.model import Model
+from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.prediction import Prediction
 from spine.study import Points2D
 from tests.bench.real_films.figures import FilmFigures, film_figures
@@ -21,18 +22,19 @@ from tests.bench.sim_to_real.pack import Pack
 
 def find(model: Model, films: Pack, rows: Sequence[int]) -> tuple[dict[int, FilmFigures], dict[int, Prediction]]:
     """Figures and predictions (points in pixels of the film) of the films in ``rows``."""
-    figures, predictions = {}, {}
+    figures, predictions, calibration = {}, {}, model.contract.calibration
     for i in rows:
         film, first = film_of(films.pictures[i])
         prediction = measure_views(model, {"frontal": PictureInput(film)}, str(i))
         predictions[i] = prediction
         figures[i] = film_figures(
             prediction,
-            _sigma_px(prediction, model.contract.calibration),
+            _sigma_px(prediction, calibration),
             films.corners[i].astype(np.float64) - first,
             films.visible[i],
             films.facts["angle_deg"][i].astype(np.float64),
             float(film.shape[0]),
+            calibration.neighbour_width if calibration else NEIGHBOUR_WIDTH,
         )
     return figures, predictions
 

@@ -40,6 +40,13 @@ def test_a_sure_plate_is_hardly_moved_and_an_unsure_one_follows():
     assert unsure["T8_sup"] < CURVE["T8_sup"] + 1
 
 
+def test_a_wider_expectation_leaves_more_to_each_plate():
+    wedge = {**CURVE, "T8_sup": CURVE["T8_sup"] + 3.0}
+    left = [fused(wedge, _sigma(SURE), "coronal", width)[0]["T8_sup"] - CURVE["T8_sup"] for width in (1.0, 3.0, 100.0)]
+    assert 0 < left[0] < left[1] < left[2] <= 3.0 + 1e-6
+    assert left[2] == pytest.approx(3.0, abs=0.01)
+
+
 def test_plates_of_unknown_uncertainty_are_neither_used_nor_told():
     assert fused(CURVE, {}, "sagittal") == ({}, {})
     found, _ = fused(CURVE, {"T4_sup": 1.0, "T9_inf": 1.0}, "sagittal")
