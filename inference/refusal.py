@@ -17,6 +17,9 @@ import numpy as np
 from spine.landmarks import PLATES, VERTEBRAE
 from spine.scanner import Floats
 
+LONG_CHAIN = 12
+"""Vertebrae from which on a chain may be less orderly and less sure."""
+
 _SIDES = (("_left", "_right"), ("_post", "_ant"))
 
 
@@ -49,14 +52,19 @@ class Limits:
     def broken_by(self, signs: Signs) -> list[str]:
         """Every limit that is passed, in words."""
         lowest = VERTEBRAE[signs.lowest] if signs.lowest >= 0 else "none"
+        # Severe curves lie across and are hard to read in places, but nothing else shows so many vertebrae.
+        long = signs.vertebrae >= LONG_CHAIN
+        downwards, width = (
+            (self.downwards - 0.1, self.width_cells * 1.2) if long else (self.downwards, self.width_cells)
+        )
         checks = [
             (
                 signs.vertebrae >= self.vertebrae,
                 f"{signs.vertebrae} vertebrae seen, at least {self.vertebrae} expected",
             ),
             (signs.lowest >= self.lowest, f"no lumbar spine: the lowest vertebra seen is {lowest}"),
-            (signs.downwards >= self.downwards, "what looks like vertebrae does not follow from head to foot"),
-            (signs.width_cells <= self.width_cells, "nothing in it is told apart as a vertebra"),
+            (signs.downwards >= downwards, "what looks like vertebrae does not follow from head to foot"),
+            (signs.width_cells <= width, "nothing in it is told apart as a vertebra"),
         ]
         return [text for holds, text in checks if not holds]
 

@@ -268,6 +268,9 @@ def _metrics(statistics: Mapping[str, "Agreement"]) -> dict[str, float]:
         "p95_ae": "p95",
         "icc_a1": "icc",
         "pearson_r": "r",
+        "coverage": "answered",
+        "interval_coverage": "interval_coverage",
+        "interval_width": "interval_width",
     }
     metrics: dict[str, float] = {}
     for name, agreement in statistics.items():

@@ -42,6 +42,13 @@ def test_what_is_none_is_refused(points, spread, word):
     assert any(word in reason for reason in broken)
 
 
+def test_a_long_chain_may_be_less_orderly_and_less_sure_than_a_short_one():
+    doubtful = Signs(vertebrae=17, lowest=16, downwards=0.85, width_cells=2.5)
+    assert Limits().broken_by(doubtful) == []
+    assert len(Limits().broken_by(replace(doubtful, vertebrae=11))) == 2
+    assert Limits().broken_by(replace(doubtful, lowest=12))  # a chest stays one
+
+
 def test_margins_stand_for_centres():
     points = {f"{p}_{s}": FRONTAL[p] + [d, 0.0] for p in PLATES for s, d in (("left", 9.0), ("right", -9.0))}
     signs = signs_of(points, dict.fromkeys(points, 1.1))
