@@ -4,8 +4,8 @@ Every landmark votes for itself: a map of T9's upper plate, one of T10's. That t
 high or too low is a question the votes answer together: how much of T10's map lies where T9 was found, of T11's where
 T10 was, and so on. Three hypotheses are compared, one level up, as it is, one level down, by the mean over all
 landmarks of vertebrae (in both views: they show one patient) of the logarithm of the share of the map that lies where
-the landmark would be. A chain that another hypothesis explains better is renamed; where the next best is hardly worse,
-the levels are uncertain by one.
+the landmark would be. A chain that another hypothesis explains clearly better is renamed; where the next best is
+hardly worse, the levels are uncertain by one.
 
 What belongs here: that comparison. What does not: from when on levels count as uncertain (``training.calibrate`` finds
 it on a model's own patients). Contract: all vertebrae move together; points of no vertebra keep their names.
@@ -23,6 +23,9 @@ from spine.scanner import Floats
 SHIFTS = (0, -1, 1)
 """Levels by which the names may be off; the first wins a tie."""
 
+CLEARLY = 0.5
+"""By how much another naming has to be better than the network's own before it is believed."""
+
 _AROUND = np.arange(-1, 2)
 """Cells, each way, that count as where a landmark is."""
 
@@ -36,7 +39,8 @@ class LevelEvidence:
 
     Attributes:
         shift: levels by which the names have to be moved down.
-        margin: how much better (mean logarithm per landmark) that is than the next best hypothesis; more is surer.
+        margin: how much better (mean logarithm per landmark) that is than the next best hypothesis; more is surer, and
+            less than nothing says that another is a little better.
     """
 
     shift: int
@@ -74,4 +78,6 @@ def decided(votes: Sequence[Floats]) -> LevelEvidence | None:
         return None
     means = np.nansum(every, axis=1) / counts
     best = int(np.argmax(means))
+    if means[best] - means[0] < CLEARLY:
+        best = 0
     return LevelEvidence(SHIFTS[best], float(means[best] - np.delete(means, best).max()))

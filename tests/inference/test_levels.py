@@ -43,9 +43,11 @@ def test_a_chain_that_another_naming_explains_better_is_found(shift):
 
 
 def test_both_views_decide_together_and_too_little_decides_nothing():
-    doubtful, clear = (chain_votes(_maps(s), NAMES, CELLS) for s in ({0: 0.45, 1: 0.55}, {0: 0.99, 1: 0.01}))
-    assert decided([doubtful]).shift == 1
-    assert decided([doubtful, clear]).shift == 0
+    shifted, clear = (chain_votes(_maps(s), NAMES, CELLS) for s in ({0: 0.3, 1: 0.7}, {0: 0.99, 1: 0.01}))
+    assert decided([shifted]).shift == 1
+    assert decided([shifted, clear]).shift == 0
+    hardly = decided([chain_votes(_maps({0: 0.45, 1: 0.55}), NAMES, CELLS)])
+    assert hardly.shift == 0 and hardly.margin < 0
     assert decided([]) is None
     assert decided([chain_votes(_maps({0: 1.0}), NAMES, dict(list(CELLS.items())[:5]))]) is None
     assert decided([np.zeros((len(SHIFTS), 0))]) is None
