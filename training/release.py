@@ -96,12 +96,6 @@ def card(
     minutes = sum(f["seconds"] * f["gpus"] for f in fits) / 60
     cut_off = sorted({s["facts"].get("field_of_view", "full") for s in content["studies"]})
     conditions = sorted({s["facts"].get("condition", "?") for s in content["studies"]})
-    points = [
-        f"| {row['space']} | {row['n_found']} of {row['n_visible']} | {row['median_mm']:.2f} | {row['mean_mm']:.2f} "
-        f"| {row['p95_mm']:.2f} |"
-        for row in content["landmarks"]
-        if row["group"] == "all"
-    ]
     shift = content["level_shift_rate"]
     return f"""# The model in the box
 
@@ -125,7 +119,7 @@ Finds {len(summary.config.names)} landmarks of the spine on frontal and lateral 
 
 | points in | found | median, mm | mean, mm | 95th percentile, mm |
 |---|---|---|---|---|
-{chr(10).join(points)}
+{chr(10).join(_landmark_rows(content["landmarks"]))}
 
 {_by_subgroup(wider or content)}
 Level shifts: {shift["value"]:.1%} of full-field pictures (95 % interval {shift["low"]:.1%} to {shift["high"]:.1%}).
@@ -135,6 +129,15 @@ Must not be used for: diagnosis or treatment; pictures of anything but a spine (
 how many); any patient or film unlike those of the virtual cohort (docs/virtual-cohort.md) before it was measured on
 them.
 """
+
+
+def _landmark_rows(landmarks: Sequence[dict[str, Any]]) -> list[str]:
+    return [
+        f"| {row['space']} | {row['n_found']} of {row['n_visible']} | {row['median_mm']:.2f} | {row['mean_mm']:.2f} "
+        f"| {row['p95_mm']:.2f} |"
+        for row in landmarks
+        if row["group"] == "all"
+    ]
 
 
 def _runs(fits: Sequence[dict[str, Any]]) -> str:
