@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=int, default=default.workers)
     parser.add_argument("--seed", type=int, default=default.seed)
     _add_source(parser, default)
+    parser.add_argument("--held", action="store_true", help="keep the data set's pictures on the training device")
     parser.add_argument("--label-shift", type=int, default=0, help="levels the labels' names may be off as a whole")
     parser.add_argument("--init-from", help="folder of a fitted model to start from, or: released")
     parser.add_argument("--quiet", action="store_true", help="no progress line")
@@ -119,6 +120,7 @@ def _config(options: argparse.Namespace) -> TrainingConfig:
         virtual_films=options.virtual_films,
         devices=options.devices,
         reuse=options.reuse,
+        held=options.held,
         label_shift=options.label_shift,
         init_from=options.init_from,
         augmentation=_augmentation(options.augment),

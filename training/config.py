@@ -72,6 +72,7 @@ class TrainingConfig:
         virtual_films: besides them, this many plain frontal films of patients of their own.
         reuse: how many epochs a virtual patient stays; 0: all of them, as in a data set of real patients.
         devices: processes that fit together, each on a GPU of its own (started by torchrun, see ``team``).
+        held: keep the data set's pictures on the training device, prepared once, instead of loading them every epoch.
         label_shift: how many levels the names of a picture's labels may be off as a whole (``renaming``); 0: none.
         init_from: folder of a fitted model whose weights are the start, ``released`` for the model in the box, or None.
     """
@@ -99,6 +100,7 @@ class TrainingConfig:
     virtual_films: int = 0
     devices: int = 1
     reuse: int = 8
+    held: bool = False
     label_shift: int = 0
     init_from: str | None = None
 
@@ -164,6 +166,7 @@ class TrainingConfig:
             (self._divides(self.virtual_films), f"{self.virtual_films} virtual films ({self._wanted_multiple()})"),
             (self.virtual_films == 0 or self.virtual_pairs > 0, f"{self.virtual_films} virtual films without pairs"),
             (self.reuse >= 0, f"reuse {self.reuse}"),
+            (not (self.held and self.virtual_pairs), "virtual patients and held pictures together"),
             (0 <= self.label_shift <= 2, f"label shift {self.label_shift}, not 0, 1 or 2 levels"),
             (
                 self.virtual_pairs == 0 or self.virtual_pairs >= self.batch_size,

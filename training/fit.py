@@ -44,7 +44,7 @@ from training.config import TrainingConfig, config_to_json
 from training.data import Sample, picture_items
 from training.export import can_export, finish_export
 from training.journal import Journal, read_journal
-from training.loaders import disk_loader, epoch_pictures, validation_loader, virtual_loader
+from training.loaders import disk_loader, epoch_pictures, held_loader, validation_loader, virtual_loader
 from training.module import LandmarkModule
 from training.networks import build_network
 from training.score import unit_of
@@ -125,11 +125,16 @@ def _fit_whole(run: Fit, progress: Progress | None) -> None:
         stage.position = Position(**saved["position"])
     position = stage.position
     if budget.progress(position.epoch, position.seconds) < 1.0:
-        loader = virtual_loader(run, stage) if config.virtual_pairs else disk_loader(run, position)
-        _train(run, module, Conductor(stage, budget, run, progress, saved), loader)
+        _train(run, module, Conductor(stage, budget, run, progress, saved), _loader(run, stage))
     if run.team.leads:
         network.load_state_dict(load_state(stage.folder / BEST_FILE)["network"])
         _finish(run, network, position)
+
+
+def _loader(run: Fit, stage: Stage) -> "DataLoader[Sample]":
+    if run.config.virtual_pairs:
+        return virtual_loader(run, stage)
+    return held_loader(run, stage) if run.config.held else disk_loader(run, stage.position)
 
 
 def _stage(run: Fit) -> Stage:

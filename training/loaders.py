@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from torch.utils.data import DataLoader
 
+from spine.errors import ParametersRejected
 from training.conductor import Position, Stage
 from training.data import PictureDataset, PictureItem, PositionSampler, Sample, picture_items
 from training.work import Fit
@@ -19,6 +20,27 @@ def epoch_pictures(run: Fit) -> int:
     if config.virtual_pairs:
         return (config.virtual_pairs * len(run.views) + config.virtual_films) // run.team.size
     return len(picture_items(run.manifest.in_split("train"), run.views)) // run.team.size
+
+
+def held_loader(run: Fit, stage: Stage) -> "DataLoader[Sample]":
+    """Augmented pictures of the training split, held on the device."""
+    from training.held import HeldPool
+    from training.virtual import VirtualBatches
+
+    config, team = run.config, run.team
+    items = picture_items(run.manifest.in_split("train"), run.views)
+    mine = items[team.rank :: team.size][: len(items) // team.size]
+    if len(mine) < config.batch_size:
+        raise ParametersRejected(
+            "TRAINING_CONFIG",
+            found=f"{len(mine)} held pictures for batches of {config.batch_size}",
+            expected="at least one batch of pictures",
+            remedy="use a smaller batch size, or do not hold the pictures",
+        )
+    pool = HeldPool(run.folder, mine, config.names, config.landmark_set, config.input_shape, run.device, team.rank)
+    position = stage.position
+    batches = VirtualBatches(pool, config, config.names, position.epoch, position.seen)
+    return DataLoader(batches, batch_size=None)
 
 
 def disk_loader(run: Fit, position: Position) -> "DataLoader[Sample]":

@@ -12,6 +12,7 @@ patients lies far from any a cohort is likely to have, and one that is in the he
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -214,6 +215,21 @@ class VirtualPool:
             self.present[place] = made.present & self.sought[view]
 
 
+class Pool(Protocol):
+    """Pictures on a device, with their landmarks: (N, H, W), (N, K, 2) normalised, (N, K), (N,) positions in VIEWS."""
+
+    pixels: Tensor
+    points: Tensor
+    present: Tensor
+    view: Tensor
+    device: torch.device
+    rank: int
+    seconds: float
+
+    def turn_to(self, epoch: int) -> None:
+        """Hold what ``epoch`` needs."""
+
+
 class VirtualBatches(IterableDataset[Sample]):
     """Augmented batches out of a pool, on its device; one pass is one epoch.
 
@@ -225,7 +241,7 @@ class VirtualBatches(IterableDataset[Sample]):
     """
 
     def __init__(
-        self, pool: VirtualPool, config: TrainingConfig, names: Sequence[str], first_epoch: int = 0, seen: int = 0
+        self, pool: Pool, config: TrainingConfig, names: Sequence[str], first_epoch: int = 0, seen: int = 0
     ) -> None:
         self.pool, self.config, self.epoch = pool, config, first_epoch
         self._skipped = seen // config.batch_size

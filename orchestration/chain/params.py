@@ -78,6 +78,7 @@ class Training(_Strict):
     input_columns: int = Field(256, ge=64)
     heatmap_stride: Literal[4, 8] = Field(8, description="input pixels per heat-map cell; 4 takes twice the time")
     learning_rate: float = Field(1e-3, gt=0.0)
+    held: bool = Field(False, description="keep prepared pictures on the training device; needs memory for them all")
     label_shift: int = Field(0, ge=0, le=2, description="levels the labels' names may be off as a whole, on films")
     init_from: str | None = Field(None, description="folder of a fitted model to start from, or: released")
     device: Literal["auto", "cpu", "cuda"] = "auto"

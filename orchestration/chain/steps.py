@@ -182,6 +182,7 @@ def candidate(workspace: Workspace, params: Params, progress: Progress | None) -
         input_shape=(wanted.input_rows, wanted.input_columns),
         heatmap_stride=wanted.heatmap_stride,
         learning_rate=wanted.learning_rate,
+        held=wanted.held,
         label_shift=wanted.label_shift,
         devices=wanted.devices,
         init_from=wanted.init_from,

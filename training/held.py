@@ -1,0 +1,69 @@
+"""A data set's pictures held on the training device: prepared once, augmented there.
+
+Warping films on the host feeds a GPU some hundred pictures a second a worker; from its own memory it learns from
+thousands. What belongs here: loading them. What does not: augmentation and order (``virtual.VirtualBatches``, which
+this pool serves like one of virtual patients), what service sees of a picture (``inference.preprocessing``). Contract:
+the same pictures in every epoch; a landmark that is not looked for in its picture's view is absent.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+
+from inference.preprocessing import prepare
+from spine.dataset import load_example_picture
+from spine.landmarks import LANDMARK_SETS, VIEWS
+from training.data import PictureItem, targets
+
+_LOADERS = 8
+
+
+class HeldPool:
+    """Pictures of a data set on a device.
+
+    Args:
+        folder: of the data set.
+        items: which pictures.
+        names: K landmarks.
+        landmark_set: which of them are looked for in which view.
+        input_shape: (H, W).
+        device: where.
+        rank: of this process in its team; the order of pictures is its own.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        items: Sequence[PictureItem],
+        names: Sequence[str],
+        landmark_set: str,
+        input_shape: tuple[int, int],
+        device: torch.device,
+        rank: int = 0,
+    ) -> None:
+        self.folder, self.items, self.names, self.input_shape = folder, tuple(items), tuple(names), input_shape
+        self.device, self.rank, self.seconds = device, rank, 0.0
+        self.sought = {v: frozenset(LANDMARK_SETS[landmark_set].sought_in(v)) for v in VIEWS}
+        self.view = torch.tensor([VIEWS.index(item.view) for item in self.items], dtype=torch.int64)
+        count = len(self.items)
+        # Half precision is finer than the 8 bits of a film.
+        self.pixels = torch.empty((count, *input_shape), dtype=torch.float16, device=device)
+        self.points = torch.zeros(count, len(names), 2, device=device)
+        self.present = torch.zeros(count, len(names), dtype=torch.bool, device=device)
+        with ThreadPoolExecutor(_LOADERS) as threads:
+            list(threads.map(self._load, range(count)))
+
+    def turn_to(self, epoch: int) -> None:
+        """Nothing changes from epoch to epoch."""
+
+    def _load(self, place: int) -> None:
+        item = self.items[place]
+        spacing = item.record.spacing_mm
+        prepared = prepare(load_example_picture(self.folder, item.record), self.input_shape, spacing_mm=spacing)
+        target, present = targets(item.record, self.names, prepared.affine, self.input_shape, False)
+        present &= [name in self.sought[item.view] for name in self.names]
+        self.pixels[place] = torch.from_numpy(prepared.pixels[0]).to(self.device, torch.float16)
+        self.points[place] = torch.from_numpy(target).to(self.device)
+        self.present[place] = torch.from_numpy(present).to(self.device)
