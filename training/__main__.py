@@ -19,7 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         config = _config(options)
-        _demand_data_set(options.dataset)
+        from training.work import demand_data_set
+
+        demand_data_set(options.dataset)
         from training.fit import fit  # not before --help and the configuration's own errors
         from training.team import team_of
 
@@ -144,16 +146,6 @@ def _augmentation(given: Sequence[str]) -> Augmentation:
             remedy="correct the option",
         )
     return Augmentation(**strengths)
-
-
-def _demand_data_set(folder: Path) -> None:
-    if not (folder / "manifest.json").is_file():
-        raise ParametersRejected(
-            "DATASET_MISSING",
-            found=f"no manifest.json in {folder}",
-            expected="a data set folder, as the chain writes to data/dataset",
-            remedy="name that folder with --dataset",
-        )
 
 
 def _show(done: int, total: int) -> None:

@@ -34,6 +34,7 @@ from spine.prediction import Prediction
 from spine.study import Points2D
 from training.candidate import CANDIDATE_FILE, read_summary, write_summary
 from training.renaming import nearest_naming
+from training.work import demand_data_set
 
 Floats = NDArray[np.float64]
 
@@ -280,6 +281,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--splits", default="validation", help="comma separated: train, validation")
     given = parser.parse_args(arguments)
     try:
+        demand_data_set(given.dataset)
         done = calibrate(given.model, given.dataset, tuple(given.splits.split(",")))
     except PlumblineError as error:
         sys.stderr.write(f"{error}\n")

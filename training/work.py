@@ -84,3 +84,18 @@ def _cpu_multiplies_bf16(config: TrainingConfig) -> bool:
     """Whether bfloat16 pays and is right on this processor: matrix units (2.5 times the speed, measured)."""
     probe: Callable[[], bool] | None = getattr(torch.cpu, "_is_amx_tile_supported", None)
     return probe is not None and bool(probe()) and min(config.input_shape) >= _SMALLEST_BF16_INPUT
+
+
+def demand_data_set(folder: Path) -> None:
+    """Refuse a folder that is no data set.
+
+    Raises:
+        ParametersRejected: it has no manifest.
+    """
+    if not (folder / "manifest.json").is_file():
+        raise ParametersRejected(
+            "DATASET_MISSING",
+            found=f"no manifest.json in {folder}",
+            expected="a data set folder, as the chain writes to data/dataset",
+            remedy="name that folder with --dataset",
+        )

@@ -24,6 +24,7 @@ from training.calibrate import (
     conformal_quantile,
     fitted_law,
     laws_of,
+    main,
     widths_of,
     with_widths,
 )
@@ -111,6 +112,11 @@ def test_an_exported_candidate_without_calibration_gets_it_when_it_comes_home(dr
     summary = finish_export(away, drawn[0])
     assert read_contract(away).calibration is not None
     assert summary.model_digest == model_digest(away) == taught[1].model_digest
+
+
+def test_the_command_says_what_is_missing(tmp_path, capsys):
+    assert main([str(tmp_path), "--dataset", str(tmp_path / "none")]) == 2
+    assert "DATASET_MISSING" in capsys.readouterr().err
 
 
 def test_the_test_split_calibrates_nothing(drawn, taught):
