@@ -90,6 +90,7 @@ def measure_views(model: Model, views: Mapping[ViewName, PictureInput], study_id
         radius_px=radius_px,
         level_margin=levels.margin if levels else None,
         levels_uncertain=_uncertain(levels, calibration),
+        at_other_heights=() if points_3d is None else _at_other_heights(points, points_3d),
         refused=refused,
         points_3d=points_3d or {},
         parameters=calibration.with_intervals(parameters) if calibration else parameters,
@@ -303,15 +304,20 @@ def _with_width(planes: Mapping[Plane, PlanePoints], width: float) -> dict[Plane
 def _tell_disagreement(
     parameters: Mapping[str, Measured], points: Mapping[ViewName, Points2D], points_3d: Mapping[str, Floats]
 ) -> dict[str, Measured]:
-    """Add to every reason of absence which landmarks both views saw but at different heights."""
-    both = set(points["frontal"]) & set(points["lateral"])
-    dropped = sorted(both - set(points_3d))
-    if not dropped:
-        return dict(parameters)
-    note = (
-        f" (seen at different heights in the two views: {', '.join(dropped[:6])}{' ...' if len(dropped) > 6 else ''})"
-    )
-    return {
-        name: replace(m, absent_reason=f"{m.absent_reason}{note}") if m.is_absent else m
-        for name, m in parameters.items()
-    }
+    """Tell of what is absent for want of landmarks which of them both views saw, but at different heights."""
+    dropped = _at_other_heights(points, points_3d)
+    return {name: replace(m, absent_reason=_with_heights(m.absent_reason, dropped)) for name, m in parameters.items()}
+
+
+def _with_heights(reason: str | None, dropped: Sequence[str]) -> str | None:
+    involved = [name for name in dropped if name in (reason or "")]
+    if not involved:
+        return reason
+    return f"{reason} (seen in both views, but at different heights: {', '.join(involved)})"
+
+
+def _at_other_heights(points: Mapping[ViewName, Points2D], points_3d: Mapping[str, Floats]) -> tuple[str, ...]:
+    """Landmarks that both views see and that are not in space."""
+    if any(view not in points for view in VIEWS):
+        return ()
+    return tuple(sorted((set(points["frontal"]) & set(points["lateral"])) - set(points_3d)))

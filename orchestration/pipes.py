@@ -26,13 +26,13 @@ def teams_under_pipes(context: Any) -> Iterator[None]:
     import dagster as dg
     from dagster._core.errors import DagsterPipesExecutionError  # not exported, nor is a base class of its own
 
-    from orchestration.chain.team import launched_by
+    from orchestration.chain.team import launched_by, team_environment
 
     def launch(command: Sequence[str]) -> int:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Dagster warns of its own use of its own deprecated members
-                dg.PipesSubprocessClient().run(command=list(command), context=context, env=dict(os.environ))
+                dg.PipesSubprocessClient().run(command=list(command), context=context, env=team_environment())
         except DagsterPipesExecutionError:
             return 1
         return 0

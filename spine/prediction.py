@@ -13,6 +13,9 @@ from spine.measurement.registry import Measured
 from spine.scanner import Floats
 from spine.study import Points2D
 
+DISAGREEING = 3
+"""Landmarks at different heights from which on two pictures are not of one moment; 292 virtual pairs had none."""
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -31,6 +34,7 @@ class Prediction:
         level_margin: how much better the whole chain's names explain the maps than names one level off do; None where
             too little is seen to tell.
         levels_uncertain: whether that is so little that all levels may be one off.
+        at_other_heights: landmarks that both views of a study in 3D see, but not at one height.
         refused: view -> why its picture was not taken for a radiograph of a whole spine.
     """
 
@@ -44,4 +48,10 @@ class Prediction:
     radius_px: Mapping[ViewName, Mapping[str, float]] = field(default_factory=dict)
     level_margin: float | None = None
     levels_uncertain: bool = False
+    at_other_heights: tuple[str, ...] = ()
     refused: Mapping[ViewName, str] = field(default_factory=dict)
+
+    @property
+    def views_disagree(self) -> bool:
+        """Whether so many landmarks lie at different heights that the two pictures can hardly be one examination."""
+        return len(self.at_other_heights) >= DISAGREEING

@@ -106,6 +106,8 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         violations = [text for holds, text in self._checks() if not holds]
+        if self.held and self.virtual_pairs:
+            violations.append("virtual patients and held pictures together")
         if violations:
             raise ParametersRejected(
                 "TRAINING_CONFIG",
@@ -148,7 +150,10 @@ class TrainingConfig:
                 f"input {self.input_shape}, not two positive multiples of 64",
             ),
             (self.heatmap_stride in (4, 8), f"heat-map stride {self.heatmap_stride}"),
-            (self.epochs is not None or self.minutes is not None, "no budget: neither epochs nor minutes"),
+            (
+                self.epochs is not None or self.minutes is not None,
+                "no budget: give minutes or epochs",
+            ),
             (self.epochs is None or self.epochs > 0, f"epochs {self.epochs}"),
             (self.minutes is None or 0 < self.minutes < float("inf"), f"minutes {self.minutes}"),
             (self.batch_size > 0, f"batch size {self.batch_size}"),
@@ -166,7 +171,6 @@ class TrainingConfig:
             (self._divides(self.virtual_films), f"{self.virtual_films} virtual films ({self._wanted_multiple()})"),
             (self.virtual_films == 0 or self.virtual_pairs > 0, f"{self.virtual_films} virtual films without pairs"),
             (self.reuse >= 0, f"reuse {self.reuse}"),
-            (not (self.held and self.virtual_pairs), "virtual patients and held pictures together"),
             (0 <= self.label_shift <= 2, f"label shift {self.label_shift}, not 0, 1 or 2 levels"),
             (
                 self.virtual_pairs == 0 or self.virtual_pairs >= self.batch_size,

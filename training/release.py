@@ -20,7 +20,7 @@ from spine.measurement.registry import PARAMETERS
 from spine.storage import write_text_atomically
 from training.candidate import FitSummary, read_summary
 from training.journal import read_journal
-from training.subgroups import subgroup_tables
+from training.subgroups import overall_table, subgroup_tables
 
 WEIGHTS_FILE = "weights.safetensors"
 CARD_FILE = "card.md"
@@ -163,7 +163,7 @@ def _by_subgroup(content: dict[str, Any]) -> str:
     count, digest = len(content["studies"]), content["test_digest"][:12]
     return (
         f"By subgroup, {count} virtual patients of frozen test set `{digest}`; mean absolute error, degrees, all "
-        f"answered unless said:\n\n{subgroup_tables(content)}"
+        f"answered unless said:\n\n{overall_table(content)}\n{subgroup_tables(content)}"
     )
 
 

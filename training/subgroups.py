@@ -16,6 +16,17 @@ LEAST = 5
 """Fewer patients than this make no row of figures."""
 
 
+def overall_table(content: Mapping[str, Any]) -> str:
+    """Markdown: how often the 90 % intervals of every parameter hold, over all patients of the record."""
+    studies: Sequence[Mapping[str, Any]] = content["studies"]
+    lines = ["| all patients | 90 % intervals that hold | of |", "|---|---|---|"]
+    for name, parameter in PARAMETERS.items():
+        told = [o for s in studies for o in s["parameters"] if o["parameter"] == name and o["interval"] is not None]
+        held = [o["interval"][0] <= o["truth"] <= o["interval"][1] for o in told if o["truth"] is not None]
+        lines.append(f"| {parameter.label} | {f'{np.mean(held):.1%}' if held else 'none given'} | {len(held)} |")
+    return "\n".join(lines) + "\n"
+
+
 def subgroup_tables(content: Mapping[str, Any]) -> str:
     """Markdown: mean absolute error of each of the paper's parameters, and how often their intervals hold."""
     studies: Sequence[Mapping[str, Any]] = content["studies"]

@@ -191,6 +191,7 @@ def candidate(workspace: Workspace, params: Params, progress: Progress | None) -
     figures: dict[str, Figure] = {
         "preset": wanted.preset,
         "epochs": summary.epochs,
+        "steps": summary.steps,
         "training minutes": round(summary.seconds / 60, 2),
         f"validation landmark error ({summary.error_unit})": round(summary.validation_error, 2),
     }

@@ -110,7 +110,7 @@ def _read_films(films: tuple[Path, ...], view: ViewName | None) -> "dict[ViewNam
                 "VIEW_UNCLEAR",
                 found=f"{film.name}: {known}",
                 expected="one frontal and/or one lateral film",
-                remedy="name the view of a single film with --view",
+                remedy="give one film of each view" if name else "measure it alone and name its view with --view",
             )
         found[name] = radiograph
     demand_one_examination(found)
@@ -126,6 +126,11 @@ def _demand_a_spine(prediction: "Prediction", films: tuple[Path, ...]) -> None:
             found=f"{', '.join(f.name for f in films)}: {why}",
             expected="frontal and/or lateral radiographs of the whole spine, thoracolumbar at least",
             remedy="check that the right picture was given, and the right way up; nothing was measured",
+        )
+    if prediction.views_disagree:
+        errors.print(
+            f"[yellow]the two films disagree: {len(prediction.at_other_heights)} landmarks that both show lie at "
+            "different heights. Are they exchanged, mirrored, or of two examinations? Do not use these values[/yellow]"
         )
     if prediction.levels_uncertain:
         errors.print("[yellow]levels uncertain by one: too little is seen to tell which vertebra is which[/yellow]")
@@ -154,10 +159,10 @@ def _open_model(folder: Path | None, workspace: Workspace) -> "Model":
     if local_champion(workspace) is None:
         from inference.released import open_released
 
-        errors.print(
-            f"[yellow]nothing promoted in {workspace.root.name}/: measuring with the released model, "
-            "learnt from virtual patients only[/yellow]"
-        )
+        where = f"nothing promoted in {workspace.root.name}/"
+        if not workspace.root.exists():
+            where = f"there is no workspace {workspace.root}/"
+        errors.print(f"[yellow]{where}: measuring with the released model, learnt from virtual patients only[/yellow]")
         return open_released()
     return open_champion(workspace)
 

@@ -50,7 +50,9 @@ def train(
     if source is None:
         raise SystemExit(_fit_folder(start, minutes, arguments))
     if arguments:
-        raise click.UsageError(f"with --source, no {' '.join(arguments)}: use --set KEY=VALUE")
+        raise click.UsageError(
+            f"no such option with --source: {' '.join(arguments)}; parameters go with --set KEY=VALUE"
+        )
     settings = (*_settings_of(start, source), *settings)
     settings += (f"training.minutes={minutes}",) if minutes is not None else ()
     chosen = Workspace(workspace)
@@ -65,7 +67,7 @@ def _fit_folder(start: str | None, minutes: float | None, arguments: tuple[str, 
     given = list(arguments)
     given += ["--init-from", start] if start else []
     given += ["--minutes", str(minutes)] if minutes is not None else []
-    if not given:
+    if "--dataset" not in given and "--help" not in given:
         raise click.UsageError("give --source KIND (and --location FOLDER), or --dataset FOLDER --out FOLDER")
     return main(given)
 

@@ -146,3 +146,15 @@ def test_the_overlay_draws_what_was_found_and_says_what_it_is() -> None:
     assert (banner[2, 2] == (255, 196, 64)).all()
     one = draw_overlay({"lateral": PICTURE}, {"lateral": found.points["lateral"]}, found.parameters)
     assert one.size[0] < drawn.size[0]
+
+
+def test_pictures_that_do_not_belong_together_are_told() -> None:
+    """A lateral picture 60 mm lower than the frontal one: nothing is at one height, and that is said."""
+    lowered = {n: p + np.array([0.0, 60.0 / PX_MM]) for n, p in POINTS["lateral"].items()}
+    found = measure_views(knowing_model({**POINTS, "lateral": lowered}, SHAPE), _inputs("frontal", "lateral"))
+    assert found.views_disagree and len(found.at_other_heights) > 30
+    reason = found.parameters["pelvic_tilt"].absent_reason or ""
+    assert reason.startswith("not visible: S1_sup") and "at different heights: HIP_L, HIP_R, S1_sup" in reason
+    report = report_json(found, knowing_model(POINTS, SHAPE), _inputs("frontal", "lateral"))
+    assert report["views_disagree"] is True
+    assert not measure_views(knowing_model(POINTS, SHAPE), _inputs("frontal", "lateral")).views_disagree

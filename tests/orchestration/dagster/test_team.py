@@ -29,8 +29,10 @@ def drawn(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_two_processes_fit_one_model_and_tell_how_far_they_are(drawn, tmp_path):
+def test_two_processes_fit_one_model_and_tell_how_far_they_are(drawn, tmp_path, monkeypatch):
     told = []
+    (tmp_path / "lightning.py").write_text("raise RuntimeError('a file of the user was taken for a library')")
+    monkeypatch.chdir(tmp_path)
     out = tmp_path / "candidate"
     summary = fit_in_team(drawn, out, CONFIG, tmp_path / "team", lambda done, total: told.append((done, total)))
     assert summary.config == CONFIG
