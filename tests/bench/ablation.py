@@ -6,23 +6,20 @@ The model is asked once; its points are then measured with parts left out. Stand
 What belongs here: leaving parts out. What does not: the parts. Contract: the frozen test split is never read.
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from inference.measure import predict_examples
 from inference.model import load_model
-from inference.released import RELEASED
-from orchestration.chain.workspace import Workspace
-from spine.dataset import Example, read_manifest
+from spine.dataset import Example
 from spine.landmarks import GALBUSERA39, VIEWS
 from spine.measurement.measure import measure
 from spine.measurement.planes import PlanePoints, planes_from_points_3d, planes_from_view
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS, Measured, Plane
 from spine.prediction import Prediction
+from tests.bench.asked import asked
 from validation.evaluation.agreement import agree
 
 Way = Callable[[Prediction, Example], Mapping[str, Measured]]
@@ -78,15 +75,8 @@ WAYS: Mapping[str, Way] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; 0."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.ablation", description=__doc__.splitlines()[0])
-    parser.add_argument("-w", "--workspace", type=Path, required=True)
-    parser.add_argument("--model", type=Path, default=RELEASED)
-    parser.add_argument("--splits", default="train,validation", help="never test")
-    given = parser.parse_args(arguments)
-    folder = Workspace(given.workspace).dataset
-    manifest = read_manifest(folder)
-    examples = [e for split in given.splits.split(",") if split != "test" for e in manifest.in_split(split)]
-    predictions = predict_examples(load_model(given.model), folder, examples)
+    model, folder, examples = asked("ablation", __doc__.splitlines()[0], arguments)
+    predictions = predict_examples(load_model(model), folder, examples)
     labels = [PARAMETERS[n].label for n in PAPER_PARAMETERS]
     sys.stdout.write(f"{len(examples)} patients; standard error, deg [95 % interval], bias\n")
     sys.stdout.write(f"| | {' | '.join(labels)} |\n" + "|---" * (len(labels) + 1) + "|\n")

@@ -7,6 +7,7 @@ films are asked too where they were packed (`python -m tests.bench.sim_to_real p
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -37,7 +38,7 @@ for views in first_pairs(sys.argv[1], 3):
 def figures() -> list[Figure]:
     """Cost, then refusals."""
     workspace, model = demo_workspace(), open_released()
-    return [*_cost(model, workspace), *refusals(model, workspace)]
+    return [*_cost(model, workspace), *refusals(model, workspace), _exchanged(model, workspace)]
 
 
 def first_pairs(workspace: Path | str, count: int) -> list[dict[ViewName, PictureInput]]:
@@ -89,6 +90,19 @@ def refusals(model: Model, workspace: Workspace) -> list[Figure]:
         for view in VIEWS:
             rows.append(_refused(model, f"{kind}, as {view}", view, [PictureInput(p) for p in drawn], ">= 95"))
     return [*rows, *_real_films(model)]
+
+
+def _exchanged(model: Model, workspace: Workspace) -> Figure:
+    """Share of pairs, of those filmed alike, that are refused or told of when their two pictures change places."""
+    told = []
+    for views in first_pairs(workspace.root, 2 * OF_EACH_KIND):
+        frontal, lateral = (views[v] for v in VIEWS)
+        if frontal.picture.shape == lateral.picture.shape:
+            pictures = {"frontal": lateral.picture, "lateral": frontal.picture}
+            said = measure_views(model, {v: replace(views[v], picture=pictures[v]) for v in VIEWS})
+            told.append(bool(said.refused) or said.views_disagree)
+    share = 100 * float(np.mean(told)) if told else float("nan")
+    return Figure("told: pictures of a pair exchanged", share, "%", "", f"of {len(told)}")
 
 
 def _real_films(model: Model) -> list[Figure]:

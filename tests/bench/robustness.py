@@ -7,7 +7,6 @@ belongs here: making the pictures difficult, the table. What does not: measuring
 row but for those whom a row is about; the frozen test split is never read.
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,12 +16,11 @@ from numpy.typing import NDArray
 
 from inference.measure import PictureInput, measure_views
 from inference.model import Model, load_model
-from inference.released import RELEASED
-from orchestration.chain.workspace import Workspace
-from spine.dataset import Example, ExampleView, load_example_picture, read_manifest
+from spine.dataset import Example, ExampleView, load_example_picture
 from spine.landmarks import VIEWS, ViewName
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
 from spine.phantom.people.population import sample_patient
+from tests.bench.asked import asked
 
 Picture = NDArray[np.uint16]
 Change = Callable[[Picture, ExampleView, np.random.Generator], Picture]
@@ -123,15 +121,8 @@ def errors(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; 0."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.robustness", description=__doc__.splitlines()[0])
-    parser.add_argument("-w", "--workspace", type=Path, required=True)
-    parser.add_argument("--model", type=Path, default=RELEASED)
-    parser.add_argument("--splits", default="train,validation", help="never test")
-    given = parser.parse_args(arguments)
-    folder, splits = Workspace(given.workspace).dataset, given.splits.split(",")
-    manifest = read_manifest(folder)
-    examples = [e for split in splits if split != "test" for e in manifest.in_split(split)]
-    model = load_model(given.model)
+    model_folder, folder, examples = asked("robustness", __doc__.splitlines()[0], arguments)
+    model = load_model(model_folder)
     plain = errors(model, folder, examples)
     rows = {"as it is": (len(examples), plain)}
     rows |= {name: (len(examples), errors(model, folder, examples, change)) for name, change in CHANGES.items()}

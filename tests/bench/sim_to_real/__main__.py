@@ -3,7 +3,6 @@
     pack         the 481 real films -> .carry/aasce.npz (git-ignored, travels with ``carry``)
     run          virtual films, 3 minutes of training, scores -> --out; under 6 minutes on one H100 or H200
     draw         another contact sheet from what a run left: --out, --rows 3 17 250
-    boxed        the model in the box on the real films, zero shot, on the CPU: --model, --out
     diagnose     why the angle is off, from what a run left: --out
     appearance   picture statistics of 200 virtual films against the real ones
     beside       the mean virtual and real film, straightened along the spine, and close-ups of a level: --out, --level
@@ -59,12 +58,6 @@ def _parser() -> argparse.ArgumentParser:
     draw.add_argument("--rows", type=int, nargs="*", help="rows of the pack; best 4, median 4, worst 8 if not given")
     draw.add_argument("--to", type=Path, help="file; contact.png beside the run's if not given")
     draw.set_defaults(call=_draw)
-    boxed = commands.add_parser("boxed", help="the released model, zero shot")
-    boxed.add_argument("--out", type=Path, default=Path("bench/boxed"))
-    boxed.add_argument("--real", type=Path, default=PACKED)
-    boxed.add_argument("--model", type=Path, help="another model folder")
-    boxed.add_argument("--limit", type=int, help="this many films only")
-    boxed.set_defaults(call=_boxed)
     diagnose = commands.add_parser("diagnose", help="why the angle is off")
     diagnose.add_argument("--out", type=Path, default=Path("bench/sim-to-real"))
     diagnose.add_argument("--real", type=Path, default=PACKED)
@@ -112,31 +105,6 @@ def _run(given: argparse.Namespace) -> int:
         Plan(given.out, given.real, given.pool, given.pool_count, given.variant, given.seed, given.minutes, device, dry,
              given.weights)
     )  # fmt: skip
-    return 0
-
-
-def _boxed(given: argparse.Namespace) -> int:
-    from inference.model import load_model
-    from inference.released import RELEASED
-    from tests.bench.sim_to_real.boxed import find
-    from tests.bench.sim_to_real.pack import read_pack
-    from tests.bench.sim_to_real.probe import draw, say
-    from tests.bench.sim_to_real.reports import write_found
-    from tests.bench.sim_to_real.scoring import lines, score_films, summary
-
-    real = read_pack(_needed(given.real), given.limit)
-    found = find(load_model(given.model or RELEASED), real)
-    angles = real.facts["angle_deg"][:, 0].astype(np.float64)
-    scores = score_films(found.corners, real.corners, real.visible, angles)
-    say(lines("REAL FILMS, all", summary(scores)))
-    kept = [s for s, out in zip(scores, real.facts["screened_out"].astype(bool), strict=True) if not out]
-    say(lines("real films without those the data set validation screens out", summary(kept)))
-    complete = (found.answered | ~real.visible).all(axis=(1, 2))
-    say(f"films on which every labelled corner is answered: {complete.mean():.1%}, "
-        f"corners: {found.answered[real.visible].mean():.2%}")  # fmt: skip
-    given.out.mkdir(parents=True, exist_ok=True)
-    write_found(given.out, found.corners)
-    draw(given.out, real, found.corners, np.array([s.error_deg for s in scores]))
     return 0
 
 
