@@ -25,6 +25,7 @@ class Augmentation:
     Attributes:
         rotation_deg: standard deviation of the rotation.
         scale: standard deviation of log2 of the enlargement.
+        stretch: standard deviation of log2 of width over height: a spine made slimmer is one more strongly curved.
         shift: standard deviation of the shift, as a fraction of the input's size.
         mirror: probability of mirroring a frontal view (laterals are never mirrored: front would become back).
         contrast: standard deviation of log2 of the contrast.
@@ -41,6 +42,7 @@ class Augmentation:
     brightness: float = 0.1
     gamma: float = 0.25
     noise: float = 0.08
+    stretch: float = 0.0
 
 
 @dataclass(frozen=True)

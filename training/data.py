@@ -176,7 +176,9 @@ def draw_affine(
     shift = np.clip(random.normal(size=2), -2.5, 2.5) * strengths.shift * (width, height)
     mirrored = bool(random.random() < strengths.mirror) and view == "frontal"
     side = -1.0 if mirrored else 1.0
-    linear = enlargement * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) * [side, 1.0]
+    wider = 2.0 ** (np.clip(random.normal(), -2.5, 2.5) * strengths.stretch / 2) if strengths.stretch else 1.0
+    turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    linear = enlargement * turned * [side * wider, 1.0 / wider]
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
     matrix = np.eye(3)
     matrix[:2, :2] = linear

@@ -312,6 +312,9 @@ def draw_affines(
         [np.stack([np.cos(turn), -np.sin(turn)], -1), np.stack([np.sin(turn), np.cos(turn)], -1)], 1
     )
     linear[:, :, 0] *= np.where(mirrored, -1.0, 1.0)[:, None]
+    if strengths.stretch:
+        wider = 2.0 ** (np.clip(random.standard_normal(count), -2.5, 2.5) * strengths.stretch / 2)
+        linear *= np.stack([wider, 1.0 / wider], -1)[:, None, :]
     linear = linear * half[None, None, :] / half[None, :, None]  # pixels are square, normalised units are not
     return torch.from_numpy(linear).float(), torch.from_numpy(shift).float(), torch.from_numpy(mirrored)
 

@@ -75,6 +75,19 @@ def test_affine_round_trip_with_augmentation_and_mirror() -> None:
         np.testing.assert_allclose(affine.inverse.apply(affine.apply(points)), points, atol=1e-6)
 
 
+def test_stretching_makes_curves_steeper_without_changing_the_area() -> None:
+    none = {"rotation_deg": 0.0, "scale": 0.0, "shift": 0.0, "mirror": 0.0}
+    plain, _ = draw_affine(np.random.default_rng(5), Augmentation(**none), INPUT, "frontal")
+    np.testing.assert_allclose(plain.matrix, np.eye(3), atol=1e-12)
+    widths = []
+    for seed in range(200):
+        affine, _ = draw_affine(np.random.default_rng(seed), Augmentation(**none, stretch=0.4), INPUT, "frontal")
+        assert affine.scale == pytest.approx(1.0)
+        assert affine.matrix[0, 1] == affine.matrix[1, 0] == 0
+        widths.append(np.log2(affine.matrix[0, 0] / affine.matrix[1, 1]))
+    assert np.std(widths) == pytest.approx(0.4, rel=0.2)
+
+
 def test_absent_and_pushed_out_landmarks_are_masked(tmp_path: Path) -> None:
     manifest, _ = _dot_set(tmp_path, INPUT)
     items = picture_items(manifest.examples, VIEWS)

@@ -212,8 +212,9 @@ class Same:
 @pytest.mark.parametrize(
     ("normal", "uniform", "view"), [(0.7, 0.2, "frontal"), (-1.3, 0.9, "frontal"), (0.9, 0.1, "lateral")]
 )
-def test_pictures_are_augmented_as_those_from_disk_are(normal, uniform, view):
-    random, strengths = Same(normal, uniform), Augmentation(noise=0.0)
+@pytest.mark.parametrize("stretch", [0.0, 0.4])
+def test_pictures_are_augmented_as_those_from_disk_are(normal, uniform, view, stretch):
+    random, strengths = Same(normal, uniform), Augmentation(noise=0.0, stretch=stretch)
     affine, mirrored = draw_affine(random, strengths, SHAPE, view)
     linear, shift, mirrors = draw_affines(random, strengths, SHAPE, np.array([view == "frontal"]))
     assert mirrors.tolist() == [mirrored]

@@ -2,7 +2,9 @@
 
     split      data set folders of the five folds, for ``python -m training``: --out
     zero-shot  the model in the box (or --model) on all films: figures, overlays of the ten worst
-    folds      five fine-tuned models, --models DIR with fold0 .. fold4, each on the films of its fold
+    folds      five fine-tuned models, --models DIR with fold0 .. fold4, each on the films of its fold; several DIRs
+               answer with their mean, with --mirrored together with the mirrored films
+    labels     how far the labels can be trusted; with --models also beside two models
 
 What belongs here: arguments. What does not: everything else.
 """
@@ -17,6 +19,7 @@ from tests.bench.sim_to_real.pack import Pack, read_pack
 
 if TYPE_CHECKING:
     from inference.model import Model
+    from spine.scanner import Floats
 
 PACKED = Path(".carry/aasce.npz")
 
@@ -34,9 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     zero.add_argument("--out", type=Path, default=Path("bench/real-films/zero-shot"))
     zero.set_defaults(call=_zero_shot)
     folds = commands.add_parser("folds", help="fine-tuned models, each on its fold")
-    folds.add_argument("--models", type=Path, required=True)
+    folds.add_argument("--models", type=Path, required=True, nargs="+")
+    folds.add_argument("--mirrored", action="store_true", help="ask for the mirrored film too")
     folds.add_argument("--out", type=Path, default=Path("bench/real-films/folds"))
     folds.set_defaults(call=_folds)
+    labels = commands.add_parser("labels", help="how far the labels can be trusted")
+    labels.add_argument("--models", type=Path, nargs="+", help="as for folds: fine-tuned models")
+    labels.set_defaults(call=_labels)
     given = parser.parse_args(arguments)
     if not given.real.is_file():
         sys.stderr.write(f"skipped: no {given.real}; run `python -m tests.bench.sim_to_real pack` first\n")
@@ -66,15 +73,74 @@ def _zero_shot(given: argparse.Namespace) -> int:
 
 
 def _folds(given: argparse.Namespace) -> int:
+    films = read_pack(given.real)
+    return _tell(films, _of_folds(films, given.models, given.mirrored), given.out)
+
+
+def _of_folds(films: Pack, folders: Sequence[Path], mirrored: bool) -> "list[tuple[Model, list[int]]]":
+    """Each fold's model, and the rows it is asked about."""
     import numpy as np
 
     from inference.model import load_model
+    from tests.bench.real_films.averaged import together
     from tests.bench.real_films.folds import FOLDS, fold_of
 
-    films = read_pack(given.real)
     fold = fold_of(films.facts["patient"].astype(np.str_))
-    models = [load_model(given.models / f"fold{k}") for k in range(FOLDS)]
-    return _tell(films, [(model, np.flatnonzero(fold == k).tolist()) for k, model in enumerate(models)], given.out)
+    models = [[load_model(folder / f"fold{k}") for folder in folders] for k in range(FOLDS)]
+    asked = [m[0] if len(m) == 1 and not mirrored else together(m, mirrored) for m in models]
+    return [(model, np.flatnonzero(fold == k).tolist()) for k, model in enumerate(asked)]
+
+
+def _labels(given: argparse.Namespace) -> int:
+    import numpy as np
+
+    from tests.bench.real_films.angles import smape_percent
+    from tests.bench.real_films.labels import twice_labelled
+
+    films = read_pack(given.real)
+    angles = films.facts["angle_deg"].astype(np.float64)
+    pairs = twice_labelled(films)
+    first, second = (angles[[pair[k] for pair in pairs]] for k in (0, 1))
+    apart = np.abs(first - second)[:, 0]
+    sys.stdout.write(f"{len(pairs)} exposures that are labelled twice, rows {pairs}\n")
+    sys.stdout.write(
+        f"their two labels differ by {apart.mean():.1f} deg in the mean, {np.median(apart):.1f} in the median, "
+        f"{apart.max():.1f} at most (major angle); SMAPE of three angles {smape_percent(first, second):.1f} %\n"
+    )
+    return 0 if given.models is None else _beside_models(films, angles, given.models)
+
+
+def _beside_models(films: Pack, angles: "Floats", folders: Sequence[Path]) -> int:
+    import numpy as np
+
+    from inference.model import load_model
+    from inference.released import RELEASED
+    from tests.bench.real_films.labels import own_deviation
+
+    every = [(load_model(RELEASED), list(range(len(films.pictures))))]
+    zero, tuned = (_major(films, asked) for asked in (every, _of_folds(films, folders, False)))
+    label = angles[:, 0]
+    known = np.isfinite(zero) & np.isfinite(tuned)
+    readings = {"the labels": label[known], "zero shot": zero[known], "fine-tuned": tuned[known]}
+    for name, own in readings.items():
+        others = [r for n, r in readings.items() if n != name]
+        sys.stdout.write(f"own error of {name:<12}{own_deviation(own, *others):6.1f} deg (standard deviation)\n")
+    for low, high in ((0, 15), (15, 30), (30, 45), (45, 60), (60, 180)):
+        there = known & (label >= low) & (label < high)
+        cells = "".join(
+            f"{np.abs(r - label)[there].mean():8.1f}{(r - label)[there].mean():+8.1f}" for r in (zero, tuned)
+        )
+        sys.stdout.write(f"{low:>3} to {high:<4} {there.sum():>4} films; mean error, bias: {cells}\n")
+    return 0
+
+
+def _major(films: Pack, asked: "Sequence[tuple[Model, list[int]]]") -> "Floats":
+    import numpy as np
+
+    from tests.bench.real_films.found import find
+
+    found = {i: f.found[0] for model, rows in asked for i, f in find(model, films, rows)[0].items()}
+    return np.array([found[i] for i in range(len(films.pictures))])
 
 
 def _tell(films: Pack, asked: "Sequence[tuple[Model, list[int]]]", out: Path) -> int:

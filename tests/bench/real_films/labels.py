@@ -1,0 +1,83 @@
+"""How far the films' labels can be trusted: films that stand there twice, and what two independent readers leave over.
+
+Some exposures occur twice, cut out differently, under two rows with labels of their own: how far these differ is
+what a second reading by the same labellers would. A second estimate needs no doubles: of three readings with independent
+errors (the labels, a model that never saw a label, a model fine-tuned on other films) each one's own error follows from
+the three differences. Errors that both models share count as the label's there, so that one is an upper bound.
+
+What belongs here: these two estimates. What does not: the models' figures. Contract: doubles are found from pixels, by
+thresholds under which every pair was looked at and was the same exposure; angles of labels are the published ones.
+"""
+
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from spine.scanner import Floats
+from tests.bench.real_films.folds import film_of
+from tests.bench.sim_to_real.pack import Pack
+
+SAME_WHOLE = 0.975
+"""Correlation of two whole films, 128 x 64 pixels."""
+
+SAME_SPINE = 0.865
+"""Correlation of two spines brought to one length, in detail (without what is smoother than a vertebra)."""
+
+_WHOLE, _SPINE, _MARGIN = (128, 64), (120, 56), 8
+
+
+def twice_labelled(films: Pack) -> list[tuple[int, int]]:
+    """Pairs of rows that show one exposure."""
+    whole = np.stack([_standard(_resized(film_of(p)[0].astype(np.float64), _WHOLE)) for p in films.pictures])
+    alike = whole.reshape(len(whole), -1) @ whole.reshape(len(whole), -1).T / whole[0].size
+    spines = np.stack([_spine(p, c) for p, c in zip(films.pictures, films.corners, strict=True)])
+    waves = np.fft.rfft2(spines)
+    pairs = []
+    for i, j in combinations(range(len(whole)), 2):
+        # The exact spectrum product is for few: most pairs are unlike at a glance.
+        if alike[i, j] > SAME_WHOLE or (alike[i, j] > 0.5 and _best_shift(waves[i], waves[j]) > SAME_SPINE):
+            pairs.append((i, j))
+    return pairs
+
+
+def _best_shift(first: NDArray[np.complex128], second: NDArray[np.complex128]) -> float:
+    """Largest correlation over shifts of a few pixels."""
+    every = np.fft.irfft2(first * np.conj(second), s=_SPINE) / (_SPINE[0] * _SPINE[1])
+    near = np.r_[0:_MARGIN, -_MARGIN:0]
+    return float(every[np.ix_(near, near)].max())
+
+
+def _spine(picture: NDArray[np.uint8], corners: NDArray[np.float32]) -> Floats:
+    """A window about the labelled spine, its length the same in all films, in detail."""
+    centres = corners.astype(np.float64).mean(axis=1)
+    length, middle = np.linalg.norm(centres[-1] - centres[0]), (centres[-1] + centres[0]) / 2
+    rows, columns = np.mgrid[-0.6 : 0.6 : _SPINE[0] * 1j, -0.28 : 0.28 : _SPINE[1] * 1j]
+    at = [middle[1] + rows * length, middle[0] + columns * length]
+    window = ndimage.map_coordinates(picture.astype(np.float64), at, order=1, mode="constant")
+    return _standard(np.clip(window - ndimage.uniform_filter(window, 15), -40, 40))
+
+
+def _resized(film: Floats, shape: tuple[int, int]) -> Floats:
+    zoom = [wanted / have for wanted, have in zip(shape, film.shape, strict=True)]
+    smooth = ndimage.gaussian_filter(film, [max(0.5 / z, 0.0) for z in zoom])
+    return np.asarray(ndimage.zoom(smooth, zoom, order=1), dtype=np.float64)[: shape[0], : shape[1]]
+
+
+def _standard(values: Floats) -> Floats:
+    return (values - values.mean()) / max(float(values.std()), 1e-9)
+
+
+def own_deviation(one: Floats, two: Floats, three: Floats) -> float:
+    """Standard deviation of the errors of ``one`` alone, of three independent readings of the same, robust to outliers.
+
+    Var(a - b) + Var(a - c) - Var(b - c) = 2 Var(a) where errors are independent (Grubbs 1948).
+    """
+    variances = [_spread(one - two) ** 2, _spread(one - three) ** 2, _spread(two - three) ** 2]
+    return float(np.sqrt(max(variances[0] + variances[1] - variances[2], 0.0) / 2))
+
+
+def _spread(differences: Floats) -> float:
+    """Standard deviation by the median absolute one."""
+    return float(1.4826 * np.median(np.abs(differences - np.median(differences))))

@@ -1,0 +1,195 @@
+"""``python -m training.average``: one candidate out of several that started from the same weights.
+
+Fits that start from one model and differ in seed, learning rate or augmentation end close to each other; the mean of
+their weights errs less than each of them and costs no more than one when it is asked (Wortsman 2022, arXiv:2203.05482).
+Statistics of normalisation are the mean too, or taken again from the training pictures, whichever validates better.
+
+What belongs here: that mean. What does not: fitting (``fit``), export and calibration (``export``). Contract: fits of
+another data set, landmark set or architecture are refused; without onnx the export waits, as after a fit.
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spine.errors import ParametersRejected, PlumblineError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from training.candidate import FitSummary
+    from training.score import Score
+    from training.work import Fit
+
+_MAY_DIFFER = ("seed", "learning_rate", "augmentation", "epochs", "minutes", "weight_decay", "batch_size", "init_from")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Average, score on the validation split, write; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m training.average", description=__doc__.splitlines()[0])
+    parser.add_argument("fits", nargs="+", type=Path, help="folders of finished fits")
+    parser.add_argument("--dataset", type=Path, required=True, help="the data set they were fitted on")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the averaged candidate")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    given = parser.parse_args(arguments)
+    try:
+        summary, errors = average(given.fits, given.dataset, given.out, given.device)
+    except PlumblineError as error:
+        sys.stderr.write(f"\n{error}\n")
+        return error.exit_code
+    each = ", ".join(f"{e:.3f}" for e in errors)
+    sys.stdout.write(
+        f"validation landmark error {summary.validation_error:.3f} {summary.error_unit}; of each fit alone: {each}\n"
+    )
+    return 0
+
+
+def average(fits: Sequence[Path], dataset: Path, out: Path, device: str = "auto") -> "tuple[FitSummary, list[float]]":
+    """The mean of ``fits`` as a candidate in ``out``, and the validation error of each of them.
+
+    Args:
+        fits: folders of finished fits.
+        dataset: what they were fitted on.
+        out: an empty or new folder.
+        device: where activations are computed.
+
+    Raises:
+        ParametersRejected: fits that do not go together, or ``out`` is not empty.
+        ContractViolation: a folder holds no finished fit.
+    """
+    from training.candidate import FITTED_FILE, read_summary, write_summary
+    from training.checkpoints import load_weights, save_weights
+    from training.export import can_export, finish_export
+
+    summaries = [read_summary(folder, FITTED_FILE) for folder in fits]
+    _demand_kinship(fits, summaries, out)
+    run = _run(fits[0], dataset, out, replace(summaries[0].config, device=device))
+    weights = [load_weights(folder) for folder in fits]
+    errors = [_scored(run, w).mean for w in weights]
+    found, mean = min(((_scored(run, w).mean, w) for w in _means(run, weights)), key=lambda option: option[0])
+    out.mkdir(parents=True, exist_ok=True)
+    save_weights(mean, out)
+    _write_contract(fits, out)
+    shutil.copyfile(fits[0] / "journal.jsonl", out / "journal.jsonl")
+    totals = {n: sum(getattr(s, n) for s in summaries) for n in ("epochs", "steps", "seconds")}
+    summary = replace(summaries[0], **totals, validation_error=found, model_digest=None)
+    write_summary(summary, out / FITTED_FILE)
+    return (finish_export(out, dataset) if can_export() else summary), errors
+
+
+def _demand_kinship(fits: Sequence[Path], summaries: "Sequence[FitSummary]", out: Path) -> None:
+    from training.config import config_to_json
+
+    def kind(summary: "FitSummary") -> dict[str, object]:
+        asked = {k: v for k, v in config_to_json(summary.config).items() if k not in _MAY_DIFFER}
+        return {**asked, "dataset": summary.dataset_digest}
+
+    first = kind(summaries[0])
+    differing = {
+        f"{folder.name}: {name}"
+        for folder, summary in zip(fits, summaries, strict=True)
+        for name, value in kind(summary).items()
+        if value != first[name]
+    }
+    starts = {s.config.init_from for s in summaries}
+    if differing or len(starts) != 1 or None in starts:
+        raise ParametersRejected(
+            "FITS_DIFFER",
+            found=f"fits that differ in {sorted(differing)[:4]}" if differing else f"fits that start from {starts}",
+            expected="fits of one data set and architecture that start from the same model (--init-from)",
+            remedy="average only such fits: weights of unrelated ones have no meaningful mean",
+        )
+    if out.is_dir() and any(out.iterdir()):
+        raise ParametersRejected(
+            "FOLDER_NOT_EMPTY",
+            found=f"files in {out.name!r}",
+            expected="a new folder",
+            remedy="name another with --out",
+        )
+
+
+def _run(first: Path, dataset: Path, out: Path, config: "object") -> "Fit":
+    from inference.contract import read_contract
+    from spine.dataset import read_manifest
+    from training.config import TrainingConfig
+    from training.journal import Journal
+    from training.team import team_of
+    from training.work import Fit, circumstances_of
+
+    assert isinstance(config, TrainingConfig)
+    views, manifest = read_contract(first).views, read_manifest(dataset)
+    return Fit(dataset, out, config, manifest, views, circumstances_of(config), Journal(out), team_of(1))
+
+
+def _means(run: "Fit", weights: "Sequence[dict[str, Tensor]]") -> "list[dict[str, Tensor]]":
+    """The mean with the mean's statistics, and with new ones."""
+    mean = _mean(weights)
+    network = _network(run, mean)
+    _renew_statistics(run, network)
+    return [mean, {name: t.detach().cpu() for name, t in network.state_dict().items()}]
+
+
+def _mean(weights: "Sequence[dict[str, Tensor]]") -> "dict[str, Tensor]":
+    """Of numbers with a fraction; a counter is the first one's."""
+    import torch
+
+    return {
+        name: torch.stack([w[name].float() for w in weights]).mean(dim=0) if t.is_floating_point() else t
+        for name, t in weights[0].items()
+    }
+
+
+def _network(run: "Fit", weights: "dict[str, Tensor]") -> "nn.Module":
+    from training.networks import build_network
+
+    network = build_network(run.config, run.views)
+    network.load_state_dict(weights)
+    return network.to(run.device)
+
+
+def _scored(run: "Fit", weights: "dict[str, Tensor]") -> "Score":
+    from training.data import picture_items
+    from training.loaders import validation_loader
+    from training.renaming import label_sources
+    from training.score import score, unit_of
+    from training.slots import slots_of
+
+    config, items = run.config, picture_items(run.manifest.in_split("validation"), run.views)
+    slots = slots_of(config.landmark_set, config.names, run.views)
+    sources = label_sources(slots, config.names, config.label_shift).to(run.device)
+    batches, unit = validation_loader(run, items), unit_of(items)
+    return score(_network(run, weights), slots, batches, unit, run.device, run.circumstances.dtype, sources)
+
+
+def _renew_statistics(run: "Fit", network: "nn.Module") -> None:
+    """Means and variances of every normalisation over the training pictures, in one pass."""
+    import torch
+
+    from training.data import picture_items
+    from training.loaders import validation_loader
+
+    layers = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # a plain mean over the batches
+    network.train()
+    with torch.no_grad():
+        for batch in validation_loader(run, picture_items(run.manifest.in_split("train"), run.views)):
+            network(batch.pixels.to(run.device), batch.view.to(run.device))
+
+
+def _write_contract(fits: Sequence[Path], out: Path) -> None:
+    from inference.contract import read_contract, write_contract
+
+    contract = read_contract(fits[0])
+    note = f"{contract.training_note}; mean weights of {len(fits)} fits"
+    write_contract(replace(contract, training_note=note, calibration=None), out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
