@@ -149,11 +149,14 @@ def _demand_safe_outputs(films: tuple[Path, ...], overlay: Path, json_file: Path
 
 
 def _open_model(folder: Path | None, workspace: Workspace) -> "Model":
-    from inference.model import load_model
-
     if folder is not None:
+        from inference.named import RECORDS, open_named, stated_digests
+
         errors.print("[yellow]measuring with a model named by hand, not with a promoted one[/yellow]")
-        return load_model(folder)
+        model = open_named(folder)
+        if not stated_digests(folder):
+            errors.print(f"[yellow]nothing vouches for this model: no {' or '.join(RECORDS)} names its digest[/yellow]")
+        return model
     from orchestration.chain.champion import local_champion, open_champion
 
     if local_champion(workspace) is None:

@@ -1,6 +1,7 @@
 """The command line: help with examples, exit codes that mean something, settings that are checked."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -172,6 +173,25 @@ def test_before_anything_is_promoted_the_model_in_the_box_measures_and_says_so(t
     slope = json.loads(found.read_text())["parameters"]["sacral_slope"]["value"]
     front, back = (np.array(truth["points"][n]) for n in ("S1_ant", "S1_post"))
     assert slope == pytest.approx(np.degrees(np.arctan2(back[2] - front[2], back[1] - front[1])), abs=6.0)
+
+
+def test_an_edited_model_is_refused_and_one_that_nothing_vouches_for_is_told(two_patients, tmp_path):
+    film, folder = two_patients / "case-00000" / "frontal.dcm", tmp_path / "model"
+    shutil.copytree(RELEASED, folder)
+    call = ["measure", str(film), "--model", str(folder), "--overlay", str(tmp_path / "o.png"), "-w", str(tmp_path)]
+    whole = command(*call)
+    assert whole.returncode == 0 and "vouches" not in whole.stderr
+    contract = json.loads((folder / "contract.json").read_text())
+    contract["calibration"]["widths"]["cobb"] *= 0.1
+    (folder / "contract.json").write_text(json.dumps(contract))
+    edited = command(*call)
+    assert edited.returncode == 3 and "MODEL_ALTERED" in edited.stderr and "release.json" in edited.stderr
+    assert not edited.stdout
+    (folder / "release.json").unlink()
+    unknown = command(*call)
+    assert unknown.returncode == 0 and "nothing vouches for this model" in " ".join(unknown.stderr.split())
+    (folder / "contract.json").unlink()
+    assert command(*call).returncode == 3
 
 
 def test_a_film_is_never_overwritten_and_a_bad_one_is_named(two_patients, tmp_path):
