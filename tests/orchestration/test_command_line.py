@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pydicom
 import pytest
 from click.testing import CliRunner
 
@@ -163,14 +164,22 @@ def test_films_of_two_patients_are_not_measured_as_one(two_patients, tmp_path):
 
 
 def test_before_anything_is_promoted_the_model_in_the_box_measures_and_says_so(two_patients, tmp_path):
-    case, found = two_patients / "case-00000", tmp_path / "m.json"
+    case, found = two_patients / "case-00000", tmp_path / "new" / "values" / "m.json"
     films = [str(case / "frontal.dcm"), str(case / "lateral.dcm")]
-    outputs = ["--overlay", str(tmp_path / "o.png"), "--json", str(found)]
+    outputs = ["--overlay", str(tmp_path / "new" / "pictures" / "o.png"), "--json", str(found)]
     done = command("measure", *films, "-w", str(tmp_path), *outputs)
     assert done.returncode == 0, done.stderr
+    assert (tmp_path / "new" / "pictures" / "o.png").is_file()
     assert "measuring with the released model, learnt from virtual patients only" in " ".join(done.stderr.split())
     truth = json.loads((case / "reconstruction.json").read_text())
-    slope = json.loads(found.read_text())["parameters"]["sacral_slope"]["value"]
+    report = json.loads(found.read_text())
+    slope = report["parameters"]["sacral_slope"]["value"]
+    for view, told in report["views"].items():
+        uid = str(pydicom.dcmread(case / f"{view}.dcm", stop_before_pixels=True).SOPInstanceUID)
+        assert (told["file"], told["sop_instance_uid"]) == (f"{view}.dcm", uid)
+    assert str(tmp_path) not in found.read_text() and str(two_patients) not in found.read_text()
+    assert report["intervals"]["patients"] == read_contract(RELEASED).calibration.patients
+    assert "rough" not in done.stderr
     front, back = (np.array(truth["points"][n]) for n in ("S1_ant", "S1_post"))
     assert slope == pytest.approx(np.degrees(np.arctan2(back[2] - front[2], back[1] - front[1])), abs=6.0)
 
@@ -187,8 +196,11 @@ def test_an_edited_model_is_refused_and_one_that_nothing_vouches_for_is_told(two
     edited = command(*call)
     assert edited.returncode == 3 and "MODEL_ALTERED" in edited.stderr and "release.json" in edited.stderr
     assert not edited.stdout
+    contract["calibration"]["patients"] = 9
+    (folder / "contract.json").write_text(json.dumps(contract))
     (folder / "release.json").unlink()
     unknown = command(*call)
+    assert "interval from 9 patients: rough" in unknown.stderr
     assert unknown.returncode == 0 and "nothing vouches for this model" in " ".join(unknown.stderr.split())
     (folder / "contract.json").unlink()
     assert command(*call).returncode == 3
@@ -224,3 +236,10 @@ def test_stage_waits_for_nobody_and_leaves_no_litter(tmp_path):
 def test_read3d_with_nothing_to_read_says_so(tmp_path):
     (tmp_path / "README.md").write_text("no points")
     assert CliRunner().invoke(plumbline, ["read3d", str(tmp_path)]).exit_code == 2
+
+
+def test_intervals_are_called_rough_where_calibration_shares_one_width():
+    from inference.calibration import FEW_PATIENTS
+    from training.calibrate import LEAST_PATIENTS
+
+    assert FEW_PATIENTS == LEAST_PATIENTS
