@@ -68,6 +68,61 @@ def test_training_outside_a_workspace_is_python_m_training(tmp_path):
     assert runner.invoke(plumbline, ["train"]).exit_code == 2
     both = runner.invoke(plumbline, ["train", "--source", "virtual", *folder, "-w", str(tmp_path / "w")])
     assert both.exit_code == 2 and "--set" in both.output
+    no_budget = command("train", *folder)
+    assert no_budget.returncode == 2 and "DATASET_MISSING" in no_budget.stderr
+
+
+@pytest.mark.parametrize("vain", [["--set", "training.learning_rate=1"], ["--location", "x"], ["-w", "x"]])
+def test_what_is_for_a_workspace_is_refused_without_one(tmp_path, vain):
+    call = ["train", "--dataset", str(tmp_path), "--out", str(tmp_path / "out"), *vain]
+    refused = CliRunner().invoke(plumbline, call)
+    assert refused.exit_code == 2 and "only with --source" in refused.output
+
+
+@pytest.fixture
+def fitted_with(tmp_path, monkeypatch):
+    """Calls `plumbline train` on a data set with 68 corners; returns the options of the fit that it asks for."""
+    from spine.dataset import Manifest, write_manifest
+    from training.__main__ import _config, _parser
+
+    write_manifest(Manifest("corners68", 1, ()), tmp_path)
+    asked = []
+    monkeypatch.setattr("training.__main__.main", lambda given: asked.append(given) or 0)
+
+    def call(*options):
+        done = CliRunner().invoke(plumbline, ["train", "--dataset", str(tmp_path), "--out", "x", *options])
+        assert done.exit_code == 0, done.output
+        return _config(_parser().parse_args(asked[-1]))
+
+    return call
+
+
+def test_a_fit_takes_the_landmarks_of_its_data_set_and_the_network_of_its_start(fitted_with):
+    alone = fitted_with("--minutes", "1")
+    assert (alone.landmark_set, alone.heatmap_stride, alone.minutes) == ("corners68", 8, 1)
+    started, contract = fitted_with("--minutes", "1", "--from", "released"), read_contract(RELEASED)
+    assert started.landmark_set == "corners68" and started.init_from == "released"
+    assert (started.heatmap_stride, started.input_shape) == (contract.heatmap_stride, contract.input_shape)
+    assert started.learning_rate == 1e-4
+    told = fitted_with("--epochs", "1", "--from", "released", "--learning-rate=0.5", "--landmark-set", "margins175")
+    assert (told.learning_rate, told.landmark_set) == (0.5, "margins175")
+
+
+@pytest.mark.parametrize("name", ["init", "run", "train"])
+def test_a_location_that_is_no_folder_leaves_no_workspace_behind(tmp_path, name):
+    for source in ("folder", "aasce", "ct-keypoints"):
+        call = [name, "--source", source, "--location", str(tmp_path / "none"), "-w", str(tmp_path / "ws")]
+        refused = command(*call)
+        assert refused.returncode == 2 and "SOURCE_MISSING" in refused.stderr
+        assert not (tmp_path / "ws").exists()
+
+
+def test_an_impossible_value_is_laid_to_the_option_or_the_file_that_gave_it(tmp_path):
+    option = command("init", "-w", str(tmp_path / "ws"), "--set", "training.minutes=-2")
+    assert "training.minutes" in option.stderr and "correct the option that gave it" in option.stderr
+    assert "params.yaml" not in option.stderr
+    (tmp_path / "params.yaml").write_text("training: {minutes: -2}")
+    assert "correct params.yaml" in command("init", "-w", str(tmp_path)).stderr
 
 
 def test_init_keeps_parameters_of_an_existing_workspace(tmp_path):
@@ -243,3 +298,13 @@ def test_intervals_are_called_rough_where_calibration_shares_one_width():
     from training.calibrate import LEAST_PATIENTS
 
     assert FEW_PATIENTS == LEAST_PATIENTS
+
+
+def test_a_fit_that_ends_in_its_first_epoch_says_how_much_of_it_was_seen():
+    from orchestration.chain.steps import _share_of_an_epoch
+    from training.candidate import FitSummary
+    from training.config import TrainingConfig
+
+    config = TrainingConfig(minutes=2, batch_size=8, devices=2)
+    ended = FitSummary(config, "galbusera39", "d", "t", 400, 1.0, "mm", 0, 15, 120.0, 2.0, "cpu", "32", {})
+    assert _share_of_an_epoch(ended) == 0.6
