@@ -20,6 +20,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("chain", "Make a workspace: params.yaml and dvc.yaml."),
     "run": ("chain", "Run the chain of a workspace through Dagster, from studies to verdict and promotion."),
     "stage": ("chain", "Run one stage (what dvc.yaml calls)."),
+    "quarantine": ("intake", "List what could not be used: which folder it was, why, what to do."),
     "measure": ("measuring", "Measure one or two radiographs with the champion."),
     "parameters": ("measuring", "List every parameter with definition, sign, unit and source."),
     "decoders": ("measuring", "List the DICOM transfer syntaxes this installation reads."),
