@@ -25,6 +25,8 @@ from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.measurement.registry import PARAMETERS, Measured
 
 LEVEL = 0.9
+FEW_PATIENTS = 60
+"""With fewer, all parameters share one width (``training.calibrate``), and no interval keeps its promise for each."""
 UNSIGNED = frozenset({"cobb", "cobb_midline", "cobb_secondary_cranial", "cobb_secondary_caudal"})
 """Parameters that are sizes: their interval ends at zero."""
 
@@ -65,7 +67,7 @@ class Calibration:
     """Laws and widths of one model.
 
     Attributes:
-        patients: how many it was calibrated on.
+        patients: how many it was calibrated on; None where the contract does not say.
         source: which, in words.
         laws: view -> group -> law.
         limits: beyond which a picture is refused (``refusal``); None: nothing is.
@@ -75,13 +77,25 @@ class Calibration:
         widths: parameter -> half width of its interval in sigmas; parameters that could not be calibrated have none.
     """
 
-    patients: int
+    patients: int | None
     source: str
     laws: Mapping[str, Mapping[str, SpreadLaw]] = field(default_factory=dict)
     widths: Mapping[str, float] = field(default_factory=dict)
     limits: Limits | None = None
     level_margin: float | None = None
     neighbour_width: float = NEIGHBOUR_WIDTH
+
+    @property
+    def rough(self) -> bool:
+        """Whether its intervals rest on too few patients to be taken for what they promise."""
+        return self.patients is None or self.patients < FEW_PATIENTS
+
+    @property
+    def remark(self) -> str | None:
+        """What to say of its intervals where they are rough."""
+        if not self.rough:
+            return None
+        return f"interval from {'an unknown number of' if self.patients is None else self.patients} patients: rough"
 
     def sigma_cells(self, view: ViewName, spread_cells: Mapping[str, float]) -> dict[str, float]:
         """Landmark -> standard deviation of each coordinate, cells; landmarks without a law have no key."""
@@ -121,8 +135,9 @@ def calibration_from_json(record: Mapping[str, Any] | None) -> Calibration | Non
     widths = {name: float(width) for name, width in record["widths"].items()}
     limits = Limits(**record["limits"]) if record.get("limits") else None
     margin = record.get("level_margin")
+    patients = record.get("patients")
     return Calibration(
-        int(record["patients"]), str(record["source"]), laws, widths, limits,
+        None if patients is None else int(patients), str(record["source"]), laws, widths, limits,
         None if margin is None else float(margin), float(record.get("neighbour_width", NEIGHBOUR_WIDTH)),
     )  # fmt: skip
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from inference.calibration import Calibration, calibration_from_json, calibration_violations
-from spine.errors import ContractViolation
+from spine.errors import ContractViolation, EvidenceRejected
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
 from spine.model_digest import CONTRACT_FILE, model_digest
 from spine.model_digest import GRAPH_FILE as MODEL_FILE
@@ -100,18 +100,29 @@ def read_contract(folder: Path) -> ModelContract:
     """Read and check ``contract.json``.
 
     Raises:
-        ContractViolation: the file is missing or damaged, of another schema or preprocessing version, or
-            contradicts itself; every violation is named.
+        EvidenceRejected: the file is missing.
+        ContractViolation: it is damaged, of another schema or preprocessing version, or contradicts itself; every
+            violation is named.
     """
     path = folder / CONTRACT_FILE
     if not path.is_file():
-        raise _refused("MODEL_INCOMPLETE", f"no {CONTRACT_FILE} in {folder.name!r}")
+        raise EvidenceRejected(
+            "MODEL_INCOMPLETE",
+            found=f"no {CONTRACT_FILE} in {folder.name!r}",
+            expected=f"a model folder with {MODEL_FILE} and {CONTRACT_FILE}",
+            remedy="name the folder of an exported model, or finish its export",
+        )
     try:
         record = json.loads(path.read_text())
         schema = record.pop("schema")
         contract = _from_json(record)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _refused("CONTRACT_UNREADABLE", f"{type(error).__name__}: {error}") from error
+        raise ContractViolation(
+            "CONTRACT_UNREADABLE",
+            found=f"{type(error).__name__}: {error}",
+            expected=f"a model folder with {MODEL_FILE} and {CONTRACT_FILE}",
+            remedy="name the folder of an exported model, or finish its export",
+        ) from error
     violations = _violations(schema, contract)
     if violations:
         raise ContractViolation.gathered(
@@ -121,15 +132,6 @@ def read_contract(folder: Path) -> ModelContract:
             remedy="export the model again with this version of Plumbline",
         )
     return contract
-
-
-def _refused(code: str, found: str) -> ContractViolation:
-    return ContractViolation(
-        code,
-        found=found,
-        expected=f"a model folder with {MODEL_FILE} and {CONTRACT_FILE}",
-        remedy="name the folder of an exported model, or finish its export",
-    )
 
 
 def _from_json(record: Mapping[str, Any]) -> ModelContract:

@@ -53,12 +53,15 @@ class PictureInput:
         spacing_mm: (row, column), or None where unknown.
         calibration: source of the spacing.
         geometry: place in the scanner, or None; both views need one for 3D.
+        file, sop_instance_uid: what it was read from, for the report; None where it was not read from a file.
     """
 
     picture: NDArray[np.uint16]
     spacing_mm: tuple[float, float] | None = None
     calibration: CalibrationType = "NONE"
     geometry: ViewGeometry | None = None
+    file: str | None = None
+    sop_instance_uid: str | None = None
 
 
 def measure_views(model: Model, views: Mapping[ViewName, PictureInput], study_id: str = "") -> Prediction:
@@ -194,7 +197,7 @@ def _tell_refusal(parameters: Mapping[str, Measured], refused: Mapping[ViewName,
     """Give a refused picture as the reason of absence for what only it could have shown."""
     reasons = {PLANE_OF_VIEW[view]: f"{REFUSED} ({view}): {why}" for view, why in refused.items()}
     return {
-        name: replace(m, absent_reason=reasons[PARAMETERS[name].plane])
+        name: replace(m, absent_reason=reasons[PARAMETERS[name].plane], absent_code="VIEW_REFUSED")
         if m.is_absent and PARAMETERS[name].plane in reasons
         else m
         for name, m in parameters.items()
@@ -306,14 +309,15 @@ def _tell_disagreement(
 ) -> dict[str, Measured]:
     """Tell of what is absent for want of landmarks which of them both views saw, but at different heights."""
     dropped = _at_other_heights(points, points_3d)
-    return {name: replace(m, absent_reason=_with_heights(m.absent_reason, dropped)) for name, m in parameters.items()}
+    return {name: _with_heights(measured, dropped) for name, measured in parameters.items()}
 
 
-def _with_heights(reason: str | None, dropped: Sequence[str]) -> str | None:
-    involved = [name for name in dropped if name in (reason or "")]
+def _with_heights(measured: Measured, dropped: Sequence[str]) -> Measured:
+    involved = [name for name in dropped if name in (measured.absent_reason or "")]
     if not involved:
-        return reason
-    return f"{reason} (seen in both views, but at different heights: {', '.join(involved)})"
+        return measured
+    reason = f"{measured.absent_reason} (seen in both views, but at different heights: {', '.join(involved)})"
+    return replace(measured, absent_reason=reason, absent_code="LANDMARKS_AT_OTHER_HEIGHTS")
 
 
 def _at_other_heights(points: Mapping[ViewName, Points2D], points_3d: Mapping[str, Floats]) -> tuple[str, ...]:

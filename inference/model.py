@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.contract import MODEL_FILE, ModelContract, model_digest, read_contract
-from spine.errors import ContractViolation
+from spine.errors import ContractViolation, EvidenceRejected
 from spine.landmarks import VIEWS, ViewName
 
 INPUTS = ("picture", "view")
@@ -76,20 +76,26 @@ def load_model(folder: Path, *, expected_digest: str | None = None) -> Model:
         expected_digest: the digest that was approved; a model swapped afterwards is refused.
 
     Raises:
-        ContractViolation: the folder is incomplete, altered, not an ONNX graph or not of the contract's signature.
+        EvidenceRejected: the folder is incomplete or altered.
+        ContractViolation: its graph is no ONNX graph, or not of the contract's signature.
     """
     contract = read_contract(folder)
     digest = model_digest(folder)
     if expected_digest is not None and digest != expected_digest:
-        raise ContractViolation(
-            "MODEL_ALTERED",
-            found=f"digest {digest[:12]}",
-            expected=f"digest {expected_digest[:12]} as approved",
-            remedy="fetch the approved model again; do not use this one",
-        )
+        raise altered(digest, expected_digest, "as approved")
     session = _open_session(folder / MODEL_FILE)
     _check_signature(session, contract)
     return Model(contract, digest, session)
+
+
+def altered(found: str, expected: str, why: str) -> EvidenceRejected:
+    """The refusal of bytes with another digest than they must have; ``why`` says who says so."""
+    return EvidenceRejected(
+        "MODEL_ALTERED",
+        found=f"a model of digest {found[:12]}",
+        expected=f"digest {expected[:12]}, {why}",
+        remedy="fetch the model again; do not use this one",
+    )
 
 
 def _open_session(path: Path) -> Any:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.calibration import LEVEL, Calibration
 from inference.contract import PREPROCESSING_VERSION
 from spine.landmarks import VIEWS, ViewName
 from spine.measurement.registry import PARAMETERS, Measured
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from inference.measure import PictureInput
     from inference.model import Model
 
-REPORT_SCHEMA = "plumbline.measurement/2"
+REPORT_SCHEMA = "plumbline.measurement/3"
 NOT_FOR_DIAGNOSIS = "NOT FOR DIAGNOSIS"
 
 _HEIGHT = 1150
@@ -45,6 +46,7 @@ def draw_overlay(
     title: str | None = None,
     provenance: str | None = None,
     calibration: Mapping[ViewName, CalibrationType] | None = None,
+    rough_intervals: str | None = None,
 ) -> "Image":
     """One RGB picture: the views side by side with what was found, and the table of values.
 
@@ -56,6 +58,7 @@ def draw_overlay(
         title: headline.
         provenance: for example ``simulated data``; goes into the banner beside ``not for diagnosis``.
         calibration: source of each picture's spacing, printed below it.
+        rough_intervals: what to say of intervals that rest on too few patients; every one of them is marked.
     """
     from PIL import Image, ImageDraw
 
@@ -76,13 +79,13 @@ def draw_overlay(
         caption = _VIEW_TITLES[view] + (f"  ·  calibration: {calibration[view]}" if calibration else "")
         draw.text((left + 2, _HEADER + _HEIGHT + 5), caption, fill=_PALE, font=font(17))
         left += panel.width + _GAP
-    _draw_table(draw, parameters, (left + 4, _HEADER), has_truth=bool(truth_points))
+    _draw_table(draw, parameters, (left + 4, _HEADER), has_truth=bool(truth_points), rough=rough_intervals)
     _draw_banner(draw, sheet.size, provenance)
     return sheet
 
 
 def report_json(prediction: Prediction, model: "Model", inputs: "Mapping[ViewName, PictureInput]") -> dict[str, Any]:
-    """The measurement as plain JSON values.
+    """The measurement as plain JSON values; docs/measurement-json.md says what each is.
 
     Landmarks in pixels (column, row) of each picture with their spread and the radius that holds them nine times in
     ten and, where both views are calibrated,
@@ -99,6 +102,7 @@ def report_json(prediction: Prediction, model: "Model", inputs: "Mapping[ViewNam
             "training": model.contract.training_note,
             "preprocessing_version": PREPROCESSING_VERSION,
         },
+        "intervals": _intervals_json(model.contract.calibration),
         "views": {view: _view_json(view, prediction, model, given) for view, given in inputs.items()},
         "landmarks_3d_mm": {name: _rounded(point, 3) for name, point in prediction.points_3d.items()},
         "frames": {
@@ -122,6 +126,8 @@ def _view_json(view: ViewName, prediction: Prediction, model: "Model", given: "P
     found = prediction.points.get(view, {})
     spread = prediction.spread_px.get(view, {})
     return {
+        "file": given.file,
+        "sop_instance_uid": given.sop_instance_uid,
         "shape": [int(n) for n in given.picture.shape],
         "spacing_mm": list(given.spacing_mm) if given.spacing_mm else None,
         "calibration": given.calibration,
@@ -134,10 +140,23 @@ def _view_json(view: ViewName, prediction: Prediction, model: "Model", given: "P
     }
 
 
+def _intervals_json(calibration: Calibration | None) -> dict[str, Any] | None:
+    if calibration is None:
+        return None
+    return {
+        "level": LEVEL,
+        "patients": calibration.patients,
+        "calibrated_on": calibration.source,
+        "rough": calibration.rough,
+    }
+
+
 def _parameter_json(name: str, measured: Measured) -> dict[str, Any]:
     record: dict[str, Any] = {"label": PARAMETERS[name].label, "unit": measured.unit}
     if measured.value is None:
-        return {**record, "value": None, "absent_reason": measured.absent_reason}
+        return {
+            **record, "value": None, "absent_code": measured.absent_code, "absent_reason": measured.absent_reason
+        }  # fmt: skip
     return {
         **record,
         "value": round(measured.value, 3),
@@ -160,9 +179,14 @@ def _draw_banner(draw: "ImageDraw", size: tuple[int, int], provenance: str | Non
 
 
 def _draw_table(
-    draw: "ImageDraw", parameters: Mapping[str, Measured], corner: tuple[int, int], *, has_truth: bool
+    draw: "ImageDraw",
+    parameters: Mapping[str, Measured],
+    corner: tuple[int, int],
+    *,
+    has_truth: bool,
+    rough: str | None,
 ) -> None:
-    from inference.drawing import FOUND, TRUTH, font, wrapped
+    from inference.drawing import font, wrapped
 
     left, top = corner
     right = left + _TABLE - 2 * _GAP
@@ -172,7 +196,7 @@ def _draw_table(
             continue
         draw.line((left, top, right, top), fill=_LINE)
         draw.text((left, top + 7), parameter.label, fill=_INK, font=font(20))
-        value = _value_text(measured)
+        value = _value_text(measured, rough=bool(rough))
         draw.text(
             (right, top + 7), value, fill=_INK if measured.value is not None else _PALE, font=font(20), anchor="ra"
         )
@@ -182,25 +206,36 @@ def _draw_table(
             top += 18
         top += 5
     draw.line((left, top, right, top), fill=_LINE)
+    _draw_legend(
+        draw, (left, top), has_truth=has_truth, rough=rough, intervals=any(m.interval for m in parameters.values())
+    )
+
+
+def _draw_legend(
+    draw: "ImageDraw", corner: tuple[int, int], *, has_truth: bool, rough: str | None, intervals: bool
+) -> None:
+    from inference.drawing import FOUND, TRUTH, font, wrapped
+
+    left, top = corner
     draw.ellipse((left + 2, top + 18, left + 12, top + 28), fill=FOUND)
     draw.text((left + 20, top + 13), "found", fill=_PALE, font=font(16))
     if has_truth:
         draw.ellipse((left + 90, top + 18, left + 100, top + 28), outline=TRUTH, width=2)
         draw.text((left + 108, top + 13), "reference", fill=_PALE, font=font(16))
-    if any(m.interval for m in parameters.values()):
+    if intervals:
         note = "[ , ] holds the true value nine times in ten on patients like those of the calibration"
-        for i, line in enumerate(wrapped(note, 62)):
-            draw.text((left + 2, top + 42 + 18 * i), line, fill=_PALE, font=font(14))
+        for i, line in enumerate(wrapped(f"~ {rough}" if rough else note, 62)):
+            draw.text((left + 2, top + 42 + 18 * i), line, fill=_WARNING if rough else _PALE, font=font(14))
 
 
-def _value_text(measured: Measured) -> str:
+def _value_text(measured: Measured, *, rough: bool) -> str:
     if measured.value is None:
         return "not measured"
     unit = "°" if measured.unit == "deg" else " mm"
     if measured.interval is None:
         return f"{measured.value:.1f}{unit}"
     low, high = measured.interval
-    return f"{measured.value:.1f}{unit}  [{low:.1f}, {high:.1f}]"
+    return f"{measured.value:.1f}{unit}  {'~' if rough else ''}[{low:.1f}, {high:.1f}]"
 
 
 def _remark(measured: Measured) -> str:

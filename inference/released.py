@@ -19,7 +19,7 @@ def open_released() -> Model:
     """The released model, ready to measure.
 
     Raises:
-        ContractViolation: it is missing, or not what was released.
+        EvidenceRejected: it is missing, or not what was released.
     """
     record = RELEASED / RELEASE_FILE
     digest = json.loads(record.read_text())["model_digest"] if record.is_file() else None

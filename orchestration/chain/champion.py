@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from orchestration.chain.workspace import Workspace
-from spine.errors import EvidenceRejected, ParametersRejected
+from spine.errors import EvidenceRejected, GateRefused
 from spine.model_digest import model_digest
 from spine.storage import write_text_atomically
 
@@ -57,14 +57,14 @@ def open_champion(workspace: Workspace) -> "Model":
     """The champion, ready to measure.
 
     Raises:
-        ParametersRejected: ``NO_CHAMPION``, nothing was promoted in this workspace.
+        GateRefused: ``NO_CHAMPION``, nothing was promoted in this workspace.
         EvidenceRejected: ``MODEL_ALTERED``, the bytes are not those that were promoted.
     """
     from inference.model import load_model
 
     record = local_champion(workspace)
     if record is None:
-        raise ParametersRejected(
+        raise GateRefused(
             "NO_CHAMPION",
             found=f"no promoted model in {workspace.root.name}/",
             expected="a workspace whose gate has promoted a model",

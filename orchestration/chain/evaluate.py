@@ -62,7 +62,9 @@ def evaluate_model(
         evaluated_at=datetime.now(UTC),
     )
     ranked = rank_patients(record)
-    overlays = draw_overlays(workspace, out, ranked, predictions, examples)
+    calibration = model.contract.calibration
+    remark = calibration.remark if calibration else None
+    overlays = draw_overlays(workspace, out, ranked, predictions, examples, rough_intervals=remark)
     pages = write_report(record, out, overlays=overlays)
     write_record(record, out / "record.json")
     return StepReport(step, _figures(record), {t: str(p) for t, p in overlays.items()}, {"report": str(pages)})
@@ -84,6 +86,8 @@ def draw_overlays(
     ranked: Mapping[str, str],
     predictions: Sequence[Prediction],
     examples: Sequence[Example],
+    *,
+    rough_intervals: str | None,
 ) -> dict[str, Path]:
     """Overlay pictures of the ranked patients (title -> study id), truth beside prediction; title -> PNG."""
     from inference.overlay import draw_overlay
@@ -103,6 +107,7 @@ def draw_overlays(
             truth_points={name: view.points for name, view in example.views.items()},
             title=f"{title} patient of the test set",
             provenance="simulated data" if example.facts.get("simulated") else None,
+            rough_intervals=rough_intervals,
         )
         path = out / f"overlay_{title.replace(' ', '_')}.png"
         path.parent.mkdir(parents=True, exist_ok=True)

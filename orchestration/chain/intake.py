@@ -1,13 +1,14 @@
 """Taking in studies: the source of the chain and the batches dropped into the inbox.
 
-What belongs here: which folders are taken in, and the count over all of them. What does not: how a study is
-read or refused (``spine.intake``). Contract: received = used + already present + quarantined, always; a batch
-without its ``COMPLETE`` marker is not touched; taking in twice changes nothing.
+What belongs here: which folders are taken in, the count over all of them, and which of them quarantine holds. What
+does not: how a study is read or refused (``spine.intake``). Contract: received = used + already present + quarantined,
+always; a batch without its ``COMPLETE`` marker is not touched; taking in twice changes nothing. Names of folders and
+films, which may be those of patients, are told to whoever asks here and has the key; they are written nowhere.
 """
 
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from orchestration.chain.params import Params
 from orchestration.chain.report import Figure, Progress, StepReport
 from orchestration.chain.workspace import Workspace
 from spine.errors import PairingRejected
-from spine.intake.ingest import ingest
+from spine.intake.ingest import ingest, quarantine_name
 from spine.intake.pseudonym import load_pseudonym_key
 from spine.intake.report import IntakeReport
 from spine.intake.sources import StudySource, open_source
@@ -35,6 +36,41 @@ class Batch:
     key: str
 
 
+@dataclass(frozen=True)
+class Refused:
+    """A folder of quarantine: why it is there, and what it was called where it came from.
+
+    Attributes:
+        folder: in quarantine.
+        origins: (location of the source, name within it); empty where the source holds it no longer.
+        code, found, expected, remedy: as in its ``reason.json``.
+    """
+
+    folder: Path
+    origins: tuple[tuple[Path, str], ...]
+    code: str
+    found: str
+    expected: str
+    remedy: str
+
+
+def refused_studies(workspace: Workspace, params: Params) -> list[Refused]:
+    """Everything in quarantine, in the order of its names."""
+    reasons = sorted(workspace.quarantine.glob("*/reason.json"))
+    if not reasons:
+        return []
+    origins: dict[str, list[tuple[Path, str]]] = defaultdict(list)
+    for location, source, virtual in _sources(workspace, params):
+        key = _key(workspace, virtual=virtual)
+        for candidate in source.candidates():
+            origins[quarantine_name(key, source.name, candidate)].append((location, candidate.key))
+    told = [(path.parent, json.loads(path.read_text())) for path in reasons]
+    return [
+        Refused(folder, tuple(origins[folder.name]), *(str(r[k]) for k in ("code", "found", "expected", "remedy")))
+        for folder, r in told
+    ]
+
+
 def finished_batches(workspace: Workspace) -> list[Batch]:
     """Batches in the inbox whose marker is there, oldest first."""
     if not workspace.inbox.is_dir():
@@ -45,13 +81,18 @@ def finished_batches(workspace: Workspace) -> list[Batch]:
 
 def ingest_everything(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Take in the source and every finished batch."""
+    parts = [_ingest(s, workspace, progress, virtual=v) for _, s, v in _sources(workspace, params)]
+    return _report(parts)
+
+
+def _sources(workspace: Workspace, params: Params) -> list[tuple[Path, StudySource, bool]]:
+    """(location, source, whether its patients are virtual) of the source and every finished batch."""
     from orchestration.chain.steps import location_of
 
-    sources = [open_source(params.source.kind, location_of(params, workspace))]
-    sources += [open_source("folder", batch.folder) for batch in finished_batches(workspace)]
-    virtual = [params.source.kind == "virtual", *[False] * (len(sources) - 1)]
-    parts = [_ingest(s, workspace, progress, virtual=v) for s, v in zip(sources, virtual, strict=True)]
-    return _report(parts)
+    kind, location = params.source.kind, location_of(params, workspace)
+    batches = [batch.folder for batch in finished_batches(workspace)]
+    first = (location, open_source(kind, location), kind == "virtual")
+    return [first, *((folder, open_source("folder", folder), False) for folder in batches)]
 
 
 def ingest_batch(workspace: Workspace, key: str, progress: Progress | None = None) -> StepReport:
@@ -75,9 +116,13 @@ def ingest_batch(workspace: Workspace, key: str, progress: Progress | None = Non
 def _ingest(
     source: StudySource, workspace: Workspace, progress: Progress | None, *, virtual: bool = False
 ) -> IntakeReport:
-    # Virtual patients have nobody to protect, and the same seed shall give the same splits in every workspace.
-    key = VIRTUAL_KEY if virtual else load_pseudonym_key(workspace.pseudonym_key_file)
+    key = _key(workspace, virtual=virtual)
     return ingest(source, workspace.studies, workspace.quarantine, pseudonym_key=key, progress=progress)
+
+
+def _key(workspace: Workspace, *, virtual: bool) -> bytes:
+    # Virtual patients have nobody to protect, and the same seed shall give the same splits in every workspace.
+    return VIRTUAL_KEY if virtual else load_pseudonym_key(workspace.pseudonym_key_file)
 
 
 def _report(parts: list[IntakeReport]) -> StepReport:

@@ -128,17 +128,17 @@ def read_params(path: Path) -> Params:
             remedy="run `plumbline init --workspace DIR`",
         ) from error
     except yaml.YAMLError as error:
-        raise _rejected(path, [str(error).replace("\n", " ")]) from error
-    return parse_params(content, path)
+        raise _rejected(path.name, [str(error).replace("\n", " ")]) from error
+    return parse_params(content, path.name)
 
 
-def parse_params(content: Mapping[str, Any], path: Path = Path("params.yaml")) -> Params:
-    """Validate an already loaded mapping; see ``read_params``."""
+def parse_params(content: Mapping[str, Any], origin: str = "params.yaml") -> Params:
+    """Validate an already loaded mapping, whose values came from ``origin``; see ``read_params``."""
     try:
         return Params.model_validate(content)
     except ValidationError as error:
         found = [f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
-        raise _rejected(path, found) from error
+        raise _rejected(origin, found) from error
 
 
 def write_params(params: Params, path: Path) -> None:
@@ -147,10 +147,10 @@ def write_params(params: Params, path: Path) -> None:
     write_text_atomically(path, header + yaml.safe_dump(params.model_dump(), sort_keys=False))
 
 
-def _rejected(path: Path, violations: list[str]) -> ParametersRejected:
+def _rejected(origin: str, violations: list[str]) -> ParametersRejected:
     return ParametersRejected(
         "PARAMS_INVALID",
         found="; ".join(violations),
         expected="the keys and ranges of orchestration/chain/params.py",
-        remedy=f"correct {path.name}",
+        remedy=f"correct {origin}",
     )

@@ -190,12 +190,18 @@ def candidate(workspace: Workspace, params: Params, progress: Progress | None) -
     summary = _fit_afresh(workspace, config, progress)
     figures: dict[str, Figure] = {
         "preset": wanted.preset,
-        "epochs": summary.epochs,
+        "epochs": summary.epochs or _share_of_an_epoch(summary),
         "steps": summary.steps,
         "training minutes": round(summary.seconds / 60, 2),
         f"validation landmark error ({summary.error_unit})": round(summary.validation_error, 2),
     }
     return StepReport("candidate", figures)
+
+
+def _share_of_an_epoch(summary: "FitSummary") -> float:
+    """Of a fit that ended within its first epoch: how much of it was seen."""
+    seen = summary.steps * summary.config.batch_size * summary.config.devices
+    return round(seen / max(summary.pictures, 1), 2)
 
 
 def _demand_valid(workspace: Workspace) -> None:

@@ -63,7 +63,8 @@ def prepare_workspace(
     _choose_source(content, source, location)
     for setting in settings:
         _apply(content, setting)
-    params = parse_params(content)
+    # What the file holds was read and found possible, so what is not possible was asked for here.
+    params = parse_params(content, "the option that gave it (--set, --minutes, --patients); nothing was written")
     demand_policy(params, workspace)
     workspace.prepare()
     write_params(params, workspace.params_file)
@@ -80,7 +81,11 @@ def _choose_source(content: dict[str, Any], source: str | None, location: Path |
             raise click.UsageError("--location goes with --source folder, aasce or ct-keypoints")
         content["source"] = Params().source.model_dump()
     elif location is not None:
-        content["source"] = {"kind": kind, "location": str(location.expanduser().resolve())}
+        from spine.intake.sources import open_source
+
+        folder = location.expanduser().resolve()
+        open_source(kind, folder)  # refuses what is no folder, before anything is written
+        content["source"] = {"kind": kind, "location": str(folder)}
     elif kind != before:
         raise click.UsageError(f"--source {kind} needs --location FOLDER")
     if kind == "aasce" and before != "aasce":

@@ -3,7 +3,8 @@
 What belongs here: the group itself. What does not: subcommands (one module per group beside this one).
 Contract: a subcommand's module is imported only when it is asked for, so ``--help`` is instant and
 ``measure`` never pays for torch or Dagster. Exit codes: 0 done, 1 the work failed, 2 wrong usage or
-parameters, 3 refused by the gate or its evidence, 4 another run has the workspace, 130 interrupted.
+parameters, 3 refused by the gate or by evidence or a model that is missing or altered, 4 another run has the
+workspace, 130 interrupted; README lists which error ends how.
 """
 
 import importlib
@@ -19,6 +20,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("chain", "Make a workspace: params.yaml and dvc.yaml."),
     "run": ("chain", "Run the chain of a workspace through Dagster, from studies to verdict and promotion."),
     "stage": ("chain", "Run one stage (what dvc.yaml calls)."),
+    "quarantine": ("intake", "List what could not be used: which folder it was, why, what to do."),
     "measure": ("measuring", "Measure one or two radiographs with the champion."),
     "parameters": ("measuring", "List every parameter with definition, sign, unit and source."),
     "decoders": ("measuring", "List the DICOM transfer syntaxes this installation reads."),
@@ -59,7 +61,7 @@ def plumbline() -> None:
     \b
     Start here:   plumbline demo
     Then:         plumbline measure FRONTAL.dcm LATERAL.dcm --overlay overlay.png
-    Exit codes:   0 done, 1 failed, 2 wrong usage, 3 refused by the gate, 4 workspace busy, 130 interrupted
+    Exit codes:   0 done, 1 failed, 2 wrong usage, 3 refused (gate, evidence, altered model), 4 busy, 130 interrupted
     """
 
 

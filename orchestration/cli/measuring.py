@@ -42,7 +42,7 @@ VIEW_CHOICE = click.Choice(["frontal", "lateral"])
     help="Where the picture with landmarks and angles goes.",
 )
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
-              help="Where the measurements go; standard output when left out.")  # fmt: skip
+              help="Where the measurements go (docs/measurement-json.md); standard output when left out.")  # fmt: skip
 def measure(
     films: tuple[Path, ...],
     view: ViewName | None,
@@ -68,33 +68,42 @@ def measure(
     _demand_safe_outputs(films, overlay, json_file)
     radiographs = _read_films(films, view)
     model = _open_model(model_folder, Workspace(workspace))
-    inputs = {name: PictureInput(r.picture, r.spacing_mm, r.calibration, r.geometry) for name, r in radiographs.items()}
+    inputs = {
+        name: PictureInput(r.picture, r.spacing_mm, r.calibration, r.geometry, path.name, r.identity.sop_uid or None)
+        for name, (path, r) in radiographs.items()
+    }
     prediction = measure_views(model, inputs)
     _demand_a_spine(prediction, films)
     report = json.dumps(report_json(prediction, model, inputs), indent=1, allow_nan=False)
     if json_file:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(report + "\n")
     else:
         click.echo(report)
+    calibration = model.contract.calibration
+    remark = calibration.remark if calibration else None
     picture = draw_overlay(
-        {name: r.picture for name, r in radiographs.items()},
+        {name: given.picture for name, given in inputs.items()},
         prediction.points,
         prediction.parameters,
         title="Plumbline measurement",
         provenance="model trained on simulated data" if model.contract.simulated_training_data else None,
+        rough_intervals=remark,
     )
     overlay.parent.mkdir(parents=True, exist_ok=True)
     picture.save(overlay)
+    if remark:
+        errors.print(f"[yellow]{remark}[/yellow]")
     errors.print(f"overlay: {overlay}   model: {model.digest[:12]}")
 
 
-def _read_films(films: tuple[Path, ...], view: ViewName | None) -> "dict[ViewName, Radiograph]":
+def _read_films(films: tuple[Path, ...], view: ViewName | None) -> "dict[ViewName, tuple[Path, Radiograph]]":
     from spine.intake.pairing import demand_one_examination
     from spine.radiograph.read import read_radiograph
 
     if len(films) > 2 or (view and len(films) != 1):
         raise click.UsageError("give one film, or one frontal and one lateral film; --view goes with a single film")
-    found: dict[ViewName, Radiograph] = {}
+    found: dict[ViewName, tuple[Path, Radiograph]] = {}
     for film in films:
         try:
             radiograph = read_radiograph(film)
@@ -112,8 +121,8 @@ def _read_films(films: tuple[Path, ...], view: ViewName | None) -> "dict[ViewNam
                 expected="one frontal and/or one lateral film",
                 remedy="give one film of each view" if name else "measure it alone and name its view with --view",
             )
-        found[name] = radiograph
-    demand_one_examination(found)
+        found[name] = film, radiograph
+    demand_one_examination({name: radiograph for name, (_, radiograph) in found.items()})
     return found
 
 
@@ -149,11 +158,14 @@ def _demand_safe_outputs(films: tuple[Path, ...], overlay: Path, json_file: Path
 
 
 def _open_model(folder: Path | None, workspace: Workspace) -> "Model":
-    from inference.model import load_model
-
     if folder is not None:
+        from inference.named import RECORDS, open_named, stated_digests
+
         errors.print("[yellow]measuring with a model named by hand, not with a promoted one[/yellow]")
-        return load_model(folder)
+        model = open_named(folder)
+        if not stated_digests(folder):
+            errors.print(f"[yellow]nothing vouches for this model: no {' or '.join(RECORDS)} names its digest[/yellow]")
+        return model
     from orchestration.chain.champion import local_champion, open_champion
 
     if local_champion(workspace) is None:

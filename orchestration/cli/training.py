@@ -6,6 +6,7 @@ settings of the model it starts from; with a data set folder it is ``python -m t
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from orchestration.chain.workspace import Workspace
 from orchestration.cli.chain import SOURCES, prepare_workspace, run_chain
 from orchestration.cli.options import workspace_option
 from orchestration.cli.terminal import errors, print_step
+
+if TYPE_CHECKING:
+    from inference.contract import ModelContract
 
 _SMALL_STEPS = 1e-4
 _LARGER_STEPS = 3e-4
@@ -40,7 +44,8 @@ def train(
 
     With --source, studies are taken in, checked and split in the workspace, the model is fitted, evaluated and judged,
     as `plumbline run` does; exit code 3 when the gate refuses. With --dataset FOLDER --out FOLDER (and any option of
-    `python -m training`, see its --help) it fits a data set folder outside any workspace.
+    `python -m training`, see its --help) it fits a data set folder outside any workspace: with that data set's
+    landmarks, and with network and learning rate that go with --from, unless options say otherwise.
 
     \b
     Example:  plumbline train --from released --source folder --location /data/studies -w ws --minutes 30
@@ -48,6 +53,7 @@ def train(
               plumbline train --dataset ws/data/dataset --out /tmp/candidate --minutes 5
     """
     if source is None:
+        _refuse_workspace_options(location, settings)
         raise SystemExit(_fit_folder(start, minutes, arguments))
     if arguments:
         raise click.UsageError(
@@ -61,26 +67,66 @@ def train(
     raise SystemExit(run_chain(chosen))
 
 
+def _refuse_workspace_options(location: Path | None, settings: tuple[str, ...]) -> None:
+    """Without a source there is no workspace, so nothing that is for one may be given in vain."""
+    from click.core import ParameterSource
+
+    workspace = click.get_current_context().get_parameter_source("workspace") is ParameterSource.COMMANDLINE
+    given = {"--location": location is not None, "--set": bool(settings), "--workspace": workspace}
+    if vain := [option for option, is_given in given.items() if is_given]:
+        raise click.UsageError(
+            f"{', '.join(vain)}: only with --source; with --dataset give options of `python -m training`, "
+            "e.g. --learning-rate 1e-4"
+        )
+
+
 def _fit_folder(start: str | None, minutes: float | None, arguments: tuple[str, ...]) -> int:
     from training.__main__ import main
 
     given = list(arguments)
     given += ["--init-from", start] if start else []
     given += ["--minutes", str(minutes)] if minutes is not None else []
-    if "--dataset" not in given and "--help" not in given:
-        raise click.UsageError("give --source KIND (and --location FOLDER), or --dataset FOLDER --out FOLDER")
+    if "--help" not in given:
+        given += _implied(start, arguments)
     return main(given)
+
+
+def _implied(start: str | None, arguments: tuple[str, ...]) -> list[str]:
+    """Options of `python -m training` that follow from the data set and the start, where they were not given."""
+    import argparse
+
+    from spine.dataset import read_manifest
+    from training.work import demand_data_set
+
+    parser = argparse.ArgumentParser("plumbline train", add_help=False)
+    for option in ("--dataset", "--landmark-set", "--heatmap-stride", "--input-shape", "--learning-rate"):
+        parser.add_argument(option)
+    given = vars(parser.parse_known_args(arguments)[0])
+    if given["dataset"] is None:
+        raise click.UsageError("give --source KIND (and --location FOLDER), or --dataset FOLDER --out FOLDER")
+    demand_data_set(Path(given["dataset"]))  # before anything else that may be wrong with the fit
+    implied = {"landmark_set": read_manifest(Path(given["dataset"])).landmark_set}
+    if start is not None:
+        contract = _contract_of(start)
+        implied["heatmap_stride"] = str(contract.heatmap_stride)
+        implied["input_shape"] = "x".join(map(str, contract.input_shape))
+        implied["learning_rate"] = str(_SMALL_STEPS)
+    missing = {name: value for name, value in implied.items() if given[name] is None}
+    return [text for name, value in missing.items() for text in (f"--{name.replace('_', '-')}", value)]
+
+
+def _contract_of(start: str) -> "ModelContract":
+    from inference.contract import read_contract
+    from inference.released import RELEASED
+
+    return read_contract(RELEASED if start == "released" else Path(start))
 
 
 def _settings_of(start: str | None, source: str) -> tuple[str, ...]:
     """Network, landmarks and steps that go with the start; ``--set`` overrules them."""
     if start is None:
         return ()
-    from inference.contract import read_contract
-    from inference.released import RELEASED
-
-    released = start == "released"
-    contract = read_contract(RELEASED if released else Path(start))
+    released, contract = start == "released", _contract_of(start)
     films = source == "aasce"
     chosen = (
         f"training.init_from={start if released else Path(start).expanduser().resolve()}",

@@ -149,7 +149,7 @@ class _Desk:
 
     def settle(self, candidate: StudyCandidate, mark: str, position: int, loaded: Loaded) -> tuple[str, Entry]:
         """(``used`` | ``present`` | ``quarantined``, entry) of one candidate, carried out and recorded."""
-        key = self._hash("candidate", f"{self._source}\0{candidate.key}")
+        key = quarantine_name(self._key, self._source, candidate)
         folder = self._quarantine / key
         outcome: tuple[str, Entry]
         try:
@@ -216,6 +216,11 @@ class _Desk:
 
     def _hash(self, kind: str, identifier: str) -> str:
         return pseudonym(self._key, kind, identifier)
+
+
+def quarantine_name(pseudonym_key: bytes, source: str, candidate: StudyCandidate) -> str:
+    """Name of the candidate's folder in quarantine: whoever has the key and the source can tell whose it is."""
+    return pseudonym(pseudonym_key, "candidate", f"{source}\0{candidate.key}")
 
 
 def content_address(loaded: LoadedStudy, pictures: Mapping[str, str]) -> str:

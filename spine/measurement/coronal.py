@@ -98,7 +98,7 @@ def cobb_angles(points: PlanePoints, tilts: PlateTilts) -> dict[str, Measured]:
     names = ("cobb", "cobb_secondary_cranial", "cobb_secondary_caudal")
     if curves is None:
         reason = f"fewer than {MINIMUM_VERTEBRAE} vertebrae with both end plates visible"
-        return {name: Measured(None, "deg", reason) for name in names}
+        return dict.fromkeys(names, Measured(None, "deg", reason, absent_code="TOO_FEW_VERTEBRAE"))
     return {name: _as_measured(points, tilts, curve) for name, curve in zip(names, curves, strict=True)}
 
 
@@ -118,9 +118,8 @@ def midline_cobb(points: PlanePoints, tilts: PlateTilts) -> Measured:
     by_level = vertebra_tilts(points, tilts)
     levels = list(by_level)
     if len(levels) < MINIMUM_VERTEBRAE:
-        return Measured(
-            None, "deg", f"fewer than {MINIMUM_VERTEBRAE} vertebrae with both end plates or the body visible"
-        )
+        reason = f"fewer than {MINIMUM_VERTEBRAE} vertebrae with both end plates or the body visible"
+        return Measured(None, "deg", reason, absent_code="TOO_FEW_VERTEBRAE")
     middle = np.array(list(by_level.values()))
     upper, lower = sorted((int(np.argmax(middle)), int(np.argmin(middle))))
     detail = {"upper_end_vertebra": levels[upper], "lower_end_vertebra": levels[lower]}
@@ -131,7 +130,7 @@ def midline_cobb(points: PlanePoints, tilts: PlateTilts) -> Measured:
 def coronal_balance_t1(points: PlanePoints) -> Measured:
     """Horizontal offset of the middle of T1 from the S1 centre, mm, left positive."""
     if points.lengths_reason is not None:
-        return Measured(None, "mm", points.lengths_reason)
+        return Measured(None, "mm", points.lengths_reason, absent_code="LENGTHS_UNCALIBRATED")
     if missing := points.missing("T1_sup", "T1_inf", "S1_sup"):
         return absent("mm", missing)
     t1 = (points.points["T1_sup"][0] + points.points["T1_inf"][0]) / 2

@@ -24,7 +24,8 @@ def measure(planes: Mapping[Plane, PlanePoints]) -> dict[str, Measured]:
         measured |= _measure_coronal(planes["coronal"])
     for name, parameter in PARAMETERS.items():
         if name not in measured:
-            measured[name] = Measured(None, parameter.unit, f"needs a {_VIEW_OF_PLANE[parameter.plane]} view")
+            needs = f"needs a {_VIEW_OF_PLANE[parameter.plane]} view"
+            measured[name] = Measured(None, parameter.unit, needs, absent_code="VIEW_MISSING")
     return {name: measured[name] for name in PARAMETERS}
 
 

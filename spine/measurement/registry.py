@@ -13,6 +13,18 @@ from typing import Literal
 Plane = Literal["sagittal", "coronal"]
 Unit = Literal["deg", "mm"]
 
+ABSENT_CODES: Mapping[str, str] = {
+    "VIEW_MISSING": "the view that shows the parameter's plane was not given",
+    "VIEW_REFUSED": "that view was given, but was not taken for a radiograph of a whole spine",
+    "LANDMARKS_NOT_SEEN": "landmarks that the definition needs were not seen",
+    "LANDMARKS_AT_OTHER_HEIGHTS": "both views saw such landmarks, but at heights too far apart to be the same",
+    "MARGINS_REVERSED": "the margins of a plate were found in reversed order",
+    "TOO_FEW_VERTEBRAE": "fewer vertebrae were seen than a curve is measured over",
+    "LENGTHS_UNCALIBRATED": "the picture has no spacing, or none in the patient, and the parameter is a length",
+    "NO_ANSWER": "in an evaluation: no prediction speaks of the parameter",
+}
+"""Why a parameter has no value: stable codes, and what each means."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -25,6 +37,7 @@ class Measured:
         detail: named findings beside the number (end vertebrae, apex, side ...).
         sigma: standard deviation as it follows from the landmarks' own, where those are known.
         interval: (low, high) that holds the true value nine times in ten, where a model was calibrated for it.
+        absent_code: the reason as one of ``ABSENT_CODES``; None exactly when there is a value.
     """
 
     value: float | None
@@ -33,10 +46,13 @@ class Measured:
     detail: Mapping[str, str] | None = None
     sigma: float | None = None
     interval: tuple[float, float] | None = None
+    absent_code: str | None = None
 
     def __post_init__(self) -> None:
         if (self.value is None) == (self.absent_reason is None):
             raise ValueError("a parameter has either a value or a reason for its absence")
+        if (self.absent_reason is None) != (self.absent_code is None) or self.absent_code not in (None, *ABSENT_CODES):
+            raise ValueError(f"a reason goes with one of the known codes, not with {self.absent_code!r}")
         if self.value is not None and not math.isfinite(self.value):
             raise ValueError(f"a measured value must be finite, not {self.value}")
 

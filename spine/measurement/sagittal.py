@@ -14,13 +14,15 @@ from spine.measurement.registry import Measured
 from spine.measurement.tilts import STEEPEST_PLATE_DEG, PlateTilts, tilt_of_margins
 from spine.scanner import Floats
 
-REVERSED_S1 = Measured(None, "deg", "the margins of S1 are reversed: its front lies behind its back")
+REVERSED_S1 = Measured(
+    None, "deg", "the margins of S1 are reversed: its front lies behind its back", absent_code="MARGINS_REVERSED"
+)
 
 
 def absent(unit: str, missing: list[str]) -> Measured:
     """Absence for want of landmarks."""
     reason = f"not visible: {', '.join(missing)}"
-    return Measured(None, "mm" if unit == "mm" else "deg", reason)
+    return Measured(None, "mm" if unit == "mm" else "deg", reason, absent_code="LANDMARKS_NOT_SEEN")
 
 
 def tilt_difference(tilts: PlateTilts, cranial: str, caudal: str, sign: float) -> Measured:
@@ -28,7 +30,7 @@ def tilt_difference(tilts: PlateTilts, cranial: str, caudal: str, sign: float) -
     missing = [plate for plate in (cranial, caudal) if plate not in tilts.degrees]
     if missing:
         if turned := [plate for plate in missing if plate in tilts.reversed_plates]:
-            return Measured(None, "deg", f"margins reversed: {', '.join(turned)}")
+            return Measured(None, "deg", f"margins reversed: {', '.join(turned)}", absent_code="MARGINS_REVERSED")
         return absent("deg", missing)
     turn = wrap_deg(sign * (tilts.degrees[cranial] - tilts.degrees[caudal]))
     return Measured(turn, "deg", sigma=tilts.joint_sigma(cranial, caudal))
@@ -91,9 +93,9 @@ def t1_pelvic_angle(points: PlanePoints) -> Measured:
 def difference(first: Measured, second: Measured) -> Measured:
     """``first`` minus ``second``, absent when either is."""
     if first.value is None:
-        return Measured(None, "deg", first.absent_reason)
+        return Measured(None, "deg", first.absent_reason, absent_code=first.absent_code)
     if second.value is None:
-        return Measured(None, "deg", second.absent_reason)
+        return Measured(None, "deg", second.absent_reason, absent_code=second.absent_code)
     return Measured(first.value - second.value, "deg", sigma=_together(first.sigma, second.sigma))
 
 

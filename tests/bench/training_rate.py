@@ -6,6 +6,7 @@ Operations are counted on the network itself (torch's flop counter; forward once
 fit's own clock, start and compilation included. What belongs here: that table. What does not: fitting.
 """
 
+import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -39,6 +40,11 @@ def row(folder: Path) -> str:
     summary = read_summary(folder, FITTED_FILE)
     lines = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
     measured = [(line["time_s"], line["step"], line["values"]) for line in lines if line["kind"] == "measurements"]
+    whole = (
+        f"| {summary.config.preset} | {summary.device} x {summary.config.devices} | {summary.pictures_per_second:.0f} "
+    )
+    if len(measured) < 3:
+        return f"{whole}| too short to tell: {len(measured)} measurements in its journal | | | |"
     (first_time, first_step, _), (last_time, last_step, values) = measured[1], measured[-1]
     batch = summary.config.batch_size * summary.config.devices
     steady = (last_step - first_step) * batch / max(last_time - first_time, 1e-9)
@@ -48,15 +54,18 @@ def row(folder: Path) -> str:
     share = f"{reached / peak:.1%} of {peak:.0f}" if peak else "peak unknown"
     drawing = values.get("train/drawing_share")
     told = "from disk" if drawing is None else f"{drawing:.0%} drawing"
-    return (
-        f"| {summary.config.preset} | {summary.device} x {summary.config.devices} | {summary.pictures_per_second:.0f} "
-        f"| {steady:.0f} | {told} | {forward / 1e9:.1f} | {reached:.1f} ({share}) |"
-    )
+    return f"{whole}| {steady:.0f} | {told} | {forward / 1e9:.1f} | {reached:.1f} ({share}) |"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; 0."""
-    folders = [Path(text) for text in (sys.argv[1:] if arguments is None else arguments)]
+    parser = argparse.ArgumentParser(
+        "python -m tests.bench.training_rate", description="How fast fits were, and what share of the GPU they reached."
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="of a finished fit")
+    folders = parser.parse_args(arguments).folders
+    if strangers := [str(folder) for folder in folders if not (folder / FITTED_FILE).is_file()]:
+        parser.error(f"no {FITTED_FILE} in {', '.join(strangers)}: name folders of finished fits")
     sys.stdout.write(
         "| preset | on | pictures/s, whole fit | after its start | time | GFLOP forward | TFLOP/s a GPU |\n"
         "|---|---|---|---|---|---|---|\n"

@@ -35,7 +35,7 @@ def test_intervals_are_so_many_sigmas_wide_and_a_size_is_not_negative():
         "cobb": Measured(3.0, "deg", sigma=2.0),
         "sacral_slope": Measured(3.0, "deg", sigma=2.0),
         "pelvic_tilt": Measured(3.0, "deg", sigma=2.0),
-        "pelvic_incidence": Measured(None, "deg", "not seen"),
+        "pelvic_incidence": Measured(None, "deg", "not seen", absent_code="LANDMARKS_NOT_SEEN"),
     }
     told = CALIBRATION.with_intervals(given)
     assert told["cobb"].interval == (0.0, 7.0)
@@ -51,6 +51,15 @@ def test_a_contract_from_before_neighbours_were_calibrated_has_the_usual_width(t
     del record["calibration"]["neighbour_width"]
     path.write_text(json.dumps(record))
     assert read_contract(tmp_path).calibration == CALIBRATION
+
+
+def test_a_contract_that_does_not_say_on_how_many_patients_still_loads(tmp_path):
+    write_contract(replace(CONTRACT, calibration=CALIBRATION), tmp_path)
+    path = tmp_path / "contract.json"
+    record = json.loads(path.read_text())
+    del record["calibration"]["patients"]
+    path.write_text(json.dumps(record))
+    assert read_contract(tmp_path).calibration == replace(CALIBRATION, patients=None)
 
 
 def test_the_contract_keeps_it(tmp_path):

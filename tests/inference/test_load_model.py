@@ -13,6 +13,7 @@ import pytest
 
 from inference.contract import ModelContract, model_digest, read_contract, write_contract
 from inference.model import load_model
+from inference.named import open_named, stated_digests
 from spine.errors import ContractViolation, EvidenceRejected
 from spine.landmarks import VIEWS
 
@@ -85,15 +86,38 @@ def test_a_swapped_model_is_refused(tmp_path: Path) -> None:
     approved = model_digest(tmp_path)
     assert load_model(tmp_path, expected_digest=approved).digest == approved
     write_contract(replace(CONTRACT, training_note="swapped"), tmp_path)
-    with pytest.raises(ContractViolation, match="MODEL_ALTERED"):
+    with pytest.raises(EvidenceRejected, match="MODEL_ALTERED"):
         load_model(tmp_path, expected_digest=approved)
+
+
+@pytest.mark.parametrize("record", ["candidate.json", "release.json"])
+@pytest.mark.parametrize("edited", ["model.onnx", "contract.json"])
+def test_a_model_named_by_hand_must_be_what_its_record_states(tmp_path: Path, record: str, edited: str) -> None:
+    _write_model(tmp_path)
+    assert stated_digests(tmp_path) == {}
+    assert open_named(tmp_path).contract == CONTRACT
+    (tmp_path / record).write_text(json.dumps({"model_digest": model_digest(tmp_path)}))
+    assert open_named(tmp_path).digest == stated_digests(tmp_path)[record]
+    with (tmp_path / edited).open("ab") as file:
+        file.write(b"\n")
+    with pytest.raises(EvidenceRejected, match=rf"MODEL_ALTERED.*{record}"):
+        open_named(tmp_path)
+
+
+def test_a_record_from_before_the_export_vouches_for_nothing_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    _write_model(tmp_path)
+    (tmp_path / "candidate.json").write_text('{"model_digest": null}')
+    assert stated_digests(tmp_path) == {}
+    (tmp_path / "candidate.json").write_text("{")
+    with pytest.raises(EvidenceRejected, match="MODEL_RECORD_UNREADABLE"):
+        open_named(tmp_path)
 
 
 @pytest.mark.parametrize("missing", ["model.onnx", "contract.json"])
 def test_half_a_model_is_refused(tmp_path: Path, missing: str) -> None:
     _write_model(tmp_path)
     (tmp_path / missing).unlink()
-    with pytest.raises((ContractViolation, EvidenceRejected), match="MODEL_INCOMPLETE"):
+    with pytest.raises(EvidenceRejected, match="MODEL_INCOMPLETE"):
         load_model(tmp_path)
 
 

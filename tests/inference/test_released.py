@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 import inference.released as box
-from spine.errors import ContractViolation
+from spine.errors import EvidenceRejected
 from spine.landmarks import VIEWS
 
 
@@ -28,5 +28,5 @@ def test_a_box_with_another_model_is_refused(tmp_path, monkeypatch):
     contract["training_note"] = "another"
     (folder / "contract.json").write_text(json.dumps(contract))
     monkeypatch.setattr(box, "RELEASED", folder)
-    with pytest.raises(ContractViolation, match="MODEL_ALTERED"):
+    with pytest.raises(EvidenceRejected, match="MODEL_ALTERED"):
         box.open_released()

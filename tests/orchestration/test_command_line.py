@@ -1,10 +1,12 @@
 """The command line: help with examples, exit codes that mean something, settings that are checked."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import numpy as np
+import pydicom
 import pytest
 from click.testing import CliRunner
 
@@ -66,6 +68,61 @@ def test_training_outside_a_workspace_is_python_m_training(tmp_path):
     assert runner.invoke(plumbline, ["train"]).exit_code == 2
     both = runner.invoke(plumbline, ["train", "--source", "virtual", *folder, "-w", str(tmp_path / "w")])
     assert both.exit_code == 2 and "--set" in both.output
+    no_budget = command("train", *folder)
+    assert no_budget.returncode == 2 and "DATASET_MISSING" in no_budget.stderr
+
+
+@pytest.mark.parametrize("vain", [["--set", "training.learning_rate=1"], ["--location", "x"], ["-w", "x"]])
+def test_what_is_for_a_workspace_is_refused_without_one(tmp_path, vain):
+    call = ["train", "--dataset", str(tmp_path), "--out", str(tmp_path / "out"), *vain]
+    refused = CliRunner().invoke(plumbline, call)
+    assert refused.exit_code == 2 and "only with --source" in refused.output
+
+
+@pytest.fixture
+def fitted_with(tmp_path, monkeypatch):
+    """Calls `plumbline train` on a data set with 68 corners; returns the options of the fit that it asks for."""
+    from spine.dataset import Manifest, write_manifest
+    from training.__main__ import _config, _parser
+
+    write_manifest(Manifest("corners68", 1, ()), tmp_path)
+    asked = []
+    monkeypatch.setattr("training.__main__.main", lambda given: asked.append(given) or 0)
+
+    def call(*options):
+        done = CliRunner().invoke(plumbline, ["train", "--dataset", str(tmp_path), "--out", "x", *options])
+        assert done.exit_code == 0, done.output
+        return _config(_parser().parse_args(asked[-1]))
+
+    return call
+
+
+def test_a_fit_takes_the_landmarks_of_its_data_set_and_the_network_of_its_start(fitted_with):
+    alone = fitted_with("--minutes", "1")
+    assert (alone.landmark_set, alone.heatmap_stride, alone.minutes) == ("corners68", 8, 1)
+    started, contract = fitted_with("--minutes", "1", "--from", "released"), read_contract(RELEASED)
+    assert started.landmark_set == "corners68" and started.init_from == "released"
+    assert (started.heatmap_stride, started.input_shape) == (contract.heatmap_stride, contract.input_shape)
+    assert started.learning_rate == 1e-4
+    told = fitted_with("--epochs", "1", "--from", "released", "--learning-rate=0.5", "--landmark-set", "margins175")
+    assert (told.learning_rate, told.landmark_set) == (0.5, "margins175")
+
+
+@pytest.mark.parametrize("name", ["init", "run", "train"])
+def test_a_location_that_is_no_folder_leaves_no_workspace_behind(tmp_path, name):
+    for source in ("folder", "aasce", "ct-keypoints"):
+        call = [name, "--source", source, "--location", str(tmp_path / "none"), "-w", str(tmp_path / "ws")]
+        refused = command(*call)
+        assert refused.returncode == 2 and "SOURCE_MISSING" in refused.stderr
+        assert not (tmp_path / "ws").exists()
+
+
+def test_an_impossible_value_is_laid_to_the_option_or_the_file_that_gave_it(tmp_path):
+    option = command("init", "-w", str(tmp_path / "ws"), "--set", "training.minutes=-2")
+    assert "training.minutes" in option.stderr and "correct the option that gave it" in option.stderr
+    assert "params.yaml" not in option.stderr
+    (tmp_path / "params.yaml").write_text("training: {minutes: -2}")
+    assert "correct params.yaml" in command("init", "-w", str(tmp_path)).stderr
 
 
 def test_init_keeps_parameters_of_an_existing_workspace(tmp_path):
@@ -162,16 +219,46 @@ def test_films_of_two_patients_are_not_measured_as_one(two_patients, tmp_path):
 
 
 def test_before_anything_is_promoted_the_model_in_the_box_measures_and_says_so(two_patients, tmp_path):
-    case, found = two_patients / "case-00000", tmp_path / "m.json"
+    case, found = two_patients / "case-00000", tmp_path / "new" / "values" / "m.json"
     films = [str(case / "frontal.dcm"), str(case / "lateral.dcm")]
-    outputs = ["--overlay", str(tmp_path / "o.png"), "--json", str(found)]
+    outputs = ["--overlay", str(tmp_path / "new" / "pictures" / "o.png"), "--json", str(found)]
     done = command("measure", *films, "-w", str(tmp_path), *outputs)
     assert done.returncode == 0, done.stderr
+    assert (tmp_path / "new" / "pictures" / "o.png").is_file()
     assert "measuring with the released model, learnt from virtual patients only" in " ".join(done.stderr.split())
     truth = json.loads((case / "reconstruction.json").read_text())
-    slope = json.loads(found.read_text())["parameters"]["sacral_slope"]["value"]
+    report = json.loads(found.read_text())
+    slope = report["parameters"]["sacral_slope"]["value"]
+    for view, told in report["views"].items():
+        uid = str(pydicom.dcmread(case / f"{view}.dcm", stop_before_pixels=True).SOPInstanceUID)
+        assert (told["file"], told["sop_instance_uid"]) == (f"{view}.dcm", uid)
+    assert str(tmp_path) not in found.read_text() and str(two_patients) not in found.read_text()
+    assert report["intervals"]["patients"] == read_contract(RELEASED).calibration.patients
+    assert "rough" not in done.stderr
     front, back = (np.array(truth["points"][n]) for n in ("S1_ant", "S1_post"))
     assert slope == pytest.approx(np.degrees(np.arctan2(back[2] - front[2], back[1] - front[1])), abs=6.0)
+
+
+def test_an_edited_model_is_refused_and_one_that_nothing_vouches_for_is_told(two_patients, tmp_path):
+    film, folder = two_patients / "case-00000" / "frontal.dcm", tmp_path / "model"
+    shutil.copytree(RELEASED, folder)
+    call = ["measure", str(film), "--model", str(folder), "--overlay", str(tmp_path / "o.png"), "-w", str(tmp_path)]
+    whole = command(*call)
+    assert whole.returncode == 0 and "vouches" not in whole.stderr
+    contract = json.loads((folder / "contract.json").read_text())
+    contract["calibration"]["widths"]["cobb"] *= 0.1
+    (folder / "contract.json").write_text(json.dumps(contract))
+    edited = command(*call)
+    assert edited.returncode == 3 and "MODEL_ALTERED" in edited.stderr and "release.json" in edited.stderr
+    assert not edited.stdout
+    contract["calibration"]["patients"] = 9
+    (folder / "contract.json").write_text(json.dumps(contract))
+    (folder / "release.json").unlink()
+    unknown = command(*call)
+    assert "interval from 9 patients: rough" in unknown.stderr
+    assert unknown.returncode == 0 and "nothing vouches for this model" in " ".join(unknown.stderr.split())
+    (folder / "contract.json").unlink()
+    assert command(*call).returncode == 3
 
 
 def test_a_film_is_never_overwritten_and_a_bad_one_is_named(two_patients, tmp_path):
@@ -204,3 +291,20 @@ def test_stage_waits_for_nobody_and_leaves_no_litter(tmp_path):
 def test_read3d_with_nothing_to_read_says_so(tmp_path):
     (tmp_path / "README.md").write_text("no points")
     assert CliRunner().invoke(plumbline, ["read3d", str(tmp_path)]).exit_code == 2
+
+
+def test_intervals_are_called_rough_where_calibration_shares_one_width():
+    from inference.calibration import FEW_PATIENTS
+    from training.calibrate import LEAST_PATIENTS
+
+    assert FEW_PATIENTS == LEAST_PATIENTS
+
+
+def test_a_fit_that_ends_in_its_first_epoch_says_how_much_of_it_was_seen():
+    from orchestration.chain.steps import _share_of_an_epoch
+    from training.candidate import FitSummary
+    from training.config import TrainingConfig
+
+    config = TrainingConfig(minutes=2, batch_size=8, devices=2)
+    ended = FitSummary(config, "galbusera39", "d", "t", 400, 1.0, "mm", 0, 15, 120.0, 2.0, "cpu", "32", {})
+    assert _share_of_an_epoch(ended) == 0.6

@@ -170,14 +170,17 @@ def verdict_table(verdict: Verdict) -> tuple[VerdictRow, ...]:
 
 def explain(verdict: Verdict) -> str:
     """The verdict in plain words: the decision, why, and by what evidence."""
-    lines = [_OPENING[verdict.decision], ""]
+    every = len(verdict.results)
     if verdict.refusals:
-        lines.append(f"{len(verdict.refusals)} of {len(verdict.results)} rules stand in the way:")
-        lines += [f"- {sentence(r)}" for r in verdict.refusals]
+        listed = verdict.refusals
+        opening = f"{len(listed)} of {every} rules stand in the way:"
+        rest = f"The other {every - len(listed)} rules passed; the verdict file holds them."
     else:
-        lines.append(f"All {len(verdict.results)} rules passed:")
-        lines += [f"- {sentence(r)}" for r in verdict.results if r.kind != "evidence"]
-    return "\n".join([*lines, "", _terms(verdict)])
+        listed = tuple(r for r in verdict.results if r.kind != "evidence")
+        opening = f"All {every} rules passed. {len(listed)} of them are about the model:"
+        rest = f"The other {every - len(listed)} ask whether the evidence is in order; the verdict file holds them."
+    lines = [_OPENING[verdict.decision], "", opening, *(f"- {sentence(r)}" for r in listed)]
+    return "\n".join([*lines, *([rest] if len(listed) < every else []), "", _terms(verdict)])
 
 
 def summarise_verdict(verdict: Verdict) -> str:

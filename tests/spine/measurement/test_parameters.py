@@ -207,6 +207,9 @@ def test_a_measured_value_is_finite_or_has_a_reason():
         Measured(None, "deg")
     with pytest.raises(ValueError, match="either"):
         Measured(1.0, "deg", "why")
+    for code in (None, "NO_SUCH_CODE"):
+        with pytest.raises(ValueError, match="known codes"):
+            Measured(None, "deg", "why", absent_code=code)
 
 
 def test_reversed_margins_make_no_angle():

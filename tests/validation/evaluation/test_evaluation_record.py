@@ -42,7 +42,8 @@ def test_record_holds_what_was_said_and_what_follows(make_trial: Make) -> None:
 def test_absences_carry_reasons_and_lower_coverage(make_trial: Make) -> None:
     trial = make_trial(5)
     trial.predictions[0] = replace(trial.predictions[0], parameters={})
-    trial.predictions[1] = replace(trial.predictions[1], parameters={"cobb": Measured(None, "deg", "T1 not seen")})
+    unseen = Measured(None, "deg", "T1 not seen", absent_code="LANDMARKS_NOT_SEEN")
+    trial.predictions[1] = replace(trial.predictions[1], parameters={"cobb": unseen})
     del trial.predictions[4]
     truth = {**trial.examples[2].truth, "cobb": Truth(None, "deg", "cut off")}
     trial.examples[2] = replace(trial.examples[2], truth=truth)

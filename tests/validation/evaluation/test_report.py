@@ -37,7 +37,10 @@ class Links(HTMLParser):
 def test_plots_are_drawn_and_labelled_by_what_there_is(make_trial: Make, tmp_path: Path) -> None:
     trial = make_trial(5)
     for i in range(4):  # four of five do not answer: no plot of one point
-        measured = {**trial.predictions[i].parameters, "cobb": Measured(None, "deg", "not seen")}
+        measured = {
+            **trial.predictions[i].parameters,
+            "cobb": Measured(None, "deg", "not seen", absent_code="LANDMARKS_NOT_SEEN"),
+        }
         trial.predictions[i] = replace(trial.predictions[i], parameters=measured)
     record = trial.score()
     calls: list[tuple[int, int]] = []

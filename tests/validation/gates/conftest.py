@@ -63,7 +63,7 @@ def build_record(
         measured = {
             name: Measured(float(truths[i, j] + errors[i, j]), p.unit)
             if i >= abstain
-            else Measured(None, p.unit, "not seen")
+            else Measured(None, p.unit, "not seen", absent_code="LANDMARKS_NOT_SEEN")
             for j, (name, p) in enumerate(PARAMETERS.items())
         }
         found = {name: xy + 0.5 for name, xy in points.items()} if i >= abstain else {}

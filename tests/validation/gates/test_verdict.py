@@ -1,6 +1,7 @@
 """The verdict: fail closed, four-valued, monotone; what no challenger gets past."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -335,3 +336,18 @@ def test_words_and_table(policy: Policy, scored: Scored, champion: EvaluationRec
     for said in ("REJECT", "Pelvic tilt", "at most 2.7 deg", "Why:", "[ABOVE_CEILING]", "virtual patients", B[:12]):
         assert said in words, said
     assert " nan " not in words.lower()
+
+
+def test_the_words_count_what_they_list_and_say_what_they_leave_out(
+    policy: Policy, good: EvaluationRecord, scored: Scored, champion: EvaluationRecord
+) -> None:
+    for record in (good, scored(noise=3.2, seed=3)):
+        verdict = ruled(policy, record, champion)
+        words = explain(verdict)
+        listed = len(re.findall(r"^- ", words, flags=re.MULTILINE))
+        counted = re.search(r"(\d+) of (?:(\d+) rules|them are about the model)", words)
+        left_out = re.search(r"^The other (\d+) ", words, flags=re.MULTILINE)
+        assert counted and left_out
+        assert int(counted[1]) == listed
+        assert listed + int(left_out[1]) == len(verdict.results)
+        assert counted[2] in (None, str(len(verdict.results)))

@@ -1,0 +1,38 @@
+"""Subcommands about what was taken in: ``quarantine``.
+
+What belongs here: printing. What does not: finding out (``orchestration.chain.intake``). Contract: names of folders
+and films go to the terminal of whoever asks, who has them and the key already; nothing is written.
+"""
+
+from pathlib import Path
+
+import click
+
+from orchestration.chain.workspace import Workspace
+from orchestration.cli.options import workspace_option
+
+
+@click.command()
+@workspace_option
+def quarantine(workspace: Path) -> None:
+    """List the studies in quarantine: which folder or film of the source each is, why, and what to do.
+
+    Quarantine itself names no folder and no file, for their names may be those of patients; this is where they are
+    put together again, from the workspace's key and the source. Take care whom you show it.
+
+    \b
+    Example:  plumbline quarantine -w ws
+    """
+    from orchestration.chain.intake import refused_studies
+    from orchestration.chain.params import read_params
+
+    chosen = Workspace(workspace)
+    refused = refused_studies(chosen, read_params(chosen.params_file))
+    for study in refused:
+        for location, name in study.origins:
+            click.secho(f"{name}  (in {location})", bold=True)
+        if not study.origins:
+            click.secho("no longer in its source under this name", bold=True)
+        click.echo(f"    {study.code}: found {study.found}; expected {study.expected}; {study.remedy}")
+        click.echo(f"    {study.folder}")
+    click.echo(f"{len(refused)} in quarantine")

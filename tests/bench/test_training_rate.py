@@ -1,0 +1,27 @@
+"""The table of training rates: its help, what it refuses, and a fit too short to tell."""
+
+import json
+
+import pytest
+
+from tests.bench.training_rate import main
+from training.candidate import FITTED_FILE, FitSummary, write_summary
+from training.config import TrainingConfig
+
+
+def test_it_explains_itself_and_refuses_what_is_no_fit(tmp_path, capsys):
+    for arguments, code, said in ((["--help"], 0, "FOLDER"), ([], 2, "FOLDER"), ([str(tmp_path)], 2, FITTED_FILE)):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        told = capsys.readouterr()
+        assert ended.value.code == code and said in told.out + told.err
+
+
+def test_a_fit_of_one_measurement_is_too_short_to_tell(tmp_path, capsys):
+    config = TrainingConfig(minutes=1, batch_size=8)
+    summary = FitSummary(config, "galbusera39", "d", "t", 400, 1.0, "mm", 0, 2, 8.0, 12.0, "cpu", "32", {})
+    write_summary(summary, tmp_path / FITTED_FILE)
+    line = {"kind": "measurements", "time_s": 1.0, "step": 2, "values": {}}
+    (tmp_path / "journal.jsonl").write_text(json.dumps(line) + "\n")
+    assert main([str(tmp_path)]) == 0
+    assert "| shared | cpu x 1 | 12 | too short to tell" in capsys.readouterr().out

@@ -1,0 +1,145 @@
+"""The JSON of a measurement: each field is documented, each documented field exists, each absence has its code."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from fake_model import CONTRACT, knowing_model
+from test_measure_views import GEOMETRY, PICTURE, POINTS, PX_MM, SHAPE
+
+from inference.calibration import FEW_PATIENTS, Calibration, SpreadLaw
+from inference.measure import PictureInput, measure_views
+from inference.overlay import REPORT_SCHEMA, draw_overlay, report_json
+from inference.refusal import Limits
+from spine.landmarks import VERTEBRAE, VIEWS, ViewName
+from spine.measurement.registry import ABSENT_CODES
+from spine.study import CalibrationType
+
+PAGE = (Path(__file__).parents[2] / "docs" / "measurement-json.md").read_text()
+LAW = SpreadLaw(floor=1.0, error=0.1, gain=0.5, radius=2.0)
+LAWS = {view: {"centres": LAW, "sacrum": LAW, "pelvis": LAW} for view in VIEWS}
+CALIBRATION = Calibration(FEW_PATIENTS, "patients of a test", LAWS, {"cobb": 2.0, "sacral_slope": 2.0})
+VARIABLE = {
+    "views": "VIEW", "refused": "VIEW", "parameters": "PARAMETER", "landmarks_3d_mm": "LANDMARK",
+    "landmarks_px": "LANDMARK", "radius_90_px": "LANDMARK", "spread_px": "LANDMARK",
+}  # fmt: skip
+
+Points = Mapping[ViewName, Mapping[str, np.ndarray]]
+
+
+def _report(
+    points: Points = POINTS,
+    views: tuple[ViewName, ...] = VIEWS,
+    calibration: Calibration | None = CALIBRATION,
+    calibrated: bool = True,
+) -> dict[str, Any]:
+    model = knowing_model(points, SHAPE)
+    model = replace(model, contract=replace(CONTRACT, calibration=calibration))
+    placed = {v: PictureInput(PICTURE, (PX_MM, PX_MM), "GEOMETRY", GEOMETRY[v], f"{v}.dcm", "1.2.3") for v in views}
+    inputs = placed if calibrated else {v: PictureInput(PICTURE) for v in views}
+    report: dict[str, Any] = json.loads(json.dumps(report_json(measure_views(model, inputs), model, inputs)))
+    return report
+
+
+def _only(view: ViewName, first: str, last: str) -> Points:
+    kept = VERTEBRAE[VERTEBRAE.index(first) : VERTEBRAE.index(last) + 1]
+    return {**POINTS, view: {n: p for n, p in POINTS[view].items() if n.split("_")[0] in kept}}
+
+
+def _moved(names: tuple[str, ...], px: float) -> Points:
+    lateral = {n: p + np.array([0.0, px if n in names else 0.0]) for n, p in POINTS["lateral"].items()}
+    return {**POINTS, "lateral": lateral}
+
+
+def _reversed() -> Points:
+    lateral = dict(POINTS["lateral"])
+    lateral["S1_ant"], lateral["S1_post"] = lateral["S1_post"], lateral["S1_ant"]
+    return {**POINTS, "lateral": lateral}
+
+
+@cache
+def _reports() -> dict[str, dict[str, Any]]:
+    """Absence code (or another name) -> a report that shows it."""
+    limits = replace(CALIBRATION, limits=Limits())
+    return {
+        "whole": _report(),
+        "uncalibrated model": _report(calibration=None),
+        "VIEW_MISSING": _report(views=("frontal",)),
+        "VIEW_REFUSED": _report(_only("frontal", "T1", "T11"), calibration=limits),
+        "LANDMARKS_NOT_SEEN": _report(_only("lateral", "T6", "L5"), views=("lateral",)),
+        "LANDMARKS_AT_OTHER_HEIGHTS": _report(_moved(("HIP_L", "HIP_R", "S1_sup"), 30 / PX_MM)),
+        "MARGINS_REVERSED": _report(_reversed(), views=("lateral",)),
+        "TOO_FEW_VERTEBRAE": _report(_only("frontal", "L1", "L5"), views=("frontal",)),
+        "LENGTHS_UNCALIBRATED": _report(calibrated=False),
+    }
+
+
+def _fields(value: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """Every field that holds something, with capitals for keys that differ."""
+    if path:
+        yield ".".join(path)
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _fields(inner, (*path, VARIABLE[path[-1]] if path and path[-1] in VARIABLE else key))
+
+
+def _rows(heading: str) -> dict[str, str]:
+    table = PAGE.split(f"| {heading} |", 1)[1].split("\n\n", 1)[0]
+    return dict(re.findall(r"^\| `([^`]+)` \| (.+) \|$", table, flags=re.MULTILINE))
+
+
+def test_every_field_of_the_output_is_documented_and_every_documented_field_exists() -> None:
+    found = {field for report in _reports().values() for field in _fields(report)}
+    groups = {field.rsplit(".", 1)[0] for field in found if "." in field}  # told by their fields
+    groups |= {group.rsplit(".", 1)[0] for group in groups if "." in group}
+    documented = set(_rows("field"))
+    assert found - groups <= documented
+    assert documented <= found
+
+
+def test_the_page_is_of_this_schema_and_knows_every_code_and_calibration() -> None:
+    assert f"`{REPORT_SCHEMA}`" in PAGE
+    assert _rows("`absent_code`") == {code: text for code, text in ABSENT_CODES.items() if code != "NO_ANSWER"}
+    assert all(f"`{kind}`" in _rows("field")["views.VIEW.calibration"] for kind in get_args(CalibrationType))
+
+
+@pytest.mark.parametrize("code", [code for code in ABSENT_CODES if code != "NO_ANSWER"])
+def test_each_code_of_absence_is_told_where_it_happens(code: str) -> None:
+    parameters = _reports()[code]["parameters"].values()
+    assert code in {p.get("absent_code") for p in parameters}
+    for parameter in parameters:
+        assert (parameter["value"] is None) == ("absent_code" in parameter) == ("absent_reason" in parameter)
+
+
+def test_each_view_says_which_film_it_came_from() -> None:
+    told = {view: (given["file"], given["sop_instance_uid"]) for view, given in _reports()["whole"]["views"].items()}
+    assert told == {"frontal": ("frontal.dcm", "1.2.3"), "lateral": ("lateral.dcm", "1.2.3")}
+
+
+@pytest.mark.parametrize(("patients", "rough"), [(9, True), (59, True), (60, False), (1188, False), (None, True)])
+def test_intervals_say_how_many_patients_they_rest_on(patients: int | None, rough: bool) -> None:
+    calibration = replace(CALIBRATION, patients=patients)
+    told = _report(calibration=calibration)["intervals"]
+    assert (told["patients"], told["rough"]) == (patients, rough)
+    number = "an unknown number of" if patients is None else patients
+    assert calibration.remark == (f"interval from {number} patients: rough" if rough else None)
+    assert _reports()["uncalibrated model"]["intervals"] is None
+
+
+def test_the_overlay_marks_rough_intervals() -> None:
+    model = knowing_model(POINTS, SHAPE)
+    model = replace(model, contract=replace(CONTRACT, calibration=CALIBRATION))
+    inputs = {v: PictureInput(PICTURE, (PX_MM, PX_MM), "GEOMETRY", GEOMETRY[v]) for v in VIEWS}
+    found = measure_views(model, inputs)
+    assert found.parameters["cobb"].interval is not None
+    given = dict.fromkeys(VIEWS, PICTURE), found.points, found.parameters
+    plain, marked = draw_overlay(*given), draw_overlay(*given, rough_intervals="interval from 9 patients: rough")
+    changed = np.argwhere((np.asarray(plain, dtype=int) != np.asarray(marked, dtype=int)).any(axis=2))
+    assert len(np.unique(changed[:, 0] // 20)) >= 3  # both intervals and the legend
+    assert (np.asarray(marked)[74:-60] == (255, 196, 64)).all(axis=2).any()
