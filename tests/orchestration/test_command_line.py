@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pydicom
 import pytest
 from click.testing import CliRunner
 
@@ -172,6 +173,28 @@ def test_before_anything_is_promoted_the_model_in_the_box_measures_and_says_so(t
     slope = json.loads(found.read_text())["parameters"]["sacral_slope"]["value"]
     front, back = (np.array(truth["points"][n]) for n in ("S1_ant", "S1_post"))
     assert slope == pytest.approx(np.degrees(np.arctan2(back[2] - front[2], back[1] - front[1])), abs=6.0)
+
+
+def _with_picture_of(film, other, to):
+    """The film with its own tags and the other film's picture."""
+    given = pydicom.dcmread(film)
+    given.PixelData = pydicom.dcmread(other).PixelData
+    given.save_as(to)
+    return str(to)
+
+
+def test_pictures_that_changed_places_are_not_measured(two_patients, tmp_path):
+    frontal, lateral = (two_patients / "case-00000" / f"{view}.dcm" for view in ("frontal", "lateral"))
+    films = [
+        _with_picture_of(frontal, lateral, tmp_path / "f.dcm"),
+        _with_picture_of(lateral, frontal, tmp_path / "l.dcm"),
+    ]
+    outputs = ["-w", str(tmp_path), "--overlay", str(tmp_path / "o.png")]
+    for given, why in ((films, "the pictures look exchanged"), (films[:1], "looks like a lateral, given as frontal")):
+        refused = command("measure", *given, *outputs)
+        assert refused.returncode == 1
+        assert "NOT_A_WHOLE_SPINE" in refused.stderr and why in " ".join(refused.stderr.split())
+    assert not (tmp_path / "o.png").exists()
 
 
 def test_a_film_is_never_overwritten_and_a_bad_one_is_named(two_patients, tmp_path):
