@@ -1,8 +1,8 @@
 """What the network finds in the pictures of one study, and under which names.
 
-What belongs here: preparing the views, asking the model once (or again, see ``second_look``), naming the chain
-over both views. What does not: whether it is a spine (``refusal``), what follows (``measure``). Contract: the view
-that a picture was given as is never changed.
+What belongs here: preparing the views, asking the model once (or again, see ``second_look``), dropping what
+lies where nothing is drawn, naming the chain over both views. What does not: whether it is a spine (``refusal``), what
+follows (``measure``). Contract: what is dropped here is named, and the view a picture was given as is never changed.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from inference.blank import undrawn
 from inference.decoding import Decoded, decode
 from inference.levels import LevelEvidence, chain_votes, decided
 from inference.model import Model
@@ -56,7 +57,7 @@ def find_landmarks(model: Model, views: "Mapping[ViewName, PictureInput]") -> Fo
             remedy="leave the other view out, or use a model trained for it",
         )
     looks = _looks(model, {view: views[view] for view in order})
-    decoded = {view: look.decoded for view, look in looks.items()}
+    decoded = {view: _without_undrawn(look) for view, look in looks.items()}
     votes = [chain_votes(looks[v].heatmaps, model.contract.names, seen.cells) for v, seen in decoded.items()]
     levels = decided(votes)
     if levels and levels.shift:
@@ -81,6 +82,23 @@ def _prepare(model: Model, view: "PictureInput") -> Prepared:
     return prepare(view.picture, contract.input_shape, spacing_mm=view.spacing_mm, normalisation=contract.normalisation)
 
 
+def _without_undrawn(look: Look) -> Decoded:
+    seen = look.decoded
+    if not seen.points:
+        return seen
+    at = look.prepared.affine.apply(np.stack(list(seen.points.values())))
+    lost = undrawn(look.prepared.pixels[0], dict(zip(seen.points, at, strict=True)))
+    if not lost:
+        return seen
+
+    def kept(values: Mapping[str, T]) -> dict[str, T]:
+        return {name: value for name, value in values.items() if name not in lost}
+
+    return replace(
+        seen, points=kept(seen.points), spread_px=kept(seen.spread_px), cells=kept(seen.cells), undrawn=lost
+    )  # fmt: skip
+
+
 def _renamed(seen: Decoded, shift: int) -> Decoded:
     """The same places under names ``shift`` levels further down."""
     new = {name: moved for name in seen.visibility if (moved := moved_name(name, shift)) is not None}
@@ -90,5 +108,5 @@ def _renamed(seen: Decoded, shift: int) -> Decoded:
 
     return replace(
         seen, points=under(seen.points), spread_px=under(seen.spread_px), visibility=under(seen.visibility),
-        cells=under(seen.cells),
+        cells=under(seen.cells), undrawn=tuple(new[name] for name in seen.undrawn if name in new),
     )  # fmt: skip

@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.blank import hole_of, without_curves
 from inference.calibration import Calibration
 from inference.decoding import Decoded
 from inference.finding import Found, find_landmarks
@@ -73,13 +74,15 @@ def measure_views(model: Model, views: Mapping[ViewName, PictureInput], study_id
     began = time.perf_counter()
     found = find_landmarks(model, views)
     decoded, refused = _without_refused(found, model)
+    undrawn = {view: seen.undrawn for view, seen in decoded.items() if seen.undrawn}
     points = {view: found.points for view, found in decoded.items()}
     points_3d = _points_3d(points, views)
     calibration = model.contract.calibration
     spreads = {view: {n: s / d.cell_px for n, s in d.spread_px.items()} for view, d in decoded.items()}
     sigma_px, radius_px = uncertainty_px(calibration, spreads, {view: d.cell_px for view, d in decoded.items()})
     width = calibration.neighbour_width if calibration else NEIGHBOUR_WIDTH
-    parameters = _tell_refusal(parameters_of(points, points_3d, views, sigma_px, width), refused)
+    parameters = _tell_undrawn(parameters_of(points, points_3d, views, sigma_px, width), decoded, points_3d is not None)
+    parameters = _tell_refusal(parameters, refused)
     return Prediction(
         study_id=study_id,
         points=points,
@@ -90,6 +93,7 @@ def measure_views(model: Model, views: Mapping[ViewName, PictureInput], study_id
         levels_uncertain=_uncertain(found.levels, calibration),
         at_other_heights=() if points_3d is None else _at_other_heights(points, points_3d),
         refused=refused,
+        undrawn=undrawn,
         points_3d=points_3d or {},
         parameters=calibration.with_intervals(parameters) if calibration else parameters,
         seconds=time.perf_counter() - began,
@@ -138,8 +142,24 @@ def _without_refused(found: Found, model: Model) -> tuple[dict[ViewName, Decoded
             broken = limits.broken_by(signs_of(seen.points, spread))
         if broken:
             refused[view] = "; ".join(broken)
-            kept[view] = replace(seen, points={}, spread_px={})
+            kept[view] = replace(seen, points={}, spread_px={}, undrawn=())
     return kept, refused
+
+
+def _tell_undrawn(
+    parameters: Mapping[str, Measured], decoded: Mapping[ViewName, Decoded], in_space: bool
+) -> dict[str, Measured]:
+    """Tell of what is absent for want of landmarks which of them lie where nothing is drawn, and hide hidden curves."""
+    told = dict(parameters)
+    for view, seen in decoded.items():
+        if not seen.undrawn:
+            continue
+        where = f"nothing is drawn there in the {view} picture"
+        of_view = {n for n in told if in_space or PARAMETERS[n].plane == PLANE_OF_VIEW[view]}
+        told |= {n: replace(told[n], absent_reason=_with(told[n].absent_reason, seen.undrawn, where)) for n in of_view}
+        if view == "frontal" or in_space:
+            told = without_curves(told, hole_of(seen.undrawn, list(seen.points)))
+    return {name: told[name] for name in parameters}
 
 
 def _tell_refusal(parameters: Mapping[str, Measured], refused: Mapping[ViewName, str]) -> dict[str, Measured]:
@@ -249,14 +269,14 @@ def _tell_disagreement(
 ) -> dict[str, Measured]:
     """Tell of what is absent for want of landmarks which of them both views saw, but at different heights."""
     dropped = _at_other_heights(points, points_3d)
-    return {name: replace(m, absent_reason=_with_heights(m.absent_reason, dropped)) for name, m in parameters.items()}
+    why = "seen in both views, but at different heights"
+    return {name: replace(m, absent_reason=_with(m.absent_reason, dropped, why)) for name, m in parameters.items()}
 
 
-def _with_heights(reason: str | None, dropped: Sequence[str]) -> str | None:
+def _with(reason: str | None, dropped: Sequence[str], why: str) -> str | None:
+    """A reason of absence, with why those landmarks that it names were dropped."""
     involved = [name for name in dropped if name in (reason or "")]
-    if not involved:
-        return reason
-    return f"{reason} (seen in both views, but at different heights: {', '.join(involved)})"
+    return f"{reason} ({why}: {', '.join(involved)})" if involved else reason
 
 
 def _at_other_heights(points: Mapping[ViewName, Points2D], points_3d: Mapping[str, Floats]) -> tuple[str, ...]:

@@ -131,6 +131,7 @@ def _view_json(view: ViewName, prediction: Prediction, model: "Model", given: "P
         "radius_90_px": {name: round(r, 3) for name, r in prediction.radius_px.get(view, {}).items()},
         "spread_px": {name: round(float(value), 3) for name, value in spread.items()},
         "not_seen": [name for name in model.contract.names if name not in found],
+        "nothing_drawn_at": list(prediction.undrawn.get(view, ())),
     }
 
 
