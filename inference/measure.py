@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from inference.blank import hole_of, without_curves
 from inference.calibration import Calibration
+from inference.chain import lean_of, turned
 from inference.decoding import Decoded
 from inference.finding import Found, find_landmarks
 from inference.levels import LevelEvidence
@@ -94,6 +95,7 @@ def measure_views(model: Model, views: Mapping[ViewName, PictureInput], study_id
         at_other_heights=() if points_3d is None else _at_other_heights(points, points_3d),
         refused=refused,
         undrawn=undrawn,
+        notes=_notes(points, views),
         points_3d=points_3d or {},
         parameters=calibration.with_intervals(parameters) if calibration else parameters,
         seconds=time.perf_counter() - began,
@@ -160,6 +162,12 @@ def _tell_undrawn(
         if view == "frontal" or in_space:
             told = without_curves(told, hole_of(seen.undrawn, list(seen.points)))
     return {name: told[name] for name in parameters}
+
+
+def _notes(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, PictureInput]) -> tuple[str, ...]:
+    """What to tell of pictures that are measured all the same."""
+    frontal = points.get("frontal")
+    return tuple(turned(lean_of(frontal, views["frontal"].spacing_mm))) if frontal else ()
 
 
 def _tell_refusal(parameters: Mapping[str, Measured], refused: Mapping[ViewName, str]) -> dict[str, Measured]:

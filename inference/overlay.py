@@ -110,6 +110,7 @@ def report_json(prediction: Prediction, model: "Model", inputs: "Mapping[ViewNam
             "margin": None if prediction.level_margin is None else round(prediction.level_margin, 3),
         },
         "refused": dict(prediction.refused),
+        "notes": list(prediction.notes),
         "views_disagree": prediction.views_disagree,
         "at_other_heights": list(prediction.at_other_heights),
         "measured_in": "3D" if prediction.points_3d else "each view",

@@ -37,6 +37,7 @@ class Prediction:
         at_other_heights: landmarks that both views of a study in 3D see, but not at one height.
         refused: view -> why its picture was not taken for a radiograph of a whole spine.
         undrawn: view -> landmarks that count as not seen because nothing is drawn where they would be.
+        notes: what to tell, in words, of pictures that are measured all the same.
     """
 
     study_id: str
@@ -52,6 +53,7 @@ class Prediction:
     at_other_heights: tuple[str, ...] = ()
     refused: Mapping[ViewName, str] = field(default_factory=dict)
     undrawn: Mapping[ViewName, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def views_disagree(self) -> bool:
