@@ -44,12 +44,13 @@ def lean_of(points: Mapping[str, Floats], spacing_mm: tuple[float, float] | None
         points: landmark -> (2,) (column, row).
         spacing_mm: (row, column) spacing; None takes pixels as square.
     """
-    centres = centres_of(points)
-    if len(centres) < _LEAST_VERTEBRAE:
+    levels = {level_of(name) for name in points}
+    chain = [vertebra for vertebra in VERTEBRAE if vertebra in levels]
+    if len(chain) < _LEAST_VERTEBRAE:
         return None
     row_mm, column_mm = spacing_mm or (1.0, 1.0)
-    ends = list(centres.values())
-    across, down = ends[-1] - ends[0]
+    ends = centres_of({name: point for name, point in points.items() if level_of(name) in (chain[0], chain[-1])})
+    across, down = ends[chain[-1]] - ends[chain[0]]
     return float(np.degrees(np.arctan2(across * column_mm, down * row_mm)))
 
 

@@ -193,8 +193,9 @@ def uncertainty_px(
     sigma, radius = {}, {}
     for view, spread in spread_cells.items():
         cell = cell_px[view]
-        sigma[view] = {n: s * cell for n, s in calibration.sigma_cells(view, spread).items()}
-        radius[view] = {n: r * cell for n, r in calibration.radius_cells(view, spread).items()}
+        sigma_cells = calibration.sigma_cells(view, spread)
+        sigma[view] = {n: s * cell for n, s in sigma_cells.items()}
+        radius[view] = {n: r * cell for n, r in calibration.radius_cells(view, sigma_cells).items()}
     return sigma, radius
 
 
