@@ -17,6 +17,7 @@ Contract: a model without a calibration has no intervals; no interval is guessed
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, cast
 
 from inference.refusal import Limits
@@ -31,6 +32,7 @@ UNSIGNED = frozenset({"cobb", "cobb_midline", "cobb_secondary_cranial", "cobb_se
 """Parameters that are sizes: their interval ends at zero."""
 
 
+@cache
 def group_of(landmark: str) -> str:
     """Landmarks of one group share a law: ``margins``, ``sacrum`` (margins of S1), ``pelvis``, ``centres``."""
     if landmark in S1_MARGINS:
@@ -102,11 +104,10 @@ class Calibration:
         laws = self.laws.get(view, {})
         return {n: laws[group_of(n)].sigma(s) for n, s in spread_cells.items() if group_of(n) in laws}
 
-    def radius_cells(self, view: ViewName, spread_cells: Mapping[str, float]) -> dict[str, float]:
-        """Landmark -> radius that holds its true place nine times in ten, cells."""
+    def radius_cells(self, view: ViewName, sigma_cells: Mapping[str, float]) -> dict[str, float]:
+        """Landmark -> radius that holds its true place nine times in ten, cells, of ``sigma_cells``."""
         laws = self.laws.get(view, {})
-        sigma = self.sigma_cells(view, spread_cells)
-        return {name: value * laws[group_of(name)].radius for name, value in sigma.items()}
+        return {name: sigma * laws[group_of(name)].radius for name, sigma in sigma_cells.items()}
 
     def with_intervals(self, parameters: Mapping[str, Measured]) -> dict[str, Measured]:
         """The same values with their intervals."""

@@ -41,6 +41,7 @@ class Decoded:
         visibility: landmark -> probability of being in the picture; every landmark.
         cell_px: picture pixels per heat-map cell.
         cells: landmark -> (2,) (column, row) in heat-map cells; same keys as ``points``.
+        undrawn: landmarks that were dropped because nothing is drawn where they would be (``blank``).
     """
 
     points: Points2D
@@ -48,6 +49,7 @@ class Decoded:
     visibility: Mapping[str, float]
     cell_px: float
     cells: Points2D = field(default_factory=dict)
+    undrawn: tuple[str, ...] = ()
 
 
 def cell_centres(count: int) -> Floats:

@@ -1,30 +1,31 @@
 """From radiographs to parameters: the whole of what ships, in one call.
 
-What belongs here: preparing the views of one study, asking the model once, triangulating where both views
-are calibrated, measuring. What does not: reading DICOM (``spine.radiograph``), formulas
-(``spine.measurement``), pictures for people (``overlay``). Contract: two views that both have their place in
-the scanner are measured in the planes of the triangulated 3D points; otherwise every view is measured in its
-own plane. Which of the two happened is visible in ``Prediction.points_3d``; nothing else is guessed.
+What belongs here: refusing what is no spine, triangulating where both views are calibrated, measuring. What does
+not: asking the model (``finding``), reading DICOM (``spine.radiograph``), formulas (``spine.measurement``), pictures
+for people (``overlay``). Contract: two views that both have their place in the scanner are measured in the planes of
+the triangulated 3D points; otherwise every view is measured in its own plane. Which of the two happened is visible in
+``Prediction.points_3d``; nothing else is guessed.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.blank import hole_of, without_curves
 from inference.calibration import Calibration
-from inference.decoding import Decoded, decode
-from inference.levels import LevelEvidence, chain_votes, decided
+from inference.chain import lean_of, turned
+from inference.decoding import Decoded
+from inference.finding import Found, find_landmarks
+from inference.levels import LevelEvidence
 from inference.model import Model
-from inference.preprocessing import Prepared, prepare
 from inference.refusal import signs_of
 from spine.dataset import Example, load_example_picture
-from spine.errors import ContractViolation
-from spine.landmarks import VIEWS, ViewName, moved_name
+from spine.landmarks import VIEWS, ViewName
 from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.measurement.margins import margins_in_space
 from spine.measurement.measure import measure
@@ -40,7 +41,6 @@ level (about 25 mm) in one of them, so its 3D point would be wrong by half of th
 
 REFUSED = "not taken for a radiograph of a whole spine"
 
-T = TypeVar("T")
 Progress = Callable[[int, int], None]
 
 
@@ -76,25 +76,29 @@ def measure_views(model: Model, views: Mapping[ViewName, PictureInput], study_id
         ContractViolation: no view, a view the model was not trained for, or a picture that is none.
     """
     began = time.perf_counter()
-    found, levels = _find_landmarks(model, views)
+    found = find_landmarks(model, views)
     decoded, refused = _without_refused(found, model)
+    undrawn = {view: seen.undrawn for view, seen in decoded.items() if seen.undrawn}
     points = {view: found.points for view, found in decoded.items()}
     points_3d = _points_3d(points, views)
     calibration = model.contract.calibration
     spreads = {view: {n: s / d.cell_px for n, s in d.spread_px.items()} for view, d in decoded.items()}
     sigma_px, radius_px = uncertainty_px(calibration, spreads, {view: d.cell_px for view, d in decoded.items()})
     width = calibration.neighbour_width if calibration else NEIGHBOUR_WIDTH
-    parameters = _tell_refusal(parameters_of(points, points_3d, views, sigma_px, width), refused)
+    parameters = _tell_undrawn(parameters_of(points, points_3d, views, sigma_px, width), decoded, points_3d is not None)
+    parameters = _tell_refusal(parameters, refused)
     return Prediction(
         study_id=study_id,
         points=points,
         spread_px={view: found.spread_px for view, found in decoded.items()},
         cell_px={view: found.cell_px for view, found in decoded.items()},
         radius_px=radius_px,
-        level_margin=levels.margin if levels else None,
-        levels_uncertain=_uncertain(levels, calibration),
+        level_margin=found.levels.margin if found.levels else None,
+        levels_uncertain=_uncertain(found.levels, calibration),
         at_other_heights=() if points_3d is None else _at_other_heights(points, points_3d),
         refused=refused,
+        undrawn=undrawn,
+        notes=_notes(points, views),
         points_3d=points_3d or {},
         parameters=calibration.with_intervals(parameters) if calibration else parameters,
         seconds=time.perf_counter() - began,
@@ -127,70 +131,46 @@ def predict_examples(
     return predictions
 
 
-def _find_landmarks(
-    model: Model, views: Mapping[ViewName, PictureInput]
-) -> tuple[dict[ViewName, Decoded], LevelEvidence | None]:
-    """What is seen in each view, under the level names that explain all views best."""
-    order: list[ViewName] = [view for view in VIEWS if view in views]
-    unknown = [view for view in order if view not in model.contract.views]
-    if not order or unknown:
-        raise ContractViolation(
-            "VIEW_UNKNOWN",
-            found=f"views {tuple(views)}",
-            expected=f"one or more of {model.contract.views}, which the model was trained for",
-            remedy="leave the other view out, or use a model trained for it",
-        )
-    prepared = [_prepare(model, views[view]) for view in order]
-    output = model.run(np.stack([p.pixels for p in prepared]), order)
-    found = {
-        view: decode(
-            output.heatmaps[i],
-            output.visibility[i],
-            model.contract.names,
-            model.contract.input_shape,
-            prepared[i].affine,
-            _shape(views[view]),
-        )
-        for i, view in enumerate(order)
-    }
-    votes = [chain_votes(output.heatmaps[i], model.contract.names, found[v].cells) for i, v in enumerate(order)]
-    levels = decided(votes)
-    if levels and levels.shift:
-        found = {view: _renamed(seen, levels.shift) for view, seen in found.items()}
-    return found, levels
-
-
-def _renamed(seen: Decoded, shift: int) -> Decoded:
-    """The same places under names ``shift`` levels further down."""
-    new = {name: moved for name in seen.visibility if (moved := moved_name(name, shift)) is not None}
-
-    def under(values: Mapping[str, T]) -> dict[str, T]:
-        return {new[name]: value for name, value in values.items() if name in new}
-
-    return replace(
-        seen, points=under(seen.points), spread_px=under(seen.spread_px), visibility=under(seen.visibility),
-        cells=under(seen.cells),
-    )  # fmt: skip
-
-
 def _uncertain(levels: LevelEvidence | None, calibration: Calibration | None) -> bool:
     least = calibration.level_margin if calibration else None
     return levels is not None and least is not None and levels.margin <= least
 
 
-def _without_refused(
-    decoded: Mapping[ViewName, Decoded], model: Model
-) -> tuple[dict[ViewName, Decoded], dict[ViewName, str]]:
+def _without_refused(found: Found, model: Model) -> tuple[dict[ViewName, Decoded], dict[ViewName, str]]:
     """What was found, without anything in pictures that are no whole-spine radiograph, and why those are none."""
     limits = model.contract.calibration.limits if model.contract.calibration else None
-    kept, refused = dict(decoded), {}
-    for view, found in decoded.items():
-        spread = {name: value / found.cell_px for name, value in found.spread_px.items()}
-        broken = limits.broken_by(signs_of(found.points, spread)) if limits else []
+    kept, refused = dict(found.decoded), {}
+    for view, seen in found.decoded.items():
+        spread = {name: value / seen.cell_px for name, value in seen.spread_px.items()}
+        broken = [found.of_other_view[view]] if view in found.of_other_view else []
+        if limits and not broken:
+            broken = limits.broken_by(signs_of(seen.points, spread))
         if broken:
             refused[view] = "; ".join(broken)
-            kept[view] = replace(found, points={}, spread_px={})
+            kept[view] = replace(seen, points={}, spread_px={}, undrawn=())
     return kept, refused
+
+
+def _tell_undrawn(
+    parameters: Mapping[str, Measured], decoded: Mapping[ViewName, Decoded], in_space: bool
+) -> dict[str, Measured]:
+    """Tell of what is absent for want of landmarks which of them lie where nothing is drawn, and hide hidden curves."""
+    told = dict(parameters)
+    for view, seen in decoded.items():
+        if not seen.undrawn:
+            continue
+        where = f"nothing is drawn there in the {view} picture"
+        of_view = {n for n in told if in_space or PARAMETERS[n].plane == PLANE_OF_VIEW[view]}
+        told |= {n: _with(told[n], seen.undrawn, where, "LANDMARKS_NOT_DRAWN") for n in of_view}
+        if view == "frontal" or in_space:
+            told = without_curves(told, hole_of(seen.undrawn, list(seen.points)))
+    return {name: told[name] for name in parameters}
+
+
+def _notes(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, PictureInput]) -> tuple[str, ...]:
+    """What to tell of pictures that are measured all the same."""
+    frontal = points.get("frontal")
+    return tuple(turned(lean_of(frontal, views["frontal"].spacing_mm))) if frontal else ()
 
 
 def _tell_refusal(parameters: Mapping[str, Measured], refused: Mapping[ViewName, str]) -> dict[str, Measured]:
@@ -216,18 +196,10 @@ def uncertainty_px(
     sigma, radius = {}, {}
     for view, spread in spread_cells.items():
         cell = cell_px[view]
-        sigma[view] = {n: s * cell for n, s in calibration.sigma_cells(view, spread).items()}
-        radius[view] = {n: r * cell for n, r in calibration.radius_cells(view, spread).items()}
+        sigma_cells = calibration.sigma_cells(view, spread)
+        sigma[view] = {n: s * cell for n, s in sigma_cells.items()}
+        radius[view] = {n: r * cell for n, r in calibration.radius_cells(view, sigma_cells).items()}
     return sigma, radius
-
-
-def _prepare(model: Model, view: PictureInput) -> Prepared:
-    contract = model.contract
-    return prepare(view.picture, contract.input_shape, spacing_mm=view.spacing_mm, normalisation=contract.normalisation)
-
-
-def _shape(view: PictureInput) -> tuple[int, int]:
-    return int(view.picture.shape[0]), int(view.picture.shape[1])
 
 
 def _points_3d(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, PictureInput]) -> dict[str, Floats] | None:
@@ -309,15 +281,17 @@ def _tell_disagreement(
 ) -> dict[str, Measured]:
     """Tell of what is absent for want of landmarks which of them both views saw, but at different heights."""
     dropped = _at_other_heights(points, points_3d)
-    return {name: _with_heights(measured, dropped) for name, measured in parameters.items()}
+    why = "seen in both views, but at different heights"
+    return {name: _with(m, dropped, why, "LANDMARKS_AT_OTHER_HEIGHTS") for name, m in parameters.items()}
 
 
-def _with_heights(measured: Measured, dropped: Sequence[str]) -> Measured:
+def _with(measured: Measured, dropped: Sequence[str], why: str, code: str) -> Measured:
+    """Tell in the reason of absence why those landmarks that it names were dropped."""
     involved = [name for name in dropped if name in (measured.absent_reason or "")]
     if not involved:
         return measured
-    reason = f"{measured.absent_reason} (seen in both views, but at different heights: {', '.join(involved)})"
-    return replace(measured, absent_reason=reason, absent_code="LANDMARKS_AT_OTHER_HEIGHTS")
+    reason = f"{measured.absent_reason} ({why}: {', '.join(involved)})"
+    return replace(measured, absent_reason=reason, absent_code=code)
 
 
 def _at_other_heights(points: Mapping[ViewName, Points2D], points_3d: Mapping[str, Floats]) -> tuple[str, ...]:

@@ -114,6 +114,7 @@ def report_json(prediction: Prediction, model: "Model", inputs: "Mapping[ViewNam
             "margin": None if prediction.level_margin is None else round(prediction.level_margin, 3),
         },
         "refused": dict(prediction.refused),
+        "notes": list(prediction.notes),
         "views_disagree": prediction.views_disagree,
         "at_other_heights": list(prediction.at_other_heights),
         "measured_in": "3D" if prediction.points_3d else "each view",
@@ -137,6 +138,7 @@ def _view_json(view: ViewName, prediction: Prediction, model: "Model", given: "P
         "radius_90_px": {name: round(r, 3) for name, r in prediction.radius_px.get(view, {}).items()},
         "spread_px": {name: round(float(value), 3) for name, value in spread.items()},
         "not_seen": [name for name in model.contract.names if name not in found],
+        "nothing_drawn_at": list(prediction.undrawn.get(view, ())),
     }
 
 

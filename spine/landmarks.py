@@ -39,6 +39,7 @@ def mirrored_name(name: str) -> str:
     return {"HIP_L": "HIP_R", "HIP_R": "HIP_L"}.get(name, name)
 
 
+@cache
 def level_of(name: str) -> str:
     """The level of a landmark: ``T4_sup_ant`` -> ``T4``, ``HIP_L`` -> ``HIP``."""
     return name.split("_", 1)[0]

@@ -36,6 +36,8 @@ class Prediction:
         levels_uncertain: whether that is so little that all levels may be one off.
         at_other_heights: landmarks that both views of a study in 3D see, but not at one height.
         refused: view -> why its picture was not taken for a radiograph of a whole spine.
+        undrawn: view -> landmarks that count as not seen because nothing is drawn where they would be.
+        notes: what to tell, in words, of pictures that are measured all the same.
     """
 
     study_id: str
@@ -50,6 +52,8 @@ class Prediction:
     levels_uncertain: bool = False
     at_other_heights: tuple[str, ...] = ()
     refused: Mapping[ViewName, str] = field(default_factory=dict)
+    undrawn: Mapping[ViewName, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def views_disagree(self) -> bool:

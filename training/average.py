@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 from spine.errors import ParametersRejected, PlumblineError
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
 
     from training.candidate import FitSummary
+    from training.config import Device, TrainingConfig
     from training.score import Score
     from training.work import Fit
 
@@ -49,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def average(fits: Sequence[Path], dataset: Path, out: Path, device: str = "auto") -> "tuple[FitSummary, list[float]]":
+def average(
+    fits: Sequence[Path], dataset: Path, out: Path, device: "Device" = "auto"
+) -> "tuple[FitSummary, list[float]]":
     """The mean of ``fits`` as a candidate in ``out``, and the validation error of each of them.
 
     Args:
@@ -113,15 +115,13 @@ def _demand_kinship(fits: Sequence[Path], summaries: "Sequence[FitSummary]", out
         )
 
 
-def _run(first: Path, dataset: Path, out: Path, config: "object") -> "Fit":
+def _run(first: Path, dataset: Path, out: Path, config: "TrainingConfig") -> "Fit":
     from inference.contract import read_contract
     from spine.dataset import read_manifest
-    from training.config import TrainingConfig
     from training.journal import Journal
     from training.team import team_of
     from training.work import Fit, circumstances_of
 
-    assert isinstance(config, TrainingConfig)
     views, manifest = read_contract(first).views, read_manifest(dataset)
     return Fit(dataset, out, config, manifest, views, circumstances_of(config), Journal(out), team_of(1))
 
@@ -163,7 +163,9 @@ def _scored(run: "Fit", weights: "dict[str, Tensor]") -> "Score":
     slots = slots_of(config.landmark_set, config.names, run.views)
     sources = label_sources(slots, config.names, config.label_shift).to(run.device)
     batches, unit = validation_loader(run, items), unit_of(items)
-    return score(_network(run, weights), slots, batches, unit, run.device, run.circumstances.dtype, sources)
+    network = _network(run, weights)
+    found: Score = score(network, slots, batches, unit, run.device, run.circumstances.dtype, sources)
+    return found
 
 
 def _renew_statistics(run: "Fit", network: "nn.Module") -> None:

@@ -127,7 +127,7 @@ def _read_films(films: tuple[Path, ...], view: ViewName | None) -> "dict[ViewNam
 
 
 def _demand_a_spine(prediction: "Prediction", films: tuple[Path, ...]) -> None:
-    """Refuse films none of which shows a spine; say it where one of two does not."""
+    """Refuse films none of which shows a spine or yields a figure; say it where one of two does not."""
     if prediction.refused and not any(prediction.points.values()):
         why = "; ".join(f"{view}: {reason}" for view, reason in prediction.refused.items())
         raise InputRejected(
@@ -136,6 +136,15 @@ def _demand_a_spine(prediction: "Prediction", films: tuple[Path, ...]) -> None:
             expected="frontal and/or lateral radiographs of the whole spine, thoracolumbar at least",
             remedy="check that the right picture was given, and the right way up; nothing was measured",
         )
+    if all(measured.is_absent for measured in prediction.parameters.values()):
+        raise InputRejected(
+            "NOTHING_MEASURED",
+            found=f"{', '.join(f.name for f in films)}: {_seen(prediction)}",
+            expected="radiographs that show enough of an upright spine for one parameter at least",
+            remedy="check that the picture is upright, not cut off and not covered; nothing was measured",
+        )
+    for note in prediction.notes:
+        errors.print(f"[yellow]{note}[/yellow]")
     if prediction.views_disagree:
         errors.print(
             f"[yellow]the two films disagree: {len(prediction.at_other_heights)} landmarks that both show lie at "
@@ -145,6 +154,12 @@ def _demand_a_spine(prediction: "Prediction", films: tuple[Path, ...]) -> None:
         errors.print("[yellow]levels uncertain by one: too little is seen to tell which vertebra is which[/yellow]")
     for view, reason in prediction.refused.items():
         errors.print(f"[yellow]the {view} film was not taken for a radiograph of a whole spine: {reason}[/yellow]")
+
+
+def _seen(prediction: "Prediction") -> str:
+    """How much of each view, in words."""
+    seen = [f"{view}: {len(at)} landmarks" for view, at in prediction.points.items() if view not in prediction.refused]
+    return "; ".join([*seen, *(f"{view}: refused, {why}" for view, why in prediction.refused.items())])
 
 
 def _demand_safe_outputs(films: tuple[Path, ...], overlay: Path, json_file: Path | None) -> None:

@@ -1,13 +1,13 @@
 """The released model at work in process: time for a pair beside the bare network, memory, and what it refuses.
 
-The pictures are the demo workspace's own; pictures that are no spine are cut from them or drawn (``not_spines``). Real
-films are asked too where they were packed (`python -m tests.bench.sim_to_real pack`).
+The pictures are the demo workspace's own; pictures that are no spine are cut from them or drawn (``not_spines``),
+spines that are not what they are given as are made of them (``wrong_pictures``). Real films are asked too where they
+were packed (`python -m tests.bench.sim_to_real pack`).
 """
 
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from inference.released import open_released
 from orchestration.chain.workspace import Workspace
 from spine.dataset import Example, load_example_picture, read_manifest
 from spine.landmarks import VIEWS, ViewName
-from tests.bench import not_spines
+from spine.study import Points2D
+from tests.bench import not_spines, wrong_pictures
 from tests.bench.demo import demo_workspace
 from tests.bench.figures import Figure, python, run_command
 
@@ -36,16 +37,23 @@ for views in first_pairs(sys.argv[1], 3):
 
 
 def figures() -> list[Figure]:
-    """Cost, then refusals."""
+    """Cost, then refusals, then spines that are not what they are given as."""
     workspace, model = demo_workspace(), open_released()
-    return [*_cost(model, workspace), *refusals(model, workspace), _exchanged(model, workspace)]
+    return [*_cost(model, workspace), *refusals(model, workspace), *_wrong_pictures(model, workspace)]
 
 
 def first_pairs(workspace: Path | str, count: int) -> list[dict[ViewName, PictureInput]]:
     """The first pairs of a workspace's validation and training splits."""
     folder = Workspace(Path(workspace)).dataset
-    examples = [e for e in _examples(folder) if set(e.views) == set(VIEWS)]
-    return [{v: _given(folder, e, v) for v in VIEWS} for e in examples[:count]]
+    return [{v: _given(folder, e, v) for v in VIEWS} for e in _paired(folder)[:count]]
+
+
+def _frontal_truths(workspace: Workspace, count: int) -> list[Points2D]:
+    return [e.views["frontal"].points for e in _paired(workspace.dataset)[:count]]
+
+
+def _paired(folder: Path) -> list[Example]:
+    return [e for e in _examples(folder) if set(e.views) == set(VIEWS)]
 
 
 def _cost(model: Model, workspace: Workspace) -> list[Figure]:
@@ -92,27 +100,29 @@ def refusals(model: Model, workspace: Workspace) -> list[Figure]:
     return [*rows, *_real_films(model)]
 
 
-def _exchanged(model: Model, workspace: Workspace) -> Figure:
-    """Share of pairs, of those filmed alike, that are refused or told of when their two pictures change places."""
-    told = []
-    for views in first_pairs(workspace.root, 2 * OF_EACH_KIND):
-        frontal, lateral = (views[v] for v in VIEWS)
-        if frontal.picture.shape == lateral.picture.shape:
-            pictures = {"frontal": lateral.picture, "lateral": frontal.picture}
-            said = measure_views(model, {v: replace(views[v], picture=pictures[v]) for v in VIEWS})
-            told.append(bool(said.refused) or said.views_disagree)
-    share = 100 * float(np.mean(told)) if told else float("nan")
-    return Figure("told: pictures of a pair exchanged", share, "%", "", f"of {len(told)}")
+def _wrong_pictures(model: Model, workspace: Workspace) -> list[Figure]:
+    """Spines that are not what they are given as, and how often a good picture is said not to be."""
+    pairs, truths = first_pairs(workspace.root, 2 * OF_EACH_KIND), _frontal_truths(workspace, 2 * OF_EACH_KIND)
+    return [
+        *wrong_pictures.exchanged(model, pairs),
+        *wrong_pictures.covered(model, pairs, truths),
+        *wrong_pictures.turned(model, [pair["frontal"] for pair in pairs[:OF_EACH_KIND]]),
+        *wrong_pictures.real_films(model, _packed_films()),
+    ]
 
 
 def _real_films(model: Model) -> list[Figure]:
+    films = _packed_films()
+    return [_refused(model, "real frontal films", "frontal", films, "<= 2")] if films else []
+
+
+def _packed_films() -> list[PictureInput]:
     if not PACKED.is_file():
         return []
     from tests.bench.real_films.folds import film_of
     from tests.bench.sim_to_real.pack import read_pack
 
-    films = [PictureInput(film_of(picture)[0]) for picture in read_pack(PACKED).pictures]
-    return [_refused(model, "real frontal films", "frontal", films, "<= 2")]
+    return [PictureInput(film_of(picture)[0]) for picture in read_pack(PACKED).pictures]
 
 
 def _refused(model: Model, name: str, view: ViewName, pictures: Iterable[PictureInput], target: str) -> Figure:

@@ -2,14 +2,17 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from spine.dataset import load_example_picture, read_manifest
 from spine.intake.aasce import LABEL_NAMES
 from spine.prediction import Prediction
 from tests.bench import not_spines
 from tests.bench.real_films.angles import benchmark_angles, s_shaped, smape_percent
+from tests.bench.real_films.averaged import _Sessions
 from tests.bench.real_films.figures import film_figures, summary
 from tests.bench.real_films.folds import FOLDS, fold_of, split_of, write_fold
+from tests.bench.real_films.labels import own_deviation, twice_labelled
 from tests.bench.sim_to_real.chains import midline_tilts_deg
 from tests.bench.sim_to_real.films import films_folder, pack_films
 from tests.bench.sim_to_real.pack import Pack, read_pack
@@ -125,3 +128,40 @@ def test_the_published_angles_are_found_again_on_every_film(tmp_path):
         middles = corners.reshape(34, 2, 2).mean(axis=1) - [0, first_row - 0.5]
         found = benchmark_angles(midline_tilts_deg(corners), middles, height)
         np.testing.assert_allclose(found, films.facts["angle_deg"][i], atol=0.1, err_msg=str(i))
+
+
+def test_films_that_stand_twice_are_found_and_no_others():
+    pack = _pack([10.0 + 5 * i for i in range(6)])
+    random = np.random.default_rng(4)
+    for picture in pack.pictures:
+        texture = gaussian_filter(random.normal(size=picture.shape), 5)
+        picture[:] = np.clip(120 + 30 * texture / texture.std(), 20, 220)
+    pack.pictures[4] = np.roll(pack.pictures[1], 5, axis=0)  # the same exposure, cut out differently
+    pack.corners[4] = pack.corners[1] + np.array([1.0, 6.0])
+    assert twice_labelled(pack) == [(1, 4)]
+
+
+def test_each_readings_own_error_is_told_from_the_differences():
+    random = np.random.default_rng(0)
+    truth = random.normal(30, 10, 20000)
+    readings = [truth + random.normal(0, sd, truth.size) for sd in (3.0, 2.0, 1.0)]
+    for i, sd in enumerate((3.0, 2.0, 1.0)):
+        others = [r for k, r in enumerate(readings) if k != i]
+        assert own_deviation(readings[i], *others) == pytest.approx(sd, rel=0.1)
+
+
+class _Fixed:
+    """A session that finds the landmark named first left of the middle, whatever it is shown."""
+
+    def run(self, outputs, inputs):
+        maps = np.zeros((len(inputs["picture"]), 2, 4, 4), np.float32)
+        maps[:, 0, 1, 0] = maps[:, 1, 2, 2] = 1.0
+        return [maps, np.tile(np.float32([3.0, -1.0]), (len(maps), 1))]
+
+
+def test_a_mirrored_answer_comes_back_under_its_partners_name():
+    sessions = _Sessions([_Fixed()], partner=[1, 0], mirrored=True)
+    maps, logits = sessions.run(("heatmaps", "visibility"), {"picture": np.zeros((1, 1, 8, 8), np.float32)})
+    assert logits.tolist() == [[1.0, 1.0]]
+    assert np.argwhere(maps[0, 0] > 0).tolist() == [[1, 0], [2, 1]]
+    assert np.argwhere(maps[0, 1] > 0).tolist() == [[1, 3], [2, 2]]

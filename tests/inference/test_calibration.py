@@ -26,7 +26,7 @@ def test_a_wider_map_is_less_sure_and_a_narrower_one_is_not_surer():
     assert LAW.sigma(2.0) == pytest.approx((0.01 + 0.25 * 3) ** 0.5)
     told = CALIBRATION.sigma_cells("frontal", {"T4_sup": 2.0, "HIP_L": 1.0})
     assert told == {"T4_sup": LAW.sigma(2.0)}  # no law, no uncertainty
-    assert CALIBRATION.radius_cells("frontal", {"T4_sup": 2.0})["T4_sup"] == pytest.approx(2 * LAW.sigma(2.0))
+    assert CALIBRATION.radius_cells("frontal", told) == {"T4_sup": pytest.approx(2 * LAW.sigma(2.0))}
     assert CALIBRATION.sigma_cells("lateral", {"T4_sup": 2.0}) == {}
 
 

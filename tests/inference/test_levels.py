@@ -80,7 +80,7 @@ def test_levels_are_called_uncertain_where_the_model_was_calibrated_to_say_so():
 
 
 def test_a_renamed_chain_keeps_places_and_loses_the_end_that_has_no_name(monkeypatch):
-    monkeypatch.setattr("inference.measure.decided", lambda votes: LevelEvidence(1, 2.0))
+    monkeypatch.setattr("inference.finding.decided", lambda votes: LevelEvidence(1, 2.0))
     plain = dict(POINTS["frontal"])
     found = measure_views(_model(KnowingSession(POINTS, SHAPE), None), _inputs("frontal"))
     np.testing.assert_allclose(found.points["frontal"]["T2_sup"], plain["T1_sup"], atol=0.1)

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 from fake_model import CONTRACT, knowing_model
+from numpy.typing import NDArray
 from test_measure_views import GEOMETRY, PICTURE, POINTS, PX_MM, SHAPE
 
 from inference.calibration import FEW_PATIENTS, Calibration, SpreadLaw
@@ -38,10 +39,11 @@ def _report(
     views: tuple[ViewName, ...] = VIEWS,
     calibration: Calibration | None = CALIBRATION,
     calibrated: bool = True,
+    picture: NDArray[np.uint16] = PICTURE,
 ) -> dict[str, Any]:
     model = knowing_model(points, SHAPE)
     model = replace(model, contract=replace(CONTRACT, calibration=calibration))
-    placed = {v: PictureInput(PICTURE, (PX_MM, PX_MM), "GEOMETRY", GEOMETRY[v], f"{v}.dcm", "1.2.3") for v in views}
+    placed = {v: PictureInput(picture, (PX_MM, PX_MM), "GEOMETRY", GEOMETRY[v], f"{v}.dcm", "1.2.3") for v in views}
     inputs = placed if calibrated else {v: PictureInput(PICTURE) for v in views}
     report: dict[str, Any] = json.loads(json.dumps(report_json(measure_views(model, inputs), model, inputs)))
     return report
@@ -63,6 +65,14 @@ def _reversed() -> Points:
     return {**POINTS, "lateral": lateral}
 
 
+def _covered() -> NDArray[np.uint16]:
+    """The picture with nothing drawn about T8 to L1."""
+    rows = [POINTS["frontal"][f"{vertebra}_sup"][1] for vertebra in ("T8", "L1")]
+    picture = PICTURE.copy()
+    picture[int(rows[0]) - 10 : int(rows[1]) + 10] = 0
+    return picture
+
+
 @cache
 def _reports() -> dict[str, dict[str, Any]]:
     """Absence code (or another name) -> a report that shows it."""
@@ -74,6 +84,7 @@ def _reports() -> dict[str, dict[str, Any]]:
         "VIEW_REFUSED": _report(_only("frontal", "T1", "T11"), calibration=limits),
         "LANDMARKS_NOT_SEEN": _report(_only("lateral", "T6", "L5"), views=("lateral",)),
         "LANDMARKS_AT_OTHER_HEIGHTS": _report(_moved(("HIP_L", "HIP_R", "S1_sup"), 30 / PX_MM)),
+        "LANDMARKS_NOT_DRAWN": _report(views=("frontal",), picture=_covered()),
         "MARGINS_REVERSED": _report(_reversed(), views=("lateral",)),
         "TOO_FEW_VERTEBRAE": _report(_only("frontal", "L1", "L5"), views=("frontal",)),
         "LENGTHS_UNCALIBRATED": _report(calibrated=False),

@@ -261,6 +261,47 @@ def test_an_edited_model_is_refused_and_one_that_nothing_vouches_for_is_told(two
     assert command(*call).returncode == 3
 
 
+def _with_picture_of(film, other, to):
+    """The film with its own tags and the other film's picture."""
+    given = pydicom.dcmread(film)
+    given.PixelData = pydicom.dcmread(other).PixelData
+    given.save_as(to)
+    return str(to)
+
+
+def test_pictures_that_changed_places_are_not_measured(two_patients, tmp_path):
+    frontal, lateral = (two_patients / "case-00000" / f"{view}.dcm" for view in ("frontal", "lateral"))
+    films = [
+        _with_picture_of(frontal, lateral, tmp_path / "f.dcm"),
+        _with_picture_of(lateral, frontal, tmp_path / "l.dcm"),
+    ]
+    outputs = ["-w", str(tmp_path), "--overlay", str(tmp_path / "o.png")]
+    for given, why in ((films, "the pictures look exchanged"), (films[:1], "looks like a lateral, given as frontal")):
+        refused = command("measure", *given, *outputs)
+        assert refused.returncode == 1
+        assert "NOT_A_WHOLE_SPINE" in refused.stderr and why in " ".join(refused.stderr.split())
+    assert not (tmp_path / "o.png").exists()
+
+
+def test_a_film_that_yields_no_parameter_ends_with_an_error_and_a_turned_one_with_a_note(tmp_path, capsys):
+    from orchestration.cli.measuring import _demand_a_spine
+    from spine.errors import InputRejected
+    from spine.measurement.registry import PARAMETERS, Measured
+    from spine.prediction import Prediction
+
+    points = {"frontal": {"L4_sup": np.zeros(2), "L4_inf": np.ones(2)}}
+    none = {
+        name: Measured(None, p.unit, "not seen", absent_code="LANDMARKS_NOT_SEEN") for name, p in PARAMETERS.items()
+    }
+    with pytest.raises(InputRejected, match=r"NOTHING_MEASURED: found turned\.dcm: frontal: 2 landmarks") as error:
+        _demand_a_spine(Prediction("", points, parameters=none), (tmp_path / "turned.dcm",))
+    assert error.value.exit_code == 1
+    some = {**none, "cobb": Measured(12.0, "deg")}
+    told = Prediction("", points, parameters=some, notes=("the film may be turned",))
+    _demand_a_spine(told, (tmp_path / "turned.dcm",))
+    assert "the film may be turned" in capsys.readouterr().err
+
+
 def test_a_film_is_never_overwritten_and_a_bad_one_is_named(two_patients, tmp_path):
     film = two_patients / "case-00000" / "frontal.dcm"
     before = film.read_bytes()

@@ -1,7 +1,7 @@
 """How far the films' labels can be trusted: films that stand there twice, and what two independent readers leave over.
 
 Some exposures occur twice, cut out differently, under two rows with labels of their own: how far these differ is
-what a second reading by the same labellers would. A second estimate needs no doubles: of three readings with independent
+what a second reading by the same labellers would. A second estimate needs no doubles: of three readings with own
 errors (the labels, a model that never saw a label, a model fine-tuned on other films) each one's own error follows from
 the three differences. Errors that both models share count as the label's there, so that one is an upper bound.
 

@@ -1,0 +1,112 @@
+"""What the network finds in the pictures of one study, and under which names.
+
+What belongs here: preparing the views, asking the model once (or again, see ``second_look``), dropping what
+lies where nothing is drawn, naming the chain over both views. What does not: whether it is a spine (``refusal``), what
+follows (``measure``). Contract: what is dropped here is named, and the view a picture was given as is never changed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from inference.blank import undrawn
+from inference.decoding import Decoded, decode
+from inference.levels import LevelEvidence, chain_votes, decided
+from inference.model import Model
+from inference.preprocessing import Prepared, prepare
+from inference.second_look import Look, given_as_the_other
+from spine.errors import ContractViolation
+from spine.landmarks import VIEWS, ViewName, moved_name
+
+if TYPE_CHECKING:
+    from inference.measure import PictureInput
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one study's pictures show.
+
+    Attributes:
+        decoded: view -> what is seen, under the level names that explain all views best.
+        levels: how sure those names are; None where too little is seen to tell.
+        of_other_view: view -> why its picture is one of the other view.
+    """
+
+    decoded: Mapping[ViewName, Decoded]
+    levels: LevelEvidence | None
+    of_other_view: Mapping[ViewName, str]
+
+
+def find_landmarks(model: Model, views: "Mapping[ViewName, PictureInput]") -> Found:
+    """Ask the model of one study.
+
+    Raises:
+        ContractViolation: no view, a view the model was not trained for, or a picture that is none.
+    """
+    order: list[ViewName] = [view for view in VIEWS if view in views]
+    unknown = [view for view in order if view not in model.contract.views]
+    if not order or unknown:
+        raise ContractViolation(
+            "VIEW_UNKNOWN",
+            found=f"views {tuple(views)}",
+            expected=f"one or more of {model.contract.views}, which the model was trained for",
+            remedy="leave the other view out, or use a model trained for it",
+        )
+    looks = _looks(model, {view: views[view] for view in order})
+    decoded = {view: _without_undrawn(look) for view, look in looks.items()}
+    votes = [chain_votes(looks[v].heatmaps, model.contract.names, seen.cells) for v, seen in decoded.items()]
+    levels = decided(votes)
+    if levels and levels.shift:
+        decoded = {view: _renamed(seen, levels.shift) for view, seen in decoded.items()}
+    return Found(decoded, levels, given_as_the_other(model, looks))
+
+
+def _looks(model: Model, views: "Mapping[ViewName, PictureInput]") -> dict[ViewName, Look]:
+    contract = model.contract
+    prepared = {view: _prepare(model, given) for view, given in views.items()}
+    output = model.run(np.stack([p.pixels for p in prepared.values()]), list(views))
+    looks: dict[ViewName, Look] = {}
+    for i, (view, ready) in enumerate(prepared.items()):
+        maps, shape = output.heatmaps[i], (int(views[view].picture.shape[0]), int(views[view].picture.shape[1]))
+        decoded = decode(maps, output.visibility[i], contract.names, contract.input_shape, ready.affine, shape)
+        looks[view] = Look(ready, shape, maps, decoded)
+    return looks
+
+
+def _prepare(model: Model, view: "PictureInput") -> Prepared:
+    contract = model.contract
+    return prepare(view.picture, contract.input_shape, spacing_mm=view.spacing_mm, normalisation=contract.normalisation)
+
+
+def _without_undrawn(look: Look) -> Decoded:
+    seen = look.decoded
+    if not seen.points:
+        return seen
+    at = look.prepared.affine.apply(np.stack(list(seen.points.values())))
+    lost = undrawn(look.prepared.pixels[0], dict(zip(seen.points, at, strict=True)))
+    if not lost:
+        return seen
+
+    def kept(values: Mapping[str, T]) -> dict[str, T]:
+        return {name: value for name, value in values.items() if name not in lost}
+
+    return replace(
+        seen, points=kept(seen.points), spread_px=kept(seen.spread_px), cells=kept(seen.cells), undrawn=lost
+    )  # fmt: skip
+
+
+def _renamed(seen: Decoded, shift: int) -> Decoded:
+    """The same places under names ``shift`` levels further down."""
+    new = {name: moved for name in seen.visibility if (moved := moved_name(name, shift)) is not None}
+
+    def under(values: Mapping[str, T]) -> dict[str, T]:
+        return {new[name]: value for name, value in values.items() if name in new}
+
+    return replace(
+        seen, points=under(seen.points), spread_px=under(seen.spread_px), visibility=under(seen.visibility),
+        cells=under(seen.cells), undrawn=tuple(new[name] for name in seen.undrawn if name in new),
+    )  # fmt: skip

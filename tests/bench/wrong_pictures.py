@@ -1,0 +1,131 @@
+"""Pictures that are spines and not what they are given as: of the other view, covered in the middle, turned.
+
+What belongs here: making them, counting what is refused or told, and how often good ones are. What does not: pictures
+that are no spine (``not_spines``). Contract: the released model, patients of no test split; a share of good pictures is
+of all of them.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy import ndimage
+
+from inference.measure import PictureInput, measure_views
+from inference.model import Model
+from spine.landmarks import VIEWS, ViewName
+from spine.prediction import Prediction
+from spine.study import Points2D
+from tests.bench.figures import Figure
+
+Given = Mapping[ViewName, PictureInput]
+Says = Callable[[Prediction], bool]
+_OTHER: Mapping[ViewName, ViewName] = {"frontal": "lateral", "lateral": "frontal"}
+_ANGLES = (10, 15, 20, 30, 45)
+_EDGE_PX = 4
+"""A window of half a vertebra around a landmark nearer to the edge of the black reaches out of it."""
+
+
+def exchanged(model: Model, pairs: Sequence[Given]) -> list[Figure]:
+    """Pairs and films under the other view's tags; good pairs."""
+    alike = [p for p in pairs if p["frontal"].picture.shape == p["lateral"].picture.shape]
+    changed = [{v: replace(p[v], picture=p[_OTHER[v]].picture) for v in VIEWS} for p in alike]
+    rows = [_share(model, "told: pictures of a pair exchanged", changed, _refused_or_told, ">= 99")]
+    for view in VIEWS:
+        single = [{_OTHER[view]: PictureInput(p[view].picture, p[view].spacing_mm)} for p in pairs]
+        name = f"refused: a {view} alone, given as a {_OTHER[view]}"
+        rows.append(_share(model, name, single, lambda p: bool(p.refused), ">= 99"))
+    rows.append(_share(model, "refused or told: pairs as they are", pairs, _refused_or_told, "<= 0.5"))
+    return [*rows, _looked_at_twice(model, pairs)]
+
+
+def _refused_or_told(prediction: Prediction) -> bool:
+    return bool(prediction.refused) or prediction.views_disagree
+
+
+def _looked_at_twice(model: Model, pairs: Sequence[Given]) -> Figure:
+    session = _Counting(model.session)
+    for pair in pairs:
+        measure_views(replace(model, session=session), pair)
+    share = 100 * (session.calls - len(pairs)) / len(pairs)
+    return Figure("looked at twice: pairs as they are", share, "%", "<= 10", f"of {len(pairs)}")
+
+
+class _Counting:
+    """The session, counting its calls."""
+
+    def __init__(self, session: object) -> None:
+        self.session, self.calls = session, 0
+
+    def run(self, outputs: list[str], inputs: dict[str, object]) -> object:
+        """As onnxruntime's."""
+        self.calls += 1
+        return self.session.run(outputs, inputs)  # type: ignore[attr-defined]
+
+
+def covered(model: Model, pairs: Sequence[Given], truths: Sequence[Points2D]) -> list[Figure]:
+    """Frontal films black from T8 to L1, of patients whose ``truths`` (frontal landmarks) show both; good pairs."""
+    said, inside, dropped = [], 0, 0
+    for pair, truth in zip(pairs, truths, strict=True):
+        if not {"T8_sup", "L1_inf"} <= set(truth):
+            continue
+        picture = pair["frontal"].picture.copy()
+        top, bottom = int(truth["T8_sup"][1]), int(truth["L1_inf"][1])
+        picture[top:bottom] = 0
+        found = measure_views(model, {"frontal": replace(pair["frontal"], picture=picture)})
+        rows = [p[1] for p in found.points["frontal"].values()]
+        inside += sum(top + _EDGE_PX <= row < bottom - _EDGE_PX for row in rows)
+        dropped += len(found.undrawn.get("frontal", ()))
+        said.append(found.parameters["cobb"].is_absent)
+    how = f"of {len(said)} frontal films, black from T8 to L1"
+    left = 100 * inside / max(inside + dropped, 1)
+    return [
+        Figure("black middle: no Cobb angle", 100 * float(np.mean(said)), "%", ">= 99", how),
+        Figure("black middle: landmarks in the black that are left", left, "%", "<= 1", f"of {inside + dropped}"),
+        _share(model, "a landmark dropped as in the black: pairs as they are", pairs, _drops, "<= 1"),
+    ]
+
+
+def _drops(prediction: Prediction) -> bool:
+    return bool(prediction.undrawn)
+
+
+def turned(model: Model, films: Sequence[PictureInput]) -> list[Figure]:
+    """Frontal films turned either way; upright ones."""
+    rows = [_share(model, "told turned: upright frontal films", _frontal(films), _told, "<= 1")]
+    for angle in _ANGLES:
+        lying = (
+            replace(film, picture=ndimage.rotate(film.picture, sign * angle, reshape=False, order=1))
+            for film in films
+            for sign in (1, -1)
+        )
+        target = ">= 95" if angle >= 20 else ""
+        name = f"told turned or refused: frontal films turned by {angle} degrees"
+        rows.append(_share(model, name, _frontal(lying), _told, target))
+    return rows
+
+
+def _told(prediction: Prediction) -> bool:
+    nothing = all(measured.is_absent for measured in prediction.parameters.values())
+    return bool(prediction.notes or prediction.refused or nothing)
+
+
+def real_films(model: Model, films: Sequence[PictureInput]) -> list[Figure]:
+    """The same checks on real frontal films, which are all good; nothing without any."""
+    found = [measure_views(model, views) for views in _frontal(films)]
+    checks: list[tuple[str, Says]] = [("told turned or refused", _told), ("a landmark dropped as in the black", _drops)]
+    return [_of(found, f"{name}: real frontal films", says, "<= 1") for name, says in checks if found]
+
+
+def _frontal(films: Iterable[PictureInput]) -> Iterable[Given]:
+    return ({"frontal": film} for film in films)
+
+
+def _share(model: Model, name: str, given: Iterable[Given], says: Says, target: str) -> Figure:
+    """Percent of which it says so."""
+    return _of([measure_views(model, views) for views in given], name, says, target)
+
+
+def _of(found: Sequence[Prediction], name: str, says: Says, target: str) -> Figure:
+    said = [says(prediction) for prediction in found]
+    return Figure(name, 100 * float(np.mean(said)) if said else float("nan"), "%", target, f"of {len(said)}")

@@ -1,0 +1,50 @@
+"""Where vertebrae lie, and how far a spine leans."""
+
+import numpy as np
+import pytest
+from fake_model import knowing_model
+from test_measure_views import POINTS, SHAPE, _inputs
+
+from inference.chain import MAX_LEAN_DEG, centres_of, lean_of, pitch_of, turned
+from inference.measure import measure_views
+from inference.overlay import report_json
+
+FRONTAL = POINTS["frontal"]
+
+
+def _turned(degrees: float) -> dict[str, np.ndarray]:
+    """The spine turned clockwise around the middle of the picture, and drawn half as large."""
+    angle, middle = np.radians(degrees), np.array([128.0, 256.0])
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return {n: middle + 0.5 * (turn @ (p - middle)) for n, p in FRONTAL.items()}
+
+
+def test_centres_go_from_head_to_foot_and_know_their_distance():
+    column = {"L1_sup": np.array([5.0, 40.0]), "L1_inf": np.array([5.0, 44.0]), "T12_sup": np.array([5.0, 30.0])}
+    centres = centres_of({**column, "S1_sup": np.array([0.0, 90.0]), "HIP_L": np.zeros(2)})
+    assert list(centres) == ["T12", "L1"]
+    assert pitch_of(centres) == pytest.approx(12.0)
+    assert pitch_of({"T1": np.zeros(2), "T9": np.ones(2)}) is None
+
+
+@pytest.mark.parametrize("degrees", [-40.0, -20.0, 15.0, 30.0])
+def test_a_turned_film_leans_by_as_much_and_is_told_of(degrees):
+    straight = lean_of(FRONTAL)
+    assert lean_of(_turned(degrees)) == pytest.approx(straight - degrees, abs=1e-6)
+    model = knowing_model({**POINTS, "frontal": _turned(degrees)}, SHAPE)
+    found = measure_views(model, _inputs("frontal", calibrated=False))
+    assert len(found.notes) == 1 and "may be turned" in found.notes[0]
+    assert report_json(found, model, _inputs("frontal"))["notes"] == list(found.notes)
+    assert found.parameters["cobb"].value is not None  # a difference of tilts: told of, and measured
+
+
+def test_an_upright_film_and_too_short_a_chain_are_not_told_of():
+    assert abs(lean_of(FRONTAL)) < MAX_LEAN_DEG
+    assert measure_views(knowing_model(POINTS, SHAPE), _inputs("frontal", "lateral")).notes == ()
+    assert lean_of({n: p for n, p in _turned(30.0).items() if n.startswith("L")}) is None
+    assert turned(None) == turned(MAX_LEAN_DEG) == ()
+
+
+def test_pixels_that_are_not_square_lean_as_they_are_in_the_patient():
+    wide = {n: p * np.array([2.0, 1.0]) for n, p in FRONTAL.items()}
+    assert lean_of(wide, (1.0, 0.5)) == pytest.approx(lean_of(FRONTAL))

@@ -1,0 +1,108 @@
+"""A picture of the other view is found by asking again; a usual one is never asked again."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fake_model import CONTRACT, KnowingSession
+from scipy.ndimage import gaussian_filter1d
+from test_measure_views import POINTS, SHAPE, _inputs
+
+from inference.calibration import Calibration
+from inference.measure import PictureInput, measure_views
+from inference.model import Model
+from inference.preprocessing import prepare
+from inference.refusal import Limits
+from spine.landmarks import VIEWS
+
+PICTURES = {v: np.random.default_rng(i).integers(0, 4096, SHAPE).astype(np.uint16) for i, v in enumerate(VIEWS)}
+"""Told apart by their grey at one place."""
+
+
+class _Seeing(KnowingSession):
+    """Its maps are ``right`` cells wide where it is told the view that a picture is of, else ``wrong``.
+
+    With ``unseen`` it sees nothing where it is told rightly.
+    """
+
+    def __init__(self, right: float, wrong: float, unseen: bool = False) -> None:
+        super().__init__(POINTS, SHAPE)
+        self.widths, self.unseen = (wrong, right), unseen
+
+    def run(self, outputs, inputs):
+        maps, logits = super().run(outputs, inputs)
+        own = [
+            int(view) == _view_of(picture[0]) for picture, view in zip(inputs["picture"], inputs["view"], strict=True)
+        ]
+        if self.unseen:
+            logits[own] = -9.0
+        return [np.stack([_widened(m, self.widths[o]) for m, o in zip(maps, own, strict=True)]), logits]
+
+
+def _view_of(pixels) -> int:
+    """0 for the frontal picture, 1 for the lateral: the one that is nearer."""
+    known = [prepare(PICTURES[v], CONTRACT.input_shape).pixels[0] for v in VIEWS]
+    return int(np.argmin([np.abs(pixels - k).mean() for k in known]))
+
+
+def _widened(maps, cells: float):
+    """The same means, with Gaussians of that many cells."""
+    wide = gaussian_filter1d(gaussian_filter1d(maps, cells, axis=1, mode="reflect"), cells, axis=2, mode="reflect")
+    return wide / wide.sum(axis=(1, 2), keepdims=True)
+
+
+def _model(session, limits: Limits | None = Limits(), views=VIEWS) -> Model:  # noqa: B008
+    calibration = Calibration(1, "none", limits=limits)
+    return Model(replace(CONTRACT, calibration=calibration, views=tuple(views)), "0" * 64, session)
+
+
+def _given(**as_view: str) -> dict[str, PictureInput]:
+    """View given -> the picture of which view."""
+    return {view: replace(_inputs(view)[view], picture=PICTURES[of]) for view, of in as_view.items()}
+
+
+def test_exchanged_pictures_are_refused_both_and_nothing_is_measured():
+    session = _Seeing(0.85, 1.6)
+    found = measure_views(_model(session), _given(frontal="lateral", lateral="frontal"))
+    assert session.calls == 2
+    assert dict(found.refused) == dict.fromkeys(VIEWS, "the pictures look exchanged")
+    assert not any(found.points.values()) and all(m.is_absent for m in found.parameters.values())
+    assert "the pictures look exchanged" in found.parameters["cobb"].absent_reason
+
+
+@pytest.mark.parametrize(("given", "of"), [VIEWS, VIEWS[::-1]])
+def test_a_single_film_of_the_other_view_is_refused(given, of):
+    found = measure_views(_model(_Seeing(0.85, 1.6)), _given(**{given: of}))
+    assert dict(found.refused) == {given: f"looks like a {of}, given as {given}"}
+
+
+def test_two_films_of_one_view_lose_the_wrong_one_alone():
+    found = measure_views(_model(_Seeing(0.85, 1.6)), _given(frontal="lateral", lateral="lateral"))
+    assert dict(found.refused) == {"frontal": "looks like a lateral, given as frontal"}
+    assert found.parameters["pelvic_tilt"].value is not None
+
+
+def test_usual_maps_are_not_looked_at_twice_and_wide_ones_pass_where_the_other_view_is_no_surer():
+    usual, wide = _Seeing(0.85, 1.6), _Seeing(1.3, 1.6)
+    for session, calls in ((usual, 1), (wide, 2)):
+        found = measure_views(_model(session), _given(frontal="frontal", lateral="lateral"))
+        assert session.calls == calls and not found.refused and found.parameters["cobb"].value is not None
+
+
+def test_a_film_alone_is_always_looked_at_twice_and_passes():
+    for view in VIEWS:
+        session = _Seeing(0.85, 1.6)
+        assert not measure_views(_model(session), _given(**{view: view})).refused
+        assert session.calls == 2
+
+
+def test_what_is_no_spine_as_the_other_view_either_is_not_called_one():
+    session = _Seeing(0.85, 1.6, unseen=True)
+    assert not measure_views(_model(session), _given(frontal="lateral")).refused
+    assert session.calls == 2
+
+
+def test_a_model_without_limits_or_of_one_view_is_never_asked_again():
+    for model in (_model(_Seeing(0.85, 1.6), limits=None), _model(_Seeing(0.85, 1.6), views=("frontal",))):
+        assert not measure_views(model, _given(frontal="lateral")).refused
+        assert model.session.calls == 1

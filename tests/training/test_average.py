@@ -1,0 +1,72 @@
+"""The mean of several fits."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from inference.model import load_model
+from spine.dataset import Manifest
+from spine.errors import ParametersRejected
+from training.average import average, main
+from training.candidate import FitSummary
+from training.checkpoints import load_weights
+from training.config import TrainingConfig
+from training.fit import fit
+
+
+@pytest.fixture(scope="module")
+def fits(
+    taught: tuple[Path, FitSummary],
+    drawn: tuple[Path, Manifest],
+    tiny_config: TrainingConfig,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> list[Path]:
+    """Two short fits from one start."""
+    folder, start = tmp_path_factory.mktemp("fits"), str(taught[0])
+    configs = [replace(tiny_config, epochs=1, init_from=start, seed=s, learning_rate=1e-3 * s) for s in (1, 2)]
+    for i, config in enumerate(configs):
+        fit(drawn[0], folder / str(i), config)
+    return [folder / "0", folder / "1"]
+
+
+def test_the_mean_is_a_whole_candidate_about_as_good_as_its_fits(
+    fits: list[Path], drawn: tuple[Path, Manifest], tmp_path: Path
+) -> None:
+    summary, errors = average(fits, drawn[0], tmp_path / "mean", "cpu")
+    assert len(errors) == 2
+    assert summary.validation_error < 1.2 * max(errors)
+    mean, parts = load_weights(tmp_path / "mean"), [load_weights(f) for f in fits]
+    kernels = [name for name, t in mean.items() if t.dim() == 4]
+    for name in kernels:
+        wanted = (parts[0][name].float() + parts[1][name].float()) / 2
+        np.testing.assert_allclose(mean[name].float(), wanted, atol=1e-3)
+    assert any(not torch.equal(parts[0][name], parts[1][name]) for name in kernels)
+    contract = load_model(tmp_path / "mean").contract
+    assert "mean weights of 2 fits" in contract.training_note
+    assert contract.calibration is not None
+    assert summary.steps == 2 * _steps(fits[0])
+
+
+def _steps(folder: Path) -> int:
+    from training.candidate import read_summary
+
+    return read_summary(folder).steps
+
+
+def test_fits_of_different_starts_or_kinds_are_refused(
+    fits: list[Path],
+    taught: tuple[Path, FitSummary],
+    candidate: tuple[Path, FitSummary],
+    drawn: tuple[Path, Manifest],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(ParametersRejected, match="FITS_DIFFER"):
+        average([taught[0], candidate[0]], drawn[0], tmp_path / "a", "cpu")  # neither starts from anything
+    with pytest.raises(ParametersRejected, match="FITS_DIFFER"):
+        average([fits[0], taught[0]], drawn[0], tmp_path / "b", "cpu")
+    assert main([str(fits[0]), str(fits[1]), "--dataset", str(drawn[0]), "--out", str(fits[0])]) != 0
+    assert "FOLDER_NOT_EMPTY" in capsys.readouterr().err
