@@ -56,6 +56,22 @@ def release(
     return digest
 
 
+def renew_subgroups(wider: Path, out: Path = RELEASED) -> str:
+    """Write the card's figures by subgroup anew, from another evaluation record of the bytes in the box.
+
+    Raises:
+        EvidenceRejected: the record is of another model, or of patients that are not virtual.
+    """
+    digest = model_digest(out)
+    evidence = _evidence(wider, digest)
+    text = (out / CARD_FILE).read_text()
+    before, after = text.index("By subgroup, "), text.index("Level shifts: ")
+    write_text_atomically(out / CARD_FILE, f"{text[:before]}{_by_subgroup(evidence['content'])}\n{text[after:]}")
+    facts = json.loads((out / RELEASE_FILE).read_text()) | {"wider_record_digest": evidence["digest"]}
+    write_text_atomically(out / RELEASE_FILE, json.dumps(facts, indent=1, sort_keys=True))
+    return digest
+
+
 def _evidence(record: Path, digest: str) -> dict[str, Any]:
     evidence: dict[str, Any] = json.loads(record.read_text())
     content = evidence["content"]
@@ -186,14 +202,19 @@ def _with_interval(figure: dict[str, Any], sign: str = "") -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Release; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.release", description="Put a candidate into the box.")
-    parser.add_argument("candidate", type=Path, help="folder of a finished fit")
-    parser.add_argument("record", type=Path, help="its evaluation record")
+    parser.add_argument("candidate", type=Path, nargs="?", help="folder of a finished fit")
+    parser.add_argument("record", type=Path, nargs="?", help="its evaluation record")
     parser.add_argument("--earlier", type=Path, action="append", default=[], help="a fit it started from")
     parser.add_argument("--wider", type=Path, help="a record on more patients, for the figures by subgroup")
     parser.add_argument("--out", type=Path, default=RELEASED)
     options = parser.parse_args(arguments)
     try:
-        digest = release(options.candidate, options.record, options.earlier, options.out, options.wider)
+        if options.candidate and options.record:
+            digest = release(options.candidate, options.record, options.earlier, options.out, options.wider)
+        elif options.wider and not options.candidate:
+            digest = renew_subgroups(options.wider, options.out)
+        else:
+            parser.error("name a candidate and its record, or --wider alone to renew the card's figures by subgroup")
     except PlumblineError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

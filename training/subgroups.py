@@ -1,19 +1,24 @@
 """A model's errors by condition and field of view, from an evaluation record.
 
 What belongs here: those table rows. What does not: the card around them (``release``). Contract: every patient of the
-record is in one row of each table; a group that is too small to tell says so, with its number.
+record is in one row of each table; a group that is too small to tell says so, with its number. Brackets are 95 %
+percentile bootstrap intervals over patients, of a mean with as many draws as the record's own figures; of shares of
+intervals that hold, over patients too, for a patient's parameters err together.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
 
 FACTS: Mapping[str, str] = {"condition": "condition", "field_of_view": "field of view", "appearance": "looks"}
 LEAST = 5
 """Fewer patients than this make no row of figures."""
+
+_RESAMPLES, _SEED = 4000, 20190405
 
 
 def overall_table(content: Mapping[str, Any]) -> str:
@@ -50,9 +55,12 @@ def _row(group: str, studies: Sequence[Mapping[str, Any]]) -> str:
         return f"| {name} | {count} |" + " too few |" * (len(PAPER_PARAMETERS) + 1)
     outcomes = [o for s in studies for o in s["parameters"] if o["parameter"] in PAPER_PARAMETERS]
     cells = [_error([o for o in outcomes if o["parameter"] == p]) for p in PAPER_PARAMETERS]
-    told = [o for o in outcomes if o["interval"] is not None and o["truth"] is not None]
-    held = [o["interval"][0] <= o["truth"] <= o["interval"][1] for o in told]
-    share = f"{np.mean(held):.0%} of {len(held)}" if held else "none given"
+    held = [h for s in studies if (h := _held(s))]
+    share = "none given"
+    if held:
+        low, high = _interval(np.array([sum(h) for h in held], float), np.array([len(h) for h in held], float))
+        every = [x for h in held for x in h]
+        share = f"{np.mean(every):.0%} [{low:.0%}, {high:.0%}] of {len(every)}"
     return f"| {name} | {count} | {' | '.join(cells)} | {share} |"
 
 
@@ -62,4 +70,23 @@ def _error(outcomes: Sequence[Mapping[str, Any]]) -> str:
     errors = [abs(o["predicted"] - o["truth"]) for o in true if o["predicted"] is not None]
     if not errors:
         return f"0 of {len(true)} answered"
-    return f"{np.mean(errors):.1f}" + ("" if len(errors) == len(true) else f" ({len(errors)} of {len(true)})")
+    answered = "" if len(errors) == len(true) else f" ({len(errors)} of {len(true)})"
+    if len(errors) < LEAST:
+        return f"{np.mean(errors):.1f}{answered}"
+    low, high = _interval(np.array(errors), np.ones(len(errors)))
+    return f"{np.mean(errors):.1f} [{low:.1f}, {high:.1f}]{answered}"
+
+
+def _held(study: Mapping[str, Any]) -> list[bool]:
+    """Of one study's intervals for the paper's parameters, which hold."""
+    told = [o for o in study["parameters"] if o["parameter"] in PAPER_PARAMETERS]
+    told = [o for o in told if o["interval"] is not None and o["truth"] is not None]
+    return [o["interval"][0] <= o["truth"] <= o["interval"][1] for o in told]
+
+
+def _interval(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> tuple[float, float]:
+    """Of the mean of (N,) patients' sums over their counts."""
+    chosen = np.random.default_rng(_SEED).integers(0, len(sums), (_RESAMPLES, len(sums)))
+    means = sums[chosen].sum(axis=1) / counts[chosen].sum(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)

@@ -1,6 +1,7 @@
 """A candidate goes into the box only with a record of its own bytes."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from inference.released import RELEASED
 from spine.errors import EvidenceRejected
 from training.candidate import FitSummary
-from training.release import card, release
+from training.release import card, main, release
+from training.subgroups import subgroup_tables
 
 
 def test_a_record_of_another_model_releases_nothing(candidate: tuple[Path, FitSummary], tmp_path: Path) -> None:
@@ -47,12 +49,45 @@ def test_the_card_tells_the_records_figures(candidate: tuple[Path, FitSummary]) 
     assert "| Pelvic tilt | 45 | 2.12 [1.50, 2.75] | absent: nobody | 98% | 90% [150%, 275%] | 3.2 |" in text
     assert "6 virtual patients of frozen test set `ffffffffffff`" in text
     row = next(line for line in text.splitlines() if line.startswith("| osteoporotic | 5 |"))
-    assert row.endswith("| 100% of 5 |") and "| 2.0 |" in row
+    assert row.endswith("| 100% [100%, 100%] of 5 |") and "| 2.0 [2.0, 2.0] |" in row
     assert "| healthy | 1 | too few |" in text
     assert "| 3d | 7 of 8 | 0.50 | 0.60 | 1.25 |" in text
     assert "3 GPU minutes" in text
     assert "osteoporotic" in text
     assert "without_t1" in text
+
+
+def test_intervals_of_a_subgroup_are_over_its_patients() -> None:
+    def study(error: float, held: bool) -> dict[str, object]:
+        interval = [10.0 - error - 1, 10.0 + error + 1] if held else [90.0, 91.0]
+        told = {"parameter": "cobb", "truth": 10.0, "predicted": 10.0 + error, "interval": interval}
+        return {"facts": {"condition": "healthy"}, "parameters": [told]}
+
+    rows = subgroup_tables({"studies": [study(float(i % 5), i % 10 != 0) for i in range(200)]}).splitlines()
+    row = next(line for line in rows if line.startswith("| healthy | 200 |"))
+    assert "| 2.0 [1.8, 2.2] |" in row  # mean 2, SD 1.414, over the root of 200: 0.1
+    assert row.endswith("| 90% [86%, 94%] of 200 |")
+
+
+def test_the_cards_subgroups_are_renewed_from_a_record_of_the_same_bytes(tmp_path: Path) -> None:
+    box = shutil.copytree(RELEASED, tmp_path / "box")
+    digest = json.loads((box / "release.json").read_text())["model_digest"]
+    told = {"parameter": "cobb", "truth": 10.0, "predicted": 12.0, "interval": [9.0, 13.0]}
+    studies = [{"facts": {"condition": "unheard_of"}, "parameters": [told]}] * 7
+    content = {"model_digest": digest, "simulated": True, "studies": studies, "test_digest": "e" * 64}
+    record = tmp_path / "record.json"
+    record.write_text(json.dumps({"digest": "d" * 64, "content": content}))
+    before = (box / "card.md").read_text()
+    assert main(["--wider", str(record), "--out", str(box)]) == 0
+    after = (box / "card.md").read_text()
+    assert "| unheard of | 7 |" in after and "unheard of" not in before
+    assert after.split("By subgroup, ")[0] == before.split("By subgroup, ")[0]
+    assert after.split("Level shifts: ")[1] == before.split("Level shifts: ")[1]
+    assert json.loads((box / "release.json").read_text())["wider_record_digest"] == "d" * 64
+    content["model_digest"] = "0" * 64
+    record.write_text(json.dumps({"digest": "d" * 64, "content": content}))
+    assert main(["--wider", str(record), "--out", str(box)]) == 3
+    assert (box / "card.md").read_text() == after
 
 
 def test_the_card_in_the_box_speaks_of_the_model_in_the_box() -> None:
