@@ -18,10 +18,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a fit; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        config = _config(options)
         from training.work import demand_data_set
 
         demand_data_set(options.dataset)
+        config = _config(options)
         from training.fit import fit  # not before --help and the configuration's own errors
         from training.team import team_of
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     sys.stderr.write(
         f"\nvalidation landmark error {summary.validation_error:.2f} {summary.error_unit} "
-        f"after {summary.epochs} epochs, {summary.seconds:.0f} s "
+        f"after {summary.epochs} whole epochs ({summary.steps} steps), {summary.seconds:.0f} s "
         f"at {summary.pictures_per_second:.1f} pictures/s on {summary.device}\n"
     )
     return 0
@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, help="budget in minutes")
     parser.add_argument("--epochs", type=int, help="budget in epochs; with both, whichever ends first")
     parser.add_argument("--preset", choices=("shared", "galbusera2019"), default=default.preset)
-    parser.add_argument("--landmark-set", default=default.landmark_set)
+    parser.add_argument("--landmark-set", help="the data set's, unless named (then it has to be the same)")
     parser.add_argument("--landmarks", default="", help="comma separated subset; empty for all")
     parser.add_argument("--input-shape", default="x".join(map(str, default.input_shape)), help="HxW in pixels")
     parser.add_argument("--heatmap-stride", type=int, choices=(4, 8), default=default.heatmap_stride)
@@ -102,9 +102,11 @@ def _config(options: argparse.Namespace) -> TrainingConfig:
             expected="rows x columns in pixels, e.g. 512x256",
             remedy="correct the option",
         )
+    from spine.dataset import read_manifest
+
     return TrainingConfig(
         preset=options.preset,
-        landmark_set=options.landmark_set,
+        landmark_set=options.landmark_set or read_manifest(options.dataset).landmark_set,
         landmark_subset=tuple(n for n in options.landmarks.split(",") if n) or None,
         input_shape=(int(height), int(width or height)),
         heatmap_stride=options.heatmap_stride,

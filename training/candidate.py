@@ -95,7 +95,7 @@ def read_summary(folder: Path, name: str = CANDIDATE_FILE) -> FitSummary:
         return FitSummary(**record)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ContractViolation(
-            "CANDIDATE_MISSING",
+            "FIT_UNFINISHED",
             found=f"{type(error).__name__} reading {name} in {folder.name!r}",
             expected="the folder of a finished fit",
             remedy="run the training to its end (the same command goes on), or finish its export",

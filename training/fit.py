@@ -88,7 +88,7 @@ def _check(manifest: Manifest, config: TrainingConfig) -> tuple[ViewName, ...]:
     """The views to train for."""
     if manifest.landmark_set != config.landmark_set:
         raise ParametersRejected(
-            "LANDMARK_SET_DIFFERS",
+            "FIT_LANDMARK_SET_DIFFERS",
             found=f"landmark set {config.landmark_set!r} in the configuration",
             expected=f"{manifest.landmark_set!r}, the data set's",
             remedy="train with the data set's landmark set, or build the data set for the other one",

@@ -280,7 +280,7 @@ def test_config_survives_json_and_refuses_strangers(tiny_config: TrainingConfig)
 def test_a_data_set_of_another_landmark_set_is_refused(
     drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path
 ) -> None:
-    with pytest.raises(ParametersRejected, match="LANDMARK_SET_DIFFERS"):
+    with pytest.raises(ParametersRejected, match="FIT_LANDMARK_SET_DIFFERS"):
         fit(drawn[0], tmp_path, replace(tiny_config, landmark_set="corners68"))
 
 

@@ -164,5 +164,5 @@ def test_an_altered_model_is_refused(
 
 def test_an_unfinished_fit_is_refused(place: dict[str, Any], reference: DatasetReference, tmp_path: Path) -> None:
     Journal(tmp_path).write_facts(device="cpu")
-    with pytest.raises(ContractViolation, match="CANDIDATE_MISSING"):
+    with pytest.raises(ContractViolation, match="FIT_UNFINISHED"):
         replay_journal(tmp_path, dataset=reference, **place)
