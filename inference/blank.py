@@ -1,8 +1,8 @@
 """Landmarks where nothing is drawn: what the network only supposes behind a bar of one grey.
 
 A network that sees a spine go in above a black rectangle and come out below it puts vertebrae into it, as surely as
-elsewhere. No radiograph is of one grey around a vertebra: a landmark with not the slightest difference in a window of
-half a vertebra around it is not seen.
+elsewhere. No radiograph is of one grey around a vertebra: a landmark that lies in any window of half a vertebra with
+not the slightest difference of grey is not seen, whether in its middle or at its edge.
 
 What belongs here: finding those, and what is lost with them beside themselves. What does not: dropping them
 (``finding``), pictures without any spine (``refusal``). Contract: greys are compared as the network gets them.
@@ -53,13 +53,21 @@ def undrawn(pixels: NDArray[np.float32], points: Mapping[str, Floats]) -> tuple[
     if not len(candidates):
         return ()
     radius = max(_LEAST_RADIUS, round(_REACH * (pitch_of(centres_of(points)) or 0.0)))
-    reach = {i: radius * (_HEAD if names[i] in HIPS else 1) for i in candidates}
-    return tuple(names[i] for i in candidates if _even(pixels, int(column[i]), int(row[i]), reach[i]))
+    places = {names[i]: (int(column[i]), int(row[i])) for i in candidates}
+    return tuple(name for name, place in places.items() if _even(pixels, *place, radius, head=name in HIPS))
 
 
-def _even(pixels: NDArray[np.float32], column: int, row: int, radius: int) -> bool:
+def _even(pixels: NDArray[np.float32], column: int, row: int, radius: int, *, head: bool) -> bool:
+    """Whether a window of one grey holds the place: around it, or with the place a pixel from its edge or corner."""
+    if head:
+        return _of_one_grey(pixels, column, row, _HEAD * radius)
+    moves = (0, radius - 1, 1 - radius)
+    return any(_of_one_grey(pixels, column + across, row + down, radius) for across in moves for down in moves)
+
+
+def _of_one_grey(pixels: NDArray[np.float32], column: int, row: int, radius: int) -> bool:
     window = pixels[max(row - radius, 0) : row + radius + 1, max(column - radius, 0) : column + radius + 1]
-    return float(np.ptp(window)) <= SAME_GREY
+    return window.size > 0 and float(np.ptp(window)) <= SAME_GREY
 
 
 def hole_of(lost: Sequence[str], kept: Sequence[str]) -> tuple[str, ...]:

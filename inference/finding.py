@@ -16,7 +16,7 @@ from inference.decoding import Decoded, decode
 from inference.levels import LevelEvidence, chain_votes, decided
 from inference.model import Model
 from inference.preprocessing import Prepared, prepare
-from inference.second_look import Look, given_as_the_other
+from inference.second_look import Look, given_wrongly
 from spine.errors import ContractViolation
 from spine.landmarks import VIEWS, ViewName, moved_name
 
@@ -33,12 +33,12 @@ class Found:
     Attributes:
         decoded: view -> what is seen, under the level names that explain all views best.
         levels: how sure those names are; None where too little is seen to tell.
-        of_other_view: view -> why its picture is one of the other view.
+        given_wrongly: view -> why its picture is not what it was given as.
     """
 
     decoded: Mapping[ViewName, Decoded]
     levels: LevelEvidence | None
-    of_other_view: Mapping[ViewName, str]
+    given_wrongly: Mapping[ViewName, str]
 
 
 def find_landmarks(model: Model, views: "Mapping[ViewName, PictureInput]") -> Found:
@@ -62,7 +62,7 @@ def find_landmarks(model: Model, views: "Mapping[ViewName, PictureInput]") -> Fo
     levels = decided(votes)
     if levels and levels.shift:
         decoded = {view: _renamed(seen, levels.shift) for view, seen in decoded.items()}
-    return Found(decoded, levels, given_as_the_other(model, looks))
+    return Found(decoded, levels, given_wrongly(model, looks))
 
 
 def _looks(model: Model, views: "Mapping[ViewName, PictureInput]") -> dict[ViewName, Look]:

@@ -142,7 +142,7 @@ def _without_refused(found: Found, model: Model) -> tuple[dict[ViewName, Decoded
     kept, refused = dict(found.decoded), {}
     for view, seen in found.decoded.items():
         spread = {name: value / seen.cell_px for name, value in seen.spread_px.items()}
-        broken = [found.of_other_view[view]] if view in found.of_other_view else []
+        broken = [found.given_wrongly[view]] if view in found.given_wrongly else []
         if limits and not broken:
             broken = limits.broken_by(signs_of(seen.points, spread))
         if broken:
@@ -169,8 +169,8 @@ def _tell_undrawn(
 
 def _notes(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, PictureInput]) -> tuple[str, ...]:
     """What to tell of pictures that are measured all the same."""
-    frontal = points.get("frontal")
-    return tuple(turned(lean_of(frontal, views["frontal"].spacing_mm))) if frontal else ()
+    leans = {view: lean_of(found, views[view].spacing_mm) for view, found in points.items()}
+    return tuple(note for view, lean in leans.items() for note in turned(lean, view))
 
 
 def _tell_refusal(parameters: Mapping[str, Measured], refused: Mapping[ViewName, str]) -> dict[str, Measured]:

@@ -5,7 +5,7 @@ does not: measuring (``measure``), the strokes on a radiograph (``drawing``). Co
 that it is not for diagnosis, and what is simulated says so; an absent parameter appears with its reason.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from inference.calibration import LEVEL, Calibration
 from inference.contract import PREPROCESSING_VERSION
-from spine.landmarks import VIEWS, ViewName
+from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
 from spine.measurement.registry import PARAMETERS, Measured
 from spine.prediction import Prediction
 from spine.study import LENGTHS_ALLOWED, CalibrationType, Points2D
@@ -47,6 +47,7 @@ def draw_overlay(
     provenance: str | None = None,
     calibration: Mapping[ViewName, CalibrationType] | None = None,
     rough_intervals: str | None = None,
+    warnings: Sequence[str] = (),
 ) -> "Image":
     """One RGB picture: the views side by side with what was found, and the table of values.
 
@@ -59,6 +60,7 @@ def draw_overlay(
         provenance: for example ``simulated data``; goes into the banner beside ``not for diagnosis``.
         calibration: source of each picture's spacing, printed below it.
         rough_intervals: what to say of intervals that rest on too few patients; every one of them is marked.
+        warnings: what to look at before the values are believed, above the table.
     """
     from PIL import Image, ImageDraw
 
@@ -79,9 +81,27 @@ def draw_overlay(
         caption = _VIEW_TITLES[view] + (f"  ·  calibration: {calibration[view]}" if calibration else "")
         draw.text((left + 2, _HEADER + _HEIGHT + 5), caption, fill=_PALE, font=font(17))
         left += panel.width + _GAP
-    _draw_table(draw, parameters, (left + 4, _HEADER), has_truth=bool(truth_points), rough=rough_intervals)
+    top = _draw_warnings(draw, warnings, (left + 4, _HEADER))
+    _draw_table(draw, parameters, (left + 4, top), has_truth=bool(truth_points), rough=rough_intervals)
     _draw_banner(draw, sheet.size, provenance)
     return sheet
+
+
+def warnings_of(prediction: Prediction) -> list[str]:
+    """What a reader of the values has to know first: films that may be turned, that disagree, that were refused."""
+    told = list(prediction.notes)
+    if prediction.views_disagree:
+        told.append(
+            f"the two films disagree: {len(prediction.at_other_heights)} landmarks that both show lie at "
+            "different heights. Are they exchanged, mirrored, or of two examinations? Do not use these values"
+        )
+    if prediction.levels_uncertain:
+        told.append("levels uncertain by one: too little is seen to tell which vertebra is which")
+    told += [
+        f"the {view} film was not taken for a radiograph of a whole spine: {reason}"
+        for view, reason in prediction.refused.items()
+    ]
+    return told
 
 
 def report_json(prediction: Prediction, model: "Model", inputs: "Mapping[ViewName, PictureInput]") -> dict[str, Any]:
@@ -126,6 +146,7 @@ def report_json(prediction: Prediction, model: "Model", inputs: "Mapping[ViewNam
 def _view_json(view: ViewName, prediction: Prediction, model: "Model", given: "PictureInput") -> dict[str, Any]:
     found = prediction.points.get(view, {})
     spread = prediction.spread_px.get(view, {})
+    sought = LANDMARK_SETS[model.contract.landmark_set].sought_in(view)
     return {
         "file": given.file,
         "sop_instance_uid": given.sop_instance_uid,
@@ -137,7 +158,7 @@ def _view_json(view: ViewName, prediction: Prediction, model: "Model", given: "P
         "landmarks_px": {name: _rounded(point, 3) for name, point in found.items()},
         "radius_90_px": {name: round(r, 3) for name, r in prediction.radius_px.get(view, {}).items()},
         "spread_px": {name: round(float(value), 3) for name, value in spread.items()},
-        "not_seen": [name for name in model.contract.names if name not in found],
+        "not_seen": [name for name in model.contract.names if name in sought and name not in found],
         "nothing_drawn_at": list(prediction.undrawn.get(view, ())),
     }
 
@@ -178,6 +199,20 @@ def _draw_banner(draw: "ImageDraw", size: tuple[int, int], provenance: str | Non
     top = size[1] - _FOOTER
     draw.rectangle((0, top, *size), fill=_WARNING)
     draw.text((size[0] / 2, top + _FOOTER / 2), text, fill=(20, 20, 20), font=font(22), anchor="mm")
+
+
+def _draw_warnings(draw: "ImageDraw", warnings: Sequence[str], corner: tuple[int, int]) -> int:
+    """The warnings, on yellow; where the table begins."""
+    from inference.drawing import font, wrapped
+
+    left, top = corner
+    if not warnings:
+        return top
+    lines = [line for warning in warnings for line in wrapped(warning, 58)]
+    draw.rectangle((left - 4, top, left + _TABLE - 2 * _GAP, top + 16 + 20 * len(lines)), fill=_WARNING)
+    for i, line in enumerate(lines):
+        draw.text((left + 4, top + 8 + 20 * i), line, fill=_GROUND, font=font(16))
+    return top + 28 + 20 * len(lines)
 
 
 def _draw_table(

@@ -67,7 +67,9 @@ def average(
     from training.candidate import FITTED_FILE, read_summary, write_summary
     from training.checkpoints import load_weights, save_weights
     from training.export import can_export, finish_export
+    from training.work import demand_data_set
 
+    demand_data_set(dataset)
     summaries = [read_summary(folder, FITTED_FILE) for folder in fits]
     _demand_kinship(fits, summaries, out)
     run = _run(fits[0], dataset, out, replace(summaries[0].config, device=device))
@@ -92,6 +94,13 @@ def _demand_kinship(fits: Sequence[Path], summaries: "Sequence[FitSummary]", out
         return {**asked, "dataset": summary.dataset_digest}
 
     first = kind(summaries[0])
+    if len({folder.resolve() for folder in fits}) < max(2, len(fits)):
+        raise ParametersRejected(
+            "FITS_TOO_FEW",
+            found=f"{len(fits)} folders, {len({f.resolve() for f in fits})} of them different",
+            expected="two fits or more, each once",
+            remedy="name the folders of fits that differ in seed, learning rate or augmentation",
+        )
     differing = {
         f"{folder.name}: {name}"
         for folder, summary in zip(fits, summaries, strict=True)

@@ -61,6 +61,14 @@ def claim_folder(out: Path, config: TrainingConfig, dataset_digest: str) -> None
     claim: dict[str, Any] = {"schema": SCHEMA, "config": config_to_json(config), "dataset_digest": dataset_digest}
     path = out / FIT_FILE
     if not path.is_file():
+        strangers = sorted(p.name for p in out.iterdir()) if out.is_dir() else []
+        if strangers:
+            raise ParametersRejected(
+                "FOLDER_NOT_EMPTY",
+                found=f"{', '.join(strangers[:4])} in {out.name!r}, and no fit that was begun there",
+                expected="a new or empty folder, or an unfinished fit",
+                remedy="choose another folder: what lies there would be written over",
+            )
         write_text_atomically(path, json.dumps(claim, indent=1, sort_keys=True))
         return
     found = json.loads(path.read_text())

@@ -31,7 +31,6 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from inference.contract import ModelContract, write_contract
-from inference.released import RELEASED
 from spine.dataset import Example, Manifest, read_manifest
 from spine.errors import ContractViolation, ParametersRejected
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
@@ -49,7 +48,7 @@ from training.module import LandmarkModule
 from training.networks import build_network
 from training.score import unit_of
 from training.slots import slots_of
-from training.start import load_start
+from training.start import load_start, start_folder
 from training.team import team_of
 from training.work import Fit, circumstances_of
 
@@ -72,6 +71,7 @@ def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | N
     views = _check(manifest, config)
     circumstances = circumstances_of(config)  # a device that is missing must not claim the folder
     team = team_of(config.devices)
+    _demand_start(config, views)  # nor one that cannot begin, or the corrected command would find its claim
     if team.leads:
         claim_folder(out, config, manifest.digest)
     if not (out / FITTED_FILE).is_file():
@@ -106,14 +106,20 @@ def _check(manifest: Manifest, config: TrainingConfig) -> tuple[ViewName, ...]:
     return tuple(v for v in VIEWS if v in wanted and any(v in e.views for e in counted["train"]))
 
 
+def _demand_start(config: TrainingConfig, views: tuple[ViewName, ...]) -> None:
+    """Refuse a start that does not go with the configuration."""
+    if config.init_from is not None:
+        slots = slots_of(config.landmark_set, config.names, views)
+        load_start(build_network(config, views), slots, config.names, start_folder(config.init_from))
+
+
 def _fit_whole(run: Fit, progress: Progress | None) -> None:
     """Fit the network, from its newest checkpoint if there is one, and write what came out."""
     config, slots = run.config, slots_of(run.config.landmark_set, run.config.names, run.views)
     torch.manual_seed(config.seed)  # weights; order and augmentation are drawn from seeds of their own
     network = build_network(config, run.views)
     if config.init_from is not None:
-        start = RELEASED if config.init_from == "released" else Path(config.init_from)
-        load_start(network, slots, config.names, start)
+        load_start(network, slots, config.names, start_folder(config.init_from))
     stage = _stage(run)
     budget = Budget(config.epochs, None if config.minutes is None else config.minutes * 60.0)
     on_gpu = run.circumstances.accelerator == "cuda"

@@ -12,11 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from inference.contract import read_contract
+from inference.released import RELEASED
 from spine.errors import ParametersRejected
 from training.checkpoints import load_weights
 from training.slots import Slots, slots_of
 
 _HEADS = ("heads.", "seen.")
+
+
+def start_folder(named: str) -> Path:
+    """The folder of the model called ``released`` or of that path."""
+    return RELEASED if named == "released" else Path(named)
 
 
 def load_start(network: nn.Module, slots: Slots, names: Sequence[str], folder: Path) -> int:
@@ -41,7 +47,8 @@ def load_start(network: nn.Module, slots: Slots, names: Sequence[str], folder: P
             "START_DIFFERS",
             found=f"a model in {folder.name!r} that differs in {differing[:3] or 'every landmark'}",
             expected="one of the same preset, width, heat-map stride and input height, with landmarks in common",
-            remedy="start from a matching model, or from none",
+            remedy=f"start from a matching model, or give --heatmap-stride {known.heatmap_stride} --input-shape "
+            f"{known.input_shape[0]}x{known.input_shape[1]}, which are this one's",
         )
     ours_at, theirs_at = torch.tensor(rows).T
     for name, value in own.items():

@@ -30,8 +30,8 @@ VIEW_CHOICE = click.Choice(["frontal", "lateral"])
 @click.option(
     "--model",
     "model_folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A model folder, instead of the workspace's champion.",
+    type=click.Path(path_type=Path),
+    help="A model folder, or: released, instead of the workspace's champion.",
 )
 @workspace_option
 @click.option(
@@ -63,7 +63,7 @@ def measure(
     Example:  plumbline measure frontal.dcm lateral.dcm --overlay overlay.png > measurement.json
     """
     from inference.measure import PictureInput, measure_views
-    from inference.overlay import draw_overlay, report_json
+    from inference.overlay import draw_overlay, report_json, warnings_of
 
     _demand_safe_outputs(films, overlay, json_file)
     radiographs = _read_films(films, view)
@@ -89,6 +89,7 @@ def measure(
         title="Plumbline measurement",
         provenance="model trained on simulated data" if model.contract.simulated_training_data else None,
         rough_intervals=remark,
+        warnings=warnings_of(prediction),
     )
     overlay.parent.mkdir(parents=True, exist_ok=True)
     picture.save(overlay)
@@ -128,6 +129,8 @@ def _read_films(films: tuple[Path, ...], view: ViewName | None) -> "dict[ViewNam
 
 def _demand_a_spine(prediction: "Prediction", films: tuple[Path, ...]) -> None:
     """Refuse films none of which shows a spine or yields a figure; say it where one of two does not."""
+    from inference.overlay import warnings_of
+
     if prediction.refused and not any(prediction.points.values()):
         why = "; ".join(f"{view}: {reason}" for view, reason in prediction.refused.items())
         raise InputRejected(
@@ -143,17 +146,8 @@ def _demand_a_spine(prediction: "Prediction", films: tuple[Path, ...]) -> None:
             expected="radiographs that show enough of an upright spine for one parameter at least",
             remedy="check that the picture is upright, not cut off and not covered; nothing was measured",
         )
-    for note in prediction.notes:
-        errors.print(f"[yellow]{note}[/yellow]")
-    if prediction.views_disagree:
-        errors.print(
-            f"[yellow]the two films disagree: {len(prediction.at_other_heights)} landmarks that both show lie at "
-            "different heights. Are they exchanged, mirrored, or of two examinations? Do not use these values[/yellow]"
-        )
-    if prediction.levels_uncertain:
-        errors.print("[yellow]levels uncertain by one: too little is seen to tell which vertebra is which[/yellow]")
-    for view, reason in prediction.refused.items():
-        errors.print(f"[yellow]the {view} film was not taken for a radiograph of a whole spine: {reason}[/yellow]")
+    for warning in warnings_of(prediction):
+        errors.print(f"[yellow]{warning}[/yellow]")
 
 
 def _seen(prediction: "Prediction") -> str:
@@ -168,12 +162,22 @@ def _demand_safe_outputs(films: tuple[Path, ...], overlay: Path, json_file: Path
     for option, path in (("--overlay", overlay), ("--json", json_file)):
         if path is not None and path.resolve() in inputs:
             raise click.UsageError(f"{option} {path}: that is one of the films")
+    if json_file is not None and json_file.resolve() == overlay.resolve():
+        raise click.UsageError(f"--json and --overlay both name {overlay}: one would replace the other")
+    if json_file is not None and str(json_file) == "-":
+        raise click.UsageError("--json -: leave --json out, and the measurements go to standard output")
     if overlay.suffix.lower() not in (".png", ".jpg", ".jpeg", ".tif", ".tiff"):
         raise click.UsageError(f"--overlay {overlay}: give it the name of a picture, e.g. overlay.png")
 
 
 def _open_model(folder: Path | None, workspace: Workspace) -> "Model":
+    if folder is not None and str(folder) == "released" and not folder.is_dir():
+        from inference.released import open_released
+
+        return open_released()
     if folder is not None:
+        if not folder.is_dir():
+            raise click.UsageError(f"--model {folder}: no such folder; name a model folder, or: released")
         from inference.named import RECORDS, open_named, stated_digests
 
         errors.print("[yellow]measuring with a model named by hand, not with a promoted one[/yellow]")

@@ -106,9 +106,25 @@ def _wrong_pictures(model: Model, workspace: Workspace) -> list[Figure]:
     return [
         *wrong_pictures.exchanged(model, pairs),
         *wrong_pictures.covered(model, pairs, truths),
+        *wrong_pictures.wrong_way_round(model, pairs),
+        *wrong_pictures.cut_through(model, _laterals(workspace, OF_EACH_KIND)),
         *wrong_pictures.turned(model, [pair["frontal"] for pair in pairs[:OF_EACH_KIND]]),
         *wrong_pictures.real_films(model, _packed_films()),
     ]
+
+
+def _laterals(workspace: Workspace, count: int) -> list[tuple[PictureInput, Points2D, float]]:
+    """Lateral films outside the test split that show L5, their landmarks and true L1-L5 lordosis."""
+    chosen = []
+    for example in _examples(workspace.dataset):
+        truth, view = example.truth.get("lumbar_lordosis_l1_l5"), example.views.get("lateral")
+        if truth is None or truth.value is None or view is None or not {"L5_sup", "L5_inf"} <= set(view.points):
+            continue
+        film = PictureInput(np.asarray(load_example_picture(workspace.dataset, view)), view.spacing_mm)
+        chosen.append((film, view.points, truth.value))
+        if len(chosen) == count:
+            break
+    return chosen
 
 
 def _real_films(model: Model) -> list[Figure]:

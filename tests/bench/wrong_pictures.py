@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from inference.measure import PictureInput, measure_views
@@ -22,8 +23,10 @@ Given = Mapping[ViewName, PictureInput]
 Says = Callable[[Prediction], bool]
 _OTHER: Mapping[ViewName, ViewName] = {"frontal": "lateral", "lateral": "frontal"}
 _ANGLES = (10, 15, 20, 30, 45)
-_EDGE_PX = 4
-"""A window of half a vertebra around a landmark nearer to the edge of the black reaches out of it."""
+_EDGE_PX = 2
+"""Greys are smoothed over so much at the edge of the black."""
+
+_FAR_OFF_DEG = 10.0
 
 
 def exchanged(model: Model, pairs: Sequence[Given]) -> list[Figure]:
@@ -37,6 +40,39 @@ def exchanged(model: Model, pairs: Sequence[Given]) -> list[Figure]:
         rows.append(_share(model, name, single, lambda p: bool(p.refused), ">= 99"))
     rows.append(_share(model, "refused or told: pairs as they are", pairs, _refused_or_told, "<= 0.5"))
     return [*rows, _looked_at_twice(model, pairs)]
+
+
+_TURNS: Mapping[str, Callable[[NDArray[np.uint16]], NDArray[np.uint16]]] = {
+    "turned by 180 degrees": lambda a: a[::-1, ::-1],
+    "upside down": lambda a: a[::-1],
+    "mirrored": lambda a: a[:, ::-1],
+}
+
+
+def wrong_way_round(model: Model, pairs: Sequence[Given]) -> list[Figure]:
+    """Films alone, head down or mirrored under unchanged tags."""
+    rows = []
+    for view in VIEWS:
+        for how, turn in _TURNS.items():
+            films = [replace(p[view], picture=np.ascontiguousarray(turn(p[view].picture))) for p in pairs]
+            found: Iterable[Given] = ({view: PictureInput(f.picture, f.spacing_mm)} for f in films)
+            # A mirrored frontal is the picture of another possible patient.
+            target = "" if (view, how) == ("frontal", "mirrored") else ">= 99"
+            rows.append(_share(model, f"refused: a {view} {how}", found, lambda p: bool(p.refused), target))
+    return rows
+
+
+def cut_through(model: Model, laterals: Sequence[tuple[PictureInput, Points2D, float]]) -> list[Figure]:
+    """Lateral films that end in the middle of L5, of patients whose landmarks and L1-L5 lordosis are given: the network
+    takes the last whole vertebra for L5."""
+    misses = []
+    for film, truth, lordosis_deg in laterals:
+        end = int((truth["L5_sup"][1] + truth["L5_inf"][1]) / 2)
+        found = measure_views(model, {"lateral": PictureInput(film.picture[:end], film.spacing_mm)})
+        value = found.parameters["lumbar_lordosis_l1_l5"].value
+        misses.append(value is not None and abs(value - lordosis_deg) > _FAR_OFF_DEG and not found.levels_uncertain)
+    name = "a lateral cut through L5: lordosis off by more than 10 degrees and not told"
+    return [Figure(name, 100 * float(np.mean(misses)), "%", "", f"of {len(misses)}")] if misses else []
 
 
 def _refused_or_told(prediction: Prediction) -> bool:

@@ -20,7 +20,7 @@ def _covered(top: str, bottom: str, *views: str, grey: int = 0):
     """Pictures with a bar of one grey from one plate to another in the first of the views."""
     given = _inputs(*views)
     picture, points = PICTURE.copy(), POINTS[views[0]]
-    picture[int(points[top][1]) - 5 : int(points[bottom][1]) + 6] = grey
+    picture[int(points[top][1]) - 2 : int(points[bottom][1]) + 3] = grey
     return {**given, views[0]: replace(given[views[0]], picture=picture)}
 
 
@@ -51,10 +51,17 @@ def test_nothing_is_dropped_of_a_drawn_picture_or_of_a_covered_end_alone():
     assert found.undrawn and found.parameters["cobb"].value is not None
 
 
+def test_a_landmark_at_the_edge_of_a_cover_is_not_seen_and_one_beside_it_is():
+    pixels = np.random.default_rng(0).uniform(-1, 1, (64, 64)).astype(np.float32)
+    pixels[20:40, 10:50] = -1.0
+    at = {"T4_sup": np.array([30.0, 22.0]), "T4_inf": np.array([30.0, 37.0]), "T5_sup": np.array([30.0, 41.0])}
+    assert undrawn(pixels, at) == ("T4_sup", "T4_inf")
+
+
 def test_one_grey_of_eight_bits_beside_a_landmark_is_enough_to_count_as_drawn():
     pixels = np.zeros((64, 64), np.float32)
     at = {"T4_sup": np.array([20.0, 30.0]), "T4_inf": np.array([40.0, 30.0])}
-    pixels[32, 22] = 2 / 255
+    pixels[31, 21] = 2 / 255
     assert undrawn(pixels, at) == ("T4_inf",)
     assert undrawn(pixels, {}) == ()
     assert undrawn(pixels, {"T4_sup": np.array([-3.0, 90.0])}) == ("T4_sup",)  # a point outside is no error

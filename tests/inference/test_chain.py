@@ -39,10 +39,11 @@ def test_a_turned_film_leans_by_as_much_and_is_told_of(degrees):
 
 
 def test_an_upright_film_and_too_short_a_chain_are_not_told_of():
-    assert abs(lean_of(FRONTAL)) < MAX_LEAN_DEG
+    assert abs(lean_of(FRONTAL)) < MAX_LEAN_DEG["frontal"]
     assert measure_views(knowing_model(POINTS, SHAPE), _inputs("frontal", "lateral")).notes == ()
     assert lean_of({n: p for n, p in _turned(30.0).items() if n.startswith("L")}) is None
-    assert turned(None) == turned(MAX_LEAN_DEG) == ()
+    assert turned(None, "frontal") == turned(MAX_LEAN_DEG["frontal"], "frontal") == turned(17.0, "lateral") == ()
+    assert "lateral film leans by 20 degrees" in turned(-20.0, "lateral")[0]
 
 
 def test_pixels_that_are_not_square_lean_as_they_are_in_the_patient():

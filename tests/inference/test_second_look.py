@@ -1,4 +1,4 @@
-"""A picture of the other view is found by asking again; a usual one is never asked again."""
+"""A picture of the other view or turned is found by asking again; a usual one is never asked again."""
 
 from dataclasses import replace
 
@@ -40,9 +40,10 @@ class _Seeing(KnowingSession):
 
 
 def _view_of(pixels) -> int:
-    """0 for the frontal picture, 1 for the lateral: the one that is nearer."""
+    """0 for the frontal picture, 1 for the lateral, -1 for neither: one that is turned."""
     known = [prepare(PICTURES[v], CONTRACT.input_shape).pixels[0] for v in VIEWS]
-    return int(np.argmin([np.abs(pixels - k).mean() for k in known]))
+    apart = [float(np.abs(pixels - k).mean()) for k in known]
+    return int(np.argmin(apart)) if min(apart) < 0.1 else -1
 
 
 def _widened(maps, cells: float):
@@ -94,6 +95,27 @@ def test_a_film_alone_is_always_looked_at_twice_and_passes():
         session = _Seeing(0.85, 1.6)
         assert not measure_views(_model(session), _given(**{view: view})).refused
         assert session.calls == 2
+
+
+TURNS = {
+    "head down": lambda a: a[::-1, ::-1],
+    "upside down and mirrored": lambda a: a[::-1],
+    "mirrored, front for back": lambda a: a[:, ::-1],
+}
+
+
+@pytest.mark.parametrize(
+    ("view", "how"), [("lateral", how) for how in TURNS] + [("frontal", "head down"), ("frontal", "upside down")]
+)
+def test_a_turned_picture_is_refused_as_such_and_the_other_is_measured(view, how):
+    turn = next(t for name, t in TURNS.items() if name.startswith(how))
+    given = _given(frontal="frontal", lateral="lateral")
+    given[view] = replace(given[view], picture=np.ascontiguousarray(turn(PICTURES[view])))
+    session = _Seeing(0.85, 1.6)
+    found = measure_views(_model(session), given)
+    assert session.calls == 2
+    assert list(found.refused) == [view] and how in found.refused[view]
+    assert found.points["lateral" if view == "frontal" else "frontal"]
 
 
 def test_what_is_no_spine_as_the_other_view_either_is_not_called_one():

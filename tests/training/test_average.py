@@ -66,6 +66,10 @@ def test_fits_of_different_starts_or_kinds_are_refused(
 ) -> None:
     with pytest.raises(ParametersRejected, match="FITS_DIFFER"):
         average([taught[0], candidate[0]], drawn[0], tmp_path / "a", "cpu")  # neither starts from anything
+    with pytest.raises(ParametersRejected, match="FITS_TOO_FEW"):
+        average([fits[0], fits[0]], drawn[0], tmp_path / "c", "cpu")
+    with pytest.raises(ParametersRejected, match="DATASET_MISSING"):
+        average(fits, tmp_path / "nowhere", tmp_path / "d", "cpu")
     with pytest.raises(ParametersRejected, match="FITS_DIFFER"):
         average([fits[0], taught[0]], drawn[0], tmp_path / "b", "cpu")
     assert main([str(fits[0]), str(fits[1]), "--dataset", str(drawn[0]), "--out", str(fits[0])]) != 0

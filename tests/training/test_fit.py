@@ -247,8 +247,19 @@ def test_a_start_from_other_weights(
     first = read_journal(taught[0]).measurements[0].values["train/loss"]
     assert read_journal(tmp_path / "warm").measurements[0].values["train/loss"] < 0.8 * first
     assert warm.epochs == 1
-    with pytest.raises(ParametersRejected, match="START_DIFFERS"):
+    with pytest.raises(ParametersRejected, match=r"START_DIFFERS.*--heatmap-stride 8 --input-shape 128x64"):
         fit(drawn[0], tmp_path / "other", replace(tiny_config, width=0.5, init_from=str(taught[0])))
+    assert not (tmp_path / "other").exists()  # the corrected command may use it
+
+
+@pytest.mark.usefixtures("without_export")
+def test_a_folder_with_files_of_another_kind_is_not_written_into(
+    drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path
+) -> None:
+    (tmp_path / "model.onnx").write_text("somebody's")
+    with pytest.raises(ParametersRejected, match=r"FOLDER_NOT_EMPTY.*model\.onnx"):
+        fit(drawn[0], tmp_path, tiny_config)
+    assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]
 
 
 @pytest.mark.parametrize(
