@@ -12,7 +12,7 @@ from spine.errors import EvidenceRejected
 from spine.measurement.registry import PARAMETERS
 from validation.evaluation.record import EvaluationRecord, record_adapter
 from validation.evaluation.sealing import canonical_json
-from validation.gates.paired import PairedDifference, paired_difference, pooled_difference, same_truths
+from validation.gates.paired import Difference, paired_difference, pooled_difference, same_truths
 from validation.gates.policy import Policy, is_number
 from validation.gates.rules import Outcome, RuleResult, plain_result
 
@@ -175,7 +175,7 @@ def _gain(policy: Policy, challenger: EvaluationRecord, champion: EvaluationReco
 
 
 def _compared(
-    rule: str, subject: str, difference: PairedDifference, threshold: float, unit: str,
+    rule: str, subject: str, difference: Difference, threshold: float, unit: str,
     outcome: Outcome, code: str, reason: str, source: str,
 ) -> RuleResult:  # fmt: skip
     """The upper bound is the figure that is held against the threshold; the mean is told beside it."""
