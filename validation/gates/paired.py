@@ -20,7 +20,8 @@ from spine.scanner import Floats
 from validation.evaluation.agreement import draw_patients
 from validation.evaluation.outcomes import StudyOutcome
 from validation.evaluation.record import EvaluationRecord
-from validation.gates.policy import Comparison, Margin, is_number
+from validation.gates.policy import is_number
+from validation.gates.terms import Comparison, Margin
 
 UPPER = 0.975
 """One-sided level of the bounds: an equal model is taken for a better one at most once in forty."""
