@@ -153,7 +153,7 @@ def evaluate(
         resamples=resamples,
         seed=seed,
         studies=tuple(studies),
-        statistics=_statistics_of(studies, resamples, seed),
+        statistics=statistics_of(studies, resamples, seed),
         landmarks=summarise(_all_landmarks(studies)),
         level_shift_rate=_level_shift_rate(studies),
         model_bytes=model_bytes,
@@ -203,7 +203,7 @@ def verify_statistics(record: EvaluationRecord) -> None:
     Raises:
         EvidenceRejected: ``STATISTICS_INCONSISTENT``, naming every figure that does not follow.
     """
-    again = _statistics_of(record.studies, 0, record.seed)
+    again = statistics_of(record.studies, 0, record.seed)
     wrong = [name for name in again if name not in record.statistics]
     for name, expected in again.items():
         found = record.statistics.get(name)
@@ -238,7 +238,8 @@ def rank_patients(record: EvaluationRecord) -> Mapping[str, str]:
     return {"best": ranked[0][1], "median": ranked[len(ranked) // 2][1], "worst": ranked[-1][1]}
 
 
-def _statistics_of(studies: Sequence[StudyOutcome], resamples: int, seed: int) -> dict[str, Agreement]:
+def statistics_of(studies: Sequence[StudyOutcome], resamples: int, seed: int) -> dict[str, Agreement]:
+    """Agreement of every parameter of the registry over ``studies``; without resamples, without intervals."""
     statistics = {}
     for name, definition in PARAMETERS.items():
         outcomes = [(s.patient, s.parameter(name)) for s in studies]

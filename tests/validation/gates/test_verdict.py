@@ -136,13 +136,13 @@ def test_limits_reject(policy: Policy, scored: Scored) -> None:
 def test_answers_shrunk_to_their_mean_do_not_pass(policy: Policy, scored: Scored) -> None:
     """Nearly the same answer for everybody: a tiny standard error of the estimate, no bias, and no use."""
     record = scored(noise=1.0)
-    from validation.evaluation.record import _statistics_of
+    from validation.evaluation.record import statistics_of
 
     studies: list[StudyOutcome] = []
     for study in record.studies:
         shrunk = tuple(replace(o, predicted=35 + 0.02 * ((o.truth or 0) - 35)) for o in study.parameters)
         studies.append(replace(study, parameters=shrunk))
-    record = replace(record, studies=tuple(studies), statistics=_statistics_of(studies, 0, 1))
+    record = replace(record, studies=tuple(studies), statistics=statistics_of(studies, 0, 1))
     assert record.statistics["pelvic_tilt"].figures["standard_error_of_estimate"].value < 0.5  # type: ignore[operator]
     verdict = ruled(policy, record)
     assert verdict.decision == "REJECT"
