@@ -19,6 +19,7 @@ from tests.bench import (
     answering,
     demo,
     exactness,
+    gate,
     geometry,
     measuring,
     peers,
@@ -40,6 +41,7 @@ GROUPS = {
     "views": views.figures,
     "measuring": measuring.figures,
     "answering": answering.figures,
+    "gate": gate.figures,
     "demo": demo.figures,
     "peers": peers.figures,
 }

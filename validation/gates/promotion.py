@@ -21,6 +21,7 @@ from spine.errors import EvidenceRejected, GateRefused, ParametersRejected
 from spine.model_digest import find_model_folder, model_digest
 from validation.evaluation.record import EvaluationRecord, read_record
 from validation.evaluation.sealing import sealed_digest
+from validation.gates.baseline import demand_expected_baseline
 from validation.gates.champion import (
     CHAMPION_ALIAS,
     PREVIOUS_ALIAS,
@@ -91,12 +92,14 @@ def promote(
     Raises:
         GateRefused: VERDICT_HOLD, VERDICT_REJECT, VERDICT_INSUFFICIENT, EVIDENCE_* (missing, altered ...),
             STATISTICS_INCONSISTENT, POLICY_* (missing, changed ...), VERDICT_NOT_REPRODUCED, STALE_CHAMPION,
-            CHAMPION_LOST, CHAMPION_UNKNOWN, CANDIDATE_* (address, missing, run dead), MODEL_* (altered, incomplete
-            ...), UNSAFE_FILES, HISTORY_BROKEN, NOT_READ_BACK. Nothing has moved when one is raised, but for the last.
+            STALE_BASELINE, CHAMPION_LOST, CHAMPION_UNKNOWN, CANDIDATE_* (address, missing, run dead), MODEL_* (altered,
+            incomplete ...), UNSAFE_FILES, HISTORY_BROKEN, NOT_READ_BACK. Nothing has moved when one is raised, but
+            for the last.
     """
     ledger = ledger_path or evidence_folder / "promotions.jsonl"
     with _refusing(), locked(ledger):
         verdict = _verified_verdict(verdict_path, policy_path, evidence_folder)
+        demand_expected_baseline(read_policy(policy_path), verdict, read_history(ledger), production_model)
         client = open_registry(tracking_uri)
         settle_history(client, ledger, production_model, at)
         _demand_expected_champion(verdict, current_champion(tracking_uri, production_model))
@@ -193,7 +196,15 @@ def _verified_verdict(verdict_path: Path, policy_path: Path, evidence_folder: Pa
         )
     challenger = _find_record(evidence_folder, verdict.challenger_evidence)
     champion = _find_record(evidence_folder, verdict.champion_evidence) if verdict.champion_model else None
-    again = judge(policy, challenger, champion, judged_at=datetime.fromisoformat(verdict.judged_at))
+    baseline = _find_record(evidence_folder, verdict.baseline_evidence) if verdict.baseline_model else None
+    again = judge(
+        policy,
+        challenger,
+        champion,
+        judged_at=datetime.fromisoformat(verdict.judged_at),
+        baseline=baseline,
+        siblings=[_find_record(evidence_folder, digest) for digest in verdict.seed_evidence],
+    )
     if again.digest != verdict.digest:
         raise _refused(
             "VERDICT_NOT_REPRODUCED",
@@ -206,7 +217,8 @@ def _verified_verdict(verdict_path: Path, policy_path: Path, evidence_folder: Pa
 
 def _evidence_files(folder: Path, verdict: Verdict) -> list[Path]:
     """The files of the evaluation records the verdict rests on, anywhere below ``folder``."""
-    wanted = [d for d in (verdict.challenger_evidence, verdict.champion_evidence) if d]
+    beside = (verdict.champion_evidence, verdict.baseline_evidence, *verdict.seed_evidence)
+    wanted = list(dict.fromkeys(d for d in (verdict.challenger_evidence, *beside) if d))
     paths = {sealed_digest(path): path for path in sorted(folder.rglob("*.json"))}
     return [paths[digest] for digest in wanted if digest in paths]
 
