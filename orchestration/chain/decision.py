@@ -36,8 +36,11 @@ EXPERIMENT = "plumbline"
 
 def register_candidate(workspace: Workspace, params: Params, tags: Mapping[str, str] | None = None) -> StepReport:
     """Replay the candidate's journal into MLflow, register it, and attach its evaluation; exactly once."""
+    from orchestration.chain.presenting import review_candidate
+    from orchestration.chain.run_facts import log_data
     from training.tracking import log_evidence, replay_journal
     from validation.evaluation.record import read_record
+    from validation.gates.champion import open_registry
 
     record = read_record(workspace.evaluation / "record.json")
     tracked = replay_journal(
@@ -56,6 +59,9 @@ def register_candidate(workspace: Workspace, params: Params, tags: Mapping[str, 
         artifacts=workspace.evaluation,
         tags={"plumbline.evidence": record.digest},
     )
+    log_data(open_registry(workspace.tracking_uri), tracked.run_id, read_manifest(workspace.dataset))
+    if _is_judged(workspace, record.model_digest):
+        review_candidate(workspace, params)
     figures: dict[str, Figure] = {
         "registered model": CANDIDATES_MODEL,
         "version": str(tracked.model_version),
@@ -123,7 +129,8 @@ def rescore_champion(workspace: Workspace, params: Params) -> StepReport:
 
 
 def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
-    """Hold the evidence against the policy and keep the verdict, as the latest and under its digest."""
+    """Hold the evidence against the policy, keep the verdict (the latest, and by digest), write the reviewer's page."""
+    from orchestration.chain.presenting import review_candidate
     from validation.evaluation.record import read_record
     from validation.evaluation.report import write_report
     from validation.gates.policy import read_policy
@@ -142,7 +149,15 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     drawn = {title: workspace.evaluation / f"overlay_{title}.png" for title in ("best", "median", "worst")}
     overlays = {title: path for title, path in drawn.items() if path.exists()}
     page = write_report(challenger, workspace.report_page.parent, overlays=overlays, verdict=verdict)
-    return _kept(StepReport("verdict", figures, pages={"report": str(page)}), workspace)
+    review, run = review_candidate(workspace, params)
+    return _kept(StepReport("verdict", figures | run, pages={"report": str(page), "review": str(review)}), workspace)
+
+
+def _is_judged(workspace: Workspace, model: str) -> bool:
+    """Whether the latest verdict is about this model: it was judged before it was registered."""
+    from validation.gates.verdict import read_verdict
+
+    return workspace.verdict_file.exists() and read_verdict(workspace.verdict_file).challenger_model == model
 
 
 def promote_champion(workspace: Workspace, params: Params, promoter: str) -> StepReport:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestration.chain.champion import CANDIDATES_MODEL
-from spine.dataset import Manifest
+from spine.dataset import SPLITS, Manifest
 from spine.storage import write_text_atomically
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from validation.review.changes import PatientFact, RunFacts
 
 PATIENTS_ARTIFACT = "data/patients.json"
+PICTURES_METRIC = "data/training_pictures"
 DIGEST_TAG = "plumbline.model_digest"
 _VERSION_TAG = "plumbline.version."
 
@@ -62,15 +63,22 @@ def read_run_facts(client: "MlflowClient", model_digest: str, links: Mapping[str
         device=tags.get("plumbline.device"),
         devices=int(params["devices"]) if params.get("devices", "").isdigit() else None,
         seconds=metrics.get("cost/seconds"),
-        epochs=_whole(metrics.get("cost/epochs")),
+        epochs=metrics.get("cost/epochs"),
+        pictures=_whole(metrics.get(PICTURES_METRIC)),
         dataset=tags.get("plumbline.dataset"),
         dvc_version=_known(tags.get("plumbline.dvc_version")),
         patients=_read_patients(client, version.run_id),
     )
 
 
-def log_patients(client: "MlflowClient", run_id: str, manifest: Manifest) -> None:
-    """Keep the data set's patients with the run: pseudonym, split, condition."""
+def log_data(client: "MlflowClient", run_id: str, manifest: Manifest) -> None:
+    """Keep with the run how much data there was, and whose: pseudonym, split, condition of each patient; once only."""
+    if PATIENTS_ARTIFACT in _listed(client, run_id):
+        return
+    for split in SPLITS:
+        examples = manifest.in_split(split)
+        client.log_metric(run_id, f"data/{split}_patients", float(len({e.patient for e in examples})))
+    client.log_metric(run_id, PICTURES_METRIC, float(sum(len(e.views) for e in manifest.in_split("train"))))
     rows = sorted({(e.patient, e.split, str(e.facts.get("condition", "not told"))) for e in manifest.examples})
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / Path(PATIENTS_ARTIFACT).name
@@ -81,12 +89,15 @@ def log_patients(client: "MlflowClient", run_id: str, manifest: Manifest) -> Non
 def _read_patients(client: "MlflowClient", run_id: str) -> "tuple[PatientFact, ...]":
     from validation.review.changes import PatientFact
 
-    listed = {a.path for a in client.list_artifacts(run_id, str(Path(PATIENTS_ARTIFACT).parent))}
-    if PATIENTS_ARTIFACT not in listed:
+    if PATIENTS_ARTIFACT not in _listed(client, run_id):
         return ()
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(client.download_artifacts(run_id, PATIENTS_ARTIFACT, scratch))
         return tuple(PatientFact(*row) for row in json.loads(file.read_text()))
+
+
+def _listed(client: "MlflowClient", run_id: str) -> set[str]:
+    return {a.path for a in client.list_artifacts(run_id, str(Path(PATIENTS_ARTIFACT).parent))}
 
 
 def _known(text: str | None) -> str | None:

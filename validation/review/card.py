@@ -15,7 +15,7 @@ from validation.evaluation.agreement import Agreement, Figure
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.verdict import Verdict
 from validation.review.changes import NOT_MEASURED, RunFacts, minutes
-from validation.review.subgroups import DIMENSIONS, group_of
+from validation.review.subgroups import DIMENSIONS, group_of, in_order
 
 NOT_PROVIDED = "not provided"
 SCHEMA = "plumbline.model_card/1"
@@ -94,8 +94,8 @@ def card_json(card: ModelCard) -> str:
     return json.dumps({"schema": SCHEMA, **asdict(card)}, indent=1, sort_keys=True, allow_nan=False)
 
 
-def card_markdown(card: ModelCard) -> str:
-    """The card for people, as MLflow and a forge show it."""
+def card_markdown(card: ModelCard, *, brief: bool = False) -> str:
+    """The card for people, as MLflow and a forge show it; ``brief`` keeps to the paper's six."""
     facts: dict[str, Any] = {
         "decision": f"**{card.decision}**, policy {card.policy}",
         "model": f"`{card.model}`",
@@ -110,16 +110,18 @@ def card_markdown(card: ModelCard) -> str:
     lines += [f"| {name} | {told} |" for name, told in facts.items()]
     heads = ("parameter", "answered", "standard error", "bias", "mean absolute error", "90 % intervals that hold")
     lines += ["", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    lines += [_parameter_row(p) for p in card.parameters]
+    lines += [_parameter_row(p) for p in card.parameters if not brief or PARAMETERS[p.name].in_paper]
     shift = NOT_PROVIDED if card.level_shift_rate is None else f"{card.level_shift_rate:.1%} of views"
     lines += ["", f"Names of levels shifted: {shift}. Brackets are 95 % intervals over patients.", ""]
-    lines += ["| tested patients by | |", "|---|---|"]
-    lines += [
-        f"| {title} | {', '.join(f'{group} {n}' for group, n in groups.items())} |"
-        for title, groups in card.groups.items()
-    ]
+    if not brief:
+        lines += ["| tested patients by | |", "|---|---|"]
+        lines += [f"| {title} | {_listed(groups)} |" for title, groups in card.groups.items()]
     lines += ["", "Limits:", "", *(f"- {limit}" for limit in card.limits), ""]
     return "\n".join(lines)
+
+
+def _listed(groups: dict[str, int]) -> str:
+    return ", ".join(f"{group} {n}" for group, n in groups.items())
 
 
 def _training(run: RunFacts) -> dict[str, str]:
@@ -153,7 +155,7 @@ def _limits(record: EvaluationRecord) -> tuple[str, ...]:
 
 def _counts(record: EvaluationRecord, dimension: str) -> dict[str, int]:
     groups = [group_of(study, dimension) for study in record.studies]
-    return {group: groups.count(group) for group in sorted(set(groups))}
+    return {group: groups.count(group) for group in in_order(groups)}
 
 
 def _parameter(agreement: Agreement) -> CardParameter:

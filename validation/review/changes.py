@@ -48,7 +48,7 @@ class RunFacts:
     device: str | None = None
     devices: int | None = None
     seconds: float | None = None
-    epochs: int | None = None
+    epochs: float | None = None
     pictures: int | None = None
     dataset: str | None = None
     dvc_version: str | None = None
@@ -149,8 +149,8 @@ def _device(facts: RunFacts) -> str | None:
     return f"{facts.devices or 1} × {facts.device}" if facts.device else None
 
 
-def _count(number: int | None) -> str | None:
-    return None if number is None else str(number)
+def _count(number: float | None) -> str | None:
+    return None if number is None else f"{number:.4g}"
 
 
 def _conditions(patients: Mapping[str, PatientFact]) -> Counter[str]:

@@ -14,12 +14,12 @@ from validation.evaluation.record import EvaluationRecord
 from validation.gates.paired import paired_difference
 from validation.gates.policy import Policy
 from validation.review.drawing import Panel, Scale
-from validation.review.subgroups import DIMENSIONS, group_of
+from validation.review.subgroups import DIMENSIONS, group_of, in_order
 
 LEAST = 8
 """Fewer patients than this make no interval."""
 
-_ROW, _TOP, _NAMES, _FIGURES, _WIDTH = 15, 24, 190, 200, 760
+_ROW, _TOP, _NAMES, _FIGURES, _WIDTH = 15, 28, 212, 158, 620
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def paired_differences(
     """For each compared parameter: all patients, then every group of every dimension."""
     parts = [("all", challenger)]
     for dimension, title in DIMENSIONS.items():
-        members = sorted({group_of(s, dimension) for s in challenger.studies})
+        members = in_order(group_of(s, dimension) for s in challenger.studies)
         if len(members) > 1:
             parts += [(f"{title}: {group}", _part(challenger, dimension, group)) for group in members]
     found = [
@@ -90,7 +90,7 @@ def draw_forest(parameter: str, rows: Sequence[PairedDifference]) -> str:
         panel.line([(value, 0), (value, 1)], "grid")
         panel.text(panel.x.at(value), bottom + 12, f"{value:g}".replace("-", "−"), "tick", "middle")
     panel.text(panel.x.at(0), bottom + 25, f"← challenger better     {unit}     champion better →", "label", "middle")
-    panel.text(_NAMES, 12, label, "heading", "start")
+    panel.text(4, 12, label, "heading", "start")
     panel.line([(0, 0), (0, 1)], "zero")
     panel.line([(margin, 0), (margin, 1)], "margin")
     panel.text(panel.x.at(margin), _TOP - 10, f"margin {margin:g}{unit}", "tick", "middle")
@@ -104,10 +104,10 @@ def _draw_row(panel: Panel, row: PairedDifference, place: float, unit: str) -> N
     name = "all patients" if row.group == "all" else row.group
     panel.text(_NAMES - 8, place + 3, f"{name} (n = {row.n})", f"row {kind}", "end")
     if row.n < LEAST:
-        panel.text(_WIDTH - _FIGURES + 12, place + 3, f"fewer than {LEAST}: not shown", "row faint", "start")
+        panel.text(_WIDTH - _FIGURES + 12, place + 3, f"fewer than {LEAST}", "row faint", "start")
         return
     state = "worse" if row.low > 0 else "better" if row.high < 0 else "level"
     panel.interval(place, (row.low, row.mean, row.high), f"{kind} {state}")
     told = f"{row.mean:+.2f} [{row.low:+.2f}, {row.high:+.2f}]{unit}"
-    told += "  beyond margin" if row.high >= row.margin else ""
+    told += "  > margin" if row.high >= row.margin else ""
     panel.text(_WIDTH - _FIGURES + 12, place + 3, told.replace("-", "−"), f"row {kind} {state}", "start")

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
@@ -29,7 +28,7 @@ from validation.review.differences import PairedDifference, draw_forest, paired_
 from validation.review.level_drawings import draw_calibration, draw_landmark_levels
 from validation.review.patients import SHOWN, EncodedPicture, Patient, Points, describe_patients
 from validation.review.rule_table import rule_rows
-from validation.review.subgroups import DIMENSIONS
+from validation.review.subgroups import DIMENSIONS, in_order
 
 LIMIT_BYTES = 15_000_000
 """A page that weighs more is refused: it would not open quickly, nor travel."""
@@ -155,7 +154,7 @@ def _group_choices(patients: Sequence[Patient]) -> dict[str, list[tuple[str, str
     """Title of a dimension -> (value of the choice, group, patients), where there is more than one group."""
     choices: dict[str, list[tuple[str, str, int]]] = {}
     for dimension, title in DIMENSIONS.items():
-        counts: Any = Counter(p.groups[dimension] for p in patients)
+        counts = Counter(p.groups[dimension] for p in patients)
         if len(counts) > 1:
-            choices[title] = [(f"{dimension}={group}", group, n) for group, n in sorted(counts.items())]
+            choices[title] = [(f"{dimension}={group}", group, counts[group]) for group in in_order(counts)]
     return choices

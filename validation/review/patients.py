@@ -21,6 +21,9 @@ from validation.review.subgroups import groups_of
 SHOWN = 20
 """So many of the worst and so many of the most changed are shown."""
 
+_LAYERS = ("truth", "champion", "challenger")
+"""The order in which layers are drawn: what is judged lies on top."""
+
 Points = Mapping[str, Mapping[ViewName, Points2D]]
 
 
@@ -182,7 +185,7 @@ def _views(
     for (name, view), picture in pictures.items():
         if name != study:
             continue
-        layers = {role: found.get(study, {}).get(view, {}) for role, found in points.items()}
+        layers = {role: points[role].get(study, {}).get(view, {}) for role in _LAYERS if role in points}
         strokes = "".join(draw_layer(found, role, picture.size[1]) for role, found in layers.items())
         told = ", ".join(f"{role} {len(found)}" for role, found in layers.items())
         alt = f"{view} radiograph of study {study}; landmarks drawn on it: {told}"

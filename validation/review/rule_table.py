@@ -36,7 +36,7 @@ class RuleRow:
 
 
 def rule_rows(verdict: Verdict) -> tuple[RuleRow, ...]:
-    """Refusals first, in the verdict's order; then what passed, what is about the model before what is about evidence."""
+    """Refusals first, in the verdict's order; then what passed, the model's figures before the evidence's state."""
     passed = sorted((r for r in verdict.results if r.outcome == "PASS"), key=lambda r: r.kind == "evidence")
     return tuple(_row(result) for result in (*verdict.refusals, *passed))
 

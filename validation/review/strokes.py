@@ -8,7 +8,7 @@ landmark; a pixel's centre lies half a unit from its edge, as everywhere.
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from spine.landmarks import HIPS, PLATES, S1_MARGINS, S1_PLATE, VERTEBRAE
+from spine.landmarks import HIPS, PLATES, S1_MARGINS, S1_PLATE, VERTEBRAE, level_of
 from spine.scanner import Floats
 from spine.study import Points2D
 
@@ -24,7 +24,7 @@ def draw_layer(points: Points2D, role: str, height: int) -> str:
         _path("pelvis", _pelvis(points)),
         _path("mark", [f"{_at(p)}h0" for p in points.values()]),
     ]
-    return f'<g class="layer {escape(role)}">{"".join(strokes)}{_names(centres, height)}</g>'
+    return f'<g class="layer {escape(role)}">{"".join(strokes)}{_names(points, height)}</g>'
 
 
 def _path(kind: str, parts: Sequence[str]) -> str:
@@ -67,15 +67,15 @@ def _pelvis(points: Points2D) -> list[str]:
     return lines
 
 
-def _names(centres: Mapping[str, Floats], height: int) -> str:
-    """Names of the levels left of the spine; one that would cover the name above it is left out."""
-    size, free_below, words = height / 62, float("-inf"), []
+def _names(points: Points2D, height: int) -> str:
+    """Names of the levels left of them; one that would cover the name above it is left out."""
+    size, free_below, words = height / 72, float("-inf"), []
     for level in (*VERTEBRAE, "S1"):
-        own = [centres[plate] for plate in (f"{level}_sup", f"{level}_inf") if plate in centres]
+        own = [point for name, point in points.items() if level_of(name) == level]
         if not own:
             continue
-        x, y = (float(sum(p[i] for p in own)) / len(own) for i in (0, 1))
+        x, y = min(float(p[0]) for p in own), sum(float(p[1]) for p in own) / len(own)
         if y > free_below:
-            words.append(f'<text x="{x - 3.2 * size:.1f}" y="{y + size / 3:.1f}">{level}</text>')
+            words.append(f'<text x="{x - size:.1f}" y="{y + size / 3:.1f}" text-anchor="end">{level}</text>')
             free_below = y + size
     return f'<g class="names" font-size="{size:.1f}">{"".join(words)}</g>' if words else ""

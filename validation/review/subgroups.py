@@ -5,7 +5,7 @@ Contract: every study has exactly one group in each dimension; a fact that is no
 that nobody drops out unseen.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from validation.evaluation.outcomes import StudyOutcome
@@ -14,7 +14,7 @@ NOT_TOLD = "not told"
 DIMENSIONS: Mapping[str, str] = MappingProxyType(
     {
         "condition": "condition",
-        "severity": "curve (true Cobb)",
+        "severity": "curve",
         "field_of_view": "field of view",
         "age_years": "age",
         "sex": "sex",
@@ -41,6 +41,12 @@ def group_of(study: StudyOutcome, dimension: str) -> str:
 def groups_of(study: StudyOutcome) -> dict[str, str]:
     """Dimension -> group, for every dimension."""
     return {dimension: group_of(study, dimension) for dimension in DIMENSIONS}
+
+
+def in_order(groups: Iterable[str]) -> list[str]:
+    """Groups without repeats, bands by size and others by name."""
+    bands = [name for bands in (_SEVERITY, _AGES) for _, name in bands]
+    return sorted(set(groups), key=lambda g: (bands.index(g) if g in bands else len(bands), g))
 
 
 def _banded(value: float | None, bands: tuple[tuple[float, str], ...], beyond: str) -> str:
