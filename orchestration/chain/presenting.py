@@ -151,9 +151,9 @@ def _describe(client: "MlflowClient", run: Any, version: Any, material: "ReviewM
     listed = " · ".join(f"[{title}]({address})" for title, address in links.items())
     passed = sum(r.outcome == "PASS" for r in verdict.results)
     head = (
-        f"## {verdict.decision}\n\n{passed} of {len(verdict.results)} rules passed on {material.challenger.n_patients} "
+        f"## {verdict.decision}\n\n{listed}\n\n{passed} of {len(verdict.results)} rules passed on {material.challenger.n_patients} "
         f"**{material.challenger.patients_are}**, policy `{verdict.policy}` version {verdict.policy_version}. "
-        f"Verdict `{verdict.digest}`.\n\n{listed}\n\n"
+        f"Verdict `{verdict.digest}`.\n\n"
     )
     reasons = "".join(f"- `{r.code}` {r.subject.replace('_', ' ')}: {r.figure_name}\n" for r in verdict.refusals[:8])
     note = head + (f"What stands in the way:\n\n{reasons}\n" if reasons else "") + _comparison_table(material)

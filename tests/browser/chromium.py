@@ -79,10 +79,20 @@ class Page:
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
-    def wait_for(self, expression: str) -> Any:
-        """Wait until an expression is true; its value."""
-        until = time.monotonic() + PATIENCE_S
-        while not (value := self.evaluate(expression)):
+    def evaluate_in_frame(self, expression: str) -> Any:
+        """The value of an expression inside the page's one frame; None while there is no frame yet."""
+        children = self.send("Page.getFrameTree")["frameTree"].get("childFrames", [])
+        if not children:
+            return None
+        world = self.send("Page.createIsolatedWorld", frameId=children[0]["frame"]["id"])["executionContextId"]
+        result = self.send("Runtime.evaluate", expression=expression, contextId=world, returnByValue=True)
+        assert "exceptionDetails" not in result, result["exceptionDetails"]
+        return result["result"].get("value")
+
+    def wait_for(self, expression: str, *, in_frame: bool = False) -> Any:
+        """Wait until an expression is true, in the page or (``in_frame``) in its frame; its value."""
+        until, evaluate = time.monotonic() + PATIENCE_S, self.evaluate_in_frame if in_frame else self.evaluate
+        while not (value := evaluate(expression)):
             assert time.monotonic() < until, (
                 f"never true: {expression}\n{self.evaluate('document.body.innerText')[:2000]}"
             )
@@ -127,7 +137,14 @@ def browser(width: int = 1366, height: int = 768) -> Iterator[Page]:
     assert executable, "no Chromium on this machine"
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         options = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run")
-        quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars")
+        # MLflow shows pages in a sandboxed frame; in a process of its own this connection could not see into it.
+        quiet = (
+            "--disable-features=IsolateSandboxedIframes",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--hide-scrollbars",
+        )
         command = [executable, *options, *quiet, f"--window-size={width},{height}", f"--user-data-dir={profile}"]
         process = subprocess.Popen(
             [*command, "--remote-debugging-port=0", "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

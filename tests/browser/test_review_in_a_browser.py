@@ -1,15 +1,6 @@
-"""The reviewer's page and MLflow in a real browser: what a reviewer must see, by mouse and by keyboard.
+"""The reviewer's page and MLflow in a real browser: what a reviewer must see, by mouse and by keyboard."""
 
-With ``PLUMBLINE_SCREENSHOTS=docs/reviewing`` the same tests write the pictures of docs/reviewing.md.
-"""
-
-import os
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,11 +9,10 @@ from orchestration.chain.presenting import review_candidate
 from orchestration.environment import quiet_environment
 from orchestration.processes import free_port
 from tests.browser.chromium import CHROMIUM_VARIABLE, Page, browser, find_chromium
+from tests.browser.mlflow_pages import mlflow_of, open_run
 from tests.judged_workspace import MOST_CHANGED, UNANSWERED, Judged, judged_workspace
 from validation.gates.verdict import read_verdict
 
-SCREENSHOTS = "PLUMBLINE_SCREENSHOTS"
-LARGEST_PICTURE_BYTES = 250_000
 SECTIONS = ("verdict", "rules", "differences", "agreement", "levels", "calibration", "patients", "changes", "decide")
 
 pytestmark = [
@@ -64,49 +54,8 @@ def page(judged: Judged) -> Iterator[Page]:
 @pytest.fixture(scope="module")
 def mlflow_address(judged: Judged, port: int) -> Iterator[str]:
     """An MLflow server on the judged workspace, as ``make up`` starts it."""
-    workspace, host = judged.workspace, f"127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    stores = [
-        "--backend-store-uri",
-        workspace.tracking_uri,
-        "--artifacts-destination",
-        workspace.artifact_root.as_uri(),
-    ]
-    environment = {**os.environ, **quiet_environment()}
-    server = subprocess.Popen(
-        [*command, *stores, "--allowed-hosts", f"{host},localhost:{port}"],
-        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    try:
-        _wait_until_up(f"http://{host}/health", server)
-        yield f"http://{host}"
-    finally:
-        os.killpg(server.pid, 15)
-        server.wait(30)
-
-
-def _wait_until_up(address: str, server: "subprocess.Popen[bytes]") -> None:
-    opener, until = urllib.request.build_opener(urllib.request.ProxyHandler({})), time.monotonic() + 120
-    while time.monotonic() < until:
-        assert server.poll() is None, f"MLflow ended with {server.returncode}"
-        try:
-            with opener.open(address, timeout=5):
-                return
-        except OSError:
-            time.sleep(0.3)
-    raise AssertionError("MLflow did not come up")
-
-
-def keep(tab: Page, name: str) -> None:
-    """Write a picture for the guide, where that was asked for."""
-    if folder := os.environ.get(SCREENSHOTS):
-        path = Path(folder) / f"{name}.png"
-        colours = 96
-        tab.picture(path, colours=colours)
-        while path.stat().st_size >= LARGEST_PICTURE_BYTES:
-            colours //= 2
-            assert colours >= 8, f"{path.name} cannot be drawn in {LARGEST_PICTURE_BYTES} bytes"
-            tab.picture(path, colours=colours)
+    with mlflow_of(judged.workspace, port) as address:
+        yield address
 
 
 def visible(tab: Page, selector: str) -> bool:
@@ -138,9 +87,6 @@ def test_a_reviewer_sees_everything_of_fifty_patients(page: Page, judged: Judged
     assert page.evaluate("document.querySelectorAll('.panels svg').length") == 4 * 13, "two drawings, two models"
     for section in (*(f"#{name}" for name in SECTIONS), ".banner", ".forest svg", ".levels svg", ".calibration svg"):
         assert visible(page, section), section
-    for section in ("verdict", "differences", "agreement"):
-        go_to(page, section)
-        keep(page, section)
 
 
 def test_nothing_is_asked_of_a_network(page: Page) -> None:
@@ -164,8 +110,6 @@ def test_overlays_flip_by_keyboard(page: Page) -> None:
     assert layer(page) == "challenger"
     assert visible(page, shown.format("truth"))
     assert not visible(page, shown.format("champion"))
-    go_to(page, "viewer")
-    keep(page, "patients")
     page.press("ArrowRight")
     assert layer(page) == "champion"
     assert visible(page, shown.format("champion"))
@@ -247,17 +191,19 @@ def test_it_fits_a_laptop(judged: Judged) -> None:
 def test_mlflow_shows_the_run_and_its_page(mlflow_address: str, judged: Judged) -> None:
     verdict = read_verdict(judged.workspace.verdict_file)
     with browser() as tab:
-        run = f"{mlflow_address}/#/experiments/1/runs/{judged.challenger_run}"
-        tab.open(f"{run}?workflowType=machine_learning")
+        open_run(tab, mlflow_address, judged.challenger_run)
         tab.wait_for(f"document.body.innerText.includes({verdict.digest!r})")
         said = tab.evaluate("document.body.innerText")
         assert "reviewer's page" in said
         assert "Standard error of the estimate" in said
-        keep(tab, "mlflow-run")
+        address = tab.evaluate('[...document.links].find(a => a.innerText == "reviewer\'s page").href')
+        assert address == f"{mlflow_address}/#/experiments/1/runs/{judged.challenger_run}/artifacts/review/review.html"
         tab.open("about:blank")
-        tab.open(f"{run}/artifacts/review/review.html?workflowType=machine_learning")
-        tab.wait_for("[...document.querySelectorAll('iframe')].some(f => (f.srcdoc || f.src || '').length > 0)")
-        keep(tab, "mlflow-page")
+        tab.open(address)
+        shown = tab.wait_for("document.getElementById('verdict-digest')?.textContent", in_frame=True)
+        assert shown == verdict.digest
+        told = tab.wait_for("document.getElementById('how-many')?.textContent", in_frame=True)
+        assert told.endswith(" of 28"), "the viewer's script runs inside MLflow too"
 
 
 def test_mlflow_shows_the_version_with_card_and_verdict(mlflow_address: str, judged: Judged) -> None:
@@ -267,5 +213,6 @@ def test_mlflow_shows_the_version_with_card_and_verdict(mlflow_address: str, jud
         tab.wait_for(f"document.body.innerText.includes({verdict.digest!r})")
         said = tab.evaluate("document.body.innerText")
         assert "not for diagnosis" in said
-        assert "Dagster run" in said
-        keep(tab, "mlflow-version")
+        links = tab.evaluate("Object.fromEntries([...document.links].map(a => [a.innerText, a.href]))")
+        assert links["Dagster run"] == "http://127.0.0.1:3000/runs/00000002-dagster"
+        assert links["reviewer's page"].endswith("/artifacts/review/review.html")
