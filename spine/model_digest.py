@@ -41,6 +41,12 @@ def model_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def model_size(folder: Path) -> int:
+    """Bytes of the files that ``model_digest`` covers."""
+    files = (folder / name for name in (GRAPH_FILE, CONTRACT_FILE, WEIGHTS_FILE))
+    return sum(path.stat().st_size for path in files if path.is_file())
+
+
 def find_model_folder(root: Path) -> Path:
     """The one folder at or below ``root`` that holds a graph and its contract.
 

@@ -18,6 +18,7 @@ from orchestration.chain.report import Figure, Progress, StepReport
 from orchestration.chain.workspace import Workspace
 from spine.dataset import Example, load_example_picture, read_manifest
 from spine.measurement.registry import PAPER_PARAMETERS
+from spine.model_digest import model_size
 from spine.prediction import Prediction
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def evaluate_model(
         code_commit=commit,
         code_dirty=dirty,
         evaluated_at=datetime.now(UTC),
+        model_bytes=model_size(model_folder),
     )
     ranked = rank_patients(record)
     calibration = model.contract.calibration

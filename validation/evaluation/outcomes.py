@@ -7,7 +7,7 @@ reason; every parameter of the registry is there, so that nothing can be left ou
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from spine.dataset import Example
 from spine.errors import ContractViolation
@@ -15,6 +15,7 @@ from spine.landmarks import ViewName
 from spine.measurement.registry import PARAMETERS, Measured
 from spine.prediction import Prediction
 from validation.evaluation.landmarks import LandmarkError, landmark_errors, level_shift
+from validation.evaluation.sides import Orientation, Side, found_side, orientations, true_side
 
 SUBGROUP_FACTS: tuple[str, ...] = ("condition", "anatomy", "field_of_view", "sex", "age_years", "appearance")
 """Facts of an example that travel into the record."""
@@ -58,6 +59,8 @@ class StudyOutcome:
         landmarks: landmark errors by view, then in 3D.
         level_shifts: view -> shift of the chain of level names (None: too few points to tell).
         seconds: wall time of the prediction.
+        true_side, found_side: convexity of the major curve; None where it cannot be told, or was not.
+        orientations: view -> whether it was answered the right way round.
     """
 
     study_id: str
@@ -68,6 +71,9 @@ class StudyOutcome:
     landmarks: tuple[LandmarkError, ...]
     level_shifts: Mapping[ViewName, int | None]
     seconds: float
+    true_side: Side | None = None
+    found_side: Side | None = None
+    orientations: Mapping[ViewName, Orientation] = field(default_factory=dict)
 
     def parameter(self, name: str) -> ParameterOutcome:
         """The outcome of one parameter.
@@ -101,6 +107,9 @@ def outcome_of(prediction: Prediction | None, example: Example) -> StudyOutcome:
             for view in example.views.values()
         },
         seconds=prediction.seconds if prediction else 0.0,
+        true_side=true_side(example),
+        found_side=found_side(prediction),
+        orientations=orientations(prediction, example),
     )
 
 

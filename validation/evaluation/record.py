@@ -30,8 +30,8 @@ from validation.evaluation.landmarks import LandmarkError, LandmarkSummary, summ
 from validation.evaluation.outcomes import StudyOutcome, outcome_of
 from validation.evaluation.sealing import canonical_json, digest_of, read_sealed, write_sealed
 
-SCHEMA = "plumbline.evaluation/2"
-ModelRole = Literal["challenger", "champion"]
+SCHEMA = "plumbline.evaluation/3"
+ModelRole = Literal["challenger", "champion", "baseline"]
 UNANSWERED = 5.0
 """What an unanswered parameter counts in the ranking of patients, in multiples of the mean absolute error."""
 _SAME = 1e-9
@@ -51,7 +51,7 @@ class EvaluationRecord:
 
     Attributes:
         model_digest: ``spine.model_digest.model_digest`` of the bytes that predicted.
-        model_role: ``challenger`` or ``champion`` in this comparison.
+        model_role: ``challenger``, ``champion`` or ``baseline`` (the last model a human approved) in this comparison.
         test_digest, dataset_digest: of ``spine.dataset.Manifest``; dvc_version: of the data set, where DVC knows it.
         landmark_set: name in ``spine.landmarks.LANDMARK_SETS``.
         code, environment: what evaluated: commit, and versions of the libraries the figures depend on.
@@ -62,6 +62,7 @@ class EvaluationRecord:
         statistics: parameter -> agreement, for every parameter of the registry.
         landmarks: landmark summaries by space, level and landmark.
         level_shift_rate: share of views whose chain of names is shifted, of those where it can be told.
+        model_bytes: size of the files that the model's digest covers, where it was measured.
     """
 
     model_digest: str
@@ -80,6 +81,7 @@ class EvaluationRecord:
     statistics: Mapping[str, Agreement]
     landmarks: tuple[LandmarkSummary, ...]
     level_shift_rate: Figure
+    model_bytes: int | None = None
 
     @cached_property
     def digest(self) -> str:
@@ -114,6 +116,7 @@ def evaluate(
     code_commit: str | None,
     code_dirty: bool,
     evaluated_at: datetime,
+    model_bytes: int | None = None,
     resamples: int = RESAMPLES,
     seed: int = SEED,
     progress: Callable[[int, int], None] | None = None,
@@ -150,9 +153,10 @@ def evaluate(
         resamples=resamples,
         seed=seed,
         studies=tuple(studies),
-        statistics=_statistics_of(studies, resamples, seed),
+        statistics=statistics_of(studies, resamples, seed),
         landmarks=summarise(_all_landmarks(studies)),
         level_shift_rate=_level_shift_rate(studies),
+        model_bytes=model_bytes,
     )
 
 
@@ -199,7 +203,7 @@ def verify_statistics(record: EvaluationRecord) -> None:
     Raises:
         EvidenceRejected: ``STATISTICS_INCONSISTENT``, naming every figure that does not follow.
     """
-    again = _statistics_of(record.studies, 0, record.seed)
+    again = statistics_of(record.studies, 0, record.seed)
     wrong = [name for name in again if name not in record.statistics]
     for name, expected in again.items():
         found = record.statistics.get(name)
@@ -234,7 +238,8 @@ def rank_patients(record: EvaluationRecord) -> Mapping[str, str]:
     return {"best": ranked[0][1], "median": ranked[len(ranked) // 2][1], "worst": ranked[-1][1]}
 
 
-def _statistics_of(studies: Sequence[StudyOutcome], resamples: int, seed: int) -> dict[str, Agreement]:
+def statistics_of(studies: Sequence[StudyOutcome], resamples: int, seed: int) -> dict[str, Agreement]:
+    """Agreement of every parameter of the registry over ``studies``; without resamples, without intervals."""
     statistics = {}
     for name, definition in PARAMETERS.items():
         outcomes = [(s.patient, s.parameter(name)) for s in studies]

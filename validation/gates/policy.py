@@ -5,164 +5,25 @@ against it (``verdict``). Contract: an unknown key, an unknown parameter or figu
 finite, a rule without a reason or a source is refused; nothing is filled in that would let a model pass. The hash
 covers the meaning of the file (its parsed content), and every verdict carries it.
 
-To add a rule to a policy, add an entry to ``rules``. To add a kind of rule: a class here with a new ``kind``, a
-branch in ``Rule``, and its weighing in ``rules.weigh``.
+To add a rule to a policy, add an entry to ``rules``. To add a kind of rule: a class in ``rule_kinds`` with a new
+``kind``, a branch in ``Rule``, and its weighing in ``rules`` or ``study_rules``.
 """
 
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from spine.errors import ParametersRejected
-from spine.measurement.registry import PARAMETERS
-from validation.evaluation.agreement import FIGURES
 from validation.evaluation.sealing import digest_of
+from validation.gates.rule_kinds import ParameterRule, Rule, Strict, TestSetRule, Text, TruthsRule
+from validation.gates.terms import Baseline, Comparison, Seeds, Subgroups
 
 SCHEMA = "plumbline.policy/1"
 DEFAULT_POLICY = Path(__file__).parent / "policies" / "default.yaml"
 FRONTAL_FILMS_POLICY = Path(__file__).parent / "policies" / "frontal_films.yaml"
-
-PARAMETER_FIGURES: tuple[str, ...] = ("coverage", *FIGURES)
-LandmarkFigure = Literal["coverage", "mean_mm", "median_mm", "p95_mm", "median_px"]
-SetFigure = Literal["patients", "studies"]
-Text = Annotated[str, Field(min_length=8)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-
-
-class Strict(BaseModel):
-    """Frozen, strict, no unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Bound(Strict):
-    """One limit with its reason.
-
-    Attributes:
-        at_most, at_least: exactly one of them; the limit itself passes.
-        reason: why this limit; source: where the number comes from.
-        compare: which number is held against the limit: the figure itself, or an end of its 95 % interval.
-    """
-
-    at_most: Finite | None = None
-    at_least: Finite | None = None
-    reason: Text
-    source: Text
-    compare: Literal["value", "low", "high"] = "value"
-
-    @model_validator(mode="after")
-    def _one_limit(self) -> "Bound":
-        if (self.at_most is None) == (self.at_least is None):
-            raise ValueError("a rule needs exactly one of at_most and at_least")
-        if self.compare != "value" and (self.compare == "high") != (self.at_most is not None):
-            raise ValueError("hold the high end against at_most and the low end against at_least: the cautious end")
-        return self
-
-    @property
-    def threshold(self) -> float:
-        """The limit."""
-        limit = self.at_most if self.at_most is not None else self.at_least
-        assert limit is not None
-        return limit
-
-
-def _known_parameter(name: str) -> str:
-    if name not in PARAMETERS:
-        raise ValueError(f"unknown parameter {name!r}; known are {', '.join(PARAMETERS)}")
-    return name
-
-
-ParameterName = Annotated[str, AfterValidator(_known_parameter)]
-
-
-class ParameterRule(Bound):
-    """A limit on a figure of one parameter's agreement; ``magnitude`` takes the figure without its sign."""
-
-    kind: Literal["parameter"]
-    parameter: ParameterName
-    figure: str
-    magnitude: bool = False
-
-    @model_validator(mode="after")
-    def _size_of_value(self) -> "ParameterRule":
-        if self.magnitude and self.compare != "value":
-            raise ValueError("magnitude goes with compare: value")
-        return self
-
-    @field_validator("figure")
-    @classmethod
-    def _known_figure(cls, name: str) -> str:
-        if name not in PARAMETER_FIGURES:
-            raise ValueError(f"unknown figure {name!r}; known are {', '.join(PARAMETER_FIGURES)}")
-        return name
-
-
-class LandmarkRule(Bound):
-    """A limit on landmark errors or coverage in one space (``any_view``: each view of the record must keep it)."""
-
-    kind: Literal["landmarks"]
-    space: Literal["frontal", "lateral", "3d", "any_view"]
-    group: str = "all"
-    figure: LandmarkFigure
-
-
-class LevelShiftRule(Bound):
-    """A limit on the share of views whose chain of level names is shifted."""
-
-    kind: Literal["level_shift"]
-
-
-class TestSetRule(Bound):
-    """A floor on the size of the test set; below it the evidence is insufficient, whatever it says."""
-
-    __test__ = False
-
-    kind: Literal["test_set"]
-    figure: SetFigure
-
-
-class TruthsRule(Bound):
-    """A floor on the number of truths of one parameter; below it the evidence is insufficient."""
-
-    kind: Literal["truths"]
-    parameter: ParameterName
-
-
-Rule = Annotated[ParameterRule | LandmarkRule | LevelShiftRule | TestSetRule | TruthsRule, Field(discriminator="kind")]
-
-
-class Margin(Strict):
-    """How much worse than the champion a parameter's mean absolute error may be; ``penalty`` bounds the loss.
-
-    Attributes:
-        margin: degrees (or mm); the upper 97.5 % bound of the paired difference must lie below it.
-        penalty: the loss of a study that was not answered, and the most that one answer can cost.
-    """
-
-    margin: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    penalty: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    reason: Text
-    source: Text
-
-
-class Comparison(Strict):
-    """How the challenger is held against the champion, re-scored on the same test set.
-
-    Attributes:
-        margins: parameter -> margin; every one must be kept.
-        required_gain: the challenger replaces the champion only where the upper 97.5 % bound of the paired loss,
-            in margins and averaged over the parameters, lies below minus this: a tie does not replace.
-        resamples, seed: of the bootstrap over patients.
-    """
-
-    margins: Annotated[dict[ParameterName, Margin], Field(min_length=1)]
-    required_gain: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    resamples: Annotated[int, Field(ge=1000)] = 4000
-    seed: int = 20190405
-    reason: Text
 
 
 class FirstChampion(Strict):
@@ -196,6 +57,9 @@ class Policy(Strict):
     first_champion: FirstChampion
     rules: Annotated[list[Rule], Field(min_length=1)]
     comparison: Comparison
+    subgroups: Subgroups | None = None
+    baseline: Baseline | None = None
+    seeds: Seeds | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> "Policy":
@@ -207,6 +71,8 @@ class Policy(Strict):
         for missing, what in ((errors - covered, "coverage floor"), (errors - counted, "least number of truths")):
             if missing:
                 raise ValueError(f"an error ceiling without a {what} can be gamed: {', '.join(sorted(missing))}")
+        if self.subgroups and (strange := self.subgroups.mae_at_most.keys() - self.comparison.margins.keys()):
+            raise ValueError(f"a ceiling in groups of patients without a margin: {', '.join(sorted(strange))}")
         if not errors:
             raise ValueError("a policy without any error ceiling lets everything pass")
         if not any(isinstance(r, TestSetRule) for r in self.rules):
@@ -228,7 +94,7 @@ def read_policy(path: Path) -> Policy:
     if not path.is_file():
         raise _refused("POLICY_MISSING", f"no file {path.name}", "a policy in YAML", "name one of the policies")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = _UniqueKeys(path.read_text(encoding="utf-8")).get_single_data()  # a safe loader
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise _refused("POLICY_UNREADABLE", f"{path.name}: {error}", "YAML", "correct the file") from error
     try:
@@ -238,6 +104,20 @@ def read_policy(path: Path) -> Policy:
         raise _refused(
             "POLICY_INVALID", f"{path.name}: {found}", f"a policy of schema {SCHEMA}", "correct the named keys"
         ) from error
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error: of two limits the later one would silently win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping, refused where two of its keys are equal."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = sorted({str(key) for key in keys if keys.count(key) > 1})
+        if twice:
+            raise yaml.constructor.ConstructorError(
+                "while reading a mapping", node.start_mark, f"the key {', '.join(twice)} stands twice", node.start_mark
+            )
+        return super().construct_mapping(node, deep)
 
 
 def _refused(code: str, found: str, expected: str, remedy: str) -> ParametersRejected:

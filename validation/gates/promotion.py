@@ -193,7 +193,15 @@ def _verified_verdict(verdict_path: Path, policy_path: Path, evidence_folder: Pa
         )
     challenger = _find_record(evidence_folder, verdict.challenger_evidence)
     champion = _find_record(evidence_folder, verdict.champion_evidence) if verdict.champion_model else None
-    again = judge(policy, challenger, champion, judged_at=datetime.fromisoformat(verdict.judged_at))
+    baseline = _find_record(evidence_folder, verdict.baseline_evidence) if verdict.baseline_model else None
+    again = judge(
+        policy,
+        challenger,
+        champion,
+        judged_at=datetime.fromisoformat(verdict.judged_at),
+        baseline=baseline,
+        siblings=[_find_record(evidence_folder, digest) for digest in verdict.seed_evidence],
+    )
     if again.digest != verdict.digest:
         raise _refused(
             "VERDICT_NOT_REPRODUCED",
@@ -206,7 +214,8 @@ def _verified_verdict(verdict_path: Path, policy_path: Path, evidence_folder: Pa
 
 def _evidence_files(folder: Path, verdict: Verdict) -> list[Path]:
     """The files of the evaluation records the verdict rests on, anywhere below ``folder``."""
-    wanted = [d for d in (verdict.challenger_evidence, verdict.champion_evidence) if d]
+    beside = (verdict.champion_evidence, verdict.baseline_evidence, *verdict.seed_evidence)
+    wanted = list(dict.fromkeys(d for d in (verdict.challenger_evidence, *beside) if d))
     paths = {sealed_digest(path): path for path in sorted(folder.rglob("*.json"))}
     return [paths[digest] for digest in wanted if digest in paths]
 

@@ -3,69 +3,21 @@
 What belongs here: how each kind of rule reads its figure. What does not: the decision that follows from all
 results (``verdict``). Contract: comparisons are written so that only a finite number inside the limit passes;
 whatever is missing, NaN, infinite or no number at all does not.
-
-Codes, stable: WITHIN_LIMIT, ABOVE_CEILING, BELOW_FLOOR, FIGURE_MISSING, NON_FINITE; TOO_FEW_PATIENTS,
-TOO_FEW_TRUTHS, NO_EVIDENCE, MALFORMED, ROLES_SWAPPED, OTHER_TEST_SET, OTHER_CODE, OTHER_ENVIRONMENT,
-WRONG_PATIENTS, DIRTY_CODE, EVIDENCE_IN_ORDER; SAME_MODEL, NON_INFERIOR, NOT_SHOWN_NON_INFERIOR,
-WORSE_THAN_CHAMPION, BETTER_THAN_CHAMPION, NO_GAIN; FIRST_CHAMPION, APPROVAL_NEEDED.
 """
-
-from dataclasses import dataclass
-from typing import Literal
 
 from spine.measurement.registry import PARAMETERS
 from validation.evaluation.agreement import Agreement, Figure
 from validation.evaluation.landmarks import summary_of
 from validation.evaluation.record import EvaluationRecord
-from validation.gates.policy import (
-    Bound,
-    LandmarkRule,
-    LevelShiftRule,
-    ParameterRule,
-    Policy,
-    TestSetRule,
-    TruthsRule,
-    is_number,
-)
+from validation.gates.policy import Policy, is_number
+from validation.gates.results import Kind, Outcome, RuleResult, limit_result, plain_result
+from validation.gates.rule_kinds import LandmarkRule, LevelShiftRule, ParameterRule, TestSetRule, TruthsRule
+from validation.gates.study_rules import level_shifts, weigh_studies
 
-Outcome = Literal["PASS", "HOLD", "REJECT", "INSUFFICIENT"]
-Kind = Literal["evidence", "limit", "comparison", "first_champion"]
+__all__ = ["Kind", "Outcome", "RuleResult", "plain_result", "weigh_limits"]
 
 _UNITLESS = frozenset({"coverage", "slope", "pearson_r", "icc_a1"})
 _ABSENT = Figure(None, absent_reason="the record does not hold it")
-
-
-@dataclass(frozen=True)
-class RuleResult:
-    """What one rule said.
-
-    Attributes:
-        rule: stable id, ``<kind>/<subject>/<figure>``.
-        kind: ``evidence`` results come before everything else: where one fails, no figure counts.
-        subject: parameter, space or ``test set``.
-        figure_name, figure, low, high: the figure held against the threshold, and its 95 % interval.
-        relation, threshold: ``<=``, ``>=`` or ``<`` and the limit; empty and None where there is no number.
-        unit: ``deg``, ``mm``, ``px``, ``margins`` or empty.
-        outcome, code: what came of it.
-        found: what was found, where it is not a number (a digest, an absence's reason).
-        reason, source: the policy's.
-    """
-
-    rule: str
-    kind: Kind
-    subject: str
-    figure_name: str
-    figure: float | None
-    low: float | None
-    high: float | None
-    relation: str
-    threshold: float | None
-    unit: str
-    outcome: Outcome
-    code: str
-    found: str
-    reason: str
-    source: str
 
 
 def weigh_limits(policy: Policy, record: EvaluationRecord) -> list[RuleResult]:
@@ -77,19 +29,13 @@ def weigh_limits(policy: Policy, record: EvaluationRecord) -> list[RuleResult]:
         elif isinstance(rule, LandmarkRule):
             results += _weigh_landmarks(rule, record)
         elif isinstance(rule, LevelShiftRule):
-            results.append(_limit(rule, "level_shift/views/rate", "views", "level_shift_rate", record.level_shift_rate))
-        else:
+            figure = level_shifts(record)
+            results.append(limit_result(rule, "level_shift/views/rate", "views", "level_shift_rate", figure))
+        elif isinstance(rule, TestSetRule | TruthsRule):
             results.append(_weigh_size(rule, record))
+        else:
+            results.append(weigh_studies(rule, record))
     return results
-
-
-def plain_result(
-    rule: str, kind: Kind, outcome: Outcome, code: str, *, found: str, reason: str, subject: str = "test set"
-) -> RuleResult:
-    """A result without a number."""
-    return RuleResult(
-        rule, kind, subject, rule.rsplit("/", 1)[-1], None, None, None, "", None, "", outcome, code, found, reason, ""
-    )
 
 
 def _weigh_parameter(rule: ParameterRule, record: EvaluationRecord) -> RuleResult:
@@ -97,7 +43,7 @@ def _weigh_parameter(rule: ParameterRule, record: EvaluationRecord) -> RuleResul
     figure = agreement.figures.get(rule.figure, _ABSENT) if agreement else _ABSENT
     unit = "" if rule.figure in _UNITLESS else PARAMETERS[rule.parameter].unit
     name = f"parameter/{rule.parameter}/{rule.figure}"
-    return _limit(rule, name, rule.parameter, rule.figure, figure, unit, magnitude=rule.magnitude)
+    return limit_result(rule, name, rule.parameter, rule.figure, figure, unit, magnitude=rule.magnitude)
 
 
 def _weigh_landmarks(rule: LandmarkRule, record: EvaluationRecord) -> list[RuleResult]:
@@ -109,7 +55,9 @@ def _weigh_landmarks(rule: LandmarkRule, record: EvaluationRecord) -> list[RuleR
         value = getattr(summary, rule.figure) if summary else None
         unit = "" if rule.figure == "coverage" else rule.figure.rsplit("_", 1)[-1]
         figure = _ABSENT if value is None else Figure(value)
-        results.append(_limit(rule, f"landmarks/{space}/{rule.group}/{rule.figure}", space, rule.figure, figure, unit))
+        results.append(
+            limit_result(rule, f"landmarks/{space}/{rule.group}/{rule.figure}", space, rule.figure, figure, unit)
+        )
     return results
 
 
@@ -138,39 +86,3 @@ def _weigh_size(rule: TestSetRule | TruthsRule, record: EvaluationRecord) -> Rul
         reason=rule.reason,
         source=rule.source,
     )
-
-
-def _limit(
-    rule: Bound, name: str, subject: str, figure_name: str, figure: Figure, unit: str = "", *, magnitude: bool = False
-) -> RuleResult:
-    value = {"value": figure.value, "low": figure.low, "high": figure.high}[rule.compare]
-    outcome, code = _outcome(value, rule, magnitude=magnitude)
-    finite = is_number(value)
-    return RuleResult(
-        rule=name,
-        kind="limit",
-        subject=subject,
-        figure_name=figure_name if rule.compare == "value" else f"{figure_name} ({rule.compare} end of 95 % interval)",
-        figure=float(value) if finite and value is not None else None,
-        low=figure.low if is_number(figure.low) else None,
-        high=figure.high if is_number(figure.high) else None,
-        relation="<=" if rule.at_most is not None else ">=",
-        threshold=rule.threshold,
-        unit=unit,
-        outcome=outcome,
-        code=code,
-        found="" if finite else (figure.absent_reason or f"{value!r} is no finite number"),
-        reason=rule.reason,
-        source=rule.source,
-    )
-
-
-def _outcome(value: float | None, rule: Bound, *, magnitude: bool) -> tuple[Outcome, str]:
-    if value is None:
-        return "INSUFFICIENT", "FIGURE_MISSING"
-    if not is_number(value):
-        return "INSUFFICIENT", "NON_FINITE"
-    size = abs(value) if magnitude else value
-    if rule.at_most is not None:
-        return ("PASS", "WITHIN_LIMIT") if size <= rule.at_most else ("REJECT", "ABOVE_CEILING")
-    return ("PASS", "WITHIN_LIMIT") if size >= rule.threshold else ("REJECT", "BELOW_FLOOR")

@@ -3,18 +3,19 @@
 What belongs here: the decision, its record, its words. What does not: single rules (``rules``,
 ``circumstances``), moving ``champion`` (``promotion``). Contract: ``judge`` is a pure function of its arguments;
 
-    INSUFFICIENT   some evidence is missing or not comparable, or some figure is missing: nothing was shown
+    INSUFFICIENT   some evidence is missing, not comparable or too small to decide, or some figure is missing
     REJECT         a limit is broken, or the challenger is worse than the champion by a margin
     HOLD           every limit is kept, but it was not shown to be better, or a human must approve
     PROMOTE        every rule passed
 
 Evidence that is not in order comes before every figure; then a broken limit; then a missing figure; then HOLD.
-Worsening any figure a rule reads, or any single answer the comparison reads, never turns another decision
-into PROMOTE.
+Worsening any figure a rule reads never turns another decision into PROMOTE. Under a policy that holds penalised
+errors beside the customary figures, as the shipped ones do, neither does worsening any answer: moving it away from the
+truth, making it NaN, or withholding one that is off by less than the policy's penalties (docs/gate.md).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache, cached_property
 from pathlib import Path
@@ -26,11 +27,14 @@ from spine.errors import EvidenceRejected
 from spine.measurement.registry import PARAMETERS
 from validation.evaluation.record import EvaluationRecord
 from validation.evaluation.sealing import canonical_json, digest_of, read_sealed, write_sealed
-from validation.gates.circumstances import evidence_digest, weigh_comparison, weigh_evidence
+from validation.gates.circumstances import evidence_digest, weigh_evidence, weigh_rival
+from validation.gates.comparing import weigh_baseline, weigh_comparison, weigh_seeds
 from validation.gates.policy import Policy
-from validation.gates.rules import Outcome, RuleResult, weigh_limits
+from validation.gates.results import Outcome, RuleResult
+from validation.gates.rules import weigh_limits
+from validation.gates.subgroups import PairedDifference, paired_differences, weigh_subgroups
 
-SCHEMA = "plumbline.verdict/1"
+SCHEMA = "plumbline.verdict/2"
 Decision = Literal["PROMOTE", "HOLD", "REJECT", "INSUFFICIENT"]
 _SEVERITY: tuple[Outcome, ...] = ("PASS", "HOLD", "INSUFFICIENT", "REJECT")
 
@@ -47,6 +51,10 @@ class Verdict:
         champion_model, champion_evidence: of the champion it was compared with; None where there was none.
         test_digest, simulated: of the frozen test set, and whether its patients are virtual.
         judged_at: ISO 8601.
+        baseline_model, baseline_evidence: of the last model a human approved, where it was compared with; both those of
+            the champion where it is that model.
+        seed_evidence: digests of the records of the recipe's other seeds.
+        differences: paired differences from the champion by parameter and group of patients, for pages.
     """
 
     decision: Decision
@@ -61,6 +69,10 @@ class Verdict:
     test_digest: str
     simulated: bool
     judged_at: str
+    baseline_model: str | None = None
+    baseline_evidence: str | None = None
+    seed_evidence: tuple[str, ...] = ()
+    differences: tuple[PairedDifference, ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -93,17 +105,35 @@ class VerdictRow:
 
 
 def judge(
-    policy: Policy, challenger: EvaluationRecord, champion: EvaluationRecord | None, *, judged_at: datetime
+    policy: Policy,
+    challenger: EvaluationRecord,
+    champion: EvaluationRecord | None,
+    *,
+    judged_at: datetime,
+    baseline: EvaluationRecord | None = None,
+    siblings: Sequence[EvaluationRecord] = (),
 ) -> Verdict:
     """Judge ``challenger`` by ``policy``, against ``champion`` where there is one.
 
     Pure; evidence that is bad in any way is a refusal with its reason, not an exception.
+
+    Args:
+        baseline: of the last model a human approved, in that role, or the champion's record where it is that model.
+        siblings: of fits of the challenger's recipe with other seeds, judged as challengers on the same test set.
     """
-    ours, theirs = evidence_digest(challenger), evidence_digest(champion) if champion else None
-    results = weigh_evidence(policy, challenger, champion, (ours, theirs))
-    results += weigh_limits(policy, challenger)
-    if all(r.outcome == "PASS" for r in results if r.rule.startswith("evidence/ch")):
+    digests = [evidence_digest(challenger), evidence_digest(champion) if champion else None]
+    results = weigh_evidence(policy, challenger, champion, (digests[0], digests[1]))
+    beside, seeds = _beside(policy, challenger, champion, baseline, siblings)
+    comparable = all(r.outcome == "PASS" for r in results if r.rule.startswith("evidence/ch"))
+    comparable &= all(r.outcome == "PASS" for r in beside)
+    results += beside + weigh_limits(policy, challenger)
+    differences: tuple[PairedDifference, ...] = ()
+    if comparable:
         results += weigh_comparison(policy, challenger, champion)
+        if champion is not None:
+            differences = paired_differences(challenger, champion, policy)
+        results += weigh_subgroups(policy, challenger, differences)
+        results += weigh_baseline(policy, challenger, champion, baseline) + weigh_seeds(policy, siblings)
     return Verdict(
         decision=decide(results),
         results=tuple(results),
@@ -111,13 +141,35 @@ def judge(
         policy_version=policy.version,
         policy_hash=policy.hash,
         challenger_model=challenger.model_digest,
-        challenger_evidence=ours,
+        challenger_evidence=digests[0],
         champion_model=champion.model_digest if champion else None,
-        champion_evidence=theirs,
+        champion_evidence=digests[1],
         test_digest=challenger.test_digest,
         simulated=challenger.simulated,
         judged_at=judged_at.isoformat(),
+        baseline_model=baseline.model_digest if baseline else None,
+        baseline_evidence=evidence_digest(baseline) if baseline else None,
+        seed_evidence=tuple(digest for digest in seeds if digest is not None),
+        differences=differences,
     )
+
+
+def _beside(
+    policy: Policy,
+    challenger: EvaluationRecord,
+    champion: EvaluationRecord | None,
+    baseline: EvaluationRecord | None,
+    siblings: Sequence[EvaluationRecord],
+) -> tuple[list[RuleResult], list[str | None]]:
+    """Whether the baseline and the other seeds may be compared with; and the digests of the latter."""
+    results: list[RuleResult] = []
+    if baseline is not None and (champion is None or baseline.model_digest != champion.model_digest):
+        results += weigh_rival(policy, challenger, "baseline", baseline, evidence_digest(baseline))
+    digests = [evidence_digest(sibling) for sibling in siblings]
+    for number, (sibling, digest) in enumerate(zip(siblings, digests, strict=True), start=1):
+        weighed = weigh_rival(policy, challenger, "challenger", sibling, digest)
+        results += [replace(r, rule=r.rule.replace("/challenger/", f"/seed {number}/")) for r in weighed]
+    return results, digests
 
 
 def decide(results: Sequence[RuleResult]) -> Decision:

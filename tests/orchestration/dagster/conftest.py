@@ -91,6 +91,7 @@ def write_stub_verdict(path: Path, decision: str) -> None:
     known = dict.fromkeys(RuleResult.__dataclass_fields__)
     known |= {"rule": "limit/cobb", "subject": "cobb", "kind": "limit", "unit": "deg", "source": "test", "found": ""}
     known |= {"figure_name": "standard_error_of_estimate", "figure": 9.0, "relation": "<=", "threshold": 4.0}
+    known |= {"group": "all"}
     known |= {"reason": "the paper's level", "outcome": "PASS" if passed else "REJECT"}
     known |= {"code": "WITHIN_LIMIT" if passed else "ABOVE_CEILING"}
     result = RuleResult(**known)

@@ -92,7 +92,7 @@ def damaged(text: str) -> list[tuple[str, str]]:
         ("EVIDENCE_UNREADABLE", ""),
         ("EVIDENCE_UNREADABLE", "[]"),
         ("EVIDENCE_UNREADABLE", text.replace('"predicted": 22.0', '"predicted": NaN', 1)),
-        ("EVIDENCE_SCHEMA", text.replace("plumbline.evaluation/2", "plumbline.evaluation/9")),
+        ("EVIDENCE_SCHEMA", text.replace("plumbline.evaluation/3", "plumbline.evaluation/9")),
         ("EVIDENCE_SCHEMA", json.dumps({"schema": "plumbline.verdict/1", "digest": "0", "content": content})),
     ]
 
@@ -132,7 +132,7 @@ def test_sealed_forgeries_are_refused(make_trial: Make, tmp_path: Path, forgery:
         content["level_shift_rate"]["value"] = 0.5
     else:
         del content["statistics"]["cobb"]
-    write_sealed("plumbline.evaluation/2", content, path)
+    write_sealed("plumbline.evaluation/3", content, path)
     with pytest.raises(EvidenceRejected, match=r"EVIDENCE_UNREADABLE|STATISTICS_INCONSISTENT"):
         read_record(path)
 

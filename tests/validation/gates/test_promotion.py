@@ -263,7 +263,7 @@ def test_altered_evidence_is_refused(desk: Desk) -> None:
     record_path = desk.folder / "evidence" / "record-model.json"
     verdict_text, record_text = desk.verdict_path.read_text(), record_path.read_text()
 
-    desk.verdict_path.write_text(verdict_text.replace('"policy_version": 1', '"policy_version": 2'))
+    desk.verdict_path.write_text(verdict_text.replace('"policy_version": 2', '"policy_version": 3'))
     desk.refuses(address, "EVIDENCE_ALTERED")
     desk.verdict_path.write_text(verdict_text[: len(verdict_text) // 2])
     desk.refuses(address, "EVIDENCE_UNREADABLE")
@@ -292,7 +292,7 @@ def test_forged_verdict_is_refused(desk: Desk) -> None:
     content["decision"] = "PROMOTE"
     for result in content["results"]:
         result["outcome"], result["code"] = "PASS", "WITHIN_LIMIT"
-    write_sealed("plumbline.verdict/1", content, desk.verdict_path)
+    write_sealed("plumbline.verdict/2", content, desk.verdict_path)
     desk.refuses(address, "VERDICT_NOT_REPRODUCED")
 
 
@@ -302,7 +302,7 @@ def test_forged_record_is_refused(desk: Desk) -> None:
     write_record(desk.scored(noise=30.0), path)
     content = json.loads(path.read_text())["content"]
     content["statistics"]["cobb"]["figures"]["standard_error_of_estimate"]["value"] = 0.1
-    write_sealed("plumbline.evaluation/2", content, path)
+    write_sealed("plumbline.evaluation/3", content, path)
     with pytest.raises(EvidenceRejected, match=r"STATISTICS_INCONSISTENT.*cobb standard_error_of_estimate"):
         read_record(path)
 

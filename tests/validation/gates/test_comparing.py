@@ -1,0 +1,226 @@
+"""Comparisons: power, groups of patients, the approved baseline, the spread between seeds."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import reduce
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from spine.measurement.registry import PAPER_PARAMETERS
+from tests.validation.gates.conftest import build_record
+from validation.evaluation.record import EvaluationRecord
+from validation.gates.comparing import weigh_comparison
+from validation.gates.policy import Policy
+from validation.gates.terms import SeedSpread
+from validation.gates.verdict import Verdict, explain, judge, read_verdict, write_verdict
+
+Scored = Callable[..., EvaluationRecord]
+AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+B, C = "b" * 64, "c" * 64
+
+
+def ruled(policy: Policy, ours: EvaluationRecord, theirs: EvaluationRecord | None = None, **more: Any) -> Verdict:
+    return judge(policy, ours, theirs, judged_at=AT, **more)
+
+
+def codes(verdict: Verdict) -> set[str]:
+    return {r.code for r in verdict.refusals}
+
+
+def moved(record: EvaluationRecord, chosen: Callable[[int], bool], degrees: float) -> EvaluationRecord:
+    """Every answer of the chosen studies moved away from its truth; statistics left, they are not what is tested."""
+    studies = list(record.studies)
+    for i in filter(chosen, range(len(studies))):
+        outcomes = (
+            replace(o, predicted=o.predicted + (degrees if (o.error or 0) >= 0 else -degrees))  # type: ignore[operator]
+            for o in studies[i].parameters
+        )
+        studies[i] = replace(studies[i], parameters=tuple(outcomes))
+    return replace(record, studies=tuple(studies))
+
+
+@pytest.fixture(scope="module")
+def good(scored: Scored) -> EvaluationRecord:
+    return scored(noise=0.5, seed=3)
+
+
+@pytest.fixture(scope="module")
+def champion(scored: Scored) -> EvaluationRecord:
+    return scored("champion", B, noise=2.0, seed=2)
+
+
+def test_every_comparison_states_its_power(policy: Policy, good: EvaluationRecord, champion: EvaluationRecord) -> None:
+    verdict = ruled(policy, good, champion)
+    assert verdict.decision == "PROMOTE", explain(verdict)
+    stated = [r for r in verdict.results if r.rule.endswith("/paired_loss") and r.kind == "comparison"]
+    stated = [r for r in stated if r.rule.startswith("comparison/")]
+    assert len(stated) == len(PAPER_PARAMETERS)
+    assert all(r.power is not None and 0.8 < r.power <= 1.0 and f"power {r.power:.0%}" in r.found for r in stated)
+    planned = {r.subject: r for r in verdict.results if r.rule.endswith("/power")}
+    assert planned.keys() == set(PAPER_PARAMETERS)
+    assert planned["cobb"].power == pytest.approx(0.943, abs=0.002)  # margin 1, SD 2, 50 patients
+
+
+def test_a_test_set_too_small_for_the_margin_is_insufficient_not_a_pass(policy: Policy, scored: Scored) -> None:
+    """Thirty patients keep every other floor once those are lowered, and the bound passes: still nothing was shown."""
+    rules = [r.model_copy(update={"at_least": 5.0}) if r.kind == "test_set" else r for r in policy.rules]
+    small = policy.model_copy(update={"rules": rules})
+    verdict = ruled(small, scored(noise=0.2, n=30), scored("champion", B, noise=0.4, n=30, seed=2))
+    assert verdict.decision == "INSUFFICIENT"
+    assert codes(verdict) == {"TOO_FEW_FOR_MARGIN"}
+    needed = next(r for r in verdict.refusals if r.subject == "cobb")
+    assert (needed.n, "32 are needed" in needed.found) == (30, True)
+
+
+def test_a_spread_too_wide_to_decide_is_insufficient(policy: Policy, scored: Scored) -> None:
+    """Two models of nearly equally wide errors: neither shown to be worse nor shown not to be, for want of patients."""
+    results = weigh_comparison(policy, scored(noise=6.5, seed=21), scored("champion", B, noise=6.0, seed=22))
+    open_ones = [r for r in results if r.code == "UNDERPOWERED"]
+    assert open_ones
+    assert {r.outcome for r in open_ones} == {"INSUFFICIENT"}
+    assert all("studies would decide" in r.found and (r.power or 1.0) < 0.8 for r in open_ones)
+
+
+def test_a_group_that_fares_worse_is_named(policy: Policy, good: EvaluationRecord, champion: EvaluationRecord) -> None:
+    """G11: better for everybody in the mean, more than two margins worse for the seventeen to thirty of one group."""
+    sexes = ["F" if i % 5 < 2 else "M" for i in range(50)]
+    ours, theirs = (
+        replace(
+            r,
+            studies=tuple(replace(s, facts={**s.facts, "sex": x}) for s, x in zip(r.studies, sexes, strict=True)),
+        )
+        for r in (good, champion)
+    )
+    assert ruled(policy, ours, theirs).decision == "PROMOTE"
+    hurt = moved(ours, lambda i: sexes[i] == "F", 4.5)
+    verdict = ruled(policy, hurt, theirs)
+    broken = [r for r in verdict.refusals if r.code == "SUBGROUP_WORSE" and r.kind == "comparison"]
+    assert verdict.decision == "REJECT"
+    assert {r.group for r in broken} == {"sex: F"}
+    assert all(r.n == 20 for r in broken)
+    assert "sex: F" in explain(verdict)
+    fewer = moved(ours, lambda i: i in (0, 1, 5, 6), 4.5)
+    assert not [r for r in ruled(policy, fewer, theirs).refusals if r.group == "sex: M"]
+
+
+def test_a_first_champion_is_held_against_the_ceilings_in_groups(policy: Policy, good: EvaluationRecord) -> None:
+    verdict = ruled(policy, moved(good, lambda i: i % 3 == 0 or i % 3 == 1, 0.1))
+    assert verdict.decision == "PROMOTE"
+    hurt = ruled(policy, moved(good, lambda i: i % 3 > 0, 4.4))
+    groups = {(r.subject, r.group) for r in hurt.refusals if r.rule.endswith("/mae") and r.group != "all"}
+    assert ("cobb", "condition: scoliosis") in groups
+    assert ("cobb", "condition: normal") not in groups
+
+
+def test_small_groups_are_told_and_not_judged(
+    policy: Policy, good: EvaluationRecord, champion: EvaluationRecord
+) -> None:
+    """Seventeen normal patients are below the least of twenty, however badly they fare."""
+    verdict = ruled(policy, moved(good, lambda i: i % 3 == 0, 6.0), champion)
+    assert not [r for r in verdict.results if r.group == "condition: normal"]
+    told = next(d for d in verdict.differences if (d.subject, d.group) == ("cobb", "condition: normal"))
+    assert (told.n, told.judged) == (17, False)
+    assert told.mean > 2
+    assert any("condition: normal (17)" in r.found for r in verdict.results)
+
+
+def test_small_steps_down_are_stopped_by_the_approved_baseline(policy: Policy) -> None:
+    """G12: each model 0.8 of the smallest margin worse than the one before, and never shown to be worse than it."""
+    steps = [build_record("challenger", str(k) * 64, noise=0.3, bias=0.6 * k) for k in range(4)]
+    gainless = policy.model_copy(update={"comparison": policy.comparison.model_copy(update={"required_gain": 0.0})})
+    approved = replace(steps[0], model_role="baseline")
+    outcomes = []
+    for before, after in pairwise(steps):
+        verdict = ruled(gainless, after, replace(before, model_role="champion"), baseline=approved)
+        by_rival = {
+            rival: {r.outcome for r in verdict.results if r.rule.endswith(f"/{name}") and r.kind == "comparison"}
+            for rival, name in (("champion", "paired_loss"), ("baseline", "baseline_loss"))
+        }
+        outcomes.append((by_rival["champion"] <= {"PASS"}, "REJECT" in by_rival["baseline"], verdict.decision))
+    assert [passed for passed, _, _ in outcomes] == [True, True, True], "never worse than the champion by a margin"
+    assert [refused for _, refused, _ in outcomes] == [False, True, True], "but worse than what a human approved"
+    assert outcomes[-1][2] == "REJECT"
+
+
+def test_without_a_baseline_the_verdict_says_so(
+    policy: Policy, good: EvaluationRecord, champion: EvaluationRecord
+) -> None:
+    verdict = ruled(policy, good, champion)
+    assert "no human has approved a model yet" in {r.found for r in verdict.results}
+    assert (verdict.baseline_model, verdict.baseline_evidence) == (None, None)
+    assert policy.baseline
+    strict = policy.baseline.model_copy(update={"absent": "insufficient"})
+    refused = ruled(policy.model_copy(update={"baseline": strict}), good, champion)
+    assert (refused.decision, codes(refused)) == ("INSUFFICIENT", {"NO_BASELINE"})
+    same = ruled(policy, good, champion, baseline=champion)
+    assert same.decision == "PROMOTE"
+    assert "BASELINE_IS_CHAMPION" in {r.code for r in same.results}
+
+
+def test_a_baseline_on_other_terms_is_no_evidence(
+    policy: Policy, good: EvaluationRecord, champion: EvaluationRecord, scored: Scored
+) -> None:
+    """G9, S3: scored on a test set that has grown, by other code, or in another role."""
+    approved = scored("baseline", C, noise=2.0, seed=4)
+    assert ruled(policy, good, champion, baseline=approved).decision == "PROMOTE"
+    cases = {
+        "OTHER_TEST_SET": scored("baseline", C, noise=2.0, seed=4, n=51),
+        "OTHER_CODE": scored("baseline", C, noise=2.0, seed=4, commit="0" * 40),
+        "ROLES_SWAPPED": scored("challenger", C, noise=2.0, seed=4),
+        "NO_EVIDENCE": replace(approved, studies=()),
+    }
+    for code, other in cases.items():
+        verdict = ruled(policy, good, champion, baseline=other)
+        assert verdict.decision == "INSUFFICIENT"
+        assert code in codes(verdict)
+    grown = ruled(policy, good, scored("champion", B, noise=2.0, seed=2, n=51))
+    assert "OTHER_TEST_SET" in codes(grown), "the champion must be scored again on the set that has grown"
+
+
+def test_seed_spread_is_said_to_be_unknown_or_held_against_the_margins(
+    policy: Policy, good: EvaluationRecord, champion: EvaluationRecord, scored: Scored
+) -> None:
+    unknown = next(r for r in ruled(policy, good, champion).results if r.code == "SEED_SPREAD_UNKNOWN")
+    assert "seed spread not known of cobb" in unknown.found
+    assert policy.seeds
+
+    def asking(**changes: Any) -> Policy:
+        return policy.model_copy(update={"seeds": policy.seeds.model_copy(update=changes)})  # type: ignore[union-attr]
+
+    assert codes(ruled(asking(unknown="insufficient"), good, champion)) == {"SEED_SPREAD_UNKNOWN"}
+    known = {name: SeedSpread(sd=0.4, source="five fits on virtual patients") for name in PAPER_PARAMETERS}
+    verdict = ruled(asking(unknown="insufficient", known=known), good, champion)
+    assert verdict.decision == "PROMOTE"
+    assert "known from five fits on virtual patients" in " ".join(r.found for r in verdict.results)
+    wide = {**known, "pelvic_tilt": SeedSpread(sd=0.8, source="five fits on virtual patients")}
+    refused = ruled(asking(known=wide), good, champion)
+    assert (refused.decision, codes(refused)) == ("INSUFFICIENT", {"WITHIN_SEED_SPREAD"})
+
+
+def test_seed_spread_is_measured_on_fits_of_other_seeds(
+    policy: Policy, good: EvaluationRecord, champion: EvaluationRecord, scored: Scored, tmp_path: Any
+) -> None:
+    near = [scored(model=str(k) * 64, noise=0.5, seed=10 + k) for k in range(3)]
+    verdict = ruled(policy, good, champion, siblings=near)
+    assert verdict.decision == "PROMOTE"
+    assert verdict.seed_evidence == tuple(r.digest for r in near)
+    assert sum(r.code == "ABOVE_SEED_SPREAD" for r in verdict.results) == len(PAPER_PARAMETERS)
+    write_verdict(verdict, tmp_path / "verdict.json")
+    assert read_verdict(tmp_path / "verdict.json") == verdict
+    apart = [near[0], scored(model="9" * 64, noise=6.0, seed=9)]
+    assert "WITHIN_SEED_SPREAD" in codes(ruled(policy, good, champion, siblings=apart))
+    twins = [near[0], near[0]]
+    assert "SEED_SPREAD_UNKNOWN" in {r.code for r in ruled(policy, good, champion, siblings=twins).results}
+    foreign = ruled(policy, good, champion, siblings=[near[0], scored(model="9" * 64, n=51)])
+    assert "OTHER_TEST_SET" in codes(foreign)
+
+
+def test_what_a_policy_does_not_ask_the_verdict_says(
+    policy: Policy, good: EvaluationRecord, champion: EvaluationRecord
+) -> None:
+    bare = reduce(lambda p, name: p.model_copy(update={name: None}), ("subgroups", "baseline", "seeds"), policy)
+    told = {r.code for r in ruled(bare, good, champion).results if r.kind == "told"}
+    assert told == {"SUBGROUPS_NOT_ASKED", "BASELINE_NOT_ASKED", "SEEDS_NOT_ASKED"}

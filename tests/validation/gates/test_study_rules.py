@@ -1,0 +1,179 @@
+"""Rules that read the studies one by one: what each refuses, and that none of them gets better by a worse answer."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from validation.evaluation.agreement import icc_agreement
+from validation.evaluation.outcomes import StudyOutcome
+from validation.evaluation.record import EvaluationRecord
+from validation.gates.rule_kinds import (
+    CostRule,
+    CurveSideRule,
+    FailuresRule,
+    IntervalsRule,
+    OrientationRule,
+    PenalisedRule,
+)
+from validation.gates.study_rules import level_shifts, weigh_studies
+
+Scored = Callable[..., EvaluationRecord]
+WHY: dict[str, Any] = {"reason": "a reason for the test", "source": "the test itself"}
+SIDE = CurveSideRule(kind="curve_side", least_deg=10.0, least=10, at_least=0.95, **WHY)
+ORIENTATION = OrientationRule(kind="orientation", at_least=0.95, **WHY)
+INTERVALS = IntervalsRule(kind="intervals", parameter="cobb", at_least=0.75, **WHY)
+
+
+def changed(record: EvaluationRecord, count: int, change: Callable[[StudyOutcome], StudyOutcome]) -> EvaluationRecord:
+    return replace(record, studies=tuple(change(s) if i < count else s for i, s in enumerate(record.studies)))
+
+
+def answered(study: StudyOutcome, parameter: str, predicted: float | None) -> StudyOutcome:
+    outcomes = (replace(o, predicted=predicted) if o.parameter == parameter else o for o in study.parameters)
+    return replace(study, parameters=tuple(outcomes))
+
+
+def test_curves_on_the_wrong_side_are_refused_though_every_angle_is_right(scored: Scored) -> None:
+    good = scored(noise=0.0)
+    for wrong, outcome in ((0, "PASS"), (2, "PASS"), (3, "REJECT"), (50, "REJECT")):
+        result = weigh_studies(SIDE, changed(good, wrong, lambda s: replace(s, found_side="right")))
+        assert (result.outcome, wrong) == (outcome, wrong)
+    mirrored = changed(good, 50, lambda s: replace(s, found_side="right"))
+    assert mirrored.statistics == good.statistics
+    assert weigh_studies(SIDE, changed(good, 3, lambda s: replace(s, found_side=None))).outcome == "REJECT"
+    few = weigh_studies(SIDE, changed(good, 45, lambda s: replace(s, true_side=None)))
+    assert (few.outcome, few.code) == ("INSUFFICIENT", "FIGURE_MISSING")
+    assert "10 needed" in few.found
+
+
+def test_mirrored_and_unanswered_views_are_refused(scored: Scored) -> None:
+    good = scored(noise=1.0)
+    assert weigh_studies(ORIENTATION, good).outcome == "PASS"
+    mirrored = weigh_studies(ORIENTATION, changed(good, 3, lambda s: replace(s, orientations={"frontal": "mirrored"})))
+    silent = weigh_studies(ORIENTATION, changed(good, 3, lambda s: replace(s, orientations={"frontal": "unanswered"})))
+    assert (mirrored.outcome, mirrored.found) == ("REJECT", "3 of 50 views mirrored, 0 unanswered")
+    assert (silent.outcome, silent.found) == ("REJECT", "0 of 50 views mirrored, 3 unanswered")
+    none = changed(good, 50, lambda s: replace(s, orientations={"frontal": "undecidable"}))
+    assert weigh_studies(ORIENTATION, none).outcome == "INSUFFICIENT"
+
+
+def test_intervals_that_hold_too_little_are_refused(scored: Scored) -> None:
+    good = scored(noise=1.0)
+    assert weigh_studies(INTERVALS, good).figure == 1.0
+
+    def missed(study: StudyOutcome) -> StudyOutcome:
+        outcomes = (replace(o, interval=(-90.0, -80.0)) for o in study.parameters)
+        return replace(study, parameters=tuple(outcomes))
+
+    def without(study: StudyOutcome) -> StudyOutcome:
+        return replace(study, parameters=tuple(replace(o, interval=None) for o in study.parameters))
+
+    for change in (missed, without, lambda s: answered(s, "cobb", None)):
+        assert weigh_studies(INTERVALS, changed(good, 12, change)).outcome == "PASS"
+        assert weigh_studies(INTERVALS, changed(good, 13, change)).outcome == "REJECT"
+
+    def unbounded(study: StudyOutcome) -> StudyOutcome:
+        return replace(study, parameters=tuple(replace(o, interval=(-math.inf, math.inf)) for o in study.parameters))
+
+    assert weigh_studies(INTERVALS, changed(good, 50, unbounded)).outcome == "REJECT"
+
+
+def test_studies_with_any_gap_are_counted_once(scored: Scored) -> None:
+    rule = FailuresRule(kind="failures", parameters=["cobb", "pelvic_tilt"], at_most=0.15, **WHY)
+    good = scored(noise=1.0)
+    both = changed(good, 4, lambda s: answered(answered(s, "cobb", None), "pelvic_tilt", None))
+    assert weigh_studies(rule, both).figure == pytest.approx(4 / 50)
+    silent = changed(good, 8, lambda s: answered(s, "cobb", None))
+    spread = changed(silent, 4, lambda s: answered(s, "pelvic_tilt", None))
+    assert weigh_studies(rule, spread).outcome == "REJECT"
+    assert weigh_studies(rule, changed(good, 50, lambda s: answered(s, "sacral_slope", None))).outcome == "PASS"
+
+
+def test_cost_is_of_the_model_and_of_what_was_timed(scored: Scored) -> None:
+    good = scored(noise=1.0)
+    slow = CostRule(kind="cost", figure="p95_seconds", at_most=30.0, **WHY)
+    big = CostRule(kind="cost", figure="model_mb", at_most=5.0, **WHY)
+    assert weigh_studies(slow, good).outcome == "PASS"
+    assert weigh_studies(slow, changed(good, 4, lambda s: replace(s, seconds=31.0))).outcome == "REJECT"
+    assert weigh_studies(slow, changed(good, 50, lambda s: replace(s, seconds=0.0))).outcome == "INSUFFICIENT"
+    assert weigh_studies(slow, changed(good, 50, lambda s: replace(s, seconds=math.nan))).outcome == "INSUFFICIENT"
+    assert (weigh_studies(big, good).outcome, weigh_studies(big, good).figure) == ("REJECT", 8.0)
+    assert weigh_studies(big, replace(good, model_bytes=None)).outcome == "INSUFFICIENT"
+
+
+def penalised(figure: str, limit: float, penalty: float = 8.0) -> PenalisedRule:
+    end = {"at_least" if figure == "explained" else "at_most": limit}
+    return PenalisedRule(kind="penalised", parameter="cobb", figure=figure, penalty=penalty, **end, **WHY)  # type: ignore[arg-type]
+
+
+def test_unanswered_studies_count_as_the_penalty(scored: Scored) -> None:
+    good = scored(noise=1.0)
+    errors = np.array([abs(s.parameter("cobb").error or 0.0) for s in good.studies])
+    silent = changed(good, 5, lambda s: answered(s, "cobb", None))
+    errors[:5] = 8.0
+    expected = {"mae": errors.mean(), "rmse": math.sqrt((errors**2).mean()), "p95": np.quantile(errors, 0.95)}
+    for figure, value in expected.items():
+        result = weigh_studies(penalised(figure, 100.0), silent)
+        assert result.figure == pytest.approx(value)
+        assert "5 of 50 unanswered" in result.found
+    assert weigh_studies(penalised("mae", 1.0), changed(good, 50, lambda s: answered(s, "cobb", None))).figure == 8.0
+    nothing = replace(good, studies=())
+    assert weigh_studies(penalised("mae", 1.0), nothing).outcome == "INSUFFICIENT"
+
+
+CHANGES = st.lists(st.tuples(st.integers(0, 49), st.one_of(st.none(), st.floats(0, 60))), min_size=1, max_size=8)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from([0.3, 2.0, 6.0]), st.sampled_from(["mae", "rmse", "p95", "explained"]), CHANGES)
+def test_no_penalised_figure_improves_by_a_worse_answer(
+    scored: Scored, noise: float, figure: str, changes: list[tuple[int, float | None]]
+) -> None:
+    record = scored(noise=noise, seed=5)
+    before = weigh_studies(penalised(figure, 1.0), record).figure
+    for index, more in changes:
+        outcome = record.studies[index].parameter("cobb")
+        if outcome.predicted is None or (more is None and abs(outcome.error or 0.0) > 8.0):
+            continue
+        worse = None if more is None else outcome.predicted + math.copysign(more, outcome.error or 1.0)
+        studies = list(record.studies)
+        studies[index] = answered(studies[index], "cobb", worse)
+        record = replace(record, studies=tuple(studies))
+    after = weigh_studies(penalised(figure, 1.0), record).figure
+    assert before is not None
+    assert after is not None
+    assert after <= before + 1e-12 if figure == "explained" else after >= before - 1e-12
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.floats(0.05, 40.0), st.floats(-20.0, 20.0), st.floats(-1.0, 1.0))
+def test_half_of_the_variation_explained_implies_the_floor_of_the_icc(
+    seed: int, noise: float, shift: float, shrink: float
+) -> None:
+    """The bound of docs/gate.md: whatever the answers are, with half explained ICC(A,1) is above 0.5."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(35, 12, 23)
+    y = x + rng.normal(0, noise, 23) + shift + shrink * (x - x.mean())
+    explained = 1 - float(((y - x) ** 2).sum() / ((x - x.mean()) ** 2).sum())
+    if explained >= 0.5:
+        icc = icc_agreement(np.stack([x, y], axis=1))
+        assert icc is not None
+        assert icc > 0.5
+
+
+def test_a_view_that_was_not_answered_counts_as_shifted(scored: Scored) -> None:
+    """Withholding the views with shifted names does not lower the rate."""
+    good = scored(noise=1.0)
+    shifted = changed(good, 10, lambda s: replace(s, level_shifts={"frontal": 1}))
+    hidden = changed(good, 10, lambda s: replace(s, level_shifts={"frontal": None}))
+    for record in (shifted, hidden):
+        assert level_shifts(record).value == pytest.approx(0.2)
+    assert level_shifts(good).value == 0.0
+    empty = changed(good, 10, lambda s: replace(s, level_shifts={"frontal": None}, landmarks=()))
+    assert level_shifts(empty).value == 0.0, "a picture that shows too little says nothing"

@@ -1,0 +1,185 @@
+"""Weighing what the record's studies say one by one: penalised errors, sides, orientation, intervals, cost.
+
+What belongs here: figures computed from the sealed answers of each study. What does not: figures of the record's
+statistics (``rules``), comparisons (``comparing``). Contract: every denominator follows from the truths alone, and a
+study without an answer counts as wrong, so that no figure here gets better by a worse answer or by none.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from spine.landmarks import VERTEBRAE, level_of
+from spine.measurement.registry import PARAMETERS
+from validation.evaluation.agreement import Figure, proportion
+from validation.evaluation.outcomes import ParameterOutcome, StudyOutcome
+from validation.evaluation.record import EvaluationRecord
+from validation.gates.policy import is_number
+from validation.gates.results import RuleResult, limit_result
+from validation.gates.rule_kinds import (
+    CostRule,
+    CurveSideRule,
+    FailuresRule,
+    IntervalsRule,
+    OrientationRule,
+    PenalisedRule,
+)
+
+StudyRule = PenalisedRule | FailuresRule | CurveSideRule | OrientationRule | IntervalsRule | CostRule
+CLAIM = 0.9
+"""What the intervals of a model claim to hold."""
+_LEAST_LANDMARKS = 6
+_SAID: Mapping[str, str] = {
+    "mae": "mean absolute error",
+    "rmse": "root mean square error",
+    "p95": "95th percentile of the error",
+    "explained": "share of the variation between patients that is explained",
+}
+_NO_TRUTH = Figure(None, absent_reason="no truth exists in the test set")
+
+
+def weigh_studies(rule: StudyRule, record: EvaluationRecord) -> RuleResult:
+    """Hold the record's studies against one rule."""
+    if isinstance(rule, PenalisedRule):
+        return _penalised(rule, record)
+    if isinstance(rule, FailuresRule):
+        return _failures(rule, record)
+    if isinstance(rule, CurveSideRule):
+        return _curve_side(rule, record)
+    if isinstance(rule, OrientationRule):
+        return _orientation(rule, record)
+    if isinstance(rule, IntervalsRule):
+        return _intervals(rule, record)
+    return _cost(rule, record)
+
+
+def level_shifts(record: EvaluationRecord) -> Figure:
+    """Share of shifted views; a view that shows enough and was answered with too little counts as shifted."""
+    told = record.level_shift_rate
+    views = [(s, view, shift) for s in record.studies for view, shift in s.level_shifts.items()]
+    counted = [shift != 0 for s, view, shift in views if shift is not None or _shows_levels(s, view)]
+    if told.value is None or not counted:
+        return told
+    strict = proportion(sum(counted), len(counted))
+    if strict.value is not None and is_number(told.value) and strict.value > told.value:
+        return strict
+    return told
+
+
+def _shows_levels(study: StudyOutcome, view: str) -> bool:
+    """Whether the picture shows as many vertebral landmarks as a shift needs to be told."""
+    seen = [e for e in study.landmarks if e.space == view and e.state != "claimed" and level_of(e.name) in VERTEBRAE]
+    return len(seen) >= _LEAST_LANDMARKS
+
+
+def _penalised(rule: PenalisedRule, record: EvaluationRecord) -> RuleResult:
+    outcomes = _with_truth(record, rule.parameter)
+    unanswered = sum(_error(o) is None for o in outcomes)
+    errors = [rule.penalty if (error := _error(o)) is None else abs(error) for o in outcomes]
+    unit = "" if rule.figure == "explained" else PARAMETERS[rule.parameter].unit
+    note = f"{unanswered} of {len(outcomes)} unanswered, each counted as {rule.penalty:g}" if unanswered else ""
+    figure = _NO_TRUTH if not outcomes else _penalised_figure(rule, outcomes, errors)
+    name = f"penalised/{rule.parameter}/{rule.figure}"
+    return limit_result(rule, name, rule.parameter, _SAID[rule.figure], figure, unit, note=note)
+
+
+def _penalised_figure(rule: PenalisedRule, outcomes: Sequence[ParameterOutcome], errors: Sequence[float]) -> Figure:
+    size = np.array(errors)
+    if rule.figure == "mae":
+        return Figure(float(size.mean()))
+    if rule.figure == "rmse":
+        return Figure(math.sqrt(float((size**2).mean())))
+    if rule.figure == "p95":
+        return Figure(float(np.quantile(size, 0.95)))
+    truths = np.array([o.truth for o in outcomes], dtype=np.float64)
+    squares = (truths - truths.mean()) ** 2
+    if not squares.sum() > 0:
+        return Figure(None, absent_reason="the truths do not vary")
+    # Without an answer a study counts at least as if it had been answered with the mean of all.
+    lost = [s if _error(o) is None else 0.0 for o, s in zip(outcomes, squares.tolist(), strict=True)]
+    return Figure(1 - float(np.maximum(size**2, lost).sum() / squares.sum()))
+
+
+def _failures(rule: FailuresRule, record: EvaluationRecord) -> RuleResult:
+    failed = []
+    for study in record.studies:
+        asked = [o for o in study.parameters if o.parameter in rule.parameters and _has_truth(o)]
+        if asked:
+            failed.append(any(_error(o) is None for o in asked))
+    figure = proportion(sum(failed), len(failed))
+    note = f"{sum(failed)} of {len(failed)} studies with a parameter unanswered"
+    return limit_result(
+        rule, "failures/studies/rate", "studies", "share with an unanswered parameter", figure, note=note
+    )
+
+
+def _curve_side(rule: CurveSideRule, record: EvaluationRecord) -> RuleResult:
+    curves = [s for s in record.studies if s.true_side is not None and _size_of(s) >= rule.least_deg]
+    right = sum(s.found_side == s.true_side and _answers_cobb(s) for s in curves)
+    figure = proportion(right, len(curves))
+    if len(curves) < rule.least:
+        reason = f"{len(curves)} curves of {rule.least_deg:g} degrees or more with a known side, {rule.least} needed"
+        figure = Figure(None, absent_reason=reason)
+    note = f"{right} of {len(curves)} curves of {rule.least_deg:g} degrees or more"
+    return limit_result(rule, "curve_side/curves/agreement", "curves", "share on the right side", figure, note=note)
+
+
+def _orientation(rule: OrientationRule, record: EvaluationRecord) -> RuleResult:
+    told = [o for s in record.studies for o in s.orientations.values() if o != "undecidable"]
+    figure = proportion(told.count("as_truth"), len(told))
+    note = f"{told.count('mirrored')} of {len(told)} views mirrored, {told.count('unanswered')} unanswered"
+    return limit_result(rule, "orientation/views/agreement", "views", "share the right way round", figure, note=note)
+
+
+def _intervals(rule: IntervalsRule, record: EvaluationRecord) -> RuleResult:
+    outcomes = _with_truth(record, rule.parameter)
+    held = sum(_holds(o) for o in outcomes)
+    note = f"{held} of {len(outcomes)} truths held by intervals that claim {CLAIM:.0%}"
+    name = f"intervals/{rule.parameter}/held"
+    figure = proportion(held, len(outcomes))
+    return limit_result(rule, name, rule.parameter, "share of truths held by intervals", figure, note=note)
+
+
+def _cost(rule: CostRule, record: EvaluationRecord) -> RuleResult:
+    name = f"cost/model/{rule.figure}"
+    if rule.figure == "model_mb":
+        known = is_number(record.model_bytes)
+        figure = Figure((record.model_bytes or 0) / 1e6) if known else Figure(None, absent_reason="not measured")
+        return limit_result(rule, name, "model", "size", figure, "MB")
+    taken = [s.seconds for s in record.studies if is_number(s.seconds) and s.seconds > 0]
+    level = 0.5 if rule.figure == "median_seconds" else 0.95
+    absent = Figure(None, absent_reason="no study's time was taken")
+    figure = Figure(float(np.quantile(taken, level))) if taken else absent
+    return limit_result(rule, name, "model", rule.figure.replace("_seconds", " time of a study"), figure, "s")
+
+
+def _with_truth(record: EvaluationRecord, parameter: str) -> list[ParameterOutcome]:
+    return [o for s in record.studies for o in s.parameters if o.parameter == parameter and _has_truth(o)]
+
+
+def _has_truth(outcome: ParameterOutcome) -> bool:
+    return outcome.truth is not None and is_number(outcome.truth)
+
+
+def _error(outcome: ParameterOutcome) -> float | None:
+    """Predicted minus true; None where either is no finite number."""
+    if outcome.truth is None or outcome.predicted is None or not is_number(outcome.predicted):
+        return None
+    return outcome.predicted - outcome.truth
+
+
+def _answers_cobb(study: StudyOutcome) -> bool:
+    return any(o.parameter == "cobb" and _error(o) is not None for o in study.parameters)
+
+
+def _size_of(study: StudyOutcome) -> float:
+    truths = [o.truth for o in study.parameters if o.parameter == "cobb"]
+    return abs(truths[0]) if truths and truths[0] is not None and is_number(truths[0]) else 0.0
+
+
+def _holds(outcome: ParameterOutcome) -> bool:
+    if _error(outcome) is None or outcome.interval is None or outcome.truth is None:
+        return False
+    low, high = outcome.interval
+    return is_number(low) and is_number(high) and low <= outcome.truth <= high
