@@ -36,7 +36,6 @@ EXPERIMENT = "plumbline"
 
 def register_candidate(workspace: Workspace, params: Params, tags: Mapping[str, str] | None = None) -> StepReport:
     """Replay the candidate's journal into MLflow, register it, and attach its evaluation; exactly once."""
-    from orchestration.chain.presenting import review_candidate
     from orchestration.chain.run_facts import log_data
     from training.tracking import log_evidence, replay_journal
     from validation.evaluation.record import read_record
@@ -60,8 +59,6 @@ def register_candidate(workspace: Workspace, params: Params, tags: Mapping[str, 
         tags={"plumbline.evidence": record.digest},
     )
     log_data(open_registry(workspace.tracking_uri), tracked.run_id, read_manifest(workspace.dataset))
-    if _is_judged(workspace, record.model_digest):
-        review_candidate(workspace, params)
     figures: dict[str, Figure] = {
         "registered model": CANDIDATES_MODEL,
         "version": str(tracked.model_version),
@@ -151,13 +148,6 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     page = write_report(challenger, workspace.report_page.parent, overlays=overlays, verdict=verdict)
     review, run = review_candidate(workspace, params)
     return _kept(StepReport("verdict", figures | run, pages={"report": str(page), "review": str(review)}), workspace)
-
-
-def _is_judged(workspace: Workspace, model: str) -> bool:
-    """Whether the latest verdict is about this model: it was judged before it was registered."""
-    from validation.gates.verdict import read_verdict
-
-    return workspace.verdict_file.exists() and read_verdict(workspace.verdict_file).challenger_model == model
 
 
 def promote_champion(workspace: Workspace, params: Params, promoter: str) -> StepReport:

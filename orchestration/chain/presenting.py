@@ -3,7 +3,7 @@
 What belongs here: describing what is tracked already. What does not: training's own figures (``training.tracking``),
 the page (``review``), the champion's alias (``validation.gates.promotion``). Contract: nothing here is evidence, and no
 gate reads it: whoever edits a tag or a metric changes what is shown, not what is decided. Describing the same verdict
-again changes nothing; a candidate that is not registered yet is described when it is.
+again changes nothing; a candidate that is not registered has a page, and nothing in MLflow.
 
 Groups of metrics, each a section of MLflow's charts: ``train``, ``validation``, ``cost``, ``data`` (from training);
 ``test/<parameter>``, ``champion/<parameter>``, ``difference/<parameter>``, ``landmarks/<view>``, ``verdict``; on the
@@ -66,8 +66,6 @@ def review_candidate(workspace: Workspace, params: Params) -> tuple[Path, dict[s
 
 def metrics_of(material: "ReviewMaterial") -> dict[str, float]:
     """The figures of the comparison under the names of their groups."""
-    from validation.review.differences import paired_differences
-
     results = material.verdict.results
     metrics = {"verdict/rules": float(len(results))}
     for outcome in ("PASS", "HOLD", "REJECT", "INSUFFICIENT"):
@@ -80,10 +78,10 @@ def metrics_of(material: "ReviewMaterial") -> dict[str, float]:
             value = agreement.figures[figure].value
             if value is not None:
                 metrics[f"champion/{name}/{label}_{agreement.unit}"] = value
-    for row in paired_differences(material.challenger, material.champion, material.policy):
-        if row.group == "all" and row.subject in PARAMETERS:
+    for row in material.verdict.differences:
+        if row.group == "all":
             ends = (("mean", row.mean), ("low", row.low), ("high", row.high), ("margin", row.margin))
-            metrics |= {f"difference/{row.subject}/{end}": value for end, value in ends}
+            metrics |= {f"difference/{row.subject.replace(' ', '_')}/{end}": value for end, value in ends}
     return metrics
 
 
@@ -149,11 +147,11 @@ def _describe(client: "MlflowClient", run: Any, version: Any, material: "ReviewM
 
     links, verdict = links_of(run, version, facts), material.verdict
     listed = " · ".join(f"[{title}]({address})" for title, address in links.items())
-    passed = sum(r.outcome == "PASS" for r in verdict.results)
+    passed, ours = sum(r.outcome == "PASS" for r in verdict.results), material.challenger
     head = (
-        f"## {verdict.decision}\n\n{listed}\n\n{passed} of {len(verdict.results)} rules passed on {material.challenger.n_patients} "
-        f"**{material.challenger.patients_are}**, policy `{verdict.policy}` version {verdict.policy_version}. "
-        f"Verdict `{verdict.digest}`.\n\n"
+        f"## {verdict.decision}\n\n{listed}\n\n"
+        f"{passed} of {len(verdict.results)} rules passed on {ours.n_patients} **{ours.patients_are}**, "
+        f"policy `{verdict.policy}` version {verdict.policy_version}. Verdict `{verdict.digest}`.\n\n"
     )
     reasons = "".join(f"- `{r.code}` {r.subject.replace('_', ' ')}: {r.figure_name}\n" for r in verdict.refusals[:8])
     note = head + (f"What stands in the way:\n\n{reasons}\n" if reasons else "") + _comparison_table(material)

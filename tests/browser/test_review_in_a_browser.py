@@ -83,7 +83,9 @@ def test_a_reviewer_sees_everything_of_fifty_patients(page: Page, judged: Judged
     assert page.evaluate("document.querySelector('.decision').textContent") == verdict.decision
     assert page.evaluate("document.getElementById('verdict-digest').textContent") == verdict.digest
     assert page.evaluate("document.querySelectorAll('table.rules tbody tr').length") == len(verdict.results)
-    assert page.evaluate("document.querySelectorAll('.forest svg').length") == 6
+    assert page.evaluate("document.querySelectorAll('.forest svg').length") == 7, (
+        "six parameters, and all of them together"
+    )
     assert page.evaluate("document.querySelectorAll('.panels svg').length") == 4 * 13, "two drawings, two models"
     for section in (*(f"#{name}" for name in SECTIONS), ".banner", ".forest svg", ".levels svg", ".calibration svg"):
         assert visible(page, section), section

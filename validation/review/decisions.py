@@ -38,7 +38,11 @@ def options_for(verdict: Verdict) -> tuple[Option, ...]:
         "records your refusal and its reason; nothing moves",
         f'plumbline reject {file} --as "YOUR NAME" --comment "WHY" -w .',
     )
-    back = Option("Go back", "returns to the last good model, should this one disappoint", "plumbline rollback -w .")
+    back = Option(
+        "Go back",
+        "returns to the last good model, should this one disappoint in service",
+        'plumbline rollback --reason "WHY" -w .',
+    )
     return {
         "PROMOTE": (promote, approve, reject, explain, back),
         "HOLD": (approve, promote, reject, explain),

@@ -24,10 +24,10 @@ from validation.gates.verdict import Verdict, summarise_verdict
 from validation.review.agreement_drawings import draw_agreements
 from validation.review.changes import RunFacts, compare_data, compare_runs
 from validation.review.decisions import advice_for, options_for
-from validation.review.differences import PairedDifference, draw_forest, paired_differences
+from validation.review.forest import draw_forests
 from validation.review.level_drawings import draw_calibration, draw_landmark_levels
 from validation.review.patients import SHOWN, EncodedPicture, Patient, Points, describe_patients
-from validation.review.rule_table import rule_rows
+from validation.review.rule_table import rule_table
 from validation.review.subgroups import DIMENSIONS, in_order
 
 LIMIT_BYTES = 15_000_000
@@ -99,11 +99,11 @@ def render_review(material: ReviewMaterial) -> str:
         terms=summarise_verdict(verdict),
         advice=advice_for(verdict),
         options=options_for(verdict),
-        rules=rule_rows(verdict),
+        rules=rule_table(verdict),
         passed=sum(r.outcome == "PASS" for r in verdict.results),
         challenger=material.challenger,
         champion=material.champion,
-        forest=_forest(material),
+        forest=draw_forests(verdict.differences),
         agreements=draw_agreements(records),
         levels=draw_landmark_levels(records),
         calibration=draw_calibration(records),
@@ -138,16 +138,6 @@ def _demand_belonging(material: ReviewMaterial) -> None:
             expected="the records and the policy that the verdict names",
             remedy="judge again (`plumbline run`), or name the verdict of these records",
         )
-
-
-def _forest(material: ReviewMaterial) -> tuple[str, ...]:
-    """One drawing for each compared parameter; none without a champion."""
-    if material.champion is None:
-        return ()
-    rows: dict[str, list[PairedDifference]] = {}
-    for row in paired_differences(material.challenger, material.champion, material.policy):
-        rows.setdefault(row.subject, []).append(row)
-    return tuple(draw_forest(subject, members) for subject, members in rows.items())
 
 
 def _group_choices(patients: Sequence[Patient]) -> dict[str, list[tuple[str, str, int]]]:

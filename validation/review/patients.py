@@ -14,7 +14,9 @@ from spine.measurement.registry import PARAMETERS
 from spine.study import Points2D
 from validation.evaluation.outcomes import ParameterOutcome, StudyOutcome
 from validation.evaluation.record import EvaluationRecord
-from validation.gates.policy import Comparison
+from validation.gates.paired import loss_of
+from validation.gates.subgroups import has_truth
+from validation.gates.terms import Comparison
 from validation.review.strokes import draw_layer
 from validation.review.subgroups import groups_of
 
@@ -146,12 +148,11 @@ def _ranks(values: Mapping[str, float]) -> dict[str, int]:
 
 
 def _loss(study: StudyOutcome, comparison: Comparison) -> float:
-    losses = []
-    for name, margin in comparison.margins.items():
-        outcome = study.parameter(name)
-        if outcome.truth is not None:
-            error = margin.penalty if outcome.error is None else min(abs(outcome.error), margin.penalty)
-            losses.append(error / margin.margin)
+    losses = [
+        loss_of(study, name, margin) / margin.margin
+        for name, margin in comparison.margins.items()
+        if has_truth(study, name)
+    ]
     return sum(losses) / len(losses) if losses else 0.0
 
 

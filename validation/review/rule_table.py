@@ -7,15 +7,17 @@ verdict is in exactly one row; nothing is summed up away.
 from dataclasses import dataclass
 
 from spine.measurement.registry import PARAMETERS
-from validation.gates.rules import RuleResult
+from validation.gates.results import RuleResult
 from validation.gates.verdict import Verdict
 
 _KINDS = {
-    "evidence": "evidence",
-    "limit": "limit",
     "comparison": "against the champion",
     "first_champion": "first champion",
+    "limit": "limits",
+    "evidence": "state of the evidence",
+    "told": "told, not asked for",
 }
+_MATTERS = ("comparison", "first_champion")
 _RELATIONS = {"<=": "at most", ">=": "at least", "<": "below", ">": "above"}
 
 
@@ -35,10 +37,35 @@ class RuleRow:
     source: str
 
 
-def rule_rows(verdict: Verdict) -> tuple[RuleRow, ...]:
-    """Refusals first, in the verdict's order; then what passed, the model's figures before the evidence's state."""
-    passed = sorted((r for r in verdict.results if r.outcome == "PASS"), key=lambda r: r.kind == "evidence")
-    return tuple(_row(result) for result in (*verdict.refusals, *passed))
+@dataclass(frozen=True)
+class PassedRules:
+    """Rules of one kind that passed; ``matters``: whether a reviewer wants to see them unasked."""
+
+    title: str
+    matters: bool
+    rows: tuple[RuleRow, ...]
+
+
+@dataclass(frozen=True)
+class RuleTable:
+    """What stands in the way, worst first, and what passed by kind."""
+
+    refused: tuple[RuleRow, ...]
+    passed: tuple[PassedRules, ...]
+
+
+def rule_table(verdict: Verdict) -> RuleTable:
+    """Every rule of the verdict, in one of the two."""
+    passed = [r for r in verdict.results if r.outcome == "PASS"]
+    kinds = sorted({str(r.kind) for r in passed}, key=lambda k: (list(_KINDS).index(k) if k in _KINDS else 99, k))
+    groups = [
+        PassedRules(_title(kind), kind in _MATTERS, tuple(_row(r) for r in passed if r.kind == kind)) for kind in kinds
+    ]
+    return RuleTable(tuple(_row(r) for r in verdict.refusals), tuple(groups))
+
+
+def _title(kind: str) -> str:
+    return _KINDS.get(kind, kind.replace("_", " "))
 
 
 def _row(result: RuleResult) -> RuleRow:
@@ -53,7 +80,7 @@ def _row(result: RuleResult) -> RuleRow:
     return RuleRow(
         outcome=result.outcome,
         code=result.code,
-        kind=_KINDS.get(result.kind, str(result.kind).replace("_", " ")),
+        kind=_title(result.kind),
         about=f"{name}: {result.figure_name.replace('_', ' ')}",
         figure="–" if result.figure is None else f"{_told(result.figure)}{unit}",
         interval=interval,
