@@ -47,7 +47,7 @@ def test_the_page() -> None:
             tab.evaluate("document.getElementById('verdict-digest').textContent")
             == read_verdict(workspace.verdict_file).digest
         )
-        for section in ("verdict", "differences", "agreement", "calibration", "changes", "decide"):
+        for section in ("verdict", "differences", "agreement", "changes", "decide"):
             tab.evaluate(f"document.getElementById({section!r}).scrollIntoView()")
             keep(tab, section)
         tab.evaluate(
