@@ -8,11 +8,13 @@ everything itself and refuses what does not hold.
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration.chain import versioning
+from orchestration.chain.baseline import baseline_record, score_baseline
 from orchestration.chain.champion import (
     CANDIDATES_MODEL,
     PRODUCTION_MODEL,
@@ -116,12 +118,15 @@ def rescore_champion(workspace: Workspace, params: Params) -> StepReport:
     champion = current_champion(workspace.tracking_uri, PRODUCTION_MODEL)
     if champion is None:
         shutil.rmtree(workspace.champion_evaluation, ignore_errors=True)
+        shutil.rmtree(workspace.baseline_evaluation, ignore_errors=True)
         return _kept(StepReport("champion_evaluation", {"champion": "none yet"}), workspace)
     folder = workspace.state / "champion_to_score"
     fetch_champion(workspace.tracking_uri, PRODUCTION_MODEL, into=folder)
     report = evaluate_model(
         workspace, folder, workspace.champion_evaluation, role="champion", step="champion_evaluation"
     )
+    scored = {"last approved": score_baseline(workspace, champion.model_digest)}
+    report = replace(report, figures={**report.figures, **scored})
     return _kept(report, workspace)
 
 
@@ -137,7 +142,8 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     champion_record = workspace.champion_evaluation / "record.json"
     champion = read_record(champion_record) if champion_record.exists() else None
     policy = read_policy(policy_path(params, workspace))
-    verdict = judge(policy, challenger, champion, judged_at=datetime.now(UTC))
+    baseline = baseline_record(workspace, champion)
+    verdict = judge(policy, challenger, champion, judged_at=datetime.now(UTC), baseline=baseline)
     for path in (workspace.verdict_file, workspace.verdict_file.with_name(f"{verdict.digest}.json")):
         write_verdict(verdict, path)
     figures: dict[str, Figure] = {"decision": verdict.decision, "verdict": verdict.digest[:12]}
@@ -253,10 +259,11 @@ def _nothing_judged(found: str) -> GateRefused:
 
 
 def _gathered_evidence(workspace: Workspace) -> Path:
-    """One folder with both evaluation records, under their roles."""
+    """One folder with all evaluation records, under their roles."""
     folder = workspace.state / "evidence"
     shutil.rmtree(folder, ignore_errors=True)
-    for role, source in (("challenger", workspace.evaluation), ("champion", workspace.champion_evaluation)):
+    sources = {"challenger": workspace.evaluation, "champion": workspace.champion_evaluation}
+    for role, source in {**sources, "baseline": workspace.baseline_evaluation}.items():
         if (source / "record.json").exists():
             (folder / role).mkdir(parents=True)
             shutil.copy2(source / "record.json", folder / role / "record.json")

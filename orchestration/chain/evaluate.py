@@ -30,7 +30,7 @@ def evaluate_model(
     model_folder: Path,
     out: Path,
     *,
-    role: Literal["challenger", "champion"],
+    role: Literal["challenger", "champion", "baseline"],
     step: str,
     progress: Progress | None = None,
 ) -> StepReport:

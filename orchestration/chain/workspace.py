@@ -95,6 +95,11 @@ class Workspace:
         return self.state / "champion_evaluation"
 
     @property
+    def baseline_evaluation(self) -> Path:
+        """The last model a human approved, re-scored on the same test set, where it is not the champion."""
+        return self.state / "baseline_evaluation"
+
+    @property
     def verdict_file(self) -> Path:
         """The gate's latest verdict (copies by digest lie beside it)."""
         return self.state / "verdicts" / "latest.json"

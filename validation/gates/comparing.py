@@ -6,7 +6,9 @@ one that a test set of this size could not have decided is INSUFFICIENT, not a p
 the *planned* spread, which no model can change.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from spine.measurement.registry import PARAMETERS
 from validation.evaluation.record import EvaluationRecord
@@ -38,8 +40,13 @@ def weigh_comparison(
         return [plain_result("comparison/model/digest", "comparison", "HOLD", "SAME_MODEL", found=found, reason=reason)]
     losses = paired_losses(challenger, champion, policy.comparison)
     results = [_planned_power(policy, name, losses) for name in policy.comparison.margins if policy.comparison.power]
-    results += _non_inferior(policy, losses, "champion", 1.0)
-    return [*results, _gain(policy, losses)]
+    return results + weigh_losses(policy, losses)
+
+
+def weigh_losses(policy: Policy, losses: PairedLosses) -> list[RuleResult]:
+    """Not worse than the champion by a margin in any parameter, and better by more than chance overall."""
+    found = _differences(losses)
+    return [*_non_inferior(policy, found, "champion", 1.0), _gain(policy, found[POOLED])]
 
 
 def weigh_baseline(
@@ -62,7 +69,7 @@ def weigh_baseline(
         found = f"the champion {champion.model_digest[:12]} is the last model a human approved"
         return [_told(rule, "BASELINE_IS_CHAMPION", found, terms.reason, "baseline")]
     losses = paired_losses(challenger, baseline, policy.comparison)
-    return _non_inferior(policy, losses, "baseline", terms.times_margin)
+    return _non_inferior(policy, _differences(losses), "baseline", terms.times_margin)
 
 
 def weigh_seeds(policy: Policy, siblings: Sequence[EvaluationRecord]) -> list[RuleResult]:
@@ -114,14 +121,20 @@ def _planned_power(policy: Policy, name: str, losses: PairedLosses) -> RuleResul
     )  # fmt: skip
 
 
-def _non_inferior(policy: Policy, losses: PairedLosses, rival: str, times: float) -> list[RuleResult]:
+def _differences(losses: PairedLosses) -> dict[str, Difference | None]:
+    """Over everybody, for each parameter and all together; at once, because the draws are large."""
+    columns = np.stack(list(losses.differences.values()), axis=1)
+    return dict(zip(losses.differences, differences_of(losses, columns), strict=True))
+
+
+def _non_inferior(policy: Policy, found: Mapping[str, Difference | None], rival: str, times: float) -> list[RuleResult]:
     results = []
     for name, margin in policy.comparison.margins.items():
         rule = f"comparison/{name}/paired_loss" if rival == "champion" else f"comparison/{name}/{rival}_loss"
-        difference = differences_of(losses, losses.differences[name][:, None])[0]
+        difference = found[name]
         if difference is None:
-            found = "the test set holds no truth of it"
-            results.append(_insufficient(rule, "FIGURE_MISSING", found, margin.reason, name))
+            missing = "the test set holds no truth of it"
+            results.append(_insufficient(rule, "FIGURE_MISSING", missing, margin.reason, name))
         else:
             outcome, code = _standing(policy, difference, margin.margin * times, rival)
             results.append(_compared(rule, name, difference, margin, times, outcome, code))
@@ -155,9 +168,8 @@ def _compared(
     )  # fmt: skip
 
 
-def _gain(policy: Policy, losses: PairedLosses) -> RuleResult:
+def _gain(policy: Policy, difference: Difference | None) -> RuleResult:
     wanted = policy.comparison
-    difference = differences_of(losses, losses.differences[POOLED][:, None])[0]
     rule = "comparison/all parameters/pooled_loss"
     if difference is None:
         return _insufficient(rule, "FIGURE_MISSING", "no study with a truth in both records", wanted.reason, POOLED)

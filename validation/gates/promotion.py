@@ -21,6 +21,7 @@ from spine.errors import EvidenceRejected, GateRefused, ParametersRejected
 from spine.model_digest import find_model_folder, model_digest
 from validation.evaluation.record import EvaluationRecord, read_record
 from validation.evaluation.sealing import sealed_digest
+from validation.gates.baseline import demand_expected_baseline
 from validation.gates.champion import (
     CHAMPION_ALIAS,
     PREVIOUS_ALIAS,
@@ -91,12 +92,14 @@ def promote(
     Raises:
         GateRefused: VERDICT_HOLD, VERDICT_REJECT, VERDICT_INSUFFICIENT, EVIDENCE_* (missing, altered ...),
             STATISTICS_INCONSISTENT, POLICY_* (missing, changed ...), VERDICT_NOT_REPRODUCED, STALE_CHAMPION,
-            CHAMPION_LOST, CHAMPION_UNKNOWN, CANDIDATE_* (address, missing, run dead), MODEL_* (altered, incomplete
-            ...), UNSAFE_FILES, HISTORY_BROKEN, NOT_READ_BACK. Nothing has moved when one is raised, but for the last.
+            STALE_BASELINE, CHAMPION_LOST, CHAMPION_UNKNOWN, CANDIDATE_* (address, missing, run dead), MODEL_* (altered,
+            incomplete ...), UNSAFE_FILES, HISTORY_BROKEN, NOT_READ_BACK. Nothing has moved when one is raised, but
+            for the last.
     """
     ledger = ledger_path or evidence_folder / "promotions.jsonl"
     with _refusing(), locked(ledger):
         verdict = _verified_verdict(verdict_path, policy_path, evidence_folder)
+        demand_expected_baseline(read_policy(policy_path), verdict, read_history(ledger), production_model)
         client = open_registry(tracking_uri)
         settle_history(client, ledger, production_model, at)
         _demand_expected_champion(verdict, current_champion(tracking_uri, production_model))

@@ -17,6 +17,7 @@ from validation.gates.study_rules import level_shifts, weigh_studies
 __all__ = ["Kind", "Outcome", "RuleResult", "plain_result", "weigh_limits"]
 
 _UNITLESS = frozenset({"coverage", "slope", "pearson_r", "icc_a1"})
+_NOT_NEGATIVE = frozenset({"coverage", "sd", "standard_error_of_estimate", "mae", "median_ae", "p95_ae", "rmse"})
 _ABSENT = Figure(None, absent_reason="the record does not hold it")
 
 
@@ -41,9 +42,18 @@ def weigh_limits(policy: Policy, record: EvaluationRecord) -> list[RuleResult]:
 def _weigh_parameter(rule: ParameterRule, record: EvaluationRecord) -> RuleResult:
     agreement: Agreement | None = record.statistics.get(rule.parameter)
     figure = agreement.figures.get(rule.figure, _ABSENT) if agreement else _ABSENT
+    if _is_impossible(rule.figure, figure.value):
+        figure = Figure(None, absent_reason=f"{figure.value!r} is impossible for it")
     unit = "" if rule.figure in _UNITLESS else PARAMETERS[rule.parameter].unit
     name = f"parameter/{rule.parameter}/{rule.figure}"
     return limit_result(rule, name, rule.parameter, rule.figure, figure, unit, magnitude=rule.magnitude)
+
+
+def _is_impossible(name: str, value: object) -> bool:
+    """Whether a number cannot be this figure: it would keep a ceiling only because nothing made it."""
+    if not isinstance(value, int | float) or not is_number(value):
+        return False
+    return (name in _NOT_NEGATIVE and value < 0) or (name in ("coverage", "icc_a1", "pearson_r") and value > 1 + 1e-9)
 
 
 def _weigh_landmarks(rule: LandmarkRule, record: EvaluationRecord) -> list[RuleResult]:

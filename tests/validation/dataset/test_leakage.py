@@ -29,6 +29,7 @@ def altered(film):
 
 
 def test_patients_in_several_splits():
+    """S1: one patient in two splits."""
     examples = [example("a", "p1", "train"), example("b", "p1", "test"), example("c", "p2", "test")]
     assert patients_in_several_splits(examples) == {"p1": {"train", "test"}}
 
@@ -95,6 +96,7 @@ def test_a_damaged_or_missing_picture_is_counted(biplanar, workspace):
 
 
 def test_the_same_film_under_two_patients(biplanar, workspace):
+    """S1: re-pseudonymised, the film is still the same."""
     for number in range(1, 7):
         add_study(workspace / "store", number, pixels=1 if number == 6 else None)
     examples = biplanar(0, test_patients=1).examples

@@ -45,8 +45,11 @@ def test_frontal_films_judge_cobb_alone_on_real_patients() -> None:
 def test_every_rule_states_reason_and_source(path: Path) -> None:
     policy = read_policy(path)
     assert policy.name == path.stem
-    for rule in [*policy.rules, *policy.comparison.margins.values()]:
-        assert len(rule.reason) > 20 and len(rule.source) > 8, rule
+    sections = [policy.comparison.power, policy.subgroups, policy.baseline]
+    for stated in [*policy.rules, *policy.comparison.margins.values(), *sections]:
+        assert stated is not None
+        assert len(stated.reason) > 20 and len(stated.source) > 8, stated
+    assert policy.seeds and len(policy.seeds.reason) > 20
 
 
 def edited(change: Any) -> dict[str, Any]:
@@ -57,6 +60,11 @@ def edited(change: Any) -> dict[str, Any]:
 
 def see(content: dict[str, Any]) -> dict[str, Any]:
     return next(r for r in content["rules"] if r.get("figure") == "standard_error_of_estimate")  # type: ignore[no-any-return]
+
+
+def rule(content: dict[str, Any], kind: str, **wanted: str) -> dict[str, Any]:
+    matching = (r for r in content["rules"] if r["kind"] == kind and all(r[k] == v for k, v in wanted.items()))
+    return next(matching)  # type: ignore[no-any-return]
 
 
 def drop(content: dict[str, Any], **wanted: str) -> None:
@@ -89,6 +97,27 @@ def drop(content: dict[str, Any], **wanted: str) -> None:
         (lambda c: c["first_champion"].update(decision="yes"), "decision"),
         (lambda c: c.pop("comparison"), "comparison"),
         (lambda c: c.update(schema="plumbline.policy/2"), "schema"),
+        (lambda c: rule(c, "penalised").update(penalty=0.0), "greater than 0"),
+        (lambda c: rule(c, "penalised").update(figure="mean"), "figure"),
+        (lambda c: rule(c, "penalised", figure="mae").update(figure="explained"), "a floor"),
+        (lambda c: rule(c, "penalised").pop("penalty"), "penalty"),
+        (lambda c: rule(c, "curve_side").update(least=0), "least"),
+        (lambda c: rule(c, "curve_side").update(at_leest=1.0), "at_leest"),
+        (lambda c: rule(c, "orientation").pop("reason"), "reason"),
+        (lambda c: rule(c, "intervals").update(parameter="cob"), "unknown parameter"),
+        (lambda c: rule(c, "failures").update(parameters=[]), "parameters"),
+        (lambda c: rule(c, "cost").update(figure="price"), "figure"),
+        (lambda c: c["subgroups"].update(by=["colour"]), "by"),
+        (lambda c: c["subgroups"].update(by=[]), "by"),
+        (lambda c: c["subgroups"].update(minimum=3), "minimum"),
+        (lambda c: c["subgroups"]["mae_at_most"].update(cobb_midline=3.0), "without a margin: cobb_midline"),
+        (lambda c: c["subgroups"].update(times_margin=float("inf")), "finite"),
+        (lambda c: c["baseline"].update(absent="pass"), "absent"),
+        (lambda c: c["baseline"].pop("source"), "source"),
+        (lambda c: c["seeds"].update(unknown="allowed"), "unknown"),
+        (lambda c: c["seeds"].update(known={"cobb": {"sd": 0.1}}), "source"),
+        (lambda c: c["comparison"]["power"].update(at_least=1.0), "less than 1"),
+        (lambda c: c["comparison"]["margins"]["cobb"].pop("planned_sd"), "planned_sd of cobb"),
     ],
 )
 def test_holes_and_typos_are_refused(tmp_path: Path, change: Any, says: str) -> None:
@@ -110,6 +139,33 @@ def test_unreadable_files(tmp_path: Path, text: str, code: str) -> None:
         read_policy(path)
     with pytest.raises(ParametersRejected, match="POLICY_MISSING"):
         read_policy(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("found", "twice"),
+    [
+        ("    at_most: 3.7\n", "    at_most: 3.7\n    at_most: 99.0\n"),
+        ("  required_gain: 0.0\n", "  required_gain: 0.0\n  required_gain: 0.0\n"),
+        ("version: 2\n", "version: 2\nversion: 3\n"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path, found: str, twice: str) -> None:
+    """YAML lets the later of two limits win without a word."""
+    path = tmp_path / "policy.yaml"
+    text = DEFAULT_POLICY.read_text()
+    assert found in text
+    path.write_text(text.replace(found, twice, 1))
+    assert yaml.safe_load(path.read_text()), "the plain reader sees nothing"
+    with pytest.raises(ParametersRejected, match="POLICY_UNREADABLE") as refusal:
+        read_policy(path)
+    assert "stands twice" in refusal.value.found
+
+
+def test_a_policy_cannot_make_objects(tmp_path: Path) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text("!!python/object/apply:os.system ['true']\n")
+    with pytest.raises(ParametersRejected, match="POLICY_UNREADABLE"):
+        read_policy(path)
 
 
 def test_hash_follows_the_meaning_not_the_layout(tmp_path: Path) -> None:

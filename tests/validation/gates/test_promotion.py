@@ -284,6 +284,17 @@ def test_altered_evidence_is_refused(desk: Desk) -> None:
     desk.promote(address)
 
 
+def test_a_metric_edited_in_mlflow_decides_nothing(desk: Desk) -> None:
+    """G3: MLflow lets anyone append a metric to a finished run; the sealed record is what was judged."""
+    address, _ = desk.register("model")
+    assert desk.judge("model", noise=30.0).decision == "REJECT"
+    client = open_registry(desk.tracking_uri)
+    run_id = client.get_model_version("candidates", address.rsplit("/", 1)[1]).run_id
+    client.log_metric(run_id, "test/cobb/mae", 0.1)
+    assert client.get_run(run_id).data.metrics["test/cobb/mae"] == 0.1
+    desk.refuses(address, "VERDICT_REJECT")
+
+
 def test_forged_verdict_is_refused(desk: Desk) -> None:
     """A verdict rewritten to PROMOTE and sealed afresh is not what the evidence yields."""
     address, _ = desk.register("model")

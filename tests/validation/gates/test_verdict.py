@@ -94,6 +94,16 @@ def test_no_figure_that_is_no_finite_number_passes(
         assert codes(verdict) & {"FIGURE_MISSING", "NON_FINITE"}
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("standard_error_of_estimate", -0.1), ("coverage", 1.5), ("coverage", -1.0), ("icc_a1", 2.0)]
+)
+def test_no_impossible_figure_passes(policy: Policy, good: EvaluationRecord, name: str, value: float) -> None:
+    """G2: a negative error keeps every ceiling, and no evaluation makes one."""
+    verdict = ruled(policy, with_figure(good, "cobb", name, value))
+    assert (verdict.decision, codes(verdict)) == ("INSUFFICIENT", {"FIGURE_MISSING"})
+    assert "impossible" in verdict.refusals[0].found
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, "31.0"])
 def test_no_answer_that_is_no_finite_number_passes(
     policy: Policy, good: EvaluationRecord, champion: EvaluationRecord, value: Any

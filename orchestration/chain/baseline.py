@@ -1,0 +1,59 @@
+"""Scoring the last model that a human approved, beside challenger and champion.
+
+What belongs here: fetching and evaluating it. What does not: which one it is and what follows (``validation.gates``).
+Contract: it is scored in the same run, on the same frozen test set, by the same code; where the champion is that model,
+the champion's record is its own and nothing is scored twice.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestration.chain.champion import PRODUCTION_MODEL
+from orchestration.chain.evaluate import evaluate_model
+from orchestration.chain.workspace import Workspace
+from spine.model_digest import find_model_folder, model_digest
+
+if TYPE_CHECKING:
+    from validation.evaluation.record import EvaluationRecord
+
+
+def score_baseline(workspace: Workspace, champion: str | None) -> str:
+    """Score the last approved model unless it is the ``champion`` (its digest); what was done, in words.
+
+    Raises:
+        GateRefused: ``MODEL_ALTERED``: the registry's bytes are not those that were approved.
+    """
+    from validation.gates.baseline import approved_baseline
+    from validation.gates.champion import altered, download
+    from validation.gates.history import read_history
+
+    shutil.rmtree(workspace.baseline_evaluation, ignore_errors=True)
+    approved = approved_baseline(read_history(workspace.promotion_ledger), PRODUCTION_MODEL)
+    if approved is None:
+        return "none approved yet"
+    if approved.model_digest == champion:
+        return "the champion"
+    with tempfile.TemporaryDirectory() as scratch:
+        address = f"models:/{PRODUCTION_MODEL}/{approved.version}"
+        folder = find_model_folder(download(workspace.tracking_uri, address, Path(scratch)))
+        actual = model_digest(folder)
+        if actual != approved.model_digest:
+            raise altered(actual, approved.model_digest, f"version {approved.version} in the registry")
+        evaluate_model(workspace, folder, workspace.baseline_evaluation, role="baseline", step="baseline_evaluation")
+    return approved.model_digest[:12]
+
+
+def baseline_record(workspace: Workspace, champion: "EvaluationRecord | None") -> "EvaluationRecord | None":
+    """The record of the last approved model: its own, or the champion's where that is it; None without one."""
+    from validation.evaluation.record import read_record
+    from validation.gates.baseline import approved_baseline
+    from validation.gates.history import read_history
+
+    path = workspace.baseline_evaluation / "record.json"
+    if path.exists():
+        return read_record(path)
+    approved = approved_baseline(read_history(workspace.promotion_ledger), PRODUCTION_MODEL)
+    same = champion is not None and approved is not None and approved.model_digest == champion.model_digest
+    return champion if same else None

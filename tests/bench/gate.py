@@ -1,0 +1,219 @@
+"""How often the gate errs, how many patients it needs, and how long it takes: on simulated errors of known size.
+
+Errors of champion and challenger are drawn independently from normal distributions, so wide that the paired difference
+has the spread the policy plans for; a challenger is then made better or worse by known shares of the margins. The
+comparison is the gate's own code. The figure is ``docs/gate-power.png``.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from spine.dataset import Example, ExampleView, Manifest, Truth
+from spine.landmarks import MARGINS175, VIEWS
+from spine.measurement.registry import PARAMETERS, Measured
+from spine.prediction import Prediction
+from spine.scanner import Floats
+from tests.bench.figures import Figure, median_seconds
+from validation.evaluation.agreement import draw_patients
+from validation.evaluation.record import EvaluationRecord, evaluate, read_record, write_record
+from validation.gates.comparing import weigh_losses
+from validation.gates.paired import POOLED, PairedLosses, power_at
+from validation.gates.policy import DEFAULT_POLICY, Policy, read_policy
+from validation.gates.verdict import judge, write_verdict
+
+PICTURE = Path("docs/gate-power.png")
+PATIENTS = (20, 30, 40, 50, 75, 100, 150, 200, 300, 500)
+CARD, TIMED = 50, 500
+REPEATS, CURVE_REPEATS, SEED = {CARD: 2000, TIMED: 1000}, 200, 11
+FOLDED = 2**0.5 * (1 - 2 / np.pi) ** 0.5
+"""SD of |a| - |b| for two independent normal errors of SD 1."""
+AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """How a challenger really stands to the champion: margins in Cobb's angle and in each other parameter."""
+
+    name: str
+    cobb: float
+    others: float
+
+
+EQUAL = Challenger("equal", 0.0, 0.0)
+WORSE = Challenger("worse by the margin in Cobb, equal otherwise", 1.0, 0.0)
+BOUGHT = Challenger("worse by the margin in Cobb, better by one in all else", 1.0, -1.0)
+SLIGHTLY, BETTER = Challenger("better by a fifth", -0.2, -0.2), Challenger("better by half", -0.5, -0.5)
+
+
+def figures() -> list[Figure]:
+    """Error rates at the demo's size and at ten times that, the power curve's figure, and the gate's time."""
+    policy = read_policy(DEFAULT_POLICY)
+    found = []
+    for n in (CARD, TIMED):
+        how = f"{REPEATS[n]} simulated comparisons, {n} patients"
+        promoted = {c.name: 100 * _promoted(policy, c, n, REPEATS[n]) for c in (EQUAL, WORSE, BOUGHT)}
+        found.append(Figure(f"equal models promoted, {n} patients", promoted[EQUAL.name], "%", "at most 5", how))
+        found += [
+            Figure(f"stopped: {c.name}, {n} patients", 100 - promoted[c.name], "%", "at least 95", how)
+            for c in (WORSE, BOUGHT)
+        ]
+    draw_power(policy, PICTURE)
+    return [*found, *_curve_figures(policy), *_times(policy)]
+
+
+@cache
+def _curve(policy_hash: str) -> Mapping[str, tuple[float, ...]]:
+    """Curve -> share for each of ``PATIENTS``; by the default policy, whose hash only makes the cache honest."""
+    policy = read_policy(DEFAULT_POLICY)
+    assert policy.hash == policy_hash
+    shown = tuple(_shown(policy, n, CURVE_REPEATS) for n in PATIENTS)
+    curves = {"equal, shown not to be worse": shown}
+    for challenger in (EQUAL, SLIGHTLY, BETTER, BOUGHT):
+        curves[f"{challenger.name}, promoted"] = tuple(
+            _promoted(policy, challenger, n, CURVE_REPEATS) for n in PATIENTS
+        )
+    return curves
+
+
+def _curve_figures(policy: Policy) -> list[Figure]:
+    how = f"{CURVE_REPEATS} simulated comparisons a point, {PICTURE}"
+    return [
+        Figure(f"{name}, {n} patients", 100 * share, "%", "", how)
+        for name, shares in _curve(policy.hash).items()
+        for n, share in zip(PATIENTS, shares, strict=True)
+        if n in (30, 50, 100, 200)
+    ]
+
+
+def _losses(policy: Policy, challenger: Challenger, n: int, rng: np.random.Generator) -> PairedLosses:
+    """Simulated differences of losses of ``n`` patients."""
+    differences: dict[str, Floats] = {}
+    for name, margin in policy.comparison.margins.items():
+        assert margin.planned_sd is not None
+        ours, theirs = np.abs(rng.normal(0, margin.planned_sd / FOLDED, (2, n)))
+        shift = challenger.cobb if name == "cobb" else challenger.others
+        differences[name] = ours - theirs + shift * margin.margin
+    margins = policy.comparison.margins
+    differences[POOLED] = np.mean([differences[name] / margins[name].margin for name in margins], axis=0)
+    patients = [f"p{i}" for i in range(n)]
+    return PairedLosses((), differences, draw_patients(patients, policy.comparison.resamples, policy.comparison.seed))
+
+
+def _promoted(policy: Policy, challenger: Challenger, n: int, repeats: int) -> float:
+    """Share of simulated comparisons in which every rule of the comparison passed."""
+    rng = np.random.default_rng(
+        (SEED, n, round(1000 * challenger.cobb) % 10007, round(1000 * challenger.others) % 10007)
+    )
+    passed = 0
+    for _ in range(repeats):
+        results = weigh_losses(policy, _losses(policy, challenger, n, rng))
+        passed += all(r.outcome == "PASS" for r in results)
+    return passed / repeats
+
+
+def _shown(policy: Policy, n: int, repeats: int) -> float:
+    """Share in which an equal model was shown not to be worse in any parameter."""
+    rng = np.random.default_rng((SEED, n))
+    passed = 0
+    for _ in range(repeats):
+        results = weigh_losses(policy, _losses(policy, EQUAL, n, rng))
+        passed += all(r.outcome == "PASS" for r in results if r.subject != POOLED)
+    return passed / repeats
+
+
+def least_patients(policy: Policy) -> int:
+    """The fewest patients with which the policy lets a comparison decide."""
+    assert policy.comparison.power is not None
+    wanted = policy.comparison.power.at_least
+    floor = max(int(r.threshold) for r in policy.rules if r.kind == "test_set")
+    n = floor
+    while any(power_at(m.margin, (m.planned_sd or 0) / n**0.5) < wanted for m in policy.comparison.margins.values()):
+        n += 1
+    return n
+
+
+def draw_power(policy: Policy, path: Path) -> None:
+    """The power curve as a PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8.2, 4.4), dpi=110)
+    colours = ("#2a6f97", "#6b7785", "#7fb069", "#3b7d3b", "#b5412b")
+    for (name, shares), colour in zip(_curve(policy.hash).items(), colours, strict=True):
+        style = "--" if "shown" in name else "-"
+        axes.plot(PATIENTS, [100 * s for s in shares], style, marker="o", markersize=3.5, color=colour, label=name)
+    least = least_patients(policy)
+    axes.axvspan(PATIENTS[0], least, color="#e3e7eb", zorder=0)
+    axes.text(PATIENTS[0] * 1.03, 50, "INSUFFICIENT\nwhatever the\nfigures say", fontsize=8, color="#1f2933")
+    axes.axhline(5, color="#b5412b", linewidth=0.8, linestyle=":")
+    axes.set(
+        xscale="log", xlabel="patients in the frozen test set", ylabel="% of simulated comparisons", ylim=(-2, 102)
+    )
+    axes.set_xticks(PATIENTS, [str(n) for n in PATIENTS])
+    axes.minorticks_off()
+    axes.grid(color="#e3e7eb")
+    axes.legend(fontsize=8, frameon=False, loc="center right")
+    axes.set_title("The gate's comparison with the champion (margins and planned spread of default.yaml)", fontsize=10)
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    pyplot.close(figure)
+
+
+def _times(policy: Policy) -> list[Figure]:
+    """Judging, and the whole gate with its files, for 500 patients of 175 landmarks in two views."""
+    challenger, champion = (simulated_record(role, TIMED) for role in ("challenger", "champion"))
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        write_record(challenger, folder / "challenger.json")
+        write_record(champion, folder / "champion.json")
+
+        def gate() -> None:
+            ours, theirs = read_record(folder / "challenger.json"), read_record(folder / "champion.json")
+            verdict = judge(read_policy(DEFAULT_POLICY), ours, theirs, judged_at=AT)
+            write_verdict(verdict, folder / "verdict.json")
+
+        judging = median_seconds(lambda: judge(policy, replace(challenger), replace(champion), judged_at=AT), 3)
+        whole = median_seconds(gate, 3)
+    how = f"{TIMED} patients, two views of 175 landmarks, three repeats"
+    return [
+        Figure("judging two records", judging, "s", "", how),
+        Figure("the gate: read and verify records and policy, judge, write", whole, "s", "at most 5", how),
+    ]
+
+
+def simulated_record(role: str, n: int) -> EvaluationRecord:
+    """A record of ``n`` invented patients with every fact that groups are made of."""
+    rng = np.random.default_rng(1 if role == "challenger" else 2)
+    truths = np.random.default_rng(7).normal(35, 12, (n, len(PARAMETERS)))
+    errors = rng.normal(0, 1.0 if role == "challenger" else 1.5, truths.shape)
+    examples, predictions = [], []
+    for i in range(n):
+        points = {name: np.array([100.0 + 9 * (j % 7), 5.0 * j]) for j, name in enumerate(MARGINS175.names)}
+        views = {
+            v: ExampleView(v, f"{i}{v}", f"{i:064d}", (900, 300), (0.5, 0.5), "GEOMETRY", None, points) for v in VIEWS
+        }
+        truth = {name: Truth(float(truths[i, j]), p.unit) for j, (name, p) in enumerate(PARAMETERS.items())}
+        facts = {
+            "simulated": True, "condition": f"condition_{i % 7}", "field_of_view": f"field_{i % 5}",
+            "sex": "FM"[i % 2], "age_years": 10 + i % 70, "appearance": f"look_{i % 4}", "anatomy": "standard",
+        }  # fmt: skip
+        examples.append(Example(f"s{i:04d}", f"p{i:04d}", "test", "virtual", views, {}, truth, facts))
+        values = {name: float(truths[i, j] + errors[i, j]) for j, name in enumerate(PARAMETERS)}
+        measured = {k: Measured(v, PARAMETERS[k].unit, interval=(v - 5, v + 5)) for k, v in values.items()}
+        found = {name: xy + 0.5 for name, xy in points.items()}
+        predictions.append(Prediction(f"s{i:04d}", dict.fromkeys(VIEWS, found), parameters=measured, seconds=0.2))
+    digest = ("a" if role == "challenger" else "b") * 64
+    return evaluate(
+        predictions, examples, model_digest=digest, model_role=role, landmark_set="margins175",  # type: ignore[arg-type]
+        test_digest=Manifest("margins175", 0, tuple(examples)).test_digest, dataset_digest="d" * 64, dvc_version=None,
+        code_commit="c" * 40, code_dirty=False, evaluated_at=AT, model_bytes=8_000_000,
+    )  # fmt: skip

@@ -1,0 +1,60 @@
+"""The last model a human approved: found in the history, and not passed over."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import pytest
+
+from spine.errors import GateRefused
+from validation.evaluation.record import EvaluationRecord
+from validation.gates.baseline import approved_baseline, demand_expected_baseline
+from validation.gates.history import HistoryEntry
+from validation.gates.policy import Policy
+from validation.gates.verdict import judge
+
+AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+B, C = "b" * 64, "c" * 64
+
+
+@dataclass(frozen=True)
+class Entry(HistoryEntry):
+    """An entry that may carry a human's approval."""
+
+    approval: str | None = None
+
+
+def entry(model: str, version: str, approval: str | None, event: str = "promoted") -> Entry:
+    return Entry(event, AT.isoformat(), "test", "plumbline", version, model, None, approval=approval)  # type: ignore[arg-type]
+
+
+HISTORY = (
+    entry("1" * 64, "1", "grant"),
+    entry(C, "2", "grant"),
+    entry(B, "3", None),
+    entry("4" * 64, "4", "grant", event="abandoned"),
+    replace(entry("5" * 64, "5", "grant"), production_model="another"),
+)
+
+
+def test_the_baseline_is_the_last_promotion_with_an_approval() -> None:
+    found = approved_baseline(HISTORY, "plumbline")
+    assert found is not None
+    assert found.version == "2"
+    assert approved_baseline(HISTORY[2:], "plumbline") is None
+
+
+def test_a_verdict_that_passed_the_baseline_over_is_refused(
+    policy: Policy, scored: Callable[..., EvaluationRecord]
+) -> None:
+    good, champion = scored(noise=0.5, seed=3), scored("champion", B, noise=2.0, seed=2)
+    without = judge(policy, good, champion, judged_at=AT)
+    beside = judge(policy, good, champion, judged_at=AT, baseline=scored("baseline", C, noise=2.0, seed=4))
+    assert (without.decision, beside.decision) == ("PROMOTE", "PROMOTE")
+    with pytest.raises(GateRefused, match="STALE_BASELINE"):
+        demand_expected_baseline(policy, without, HISTORY, "plumbline")
+    demand_expected_baseline(policy, beside, HISTORY, "plumbline")
+    demand_expected_baseline(policy, without, HISTORY[2:], "plumbline")  # nothing was ever approved
+    demand_expected_baseline(policy, without, (entry(B, "3", "grant"),), "plumbline")  # the champion is the baseline
+    asked = policy.model_copy(update={"baseline": None})
+    demand_expected_baseline(asked, without, HISTORY, "plumbline")
