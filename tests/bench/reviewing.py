@@ -1,7 +1,7 @@
 """The reviewer's page: how long it takes to write and to open, and what it weighs; in the machine's own Chromium.
 
-Patients are drawn, not rendered (``tests.judged_workspace``). The opening ends when the page has loaded, all pictures are
-decoded and the first patient is shown, in a fresh browser each time.
+Patients are drawn, not rendered (``tests.judged_workspace``). The opening ends when the page has loaded, all pictures
+are decoded and the first patient is shown, in a fresh browser each time.
 """
 
 import tempfile

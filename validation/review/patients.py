@@ -23,6 +23,9 @@ from validation.review.subgroups import groups_of
 SHOWN = 20
 """So many of the worst and so many of the most changed are shown."""
 
+NOTABLE = 1.0
+"""An answer that is off by so much more than the champion's, in degrees or mm, is marked."""
+
 _LAYERS = ("truth", "champion", "challenger")
 """The order in which layers are drawn: what is judged lies on top."""
 
@@ -50,7 +53,7 @@ class ViewDrawing:
 
 @dataclass(frozen=True)
 class AnswerRow:
-    """One parameter of a patient in words: truth, challenger and champion with their errors."""
+    """One parameter of a patient in words: truth, challenger and champion with their errors; ``worse`` is marked."""
 
     label: str
     truth: str
@@ -163,9 +166,9 @@ def _answers(ours: StudyOutcome, theirs: StudyOutcome | None) -> tuple[AnswerRow
         if outcome.truth is None:
             continue
         before = None if other is None else other.error
-        worse = outcome.error is None or (before is not None and abs(outcome.error) > abs(before))
+        worse = outcome.error is None or (before is not None and abs(outcome.error) - abs(before) >= NOTABLE)
         unit = "°" if outcome.unit == "deg" else " mm"
-        truth = f"{outcome.truth:.1f}{unit}"
+        truth = f"{outcome.truth:.1f}{unit}".replace("-", "−")
         told = _answer(other, unit) if other else "no champion"
         rows.append(AnswerRow(PARAMETERS[name].label, truth, _answer(outcome, unit), told, worse))
     return tuple(rows)
