@@ -162,6 +162,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str) -> Ste
     Raises:
         GateRefused: verdict, evidence, policy, bytes or the present champion do not permit it.
     """
+    from orchestration.chain.presenting import describe_served
     from validation.gates.promotion import promote
 
     uri = _judged_candidate(workspace)
@@ -177,6 +178,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str) -> Ste
         ledger_path=workspace.promotion_ledger,
     )
     refresh_local_champion(workspace)
+    describe_served(workspace, promotion.champion.version)
     figures: dict[str, Figure] = {
         "champion": f"{PRODUCTION_MODEL} version {promotion.champion.version}",
         "model": promotion.champion.model_digest[:12],

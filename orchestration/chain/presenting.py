@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration.chain.champion import CANDIDATES_MODEL
+from orchestration.chain.champion import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.chain.params import Params
 from orchestration.chain.report import Figure
 from orchestration.chain.review import gather_material
-from orchestration.chain.run_facts import candidate_of, read_run_facts
+from orchestration.chain.run_facts import DIGEST_TAG, candidate_of, read_run_facts
 from orchestration.chain.seeds import group_seeds
 from orchestration.chain.workspace import Workspace
 from orchestration.environment import links_from_environment
@@ -62,6 +62,29 @@ def review_candidate(workspace: Workspace, params: Params) -> tuple[Path, dict[s
     _describe(client, run, version, material, facts)
     group_seeds(client, run)
     return page, {"mlflow experiment id": run.info.experiment_id, "mlflow run id": run.info.run_id}
+
+
+def describe_served(workspace: Workspace, version: str) -> bool:
+    """Give a version of the served model its candidate's decision, links and card; whether it has them now.
+
+    The promotion is done when this is called: a registry that does not take the words keeps the model all the same.
+    """
+    from mlflow.exceptions import MlflowException
+
+    from validation.gates.champion import open_registry
+
+    client = open_registry(workspace.tracking_uri)
+    try:
+        served = client.get_model_version(PRODUCTION_MODEL, version)
+        candidate = candidate_of(client, served.tags.get(DIGEST_TAG, ""))
+        if candidate is None or not candidate.description:
+            return False
+        if candidate.description not in (served.description or ""):
+            words = f"{served.description or ''}\n\n{candidate.description}"[:_LONGEST_DESCRIPTION]
+            client.update_model_version(served.name, served.version, words)
+    except MlflowException:
+        return False
+    return True
 
 
 def metrics_of(material: "ReviewMaterial") -> dict[str, float]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestration.chain.presenting import review_candidate
+from orchestration.chain.presenting import describe_served, review_candidate
 from orchestration.chain.review import HEIGHTS, encode_pictures, gather_material
 from orchestration.chain.run_facts import read_run_facts
 from orchestration.chain.seeds import group_seeds
@@ -98,6 +98,24 @@ def test_figures_are_grouped_and_describing_again_adds_none(judged: Judged) -> N
     assert all(
         len(client.get_metric_history(judged.challenger_run, n)) == 1 for n in ("verdict/pass", "difference/cobb/mean")
     )
+
+
+def test_what_serves_leads_back_to_its_candidate(judged: Judged) -> None:
+    client = _client(judged)
+    assert not describe_served(judged.workspace, "1"), "nothing serves: nothing to describe, and no error"
+    client.create_registered_model("plumbline")
+    for digest in (CHALLENGER, "e" * 64):
+        tags = {"plumbline.model_digest": digest}
+        source = f"{judged.workspace.artifact_root.as_uri()}/x"
+        client.create_model_version("plumbline", source, tags=tags, description="PROMOTE.")
+    for _ in range(2):
+        assert describe_served(judged.workspace, "1")
+    words = client.get_model_version("plumbline", "1").description
+    assert words.startswith("PROMOTE.")
+    assert words.count("[reviewer's page](") == words.count("[Dagster run](") == 1
+    assert "Intended use" in words
+    assert not describe_served(judged.workspace, "2"), "a stranger's bytes have no candidate"
+    assert client.get_model_version("plumbline", "2").description == "PROMOTE."
 
 
 def test_seeds_of_one_recipe_stand_under_one_parent(judged: Judged) -> None:
