@@ -43,12 +43,15 @@ class Chain:
 def loosened_policy(path: Path) -> None:
     """The default policy with limits that anything keeps, on the one parameter that a tiny model answers.
 
-    What it demands of evidence and of a challenger against the champion is not loosened.
+    Eight patients hold too few curves for a share of sides: that rule is left out. What it demands of evidence and of a
+    challenger against the champion is not loosened.
     """
     from validation.gates.policy import DEFAULT_POLICY
 
     content = yaml.safe_load(DEFAULT_POLICY.read_text())
-    content["rules"] = [r for r in content["rules"] if r.get("parameter", "cobb") == "cobb"]
+    content["rules"] = [
+        r for r in content["rules"] if r.get("parameter", "cobb") == "cobb" and r["kind"] != "curve_side"
+    ]
     for rule in content["rules"]:
         if "at_most" in rule:
             rule["at_most"] = 1e6

@@ -28,13 +28,14 @@ from validation.evaluation.agreement import RESAMPLES, SEED, Agreement, Figure, 
 from validation.evaluation.frozen_set import answers_by_study, demand_frozen, demand_one_kind
 from validation.evaluation.landmarks import LandmarkError, LandmarkSummary, summarise
 from validation.evaluation.outcomes import StudyOutcome, outcome_of
-from validation.evaluation.sealing import canonical_json, digest_of, read_sealed, write_sealed
+from validation.evaluation.sealing import digest_of, open_sealed, write_sealed
 
 SCHEMA = "plumbline.evaluation/3"
 ModelRole = Literal["challenger", "champion", "baseline"]
 UNANSWERED = 5.0
 """What an unanswered parameter counts in the ranking of patients, in multiples of the mean absolute error."""
 _SAME = 1e-9
+_VERIFIED = "_verified_digest"
 
 
 @dataclass(frozen=True)
@@ -176,9 +177,9 @@ def read_record(path: Path) -> EvaluationRecord:
         EvidenceRejected: ``EVIDENCE_MISSING``, ``EVIDENCE_UNREADABLE``, ``EVIDENCE_SCHEMA``, ``EVIDENCE_ALTERED``,
             ``STATISTICS_INCONSISTENT``.
     """
-    content = read_sealed(SCHEMA, path)
+    opened = open_sealed(SCHEMA, path)
     try:
-        record = record_adapter().validate_json(canonical_json(content), strict=True)
+        record = record_adapter().validate_json(opened.canonical, strict=True)
     except ValidationError as error:
         raise EvidenceRejected(
             "EVIDENCE_UNREADABLE",
@@ -186,7 +187,7 @@ def read_record(path: Path) -> EvaluationRecord:
             expected=SCHEMA,
             remedy="evaluate again with this version",
         ) from error
-    if _to_json(record) != content:
+    if _to_json(record) != opened.content:
         raise EvidenceRejected(
             "EVIDENCE_UNREADABLE",
             found=f"{path.name} holds fields that a record does not have",
@@ -194,7 +195,13 @@ def read_record(path: Path) -> EvaluationRecord:
             remedy="evaluate again with this version",
         )
     verify_statistics(record)
+    vars(record)[_VERIFIED] = opened.digest  # a copy made by ``replace`` does not have it
     return record
+
+
+def verified_digest(record: EvaluationRecord) -> str | None:
+    """The digest of a record as it was read and verified; None for one that was made or changed in memory."""
+    return vars(record).get(_VERIFIED)
 
 
 def verify_statistics(record: EvaluationRecord) -> None:

@@ -6,6 +6,7 @@ was edited by one character is refused.
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ def canonical_json(content: Any) -> bytes:
 
 def digest_of(schema: str, content: Any) -> str:
     """Hex SHA-256 over schema and canonical content."""
-    return sha256_of_bytes(canonical_json([schema, content]))
+    return _digest(schema, canonical_json(content))
 
 
 def write_sealed(schema: str, content: Any, path: Path) -> str:
@@ -49,6 +50,20 @@ def read_sealed(schema: str, path: Path) -> Any:
     Raises:
         EvidenceRejected: ``EVIDENCE_MISSING``, ``EVIDENCE_UNREADABLE``, ``EVIDENCE_SCHEMA``, ``EVIDENCE_ALTERED``.
     """
+    return open_sealed(schema, path).content
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A sealed file, verified: its content, that as canonical JSON, and its digest."""
+
+    content: Any
+    canonical: bytes
+    digest: str
+
+
+def open_sealed(schema: str, path: Path) -> Opened:
+    """Read and verify a sealed file; refusals as of ``read_sealed``."""
     if not path.is_file():
         raise _refusal("EVIDENCE_MISSING", f"no file {path.name}", "a sealed record", "run the evaluation and the gate")
     try:
@@ -58,7 +73,8 @@ def read_sealed(schema: str, path: Path) -> Any:
         raise _refusal("EVIDENCE_UNREADABLE", f"{path.name}: {error}", "a sealed record", "write it again") from error
     if found != schema:
         raise _refusal("EVIDENCE_SCHEMA", f"{found} in {path.name}", schema, "use the version that wrote it")
-    actual = digest_of(schema, content)
+    canonical = canonical_json(content)
+    actual = _digest(schema, canonical)
     if digest != actual:
         raise _refusal(
             "EVIDENCE_ALTERED",
@@ -66,7 +82,7 @@ def read_sealed(schema: str, path: Path) -> Any:
             f"{str(digest)[:12]} as sealed",
             "the file was edited after it was written: evaluate and judge again",
         )
-    return content
+    return Opened(content, canonical, actual)
 
 
 def sealed_digest(path: Path) -> str | None:
@@ -77,6 +93,11 @@ def sealed_digest(path: Path) -> str | None:
         return None
     claimed = envelope.get("digest") if isinstance(envelope, dict) else None
     return claimed if isinstance(claimed, str) else None
+
+
+def _digest(schema: str, canonical: bytes) -> str:
+    """SHA-256 over the canonical JSON of [schema, content], without writing the content a second time."""
+    return sha256_of_bytes(b"[" + canonical_json(schema) + b"," + canonical + b"]")
 
 
 def _refuse_constant(name: str) -> Any:

@@ -9,7 +9,7 @@ insufficient evidence, not a pass.
 from pydantic import ValidationError
 
 from spine.errors import EvidenceRejected
-from validation.evaluation.record import EvaluationRecord, record_adapter
+from validation.evaluation.record import EvaluationRecord, record_adapter, verified_digest
 from validation.evaluation.sealing import canonical_json
 from validation.gates.paired import same_truths
 from validation.gates.policy import Policy
@@ -20,6 +20,8 @@ _SAME_TERMS = "figures are comparable only where test set, code and libraries ar
 
 def evidence_digest(record: EvaluationRecord) -> str | None:
     """The record's digest, or None where it holds NaN, infinity or values of another type."""
+    if (verified := verified_digest(record)) is not None:
+        return verified
     try:
         content = record_adapter().dump_python(record, mode="json", warnings=False)
         record_adapter().validate_json(canonical_json(content), strict=True)

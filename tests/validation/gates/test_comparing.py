@@ -224,3 +224,25 @@ def test_what_a_policy_does_not_ask_the_verdict_says(
     bare = reduce(lambda p, name: p.model_copy(update={name: None}), ("subgroups", "baseline", "seeds"), policy)
     told = {r.code for r in ruled(bare, good, champion).results if r.kind == "told"}
     assert told == {"SUBGROUPS_NOT_ASKED", "BASELINE_NOT_ASKED", "SEEDS_NOT_ASKED"}
+
+
+def test_the_words_tell_sides_groups_power_and_what_is_not_known(
+    policy: Policy, good: EvaluationRecord, champion: EvaluationRecord
+) -> None:
+    passed = explain(ruled(policy, good, champion))
+    for said in (
+        "50 of 50 curves of 10 degrees or more",
+        "0 of 50 views mirrored",
+        "50 of 50 truths held by intervals that claim 90%",
+        "power 100%",
+        "seed spread not known",
+        "no human has approved a model yet",
+        "upper bound of the paired difference in a group",
+    ):
+        assert said in passed, said
+    mirrored = replace(good, studies=tuple(replace(s, found_side="right") for s in good.studies))
+    words = explain(ruled(policy, mirrored, champion))
+    assert words.startswith("REJECT")
+    assert "1 of " in words
+    assert "0 of 50 curves" in words
+    assert "a mirrored picture leaves the size of Cobb's angle as it is" in words
