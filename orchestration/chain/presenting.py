@@ -42,18 +42,31 @@ _LONGEST_DESCRIPTION = 4900
 def review_candidate(workspace: Workspace, params: Params) -> tuple[Path, dict[str, Figure]]:
     """Write the page of the latest verdict and describe the candidate in MLflow; page, and figures that name the run.
 
+    The verdict stands when this is called: an MLflow that does not answer is told in the figures, and changes nothing.
+
     Raises:
         EvidenceRejected: verdict or records are missing, altered or of one another.
     """
-    from validation.gates.champion import open_registry
+    from mlflow.exceptions import MlflowException
+
     from validation.review.page import write_review
 
     material = gather_material(workspace, params)
     page = write_review(material, workspace.review_page)
+    try:
+        return page, _describe_candidate(workspace, material, page)
+    except (MlflowException, OSError) as error:
+        return page, {"not described in MLflow": str(error)[:200]}
+
+
+def _describe_candidate(workspace: Workspace, material: "ReviewMaterial", page: Path) -> dict[str, Figure]:
+    """Page, card, figures, tags and words go to the candidate's run and version; figures that name the run."""
+    from validation.gates.champion import open_registry
+
     client = open_registry(workspace.tracking_uri)
     version = candidate_of(client, material.verdict.challenger_model)
     if version is None or not version.run_id:
-        return page, {}
+        return {}
     run = client.get_run(version.run_id)
     facts = read_run_facts(client, material.verdict.challenger_model, links_from_environment())
     _log_artifacts(client, run.info.run_id, page, material, facts)
@@ -61,7 +74,7 @@ def review_candidate(workspace: Workspace, params: Params) -> tuple[Path, dict[s
     _tag(client, run.info.run_id, version, material, facts)
     _describe(client, run, version, material, facts)
     group_seeds(client, run)
-    return page, {"mlflow experiment id": run.info.experiment_id, "mlflow run id": run.info.run_id}
+    return {"mlflow experiment id": run.info.experiment_id, "mlflow run id": run.info.run_id}
 
 
 def describe_served(workspace: Workspace, version: str) -> bool:
@@ -82,7 +95,7 @@ def describe_served(workspace: Workspace, version: str) -> bool:
         if candidate.description not in (served.description or ""):
             words = f"{served.description or ''}\n\n{candidate.description}"[:_LONGEST_DESCRIPTION]
             client.update_model_version(served.name, served.version, words)
-    except MlflowException:
+    except (MlflowException, OSError):
         return False
     return True
 

@@ -171,6 +171,14 @@ def test_a_first_model_needs_no_champion(tmp_path: Path) -> None:
     assert tags["plumbline.compared_with"] == "none"
 
 
+def test_a_page_is_written_though_mlflow_does_not_answer(judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLUMBLINE_TRACKING_URI", f"sqlite:///{judged.workspace.root}/gone/mlflow.db")
+    (judged.workspace.root / "gone").write_text("no folder")
+    page, figures = review_candidate(judged.workspace, judged.params)
+    assert "not described in MLflow" in figures
+    assert "not registered yet" in page.read_text()
+
+
 def test_records_of_another_verdict_make_no_page(judged: Judged, tmp_path: Path) -> None:
     verdict = judged.workspace.verdict_file
     kept = verdict.read_text()
