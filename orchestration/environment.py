@@ -16,6 +16,11 @@ MLFLOW_UI_VARIABLE = "PLUMBLINE_MLFLOW_UI"
 
 DEFAULT_MLFLOW_UI = "http://127.0.0.1:5000"
 
+DAGSTER_UI_VARIABLE = "PLUMBLINE_DAGSTER_UI"
+"""Address of Dagster's pages, likewise."""
+
+DEFAULT_DAGSTER_UI = "http://127.0.0.1:3000"
+
 _TELEMETRY_OFF = {
     "DO_NOT_TRACK": "1",
     # Stops Dagster's upload; the record itself is switched off by `telemetry: {enabled: false}` in dagster.yaml.
@@ -55,6 +60,14 @@ _QUIET = {
 def quiet_environment() -> dict[str, str]:
     """Variables that switch telemetry, pickles, job runners and look-ups off in every tool we embed."""
     return {**_TELEMETRY_OFF, **_SAFE_MLFLOW, **_QUIET}
+
+
+def links_from_environment() -> dict[str, str]:
+    """``mlflow`` and ``dagster`` -> the address of their pages, for links."""
+    return {
+        "mlflow": os.environ.get(MLFLOW_UI_VARIABLE, DEFAULT_MLFLOW_UI),
+        "dagster": os.environ.get(DAGSTER_UI_VARIABLE, DEFAULT_DAGSTER_UI),
+    }
 
 
 def apply_quiet_environment() -> None:

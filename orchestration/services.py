@@ -16,6 +16,7 @@ import yaml
 from orchestration.chain.params import read_params
 from orchestration.chain.workspace import Workspace
 from orchestration.environment import (
+    DAGSTER_UI_VARIABLE,
     MLFLOW_UI_VARIABLE,
     WORKSPACE_VARIABLE,
     apply_quiet_environment,
@@ -69,7 +70,7 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
         workspace.prepare()
         fail_abandoned_runs(instance, workspace, older_than_s=0.0)
         services = services_of(workspace, dagster_port, mlflow_port, free_port())
-        environment = environment_of(workspace, mlflow_port)
+        environment = environment_of(workspace, mlflow_port, dagster_port)
         try:
             with Supervised(services, workspace.state / "logs", environment) as running:
                 running.wait_until_up()
@@ -119,12 +120,13 @@ def _python(name: str, *module: str, health: str | None = None, first: int | Non
     return Service(name, (sys.executable, "-m", *module), health, first)
 
 
-def environment_of(workspace: Workspace, mlflow_port: int) -> dict[str, str]:
+def environment_of(workspace: Workspace, mlflow_port: int, dagster_port: int) -> dict[str, str]:
     """What the services are started with beside our own environment."""
     return quiet_environment() | {
         "DAGSTER_HOME": str(workspace.dagster_home),
         WORKSPACE_VARIABLE: str(workspace.root),
         MLFLOW_UI_VARIABLE: f"http://{HOST}:{mlflow_port}",
+        DAGSTER_UI_VARIABLE: f"http://{HOST}:{dagster_port}",
     }
 
 

@@ -91,7 +91,7 @@ def replay_journal(
         return known
     run = client.create_run(
         experiment_id,
-        run_name=f"{summary.config.preset} {str(summary.model_digest)[:12]}",
+        run_name=f"{summary.config.preset} seed {summary.config.seed} {str(summary.model_digest)[:8]}",
         tags={**_tags(summary, dataset), **tags, KEY_TAG: str(summary.model_digest)},
     )
     run_id = str(run.info.run_id)

@@ -27,14 +27,18 @@ def champion_evaluation(workspace: WritableWorkspace, tracking: ModelTracking, w
 
 
 @dg.asset(
-    group_name=GROUP, owners=OWNERS, kinds={"python", "yaml"}, code_version="1", deps=[evaluation, champion_evaluation]
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"python", "yaml"},
+    code_version="1",
+    deps=[evaluation, champion_evaluation, registered_candidate],
 )
 def verdict(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
     """PROMOTE, HOLD, REJECT or INSUFFICIENT: what the policy says of the evidence, with a reason per rule, hashed."""
     from orchestration.chain.decision import judge_candidate
 
     bound = tracking.bound(workspace.folders)
-    return materialised("verdict", watcher, lambda _: judge_candidate(bound, workspace.params))
+    return materialised("verdict", watcher, lambda _: judge_candidate(bound, workspace.params), tracking=tracking)
 
 
 @dg.asset(group_name=GROUP, owners=OWNERS, kinds={"mlflow"}, code_version="1", deps=[verdict, registered_candidate])

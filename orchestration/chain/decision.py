@@ -38,8 +38,10 @@ EXPERIMENT = "plumbline"
 
 def register_candidate(workspace: Workspace, params: Params, tags: Mapping[str, str] | None = None) -> StepReport:
     """Replay the candidate's journal into MLflow, register it, and attach its evaluation; exactly once."""
+    from orchestration.chain.run_facts import log_data
     from training.tracking import log_evidence, replay_journal
     from validation.evaluation.record import read_record
+    from validation.gates.champion import open_registry
 
     record = read_record(workspace.evaluation / "record.json")
     tracked = replay_journal(
@@ -58,6 +60,7 @@ def register_candidate(workspace: Workspace, params: Params, tags: Mapping[str, 
         artifacts=workspace.evaluation,
         tags={"plumbline.evidence": record.digest},
     )
+    log_data(open_registry(workspace.tracking_uri), tracked.run_id, read_manifest(workspace.dataset))
     figures: dict[str, Figure] = {
         "registered model": CANDIDATES_MODEL,
         "version": str(tracked.model_version),
@@ -128,7 +131,8 @@ def rescore_champion(workspace: Workspace, params: Params) -> StepReport:
 
 
 def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
-    """Hold the evidence against the policy and keep the verdict, as the latest and under its digest."""
+    """Hold the evidence against the policy, keep the verdict (the latest, and by digest), write the reviewer's page."""
+    from orchestration.chain.presenting import review_candidate
     from validation.evaluation.record import read_record
     from validation.evaluation.report import write_report
     from validation.gates.policy import read_policy
@@ -148,7 +152,8 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     drawn = {title: workspace.evaluation / f"overlay_{title}.png" for title in ("best", "median", "worst")}
     overlays = {title: path for title, path in drawn.items() if path.exists()}
     page = write_report(challenger, workspace.report_page.parent, overlays=overlays, verdict=verdict)
-    return _kept(StepReport("verdict", figures, pages={"report": str(page)}), workspace)
+    review, run = review_candidate(workspace, params)
+    return _kept(StepReport("verdict", figures | run, pages={"report": str(page), "review": str(review)}), workspace)
 
 
 def promote_champion(workspace: Workspace, params: Params, promoter: str) -> StepReport:
@@ -157,6 +162,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str) -> Ste
     Raises:
         GateRefused: verdict, evidence, policy, bytes or the present champion do not permit it.
     """
+    from orchestration.chain.presenting import describe_served
     from validation.gates.promotion import promote
 
     uri = _judged_candidate(workspace)
@@ -172,6 +178,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str) -> Ste
         ledger_path=workspace.promotion_ledger,
     )
     refresh_local_champion(workspace)
+    describe_served(workspace, promotion.champion.version)
     figures: dict[str, Figure] = {
         "champion": f"{PRODUCTION_MODEL} version {promotion.champion.version}",
         "model": promotion.champion.model_digest[:12],

@@ -37,6 +37,7 @@ def evaluate_model(
     """Predict the frozen test set with the model in ``model_folder`` and write record, plots and report to ``out``."""
     from inference.measure import predict_examples
     from inference.model import load_model
+    from validation.evaluation.found_points import FILE, write_found_points
     from validation.evaluation.frozen_set import verify_pictures
     from validation.evaluation.ledger import record_read
     from validation.evaluation.record import evaluate, rank_patients, write_record
@@ -69,6 +70,7 @@ def evaluate_model(
     overlays = draw_overlays(workspace, out, ranked, predictions, examples, rough_intervals=remark)
     pages = write_report(record, out, overlays=overlays)
     write_record(record, out / "record.json")
+    write_found_points(predictions, record, out / FILE)
     return StepReport(step, _figures(record), {t: str(p) for t, p in overlays.items()}, {"report": str(pages)})
 
 

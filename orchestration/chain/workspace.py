@@ -110,6 +110,11 @@ class Workspace:
         return self.state / "report" / "report.html"
 
     @property
+    def review_page(self) -> Path:
+        """The page from which a reviewer decides."""
+        return self.state / "report" / "review.html"
+
+    @property
     def champion(self) -> Path:
         """Local copy of the champion's bytes, verified against their digest at every use."""
         return self.state / "champion"

@@ -30,6 +30,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("training", "Train on labelled studies, from the model in the box or any other."),
     "verdict": ("judging", "Print the latest verdict as a table."),
     "explain": ("judging", "Tell a verdict in plain words."),
+    "review": ("reviewing", "Write the page from which a reviewer decides."),
     "promote": ("judging", "Promote the judged candidate, if its evidence still holds."),
     "champion": ("judging", "Show the champion and the history of promotions."),
 }

@@ -25,6 +25,7 @@ from tests.bench import (
     peers,
     plate_chain,
     rendering,
+    reviewing,
     rooms,
     tilts,
     views,
@@ -43,9 +44,15 @@ GROUPS = {
     "answering": answering.figures,
     "gate": gate.figures,
     "demo": demo.figures,
+    "reviewing": reviewing.figures,
     "peers": peers.figures,
 }
 RESULTS = Path("bench/results.json")
+
+
+def _can_run(group: str) -> bool:
+    """Whether what a group needs beside our own environment is there."""
+    return {"peers": peers.installed, "reviewing": reviewing.installed}.get(group, lambda: True)()
 
 
 def main(wanted: list[str]) -> int:
@@ -57,7 +64,7 @@ def main(wanted: list[str]) -> int:
         sys.stderr.write(f"no such group: {unknown}; there are {list(GROUPS)}\n")
         return 2
     stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    for name in wanted or [group for group in GROUPS if group != "peers" or peers.installed()]:
+    for name in wanted or [group for group in GROUPS if _can_run(group)]:
         figures: list[Figure] = rendering.figures(full) if name == "rendering" else GROUPS[name]()
         if not figures:
             continue

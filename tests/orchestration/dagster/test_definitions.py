@@ -52,7 +52,7 @@ def test_dvc_yaml_draws_the_same_graph(source):
 def test_promotion_hangs_on_everything_that_was_judged():
     assert upstream("registered_candidate") == {"evaluation"}
     assert upstream("champion_evaluation") == {"dataset", "validation"}
-    assert upstream("verdict") == {"evaluation", "champion_evaluation"}
+    assert upstream("verdict") == {"evaluation", "champion_evaluation", "registered_candidate"}
     assert upstream("champion") == {"verdict", "registered_candidate"}
 
 

@@ -128,7 +128,7 @@ def test_services_stay_on_this_machine_and_quiet(workspace):
     assert mlflow.command[mlflow.command.index("--allowed-hosts") + 1] == "127.0.0.1:5999,localhost:5999"
     assert mlflow.command[mlflow.command.index("--workers") + 1] == "1"
     assert daemon.health is None
-    environment = environment_of(workspace, 5999)
+    environment = environment_of(workspace, 5999, 3999)
     assert environment.items() >= quiet_environment().items()
     assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
     assert environment["PLUMBLINE_WORKSPACE"] == str(workspace.root)

@@ -1,0 +1,222 @@
+"""What a reviewer sees in MLflow: the candidate's run and its model version, with verdict, page, card and links.
+
+What belongs here: describing what is tracked already. What does not: training's own figures (``training.tracking``),
+the page (``review``), the champion's alias (``validation.gates.promotion``). Contract: nothing here is evidence, and no
+gate reads it: whoever edits a tag or a metric changes what is shown, not what is decided. Describing the same verdict
+again changes nothing; a candidate that is not registered has a page, and nothing in MLflow.
+
+Groups of metrics, each a section of MLflow's charts: ``train``, ``validation``, ``cost``, ``data`` (from training);
+``test/<parameter>``, ``champion/<parameter>``, ``difference/<parameter>``, ``landmarks/<view>``, ``verdict``; on the
+parent of several seeds ``seeds/<parameter>``.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestration.chain.champion import CANDIDATES_MODEL, PRODUCTION_MODEL
+from orchestration.chain.params import Params
+from orchestration.chain.report import Figure
+from orchestration.chain.review import gather_material
+from orchestration.chain.run_facts import DIGEST_TAG, candidate_of, read_run_facts
+from orchestration.chain.seeds import group_seeds
+from orchestration.chain.workspace import Workspace
+from orchestration.environment import links_from_environment
+from spine.measurement.registry import PARAMETERS
+from spine.storage import write_text_atomically
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from validation.evaluation.record import EvaluationRecord
+    from validation.review.changes import RunFacts
+    from validation.review.page import ReviewMaterial
+
+FOLDER = "review"
+PAGE = "review.html"
+_LONGEST_DESCRIPTION = 4900
+"""MLflow keeps 5000 characters of a version's description."""
+
+
+def review_candidate(workspace: Workspace, params: Params) -> tuple[Path, dict[str, Figure]]:
+    """Write the page of the latest verdict and describe the candidate in MLflow; page, and figures that name the run.
+
+    The verdict stands when this is called: an MLflow that does not answer is told in the figures, and changes nothing.
+
+    Raises:
+        EvidenceRejected: verdict or records are missing, altered or of one another.
+    """
+    from mlflow.exceptions import MlflowException
+
+    from validation.review.page import write_review
+
+    material = gather_material(workspace, params)
+    page = write_review(material, workspace.review_page)
+    try:
+        return page, _describe_candidate(workspace, material, page)
+    except (MlflowException, OSError) as error:
+        return page, {"not described in MLflow": str(error)[:200]}
+
+
+def _describe_candidate(workspace: Workspace, material: "ReviewMaterial", page: Path) -> dict[str, Figure]:
+    """Page, card, figures, tags and words go to the candidate's run and version; figures that name the run."""
+    from validation.gates.champion import open_registry
+
+    client = open_registry(workspace.tracking_uri)
+    version = candidate_of(client, material.verdict.challenger_model)
+    if version is None or not version.run_id:
+        return {}
+    run = client.get_run(version.run_id)
+    facts = read_run_facts(client, material.verdict.challenger_model, links_from_environment())
+    _log_artifacts(client, run.info.run_id, page, material, facts)
+    _log_metrics(client, run, metrics_of(material))
+    _tag(client, run.info.run_id, version, material, facts)
+    _describe(client, run, version, material, facts)
+    group_seeds(client, run)
+    return {"mlflow experiment id": run.info.experiment_id, "mlflow run id": run.info.run_id}
+
+
+def describe_served(workspace: Workspace, version: str) -> bool:
+    """Give a version of the served model its candidate's decision, links and card; whether it has them now.
+
+    The promotion is done when this is called: a registry that does not take the words keeps the model all the same.
+    """
+    from mlflow.exceptions import MlflowException
+
+    from validation.gates.champion import open_registry
+
+    client = open_registry(workspace.tracking_uri)
+    try:
+        served = client.get_model_version(PRODUCTION_MODEL, version)
+        candidate = candidate_of(client, served.tags.get(DIGEST_TAG, ""))
+        if candidate is None or not candidate.description:
+            return False
+        if candidate.description not in (served.description or ""):
+            words = f"{served.description or ''}\n\n{candidate.description}"[:_LONGEST_DESCRIPTION]
+            client.update_model_version(served.name, served.version, words)
+    except (MlflowException, OSError):
+        return False
+    return True
+
+
+def metrics_of(material: "ReviewMaterial") -> dict[str, float]:
+    """The figures of the comparison under the names of their groups."""
+    results = material.verdict.results
+    metrics = {"verdict/rules": float(len(results))}
+    for outcome in ("PASS", "HOLD", "REJECT", "INSUFFICIENT"):
+        metrics[f"verdict/{outcome.lower()}"] = float(sum(r.outcome == outcome for r in results))
+    metrics |= _landmark_metrics(material.challenger)
+    if material.champion is None:
+        return metrics
+    for name, agreement in material.champion.statistics.items():
+        for figure, label in (("standard_error_of_estimate", "standard_error"), ("mae", "mae"), ("bias", "bias")):
+            value = agreement.figures[figure].value
+            if value is not None:
+                metrics[f"champion/{name}/{label}_{agreement.unit}"] = value
+    for row in material.verdict.differences:
+        if row.group == "all":
+            ends = (("mean", row.mean), ("low", row.low), ("high", row.high), ("margin", row.margin))
+            metrics |= {f"difference/{row.subject.replace(' ', '_')}/{end}": value for end, value in ends}
+    return metrics
+
+
+def _landmark_metrics(record: "EvaluationRecord") -> dict[str, float]:
+    shown = ("coverage", "median_mm", "mean_mm", "p95_mm")
+    rows = [row for row in record.landmarks if row.group == "all"]
+    values = {f"landmarks/{row.space}/{name}": getattr(row, name) for row in rows for name in shown}
+    return {name: float(value) for name, value in values.items() if value is not None}
+
+
+def _log_artifacts(
+    client: "MlflowClient", run_id: str, page: Path, material: "ReviewMaterial", facts: "RunFacts"
+) -> None:
+    from validation.gates.verdict import explain
+    from validation.review.card import card_json, card_markdown, make_card
+    from validation.review.claim import ClaimSource, claim_json, claim_markdown, fill_checklist
+
+    card = make_card(material.challenger, material.verdict, facts)
+    checklist = fill_checklist(ClaimSource(material.challenger, material.verdict, facts))
+    texts = {
+        "model_card.md": card_markdown(card),
+        "model_card.json": card_json(card),
+        "claim.md": claim_markdown(checklist),
+        "claim.json": claim_json(checklist),
+        "verdict.txt": explain(material.verdict),
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, text in texts.items():
+            write_text_atomically(Path(scratch) / name, text)
+        client.log_artifacts(run_id, scratch, FOLDER)
+    client.log_artifact(run_id, str(page), FOLDER)
+
+
+def _log_metrics(client: "MlflowClient", run: Any, metrics: Mapping[str, float]) -> None:
+    from mlflow.entities import Metric
+
+    at = int(run.info.end_time or run.info.start_time)
+    new = [Metric(n, float(v), at, 0) for n, v in metrics.items() if run.data.metrics.get(n) != float(v)]
+    if new:
+        client.log_batch(run.info.run_id, metrics=new)
+
+
+def _tag(client: "MlflowClient", run_id: str, version: Any, material: "ReviewMaterial", facts: "RunFacts") -> None:
+    verdict = material.verdict
+    tags = {
+        "plumbline.verdict": verdict.digest,
+        "plumbline.decision": verdict.decision,
+        "plumbline.compared_with": verdict.champion_model or "none",
+        "plumbline.evidence": str(verdict.challenger_evidence),
+        "plumbline.policy_hash": verdict.policy_hash,
+        **({"dagster.url": facts.dagster_url} if facts.dagster_url else {}),
+    }
+    for name, value in tags.items():
+        client.set_tag(run_id, name, value)
+        client.set_model_version_tag(version.name, version.version, name, value)
+    client.set_model_version_tag(version.name, version.version, "plumbline.run_url", facts.run_url or run_id)
+    client.set_tag(run_id, "plumbline.model_version", f"{version.name} version {version.version}")
+
+
+def _describe(client: "MlflowClient", run: Any, version: Any, material: "ReviewMaterial", facts: "RunFacts") -> None:
+    """The run's and the version's descriptions, with links to one another, the page and the Dagster run."""
+    from validation.review.card import card_markdown, make_card
+
+    links, verdict = links_of(run, version, facts), material.verdict
+    listed = " · ".join(f"[{title}]({address})" for title, address in links.items())
+    passed, ours = sum(r.outcome == "PASS" for r in verdict.results), material.challenger
+    head = (
+        f"## {verdict.decision}\n\n{listed}\n\n"
+        f"{passed} of {len(verdict.results)} rules passed on {ours.n_patients} **{ours.patients_are}**, "
+        f"policy `{verdict.policy}` version {verdict.policy_version}. Verdict `{verdict.digest}`.\n\n"
+    )
+    reasons = "".join(f"- `{r.code}` {r.subject.replace('_', ' ')}: {r.figure_name}\n" for r in verdict.refusals[:8])
+    note = head + (f"What stands in the way:\n\n{reasons}\n" if reasons else "") + _comparison_table(material)
+    client.set_tag(run.info.run_id, "mlflow.note.content", note)
+    card = card_markdown(make_card(material.challenger, verdict, facts), brief=True)
+    client.update_model_version(version.name, version.version, (head + card)[:_LONGEST_DESCRIPTION])
+
+
+def links_of(run: Any, version: Any, facts: "RunFacts") -> dict[str, str]:
+    """Title -> address of everything that belongs together."""
+    ui = links_from_environment()["mlflow"]
+    place = f"{ui}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    links = {
+        "reviewer's page": f"{place}/artifacts/{FOLDER}/{PAGE}",
+        "run": place,
+        f"{CANDIDATES_MODEL} version {version.version}": f"{ui}/#/models/{version.name}/versions/{version.version}",
+    }
+    return links | ({"Dagster run": facts.dagster_url} if facts.dagster_url else {})
+
+
+def _comparison_table(material: "ReviewMaterial") -> str:
+    """Standard errors of both models, parameter by parameter."""
+    champion = material.champion
+    lines = ["| parameter | challenger | champion | n |", "|---|---|---|---|"]
+    for name, agreement in material.challenger.statistics.items():
+        error = agreement.figures["standard_error_of_estimate"].value
+        if not PARAMETERS[name].in_paper or error is None:
+            continue
+        other = champion.statistics[name].figures["standard_error_of_estimate"].value if champion else None
+        told = "–" if other is None else f"{other:.2f}"
+        lines.append(f"| {PARAMETERS[name].label}, {agreement.unit} | {error:.2f} | {told} | {agreement.n} |")
+    return "Standard error of the estimate:\n\n" + "\n".join(lines) + "\n"

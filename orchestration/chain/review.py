@@ -1,0 +1,124 @@
+"""The reviewer's page of a workspace: evidence, pictures and facts gathered, page written.
+
+What belongs here: from a workspace to ``validation.review``'s material. What does not: what the page shows, putting it
+into MLflow (``presenting``). Contract: it can be written again at any time from what is on disk and in the registry; a
+registry that cannot be read makes a page that says "not known", because a verdict must not wait for links.
+"""
+
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from orchestration.chain.params import Params
+from orchestration.chain.run_facts import read_run_facts
+from orchestration.chain.workspace import Workspace
+from orchestration.environment import links_from_environment
+from spine.dataset import Example, load_example_picture, read_manifest
+from spine.landmarks import ViewName
+
+if TYPE_CHECKING:
+    from validation.evaluation.record import EvaluationRecord
+    from validation.review.changes import RunFacts
+    from validation.review.page import ReviewMaterial
+    from validation.review.patients import EncodedPicture, Points
+
+PICTURES_LIMIT_BYTES = 8_000_000
+"""All pictures together; as data addresses they weigh a third more, and a page may weigh 15 MB."""
+
+HEIGHTS = (900, 720, 560, 420, 320, 240)
+"""Heights that pictures are tried in, the tallest first."""
+
+_QUALITY = 78
+
+
+def write_review_page(workspace: Workspace, params: Params, out: Path | None = None) -> Path:
+    """Write the page of the latest verdict to ``out`` (the workspace's own place by default).
+
+    Raises:
+        EvidenceRejected: verdict or records are missing, altered or of one another.
+    """
+    from validation.review.page import write_review
+
+    return write_review(gather_material(workspace, params), out or workspace.review_page)
+
+
+def gather_material(workspace: Workspace, params: Params) -> "ReviewMaterial":
+    """Everything the page of the latest verdict is made of."""
+    from orchestration.chain.decision import policy_path
+    from validation.evaluation.found_points import FILE, read_found_points
+    from validation.evaluation.ledger import count_reads
+    from validation.evaluation.record import read_record
+    from validation.gates.policy import read_policy
+    from validation.gates.verdict import read_verdict
+    from validation.review.page import ReviewMaterial
+    from validation.review.patients import chosen_studies
+
+    verdict, policy = read_verdict(workspace.verdict_file), read_policy(policy_path(params, workspace))
+    folders = {"challenger": workspace.evaluation}
+    if verdict.champion_evidence is not None:
+        folders["champion"] = workspace.champion_evaluation
+    records = {role: read_record(folder / "record.json") for role, folder in folders.items()}
+    challenger, champion = records["challenger"], records.get("champion")
+    examples = {e.study_id: e for e in read_manifest(workspace.dataset).in_split("test")}
+    chosen = [examples[s] for s in chosen_studies(challenger, champion, policy.comparison) if s in examples]
+    points: dict[str, Points] = {role: read_found_points(folders[role] / FILE, records[role]) for role in folders}
+    points["truth"] = {e.study_id: {name: v.points for name, v in e.views.items()} for e in chosen}
+    facts = known_facts(workspace, records)
+    return ReviewMaterial(
+        verdict=verdict,
+        policy=policy,
+        challenger=challenger,
+        champion=champion,
+        challenger_run=facts["challenger"],
+        champion_run=facts.get("champion"),
+        pictures=encode_pictures(workspace.dataset, chosen),
+        points=points,
+        test_set_reads=count_reads(workspace.test_set_ledger, verdict.test_digest) or None,
+    )
+
+
+def known_facts(workspace: Workspace, records: "Mapping[str, EvaluationRecord]") -> "dict[str, RunFacts]":
+    """Role -> what MLflow knows of the run that trained it; nothing where MLflow does not answer."""
+    from mlflow.exceptions import MlflowException
+
+    from validation.gates.champion import open_registry
+    from validation.review.changes import RunFacts
+
+    links = links_from_environment()
+    try:
+        client = open_registry(workspace.tracking_uri)
+        return {role: read_run_facts(client, record.model_digest, links) for role, record in records.items()}
+    except (MlflowException, OSError):
+        return {role: RunFacts() for role in records}
+
+
+def encode_pictures(
+    dataset: Path, examples: Iterable[Example], limit: int = PICTURES_LIMIT_BYTES
+) -> "dict[tuple[str, ViewName], EncodedPicture]":
+    """(study, view) -> JPEG, as tall as all of them together may be."""
+    chosen = list(examples)
+    encoded: dict[tuple[str, ViewName], EncodedPicture] = {}
+    for height in HEIGHTS:
+        encoded = {(e.study_id, v): _encode(dataset, e, v, height) for e in chosen for v in e.views}
+        if sum(len(p.jpeg) for p in encoded.values()) <= limit:
+            break
+    return encoded
+
+
+def _encode(dataset: Path, example: Example, view: ViewName, height: int) -> "EncodedPicture":
+    from PIL import Image
+
+    from inference.drawing import windowed
+    from validation.review.patients import EncodedPicture
+
+    picture = np.asarray(load_example_picture(dataset, example.views[view]))
+    rows, columns = picture.shape
+    image = Image.fromarray(windowed(picture))
+    if rows > height:
+        image = image.resize((max(1, round(columns * height / rows)), height), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=_QUALITY, optimize=True)
+    return EncodedPicture(buffer.getvalue(), (columns, rows))

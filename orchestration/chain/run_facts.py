@@ -1,0 +1,108 @@
+"""What MLflow knows of the run behind a model: code, environment, cost, data, and the links.
+
+What belongs here: reading it back, and the list of patients that is kept with a run so that the next challenger's data
+can be compared with it. What does not: showing it (``validation.review``), logging figures (``training.tracking``).
+Contract: what is not on record is None, never guessed; the list names patients by their pseudonyms alone.
+"""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestration.chain.champion import CANDIDATES_MODEL
+from spine.dataset import SPLITS, Manifest
+from spine.storage import write_text_atomically
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from validation.review.changes import PatientFact, RunFacts
+
+PATIENTS_ARTIFACT = "data/patients.json"
+PICTURES_METRIC = "data/training_pictures"
+DIGEST_TAG = "plumbline.model_digest"
+_VERSION_TAG = "plumbline.version."
+
+
+def candidate_of(client: "MlflowClient", model_digest: str) -> Any | None:
+    """The registered candidate (an MLflow ``ModelVersion``) with these bytes, the newest of several; else None."""
+    from validation.gates.champion import versions_of
+
+    found = [v for v in versions_of(client, CANDIDATES_MODEL) if v.tags.get(DIGEST_TAG) == model_digest]
+    return max(found, key=lambda v: int(v.version), default=None)
+
+
+def read_run_facts(client: "MlflowClient", model_digest: str, links: Mapping[str, str]) -> "RunFacts":
+    """The facts of the run that trained these bytes; all unknown where no candidate with them is registered.
+
+    Args:
+        links: ``mlflow`` and ``dagster``: addresses of their pages, for links.
+    """
+    from validation.review.changes import RunFacts
+
+    version = candidate_of(client, model_digest)
+    if version is None or not version.run_id:
+        return RunFacts()
+    run = client.get_run(version.run_id)
+    tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
+    dagster = tags.get("dagster.run_id")
+    return RunFacts(
+        run_id=version.run_id,
+        run_url=f"{links['mlflow']}/#/experiments/{run.info.experiment_id}/runs/{version.run_id}"
+        "?workflowType=machine_learning",
+        version=str(version.version),
+        dagster_run=dagster,
+        dagster_url=f"{links['dagster']}/runs/{dagster}" if dagster else None,
+        commit=_known(tags.get("git.commit")),
+        dirty={"true": True, "false": False}.get(tags.get("git.dirty", "")),
+        versions={k.removeprefix(_VERSION_TAG): v for k, v in sorted(tags.items()) if k.startswith(_VERSION_TAG)},
+        preset=tags.get("plumbline.preset"),
+        seed=tags.get("plumbline.seed"),
+        device=tags.get("plumbline.device"),
+        devices=int(params["devices"]) if params.get("devices", "").isdigit() else None,
+        seconds=metrics.get("cost/seconds"),
+        epochs=metrics.get("cost/epochs"),
+        pictures=_whole(metrics.get(PICTURES_METRIC)),
+        dataset=tags.get("plumbline.dataset"),
+        dvc_version=_known(tags.get("plumbline.dvc_version")),
+        patients=_read_patients(client, version.run_id),
+    )
+
+
+def log_data(client: "MlflowClient", run_id: str, manifest: Manifest) -> None:
+    """Keep with the run how much data there was, and whose: pseudonym, split, condition of each patient; once only."""
+    if PATIENTS_ARTIFACT in _listed(client, run_id):
+        return
+    for split in SPLITS:
+        examples = manifest.in_split(split)
+        client.log_metric(run_id, f"data/{split}_patients", float(len({e.patient for e in examples})))
+    client.log_metric(run_id, PICTURES_METRIC, float(sum(len(e.views) for e in manifest.in_split("train"))))
+    rows = sorted({(e.patient, e.split, str(e.facts.get("condition", "not told"))) for e in manifest.examples})
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / Path(PATIENTS_ARTIFACT).name
+        write_text_atomically(file, json.dumps(rows))
+        client.log_artifact(run_id, str(file), str(Path(PATIENTS_ARTIFACT).parent))
+
+
+def _read_patients(client: "MlflowClient", run_id: str) -> "tuple[PatientFact, ...]":
+    from validation.review.changes import PatientFact
+
+    if PATIENTS_ARTIFACT not in _listed(client, run_id):
+        return ()
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(client.download_artifacts(run_id, PATIENTS_ARTIFACT, scratch))
+        return tuple(PatientFact(*row) for row in json.loads(file.read_text()))
+
+
+def _listed(client: "MlflowClient", run_id: str) -> set[str]:
+    return {a.path for a in client.list_artifacts(run_id, str(Path(PATIENTS_ARTIFACT).parent))}
+
+
+def _known(text: str | None) -> str | None:
+    return None if text in (None, "unknown", "none") else text
+
+
+def _whole(number: float | None) -> int | None:
+    return None if number is None else int(number)

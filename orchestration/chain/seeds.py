@@ -1,0 +1,72 @@
+"""Runs that differ in nothing but their seed: one parent run, so that MLflow shows them together with their spread.
+
+What belongs here: recognising them, the parent and its figures. What does not: whether a difference exceeds that spread
+(the policy). Contract: the recipe is every logged parameter but the seed, with the data set; a run alone has no parent;
+the parent holds no model and is nobody's evidence.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+RECIPE_TAG, KIND_TAG, PARENT_TAG = "plumbline.recipe", "plumbline.kind", "mlflow.parentRunId"
+SEEDS = "seeds"
+_SPREAD_OF = ("test/", "validation/best_")
+
+
+def recipe_of(run: Any) -> str:
+    """Digest of what was asked of a run, its seed left out."""
+    asked = {name: value for name, value in run.data.params.items() if name != "seed"}
+    payload = json.dumps([sorted(asked.items()), run.data.tags.get("plumbline.dataset")])
+    return hashlib.sha256(payload.encode()).hexdigest()[:16]
+
+
+def group_seeds(client: "MlflowClient", run: Any) -> str | None:
+    """Put the run under the parent of its recipe, as soon as a second seed is there; the parent's id."""
+    recipe, experiment = recipe_of(run), run.info.experiment_id
+    client.set_tag(run.info.run_id, RECIPE_TAG, recipe)
+    same = client.search_runs([experiment], filter_string=f"tags.`{RECIPE_TAG}` = '{recipe}'")
+    children = [r for r in same if r.info.status == "FINISHED" and r.data.tags.get(KIND_TAG) != SEEDS]
+    if len({r.data.params.get("seed") for r in children}) < 2:
+        return None
+    known = [r for r in same if r.data.tags.get(KIND_TAG) == SEEDS]
+    parent = known[0] if known else _make_parent(client, experiment, recipe, children)
+    parent_id = str(parent.info.run_id)
+    for child in children:
+        client.set_tag(child.info.run_id, PARENT_TAG, parent_id)
+    _log_spread(client, parent, children)
+    return parent_id
+
+
+def _make_parent(client: "MlflowClient", experiment: str, recipe: str, children: Sequence[Any]) -> Any:
+    preset = children[0].data.tags.get("plumbline.preset", "candidate")
+    tags = {RECIPE_TAG: recipe, KIND_TAG: SEEDS}
+    parent = client.create_run(experiment, run_name=f"{preset} seeds {recipe[:8]}", tags=tags)
+    client.set_terminated(parent.info.run_id, "FINISHED")
+    return parent
+
+
+def _log_spread(client: "MlflowClient", parent: Any, children: Sequence[Any]) -> None:
+    """Mean and standard deviation over the seeds of every test figure that all of them have."""
+    from mlflow.entities import Metric
+
+    shared = set.intersection(*({n for n in c.data.metrics if n.startswith(_SPREAD_OF)} for c in children))
+    figures = {"seeds/count": float(len(children))}
+    for name in sorted(shared):
+        values = [c.data.metrics[name] for c in children]
+        figures |= {f"seeds/{name}/mean": mean(values), f"seeds/{name}/sd": stdev(values)}
+    at = max(int(c.info.end_time or c.info.start_time) for c in children)
+    new = [Metric(n, v, at, len(children)) for n, v in figures.items() if parent.data.metrics.get(n) != v]
+    for start in range(0, len(new), 500):
+        client.log_batch(parent.info.run_id, metrics=new[start : start + 500])
+    seeds = ", ".join(sorted(str(c.data.params.get("seed")) for c in children))
+    note = (
+        f"{len(children)} runs that differ in nothing but their seed ({seeds}). `seeds/…/sd` is the spread that a "
+        "difference between two models has to exceed before it means anything."
+    )
+    client.set_tag(parent.info.run_id, "mlflow.note.content", note)

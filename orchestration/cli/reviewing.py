@@ -1,0 +1,30 @@
+"""Subcommand that writes the reviewer's page: ``review``.
+
+What belongs here: options and printing. What does not: gathering (``orchestration.chain.review``), the page
+(``validation.review``).
+"""
+
+from pathlib import Path
+
+import click
+
+from orchestration.chain.workspace import Workspace
+from orchestration.cli.options import workspace_option
+from orchestration.cli.terminal import output
+
+
+@click.command()
+@workspace_option
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The file; state/report/review.html.")
+def review(workspace: Path, out: Path | None) -> None:
+    """Write the page from which a reviewer decides about the latest verdict: one HTML file, no network.
+
+    \b
+    Example:  plumbline review -w workspace/demo --out review.html
+    """
+    from orchestration.chain.params import read_params
+    from orchestration.chain.review import write_review_page
+
+    chosen = Workspace(workspace)
+    page = write_review_page(chosen, read_params(chosen.params_file), out)
+    output.print(f"{page}\n{page.stat().st_size / 1e6:.1f} MB; open it in a browser, it needs no network")

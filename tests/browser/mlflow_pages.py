@@ -1,0 +1,66 @@
+"""MLflow's pages for a browser test: a server on a workspace, and what has to be waited for or put aside on its pages.
+
+What belongs here: the server and MLflow's own furniture. What does not: what our pages must show (the tests).
+Contract: the server listens on this machine alone, as ``make up`` starts it, and ends with the block.
+"""
+
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from orchestration.chain.workspace import Workspace
+from orchestration.environment import quiet_environment
+from tests.browser.chromium import Page
+
+
+@contextmanager
+def mlflow_of(workspace: Workspace, port: int) -> Iterator[str]:
+    """The address of an MLflow server on the workspace's own database."""
+    address = f"127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", workspace.tracking_uri]
+    command += ["--artifacts-destination", workspace.artifact_root.as_uri()]
+    server = subprocess.Popen(
+        [*command, "--allowed-hosts", f"{address},localhost:{port}"],
+        env={**os.environ, **quiet_environment()},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        _wait_until_up(f"http://{address}/health", server)
+        yield f"http://{address}"
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait(30)
+
+
+def open_run(tab: Page, address: str, run_id: str, artifact: str = "") -> None:
+    """Open a run's page, in the layout for trained models."""
+    tab.open("about:blank")
+    tab.open(f"{address}/#/experiments/1/runs/{run_id}{artifact}?workflowType=machine_learning")
+
+
+def put_assistant_aside(tab: Page) -> None:
+    """Keep the panel shut that MLflow opens at the first visit; call it before the first page."""
+    kept = {"mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true", "mlflow.assistant.panelOpen_v1": "false"}
+    lines = "".join(f"localStorage.setItem({name!r}, {value!r});" for name, value in kept.items())
+    tab.send(
+        "Page.addScriptToEvaluateOnNewDocument", source=f"try {{ {lines} }} catch (_) {{ /* a sandboxed frame */ }}"
+    )
+
+
+def _wait_until_up(address: str, server: "subprocess.Popen[bytes]") -> None:
+    opener, until = urllib.request.build_opener(urllib.request.ProxyHandler({})), time.monotonic() + 120
+    while time.monotonic() < until:
+        assert server.poll() is None, f"MLflow ended with {server.returncode}"
+        try:
+            with opener.open(address, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.3)
+    raise AssertionError("MLflow did not come up")

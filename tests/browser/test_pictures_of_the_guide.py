@@ -1,0 +1,81 @@
+"""The pictures of docs/reviewing.md, taken in a real browser of a workspace in which a challenger met a champion.
+
+    PLUMBLINE_SCREENSHOTS=docs/reviewing PLUMBLINE_SCREENSHOTS_OF=WORKSPACE pytest tests/browser -k guide
+
+Nothing is written without both variables. The workspace is one in which `plumbline run` has judged.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from orchestration.chain.run_facts import candidate_of
+from orchestration.chain.workspace import Workspace
+from orchestration.processes import free_port
+from tests.browser.chromium import Page, browser, find_chromium
+from tests.browser.mlflow_pages import mlflow_of, open_run, put_assistant_aside
+from validation.gates.champion import open_registry
+from validation.gates.verdict import read_verdict
+
+FOLDER, OF = os.environ.get("PLUMBLINE_SCREENSHOTS"), os.environ.get("PLUMBLINE_SCREENSHOTS_OF")
+LARGEST_PICTURE_BYTES = 250_000
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (FOLDER and OF), reason="pictures of the guide are written only when asked for"),
+    pytest.mark.skipif(find_chromium() is None, reason="no Chromium here"),
+    pytest.mark.filterwarnings("ignore:.*noload.*", "ignore::DeprecationWarning:mlflow"),
+]
+
+
+def keep(tab: Page, name: str) -> None:
+    """Write a picture, in as few colours as its size asks for."""
+    path, colours = Path(str(FOLDER)) / f"{name}.png", 128
+    tab.picture(path, colours=colours)
+    while path.stat().st_size >= LARGEST_PICTURE_BYTES:
+        colours //= 2
+        assert colours >= 8, f"{path.name} cannot be drawn in {LARGEST_PICTURE_BYTES} bytes"
+        tab.picture(path, colours=colours)
+
+
+def test_the_page() -> None:
+    workspace = Workspace(Path(str(OF)))
+    with browser() as tab:
+        tab.open(workspace.review_page.as_uri())
+        assert (
+            tab.evaluate("document.getElementById('verdict-digest').textContent")
+            == read_verdict(workspace.verdict_file).digest
+        )
+        for section in ("verdict", "differences", "agreement", "changes", "decide"):
+            tab.evaluate(f"document.getElementById({section!r}).scrollIntoView()")
+            keep(tab, section)
+        tab.evaluate(
+            "(() => { const s = document.getElementById('choose-sort'); s.value = 'worsened';"
+            " s.dispatchEvent(new Event('change')); })()"
+        )
+        tab.evaluate("document.getElementById('viewer').scrollIntoView()")
+        keep(tab, "patients")
+        assert tab.console == []
+
+
+def test_mlflow() -> None:
+    workspace = Workspace(Path(str(OF)))
+    verdict = read_verdict(workspace.verdict_file)
+    version = candidate_of(open_registry(workspace.tracking_uri), verdict.challenger_model)
+    assert version is not None
+    with mlflow_of(workspace, free_port()) as address, browser() as tab:
+        put_assistant_aside(tab)
+        open_run(tab, address, version.run_id)
+        tab.wait_for("document.body.innerText.includes('rules passed')")
+        keep(tab, "mlflow-run")
+        open_run(tab, address, version.run_id, "/artifacts/review/review.html")
+        tab.wait_for("document.getElementById('how-many')?.textContent", in_frame=True)
+        # MLflow prints where on this machine the file lies.
+        tab.evaluate("[...document.querySelectorAll('*')].filter(e => !e.children.length && "
+                     "e.textContent.includes('file:///')).forEach(e => e.textContent = '')")  # fmt: skip
+        keep(tab, "mlflow-page")
+        tab.open("about:blank")
+        tab.open(f"{address}/#/models/{version.name}/versions/{version.version}")
+        tab.wait_for(f"document.body.innerText.includes({verdict.digest!r})")
+        keep(tab, "mlflow-version")

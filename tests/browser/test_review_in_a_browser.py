@@ -1,0 +1,220 @@
+"""The reviewer's page and MLflow in a real browser: what a reviewer must see, by mouse and by keyboard."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from orchestration.chain.presenting import review_candidate
+from orchestration.environment import quiet_environment
+from orchestration.processes import free_port
+from tests.browser.chromium import CHROMIUM_VARIABLE, Page, browser, find_chromium
+from tests.browser.mlflow_pages import mlflow_of, open_run
+from tests.judged_workspace import MOST_CHANGED, UNANSWERED, Judged, judged_workspace
+from validation.gates.verdict import read_verdict
+
+SECTIONS = ("verdict", "rules", "differences", "agreement", "levels", "calibration", "patients", "changes", "decide")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        find_chromium() is None,
+        reason=f"no Chromium here: apt-get install chromium, or name one in {CHROMIUM_VARIABLE}",
+    ),
+    pytest.mark.filterwarnings("ignore:.*noload.*", "ignore::DeprecationWarning:mlflow"),
+]
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Judged]:
+    """Fifty patients, challenger and champion, described in an MLflow whose pages are at ``port``."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in quiet_environment().items():
+            patch.setenv(name, value)
+        patch.setenv("PLUMBLINE_MLFLOW_UI", f"http://127.0.0.1:{port}")
+        patch.delenv("PLUMBLINE_TRACKING_URI", raising=False)
+        made = judged_workspace(tmp_path_factory.mktemp("judged"), n=50)
+        review_candidate(made.workspace, made.params)
+        yield made
+
+
+@pytest.fixture
+def page(judged: Judged) -> Iterator[Page]:
+    with browser() as tab:
+        tab.open(judged.workspace.review_page.as_uri())
+        yield tab
+        assert tab.console == [], "the page complained in the console"
+
+
+@pytest.fixture(scope="module")
+def mlflow_address(judged: Judged, port: int) -> Iterator[str]:
+    """An MLflow server on the judged workspace, as ``make up`` starts it."""
+    with mlflow_of(judged.workspace, port) as address:
+        yield address
+
+
+def visible(tab: Page, selector: str) -> bool:
+    return bool(tab.evaluate(
+        f"[...document.querySelectorAll({selector!r})].some(e => e.getClientRects().length && "
+        "getComputedStyle(e).visibility !== 'hidden')"
+    ))  # fmt: skip
+
+
+def layer(tab: Page) -> Any:
+    return tab.evaluate("document.getElementById('viewer').dataset.layer")
+
+
+def study(tab: Page) -> Any:
+    return tab.evaluate("document.querySelector('article:not([hidden])').dataset.study")
+
+
+def go_to(tab: Page, section: str) -> None:
+    tab.evaluate(f"document.getElementById({section!r}).scrollIntoView()")
+
+
+def test_a_reviewer_sees_everything_of_fifty_patients(page: Page, judged: Judged) -> None:
+    verdict = read_verdict(judged.workspace.verdict_file)
+    assert judged.workspace.review_page.stat().st_size <= 15_000_000
+    assert page.evaluate("document.querySelector('.decision').textContent") == verdict.decision
+    assert page.evaluate("document.getElementById('verdict-digest').textContent") == verdict.digest
+    assert page.evaluate("document.querySelectorAll('table.rules tbody tr').length") == len(verdict.results)
+    assert page.evaluate("document.querySelectorAll('.forest svg').length") == 7, (
+        "six parameters, and all of them together"
+    )
+    assert page.evaluate("document.querySelectorAll('.panels svg').length") == 4 * 13, "two drawings, two models"
+    for section in (*(f"#{name}" for name in SECTIONS), ".banner", ".forest svg", ".levels svg", ".calibration svg"):
+        assert visible(page, section), section
+
+
+def test_nothing_is_asked_of_a_network(page: Page) -> None:
+    assert page.requested
+    assert not [address for address in page.requested if not address.startswith(("file:", "data:"))]
+    assert page.evaluate("fetch('http://127.0.0.1:9/').then(() => 'got through', () => 'refused')") == "refused"
+    page.console.clear()  # the refusal itself is told there
+
+
+def test_every_picture_is_named_and_really_a_picture(page: Page) -> None:
+    pictures = "[...document.querySelectorAll('article img')]"
+    assert page.evaluate(f"{pictures}.length") >= 40
+    assert page.evaluate(f"{pictures}.every(i => i.alt.includes('radiograph of study'))")
+    assert page.evaluate(f"Promise.all({pictures}.map(i => i.decode())).then(() => true)")
+    assert page.evaluate("[...document.querySelectorAll('svg[role=img]')].every(s => s.getAttribute('aria-label'))")
+
+
+def test_overlays_flip_by_keyboard(page: Page) -> None:
+    page.click("#stage h3")
+    shown = "article:not([hidden]) .layer.{}"
+    assert layer(page) == "challenger"
+    assert visible(page, shown.format("truth"))
+    assert not visible(page, shown.format("champion"))
+    page.press("ArrowRight")
+    assert layer(page) == "champion"
+    assert visible(page, shown.format("champion"))
+    assert not visible(page, shown.format("challenger"))
+    page.press("ArrowRight")
+    assert layer(page) == "truth"
+    page.press("ArrowRight")
+    assert layer(page) == "challenger", "round and round"
+    page.press("ArrowLeft")
+    assert layer(page) == "truth"
+    page.press("2")
+    page.press("t")
+    assert visible(page, shown.format("champion"))
+    assert not visible(page, shown.format("truth"))
+    page.press("0")
+    assert not visible(page, "article:not([hidden]) .layer")
+
+
+def test_patients_change_by_keyboard_and_the_page_is_reached_by_tab(page: Page) -> None:
+    assert study(page) == UNANSWERED, "who was not answered at all is the worst"
+    page.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip", "the first stop leads to the patients"
+    page.evaluate("document.getElementById('viewer').focus()")
+    page.press("ArrowDown")
+    second = study(page)
+    assert second != UNANSWERED
+    page.press("k")
+    assert study(page) == UNANSWERED
+    page.press("ArrowUp")
+    assert study(page) == UNANSWERED, "the first stays the first"
+
+
+def test_overlays_flip_by_mouse(page: Page) -> None:
+    page.click("[data-show=champion]")
+    assert layer(page) == "champion"
+    assert page.evaluate("document.querySelector('[data-show=champion]').getAttribute('aria-checked')") == "true"
+    page.click("#under")
+    assert not visible(page, "article:not([hidden]) .layer.truth")
+    page.click(f"#list button[data-study={MOST_CHANGED}]")
+    assert study(page) == MOST_CHANGED
+
+
+def test_filter_and_sort(page: Page) -> None:
+    def choose(what: str, value: str) -> Any:
+        page.evaluate(
+            f"(() => {{ const s = document.getElementById('choose-{what}'); s.value = {value!r};"
+            " s.dispatchEvent(new Event('change')); })()"
+        )
+        return page.evaluate(
+            "[...document.querySelectorAll('#list li:not([hidden]) button')].map(b => b.dataset.study)"
+        )
+
+    everybody = choose("set", "all")
+    worst, changed = choose("set", "worst"), choose("set", "changed")
+    assert len(worst) == len(changed) == 20
+    assert set(worst) | set(changed) == set(everybody)
+    choose("set", "all")
+    adults = choose("group", "condition=healthy adult")
+    assert 0 < len(adults) < len(everybody)
+    assert all(int(name.removeprefix("study")) % 3 == 0 for name in adults)
+    choose("group", "")
+    assert choose("sort", "worsened")[:2] == [UNANSWERED, MOST_CHANGED]
+    assert choose("sort", "study") == sorted(everybody)
+    assert page.evaluate("document.getElementById('how-many').textContent") == f"{len(everybody)} of {len(everybody)}"
+
+
+def test_it_fits_a_laptop(judged: Judged) -> None:
+    for width, height in ((1366, 768), (1280, 720)):
+        with browser(width, height) as tab:
+            tab.open(judged.workspace.review_page.as_uri())
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width, "nothing hangs over the edge"
+            go_to(tab, "viewer")
+            tops = (
+                "[...document.querySelectorAll('article:not([hidden]) .film')].map(f => f.getBoundingClientRect().top)"
+            )
+            assert all(top < height / 2 for top in tab.evaluate(tops))
+
+
+def test_mlflow_shows_the_run_and_its_page(mlflow_address: str, judged: Judged) -> None:
+    verdict = read_verdict(judged.workspace.verdict_file)
+    with browser() as tab:
+        open_run(tab, mlflow_address, judged.challenger_run)
+        tab.wait_for(f"document.body.innerText.includes({verdict.digest!r})")
+        said = tab.evaluate("document.body.innerText")
+        assert "reviewer's page" in said
+        assert "Standard error of the estimate" in said
+        address = tab.evaluate('[...document.links].find(a => a.innerText == "reviewer\'s page").href')
+        assert address == f"{mlflow_address}/#/experiments/1/runs/{judged.challenger_run}/artifacts/review/review.html"
+        tab.open("about:blank")
+        tab.open(address)
+        shown = tab.wait_for("document.getElementById('verdict-digest')?.textContent", in_frame=True)
+        assert shown == verdict.digest
+        told = tab.wait_for("document.getElementById('how-many')?.textContent", in_frame=True)
+        assert told.endswith(" of 28"), "the viewer's script runs inside MLflow too"
+
+
+def test_mlflow_shows_the_version_with_card_and_verdict(mlflow_address: str, judged: Judged) -> None:
+    verdict = read_verdict(judged.workspace.verdict_file)
+    with browser() as tab:
+        tab.open(f"{mlflow_address}/#/models/plumbline-candidates/versions/2")
+        tab.wait_for(f"document.body.innerText.includes({verdict.digest!r})")
+        said = tab.evaluate("document.body.innerText")
+        assert "not for diagnosis" in said
+        links = tab.evaluate("Object.fromEntries([...document.links].map(a => [a.innerText, a.href]))")
+        assert links["Dagster run"] == "http://127.0.0.1:3000/runs/00000002-dagster"
+        assert links["reviewer's page"].endswith("/artifacts/review/review.html")

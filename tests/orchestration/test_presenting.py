@@ -1,0 +1,198 @@
+"""What a reviewer sees in MLflow of a judged candidate, and the page of the workspace."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration.chain.presenting import describe_served, review_candidate
+from orchestration.chain.review import HEIGHTS, encode_pictures, gather_material
+from orchestration.chain.run_facts import read_run_facts
+from orchestration.chain.seeds import group_seeds
+from orchestration.environment import quiet_environment
+from spine.dataset import read_manifest
+from spine.errors import EvidenceRejected
+from tests.judged_workspace import CHALLENGER, CHAMPION, MOST_CHANGED, UNANSWERED, Judged, judged_workspace
+from validation.gates.champion import open_registry
+from validation.gates.verdict import read_verdict
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*noload.*", "ignore::DeprecationWarning:mlflow")
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in quiet_environment().items():
+            patch.setenv(name, value)
+        patch.delenv("PLUMBLINE_TRACKING_URI", raising=False)
+        made = judged_workspace(tmp_path_factory.mktemp("judged"))
+        review_candidate(made.workspace, made.params)
+        yield made
+
+
+def _client(judged: Judged) -> Any:
+    return open_registry(judged.workspace.tracking_uri)
+
+
+def test_the_run_says_what_was_decided_and_leads_everywhere(judged: Judged) -> None:
+    verdict = read_verdict(judged.workspace.verdict_file)
+    run = _client(judged).get_run(judged.challenger_run)
+    tags, note = run.data.tags, run.data.tags["mlflow.note.content"]
+    assert tags["plumbline.verdict"] == verdict.digest
+    assert tags["plumbline.decision"] == verdict.decision
+    assert tags["plumbline.compared_with"] == CHAMPION
+    assert verdict.digest in note
+    assert f"/runs/{judged.challenger_run}/artifacts/review/review.html" in note
+    assert "#/models/plumbline-candidates/versions/2" in note
+    assert "/runs/00000002-dagster" in note
+    assert "virtual patients" in note
+
+
+def test_the_version_carries_card_verdict_and_links(judged: Judged) -> None:
+    version = _client(judged).get_model_version("plumbline-candidates", "2")
+    verdict = read_verdict(judged.workspace.verdict_file)
+    assert version.description.startswith(f"## {verdict.decision}")
+    assert "Intended use" in version.description
+    assert "not for diagnosis" in version.description
+    assert "/runs/00000002-dagster" in version.description
+    assert version.tags["plumbline.verdict"] == verdict.digest
+    untouched = _client(judged).get_model_version("plumbline-candidates", "1")
+    assert not untouched.description
+
+
+def test_the_run_holds_page_card_and_checklist(judged: Judged, tmp_path: Path) -> None:
+    client = _client(judged)
+    names = {Path(a.path).name for a in client.list_artifacts(judged.challenger_run, "review")}
+    assert names == {
+        "review.html", "model_card.md", "model_card.json", "claim.md", "claim.json", "verdict.txt"
+    }  # fmt: skip
+    card = json.loads(
+        Path(client.download_artifacts(judged.challenger_run, "review/model_card.json", tmp_path)).read_text()
+    )
+    assert card["model"] == CHALLENGER
+    assert card["training"]["trained on"].startswith("12 patients")
+    claim = json.loads(
+        Path(client.download_artifacts(judged.challenger_run, "review/claim.json", tmp_path)).read_text()
+    )
+    answers = {item["asks"]: item for item in claim["items"]}
+    assert answers["sizes and how assigned"]["answer"].startswith("train 12, validation 0, test 50 patients")
+    assert not answers["ethics approval and consent"]["provided"]
+
+
+def test_figures_are_grouped_and_describing_again_adds_none(judged: Judged) -> None:
+    client = _client(judged)
+    before = client.get_run(judged.challenger_run).data
+    assert {n.split("/")[0] for n in before.metrics} >= {
+        "verdict",
+        "difference",
+        "champion",
+        "landmarks",
+        "data",
+        "test",
+    }
+    assert before.metrics["difference/cobb/low"] <= before.metrics["difference/cobb/mean"]
+    review_candidate(judged.workspace, judged.params)
+    after = client.get_run(judged.challenger_run).data
+    assert after.metrics == before.metrics
+    assert all(
+        len(client.get_metric_history(judged.challenger_run, n)) == 1 for n in ("verdict/pass", "difference/cobb/mean")
+    )
+
+
+def test_what_serves_leads_back_to_its_candidate(judged: Judged) -> None:
+    client = _client(judged)
+    assert not describe_served(judged.workspace, "1"), "nothing serves: nothing to describe, and no error"
+    client.create_registered_model("plumbline")
+    for digest in (CHALLENGER, "e" * 64):
+        tags = {"plumbline.model_digest": digest}
+        source = f"{judged.workspace.artifact_root.as_uri()}/x"
+        client.create_model_version("plumbline", source, tags=tags, description="PROMOTE.")
+    for _ in range(2):
+        assert describe_served(judged.workspace, "1")
+    words = client.get_model_version("plumbline", "1").description
+    assert words.startswith("PROMOTE.")
+    assert words.count("[reviewer's page](") == words.count("[Dagster run](") == 1
+    assert "Intended use" in words
+    assert not describe_served(judged.workspace, "2"), "a stranger's bytes have no candidate"
+    assert client.get_model_version("plumbline", "2").description == "PROMOTE."
+
+
+def test_seeds_of_one_recipe_stand_under_one_parent(judged: Judged) -> None:
+    client = _client(judged)
+    assert group_seeds(client, client.get_run(judged.champion_run)) is not None
+    parents = {client.get_run(r).data.tags["mlflow.parentRunId"] for r in (judged.champion_run, judged.challenger_run)}
+    (parent,) = parents
+    data = client.get_run(parent).data
+    assert client.get_run(parent).info.status == "FINISHED"
+    assert data.metrics["seeds/count"] == 2
+    assert data.metrics["seeds/test/cobb/mae/mean"] == pytest.approx(2.5)
+    assert data.metrics["seeds/test/cobb/mae/sd"] == pytest.approx(0.5**0.5)
+    assert "plumbline.model_digest" not in data.tags, "a parent must never be taken for a candidate"
+    assert group_seeds(client, client.get_run(judged.champion_run)) == parent, "no second parent"
+
+
+def test_facts_that_nobody_recorded_are_unknown(judged: Judged) -> None:
+    links = {"mlflow": "http://m", "dagster": "http://d"}
+    facts = read_run_facts(_client(judged), CHALLENGER, links)
+    assert (facts.commit, facts.seed, facts.version, facts.dirty) == ("2" * 40, "2", "2", False)
+    assert facts.dagster_url == "http://d/runs/00000002-dagster"
+    assert len(facts.patients) == 62
+    stranger = read_run_facts(_client(judged), "e" * 64, links)
+    assert (stranger.run_id, stranger.commit, stranger.patients) == (None, None, ())
+
+
+def test_the_page_is_written_from_the_workspace(judged: Judged) -> None:
+    material = gather_material(judged.workspace, judged.params)
+    assert set(material.points) == {"challenger", "champion", "truth"}
+    shown = {study for study, _ in material.pictures}
+    assert {UNANSWERED, MOST_CHANGED} <= shown
+    assert 20 <= len(shown) <= 40
+    text = judged.workspace.review_page.read_text()
+    assert read_verdict(judged.workspace.verdict_file).digest in text
+
+
+def test_pictures_shrink_until_they_fit(judged: Judged) -> None:
+    examples = read_manifest(judged.workspace.dataset).in_split("test")[:3]
+    whole = encode_pictures(judged.workspace.dataset, examples)
+    limit = sum(len(p.jpeg) for p in whole.values()) // 2
+    small = encode_pictures(judged.workspace.dataset, examples, limit)
+    assert 0 < sum(len(p.jpeg) for p in small.values()) <= limit
+    assert {p.size for p in small.values()} == {p.size for p in whole.values()}, "landmarks keep their pixels"
+    assert len(encode_pictures(judged.workspace.dataset, examples, 1)) == 6, f"never none, not even at {HEIGHTS[-1]} px"
+
+
+def test_a_first_model_needs_no_champion(tmp_path: Path) -> None:
+    made = judged_workspace(tmp_path, n=42, with_champion=False)
+    page, figures = review_candidate(made.workspace, made.params)
+    assert figures["mlflow run id"] == made.challenger_run
+    assert "this would be the first" in page.read_text()
+    tags = open_registry(made.workspace.tracking_uri).get_run(made.challenger_run).data.tags
+    assert tags["plumbline.compared_with"] == "none"
+
+
+def test_a_page_is_written_though_mlflow_does_not_answer(judged: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLUMBLINE_TRACKING_URI", f"sqlite:///{judged.workspace.root}/gone/mlflow.db")
+    (judged.workspace.root / "gone").write_text("no folder")
+    page, figures = review_candidate(judged.workspace, judged.params)
+    assert "not described in MLflow" in figures
+    assert "not registered yet" in page.read_text()
+
+
+def test_records_of_another_verdict_make_no_page(judged: Judged, tmp_path: Path) -> None:
+    verdict = judged.workspace.verdict_file
+    kept = verdict.read_text()
+    other = judged_workspace(tmp_path, n=41)
+    try:
+        verdict.write_text(other.workspace.verdict_file.read_text())
+        with pytest.raises(EvidenceRejected) as refused:
+            gather_and_write(judged)
+        assert refused.value.code == "RECORDS_OF_ANOTHER"
+    finally:
+        verdict.write_text(kept)
+
+
+def gather_and_write(judged: Judged) -> None:
+    from validation.review.page import render_review
+
+    render_review(gather_material(judged.workspace, judged.params))

@@ -1,0 +1,129 @@
+"""Cards, checklist, changes and the points behind the overlays: from records, and honest where there are none."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spine.errors import EvidenceRejected
+from validation.evaluation.found_points import read_found_points, write_found_points
+from validation.gates.policy import Policy
+from validation.review.card import NOT_PROVIDED, card_json, card_markdown, make_card
+from validation.review.changes import NOT_KNOWN, PatientFact, RunFacts, compare_data, compare_runs
+from validation.review.claim import ClaimSource, claim_json, claim_markdown, fill_checklist
+from validation.review.decisions import options_for
+from validation.review.drawing import Scale, scale_around
+from validation.review.page import ReviewMaterial
+
+Make = Callable[..., ReviewMaterial]
+
+
+def test_the_card_repeats_the_record(material: Make) -> None:
+    given = material()
+    card = make_card(given.challenger, given.verdict, given.challenger_run)
+    stored = json.loads(card_json(card))
+    assert stored["model"] == given.challenger.model_digest
+    assert stored["decision"] == given.verdict.decision
+    for row in stored["parameters"]:
+        figure = given.challenger.statistics[row["name"]].figures["standard_error_of_estimate"]
+        assert row["standard_error"] == [figure.value, figure.low, figure.high]
+    told = card_markdown(card)
+    error = given.challenger.statistics["cobb"].figures["standard_error_of_estimate"].value
+    assert f"{error:.2f}°" in told
+    assert "says nothing about real films" in told
+    assert "| energy | not measured |" in told
+    assert "1.5 CPU minutes" in told
+
+
+def test_a_card_of_an_unknown_run_says_so(material: Make) -> None:
+    given = material()
+    card = make_card(given.challenger, given.verdict, RunFacts())
+    assert {card.training[name] for name in ("trained on", "code", "device", "cost")} == {NOT_PROVIDED}
+    assert len(card_markdown(card, brief=True)) < len(card_markdown(card))
+
+
+def test_the_checklist_answers_from_records_alone(material: Make) -> None:
+    given = material()
+    source = ClaimSource(given.challenger, given.verdict, given.challenger_run)
+    answers = {item.asks: item for item in fill_checklist(source)}
+    assert answers["sizes and how assigned"].answer.startswith("train 1, validation 0, test 1 patients")
+    assert "13 of 650 parameters not answered" in answers["failures"].answer
+    assert "not seen (13)" in answers["failures"].answer
+    assert answers["hardware"].answer == "1 × x86_64 CPU"
+    assert not answers["ethics approval and consent"].provided
+    bare = {item.asks: item for item in fill_checklist(replace(source, run=RunFacts()))}
+    assert not bare["sizes and how assigned"].provided
+    assert not bare["hardware"].provided
+    assert bare["failures"].provided
+    missing = sum(not item.provided for item in bare.values())
+    assert claim_markdown(tuple(bare.values())).count("**NOT PROVIDED**") == missing > 10
+    stored = json.loads(claim_json(tuple(bare.values())))
+    assert sum(not item["provided"] for item in stored["items"]) == missing
+
+
+def test_patients_added_removed_and_moved_are_named() -> None:
+    before = RunFacts(patients=(PatientFact("a", "train", "normal"), PatientFact("b", "train", "scoliosis"),
+                                PatientFact("c", "test", "normal")))  # fmt: skip
+    after = RunFacts(patients=(PatientFact("a", "validation", "normal"), PatientFact("c", "test", "normal"),
+                               PatientFact("d", "train", "scoliosis")))  # fmt: skip
+    change = compare_data(after, before)
+    assert (change.known, change.added, change.removed, change.moved) == (True, ("d",), ("b",), ("a",))
+    assert change.mix == (("normal", "1 (50%)", "0 (0%)"), ("scoliosis", "1 (50%)", "1 (100%)"))
+
+
+def test_what_is_not_on_record_is_not_called_unchanged() -> None:
+    known = RunFacts(commit="c" * 40, dirty=True, seconds=60.0, device="H100", devices=2, versions={"torch": "2.13"})
+    rows = {change.what: change for change in compare_runs(known, RunFacts())}
+    assert rows["code (git commit)"].challenger.endswith("with uncommitted changes")
+    assert rows["code (git commit)"].champion == NOT_KNOWN
+    assert rows["code (git commit)"].differs is None
+    assert rows["cost, GPU minutes"].challenger == "2.0"
+    assert rows["library: torch"].differs is None
+    assert rows["energy"].challenger == "not measured"
+    same = {change.what: change for change in compare_runs(known, replace(known, versions={"torch": "2.12"}))}
+    assert same["code (git commit)"].differs is False
+    assert same["library: torch"].differs is True
+    assert compare_data(known, None).known is False
+
+
+def test_commands_name_the_verdict_by_its_digest(material: Make) -> None:
+    verdict = material().verdict
+    for decision in ("PROMOTE", "HOLD", "REJECT", "INSUFFICIENT"):
+        options = options_for(replace(verdict, decision=decision))
+        titles = [option.title for option in options]
+        assert "Reject" in titles
+        assert ("Promote" in titles) == (decision in ("PROMOTE", "HOLD")), "no way around a refusal is offered"
+        assert ("Approve" in titles) == (decision in ("PROMOTE", "HOLD"))
+
+
+def test_points_come_back_and_belong_to_one_record(scored: Any, tmp_path: Path, policy: Policy) -> None:
+    (ours, predictions), (theirs, _) = scored["challenger"], scored["champion"]
+    path = tmp_path / "found_points.json"
+    assert read_found_points(path, ours) == {}
+    write_found_points(predictions, ours, path)
+    found = read_found_points(path, ours)
+    given = predictions[0]
+    for name, xy in given.points["frontal"].items():
+        assert np.abs(found[given.study_id]["frontal"][name] - xy).max() <= 0.05 + 1e-9
+    with pytest.raises(EvidenceRejected) as refused:
+        read_found_points(path, theirs)
+    assert refused.value.code == "POINTS_OF_ANOTHER"
+    path.write_text(path.read_text().replace("41.5", "49.5", 1))
+    with pytest.raises(EvidenceRejected) as refused:
+        read_found_points(path, ours)
+    assert refused.value.code == "EVIDENCE_ALTERED"
+
+
+def test_scales_hold_what_they_are_made_around() -> None:
+    scale = scale_around([-3.0, 11.0], 40.0, 290.0)
+    assert scale.low < -3.0
+    assert scale.high > 11.0
+    assert 40.0 < scale.at(-3.0) < scale.at(11.0) < 290.0
+    assert all(scale.low <= tick <= scale.high for tick in scale.ticks())
+    assert Scale(0, 1, 0, 100).ticks() == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    flat = scale_around([5.0], 0.0, 10.0)
+    assert flat.at(5.0) == pytest.approx(5.0)

@@ -1,0 +1,165 @@
+"""The page says everything the verdict says, of the patients it is about, and nothing else than the records do."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from review_phantoms import CHANGED, NASTY, UNANSWERED
+
+from spine.errors import EvidenceRejected
+from validation.review import page as page_module
+from validation.review.forest import draw_forest
+from validation.review.page import ReviewMaterial, render_review, write_review
+from validation.review.patients import SHOWN, chosen_studies, describe_patients
+from validation.review.rule_table import rule_table
+
+Make = Callable[..., ReviewMaterial]
+
+
+class Reader(HTMLParser):
+    """Tags with their attributes, and how deep they stand when the page ends."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def test_every_rule_and_the_whole_digest_are_on_the_page(material: Make) -> None:
+    given = material()
+    text = render_review(given)
+    assert given.verdict.digest in text
+    assert f'<p class="decision">{given.verdict.decision}</p>' in text
+    assert text.count('<span class="badge') == len(given.verdict.results)
+    assert "virtual patients say nothing about real films" in text
+    assert "read 3 times so far" in text
+
+
+def test_what_stands_in_the_way_comes_first(material: Make) -> None:
+    given = material()
+    table = rule_table(given.verdict)
+    assert [row.code for row in table.refused] == [r.code for r in given.verdict.refusals]
+    assert len(table.refused) > 0
+    passed = sum(len(group.rows) for group in table.passed)
+    assert passed + len(table.refused) == len(given.verdict.results)
+    assert all(row.outcome == "PASS" for group in table.passed for row in group.rows)
+
+
+def test_the_page_asks_nothing_of_a_network(material: Make) -> None:
+    text = render_review(material())
+    reader = Reader(text)
+    addresses = [a for _, attributes in reader.tags for n, a in attributes.items() if n in ("src", "href", "action")]
+    assert addresses
+    assert all(str(a).startswith(("#", "data:")) for a in addresses)
+    (policy,) = [m["content"] for m in reader.of("meta") if m.get("http-equiv") == "Content-Security-Policy"]
+    assert str(policy).startswith("default-src 'none'")
+    assert not re.findall(r"https?://", text)
+
+
+def test_what_a_data_set_calls_its_patients_cannot_become_code(material: Make) -> None:
+    text = render_review(material())
+    assert NASTY not in text
+    assert "&lt;script&gt;" in text
+    assert len(Reader(text).of("script")) == 1
+
+
+def test_fifty_patients_weigh_little_and_every_picture_has_words(material: Make, tmp_path: Path) -> None:
+    written = write_review(material(), tmp_path / "review.html")
+    assert written.stat().st_size < 15_000_000
+    pictures = Reader(written.read_text()).of("img")
+    assert len(pictures) == 2 * len(describe(material()))
+    assert all("radiograph of study" in str(p["alt"]) for p in pictures)
+
+
+def test_a_page_that_is_too_heavy_is_refused(material: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_module, "LIMIT_BYTES", 100_000)
+    with pytest.raises(EvidenceRejected) as refused:
+        write_review(material(), tmp_path / "review.html")
+    assert refused.value.code == "PAGE_TOO_LARGE"
+    assert not (tmp_path / "review.html").exists()
+
+
+def test_the_first_model_has_a_page_without_a_champion(material: Make) -> None:
+    text = render_review(material(with_champion=False))
+    assert "this would be the first" in text
+    assert 'data-show="champion"' not in text
+    assert "there is nothing to compare with yet" in text
+    assert 'data-show="truth"' in text
+
+
+@pytest.mark.parametrize("what", ["challenger", "champion", "policy"])
+def test_records_of_another_verdict_are_refused(material: Make, what: str) -> None:
+    given = material()
+    other: dict[str, Any] = {
+        "challenger": replace(given.challenger, evaluated_at="2026-11-24T12:00:00+00:00"),
+        "champion": None,
+        "policy": given.policy.model_copy(update={"version": 99}),
+    }
+    with pytest.raises(EvidenceRejected, match=what) as refused:
+        render_review(replace(given, **{what: other[what]}))
+    assert refused.value.code == "RECORDS_OF_ANOTHER"
+
+
+def describe(given: ReviewMaterial) -> Any:
+    comparison = given.policy.comparison
+    return describe_patients(given.challenger, given.champion, comparison, given.pictures, given.points)
+
+
+def test_the_worst_and_the_most_changed_are_shown(material: Make) -> None:
+    given = material()
+    patients = describe(given)
+    assert [p.worst for p in patients] == sorted(p.worst for p in patients), "worst first"
+    assert (patients[0].study, patients[1].study) == (UNANSWERED, CHANGED)
+    assert {p.worst for p in patients} >= set(range(1, SHOWN + 1))
+    assert {p.changed for p in patients} >= set(range(1, SHOWN + 1))
+    assert all(p.worst <= SHOWN or p.changed <= SHOWN for p in patients)
+    assert patients[0].loss > patients[1].loss
+    assert patients[0].change == pytest.approx(patients[0].loss - patients[0].champion_loss)
+    assert chosen_studies(given.challenger, given.champion, given.policy.comparison) == tuple(p.study for p in patients)
+    assert len(chosen_studies(given.challenger, None, given.policy.comparison)) == SHOWN
+
+
+def test_an_unanswered_patient_says_why_and_has_no_strokes_of_the_challenger(material: Make) -> None:
+    first = describe(material())[0]
+    assert all("not answered: not seen" in row.challenger and row.worse for row in first.answers)
+    (frontal, lateral) = first.views
+    assert "challenger 0" in frontal.alt
+    assert "champion 39" in lateral.alt
+    order = re.findall(r'class="layer (\w+)"', frontal.layers)
+    assert order == ["truth", "champion", "challenger"], "what is judged lies on top"
+
+
+def test_a_patient_without_a_picture_is_told(material: Make) -> None:
+    assert "No picture of this study was at hand" in render_review(material(pictures={}))
+
+
+def test_the_forest_draws_every_difference_of_the_verdict(material: Make) -> None:
+    rows = [r for r in material().verdict.differences if r.subject == "cobb"]
+    drawing = draw_forest("cobb", rows)
+    assert drawing.count('<rect class="dot') == len(rows) > 5
+    for row in rows:
+        assert f"(n = {row.n})" in drawing
+        assert f"{row.mean:+.2f}".replace("-", "−") in drawing
+    small = [r for r in rows if not r.judged]
+    assert small
+    assert drawing.count("part faint") == 4 * len(small), (
+        "name, line, mark and figures of those too few to judge are pale"
+    )
+
+
+def test_a_worse_row_beyond_its_margin_is_marked(material: Make) -> None:
+    row = next(r for r in material().verdict.differences if r.subject == "cobb" and r.group == "all")
+    beyond = replace(row, mean=2.0, low=1.5, high=2.5)
+    assert "&gt; margin" in draw_forest("cobb", [beyond])
+    assert "worse" in draw_forest("cobb", [beyond])
+    assert "&gt; margin" not in draw_forest("cobb", [replace(row, mean=-2.0, low=-2.5, high=-1.5)])

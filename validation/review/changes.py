@@ -1,0 +1,162 @@
+"""What changed between the champion's training and the challenger's: data, code, environment, cost.
+
+What belongs here: the facts of one training run, and two of them side by side. What does not: reading them from MLflow
+(``orchestration.chain.run_facts``). Contract: what is not known is told as not known, never as unchanged; energy is not
+measured by anything here, and the page says so.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+NOT_KNOWN = "not known"
+NOT_MEASURED = "not measured"
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class PatientFact:
+    """One patient of a data set: pseudonym, split and condition."""
+
+    patient: str
+    split: str
+    condition: str
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What is on record of one training run; None or empty where nothing is.
+
+    Attributes:
+        run_id, run_url: in MLflow; version: of the registered candidate.
+        dagster_run, dagster_url: the run that registered it.
+        commit, dirty: git state of the code that trained; versions: of the libraries.
+        preset, seed, device, devices, seconds, epochs, pictures: of the fit.
+        dataset, dvc_version: of the data set; patients: its patients.
+    """
+
+    run_id: str | None = None
+    run_url: str | None = None
+    version: str | None = None
+    dagster_run: str | None = None
+    dagster_url: str | None = None
+    commit: str | None = None
+    dirty: bool | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    preset: str | None = None
+    seed: str | None = None
+    device: str | None = None
+    devices: int | None = None
+    seconds: float | None = None
+    epochs: float | None = None
+    pictures: int | None = None
+    dataset: str | None = None
+    dvc_version: str | None = None
+    patients: tuple[PatientFact, ...] = ()
+
+
+@dataclass(frozen=True)
+class Change:
+    """One fact in both runs; ``differs`` is None where it cannot be told."""
+
+    what: str
+    champion: str
+    challenger: str
+    differs: bool | None
+
+
+@dataclass(frozen=True)
+class DataChange:
+    """The patients of both data sets.
+
+    Attributes:
+        known: whether both lists are on record.
+        added, removed: pseudonyms; moved: in another split now.
+        mix: rows (condition, of champion, of challenger), in patients that were trained on.
+    """
+
+    known: bool
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    moved: tuple[str, ...]
+    mix: tuple[tuple[str, str, str], ...]
+
+
+def compare_data(challenger: RunFacts, champion: RunFacts | None) -> DataChange:
+    """Patients added, removed, moved between splits, and the mix of conditions trained on."""
+    ours = {p.patient: p for p in challenger.patients}
+    theirs = {p.patient: p for p in champion.patients} if champion else {}
+    known = bool(ours and theirs)
+    counts = [_conditions(ours), _conditions(theirs)]
+    mix = [(c, _share(counts[1], c), _share(counts[0], c)) for c in sorted(counts[0] | counts[1])]
+    return DataChange(
+        known=known,
+        added=tuple(sorted(ours.keys() - theirs.keys())) if known else (),
+        removed=tuple(sorted(theirs.keys() - ours.keys())) if known else (),
+        moved=tuple(sorted(p for p in ours.keys() & theirs.keys() if ours[p].split != theirs[p].split)),
+        mix=tuple(mix),
+    )
+
+
+def compare_runs(challenger: RunFacts, champion: RunFacts | None) -> tuple[Change, ...]:
+    """Code, environment, training and cost of both, in the order to show."""
+    other = champion or RunFacts()
+    pairs = [
+        ("data set", other.dataset, challenger.dataset),
+        ("data set's version (DVC)", other.dvc_version, challenger.dvc_version),
+        *((f"{split} patients", _in_split(other, split), _in_split(challenger, split)) for split in SPLITS),
+        ("code (git commit)", _commit(other), _commit(challenger)),
+        ("preset", other.preset, challenger.preset),
+        ("seed", other.seed, challenger.seed),
+        ("device", _device(other), _device(challenger)),
+        *(
+            (f"library: {name}", other.versions.get(name), challenger.versions.get(name))
+            for name in sorted({*other.versions, *challenger.versions})
+        ),
+        ("training pictures", _count(other.pictures), _count(challenger.pictures)),
+        ("epochs", _count(other.epochs), _count(challenger.epochs)),
+        (f"cost, {_processor(challenger)} minutes", minutes(other), minutes(challenger)),
+    ]
+    rows = [_change(what, before, after) for what, before, after in pairs]
+    return (*rows, Change("energy", NOT_MEASURED, NOT_MEASURED, None))
+
+
+def minutes(facts: RunFacts) -> str | None:
+    """Minutes of all devices together, as text."""
+    return None if facts.seconds is None else f"{facts.seconds * (facts.devices or 1) / 60:.1f}"
+
+
+def _change(what: str, before: str | None, after: str | None) -> Change:
+    differs = None if before is None or after is None else before != after
+    return Change(what, before or NOT_KNOWN, after or NOT_KNOWN, differs)
+
+
+def _in_split(facts: RunFacts, split: str) -> str | None:
+    return str(sum(p.split == split for p in facts.patients)) if facts.patients else None
+
+
+def _commit(facts: RunFacts) -> str | None:
+    if facts.commit is None:
+        return None
+    return facts.commit + (" with uncommitted changes" if facts.dirty else "")
+
+
+def _processor(facts: RunFacts) -> str:
+    return "CPU" if facts.device is None or "CPU" in facts.device else "GPU"
+
+
+def _device(facts: RunFacts) -> str | None:
+    return f"{facts.devices or 1} × {facts.device}" if facts.device else None
+
+
+def _count(number: float | None) -> str | None:
+    return None if number is None else f"{number:.4g}"
+
+
+def _conditions(patients: Mapping[str, PatientFact]) -> Counter[str]:
+    return Counter(p.condition.replace("_", " ") for p in patients.values() if p.split == "train")
+
+
+def _share(counts: Counter[str], condition: str) -> str:
+    total = sum(counts.values())
+    return f"{counts[condition]} ({counts[condition] / total:.0%})" if total else NOT_KNOWN

@@ -1,0 +1,195 @@
+"""A checklist in the manner of CLAIM (2024), filled from the records of one candidate.
+
+What belongs here: which items there are and from which record each is answered. What does not: the model card.
+Contract: an item is answered from a record or reads "not provided"; none is answered by a sentence that would be true
+of every model. The checklist follows the items' subjects in CLAIM (Mongan, Moy, Kahn, Radiol Artif Intell 2020; update
+2024); it is not the official form.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from validation.evaluation.record import EvaluationRecord
+from validation.gates.verdict import Verdict
+from validation.review.card import NOT_PROVIDED
+from validation.review.changes import SPLITS, RunFacts, minutes
+from validation.review.subgroups import DIMENSIONS, group_of, in_order
+
+SCHEMA = "plumbline.claim/1"
+
+
+@dataclass(frozen=True)
+class ClaimSource:
+    """What a checklist is filled from."""
+
+    record: EvaluationRecord
+    verdict: Verdict
+    run: RunFacts
+
+
+@dataclass(frozen=True)
+class ClaimItem:
+    """One item: section, what it asks for, the answer (``not provided`` where no record answers)."""
+
+    section: str
+    asks: str
+    answer: str
+
+    @property
+    def provided(self) -> bool:
+        """Whether a record answers it."""
+        return self.answer != NOT_PROVIDED
+
+
+def fill_checklist(source: ClaimSource) -> tuple[ClaimItem, ...]:
+    """Every item, in the checklist's order."""
+    return tuple(ClaimItem(section, asks, answer(source) or NOT_PROVIDED) for section, asks, answer in _ITEMS)
+
+
+def claim_json(items: tuple[ClaimItem, ...]) -> str:
+    """The checklist for machines."""
+    rows = [asdict(item) | {"provided": item.provided} for item in items]
+    return json.dumps({"schema": SCHEMA, "items": rows}, indent=1, sort_keys=True)
+
+
+def claim_markdown(items: tuple[ClaimItem, ...]) -> str:
+    """The checklist for people."""
+    answered = sum(item.provided for item in items)
+    lines = [
+        "# CLAIM-style checklist",
+        "",
+        f"{answered} of {len(items)} items are answered by records of this run.",
+        "",
+    ]
+    lines += ["| section | item | answer |", "|---|---|---|"]
+    lines += [
+        f"| {item.section} | {item.asks} | {item.answer if item.provided else '**NOT PROVIDED**'} |" for item in items
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _absent(_: ClaimSource) -> str | None:
+    return None
+
+
+def _partitions(source: ClaimSource) -> str | None:
+    patients = source.run.patients
+    if not patients:
+        return None
+    counts = ", ".join(f"{split} {sum(p.split == split for p in patients)}" for split in SPLITS)
+    return f"{counts} patients, split by patient (validation/dataset/splits.py)"
+
+
+def _demographics(source: ClaimSource) -> str | None:
+    told = []
+    for dimension, title in DIMENSIONS.items():
+        groups = [group_of(study, dimension) for study in source.record.studies]
+        if set(groups) != {"not told"}:
+            told.append(f"{title}: " + ", ".join(f"{g} {groups.count(g)}" for g in in_order(groups)))
+    return "; ".join(told) or None
+
+
+def _failures(source: ClaimSource) -> str | None:
+    missing = [o.predicted_absent_reason for s in source.record.studies for o in s.parameters if o.truth is not None]
+    absent = [reason for reason in missing if reason]
+    if not missing:
+        return None
+    reasons = ", ".join(f"{reason} ({absent.count(reason)})" for reason in sorted(set(absent)))
+    return f"{len(absent)} of {len(missing)} parameters not answered" + (f": {reasons}" if absent else "")
+
+
+def _calibration(source: ClaimSource) -> str | None:
+    figures = [(n, a.figures["interval_coverage"].value) for n, a in source.record.statistics.items()]
+    told = [f"{name} {value:.0%}" for name, value in figures if value is not None]
+    return "90 % intervals that hold: " + ", ".join(told) if told else None
+
+
+def _figures(source: ClaimSource) -> str | None:
+    figures = source.record.statistics
+    told = [
+        f"{name} {error.value:.2f} [{error.low:.2f}, {error.high:.2f}] {agreement.unit}"
+        for name, agreement in figures.items()
+        if (error := agreement.figures["standard_error_of_estimate"]).value is not None
+        and error.low is not None
+        and error.high is not None
+    ]
+    return "standard error of the estimate: " + "; ".join(told) if told else None
+
+
+def _sample_size(source: ClaimSource) -> str | None:
+    asked = [r for r in source.verdict.results if r.kind == "evidence" and r.threshold is not None]
+    told = [
+        f"{r.subject} {r.figure_name} {r.figure:.0f}, asked {r.threshold:.0f}" for r in asked if r.figure is not None
+    ]
+    return "; ".join(told) or None
+
+
+def _code(source: ClaimSource) -> str | None:
+    run, code = source.run, source.record.code
+    trained = f"trained at commit {run.commit}" if run.commit else "commit of training not on record"
+    return f"{trained}; evaluated at commit {code.commit}" if code.commit else None
+
+
+def _libraries(source: ClaimSource) -> str | None:
+    versions = {**source.run.versions, **source.record.environment}
+    return ", ".join(f"{name} {version}" for name, version in sorted(versions.items())) or None
+
+
+def _training(source: ClaimSource) -> str | None:
+    run = source.run
+    if run.preset is None:
+        return None
+    spent = minutes(run)
+    return f"preset {run.preset}, seed {run.seed}, {run.epochs or 0:.3g} epochs" + (
+        f", {spent} minutes" if spent else ""
+    )
+
+
+def _robustness(source: ClaimSource) -> str | None:
+    looks = in_order(group_of(study, "appearance") for study in source.record.studies)
+    views = in_order(group_of(study, "field_of_view") for study in source.record.studies)
+    return f"looks: {', '.join(looks)}; fields of view: {', '.join(views)}" if len(looks) + len(views) > 2 else None
+
+
+Answer = Callable[[ClaimSource], str | None]
+_ITEMS: tuple[tuple[str, str, Answer], ...] = (
+    ("title", "the kind of method", lambda s: f"neural network with DSNT, landmark set {s.record.landmark_set}"),
+    ("introduction", "background and intended clinical role", _absent),
+    ("introduction", "aims and hypotheses", lambda s: f"policy {s.verdict.policy} version {s.verdict.policy_version}"),
+    ("methods: design", "prospective or retrospective", _absent),
+    ("methods: design", "ethics approval and consent", _absent),
+    ("methods: data", "sources of the data", lambda s: ", ".join(sorted({x.source for x in s.record.studies})) or None),
+    ("methods: data", "patients are", lambda s: s.record.patients_are),
+    ("methods: data", "inclusion and exclusion criteria", _absent),
+    ("methods: data", "dates and places of acquisition", _absent),
+    ("methods: data", "version of the data set", lambda s: f"{s.record.dataset_digest}, DVC {s.record.dvc_version}"),
+    ("methods: data", "de-identification", _absent),
+    ("methods: reference", "definition of the reference standard", _absent),
+    ("methods: reference", "annotators, their training, agreement between them", _absent),
+    ("methods: partitions", "sizes and how assigned", _partitions),
+    ("methods: partitions", "level at which they are disjoint", lambda s: "patient" if s.run.patients else None),
+    ("methods: partitions", "frozen test set", lambda s: s.record.test_digest),
+    ("methods: sample size", "size and its reason", _sample_size),
+    ("methods: model", "digest of the model's bytes", lambda s: s.record.model_digest),
+    ("methods: model", "software and versions", _libraries),
+    ("methods: training", "hyperparameters and cost", _training),
+    ("methods: training", "hardware", lambda s: f"{s.run.devices or 1} × {s.run.device}" if s.run.device else None),
+    ("methods: training", "how the final model was chosen", _absent),
+    ("methods: evaluation", "metrics and intervals", _figures),
+    ("methods: evaluation", "statistical rule and margins", lambda s: f"policy hash {s.verdict.policy_hash}"),
+    ("methods: evaluation", "robustness and subgroups", _robustness),
+    ("methods: evaluation", "calibration", _calibration),
+    ("methods: evaluation", "explainability", _absent),
+    ("methods: evaluation", "external test data", _absent),
+    ("results", "flow of patients", _absent),
+    ("results", "demographics of the test set", _demographics),
+    ("results", "failures", _failures),
+    ("results", "decision", lambda s: f"{s.verdict.decision}, verdict {s.verdict.digest}"),
+    ("discussion", "limits", lambda s: "virtual patients: nothing is shown for films" if s.record.simulated else None),
+    ("discussion", "implications for practice", _absent),
+    ("other", "registration", _absent),
+    ("other", "where code is", _code),
+    ("other", "where the model is", lambda s: f"MLflow run {s.run.run_id}" if s.run.run_id else None),
+    ("other", "funding", _absent),
+)  # fmt: skip

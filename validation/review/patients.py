@@ -1,0 +1,206 @@
+"""The patients a reviewer looks at: the worst and the most changed, with their figures and their pictures.
+
+What belongs here: choosing and ordering them, their table. What does not: encoding pictures (``orchestration``), the
+gate's statistics (``validation.gates.paired``). Contract: a patient's loss is the mean over the compared parameters of
+|error| in margins, an unanswered one at its penalty, as the gate pools them; so who comes first here is who weighs most
+there. Ties are broken by name: the same records give the same page.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from spine.landmarks import ViewName
+from spine.measurement.registry import PARAMETERS
+from spine.study import Points2D
+from validation.evaluation.outcomes import ParameterOutcome, StudyOutcome
+from validation.evaluation.record import EvaluationRecord
+from validation.gates.paired import loss_of
+from validation.gates.subgroups import has_truth
+from validation.gates.terms import Comparison
+from validation.review.strokes import draw_layer
+from validation.review.subgroups import groups_of
+
+SHOWN = 20
+"""So many of the worst and so many of the most changed are shown."""
+
+NOTABLE = 1.0
+"""An answer that is off by so much more than the champion's, in degrees or mm, is marked."""
+
+_LAYERS = ("truth", "champion", "challenger")
+"""The order in which layers are drawn: what is judged lies on top."""
+
+Points = Mapping[str, Mapping[ViewName, Points2D]]
+
+
+@dataclass(frozen=True)
+class EncodedPicture:
+    """A radiograph for the page: JPEG bytes, and the size in pixels (width, height) its landmarks are told in."""
+
+    jpeg: bytes
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class ViewDrawing:
+    """One view of a patient: the picture as a data address, and a layer of strokes for each role."""
+
+    view: str
+    alt: str
+    data: str
+    size: tuple[int, int]
+    layers: str
+
+
+@dataclass(frozen=True)
+class AnswerRow:
+    """One parameter of a patient in words: truth, challenger and champion with their errors; ``worse`` is marked."""
+
+    label: str
+    truth: str
+    challenger: str
+    champion: str
+    worse: bool
+
+
+@dataclass(frozen=True)
+class Patient:
+    """One patient of the page.
+
+    Attributes:
+        study, patient: ids; groups: dimension -> subgroup.
+        loss, champion_loss: in margins; champion_loss is None without a champion.
+        worst, changed: rank among all patients, 1 the first; changed is None without a champion.
+        answers: the parameters with a truth; views: pictures with strokes; remarks: level shifts, missing pictures.
+    """
+
+    study: str
+    patient: str
+    groups: Mapping[str, str]
+    loss: float
+    champion_loss: float | None
+    worst: int
+    changed: int | None
+    answers: tuple[AnswerRow, ...]
+    views: tuple[ViewDrawing, ...]
+    remarks: tuple[str, ...]
+
+    @property
+    def change(self) -> float | None:
+        """Loss of the challenger minus that of the champion; above 0 the challenger is worse."""
+        return None if self.champion_loss is None else self.loss - self.champion_loss
+
+
+def chosen_studies(
+    challenger: EvaluationRecord, champion: EvaluationRecord | None, comparison: Comparison
+) -> tuple[str, ...]:
+    """The studies to show, worst first: the ``SHOWN`` worst and the ``SHOWN`` most changed."""
+    ranked = _ranked(challenger, champion, comparison)
+    return tuple(s for s, (worst, changed) in ranked.items() if worst <= SHOWN or (changed or SHOWN + 1) <= SHOWN)
+
+
+def describe_patients(
+    challenger: EvaluationRecord,
+    champion: EvaluationRecord | None,
+    comparison: Comparison,
+    pictures: Mapping[tuple[str, ViewName], EncodedPicture],
+    points: Mapping[str, Points],
+) -> tuple[Patient, ...]:
+    """The patients to show, worst first.
+
+    Args:
+        pictures: (study, view) -> picture; what is not there is told as missing.
+        points: ``challenger``, ``champion``, ``truth`` -> study -> view -> landmarks.
+    """
+    ours, theirs = _by_id(challenger), _by_id(champion)
+    ranks = _ranked(challenger, champion, comparison)
+    return tuple(
+        Patient(
+            study=name,
+            patient=ours[name].patient,
+            groups=groups_of(ours[name]),
+            loss=_loss(ours[name], comparison),
+            champion_loss=_loss(theirs[name], comparison) if name in theirs else None,
+            worst=ranks[name][0],
+            changed=ranks[name][1],
+            answers=_answers(ours[name], theirs.get(name)),
+            views=_views(name, pictures, points),
+            remarks=_remarks(ours[name], theirs.get(name)),
+        )
+        for name in chosen_studies(challenger, champion, comparison)
+    )
+
+
+def _by_id(record: EvaluationRecord | None) -> dict[str, StudyOutcome]:
+    return {s.study_id: s for s in record.studies} if record else {}
+
+
+def _ranked(
+    challenger: EvaluationRecord, champion: EvaluationRecord | None, comparison: Comparison
+) -> dict[str, tuple[int, int | None]]:
+    """Study -> rank among the worst and among the most changed, worst first."""
+    ours, theirs = _by_id(challenger), _by_id(champion)
+    losses = {name: _loss(study, comparison) for name, study in ours.items()}
+    changes = {name: abs(losses[name] - _loss(study, comparison)) for name, study in theirs.items() if name in losses}
+    worst, changed = _ranks(losses), _ranks(changes)
+    return {name: (rank, changed.get(name)) for name, rank in worst.items()}
+
+
+def _ranks(values: Mapping[str, float]) -> dict[str, int]:
+    ordered = sorted(values, key=lambda name: (-values[name], name))
+    return {name: rank for rank, name in enumerate(ordered, start=1)}
+
+
+def _loss(study: StudyOutcome, comparison: Comparison) -> float:
+    losses = [
+        loss_of(study, name, margin) / margin.margin
+        for name, margin in comparison.margins.items()
+        if has_truth(study, name)
+    ]
+    return sum(losses) / len(losses) if losses else 0.0
+
+
+def _answers(ours: StudyOutcome, theirs: StudyOutcome | None) -> tuple[AnswerRow, ...]:
+    rows = []
+    for name in sorted(PARAMETERS, key=lambda n: not PARAMETERS[n].in_paper):
+        outcome, other = ours.parameter(name), theirs.parameter(name) if theirs else None
+        if outcome.truth is None:
+            continue
+        before = None if other is None else other.error
+        worse = outcome.error is None or (before is not None and abs(outcome.error) - abs(before) >= NOTABLE)
+        unit = "°" if outcome.unit == "deg" else " mm"
+        truth = f"{outcome.truth:.1f}{unit}".replace("-", "−")
+        told = _answer(other, unit) if other else "no champion"
+        rows.append(AnswerRow(PARAMETERS[name].label, truth, _answer(outcome, unit), told, worse))
+    return tuple(rows)
+
+
+def _answer(outcome: ParameterOutcome, unit: str) -> str:
+    if outcome.predicted is None or outcome.error is None:
+        return f"not answered: {outcome.predicted_absent_reason or 'no reason given'}"
+    return f"{outcome.predicted:.1f}{unit} ({outcome.error:+.1f})".replace("-", "−")
+
+
+def _views(
+    study: str, pictures: Mapping[tuple[str, ViewName], EncodedPicture], points: Mapping[str, Points]
+) -> tuple[ViewDrawing, ...]:
+    import base64
+
+    drawn = []
+    for (name, view), picture in pictures.items():
+        if name != study:
+            continue
+        layers = {role: points[role].get(study, {}).get(view, {}) for role in _LAYERS if role in points}
+        strokes = "".join(draw_layer(found, role, picture.size[1]) for role, found in layers.items())
+        told = ", ".join(f"{role} {len(found)}" for role, found in layers.items())
+        alt = f"{view} radiograph of study {study}; landmarks drawn on it: {told}"
+        data = "data:image/jpeg;base64," + base64.b64encode(picture.jpeg).decode()
+        drawn.append(ViewDrawing(view, alt, data, picture.size, strokes))
+    return tuple(drawn)
+
+
+def _remarks(ours: StudyOutcome, theirs: StudyOutcome | None) -> tuple[str, ...]:
+    remarks: list[str] = []
+    for role, study in (("challenger", ours), ("champion", theirs)):
+        shifted: Sequence[tuple[str, int]] = [(v, s) for v, s in (study.level_shifts if study else {}).items() if s]
+        remarks += [f"{role}: names of the levels are {abs(s)} off in the {view} view" for view, s in shifted]
+    return tuple(remarks)

@@ -1,0 +1,36 @@
+"""Names of subgroups for people, and a group for everybody, so that a filter loses nobody.
+
+What belongs here: titles, order, and the group of those of whom nothing is known. What does not: which group a study is
+in (``validation.gates.subgroups``: the page filters by the groups that the gate judges). Contract: every study has
+exactly one group in each dimension; what is not known is ``not told``.
+"""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from validation.evaluation.outcomes import StudyOutcome
+from validation.gates import subgroups as judged
+
+NOT_TOLD = "not told"
+_TITLES = {"severity": "curve"}
+DIMENSIONS: Mapping[str, str] = MappingProxyType(
+    {name: _TITLES.get(name, name.replace("_", " ")) for name in judged.GROUPINGS}
+)
+"""Dimension -> its title."""
+
+
+def group_of(study: StudyOutcome, dimension: str) -> str:
+    """The group of a study in one of ``DIMENSIONS``."""
+    return groups_of(study)[dimension]
+
+
+def groups_of(study: StudyOutcome) -> dict[str, str]:
+    """Dimension -> group, for every dimension."""
+    known = judged.groups_of(study)
+    return {dimension: known.get(dimension, NOT_TOLD) for dimension in DIMENSIONS}
+
+
+def in_order(groups: Iterable[str]) -> list[str]:
+    """Groups without repeats, bands by size and others by name."""
+    bands = [name for band in (judged.SEVERITIES, judged.AGES) for _, name in band]
+    return sorted(set(groups), key=lambda g: (bands.index(g) if g in bands else len(bands), g))
