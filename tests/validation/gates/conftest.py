@@ -12,6 +12,7 @@ import pytest
 from spine.dataset import Example, ExampleView, Manifest, Truth
 from spine.measurement.registry import PARAMETERS, Measured
 from spine.prediction import Prediction
+from tests.validation.gates.desk import Desk
 from validation.evaluation.record import EvaluationRecord, evaluate
 from validation.gates.policy import DEFAULT_POLICY, Policy, read_policy
 
@@ -103,3 +104,9 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tracking_uri(empty_database: Path, tmp_path: Path) -> str:
     shutil.copy(empty_database, tmp_path / "mlflow.db")
     return f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+@pytest.fixture
+def desk(tracking_uri: str, tmp_path: Path, scored: Callable[..., EvaluationRecord]) -> Desk:
+    (tmp_path / "evidence").mkdir()
+    return Desk(tracking_uri, tmp_path, scored)
