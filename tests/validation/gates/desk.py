@@ -1,6 +1,7 @@
 """A desk at which promotions are asked for: a registry, an evidence folder, and models of known quality."""
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -55,6 +56,11 @@ class Desk:
         (model / "contract.json").write_text(json.dumps({"name": name}))
         (model / "card.md").write_text(f"# {name}\n")
         return model
+
+    def register_again(self, name: str) -> tuple[str, Path]:
+        """Register the same bytes as a new candidate."""
+        shutil.rmtree(self.folder / name)
+        return self.register(name)
 
     def register(self, name: str) -> tuple[str, Path]:
         """Log and register an exported model as a candidate: (address, folder of the registry's own bytes)."""
