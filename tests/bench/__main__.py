@@ -23,6 +23,7 @@ from tests.bench import (
     measuring,
     peers,
     plate_chain,
+    promotion,
     rendering,
     rooms,
     tilts,
@@ -41,6 +42,7 @@ GROUPS = {
     "measuring": measuring.figures,
     "answering": answering.figures,
     "demo": demo.figures,
+    "promotion": promotion.figures,
     "peers": peers.figures,
 }
 RESULTS = Path("bench/results.json")

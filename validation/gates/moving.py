@@ -109,13 +109,13 @@ def settle(client: "MlflowClient", seat: Seat, ledger: Path, at: datetime) -> Ho
         outcome = SETTLED_AS[begun.event] if seat.made(begun.digest) else "abandoned"
         append_entry(ledger, replace(begun, event=outcome, at=at.isoformat()))
     last = last_champion(read_history(ledger), model)
-    if holder is not None and last is not None and (last.version, last.model_digest) != (holder.version, holder.digest):
+    if holder is not None and (last is None or (last.version, last.model_digest) != (holder.version, holder.digest)):
         note_observed(client, seat, ledger, holder, last, at)
     return holder
 
 
 def note_observed(
-    client: "MlflowClient", seat: Seat, ledger: Path, holder: Holder, last: HistoryEntry, at: datetime
+    client: "MlflowClient", seat: Seat, ledger: Path, holder: Holder, last: HistoryEntry | None, at: datetime
 ) -> None:
     """Write into this history that another promoter, with another history, has moved the seat."""
     version = version_numbered(client, seat.production_model, holder.version)
@@ -129,7 +129,7 @@ def note_observed(
             seat.production_model,
             holder.version,
             holder.digest,
-            last.model_digest,
+            last.model_digest if last else None,
             seen.verdict if seen else None,
         ),
     )

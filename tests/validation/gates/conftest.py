@@ -6,14 +6,11 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from spine.dataset import Example, ExampleView, Manifest, Truth
-from spine.measurement.registry import PARAMETERS, Measured
-from spine.prediction import Prediction
 from tests.validation.gates.desk import Desk
-from validation.evaluation.record import EvaluationRecord, evaluate
+from tests.validation.gates.records import build_record
+from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import DEFAULT_POLICY, Policy, read_policy
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -36,53 +33,6 @@ def policy() -> Policy:
 def scored() -> Callable[..., EvaluationRecord]:
     """Build a record: errors of ``noise`` degrees times ``scale``, the first ``abstain`` studies unanswered."""
     return cache(build_record)
-
-
-def build_record(
-    role: str = "challenger",
-    model: str = "a" * 64,
-    *,
-    noise: float = 1.0,
-    scale: float = 1.0,
-    bias: float = 0.0,
-    abstain: int = 0,
-    n: int = 50,
-    simulated: bool = True,
-    seed: int = 1,
-    test_seed: int = 7,
-    commit: str = "c" * 40,
-) -> EvaluationRecord:
-    truths = np.random.default_rng(test_seed).normal(35, 12, (n, len(PARAMETERS)))
-    errors = np.random.default_rng(seed).normal(0, noise, (n, len(PARAMETERS))) * scale + bias
-    examples, predictions = [], []
-    for i in range(n):
-        points = {name: np.array([50.0, 20.0 * j]) for j, name in enumerate(PLATES)}
-        view = ExampleView("frontal", f"{i}.npy", f"{i:064d}", (400, 100), (0.5, 0.5), "GEOMETRY", None, points)
-        truth = {name: Truth(float(truths[i, j]), p.unit) for j, (name, p) in enumerate(PARAMETERS.items())}
-        facts = {"simulated": simulated, "condition": "scoliosis" if i % 3 else "normal"}
-        examples.append(Example(f"s{i:03d}", f"p{i:03d}", "test", "virtual", {"frontal": view}, {}, truth, facts))
-        measured = {
-            name: Measured(float(truths[i, j] + errors[i, j]), p.unit)
-            if i >= abstain
-            else Measured(None, p.unit, "not seen", absent_code="LANDMARKS_NOT_SEEN")
-            for j, (name, p) in enumerate(PARAMETERS.items())
-        }
-        found = {name: xy + 0.5 for name, xy in points.items()} if i >= abstain else {}
-        predictions.append(Prediction(f"s{i:03d}", {"frontal": found}, parameters=measured))
-    return evaluate(
-        predictions,
-        examples,
-        model_digest=model,
-        model_role=role,  # type: ignore[arg-type]
-        landmark_set="galbusera39",
-        test_digest=Manifest("galbusera39", 0, tuple(examples)).test_digest,
-        dataset_digest="d" * 64,
-        dvc_version="v1",
-        code_commit=commit,
-        code_dirty=False,
-        evaluated_at=AT,
-        resamples=200,
-    )
 
 
 @pytest.fixture(scope="session")

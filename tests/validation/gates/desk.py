@@ -80,10 +80,20 @@ class Desk:
         """Score, judge and write the evidence of model ``name`` against the exported model ``champion``."""
         challenger = self.scored("challenger", model_digest(self.folder / name), **quality)
         write_record(challenger, self.folder / "evidence" / f"record-{name}.json")
+        digest = model_digest(self.folder / champion) if champion is not None else None
+        return self._write_verdict(challenger, digest)
+
+    def judge_against_digest(self, name: str, champion_digest: str) -> Verdict:
+        """``judge`` against a champion whose files are elsewhere."""
+        challenger = self.scored("challenger", model_digest(self.folder / name))
+        write_record(challenger, self.folder / "evidence" / f"record-{name}.json")
+        return self._write_verdict(challenger, champion_digest)
+
+    def _write_verdict(self, challenger: EvaluationRecord, champion_digest: str | None) -> Verdict:
         rival = None
-        if champion is not None:
-            rival = self.scored("champion", model_digest(self.folder / champion), noise=2.0, seed=2)
-            write_record(rival, self.folder / "evidence" / "deeper" / f"record-{champion}.json")
+        if champion_digest is not None:
+            rival = self.scored("champion", champion_digest, noise=2.0, seed=2)
+            write_record(rival, self.folder / "evidence" / "deeper" / f"record-{champion_digest[:12]}.json")
         verdict = judge(read_policy(self.policy), challenger, rival, judged_at=AT)
         write_verdict(verdict, self.verdict_path)
         return verdict
