@@ -38,7 +38,6 @@ def ask_phantom(folder: Path) -> "PhantomAnswer":
         model_digest=model.digest,
         values={name: found[name].value for name in PARAMETERS if name in found},
         units={name: measured.unit for name, measured in found.items()},
-        landmark_set=model.contract.landmark_set,
         views=tuple(model.contract.views),
         seconds=min(answer.seconds for answer in answers[1:]),
     )

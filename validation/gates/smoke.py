@@ -27,14 +27,13 @@ class PhantomAnswer:
     Attributes:
         model_digest: of the bytes that were asked.
         values: parameter -> value, None where it abstains; units: parameter -> unit.
-        landmark_set, views: of its contract.
+        views: of its contract.
         seconds: shortest wall time of a few askings of the loaded model.
     """
 
     model_digest: str
     values: Mapping[str, float | None]
     units: Mapping[str, str]
-    landmark_set: str
     views: tuple[str, ...]
     seconds: float
 
@@ -110,8 +109,8 @@ def _other_schema(answer: PhantomAnswer, champion: PhantomAnswer | None) -> list
     unknown = sorted(set(answer.values) - set(phantom_truths()))
     faults = [f"unknown parameters {', '.join(unknown)}"] if unknown else []
     if champion is not None:
-        if answer.landmark_set != champion.landmark_set:
-            faults.append(f"landmark set {answer.landmark_set}, {champion.landmark_set} of the champion")
+        silent = sorted(set(champion.values) - set(answer.values))
+        faults += [f"nothing is told of {', '.join(silent)}, of which the champion tells"] if silent else []
         lacking = sorted(set(champion.views) - set(answer.views))
         faults += [f"no {view} view, which the champion reads" for view in lacking]
     return faults

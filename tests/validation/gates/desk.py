@@ -29,7 +29,7 @@ def knowing_answer(folder: Path, *, seconds: float = 0.2, **other: float | None)
     truths = phantom_truths()
     values: Mapping[str, float | None] = {name: value for name, (value, _) in truths.items()} | other
     units = {name: unit for name, (_, unit) in truths.items()}
-    return PhantomAnswer(model_digest(folder), values, units, "galbusera39", ("frontal", "lateral"), seconds)
+    return PhantomAnswer(model_digest(folder), values, units, ("frontal", "lateral"), seconds)
 
 
 @dataclass

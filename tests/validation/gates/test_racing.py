@@ -1,5 +1,6 @@
 """Many promote at once, and some die on the way (fault G6); ``tests.bench promotion`` does it at length."""
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from validation.gates.seat import Holder, Seat
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 PROCESSES, ROUNDS, POINTS = 8, 5, 10
+POSTGRES = "PLUMBLINE_TEST_POSTGRES"
 
 
 @pytest.fixture
@@ -21,11 +23,16 @@ def track(tmp_path: Path, tracking_uri: str, scored: Callable[..., EvaluationRec
     return Track(tmp_path, tracking_uri, scored)
 
 
-def test_of_all_who_have_read_the_same_row_one_changes_it(tracking_uri: str) -> None:
-    told = race_for_the_seat(tracking_uri, processes=PROCESSES, rounds=ROUNDS)
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
+def test_of_all_who_have_read_the_same_row_one_changes_it(tracking_uri: str, dialect: str) -> None:
+    database = tracking_uri if dialect == "sqlite" else os.environ.get(POSTGRES)
+    if database is None:
+        pytest.skip(f"{POSTGRES} names no database (psycopg2 is in infra/requirements-server.txt)")
+    before = Seat(database, "raced-for").holder()
+    told = race_for_the_seat(database, processes=PROCESSES, rounds=ROUNDS)
     assert told == [Counter(won=1, STALE_CHAMPION=PROCESSES - 1)] * ROUNDS
-    holder = Seat(tracking_uri, "raced-for").holder()
-    assert holder is not None and holder.sequence == ROUNDS
+    holder = Seat(database, "raced-for").holder()
+    assert holder is not None and holder.sequence == (before.sequence if before else 0) + ROUNDS
 
 
 @pytest.mark.slow

@@ -78,11 +78,14 @@ def test_ten_times_slower_than_the_champion_is_stopped(desk: Desk) -> None:
 
 
 def test_another_schema_than_the_champions_is_stopped() -> None:
-    answer = PhantomAnswer("a" * 64, {"cobb": 31.0}, {"cobb": "deg"}, "galbusera39", ("frontal", "lateral"), 0.2)
-    less = PhantomAnswer("b" * 64, {"cobb": 31.0}, {"cobb": "deg"}, "aasce68", ("frontal",), 0.2)
+    told = {"cobb": 31.0, "pelvic_tilt": None}
+    answer = PhantomAnswer("a" * 64, told, {"cobb": "deg"}, ("frontal", "lateral"), 0.2)
+    less = PhantomAnswer("b" * 64, {"cobb": 31.0}, {"cobb": "deg"}, ("frontal",), 0.2)
     assert weigh_answer(less, PhantomStudy(), None) == []
     faults = weigh_answer(less, PhantomStudy(), answer)
-    assert faults == ["landmark set aasce68, galbusera39 of the champion", "no lateral view, which the champion reads"]
+    assert faults == [
+        "nothing is told of pelvic_tilt, of which the champion tells", "no lateral view, which the champion reads",
+    ]  # fmt: skip
 
 
 def test_bundled_study_is_small_and_holds_known_parameters() -> None:
