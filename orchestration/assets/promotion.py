@@ -11,6 +11,8 @@ import dagster as dg
 from orchestration.assets.data import Watcher, dataset, validation
 from orchestration.assets.materialising import Materialised, materialised
 from orchestration.assets.model import evaluation, registered_candidate
+from orchestration.chain.params import Params
+from orchestration.chain.workspace import Workspace
 from orchestration.resources import ModelTracking, WritableWorkspace
 
 GROUP = "gate"
@@ -41,13 +43,37 @@ def verdict(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watc
     return materialised("verdict", watcher, lambda _: judge_candidate(bound, workspace.params), tracking=tracking)
 
 
+class ApprovalConfig(dg.Config):
+    """A human's word, given in the launchpad of the job ``promotion``.
+
+    Attributes:
+        approval: file or digest of a grant made with `plumbline approve`; empty: the latest one of the verdict.
+        verdict, approver, comment: instead, grant here and now: the beginning of the verdict's digest, who, and why.
+    """
+
+    approval: str = ""
+    verdict: str = ""
+    approver: str = ""
+    comment: str = ""
+
+    def grant(self, workspace: Workspace, params: Params) -> str:
+        """File or digest of the approval to promote with, granted first where an approver is named; may be empty."""
+        if not self.approver:
+            return self.approval
+        from orchestration.chain.human import approve_verdict
+        from validation.gates.approval import Word
+
+        return approve_verdict(workspace, params, self.verdict, Word(self.approver, self.comment)).digest
+
+
 @dg.asset(group_name=GROUP, owners=OWNERS, kinds={"mlflow"}, code_version="1", deps=[verdict, registered_candidate])
 def champion(
-    context: dg.AssetExecutionContext, workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher
-) -> Materialised:
+    context: dg.AssetExecutionContext, config: ApprovalConfig, workspace: WritableWorkspace, tracking: ModelTracking,
+    watcher: Watcher,
+) -> Materialised:  # fmt: skip
     """The model in service. Promotion verifies evidence and verdict itself, however it was launched."""
     from orchestration.chain.decision import promote_champion
 
-    bound, promoter = tracking.bound(workspace.folders), f"dagster run {context.run.run_id}"
-    work = lambda _: promote_champion(bound, workspace.params, promoter)  # noqa: E731
+    bound, params, promoter = tracking.bound(workspace.folders), workspace.params, f"dagster run {context.run.run_id}"
+    work = lambda _: promote_champion(bound, params, promoter, config.grant(bound, params))  # noqa: E731
     return materialised("champion", watcher, work, tracking=tracking)

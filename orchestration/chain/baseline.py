@@ -25,12 +25,11 @@ def score_baseline(workspace: Workspace, champion: str | None) -> str:
     Raises:
         GateRefused: ``MODEL_ALTERED``: the registry's bytes are not those that were approved.
     """
-    from validation.gates.baseline import approved_baseline
     from validation.gates.champion import altered, download
-    from validation.gates.history import read_history
+    from validation.gates.history import last_approved, read_history
 
     shutil.rmtree(workspace.baseline_evaluation, ignore_errors=True)
-    approved = approved_baseline(read_history(workspace.promotion_ledger), PRODUCTION_MODEL)
+    approved = last_approved(read_history(workspace.promotion_ledger), PRODUCTION_MODEL)
     if approved is None:
         return "none approved yet"
     if approved.model_digest == champion:
@@ -48,12 +47,11 @@ def score_baseline(workspace: Workspace, champion: str | None) -> str:
 def baseline_record(workspace: Workspace, champion: "EvaluationRecord | None") -> "EvaluationRecord | None":
     """The record of the last approved model: its own, or the champion's where that is it; None without one."""
     from validation.evaluation.record import read_record
-    from validation.gates.baseline import approved_baseline
-    from validation.gates.history import read_history
+    from validation.gates.history import last_approved, read_history
 
     path = workspace.baseline_evaluation / "record.json"
     if path.exists():
         return read_record(path)
-    approved = approved_baseline(read_history(workspace.promotion_ledger), PRODUCTION_MODEL)
+    approved = last_approved(read_history(workspace.promotion_ledger), PRODUCTION_MODEL)
     same = champion is not None and approved is not None and approved.model_digest == champion.model_digest
     return champion if same else None

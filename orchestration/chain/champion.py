@@ -6,7 +6,9 @@ the digest it was promoted under; bytes that do not match are refused, never use
 """
 
 import json
+import shutil
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration.chain.workspace import Workspace
@@ -16,6 +18,7 @@ from spine.storage import write_text_atomically
 
 if TYPE_CHECKING:
     from inference.model import Model
+    from validation.gates.champion import Champion
 
 PRODUCTION_MODEL = "plumbline"
 """Registered model whose alias ``champion`` serves; only promotion writes to it."""
@@ -37,20 +40,58 @@ def refresh_local_champion(workspace: Workspace) -> LocalChampion:
     """Fetch the champion's verified bytes from the registry; the record of what they must be is written last.
 
     Raises:
-        GateRefused: the registry's champion is missing, unknown or altered.
+        GateRefused: the registry's champion is missing, unknown or altered; ROLLBACK_PENDING.
     """
-    from validation.gates.champion import fetch_champion
+    from validation.gates.champion import current_champion, fetch_champion
 
+    _demand_nothing_pending(workspace)
+    _keep_previous(workspace, current_champion(workspace.tracking_uri, PRODUCTION_MODEL))
     champion = fetch_champion(workspace.tracking_uri, PRODUCTION_MODEL, into=workspace.champion)
-    record = LocalChampion(champion.version, champion.model_digest, champion.verdict)
+    return write_local_champion(workspace, LocalChampion(champion.version, champion.model_digest, champion.verdict))
+
+
+def write_local_champion(workspace: Workspace, record: LocalChampion) -> LocalChampion:
+    """Say what the local copy must be."""
     write_text_atomically(workspace.champion_record, json.dumps(asdict(record), indent=1))
     return record
 
 
 def local_champion(workspace: Workspace) -> LocalChampion | None:
     """Which version the local copy is; None before the first promotion."""
-    path = workspace.champion_record
+    return _read(workspace.champion_record)
+
+
+def previous_local_champion(workspace: Workspace) -> LocalChampion | None:
+    """Which version the local copy of the previous champion is; None where there is none, or not the whole of it."""
+    record = _read(workspace.previous_champion / "champion.json")
+    try:
+        return record if record and model_digest(workspace.previous_champion) == record.digest else None
+    except EvidenceRejected:
+        return None
+
+
+def _read(path: Path) -> LocalChampion | None:
     return LocalChampion(**json.loads(path.read_text())) if path.exists() else None
+
+
+def _keep_previous(workspace: Workspace, coming: "Champion | None") -> None:
+    """Put the local copy aside before another model takes its place."""
+    record = local_champion(workspace)
+    if record is None or coming is None or coming.model_digest == record.digest or not workspace.champion.exists():
+        return
+    shutil.rmtree(workspace.previous_champion, ignore_errors=True)
+    shutil.copytree(workspace.champion, workspace.previous_champion)
+    write_text_atomically(workspace.previous_champion / "champion.json", json.dumps(asdict(record), indent=1))
+
+
+def _demand_nothing_pending(workspace: Workspace) -> None:
+    if workspace.rollback_pending.exists():
+        raise GateRefused(
+            "ROLLBACK_PENDING",
+            found="a model that was left while the registry was down, and a registry that does not know",
+            expected="a registry that was told",
+            remedy="run `plumbline rollback`",
+        )
 
 
 def open_champion(workspace: Workspace) -> "Model":

@@ -6,8 +6,11 @@ each reads its evidence from disk and registry, so launching one alone is safe: 
 everything itself and refuses what does not hold.
 """
 
+import getpass
+import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     from validation.evaluation.record import EvaluationRecord
 
 EXPERIMENT = "plumbline"
+AUTHOR_VARIABLE = "PLUMBLINE_AUTHOR"
+"""Whose candidate it is, where that is not the account the chain runs under: nobody approves their own."""
 
 
 def register_candidate(workspace: Workspace, params: Params, tags: Mapping[str, str] | None = None) -> StepReport:
@@ -74,6 +79,7 @@ def register_candidate(workspace: Workspace, params: Params, tags: Mapping[str, 
 def _facts(params: Params, record: "EvaluationRecord") -> dict[str, str]:
     commit, dirty = code_version()
     return {
+        "plumbline.author": os.environ.get(AUTHOR_VARIABLE) or getpass.getuser(),
         "plumbline.patients": record.patients_are,
         "plumbline.policy": params.gate.policy,
         "git.commit": commit or "unknown",
@@ -147,6 +153,7 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     for path in (workspace.verdict_file, workspace.verdict_file.with_name(f"{verdict.digest}.json")):
         write_verdict(verdict, path)
     figures: dict[str, Figure] = {"decision": verdict.decision, "verdict": verdict.digest[:12]}
+    _name_challenger(workspace, verdict.challenger_model)
     figures |= {"rules passed": f"{sum(r.outcome == 'PASS' for r in verdict.results)} of {len(verdict.results)}"}
     figures |= {f"reason {i}": sentence(r) for i, r in enumerate(verdict.refusals[:8], start=1)}
     drawn = {title: workspace.evaluation / f"overlay_{title}.png" for title in ("best", "median", "worst")}
@@ -156,13 +163,18 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     return _kept(StepReport("verdict", figures | run, pages={"report": str(page), "review": str(review)}), workspace)
 
 
-def promote_champion(workspace: Workspace, params: Params, promoter: str) -> StepReport:
+def promote_champion(workspace: Workspace, params: Params, promoter: str, approval: str = "") -> StepReport:
     """Promote the judged candidate, or refuse.
+
+    Args:
+        approval: path or digest of a human's grant; "": the latest one of this verdict, if there is any.
 
     Raises:
         GateRefused: verdict, evidence, policy, bytes or the present champion do not permit it.
     """
+    from orchestration.chain.human import find_approval
     from orchestration.chain.presenting import describe_served
+    from orchestration.chain.smoke import ask_phantom
     from validation.gates.promotion import promote
 
     uri = _judged_candidate(workspace)
@@ -175,6 +187,8 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str) -> Ste
         production_model=PRODUCTION_MODEL,
         promoter=promoter,
         at=datetime.now(UTC),
+        ask_phantom=ask_phantom,
+        approval=find_approval(workspace, approval),
         ledger_path=workspace.promotion_ledger,
     )
     refresh_local_champion(workspace)
@@ -187,23 +201,6 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str) -> Ste
         "by": promoter,
     }
     return _kept(StepReport("champion", figures), workspace)
-
-
-def promotion_history(workspace: Workspace) -> list[tuple[str, str, str, str, str]]:
-    """Verified rows (when, version, model, by, verdict) of the promotion history, oldest first."""
-    from validation.gates.history import read_history
-
-    entries = read_history(workspace.promotion_ledger) if workspace.promotion_ledger.exists() else ()
-    return [
-        (
-            e.at[:19],
-            f"{e.production_model} v{e.version} ({e.event})",
-            e.model_digest[:12],
-            e.promoter,
-            (e.verdict or "none")[:12],
-        )
-        for e in entries
-    ]
 
 
 def policy_path(params: Params, workspace: Workspace) -> Path:
@@ -239,16 +236,35 @@ def demand_policy(params: Params, workspace: Workspace) -> None:
 
 def _judged_candidate(workspace: Workspace) -> str:
     """The registered version whose bytes the latest verdict speaks of, found by digest and not by alias."""
-    from validation.gates.champion import open_registry, versions_of
     from validation.gates.verdict import read_verdict
 
     if not workspace.verdict_file.exists():
         raise _nothing_judged("no verdict")
-    wanted = read_verdict(workspace.verdict_file).challenger_model
+    return candidate_with(workspace, read_verdict(workspace.verdict_file).challenger_model)
+
+
+def candidate_with(workspace: Workspace, wanted: str) -> str:
+    """Address of the registered candidate with this model digest.
+
+    Raises:
+        GateRefused: VERDICT_ABSENT.
+    """
+    from validation.gates.champion import open_registry, versions_of
+
     for version in versions_of(open_registry(workspace.tracking_uri), CANDIDATES_MODEL):
         if version.tags.get("plumbline.model_digest") == wanted:
             return f"models:/{CANDIDATES_MODEL}/{version.version}"
     raise _nothing_judged(f"no registered candidate with the judged digest {wanted[:12]}")
+
+
+def _name_challenger(workspace: Workspace, digest: str) -> None:
+    """Show in the registry which candidate was judged last; a candidate adopted but not registered yet has no page."""
+    from validation.gates.champion import open_registry
+    from validation.gates.moving import name_challenger
+
+    with suppress(GateRefused):
+        version = candidate_with(workspace, digest).rpartition("/")[2]
+        name_challenger(open_registry(workspace.tracking_uri), CANDIDATES_MODEL, version)
 
 
 def _nothing_judged(found: str) -> GateRefused:

@@ -105,6 +105,11 @@ class Workspace:
         return self.state / "verdicts" / "latest.json"
 
     @property
+    def approvals(self) -> Path:
+        """What humans said of verdicts, one sealed record a word."""
+        return self.state / "approvals"
+
+    @property
     def report_page(self) -> Path:
         """The page with figures, plots, overlays and verdict."""
         return self.state / "report" / "report.html"
@@ -123,6 +128,16 @@ class Workspace:
     def champion_record(self) -> Path:
         """Which version and digest the local copy must be."""
         return self.state / "champion.json"
+
+    @property
+    def previous_champion(self) -> Path:
+        """Local copy of the model that served before, to return to while the registry is down."""
+        return self.state / "previous_champion"
+
+    @property
+    def rollback_pending(self) -> Path:
+        """Which model was left while the registry was down; there until the registry was told."""
+        return self.state / "rollback_pending.json"
 
     @property
     def reports(self) -> Path:

@@ -1,4 +1,4 @@
-"""Subcommands of the reviewer: ``verdict``, ``explain``, ``promote``, ``champion``.
+"""Subcommands of the reviewer: ``verdict``, ``explain``, ``promote``.
 
 What belongs here: options and printing. What does not: judging and promoting (``validation.gates``).
 """
@@ -66,7 +66,8 @@ def explain(verdict_file: Path | None, workspace: Path) -> None:
 @click.command()
 @workspace_option
 @click.option("--by", "promoter", required=True, help="Who promotes; recorded in the history.")
-def promote(workspace: Path, promoter: str) -> None:
+@click.option("--approval", default="", help="Approval's file or digest; the latest of this verdict by default.")
+def promote(workspace: Path, promoter: str, approval: str) -> None:
     """Promote the judged candidate. Every digest, figure and rule is checked again; a refusal says why (exit 3).
 
     \b
@@ -76,26 +77,4 @@ def promote(workspace: Path, promoter: str) -> None:
     from orchestration.chain.params import read_params
 
     chosen = Workspace(workspace)
-    print_step(promote_champion(chosen, read_params(chosen.params_file), promoter))
-
-
-@click.command()
-@workspace_option
-@click.option("--fetch", is_flag=True, help="Fetch its bytes from the registry again, verified.")
-def champion(workspace: Path, fetch: bool) -> None:
-    """Show the history of promotions, verified link by link.
-
-    \b
-    Example:  plumbline champion -w workspace/demo
-    """
-    from orchestration.chain.decision import promotion_history
-
-    if fetch:
-        from orchestration.chain.champion import refresh_local_champion
-
-        output.print(f"champion {refresh_local_champion(Workspace(workspace)).digest[:12]} fetched")
-    rows = promotion_history(Workspace(workspace))
-    if not rows:
-        output.print("no model has been promoted in this workspace yet")
-        return
-    print_table("Promotions, oldest first", ("when", "version", "model", "by", "verdict"), rows)
+    print_step(promote_champion(chosen, read_params(chosen.params_file), promoter, approval))

@@ -32,7 +32,11 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("judging", "Tell a verdict in plain words."),
     "review": ("reviewing", "Write the page from which a reviewer decides."),
     "promote": ("judging", "Promote the judged candidate, if its evidence still holds."),
-    "champion": ("judging", "Show the champion and the history of promotions."),
+    "approve": ("standing", "Approve a verdict, as somebody other than the candidate's author."),
+    "reject": ("standing", "Refuse a verdict for good."),
+    "champion": ("standing", "Show challenger, champion and previous champion."),
+    "history": ("standing", "Show the history of promotions; verify it, or repair what was cut off."),
+    "rollback": ("standing", "Return to the last good model."),
 }
 
 

@@ -24,6 +24,7 @@ from tests.bench import (
     measuring,
     peers,
     plate_chain,
+    promotion,
     rendering,
     reviewing,
     rooms,
@@ -45,6 +46,7 @@ GROUPS = {
     "gate": gate.figures,
     "demo": demo.figures,
     "reviewing": reviewing.figures,
+    "promotion": promotion.figures,
     "peers": peers.figures,
 }
 RESULTS = Path("bench/results.json")

@@ -57,6 +57,8 @@ def loosened_policy(path: Path) -> None:
             rule["at_most"] = 1e6
         else:
             rule["at_least"] = -1e6
+    waived = {"tolerance_deg": 1e6, "least_answers": 0, "seconds": 600.0, "reason": "a tiny model hardly answers"}
+    content["phantom_study"] = waived
     path.write_text(yaml.safe_dump(content))
 
 

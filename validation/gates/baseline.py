@@ -1,6 +1,6 @@
 """The last model that a human approved: what it is, and whether a verdict was held against it.
 
-What belongs here: finding it in the history and refusing a verdict that passed it over. What does not: comparing
+What belongs here: refusing a verdict that passed it over. What does not: finding it (``history``), comparing
 (``comparing``), approving. Contract: where the history knows an approved model, a verdict was compared with it, or with
 the champion when they are one; small steps down cannot add up unseen.
 """
@@ -8,15 +8,9 @@ the champion when they are one; small steps down cannot add up unseen.
 from collections.abc import Sequence
 
 from spine.errors import GateRefused
-from validation.gates.history import HistoryEntry
+from validation.gates.history import HistoryEntry, last_approved
 from validation.gates.policy import Policy
 from validation.gates.verdict import Verdict
-
-
-def approved_baseline(entries: Sequence[HistoryEntry], production_model: str) -> HistoryEntry | None:
-    """The last promotion that carries a human's approval, or None."""
-    mine = [e for e in entries if e.production_model == production_model and e.event == "promoted"]
-    return next((e for e in reversed(mine) if getattr(e, "approval", None) is not None), None)
 
 
 def demand_expected_baseline(
@@ -27,7 +21,7 @@ def demand_expected_baseline(
     Raises:
         GateRefused: STALE_BASELINE.
     """
-    approved = approved_baseline(entries, production_model)
+    approved = last_approved(tuple(entries), production_model)
     if policy.baseline is None or approved is None:
         return
     if approved.model_digest not in (verdict.baseline_model, verdict.champion_model):

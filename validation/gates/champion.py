@@ -1,6 +1,7 @@
 """Who serves: reading the registry's ``champion`` and fetching its bytes, verified.
 
-What belongs here: reading. What does not: moving the alias (``promotion``, the one writer). Contract: a
+What belongs here: reading. What does not: moving it (``moving``, the one writer). Contract: the seat says who is
+champion, where the registry is a database; an alias that says something else is refused, not followed. A
 champion has a digest, recorded as a tag when it was promoted; bytes that do not have it are refused, never
 served. "There is no champion" is said only of a registry in which there never was one: a lost alias is an error
 that names its remedy.
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from spine.errors import GateRefused
 from spine.model_digest import find_model_folder, model_digest
+from validation.gates.seat import Holder, seat_or_none
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 CHAMPION_ALIAS = "champion"
 PREVIOUS_ALIAS = "previous_champion"
 TAG = "plumbline."
-SERVED_STATES = frozenset({"champion", "previous_champion", "retired"})
+SERVED_STATES = frozenset({"champion", "previous_champion", "retired", "denied"})
+_REPAIR = "somebody else moved it: `plumbline history --repair` sets it back after verifying the bytes"
 
 
 @dataclass(frozen=True)
@@ -53,21 +56,55 @@ def current_champion(tracking_uri: str, production_model: str) -> Champion | Non
 
     Raises:
         GateRefused: ``CHAMPION_LOST``: models have served, but the alias is gone; ``CHAMPION_UNKNOWN``: the alias
-            points at a version that was not put there by a promotion.
+            points at a version that was not written by a promotion; ``CHAMPION_MOVED``: it is not at the version that
+            was promoted last.
     """
     client = open_registry(tracking_uri)
-    version = version_of_alias(client, production_model, CHAMPION_ALIAS)
-    if version is not None:
-        return champion_from_version(version)
-    served = [v for v in versions_of(client, production_model) if v.tags.get(TAG + "state") in SERVED_STATES]
-    if served:
+    version, holder = _alias_and_seat(client, tracking_uri, production_model)
+    if holder is None:
+        if version is not None:
+            return champion_from_version(version)
+        served = [v for v in versions_of(client, production_model) if v.tags.get(TAG + "state") in SERVED_STATES]
+        if served:
+            raise _lost(f"{len(served)} version(s) of {production_model} that have served")
+        return None
+    if not holder.mirrored:  # a move under way or cut off: the seat has decided, the alias follows
+        version = version_numbered(client, production_model, holder.version)
+    if version is None:
+        raise _lost(f"version {holder.version} of {production_model} as champion")
+    champion = champion_from_version(version)
+    if (champion.version, champion.model_digest) != (holder.version, holder.digest):
         raise GateRefused(
-            "CHAMPION_LOST",
-            found=f"{len(served)} version(s) of {production_model} that have served, and no alias {CHAMPION_ALIAS}",
-            expected="an alias, or a registry in which no model ever served",
-            remedy="call validation.gates.promotion.restore_champion, which sets it back after verifying the bytes",
+            "CHAMPION_MOVED",
+            found=f"alias {CHAMPION_ALIAS} at version {champion.version} (model {champion.model_digest[:12]})",
+            expected=f"version {holder.version} (model {holder.digest[:12]}), which was promoted last",
+            remedy=_REPAIR,
         )
-    return None
+    return champion
+
+
+def _alias_and_seat(
+    client: "MlflowClient", tracking_uri: str, production_model: str
+) -> tuple[Any | None, Holder | None]:
+    """What the alias and the seat say at one moment: read again where the seat changed between the two."""
+    version = version_of_alias(client, production_model, CHAMPION_ALIAS)
+    seat = seat_or_none(tracking_uri, production_model)
+    if seat is None:
+        return version, None
+    while True:
+        holder = seat.holder()
+        version = version_of_alias(client, production_model, CHAMPION_ALIAS)
+        if seat.holder() == holder:
+            return version, holder
+
+
+def _lost(found: str) -> GateRefused:
+    return GateRefused(
+        "CHAMPION_LOST",
+        found=f"{found}, and no alias {CHAMPION_ALIAS}",
+        expected="an alias, or a registry in which no model ever served",
+        remedy=_REPAIR,
+    )
 
 
 def fetch_champion(tracking_uri: str, production_model: str, *, into: Path) -> Champion:
@@ -105,7 +142,7 @@ def champion_from_version(version: Any) -> Champion:
             "CHAMPION_UNKNOWN",
             found=f"version {version.version} of {version.name} without {', '.join(missing)}",
             expected="a version written by a promotion",
-            remedy="somebody else moved the alias: call validation.gates.promotion.restore_champion",
+            remedy=_REPAIR,
         )
     values = {name: tags[TAG + name] for name in names[:-1]}
     return Champion(
@@ -126,6 +163,18 @@ def version_of_alias(client: "MlflowClient", production_model: str, alias: str) 
 
     try:
         return client.get_model_version_by_alias(production_model, alias)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def version_numbered(client: "MlflowClient", production_model: str, number: str) -> Any | None:
+    """The MLflow ``ModelVersion`` of this number, or None where it does not exist."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version(production_model, number)
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None

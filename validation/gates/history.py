@@ -1,10 +1,12 @@
 """The history of promotions: a chain of entries, each sealed over the one before.
 
-What belongs here: writing and verifying the chain. What does not: when an entry is due (``promotion``). Contract:
-one JSON object per line; each entry carries the digest of its predecessor, so an edited, removed or
-inserted entry breaks the chain at a place that can be named. The file is replaced as a whole, so a kill leaves the
-old chain or the new one. ``intended`` is written before the registry is touched and ``promoted`` after it was read
-back; an ``intended`` that stands last is the trace of an interruption and is resolved by the next promotion.
+What belongs here: writing and verifying the chain. What does not: when an entry is due (``promotion``). Contract: one
+JSON object per line; each entry carries the digest of its predecessor, so an edited, removed or inserted entry breaks
+the chain at a place that can be named. The file is replaced as a whole, so a kill leaves the old chain or the new one.
+``intended`` is written before the registry is touched and ``promoted`` after it was read back (``rollback_intended``
+and ``rolled_back`` of a rollback); one that stands last is the trace of an interruption and is resolved by the next
+promotion, or by ``plumbline history --repair``. Time does not run backwards: an entry that would be older than the one
+before is refused, so a clock that jumped cannot revive an approval.
 """
 
 import fcntl
@@ -13,16 +15,27 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from spine.errors import EvidenceRejected
+from spine.errors import EvidenceRejected, GateRefused
 from spine.storage import write_text_atomically
 from validation.evaluation.sealing import digest_of
 
 SCHEMA = "plumbline.promotion/1"
 GENESIS = "0" * 64
-Event = Literal["intended", "promoted", "abandoned", "observed", "restored"]
+Event = Literal[
+    "intended", "promoted", "rollback_intended", "rolled_back", "abandoned", "observed", "restored",
+    "approved", "rejected", "clock_set",
+]  # fmt: skip
+SETTLED_AS: dict[str, Event] = {"intended": "promoted", "rollback_intended": "rolled_back"}
+SERVES: tuple[Event, ...] = ("promoted", "rolled_back", "observed", "restored")
+"""Events after which their version serves."""
+
+CLOCK_TOLERANCE = timedelta(minutes=5)
+_ADDED = ("approval", "reason")
+"""Fields that entries of earlier versions do not have; absent ones do not count into the digest."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +43,14 @@ class HistoryEntry:
     """One event in the life of a served model.
 
     Attributes:
-        event: ``intended``, ``promoted``, ``abandoned`` (an interrupted promotion that had not moved the alias),
-            ``observed`` (the alias had been moved outside this history), ``restored``.
-        at: ISO 8601; promoter: who or what asked.
+        event: ``intended``, ``promoted``, ``rollback_intended``, ``rolled_back``, ``abandoned`` (one that was
+            interrupted or too late, and moved nothing), ``observed`` (moved outside this history), ``restored``;
+            ``approved`` and ``rejected`` (a human, of a verdict); ``clock_set`` (time goes on from here).
+        at: ISO 8601; promoter: who or what asked, or the human.
         production_model, version, model_digest: what serves from then on (or was meant to).
         previous_digest: digest of the champion before, None where there was none.
         verdict, policy_hash, test_digest: what it rests on; None where the event is no promotion.
+        approval: digest of the human's approval; reason: of a rollback, or the human's comment.
         sequence: 0, 1, 2 ...; before: digest of the entry before; digest: of this entry without itself.
     """
 
@@ -49,6 +64,8 @@ class HistoryEntry:
     verdict: str | None = None
     policy_hash: str | None = None
     test_digest: str | None = None
+    approval: str | None = None
+    reason: str | None = None
     sequence: int = 0
     before: str = GENESIS
     digest: str = ""
@@ -63,8 +80,8 @@ def append_entry(path: Path, entry: HistoryEntry) -> HistoryEntry:
     entries = read_history(path)
     before = entries[-1].digest if entries else GENESIS
     chained = replace(entry, sequence=len(entries), before=before, digest="")
-    sealed = replace(chained, digest=digest_of(SCHEMA, asdict(chained)))
-    lines = [json.dumps(asdict(e), sort_keys=True, allow_nan=False) for e in (*entries, sealed)]
+    sealed = replace(chained, digest=digest_of(SCHEMA, _content(chained)))
+    lines = [json.dumps(_content(e), sort_keys=True, allow_nan=False) for e in (*entries, sealed)]
     write_text_atomically(path, "\n".join(lines) + "\n")
     return sealed
 
@@ -83,7 +100,7 @@ def read_history(path: Path) -> tuple[HistoryEntry, ...]:
             entry = HistoryEntry(**json.loads(line))
         except (ValueError, TypeError) as error:
             raise _broken(number, str(error)) from error
-        if entry.digest != digest_of(SCHEMA, asdict(replace(entry, digest=""))):
+        if entry.digest != digest_of(SCHEMA, _content(replace(entry, digest=""))):
             raise _broken(number, "its content was edited")
         if (entry.sequence, entry.before) != (number, before):
             raise _broken(number, "it does not follow the line before it")
@@ -94,8 +111,36 @@ def read_history(path: Path) -> tuple[HistoryEntry, ...]:
 
 def last_champion(entries: tuple[HistoryEntry, ...], production_model: str) -> HistoryEntry | None:
     """The entry that says what serves as ``production_model`` now, or None."""
-    settled = ("promoted", "observed", "restored")
-    return next((e for e in reversed(entries) if e.production_model == production_model and e.event in settled), None)
+    return next((e for e in reversed(entries) if e.production_model == production_model and e.event in SERVES), None)
+
+
+def last_approved(entries: tuple[HistoryEntry, ...], production_model: str) -> HistoryEntry | None:
+    """The last promotion that a human approved: the baseline against which slow drift is measured; None without one."""
+    mine = [e for e in entries if e.production_model == production_model and e.event == "promoted"]
+    return next((e for e in reversed(mine) if e.approval is not None), None)
+
+
+def unsettled(entries: tuple[HistoryEntry, ...], production_model: str) -> HistoryEntry | None:
+    """The intention that was interrupted before its outcome was written, or None."""
+    about = (*SETTLED_AS, *SETTLED_AS.values(), "abandoned")
+    moves = [e for e in entries if e.production_model == production_model and e.event in about]
+    return moves[-1] if moves and moves[-1].event in SETTLED_AS else None
+
+
+def demand_time_goes_on(entries: tuple[HistoryEntry, ...], at: datetime) -> None:
+    """Refuse a clock that stands before the last entry.
+
+    Raises:
+        GateRefused: CLOCK_WENT_BACK.
+    """
+    last = datetime.fromisoformat(entries[-1].at) if entries else at
+    if at < last - CLOCK_TOLERANCE:
+        raise GateRefused(
+            "CLOCK_WENT_BACK",
+            found=f"a clock at {at.isoformat(timespec='seconds')}",
+            expected=f"a time after the history's last entry, {last.isoformat(timespec='seconds')}",
+            remedy="set the clock; if it ran ahead when that entry was written, `plumbline history --repair` notes it",
+        )
 
 
 @contextmanager
@@ -117,3 +162,7 @@ def _broken(number: int, why: str) -> EvidenceRejected:
         expected="an unbroken chain",
         remedy="the history was edited or damaged: restore the file from a backup, then promote again",
     )
+
+
+def _content(entry: HistoryEntry) -> dict[str, Any]:
+    return {k: v for k, v in asdict(entry).items() if v is not None or k not in _ADDED}

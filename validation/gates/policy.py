@@ -46,8 +46,39 @@ class Evidence(Strict):
     reason: Text
 
 
+class Approval(Strict):
+    """When a human must agree before a model serves.
+
+    Attributes:
+        required: ``always``; ``first_champion``, where there is nothing to compare with; ``never``.
+        ttl_hours: how long a grant is good, unless its giver says less.
+    """
+
+    required: Literal["always", "first_champion", "never"] = "never"
+    ttl_hours: Annotated[float, Field(gt=0, le=24 * 90, allow_inf_nan=False)] = 72.0
+    reason: Text = "nobody is asked; a hospital sets always here"
+
+
+class PhantomStudy(Strict):
+    """What a model must answer on the bundled virtual patient before it serves: that it works, not how well.
+
+    Attributes:
+        tolerance_deg: farthest that an angle may lie from the truth: by default about twice the loosest ceiling of the
+            default policy (11.5), so that a model which keeps the ceilings is not stopped by the luck of one patient.
+        least_answers: parameters that must have a value.
+        times_the_champion: how much slower than the champion it may be.
+        seconds: longest time for the study, with or without a champion.
+    """
+
+    tolerance_deg: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 25.0
+    least_answers: Annotated[int, Field(ge=0)] = 1
+    times_the_champion: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 10.0
+    seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60.0
+    reason: Text = "a model that answers NaN, another schema or ten times slower must not serve"
+
+
 class Policy(Strict):
-    """A whole policy."""
+    """A whole policy; ``approval`` and ``phantom_study`` may be left out, and then say what their classes say."""
 
     schema_: Literal["plumbline.policy/1"] = Field(alias="schema")
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -60,6 +91,8 @@ class Policy(Strict):
     subgroups: Subgroups | None = None
     baseline: Baseline | None = None
     seeds: Seeds | None = None
+    approval: Approval = Field(default_factory=Approval)
+    phantom_study: PhantomStudy = Field(default_factory=PhantomStudy)
 
     @model_validator(mode="after")
     def _whole(self) -> "Policy":
@@ -82,7 +115,10 @@ class Policy(Strict):
     @property
     def hash(self) -> str:
         """SHA-256 over the parsed content: comments and layout do not matter, every number and reason does."""
-        return digest_of(SCHEMA, self.model_dump(mode="json", by_alias=True))
+        content = self.model_dump(mode="json", by_alias=True)
+        for section in {"approval", "phantom_study"} - self.model_fields_set:
+            del content[section]  # a policy written before they existed keeps its hash
+        return digest_of(SCHEMA, content)
 
 
 def read_policy(path: Path) -> Policy:

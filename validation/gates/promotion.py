@@ -1,50 +1,37 @@
-"""Promotion: the one writer of ``champion``.
+"""Promotion: a judged candidate becomes champion, or is refused.
 
-What belongs here: verifying everything once more and moving the alias. What does not: deciding (``verdict``),
-reading who serves (``champion``). Contract: ``promote`` trusts no caller, no graph and no tag. It reads verdict,
-policy and records from their files, verifies every digest, judges again and demands the same verdict,
-takes the bytes from the registry and demands the digest that was judged, copies them under the promoter's own
-registered model (a registry copy alone would be a pointer to bytes somebody else can overwrite), checks that the
-champion is still the one that was compared, moves the alias, reads it back and appends to the history. Launched alone,
-after a failed or absent verdict, it refuses.
+What belongs here: verifying everything once more before anything moves. What does not: deciding (``verdict``), moving
+(``moving``, the one writer), reading who serves (``champion``). Contract: ``promote`` trusts no caller, no graph and
+no tag. It reads verdict, policy, records and approval from their files, verifies every digest, judges again and
+demands the same verdict, takes the bytes from the registry and demands the digest that was judged, copies them under
+the promoter's own registered model (a registry copy alone would be a pointer to bytes somebody else can overwrite),
+asks the copy about the bundled study, and hands the seat over only if it is still as it was when all this began.
+Launched alone, after a failed or absent verdict, it refuses.
 """
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from spine.errors import EvidenceRejected, GateRefused, ParametersRejected
-from spine.model_digest import find_model_folder, model_digest
+from spine.model_digest import find_model_folder
 from validation.evaluation.record import EvaluationRecord, read_record
 from validation.evaluation.sealing import sealed_digest
+from validation.gates.approval import demand_approval, may_be_promoted
 from validation.gates.baseline import demand_expected_baseline
-from validation.gates.champion import (
-    CHAMPION_ALIAS,
-    PREVIOUS_ALIAS,
-    TAG,
-    Champion,
-    altered,
-    champion_from_version,
-    current_champion,
-    download,
-    fetch_champion,
-    open_registry,
-    version_of_alias,
-    versions_of,
-)
-from validation.gates.history import HistoryEntry, append_entry, last_champion, locked, read_history
-from validation.gates.policy import read_policy
-from validation.gates.served_copy import Order, copy_judged_bytes
+from validation.gates.champion import Champion, current_champion, download, fetch_champion, open_registry
+from validation.gates.history import HistoryEntry, demand_time_goes_on, locked, read_history
+from validation.gates.moving import move, settle
+from validation.gates.policy import Policy, read_policy
+from validation.gates.seat import Holder, Seat, open_seat, unavailable
+from validation.gates.served_copy import Order, author_of, copy_judged_bytes
+from validation.gates.smoke import AskPhantom, demand_smoke_test
 from validation.gates.verdict import Verdict, explain, judge, read_verdict
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-__all__ = ["Champion", "Promotion", "current_champion", "fetch_champion", "promote", "restore_champion"]
+__all__ = ["Champion", "Promotion", "current_champion", "fetch_champion", "promote", "refusing"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +59,8 @@ def promote(
     production_model: str,
     promoter: str,
     at: datetime,
+    ask_phantom: AskPhantom | None,
+    approval: Path | None = None,
     ledger_path: Path | None = None,
     artifact_root: str | None = None,
 ) -> Promotion:
@@ -85,6 +74,8 @@ def promote(
         policy_path: the policy the verdict was judged by.
         production_model: registered model whose alias moves.
         promoter: who or what promotes; at: when.
+        ask_phantom: how to load a model and ask it about the bundled study; None is refused.
+        approval: a human's grant, where the policy demands one.
         ledger_path: the history; ``promotions.jsonl`` in the evidence folder by default.
         artifact_root: where the promoter's artefacts go if its experiment does not exist yet; by default what
             the tracking server says, or ``artifacts`` beside a local database.
@@ -92,100 +83,82 @@ def promote(
     Raises:
         GateRefused: VERDICT_HOLD, VERDICT_REJECT, VERDICT_INSUFFICIENT, EVIDENCE_* (missing, altered ...),
             STATISTICS_INCONSISTENT, POLICY_* (missing, changed ...), VERDICT_NOT_REPRODUCED, STALE_CHAMPION,
-            STALE_BASELINE, CHAMPION_LOST, CHAMPION_UNKNOWN, CANDIDATE_* (address, missing, run dead), MODEL_* (altered,
-            incomplete ...), UNSAFE_FILES, HISTORY_BROKEN, NOT_READ_BACK. Nothing has moved when one is raised, but
-            for the last.
+            STALE_BASELINE, CHAMPION_* (lost, moved, unknown), MODEL_DENIED, APPROVAL_*, SAME_PERSON, AUTHOR_UNKNOWN,
+            CANDIDATE_* (address, missing, run dead), MODEL_* (altered, incomplete ...), UNSAFE_FILES, SMOKE_TEST_*,
+            HISTORY_BROKEN, CLOCK_WENT_BACK, NO_CHAMPIONS_DB, REGISTRY_UNAVAILABLE: nothing has moved. MOVE_UNFINISHED:
+            the seat has, and the rest follows with `plumbline history --repair`.
     """
     ledger = ledger_path or evidence_folder / "promotions.jsonl"
-    with _refusing(), locked(ledger):
-        verdict = _verified_verdict(verdict_path, policy_path, evidence_folder)
-        demand_expected_baseline(read_policy(policy_path), verdict, read_history(ledger), production_model)
-        client = open_registry(tracking_uri)
-        settle_history(client, ledger, production_model, at)
-        _demand_expected_champion(verdict, current_champion(tracking_uri, production_model))
-        evidence = [verdict_path, policy_path, *_evidence_files(evidence_folder, verdict)]
+    with refusing(), locked(ledger):
+        verdict = _willing_verdict(verdict_path)
+        demand_time_goes_on(read_history(ledger), at)
+        client, seat = open_registry(tracking_uri), open_seat(tracking_uri, production_model)
+        current_champion(tracking_uri, production_model)  # refuses an alias that is lost or was moved by somebody else
+        holder = settle(client, seat, ledger, at)
+        _demand_expected_champion(verdict, holder)
+        policy = _verify(verdict, policy_path, evidence_folder)
+        _demand_not_denied(seat, verdict)
+        author, history = author_of(client, candidate_uri), read_history(ledger)
+        demand_expected_baseline(policy, verdict, history, production_model)
+        spent = demand_approval(
+            approval, policy, verdict, production_model=production_model, author=author, entries=history, at=at
+        )
+        files = [verdict_path, policy_path, *([approval] if approval else [])]
+        files += _evidence_files(evidence_folder, verdict)
+        order = Order(verdict, files, tracking_uri, candidate_uri, production_model, promoter, at, artifact_root)
         version = copy_judged_bytes(
-            client,
-            Order(verdict, evidence, tracking_uri, candidate_uri, production_model, promoter, at, artifact_root),
+            client, order, lambda folder: _smoke_test(order, folder, ask_phantom, policy, holder)
         )
-        # Copying takes seconds; whoever moved the alias meanwhile outside this history is seen here.
-        _demand_expected_champion(verdict, current_champion(tracking_uri, production_model))
-        entry = HistoryEntry(
-            event="intended",
-            at=at.isoformat(),
-            promoter=promoter,
-            production_model=production_model,
-            version=version,
-            model_digest=verdict.challenger_model,
-            previous_digest=verdict.champion_model,
-            verdict=verdict.digest,
-            policy_hash=verdict.policy_hash,
-            test_digest=verdict.test_digest,
-        )
-        append_entry(ledger, entry)
-        champion = _move_alias(client, production_model, version)
-        done = append_entry(ledger, _again(entry, "promoted"))
+        entry = _intention(order, version, spent)
+        champion, done = move(client, seat, ledger, entry, holder, previous=holder.version if holder else "")
     return Promotion(champion, verdict.champion_model, verdict.digest, done.digest)
 
 
-def restore_champion(
-    tracking_uri: str, production_model: str, *, ledger_path: Path, promoter: str, at: datetime
-) -> Champion:
-    """Set a lost or foreign alias back to the last champion of the history, after verifying its bytes.
-
-    Raises:
-        GateRefused: NO_CHAMPION (the history knows none), MODEL_ALTERED, HISTORY_BROKEN.
-    """
-    with _refusing(), locked(ledger_path):
-        last = last_champion(read_history(ledger_path), production_model)
-        if last is None:
-            raise _refused("NO_CHAMPION", "a history without a champion", "one promotion", "promote a model")
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = download(tracking_uri, f"models:/{production_model}/{last.version}", Path(scratch))
-            actual = model_digest(find_model_folder(folder))
-        if actual != last.model_digest:
-            raise altered(actual, last.model_digest, f"version {last.version} in the registry")
-        champion = _move_alias(open_registry(tracking_uri), production_model, last.version)
-        append_entry(ledger_path, _again(last, "restored", at=at.isoformat(), promoter=promoter))
-    return champion
+def _intention(order: Order, version: str, approval: str | None) -> HistoryEntry:
+    verdict = order.verdict
+    return HistoryEntry(
+        event="intended",
+        at=order.at.isoformat(),
+        promoter=order.promoter,
+        production_model=order.production_model,
+        version=version,
+        model_digest=verdict.challenger_model,
+        previous_digest=verdict.champion_model,
+        verdict=verdict.digest,
+        policy_hash=verdict.policy_hash,
+        test_digest=verdict.test_digest,
+        approval=approval,
+    )
 
 
-def settle_history(client: "MlflowClient", ledger: Path, production_model: str, at: datetime) -> None:
-    """Bring a history that was interrupted, or that an alias moved past, into step with the registry."""
-    entries = [e for e in read_history(ledger) if e.production_model == production_model]
-    version = version_of_alias(client, production_model, CHAMPION_ALIAS)
-    serving = str(version.version) if version is not None else None
-    if entries and entries[-1].event == "intended":
-        entry = entries[-1]
-        append_entry(ledger, _again(entry, "promoted" if serving == entry.version else "abandoned", at=at.isoformat()))
-    last = last_champion(read_history(ledger), production_model)
-    if version is not None and last is not None and last.version != serving:
-        seen = champion_from_version(version)
-        append_entry(
-            ledger,
-            HistoryEntry(
-                "observed",
-                at.isoformat(),
-                seen.promoter,
-                production_model,
-                seen.version,
-                seen.model_digest,
-                last.model_digest,
-                seen.verdict,
-            ),
-        )
+def _smoke_test(order: Order, folder: Path, ask: AskPhantom | None, policy: Policy, holder: Holder | None) -> None:
+    """The copy that would serve is asked, and the champion too, where its bytes can be had."""
+    with tempfile.TemporaryDirectory() as scratch:
+        served: Path | None = None
+        if holder is not None and ask is not None:
+            address = f"models:/{order.production_model}/{holder.version}"
+            with suppress(
+                Exception
+            ):  # a champion whose files are gone cannot be compared with; the bound in seconds stays
+                served = find_model_folder(download(order.tracking_uri, address, Path(scratch)))
+        demand_smoke_test(ask, find_model_folder(folder), order.verdict.challenger_model, policy.phantom_study, served)
 
 
-def _verified_verdict(verdict_path: Path, policy_path: Path, evidence_folder: Path) -> Verdict:
-    """The verdict, PROMOTE, reproduced from policy and evidence; anything else is refused."""
-    verdict = read_verdict(verdict_path)
-    if verdict.decision != "PROMOTE":
+def _willing_verdict(path: Path) -> Verdict:
+    """The verdict, if it permits a promotion at all."""
+    verdict = read_verdict(path)
+    if not may_be_promoted(verdict):
         raise _refused(
             f"VERDICT_{verdict.decision}",
             explain(verdict).splitlines()[0],
             "a verdict PROMOTE",
             "read the reasons with `plumbline explain`; a better model or more evidence is needed",
         )
+    return verdict
+
+
+def _verify(verdict: Verdict, policy_path: Path, evidence_folder: Path) -> Policy:
+    """The policy, after the verdict was reproduced from policy and evidence; anything else is refused."""
     policy = read_policy(policy_path)
     if policy.hash != verdict.policy_hash:
         raise _refused(
@@ -212,7 +185,7 @@ def _verified_verdict(verdict_path: Path, policy_path: Path, evidence_folder: Pa
             f"{verdict.decision} ({verdict.digest[:12]}) as written",
             "judge again",
         )
-    return verdict
+    return policy
 
 
 def _evidence_files(folder: Path, verdict: Verdict) -> list[Path]:
@@ -236,8 +209,8 @@ def _find_record(folder: Path, digest: str | None) -> EvaluationRecord:
     )
 
 
-def _demand_expected_champion(verdict: Verdict, champion: Champion | None) -> None:
-    found = champion.model_digest if champion else None
+def _demand_expected_champion(verdict: Verdict, holder: Holder | None) -> None:
+    found = holder.digest if holder else None
     if found != verdict.champion_model:
         raise _refused(
             "STALE_CHAMPION",
@@ -247,39 +220,29 @@ def _demand_expected_champion(verdict: Verdict, champion: Champion | None) -> No
         )
 
 
-def _move_alias(client: "MlflowClient", production_model: str, version: str) -> Champion:
-    """Point ``champion`` at ``version`` and ``previous_champion`` at the one before; read both back."""
-    before = version_of_alias(client, production_model, CHAMPION_ALIAS)
-    client.set_registered_model_alias(production_model, CHAMPION_ALIAS, version)
-    now = version_of_alias(client, production_model, CHAMPION_ALIAS)
-    if now is None or str(now.version) != version:
+def _demand_not_denied(seat: Seat, verdict: Verdict) -> None:
+    denial = seat.denials().get(verdict.challenger_model)
+    if denial is not None:
         raise _refused(
-            "NOT_READ_BACK",
-            f"alias at {now.version if now else 'nothing'} after it was set to {version}",
-            f"version {version}",
-            "another writer moved it: look at the history, then judge again",
+            "MODEL_DENIED",
+            f"model {denial.digest[:12]}, denied by {denial.by} on {denial.at[:10]}: {denial.reason}",
+            "a model that was not rolled back from",
+            "train another; these bytes do not serve again",
         )
-    if before is not None and str(before.version) != version:
-        client.set_registered_model_alias(production_model, PREVIOUS_ALIAS, str(before.version))
-        for other in versions_of(client, production_model):
-            if other.tags.get(TAG + "state") == PREVIOUS_ALIAS:
-                client.set_model_version_tag(production_model, str(other.version), TAG + "state", "retired")
-        client.set_model_version_tag(production_model, str(before.version), TAG + "state", PREVIOUS_ALIAS)
-    client.set_model_version_tag(production_model, version, TAG + "state", CHAMPION_ALIAS)
-    return champion_from_version(now)
-
-
-def _again(entry: HistoryEntry, event: str, **changes: str) -> HistoryEntry:
-    return replace(entry, event=event, **changes)  # type: ignore[arg-type]
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
-    """Evidence or policy that cannot be read is a refusal of the promotion, under its own code."""
+def refusing() -> Iterator[None]:
+    """What cannot be read is a refusal under its own code; a registry that fails in the middle is one too."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
     try:
         yield
     except (EvidenceRejected, ParametersRejected) as error:
         raise GateRefused(error.code, found=error.found, expected=error.expected, remedy=error.remedy) from error
+    except (MlflowException, SQLAlchemyError) as error:
+        raise unavailable(str(error)) from error
 
 
 def _refused(code: str, found: str, expected: str, remedy: str) -> GateRefused:

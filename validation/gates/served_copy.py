@@ -7,7 +7,8 @@ the verdict and the records they rest on, and nothing that runs code when it is 
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 UNSAFE_SUFFIXES = frozenset({".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".py", ".so"})
 """Files that run code when they are loaded; a model that brings any is not promoted."""
 
+AUTHOR_TAG = TAG + "author"
 DEAD_RUNS = frozenset({"FAILED", "KILLED"})
 
 
@@ -67,13 +69,18 @@ class Order:
         return {TAG + name: value for name, value in facts.items()}
 
 
-def copy_judged_bytes(client: "MlflowClient", order: Order) -> str:
+def copy_judged_bytes(client: "MlflowClient", order: Order, inspect: Callable[[Path], None]) -> str:
     """Copy the candidate's files into a run of the promoter and register that copy; the new version.
+
+    Args:
+        inspect: called with the copy's folder, read back, before it is registered; what it raises ends it.
 
     Raises:
         GateRefused: CANDIDATE_ADDRESS, CANDIDATE_MISSING, CANDIDATE_RUN_DEAD, UNSAFE_FILES, MODEL_ALTERED.
         EvidenceRejected: MODEL_NOT_FOUND, MODEL_AMBIGUOUS, MODEL_INCOMPLETE.
     """
+    from mlflow.exceptions import MlflowException
+
     with tempfile.TemporaryDirectory() as scratch:
         folder = _candidate(client, order, Path(scratch) / "judged")
         run = client.create_run(
@@ -83,9 +90,12 @@ def copy_judged_bytes(client: "MlflowClient", order: Order) -> str:
             client.log_artifacts(run.info.run_id, str(folder), "model")
             for path in order.evidence:
                 client.log_artifact(run.info.run_id, str(path), f"evidence/{path.parent.name}")
-            _demand_same(folder, download(order.tracking_uri, f"runs:/{run.info.run_id}/model", Path(scratch) / "back"))
+            back = download(order.tracking_uri, f"runs:/{run.info.run_id}/model", Path(scratch) / "back")
+            _demand_same(folder, back)
+            inspect(back)
         except BaseException:
-            client.set_terminated(run.info.run_id, "FAILED")
+            with suppress(MlflowException):  # where the registry is gone, the reason it went for is the one to tell
+                client.set_terminated(run.info.run_id, "FAILED")
             raise
         client.set_terminated(run.info.run_id)
     if not client.search_registered_models(f"name = '{order.production_model}'"):
@@ -98,6 +108,20 @@ def copy_judged_bytes(client: "MlflowClient", order: Order) -> str:
         description=summarise_verdict(order.verdict),
     )
     return str(version.version)
+
+
+def author_of(client: "MlflowClient", candidate_uri: str) -> str | None:
+    """Who made the candidate: its run's tag ``plumbline.author``, or MLflow's user; None where neither is known."""
+    from mlflow.exceptions import MlflowException
+
+    kind, _, rest = candidate_uri.partition(":/")
+    name, _, version = rest.strip("/").partition("/")
+    try:
+        run_id = client.get_model_version(name, version).run_id if kind == "models" and version else name
+        tags = client.get_run(run_id).data.tags if run_id else {}
+    except MlflowException:
+        return None
+    return tags.get(AUTHOR_TAG) or tags.get("mlflow.user") or None
 
 
 def _candidate(client: "MlflowClient", order: Order, into: Path) -> Path:

@@ -125,7 +125,7 @@ def chain(monkeypatch) -> Chain:
     )
     decision.rescore_champion = lambda ws, params: stub.step("champion_evaluation", ws)
     decision.judge_candidate = lambda ws, params: stub.judge(ws)
-    decision.promote_champion = lambda ws, params, promoter: stub.promote(ws, promoter)
+    decision.promote_champion = lambda ws, params, promoter, approval="": stub.promote(ws, promoter)
     monkeypatch.setitem(sys.modules, "orchestration.chain.decision", decision)
     import orchestration.chain
 

@@ -2,19 +2,15 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from spine.dataset import Example, ExampleView, Manifest, Truth
-from spine.measurement.registry import PARAMETERS, Measured, Unit
-from spine.prediction import Prediction
-from validation.evaluation.outcomes import StudyOutcome
-from validation.evaluation.record import EvaluationRecord, evaluate
+from tests.validation.gates.desk import Desk
+from tests.validation.gates.records import build_record
+from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import DEFAULT_POLICY, Policy, read_policy
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -39,64 +35,6 @@ def scored() -> Callable[..., EvaluationRecord]:
     return cache(build_record)
 
 
-def build_record(
-    role: str = "challenger",
-    model: str = "a" * 64,
-    *,
-    noise: float = 1.0,
-    scale: float = 1.0,
-    bias: float = 0.0,
-    abstain: int = 0,
-    n: int = 50,
-    simulated: bool = True,
-    seed: int = 1,
-    test_seed: int = 7,
-    commit: str = "c" * 40,
-) -> EvaluationRecord:
-    truths = np.random.default_rng(test_seed).normal(35, 12, (n, len(PARAMETERS)))
-    errors = np.random.default_rng(seed).normal(0, noise, (n, len(PARAMETERS))) * scale + bias
-    examples, predictions = [], []
-    for i in range(n):
-        points = {name: np.array([40.0 + 4.0 * (j % 5), 20.0 * j]) for j, name in enumerate(PLATES)}
-        view = ExampleView("frontal", f"{i}.npy", f"{i:064d}", (400, 100), (0.5, 0.5), "GEOMETRY", None, points)
-        truth = {name: Truth(float(truths[i, j]), p.unit) for j, (name, p) in enumerate(PARAMETERS.items())}
-        facts = {"simulated": simulated, "condition": "scoliosis" if i % 3 else "normal"}
-        examples.append(Example(f"s{i:03d}", f"p{i:03d}", "test", "virtual", {"frontal": view}, {}, truth, facts))
-        measured = {
-            name: _measured(float(truths[i, j] + errors[i, j]), p.unit)
-            if i >= abstain
-            else Measured(None, p.unit, "not seen", absent_code="LANDMARKS_NOT_SEEN")
-            for j, (name, p) in enumerate(PARAMETERS.items())
-        }
-        found = {name: xy + 0.5 for name, xy in points.items()} if i >= abstain else {}
-        predictions.append(Prediction(f"s{i:03d}", {"frontal": found}, parameters=measured, seconds=0.2))
-    record = evaluate(
-        predictions,
-        examples,
-        model_digest=model,
-        model_role=role,  # type: ignore[arg-type]
-        landmark_set="galbusera39",
-        test_digest=Manifest("galbusera39", 0, tuple(examples)).test_digest,
-        dataset_digest="d" * 64,
-        dvc_version="v1",
-        code_commit=commit,
-        code_dirty=False,
-        evaluated_at=AT,
-        model_bytes=8_000_000,
-        resamples=200,
-    )
-    return replace(record, studies=tuple(_with_side(study) for study in record.studies))
-
-
-def _measured(value: float, unit: Unit) -> Measured:
-    return Measured(value, unit, interval=(value - 10, value + 10))
-
-
-def _with_side(study: StudyOutcome) -> StudyOutcome:
-    """The truths are drawn, not measured in the points: their side is given here, and found wherever it is answered."""
-    return replace(study, true_side="left", found_side=None if study.parameter("cobb").predicted is None else "left")
-
-
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow SQLite database whose migrations have run; copied for each test, because they take seconds."""
@@ -116,3 +54,9 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tracking_uri(empty_database: Path, tmp_path: Path) -> str:
     shutil.copy(empty_database, tmp_path / "mlflow.db")
     return f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+@pytest.fixture
+def desk(tracking_uri: str, tmp_path: Path, scored: Callable[..., EvaluationRecord]) -> Desk:
+    (tmp_path / "evidence").mkdir()
+    return Desk(tracking_uri, tmp_path, scored)

@@ -1,15 +1,15 @@
 """The last model a human approved: found in the history, and not passed over."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from spine.errors import GateRefused
 from validation.evaluation.record import EvaluationRecord
-from validation.gates.baseline import approved_baseline, demand_expected_baseline
-from validation.gates.history import HistoryEntry
+from validation.gates.baseline import demand_expected_baseline
+from validation.gates.history import HistoryEntry, last_approved
 from validation.gates.policy import Policy
 from validation.gates.verdict import judge
 
@@ -17,15 +17,8 @@ AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 B, C = "b" * 64, "c" * 64
 
 
-@dataclass(frozen=True)
-class Entry(HistoryEntry):
-    """An entry that may carry a human's approval."""
-
-    approval: str | None = None
-
-
-def entry(model: str, version: str, approval: str | None, event: str = "promoted") -> Entry:
-    return Entry(event, AT.isoformat(), "test", "plumbline", version, model, None, approval=approval)  # type: ignore[arg-type]
+def entry(model: str, version: str, approval: str | None, event: str = "promoted") -> HistoryEntry:
+    return HistoryEntry(event, AT.isoformat(), "test", "plumbline", version, model, None, approval=approval)  # type: ignore[arg-type]
 
 
 HISTORY = (
@@ -38,10 +31,10 @@ HISTORY = (
 
 
 def test_the_baseline_is_the_last_promotion_with_an_approval() -> None:
-    found = approved_baseline(HISTORY, "plumbline")
+    found = last_approved(HISTORY, "plumbline")
     assert found is not None
     assert found.version == "2"
-    assert approved_baseline(HISTORY[2:], "plumbline") is None
+    assert last_approved(HISTORY[2:], "plumbline") is None
 
 
 def test_a_verdict_that_passed_the_baseline_over_is_refused(

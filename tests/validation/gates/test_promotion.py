@@ -2,9 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,96 +9,18 @@ import pytest
 
 from spine.errors import EvidenceRejected, GateRefused
 from spine.model_digest import find_model_folder, model_digest
-from validation.evaluation.record import EvaluationRecord, read_record, write_record
+from tests.validation.gates.desk import AT, SERVED, Desk
+from validation.evaluation.record import read_record, write_record
 from validation.evaluation.sealing import write_sealed
+from validation.gates.audit import audit, repair
 from validation.gates.champion import open_registry
 from validation.gates.history import HistoryEntry, append_entry, read_history
-from validation.gates.policy import DEFAULT_POLICY, read_policy
-from validation.gates.promotion import Promotion, current_champion, fetch_champion, promote, restore_champion
-from validation.gates.verdict import Verdict, judge, write_verdict
-
-AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-SERVED = "plumbline"
+from validation.gates.policy import DEFAULT_POLICY
+from validation.gates.promotion import current_champion, fetch_champion
+from validation.gates.seat import Seat
 
 # MLflow's own use of SQLAlchemy 2.1, not ours.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
-
-
-@dataclass
-class Desk:
-    """A registry, an evidence folder and the way from a model's quality to an asked promotion."""
-
-    tracking_uri: str
-    folder: Path
-    scored: Callable[..., EvaluationRecord]
-
-    @property
-    def verdict_path(self) -> Path:
-        return self.folder / "evidence" / "verdict.json"
-
-    @property
-    def ledger(self) -> Path:
-        return self.folder / "evidence" / "promotions.jsonl"
-
-    def export(self, name: str) -> Path:
-        model = self.folder / name
-        model.mkdir()
-        (model / "model.onnx").write_bytes(f"graph of {name}".encode())
-        (model / "contract.json").write_text(json.dumps({"name": name}))
-        (model / "card.md").write_text(f"# {name}\n")
-        return model
-
-    def register(self, name: str) -> tuple[str, Path]:
-        """Log and register an exported model as a candidate: (address, folder of the registry's own bytes)."""
-        client = open_registry(self.tracking_uri)
-        known = client.get_experiment_by_name("training")
-        where = (self.folder / "artifacts" / "training").as_uri()
-        experiment = known.experiment_id if known else client.create_experiment("training", artifact_location=where)
-        run = client.create_run(experiment)
-        client.log_artifacts(run.info.run_id, str(self.export(name)), "model")
-        client.set_terminated(run.info.run_id)
-        if known is None:
-            client.create_registered_model("candidates")
-        version = client.create_model_version("candidates", f"{run.info.artifact_uri}/model", run_id=run.info.run_id)
-        return f"models:/candidates/{version.version}", self.folder / "artifacts" / "training" / run.info.run_id
-
-    def judge(self, name: str, champion: str | None = None, **quality: Any) -> Verdict:
-        """Score, judge and write the evidence of model ``name`` against the exported model ``champion``."""
-        challenger = self.scored("challenger", model_digest(self.folder / name), **quality)
-        write_record(challenger, self.folder / "evidence" / f"record-{name}.json")
-        rival = None
-        if champion is not None:
-            rival = self.scored("champion", model_digest(self.folder / champion), noise=2.0, seed=2)
-            write_record(rival, self.folder / "evidence" / "deeper" / f"record-{champion}.json")
-        verdict = judge(read_policy(DEFAULT_POLICY), challenger, rival, judged_at=AT)
-        write_verdict(verdict, self.verdict_path)
-        return verdict
-
-    def promote(self, address: str, policy: Path = DEFAULT_POLICY) -> Promotion:
-        return promote(
-            self.verdict_path,
-            tracking_uri=self.tracking_uri,
-            candidate_uri=address,
-            evidence_folder=self.folder / "evidence",
-            policy_path=policy,
-            production_model=SERVED,
-            promoter="test",
-            at=AT,
-        )
-
-    def refuses(self, address: str, code: str, policy: Path = DEFAULT_POLICY) -> GateRefused:
-        before = current_champion(self.tracking_uri, SERVED)
-        with pytest.raises(GateRefused) as refusal:
-            self.promote(address, policy)
-        assert refusal.value.code == code
-        assert current_champion(self.tracking_uri, SERVED) == before, "a refusal moved the alias"
-        return refusal.value
-
-
-@pytest.fixture
-def desk(tracking_uri: str, tmp_path: Path, scored: Callable[..., EvaluationRecord]) -> Desk:
-    (tmp_path / "evidence").mkdir()
-    return Desk(tracking_uri, tmp_path, scored)
 
 
 def test_first_then_better_champion(desk: Desk) -> None:
@@ -236,11 +155,9 @@ def test_a_logged_model_is_promoted_and_carries_its_evidence(desk: Desk) -> None
     client.create_model_version("candidates", where, run_id=run.info.run_id, model_id=logged.model_id)
     client.set_registered_model_alias("candidates", "challenger", "1")
     desk.judge("model", noise=2.0, seed=2)
-    for address in ("models:/candidates/1", f"models:/{logged.model_id}", "models:/candidates@challenger"):
-        desk.folder.joinpath("evidence", "promotions.jsonl").unlink(missing_ok=True)
-        if current_champion(desk.tracking_uri, SERVED) is not None:
-            client.delete_registered_model(SERVED)
-        champion = desk.promote(address).champion
+    addresses = ("models:/candidates/1", f"models:/{logged.model_id}", "models:/candidates@challenger")
+    for name, address in zip(("one", "two", SERVED), addresses, strict=True):
+        champion = desk.promote(address, production_model=name).champion
         assert champion.model_digest == model_digest(desk.folder / "model")
     kept = {p.name for p in (desk.folder / "artifacts" / f"{SERVED}-promotions" / champion.run_id).rglob("*.*")}
     assert {"verdict.json", "record-model.json", "default.yaml", "card.md"} <= kept
@@ -329,38 +246,44 @@ def test_lost_alias_is_no_first_champion_and_can_be_restored(desk: Desk) -> None
         current_champion(desk.tracking_uri, SERVED)
     with pytest.raises(GateRefused, match="CHAMPION_LOST"):
         desk.promote(address)
-    restored = restore_champion(desk.tracking_uri, SERVED, ledger_path=desk.ledger, promoter="test", at=AT)
+    assert [f.code for f in audit(desk.tracking_uri, SERVED, desk.ledger)] == ["ALIAS_DISAGREES"]
+    restored = repair(desk.tracking_uri, SERVED, ledger_path=desk.ledger, promoter="test", at=AT)
     assert restored == champion == current_champion(desk.tracking_uri, SERVED)
     assert read_history(desk.ledger)[-1].event == "restored"
 
 
-def test_interrupted_promotion_is_settled(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A death before or after the alias moved leaves an intention, which the next promotion settles."""
-    import validation.gates.promotion as room
-
+@pytest.mark.parametrize(
+    ("died_in", "after_it", "outcome"),
+    [("change", False, "abandoned"), ("change", True, "promoted"), ("mirrored", False, "promoted")],
+)
+def test_interrupted_promotion_is_settled(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, died_in: str, after_it: bool, outcome: str
+) -> None:
+    """A death before or after the seat changed leaves an intention; who comes next finds out what became of it."""
     address, _ = desk.register("first")
     desk.judge("first", noise=2.0, seed=2)
-    moved = room._move_alias
+    living = getattr(Seat, died_in)
 
-    def die_before(*_: Any) -> Any:
+    def dies(*arguments: Any, **named: Any) -> Any:
+        if after_it:
+            living(*arguments, **named)
         raise KeyboardInterrupt
 
-    def die_after(*arguments: Any) -> Any:
-        moved(*arguments)
-        raise KeyboardInterrupt
-
-    for death in (die_before, die_after):
-        monkeypatch.setattr(room, "_move_alias", death)
-        with pytest.raises(KeyboardInterrupt):
-            desk.promote(address)
-        monkeypatch.undo()
-    events = [e.event for e in read_history(desk.ledger)]
-    assert events == ["intended", "abandoned", "intended"]
-    better, _ = desk.register("second")
-    desk.judge("second", champion="first", noise=0.5, seed=3)
-    desk.promote(better)
-    events = [e.event for e in read_history(desk.ledger)]
-    assert events == ["intended", "abandoned", "intended", "promoted", "intended", "promoted"]
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Seat, died_in, dies)
+        desk.promote(address)
+    assert [e.event for e in read_history(desk.ledger)] == ["intended"]
+    if outcome == "abandoned":
+        assert current_champion(desk.tracking_uri, SERVED) is None
+        desk.promote(address)
+    else:
+        serving = current_champion(desk.tracking_uri, SERVED)
+        assert serving is not None and serving.model_digest == model_digest(desk.folder / "first")
+        better, _ = desk.register("second")
+        desk.judge("second", champion="first", noise=0.5, seed=3)
+        desk.promote(better)
+    assert [e.event for e in read_history(desk.ledger)] == ["intended", outcome, "intended", "promoted"]
+    assert audit(desk.tracking_uri, SERVED, desk.ledger) == ()
 
 
 def test_history_chain_breaks_visibly(tmp_path: Path) -> None:

@@ -1,0 +1,114 @@
+"""What a human says of a verdict: granting, refusing, and finding the grant a promotion needs.
+
+What belongs here: from workspace and words to the gate's functions. What does not: whether a grant holds
+(``validation.gates.approval``), promoting (``decision``). Contract: the verdict is named by its file or the beginning
+of its digest, so what is approved is what was read; its author is read from the registry, never asked for.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestration.chain.champion import PRODUCTION_MODEL
+from orchestration.chain.decision import candidate_with, policy_path
+from orchestration.chain.params import Params
+from orchestration.chain.workspace import Workspace
+from spine.errors import EvidenceRejected, GateRefused
+
+if TYPE_CHECKING:
+    from validation.gates.approval import Approval, Word
+    from validation.gates.verdict import Verdict
+
+
+def approve_verdict(workspace: Workspace, params: Params, verdict: str, word: "Word") -> "Approval":
+    """Grant the verdict named by file or digest; raises what ``validation.gates.approval.grant`` does."""
+    from validation.gates.approval import grant, read_approval
+    from validation.gates.policy import read_policy
+
+    judged = find_verdict(workspace, verdict)
+    path = grant(
+        judged,
+        read_policy(policy_path(params, workspace)),
+        word,
+        author=_author(workspace, judged),
+        production_model=PRODUCTION_MODEL,
+        folder=workspace.approvals,
+        ledger_path=workspace.promotion_ledger,
+        at=datetime.now(UTC),
+    )
+    return read_approval(path)
+
+
+def reject_verdict(workspace: Workspace, params: Params, verdict: str, word: "Word") -> "Approval":
+    """Refuse the verdict for good."""
+    from validation.gates.approval import read_approval, reject
+    from validation.gates.policy import read_policy
+
+    judged = find_verdict(workspace, verdict)
+    path = reject(
+        judged,
+        read_policy(policy_path(params, workspace)),
+        word,
+        author=_author(workspace, judged),
+        production_model=PRODUCTION_MODEL,
+        folder=workspace.approvals,
+        ledger_path=workspace.promotion_ledger,
+        at=datetime.now(UTC),
+    )
+    return read_approval(path)
+
+
+def find_verdict(workspace: Workspace, named: str) -> "Verdict":
+    """The verdict in the file ``named``, or of the workspace with a digest that begins so.
+
+    Raises:
+        EvidenceRejected: EVIDENCE_MISSING where none or several do, or what reading it raises.
+    """
+    from validation.gates.verdict import read_verdict
+
+    if Path(named).is_file():
+        return read_verdict(Path(named))
+    return read_verdict(_beginning(workspace.verdict_file.parent, named, "verdict"))
+
+
+def find_approval(workspace: Workspace, named: str) -> Path | None:
+    """The grant in the file or with the digest ``named``; "": the latest grant of the latest verdict, or None.
+
+    Raises:
+        EvidenceRejected: EVIDENCE_MISSING where the named one is not there.
+    """
+    from validation.gates.approval import read_approval
+    from validation.gates.verdict import read_verdict
+
+    if named:
+        return Path(named) if Path(named).is_file() else _beginning(workspace.approvals, named, "approval")
+    if not workspace.verdict_file.exists():
+        return None
+    wanted = read_verdict(workspace.verdict_file).digest
+    known = {path: read_approval(path) for path in workspace.approvals.glob("*.json")}
+    grants = [path for path, a in known.items() if a.verdict == wanted and a.decision == "granted"]
+    return max(grants, key=lambda path: datetime.fromisoformat(known[path].granted_at), default=None)
+
+
+def _beginning(folder: Path, digest: str, what: str) -> Path:
+    found = [p for p in sorted(folder.glob("*.json")) if len(digest) >= 8 and p.stem.startswith(digest)]
+    if len(found) == 1:
+        return found[0]
+    raise EvidenceRejected(
+        "EVIDENCE_MISSING",
+        found=f"{len(found)} {what}s with a digest that begins with {digest!r}",
+        expected="one",
+        remedy=f"name the {what}'s file, or at least 8 characters of its digest",
+    )
+
+
+def _author(workspace: Workspace, judged: "Verdict") -> str | None:
+    """Who made the judged candidate, None where its run does not say."""
+    from validation.gates.champion import open_registry
+    from validation.gates.served_copy import author_of
+
+    try:
+        address = candidate_with(workspace, judged.challenger_model)
+    except GateRefused:
+        return None
+    return author_of(open_registry(workspace.tracking_uri), address)

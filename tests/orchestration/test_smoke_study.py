@@ -1,0 +1,70 @@
+"""The bundled virtual patient, asked for real: the model in the box passes, one made of NaN or cut short does not."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+from inference.released import RELEASED
+from orchestration.chain.smoke import ask_phantom, phantom_views
+from spine.errors import GateRefused
+from spine.landmarks import VIEWS
+from spine.model_digest import model_digest
+from tests.orchestration.draw_phantom_study import draw
+from validation.gates.policy import PhantomStudy
+from validation.gates.smoke import STUDY, demand_smoke_test, phantom_truths
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A copy of the model in the box."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in ("model.onnx", "contract.json"):
+        shutil.copy(RELEASED / name, folder / name)
+    return folder
+
+
+def test_model_in_the_box_passes_its_smoke_test(model: Path) -> None:
+    answer = demand_smoke_test(ask_phantom, model, model_digest(model), PhantomStudy(tolerance_deg=5.0))
+    assert all(answer.values[name] is not None for name in phantom_truths())
+    assert answer.views == VIEWS
+
+
+def test_model_that_answers_nan_is_stopped(model: Path) -> None:
+    """It loads, its signature is right, its weights are NaN: what reaches a patient is not a number, or nothing."""
+    network = onnx.load(str(model / "model.onnx"))
+    for weights in network.graph.initializer:
+        values = onnx.numpy_helper.to_array(weights)
+        if values.dtype in (np.float32, np.float16) and values.ndim == 4:
+            weights.CopyFrom(onnx.numpy_helper.from_array(np.full_like(values, np.nan), weights.name))
+    onnx.save(network, str(model / "model.onnx"))
+    with pytest.raises(GateRefused, match="SMOKE_TEST_FAILED"):
+        demand_smoke_test(ask_phantom, model, model_digest(model), PhantomStudy())
+
+
+def test_model_of_another_schema_is_stopped(model: Path) -> None:
+    contract = json.loads((model / "contract.json").read_text())
+    contract["names"] = contract["names"][:-1]
+    (model / "contract.json").write_text(json.dumps(contract))
+    with pytest.raises(GateRefused, match=r"SMOKE_TEST_FAILED.*MODEL_SIGNATURE"):
+        demand_smoke_test(ask_phantom, model, model_digest(model), PhantomStudy())
+    (model / "model.onnx").write_bytes((model / "model.onnx").read_bytes()[:1000])
+    with pytest.raises(GateRefused, match=r"SMOKE_TEST_FAILED.*MODEL_UNREADABLE"):
+        demand_smoke_test(ask_phantom, model, model_digest(model), PhantomStudy())
+
+
+def test_bundled_study_is_the_one_that_the_script_draws(tmp_path: Path) -> None:
+    draw(tmp_path)
+    drawn, kept = (json.loads((folder / "study.json").read_text()) for folder in (tmp_path, STUDY))
+    assert drawn["geometry"] == kept["geometry"]
+    for name, (value, unit) in kept["truths"].items():
+        assert drawn["truths"][name] == [pytest.approx(value, abs=0.01), unit]
+    for view in VIEWS:
+        ours, theirs = (np.asarray(Image.open(f / f"{view}.png")).astype(int) for f in (tmp_path, STUDY))
+        assert np.abs(ours - theirs).max() <= 2
+        assert phantom_views()[view].picture.dtype == np.uint16

@@ -1,0 +1,69 @@
+"""Many promote at once, and some die on the way (fault G6); ``tests.bench promotion`` does it at length."""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from spine.errors import GateRefused
+from tests.validation.gates.racers import Track, histories_agree, kill, race, race_for_the_seat
+from validation.evaluation.record import EvaluationRecord
+from validation.gates.history import read_history
+from validation.gates.seat import Holder, Seat
+
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+PROCESSES, ROUNDS, POINTS = 8, 5, 10
+POSTGRES = "PLUMBLINE_TEST_POSTGRES"
+
+
+@pytest.fixture
+def track(tmp_path: Path, tracking_uri: str, scored: Callable[..., EvaluationRecord]) -> Track:
+    return Track(tmp_path, tracking_uri, scored)
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
+def test_of_all_who_have_read_the_same_row_one_changes_it(tracking_uri: str, dialect: str) -> None:
+    database = tracking_uri if dialect == "sqlite" else os.environ.get(POSTGRES)
+    if database is None:
+        pytest.skip(f"{POSTGRES} names no database (psycopg2 is in infra/requirements-server.txt)")
+    before = Seat(database, "raced-for").holder()
+    told = race_for_the_seat(database, processes=PROCESSES, rounds=ROUNDS)
+    assert told == [Counter(won=1, STALE_CHAMPION=PROCESSES - 1)] * ROUNDS
+    holder = Seat(database, "raced-for").holder()
+    assert holder is not None and holder.sequence == (before.sequence if before else 0) + ROUNDS
+
+
+@pytest.mark.slow
+def test_one_of_many_promoters_wins_whichever_history_they_write(track: Track) -> None:
+    told = race(track, processes=PROCESSES, rounds=ROUNDS, histories=4)
+    assert [outcome["won"] for outcome in told] == [1] * ROUNDS
+    assert set(sum(told, Counter())) <= {"won", "STALE_CHAMPION"}
+    assert histories_agree(track, sorted(track.folder.glob("history-*.jsonl")), ROUNDS) == []
+
+
+@pytest.mark.slow
+def test_killed_promotions_leave_the_old_champion_or_the_new_one(track: Track) -> None:
+    killed = kill(track, points=POINTS, seed=4)
+    assert sum(not k.finished for k in killed) >= POINTS // 2, "most of them must really die on the way"
+    assert [k.faults_after for k in killed] == [()] * POINTS
+    read_history(track.folder / "killed.jsonl")
+
+
+def test_an_old_look_never_wins_even_where_version_and_digest_came_back(tracking_uri: str) -> None:
+    """A model that left and returned is the same version and digest; the sequence tells the two looks apart."""
+    seat = Seat(tracking_uri, "served")
+    first = seat.change(None, Holder("1", "1" * 64))
+    second = seat.change(first, Holder("2", "2" * 64))
+    seat.change(second, Holder("1", "1" * 64))
+    for old in (None, first, second):
+        with pytest.raises(GateRefused, match="STALE_CHAMPION"):
+            seat.change(old, Holder("3", "3" * 64))
+    now = seat.holder()
+    assert now is not None and (now.version, now.sequence) == ("1", 3)
+
+
+def test_two_models_do_not_share_a_seat(tracking_uri: str) -> None:
+    Seat(tracking_uri, "served").change(None, Holder("1", "1" * 64))
+    assert Seat(tracking_uri, "other").holder() is None

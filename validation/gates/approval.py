@@ -1,0 +1,271 @@
+"""Approval: a human's word on one verdict, sealed, expiring, good for one promotion.
+
+What belongs here: the record, granting, refusing, and whether a grant holds. What does not: when one is needed is said
+by the policy; spending it belongs to the move (``seat``). Contract: a grant names the digest of the verdict, the model
+and the registered model, and is given by somebody else than the candidate's author; the history holds its digest, so a
+record that nobody granted is none; a refusal is final for its verdict. Names are as good as the accounts under which
+the command runs; the account is recorded beside the name.
+"""
+
+import getpass
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Literal
+from uuid import uuid4
+
+from pydantic import TypeAdapter, ValidationError
+
+from spine.errors import EvidenceRejected, GateRefused
+from validation.evaluation.sealing import canonical_json, digest_of, read_sealed, write_sealed
+from validation.gates.history import HistoryEntry, append_entry, demand_time_goes_on, locked, read_history
+from validation.gates.policy import Policy
+from validation.gates.verdict import Verdict
+
+SCHEMA = "plumbline.approval/1"
+NEEDED = "APPROVAL_NEEDED"
+"""Code of the one rule that a human's approval stands in for."""
+
+
+@dataclass(frozen=True)
+class Approval:
+    """One human's word on one verdict.
+
+    Attributes:
+        decision: granted or rejected; comment: why.
+        verdict: digest; challenger_model: digest of the judged model; production_model: where it may serve.
+        author: of the candidate; approver: who says so; account: under which account of the machine.
+        granted_at, expires_at: ISO 8601.
+        nonce: two grants of the same words are two grants.
+    """
+
+    decision: Literal["granted", "rejected"]
+    verdict: str
+    challenger_model: str
+    production_model: str
+    author: str
+    approver: str
+    account: str
+    comment: str
+    granted_at: str
+    expires_at: str
+    nonce: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the whole record."""
+        return digest_of(SCHEMA, _adapter().dump_python(self, mode="json"))
+
+
+@dataclass(frozen=True)
+class Word:
+    """What a human says: who, why, and for how many hours (None: as long as the policy says)."""
+
+    approver: str
+    comment: str
+    ttl_hours: float | None = None
+
+
+def needs_approval(policy: Policy, verdict: Verdict) -> bool:
+    """Whether this verdict moves nothing without a human."""
+    held = verdict.decision == "HOLD" and all(r.code == NEEDED for r in verdict.refusals)
+    required = policy.approval.required
+    return held or required == "always" or (required == "first_champion" and verdict.champion_model is None)
+
+
+def may_be_promoted(verdict: Verdict) -> bool:
+    """PROMOTE, or held back by nothing but the approval that is still missing."""
+    return verdict.decision == "PROMOTE" or (
+        verdict.decision == "HOLD" and all(r.code == NEEDED for r in verdict.refusals)
+    )
+
+
+def grant(
+    verdict: Verdict, policy: Policy, word: Word, *, author: str | None, production_model: str,
+    folder: Path, ledger_path: Path, at: datetime,
+) -> Path:  # fmt: skip
+    """Approve ``verdict``: write the record below ``folder`` and its digest into the history; the record's path.
+
+    Raises:
+        GateRefused: APPROVAL_POINTLESS (the verdict permits nothing), APPROVAL_REJECTED (a human refused it), and what
+            ``_demand_word`` and ``demand_time_goes_on`` raise. EvidenceRejected: HISTORY_BROKEN.
+    """
+    _demand_word(word, author, policy)
+    if not may_be_promoted(verdict) or verdict.policy_hash != policy.hash:
+        remedy = "read the reasons with `plumbline explain`; a better model or more evidence is needed"
+        raise _refused("APPROVAL_POINTLESS", f"a verdict {verdict.decision}", "one that an approval can help", remedy)
+    return _say("granted", verdict, policy, word, author or "", production_model, folder, ledger_path, at)
+
+
+def reject(
+    verdict: Verdict, policy: Policy, word: Word, *, author: str | None, production_model: str,
+    folder: Path, ledger_path: Path, at: datetime,
+) -> Path:  # fmt: skip
+    """Refuse ``verdict`` for good, whatever the policy demands; the record's path. The author may do so too."""
+    _demand_names(word)
+    return _say("rejected", verdict, policy, word, author or "", production_model, folder, ledger_path, at)
+
+
+def _say(
+    decision: Literal["granted", "rejected"], verdict: Verdict, policy: Policy, word: Word, author: str,
+    production_model: str, folder: Path, ledger_path: Path, at: datetime,
+) -> Path:  # fmt: skip
+    hours = word.ttl_hours if word.ttl_hours is not None else policy.approval.ttl_hours
+    expires = (at + timedelta(hours=hours)).isoformat()
+    approval = Approval(
+        decision, verdict.digest, verdict.challenger_model, production_model, author, word.approver.strip(),
+        getpass.getuser(), word.comment.strip(), at.isoformat(), expires, uuid4().hex,
+    )  # fmt: skip
+    with locked(ledger_path):
+        entries = read_history(ledger_path)
+        demand_time_goes_on(entries, at)
+        if decision == "granted":
+            _demand_not_rejected(entries, verdict)
+        path = folder / f"{approval.digest}.json"
+        write_sealed(SCHEMA, _adapter().dump_python(approval, mode="json"), path)
+        entry = HistoryEntry(
+            "approved" if decision == "granted" else "rejected", at.isoformat(), approval.approver, production_model,
+            "", verdict.challenger_model, verdict.champion_model, verdict.digest, verdict.policy_hash,
+            verdict.test_digest, approval.digest, approval.comment,
+        )  # fmt: skip
+        append_entry(ledger_path, entry)
+    return path
+
+
+def read_approval(path: Path) -> Approval:
+    """Read a record and verify its digest.
+
+    Raises:
+        EvidenceRejected: EVIDENCE_MISSING, EVIDENCE_UNREADABLE, EVIDENCE_SCHEMA, EVIDENCE_ALTERED.
+    """
+    content = read_sealed(SCHEMA, path)
+    try:
+        return _adapter().validate_json(canonical_json(content), strict=True)
+    except ValidationError as error:
+        raise EvidenceRejected(
+            "EVIDENCE_UNREADABLE",
+            found=f"{path.name}: {error.error_count()} field(s) not as they must be",
+            expected=SCHEMA,
+            remedy="approve again with this version",
+        ) from error
+
+
+def demand_approval(
+    path: Path | None, policy: Policy, verdict: Verdict, *, production_model: str, author: str | None,
+    entries: Sequence[HistoryEntry], at: datetime,
+) -> str | None:  # fmt: skip
+    """Digest of the approval that this promotion spends; None where none is needed and none was given.
+
+    Raises:
+        GateRefused: APPROVAL_REJECTED, APPROVAL_MISSING, APPROVAL_OTHER (verdict or model), APPROVAL_EXPIRED,
+            APPROVAL_NOT_YET (given later than now: a clock jumped), APPROVAL_UNKNOWN (not in the history),
+            APPROVAL_USED, AUTHOR_UNKNOWN, SAME_PERSON.
+    """
+    _demand_not_rejected(entries, verdict)
+    if path is None:
+        if needs_approval(policy, verdict):
+            raise _refused(
+                "APPROVAL_MISSING",
+                "no approval",
+                f"one of verdict {verdict.digest[:12]}: {policy.approval.reason}",
+                _ASK,
+            )
+        return None
+    approval = read_approval(path)
+    faults = (*_other(approval, verdict, production_model), *_out_of_time(approval, at), *_spent(approval, entries))
+    for code, found, expected in faults:
+        raise _refused(code, found, expected, _ASK)
+    _demand_other_person(approval.approver, author)
+    return approval.digest
+
+
+_ASK = "somebody other than the author grants one with `plumbline approve`"
+
+
+def _other(approval: Approval, verdict: Verdict, production_model: str) -> list[tuple[str, str, str]]:
+    pairs = (
+        (approval.verdict, verdict.digest, "verdict"),
+        (approval.challenger_model, verdict.challenger_model, "model"),
+        (approval.production_model, production_model, "registered model"),
+    )
+    wrong = [
+        ("APPROVAL_OTHER", f"an approval of {what} {found[:12]}", f"{what} {wanted[:12]}")
+        for found, wanted, what in pairs
+        if found != wanted
+    ]
+    if approval.decision != "granted":
+        wrong.append(("APPROVAL_REJECTED", f"a refusal by {approval.approver}", "a grant"))
+    return wrong
+
+
+def _out_of_time(approval: Approval, at: datetime) -> list[tuple[str, str, str]]:
+    now = at.isoformat(timespec="seconds")
+    if at < datetime.fromisoformat(approval.granted_at):
+        return [("APPROVAL_NOT_YET", f"an approval of {approval.granted_at[:19]}", f"one from before now, {now}")]
+    if not at < datetime.fromisoformat(approval.expires_at):
+        return [("APPROVAL_EXPIRED", f"an approval good until {approval.expires_at[:19]}", f"one good now, {now}")]
+    return []
+
+
+def _spent(approval: Approval, entries: Sequence[HistoryEntry]) -> list[tuple[str, str, str]]:
+    about = [e.event for e in entries if e.approval == approval.digest]
+    if "approved" not in about:
+        return [("APPROVAL_UNKNOWN", f"approval {approval.digest[:12]}, which is not in the history", "a grant in it")]
+    if "promoted" in about:
+        return [("APPROVAL_USED", f"approval {approval.digest[:12]}, used before", "an unused one")]
+    return []
+
+
+def _demand_not_rejected(entries: Sequence[HistoryEntry], verdict: Verdict) -> None:
+    refusal = next((e for e in entries if e.event == "rejected" and e.verdict == verdict.digest), None)
+    if refusal is not None:
+        raise _refused(
+            "APPROVAL_REJECTED",
+            f"verdict {verdict.digest[:12]}, refused by {refusal.promoter} on {refusal.at[:10]}: {refusal.reason}",
+            "a verdict that no human refused",
+            "answer the reason with a new candidate or new evidence, and have that judged",
+        )
+
+
+def _demand_word(word: Word, author: str | None, policy: Policy) -> None:
+    _demand_names(word)
+    longest = policy.approval.ttl_hours
+    if word.ttl_hours is not None and not 0 < word.ttl_hours <= longest:
+        remedy = "ask for less, or change the policy"
+        raise _refused("APPROVAL_TTL", f"{word.ttl_hours:g} hours", f"more than 0, at most {longest:g}", remedy)
+    _demand_other_person(word.approver, author)
+
+
+def _demand_names(word: Word) -> None:
+    if not _plain(word.approver) or not word.comment.strip():
+        raise _refused("APPROVAL_EMPTY", "no name or no comment", "who says so, and why", "give --as and --comment")
+
+
+def _demand_other_person(approver: str, author: str | None) -> None:
+    if not author or not _plain(author):
+        raise _refused(
+            "AUTHOR_UNKNOWN",
+            "a candidate whose run names no author",
+            "somebody from whom the approver can be told",
+            "register the candidate again (PLUMBLINE_AUTHOR names its author)",
+        )
+    if _plain(approver) == _plain(author):
+        raise _refused(
+            "SAME_PERSON", f"{approver!r} as approver and as author", "two persons", "ask a colleague to approve"
+        )
+
+
+def _plain(name: str) -> str:
+    """Small letters and digits alone: spelling one's own name otherwise makes nobody another person."""
+    return "".join(c for c in name.casefold() if c.isalnum())
+
+
+@cache
+def _adapter() -> TypeAdapter[Approval]:
+    return TypeAdapter(Approval)
+
+
+def _refused(code: str, found: str, expected: str, remedy: str) -> GateRefused:
+    return GateRefused(code, found=found, expected=expected, remedy=remedy)
