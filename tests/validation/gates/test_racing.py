@@ -39,7 +39,8 @@ def test_of_all_who_have_read_the_same_row_one_changes_it(tracking_uri: str, dia
 def test_one_of_many_promoters_wins_whichever_history_they_write(track: Track) -> None:
     told = race(track, processes=PROCESSES, rounds=ROUNDS, histories=4)
     assert [outcome["won"] for outcome in told] == [1] * ROUNDS
-    assert set(sum(told, Counter())) <= {"won", "STALE_CHAMPION"}
+    # A locked database is a refusal too, on a machine that is busy with other work.
+    assert set(sum(told, Counter())) <= {"won", "STALE_CHAMPION", "REGISTRY_UNAVAILABLE"}
     assert histories_agree(track, sorted(track.folder.glob("history-*.jsonl")), ROUNDS) == []
 
 
