@@ -34,6 +34,8 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     for name, value in quiet_environment().items():
         monkeypatch.setenv(name, value)
     made = Workspace(tmp_path / "ws")
+    # The records here are drawn, without a data set whose pictures a reviewer's page could show.
+    monkeypatch.setattr("orchestration.chain.presenting.review_candidate", lambda *_: (made.root / "review.html", {}))
     made.prepare()
     policy = yaml.safe_load(DEFAULT_POLICY.read_text())
     policy["approval"] = {"required": "always", "ttl_hours": 48.0, "reason": "a person answers for it"}

@@ -139,9 +139,9 @@ def test_the_model_in_the_box_is_a_start_for_frontal_corners() -> None:
 
 @pytest.mark.parametrize("given", ["turn=6", "rotation_deg", "rotation_deg=much"])
 def test_an_augmentation_that_is_none_is_refused(
-    given: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    given: str, capsys: pytest.CaptureFixture[str], drawn: tuple[Path, Manifest], tmp_path: Path
 ) -> None:
-    arguments = ["--dataset", str(tmp_path), "--out", str(tmp_path / "out"), "--epochs", "1", "--augment", given]
+    arguments = ["--dataset", str(drawn[0]), "--out", str(tmp_path / "out"), "--epochs", "1", "--augment", given]
     assert main(arguments) != 0
     assert "NAME=NUMBER" in capsys.readouterr().err
 
