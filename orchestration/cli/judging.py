@@ -74,7 +74,9 @@ def promote(workspace: Path, promoter: str, approval: str) -> None:
     Example:  plumbline promote -w workspace/demo --by "R. Viewer"
     """
     from orchestration.chain.decision import promote_champion
+    from orchestration.chain.lock import chain_lock
     from orchestration.chain.params import read_params
 
     chosen = Workspace(workspace)
-    print_step(promote_champion(chosen, read_params(chosen.params_file), promoter, approval))
+    with chain_lock(chosen):
+        print_step(promote_champion(chosen, read_params(chosen.params_file), promoter, approval))

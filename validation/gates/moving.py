@@ -98,7 +98,12 @@ def mirror(client: "MlflowClient", seat: Seat) -> Champion:
 
 
 def settle(client: "MlflowClient", seat: Seat, ledger: Path, at: datetime) -> Holder | None:
-    """Bring seat, alias and history into step where a move was cut off; who sits then."""
+    """Bring seat, alias and history into step where a move was cut off; who sits then.
+
+    Raises:
+        GateRefused: CHAMPION_LOST: the history tells of a champion, the registry's database of none. A database that
+            was lost must not let the next model in as the first.
+    """
     model = seat.production_model
     holder = seat.holder() or adopt(client, seat)
     if holder is not None and not holder.mirrored:
@@ -109,6 +114,13 @@ def settle(client: "MlflowClient", seat: Seat, ledger: Path, at: datetime) -> Ho
         outcome = SETTLED_AS[begun.event] if seat.made(begun.digest) else "abandoned"
         append_entry(ledger, replace(begun, event=outcome, at=at.isoformat()))
     last = last_champion(read_history(ledger), model)
+    if holder is None and last is not None:
+        raise GateRefused(
+            "CHAMPION_LOST",
+            found=f"no champion in the registry's database, {model} version {last.version} in the history",
+            expected=f"the database that knows model {last.model_digest[:12]}",
+            remedy="restore the database, or name it; for a registry new on purpose move the history away first",
+        )
     if holder is not None and (last is None or (last.version, last.model_digest) != (holder.version, holder.digest)):
         note_observed(client, seat, ledger, holder, last, at)
     return holder

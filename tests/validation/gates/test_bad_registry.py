@@ -4,6 +4,7 @@ Every one ends in a refusal with a stable code; nothing has moved; the message n
 """
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,6 +90,18 @@ def test_database_locked_before_and_in_the_middle(serving: Desk, monkeypatch: py
     assert faults(serving) == []
     serving.promote(SECOND)
     seats._engine_of.cache_clear()
+
+
+def test_a_new_database_does_not_let_the_next_model_in_as_the_first(serving: Desk, empty_database: Path) -> None:
+    shutil.copyfile(empty_database, database(serving))
+    address, _ = serving.register("third")
+    serving.judge("third", noise=0.5, seed=3)  # against nothing: there is no champion to be seen
+    before = serving.ledger.read_bytes()
+    serving.refuses(address, "CHAMPION_LOST")
+    assert serving.ledger.read_bytes() == before
+    assert (
+        seat_or_none(serving.tracking_uri, SERVED) is None or open_seat(serving.tracking_uri, SERVED).holder() is None
+    )
 
 
 def test_database_gone_in_the_middle(serving: Desk) -> None:
