@@ -172,12 +172,13 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
     Raises:
         GateRefused: verdict, evidence, policy, bytes or the present champion do not permit it.
     """
-    from orchestration.chain.human import find_approval
+    from orchestration.chain.human import demand_no_refusal, find_approval
     from orchestration.chain.presenting import describe_served
     from orchestration.chain.smoke import ask_phantom
     from validation.gates.promotion import promote
 
     uri = _judged_candidate(workspace)
+    demand_no_refusal(workspace)
     promotion = promote(
         workspace.verdict_file,
         tracking_uri=workspace.tracking_uri,

@@ -90,6 +90,28 @@ def find_approval(workspace: Workspace, named: str) -> Path | None:
     return max(grants, key=lambda path: datetime.fromisoformat(known[path].granted_at), default=None)
 
 
+def demand_no_refusal(workspace: Workspace) -> None:
+    """Refuse a promotion whose verdict a human has refused, also where the history has lost that line.
+
+    Raises:
+        GateRefused: APPROVAL_REJECTED.
+    """
+    from validation.gates.approval import read_approval
+    from validation.gates.verdict import read_verdict
+
+    if not workspace.verdict_file.exists():
+        return
+    wanted = read_verdict(workspace.verdict_file).digest
+    said = [read_approval(path) for path in sorted(workspace.approvals.glob("*.json"))]
+    for refusal in (word for word in said if word.verdict == wanted and word.decision == "rejected"):
+        raise GateRefused(
+            "APPROVAL_REJECTED",
+            found=f"a refusal by {refusal.approver}, sealed as {refusal.digest[:12]}: {refusal.comment}",
+            expected="a verdict that nobody refused",
+            remedy="train another candidate; `plumbline history --verify` says whether the history is whole",
+        )
+
+
 def _beginning(folder: Path, digest: str, what: str) -> Path:
     found = [p for p in sorted(folder.glob("*.json")) if len(digest) >= 8 and p.stem.startswith(digest)]
     if len(found) == 1:

@@ -144,6 +144,11 @@ def test_a_refused_verdict_stays_refused(workspace: Workspace) -> None:
     refused = typed(workspace, "promote", "--by", "B. Oss")
     assert code_of(refused) == "APPROVAL_REJECTED"
     assert isinstance(refused.exception, GateRefused) and refused.exception.exit_code == 3
+    # The end of the history is cut off, and the refusal with it: the sealed word still stands.
+    lines = workspace.promotion_ledger.read_text().splitlines(keepends=True)
+    workspace.promotion_ledger.write_text("".join(lines[:-1]))
+    cut = typed(workspace, "promote", "--by", "B. Oss")
+    assert code_of(cut) == "APPROVAL_REJECTED" and "sealed as" in str(cut.exception)
 
 
 def test_dagster_takes_the_approval_as_config(workspace: Workspace, tmp_path: Path) -> None:
