@@ -15,6 +15,11 @@ RELEASED = Path(__file__).parent / "weights"
 RELEASE_FILE = "release.json"
 
 
+def folder_named(name: str) -> Path:
+    """The folder of the model called ``released``, or the path that was named."""
+    return RELEASED if name == "released" else Path(name)
+
+
 def open_released() -> Model:
     """The released model, ready to measure.
 

@@ -79,6 +79,7 @@ def average(
     out.mkdir(parents=True, exist_ok=True)
     save_weights(mean, out)
     _write_contract(fits, out)
+    # MLflow replays a journal: the first fit's, for the mean has no course of its own. The note says what it is.
     shutil.copyfile(fits[0] / "journal.jsonl", out / "journal.jsonl")
     totals = {n: sum(getattr(s, n) for s in summaries) for n in ("epochs", "steps", "seconds")}
     summary = replace(summaries[0], **totals, validation_error=found, model_digest=None)

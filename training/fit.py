@@ -31,6 +31,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from inference.contract import ModelContract, write_contract
+from inference.released import folder_named
 from spine.dataset import Example, Manifest, read_manifest
 from spine.errors import ContractViolation, ParametersRejected
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
@@ -48,7 +49,7 @@ from training.module import LandmarkModule
 from training.networks import build_network
 from training.score import unit_of
 from training.slots import slots_of
-from training.start import load_start, start_folder
+from training.start import load_start
 from training.team import team_of
 from training.work import Fit, circumstances_of
 
@@ -110,7 +111,7 @@ def _demand_start(config: TrainingConfig, views: tuple[ViewName, ...]) -> None:
     """Refuse a start that does not go with the configuration."""
     if config.init_from is not None:
         slots = slots_of(config.landmark_set, config.names, views)
-        load_start(build_network(config, views), slots, config.names, start_folder(config.init_from))
+        load_start(build_network(config, views), slots, config.names, folder_named(config.init_from))
 
 
 def _fit_whole(run: Fit, progress: Progress | None) -> None:
@@ -119,7 +120,7 @@ def _fit_whole(run: Fit, progress: Progress | None) -> None:
     torch.manual_seed(config.seed)  # weights; order and augmentation are drawn from seeds of their own
     network = build_network(config, run.views)
     if config.init_from is not None:
-        load_start(network, slots, config.names, start_folder(config.init_from))
+        load_start(network, slots, config.names, folder_named(config.init_from))
     stage = _stage(run)
     budget = Budget(config.epochs, None if config.minutes is None else config.minutes * 60.0)
     on_gpu = run.circumstances.accelerator == "cuda"

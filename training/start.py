@@ -12,17 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from inference.contract import read_contract
-from inference.released import RELEASED
 from spine.errors import ParametersRejected
 from training.checkpoints import load_weights
 from training.slots import Slots, slots_of
 
 _HEADS = ("heads.", "seen.")
-
-
-def start_folder(named: str) -> Path:
-    """The folder of the model called ``released`` or of that path."""
-    return RELEASED if named == "released" else Path(named)
 
 
 def load_start(network: nn.Module, slots: Slots, names: Sequence[str], folder: Path) -> int:

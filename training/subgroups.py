@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
+from spine.scanner import Floats
+from validation.evaluation.agreement import draw_patients
 
 FACTS: Mapping[str, str] = {"condition": "condition", "field_of_view": "field of view", "appearance": "looks"}
 LEAST = 5
@@ -84,9 +85,9 @@ def _held(study: Mapping[str, Any]) -> list[bool]:
     return [o["interval"][0] <= o["truth"] <= o["interval"][1] for o in told]
 
 
-def _interval(sums: NDArray[np.float64], counts: NDArray[np.float64]) -> tuple[float, float]:
+def _interval(sums: Floats, counts: Floats) -> tuple[float, float]:
     """Of the mean of (N,) patients' sums over their counts."""
-    chosen = np.random.default_rng(_SEED).integers(0, len(sums), (_RESAMPLES, len(sums)))
-    means = sums[chosen].sum(axis=1) / counts[chosen].sum(axis=1)
+    drawn = draw_patients([str(i) for i in range(len(sums))], _RESAMPLES, _SEED)
+    means = (drawn @ sums) / (drawn @ counts)
     low, high = np.quantile(means, (0.025, 0.975))
     return float(low), float(high)

@@ -172,13 +172,16 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
     Raises:
         GateRefused: verdict, evidence, policy, bytes or the present champion do not permit it.
     """
-    from orchestration.chain.human import demand_no_refusal, find_approval
+    from orchestration.chain.human import find_approval
     from orchestration.chain.presenting import describe_served
     from orchestration.chain.smoke import ask_phantom
-    from validation.gates.promotion import promote
+    from validation.gates.approval import demand_no_sealed_refusal
+    from validation.gates.promotion import promote, refusing
+    from validation.gates.verdict import read_verdict
 
     uri = _judged_candidate(workspace)
-    demand_no_refusal(workspace)
+    with refusing():
+        demand_no_sealed_refusal(workspace.approvals, read_verdict(workspace.verdict_file))
     promotion = promote(
         workspace.verdict_file,
         tracking_uri=workspace.tracking_uri,

@@ -16,36 +16,33 @@ from orchestration.chain.workspace import Workspace
 from spine.errors import EvidenceRejected, GateRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from validation.gates.approval import Approval, Word
     from validation.gates.verdict import Verdict
 
 
 def approve_verdict(workspace: Workspace, params: Params, verdict: str, word: "Word") -> "Approval":
     """Grant the verdict named by file or digest; raises what ``validation.gates.approval.grant`` does."""
-    from validation.gates.approval import grant, read_approval
-    from validation.gates.policy import read_policy
+    from validation.gates.approval import grant
 
-    judged = find_verdict(workspace, verdict)
-    path = grant(
-        judged,
-        read_policy(policy_path(params, workspace)),
-        word,
-        author=_author(workspace, judged),
-        production_model=PRODUCTION_MODEL,
-        folder=workspace.approvals,
-        ledger_path=workspace.promotion_ledger,
-        at=datetime.now(UTC),
-    )
-    return read_approval(path)
+    return _said(grant, workspace, params, verdict, word)
 
 
 def reject_verdict(workspace: Workspace, params: Params, verdict: str, word: "Word") -> "Approval":
     """Refuse the verdict for good."""
-    from validation.gates.approval import read_approval, reject
+    from validation.gates.approval import reject
+
+    return _said(reject, workspace, params, verdict, word)
+
+
+def _said(say: "Callable[..., Path]", workspace: Workspace, params: Params, verdict: str, word: "Word") -> "Approval":
+    """The record of what is said of a verdict by ``grant`` or ``reject``."""
+    from validation.gates.approval import read_approval
     from validation.gates.policy import read_policy
 
     judged = find_verdict(workspace, verdict)
-    path = reject(
+    path = say(
         judged,
         read_policy(policy_path(params, workspace)),
         word,
@@ -88,28 +85,6 @@ def find_approval(workspace: Workspace, named: str) -> Path | None:
     known = {path: read_approval(path) for path in workspace.approvals.glob("*.json")}
     grants = [path for path, a in known.items() if a.verdict == wanted and a.decision == "granted"]
     return max(grants, key=lambda path: datetime.fromisoformat(known[path].granted_at), default=None)
-
-
-def demand_no_refusal(workspace: Workspace) -> None:
-    """Refuse a promotion whose verdict a human has refused, also where the history has lost that line.
-
-    Raises:
-        GateRefused: APPROVAL_REJECTED.
-    """
-    from validation.gates.approval import read_approval
-    from validation.gates.verdict import read_verdict
-
-    if not workspace.verdict_file.exists():
-        return
-    wanted = read_verdict(workspace.verdict_file).digest
-    said = [read_approval(path) for path in sorted(workspace.approvals.glob("*.json"))]
-    for refusal in (word for word in said if word.verdict == wanted and word.decision == "rejected"):
-        raise GateRefused(
-            "APPROVAL_REJECTED",
-            found=f"a refusal by {refusal.approver}, sealed as {refusal.digest[:12]}: {refusal.comment}",
-            expected="a verdict that nobody refused",
-            remedy="train another candidate; `plumbline history --verify` says whether the history is whole",
-        )
 
 
 def _beginning(folder: Path, digest: str, what: str) -> Path:

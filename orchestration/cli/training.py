@@ -92,34 +92,32 @@ def _fit_folder(start: str | None, minutes: float | None, arguments: tuple[str, 
 
 
 def _implied(start: str | None, arguments: tuple[str, ...]) -> list[str]:
-    """Options of `python -m training` that follow from the data set and the start, where they were not given."""
+    """Options of `python -m training` that follow from the start, where they were not given."""
     import argparse
 
-    from spine.dataset import read_manifest
-    from training.work import demand_data_set
-
     parser = argparse.ArgumentParser("plumbline train", add_help=False)
-    for option in ("--dataset", "--landmark-set", "--heatmap-stride", "--input-shape", "--learning-rate"):
+    for option in ("--dataset", "--heatmap-stride", "--input-shape", "--learning-rate"):
         parser.add_argument(option)
     given = vars(parser.parse_known_args(arguments)[0])
     if given["dataset"] is None:
         raise click.UsageError("give --source KIND (and --location FOLDER), or --dataset FOLDER --out FOLDER")
-    demand_data_set(Path(given["dataset"]))  # before anything else that may be wrong with the fit
-    implied = {"landmark_set": read_manifest(Path(given["dataset"])).landmark_set}
-    if start is not None:
-        contract = _contract_of(start)
-        implied["heatmap_stride"] = str(contract.heatmap_stride)
-        implied["input_shape"] = "x".join(map(str, contract.input_shape))
-        implied["learning_rate"] = str(_SMALL_STEPS)
+    if start is None:
+        return []
+    contract = _contract_of(start)
+    implied = {
+        "heatmap_stride": str(contract.heatmap_stride),
+        "input_shape": "x".join(map(str, contract.input_shape)),
+        "learning_rate": str(_SMALL_STEPS),
+    }
     missing = {name: value for name, value in implied.items() if given[name] is None}
     return [text for name, value in missing.items() for text in (f"--{name.replace('_', '-')}", value)]
 
 
 def _contract_of(start: str) -> "ModelContract":
     from inference.contract import read_contract
-    from inference.released import RELEASED
+    from inference.released import folder_named
 
-    return read_contract(RELEASED if start == "released" else Path(start))
+    return read_contract(folder_named(start))
 
 
 def _settings_of(start: str | None, source: str) -> tuple[str, ...]:

@@ -181,6 +181,7 @@ def demand_approval(
     return approval.digest
 
 
+_ANSWER = "answer the reason with a new candidate or new evidence, and have that judged"
 _ASK = "somebody other than the author grants one with `plumbline approve`"
 
 
@@ -225,7 +226,23 @@ def _demand_not_rejected(entries: Sequence[HistoryEntry], verdict: Verdict) -> N
             "APPROVAL_REJECTED",
             f"verdict {verdict.digest[:12]}, refused by {refusal.promoter} on {refusal.at[:10]}: {refusal.reason}",
             "a verdict that no human refused",
-            "answer the reason with a new candidate or new evidence, and have that judged",
+            _ANSWER,
+        )
+
+
+def demand_no_sealed_refusal(folder: Path, verdict: Verdict) -> None:
+    """Refuse a verdict of which a record in ``folder`` is a refusal, also where the history has lost that line.
+
+    Raises:
+        GateRefused: APPROVAL_REJECTED. EvidenceRejected: a record there is unreadable or altered.
+    """
+    said = [read_approval(path) for path in sorted(folder.glob("*.json"))]
+    for refusal in (word for word in said if word.verdict == verdict.digest and word.decision == "rejected"):
+        raise _refused(
+            "APPROVAL_REJECTED",
+            f"a refusal by {refusal.approver}, sealed as {refusal.digest[:12]}: {refusal.comment}",
+            "a verdict that no human refused",
+            _ANSWER,
         )
 
 

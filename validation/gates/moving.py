@@ -119,7 +119,8 @@ def settle(client: "MlflowClient", seat: Seat, ledger: Path, at: datetime) -> Ho
             "CHAMPION_LOST",
             found=f"no champion in the registry's database, {model} version {last.version} in the history",
             expected=f"the database that knows model {last.model_digest[:12]}",
-            remedy="restore the database, or name it; for a registry new on purpose move the history away first",
+            remedy="restore the database, or `plumbline history --repair` where the registry still holds that version; "
+            "for a registry that is new on purpose move the history away first",
         )
     if holder is not None and (last is None or (last.version, last.model_digest) != (holder.version, holder.digest)):
         note_observed(client, seat, ledger, holder, last, at)

@@ -137,9 +137,8 @@ def _smoke_test(order: Order, folder: Path, ask: AskPhantom | None, policy: Poli
         served: Path | None = None
         if holder is not None and ask is not None:
             address = f"models:/{order.production_model}/{holder.version}"
-            with suppress(
-                Exception
-            ):  # a champion whose files are gone cannot be compared with; the bound in seconds stays
+            # A champion whose files are gone cannot be compared with; the bound in seconds stays.
+            with suppress(Exception):
                 served = find_model_folder(download(order.tracking_uri, address, Path(scratch)))
         demand_smoke_test(ask, find_model_folder(folder), order.verdict.challenger_model, policy.phantom_study, served)
 
