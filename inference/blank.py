@@ -28,6 +28,9 @@ _LEAST_RADIUS = 3
 _HEAD = 4
 """A femoral head is about so many times the window; where beams burn it out, its rim is what shows its middle."""
 
+_WIDE = 2
+"""A cover in whose edge a landmark lies is as large as a vertebra and more; bone that is burnt out is not, mostly."""
+
 _HOLE = 2
 """Vertebrae in a row without which a curve is not known."""
 
@@ -58,11 +61,12 @@ def undrawn(pixels: NDArray[np.float32], points: Mapping[str, Floats]) -> tuple[
 
 
 def _even(pixels: NDArray[np.float32], column: int, row: int, radius: int, *, head: bool) -> bool:
-    """Whether a window of one grey holds the place: around it, or with the place a pixel from its edge or corner."""
-    if head:
-        return _of_one_grey(pixels, column, row, _HEAD * radius)
-    moves = (0, radius - 1, 1 - radius)
-    return any(_of_one_grey(pixels, column + across, row + down, radius) for across in moves for down in moves)
+    """Whether a window of one grey lies around the place, or a wide one has it a pixel from its edge or corner."""
+    if head or _of_one_grey(pixels, column, row, radius):
+        return _of_one_grey(pixels, column, row, _HEAD * radius if head else radius)
+    wide = _WIDE * radius
+    moves = (0, wide - 1, 1 - wide)
+    return any(_of_one_grey(pixels, column + across, row + down, wide) for across in moves for down in moves)
 
 
 def _of_one_grey(pixels: NDArray[np.float32], column: int, row: int, radius: int) -> bool:
