@@ -154,7 +154,7 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
         write_verdict(verdict, path)
     figures: dict[str, Figure] = {"decision": verdict.decision, "verdict": verdict.digest[:12]}
     _name_challenger(workspace, verdict.challenger_model)
-    figures |= {"rules passed": f"{sum(r.outcome == 'PASS' for r in verdict.results)} of {len(verdict.results)}"}
+    figures |= {"rules passed": f"{len(verdict.passed)} of {len(verdict.passed) + len(verdict.refusals)}"}
     figures |= {f"reason {i}": sentence(r) for i, r in enumerate(verdict.refusals[:8], start=1)}
     drawn = {title: workspace.evaluation / f"overlay_{title}.png" for title in ("best", "median", "worst")}
     overlays = {title: path for title, path in drawn.items() if path.exists()}
