@@ -136,7 +136,7 @@ def judge(
     beside, seeds = _beside(policy, challenger, champion, baseline, siblings)
     comparable = all(r.outcome == "PASS" for r in results if r.rule.startswith("evidence/ch"))
     comparable &= all(r.outcome == "PASS" for r in beside)
-    results += beside + weigh_limits(policy, challenger)
+    results += beside + weigh_limits(policy, challenger, champion)
     differences: tuple[PairedDifference, ...] = ()
     if comparable:
         results += weigh_comparison(policy, challenger, champion)
