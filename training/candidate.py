@@ -16,6 +16,7 @@ from spine.storage import write_text_atomically
 from training.config import TrainingConfig, config_from_json, config_to_json
 
 SCHEMA = "plumbline.candidate/1"
+NOT_MEASURED = "not measured"
 FIT_FILE, FITTED_FILE, CANDIDATE_FILE = "fit.json", "fitted.json", "candidate.json"
 
 
@@ -33,6 +34,8 @@ class FitSummary:
         epochs, steps, seconds, pictures_per_second: cost, of all devices together; ``seconds`` by the clock.
         device, precision, versions: circumstances.
         model_digest: of the exported model; None while the export is deferred.
+        gpu_joules, cpu_joules: energy of whole devices over ``seconds`` (``energy``), None where it was not measured;
+            energy_source: by which counters.
     """
 
     config: TrainingConfig
@@ -50,6 +53,21 @@ class FitSummary:
     precision: str
     versions: Mapping[str, str]
     model_digest: str | None = None
+    gpu_joules: float | None = None
+    cpu_joules: float | None = None
+    energy_source: str = ""
+
+    @property
+    def energy(self) -> str:
+        """What it consumed, in words; *not measured* where the machine did not tell."""
+        parts = [f"{name} {joules / 1e3:.1f} kJ" for name, joules in self.joules.items()]
+        return f"{', '.join(parts)} ({self.energy_source})" if parts else NOT_MEASURED
+
+    @property
+    def joules(self) -> Mapping[str, float]:
+        """``GPU`` and ``CPU``, those that were measured."""
+        told = {"GPU": self.gpu_joules, "CPU": self.cpu_joules}
+        return {name: joules for name, joules in told.items() if joules is not None}
 
 
 def claim_folder(out: Path, config: TrainingConfig, dataset_digest: str) -> None:

@@ -35,6 +35,7 @@ whole spine, from which alignment parameters are measured. **Not for diagnosis.*
 | frozen test set | `{summary.test_digest}` |
 | validation landmark error | {summary.validation_error:.2f} {summary.error_unit} (mean; chose the checkpoint) |
 | cost | {summary.epochs} epochs, {summary.seconds:.0f} s on {summary.device}, {summary.precision} |
+| energy | {summary.energy} |
 | seed | {summary.config.seed} |
 
 Known limits: a model trained on simulated pictures says nothing about real films until it was tested on them;

@@ -21,6 +21,7 @@ from spine.errors import PlumblineError
 from training.budget import Budget
 from training.checkpoints import save_checkpoint, save_state
 from training.data import Sample
+from training.energy import EnergyMeter, meter_of
 from training.module import CHECKED_EVERY, LandmarkModule
 from training.score import Score, score
 from training.work import Fit
@@ -40,7 +41,10 @@ class TrainingInterrupted(PlumblineError):
 
 @dataclass
 class Position:
-    """Where a fit stands: whole epochs, pictures seen in the running one, steps, seconds, best score so far."""
+    """Where a fit stands: whole epochs, pictures seen in the running one, steps, seconds, best score so far.
+
+    ``gpu_joules`` and ``cpu_joules`` belong to ``seconds``; None where any part of them was not measured.
+    """
 
     epoch: int = 0
     seen: int = 0
@@ -50,6 +54,9 @@ class Position:
     validations: int = 0
     best: float | None = None
     best_step: int = 0
+    gpu_joules: float | None = None
+    cpu_joules: float | None = None
+    energy_source: str = ""
 
 
 @dataclass
@@ -82,6 +89,7 @@ class Conductor(Callback):
         run: whose journal figures go to, and whose team decides together.
         progress: called with (thousandths done, 1000) of this stage.
         saved: the checkpoint whose optimiser is to be taken up; network and position already are.
+        meter: of the energy; by default this machine's, where the process leads.
     """
 
     def __init__(
@@ -91,14 +99,18 @@ class Conductor(Callback):
         run: Fit,
         progress: Progress | None,
         saved: dict[str, Any] | None = None,
+        meter: EnergyMeter | None = None,
     ) -> None:
         self.stage = stage
         self.budget = budget
         self.run = run
         self.progress = progress
         self.saved = saved
+        leads = run.team.leads
+        self.meter = meter or (meter_of(run.circumstances.accelerator, run.team.size) if leads else EnergyMeter({}))
         self._began = 0.0
         self._seconds_before = 0.0
+        self._joules_before: dict[str, float | None] = {}
         self._asked_to_stop = False
         self._previous_handler: Any = None
 
@@ -107,7 +119,12 @@ class Conductor(Callback):
         if self.saved is not None:
             trainer.optimizers[0].load_state_dict(self.saved["optimizer"])
         self._began = time.monotonic()
-        self._seconds_before = self.stage.position.seconds
+        position = self.stage.position
+        self._seconds_before = position.seconds
+        fresh = position.step == 0
+        self._joules_before = {n: 0.0 if fresh else getattr(position, f"{n}_joules") for n in ("gpu", "cpu")}
+        position.energy_source = self.meter.source
+        self.meter.start()
         if threading.current_thread() is threading.main_thread():
             self._previous_handler = signal.signal(signal.SIGTERM, self._on_sigterm)
         self._tell_progress(module)
@@ -156,7 +173,8 @@ class Conductor(Callback):
             trainer.should_stop = True
 
     def teardown(self, trainer: Trainer, module: LandmarkModule, stage: str) -> None:
-        """Give the signal back."""
+        """Give the signal back, and stop reading counters."""
+        self.meter.stop()
         if self._previous_handler is not None:
             signal.signal(signal.SIGTERM, self._previous_handler)
             self._previous_handler = None
@@ -194,12 +212,20 @@ class Conductor(Callback):
         module.check()
         if not self.run.team.leads:
             return
+        self._note_energy()
         state = {
             "network": _plain(module.network.state_dict()),
             "optimizer": trainer.optimizers[0].state_dict(),
             "position": dict(vars(self.stage.position)),
         }
         save_checkpoint(state, self.stage.folder, self.stage.position.step)
+
+    def _note_energy(self) -> None:
+        self.meter.sample()
+        for name, before in self._joules_before.items():
+            used = self.meter.used(name)
+            total = None if before is None or used is None else before + used
+            setattr(self.stage.position, f"{name}_joules", total)
 
 
 def _plain(state: dict[str, Any]) -> dict[str, Any]:

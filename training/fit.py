@@ -217,6 +217,9 @@ def _finish(run: Fit, whole: nn.Module, position: Position) -> None:
         pictures_per_second=position.pictures / max(position.seconds, 1e-9),
         device=torch.cuda.get_device_name() if run.circumstances.accelerator == "cuda" else platform.machine() + " CPU",
         precision=run.circumstances.precision,
+        gpu_joules=position.gpu_joules,
+        cpu_joules=position.cpu_joules,
+        energy_source=position.energy_source,
         versions={"torch": torch.__version__, "lightning": lightning.__version__, "python": platform.python_version()},
     )
     run.journal.write_facts(**_facts(summary))
@@ -243,6 +246,8 @@ def _facts(summary: FitSummary) -> dict[str, Any]:
         "seconds",
         "pictures_per_second",
         "device",
+        "gpu_joules",
+        "cpu_joules",
     )
     return {**{n: getattr(summary, n) for n in names}, "precision": summary.precision, "finished_s": time.time()}
 

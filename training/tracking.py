@@ -185,6 +185,7 @@ def _tags(summary: FitSummary, dataset: DatasetReference) -> dict[str, str]:
         "plumbline.preset": summary.config.preset,
         "plumbline.seed": str(summary.config.seed),
         "plumbline.device": summary.device,
+        "plumbline.energy": summary.energy,
         **{f"plumbline.version.{name}": version for name, version in summary.versions.items()},
     }
 
@@ -207,6 +208,7 @@ def _log_figures(client: "MlflowClient", run_id: str, journal: JournalContent, s
         "cost/pictures_per_second": summary.pictures_per_second,
         f"validation/best_landmark_error_{summary.error_unit}": summary.validation_error,
     }
+    cost |= {f"cost/{name.lower()}_joules": joules for name, joules in summary.joules.items()}
     metrics += [Metric(name, value, end, summary.steps) for name, value in cost.items()]
     for start in range(0, len(metrics), _BATCH):
         client.log_batch(run_id, metrics=metrics[start : start + _BATCH])
