@@ -63,6 +63,7 @@ def evaluate_model(
         code_dirty=dirty,
         evaluated_at=datetime.now(UTC),
         model_bytes=model_size(model_folder),
+        preprocessing=model.contract.preprocessing_version,
     )
     ranked = rank_patients(record)
     calibration = model.contract.calibration

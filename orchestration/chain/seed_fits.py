@@ -140,17 +140,17 @@ def _finished_run(client: "MlflowClient", own: SeedWorkspace, params: Params) ->
 
 def _record_today(client: "MlflowClient", own: SeedWorkspace, run: Any) -> "EvaluationRecord | None":
     """The run's record where it is sound and on today's terms."""
-    from importlib.metadata import version
-
+    from inference.contract import PREPROCESSING_VERSION
     from orchestration.chain.evaluate import code_version
+    from validation.evaluation.environment import evaluating_environment
 
     try:
         record = record_of(client, run)
     except EvidenceRejected:
         return None
     known = (record.test_digest, (record.code.commit, record.code.dirty), dict(record.environment))
-    libraries = {name: version(name) for name in record.environment}
-    return record if known == (read_manifest(own.dataset).test_digest, code_version(), libraries) else None
+    today = (read_manifest(own.dataset).test_digest, code_version(), evaluating_environment(PREPROCESSING_VERSION))
+    return record if known == today else None
 
 
 def _evaluated_again(client: "MlflowClient", own: SeedWorkspace, run: Any) -> "EvaluationRecord":

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +24,7 @@ from spine.errors import EvidenceRejected
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
 from spine.prediction import Prediction
 from validation.evaluation.agreement import RESAMPLES, SEED, Agreement, Figure, agree, proportion
+from validation.evaluation.environment import evaluating_environment
 from validation.evaluation.frozen_set import answers_by_study, demand_frozen, demand_one_kind
 from validation.evaluation.landmarks import LandmarkError, LandmarkSummary, summarise
 from validation.evaluation.outcomes import StudyOutcome, outcome_of
@@ -55,7 +55,7 @@ class EvaluationRecord:
         model_role: ``challenger``, ``champion`` or ``baseline`` (the last model a human approved) in this comparison.
         test_digest, dataset_digest: of ``spine.dataset.Manifest``; dvc_version: of the data set, where DVC knows it.
         landmark_set: name in ``spine.landmarks.LANDMARK_SETS``.
-        code, environment: what evaluated: commit, and versions of the libraries the figures depend on.
+        code, environment: what evaluated: commit, and versions of interpreter, libraries, preprocessing and sources.
         simulated: whether the patients are virtual.
         evaluated_at: ISO 8601 with offset.
         resamples, seed: of the bootstrap.
@@ -118,6 +118,7 @@ def evaluate(
     code_dirty: bool,
     evaluated_at: datetime,
     model_bytes: int | None = None,
+    preprocessing: int | None = None,
     resamples: int = RESAMPLES,
     seed: int = SEED,
     progress: Callable[[int, int], None] | None = None,
@@ -148,7 +149,7 @@ def evaluate(
         dvc_version=dvc_version,
         landmark_set=landmark_set,
         code=CodeVersion(code_commit, code_dirty),
-        environment={name: version(name) for name in ("numpy", "scipy")},
+        environment=evaluating_environment(preprocessing),
         simulated=simulated,
         evaluated_at=evaluated_at.isoformat(),
         resamples=resamples,

@@ -94,7 +94,7 @@ def _same_terms(challenger: EvaluationRecord, champion: EvaluationRecord, place:
         ("truths", "OTHER_TEST_SET", "the same", "the same" if same_truths(challenger, champion) else "others"),
         ("kind_of_patients", "OTHER_TEST_SET", challenger.patients_are, champion.patients_are),
         ("code", "OTHER_CODE", str(challenger.code), str(champion.code)),
-        ("environment", "OTHER_ENVIRONMENT", _spelt(challenger), _spelt(champion)),
+        ("environment", "OTHER_ENVIRONMENT", *_spelt(challenger, champion)),
     )
     results = []
     for name, code, ours, theirs in pairs:
@@ -109,8 +109,14 @@ def _same_terms(challenger: EvaluationRecord, champion: EvaluationRecord, place:
     return results
 
 
-def _spelt(record: EvaluationRecord) -> str:
-    return ", ".join(f"{name} {version}" for name, version in sorted(record.environment.items()))
+def _spelt(challenger: EvaluationRecord, rival: EvaluationRecord) -> tuple[str, str]:
+    """Both environments in words: what differs, or where nothing does, all of it."""
+    names = sorted(challenger.environment.keys() | rival.environment.keys())
+    differing = [n for n in names if challenger.environment.get(n) != rival.environment.get(n)]
+    ours, theirs = (
+        ", ".join(f"{n} {r.environment.get(n, 'not told')}" for n in differing or names) for r in (challenger, rival)
+    )
+    return ours, theirs
 
 
 def _refusal(rule: str, code: str, found: str, reason: str) -> RuleResult:

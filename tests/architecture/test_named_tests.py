@@ -1,0 +1,67 @@
+"""Every test that a table of the documentation names is there: a fault is held by a test, not by a sentence."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FILES = {path.relative_to(ROOT).as_posix(): path for path in (ROOT / "tests").rglob("test_*.py")}
+TOKEN = re.compile(r"`([^`]+)`")
+
+
+def functions_of(path: Path) -> set[str]:
+    """Names of the test functions of a module, those of classes too."""
+    tree = ast.parse(path.read_text())
+    return {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name.startswith("test_")}
+
+
+def file_named(token: str) -> Path | None:
+    """By its path in the repository, or by a name that one file alone has."""
+    found = [path for name, path in FILES.items() if name == token or name.endswith(f"/{token}")]
+    return found[0] if len(found) == 1 else None
+
+
+def is_test(name: str, path: Path) -> bool:
+    """Whether the module has this test; three dots stand for any part of its name."""
+    pattern = re.compile(".*".join(re.escape(part) for part in name.split("...")))
+    return any(pattern.fullmatch(test) for test in functions_of(path))
+
+
+def violations(text: str) -> Iterator[str]:
+    """What the tables of a page name and nobody finds."""
+    for line in (row for row in text.splitlines() if row.startswith("|") and ".py`" in row):
+        path: Path | None = None
+        for token in TOKEN.findall(line):
+            if re.fullmatch(r"(tests/)?[\w/]*test_\w+\.py", token):
+                path = file_named(token)
+                if path is None:
+                    yield f"no file, or several: {token}"
+            elif re.fullmatch(r"(\.\.\.|test_)\w*(\.\.\.\w*)*", token) and (path is None or not is_test(token, path)):
+                yield f"no test {token} in {path.name if path else 'any file named before it'}"
+
+
+def test_every_test_that_the_documentation_names_is_there():
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    wrong = {page.name: found for page in pages if (found := list(violations(page.read_text())))}
+    assert wrong == {}
+
+
+def test_every_fault_of_the_gate_names_one():
+    table = (ROOT / "docs" / "gate.md").read_text().partition("\n## Faults\n")[2]
+    held = {row.split("|")[1].split()[0]: row for row in table.splitlines() if re.match(r"\| [SG]\d", row)}
+    assert {"S1", "S2", "S3", "G1,", "G3", "G9", "G10", "G11", "G12"} <= held.keys()
+    assert all(re.search(r"`[\w/]*test_\w+\.py`", row) for row in held.values())
+
+
+def test_a_name_that_is_off_is_found():
+    here = "tests/architecture/test_named_tests.py"
+    good = f"| G1 | `{here}`: `test_a_name_that_...`, `...that_is_off_...`; `test_import_rules.py` |"
+    assert list(violations(good)) == []
+    for off, said in (
+        ("| G1 | `test_there_is_none.py` |", "no file"),
+        (f"| G1 | `{here}`: `test_a_name_that_was_...` |", "no test"),
+        ("| G1 | `test_a_name_that_...`; `test_import_rules.py` |", "any file named before it"),
+    ):
+        (found,) = violations(off)
+        assert said in found
