@@ -64,6 +64,7 @@ def _every_limit_loose(path: Path) -> None:
     content["rules"] = [r for r in content["rules"] if r["kind"] != "curve_side"]
     for rule in content["rules"]:
         rule["at_most" if "at_most" in rule else "at_least"] = 1e6 if "at_most" in rule else -1e6
+        rule |= {name: 2e6 for name in ("penalty", "penalty_mm") if name in rule and "at_most" in rule}
     content["phantom_study"] = {"tolerance_deg": 1e6, "seconds": 600.0, "reason": "one epoch on two cores"}
     path.write_text(yaml.safe_dump(content))
 
@@ -86,9 +87,19 @@ def test_seeds_are_fitted_once_under_one_parent_and_none_is_promoted(recipe: Rec
     assert current_champion(recipe.workspace.tracking_uri, PRODUCTION_MODEL) is None
     assert not recipe.workspace.candidate.exists() and not recipe.workspace.verdict_file.exists()
     reads = recipe.workspace.test_set_ledger.read_text()
-    assert "Pelvic tilt" in recipe.command("--seeds", "2,1")
+    assert recipe.command("--seeds", "2,1").count("is there already") == 2
     assert recipe.workspace.test_set_ledger.read_text() == reads, "nothing was evaluated again"
     assert len(versions_of(client, CANDIDATES_MODEL)) == 2, "and nothing fitted"
+
+
+def test_by_other_code_they_are_evaluated_again_and_not_fitted(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = open_registry(recipe.workspace.tracking_uri)
+    with monkeypatch.context() as patch:
+        patch.setattr("orchestration.chain.evaluate.code_version", lambda: ("f" * 40, False))
+        assert recipe.command("--seeds", "1,2").count("evaluated again by today's code") == 2
+        assert recipe.command("--seeds", "1,2").count("is there already") == 2
+    assert recipe.command("--seeds", "1,2").count("evaluated again by today's code") == 2
+    assert len(versions_of(client, CANDIDATES_MODEL)) == 2
 
 
 def test_the_gate_finds_them_and_promotion_finds_the_same(recipe: Recipe) -> None:
