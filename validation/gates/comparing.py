@@ -34,7 +34,7 @@ def weigh_comparison(
 ) -> list[RuleResult]:
     """Non-inferiority in every parameter and a gain overall; or the rule for the first champion."""
     if champion is None:
-        return [_first_champion(policy)]
+        return [_first_champion(policy, challenger)]
     if champion.model_digest == challenger.model_digest:
         found = f"model {challenger.model_digest[:12]} in both roles"
         reason = "a model does not replace itself"
@@ -90,8 +90,9 @@ def weigh_seeds(policy: Policy, siblings: Sequence[EvaluationRecord]) -> list[Ru
     return results
 
 
-def _first_champion(policy: Policy) -> RuleResult:
-    allowed = policy.first_champion.decision == "allowed"
+def _first_champion(policy: Policy, challenger: EvaluationRecord) -> RuleResult:
+    decision = policy.first_champion.decision
+    allowed = decision == "allowed" or (decision == "allowed_on_virtual_patients" and challenger.simulated)
     return plain_result(
         "first_champion/model/approval",
         "first_champion",
