@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 from spine.errors import EvidenceRejected, GateRefused, PlumblineError
 from spine.model_digest import find_model_folder, model_digest
+from validation.gates.anchor import REMEDY, Anchor, anchored, anchors_of, begin_anew, broken_anchors, place_of
+from validation.gates.approval import Word, demand_signed
 from validation.gates.champion import (
     CHAMPION_ALIAS,
     PREVIOUS_ALIAS,
@@ -33,10 +35,10 @@ from validation.gates.history import (
     HistoryEntry,
     append_entry,
     last_champion,
-    locked,
     read_history,
     unsettled,
 )
+from validation.gates.left_over import clear_left_over
 from validation.gates.moving import mirror, settle
 from validation.gates.promotion import refusing
 from validation.gates.seat import Holder, Seat, open_seat
@@ -70,26 +72,32 @@ def audit(tracking_uri: str, production_model: str, ledger_path: Path) -> tuple[
     with refusing():
         client, seat = open_registry(tracking_uri), open_seat(tracking_uri, production_model)
         about = [e for e in entries if e.production_model == production_model]
-        faults = [*_interrupted(entries, production_model), *_clock(entries), *_approvals(about)]
+        cut = [*_cut(seat, entries, ledger_path)]
+        faults = [*cut, *_interrupted(entries, production_model), *_clock(entries), *_approvals(about)]
         faults += _versions(client, tracking_uri, about)
-        faults += _standing(client, seat, entries)
+        faults += [f for f in _standing(client, seat, entries) if not cut or f.code != "HISTORY_CUT"]
     return tuple(faults)
 
 
-def repair(
-    tracking_uri: str, production_model: str, *, ledger_path: Path, promoter: str, at: datetime
-) -> Champion | None:
-    """Finish what was cut off and set a lost or foreign alias back, after verifying the champion's bytes.
+@dataclass(frozen=True)
+class Repair:
+    """What a repair came to: who serves (None where no model ever did), and what dead promotions had left behind."""
 
-    Returns: the champion, None where no model ever served.
+    champion: Champion | None
+    cleared: tuple[str, ...]
+
+
+def repair(tracking_uri: str, production_model: str, *, ledger_path: Path, promoter: str, at: datetime) -> Repair:
+    """Finish what was cut off and set a lost or foreign alias back, after verifying the champion's bytes.
 
     Raises:
         GateRefused: MODEL_ALTERED, VERSION_GONE (the champion's bytes are not to be had: roll back), HISTORY_BROKEN,
-            REGISTRY_UNAVAILABLE.
+            HISTORY_CUT, REGISTRY_UNAVAILABLE.
     """
-    with refusing(), locked(ledger_path):
-        entries = read_history(ledger_path)
+    with refusing():
         client, seat = open_registry(tracking_uri), open_seat(tracking_uri, production_model)
+    with refusing(), anchored(seat, ledger_path):
+        entries = read_history(ledger_path)
         last = last_champion(entries, production_model)
         if seat.holder() is None and last is not None:
             seat.change(None, Holder(last.version, last.model_digest))
@@ -101,12 +109,44 @@ def repair(
             _demand_bytes(tracking_uri, production_model, holder)
             client.set_model_version_tag(production_model, holder.version, TAG + "model_digest", holder.digest)
         holder = settle(client, seat, ledger_path, at)
+        cleared = clear_left_over(client, seat, ledger_path)
         if holder is None:
-            return None
+            return Repair(None, cleared)
         champion = mirror(client, seat)
         if shown is None or str(shown.version) != holder.version:
             _note(ledger_path, "restored", promoter, at, production_model, holder)
-    return champion
+    return Repair(champion, cleared)
+
+
+def begin_history_anew(
+    tracking_uri: str, production_model: str, *, ledger_path: Path, word: Word, at: datetime
+) -> HistoryEntry:
+    """Go on with what is left of a history that is lost, and record how much that is, who says so and why.
+
+    The entry is written before anything else is looked at; bringing it into step with the registry is the repair's.
+
+    Raises:
+        GateRefused: APPROVAL_EMPTY (no name or reason), HISTORY_WHOLE, HISTORY_BROKEN, CLOCK_WENT_BACK,
+            REGISTRY_UNAVAILABLE, NO_CHAMPIONS_DB.
+    """
+    demand_signed(word)
+    with refusing():
+        seat = open_seat(tracking_uri, production_model)
+        who, why = word.approver.strip(), word.comment.strip()
+        entry = HistoryEntry("begun_anew", at.isoformat(), who, production_model, "", "", None, reason=why)
+        return begin_anew(seat, ledger_path, entry)
+
+
+def other_histories(tracking_uri: str, production_model: str, ledger_path: Path) -> tuple[Anchor, ...]:
+    """The histories elsewhere that the database knows of this model, so that a reader can look for them."""
+    with refusing():
+        place = place_of(ledger_path)
+        return tuple(a for a in anchors_of(open_seat(tracking_uri, production_model)) if a.place != place)
+
+
+def _cut(seat: Seat, entries: tuple[HistoryEntry, ...], ledger: Path) -> Iterator[Fault]:
+    for anchor, fault in broken_anchors(anchors_of(seat), entries, place_of(ledger)):
+        yield Fault("HISTORY_CUT", anchor.place, fault, REMEDY)
 
 
 def _note(ledger: Path, event: str, promoter: str, at: datetime, model: str, holder: Holder | None) -> None:
