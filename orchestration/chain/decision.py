@@ -24,6 +24,7 @@ from orchestration.chain.champion import (
     refresh_local_champion,
 )
 from orchestration.chain.evaluate import code_version, evaluate_model
+from orchestration.chain.own_registry import EXPERIMENT
 from orchestration.chain.params import Params
 from orchestration.chain.report import Figure, StepReport, write_step_report
 from orchestration.chain.workspace import Workspace
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from validation.evaluation.agreement import Agreement
     from validation.evaluation.record import EvaluationRecord
 
-EXPERIMENT = "plumbline"
 AUTHOR_VARIABLE = "PLUMBLINE_AUTHOR"
 """Whose candidate it is, where that is not the account the chain runs under: nobody approves their own."""
 
@@ -120,8 +120,10 @@ def _dataset_reference(workspace: Workspace, params: Params) -> "DatasetReferenc
 def rescore_champion(workspace: Workspace, params: Params) -> StepReport:
     """Score the champion on the same frozen test set with the same code, before anything is judged."""
     from validation.gates.champion import current_champion, fetch_champion
+    from validation.gates.promotion import refusing
 
-    champion = current_champion(workspace.tracking_uri, PRODUCTION_MODEL)
+    with refusing():
+        champion = current_champion(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
     if champion is None:
         shutil.rmtree(workspace.champion_evaluation, ignore_errors=True)
         shutil.rmtree(workspace.baseline_evaluation, ignore_errors=True)
@@ -148,6 +150,7 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     champion_record = workspace.champion_evaluation / "record.json"
     champion = read_record(champion_record) if champion_record.exists() else None
     policy = read_policy(policy_path(params, workspace))
+    _demand_champion_is_scored(workspace, champion)
     baseline = baseline_record(workspace, champion)
     verdict = judge(policy, challenger, champion, judged_at=datetime.now(UTC), baseline=baseline)
     for path in (workspace.verdict_file, workspace.verdict_file.with_name(f"{verdict.digest}.json")):
@@ -161,6 +164,21 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     page = write_report(challenger, workspace.report_page.parent, overlays=overlays, verdict=verdict)
     review, run = review_candidate(workspace, params)
     return _kept(StepReport("verdict", figures | run, pages={"report": str(page), "review": str(review)}), workspace)
+
+
+def _demand_champion_is_scored(workspace: Workspace, champion: "EvaluationRecord | None") -> None:
+    """Refuse to judge "against nobody" where the history tells of a champion that the registry has lost.
+
+    Raises:
+        GateRefused: CHAMPION_LOST, and what else reading the champion raises.
+    """
+    from validation.gates.champion import current_champion
+    from validation.gates.history import last_champion, read_history
+    from validation.gates.promotion import refusing
+
+    with refusing():
+        if champion is None and last_champion(read_history(workspace.promotion_ledger), PRODUCTION_MODEL) is not None:
+            current_champion(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
 
 
 def promote_champion(workspace: Workspace, params: Params, promoter: str, approval: str = "") -> StepReport:

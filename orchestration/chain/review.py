@@ -17,10 +17,12 @@ from orchestration.chain.run_facts import read_run_facts
 from orchestration.chain.workspace import Workspace
 from orchestration.environment import links_from_environment
 from spine.dataset import Example, load_example_picture, read_manifest
+from spine.errors import EvidenceRejected, GateRefused
 from spine.landmarks import ViewName
 
 if TYPE_CHECKING:
     from validation.evaluation.record import EvaluationRecord
+    from validation.gates.verdict import Verdict
     from validation.review.changes import RunFacts
     from validation.review.page import ReviewMaterial
     from validation.review.patients import EncodedPicture, Points
@@ -61,6 +63,7 @@ def gather_material(workspace: Workspace, params: Params) -> "ReviewMaterial":
     if verdict.champion_evidence is not None:
         folders["champion"] = workspace.champion_evaluation
     records = {role: read_record(folder / "record.json") for role, folder in folders.items()}
+    _demand_the_judged(records, verdict)
     challenger, champion = records["challenger"], records.get("champion")
     examples = {e.study_id: e for e in read_manifest(workspace.dataset).in_split("test")}
     chosen = [examples[s] for s in chosen_studies(challenger, champion, policy.comparison) if s in examples]
@@ -80,9 +83,27 @@ def gather_material(workspace: Workspace, params: Params) -> "ReviewMaterial":
     )
 
 
+def _demand_the_judged(records: "Mapping[str, EvaluationRecord]", verdict: "Verdict") -> None:
+    """Refuse records that are whole but not those the verdict rests on: a page shows what was judged, or nothing.
+
+    Raises:
+        EvidenceRejected: EVIDENCE_ALTERED.
+    """
+    wanted = {"challenger": verdict.challenger_evidence, "champion": verdict.champion_evidence}
+    for role, record in records.items():
+        if record.digest != wanted[role]:
+            raise EvidenceRejected(
+                "EVIDENCE_ALTERED",
+                found=f"{role}'s record {record.digest[:12]}",
+                expected=f"{(wanted[role] or 'none')[:12]}, on which verdict {verdict.digest[:12]} rests",
+                remedy="it was evaluated again or edited after it was judged: judge again",
+            )
+
+
 def known_facts(workspace: Workspace, records: "Mapping[str, EvaluationRecord]") -> "dict[str, RunFacts]":
     """Role -> what MLflow knows of the run that trained it; nothing where MLflow does not answer."""
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     from validation.gates.champion import open_registry
     from validation.review.changes import RunFacts
@@ -91,7 +112,7 @@ def known_facts(workspace: Workspace, records: "Mapping[str, EvaluationRecord]")
     try:
         client = open_registry(workspace.tracking_uri)
         return {role: read_run_facts(client, record.model_digest, links) for role, record in records.items()}
-    except (MlflowException, OSError):
+    except (MlflowException, SQLAlchemyError, OSError, GateRefused):
         return {role: RunFacts() for role in records}
 
 
