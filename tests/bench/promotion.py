@@ -68,6 +68,7 @@ def _kills(folder: Path) -> list[Figure]:
             f"of {POINTS}",
             str(POINTS),
         ),
+        Figure("kill -9: runs and versions left over then", sum(len(k.left_over) for k in killed), "", "0"),
     ]
 
 

@@ -40,12 +40,14 @@ def _dead_runs(client: "MlflowClient", production_model: str, place: str) -> lis
 
 
 def _unused_versions(client: "MlflowClient", seat: Seat, ledger: Path, place: str) -> list[Any]:
-    sat = seat.sat() | {e.version for e in read_history(ledger) if e.event in SERVES}
+    known = versions_of(client, seat.production_model)
+    if not known:
+        return []
+    kept = seat.sat() | {e.version for e in read_history(ledger) if e.event in SERVES}
+    # Of the versions themselves MLflow's search does not tell the aliases.
+    kept |= {str(number) for number in client.get_registered_model(seat.production_model).aliases.values()}
     return [
         v
-        for v in versions_of(client, seat.production_model)
-        if v.tags.get(TAG + "state") == PREPARED
-        and v.tags.get(HISTORY_TAG) == place
-        and str(v.version) not in sat
-        and not v.aliases
+        for v in known
+        if v.tags.get(TAG + "state") == PREPARED and v.tags.get(HISTORY_TAG) == place and str(v.version) not in kept
     ]

@@ -45,6 +45,7 @@ def test_killed_promotions_leave_the_old_champion_or_the_new_one(track: Track) -
     killed = kill(track, points=POINTS, seed=4)
     assert sum(not k.finished for k in killed) >= POINTS // 2, "most of them must really die on the way"
     assert [k.faults_after for k in killed] == [()] * POINTS
+    assert [k.left_over for k in killed] == [()] * POINTS
     read_history(track.folder / "killed.jsonl")
 
 
