@@ -9,8 +9,8 @@ everything itself and refuses what does not hold.
 import getpass
 import os
 import shutil
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -200,19 +200,20 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
     uri = _judged_candidate(workspace)
     with refusing():
         demand_no_sealed_refusal(workspace.approvals, read_verdict(workspace.verdict_file))
-    promotion = promote(
-        workspace.verdict_file,
-        tracking_uri=workspace.tracking_uri,
-        candidate_uri=uri,
-        evidence_folder=_gathered_evidence(workspace),
-        policy_path=policy_path(params, workspace),
-        production_model=PRODUCTION_MODEL,
-        promoter=promoter,
-        at=datetime.now(UTC),
-        ask_phantom=ask_phantom,
-        approval=find_approval(workspace, approval),
-        ledger_path=workspace.promotion_ledger,
-    )
+    with _gathered_evidence(workspace) as evidence:
+        promotion = promote(
+            workspace.verdict_file,
+            tracking_uri=workspace.tracking_uri,
+            candidate_uri=uri,
+            evidence_folder=evidence,
+            policy_path=policy_path(params, workspace),
+            production_model=PRODUCTION_MODEL,
+            promoter=promoter,
+            at=datetime.now(UTC),
+            ask_phantom=ask_phantom,
+            approval=find_approval(workspace, approval),
+            ledger_path=workspace.promotion_ledger,
+        )
     refresh_local_champion(workspace)
     describe_served(workspace, promotion.champion.version)
     figures: dict[str, Figure] = {
@@ -298,8 +299,12 @@ def _nothing_judged(found: str) -> GateRefused:
     )
 
 
-def _gathered_evidence(workspace: Workspace) -> Path:
-    """One folder with all evaluation records, under their roles."""
+@contextmanager
+def _gathered_evidence(workspace: Workspace) -> Iterator[Path]:
+    """One folder with all evaluation records, under their roles, for as long as they are needed.
+
+    A copy that stays would be one that nobody verifies; what was judged lies with the served model's run.
+    """
     folder = workspace.state / "evidence"
     shutil.rmtree(folder, ignore_errors=True)
     sources = {"challenger": workspace.evaluation, "champion": workspace.champion_evaluation}
@@ -307,7 +312,10 @@ def _gathered_evidence(workspace: Workspace) -> Path:
         if (source / "record.json").exists():
             (folder / role).mkdir(parents=True)
             shutil.copy2(source / "record.json", folder / role / "record.json")
-    return folder
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _metrics(statistics: Mapping[str, "Agreement"]) -> dict[str, float]:

@@ -17,12 +17,11 @@ from orchestration.chain.run_facts import read_run_facts
 from orchestration.chain.workspace import Workspace
 from orchestration.environment import links_from_environment
 from spine.dataset import Example, load_example_picture, read_manifest
-from spine.errors import EvidenceRejected, GateRefused
+from spine.errors import GateRefused
 from spine.landmarks import ViewName
 
 if TYPE_CHECKING:
     from validation.evaluation.record import EvaluationRecord
-    from validation.gates.verdict import Verdict
     from validation.review.changes import RunFacts
     from validation.review.page import ReviewMaterial
     from validation.review.patients import EncodedPicture, Points
@@ -63,7 +62,6 @@ def gather_material(workspace: Workspace, params: Params) -> "ReviewMaterial":
     if verdict.champion_evidence is not None:
         folders["champion"] = workspace.champion_evaluation
     records = {role: read_record(folder / "record.json") for role, folder in folders.items()}
-    _demand_the_judged(records, verdict)
     challenger, champion = records["challenger"], records.get("champion")
     examples = {e.study_id: e for e in read_manifest(workspace.dataset).in_split("test")}
     chosen = [examples[s] for s in chosen_studies(challenger, champion, policy.comparison) if s in examples]
@@ -81,23 +79,6 @@ def gather_material(workspace: Workspace, params: Params) -> "ReviewMaterial":
         points=points,
         test_set_reads=count_reads(workspace.test_set_ledger, verdict.test_digest) or None,
     )
-
-
-def _demand_the_judged(records: "Mapping[str, EvaluationRecord]", verdict: "Verdict") -> None:
-    """Refuse records that are whole but not those the verdict rests on: a page shows what was judged, or nothing.
-
-    Raises:
-        EvidenceRejected: EVIDENCE_ALTERED.
-    """
-    wanted = {"challenger": verdict.challenger_evidence, "champion": verdict.champion_evidence}
-    for role, record in records.items():
-        if record.digest != wanted[role]:
-            raise EvidenceRejected(
-                "EVIDENCE_ALTERED",
-                found=f"{role}'s record {record.digest[:12]}",
-                expected=f"{(wanted[role] or 'none')[:12]}, on which verdict {verdict.digest[:12]} rests",
-                remedy="it was evaluated again or edited after it was judged: judge again",
-            )
 
 
 def known_facts(workspace: Workspace, records: "Mapping[str, EvaluationRecord]") -> "dict[str, RunFacts]":

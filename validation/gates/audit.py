@@ -8,6 +8,7 @@ and only after its bytes were verified. A broken chain is not repaired: it is ev
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from spine.errors import EvidenceRejected, GateRefused, PlumblineError
 from spine.model_digest import find_model_folder, model_digest
+from validation.evaluation.sealing import verified_seal
 from validation.gates.anchor import REMEDY, Anchor, anchored, anchors_of, begin_anew, broken_anchors, place_of
 from validation.gates.approval import Word, demand_signed
 from validation.gates.champion import (
@@ -225,6 +227,28 @@ def _versions(client: "MlflowClient", tracking_uri: str, entries: Sequence[Histo
         if actual != entry.model_digest:
             found = f"its bytes have digest {actual[:12] or 'none'}, {entry.model_digest[:12]} was judged"
             yield Fault("MODEL_ALTERED", place, found, "restore the files from a backup, or `plumbline rollback`")
+        for code, found in _evidence(tracking_uri, version.run_id, entry.verdict, version.tags.get(TAG + "evidence")):
+            yield Fault(code, f"{place}, run {version.run_id}", found, "restore the run's artefacts from a backup")
+
+
+def _evidence(tracking_uri: str, run_id: str, *judged: str | None) -> Iterator[tuple[str, str]]:
+    """What is wrong with the sealed files that lie beside a served model: edited, or not those that were ``judged``."""
+    from mlflow.exceptions import MlflowException
+
+    with tempfile.TemporaryDirectory() as scratch:
+        sealed = {}
+        with suppress(MlflowException, OSError):
+            folder = download(tracking_uri, f"runs:/{run_id}/evidence", Path(scratch))
+            sealed = {path: path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.json"))}
+        found = set()
+        for path, name in sealed.items():
+            try:
+                found.add(verified_seal(path))
+            except EvidenceRejected as error:
+                yield "EVIDENCE_ALTERED", f"evidence/{name}: {error.found}"
+        for digest in dict.fromkeys(d for d in judged if d):
+            if digest not in found:
+                yield "EVIDENCE_MISSING", f"no whole file with the digest {digest[:12]} that was judged"
 
 
 def _standing(client: "MlflowClient", seat: Seat, entries: tuple[HistoryEntry, ...]) -> Iterator[Fault]:

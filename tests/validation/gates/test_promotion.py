@@ -10,7 +10,7 @@ import pytest
 from spine.errors import EvidenceRejected, GateRefused
 from spine.model_digest import find_model_folder, model_digest
 from tests.validation.gates.desk import AT, SERVED, Desk
-from validation.evaluation.record import read_record, write_record
+from validation.evaluation.record import SCHEMA, read_record, write_record
 from validation.evaluation.sealing import write_sealed
 from validation.gates.audit import audit, repair
 from validation.gates.champion import open_registry
@@ -199,6 +199,26 @@ def test_altered_evidence_is_refused(desk: Desk) -> None:
     policy.write_text(DEFAULT_POLICY.read_text().replace("at_most: 3.7", "at_mots: 3.7"))
     desk.refuses(address, "POLICY_INVALID", policy)
     desk.promote(address)
+
+
+def test_evidence_altered_beside_the_served_model_is_told(desk: Desk) -> None:
+    """The copies in the promoter's run decide nothing any more, and are what a reader will look at."""
+    address, _ = desk.register("model")
+    verdict = desk.judge("model", noise=1.0)
+    champion = desk.promote(address).champion
+    assert audit(desk.tracking_uri, SERVED, desk.ledger) == ()
+    kept = desk.folder / "artifacts" / f"{SERVED}-promotions" / champion.run_id / "artifacts" / "evidence"
+    record = next(kept.rglob("record-model.json"))
+    text = record.read_text()
+    record.write_text(text.replace('"n_truth": 50', '"n_truth": 51', 1))
+    faults = audit(desk.tracking_uri, SERVED, desk.ledger)
+    assert [f.code for f in faults] == ["EVIDENCE_ALTERED", "EVIDENCE_MISSING"]
+    assert "record-model.json" in faults[0].found and champion.run_id in faults[0].place
+    write_sealed(SCHEMA, json.loads(text)["content"] | {"seed": 7}, record)  # edited, and sealed afresh
+    (fault,) = audit(desk.tracking_uri, SERVED, desk.ledger)
+    assert fault.code == "EVIDENCE_MISSING" and str(verdict.challenger_evidence)[:12] in fault.found
+    record.write_text(text)
+    assert audit(desk.tracking_uri, SERVED, desk.ledger) == ()
 
 
 def test_a_metric_edited_in_mlflow_decides_nothing(desk: Desk) -> None:
