@@ -8,17 +8,14 @@ import yaml
 from click.testing import CliRunner, Result
 from mlflow import MlflowClient
 
-from inference.released import RELEASED
-from orchestration.chain.champion import CANDIDATES_MODEL, local_champion, open_champion
+from orchestration.chain.champion import local_champion, open_champion
 from orchestration.chain.decision import judge_candidate, rescore_champion
 from orchestration.chain.params import Params, read_params, write_params
 from orchestration.chain.workspace import Workspace
 from orchestration.cli.main import plumbline
 from orchestration.environment import quiet_environment
 from spine.errors import GateRefused, PlumblineError
-from spine.model_digest import model_digest
-from tests.validation.gates.records import build_record
-from validation.evaluation.record import write_record
+from tests.served_workspace import register_candidate
 from validation.gates.champion import open_registry
 from validation.gates.policy import DEFAULT_POLICY
 
@@ -50,28 +47,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 def candidate(workspace: Workspace, note: str, *, champion: str | None = None, noise: float = 1.0) -> str:
     """Register the model in the box, told apart by a note in its contract, judge it; digest of the verdict."""
-    folder = workspace.candidate
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    shutil.copy(RELEASED / "model.onnx", folder)
-    (folder / "contract.json").write_text((RELEASED / "contract.json").read_text() + "\n" * len(note))
-    digest = model_digest(folder)
-    write_record(build_record("challenger", digest, noise=noise, seed=3), workspace.evaluation / "record.json")
-    shutil.rmtree(workspace.champion_evaluation, ignore_errors=True)
-    if champion is not None:
-        rival = build_record("champion", champion, noise=2.0, seed=2)
-        write_record(rival, workspace.champion_evaluation / "record.json")
-    client = MlflowClient(tracking_uri=workspace.tracking_uri, registry_uri=workspace.tracking_uri)
-    known = client.get_experiment_by_name("training")
-    where = (workspace.artifact_root / "training").as_uri()
-    experiment = known.experiment_id if known else client.create_experiment("training", artifact_location=where)
-    if known is None:
-        client.create_registered_model(CANDIDATES_MODEL)
-    run = client.create_run(experiment, tags={"plumbline.author": "A. Trainer"})
-    client.log_artifacts(run.info.run_id, str(folder), "model")
-    client.set_terminated(run.info.run_id)
-    tags = {"plumbline.model_digest": digest}
-    client.create_model_version(CANDIDATES_MODEL, f"{run.info.artifact_uri}/model", run_id=run.info.run_id, tags=tags)
+    register_candidate(workspace, note, champion=champion, noise=noise)
     judged = judge_candidate(workspace, read_params(workspace.params_file))
     return str(judged.figures["verdict"])
 
