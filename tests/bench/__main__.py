@@ -6,6 +6,7 @@ Contract: absolute times are of this machine and this hour; every figure names t
     python -m tests.bench              everything; runs the demo when the workspace has no finished run
     python -m tests.bench geometry     one group
     python -m tests.bench rendering --full     a group that takes longer for more
+    python -m tests.bench seeds -w WORKSPACE NAME=FIT ...      the spread between fits of a GPU machine (``seeds``)
     make bench-peers                   the group ``peers``, which is left out while the peers are not installed
 """
 
@@ -28,6 +29,7 @@ from tests.bench import (
     rendering,
     reviewing,
     rooms,
+    seeds,
     tilts,
     views,
 )
@@ -59,6 +61,8 @@ def _can_run(group: str) -> bool:
 
 def main(wanted: list[str]) -> int:
     """Run the wanted groups (all by default), print them, merge them into the stored results."""
+    if wanted[:1] == ["seeds"]:
+        return seeds.main(["spread", *wanted[1:]])
     full = "--full" in wanted
     wanted = [name for name in wanted if name != "--full"]
     unknown = [name for name in wanted if name not in GROUPS]

@@ -23,6 +23,7 @@ from validation.gates.paired import (
 )
 from validation.gates.policy import Policy, is_number
 from validation.gates.results import Outcome, RuleResult, plain_result
+from validation.gates.seed_spread import MEAN_ERROR, figure_over_seeds, spread_of
 from validation.gates.terms import Margin
 
 _USUAL_POWER = 0.8
@@ -190,12 +191,9 @@ def _seed_spread(policy: Policy, name: str, siblings: Sequence[EvaluationRecord]
     known: list[tuple[float, str]] = []
     if policy.seeds is not None and name in policy.seeds.known:
         known.append((policy.seeds.known[name].sd, policy.seeds.known[name].source))
-    others = {s.model_digest: s.statistics[name] for s in siblings if name in s.statistics}
-    maes = [mae for a in others.values() if (mae := a.figures["mae"].value) is not None and is_number(mae)]
-    if len(maes) >= 2:
-        mean = sum(maes) / len(maes)
-        spread = (sum((mae - mean) ** 2 for mae in maes) / (len(maes) - 1)) ** 0.5
-        known.append((spread, f"{len(maes)} fits of other seeds"))
+    found = spread_of(figure_over_seeds(siblings, name, MEAN_ERROR))
+    if found is not None:
+        known.append((found.sd, f"{found.n} fits of other seeds"))
     return max(known, default=None)
 
 

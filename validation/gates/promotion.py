@@ -241,14 +241,28 @@ def _demand_not_denied(seat: Seat, verdict: Verdict) -> None:
 def refusing() -> Iterator[None]:
     """What cannot be read is a refusal under its own code; a registry that fails in the middle is one too."""
     from mlflow.exceptions import MlflowException
+    from requests import RequestException
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
     except (EvidenceRejected, ParametersRejected) as error:
         raise GateRefused(error.code, found=error.found, expected=error.expected, remedy=error.remedy) from error
-    except (MlflowException, SQLAlchemyError) as error:
+    except (MlflowException, SQLAlchemyError, RequestException) as error:
+        # MLflow's artefact store answers with bare HTTP errors.
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if getattr(error, "error_code", "") == "PERMISSION_DENIED" or status == 403:
+            raise _not_permitted(str(error)) from error
         raise unavailable(str(error)) from error
+
+
+def _not_permitted(why: str) -> GateRefused:
+    return _refused(
+        "NOT_PERMITTED",
+        f"an account that MLflow does not allow this: {' '.join(why.split())[:200]}",
+        "one that may write the served model and its experiment",
+        "let somebody with that account do it (docs/promotion.md, accounts)",
+    )
 
 
 def _refused(code: str, found: str, expected: str, remedy: str) -> GateRefused:

@@ -66,7 +66,9 @@ class Desk:
         """Log and register an exported model as a candidate: (address, folder of the registry's own bytes)."""
         client = open_registry(self.tracking_uri)
         known = client.get_experiment_by_name("training")
-        where = (self.folder / "artifacts" / "training").as_uri()
+        # A server says itself where artefacts go.
+        lite = self.tracking_uri.startswith("sqlite")
+        where = (self.folder / "artifacts" / "training").as_uri() if lite else None
         experiment = known.experiment_id if known else client.create_experiment("training", artifact_location=where)
         run = client.create_run(experiment, tags={"plumbline.author": AUTHOR})
         client.log_artifacts(run.info.run_id, str(self.export(name)), "model")

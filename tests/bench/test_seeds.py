@@ -1,0 +1,63 @@
+"""The bench of seeds: what travels to a GPU machine, and that a fit which is there is not fitted again."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spine.dataset import Example, ExampleView, Manifest, read_manifest, write_manifest
+from tests.bench import seeds
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """Two studies to learn from, three to validate by, one to test on."""
+    folder, examples = tmp_path / "dataset", []
+    (folder / "pictures").mkdir(parents=True)
+    for k, split in enumerate(("train", "train", "validation", "validation", "validation", "test")):
+        np.save(folder / f"pictures/{k}.npy", np.full((4, 2), k, dtype=np.uint16))
+        view = ExampleView("frontal", f"pictures/{k}.npy", f"{k:064d}", (4, 2), None, "NONE", None, {})  # type: ignore[arg-type]
+        examples.append(Example(f"s{k}", f"p{k}", split, "virtual", {"frontal": view}))  # type: ignore[arg-type]
+    write_manifest(Manifest("margins175", 0, tuple(examples)), folder)
+    return folder
+
+
+def test_no_test_picture_travels(dataset: Path, tmp_path: Path) -> None:
+    assert seeds.main(["pack", str(dataset), str(tmp_path / "it.tar.gz"), "--validation", "2"]) == 0
+    with tarfile.open(tmp_path / "it.tar.gz") as archive:
+        archive.extractall(tmp_path / "there", filter="data")
+    there = read_manifest(tmp_path / "there")
+    assert [e.split for e in there.examples] == ["train", "validation", "validation"]
+    assert sorted(p.name for p in (tmp_path / "there/pictures").iterdir()) == ["2.npy", "3.npy"]
+
+
+def test_seeds_that_are_there_are_not_fitted_again(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def run(arguments: list[str], gpu: int, what: str) -> bool:
+        asked.append(list(arguments))
+        out = Path(arguments[arguments.index("--out") + 1])
+        out.mkdir()
+        (out / "fitted.json").write_text(json.dumps(what))
+        (out / "checkpoints.pt").write_text("too large to travel")
+        return what != "seed 3"
+
+    monkeypatch.setattr(seeds, "_run", run)
+    seeds.pack(dataset, tmp_path / "it.tar.gz")
+    there = ["fit", "--dataset", str(tmp_path / "it.tar.gz"), "--out", str(tmp_path / "out"), "--epochs", "2"]
+    assert seeds.main([*there, "--seeds", "1,2", "--", "--device", "cpu"]) == 0
+    told = [a[a.index("--seed") + 1] for a in asked if "--seed" in a]
+    assert (told, asked[1][:2], asked[1][-2:]) == (["1", "2"], ["--device", "cpu"], ["--epochs", "2"])
+    with tarfile.open(tmp_path / "out/seed2.tar") as archive:
+        assert archive.getnames() == ["fitted.json"]
+        assert json.load(io.TextIOWrapper(archive.extractfile("fitted.json"))) == "seed 2"  # type: ignore[arg-type]
+    asked.clear()
+    assert seeds.main([*there, "--seeds", "1,2"]) == 0
+    assert asked == [], "neither a fit nor a warm-up"
+    assert seeds.main([*there, "--seeds", "1,2,3"]) == 1
+    assert not (tmp_path / "out/seed3.tar").exists()

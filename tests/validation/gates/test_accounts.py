@@ -1,0 +1,132 @@
+"""With MLflow's accounts switched on a trainer cannot touch what is served.
+
+Candidates and the served model are two registered models, and promotion writes into an experiment of its own: so the
+accounts of MLflow's own server (`--app-name basic-auth`) are enough to keep them apart. This test starts such a server.
+"""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from orchestration.processes import Service, Supervised, free_port
+from spine.errors import GateRefused
+from tests.validation.gates.desk import SERVED, Desk
+from validation.evaluation.record import EvaluationRecord
+from validation.gates.champion import current_champion, fetch_champion, open_registry
+from validation.gates.promotion import refusing
+from validation.gates.seat import DATABASE_VARIABLE
+
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+
+PROMOTIONS = f"{SERVED}-promotions"
+ADMIN, TRAINER, PROMOTER = "administrator", "trainer", "promoter"
+
+
+@contextmanager
+def signed_in(name: str) -> Iterator[None]:
+    """MLflow's client reads the account from the environment at every request."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_USERNAME", name)
+        patch.setenv("MLFLOW_TRACKING_PASSWORD", f"{name}-password")
+        yield
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[str]:
+    """A server that asks who one is, as docs/promotion.md sets it up."""
+    folder = tmp_path_factory.mktemp("accounts")
+    shutil.copy(empty_database, folder / "mlflow.db")
+    (folder / "auth.ini").write_text(
+        "[mlflow]\ndefault_permission = READ\nauth_cache_ttl_seconds = 60\n"
+        f"database_uri = sqlite:///{folder / 'accounts.db'}\n"
+        f"admin_username = {ADMIN}\nadmin_password = {ADMIN}-password\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+    )
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth", "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--workers", "1", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
+    command += ["--artifacts-destination", str(folder / "artifacts")]
+    settings = {"MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"), "MLFLOW_FLASK_SERVER_SECRET_KEY": "of this test"}
+    address = f"http://127.0.0.1:{port}"
+    web = Service("mlflow", command, f"{address}/health")
+    with Supervised([web], folder / "logs", settings) as running, signed_in(ADMIN):
+        running.wait_until_up()
+        for name in (TRAINER, PROMOTER):
+            administer(address, "2.0/mlflow/users/create", username=name, password=f"{name}-password")
+        client = open_registry(address)
+        client.create_registered_model(SERVED)
+        owned = {"registered_model": SERVED, "experiment": client.create_experiment(PROMOTIONS)}
+        for kind, which in owned.items():
+            granted = {"username": PROMOTER, "resource_type": kind, "resource_id": which, "permission": "MANAGE"}
+            administer(address, "3.0/mlflow/users/permissions/grant", **granted)
+        yield address
+
+
+def administer(address: str, endpoint: str, **what: str) -> None:
+    """Ask by HTTP: MLflow's own client of accounts loads the whole server to do the same."""
+    account = (ADMIN, f"{ADMIN}-password")
+    requests.post(f"{address}/api/{endpoint}", json=what, auth=account, timeout=60).raise_for_status()
+
+
+@pytest.fixture
+def desk(
+    server: str, tmp_path: Path, scored: Callable[..., EvaluationRecord], monkeypatch: pytest.MonkeyPatch
+) -> Desk:
+    (tmp_path / "evidence").mkdir()
+    monkeypatch.setenv(DATABASE_VARIABLE, f"sqlite:///{tmp_path / 'seats.db'}")
+    (tmp_path / "seats.db").touch()
+    return Desk(server, tmp_path, scored)
+
+
+def test_a_trainer_cannot_touch_what_is_served(desk: Desk, tmp_path: Path) -> None:
+    from mlflow.exceptions import MlflowException
+
+    with signed_in(TRAINER):
+        address, _ = desk.register("first")
+        desk.judge("first", noise=2.0, seed=2)
+        with pytest.raises(GateRefused) as refusal:
+            desk.promote(address)
+    assert refusal.value.code == "NOT_PERMITTED"
+    with signed_in(PROMOTER):
+        champion = desk.promote(address).champion
+    with signed_in(TRAINER):
+        client = open_registry(desk.tracking_uri)
+        served = client.get_model_version(SERVED, champion.version)
+        attempts: dict[str, Callable[[], object]] = {
+            "move the alias": lambda: client.set_registered_model_alias(SERVED, "champion", "1"),
+            "delete the alias": lambda: client.delete_registered_model_alias(SERVED, "champion"),
+            "register a version": lambda: client.create_model_version(SERVED, served.source, served.run_id),
+            "edit a tag": lambda: client.set_model_version_tag(SERVED, served.version, "plumbline.verdict", "x"),
+            "delete the version": lambda: client.delete_model_version(SERVED, served.version),
+            "delete the model": lambda: client.delete_registered_model(SERVED),
+            "rename the model": lambda: client.rename_registered_model(SERVED, "mine"),
+            "write over the bytes": lambda: client.log_artifacts(served.run_id, str(tmp_path / "first"), "model"),
+            "begin a run there": lambda: client.create_run(client.get_experiment_by_name(PROMOTIONS).experiment_id),
+            "delete the run": lambda: client.delete_run(served.run_id),
+            "edit its metrics": lambda: client.log_metric(served.run_id, "test/cobb", 0.0),
+        }
+        for what, attempt in attempts.items():
+            with pytest.raises((MlflowException, requests.HTTPError), match="403") as denied:
+                attempt()
+            assert "ermission denied" in str(denied.value), what
+        own = client.get_model_version("candidates", address.rpartition("/")[2])
+        (tmp_path / "first" / "model.onnx").write_bytes(b"another graph")
+        client.log_artifacts(own.run_id, str(tmp_path / "first"), "model")  # its own it may write over
+        assert current_champion(desk.tracking_uri, SERVED) == champion
+        assert fetch_champion(desk.tracking_uri, SERVED, into=tmp_path / "served") == champion
+    assert (tmp_path / "served" / "model.onnx").read_bytes() == b"graph of first"
+
+
+def test_refusals_of_the_artefact_store_have_codes_too() -> None:
+    for status, code in ((403, "NOT_PERMITTED"), (500, "REGISTRY_UNAVAILABLE")):
+        answer = requests.Response()
+        answer.status_code = status
+        with pytest.raises(GateRefused) as refusal, refusing():
+            raise requests.HTTPError(f"{status} of the store", response=answer)
+        assert refusal.value.code == code
+        assert str(status) in refusal.value.found

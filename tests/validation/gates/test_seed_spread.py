@@ -1,0 +1,47 @@
+"""The spread between seeds: SD with its interval, who counts, and the table beside the policy's margins."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+
+from validation.evaluation.record import EvaluationRecord
+from validation.gates.policy import Policy
+from validation.gates.seed_spread import spread_of, spread_rows, spread_table
+
+Scored = Callable[..., EvaluationRecord]
+
+
+def test_sd_and_its_chi_square_interval() -> None:
+    spread = spread_of([1.0, 2.0, 3.0, 4.0])
+    assert spread is not None
+    assert (spread.n, spread.mean, spread.least, spread.most) == (4, 2.5, 1.0, 4.0)
+    assert spread.sd == pytest.approx(math.sqrt(5 / 3))
+    # chi-square with 3 degrees of freedom: 9.3484 and 0.2158 at 97.5 and 2.5 %.
+    assert spread.sd_low == pytest.approx(spread.sd * math.sqrt(3 / 9.3484), rel=1e-4)
+    assert spread.sd_high == pytest.approx(spread.sd * math.sqrt(3 / 0.2157953), rel=1e-4)
+
+
+def test_one_fit_has_no_spread_and_no_number_counts_for_none() -> None:
+    assert spread_of([1.0]) is None
+    assert spread_of([1.0, None, math.nan, math.inf]) is None
+    assert spread_of([1.0, None, 3.0]) == spread_of([1.0, 3.0])
+
+
+def test_the_table_holds_the_spread_against_the_margins(policy: Policy, scored: Scored) -> None:
+    near = [scored(model=str(k) * 64, noise=0.5, seed=10 + k) for k in range(3)]
+    rows = {row.parameter: row for row in spread_rows(policy, near)}
+    assert rows.keys() == policy.comparison.margins.keys()
+    assert all(row.above is True for row in rows.values())
+    told = spread_table(list(rows.values()))
+    assert "| Pelvic tilt | 3 |" in told
+    assert "too narrow" not in told
+    apart = spread_rows(policy, [near[0], scored(model="9" * 64, noise=6.0, seed=9)])
+    assert all(row.above is False for row in apart)
+    assert spread_table(apart).count("too narrow") == len(apart)
+    same = spread_rows(policy, [near[0], near[0]])
+    assert all(row.mean_error is None and row.above is None for row in same)
+    assert "| 0 or 1 | not known |" in spread_table(same)
+    unasked = spread_rows(policy.model_copy(update={"seeds": None}), near)
+    assert all(row.above is None for row in unasked)
+    assert "not asked" in spread_table(unasked)

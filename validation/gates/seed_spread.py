@@ -1,0 +1,111 @@
+"""What the seed alone changes: the spread of a figure over fits of one recipe, beside the policy's margin.
+
+What belongs here: that spread, its interval, and a table of it. What does not: finding the fits (``orchestration``),
+what follows from a spread (``comparing``). Contract: of fits of the same model digest one counts; fewer than two have
+no spread; a figure that is no finite number is left out and counted by its absence in ``n``. The interval of a standard
+deviation is the chi-square one: of four fits it reaches from 0.57 to 3.7 times what was found.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy.stats import chi2
+
+from spine.measurement.registry import PARAMETERS
+from validation.evaluation.record import EvaluationRecord
+from validation.gates.policy import Policy, is_number
+
+STANDARD_ERROR, MEAN_ERROR = "standard_error_of_estimate", "mae"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One figure over ``n`` fits: mean, standard deviation with its 95 % interval, smallest and largest."""
+
+    n: int
+    mean: float
+    sd: float
+    sd_low: float
+    sd_high: float
+    least: float
+    most: float
+
+
+@dataclass(frozen=True)
+class SpreadRow:
+    """One parameter: spreads of the standard error and of the mean absolute error, and what the policy asks of them.
+
+    Attributes:
+        standard_error, mean_error: None with fewer than two fits that have the figure.
+        margin: the policy's; times_spread: how many spreads of the mean error it must be, None where that is not asked.
+    """
+
+    parameter: str
+    unit: str
+    standard_error: Spread | None
+    mean_error: Spread | None
+    margin: float
+    times_spread: float | None
+
+    @property
+    def above(self) -> bool | None:
+        """Whether the margin is so many spreads; None where that is not asked or not known."""
+        if self.mean_error is None or self.times_spread is None:
+            return None
+        return self.margin >= self.times_spread * self.mean_error.sd
+
+
+def spread_of(values: Sequence[float | None]) -> Spread | None:
+    """Of those values that are finite numbers; None with fewer than two."""
+    known = [float(v) for v in values if v is not None and is_number(v)]
+    if len(known) < 2:
+        return None
+    free, mean = len(known) - 1, sum(known) / len(known)
+    sd = (sum((v - mean) ** 2 for v in known) / free) ** 0.5
+    low, high = (sd * float((free / chi2.ppf(level, free)) ** 0.5) for level in (0.975, 0.025))
+    return Spread(len(known), mean, sd, low, high, min(known), max(known))
+
+
+def figure_over_seeds(records: Sequence[EvaluationRecord], parameter: str, figure: str) -> list[float | None]:
+    """The figure in each model's record; a model that stands twice counts once."""
+    each = {r.model_digest: r.statistics[parameter] for r in records if parameter in r.statistics}
+    return [a.figures[figure].value if figure in a.figures else None for a in each.values()]
+
+
+def spread_rows(policy: Policy, records: Sequence[EvaluationRecord]) -> list[SpreadRow]:
+    """A row for every parameter with a margin."""
+    times = policy.seeds.times_spread if policy.seeds else None
+    return [
+        SpreadRow(
+            name,
+            PARAMETERS[name].unit,
+            spread_of(figure_over_seeds(records, name, STANDARD_ERROR)),
+            spread_of(figure_over_seeds(records, name, MEAN_ERROR)),
+            margin.margin,
+            times,
+        )
+        for name, margin in policy.comparison.margins.items()
+    ]
+
+
+def spread_table(rows: Sequence[SpreadRow]) -> str:
+    """The rows as a Markdown table; every figure in the parameter's unit."""
+    head = "| parameter | fits | standard error: mean | SD [95 %] | range | MAE: mean | SD [95 %] | range "
+    lines = [f"{head}| margin | asked: spreads | margin / SD |", "|---" * 11 + "|"]
+    return "\n".join([*lines, *(_line(row) for row in rows)]) + "\n"
+
+
+def _line(row: SpreadRow) -> str:
+    fits = str(row.mean_error.n) if row.mean_error else "0 or 1"
+    asked = "not asked" if row.times_spread is None else f"{row.times_spread:g}"
+    ratio = f"{row.margin / row.mean_error.sd:.1f}" if row.mean_error and row.mean_error.sd > 0 else "not known"
+    told = f"{ratio}: too narrow" if row.above is False else ratio
+    cells = [PARAMETERS[row.parameter].label, fits, *_cells(row.standard_error), *_cells(row.mean_error)]
+    return "| " + " | ".join([*cells, f"{row.margin:g} {row.unit}", asked, told]) + " |"
+
+
+def _cells(spread: Spread | None) -> tuple[str, str, str]:
+    if spread is None:
+        return ("not known",) * 3
+    sd = f"{spread.sd:.3f} [{spread.sd_low:.3f}, {spread.sd_high:.3f}]"
+    return f"{spread.mean:.2f}", sd, f"{spread.least:.2f} to {spread.most:.2f}"
