@@ -74,9 +74,7 @@ def administer(address: str, endpoint: str, **what: str) -> None:
 
 
 @pytest.fixture
-def desk(
-    server: str, tmp_path: Path, scored: Callable[..., EvaluationRecord], monkeypatch: pytest.MonkeyPatch
-) -> Desk:
+def desk(server: str, tmp_path: Path, scored: Callable[..., EvaluationRecord], monkeypatch: pytest.MonkeyPatch) -> Desk:
     (tmp_path / "evidence").mkdir()
     monkeypatch.setenv(DATABASE_VARIABLE, f"sqlite:///{tmp_path / 'seats.db'}")
     (tmp_path / "seats.db").touch()
