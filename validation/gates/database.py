@@ -138,8 +138,8 @@ def exists(database: str) -> bool:
 
 
 def file_of(database: str) -> Path:
-    """The file of an SQLite address."""
-    return Path(database.removeprefix(_LITE).partition("?")[0])
+    """The file of an SQLite address, which may be relative to where one stands."""
+    return Path(database.removeprefix(_LITE).partition("?")[0]).absolute()
 
 
 def _damaged(path: Path, fault: str) -> GateRefused:

@@ -104,6 +104,31 @@ def test_a_new_database_does_not_let_the_next_model_in_as_the_first(serving: Des
     )
 
 
+def test_a_database_is_told_from_none_and_from_a_damaged_one(serving: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by an address relative to where one stands, and while somebody else writes in it."""
+    monkeypatch.chdir(serving.folder)
+    address = f"sqlite:///{database(serving).name}"
+    assert databases.exists(address) and databases.exists("http://mlflow:5000")
+    with locked_out(serving):
+        assert databases.exists(address)
+    champion = current_champion(serving.tracking_uri, SERVED)
+    assert champion is not None and current_champion(address, SERVED) == champion
+    whole = database(serving).read_bytes()
+    for damage in (whole[: len(whole) // 2], b"garbage" * 999):
+        database(serving).write_bytes(damage)
+        for read in (lambda: current_champion(address, SERVED), lambda: faults(serving), lambda: mend(serving)):
+            with pytest.raises(GateRefused, match=r"REGISTRY_UNAVAILABLE: found mlflow\.db, which is damaged"):
+                read()
+    for nothing in (lambda: database(serving).write_bytes(b""), database(serving).unlink):
+        nothing()
+        assert not databases.exists(address) and current_champion(address, SERVED) is None
+        with pytest.raises(GateRefused, match="CHAMPION_LOST"):
+            current_champion(address, SERVED, serving.ledger)
+        with pytest.raises(GateRefused, match="REGISTRY_UNAVAILABLE"):
+            open_registry(address)
+    assert not database(serving).exists()
+
+
 def test_database_gone_in_the_middle(serving: Desk) -> None:
     kept = serving.folder / "kept.db"
     history = serving.ledger.read_bytes()
