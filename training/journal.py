@@ -44,7 +44,7 @@ class Journal:
 
     def write_parameters(self, parameters: Mapping[str, Any]) -> None:
         """Parameters of the run; nested mappings are flattened with dots."""
-        self._append({"kind": "parameters", "values": _flattened(parameters)})
+        self._append({"kind": "parameters", "values": flattened(parameters)})
 
     def write_facts(self, **facts: Any) -> None:
         """Costs and circumstances (device, wall time, pictures per second ...); JSON values."""
@@ -97,11 +97,12 @@ def _records(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines[:-1] if line]  # what follows the last newline is torn
 
 
-def _flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested parameters as a run logs them: dots between levels, every value a string."""
     flat: dict[str, str] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
-            flat |= _flattened(value, f"{prefix}{name}.")
+            flat |= flattened(value, f"{prefix}{name}.")
         else:
             flat[f"{prefix}{name}"] = json.dumps(value) if isinstance(value, list) else str(value)
     return flat

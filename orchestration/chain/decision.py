@@ -27,6 +27,7 @@ from orchestration.chain.evaluate import code_version, evaluate_model
 from orchestration.chain.own_registry import EXPERIMENT
 from orchestration.chain.params import Params
 from orchestration.chain.report import Figure, StepReport, write_step_report
+from orchestration.chain.siblings import gather_siblings, seed_evidence_folder
 from orchestration.chain.workspace import Workspace
 from spine.dataset import read_manifest
 from spine.errors import GateRefused, ParametersRejected
@@ -61,7 +62,7 @@ def register_candidate(workspace: Workspace, params: Params, tags: Mapping[str, 
     log_evidence(
         tracked.run_id,
         workspace.tracking_uri,
-        metrics=_metrics(record.statistics),
+        metrics=metrics_of_test(record.statistics),
         artifacts=workspace.evaluation,
         tags={"plumbline.evidence": record.digest},
     )
@@ -152,12 +153,16 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     policy = read_policy(policy_path(params, workspace))
     _demand_champion_is_scored(workspace, champion)
     baseline = baseline_record(workspace, champion)
-    verdict = judge(policy, challenger, champion, judged_at=datetime.now(UTC), baseline=baseline)
+    found = gather_siblings(workspace, policy, challenger)
+    siblings = list(found.records.values())
+    verdict = judge(policy, challenger, champion, judged_at=datetime.now(UTC), baseline=baseline, siblings=siblings)
     for path in (workspace.verdict_file, workspace.verdict_file.with_name(f"{verdict.digest}.json")):
         write_verdict(verdict, path)
     figures: dict[str, Figure] = {"decision": verdict.decision, "verdict": verdict.digest[:12]}
     _name_challenger(workspace, verdict.challenger_model)
-    figures |= {"rules passed": f"{sum(r.outcome == 'PASS' for r in verdict.results)} of {len(verdict.results)}"}
+    figures |= {"rules passed": f"{len(verdict.passed)} of {len(verdict.passed) + len(verdict.refusals)}"}
+    figures |= {"other seeds": ", ".join(found.records) or "none"}
+    figures |= {f"seed left out {i}": why for i, why in enumerate(found.left_out, start=1)}
     figures |= {f"reason {i}": sentence(r) for i, r in enumerate(verdict.refusals[:8], start=1)}
     drawn = {title: workspace.evaluation / f"overlay_{title}.png" for title in ("best", "median", "worst")}
     overlays = {title: path for title, path in drawn.items() if path.exists()}
@@ -307,6 +312,8 @@ def _gathered_evidence(workspace: Workspace) -> Iterator[Path]:
     """
     folder = workspace.state / "evidence"
     shutil.rmtree(folder, ignore_errors=True)
+    if seed_evidence_folder(workspace).is_dir():
+        shutil.copytree(seed_evidence_folder(workspace), folder / "seeds")
     sources = {"challenger": workspace.evaluation, "champion": workspace.champion_evaluation}
     for role, source in {**sources, "baseline": workspace.baseline_evaluation}.items():
         if (source / "record.json").exists():
@@ -318,7 +325,7 @@ def _gathered_evidence(workspace: Workspace) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _metrics(statistics: Mapping[str, "Agreement"]) -> dict[str, float]:
+def metrics_of_test(statistics: Mapping[str, "Agreement"]) -> dict[str, float]:
     """Readable MLflow metric names: ``test/<parameter>/<figure>``."""
     shown = {
         "standard_error_of_estimate": "standard_error_deg",

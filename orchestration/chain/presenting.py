@@ -106,7 +106,7 @@ def metrics_of(material: "ReviewMaterial") -> dict[str, float]:
     """The figures of the comparison under the names of their groups."""
     results = material.verdict.results
     metrics = {"verdict/rules": float(len(results))}
-    for outcome in ("PASS", "HOLD", "REJECT", "INSUFFICIENT"):
+    for outcome in ("PASS", "NOT_ASKED", "HOLD", "REJECT", "INSUFFICIENT"):
         metrics[f"verdict/{outcome.lower()}"] = float(sum(r.outcome == outcome for r in results))
     metrics |= _landmark_metrics(material.challenger)
     if material.champion is None:
@@ -185,10 +185,10 @@ def _describe(client: "MlflowClient", run: Any, version: Any, material: "ReviewM
 
     links, verdict = links_of(run, version, facts), material.verdict
     listed = " · ".join(f"[{title}]({address})" for title, address in links.items())
-    passed, ours = sum(r.outcome == "PASS" for r in verdict.results), material.challenger
+    passed, ours = len(verdict.passed), material.challenger
     head = (
         f"## {verdict.decision}\n\n{listed}\n\n"
-        f"{passed} of {len(verdict.results)} rules passed on {ours.n_patients} **{ours.patients_are}**, "
+        f"{passed} of {passed + len(verdict.refusals)} rules passed on {ours.n_patients} **{ours.patients_are}**, "
         f"policy `{verdict.policy}` version {verdict.policy_version}. Verdict `{verdict.digest}`.\n\n"
     )
     reasons = "".join(f"- `{r.code}` {r.subject.replace('_', ' ')}: {r.figure_name}\n" for r in verdict.refusals[:8])

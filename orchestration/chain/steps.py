@@ -163,12 +163,25 @@ def _invalid(result: "ValidationResult", out: Path) -> ContractViolation:
 
 def candidate(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Train a candidate, on a data set that was found valid."""
+    _demand_valid(workspace)
+    wanted = params.training
+    summary = _fit_afresh(workspace, training_config(params), progress)
+    figures: dict[str, Figure] = {
+        "preset": wanted.preset,
+        "epochs": summary.epochs or _share_of_an_epoch(summary),
+        "steps": summary.steps,
+        "training minutes": round(summary.seconds / 60, 2),
+        f"validation landmark error ({summary.error_unit})": round(summary.validation_error, 2),
+    }
+    return StepReport("candidate", figures)
+
+
+def training_config(params: Params) -> "TrainingConfig":
+    """What the step ``candidate`` asks of a fit."""
     from training.config import TrainingConfig
 
-    _demand_valid(workspace)
-
     wanted = params.training
-    config = TrainingConfig(
+    return TrainingConfig(
         preset=wanted.preset,
         landmark_set=params.dataset.landmark_set,
         landmark_subset=tuple(wanted.landmarks) if wanted.landmarks else None,
@@ -187,15 +200,6 @@ def candidate(workspace: Workspace, params: Params, progress: Progress | None) -
         devices=wanted.devices,
         init_from=wanted.init_from,
     )
-    summary = _fit_afresh(workspace, config, progress)
-    figures: dict[str, Figure] = {
-        "preset": wanted.preset,
-        "epochs": summary.epochs or _share_of_an_epoch(summary),
-        "steps": summary.steps,
-        "training minutes": round(summary.seconds / 60, 2),
-        f"validation landmark error ({summary.error_unit})": round(summary.validation_error, 2),
-    }
-    return StepReport("candidate", figures)
 
 
 def _share_of_an_epoch(summary: "FitSummary") -> float:

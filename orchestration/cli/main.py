@@ -28,6 +28,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "cohort": ("data", "Write virtual patients as DICOM and reconstruction files."),
     "adopt": ("training", "Bring a candidate trained on another machine into a workspace."),
     "train": ("training", "Train on labelled studies, from the model in the box or any other."),
+    "seeds": ("seeding", "Fit the recipe with several seeds and print how far they lie apart."),
     "verdict": ("judging", "Print the latest verdict as a table."),
     "explain": ("judging", "Tell a verdict in plain words."),
     "review": ("reviewing", "Write the page from which a reviewer decides."),

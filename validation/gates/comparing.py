@@ -22,7 +22,7 @@ from validation.gates.paired import (
     power_at,
 )
 from validation.gates.policy import Policy, is_number
-from validation.gates.results import Outcome, RuleResult, plain_result
+from validation.gates.results import Outcome, RuleResult, not_asked, plain_result
 from validation.gates.seed_spread import MEAN_ERROR, figure_over_seeds, spread_of
 from validation.gates.terms import Margin
 
@@ -34,7 +34,7 @@ def weigh_comparison(
 ) -> list[RuleResult]:
     """Non-inferiority in every parameter and a gain overall; or the rule for the first champion."""
     if champion is None:
-        return [_first_champion(policy)]
+        return [_first_champion(policy, challenger)]
     if champion.model_digest == challenger.model_digest:
         found = f"model {challenger.model_digest[:12]} in both roles"
         reason = "a model does not replace itself"
@@ -60,15 +60,15 @@ def weigh_baseline(
     terms, rule = policy.baseline, "comparison/baseline/model"
     if terms is None:
         reason = "the policy asks for no comparison with the last model a human approved"
-        return [_told(rule, "BASELINE_NOT_ASKED", "not asked", reason, "baseline")]
+        return [not_asked(rule, "BASELINE_NOT_ASKED", found="not asked", reason=reason, subject="baseline")]
     if baseline is None:
         found = "no human has approved a model yet"
         if terms.absent == "insufficient":
             return [_insufficient(rule, "NO_BASELINE", found, terms.reason, "baseline")]
-        return [_told(rule, "NO_BASELINE", found, terms.reason, "baseline")]
+        return [not_asked(rule, "NO_BASELINE", found=found, reason=terms.reason, subject="baseline")]
     if champion is not None and baseline.model_digest == champion.model_digest:
         found = f"the champion {champion.model_digest[:12]} is the last model a human approved"
-        return [_told(rule, "BASELINE_IS_CHAMPION", found, terms.reason, "baseline")]
+        return [not_asked(rule, "BASELINE_IS_CHAMPION", found=found, reason=terms.reason, subject="baseline")]
     losses = paired_losses(challenger, baseline, policy.comparison)
     return _non_inferior(policy, _differences(losses), "baseline", terms.times_margin)
 
@@ -78,7 +78,7 @@ def weigh_seeds(policy: Policy, siblings: Sequence[EvaluationRecord]) -> list[Ru
     terms, rule = policy.seeds, "comparison/seeds/spread"
     if terms is None:
         reason = "the policy asks for no spread between seeds"
-        return [_told(rule, "SEEDS_NOT_ASKED", "seed spread not known", reason, "seeds")]
+        return [not_asked(rule, "SEEDS_NOT_ASKED", found="seed spread not known", reason=reason, subject="seeds")]
     spreads = {name: _seed_spread(policy, name, siblings) for name in policy.comparison.margins}
     unknown = [name for name, spread in spreads.items() if spread is None]
     results = [_above_spread(policy, name, *spread) for name, spread in spreads.items() if spread is not None]
@@ -86,16 +86,17 @@ def weigh_seeds(policy: Policy, siblings: Sequence[EvaluationRecord]) -> list[Ru
         found = f"seed spread not known of {', '.join(unknown)}"
         if terms.unknown == "insufficient":
             return [*results, _insufficient(rule, "SEED_SPREAD_UNKNOWN", found, terms.reason, "seeds")]
-        return [*results, _told(rule, "SEED_SPREAD_UNKNOWN", found, terms.reason, "seeds")]
+        return [*results, not_asked(rule, "SEED_SPREAD_UNKNOWN", found=found, reason=terms.reason, subject="seeds")]
     return results
 
 
-def _first_champion(policy: Policy) -> RuleResult:
-    allowed = policy.first_champion.decision == "allowed"
+def _first_champion(policy: Policy, challenger: EvaluationRecord) -> RuleResult:
+    decision = policy.first_champion.decision
+    allowed = decision == "allowed" or (decision == "allowed_on_virtual_patients" and challenger.simulated)
     return plain_result(
         "first_champion/model/approval",
         "first_champion",
-        "PASS" if allowed else "HOLD",
+        "NOT_ASKED" if allowed else "HOLD",
         "FIRST_CHAMPION" if allowed else "APPROVAL_NEEDED",
         found="there is no champion to compare with",
         reason=policy.first_champion.reason,
@@ -207,10 +208,6 @@ def _above_spread(policy: Policy, name: str, spread: float, how: str) -> RuleRes
         "ABOVE_SEED_SPREAD" if above else "WITHIN_SEED_SPREAD", f"spread {spread:.2f}, known from {how}",
         policy.seeds.reason, how,
     )  # fmt: skip
-
-
-def _told(rule: str, code: str, found: str, reason: str, subject: str) -> RuleResult:
-    return plain_result(rule, "told", "PASS", code, found=found, reason=reason, subject=subject)
 
 
 def _insufficient(rule: str, code: str, found: str, reason: str, subject: str) -> RuleResult:

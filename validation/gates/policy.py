@@ -27,9 +27,13 @@ FRONTAL_FILMS_POLICY = Path(__file__).parent / "policies" / "frontal_films.yaml"
 
 
 class FirstChampion(Strict):
-    """Whether a model may become champion where there is none, without a human's approval."""
+    """Whether a model may become champion where there is none, without a human's approval.
 
-    decision: Literal["allowed", "needs_approval"]
+    Attributes:
+        decision: ``needs_approval``; ``allowed``; ``allowed_on_virtual_patients``: as long as it was judged on nobody real.
+    """
+
+    decision: Literal["allowed", "allowed_on_virtual_patients", "needs_approval"]
     reason: Text
 
 

@@ -2,14 +2,15 @@
 
 What belongs here: the result and its making. What does not: reading figures (``rules``, ``study_rules``). Contract:
 comparisons are written so that only a finite number inside the limit passes; whatever is missing, NaN, infinite or no
-number at all does not.
+number at all does not. What the policy does not ask, or what cannot be known and may stay so, is NOT_ASKED: no pass,
+and nothing that stands in the way.
 
 Codes, stable: WITHIN_LIMIT, ABOVE_CEILING, BELOW_FLOOR, FIGURE_MISSING, NON_FINITE; TOO_FEW_PATIENTS,
 TOO_FEW_TRUTHS, TOO_FEW_CURVES, NO_EVIDENCE, MALFORMED, ROLES_SWAPPED, OTHER_TEST_SET, OTHER_CODE,
 OTHER_ENVIRONMENT, WRONG_PATIENTS, DIRTY_CODE, EVIDENCE_IN_ORDER; SAME_MODEL, NON_INFERIOR,
 NOT_SHOWN_NON_INFERIOR, UNDERPOWERED, WORSE_THAN_CHAMPION, BETTER_THAN_CHAMPION, NO_GAIN; FIRST_CHAMPION,
-APPROVAL_NEEDED; ENOUGH_POWER, TOO_FEW_FOR_MARGIN; SUBGROUPS_KEPT, SUBGROUPS_NOT_ASKED, SUBGROUP_WORSE,
-SUBGROUP_NOT_SHOWN; NO_BASELINE, BASELINE_NOT_ASKED, BASELINE_IS_CHAMPION, WORSE_THAN_BASELINE,
+APPROVAL_NEEDED; ENOUGH_POWER, TOO_FEW_FOR_MARGIN; SUBGROUPS_KEPT, SUBGROUPS_NOT_ASKED, SUBGROUPS_TOO_SMALL,
+SUBGROUP_WORSE, SUBGROUP_NOT_SHOWN; NO_BASELINE, BASELINE_NOT_ASKED, BASELINE_IS_CHAMPION, WORSE_THAN_BASELINE,
 NOT_SHOWN_AGAINST_BASELINE; SEED_SPREAD_UNKNOWN, SEEDS_NOT_ASKED, ABOVE_SEED_SPREAD, WITHIN_SEED_SPREAD.
 """
 
@@ -20,8 +21,10 @@ from validation.evaluation.agreement import Figure
 from validation.gates.policy import is_number
 from validation.gates.rule_kinds import Bound
 
-Outcome = Literal["PASS", "HOLD", "REJECT", "INSUFFICIENT"]
+Outcome = Literal["PASS", "NOT_ASKED", "HOLD", "REJECT", "INSUFFICIENT"]
 Kind = Literal["evidence", "limit", "comparison", "first_champion", "told"]
+MAY_BE_UNASKED: frozenset[Kind] = frozenset({"told", "first_champion"})
+"""Kinds of result that may be NOT_ASKED; anywhere else a rule that was not weighed is a refusal."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class RuleResult:
     Attributes:
         rule: stable id, ``<kind>/<subject>/<figure>``.
         kind: ``evidence`` results come before everything else: where one fails, no figure counts; ``told`` decides
-            nothing.
+            nothing and is NOT_ASKED (PASS in verdicts written before that outcome was).
         subject: parameter, space or ``test set``.
         figure_name, figure, low, high: the figure held against the threshold, and its 95 % interval.
         relation, threshold: ``<=``, ``>=`` or ``<`` and the limit; empty and None where there is no number.
@@ -71,6 +74,11 @@ def plain_result(
     return RuleResult(
         rule, kind, subject, rule.rsplit("/", 1)[-1], None, None, None, "", None, "", outcome, code, found, reason, ""
     )
+
+
+def not_asked(rule: str, code: str, *, found: str, reason: str, subject: str) -> RuleResult:
+    """What the policy does not ask, or what cannot be known and may stay so: told, and no pass."""
+    return plain_result(rule, "told", "NOT_ASKED", code, found=found, reason=reason, subject=subject)
 
 
 def limit_result(

@@ -5,7 +5,7 @@ terms of comparisons (``terms``), weighing (``rules``, ``study_rules``). Contrac
 reason and a source; unknown keys, parameters and figures are refused.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -66,6 +66,9 @@ def _known_parameter(name: str) -> str:
 
 
 ParameterName = Annotated[str, AfterValidator(_known_parameter)]
+
+
+Penalised = TypeVar("Penalised", bound=Bound)
 
 
 class ParameterRule(Bound):
@@ -181,11 +184,70 @@ class IntervalsRule(Bound):
     parameter: ParameterName
 
 
+class IntervalScoreRule(Bound):
+    """A ceiling on the mean interval score of one parameter's 90 % intervals: the width, and 20 times any miss.
+
+    The score of Gneiting and Raftery, 2 / 0.1 times the miss, is smallest for intervals that hold as often as they
+    claim: a wider one holds more and pays for its width. A study scores at most ``penalty``, and without an interval
+    just that, so that none gets better by saying nothing.
+    """
+
+    kind: Literal["interval_score"]
+    parameter: ParameterName
+    penalty: Positive
+
+    @model_validator(mode="after")
+    def _ceiling(self) -> "IntervalScoreRule":
+        return _penalty_above_ceiling(self, self.penalty)
+
+
+class PenalisedLandmarksRule(Bound):
+    """A ceiling on the mean landmark error in mm, in which a point that the picture shows and nobody found counts too.
+
+    Attributes:
+        space: as in ``LandmarkRule``; penalty_mm: what a point that was not found counts as.
+    """
+
+    kind: Literal["penalised_landmarks"]
+    space: Literal["frontal", "lateral", "3d", "any_view"]
+    penalty_mm: Positive
+
+    @model_validator(mode="after")
+    def _ceiling(self) -> "PenalisedLandmarksRule":
+        return _penalty_above_ceiling(self, self.penalty_mm)
+
+
+def _penalty_above_ceiling(rule: Penalised, penalty: float) -> Penalised:
+    if rule.at_most is None or rule.compare != "value":
+        raise ValueError("a penalised error has a ceiling (at_most), held against the value")
+    if penalty < rule.at_most:
+        raise ValueError("a penalty below the ceiling lets a model pass that answers nothing")
+    return rule
+
+
 class CostRule(Bound):
     """A limit on what an answer costs: wall seconds of a study, megabytes of the model."""
 
     kind: Literal["cost"]
     figure: CostFigure
+
+
+class CostBesideRule(Bound):
+    """A ceiling on the time of a study in multiples of the champion's, where both were timed in the same run.
+
+    Attributes:
+        within_hours: how far apart the two evaluations may have begun to count as the same run.
+    """
+
+    kind: Literal["cost_beside_champion"]
+    figure: Literal["median_seconds"]
+    within_hours: Positive
+
+    @model_validator(mode="after")
+    def _ceiling(self) -> "CostBesideRule":
+        if self.at_most is None or self.compare != "value":
+            raise ValueError("times the champion's time is a ceiling (at_most), held against the value")
+        return self
 
 
 Rule = Annotated[
@@ -199,6 +261,9 @@ Rule = Annotated[
     | CurveSideRule
     | OrientationRule
     | IntervalsRule
-    | CostRule,
+    | IntervalScoreRule
+    | PenalisedLandmarksRule
+    | CostRule
+    | CostBesideRule,
     Field(discriminator="kind"),
 ]

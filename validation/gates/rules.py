@@ -11,8 +11,17 @@ from validation.evaluation.landmarks import summary_of
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import Policy, is_number
 from validation.gates.results import Kind, Outcome, RuleResult, limit_result, plain_result
-from validation.gates.rule_kinds import LandmarkRule, LevelShiftRule, ParameterRule, TestSetRule, TruthsRule
-from validation.gates.study_rules import level_shifts, weigh_studies
+from validation.gates.rule_kinds import (
+    CostBesideRule,
+    LandmarkRule,
+    LevelShiftRule,
+    ParameterRule,
+    PenalisedLandmarksRule,
+    TestSetRule,
+    TruthsRule,
+)
+from validation.gates.study_rules import level_shifts, weigh_penalised_landmarks, weigh_studies
+from validation.gates.timing import weigh_cost_beside
 
 __all__ = ["Kind", "Outcome", "RuleResult", "plain_result", "weigh_limits"]
 
@@ -21,7 +30,9 @@ _NOT_NEGATIVE = frozenset({"coverage", "sd", "standard_error_of_estimate", "mae"
 _ABSENT = Figure(None, absent_reason="the record does not hold it")
 
 
-def weigh_limits(policy: Policy, record: EvaluationRecord) -> list[RuleResult]:
+def weigh_limits(
+    policy: Policy, record: EvaluationRecord, champion: EvaluationRecord | None = None
+) -> list[RuleResult]:
     """Hold the challenger's record against every rule of the policy, in the policy's order."""
     results: list[RuleResult] = []
     for rule in policy.rules:
@@ -32,6 +43,10 @@ def weigh_limits(policy: Policy, record: EvaluationRecord) -> list[RuleResult]:
         elif isinstance(rule, LevelShiftRule):
             figure = level_shifts(record)
             results.append(limit_result(rule, "level_shift/views/rate", "views", "level_shift_rate", figure))
+        elif isinstance(rule, PenalisedLandmarksRule):
+            results += weigh_penalised_landmarks(rule, record)
+        elif isinstance(rule, CostBesideRule):
+            results.append(weigh_cost_beside(rule, record, champion))
         elif isinstance(rule, TestSetRule | TruthsRule):
             results.append(_weigh_size(rule, record))
         else:

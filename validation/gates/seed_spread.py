@@ -91,7 +91,7 @@ def spread_rows(policy: Policy, records: Sequence[EvaluationRecord]) -> list[Spr
 def spread_table(rows: Sequence[SpreadRow]) -> str:
     """The rows as a Markdown table; every figure in the parameter's unit."""
     head = "| parameter | fits | standard error: mean | SD [95 %] | range | MAE: mean | SD [95 %] | range "
-    lines = [f"{head}| margin | asked: spreads | margin / SD |", "|---" * 11 + "|"]
+    lines = [f"{head}| margin | asked, in SD | is |", "|---" * 11 + "|"]
     return "\n".join([*lines, *(_line(row) for row in rows)]) + "\n"
 
 

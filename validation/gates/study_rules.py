@@ -21,14 +21,21 @@ from validation.gates.rule_kinds import (
     CostRule,
     CurveSideRule,
     FailuresRule,
+    IntervalScoreRule,
     IntervalsRule,
     OrientationRule,
+    PenalisedLandmarksRule,
     PenalisedRule,
 )
 
-StudyRule = PenalisedRule | FailuresRule | CurveSideRule | OrientationRule | IntervalsRule | CostRule
+StudyRule = (
+    PenalisedRule | FailuresRule | CurveSideRule | OrientationRule | IntervalsRule | IntervalScoreRule | CostRule
+)
 CLAIM = 0.9
 """What the intervals of a model claim to hold."""
+MISS_WEIGHT = 20.0
+"""2 / 0.1, what a degree of miss costs in degrees of width: with it an honest interval scores least (Gneiting and
+Raftery 2007)."""
 _LEAST_LANDMARKS = 6
 _SAID: Mapping[str, str] = {
     "mae": "mean absolute error",
@@ -51,7 +58,16 @@ def weigh_studies(rule: StudyRule, record: EvaluationRecord) -> RuleResult:
         return _orientation(rule, record)
     if isinstance(rule, IntervalsRule):
         return _intervals(rule, record)
+    if isinstance(rule, IntervalScoreRule):
+        return _interval_score(rule, record)
     return _cost(rule, record)
+
+
+def weigh_penalised_landmarks(rule: PenalisedLandmarksRule, record: EvaluationRecord) -> list[RuleResult]:
+    """The mean landmark error of each view (or space) asked for, what was not found counted as the penalty."""
+    present: list[str] = list(dict.fromkeys(e.space for s in record.studies for e in s.landmarks if e.space != "3d"))
+    spaces = (present or ["any_view"]) if rule.space == "any_view" else [rule.space]
+    return [_penalised_landmarks(rule, record, space) for space in spaces]
 
 
 def level_shifts(record: EvaluationRecord) -> Figure:
@@ -139,6 +155,45 @@ def _intervals(rule: IntervalsRule, record: EvaluationRecord) -> RuleResult:
     name = f"intervals/{rule.parameter}/held"
     figure = proportion(held, len(outcomes))
     return limit_result(rule, name, rule.parameter, "share of truths held by intervals", figure, note=note)
+
+
+def _interval_score(rule: IntervalScoreRule, record: EvaluationRecord) -> RuleResult:
+    outcomes = _with_truth(record, rule.parameter)
+    scores = [interval_score(o) for o in outcomes]
+    unanswered = sum(score is None for score in scores)
+    counted = [rule.penalty if score is None else min(score, rule.penalty) for score in scores]
+    figure = Figure(float(np.mean(counted))) if counted else _NO_TRUTH
+    note = f"{unanswered} of {len(counted)} without an interval, each counted as {rule.penalty:g}" if unanswered else ""
+    name, unit = f"interval_score/{rule.parameter}/mean", PARAMETERS[rule.parameter].unit
+    return limit_result(rule, name, rule.parameter, "mean score of the 90 % intervals", figure, unit, note=note)
+
+
+def interval_score(outcome: ParameterOutcome) -> float | None:
+    """Width, and ``MISS_WEIGHT`` times how far the truth lies outside; None without an answer or a proper interval."""
+    if _error(outcome) is None or outcome.interval is None or outcome.truth is None:
+        return None
+    low, high = outcome.interval
+    if not (is_number(low) and is_number(high) and low <= high):
+        return None
+    return (high - low) + MISS_WEIGHT * max(low - outcome.truth, outcome.truth - high, 0.0)
+
+
+def _penalised_landmarks(rule: PenalisedLandmarksRule, record: EvaluationRecord, space: str) -> RuleResult:
+    errors: list[float] = []
+    missed = 0
+    for study in record.studies:
+        seen = [e for e in study.landmarks if e.space == space and e.state in ("found", "missed")]
+        found = [e.error_mm for e in seen if e.state == "found"]
+        if found and all(mm is None for mm in found):
+            continue  # a view without calibration has no lengths; one without a single point found may not hide so
+        missed += len(seen) - len(found)
+        errors += [mm if mm is not None and is_number(mm) else math.nan for mm in found]
+    total = len(errors) + missed
+    absent = Figure(None, absent_reason="no point of it has a length")
+    figure = Figure((sum(errors) + missed * rule.penalty_mm) / total) if total else absent
+    note = f"{missed} of {total} points not found, each counted as {rule.penalty_mm:g} mm" if missed else ""
+    name = f"penalised_landmarks/{space}/mean_mm"
+    return limit_result(rule, name, space, "mean error of the points, missed ones counted", figure, "mm", note=note)
 
 
 def _cost(rule: CostRule, record: EvaluationRecord) -> RuleResult:

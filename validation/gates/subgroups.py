@@ -17,7 +17,7 @@ from validation.evaluation.outcomes import StudyOutcome
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.paired import POOLED, Difference, differences_of, loss_of, paired_losses
 from validation.gates.policy import Policy, is_number
-from validation.gates.results import Outcome, RuleResult, plain_result
+from validation.gates.results import Outcome, RuleResult, not_asked
 from validation.gates.terms import Subgroups
 
 EVERYBODY = "all"
@@ -105,10 +105,10 @@ def weigh_subgroups(
     if terms is None:
         reason = "the policy asks for no guardrails over groups of patients"
         rule, found = "subgroups/all/guardrails", "not asked"
-        return [plain_result(rule, "told", "PASS", "SUBGROUPS_NOT_ASKED", found=found, reason=reason, subject="groups")]
+        return [not_asked(rule, "SUBGROUPS_NOT_ASKED", found=found, reason=reason, subject="groups")]
     paired = [_weigh_difference(terms, d) for d in differences if _is_guarded(d)]
     ceilings = _weigh_ceilings(policy, terms, challenger)
-    return [*_worst_and_broken(paired), *_worst_and_broken(ceilings), _too_small(terms, policy, challenger)]
+    return [*_worst_and_broken(paired), *_worst_and_broken(ceilings), *_too_small(terms, challenger)]
 
 
 def _is_guarded(difference: PairedDifference) -> bool:
@@ -161,12 +161,14 @@ def _worst_and_broken(results: Sequence[RuleResult]) -> list[RuleResult]:
     return [r for r in results if r.outcome != "PASS" or worst.get(r.subject) is r]
 
 
-def _too_small(terms: Subgroups, policy: Policy, record: EvaluationRecord) -> RuleResult:
+def _too_small(terms: Subgroups, record: EvaluationRecord) -> list[RuleResult]:
     members = _members(record.studies, terms.by)
     small = [f"{group} ({int(inside.sum())})" for group, inside in members.items() if inside.sum() < terms.least]
-    found = f"below {terms.least} studies, told and not judged: {', '.join(small) or 'none'}"
-    rule, reason = "subgroups/all/too_small", terms.reason
-    return plain_result(rule, "told", "PASS", "SUBGROUPS_KEPT", found=found, reason=reason, subject="groups")
+    if not small:
+        return []
+    found = f"below {terms.least} studies, told and not judged: {', '.join(small)}"
+    rule, code = "subgroups/all/too_small", "SUBGROUPS_TOO_SMALL"
+    return [not_asked(rule, code, found=found, reason=terms.reason, subject="groups")]
 
 
 def has_truth(study: StudyOutcome, parameter: str) -> bool:

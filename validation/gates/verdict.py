@@ -6,7 +6,7 @@ What belongs here: the decision, its record, its words. What does not: single ru
     INSUFFICIENT   some evidence is missing, not comparable or too small to decide, or some figure is missing
     REJECT         a limit is broken, or the challenger is worse than the champion by a margin
     HOLD           every limit is kept, but it was not shown to be better, or a human must approve
-    PROMOTE        every rule passed
+    PROMOTE        every rule that was asked passed
 
 Evidence that is not in order comes before every figure; then a broken limit; then a missing figure; then HOLD.
 Worsening any figure a rule reads never turns another decision into PROMOTE. Under a policy that holds penalised
@@ -30,13 +30,13 @@ from validation.evaluation.sealing import canonical_json, digest_of, read_sealed
 from validation.gates.circumstances import evidence_digest, weigh_evidence, weigh_rival
 from validation.gates.comparing import weigh_baseline, weigh_comparison, weigh_seeds
 from validation.gates.policy import Policy
-from validation.gates.results import Outcome, RuleResult
+from validation.gates.results import MAY_BE_UNASKED, Outcome, RuleResult
 from validation.gates.rules import weigh_limits
 from validation.gates.subgroups import PairedDifference, paired_differences, weigh_subgroups
 
 SCHEMA = "plumbline.verdict/2"
 Decision = Literal["PROMOTE", "HOLD", "REJECT", "INSUFFICIENT"]
-_SEVERITY: tuple[Outcome, ...] = ("PASS", "HOLD", "INSUFFICIENT", "REJECT")
+_SEVERITY: tuple[Outcome, ...] = ("NOT_ASKED", "PASS", "HOLD", "INSUFFICIENT", "REJECT")
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,18 @@ class Verdict:
     @property
     def refusals(self) -> tuple[RuleResult, ...]:
         """The results that stand in the way, worst first."""
-        blocking = [r for r in self.results if r.outcome != "PASS"]
+        blocking = [r for r in self.results if r.outcome != "PASS" and not _stands_aside(r)]
         return tuple(sorted(blocking, key=lambda r: (r.kind != "evidence", -_SEVERITY.index(r.outcome))))
+
+    @property
+    def passed(self) -> tuple[RuleResult, ...]:
+        """The results of rules that were asked and passed."""
+        return tuple(r for r in self.results if r.outcome == "PASS")
+
+    @property
+    def unasked(self) -> tuple[RuleResult, ...]:
+        """What was not asked, or cannot be known and may stay so: neither passed nor in the way."""
+        return tuple(r for r in self.results if _stands_aside(r))
 
 
 @dataclass(frozen=True)
@@ -93,7 +103,7 @@ class VerdictRow:
     Attributes:
         parameter: its label, or what the rule is about.
         error: standard error of the estimate (or the rule's figure); threshold: its limit; unit.
-        outcome: the worst outcome among all rules about it; note: codes of the rules that did not pass.
+        outcome: the worst outcome among all rules about it; note: codes of the rules that stand in the way.
     """
 
     parameter: str
@@ -126,7 +136,7 @@ def judge(
     beside, seeds = _beside(policy, challenger, champion, baseline, siblings)
     comparable = all(r.outcome == "PASS" for r in results if r.rule.startswith("evidence/ch"))
     comparable &= all(r.outcome == "PASS" for r in beside)
-    results += beside + weigh_limits(policy, challenger)
+    results += beside + weigh_limits(policy, challenger, champion)
     differences: tuple[PairedDifference, ...] = ()
     if comparable:
         results += weigh_comparison(policy, challenger, champion)
@@ -173,16 +183,24 @@ def _beside(
 
 
 def decide(results: Sequence[RuleResult]) -> Decision:
-    """The decision that follows from all results; PROMOTE only where something was weighed and everything passed."""
+    """The decision that follows from all results; PROMOTE only where something was weighed and everything passed.
+
+    What was not asked changes no decision, and only what may be left unasked can be: a limit, a comparison or evidence
+    that was not weighed is missing.
+    """
     limits = [r for r in results if r.kind == "limit"]
     compared = [r for r in results if r.kind in ("comparison", "first_champion")]
     if any(r.kind == "evidence" and r.outcome != "PASS" for r in results) or not limits or not compared:
         return "INSUFFICIENT"
-    outcomes = {r.outcome for r in results}
+    outcomes = {r.outcome for r in results if not _stands_aside(r)}
     for outcome, decision in (("REJECT", "REJECT"), ("INSUFFICIENT", "INSUFFICIENT"), ("HOLD", "HOLD")):
         if outcome in outcomes:
             return decision  # type: ignore[return-value]
     return "PROMOTE" if outcomes == {"PASS"} else "INSUFFICIENT"
+
+
+def _stands_aside(result: RuleResult) -> bool:
+    return result.outcome == "NOT_ASKED" and result.kind in MAY_BE_UNASKED
 
 
 def write_verdict(verdict: Verdict, path: Path) -> None:
@@ -216,29 +234,33 @@ def verdict_table(verdict: Verdict) -> tuple[VerdictRow, ...]:
             about = [r for r in verdict.results if r.subject == result.subject]
             told |= {r.rule for r in about}
             rows.append(_row(PARAMETERS[result.subject].label, result, about))
-    rest = [r for r in verdict.results if r.rule not in told and r.outcome != "PASS"]
+    rest = [r for r in verdict.results if r.rule not in told and r.outcome != "PASS" and not _stands_aside(r)]
     return (*rows, *(_row(f"{r.subject}: {r.figure_name.replace('_', ' ')}", r, [r]) for r in rest))
 
 
 def explain(verdict: Verdict) -> str:
     """The verdict in plain words: the decision, why, and by what evidence."""
-    every = len(verdict.results)
+    asked = len(verdict.results) - len(verdict.unasked)
     if verdict.refusals:
         listed = verdict.refusals
-        opening = f"{len(listed)} of {every} rules stand in the way:"
-        rest = f"The other {every - len(listed)} rules passed; the verdict file holds them."
+        opening = f"{len(listed)} of {asked} rules stand in the way:"
+        rest = f"The other {asked - len(listed)} rules passed; the verdict file holds them."
     else:
-        listed = tuple(r for r in verdict.results if r.kind != "evidence")
-        opening = f"All {every} rules passed. {len(listed)} of them are about the model:"
-        rest = f"The other {every - len(listed)} ask whether the evidence is in order; the verdict file holds them."
+        listed = tuple(r for r in verdict.passed if r.kind != "evidence")
+        opening = f"All {asked} rules that were asked passed. {len(listed)} of them are about the model:"
+        rest = f"The other {asked - len(listed)} ask whether the evidence is in order; the verdict file holds them."
     lines = [_OPENING[verdict.decision], "", opening, *(f"- {sentence(r)}" for r in listed)]
-    return "\n".join([*lines, *([rest] if len(listed) < every else []), "", _terms(verdict)])
+    lines += [rest] if len(listed) < asked else []
+    aside = [f"- {sentence(r)}" for r in verdict.unasked]
+    lines += ["", "Not asked, or not known, and so neither passed nor in the way:", *aside] if aside else []
+    return "\n".join([*lines, "", _terms(verdict)])
 
 
 def summarise_verdict(verdict: Verdict) -> str:
     """The decision and what it rests on, without the single rules."""
-    passed = sum(r.outcome == "PASS" for r in verdict.results)
-    return f"{_OPENING[verdict.decision]} {passed} of {len(verdict.results)} rules passed.\n\n{_terms(verdict)}"
+    asked, unasked = len(verdict.results) - len(verdict.unasked), len(verdict.unasked)
+    told = f"{len(verdict.passed)} of {asked} rules passed, {unasked} more were not asked or cannot be known."
+    return f"{_OPENING[verdict.decision]} {told}\n\n{_terms(verdict)}"
 
 
 def _terms(verdict: Verdict) -> str:
@@ -266,7 +288,7 @@ def sentence(result: RuleResult) -> str:
 
 
 _OPENING: dict[Decision, str] = {
-    "PROMOTE": "PROMOTE: the challenger kept every rule and may become champion.",
+    "PROMOTE": "PROMOTE: the challenger kept every rule that was asked and may become champion.",
     "HOLD": "HOLD: the challenger keeps its limits but was not shown to be better, or awaits approval; nothing moves.",
     "REJECT": "REJECT: the challenger breaks a limit or is worse than the champion; it must not serve.",
     "INSUFFICIENT": "INSUFFICIENT: the evidence does not allow a decision; nothing moves.",
@@ -275,7 +297,7 @@ _OPENING: dict[Decision, str] = {
 
 def _row(label: str, result: RuleResult, about: Sequence[RuleResult]) -> VerdictRow:
     worst = max((r.outcome for r in about), key=_SEVERITY.index)
-    note = ", ".join(f"{r.figure_name} {r.code}" for r in about if r.outcome != "PASS")
+    note = ", ".join(f"{r.figure_name} {r.code}" for r in about if r.outcome != "PASS" and not _stands_aside(r))
     return VerdictRow(label, result.figure, result.threshold, result.unit, worst, note)
 
 

@@ -48,7 +48,7 @@ class PassedRules:
 
 @dataclass(frozen=True)
 class RuleTable:
-    """What stands in the way, worst first, and what passed by kind."""
+    """What stands in the way, worst first, and by kind what passed or was not asked."""
 
     refused: tuple[RuleRow, ...]
     passed: tuple[PassedRules, ...]
@@ -56,7 +56,7 @@ class RuleTable:
 
 def rule_table(verdict: Verdict) -> RuleTable:
     """Every rule of the verdict, in one of the two."""
-    passed = [r for r in verdict.results if r.outcome == "PASS"]
+    passed = [*verdict.passed, *verdict.unasked]
     kinds = sorted({str(r.kind) for r in passed}, key=lambda k: (list(_KINDS).index(k) if k in _KINDS else 99, k))
     groups = [
         PassedRules(_title(kind), kind in _MATTERS, tuple(_row(r) for r in passed if r.kind == kind)) for kind in kinds

@@ -65,7 +65,7 @@ def build_record(
 
 
 def _measured(value: float, unit: Unit) -> Measured:
-    return Measured(value, unit, interval=(value - 10, value + 10))
+    return Measured(value, unit, interval=(value - 5, value + 5))
 
 
 def _with_side(study: StudyOutcome) -> StudyOutcome:

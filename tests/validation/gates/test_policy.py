@@ -146,7 +146,7 @@ def test_unreadable_files(tmp_path: Path, text: str, code: str) -> None:
     [
         ("    at_most: 3.7\n", "    at_most: 3.7\n    at_most: 99.0\n"),
         ("  required_gain: 0.0\n", "  required_gain: 0.0\n  required_gain: 0.0\n"),
-        ("version: 2\n", "version: 2\nversion: 3\n"),
+        ("version: 3\n", "version: 3\nversion: 4\n"),
     ],
 )
 def test_a_key_that_stands_twice_is_refused(tmp_path: Path, found: str, twice: str) -> None:

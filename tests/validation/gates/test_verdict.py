@@ -19,7 +19,7 @@ from validation.evaluation.agreement import Figure
 from validation.evaluation.outcomes import StudyOutcome
 from validation.evaluation.record import CodeVersion, EvaluationRecord
 from validation.gates.paired import paired_difference, pooled_difference
-from validation.gates.policy import Evidence, FirstChampion, Policy
+from validation.gates.policy import FRONTAL_FILMS_POLICY, Evidence, FirstChampion, Policy, read_policy
 from validation.gates.rule_kinds import ParameterRule
 from validation.gates.verdict import Verdict, decide, explain, judge, read_verdict, verdict_table, write_verdict
 
@@ -80,6 +80,16 @@ def test_first_champion_follows_the_policy(policy: Policy, good: EvaluationRecor
     asks = FirstChampion(decision="needs_approval", reason="a hospital wants to see it first")
     verdict = ruled(policy.model_copy(update={"first_champion": asks}), good)
     assert (verdict.decision, codes(verdict)) == ("HOLD", {"APPROVAL_NEEDED"})
+
+
+def test_no_champion_is_never_a_pass_for_a_model_judged_on_real_patients(
+    policy: Policy, good: EvaluationRecord
+) -> None:
+    """G8: nothing to compare with is a matter for a person, unless nobody real is concerned."""
+    verdict = ruled(policy, replace(good, simulated=False))
+    assert verdict.decision != "PROMOTE"
+    assert "APPROVAL_NEEDED" in codes(verdict)
+    assert read_policy(FRONTAL_FILMS_POLICY).first_champion.decision == policy.first_champion.decision
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None, "0.1", True, [1.0]])
@@ -359,10 +369,13 @@ def test_the_words_count_what_they_list_and_say_what_they_leave_out(
     for record in (good, scored(noise=3.2, seed=3)):
         verdict = ruled(policy, record, champion)
         words = explain(verdict)
-        listed = len(re.findall(r"^- ", words, flags=re.MULTILINE))
+        answered, _, aside = words.partition("Not asked, or not known")
+        listed = len(re.findall(r"^- ", answered, flags=re.MULTILINE))
+        assert len(re.findall(r"^- ", aside, flags=re.MULTILINE)) == len(verdict.unasked) > 0
         counted = re.search(r"(\d+) of (?:(\d+) rules|them are about the model)", words)
         left_out = re.search(r"^The other (\d+) ", words, flags=re.MULTILINE)
         assert counted and left_out
         assert int(counted[1]) == listed
-        assert listed + int(left_out[1]) == len(verdict.results)
-        assert counted[2] in (None, str(len(verdict.results)))
+        asked = len(verdict.results) - len(verdict.unasked)
+        assert listed + int(left_out[1]) == asked
+        assert counted[2] in (None, str(asked))

@@ -1,0 +1,64 @@
+"""Subcommand ``seeds``: what the seed alone changes, beside the policy's margins.
+
+What belongs here: options and printing. What does not: fitting (``orchestration.chain.seed_fits``), the spread
+(``validation.gates.seed_spread``).
+"""
+
+from pathlib import Path
+
+import click
+
+from orchestration.chain.workspace import Workspace
+from orchestration.cli.options import workspace_option
+from orchestration.cli.terminal import errors, output, progress_bar
+from spine.errors import ParametersRejected
+
+
+@click.command()
+@workspace_option
+@click.option("--seeds", "listed", default="", metavar="N,N,...", help="Which seeds.")
+@click.option("--count", type=click.IntRange(min=2), help="How many, from training.seed on; 3 where neither is given.")
+def seeds(workspace: Path, listed: str, count: int | None) -> None:
+    """Fit and evaluate the workspace's recipe with several seeds, and print how far they lie apart.
+
+    Every seed is a run under one parent in MLflow, and none is promoted. Seeds that are there are not fitted again; the
+    same command goes on after an interruption. The gate uses them by itself for later candidates of the recipe.
+
+    \b
+    Example:  plumbline seeds -w ws --count 4
+    """
+    from orchestration.chain.decision import policy_path
+    from orchestration.chain.lock import chain_lock
+    from orchestration.chain.params import read_params
+    from orchestration.chain.seed_fits import measure_seeds
+    from validation.gates.policy import read_policy
+    from validation.gates.seed_spread import spread_rows, spread_table
+
+    chosen = Workspace(workspace)
+    params = read_params(chosen.params_file)
+    policy = read_policy(policy_path(params, chosen))
+    wanted = _wanted(listed, count, params.training.seed)
+    with chain_lock(chosen), progress_bar("seeds") as progress:
+        fits = measure_seeds(
+            chosen, params, wanted, lambda seed, done: errors.print(f"  seed {seed}: {done}"), progress
+        )
+    kind = f"{fits.records[0].n_patients} {fits.records[0].patients_are}"
+    output.print(f"Seeds {', '.join(map(str, fits.seeds))} of one recipe, {kind}, policy {policy.name}\n")
+    output.print(spread_table(spread_rows(policy, fits.records)), markup=False)
+    output.print(f"MLflow: parent run {fits.parent}")
+
+
+def _wanted(listed: str, count: int | None, first: int) -> list[int]:
+    if listed and count:
+        raise click.UsageError("give --seeds or --count, not both")
+    if not listed:
+        return [first + k for k in range(count or 3)]
+    try:
+        return [int(text) for text in listed.split(",")]
+    except ValueError as error:
+        raise ParametersRejected(
+            "SEEDS_INVALID",
+            found=f"--seeds {listed}",
+            expected="whole numbers between commas",
+            remedy="correct --seeds",
+        ) from error

@@ -1,0 +1,89 @@
+"""Fits of other seeds as evidence: which are found, which are left out and why; nothing stops a verdict."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration.chain.siblings import gather_siblings, seed_evidence_folder
+from orchestration.environment import quiet_environment
+from spine.dataset import read_manifest
+from tests.judged_workspace import Judged, _evaluate, _track, judged_workspace
+from validation.evaluation.record import EvaluationRecord, read_record, write_record
+from validation.gates.champion import open_registry
+from validation.gates.policy import DEFAULT_POLICY, read_policy
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*noload.*", "ignore::DeprecationWarning:mlflow")
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in quiet_environment().items():
+            patch.setenv(name, value)
+        patch.delenv("PLUMBLINE_TRACKING_URI", raising=False)
+        yield judged_workspace(tmp_path_factory.mktemp("judged"), with_champion=False)
+
+
+def add_fit(judged: Judged, tmp_path: Path, digest: str, seed: str, change: Any = None) -> str:
+    """Another seed's run, with its evaluation record (changed) among its artefacts."""
+    workspace = judged.workspace
+    run = _track(workspace, read_manifest(workspace.dataset), digest, seed)
+    _evaluate(workspace, read_manifest(workspace.dataset), "challenger", digest, tmp_path / seed, seed=int(seed))
+    path = tmp_path / seed / "record.json"
+    if change is not None:
+        write_record(change(read_record(path)), path)
+    open_registry(workspace.tracking_uri).log_artifact(run, str(path), "evaluation")
+    return run
+
+
+def challenger_of(judged: Judged) -> EvaluationRecord:
+    return read_record(judged.workspace.evaluation / "record.json")
+
+
+def test_only_sound_records_on_the_same_terms_are_handed_in(judged: Judged, tmp_path: Path) -> None:
+    policy, challenger = read_policy(DEFAULT_POLICY), challenger_of(judged)
+    assert challenger.model_digest == "a" * 64
+    add_fit(judged, tmp_path, "3" * 64, "3")
+    add_fit(judged, tmp_path, "4" * 64, "4")
+    add_fit(judged, tmp_path, "5" * 64, "5", lambda r: replace(r, code=replace(r.code, commit="0" * 40)))
+    add_fit(judged, tmp_path, "6" * 64, "6", lambda r: replace(r, environment={**r.environment, "numpy": "1.0"}))
+    add_fit(judged, tmp_path, "7" * 64, "7", lambda r: replace(r, test_digest="0" * 64))
+    altered = add_fit(judged, tmp_path, "8" * 64, "8")
+    add_fit(judged, tmp_path, "9" * 64, "9", lambda r: replace(r, model_digest="3" * 64))
+    add_fit(judged, tmp_path, "e" * 64, "2")  # the challenger's own seed
+    (path,) = [p for p in judged.workspace.artifact_root.rglob("record.json") if altered in p.parts]
+    path.write_text(path.read_text().replace('"virtual"', '"VIRTUAL"', 1))
+    found = gather_siblings(judged.workspace, policy, challenger)
+    assert list(found.records) == ["3", "4"]
+    said = {word.split(",")[0]: word for word in found.left_out}
+    for seed, code in (
+        ("1", "EVIDENCE_MISSING"), ("5", "OTHER_CODE"), ("6", "OTHER_ENVIRONMENT"), ("7", "OTHER_TEST_SET"),
+        ("8", "EVIDENCE_ALTERED"), ("9", "EVIDENCE_ALTERED"),
+    ):  # fmt: skip
+        assert code in said[f"seed {seed}"]
+    assert len(found.left_out) == 6
+    kept = sorted(seed_evidence_folder(judged.workspace).iterdir())
+    assert [read_record(p).digest for p in kept] == [r.digest for r in found.records.values()]
+
+
+def test_a_registry_that_does_not_answer_and_a_stranger_are_words(
+    judged: Judged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy, challenger = read_policy(DEFAULT_POLICY), challenger_of(judged)
+    stranger = gather_siblings(judged.workspace, policy, replace(challenger, model_digest="0" * 64))
+    assert (dict(stranger.records), len(stranger.left_out)) == ({}, 1)
+    assert not seed_evidence_folder(judged.workspace).exists(), "what an earlier verdict was given is gone"
+    nowhere = judged.workspace.root / "no" / "folder" / "mlflow.db"
+    monkeypatch.setenv("PLUMBLINE_TRACKING_URI", f"sqlite:///{nowhere}")
+    monkeypatch.setattr("validation.gates.champion.open_registry", _broken)
+    dead = gather_siblings(judged.workspace, policy, challenger)
+    assert dict(dead.records) == {}
+    assert "the registry does not say" in dead.left_out[0]
+
+
+def _broken(uri: str) -> Any:
+    from mlflow.exceptions import MlflowException
+
+    raise MlflowException("database is locked")

@@ -1,0 +1,134 @@
+"""Three fits that differ in their seed only: measured by `plumbline seeds`, then read by the gate and by promotion."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from orchestration.chain.champion import CANDIDATES_MODEL, PRODUCTION_MODEL
+from orchestration.chain.decision import judge_candidate, promote_champion, register_candidate, rescore_champion
+from orchestration.chain.params import read_params
+from orchestration.chain.siblings import seed_evidence_folder
+from orchestration.chain.steps import compute_step
+from orchestration.chain.workspace import Workspace
+from orchestration.cli.chain import prepare_workspace
+from orchestration.cli.seeding import seeds
+from spine.errors import GateRefused
+from validation.gates.champion import current_champion, open_registry, versions_of
+from validation.gates.verdict import Verdict, read_verdict
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+SETTINGS = (
+    "cohort.count=30", "dataset.landmark_set=margins175", "dataset.test_patients=8", "dataset.validation_fraction=0.2",
+    "training.init_from=released", "training.heatmap_stride=4", "training.learning_rate=0.0001", "training.epochs=1",
+    "training.minutes=null", "training.seed=3", "gate.policy=loose.yaml",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A workspace with a valid data set, in which nothing is fitted yet."""
+
+    workspace: Workspace
+    command: Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory, quiet: Any) -> Recipe:
+    workspace = Workspace(tmp_path_factory.mktemp("seeds"))
+    _every_limit_loose(workspace.root / "loose.yaml")
+    prepare_workspace(workspace, "virtual", None, SETTINGS)
+    for name in ("cohort", "studies", "landmarks", "dataset", "validation"):
+        compute_step(name, workspace)
+
+    def command(*arguments: str) -> str:
+        done = CliRunner().invoke(seeds, ["-w", str(workspace.root), *arguments], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    return Recipe(workspace, command)
+
+
+def _every_limit_loose(path: Path) -> None:
+    from validation.gates.policy import DEFAULT_POLICY
+
+    content = yaml.safe_load(DEFAULT_POLICY.read_text())
+    content["rules"] = [r for r in content["rules"] if r["kind"] != "curve_side"]
+    for rule in content["rules"]:
+        rule["at_most" if "at_most" in rule else "at_least"] = 1e6 if "at_most" in rule else -1e6
+    content["phantom_study"] = {"tolerance_deg": 1e6, "seconds": 600.0, "reason": "one epoch on two cores"}
+    path.write_text(yaml.safe_dump(content))
+
+
+def _judged(workspace: Workspace) -> tuple[Verdict, dict[str, Any]]:
+    report = judge_candidate(workspace, read_params(workspace.params_file))
+    return read_verdict(workspace.verdict_file), dict(report.figures)
+
+
+def test_seeds_are_fitted_once_under_one_parent_and_none_is_promoted(recipe: Recipe) -> None:
+    told = recipe.command("--seeds", "1,2")
+    assert "Seeds 1, 2 of one recipe, 8 virtual patients" in told
+    assert "Pelvic tilt" in told and "0.75 deg" in told
+    client = open_registry(recipe.workspace.tracking_uri)
+    runs = [client.get_run(v.run_id) for v in versions_of(client, CANDIDATES_MODEL)]
+    assert sorted(r.data.params["seed"] for r in runs) == ["1", "2"]
+    (parent,) = {r.data.tags["mlflow.parentRunId"] for r in runs}
+    assert parent in told
+    assert client.get_run(parent).data.metrics["seeds/count"] == 2
+    assert current_champion(recipe.workspace.tracking_uri, PRODUCTION_MODEL) is None
+    assert not recipe.workspace.candidate.exists() and not recipe.workspace.verdict_file.exists()
+    reads = recipe.workspace.test_set_ledger.read_text()
+    assert "Pelvic tilt" in recipe.command("--seeds", "2,1")
+    assert recipe.workspace.test_set_ledger.read_text() == reads, "nothing was evaluated again"
+    assert len(versions_of(client, CANDIDATES_MODEL)) == 2, "and nothing fitted"
+
+
+def test_the_gate_finds_them_and_promotion_finds_the_same(recipe: Recipe) -> None:
+    workspace = recipe.workspace
+    params = read_params(workspace.params_file)
+    compute_step("candidate", workspace)
+    compute_step("evaluation", workspace)
+    register_candidate(workspace, params)
+    rescore_champion(workspace, params)
+    verdict, told = _judged(workspace)
+    assert (told["other seeds"], len(verdict.seed_evidence)) == ("1, 2", 2)
+    spread = [r for r in verdict.results if r.rule.endswith("/seed_spread")]
+    assert {r.code for r in spread} == {"ABOVE_SEED_SPREAD"} and len(spread) == 6
+    assert all("known from 2 fits of other seeds" in r.found for r in spread)
+    assert verdict.decision == "PROMOTE", verdict.refusals
+    records = sorted(workspace.artifact_root.rglob("evaluation/record.json"))
+    bytes_of = {path: path.read_bytes() for path in records}
+    first, second = (p for p in records if _seed(workspace, p) in ("1", "2"))
+    first.write_text(first.read_text().replace('"virtual', '"VIRTUAL', 1))
+    second.unlink()
+    without, told = _judged(workspace)
+    words = " ".join(str(v) for n, v in told.items() if n.startswith("seed left out"))
+    assert "EVIDENCE_ALTERED" in words and "EVIDENCE_MISSING" in words
+    assert (without.seed_evidence, told["other seeds"]) == ((), "none")
+    assert "SEED_SPREAD_UNKNOWN" in {r.code for r in without.unasked}
+    for path, content in bytes_of.items():
+        path.write_bytes(content)
+    assert _judged(workspace)[0].seed_evidence == verdict.seed_evidence
+    (seed_evidence_folder(workspace) / "seed_1.json").rename(workspace.root / "aside.json")
+    with pytest.raises(GateRefused, match="EVIDENCE_MISSING"):
+        promote_champion(workspace, params, "test")
+    (workspace.root / "aside.json").rename(seed_evidence_folder(workspace) / "seed_1.json")
+    promote_champion(workspace, params, "test")
+    champion = current_champion(workspace.tracking_uri, PRODUCTION_MODEL)
+    assert champion is not None and champion.model_digest == verdict.challenger_model
+
+
+def _seed(workspace: Workspace, artefact: Path) -> str:
+    client = open_registry(workspace.tracking_uri)
+    for version in versions_of(client, CANDIDATES_MODEL):
+        if version.run_id in artefact.parts:
+            return str(client.get_run(version.run_id).data.params["seed"])
+    return ""

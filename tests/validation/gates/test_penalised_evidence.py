@@ -1,0 +1,119 @@
+"""Points and intervals that are withheld or made wide: the penalised landmark error and the interval score."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from validation.evaluation.landmarks import LandmarkError
+from validation.evaluation.outcomes import ParameterOutcome, StudyOutcome
+from validation.evaluation.record import EvaluationRecord
+from validation.gates.rule_kinds import IntervalScoreRule, PenalisedLandmarksRule
+from validation.gates.study_rules import interval_score, weigh_penalised_landmarks, weigh_studies
+
+Scored = Callable[..., EvaluationRecord]
+WHY: dict[str, Any] = {"reason": "a reason for it", "source": "a source of it"}
+SCORE = IntervalScoreRule(kind="interval_score", parameter="cobb", penalty=60.0, at_most=20.0, **WHY)
+POINTS = PenalisedLandmarksRule(kind="penalised_landmarks", space="any_view", penalty_mm=20.0, at_most=4.0, **WHY)
+
+
+def outcome(
+    predicted: float | None, interval: tuple[float, float] | None, truth: float | None = 30.0
+) -> ParameterOutcome:
+    return ParameterOutcome("cobb", "deg", truth, predicted, interval=interval)
+
+
+@pytest.mark.parametrize(
+    ("given", "score"),
+    [
+        (outcome(31.0, (28.0, 34.0)), 6.0),
+        (outcome(31.0, (30.0, 34.0)), 4.0),
+        (outcome(35.0, (32.0, 38.0)), 6.0 + 20 * 2.0),
+        (outcome(20.0, (18.0, 29.5)), 11.5 + 20 * 0.5),
+        (outcome(None, (28.0, 34.0)), None),
+        (outcome(31.0, None), None),
+        (outcome(31.0, (34.0, 28.0)), None),
+        (outcome(31.0, (-math.inf, math.inf)), None),
+        (outcome(31.0, (math.nan, 34.0)), None),
+    ],
+)
+def test_width_and_twenty_times_the_miss(given: ParameterOutcome, score: float | None) -> None:
+    assert interval_score(given) == (None if score is None else pytest.approx(score))
+
+
+def with_intervals(
+    record: EvaluationRecord, change: Callable[[ParameterOutcome, int], ParameterOutcome]
+) -> EvaluationRecord:
+    studies = tuple(
+        replace(s, parameters=tuple(change(o, i) if o.parameter == "cobb" else o for o in s.parameters))
+        for i, s in enumerate(record.studies)
+    )
+    return replace(record, studies=studies)
+
+
+def test_no_interval_costs_the_penalty_and_no_study_more(scored: Scored) -> None:
+    good = scored(noise=0.5, seed=3)
+    assert weigh_studies(SCORE, good).figure == pytest.approx(10.0)
+    silent = weigh_studies(SCORE, with_intervals(good, lambda o, i: replace(o, interval=None) if i < 10 else o))
+    assert silent.figure == pytest.approx((10 * 60 + 40 * 10) / 50)
+    assert (silent.outcome, silent.found[:32]) == ("PASS", "10 of 50 without an interval, each c"[:32])
+    gross = weigh_studies(
+        SCORE, with_intervals(good, lambda o, i: replace(o, interval=(900.0, 901.0)) if i < 10 else o)
+    )
+    assert gross.figure == silent.figure, "withholding a gross one gains nothing"
+    wide = weigh_studies(SCORE, with_intervals(good, lambda o, i: replace(o, interval=(o.truth - 11, o.truth + 11))))  # type: ignore[operator]
+    assert (wide.outcome, wide.code) == ("REJECT", "ABOVE_CEILING")
+    nothing = with_intervals(good, lambda o, i: replace(o, truth=None))
+    assert weigh_studies(SCORE, nothing).outcome == "INSUFFICIENT"
+
+
+def with_points(
+    record: EvaluationRecord, change: Callable[[LandmarkError], LandmarkError], n: int = 50
+) -> EvaluationRecord:
+    def changed(study: StudyOutcome) -> StudyOutcome:
+        return replace(study, landmarks=tuple(map(change, study.landmarks)))
+
+    return replace(record, studies=tuple(changed(s) if i < n else s for i, s in enumerate(record.studies)))
+
+
+def test_a_point_not_found_counts(scored: Scored) -> None:
+    good = scored(noise=0.5, seed=3)
+    (plain,) = weigh_penalised_landmarks(POINTS, good)
+    assert plain.figure == pytest.approx(0.5 * 0.5 * math.sqrt(2)) and plain.subject == "frontal"
+    silent = with_points(good, lambda e: replace(e, state="missed", error_px=None, error_mm=None), n=25)
+    (half,) = weigh_penalised_landmarks(POINTS, silent)
+    assert half.figure == pytest.approx((plain.figure + 20.0) / 2)
+    assert half.outcome == "REJECT" and half.found.startswith("350 of 700 points not found")
+    (nan,) = weigh_penalised_landmarks(POINTS, with_points(good, lambda e: replace(e, error_mm=math.nan), n=1))
+    assert nan.outcome == "INSUFFICIENT"
+    claimed = with_points(good, lambda e: replace(e, state="claimed", error_px=None, error_mm=None))
+    assert weigh_penalised_landmarks(POINTS, claimed)[0].outcome == "INSUFFICIENT", "nothing to be found"
+
+
+def test_views_without_lengths_are_left_out_but_not_views_without_a_single_point(scored: Scored) -> None:
+    good = scored(noise=0.5, seed=3)
+    uncalibrated = with_points(good, lambda e: replace(e, error_mm=None), n=49)
+    assert weigh_penalised_landmarks(POINTS, uncalibrated)[0].figure == pytest.approx(0.25 * math.sqrt(2))
+    none = with_points(good, lambda e: replace(e, error_mm=None))
+    assert weigh_penalised_landmarks(POINTS, none)[0].outcome == "INSUFFICIENT"
+    silent = with_points(none, lambda e: replace(e, state="missed", error_px=None), n=1)
+    assert weigh_penalised_landmarks(POINTS, silent)[0].figure == 20.0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kind": "interval_score", "parameter": "cobb", "penalty": 5.0, "at_most": 20.0},
+        {"kind": "interval_score", "parameter": "cobb", "penalty": 60.0, "at_least": 20.0},
+        {"kind": "interval_score", "parameter": "cobb", "at_most": 20.0},
+    ],
+)
+def test_a_score_that_silence_would_keep_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=r"penalty|ceiling"):
+        IntervalScoreRule.model_validate({**wrong, **WHY})
+    points = {"kind": "penalised_landmarks", "space": "frontal", "penalty_mm": 1.0, "at_most": 2.0}
+    with pytest.raises(ValidationError, match="answers nothing"):
+        PenalisedLandmarksRule.model_validate({**points, **WHY})

@@ -1,0 +1,75 @@
+"""The challenger's time beside the champion's: twice as slow is stopped, and without a champion nobody asks."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from validation.evaluation.record import EvaluationRecord
+from validation.gates.policy import DEFAULT_POLICY, FRONTAL_FILMS_POLICY, Policy, read_policy
+from validation.gates.results import RuleResult
+from validation.gates.rule_kinds import CostBesideRule
+from validation.gates.timing import weigh_cost_beside
+from validation.gates.verdict import judge
+
+Scored = Callable[..., EvaluationRecord]
+AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+RULE = CostBesideRule(
+    kind="cost_beside_champion", figure="median_seconds", within_hours=12.0, at_most=2.0, reason="a reason for it",
+    source="a source of it",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def champion(scored: Scored) -> EvaluationRecord:
+    return scored("champion", "b" * 64, noise=2.0, seed=2)
+
+
+def times(record: EvaluationRecord, factor: float, n: int = 50) -> EvaluationRecord:
+    studies = tuple(replace(s, seconds=s.seconds * factor) if i < n else s for i, s in enumerate(record.studies))
+    return replace(record, studies=studies)
+
+
+def asked(record: EvaluationRecord, champion: EvaluationRecord | None) -> RuleResult:
+    return weigh_cost_beside(RULE, record, champion)
+
+
+def test_the_median_study_decides(scored: Scored, champion: EvaluationRecord) -> None:
+    good = scored(noise=1.0, seed=3)
+    for factor, n, figure, outcome in (
+        (1.0, 50, 1.0, "PASS"), (2.0, 50, 2.0, "PASS"), (2.1, 50, 2.1, "REJECT"), (50.0, 24, 1.0, "PASS"),
+        (50.0, 26, 50.0, "REJECT"),
+    ):  # fmt: skip
+        result = asked(times(good, factor, n), champion)
+        assert (result.figure, result.outcome) == (pytest.approx(figure), outcome)
+    partly = asked(times(good, 0.0, 49), champion)
+    assert partly.found == "median over 1 studies that both answered"
+    assert asked(times(good, 0.0), champion).outcome == "INSUFFICIENT"
+    assert asked(times(good, float("nan")), champion).outcome == "INSUFFICIENT"
+
+
+def test_without_a_champion_of_the_same_run_it_is_not_asked(scored: Scored, champion: EvaluationRecord) -> None:
+    slow = times(scored(noise=1.0, seed=3), 50.0)
+    alone = asked(slow, None)
+    assert (alone.outcome, alone.kind, alone.code) == ("NOT_ASKED", "told", "COST_NOT_COMPARED")
+    yesterday = replace(champion, evaluated_at="2026-11-22T12:00:00+00:00")
+    other = asked(slow, yesterday)
+    assert (other.outcome, other.found[:23]) == ("NOT_ASKED", "evaluated 24 hours apar")
+    for wrong in ("no time", "2026-11-23T12:00:00"):
+        assert asked(slow, replace(champion, evaluated_at=wrong)).outcome == "INSUFFICIENT"
+
+
+@pytest.mark.parametrize("path", [DEFAULT_POLICY, FRONTAL_FILMS_POLICY], ids=lambda p: p.stem)
+def test_the_shipped_policies_ask(path: object) -> None:
+    assert [r.at_most for r in read_policy(path).rules if isinstance(r, CostBesideRule)] == [2.0]  # type: ignore[arg-type]
+
+
+def test_a_challenger_three_times_as_slow_is_rejected(
+    policy: Policy, scored: Scored, champion: EvaluationRecord
+) -> None:
+    good = scored(noise=1.0, seed=3)
+    assert judge(policy, good, champion, judged_at=AT).decision == "PROMOTE"
+    slow = judge(policy, times(good, 3.0), champion, judged_at=AT)
+    assert (slow.decision, [r.rule for r in slow.refusals]) == ("REJECT", ["cost/model/times_the_champion"])
+    assert judge(policy, times(good, 3.0), None, judged_at=AT).decision == "PROMOTE"
