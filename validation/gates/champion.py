@@ -175,15 +175,18 @@ def champion_from_version(version: Any) -> Champion:
     )
 
 
-def open_registry(tracking_uri: str) -> "MlflowClient":
-    """A client of the tracking store and registry at ``tracking_uri``; sets no global state, and makes no database.
+def open_registry(tracking_uri: str, *, make: bool = False) -> "MlflowClient":
+    """A client of the tracking store and registry at ``tracking_uri``; sets no global state.
+
+    Args:
+        make: for a writer that may be the first one: where there is no database, MLflow makes one.
 
     Raises:
         GateRefused: REGISTRY_UNAVAILABLE: the database's file is not there, or damaged.
     """
     from mlflow import MlflowClient
 
-    if not exists(tracking_uri):
+    if not exists(tracking_uri) and not make:
         raise unavailable("there is no database yet, or its file is gone or empty")
     return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
 

@@ -180,7 +180,7 @@ def test_altered_evidence_is_refused(desk: Desk) -> None:
     record_path = desk.folder / "evidence" / "record-model.json"
     verdict_text, record_text = desk.verdict_path.read_text(), record_path.read_text()
 
-    desk.verdict_path.write_text(verdict_text.replace('"policy_version": 2', '"policy_version": 3'))
+    desk.verdict_path.write_text(verdict_text.replace('"policy_version": ', '"policy_version": 1'))
     desk.refuses(address, "EVIDENCE_ALTERED")
     desk.verdict_path.write_text(verdict_text[: len(verdict_text) // 2])
     desk.refuses(address, "EVIDENCE_UNREADABLE")
