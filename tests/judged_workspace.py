@@ -137,13 +137,13 @@ def _judge(workspace: Workspace, params: Params, *, with_champion: bool) -> None
 
 def _track(workspace: Workspace, manifest: Manifest, digest: str, seed: str) -> str:
     """A run and a registered candidate as ``training.tracking`` leaves them, as far as a reviewer sees them."""
+    from mlflow import MlflowClient
     from mlflow.entities import Metric, Param
 
     from orchestration.chain.champion import CANDIDATES_MODEL
     from orchestration.chain.run_facts import log_data
-    from validation.gates.champion import open_registry
 
-    client = open_registry(workspace.tracking_uri)
+    client = MlflowClient(tracking_uri=workspace.tracking_uri, registry_uri=workspace.tracking_uri)
     known = client.get_experiment_by_name("plumbline")
     place = workspace.artifact_root.resolve().as_uri()
     experiment = known.experiment_id if known else client.create_experiment("plumbline", artifact_location=place)

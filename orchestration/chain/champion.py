@@ -43,10 +43,13 @@ def refresh_local_champion(workspace: Workspace) -> LocalChampion:
         GateRefused: the registry's champion is missing, unknown or altered; ROLLBACK_PENDING.
     """
     from validation.gates.champion import current_champion, fetch_champion
+    from validation.gates.promotion import refusing
 
     _demand_nothing_pending(workspace)
-    _keep_previous(workspace, current_champion(workspace.tracking_uri, PRODUCTION_MODEL))
-    champion = fetch_champion(workspace.tracking_uri, PRODUCTION_MODEL, into=workspace.champion)
+    with refusing():
+        present = current_champion(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
+        _keep_previous(workspace, present)
+        champion = fetch_champion(workspace.tracking_uri, PRODUCTION_MODEL, into=workspace.champion)
     return write_local_champion(workspace, LocalChampion(champion.version, champion.model_digest, champion.verdict))
 
 
@@ -59,6 +62,18 @@ def write_local_champion(workspace: Workspace, record: LocalChampion) -> LocalCh
 def local_champion(workspace: Workspace) -> LocalChampion | None:
     """Which version the local copy is; None before the first promotion."""
     return _read(workspace.champion_record)
+
+
+def fault_of_local_copy(workspace: Workspace) -> str | None:
+    """What is wrong with the bytes of the local copy, None where they are those of its record (or there is none)."""
+    record = local_champion(workspace)
+    if record is None:
+        return None
+    try:
+        actual = model_digest(workspace.champion)
+    except EvidenceRejected as error:
+        return f"no whole model: {error.found}"
+    return None if actual == record.digest else f"model {actual[:12]}, not {record.digest[:12]} as promoted"
 
 
 def previous_local_champion(workspace: Workspace) -> LocalChampion | None:

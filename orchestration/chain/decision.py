@@ -9,8 +9,8 @@ everything itself and refuses what does not hold.
 import getpass
 import os
 import shutil
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from orchestration.chain.champion import (
     refresh_local_champion,
 )
 from orchestration.chain.evaluate import code_version, evaluate_model
+from orchestration.chain.own_registry import EXPERIMENT
 from orchestration.chain.params import Params
 from orchestration.chain.report import Figure, StepReport, write_step_report
 from orchestration.chain.siblings import gather_siblings, seed_evidence_folder
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from validation.evaluation.agreement import Agreement
     from validation.evaluation.record import EvaluationRecord
 
-EXPERIMENT = "plumbline"
 AUTHOR_VARIABLE = "PLUMBLINE_AUTHOR"
 """Whose candidate it is, where that is not the account the chain runs under: nobody approves their own."""
 
@@ -121,8 +121,10 @@ def _dataset_reference(workspace: Workspace, params: Params) -> "DatasetReferenc
 def rescore_champion(workspace: Workspace, params: Params) -> StepReport:
     """Score the champion on the same frozen test set with the same code, before anything is judged."""
     from validation.gates.champion import current_champion, fetch_champion
+    from validation.gates.promotion import refusing
 
-    champion = current_champion(workspace.tracking_uri, PRODUCTION_MODEL)
+    with refusing():
+        champion = current_champion(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
     if champion is None:
         shutil.rmtree(workspace.champion_evaluation, ignore_errors=True)
         shutil.rmtree(workspace.baseline_evaluation, ignore_errors=True)
@@ -149,6 +151,7 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     champion_record = workspace.champion_evaluation / "record.json"
     champion = read_record(champion_record) if champion_record.exists() else None
     policy = read_policy(policy_path(params, workspace))
+    _demand_champion_is_scored(workspace, champion)
     baseline = baseline_record(workspace, champion)
     found = gather_siblings(workspace, policy, challenger)
     siblings = list(found.records.values())
@@ -166,6 +169,21 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     page = write_report(challenger, workspace.report_page.parent, overlays=overlays, verdict=verdict)
     review, run = review_candidate(workspace, params)
     return _kept(StepReport("verdict", figures | run, pages={"report": str(page), "review": str(review)}), workspace)
+
+
+def _demand_champion_is_scored(workspace: Workspace, champion: "EvaluationRecord | None") -> None:
+    """Refuse to judge "against nobody" where the history tells of a champion that the registry has lost.
+
+    Raises:
+        GateRefused: CHAMPION_LOST, and what else reading the champion raises.
+    """
+    from validation.gates.champion import current_champion
+    from validation.gates.history import last_champion, read_history
+    from validation.gates.promotion import refusing
+
+    with refusing():
+        if champion is None and last_champion(read_history(workspace.promotion_ledger), PRODUCTION_MODEL) is not None:
+            current_champion(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
 
 
 def promote_champion(workspace: Workspace, params: Params, promoter: str, approval: str = "") -> StepReport:
@@ -187,19 +205,20 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
     uri = _judged_candidate(workspace)
     with refusing():
         demand_no_sealed_refusal(workspace.approvals, read_verdict(workspace.verdict_file))
-    promotion = promote(
-        workspace.verdict_file,
-        tracking_uri=workspace.tracking_uri,
-        candidate_uri=uri,
-        evidence_folder=_gathered_evidence(workspace),
-        policy_path=policy_path(params, workspace),
-        production_model=PRODUCTION_MODEL,
-        promoter=promoter,
-        at=datetime.now(UTC),
-        ask_phantom=ask_phantom,
-        approval=find_approval(workspace, approval),
-        ledger_path=workspace.promotion_ledger,
-    )
+    with _gathered_evidence(workspace) as evidence:
+        promotion = promote(
+            workspace.verdict_file,
+            tracking_uri=workspace.tracking_uri,
+            candidate_uri=uri,
+            evidence_folder=evidence,
+            policy_path=policy_path(params, workspace),
+            production_model=PRODUCTION_MODEL,
+            promoter=promoter,
+            at=datetime.now(UTC),
+            ask_phantom=ask_phantom,
+            approval=find_approval(workspace, approval),
+            ledger_path=workspace.promotion_ledger,
+        )
     refresh_local_champion(workspace)
     describe_served(workspace, promotion.champion.version)
     figures: dict[str, Figure] = {
@@ -285,8 +304,12 @@ def _nothing_judged(found: str) -> GateRefused:
     )
 
 
-def _gathered_evidence(workspace: Workspace) -> Path:
-    """One folder with all evaluation records, under their roles."""
+@contextmanager
+def _gathered_evidence(workspace: Workspace) -> Iterator[Path]:
+    """One folder with all evaluation records, under their roles, for as long as they are needed.
+
+    A copy that stays would be one that nobody verifies; what was judged lies with the served model's run.
+    """
     folder = workspace.state / "evidence"
     shutil.rmtree(folder, ignore_errors=True)
     if seed_evidence_folder(workspace).is_dir():
@@ -296,7 +319,10 @@ def _gathered_evidence(workspace: Workspace) -> Path:
         if (source / "record.json").exists():
             (folder / role).mkdir(parents=True)
             shutil.copy2(source / "record.json", folder / role / "record.json")
-    return folder
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def metrics_of_test(statistics: Mapping[str, "Agreement"]) -> dict[str, float]:

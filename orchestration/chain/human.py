@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from orchestration.chain.champion import PRODUCTION_MODEL
 from orchestration.chain.decision import candidate_with, policy_path
+from orchestration.chain.own_registry import demand_own_registry
 from orchestration.chain.params import Params
 from orchestration.chain.workspace import Workspace
 from spine.errors import EvidenceRejected, GateRefused
@@ -40,18 +41,23 @@ def _said(say: "Callable[..., Path]", workspace: Workspace, params: Params, verd
     """The record of what is said of a verdict by ``grant`` or ``reject``."""
     from validation.gates.approval import read_approval
     from validation.gates.policy import read_policy
+    from validation.gates.promotion import refusing
+    from validation.gates.seat import seat_or_none
 
+    demand_own_registry(workspace)
     judged = find_verdict(workspace, verdict)
-    path = say(
-        judged,
-        read_policy(policy_path(params, workspace)),
-        word,
-        author=_author(workspace, judged),
-        production_model=PRODUCTION_MODEL,
-        folder=workspace.approvals,
-        ledger_path=workspace.promotion_ledger,
-        at=datetime.now(UTC),
-    )
+    with refusing():
+        path = say(
+            judged,
+            read_policy(policy_path(params, workspace)),
+            word,
+            author=_author(workspace, judged),
+            production_model=PRODUCTION_MODEL,
+            folder=workspace.approvals,
+            ledger_path=workspace.promotion_ledger,
+            at=datetime.now(UTC),
+            seat=seat_or_none(workspace.tracking_uri, PRODUCTION_MODEL),
+        )
     return read_approval(path)
 
 
@@ -106,6 +112,8 @@ def _author(workspace: Workspace, judged: "Verdict") -> str | None:
 
     try:
         address = candidate_with(workspace, judged.challenger_model)
-    except GateRefused:
+    except GateRefused as refusal:
+        if refusal.code != "VERDICT_ABSENT":
+            raise
         return None
     return author_of(open_registry(workspace.tracking_uri), address)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from orchestration.chain.own_registry import demand_own_registry
 from orchestration.chain.workspace import Workspace
 from spine.errors import PlumblineError
 
@@ -26,6 +27,7 @@ def chain_lock(workspace: Workspace) -> Iterator[None]:
 
     Raises:
         WorkspaceBusy: somebody else is (``RUN_IN_PROGRESS``).
+        GateRefused: it is a copy (``WORKSPACE_COPIED``), or its database is damaged (``REGISTRY_UNAVAILABLE``).
     """
     with exclusive(workspace.state / "chain.lock") as held:
         if not held:
@@ -35,6 +37,7 @@ def chain_lock(workspace: Workspace) -> Iterator[None]:
                 expected="one writer at a time",
                 remedy="wait until it has ended, or stop it",
             )
+        demand_own_registry(workspace)
         yield
 
 
@@ -44,6 +47,7 @@ def services_lock(workspace: Workspace) -> Iterator[None]:
 
     Raises:
         WorkspaceBusy: they run already (``SERVICES_RUNNING``).
+        GateRefused: as of ``chain_lock``.
     """
     with exclusive(workspace.state / "services.lock") as held:
         if not held:
@@ -53,6 +57,7 @@ def services_lock(workspace: Workspace) -> Iterator[None]:
                 expected="one web server, daemon and tracking server per workspace",
                 remedy="use those, or stop them first",
             )
+        demand_own_registry(workspace)
         yield
 
 

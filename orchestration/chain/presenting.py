@@ -23,6 +23,7 @@ from orchestration.chain.run_facts import DIGEST_TAG, candidate_of, read_run_fac
 from orchestration.chain.seeds import group_seeds
 from orchestration.chain.workspace import Workspace
 from orchestration.environment import links_from_environment
+from spine.errors import GateRefused
 from spine.measurement.registry import PARAMETERS
 from spine.storage import write_text_atomically
 
@@ -48,6 +49,7 @@ def review_candidate(workspace: Workspace, params: Params) -> tuple[Path, dict[s
         EvidenceRejected: verdict or records are missing, altered or of one another.
     """
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     from validation.review.page import write_review
 
@@ -55,7 +57,7 @@ def review_candidate(workspace: Workspace, params: Params) -> tuple[Path, dict[s
     page = write_review(material, workspace.review_page)
     try:
         return page, _describe_candidate(workspace, material, page)
-    except (MlflowException, OSError) as error:
+    except (MlflowException, SQLAlchemyError, OSError, GateRefused) as error:
         return page, {"not described in MLflow": str(error)[:200]}
 
 

@@ -17,6 +17,7 @@ from orchestration.chain.run_facts import read_run_facts
 from orchestration.chain.workspace import Workspace
 from orchestration.environment import links_from_environment
 from spine.dataset import Example, load_example_picture, read_manifest
+from spine.errors import GateRefused
 from spine.landmarks import ViewName
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def gather_material(workspace: Workspace, params: Params) -> "ReviewMaterial":
 def known_facts(workspace: Workspace, records: "Mapping[str, EvaluationRecord]") -> "dict[str, RunFacts]":
     """Role -> what MLflow knows of the run that trained it; nothing where MLflow does not answer."""
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     from validation.gates.champion import open_registry
     from validation.review.changes import RunFacts
@@ -91,7 +93,7 @@ def known_facts(workspace: Workspace, records: "Mapping[str, EvaluationRecord]")
     try:
         client = open_registry(workspace.tracking_uri)
         return {role: read_run_facts(client, record.model_digest, links) for role, record in records.items()}
-    except (MlflowException, OSError):
+    except (MlflowException, SQLAlchemyError, OSError, GateRefused):
         return {role: RunFacts() for role in records}
 
 

@@ -87,7 +87,7 @@ def measure_seeds(
             "SEEDS_INVALID", found=f"seeds {listed}", expected="two or more, each once", remedy=remedy
         )
     demand_data_set(workspace.dataset)
-    client, records, parent = open_registry(workspace.tracking_uri), [], None
+    client, records, parent = open_registry(workspace.tracking_uri, make=True), [], None
     for seed in seeds:
         asked = params.model_copy(update={"training": params.training.model_copy(update={"seed": seed})})
         record, run, done = _of_seed(client, SeedWorkspace(workspace.root, seed), asked, progress)
@@ -123,7 +123,7 @@ def _of_seed(
 
 def _finished_run(client: "MlflowClient", own: SeedWorkspace, params: Params) -> Any | None:
     """The latest finished run that was asked for exactly this, on this data set; None where there is none."""
-    from orchestration.chain.decision import EXPERIMENT
+    from orchestration.chain.own_registry import EXPERIMENT
     from orchestration.chain.steps import training_config
     from training.config import config_to_json
     from training.journal import flattened

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from orchestration.chain.run_facts import DIGEST_TAG, candidate_of
 from orchestration.chain.seeds import KIND_TAG, SEEDS, recipe_of
 from orchestration.chain.workspace import Workspace
-from spine.errors import EvidenceRejected
+from spine.errors import EvidenceRejected, GateRefused
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -52,7 +52,7 @@ def gather_siblings(workspace: Workspace, policy: "Policy", challenger: "Evaluat
     shutil.rmtree(folder, ignore_errors=True)
     try:
         found = find_siblings(open_registry(workspace.tracking_uri), policy, challenger)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except (MlflowException, SQLAlchemyError, OSError, GateRefused) as error:
         return Siblings({}, (f"the registry does not say which fits there are: {str(error)[:120]}",))
     for seed, record in found.records.items():
         _keep(record, folder / f"seed_{seed}.json")

@@ -1,4 +1,4 @@
-"""Where things stand and how to go back: history, audit, repair, rollback, and a rollback without a registry.
+"""Where things stand and how to go back: history, audit, repair, beginning anew, rollback (also without a registry).
 
 What belongs here: from the workspace to the gate's functions, and the local copies that follow. What does not: whether
 a model may serve (``validation.gates``). Contract: the local copy follows the registry after every move. While the
@@ -8,7 +8,7 @@ first); the registry is told by the next rollback, and until then nothing fetche
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -16,22 +16,25 @@ from orchestration.chain.champion import (
     CANDIDATES_MODEL,
     PRODUCTION_MODEL,
     LocalChampion,
+    fault_of_local_copy,
     local_champion,
     previous_local_champion,
     refresh_local_champion,
     write_local_champion,
 )
 from orchestration.chain.decision import policy_path
+from orchestration.chain.own_registry import demand_own_registry
 from orchestration.chain.params import Params
 from orchestration.chain.workspace import Workspace
 from spine.errors import GateRefused
 from spine.storage import write_text_atomically
 
 if TYPE_CHECKING:
-    from validation.gates.audit import Fault
-    from validation.gates.champion import Champion
+    from validation.gates.approval import Word
+    from validation.gates.audit import Fault, Repair
     from validation.gates.history import HistoryEntry
     from validation.gates.rollback import Rollback
+    from validation.gates.seat import Denial
 
 
 def promotion_history(workspace: Workspace) -> Sequence["HistoryEntry"]:
@@ -43,35 +46,75 @@ def promotion_history(workspace: Workspace) -> Sequence["HistoryEntry"]:
 
 def audit_history(workspace: Workspace) -> Sequence["Fault"]:
     """Every disagreement between history, seat, registry, alias and the local copy."""
-    from validation.gates.audit import Fault, audit
-    from validation.gates.history import last_champion
+    from validation.gates.audit import audit
 
-    faults = list(audit(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger))
+    faults = audit(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
+    return [*faults, *_local_faults(workspace)]
+
+
+def _local_faults(workspace: Workspace) -> Iterator["Fault"]:
+    """What is wrong with the copy that serves here: its bytes, its version, or that the registry was not told."""
+    from validation.gates.audit import Fault
+    from validation.gates.seat import open_seat
+
+    place, fetch = "state/champion", "`plumbline champion --fetch`"
+    local, altered = local_champion(workspace), fault_of_local_copy(workspace)
+    if altered is not None:
+        yield Fault("LOCAL_COPY_ALTERED", place, altered, fetch)
     if workspace.rollback_pending.exists():
         remedy = "`plumbline rollback` tells the registry"
-        faults.append(Fault("ROLLBACK_PENDING", "state", "a local rollback that the registry does not know", remedy))
-    elif not faults:
-        last, local = last_champion(tuple(promotion_history(workspace)), PRODUCTION_MODEL), local_champion(workspace)
-        if last is not None and (local is None or local.digest != last.model_digest):
-            found = f"local copy {local.digest[:12] if local else 'none'}, {last.model_digest[:12]} serves"
-            faults.append(Fault("LOCAL_COPY_BEHIND", "state/champion", found, "`plumbline champion --fetch`"))
-    return faults
+        yield Fault("ROLLBACK_PENDING", "state", "a local rollback that the registry does not know", remedy)
+        return
+    sits = open_seat(workspace.tracking_uri, PRODUCTION_MODEL).holder()
+    told = (local.version, local.digest) if local is not None else None
+    if sits is not None and told != (sits.version, sits.digest):
+        found = f"version {local.version} (model {local.digest[:12]})" if local is not None else "no local copy"
+        yield Fault("LOCAL_COPY_BEHIND", place, f"{found}; version {sits.version} ({sits.digest[:12]}) sits", fetch)
 
 
-def repair_history(workspace: Workspace, promoter: str) -> "Champion | None":
-    """Finish what was cut off, set aliases back, and bring the local copy along."""
+def known_elsewhere(workspace: Workspace) -> Sequence[str]:
+    """The histories of this model elsewhere that the registry's database knows, in words."""
+    from validation.gates.audit import other_histories
+
+    others = other_histories(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
+    return [f"{a.place}: {a.length} entries up to {a.last[:12]}{', given up' if a.ended else ''}" for a in others]
+
+
+def begin_anew(workspace: Workspace, word: "Word") -> "HistoryEntry":
+    """Go on where a history is lost, and record it; then bring it into step with the registry."""
+    from validation.gates.audit import begin_history_anew
+
+    demand_own_registry(workspace)
+    uri, ledger = workspace.tracking_uri, workspace.promotion_ledger
+    entry = begin_history_anew(uri, PRODUCTION_MODEL, ledger_path=ledger, word=word, at=datetime.now(UTC))
+    repair_history(workspace, word.approver)
+    return entry
+
+
+def lift(workspace: Workspace, model: str, word: "Word") -> "Denial":
+    """Take a model off the deny-list, named by its version or the beginning of its digest."""
+    from validation.gates.lifting import lift_denial
+
+    demand_own_registry(workspace)
+    uri, ledger = workspace.tracking_uri, workspace.promotion_ledger
+    return lift_denial(uri, PRODUCTION_MODEL, ledger_path=ledger, model=model, word=word, at=datetime.now(UTC))
+
+
+def repair_history(workspace: Workspace, promoter: str) -> "Repair":
+    """Finish what was cut off, set aliases back, clear what is left over, and bring the local copy along."""
     from validation.gates.audit import repair
 
-    champion = repair(
+    demand_own_registry(workspace)
+    done = repair(
         workspace.tracking_uri,
         PRODUCTION_MODEL,
         ledger_path=workspace.promotion_ledger,
         promoter=promoter,
         at=datetime.now(UTC),
     )
-    if champion is not None and not workspace.rollback_pending.exists():
+    if done.champion is not None and not workspace.rollback_pending.exists():
         refresh_local_champion(workspace)
-    return champion
+    return done
 
 
 def roll_back(workspace: Workspace, params: Params, *, reason: str, promoter: str, to: str | None) -> "Rollback":
@@ -80,6 +123,7 @@ def roll_back(workspace: Workspace, params: Params, *, reason: str, promoter: st
     from validation.gates.policy import read_policy
     from validation.gates.rollback import Order, rollback
 
+    demand_own_registry(workspace)
     done = rollback(
         Order(
             tracking_uri=workspace.tracking_uri,
@@ -128,18 +172,37 @@ def roll_back_locally(workspace: Workspace, params: Params, *, reason: str, prom
 
 
 def three_models(workspace: Workspace) -> list[tuple[str, str, str]]:
-    """(role, version, model digest) of challenger, champion and previous champion; "none" where there is none."""
-    from validation.gates.champion import TAG, current_champion, open_registry, version_of_alias
+    """(role, version, model digest) of challenger, champion, previous champion and what serves here; or "none".
 
-    champion = current_champion(workspace.tracking_uri, PRODUCTION_MODEL)
-    client = open_registry(workspace.tracking_uri)
-    rows = []
-    for role, model in (("challenger", CANDIDATES_MODEL), ("previous champion", PRODUCTION_MODEL)):
-        version = version_of_alias(client, model, role.replace(" ", "_"))
-        digest = version.tags.get(TAG + "model_digest", "")[:12] if version is not None else "none"
-        rows.append((role, f"{model} v{version.version}" if version is not None else "none", digest))
+    Raises:
+        GateRefused: CHAMPION_LOST: the history knows a champion, the registry none; REGISTRY_UNAVAILABLE ...
+    """
+    from validation.gates.champion import current_champion
+    from validation.gates.promotion import refusing
+
+    uri, local = workspace.tracking_uri, local_champion(workspace)
+    with refusing():
+        champion = current_champion(uri, PRODUCTION_MODEL, workspace.promotion_ledger)
+        rows = [_row_of_alias(uri, model, role) for role, model in _ALIASED]
     told = (f"{PRODUCTION_MODEL} v{champion.version}", champion.model_digest[:12]) if champion else ("none", "none")
-    return [rows[0], ("champion", *told), rows[1]]
+    here = (f"{PRODUCTION_MODEL} v{local.version}", local.digest[:12]) if local else ("none", "none")
+    altered = fault_of_local_copy(workspace)
+    here = (here[0], f"ALTERED: {altered}") if altered is not None else here
+    return [rows[0], ("champion", *told), rows[1], ("served from state/champion", *here)]
+
+
+_ALIASED = (("challenger", CANDIDATES_MODEL), ("previous champion", PRODUCTION_MODEL))
+
+
+def _row_of_alias(tracking_uri: str, model: str, role: str) -> tuple[str, str, str]:
+    from validation.gates.champion import TAG, open_registry, version_of_alias
+    from validation.gates.database import exists
+
+    found = exists(tracking_uri)
+    version = version_of_alias(open_registry(tracking_uri), model, role.replace(" ", "_")) if found else None
+    if version is None:
+        return role, "none", "none"
+    return role, f"{model} v{version.version}", version.tags.get(TAG + "model_digest", "")[:12]
 
 
 def _refused(code: str, found: str, remedy: str) -> GateRefused:

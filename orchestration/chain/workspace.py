@@ -162,7 +162,12 @@ class Workspace:
     @property
     def tracking_uri(self) -> str:
         """MLflow's database; ``PLUMBLINE_TRACKING_URI`` names a server or database instead."""
-        return os.environ.get("PLUMBLINE_TRACKING_URI") or f"sqlite:///{self.state / 'mlflow' / 'mlflow.db'}"
+        return os.environ.get("PLUMBLINE_TRACKING_URI") or self.own_tracking_uri
+
+    @property
+    def own_tracking_uri(self) -> str:
+        """MLflow's database inside the workspace."""
+        return f"sqlite:///{self.state / 'mlflow' / 'mlflow.db'}"
 
     @property
     def artifact_root(self) -> Path:

@@ -38,6 +38,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "champion": ("standing", "Show challenger, champion and previous champion."),
     "history": ("standing", "Show the history of promotions; verify it, or repair what was cut off."),
     "rollback": ("standing", "Return to the last good model."),
+    "lift": ("standing", "Lift the denial of a model that was rolled back from."),
 }
 
 

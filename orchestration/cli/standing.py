@@ -1,4 +1,4 @@
-"""Subcommands about what serves: ``champion``, ``history``, ``rollback``, and the human's ``approve`` and ``reject``.
+"""Subcommands about what serves: ``champion``, ``history``, ``rollback``; a human's ``approve``, ``reject``, ``lift``.
 
 What belongs here: options and printing. What does not: moving anything (``validation.gates``).
 """
@@ -20,7 +20,7 @@ _by = click.option("--by", "person", default=None, help="Who asks; the account's
 @workspace_option
 @click.option("--fetch", is_flag=True, help="Fetch its bytes from the registry again, verified.")
 def champion(workspace: Path, fetch: bool) -> None:
-    """Show challenger, champion and previous champion.
+    """Show challenger, champion, previous champion, and which of them serves from this workspace.
 
     \b
     Example:  plumbline champion -w workspace/demo
@@ -31,41 +31,39 @@ def champion(workspace: Path, fetch: bool) -> None:
         from orchestration.chain.champion import refresh_local_champion
 
         output.print(f"champion {refresh_local_champion(Workspace(workspace)).digest[:12]} fetched")
-    if not promotion_history(Workspace(workspace)):
+    rows = three_models(Workspace(workspace))
+    if not promotion_history(Workspace(workspace)) and ("champion", "none", "none") in rows:
         output.print("no model has been promoted in this workspace yet")
         return
-    print_table("Models of the gate", ("role", "version", "model"), three_models(Workspace(workspace)))
+    print_table("Models of the gate", ("role", "version", "model"), rows)
 
 
 @click.command()
 @workspace_option
 @click.option("--verify", is_flag=True, help="Hold history, registry, its champion table and alias against each other.")
-@click.option("--repair", is_flag=True, help="Finish what was cut off; set a lost or foreign alias back.")
+@click.option("--repair", is_flag=True, help="Finish what was cut off; set a lost or foreign alias back; clear up.")
+@click.option("--begin-anew", is_flag=True, help="The history is cut or lost for good: go on, and record the loss.")
+@click.option("--as", "human", default="", help="With --begin-anew: who says so.")
+@click.option("--reason", default="", help="With --begin-anew: what happened; recorded in the history.")
 @_by
-def history(workspace: Path, verify: bool, repair: bool, person: str | None) -> None:
+def history(
+    workspace: Path, verify: bool, repair: bool, begin_anew: bool, human: str, reason: str, person: str | None
+) -> None:
     """Print the history of promotions, a hash-chained record; with --verify, exit 3 where the story breaks.
 
     \b
     Example:  plumbline history --verify -w workspace/demo
+              plumbline history --begin-anew --as "R. Viewer" --reason "the disk died" -w workspace/demo
     """
-    from orchestration.chain.standing import audit_history, promotion_history, repair_history
+    from orchestration.chain.standing import promotion_history
 
     chosen = Workspace(workspace)
+    if begin_anew:
+        _begin_anew(chosen, human, reason)
     if repair:
-        champion = repair_history(chosen, person or getpass.getuser())
-        output.print(f"champion: {f'version {champion.version}' if champion else 'none, and there never was one'}")
+        _repair(chosen, person or getpass.getuser())
     if verify:
-        faults = audit_history(chosen)
-        if faults:
-            rows = [(f.code, f.place, f.found, f.remedy) for f in faults]
-            print_table("Where the story breaks", ("code", "place", "found", "way out"), rows)
-            first = faults[0]
-            raise GateRefused(
-                "HISTORY_NOT_VERIFIED",
-                found=f"{len(faults)} fault(s), first {first.code} at {first.place}: {first.found}",
-                expected="history, registry, champion table and alias that agree",
-                remedy=first.remedy,
-            )
+        _verify(chosen)
     entries = promotion_history(chosen)
     rows5 = [
         (str(e.sequence), e.at[:19], e.event, e.version or "-", e.model_digest[:12], e.promoter, e.reason or "",
@@ -74,7 +72,46 @@ def history(workspace: Path, verify: bool, repair: bool, person: str | None) -> 
     ]  # fmt: skip
     print_table("History, oldest first", ("", "when", "event", "version", "model", "by", "reason", "verdict"), rows5)
     if verify:
-        output.print(f"verified: {len(entries)} entries, registry, champion table and alias agree")
+        output.print(f"verified: {len(entries)} entries, registry, champion table, alias and local copy agree")
+
+
+def _begin_anew(workspace: Workspace, person: str, reason: str) -> None:
+    from orchestration.chain.standing import begin_anew
+    from validation.gates.approval import Word
+
+    entry = begin_anew(workspace, Word(person, reason))
+    output.print(f"begun anew by {entry.promoter}: {entry.reason}")
+
+
+def _repair(workspace: Workspace, person: str) -> None:
+    from orchestration.chain.standing import repair_history
+
+    done = repair_history(workspace, person)
+    for cleared in done.cleared:
+        output.print(f"left over from a promotion that died: {cleared}")
+    champion = done.champion
+    output.print(f"champion: {f'version {champion.version}' if champion else 'none, and there never was one'}")
+
+
+def _verify(workspace: Workspace) -> None:
+    """Tell every fault, then what is no fault but must be known."""
+    from orchestration.chain.standing import audit_history, known_elsewhere, promotion_history
+
+    faults = audit_history(workspace)
+    if faults:
+        rows = [(f.code, f.place, f.found, f.remedy) for f in faults]
+        print_table("Where the story breaks", ("code", "place", "found", "way out"), rows)
+        first = faults[0]
+        raise GateRefused(
+            "HISTORY_NOT_VERIFIED",
+            found=f"{len(faults)} fault(s), first {first.code} at {first.place}: {first.found}",
+            expected="history, registry, champion table, alias and local copy that agree",
+            remedy=first.remedy,
+        )
+    for entry in (e for e in promotion_history(workspace) if e.event == "begun_anew"):
+        output.print(f"begun anew on {entry.at[:10]} by {entry.promoter}: {entry.reason}")
+    for other in known_elsewhere(workspace):
+        output.print(f"another history of this model, not looked at: {other}")
 
 
 @click.command()
@@ -148,3 +185,21 @@ def reject(verdict: str, workspace: Path, person: str, comment: str) -> None:
     chosen = Workspace(workspace)
     refused = reject_verdict(chosen, read_params(chosen.params_file), verdict, Word(person, comment))
     output.print(f"verdict {refused.verdict[:12]} is refused by {refused.approver}; it promotes nothing from now on")
+
+
+@click.command()
+@click.argument("model")
+@workspace_option
+@click.option("--as", "person", required=True, help="Who says so.")
+@click.option("--comment", required=True, help="Why it may serve again; recorded in the history.")
+def lift(model: str, workspace: Path, person: str, comment: str) -> None:
+    """Lift the denial of MODEL (a version, or the beginning of its digest); it serves when promoted or returned to.
+
+    \b
+    Example:  plumbline lift 3 --as "R. Viewer" --comment "the films were exchanged, not the spines"
+    """
+    from orchestration.chain.standing import lift as lift_denial
+    from validation.gates.approval import Word
+
+    denial = lift_denial(Workspace(workspace), model, Word(person, comment))
+    output.print(f"model {denial.digest[:12]} is no longer denied ({denial.by} on {denial.at[:10]}: {denial.reason})")

@@ -1,4 +1,4 @@
-"""Racing and killed promotions at length: 64 processes, 100 rounds; kill -9 at 50 random points.
+"""Races and kills at length: 64 processes, 100 rounds; kill -9 at 50 random points; and how long the way back takes.
 
 The first race is for the bare row, so that all 64 really swap at once; the second is of whole promotions, where those
 that share a history wait for one another and the others meet at the seat. On SQLite; a figure that is no speed must be
@@ -21,10 +21,12 @@ PROCESSES, ROUNDS, HISTORIES, POINTS, SEED = 64, 100, 8, 50, 20261123
 
 
 def figures() -> list[Figure]:
-    """Winners a round, agreement of the histories, and what a kill leaves behind."""
+    """Seconds of a rollback, winners a round, agreement of the histories, and what a kill leaves behind."""
     os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+    from tests.bench import rollback
+
     with tempfile.TemporaryDirectory() as folder:
-        return [*_seat(Path(folder)), *_promotions(Path(folder)), *_kills(Path(folder))]
+        return [*rollback.figures(), *_seat(Path(folder)), *_promotions(Path(folder)), *_kills(Path(folder))]
 
 
 def _seat(folder: Path) -> list[Figure]:
@@ -68,6 +70,7 @@ def _kills(folder: Path) -> list[Figure]:
             f"of {POINTS}",
             str(POINTS),
         ),
+        Figure("kill -9: runs and versions left over then", sum(len(k.left_over) for k in killed), "", "0"),
     ]
 
 

@@ -6,18 +6,16 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from mlflow import MlflowClient
 
-from inference.released import RELEASED
-from orchestration.chain.champion import CANDIDATES_MODEL, local_champion, open_champion
-from orchestration.chain.decision import judge_candidate
+from orchestration.chain.champion import local_champion, open_champion
+from orchestration.chain.decision import judge_candidate, rescore_champion
 from orchestration.chain.params import Params, read_params, write_params
 from orchestration.chain.workspace import Workspace
 from orchestration.cli.main import plumbline
 from orchestration.environment import quiet_environment
 from spine.errors import GateRefused, PlumblineError
-from spine.model_digest import model_digest
-from tests.validation.gates.records import build_record
-from validation.evaluation.record import write_record
+from tests.served_workspace import register_candidate
 from validation.gates.champion import open_registry
 from validation.gates.policy import DEFAULT_POLICY
 
@@ -49,28 +47,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 def candidate(workspace: Workspace, note: str, *, champion: str | None = None, noise: float = 1.0) -> str:
     """Register the model in the box, told apart by a note in its contract, judge it; digest of the verdict."""
-    folder = workspace.candidate
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    shutil.copy(RELEASED / "model.onnx", folder)
-    (folder / "contract.json").write_text((RELEASED / "contract.json").read_text() + "\n" * len(note))
-    digest = model_digest(folder)
-    write_record(build_record("challenger", digest, noise=noise, seed=3), workspace.evaluation / "record.json")
-    shutil.rmtree(workspace.champion_evaluation, ignore_errors=True)
-    if champion is not None:
-        rival = build_record("champion", champion, noise=2.0, seed=2)
-        write_record(rival, workspace.champion_evaluation / "record.json")
-    client = open_registry(workspace.tracking_uri)
-    known = client.get_experiment_by_name("training")
-    where = (workspace.artifact_root / "training").as_uri()
-    experiment = known.experiment_id if known else client.create_experiment("training", artifact_location=where)
-    if known is None:
-        client.create_registered_model(CANDIDATES_MODEL)
-    run = client.create_run(experiment, tags={"plumbline.author": "A. Trainer"})
-    client.log_artifacts(run.info.run_id, str(folder), "model")
-    client.set_terminated(run.info.run_id)
-    tags = {"plumbline.model_digest": digest}
-    client.create_model_version(CANDIDATES_MODEL, f"{run.info.artifact_uri}/model", run_id=run.info.run_id, tags=tags)
+    register_candidate(workspace, note, champion=champion, noise=noise)
     judged = judge_candidate(workspace, read_params(workspace.params_file))
     return str(judged.figures["verdict"])
 
@@ -128,6 +105,26 @@ def test_the_life_of_two_models_as_a_person_types_it(workspace: Workspace, monke
     assert code_of(refused) == "ROLLBACK_REFUSED"
     assert refused.exit_code != 0
 
+    assert code_of(typed(workspace, "lift", "2", "--as", " ", "--comment", "no")) == "APPROVAL_EMPTY"
+    lifted = typed(workspace, "lift", "2", "--as", "R. Viewer", "--comment", "the films were exchanged")
+    assert lifted.exit_code == 0 and "no longer denied (R. Viewer" in lifted.output, lifted.exception
+    assert code_of(typed(workspace, "lift", "2", "--as", "R. Viewer", "--comment", "again")) == "NOT_DENIED"
+    assert typed(workspace, "history", "--verify").exit_code == 0
+
+    graph = workspace.champion / "model.onnx"
+    kept = graph.read_bytes()
+    graph.write_bytes(kept + b"x")
+    touched = typed(workspace, "history", "--verify")
+    assert code_of(touched) == "HISTORY_NOT_VERIFIED" and "LOCAL_COPY_ALTERED" in touched.output
+    assert "ALTERED" in typed(workspace, "champion").output
+    assert typed(workspace, "champion", "--fetch").exit_code == 0
+    assert graph.read_bytes() == kept
+    record = workspace.champion_record.read_text()
+    workspace.champion_record.write_text(record.replace('"version": "1"', '"version": "2"'))
+    other = typed(workspace, "history", "--verify")
+    assert code_of(other) == "HISTORY_NOT_VERIFIED" and "LOCAL_COPY_BEHIND" in other.output
+    workspace.champion_record.write_text(record)
+
     client = open_registry(workspace.tracking_uri)
     client.delete_registered_model_alias("plumbline", "champion")
     broken = typed(workspace, "history", "--verify")
@@ -149,6 +146,99 @@ def test_a_refused_verdict_stays_refused(workspace: Workspace) -> None:
     workspace.promotion_ledger.write_text("".join(lines[:-1]))
     cut = typed(workspace, "promote", "--by", "B. Oss")
     assert code_of(cut) == "APPROVAL_REJECTED" and "sealed as" in str(cut.exception)
+    assert code_of(typed(workspace, "approve", verdict, "--as", "B. Oss", "--comment", "so what")) == "HISTORY_CUT"
+    told = typed(workspace, "history", "--verify")
+    assert code_of(told) == "HISTORY_NOT_VERIFIED" and "HISTORY_CUT" in told.output
+    words = ("history", "--begin-anew", "--verify", "--as", "R. Viewer", "--reason", "the disk died")
+    anew = typed(workspace, *words)
+    assert anew.exit_code == 0, anew.exception
+    assert "begun anew on" in anew.output and "lost: 1 entries" in anew.output
+    assert code_of(typed(workspace, *words)) == "HISTORY_WHOLE"
+
+
+@pytest.fixture
+def served(workspace: Workspace) -> Workspace:
+    """A workspace whose first champion serves, no human asked."""
+    workspace.params_file.write_text(workspace.params_file.read_text().replace("human.yaml", "default"))
+    candidate(workspace, "a")
+    assert typed(workspace, "promote", "--by", "R. Viewer").exit_code == 0
+    return workspace
+
+
+WRITING = (
+    ("promote", "--by", "R. Viewer"),
+    ("approve", "0123456789", "--as", "R. Viewer", "--comment", "fine"),
+    ("reject", "0123456789", "--as", "R. Viewer", "--comment", "fine"),
+    ("rollback", "--reason", "wrong side"),
+    ("lift", "1", "--as", "R. Viewer", "--comment", "fine"),
+    ("history", "--repair"),
+    ("history", "--begin-anew", "--as", "R. Viewer", "--reason", "gone"),
+    ("stage", "evaluation"),
+)
+
+
+def files_of(workspace: Workspace) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in workspace.root.rglob("*") if p.is_file() and ".lock" not in p.name}
+
+
+def test_a_copied_workspace_writes_nothing_into_its_original(
+    served: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    copied = Workspace(Path(shutil.copytree(served.root, tmp_path / "copy")))
+    before = files_of(served), files_of(copied)
+    for words in WRITING:
+        refused = typed(copied, *words)
+        assert code_of(refused) == "WORKSPACE_COPIED", words
+        assert str(served.root) in str(refused.exception) and "plumbline init" in str(refused.exception)
+    assert (files_of(served), files_of(copied)) == before
+    # A registry that somebody names is not the workspace's own, and neither is a workspace that was only moved.
+    monkeypatch.setenv("PLUMBLINE_TRACKING_URI", served.own_tracking_uri)
+    assert typed(copied, "history", "--repair").exit_code == 0
+    monkeypatch.delenv("PLUMBLINE_TRACKING_URI")
+    moved = Workspace(served.root.rename(tmp_path / "moved"))
+    assert code_of(typed(moved, "history", "--repair")) == "WORKSPACE_COPIED"
+    (tmp_path / "ws").symlink_to(moved.root)
+    assert typed(moved, "history", "--repair").exit_code == 0
+    assert typed(Workspace(tmp_path / "ws"), "history", "--verify").exit_code == 0
+
+
+def test_artefacts_behind_a_link_are_the_workspaces_own(workspace: Workspace, tmp_path: Path) -> None:
+    """A big disk for the artefacts: MLflow is told where the link leads."""
+    workspace.artifact_root.rename(tmp_path / "disk")
+    workspace.artifact_root.symlink_to(tmp_path / "disk")
+    client = MlflowClient(tracking_uri=workspace.tracking_uri, registry_uri=workspace.tracking_uri)
+    client.create_experiment("plumbline", artifact_location=(tmp_path / "disk" / "plumbline").as_uri())
+    assert typed(workspace, "history", "--repair").exit_code == 0
+
+
+def test_a_lost_database_is_not_an_empty_one(served: Workspace) -> None:
+    database = served.state / "mlflow" / "mlflow.db"
+    kept = database.rename(served.state / "away.db")
+    for read in (("champion",), ("champion", "--fetch")):
+        lost = typed(served, *read)
+        assert code_of(lost) == "CHAMPION_LOST" and "restore the database" in str(lost.exception), read
+    for words in (("history", "--verify"), ("history", "--repair"), ("promote", "--by", "R. Viewer")):
+        assert code_of(typed(served, *words)) == "REGISTRY_UNAVAILABLE", words
+    params = read_params(served.params_file)
+    for step in (rescore_champion, judge_candidate):
+        with pytest.raises(GateRefused, match="CHAMPION_LOST"):
+            step(served, params)
+    assert not database.exists(), "whoever only reads makes no database"
+    kept.rename(database)
+    assert typed(served, "history", "--verify").exit_code == 0
+
+
+@pytest.mark.parametrize("damage", ["garbage", "truncated"])
+def test_a_damaged_database_is_called_so(served: Workspace, damage: str) -> None:
+    database = served.state / "mlflow" / "mlflow.db"
+    whole = database.read_bytes()
+    database.write_bytes(b"no database at all, but longer than a header" * 9 if damage == "garbage" else whole[:9000])
+    for words in (*WRITING, ("champion",), ("champion", "--fetch"), ("history", "--verify")):
+        refused = typed(served, *words)
+        assert code_of(refused) == "REGISTRY_UNAVAILABLE", words
+        assert "mlflow.db, which is damaged" in str(refused.exception), words
+    database.write_bytes(whole)
+    assert typed(served, "history", "--verify").exit_code == 0
 
 
 def test_dagster_takes_the_approval_as_config(workspace: Workspace, tmp_path: Path) -> None:

@@ -85,6 +85,15 @@ def open_sealed(schema: str, path: Path) -> Opened:
     return Opened(content, canonical, actual)
 
 
+def verified_seal(path: Path) -> str:
+    """The digest of a sealed file of whatever schema it names, verified; refusals as of ``read_sealed``."""
+    try:
+        schema = str(json.loads(path.read_text(encoding="utf-8"))["schema"])
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise _refusal("EVIDENCE_UNREADABLE", f"{path.name}: {error}", "a sealed record", "write it again") from error
+    return open_sealed(schema, path).digest
+
+
 def sealed_digest(path: Path) -> str | None:
     """The digest a sealed file claims, or None where it is no sealed file; unverified, for finding files only."""
     try:

@@ -20,8 +20,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from spine.errors import EvidenceRejected, GateRefused
 from validation.evaluation.sealing import canonical_json, digest_of, read_sealed, write_sealed
-from validation.gates.history import HistoryEntry, append_entry, demand_time_goes_on, locked, read_history
+from validation.gates.anchor import anchored
+from validation.gates.history import HistoryEntry, append_entry, demand_time_goes_on, read_history
 from validation.gates.policy import Policy
+from validation.gates.seat import Seat
 from validation.gates.verdict import Verdict
 
 SCHEMA = "plumbline.approval/1"
@@ -84,33 +86,36 @@ def may_be_promoted(verdict: Verdict) -> bool:
 
 def grant(
     verdict: Verdict, policy: Policy, word: Word, *, author: str | None, production_model: str,
-    folder: Path, ledger_path: Path, at: datetime,
+    folder: Path, ledger_path: Path, at: datetime, seat: Seat | None,
 ) -> Path:  # fmt: skip
     """Approve ``verdict``: write the record below ``folder`` and its digest into the history; the record's path.
 
+    Args:
+        seat: where the history is anchored; None where the registry is a server and no database is named.
+
     Raises:
         GateRefused: APPROVAL_POINTLESS (the verdict permits nothing), APPROVAL_REJECTED (a human refused it), and what
-            ``_demand_word`` and ``demand_time_goes_on`` raise. EvidenceRejected: HISTORY_BROKEN.
+            ``_demand_word``, ``demand_time_goes_on`` and ``anchored`` raise. EvidenceRejected: HISTORY_BROKEN.
     """
     _demand_word(word, author, policy)
     if not may_be_promoted(verdict) or verdict.policy_hash != policy.hash:
         remedy = "read the reasons with `plumbline explain`; a better model or more evidence is needed"
         raise _refused("APPROVAL_POINTLESS", f"a verdict {verdict.decision}", "one that an approval can help", remedy)
-    return _say("granted", verdict, policy, word, author or "", production_model, folder, ledger_path, at)
+    return _say("granted", verdict, policy, word, author or "", production_model, folder, ledger_path, at, seat)
 
 
 def reject(
     verdict: Verdict, policy: Policy, word: Word, *, author: str | None, production_model: str,
-    folder: Path, ledger_path: Path, at: datetime,
+    folder: Path, ledger_path: Path, at: datetime, seat: Seat | None,
 ) -> Path:  # fmt: skip
     """Refuse ``verdict`` for good, whatever the policy demands; the record's path. The author may do so too."""
-    _demand_names(word)
-    return _say("rejected", verdict, policy, word, author or "", production_model, folder, ledger_path, at)
+    demand_signed(word)
+    return _say("rejected", verdict, policy, word, author or "", production_model, folder, ledger_path, at, seat)
 
 
 def _say(
     decision: Literal["granted", "rejected"], verdict: Verdict, policy: Policy, word: Word, author: str,
-    production_model: str, folder: Path, ledger_path: Path, at: datetime,
+    production_model: str, folder: Path, ledger_path: Path, at: datetime, seat: Seat | None,
 ) -> Path:  # fmt: skip
     hours = word.ttl_hours if word.ttl_hours is not None else policy.approval.ttl_hours
     expires = (at + timedelta(hours=hours)).isoformat()
@@ -118,7 +123,7 @@ def _say(
         decision, verdict.digest, verdict.challenger_model, production_model, author, word.approver.strip(),
         getpass.getuser(), word.comment.strip(), at.isoformat(), expires, uuid4().hex,
     )  # fmt: skip
-    with locked(ledger_path):
+    with anchored(seat, ledger_path):
         entries = read_history(ledger_path)
         demand_time_goes_on(entries, at)
         if decision == "granted":
@@ -247,7 +252,7 @@ def demand_no_sealed_refusal(folder: Path, verdict: Verdict) -> None:
 
 
 def _demand_word(word: Word, author: str | None, policy: Policy) -> None:
-    _demand_names(word)
+    demand_signed(word)
     longest = policy.approval.ttl_hours
     if word.ttl_hours is not None and not 0 < word.ttl_hours <= longest:
         remedy = "ask for less, or change the policy"
@@ -255,7 +260,12 @@ def _demand_word(word: Word, author: str | None, policy: Policy) -> None:
     _demand_other_person(word.approver, author)
 
 
-def _demand_names(word: Word) -> None:
+def demand_signed(word: Word) -> None:
+    """Refuse a word without a name or a reason.
+
+    Raises:
+        GateRefused: APPROVAL_EMPTY.
+    """
     if not _plain(word.approver) or not word.comment.strip():
         raise _refused("APPROVAL_EMPTY", "no name or no comment", "who says so, and why", "give --as and --comment")
 

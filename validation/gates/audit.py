@@ -8,6 +8,7 @@ and only after its bytes were verified. A broken chain is not repaired: it is ev
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -16,6 +17,9 @@ from typing import TYPE_CHECKING
 
 from spine.errors import EvidenceRejected, GateRefused, PlumblineError
 from spine.model_digest import find_model_folder, model_digest
+from validation.evaluation.sealing import verified_seal
+from validation.gates.anchor import REMEDY, Anchor, anchored, anchors_of, begin_anew, broken_anchors, place_of
+from validation.gates.approval import Word, demand_signed
 from validation.gates.champion import (
     CHAMPION_ALIAS,
     PREVIOUS_ALIAS,
@@ -33,10 +37,10 @@ from validation.gates.history import (
     HistoryEntry,
     append_entry,
     last_champion,
-    locked,
     read_history,
     unsettled,
 )
+from validation.gates.left_over import clear_left_over
 from validation.gates.moving import mirror, settle
 from validation.gates.promotion import refusing
 from validation.gates.seat import Holder, Seat, open_seat
@@ -70,26 +74,32 @@ def audit(tracking_uri: str, production_model: str, ledger_path: Path) -> tuple[
     with refusing():
         client, seat = open_registry(tracking_uri), open_seat(tracking_uri, production_model)
         about = [e for e in entries if e.production_model == production_model]
-        faults = [*_interrupted(entries, production_model), *_clock(entries), *_approvals(about)]
+        cut = [*_cut(seat, entries, ledger_path)]
+        faults = [*cut, *_interrupted(entries, production_model), *_clock(entries), *_approvals(about)]
         faults += _versions(client, tracking_uri, about)
-        faults += _standing(client, seat, entries)
+        faults += [f for f in _standing(client, seat, entries) if not cut or f.code != "HISTORY_CUT"]
     return tuple(faults)
 
 
-def repair(
-    tracking_uri: str, production_model: str, *, ledger_path: Path, promoter: str, at: datetime
-) -> Champion | None:
-    """Finish what was cut off and set a lost or foreign alias back, after verifying the champion's bytes.
+@dataclass(frozen=True)
+class Repair:
+    """What a repair came to: who serves (None where no model ever did), and what dead promotions had left behind."""
 
-    Returns: the champion, None where no model ever served.
+    champion: Champion | None
+    cleared: tuple[str, ...]
+
+
+def repair(tracking_uri: str, production_model: str, *, ledger_path: Path, promoter: str, at: datetime) -> Repair:
+    """Finish what was cut off and set a lost or foreign alias back, after verifying the champion's bytes.
 
     Raises:
         GateRefused: MODEL_ALTERED, VERSION_GONE (the champion's bytes are not to be had: roll back), HISTORY_BROKEN,
-            REGISTRY_UNAVAILABLE.
+            HISTORY_CUT, REGISTRY_UNAVAILABLE.
     """
-    with refusing(), locked(ledger_path):
-        entries = read_history(ledger_path)
+    with refusing():
         client, seat = open_registry(tracking_uri), open_seat(tracking_uri, production_model)
+    with refusing(), anchored(seat, ledger_path):
+        entries = read_history(ledger_path)
         last = last_champion(entries, production_model)
         if seat.holder() is None and last is not None:
             seat.change(None, Holder(last.version, last.model_digest))
@@ -101,12 +111,44 @@ def repair(
             _demand_bytes(tracking_uri, production_model, holder)
             client.set_model_version_tag(production_model, holder.version, TAG + "model_digest", holder.digest)
         holder = settle(client, seat, ledger_path, at)
+        cleared = clear_left_over(client, seat, ledger_path)
         if holder is None:
-            return None
+            return Repair(None, cleared)
         champion = mirror(client, seat)
         if shown is None or str(shown.version) != holder.version:
             _note(ledger_path, "restored", promoter, at, production_model, holder)
-    return champion
+    return Repair(champion, cleared)
+
+
+def begin_history_anew(
+    tracking_uri: str, production_model: str, *, ledger_path: Path, word: Word, at: datetime
+) -> HistoryEntry:
+    """Go on with what is left of a history that is lost, and record how much that is, who says so and why.
+
+    The entry is written before anything else is looked at; bringing it into step with the registry is the repair's.
+
+    Raises:
+        GateRefused: APPROVAL_EMPTY (no name or reason), HISTORY_WHOLE, HISTORY_BROKEN, CLOCK_WENT_BACK,
+            REGISTRY_UNAVAILABLE, NO_CHAMPIONS_DB.
+    """
+    demand_signed(word)
+    with refusing():
+        seat = open_seat(tracking_uri, production_model)
+        who, why = word.approver.strip(), word.comment.strip()
+        entry = HistoryEntry("begun_anew", at.isoformat(), who, production_model, "", "", None, reason=why)
+        return begin_anew(seat, ledger_path, entry)
+
+
+def other_histories(tracking_uri: str, production_model: str, ledger_path: Path) -> tuple[Anchor, ...]:
+    """The histories elsewhere that the database knows of this model, so that a reader can look for them."""
+    with refusing():
+        place = place_of(ledger_path)
+        return tuple(a for a in anchors_of(open_seat(tracking_uri, production_model)) if a.place != place)
+
+
+def _cut(seat: Seat, entries: tuple[HistoryEntry, ...], ledger: Path) -> Iterator[Fault]:
+    for anchor, fault in broken_anchors(anchors_of(seat), entries, place_of(ledger)):
+        yield Fault("HISTORY_CUT", anchor.place, fault, REMEDY)
 
 
 def _note(ledger: Path, event: str, promoter: str, at: datetime, model: str, holder: Holder | None) -> None:
@@ -185,6 +227,28 @@ def _versions(client: "MlflowClient", tracking_uri: str, entries: Sequence[Histo
         if actual != entry.model_digest:
             found = f"its bytes have digest {actual[:12] or 'none'}, {entry.model_digest[:12]} was judged"
             yield Fault("MODEL_ALTERED", place, found, "restore the files from a backup, or `plumbline rollback`")
+        for code, found in _evidence(tracking_uri, version.run_id, entry.verdict, version.tags.get(TAG + "evidence")):
+            yield Fault(code, f"{place}, run {version.run_id}", found, "restore the run's artefacts from a backup")
+
+
+def _evidence(tracking_uri: str, run_id: str, *judged: str | None) -> Iterator[tuple[str, str]]:
+    """What is wrong with the sealed files that lie beside a served model: edited, or not those that were ``judged``."""
+    from mlflow.exceptions import MlflowException
+
+    with tempfile.TemporaryDirectory() as scratch:
+        sealed = {}
+        with suppress(MlflowException, OSError):
+            folder = download(tracking_uri, f"runs:/{run_id}/evidence", Path(scratch))
+            sealed = {path: path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*.json"))}
+        found = set()
+        for path, name in sealed.items():
+            try:
+                found.add(verified_seal(path))
+            except EvidenceRejected as error:
+                yield "EVIDENCE_ALTERED", f"evidence/{name}: {error.found}"
+        for digest in dict.fromkeys(d for d in judged if d):
+            if digest not in found:
+                yield "EVIDENCE_MISSING", f"no whole file with the digest {digest[:12]} that was judged"
 
 
 def _standing(client: "MlflowClient", seat: Seat, entries: tuple[HistoryEntry, ...]) -> Iterator[Fault]:

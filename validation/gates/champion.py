@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from spine.errors import GateRefused
 from spine.model_digest import find_model_folder, model_digest
+from validation.gates.database import exists, unavailable
+from validation.gates.history import last_champion, read_history
 from validation.gates.seat import Holder, seat_or_none
 
 if TYPE_CHECKING:
@@ -51,14 +53,37 @@ class Champion:
     simulated: bool
 
 
-def current_champion(tracking_uri: str, production_model: str) -> Champion | None:
-    """The champion, or None where there never was one.
+def current_champion(tracking_uri: str, production_model: str, ledger: Path | None = None) -> Champion | None:
+    """The champion, or None where there never was one; reading makes no database where there is none.
+
+    Args:
+        ledger: a history that may know of a champion where the registry knows none.
 
     Raises:
-        GateRefused: ``CHAMPION_LOST``: models have served, but the alias is gone; ``CHAMPION_UNKNOWN``: the alias
-            points at a version that was not written by a promotion; ``CHAMPION_MOVED``: it is not at the version that
-            was promoted last.
+        GateRefused: ``CHAMPION_LOST``: models have served, but the alias is gone, or the whole registry;
+            ``CHAMPION_UNKNOWN``: the alias points at a version that was not written by a promotion;
+            ``CHAMPION_MOVED``: it is not at the version that was promoted last; ``REGISTRY_UNAVAILABLE``.
+        EvidenceRejected: ``HISTORY_BROKEN``.
     """
+    champion = _champion_of_registry(tracking_uri, production_model) if exists(tracking_uri) else None
+    last = last_champion(read_history(ledger), production_model) if champion is None and ledger is not None else None
+    if last is not None:
+        raise lost_registry(last.version, last.model_digest, production_model)
+    return champion
+
+
+def lost_registry(version: str, digest: str, production_model: str) -> GateRefused:
+    """The refusal of a registry that knows no champion though the history knows one."""
+    return GateRefused(
+        "CHAMPION_LOST",
+        found=f"no champion in the registry's database, {production_model} version {version} in the history",
+        expected=f"the database that knows model {digest[:12]}",
+        remedy="restore the database, or `plumbline history --repair` where the registry still holds that version; "
+        "for a registry that is new on purpose move the history away first",
+    )
+
+
+def _champion_of_registry(tracking_uri: str, production_model: str) -> Champion | None:
     client = open_registry(tracking_uri)
     version, holder = _alias_and_seat(client, tracking_uri, production_model)
     if holder is None:
@@ -150,10 +175,19 @@ def champion_from_version(version: Any) -> Champion:
     )
 
 
-def open_registry(tracking_uri: str) -> "MlflowClient":
-    """A client of the tracking store and registry at ``tracking_uri``; sets no global state."""
+def open_registry(tracking_uri: str, *, make: bool = False) -> "MlflowClient":
+    """A client of the tracking store and registry at ``tracking_uri``; sets no global state.
+
+    Args:
+        make: for a writer that may be the first one: where there is no database, MLflow makes one.
+
+    Raises:
+        GateRefused: REGISTRY_UNAVAILABLE: the database's file is not there, or damaged.
+    """
     from mlflow import MlflowClient
 
+    if not exists(tracking_uri) and not make:
+        raise unavailable("there is no database yet, or its file is gone or empty")
     return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
 
 

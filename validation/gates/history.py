@@ -4,9 +4,10 @@ What belongs here: writing and verifying the chain. What does not: when an entry
 JSON object per line; each entry carries the digest of its predecessor, so an edited, removed or inserted entry breaks
 the chain at a place that can be named. The file is replaced as a whole, so a kill leaves the old chain or the new one.
 ``intended`` is written before the registry is touched and ``promoted`` after it was read back (``rollback_intended``
-and ``rolled_back`` of a rollback); one that stands last is the trace of an interruption and is resolved by the next
-promotion, or by ``plumbline history --repair``. Time does not run backwards: an entry that would be older than the one
-before is refused, so a clock that jumped cannot revive an approval.
+and ``rolled_back`` of a rollback, ``lift_intended`` and ``lifted`` of a denial); one that stands last is the trace of
+an interruption and is resolved by the next promotion, or by ``plumbline history --repair``. Time does not run
+backwards: an entry that would be older than the one before is refused, so a clock that jumped cannot revive an
+approval. That the end was cut off, the chain itself does not show; ``anchor`` does.
 """
 
 import fcntl
@@ -27,9 +28,13 @@ SCHEMA = "plumbline.promotion/1"
 GENESIS = "0" * 64
 Event = Literal[
     "intended", "promoted", "rollback_intended", "rolled_back", "abandoned", "observed", "restored",
-    "approved", "rejected", "clock_set",
+    "approved", "rejected", "clock_set", "begun_anew", "lift_intended", "lifted",
 ]  # fmt: skip
-SETTLED_AS: dict[str, Event] = {"intended": "promoted", "rollback_intended": "rolled_back"}
+SETTLED_AS: dict[str, Event] = {
+    "intended": "promoted",
+    "rollback_intended": "rolled_back",
+    "lift_intended": "lifted",
+}
 SERVES: tuple[Event, ...] = ("promoted", "rolled_back", "observed", "restored")
 """Events after which their version serves."""
 
@@ -45,7 +50,8 @@ class HistoryEntry:
     Attributes:
         event: ``intended``, ``promoted``, ``rollback_intended``, ``rolled_back``, ``abandoned`` (one that was
             interrupted or too late, and moved nothing), ``observed`` (moved outside this history), ``restored``;
-            ``approved`` and ``rejected`` (a human, of a verdict); ``clock_set`` (time goes on from here).
+            ``approved`` and ``rejected`` (a human, of a verdict); ``lift_intended`` and ``lifted`` (a human, of a
+            denial); ``clock_set`` (time goes on from here); ``begun_anew`` (entries before this one are lost).
         at: ISO 8601; promoter: who or what asked, or the human.
         production_model, version, model_digest: what serves from then on (or was meant to).
         previous_digest: digest of the champion before, None where there was none.
@@ -160,7 +166,8 @@ def _broken(number: int, why: str) -> EvidenceRejected:
         "HISTORY_BROKEN",
         found=f"line {number + 1} of the history: {why}",
         expected="an unbroken chain",
-        remedy="the history was edited or damaged: restore the file from a backup, then promote again",
+        remedy="it was edited or damaged: restore the file from a backup; where there is none, move it aside (it is "
+        "evidence) and go on with `plumbline history --begin-anew`",
     )
 
 

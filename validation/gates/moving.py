@@ -19,6 +19,7 @@ from validation.gates.champion import (
     TAG,
     Champion,
     champion_from_version,
+    lost_registry,
     version_numbered,
     version_of_alias,
     versions_of,
@@ -115,13 +116,7 @@ def settle(client: "MlflowClient", seat: Seat, ledger: Path, at: datetime) -> Ho
         append_entry(ledger, replace(begun, event=outcome, at=at.isoformat()))
     last = last_champion(read_history(ledger), model)
     if holder is None and last is not None:
-        raise GateRefused(
-            "CHAMPION_LOST",
-            found=f"no champion in the registry's database, {model} version {last.version} in the history",
-            expected=f"the database that knows model {last.model_digest[:12]}",
-            remedy="restore the database, or `plumbline history --repair` where the registry still holds that version; "
-            "for a registry that is new on purpose move the history away first",
-        )
+        raise lost_registry(last.version, last.model_digest, model)
     if holder is not None and (last is None or (last.version, last.model_digest) != (holder.version, holder.digest)):
         note_observed(client, seat, ledger, holder, last, at)
     return holder
@@ -196,7 +191,7 @@ def _set_states(client: "MlflowClient", seat: Seat, holder: Holder) -> None:
     states = {holder.previous: PREVIOUS_ALIAS, holder.version: CHAMPION_ALIAS}
     for version in versions_of(client, seat.production_model):
         number, was = str(version.version), version.tags.get(TAG + "state")
-        state = states.get(number, "retired" if was in (CHAMPION_ALIAS, PREVIOUS_ALIAS) else was)
+        state = states.get(number, "retired" if was in (CHAMPION_ALIAS, PREVIOUS_ALIAS, "denied") else was)
         if number != holder.version and version.tags.get(TAG + "model_digest") in denied:
             state = "denied"
         if state is not None and state != was:

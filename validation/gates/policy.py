@@ -30,8 +30,7 @@ class FirstChampion(Strict):
     """Whether a model may become champion where there is none, without a human's approval.
 
     Attributes:
-        decision: ``needs_approval``; ``allowed``; ``allowed_on_virtual_patients``: as long as it was judged on nobody
-            real.
+        decision: ``needs_approval``; ``allowed``; ``allowed_on_virtual_patients``: judged on nobody real.
     """
 
     decision: Literal["allowed", "allowed_on_virtual_patients", "needs_approval"]

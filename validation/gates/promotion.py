@@ -20,13 +20,16 @@ from spine.errors import EvidenceRejected, GateRefused, ParametersRejected
 from spine.model_digest import find_model_folder
 from validation.evaluation.record import EvaluationRecord, read_record
 from validation.evaluation.sealing import sealed_digest
+from validation.gates.anchor import anchored, place_of
 from validation.gates.approval import demand_approval, may_be_promoted
 from validation.gates.baseline import demand_expected_baseline
 from validation.gates.champion import Champion, current_champion, download, fetch_champion, open_registry
-from validation.gates.history import HistoryEntry, demand_time_goes_on, locked, read_history
+from validation.gates.database import unavailable
+from validation.gates.history import HistoryEntry, demand_time_goes_on, read_history
+from validation.gates.left_over import clear_left_over
 from validation.gates.moving import move, settle
 from validation.gates.policy import Policy, read_policy
-from validation.gates.seat import Holder, Seat, open_seat, unavailable
+from validation.gates.seat import Holder, Seat, open_seat
 from validation.gates.served_copy import Order, author_of, copy_judged_bytes
 from validation.gates.smoke import AskPhantom, demand_smoke_test
 from validation.gates.verdict import Verdict, explain, judge, read_verdict
@@ -85,14 +88,15 @@ def promote(
             STATISTICS_INCONSISTENT, POLICY_* (missing, changed ...), VERDICT_NOT_REPRODUCED, STALE_CHAMPION,
             STALE_BASELINE, CHAMPION_* (lost, moved, unknown), MODEL_DENIED, APPROVAL_*, SAME_PERSON, AUTHOR_UNKNOWN,
             CANDIDATE_* (address, missing, run dead), MODEL_* (altered, incomplete ...), UNSAFE_FILES, SMOKE_TEST_*,
-            HISTORY_BROKEN, CLOCK_WENT_BACK, NO_CHAMPIONS_DB, REGISTRY_UNAVAILABLE: nothing has moved. MOVE_UNFINISHED:
-            the seat has, and the rest follows with `plumbline history --repair`.
+            HISTORY_* (broken, cut), CLOCK_WENT_BACK, NO_CHAMPIONS_DB, REGISTRY_UNAVAILABLE: nothing has moved.
+            MOVE_UNFINISHED: the seat has, and the rest follows with `plumbline history --repair`.
     """
     ledger = ledger_path or evidence_folder / "promotions.jsonl"
-    with refusing(), locked(ledger):
+    with refusing():
         verdict = _willing_verdict(verdict_path)
-        demand_time_goes_on(read_history(ledger), at)
         client, seat = open_registry(tracking_uri), open_seat(tracking_uri, production_model)
+    with refusing(), anchored(seat, ledger):
+        demand_time_goes_on(read_history(ledger), at)
         current_champion(tracking_uri, production_model)  # refuses an alias that is lost or was moved by somebody else
         holder = settle(client, seat, ledger, at)
         _demand_expected_champion(verdict, holder)
@@ -105,7 +109,10 @@ def promote(
         )
         files = [verdict_path, policy_path, *([approval] if approval else [])]
         files += _evidence_files(evidence_folder, verdict)
-        order = Order(verdict, files, tracking_uri, candidate_uri, production_model, promoter, at, artifact_root)
+        order = Order(
+            verdict, files, tracking_uri, candidate_uri, production_model, promoter, at, artifact_root, place_of(ledger)
+        )
+        clear_left_over(client, seat, ledger)
         version = copy_judged_bytes(
             client, order, lambda folder: _smoke_test(order, folder, ask_phantom, policy, holder)
         )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from spine.errors import GateRefused, PlumblineError
 from spine.model_digest import find_model_folder, model_digest
+from validation.gates.anchor import anchored
 from validation.gates.champion import (
     SERVED_STATES,
     TAG,
@@ -26,7 +27,7 @@ from validation.gates.champion import (
     version_numbered,
     versions_of,
 )
-from validation.gates.history import SERVES, HistoryEntry, demand_time_goes_on, last_champion, locked, read_history
+from validation.gates.history import SERVES, HistoryEntry, demand_time_goes_on, last_champion, read_history
 from validation.gates.moving import move, settle
 from validation.gates.policy import PhantomStudy
 from validation.gates.promotion import refusing
@@ -89,12 +90,14 @@ def rollback(order: Order) -> Rollback:
     Raises:
         GateRefused: NO_REASON, NO_CHAMPION, ROLLBACK_UNKNOWN (the target never served), ROLLBACK_REFUSED (it is denied,
             altered, gone or fails the smoke test; the next good one is named), NO_GOOD_MODEL, SMOKE_TEST_ABSENT,
-            STALE_CHAMPION, REGISTRY_UNAVAILABLE, HISTORY_BROKEN, CLOCK_WENT_BACK: nothing moved; MOVE_UNFINISHED.
+            STALE_CHAMPION, REGISTRY_UNAVAILABLE, HISTORY_* (broken, cut), CLOCK_WENT_BACK: nothing moved;
+            MOVE_UNFINISHED.
     """
     _demand_order(order)
-    with refusing(), locked(order.ledger_path):
-        demand_time_goes_on(read_history(order.ledger_path), order.at)
+    with refusing():
         client, seat = open_registry(order.tracking_uri), open_seat(order.tracking_uri, order.production_model)
+    with refusing(), anchored(seat, order.ledger_path):
+        demand_time_goes_on(read_history(order.ledger_path), order.at)
         holder = _leaving(client, seat, order)
         before = served_before(client, read_history(order.ledger_path), holder, order.production_model)
         chosen, passed_over = _choose(client, seat, order, before)

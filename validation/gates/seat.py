@@ -1,32 +1,23 @@
 """The seat: one row a registered model says who is champion, and one UPDATE changes it.
 
-What belongs here: the tables in the registry's own database, compare-and-swap, the deny-list, spent approvals. What
-does not: MLflow's alias (``moving``; it is a mirror of this row), whether a model may sit down (``promotion``,
+What belongs here: compare-and-swap, the deny-list, spent approvals. What does not: the tables and opening the database
+(``database``), MLflow's alias (``moving``; it is a mirror of this row), whether a model may sit down (``promotion``,
 ``rollback``). Contract: a change names the row it expects (version, digest, sequence) and happens in one transaction,
 whole or not at all; of any number of processes that expect the same row, whatever history they write, exactly one
 changes it, and every other one gets STALE_CHAMPION. What a change spends or denies stands or falls with it.
-
-    plumbline_champions   model (key), version, digest, previous, sequence, entry, mirrored
-    plumbline_changes     model + sequence (key), version, digest, entry: every change there was
-    plumbline_denied      model + digest (key), reason, by, at: models rolled back from, and verdicts refused by a human
-    plumbline_approvals   approval (key), model: those that have been used
 
 Where the tracking URI is a server, ``PLUMBLINE_CHAMPIONS_DB`` names the database; without one nothing is promoted.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 from typing import Any
 
 from spine.errors import GateRefused, ParametersRejected
+from validation.gates.database import connected, tables
 
 DATABASE_VARIABLE = "PLUMBLINE_CHAMPIONS_DB"
 DIALECTS = ("sqlite", "postgresql")
-WAIT_SECONDS = 30
-"""How long a change waits for another one's lock on the database before it is refused."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +58,7 @@ class Seat:
 
     def holder(self) -> Holder | None:
         """Who sits, None where nobody ever did."""
-        with _connected(self.database) as connection:
+        with connected(self.database) as connection:
             return self._holder(connection)
 
     def change(
@@ -87,7 +78,7 @@ class Seat:
 
         follower = replace(to, sequence=expected.sequence + 1 if expected else 1, mirrored=False)
         try:
-            with _connected(self.database) as connection:
+            with connected(self.database) as connection:
                 self._swap(connection, expected, follower)
                 if approval is not None:
                     self._spend(connection, approval)
@@ -99,8 +90,8 @@ class Seat:
 
     def mirrored(self, holder: Holder) -> bool:
         """Note that the alias shows ``holder``; False where somebody else sits by now."""
-        table = _tables().champions
-        with _connected(self.database) as connection:
+        table = tables().champions
+        with connected(self.database) as connection:
             done = connection.execute(
                 table.update()
                 .where(table.c.model == self.production_model, table.c.sequence == holder.sequence)
@@ -109,39 +100,70 @@ class Seat:
             return bool(done.rowcount)
 
     def made(self, entry: str) -> bool:
-        """Whether the change that the history's entry with this digest announced has happened."""
-        table = _tables().changes
-        with _connected(self.database) as connection:
-            of_it = (table.c.model == self.production_model, table.c.entry == entry)
-            return connection.execute(table.select().where(*of_it)).first() is not None
+        """Whether the change or lifting that the history's entry with this digest announced has happened."""
+        with connected(self.database) as connection:
+            return any(
+                connection.execute(
+                    table.select().where(table.c.model == self.production_model, table.c.entry == entry)
+                ).first()
+                is not None
+                for table in (tables().changes, tables().lifted)
+            )
+
+    def sat(self) -> frozenset[str]:
+        """Every version that sits or ever sat."""
+        table, holder = tables().changes, self.holder()
+        with connected(self.database) as connection:
+            rows = connection.execute(table.select().where(table.c.model == self.production_model)).all()
+        return frozenset({row.version for row in rows} | ({holder.version, holder.previous} if holder else set()))
 
     def denials(self) -> dict[str, Denial]:
         """Digest -> why it may not serve."""
-        table = _tables().denied
-        with _connected(self.database) as connection:
+        table = tables().denied
+        with connected(self.database) as connection:
             rows = connection.execute(table.select().where(table.c.model == self.production_model)).all()
         return {row.digest: Denial(row.digest, row.reason, row.by, row.at) for row in rows}
 
     def deny(self, denial: Denial) -> None:
         """Put a digest on the deny-list; the first reason stays."""
-        with _connected(self.database) as connection:
+        with connected(self.database) as connection:
             self._deny(connection, denial)
+
+    def lift(self, word: Denial, entry: str) -> None:
+        """Take a digest off the deny-list; who says so, why and when, and in which entry, is kept.
+
+        Raises:
+            GateRefused: NOT_DENIED: it is not on the list (any more).
+        """
+        table = tables().denied
+        of_it = (table.c.model == self.production_model, table.c.digest == word.digest)
+        with connected(self.database) as connection:
+            if connection.execute(table.delete().where(*of_it)).rowcount != 1:
+                raise GateRefused(
+                    "NOT_DENIED",
+                    found=f"model {word.digest[:12]}, which is not denied",
+                    expected="a model that was rolled back from",
+                    remedy="nothing needs to be lifted",
+                )
+            connection.execute(
+                tables().lifted.insert().values(model=self.production_model, entry=entry, **asdict(word))
+            )
 
     def spent(self) -> frozenset[str]:
         """Digests of the approvals that were used, for whatever model."""
-        table = _tables().approvals
-        with _connected(self.database) as connection:
+        table = tables().approvals
+        with connected(self.database) as connection:
             return frozenset(row.approval for row in connection.execute(table.select()).all())
 
     def _holder(self, connection: Any) -> Holder | None:
-        table = _tables().champions
+        table = tables().champions
         row = connection.execute(table.select().where(table.c.model == self.production_model)).one_or_none()
         if row is None:
             return None
         return Holder(row.version, row.digest, row.previous, row.sequence, row.entry, bool(row.mirrored))
 
     def _swap(self, connection: Any, expected: Holder | None, follower: Holder) -> None:
-        table = _tables().champions
+        table = tables().champions
         if expected is None:
             if self._holder(connection) is not None:
                 raise self._stale(expected, self._holder(connection))
@@ -159,10 +181,10 @@ class Seat:
 
     def _record(self, connection: Any, follower: Holder) -> None:
         values = {name: getattr(follower, name) for name in ("sequence", "version", "digest", "entry")}
-        connection.execute(_tables().changes.insert().values(model=self.production_model, **values))
+        connection.execute(tables().changes.insert().values(model=self.production_model, **values))
 
     def _spend(self, connection: Any, approval: str) -> None:
-        table = _tables().approvals
+        table = tables().approvals
         if connection.execute(table.select().where(table.c.approval == approval)).one_or_none() is not None:
             raise GateRefused(
                 "APPROVAL_USED",
@@ -173,7 +195,7 @@ class Seat:
         connection.execute(table.insert().values(approval=approval, model=self.production_model))
 
     def _deny(self, connection: Any, denial: Denial) -> None:
-        table = _tables().denied
+        table = tables().denied
         of_it = (table.c.model == self.production_model, table.c.digest == denial.digest)
         if connection.execute(table.select().where(*of_it)).one_or_none() is None:
             connection.execute(table.insert().values(model=self.production_model, **asdict(denial)))
@@ -210,123 +232,6 @@ def seat_or_none(tracking_uri: str, production_model: str) -> Seat | None:
         return open_seat(tracking_uri, production_model)
     except ParametersRejected:
         return None
-
-
-@dataclass(frozen=True)
-class _Tables:
-    metadata: Any
-    champions: Any
-    changes: Any
-    denied: Any
-    approvals: Any
-
-
-@cache
-def _tables() -> _Tables:
-    from sqlalchemy import Boolean, Column, Integer, MetaData, String, Table, Text
-
-    metadata = MetaData()
-    champions = Table(
-        "plumbline_champions",
-        metadata,
-        Column("model", String(256), primary_key=True),
-        *(Column(name, String(64), nullable=False) for name in ("version", "digest", "previous", "entry")),
-        Column("sequence", Integer, nullable=False),
-        Column("mirrored", Boolean, nullable=False),
-    )
-    changes = Table(
-        "plumbline_changes",
-        metadata,
-        Column("model", String(256), primary_key=True),
-        Column("sequence", Integer, primary_key=True),
-        *(Column(name, String(64), nullable=False) for name in ("version", "digest", "entry")),
-    )
-    denied = Table(
-        "plumbline_denied",
-        metadata,
-        Column("model", String(256), primary_key=True),
-        Column("digest", String(64), primary_key=True),
-        *(Column(name, Text, nullable=False) for name in ("reason", "by", "at")),
-    )
-    approvals = Table(
-        "plumbline_approvals",
-        metadata,
-        Column("approval", String(64), primary_key=True),
-        Column("model", String(256), nullable=False),
-    )
-    return _Tables(metadata, champions, changes, denied, approvals)
-
-
-@contextmanager
-def _connected(database: str) -> Iterator[Any]:
-    """A connection in one transaction that is committed at the end, or rolled back as a whole."""
-    from sqlalchemy.exc import DBAPIError, IntegrityError
-
-    try:
-        engine = _engine(database)
-        with engine.begin() as connection:
-            yield connection
-    except IntegrityError:
-        raise
-    except DBAPIError as error:
-        raise unavailable(str(error.orig)) from error
-
-
-def unavailable(why: str) -> GateRefused:
-    """The refusal of a registry that does not answer."""
-    return GateRefused(
-        "REGISTRY_UNAVAILABLE",
-        found=f"a registry that cannot be read or written: {' '.join(why.split())[:200]}",
-        expected="its database, reachable and not locked",
-        remedy="start it or wait until it is free, see where things stand with `plumbline history --verify`, try again",
-    )
-
-
-@cache
-def _engine_of(database: str, _process: int) -> Any:
-    from sqlalchemy import NullPool, create_engine, event
-
-    lite = database.startswith("sqlite")
-    # No pool: a connection lives as long as its transaction, so nothing is shared with a forked child.
-    options = {"timeout": WAIT_SECONDS} if lite else {"connect_timeout": WAIT_SECONDS}
-    engine = create_engine(database, poolclass=NullPool, connect_args=options)
-    if lite:
-        # pysqlite begins late and reads outside the transaction; IMMEDIATE takes the write lock before the first look.
-        event.listen(engine, "connect", _leave_beginning_to_us)
-        event.listen(engine, "begin", _begin_immediately)
-    return engine
-
-
-def _engine(database: str) -> Any:
-    """The engine, its file there and its tables made."""
-    if database.startswith("sqlite:///") and not os.path.exists(database.removeprefix("sqlite:///")):  # noqa: PTH110
-        raise unavailable("the database's file is gone")
-    engine = _engine_of(database, os.getpid())
-    _make_tables(database, os.getpid())
-    return engine
-
-
-def _make_tables(database: str, process: int) -> None:
-    from sqlalchemy import inspect
-    from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
-
-    engine = _engine_of(database, process)
-    wanted = set(_tables().metadata.tables)
-    if wanted <= set(inspect(engine).get_table_names()):
-        return
-    try:
-        _tables().metadata.create_all(engine)
-    except (OperationalError, ProgrammingError, IntegrityError):  # another process made them in this moment
-        if not wanted <= set(inspect(engine).get_table_names()):
-            raise
-
-
-def _leave_beginning_to_us(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None
-
-
-def _begin_immediately(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _told(holder: Holder | None) -> str:

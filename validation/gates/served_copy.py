@@ -27,6 +27,11 @@ UNSAFE_SUFFIXES = frozenset({".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt
 """Files that run code when they are loaded; a model that brings any is not promoted."""
 
 AUTHOR_TAG = TAG + "author"
+HISTORY_TAG = TAG + "history"
+"""Into which history a promotion writes: by it one that died is told from one that is under way elsewhere."""
+
+PREPARED = "prepared"
+"""State of a version that was registered and has not served."""
 DEAD_RUNS = frozenset({"FAILED", "KILLED"})
 
 
@@ -37,6 +42,7 @@ class Order:
     Attributes:
         verdict: PROMOTE, verified; evidence: the files it rests on, itself among them.
         tracking_uri, candidate_uri, production_model, artifact_root, promoter, at: as in ``promotion.promote``.
+        history: where the history lies (``anchor.place_of``).
     """
 
     verdict: Verdict
@@ -47,6 +53,7 @@ class Order:
     promoter: str
     at: datetime
     artifact_root: str | None
+    history: str
 
     @property
     def tags(self) -> dict[str, str]:
@@ -64,7 +71,8 @@ class Order:
             "promoter": self.promoter,
             "promoted_at": self.at.isoformat(),
             "simulated": str(verdict.simulated).lower(),
-            "state": "prepared",
+            "history": self.history,
+            "state": PREPARED,
         }
         return {TAG + name: value for name, value in facts.items()}
 
@@ -108,6 +116,11 @@ def copy_judged_bytes(client: "MlflowClient", order: Order, inspect: Callable[[P
         description=summarise_verdict(order.verdict),
     )
     return str(version.version)
+
+
+def promotions_experiment(production_model: str) -> str:
+    """Name of the experiment that holds the promoter's runs."""
+    return f"{production_model}-promotions"
 
 
 def author_of(client: "MlflowClient", candidate_uri: str) -> str | None:
@@ -166,7 +179,7 @@ def _demand_same(judged: Path, copied: Path) -> None:
 
 
 def _experiment(client: "MlflowClient", order: Order) -> str:
-    name, root = f"{order.production_model}-promotions", order.artifact_root
+    name, root = promotions_experiment(order.production_model), order.artifact_root
     known = client.get_experiment_by_name(name)
     if known is not None:
         return str(known.experiment_id)

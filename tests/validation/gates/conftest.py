@@ -1,7 +1,7 @@
 """Virtual evaluations of known quality, and an MLflow database that is made once."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -10,6 +10,7 @@ import pytest
 
 from tests.validation.gates.desk import Desk
 from tests.validation.gates.records import build_record
+from tests.validation.gates.throwaway_postgres import running, why_not
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import DEFAULT_POLICY, Policy, read_policy
 
@@ -48,6 +49,15 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     client.search_experiments()
     client.search_registered_models()
     return path
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """Address of an empty database on a PostgreSQL of our own; skipped where none can be had."""
+    if (reason := why_not()) is not None:
+        pytest.skip(reason)
+    with running() as address:
+        yield address
 
 
 @pytest.fixture

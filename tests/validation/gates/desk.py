@@ -67,8 +67,8 @@ class Desk:
         client = open_registry(self.tracking_uri)
         known = client.get_experiment_by_name("training")
         # A server says itself where artefacts go.
-        lite = self.tracking_uri.startswith("sqlite")
-        where = (self.folder / "artifacts" / "training").as_uri() if lite else None
+        server = self.tracking_uri.startswith("http")
+        where = None if server else (self.folder / "artifacts" / "training").as_uri()
         experiment = known.experiment_id if known else client.create_experiment("training", artifact_location=where)
         run = client.create_run(experiment, tags={"plumbline.author": AUTHOR})
         client.log_artifacts(run.info.run_id, str(self.export(name)), "model")

@@ -23,13 +23,16 @@ from spine.errors import PlumblineError
 from tests.validation.gates.desk import AT, SERVED, Desk, knowing_answer
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.audit import audit, repair
-from validation.gates.champion import current_champion
+from validation.gates.champion import current_champion, open_registry, versions_of
 from validation.gates.history import read_history
 from validation.gates.policy import DEFAULT_POLICY
 from validation.gates.promotion import promote
 from validation.gates.seat import Holder, Seat
+from validation.gates.served_copy import promotions_experiment
 
-STEPS = ("moving.py", "seat.py", "history.py", "storage.py", "served_copy.py")
+STEPS = (
+    "moving.py", "seat.py", "database.py", "anchor.py", "history.py", "storage.py", "served_copy.py", "left_over.py",
+)  # fmt: skip
 """Files whose calls count as points at which a promotion can be killed."""
 
 
@@ -165,12 +168,13 @@ def _swapper(database: str, barrier: Any, results: Any, me: int, rounds: int) ->
 
 @dataclass(frozen=True)
 class Killed:
-    """One kill: whether the new model serves afterwards, and what had to be done to agree again."""
+    """One kill: whether the new model serves afterwards, what had to be done to agree again, what is left over then."""
 
     moved: bool
     finished: bool
     faults_before: tuple[str, ...]
     faults_after: tuple[str, ...]
+    left_over: tuple[str, ...]
 
 
 def kill(track: Track, *, points: int, seed: int) -> list[Killed]:
@@ -191,10 +195,20 @@ def kill(track: Track, *, points: int, seed: int) -> list[Killed]:
         assert before is not None
         assert after is not None
         moved = before.model_digest != after.model_digest
-        told.append(Killed(moved, finished, faults, tuple(f.code for f in audit(track.tracking_uri, SERVED, ledger))))
+        faults_after = tuple(f.code for f in audit(track.tracking_uri, SERVED, ledger))
+        told.append(Killed(moved, finished, faults, faults_after, left_over(track.tracking_uri)))
         if moved:
             asked = track.next()
     return told
+
+
+def left_over(tracking_uri: str) -> tuple[str, ...]:
+    """Promotion runs that never ended, and versions that were prepared and never served."""
+    client = open_registry(tracking_uri)
+    experiment = client.get_experiment_by_name(promotions_experiment(SERVED))
+    runs = client.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'") if experiment else []
+    prepared = [v for v in versions_of(client, SERVED) if v.tags["plumbline.state"] == "prepared"]
+    return (*(f"run {r.info.run_id}" for r in runs), *(f"version {v.version}" for v in prepared))
 
 
 def _whole_run(context: ForkServerContext, asked: Asked, ledger: Path, *, count: bool) -> tuple[float, int]:

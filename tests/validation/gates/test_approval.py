@@ -17,7 +17,7 @@ from validation.gates.champion import open_registry
 from validation.gates.history import read_history
 from validation.gates.policy import DEFAULT_POLICY, read_policy
 from validation.gates.promotion import current_champion
-from validation.gates.seat import Denial, Holder, Seat
+from validation.gates.seat import Denial, Holder, Seat, open_seat
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
@@ -36,6 +36,7 @@ def demand(desk: Desk, required: str, **other: Any) -> None:
 def granted(desk: Desk, name: str, word: Word = REVIEWER, **changes: Any) -> Path:
     arguments: dict[str, Any] = {"author": AUTHOR, "production_model": SERVED, "at": AT}
     arguments |= {"folder": desk.folder / "approvals", "ledger_path": desk.ledger}
+    arguments |= {"seat": open_seat(desk.tracking_uri, SERVED)}
     return grant(desk.judge(name), read_policy(desk.policy), word, **(arguments | changes))
 
 
@@ -148,6 +149,7 @@ def test_rejected_verdict_promotes_nothing_whatever_the_policy_says(desk: Desk) 
     path = reject(
         verdict, read_policy(desk.policy), Word("R. Viewer", "three mirrored spines"), author=AUTHOR,
         production_model=SERVED, folder=desk.folder / "approvals", ledger_path=desk.ledger, at=AT,
+        seat=open_seat(desk.tracking_uri, SERVED),
     )  # fmt: skip
     assert "three mirrored spines" in desk.refuses(address, "APPROVAL_REJECTED").found
     desk.refuses(address, "APPROVAL_REJECTED", approval=path)
@@ -162,6 +164,7 @@ def test_approval_that_cannot_help_is_not_given(desk: Desk) -> None:
         grant(
             verdict, read_policy(desk.policy), REVIEWER, author=AUTHOR, production_model=SERVED,
             folder=desk.folder / "approvals", ledger_path=desk.ledger, at=AT,
+        seat=open_seat(desk.tracking_uri, SERVED),
         )  # fmt: skip
     desk.register("model")
     for word in (Word(" ", "why"), Word("R. Viewer", "  ")):
@@ -179,6 +182,7 @@ def test_first_champion_alone_needs_a_human(desk: Desk) -> None:
     path = grant(
         verdict, read_policy(desk.policy), REVIEWER, author=AUTHOR, production_model=SERVED,
         folder=desk.folder / "approvals", ledger_path=desk.ledger, at=AT,
+        seat=open_seat(desk.tracking_uri, SERVED),
     )  # fmt: skip
     desk.promote(first, approval=path)
     second, _ = desk.register("second")

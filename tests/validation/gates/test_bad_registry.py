@@ -17,12 +17,12 @@ import pytest
 from spine.errors import EvidenceRejected, GateRefused
 from spine.model_digest import model_digest
 from tests.validation.gates.desk import AT, SERVED, Desk, knowing_answer
-from validation.gates import seat as seats
+from validation.gates import database as databases
 from validation.gates.audit import Fault, audit, repair
 from validation.gates.champion import current_champion, open_registry
 from validation.gates.history import HistoryEntry, append_entry, last_approved, read_history
 from validation.gates.promotion import Champion
-from validation.gates.seat import Holder, Seat, open_seat, seat_or_none
+from validation.gates.seat import DATABASE_VARIABLE, Holder, Seat, open_seat, seat_or_none
 from validation.gates.smoke import PhantomAnswer
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
@@ -48,7 +48,7 @@ def faults(desk: Desk) -> list[str]:
 
 def mend(desk: Desk, **changes: object) -> Champion | None:
     arguments = {"ledger_path": desk.ledger, "promoter": "test", "at": AT} | changes
-    return repair(desk.tracking_uri, SERVED, **arguments)  # type: ignore[arg-type]
+    return repair(desk.tracking_uri, SERVED, **arguments).champion  # type: ignore[arg-type]
 
 
 @contextmanager
@@ -68,8 +68,8 @@ def database(desk: Desk) -> Path:
 
 
 def test_database_locked_before_and_in_the_middle(serving: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seats, "WAIT_SECONDS", 0.1)
-    seats._engine_of.cache_clear()
+    monkeypatch.setattr(databases, "WAIT_SECONDS", 0.1)
+    databases._engine_of.cache_clear()
     with locked_out(serving), pytest.raises(GateRefused) as refusal:
         Seat(serving.tracking_uri, SERVED).holder()
     assert refusal.value.code == "REGISTRY_UNAVAILABLE"
@@ -89,7 +89,7 @@ def test_database_locked_before_and_in_the_middle(serving: Desk, monkeypatch: py
     assert Seat(serving.tracking_uri, SERVED).holder() == before
     assert faults(serving) == []
     serving.promote(SECOND)
-    seats._engine_of.cache_clear()
+    databases._engine_of.cache_clear()
 
 
 def test_a_new_database_does_not_let_the_next_model_in_as_the_first(serving: Desk, empty_database: Path) -> None:
@@ -102,6 +102,31 @@ def test_a_new_database_does_not_let_the_next_model_in_as_the_first(serving: Des
     assert (
         seat_or_none(serving.tracking_uri, SERVED) is None or open_seat(serving.tracking_uri, SERVED).holder() is None
     )
+
+
+def test_a_database_is_told_from_none_and_from_a_damaged_one(serving: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by an address relative to where one stands, and while somebody else writes in it."""
+    monkeypatch.chdir(serving.folder)
+    address = f"sqlite:///{database(serving).name}"
+    assert databases.exists(address) and databases.exists("http://mlflow:5000")
+    with locked_out(serving):
+        assert databases.exists(address)
+    champion = current_champion(serving.tracking_uri, SERVED)
+    assert champion is not None and current_champion(address, SERVED) == champion
+    whole = database(serving).read_bytes()
+    for damage in (whole[: len(whole) // 2], b"garbage" * 999):
+        database(serving).write_bytes(damage)
+        for read in (lambda: current_champion(address, SERVED), lambda: faults(serving), lambda: mend(serving)):
+            with pytest.raises(GateRefused, match=r"REGISTRY_UNAVAILABLE: found mlflow\.db, which is damaged"):
+                read()
+    for nothing in (lambda: database(serving).write_bytes(b""), database(serving).unlink):
+        nothing()
+        assert not databases.exists(address) and current_champion(address, SERVED) is None
+        with pytest.raises(GateRefused, match="CHAMPION_LOST"):
+            current_champion(address, SERVED, serving.ledger)
+        with pytest.raises(GateRefused, match="REGISTRY_UNAVAILABLE"):
+            open_registry(address)
+    assert not database(serving).exists()
 
 
 def test_database_gone_in_the_middle(serving: Desk) -> None:
@@ -211,8 +236,11 @@ def test_clock_that_jumps_back_is_refused_and_one_that_ran_ahead_is_noted(servin
 
 
 def test_history_that_was_cut_or_lost_is_seen(serving: Desk) -> None:
-    """A chain that ends early still verifies by itself; the seat knows how far it went."""
+    """A chain that ends early still verifies by itself; the seat knows how far it went, also without an anchor."""
     serving.promote(SECOND)
+    with sqlite3.connect(database(serving)) as connection:
+        connection.execute("DELETE FROM plumbline_histories")
+    connection.close()
     whole = serving.ledger.read_text().splitlines()
     serving.ledger.write_text("\n".join(whole[:2]) + "\n")
     assert faults(serving) == ["HISTORY_BEHIND"]
@@ -249,7 +277,7 @@ def test_server_without_a_database_for_the_seat_promotes_nothing(
     assert seat_or_none("http://mlflow:5000", SERVED) is None
     elsewhere = serving.folder / "seats.db"
     elsewhere.touch()
-    monkeypatch.setenv(seats.DATABASE_VARIABLE, f"sqlite:///{elsewhere}")
+    monkeypatch.setenv(DATABASE_VARIABLE, f"sqlite:///{elsewhere}")
     assert open_seat("http://mlflow:5000", SERVED).database == f"sqlite:///{elsewhere}"
     Seat(f"sqlite:///{elsewhere}", SERVED).change(None, Holder("1", "1" * 64))
     assert open_seat(serving.tracking_uri, SERVED).holder() == Holder("1", "1" * 64)

@@ -1,6 +1,5 @@
 """Many promote at once, and some die on the way (fault G6); ``tests.bench promotion`` does it at length."""
 
-import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,6 @@ from validation.gates.seat import Holder, Seat
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 PROCESSES, ROUNDS, POINTS = 8, 5, 10
-POSTGRES = "PLUMBLINE_TEST_POSTGRES"
 
 
 @pytest.fixture
@@ -23,11 +21,9 @@ def track(tmp_path: Path, tracking_uri: str, scored: Callable[..., EvaluationRec
     return Track(tmp_path, tracking_uri, scored)
 
 
-@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
-def test_of_all_who_have_read_the_same_row_one_changes_it(tracking_uri: str, dialect: str) -> None:
-    database = tracking_uri if dialect == "sqlite" else os.environ.get(POSTGRES)
-    if database is None:
-        pytest.skip(f"{POSTGRES} names no database (psycopg2 is in infra/requirements-server.txt)")
+@pytest.mark.parametrize("dialect", ["tracking_uri", "postgres"])
+def test_of_all_who_have_read_the_same_row_one_changes_it(request: pytest.FixtureRequest, dialect: str) -> None:
+    database: str = request.getfixturevalue(dialect)
     before = Seat(database, "raced-for").holder()
     told = race_for_the_seat(database, processes=PROCESSES, rounds=ROUNDS)
     assert told == [Counter(won=1, STALE_CHAMPION=PROCESSES - 1)] * ROUNDS
@@ -49,6 +45,7 @@ def test_killed_promotions_leave_the_old_champion_or_the_new_one(track: Track) -
     killed = kill(track, points=POINTS, seed=4)
     assert sum(not k.finished for k in killed) >= POINTS // 2, "most of them must really die on the way"
     assert [k.faults_after for k in killed] == [()] * POINTS
+    assert [k.left_over for k in killed] == [()] * POINTS
     read_history(track.folder / "killed.jsonl")
 
 

@@ -12,7 +12,8 @@ import pytest
 from spine.errors import GateRefused
 from spine.model_digest import model_digest
 from tests.validation.gates.desk import AT, SERVED, Desk, knowing_answer
-from validation.gates.audit import audit, repair
+from validation.gates.approval import Word
+from validation.gates.audit import audit, begin_history_anew, repair
 from validation.gates.champion import current_champion, fetch_champion, open_registry, version_of_alias
 from validation.gates.history import read_history
 from validation.gates.policy import PhantomStudy
@@ -139,11 +140,13 @@ def test_no_champion_at_all(desk: Desk) -> None:
 
 
 def test_rollback_needs_neither_alias_nor_seat_nor_history(third: Desk) -> None:
-    """Any one of the three may be lost: the others know who served."""
+    """Any one of the three may be lost: the others know who served. That the history is, a human says first."""
     client = open_registry(third.tracking_uri)
     client.delete_registered_model_alias(SERVED, "champion")
     assert back(third).champion.version == "2"
     third.ledger.unlink()
+    refused(third, "HISTORY_CUT")
+    begin_history_anew(third.tracking_uri, SERVED, ledger_path=third.ledger, word=Word("R. Viewer", "gone"), at=AT)
     client.delete_registered_model_alias(SERVED, "previous_champion")
     assert back(third, reason="and this").champion.version == "1"
     assert alias(third, "champion") == "1"
@@ -157,7 +160,7 @@ def test_registry_older_than_the_seat_is_adopted(third: Desk) -> None:
     open_registry(third.tracking_uri).delete_registered_model_alias(SERVED, "champion")
     with pytest.raises(GateRefused, match="CHAMPION_LOST"):
         current_champion(third.tracking_uri, SERVED)
-    restored = repair(third.tracking_uri, SERVED, ledger_path=third.ledger, promoter="test", at=AT)
+    restored = repair(third.tracking_uri, SERVED, ledger_path=third.ledger, promoter="test", at=AT).champion
     assert restored is not None and restored.version == "2"
     assert alias(third, "champion") == "2"
 

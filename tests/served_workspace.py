@@ -1,0 +1,43 @@
+"""Candidates of known quality in a workspace: the model in the box, told apart by a note, with drawn evidence.
+
+What belongs here: making and registering them, so that a test or the bench can judge and promote with real bytes and a
+real smoke test, without a fit. What does not: judging (the caller's).
+"""
+
+import shutil
+
+from inference.released import RELEASED
+from orchestration.chain.champion import CANDIDATES_MODEL
+from orchestration.chain.workspace import Workspace
+from spine.model_digest import model_digest
+from tests.validation.gates.records import build_record
+from validation.evaluation.record import write_record
+
+
+def register_candidate(workspace: Workspace, note: str, *, champion: str | None = None, noise: float = 1.0) -> str:
+    """Export, score and register a candidate, compared with the model of digest ``champion``; its own digest."""
+    from mlflow import MlflowClient
+
+    folder = workspace.candidate
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    shutil.copy(RELEASED / "model.onnx", folder)
+    (folder / "contract.json").write_text((RELEASED / "contract.json").read_text() + "\n" * len(note))
+    digest = model_digest(folder)
+    write_record(build_record("challenger", digest, noise=noise, seed=3), workspace.evaluation / "record.json")
+    shutil.rmtree(workspace.champion_evaluation, ignore_errors=True)
+    if champion is not None:
+        rival = build_record("champion", champion, noise=2.0, seed=2)
+        write_record(rival, workspace.champion_evaluation / "record.json")
+    client = MlflowClient(tracking_uri=workspace.tracking_uri, registry_uri=workspace.tracking_uri)
+    known = client.get_experiment_by_name("training")
+    where = (workspace.artifact_root / "training").as_uri()
+    experiment = known.experiment_id if known else client.create_experiment("training", artifact_location=where)
+    if known is None:
+        client.create_registered_model(CANDIDATES_MODEL)
+    run = client.create_run(experiment, tags={"plumbline.author": "A. Trainer"})
+    client.log_artifacts(run.info.run_id, str(folder), "model")
+    client.set_terminated(run.info.run_id)
+    tags = {"plumbline.model_digest": digest}
+    client.create_model_version(CANDIDATES_MODEL, f"{run.info.artifact_uri}/model", run_id=run.info.run_id, tags=tags)
+    return digest

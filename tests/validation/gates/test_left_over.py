@@ -1,0 +1,115 @@
+"""What a promotion that died leaves behind is cleared by the next one or the repair, and nothing else is touched."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.validation.gates.desk import AT, SERVED, Desk
+from tests.validation.gates.racers import left_over
+from validation.gates.audit import audit, repair
+from validation.gates.champion import open_registry, versions_of
+from validation.gates.seat import Seat
+from validation.gates.smoke import PhantomAnswer
+
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+SECOND = "models:/candidates/2"
+
+
+@pytest.fixture
+def serving(desk: Desk) -> Desk:
+    first, _ = desk.register("first")
+    desk.judge("first", noise=2.0, seed=2)
+    desk.promote(first)
+    desk.register("second")
+    desk.judge("second", champion="first", noise=0.5, seed=3)
+    return desk
+
+
+def killed_while_copying(desk: Desk, patch: pytest.MonkeyPatch, **changes: Any) -> None:
+    """The process dies while it asks the copy: nothing is tidied up, as after kill -9."""
+
+    def dies(folder: Path) -> PhantomAnswer:
+        raise KeyboardInterrupt
+
+    client = type(open_registry(desk.tracking_uri))
+    with patch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(client, "set_terminated", lambda *_, **__: None)
+        desk.promote(SECOND, ask_phantom=dies, **changes)
+
+
+def killed_before_the_move(desk: Desk, patch: pytest.MonkeyPatch) -> None:
+    import validation.gates.promotion as room
+
+    def dies(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with patch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(room, "move", dies)
+        desk.promote(SECOND)
+
+
+def mend(desk: Desk) -> tuple[str, ...]:
+    return repair(desk.tracking_uri, SERVED, ledger_path=desk.ledger, promoter="test", at=AT).cleared
+
+
+def test_repair_ends_the_run_and_deletes_the_version(serving: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed_while_copying(serving, monkeypatch)
+    killed_before_the_move(serving, monkeypatch)
+    (version,) = left_over(serving.tracking_uri)  # the second promotion has ended the first one's run already
+    told = mend(serving)
+    assert len(told) == 1 and version in told[0] and "never served" in told[0]
+    killed_while_copying(serving, monkeypatch)
+    (run,) = left_over(serving.tracking_uri)
+    told = mend(serving)
+    assert len(told) == 1 and run in told[0] and "KILLED" in told[0]
+    client = open_registry(serving.tracking_uri)
+    assert client.get_run(run.removeprefix("run ")).info.status == "KILLED"
+    assert left_over(serving.tracking_uri) == () and mend(serving) == ()
+    assert audit(serving.tracking_uri, SERVED, serving.ledger) == ()
+    serving.promote(SECOND)
+    assert left_over(serving.tracking_uri) == ()
+
+
+def test_a_promotion_under_way_into_another_history_is_left_alone(
+    serving: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_while_copying(serving, monkeypatch, ledger_path=serving.folder / "elsewhere" / "promotions.jsonl")
+    before = left_over(serving.tracking_uri)
+    assert len(before) == 1 and mend(serving) == ()
+    serving.promote(SECOND)
+    assert left_over(serving.tracking_uri) == before
+
+
+def test_a_version_that_served_or_has_a_name_is_never_deleted(serving: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its tag says: the champion, one that served before, one that somebody gave an alias."""
+    serving.promote(SECOND)
+    serving.register("third")
+    serving.judge("third", champion="second", noise=0.4, seed=5)
+    import validation.gates.promotion as room
+
+    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
+        patched.setattr(room, "move", lambda *_, **__: 1 / 0)
+        serving.promote("models:/candidates/3")
+    client = open_registry(serving.tracking_uri)
+    client.set_registered_model_alias(SERVED, "keep", "3")
+    serving.ledger.write_text("")
+    with monkeypatch.context() as patched:
+        patched.setattr("validation.gates.left_over.read_history", lambda _: ())
+        for number in ("1", "2"):
+            client.set_model_version_tag(SERVED, number, "plumbline.state", "prepared")
+        from validation.gates.left_over import clear_left_over
+
+        assert clear_left_over(client, Seat(serving.tracking_uri, SERVED), serving.ledger) == ()
+    assert {str(v.version) for v in versions_of(client, SERVED)} == {"1", "2", "3"}
+
+
+def test_an_older_promotion_without_the_tag_is_not_guessed_at(serving: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    from validation.gates.served_copy import Order
+
+    tags = Order.tags.fget  # type: ignore[attr-defined]
+    older = property(lambda self: {k: v for k, v in tags(self).items() if k != "plumbline.history"})
+    with monkeypatch.context() as patched:
+        patched.setattr(Order, "tags", older)
+        killed_while_copying(serving, monkeypatch)
+    assert len(left_over(serving.tracking_uri)) == 1 and mend(serving) == ()
