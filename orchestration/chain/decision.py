@@ -154,7 +154,7 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
         write_verdict(verdict, path)
     figures: dict[str, Figure] = {"decision": verdict.decision, "verdict": verdict.digest[:12]}
     _name_challenger(workspace, verdict.challenger_model)
-    figures |= {"rules passed": f"{sum(r.outcome == 'PASS' for r in verdict.results)} of {len(verdict.results)}"}
+    figures |= {"rules passed": f"{verdict.passed} of {len(verdict.weighed)}"}
     figures |= {f"reason {i}": sentence(r) for i, r in enumerate(verdict.refusals[:8], start=1)}
     drawn = {title: workspace.evaluation / f"overlay_{title}.png" for title in ("best", "median", "worst")}
     overlays = {title: path for title, path in drawn.items() if path.exists()}
@@ -173,7 +173,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
         GateRefused: verdict, evidence, policy, bytes or the present champion do not permit it.
     """
     from orchestration.chain.human import find_approval
-    from orchestration.chain.presenting import describe_served
+    from orchestration.chain.presenting import describe_served, tell_what_was_done
     from orchestration.chain.smoke import ask_phantom
     from validation.gates.approval import demand_no_sealed_refusal
     from validation.gates.promotion import promote, refusing
@@ -197,6 +197,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
     )
     refresh_local_champion(workspace)
     describe_served(workspace, promotion.champion.version)
+    tell_what_was_done(workspace, params)
     figures: dict[str, Figure] = {
         "champion": f"{PRODUCTION_MODEL} version {promotion.champion.version}",
         "model": promotion.champion.model_digest[:12],

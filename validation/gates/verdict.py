@@ -80,6 +80,21 @@ class Verdict:
         return digest_of(SCHEMA, _to_json(self))
 
     @property
+    def weighed(self) -> tuple[RuleResult, ...]:
+        """The results that decide; the others only tell of something that was not asked or is not known."""
+        return tuple(r for r in self.results if r.kind != "told")
+
+    @property
+    def passed(self) -> int:
+        """How many of ``weighed`` passed; what was not asked has passed nothing."""
+        return sum(r.outcome == "PASS" for r in self.weighed)
+
+    @property
+    def told(self) -> tuple[RuleResult, ...]:
+        """What was not asked or is not known, and therefore stands in nobody's way."""
+        return tuple(r for r in self.results if r.kind == "told" and r.outcome == "PASS")
+
+    @property
     def refusals(self) -> tuple[RuleResult, ...]:
         """The results that stand in the way, worst first."""
         blocking = [r for r in self.results if r.outcome != "PASS"]
@@ -222,23 +237,36 @@ def verdict_table(verdict: Verdict) -> tuple[VerdictRow, ...]:
 
 def explain(verdict: Verdict) -> str:
     """The verdict in plain words: the decision, why, and by what evidence."""
-    every = len(verdict.results)
+    every = len(verdict.weighed)
     if verdict.refusals:
         listed = verdict.refusals
         opening = f"{len(listed)} of {every} rules stand in the way:"
         rest = f"The other {every - len(listed)} rules passed; the verdict file holds them."
     else:
-        listed = tuple(r for r in verdict.results if r.kind != "evidence")
+        listed = tuple(r for r in verdict.weighed if r.kind != "evidence")
         opening = f"All {every} rules passed. {len(listed)} of them are about the model:"
         rest = f"The other {every - len(listed)} ask whether the evidence is in order; the verdict file holds them."
-    lines = [_OPENING[verdict.decision], "", opening, *(f"- {sentence(r)}" for r in listed)]
-    return "\n".join([*lines, *([rest] if len(listed) < every else []), "", _terms(verdict)])
+    lines = [_OPENING[verdict.decision], "", opening, *_points(listed)]
+    lines += [rest] if len(listed) < every else []
+    if verdict.told:
+        lines += ["", "Not asked, not judged or not known, so it neither passed nor failed:"]
+        lines += _points(verdict.told)
+    return "\n".join([*lines, "", _terms(verdict)])
+
+
+def _points(results: Sequence[RuleResult]) -> list[str]:
+    """Results as points, a reason that neighbours share told once, at the first of them."""
+    lines = []
+    for result, above in zip(results, (None, *results[:-1]), strict=True):
+        shared = above is not None and (above.reason, above.code) == (result.reason, result.code)
+        lines.append(f"- {_finding(result)} [{result.code}]" if shared else f"- {sentence(result)}")
+    return lines
 
 
 def summarise_verdict(verdict: Verdict) -> str:
     """The decision and what it rests on, without the single rules."""
-    passed = sum(r.outcome == "PASS" for r in verdict.results)
-    return f"{_OPENING[verdict.decision]} {passed} of {len(verdict.results)} rules passed.\n\n{_terms(verdict)}"
+    passed = f"{verdict.passed} of {len(verdict.weighed)} rules passed"
+    return f"{_OPENING[verdict.decision]} {passed}.\n\n{_terms(verdict)}"
 
 
 def _terms(verdict: Verdict) -> str:
@@ -253,6 +281,10 @@ def _terms(verdict: Verdict) -> str:
 
 def sentence(result: RuleResult) -> str:
     """One result in words: what, how much, the limit, why, and the stable code."""
+    return f"{_finding(result)}. Why: {result.reason} [{result.code}]"
+
+
+def _finding(result: RuleResult) -> str:
     name = PARAMETERS[result.subject].label if result.subject in PARAMETERS else result.subject
     what = f"{name}, {result.figure_name.replace('_', ' ')}"
     if result.figure is None:
@@ -262,7 +294,7 @@ def sentence(result: RuleResult) -> str:
         limit = {"<=": "at most", ">=": "at least", "<": "below"}.get(result.relation, result.relation)
         told = f"{result.figure:.4g}{unit}, {limit} {result.threshold:.4g}{unit} asked for"
         told += f" ({result.found})" if result.found else ""
-    return f"{what}: {told}. Why: {result.reason} [{result.code}]"
+    return f"{what}: {told}"
 
 
 _OPENING: dict[Decision, str] = {

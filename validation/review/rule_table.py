@@ -10,14 +10,17 @@ from spine.measurement.registry import PARAMETERS
 from validation.gates.results import RuleResult
 from validation.gates.verdict import Verdict
 
+TOLD = "told"
+"""Kind of the results that decide nothing; they carry PASS, and must not look like it."""
+
 _KINDS = {
     "comparison": "against the champion",
     "first_champion": "first champion",
     "limit": "limits",
     "evidence": "state of the evidence",
-    "told": "told, not asked for",
+    TOLD: "not asked, not judged or not known: neither passed nor failed",
 }
-_MATTERS = ("comparison", "first_champion")
+_MATTERS = ("comparison", "first_champion", TOLD)
 _RELATIONS = {"<=": "at most", ">=": "at least", "<": "below", ">": "above"}
 
 
@@ -39,11 +42,12 @@ class RuleRow:
 
 @dataclass(frozen=True)
 class PassedRules:
-    """Rules of one kind that passed; ``matters``: whether a reviewer wants to see them unasked."""
+    """Rules of one kind that passed, or were not asked; ``matters``: whether a reviewer wants to see them unasked."""
 
     title: str
     matters: bool
     rows: tuple[RuleRow, ...]
+    asked: bool = True
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ def rule_table(verdict: Verdict) -> RuleTable:
     passed = [r for r in verdict.results if r.outcome == "PASS"]
     kinds = sorted({str(r.kind) for r in passed}, key=lambda k: (list(_KINDS).index(k) if k in _KINDS else 99, k))
     groups = [
-        PassedRules(_title(kind), kind in _MATTERS, tuple(_row(r) for r in passed if r.kind == kind)) for kind in kinds
+        PassedRules(_title(kind), kind in _MATTERS, tuple(_row(r) for r in passed if r.kind == kind), kind != TOLD)
+        for kind in kinds
     ]
     return RuleTable(tuple(_row(r) for r in verdict.refusals), tuple(groups))
 
@@ -78,7 +83,7 @@ def _row(result: RuleResult) -> RuleRow:
     if result.threshold is not None:
         limit = f"{_RELATIONS.get(result.relation, result.relation)} {_told(result.threshold)}{unit}"
     return RuleRow(
-        outcome=result.outcome,
+        outcome=_outcome(result),
         code=result.code,
         kind=_title(result.kind),
         about=f"{name}: {result.figure_name.replace('_', ' ')}",
@@ -89,6 +94,15 @@ def _row(result: RuleResult) -> RuleRow:
         reason=result.reason,
         source=result.source,
     )
+
+
+def _outcome(result: RuleResult) -> str:
+    """The word of the badge: what only tells something is no pass, and is not called one."""
+    if result.kind != TOLD or result.outcome != "PASS":
+        return result.outcome
+    if result.code.endswith("_NOT_ASKED"):
+        return "NOT ASKED"
+    return {"BASELINE_IS_CHAMPION": "THE SAME", "SUBGROUPS_KEPT": "NOT JUDGED"}.get(result.code, "NOT KNOWN")
 
 
 def _told(value: float) -> str:

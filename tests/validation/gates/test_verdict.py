@@ -359,7 +359,9 @@ def test_the_words_count_what_they_list_and_say_what_they_leave_out(
     for record in (good, scored(noise=3.2, seed=3)):
         verdict = ruled(policy, record, champion)
         words = explain(verdict)
-        listed = len(re.findall(r"^- ", words, flags=re.MULTILINE))
+        weighed, _, told = words.partition("Not asked, not judged or not known")
+        listed = len(re.findall(r"^- ", weighed, flags=re.MULTILINE))
+        assert len(re.findall(r"^- ", told, flags=re.MULTILINE)) == len(verdict.told) > 0
         counted = re.search(r"(\d+) of (?:(\d+) rules|them are about the model)", words)
         left_out = re.search(r"^The other (\d+) ", words, flags=re.MULTILINE)
         assert counted and left_out

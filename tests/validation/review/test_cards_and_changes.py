@@ -11,7 +11,9 @@ import pytest
 
 from spine.errors import EvidenceRejected
 from validation.evaluation.found_points import read_found_points, write_found_points
+from validation.gates.approval import NEEDED
 from validation.gates.policy import Policy
+from validation.gates.results import plain_result
 from validation.review.card import NOT_PROVIDED, card_json, card_markdown, make_card
 from validation.review.changes import NOT_KNOWN, PatientFact, RunFacts, compare_data, compare_runs
 from validation.review.claim import ClaimSource, claim_json, claim_markdown, fill_checklist
@@ -92,12 +94,19 @@ def test_what_is_not_on_record_is_not_called_unchanged() -> None:
 
 def test_commands_name_the_verdict_by_its_digest(material: Make) -> None:
     verdict = material().verdict
-    for decision in ("PROMOTE", "HOLD", "REJECT", "INSUFFICIENT"):
-        options = options_for(replace(verdict, decision=decision))
+    asked = plain_result(
+        "first_champion/model/approval", "first_champion", "HOLD", NEEDED, found="none", reason="a rule"
+    )
+    cases = [(d, verdict.results) for d in ("PROMOTE", "HOLD", "REJECT", "INSUFFICIENT")] + [("HOLD", (asked,))]
+    for decision, results in cases:
+        options = options_for(replace(verdict, decision=decision, results=results))
+        assert all(replace(verdict, decision=decision, results=results).digest[:12] in o.command for o in options
+                   if o.title != "Go back")  # fmt: skip
         titles = [option.title for option in options]
         assert "Reject" in titles
-        assert ("Promote" in titles) == (decision in ("PROMOTE", "HOLD")), "no way around a refusal is offered"
-        assert ("Approve" in titles) == (decision in ("PROMOTE", "HOLD"))
+        offered = decision == "PROMOTE" or results == (asked,)
+        assert ("Promote" in titles) == offered, "no way around a refusal is offered"
+        assert ("Approve" in titles) == offered, "no approval that the gate would call pointless"
 
 
 def test_points_come_back_and_belong_to_one_record(scored: Any, tmp_path: Path, policy: Policy) -> None:
