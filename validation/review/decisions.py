@@ -56,7 +56,7 @@ def options_for(verdict: Verdict, done: Aftermath | None = None) -> tuple[Option
 def advice_for(verdict: Verdict, done: Aftermath | None = None) -> str:
     """One sentence: what the decision leaves to a person."""
     if done is not None and done.over:
-        return f"Nothing is left to decide about this verdict: {done.told}."
+        return "Nothing is left to decide about this verdict."
     held = (
         "Only a person's word is missing. Look at the patients on this page before you give it: no rule sees a picture."
         if may_be_promoted(verdict)

@@ -366,5 +366,5 @@ def test_the_words_count_what_they_list_and_say_what_they_leave_out(
         left_out = re.search(r"^The other (\d+) ", words, flags=re.MULTILINE)
         assert counted and left_out
         assert int(counted[1]) == listed
-        assert listed + int(left_out[1]) == len(verdict.results)
-        assert counted[2] in (None, str(len(verdict.results)))
+        assert listed + int(left_out[1]) == len(verdict.weighed)
+        assert counted[2] in (None, str(len(verdict.weighed)))

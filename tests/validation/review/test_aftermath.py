@@ -115,6 +115,7 @@ def test_the_page_says_what_was_done_and_when_it_was_written(material: Make) -> 
     entries = history(given.verdict, ("promoted", {"promoter": "<b>R</b>"}))
     page = render_review(replace(given, done=told(given.verdict, entries), written_at=AT.isoformat()))
     assert "promoted on 2026-11-23 12:00 UTC as version 3 by &lt;b&gt;R" in page
+    assert "Nothing is left to decide" in page
     assert "as of 2026-11-23 12:00 UTC, when this page was written" in page
     assert 'id="done" class="over"' in page
     assert "plumbline approve" not in page and "plumbline promote" not in page
