@@ -296,7 +296,7 @@ def _gathered_evidence(workspace: Workspace) -> Path:
 def _metrics(statistics: Mapping[str, "Agreement"]) -> dict[str, float]:
     """Readable MLflow metric names: ``test/<parameter>/<figure>``."""
     shown = {
-        "standard_error_of_estimate": "standard_error_deg",
+        "standard_error_of_estimate": "standard_error",
         "mae": "mae",
         "median_ae": "median",
         "bias": "bias",
@@ -313,7 +313,8 @@ def _metrics(statistics: Mapping[str, "Agreement"]) -> dict[str, float]:
         for figure, label in shown.items():
             value = agreement.figures[figure].value if figure in agreement.figures else None
             if value is not None:
-                metrics[f"test/{name}/{label}"] = value
+                unit = f"_{agreement.unit}" if label == "standard_error" else ""
+                metrics[f"test/{name}/{label}{unit}"] = value
     return metrics
 
 

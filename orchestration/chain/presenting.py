@@ -165,10 +165,11 @@ def metrics_of(material: "ReviewMaterial") -> dict[str, float]:
     if material.champion is None:
         return metrics
     for name, agreement in material.champion.statistics.items():
-        for figure, label in (("standard_error_of_estimate", "standard_error"), ("mae", "mae"), ("bias", "bias")):
+        error = f"standard_error_{agreement.unit}"  # under the names that the challenger's have below test/
+        for figure, label in (("standard_error_of_estimate", error), ("mae", "mae"), ("bias", "bias")):
             value = agreement.figures[figure].value
             if value is not None:
-                metrics[f"champion/{name}/{label}_{agreement.unit}"] = value
+                metrics[f"champion/{name}/{label}"] = value
     for row in material.verdict.differences:
         if row.group == "all":
             ends = (("mean", row.mean), ("low", row.low), ("high", row.high), ("margin", row.margin))

@@ -8,7 +8,8 @@ gate would refuse, is not offered.
 
 from dataclasses import dataclass
 
-from validation.gates.approval import may_be_promoted
+from validation.gates.approval import may_be_promoted, needs_approval
+from validation.gates.policy import Policy
 from validation.gates.verdict import Verdict
 from validation.review.aftermath import Aftermath
 
@@ -22,8 +23,8 @@ class Option:
     command: str
 
 
-def options_for(verdict: Verdict, done: Aftermath | None = None) -> tuple[Option, ...]:
-    """What can be done now, most likely first."""
+def options_for(verdict: Verdict, policy: Policy | None = None, done: Aftermath | None = None) -> tuple[Option, ...]:
+    """What can be done now, in the order in which it has to be done."""
     file = f"state/verdicts/{verdict.digest}.json"
     explain = Option("Read the verdict in words", "every rule with its reason", f"plumbline explain {file} -w .")
     promote = Option(
@@ -50,13 +51,15 @@ def options_for(verdict: Verdict, done: Aftermath | None = None) -> tuple[Option
         return (back, explain) if done.serves else (explain,)
     if not may_be_promoted(verdict):
         return (reject, explain)
-    return (promote, approve, reject, explain) if verdict.decision == "PROMOTE" else (approve, promote, reject, explain)
+    asks = verdict.decision == "HOLD" or (policy is not None and needs_approval(policy, verdict))
+    return (approve, promote, reject, explain) if asks else (promote, approve, reject, explain)
 
 
-def advice_for(verdict: Verdict, done: Aftermath | None = None) -> str:
+def advice_for(verdict: Verdict, policy: Policy | None = None, done: Aftermath | None = None) -> str:
     """One sentence: what the decision leaves to a person."""
     if done is not None and done.over:
         return "Nothing is left to decide about this verdict."
+    asks = policy is not None and needs_approval(policy, verdict)
     held = (
         "Only a person's word is missing. Look at the patients on this page before you give it: no rule sees a picture."
         if may_be_promoted(verdict)
@@ -64,7 +67,8 @@ def advice_for(verdict: Verdict, done: Aftermath | None = None) -> str:
         "A better model, or more patients, have to be judged."
     )
     return {
-        "PROMOTE": "Every rule passed. Look at the patients on this page before you promote: no rule sees a picture.",
+        "PROMOTE": f"Every rule passed{'; the policy asks for a person besides' if asks else ''}. "
+        "Look at the patients on this page before you say yes: no rule sees a picture.",
         "HOLD": held,
         "REJECT": "A limit is broken or the challenger is worse than the champion: no approval can promote it.",
         "INSUFFICIENT": "The evidence does not allow a decision: no approval can replace it. Mend the evidence first.",

@@ -39,7 +39,9 @@ def draw_forest(subject: str, rows: Sequence[PairedDifference]) -> str:
     for value in panel.x.ticks(6):
         panel.line([(value, 0), (value, 1)], "grid")
         panel.text(panel.x.at(value), bottom + 12, f"{value:g}".replace("-", "−"), "tick", "middle")
-    panel.text(panel.x.at(0), bottom + 25, f"← challenger better · in {unit.strip()} · champion better →", "label", "middle")
+    panel.text(
+        panel.x.at(0), bottom + 25, f"← challenger better · in {unit.strip()} · champion better →", "label", "middle"
+    )
     panel.text(4, 12, label, "heading", "start")
     panel.line([(0, 0), (0, 1)], "zero")
     panel.text(panel.x.at(0), _TOP - 10, _margins(rows, unit), "tick", "middle")

@@ -101,10 +101,10 @@ def render_review(material: ReviewMaterial) -> str:
     return environment.get_template("review.html.jinja").render(
         verdict=verdict,
         terms=summarise_verdict(verdict),
-        advice=advice_for(verdict, material.done),
+        advice=advice_for(verdict, material.policy, material.done),
         done=material.done,
         written=day(material.written_at) if material.written_at else None,
-        options=options_for(verdict, material.done),
+        options=options_for(verdict, material.policy, material.done),
         rules=rule_table(verdict),
         challenger=material.challenger,
         champion=material.champion,

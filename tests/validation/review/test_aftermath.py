@@ -52,7 +52,7 @@ def test_of_an_untouched_verdict_nothing_was_done(verdict: Verdict) -> None:
     strangers = history(verdict, ("promoted", {"verdict": OTHER}), ("approved", {"verdict": OTHER}))
     done = told(verdict, strangers)
     assert (done.lines, done.over, done.serves) == ((NOTHING,), False, False)
-    assert "Promote" in {o.title for o in options_for(verdict, done)}
+    assert "Promote" in {o.title for o in options_for(verdict, None, done)}
 
 
 def test_a_promotion_is_told_with_its_version_until_another_takes_its_place(verdict: Verdict) -> None:
@@ -60,8 +60,8 @@ def test_a_promotion_is_told_with_its_version_until_another_takes_its_place(verd
     done = told(verdict, history(verdict, *events))
     assert done.lines == ("promoted on 2026-11-23 13:00 UTC as version 3 by R. Viewer",)
     assert done.over and done.serves
-    assert [o.title for o in options_for(verdict, done)] == ["Go back", "Read the verdict in words"]
-    assert "Nothing is left to decide" in advice_for(verdict, done)
+    assert [o.title for o in options_for(verdict, None, done)] == ["Go back", "Read the verdict in words"]
+    assert "Nothing is left to decide" in advice_for(verdict, None, done)
     later = ("promoted", {"verdict": OTHER, "model_digest": OTHER, "version": "4"})
     done = told(verdict, history(verdict, *events, later))
     assert done.lines[-1] == "replaced by version 4 on 2026-11-23 14:00 UTC"
@@ -99,7 +99,7 @@ def test_a_refusal_is_told_also_where_the_history_has_lost_it(verdict: Verdict) 
     done = told(verdict, entries, refusal)
     assert done.lines == ("refused by R. Viewer on 2026-11-23 12:00 UTC: looked",)
     assert done.over
-    assert [o.title for o in options_for(verdict, done)] == ["Read the verdict in words"]
+    assert [o.title for o in options_for(verdict, None, done)] == ["Read the verdict in words"]
     lost = told(verdict, [], refusal)
     assert lost.over and "the history has lost the line" in lost.told
 
