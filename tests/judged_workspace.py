@@ -138,7 +138,7 @@ def _judge(workspace: Workspace, params: Params, *, with_champion: bool) -> None
 def _track(workspace: Workspace, manifest: Manifest, digest: str, seed: str) -> str:
     """A run and a registered candidate as ``training.tracking`` leaves them, as far as a reviewer sees them."""
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Param
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
     from orchestration.chain.champion import CANDIDATES_MODEL
     from orchestration.chain.run_facts import log_data
@@ -164,6 +164,8 @@ def _track(workspace: Workspace, manifest: Manifest, digest: str, seed: str) -> 
         params=[Param("seed", seed), Param("preset", "shared"), Param("devices", "1")],
         metrics=[Metric("cost/seconds", 120.0, 1, 0), Metric("test/cobb/mae", 1.0 + int(seed), 1, 0)],
     )
+    drawn = Dataset("drawn", manifest.digest[:36], "local", '{"uri": "drawn"}')
+    client.log_inputs(run.info.run_id, [DatasetInput(drawn, [InputTag("mlflow.data.context", "training")])])
     log_data(client, run.info.run_id, manifest)
     client.set_terminated(run.info.run_id, "FINISHED")
     if not client.search_registered_models(f"name = '{CANDIDATES_MODEL}'"):

@@ -218,19 +218,24 @@ def _log_figures(client: "MlflowClient", run_id: str, journal: JournalContent, s
 
 
 def _log_dataset(client: "MlflowClient", run_id: str, dataset: DatasetReference) -> None:
+    """Two inputs: what it was trained on, and the frozen test set, which has a digest of its own."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     # MLflow keeps 36 characters of a digest; the whole one stands in the profile and in the run's tags.
     profile = {"digest": dataset.digest, "test_digest": dataset.test_digest, "dvc_version": dataset.dvc_version}
-    entity = Dataset(
-        name=dataset.name,
-        digest=dataset.digest[:36],
-        source_type="local",
-        source=json.dumps({"uri": dataset.folder.resolve().as_uri()}),
-        profile=json.dumps(profile),
-    )
-    described = [InputTag("mlflow.data.context", "training"), InputTag("dvc_version", dataset.dvc_version or "none")]
-    client.log_inputs(run_id, [DatasetInput(entity, described)])
+    known = (("training", dataset.name, dataset.digest), ("testing", f"{dataset.name}-test", dataset.test_digest))
+    inputs = []
+    for context, name, digest in known:
+        entity = Dataset(
+            name=name,
+            digest=digest[:36],
+            source_type="local",
+            source=json.dumps({"uri": dataset.folder.resolve().as_uri()}),
+            profile=json.dumps(profile),
+        )
+        tags = [InputTag("mlflow.data.context", context), InputTag("dvc_version", dataset.dvc_version or "none")]
+        inputs.append(DatasetInput(entity, tags))
+    client.log_inputs(run_id, inputs)
 
 
 def _register(
@@ -264,7 +269,8 @@ def _register(
         registered_model,
         logged.artifact_location,
         run_id=run_id,
-        tags={**tags, KEY_TAG: str(summary.model_digest)},
+        # MLflow's own tags (the run's description) would stand on a version as words without a place.
+        tags={**{n: v for n, v in tags.items() if not n.startswith("mlflow.")}, KEY_TAG: str(summary.model_digest)},
         description=card,
         model_id=logged.model_id,
     )

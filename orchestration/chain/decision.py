@@ -160,7 +160,7 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
         write_verdict(verdict, path)
     figures: dict[str, Figure] = {"decision": verdict.decision, "verdict": verdict.digest[:12]}
     _name_challenger(workspace, verdict.challenger_model)
-    figures |= {"rules passed": f"{len(verdict.passed)} of {len(verdict.passed) + len(verdict.refusals)}"}
+    figures |= {"rules passed": f"{len(verdict.passed)} of {len(verdict.weighed)}"}
     figures |= {"other seeds": ", ".join(found.records) or "none"}
     figures |= {f"seed left out {i}": why for i, why in enumerate(found.left_out, start=1)}
     figures |= {f"reason {i}": sentence(r) for i, r in enumerate(verdict.refusals[:8], start=1)}
@@ -196,7 +196,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
         GateRefused: verdict, evidence, policy, bytes or the present champion do not permit it.
     """
     from orchestration.chain.human import find_approval
-    from orchestration.chain.presenting import describe_served
+    from orchestration.chain.presenting import describe_served, tell_what_was_done
     from orchestration.chain.smoke import ask_phantom
     from validation.gates.approval import demand_no_sealed_refusal
     from validation.gates.promotion import promote, refusing
@@ -221,6 +221,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
         )
     refresh_local_champion(workspace)
     describe_served(workspace, promotion.champion.version)
+    tell_what_was_done(workspace, params)
     figures: dict[str, Figure] = {
         "champion": f"{PRODUCTION_MODEL} version {promotion.champion.version}",
         "model": promotion.champion.model_digest[:12],
@@ -328,7 +329,7 @@ def _gathered_evidence(workspace: Workspace) -> Iterator[Path]:
 def metrics_of_test(statistics: Mapping[str, "Agreement"]) -> dict[str, float]:
     """Readable MLflow metric names: ``test/<parameter>/<figure>``."""
     shown = {
-        "standard_error_of_estimate": "standard_error_deg",
+        "standard_error_of_estimate": "standard_error",
         "mae": "mae",
         "median_ae": "median",
         "bias": "bias",
@@ -345,7 +346,8 @@ def metrics_of_test(statistics: Mapping[str, "Agreement"]) -> dict[str, float]:
         for figure, label in shown.items():
             value = agreement.figures[figure].value if figure in agreement.figures else None
             if value is not None:
-                metrics[f"test/{name}/{label}"] = value
+                unit = f"_{agreement.unit}" if label == "standard_error" else ""
+                metrics[f"test/{name}/{label}{unit}"] = value
     return metrics
 
 

@@ -12,18 +12,19 @@ parent of several seeds ``seeds/<parameter>``.
 
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestration.chain.champion import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.chain.params import Params
 from orchestration.chain.report import Figure
-from orchestration.chain.review import gather_material
+from orchestration.chain.review import gather_material, what_was_done
 from orchestration.chain.run_facts import DIGEST_TAG, candidate_of, read_run_facts
 from orchestration.chain.seeds import group_seeds
 from orchestration.chain.workspace import Workspace
 from orchestration.environment import links_from_environment
-from spine.errors import GateRefused
+from spine.errors import GateRefused, PlumblineError
 from spine.measurement.registry import PARAMETERS
 from spine.storage import write_text_atomically
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from validation.evaluation.record import EvaluationRecord
+    from validation.review.aftermath import Aftermath
     from validation.review.changes import RunFacts
     from validation.review.page import ReviewMaterial
 
@@ -38,6 +40,9 @@ FOLDER = "review"
 PAGE = "review.html"
 _LONGEST_DESCRIPTION = 4900
 """MLflow keeps 5000 characters of a version's description."""
+
+_HEAD, _DONE = "## ", "**Done about it:** "
+"""How a candidate's description begins, and its line about what became of the verdict."""
 
 
 def review_candidate(workspace: Workspace, params: Params) -> tuple[Path, dict[str, Figure]]:
@@ -95,27 +100,77 @@ def describe_served(workspace: Workspace, version: str) -> bool:
         if candidate is None or not candidate.description:
             return False
         if candidate.description not in (served.description or ""):
-            words = f"{served.description or ''}\n\n{candidate.description}"[:_LONGEST_DESCRIPTION]
+            own = (served.description or "").partition(f"\n\n{_HEAD}")[0]
+            words = f"{own}\n\n{candidate.description}"[:_LONGEST_DESCRIPTION]
             client.update_model_version(served.name, served.version, words)
     except (MlflowException, OSError):
         return False
     return True
 
 
+def tell_what_was_done(workspace: Workspace, params: Params) -> None:
+    """After an approval, a refusal, a promotion or a rollback: page, runs and versions say so, of every verdict.
+
+    The page is written anew for the latest verdict alone, whose evidence is still here. What was done stands whether it
+    can be told or not: nothing is raised where page or MLflow cannot be written.
+    """
+    from mlflow.exceptions import MlflowException
+
+    from validation.gates.champion import open_registry, versions_of
+
+    with suppress(PlumblineError, OSError):
+        review_candidate(workspace, params)
+    with suppress(MlflowException, OSError, PlumblineError):
+        client = open_registry(workspace.tracking_uri)
+        for version in versions_of(client, CANDIDATES_MODEL):
+            _retell(client, workspace, version)
+        for version in versions_of(client, PRODUCTION_MODEL):
+            describe_served(workspace, str(version.version))
+
+
+def _retell(client: "MlflowClient", workspace: Workspace, version: Any) -> None:
+    """Bring what the candidate's run and version say of their verdict's fate up to date."""
+    from validation.gates.verdict import read_verdict
+
+    path = workspace.verdict_file.with_name(f"{version.tags.get('plumbline.verdict', '')}.json")
+    if not path.is_file():
+        return
+    line = _done_line(what_was_done(workspace, read_verdict(path)))
+    note = client.get_run(version.run_id).data.tags.get("mlflow.note.content", "")
+    if line not in note:
+        client.set_tag(version.run_id, "mlflow.note.content", _with_done(note, line))
+    if line not in (version.description or ""):
+        client.update_model_version(version.name, version.version, _with_done(version.description or "", line))
+
+
+def _done_line(done: "Aftermath") -> str:
+    return f"{_DONE}{done.told}."
+
+
+def _with_done(words: str, line: str) -> str:
+    """A description whose line about what was done is ``line``; below its head, where it has none yet."""
+    lines = [line if old.startswith(_DONE) else old for old in words.split("\n")]
+    if line not in lines:
+        lines[1:1] = ["", line]
+    return "\n".join(lines)[:_LONGEST_DESCRIPTION]
+
+
 def metrics_of(material: "ReviewMaterial") -> dict[str, float]:
     """The figures of the comparison under the names of their groups."""
-    results = material.verdict.results
-    metrics = {"verdict/rules": float(len(results))}
+    verdict = material.verdict
+    results = verdict.results
+    metrics = {"verdict/rules": float(len(verdict.weighed))}
     for outcome in ("PASS", "NOT_ASKED", "HOLD", "REJECT", "INSUFFICIENT"):
         metrics[f"verdict/{outcome.lower()}"] = float(sum(r.outcome == outcome for r in results))
     metrics |= _landmark_metrics(material.challenger)
     if material.champion is None:
         return metrics
     for name, agreement in material.champion.statistics.items():
-        for figure, label in (("standard_error_of_estimate", "standard_error"), ("mae", "mae"), ("bias", "bias")):
+        error = f"standard_error_{agreement.unit}"  # under the names that the challenger's have below test/
+        for figure, label in (("standard_error_of_estimate", error), ("mae", "mae"), ("bias", "bias")):
             value = agreement.figures[figure].value
             if value is not None:
-                metrics[f"champion/{name}/{label}_{agreement.unit}"] = value
+                metrics[f"champion/{name}/{label}"] = value
     for row in material.verdict.differences:
         if row.group == "all":
             ends = (("mean", row.mean), ("low", row.low), ("high", row.high), ("margin", row.margin))
@@ -181,14 +236,15 @@ def _tag(client: "MlflowClient", run_id: str, version: Any, material: "ReviewMat
 
 def _describe(client: "MlflowClient", run: Any, version: Any, material: "ReviewMaterial", facts: "RunFacts") -> None:
     """The run's and the version's descriptions, with links to one another, the page and the Dagster run."""
+    from validation.review.aftermath import Aftermath
     from validation.review.card import card_markdown, make_card
 
     links, verdict = links_of(run, version, facts), material.verdict
     listed = " · ".join(f"[{title}]({address})" for title, address in links.items())
-    passed, ours = len(verdict.passed), material.challenger
+    ours = material.challenger
     head = (
-        f"## {verdict.decision}\n\n{listed}\n\n"
-        f"{passed} of {passed + len(verdict.refusals)} rules passed on {ours.n_patients} **{ours.patients_are}**, "
+        f"{_HEAD}{verdict.decision}\n\n{listed}\n\n{_done_line(material.done or Aftermath())}\n\n"
+        f"{len(verdict.passed)} of {len(verdict.weighed)} rules passed on {ours.n_patients} **{ours.patients_are}**, "
         f"policy `{verdict.policy}` version {verdict.policy_version}. Verdict `{verdict.digest}`.\n\n"
     )
     reasons = "".join(f"- `{r.code}` {r.subject.replace('_', ' ')}: {r.figure_name}\n" for r in verdict.refusals[:8])

@@ -7,6 +7,7 @@ registry that cannot be read makes a page that says "not known", because a verdi
 
 import io
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,13 @@ from orchestration.chain.run_facts import read_run_facts
 from orchestration.chain.workspace import Workspace
 from orchestration.environment import links_from_environment
 from spine.dataset import Example, load_example_picture, read_manifest
-from spine.errors import GateRefused
+from spine.errors import GateRefused, PlumblineError
 from spine.landmarks import ViewName
 
 if TYPE_CHECKING:
     from validation.evaluation.record import EvaluationRecord
+    from validation.gates.verdict import Verdict
+    from validation.review.aftermath import Aftermath
     from validation.review.changes import RunFacts
     from validation.review.page import ReviewMaterial
     from validation.review.patients import EncodedPicture, Points
@@ -78,7 +81,22 @@ def gather_material(workspace: Workspace, params: Params) -> "ReviewMaterial":
         pictures=encode_pictures(workspace.dataset, chosen),
         points=points,
         test_set_reads=count_reads(workspace.test_set_ledger, verdict.test_digest) or None,
+        done=what_was_done(workspace, verdict),
+        written_at=datetime.now(UTC).isoformat(),
     )
+
+
+def what_was_done(workspace: Workspace, verdict: "Verdict") -> "Aftermath":
+    """What the history and the humans' sealed words tell of a verdict; where they cannot be read, why not."""
+    from orchestration.chain.standing import promotion_history
+    from validation.gates.approval import read_approval
+    from validation.review.aftermath import Aftermath, aftermath_of
+
+    try:
+        words = [read_approval(path) for path in sorted(workspace.approvals.glob("*.json"))]
+        return aftermath_of(verdict, promotion_history(workspace), words, datetime.now(UTC))
+    except PlumblineError as error:
+        return Aftermath(unknown=f"{error.code}, {error.found}")
 
 
 def known_facts(workspace: Workspace, records: "Mapping[str, EvaluationRecord]") -> "dict[str, RunFacts]":

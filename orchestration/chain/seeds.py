@@ -47,6 +47,8 @@ def _make_parent(client: "MlflowClient", experiment: str, recipe: str, children:
     preset = children[0].data.tags.get("plumbline.preset", "candidate")
     tags = {RECIPE_TAG: recipe, KIND_TAG: SEEDS}
     parent = client.create_run(experiment, run_name=f"{preset} seeds {recipe[:8]}", tags=tags)
+    if children[0].inputs.dataset_inputs:
+        client.log_inputs(parent.info.run_id, children[0].inputs.dataset_inputs)  # the recipe names the data set
     client.set_terminated(parent.info.run_id, "FINISHED")
     return parent
 
@@ -69,4 +71,7 @@ def _log_spread(client: "MlflowClient", parent: Any, children: Sequence[Any]) ->
         f"{len(children)} runs that differ in nothing but their seed ({seeds}). `seeds/…/sd` is the spread that a "
         "difference between two models has to exceed before it means anything."
     )
+    note += "\n\n| run | decision |\n|---|---|\n"
+    rows = sorted((str(c.info.run_name), c.data.tags.get("plumbline.decision", "not judged")) for c in children)
+    note += "".join(f"| {name} | {decision} |\n" for name, decision in rows)
     client.set_tag(parent.info.run_id, "mlflow.note.content", note)

@@ -4,18 +4,23 @@ What belongs here: options and printing. What does not: judging and promoting (`
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from orchestration.chain.workspace import Workspace
 from orchestration.cli.options import workspace_option
-from orchestration.cli.terminal import output, print_step, print_table
+from orchestration.cli.terminal import print_step, print_table, print_words
+from spine.errors import GateRefused
+
+if TYPE_CHECKING:
+    from validation.gates.verdict import Verdict
 
 
 @click.command()
 @workspace_option
 def verdict(workspace: Path) -> None:
-    """Print the latest verdict as a table: rule, figure, threshold, outcome.
+    """Print the latest verdict as a table: rule, figure, threshold, outcome; and what was done about it.
 
     \b
     Example:  plumbline verdict -w workspace/demo
@@ -35,13 +40,29 @@ def print_verdict(workspace: Workspace) -> None:
     note = "virtual patients: says nothing about real ones" if judged.simulated else "real films"
     title = f"{judged.decision}  (verdict {judged.digest[:12]})"
     print_table(title, ("parameter", "error", "threshold", "verdict"), rows, note=note)
+    _print_aftermath(workspace, judged)
+
+
+def _print_aftermath(workspace: Workspace, judged: "Verdict") -> None:
+    """What was done about a verdict, from the history of the workspace."""
+    from orchestration.chain.review import what_was_done
+
+    done = what_was_done(workspace, judged)
+    print_words("\n".join(("Done about it:", *(f"- {line}" for line in done.lines))))
 
 
 def _outcome(outcome: str, note: str) -> str:
     """The outcome, and in words which figures it was for: ``REJECT (bias above ceiling)``."""
     plain = note.replace("truths TOO", "TOO").replace("patients TOO", "TOO")
+    for figure in _SAID_BY_THEIR_CODE:
+        plain = plain.replace(f"{figure} in a group ", "").replace(f"{figure} ", "")
     plain = plain.replace("standard_error_of_estimate ", "error ").replace("icc_a1", "ICC").replace("_", " ")
-    return f"{outcome} ({plain.lower()})" if plain else outcome
+    told = ", ".join(dict.fromkeys(plain.lower().split(", ")))
+    return f"{outcome} ({told})" if told else outcome
+
+
+_SAID_BY_THEIR_CODE = ("upper bound of the paired difference", "mean absolute error in a group")
+"""Figures of which the code says enough for a table: ``subgroup worse``, ``underpowered``; `explain` names them."""
 
 
 def _figure(value: float | None, unit: str) -> str:
@@ -52,7 +73,7 @@ def _figure(value: float | None, unit: str) -> str:
 @click.argument("verdict_file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False)
 @workspace_option
 def explain(verdict_file: Path | None, workspace: Path) -> None:
-    """Tell a verdict in plain words (the workspace's latest, unless a file is named).
+    """Tell a verdict in plain words (the workspace's latest, unless a file is named), and what was done about it.
 
     \b
     Example:  plumbline explain workspace/demo/state/verdicts/latest.json
@@ -60,14 +81,20 @@ def explain(verdict_file: Path | None, workspace: Path) -> None:
     from validation.gates.verdict import explain as explained
     from validation.gates.verdict import read_verdict
 
-    output.print(explained(read_verdict(verdict_file or Workspace(workspace).verdict_file)))
+    chosen = Workspace(workspace)
+    judged = read_verdict(verdict_file or chosen.verdict_file)
+    print_words(explained(judged) + "\n")
+    _print_aftermath(chosen, judged)
 
 
 @click.command()
 @workspace_option
 @click.option("--by", "promoter", required=True, help="Who promotes; recorded in the history.")
 @click.option("--approval", default="", help="Approval's file or digest; the latest of this verdict by default.")
-def promote(workspace: Path, promoter: str, approval: str) -> None:
+@click.option(
+    "--verdict", "named", default="", help="Beginning of the verdict's digest; refused where another is latest."
+)
+def promote(workspace: Path, promoter: str, approval: str, named: str) -> None:
     """Promote the judged candidate. Every digest, figure and rule is checked again; a refusal says why (exit 3).
 
     \b
@@ -79,4 +106,18 @@ def promote(workspace: Path, promoter: str, approval: str) -> None:
 
     chosen = Workspace(workspace)
     with chain_lock(chosen):
+        _demand_latest(chosen, named)
         print_step(promote_champion(chosen, read_params(chosen.params_file), promoter, approval))
+
+
+def _demand_latest(workspace: Workspace, named: str) -> None:
+    """Refuse to promote by a verdict that is not the one somebody read; "" names the latest, whichever it is."""
+    from validation.gates.verdict import read_verdict
+
+    if named and not (latest := read_verdict(workspace.verdict_file).digest).startswith(named):
+        raise GateRefused(
+            "VERDICT_SUPERSEDED",
+            found=f"verdict {latest[:12]} as the latest of this workspace",
+            expected=f"verdict {named[:12]}, which was named",
+            remedy=f"read the latest (`plumbline explain -w {workspace.root}`), or leave --verdict out",
+        )

@@ -62,12 +62,13 @@ def history(
         _begin_anew(chosen, human, reason)
     if repair:
         _repair(chosen, person or getpass.getuser())
+        _tell(chosen)
     if verify:
         _verify(chosen)
     entries = promotion_history(chosen)
     rows5 = [
-        (str(e.sequence), e.at[:19], e.event, e.version or "-", e.model_digest[:12], e.promoter, e.reason or "",
-         (e.verdict or "none")[:12])
+        (str(e.sequence), e.at[:19].replace("T", " "), e.event, e.version or "-", e.model_digest[:12], e.promoter,
+         e.reason or "", (e.verdict or "none")[:12])
         for e in entries
     ]  # fmt: skip
     print_table("History, oldest first", ("", "when", "event", "version", "model", "by", "reason", "verdict"), rows5)
@@ -141,6 +142,7 @@ def rollback(workspace: Path, reason: str, to: str | None, local: bool, person: 
         output.print(f"passed over {fault}")
     output.print(f"version {done.champion.version} (model {done.champion.model_digest[:12]}) serves again")
     output.print(f"model {done.left[:12]} is denied: {reason}")
+    _tell(chosen)
 
 
 @click.command()
@@ -165,6 +167,7 @@ def approve(verdict: str, workspace: Path, person: str, comment: str, ttl: float
         f"approval {granted.digest[:12]} of verdict {granted.verdict[:12]}, good until {granted.expires_at[:19]}"
     )
     output.print(f'next: plumbline promote --approval {granted.digest[:12]} --by "{person}"')
+    _tell(chosen)
 
 
 @click.command()
@@ -185,6 +188,7 @@ def reject(verdict: str, workspace: Path, person: str, comment: str) -> None:
     chosen = Workspace(workspace)
     refused = reject_verdict(chosen, read_params(chosen.params_file), verdict, Word(person, comment))
     output.print(f"verdict {refused.verdict[:12]} is refused by {refused.approver}; it promotes nothing from now on")
+    _tell(chosen)
 
 
 @click.command()
@@ -203,3 +207,12 @@ def lift(model: str, workspace: Path, person: str, comment: str) -> None:
 
     denial = lift_denial(Workspace(workspace), model, Word(person, comment))
     output.print(f"model {denial.digest[:12]} is no longer denied ({denial.by} on {denial.at[:10]}: {denial.reason})")
+    _tell(Workspace(workspace))
+
+
+def _tell(workspace: Workspace) -> None:
+    """Let the reviewer's page and MLflow say what was done."""
+    from orchestration.chain.params import read_params
+    from orchestration.chain.presenting import tell_what_was_done
+
+    tell_what_was_done(workspace, read_params(workspace.params_file))

@@ -2,14 +2,17 @@
 
 What belongs here: drawing. What does not: computing what is drawn. Contract: progress goes to stderr and is
 drawn for anything longer than two seconds, as a bar on a terminal and as sparse lines in a log; results
-go to stdout.
+go to stdout, folded for the window they are read in and never cut.
 """
 
+import os
+import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -75,18 +78,87 @@ def _plain(value: Figure) -> str:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, note: str = "") -> None:
-    """A table on stdout; cells that start with a verdict word are coloured."""
+    """A table on stdout; cells that start with a verdict word are coloured.
+
+    Nothing is cut: words fold, figures and names stay whole, and where that is too wide every row is told as a point in
+    words. What goes into a file or a pipe is as wide as it is, unless ``COLUMNS`` says otherwise.
+    """
+    room = _room()
+    widths = _widths(columns, rows, room)
+    if widths is None:
+        _print_points(title, columns, rows, note)
+        return
     table = Table(title=title, title_justify="left", header_style="bold", caption=note or None, caption_justify="left")
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i in (0, len(columns) - 1) else "right", no_wrap=i == 0)
+    for i, (column, width) in enumerate(zip(columns, widths, strict=True)):
+        left = i in (0, len(columns) - 1) or max((len(row[i]) for row in rows), default=0) > _LONGEST_WHOLE
+        table.add_column(column, justify="left" if left else "right", width=width)
     for row in rows:
         table.add_row(*(_coloured(cell) for cell in row))
-    output.print(table)
+    known = output.width
+    output.width = room or max(known, sum(widths) + 3 * len(widths) + 1, len(title), len(note))
+    output.print(table, soft_wrap=False)
+    output.width = known
 
 
-_COLOURS: Mapping[str, str] = {"pass": "green", "promote": "green", "fail": "red", "reject": "red", "hold": "yellow"}
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], room: int | None) -> list[int] | None:
+    """Widths at which no word is broken and no figure folded; None where there is no room for that."""
+    cells = [(column, *(row[i] for row in rows)) for i, column in enumerate(columns)]
+    whole = [max(map(len, column)) for column in cells]
+    if room is None:
+        return whole
+    words = [max((len(word) for cell in column for word in cell.split()), default=0) for column in cells]
+    widths = [w if w <= _LONGEST_WHOLE else max(least, _NARROWEST) for w, least in zip(whole, words, strict=True)]
+    spare = room - sum(widths) - 3 * len(widths) - 1
+    if spare < 0:
+        return None
+    for _ in range(spare):  # to whichever column folds most
+        fullest = max(range(len(widths)), key=lambda i: whole[i] / max(widths[i], 1))
+        widths[fullest] += widths[fullest] < whole[fullest]
+    return widths
+
+
+def _room() -> int | None:
+    """Columns that what is printed must keep to; None where nobody looks at it in a window."""
+    return output.width if output.is_terminal or "COLUMNS" in os.environ else None
+
+
+def _print_points(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> None:
+    """Every row as a point, each cell behind its column's name."""
+    output.print(f"[italic]{escape(title)}[/italic]")
+    for row in rows:
+        told = [f"{name} {cell}".strip() for name, cell in zip(columns, row, strict=True) if cell]
+        _print_folded("- " + " · ".join(told), "  ", output.width)
+    if note:
+        _print_folded(note, "", output.width)
+
+
+def print_words(text: str) -> None:
+    """Lines of words on stdout, folded between words where there is a window; points hang under their dash."""
+    room = _room()
+    for line in text.splitlines():
+        if room is None:
+            output.print(line, markup=False)
+        else:
+            _print_folded(line, "  " if line.startswith("- ") else "", room)
+
+
+def _print_folded(line: str, others: str, room: int) -> None:
+    folded = textwrap.wrap(line, room, subsequent_indent=others, break_long_words=False, break_on_hyphens=False)
+    for part in folded or [""]:
+        output.print(part, markup=False)
+
+
+_LONGEST_WHOLE = 20
+"""A column with a longer cell is prose, and may fold between words."""
+
+_NARROWEST = 14
+"""Prose in a narrower column is harder to read than no table."""
+
+_COLOURS: Mapping[str, str] = {
+    "pass": "green", "promote": "green", "fail": "red", "reject": "red", "hold": "yellow", "insufficient": "yellow",
+}  # fmt: skip
 
 
 def _coloured(cell: str) -> str:
     colour = _COLOURS.get(cell.split(" ")[0].rstrip(":").lower())
-    return f"[{colour}]{cell}[/{colour}]" if colour else cell
+    return f"[{colour}]{escape(cell)}[/{colour}]" if colour else escape(cell)

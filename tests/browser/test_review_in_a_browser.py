@@ -140,6 +140,13 @@ def test_patients_change_by_keyboard_and_the_page_is_reached_by_tab(page: Page) 
     assert second != UNANSWERED
     page.press("k")
     assert study(page) == UNANSWERED
+    page.press("Tab")
+    assert page.evaluate("document.activeElement.dataset.study") == UNANSWERED, "one stop for the whole list"
+    page.press("ArrowDown")
+    assert page.evaluate("document.activeElement.dataset.study") == second, "who is shown is who is in focus"
+    page.press("Tab")
+    assert page.evaluate("document.activeElement.dataset.show") == "challenger", "and the next stop is past the list"
+    page.press("k")
     page.press("ArrowUp")
     assert study(page) == UNANSWERED, "the first stays the first"
 
@@ -188,6 +195,20 @@ def test_it_fits_a_laptop(judged: Judged) -> None:
                 "[...document.querySelectorAll('article:not([hidden]) .film')].map(f => f.getBoundingClientRect().top)"
             )
             assert all(top < height / 2 for top in tab.evaluate(tops))
+
+
+def test_it_can_be_read_in_a_narrow_window(judged: Judged) -> None:
+    with browser(500, 800) as tab:
+        tab.open(judged.workspace.review_page.as_uri())
+        assert tab.evaluate("document.documentElement.scrollWidth") <= 500
+        outside = (
+            "[...document.querySelectorAll('.rules td, pre, dd, article:not([hidden]) .film')]"
+            ".filter(e => e.getClientRects().length && e.getBoundingClientRect().right > innerWidth).length"
+        )
+        assert tab.evaluate(outside) == 0, "no column is cut"
+        assert visible(tab, "td.why")
+        assert tab.evaluate("document.querySelector('article:not([hidden]) .film').getBoundingClientRect().width") > 300
+        assert visible(tab, ".narrow"), "what is wider than the window says so"
 
 
 def test_mlflow_shows_the_run_and_its_page(mlflow_address: str, judged: Judged) -> None:

@@ -18,6 +18,7 @@ from spine.errors import GateRefused, PlumblineError
 from tests.served_workspace import register_candidate
 from validation.gates.champion import open_registry
 from validation.gates.policy import DEFAULT_POLICY
+from validation.gates.verdict import read_verdict
 
 pytestmark = [
     pytest.mark.slow,
@@ -70,7 +71,13 @@ def test_the_life_of_two_models_as_a_person_types_it(workspace: Workspace, monke
     assert code_of(wrong) == "EVIDENCE_MISSING"
     granted = typed(workspace, "approve", verdict, "--as", "R. Viewer", "--comment", "looked at the worst twenty")
     assert granted.exit_code == 0 and "plumbline promote --approval" in granted.output
-    assert typed(workspace, "promote", "--by", "R. Viewer").exit_code == 0
+    assert "approved by R. Viewer" in typed(workspace, "verdict").output
+    assert "; expires " in typed(workspace, "explain").output
+    assert code_of(typed(workspace, "promote", "--by", "R. Viewer", "--verdict", "0123")) == "VERDICT_SUPERSEDED"
+    assert typed(workspace, "promote", "--by", "R. Viewer", "--verdict", verdict).exit_code == 0
+    assert "as version 1 by R. Viewer" in typed(workspace, "verdict").output
+    again = typed(workspace, "approve", verdict, "--as", "R. Viewer", "--comment", "once more")
+    assert code_of(again) == "APPROVAL_POINTLESS" and "as version 1" in str(again.exception)
     first = local_champion(workspace)
     assert first is not None and first.version == "1"
 
@@ -99,6 +106,9 @@ def test_the_life_of_two_models_as_a_person_types_it(workspace: Workspace, monke
     back = typed(workspace, "rollback", "--reason", "wrong side in 3 of 40", "--by", "R. Viewer")
     assert back.exit_code == 0, back.exception
     assert "version 1" in back.output and "is denied" in back.output
+    left = workspace.verdict_file.with_name(f"{read_verdict(workspace.verdict_file).digest}.json")
+    explained = typed(workspace, "explain", str(left)).output
+    assert "rolled back from" in explained and "wrong side in 3 of 40; version 1 serves instead" in explained
     assert open_champion(workspace).digest == first.digest
     assert typed(workspace, "history", "--verify").exit_code == 0
     refused = typed(workspace, "rollback", "--to", "2", "--reason", "no, back again")
@@ -136,6 +146,7 @@ def test_the_life_of_two_models_as_a_person_types_it(workspace: Workspace, monke
 def test_a_refused_verdict_stays_refused(workspace: Workspace) -> None:
     verdict = candidate(workspace, "a")
     assert typed(workspace, "reject", verdict, "--as", "R. Viewer", "--comment", "mirrored spines").exit_code == 0
+    assert "refused by R. Viewer" in (told := typed(workspace, "explain").output) and "mirrored spines" in told
     late = typed(workspace, "approve", verdict, "--as", "B. Oss", "--comment", "never mind")
     assert code_of(late) == "APPROVAL_REJECTED"
     refused = typed(workspace, "promote", "--by", "B. Oss")

@@ -1,12 +1,13 @@
 """What a reviewer sees in MLflow of a judged candidate, and the page of the workspace."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orchestration.chain.presenting import describe_served, review_candidate
+from orchestration.chain.presenting import describe_served, review_candidate, tell_what_was_done
 from orchestration.chain.review import HEIGHTS, encode_pictures, gather_material
 from orchestration.chain.run_facts import read_run_facts
 from orchestration.chain.seeds import group_seeds
@@ -15,6 +16,7 @@ from spine.dataset import read_manifest
 from spine.errors import EvidenceRejected
 from tests.judged_workspace import CHALLENGER, CHAMPION, MOST_CHANGED, UNANSWERED, Judged, judged_workspace
 from validation.gates.champion import open_registry
+from validation.gates.history import HistoryEntry, append_entry
 from validation.gates.verdict import read_verdict
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*noload.*", "ignore::DeprecationWarning:mlflow")
@@ -91,6 +93,12 @@ def test_figures_are_grouped_and_describing_again_adds_none(judged: Judged) -> N
         "data",
         "test",
     }
+    assert {
+        "champion/cobb/mae",
+        "champion/cobb/standard_error_deg",
+        "champion/coronal_balance_t1/standard_error_mm",
+    } <= (before.metrics.keys())
+    assert before.metrics["verdict/rules"] == len(read_verdict(judged.workspace.verdict_file).weighed)
     assert before.metrics["difference/cobb/low"] <= before.metrics["difference/cobb/mean"]
     review_candidate(judged.workspace, judged.params)
     after = client.get_run(judged.challenger_run).data
@@ -118,6 +126,36 @@ def test_what_serves_leads_back_to_its_candidate(judged: Judged) -> None:
     assert client.get_model_version("plumbline", "2").description == "PROMOTE."
 
 
+def test_what_was_done_is_told_on_page_run_and_version_and_again_when_more_is_done(judged: Judged) -> None:
+    client, workspace = _client(judged), judged.workspace
+    verdict = read_verdict(workspace.verdict_file)
+
+    def told() -> list[str]:
+        note = client.get_run(judged.challenger_run).data.tags["mlflow.note.content"]
+        version = client.get_model_version("plumbline-candidates", "2").description
+        return [*(line for text in (note, version) for line in text.splitlines() if "Done about it" in line)]
+
+    assert told() == ["**Done about it:** nothing was done yet."] * 2
+    when = "2026-11-24T12:00:00+00:00"
+    for event, more in (
+        ("promoted", {}),
+        ("rolled_back", {"model_digest": CHAMPION, "verdict": None, "reason": "why"}),
+    ):
+        entry = HistoryEntry(event, when, "R. Viewer", "plumbline", "7", CHALLENGER, None, verdict.digest)  # type: ignore[arg-type]
+        append_entry(workspace.promotion_ledger, replace(entry, **more))  # type: ignore[arg-type]
+        tell_what_was_done(workspace, judged.params)
+        assert len(set(told())) == 1 and len(told()) == 2
+        assert "promoted on 2026-11-24 12:00 UTC as version 7 by R. Viewer" in told()[0]
+        assert "promoted on 2026-11-24 12:00 UTC as version 7" in workspace.review_page.read_text()
+    assert "rolled back from on 2026-11-24 12:00 UTC by R. Viewer: why" in told()[0]
+    workspace.promotion_ledger.write_text("no history\n")
+    tell_what_was_done(workspace, judged.params)
+    assert "not known: HISTORY_BROKEN" in told()[0], "what cannot be read is not told as undone"
+    workspace.promotion_ledger.unlink()
+    tell_what_was_done(workspace, judged.params)
+    assert told() == ["**Done about it:** nothing was done yet."] * 2
+
+
 def test_seeds_of_one_recipe_stand_under_one_parent(judged: Judged) -> None:
     client = _client(judged)
     assert group_seeds(client, client.get_run(judged.champion_run)) is not None
@@ -125,6 +163,9 @@ def test_seeds_of_one_recipe_stand_under_one_parent(judged: Judged) -> None:
     (parent,) = parents
     data = client.get_run(parent).data
     assert client.get_run(parent).info.status == "FINISHED"
+    assert [i.dataset.name for i in client.get_run(parent).inputs.dataset_inputs] == ["drawn"]
+    judged_as = read_verdict(judged.workspace.verdict_file).decision
+    assert f"seed 2 {CHALLENGER[:8]} | {judged_as} |" in data.tags["mlflow.note.content"]
     assert data.metrics["seeds/count"] == 2
     assert data.metrics["seeds/test/cobb/mae/mean"] == pytest.approx(2.5)
     assert data.metrics["seeds/test/cobb/mae/sd"] == pytest.approx(0.5**0.5)

@@ -107,7 +107,12 @@ def test_the_data_set_is_an_input_with_digest_and_version(
     place: dict[str, Any], reference: DatasetReference, tracked: TrackedModel
 ) -> None:
     run = _client(place).get_run(tracked.run_id)
-    (given,) = run.inputs.dataset_inputs
+    inputs = {{t.key: t.value for t in i.tags}["mlflow.data.context"]: i for i in run.inputs.dataset_inputs}
+    assert inputs.keys() == {"training", "testing"}
+    frozen = inputs["testing"].dataset
+    assert (frozen.name, frozen.digest) == ("drawn-test", reference.test_digest[:36])
+    assert json.loads(frozen.profile)["test_digest"] == reference.test_digest
+    given = inputs["training"]
     assert given.dataset.name == "drawn"
     assert json.loads(given.dataset.profile)["digest"] == reference.digest
     assert {t.key: t.value for t in given.tags}["dvc_version"] == "d41d8cd9.dir"

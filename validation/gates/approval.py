@@ -94,8 +94,9 @@ def grant(
         seat: where the history is anchored; None where the registry is a server and no database is named.
 
     Raises:
-        GateRefused: APPROVAL_POINTLESS (the verdict permits nothing), APPROVAL_REJECTED (a human refused it), and what
-            ``_demand_word``, ``demand_time_goes_on`` and ``anchored`` raise. EvidenceRejected: HISTORY_BROKEN.
+        GateRefused: APPROVAL_POINTLESS (the verdict permits nothing, or was promoted already), APPROVAL_REJECTED (a
+            human refused it), and what ``_demand_word``, ``demand_time_goes_on`` and ``anchored`` raise.
+        EvidenceRejected: HISTORY_BROKEN.
     """
     _demand_word(word, author, policy)
     if not may_be_promoted(verdict) or verdict.policy_hash != policy.hash:
@@ -128,6 +129,7 @@ def _say(
         demand_time_goes_on(entries, at)
         if decision == "granted":
             _demand_not_rejected(entries, verdict)
+            _demand_not_promoted(entries, verdict)
         path = folder / f"{approval.digest}.json"
         write_sealed(SCHEMA, _adapter().dump_python(approval, mode="json"), path)
         entry = HistoryEntry(
@@ -232,6 +234,18 @@ def _demand_not_rejected(entries: Sequence[HistoryEntry], verdict: Verdict) -> N
             f"verdict {verdict.digest[:12]}, refused by {refusal.promoter} on {refusal.at[:10]}: {refusal.reason}",
             "a verdict that no human refused",
             _ANSWER,
+        )
+
+
+def _demand_not_promoted(entries: Sequence[HistoryEntry], verdict: Verdict) -> None:
+    """A verdict promotes once: a grant after that would offer what the gate then refuses."""
+    done = next((e for e in entries if e.event == "promoted" and e.verdict == verdict.digest), None)
+    if done is not None:
+        raise _refused(
+            "APPROVAL_POINTLESS",
+            f"verdict {verdict.digest[:12]}, promoted on {done.at[:10]} as version {done.version} by {done.promoter}",
+            "a verdict that was not acted on yet",
+            "nothing is left to approve; `plumbline champion` shows what serves, `plumbline rollback` goes back",
         )
 
 

@@ -140,10 +140,20 @@ def read_policy(path: Path) -> Policy:
     try:
         return Policy.model_validate(content)
     except ValidationError as error:
-        found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:10])
+        found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {_plain(e)}" for e in error.errors()[:10])
         raise _refused(
             "POLICY_INVALID", f"{path.name}: {found}", f"a policy of schema {SCHEMA}", "correct the named keys"
         ) from error
+
+
+def _plain(error: Any) -> str:
+    """What is wrong with a key, in words; of a missing one, whether it could have been left out."""
+    if error["type"] != "missing":
+        return str(error["msg"])
+    optional = ", ".join(name for name, field in Policy.model_fields.items() if not field.is_required())
+    if len(error["loc"]) > 1:
+        return "must be there"
+    return f"must be there, a gate without it would not be one; only {optional} may be left out"
 
 
 class _UniqueKeys(yaml.SafeLoader):

@@ -29,7 +29,7 @@ from validation.gates.history import HistoryEntry, demand_time_goes_on, read_his
 from validation.gates.left_over import clear_left_over
 from validation.gates.moving import move, settle
 from validation.gates.policy import Policy, read_policy
-from validation.gates.seat import Holder, Seat, open_seat
+from validation.gates.seat import COMPARE_AGAIN, Holder, Seat, open_seat
 from validation.gates.served_copy import Order, author_of, copy_judged_bytes
 from validation.gates.smoke import AskPhantom, demand_smoke_test
 from validation.gates.verdict import Verdict, explain, judge, read_verdict
@@ -222,7 +222,7 @@ def _demand_expected_champion(verdict: Verdict, holder: Holder | None) -> None:
             "STALE_CHAMPION",
             f"champion {(found or 'none')[:12]}",
             f"{(verdict.champion_model or 'none')[:12]}, with which the challenger was compared",
-            "re-score the present champion on the same test set and judge again",
+            COMPARE_AGAIN,
         )
 
 

@@ -19,6 +19,13 @@ from validation.gates.database import connected, tables
 DATABASE_VARIABLE = "PLUMBLINE_CHAMPIONS_DB"
 DIALECTS = ("sqlite", "postgresql")
 
+COMPARE_AGAIN = (
+    "`plumbline run -w WORKSPACE` scores the present champion again (step champion_evaluation), judges again (verdict) "
+    "and promotes what may be; nothing is trained anew where nothing changed. In Dagster: materialise "
+    "champion_evaluation and verdict, then launch the job promotion"
+)
+"""The way out where the champion is not the one that was compared."""
+
 
 @dataclass(frozen=True)
 class Holder:
@@ -205,7 +212,7 @@ class Seat:
             "STALE_CHAMPION",
             found=_told(found),
             expected=f"{_told(expected)}, as it was when this change began",
-            remedy="re-score the present champion on the same test set and judge again",
+            remedy=COMPARE_AGAIN,
         )
 
 

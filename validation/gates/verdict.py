@@ -80,6 +80,11 @@ class Verdict:
         return digest_of(SCHEMA, _to_json(self))
 
     @property
+    def weighed(self) -> tuple[RuleResult, ...]:
+        """The results that decide: each passed or stands in the way."""
+        return tuple(r for r in self.results if not _stands_aside(r))
+
+    @property
     def refusals(self) -> tuple[RuleResult, ...]:
         """The results that stand in the way, worst first."""
         blocking = [r for r in self.results if r.outcome != "PASS" and not _stands_aside(r)]
@@ -240,27 +245,37 @@ def verdict_table(verdict: Verdict) -> tuple[VerdictRow, ...]:
 
 def explain(verdict: Verdict) -> str:
     """The verdict in plain words: the decision, why, and by what evidence."""
-    asked = len(verdict.results) - len(verdict.unasked)
+    every = len(verdict.weighed)
     if verdict.refusals:
         listed = verdict.refusals
-        opening = f"{len(listed)} of {asked} rules stand in the way:"
-        rest = f"The other {asked - len(listed)} rules passed; the verdict file holds them."
+        opening = f"{len(listed)} of {every} rules stand in the way:"
+        rest = f"The other {every - len(listed)} rules passed; the verdict file holds them."
     else:
         listed = tuple(r for r in verdict.passed if r.kind != "evidence")
-        opening = f"All {asked} rules that were asked passed. {len(listed)} of them are about the model:"
-        rest = f"The other {asked - len(listed)} ask whether the evidence is in order; the verdict file holds them."
-    lines = [_OPENING[verdict.decision], "", opening, *(f"- {sentence(r)}" for r in listed)]
-    lines += [rest] if len(listed) < asked else []
-    aside = [f"- {sentence(r)}" for r in verdict.unasked]
-    lines += ["", "Not asked, or not known, and so neither passed nor in the way:", *aside] if aside else []
+        opening = f"All {every} rules that were asked passed. {len(listed)} of them are about the model:"
+        rest = f"The other {every - len(listed)} ask whether the evidence is in order; the verdict file holds them."
+    lines = [_OPENING[verdict.decision], "", opening, *_points(listed)]
+    lines += [rest] if len(listed) < every else []
+    if verdict.unasked:
+        lines += ["", "Not asked, not judged or not known, so it neither passed nor failed:"]
+        lines += _points(verdict.unasked)
     return "\n".join([*lines, "", _terms(verdict)])
+
+
+def _points(results: Sequence[RuleResult]) -> list[str]:
+    """Results as points, a reason that neighbours share told once, at the first of them."""
+    lines = []
+    for result, above in zip(results, (None, *results[:-1]), strict=True):
+        shared = above is not None and (above.reason, above.code) == (result.reason, result.code)
+        lines.append(f"- {_finding(result)} [{result.code}]" if shared else f"- {sentence(result)}")
+    return lines
 
 
 def summarise_verdict(verdict: Verdict) -> str:
     """The decision and what it rests on, without the single rules."""
-    asked, unasked = len(verdict.results) - len(verdict.unasked), len(verdict.unasked)
-    told = f"{len(verdict.passed)} of {asked} rules passed, {unasked} more were not asked or cannot be known."
-    return f"{_OPENING[verdict.decision]} {told}\n\n{_terms(verdict)}"
+    told = f"{len(verdict.passed)} of {len(verdict.weighed)} rules passed"
+    told += f", {len(verdict.unasked)} more were not asked or cannot be known" if verdict.unasked else ""
+    return f"{_OPENING[verdict.decision]} {told}.\n\n{_terms(verdict)}"
 
 
 def _terms(verdict: Verdict) -> str:
@@ -275,6 +290,10 @@ def _terms(verdict: Verdict) -> str:
 
 def sentence(result: RuleResult) -> str:
     """One result in words: what, how much, the limit, why, and the stable code."""
+    return f"{_finding(result)}. Why: {result.reason} [{result.code}]"
+
+
+def _finding(result: RuleResult) -> str:
     name = PARAMETERS[result.subject].label if result.subject in PARAMETERS else result.subject
     what = f"{name}, {result.figure_name.replace('_', ' ')}"
     if result.figure is None:
@@ -284,7 +303,7 @@ def sentence(result: RuleResult) -> str:
         limit = {"<=": "at most", ">=": "at least", "<": "below"}.get(result.relation, result.relation)
         told = f"{result.figure:.4g}{unit}, {limit} {result.threshold:.4g}{unit} asked for"
         told += f" ({result.found})" if result.found else ""
-    return f"{what}: {told}. Why: {result.reason} [{result.code}]"
+    return f"{what}: {told}"
 
 
 _OPENING: dict[Decision, str] = {

@@ -14,7 +14,7 @@ from spine.measurement.registry import PARAMETERS
 from validation.evaluation.agreement import Agreement, Figure
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.verdict import Verdict
-from validation.review.changes import NOT_MEASURED, RunFacts, minutes
+from validation.review.changes import NOT_MEASURED, RunFacts, epochs_of, minutes
 from validation.review.subgroups import DIMENSIONS, group_of, in_order
 
 NOT_PROVIDED = "not provided"
@@ -43,7 +43,8 @@ class ModelCard:
     Attributes:
         model, evidence, verdict, test_set, dataset: digests; decision: of the verdict.
         patients: ``virtual patients`` or ``real patients``; count of those tested on; groups: dimension -> group ->
-            patients; parameters: one row each; level_shift_rate: share of views.
+            patients; parameters: one row each; level_shift_rate: share of views; size_mb: of the model's files.
+        compared_with: the champion's digest, None for a first one.
         training: what is on record of the fit, in words; limits: what must be known before use.
     """
 
@@ -59,7 +60,9 @@ class ModelCard:
     count: int
     groups: dict[str, dict[str, int]]
     parameters: tuple[CardParameter, ...]
-    level_shift_rate: float | None
+    level_shift_rate: tuple[float, float | None, float | None] | None
+    size_mb: float | None
+    compared_with: str | None
     training: dict[str, str]
     intended_use: str
     limits: tuple[str, ...]
@@ -81,7 +84,9 @@ def make_card(record: EvaluationRecord, verdict: Verdict, run: RunFacts) -> Mode
         count=record.n_patients,
         groups={title: _counts(record, dimension) for dimension, title in DIMENSIONS.items()},
         parameters=tuple(_parameter(agreement) for agreement in measured if agreement.n_truth),
-        level_shift_rate=record.level_shift_rate.value,
+        level_shift_rate=_triple(record.level_shift_rate),
+        size_mb=None if record.model_bytes is None else record.model_bytes / 1e6,
+        compared_with=verdict.champion_model,
         training=_training(run),
         intended_use="finding landmarks of the spine on frontal and lateral whole-spine radiographs and measuring its "
         "alignment, for research and for review by a person; not for diagnosis",
@@ -103,16 +108,26 @@ def card_markdown(card: ModelCard, *, brief: bool = False) -> str:
         "evidence": f"`{card.evidence}`",
         "landmark set": f"`{card.landmark_set}`",
         "tested on": f"{card.count} **{card.patients}**, frozen test set `{card.test_set[:12]}`",
+        "compared with": f"champion `{card.compared_with}`" if card.compared_with else "no champion: there was none",
         "data set": f"`{card.dataset}`",
+        "size": NOT_PROVIDED if card.size_mb is None else f"{card.size_mb:.1f} MB",
         **card.training,
     }
-    lines = [f"# Candidate {card.model[:12]}", "", f"Intended use: {card.intended_use}.", "", "| | |", "|---|---|"]
+    lines = [
+        f"{'###' if brief else '#'} Candidate {card.model[:12]}",
+        "",
+        f"Intended use: {card.intended_use}.",
+        "",
+        "| | |",
+        "|---|---|",
+    ]
     lines += [f"| {name} | {told} |" for name, told in facts.items()]
     heads = ("parameter", "answered", "standard error", "bias", "mean absolute error", "90 % intervals that hold")
     lines += ["", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     lines += [_parameter_row(p) for p in card.parameters if not brief or PARAMETERS[p.name].in_paper]
-    shift = NOT_PROVIDED if card.level_shift_rate is None else f"{card.level_shift_rate:.1%} of views"
-    lines += ["", f"Names of levels shifted: {shift}. Brackets are 95 % intervals over patients.", ""]
+    shift = NOT_PROVIDED if card.level_shift_rate is None else f"{_share(card.level_shift_rate)} of views"
+    told = "Answered: of the patients with a known truth. Brackets are 95 % intervals over patients."
+    lines += ["", f"Names of levels shifted: {shift}. {told}", ""]
     if not brief:
         lines += ["| tested patients by | |", "|---|---|"]
         lines += [f"| {title} | {_listed(groups)} |" for title, groups in card.groups.items()]
@@ -121,7 +136,7 @@ def card_markdown(card: ModelCard, *, brief: bool = False) -> str:
 
 
 def _listed(groups: dict[str, int]) -> str:
-    return ", ".join(f"{group} {n}" for group, n in groups.items())
+    return ", ".join(f"{group}: {n}" for group, n in groups.items())
 
 
 def _training(run: RunFacts) -> dict[str, str]:
@@ -135,6 +150,7 @@ def _training(run: RunFacts) -> dict[str, str]:
         "code": f"`{run.commit}`" + (" with uncommitted changes" if run.dirty else "") if run.commit else NOT_PROVIDED,
         "preset, seed": f"{run.preset}, {run.seed}" if run.preset else NOT_PROVIDED,
         "device": f"{run.devices or 1} × {run.device}" if run.device else NOT_PROVIDED,
+        "epochs": epochs_of(run) or NOT_PROVIDED,
         "cost": f"{spent} {processor} minutes" if spent else NOT_PROVIDED,
         "energy": NOT_MEASURED,
         "libraries": ", ".join(f"{n} {v}" for n, v in run.versions.items()) or NOT_PROVIDED,
@@ -180,8 +196,13 @@ def _triple(figure: Figure) -> tuple[float, float | None, float | None] | None:
 def _parameter_row(row: CardParameter) -> str:
     unit = "°" if row.unit == "deg" else f" {row.unit}"
     cells = [_told(row.standard_error, unit), _told(row.bias, unit, "+"), _told(row.mean_absolute_error, unit)]
-    held = NOT_PROVIDED if row.intervals_that_hold is None else f"{row.intervals_that_hold[0]:.0%}"
+    held = NOT_PROVIDED if row.intervals_that_hold is None else _share(row.intervals_that_hold)
     return f"| {row.label} | {row.answered} of {row.truths} | {' | '.join(cells)} | {held} |"
+
+
+def _share(triple: tuple[float, float | None, float | None]) -> str:
+    value, low, high = triple
+    return f"{value:.0%}" + ("" if low is None or high is None else f" [{low:.0%}, {high:.0%}]")
 
 
 def _told(triple: tuple[float, float | None, float | None] | None, unit: str, sign: str = "") -> str:

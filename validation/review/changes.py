@@ -114,7 +114,7 @@ def compare_runs(challenger: RunFacts, champion: RunFacts | None) -> tuple[Chang
             for name in sorted({*other.versions, *challenger.versions})
         ),
         ("training pictures", _count(other.pictures), _count(challenger.pictures)),
-        ("epochs", _count(other.epochs), _count(challenger.epochs)),
+        ("epochs", epochs_of(other), epochs_of(challenger)),
         (f"cost, {_processor(challenger)} minutes", minutes(other), minutes(challenger)),
     ]
     rows = [_change(what, before, after) for what, before, after in pairs]
@@ -124,6 +124,11 @@ def compare_runs(challenger: RunFacts, champion: RunFacts | None) -> tuple[Chang
 def minutes(facts: RunFacts) -> str | None:
     """Minutes of all devices together, as text."""
     return None if facts.seconds is None else f"{facts.seconds * (facts.devices or 1) / 60:.1f}"
+
+
+def epochs_of(facts: RunFacts) -> str | None:
+    """Whole passes over the data, as text; a fit that ended in its first one has none, and still learnt."""
+    return "less than one" if facts.epochs == 0 else _count(facts.epochs)
 
 
 def _change(what: str, before: str | None, after: str | None) -> Change:

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from validation.evaluation.record import EvaluationRecord
+from validation.gates.results import RuleResult
+from validation.gates.subgroups import EVERYBODY
 from validation.gates.verdict import Verdict
 from validation.review.card import NOT_PROVIDED
-from validation.review.changes import SPLITS, RunFacts, minutes
+from validation.review.changes import SPLITS, RunFacts, epochs_of, minutes
 from validation.review.subgroups import DIMENSIONS, group_of, in_order
 
 SCHEMA = "plumbline.claim/1"
@@ -86,7 +88,7 @@ def _demographics(source: ClaimSource) -> str | None:
     for dimension, title in DIMENSIONS.items():
         groups = [group_of(study, dimension) for study in source.record.studies]
         if set(groups) != {"not told"}:
-            told.append(f"{title}: " + ", ".join(f"{g} {groups.count(g)}" for g in in_order(groups)))
+            told.append(f"{title}: " + ", ".join(f"{g} ({groups.count(g)})" for g in in_order(groups)))
     return "; ".join(told) or None
 
 
@@ -96,7 +98,7 @@ def _failures(source: ClaimSource) -> str | None:
     if not missing:
         return None
     reasons = ", ".join(f"{reason} ({absent.count(reason)})" for reason in sorted(set(absent)))
-    return f"{len(absent)} of {len(missing)} parameters not answered" + (f": {reasons}" if absent else "")
+    return f"{len(absent)} of {len(missing)} parameters with a truth not answered" + (f": {reasons}" if absent else "")
 
 
 def _calibration(source: ClaimSource) -> str | None:
@@ -120,20 +122,59 @@ def _figures(source: ClaimSource) -> str | None:
 def _sample_size(source: ClaimSource) -> str | None:
     asked = [r for r in source.verdict.results if r.kind == "evidence" and r.threshold is not None]
     told = [
-        f"{r.subject} {r.figure_name} {r.figure:.0f}, asked {r.threshold:.0f}" for r in asked if r.figure is not None
+        f"{r.subject} {r.figure_name} {_count(r, r.figure)}, asked {_count(r, r.threshold)}"
+        for r in asked
+        if r.figure is not None
     ]
     return "; ".join(told) or None
 
 
+def _count(result: RuleResult, value: float | None) -> str:
+    """A number of patients or truths, or a probability."""
+    return f"{value:.1%}" if result.power is not None else f"{value:.0f}"
+
+
+def _aims(source: ClaimSource) -> str:
+    champion = source.verdict.champion_model
+    return (
+        f"to replace champion {champion}" if champion else "to become the first champion, with nothing to compare with"
+    )
+
+
+def _margins(source: ClaimSource) -> str:
+    compared = [r for r in source.verdict.results if r.kind == "comparison" and r.threshold is not None]
+    told = [f"{r.subject} {r.figure_name} {r.relation} {r.threshold:g} {r.unit}" for r in compared if r.group == "all"]
+    policy = (
+        f"policy {source.verdict.policy} version {source.verdict.policy_version}, hash {source.verdict.policy_hash}"
+    )
+    return "; ".join((policy, *dict.fromkeys(told)))
+
+
+def _disjoint(source: ClaimSource) -> str | None:
+    splits: dict[str, set[str]] = {}
+    for fact in source.run.patients:
+        splits.setdefault(fact.patient, set()).add(fact.split)
+    if not splits:
+        return None
+    shared = sum(len(found) > 1 for found in splits.values())
+    return f"{shared} of {len(splits)} patients are in more than one split" if shared else "patient"
+
+
 def _code(source: ClaimSource) -> str | None:
     run, code = source.run, source.record.code
-    trained = f"trained at commit {run.commit}" if run.commit else "commit of training not on record"
-    return f"{trained}; evaluated at commit {code.commit}" if code.commit else None
+    if not code.commit:
+        return None
+    trained = f"trained at commit {run.commit}{_DIRTY if run.dirty else ''}" if run.commit else "training not on record"
+    return f"repository {NOT_PROVIDED}; {trained}; evaluated at commit {code.commit}{_DIRTY if code.dirty else ''}"
+
+
+_DIRTY = " with uncommitted changes"
 
 
 def _libraries(source: ClaimSource) -> str | None:
-    versions = {**source.run.versions, **source.record.environment}
-    return ", ".join(f"{name} {version}" for name, version in sorted(versions.items())) or None
+    known = (("trained", source.run.versions), ("evaluated", source.record.environment))
+    told = [f"{when} with " + ", ".join(f"{n} {v}" for n, v in sorted(found.items())) for when, found in known if found]
+    return "; ".join(told) or None
 
 
 def _training(source: ClaimSource) -> str | None:
@@ -141,22 +182,37 @@ def _training(source: ClaimSource) -> str | None:
     if run.preset is None:
         return None
     spent = minutes(run)
-    return f"preset {run.preset}, seed {run.seed}, {run.epochs or 0:.3g} epochs" + (
-        f", {spent} minutes" if spent else ""
+    epochs = epochs_of(run)
+    told = (
+        f"preset {run.preset}",
+        f"seed {run.seed}",
+        f"epochs: {epochs}" if epochs else "",
+        spent and f"{spent} minutes",
     )
+    return ", ".join(part for part in told if part)
 
 
-def _robustness(source: ClaimSource) -> str | None:
-    looks = in_order(group_of(study, "appearance") for study in source.record.studies)
-    views = in_order(group_of(study, "field_of_view") for study in source.record.studies)
-    return f"looks: {', '.join(looks)}; fields of view: {', '.join(views)}" if len(looks) + len(views) > 2 else None
+def _subgroups(source: ClaimSource) -> str | None:
+    """Which groups were held against the champion, and which were too small for it."""
+    rows = [row for row in source.verdict.differences if row.group != EVERYBODY]
+    judged = {row.group for row in rows if row.judged}
+    small = {row.group for row in rows} - judged
+    if not rows:
+        return None
+    told = f"judged beside the champion: {'; '.join(in_order(judged)) or 'no group'}"
+    return told + (f". Too few patients to judge: {'; '.join(in_order(small))}" if small else "")
+
+
+def _place(source: ClaimSource) -> str | None:
+    run = source.run
+    return f"MLflow run {run.run_id}, version {run.version} of the candidates" if run.run_id else None
 
 
 Answer = Callable[[ClaimSource], str | None]
 _ITEMS: tuple[tuple[str, str, Answer], ...] = (
     ("title", "the kind of method", lambda s: f"neural network with DSNT, landmark set {s.record.landmark_set}"),
     ("introduction", "background and intended clinical role", _absent),
-    ("introduction", "aims and hypotheses", lambda s: f"policy {s.verdict.policy} version {s.verdict.policy_version}"),
+    ("introduction", "aims and hypotheses", _aims),
     ("methods: design", "prospective or retrospective", _absent),
     ("methods: design", "ethics approval and consent", _absent),
     ("methods: data", "sources of the data", lambda s: ", ".join(sorted({x.source for x in s.record.studies})) or None),
@@ -168,7 +224,7 @@ _ITEMS: tuple[tuple[str, str, Answer], ...] = (
     ("methods: reference", "definition of the reference standard", _absent),
     ("methods: reference", "annotators, their training, agreement between them", _absent),
     ("methods: partitions", "sizes and how assigned", _partitions),
-    ("methods: partitions", "level at which they are disjoint", lambda s: "patient" if s.run.patients else None),
+    ("methods: partitions", "level at which they are disjoint", _disjoint),
     ("methods: partitions", "frozen test set", lambda s: s.record.test_digest),
     ("methods: sample size", "size and its reason", _sample_size),
     ("methods: model", "digest of the model's bytes", lambda s: s.record.model_digest),
@@ -177,8 +233,8 @@ _ITEMS: tuple[tuple[str, str, Answer], ...] = (
     ("methods: training", "hardware", lambda s: f"{s.run.devices or 1} × {s.run.device}" if s.run.device else None),
     ("methods: training", "how the final model was chosen", _absent),
     ("methods: evaluation", "metrics and intervals", _figures),
-    ("methods: evaluation", "statistical rule and margins", lambda s: f"policy hash {s.verdict.policy_hash}"),
-    ("methods: evaluation", "robustness and subgroups", _robustness),
+    ("methods: evaluation", "statistical rule and margins", _margins),
+    ("methods: evaluation", "robustness and subgroups", _subgroups),
     ("methods: evaluation", "calibration", _calibration),
     ("methods: evaluation", "explainability", _absent),
     ("methods: evaluation", "external test data", _absent),
@@ -190,6 +246,6 @@ _ITEMS: tuple[tuple[str, str, Answer], ...] = (
     ("discussion", "implications for practice", _absent),
     ("other", "registration", _absent),
     ("other", "where code is", _code),
-    ("other", "where the model is", lambda s: f"MLflow run {s.run.run_id}" if s.run.run_id else None),
+    ("other", "where the model is", _place),
     ("other", "funding", _absent),
 )  # fmt: skip

@@ -1,13 +1,17 @@
 """What a reviewer may do about a verdict: the exact commands, for each decision.
 
 What belongs here: those words. What does not: the commands themselves (``orchestration.cli``), whether they are
-permitted (the gate). Contract: the verdict's file is named by its digest, below the workspace in which the command is
-run, so that a command copied from an old page cannot speak of a newer verdict.
+permitted (the gate). Contract: every command names the verdict by its digest, below the workspace in which the command
+is run, so that a command copied from an old page cannot speak of a newer verdict; what was done already, and what the
+gate would refuse, is not offered.
 """
 
 from dataclasses import dataclass
 
+from validation.gates.approval import may_be_promoted, needs_approval
+from validation.gates.policy import Policy
 from validation.gates.verdict import Verdict
+from validation.review.aftermath import Aftermath
 
 
 @dataclass(frozen=True)
@@ -19,14 +23,14 @@ class Option:
     command: str
 
 
-def options_for(verdict: Verdict) -> tuple[Option, ...]:
-    """What can be done now, most likely first."""
+def options_for(verdict: Verdict, policy: Policy | None = None, done: Aftermath | None = None) -> tuple[Option, ...]:
+    """What can be done now, in the order in which it has to be done."""
     file = f"state/verdicts/{verdict.digest}.json"
     explain = Option("Read the verdict in words", "every rule with its reason", f"plumbline explain {file} -w .")
     promote = Option(
         "Promote",
         "puts the judged bytes into service; every digest is checked again",
-        'plumbline promote -w . --by "YOUR NAME"',
+        f'plumbline promote --verdict {verdict.digest[:12]} --by "YOUR NAME" -w .',
     )
     approve = Option(
         "Approve",
@@ -43,18 +47,29 @@ def options_for(verdict: Verdict) -> tuple[Option, ...]:
         "returns to the last good model, should this one disappoint in service",
         'plumbline rollback --reason "WHY" -w .',
     )
-    return {
-        "PROMOTE": (promote, approve, reject, explain, back),
-        "HOLD": (approve, promote, reject, explain),
-    }.get(verdict.decision, (reject, explain))
+    if done is not None and done.over:
+        return (back, explain) if done.serves else (explain,)
+    if not may_be_promoted(verdict):
+        return (reject, explain)
+    asks = verdict.decision == "HOLD" or (policy is not None and needs_approval(policy, verdict))
+    return (approve, promote, reject, explain) if asks else (promote, approve, reject, explain)
 
 
-def advice_for(verdict: Verdict) -> str:
+def advice_for(verdict: Verdict, policy: Policy | None = None, done: Aftermath | None = None) -> str:
     """One sentence: what the decision leaves to a person."""
+    if done is not None and done.over:
+        return "Nothing is left to decide about this verdict."
+    asks = policy is not None and needs_approval(policy, verdict)
+    held = (
+        "Only a person's word is missing. Look at the patients on this page before you give it: no rule sees a picture."
+        if may_be_promoted(verdict)
+        else "No limit is broken, but it was not shown to be better: no approval can promote it. "
+        "A better model, or more patients, have to be judged."
+    )
     return {
-        "PROMOTE": "Every rule passed. Look at the patients below before you promote: no rule sees a picture.",
-        "HOLD": "No limit is broken, but either nothing better was shown or a person has to approve. "
-        "Promotion stays refused until what the rules below ask for is there.",
+        "PROMOTE": f"Every rule passed{'; the policy asks for a person besides' if asks else ''}. "
+        "Look at the patients on this page before you say yes: no rule sees a picture.",
+        "HOLD": held,
         "REJECT": "A limit is broken or the challenger is worse than the champion: no approval can promote it.",
         "INSUFFICIENT": "The evidence does not allow a decision: no approval can replace it. Mend the evidence first.",
     }[verdict.decision]

@@ -39,7 +39,9 @@ def draw_forest(subject: str, rows: Sequence[PairedDifference]) -> str:
     for value in panel.x.ticks(6):
         panel.line([(value, 0), (value, 1)], "grid")
         panel.text(panel.x.at(value), bottom + 12, f"{value:g}".replace("-", "−"), "tick", "middle")
-    panel.text(panel.x.at(0), bottom + 25, f"← challenger better    {unit}    champion better →", "label", "middle")
+    panel.text(
+        panel.x.at(0), bottom + 25, f"← challenger better · in {unit.strip()} · champion better →", "label", "middle"
+    )
     panel.text(4, 12, label, "heading", "start")
     panel.line([(0, 0), (0, 1)], "zero")
     panel.text(panel.x.at(0), _TOP - 10, _margins(rows, unit), "tick", "middle")
@@ -63,6 +65,7 @@ def _draw_row(panel: Panel, row: PairedDifference, place: float) -> None:
     at = panel.x.at(row.margin)
     panel.marks.append(f'<path class="line margin" d="M{at} {place - 6:.1f}v12"/>')
     panel.interval(place, (row.low, row.mean, row.high), f"{kind} {state}")
-    told = f"{row.mean:+.2f} [{row.low:+.2f}, {row.high:+.2f}]{unit}"
+    interval = f" [{row.low:+.2f}, {row.high:+.2f}]" if row.n > 1 else ""  # one patient has a figure, and no interval
+    told = f"{row.mean:+.2f}{interval}{unit}"
     told += "  > margin" if row.judged and not row.high < row.margin else ""
     panel.text(_WIDTH - _FIGURES + 8, place + 3, told.replace("-", "−"), f"row {kind} {state}", "start")

@@ -21,6 +21,7 @@ from spine.storage import write_text_atomically
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import Policy
 from validation.gates.verdict import Verdict, summarise_verdict
+from validation.review.aftermath import Aftermath, day
 from validation.review.agreement_drawings import draw_agreements
 from validation.review.changes import RunFacts, compare_data, compare_runs
 from validation.review.decisions import advice_for, options_for
@@ -45,6 +46,7 @@ class ReviewMaterial:
         pictures: (study, view) -> picture of the studies to show (``patients.chosen_studies``).
         points: ``challenger``, ``champion``, ``truth`` -> study -> view -> landmarks.
         test_set_reads: how often the frozen test set was read; None where no ledger was kept.
+        done, written_at: what had been done about the verdict when the page was written (ISO 8601); None: nobody asked.
     """
 
     verdict: Verdict
@@ -56,6 +58,8 @@ class ReviewMaterial:
     pictures: Mapping[tuple[str, ViewName], EncodedPicture] = field(default_factory=dict)
     points: Mapping[str, Points] = field(default_factory=dict)
     test_set_reads: int | None = None
+    done: Aftermath | None = None
+    written_at: str | None = None
 
 
 def write_review(material: ReviewMaterial, path: Path) -> Path:
@@ -97,10 +101,11 @@ def render_review(material: ReviewMaterial) -> str:
     return environment.get_template("review.html.jinja").render(
         verdict=verdict,
         terms=summarise_verdict(verdict),
-        advice=advice_for(verdict),
-        options=options_for(verdict),
+        advice=advice_for(verdict, material.policy, material.done),
+        done=material.done,
+        written=day(material.written_at) if material.written_at else None,
+        options=options_for(verdict, material.policy, material.done),
         rules=rule_table(verdict),
-        passed=sum(r.outcome == "PASS" for r in verdict.results),
         challenger=material.challenger,
         champion=material.champion,
         forest=draw_forests(verdict.differences),
@@ -108,7 +113,8 @@ def render_review(material: ReviewMaterial) -> str:
         levels=draw_landmark_levels(records),
         calibration=draw_calibration(records),
         patients=patients,
-        shown=SHOWN,
+        shown=min(SHOWN, material.challenger.n_patients),
+        in_both=sum(p.worst <= SHOWN and p.changed is not None and p.changed <= SHOWN for p in patients),
         groups=_group_choices(patients),
         run=material.challenger_run,
         champion_run=material.champion_run,

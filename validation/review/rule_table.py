@@ -15,9 +15,13 @@ _KINDS = {
     "first_champion": "first champion",
     "limit": "limits",
     "evidence": "state of the evidence",
-    "told": "told, not asked for",
 }
+_UNASKED = "not asked, not judged or not known: neither passed nor failed"
 _MATTERS = ("comparison", "first_champion")
+_WORDS = {
+    "NO_BASELINE": "NOT KNOWN", "SEED_SPREAD_UNKNOWN": "NOT KNOWN", "SUBGROUPS_TOO_SMALL": "NOT JUDGED",
+    "COST_NOT_COMPARED": "NOT JUDGED", "BASELINE_IS_CHAMPION": "THE SAME",
+}  # fmt: skip
 _RELATIONS = {"<=": "at most", ">=": "at least", "<": "below", ">": "above"}
 
 
@@ -39,11 +43,12 @@ class RuleRow:
 
 @dataclass(frozen=True)
 class PassedRules:
-    """Rules of one kind that passed; ``matters``: whether a reviewer wants to see them unasked."""
+    """Rules of one kind that passed, or were not asked; ``matters``: whether a reviewer wants to see them unasked."""
 
     title: str
     matters: bool
     rows: tuple[RuleRow, ...]
+    asked: bool = True
 
 
 @dataclass(frozen=True)
@@ -56,11 +61,13 @@ class RuleTable:
 
 def rule_table(verdict: Verdict) -> RuleTable:
     """Every rule of the verdict, in one of the two."""
-    passed = [*verdict.passed, *verdict.unasked]
+    passed, unasked = verdict.passed, verdict.unasked
     kinds = sorted({str(r.kind) for r in passed}, key=lambda k: (list(_KINDS).index(k) if k in _KINDS else 99, k))
     groups = [
         PassedRules(_title(kind), kind in _MATTERS, tuple(_row(r) for r in passed if r.kind == kind)) for kind in kinds
     ]
+    if unasked:
+        groups.append(PassedRules(_UNASKED, True, tuple(map(_row, unasked)), asked=False))
     return RuleTable(tuple(_row(r) for r in verdict.refusals), tuple(groups))
 
 
@@ -78,7 +85,7 @@ def _row(result: RuleResult) -> RuleRow:
     if result.threshold is not None:
         limit = f"{_RELATIONS.get(result.relation, result.relation)} {_told(result.threshold)}{unit}"
     return RuleRow(
-        outcome=result.outcome,
+        outcome=_outcome(result),
         code=result.code,
         kind=_title(result.kind),
         about=f"{name}: {result.figure_name.replace('_', ' ')}",
@@ -89,6 +96,13 @@ def _row(result: RuleResult) -> RuleRow:
         reason=result.reason,
         source=result.source,
     )
+
+
+def _outcome(result: RuleResult) -> str:
+    """The word of the badge: what only tells something is no pass, and is not called one."""
+    if result.outcome != "NOT_ASKED":
+        return result.outcome
+    return _WORDS.get(result.code, "NOT ASKED")
 
 
 def _told(value: float) -> str:

@@ -157,6 +157,18 @@ def test_rejected_verdict_promotes_nothing_whatever_the_policy_says(desk: Desk) 
         granted(desk, "model")
 
 
+def test_a_verdict_that_was_promoted_is_not_approved_again(desk: Desk) -> None:
+    address, _ = desk.register("model")
+    desk.judge("model")
+    desk.promote(address)
+    before = desk.ledger.read_bytes()
+    with pytest.raises(GateRefused, match="APPROVAL_POINTLESS") as refused:
+        granted(desk, "model")
+    assert f"promoted on {AT:%Y-%m-%d} as version 1" in refused.value.found
+    assert desk.ledger.read_bytes() == before
+    assert not list((desk.folder / "approvals").glob("*.json")), "no record of a grant that was not given"
+
+
 def test_approval_that_cannot_help_is_not_given(desk: Desk) -> None:
     desk.register("bad")
     verdict = desk.judge("bad", noise=30.0)

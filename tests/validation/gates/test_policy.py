@@ -181,3 +181,18 @@ def test_hash_follows_the_meaning_not_the_layout(tmp_path: Path) -> None:
     ):
         path.write_text(yaml.safe_dump(edited(change)))
         assert read_policy(path).hash != original
+
+
+@pytest.mark.parametrize("section", ["evidence", "first_champion", "rules", "comparison"])
+def test_what_a_gate_needs_cannot_be_left_out(section: str, tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(yaml.safe_dump(edited(lambda c: c.pop(section))))
+    with pytest.raises(ParametersRejected, match="POLICY_INVALID") as refused:
+        read_policy(tmp_path / "p.yaml")
+    assert f"{section}: must be there" in refused.value.found
+    assert "only subgroups, baseline, seeds, approval, phantom_study may be left out" in refused.value.found
+
+
+@pytest.mark.parametrize("section", ["subgroups", "baseline", "seeds"])
+def test_what_may_be_left_out_is_not_filled_in(section: str, tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(yaml.safe_dump(edited(lambda c: c.pop(section, None))))
+    assert getattr(read_policy(tmp_path / "p.yaml"), section) is None

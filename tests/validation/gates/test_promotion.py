@@ -91,7 +91,8 @@ def test_stale_champion_is_refused(desk: Desk) -> None:
     desk.judge("first", noise=2.0)
     desk.promote(first)
     desk.verdict_path.write_bytes(held)
-    desk.refuses(late, "STALE_CHAMPION")
+    stale = desk.refuses(late, "STALE_CHAMPION")
+    assert all(step in stale.remedy for step in ("plumbline run -w", "champion_evaluation", "verdict", "promotion"))
 
 
 def test_altered_bytes_are_refused_and_never_served(desk: Desk) -> None:

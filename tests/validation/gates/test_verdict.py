@@ -369,13 +369,12 @@ def test_the_words_count_what_they_list_and_say_what_they_leave_out(
     for record in (good, scored(noise=3.2, seed=3)):
         verdict = ruled(policy, record, champion)
         words = explain(verdict)
-        answered, _, aside = words.partition("Not asked, or not known")
+        answered, _, aside = words.partition("Not asked, not judged or not known")
         listed = len(re.findall(r"^- ", answered, flags=re.MULTILINE))
         assert len(re.findall(r"^- ", aside, flags=re.MULTILINE)) == len(verdict.unasked) > 0
         counted = re.search(r"(\d+) of (?:(\d+) rules|them are about the model)", words)
         left_out = re.search(r"^The other (\d+) ", words, flags=re.MULTILINE)
         assert counted and left_out
         assert int(counted[1]) == listed
-        asked = len(verdict.results) - len(verdict.unasked)
-        assert listed + int(left_out[1]) == asked
-        assert counted[2] in (None, str(asked))
+        assert listed + int(left_out[1]) == len(verdict.weighed)
+        assert counted[2] in (None, str(len(verdict.weighed)))

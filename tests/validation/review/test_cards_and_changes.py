@@ -11,11 +11,13 @@ import pytest
 
 from spine.errors import EvidenceRejected
 from validation.evaluation.found_points import read_found_points, write_found_points
-from validation.gates.policy import Policy
+from validation.gates.approval import NEEDED
+from validation.gates.policy import Approval, Policy
+from validation.gates.results import plain_result
 from validation.review.card import NOT_PROVIDED, card_json, card_markdown, make_card
 from validation.review.changes import NOT_KNOWN, PatientFact, RunFacts, compare_data, compare_runs
 from validation.review.claim import ClaimSource, claim_json, claim_markdown, fill_checklist
-from validation.review.decisions import options_for
+from validation.review.decisions import advice_for, options_for
 from validation.review.drawing import Scale, scale_around
 from validation.review.page import ReviewMaterial
 
@@ -37,6 +39,10 @@ def test_the_card_repeats_the_record(material: Make) -> None:
     assert "says nothing about real films" in told
     assert "| energy | not measured |" in told
     assert "1.5 CPU minutes" in told
+    assert f"champion `{given.verdict.champion_model}`" in told
+    assert "| epochs | 3 |" in told
+    short = make_card(given.challenger, given.verdict, replace(given.challenger_run, epochs=0.0))
+    assert "| epochs | less than one |" in card_markdown(short), "a fit that learnt is not told as none"
 
 
 def test_a_card_of_an_unknown_run_says_so(material: Make) -> None:
@@ -51,10 +57,23 @@ def test_the_checklist_answers_from_records_alone(material: Make) -> None:
     source = ClaimSource(given.challenger, given.verdict, given.challenger_run)
     answers = {item.asks: item for item in fill_checklist(source)}
     assert answers["sizes and how assigned"].answer.startswith("train 1, validation 0, test 1 patients")
-    assert "13 of 650 parameters not answered" in answers["failures"].answer
+    assert "13 of 650 parameters with a truth not answered" in answers["failures"].answer
     assert "not seen (13)" in answers["failures"].answer
     assert answers["hardware"].answer == "1 × x86_64 CPU"
     assert not answers["ethics approval and consent"].provided
+    software = answers["software and versions"].answer
+    assert software.startswith("trained with torch 2.13; evaluated with ")
+    assert "asked 100" not in answers["size and its reason"].answer
+    assert "test set patients 50, asked 40" in answers["size and its reason"].answer
+    assert "asked 80.0%" in answers["size and its reason"].answer, "a probability is told as one, and not rounded to 1"
+    assert given.verdict.champion_model in answers["aims and hypotheses"].answer
+    assert "cobb upper bound of the paired difference < 1 deg" in answers["statistical rule and margins"].answer
+    assert "sex: F" in answers["robustness and subgroups"].answer
+    dirty = fill_checklist(replace(source, run=replace(source.run, dirty=True)))
+    assert "with uncommitted changes" in next(i.answer for i in dirty if i.asks == "where code is")
+    twice = (PatientFact("p", "train", "normal"), PatientFact("p", "test", "normal"))
+    leaking = fill_checklist(replace(source, run=replace(source.run, patients=twice)))
+    assert "1 of 1 patients are in more than one split" in {i.answer for i in leaking}
     bare = {item.asks: item for item in fill_checklist(replace(source, run=RunFacts()))}
     assert not bare["sizes and how assigned"].provided
     assert not bare["hardware"].provided
@@ -92,12 +111,29 @@ def test_what_is_not_on_record_is_not_called_unchanged() -> None:
 
 def test_commands_name_the_verdict_by_its_digest(material: Make) -> None:
     verdict = material().verdict
-    for decision in ("PROMOTE", "HOLD", "REJECT", "INSUFFICIENT"):
-        options = options_for(replace(verdict, decision=decision))
+    asked = plain_result(
+        "first_champion/model/approval", "first_champion", "HOLD", NEEDED, found="none", reason="a rule"
+    )
+    cases = [(d, verdict.results) for d in ("PROMOTE", "HOLD", "REJECT", "INSUFFICIENT")] + [("HOLD", (asked,))]
+    for decision, results in cases:
+        options = options_for(replace(verdict, decision=decision, results=results))
+        assert all(replace(verdict, decision=decision, results=results).digest[:12] in o.command for o in options
+                   if o.title != "Go back")  # fmt: skip
         titles = [option.title for option in options]
         assert "Reject" in titles
-        assert ("Promote" in titles) == (decision in ("PROMOTE", "HOLD")), "no way around a refusal is offered"
-        assert ("Approve" in titles) == (decision in ("PROMOTE", "HOLD"))
+        offered = decision == "PROMOTE" or results == (asked,)
+        assert ("Promote" in titles) == offered, "no way around a refusal is offered"
+        assert ("Approve" in titles) == offered, "no approval that the gate would call pointless"
+
+
+def test_where_the_policy_asks_a_human_approving_comes_before_promoting(material: Make) -> None:
+    given = material()
+    passed = replace(given.verdict, decision="PROMOTE", results=())
+    asking = given.policy.model_copy(update={"approval": Approval(required="always")})
+    assert [o.title for o in options_for(passed, given.policy)][:2] == ["Promote", "Approve"]
+    assert [o.title for o in options_for(passed, asking)][:2] == ["Approve", "Promote"]
+    assert "asks for a person" in advice_for(passed, asking)
+    assert "asks for a person" not in advice_for(passed, given.policy)
 
 
 def test_points_come_back_and_belong_to_one_record(scored: Any, tmp_path: Path, policy: Policy) -> None:

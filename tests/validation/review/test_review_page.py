@@ -52,7 +52,22 @@ def test_what_stands_in_the_way_comes_first(material: Make) -> None:
     assert len(table.refused) > 0
     passed = sum(len(group.rows) for group in table.passed)
     assert passed + len(table.refused) == len(given.verdict.results)
-    assert all(row.outcome in ("PASS", "NOT_ASKED") for group in table.passed for row in group.rows)
+    assert all(row.outcome == "PASS" for group in table.passed if group.asked for row in group.rows)
+
+
+def test_what_was_not_asked_or_is_not_known_wears_no_green_badge(material: Make) -> None:
+    given = material()
+    told = {r.code for r in given.verdict.unasked}
+    assert {"SEED_SPREAD_UNKNOWN", "NO_BASELINE"} <= told
+    (group,) = (g for g in rule_table(given.verdict).passed if not g.asked)
+    assert {row.code: row.outcome for row in group.rows if row.code in ("SEED_SPREAD_UNKNOWN", "NO_BASELINE")} == {
+        "SEED_SPREAD_UNKNOWN": "NOT KNOWN", "NO_BASELINE": "NOT KNOWN",
+    }  # fmt: skip
+    text = render_review(given)
+    weighed, passed = len(given.verdict.weighed), len(given.verdict.passed)
+    assert f"{passed} of {weighed} rules passed, {len(told)} were not asked" in text
+    assert text.count('<span class="badge PASS">') == passed
+    assert weighed + len(told) == len(given.verdict.results)
 
 
 def test_the_page_asks_nothing_of_a_network(material: Make) -> None:

@@ -1,0 +1,124 @@
+"""What is told of a verdict after people and the gate acted on it: from the history, whatever was done."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from review_phantoms import AT
+
+from validation.gates.approval import Approval
+from validation.gates.history import HistoryEntry
+from validation.gates.verdict import Verdict
+from validation.review.aftermath import NOTHING, Aftermath, aftermath_of
+from validation.review.decisions import advice_for, options_for
+from validation.review.page import ReviewMaterial, render_review
+
+Make = Callable[..., ReviewMaterial]
+OTHER = "f" * 64
+
+
+@pytest.fixture
+def verdict(material: Make) -> Verdict:
+    return replace(material().verdict, decision="PROMOTE", results=())
+
+
+def history(verdict: Verdict, *events: tuple[str, dict[str, Any]]) -> list[HistoryEntry]:
+    """Entries an hour apart; of the verdict and its model unless they say otherwise."""
+    found = []
+    for number, (event, changes) in enumerate(events):
+        fields: dict[str, Any] = {
+            "at": (AT + timedelta(hours=number)).isoformat(), "promoter": "R. Viewer", "production_model": "plumbline",
+            "version": "3", "model_digest": verdict.challenger_model, "previous_digest": None,
+            "verdict": verdict.digest, "sequence": number,
+        }  # fmt: skip
+        found.append(HistoryEntry(event, **(fields | changes)))  # type: ignore[arg-type]
+    return found
+
+
+def told(verdict: Verdict, entries: Sequence[HistoryEntry], *words: Approval, hours: float = 99) -> Aftermath:
+    return aftermath_of(verdict, entries, words, AT + timedelta(hours=hours))
+
+
+def word(verdict: Verdict, decision: Any = "granted", ttl: float = 72) -> Approval:
+    return Approval(
+        decision, verdict.digest, verdict.challenger_model, "plumbline", "A. Trainer", "R. Viewer", "rv", "looked",
+        AT.isoformat(), (AT + timedelta(hours=ttl)).isoformat(), "n",
+    )  # fmt: skip
+
+
+def test_of_an_untouched_verdict_nothing_was_done(verdict: Verdict) -> None:
+    strangers = history(verdict, ("promoted", {"verdict": OTHER}), ("approved", {"verdict": OTHER}))
+    done = told(verdict, strangers)
+    assert (done.lines, done.over, done.serves) == ((NOTHING,), False, False)
+    assert "Promote" in {o.title for o in options_for(verdict, None, done)}
+
+
+def test_a_promotion_is_told_with_its_version_until_another_takes_its_place(verdict: Verdict) -> None:
+    events = [("intended", {}), ("promoted", {})]
+    done = told(verdict, history(verdict, *events))
+    assert done.lines == ("promoted on 2026-11-23 13:00 UTC as version 3 by R. Viewer",)
+    assert done.over and done.serves
+    assert [o.title for o in options_for(verdict, None, done)] == ["Go back", "Read the verdict in words"]
+    assert "Nothing is left to decide" in advice_for(verdict, None, done)
+    later = ("promoted", {"verdict": OTHER, "model_digest": OTHER, "version": "4"})
+    done = told(verdict, history(verdict, *events, later))
+    assert done.lines[-1] == "replaced by version 4 on 2026-11-23 14:00 UTC"
+    assert done.over and not done.serves
+
+
+def test_a_rollback_is_told_with_its_reason_and_a_return_too(verdict: Verdict) -> None:
+    left = ("rolled_back", {"verdict": OTHER, "model_digest": OTHER, "version": "2", "reason": "wrong side"})
+    back = ("restored", {"verdict": None, "reason": None})
+    done = told(verdict, history(verdict, ("promoted", {}), left))
+    assert done.lines[-1] == (
+        "rolled back from on 2026-11-23 13:00 UTC by R. Viewer: wrong side; version 2 serves instead"
+    )
+    assert not done.serves
+    done = told(verdict, history(verdict, ("promoted", {}), left, back))
+    assert done.lines[-1].startswith("returned to on 2026-11-23 14:00 UTC")
+    assert done.serves
+
+
+def test_an_approval_is_told_with_its_end_its_use_or_its_expiry(verdict: Verdict) -> None:
+    grant = word(verdict)
+    entries = history(verdict, ("approved", {"approval": grant.digest, "reason": "looked"}))
+    (line,) = told(verdict, entries, grant, hours=1).lines
+    assert line == "approved by R. Viewer on 2026-11-23 12:00 UTC: looked; expires 2026-11-26 12:00 UTC"
+    assert not told(verdict, entries, grant, hours=1).over
+    assert "; expired 2026-11-26" in told(verdict, entries, grant, hours=72).told
+    assert "its sealed record is not here" in told(verdict, entries).told
+    used = [*entries, replace(history(verdict, ("promoted", {"approval": grant.digest}))[0], sequence=1)]
+    assert told(verdict, used, grant).lines[0].endswith(": looked; used")
+
+
+def test_a_refusal_is_told_also_where_the_history_has_lost_it(verdict: Verdict) -> None:
+    refusal = word(verdict, "rejected")
+    entries = history(verdict, ("rejected", {"approval": refusal.digest, "reason": "looked"}))
+    done = told(verdict, entries, refusal)
+    assert done.lines == ("refused by R. Viewer on 2026-11-23 12:00 UTC: looked",)
+    assert done.over
+    assert [o.title for o in options_for(verdict, None, done)] == ["Read the verdict in words"]
+    lost = told(verdict, [], refusal)
+    assert lost.over and "the history has lost the line" in lost.told
+
+
+def test_a_promotion_that_was_cut_off_names_the_way_out(verdict: Verdict) -> None:
+    done = told(verdict, history(verdict, ("intended", {})))
+    assert "cut off: `plumbline history --repair`" in done.told
+    assert not done.over
+
+
+def test_the_page_says_what_was_done_and_when_it_was_written(material: Make) -> None:
+    given = material()
+    entries = history(given.verdict, ("promoted", {"promoter": "<b>R</b>"}))
+    page = render_review(replace(given, done=told(given.verdict, entries), written_at=AT.isoformat()))
+    assert "promoted on 2026-11-23 12:00 UTC as version 3 by &lt;b&gt;R" in page
+    assert "Nothing is left to decide" in page
+    assert "as of 2026-11-23 12:00 UTC, when this page was written" in page
+    assert 'id="done" class="over"' in page
+    assert "plumbline approve" not in page and "plumbline promote" not in page
+    unknown = render_review(replace(given, done=Aftermath(unknown="HISTORY_BROKEN, line 3")))
+    assert "what was done is not known: HISTORY_BROKEN, line 3" in unknown
+    assert NOTHING not in unknown

@@ -1,0 +1,128 @@
+"""What was done about a verdict after it was judged: approved, refused, promoted, rolled back, or nothing yet.
+
+What belongs here: reading that from the history and the sealed words of humans, and saying it. What does not: doing any
+of it (``validation.gates``), gathering (``orchestration.chain.review``). Contract: a line for every deed, oldest first,
+with who, when and why; a verdict of which nothing is told says so, and one whose history cannot be read says that it is
+not known. A refusal whose line the history has lost still counts, as it does at the gate.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from validation.gates.approval import Approval
+from validation.gates.history import SERVES, SETTLED_AS, HistoryEntry
+from validation.gates.verdict import Verdict
+
+NOTHING = "nothing was done yet"
+
+
+@dataclass(frozen=True)
+class Aftermath:
+    """What became of a verdict.
+
+    Attributes:
+        deeds: one line each, oldest first; empty where nothing was done.
+        over: it was promoted or refused, so neither can be done any more.
+        serves: the judged model serves because of it, at the time of asking.
+        unknown: why it cannot be told, where it cannot.
+    """
+
+    deeds: tuple[str, ...] = ()
+    over: bool = False
+    serves: bool = False
+    unknown: str = ""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What to show: the deeds, or that there are none, or that nobody can tell."""
+        if self.unknown:
+            return (f"what was done is not known: {self.unknown}",)
+        return self.deeds or (NOTHING,)
+
+    @property
+    def told(self) -> str:
+        """All of it in one line."""
+        return "; ".join(self.lines)
+
+
+def aftermath_of(
+    verdict: Verdict, entries: Sequence[HistoryEntry], words: Sequence[Approval], at: datetime
+) -> Aftermath:
+    """What the history and humans' sealed words say was done about ``verdict`` until ``at``."""
+    about = [e for e in entries if e.verdict == verdict.digest]
+    deeds = [(e.at, _said(e, words, entries, at)) for e in about if e.event in ("approved", "rejected")]
+    known = {e.approval for e in about}
+    lost = [w for w in words if w.verdict == verdict.digest and w.decision == "rejected" and w.digest not in known]
+    deeds += [(w.granted_at, _refused(w.approver, w.granted_at, w.comment) + _LOST) for w in lost]
+    promoted = [e for e in about if e.event == "promoted"]
+    for entry in promoted:
+        deeds.append((entry.at, f"promoted on {day(entry.at)} as version {entry.version} by {entry.promoter}"))
+        deeds += _after(entry, entries)
+    last = about[-1] if about else None
+    if last is not None and last.event in SETTLED_AS and not promoted:
+        deeds.append((last.at, f"a promotion was begun on {day(last.at)} and cut off: `plumbline history --repair`"))
+    deeds.sort(key=lambda deed: datetime.fromisoformat(deed[0]))
+    return Aftermath(
+        deeds=tuple(told for _, told in deeds),
+        over=bool(promoted or lost or any(e.event == "rejected" for e in about)),
+        serves=bool(promoted) and _sits(promoted[-1], entries),
+    )
+
+
+_LOST = " (by the sealed record; the history has lost the line)"
+
+
+def day(at: str) -> str:
+    """A time of the records for people: ``2026-11-23 12:00 UTC``."""
+    moment = datetime.fromisoformat(at)
+    return f"{moment:%Y-%m-%d %H:%M}" + (" UTC" if moment.utcoffset() is not None and not moment.utcoffset() else "")
+
+
+def _said(entry: HistoryEntry, words: Sequence[Approval], entries: Sequence[HistoryEntry], at: datetime) -> str:
+    if entry.event == "rejected":
+        return _refused(entry.promoter, entry.at, entry.reason or "")
+    told = f"approved by {entry.promoter} on {day(entry.at)}: {entry.reason or 'no comment'}"
+    if any(e.event == "promoted" and e.approval == entry.approval for e in entries):
+        return f"{told}; used"
+    record = next((w for w in words if w.digest == entry.approval), None)
+    if record is None:
+        return f"{told}; its sealed record is not here"
+    expired = not at < datetime.fromisoformat(record.expires_at)
+    return f"{told}; {'expired' if expired else 'expires'} {day(record.expires_at)}"
+
+
+def _refused(who: str, when: str, why: str) -> str:
+    return f"refused by {who} on {day(when)}: {why}"
+
+
+def _after(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> list[tuple[str, str]]:
+    """What became of the promoted model: each time another took its place, or it came back."""
+    deeds, sits = [], True
+    for entry in _moves(promoted, entries):
+        ours = entry.model_digest == promoted.model_digest
+        if sits and not ours and entry.event == "rolled_back":
+            told = f"rolled back from on {day(entry.at)} by {entry.promoter}: {entry.reason or 'no reason'}"
+            deeds.append((entry.at, f"{told}; version {entry.version} serves instead"))
+        elif sits and not ours:
+            deeds.append((entry.at, f"replaced by version {entry.version} on {day(entry.at)}"))
+        elif ours and not sits:
+            deeds.append(
+                (entry.at, f"returned to on {day(entry.at)} by {entry.promoter}: {entry.reason or entry.event}")
+            )
+        sits = ours
+    return deeds
+
+
+def _sits(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> bool:
+    after = _moves(promoted, entries)
+    return not after or after[-1].model_digest == promoted.model_digest
+
+
+def _moves(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> list[HistoryEntry]:
+    """What served as the same registered model after this promotion, oldest first."""
+    return [
+        e
+        for e in entries
+        if e.sequence > promoted.sequence and e.production_model == promoted.production_model and e.event in SERVES
+    ]
