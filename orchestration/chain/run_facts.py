@@ -65,6 +65,7 @@ def read_run_facts(client: "MlflowClient", model_digest: str, links: Mapping[str
         seconds=metrics.get("cost/seconds"),
         epochs=metrics.get("cost/epochs"),
         pictures=_whole(metrics.get(PICTURES_METRIC)),
+        energy=_measured(tags.get("plumbline.energy")),
         dataset=tags.get("plumbline.dataset"),
         dvc_version=_known(tags.get("plumbline.dvc_version")),
         patients=_read_patients(client, version.run_id),
@@ -102,6 +103,10 @@ def _listed(client: "MlflowClient", run_id: str) -> set[str]:
 
 def _known(text: str | None) -> str | None:
     return None if text in (None, "unknown", "none") else text
+
+
+def _measured(energy: str | None) -> str | None:
+    return None if energy in (None, "not measured") else energy
 
 
 def _whole(number: float | None) -> int | None:

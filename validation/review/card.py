@@ -152,7 +152,7 @@ def _training(run: RunFacts) -> dict[str, str]:
         "device": f"{run.devices or 1} × {run.device}" if run.device else NOT_PROVIDED,
         "epochs": epochs_of(run) or NOT_PROVIDED,
         "cost": f"{spent} {processor} minutes" if spent else NOT_PROVIDED,
-        "energy": NOT_MEASURED,
+        "energy": run.energy or NOT_MEASURED,
         "libraries": ", ".join(f"{n} {v}" for n, v in run.versions.items()) or NOT_PROVIDED,
         "MLflow run": f"`{run.run_id}`" if run.run_id else NOT_PROVIDED,
         "Dagster run": f"`{run.dagster_run}`" if run.dagster_run else NOT_PROVIDED,

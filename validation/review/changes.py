@@ -1,13 +1,13 @@
 """What changed between the champion's training and the challenger's: data, code, environment, cost.
 
 What belongs here: the facts of one training run, and two of them side by side. What does not: reading them from MLflow
-(``orchestration.chain.run_facts``). Contract: what is not known is told as not known, never as unchanged; energy is not
-measured by anything here, and the page says so.
+(``orchestration.chain.run_facts``). Contract: what is not known is told as not known, never as unchanged; energy that
+no machine told is told as not measured.
 """
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 NOT_KNOWN = "not known"
 NOT_MEASURED = "not measured"
@@ -31,7 +31,7 @@ class RunFacts:
         run_id, run_url: in MLflow; version: of the registered candidate.
         dagster_run, dagster_url: the run that registered it.
         commit, dirty: git state of the code that trained; versions: of the libraries.
-        preset, seed, device, devices, seconds, epochs, pictures: of the fit.
+        preset, seed, device, devices, seconds, epochs, pictures, energy: of the fit; energy in words.
         dataset, dvc_version: of the data set; patients: its patients.
     """
 
@@ -50,6 +50,7 @@ class RunFacts:
     seconds: float | None = None
     epochs: float | None = None
     pictures: int | None = None
+    energy: str | None = None
     dataset: str | None = None
     dvc_version: str | None = None
     patients: tuple[PatientFact, ...] = ()
@@ -118,7 +119,9 @@ def compare_runs(challenger: RunFacts, champion: RunFacts | None) -> tuple[Chang
         (f"cost, {_processor(challenger)} minutes", minutes(other), minutes(challenger)),
     ]
     rows = [_change(what, before, after) for what, before, after in pairs]
-    return (*rows, Change("energy", NOT_MEASURED, NOT_MEASURED, None))
+    spent = _change("energy, of whole devices", other.energy, challenger.energy)
+    told = replace(spent, champion=other.energy or NOT_MEASURED, challenger=challenger.energy or NOT_MEASURED)
+    return (*rows, told)
 
 
 def minutes(facts: RunFacts) -> str | None:

@@ -42,6 +42,8 @@ def test_the_card_repeats_the_record(material: Make) -> None:
     assert f"champion `{given.verdict.champion_model}`" in told
     assert "| epochs | 3 |" in told
     short = make_card(given.challenger, given.verdict, replace(given.challenger_run, epochs=0.0))
+    measured = replace(given.challenger_run, energy="GPU 58.1 kJ (NVML)")
+    assert "| energy | GPU 58.1 kJ (NVML) |" in card_markdown(make_card(given.challenger, given.verdict, measured))
     assert "| epochs | less than one |" in card_markdown(short), "a fit that learnt is not told as none"
 
 
@@ -102,7 +104,10 @@ def test_what_is_not_on_record_is_not_called_unchanged() -> None:
     assert rows["code (git commit)"].differs is None
     assert rows["cost, GPU minutes"].challenger == "2.0"
     assert rows["library: torch"].differs is None
-    assert rows["energy"].challenger == "not measured"
+    assert rows["energy, of whole devices"].challenger == "not measured"
+    spent = compare_runs(replace(known, energy="GPU 58.1 kJ (NVML)"), known)[-1]
+    assert (spent.champion, spent.challenger) == ("not measured", "GPU 58.1 kJ (NVML)")
+    assert spent.differs is None
     same = {change.what: change for change in compare_runs(known, replace(known, versions={"torch": "2.12"}))}
     assert same["code (git commit)"].differs is False
     assert same["library: torch"].differs is True
