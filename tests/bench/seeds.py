@@ -21,13 +21,16 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import permutations
 from pathlib import Path
+from statistics import stdev
 from typing import TYPE_CHECKING
 
 from spine.dataset import Manifest, read_manifest, write_manifest
 
 if TYPE_CHECKING:
     from validation.evaluation.record import EvaluationRecord
+    from validation.gates.policy import Policy
 
 RECIPE = (
     "--landmark-set margins175 --heatmap-stride 4 --batch-size 64 --learning-rate 2e-3 --augment rotation_deg=6 "
@@ -123,8 +126,24 @@ def spread(workspace_folder: Path, fits: Mapping[str, Path], kept: Path) -> int:
         s = read_summary(folder, FITTED_FILE)
         error = f"{s.validation_error:.2f} {s.error_unit}"
         sys.stdout.write(f"| {folder.name} | {s.config.seed} | {s.steps} | {s.seconds:.0f} | {error} | {s.device} |\n")
-    sys.stdout.write("\n" + spread_table(spread_rows(policy, records)))
+    sys.stdout.write("\n" + spread_table(spread_rows(policy, records)) + "\n" + gains_by_seed(policy, records) + "\n")
     return 0
+
+
+def gains_by_seed(policy: "Policy", records: Sequence["EvaluationRecord"]) -> str:
+    """What the seed does to the loss over all parameters, and how often the gate would take that for a gain."""
+    from validation.gates.paired import pooled_difference
+
+    pairs = [pooled_difference(ours, other, policy.comparison) for ours, other in permutations(records, 2)]
+    found = [difference for difference in pairs if difference is not None]
+    against_first = [0.0, *(d.mean for d in found[:: len(records) - 1][1:])]
+    wanted = policy.comparison.required_gain
+    gains = {gain: sum(d.high < -gain for d in found) for gain in (0.0, wanted)}
+    told = ", ".join(f"{count} at a required gain of {gain:g}" for gain, count in gains.items())
+    return (
+        f"All parameters together: SD between fits {stdev(against_first):.3f} margins. Of {len(found)} ordered pairs "
+        f"of fits that differ in their seed, better by more than chance: {told}."
+    )
 
 
 def _unpacked(fit: Path, folder: Path) -> Path:

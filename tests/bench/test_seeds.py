@@ -10,6 +10,8 @@ import pytest
 
 from spine.dataset import Example, ExampleView, Manifest, read_manifest, write_manifest
 from tests.bench import seeds
+from tests.validation.gates.records import build_record
+from validation.gates.policy import DEFAULT_POLICY, read_policy
 
 
 @pytest.fixture
@@ -61,3 +63,11 @@ def test_seeds_that_are_there_are_not_fitted_again(
     assert asked == [], "neither a fit nor a warm-up"
     assert seeds.main([*there, "--seeds", "1,2,3"]) == 1
     assert not (tmp_path / "out/seed3.tar").exists()
+
+
+def test_gains_by_seed_are_counted_over_ordered_pairs() -> None:
+    """Errors of 1, 1 and 4 degrees: the small ones are better than the large one, and not than each other."""
+    fits = [build_record("challenger", str(k) * 64, noise=noise, seed=k) for k, noise in enumerate((1.0, 1.0, 4.0))]
+    told = seeds.gains_by_seed(read_policy(DEFAULT_POLICY), fits)
+    assert "Of 6 ordered pairs" in told
+    assert told.endswith("better by more than chance: 2 at a required gain of 0, 2 at a required gain of 0.02.")

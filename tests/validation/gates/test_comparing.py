@@ -183,13 +183,15 @@ def test_a_baseline_on_other_terms_is_no_evidence(
 def test_seed_spread_is_said_to_be_unknown_or_held_against_the_margins(
     policy: Policy, good: EvaluationRecord, champion: EvaluationRecord, scored: Scored
 ) -> None:
-    unknown = next(r for r in ruled(policy, good, champion).results if r.code == "SEED_SPREAD_UNKNOWN")
-    assert "seed spread not known of cobb" in unknown.found
     assert policy.seeds
+    assert policy.seeds.known.keys() == policy.comparison.margins.keys(), "the default policy knows them all"
 
     def asking(**changes: Any) -> Policy:
-        return policy.model_copy(update={"seeds": policy.seeds.model_copy(update=changes)})  # type: ignore[union-attr]
+        asked = {"known": {}, "times_spread": 1.0, **changes}
+        return policy.model_copy(update={"seeds": policy.seeds.model_copy(update=asked)})  # type: ignore[union-attr]
 
+    unknown = next(r for r in ruled(asking(), good, champion).results if r.code == "SEED_SPREAD_UNKNOWN")
+    assert "seed spread not known of cobb" in unknown.found
     assert codes(ruled(asking(unknown="insufficient"), good, champion)) == {"SEED_SPREAD_UNKNOWN"}
     known = {name: SeedSpread(sd=0.4, source="five fits on virtual patients") for name in PAPER_PARAMETERS}
     verdict = ruled(asking(unknown="insufficient", known=known), good, champion)
@@ -213,7 +215,8 @@ def test_seed_spread_is_measured_on_fits_of_other_seeds(
     apart = [near[0], scored(model="9" * 64, noise=6.0, seed=9)]
     assert "WITHIN_SEED_SPREAD" in codes(ruled(policy, good, champion, siblings=apart))
     twins = [near[0], near[0]]
-    assert "SEED_SPREAD_UNKNOWN" in {r.code for r in ruled(policy, good, champion, siblings=twins).results}
+    told = {r.code: r.found for r in ruled(policy, good, champion, siblings=twins).results}
+    assert "fits of other seeds" not in told["ABOVE_SEED_SPREAD"], "one model twice is no spread"
     foreign = ruled(policy, good, champion, siblings=[near[0], scored(model="9" * 64, n=51)])
     assert "OTHER_TEST_SET" in codes(foreign)
 
@@ -235,7 +238,7 @@ def test_the_words_tell_sides_groups_power_and_what_is_not_known(
         "0 of 50 views mirrored",
         "50 of 50 truths held by intervals that claim 90%",
         "power 100%",
-        "seed spread not known",
+        "known from six fits",
         "no human has approved a model yet",
         "upper bound of the paired difference in a group",
     ):

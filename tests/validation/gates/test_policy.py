@@ -145,7 +145,7 @@ def test_unreadable_files(tmp_path: Path, text: str, code: str) -> None:
     ("found", "twice"),
     [
         ("    at_most: 3.7\n", "    at_most: 3.7\n    at_most: 99.0\n"),
-        ("  required_gain: 0.0\n", "  required_gain: 0.0\n  required_gain: 0.0\n"),
+        ("  required_gain: 0.02\n", "  required_gain: 0.02\n  required_gain: 0.0\n"),
         ("version: 3\n", "version: 3\nversion: 4\n"),
     ],
 )

@@ -248,7 +248,7 @@ def test_lost_alias_is_no_first_champion_and_can_be_restored(desk: Desk) -> None
     with pytest.raises(GateRefused, match="CHAMPION_LOST"):
         desk.promote(address)
     assert [f.code for f in audit(desk.tracking_uri, SERVED, desk.ledger)] == ["ALIAS_DISAGREES"]
-    restored = repair(desk.tracking_uri, SERVED, ledger_path=desk.ledger, promoter="test", at=AT)
+    restored = repair(desk.tracking_uri, SERVED, ledger_path=desk.ledger, promoter="test", at=AT).champion
     assert restored == champion == current_champion(desk.tracking_uri, SERVED)
     assert read_history(desk.ledger)[-1].event == "restored"
 

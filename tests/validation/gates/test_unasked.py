@@ -55,14 +55,16 @@ def test_alone_they_promote_nothing() -> None:
 
 
 def test_no_champion_no_baseline_and_no_spread_are_no_pass(policy: Policy, scored: Scored) -> None:
-    verdict = judge(policy, scored(noise=1.0, seed=3), None, judged_at=AT)
+    assert policy.seeds is not None
+    unmeasured = policy.model_copy(update={"seeds": policy.seeds.model_copy(update={"known": {}})})
+    verdict = judge(unmeasured, scored(noise=1.0, seed=3), None, judged_at=AT)
     assert verdict.decision == "PROMOTE"
     unasked = {r.code: r.outcome for r in verdict.unasked}
     assert {"FIRST_CHAMPION", "NO_BASELINE", "SEED_SPREAD_UNKNOWN", "SUBGROUPS_TOO_SMALL"} <= unasked.keys()
     assert set(unasked.values()) == {"NOT_ASKED"}
     assert {r.outcome for r in verdict.results if r.kind == "told"} == {"NOT_ASKED"}
     assert len(verdict.passed) + len(verdict.unasked) == len(verdict.results)
-    assert "Not asked, or not known" in explain(verdict)
+    assert "Not asked, not judged or not known" in explain(verdict)
     assert f"{len(unasked)} more were not asked" in summarise_verdict(verdict)
 
 

@@ -58,10 +58,10 @@ def test_what_stands_in_the_way_comes_first(material: Make) -> None:
 def test_what_was_not_asked_or_is_not_known_wears_no_green_badge(material: Make) -> None:
     given = material()
     told = {r.code for r in given.verdict.unasked}
-    assert {"SEED_SPREAD_UNKNOWN", "NO_BASELINE"} <= told
+    assert {"NO_BASELINE", "SUBGROUPS_TOO_SMALL"} <= told
     (group,) = (g for g in rule_table(given.verdict).passed if not g.asked)
-    assert {row.code: row.outcome for row in group.rows if row.code in ("SEED_SPREAD_UNKNOWN", "NO_BASELINE")} == {
-        "SEED_SPREAD_UNKNOWN": "NOT KNOWN", "NO_BASELINE": "NOT KNOWN",
+    assert {row.code: row.outcome for row in group.rows if row.code in ("NO_BASELINE", "SUBGROUPS_TOO_SMALL")} == {
+        "NO_BASELINE": "NOT KNOWN", "SUBGROUPS_TOO_SMALL": "NOT JUDGED",
     }  # fmt: skip
     text = render_review(given)
     weighed, passed = len(given.verdict.weighed), len(given.verdict.passed)
