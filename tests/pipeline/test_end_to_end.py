@@ -45,8 +45,8 @@ def test_every_step_ran_and_the_count_adds_up(chain: Chain):
 
 
 def test_the_first_model_is_promoted_under_a_policy_it_keeps(chain: Chain):
-    assert chain.promoted, chain.code
     verdict = read_verdict(chain.workspace.verdict_file)
+    assert chain.promoted, f"{chain.code}: {verdict.refusals}"
     champion = current_champion(chain.workspace.tracking_uri, PRODUCTION_MODEL)
     assert verdict.decision == "PROMOTE"
     assert champion.model_digest == verdict.challenger_model == local_champion(chain.workspace).digest

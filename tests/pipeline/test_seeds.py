@@ -64,7 +64,7 @@ def _every_limit_loose(path: Path) -> None:
     content["rules"] = [r for r in content["rules"] if r["kind"] != "curve_side"]
     for rule in content["rules"]:
         rule["at_most" if "at_most" in rule else "at_least"] = 1e6 if "at_most" in rule else -1e6
-        rule |= {name: 2e6 for name in ("penalty", "penalty_mm") if name in rule and "at_most" in rule}
+        rule |= {name: 1e6 for name in ("penalty", "penalty_mm") if name in rule and "at_most" in rule}
     content["seeds"].pop("known")
     content["phantom_study"] = {"tolerance_deg": 1e6, "seconds": 600.0, "reason": "one epoch on two cores"}
     path.write_text(yaml.safe_dump(content))
