@@ -30,7 +30,7 @@ from orchestration.chain.report import Figure, StepReport, write_step_report
 from orchestration.chain.siblings import gather_siblings, seed_evidence_folder
 from orchestration.chain.workspace import Workspace
 from spine.dataset import read_manifest
-from spine.errors import GateRefused, ParametersRejected
+from spine.errors import GateRefused, ParametersRejected, PlumblineError
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
             approval=find_approval(workspace, approval),
             ledger_path=workspace.promotion_ledger,
         )
-    refresh_local_champion(workspace)
+    _serve(workspace, promotion.champion.version)
     describe_served(workspace, promotion.champion.version)
     tell_what_was_done(workspace, params)
     figures: dict[str, Figure] = {
@@ -230,6 +230,19 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
         "by": promoter,
     }
     return _kept(StepReport("champion", figures), workspace)
+
+
+def _serve(workspace: Workspace, version: str) -> None:
+    """Renew the local copy that serves; where that fails the promotion stands, and this says so."""
+    try:
+        refresh_local_champion(workspace)
+    except (OSError, PlumblineError) as error:
+        raise GateRefused(
+            "LOCAL_COPY_BEHIND",
+            found=f"version {version}, promoted, and a local copy that could not be renewed: {error}",
+            expected="the champion's bytes in state/champion",
+            remedy="see to the cause and run `plumbline champion --fetch`; until then the earlier copy measures here",
+        ) from error
 
 
 def policy_path(params: Params, workspace: Workspace) -> Path:

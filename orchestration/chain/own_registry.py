@@ -26,11 +26,14 @@ def demand_own_registry(workspace: Workspace) -> None:
     Raises:
         GateRefused: WORKSPACE_COPIED, REGISTRY_UNAVAILABLE.
     """
-    from validation.gates.database import exists
+    from validation.gates.database import exists, unavailable
 
     if workspace.tracking_uri != workspace.own_tracking_uri or not exists(workspace.tracking_uri):
         return
-    foreign = [place for place in _places(workspace) if not _inside(place, workspace)]
+    try:
+        foreign = [place for place in _places(workspace) if not _inside(place, workspace)]
+    except sqlite3.Error as error:  # locked by another program, or damaged in a way that only reading it shows
+        raise unavailable(str(error)) from error
     if foreign:
         raise GateRefused(
             "WORKSPACE_COPIED",

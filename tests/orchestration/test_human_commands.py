@@ -1,6 +1,7 @@
 """``approve``, ``reject``, ``promote``, ``champion``, ``history`` and ``rollback`` as a person types them."""
 
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,11 @@ def typed(workspace: Workspace, *words: str) -> Result:
     return CliRunner().invoke(plumbline, [*words, "-w", str(workspace.root)])
 
 
+def words_of(result: Result) -> str:
+    """What was printed, as one line: where it is folded depends on the terminal."""
+    return " ".join(result.output.split())
+
+
 def code_of(result: Result) -> str:
     assert isinstance(result.exception, PlumblineError), result.output
     return result.exception.code
@@ -71,11 +77,11 @@ def test_the_life_of_two_models_as_a_person_types_it(workspace: Workspace, monke
     assert code_of(wrong) == "EVIDENCE_MISSING"
     granted = typed(workspace, "approve", verdict, "--as", "R. Viewer", "--comment", "looked at the worst twenty")
     assert granted.exit_code == 0 and "plumbline promote --approval" in granted.output
-    assert "approved by R. Viewer" in typed(workspace, "verdict").output
-    assert "; expires " in " ".join(typed(workspace, "explain").output.split())
+    assert "approved by R. Viewer" in words_of(typed(workspace, "verdict"))
+    assert "; expires " in words_of(typed(workspace, "explain"))
     assert code_of(typed(workspace, "promote", "--by", "R. Viewer", "--verdict", "0123")) == "VERDICT_SUPERSEDED"
     assert typed(workspace, "promote", "--by", "R. Viewer", "--verdict", verdict).exit_code == 0
-    assert "as version 1 by R. Viewer" in typed(workspace, "verdict").output
+    assert "as version 1 by R. Viewer" in words_of(typed(workspace, "verdict"))
     again = typed(workspace, "approve", verdict, "--as", "R. Viewer", "--comment", "once more")
     assert code_of(again) == "APPROVAL_POINTLESS" and "as version 1" in str(again.exception)
     first = local_champion(workspace)
@@ -107,7 +113,7 @@ def test_the_life_of_two_models_as_a_person_types_it(workspace: Workspace, monke
     assert back.exit_code == 0, back.exception
     assert "version 1" in back.output and "is denied" in back.output
     left = workspace.verdict_file.with_name(f"{read_verdict(workspace.verdict_file).digest}.json")
-    explained = typed(workspace, "explain", str(left)).output
+    explained = words_of(typed(workspace, "explain", str(left)))
     assert "rolled back from" in explained and "wrong side in 3 of 40; version 1 serves instead" in explained
     assert open_champion(workspace).digest == first.digest
     assert typed(workspace, "history", "--verify").exit_code == 0
@@ -250,6 +256,40 @@ def test_a_damaged_database_is_called_so(served: Workspace, damage: str) -> None
         assert "mlflow.db, which is damaged" in str(refused.exception), words
     database.write_bytes(whole)
     assert typed(served, "history", "--verify").exit_code == 0
+
+
+def test_a_locked_database_is_a_refusal_and_no_traceback(workspace: Workspace) -> None:
+    verdict = candidate(workspace, "a")
+    lock = sqlite3.connect(workspace.state / "mlflow" / "mlflow.db", isolation_level=None)
+    lock.execute("BEGIN EXCLUSIVE")
+    for words in (
+        ("promote", "--by", "me"),
+        ("history", "--repair"),
+        ("approve", verdict, "--as", "V", "--comment", "c"),
+    ):
+        refused = typed(workspace, *words)
+        assert code_of(refused) == "REGISTRY_UNAVAILABLE" and "locked" in str(refused.exception), words
+    lock.execute("ROLLBACK")
+    lock.close()
+    assert typed(workspace, "approve", verdict, "--as", "V", "--comment", "c").exit_code == 0
+
+
+def test_a_promotion_whose_local_copy_fails_says_that_it_stands(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict = candidate(workspace, "a")
+    assert typed(workspace, "approve", verdict, "--as", "R. Viewer", "--comment", "fine").exit_code == 0
+
+    def full(_: Workspace) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("orchestration.chain.decision.refresh_local_champion", full)
+        failed = typed(workspace, "promote", "--by", "R. Viewer")
+    assert code_of(failed) == "LOCAL_COPY_BEHIND"
+    assert "version 1, promoted" in str(failed.exception) and "No space left" in str(failed.exception)
+    assert typed(workspace, "champion", "--fetch").exit_code == 0
+    assert typed(workspace, "history", "--verify").exit_code == 0
 
 
 def test_dagster_takes_the_approval_as_config(workspace: Workspace, tmp_path: Path) -> None:

@@ -251,7 +251,7 @@ def _download_into(tracking_uri: str, champion: Champion, into: Path) -> None:
             raise altered(actual, champion.model_digest, f"version {champion.version} in the registry")
         old = Path(scratch) / "replaced"
         if into.exists():
-            into.replace(old)
+            shutil.move(into, old)  # and not a rename: the old copy may lie on another layer of a container's disk
         shutil.move(model, into)
 
 
