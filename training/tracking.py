@@ -14,6 +14,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -124,11 +125,14 @@ def log_evidence(
     client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
     run = client.get_run(run_id)
     digest = _digest_of(metrics, artifacts)
-    if run.data.tags.get(_EVIDENCE_TAG) == digest:
+    before, shown = run.data.tags.get(_EVIDENCE_TAG), run.data.metrics
+    other = {n: float(v) for n, v in metrics.items() if shown.get(n) != float(v)}
+    if before == digest and not other:
         return
     client.log_artifacts(run_id, str(artifacts), "evaluation")
-    now = int(run.info.end_time or run.info.start_time)
-    new = [Metric(n, float(v), now, 0) for n, v in metrics.items() if run.data.metrics.get(n) != float(v)]
+    # MLflow shows the latest: what replaces an earlier figure, or one that somebody edited, must be later than it.
+    now = int(run.info.end_time or run.info.start_time) if before is None else int(time.time() * 1000)
+    new = [Metric(n, value, now, 0) for n, value in other.items()]
     for start in range(0, len(new), _BATCH):
         client.log_batch(run_id, metrics=new[start : start + _BATCH])
     for name, value in {**tags, _EVIDENCE_TAG: digest}.items():

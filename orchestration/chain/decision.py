@@ -27,6 +27,7 @@ from orchestration.chain.evaluate import code_version, evaluate_model
 from orchestration.chain.own_registry import EXPERIMENT
 from orchestration.chain.params import Params
 from orchestration.chain.report import Figure, StepReport, write_step_report
+from orchestration.chain.shown_metrics import demand_metrics_as_sealed, metrics_of_test
 from orchestration.chain.siblings import gather_siblings, seed_evidence_folder
 from orchestration.chain.workspace import Workspace
 from spine.dataset import read_manifest
@@ -35,7 +36,6 @@ from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
 
 if TYPE_CHECKING:
     from training.tracking import DatasetReference
-    from validation.evaluation.agreement import Agreement
     from validation.evaluation.record import EvaluationRecord
 
 AUTHOR_VARIABLE = "PLUMBLINE_AUTHOR"
@@ -204,6 +204,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
 
     uri = _judged_candidate(workspace)
     with refusing():
+        demand_metrics_as_sealed(workspace, uri)
         demand_no_sealed_refusal(workspace.approvals, read_verdict(workspace.verdict_file))
     with _gathered_evidence(workspace) as evidence:
         promotion = promote(
@@ -337,31 +338,6 @@ def _gathered_evidence(workspace: Workspace) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def metrics_of_test(statistics: Mapping[str, "Agreement"]) -> dict[str, float]:
-    """Readable MLflow metric names: ``test/<parameter>/<figure>``."""
-    shown = {
-        "standard_error_of_estimate": "standard_error",
-        "mae": "mae",
-        "median_ae": "median",
-        "bias": "bias",
-        "p95_ae": "p95",
-        "icc_a1": "icc",
-        "pearson_r": "r",
-        "coverage": "answered",
-        "interval_coverage": "interval_coverage",
-        "interval_width": "interval_width",
-    }
-    metrics: dict[str, float] = {}
-    for name, agreement in statistics.items():
-        metrics[f"test/{name}/n"] = float(agreement.n)
-        for figure, label in shown.items():
-            value = agreement.figures[figure].value if figure in agreement.figures else None
-            if value is not None:
-                unit = f"_{agreement.unit}" if label == "standard_error" else ""
-                metrics[f"test/{name}/{label}{unit}"] = value
-    return metrics
 
 
 def _kept(report: StepReport, workspace: Workspace) -> StepReport:

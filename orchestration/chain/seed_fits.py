@@ -157,8 +157,8 @@ def _evaluated_again(client: "MlflowClient", own: SeedWorkspace, run: Any) -> "E
     """The run's model, taken from the registry and scored again; its evidence in MLflow is replaced."""
     import tempfile
 
-    from orchestration.chain.decision import metrics_of_test
     from orchestration.chain.evaluate import evaluate_model
+    from orchestration.chain.shown_metrics import metrics_of_test
     from spine.model_digest import find_model_folder, model_digest
     from training.tracking import log_evidence
     from validation.evaluation.record import read_record

@@ -9,14 +9,17 @@ import yaml
 from click.testing import CliRunner, Result
 from mlflow import MlflowClient
 
-from orchestration.chain.champion import local_champion, open_champion
+from orchestration.chain.champion import CANDIDATES_MODEL, local_champion, open_champion
 from orchestration.chain.decision import judge_candidate, rescore_champion
 from orchestration.chain.params import Params, read_params, write_params
+from orchestration.chain.shown_metrics import metrics_of_test
 from orchestration.chain.workspace import Workspace
 from orchestration.cli.main import plumbline
 from orchestration.environment import quiet_environment
 from spine.errors import GateRefused, PlumblineError
 from tests.served_workspace import register_candidate
+from training.tracking import log_evidence
+from validation.evaluation.record import read_record
 from validation.gates.champion import open_registry
 from validation.gates.policy import DEFAULT_POLICY
 from validation.gates.verdict import read_verdict
@@ -256,6 +259,29 @@ def test_a_damaged_database_is_called_so(served: Workspace, damage: str) -> None
         assert "mlflow.db, which is damaged" in str(refused.exception), words
     database.write_bytes(whole)
     assert typed(served, "history", "--verify").exit_code == 0
+
+
+def test_a_metric_edited_in_mlflow_is_refused_until_it_is_set_right(workspace: Workspace) -> None:
+    """G3: MLflow lets anyone append to a finished run; no metric decides, but a reviewer may have believed it."""
+    verdict = candidate(workspace, "a")
+    assert typed(workspace, "approve", verdict, "--as", "R. Viewer", "--comment", "fine").exit_code == 0
+    record = read_record(workspace.evaluation / "record.json")
+    client = open_registry(workspace.tracking_uri)
+    (version,) = client.search_model_versions(f"name = '{CANDIDATES_MODEL}'")
+
+    def shown_as_sealed() -> None:
+        metrics, folder = metrics_of_test(record.statistics), workspace.evaluation
+        log_evidence(version.run_id, workspace.tracking_uri, metrics=metrics, artifacts=folder, tags={})
+
+    shown_as_sealed()
+    client.log_metric(version.run_id, "test/cobb/mae", 0.1)
+    refused = typed(workspace, "promote", "--by", "R. Viewer")
+    assert code_of(refused) == "METRIC_ALTERED" and "first test/cobb/mae: 0.1" in str(refused.exception)
+    shown_as_sealed()
+    assert (
+        client.get_run(version.run_id).data.metrics["test/cobb/mae"] == record.statistics["cobb"].figures["mae"].value
+    )
+    assert typed(workspace, "promote", "--by", "R. Viewer").exit_code == 0
 
 
 def test_a_locked_database_is_a_refusal_and_no_traceback(workspace: Workspace) -> None:
