@@ -10,7 +10,7 @@ import click
 
 from orchestration.chain.workspace import Workspace
 from orchestration.cli.options import workspace_option
-from orchestration.cli.terminal import print_step, print_table, print_words
+from orchestration.cli.terminal import output, print_step, print_table, print_words
 from spine.errors import GateRefused
 
 if TYPE_CHECKING:
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 @click.command()
 @workspace_option
 def verdict(workspace: Path) -> None:
-    """Print the latest verdict as a table: rule, figure, threshold, outcome; and what was done about it.
+    """Print the latest verdict: a row for every parameter, and for every other rule that stands in the way.
+
+    A parameter's row shows its error and ceiling, and the outcome of all its rules. Below the table stands what was done
+    about the verdict. `plumbline explain` tells the rules in words.
 
     \b
     Example:  plumbline verdict -w workspace/demo
@@ -44,11 +47,16 @@ def print_verdict(workspace: Workspace) -> None:
 
 
 def _print_aftermath(workspace: Workspace, judged: "Verdict") -> None:
-    """What was done about a verdict, from the history of the workspace."""
-    from orchestration.chain.review import what_was_done
+    """What was done about a verdict, from the history of the workspace, and what is asked of a person now."""
+    from orchestration.chain.review import what_is_asked, what_was_done
 
     done = what_was_done(workspace, judged)
     print_words("\n".join(("Done about it:", *(f"- {line}" for line in done.lines))))
+    asked = what_is_asked(workspace, judged, done)
+    if asked:
+        words, command = asked.split("\n")
+        print_words(words)
+        output.print(command, markup=False)  # in one piece, to be copied
 
 
 def _outcome(outcome: str, note: str) -> str:

@@ -65,6 +65,10 @@ def code_of(result: Result) -> str:
 def test_the_life_of_two_models_as_a_person_types_it(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     verdict = candidate(workspace, "a")
     assert code_of(typed(workspace, "promote", "--by", "R. Viewer")) == "APPROVAL_MISSING"
+    asked = f"plumbline approve {verdict} --as NAME --comment WHY -w {workspace.root}\n"
+    for told in (typed(workspace, "verdict").output, typed(workspace, "explain").output):
+        assert "A person is asked before it may serve (a person answers for it)" in " ".join(told.split())
+        assert asked in told
     own = typed(workspace, "approve", verdict, "--as", "a. trainer", "--comment", "mine")
     assert code_of(own) == "SAME_PERSON"
     wrong = typed(workspace, "approve", "0123456789", "--as", "R. Viewer", "--comment", "fine")
@@ -72,7 +76,8 @@ def test_the_life_of_two_models_as_a_person_types_it(workspace: Workspace, monke
     granted = typed(workspace, "approve", verdict, "--as", "R. Viewer", "--comment", "looked at the worst twenty")
     assert granted.exit_code == 0 and "plumbline promote --approval" in granted.output
     assert "approved by R. Viewer" in typed(workspace, "verdict").output
-    assert "; expires " in " ".join(typed(workspace, "explain").output.split())
+    assert "; expires " in " ".join((told := typed(workspace, "explain").output).split())
+    assert asked not in told
     assert code_of(typed(workspace, "promote", "--by", "R. Viewer", "--verdict", "0123")) == "VERDICT_SUPERSEDED"
     assert typed(workspace, "promote", "--by", "R. Viewer", "--verdict", verdict).exit_code == 0
     assert "as version 1 by R. Viewer" in typed(workspace, "verdict").output

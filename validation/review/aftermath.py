@@ -25,12 +25,14 @@ class Aftermath:
         deeds: one line each, oldest first; empty where nothing was done.
         over: it was promoted or refused, so neither can be done any more.
         serves: the judged model serves because of it, at the time of asking.
+        granted: a person has approved it, and that can still be used.
         unknown: why it cannot be told, where it cannot.
     """
 
     deeds: tuple[str, ...] = ()
     over: bool = False
     serves: bool = False
+    granted: bool = False
     unknown: str = ""
 
     @property
@@ -62,11 +64,14 @@ def aftermath_of(
     last = about[-1] if about else None
     if last is not None and last.event in SETTLED_AS and not promoted:
         deeds.append((last.at, f"a promotion was begun on {day(last.at)} and cut off: `plumbline history --repair`"))
+    spent = {e.approval for e in promoted}
+    grants = {e.approval for e in about if e.event == "approved"} - spent
     deeds.sort(key=lambda deed: datetime.fromisoformat(deed[0]))
     return Aftermath(
         deeds=tuple(told for _, told in deeds),
         over=bool(promoted or lost or any(e.event == "rejected" for e in about)),
         serves=bool(promoted) and _sits(promoted[-1], entries),
+        granted=any(w.digest in grants and at < datetime.fromisoformat(w.expires_at) for w in words),
     )
 
 

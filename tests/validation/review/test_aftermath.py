@@ -12,7 +12,7 @@ from validation.gates.approval import Approval
 from validation.gates.history import HistoryEntry
 from validation.gates.verdict import Verdict
 from validation.review.aftermath import NOTHING, Aftermath, aftermath_of
-from validation.review.decisions import advice_for, options_for
+from validation.review.decisions import advice_for, asked_of_person, options_for
 from validation.review.page import ReviewMaterial, render_review
 
 Make = Callable[..., ReviewMaterial]
@@ -91,6 +91,23 @@ def test_an_approval_is_told_with_its_end_its_use_or_its_expiry(verdict: Verdict
     assert "its sealed record is not here" in told(verdict, entries).told
     used = [*entries, replace(history(verdict, ("promoted", {"approval": grant.digest}))[0], sequence=1)]
     assert told(verdict, used, grant).lines[0].endswith(": looked; used")
+
+
+def test_a_person_is_asked_until_one_has_spoken(verdict: Verdict, material: Make) -> None:
+    policy, always = material().policy, {"required": "always", "reason": "a person answers"}
+    asking = policy.model_copy(update={"approval": policy.approval.model_copy(update=always)})
+    said = asked_of_person(verdict, asking, Aftermath(), where="ws")
+    assert "(a person answers)" in said
+    assert said.endswith(f"plumbline approve {verdict.digest[:12]} --as NAME --comment WHY -w ws")
+    assert asked_of_person(verdict, policy) == asked_of_person(verdict, None) == ""
+    assert asked_of_person(replace(verdict, decision="HOLD"), None)
+    assert asked_of_person(replace(verdict, decision="REJECT"), asking) == ""
+    grant = word(verdict)
+    entries = history(verdict, ("approved", {"approval": grant.digest, "reason": "looked"}))
+    assert asked_of_person(verdict, asking, told(verdict, entries, grant, hours=1)) == ""
+    assert asked_of_person(verdict, asking, told(verdict, entries, grant, hours=99))
+    used = [*entries, replace(history(verdict, ("promoted", {"approval": grant.digest}))[0], sequence=1)]
+    assert asked_of_person(verdict, asking, told(verdict, used, grant, hours=1)) == ""
 
 
 def test_a_refusal_is_told_also_where_the_history_has_lost_it(verdict: Verdict) -> None:
