@@ -165,6 +165,9 @@ def test_a_refused_verdict_stays_refused(workspace: Workspace) -> None:
     assert code_of(typed(workspace, "approve", verdict, "--as", "B. Oss", "--comment", "so what")) == "HISTORY_CUT"
     told = typed(workspace, "history", "--verify")
     assert code_of(told) == "HISTORY_NOT_VERIFIED" and "HISTORY_CUT" in told.output
+    unsigned = typed(workspace, "history", "--begin-anew")
+    assert code_of(unsigned) == "APPROVAL_EMPTY"
+    assert "--as NAME --reason TEXT" in str(unsigned.exception) and "--comment" not in str(unsigned.exception)
     words = ("history", "--begin-anew", "--verify", "--as", "R. Viewer", "--reason", "the disk died")
     anew = typed(workspace, *words)
     assert anew.exit_code == 0, anew.exception
@@ -206,13 +209,18 @@ def test_a_copied_workspace_writes_nothing_into_its_original(
         refused = typed(copied, *words)
         assert code_of(refused) == "WORKSPACE_COPIED", words
         assert str(served.root) in str(refused.exception) and "plumbline init" in str(refused.exception)
+        assert "ln -s" not in str(refused.exception), "its old place is taken"
+    told = typed(copied, "history", "--verify")
+    assert code_of(told) == "HISTORY_NOT_VERIFIED" and "WORKSPACE_COPIED" in str(told.exception)
     assert (files_of(served), files_of(copied)) == before
     # A registry that somebody names is not the workspace's own, and neither is a workspace that was only moved.
     monkeypatch.setenv("PLUMBLINE_TRACKING_URI", served.own_tracking_uri)
     assert typed(copied, "history", "--repair").exit_code == 0
     monkeypatch.delenv("PLUMBLINE_TRACKING_URI")
     moved = Workspace(served.root.rename(tmp_path / "moved"))
-    assert code_of(typed(moved, "history", "--repair")) == "WORKSPACE_COPIED"
+    refused = typed(moved, "history", "--repair")
+    assert code_of(refused) == "WORKSPACE_COPIED"
+    assert str(refused.exception).endswith(f": ln -s {moved.root} {tmp_path / 'ws'}")
     (tmp_path / "ws").symlink_to(moved.root)
     assert typed(moved, "history", "--repair").exit_code == 0
     assert typed(Workspace(tmp_path / "ws"), "history", "--verify").exit_code == 0
