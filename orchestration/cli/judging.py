@@ -37,7 +37,7 @@ def print_verdict(workspace: Workspace) -> None:
 
     judged = read_verdict(workspace.verdict_file)
     rows = [
-        [row.parameter, _figure(row.error, row.unit), _figure(row.threshold, row.unit), _outcome(row.outcome, row.note)]
+        [row.parameter, *_figures(row.error, row.threshold, row.unit), _outcome(row.outcome, row.note)]
         for row in verdict_table(judged)
     ]
     note = "virtual patients: says nothing about real ones" if judged.simulated else "real films"
@@ -73,8 +73,18 @@ _SAID_BY_THEIR_CODE = ("upper bound of the paired difference", "mean absolute er
 """Figures of which the code says enough for a table: ``subgroup worse``, ``underpowered``; `explain` names them."""
 
 
-def _figure(value: float | None, unit: str) -> str:
-    return "absent" if value is None else f"{value:.2f} {unit}".rstrip()
+def _figures(error: float | None, threshold: float | None, unit: str) -> tuple[str, str]:
+    """Figure and limit with two decimals, or with as many as they need to differ."""
+    decimals = 2
+    if error is not None and threshold is not None and error != threshold:
+        while decimals < _MOST_DECIMALS and f"{error:.{decimals}f}" == f"{threshold:.{decimals}f}":
+            decimals += 1
+    told = ["absent" if value is None else f"{value:.{decimals}f} {unit}".rstrip() for value in (error, threshold)]
+    return told[0], told[1]
+
+
+_MOST_DECIMALS = 9
+"""Two figures that differ by less are called equal."""
 
 
 @click.command()

@@ -376,3 +376,19 @@ def test_a_run_that_promotes_nothing_tells_where_the_reason_is(tmp_path, monkeyp
     said = " ".join(capsys.readouterr().out.split())
     assert f"not promoted ({code})" in said and told in said
     assert ("plumbline explain" in said) == (step == "verdict")
+
+
+@pytest.mark.parametrize(
+    ("error", "threshold", "told"),
+    [
+        (0.00333, 0.0, ("0.003 margins", "0.000 margins")),
+        (1.234, 2.7, ("1.23 margins", "2.70 margins")),
+        (2.699, 2.7, ("2.699 margins", "2.700 margins")),
+        (0.0, 0.0, ("0.00 margins", "0.00 margins")),
+        (None, 2.7, ("absent", "2.70 margins")),
+    ],
+)
+def test_a_figure_and_the_limit_that_it_misses_are_not_printed_alike(error, threshold, told):
+    from orchestration.cli.judging import _figures
+
+    assert _figures(error, threshold, "margins") == told

@@ -72,7 +72,9 @@ def test_the_life_of_two_models_as_a_person_types_it(workspace: Workspace, monke
     own = typed(workspace, "approve", verdict, "--as", "a. trainer", "--comment", "mine")
     assert code_of(own) == "SAME_PERSON"
     wrong = typed(workspace, "approve", "0123456789", "--as", "R. Viewer", "--comment", "fine")
-    assert code_of(wrong) == "EVIDENCE_MISSING"
+    assert code_of(wrong) == "EVIDENCE_MISSING" and "found 0 verdicts" in str(wrong.exception)
+    short = typed(workspace, "approve", verdict[:4], "--as", "R. Viewer", "--comment", "fine")
+    assert code_of(short) == "EVIDENCE_MISSING" and "too short" in str(short.exception)
     granted = typed(workspace, "approve", verdict, "--as", "R. Viewer", "--comment", "looked at the worst twenty")
     assert granted.exit_code == 0 and "plumbline promote --approval" in granted.output
     assert "approved by R. Viewer" in typed(workspace, "verdict").output
@@ -233,6 +235,14 @@ def test_artefacts_behind_a_link_are_the_workspaces_own(workspace: Workspace, tm
     client = MlflowClient(tracking_uri=workspace.tracking_uri, registry_uri=workspace.tracking_uri)
     client.create_experiment("plumbline", artifact_location=(tmp_path / "disk" / "plumbline").as_uri())
     assert typed(workspace, "history", "--repair").exit_code == 0
+
+
+def test_a_lost_history_is_told_beside_the_champion(served: Workspace) -> None:
+    assert "no history of promotions" not in typed(served, "champion").output
+    served.promotion_ledger.unlink()
+    told = typed(served, "champion")
+    assert told.exit_code == 0 and "plumbline v1" in told.output
+    assert "no history of promotions; `plumbline history --verify`" in " ".join(told.output.split())
 
 
 def test_a_lost_database_is_not_an_empty_one(served: Workspace) -> None:
