@@ -48,7 +48,7 @@ def options_for(verdict: Verdict, policy: Policy | None = None, done: Aftermath 
         'plumbline rollback --reason "WHY" -w .',
     )
     if done is not None and done.over:
-        return (back, explain) if done.serves else (explain,)
+        return (back, explain) if done.serves and not done.alone else (explain,)
     if not may_be_promoted(verdict):
         return (reject, explain)
     asks = verdict.decision == "HOLD" or (policy is not None and needs_approval(policy, verdict))
