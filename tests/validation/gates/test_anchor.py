@@ -162,7 +162,7 @@ def test_beginning_anew_is_recorded_and_is_no_fault_for_ever(serving: Desk) -> N
         anew(serving)
     last = read_history(serving.ledger)[-1].digest
     serving.ledger.unlink()
-    with pytest.raises(GateRefused, match="APPROVAL_EMPTY: .*--as NAME --reason TEXT"):
+    with pytest.raises(GateRefused, match=r"APPROVAL_EMPTY: .*--as NAME --reason TEXT"):
         anew(serving, Word(" ", "why"))
     assert not serving.ledger.exists()
     written = anew(serving)
