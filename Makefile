@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKSPACE ?= workspace/demo
+DAGSTER_PORT ?= 3000
+MLFLOW_PORT ?= 5000
 export OMP_NUM_THREADS ?= 2
 
 .PHONY: demo test up check bench bench-sim-to-real bench-peers setup freeze clean
@@ -14,7 +16,7 @@ test: setup  ## all tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 up: setup  ## Dagster and MLflow on localhost
-	$(BIN)/python -m orchestration.services up --workspace $(WORKSPACE)
+	$(BIN)/python -m orchestration.services up --workspace $(WORKSPACE) --dagster-port $(DAGSTER_PORT) --mlflow-port $(MLFLOW_PORT)
 
 check: setup  ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

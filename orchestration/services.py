@@ -64,8 +64,8 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
     from orchestration.instance import fail_abandoned_runs, open_instance
 
     read_params(workspace.params_file)
-    require_free_port(dagster_port, "--dagster-port")
-    require_free_port(mlflow_port, "--mlflow-port")
+    require_free_port(dagster_port, "--dagster-port (make up DAGSTER_PORT=...)")
+    require_free_port(mlflow_port, "--mlflow-port (make up MLFLOW_PORT=...)")
     with services_lock(workspace), open_instance(workspace) as instance, interruptible():
         workspace.prepare()
         fail_abandoned_runs(instance, workspace, older_than_s=0.0)

@@ -94,15 +94,22 @@ def find_approval(workspace: Workspace, named: str) -> Path | None:
 
 
 def _beginning(folder: Path, digest: str, what: str) -> Path:
-    found = [p for p in sorted(folder.glob("*.json")) if len(digest) >= 8 and p.stem.startswith(digest)]
-    if len(found) == 1:
+    found = [p for p in sorted(folder.glob("*.json")) if p.stem.startswith(digest)]
+    enough = len(digest) >= _LEAST_OF_A_DIGEST
+    if enough and len(found) == 1:
         return found[0]
     raise EvidenceRejected(
         "EVIDENCE_MISSING",
-        found=f"{len(found)} {what}s with a digest that begins with {digest!r}",
-        expected="one",
-        remedy=f"name the {what}'s file, or at least 8 characters of its digest",
+        found=f"{len(found)} {what}s with a digest that begins with {digest!r}"
+        if enough
+        else f"{digest!r}, which is no file and too short for the beginning of a digest",
+        expected="one" if enough else f"at least {_LEAST_OF_A_DIGEST} characters, so that it cannot name another",
+        remedy=f"name the {what}'s file, or at least {_LEAST_OF_A_DIGEST} characters of its digest",
     )
+
+
+_LEAST_OF_A_DIGEST = 8
+"""A shorter beginning could come to name another one later."""
 
 
 def _author(workspace: Workspace, judged: "Verdict") -> str | None:

@@ -6,6 +6,7 @@ copied folder still names the folder it was copied from; such a workspace is ref
 database too. A registry that ``PLUMBLINE_TRACKING_URI`` names is nobody's own, and is not looked at.
 """
 
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -39,9 +40,19 @@ def demand_own_registry(workspace: Workspace) -> None:
             "WORKSPACE_COPIED",
             found=f"{workspace.root.name}/, whose own database keeps its files in {foreign[0]}",
             expected=f"files below {workspace.root}: MLflow stores absolute paths, and a copy names its original's",
-            remedy="make a new workspace with `plumbline init` and bring params.yaml and data/ along, not state/; one "
-            f"that was moved goes on where its old place is a link to the new one: ln -s {workspace.root} OLD",
+            remedy="make a new workspace with `plumbline init` and bring params.yaml and data/ along, not state/"
+            + _link(foreign[0], workspace),
         )
+
+
+def _link(place: Path, workspace: Workspace) -> str:
+    """The second way out, of a workspace that was moved: its old folder is gone, so a link can stand there."""
+    inner = workspace.artifact_root.relative_to(workspace.root).parts
+    starts = [i for i in range(len(place.parts)) if place.parts[i : i + len(inner)] == inner]
+    if not starts or (old := Path(*place.parts[: starts[-1]])).exists() or old.is_symlink():
+        return ""
+    link = f"ln -s {shlex.quote(str(workspace.root))} {shlex.quote(str(old))}"
+    return f"; one that was moved goes on where its old place is a link to the new one: {link}"
 
 
 def _places(workspace: Workspace) -> Iterator[Path]:

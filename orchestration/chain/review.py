@@ -6,6 +6,7 @@ registry that cannot be read makes a page that says "not known", because a verdi
 """
 
 import io
+import shlex
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from orchestration.chain.params import Params
+from orchestration.chain.params import Params, read_params
 from orchestration.chain.run_facts import read_run_facts
 from orchestration.chain.workspace import Workspace
 from orchestration.environment import links_from_environment
@@ -23,6 +24,7 @@ from spine.landmarks import ViewName
 
 if TYPE_CHECKING:
     from validation.evaluation.record import EvaluationRecord
+    from validation.gates.policy import Policy
     from validation.gates.verdict import Verdict
     from validation.review.aftermath import Aftermath
     from validation.review.changes import RunFacts
@@ -97,6 +99,25 @@ def what_was_done(workspace: Workspace, verdict: "Verdict") -> "Aftermath":
         return aftermath_of(verdict, promotion_history(workspace), words, datetime.now(UTC))
     except PlumblineError as error:
         return Aftermath(unknown=f"{error.code}, {error.found}")
+
+
+def what_is_asked(workspace: Workspace, verdict: "Verdict", done: "Aftermath") -> str:
+    """What the verdict's policy asks of a person now, in words with the command; "" where it asks nobody."""
+    from validation.review.decisions import asked_of_person
+
+    return asked_of_person(verdict, _policy_of(workspace, verdict), done, where=shlex.quote(str(workspace.root)))
+
+
+def _policy_of(workspace: Workspace, verdict: "Verdict") -> "Policy | None":
+    """The policy that the verdict was judged by, None where the workspace has another one, or none, by now."""
+    from orchestration.chain.decision import policy_path
+    from validation.gates.policy import read_policy
+
+    try:
+        policy = read_policy(policy_path(read_params(workspace.params_file), workspace))
+    except PlumblineError:
+        return None
+    return policy if policy.hash == verdict.policy_hash else None
 
 
 def known_facts(workspace: Workspace, records: "Mapping[str, EvaluationRecord]") -> "dict[str, RunFacts]":

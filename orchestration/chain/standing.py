@@ -45,11 +45,22 @@ def promotion_history(workspace: Workspace) -> Sequence["HistoryEntry"]:
 
 
 def audit_history(workspace: Workspace) -> Sequence["Fault"]:
-    """Every disagreement between history, seat, registry, alias and the local copy."""
+    """Every disagreement between history, seat, registry, alias and the local copy; first whether it is a copy."""
     from validation.gates.audit import audit
 
     faults = audit(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
-    return [*faults, *_local_faults(workspace)]
+    return [*_copied(workspace), *faults, *_local_faults(workspace)]
+
+
+def _copied(workspace: Workspace) -> Iterator["Fault"]:
+    from validation.gates.audit import Fault
+
+    try:
+        demand_own_registry(workspace)
+    except GateRefused as refusal:
+        if refusal.code != "WORKSPACE_COPIED":
+            raise
+        yield Fault(refusal.code, "state/mlflow", refusal.found, refusal.remedy)
 
 
 def _local_faults(workspace: Workspace) -> Iterator["Fault"]:

@@ -6,7 +6,7 @@ and their order (``orchestration.definitions``).
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,8 +19,11 @@ from orchestration.chain.workspace import Workspace
 from orchestration.cli.judging import print_verdict
 from orchestration.cli.options import workspace_option
 from orchestration.cli.run_record import sampled_memory, write_run_record
-from orchestration.cli.terminal import errors, output, print_step, progress_bar
+from orchestration.cli.terminal import errors, output, print_step, print_words, progress_bar
 from spine.storage import write_text_atomically
+
+if TYPE_CHECKING:
+    from orchestration.run import RunOutcome
 
 SOURCES = click.Choice(["virtual", "folder", "aasce", "ct-keypoints"])
 _FILM_DEFAULTS: dict[str, dict[str, Any]] = {
@@ -148,12 +151,18 @@ def run_chain(workspace: Workspace) -> int:
         output.print("[green]promoted[/green]: this model now measures (`plumbline measure FRONTAL.dcm LATERAL.dcm`)")
         return 0
     if outcome.refused:
-        output.print(
-            f"[yellow]not promoted[/yellow] ({outcome.code}); `plumbline explain -w {workspace.root}` says why"
-        )
+        output.print(f"[yellow]not promoted[/yellow] ({outcome.code})")
+        print_words(_why(workspace, outcome))
         return 3
     output.print(f"[red]stopped[/red] in {outcome.failed_step}: {outcome.reason}")
     return outcome.exit_code
+
+
+def _why(workspace: Workspace, outcome: "RunOutcome") -> str:
+    """The reason in words, or where the verdict tells it: a refused promotion has reasons that no verdict knows."""
+    if outcome.failed_step == "verdict" and outcome.verdict_reached:
+        return f"`plumbline explain -w {workspace.root}` says why"
+    return outcome.reason.removeprefix(f"{outcome.code}: ")
 
 
 @click.command()

@@ -10,7 +10,7 @@ import click
 
 from orchestration.chain.workspace import Workspace
 from orchestration.cli.options import workspace_option
-from orchestration.cli.terminal import print_step, print_table, print_words
+from orchestration.cli.terminal import output, print_step, print_table, print_words
 from spine.errors import GateRefused
 
 if TYPE_CHECKING:
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 @click.command()
 @workspace_option
 def verdict(workspace: Path) -> None:
-    """Print the latest verdict as a table: rule, figure, threshold, outcome; and what was done about it.
+    """Print the latest verdict: a row for every parameter, and for every other rule that stands in the way.
+
+    A parameter's row shows its error and ceiling, and the outcome of all its rules. Below the table stands what was done
+    about the verdict. `plumbline explain` tells the rules in words.
 
     \b
     Example:  plumbline verdict -w workspace/demo
@@ -34,7 +37,7 @@ def print_verdict(workspace: Workspace) -> None:
 
     judged = read_verdict(workspace.verdict_file)
     rows = [
-        [row.parameter, _figure(row.error, row.unit), _figure(row.threshold, row.unit), _outcome(row.outcome, row.note)]
+        [row.parameter, *_figures(row.error, row.threshold, row.unit), _outcome(row.outcome, row.note)]
         for row in verdict_table(judged)
     ]
     note = "virtual patients: says nothing about real ones" if judged.simulated else "real films"
@@ -44,11 +47,16 @@ def print_verdict(workspace: Workspace) -> None:
 
 
 def _print_aftermath(workspace: Workspace, judged: "Verdict") -> None:
-    """What was done about a verdict, from the history of the workspace."""
-    from orchestration.chain.review import what_was_done
+    """What was done about a verdict, from the history of the workspace, and what is asked of a person now."""
+    from orchestration.chain.review import what_is_asked, what_was_done
 
     done = what_was_done(workspace, judged)
     print_words("\n".join(("Done about it:", *(f"- {line}" for line in done.lines))))
+    asked = what_is_asked(workspace, judged, done)
+    if asked:
+        words, command = asked.split("\n")
+        print_words(words)
+        output.print(command, markup=False)  # in one piece, to be copied
 
 
 def _outcome(outcome: str, note: str) -> str:
@@ -65,8 +73,18 @@ _SAID_BY_THEIR_CODE = ("upper bound of the paired difference", "mean absolute er
 """Figures of which the code says enough for a table: ``subgroup worse``, ``underpowered``; `explain` names them."""
 
 
-def _figure(value: float | None, unit: str) -> str:
-    return "absent" if value is None else f"{value:.2f} {unit}".rstrip()
+def _figures(error: float | None, threshold: float | None, unit: str) -> tuple[str, str]:
+    """Figure and limit with two decimals, or with as many as they need to differ."""
+    decimals = 2
+    if error is not None and threshold is not None and error != threshold:
+        while decimals < _MOST_DECIMALS and f"{error:.{decimals}f}" == f"{threshold:.{decimals}f}":
+            decimals += 1
+    told = ["absent" if value is None else f"{value:.{decimals}f} {unit}".rstrip() for value in (error, threshold)]
+    return told[0], told[1]
+
+
+_MOST_DECIMALS = 9
+"""Two figures that differ by less are called equal."""
 
 
 @click.command()

@@ -10,7 +10,7 @@ import click
 
 from orchestration.chain.workspace import Workspace
 from orchestration.cli.options import workspace_option
-from orchestration.cli.terminal import errors, output, progress_bar
+from orchestration.cli.terminal import errors, output, print_table, print_words, progress_bar
 from spine.errors import ParametersRejected
 
 
@@ -32,7 +32,7 @@ def seeds(workspace: Path, listed: str, count: int | None) -> None:
     from orchestration.chain.params import read_params
     from orchestration.chain.seed_fits import measure_seeds
     from validation.gates.policy import read_policy
-    from validation.gates.seed_spread import spread_rows, spread_table
+    from validation.gates.seed_spread import how_little, spread_rows, spread_tables
 
     chosen = Workspace(workspace)
     params = read_params(chosen.params_file)
@@ -44,7 +44,12 @@ def seeds(workspace: Path, listed: str, count: int | None) -> None:
         )
     kind = f"{fits.records[0].n_patients} {fits.records[0].patients_are}"
     output.print(f"Seeds {', '.join(map(str, fits.seeds))} of one recipe, {kind}, policy {policy.name}\n")
-    output.print(spread_table(spread_rows(policy, fits.records)), markup=False)
+    rows = spread_rows(policy, fits.records)
+    for table in spread_tables(rows):
+        print_table(table.title, table.columns, table.rows)
+        output.print()
+    if few := how_little(rows):
+        print_words(few)
     output.print(f"MLflow: parent run {fits.parent}")
 
 

@@ -10,7 +10,7 @@ import click
 
 from orchestration.chain.workspace import Workspace
 from orchestration.cli.options import workspace_option
-from orchestration.cli.terminal import output, print_table
+from orchestration.cli.terminal import output, print_table, print_words
 from spine.errors import GateRefused
 
 _by = click.option("--by", "person", default=None, help="Who asks; the account's name by default.")
@@ -31,11 +31,16 @@ def champion(workspace: Path, fetch: bool) -> None:
         from orchestration.chain.champion import refresh_local_champion
 
         output.print(f"champion {refresh_local_champion(Workspace(workspace)).digest[:12]} fetched")
-    rows = three_models(Workspace(workspace))
-    if not promotion_history(Workspace(workspace)) and ("champion", "none", "none") in rows:
+    rows, told = three_models(Workspace(workspace)), bool(promotion_history(Workspace(workspace)))
+    if not told and ("champion", "none", "none") in rows:
         output.print("no model has been promoted in this workspace yet")
         return
     print_table("Models of the gate", ("role", "version", "model"), rows)
+    if not told:
+        print_words(
+            "The registry knows a champion, but this workspace has no history of promotions; "
+            "`plumbline history --verify` says whether one is missing."
+        )
 
 
 @click.command()

@@ -13,7 +13,10 @@ from click.testing import CliRunner
 from inference.contract import read_contract
 from inference.released import RELEASED
 from orchestration.chain.params import read_params
+from orchestration.chain.report import StepReport
+from orchestration.chain.workspace import Workspace
 from orchestration.cli.main import _COMMANDS, plumbline
+from spine.errors import GateRefused
 
 
 def command(*arguments, cwd=None):
@@ -349,3 +352,43 @@ def test_a_fit_that_ends_in_its_first_epoch_says_how_much_of_it_was_seen():
     config = TrainingConfig(minutes=2, batch_size=8, devices=2)
     ended = FitSummary(config, "galbusera39", "d", "t", 400, 1.0, "mm", 0, 15, 120.0, 2.0, "cpu", "32", {})
     assert _share_of_an_epoch(ended) == 0.6
+
+
+@pytest.mark.parametrize(
+    ("step", "code", "told"),
+    [
+        ("verdict", "HOLD", "plumbline explain"),
+        ("champion", "MODEL_DENIED", "found a model that was rolled back from; expected another; train anew"),
+    ],
+)
+def test_a_run_that_promotes_nothing_tells_where_the_reason_is(tmp_path, monkeypatch, capsys, step, code, told):
+    """A refusal after the verdict is in no verdict, so pointing to the verdict would lead nowhere."""
+    from orchestration.cli.chain import run_chain
+    from orchestration.run import RunOutcome
+
+    refusal = GateRefused(code, found="a model that was rolled back from", expected="another", remedy="train anew")
+    reports = {"verdict": StepReport("verdict", {})}
+    outcome = RunOutcome("1", reports, False, True, step, code, str(refusal), 1.0, 3)
+    monkeypatch.setattr("orchestration.run.run_retrain", lambda *_, **__: outcome)
+    monkeypatch.setattr("orchestration.cli.chain.print_verdict", lambda _: None)
+    monkeypatch.setattr("orchestration.cli.chain.write_run_record", lambda *_: None)
+    assert run_chain(Workspace(tmp_path)) == 3
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"not promoted ({code})" in said and told in said
+    assert ("plumbline explain" in said) == (step == "verdict")
+
+
+@pytest.mark.parametrize(
+    ("error", "threshold", "told"),
+    [
+        (0.00333, 0.0, ("0.003 margins", "0.000 margins")),
+        (1.234, 2.7, ("1.23 margins", "2.70 margins")),
+        (2.699, 2.7, ("2.699 margins", "2.700 margins")),
+        (0.0, 0.0, ("0.00 margins", "0.00 margins")),
+        (None, 2.7, ("absent", "2.70 margins")),
+    ],
+)
+def test_a_figure_and_the_limit_that_it_misses_are_not_printed_alike(error, threshold, told):
+    from orchestration.cli.judging import _figures
+
+    assert _figures(error, threshold, "margins") == told

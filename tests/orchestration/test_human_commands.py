@@ -74,14 +74,21 @@ def code_of(result: Result) -> str:
 def test_the_life_of_two_models_as_a_person_types_it(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     verdict = candidate(workspace, "a")
     assert code_of(typed(workspace, "promote", "--by", "R. Viewer")) == "APPROVAL_MISSING"
+    asked = f"plumbline approve {verdict} --as NAME --comment WHY -w {workspace.root}\n"
+    for told in (typed(workspace, "verdict").output, typed(workspace, "explain").output):
+        assert "A person is asked before it may serve (a person answers for it)" in " ".join(told.split())
+        assert asked in told
     own = typed(workspace, "approve", verdict, "--as", "a. trainer", "--comment", "mine")
     assert code_of(own) == "SAME_PERSON"
     wrong = typed(workspace, "approve", "0123456789", "--as", "R. Viewer", "--comment", "fine")
-    assert code_of(wrong) == "EVIDENCE_MISSING"
+    assert code_of(wrong) == "EVIDENCE_MISSING" and "found 0 verdicts" in str(wrong.exception)
+    short = typed(workspace, "approve", verdict[:4], "--as", "R. Viewer", "--comment", "fine")
+    assert code_of(short) == "EVIDENCE_MISSING" and "too short" in str(short.exception)
     granted = typed(workspace, "approve", verdict, "--as", "R. Viewer", "--comment", "looked at the worst twenty")
     assert granted.exit_code == 0 and "plumbline promote --approval" in granted.output
     assert "approved by R. Viewer" in words_of(typed(workspace, "verdict"))
-    assert "; expires " in words_of(typed(workspace, "explain"))
+    told = words_of(typed(workspace, "explain"))
+    assert "; expires " in told and asked not in told
     assert code_of(typed(workspace, "promote", "--by", "R. Viewer", "--verdict", "0123")) == "VERDICT_SUPERSEDED"
     assert typed(workspace, "promote", "--by", "R. Viewer", "--verdict", verdict).exit_code == 0
     assert "as version 1 by R. Viewer" in words_of(typed(workspace, "verdict"))
@@ -169,6 +176,9 @@ def test_a_refused_verdict_stays_refused(workspace: Workspace) -> None:
     assert code_of(typed(workspace, "approve", verdict, "--as", "B. Oss", "--comment", "so what")) == "HISTORY_CUT"
     told = typed(workspace, "history", "--verify")
     assert code_of(told) == "HISTORY_NOT_VERIFIED" and "HISTORY_CUT" in told.output
+    unsigned = typed(workspace, "history", "--begin-anew")
+    assert code_of(unsigned) == "APPROVAL_EMPTY"
+    assert "--as NAME --reason TEXT" in str(unsigned.exception) and "--comment" not in str(unsigned.exception)
     words = ("history", "--begin-anew", "--verify", "--as", "R. Viewer", "--reason", "the disk died")
     anew = typed(workspace, *words)
     assert anew.exit_code == 0, anew.exception
@@ -210,13 +220,18 @@ def test_a_copied_workspace_writes_nothing_into_its_original(
         refused = typed(copied, *words)
         assert code_of(refused) == "WORKSPACE_COPIED", words
         assert str(served.root) in str(refused.exception) and "plumbline init" in str(refused.exception)
+        assert "ln -s" not in str(refused.exception), "its old place is taken"
+    told = typed(copied, "history", "--verify")
+    assert code_of(told) == "HISTORY_NOT_VERIFIED" and "WORKSPACE_COPIED" in str(told.exception)
     assert (files_of(served), files_of(copied)) == before
     # A registry that somebody names is not the workspace's own, and neither is a workspace that was only moved.
     monkeypatch.setenv("PLUMBLINE_TRACKING_URI", served.own_tracking_uri)
     assert typed(copied, "history", "--repair").exit_code == 0
     monkeypatch.delenv("PLUMBLINE_TRACKING_URI")
     moved = Workspace(served.root.rename(tmp_path / "moved"))
-    assert code_of(typed(moved, "history", "--repair")) == "WORKSPACE_COPIED"
+    refused = typed(moved, "history", "--repair")
+    assert code_of(refused) == "WORKSPACE_COPIED"
+    assert str(refused.exception).endswith(f": ln -s {moved.root} {tmp_path / 'ws'}")
     (tmp_path / "ws").symlink_to(moved.root)
     assert typed(moved, "history", "--repair").exit_code == 0
     assert typed(Workspace(tmp_path / "ws"), "history", "--verify").exit_code == 0
@@ -229,6 +244,14 @@ def test_artefacts_behind_a_link_are_the_workspaces_own(workspace: Workspace, tm
     client = MlflowClient(tracking_uri=workspace.tracking_uri, registry_uri=workspace.tracking_uri)
     client.create_experiment("plumbline", artifact_location=(tmp_path / "disk" / "plumbline").as_uri())
     assert typed(workspace, "history", "--repair").exit_code == 0
+
+
+def test_a_lost_history_is_told_beside_the_champion(served: Workspace) -> None:
+    assert "no history of promotions" not in typed(served, "champion").output
+    served.promotion_ledger.unlink()
+    told = typed(served, "champion")
+    assert told.exit_code == 0 and "plumbline v1" in told.output
+    assert "no history of promotions; `plumbline history --verify`" in " ".join(told.output.split())
 
 
 def test_a_lost_database_is_not_an_empty_one(served: Workspace) -> None:

@@ -22,11 +22,10 @@ from typing import Any
 
 from spine.errors import EvidenceRejected, GateRefused
 from validation.gates.database import connected, tables
-from validation.gates.history import HistoryEntry, append_entry, demand_time_goes_on, locked, read_history
+from validation.gates.history import BEGIN_ANEW, HistoryEntry, append_entry, demand_time_goes_on, locked, read_history
 from validation.gates.seat import Seat
 
-_FRESH = "`plumbline history --begin-anew --as NAME --reason TEXT`"
-REMEDY = f"restore the file from a backup; where there is none, {_FRESH} goes on from here and records the loss"
+REMEDY = f"restore the file from a backup; where there is none, {BEGIN_ANEW} goes on from here and records the loss"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ and only after its bytes were verified. A broken chain is not repaired: it is ev
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -32,6 +32,7 @@ from validation.gates.champion import (
     version_of_alias,
 )
 from validation.gates.history import (
+    BEGIN_ANEW,
     CLOCK_TOLERANCE,
     SERVES,
     HistoryEntry,
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _REPAIR = "`plumbline history --repair`"
+_AFTER_THE_CUT = "the history first (HISTORY_CUT); then `plumbline history --repair`, which is refused until then"
+_LAST = "last entry"
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,15 @@ def audit(tracking_uri: str, production_model: str, ledger_path: Path) -> tuple[
         cut = [*_cut(seat, entries, ledger_path)]
         faults = [*cut, *_interrupted(entries, production_model), *_clock(entries), *_approvals(about)]
         faults += _versions(client, tracking_uri, about)
-        faults += [f for f in _standing(client, seat, entries) if not cut or f.code != "HISTORY_CUT"]
-    return tuple(faults)
+        faults += _standing(client, seat, entries)
+    return tuple(_beside_a_cut(faults) if cut else faults)
+
+
+def _beside_a_cut(faults: Sequence[Fault]) -> Iterator[Fault]:
+    """What is left to say where the history is cut: it lags behind by that, and a repair is refused until it is whole."""
+    for fault in faults:
+        if (fault.code, fault.place) not in (("HISTORY_BEHIND", _LAST), ("HISTORY_CUT", _LAST)):
+            yield replace(fault, remedy=_AFTER_THE_CUT) if fault.remedy == _REPAIR else fault
 
 
 @dataclass(frozen=True)
@@ -131,12 +141,22 @@ def begin_history_anew(
         GateRefused: APPROVAL_EMPTY (no name or reason), HISTORY_WHOLE, HISTORY_BROKEN, CLOCK_WENT_BACK,
             REGISTRY_UNAVAILABLE, NO_CHAMPIONS_DB.
     """
-    demand_signed(word)
+    _demand_reason(word)
     with refusing():
         seat = open_seat(tracking_uri, production_model)
         who, why = word.approver.strip(), word.comment.strip()
         entry = HistoryEntry("begun_anew", at.isoformat(), who, production_model, "", "", None, reason=why)
         return begin_anew(seat, ledger_path, entry)
+
+
+def _demand_reason(word: Word) -> None:
+    """``demand_signed`` in the words of `plumbline history`, which has no --comment."""
+    try:
+        demand_signed(word)
+    except GateRefused as refusal:
+        raise GateRefused(
+            refusal.code, found="no name or no reason", expected="who says so, and what happened", remedy=BEGIN_ANEW
+        ) from refusal
 
 
 def other_histories(tracking_uri: str, production_model: str, ledger_path: Path) -> tuple[Anchor, ...]:
@@ -263,9 +283,9 @@ def _standing(client: "MlflowClient", seat: Seat, entries: tuple[HistoryEntry, .
     sits = f"version {holder.version} (model {holder.digest[:12]})"
     if last is None or (last.version, last.model_digest) != (holder.version, holder.digest):
         told = f"version {last.version}" if last else "nothing"
-        yield Fault("HISTORY_BEHIND", "last entry", f"the history says {told}, {sits} sits", _REPAIR)
+        yield Fault("HISTORY_BEHIND", _LAST, f"the history says {told}, {sits} sits", _REPAIR)
     elif holder.entry and last.event in ("promoted", "rolled_back") and holder.entry not in {e.digest for e in entries}:
-        yield Fault("HISTORY_CUT", "last entry", f"{sits} was announced in an entry that is not there", "find the file")
+        yield Fault("HISTORY_CUT", _LAST, f"{sits} was announced in an entry that is not there", "find the file")
     if shown is None or str(shown.version) != holder.version:
         at = f"at version {shown.version}" if shown else "gone"
         yield Fault("ALIAS_DISAGREES", f"alias {CHAMPION_ALIAS}", f"it is {at}, {sits} sits", _REPAIR)

@@ -38,6 +38,9 @@ SETTLED_AS: dict[str, Event] = {
 SERVES: tuple[Event, ...] = ("promoted", "rolled_back", "observed", "restored")
 """Events after which their version serves."""
 
+BEGIN_ANEW = "`plumbline history --begin-anew --as NAME --reason TEXT`"
+"""The way out where a history is lost for good, as it has to be typed."""
+
 CLOCK_TOLERANCE = timedelta(minutes=5)
 _ADDED = ("approval", "reason")
 """Fields that entries of earlier versions do not have; absent ones do not count into the digest."""
@@ -167,7 +170,7 @@ def _broken(number: int, why: str) -> EvidenceRejected:
         found=f"line {number + 1} of the history: {why}",
         expected="an unbroken chain",
         remedy="it was edited or damaged: restore the file from a backup; where there is none, move it aside (it is "
-        "evidence) and go on with `plumbline history --begin-anew`",
+        f"evidence) and go on with {BEGIN_ANEW}",
     )
 
 

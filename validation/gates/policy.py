@@ -140,7 +140,8 @@ def read_policy(path: Path) -> Policy:
     try:
         return Policy.model_validate(content)
     except ValidationError as error:
-        found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {_plain(e)}" for e in error.errors()[:10])
+        told = [f"{'.'.join(map(str, e['loc'])) or 'the whole file'}: {_plain(e)}" for e in error.errors()[:10]]
+        found = "the file is empty" if content is None else "; ".join(told)
         raise _refused(
             "POLICY_INVALID", f"{path.name}: {found}", f"a policy of schema {SCHEMA}", "correct the named keys"
         ) from error

@@ -62,8 +62,14 @@ def spread_of(values: Sequence[float | None]) -> Spread | None:
         return None
     free, mean = len(known) - 1, sum(known) / len(known)
     sd = (sum((v - mean) ** 2 for v in known) / free) ** 0.5
-    low, high = (sd * float((free / chi2.ppf(level, free)) ** 0.5) for level in (0.975, 0.025))
-    return Spread(len(known), mean, sd, low, high, min(known), max(known))
+    low, high = _interval(free)
+    return Spread(len(known), mean, sd, sd * low, sd * high, min(known), max(known))
+
+
+def _interval(free: int) -> tuple[float, float]:
+    """What an SD with so many degrees of freedom is to be multiplied by for the ends of its 95 % interval."""
+    low, high = (float((free / chi2.ppf(level, free)) ** 0.5) for level in (0.975, 0.025))
+    return low, high
 
 
 def figure_over_seeds(records: Sequence[EvaluationRecord], parameter: str, figure: str) -> list[float | None]:
@@ -91,17 +97,72 @@ def spread_rows(policy: Policy, records: Sequence[EvaluationRecord]) -> list[Spr
 def spread_table(rows: Sequence[SpreadRow]) -> str:
     """The rows as a Markdown table; every figure in the parameter's unit."""
     head = "| parameter | fits | standard error: mean | SD [95 %] | range | MAE: mean | SD [95 %] | range "
-    lines = [f"{head}| margin | asked, in SD | is |", "|---" * 11 + "|"]
+    lines = [f"{head}| margin | asked, in SD | margin / SD |", "|---" * 11 + "|"]
     return "\n".join([*lines, *(_line(row) for row in rows)]) + "\n"
 
 
+@dataclass(frozen=True)
+class SpreadTable:
+    """One table for a terminal of 80 columns: title, headers, rows of cells."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def spread_tables(rows: Sequence[SpreadRow]) -> tuple[SpreadTable, ...]:
+    """The rows as three tables: margins beside the SD, then both errors."""
+    names = [PARAMETERS[row.parameter].label for row in rows]
+    times = next((row.times_spread for row in rows if row.times_spread is not None), None)
+    asked = "none is asked for" if times is None else f"at least {times:g} SDs asked for"
+    margins = [(n, f"{r.margin:g} {r.unit}", _sd(r.mean_error), _ratio(r)) for n, r in zip(names, rows, strict=True)]
+    head = ("parameter", "fits", "mean", "SD [95 %]", "range")
+    return (
+        SpreadTable(
+            f"Margins beside the SD of the mean absolute error ({asked})",
+            ("parameter", "margin", "SD", "margin / SD"),
+            tuple(margins),
+        ),
+        *(
+            SpreadTable(title, head, tuple((n, _fits(s), *_cells(s)) for n, s in zip(names, spreads, strict=True)))
+            for title, spreads in (
+                ("Mean absolute error", [row.mean_error for row in rows]),
+                ("Standard error of estimate", [row.standard_error for row in rows]),
+            )
+        ),
+    )
+
+
+def how_little(rows: Sequence[SpreadRow]) -> str:
+    """What an SD of so few fits tells, where they are fewer than four; else ""."""
+    fewest = min((row.mean_error.n for row in rows if row.mean_error is not None), default=0)
+    if not 2 <= fewest < 4:
+        return ""
+    low, high = _interval(fewest - 1)
+    return (
+        f"An SD of {fewest} fits tells little: its 95 % interval goes from {low:.2g} to {high:.2g} times what was "
+        "found. More seeds: --count."
+    )
+
+
 def _line(row: SpreadRow) -> str:
-    fits = str(row.mean_error.n) if row.mean_error else "0 or 1"
     asked = "not asked" if row.times_spread is None else f"{row.times_spread:g}"
+    cells = [PARAMETERS[row.parameter].label, _fits(row.mean_error)]
+    cells += [*_cells(row.standard_error), *_cells(row.mean_error)]
+    return "| " + " | ".join([*cells, f"{row.margin:g} {row.unit}", asked, _ratio(row)]) + " |"
+
+
+def _ratio(row: SpreadRow) -> str:
     ratio = f"{row.margin / row.mean_error.sd:.1f}" if row.mean_error and row.mean_error.sd > 0 else "not known"
-    told = f"{ratio}: too narrow" if row.above is False else ratio
-    cells = [PARAMETERS[row.parameter].label, fits, *_cells(row.standard_error), *_cells(row.mean_error)]
-    return "| " + " | ".join([*cells, f"{row.margin:g} {row.unit}", asked, told]) + " |"
+    return f"{ratio}: too narrow" if row.above is False else ratio
+
+
+def _fits(spread: Spread | None) -> str:
+    return str(spread.n) if spread else "0 or 1"
+
+
+def _sd(spread: Spread | None) -> str:
+    return f"{spread.sd:.3f}" if spread else "not known"
 
 
 def _cells(spread: Spread | None) -> tuple[str, str, str]:

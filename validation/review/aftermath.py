@@ -25,12 +25,16 @@ class Aftermath:
         deeds: one line each, oldest first; empty where nothing was done.
         over: it was promoted or refused, so neither can be done any more.
         serves: the judged model serves because of it, at the time of asking.
+        alone: no other model is known that could serve again, so there is nothing to go back to.
+        granted: a person has approved it, and that can still be used.
         unknown: why it cannot be told, where it cannot.
     """
 
     deeds: tuple[str, ...] = ()
     over: bool = False
     serves: bool = False
+    alone: bool = False
+    granted: bool = False
     unknown: str = ""
 
     @property
@@ -62,11 +66,15 @@ def aftermath_of(
     last = about[-1] if about else None
     if last is not None and last.event in SETTLED_AS and not promoted:
         deeds.append((last.at, f"a promotion was begun on {day(last.at)} and cut off: `plumbline history --repair`"))
+    spent = {e.approval for e in promoted}
+    grants = {e.approval for e in about if e.event == "approved"} - spent
     deeds.sort(key=lambda deed: datetime.fromisoformat(deed[0]))
     return Aftermath(
         deeds=tuple(told for _, told in deeds),
         over=bool(promoted or lost or any(e.event == "rejected" for e in about)),
         serves=bool(promoted) and _sits(promoted[-1], entries),
+        alone=bool(promoted) and not _others(promoted[-1], entries),
+        granted=any(w.digest in grants and at < datetime.fromisoformat(w.expires_at) for w in words),
     )
 
 
@@ -117,6 +125,17 @@ def _after(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> list[tupl
 def _sits(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> bool:
     after = _moves(promoted, entries)
     return not after or after[-1].model_digest == promoted.model_digest
+
+
+def _others(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> set[str]:
+    """Digests of the other models that served in the same place and were not rolled back from, or lifted since."""
+    served: set[str] = set()
+    denied: set[str | None] = set()
+    for entry in (e for e in entries if e.production_model == promoted.production_model):
+        served |= {entry.model_digest} if entry.event in SERVES else set()
+        denied |= {entry.previous_digest} if entry.event == "rolled_back" else set()
+        denied -= {entry.model_digest} if entry.event == "lifted" else set()
+    return {digest for digest in served - {promoted.model_digest} if digest not in denied}
 
 
 def _moves(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> list[HistoryEntry]:

@@ -48,11 +48,30 @@ def options_for(verdict: Verdict, policy: Policy | None = None, done: Aftermath 
         'plumbline rollback --reason "WHY" -w .',
     )
     if done is not None and done.over:
-        return (back, explain) if done.serves else (explain,)
+        return (back, explain) if done.serves and not done.alone else (explain,)
     if not may_be_promoted(verdict):
         return (reject, explain)
     asks = verdict.decision == "HOLD" or (policy is not None and needs_approval(policy, verdict))
     return (approve, promote, reject, explain) if asks else (promote, approve, reject, explain)
+
+
+def asked_of_person(
+    verdict: Verdict, policy: Policy | None = None, done: Aftermath | None = None, *, where: str = "."
+) -> str:
+    """What a person is asked for before this verdict promotes anything, with the command; "" where nobody is asked.
+
+    Args:
+        policy: the verdict's own, where it is at hand; where: the workspace, as the command names it.
+    """
+    if not may_be_promoted(verdict) or (done is not None and (done.over or done.granted)):
+        return ""
+    if verdict.decision != "HOLD" and (policy is None or not needs_approval(policy, verdict)):
+        return ""
+    why = f" ({policy.approval.reason})" if policy is not None and needs_approval(policy, verdict) else ""
+    return (
+        f"A person is asked before it may serve{why}. Whoever is not the author of its run says yes with\n"
+        f"  plumbline approve {verdict.digest[:12]} --as NAME --comment WHY -w {where}"
+    )
 
 
 def advice_for(verdict: Verdict, policy: Policy | None = None, done: Aftermath | None = None) -> str:

@@ -103,6 +103,7 @@ def render_review(material: ReviewMaterial) -> str:
         terms=summarise_verdict(verdict),
         advice=advice_for(verdict, material.policy, material.done),
         done=material.done,
+        open=material.done is None or not material.done.over,
         written=day(material.written_at) if material.written_at else None,
         options=options_for(verdict, material.policy, material.done),
         rules=rule_table(verdict),

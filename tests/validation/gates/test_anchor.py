@@ -118,8 +118,11 @@ def test_whoever_would_append_refuses_a_history_that_lost_an_entry(serving: Desk
         assert refusal.value.code == "HISTORY_CUT", name
         assert "backup" in refusal.value.remedy and "--begin-anew" in refusal.value.remedy
     assert (serving.ledger.read_bytes() if serving.ledger.exists() else None) == left, "a refusal wrote"
-    (fault,) = [f for f in audit(serving.tracking_uri, SERVED, serving.ledger) if f.code == "HISTORY_CUT"]
+    found = audit(serving.tracking_uri, SERVED, serving.ledger)
+    (fault,) = [f for f in found if f.code == "HISTORY_CUT"]
     assert fault.place == place_of(serving.ledger)
+    assert "HISTORY_BEHIND" not in {f.code for f in found}, "it follows from the cut, and has no other way out"
+    assert all(f.remedy != "`plumbline history --repair`" for f in found), "which is refused"
     serving.ledger.write_bytes(whole)
     assert faults(serving) == []
     mend(serving)
@@ -159,7 +162,7 @@ def test_beginning_anew_is_recorded_and_is_no_fault_for_ever(serving: Desk) -> N
         anew(serving)
     last = read_history(serving.ledger)[-1].digest
     serving.ledger.unlink()
-    with pytest.raises(GateRefused, match="APPROVAL_EMPTY"):
+    with pytest.raises(GateRefused, match=r"APPROVAL_EMPTY: .*--as NAME --reason TEXT"):
         anew(serving, Word(" ", "why"))
     assert not serving.ledger.exists()
     written = anew(serving)

@@ -252,6 +252,7 @@ def test_history_that_was_cut_or_lost_is_seen(serving: Desk) -> None:
     serving.ledger.write_text("\n".join([whole[1], *whole[1:]]) + "\n")
     (only,) = audit(serving.tracking_uri, SERVED, serving.ledger)
     assert isinstance(only, Fault) and only.code == "HISTORY_BROKEN" and "line 1" in only.found
+    assert only.remedy.endswith("`plumbline history --begin-anew --as NAME --reason TEXT`")
 
 
 def read_entry(line: str) -> HistoryEntry:

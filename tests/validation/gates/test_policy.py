@@ -196,3 +196,14 @@ def test_what_a_gate_needs_cannot_be_left_out(section: str, tmp_path: Path) -> N
 def test_what_may_be_left_out_is_not_filled_in(section: str, tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(yaml.safe_dump(edited(lambda c: c.pop(section, None))))
     assert getattr(read_policy(tmp_path / "p.yaml"), section) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("", "the file is empty"), ("# nothing\n", "the file is empty"), ("- a\n", "the whole file: ")]
+)
+def test_a_file_that_is_no_policy_at_all_is_called_so(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ParametersRejected, match="POLICY_INVALID") as refusal:
+        read_policy(path)
+    assert refusal.value.found.startswith(f"mine.yaml: {said}")

@@ -7,7 +7,7 @@ import pytest
 
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import Policy
-from validation.gates.seed_spread import spread_of, spread_rows, spread_table
+from validation.gates.seed_spread import how_little, spread_of, spread_rows, spread_table, spread_tables
 
 Scored = Callable[..., EvaluationRecord]
 
@@ -35,6 +35,7 @@ def test_the_table_holds_the_spread_against_the_margins(policy: Policy, scored: 
     assert all(row.above is True for row in rows.values())
     told = spread_table(list(rows.values()))
     assert "| Pelvic tilt | 3 |" in told
+    assert "| margin / SD |" in told and "| is |" not in told
     assert "too narrow" not in told
     apart = spread_rows(policy, [near[0], scored(model="9" * 64, noise=6.0, seed=9)])
     assert all(row.above is False for row in apart)
@@ -45,3 +46,24 @@ def test_the_table_holds_the_spread_against_the_margins(policy: Policy, scored: 
     unasked = spread_rows(policy.model_copy(update={"seeds": None}), near)
     assert all(row.above is None for row in unasked)
     assert "not asked" in spread_table(unasked)
+    assert "none is asked for" in spread_tables(unasked)[0].title
+
+
+def test_in_a_terminal_margins_come_first_and_few_fits_are_called_few(policy: Policy, scored: Scored) -> None:
+    fits = [scored(model=str(k) * 64, noise=0.5, seed=10 + k) for k in range(4)]
+    rows = spread_rows(policy, fits)
+    margins, *errors = spread_tables(rows)
+    assert margins.columns == ("parameter", "margin", "SD", "margin / SD")
+    assert "at least 2 SDs asked for" in margins.title
+    assert rows[0].mean_error is not None
+    assert margins.rows[0][-1] == f"{rows[0].margin / rows[0].mean_error.sd:.1f}"
+    assert [len(table.rows) for table in (margins, *errors)] == [len(rows)] * 3
+    for table in (margins, *errors):
+        assert all(len(row) == len(table.columns) for row in table.rows)
+        widest = [max(len(row[i]) for row in (table.columns, *table.rows)) for i in range(len(table.columns))]
+        assert sum(widest) + 3 * len(widest) + 1 <= 80 and len(table.title) <= 80
+    assert how_little(rows) == ""
+    # chi-square with 2 degrees of freedom: 7.3778 and 0.0506 at 97.5 and 2.5 %.
+    assert "of 3 fits" in how_little(spread_rows(policy, fits[:3]))
+    assert "0.52 to 6.3 times" in how_little(spread_rows(policy, fits[:3]))
+    assert how_little(spread_rows(policy, fits[:1])) == ""

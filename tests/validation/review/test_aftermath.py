@@ -12,7 +12,7 @@ from validation.gates.approval import Approval
 from validation.gates.history import HistoryEntry
 from validation.gates.verdict import Verdict
 from validation.review.aftermath import NOTHING, Aftermath, aftermath_of
-from validation.review.decisions import advice_for, options_for
+from validation.review.decisions import advice_for, asked_of_person, options_for
 from validation.review.page import ReviewMaterial, render_review
 
 Make = Callable[..., ReviewMaterial]
@@ -60,12 +60,28 @@ def test_a_promotion_is_told_with_its_version_until_another_takes_its_place(verd
     done = told(verdict, history(verdict, *events))
     assert done.lines == ("promoted on 2026-11-23 13:00 UTC as version 3 by R. Viewer",)
     assert done.over and done.serves
-    assert [o.title for o in options_for(verdict, None, done)] == ["Go back", "Read the verdict in words"]
+    assert [o.title for o in options_for(verdict, None, done)] == ["Read the verdict in words"], "the only one so far"
     assert "Nothing is left to decide" in advice_for(verdict, None, done)
     later = ("promoted", {"verdict": OTHER, "model_digest": OTHER, "version": "4"})
     done = told(verdict, history(verdict, *events, later))
     assert done.lines[-1] == "replaced by version 4 on 2026-11-23 14:00 UTC"
     assert done.over and not done.serves
+
+
+def test_going_back_is_offered_where_another_model_could_serve(verdict: Verdict) -> None:
+    other: dict[str, Any] = {"verdict": OTHER, "model_digest": OTHER, "version": "2"}
+    before, ours = ("promoted", other), ("promoted", {})
+    denied = ("rolled_back", {"previous_digest": OTHER, "verdict": None})
+    lifted = ("lifted", other | {"verdict": None})
+    for events, offered in (
+        ((before, ours), True),
+        ((before, ours, ("promoted", other), denied), False),
+        ((before, ours, ("promoted", other), denied, lifted), True),
+        ((("promoted", other | {"production_model": "another"}), ours), False),
+    ):
+        done = told(verdict, history(verdict, *events))
+        assert done.serves
+        assert ("Go back" in {o.title for o in options_for(verdict, None, done)}) == offered, events
 
 
 def test_a_rollback_is_told_with_its_reason_and_a_return_too(verdict: Verdict) -> None:
@@ -91,6 +107,23 @@ def test_an_approval_is_told_with_its_end_its_use_or_its_expiry(verdict: Verdict
     assert "its sealed record is not here" in told(verdict, entries).told
     used = [*entries, replace(history(verdict, ("promoted", {"approval": grant.digest}))[0], sequence=1)]
     assert told(verdict, used, grant).lines[0].endswith(": looked; used")
+
+
+def test_a_person_is_asked_until_one_has_spoken(verdict: Verdict, material: Make) -> None:
+    policy, always = material().policy, {"required": "always", "reason": "a person answers"}
+    asking = policy.model_copy(update={"approval": policy.approval.model_copy(update=always)})
+    said = asked_of_person(verdict, asking, Aftermath(), where="ws")
+    assert "(a person answers)" in said
+    assert said.endswith(f"plumbline approve {verdict.digest[:12]} --as NAME --comment WHY -w ws")
+    assert asked_of_person(verdict, policy) == asked_of_person(verdict, None) == ""
+    assert asked_of_person(replace(verdict, decision="HOLD"), None)
+    assert asked_of_person(replace(verdict, decision="REJECT"), asking) == ""
+    grant = word(verdict)
+    entries = history(verdict, ("approved", {"approval": grant.digest, "reason": "looked"}))
+    assert asked_of_person(verdict, asking, told(verdict, entries, grant, hours=1)) == ""
+    assert asked_of_person(verdict, asking, told(verdict, entries, grant, hours=99))
+    used = [*entries, replace(history(verdict, ("promoted", {"approval": grant.digest}))[0], sequence=1)]
+    assert asked_of_person(verdict, asking, told(verdict, used, grant, hours=1)) == ""
 
 
 def test_a_refusal_is_told_also_where_the_history_has_lost_it(verdict: Verdict) -> None:
@@ -119,6 +152,9 @@ def test_the_page_says_what_was_done_and_when_it_was_written(material: Make) -> 
     assert "as of 2026-11-23 12:00 UTC, when this page was written" in page
     assert 'id="done" class="over"' in page
     assert "plumbline approve" not in page and "plumbline promote" not in page
+    assert "How to decide" not in page and "plumbline rollback" not in page
+    assert "with Plumbline's environment on your path" in page
+    assert "How to decide" in render_review(given)
     unknown = render_review(replace(given, done=Aftermath(unknown="HISTORY_BROKEN, line 3")))
     assert "what was done is not known: HISTORY_BROKEN, line 3" in unknown
     assert NOTHING not in unknown
