@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def verdict(workspace: Path) -> None:
     """Print the latest verdict: a row for every parameter, and for every other rule that stands in the way.
 
-    A parameter's row shows its error and ceiling, and the outcome of all its rules. Below the table stands what was done
-    about the verdict. `plumbline explain` tells the rules in words.
+    A parameter's row shows its error and ceiling, and the outcome of all its rules. Below stands what was done about
+    the verdict. `plumbline explain` tells the rules in words.
 
     \b
     Example:  plumbline verdict -w workspace/demo

@@ -85,7 +85,7 @@ def audit(tracking_uri: str, production_model: str, ledger_path: Path) -> tuple[
 
 
 def _beside_a_cut(faults: Sequence[Fault]) -> Iterator[Fault]:
-    """What is left to say where the history is cut: it lags behind by that, and a repair is refused until it is whole."""
+    """What is left to say of a history that is cut: it lags behind by that, and is whole before it is repaired."""
     for fault in faults:
         if (fault.code, fault.place) not in (("HISTORY_BEHIND", _LAST), ("HISTORY_CUT", _LAST)):
             yield replace(fault, remedy=_AFTER_THE_CUT) if fault.remedy == _REPAIR else fault
