@@ -152,6 +152,12 @@ def test_a_refused_verdict_stays_refused(workspace: Workspace) -> None:
     refused = typed(workspace, "promote", "--by", "B. Oss")
     assert code_of(refused) == "APPROVAL_REJECTED"
     assert isinstance(refused.exception, GateRefused) and refused.exception.exit_code == 3
+    # Judged again: another verdict, the same bytes.
+    again = str(judge_candidate(workspace, read_params(workspace.params_file)).figures["verdict"])
+    assert again != verdict
+    for words in (("approve", again, "--as", "B. Oss", "--comment", "new"), ("promote", "--by", "B. Oss")):
+        told_again = str(typed(workspace, *words).exception)
+        assert "APPROVAL_REJECTED" in told_again and "mirrored spines" in told_again and verdict in told_again
     # The end of the history is cut off, and the refusal with it: the sealed word still stands.
     lines = workspace.promotion_ledger.read_text().splitlines(keepends=True)
     workspace.promotion_ledger.write_text("".join(lines[:-1]))
@@ -165,6 +171,12 @@ def test_a_refused_verdict_stays_refused(workspace: Workspace) -> None:
     assert anew.exit_code == 0, anew.exception
     assert "begun anew on" in anew.output and "lost: 1 entries" in anew.output
     assert code_of(typed(workspace, *words)) == "HISTORY_WHOLE"
+    # It was a mistake: named, by somebody, in the history; the record that only the seal knew of counts no more.
+    model = read_verdict(workspace.verdict_file).challenger_model[:12]
+    lifted = typed(workspace, "lift", model, "--as", "R. Viewer", "--comment", "the wrong films")
+    assert lifted.exit_code == 0 and "no longer refused (R. Viewer" in lifted.output, lifted.exception
+    assert typed(workspace, "approve", again, "--as", "B. Oss", "--comment", "now it is").exit_code == 0
+    assert typed(workspace, "promote", "--by", "B. Oss").exit_code == 0
 
 
 @pytest.fixture

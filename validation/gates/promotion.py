@@ -233,7 +233,8 @@ def _demand_not_denied(seat: Seat, verdict: Verdict) -> None:
             "MODEL_DENIED",
             f"model {denial.digest[:12]}, denied by {denial.by} on {denial.at[:10]}: {denial.reason}",
             "a model that was not rolled back from",
-            "train another; these bytes do not serve again",
+            "train another; if the rollback was a mistake, somebody other than the author lifts it: "
+            f"`plumbline lift {denial.digest[:12]} --as NAME --comment TEXT`",
         )
 
 
