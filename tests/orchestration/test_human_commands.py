@@ -8,6 +8,7 @@ import yaml
 from click.testing import CliRunner, Result
 from mlflow import MlflowClient
 
+from orchestration.chain.baseline import score_baseline
 from orchestration.chain.champion import local_champion, open_champion
 from orchestration.chain.decision import judge_candidate, rescore_champion
 from orchestration.chain.params import Params, read_params, write_params
@@ -110,6 +111,7 @@ def test_the_life_of_two_models_as_a_person_types_it(workspace: Workspace, monke
     explained = typed(workspace, "explain", str(left)).output
     assert "rolled back from" in explained and "wrong side in 3 of 40; version 1 serves instead" in explained
     assert open_champion(workspace).digest == first.digest
+    assert score_baseline(workspace, first.digest) == "the champion", "what was rolled back from is no baseline"
     assert typed(workspace, "history", "--verify").exit_code == 0
     refused = typed(workspace, "rollback", "--to", "2", "--reason", "no, back again")
     assert code_of(refused) == "ROLLBACK_REFUSED"

@@ -103,7 +103,7 @@ def promote(
         policy = _verify(verdict, policy_path, evidence_folder)
         _demand_not_denied(seat, verdict)
         author, history = author_of(client, candidate_uri), read_history(ledger)
-        demand_expected_baseline(policy, verdict, history, production_model)
+        demand_expected_baseline(policy, verdict, history, production_model, seat.denials())
         spent = demand_approval(
             approval, policy, verdict, production_model=production_model, author=author, entries=history, at=at
         )
