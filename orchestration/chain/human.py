@@ -51,7 +51,7 @@ def _said(say: "Callable[..., Path]", workspace: Workspace, params: Params, verd
             judged,
             read_policy(policy_path(params, workspace)),
             word,
-            author=_author(workspace, judged),
+            author=author_of_model(workspace, judged.challenger_model),
             production_model=PRODUCTION_MODEL,
             folder=workspace.approvals,
             ledger_path=workspace.promotion_ledger,
@@ -105,13 +105,13 @@ def _beginning(folder: Path, digest: str, what: str) -> Path:
     )
 
 
-def _author(workspace: Workspace, judged: "Verdict") -> str | None:
-    """Who made the judged candidate, None where its run does not say."""
+def author_of_model(workspace: Workspace, digest: str) -> str | None:
+    """Who made the candidate with this model digest, None where its run does not say."""
     from validation.gates.champion import open_registry
     from validation.gates.served_copy import author_of
 
     try:
-        address = candidate_with(workspace, judged.challenger_model)
+        address = candidate_with(workspace, digest)
     except GateRefused as refusal:
         if refusal.code != "VERDICT_ABSENT":
             raise

@@ -93,13 +93,14 @@ def begin_anew(workspace: Workspace, word: "Word") -> "HistoryEntry":
 
 def lift(workspace: Workspace, model: str, word: "Word") -> "Lifted":
     """Lift what stands against a model, named by its version or the beginning of its digest."""
+    from orchestration.chain.human import author_of_model
     from validation.gates.lifting import lift_denial
 
     demand_own_registry(workspace)
     uri, ledger = workspace.tracking_uri, workspace.promotion_ledger
     return lift_denial(
         uri, PRODUCTION_MODEL, ledger_path=ledger, model=model, word=word, at=datetime.now(UTC),
-        approvals=workspace.approvals,
+        author=lambda digest: author_of_model(workspace, digest), approvals=workspace.approvals,
     )  # fmt: skip
 
 

@@ -199,7 +199,7 @@ def reject(verdict: str, workspace: Path, person: str, comment: str) -> None:
 @click.command()
 @click.argument("model")
 @workspace_option
-@click.option("--as", "person", required=True, help="Who says so.")
+@click.option("--as", "person", required=True, help="Who says so: somebody other than the model's author.")
 @click.option("--comment", required=True, help="Why it may serve again; recorded in the history.")
 def lift(model: str, workspace: Path, person: str, comment: str) -> None:
     """Lift what stands against MODEL (a version, or the beginning of its digest): rolled back from, or refused.

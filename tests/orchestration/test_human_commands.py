@@ -118,6 +118,8 @@ def test_the_life_of_two_models_as_a_person_types_it(workspace: Workspace, monke
     assert refused.exit_code != 0
 
     assert code_of(typed(workspace, "lift", "2", "--as", " ", "--comment", "no")) == "APPROVAL_EMPTY"
+    own = typed(workspace, "lift", "2", "--as", "a. trainer", "--comment", "it is good")
+    assert code_of(own) == "SAME_PERSON"
     lifted = typed(workspace, "lift", "2", "--as", "R. Viewer", "--comment", "the films were exchanged")
     assert lifted.exit_code == 0 and "no longer denied (R. Viewer" in lifted.output, lifted.exception
     assert code_of(typed(workspace, "lift", "2", "--as", "R. Viewer", "--comment", "again")) == "NOT_DENIED"

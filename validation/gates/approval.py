@@ -286,7 +286,7 @@ def demand_other_person(approver: str, author: str | None) -> None:
         )
     if _plain(approver) == _plain(author):
         raise _refused(
-            "SAME_PERSON", f"{approver!r} as approver and as author", "two persons", "ask a colleague to approve"
+            "SAME_PERSON", f"{approver!r} as approver and as author", "two persons", "ask a colleague to say it"
         )
 
 

@@ -1,19 +1,20 @@
 """Lifting: a human says that a model which was rolled back from, or refused, may serve again.
 
 What belongs here: finding what stands against a model, the order of the move. What does not: denying (``rollback``),
-refusing (``approval``), the transaction (``seat``). Contract: named, with a comment, in the history and in the database
-or in neither; a kill between the two is settled like any other move. One lifting takes away all that stands against the
-model. It does not serve by that: it may be judged and promoted as any other, and be returned to.
+refusing (``approval``), the transaction (``seat``). Contract: named, with a comment, by somebody else than the author,
+in the history and in the database or in neither; a kill between the two is settled like any other move. One lifting
+takes away all that stands against the model. It does not serve by that: it may be judged and promoted as any other, and
+be returned to.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from spine.errors import GateRefused
 from validation.gates.anchor import anchored
-from validation.gates.approval import Word, demand_signed, sealed_refusals
+from validation.gates.approval import Word, demand_other_person, demand_signed, sealed_refusals
 from validation.gates.champion import TAG, open_registry, version_numbered
 from validation.gates.history import SETTLED_AS, HistoryEntry, append_entry, demand_time_goes_on, read_history
 from validation.gates.moving import mirror, settle
@@ -39,16 +40,18 @@ class Lifted:
 
 def lift_denial(
     tracking_uri: str, production_model: str, *, ledger_path: Path, model: str, word: Word, at: datetime,
-    approvals: Path | None = None,
+    author: Callable[[str], str | None], approvals: Path | None = None,
 ) -> Lifted:  # fmt: skip
     """Lift what stands against ``model`` (a version, or the beginning of its digest).
 
     Args:
+        author: who made the model of a digest, by its run; None where nobody can tell.
         approvals: folder of the sealed words, where refusals lie that the history has lost.
 
     Raises:
-        GateRefused: APPROVAL_EMPTY (no name or comment), NOT_DENIED, HISTORY_CUT, HISTORY_BROKEN, CLOCK_WENT_BACK,
-            REGISTRY_UNAVAILABLE, EVIDENCE_* (a sealed word is altered): nothing was lifted.
+        GateRefused: APPROVAL_EMPTY (no name or comment), NOT_DENIED, SAME_PERSON (the author lifts nothing of their
+            own), AUTHOR_UNKNOWN, HISTORY_CUT, HISTORY_BROKEN, CLOCK_WENT_BACK, REGISTRY_UNAVAILABLE, EVIDENCE_* (a
+            sealed word is altered): nothing was lifted.
     """
     demand_signed(word)
     with refusing():
@@ -60,6 +63,7 @@ def lift_denial(
             against = standing_refusals(read_history(ledger_path), sealed_refusals(approvals) if approvals else ())
             named = version.tags.get(TAG + "model_digest", "") if version is not None else model
             lifted = _find(seat, against, named)
+            demand_other_person(word.approver, author(lifted.digest))
             entry = HistoryEntry(
                 "lift_intended", at.isoformat(), word.approver.strip(), production_model,
                 str(version.version) if version is not None else "", lifted.digest, holder.digest if holder else None,

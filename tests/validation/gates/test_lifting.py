@@ -44,10 +44,10 @@ def back(desk: Desk, to: str | None = None) -> str:
     return rollback(order).champion.version
 
 
-def lift(desk: Desk, model: str = "2", word: Word = WORD, at: datetime = AT) -> Lifted:
+def lift(desk: Desk, model: str = "2", word: Word = WORD, at: datetime = AT, author: str | None = AUTHOR) -> Lifted:
     return lift_denial(
         desk.tracking_uri, SERVED, ledger_path=desk.ledger, model=model, word=word, at=at,
-        approvals=desk.folder / "approvals",
+        approvals=desk.folder / "approvals", author=lambda _: author,
     )  # fmt: skip
 
 
@@ -169,3 +169,19 @@ def test_a_kill_while_a_refusal_is_lifted_is_settled(desk: Desk, monkeypatch: py
     assert standing_refusals(read_history(desk.ledger)), "not before it is settled"
     repair(desk.tracking_uri, SERVED, ledger_path=desk.ledger, promoter="test", at=AT)
     assert not standing_refusals(read_history(desk.ledger))
+
+
+@pytest.mark.parametrize("name", [AUTHOR, "a. trainer", " A  Trainer "])
+def test_nobody_lifts_what_stands_against_their_own_model(left: Desk, name: str) -> None:
+    other, _ = left.register("other")
+    refuse(left, left.judge("other", champion="first", noise=0.5, seed=3))
+    before = left.ledger.read_bytes()
+    for model in ("2", model_digest(left.folder / "other")[:12]):
+        with pytest.raises(GateRefused, match="SAME_PERSON"):
+            lift(left, model, Word(name, "it is good"))
+        for author in (None, "", " "):
+            with pytest.raises(GateRefused, match="AUTHOR_UNKNOWN"):
+                lift(left, model, author=author)
+    assert left.ledger.read_bytes() == before
+    assert len(Seat(left.tracking_uri, SERVED).denials()) == 1
+    left.refuses(other, "APPROVAL_REJECTED")
