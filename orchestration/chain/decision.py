@@ -190,7 +190,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
     """Promote the judged candidate, or refuse.
 
     Args:
-        approval: path or digest of a human's grant; "": the latest one of this verdict, if there is any.
+        approval: path or digest of a human's grant; "": the latest of this verdict that is good now, if any is.
 
     Raises:
         GateRefused: verdict, evidence, policy, bytes or the present champion do not permit it.

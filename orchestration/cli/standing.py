@@ -185,7 +185,7 @@ def reject(verdict: str, workspace: Path, person: str, comment: str) -> None:
     \b
     Example:  plumbline reject 3fa9c01b22de --as "R. Viewer" --comment "three mirrored spines"
     """
-    from orchestration.chain.human import reject_verdict
+    from orchestration.chain.human import reject_verdict, serving_version
     from orchestration.chain.params import read_params
     from validation.gates.approval import Word
 
@@ -193,6 +193,9 @@ def reject(verdict: str, workspace: Path, person: str, comment: str) -> None:
     refused = reject_verdict(chosen, read_params(chosen.params_file), verdict, Word(person, comment))
     output.print(f"verdict {refused.verdict[:12]} is refused by {refused.approver}")
     output.print(f"model {refused.challenger_model[:12]} is not promoted from now on, judged again or not")
+    if version := serving_version(chosen, refused.challenger_model):
+        output.print(f"but it serves, as version {version}, and a refusal stops nothing that serves")
+        output.print("next: plumbline rollback --reason TEXT takes it out of service")
     _tell(chosen)
 
 

@@ -1,6 +1,8 @@
 """``approve``, ``reject``, ``promote``, ``champion``, ``history`` and ``rollback`` as a person types them."""
 
 import shutil
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,14 +13,17 @@ from mlflow import MlflowClient
 from orchestration.chain.baseline import score_baseline
 from orchestration.chain.champion import local_champion, open_champion
 from orchestration.chain.decision import judge_candidate, rescore_champion
+from orchestration.chain.human import find_approval
 from orchestration.chain.params import Params, read_params, write_params
 from orchestration.chain.workspace import Workspace
 from orchestration.cli.main import plumbline
 from orchestration.environment import quiet_environment
 from spine.errors import GateRefused, PlumblineError
 from tests.served_workspace import register_candidate
+from validation.gates.approval import Word, grant
 from validation.gates.champion import open_registry
-from validation.gates.policy import DEFAULT_POLICY
+from validation.gates.policy import DEFAULT_POLICY, read_policy
+from validation.gates.seat import open_seat
 from validation.gates.verdict import read_verdict
 
 pytestmark = [
@@ -181,6 +186,37 @@ def test_a_refused_verdict_stays_refused(workspace: Workspace) -> None:
     assert lifted.exit_code == 0 and "no longer refused (R. Viewer" in lifted.output, lifted.exception
     assert typed(workspace, "approve", again, "--as", "B. Oss", "--comment", "now it is").exit_code == 0
     assert typed(workspace, "promote", "--by", "B. Oss").exit_code == 0
+
+
+def test_a_grant_of_a_clock_that_ran_ahead_hides_no_good_one(workspace: Workspace) -> None:
+    verdict = candidate(workspace, "a")
+    judged, policy = read_verdict(workspace.verdict_file), read_policy(workspace.root / "human.yaml")
+    granted = partial(
+        grant, judged, policy, Word("R. Viewer", "looked"), author="A. Trainer", production_model="plumbline",
+        folder=workspace.approvals, ledger_path=workspace.promotion_ledger, seat=open_seat(
+            workspace.tracking_uri, "plumbline"
+        ),
+    )  # fmt: skip
+    ahead = granted(at=datetime.now(UTC) + timedelta(hours=3))
+    assert typed(workspace, "history", "--repair").exit_code == 0, "the clock was set back"
+    assert find_approval(workspace, "") == ahead
+    assert code_of(typed(workspace, "promote", "--by", "R. Viewer")) == "APPROVAL_NOT_YET"
+    assert typed(workspace, "approve", verdict, "--as", "R. Viewer", "--comment", "looked again").exit_code == 0
+    good = find_approval(workspace, "")
+    assert good is not None and good != ahead
+    assert typed(workspace, "promote", "--by", "R. Viewer").exit_code == 0
+
+
+def test_refusing_what_serves_says_that_it_serves(served: Workspace) -> None:
+    verdict = read_verdict(served.verdict_file).digest
+    told = typed(served, "reject", verdict, "--as", "R. Viewer", "--comment", "seen too late")
+    assert told.exit_code == 0, told.exception
+    assert "version 1" in told.output and "serves" in told.output and "plumbline rollback --reason" in told.output
+    champion = local_champion(served)
+    assert champion is not None
+    other = candidate(served, "bb", champion=champion.digest, noise=0.5)
+    told = typed(served, "reject", other, "--as", "R. Viewer", "--comment", "mirrored")
+    assert told.exit_code == 0 and "serves" not in told.output, told.exception
 
 
 @pytest.fixture

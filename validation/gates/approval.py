@@ -8,7 +8,7 @@ good as the accounts under which the command runs; the account is recorded besid
 """
 
 import getpass
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -182,14 +182,32 @@ def demand_approval(
             )
         return None
     approval = read_approval(path)
-    faults = (*_other(approval, verdict, production_model), *_out_of_time(approval, at), *_spent(approval, entries))
-    for code, found, expected in faults:
+    for code, found, expected in _faults(approval, verdict, production_model, entries, at):
         raise _refused(code, found, expected, _ASK)
     demand_other_person(approval.approver, author)
     return approval.digest
 
 
 _ASK = "somebody other than the author grants one with `plumbline approve`"
+
+
+def latest_that_holds(
+    grants: Mapping[Path, Approval], verdict: Verdict, *, production_model: str, entries: Sequence[HistoryEntry],
+    at: datetime,
+) -> Path | None:  # fmt: skip
+    """The latest of the grants of ``verdict`` that would be accepted now; where none would, the latest at all.
+
+    A grant of a clock that ran ahead must not hide one that is good; None where there is no grant.
+    """
+    ours = [p for p, a in grants.items() if a.verdict == verdict.digest and a.decision == "granted"]
+    good = [p for p in ours if not _faults(grants[p], verdict, production_model, entries, at)]
+    return max(good or ours, key=lambda path: datetime.fromisoformat(grants[path].granted_at), default=None)
+
+
+def _faults(
+    approval: Approval, verdict: Verdict, production_model: str, entries: Sequence[HistoryEntry], at: datetime
+) -> list[tuple[str, str, str]]:
+    return [*_other(approval, verdict, production_model), *_out_of_time(approval, at), *_spent(approval, entries)]
 
 
 def _other(approval: Approval, verdict: Verdict, production_model: str) -> list[tuple[str, str, str]]:
