@@ -262,10 +262,14 @@ def sealed_refusals(folder: Path) -> list[Refusal]:
     Raises:
         EvidenceRejected: a record there is unreadable or altered.
     """
-    said = [read_approval(path) for path in sorted(folder.glob("*.json"))]
+    return refusals_of([read_approval(path) for path in sorted(folder.glob("*.json"))])
+
+
+def refusals_of(words: Sequence[Approval]) -> list[Refusal]:
+    """The refusals among humans' sealed words."""
     return [
         Refusal(a.challenger_model, a.verdict, a.production_model, a.approver, a.granted_at, a.comment, a.digest)
-        for a in said
+        for a in words
         if a.decision == "rejected"
     ]
 
