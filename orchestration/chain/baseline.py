@@ -17,6 +17,7 @@ from spine.model_digest import find_model_folder, model_digest
 
 if TYPE_CHECKING:
     from validation.evaluation.record import EvaluationRecord
+    from validation.gates.history import HistoryEntry
 
 
 def score_baseline(workspace: Workspace, champion: str | None) -> str:
@@ -26,10 +27,9 @@ def score_baseline(workspace: Workspace, champion: str | None) -> str:
         GateRefused: ``MODEL_ALTERED``: the registry's bytes are not those that were approved.
     """
     from validation.gates.champion import altered, download
-    from validation.gates.history import last_approved, read_history
 
     shutil.rmtree(workspace.baseline_evaluation, ignore_errors=True)
-    approved = last_approved(read_history(workspace.promotion_ledger), PRODUCTION_MODEL)
+    approved = _last_approved(workspace)
     if approved is None:
         return "none approved yet"
     if approved.model_digest == champion:
@@ -47,11 +47,21 @@ def score_baseline(workspace: Workspace, champion: str | None) -> str:
 def baseline_record(workspace: Workspace, champion: "EvaluationRecord | None") -> "EvaluationRecord | None":
     """The record of the last approved model: its own, or the champion's where that is it; None without one."""
     from validation.evaluation.record import read_record
-    from validation.gates.history import last_approved, read_history
 
     path = workspace.baseline_evaluation / "record.json"
     if path.exists():
         return read_record(path)
-    approved = last_approved(read_history(workspace.promotion_ledger), PRODUCTION_MODEL)
+    approved = _last_approved(workspace)
     same = champion is not None and approved is not None and approved.model_digest == champion.model_digest
     return champion if same else None
+
+
+def _last_approved(workspace: Workspace) -> "HistoryEntry | None":
+    """Its promotion; without a database nobody was rolled back from, and nothing is promoted either."""
+    from validation.gates.baseline import last_approved
+    from validation.gates.history import read_history
+    from validation.gates.seat import seat_or_none
+
+    seat = seat_or_none(workspace.tracking_uri, PRODUCTION_MODEL)
+    denied = seat.denials() if seat is not None else {}
+    return last_approved(read_history(workspace.promotion_ledger), PRODUCTION_MODEL, denied)

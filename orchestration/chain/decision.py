@@ -190,7 +190,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
     """Promote the judged candidate, or refuse.
 
     Args:
-        approval: path or digest of a human's grant; "": the latest one of this verdict, if there is any.
+        approval: path or digest of a human's grant; "": the latest of this verdict that is good now, if any is.
 
     Raises:
         GateRefused: verdict, evidence, policy, bytes or the present champion do not permit it.
@@ -198,14 +198,17 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
     from orchestration.chain.human import find_approval
     from orchestration.chain.presenting import describe_served, tell_what_was_done
     from orchestration.chain.smoke import ask_phantom
-    from validation.gates.approval import demand_no_sealed_refusal
+    from validation.gates.approval import sealed_refusals
+    from validation.gates.history import read_history
     from validation.gates.promotion import promote, refusing
+    from validation.gates.refusals import demand_no_refusal
     from validation.gates.verdict import read_verdict
 
     uri = _judged_candidate(workspace)
     with refusing():
         demand_metrics_as_sealed(workspace, uri)
-        demand_no_sealed_refusal(workspace.approvals, read_verdict(workspace.verdict_file))
+        judged, history = read_verdict(workspace.verdict_file), read_history(workspace.promotion_ledger)
+        demand_no_refusal(judged.challenger_model, history, sealed_refusals(workspace.approvals))
     with _gathered_evidence(workspace) as evidence:
         promotion = promote(
             workspace.verdict_file,

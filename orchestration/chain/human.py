@@ -51,7 +51,7 @@ def _said(say: "Callable[..., Path]", workspace: Workspace, params: Params, verd
             judged,
             read_policy(policy_path(params, workspace)),
             word,
-            author=_author(workspace, judged),
+            author=author_of_model(workspace, judged.challenger_model),
             production_model=PRODUCTION_MODEL,
             folder=workspace.approvals,
             ledger_path=workspace.promotion_ledger,
@@ -75,22 +75,28 @@ def find_verdict(workspace: Workspace, named: str) -> "Verdict":
 
 
 def find_approval(workspace: Workspace, named: str) -> Path | None:
-    """The grant in the file or with the digest ``named``; "": the latest grant of the latest verdict, or None.
+    """The grant in the file or with the digest ``named``; "": of the latest verdict, the latest that is good now.
+
+    Where none is good, the latest: the gate says why it is not. None where there is none.
 
     Raises:
         EvidenceRejected: EVIDENCE_MISSING where the named one is not there.
     """
-    from validation.gates.approval import read_approval
+    from validation.gates.approval import latest_that_holds, read_approval
+    from validation.gates.history import read_history
     from validation.gates.verdict import read_verdict
 
     if named:
         return Path(named) if Path(named).is_file() else _beginning(workspace.approvals, named, "approval")
     if not workspace.verdict_file.exists():
         return None
-    wanted = read_verdict(workspace.verdict_file).digest
-    known = {path: read_approval(path) for path in workspace.approvals.glob("*.json")}
-    grants = [path for path, a in known.items() if a.verdict == wanted and a.decision == "granted"]
-    return max(grants, key=lambda path: datetime.fromisoformat(known[path].granted_at), default=None)
+    return latest_that_holds(
+        {path: read_approval(path) for path in workspace.approvals.glob("*.json")},
+        read_verdict(workspace.verdict_file),
+        production_model=PRODUCTION_MODEL,
+        entries=read_history(workspace.promotion_ledger),
+        at=datetime.now(UTC),
+    )
 
 
 def _beginning(folder: Path, digest: str, what: str) -> Path:
@@ -112,13 +118,28 @@ _LEAST_OF_A_DIGEST = 8
 """A shorter beginning could come to name another one later."""
 
 
-def _author(workspace: Workspace, judged: "Verdict") -> str | None:
-    """Who made the judged candidate, None where its run does not say."""
+def serving_version(workspace: Workspace, digest: str) -> str:
+    """The version under which the model of this digest serves now, "" where another one does, or none."""
+    from validation.gates.history import last_champion, read_history
+    from validation.gates.promotion import refusing
+    from validation.gates.seat import seat_or_none
+
+    with refusing():
+        seat = seat_or_none(workspace.tracking_uri, PRODUCTION_MODEL)
+        holder = seat.holder() if seat is not None else None
+        if holder is not None:
+            return holder.version if holder.digest == digest else ""
+        last = last_champion(read_history(workspace.promotion_ledger), PRODUCTION_MODEL)
+        return last.version if last is not None and last.model_digest == digest else ""
+
+
+def author_of_model(workspace: Workspace, digest: str) -> str | None:
+    """Who made the candidate with this model digest, None where its run does not say."""
     from validation.gates.champion import open_registry
     from validation.gates.served_copy import author_of
 
     try:
-        address = candidate_with(workspace, judged.challenger_model)
+        address = candidate_with(workspace, digest)
     except GateRefused as refusal:
         if refusal.code != "VERDICT_ABSENT":
             raise

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from validation.gates.approval import Word
     from validation.gates.audit import Fault, Repair
     from validation.gates.history import HistoryEntry
+    from validation.gates.lifting import Lifted
     from validation.gates.rollback import Rollback
-    from validation.gates.seat import Denial
 
 
 def promotion_history(workspace: Workspace) -> Sequence["HistoryEntry"]:
@@ -102,13 +102,17 @@ def begin_anew(workspace: Workspace, word: "Word") -> "HistoryEntry":
     return entry
 
 
-def lift(workspace: Workspace, model: str, word: "Word") -> "Denial":
-    """Take a model off the deny-list, named by its version or the beginning of its digest."""
+def lift(workspace: Workspace, model: str, word: "Word") -> "Lifted":
+    """Lift what stands against a model, named by its version or the beginning of its digest."""
+    from orchestration.chain.human import author_of_model
     from validation.gates.lifting import lift_denial
 
     demand_own_registry(workspace)
     uri, ledger = workspace.tracking_uri, workspace.promotion_ledger
-    return lift_denial(uri, PRODUCTION_MODEL, ledger_path=ledger, model=model, word=word, at=datetime.now(UTC))
+    return lift_denial(
+        uri, PRODUCTION_MODEL, ledger_path=ledger, model=model, word=word, at=datetime.now(UTC),
+        author=lambda digest: author_of_model(workspace, digest), approvals=workspace.approvals,
+    )  # fmt: skip
 
 
 def repair_history(workspace: Workspace, promoter: str) -> "Repair":

@@ -181,28 +181,38 @@ def approve(verdict: str, workspace: Path, person: str, comment: str, ttl: float
 @click.option("--as", "person", required=True, help="Who refuses.")
 @click.option("--comment", required=True, help="Why; recorded in the history.")
 def reject(verdict: str, workspace: Path, person: str, comment: str) -> None:
-    """Refuse VERDICT (a file, or the beginning of its digest) for good, whatever the policy says.
+    """Refuse VERDICT (a file, or the beginning of its digest), whatever the policy says.
+
+    The refusal binds to the model that was judged: the same bytes, judged again, stay refused under every verdict and
+    policy. Answer it with another candidate; if it was a mistake, somebody other than the author takes it back with
+    `plumbline lift`.
 
     \b
     Example:  plumbline reject 3fa9c01b22de --as "R. Viewer" --comment "three mirrored spines"
     """
-    from orchestration.chain.human import reject_verdict
+    from orchestration.chain.human import reject_verdict, serving_version
     from orchestration.chain.params import read_params
     from validation.gates.approval import Word
 
     chosen = Workspace(workspace)
     refused = reject_verdict(chosen, read_params(chosen.params_file), verdict, Word(person, comment))
-    output.print(f"verdict {refused.verdict[:12]} is refused by {refused.approver}; it promotes nothing from now on")
+    output.print(f"verdict {refused.verdict[:12]} is refused by {refused.approver}")
+    output.print(f"model {refused.challenger_model[:12]} is not promoted from now on, judged again or not")
+    if version := serving_version(chosen, refused.challenger_model):
+        output.print(f"but it serves, as version {version}, and a refusal stops nothing that serves")
+        output.print("next: plumbline rollback --reason TEXT takes it out of service")
     _tell(chosen)
 
 
 @click.command()
 @click.argument("model")
 @workspace_option
-@click.option("--as", "person", required=True, help="Who says so.")
+@click.option("--as", "person", required=True, help="Who says so: somebody other than the model's author.")
 @click.option("--comment", required=True, help="Why it may serve again; recorded in the history.")
 def lift(model: str, workspace: Path, person: str, comment: str) -> None:
-    """Lift the denial of MODEL (a version, or the beginning of its digest); it serves when promoted or returned to.
+    """Lift what stands against MODEL (a version, or the beginning of its digest): rolled back from, or refused.
+
+    It does not serve by that: it is promoted like any other, or returned to.
 
     \b
     Example:  plumbline lift 3 --as "R. Viewer" --comment "the films were exchanged, not the spines"
@@ -210,8 +220,13 @@ def lift(model: str, workspace: Path, person: str, comment: str) -> None:
     from orchestration.chain.standing import lift as lift_denial
     from validation.gates.approval import Word
 
-    denial = lift_denial(Workspace(workspace), model, Word(person, comment))
-    output.print(f"model {denial.digest[:12]} is no longer denied ({denial.by} on {denial.at[:10]}: {denial.reason})")
+    lifted = lift_denial(Workspace(workspace), model, Word(person, comment))
+    if (denial := lifted.denial) is not None:
+        told = f"({denial.by} on {denial.at[:10]}: {denial.reason})"
+        output.print(f"model {denial.digest[:12]} is no longer denied {told}")
+    for refusal in lifted.refusals:
+        told = f"({refusal.by} on {refusal.at[:10]}: {refusal.comment})"
+        output.print(f"model {refusal.model[:12]} is no longer refused {told}")
     _tell(Workspace(workspace))
 
 

@@ -2,6 +2,8 @@
 
 import shutil
 import sqlite3
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,10 @@ import yaml
 from click.testing import CliRunner, Result
 from mlflow import MlflowClient
 
+from orchestration.chain.baseline import score_baseline
 from orchestration.chain.champion import CANDIDATES_MODEL, local_champion, open_champion
 from orchestration.chain.decision import judge_candidate, rescore_champion
+from orchestration.chain.human import find_approval
 from orchestration.chain.params import Params, read_params, write_params
 from orchestration.chain.shown_metrics import metrics_of_test
 from orchestration.chain.workspace import Workspace
@@ -20,8 +24,10 @@ from spine.errors import GateRefused, PlumblineError
 from tests.served_workspace import register_candidate
 from training.tracking import log_evidence
 from validation.evaluation.record import read_record
+from validation.gates.approval import Word, grant
 from validation.gates.champion import open_registry
-from validation.gates.policy import DEFAULT_POLICY
+from validation.gates.policy import DEFAULT_POLICY, read_policy
+from validation.gates.seat import open_seat
 from validation.gates.verdict import read_verdict
 
 pytestmark = [
@@ -126,12 +132,15 @@ def test_the_life_of_two_models_as_a_person_types_it(workspace: Workspace, monke
     explained = words_of(typed(workspace, "explain", str(left)))
     assert "rolled back from" in explained and "wrong side in 3 of 40; version 1 serves instead" in explained
     assert open_champion(workspace).digest == first.digest
+    assert score_baseline(workspace, first.digest) == "the champion", "what was rolled back from is no baseline"
     assert typed(workspace, "history", "--verify").exit_code == 0
     refused = typed(workspace, "rollback", "--to", "2", "--reason", "no, back again")
     assert code_of(refused) == "ROLLBACK_REFUSED"
     assert refused.exit_code != 0
 
     assert code_of(typed(workspace, "lift", "2", "--as", " ", "--comment", "no")) == "APPROVAL_EMPTY"
+    own = typed(workspace, "lift", "2", "--as", "a. trainer", "--comment", "it is good")
+    assert code_of(own) == "SAME_PERSON"
     lifted = typed(workspace, "lift", "2", "--as", "R. Viewer", "--comment", "the films were exchanged")
     assert lifted.exit_code == 0 and "no longer denied (R. Viewer" in lifted.output, lifted.exception
     assert code_of(typed(workspace, "lift", "2", "--as", "R. Viewer", "--comment", "again")) == "NOT_DENIED"
@@ -168,6 +177,12 @@ def test_a_refused_verdict_stays_refused(workspace: Workspace) -> None:
     refused = typed(workspace, "promote", "--by", "B. Oss")
     assert code_of(refused) == "APPROVAL_REJECTED"
     assert isinstance(refused.exception, GateRefused) and refused.exception.exit_code == 3
+    # Judged again: another verdict, the same bytes.
+    again = str(judge_candidate(workspace, read_params(workspace.params_file)).figures["verdict"])
+    assert again != verdict
+    for words in (("approve", again, "--as", "B. Oss", "--comment", "new"), ("promote", "--by", "B. Oss")):
+        told_again = str(typed(workspace, *words).exception)
+        assert "APPROVAL_REJECTED" in told_again and "mirrored spines" in told_again and verdict in told_again
     # The end of the history is cut off, and the refusal with it: the sealed word still stands.
     lines = workspace.promotion_ledger.read_text().splitlines(keepends=True)
     workspace.promotion_ledger.write_text("".join(lines[:-1]))
@@ -184,6 +199,43 @@ def test_a_refused_verdict_stays_refused(workspace: Workspace) -> None:
     assert anew.exit_code == 0, anew.exception
     assert "begun anew on" in anew.output and "lost: 1 entries" in anew.output
     assert code_of(typed(workspace, *words)) == "HISTORY_WHOLE"
+    # It was a mistake: named, by somebody, in the history; the record that only the seal knew of counts no more.
+    model = read_verdict(workspace.verdict_file).challenger_model[:12]
+    lifted = typed(workspace, "lift", model, "--as", "R. Viewer", "--comment", "the wrong films")
+    assert lifted.exit_code == 0 and "no longer refused (R. Viewer" in lifted.output, lifted.exception
+    assert typed(workspace, "approve", again, "--as", "B. Oss", "--comment", "now it is").exit_code == 0
+    assert typed(workspace, "promote", "--by", "B. Oss").exit_code == 0
+
+
+def test_a_grant_of_a_clock_that_ran_ahead_hides_no_good_one(workspace: Workspace) -> None:
+    verdict = candidate(workspace, "a")
+    judged, policy = read_verdict(workspace.verdict_file), read_policy(workspace.root / "human.yaml")
+    granted = partial(
+        grant, judged, policy, Word("R. Viewer", "looked"), author="A. Trainer", production_model="plumbline",
+        folder=workspace.approvals, ledger_path=workspace.promotion_ledger, seat=open_seat(
+            workspace.tracking_uri, "plumbline"
+        ),
+    )  # fmt: skip
+    ahead = granted(at=datetime.now(UTC) + timedelta(hours=3))
+    assert typed(workspace, "history", "--repair").exit_code == 0, "the clock was set back"
+    assert find_approval(workspace, "") == ahead
+    assert code_of(typed(workspace, "promote", "--by", "R. Viewer")) == "APPROVAL_NOT_YET"
+    assert typed(workspace, "approve", verdict, "--as", "R. Viewer", "--comment", "looked again").exit_code == 0
+    good = find_approval(workspace, "")
+    assert good is not None and good != ahead
+    assert typed(workspace, "promote", "--by", "R. Viewer").exit_code == 0
+
+
+def test_refusing_what_serves_says_that_it_serves(served: Workspace) -> None:
+    verdict = read_verdict(served.verdict_file).digest
+    told = typed(served, "reject", verdict, "--as", "R. Viewer", "--comment", "seen too late")
+    assert told.exit_code == 0, told.exception
+    assert "version 1" in told.output and "serves" in told.output and "plumbline rollback --reason" in told.output
+    champion = local_champion(served)
+    assert champion is not None
+    other = candidate(served, "bb", champion=champion.digest, noise=0.5)
+    told = typed(served, "reject", other, "--as", "R. Viewer", "--comment", "mirrored")
+    assert told.exit_code == 0 and "serves" not in told.output, told.exception
 
 
 @pytest.fixture

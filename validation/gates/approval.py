@@ -3,12 +3,12 @@
 What belongs here: the record, granting, refusing, and whether a grant holds. What does not: when one is needed is said
 by the policy; spending it belongs to the move (``seat``). Contract: a grant names the digest of the verdict, the model
 and the registered model, and is given by somebody else than the candidate's author; the history holds its digest, so a
-record that nobody granted is none; a refusal is final for its verdict. Names are as good as the accounts under which
-the command runs; the account is recorded beside the name.
+record that nobody granted is none; a refusal binds to the model's bytes until it is lifted (``refusals``). Names are as
+good as the accounts under which the command runs; the account is recorded beside the name.
 """
 
 import getpass
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -23,6 +23,7 @@ from validation.evaluation.sealing import canonical_json, digest_of, read_sealed
 from validation.gates.anchor import anchored
 from validation.gates.history import HistoryEntry, append_entry, demand_time_goes_on, read_history
 from validation.gates.policy import Policy
+from validation.gates.refusals import Refusal, demand_no_refusal
 from validation.gates.seat import Seat
 from validation.gates.verdict import Verdict
 
@@ -95,7 +96,7 @@ def grant(
 
     Raises:
         GateRefused: APPROVAL_POINTLESS (the verdict permits nothing, or was promoted already), APPROVAL_REJECTED (a
-            human refused it), and what ``_demand_word``, ``demand_time_goes_on`` and ``anchored`` raise.
+            human refused the model), and what ``_demand_word``, ``demand_time_goes_on`` and ``anchored`` raise.
         EvidenceRejected: HISTORY_BROKEN.
     """
     _demand_word(word, author, policy)
@@ -109,7 +110,7 @@ def reject(
     verdict: Verdict, policy: Policy, word: Word, *, author: str | None, production_model: str,
     folder: Path, ledger_path: Path, at: datetime, seat: Seat | None,
 ) -> Path:  # fmt: skip
-    """Refuse ``verdict`` for good, whatever the policy demands; the record's path. The author may do so too."""
+    """Refuse the model of ``verdict``, whatever the policy demands; the record's path. The author may do so too."""
     demand_signed(word)
     return _say("rejected", verdict, policy, word, author or "", production_model, folder, ledger_path, at, seat)
 
@@ -128,7 +129,7 @@ def _say(
         entries = read_history(ledger_path)
         demand_time_goes_on(entries, at)
         if decision == "granted":
-            _demand_not_rejected(entries, verdict)
+            demand_no_refusal(verdict.challenger_model, entries, sealed_refusals(folder))
             _demand_not_promoted(entries, verdict)
         path = folder / f"{approval.digest}.json"
         write_sealed(SCHEMA, _adapter().dump_python(approval, mode="json"), path)
@@ -170,7 +171,7 @@ def demand_approval(
             APPROVAL_NOT_YET (given later than now: a clock jumped), APPROVAL_UNKNOWN (not in the history),
             APPROVAL_USED, AUTHOR_UNKNOWN, SAME_PERSON.
     """
-    _demand_not_rejected(entries, verdict)
+    demand_no_refusal(verdict.challenger_model, entries)
     if path is None:
         if needs_approval(policy, verdict):
             raise _refused(
@@ -181,15 +182,32 @@ def demand_approval(
             )
         return None
     approval = read_approval(path)
-    faults = (*_other(approval, verdict, production_model), *_out_of_time(approval, at), *_spent(approval, entries))
-    for code, found, expected in faults:
+    for code, found, expected in _faults(approval, verdict, production_model, entries, at):
         raise _refused(code, found, expected, _ASK)
-    _demand_other_person(approval.approver, author)
+    demand_other_person(approval.approver, author)
     return approval.digest
 
 
-_ANSWER = "answer the reason with a new candidate or new evidence, and have that judged"
 _ASK = "somebody other than the author grants one with `plumbline approve`"
+
+
+def latest_that_holds(
+    grants: Mapping[Path, Approval], verdict: Verdict, *, production_model: str, entries: Sequence[HistoryEntry],
+    at: datetime,
+) -> Path | None:  # fmt: skip
+    """The latest of the grants of ``verdict`` that would be accepted now; where none would, the latest at all.
+
+    A grant of a clock that ran ahead must not hide one that is good; None where there is no grant.
+    """
+    ours = [p for p, a in grants.items() if a.verdict == verdict.digest and a.decision == "granted"]
+    good = [p for p in ours if not _faults(grants[p], verdict, production_model, entries, at)]
+    return max(good or ours, key=lambda path: datetime.fromisoformat(grants[path].granted_at), default=None)
+
+
+def _faults(
+    approval: Approval, verdict: Verdict, production_model: str, entries: Sequence[HistoryEntry], at: datetime
+) -> list[tuple[str, str, str]]:
+    return [*_other(approval, verdict, production_model), *_out_of_time(approval, at), *_spent(approval, entries)]
 
 
 def _other(approval: Approval, verdict: Verdict, production_model: str) -> list[tuple[str, str, str]]:
@@ -226,17 +244,6 @@ def _spent(approval: Approval, entries: Sequence[HistoryEntry]) -> list[tuple[st
     return []
 
 
-def _demand_not_rejected(entries: Sequence[HistoryEntry], verdict: Verdict) -> None:
-    refusal = next((e for e in entries if e.event == "rejected" and e.verdict == verdict.digest), None)
-    if refusal is not None:
-        raise _refused(
-            "APPROVAL_REJECTED",
-            f"verdict {verdict.digest[:12]}, refused by {refusal.promoter} on {refusal.at[:10]}: {refusal.reason}",
-            "a verdict that no human refused",
-            _ANSWER,
-        )
-
-
 def _demand_not_promoted(entries: Sequence[HistoryEntry], verdict: Verdict) -> None:
     """A verdict promotes once: a grant after that would offer what the gate then refuses."""
     done = next((e for e in entries if e.event == "promoted" and e.verdict == verdict.digest), None)
@@ -249,20 +256,22 @@ def _demand_not_promoted(entries: Sequence[HistoryEntry], verdict: Verdict) -> N
         )
 
 
-def demand_no_sealed_refusal(folder: Path, verdict: Verdict) -> None:
-    """Refuse a verdict of which a record in ``folder`` is a refusal, also where the history has lost that line.
+def sealed_refusals(folder: Path) -> list[Refusal]:
+    """Every refusal of which a record lies in ``folder``, also where the history has lost that line.
 
     Raises:
-        GateRefused: APPROVAL_REJECTED. EvidenceRejected: a record there is unreadable or altered.
+        EvidenceRejected: a record there is unreadable or altered.
     """
-    said = [read_approval(path) for path in sorted(folder.glob("*.json"))]
-    for refusal in (word for word in said if word.verdict == verdict.digest and word.decision == "rejected"):
-        raise _refused(
-            "APPROVAL_REJECTED",
-            f"a refusal by {refusal.approver}, sealed as {refusal.digest[:12]}: {refusal.comment}",
-            "a verdict that no human refused",
-            _ANSWER,
-        )
+    return refusals_of([read_approval(path) for path in sorted(folder.glob("*.json"))])
+
+
+def refusals_of(words: Sequence[Approval]) -> list[Refusal]:
+    """The refusals among humans' sealed words."""
+    return [
+        Refusal(a.challenger_model, a.verdict, a.production_model, a.approver, a.granted_at, a.comment, a.digest)
+        for a in words
+        if a.decision == "rejected"
+    ]
 
 
 def _demand_word(word: Word, author: str | None, policy: Policy) -> None:
@@ -271,7 +280,7 @@ def _demand_word(word: Word, author: str | None, policy: Policy) -> None:
     if word.ttl_hours is not None and not 0 < word.ttl_hours <= longest:
         remedy = "ask for less, or change the policy"
         raise _refused("APPROVAL_TTL", f"{word.ttl_hours:g} hours", f"more than 0, at most {longest:g}", remedy)
-    _demand_other_person(word.approver, author)
+    demand_other_person(word.approver, author)
 
 
 def demand_signed(word: Word) -> None:
@@ -284,7 +293,12 @@ def demand_signed(word: Word) -> None:
         raise _refused("APPROVAL_EMPTY", "no name or no comment", "who says so, and why", "give --as and --comment")
 
 
-def _demand_other_person(approver: str, author: str | None) -> None:
+def demand_other_person(approver: str, author: str | None) -> None:
+    """Refuse the author's own word on their candidate.
+
+    Raises:
+        GateRefused: AUTHOR_UNKNOWN, SAME_PERSON.
+    """
     if not author or not _plain(author):
         raise _refused(
             "AUTHOR_UNKNOWN",
@@ -294,7 +308,7 @@ def _demand_other_person(approver: str, author: str | None) -> None:
         )
     if _plain(approver) == _plain(author):
         raise _refused(
-            "SAME_PERSON", f"{approver!r} as approver and as author", "two persons", "ask a colleague to approve"
+            "SAME_PERSON", f"{approver!r} as approver and as author", "two persons", "ask a colleague to say it"
         )
 
 

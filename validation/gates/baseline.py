@@ -1,27 +1,45 @@
-"""The last model that a human approved: what it is, and whether a verdict was held against it.
+"""The last model that a human approved: which it is, and whether a verdict was held against it.
 
-What belongs here: refusing a verdict that passed it over. What does not: finding it (``history``), comparing
-(``comparing``), approving. Contract: where the history knows an approved model, a verdict was compared with it, or with
-the champion when they are one; small steps down cannot add up unseen.
+What belongs here: finding it, refusing a verdict that passed it over. What does not: comparing (``comparing``),
+approving. Contract: where the history knows an approved model that nobody took back since (rolled back from, refused),
+a verdict was compared with it, or with the champion when they are one; small steps down cannot add up unseen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from spine.errors import GateRefused
-from validation.gates.history import HistoryEntry, last_approved
+from validation.gates.history import HistoryEntry
 from validation.gates.policy import Policy
+from validation.gates.refusals import standing_refusals
 from validation.gates.verdict import Verdict
 
 
+def last_approved(
+    entries: Sequence[HistoryEntry], production_model: str, denied: Collection[str]
+) -> HistoryEntry | None:
+    """The last promotion that a human approved, of a model that may still serve; None without one.
+
+    Args:
+        denied: digests of the models that were rolled back from (``Seat.denials``).
+    """
+    against = {*denied, *(refusal.model for refusal in standing_refusals(entries))}
+    mine = [e for e in entries if e.production_model == production_model and e.event == "promoted"]
+    approved = [e for e in mine if e.approval is not None and e.model_digest not in against]
+    return approved[-1] if approved else None
+
+
 def demand_expected_baseline(
-    policy: Policy, verdict: Verdict, entries: Sequence[HistoryEntry], production_model: str
+    policy: Policy, verdict: Verdict, entries: Sequence[HistoryEntry], production_model: str, denied: Collection[str]
 ) -> None:
     """Refuse a verdict that was not held against the last approved model, where its policy asks for that.
+
+    Args:
+        denied: as in ``last_approved``.
 
     Raises:
         GateRefused: STALE_BASELINE.
     """
-    approved = last_approved(tuple(entries), production_model)
+    approved = last_approved(entries, production_model, denied)
     if policy.baseline is None or approved is None:
         return
     if approved.model_digest not in (verdict.baseline_model, verdict.champion_model):

@@ -123,12 +123,6 @@ def last_champion(entries: tuple[HistoryEntry, ...], production_model: str) -> H
     return next((e for e in reversed(entries) if e.production_model == production_model and e.event in SERVES), None)
 
 
-def last_approved(entries: tuple[HistoryEntry, ...], production_model: str) -> HistoryEntry | None:
-    """The last promotion that a human approved: the baseline against which slow drift is measured; None without one."""
-    mine = [e for e in entries if e.production_model == production_model and e.event == "promoted"]
-    return next((e for e in reversed(mine) if e.approval is not None), None)
-
-
 def unsettled(entries: tuple[HistoryEntry, ...], production_model: str) -> HistoryEntry | None:
     """The intention that was interrupted before its outcome was written, or None."""
     about = (*SETTLED_AS, *SETTLED_AS.values(), "abandoned")

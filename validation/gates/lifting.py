@@ -1,35 +1,57 @@
-"""Lifting a denial: a human says that a model which was rolled back from may serve again.
+"""Lifting: a human says that a model which was rolled back from, or refused, may serve again.
 
-What belongs here: finding the denial, the order of the move. What does not: denying (``rollback``), the transaction
-(``seat``). Contract: named, with a comment, in the history and in the database or in neither; a kill between the two is
-settled like any other move. A model whose denial was lifted does not serve by that: it may be judged and promoted as
-any other, and be returned to.
+What belongs here: finding what stands against a model, the order of the move. What does not: denying (``rollback``),
+refusing (``approval``), the transaction (``seat``). Contract: named, with a comment, by somebody else than the author,
+in the history and in the database or in neither; a kill between the two is settled like any other move. One lifting
+takes away all that stands against the model. It does not serve by that: it may be judged and promoted as any other, and
+be returned to.
 """
 
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from spine.errors import GateRefused
 from validation.gates.anchor import anchored
-from validation.gates.approval import Word, demand_signed
+from validation.gates.approval import Word, demand_other_person, demand_signed, sealed_refusals
 from validation.gates.champion import TAG, open_registry, version_numbered
 from validation.gates.history import SETTLED_AS, HistoryEntry, append_entry, demand_time_goes_on, read_history
 from validation.gates.moving import mirror, settle
 from validation.gates.promotion import refusing
+from validation.gates.refusals import Refusal, standing_refusals
 from validation.gates.seat import Denial, Seat, open_seat
 
 _SHORTEST = 8
 
 
+@dataclass(frozen=True)
+class Lifted:
+    """What stood against a model and does not any more.
+
+    Attributes:
+        digest: of the model; denial: of a rollback, None without one; refusals: by humans.
+    """
+
+    digest: str
+    denial: Denial | None
+    refusals: tuple[Refusal, ...]
+
+
 def lift_denial(
-    tracking_uri: str, production_model: str, *, ledger_path: Path, model: str, word: Word, at: datetime
-) -> Denial:
-    """Take ``model`` (a version, or the beginning of its digest) off the deny-list; the denial that was lifted.
+    tracking_uri: str, production_model: str, *, ledger_path: Path, model: str, word: Word, at: datetime,
+    author: Callable[[str], str | None], approvals: Path | None = None,
+) -> Lifted:  # fmt: skip
+    """Lift what stands against ``model`` (a version, or the beginning of its digest).
+
+    Args:
+        author: who made the model of a digest, by its run; None where nobody can tell.
+        approvals: folder of the sealed words, where refusals lie that the history has lost.
 
     Raises:
-        GateRefused: APPROVAL_EMPTY (no name or comment), NOT_DENIED, HISTORY_CUT, HISTORY_BROKEN, CLOCK_WENT_BACK,
-            REGISTRY_UNAVAILABLE: nothing was lifted.
+        GateRefused: APPROVAL_EMPTY (no name or comment), NOT_DENIED, SAME_PERSON (the author lifts nothing of their
+            own), AUTHOR_UNKNOWN, HISTORY_CUT, HISTORY_BROKEN, CLOCK_WENT_BACK, REGISTRY_UNAVAILABLE, EVIDENCE_* (a
+            sealed word is altered): nothing was lifted.
     """
     demand_signed(word)
     with refusing():
@@ -38,29 +60,34 @@ def lift_denial(
             demand_time_goes_on(read_history(ledger_path), at)
             holder = settle(client, seat, ledger_path, at)
             version = version_numbered(client, production_model, model) if model.isdigit() else None
-            denial = _find(seat, version.tags.get(TAG + "model_digest", "") if version is not None else model)
+            against = standing_refusals(read_history(ledger_path), sealed_refusals(approvals) if approvals else ())
+            named = version.tags.get(TAG + "model_digest", "") if version is not None else model
+            lifted = _find(seat, against, named)
+            demand_other_person(word.approver, author(lifted.digest))
             entry = HistoryEntry(
                 "lift_intended", at.isoformat(), word.approver.strip(), production_model,
-                str(version.version) if version is not None else "", denial.digest, holder.digest if holder else None,
+                str(version.version) if version is not None else "", lifted.digest, holder.digest if holder else None,
                 reason=word.comment.strip(),
             )  # fmt: skip
             announced = append_entry(ledger_path, entry)
-            seat.lift(Denial(denial.digest, entry.reason or "", entry.promoter, entry.at), announced.digest)
+            said = Denial(lifted.digest, entry.reason or "", entry.promoter, entry.at)
+            seat.lift(said, announced.digest, denied=lifted.denial is not None)
             append_entry(ledger_path, replace(entry, event=SETTLED_AS[entry.event]))
             if holder is not None:
                 mirror(client, seat)  # the version's state follows
-    return denial
+    return lifted
 
 
-def _find(seat: Seat, digest: str) -> Denial:
+def _find(seat: Seat, refusals: Sequence[Refusal], digest: str) -> Lifted:
     denials = seat.denials()
-    found = [d for d in denials.values() if len(digest) >= _SHORTEST and d.digest.startswith(digest)]
+    mine = [r for r in refusals if r.production_model == seat.production_model]
+    known = dict.fromkeys((*denials, *(r.model for r in mine)))
+    found = [d for d in known if len(digest) >= _SHORTEST and d.startswith(digest)]
     if len(found) == 1:
-        return found[0]
-    told = ", ".join(d.digest[:12] for d in denials.values()) or "none"
+        return Lifted(found[0], denials.get(found[0]), tuple(r for r in mine if r.model == found[0]))
     raise GateRefused(
         "NOT_DENIED",
-        found=f"{len(found)} denied models of {digest[:12] or 'no digest'}",
-        expected=f"one of those that are denied: {told}",
+        found=f"{len(found)} denied or refused models of {digest[:12] or 'no digest'}",
+        expected=f"one of those that are: {', '.join(d[:12] for d in known) or 'none'}",
         remedy=f"name its version, or at least {_SHORTEST} characters of its digest",
     )

@@ -103,7 +103,7 @@ def promote(
         policy = _verify(verdict, policy_path, evidence_folder)
         _demand_not_denied(seat, verdict)
         author, history = author_of(client, candidate_uri), read_history(ledger)
-        demand_expected_baseline(policy, verdict, history, production_model)
+        demand_expected_baseline(policy, verdict, history, production_model, seat.denials())
         spent = demand_approval(
             approval, policy, verdict, production_model=production_model, author=author, entries=history, at=at
         )
@@ -233,7 +233,8 @@ def _demand_not_denied(seat: Seat, verdict: Verdict) -> None:
             "MODEL_DENIED",
             f"model {denial.digest[:12]}, denied by {denial.by} on {denial.at[:10]}: {denial.reason}",
             "a model that was not rolled back from",
-            "train another; these bytes do not serve again",
+            "train another; if the rollback was a mistake, somebody other than the author lifts it: "
+            f"`plumbline lift {denial.digest[:12]} --as NAME --comment TEXT`",
         )
 
 

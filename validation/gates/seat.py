@@ -136,8 +136,11 @@ class Seat:
         with connected(self.database) as connection:
             self._deny(connection, denial)
 
-    def lift(self, word: Denial, entry: str) -> None:
+    def lift(self, word: Denial, entry: str, *, denied: bool = True) -> None:
         """Take a digest off the deny-list; who says so, why and when, and in which entry, is kept.
+
+        Args:
+            denied: it is on the list; False: a human's refusal is lifted, which the history alone holds.
 
         Raises:
             GateRefused: NOT_DENIED: it is not on the list (any more).
@@ -145,7 +148,7 @@ class Seat:
         table = tables().denied
         of_it = (table.c.model == self.production_model, table.c.digest == word.digest)
         with connected(self.database) as connection:
-            if connection.execute(table.delete().where(*of_it)).rowcount != 1:
+            if denied and connection.execute(table.delete().where(*of_it)).rowcount != 1:
                 raise GateRefused(
                     "NOT_DENIED",
                     found=f"model {word.digest[:12]}, which is not denied",

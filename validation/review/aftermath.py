@@ -3,15 +3,17 @@
 What belongs here: reading that from the history and the sealed words of humans, and saying it. What does not: doing any
 of it (``validation.gates``), gathering (``orchestration.chain.review``). Contract: a line for every deed, oldest first,
 with who, when and why; a verdict of which nothing is told says so, and one whose history cannot be read says that it is
-not known. A refusal whose line the history has lost still counts, as it does at the gate.
+not known. A refusal whose line the history has lost still counts, and so does one of the same model under another
+verdict, as they do at the gate.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from validation.gates.approval import Approval
+from validation.gates.approval import Approval, refusals_of
 from validation.gates.history import SERVES, SETTLED_AS, HistoryEntry
+from validation.gates.refusals import standing_refusals
 from validation.gates.verdict import Verdict
 
 NOTHING = "nothing was done yet"
@@ -23,7 +25,7 @@ class Aftermath:
 
     Attributes:
         deeds: one line each, oldest first; empty where nothing was done.
-        over: it was promoted or refused, so neither can be done any more.
+        over: it was promoted, or the model is refused, so neither can be done any more.
         serves: the judged model serves because of it, at the time of asking.
         alone: no other model is known that could serve again, so there is nothing to go back to.
         granted: a person has approved it, and that can still be used.
@@ -59,6 +61,14 @@ def aftermath_of(
     known = {e.approval for e in about}
     lost = [w for w in words if w.verdict == verdict.digest and w.decision == "rejected" and w.digest not in known]
     deeds += [(w.granted_at, _refused(w.approver, w.granted_at, w.comment) + _LOST) for w in lost]
+    standing = [r for r in standing_refusals(entries, refusals_of(words)) if r.model == verdict.challenger_model]
+    others = [r for r in standing if r.verdict != verdict.digest]
+    deeds += [(r.at, f"{_refused(r.by, r.at, r.comment)} (this model, with verdict {r.verdict[:12]})") for r in others]
+    rejected = [e for e in about if e.event == "rejected"]
+    lifted = [
+        e for e in entries if e.event == "lifted" and e.model_digest == verdict.challenger_model and (rejected or lost)
+    ]
+    deeds += [(e.at, f"lifted by {e.promoter} on {day(e.at)}: {e.reason or 'no comment'}") for e in lifted]
     promoted = [e for e in about if e.event == "promoted"]
     for entry in promoted:
         deeds.append((entry.at, f"promoted on {day(entry.at)} as version {entry.version} by {entry.promoter}"))
@@ -71,7 +81,7 @@ def aftermath_of(
     deeds.sort(key=lambda deed: datetime.fromisoformat(deed[0]))
     return Aftermath(
         deeds=tuple(told for _, told in deeds),
-        over=bool(promoted or lost or any(e.event == "rejected" for e in about)),
+        over=bool(promoted or standing),
         serves=bool(promoted) and _sits(promoted[-1], entries),
         alone=bool(promoted) and not _others(promoted[-1], entries),
         granted=any(w.digest in grants and at < datetime.fromisoformat(w.expires_at) for w in words),

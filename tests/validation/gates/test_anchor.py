@@ -68,7 +68,10 @@ def faults(desk: Desk) -> list[str]:
 
 
 def lift(desk: Desk) -> None:
-    lift_denial(desk.tracking_uri, SERVED, ledger_path=desk.ledger, model="12345678", word=REVIEWER, at=AT)
+    lift_denial(
+        desk.tracking_uri, SERVED, ledger_path=desk.ledger, model="12345678", word=REVIEWER, at=AT,
+        author=lambda _: AUTHOR,
+    )  # fmt: skip
 
 
 WRITERS: dict[str, Callable[[Desk], Any]] = {

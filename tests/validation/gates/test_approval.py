@@ -12,12 +12,14 @@ from spine.errors import EvidenceRejected, GateRefused
 from spine.model_digest import model_digest
 from tests.validation.gates.desk import AT, AUTHOR, SERVED, Desk
 from validation.evaluation.sealing import write_sealed
-from validation.gates.approval import SCHEMA, Word, grant, read_approval, reject
+from validation.gates.approval import SCHEMA, Word, grant, read_approval, reject, sealed_refusals
 from validation.gates.champion import open_registry
 from validation.gates.history import read_history
 from validation.gates.policy import DEFAULT_POLICY, read_policy
 from validation.gates.promotion import current_champion
+from validation.gates.refusals import demand_no_refusal
 from validation.gates.seat import Denial, Holder, Seat, open_seat
+from validation.gates.verdict import Verdict
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
@@ -155,6 +157,48 @@ def test_rejected_verdict_promotes_nothing_whatever_the_policy_says(desk: Desk) 
     desk.refuses(address, "APPROVAL_REJECTED", approval=path)
     with pytest.raises(GateRefused, match="APPROVAL_REJECTED"):
         granted(desk, "model")
+
+
+def refused(desk: Desk, verdict: Verdict, comment: str = "three mirrored spines") -> Path:
+    return reject(
+        verdict, read_policy(desk.policy), Word("R. Viewer", comment), author=AUTHOR, production_model=SERVED,
+        folder=desk.folder / "approvals", ledger_path=desk.ledger, at=AT, seat=open_seat(desk.tracking_uri, SERVED),
+    )  # fmt: skip
+
+
+def test_a_refused_model_stays_refused_when_it_is_judged_again(desk: Desk) -> None:
+    """Another verdict about the same bytes, by whatever policy, is no way past a human's no."""
+    address, _ = desk.register("model")
+    first = desk.judge("model")
+    refused(desk, first)
+    demand(desk, "never", version=99)
+    assert desk.judge("model").digest != first.digest
+    told = desk.refuses(address, "APPROVAL_REJECTED")
+    for word in ("R. Viewer", f"{AT:%Y-%m-%d}", first.digest[:12], "three mirrored spines"):
+        assert word in told.found
+    digest = model_digest(desk.folder / "model")
+    assert f"plumbline lift {digest[:12]}" in told.remedy
+    with pytest.raises(GateRefused, match="APPROVAL_REJECTED"):
+        granted(desk, "model")
+    other, _ = desk.register("other")
+    desk.judge("other")
+    desk.promote(other)
+
+
+def test_a_sealed_refusal_binds_to_the_model_where_the_history_lost_it(desk: Desk) -> None:
+    desk.register("model")
+    first = desk.judge("model")
+    path = refused(desk, first)
+    sealed = sealed_refusals(path.parent)
+    assert [r.model for r in sealed] == [first.challenger_model]
+    with pytest.raises(GateRefused, match="APPROVAL_REJECTED") as told:
+        demand_no_refusal(first.challenger_model, (), sealed)
+    assert "sealed as" in told.value.found
+    elsewhere = desk.folder / "another.jsonl"  # a history that never heard of it; the records lie beside it
+    demand(desk, "always")
+    with pytest.raises(GateRefused, match="APPROVAL_REJECTED"):
+        granted(desk, "model", ledger_path=elsewhere)
+    demand_no_refusal("f" * 64, (), sealed)
 
 
 def test_a_verdict_that_was_promoted_is_not_approved_again(desk: Desk) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from spine.errors import GateRefused
 from validation.evaluation.record import EvaluationRecord
-from validation.gates.baseline import demand_expected_baseline
-from validation.gates.history import HistoryEntry, last_approved
+from validation.gates.baseline import demand_expected_baseline, last_approved
+from validation.gates.history import HistoryEntry
 from validation.gates.policy import Policy
 from validation.gates.verdict import judge
 
@@ -31,10 +31,27 @@ HISTORY = (
 
 
 def test_the_baseline_is_the_last_promotion_with_an_approval() -> None:
-    found = last_approved(HISTORY, "plumbline")
+    found = last_approved(HISTORY, "plumbline", ())
     assert found is not None
     assert found.version == "2"
-    assert last_approved(HISTORY[2:], "plumbline") is None
+    assert last_approved(HISTORY[2:], "plumbline", ()) is None
+
+
+def test_a_model_that_was_taken_back_is_no_baseline(policy: Policy, scored: Callable[..., EvaluationRecord]) -> None:
+    denied = last_approved(HISTORY, "plumbline", {C: "rolled back from"})
+    assert denied is not None and denied.version == "1"
+    refused = replace(entry(C, "", "word", event="rejected"), sequence=9)
+    found = last_approved((*HISTORY, refused), "plumbline", ())
+    assert found is not None and found.version == "1"
+    lifted = replace(entry(C, "", None, event="lifted"), sequence=10)
+    found = last_approved((*HISTORY, refused, lifted), "plumbline", ())
+    assert found is not None and found.version == "2"
+    assert last_approved((*HISTORY, refused), "plumbline", {"1" * 64}) is None
+    good, champion = scored(noise=0.5, seed=3), scored("champion", "1" * 64, noise=2.0, seed=2)
+    verdict = judge(policy, good, champion, judged_at=AT)
+    demand_expected_baseline(policy, verdict, HISTORY, "plumbline", {C})  # the champion is the baseline again
+    with pytest.raises(GateRefused, match="STALE_BASELINE"):
+        demand_expected_baseline(policy, verdict, HISTORY, "plumbline", ())
 
 
 def test_a_verdict_that_passed_the_baseline_over_is_refused(
@@ -45,9 +62,11 @@ def test_a_verdict_that_passed_the_baseline_over_is_refused(
     beside = judge(policy, good, champion, judged_at=AT, baseline=scored("baseline", C, noise=2.0, seed=4))
     assert (without.decision, beside.decision) == ("PROMOTE", "PROMOTE")
     with pytest.raises(GateRefused, match="STALE_BASELINE"):
-        demand_expected_baseline(policy, without, HISTORY, "plumbline")
-    demand_expected_baseline(policy, beside, HISTORY, "plumbline")
-    demand_expected_baseline(policy, without, HISTORY[2:], "plumbline")  # nothing was ever approved
-    demand_expected_baseline(policy, without, (entry(B, "3", "grant"),), "plumbline")  # the champion is the baseline
+        demand_expected_baseline(policy, without, HISTORY, "plumbline", ())
+    demand_expected_baseline(policy, beside, HISTORY, "plumbline", ())
+    demand_expected_baseline(policy, without, HISTORY[2:], "plumbline", ())  # nothing was ever approved
+    demand_expected_baseline(
+        policy, without, (entry(B, "3", "grant"),), "plumbline", ()
+    )  # the champion is the baseline
     asked = policy.model_copy(update={"baseline": None})
-    demand_expected_baseline(asked, without, HISTORY, "plumbline")
+    demand_expected_baseline(asked, without, HISTORY, "plumbline", ())

@@ -69,7 +69,9 @@ def test_the_life_of_three_models(desk: Desk) -> None:
     assert set(seat.denials()) == {model_digest(desk.folder / "third")}
     verified()
     word = Word("R. Viewer", "the films were exchanged")
-    lift_denial(desk.tracking_uri, SERVED, ledger_path=desk.ledger, model="3", word=word, at=AT)
+    lift_denial(
+        desk.tracking_uri, SERVED, ledger_path=desk.ledger, model="3", word=word, at=AT, author=lambda _: AUTHOR
+    )
     assert not seat.denials()
     verified()
 
