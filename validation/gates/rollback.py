@@ -31,6 +31,7 @@ from validation.gates.history import SERVES, HistoryEntry, demand_time_goes_on, 
 from validation.gates.moving import move, settle
 from validation.gates.policy import PhantomStudy
 from validation.gates.promotion import refusing
+from validation.gates.refusals import standing_refusals
 from validation.gates.seat import Denial, Holder, Seat, open_seat
 from validation.gates.smoke import AskPhantom, demand_smoke_test
 
@@ -184,6 +185,9 @@ def _fault_of(seat: Seat, order: Order, target: Served) -> str | None:
     denial = seat.denials().get(target.digest)
     if denial is not None:
         return f"version {target.version} is denied since {denial.at[:10]} by {denial.by}: {denial.reason}"
+    said = next((r for r in standing_refusals(read_history(order.ledger_path)) if r.model == target.digest), None)
+    if said is not None:
+        return f"version {target.version} was refused on {said.at[:10]} by {said.by}: {said.comment}"
     try:
         with tempfile.TemporaryDirectory() as scratch:
             address = f"models:/{order.production_model}/{target.version}"

@@ -15,7 +15,7 @@ from tests.validation.gates.desk import AT, SERVED, Desk, knowing_answer
 from validation.gates.approval import Word
 from validation.gates.audit import audit, begin_history_anew, repair
 from validation.gates.champion import current_champion, fetch_champion, open_registry, version_of_alias
-from validation.gates.history import read_history
+from validation.gates.history import HistoryEntry, append_entry, read_history
 from validation.gates.policy import PhantomStudy
 from validation.gates.rollback import Order, Rollback, rollback
 from validation.gates.seat import Seat
@@ -75,6 +75,16 @@ def but_not(name: str) -> Callable[[Path], PhantomAnswer]:
         return knowing_answer(folder, cobb=float("nan")) if bad else knowing_answer(folder)
 
     return ask
+
+
+def test_a_model_that_was_refused_after_it_served_is_passed_over(third: Desk) -> None:
+    digest = model_digest(third.folder / "second")
+    said = HistoryEntry("rejected", AT.isoformat(), "N. Ay", SERVED, "", digest, None, "v" * 64, reason="mirrored")
+    append_entry(third.ledger, said)
+    assert "was refused" in refused(third, "ROLLBACK_REFUSED", to="2").found
+    done = back(third)
+    assert done.champion.model_digest == model_digest(third.folder / "first")
+    assert any("mirrored" in fault for fault in done.passed_over)
 
 
 def test_one_move_returns_to_the_last_good_model_and_denies_the_one_left(third: Desk) -> None:
