@@ -19,8 +19,9 @@ from spine.model_digest import model_digest
 from tests.validation.gates.desk import AT, SERVED, Desk, knowing_answer
 from validation.gates import database as databases
 from validation.gates.audit import Fault, audit, repair
+from validation.gates.baseline import last_approved
 from validation.gates.champion import current_champion, open_registry
-from validation.gates.history import HistoryEntry, append_entry, last_approved, read_history
+from validation.gates.history import HistoryEntry, append_entry, read_history
 from validation.gates.promotion import Champion
 from validation.gates.seat import DATABASE_VARIABLE, Holder, Seat, open_seat, seat_or_none
 from validation.gates.smoke import PhantomAnswer
@@ -303,6 +304,6 @@ def test_last_human_approved_champion_is_known(tmp_path: Path) -> None:
     for number, approval in (("1", None), ("2", "a" * 64), ("3", None), ("4", None)):
         entry = HistoryEntry("promoted", AT.isoformat(), "test", SERVED, number, number * 64, None, approval=approval)
         append_entry(ledger, entry)
-    found = last_approved(read_history(ledger), SERVED)
+    found = last_approved(read_history(ledger), SERVED, ())
     assert found is not None and found.version == "2"
-    assert last_approved(read_history(ledger), "other") is None
+    assert last_approved(read_history(ledger), "other", ()) is None
