@@ -70,3 +70,14 @@ def tracking_uri(empty_database: Path, tmp_path: Path) -> str:
 def desk(tracking_uri: str, tmp_path: Path, scored: Callable[..., EvaluationRecord]) -> Desk:
     (tmp_path / "evidence").mkdir()
     return Desk(tracking_uri, tmp_path, scored)
+
+
+@pytest.fixture
+def serving(desk: Desk) -> Desk:
+    """A desk with a champion, and a better model judged against it."""
+    first, _ = desk.register("first")
+    desk.judge("first", noise=2.0, seed=2)
+    desk.promote(first)
+    desk.register("second")
+    desk.judge("second", champion="first", noise=0.5, seed=3)
+    return desk

@@ -29,17 +29,6 @@ from validation.gates.smoke import PhantomAnswer
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
 
-@pytest.fixture
-def serving(desk: Desk) -> Desk:
-    """A desk with a champion, and a better model judged against it."""
-    first, _ = desk.register("first")
-    desk.judge("first", noise=2.0, seed=2)
-    desk.promote(first)
-    desk.register("second")
-    desk.judge("second", champion="first", noise=0.5, seed=3)
-    return desk
-
-
 SECOND = "models:/candidates/2"
 
 

@@ -16,16 +16,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWar
 SECOND = "models:/candidates/2"
 
 
-@pytest.fixture
-def serving(desk: Desk) -> Desk:
-    first, _ = desk.register("first")
-    desk.judge("first", noise=2.0, seed=2)
-    desk.promote(first)
-    desk.register("second")
-    desk.judge("second", champion="first", noise=0.5, seed=3)
-    return desk
-
-
 def killed_while_copying(desk: Desk, patch: pytest.MonkeyPatch, **changes: Any) -> None:
     """The process dies while it asks the copy: nothing is tidied up, as after kill -9."""
 
