@@ -16,7 +16,7 @@ test: setup  ## all tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 up: setup  ## Dagster and MLflow on localhost
-	$(BIN)/python -m orchestration.services up --workspace $(WORKSPACE) --dagster-port $(DAGSTER_PORT) --mlflow-port $(MLFLOW_PORT)
+	$(BIN)/python -m orchestration.services.up --workspace $(WORKSPACE) --dagster-port $(DAGSTER_PORT) --mlflow-port $(MLFLOW_PORT)
 
 check: setup  ## format, lint, types, import rules
 	$(BIN)/ruff format --check .
@@ -25,16 +25,16 @@ check: setup  ## format, lint, types, import rules
 	$(BIN)/lint-imports
 
 bench: setup  ## print and store the measurements
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m benchmarks
 
 bench-sim-to-real: setup  ## train on virtual frontal films alone, score on real ones (one GPU, 7 minutes)
-	$(BIN)/python -m tests.bench.sim_to_real pack --if-absent
-	$(BIN)/python -m tests.bench.sim_to_real run $(SIM_TO_REAL_ARGS)
+	$(BIN)/python -m benchmarks.sim_to_real pack --if-absent
+	$(BIN)/python -m benchmarks.sim_to_real run $(SIM_TO_REAL_ARGS)
 
 bench-peers: setup .venv-peers/.ready  ## our renderer beside DiffDRR and gVirtualXRay
-	$(BIN)/python -m tests.bench peers
+	$(BIN)/python -m benchmarks peers
 
-.venv-peers/.ready: tests/bench/peers-requirements.txt
+.venv-peers/.ready: benchmarks/peers-requirements.txt
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --constraint infra/constraints.txt 'torch==2.13.0'
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<

@@ -1,12 +1,11 @@
 """``make bench``: run every measurement and store the figures in ``bench/results.json``.
 
-What belongs here: the order and the storing. What does not: measurements (the modules beside this one).
 Contract: absolute times are of this machine and this hour; every figure names the command that made it.
 
-    python -m tests.bench              everything; runs the demo when the workspace has no finished run
-    python -m tests.bench geometry     one group
-    python -m tests.bench rendering --full     a group that takes longer for more
-    python -m tests.bench seeds -w WORKSPACE NAME=FIT ...      the spread between fits of a GPU machine (``seeds``)
+    python -m benchmarks              everything; runs the demo when the workspace has no finished run
+    python -m benchmarks geometry     one group
+    python -m benchmarks rendering --full     a group that takes longer for more
+    python -m benchmarks seeds -w WORKSPACE NAME=FIT ...      the spread between fits of a GPU machine (``seeds``)
     make bench-peers                   the group ``peers``, which is left out while the peers are not installed
 """
 
@@ -16,7 +15,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import (
+from benchmarks import (
     answering,
     demo,
     exactness,
@@ -33,7 +32,7 @@ from tests.bench import (
     tilts,
     views,
 )
-from tests.bench.figures import Figure, print_figures
+from benchmarks.figures import Figure, print_figures
 
 GROUPS = {
     "geometry": geometry.figures,

@@ -1,9 +1,9 @@
 """What each part of the way from heat maps to angles contributes.
 
-    python -m tests.bench.ablation -w WORKSPACE [--model FOLDER] [--splits train,validation]
+    python -m benchmarks.ablation -w WORKSPACE [--model FOLDER] [--splits train,validation]
 
 The model is asked once; its points are then measured with parts left out. Standard errors of the estimate, degrees.
-What belongs here: leaving parts out. What does not: the parts. Contract: the frozen test split is never read.
+Contract: the frozen test split is never read.
 """
 
 import sys
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from benchmarks.asked import asked
 from inference.measure import predict_examples
 from inference.model import load_model
 from spine.dataset import Example
@@ -19,7 +20,6 @@ from spine.measurement.measure import measure
 from spine.measurement.planes import PlanePoints, planes_from_points_3d, planes_from_view
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS, Measured, Plane
 from spine.prediction import Prediction
-from tests.bench.asked import asked
 from validation.evaluation.agreement import agree
 
 Way = Callable[[Prediction, Example], Mapping[str, Measured]]

@@ -2,7 +2,7 @@
 
 The pictures are the demo workspace's own; pictures that are no spine are cut from them or drawn (``not_spines``),
 spines that are not what they are given as are made of them (``wrong_pictures``). Real films are asked too where they
-were packed (`python -m tests.bench.sim_to_real pack`).
+were packed (`python -m benchmarks.sim_to_real pack`).
 """
 
 import statistics
@@ -13,24 +13,24 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import not_spines, wrong_images
+from benchmarks.demo import demo_workspace
+from benchmarks.figures import Figure, python, run_command
+from inference.bundled import open_released
 from inference.measure import PictureInput, measure_views
 from inference.model import Model
 from inference.preprocessing import prepare
-from inference.released import open_released
-from orchestration.chain.workspace import Workspace
+from orchestration.pipeline.workspace import Workspace
 from spine.dataset import Example, load_example_picture, read_manifest
 from spine.landmarks import VIEWS, ViewName
 from spine.study import Points2D
-from tests.bench import not_spines, wrong_pictures
-from tests.bench.demo import demo_workspace
-from tests.bench.figures import Figure, python, run_command
 
 PAIRS = 30
 OF_EACH_KIND = 100
 PACKED = Path(".carry/aasce.npz")
 _CHILD = """
 import sys
-from tests.bench.answering import first_pairs, open_released, measure_views
+from benchmarks.answering import first_pairs, open_released, measure_views
 for views in first_pairs(sys.argv[1], 3):
     measure_views(open_released(), views)
 """
@@ -104,12 +104,12 @@ def _wrong_pictures(model: Model, workspace: Workspace) -> list[Figure]:
     """Spines that are not what they are given as, and how often a good picture is said not to be."""
     pairs, truths = first_pairs(workspace.root, 2 * OF_EACH_KIND), _frontal_truths(workspace, 2 * OF_EACH_KIND)
     return [
-        *wrong_pictures.exchanged(model, pairs),
-        *wrong_pictures.covered(model, pairs, truths),
-        *wrong_pictures.wrong_way_round(model, pairs),
-        *wrong_pictures.cut_through(model, _laterals(workspace, OF_EACH_KIND)),
-        *wrong_pictures.turned(model, [pair["frontal"] for pair in pairs[:OF_EACH_KIND]]),
-        *wrong_pictures.real_films(model, _packed_films()),
+        *wrong_images.exchanged(model, pairs),
+        *wrong_images.covered(model, pairs, truths),
+        *wrong_images.wrong_way_round(model, pairs),
+        *wrong_images.cut_through(model, _laterals(workspace, OF_EACH_KIND)),
+        *wrong_images.turned(model, [pair["frontal"] for pair in pairs[:OF_EACH_KIND]]),
+        *wrong_images.real_films(model, _packed_films()),
     ]
 
 
@@ -135,8 +135,8 @@ def _real_films(model: Model) -> list[Figure]:
 def _packed_films() -> list[PictureInput]:
     if not PACKED.is_file():
         return []
-    from tests.bench.real_films.folds import film_of
-    from tests.bench.sim_to_real.pack import read_pack
+    from benchmarks.real_films.folds import film_of
+    from benchmarks.sim_to_real.pack import read_pack
 
     return [PictureInput(film_of(picture)[0]) for picture in read_pack(PACKED).pictures]
 

@@ -1,22 +1,22 @@
 """What the benches of a model on a workspace's own patients are asked: which workspace, model and splits.
 
-What belongs here: those options. What does not: the tables. Contract: the frozen test split is refused, not read.
+Contract: the frozen test split is refused, not read.
 """
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from inference.released import RELEASED
-from orchestration.chain.workspace import Workspace
+from inference.bundled import RELEASED
+from orchestration.pipeline.workspace import Workspace
 from spine.dataset import Example, read_manifest
 
 _SPLITS = ("train", "validation")
 
 
 def asked(name: str, about: str, arguments: Sequence[str] | None) -> tuple[Path, Path, list[Example]]:
-    """(model folder, data set folder, examples) of ``python -m tests.bench.<name>``."""
-    parser = argparse.ArgumentParser(prog=f"python -m tests.bench.{name}", description=about)
+    """(model folder, data set folder, examples) of ``python -m benchmarks.<name>``."""
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=about)
     parser.add_argument("-w", "--workspace", type=Path, required=True)
     parser.add_argument("--model", type=Path, default=RELEASED)
     parser.add_argument("--splits", default=",".join(_SPLITS), help="train, validation; never test")

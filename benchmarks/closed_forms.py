@@ -1,16 +1,12 @@
-"""Bodies whose path lengths are known: sphere, spherical shell, cylinder, wedge, and the grids that stand for them.
-
-What belongs here: closed forms along the scanner's horizontal rays, and grids as ``phantom.surfaces`` lays them.
-What does not: comparing (``exactness``).
-"""
+"""Bodies whose path lengths are known: sphere, spherical shell, cylinder, wedge, and the grids that stand for them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.rendering_cost import Part
 from spine.scanner import Floats, ViewGeometry
-from tests.bench.drawing import Part
 
 Chord = Callable[[Floats, Floats, Floats], Floats]
 """((..., 2) source, (..., 2) unit direction, (...) height) -> (...) mm."""

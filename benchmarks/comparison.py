@@ -1,11 +1,11 @@
 """Models side by side on one frozen test set, in one run: the starting paper's figures, its method here, ours.
 
-    python -m tests.bench.comparison -w WORKSPACE galbusera2019=FOLDER ours=FOLDER ...
+    python -m benchmarks.comparison -w WORKSPACE galbusera2019=FOLDER ours=FOLDER ...
 
 prints, for each of the paper's parameters, the standard error of the estimate with its 95 % interval, bias, the share
 answered, and how far plate centres are off; then what each fit cost, and when its validation error passed the first
-model's best. What belongs here: that table. What does not: statistics (``validation.evaluation``). Contract: every call
-is a read of the test set and the workspace's ledger says so; the paper's figures are of real patients, these are not.
+model's best. Contract: every call is a read of the test set and the workspace's ledger says so; the paper's figures
+are of real patients, these are not.
 """
 
 import argparse
@@ -23,14 +23,14 @@ from inference.decoding import expectation, pixels_from_normalised
 from inference.measure import predict_examples
 from inference.model import Model, load_model
 from inference.preprocessing import prepare
-from orchestration.chain.evaluate import code_version
-from orchestration.chain.workspace import Workspace
+from orchestration.pipeline.evaluate import code_version
+from orchestration.pipeline.workspace import Workspace
 from spine.dataset import Manifest, load_example_picture, read_manifest
 from spine.landmarks import LANDMARK_SETS, PLATES, VIEWS
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
 from spine.storage import sha256_of_bytes
-from validation.evaluation.ledger import record_read
 from validation.evaluation.record import EvaluationRecord, evaluate, write_record
+from validation.evaluation.test_set_ledger import record_read
 
 PAPER = {"pelvic_tilt": "2.7", "lumbar_lordosis_l1_l5": "11.5"}
 """Standard errors of the estimate in Galbusera 2019, degrees; the others lie between them and were not published."""
@@ -104,7 +104,7 @@ def _started(folder: Path, points: Sequence[tuple[float, float]]) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the tables; 0."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.comparison", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.comparison", description=__doc__.splitlines()[0])
     parser.add_argument("-w", "--workspace", type=Path, required=True)
     parser.add_argument("models", nargs="+", metavar="NAME=FOLDER")
     parser.add_argument("--records", type=Path, help="folder for the evaluation records, NAME.json")

@@ -1,8 +1,8 @@
 """Contact sheets of virtual patients for docs/, and the rows they show.
 
-    python -m tests.bench.contact_sheet          docs/virtual-pairs.png and docs/virtual-films.png
+    python -m benchmarks.contact_sheet          docs/virtual-pairs.png and docs/virtual-films.png
 
-What belongs here: the two sheets. What does not: rendering. Contract: patients 0..23 of seed 2026, none picked.
+Contract: patients 0..23 of seed 2026, none picked.
 """
 
 from pathlib import Path
@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from spine.phantom.cohort import CohortConfig
-from spine.phantom.patient import build_patient
-from spine.phantom.people.population import sample_patient
-from spine.phantom.picture.field_of_view import scan_geometry
-from spine.phantom.picture.render import render_views
-from spine.phantom.stream import frontal_films
+from simulation.body.patient import build_patient
+from simulation.cohort.cohort import CohortConfig
+from simulation.imaging.field_of_view import scan_geometry
+from simulation.imaging.render import render_views
+from simulation.population.sampling import sample_patient
+from simulation.stream.stream import frontal_films
 
 SEED, COUNT = 2026, 24
 PAIRS, FILMS = Path("docs/virtual-pairs.png"), Path("docs/virtual-films.png")

@@ -8,8 +8,8 @@ import json
 import subprocess
 from pathlib import Path
 
-from orchestration.chain.workspace import Workspace
-from tests.bench.figures import Figure, python
+from benchmarks.figures import Figure, python
+from orchestration.pipeline.workspace import Workspace
 
 WORKSPACE = "workspace/demo"
 WORK = ("cohort", "studies", "landmarks", "dataset", "candidate", "evaluation")

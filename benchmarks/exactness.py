@@ -1,7 +1,5 @@
 """Exactness of the renderer: path lengths, mass and edges against closed forms and projected landmarks.
 
-What belongs here: the comparisons. What does not: closed forms (``closed_forms``), calls of the renderer (``drawing``).
-
 Splatted path lengths are compared at the pixel centres, two pixels and more inside the outline, as a mean absolute
 difference relative to the largest closed form there; mass as the sum of the picture. Points are jittered, so the
 difference is grain that falls with the number of points; each figure says which spacing it was drawn with, and the
@@ -11,11 +9,11 @@ renderer's own spacing is among them. ``mean`` is the signed difference: what is
 import numpy as np
 from scipy.ndimage import binary_erosion, map_coordinates
 
+from benchmarks import closed_forms, rendering_cost
+from benchmarks.closed_forms import Phantom
+from benchmarks.figures import Figure
 from spine.landmarks import VERTEBRAE, VIEWS, ViewName
 from spine.scanner import NATIVE_SPACING_MM, SOURCE_TO_ISOCENTRE_MM, Floats, ViewGeometry
-from tests.bench import closed_forms, drawing
-from tests.bench.closed_forms import Phantom
-from tests.bench.figures import Figure
 
 PIXEL_MM = 8 * NATIVE_SPACING_MM
 SOLID_MM, SHELL_MM = 0.6, 0.15  # so fine that the grain of the points is below what is looked for
@@ -40,11 +38,11 @@ def _phantom(phantom: Phantom) -> list[Figure]:
     geometries = [view_geometry(view, (112, 96)) for view in VIEWS]
     fine = SHELL_MM if phantom.part.axis is None else SOLID_MM
     for spacing in (phantom.part.spacing_mm, fine):
-        points = drawing.points_of(phantom.part, spacing)
-        found = [_profile(drawing.picture_of(points, g), phantom, g) for g in geometries]
+        points = rendering_cost.points_of(phantom.part, spacing)
+        found = [_profile(rendering_cost.picture_of(points, g), phantom, g) for g in geometries]
         grain, signed = max(f[0] for f in found), max((f[1] for f in found), key=abs)
         mass = max(mass, *(abs(f[2]) for f in found))
-        how = f"worst of both views, mean {100 * signed:+.3f} %, {drawing.point_count(points)} points"
+        how = f"worst of both views, mean {100 * signed:+.3f} %, {rendering_cost.point_count(points)} points"
         target = "< 0.5" if spacing == fine else ""
         name = f"{phantom.name}, path length, points every {spacing:g} mm"
         rows.append(Figure(name, 100 * grain, "% of the peak", target, how))
@@ -67,8 +65,8 @@ def _chords() -> list[Figure]:
     chords = {phantom.name: phantom.chord for phantom in closed_forms.phantoms()}
     centre, radius = closed_forms.CENTRE, closed_forms.RADIUS
     solids = {
-        "sphere": drawing.ball_solid(centre, radius),
-        "cylinder": drawing.cylinder_solid(centre, radius, closed_forms.HALF_HEIGHT),
+        "sphere": rendering_cost.ball_solid(centre, radius),
+        "cylinder": rendering_cost.cylinder_solid(centre, radius, closed_forms.HALF_HEIGHT),
     }
     rows = []
     for name, solid in solids.items():
@@ -76,7 +74,7 @@ def _chords() -> list[Figure]:
         for view in VIEWS:
             geometry = view_geometry(view, (112, 96))
             expected = closed_forms.closed_form(chords[name], geometry)
-            difference = np.abs(drawing.chord_picture_of(solid, geometry) - expected)
+            difference = np.abs(rendering_cost.chord_picture_of(solid, geometry) - expected)
             worst = max(worst, float(difference.max() / expected.max()))
         rows.append(Figure(f"{name}, closed-form chord, worst pixel", 100 * worst, "% of the peak", "< 0.5", "float32"))
     return rows
@@ -85,11 +83,11 @@ def _chords() -> list[Figure]:
 def _margins() -> Figure:
     """An upright cylinder's four margins in the picture against the projection of the rim's own points."""
     phantom = next(p for p in closed_forms.phantoms() if p.name == "cylinder")
-    points = drawing.points_of(phantom.part, SOLID_MM)
+    points = rendering_cost.points_of(phantom.part, SOLID_MM)
     worst = 0.0
     for view in VIEWS:
         geometry = view_geometry(view, (64, 96))
-        profile = drawing.picture_of(points, geometry)[16:48].mean(axis=0)
+        profile = rendering_cost.picture_of(points, geometry)[16:48].mean(axis=0)
         for sign in (-1.0, 1.0):
             rim = float(geometry.project(closed_forms.cylinder_margin(geometry, sign))[0])
             worst = max(worst, abs(_edge(profile, phantom, geometry, rim, sign) - rim))
@@ -117,15 +115,17 @@ def _plates() -> list[Figure]:
 
     Only plates seen edge-on: the path length below a tilted plate rises over millimetres, and its half is no edge.
     """
-    walls, axes, levels = drawing.body_solids(SEED)
-    points = drawing.landmarks(SEED)
+    walls, axes, levels = rendering_cost.body_solids(SEED)
+    points = rendering_cost.landmarks(SEED)
     rows = []
     for view in VIEWS:
         geometry, found = view_geometry(view, (512, 256)), []
         for level, wall, axis in zip(levels, walls, axes, strict=True):
             edge_on = [_tilt_deg(ring, view) < EDGE_ON_DEG for ring in (wall[0], wall[-1])]
             if level in VERTEBRAE and any(edge_on):
-                picture = drawing.picture_of(drawing.solid_points(wall[None], axis[None], SOLID_MM / 2), geometry)
+                picture = rendering_cost.picture_of(
+                    rendering_cost.solid_points(wall[None], axis[None], SOLID_MM / 2), geometry
+                )
                 ends = geometry.project(np.stack([points[f"{level}_{side}"] for side in ("inf", "sup")]))
                 found += [_half_height(picture, ends[i], ends[1 - i]) for i in (0, 1) if edge_on[i]]
         how = f"mean {np.mean(found):+.3f}, worst {np.max(np.abs(found)):.3f}, {len(found)} plates of one patient"
@@ -161,9 +161,9 @@ def _bone_mass() -> list[Figure]:
     """Every grid of a patient: sum of its picture against the mass of its cells, each at its own magnification."""
     worst, where, count, total = 0.0, "", 0, np.zeros(2)
     geometry = ViewGeometry("frontal", (1600, 700), (2.0, 2.0), SOURCE_TO_ISOCENTRE_MM["frontal"])
-    for part in drawing.bone_parts(SEED):
+    for part in rendering_cost.bone_parts(SEED):
         expected = _cell_mass(part, geometry)
-        found = float(drawing.picture_of(drawing.points_of(part), geometry).sum()) * 4.0
+        found = float(rendering_cost.picture_of(rendering_cost.points_of(part), geometry).sum()) * 4.0
         total += found, expected
         count += 1
         if abs(found / expected - 1) > worst:
@@ -174,7 +174,7 @@ def _bone_mass() -> list[Figure]:
     ]
 
 
-def _cell_mass(part: drawing.Part, geometry: ViewGeometry) -> float:
+def _cell_mass(part: rendering_cost.Part, geometry: ViewGeometry) -> float:
     """Sum over cells of volume x magnification x slant at their middles, mm^3, in double precision."""
     a, b, c, d = (part.vertices[i : i - 1 or None, j : j - 1 or None] for i in (0, 1) for j in (0, 1))
     middle = (a + b + c + d) / 4

@@ -15,15 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.figures import Figure, median_seconds
 from spine.dataset import Example, ExampleView, Manifest, Truth
 from spine.landmarks import MARGINS175, VIEWS
 from spine.measurement.registry import PARAMETERS, Measured
 from spine.prediction import Prediction
 from spine.scanner import Floats
-from tests.bench.figures import Figure, median_seconds
 from validation.evaluation.agreement import draw_patients
 from validation.evaluation.record import EvaluationRecord, evaluate, read_record, write_record
-from validation.gates.comparing import weigh_losses
+from validation.gates.comparison import weigh_losses
 from validation.gates.paired import POOLED, PairedLosses, power_at
 from validation.gates.policy import DEFAULT_POLICY, Policy, read_policy
 from validation.gates.verdict import judge, write_verdict

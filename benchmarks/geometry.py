@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from benchmarks.figures import Figure, median_seconds
 from spine.measurement.measure import measure
 from spine.measurement.planes import planes_from_points_3d
 from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry, triangulate
-from tests.bench.figures import Figure, median_seconds
 from tests.spine.measurement.constructed import constructed
 
 

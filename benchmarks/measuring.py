@@ -4,9 +4,9 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from orchestration.chain.workspace import Workspace
-from tests.bench.demo import demo_workspace
-from tests.bench.figures import Figure, python, run_command
+from benchmarks.demo import demo_workspace
+from benchmarks.figures import Figure, python, run_command
+from orchestration.pipeline.workspace import Workspace
 
 RUNS = 5
 
@@ -33,5 +33,5 @@ def _measure(workspace: Workspace) -> list[Figure]:
 
 
 def _definitions() -> Figure:
-    times = [run_command(python("-c", "import orchestration.definitions"))[0] for _ in range(RUNS)]
+    times = [run_command(python("-c", "import orchestration.dagster.definitions"))[0] for _ in range(RUNS)]
     return Figure("Dagster definitions load", statistics.median(times), "s", "< 5", f"median of {RUNS}, no service up")

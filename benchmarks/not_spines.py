@@ -1,8 +1,8 @@
 """Pictures that are no whole-spine radiograph, to see whether a model refuses them.
 
-Chests and pelves are cut from the radiographs of virtual patients; noise and blanks are drawn; photographs are cut from
-those that scikit-learn and matplotlib bring along, and screens from what is installed. What belongs here: making them.
-What does not: asking a model (``refusal``). Contract: (H, W) uint16, 0..4095; the same numbers give the same pictures.
+Chests and pelves are cut from the radiographs of virtual patients; noise and blanks are drawn; photographs are cut
+from those that scikit-learn and matplotlib bring along, and screens from what is installed. Contract: (H, W) uint16,
+0..4095; the same numbers give the same pictures.
 """
 
 from collections.abc import Callable, Mapping, Sequence

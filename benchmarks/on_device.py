@@ -1,9 +1,9 @@
 """How fast virtual patients are drawn on a GPU, what bounds it, and how far that is from memory bandwidth.
 
-    python -m tests.bench.on_device --out DIR        needs torch, numpy and scipy; a GPU, or --device cpu for a try
+    python -m benchmarks.on_device --out DIR        needs torch, numpy and scipy; a GPU, or --device cpu for a try
 
-What belongs here: rendering on the training device. What does not: rendering to files (``rendering``). Contract:
-"complete" is everything from a seed to both finished pictures with their landmarks, posing on CPU workers included.
+Contract: "complete" is everything from a seed to both finished pictures with their landmarks, posing on CPU workers
+included.
 """
 
 import argparse
@@ -17,18 +17,18 @@ from pathlib import Path
 
 import torch
 
-from spine.phantom.body.batch import PatientBatch
-from spine.phantom.body.matter import sample_matter
-from spine.phantom.body.soft_tissue import BOWEL, BOWEL_REACH_MM
-from spine.phantom.body.solids import ellipsoids_of
-from spine.phantom.picture.chords import add_small
-from spine.phantom.picture.display import looks_of, process
-from spine.phantom.picture.exposure import detect, exposures_of, line_integrals, path_lengths
-from spine.phantom.picture.rays import Rays, rays_from
-from spine.phantom.picture.render import exact_paths
-from spine.phantom.picture.shots import ShotTable
-from spine.phantom.picture.splat import splat
-from spine.phantom.stream import Bundle, PlannedPatients, StreamConfig, VirtualPatients, bundle, draw
+from simulation.body.batch import PatientBatch
+from simulation.body.patient_mass import sample_matter
+from simulation.body.soft_tissue import BOWEL, BOWEL_REACH_MM
+from simulation.body.solids import ellipsoids_of
+from simulation.imaging.acquisition import ShotTable
+from simulation.imaging.chords import add_small
+from simulation.imaging.display import looks_of, process
+from simulation.imaging.exposure import detect, exposures_of, line_integrals, path_lengths
+from simulation.imaging.rays import Rays, rays_from
+from simulation.imaging.render import exact_paths
+from simulation.imaging.splat import splat
+from simulation.stream.stream import Bundle, PlannedPatients, StreamConfig, VirtualPatients, bundle, draw
 from spine.scanner import NATIVE_SPACING_MM
 
 SIZES = {"512x256": ((512, 256), NATIVE_SPACING_MM * 8), "768x384": ((768, 384), NATIVE_SPACING_MM * 16 / 3)}

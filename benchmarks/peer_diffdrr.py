@@ -1,9 +1,4 @@
-"""DiffDRR's side of ``peers``: run by the peers' own interpreter, ``python peer_diffdrr.py scene.npz found.npz``.
-
-What belongs here: DiffDRR alone. Nothing of Plumbline is imported. Its ``DRR`` module knows cone beams only, but its
-two renderers take any source and target for each ray; they are given the slot scanner's own rays, so that the path
-lengths can be compared. The work for a ray is the same as in a cone beam.
-"""
+"""DiffDRR's side of ``peers``: run by the peers' own interpreter, ``python peer_diffdrr.py scene.npz found.npz``."""
 
 import sys
 import time

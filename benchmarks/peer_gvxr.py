@@ -1,8 +1,4 @@
-"""gVirtualXRay's side of ``peers``: run by the peers' own interpreter, ``python peer_gvxr.py scene.npz found.npz``.
-
-What belongs here: gvxr alone. Nothing of Plumbline is imported. The scene is a closed mesh for each view, already
-moved so that the scanner's fan is a parallel beam (``peer_scene.fan_as_parallel``). Path lengths are gvxr's L-buffer.
-"""
+"""gVirtualXRay's side of ``peers``: run by the peers' own interpreter, ``python peer_gvxr.py scene.npz found.npz``."""
 
 import os
 import sys

@@ -1,17 +1,16 @@
 """One scene for all renderers: the vertebral bodies of a virtual patient, as grids, closed meshes and voxels.
 
-What belongs here: the scene in each renderer's own form. What does not: timing and comparing (``peers``). Contract:
-the mesh and the voxels are made from the same grids by code that shares nothing with the splat.
+Contract: the mesh and the voxels are made from the same grids by code that shares nothing with the splat.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks import rendering_cost
 from spine.landmarks import VIEWS, ViewName
 from spine.reconstruction.meshes import Mesh, join_meshes, mesh_from_grid
 from spine.scanner import NATIVE_SPACING_MM, SOURCE_TO_ISOCENTRE_MM, Floats, ViewGeometry
-from tests.bench import drawing
 
 SEED = 1
 SHAPE = (512, 256)
@@ -47,11 +46,13 @@ class Volume:
 
 def build_scene() -> Scene:
     """All bodies of one patient, and both pictures of the usual size and spacing."""
-    walls, axes, _ = drawing.body_solids(SEED)
+    walls, axes, _ = rendering_cost.body_solids(SEED)
     spacing = 8 * NATIVE_SPACING_MM
     geometry = {v: ViewGeometry(v, SHAPE, (spacing, spacing), SOURCE_TO_ISOCENTRE_MM[v]) for v in VIEWS}
     bodies = join_meshes([mesh_from_grid(wall) for wall in walls])
-    skeleton = join_meshes([mesh_from_grid(p.vertices, False) for p in drawing.bone_parts(SEED) if p.axis is None])
+    skeleton = join_meshes(
+        [mesh_from_grid(p.vertices, False) for p in rendering_cost.bone_parts(SEED) if p.axis is None]
+    )
     return Scene(walls, axes, bodies, skeleton, geometry)
 
 

@@ -1,9 +1,5 @@
 """The splat beside other renderers: DiffDRR (voxels) and gVirtualXRay (meshes), one scene, one size, one run.
 
-What belongs here: timing and comparing. What does not: the scene (``peer_scene``), the peers' own code, which runs in
-their own interpreter (``peer_diffdrr``, ``peer_gvxr``). ``make bench-peers`` installs and runs them; where they are
-not installed, this group says how and measures nothing.
-
 The scene is solid: the vertebral bodies of one patient, 512 x 256, both views. Two things are asked of a renderer.
 Time: ours at the spacing the product draws with, points made anew each time, as a new patient needs; the peers
 without the preparation of voxels and with and without that of meshes. Agreement: points drawn so densely that
@@ -21,13 +17,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks import peer_scene, rendering_cost
+from benchmarks.closed_forms import footprint
+from benchmarks.figures import Figure
+from benchmarks.peer_scene import Scene
+from simulation.threads import one_thread
 from spine.landmarks import VIEWS
-from spine.phantom.threads import one_thread
 from spine.scanner import Floats
-from tests.bench import drawing, peer_scene
-from tests.bench.closed_forms import footprint
-from tests.bench.figures import Figure
-from tests.bench.peer_scene import Scene
 
 PEERS_PYTHON = Path(os.environ.get("PLUMBLINE_PEERS_PYTHON", ".venv-peers/bin/python"))
 PRODUCT_MM, MIDDLE_MM, FINE_MM = 2.6, 1.0, 0.35
@@ -39,7 +35,7 @@ APT = (
 )
 HOW_TO_INSTALL = (
     f"peers: {PEERS_PYTHON} is not there, nothing measured. `make bench-peers` makes it from "
-    f"tests/bench/peers-requirements.txt and runs this group; gVirtualXRay also needs: apt-get install {APT}\n"
+    f"benchmarks/peers-requirements.txt and runs this group; gVirtualXRay also needs: apt-get install {APT}\n"
 )
 Pictures = Mapping[str, Floats]
 
@@ -116,17 +112,17 @@ def _about(distribution: str) -> str:
 def _ours(scene: Scene, spacing_mm: float, view: str) -> Floats:
     """(H, W) our picture, body by body: dense points need not lie in memory at once."""
     pairs = zip(scene.walls, scene.axes, strict=True)
-    bodies = (drawing.solid_points(wall[None], axis[None], spacing_mm) for wall, axis in pairs)
-    return sum(drawing.picture_of(points, scene.geometry[view]) for points in bodies)
+    bodies = (rendering_cost.solid_points(wall[None], axis[None], spacing_mm) for wall, axis in pairs)
+    return sum(rendering_cost.picture_of(points, scene.geometry[view]) for points in bodies)
 
 
 def _our_seconds(scene: Scene) -> dict[float, float]:
     """Spacing -> seconds for both views, points made anew."""
 
     def draw(spacing_mm: float) -> None:
-        points = drawing.solid_points(scene.walls, scene.axes, spacing_mm)
+        points = rendering_cost.solid_points(scene.walls, scene.axes, spacing_mm)
         for geometry in scene.geometry.values():
-            drawing.picture_of(points, geometry)
+            rendering_cost.picture_of(points, geometry)
 
     with one_thread():  # as the cohort is drawn
         return {mm: _best_seconds(lambda mm=mm: draw(mm)) for mm in (PRODUCT_MM, MIDDLE_MM)}
@@ -142,9 +138,9 @@ def _skeleton_seconds(scene: Scene) -> float:
     """Seconds for both views of the whole skeleton, points made anew, as the product draws it."""
 
     def draw() -> None:
-        points = drawing.skeleton_points(peer_scene.SEED)
+        points = rendering_cost.skeleton_points(peer_scene.SEED)
         for geometry in scene.geometry.values():
-            drawing.picture_of(points, geometry)
+            rendering_cost.picture_of(points, geometry)
 
     with one_thread():
         return _best_seconds(draw)
@@ -198,7 +194,7 @@ def _gvxr_figures(
 
 
 def _skeleton_figures(scene: Scene, their_seconds: float) -> list[Figure]:
-    count = drawing.point_count(drawing.skeleton_points(peer_scene.SEED))
+    count = rendering_cost.point_count(rendering_cost.skeleton_points(peer_scene.SEED))
     seconds = _skeleton_seconds(scene)
     how = f"{len(scene.skeleton.faces)} triangles of all bones' surfaces, mesh and both views"
     return [

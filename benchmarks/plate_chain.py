@@ -2,14 +2,14 @@
 
 import numpy as np
 
+from benchmarks.figures import Figure
+from simulation.body.patient import build_patient
+from simulation.population.sampling import sample_patient
 from spine.landmarks import PLATES
 from spine.measurement.planes import planes_from_points_3d
 from spine.measurement.registry import Plane
 from spine.measurement.tilts import plate_tilts
-from spine.phantom.patient import build_patient
-from spine.phantom.people.population import sample_patient
 from spine.scanner import Floats
-from tests.bench.figures import Figure
 
 PATIENTS = 1000
 FIRST_SEED = 40_000

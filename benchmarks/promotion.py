@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-from tests.bench.figures import Figure
+from benchmarks.figures import Figure
 
 T = TypeVar("T")
 PROCESSES, ROUNDS, HISTORIES, POINTS, SEED = 64, 100, 8, 50, 20261123
@@ -23,14 +23,14 @@ PROCESSES, ROUNDS, HISTORIES, POINTS, SEED = 64, 100, 8, 50, 20261123
 def figures() -> list[Figure]:
     """Seconds of a rollback, winners a round, agreement of the histories, and what a kill leaves behind."""
     os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
-    from tests.bench import rollback
+    from benchmarks import rollback
 
     with tempfile.TemporaryDirectory() as folder:
         return [*rollback.figures(), *_seat(Path(folder)), *_promotions(Path(folder)), *_kills(Path(folder))]
 
 
 def _seat(folder: Path) -> list[Figure]:
-    from tests.validation.gates.racers import race_for_the_seat
+    from tests.validation.promotion.racers import race_for_the_seat
 
     told, seconds = _timed(lambda: race_for_the_seat(_registry(folder / "seat"), processes=PROCESSES, rounds=ROUNDS))
     how = f"{PROCESSES} processes swap the same row at once, {ROUNDS} rounds, {seconds:.0f} s"
@@ -38,7 +38,7 @@ def _seat(folder: Path) -> list[Figure]:
 
 
 def _promotions(folder: Path) -> list[Figure]:
-    from tests.validation.gates.racers import Track, histories_agree, race
+    from tests.validation.promotion.racers import Track, histories_agree, race
 
     track = Track(folder / "race", _registry(folder / "race"), cache(_scored))
     call = lambda: race(track, processes=PROCESSES, rounds=ROUNDS, histories=HISTORIES)  # noqa: E731
@@ -52,7 +52,7 @@ def _promotions(folder: Path) -> list[Figure]:
 
 
 def _kills(folder: Path) -> list[Figure]:
-    from tests.validation.gates.racers import Track, kill
+    from tests.validation.promotion.racers import Track, kill
 
     track = Track(folder / "kill", _registry(folder / "kill"), cache(_scored))
     killed, seconds = _timed(lambda: kill(track, points=POINTS, seed=SEED))

@@ -1,11 +1,10 @@
 """How fast virtual patients reach the disk on a CPU, where the time goes, and whether memory stays flat.
 
-What belongs here: rendering to files. What does not: rendering on a GPU (``on_device``), other renderers (``peers``).
 Contract: "complete" is the whole command, from the start of its process to the last file: pose, bones, soft parts,
 noise, display and both DICOM files with the reconstruction.
 
-    python -m tests.bench rendering           memory up to 1,000 patients, about six minutes
-    python -m tests.bench rendering --full    ... up to 10,000, about half an hour and 6 GB of disk
+    python -m benchmarks rendering           memory up to 1,000 patients, about six minutes
+    python -m benchmarks rendering --full    ... up to 10,000, about half an hour and 6 GB of disk
 """
 
 import subprocess
@@ -20,23 +19,23 @@ from pathlib import Path
 import psutil
 import torch
 
+from benchmarks.figures import Figure, python
+from simulation.body.batch import PatientBatch, collate
+from simulation.body.patient import build_patient
+from simulation.body.patient_mass import Matter, sample_matter
+from simulation.body.skeleton import build_bones
+from simulation.cohort.cohort import CohortConfig
+from simulation.cohort.patient_folder import write_case
+from simulation.imaging.acquisition import Shot, plan_shot
+from simulation.imaging.annotation import lay_over
+from simulation.imaging.display import MAXIMUM, looks_of, process
+from simulation.imaging.exposure import detect, exposures_of, line_integrals, path_lengths
+from simulation.imaging.field_of_view import scan_geometry
+from simulation.imaging.rays import rays_of
+from simulation.imaging.splat import splat
+from simulation.population.sampling import sample_patient
+from simulation.threads import one_thread
 from spine.landmarks import VIEWS
-from spine.phantom.body.batch import PatientBatch, collate
-from spine.phantom.body.matter import Matter, sample_matter
-from spine.phantom.body.skeleton import build_bones
-from spine.phantom.case import write_case
-from spine.phantom.cohort import CohortConfig
-from spine.phantom.patient import build_patient
-from spine.phantom.people.population import sample_patient
-from spine.phantom.picture.annotation import lay_over
-from spine.phantom.picture.display import MAXIMUM, looks_of, process
-from spine.phantom.picture.exposure import detect, exposures_of, line_integrals, path_lengths
-from spine.phantom.picture.field_of_view import scan_geometry
-from spine.phantom.picture.rays import rays_of
-from spine.phantom.picture.shots import Shot, plan_shot
-from spine.phantom.picture.splat import splat
-from spine.phantom.threads import one_thread
-from tests.bench.figures import Figure, python
 
 PATIENTS, WORKERS, SEED = 240, 2, 2019
 STAGED = 24

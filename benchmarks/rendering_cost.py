@@ -1,8 +1,4 @@
-"""The one place where ``peers`` and ``exactness`` touch the renderer: grids and solids in, path lengths out.
-
-What belongs here: calls of ``spine.phantom``. What does not: phantoms with closed forms (``closed_forms``) and what
-is measured. Everything is NumPy, one patient, millimetres, whatever the renderer's batch looks like inside.
-"""
+"""The one place where ``peers`` and ``exactness`` touch the renderer: grids and solids in, path lengths out."""
 
 import functools
 from collections.abc import Iterator
@@ -11,17 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from spine.phantom.body.batch import PatientBatch, collate
-from spine.phantom.body.points import MassPoints, sample_bones, sample_filling, sample_shell
-from spine.phantom.body.skeleton import build_bones, reference_cells
-from spine.phantom.body.solids import CONTROLS, Ellipsoid, Loft, Solid, ellipsoids_of, lofts_of
-from spine.phantom.body.surfaces import Bones, Filling, Shell
-from spine.phantom.body.vertebrae import body_grid
-from spine.phantom.patient import build_patient
-from spine.phantom.people.population import sample_patient
-from spine.phantom.picture.chords import ellipsoid_chords, lines_of, loft_chords
-from spine.phantom.picture.rays import rays_of
-from spine.phantom.picture.splat import splat
+from simulation.body.batch import PatientBatch, collate
+from simulation.body.mass_points import MassPoints, sample_bones, sample_filling, sample_shell
+from simulation.body.patient import build_patient
+from simulation.body.skeleton import build_bones, reference_cells
+from simulation.body.solids import CONTROLS, Ellipsoid, Loft, Solid, ellipsoids_of, lofts_of
+from simulation.body.surfaces import Bones, Filling, Shell
+from simulation.body.vertebrae import body_grid
+from simulation.imaging.chords import ellipsoid_chords, lines_of, loft_chords
+from simulation.imaging.rays import rays_of
+from simulation.imaging.splat import splat
+from simulation.population.sampling import sample_patient
 from spine.scanner import Floats, ViewGeometry
 
 

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from statistics import median
 
-from orchestration.chain.review import write_review_page
+from benchmarks.figures import Figure, median_seconds
 from orchestration.environment import apply_quiet_environment
-from tests.bench.figures import Figure, median_seconds
+from orchestration.tracking.review_page import write_review_page
 from tests.browser.chromium import browser, find_chromium
 from tests.judged_workspace import judged_workspace
 

@@ -1,6 +1,6 @@
 """How a model bears pictures that are cut off, inverted, noisy or marked, and patients that are hard to see.
 
-    python -m tests.bench.robustness -w WORKSPACE [--model FOLDER] [--splits train,validation]
+    python -m benchmarks.robustness -w WORKSPACE [--model FOLDER] [--splits train,validation]
 
 One row a difficulty: mean absolute errors of the paper's parameters beside those of the same split as it is. What
 belongs here: making the pictures difficult, the table. What does not: measuring. Contract: the same patients in every
@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.asked import asked
 from inference.measure import PictureInput, measure_views
 from inference.model import Model, load_model
+from simulation.population.sampling import sample_patient
 from spine.dataset import Example, ExampleView, load_example_picture
 from spine.landmarks import VIEWS, ViewName
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
-from spine.phantom.people.population import sample_patient
-from tests.bench.asked import asked
 
 Picture = NDArray[np.uint16]
 Change = Callable[[Picture, ExampleView, np.random.Generator], Picture]

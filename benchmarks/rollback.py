@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestration.chain.decision import promote_champion
-from orchestration.chain.params import Params, write_params
-from orchestration.chain.workspace import Workspace
+from benchmarks.figures import Figure
+from orchestration.lifecycle.decision import promote_champion
+from orchestration.pipeline.params import Params, write_params
+from orchestration.pipeline.workspace import Workspace
 from spine.model_digest import model_digest
-from tests.bench.figures import Figure
 from tests.served_workspace import register_candidate
 
 

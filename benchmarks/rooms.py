@@ -4,12 +4,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from orchestration.chain.params import Params, parse_params, write_params
-from orchestration.chain.pipeline import dvc_yaml
-from orchestration.chain.steps import compute_step
-from orchestration.chain.workspace import Workspace
+from benchmarks.figures import Figure
+from orchestration.pipeline.params import Params, parse_params, write_params
+from orchestration.pipeline.stages import dvc_yaml
+from orchestration.pipeline.steps import compute_step
+from orchestration.pipeline.workspace import Workspace
 from spine.storage import write_text_atomically
-from tests.bench.figures import Figure
 
 PATIENTS = 40
 

@@ -1,8 +1,8 @@
 """The spread between seeds: the same recipe fitted several times on a GPU machine, scored here on one frozen test set.
 
-    python -m tests.bench.seeds pack WORKSPACE/data/dataset FILE       here: what the GPU machine needs, one file
-    python -m tests.bench.seeds fit --dataset FILE --out FOLDER --seeds 1,2,3,4 --minutes 1.83 [-- OPTIONS]    there
-    python -m tests.bench seeds -w WORKSPACE seed1=FOLDER/seed1.tar seed2=FOLDER/seed2.tar ...       here: the table
+    python -m benchmarks.seeds pack WORKSPACE/data/dataset FILE       here: what the GPU machine needs, one file
+    python -m benchmarks.seeds fit --dataset FILE --out FOLDER --seeds 1,2,3,4 --minutes 1.83 [-- OPTIONS]    there
+    python -m benchmarks seeds -w WORKSPACE seed1=FOLDER/seed1.tar seed2=FOLDER/seed2.tar ...       here: the table
 
 ``OPTIONS`` are those of ``python -m training``; without them the default recipe of docs/landmark-model.md. What belongs
 here: these three commands. What does not: fitting (``training``), what a spread means (``validation.gates``).
@@ -108,10 +108,10 @@ def _run(arguments: Sequence[str], gpu: int, what: str) -> bool:
 
 def spread(workspace_folder: Path, fits: Mapping[str, Path], kept: Path) -> int:
     """Score every fit on the workspace's frozen test set and print the spread beside the policy's margins."""
-    from orchestration.chain.decision import policy_path
-    from orchestration.chain.params import read_params
-    from orchestration.chain.workspace import Workspace
-    from training.candidate import FITTED_FILE, read_summary
+    from orchestration.lifecycle.decision import policy_path
+    from orchestration.pipeline.params import read_params
+    from orchestration.pipeline.workspace import Workspace
+    from training.export.candidate import FITTED_FILE, read_summary
     from validation.gates.policy import read_policy
     from validation.gates.seed_spread import spread_rows, spread_table
 
@@ -159,10 +159,10 @@ def _unpacked(fit: Path, folder: Path) -> Path:
 
 def _scored(workspace: Path, manifest: Manifest, folder: Path) -> "EvaluationRecord":
     """The fit's record: exported and calibrated here, scored once for each model and test set."""
-    from orchestration.chain.workspace import Workspace
+    from benchmarks.comparison import scored
+    from orchestration.pipeline.workspace import Workspace
     from spine.errors import EvidenceRejected
-    from tests.bench.comparison import scored
-    from training.export import finish_export
+    from training.export.onnx_export import finish_export
     from validation.evaluation.record import read_record, write_record
 
     summary = finish_export(folder, Workspace(workspace).dataset)
@@ -191,7 +191,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.seeds", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.seeds", description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     packing = commands.add_parser("pack", help="here: what the GPU machine needs")
     packing.add_argument("dataset", type=Path)

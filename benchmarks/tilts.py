@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from scipy.interpolate import make_smoothing_spline
 
+from benchmarks.figures import Figure
+from simulation.body.patient import build_patient
+from simulation.population.sampling import sample_patient
 from spine.landmarks import GALBUSERA39
 from spine.measurement import tilts as ours
 from spine.measurement.measure import measure
 from spine.measurement.planes import planes_from_points_3d
-from spine.phantom.patient import build_patient
-from spine.phantom.people.population import sample_patient
 from spine.scanner import Floats
-from tests.bench.figures import Figure
 from validation.evaluation.agreement import agree
 
 SPINES = 80

@@ -1,9 +1,9 @@
 """How fast a fit was, where its time went, and what share of the GPU's matrix rate it reached.
 
-    python -m tests.bench.training_rate FOLDER ...        folders of finished fits (fitted.json, journal.jsonl)
+    python -m benchmarks.training_rate FOLDER ...        folders of finished fits (fitted.json, journal.jsonl)
 
 Operations are counted on the network itself (torch's flop counter; forward once, backward twice that), time is the
-fit's own clock, start and compilation included. What belongs here: that table. What does not: fitting.
+fit's own clock, start and compilation included.
 """
 
 import argparse
@@ -16,8 +16,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from inference.contract import read_contract
-from training.candidate import FITTED_FILE, FitSummary, read_summary
-from training.networks import build_network
+from training.export.candidate import FITTED_FILE, FitSummary, read_summary
+from training.model.networks import build_network
 
 PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0}
 """Dense bfloat16 rate of the tensor cores by NVIDIA's data sheet, 1e12 operations per second."""
@@ -61,7 +61,7 @@ def row(folder: Path) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; 0."""
     parser = argparse.ArgumentParser(
-        "python -m tests.bench.training_rate", description="How fast fits were, and what share of the GPU they reached."
+        "python -m benchmarks.training_rate", description="How fast fits were, and what share of the GPU they reached."
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="of a finished fit")
     folders = parser.parse_args(arguments).folders

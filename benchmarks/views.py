@@ -3,15 +3,15 @@
 Every second virtual patient has the scanner look, the others one of the whole family. Nothing was chosen on this seed.
 """
 
+from benchmarks.figures import Figure
+from simulation.body.patient import build_patient
+from simulation.cohort.cohort import CohortConfig
+from simulation.imaging.field_of_view import scan_geometry
+from simulation.imaging.render import render_views
+from simulation.population.sampling import sample_patient
 from spine.intake.view_evidence import views_seem_exchanged
 from spine.landmarks import VIEWS
-from spine.phantom.cohort import CohortConfig
-from spine.phantom.patient import build_patient
-from spine.phantom.people.population import sample_patient
-from spine.phantom.picture.field_of_view import scan_geometry
-from spine.phantom.picture.render import render_views
 from spine.worker_pool import worker_pool
-from tests.bench.figures import Figure
 
 PATIENTS, SEED, WORKERS = 600, 9090, 2
 

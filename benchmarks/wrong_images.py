@@ -1,8 +1,6 @@
 """Pictures that are spines and not what they are given as: of the other view, covered in the middle, turned.
 
-What belongs here: making them, counting what is refused or told, and how often good ones are. What does not: pictures
-that are no spine (``not_spines``). Contract: the released model, patients of no test split; a share of good pictures is
-of all of them.
+Contract: the released model, patients of no test split; a share of good pictures is of all of them.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from benchmarks.figures import Figure
 from inference.measure import PictureInput, measure_views
 from inference.model import Model
 from spine.landmarks import VIEWS, ViewName
 from spine.prediction import Prediction
 from spine.study import Points2D
-from tests.bench.figures import Figure
 
 Given = Mapping[ViewName, PictureInput]
 Says = Callable[[Prediction], bool]

@@ -4,8 +4,7 @@ A network that sees a spine go in above a black rectangle and come out below it 
 elsewhere. No radiograph is of one grey around a vertebra: a landmark that lies in any window of half a vertebra with
 not the slightest difference of grey is not seen, whether in its middle or at its edge.
 
-What belongs here: finding those, and what is lost with them beside themselves. What does not: dropping them
-(``finding``), pictures without any spine (``refusal``). Contract: greys are compared as the network gets them.
+Contract: greys are compared as the network gets them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.chain import centres_of, pitch_of
+from inference.vertebral_column import centres_of, pitch_of
 from spine.landmarks import HIPS, VERTEBRAE, level_of
 from spine.measurement.registry import Measured
 from spine.scanner import Floats

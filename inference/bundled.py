@@ -1,7 +1,6 @@
 """The model in the box: weights that ship with the software, learnt from virtual patients only.
 
-What belongs here: where it lies and opening it. What does not: making it (``training.release``), the workspace's own
-champion (``orchestration.chain.champion``). Contract: the bytes are those that ``release.json`` names, or are refused.
+Contract: the bytes are those that ``release.json`` names, or are refused.
 """
 
 import json

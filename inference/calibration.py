@@ -11,7 +11,6 @@ whose errors go together: what is measured of margins is their direction. Angles
 the truth (split conformal prediction, Vovk 2005; Lei et al. 2018). They promise as much on patients like those, and
 nothing on others.
 
-What belongs here: the record in a model's contract and its use. What does not: fitting it (``training.calibrate``).
 Contract: a model without a calibration has no intervals; no interval is guessed.
 """
 
@@ -20,14 +19,14 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, cast
 
-from inference.refusal import Limits
+from inference.input_check import Limits
 from spine.landmarks import HIPS, S1_MARGINS, S1_PLATE, VIEWS, ViewName
 from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.measurement.registry import PARAMETERS, Measured
 
 LEVEL = 0.9
 FEW_PATIENTS = 60
-"""With fewer, all parameters share one width (``training.calibrate``), and no interval keeps its promise for each."""
+"""With fewer patients, all parameters share one width (``training.export.calibrate``)."""
 UNSIGNED = frozenset({"cobb", "cobb_midline", "cobb_secondary_cranial", "cobb_secondary_caudal"})
 """Parameters that are sizes: their interval ends at zero."""
 

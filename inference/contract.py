@@ -1,10 +1,8 @@
 """What a model promises about itself: the record beside every exported network, and the model's digest.
 
-What belongs here: the record and its file ``contract.json``; the digest over both files of a model comes from
-``spine.model_digest``. What does not: preparing pictures (``preprocessing``), reading heat maps (``decoding``)
-and running the network (``model``). Contract: a model is a folder that holds ``model.onnx`` and
-``contract.json``; everything that has to agree between training and service stands in the contract, and
-whoever reads a contract of another preprocessing version refuses it instead of guessing.
+Contract: a model is a folder that holds ``model.onnx`` and ``contract.json``; everything that has to agree between
+training and service stands in the contract, and whoever reads a contract of another preprocessing version refuses it
+instead of guessing.
 
 The network's signature, fixed for every model: inputs ``picture`` (N, 1, H, W) float32 and ``view`` (N,)
 int64 (position in ``spine.landmarks.VIEWS``); outputs ``heatmaps`` (N, K, H / stride, W / stride), each

@@ -5,12 +5,10 @@ Along an axis of n cells, cell i has the normalised coordinate (2 i + 1) / n - 1
     cell          0      1      2      3
     coordinate  -0.75  -0.25   0.25   0.75        -1 and 1 are the picture's edges, half a cell outside
 
-so a normalised coordinate c lies at input pixel (c + 1) / 2 * W - 1/2, whatever the stride. ``training.dsnt``
+so a normalised coordinate c lies at input pixel (c + 1) / 2 * W - 1/2, whatever the stride. ``training.model.dsnt``
 takes both functions from here.
 
-What belongs here: that convention, the expectation, the spread and the decision what counts as seen. What
-does not: the network (``model``), picture frames (``preprocessing``). Contract: heat maps come in finite and
-summing to one or are refused; an unseen or undecided landmark has no key.
+Contract: heat maps come in finite and summing to one or are refused; an unseen or undecided landmark has no key.
 """
 
 from collections.abc import Mapping, Sequence

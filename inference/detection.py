@@ -1,8 +1,6 @@
 """What the network finds in the pictures of one study, and under which names.
 
-What belongs here: preparing the views, asking the model once (or again, see ``second_look``), dropping what
-lies where nothing is drawn, naming the chain over both views. What does not: whether it is a spine (``refusal``), what
-follows (``measure``). Contract: what is dropped here is named, and the view a picture was given as is never changed.
+Contract: what is dropped here is named, and the view a picture was given as is never changed.
 """
 
 from collections.abc import Mapping
@@ -11,12 +9,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from inference.blank import undrawn
+from inference.blank_regions import undrawn
 from inference.decoding import Decoded, decode
 from inference.levels import LevelEvidence, chain_votes, decided
 from inference.model import Model
 from inference.preprocessing import Prepared, prepare
-from inference.second_look import Look, given_wrongly
+from inference.view_check import Look, given_wrongly
 from spine.errors import ContractViolation
 from spine.landmarks import VIEWS, ViewName, moved_name
 

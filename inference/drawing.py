@@ -1,8 +1,7 @@
 """The strokes on one radiograph: spine curve, plates, names, pelvis, Cobb lines.
 
-What belongs here: from points in picture pixels to strokes on an enlarged, windowed picture. What does not:
-layout and words around it (``overlay``). Contract: strokes are drawn at twice the size and reduced, so they
-are smooth; nothing is drawn for a landmark that is absent.
+Contract: strokes are drawn at twice the size and reduced, so they are smooth; nothing is drawn for a landmark that is
+absent.
 """
 
 from collections.abc import Mapping, Sequence

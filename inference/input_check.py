@@ -4,9 +4,8 @@ A network that looks for vertebrae finds some in a chest, a pelvis, a photograph
 few vertebrae are seen (a pelvis), the lumbar ones are missing (a chest), the maps stay wide, or the vertebrae do not
 follow each other downwards (anything else).
 
-What belongs here: those signs and their limits. What does not: what follows from a refusal (``measure``), setting the
-limits on a model's own patients (``training.calibrate``). Contract: limits stand in the model's calibration; a model
-without them, or of a landmark set that has not every vertebra, refuses nothing.
+Contract: limits stand in the model's calibration; a model without them, or of a landmark set that has not every
+vertebra, refuses nothing.
 """
 
 from collections.abc import Mapping, Sequence

@@ -7,8 +7,7 @@ landmarks of vertebrae (in both views: they show one patient) of the logarithm o
 the landmark would be. A chain that another hypothesis explains clearly better is renamed; where the next best is
 hardly worse, the levels are uncertain by one.
 
-What belongs here: that comparison. What does not: from when on levels count as uncertain (``training.calibrate`` finds
-it on a model's own patients). Contract: all vertebrae move together; points of no vertebra keep their names.
+Contract: all vertebrae move together; points of no vertebra keep their names.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,10 +1,8 @@
 """From radiographs to parameters: the whole of what ships, in one call.
 
-What belongs here: refusing what is no spine, triangulating where both views are calibrated, measuring. What does
-not: asking the model (``finding``), reading DICOM (``spine.radiograph``), formulas (``spine.measurement``), pictures
-for people (``overlay``). Contract: two views that both have their place in the scanner are measured in the planes of
-the triangulated 3D points; otherwise every view is measured in its own plane. Which of the two happened is visible in
-``Prediction.points_3d``; nothing else is guessed.
+Contract: two views that both have their place in the scanner are measured in the planes of the triangulated 3D points;
+otherwise every view is measured in its own plane. Which of the two happened is visible in ``Prediction.points_3d``;
+nothing else is guessed.
 """
 
 import time
@@ -16,14 +14,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.blank import hole_of, without_curves
+from inference.blank_regions import hole_of, without_curves
 from inference.calibration import Calibration
-from inference.chain import lean_of, turned
 from inference.decoding import Decoded
-from inference.finding import Found, find_landmarks
+from inference.detection import Found, find_landmarks
+from inference.input_check import signs_of
 from inference.levels import LevelEvidence
 from inference.model import Model
-from inference.refusal import signs_of
+from inference.vertebral_column import lean_of, turned
 from spine.dataset import Example, load_example_picture
 from spine.landmarks import VIEWS, ViewName
 from spine.measurement.fusion import NEIGHBOUR_WIDTH

@@ -1,9 +1,7 @@
 """A model ready to be asked: the network in onnxruntime, with its contract and digest.
 
-What belongs here: loading, checking and running the network. What does not: pictures, points and
-parameters (``measure``). Contract: nothing is executed but an ONNX graph (no pickle, no torch); a folder
-that is not a whole model of this version is refused with a reason; what is measured with a model can name
-the model by ``digest``.
+Contract: nothing is executed but an ONNX graph (no pickle, no torch); a folder that is not a whole model of this
+version is refused with a reason; what is measured with a model can name the model by ``digest``.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,8 @@
 """A model folder that somebody names by hand: its bytes are those that its own record states, or are refused.
 
-What belongs here: which records beside a model state its digest, and opening by them. What does not: loading
-(``model``), writing those records (``training``). Contract: every digest that is stated must be that of the bytes; a
-folder that states none is opened, and whoever opened it can tell. A record finds what was edited, copied by half or
-cut short; against somebody who edits the record too only a promotion helps, whose digest lies elsewhere.
+Contract: every digest that is stated must be that of the bytes; a folder that states none is opened, and whoever
+opened it can tell. A record finds what was edited, copied by half or cut short; against somebody who edits the record
+too only a promotion helps, whose digest lies elsewhere.
 """
 
 import json

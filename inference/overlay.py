@@ -1,8 +1,7 @@
 """The picture and the record that a measurement leaves behind.
 
-What belongs here: the overlay for people (layout, banner, table) and the structured report for machines. What
-does not: measuring (``measure``), the strokes on a radiograph (``drawing``). Contract: the overlay always says
-that it is not for diagnosis, and what is simulated says so; an absent parameter appears with its reason.
+Contract: the overlay always says that it is not for diagnosis, and what is simulated says so; an absent parameter
+appears with its reason.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,10 +1,8 @@
 """From a picture to what the network sees: one affine, one warp, one grey scale.
 
-What belongs here: the letterbox, the warp and the normalisation, used unchanged by training (which composes
-its augmentation into the same affine) and by service, so what is trained is what is served. What does not:
-reading pictures, choosing augmentations. Contract: numpy alone, scipy where it is; pixels are (column, row) with an
-integer at a pixel's centre, in the picture as in the input; the affine that comes back is exactly the one
-the pixels went through, so points travel both ways without loss.
+Contract: numpy alone, scipy where it is; pixels are (column, row) with an integer at a pixel's centre, in the picture
+as in the input; the affine that comes back is exactly the one the pixels went through, so points travel both ways
+without loss.
 """
 
 from dataclasses import dataclass

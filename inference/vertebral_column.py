@@ -1,8 +1,6 @@
 """Where the vertebrae of one picture lie: their middles, how far apart, and how far the whole chain leans.
 
-What belongs here: that, of landmarks that were found. What does not: which vertebra is which (``levels``), whether it
-is a spine at all (``refusal``), angles (``spine.measurement``). Contract: (column, row) in pixels of any frame; nothing
-is told of fewer vertebrae than it takes.
+Contract: (column, row) in pixels of any frame; nothing is told of fewer vertebrae than it takes.
 """
 
 from collections.abc import Mapping, Sequence

@@ -8,7 +8,6 @@ mirrored. Where that makes the network surer the picture is not what it was give
 another patient's and is not found.
 *Sure* is the mean, over the landmarks found, of the logarithm of a map's greatest value over its width.
 
-What belongs here: when to look again, and what it says. What does not: other signs of a wrong picture (``refusal``).
 Contract: a model of one view, and one without limits, is never asked again; a picture that would be refused the other
 way too is not said to be wrong in that way. The figures below were chosen with the released model on virtual patients
 in no test split and on 481 real frontal films; no real lateral film was at hand.
@@ -21,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.decoding import Decoded, decode
+from inference.input_check import Limits, signs_of
 from inference.model import Model
 from inference.preprocessing import Prepared
-from inference.refusal import Limits, signs_of
 from spine.landmarks import VIEWS, ViewName
 
 WIDE = 0.025

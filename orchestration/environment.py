@@ -1,9 +1,7 @@
 """Environment: the variables that every process of ours is started with.
 
-What belongs here: telemetry off, and the safety switches that the embedded tools read from the environment.
-What does not: paths and addresses of one workspace (``services``). Contract: a pure function, nothing is set by
-importing; whoever starts a process (the command line, ``make up``, a test) applies it before the tools are
-imported, because most of them read it at import time.
+Contract: a pure function, nothing is set by importing; whoever starts a process (the command line, ``make up``, a
+test) applies it before the tools are imported, because most of them read it at import time.
 """
 
 import os

@@ -1,8 +1,5 @@
 """Virtual patients, from who they are to their pictures; the only part of ``spine`` with torch.
 
-What belongs here: everything that makes a patient who does not exist, with radiographs and a reconstruction
-that agree exactly. What does not: reading studies (``intake``), measuring (``measurement``). The way through:
-
     people    population, alignment, curve_patterns, degeneration, fractures, operations -> parameters (limits);
               published, statistics: held against the literature
     pose      anatomy, morphometry, sagittal_plan, curvature -> spine_pose; landmarks3d, chest, habitus

@@ -1,6 +1,5 @@
 """Which vertebrae a patient has: the usual 24, or one of the transitional columns, and where its plates lie in arrays.
 
-What belongs here: names, order and indices. What does not: lengths (``morphometry``) and angles (``curvature``).
 Contract: levels run from C3 to the last mobile vertebra; every column begins C3..C7, T1..T12, so ``FIRST`` is the
 index of T1 for every patient. Plates are numbered cranial to caudal: 2 i the upper and 2 i + 1 the lower of level i,
 the S1 plate last.
@@ -15,8 +14,8 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from types import MappingProxyType
 
+from simulation.parameters import Anatomy
 from spine.landmarks import VERTEBRAE
-from spine.phantom.people.parameters import Anatomy
 
 CERVICAL = ("C3", "C4", "C5", "C6", "C7")
 DRAWN_LEVELS: tuple[str, ...] = (*CERVICAL, *VERTEBRAE)

@@ -1,8 +1,6 @@
 """Which parameters a virtual patient may have: the allowed ranges, and the refusal of anything else.
 
-What belongs here: bounds wide enough for every published extreme, and consistency between parameters.
-What does not: what is likely (``population``). Contract: all violations are gathered into one
-``ValuesRejected`` that names each value with its allowed range.
+Contract: all violations are gathered into one ``ValuesRejected`` that names each value with its allowed range.
 """
 
 import math
@@ -11,8 +9,8 @@ from itertools import pairwise
 from numbers import Real
 from typing import get_args
 
-from spine.errors import ValuesRejected
-from spine.phantom.people.parameters import (
+from simulation.anatomy import Column, column_of
+from simulation.parameters import (
     Anatomy,
     Condition,
     CoronalCurve,
@@ -24,7 +22,7 @@ from spine.phantom.people.parameters import (
     Side,
     WedgeFracture,
 )
-from spine.phantom.pose.anatomy import Column, column_of
+from spine.errors import ValuesRejected
 
 ALLOWED: Mapping[str, tuple[float, float]] = {
     "age_years": (6.0, 100.0),
@@ -84,7 +82,7 @@ def check(parameters: PatientParameters) -> None:
             "PATIENT_IMPLAUSIBLE",
             found="; ".join(found),
             expected="values inside the ranges named, PI = PT + SS, curves that follow each other on alternating sides",
-            remedy="choose values inside the allowed ranges (spine.phantom.people.limits) or draw with sample_patient",
+            remedy="choose values inside the allowed ranges (simulation.limits) or draw with sample_patient",
         )
 
 

@@ -1,6 +1,5 @@
 """The parameters of one virtual patient: everything that is decided before a bone is shaped.
 
-What belongs here: the records. What does not: what is likely (``population``), what is allowed (``limits``).
 Contract: an instance exists only with values inside ``limits.ALLOWED``.
 """
 
@@ -124,6 +123,6 @@ class PatientParameters:
     femoral_head_radius_mm: float = 23.5
 
     def __post_init__(self) -> None:
-        from spine.phantom.people.limits import check
+        from simulation.limits import check
 
         check(self)

@@ -1,8 +1,8 @@
 """Random numbers of a picture: one stream per patient and purpose, on any device.
 
-What belongs here: seeding. What does not: what is random. Contract: what a patient gets depends on that patient's
-seed and the purpose alone, never on the batch. On the CPU the numbers are the same on every machine; a GPU has its
-own generator, so its noise differs from the CPU's. Seeds alone need no torch: it is imported where noise is drawn.
+Contract: what a patient gets depends on that patient's seed and the purpose alone, never on the batch. On the CPU the
+numbers are the same on every machine; a GPU has its own generator, so its noise differs from the CPU's. Seeds alone
+need no torch: it is imported where noise is drawn.
 """
 
 import math

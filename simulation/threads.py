@@ -1,7 +1,4 @@
-"""One torch thread while a virtual patient is drawn, so that sums are the same on every machine.
-
-What belongs here: that guard. What does not: how many processes draw (``cohort``).
-"""
+"""One torch thread while a virtual patient is drawn, so that sums are the same on every machine."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

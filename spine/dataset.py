@@ -1,8 +1,6 @@
 """The data set: which examples there are, what is known of each, and which split it belongs to.
 
-What belongs here: the manifest record and its digests, readable with numpy alone (a GPU machine has
-nothing else). What does not: choosing splits and checking them (``validation.dataset``), loading batches
-(``training``). Contract: one folder,
+Contract: one folder,
 
     manifest.json           written last
     pictures/<sha256>.npy   (H, W) uint16, content-addressed: a new batch adds files and rewrites none

@@ -12,9 +12,8 @@
     |- EvidenceRejected           an evaluation record or verdict is missing, altered or not finite
     `- GateRefused                promotion was asked for and is not granted
 
-What belongs here: the classes. What does not: codes of one room (they stand where they are raised).
-Contract: an error says what was found, what was expected and what to do, and carries a stable
-upper-case ``code`` that a program can switch on. ``str(error)`` never contains patient identifiers.
+Contract: an error says what was found, what was expected and what to do, and carries a stable upper-case ``code`` that
+a program can switch on. ``str(error)`` never contains patient identifiers.
 """
 
 from collections.abc import Sequence

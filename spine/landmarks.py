@@ -1,8 +1,7 @@
 """Landmark sets: which points are looked for, their names, order and left-right partners.
 
-What belongs here: the names. What does not: where a point lies (``reconstruction``, ``study``) and what
-is measured from it (``measurement``). Contract: a landmark set is data. To add one, build a
-``LandmarkSet`` and register it in ``LANDMARK_SETS``; nothing that uses sets has to change.
+Contract: a landmark set is data. To add one, build a ``LandmarkSet`` and register it in ``LANDMARK_SETS``; nothing
+that uses sets has to change.
 
 Names are ``<level>_<part>``. Plate points: ``T4_sup`` (upper end plate centre), ``T4_inf`` (lower), their
 margins ``T4_sup_ant``, ``_post``, ``_left``, ``_right`` (the patient's sides). Others: ``S1_sup`` (S1 end

@@ -1,11 +1,8 @@
 """The digest by which a model is known: of the bytes that compute and of the contract they compute under.
 
-What belongs here: which files of a model folder count and how they become one digest; the single
-definition, so that the room that ships a model (``inference``) and the room that judges it
-(``validation``) agree without knowing each other. What does not: reading or running those files.
-Contract: a model is one folder with ``model.onnx`` (and ``model.onnx.data`` where weights lie outside the
-graph) and ``contract.json``; equal digests mean equal bytes in all of them. Cards, reports and registry
-files beside them are not part of a model's identity.
+Contract: a model is one folder with ``model.onnx`` (and ``model.onnx.data`` where weights lie outside the graph) and
+``contract.json``; equal digests mean equal bytes in all of them. Cards, reports and registry files beside them are not
+part of a model's identity.
 """
 
 import hashlib

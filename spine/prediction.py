@@ -1,8 +1,6 @@
 """What a model said of one study: the record that inference writes and evaluation reads.
 
-What belongs here: the record, so that ``inference`` and ``validation`` need not know each other. What does
-not: how it came about or how good it is. Contract: pixels are those of the study's own picture; an absent
-landmark or parameter has no value but a reason.
+Contract: pixels are those of the study's own picture; an absent landmark or parameter has no value but a reason.
 """
 
 from collections.abc import Mapping

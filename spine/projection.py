@@ -1,8 +1,6 @@
 """Landmarks of a study in the pixels of its own pictures: projected from 3D, or taken from 2D labels.
 
-What belongs here: the step from a ``Study`` to the visible points of a landmark set, and the folder of them.
-What does not: the projection's equations (``scanner``) and what is learnt from the points
-(``validation.dataset``). Contract: a point outside its picture is absent. One folder,
+Contract: a point outside its picture is absent. One folder,
 
     <study_id>.json   one per study with a view; written once, a new batch adds files and rewrites none
     landmarks.json    the index, written last: a folder without it is unfinished

@@ -13,8 +13,6 @@ and, with D = 1 - u_F u_L / (f g), exactly
 
 Pixels: (column, row), an integer is a pixel's centre. In the canonical frontal picture columns run to
 the patient's left, in the canonical lateral picture to the patient's back; rows run to the feet.
-
-What belongs here: these equations. What does not: reading pixels or tags (``radiograph``).
 """
 
 from dataclasses import dataclass

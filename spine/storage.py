@@ -1,8 +1,7 @@
 """Writing files so that nothing half-written ever looks whole, and digests of what was written.
 
-What belongs here: atomic replacement and content digests, which every room needs in the same form.
-What does not: any format. Contract: a file under its final name is complete; a killed process or a full
-disk leaves at most a ``.partial`` file, which ``remove_partials`` clears.
+Contract: a file under its final name is complete; a killed process or a full disk leaves at most a ``.partial`` file,
+which ``remove_partials`` clears.
 """
 
 import hashlib

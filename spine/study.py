@@ -1,7 +1,6 @@
 """Study: what is known of one examination, and how it lies on disk.
 
-What belongs here: the record and its storage. What does not: how bytes become a study (``radiograph``,
-``reconstruction``, ``intake``) and what is learnt from many (``dataset``). Contract: one folder per study,
+Contract: one folder per study,
 
     <study_id>/study.json          written last: a folder without it is unfinished
     <study_id>/frontal.npy         (H, W) uint16, bone bright, canonical orientation
@@ -21,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spine.landmarks import ViewName
-from spine.reconstruction.record import Reconstruction
+from spine.reconstruction.reconstruction import Reconstruction
 from spine.scanner import ViewGeometry
 
 CalibrationType = Literal["GEOMETRY", "FIDUCIAL", "ERMF", "PROJECTION", "UNKNOWN", "NONE"]

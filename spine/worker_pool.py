@@ -1,8 +1,7 @@
 """Worker processes that do not outlive whoever started them.
 
-What belongs here: how a pool is made. What does not: the work. Contract: processes are spawned, not forked (the
-caller may hold threads: torch, Dagster); a worker whose parent is gone, however it went, ends at once instead of
-waiting for work for ever.
+Contract: processes are spawned, not forked (the caller may hold threads: torch, Dagster); a worker whose parent is
+gone, however it went, ends at once instead of waiting for work for ever.
 """
 
 import os

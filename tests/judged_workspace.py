@@ -1,8 +1,7 @@
 """A workspace in which a challenger was judged against a champion, MLflow knowing both; made in seconds, without a fit.
 
-What belongs here: the making. What does not: what must be shown of it (the tests). Contract: pictures, points and
-errors are drawn from a fixed seed; the challenger is about as good as the champion, but one study it does not
-answer and one it has changed most are known by name.
+Contract: pictures, points and errors are drawn from a fixed seed; the challenger is about as good as the champion, but
+one study it does not answer and one it has changed most are known by name.
 """
 
 from collections.abc import Mapping
@@ -13,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from orchestration.chain.params import Params, write_params
-from orchestration.chain.workspace import Workspace
+from orchestration.pipeline.params import Params, write_params
+from orchestration.pipeline.workspace import Workspace
 from spine.dataset import Example, ExampleView, Manifest, Truth, write_manifest
 from spine.landmarks import GALBUSERA39, VIEWS
 from spine.measurement.registry import PARAMETERS, Measured
@@ -123,7 +122,7 @@ def _prediction(example: Example, rng: np.random.Generator, role: str) -> Predic
 
 
 def _judge(workspace: Workspace, params: Params, *, with_champion: bool) -> None:
-    from orchestration.chain.decision import policy_path
+    from orchestration.lifecycle.decision import policy_path
     from validation.evaluation.record import read_record
     from validation.gates.policy import read_policy
     from validation.gates.verdict import judge, write_verdict
@@ -140,8 +139,8 @@ def _track(workspace: Workspace, manifest: Manifest, digest: str, seed: str) -> 
     from mlflow import MlflowClient
     from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
-    from orchestration.chain.champion import CANDIDATES_MODEL
-    from orchestration.chain.run_facts import log_data
+    from orchestration.lifecycle.local_champion import CANDIDATES_MODEL
+    from orchestration.tracking.run_facts import log_data
 
     client = MlflowClient(tracking_uri=workspace.tracking_uri, registry_uri=workspace.tracking_uri)
     known = client.get_experiment_by_name("plumbline")

@@ -1,14 +1,10 @@
-"""Candidates of known quality in a workspace: the model in the box, told apart by a note, with drawn evidence.
-
-What belongs here: making and registering them, so that a test or the bench can judge and promote with real bytes and a
-real smoke test, without a fit. What does not: judging (the caller's).
-"""
+"""Candidates of known quality in a workspace: the model in the box, told apart by a note, with drawn evidence."""
 
 import shutil
 
-from inference.released import RELEASED
-from orchestration.chain.champion import CANDIDATES_MODEL
-from orchestration.chain.workspace import Workspace
+from inference.bundled import RELEASED
+from orchestration.lifecycle.local_champion import CANDIDATES_MODEL
+from orchestration.pipeline.workspace import Workspace
 from spine.model_digest import model_digest
 from tests.validation.gates.records import build_record
 from validation.evaluation.record import write_record

@@ -1,7 +1,6 @@
 """``python -m training``: a fit from the command line of a machine that has nothing but torch and lightning.
 
-What belongs here: arguments and the progress line. What does not: anything else; the product's command line
-is ``plumbline``. Contract: exit code 0 with a finished fit, that of the error class with its reason on stderr.
+Contract: exit code 0 with a finished fit, that of the error class with its reason on stderr.
 """
 
 import argparse
@@ -18,12 +17,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a fit; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        from training.work import demand_data_set
+        from training.fit_context import demand_data_set
 
         demand_data_set(options.dataset)
         config = _config(options)
-        from training.fit import fit  # not before --help and the configuration's own errors
-        from training.team import team_of
+        from training.fitting.fit import fit  # not before --help and the configuration's own errors
+        from training.process_group import team_of
 
         leads = team_of(config.devices).leads
         summary = fit(options.dataset, options.out, config, None if options.quiet or not leads else _show)

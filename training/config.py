@@ -1,8 +1,7 @@
 """What a training run is asked to do: every choice in one frozen record.
 
-What belongs here: the record, its defaults and its checks. What does not: carrying it out (``fit``).
-Contract: a config holds plain values only, so that it can be journalled, compared and stored in a checkpoint
-that loads with ``weights_only=True``; two runs of equal config, data and device give equal weights.
+Contract: a config holds plain values only, so that it can be journalled, compared and stored in a checkpoint that
+loads with ``weights_only=True``; two runs of equal config, data and device give equal weights.
 """
 
 import dataclasses

@@ -1,7 +1,6 @@
 """What one fit works with: its machine, its data, its place in a team.
 
-What belongs here: these records, and which machine and number format a configuration amounts to. What does not: doing
-the work (``fit``), batches (``loaders``). Contract: a device or number format that this machine lacks is refused.
+Contract: a device or number format that this machine lacks is refused.
 """
 
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from spine.errors import ParametersRejected
 from spine.landmarks import ViewName
 from training.config import TrainingConfig
 from training.journal import Journal
-from training.team import Team
+from training.process_group import Team
 
 _SMALLEST_BF16_INPUT = 128
 """oneDNN's bfloat16 convolution of stride two reads memory it never wrote when its output is one pixel wide

@@ -1,9 +1,8 @@
 """The journal: what happened during a training, line by line, on the machine where it happened.
 
-What belongs here: writing, reading and tidying the journal. What does not: MLflow (``tracking`` replays a
-journal into it, elsewhere and later). Contract: ``journal.jsonl`` holds one JSON object per line, each
-written and synced whole; a last line torn by a crash is ignored and cut off before the next is written;
-figures logged twice (because a run resumed from an older checkpoint) count once, the later ones.
+Contract: ``journal.jsonl`` holds one JSON object per line, each written and synced whole; a last line torn by a crash
+is ignored and cut off before the next is written; figures logged twice (because a run resumed from an older
+checkpoint) count once, the later ones.
 """
 
 import json

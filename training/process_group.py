@@ -1,8 +1,7 @@
 """The processes that fit one network together, one for each GPU, started by torchrun.
 
-What belongs here: who this process is and agreeing on time. What does not: starting processes (torchrun; Lightning's
-own launcher would start whatever program this is once more), averaging gradients (Lightning). Contract: alone, nothing
-of torch.distributed is touched; together, all processes take the same decision at the same step, by the leader's clock.
+Contract: alone, nothing of torch.distributed is touched; together, all processes take the same decision at the same
+step, by the leader's clock.
 """
 
 import os

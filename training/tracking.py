@@ -1,10 +1,8 @@
 """MLflow: a finished candidate becomes a tracked run and a registered model, exactly once.
 
-What belongs here: everything training logs to MLflow; no other module of training does. What does not: what
-was measured (``journal``), the gate and its alias (``validation.gates``). Contract: replaying the same
-candidate again finds the run that is there and logs nothing; a run that does not reach its end is FAILED,
-and the next replay ends whatever a killed one left RUNNING; the registered model is the candidate's own
-bytes, without a pickle and without code.
+Contract: replaying the same candidate again finds the run that is there and logs nothing; a run that does not reach
+its end is FAILED, and the next replay ends whatever a killed one left RUNNING; the registered model is the candidate's
+own bytes, without a pickle and without code.
 
 Metric names: ``train/loss``, ``validation/landmark_error_mm``, ``cost/seconds`` ...; parameters carry the names
 of ``TrainingConfig``, dots between levels.
@@ -26,8 +24,8 @@ import numpy as np
 from inference.contract import CONTRACT_FILE, MODEL_FILE, ModelContract, model_digest, read_contract
 from spine.errors import ContractViolation
 from spine.storage import sha256_of_tree
-from training.candidate import FitSummary, read_summary
-from training.card import draw_curves, model_card
+from training.export.candidate import FitSummary, read_summary
+from training.export.card import draw_curves, model_card
 from training.journal import JOURNAL_FILE, JournalContent, read_journal
 
 if TYPE_CHECKING:

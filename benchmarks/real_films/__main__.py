@@ -1,12 +1,10 @@
-"""``python -m tests.bench.real_films`` with a command below; needs .carry/aasce.npz (``sim_to_real pack``).
+"""``python -m benchmarks.real_films`` with a command below; needs .carry/aasce.npz (``sim_to_real pack``).
 
-    split      data set folders of the five folds, for ``python -m training``: --out
-    zero-shot  the model in the box (or --model) on all films: figures, overlays of the ten worst
-    folds      five fine-tuned models, --models DIR with fold0 .. fold4, each on the films of its fold; several DIRs
-               answer with their mean, with --mirrored together with the mirrored films
-    labels     how far the labels can be trusted; with --models also beside two models
-
-What belongs here: arguments. What does not: everything else.
+split      data set folders of the five folds, for ``python -m training``: --out
+zero-shot  the model in the box (or --model) on all films: figures, overlays of the ten worst
+folds      five fine-tuned models, --models DIR with fold0 .. fold4, each on the films of its fold; several DIRs
+           answer with their mean, with --mirrored together with the mirrored films
+labels     how far the labels can be trusted; with --models also beside two models
 """
 
 import argparse
@@ -15,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench.sim_to_real.pack import Pack, read_pack
+from benchmarks.sim_to_real.pack import Pack, read_pack
 
 if TYPE_CHECKING:
     from inference.model import Model
@@ -26,7 +24,7 @@ PACKED = Path(".carry/aasce.npz")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0, or 3 where the films are not at hand."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.real_films", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.real_films", description=__doc__.splitlines()[0])
     parser.add_argument("--real", type=Path, default=PACKED)
     commands = parser.add_subparsers(required=True)
     split = commands.add_parser("split", help="data set folders of the folds")
@@ -46,14 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     labels.set_defaults(call=_labels)
     given = parser.parse_args(arguments)
     if not given.real.is_file():
-        sys.stderr.write(f"skipped: no {given.real}; run `python -m tests.bench.sim_to_real pack` first\n")
+        sys.stderr.write(f"skipped: no {given.real}; run `python -m benchmarks.sim_to_real pack` first\n")
         return 3
     return int(given.call(given))
 
 
 def _split(given: argparse.Namespace) -> int:
+    from benchmarks.real_films.folds import FOLDS, write_fold
     from spine.dataset import SPLITS
-    from tests.bench.real_films.folds import FOLDS, write_fold
 
     films = read_pack(given.real)
     for fold in range(FOLDS):
@@ -64,8 +62,8 @@ def _split(given: argparse.Namespace) -> int:
 
 
 def _zero_shot(given: argparse.Namespace) -> int:
+    from inference.bundled import RELEASED
     from inference.model import load_model
-    from inference.released import RELEASED
 
     films = read_pack(given.real)
     model = load_model(given.model or RELEASED)
@@ -81,9 +79,9 @@ def _of_folds(films: Pack, folders: Sequence[Path], mirrored: bool) -> "list[tup
     """Each fold's model, and the rows it is asked about."""
     import numpy as np
 
+    from benchmarks.real_films.averaged import together
+    from benchmarks.real_films.folds import FOLDS, fold_of
     from inference.model import load_model
-    from tests.bench.real_films.averaged import together
-    from tests.bench.real_films.folds import FOLDS, fold_of
 
     fold = fold_of(films.facts["patient"].astype(np.str_))
     models = [[load_model(folder / f"fold{k}") for folder in folders] for k in range(FOLDS)]
@@ -94,8 +92,8 @@ def _of_folds(films: Pack, folders: Sequence[Path], mirrored: bool) -> "list[tup
 def _labels(given: argparse.Namespace) -> int:
     import numpy as np
 
-    from tests.bench.real_films.angles import smape_percent
-    from tests.bench.real_films.labels import twice_labelled
+    from benchmarks.real_films.angles import smape_percent
+    from benchmarks.real_films.labels import twice_labelled
 
     films = read_pack(given.real)
     angles = films.facts["angle_deg"].astype(np.float64)
@@ -113,9 +111,9 @@ def _labels(given: argparse.Namespace) -> int:
 def _beside_models(films: Pack, angles: "Floats", folders: Sequence[Path]) -> int:
     import numpy as np
 
+    from benchmarks.real_films.labels import own_deviation
+    from inference.bundled import RELEASED
     from inference.model import load_model
-    from inference.released import RELEASED
-    from tests.bench.real_films.labels import own_deviation
 
     every = [(load_model(RELEASED), list(range(len(films.pictures))))]
     zero, tuned = (_major(films, asked) for asked in (every, _of_folds(films, folders, False)))
@@ -137,7 +135,7 @@ def _beside_models(films: Pack, angles: "Floats", folders: Sequence[Path]) -> in
 def _major(films: Pack, asked: "Sequence[tuple[Model, list[int]]]") -> "Floats":
     import numpy as np
 
-    from tests.bench.real_films.found import find
+    from benchmarks.real_films.found import find
 
     found = {i: f.found[0] for model, rows in asked for i, f in find(model, films, rows)[0].items()}
     return np.array([found[i] for i in range(len(films.pictures))])
@@ -145,8 +143,8 @@ def _major(films: Pack, asked: "Sequence[tuple[Model, list[int]]]") -> "Floats":
 
 def _tell(films: Pack, asked: "Sequence[tuple[Model, list[int]]]", out: Path) -> int:
     """Print the figures over all films and over those that the data set validation lets pass; draw the worst."""
-    from tests.bench.real_films.figures import summary
-    from tests.bench.real_films.found import draw_worst, find
+    from benchmarks.real_films.figures import summary
+    from benchmarks.real_films.found import draw_worst, find
 
     figures, predictions = {}, {}
     for model, rows in asked:

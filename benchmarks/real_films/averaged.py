@@ -1,7 +1,6 @@
 """Several models asked as one, and a film asked together with its mirror image: what remains is no model's chance.
 
-What belongs here: means of heat maps. What does not: figures. Contract: answers where ``inference.model.Model`` would;
-contract and calibration are the first model's.
+Contract: answers where ``inference.model.Model`` would; contract and calibration are the first model's.
 """
 
 from collections.abc import Sequence

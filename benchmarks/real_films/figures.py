@@ -1,8 +1,8 @@
 """What a model found on the real films: distances, levels, angles, coverage.
 
-What belongs here: figures. What does not: finding (``measure``), overlays. Contract: every film counts in the figures
-called *all*; an angle that the model does not give is not replaced, it is counted as unanswered. Distances are shares
-of the height of the labelled vertebra they belong to, before and after the one level shift that fits best.
+Contract: every film counts in the figures called *all*; an angle that the model does not give is not replaced, it is
+counted as unanswered. Distances are shares of the height of the labelled vertebra they belong to, before and after the
+one level shift that fits best.
 """
 
 from collections import Counter
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.real_films.angles import benchmark_angles, smape_percent
 from spine.intake.aasce import LABEL_NAMES
 from spine.landmarks import VERTEBRAE
 from spine.measurement.fusion import NEIGHBOUR_WIDTH
@@ -20,7 +21,6 @@ from spine.measurement.planes import planes_from_view
 from spine.measurement.tilts import plate_tilts, vertebra_tilts
 from spine.prediction import Prediction
 from spine.scanner import Floats
-from tests.bench.real_films.angles import benchmark_angles, smape_percent
 
 SHIFTS = (0, -1, 1, -2, 2)
 """Levels; the first wins a tie."""

@@ -1,7 +1,7 @@
 """Five folds by patient number, and a fold as a data set folder that ``python -m training`` reads.
 
-What belongs here: the split and those folders. What does not: training, scoring. Contract: the split depends on the
-patient numbers alone; films that the data set validation screens out are learnt from in no fold and tested in theirs.
+Contract: the split depends on the patient numbers alone; films that the data set validation screens out are learnt
+from in no fold and tested in theirs.
 """
 
 from pathlib import Path
@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.sim_to_real.pack import Pack
 from spine.dataset import Example, ExampleView, Manifest, Split, Truth, write_manifest
 from spine.intake.aasce import LABEL_NAMES
 from spine.measurement.measure import measure
 from spine.measurement.planes import planes_from_view
 from spine.storage import sha256_of_picture, write_array_atomically
 from spine.study import Points2D
-from tests.bench.sim_to_real.pack import Pack
 
 FOLDS = 5
 _SEED = 2019

@@ -1,7 +1,6 @@
 """Asking a model about the packed films, as the product asks it, and drawing its worst answers.
 
-What belongs here: from a pack to figures and sheets. What does not: figures themselves (``figures``). Contract: each
-film goes through ``inference.measure`` alone, without the black that the pack put around it.
+Contract: each film goes through ``inference.measure`` alone, without the black that the pack put around it.
 """
 
 from collections.abc import Sequence
@@ -9,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.real_films.figures import FilmFigures, film_figures
+from benchmarks.real_films.folds import film_of
+from benchmarks.sim_to_real.pack import Pack
 from inference.calibration import Calibration
 from inference.measure import PictureInput, measure_views
 from inference.model import Model
 from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.prediction import Prediction
 from spine.study import Points2D
-from tests.bench.real_films.figures import FilmFigures, film_figures
-from tests.bench.real_films.folds import film_of
-from tests.bench.sim_to_real.pack import Pack
 
 
 def find(model: Model, films: Pack, rows: Sequence[int]) -> tuple[dict[int, FilmFigures], dict[int, Prediction]]:

@@ -5,8 +5,8 @@ what a second reading by the same labellers would. A second estimate needs no do
 errors (the labels, a model that never saw a label, a model fine-tuned on other films) each one's own error follows from
 the three differences. Errors that both models share count as the label's there, so that one is an upper bound.
 
-What belongs here: these two estimates. What does not: the models' figures. Contract: doubles are found from pixels, by
-thresholds under which every pair was looked at and was the same exposure; angles of labels are the published ones.
+Contract: doubles are found from pixels, by thresholds under which every pair was looked at and was the same exposure;
+angles of labels are the published ones.
 """
 
 from itertools import combinations
@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from benchmarks.real_films.folds import film_of
+from benchmarks.sim_to_real.pack import Pack
 from spine.scanner import Floats
-from tests.bench.real_films.folds import film_of
-from tests.bench.sim_to_real.pack import Pack
 
 SAME_WHOLE = 0.975
 """Correlation of two whole films, 128 x 64 pixels."""

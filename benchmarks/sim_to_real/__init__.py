@@ -1,16 +1,13 @@
 """The probe that counts: does what is learnt on virtual frontal views alone hold on real films?
 
-What belongs here: the yardstick and nothing that is tuned on it. A fixed, plain detector (``network``,
-``augmentation``, ``detector``) is trained on virtual films for a fixed time and scored on the 481 real films without
-absolute level names (``scoring``); ``appearance`` compares picture statistics of both kinds. What does not: the
-virtual patients (``spine.phantom``), Plumbline's own training. Contract: the recipe is fixed, so that two runs differ
-by their virtual films only; on the device machine only torch, numpy, scipy, a JPEG reader, ``training.dsnt``,
-``inference.decoding``, ``spine.landmarks`` and ``spine.phantom`` are needed.
+Contract: the recipe is fixed, so that two runs differ by their virtual films only; on the device machine only torch,
+numpy, scipy, a JPEG reader, ``training.model.dsnt``, ``inference.decoding``, ``spine.landmarks`` and ``simulation``
+are needed.
 
     letterbox      the one frame of all pictures: 896 x 384, aspect kept
     pack           the file that travels: JPEGs, corners, names
     films          the 481 real films -> pack
-    pools          where virtual films come from: spine.phantom.stream, or a stored pack
+    pools          where virtual films come from: simulation.stream.stream, or a stored pack
     network        U-Net with residual blocks, 68 maps at half resolution
     augmentation   geometry and greys, in batches on the device
     detector       training, and finding corners with mirrored averaging

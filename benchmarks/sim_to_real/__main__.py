@@ -1,13 +1,11 @@
-"""``python -m tests.bench.sim_to_real`` with a command below; the probe as a whole: ``make bench-sim-to-real``.
+"""``python -m benchmarks.sim_to_real`` with a command below; the probe as a whole: ``make bench-sim-to-real``.
 
-    pack         the 481 real films -> .carry/aasce.npz (git-ignored, travels with ``carry``)
-    run          virtual films, 3 minutes of training, scores -> --out; under 6 minutes on one H100 or H200
-    draw         another contact sheet from what a run left: --out, --rows 3 17 250
-    diagnose     why the angle is off, from what a run left: --out
-    appearance   picture statistics of 200 virtual films against the real ones
-    beside       the mean virtual and real film, straightened along the spine, and close-ups of a level: --out, --level
-
-What belongs here: arguments. What does not: everything else.
+pack         the 481 real films -> .carry/aasce.npz (git-ignored, travels with ``carry``)
+run          virtual films, 3 minutes of training, scores -> --out; under 6 minutes on one H100 or H200
+draw         another contact sheet from what a run left: --out, --rows 3 17 250
+diagnose     why the angle is off, from what a run left: --out
+appearance   picture statistics of 200 virtual films against the real ones
+beside       the mean virtual and real film, straightened along the spine, and close-ups of a level: --out, --level
 """
 
 import argparse
@@ -19,7 +17,7 @@ import numpy as np
 
 PACKED = Path(".carry/aasce.npz")
 NEEDS = """The probe needs one NVIDIA GPU (made for an H100 or H200: 3 minutes of training, 7 in all at most), torch
-with CUDA, numpy, scipy, and .carry/aasce.npz (`python -m tests.bench.sim_to_real pack` where the real films are at
+with CUDA, numpy, scipy, and .carry/aasce.npz (`python -m benchmarks.sim_to_real pack` where the real films are at
 hand).
 """
 
@@ -35,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.sim_to_real", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sim_to_real", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True)
     pack = commands.add_parser("pack", help="pack the real films")
     pack.add_argument("--if-absent", action="store_true", help="keep a pack that is there")
@@ -45,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--real", type=Path, default=PACKED)
     run.add_argument("--pool", type=Path, help="train on a stored pack instead of rendering")
     run.add_argument("--pool-count", type=int, default=8192)
-    run.add_argument("--variant", default="all", help="of spine.phantom.stream.frontal_films")
+    run.add_argument("--variant", default="all", help="of simulation.stream.stream.frontal_films")
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--minutes", type=float, default=3.0, help="of training; 3 is the yardstick")
     run.add_argument("--device", default=None, help="cuda where there is one")
@@ -86,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _pack(given: argparse.Namespace) -> int:
-    from tests.bench.sim_to_real.films import pack_films
+    from benchmarks.sim_to_real.films import pack_films
 
     if not (given.if_absent and PACKED.is_file()):
         pack_films(PACKED)
@@ -94,7 +92,7 @@ def _pack(given: argparse.Namespace) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
-    from tests.bench.sim_to_real.probe import Plan, run_probe, say
+    from benchmarks.sim_to_real.probe import Plan, run_probe, say
 
     device, dry = _device(given.device), given.dry_run
     if device == "cpu" and not dry:
@@ -109,9 +107,9 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _draw(given: argparse.Namespace) -> int:
-    from tests.bench.sim_to_real.chains import major_cobb_deg
-    from tests.bench.sim_to_real.pack import read_pack
-    from tests.bench.sim_to_real.reports import CONTACT, FOUND, contact_rows, draw_contact_sheet
+    from benchmarks.sim_to_real.chains import major_cobb_deg
+    from benchmarks.sim_to_real.pack import read_pack
+    from benchmarks.sim_to_real.reports import CONTACT, FOUND, contact_rows, draw_contact_sheet
 
     real = read_pack(_needed(given.real))
     with np.load(_needed(given.out / FOUND)) as stored:
@@ -123,9 +121,9 @@ def _draw(given: argparse.Namespace) -> int:
 
 
 def _diagnose(given: argparse.Namespace) -> int:
-    from tests.bench.sim_to_real.diagnosis import diagnosis
-    from tests.bench.sim_to_real.pack import read_pack
-    from tests.bench.sim_to_real.reports import FOUND
+    from benchmarks.sim_to_real.diagnosis import diagnosis
+    from benchmarks.sim_to_real.pack import read_pack
+    from benchmarks.sim_to_real.reports import FOUND
 
     real = read_pack(_needed(given.real))
     with np.load(_needed(given.out / FOUND)) as stored:
@@ -137,9 +135,9 @@ def _diagnose(given: argparse.Namespace) -> int:
 
 
 def _appearance(given: argparse.Namespace) -> int:
-    from tests.bench.sim_to_real.appearance import load_appearance, measure_films, save_appearance, table
-    from tests.bench.sim_to_real.pack import read_pack
-    from tests.bench.sim_to_real.pools import rendered_films, stored_films
+    from benchmarks.sim_to_real.appearance import load_appearance, measure_films, save_appearance, table
+    from benchmarks.sim_to_real.pack import read_pack
+    from benchmarks.sim_to_real.pools import rendered_films, stored_films
 
     versions = {name: load_appearance(name) for name in given.against}
     if given.real.is_file():
@@ -153,7 +151,7 @@ def _appearance(given: argparse.Namespace) -> int:
             made, how = stored_films(_needed(given.pool), "cpu", given.count), f"stored films of {given.pool.name}"
         else:
             made = rendered_films(given.count, given.seed, device, given.variant)
-            how = f"spine.phantom.stream, variant {given.variant}, seed {given.seed}"
+            how = f"simulation.stream.stream, variant {given.variant}, seed {given.seed}"
         now = measure_films(made.pictures.cpu().numpy(), made.corners.cpu().numpy(), made.visible.cpu().numpy())
         versions[given.save or "now"] = now
         if given.save:
@@ -163,10 +161,10 @@ def _appearance(given: argparse.Namespace) -> int:
 
 
 def _beside(given: argparse.Namespace) -> int:
-    from tests.bench.sim_to_real.pack import read_pack
-    from tests.bench.sim_to_real.pools import rendered_films
-    from tests.bench.sim_to_real.reports import write_png
-    from tests.bench.sim_to_real.side_by_side import as_picture, close_ups, mean_film, mean_table
+    from benchmarks.sim_to_real.pack import read_pack
+    from benchmarks.sim_to_real.pools import rendered_films
+    from benchmarks.sim_to_real.reports import write_png
+    from benchmarks.sim_to_real.side_by_side import as_picture, close_ups, mean_film, mean_table
 
     real = read_pack(_needed(given.real))
     kept = np.flatnonzero(~real.facts["screened_out"].astype(bool))

@@ -1,9 +1,8 @@
 """How virtual films look beside real ones: one number per film and quantity, summarised.
 
-What belongs here: summaries, the table, earlier versions on file. What does not: how a quantity is measured
-(``picture_statistics``). Contract: both kinds come in the same frame and go through the same code; the distance of a
-quantity is (virtual median - real median) in interquartile ranges of the real films, so that 0 is alike and 1 is out
-of the ordinary. An earlier version is a small JSON under ``docs/appearance``.
+Contract: both kinds come in the same frame and go through the same code; the distance of a quantity is (virtual median
+- real median) in interquartile ranges of the real films, so that 0 is alike and 1 is out of the ordinary. An earlier
+version is a small JSON under ``docs/appearance``.
 """
 
 import json
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.bench.sim_to_real.picture_statistics import GREY_BINS, grey_histogram, statistics_of
+from benchmarks.sim_to_real.image_statistics import GREY_BINS, grey_histogram, statistics_of
 
 STORE = Path("docs/appearance")
 

@@ -1,9 +1,8 @@
 """Augmentation in batches on the device: one projective warp, then greys. Part of the fixed recipe.
 
-What belongs here: what a training batch goes through, and the grey scale that training and scoring share. What does
-not: training. Contract: (N, H, W) uint8 pictures and (N, 17, 4, 2) corners in, (N, 1, H, W) float32 normalised
-pictures, corners and visibility out; a corner that left the picture is not visible; a mirrored picture has its left and
-right corners exchanged, so that corner 0 is always upper left in the image. All chance comes from one generator.
+Contract: (N, H, W) uint8 pictures and (N, 17, 4, 2) corners in, (N, 1, H, W) float32 normalised pictures, corners and
+visibility out; a corner that left the picture is not visible; a mirrored picture has its left and right corners
+exchanged, so that corner 0 is always upper left in the image. All chance comes from one generator.
 """
 
 import math

@@ -1,9 +1,8 @@
 """From found and labelled corners to errors: level shift, distances, mid-line Cobb angle.
 
-What belongs here: geometry of chains of 17 vertebrae, numpy alone. What does not: summaries (``scoring``). Contract:
-(..., 17, 4, 2) (column, row) pixels, corners upper left, upper right, lower left, lower right in the image; a shift of
-+1 says that the found vertebra i lies on the labelled vertebra i + 1. Level names of these labels are not consistent
-(docs and facts/published-results.md), so no figure here compares absolute levels.
+Contract: (..., 17, 4, 2) (column, row) pixels, corners upper left, upper right, lower left, lower right in the image;
+a shift of +1 says that the found vertebra i lies on the labelled vertebra i + 1. Level names of these labels are not
+consistent (docs and facts/published-results.md), so no figure here compares absolute levels.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,7 @@
 """Training the plain detector for a fixed time, and finding corners with it.
 
-What belongs here: the recipe (batch 24, AdamW, one cycle over the time allowed, DSNT with distribution loss, no
-selection of checkpoints) and inference. What does not: figures (``scoring``). Contract: seeded; the schedule follows
-the clock, so the number of steps is a result and is reported; soft-max and losses are computed in float32; a loss that
-is not finite stops the run.
+Contract: seeded; the schedule follows the clock, so the number of steps is a result and is reported; soft-max and
+losses are computed in float32; a loss that is not finite stops the run.
 """
 
 import math
@@ -17,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from benchmarks.sim_to_real.augmentation import MIRRORED, augment, normalised
+from benchmarks.sim_to_real.network import TINY_WIDTHS, WIDTHS, CornerNet
+from benchmarks.sim_to_real.pools import Films
 from inference.decoding import pixels_from_normalised
-from tests.bench.sim_to_real.augmentation import MIRRORED, augment, normalised
-from tests.bench.sim_to_real.network import TINY_WIDTHS, WIDTHS, CornerNet
-from tests.bench.sim_to_real.pools import Films
-from training.dsnt import euclidean_loss, expected_coordinates, jensen_shannon_loss, masked_mean, spatial_softmax
+from training.model.dsnt import euclidean_loss, expected_coordinates, jensen_shannon_loss, masked_mean, spatial_softmax
 
 
 @dataclass(frozen=True)

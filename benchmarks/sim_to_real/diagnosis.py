@@ -1,13 +1,12 @@
 """Why the angle is off: tilts one by one, levels, and what a smoothed chain would give. Not the compass.
 
-What belongs here: figures about a run's found corners that help to read its scores. What does not: the scores
-(``scoring``), in which nothing is smoothed. Contract: every film counts; angles in degrees, offsets in vertebrae.
+Contract: every film counts; angles in degrees, offsets in vertebrae.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.bench.sim_to_real.chains import Floats, centres, match_chain, midline_tilts_deg
+from benchmarks.sim_to_real.chains import Floats, centres, match_chain, midline_tilts_deg
 
 
 def diagnosis(found: Floats, corners: Floats, visible: NDArray[np.bool_], published_deg: Floats) -> dict[str, object]:

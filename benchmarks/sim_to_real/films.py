@@ -1,8 +1,7 @@
 """The 481 real frontal films, packed for the machine that trains (data/aasce_training; never copied into the project).
 
-What belongs here: reading that folder, the letterbox, which rows the data set validation screens out. What does not:
-scoring. Contract: all rows in the folder's order, labels as they are, in a git-ignored file under 45 MiB; films that
-are not at hand are a named absence (``films_folder`` says what is missing), never an empty pack.
+Contract: all rows in the folder's order, labels as they are, in a git-ignored file under 45 MiB; films that are not at
+hand are a named absence (``films_folder`` says what is missing), never an empty pack.
 """
 
 import csv
@@ -15,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.bench.sim_to_real.letterbox import FRAME, letterbox
-from tests.bench.sim_to_real.pack import CORNERS_COUNT, VERTEBRAE_COUNT, jpeg_bytes, write_pack
+from benchmarks.sim_to_real.letterbox import FRAME, letterbox
+from benchmarks.sim_to_real.pack import CORNERS_COUNT, VERTEBRAE_COUNT, jpeg_bytes, write_pack
 
 PACKED = Path(".carry/aasce.npz")
 LARGEST_BYTES = 45 * 2**20
-_ROOT = Path(__file__).resolve().parents[3]
+_ROOT = Path(__file__).resolve().parents[2]
 _QUALITIES = (92, 88, 84)
 _NUMBER = re.compile(r"-[A-Za-z]*(\d+)[^-]*$")
 
@@ -81,7 +80,7 @@ def screened_out(corners: NDArray[np.floating], names: Sequence[str]) -> NDArray
     """(N,) rows with an error by the rules on labels of the profile ``frontal_films`` (no picture survey)."""
     from spine.dataset import Example, ExampleView, Manifest
     from spine.landmarks import CORNERS68, VERTEBRAE
-    from validation.dataset.checkpoint import run_suites
+    from validation.dataset.expectation_run import run_suites
     from validation.dataset.leakage import PictureSurvey
     from validation.dataset.suites import Minimums, Suite, suites
     from validation.dataset.tables import build_tables

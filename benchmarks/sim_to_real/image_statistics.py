@@ -1,15 +1,15 @@
 """What is measured on one film: greys, spectrum, edges of vertebrae, noise, thorax and abdomen, proportions.
 
-What belongs here: quantities of one film. What does not: summaries over films (``appearance``). Contract: (H, W)
-uint8 and (17, 4, 2) corners in the same frame, pixels; "contrast" and "step" are in standard deviations of the grey
-inside the picture's own content, so that display contrast alone does not make them; NaN where a film does not show it.
+Contract: (H, W) uint8 and (17, 4, 2) corners in the same frame, pixels; "contrast" and "step" are in standard
+deviations of the grey inside the picture's own content, so that display contrast alone does not make them; NaN where a
+film does not show it.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tests.bench.sim_to_real.chains import centres, midline_tilts_deg
+from benchmarks.sim_to_real.chains import centres, midline_tilts_deg
 
 Floats = NDArray[np.float64]
 

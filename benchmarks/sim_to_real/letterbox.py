@@ -1,7 +1,6 @@
 """The one frame of all pictures here: 896 x 384, aspect kept, black around.
 
-What belongs here: the map between a picture's pixels and the frame's. What does not: reading pictures. Contract:
-(column, row), integer = pixel centre; the picture is scaled by one factor and centred, so
+Contract: (column, row), integer = pixel centre; the picture is scaled by one factor and centred, so
 
     frame = scale * (picture + 1/2) + offset - 1/2
 """

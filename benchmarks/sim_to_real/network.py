@@ -1,7 +1,6 @@
 """The fixed, plain detector: a U-Net with residual blocks, 68 corner maps at half resolution, 8.34 M parameters.
 
-What belongs here: the architecture. What does not: training. Contract: ``picture`` (N, 1, H, W), H and W multiples of
-64, to (N, 68, H/2, W/2) float32 logits whatever the autocast.
+Contract: ``picture`` (N, 1, H, W), H and W multiples of 64, to (N, 68, H/2, W/2) float32 logits whatever the autocast.
 """
 
 from itertools import pairwise

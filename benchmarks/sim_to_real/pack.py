@@ -1,7 +1,6 @@
 """The file that travels to the device machine: pictures as JPEG bytes with their corners.
 
-What belongs here: its layout, writing and reading. What does not: where pictures come from. Contract: one ``.npz``
-without pickled objects,
+Contract: one ``.npz`` without pickled objects,
 
     jpeg      (bytes,) uint8, all files one after another      ends      (N,) where each ends
     corners   (N, 17, 4, 2) float32 (column, row) of the frame, integer = pixel centre; NaN where unknown

@@ -1,8 +1,7 @@
 """Where virtual films come from: rendered for this run, or a stored pack of an earlier renderer.
 
-What belongs here: the record a pool must answer to and how one is got. What does not: rendering (``spine.phantom``).
-Contract: pictures stay on the device as uint8 (10,000 of them are 3.4 GB); held-out films come from another seed,
-or are the last of a stored pack.
+Contract: pictures stay on the device as uint8 (10,000 of them are 3.4 GB); held-out films come from another seed, or
+are the last of a stored pack.
 """
 
 import os
@@ -14,14 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tests.bench.sim_to_real.letterbox import FRAME
-from tests.bench.sim_to_real.pack import read_pack
+from benchmarks.sim_to_real.letterbox import FRAME
+from benchmarks.sim_to_real.pack import read_pack
 
 HELD_OUT = 200
 
 
 class FrontalFilms(Protocol):
-    """What ``spine.phantom.stream.frontal_films`` returns.
+    """What ``simulation.stream.stream.frontal_films`` returns.
 
     Attributes:
         pictures: (N, H, W) uint8, on the device.
@@ -65,7 +64,7 @@ def rendered_films(count: int, seed: int, device: str, variant: str) -> Films:
     Raises:
         ValueError: the renderer's films are not in the agreed frame.
     """
-    from spine.phantom.stream import frontal_films
+    from simulation.stream.stream import frontal_films
 
     # Posing a patient takes milliseconds of a processor: alone it would cost a minute of the seven.
     workers = min(14, max(1, (os.cpu_count() or 2) - 2)) if device.startswith("cuda") else 0

@@ -1,7 +1,6 @@
 """One run: virtual films, training, scores on real and on held-out virtual films.
 
-What belongs here: the order of things and their times. What does not: any of the things. Contract: no choice is made
-by looking at a real film; the last weights are scored.
+Contract: no choice is made by looking at a real film; the last weights are scored.
 """
 
 import platform
@@ -13,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tests.bench.sim_to_real.detector import TINY, Recipe, find_corners, train
-from tests.bench.sim_to_real.network import parameter_count
-from tests.bench.sim_to_real.pack import Pack, read_pack
-from tests.bench.sim_to_real.pools import HELD_OUT, Films, drawn_films, rendered_films, stored_films
-from tests.bench.sim_to_real.reports import (
+from benchmarks.sim_to_real.detector import TINY, Recipe, find_corners, train
+from benchmarks.sim_to_real.network import parameter_count
+from benchmarks.sim_to_real.pack import Pack, read_pack
+from benchmarks.sim_to_real.pools import HELD_OUT, Films, drawn_films, rendered_films, stored_films
+from benchmarks.sim_to_real.reports import (
     CONTACT,
     contact_rows,
     draw_contact_sheet,
@@ -26,7 +25,7 @@ from tests.bench.sim_to_real.reports import (
     write_result,
     write_weights,
 )
-from tests.bench.sim_to_real.scoring import lines, score_films, summary
+from benchmarks.sim_to_real.scoring import lines, score_films, summary
 
 LIMIT_SECONDS = 420.0
 _HELD_OUT_SEED = 1_000_003
@@ -108,7 +107,7 @@ def _virtual_films(plan: Plan) -> tuple[Films, Films, str]:
         return films.part(slice(0, kept)), films.part(slice(kept, count)), f"stored films of {plan.pool.name}"
     training = rendered_films(plan.count, plan.seed, plan.device, plan.variant)
     held_out = rendered_films(HELD_OUT, plan.seed + _HELD_OUT_SEED, plan.device, plan.variant)
-    return training, held_out, f"spine.phantom.stream, variant {plan.variant}, seed {plan.seed}"
+    return training, held_out, f"simulation.stream.stream, variant {plan.variant}, seed {plan.seed}"
 
 
 def _score_virtual(network: torch.nn.Module, films: Films) -> dict[str, object]:

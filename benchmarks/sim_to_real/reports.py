@@ -1,7 +1,7 @@
 """What a run leaves behind: figures, a row per film, found corners, weights, a contact sheet.
 
-What belongs here: files. What does not: figures (``scoring``). Contract: one folder, no sub-folders, every file under
-16 MiB, at most seven of them, so that all come back from a device machine:
+Contract: one folder, no sub-folders, every file under 16 MiB, at most seven of them, so that all come back from a
+device machine:
 
     result.json   every figure, recipe, times     films.csv     name, shift, angles, errors
     found.npz     found corners (N, 17, 4, 2)     contact.png   best 4, median 4, worst 8 films
@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tests.bench.sim_to_real.chains import FAR_PX, Floats
-from tests.bench.sim_to_real.pack import Pack
-from tests.bench.sim_to_real.scoring import FilmScore
+from benchmarks.sim_to_real.chains import FAR_PX, Floats
+from benchmarks.sim_to_real.pack import Pack
+from benchmarks.sim_to_real.scoring import FilmScore
 
 RESULT, FILMS, FOUND, CONTACT = "result.json", "films.csv", "found.npz", "contact.png"
 _LARGEST = 15 * 2**20

@@ -1,8 +1,7 @@
 """The figures of one run: level-free distances and the major Cobb angle, over films.
 
-What belongs here: summaries of matched chains. What does not: geometry (``chains``), files (``reports``). Contract:
-nothing compares absolute level names; the angle is the plain maximum over pairs of mid-lines, of the corners as found,
-with no correction, over the vertebrae labelled as wholly in the picture; every film counts.
+Contract: nothing compares absolute level names; the angle is the plain maximum over pairs of mid-lines, of the corners
+as found, with no correction, over the vertebrae labelled as wholly in the picture; every film counts.
 """
 
 from collections import Counter
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.bench.sim_to_real.chains import FAR_PX, SHIFTS, Floats, Match, major_cobb_deg, match_chain
+from benchmarks.sim_to_real.chains import FAR_PX, SHIFTS, Floats, Match, major_cobb_deg, match_chain
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,7 @@
 """Virtual and real films beside each other: the mean film, straightened along the spine, and close-ups of one level.
 
-What belongs here: pictures and numbers to look at while the renderer is built. What does not: the quantities of the
-appearance table (``picture_statistics``). Contract: both kinds go through the same code; greys are in standard
-deviations of the film about its mean, its black margin left out, so that displays do not matter. What comes out shows
-real films and stays on the machine.
+Contract: both kinds go through the same code; greys are in standard deviations of the film about its mean, its black
+margin left out, so that displays do not matter. What comes out shows real films and stays on the machine.
 """
 
 from collections.abc import Sequence
@@ -12,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from tests.bench.sim_to_real.chains import Floats, centres
+from benchmarks.sim_to_real.chains import Floats, centres
 
 HALF_PX, COLUMNS, ROWS_PER_LEVEL = 130, 53, 8
 """How far to the sides a straightened film reaches, in pixels of 896 rows, and how finely it is sampled."""

@@ -1,7 +1,4 @@
-"""Subcommands that make data outside a workspace: ``cohort``.
-
-What belongs here: options and their help. What does not: the work (``spine.phantom``).
-"""
+"""Subcommands that make data outside a workspace: ``cohort``."""
 
 import os
 from pathlib import Path
@@ -13,8 +10,8 @@ from click.core import ParameterSource
 from orchestration.cli.terminal import output, progress_bar
 
 if TYPE_CHECKING:
-    from spine.phantom.case import Extra, MeshFormat
-    from spine.phantom.cohort import Looks
+    from simulation.cohort.cohort import Looks
+    from simulation.cohort.patient_folder import Extra, MeshFormat
 
 _WRITTEN, _SURVEYED, _ROWS = 10, 2000, 512
 
@@ -110,8 +107,8 @@ def _write(
     looks: "Looks",
     replace: bool,
 ) -> None:
-    from orchestration.interruption import interruptible
-    from spine.phantom.cohort import CohortConfig, write_cohort
+    from orchestration.services.interruption import interruptible
+    from simulation.cohort.cohort import CohortConfig, write_cohort
     from spine.scanner import NATIVE_SPACING_MM
 
     config = CohortConfig(
@@ -133,8 +130,8 @@ def _write(
 
 
 def _compare(count: int, seed: int, figure: Path | None) -> None:
-    from orchestration.cli.population import draw_population, print_population
-    from spine.phantom.people.statistics import population_rows, survey
+    from orchestration.cli.population_table import draw_population, print_population
+    from simulation.population.statistics import population_rows, survey
 
     with progress_bar("virtual patients") as progress:
         people = survey(count, seed, progress)

@@ -1,10 +1,9 @@
 """The ``plumbline`` command: its subcommands, errors and exit codes.
 
-What belongs here: the group itself. What does not: subcommands (one module per group beside this one).
-Contract: a subcommand's module is imported only when it is asked for, so ``--help`` is instant and
-``measure`` never pays for torch or Dagster. Exit codes: 0 done, 1 the work failed, 2 wrong usage or
-parameters, 3 refused by the gate or by evidence or a model that is missing or altered, 4 another run has the
-workspace, 130 interrupted; README lists which error ends how.
+Contract: a subcommand's module is imported only when it is asked for, so ``--help`` is instant and ``measure`` never
+pays for torch or Dagster. Exit codes: 0 done, 1 the work failed, 2 wrong usage or parameters, 3 refused by the gate or
+by evidence or a model that is missing or altered, 4 another run has the workspace, 130 interrupted; README lists which
+error ends how.
 """
 
 import importlib

@@ -1,6 +1,5 @@
 """Subcommands around measuring: ``measure``, ``parameters``, ``decoders``, ``read3d``.
 
-What belongs here: options and printing. What does not: measuring (``inference``, ``spine.measurement``).
 Contract: ``measure`` imports neither torch, MLflow nor Dagster; it answers within seconds of its start.
 """
 
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestration.chain.workspace import Workspace
 from orchestration.cli.options import workspace_option
 from orchestration.cli.terminal import errors, output, print_table
+from orchestration.pipeline.workspace import Workspace
 from spine.errors import InputRejected, ParametersRejected
 from spine.landmarks import ViewName
 
@@ -172,23 +171,23 @@ def _demand_safe_outputs(films: tuple[Path, ...], overlay: Path, json_file: Path
 
 def _open_model(folder: Path | None, workspace: Workspace) -> "Model":
     if folder is not None and str(folder) == "released" and not folder.is_dir():
-        from inference.released import open_released
+        from inference.bundled import open_released
 
         return open_released()
     if folder is not None:
         if not folder.is_dir():
             raise click.UsageError(f"--model {folder}: no such folder; name a model folder, or: released")
-        from inference.named import RECORDS, open_named, stated_digests
+        from inference.model_folder import RECORDS, open_named, stated_digests
 
         errors.print("[yellow]measuring with a model named by hand, not with a promoted one[/yellow]")
         model = open_named(folder)
         if not stated_digests(folder):
             errors.print(f"[yellow]nothing vouches for this model: no {' or '.join(RECORDS)} names its digest[/yellow]")
         return model
-    from orchestration.chain.champion import local_champion, open_champion
+    from orchestration.lifecycle.local_champion import local_champion, open_champion
 
     if local_champion(workspace) is None:
-        from inference.released import open_released
+        from inference.bundled import open_released
 
         where = f"nothing promoted in {workspace.root.name}/"
         if not workspace.root.exists():
@@ -234,7 +233,7 @@ def read3d(files: tuple[Path, ...]) -> None:
     Example:  plumbline read3d reconstruction.json spine.mrk.json
               plumbline read3d /data/ct_keypoints
     """
-    from orchestration.chain.survey import survey_reconstructions
+    from orchestration.pipeline.survey import survey_reconstructions
 
     survey = survey_reconstructions(files)
     if survey.counts["files"] == "0":

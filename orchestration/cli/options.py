@@ -1,7 +1,4 @@
-"""Options that several subcommands share, spelled once.
-
-What belongs here: click options that must read alike everywhere. What does not: options of one subcommand.
-"""
+"""Options that several subcommands share, spelled once."""
 
 from pathlib import Path
 

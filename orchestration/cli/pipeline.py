@@ -1,8 +1,4 @@
-"""Subcommands that run the chain: ``init``, ``run``, ``demo``, ``stage``.
-
-What belongs here: options, progress and the closing table. What does not: the steps (``orchestration.chain``)
-and their order (``orchestration.definitions``).
-"""
+"""Subcommands that run the chain: ``init``, ``run``, ``demo``, ``stage``."""
 
 import time
 from pathlib import Path
@@ -10,20 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestration.chain.decision import demand_policy
-from orchestration.chain.lock import chain_lock
-from orchestration.chain.params import Params, parse_params, read_params, write_params
-from orchestration.chain.pipeline import STAGE_NAMES, dvc_yaml
-from orchestration.chain.versioning import dvc_repository
-from orchestration.chain.workspace import Workspace
-from orchestration.cli.judging import print_verdict
 from orchestration.cli.options import workspace_option
-from orchestration.cli.run_record import sampled_memory, write_run_record
+from orchestration.cli.run_cost import sampled_memory, write_run_record
 from orchestration.cli.terminal import errors, output, print_step, print_words, progress_bar
+from orchestration.cli.verdicts import print_verdict
+from orchestration.lifecycle.decision import demand_policy
+from orchestration.pipeline.lock import chain_lock
+from orchestration.pipeline.params import Params, parse_params, read_params, write_params
+from orchestration.pipeline.stages import STAGE_NAMES, dvc_yaml
+from orchestration.pipeline.versioning import dvc_repository
+from orchestration.pipeline.workspace import Workspace
 from spine.storage import write_text_atomically
 
 if TYPE_CHECKING:
-    from orchestration.run import RunOutcome
+    from orchestration.dagster.run import RunOutcome
 
 SOURCES = click.Choice(["virtual", "folder", "aasce", "ct-keypoints"])
 _FILM_DEFAULTS: dict[str, dict[str, Any]] = {
@@ -137,7 +133,7 @@ def run(workspace: Path, source: str, location: Path | None, minutes: float | No
 
 def run_chain(workspace: Workspace) -> int:
     """Run the retrain job in process, draw its progress, print the verdict; returns the exit code."""
-    from orchestration.run import run_retrain
+    from orchestration.dagster.run import run_retrain
 
     started = time.perf_counter()
     with sampled_memory() as peak:
@@ -220,7 +216,7 @@ def stage(name: str, workspace: Path) -> None:
     \b
     Example:  cd ws && dvc repro dataset      # calls `plumbline stage dataset` when something changed
     """
-    from orchestration.chain.steps import compute_step
+    from orchestration.pipeline.steps import compute_step
 
     chosen = Workspace(workspace)
     read_params(chosen.params_file)  # before anything is made in a folder that is no workspace

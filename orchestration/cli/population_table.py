@@ -1,7 +1,7 @@
 """The virtual population beside the published one: as a table and as a figure.
 
-What belongs here: drawing. What does not: the comparison (``spine.phantom.people.statistics``). Contract: the table
-names every row, its source mark and whether it is within tolerance; the figure shows the same rows.
+Contract: the table names every row, its source mark and whether it is within tolerance; the figure shows the same
+rows.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from orchestration.cli.terminal import print_table
 
 if TYPE_CHECKING:
-    from spine.phantom.people.statistics import Person, Row
+    from simulation.population.statistics import Person, Row
 
 _COLUMNS = ("group", "quantity", "n", "published", "realised", "mark", "verdict")
 _WORDS = {"within": "pass", "chance": "pass (chance)", "off": "fail"}
@@ -25,7 +25,7 @@ _CORRELATED = ("lumbar_lordosis_l1_s1", "pelvic_incidence")
 
 def print_population(rows: "Sequence[Row]", count: int) -> None:
     """Every comparison on stdout."""
-    from spine.phantom.people.statistics import FEWEST
+    from simulation.population.statistics import FEWEST
 
     cells = [
         (
@@ -104,7 +104,7 @@ def _name_rows(axis: Any, rows: "Sequence[Row]", title: str) -> None:
 
 
 def _draw_relation(axis: Any, people: "Sequence[Person]") -> None:
-    from spine.phantom.people.population import CONDITION_SHARES
+    from simulation.population.sampling import CONDITION_SHARES
 
     for condition in CONDITION_SHARES:
         points = [

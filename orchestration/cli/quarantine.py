@@ -1,15 +1,15 @@
 """Subcommands about what was taken in: ``quarantine``.
 
-What belongs here: printing. What does not: finding out (``orchestration.chain.intake``). Contract: names of folders
-and films go to the terminal of whoever asks, who has them and the key already; nothing is written.
+Contract: names of folders and films go to the terminal of whoever asks, who has them and the key already; nothing is
+written.
 """
 
 from pathlib import Path
 
 import click
 
-from orchestration.chain.workspace import Workspace
 from orchestration.cli.options import workspace_option
+from orchestration.pipeline.workspace import Workspace
 
 
 @click.command()
@@ -23,8 +23,8 @@ def quarantine(workspace: Path) -> None:
     \b
     Example:  plumbline quarantine -w ws
     """
-    from orchestration.chain.intake import refused_studies
-    from orchestration.chain.params import read_params
+    from orchestration.pipeline.intake import refused_studies
+    from orchestration.pipeline.params import read_params
 
     chosen = Workspace(workspace)
     refused = refused_studies(chosen, read_params(chosen.params_file))

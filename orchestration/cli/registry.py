@@ -1,16 +1,13 @@
-"""Subcommands about what serves: ``champion``, ``history``, ``rollback``; a human's ``approve``, ``reject``, ``lift``.
-
-What belongs here: options and printing. What does not: moving anything (``validation.gates``).
-"""
+"""Subcommands about the champion: ``champion``, ``history``, ``rollback``, ``approve``, ``reject``, ``lift``."""
 
 import getpass
 from pathlib import Path
 
 import click
 
-from orchestration.chain.workspace import Workspace
 from orchestration.cli.options import workspace_option
 from orchestration.cli.terminal import output, print_table, print_words
+from orchestration.pipeline.workspace import Workspace
 from spine.errors import GateRefused
 
 _by = click.option("--by", "person", default=None, help="Who asks; the account's name by default.")
@@ -25,10 +22,10 @@ def champion(workspace: Path, fetch: bool) -> None:
     \b
     Example:  plumbline champion -w workspace/demo
     """
-    from orchestration.chain.standing import promotion_history, three_models
+    from orchestration.lifecycle.history import promotion_history, three_models
 
     if fetch:
-        from orchestration.chain.champion import refresh_local_champion
+        from orchestration.lifecycle.local_champion import refresh_local_champion
 
         output.print(f"champion {refresh_local_champion(Workspace(workspace)).digest[:12]} fetched")
     rows, told = three_models(Workspace(workspace)), bool(promotion_history(Workspace(workspace)))
@@ -60,7 +57,7 @@ def history(
     Example:  plumbline history --verify -w workspace/demo
               plumbline history --begin-anew --as "R. Viewer" --reason "the disk died" -w workspace/demo
     """
-    from orchestration.chain.standing import promotion_history
+    from orchestration.lifecycle.history import promotion_history
 
     chosen = Workspace(workspace)
     if begin_anew:
@@ -82,15 +79,15 @@ def history(
 
 
 def _begin_anew(workspace: Workspace, person: str, reason: str) -> None:
-    from orchestration.chain.standing import begin_anew
-    from validation.gates.approval import Word
+    from orchestration.lifecycle.history import begin_anew
+    from validation.promotion.approval import Word
 
     entry = begin_anew(workspace, Word(person, reason))
     output.print(f"begun anew by {entry.promoter}: {entry.reason}")
 
 
 def _repair(workspace: Workspace, person: str) -> None:
-    from orchestration.chain.standing import repair_history
+    from orchestration.lifecycle.history import repair_history
 
     done = repair_history(workspace, person)
     for cleared in done.cleared:
@@ -101,7 +98,7 @@ def _repair(workspace: Workspace, person: str) -> None:
 
 def _verify(workspace: Workspace) -> None:
     """Tell every fault, then what is no fault but must be known."""
-    from orchestration.chain.standing import audit_history, known_elsewhere, promotion_history
+    from orchestration.lifecycle.history import audit_history, known_elsewhere, promotion_history
 
     faults = audit_history(workspace)
     if faults:
@@ -132,8 +129,8 @@ def rollback(workspace: Path, reason: str, to: str | None, local: bool, person: 
     \b
     Example:  plumbline rollback --reason "wrong side in 3 of 40 films" -w workspace/demo
     """
-    from orchestration.chain.params import read_params
-    from orchestration.chain.standing import roll_back, roll_back_locally
+    from orchestration.lifecycle.history import roll_back, roll_back_locally
+    from orchestration.pipeline.params import read_params
 
     chosen, by = Workspace(workspace), person or getpass.getuser()
     params = read_params(chosen.params_file)
@@ -162,9 +159,9 @@ def approve(verdict: str, workspace: Path, person: str, comment: str, ttl: float
     \b
     Example:  plumbline approve 3fa9c01b22de --as "R. Viewer" --comment "looked at the worst twenty"
     """
-    from orchestration.chain.human import approve_verdict
-    from orchestration.chain.params import read_params
-    from validation.gates.approval import Word
+    from orchestration.lifecycle.approvals import approve_verdict
+    from orchestration.pipeline.params import read_params
+    from validation.promotion.approval import Word
 
     chosen = Workspace(workspace)
     granted = approve_verdict(chosen, read_params(chosen.params_file), verdict, Word(person, comment, ttl))
@@ -190,9 +187,9 @@ def reject(verdict: str, workspace: Path, person: str, comment: str) -> None:
     \b
     Example:  plumbline reject 3fa9c01b22de --as "R. Viewer" --comment "three mirrored spines"
     """
-    from orchestration.chain.human import reject_verdict, serving_version
-    from orchestration.chain.params import read_params
-    from validation.gates.approval import Word
+    from orchestration.lifecycle.approvals import reject_verdict, serving_version
+    from orchestration.pipeline.params import read_params
+    from validation.promotion.approval import Word
 
     chosen = Workspace(workspace)
     refused = reject_verdict(chosen, read_params(chosen.params_file), verdict, Word(person, comment))
@@ -217,8 +214,8 @@ def lift(model: str, workspace: Path, person: str, comment: str) -> None:
     \b
     Example:  plumbline lift 3 --as "R. Viewer" --comment "the films were exchanged, not the spines"
     """
-    from orchestration.chain.standing import lift as lift_denial
-    from validation.gates.approval import Word
+    from orchestration.lifecycle.history import lift as lift_denial
+    from validation.promotion.approval import Word
 
     lifted = lift_denial(Workspace(workspace), model, Word(person, comment))
     if (denial := lifted.denial) is not None:
@@ -232,7 +229,7 @@ def lift(model: str, workspace: Path, person: str, comment: str) -> None:
 
 def _tell(workspace: Workspace) -> None:
     """Let the reviewer's page and MLflow say what was done."""
-    from orchestration.chain.params import read_params
-    from orchestration.chain.presenting import tell_what_was_done
+    from orchestration.pipeline.params import read_params
+    from orchestration.tracking.describe import tell_what_was_done
 
     tell_what_was_done(workspace, read_params(workspace.params_file))

@@ -1,16 +1,12 @@
-"""Subcommand that writes the reviewer's page: ``review``.
-
-What belongs here: options and printing. What does not: gathering (``orchestration.chain.review``), the page
-(``validation.review``).
-"""
+"""Subcommand that writes the reviewer's page: ``review``."""
 
 from pathlib import Path
 
 import click
 
-from orchestration.chain.workspace import Workspace
 from orchestration.cli.options import workspace_option
 from orchestration.cli.terminal import output
+from orchestration.pipeline.workspace import Workspace
 
 
 @click.command()
@@ -22,8 +18,8 @@ def review(workspace: Path, out: Path | None) -> None:
     \b
     Example:  plumbline review -w workspace/demo --out review.html
     """
-    from orchestration.chain.params import read_params
-    from orchestration.chain.review import write_review_page
+    from orchestration.pipeline.params import read_params
+    from orchestration.tracking.review_page import write_review_page
 
     chosen = Workspace(workspace)
     page = write_review_page(chosen, read_params(chosen.params_file), out)

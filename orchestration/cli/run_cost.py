@@ -1,7 +1,6 @@
 """The record of a run's cost: wall time, steps, peak memory of the process tree.
 
-What belongs here: measuring the run that the command line started, for people and for ``make bench``. What does
-not: what the steps did (their reports). Contract: sampling costs nothing worth speaking of and never fails a run.
+Contract: sampling costs nothing worth speaking of and never fails a run.
 """
 
 import json
@@ -12,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from orchestration.chain.report import StepReport
-from orchestration.chain.workspace import Workspace
+from orchestration.pipeline.step_report import StepReport
+from orchestration.pipeline.workspace import Workspace
 from spine.storage import write_text_atomically
 
 _EVERY_SECONDS = 1.0

@@ -1,16 +1,12 @@
-"""Subcommand ``seeds``: what the seed alone changes, beside the policy's margins.
-
-What belongs here: options and printing. What does not: fitting (``orchestration.chain.seed_fits``), the spread
-(``validation.gates.seed_spread``).
-"""
+"""Subcommand ``seeds``: what the seed alone changes, beside the policy's margins."""
 
 from pathlib import Path
 
 import click
 
-from orchestration.chain.workspace import Workspace
 from orchestration.cli.options import workspace_option
 from orchestration.cli.terminal import errors, output, print_table, print_words, progress_bar
+from orchestration.pipeline.workspace import Workspace
 from spine.errors import ParametersRejected
 
 
@@ -27,10 +23,10 @@ def seeds(workspace: Path, listed: str, count: int | None) -> None:
     \b
     Example:  plumbline seeds -w ws --count 4
     """
-    from orchestration.chain.decision import policy_path
-    from orchestration.chain.lock import chain_lock
-    from orchestration.chain.params import read_params
-    from orchestration.chain.seed_fits import measure_seeds
+    from orchestration.lifecycle.decision import policy_path
+    from orchestration.lifecycle.seed_fits import measure_seeds
+    from orchestration.pipeline.lock import chain_lock
+    from orchestration.pipeline.params import read_params
     from validation.gates.policy import read_policy
     from validation.gates.seed_spread import how_little, spread_rows, spread_tables
 

@@ -1,8 +1,7 @@
 """What a person sees in the terminal: progress, step lines, tables.
 
-What belongs here: drawing. What does not: computing what is drawn. Contract: progress goes to stderr and is
-drawn for anything longer than two seconds, as a bar on a terminal and as sparse lines in a log; results
-go to stdout, folded for the window they are read in and never cut.
+Contract: progress goes to stderr and is drawn for anything longer than two seconds, as a bar on a terminal and as
+sparse lines in a log; results go to stdout, folded for the window they are read in and never cut.
 """
 
 import os
@@ -16,8 +15,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from orchestration.chain.report import Figure, StepReport
-from orchestration.chain.report import Progress as ProgressCall
+from orchestration.pipeline.step_report import Figure, StepReport
+from orchestration.pipeline.step_report import Progress as ProgressCall
 
 errors = Console(stderr=True, highlight=False)
 output = Console(highlight=False, soft_wrap=True)

@@ -1,8 +1,7 @@
 """Subcommands that train and bring home what was trained: ``train``, ``adopt``.
 
-What belongs here: options, and the settings that a start from known weights implies. What does not: fitting
-(``training``), the chain (``orchestration.chain``). Contract: with a source, ``train`` is ``init`` and ``run`` with the
-settings of the model it starts from; with a data set folder it is ``python -m training``.
+Contract: with a source, ``train`` is ``init`` and ``run`` with the settings of the model it starts from; with a data
+set folder it is ``python -m training``.
 """
 
 from pathlib import Path
@@ -10,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestration.chain.workspace import Workspace
-from orchestration.cli.chain import SOURCES, prepare_workspace, run_chain
 from orchestration.cli.options import workspace_option
+from orchestration.cli.pipeline import SOURCES, prepare_workspace, run_chain
 from orchestration.cli.terminal import errors, print_step
+from orchestration.pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from inference.contract import ModelContract
@@ -114,8 +113,8 @@ def _implied(start: str | None, arguments: tuple[str, ...]) -> list[str]:
 
 
 def _contract_of(start: str) -> "ModelContract":
+    from inference.bundled import folder_named
     from inference.contract import read_contract
-    from inference.released import folder_named
 
     return read_contract(folder_named(start))
 
@@ -149,8 +148,8 @@ def adopt(candidate: Path, workspace: Path) -> None:
     \b
     Example:  plumbline adopt /mnt/gpu/candidate -w ws && plumbline run -w ws
     """
-    from orchestration.chain.lock import chain_lock
-    from orchestration.chain.steps import adopt_candidate
+    from orchestration.pipeline.lock import chain_lock
+    from orchestration.pipeline.steps import adopt_candidate
 
     chosen = Workspace(workspace)
     with chain_lock(chosen):

@@ -1,16 +1,13 @@
-"""Subcommands of the reviewer: ``verdict``, ``explain``, ``promote``.
-
-What belongs here: options and printing. What does not: judging and promoting (``validation.gates``).
-"""
+"""Subcommands of the reviewer: ``verdict``, ``explain``, ``promote``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from orchestration.chain.workspace import Workspace
 from orchestration.cli.options import workspace_option
 from orchestration.cli.terminal import output, print_step, print_table, print_words
+from orchestration.pipeline.workspace import Workspace
 from spine.errors import GateRefused
 
 if TYPE_CHECKING:
@@ -48,7 +45,7 @@ def print_verdict(workspace: Workspace) -> None:
 
 def _print_aftermath(workspace: Workspace, judged: "Verdict") -> None:
     """What was done about a verdict, from the history of the workspace, and what is asked of a person now."""
-    from orchestration.chain.review import what_is_asked, what_was_done
+    from orchestration.tracking.review_page import what_is_asked, what_was_done
 
     done = what_was_done(workspace, judged)
     print_words("\n".join(("Done about it:", *(f"- {line}" for line in done.lines))))
@@ -118,9 +115,9 @@ def promote(workspace: Path, promoter: str, approval: str, named: str) -> None:
     \b
     Example:  plumbline promote -w workspace/demo --by "R. Viewer"
     """
-    from orchestration.chain.decision import promote_champion
-    from orchestration.chain.lock import chain_lock
-    from orchestration.chain.params import read_params
+    from orchestration.lifecycle.decision import promote_champion
+    from orchestration.pipeline.lock import chain_lock
+    from orchestration.pipeline.params import read_params
 
     chosen = Workspace(workspace)
     with chain_lock(chosen):

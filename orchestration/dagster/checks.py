@@ -1,20 +1,19 @@
 """Asset checks: what stops a run.
 
-What belongs here: reading recorded evidence and saying pass or fail. What does not: computing evidence. Contract:
-fail-closed, a check without evidence fails; severity is always ERROR, because WARN does not block. A check guards
-its own run only: promotion does not rely on it (``assets.promotion``).
+Contract: fail-closed, a check without evidence fails; severity is always ERROR, because WARN does not block. A check
+guards its own run only: promotion does not rely on it (``assets.promotion``).
 """
 
 from collections.abc import Mapping
 
 import dagster as dg
 
-from orchestration.assets.data import studies, validation
-from orchestration.assets.materialising import VIOLATIONS
-from orchestration.assets.presentation import table_of
-from orchestration.assets.promotion import verdict
-from orchestration.chain.report import StepReport, read_step_report
-from orchestration.resources import WorkspacePaths
+from orchestration.dagster.assets.data import studies, validation
+from orchestration.dagster.assets.materialising import VIOLATIONS
+from orchestration.dagster.assets.metadata import table_of
+from orchestration.dagster.assets.promotion import verdict
+from orchestration.dagster.resources import WorkspacePaths
+from orchestration.pipeline.step_report import StepReport, read_step_report
 from spine.errors import EvidenceRejected
 
 RECEIVED = "received"

@@ -1,8 +1,7 @@
 """Everything that Dagster loads.
 
-What belongs here: the list. What does not: anything else. Contract: loads in well under five seconds with no
-service running and no workspace named; torch, MLflow, Lightning, pandas and Great Expectations are imported inside
-the functions that use them.
+Contract: loads in well under five seconds with no service running and no workspace named; torch, MLflow, Lightning,
+pandas and Great Expectations are imported inside the functions that use them.
 """
 
 from collections.abc import Mapping
@@ -10,13 +9,13 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration import checks
-from orchestration.assets import data, model, promotion
-from orchestration.event_log import EVENTS_FILE, events_file
-from orchestration.jobs import JOBS
-from orchestration.resources import default_resources
-from orchestration.schedules import SCHEDULES
-from orchestration.sensors import enough_new_studies, inbox
+from orchestration.dagster import checks
+from orchestration.dagster.assets import data, model, promotion
+from orchestration.dagster.jobs import JOBS
+from orchestration.dagster.resources import default_resources
+from orchestration.dagster.run_log import EVENTS_FILE, events_file
+from orchestration.dagster.schedules import SCHEDULES
+from orchestration.dagster.sensors import enough_new_studies, inbox
 
 
 def definitions_with(resources: Mapping[str, Any]) -> dg.Definitions:

@@ -1,9 +1,8 @@
 """The Dagster instance of a workspace: its configuration, opening it, and runs that died in it.
 
-What belongs here: ``dagster.yaml`` of a single machine (``infra/dagster.yaml`` is the one for several), and who
-is alive in it. What does not: definitions. Contract: telemetry is off before an instance is opened; one writer in
-a workspace at a time, by a lock that the kernel releases when its holder dies; a run whose process died does not
-stay STARTED and block the queue for ever (Dagster's own run monitoring does not see that on one machine).
+Contract: telemetry is off before an instance is opened; one writer in a workspace at a time, by a lock that the kernel
+releases when its holder dies; a run whose process died does not stay STARTED and block the queue for ever (Dagster's
+own run monitoring does not see that on one machine).
 """
 
 import time
@@ -14,8 +13,8 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from orchestration.chain.lock import exclusive
-from orchestration.chain.workspace import Workspace
+from orchestration.pipeline.lock import exclusive
+from orchestration.pipeline.workspace import Workspace
 from spine.storage import write_text_atomically
 
 WRITER_TAG = "plumbline/writes"
@@ -52,7 +51,7 @@ def configure_instance(workspace: Workspace) -> None:
         "run_retries": RUN_RETRIES,
     }
     silent = {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
-    header = "# Written by orchestration/instance.py at every start: edit it there.\n"
+    header = "# Written by orchestration/dagster/instance.py at every start: edit it there.\n"
     for name, config in (("dagster.yaml", common), (IN_PROCESS_CONFIG, {**common, "compute_logs": silent})):
         write_text_atomically(workspace.dagster_home / name, header + yaml.safe_dump(config, sort_keys=False))
 

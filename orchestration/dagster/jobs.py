@@ -1,15 +1,14 @@
 """Jobs: what can be launched by name.
 
-What belongs here: selections and tags. What does not: when (``schedules``, ``sensors``). Contract: every job that
-writes carries ``WRITER_TAG``, of which the queue runs one at a time; ``promotion`` is only a way to launch
-``champion`` alone, and is refused exactly as that is.
+Contract: every job that writes carries ``WRITER_TAG``, of which the queue runs one at a time; ``promotion`` is only a
+way to launch ``champion`` alone, and is refused exactly as that is.
 """
 
 import dagster as dg
 
-from orchestration.assets.data import batch
-from orchestration.assets.promotion import champion
-from orchestration.instance import WRITER_TAG
+from orchestration.dagster.assets.data import batch
+from orchestration.dagster.assets.promotion import champion
+from orchestration.dagster.instance import WRITER_TAG
 
 RETRAIN, INGEST_BATCH, PROMOTION = "retrain", "ingest_batch", "promotion"
 _WRITES = {WRITER_TAG: "workspace"}

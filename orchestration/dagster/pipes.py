@@ -1,9 +1,9 @@
 """Teams under Dagster Pipes: the asset starts them, their log and progress appear in the run.
 
-What belongs here: both ends of the pipe. What does not: the team itself (``orchestration.chain.team``). Contract: the
-leader alone opens the pipe; without one (DVC, the command line) the same module fits and tells only its messages.
+Contract: the leader alone opens the pipe; without one (DVC, the command line) the same module fits and tells only its
+messages.
 
-    python -m torch.distributed.run ... -m orchestration.pipes REQUEST.json
+    python -m torch.distributed.run ... -m orchestration.dagster.pipes REQUEST.json
 """
 
 import os
@@ -16,7 +16,7 @@ from typing import Any
 
 from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, PipesContext, open_dagster_pipes
 
-MEMBER = "orchestration.pipes"
+MEMBER = "orchestration.dagster.pipes"
 _TENTHS = 10
 
 
@@ -26,7 +26,7 @@ def teams_under_pipes(context: Any) -> Iterator[None]:
     import dagster as dg
     from dagster._core.errors import DagsterPipesExecutionError  # not exported, nor is a base class of its own
 
-    from orchestration.chain.team import launched_by, team_environment
+    from orchestration.pipeline.multi_gpu import launched_by, team_environment
 
     def launch(command: Sequence[str]) -> int:
         try:
@@ -43,7 +43,7 @@ def teams_under_pipes(context: Any) -> Iterator[None]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """``REQUEST.json``: one process of the team; its exit code."""
-    from training.member import run
+    from training.fitting.ddp_worker import run
 
     request = Path((sys.argv[1:] if arguments is None else list(arguments))[0])
     leads = int(os.environ.get("RANK", "0")) == 0

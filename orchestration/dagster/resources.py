@@ -1,8 +1,7 @@
 """Resources: paths, versions, tracking, device and watcher, as Dagster hands them to assets, checks and sensors.
 
-What belongs here: configuration that differs from machine to machine or from test to production. What does not:
-the parameters of the chain (``params.yaml``). Contract: nothing is read or made before a run asks for it; each can
-be replaced in a test by ``resources_for`` or by its key.
+Contract: nothing is read or made before a run asks for it; each can be replaced in a test by ``resources_for`` or by
+its key.
 """
 
 from collections.abc import Generator
@@ -13,12 +12,12 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.chain.lock import chain_lock
-from orchestration.chain.params import Params, parse_params, read_params, write_params
-from orchestration.chain.report import Progress, StepReport
-from orchestration.chain.workspace import Workspace
+from orchestration.dagster.run_progress import LogWatcher
 from orchestration.environment import DEFAULT_MLFLOW_UI, MLFLOW_UI_VARIABLE, WORKSPACE_VARIABLE
-from orchestration.watching import LogWatcher
+from orchestration.pipeline.lock import chain_lock
+from orchestration.pipeline.params import Params, parse_params, read_params, write_params
+from orchestration.pipeline.step_report import Progress, StepReport
+from orchestration.pipeline.workspace import Workspace
 
 
 class WorkspacePaths(dg.ConfigurableResource["WorkspacePaths"]):
@@ -62,14 +61,14 @@ class DataVersions(dg.ConfigurableResource[None]):
 
     def run(self, step: str, workspace: Workspace, progress: Progress) -> StepReport:
         """Run a step of the chain."""
-        from orchestration.chain import steps
+        from orchestration.pipeline import steps
 
         return (steps.run_step if self.enabled else steps.compute_step)(step, workspace, progress)
 
     def version(self, step: str, workspace: Workspace) -> str | None:
         """DVC's content address of the step's first output, None where it was not recorded."""
-        from orchestration.chain.pipeline import STAGES
-        from orchestration.chain.versioning import data_version
+        from orchestration.pipeline.stages import STAGES
+        from orchestration.pipeline.versioning import data_version
 
         outputs = next((stage.outs for stage in STAGES if stage.name == step), ())
         return data_version(workspace, outputs[0]) if self.enabled and outputs else None

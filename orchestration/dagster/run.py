@@ -1,9 +1,7 @@
 """Running the ``retrain`` job in this process, for the command line.
 
-What belongs here: the job on the workspace's own Dagster instance, and what came of it in a few words. What does
-not: drawing (``cli``), the job (``jobs``). Contract: the terminal is left to the caller (Dagster's own log goes to
-``state/dagster/events.log``); what a user reads is a reason with its code, never a traceback; the run is in the
-instance afterwards, so the web page shows it.
+Contract: the terminal is left to the caller (Dagster's own log goes to ``state/dagster/events.log``); what a user
+reads is a reason with its code, never a traceback; the run is in the instance afterwards, so the web page shows it.
 """
 
 import time
@@ -13,14 +11,14 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.chain.lock import chain_lock
-from orchestration.chain.report import StepReport
-from orchestration.chain.workspace import Workspace
-from orchestration.event_log import EVENTS_FILE
-from orchestration.instance import fail_abandoned_runs, open_instance
-from orchestration.jobs import RETRAIN
-from orchestration.resources import resources_for
-from orchestration.watching import OnStep, OpenProgress, RecordingWatcher, no_progress
+from orchestration.dagster.instance import fail_abandoned_runs, open_instance
+from orchestration.dagster.jobs import RETRAIN
+from orchestration.dagster.resources import resources_for
+from orchestration.dagster.run_log import EVENTS_FILE
+from orchestration.dagster.run_progress import OnStep, OpenProgress, RecordingWatcher, no_progress
+from orchestration.pipeline.lock import chain_lock
+from orchestration.pipeline.step_report import StepReport
+from orchestration.pipeline.workspace import Workspace
 from spine.errors import EvidenceRejected, GateRefused, PlumblineError
 
 
@@ -72,7 +70,7 @@ def run_retrain(workspace: Workspace, on_step: OnStep, progress: OpenProgress = 
         WorkspaceBusy: another run is writing in the workspace.
         KeyboardInterrupt: the user stopped it; finished steps are kept.
     """
-    from orchestration.definitions import definitions_with
+    from orchestration.dagster.definitions import definitions_with
 
     watcher = RecordingWatcher(on_step, progress)
     definitions = definitions_with(resources_for(str(workspace.root), watcher=watcher))

@@ -1,7 +1,7 @@
 """The event log as a text file, for runs whose terminal belongs to somebody else.
 
-What belongs here: one Dagster logger. What does not: what is logged. Contract: only runs that name it in their run
-config use it; it appends and is never rotated (a run of the chain writes some 30 kB).
+Contract: only runs that name it in their run config use it; it appends and is never rotated (a run of the chain writes
+some 30 kB).
 """
 
 import logging

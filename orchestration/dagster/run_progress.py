@@ -1,8 +1,7 @@
 """Watching a run: who is told how far a step is, and what it said when it was done.
 
-What belongs here: the seam between a step that reports progress and whatever shows it. What does not: drawing
-(``cli``), what a step says (``chain.report``). Contract: assets ask for the resource ``watcher``; under the services
-it writes to the run's log, on the command line it draws and remembers what the outcome has to tell.
+Contract: assets ask for the resource ``watcher``; under the services it writes to the run's log, on the command line
+it draws and remembers what the outcome has to tell.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +10,7 @@ from typing import Protocol
 
 from dagster import get_dagster_logger
 
-from orchestration.chain.report import Progress, StepReport
+from orchestration.pipeline.step_report import Progress, StepReport
 
 OpenProgress = Callable[[str], AbstractContextManager[Progress]]
 """Called with a step's name; yields what the step calls with (done, total)."""

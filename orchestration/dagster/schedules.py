@@ -1,12 +1,11 @@
 """Schedules: what runs because of the time.
 
-What belongs here: the weekly retraining. What does not: what runs because something arrived (``sensors``).
 Contract: running by default; a week without new data costs a few seconds, because unchanged steps are not repeated.
 """
 
 import dagster as dg
 
-from orchestration.jobs import retrain
+from orchestration.dagster.jobs import retrain
 
 retrain_weekly = dg.ScheduleDefinition(
     name="retrain_weekly",

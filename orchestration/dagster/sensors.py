@@ -1,9 +1,8 @@
 """Sensors: what runs because something arrived.
 
-What belongs here: looking at the inbox and the study store, and asking for runs. What does not: ingest or training.
 Contract: everything is decided from state on disk and in the instance, nothing from a cursor, so a daemon that was
-down for a day catches up and one that dies between two writes repeats itself harmlessly. Run keys make every
-request unique: Dagster never runs a key twice, so a retry carries its attempt in the key.
+down for a day catches up and one that dies between two writes repeats itself harmlessly. Run keys make every request
+unique: Dagster never runs a key twice, so a retry carries its attempt in the key.
 """
 
 import time
@@ -12,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from orchestration.assets.data import BATCHES
-from orchestration.chain.workspace import Workspace
-from orchestration.jobs import INGEST_BATCH, RETRAIN
-from orchestration.resources import WorkspacePaths
+from orchestration.dagster.assets.data import BATCHES
+from orchestration.dagster.jobs import INGEST_BATCH, RETRAIN
+from orchestration.dagster.resources import WorkspacePaths
+from orchestration.pipeline.workspace import Workspace
 from spine.errors import ParametersRejected
 
 if TYPE_CHECKING:
-    from orchestration.chain.intake import Batch
+    from orchestration.pipeline.intake import Batch
 
 BATCH_TAG, ATTEMPT_TAG = "plumbline/batch", "plumbline/attempt"
 ATTEMPTS = 3
@@ -47,7 +46,7 @@ _UNFINISHED = [
 )
 def inbox(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.SensorResult | dg.SkipReason:
     """Register new batches as partitions and ask for their ingest; retry what failed, at most ``ATTEMPTS`` times."""
-    from orchestration.chain.intake import finished_batches
+    from orchestration.pipeline.intake import finished_batches
 
     finished = finished_batches(paths.folders)
     batches = [batch for batch in finished if not any(part in batch.key for part in _NOT_IN_A_KEY)]

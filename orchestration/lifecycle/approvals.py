@@ -1,48 +1,47 @@
 """What a human says of a verdict: granting, refusing, and finding the grant a promotion needs.
 
-What belongs here: from workspace and words to the gate's functions. What does not: whether a grant holds
-(``validation.gates.approval``), promoting (``decision``). Contract: the verdict is named by its file or the beginning
-of its digest, so what is approved is what was read; its author is read from the registry, never asked for.
+Contract: the verdict is named by its file or the beginning of its digest, so what is approved is what was read; its
+author is read from the registry, never asked for.
 """
 
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration.chain.champion import PRODUCTION_MODEL
-from orchestration.chain.decision import candidate_with, policy_path
-from orchestration.chain.own_registry import demand_own_registry
-from orchestration.chain.params import Params
-from orchestration.chain.workspace import Workspace
+from orchestration.lifecycle.decision import candidate_with, policy_path
+from orchestration.lifecycle.local_champion import PRODUCTION_MODEL
+from orchestration.pipeline.params import Params
+from orchestration.pipeline.workspace import Workspace
+from orchestration.tracking.registry_ownership import demand_own_registry
 from spine.errors import EvidenceRejected, GateRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from validation.gates.approval import Approval, Word
     from validation.gates.verdict import Verdict
+    from validation.promotion.approval import Approval, Word
 
 
 def approve_verdict(workspace: Workspace, params: Params, verdict: str, word: "Word") -> "Approval":
-    """Grant the verdict named by file or digest; raises what ``validation.gates.approval.grant`` does."""
-    from validation.gates.approval import grant
+    """Grant the verdict named by file or digest; raises what ``validation.promotion.approval.grant`` does."""
+    from validation.promotion.approval import grant
 
     return _said(grant, workspace, params, verdict, word)
 
 
 def reject_verdict(workspace: Workspace, params: Params, verdict: str, word: "Word") -> "Approval":
     """Refuse the verdict for good."""
-    from validation.gates.approval import reject
+    from validation.promotion.approval import reject
 
     return _said(reject, workspace, params, verdict, word)
 
 
 def _said(say: "Callable[..., Path]", workspace: Workspace, params: Params, verdict: str, word: "Word") -> "Approval":
     """The record of what is said of a verdict by ``grant`` or ``reject``."""
-    from validation.gates.approval import read_approval
     from validation.gates.policy import read_policy
-    from validation.gates.promotion import refusing
-    from validation.gates.seat import seat_or_none
+    from validation.promotion.approval import read_approval
+    from validation.promotion.champion_record import seat_or_none
+    from validation.promotion.promote import refusing
 
     demand_own_registry(workspace)
     judged = find_verdict(workspace, verdict)
@@ -82,9 +81,9 @@ def find_approval(workspace: Workspace, named: str) -> Path | None:
     Raises:
         EvidenceRejected: EVIDENCE_MISSING where the named one is not there.
     """
-    from validation.gates.approval import latest_that_holds, read_approval
-    from validation.gates.history import read_history
     from validation.gates.verdict import read_verdict
+    from validation.promotion.approval import latest_that_holds, read_approval
+    from validation.promotion.history import read_history
 
     if named:
         return Path(named) if Path(named).is_file() else _beginning(workspace.approvals, named, "approval")
@@ -120,9 +119,9 @@ _LEAST_OF_A_DIGEST = 8
 
 def serving_version(workspace: Workspace, digest: str) -> str:
     """The version under which the model of this digest serves now, "" where another one does, or none."""
-    from validation.gates.history import last_champion, read_history
-    from validation.gates.promotion import refusing
-    from validation.gates.seat import seat_or_none
+    from validation.promotion.champion_record import seat_or_none
+    from validation.promotion.history import last_champion, read_history
+    from validation.promotion.promote import refusing
 
     with refusing():
         seat = seat_or_none(workspace.tracking_uri, PRODUCTION_MODEL)
@@ -135,8 +134,8 @@ def serving_version(workspace: Workspace, digest: str) -> str:
 
 def author_of_model(workspace: Workspace, digest: str) -> str | None:
     """Who made the candidate with this model digest, None where its run does not say."""
-    from validation.gates.champion import open_registry
-    from validation.gates.served_copy import author_of
+    from validation.promotion.champion import open_registry
+    from validation.promotion.served_copy import author_of
 
     try:
         address = candidate_with(workspace, digest)

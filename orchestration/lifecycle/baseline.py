@@ -1,8 +1,7 @@
 """Scoring the last model that a human approved, beside challenger and champion.
 
-What belongs here: fetching and evaluating it. What does not: which one it is and what follows (``validation.gates``).
-Contract: it is scored in the same run, on the same frozen test set, by the same code; where the champion is that model,
-the champion's record is its own and nothing is scored twice.
+Contract: it is scored in the same run, on the same frozen test set, by the same code; where the champion is that
+model, the champion's record is its own and nothing is scored twice.
 """
 
 import shutil
@@ -10,14 +9,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration.chain.champion import PRODUCTION_MODEL
-from orchestration.chain.evaluate import evaluate_model
-from orchestration.chain.workspace import Workspace
+from orchestration.lifecycle.local_champion import PRODUCTION_MODEL
+from orchestration.pipeline.evaluate import evaluate_model
+from orchestration.pipeline.workspace import Workspace
 from spine.model_digest import find_model_folder, model_digest
 
 if TYPE_CHECKING:
     from validation.evaluation.record import EvaluationRecord
-    from validation.gates.history import HistoryEntry
+    from validation.promotion.history import HistoryEntry
 
 
 def score_baseline(workspace: Workspace, champion: str | None) -> str:
@@ -26,7 +25,7 @@ def score_baseline(workspace: Workspace, champion: str | None) -> str:
     Raises:
         GateRefused: ``MODEL_ALTERED``: the registry's bytes are not those that were approved.
     """
-    from validation.gates.champion import altered, download
+    from validation.promotion.champion import altered, download
 
     shutil.rmtree(workspace.baseline_evaluation, ignore_errors=True)
     approved = _last_approved(workspace)
@@ -58,9 +57,9 @@ def baseline_record(workspace: Workspace, champion: "EvaluationRecord | None") -
 
 def _last_approved(workspace: Workspace) -> "HistoryEntry | None":
     """Its promotion; without a database nobody was rolled back from, and nothing is promoted either."""
-    from validation.gates.baseline import last_approved
-    from validation.gates.history import read_history
-    from validation.gates.seat import seat_or_none
+    from validation.promotion.approved_baseline import last_approved
+    from validation.promotion.champion_record import seat_or_none
+    from validation.promotion.history import read_history
 
     seat = seat_or_none(workspace.tracking_uri, PRODUCTION_MODEL)
     denied = seat.denials() if seat is not None else {}

@@ -1,9 +1,7 @@
 """The steps after the versioned ones: register, re-score the champion, judge, promote.
 
-What belongs here: from workspace and parameters to the gate's functions, and back to a ``StepReport``. What does
-not: judging, promoting (``validation.gates``), logging (``training.tracking``). Contract: none of these is a DVC stage;
-each reads its evidence from disk and registry, so launching one alone is safe: ``promote_champion`` verifies
-everything itself and refuses what does not hold.
+Contract: none of these is a DVC stage; each reads its evidence from disk and registry, so launching one alone is safe:
+``promote_champion`` verifies everything itself and refuses what does not hold.
 """
 
 import getpass
@@ -16,20 +14,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration.chain import versioning
-from orchestration.chain.baseline import baseline_record, score_baseline
-from orchestration.chain.champion import (
-    CANDIDATES_MODEL,
-    PRODUCTION_MODEL,
-    refresh_local_champion,
-)
-from orchestration.chain.evaluate import code_version, evaluate_model
-from orchestration.chain.own_registry import EXPERIMENT
-from orchestration.chain.params import Params
-from orchestration.chain.report import Figure, StepReport, write_step_report
-from orchestration.chain.shown_metrics import demand_metrics_as_sealed, metrics_of_test
-from orchestration.chain.siblings import gather_siblings, seed_evidence_folder
-from orchestration.chain.workspace import Workspace
+from orchestration.lifecycle.baseline import baseline_record, score_baseline
+from orchestration.lifecycle.local_champion import CANDIDATES_MODEL, PRODUCTION_MODEL, refresh_local_champion
+from orchestration.lifecycle.seed_evidence import gather_siblings, seed_evidence_folder
+from orchestration.pipeline import versioning
+from orchestration.pipeline.evaluate import code_version, evaluate_model
+from orchestration.pipeline.params import Params
+from orchestration.pipeline.step_report import Figure, StepReport, write_step_report
+from orchestration.pipeline.workspace import Workspace
+from orchestration.tracking.metrics import demand_metrics_as_sealed, metrics_of_test
+from orchestration.tracking.registry_ownership import EXPERIMENT
 from spine.dataset import read_manifest
 from spine.errors import GateRefused, ParametersRejected, PlumblineError
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
@@ -44,10 +38,10 @@ AUTHOR_VARIABLE = "PLUMBLINE_AUTHOR"
 
 def register_candidate(workspace: Workspace, params: Params, tags: Mapping[str, str] | None = None) -> StepReport:
     """Replay the candidate's journal into MLflow, register it, and attach its evaluation; exactly once."""
-    from orchestration.chain.run_facts import log_data
+    from orchestration.tracking.run_facts import log_data
     from training.tracking import log_evidence, replay_journal
     from validation.evaluation.record import read_record
-    from validation.gates.champion import open_registry
+    from validation.promotion.champion import open_registry
 
     record = read_record(workspace.evaluation / "record.json")
     tracked = replay_journal(
@@ -120,8 +114,8 @@ def _dataset_reference(workspace: Workspace, params: Params) -> "DatasetReferenc
 
 def rescore_champion(workspace: Workspace, params: Params) -> StepReport:
     """Score the champion on the same frozen test set with the same code, before anything is judged."""
-    from validation.gates.champion import current_champion, fetch_champion
-    from validation.gates.promotion import refusing
+    from validation.promotion.champion import current_champion, fetch_champion
+    from validation.promotion.promote import refusing
 
     with refusing():
         champion = current_champion(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
@@ -141,7 +135,7 @@ def rescore_champion(workspace: Workspace, params: Params) -> StepReport:
 
 def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     """Hold the evidence against the policy, keep the verdict (the latest, and by digest), write the reviewer's page."""
-    from orchestration.chain.presenting import review_candidate
+    from orchestration.tracking.describe import review_candidate
     from validation.evaluation.record import read_record
     from validation.evaluation.report import write_report
     from validation.gates.policy import read_policy
@@ -177,9 +171,9 @@ def _demand_champion_is_scored(workspace: Workspace, champion: "EvaluationRecord
     Raises:
         GateRefused: CHAMPION_LOST, and what else reading the champion raises.
     """
-    from validation.gates.champion import current_champion
-    from validation.gates.history import last_champion, read_history
-    from validation.gates.promotion import refusing
+    from validation.promotion.champion import current_champion
+    from validation.promotion.history import last_champion, read_history
+    from validation.promotion.promote import refusing
 
     with refusing():
         if champion is None and last_champion(read_history(workspace.promotion_ledger), PRODUCTION_MODEL) is not None:
@@ -195,14 +189,14 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
     Raises:
         GateRefused: verdict, evidence, policy, bytes or the present champion do not permit it.
     """
-    from orchestration.chain.human import find_approval
-    from orchestration.chain.presenting import describe_served, tell_what_was_done
-    from orchestration.chain.smoke import ask_phantom
-    from validation.gates.approval import sealed_refusals
-    from validation.gates.history import read_history
-    from validation.gates.promotion import promote, refusing
-    from validation.gates.refusals import demand_no_refusal
+    from orchestration.lifecycle.approvals import find_approval
+    from orchestration.lifecycle.smoke_answer import ask_phantom
+    from orchestration.tracking.describe import describe_served, tell_what_was_done
     from validation.gates.verdict import read_verdict
+    from validation.promotion.approval import sealed_refusals
+    from validation.promotion.history import read_history
+    from validation.promotion.promote import promote, refusing
+    from validation.promotion.refusals import demand_no_refusal
 
     uri = _judged_candidate(workspace)
     with refusing():
@@ -295,7 +289,7 @@ def candidate_with(workspace: Workspace, wanted: str) -> str:
     Raises:
         GateRefused: VERDICT_ABSENT.
     """
-    from validation.gates.champion import open_registry, versions_of
+    from validation.promotion.champion import open_registry, versions_of
 
     for version in versions_of(open_registry(workspace.tracking_uri), CANDIDATES_MODEL):
         if version.tags.get("plumbline.model_digest") == wanted:
@@ -305,8 +299,8 @@ def candidate_with(workspace: Workspace, wanted: str) -> str:
 
 def _name_challenger(workspace: Workspace, digest: str) -> None:
     """Show in the registry which candidate was judged last; a candidate adopted but not registered yet has no page."""
-    from validation.gates.champion import open_registry
-    from validation.gates.moving import name_challenger
+    from validation.promotion.champion import open_registry
+    from validation.promotion.champion_change import name_challenger
 
     with suppress(GateRefused):
         version = candidate_with(workspace, digest).rpartition("/")[2]

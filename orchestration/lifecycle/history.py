@@ -1,9 +1,8 @@
 """Where things stand and how to go back: history, audit, repair, beginning anew, rollback (also without a registry).
 
-What belongs here: from the workspace to the gate's functions, and the local copies that follow. What does not: whether
-a model may serve (``validation.gates``). Contract: the local copy follows the registry after every move. While the
-registry is down, the local copy of the previous champion can serve in the present one's place (digest and smoke test
-first); the registry is told by the next rollback, and until then nothing fetches the model that was left.
+Contract: the local copy follows the registry after every move. While the registry is down, the local copy of the
+previous champion can serve in the present one's place (digest and smoke test first); the registry is told by the next
+rollback, and until then nothing fetches the model that was left.
 """
 
 import json
@@ -12,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from orchestration.chain.champion import (
+from orchestration.lifecycle.decision import policy_path
+from orchestration.lifecycle.local_champion import (
     CANDIDATES_MODEL,
     PRODUCTION_MODEL,
     LocalChampion,
@@ -22,38 +22,37 @@ from orchestration.chain.champion import (
     refresh_local_champion,
     write_local_champion,
 )
-from orchestration.chain.decision import policy_path
-from orchestration.chain.own_registry import demand_own_registry
-from orchestration.chain.params import Params
-from orchestration.chain.workspace import Workspace
+from orchestration.pipeline.params import Params
+from orchestration.pipeline.workspace import Workspace
+from orchestration.tracking.registry_ownership import demand_own_registry
 from spine.errors import GateRefused
 from spine.storage import write_text_atomically
 
 if TYPE_CHECKING:
-    from validation.gates.approval import Word
-    from validation.gates.audit import Fault, Repair
-    from validation.gates.history import HistoryEntry
-    from validation.gates.lifting import Lifted
-    from validation.gates.rollback import Rollback
+    from validation.promotion.approval import Word
+    from validation.promotion.audit import Fault, Repair
+    from validation.promotion.history import HistoryEntry
+    from validation.promotion.reinstatement import Lifted
+    from validation.promotion.rollback import Rollback
 
 
 def promotion_history(workspace: Workspace) -> Sequence["HistoryEntry"]:
     """The verified history, oldest first."""
-    from validation.gates.history import read_history
+    from validation.promotion.history import read_history
 
     return read_history(workspace.promotion_ledger)
 
 
 def audit_history(workspace: Workspace) -> Sequence["Fault"]:
     """Every disagreement between history, seat, registry, alias and the local copy; first whether it is a copy."""
-    from validation.gates.audit import audit
+    from validation.promotion.audit import audit
 
     faults = audit(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
     return [*_copied(workspace), *faults, *_local_faults(workspace)]
 
 
 def _copied(workspace: Workspace) -> Iterator["Fault"]:
-    from validation.gates.audit import Fault
+    from validation.promotion.audit import Fault
 
     try:
         demand_own_registry(workspace)
@@ -65,8 +64,8 @@ def _copied(workspace: Workspace) -> Iterator["Fault"]:
 
 def _local_faults(workspace: Workspace) -> Iterator["Fault"]:
     """What is wrong with the copy that serves here: its bytes, its version, or that the registry was not told."""
-    from validation.gates.audit import Fault
-    from validation.gates.seat import open_seat
+    from validation.promotion.audit import Fault
+    from validation.promotion.champion_record import open_seat
 
     place, fetch = "state/champion", "`plumbline champion --fetch`"
     local, altered = local_champion(workspace), fault_of_local_copy(workspace)
@@ -85,7 +84,7 @@ def _local_faults(workspace: Workspace) -> Iterator["Fault"]:
 
 def known_elsewhere(workspace: Workspace) -> Sequence[str]:
     """The histories of this model elsewhere that the registry's database knows, in words."""
-    from validation.gates.audit import other_histories
+    from validation.promotion.audit import other_histories
 
     others = other_histories(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
     return [f"{a.place}: {a.length} entries up to {a.last[:12]}{', given up' if a.ended else ''}" for a in others]
@@ -93,7 +92,7 @@ def known_elsewhere(workspace: Workspace) -> Sequence[str]:
 
 def begin_anew(workspace: Workspace, word: "Word") -> "HistoryEntry":
     """Go on where a history is lost, and record it; then bring it into step with the registry."""
-    from validation.gates.audit import begin_history_anew
+    from validation.promotion.audit import begin_history_anew
 
     demand_own_registry(workspace)
     uri, ledger = workspace.tracking_uri, workspace.promotion_ledger
@@ -104,8 +103,8 @@ def begin_anew(workspace: Workspace, word: "Word") -> "HistoryEntry":
 
 def lift(workspace: Workspace, model: str, word: "Word") -> "Lifted":
     """Lift what stands against a model, named by its version or the beginning of its digest."""
-    from orchestration.chain.human import author_of_model
-    from validation.gates.lifting import lift_denial
+    from orchestration.lifecycle.approvals import author_of_model
+    from validation.promotion.reinstatement import lift_denial
 
     demand_own_registry(workspace)
     uri, ledger = workspace.tracking_uri, workspace.promotion_ledger
@@ -117,7 +116,7 @@ def lift(workspace: Workspace, model: str, word: "Word") -> "Lifted":
 
 def repair_history(workspace: Workspace, promoter: str) -> "Repair":
     """Finish what was cut off, set aliases back, clear what is left over, and bring the local copy along."""
-    from validation.gates.audit import repair
+    from validation.promotion.audit import repair
 
     demand_own_registry(workspace)
     done = repair(
@@ -134,9 +133,9 @@ def repair_history(workspace: Workspace, promoter: str) -> "Repair":
 
 def roll_back(workspace: Workspace, params: Params, *, reason: str, promoter: str, to: str | None) -> "Rollback":
     """Return to the last good model, or to ``to``; the local copy follows."""
-    from orchestration.chain.smoke import ask_phantom
+    from orchestration.lifecycle.smoke_answer import ask_phantom
     from validation.gates.policy import read_policy
-    from validation.gates.rollback import Order, rollback
+    from validation.promotion.rollback import Order, rollback
 
     demand_own_registry(workspace)
     done = rollback(
@@ -148,7 +147,7 @@ def roll_back(workspace: Workspace, params: Params, *, reason: str, promoter: st
             promoter=promoter,
             at=datetime.now(UTC),
             ask_phantom=ask_phantom,
-            limits=read_policy(policy_path(params, workspace)).phantom_study,
+            limits=read_policy(policy_path(params, workspace)).virtual_study,
             to=to,
         )
     )
@@ -164,16 +163,16 @@ def roll_back_locally(workspace: Workspace, params: Params, *, reason: str, prom
         GateRefused: NO_GOOD_MODEL: there is no such copy; SMOKE_TEST_FAILED; ROLLBACK_PENDING: it was done before.
         EvidenceRejected: the copy is not whole.
     """
-    from orchestration.chain.smoke import ask_phantom
+    from orchestration.lifecycle.smoke_answer import ask_phantom
     from validation.gates.policy import read_policy
-    from validation.gates.smoke import demand_smoke_test
+    from validation.promotion.smoke_test import demand_smoke_test
 
     left, previous = local_champion(workspace), previous_local_champion(workspace)
     if workspace.rollback_pending.exists():
         raise _refused("ROLLBACK_PENDING", "a local rollback before this one", "`plumbline rollback`, once it answers")
     if left is None or previous is None:
         raise _refused("NO_GOOD_MODEL", "no local copy of a previous champion", "start the registry, then roll back")
-    limits = read_policy(policy_path(params, workspace)).phantom_study
+    limits = read_policy(policy_path(params, workspace)).virtual_study
     demand_smoke_test(ask_phantom, workspace.previous_champion, previous.digest, limits)
     told = {"left": left.digest, "reason": reason, "by": promoter, "at": datetime.now(UTC).isoformat()}
     write_text_atomically(workspace.rollback_pending, json.dumps(told, indent=1))
@@ -192,8 +191,8 @@ def three_models(workspace: Workspace) -> list[tuple[str, str, str]]:
     Raises:
         GateRefused: CHAMPION_LOST: the history knows a champion, the registry none; REGISTRY_UNAVAILABLE ...
     """
-    from validation.gates.champion import current_champion
-    from validation.gates.promotion import refusing
+    from validation.promotion.champion import current_champion
+    from validation.promotion.promote import refusing
 
     uri, local = workspace.tracking_uri, local_champion(workspace)
     with refusing():
@@ -210,8 +209,8 @@ _ALIASED = (("challenger", CANDIDATES_MODEL), ("previous champion", PRODUCTION_M
 
 
 def _row_of_alias(tracking_uri: str, model: str, role: str) -> tuple[str, str, str]:
-    from validation.gates.champion import TAG, open_registry, version_of_alias
-    from validation.gates.database import exists
+    from validation.promotion.champion import TAG, open_registry, version_of_alias
+    from validation.promotion.database import exists
 
     found = exists(tracking_uri)
     version = version_of_alias(open_registry(tracking_uri), model, role.replace(" ", "_")) if found else None

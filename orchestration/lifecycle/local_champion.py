@@ -1,8 +1,6 @@
 """The champion's bytes beside the workspace: ready to measure, verified at every use.
 
-What belongs here: the local copy that ``plumbline measure`` opens without asking a registry. What does not:
-which version is champion (``validation.gates.promotion`` alone moves the alias). Contract: the copy carries
-the digest it was promoted under; bytes that do not match are refused, never used.
+Contract: the copy carries the digest it was promoted under; bytes that do not match are refused, never used.
 """
 
 import json
@@ -11,14 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration.chain.workspace import Workspace
+from orchestration.pipeline.workspace import Workspace
 from spine.errors import EvidenceRejected, GateRefused
 from spine.model_digest import model_digest
 from spine.storage import write_text_atomically
 
 if TYPE_CHECKING:
     from inference.model import Model
-    from validation.gates.champion import Champion
+    from validation.promotion.champion import Champion
 
 PRODUCTION_MODEL = "plumbline"
 """Registered model whose alias ``champion`` serves; only promotion writes to it."""
@@ -42,8 +40,8 @@ def refresh_local_champion(workspace: Workspace) -> LocalChampion:
     Raises:
         GateRefused: the registry's champion is missing, unknown or altered; ROLLBACK_PENDING.
     """
-    from validation.gates.champion import current_champion, fetch_champion
-    from validation.gates.promotion import refusing
+    from validation.promotion.champion import current_champion, fetch_champion
+    from validation.promotion.promote import refusing
 
     _demand_nothing_pending(workspace)
     with refusing():

@@ -1,10 +1,9 @@
 """Evaluation records of the challenger's recipe with other seeds: found in MLflow, verified, kept as evidence.
 
-What belongs here: finding them for the gate, and keeping what was handed to it. What does not: the parent run that
-shows them together (``seeds``), what their spread decides (``validation.gates``). Contract: MLflow is asked where they
-are and never what they say: each record is read, verified and held against the challenger like any evidence, and one
-that is missing, altered, or of another test set, code or library is left out with a word. A registry that does not
-answer is a word too; nothing here stops a verdict. Of several runs with one seed the latest that counts is taken.
+Contract: MLflow is asked where they are and never what they say: each record is read, verified and held against the
+challenger like any evidence, and one that is missing, altered, or of another test set, code or library is left out
+with a word. A registry that does not answer is a word too; nothing here stops a verdict. Of several runs with one seed
+the latest that counts is taken.
 """
 
 import shutil
@@ -14,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration.chain.run_facts import DIGEST_TAG, candidate_of
-from orchestration.chain.seeds import KIND_TAG, SEEDS, recipe_of
-from orchestration.chain.workspace import Workspace
+from orchestration.pipeline.workspace import Workspace
+from orchestration.tracking.run_facts import DIGEST_TAG, candidate_of
+from orchestration.tracking.seed_groups import KIND_TAG, SEEDS, recipe_of
 from spine.errors import EvidenceRejected, GateRefused
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def gather_siblings(workspace: Workspace, policy: "Policy", challenger: "Evaluat
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    from validation.gates.champion import open_registry
+    from validation.promotion.champion import open_registry
 
     folder = seed_evidence_folder(workspace)
     shutil.rmtree(folder, ignore_errors=True)
@@ -134,7 +133,7 @@ def _verified(
 
 def other_terms(policy: "Policy", challenger: "EvaluationRecord", record: "EvaluationRecord") -> str:
     """Why the record may not be held beside the challenger's; empty where it may."""
-    from validation.gates.circumstances import evidence_digest, weigh_rival
+    from validation.gates.preconditions import evidence_digest, weigh_rival
 
     weighed = weigh_rival(policy, challenger, "challenger", record, evidence_digest(record))
     return ", ".join(dict.fromkeys(r.code for r in weighed if r.outcome != "PASS"))

@@ -1,10 +1,9 @@
 """The spread between seeds of a workspace's recipe, measured: each seed fitted, evaluated and tracked, none promoted.
 
-What belongs here: which seeds are there already, and making those that are not. What does not: fitting and evaluating
-(the steps), the parent run (``seeds``), the table (``validation.gates.seed_spread``). Contract: a seed whose run is
-finished and whose record stands on today's terms (test set, code, libraries) is not fitted again; one whose record is
-of other terms is evaluated again and not fitted; an interrupted fit goes on from its checkpoint. Fits go into folders
-of their own and are registered as candidates; the workspace's own candidate, verdict and champion stay as they are.
+Contract: a seed whose run is finished and whose record stands on today's terms (test set, code, libraries) is not
+fitted again; one whose record is of other terms is evaluated again and not fitted; an interrupted fit goes on from its
+checkpoint. Fits go into folders of their own and are registered as candidates; the workspace's own candidate, verdict
+and champion stay as they are.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration.chain.params import Params
-from orchestration.chain.report import Progress
-from orchestration.chain.run_facts import DIGEST_TAG, candidate_of
-from orchestration.chain.seeds import KIND_TAG, SEEDS, group_seeds
-from orchestration.chain.siblings import record_of
-from orchestration.chain.workspace import Workspace
+from orchestration.lifecycle.seed_evidence import record_of
+from orchestration.pipeline.params import Params
+from orchestration.pipeline.step_report import Progress
+from orchestration.pipeline.workspace import Workspace
+from orchestration.tracking.run_facts import DIGEST_TAG, candidate_of
+from orchestration.tracking.seed_groups import KIND_TAG, SEEDS, group_seeds
 from spine.dataset import read_manifest
 from spine.errors import EvidenceRejected, ParametersRejected
 
@@ -77,8 +76,8 @@ def measure_seeds(
         ParametersRejected: a seed stands twice, fewer than two, or there is no data set.
         ContractViolation: the data set is not validated.
     """
-    from training.work import demand_data_set
-    from validation.gates.champion import open_registry
+    from training.fit_context import demand_data_set
+    from validation.promotion.champion import open_registry
 
     if len(set(seeds)) != len(seeds) or len(seeds) < 2:
         listed = ", ".join(map(str, seeds)) or "none"
@@ -101,8 +100,8 @@ def _of_seed(
     client: "MlflowClient", own: SeedWorkspace, params: Params, progress: Progress | None
 ) -> tuple["EvaluationRecord", Any, str]:
     """The seed's record and run, those that are there or new ones; and what was done, in words."""
-    from orchestration.chain.decision import register_candidate
-    from orchestration.chain.steps import STEPS
+    from orchestration.lifecycle.decision import register_candidate
+    from orchestration.pipeline.steps import STEPS
     from validation.evaluation.record import read_record
 
     run = _finished_run(client, own, params)
@@ -123,8 +122,8 @@ def _of_seed(
 
 def _finished_run(client: "MlflowClient", own: SeedWorkspace, params: Params) -> Any | None:
     """The latest finished run that was asked for exactly this, on this data set; None where there is none."""
-    from orchestration.chain.own_registry import EXPERIMENT
-    from orchestration.chain.steps import training_config
+    from orchestration.pipeline.steps import training_config
+    from orchestration.tracking.registry_ownership import EXPERIMENT
     from training.config import config_to_json
     from training.journal import flattened
 
@@ -141,8 +140,8 @@ def _finished_run(client: "MlflowClient", own: SeedWorkspace, params: Params) ->
 def _record_today(client: "MlflowClient", own: SeedWorkspace, run: Any) -> "EvaluationRecord | None":
     """The run's record where it is sound and on today's terms."""
     from inference.contract import PREPROCESSING_VERSION
-    from orchestration.chain.evaluate import code_version
-    from validation.evaluation.environment import evaluating_environment
+    from orchestration.pipeline.evaluate import code_version
+    from validation.evaluation.code_environment import evaluating_environment
 
     try:
         record = record_of(client, run)
@@ -157,12 +156,12 @@ def _evaluated_again(client: "MlflowClient", own: SeedWorkspace, run: Any) -> "E
     """The run's model, taken from the registry and scored again; its evidence in MLflow is replaced."""
     import tempfile
 
-    from orchestration.chain.evaluate import evaluate_model
-    from orchestration.chain.shown_metrics import metrics_of_test
+    from orchestration.pipeline.evaluate import evaluate_model
+    from orchestration.tracking.metrics import metrics_of_test
     from spine.model_digest import find_model_folder, model_digest
     from training.tracking import log_evidence
     from validation.evaluation.record import read_record
-    from validation.gates.champion import altered, download
+    from validation.promotion.champion import altered, download
 
     digest = run.data.tags.get(DIGEST_TAG, "")
     version = candidate_of(client, digest)

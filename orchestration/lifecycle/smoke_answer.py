@@ -1,8 +1,7 @@
 """Asking a model about the bundled virtual patient, for the gate: the room that judges cannot run models itself.
 
-What belongs here: loading the very bytes in a folder and putting the study to them, as service would. What does not:
-what an answer must be (``validation.gates.smoke``). Contract: the folder is loaded as ``plumbline measure`` loads it,
-with onnxruntime and nothing else; every asking opens the files anew.
+Contract: the folder is loaded as ``plumbline measure`` loads it, with onnxruntime and nothing else; every asking opens
+the files anew.
 """
 
 import json
@@ -18,7 +17,7 @@ from spine.study import geometry_from_json
 
 if TYPE_CHECKING:
     from inference.measure import PictureInput
-    from validation.gates.smoke import PhantomAnswer
+    from validation.promotion.smoke_test import PhantomAnswer
 
 ASKINGS = 3
 """Timed askings after one to warm up; the shortest counts, because a busy machine only ever adds."""
@@ -28,7 +27,7 @@ def ask_phantom(folder: Path) -> "PhantomAnswer":
     """Load the model in ``folder`` and ask it about the bundled study; raises what loading and asking raise."""
     from inference.measure import measure_views
     from inference.model import load_model
-    from validation.gates.smoke import PhantomAnswer
+    from validation.promotion.smoke_test import PhantomAnswer
 
     model = load_model(folder)
     views = {view: picture for view, picture in phantom_views().items() if view in model.contract.views}
@@ -49,7 +48,7 @@ def phantom_views() -> dict[ViewName, "PictureInput"]:
     from PIL import Image
 
     from inference.measure import PictureInput
-    from validation.gates.smoke import STUDY
+    from validation.promotion.smoke_test import STUDY
 
     record = json.loads((STUDY / "study.json").read_text(encoding="utf-8"))
     views: dict[ViewName, PictureInput] = {}

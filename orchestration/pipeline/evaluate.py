@@ -1,8 +1,6 @@
 """Measuring a model on the frozen test set: predictions from ``inference``, judged by ``validation``.
 
-What belongs here: the one meeting of the two rooms, used alike for challenger and champion. What does not:
-statistics and plots (``validation.evaluation``), measuring (``inference``). Contract: the test set is read
-once per call and the ledger says so.
+Contract: the test set is read once per call and the ledger says so.
 """
 
 import subprocess
@@ -13,9 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from orchestration.chain import versioning
-from orchestration.chain.report import Figure, Progress, StepReport
-from orchestration.chain.workspace import Workspace
+from orchestration.pipeline import versioning
+from orchestration.pipeline.step_report import Figure, Progress, StepReport
+from orchestration.pipeline.workspace import Workspace
 from spine.dataset import Example, load_example_picture, read_manifest
 from spine.measurement.registry import PAPER_PARAMETERS
 from spine.model_digest import model_size
@@ -38,10 +36,10 @@ def evaluate_model(
     from inference.measure import predict_examples
     from inference.model import load_model
     from validation.evaluation.found_points import FILE, write_found_points
-    from validation.evaluation.frozen_set import verify_pictures
-    from validation.evaluation.ledger import record_read
     from validation.evaluation.record import evaluate, rank_patients, write_record
     from validation.evaluation.report import write_report
+    from validation.evaluation.test_set_check import verify_pictures
+    from validation.evaluation.test_set_ledger import record_read
 
     manifest = read_manifest(workspace.dataset)
     examples = manifest.in_split("test")

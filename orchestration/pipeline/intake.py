@@ -1,9 +1,8 @@
 """Taking in studies: the source of the chain and the batches dropped into the inbox.
 
-What belongs here: which folders are taken in, the count over all of them, and which of them quarantine holds. What
-does not: how a study is read or refused (``spine.intake``). Contract: received = used + already present + quarantined,
-always; a batch without its ``COMPLETE`` marker is not touched; taking in twice changes nothing. Names of folders and
-films, which may be those of patients, are told to whoever asks here and has the key; they are written nowhere.
+Contract: received = used + already present + quarantined, always; a batch without its ``COMPLETE`` marker is not
+touched; taking in twice changes nothing. Names of folders and films, which may be those of patients, are told to
+whoever asks here and has the key; they are written nowhere.
 """
 
 import hashlib
@@ -12,13 +11,13 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestration.chain.params import Params
-from orchestration.chain.report import Figure, Progress, StepReport
-from orchestration.chain.workspace import Workspace
+from orchestration.pipeline.params import Params
+from orchestration.pipeline.step_report import Figure, Progress, StepReport
+from orchestration.pipeline.workspace import Workspace
 from spine.errors import PairingRejected
 from spine.intake.ingest import ingest, quarantine_name
+from spine.intake.intake_report import IntakeReport
 from spine.intake.pseudonym import load_pseudonym_key
-from spine.intake.report import IntakeReport
 from spine.intake.sources import StudySource, open_source
 from spine.storage import write_text_atomically
 
@@ -87,7 +86,7 @@ def ingest_everything(workspace: Workspace, params: Params, progress: Progress |
 
 def _sources(workspace: Workspace, params: Params) -> list[tuple[Path, StudySource, bool]]:
     """(location, source, whether its patients are virtual) of the source and every finished batch."""
-    from orchestration.chain.steps import location_of
+    from orchestration.pipeline.steps import location_of
 
     kind, location = params.source.kind, location_of(params, workspace)
     batches = [batch.folder for batch in finished_batches(workspace)]

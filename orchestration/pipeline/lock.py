@@ -1,7 +1,7 @@
 """One writer in a workspace at a time, whoever starts it: a Dagster run, the command line, ``dvc repro``.
 
-What belongs here: the locks. What does not: what is done under them. Contract: the kernel releases a lock when its
-holder dies, so nobody has to clean up; whoever comes second is refused at once and told why.
+Contract: the kernel releases a lock when its holder dies, so nobody has to clean up; whoever comes second is refused
+at once and told why.
 """
 
 import fcntl
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestration.chain.own_registry import demand_own_registry
-from orchestration.chain.workspace import Workspace
+from orchestration.pipeline.workspace import Workspace
+from orchestration.tracking.registry_ownership import demand_own_registry
 from spine.errors import PlumblineError
 
 

@@ -1,10 +1,8 @@
 """Fitting on several GPUs: a team of processes under torchrun, started from here.
 
-Lightning's own launcher would start this program once more, orchestrator and all; torchrun starts ``training.member``.
+torchrun starts ``training.fitting.ddp_worker``, because Lightning's own launcher would start the orchestrator again.
 
-What belongs here: starting a team, hearing how far it is, and turning what it says into the chain's own errors. What
-does not: the fit (``training``), Dagster (``orchestration.pipes`` puts a launcher of its own in place). Contract: a
-team that is interrupted is told to stop, writes its checkpoint, and goes on when asked again.
+Contract: a team that is interrupted is told to stop, writes its checkpoint, and goes on when asked again.
 """
 
 import json
@@ -19,17 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import spine.errors
-from orchestration.chain.report import Progress
+from orchestration.pipeline.step_report import Progress
 from spine.errors import ContractViolation, PlumblineError
 
 if TYPE_CHECKING:
-    from training.candidate import FitSummary
     from training.config import TrainingConfig
+    from training.export.candidate import FitSummary
 
 Launch = Callable[[Sequence[str]], int]
 """Runs a command to its end; its exit code."""
 
-MEMBER = "training.member"
+MEMBER = "training.fitting.ddp_worker"
 _POLL_S = 0.5
 
 
@@ -64,7 +62,7 @@ def launched_by(launch: Launch, member: str = MEMBER) -> Iterator[None]:
 def fit_in_team(
     dataset: Path, out: Path, config: "TrainingConfig", folder: Path, progress: Progress | None
 ) -> "FitSummary":
-    """As ``training.fit.fit``, by ``config.devices`` processes.
+    """As ``training.fitting.fit.fit``, by ``config.devices`` processes.
 
     Args:
         dataset, out, config: as there.
@@ -74,8 +72,8 @@ def fit_in_team(
     Raises:
         PlumblineError: the error the team's leader stopped with; ``ContractViolation`` where it could not say one.
     """
-    from training.export import finish_export
-    from training.member import write_request
+    from training.export.onnx_export import finish_export
+    from training.fitting.ddp_worker import write_request
 
     request = write_request(dataset, out, config, folder)
     launch, member = _launch.get()

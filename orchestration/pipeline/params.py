@@ -1,8 +1,7 @@
 """params.yaml: every parameter of a chain, validated strictly.
 
-What belongs here: the schema, its defaults and reading it. What does not: what parameters mean (the rooms'
-own configs). Contract: an unknown key is an error, all errors are reported at once, and the file names
-everything a stage of ``dvc.yaml`` depends on.
+Contract: an unknown key is an error, all errors are reported at once, and the file names everything a stage of
+``dvc.yaml`` depends on.
 """
 
 from collections.abc import Mapping
@@ -143,7 +142,7 @@ def parse_params(content: Mapping[str, Any], origin: str = "params.yaml") -> Par
 
 def write_params(params: Params, path: Path) -> None:
     """Write params.yaml in full, defaults spelled out, so that DVC sees every change."""
-    header = "# Everything the chain reads. Schema, defaults and ranges: orchestration/chain/params.py\n"
+    header = "# Everything the chain reads. Schema, defaults and ranges: orchestration/pipeline/params.py\n"
     write_text_atomically(path, header + yaml.safe_dump(params.model_dump(), sort_keys=False))
 
 
@@ -151,6 +150,6 @@ def _rejected(origin: str, violations: list[str]) -> ParametersRejected:
     return ParametersRejected(
         "PARAMS_INVALID",
         found="; ".join(violations),
-        expected="the keys and ranges of orchestration/chain/params.py",
+        expected="the keys and ranges of orchestration/pipeline/params.py",
         remedy=f"correct {origin}",
     )

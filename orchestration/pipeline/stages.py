@@ -1,8 +1,7 @@
 """The chain as a table of stages, and the ``dvc.yaml`` that says the same.
 
-What belongs here: which stage reads and writes what. What does not: what a stage does (``steps``), when it
-runs (Dagster). Contract: ``dvc.yaml`` at the top of the repository is generated from this table and a test
-compares it, as it compares the table with the Dagster graph. Promotion is not a stage and never will be.
+Contract: ``dvc.yaml`` at the top of the repository is generated from this table and a test compares it, as it compares
+the table with the Dagster graph. Promotion is not a stage and never will be.
 """
 
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from orchestration.chain.params import Params
+from orchestration.pipeline.params import Params
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def dvc_yaml(params: Params) -> str:
     """The text of ``dvc.yaml`` for a chain."""
     header = (
         "# The chain as plain stages, for whoever has no orchestrator: `dvc repro`.\n"
-        "# Generated from orchestration/chain/pipeline.py by `plumbline init`; a test compares the two.\n"
+        "# Generated from orchestration/pipeline/stages.py by `plumbline init`; a test compares the two.\n"
     )
     stages = {stage.name: _dvc_stage(stage) for stage in stages_for(params)}
     return header + yaml.safe_dump({"stages": stages}, sort_keys=False, width=110)

@@ -1,7 +1,7 @@
 """StepReport: what a step says of itself, for the terminal, Dagster's metadata and later readers.
 
-What belongs here: the record and its storage. What does not: how it is shown. Contract: values are plain
-numbers and short strings; pictures are paths; a step that was skipped repeats what it said when it ran.
+Contract: values are plain numbers and short strings; pictures are paths; a step that was skipped repeats what it said
+when it ran.
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from orchestration.chain.workspace import Workspace
+from orchestration.pipeline.workspace import Workspace
 from spine.storage import write_text_atomically
 
 Progress = Callable[[int, int], None]

@@ -1,9 +1,7 @@
 """The versioned steps of the chain, one plain function each.
 
-What belongs here: from a workspace and its parameters to the call of a room's function, and back to a
-``StepReport``. What does not: what the rooms do, when a step runs (Dagster, DVC), promotion (``decision``).
-Contract: a Dagster asset and a DVC stage of the same name call the same function here; ``run_step`` skips it
-when DVC says that nothing changed, and records it with DVC when it ran.
+Contract: a Dagster asset and a DVC stage of the same name call the same function here; ``run_step`` skips it when DVC
+says that nothing changed, and records it with DVC when it ran.
 """
 
 import json
@@ -14,17 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from orchestration.chain import versioning
-from orchestration.chain.params import Params, read_params
-from orchestration.chain.pipeline import STAGE_NAMES, STAGES
-from orchestration.chain.report import Figure, Progress, StepReport, read_step_report, write_step_report
-from orchestration.chain.workspace import Workspace
+from orchestration.pipeline import versioning
+from orchestration.pipeline.params import Params, read_params
+from orchestration.pipeline.stages import STAGE_NAMES, STAGES
+from orchestration.pipeline.step_report import Figure, Progress, StepReport, read_step_report, write_step_report
+from orchestration.pipeline.workspace import Workspace
 from spine.dataset import Manifest, read_manifest
 from spine.errors import ContractViolation, ParametersRejected
 
 if TYPE_CHECKING:
-    from training.candidate import FitSummary
     from training.config import TrainingConfig
+    from training.export.candidate import FitSummary
     from validation.dataset.validate import ValidationResult
 
 T = TypeVar("T")
@@ -33,7 +31,7 @@ Step = Callable[[Workspace, Params, Progress | None], StepReport]
 
 def cohort(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Write the virtual cohort into the drop folder."""
-    from spine.phantom.cohort import CohortConfig, write_cohort
+    from simulation.cohort.cohort import CohortConfig, write_cohort
     from spine.scanner import NATIVE_SPACING_MM
 
     wanted = params.cohort
@@ -53,7 +51,7 @@ def cohort(workspace: Workspace, params: Params, progress: Progress | None) -> S
 
 def studies(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Take in everything of the source and of finished batches in the inbox."""
-    from orchestration.chain.intake import ingest_everything
+    from orchestration.pipeline.intake import ingest_everything
 
     return ingest_everything(workspace, params, progress)
 
@@ -139,7 +137,7 @@ def validation(workspace: Workspace, params: Params, progress: Progress | None) 
 
 def _draw_worst(result: "ValidationResult", workspace: Workspace, out: Path) -> dict[str, str]:
     """A sheet of the studies that break most rules, labels drawn; none when all is well."""
-    from validation.dataset.pictures import draw_findings
+    from validation.dataset.contact_sheets import draw_findings
 
     if result.findings:
         draw_findings(workspace.dataset, result.findings, out / "worst.png", limit=16)
@@ -240,10 +238,10 @@ def _fit_afresh(workspace: Workspace, config: "TrainingConfig", progress: Progre
 def _fit(workspace: Workspace, config: "TrainingConfig", progress: Progress | None) -> "FitSummary":
     """Here, or by a team of processes where several GPUs are asked for."""
     if config.devices > 1:
-        from orchestration.chain.team import fit_in_team
+        from orchestration.pipeline.multi_gpu import fit_in_team
 
         return fit_in_team(workspace.dataset, workspace.candidate, config, workspace.state / "team", progress)
-    from training.fit import fit
+    from training.fitting.fit import fit
 
     return fit(workspace.dataset, workspace.candidate, config, progress)
 
@@ -254,8 +252,8 @@ def adopt_candidate(workspace: Workspace, folder: Path) -> StepReport:
     Raises:
         ContractViolation: its fit is unfinished, or was on other data than the workspace's data set.
     """
-    from training.candidate import FITTED_FILE, read_summary
-    from training.export import finish_export
+    from training.export.candidate import FITTED_FILE, read_summary
+    from training.export.onnx_export import finish_export
 
     summary, digest = read_summary(folder, FITTED_FILE), read_manifest(workspace.dataset).digest
     if summary.dataset_digest != digest:
@@ -276,7 +274,7 @@ def adopt_candidate(workspace: Workspace, folder: Path) -> StepReport:
 
 def evaluation(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Measure the candidate's errors on the frozen test set."""
-    from orchestration.chain.evaluate import evaluate_model
+    from orchestration.pipeline.evaluate import evaluate_model
 
     return evaluate_model(
         workspace, workspace.candidate, workspace.evaluation, role="challenger", step="evaluation", progress=progress
@@ -293,7 +291,7 @@ STEPS: Mapping[str, Step] = {
     "evaluation": evaluation,
 }
 if tuple(STEPS) != STAGE_NAMES:
-    raise RuntimeError("orchestration.chain.steps and .pipeline name different stages")
+    raise RuntimeError("orchestration.pipeline.steps and .pipeline name different stages")
 
 
 def compute_step(name: str, workspace: Workspace, progress: Progress | None = None) -> StepReport:

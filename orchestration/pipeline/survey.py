@@ -1,7 +1,6 @@
 """Surveying 3D reconstructions without pictures: what was read, and which parameters it can yield.
 
-What belongs here: the count over many files. What does not: reading (``spine.reconstruction``) and measuring
-(``spine.measurement``). Contract: one unreadable file is counted with its reason and the rest goes on.
+Contract: one unreadable file is counted with its reason and the rest goes on.
 """
 
 from collections import Counter
@@ -17,7 +16,7 @@ from spine.measurement.measure import measure
 from spine.measurement.planes import planes_from_points_3d
 from spine.measurement.registry import PARAMETERS, Measured
 from spine.reconstruction.open import read_any_reconstruction
-from spine.reconstruction.record import Reconstruction
+from spine.reconstruction.reconstruction import Reconstruction
 
 _SUFFIXES = {".json", ".csv"}
 

@@ -1,9 +1,8 @@
 """DVC: is a stage up to date, record that it ran, and which version of the data is this?
 
-What belongs here: the only calls to DVC. What does not: what a stage does. Contract: Dagster owns when and
-where, DVC owns bytes and versions. A stage that ran under Dagster is committed to ``dvc.lock``, so ``dvc
-repro`` afterwards has nothing to do; a stage that ``dvc repro`` ran is found up to date and is not computed
-again. Telemetry and update checks are off.
+Contract: Dagster owns when and where, DVC owns bytes and versions. A stage that ran under Dagster is committed to
+``dvc.lock``, so ``dvc repro`` afterwards has nothing to do; a stage that ``dvc repro`` ran is found up to date and is
+not computed again. Telemetry and update checks are off.
 """
 
 import os
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from orchestration.chain.workspace import Workspace
+from orchestration.pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from dvc.repo import Repo

@@ -1,6 +1,5 @@
 """Workspace: where one chain keeps its data, its evidence and its services' state.
 
-What belongs here: the paths, in one place. What does not: what is written there (the rooms' own writers).
 Contract: a workspace is any folder with ``dvc.yaml`` and ``params.yaml``; ``data/`` holds what DVC versions,
 ``state/`` what it must not (tracking database, verdicts, ledgers, keys). Nothing is made until ``prepare``.
 """

@@ -1,8 +1,4 @@
-"""Being asked to stop.
-
-What belongs here: turning signals into an interruption that cleans up. What does not: stopping child processes
-(``processes``).
-"""
+"""Being asked to stop."""
 
 import signal
 from collections.abc import Iterator

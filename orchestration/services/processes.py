@@ -1,8 +1,7 @@
 """Child processes: start them in groups of their own, wait until they answer, notice when one dies, stop them all.
 
-What belongs here: supervision. What does not: which processes (``services``). Contract: every child leads its own
-process group, so that whatever it started ends with it; output goes to a file each; stopping asks first and forces
-after ``GRACE_S``.
+Contract: every child leads its own process group, so that whatever it started ends with it; output goes to a file
+each; stopping asks first and forces after ``GRACE_S``.
 """
 
 import os

@@ -1,8 +1,7 @@
 """``make up``: Dagster's web server and daemon and the MLflow server of a workspace, on this machine only.
 
-What belongs here: which processes with which options. What does not: supervision (``processes``), several machines
-(``infra``). Contract: everything listens on 127.0.0.1, because neither Dagster nor MLflow asks who you are; telemetry,
-pickles and MLflow's job runner are off; stopping leaves no process behind, and runs that died are marked as failed.
+Contract: everything listens on 127.0.0.1, because neither Dagster nor MLflow asks who you are; telemetry, pickles and
+MLflow's job runner are off; stopping leaves no process behind, and runs that died are marked as failed.
 """
 
 import argparse
@@ -13,8 +12,6 @@ from pathlib import Path
 
 import yaml
 
-from orchestration.chain.params import read_params
-from orchestration.chain.workspace import Workspace
 from orchestration.environment import (
     DAGSTER_UI_VARIABLE,
     MLFLOW_UI_VARIABLE,
@@ -22,8 +19,10 @@ from orchestration.environment import (
     apply_quiet_environment,
     quiet_environment,
 )
-from orchestration.interruption import interruptible
-from orchestration.processes import Service, Supervised, free_port, require_free_port
+from orchestration.pipeline.params import read_params
+from orchestration.pipeline.workspace import Workspace
+from orchestration.services.interruption import interruptible
+from orchestration.services.processes import Service, Supervised, free_port, require_free_port
 from spine.errors import PlumblineError
 from spine.storage import write_text_atomically
 
@@ -36,11 +35,10 @@ LOOK_FOR_DEAD_RUNS_EVERY_S = 30.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the command line, run until interrupted, return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m orchestration.services", description=__doc__.split("\n")[0])
-    up_parser = parser.add_subparsers(dest="command", required=True).add_parser("up", help="start and supervise")
-    up_parser.add_argument("--workspace", type=Path, required=True, help="folder with params.yaml")
-    up_parser.add_argument("--dagster-port", type=int, default=3000)
-    up_parser.add_argument("--mlflow-port", type=int, default=5000)
+    parser = argparse.ArgumentParser(prog="python -m orchestration.services.up", description=__doc__.split("\n")[0])
+    parser.add_argument("--workspace", type=Path, required=True, help="folder with params.yaml")
+    parser.add_argument("--dagster-port", type=int, default=3000)
+    parser.add_argument("--mlflow-port", type=int, default=5000)
     chosen = parser.parse_args(arguments)
     apply_quiet_environment()
     try:
@@ -60,8 +58,8 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
         WorkspaceBusy: the services of this workspace run already.
         ServiceFailed: a service did not come up, or died later.
     """
-    from orchestration.chain.lock import services_lock
-    from orchestration.instance import fail_abandoned_runs, open_instance
+    from orchestration.dagster.instance import fail_abandoned_runs, open_instance
+    from orchestration.pipeline.lock import services_lock
 
     read_params(workspace.params_file)
     require_free_port(dagster_port, "--dagster-port (make up DAGSTER_PORT=...)")
@@ -104,7 +102,13 @@ def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_
         _python(
             "dagster code server",
             *("dagster", "code-server", "start", "-h", HOST, "-p", str(code_port)),
-            *("-m", "orchestration.definitions", "--location-name", LOCATION, "--use-python-environment-entry-point"),
+            *(
+                "-m",
+                "orchestration.dagster.definitions",
+                "--location-name",
+                LOCATION,
+                "--use-python-environment-entry-point",
+            ),
             first=code_port,
         ),
         _python(

@@ -1,9 +1,8 @@
 """What a reviewer sees in MLflow: the candidate's run and its model version, with verdict, page, card and links.
 
-What belongs here: describing what is tracked already. What does not: training's own figures (``training.tracking``),
-the page (``review``), the champion's alias (``validation.gates.promotion``). Contract: nothing here is evidence, and no
-gate reads it: whoever edits a tag or a metric changes what is shown, not what is decided. Describing the same verdict
-again changes nothing; a candidate that is not registered has a page, and nothing in MLflow.
+Contract: nothing here is evidence, and no gate reads it: whoever edits a tag or a metric changes what is shown, not
+what is decided. Describing the same verdict again changes nothing; a candidate that is not registered has a page, and
+nothing in MLflow.
 
 Groups of metrics, each a section of MLflow's charts: ``train``, ``validation``, ``cost``, ``data`` (from training);
 ``test/<parameter>``, ``champion/<parameter>``, ``difference/<parameter>``, ``landmarks/<view>``, ``verdict``; on the
@@ -16,14 +15,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration.chain.champion import CANDIDATES_MODEL, PRODUCTION_MODEL
-from orchestration.chain.params import Params
-from orchestration.chain.report import Figure
-from orchestration.chain.review import gather_material, what_was_done
-from orchestration.chain.run_facts import DIGEST_TAG, candidate_of, read_run_facts
-from orchestration.chain.seeds import group_seeds
-from orchestration.chain.workspace import Workspace
 from orchestration.environment import links_from_environment
+from orchestration.lifecycle.local_champion import CANDIDATES_MODEL, PRODUCTION_MODEL
+from orchestration.pipeline.params import Params
+from orchestration.pipeline.step_report import Figure
+from orchestration.pipeline.workspace import Workspace
+from orchestration.tracking.review_page import gather_material, what_was_done
+from orchestration.tracking.run_facts import DIGEST_TAG, candidate_of, read_run_facts
+from orchestration.tracking.seed_groups import group_seeds
 from spine.errors import GateRefused, PlumblineError
 from spine.measurement.registry import PARAMETERS
 from spine.storage import write_text_atomically
@@ -32,9 +31,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from validation.evaluation.record import EvaluationRecord
-    from validation.review.aftermath import Aftermath
     from validation.review.changes import RunFacts
     from validation.review.page import ReviewMaterial
+    from validation.review.verdict_status import Aftermath
 
 FOLDER = "review"
 PAGE = "review.html"
@@ -68,7 +67,7 @@ def review_candidate(workspace: Workspace, params: Params) -> tuple[Path, dict[s
 
 def _describe_candidate(workspace: Workspace, material: "ReviewMaterial", page: Path) -> dict[str, Figure]:
     """Page, card, figures, tags and words go to the candidate's run and version; figures that name the run."""
-    from validation.gates.champion import open_registry
+    from validation.promotion.champion import open_registry
 
     client = open_registry(workspace.tracking_uri)
     version = candidate_of(client, material.verdict.challenger_model)
@@ -91,7 +90,7 @@ def describe_served(workspace: Workspace, version: str) -> bool:
     """
     from mlflow.exceptions import MlflowException
 
-    from validation.gates.champion import open_registry
+    from validation.promotion.champion import open_registry
 
     client = open_registry(workspace.tracking_uri)
     try:
@@ -116,7 +115,7 @@ def tell_what_was_done(workspace: Workspace, params: Params) -> None:
     """
     from mlflow.exceptions import MlflowException
 
-    from validation.gates.champion import open_registry, versions_of
+    from validation.promotion.champion import open_registry, versions_of
 
     with suppress(PlumblineError, OSError):
         review_candidate(workspace, params)
@@ -189,8 +188,8 @@ def _log_artifacts(
     client: "MlflowClient", run_id: str, page: Path, material: "ReviewMaterial", facts: "RunFacts"
 ) -> None:
     from validation.gates.verdict import explain
-    from validation.review.card import card_json, card_markdown, make_card
     from validation.review.claim import ClaimSource, claim_json, claim_markdown, fill_checklist
+    from validation.review.model_card import card_json, card_markdown, make_card
 
     card = make_card(material.challenger, material.verdict, facts)
     checklist = fill_checklist(ClaimSource(material.challenger, material.verdict, facts))
@@ -236,8 +235,8 @@ def _tag(client: "MlflowClient", run_id: str, version: Any, material: "ReviewMat
 
 def _describe(client: "MlflowClient", run: Any, version: Any, material: "ReviewMaterial", facts: "RunFacts") -> None:
     """The run's and the version's descriptions, with links to one another, the page and the Dagster run."""
-    from validation.review.aftermath import Aftermath
-    from validation.review.card import card_markdown, make_card
+    from validation.review.model_card import card_markdown, make_card
+    from validation.review.verdict_status import Aftermath
 
     links, verdict = links_of(run, version, facts), material.verdict
     listed = " · ".join(f"[{title}]({address})" for title, address in links.items())

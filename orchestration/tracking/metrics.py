@@ -1,15 +1,14 @@
 """The figures of a record as MLflow shows them, and whether it still shows them so.
 
-What belongs here: their names there, and holding them against the sealed record. What does not: logging them
-(``training.tracking``), the figures (``validation.evaluation``). Contract: nothing is decided by a metric; but one that
-somebody edited misleads whoever compares runs, so a candidate with such a metric is not promoted.
+Contract: nothing is decided by a metric; but one that somebody edited misleads whoever compares runs, so a candidate
+with such a metric is not promoted.
 """
 
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from orchestration.chain.workspace import Workspace
+from orchestration.pipeline.workspace import Workspace
 from spine.errors import GateRefused
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def demand_metrics_as_sealed(workspace: Workspace, candidate_uri: str) -> None:
         GateRefused: METRIC_ALTERED. EvidenceRejected: what reading the record raises.
     """
     from validation.evaluation.record import read_record
-    from validation.gates.champion import open_registry
+    from validation.promotion.champion import open_registry
 
     sealed = metrics_of_test(read_record(workspace.evaluation / "record.json").statistics)
     client = open_registry(workspace.tracking_uri)

@@ -1,9 +1,8 @@
 """Whose registry it is: a workspace with a database of its own must not write into another workspace's files.
 
-What belongs here: telling a copied workspace before anything is written. What does not: the paths (``workspace``), the
-registry itself (``validation.gates``). Contract: MLflow keeps absolute paths in its database, so the database of a
-copied folder still names the folder it was copied from; such a workspace is refused with what was found, a damaged
-database too. A registry that ``PLUMBLINE_TRACKING_URI`` names is nobody's own, and is not looked at.
+Contract: MLflow keeps absolute paths in its database, so the database of a copied folder still names the folder it was
+copied from; such a workspace is refused with what was found, a damaged database too. A registry that
+``PLUMBLINE_TRACKING_URI`` names is nobody's own, and is not looked at.
 """
 
 import shlex
@@ -13,8 +12,8 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from orchestration.chain.champion import CANDIDATES_MODEL, PRODUCTION_MODEL
-from orchestration.chain.workspace import Workspace
+from orchestration.lifecycle.local_champion import CANDIDATES_MODEL, PRODUCTION_MODEL
+from orchestration.pipeline.workspace import Workspace
 from spine.errors import GateRefused
 
 EXPERIMENT = "plumbline"
@@ -27,7 +26,7 @@ def demand_own_registry(workspace: Workspace) -> None:
     Raises:
         GateRefused: WORKSPACE_COPIED, REGISTRY_UNAVAILABLE.
     """
-    from validation.gates.database import exists, unavailable
+    from validation.promotion.database import exists, unavailable
 
     if workspace.tracking_uri != workspace.own_tracking_uri or not exists(workspace.tracking_uri):
         return
@@ -57,8 +56,8 @@ def _link(place: Path, workspace: Workspace) -> str:
 
 def _places(workspace: Workspace) -> Iterator[Path]:
     """Where the database keeps the files of our experiments, else those of our models' versions."""
-    from validation.gates.database import file_of
-    from validation.gates.served_copy import promotions_experiment
+    from validation.promotion.database import file_of
+    from validation.promotion.served_copy import promotions_experiment
 
     experiments, models = (EXPERIMENT, promotions_experiment(PRODUCTION_MODEL)), (PRODUCTION_MODEL, CANDIDATES_MODEL)
     with closing(sqlite3.connect(f"{file_of(workspace.tracking_uri).as_uri()}?mode=rw", uri=True)) as connection:

@@ -1,8 +1,7 @@
 """The reviewer's page of a workspace: evidence, pictures and facts gathered, page written.
 
-What belongs here: from a workspace to ``validation.review``'s material. What does not: what the page shows, putting it
-into MLflow (``presenting``). Contract: it can be written again at any time from what is on disk and in the registry; a
-registry that cannot be read makes a page that says "not known", because a verdict must not wait for links.
+Contract: it can be written again at any time from what is on disk and in the registry; a registry that cannot be read
+makes a page that says "not known", because a verdict must not wait for links.
 """
 
 import io
@@ -14,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from orchestration.chain.params import Params, read_params
-from orchestration.chain.run_facts import read_run_facts
-from orchestration.chain.workspace import Workspace
 from orchestration.environment import links_from_environment
+from orchestration.pipeline.params import Params, read_params
+from orchestration.pipeline.workspace import Workspace
+from orchestration.tracking.run_facts import read_run_facts
 from spine.dataset import Example, load_example_picture, read_manifest
 from spine.errors import GateRefused, PlumblineError
 from spine.landmarks import ViewName
@@ -26,10 +25,10 @@ if TYPE_CHECKING:
     from validation.evaluation.record import EvaluationRecord
     from validation.gates.policy import Policy
     from validation.gates.verdict import Verdict
-    from validation.review.aftermath import Aftermath
     from validation.review.changes import RunFacts
     from validation.review.page import ReviewMaterial
     from validation.review.patients import EncodedPicture, Points
+    from validation.review.verdict_status import Aftermath
 
 PICTURES_LIMIT_BYTES = 8_000_000
 """All pictures together; as data addresses they weigh a third more, and a page may weigh 15 MB."""
@@ -53,10 +52,10 @@ def write_review_page(workspace: Workspace, params: Params, out: Path | None = N
 
 def gather_material(workspace: Workspace, params: Params) -> "ReviewMaterial":
     """Everything the page of the latest verdict is made of."""
-    from orchestration.chain.decision import policy_path
+    from orchestration.lifecycle.decision import policy_path
     from validation.evaluation.found_points import FILE, read_found_points
-    from validation.evaluation.ledger import count_reads
     from validation.evaluation.record import read_record
+    from validation.evaluation.test_set_ledger import count_reads
     from validation.gates.policy import read_policy
     from validation.gates.verdict import read_verdict
     from validation.review.page import ReviewMaterial
@@ -90,9 +89,9 @@ def gather_material(workspace: Workspace, params: Params) -> "ReviewMaterial":
 
 def what_was_done(workspace: Workspace, verdict: "Verdict") -> "Aftermath":
     """What the history and the humans' sealed words tell of a verdict; where they cannot be read, why not."""
-    from orchestration.chain.standing import promotion_history
-    from validation.gates.approval import read_approval
-    from validation.review.aftermath import Aftermath, aftermath_of
+    from orchestration.lifecycle.history import promotion_history
+    from validation.promotion.approval import read_approval
+    from validation.review.verdict_status import Aftermath, aftermath_of
 
     try:
         words = [read_approval(path) for path in sorted(workspace.approvals.glob("*.json"))]
@@ -103,14 +102,14 @@ def what_was_done(workspace: Workspace, verdict: "Verdict") -> "Aftermath":
 
 def what_is_asked(workspace: Workspace, verdict: "Verdict", done: "Aftermath") -> str:
     """What the verdict's policy asks of a person now, in words with the command; "" where it asks nobody."""
-    from validation.review.decisions import asked_of_person
+    from validation.review.actions import asked_of_person
 
     return asked_of_person(verdict, _policy_of(workspace, verdict), done, where=shlex.quote(str(workspace.root)))
 
 
 def _policy_of(workspace: Workspace, verdict: "Verdict") -> "Policy | None":
     """The policy that the verdict was judged by, None where the workspace has another one, or none, by now."""
-    from orchestration.chain.decision import policy_path
+    from orchestration.lifecycle.decision import policy_path
     from validation.gates.policy import read_policy
 
     try:
@@ -125,7 +124,7 @@ def known_facts(workspace: Workspace, records: "Mapping[str, EvaluationRecord]")
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    from validation.gates.champion import open_registry
+    from validation.promotion.champion import open_registry
     from validation.review.changes import RunFacts
 
     links = links_from_environment()

@@ -1,7 +1,5 @@
 """What MLflow knows of the run behind a model: code, environment, cost, data, and the links.
 
-What belongs here: reading it back, and the list of patients that is kept with a run so that the next challenger's data
-can be compared with it. What does not: showing it (``validation.review``), logging figures (``training.tracking``).
 Contract: what is not on record is None, never guessed; the list names patients by their pseudonyms alone.
 """
 
@@ -11,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration.chain.champion import CANDIDATES_MODEL
+from orchestration.lifecycle.local_champion import CANDIDATES_MODEL
 from spine.dataset import SPLITS, Manifest
 from spine.storage import write_text_atomically
 
@@ -28,7 +26,7 @@ _VERSION_TAG = "plumbline.version."
 
 def candidate_of(client: "MlflowClient", model_digest: str) -> Any | None:
     """The registered candidate (an MLflow ``ModelVersion``) with these bytes, the newest of several; else None."""
-    from validation.gates.champion import versions_of
+    from validation.promotion.champion import versions_of
 
     found = [v for v in versions_of(client, CANDIDATES_MODEL) if v.tags.get(DIGEST_TAG) == model_digest]
     return max(found, key=lambda v: int(v.version), default=None)

@@ -1,8 +1,7 @@
 """Runs that differ in nothing but their seed: one parent run, so that MLflow shows them together with their spread.
 
-What belongs here: recognising them, the parent and its figures. What does not: whether a difference exceeds that spread
-(the policy). Contract: the recipe is every logged parameter but the seed, with the data set; a run alone has no parent;
-the parent holds no model and is nobody's evidence.
+Contract: the recipe is every logged parameter but the seed, with the data set; a run alone has no parent; the parent
+holds no model and is nobody's evidence.
 """
 
 import hashlib

@@ -1,17 +1,16 @@
 """What is behind the vertebral bodies: pedicles, articular processes, laminae, transverse and spinous processes.
 
-What belongs here: the shape of the arches, C3 to L6. What does not: bodies (``vertebrae``). Contract: everything
-follows the body's own axes; pedicles lie where ``spine_pose`` says. Thicknesses are choices that look right beside
-real frontal films; they are not from the literature.
+Contract: everything follows the body's own axes; pedicles lie where ``spine_pose`` says. Thicknesses are choices that
+look right beside real frontal films; they are not from the literature.
 """
 
 import torch
 from torch import Tensor
 
-from spine.phantom.body.batch import SLOTS, PatientBatch
-from spine.phantom.body.constants import numbers_on
-from spine.phantom.body.surfaces import Bones, Filling, Shell, bar
-from spine.phantom.pose.spine_pose import PEDICLE_MORE_MM, PEDICLE_OF_CANAL
+from simulation.body.batch import SLOTS, PatientBatch
+from simulation.body.constants import numbers_on
+from simulation.body.surfaces import Bones, Filling, Shell, bar
+from simulation.pose.spine_pose import PEDICLE_MORE_MM, PEDICLE_OF_CANAL
 
 _WIDEST_PEDICLE_MM = 6.2  # of the ring that shows: the broad pedicles of L4 and L5 lie oblique to it
 _RIND_MM, _CORE, _LUMBAR_RIND_MM, _LUMBAR_CORE = 0.8, 0.7, 0.4, 1.5  # per unit of a bone's amount

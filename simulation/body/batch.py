@@ -1,9 +1,7 @@
 """N patients as tensors: what the drawing side needs to know of each, padded to one shape.
 
-What belongs here: collecting posed patients into a batch on a device. What does not: how anything is posed
-(``spine_pose``) or drawn (``vertebrae`` ... ``render``). Contract: float32; V = ``SLOTS`` vertebrae a patient,
-cranial to caudal; a slot that a patient does not have repeats the last vertebra and is ``present`` 0. Nothing in
-a patient's row depends on who else is in the batch.
+Contract: float32; V = ``SLOTS`` vertebrae a patient, cranial to caudal; a slot that a patient does not have repeats
+the last vertebra and is ``present`` 0. Nothing in a patient's row depends on who else is in the batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,13 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from simulation.anatomy import CERVICAL
+from simulation.body.constants import numbers_on
+from simulation.parameters import PatientParameters
+from simulation.pose.chest import chest_half_depth, chest_half_width, headings, sideways, sternum_ends
+from simulation.pose.habitus import GAINS, LEFT_RIGHT, Habitus, arm_joints
+from simulation.pose.spine_pose import PosedSpine, pedicle_centres
 from spine.landmarks import VERTEBRAE
-from spine.phantom.body.constants import numbers_on
-from spine.phantom.people.parameters import PatientParameters
-from spine.phantom.pose.anatomy import CERVICAL
-from spine.phantom.pose.chest import chest_half_depth, chest_half_width, headings, sideways, sternum_ends
-from spine.phantom.pose.habitus import GAINS, LEFT_RIGHT, Habitus, arm_joints
-from spine.phantom.pose.spine_pose import PosedSpine, pedicle_centres
 
 SLOTS = 23
 """Vertebrae drawn at most: C3..C7, T1..T12, one transitional vertebra, L1..L5."""

@@ -1,8 +1,7 @@
 """Small constant tensors, made once for each device.
 
-What belongs here: the cache. What does not: any constant's meaning. Contract: a tensor from here is never written
-to. Copying a constant to a GPU for every batch would make the host wait for the device each time, and a captured
-graph may not wait at all.
+Contract: a tensor from here is never written to. Copying a constant to a GPU for every batch would make the host wait
+for the device each time, and a captured graph may not wait at all.
 """
 
 from functools import lru_cache

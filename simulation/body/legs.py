@@ -1,19 +1,18 @@
 """Femora and tibiae: heads, necks with their trochanters, shafts, condyles.
 
-What belongs here: bone below the hips. What does not: where the hips lie (``spine_pose``), the pelvis. Contract: the
-head is a sphere about the hip centre with the recorded radius; from the neck, which begins on that sphere, to the
-condyles runs one surface, in grids that share their rings, so that no outline crosses another. Legs stand
-straight whatever the pelvis does. Neck-shaft angle about 127 degrees (docs/sources.md, population and anatomy); the
-table is a choice after that.
+Contract: the head is a sphere about the hip centre with the recorded radius; from the neck, which begins on that
+sphere, to the condyles runs one surface, in grids that share their rings, so that no outline crosses another. Legs
+stand straight whatever the pelvis does. Neck-shaft angle about 127 degrees (docs/sources.md, population and anatomy);
+the table is a choice after that.
 """
 
 import torch
 from torch import Tensor
 
-from spine.phantom.body.batch import PatientBatch
-from spine.phantom.body.constants import numbers_on
-from spine.phantom.body.surfaces import Bones, Filling, Shell, ball, bar, smooth, tube
-from spine.phantom.pose.habitus import LEFT_RIGHT
+from simulation.body.batch import PatientBatch
+from simulation.body.constants import numbers_on
+from simulation.body.surfaces import Bones, Filling, Shell, ball, bar, smooth, tube
+from simulation.pose.habitus import LEFT_RIGHT
 
 _HEAD_MM = 23.5
 """Everything below is in millimetres of a femur whose head has this radius."""

@@ -1,9 +1,9 @@
 """Mass points: surfaces and interiors turned into points that each stand for a volume of material.
 
-What belongs here: sampling. What does not: projection (``splat``). Contract: float32 tensors; the volumes of a
-shell add up to area times thickness, those of a filling to its volume times its fraction. Every cell of a grid
-gets the same number of stratified points, jittered (jitter kills moire) from one fixed seed; the number follows
-from the size of a reference patient's cells (``cell_mm``), so a patient's points depend on the patient alone.
+Contract: float32 tensors; the volumes of a shell add up to area times thickness, those of a filling to its volume
+times its fraction. Every cell of a grid gets the same number of stratified points, jittered (jitter kills moire) from
+one fixed seed; the number follows from the size of a reference patient's cells (``cell_mm``), so a patient's points
+depend on the patient alone.
 """
 
 import functools
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from spine.phantom.body.surfaces import Bones, Filling, Shell
+from simulation.body.surfaces import Bones, Filling, Shell
 
 _JITTER_SEED = 20190
 

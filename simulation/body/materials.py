@@ -1,8 +1,8 @@
 """What the virtual patient is made of: linear attenuation of each material over energy, and the beams used.
 
-What belongs here: the tables. What does not: how thick anything is. Contract: coefficients in 1/mm. Bone mineral is
-counted in millimetres of cortical bone replacing soft tissue, metal in millimetres of titanium alloy.
-Source: computed with xraydb from ICRU compositions (docs/sources.md, materials, exposure and display).
+Contract: coefficients in 1/mm. Bone mineral is counted in millimetres of cortical bone replacing soft tissue, metal in
+millimetres of titanium alloy. Source: computed with xraydb from ICRU compositions (docs/sources.md, materials,
+exposure and display).
 """
 
 from collections.abc import Mapping

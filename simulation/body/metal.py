@@ -1,9 +1,8 @@
 """Metal in and on a patient: screws, rods and cages of a construct, jewellery, clothing, brace, shields, markers.
 
-What belongs here: where such things lie and how much they absorb. What does not: which construct a patient has
-(``population``) and printed markers on the picture (``annotation``). Contract: every patient has the same number of
-bars, rods and plates, so that patients can be drawn together; what is missing weighs nothing. Weights count in
-millimetres of titanium per millimetre of the thing (cobalt chrome 3.3, steel 2.8, lead 12, plastic 0.05).
+Contract: every patient has the same number of bars, rods and plates, so that patients can be drawn together; what is
+missing weighs nothing. Weights count in millimetres of titanium per millimetre of the thing (cobalt chrome 3.3, steel
+2.8, lead 12, plastic 0.05).
 """
 
 from dataclasses import dataclass
@@ -14,14 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spine.phantom.body.constants import numbers_on
-from spine.phantom.body.solids import NO_ELLIPSOID, NOWHERE_MM, Ellipsoid
-from spine.phantom.body.surfaces import Bones, Filling, bar, tube
-from spine.phantom.people.parameters import PatientParameters
-from spine.phantom.pose.anatomy import FIRST
-from spine.phantom.pose.chest import chest_centre, chest_half_depth
-from spine.phantom.pose.habitus import Habitus
-from spine.phantom.pose.spine_pose import PosedSpine, pedicle_centres
+from simulation.anatomy import FIRST
+from simulation.body.constants import numbers_on
+from simulation.body.solids import NO_ELLIPSOID, NOWHERE_MM, Ellipsoid
+from simulation.body.surfaces import Bones, Filling, bar, tube
+from simulation.parameters import PatientParameters
+from simulation.pose.chest import chest_centre, chest_half_depth
+from simulation.pose.habitus import Habitus
+from simulation.pose.spine_pose import PosedSpine, pedicle_centres
 from spine.scanner import Floats
 
 BARS, RODS, ROD_POINTS, PLATES = 96, 2, 24, 3

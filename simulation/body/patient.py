@@ -1,8 +1,7 @@
 """One virtual patient: pose, build, soft parts, metal and reconstruction, from one geometry.
 
-What belongs here: putting the parts together and placing them in the scanner. What does not: any part's shape.
-Contract: the same parameters and seed give the same patient, bit for bit; landmarks and drawn surfaces come from
-the same posed plates.
+Contract: the same parameters and seed give the same patient, bit for bit; landmarks and drawn surfaces come from the
+same posed plates.
 """
 
 from dataclasses import dataclass
@@ -11,15 +10,15 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from spine.phantom.body.batch import patient_arrays
-from spine.phantom.body.metal import Metal, place_metal
-from spine.phantom.body.soft_tissue import SoftTissue, build_soft_tissue
-from spine.phantom.people.parameters import PatientParameters
-from spine.phantom.pose.anatomy import FIRST
-from spine.phantom.pose.habitus import Habitus, sample_habitus
-from spine.phantom.pose.landmarks3d import landmarks_of
-from spine.phantom.pose.spine_pose import PosedSpine, pose_spine
-from spine.reconstruction.record import Reconstruction
+from simulation.anatomy import FIRST
+from simulation.body.batch import patient_arrays
+from simulation.body.metal import Metal, place_metal
+from simulation.body.soft_tissue import SoftTissue, build_soft_tissue
+from simulation.parameters import PatientParameters
+from simulation.pose.habitus import Habitus, sample_habitus
+from simulation.pose.landmarks3d import landmarks_of
+from simulation.pose.spine_pose import PosedSpine, pose_spine
+from spine.reconstruction.reconstruction import Reconstruction
 
 _SHAPE_STREAM = 1
 

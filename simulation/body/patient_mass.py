@@ -1,9 +1,8 @@
 """Mass points of N patients: bone, vessels of the lungs, metal; on a GPU replayed as one captured graph.
 
-What belongs here: from a batch to its points. What does not: shapes (``skeleton``, ``metal``) and sampling
-(``points``). Contract: the same points on every device up to rounding. Building a skeleton is two thousand small
-operations; on a GPU the host could not start them as fast as they run, so they are captured once for a batch size
-and replayed. A replay writes into the same memory: its points are used before the next batch is built.
+Contract: the same points on every device up to rounding. Building a skeleton is two thousand small operations; on a
+GPU the host could not start them as fast as they run, so they are captured once for a batch size and replayed. A
+replay writes into the same memory: its points are used before the next batch is built.
 """
 
 from collections.abc import Callable
@@ -12,11 +11,11 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from spine.phantom.body.batch import PatientBatch
-from spine.phantom.body.metal import build_metal
-from spine.phantom.body.points import MassPoints, sample_bones
-from spine.phantom.body.skeleton import build_bones, build_vessels, reference_cells
-from spine.phantom.picture.materials import TRABECULAR_SHARE
+from simulation.body.batch import PatientBatch
+from simulation.body.mass_points import MassPoints, sample_bones
+from simulation.body.materials import TRABECULAR_SHARE
+from simulation.body.metal import build_metal
+from simulation.body.skeleton import build_bones, build_vessels, reference_cells
 
 _USUAL_PIXEL_MM = 1.435
 FINEST = 2.0

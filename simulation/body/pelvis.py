@@ -1,9 +1,8 @@
 """The pelvis in place: sacrum with its S1 plate, iliac wings, acetabula, pubic and ischial rami.
 
-What belongs here: bone between L5 and the hips. What does not: where S1 and the hips lie (``spine_pose``), the
-``legs``. Contract: the S1 plate is drawn with exactly the margins its landmarks name. Wings and rami hang between
-sacrum and hips, so they follow pelvic incidence. Figures: docs/sources.md, population and anatomy (sacrum about 105
-high and 112 wide, bicristal width 270-285, S1 centre 38 below the crest).
+Contract: the S1 plate is drawn with exactly the margins its landmarks name. Wings and rami hang between sacrum and
+hips, so they follow pelvic incidence. Figures: docs/sources.md, population and anatomy (sacrum about 105 high and 112
+wide, bicristal width 270-285, S1 centre 38 below the crest).
 """
 
 import math
@@ -11,23 +10,10 @@ import math
 import torch
 from torch import Tensor
 
-from spine.phantom.body.batch import PatientBatch
-from spine.phantom.body.constants import indices_on, numbers_on
-from spine.phantom.body.surfaces import (
-    Bones,
-    Filling,
-    Shell,
-    ball,
-    bar,
-    cross,
-    disc,
-    outline,
-    smooth,
-    sweep,
-    tube,
-    unit,
-)
-from spine.phantom.pose.habitus import LEFT_RIGHT
+from simulation.body.batch import PatientBatch
+from simulation.body.constants import indices_on, numbers_on
+from simulation.body.surfaces import Bones, Filling, Shell, ball, bar, cross, disc, outline, smooth, sweep, tube, unit
+from simulation.pose.habitus import LEFT_RIGHT
 
 _S1_AROUND, _S1_SQUARE = 32, 2.2
 _SACRUM_AT = (0.0, 0.05, 0.12, 0.22, 0.35, 0.5, 0.65, 0.8, 0.92, 1.0)

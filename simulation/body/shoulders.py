@@ -1,7 +1,6 @@
 """What dresses the upper picture at the sides: clavicles, shoulder blades, arms.
 
-What belongs here: bone without landmarks beside the rib cage. What does not: ribs (``thorax``), the ``skull``, flesh
-(``soft_tissue``). Contract: as every bone, grids in place, mm.
+Contract: as every bone, grids in place, mm.
 """
 
 import math
@@ -9,10 +8,10 @@ import math
 import torch
 from torch import Tensor
 
-from spine.phantom.body.batch import PatientBatch
-from spine.phantom.body.constants import numbers_on
-from spine.phantom.body.surfaces import Bones, Shell, ball, bar, smooth, tube, unit
-from spine.phantom.pose.anatomy import FIRST
+from simulation.anatomy import FIRST
+from simulation.body.batch import PatientBatch
+from simulation.body.constants import numbers_on
+from simulation.body.surfaces import Bones, Shell, ball, bar, smooth, tube, unit
 
 
 def build_shoulders(batch: PatientBatch) -> Bones:

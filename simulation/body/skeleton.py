@@ -1,8 +1,7 @@
 """All bone of N patients together, and how finely it is sampled.
 
-What belongs here: the list of bones. What does not: any bone's shape. Contract: every patient has the same list of
-shells and fillings in the same order; cell sizes are those of one reference patient, so that the number of mass
-points does not depend on who is drawn.
+Contract: every patient has the same list of shells and fillings in the same order; cell sizes are those of one
+reference patient, so that the number of mass points does not depend on who is drawn.
 """
 
 from functools import cache
@@ -10,18 +9,18 @@ from functools import cache
 import numpy as np
 import torch
 
-from spine.phantom.body.batch import PatientBatch, collate
-from spine.phantom.body.constants import numbers_on
-from spine.phantom.body.legs import build_legs
-from spine.phantom.body.metal import build_metal
-from spine.phantom.body.pelvis import build_pelvis
-from spine.phantom.body.points import CellSize, cell_sizes
-from spine.phantom.body.shoulders import build_shoulders
-from spine.phantom.body.skull import build_skull
-from spine.phantom.body.surfaces import Bones, Filling, bar
-from spine.phantom.body.thorax import build_thorax
-from spine.phantom.body.vertebrae import build_vertebrae
-from spine.phantom.people.parameters import PatientParameters
+from simulation.body.batch import PatientBatch, collate
+from simulation.body.constants import numbers_on
+from simulation.body.legs import build_legs
+from simulation.body.mass_points import CellSize, cell_sizes
+from simulation.body.metal import build_metal
+from simulation.body.pelvis import build_pelvis
+from simulation.body.shoulders import build_shoulders
+from simulation.body.skull import build_skull
+from simulation.body.surfaces import Bones, Filling, bar
+from simulation.body.thorax import build_thorax
+from simulation.body.vertebrae import build_vertebrae
+from simulation.parameters import PatientParameters
 
 
 def build_bones(batch: PatientBatch) -> Bones:
@@ -44,7 +43,7 @@ def build_vessels(batch: PatientBatch) -> Bones:
 @cache
 def reference_cells() -> dict[str, tuple[CellSize, ...]]:
     """Cell sizes of the reference patient: ``bones``, ``vessels``, ``metal``."""
-    from spine.phantom.patient import build_patient
+    from simulation.body.patient import build_patient
 
     patient = build_patient(
         PatientParameters(

@@ -1,16 +1,15 @@
 """What lies above C3: axis and atlas, brain case and base, jaw.
 
-What belongs here: bone without landmarks above the posed column. What does not: C3 and below (``vertebrae``).
 Contract: grids in place, mm; everything hangs on the upper plate of C3. Sizes are choices.
 """
 
 import torch
 from torch import Tensor
 
-from spine.phantom.body.batch import PatientBatch
-from spine.phantom.body.constants import numbers_on
-from spine.phantom.body.surfaces import Bones, Filling, Shell, ball, bar, tube
-from spine.phantom.pose.habitus import LEFT_RIGHT
+from simulation.body.batch import PatientBatch
+from simulation.body.constants import numbers_on
+from simulation.body.surfaces import Bones, Filling, Shell, ball, bar, tube
+from simulation.pose.habitus import LEFT_RIGHT
 
 Place = tuple[float, float, float]
 

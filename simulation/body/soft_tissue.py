@@ -1,9 +1,7 @@
 """The soft parts of a patient: skin, muscle, lungs with diaphragm, heart, air ways, bowel gas, breasts, arms.
 
-What belongs here: their shapes and places. What does not: path lengths through them (``chords``) and what is added
-or taken away where they overlap (``exposure``). Contract: ``solids`` only, which have closed-form chords along the
-scanner's horizontal rays. Every patient has the same list of solids, so that patients can be drawn together; what
-one lacks is nowhere. Millimetres, patient frame.
+Contract: ``solids`` only, which have closed-form chords along the scanner's horizontal rays. Every patient has the
+same list of solids, so that patients can be drawn together; what one lacks is nowhere. Millimetres, patient frame.
 """
 
 from collections.abc import Sequence
@@ -12,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spine.phantom.body.solids import CONTROLS, NO_ELLIPSOID, Ellipsoid, Loft
-from spine.phantom.pose.anatomy import FIRST
-from spine.phantom.pose.chest import chest_centre, chest_half_depth, chest_half_width
-from spine.phantom.pose.habitus import LEFT_RIGHT, Habitus, arm_joints
-from spine.phantom.pose.spine_pose import PosedSpine
+from simulation.anatomy import FIRST
+from simulation.body.solids import CONTROLS, NO_ELLIPSOID, Ellipsoid, Loft
+from simulation.pose.chest import chest_centre, chest_half_depth, chest_half_width
+from simulation.pose.habitus import LEFT_RIGHT, Habitus, arm_joints
+from simulation.pose.spine_pose import PosedSpine
 from spine.scanner import Floats
 
 SKIN_LOFTS, LUNG_LOFTS, AIR_LOFTS = slice(0, 4), slice(4, 6), slice(6, 9)

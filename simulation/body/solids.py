@@ -1,8 +1,7 @@
 """Soft parts as solids with closed-form chords: lofts and ellipsoids, for one patient and for N.
 
-What belongs here: the records. What does not: which solids a patient consists of (``soft_tissue``) and path lengths
-through them (``chords``). Contract: millimetres, patient frame; a batch holds S lofts or E ellipsoids a patient, a
-solid that a patient lacks is far away and tiny.
+Contract: millimetres, patient frame; a batch holds S lofts or E ellipsoids a patient, a solid that a patient lacks is
+far away and tiny.
 """
 
 from dataclasses import dataclass

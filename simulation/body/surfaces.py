@@ -1,9 +1,8 @@
 """Bone surfaces as grids of points, and the sweeps that make them, for N patients at once.
 
-What belongs here: the two records every bone is drawn from, and the general ways to build them. What does not:
-any particular bone. Contract: torch tensors of any leading shape on one device; a ``Shell`` holds, for each of N
-patients, B grids of (M, K) vertices in mm, already posed; the last index runs around and closes on itself (first
-point repeated). The same grids are drawn (``points``) and written as meshes (``export``).
+Contract: torch tensors of any leading shape on one device; a ``Shell`` holds, for each of N patients, B grids of (M,
+K) vertices in mm, already posed; the last index runs around and closes on itself (first point repeated). The same
+grids are drawn (``points``) and written as meshes (``export``).
 """
 
 import math

@@ -1,8 +1,7 @@
 """The rib cage in place: ribs and sternum.
 
-What belongs here: the cage's bones. What does not: where the cage lies (``chest``), shoulders and skull
-(``shoulders``), lungs and skin (``soft_tissue``). Contract: every rib starts at its own vertebra and turns with it,
-so a rotated spine carries a rib hump on the convex side; the front of the cage follows the spine only in part.
+Contract: every rib starts at its own vertebra and turns with it, so a rotated spine carries a rib hump on the convex
+side; the front of the cage follows the spine only in part.
 """
 
 import math
@@ -10,11 +9,11 @@ import math
 import torch
 from torch import Tensor
 
-from spine.phantom.body.batch import PatientBatch
-from spine.phantom.body.constants import numbers_on
-from spine.phantom.body.surfaces import Bones, Shell, bar, tube
-from spine.phantom.pose.anatomy import FIRST
-from spine.phantom.pose.chest import FRONT_FOLLOWS
+from simulation.anatomy import FIRST
+from simulation.body.batch import PatientBatch
+from simulation.body.constants import numbers_on
+from simulation.body.surfaces import Bones, Shell, bar, tube
+from simulation.pose.chest import FRONT_FOLLOWS
 
 _SLOPE_DEG = (36, 35, 34, 34, 34, 35, 37, 39, 42, 45, 49, 55.0, 55.0)
 _TALL_MM = (6.3, 6.2, 5.8, 5.3, 4.9, 4.9, 4.9, 4.9, 4.9, 4.9, 4.9, 4.6, 4.2)

@@ -1,18 +1,16 @@
 """The vertebral bodies in place, with their end plates and osteophytes.
 
-What belongs here: the shape of a body, C3 to L6. What does not: where its plates lie (``spine_pose``), how large it is
-(``morphometry``), and what is behind it (``arches``). Contract: a body is lofted between its two posed plates, so its
-drawn end plates have exactly the margins that the landmarks name.
-Thicknesses looked right in a prototype; they are not from the literature.
+Contract: a body is lofted between its two posed plates, so its drawn end plates have exactly the margins that the
+landmarks name. Thicknesses looked right in a prototype; they are not from the literature.
 """
 
 import torch
 from torch import Tensor
 
-from spine.phantom.body.arches import LEVELS, build_arches
-from spine.phantom.body.batch import PatientBatch
-from spine.phantom.body.constants import numbers_on
-from spine.phantom.body.surfaces import Bones, Filling, Shell, ball, disc, outline, sweep
+from simulation.body.arches import LEVELS, build_arches
+from simulation.body.batch import PatientBatch
+from simulation.body.constants import numbers_on
+from simulation.body.surfaces import Bones, Filling, Shell, ball, disc, outline, sweep
 
 _AROUND, _SQUARE = 28, 2.35
 _RIM = (0.0, 0.02, 0.06, 0.13, 0.26, 0.4, 0.5, 0.6, 0.74, 0.87, 0.94, 0.98, 1.0)

@@ -1,7 +1,6 @@
 """A virtual cohort on disk: a folder of patients, each with two radiographs and a reconstruction.
 
-What belongs here: which patient gets which seed, many cases, restarts. What does not: the files of one case
-(``case``), reading them back (``intake``). Contract:
+Contract:
 
     <folder>/case-00017/...          one patient, see ``case``
     <folder>/COMPLETE                written last of all: the cohort, with what it was made from
@@ -24,8 +23,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Literal, get_args
 
-from spine.errors import ParametersRejected
-from spine.phantom.case import (
+from simulation.cohort.patient_folder import (
     COMPLETE,
     Extra,
     MeshFormat,
@@ -37,8 +35,9 @@ from spine.phantom.case import (
     remove_case,
     write_case,
 )
-from spine.phantom.people.population import sample_patient
-from spine.phantom.randomness import patient_seed
+from simulation.population.sampling import sample_patient
+from simulation.randomness import patient_seed
+from spine.errors import ParametersRejected
 from spine.scanner import NATIVE_SPACING_MM
 from spine.storage import partials_of, write_text_atomically
 from spine.worker_pool import worker_pool

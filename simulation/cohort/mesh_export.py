@@ -1,11 +1,10 @@
 """A virtual patient beyond pictures: a mesh for each bone and 3D Slicer markups.
 
-What belongs here: which grids make a bone, and the files of a case's folder ``extras``. What does not: triangles and
-file formats (``spine.reconstruction``), shapes. Contract: meshes come from the very grids that are drawn, in LPS
-millimetres; an end plate closes the body whose rim it shares, grids that share a ring are one surface, every other
-open end gets a lid, so that meshes are closed. Parts of a bone that overlap (a body and its pedicles) stay separate
-closed surfaces of its mesh. Thin marks inside a bone that belong to no bone of their own (ring apophyses, remnants of
-sacral discs) are left out, and so is what a patient does not have.
+Contract: meshes come from the very grids that are drawn, in LPS millimetres; an end plate closes the body whose rim it
+shares, grids that share a ring are one surface, every other open end gets a lid, so that meshes are closed. Parts of a
+bone that overlap (a body and its pedicles) stay separate closed surfaces of its mesh. Thin marks inside a bone that
+belong to no bone of their own (ring apophyses, remnants of sacral discs) are left out, and so is what a patient does
+not have.
 
     reconstruction.mrk.json      the points of reconstruction.json, for 3D Slicer
     meshes/L3.obj, rib_7_left.obj, hip_right.obj, ...
@@ -17,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from spine.phantom.body.batch import collate
-from spine.phantom.body.skeleton import build_bones
-from spine.phantom.case import MARKUPS, MESHES, Extra, MeshFormat
-from spine.phantom.patient import VirtualPatient
-from spine.phantom.threads import one_thread
+from simulation.body.batch import collate
+from simulation.body.patient import VirtualPatient
+from simulation.body.skeleton import build_bones
+from simulation.cohort.patient_folder import MARKUPS, MESHES, Extra, MeshFormat
+from simulation.threads import one_thread
 from spine.reconstruction.meshes import Mesh, join_meshes, mesh_from_grid, write_mesh
-from spine.reconstruction.record import Reconstruction
+from spine.reconstruction.reconstruction import Reconstruction
 from spine.reconstruction.slicer_markups import write_markups
 from spine.scanner import Floats
 

@@ -1,6 +1,5 @@
 """One virtual patient on disk: a study folder.
 
-What belongs here: the files of one case. What does not: many cases (``cohort``), reading them back (``intake``).
 Contract:
 
     <case>/frontal.dcm, lateral.dcm, reconstruction.json
@@ -21,16 +20,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from simulation.population.sampling import sample_patient
 from spine.landmarks import VIEWS
-from spine.phantom.people.population import sample_patient
 from spine.reconstruction.meshes import SUFFIXES
-from spine.reconstruction.record import Reconstruction
+from spine.reconstruction.reconstruction import Reconstruction
 from spine.storage import partials_of, write_text_atomically
 
 if TYPE_CHECKING:
-    from spine.phantom.cohort import CohortConfig
-    from spine.phantom.patient import VirtualPatient
-    from spine.phantom.picture.looks import LookFamily
+    from simulation.body.patient import VirtualPatient
+    from simulation.cohort.cohort import CohortConfig
+    from simulation.imaging.appearance import LookFamily
 
 Extra = Literal["markups", "meshes"]
 MeshFormat = Literal["obj", "stl"]
@@ -144,8 +143,8 @@ def _clear(case: Path) -> None:
 
 def write_case(folder: Path, config: "CohortConfig", index: int) -> int:
     """Draw one patient and write the case's files, the marker last; returns the index."""
-    from spine.phantom.export import write_extras
-    from spine.phantom.patient import build_patient
+    from simulation.body.patient import build_patient
+    from simulation.cohort.mesh_export import write_extras
     from spine.reconstruction.plumbline_json import write_reconstruction
 
     case, seed = case_folder(folder, index), config.case_seed(index)
@@ -167,11 +166,11 @@ def write_case(folder: Path, config: "CohortConfig", index: int) -> int:
 
 def _write_pictures(case: Path, config: "CohortConfig", index: int, patient: "VirtualPatient") -> Reconstruction:
     """Take and write both views; returns the reconstruction with what the scan adds to it."""
-    from spine.phantom.picture.field_of_view import scan_geometry
-    from spine.phantom.picture.materials import TUBE_KVP
-    from spine.phantom.picture.render import render_views
-    from spine.phantom.picture.shots import family_of
-    from spine.phantom.sway import render_swayed, sample_sway
+    from simulation.body.materials import TUBE_KVP
+    from simulation.imaging.acquisition import family_of
+    from simulation.imaging.field_of_view import scan_geometry
+    from simulation.imaging.patient_motion import render_swayed, sample_sway
+    from simulation.imaging.render import render_views
     from spine.radiograph.write import write_radiograph
 
     geometry = scan_geometry(patient, config.shape, config.spacing_mm)

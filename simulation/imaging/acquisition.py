@@ -1,8 +1,7 @@
 """Which pictures to take: where, how they are exposed and shown, what is laid over them; and N of them as tables.
 
-What belongs here: planning. What does not: taking them (``render``). Contract: a shot depends on its geometry and
-seed alone; both views of a scan share the look. ``ShotTable`` holds plain arrays, so that a worker process hands a
-batch over in a few pieces instead of a thousand small objects.
+Contract: a shot depends on its geometry and seed alone; both views of a scan share the look. ``ShotTable`` holds plain
+arrays, so that a worker process hands a batch over in a few pieces instead of a thousand small objects.
 """
 
 from collections.abc import Sequence
@@ -11,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from simulation.imaging.annotation import Edges, Overlay, OverlayTable, overlay_table, sample_overlay
+from simulation.imaging.appearance import Look, LookFamily, sample_exposure, sample_family, sample_look
+from simulation.imaging.display import look_table
+from simulation.imaging.exposure import Exposure, exposure_table
+from simulation.imaging.rays import Cone, common_kind, geometry_table
+from simulation.randomness import numbers
 from spine.landmarks import VIEWS, ViewName
-from spine.phantom.picture.annotation import Edges, Overlay, OverlayTable, overlay_table, sample_overlay
-from spine.phantom.picture.display import look_table
-from spine.phantom.picture.exposure import Exposure, exposure_table
-from spine.phantom.picture.looks import Look, LookFamily, sample_exposure, sample_family, sample_look
-from spine.phantom.picture.rays import Cone, common_kind, geometry_table
-from spine.phantom.randomness import numbers
 from spine.scanner import Floats, ViewGeometry
 
 _FAMILY_STREAM, _LOOK_STREAM, _VIEW_STREAM, _OVERLAY_STREAM = 11, 12, 14, 16

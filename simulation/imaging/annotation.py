@@ -1,8 +1,7 @@
 """What is laid over a picture: collimation, side markers, burned-in text, rulers.
 
-What belongs here: what covers pixels after the exposure. What does not: metal objects in the beam (``metal``).
-Contract: everything is synthetic; texts are made-up words and numbers, never a person's data, and nothing is drawn
-in a landmark's own place by design. An overlay is a list of pixels with values, so that batches stay cheap.
+Contract: everything is synthetic; texts are made-up words and numbers, never a person's data, and nothing is drawn in
+a landmark's own place by design. An overlay is a list of pixels with values, so that batches stay cheap.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """Which looks pictures have: choices of exposure and display processing, drawn from families.
 
-What belongs here: what is likely. What does not: the processing itself (``display``, ``exposure``). Contract: a
-look is plain numbers; a seed always gives the same one. The families (docs/sources.md, pictures and postures):
+Contract: a look is plain numbers; a seed always gives the same one. The families (docs/sources.md, pictures and
+postures):
 
     scanner   the slot scanner: flattened, evened out, sharp edges, sigmoid
     cr        plates and flat detectors: partly flattened, wider scatter, moderate edges
@@ -18,7 +18,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from spine.phantom.picture.exposure import Exposure
+from simulation.imaging.exposure import Exposure
 
 LookFamily = Literal["scanner", "cr", "film", "flat", "hard"]
 

@@ -1,8 +1,7 @@
 """Gaussian blurs of N pictures, each with its own width.
 
-What belongs here: smoothing that exposure and display share. What does not: why something is smoothed. Contract:
-(N, H, W) in and out; sums are kept inside the picture, while at its edge what is mirrored back in takes the place of
-what is lost. A picture's result does not depend on the others in the batch as long as ``most_px`` does not.
+Contract: (N, H, W) in and out; sums are kept inside the picture, while at its edge what is mirrored back in takes the
+place of what is lost. A picture's result does not depend on the others in the batch as long as ``most_px`` does not.
 """
 
 import math

@@ -1,10 +1,9 @@
 """Closed-form path lengths through soft parts along the scanner's horizontal rays, for N patients.
 
-What belongs here: chords of ellipsoids and of superellipse lofts. What does not: which of them overlap
-(``exposure``). Contract: (N, S, H, W) float32 millimetres at the pixel centres. Because every ray is horizontal,
-each picture row is a problem in the plane. Ellipsoids of any orientation, and lofts of power 2, are exact; lofts of
-another power are exact along their axes and use the scaled distance d of the ray from the centre,
-chord = 2 (1 - d^n)^(1/n) / |direction scaled|, in between (rays lean by less than 10 degrees).
+Contract: (N, S, H, W) float32 millimetres at the pixel centres. Because every ray is horizontal, each picture row is a
+problem in the plane. Ellipsoids of any orientation, and lofts of power 2, are exact; lofts of another power are exact
+along their axes and use the scaled distance d of the ray from the centre, chord = 2 (1 - d^n)^(1/n) / |direction
+scaled|, in between (rays lean by less than 10 degrees).
 """
 
 import math
@@ -14,9 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from spine.phantom.body.solids import Ellipsoids, Lofts
-from spine.phantom.picture.fusing import fused
-from spine.phantom.picture.rays import Rays
+from simulation.body.solids import Ellipsoids, Lofts
+from simulation.imaging.fused_kernels import fused
+from simulation.imaging.rays import Rays
 
 _TILE_STEP = 16
 _BESIDE_MM = 0.01

@@ -1,9 +1,8 @@
 """Display processing: measured line integrals become 12-bit pictures, bone bright unless inverted.
 
-What belongs here: flattening, contrast, edges, grey values. What does not: physics (``exposure``) and which look a
-picture has (``looks``). Contract: (N, H, W) int32 in 0..4095. The scanner's recipe: log, mask-normalised flattening
-with a 26 mm kernel, division by the local standard deviation over 55 mm, sigmoid, edge boost (docs/sources.md,
-materials, exposure and display); other looks are other numbers in the same recipe.
+Contract: (N, H, W) int32 in 0..4095. The scanner's recipe: log, mask-normalised flattening with a 26 mm kernel,
+division by the local standard deviation over 55 mm, sigmoid, edge boost (docs/sources.md, materials, exposure and
+display); other looks are other numbers in the same recipe.
 """
 
 from collections.abc import Sequence
@@ -14,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spine.phantom.picture.blur import blur, masked_mean
-from spine.phantom.picture.exposure import PathLengths
-from spine.phantom.picture.looks import Look
-from spine.phantom.picture.rays import Rays
+from simulation.imaging.appearance import Look
+from simulation.imaging.blur import blur, masked_mean
+from simulation.imaging.exposure import PathLengths
+from simulation.imaging.rays import Rays
 
 MAXIMUM = 4095
 _WIDEST_MM = 90.0

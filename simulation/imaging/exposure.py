@@ -1,9 +1,8 @@
 """From path lengths to photons: attenuation over two energies, scatter, noise.
 
-What belongs here: physics of one exposure. What does not: geometry (``splat``, ``chords``) and how the picture is
-shown (``display``). Contract: ``path_lengths`` is noise-free and exact for the shapes; ``detect`` returns the
-measured line integral -log(I / I0), finite everywhere, where shadow starves it is noisy. N patients at once.
-Fluence: docs/sources.md, materials, exposure and display.
+Contract: ``path_lengths`` is noise-free and exact for the shapes; ``detect`` returns the measured line integral -log(I
+/ I0), finite everywhere, where shadow starves it is noisy. N patients at once. Fluence: docs/sources.md, materials,
+exposure and display.
 """
 
 from collections.abc import Sequence
@@ -14,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spine.landmarks import ViewName
-from spine.phantom.body.batch import PatientBatch
-from spine.phantom.body.metal import PLATE_REACH_MM
-from spine.phantom.body.points import MassPoints
-from spine.phantom.body.soft_tissue import (
+from simulation.body.batch import PatientBatch
+from simulation.body.mass_points import MassPoints
+from simulation.body.materials import BINS, EFFECTIVE_KEV, MATERIALS, VESSEL_SHARE, attenuation_per_mm
+from simulation.body.metal import PLATE_REACH_MM
+from simulation.body.soft_tissue import (
     AIR_LOFTS,
     BOWEL,
     BOWEL_REACH_MM,
@@ -32,15 +31,15 @@ from spine.phantom.body.soft_tissue import (
     STOMACH,
     STOMACH_REACH_MM,
 )
-from spine.phantom.body.solids import ellipsoids_of, lofts_of
-from spine.phantom.picture.blur import blur, wide_blur
-from spine.phantom.picture.chords import Lines, add_small, ellipsoid_chords, lines_of, loft_chords
-from spine.phantom.picture.fusing import fused
-from spine.phantom.picture.materials import BINS, EFFECTIVE_KEV, MATERIALS, VESSEL_SHARE, attenuation_per_mm
-from spine.phantom.picture.rays import Rays
-from spine.phantom.picture.splat import splat
-from spine.phantom.picture.texture import CELLS, smooth_noise
-from spine.phantom.randomness import normal
+from simulation.body.solids import ellipsoids_of, lofts_of
+from simulation.imaging.blur import blur, wide_blur
+from simulation.imaging.chords import Lines, add_small, ellipsoid_chords, lines_of, loft_chords
+from simulation.imaging.fused_kernels import fused
+from simulation.imaging.rays import Rays
+from simulation.imaging.splat import splat
+from simulation.imaging.texture import CELLS, smooth_noise
+from simulation.randomness import normal
+from spine.landmarks import ViewName
 
 PHOTONS_PER_MM2 = 1.9e6
 """Detected without a patient, per square millimetre at the isocentre (2.5e6 per 1.15 mm pixel)."""

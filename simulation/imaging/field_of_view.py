@@ -1,18 +1,17 @@
 """What part of a patient is scanned: whole body, full length, or cut off above, below or both; and plain films.
 
-What belongs here: picture geometry of one scan, and of a plain frontal spine film. What does not: who gets which
-field (``population``). Contract: both views of a scan share their rows' heights (the chains travel together), so
-they share ``z0_mm`` and the number of rows; a truncated scan has fewer rows than asked for. Without hips means that
-no hip centre is on the picture, without T1 that no T1 landmark is.
+Contract: both views of a scan share their rows' heights (the chains travel together), so they share ``z0_mm`` and the
+number of rows; a truncated scan has fewer rows than asked for. Without hips means that no hip centre is on the
+picture, without T1 that no T1 landmark is.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from simulation.body.patient import VirtualPatient
+from simulation.imaging.rays import Cone
 from spine.landmarks import VERTEBRAE, VIEWS, ViewName
-from spine.phantom.patient import VirtualPatient
-from spine.phantom.picture.rays import Cone
 from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry
 
 WHOLE_BODY_SCALE = 1.75

@@ -1,8 +1,8 @@
 """Fused kernels on a GPU: arithmetic over whole pictures compiled into one pass.
 
-What belongs here: the switch. What does not: any arithmetic. Contract: a fused function takes tensors and plain
-constants, returns tensors, and gives the same numbers up to rounding whether it is compiled or not. On a CPU nothing
-is compiled, so that a seed gives the same picture on every machine.
+Contract: a fused function takes tensors and plain constants, returns tensors, and gives the same numbers up to
+rounding whether it is compiled or not. On a CPU nothing is compiled, so that a seed gives the same picture on every
+machine.
 """
 
 from collections.abc import Callable

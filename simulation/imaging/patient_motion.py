@@ -1,8 +1,7 @@
 """A patient who has moved a little between the two views.
 
-What belongs here: moving everything that is drawn of one patient. What does not: how far a cohort's patients move
-(``cohort``). Contract: the movement is rigid, without rotation; arrays that hold no place stay as they are, and a name
-that is neither listed as a place nor as none is an error, so that no new part is left behind. The landmarks of a
+Contract: the movement is rigid, without rotation; arrays that hold no place stay as they are, and a name that is
+neither listed as a place nor as none is an error, so that no new part is left behind. The landmarks of a
 reconstruction are those of the still patient.
 """
 
@@ -12,14 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from simulation.body.batch import Arrays, collate
+from simulation.body.patient import VirtualPatient
+from simulation.imaging.acquisition import plan_shot, tabulate
+from simulation.imaging.appearance import LookFamily
+from simulation.imaging.render import render_batch, render_views
+from simulation.randomness import numbers
+from simulation.threads import one_thread
 from spine.landmarks import VIEWS, ViewName
-from spine.phantom.body.batch import Arrays, collate
-from spine.phantom.patient import VirtualPatient
-from spine.phantom.picture.looks import LookFamily
-from spine.phantom.picture.render import render_batch, render_views
-from spine.phantom.picture.shots import plan_shot, tabulate
-from spine.phantom.randomness import numbers
-from spine.phantom.threads import one_thread
 from spine.scanner import Floats, ViewGeometry
 
 _SWAY_STREAM = 61

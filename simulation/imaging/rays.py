@@ -1,8 +1,7 @@
 """The rays of one view for N patients: each patient's own picture geometry, as tensors.
 
-What belongs here: ``ViewGeometry`` in batches. What does not: what the rays meet (``chords``, ``splat``). Contract:
-the equations and the pixel convention are those of ``spine.scanner``; all pictures of a batch have one shape, but
-each its own spacing, middle and source distance. A test compares the two.
+Contract: the equations and the pixel convention are those of ``spine.scanner``; all pictures of a batch have one
+shape, but each its own spacing, middle and source distance. A test compares the two.
 """
 
 from collections.abc import Sequence

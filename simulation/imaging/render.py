@@ -1,9 +1,9 @@
 """Radiographs of virtual patients: the steps from posed patients to pictures, for N patients at once.
 
-What belongs here: the order of steps. What does not: the steps. Contract: 12-bit pictures (0..4095, bone bright
-unless the look inverts) in canonical orientation (frontal: the patient's left on the right; lateral: the front on
-the left); the same patient, geometry and seed give the same pictures, and a view does not depend on which other
-views or patients are asked for. One code draws one patient on a CPU and a batch on a GPU.
+Contract: 12-bit pictures (0..4095, bone bright unless the look inverts) in canonical orientation (frontal: the
+patient's left on the right; lateral: the front on the left); the same patient, geometry and seed give the same
+pictures, and a view does not depend on which other views or patients are asked for. One code draws one patient on a
+CPU and a batch on a GPU.
 """
 
 from collections.abc import Mapping
@@ -13,17 +13,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from simulation.body.batch import PatientBatch, collate
+from simulation.body.patient import VirtualPatient
+from simulation.body.patient_mass import Matter, sample_matter
+from simulation.imaging.acquisition import ShotTable, plan_shot, tabulate
+from simulation.imaging.annotation import lay_over
+from simulation.imaging.appearance import LookFamily
+from simulation.imaging.display import MAXIMUM, looks_of, process
+from simulation.imaging.exposure import PathLengths, detect, exposures_of, line_integrals, path_lengths
+from simulation.imaging.rays import Rays, rays_from
+from simulation.threads import one_thread
 from spine.landmarks import VIEWS, ViewName
-from spine.phantom.body.batch import PatientBatch, collate
-from spine.phantom.body.matter import Matter, sample_matter
-from spine.phantom.patient import VirtualPatient
-from spine.phantom.picture.annotation import lay_over
-from spine.phantom.picture.display import MAXIMUM, looks_of, process
-from spine.phantom.picture.exposure import PathLengths, detect, exposures_of, line_integrals, path_lengths
-from spine.phantom.picture.looks import LookFamily
-from spine.phantom.picture.rays import Rays, rays_from
-from spine.phantom.picture.shots import ShotTable, plan_shot, tabulate
-from spine.phantom.threads import one_thread
 from spine.scanner import ViewGeometry
 
 

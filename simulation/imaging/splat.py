@@ -1,19 +1,17 @@
 """Mass-point splatting: the path length of a material along every ray of the slot scanner.
 
-What belongs here: the exact projection of points and their bilinear scatter. What does not: where the points come
-from (``points``) and what they absorb (``exposure``). Contract: a point of volume V at depth d adds
-V m sqrt(1 + (u/f)^2) / (p_row p_column) mm to the picture, with m = f / (f + d): a pixel is p_column / m wide at
-that depth, and the ray crosses it at an angle. A plain film's point source magnifies heights too, so there it is
-m^2. Landmarks go through ``ViewGeometry`` (and ``Cone``); this module keeps to the same equations, and a test
-compares the two.
+Contract: a point of volume V at depth d adds V m sqrt(1 + (u/f)^2) / (p_row p_column) mm to the picture, with m = f /
+(f + d): a pixel is p_column / m wide at that depth, and the ray crosses it at an angle. A plain film's point source
+magnifies heights too, so there it is m^2. Landmarks go through ``ViewGeometry`` (and ``Cone``); this module keeps to
+the same equations, and a test compares the two.
 """
 
 import torch
 from torch import Tensor
 
-from spine.phantom.body.points import MassPoints
-from spine.phantom.picture.fusing import fused
-from spine.phantom.picture.rays import Rays
+from simulation.body.mass_points import MassPoints
+from simulation.imaging.fused_kernels import fused
+from simulation.imaging.rays import Rays
 
 _BLOCK = 32_768
 _SPARE = 65_536

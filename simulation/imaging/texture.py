@@ -1,7 +1,7 @@
 """Smooth random fields: the unevenness of soft tissue and of lung.
 
-What belongs here: band-limited noise. What does not: where it is applied. Contract: mean about zero, standard
-deviation about one; sizes are in millimetres, so the same patient has the same texture at any pixel size.
+Contract: mean about zero, standard deviation about one; sizes are in millimetres, so the same patient has the same
+texture at any pixel size.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from spine.phantom.picture.rays import Rays
+from simulation.imaging.rays import Rays
 
 CELLS = 48
 """A noise field has this many cells a side and is mirrored beyond."""

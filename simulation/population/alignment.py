@@ -1,8 +1,7 @@
 """How the sagittal angles of one patient are drawn: five angles together, only those a person can stand with.
 
-What belongs here: the joint draw and what it refuses. What does not: published figures (``published``), the fitted
-constants (``calibrated``, made by ``calibration``). Contract: order PI, PT, L1-S1, L1-L5, TK, degrees; realised means
-and SDs (after the refusals) are those of ``published.ALIGNMENT``; PI = PT + SS.
+Contract: order PI, PT, L1-S1, L1-L5, TK, degrees; realised means and SDs (after the refusals) are those of
+``published.ALIGNMENT``; PI = PT + SS.
 
 A draw is normal: mean, plus a drift with age, plus a root of the covariance times five normals. It is refused where
 an angle leaves its bounds, or where no shape of the spine brings T1 to an inclination that the group has.
@@ -13,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spine.phantom.people.calibrated import MEANS, ROOTS
-from spine.phantom.people.parameters import Anatomy, Condition
-from spine.phantom.pose.sagittal_plan import SagittalTargets, reach
+from simulation.parameters import Anatomy, Condition
+from simulation.population.moment_constants import MEANS, ROOTS
+from simulation.pose.sagittal_plan import SagittalTargets, reach
 from spine.scanner import Floats
 
 PER_YEAR: Mapping[Condition, tuple[float, ...]] = {"healthy_adult": (0.0, 0.14, -0.23, -0.23, 0.1)}
@@ -67,7 +66,7 @@ def sample_alignment(rng: np.random.Generator, group: Condition, age_years: floa
             lean = float(leaning[standing[0]])
             return Alignment(incidence, incidence - tilt, tilt, lordosis, upper, kyphosis, lean)
     raise RuntimeError(
-        f"no {group} patient could stand in {_ROUNDS * _TRIES} draws: run spine.phantom.people.calibration"
+        f"no {group} patient could stand in {_ROUNDS * _TRIES} draws: run simulation.population.moment_fit"
     )
 
 

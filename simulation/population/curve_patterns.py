@@ -1,11 +1,10 @@
 """Which lateral curves patients have: patterns of end vertebrae, sides, sizes, and what the bodies take of them.
 
-What belongs here: the frequency of curve patterns and Cobb angles. What does not: the shape of a curve between
-its end vertebrae (``curvature``). Contract: curves cranial to caudal, neighbours share an end vertebra and
-alternate in side. Sources (docs/sources.md, curve patterns): Lenke types (thoracic curves convex to the right, lumbar
-to the left by convention); Cobb 10-90 degrees in AIS by the bands of ``published``, 10-60 in adult deformity; the
-shares are ours. Bodies take more of a thoracic curve (about .58), discs more of a lumbar one (.42) and nearly all of a
-degenerative one (.3): a choice, so that an apical body wedges by .1 to .2 of the Cobb angle.
+Contract: curves cranial to caudal, neighbours share an end vertebra and alternate in side. Sources (docs/sources.md,
+curve patterns): Lenke types (thoracic curves convex to the right, lumbar to the left by convention); Cobb 10-90
+degrees in AIS by the bands of ``published``, 10-60 in adult deformity; the shares are ours. Bodies take more of a
+thoracic curve (about .58), discs more of a lumbar one (.42) and nearly all of a degenerative one (.3): a choice, so
+that an apical body wedges by .1 to .2 of the Cobb angle.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,9 +12,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from spine.phantom.people.parameters import Condition, CoronalCurve, Side
-from spine.phantom.people.published import COBB_BANDS
-from spine.phantom.pose.anatomy import Column
+from simulation.anatomy import Column
+from simulation.parameters import Condition, CoronalCurve, Side
+from simulation.population.published import COBB_BANDS
 
 # Pattern -> (share, end vertebrae cranial to caudal, convexity of the first curve, Cobb of each relative to the major)
 _AIS: Mapping[str, tuple[float, Sequence[str], Side, Sequence[float]]] = {

@@ -1,17 +1,15 @@
 """What age and disease do to single levels: worn discs, slips, wedge fractures, thin bone.
 
-What belongs here: how often and how much, by condition. What does not: the geometry of a fracture (``fractures``) or
-of a slip (``spine_pose``). Contract: levels that exist in the patient's column. Sources (docs/sources.md, population
-and anatomy): slips 4-12 mm at L4-5 or L5-S1, lateral ones 3-10 mm, wedge losses 20-40 %, all from memory; how often
-is a choice.
+Contract: levels that exist in the patient's column. Sources (docs/sources.md, population and anatomy): slips 4-12 mm
+at L4-5 or L5-S1, lateral ones 3-10 mm, wedge losses 20-40 %, all from memory; how often is a choice.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from spine.phantom.people.parameters import Condition, Sex, WedgeFracture
-from spine.phantom.pose.anatomy import Column
+from simulation.anatomy import Column
+from simulation.parameters import Condition, Sex, WedgeFracture
 
 _FRAGILE = ("T6", "T7", "T8", "T9", "T11", "T12", "L1", "L2", "L3")
 _FRAGILITY = np.array([0.06, 0.12, 0.12, 0.06, 0.12, 0.20, 0.20, 0.08, 0.04])

@@ -1,13 +1,12 @@
-"""Constants of the joint draw. Written by ``python -m spine.phantom.people.calibration``; not for editing.
+"""Constants of the joint draw. Written by ``python -m simulation.population.moment_fit``; not for editing.
 
-What belongs here: numbers. What does not: how they are found (``calibration``) and used (``alignment``). Contract:
-order PI, PT, L1-S1, L1-L5, TK, degrees; ``MEANS`` and ``ROOTS`` are those of the normal draw before the refusals of
-``alignment``, fitted so that what remains has the moments of ``published``.
+Contract: order PI, PT, L1-S1, L1-L5, TK, degrees; ``MEANS`` and ``ROOTS`` are those of the normal draw before the
+refusals of ``alignment``, fitted so that what remains has the moments of ``published``.
 """
 
 from collections.abc import Mapping
 
-from spine.phantom.people.parameters import Condition
+from simulation.parameters import Condition
 
 MEANS: Mapping[Condition, tuple[float, ...]] = {
     "healthy_adult": (50.354, 12.670, 54.363, 36.795, 38.009),

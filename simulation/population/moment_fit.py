@@ -1,10 +1,4 @@
-"""Fitting the constants of the joint draw, so that what remains after the refusals has the published moments.
-
-What belongs here: the targets' covariance and the fit. What does not: drawing (``alignment``). Run
-``python -m spine.phantom.people.calibration`` after a change of bounds, of the sagittal plan or of the targets; it
-rewrites ``calibrated.py``. The fit draws many patients, compares mean and covariance of those that stand with the
-target, moves the mean by the difference and stretches the root of the covariance, until both agree.
-"""
+"""Fitting the constants of the joint draw, so that what remains after the refusals has the published moments."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from spine.phantom.people.alignment import MEAN_AGE, PER_YEAR, candidates, stands
-from spine.phantom.people.parameters import Condition
-from spine.phantom.people.published import ALIGNMENT, LL, LL5, PI, PT, SS, TK
+from simulation.parameters import Condition
+from simulation.population.alignment import MEAN_AGE, PER_YEAR, candidates, stands
+from simulation.population.published import ALIGNMENT, LL, LL5, PI, PT, SS, TK
 from spine.scanner import Floats
 
 AGE_RANGE = (18.0, 75.0)  # of the one group with a drift
@@ -107,7 +101,7 @@ def _stretched(root: Floats, found: Floats, wanted: Floats) -> Floats:
     return np.asarray(np.linalg.cholesky((stretched + stretched.T) / 2))
 
 
-_HEAD = '''"""Constants of the joint draw. Written by ``python -m spine.phantom.people.calibration``; not for editing.
+_HEAD = '''"""Constants of the joint draw. Written by ``python -m simulation.population.moment_fit``; not for editing.
 
 What belongs here: numbers. What does not: how they are found (``calibration``) and used (``alignment``). Contract:
 order PI, PT, L1-S1, L1-L5, TK, degrees; ``MEANS`` and ``ROOTS`` are those of the normal draw before the refusals of
@@ -116,7 +110,7 @@ order PI, PT, L1-S1, L1-L5, TK, degrees; ``MEANS`` and ``ROOTS`` are those of th
 
 from collections.abc import Mapping
 
-from spine.phantom.people.parameters import Condition
+from simulation.parameters import Condition
 
 '''
 

@@ -1,6 +1,5 @@
 """Which spines carry metal: constructs of scoliosis surgery, and short lumbar ones of worn spines.
 
-What belongs here: levels, metal, cages, and what is left of the curves. What does not: the shape of screws and rods.
 Contract: ends and screws are levels of the patient's column (or S1). Sources: constructs T2/T4 to L1/L4 for
 adolescents, one to three levels for worn spines, by custom; all shares and residuals are a choice.
 """
@@ -10,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from spine.phantom.people.curve_patterns import sample_ais, sample_curves
-from spine.phantom.people.parameters import CoronalCurve, Instrumentation, Metal, Side
-from spine.phantom.pose.anatomy import Column
+from simulation.anatomy import Column
+from simulation.parameters import CoronalCurve, Instrumentation, Metal, Side
+from simulation.population.curve_patterns import sample_ais, sample_curves
 
 _SIDES: tuple[Side, Side] = ("left", "right")
 

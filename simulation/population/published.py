@@ -1,16 +1,15 @@
 """What the literature says about the people the virtual ones stand for: means, SDs, correlations, lengths.
 
-What belongs here: figures with their source and mark. What does not: how patients are drawn (``alignment``) and how
-well they match (``statistics``). Contract: angles and lengths carry the names of ``spine.measurement`` where they
-are measured there. Marks as in docs/sources.md: ``published``, ``measured``, ``memory``, or ``choice`` where the
-literature gave us no figure or only an order of magnitude.
+Contract: angles and lengths carry the names of ``spine.measurement`` where they are measured there. Marks as in
+docs/sources.md: ``published``, ``measured``, ``memory``, or ``choice`` where the literature gave us no figure or only
+an order of magnitude.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from spine.phantom.people.parameters import Condition, Sex
+from simulation.parameters import Condition, Sex
 
 Mark = Literal["published", "measured", "memory", "choice"]
 

@@ -1,10 +1,8 @@
 """Who the virtual patients are: how a seed draws one.
 
-What belongs here: conditions, persons, and the order of the draws. What does not: single distributions
-(``alignment``, ``curve_patterns``, ``degeneration``, ``operations``), shapes (``morphometry``, ``vertebrae`` ...) and
-bounds (``limits``). Contract: a seed always gives the same patient; sampled values lie inside ``limits.ALLOWED``;
-PI = PT + SS holds exactly. The shares of conditions, columns and fields of view are a choice: adolescent scoliosis is
-the largest group, as in the paper's clinic, and every other one is large enough to learn from.
+Contract: a seed always gives the same patient; sampled values lie inside ``limits.ALLOWED``; PI = PT + SS holds
+exactly. The shares of conditions, columns and fields of view are a choice: adolescent scoliosis is the largest group,
+as in the paper's clinic, and every other one is large enough to learn from.
 """
 
 from collections.abc import Mapping
@@ -13,27 +11,19 @@ from typing import TypeVar
 
 import numpy as np
 
-from spine.phantom.people.alignment import Alignment, sample_alignment
-from spine.phantom.people.curve_patterns import sample_curves
-from spine.phantom.people.degeneration import (
+from simulation.anatomy import Column, column_of
+from simulation.limits import ALLOWED
+from simulation.parameters import Anatomy, Condition, CoronalCurve, FieldOfView, Instrumentation, PatientParameters, Sex
+from simulation.population.alignment import Alignment, sample_alignment
+from simulation.population.curve_patterns import sample_curves
+from simulation.population.degeneration import (
     sample_density,
     sample_fractures,
     sample_lateral_listhesis,
     sample_listhesis,
     sample_narrowing,
 )
-from spine.phantom.people.limits import ALLOWED
-from spine.phantom.people.operations import sample_fusion, sample_scoliosis_surgery
-from spine.phantom.people.parameters import (
-    Anatomy,
-    Condition,
-    CoronalCurve,
-    FieldOfView,
-    Instrumentation,
-    PatientParameters,
-    Sex,
-)
-from spine.phantom.pose.anatomy import Column, column_of
+from simulation.population.operations import sample_fusion, sample_scoliosis_surgery
 
 __all__ = ["CoronalCurve", "PatientParameters", "sample_patient"]
 

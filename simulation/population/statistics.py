@@ -1,11 +1,10 @@
 """How well a drawn population matches the published one: means, SDs, correlations, lengths, Cobb angles.
 
-What belongs here: the comparison. What does not: published figures (``published``) and drawing the table or figure
-(the command line). Contract: everything is measured on posed landmarks with ``spine.measurement``, never read back
-from the parameters; a row within tolerance has its mean within 1 degree (lengths: 5 %), its SD within 15 %, its
-correlation or share within 0.10. A difference beyond that which chance alone explains (3 standard errors of the
-realised figure) is told apart from one that it does not: a small draw is not blamed for being small. A row of fewer
-than ten patients decides nothing, and is listed all the same.
+Contract: everything is measured on posed landmarks with ``spine.measurement``, never read back from the parameters; a
+row within tolerance has its mean within 1 degree (lengths: 5 %), its SD within 15 %, its correlation or share within
+0.10. A difference beyond that which chance alone explains (3 standard errors of the realised figure) is told apart
+from one that it does not: a small draw is not blamed for being small. A row of fewer than ten patients decides
+nothing, and is listed all the same.
 """
 
 import math
@@ -16,13 +15,13 @@ from typing import Literal
 
 import numpy as np
 
+from simulation.parameters import Condition, PatientParameters, Sex
+from simulation.population.published import ALIGNMENT, COBB_BANDS, CORRELATIONS, LENGTHS, Figure, Mark
+from simulation.population.sampling import sample_patient
+from simulation.pose.landmarks3d import landmarks_of
+from simulation.pose.spine_pose import pose_spine
 from spine.measurement.measure import measure
 from spine.measurement.planes import planes_from_points_3d
-from spine.phantom.people.parameters import Condition, PatientParameters, Sex
-from spine.phantom.people.population import sample_patient
-from spine.phantom.people.published import ALIGNMENT, COBB_BANDS, CORRELATIONS, LENGTHS, Figure, Mark
-from spine.phantom.pose.landmarks3d import landmarks_of
-from spine.phantom.pose.spine_pose import pose_spine
 from spine.scanner import Floats
 
 MEAN_DEG, MEAN_SHARE, SD_SHARE, SINGLE = 1.0, 0.05, 0.15, 0.10

@@ -1,14 +1,14 @@
 """Where the rib cage lies: the middle, width and depth of the chest at each thoracic level.
 
-What belongs here: what ribs (``thorax``), shoulders and soft parts share. What does not: their shapes. Contract:
-arrays over T1..T12, mm, patient frame; the cage follows the spine's lateral deviation and rotation only in part.
+Contract: arrays over T1..T12, mm, patient frame; the cage follows the spine's lateral deviation and rotation only in
+part.
 """
 
 import numpy as np
 
-from spine.phantom.pose.anatomy import FIRST
-from spine.phantom.pose.habitus import Habitus
-from spine.phantom.pose.spine_pose import PosedSpine
+from simulation.anatomy import FIRST
+from simulation.pose.habitus import Habitus
+from simulation.pose.spine_pose import PosedSpine
 from spine.scanner import Floats
 
 CHEST_HALF_WIDTH = np.array([52, 74, 92, 104, 113, 120, 125, 128, 129, 126, 118, 104.0])

@@ -1,12 +1,11 @@
 """Which way each end plate faces: its sagittal tilt, coronal tilt and axial heading.
 
-What belongs here: coronal curves, axial turning, individual noise. What does not: the sagittal shape
-(``sagittal_plan``) and positions (``spine_pose``). Contract: arrays over the P plates of the patient's column
-(``anatomy``), degrees; L1-S1 and L1-L5 lordosis, T4-T12 kyphosis, sacral slope and each curve's Cobb angle measured
-on these tilts equal the parameters. Signs (docs/sources.md, definitions and signs): sagittal tilt positive
-when the plate slopes down to the front; coronal tilt positive when its left side is up; heading = rotation about
-+z, so that a right-convex apex turns negative (the front of the body turns to the convexity).
-Source: rotation per Cobb PMC5320720; how bodies and discs share a curve, see ``curve_patterns``.
+Contract: arrays over the P plates of the patient's column (``anatomy``), degrees; L1-S1 and L1-L5 lordosis, T4-T12
+kyphosis, sacral slope and each curve's Cobb angle measured on these tilts equal the parameters. Signs
+(docs/sources.md, definitions and signs): sagittal tilt positive when the plate slopes down to the front; coronal tilt
+positive when its left side is up; heading = rotation about +z, so that a right-convex apex turns negative (the front
+of the body turns to the convexity). Source: rotation per Cobb PMC5320720; how bodies and discs share a curve, see
+``curve_patterns``.
 """
 
 from dataclasses import dataclass
@@ -14,10 +13,10 @@ from functools import cache
 
 import numpy as np
 
-from spine.phantom.people.parameters import Anatomy, PatientParameters
-from spine.phantom.pose.anatomy import FIRST, Column, column_of
-from spine.phantom.pose.leaning import mean_shares
-from spine.phantom.pose.sagittal_plan import form_of, tilts_of_steps
+from simulation.anatomy import FIRST, Column, column_of
+from simulation.parameters import Anatomy, PatientParameters
+from simulation.pose.leaning import mean_shares
+from simulation.pose.sagittal_plan import form_of, tilts_of_steps
 from spine.scanner import Floats
 
 _BODY_PEAK = 1.5

@@ -1,18 +1,18 @@
 """Wedge fractures: how a body that sinks in front changes the steps and heights of a spine.
 
-What belongs here: the geometry of one loss. What does not: who breaks (``degeneration``). Contract: the back wall
-keeps its height, the front wall loses the stated part of what it had; the wedge is added to the body's step, and the
-other segments between the same anchors give way, so kyphosis and lordosis targets are met as without the fracture.
+Contract: the back wall keeps its height, the front wall loses the stated part of what it had; the wedge is added to
+the body's step, and the other segments between the same anchors give way, so kyphosis and lordosis targets are met as
+without the fracture.
 """
 
 from dataclasses import replace
 
 import numpy as np
 
-from spine.phantom.people.parameters import PatientParameters
-from spine.phantom.pose.anatomy import column_of
-from spine.phantom.pose.morphometry import VertebraSizes
-from spine.phantom.pose.sagittal_plan import form_of
+from simulation.anatomy import column_of
+from simulation.parameters import PatientParameters
+from simulation.pose.morphometry import VertebraSizes
+from simulation.pose.sagittal_plan import form_of
 from spine.scanner import Floats
 
 

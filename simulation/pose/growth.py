@@ -1,11 +1,10 @@
 """What a growing spine still lacks: bone under its end plates, and an adult's proportions.
 
-What belongs here: how the sizes of an adult's vertebrae change for somebody who grows. What does not: the adult sizes
-and their spread (``morphometry``). Contract: from ``GROWN_YEARS`` on nothing changes. The cartilage of the growth
-plates does not show on a film: a child's bony bodies are lower and narrower and the gaps between them wider, while the
-column keeps its length; the loin grows last. All amounts are choices that meet what frontal films of scoliosis show
-(public labels, docs/virtual-cohort.md): gaps of 0.36 of a body in the chest and 0.45 in the loin, where adults' discs
-measure 0.2 and 0.3.
+Contract: from ``GROWN_YEARS`` on nothing changes. The cartilage of the growth plates does not show on a film: a
+child's bony bodies are lower and narrower and the gaps between them wider, while the column keeps its length; the loin
+grows last. All amounts are choices that meet what frontal films of scoliosis show (public labels,
+docs/virtual-cohort.md): gaps of 0.36 of a body in the chest and 0.45 in the loin, where adults' discs measure 0.2 and
+0.3.
 """
 
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spine.phantom.pose.anatomy import DRAWN_LEVELS
+from simulation.anatomy import DRAWN_LEVELS
 from spine.scanner import Floats
 
 GROWN_YEARS = 20.0

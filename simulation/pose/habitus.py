@@ -1,8 +1,7 @@
 """How a patient is built and stands: size, depth of the chest, fat, outline of the body, posture of the arms.
 
-What belongs here: the few numbers that bones and soft parts share, and the joints of the arms. What does not:
-alignment (``curvature``) and the rib cage's place (``chest``). Contract: millimetres; the arms' joints are in the
-patient frame, so bone and flesh of an arm coincide. Postures: docs/sources.md, pictures and postures.
+Contract: millimetres; the arms' joints are in the patient frame, so bone and flesh of an arm coincide. Postures:
+docs/sources.md, pictures and postures.
 """
 
 from dataclasses import dataclass
@@ -10,9 +9,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from spine.phantom.people.parameters import PatientParameters
-from spine.phantom.pose.anatomy import FIRST
-from spine.phantom.pose.spine_pose import PosedSpine
+from simulation.anatomy import FIRST
+from simulation.parameters import PatientParameters
+from simulation.pose.spine_pose import PosedSpine
 from spine.scanner import Floats
 
 LEFT_RIGHT = (1.0, -1.0)

@@ -1,16 +1,16 @@
 """Where a virtual patient's landmarks lie, read off the geometry that is drawn.
 
-What belongs here: names to points. What does not: shapes. Contract: for every level from T1 to the patient's last
-lumbar vertebra both plates, their margins (``_ant``, ``_post``, ``_left``, ``_right``), body and pedicle centres; the
-S1 plate with its margins on all four sides; the hips. A standard column has all 39 of ``GALBUSERA39``; an extra
-vertebra is named ``T13`` or ``L6``, a missing L5 has no points. (3,) LPS mm, float64.
+Contract: for every level from T1 to the patient's last lumbar vertebra both plates, their margins (``_ant``,
+``_post``, ``_left``, ``_right``), body and pedicle centres; the S1 plate with its margins on all four sides; the hips.
+A standard column has all 39 of ``GALBUSERA39``; an extra vertebra is named ``T13`` or ``L6``, a missing L5 has no
+points. (3,) LPS mm, float64.
 """
 
 import numpy as np
 
+from simulation.anatomy import FIRST
+from simulation.pose.spine_pose import PosedSpine, pedicle_centres
 from spine.landmarks import S1_PLATE
-from spine.phantom.pose.anatomy import FIRST
-from spine.phantom.pose.spine_pose import PosedSpine, pedicle_centres
 from spine.scanner import Floats
 
 _SIDES = (("ant", 1, -1.0), ("post", 1, 1.0), ("left", 0, 1.0), ("right", 0, -1.0))

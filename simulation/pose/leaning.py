@@ -1,12 +1,11 @@
 """How far the column leans to the side compared with its plates: bodies and discs are sheared in a curve.
 
-What belongs here: the part by which the line through the bodies is steeper than the plates say, and small steps to
-the side. What does not: the plates' tilts (``curvature``), slips that have a name (``degeneration``). Contract: arrays
-over the column's segments (body, disc, body, ... disc), cranial to caudal; plates keep their tilts and distances.
+Contract: arrays over the column's segments (body, disc, body, ... disc), cranial to caudal; plates keep their tilts
+and distances.
 
 Source: measured, no published figure is known to us. On 481 labelled real films a vertebra's tilt is 0.86 to 0.90 of
 the slope of the line through its neighbours' centres from T4 to T12 and 0.93 to 0.95 from L1 to L3 (``python -m
-tests.bench.sim_to_real diagnose``; at L4 scrambled labels hide it). Drawn without this, plates are square to that line.
+benchmarks.sim_to_real diagnose``; at L4 scrambled labels hide it). Drawn without this, plates are square to that line.
 How much patients differ is a choice.
 """
 
@@ -14,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spine.phantom.people.parameters import Anatomy
-from spine.phantom.pose.anatomy import FIRST, column_of
+from simulation.anatomy import FIRST, column_of
+from simulation.parameters import Anatomy
 from spine.scanner import Floats
 
 _LEVELS = (2, 5, 9, 12, 16)

@@ -1,13 +1,11 @@
 """How large each vertebra and disc is: adult means by level, and one patient's sizes.
 
-What belongs here: lengths. What does not: angles (``sagittal_plan``, ``curvature``) and shapes (``vertebrae``).
-Contract: arrays over the levels of the patient's own column (``anatomy``), cranial to caudal, millimetres.
-Sources (docs/sources.md, population and anatomy): plates, pedicles, processes and canal: Panjabi 1991/1992 from
-memory, lumbar widths times 1.05 to meet Bonczar, widths of T1-T5 raised to what frontal films show; body heights
-L1-L5: Bonczar, T1-T12: Panjabi times 1.07; discs: Fletcher 2015 and Bach 2019 (CT); T13 and L6 from their
-neighbours. The means are those of men: women and the young have a smaller ``size_factor``; ``growth`` says what else
-the young have.
-Cervical levels only dress the picture; no landmark lies on them.
+Contract: arrays over the levels of the patient's own column (``anatomy``), cranial to caudal, millimetres. Sources
+(docs/sources.md, population and anatomy): plates, pedicles, processes and canal: Panjabi 1991/1992 from memory, lumbar
+widths times 1.05 to meet Bonczar, widths of T1-T5 raised to what frontal films show; body heights L1-L5: Bonczar,
+T1-T12: Panjabi times 1.07; discs: Fletcher 2015 and Bach 2019 (CT); T13 and L6 from their neighbours. The means are
+those of men: women and the young have a smaller ``size_factor``; ``growth`` says what else the young have. Cervical
+levels only dress the picture; no landmark lies on them.
 """
 
 from collections.abc import Mapping
@@ -16,9 +14,9 @@ from functools import cache
 
 import numpy as np
 
-from spine.phantom.people.parameters import Anatomy, PatientParameters
-from spine.phantom.pose.anatomy import DRAWN_LEVELS, FIRST, column_of
-from spine.phantom.pose.growth import growth_of
+from simulation.anatomy import DRAWN_LEVELS, FIRST, column_of
+from simulation.parameters import Anatomy, PatientParameters
+from simulation.pose.growth import growth_of
 from spine.scanner import Floats
 
 __all__ = ["DRAWN_LEVELS", "FIRST", "VertebraSizes", "mean_heights", "sample_sizes"]

@@ -1,9 +1,8 @@
 """Which way each end plate tilts in the sagittal plane: targets met exactly, T1 where it can stand.
 
-What belongs here: how lordosis and kyphosis are shared among bodies and discs. What does not: the coronal plane and
-axial turning (``curvature``), positions (``spine_pose``). Contract: degrees; a segment is a body or a disc, its step
-is the tilt of its upper minus that of its lower plate (kyphosis positive); the steps between the anchors (upper plate
-of T4, lower of T12, upper of L1, lower of L5, S1) add up to the targets whatever else happens.
+Contract: degrees; a segment is a body or a disc, its step is the tilt of its upper minus that of its lower plate
+(kyphosis positive); the steps between the anchors (upper plate of T4, lower of T12, upper of L1, lower of L5, S1) add
+up to the targets whatever else happens.
 
 Between two anchors the shape is free. One number, the shift, moves kyphosis towards T12, lordosis towards L1 and
 opens the thoracolumbar junction: T1 comes forward with it, so a patient's inclination is reached without touching a
@@ -19,9 +18,9 @@ from functools import cache
 
 import numpy as np
 
-from spine.phantom.people.parameters import Anatomy, PatientParameters
-from spine.phantom.pose.anatomy import FIRST, Column, column_of
-from spine.phantom.pose.morphometry import S1_TO_HIPS_MM, mean_heights
+from simulation.anatomy import FIRST, Column, column_of
+from simulation.parameters import Anatomy, PatientParameters
+from simulation.pose.morphometry import S1_TO_HIPS_MM, mean_heights
 from spine.scanner import Floats
 
 _LUMBAR_BODIES = (-3.3, -1.6, 0.0, 2.0, 6.0)  # lordosis of L1..L5

@@ -1,9 +1,8 @@
 """Where each end plate lies: from angles and lengths to a posed spine and pelvis in the scanner's frame.
 
-What belongs here: the chain of plates from S1 upwards, exact in its projected tilts. What does not: bone
-surfaces. Contract: patient frame LPS, mm. A plate's axes are the columns of a rotation: X to the patient's left,
-Y to the back (both in the plate), Z its normal, upwards; the plate's margins lie at +-width/2 on X and
-+-depth/2 on Y, and tilts measured between those margins equal ``curvature.Orientation`` exactly.
+Contract: patient frame LPS, mm. A plate's axes are the columns of a rotation: X to the patient's left, Y to the back
+(both in the plate), Z its normal, upwards; the plate's margins lie at +-width/2 on X and +-depth/2 on Y, and tilts
+measured between those margins equal ``curvature.Orientation`` exactly.
 """
 
 from collections.abc import Iterator
@@ -11,13 +10,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spine.phantom.people.fractures import sink
-from spine.phantom.people.parameters import PatientParameters
-from spine.phantom.pose.anatomy import column_of
-from spine.phantom.pose.curvature import Orientation, orient
-from spine.phantom.pose.leaning import Leaning, sample_leaning
-from spine.phantom.pose.morphometry import VertebraSizes, sample_sizes
-from spine.phantom.pose.sagittal_plan import standing_steps
+from simulation.anatomy import column_of
+from simulation.parameters import PatientParameters
+from simulation.pose.curvature import Orientation, orient
+from simulation.pose.fractures import sink
+from simulation.pose.leaning import Leaning, sample_leaning
+from simulation.pose.morphometry import VertebraSizes, sample_sizes
+from simulation.pose.sagittal_plan import standing_steps
 from spine.scanner import Floats
 
 

@@ -1,9 +1,8 @@
 """Virtual patients without a disk: drawn on the training device as a network asks for them.
 
-What belongs here: the torch data set of rendered batches, and the pool of plain frontal films. What does not: files
-(``cohort``), training (the ``training`` room). Contract: patient i of a seed is always the same patient, whatever
-the batch, the number of workers or what was drawn before; parameters and pose are worked out on CPU workers (a few
-milliseconds a patient), bones, soft parts, exposure and display on the device. Needs torch, numpy and scipy only.
+Contract: patient i of a seed is always the same patient, whatever the batch, the number of workers or what was drawn
+before; parameters and pose are worked out on CPU workers (a few milliseconds a patient), bones, soft parts, exposure
+and display on the device. Needs torch, numpy and scipy only.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,19 +16,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
+from simulation.body.batch import PatientBatch
+from simulation.body.patient import VirtualPatient, build_patient
+from simulation.imaging.acquisition import Shot, ShotTable, plan_shot, tabulate
+from simulation.imaging.appearance import FILM_SHARES, LookFamily, sample_family
+from simulation.imaging.display import MAXIMUM
+from simulation.imaging.field_of_view import FILM_FINEST_MM, film_field, scan_geometry
+from simulation.imaging.render import render_batch
+from simulation.parameters import PatientParameters
+from simulation.population.sampling import sample_patient
+from simulation.randomness import numbers, patient_seed
+from simulation.stream.stream_config import (
+    drawn_points,
+    impossible_numbers,
+    not_whole,
+    refuse,
+    too_small,
+    unknown_words,
+)
+from simulation.threads import one_thread
 from spine.landmarks import GALBUSERA39, VERTEBRAE, VIEWS, ViewName
-from spine.phantom.body.batch import PatientBatch
-from spine.phantom.patient import VirtualPatient, build_patient
-from spine.phantom.people.parameters import PatientParameters
-from spine.phantom.people.population import sample_patient
-from spine.phantom.picture.display import MAXIMUM
-from spine.phantom.picture.field_of_view import FILM_FINEST_MM, film_field, scan_geometry
-from spine.phantom.picture.looks import FILM_SHARES, LookFamily, sample_family
-from spine.phantom.picture.render import render_batch
-from spine.phantom.picture.shots import Shot, ShotTable, plan_shot, tabulate
-from spine.phantom.randomness import numbers, patient_seed
-from spine.phantom.stream_values import drawn_points, impossible_numbers, not_whole, refuse, too_small, unknown_words
-from spine.phantom.threads import one_thread
 from spine.scanner import NATIVE_SPACING_MM
 
 _FIELD_STREAM, _FAMILY_STREAM, _CASE_STREAM = 51, 52, 53

@@ -1,6 +1,5 @@
 """Which streams are possible, and the refusal of others.
 
-What belongs here: numbers and words of a stream's configuration. What does not: what patients may be (``people``).
 Contract: all that is wrong is gathered into one ``ValuesRejected``, with what is allowed in brackets.
 """
 
@@ -9,10 +8,10 @@ from difflib import get_close_matches
 from functools import cache
 from numbers import Integral, Real
 
+from simulation.body.patient import build_patient
+from simulation.cohort.cohort import HEIGHT_MM, WIDTH_MM
+from simulation.population.sampling import sample_patient
 from spine.errors import ValuesRejected
-from spine.phantom.cohort import HEIGHT_MM, WIDTH_MM
-from spine.phantom.patient import build_patient
-from spine.phantom.people.population import sample_patient
 
 LEAST_SHAPE = (64, 32)
 

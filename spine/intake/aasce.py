@@ -9,8 +9,7 @@ patient's left is on the image's right, so image left becomes ``_right`` of the 
 is no spacing: calibration NONE, angles only. The number in a file's name is taken as the patient (films that
 share a number may be one patient; README of the data).
 
-What belongs here: this layout. What does not: whether labels are right (``validation.dataset``; some rows are
-known to be wrong). Contract: one frontal-only study a row; a row that cannot be read refuses its study alone.
+Contract: one frontal-only study a row; a row that cannot be read refuses its study alone.
 """
 
 import csv
@@ -24,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spine.errors import DicomRejected, InputRejected, LabelsRejected, ParametersRejected
-from spine.intake.candidate import LoadedStudy, LoadedView, fingerprint_of
+from spine.intake.records import LoadedStudy, LoadedView, fingerprint_of
 from spine.landmarks import VERTEBRAE
 from spine.radiograph.header import MAX_PIXELS, MAX_SIDE
 from spine.radiograph.intensity import MAXIMUM

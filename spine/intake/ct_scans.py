@@ -1,16 +1,15 @@
 """CT keypoint sets (the layout of data/ct_keypoints): reconstructions without pictures.
 
-What belongs here: finding the files. What does not: their format (``reconstruction.ct_keypoints``). Contract:
-one study without views for each ``.json`` file, one patient each; points are in the CT's own frame, so nothing
-can be projected.
+Contract: one study without views for each ``.json`` file, one patient each; points are in the CT's own frame, so
+nothing can be projected.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from spine.intake.candidate import LoadedStudy, fingerprint_of
 from spine.intake.facts import safe_reconstruction
+from spine.intake.records import LoadedStudy, fingerprint_of
 from spine.reconstruction.open import read_any_reconstruction
 
 

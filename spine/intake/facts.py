@@ -1,9 +1,8 @@
 """Facts that may enter the store: an allow-list for what reconstruction files bring along.
 
-What belongs here: the rule for foreign facts. What does not: facts read from DICOM tags (``radiograph.technique``
-has its own list). Contract: a fact passes when its key is a short lower-case word and its value a finite number,
-a yes or no, or, under a key of ``WORDS``, a short lower-case word. Free text does not pass: it carries names.
-Ages above 90 identify and are cut to 90. A simulated study keeps the seed it was drawn from.
+Contract: a fact passes when its key is a short lower-case word and its value a finite number, a yes or no, or, under a
+key of ``WORDS``, a short lower-case word. Free text does not pass: it carries names. Ages above 90 identify and are
+cut to 90. A simulated study keeps the seed it was drawn from.
 """
 
 import math
@@ -12,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from spine.reconstruction.record import Reconstruction
+from spine.reconstruction.reconstruction import Reconstruction
 
 WORDS = frozenset(
     {

@@ -12,8 +12,7 @@ count wherever they lie.
 A simulated study is written in several steps, and its writer puts ``COMPLETE`` beside it (in the study's folder
 or in the location) when it is done; without it the study is unfinished and refused until it is there.
 
-What belongs here: finding files. What does not: whether they belong together (``pairing``). Contract: one
-candidate for each study folder, in the order of names.
+Contract: one candidate for each study folder, in the order of names.
 """
 
 from collections.abc import Sequence
@@ -22,12 +21,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from spine.errors import PairingRejected
-from spine.intake.candidate import LoadedStudy, fingerprint_of
 from spine.intake.pairing import paired
+from spine.intake.records import LoadedStudy, fingerprint_of
 from spine.radiograph.read import Radiograph, read_radiograph
 from spine.radiograph.structure import is_dicom
 from spine.reconstruction.open import is_reconstruction, read_any_reconstruction
-from spine.reconstruction.record import Reconstruction
+from spine.reconstruction.reconstruction import Reconstruction
 
 COMPLETE = "COMPLETE"
 EXTRAS = "extras"

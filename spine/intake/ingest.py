@@ -1,10 +1,8 @@
 """Ingest: every candidate of a source into the store, or into quarantine with a named reason.
 
-What belongs here: the order of events and the decisions over a loaded study (pseudonyms, content address,
-doubles). What does not: reading (``sources``), writing (``shelving``), the memory of earlier runs (``ledger``).
-Contract: received = used + already present + quarantined, enforced; one bad candidate never stops the batch; a
-run may be killed at any moment and repeated; taking in twice changes nothing. No identifier leaves: patient,
-instance and candidate names are keyed hashes from here on.
+Contract: received = used + already present + quarantined, enforced; one bad candidate never stops the batch; a run may
+be killed at any moment and repeated; taking in twice changes nothing. No identifier leaves: patient, instance and
+candidate names are keyed hashes from here on.
 
 A refusal is remembered while its quarantine folder is there and the candidate's files stay as they are; one
 that depends on the store or the moment (``ledger.PASSING``) is tried again each time.
@@ -27,11 +25,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from spine.errors import InputRejected, PairingRejected, PlumblineError
-from spine.intake.candidate import LoadedStudy, StudyCandidate, StudySource
-from spine.intake.ledger import Entry, Ledger
+from spine.intake.intake_ledger import Entry, Ledger
+from spine.intake.intake_report import IntakeReport, Quarantined
 from spine.intake.pseudonym import pseudonym
-from spine.intake.report import IntakeReport, Quarantined
-from spine.intake.shelving import opened, quarantine_candidate, release_candidate, shelve
+from spine.intake.records import LoadedStudy, StudyCandidate, StudySource
+from spine.intake.study_store import opened, quarantine_candidate, release_candidate, shelve
 from spine.storage import sha256_of_picture
 from spine.study import Study, StudyView
 from spine.worker_pool import worker_pool

@@ -1,9 +1,9 @@
 """What has been taken in already: so that a re-run skips it and a double is noticed.
 
-What belongs here: the index over the store. What does not: studies themselves. Contract: the index is a
-convenience, the store is the truth: an entry counts only while its study folder (or quarantine folder) is
-there, a finished study folder without an entry is read again, and a torn last line is dropped. It lies beside
-the store (``.<store>-intake/ledger.jsonl``), so the store holds nothing but studies. All keys are keyed hashes.
+Contract: the index is a convenience, the store is the truth: an entry counts only while its study folder (or
+quarantine folder) is there, a finished study folder without an entry is read again, and a torn last line is dropped.
+It lies beside the store (``.<store>-intake/ledger.jsonl``), so the store holds nothing but studies. All keys are keyed
+hashes.
 """
 
 import json

@@ -1,7 +1,6 @@
 """What became of a source's candidates, counted so that nothing is lost.
 
-What belongs here: the record. What does not: how it comes about (``ingest``). Contract: received = used +
-already present + quarantined; a report that does not add up cannot be made.
+Contract: received = used + already present + quarantined; a report that does not add up cannot be made.
 """
 
 import json

@@ -1,8 +1,7 @@
 """Whether films and a reconstruction belong together, and the study they make.
 
-What belongs here: checks across the parts of a study. What does not: checks of one part (``radiograph``,
-``reconstruction.checks``). Contract: ``paired`` returns a study whose parts agree, or raises
-``PairingRejected``; nothing is turned, swapped or guessed to make them agree.
+Contract: ``paired`` returns a study whose parts agree, or raises ``PairingRejected``; nothing is turned, swapped or
+guessed to make them agree.
 
     STUDY_EMPTY            neither film nor reconstruction
     VIEW_UNKNOWN           a film whose tags do not tell its view
@@ -23,12 +22,12 @@ from typing import Any, NoReturn
 import numpy as np
 
 from spine.errors import PairingRejected
-from spine.intake.candidate import LoadedStudy, LoadedView
 from spine.intake.facts import safe_reconstruction
+from spine.intake.records import LoadedStudy, LoadedView
 from spine.intake.view_evidence import views_seem_exchanged
 from spine.landmarks import VIEWS, ViewName
 from spine.radiograph.read import Radiograph
-from spine.reconstruction.record import Reconstruction
+from spine.reconstruction.reconstruction import Reconstruction
 from spine.scanner import ViewGeometry
 
 HEIGHT_TOLERANCE = 0.005

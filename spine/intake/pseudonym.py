@@ -1,8 +1,7 @@
 """Pseudonyms: keyed hashes that stand for patients, instances and file names inside the house.
 
-What belongs here: the key and the hash. What does not: which identifiers are hashed (``ingest``). Contract:
-the same identifier under the same key gives the same pseudonym, and without the key nobody can tell which; the
-key stays in the workspace, readable by its owner alone, and is never part of a data set.
+Contract: the same identifier under the same key gives the same pseudonym, and without the key nobody can tell which;
+the key stays in the workspace, readable by its owner alone, and is never part of a data set.
 """
 
 import hashlib

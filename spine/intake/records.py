@@ -1,9 +1,7 @@
 """What a source offers and what reading it yields: the records between readers and ``ingest``.
 
-What belongs here: the protocols every reader fulfils and the records it fills. What does not: readers
-(``folder``, ``aasce``, ``ct_scans``) and what becomes of a study (``ingest``). Contract: ``load`` returns a
-``LoadedStudy`` or raises ``InputRejected``; identifiers stand only in ``patient``, ``instance`` and ``key``,
-which ``ingest`` hashes and nothing prints.
+Contract: ``load`` returns a ``LoadedStudy`` or raises ``InputRejected``; identifiers stand only in ``patient``,
+``instance`` and ``key``, which ``ingest`` hashes and nothing prints.
 """
 
 import hashlib
@@ -16,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spine.landmarks import ViewName
-from spine.reconstruction.record import Reconstruction
+from spine.reconstruction.reconstruction import Reconstruction
 from spine.scanner import ViewGeometry
 from spine.study import CalibrationType, Points2D
 

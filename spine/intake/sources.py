@@ -1,8 +1,7 @@
 """The door: every kind of source by name.
 
-What belongs here: the registry. What does not: the readers themselves. Contract: ``open_source`` returns a
-``StudySource`` for a known kind and an existing location. To add a reader: a class with ``name`` and
-``candidates`` (see ``candidate``) and a line in ``READERS``.
+Contract: ``open_source`` returns a ``StudySource`` for a known kind and an existing location. To add a reader: a class
+with ``name`` and ``candidates`` (see ``candidate``) and a line in ``READERS``.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,9 +9,9 @@ from pathlib import Path
 
 from spine.errors import ParametersRejected
 from spine.intake.aasce import AasceSource
-from spine.intake.candidate import LoadedStudy, LoadedView, StudyCandidate, StudySource
 from spine.intake.ct_scans import CtKeypointSource
 from spine.intake.folder import FolderSource
+from spine.intake.records import LoadedStudy, LoadedView, StudyCandidate, StudySource
 
 __all__ = ["READERS", "LoadedStudy", "LoadedView", "StudyCandidate", "StudySource", "open_source"]
 

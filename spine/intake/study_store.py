@@ -1,9 +1,8 @@
 """Putting a study into the store or a candidate into quarantine, whole or not at all.
 
-What belongs here: staging, renaming, locking, a full disk. What does not: the decision which of the two
-(``ingest``). Contract: a folder appears under its final name by one rename (store) or with its ``reason.json``
-written last (quarantine); a killed run leaves only staging folders, which the next run clears; a full disk ends
-the run with ``DISK_FULL`` and leaves what was there before.
+Contract: a folder appears under its final name by one rename (store) or with its ``reason.json`` written last
+(quarantine); a killed run leaves only staging folders, which the next run clears; a full disk ends the run with
+``DISK_FULL`` and leaves what was there before.
 """
 
 import errno
@@ -18,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spine.errors import InputRejected, PlumblineError
-from spine.intake.candidate import StudyCandidate
-from spine.intake.ledger import side_folder
+from spine.intake.intake_ledger import side_folder
+from spine.intake.records import StudyCandidate
 from spine.storage import write_array_atomically, write_text_atomically
 from spine.study import Study, write_study_record
 

@@ -7,11 +7,10 @@ Two signs, each of them taken with the pictures as their tags say and exchanged,
 - End plates are brighter than the middle of their vertebra. What counts is the mean difference over levels, in its
   standard errors. It fades when a reconstruction is off by millimetres, and is silent without plates.
 
-Measured on 600 virtual patients of all conditions, fields of view and looks (`python -m tests.bench views`): two good
+Measured on 600 virtual patients of all conditions, fields of view and looks (`python -m benchmarks views`): two good
 pairs were called exchanged (0.3 %), and 95 % of the same pairs with their views exchanged. The rule's constants were
-chosen on another 694, of an earlier renderer, where the true assignment led in every one. What belongs here: this one
-test. What does not: anything that turns or swaps pictures. Contract: says exchanged only with a clear lead; too few
-visible levels say nothing.
+chosen on another 694, of an earlier renderer, where the true assignment led in every one. Contract: says exchanged
+only with a clear lead; too few visible levels say nothing.
 """
 
 from collections.abc import Mapping
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 
 from spine.landmarks import VERTEBRAE, VIEWS, ViewName
 from spine.reconstruction.checks import level_centres
-from spine.reconstruction.record import Reconstruction
+from spine.reconstruction.reconstruction import Reconstruction
 from spine.scanner import Floats, ViewGeometry
 
 CLEAR_LEAD = 1.2

@@ -1,10 +1,9 @@
 """Coronal parameters: Cobb angles with end vertebrae, apex and side, secondary curves, balance.
 
-What belongs here: the formulas of the coronal plane. What does not: where tilts come from (``tilts``).
-Contract: (horizontal, up) with the patient's left positive; tilts positive when a plate's left side is
-higher. The Cobb angle of end plates is the largest |tilt of an upper plate - tilt of a lower plate| over
-pairs of a cranial and a more caudal vertebra; its sign tells the side: above the apex of a curve that is
-convex to the left the spine leans to the right, so plates have their left side high, below it low.
+Contract: (horizontal, up) with the patient's left positive; tilts positive when a plate's left side is higher. The
+Cobb angle of end plates is the largest |tilt of an upper plate - tilt of a lower plate| over pairs of a cranial and a
+more caudal vertebra; its sign tells the side: above the apex of a curve that is convex to the left the spine leans to
+the right, so plates have their left side high, below it low.
 """
 
 from dataclasses import dataclass

@@ -6,9 +6,8 @@ the mean of its two neighbours' by a degree or two (``EXPECTED``). The most prob
 plate's own margins against its neighbours by how sure they are; a margin's error has Student's distribution, whose long
 tail lets a single plate that contradicts everything around it be overruled (iteratively reweighted least squares).
 
-What belongs here: that estimate, with its standard deviations. What does not: margins and lines (``tilts``). Contract:
-plates without margins or without a known uncertainty are neither used nor changed; S1 is not part of the chain, its
-tilt is what the pelvic angles are defined by.
+Contract: plates without margins or without a known uncertainty are neither used nor changed; S1 is not part of the
+chain, its tilt is what the pelvic angles are defined by.
 """
 
 from collections.abc import Mapping
@@ -38,7 +37,7 @@ EXPECTED: Mapping[Plane, tuple[Floats, Floats]] = {
     "sagittal": (np.array(_SAGITTAL_MEAN), np.array(_SAGITTAL_SD)),
 }
 """Plane -> (mean, standard deviation) in degrees of (tilt of plate i less the mean of its neighbours' tilts) for the 32
-plates that have two neighbours, T1_inf to L5_sup, in the virtual population: `python -m tests.bench plate-chain`."""
+plates that have two neighbours, T1_inf to L5_sup, in the virtual population: `python -m benchmarks plate-chain`."""
 
 NEIGHBOUR_WIDTH = 2.0
 """The standard deviations are taken so many times as wide: virtual plates lie on smoother lines than real ones. On

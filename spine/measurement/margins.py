@@ -1,6 +1,5 @@
 """Plate margins that one view shows, brought into space at the depth of the plate's centre.
 
-What belongs here: that step. What does not: angles (``tilts``), points that both views show (``scanner.triangulate``).
 Contract: LPS mm. Left and right margins come from the frontal view, front and back from the lateral one; each lies as
 deep as its plate's centre, which is off by a few mm in a turned vertebra. The plate's tilt in the plane of the view
 needs no more: heights come from the picture itself, and depth only scales across, by a thousandth for a millimetre.

@@ -1,8 +1,6 @@
 """All parameters of one study at once.
 
-What belongs here: the one place where every parameter of the registry is computed. What does not: the
-formulas. Contract: the result has exactly the registry's keys; what the given planes cannot yield is absent
-with its reason.
+Contract: the result has exactly the registry's keys; what the given planes cannot yield is absent with its reason.
 """
 
 from collections.abc import Mapping

@@ -1,9 +1,7 @@
 """Points laid into the two anatomical planes, whatever they came from.
 
-What belongs here: the step from 3D points, or from the pixels of one picture, to planar coordinates with one
-sign convention. What does not: angles (``tilts``, ``sagittal``, ``coronal``). Contract: coordinates are
-(horizontal, up); horizontal grows to the front in the sagittal and to the patient's left in the coronal
-plane; angles are right in any unit, lengths only where ``lengths_reason`` is None.
+Contract: coordinates are (horizontal, up); horizontal grows to the front in the sagittal and to the patient's left in
+the coronal plane; angles are right in any unit, lengths only where ``lengths_reason`` is None.
 """
 
 from collections.abc import Mapping

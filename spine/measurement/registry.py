@@ -1,8 +1,7 @@
 """Every parameter Plumbline measures: name, definition, unit, sign and source, in one table.
 
-What belongs here: the table and the value records. What does not: formulas (``sagittal``, ``coronal``,
-``tilts``). Contract: a parameter that is not in ``PARAMETERS`` does not exist; a value is either a finite
-number with its unit or absent with a reason, never NaN.
+Contract: a parameter that is not in ``PARAMETERS`` does not exist; a value is either a finite number with its unit or
+absent with a reason, never NaN.
 """
 
 import math

@@ -1,9 +1,7 @@
 """Sagittal parameters: kyphosis, lordosis and the pelvic angles; one function each.
 
-What belongs here: the formulas of the sagittal plane. What does not: where tilts come from (``tilts``) and
-which parameters exist (``registry``). Contract: (horizontal, up) with the front positive; each function
-returns a ``Measured`` that is absent with a reason when a landmark it needs is absent. Sources of the
-definitions stand in the registry.
+Contract: (horizontal, up) with the front positive; each function returns a ``Measured`` that is absent with a reason
+when a landmark it needs is absent. Sources of the definitions stand in the registry.
 """
 
 import numpy as np

@@ -1,14 +1,13 @@
 """Tilts of end plates, from their margins where known and from the line of plate centres where not.
 
-What belongs here: plate -> tilt in degrees. What does not: differences of tilts (``sagittal``, ``coronal``).
-Contract: sagittal tilts are positive when a plate slopes down to the front, coronal ones when its left
-(the patient's) side is higher. Ordered margin pairs are used, never slopes, so no plate is ambiguous.
+Contract: sagittal tilts are positive when a plate slopes down to the front, coronal ones when its left (the patient's)
+side is higher. Ordered margin pairs are used, never slopes, so no plate is ambiguous.
 
 Without margins the plate is taken as perpendicular to the line of plate centres. That line is a
 penalised cubic B-spline over chord length (Eilers & Marx 1996), steered at S1 by the direction of the sacral
 plate where that is known. A global polynomial is not used: it bends the ends of the curve (up to 6 degrees of
 bias at L5). The stiffness is fixed: chosen by cross validation it followed the noise of a
-detector. `python -m tests.bench tilts` prints the comparison on skeletons of the virtual cohort.
+detector. `python -m benchmarks tilts` prints the comparison on skeletons of the virtual cohort.
 """
 
 from collections.abc import Mapping

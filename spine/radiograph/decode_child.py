@@ -1,8 +1,7 @@
 """The child process that decodes compressed pixels; see ``sandbox`` for its keeper and the protocol.
 
-What belongs here: limits on itself and the call into pydicom's decoders. What does not: any judgement of the
-file. Contract: reads requests until its input ends; answers each with pixels or the name of an error (never
-its text, which may quote the file).
+Contract: reads requests until its input ends; answers each with pixels or the name of an error (never its text, which
+may quote the file).
 """
 
 import io

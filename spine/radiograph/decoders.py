@@ -6,8 +6,7 @@ because image decoders are where malformed files do their harm. Every decoder ha
 (BSD), openjpeg through pylibjpeg-openjpeg (BSD/MIT), Pillow (HPND), pydicom's RLE (MIT). pylibjpeg-libjpeg is
 GPL and is not used even where it is installed.
 
-What belongs here: the matrix and these checks. What does not: what values mean (``intensity``). Contract:
-``stored_values`` gives integers of the header's shape or a named refusal.
+Contract: ``stored_values`` gives integers of the header's shape or a named refusal.
 """
 
 import struct

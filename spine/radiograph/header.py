@@ -1,8 +1,7 @@
 """The tags of a radiograph that Plumbline reads, taken out of a data set once and strictly.
 
-What belongs here: which tags are read and how their text becomes numbers. What does not: what the numbers
-mean (``spacing``, ``orientation``, ``intensity``). Contract: a number is finite or a refusal; no text tag
-that may carry an identifier leaves this module except inside ``Identity``, whose repr is blank.
+Contract: a number is finite or a refusal; no text tag that may carry an identifier leaves this module except inside
+``Identity``, whose repr is blank.
 """
 
 import re

@@ -8,10 +8,9 @@ The policy, in order; the line that applied is recorded with the picture:
     stored       unsigned, at most 12 bits, no rescale: the stored range to 0..4095, the same for every picture
     percentiles  anything else: the 0.05th and 99.95th percentile of the modality values to 0 and 4095
 
-A window or table that leaves nothing to see is passed over for the next line, and that is recorded. Values
-are inverted once: for MONOCHROME1, or for a presentation shape of INVERSE on MONOCHROME2, so a picture and
-its MONOCHROME1 twin come out equal. What belongs here: this policy. What does not: normalisation for a
-network (``inference``).
+A window or table that leaves nothing to see is passed over for the next line, and that is recorded. Values are
+inverted once: for MONOCHROME1, or for a presentation shape of INVERSE on MONOCHROME2, so a picture and its MONOCHROME1
+twin come out equal.
 """
 
 from dataclasses import dataclass

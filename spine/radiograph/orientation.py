@@ -1,11 +1,9 @@
 """Which view a picture is, and how to turn it into the canonical hanging.
 
-Canonical: frontal ``L\\F`` (columns run to the patient's left), lateral ``P\\F`` (columns run to the back),
-rows run to the feet. What belongs here: the reading of PatientOrientation, ViewPosition and the view code,
-and the flips. What does not: detecting from the image that its tags are wrong (``intake.pairing`` holds a
-pair against its reconstruction). Contract: the view and the hanging come from tags or not at all. A lateral
-without PatientOrientation is refused, because facing decides every sagittal sign; a frontal without it is
-taken as hung in the usual way and marked ``unverified`` (only the side of a curve depends on it).
+Canonical: frontal ``L\\F`` (columns run to the patient's left), lateral ``P\\F`` (columns run to the back), rows run
+to the feet. Contract: the view and the hanging come from tags or not at all. A lateral without PatientOrientation is
+refused, because facing decides every sagittal sign; a frontal without it is taken as hung in the usual way and marked
+``unverified`` (only the side of a curve depends on it).
 """
 
 from dataclasses import dataclass

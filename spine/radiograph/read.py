@@ -1,12 +1,10 @@
 """Read a radiograph: DICOM bytes in, a calibrated picture in canonical orientation out, or a named refusal.
 
-What belongs here: the order of the steps and the record they end in. What does not: the steps (``structure``
-limits, ``header`` tags, ``decoders`` pixels, ``intensity`` brightness, ``spacing`` calibration,
-``orientation`` hanging). Contract: every refusal is a ``DicomRejected`` with a code and without identifiers;
-nothing else is raised for any bytes. Accepted: CR, DX (both intents) and secondary captures; one frame; grey
-8 or 16 bit, or RGB turned to grey and marked; the transfer syntaxes of ``decoders.SYNTAXES``. The strict 3D
-path opens only for CR and DX with PatientOrientation, both source distances and a spacing of type GEOMETRY
-or calibrated against the detector's: a secondary capture never has a ``geometry``.
+Contract: every refusal is a ``DicomRejected`` with a code and without identifiers; nothing else is raised for any
+bytes. Accepted: CR, DX (both intents) and secondary captures; one frame; grey 8 or 16 bit, or RGB turned to grey and
+marked; the transfer syntaxes of ``decoders.SYNTAXES``. The strict 3D path opens only for CR and DX with
+PatientOrientation, both source distances and a spacing of type GEOMETRY or calibrated against the detector's: a
+secondary capture never has a ``geometry``.
 """
 
 import io

@@ -10,9 +10,8 @@
     6. PixelSpacing alone                                           PixelSpacing               UNKNOWN
     7. neither                                                      none                       NONE
 
-(the scheme of cornerstone's ``calculateRadiographicPixelSpacing``). Rule 4 does not hold for a slot scanner,
-which magnifies across but not along its travel: there the answer is rule 5. What belongs here: the table and
-its sanity bounds. What does not: reading tags (``header``). Contract: (row, column) order throughout; an
+(the scheme of cornerstone's ``calculateRadiographicPixelSpacing``). Rule 4 does not hold for a slot scanner, which
+magnifies across but not along its travel: there the answer is rule 5. Contract: (row, column) order throughout; an
 impossible value is refused, never replaced by another tag's.
 """
 

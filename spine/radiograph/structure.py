@@ -1,9 +1,8 @@
 """The shape of a DICOM file, walked before anything trusts it: sizes, nesting, lengths, deflate bombs.
 
-What belongs here: limits that hold before a parser or decoder sees the bytes. What does not: values of tags
-(``header``) and pixels (``pixels``). Contract: ``checked_bytes`` returns the file's bytes only when every
-element ends inside its parent, sequences nest at most 64 deep and a deflated data set stays within bounds;
-time and memory are bounded by the limits below, whatever the file says. The walk is a loop, not a recursion.
+Contract: ``checked_bytes`` returns the file's bytes only when every element ends inside its parent, sequences nest at
+most 64 deep and a deflated data set stays within bounds; time and memory are bounded by the limits below, whatever the
+file says. The walk is a loop, not a recursion.
 """
 
 import struct

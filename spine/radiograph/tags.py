@@ -1,7 +1,6 @@
 """Strict access to the tags of a data set: bytes to text and numbers, or a refusal.
 
-What belongs here: how one value is read. What does not: which tags there are to read (``header``). Contract:
-values are taken from the raw bytes, so pydicom's own repairs never count; a number is finite or refused with
+Contract: values are taken from the raw bytes, so pydicom's own repairs never count; a number is finite or refused with
 the caller's code; no message quotes a value.
 """
 

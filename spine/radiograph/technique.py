@@ -1,8 +1,7 @@
 """Facts of a radiograph that are safe to keep: an allow-list, because free text carries names.
 
-What belongs here: the allow-list. What does not: geometry and brightness, which have their own modules.
-Contract: no value of this module quotes a free text tag. A manufacturer is kept when it is one of the known
-names; the age is whole years, capped at 90 (ages above identify); sex is one letter.
+Contract: no value of this module quotes a free text tag. A manufacturer is kept when it is one of the known names; the
+age is whole years, capped at 90 (ages above identify); sex is one letter.
 """
 
 import math

@@ -1,9 +1,7 @@
 """Write a picture as a DICOM radiograph (DX, For Presentation, 12 bit) with the slot scanner's geometry.
 
-What belongs here: the tags of a frontal or lateral picture in canonical orientation. What does not: making
-pictures (``phantom``), reading them back (``read``). Contract: the same arguments give the same bytes; the
-file appears whole or not at all; a simulated picture says so in five places (Manufacturer, ImageType,
-ConversionType, SeriesDescription, ImageComments) and names no real maker.
+Contract: the same arguments give the same bytes; the file appears whole or not at all; a simulated picture says so in
+five places (Manufacturer, ImageType, ConversionType, SeriesDescription, ImageComments) and names no real maker.
 
 Geometry travels in the standard tags of a slot scanner (DistanceSourceToIsocenter, DistanceSourceToDetector,
 PixelSpacing at the isocentre plane with calibration type GEOMETRY, ImagerPixelSpacing at the detector). No

@@ -1,8 +1,7 @@
 """Whether named 3D points can be a spine in LPS millimetres: units, axes, order, sides, doubles.
 
-What belongs here: refusals that hold for any living spine, whatever its deformity. What does not: ranges of a
-population (``validation.dataset``). Contract: ``check_reconstruction`` raises one ``ReconstructionRejected``
-whose code is that of the first finding below and whose text lists all findings.
+Contract: ``check_reconstruction`` raises one ``ReconstructionRejected`` whose code is that of the first finding below
+and whose text lists all findings.
 
     NOT_FINITE              a coordinate is NaN or infinite
     POINT_UNKNOWN           a name that no landmark has
@@ -29,7 +28,7 @@ import numpy as np
 from spine.errors import ReconstructionRejected
 from spine.landmarks import HIPS, LEVELS, level_of, mirrored_name
 from spine.reconstruction.names import EXTRA_LEVELS, known_names
-from spine.reconstruction.record import Reconstruction
+from spine.reconstruction.reconstruction import Reconstruction
 from spine.scanner import Floats
 
 Finding = tuple[str, str]

@@ -5,9 +5,9 @@ A file is a JSON list of ``{"coordinates": {"world_space": [x, y, z]}, "type": {
 as many lefts and rights as bodies, in the bodies' order. That order is checked (each pair of pedicles must lie
 within 50 mm of its body); where it does not hold the pedicles are left out and ``facts`` say so.
 
-What belongs here: this format. What does not: whether the points can be a spine (``checks``). Contract: points
-``<level>_body``, ``<level>_ped_left``, ``<level>_ped_right`` for T1..L5; cervical levels and L6 are counted in
-``facts`` and not read, since no landmark is named there. There are no end plates: no plate angle can be had.
+Contract: points ``<level>_body``, ``<level>_ped_left``, ``<level>_ped_right`` for T1..L5; cervical levels and L6 are
+counted in ``facts`` and not read, since no landmark is named there. There are no end plates: no plate angle can be
+had.
 """
 
 import math
@@ -17,7 +17,7 @@ import numpy as np
 
 from spine.errors import ReconstructionRejected
 from spine.landmarks import VERTEBRAE
-from spine.reconstruction.record import Reconstruction
+from spine.reconstruction.reconstruction import Reconstruction
 from spine.scanner import Floats
 
 SOURCE_FORMAT = "ct-keypoints"

@@ -1,9 +1,8 @@
 """Bone surfaces as triangle meshes, and their files: Wavefront OBJ and binary STL.
 
-What belongs here: triangles out of the grids that bones are drawn from, and the two writers. What does not: which
-grids make a bone (``phantom``). Contract: LPS axes, millimetres; both files say ``SPACE=LPS`` where 3D Slicer looks
-for it. Triangles run counter-clockwise seen from outside, so a closed mesh has a positive signed volume. A file is
-whole or absent. Written here rather than with a mesh library: two formats do not outweigh a dependency of ``spine``.
+Contract: LPS axes, millimetres; both files say ``SPACE=LPS`` where 3D Slicer looks for it. Triangles run
+counter-clockwise seen from outside, so a closed mesh has a positive signed volume. A file is whole or absent. Written
+here rather than with a mesh library: two formats do not outweigh a dependency of ``spine``.
 """
 
 from collections.abc import Sequence

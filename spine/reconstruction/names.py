@@ -1,8 +1,7 @@
 """Names of 3D points: which are known, and the other spellings that files use for them.
 
-What belongs here: spelling. What does not: where points may lie (``checks``). Contract: ``house_name`` maps a
-known spelling to the name of ``spine.landmarks`` and anything else to None; every point of a registered
-landmark set is known.
+Contract: ``house_name`` maps a known spelling to the name of ``spine.landmarks`` and anything else to None; every
+point of a registered landmark set is known.
 
 Other spellings understood (docs/sources.md, reconstruction formats): ``L3_sup_center`` / ``L3_sup_centre`` for
 ``L3_sup``, ``L3_ped_L`` for ``L3_ped_left``, ``FH_L`` and ``FH_L_fh_center`` for ``HIP_L``, ``S1_sup_ant`` for

@@ -1,7 +1,6 @@
 """One door for reconstruction files: the content says which reader, never the name.
 
-What belongs here: recognising a format and the checks behind every reader. What does not: the formats, each in
-its own module. Contract: what comes out is a ``Reconstruction`` that passed ``checks``; everything else is a
+Contract: what comes out is a ``Reconstruction`` that passed ``checks``; everything else is a
 ``ReconstructionRejected``. To add a format: a module with a ``looks_like`` and a reader, and a line here.
 """
 
@@ -13,7 +12,7 @@ from spine.reconstruction.checks import check_reconstruction
 from spine.reconstruction.ct_keypoints import looks_like_ct_keypoints, reconstruction_from_ct_keypoints
 from spine.reconstruction.plumbline_csv import looks_like_csv, parse_csv
 from spine.reconstruction.plumbline_json import SCHEMA, parse_json, parse_reconstruction
-from spine.reconstruction.record import Reconstruction
+from spine.reconstruction.reconstruction import Reconstruction
 from spine.reconstruction.slicer_markups import looks_like_markups, reconstruction_from_markups
 
 MAX_FILE_BYTES = 32 * 2**20

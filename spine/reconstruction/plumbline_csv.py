@@ -13,9 +13,8 @@
     HIP,L,90.0,20.0,-190.0
 
 ``<level>_<name>`` is the point's name in spine.landmarks, or one of the other spellings of ``names`` (so
-``FH_L,fh_center`` is ``HIP_L``). Further columns (an ``sd``, a comment) are allowed and not read. Separator
-comma, decimal point, UTF-8. What belongs here: this format. What does not: whether the points can be a spine
-(``checks``). Contract: strict; a line that is not understood refuses the file.
+``FH_L,fh_center`` is ``HIP_L``). Further columns (an ``sd``, a comment) are allowed and not read. Separator comma,
+decimal point, UTF-8. Contract: strict; a line that is not understood refuses the file.
 """
 
 import csv
@@ -31,7 +30,7 @@ import numpy as np
 from spine.errors import ReconstructionRejected
 from spine.reconstruction.names import house_name
 from spine.reconstruction.plumbline_json import parse_geometry, parse_json
-from spine.reconstruction.record import Reconstruction
+from spine.reconstruction.reconstruction import Reconstruction
 from spine.scanner import Floats
 from spine.storage import write_text_atomically
 

@@ -12,8 +12,7 @@
       "facts": {"age_years": 54}             optional, plain JSON values
     }
 
-What belongs here: this format. What does not: whether the points can be a spine (``checks``). Contract:
-strict both ways: an unknown key, another axis system or unit, a value that is not a finite number, are
+Contract: strict both ways: an unknown key, another axis system or unit, a value that is not a finite number, are
 refused with a code; what is written reads back equal to the last bit.
 """
 
@@ -28,7 +27,7 @@ import numpy as np
 
 from spine.errors import ReconstructionRejected
 from spine.landmarks import VIEWS
-from spine.reconstruction.record import Reconstruction
+from spine.reconstruction.reconstruction import Reconstruction
 from spine.scanner import Floats, ViewGeometry
 from spine.storage import write_text_atomically
 

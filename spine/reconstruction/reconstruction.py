@@ -1,8 +1,7 @@
 """The 3D reconstruction record: named points of one spine in the scanner's patient frame.
 
-What belongs here: the record and its own consistency checks. What does not: file formats (one reader
-per format beside this module). Contract: LPS axes (x left, y posterior, z up), millimetres, origin at the
-scanner's isocentre; an absent landmark has no key.
+Contract: LPS axes (x left, y posterior, z up), millimetres, origin at the scanner's isocentre; an absent landmark has
+no key.
 """
 
 from collections.abc import Mapping

@@ -1,11 +1,10 @@
 """3D Slicer markups (``.mrk.json``, schema 1.0.x): control points named like our landmarks.
 
-What belongs here: this format (docs/sources.md, reconstruction formats). What does not: whether the points
-can be a spine (``checks``). Contract: labels are landmark names or other spellings of ``names``; LPS is taken
-as it is, RAS is turned (x and y change sign); any other system or unit is refused. A control point that is
-not ``defined`` is absent. All point lists of a file count together; measurements and display are not read.
-Written files are of schema 1.0.3, LPS, one point list; points read back to the last bit. The format has no place
-for hip radii, picture geometry and facts, and a list's name is not read as a pseudonym.
+Contract: labels are landmark names or other spellings of ``names``; LPS is taken as it is, RAS is turned (x and y
+change sign); any other system or unit is refused. A control point that is not ``defined`` is absent. All point lists
+of a file count together; measurements and display are not read. Written files are of schema 1.0.3, LPS, one point
+list; points read back to the last bit. The format has no place for hip radii, picture geometry and facts, and a list's
+name is not read as a pseudonym.
 """
 
 import json
@@ -17,7 +16,7 @@ import numpy as np
 
 from spine.errors import ReconstructionRejected
 from spine.reconstruction.names import house_name
-from spine.reconstruction.record import Reconstruction
+from spine.reconstruction.reconstruction import Reconstruction
 from spine.scanner import Floats
 from spine.storage import write_text_atomically
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from orchestration.dagster.instance import CONCURRENCY, RUN_MONITORING, RUN_RETRIES
 from orchestration.environment import WORKSPACE_VARIABLE, quiet_environment
-from orchestration.instance import CONCURRENCY, RUN_MONITORING, RUN_RETRIES
-from orchestration.services import LOCATION
+from orchestration.services.up import LOCATION
 
 INFRA = Path(__file__).parents[2] / "infra"
 

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from benchmarks import not_spines
+from benchmarks.real_films.angles import benchmark_angles, s_shaped, smape_percent
+from benchmarks.real_films.averaged import _Sessions
+from benchmarks.real_films.figures import film_figures, summary
+from benchmarks.real_films.folds import FOLDS, fold_of, split_of, write_fold
+from benchmarks.real_films.labels import own_deviation, twice_labelled
+from benchmarks.sim_to_real.chains import midline_tilts_deg
+from benchmarks.sim_to_real.films import films_folder, pack_films
+from benchmarks.sim_to_real.pack import Pack, read_pack
 from spine.dataset import load_example_picture, read_manifest
 from spine.intake.aasce import LABEL_NAMES
 from spine.prediction import Prediction
-from tests.bench import not_spines
-from tests.bench.real_films.angles import benchmark_angles, s_shaped, smape_percent
-from tests.bench.real_films.averaged import _Sessions
-from tests.bench.real_films.figures import film_figures, summary
-from tests.bench.real_films.folds import FOLDS, fold_of, split_of, write_fold
-from tests.bench.real_films.labels import own_deviation, twice_labelled
-from tests.bench.sim_to_real.chains import midline_tilts_deg
-from tests.bench.sim_to_real.films import films_folder, pack_films
-from tests.bench.sim_to_real.pack import Pack, read_pack
 
 PATIENTS = np.array([str(100 + i // 3) for i in range(90)])
 

@@ -2,7 +2,7 @@
 
 from PIL import Image
 
-from tests.bench.rendering import Sample, draw_memory, peak_until
+from benchmarks.rendering import Sample, draw_memory, peak_until
 
 SAMPLES = [Sample(n, 800.0 + n % 7, 380.0, 40.0) for n in range(0, 400, 10)] + [Sample(400, 40.0, 0.0, 40.0)]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import seeds
 from spine.dataset import Example, ExampleView, Manifest, read_manifest, write_manifest
-from tests.bench import seeds
 from tests.validation.gates.records import build_record
 from validation.gates.policy import DEFAULT_POLICY, read_policy
 

@@ -8,19 +8,19 @@ import torch
 from PIL import Image
 from torch import nn
 
-from tests.bench.sim_to_real.__main__ import main
-from tests.bench.sim_to_real.appearance import distance_iqr, earth_movers_grey, measure_films, table
-from tests.bench.sim_to_real.augmentation import Strength, augment, normalised
-from tests.bench.sim_to_real.chains import major_cobb_deg, match_chain
-from tests.bench.sim_to_real.detector import TINY, find_corners, rate_factor, train
-from tests.bench.sim_to_real.films import films_folder, pack_films
-from tests.bench.sim_to_real.letterbox import letterbox
-from tests.bench.sim_to_real.network import CornerNet, parameter_count
-from tests.bench.sim_to_real.pack import jpeg_bytes, read_pack, write_pack
-from tests.bench.sim_to_real.pools import Films, checked, drawn_films
-from tests.bench.sim_to_real.reports import contact_rows, write_png
-from tests.bench.sim_to_real.scoring import score_films, summary
-from tests.bench.sim_to_real.side_by_side import close_ups, mean_film, mean_table, straightened
+from benchmarks.sim_to_real.__main__ import main
+from benchmarks.sim_to_real.appearance import distance_iqr, earth_movers_grey, measure_films, table
+from benchmarks.sim_to_real.augmentation import Strength, augment, normalised
+from benchmarks.sim_to_real.chains import major_cobb_deg, match_chain
+from benchmarks.sim_to_real.detector import TINY, find_corners, rate_factor, train
+from benchmarks.sim_to_real.films import films_folder, pack_films
+from benchmarks.sim_to_real.letterbox import letterbox
+from benchmarks.sim_to_real.network import CornerNet, parameter_count
+from benchmarks.sim_to_real.pack import jpeg_bytes, read_pack, write_pack
+from benchmarks.sim_to_real.pools import Films, checked, drawn_films
+from benchmarks.sim_to_real.reports import contact_rows, write_png
+from benchmarks.sim_to_real.scoring import score_films, summary
+from benchmarks.sim_to_real.side_by_side import close_ups, mean_film, mean_table, straightened
 
 SEEN = np.ones((17, 4), dtype=bool)
 
@@ -243,8 +243,8 @@ def test_packed_labels_give_the_published_angles(tmp_path):
 
 
 def test_a_level_shift_alone_is_no_tilt_error_and_one_corner_astray_is() -> None:
-    from tests.bench.sim_to_real.chains import major_cobb_deg
-    from tests.bench.sim_to_real.diagnosis import diagnosis
+    from benchmarks.sim_to_real.chains import major_cobb_deg
+    from benchmarks.sim_to_real.diagnosis import diagnosis
 
     rows = 40.0 + 48.0 * np.arange(17)
     half = np.array([[-30.0, -15.0], [30.0, -15.0], [-30.0, 15.0], [30.0, 15.0]])
@@ -263,7 +263,7 @@ def test_a_level_shift_alone_is_no_tilt_error_and_one_corner_astray_is() -> None
 
 
 def test_plates_that_follow_half_the_line_are_seen_to():
-    from tests.bench.sim_to_real.diagnosis import diagnosis
+    from benchmarks.sim_to_real.diagnosis import diagnosis
 
     rng, level = np.random.default_rng(3), np.arange(17)
     leaning = np.tan(np.deg2rad(rng.uniform(-25, 25, (40, 1)))) * np.ones(17)

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from tests.bench.training_rate import main
-from training.candidate import FITTED_FILE, FitSummary, write_summary
+from benchmarks.training_rate import main
 from training.config import TrainingConfig
+from training.export.candidate import FITTED_FILE, FitSummary, write_summary
 
 
 def test_it_explains_itself_and_refuses_what_is_no_fit(tmp_path, capsys):

@@ -1,8 +1,8 @@
 """A headless Chromium for tests, spoken to over its own debugging protocol; needs no driver beside the browser.
 
-What belongs here: starting, loading, evaluating, typing, pictures. What does not: what a page must show (the tests).
-Contract: the browser is the machine's own (``PLUMBLINE_CHROMIUM``, or chromium / google-chrome on the path); everything
-the page writes to its console, every uncaught error and every address it asks for is kept for the test to look at.
+Contract: the browser is the machine's own (``PLUMBLINE_CHROMIUM``, or chromium / google-chrome on the path);
+everything the page writes to its console, every uncaught error and every address it asks for is kept for the test to
+look at.
 """
 
 import base64

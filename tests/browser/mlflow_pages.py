@@ -1,6 +1,5 @@
 """MLflow's pages for a browser test: a server on a workspace, and what has to be waited for or put aside on its pages.
 
-What belongs here: the server and MLflow's own furniture. What does not: what our pages must show (the tests).
 Contract: the server listens on this machine alone, as ``make up`` starts it, and ends with the block.
 """
 
@@ -12,8 +11,8 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from orchestration.chain.workspace import Workspace
 from orchestration.environment import quiet_environment
+from orchestration.pipeline.workspace import Workspace
 from tests.browser.chromium import Page
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.chain.run_facts import candidate_of
-from orchestration.chain.workspace import Workspace
-from orchestration.processes import free_port
+from orchestration.pipeline.workspace import Workspace
+from orchestration.services.processes import free_port
+from orchestration.tracking.run_facts import candidate_of
 from tests.browser.chromium import Page, browser, find_chromium
 from tests.browser.mlflow_pages import mlflow_of, open_run, put_assistant_aside
-from validation.gates.champion import open_registry
 from validation.gates.verdict import read_verdict
+from validation.promotion.champion import open_registry
 
 FOLDER, OF = os.environ.get("PLUMBLINE_SCREENSHOTS"), os.environ.get("PLUMBLINE_SCREENSHOTS_OF")
 LARGEST_PICTURE_BYTES = 250_000

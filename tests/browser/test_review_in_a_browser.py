@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from orchestration.chain.presenting import review_candidate
 from orchestration.environment import quiet_environment
-from orchestration.processes import free_port
+from orchestration.services.processes import free_port
+from orchestration.tracking.describe import review_candidate
 from tests.browser.chromium import CHROMIUM_VARIABLE, Page, browser, find_chromium
 from tests.browser.mlflow_pages import mlflow_of, open_run
 from tests.judged_workspace import MOST_CHANGED, UNANSWERED, Judged, judged_workspace

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fake_model import CONTRACT, knowing_model
-from test_measure_views import PICTURE, POINTS, SHAPE, _inputs
 
-from inference.blank import hole_of, undrawn, without_curves
+from inference.blank_regions import hole_of, undrawn, without_curves
 from inference.measure import measure_views
 from inference.overlay import report_json
 from spine.landmarks import GALBUSERA39, VIEWS
 from spine.measurement.registry import Measured
+from tests.inference.fake_model import CONTRACT, knowing_model
+from tests.inference.test_measure_views import PICTURE, POINTS, SHAPE, _inputs
 
 CURVES = ("cobb", "cobb_midline", "cobb_secondary_cranial", "cobb_secondary_caudal")
 

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-import inference.released as box
+import inference.bundled as box
 from spine.errors import EvidenceRejected
 from spine.landmarks import VIEWS
 

@@ -4,13 +4,13 @@ import json
 from dataclasses import replace
 
 import pytest
-from fake_model import CONTRACT
 
 from inference.calibration import Calibration, SpreadLaw, group_of
 from inference.contract import read_contract, write_contract
-from inference.refusal import Limits
+from inference.input_check import Limits
 from spine.errors import ContractViolation
 from spine.measurement.registry import Measured
+from tests.inference.fake_model import CONTRACT
 
 LAW = SpreadLaw(floor=1.0, error=0.1, gain=0.5, radius=2.0)
 CALIBRATION = Calibration(9, "nine", {"frontal": {"centres": LAW}}, {"cobb": 2.0, "sacral_slope": 2.0}, Limits())

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fake_model import CONTRACT, knowing_model
-from test_measure_views import POINTS, SHAPE, SPINE, _inputs
 
 from inference.calibration import Calibration
+from inference.input_check import Limits, Signs, knows_every_vertebra, limits_for, signs_of
 from inference.measure import REFUSED, measure_views
 from inference.overlay import report_json
-from inference.refusal import Limits, Signs, knows_every_vertebra, limits_for, signs_of
 from spine.landmarks import CORNERS68, GALBUSERA39, MARGINS175, PLATES, VERTEBRAE, VIEWS
+from tests.inference.fake_model import CONTRACT, knowing_model
+from tests.inference.test_measure_views import POINTS, SHAPE, SPINE, _inputs
 
 NARROW = dict.fromkeys(SPINE, 1.0)
 FRONTAL = POINTS["frontal"]

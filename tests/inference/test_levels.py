@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fake_model import CONTRACT, KnowingSession
-from test_measure_views import POINTS, SHAPE, _inputs
 
 from inference.calibration import Calibration
 from inference.levels import SHIFTS, LevelEvidence, chain_votes, decided
 from inference.measure import measure_views
 from inference.model import Model
 from spine.landmarks import GALBUSERA39, PLATES, VIEWS, moved_name
+from tests.inference.fake_model import CONTRACT, KnowingSession
+from tests.inference.test_measure_views import POINTS, SHAPE, _inputs
 
 NAMES = GALBUSERA39.names
 CELLS = {plate: np.array([30.0, 4.0 + 3.0 * j]) for j, plate in enumerate(PLATES)}
@@ -80,7 +80,7 @@ def test_levels_are_called_uncertain_where_the_model_was_calibrated_to_say_so():
 
 
 def test_a_renamed_chain_keeps_places_and_loses_the_end_that_has_no_name(monkeypatch):
-    monkeypatch.setattr("inference.finding.decided", lambda votes: LevelEvidence(1, 2.0))
+    monkeypatch.setattr("inference.detection.decided", lambda votes: LevelEvidence(1, 2.0))
     plain = dict(POINTS["frontal"])
     found = measure_views(_model(KnowingSession(POINTS, SHAPE), None), _inputs("frontal"))
     np.testing.assert_allclose(found.points["frontal"]["T2_sup"], plain["T1_sup"], atol=0.1)

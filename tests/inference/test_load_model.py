@@ -13,7 +13,7 @@ import pytest
 
 from inference.contract import ModelContract, model_digest, read_contract, write_contract
 from inference.model import load_model
-from inference.named import open_named, stated_digests
+from inference.model_folder import open_named, stated_digests
 from spine.errors import ContractViolation, EvidenceRejected
 from spine.landmarks import VIEWS
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_model import CONTRACT, knowing_model
 
 from inference.measure import PictureInput, measure_views, predict_examples
 from inference.overlay import draw_overlay, report_json
@@ -17,6 +16,7 @@ from spine.measurement.planes import planes_from_points_3d
 from spine.measurement.registry import PARAMETERS
 from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry
 from spine.storage import write_array_atomically
+from tests.inference.fake_model import CONTRACT, knowing_model
 
 SHAPE, PX_MM = (512, 256), 1.43
 

@@ -10,17 +10,17 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from fake_model import CONTRACT, knowing_model
 from numpy.typing import NDArray
-from test_measure_views import GEOMETRY, PICTURE, POINTS, PX_MM, SHAPE
 
 from inference.calibration import FEW_PATIENTS, Calibration, SpreadLaw
+from inference.input_check import Limits
 from inference.measure import PictureInput, measure_views
 from inference.overlay import REPORT_SCHEMA, draw_overlay, report_json
-from inference.refusal import Limits
 from spine.landmarks import VERTEBRAE, VIEWS, ViewName
 from spine.measurement.registry import ABSENT_CODES
 from spine.study import CalibrationType
+from tests.inference.fake_model import CONTRACT, knowing_model
+from tests.inference.test_measure_views import GEOMETRY, PICTURE, POINTS, PX_MM, SHAPE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "measurement-json.md").read_text()
 LAW = SpreadLaw(floor=1.0, error=0.1, gain=0.5, radius=2.0)

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from fake_model import knowing_model
-from test_measure_views import POINTS, SHAPE, _inputs
 
-from inference.chain import MAX_LEAN_DEG, centres_of, lean_of, pitch_of, turned
 from inference.measure import measure_views
 from inference.overlay import report_json
+from inference.vertebral_column import MAX_LEAN_DEG, centres_of, lean_of, pitch_of, turned
+from tests.inference.fake_model import knowing_model
+from tests.inference.test_measure_views import POINTS, SHAPE, _inputs
 
 FRONTAL = POINTS["frontal"]
 

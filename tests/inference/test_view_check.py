@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fake_model import CONTRACT, KnowingSession
 from scipy.ndimage import gaussian_filter1d
-from test_measure_views import POINTS, SHAPE, _inputs
 
 from inference.calibration import Calibration
+from inference.input_check import Limits
 from inference.measure import PictureInput, measure_views
 from inference.model import Model
 from inference.preprocessing import prepare
-from inference.refusal import Limits
 from spine.landmarks import VIEWS
+from tests.inference.fake_model import CONTRACT, KnowingSession
+from tests.inference.test_measure_views import POINTS, SHAPE, _inputs
 
 PICTURES = {v: np.random.default_rng(i).integers(0, 4096, SHAPE).astype(np.uint16) for i, v in enumerate(VIEWS)}
 """Told apart by their grey at one place."""

@@ -1,4 +1,4 @@
-"""Draw the bundled virtual patient of the smoke test: ``python -m tests.orchestration.draw_phantom_study [FOLDER]``."""
+"""Draw the bundled virtual patient of the smoke test: ``python -m tests.orchestration.draw_virtual_study [FOLDER]``."""
 
 import json
 import sys
@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from simulation.body.patient import build_patient
+from simulation.cohort.cohort import CohortConfig
+from simulation.imaging.field_of_view import scan_geometry
+from simulation.imaging.render import render_views
+from simulation.population.sampling import sample_patient
 from spine.landmarks import VIEWS
 from spine.measurement.measure import measure
 from spine.measurement.planes import planes_from_points_3d
-from spine.phantom.cohort import CohortConfig
-from spine.phantom.patient import build_patient
-from spine.phantom.people.population import sample_patient
-from spine.phantom.picture.field_of_view import scan_geometry
-from spine.phantom.picture.render import render_views
 from spine.projection import derive_points
-from validation.gates.smoke import STUDY
+from validation.promotion.smoke_test import STUDY
 
 COHORT, INDEX = CohortConfig(count=1, seed=20260), 2
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orchestration.chain.report import StepReport
-from orchestration.chain.workspace import Workspace
-from orchestration.cli.chain import prepare_workspace
+from orchestration.cli.pipeline import prepare_workspace
 from orchestration.environment import quiet_environment
+from orchestration.pipeline.step_report import StepReport
+from orchestration.pipeline.workspace import Workspace
 
 TINY = (
     "cohort.count=36",
@@ -60,13 +60,13 @@ def loosened_policy(path: Path) -> None:
         else:
             rule["at_least"] = -1e6
     waived = {"tolerance_deg": 1e6, "least_answers": 0, "seconds": 600.0, "reason": "a tiny model hardly answers"}
-    content["phantom_study"] = waived
+    content["virtual_study"] = waived
     path.write_text(yaml.safe_dump(content))
 
 
 def run(workspace: Workspace) -> Chain:
     """Run the Dagster job in process."""
-    from orchestration.run import run_retrain
+    from orchestration.dagster.run import run_retrain
 
     outcome = run_retrain(workspace, on_step=lambda report: None)
     return Chain(workspace, dict(outcome.reports), outcome.promoted, outcome.refused, outcome.code)

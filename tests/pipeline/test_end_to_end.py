@@ -13,19 +13,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestration.chain.champion import CANDIDATES_MODEL, PRODUCTION_MODEL, local_champion, open_champion
-from orchestration.chain.decision import judge_candidate, promote_champion, register_candidate, rescore_champion
-from orchestration.chain.params import read_params
-from orchestration.chain.pipeline import STAGE_NAMES
-from orchestration.chain.steps import adopt_candidate, compute_step, run_step
-from orchestration.chain.versioning import data_version, is_up_to_date
-from orchestration.cli.chain import prepare_workspace
+from orchestration.cli.pipeline import prepare_workspace
+from orchestration.lifecycle.decision import judge_candidate, promote_champion, register_candidate, rescore_champion
+from orchestration.lifecycle.local_champion import CANDIDATES_MODEL, PRODUCTION_MODEL, local_champion, open_champion
+from orchestration.pipeline.params import read_params
+from orchestration.pipeline.stages import STAGE_NAMES
+from orchestration.pipeline.steps import adopt_candidate, compute_step, run_step
+from orchestration.pipeline.versioning import data_version, is_up_to_date
 from spine.dataset import read_manifest
 from spine.errors import GateRefused, PlumblineError
 from tests.pipeline.conftest import Chain, loosened_policy
 from validation.evaluation.record import read_record
-from validation.gates.champion import current_champion, open_registry, versions_of
 from validation.gates.verdict import read_verdict
+from validation.promotion.champion import current_champion, open_registry, versions_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -215,8 +215,8 @@ def test_an_edited_test_picture_stops_the_evaluation(chain: Chain):
 
 def test_new_data_grow_the_set_and_leave_the_frozen_test_alone(chain: Chain):
     """A batch dropped into the inbox is taken in once; the next data set has it, and the same test digest."""
-    from orchestration.chain.intake import finished_batches, ingest_batch
-    from spine.phantom.cohort import CohortConfig, write_cohort
+    from orchestration.pipeline.intake import finished_batches, ingest_batch
+    from simulation.cohort.cohort import CohortConfig, write_cohort
     from spine.scanner import NATIVE_SPACING_MM
 
     before = read_manifest(chain.workspace.dataset)
@@ -235,8 +235,8 @@ def test_new_data_grow_the_set_and_leave_the_frozen_test_alone(chain: Chain):
 
 
 def test_a_truncated_film_is_quarantined_and_the_rest_goes_on(tmp_path, quiet):
-    from orchestration.chain.workspace import Workspace
-    from spine.phantom.cohort import CohortConfig, write_cohort
+    from orchestration.pipeline.workspace import Workspace
+    from simulation.cohort.cohort import CohortConfig, write_cohort
     from spine.scanner import NATIVE_SPACING_MM
 
     write_cohort(tmp_path / "drop", CohortConfig(count=3, seed=5, shape=(256, 128), spacing_mm=NATIVE_SPACING_MM * 15))

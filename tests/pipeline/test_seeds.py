@@ -9,17 +9,17 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from orchestration.chain.champion import CANDIDATES_MODEL, PRODUCTION_MODEL
-from orchestration.chain.decision import judge_candidate, promote_champion, register_candidate, rescore_champion
-from orchestration.chain.params import read_params
-from orchestration.chain.siblings import seed_evidence_folder
-from orchestration.chain.steps import compute_step
-from orchestration.chain.workspace import Workspace
-from orchestration.cli.chain import prepare_workspace
-from orchestration.cli.seeding import seeds
+from orchestration.cli.pipeline import prepare_workspace
+from orchestration.cli.seeds import seeds
+from orchestration.lifecycle.decision import judge_candidate, promote_champion, register_candidate, rescore_champion
+from orchestration.lifecycle.local_champion import CANDIDATES_MODEL, PRODUCTION_MODEL
+from orchestration.lifecycle.seed_evidence import seed_evidence_folder
+from orchestration.pipeline.params import read_params
+from orchestration.pipeline.steps import compute_step
+from orchestration.pipeline.workspace import Workspace
 from spine.errors import GateRefused
-from validation.gates.champion import current_champion, open_registry, versions_of
 from validation.gates.verdict import Verdict, read_verdict
+from validation.promotion.champion import current_champion, open_registry, versions_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -66,7 +66,7 @@ def _every_limit_loose(path: Path) -> None:
         rule["at_most" if "at_most" in rule else "at_least"] = 1e6 if "at_most" in rule else -1e6
         rule |= {name: 1e6 for name in ("penalty", "penalty_mm") if name in rule and "at_most" in rule}
     content["seeds"].pop("known")
-    content["phantom_study"] = {"tolerance_deg": 1e6, "seconds": 600.0, "reason": "one epoch on two cores"}
+    content["virtual_study"] = {"tolerance_deg": 1e6, "seconds": 600.0, "reason": "one epoch on two cores"}
     path.write_text(yaml.safe_dump(content))
 
 
@@ -96,7 +96,7 @@ def test_seeds_are_fitted_once_under_one_parent_and_none_is_promoted(recipe: Rec
 def test_by_other_code_they_are_evaluated_again_and_not_fitted(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     client = open_registry(recipe.workspace.tracking_uri)
     with monkeypatch.context() as patch:
-        patch.setattr("orchestration.chain.evaluate.code_version", lambda: ("f" * 40, False))
+        patch.setattr("orchestration.pipeline.evaluate.code_version", lambda: ("f" * 40, False))
         assert recipe.command("--seeds", "1,2").count("evaluated again by today's code") == 2
         assert recipe.command("--seeds", "1,2").count("is there already") == 2
     assert recipe.command("--seeds", "1,2").count("evaluated again by today's code") == 2

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from spine.phantom.threads import one_thread
+from simulation.threads import one_thread
 
 
 @pytest.fixture(autouse=True, scope="session")

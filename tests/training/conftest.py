@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from drawn_cohort import write_drawn_dataset
 
 from spine.dataset import Manifest
-from training.candidate import FitSummary
+from tests.training.drawn_cohort import write_drawn_dataset
 from training.config import TrainingConfig
+from training.export.candidate import FitSummary
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -39,7 +39,7 @@ def tiny_config() -> TrainingConfig:
 def candidate(
     drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, FitSummary]:
-    from training.fit import fit
+    from training.fitting.fit import fit
 
     out = tmp_path_factory.mktemp("candidate")
     with warnings.catch_warnings():
@@ -52,7 +52,7 @@ def taught(
     drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, FitSummary]:
     """A fit long enough to have learnt something; ``candidate`` is only long enough to be whole."""
-    from training.fit import fit
+    from training.fitting.fit import fit
 
     out = tmp_path_factory.mktemp("taught")
     return out, fit(drawn[0], out, replace(tiny_config, epochs=8, learning_rate=3e-3))

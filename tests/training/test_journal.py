@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from training.budget import Budget, rate_factor
+from training.fitting.budget import Budget, rate_factor
 from training.journal import JOURNAL_FILE, Journal, read_journal
 
 

@@ -11,7 +11,7 @@ import pytest
 from inference.contract import model_digest
 from spine.dataset import Manifest
 from spine.errors import ContractViolation
-from training.candidate import FitSummary
+from training.export.candidate import FitSummary
 from training.journal import Journal, read_journal
 from training.tracking import DatasetReference, TrackedModel, log_evidence, replay_journal
 

@@ -1,10 +1,8 @@
 """Batches out of a data set on disk: pictures stay memory-mapped, one is decoded at a time.
 
-What belongs here: examples -> tensors, augmentation, order. What does not: what the network sees of a
-picture (``inference.preprocessing`` warps it, here only composes its affine), splits (``validation``).
-Contract: pixels and labels go through one and the same affine, so augmentation keeps them exact; what is
-drawn at random depends on (seed, epoch, index) alone, so neither workers nor an interruption change it; a
-landmark that is absent, or that augmentation pushed out of the input, is masked.
+Contract: pixels and labels go through one and the same affine, so augmentation keeps them exact; what is drawn at
+random depends on (seed, epoch, index) alone, so neither workers nor an interruption change it; a landmark that is
+absent, or that augmentation pushed out of the input, is masked.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,9 +1,8 @@
 """A data set's pictures held on the training device: prepared once, augmented there.
 
 Warping films on the host feeds a GPU some hundred pictures a second a worker; from its own memory it learns from
-thousands. What belongs here: loading them. What does not: augmentation and order (``virtual.VirtualBatches``, which
-this pool serves like one of virtual patients), what service sees of a picture (``inference.preprocessing``). Contract:
-the same pictures in every epoch; a landmark that is not looked for in its picture's view is absent.
+thousands. Contract: the same pictures in every epoch; a landmark that is not looked for in its picture's view is
+absent.
 """
 
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ import torch
 from inference.preprocessing import prepare
 from spine.dataset import load_example_picture
 from spine.landmarks import LANDMARK_SETS, VIEWS
-from training.data import PictureItem, targets
+from training.data.dataset import PictureItem, targets
 
 _LOADERS = 8
 

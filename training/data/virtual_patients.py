@@ -1,12 +1,9 @@
 """Virtual patients as training data: drawn on the training device, kept there, replaced while they are learnt from.
 
-What belongs here: the pool of pictures, and batches out of it. What does not: drawing (``spine.phantom.stream``),
-what a network sees of a picture on disk (``inference.preprocessing``) and the law of augmentation (``data``): both
-are repeated here for batches on the device, and tests hold them equal. Contract: in epoch e the pool holds patients e
-F to e F + P of each of its seeds, F = P / reuse, so every picture is seen ``reuse`` times (reuse 0: F = 0, the same
-patients throughout), differently augmented; what
-is drawn depends on (seed, epoch, batch) alone, so an interrupted fit goes on as if nothing happened. The seed of these
-patients lies far from any a cohort is likely to have, and one that is in the held-out splits is refused.
+Contract: in epoch e the pool holds patients e F to e F + P of each of its seeds, F = P / reuse, so every picture is
+seen ``reuse`` times (reuse 0: F = 0, the same patients throughout), differently augmented; what is drawn depends on
+(seed, epoch, batch) alone, so an interrupted fit goes on as if nothing happened. The seed of these patients lies far
+from any a cohort is likely to have, and one that is in the held-out splits is refused.
 """
 
 import time
@@ -23,19 +20,12 @@ from torch.utils.data import IterableDataset
 
 from inference.contract import DEFAULT_NORMALISATION
 from inference.preprocessing import GREY_LIMIT, PERCENTILE_SAMPLES
+from simulation.stream.stream import FILM_VARIANTS, PlannedFilms, Rendered, StreamConfig, VirtualPatients, drawn_films
 from spine.errors import ContractViolation
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName, mirrored_name
-from spine.phantom.stream import (
-    FILM_VARIANTS,
-    PlannedFilms,
-    Rendered,
-    StreamConfig,
-    VirtualPatients,
-    drawn_films,
-)
 from training.config import Augmentation, TrainingConfig
-from training.data import Sample
-from training.team import Team
+from training.data.dataset import Sample
+from training.process_group import Team
 
 DRAWN_TOGETHER = 32
 _SEED_OFFSET = 7_000_000_000

@@ -1,10 +1,10 @@
 """Calibrating a model: what its heat maps' spread says of its errors, fitted on patients it did not learn from.
 
-What belongs here: the fit. What does not: using it (``inference.calibration``). Contract: the calibration is written
-into the model's contract, and so changes its digest: it is done before anything is said of the model. Patients with
-whom the checkpoint was chosen may calibrate it too; those of the test split may not.
+Contract: the calibration is written into the model's contract, and so changes its digest: it is done before anything
+is said of the model. Patients with whom the checkpoint was chosen may calibrate it too; those of the test split may
+not.
 
-    python -m training.calibrate MODEL --dataset DATASET --splits train,validation
+    python -m training.export.calibrate MODEL --dataset DATASET --splits train,validation
 
 is for a model that learnt from others than the data set's.
 """
@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from inference.calibration import LEVEL, Calibration, SpreadLaw, group_of
 from inference.contract import model_digest, read_contract, write_contract
+from inference.input_check import Limits, knows_every_vertebra, limits_for, signs_of
 from inference.measure import parameters_of, predict_examples, uncertainty_px
 from inference.model import load_model
-from inference.refusal import Limits, knows_every_vertebra, limits_for, signs_of
 from spine.dataset import Example, Split, read_manifest
 from spine.errors import ParametersRejected, PlumblineError
 from spine.landmarks import PLATES, S1_PLATE, VIEWS, ViewName
@@ -32,9 +32,9 @@ from spine.measurement.planes import PLANE_OF_VIEW
 from spine.measurement.tilts import margin_names
 from spine.prediction import Prediction
 from spine.study import Points2D
-from training.candidate import CANDIDATE_FILE, read_summary, write_summary
-from training.renaming import nearest_naming
-from training.work import demand_data_set
+from training.export.candidate import CANDIDATE_FILE, read_summary, write_summary
+from training.fit_context import demand_data_set
+from training.model.label_shift import nearest_naming
 
 Floats = NDArray[np.float64]
 
@@ -275,7 +275,9 @@ def _name_again(model: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Calibrate a model folder; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m training.calibrate", description="Calibrate a model's intervals.")
+    parser = argparse.ArgumentParser(
+        prog="python -m training.export.calibrate", description="Calibrate a model's intervals."
+    )
     parser.add_argument("model", type=Path, help="folder with model.onnx and contract.json")
     parser.add_argument("--dataset", type=Path, required=True)
     parser.add_argument("--splits", default="validation", help="comma separated: train, validation")

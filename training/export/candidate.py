@@ -1,7 +1,6 @@
 """The record of a finished fit: what came out, from what, at what cost.
 
-What belongs here: the record and its files. What does not: making it (``fit``, ``export``). Contract: in a
-fit's folder ``fit.json`` says from its beginning what is being fitted, ``fitted.json`` appears when the
+Contract: in a fit's folder ``fit.json`` says from its beginning what is being fitted, ``fitted.json`` appears when the
 weights are there, and ``candidate.json``, last of all, when the exported model is whole.
 """
 

@@ -1,6 +1,5 @@
 """What a registered model says of itself: its card, and the curves of its training.
 
-What belongs here: words and pictures about one candidate. What does not: logging them (``tracking``).
 Contract: figures come from the records, none is typed by hand.
 """
 
@@ -8,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inference.contract import ModelContract
-from training.candidate import FitSummary
+from training.export.candidate import FitSummary
 from training.journal import Measurements
 
 

@@ -1,8 +1,7 @@
 """From weights to what ships: the ONNX graph and its contract.
 
-What belongs here: the export, possibly on another machine than the fit. What does not: the contract's
-meaning (``inference.contract``). Contract: the exported graph is compared with the network it came from
-before it gets its name; ``candidate.json`` is written last; no pickle is written or read.
+Contract: the exported graph is compared with the network it came from before it gets its name; ``candidate.json`` is
+written last; no pickle is written or read.
 """
 
 import logging
@@ -19,10 +18,10 @@ from inference.contract import MODEL_FILE, ModelContract, model_digest, read_con
 from spine.errors import ContractViolation
 from spine.landmarks import VIEWS
 from spine.storage import write_bytes_atomically
-from training.candidate import CANDIDATE_FILE, FITTED_FILE, FitSummary, read_summary, write_summary
-from training.checkpoints import load_weights, save_weights
-from training.networks import ServedNetwork, build_network
-from training.slots import slots_of
+from training.export.candidate import CANDIDATE_FILE, FITTED_FILE, FitSummary, read_summary, write_summary
+from training.model.checkpoints import load_weights, save_weights
+from training.model.networks import ServedNetwork, build_network
+from training.model.output_map import slots_of
 
 OPSET = 18
 TOLERANCE = 1e-4
@@ -79,7 +78,7 @@ def finish_export(out: Path, dataset: Path | None = None) -> FitSummary:
     _compare(network, contract, stored, HALF_TOLERANCE, probabilities=True)
     write_bytes_atomically(out / MODEL_FILE, stored)
     if to_calibrate and dataset is not None:
-        from training.calibrate import calibrate
+        from training.export.calibrate import calibrate
 
         calibrate(out, dataset, label_shift=summary.config.label_shift)
     finished = replace(summary, model_digest=model_digest(out))

@@ -1,8 +1,7 @@
-"""``python -m training.release``: a judged candidate becomes the model in the box.
+"""``python -m training.export.release``: a judged candidate becomes the model in the box.
 
-What belongs here: copying its files and writing its card from the records. What does not: training, evaluation, the
-promotion of a workspace's champion. Contract: the record must be of these very bytes; every figure on the card comes
-from it or from the fit's own records, none is typed.
+Contract: the record must be of these very bytes; every figure on the card comes from it or from the fit's own records,
+none is typed.
 """
 
 import argparse
@@ -13,14 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from inference.bundled import RELEASE_FILE, RELEASED
 from inference.contract import CONTRACT_FILE, MODEL_FILE, model_digest
-from inference.released import RELEASE_FILE, RELEASED
 from spine.errors import EvidenceRejected, PlumblineError
 from spine.measurement.registry import PARAMETERS
 from spine.storage import write_text_atomically
-from training.candidate import FitSummary, read_summary
+from training.export.candidate import FitSummary, read_summary
+from training.export.subgroup_errors import overall_table, subgroup_tables
 from training.journal import read_journal
-from training.subgroups import overall_table, subgroup_tables
 
 WEIGHTS_FILE = "weights.safetensors"
 CARD_FILE = "card.md"
@@ -201,7 +200,9 @@ def _with_interval(figure: dict[str, Any], sign: str = "") -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Release; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m training.release", description="Put a candidate into the box.")
+    parser = argparse.ArgumentParser(
+        prog="python -m training.export.release", description="Put a candidate into the box."
+    )
     parser.add_argument("candidate", type=Path, nargs="?", help="folder of a finished fit")
     parser.add_argument("record", type=Path, nargs="?", help="its evaluation record")
     parser.add_argument("--earlier", type=Path, action="append", default=[], help="a fit it started from")

@@ -1,9 +1,8 @@
 """A model's errors by condition and field of view, from an evaluation record.
 
-What belongs here: those table rows. What does not: the card around them (``release``). Contract: every patient of the
-record is in one row of each table; a group that is too small to tell says so, with its number. Brackets are 95 %
-percentile bootstrap intervals over patients, of a mean with as many draws as the record's own figures; of shares of
-intervals that hold, over patients too, for a patient's parameters err together.
+Contract: every patient of the record is in one row of each table; a group that is too small to tell says so, with its
+number. Brackets are 95 % percentile bootstrap intervals over patients, of a mean with as many draws as the record's
+own figures; of shares of intervals that hold, over patients too, for a patient's parameters err together.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,11 +1,11 @@
-"""``python -m training.average``: one candidate out of several that started from the same weights.
+"""``python -m training.fitting.average``: one candidate out of several that started from the same weights.
 
 Fits that start from one model and differ in seed, learning rate or augmentation end close to each other; the mean of
 their weights errs less than each of them and costs no more than one when it is asked (Wortsman 2022, arXiv:2203.05482).
 Statistics of normalisation are the mean too, or taken again from the training pictures, whichever validates better.
 
-What belongs here: that mean. What does not: fitting (``fit``), export and calibration (``export``). Contract: fits of
-another data set, landmark set or architecture are refused; without onnx the export waits, as after a fit.
+Contract: fits of another data set, landmark set or architecture are refused; without onnx the export waits, as after a
+fit.
 """
 
 import argparse
@@ -21,17 +21,17 @@ from spine.errors import ParametersRejected, PlumblineError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from training.candidate import FitSummary
     from training.config import Device, TrainingConfig
-    from training.score import Score
-    from training.work import Fit
+    from training.export.candidate import FitSummary
+    from training.fit_context import Fit
+    from training.fitting.validation_score import Score
 
 _MAY_DIFFER = ("seed", "learning_rate", "augmentation", "epochs", "minutes", "weight_decay", "batch_size", "init_from")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Average, score on the validation split, write; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m training.average", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m training.fitting.average", description=__doc__.splitlines()[0])
     parser.add_argument("fits", nargs="+", type=Path, help="folders of finished fits")
     parser.add_argument("--dataset", type=Path, required=True, help="the data set they were fitted on")
     parser.add_argument("--out", type=Path, required=True, help="folder of the averaged candidate")
@@ -64,10 +64,10 @@ def average(
         ParametersRejected: fits that do not go together, or ``out`` is not empty.
         ContractViolation: a folder holds no finished fit.
     """
-    from training.candidate import FITTED_FILE, read_summary, write_summary
-    from training.checkpoints import load_weights, save_weights
-    from training.export import can_export, finish_export
-    from training.work import demand_data_set
+    from training.export.candidate import FITTED_FILE, read_summary, write_summary
+    from training.export.onnx_export import can_export, finish_export
+    from training.fit_context import demand_data_set
+    from training.model.checkpoints import load_weights, save_weights
 
     demand_data_set(dataset)
     summaries = [read_summary(folder, FITTED_FILE) for folder in fits]
@@ -128,9 +128,9 @@ def _demand_kinship(fits: Sequence[Path], summaries: "Sequence[FitSummary]", out
 def _run(first: Path, dataset: Path, out: Path, config: "TrainingConfig") -> "Fit":
     from inference.contract import read_contract
     from spine.dataset import read_manifest
+    from training.fit_context import Fit, circumstances_of
     from training.journal import Journal
-    from training.team import team_of
-    from training.work import Fit, circumstances_of
+    from training.process_group import team_of
 
     views, manifest = read_contract(first).views, read_manifest(dataset)
     return Fit(dataset, out, config, manifest, views, circumstances_of(config), Journal(out), team_of(1))
@@ -155,7 +155,7 @@ def _mean(weights: "Sequence[dict[str, Tensor]]") -> "dict[str, Tensor]":
 
 
 def _network(run: "Fit", weights: "dict[str, Tensor]") -> "nn.Module":
-    from training.networks import build_network
+    from training.model.networks import build_network
 
     network = build_network(run.config, run.views)
     network.load_state_dict(weights)
@@ -163,11 +163,11 @@ def _network(run: "Fit", weights: "dict[str, Tensor]") -> "nn.Module":
 
 
 def _scored(run: "Fit", weights: "dict[str, Tensor]") -> "Score":
-    from training.data import picture_items
-    from training.loaders import validation_loader
-    from training.renaming import label_sources
-    from training.score import score, unit_of
-    from training.slots import slots_of
+    from training.data.dataset import picture_items
+    from training.fitting.loaders import validation_loader
+    from training.fitting.validation_score import score, unit_of
+    from training.model.label_shift import label_sources
+    from training.model.output_map import slots_of
 
     config, items = run.config, picture_items(run.manifest.in_split("validation"), run.views)
     slots = slots_of(config.landmark_set, config.names, run.views)
@@ -182,8 +182,8 @@ def _renew_statistics(run: "Fit", network: "nn.Module") -> None:
     """Means and variances of every normalisation over the training pictures, in one pass."""
     import torch
 
-    from training.data import picture_items
-    from training.loaders import validation_loader
+    from training.data.dataset import picture_items
+    from training.fitting.loaders import validation_loader
 
     layers = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     for layer in layers:

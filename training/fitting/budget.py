@@ -1,8 +1,7 @@
 """How long a training may go on, and how fast it learns at each moment of that.
 
-What belongs here: budget and learning-rate schedule, as pure functions. What does not: clocks and loops
-(``conductor``). Contract: progress grows from 0 to 1, whichever of epochs and minutes ends first, and the
-schedule follows progress, so a run of any length warms up and cools down.
+Contract: progress grows from 0 to 1, whichever of epochs and minutes ends first, and the schedule follows progress, so
+a run of any length warms up and cools down.
 """
 
 import math

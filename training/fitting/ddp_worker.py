@@ -1,9 +1,8 @@
-"""One process of a team that fits together, as torchrun starts it: ``... -m training.member REQUEST.json``.
+"""One process of a team that fits together, as torchrun starts it: ``... -m training.fitting.ddp_worker REQUEST.json``.
 
-What belongs here: from a request's file to the fit, and telling the one who asked how far it is and why it stopped.
-What does not: starting the team (``orchestration``), the fit. Contract: the request names data set, folder and the
-whole configuration; the leader appends a line of JSON to the request's ``messages`` for every step of progress, and one
-with the reason when the fit is refused; the exit code is the error's.
+Contract: the request names data set, folder and the whole configuration; the leader appends a line of JSON to the
+request's ``messages`` for every step of progress, and one with the reason when the fit is refused; the exit code is
+the error's.
 """
 
 import json
@@ -49,7 +48,7 @@ def write_request(dataset: Path, out: Path, config: TrainingConfig, folder: Path
 
 def run(path: Path, tell: Tell | None = None) -> int:
     """Take part in the fit of the request in ``path``; ``tell`` hears every message of the leader too."""
-    from training.fit import fit
+    from training.fitting.fit import fit
 
     request = Request(**json.loads(path.read_text()))
     config = config_from_json(request.config)

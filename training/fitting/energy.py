@@ -1,11 +1,10 @@
 """What a fit consumed, in joules, where the machine tells it: the GPUs' counters, and the processors' package counters.
 
-What belongs here: reading counters and adding them up. What does not: when (``conductor``), the record (``candidate``).
 Contract: a fit never fails because of a counter: one that is missing, unreadable, or goes wrong on the way gives None,
 which is told as *not measured* and never as zero. Sources, the first that answers: NVML's total energy counter (since
 the driver was loaded, millijoules; Volta and newer), else the power that ``nvidia-smi`` tells, sampled and added up;
-and for the processors Linux's powercap zones (microjoules, which wrap around). Both are of whole devices: whatever else
-ran on them is in it. The processors' files can often be read by root alone.
+and for the processors Linux's powercap zones (microjoules, which wrap around). Both are of whole devices: whatever
+else ran on them is in it. The processors' files can often be read by root alone.
 """
 
 import ctypes

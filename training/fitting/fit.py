@@ -1,6 +1,5 @@
 """A fit from beginning to end: data set in, candidate out.
 
-What belongs here: putting data, networks, conductor and files together. What does not: each of these.
 Contract: ``out`` ends up with
 
     fit.json                            what is being fitted; another fit is refused
@@ -30,28 +29,28 @@ from lightning.pytorch import Trainer
 from torch import nn
 from torch.utils.data import DataLoader
 
+from inference.bundled import folder_named
 from inference.contract import ModelContract, write_contract
-from inference.released import folder_named
 from spine.dataset import Example, Manifest, read_manifest
 from spine.errors import ContractViolation, ParametersRejected
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
 from spine.storage import remove_partials, write_text_atomically
-from training.budget import Budget
-from training.candidate import FITTED_FILE, FitSummary, claim_folder, read_summary, write_summary
-from training.checkpoints import load_state, newest_checkpoint, save_weights
-from training.conductor import BEST_FILE, Conductor, Position, Progress, Stage
 from training.config import TrainingConfig, config_to_json
-from training.data import Sample, picture_items
-from training.export import can_export, finish_export
+from training.data.dataset import Sample, picture_items
+from training.export.candidate import FITTED_FILE, FitSummary, claim_folder, read_summary, write_summary
+from training.export.onnx_export import can_export, finish_export
+from training.fit_context import Fit, circumstances_of
+from training.fitting.budget import Budget
+from training.fitting.fit_callback import BEST_FILE, Conductor, Position, Progress, Stage
+from training.fitting.lightning_module import LandmarkModule
+from training.fitting.loaders import disk_loader, epoch_pictures, held_loader, validation_loader, virtual_loader
+from training.fitting.validation_score import unit_of
 from training.journal import Journal, read_journal
-from training.loaders import disk_loader, epoch_pictures, held_loader, validation_loader, virtual_loader
-from training.module import LandmarkModule
-from training.networks import build_network
-from training.score import unit_of
-from training.slots import slots_of
-from training.start import load_start
-from training.team import team_of
-from training.work import Fit, circumstances_of
+from training.model.checkpoints import load_state, newest_checkpoint, save_weights
+from training.model.networks import build_network
+from training.model.output_map import slots_of
+from training.model.warm_start import load_start
+from training.process_group import team_of
 
 
 def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | None = None) -> FitSummary:
@@ -272,7 +271,7 @@ def _note(run: Fit, train: Sequence[Example]) -> str:
     """What the network learnt from, in words."""
     digest = run.manifest.digest[:12]
     if run.config.virtual_pairs:
-        from training.virtual import stream_seed
+        from training.data.virtual_patients import stream_seed
 
         return f"virtual patients drawn while training, seed {stream_seed(run.config)}; chosen on data set {digest}"
     return f"{len(train)} studies of data set {digest} from {', '.join(sorted({e.source for e in train}))}"

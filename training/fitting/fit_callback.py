@@ -1,9 +1,8 @@
 """The conductor: budget, validation, checkpoints and journal of one fit, as one Lightning callback.
 
-What belongs here: when things happen during a fit. What does not: how (``score``, ``checkpoints``,
-``journal``), and what is fitted (``fit``). Contract: a fit that is interrupted between any two steps goes on
-from its newest sound checkpoint as if nothing had happened: weights, optimiser, place in the epoch, time
-used and best score are all in it, and Lightning's own loop counters are not relied on.
+Contract: a fit that is interrupted between any two steps goes on from its newest sound checkpoint as if nothing had
+happened: weights, optimiser, place in the epoch, time used and best score are all in it, and Lightning's own loop
+counters are not relied on.
 """
 
 import signal
@@ -18,13 +17,13 @@ from typing import Any
 from lightning.pytorch import Callback, Trainer
 
 from spine.errors import PlumblineError
-from training.budget import Budget
-from training.checkpoints import save_checkpoint, save_state
-from training.data import Sample
-from training.energy import EnergyMeter, meter_of
-from training.module import CHECKED_EVERY, LandmarkModule
-from training.score import Score, score
-from training.work import Fit
+from training.data.dataset import Sample
+from training.fit_context import Fit
+from training.fitting.budget import Budget
+from training.fitting.energy import EnergyMeter, meter_of
+from training.fitting.lightning_module import CHECKED_EVERY, LandmarkModule
+from training.fitting.validation_score import Score, score
+from training.model.checkpoints import save_checkpoint, save_state
 
 VALIDATIONS = 16
 """Validations (and checkpoints) are spread evenly over the budget, with one at its end."""

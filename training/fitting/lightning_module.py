@@ -1,8 +1,6 @@
 """The Lightning module: one step of learning, and nothing else.
 
-What belongs here: loss, optimiser, the learning rate of the moment. What does not: budgets, validation,
-checkpoints (``conductor``), architectures (``networks``). Contract: a loss that is not finite stops the fit
-with a reason; it never becomes a candidate.
+Contract: a loss that is not finite stops the fit with a reason; it never becomes a candidate.
 """
 
 from collections.abc import Sequence
@@ -14,12 +12,12 @@ from torch.nn import functional
 
 from spine.errors import ContractViolation
 from spine.landmarks import PLATES
-from training.budget import rate_factor
 from training.config import TrainingConfig
-from training.data import Sample
-from training.dsnt import euclidean_loss, expected_coordinates, jensen_shannon_loss, masked_mean, spatial_softmax
-from training.renaming import label_sources, renamed
-from training.slots import Slots, of_views
+from training.data.dataset import Sample
+from training.fitting.budget import rate_factor
+from training.model.dsnt import euclidean_loss, expected_coordinates, jensen_shannon_loss, masked_mean, spatial_softmax
+from training.model.label_shift import label_sources, renamed
+from training.model.output_map import Slots, of_views
 
 VISIBILITY_WEIGHT = 0.3
 

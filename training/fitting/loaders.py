@@ -1,7 +1,6 @@
 """Batches for one fit: from the data set's pictures, or of virtual patients.
 
-What belongs here: which pictures, in which order, with how many workers. What does not: a picture's way to the network
-(``data``, ``virtual``), what is done with batches (``fit``). Contract: a loader starts where the fit's position stands.
+Contract: a loader starts where the fit's position stands.
 """
 
 from collections.abc import Sequence
@@ -9,9 +8,9 @@ from collections.abc import Sequence
 from torch.utils.data import DataLoader
 
 from spine.errors import ParametersRejected
-from training.conductor import Position, Stage
-from training.data import PictureDataset, PictureItem, PositionSampler, Sample, picture_items
-from training.work import Fit
+from training.data.dataset import PictureDataset, PictureItem, PositionSampler, Sample, picture_items
+from training.fit_context import Fit
+from training.fitting.fit_callback import Position, Stage
 
 
 def epoch_pictures(run: Fit) -> int:
@@ -24,8 +23,8 @@ def epoch_pictures(run: Fit) -> int:
 
 def held_loader(run: Fit, stage: Stage) -> "DataLoader[Sample]":
     """Augmented pictures of the training split, held on the device."""
-    from training.held import HeldPool
-    from training.virtual import VirtualBatches
+    from training.data.preload import HeldPool
+    from training.data.virtual_patients import VirtualBatches
 
     config, team = run.config, run.team
     items = picture_items(run.manifest.in_split("train"), run.views)
@@ -58,7 +57,7 @@ def disk_loader(run: Fit, position: Position) -> "DataLoader[Sample]":
 
 def virtual_loader(run: Fit, stage: Stage) -> "DataLoader[Sample]":
     """Batches of virtual patients, already on the device; how long drawing takes goes to the journal."""
-    from training.virtual import VirtualBatches, VirtualPool
+    from training.data.virtual_patients import VirtualBatches, VirtualPool
 
     held_out = (e for split in ("validation", "test") for e in run.manifest.in_split(split))
     seeds = frozenset(e.facts["seed"] for e in held_out if "seed" in e.facts)

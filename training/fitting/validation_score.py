@@ -1,9 +1,7 @@
 """How good a network is on the validation split, in the unit that chooses checkpoints: landmark error.
 
-What belongs here: that one figure and its companions. What does not: the evaluation that gates read
-(``validation.evaluation``, on the test split, through the exported model). Contract: points are decoded by
-the same expectation that serves; errors are in mm where every picture is calibrated, else in picture pixels,
-and the name of the figure says which.
+Contract: points are decoded by the same expectation that serves; errors are in mm where every picture is calibrated,
+else in picture pixels, and the name of the figure says which.
 """
 
 from collections.abc import Iterable
@@ -13,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from spine.study import LENGTHS_ALLOWED
-from training.data import PictureItem, Sample
-from training.dsnt import expected_coordinates, spatial_softmax
-from training.renaming import renamed
-from training.slots import Slots, of_views
+from training.data.dataset import PictureItem, Sample
+from training.model.dsnt import expected_coordinates, spatial_softmax
+from training.model.label_shift import renamed
+from training.model.output_map import Slots, of_views
 
 ASTRAY_MM = 10.0
 

@@ -1,9 +1,8 @@
 """Checkpoints: the state of a fit on disk, whole or not there at all.
 
-What belongs here: writing states, finding the newest sound one, plain weights. What does not: what to save
-and when (``conductor``). Contract: a checkpoint is ``step-<n>.pt`` with its SHA-256 in ``step-<n>.json``
-written after it; loading verifies the digest and falls back to the next older one; files hold tensors and
-plain values only and are read with ``weights_only=True``, so nothing in them is ever executed.
+Contract: a checkpoint is ``step-<n>.pt`` with its SHA-256 in ``step-<n>.json`` written after it; loading verifies the
+digest and falls back to the next older one; files hold tensors and plain values only and are read with
+``weights_only=True``, so nothing in them is ever executed.
 """
 
 import hashlib

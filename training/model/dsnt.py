@@ -1,10 +1,7 @@
 """The differentiable spatial-to-numerical transform and its losses (Nibali 2018, arXiv:1801.07372).
 
-What belongs here: from logits to coordinates, and the Euclidean and Jensen-Shannon losses with masks. What
-does not: where a cell lies, which ``inference.decoding`` says for training and service alike. Contract:
-shapes stand in the docstrings with B pictures, K landmarks and (H, W) cells; coordinates are normalised
-(x, y) with -1 and 1 at the edges; a masked landmark contributes neither value nor gradient, whatever stands
-in its target.
+Contract: shapes stand in the docstrings with B pictures, K landmarks and (H, W) cells; coordinates are normalised (x,
+y) with -1 and 1 at the edges; a masked landmark contributes neither value nor gradient, whatever stands in its target.
 """
 
 import torch

@@ -5,8 +5,8 @@ the same one: the whole chain of labels is one level off in many of them. A netw
 one vertebra learns a map with two peaks, whose mean lies between two vertebrae. So of a picture's labels, moved by -1,
 0 or +1 levels, those are learnt which lie nearest to what the network finds: its start has to know levels already.
 
-What belongs here: that choice. What does not: losses (``dsnt``). Contract: all levels of a picture move together; a
-landmark whose new name has no label is absent; points that belong to no vertebra (sacrum, hips) keep their names.
+Contract: all levels of a picture move together; a landmark whose new name has no label is absent; points that belong
+to no vertebra (sacrum, hips) keep their names.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,9 +17,9 @@ from torch import Tensor
 
 from spine.landmarks import VIEWS, moved_name
 from spine.scanner import Floats
-from training.data import Sample
-from training.dsnt import euclidean_loss
-from training.slots import Slots
+from training.data.dataset import Sample
+from training.model.dsnt import euclidean_loss
+from training.model.output_map import Slots
 
 
 def label_sources(slots: Slots, names: Sequence[str], most: int) -> Tensor:

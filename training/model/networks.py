@@ -9,9 +9,8 @@
 Coarse levels see the whole spine and know which vertebra is which, fine ones know where its plate ends;
 their logits add, that is, their distributions multiply.
 
-What belongs here: architectures. What does not: which map is which landmark (``slots``), losses (``dsnt``), training
-(``module``). Contract: every network maps ``picture`` (N, 1, H, W) and ``view`` (N,) int64 to (N, S, H/s, W/s) logits
-and (N, S) visibility logits of the S landmarks that are looked for in each picture's view.
+Contract: every network maps ``picture`` (N, 1, H, W) and ``view`` (N,) int64 to (N, S, H/s, W/s) logits and (N, S)
+visibility logits of the S landmarks that are looked for in each picture's view.
 """
 
 from collections.abc import Sequence
@@ -23,8 +22,8 @@ from torch.nn import functional
 
 from spine.landmarks import VIEWS, ViewName
 from training.config import TrainingConfig
-from training.dsnt import spatial_softmax
-from training.slots import Slots, slots_of
+from training.model.dsnt import spatial_softmax
+from training.model.output_map import Slots, slots_of
 
 SHARED_WIDTHS = {4: (64, 96, 160, 192, 192), 8: (64, 128, 192, 256)}
 """Stride -> channels per level of the ``shared`` network, finest first; the coarsest level has stride 64."""

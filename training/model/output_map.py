@@ -1,8 +1,7 @@
 """Which of a network's maps is which landmark, view by view.
 
-What belongs here: that table, and its use on tensors. What does not: architectures (``networks``). Contract: a network
-has S maps, as many as are looked for in the view with the most; map s of view v is landmark ``landmark[v, s]`` of the
-K of the run, or none (-1). A landmark that is not looked for in a view has no map there.
+Contract: a network has S maps, as many as are looked for in the view with the most; map s of view v is landmark
+``landmark[v, s]`` of the K of the run, or none (-1). A landmark that is not looked for in a view has no map there.
 """
 
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
-from training.data import Sample
+from training.data.dataset import Sample
 
 
 @dataclass(frozen=True)

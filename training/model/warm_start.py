@@ -1,8 +1,7 @@
 """Starting from a fitted model: its trunk, and its heads for every landmark that both know.
 
-What belongs here: which weights are taken over. What does not: files of weights (``checkpoints``). Contract: heads are
-matched by view and landmark name, so a model of one landmark set can be the start of another's; what the other model
-does not know keeps its fresh weights; trunks that differ are refused.
+Contract: heads are matched by view and landmark name, so a model of one landmark set can be the start of another's;
+what the other model does not know keeps its fresh weights; trunks that differ are refused.
 """
 
 from collections.abc import Sequence
@@ -13,8 +12,8 @@ from torch import Tensor, nn
 
 from inference.contract import read_contract
 from spine.errors import ParametersRejected
-from training.checkpoints import load_weights
-from training.slots import Slots, slots_of
+from training.model.checkpoints import load_weights
+from training.model.output_map import Slots, slots_of
 
 _HEADS = ("heads.", "seen.")
 

@@ -1,8 +1,6 @@
 """Building the data set: from studies and their landmarks to a manifest with splits and content-addressed pictures.
 
-What belongs here: the build and its record. What does not: the manifest's form (``spine.dataset``), which study
-becomes an example (``selection``), the splits (``splits``), the references (``truth``), whether the result is sound
-(``validate``). Contract: one folder, beside the files named in ``spine.dataset`` and ``frozen``,
+Contract: one folder, beside the files named in ``spine.dataset`` and ``frozen``,
 
     build.json   how many studies came in, were used, were left out, and why; always adds up
 
@@ -26,10 +24,10 @@ from spine.landmarks import ViewName
 from spine.projection import ViewLandmarks
 from spine.storage import PARTIAL_SUFFIX, remove_partials, write_text_atomically
 from spine.study import Study
-from validation.dataset.frozen import FrozenTest, freeze, read_excluded, read_frozen, write_frozen
+from validation.dataset.frozen_test_set import FrozenTest, freeze, read_excluded, read_frozen, write_frozen
+from validation.dataset.reference_parameters import reference_parameters
 from validation.dataset.selection import landmark_set_of, late_for_the_test_set, select_studies
 from validation.dataset.splits import assign_splits, draw, size_of_test_set
-from validation.dataset.truth import reference_parameters
 
 Progress = Callable[[int, int], None]
 

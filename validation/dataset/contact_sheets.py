@@ -1,7 +1,7 @@
 """Contact sheets: studies with their labels drawn and the reasons written, for the eye to judge.
 
-What belongs here: drawing. What does not: what is wrong (``validate``). Contract: a PNG, no identifiers beyond
-study ids; the vertebrae that a finding names are drawn in red with a thick line, the others in turning colours.
+Contract: a PNG, no identifiers beyond study ids; the vertebrae that a finding names are drawn in red with a thick
+line, the others in turning colours.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,7 @@
 """Excluding bad studies from a data set: counted, listed, remembered.
 
-What belongs here: rewriting the manifest without them. What does not: finding them (``validate``). Contract:
-nothing is lost silently: ``excluded.json`` names every excluded study and the rules it broke, ``build.json`` counts
-them among the studies left out, and later builds leave them out too.
+Contract: nothing is lost silently: ``excluded.json`` names every excluded study and the rules it broke, ``build.json``
+counts them among the studies left out, and later builds leave them out too.
 
 The test set may lose a bad study once, before it is settled by the first exclusion run, because nothing has been
 measured on it; afterwards that takes a new test version. Either way its version and digest change openly.
@@ -15,7 +14,14 @@ from pathlib import Path
 
 from spine.dataset import Manifest, read_manifest, write_manifest
 from validation.dataset.build import read_build_record, write_build_record
-from validation.dataset.frozen import EXCLUDED_FILE, freeze, read_excluded, read_frozen, write_excluded, write_frozen
+from validation.dataset.frozen_test_set import (
+    EXCLUDED_FILE,
+    freeze,
+    read_excluded,
+    read_frozen,
+    write_excluded,
+    write_frozen,
+)
 from validation.dataset.selection import EXCLUDED
 from validation.dataset.validate import Finding
 

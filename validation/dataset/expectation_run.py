@@ -1,9 +1,7 @@
 """Running suites with Great Expectations, closed where Great Expectations is open.
 
-What belongs here: the ephemeral context, Data Docs, and reading its results row by row. What does not: rules
-(``suites``) and what follows (``validate``). Contract: Great Expectations 1.24 calls an empty suite, a table
-without rows, an all-null column and a half-evaluated column a success; here each is ``NO_EVIDENCE``-like and
-fails with a code of its own:
+Contract: Great Expectations 1.24 calls an empty suite, a table without rows, an all-null column and a half-evaluated
+column a success; here each is ``NO_EVIDENCE``-like and fails with a code of its own:
 
     EMPTY_SUITE, ZERO_ROWS, COLUMN_MISSING, ALL_NULL, FEWER_ROWS, EXPECTATION_RAISED
 

@@ -1,7 +1,6 @@
 """The frozen test set and the list of excluded studies: what a data set remembers from build to build.
 
-What belongs here: the two records beside a data set's manifest, and the refusal to change the first. What
-does not: drawing the test patients (``splits``) and finding bad studies (``validate``). Contract:
+Contract:
 
     frozen_test.json   version, digest and members of the test set; the members of a version never change
     excluded.json      studies that validation found unusable, with the rules they broke; a build leaves them out

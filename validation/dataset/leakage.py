@@ -1,8 +1,7 @@
 """Leakage between splits: the same person or the same film on both sides.
 
-What belongs here: patient keys, picture digests and near-duplicates across splits. What does not: removing
-what is found (``validate``). Contract: reads pictures read-only and once; a near-duplicate is the same film
-again (``likeness``), in every view the two studies share; not another film of the same person.
+Contract: reads pictures read-only and once; a near-duplicate is the same film again (``likeness``), in every view the
+two studies share; not another film of the same person.
 """
 
 from collections import defaultdict
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from spine.dataset import Example, ExampleView, Split, load_example_picture
 from spine.landmarks import VIEWS, ViewName
 from spine.storage import sha256_of_picture
-from validation.dataset.likeness import LEAST_LIKENESS, Look, likeness, look_of, similar_pairs
+from validation.dataset.near_duplicates import LEAST_LIKENESS, Look, likeness, look_of, similar_pairs
 
 Looks = Mapping[ViewName, Look]
 Progress = Callable[[int, int], None]

@@ -1,7 +1,6 @@
 """Whether two pictures are the same film: after rescaling, cropping of the margins, or another grey curve.
 
-What belongs here: two steps of comparing pixels. What does not: whose pictures they are (``leakage``). Contract:
-pure functions of pictures; another film of the same or of a similar person is not the same film.
+Contract: pure functions of pictures; another film of the same or of a similar person is not the same film.
 
 1. A cheap sieve over all pairs: a 255-bit perceptual hash (signs of the low cosine frequencies against their
    median, Zauner 2010) and the correlation of frequency-whitened cosine coefficients must both be near.

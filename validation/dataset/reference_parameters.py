@@ -1,9 +1,7 @@
 """The reference parameters of one study: measured from what is known, withheld where the picture cannot show it.
 
-What belongs here: which plane a reference is measured in, and whether the pictures show what it needs. What
-does not: the formulas (``spine.measurement``). Contract: a value is the patient's, measured from all that is
-known; it is absent as ``NOT_IN_PICTURE`` when the study's pictures lack a landmark it rests on, because
-nobody can be asked for what is cut off.
+Contract: a value is the patient's, measured from all that is known; it is absent as ``NOT_IN_PICTURE`` when the
+study's pictures lack a landmark it rests on, because nobody can be asked for what is cut off.
 """
 
 from collections.abc import Set

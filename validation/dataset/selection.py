@@ -1,7 +1,6 @@
 """Which study of a store becomes an example, and why another does not.
 
-What belongs here: the reasons. What does not: what an example holds (``build``) and whether it is sound
-(``validate``). Contract: every study of the store is either selected or left out with one of the reasons below.
+Contract: every study of the store is either selected or left out with one of the reasons below.
 """
 
 from collections import Counter
@@ -14,7 +13,7 @@ from spine.errors import ContractViolation, ParametersRejected
 from spine.landmarks import LANDMARK_SETS, LandmarkSet, ViewName
 from spine.projection import ViewLandmarks, digest_of_set, read_index, read_landmarks
 from spine.study import Study, iterate_study_folders, read_study
-from validation.dataset.frozen import FrozenTest
+from validation.dataset.frozen_test_set import FrozenTest
 
 NO_VIEW = "NO_VIEW"
 """A reconstruction without pictures: nothing to look at."""

@@ -1,9 +1,7 @@
 """The shape of one labelled spine in one picture, in units of itself.
 
-What belongs here: measures by which a wrong label stands out against its neighbours, without any spacing.
-What does not: which values are plausible (``suites``). Contract: everything is (column, row) pixels in,
-ratios and degrees out; 17 rows T1..L5 cranial to caudal; what cannot be computed is NaN, and only there,
-because these arrays become columns of a table whose nulls the validation counts.
+Contract: everything is (column, row) pixels in, ratios and degrees out; 17 rows T1..L5 cranial to caudal; what cannot
+be computed is NaN, and only there, because these arrays become columns of a table whose nulls the validation counts.
 
 Directions are taken along the chain of vertebrae, not along the picture's rows, so that a severe curve is no
 fault. "Residual" is the logarithm of a ratio to a robust trend over the levels (Theil 1950, Sen 1968).

@@ -1,10 +1,9 @@
 """Splits: which patient is trained on, validated on, tested on.
 
-What belongs here: the assignment, by patient, and its rules. What does not: whether splits leak (``leakage``)
-and the data set's files (``build``). Contract: pure and stable. Train or validation depends on the
-patient's key and the seed alone, so a new patient never moves an old one (but for the one patient a small
-cohort needs to have any validation, which freezing keeps in place too); what ``frozen`` holds is returned
-unchanged; once a test patient is frozen, every patient not yet frozen goes to train or validation.
+Contract: pure and stable. Train or validation depends on the patient's key and the seed alone, so a new patient never
+moves an old one (but for the one patient a small cohort needs to have any validation, which freezing keeps in place
+too); what ``frozen`` holds is returned unchanged; once a test patient is frozen, every patient not yet frozen goes to
+train or validation.
 """
 
 import hashlib

@@ -1,9 +1,7 @@
 """The expectations: what values are plausible, one function per table and profile.
 
-What belongs here: rules with their ranges, their reasons and where the ranges come from. What does not: columns
-(``tables``), running the rules (``checkpoint``), what follows from a broken one (``validate``). Contract: a
-suite is data, built anew by a function and kept in no store; every rule names the rows it must have looked at,
-because an expectation that saw nothing is no evidence.
+Contract: a suite is data, built anew by a function and kept in no store; every rule names the rows it must have looked
+at, because an expectation that saw nothing is no evidence.
 
 Ranges in mm and degrees hold for adolescents and adults with normal, scoliotic and degenerated spines; they are
 the means of docs/sources.md (population and anatomy) widened by four or more

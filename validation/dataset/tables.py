@@ -1,7 +1,6 @@
 """The tables that the expectation suites look at: a data set laid out in rows.
 
-What belongs here: columns and how they come about. What does not: what is plausible (``suites``). Contract:
-four tables, each with the columns that name a row first; a null is "does not apply here", and for every
+Contract: four tables, each with the columns that name a row first; a null is "does not apply here", and for every
 column that can be null a flag column says, from the landmarks alone, where it must not be.
 
     studies    one row per study: its parameters, its pictures, its size in mm
@@ -24,7 +23,7 @@ from spine.projection import derive_points
 from spine.reconstruction.names import EXTRA_LEVELS
 from spine.scanner import Floats
 from validation.dataset.leakage import PictureSurvey, patients_in_several_splits
-from validation.dataset.shape import (
+from validation.dataset.spine_shape import (
     Chain,
     centre_measures,
     chain_of,

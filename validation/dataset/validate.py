@@ -1,7 +1,6 @@
 """Validation of a data set: whether a model may be trained and judged on it, and which study and why if not.
 
-What belongs here: the verdict, what follows from a bad study, the records. What does not: rules (``suites``), running
-them (``checkpoint``), pages (``report``). Contract: one folder,
+Contract: one folder,
 
     data_docs/     Great Expectations' own pages (their styles come from a network)
     report.html    one page that needs nothing but itself
@@ -24,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from spine.dataset import Manifest, read_manifest
 from spine.storage import write_text_atomically
-from validation.dataset.checkpoint import RuleOutcome, run_suites
+from validation.dataset.expectation_run import RuleOutcome, run_suites
 from validation.dataset.leakage import PictureSurvey, Progress, survey_pictures
 from validation.dataset.selection import landmark_set_of
 from validation.dataset.suites import Minimums, Profile, Severity, suites
@@ -135,7 +134,7 @@ def validate_dataset(
         ContractViolation: ``MANIFEST_ALTERED``.
         ParametersRejected: ``LANDMARK_SET_UNKNOWN``.
     """
-    from validation.dataset.report import write_report
+    from validation.dataset.validation_page import write_report
 
     began = time.perf_counter()
     (out / "result.json").unlink(missing_ok=True)

@@ -1,7 +1,6 @@
 """The validation's own page: one HTML file that needs no network and no other file.
 
-What belongs here: the page. What does not: what stands on it (``validate``). Contract: no identifiers beyond study
-ids, which are content addresses; everything is escaped.
+Contract: no identifiers beyond study ids, which are content addresses; everything is escaped.
 """
 
 from itertools import groupby

@@ -1,9 +1,7 @@
 """Agreement of predicted with true parameter values: the statistics every record, plot and gate reads.
 
-What belongs here: formulas, from two arrays to figures with intervals. What does not: who the patients are
-(``record``), what is good enough (``validation.gates``). Contract: a figure is a finite number with an
-interval, or absent with a reason; fewer than three pairs, or truths or answers that do not vary, give absent
-figures, never NaN.
+Contract: a figure is a finite number with an interval, or absent with a reason; fewer than three pairs, or truths or
+answers that do not vary, give absent figures, never NaN.
 
 Definitions, for n pairs of truth x and prediction y and differences d = y - x:
 

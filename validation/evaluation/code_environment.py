@@ -1,8 +1,7 @@
 """What a figure depends on beside model and test set: interpreter, libraries, and the sources that evaluate.
 
-What belongs here: telling it. What does not: refusing what differs (``validation.gates.circumstances``). Contract: two
-evaluations whose environments are equal were made by the same interpreter, the same libraries and the same files; a
-commit alone does not say that, where the tree was changed or is no checkout.
+Contract: two evaluations whose environments are equal were made by the same interpreter, the same libraries and the
+same files; a commit alone does not say that, where the tree was changed or is no checkout.
 """
 
 import hashlib

@@ -1,9 +1,8 @@
 """Landmark errors: where a model put each point, how many of the visible ones it found, and level shifts.
 
-What belongs here: distances between predicted and true landmarks. What does not: angles (``agreement``).
-Contract: an error in mm exists only in a view whose calibration allows lengths; in any other view it is
-absent and the error in pixels stands alone. A point that is not visible in the truth has no error; a model that
-claims one is counted (``claimed``), because claiming what is not there is an error too.
+Contract: an error in mm exists only in a view whose calibration allows lengths; in any other view it is absent and the
+error in pixels stands alone. A point that is not visible in the truth has no error; a model that claims one is counted
+(``claimed``), because claiming what is not there is an error too.
 
 A level shift is the whole chain of names being off: the model's T5 lies on the true T6. Of the shifts
 -3..3 the one with the smallest median distance is the view's shift; positive means that the names are too

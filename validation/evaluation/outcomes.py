@@ -1,8 +1,7 @@
 """What came out for one study: truths beside predictions, landmark errors, the facts subgroups are made of.
 
-What belongs here: the per-study records and how they are built from a prediction and an example. What does
-not: statistics over studies (``record``, ``agreement``). Contract: a parameter has, on either side, a value or a
-reason; every parameter of the registry is there, so that nothing can be left out unseen.
+Contract: a parameter has, on either side, a value or a reason; every parameter of the registry is there, so that
+nothing can be left out unseen.
 """
 
 import math
@@ -14,7 +13,7 @@ from spine.errors import ContractViolation
 from spine.landmarks import ViewName
 from spine.measurement.registry import PARAMETERS, Measured
 from spine.prediction import Prediction
-from validation.evaluation.landmarks import LandmarkError, landmark_errors, level_shift
+from validation.evaluation.landmark_errors import LandmarkError, landmark_errors, level_shift
 from validation.evaluation.sides import Orientation, Side, found_side, orientations, true_side
 
 SUBGROUP_FACTS: tuple[str, ...] = ("condition", "anatomy", "field_of_view", "sex", "age_years", "appearance")

@@ -1,8 +1,7 @@
 """Plots of an evaluation record: regression, Bland-Altman, landmark error by level; PNG, drawn without a screen.
 
-What belongs here: drawing. What does not: computing (``agreement``, ``landmarks``): every number in a plot is
-the record's. Contract: a plot names parameter, unit, n and whether the patients are virtual, and a parameter that
-cannot be plotted yields no picture instead of an empty one.
+Contract: a plot names parameter, unit, n and whether the patients are virtual, and a parameter that cannot be plotted
+yields no picture instead of an empty one.
 """
 
 import io
@@ -15,7 +14,7 @@ import numpy as np
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
 from spine.storage import write_bytes_atomically
 from validation.evaluation.agreement import Agreement
-from validation.evaluation.landmarks import LandmarkSummary
+from validation.evaluation.landmark_errors import LandmarkSummary
 from validation.evaluation.record import EvaluationRecord
 
 INK, MUTED, GRID = "#1f2933", "#6b7785", "#e3e7eb"

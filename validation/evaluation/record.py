@@ -1,11 +1,9 @@
 """The evaluation record: everything one model said about one frozen test set, and what follows from it.
 
-What belongs here: the record, its making, its file. What does not: what is good enough (``validation.gates``),
-pictures of it (``plots``, ``report``). Contract: one record per (model digest, test-set digest, code); champion
-and challenger are scored by this same function in the same run. A record is immutable and sealed: reading it
-verifies its digest *and* computes the statistics again from the per-patient values, so that neither an edited
-figure nor an edited figure with a fresh digest is taken for evidence. Virtual and real patients never share a
-record.
+Contract: one record per (model digest, test-set digest, code); champion and challenger are scored by this same
+function in the same run. A record is immutable and sealed: reading it verifies its digest *and* computes the
+statistics again from the per-patient values, so that neither an edited figure nor an edited figure with a fresh digest
+is taken for evidence. Virtual and real patients never share a record.
 """
 
 import math
@@ -24,11 +22,11 @@ from spine.errors import EvidenceRejected
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
 from spine.prediction import Prediction
 from validation.evaluation.agreement import RESAMPLES, SEED, Agreement, Figure, agree, proportion
-from validation.evaluation.environment import evaluating_environment
-from validation.evaluation.frozen_set import answers_by_study, demand_frozen, demand_one_kind
-from validation.evaluation.landmarks import LandmarkError, LandmarkSummary, summarise
+from validation.evaluation.code_environment import evaluating_environment
+from validation.evaluation.landmark_errors import LandmarkError, LandmarkSummary, summarise
 from validation.evaluation.outcomes import StudyOutcome, outcome_of
 from validation.evaluation.sealing import digest_of, open_sealed, write_sealed
+from validation.evaluation.test_set_check import answers_by_study, demand_frozen, demand_one_kind
 
 SCHEMA = "plumbline.evaluation/3"
 ModelRole = Literal["challenger", "champion", "baseline"]

@@ -1,9 +1,7 @@
 """The report of one evaluation: a single HTML file with everything in it, opened from anywhere, without a network.
 
-What belongs here: choosing what is shown and filling ``report.html.jinja``. What does not: figures (the
-record's), drawing (``plots``), overlays (passed in as PNG files: they need the model's room). Contract: the page
-says at its top whether the patients are virtual; absent figures stand as absent with their reason; no link
-leaves the file.
+Contract: the page says at its top whether the patients are virtual; absent figures stand as absent with their reason;
+no link leaves the file.
 """
 
 import base64
@@ -16,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
 from spine.storage import write_text_atomically
 from validation.evaluation.agreement import Agreement
-from validation.evaluation.landmarks import LandmarkSummary
+from validation.evaluation.landmark_errors import LandmarkSummary
 from validation.evaluation.plots import LANDMARK_PLOT, write_plots
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.verdict import Verdict, sentence, verdict_table

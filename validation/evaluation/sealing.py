@@ -1,8 +1,7 @@
 """Sealed records: canonical JSON with its own digest, written whole and refused when altered.
 
-What belongs here: the form that evaluation records, verdicts and ledger entries share. What does not: what
-stands in them. Contract: equal content gives equal bytes; NaN and infinity cannot be written; a sealed file that
-was edited by one character is refused.
+Contract: equal content gives equal bytes; NaN and infinity cannot be written; a sealed file that was edited by one
+character is refused.
 """
 
 import json

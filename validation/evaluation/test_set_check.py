@@ -1,8 +1,7 @@
 """The frozen test set at the door of the evaluation: is it whole, is it the one that was frozen, whose is it.
 
-What belongs here: refusals before anything is scored. What does not: choosing the test set
-(``validation.dataset``). Contract: what passes here has the digest it claims, byte for byte, and is answered by
-at most one prediction per study.
+Contract: what passes here has the digest it claims, byte for byte, and is answered by at most one prediction per
+study.
 """
 
 from collections.abc import Sequence

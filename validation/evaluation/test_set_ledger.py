@@ -1,9 +1,8 @@
 """The test-set ledger: every read of a frozen test set, counted for ever.
 
-What belongs here: appending and counting reads. What does not: the history of promotions
-(``validation.gates.ledger``). Contract: one JSON object per line, appended and flushed to disk, never
-rewritten. Why: the best of 52 equal models looks half a degree better than it is on the one test set they were all
-chosen on; a reviewer must see how often a set was looked at.
+Contract: one JSON object per line, appended and flushed to disk, never rewritten. Why: the best of 52 equal models
+looks half a degree better than it is on the one test set they were all chosen on; a reviewer must see how often a set
+was looked at.
 """
 
 import json

@@ -1,9 +1,7 @@
 """The challenger beside the champion and the last model a human approved: not worse, better, and how surely.
 
-What belongs here: what a paired difference means under the policy. What does not: the differences (``paired``,
-``subgroups``), whether the records may be compared (``circumstances``). Contract: every comparison states its power;
-one that a test set of this size could not have decided is INSUFFICIENT, not a pass. The power that decides is that of
-the *planned* spread, which no model can change.
+Contract: every comparison states its power; one that a test set of this size could not have decided is INSUFFICIENT,
+not a pass. The power that decides is that of the *planned* spread, which no model can change.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +10,7 @@ import numpy as np
 
 from spine.measurement.registry import PARAMETERS
 from validation.evaluation.record import EvaluationRecord
+from validation.gates.comparison_terms import Margin
 from validation.gates.paired import (
     POOLED,
     Difference,
@@ -22,9 +21,8 @@ from validation.gates.paired import (
     power_at,
 )
 from validation.gates.policy import Policy, is_number
-from validation.gates.results import Outcome, RuleResult, not_asked, plain_result
+from validation.gates.rule_results import Outcome, RuleResult, not_asked, plain_result
 from validation.gates.seed_spread import MEAN_ERROR, figure_over_seeds, spread_of
-from validation.gates.terms import Margin
 
 _USUAL_POWER = 0.8
 

@@ -1,8 +1,7 @@
 """The terms of a comparison: margins, power, groups of patients, the baseline, the spread between seeds; as data.
 
-What belongs here: their form and strict reading. What does not: limits on the challenger alone (``rule_kinds``),
-comparing (``comparing``, ``subgroups``). Contract: every number has a reason and a source; the comparison must be
-there, and of the others one that a policy leaves out is not filled in: the verdict says that it was not asked.
+Contract: every number has a reason and a source; the comparison must be there, and of the others one that a policy
+leaves out is not filled in: the verdict says that it was not asked.
 """
 
 from typing import Annotated, Literal

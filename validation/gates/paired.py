@@ -1,12 +1,10 @@
 """Challenger against champion, patient by patient, on one frozen test set.
 
-What belongs here: paired losses, the bounds of their mean, the power of a comparison. What does not: which bound
-suffices (``policy``, ``comparing``), who belongs to which group (``subgroups``). Contract: the loss of a study in one
-parameter is |predicted - true|, at most the policy's penalty; a study that was not answered, or answered with
-something that is no number, costs the penalty. Nobody can therefore win by abstaining, and making any single answer
-of the challenger worse never lowers a bound: with the same draws of patients each resampled mean grows with each
-loss, and so does their percentile (a bound from a standard deviation would not do that: removing an outlier shrinks
-it). The patients are drawn once for all parameters and groups, from the whole test set.
+Contract: the loss of a study in one parameter is |predicted - true|, at most the policy's penalty; a study that was
+not answered, or answered with something that is no number, costs the penalty. Nobody can therefore win by abstaining,
+and making any single answer of the challenger worse never lowers a bound: with the same draws of patients each
+resampled mean grows with each loss, and so does their percentile (a bound from a standard deviation would not do that:
+removing an outlier shrinks it). The patients are drawn once for all parameters and groups, from the whole test set.
 """
 
 import math
@@ -20,8 +18,8 @@ from spine.scanner import Floats
 from validation.evaluation.agreement import draw_patients
 from validation.evaluation.outcomes import StudyOutcome
 from validation.evaluation.record import EvaluationRecord
+from validation.gates.comparison_terms import Comparison, Margin
 from validation.gates.policy import is_number
-from validation.gates.terms import Comparison, Margin
 
 UPPER = 0.975
 """One-sided level of the bounds: an equal model is taken for a better one at most once in forty."""

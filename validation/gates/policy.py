@@ -1,9 +1,8 @@
 """The policy: what a model must show before it may serve, as data.
 
-What belongs here: the form of a policy file, its strict reading, its hash. What does not: weighing evidence
-against it (``verdict``). Contract: an unknown key, an unknown parameter or figure, a threshold that is not
-finite, a rule without a reason or a source is refused; nothing is filled in that would let a model pass. The hash
-covers the meaning of the file (its parsed content), and every verdict carries it.
+Contract: an unknown key, an unknown parameter or figure, a threshold that is not finite, a rule without a reason or a
+source is refused; nothing is filled in that would let a model pass. The hash covers the meaning of the file (its
+parsed content), and every verdict carries it.
 
 To add a rule to a policy, add an entry to ``rules``. To add a kind of rule: a class in ``rule_kinds`` with a new
 ``kind``, a branch in ``Rule``, and its weighing in ``rules`` or ``study_rules``.
@@ -18,8 +17,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from spine.errors import ParametersRejected
 from validation.evaluation.sealing import digest_of
+from validation.gates.comparison_terms import Baseline, Comparison, Seeds, Subgroups
 from validation.gates.rule_kinds import ParameterRule, Rule, Strict, TestSetRule, Text, TruthsRule
-from validation.gates.terms import Baseline, Comparison, Seeds, Subgroups
 
 SCHEMA = "plumbline.policy/1"
 DEFAULT_POLICY = Path(__file__).parent / "policies" / "default.yaml"
@@ -82,7 +81,7 @@ class PhantomStudy(Strict):
 
 
 class Policy(Strict):
-    """A whole policy; ``approval`` and ``phantom_study`` may be left out, and then say what their classes say."""
+    """A whole policy; ``approval`` and ``virtual_study`` may be left out, and then say what their classes say."""
 
     schema_: Literal["plumbline.policy/1"] = Field(alias="schema")
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -96,7 +95,7 @@ class Policy(Strict):
     baseline: Baseline | None = None
     seeds: Seeds | None = None
     approval: Approval = Field(default_factory=Approval)
-    phantom_study: PhantomStudy = Field(default_factory=PhantomStudy)
+    virtual_study: PhantomStudy = Field(default_factory=PhantomStudy)
 
     @model_validator(mode="after")
     def _whole(self) -> "Policy":
@@ -120,7 +119,7 @@ class Policy(Strict):
     def hash(self) -> str:
         """SHA-256 over the parsed content: comments and layout do not matter, every number and reason does."""
         content = self.model_dump(mode="json", by_alias=True)
-        for section in {"approval", "phantom_study"} - self.model_fields_set:
+        for section in {"approval", "virtual_study"} - self.model_fields_set:
             del content[section]  # a policy written before they existed keeps its hash
         return digest_of(SCHEMA, content)
 

@@ -1,9 +1,7 @@
 """Before the limits: may this evidence be judged at all, and may these records be compared.
 
-What belongs here: results about records as a whole: well formed, same test set, same code, right roles. What does
-not: limits on single figures (``rules``), the comparison itself (``comparing``). Contract: two records are
-compared only where the champion was re-scored on the same frozen test set by the same code; anything else is
-insufficient evidence, not a pass.
+Contract: two records are compared only where the champion was re-scored on the same frozen test set by the same code;
+anything else is insufficient evidence, not a pass.
 """
 
 from pydantic import ValidationError
@@ -13,7 +11,7 @@ from validation.evaluation.record import EvaluationRecord, record_adapter, verif
 from validation.evaluation.sealing import canonical_json
 from validation.gates.paired import same_truths
 from validation.gates.policy import Policy
-from validation.gates.results import RuleResult, plain_result
+from validation.gates.rule_results import RuleResult, plain_result
 
 _SAME_TERMS = "figures are comparable only where test set, code and libraries are the same"
 

@@ -1,8 +1,6 @@
 """The kinds of rule a policy may hold: which figure, which limit, and why.
 
-What belongs here: the form of one rule and its strict reading. What does not: the policy as a whole (``policy``), the
-terms of comparisons (``terms``), weighing (``rules``, ``study_rules``). Contract: a rule has exactly one limit, a
-reason and a source; unknown keys, parameters and figures are refused.
+Contract: a rule has exactly one limit, a reason and a source; unknown keys, parameters and figures are refused.
 """
 
 from typing import Annotated, Literal, TypeVar

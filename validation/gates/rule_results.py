@@ -1,9 +1,8 @@
 """What one rule said: the record, and how a figure held against a limit becomes one.
 
-What belongs here: the result and its making. What does not: reading figures (``rules``, ``study_rules``). Contract:
-comparisons are written so that only a finite number inside the limit passes; whatever is missing, NaN, infinite or no
-number at all does not. What the policy does not ask, or what cannot be known and may stay so, is NOT_ASKED: no pass,
-and nothing that stands in the way.
+Contract: comparisons are written so that only a finite number inside the limit passes; whatever is missing, NaN,
+infinite or no number at all does not. What the policy does not ask, or what cannot be known and may stay so, is
+NOT_ASKED: no pass, and nothing that stands in the way.
 
 Codes, stable: WITHIN_LIMIT, ABOVE_CEILING, BELOW_FLOOR, FIGURE_MISSING, NON_FINITE; TOO_FEW_PATIENTS,
 TOO_FEW_TRUTHS, TOO_FEW_CURVES, NO_EVIDENCE, MALFORMED, ROLES_SWAPPED, OTHER_TEST_SET, OTHER_CODE,

@@ -1,16 +1,14 @@
 """Weighing: one policy rule and its evidence -> one result with figure, threshold, outcome and code.
 
-What belongs here: how each kind of rule reads its figure. What does not: the decision that follows from all
-results (``verdict``). Contract: comparisons are written so that only a finite number inside the limit passes;
-whatever is missing, NaN, infinite or no number at all does not.
+Contract: comparisons are written so that only a finite number inside the limit passes; whatever is missing, NaN,
+infinite or no number at all does not.
 """
 
 from spine.measurement.registry import PARAMETERS
 from validation.evaluation.agreement import Agreement, Figure
-from validation.evaluation.landmarks import summary_of
+from validation.evaluation.landmark_errors import summary_of
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import Policy, is_number
-from validation.gates.results import Kind, Outcome, RuleResult, limit_result, plain_result
 from validation.gates.rule_kinds import (
     CostBesideRule,
     LandmarkRule,
@@ -20,6 +18,7 @@ from validation.gates.rule_kinds import (
     TestSetRule,
     TruthsRule,
 )
+from validation.gates.rule_results import Kind, Outcome, RuleResult, limit_result, plain_result
 from validation.gates.study_rules import level_shifts, weigh_penalised_landmarks, weigh_studies
 from validation.gates.timing import weigh_cost_beside
 

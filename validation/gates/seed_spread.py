@@ -1,9 +1,8 @@
 """What the seed alone changes: the spread of a figure over fits of one recipe, beside the policy's margin.
 
-What belongs here: that spread, its interval, and a table of it. What does not: finding the fits (``orchestration``),
-what follows from a spread (``comparing``). Contract: of fits of the same model digest one counts; fewer than two have
-no spread; a figure that is no finite number is left out and counted by its absence in ``n``. The interval of a standard
-deviation is the chi-square one: of four fits it reaches from 0.57 to 3.7 times what was found.
+Contract: of fits of the same model digest one counts; fewer than two have no spread; a figure that is no finite number
+is left out and counted by its absence in ``n``. The interval of a standard deviation is the chi-square one: of four
+fits it reaches from 0.57 to 3.7 times what was found.
 """
 
 from collections.abc import Sequence

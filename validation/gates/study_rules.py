@@ -1,8 +1,7 @@
 """Weighing what the record's studies say one by one: penalised errors, sides, orientation, intervals, cost.
 
-What belongs here: figures computed from the sealed answers of each study. What does not: figures of the record's
-statistics (``rules``), comparisons (``comparing``). Contract: every denominator follows from the truths alone, and a
-study without an answer counts as wrong, so that no figure here gets better by a worse answer or by none.
+Contract: every denominator follows from the truths alone, and a study without an answer counts as wrong, so that no
+figure here gets better by a worse answer or by none.
 """
 
 import math
@@ -16,7 +15,6 @@ from validation.evaluation.agreement import Figure, proportion
 from validation.evaluation.outcomes import ParameterOutcome, StudyOutcome
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import is_number
-from validation.gates.results import RuleResult, limit_result
 from validation.gates.rule_kinds import (
     CostRule,
     CurveSideRule,
@@ -27,6 +25,7 @@ from validation.gates.rule_kinds import (
     PenalisedLandmarksRule,
     PenalisedRule,
 )
+from validation.gates.rule_results import RuleResult, limit_result
 
 StudyRule = (
     PenalisedRule | FailuresRule | CurveSideRule | OrientationRule | IntervalsRule | IntervalScoreRule | CostRule

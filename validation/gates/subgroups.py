@@ -1,9 +1,7 @@
 """Groups of patients, and how the challenger stands to the champion in each: what a mean over everybody hides.
 
-What belongs here: which groups a study is in, paired differences by parameter and group, the guardrails over them.
-What does not: losses and bounds (``paired``), the comparison over everybody (``comparing``). Contract: a study's
-groups follow from its facts and its true Cobb angle, never from an answer, so that no model chooses its groups; a
-group below the policy's least number is told and not judged.
+Contract: a study's groups follow from its facts and its true Cobb angle, never from an answer, so that no model
+chooses its groups; a group below the policy's least number is told and not judged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +13,10 @@ from numpy.typing import NDArray
 from spine.measurement.registry import PARAMETERS
 from validation.evaluation.outcomes import StudyOutcome
 from validation.evaluation.record import EvaluationRecord
+from validation.gates.comparison_terms import Subgroups
 from validation.gates.paired import POOLED, Difference, differences_of, loss_of, paired_losses
 from validation.gates.policy import Policy, is_number
-from validation.gates.results import Outcome, RuleResult, not_asked
-from validation.gates.terms import Subgroups
+from validation.gates.rule_results import Outcome, RuleResult, not_asked
 
 EVERYBODY = "all"
 SEVERITIES: tuple[tuple[float, str], ...] = (

@@ -1,9 +1,8 @@
 """The challenger's time beside the champion's: the same studies, timed in the same run.
 
-What belongs here: that ratio and when it may be asked. What does not: seconds by themselves (``study_rules``), the
-smoke test on one study (``smoke``). Contract: the ratio is the median, over the studies that both answered, of the
-challenger's seconds in the champion's, so that a few studies that happened to wait decide nothing; without a champion,
-or with one that was timed at another time, it is not asked.
+Contract: the ratio is the median, over the studies that both answered, of the challenger's seconds in the champion's,
+so that a few studies that happened to wait decide nothing; without a champion, or with one that was timed at another
+time, it is not asked.
 """
 
 from datetime import datetime
@@ -12,8 +11,8 @@ from statistics import median
 from validation.evaluation.agreement import Figure
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import is_number
-from validation.gates.results import RuleResult, limit_result, not_asked
 from validation.gates.rule_kinds import CostBesideRule
+from validation.gates.rule_results import RuleResult, limit_result, not_asked
 
 RULE = "cost/model/times_the_champion"
 

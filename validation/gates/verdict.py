@@ -1,7 +1,6 @@
 """The verdict: policy and evidence in, decision with a reason per rule out; pure, fail closed, four-valued.
 
-What belongs here: the decision, its record, its words. What does not: single rules (``rules``,
-``circumstances``), moving ``champion`` (``promotion``). Contract: ``judge`` is a pure function of its arguments;
+Contract: ``judge`` is a pure function of its arguments;
 
     INSUFFICIENT   some evidence is missing, not comparable or too small to decide, or some figure is missing
     REJECT         a limit is broken, or the challenger is worse than the champion by a margin
@@ -27,10 +26,10 @@ from spine.errors import EvidenceRejected
 from spine.measurement.registry import PARAMETERS
 from validation.evaluation.record import EvaluationRecord
 from validation.evaluation.sealing import canonical_json, digest_of, read_sealed, write_sealed
-from validation.gates.circumstances import evidence_digest, weigh_evidence, weigh_rival
-from validation.gates.comparing import weigh_baseline, weigh_comparison, weigh_seeds
+from validation.gates.comparison import weigh_baseline, weigh_comparison, weigh_seeds
 from validation.gates.policy import Policy
-from validation.gates.results import MAY_BE_UNASKED, Outcome, RuleResult
+from validation.gates.preconditions import evidence_digest, weigh_evidence, weigh_rival
+from validation.gates.rule_results import MAY_BE_UNASKED, Outcome, RuleResult
 from validation.gates.rules import weigh_limits
 from validation.gates.subgroups import PairedDifference, paired_differences, weigh_subgroups
 

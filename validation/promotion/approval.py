@@ -1,10 +1,9 @@
 """Approval: a human's word on one verdict, sealed, expiring, good for one promotion.
 
-What belongs here: the record, granting, refusing, and whether a grant holds. What does not: when one is needed is said
-by the policy; spending it belongs to the move (``seat``). Contract: a grant names the digest of the verdict, the model
-and the registered model, and is given by somebody else than the candidate's author; the history holds its digest, so a
-record that nobody granted is none; a refusal binds to the model's bytes until it is lifted (``refusals``). Names are as
-good as the accounts under which the command runs; the account is recorded beside the name.
+Contract: a grant names the digest of the verdict, the model and the registered model, and is given by somebody else
+than the candidate's author; the history holds its digest, so a record that nobody granted is none; a refusal binds to
+the model's bytes until it is lifted (``refusals``). Names are as good as the accounts under which the command runs;
+the account is recorded beside the name.
 """
 
 import getpass
@@ -20,12 +19,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from spine.errors import EvidenceRejected, GateRefused
 from validation.evaluation.sealing import canonical_json, digest_of, read_sealed, write_sealed
-from validation.gates.anchor import anchored
-from validation.gates.history import HistoryEntry, append_entry, demand_time_goes_on, read_history
 from validation.gates.policy import Policy
-from validation.gates.refusals import Refusal, demand_no_refusal
-from validation.gates.seat import Seat
 from validation.gates.verdict import Verdict
+from validation.promotion.champion_record import Seat
+from validation.promotion.history import HistoryEntry, append_entry, demand_time_goes_on, read_history
+from validation.promotion.history_length import anchored
+from validation.promotion.refusals import Refusal, demand_no_refusal
 
 SCHEMA = "plumbline.approval/1"
 NEEDED = "APPROVAL_NEEDED"

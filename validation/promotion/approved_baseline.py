@@ -1,17 +1,16 @@
 """The last model that a human approved: which it is, and whether a verdict was held against it.
 
-What belongs here: finding it, refusing a verdict that passed it over. What does not: comparing (``comparing``),
-approving. Contract: where the history knows an approved model that nobody took back since (rolled back from, refused),
-a verdict was compared with it, or with the champion when they are one; small steps down cannot add up unseen.
+Contract: where the history knows an approved model that nobody took back since (rolled back from, refused), a verdict
+was compared with it, or with the champion when they are one; small steps down cannot add up unseen.
 """
 
 from collections.abc import Collection, Sequence
 
 from spine.errors import GateRefused
-from validation.gates.history import HistoryEntry
 from validation.gates.policy import Policy
-from validation.gates.refusals import standing_refusals
 from validation.gates.verdict import Verdict
+from validation.promotion.history import HistoryEntry
+from validation.promotion.refusals import standing_refusals
 
 
 def last_approved(

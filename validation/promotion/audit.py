@@ -1,9 +1,8 @@
 """The audit: do history, seat, registry and alias tell the same story, and setting them right where they do not.
 
-What belongs here: checking all of them against each other, naming each broken place; the one repair. What does not:
-deciding who serves (``promotion``, ``rollback``). Contract: ``audit`` changes nothing and reports everything it finds;
-``repair`` never puts another model into service than the one the seat (or, before there was one, the history) names,
-and only after its bytes were verified. A broken chain is not repaired: it is evidence.
+Contract: ``audit`` changes nothing and reports everything it finds; ``repair`` never puts another model into service
+than the one the seat (or, before there was one, the history) names, and only after its bytes were verified. A broken
+chain is not repaired: it is evidence.
 """
 
 import tempfile
@@ -18,9 +17,8 @@ from typing import TYPE_CHECKING
 from spine.errors import EvidenceRejected, GateRefused, PlumblineError
 from spine.model_digest import find_model_folder, model_digest
 from validation.evaluation.sealing import verified_seal
-from validation.gates.anchor import REMEDY, Anchor, anchored, anchors_of, begin_anew, broken_anchors, place_of
-from validation.gates.approval import Word, demand_signed
-from validation.gates.champion import (
+from validation.promotion.approval import Word, demand_signed
+from validation.promotion.champion import (
     CHAMPION_ALIAS,
     PREVIOUS_ALIAS,
     TAG,
@@ -31,7 +29,10 @@ from validation.gates.champion import (
     version_numbered,
     version_of_alias,
 )
-from validation.gates.history import (
+from validation.promotion.champion_change import mirror, settle
+from validation.promotion.champion_record import Holder, Seat, open_seat
+from validation.promotion.cleanup import clear_left_over
+from validation.promotion.history import (
     BEGIN_ANEW,
     CLOCK_TOLERANCE,
     SERVES,
@@ -41,10 +42,16 @@ from validation.gates.history import (
     read_history,
     unsettled,
 )
-from validation.gates.left_over import clear_left_over
-from validation.gates.moving import mirror, settle
-from validation.gates.promotion import refusing
-from validation.gates.seat import Holder, Seat, open_seat
+from validation.promotion.history_length import (
+    REMEDY,
+    Anchor,
+    anchored,
+    anchors_of,
+    begin_anew,
+    broken_anchors,
+    place_of,
+)
+from validation.promotion.promote import refusing
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

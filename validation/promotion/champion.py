@@ -1,10 +1,9 @@
 """Who serves: reading the registry's ``champion`` and fetching its bytes, verified.
 
-What belongs here: reading. What does not: moving it (``moving``, the one writer). Contract: the seat says who is
-champion, where the registry is a database; an alias that says something else is refused, not followed. A
-champion has a digest, recorded as a tag when it was promoted; bytes that do not have it are refused, never
-served. "There is no champion" is said only of a registry in which there never was one: a lost alias is an error
-that names its remedy.
+Contract: the seat says who is champion, where the registry is a database; an alias that says something else is
+refused, not followed. A champion has a digest, recorded as a tag when it was promoted; bytes that do not have it are
+refused, never served. "There is no champion" is said only of a registry in which there never was one: a lost alias is
+an error that names its remedy.
 """
 
 import shutil
@@ -15,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from spine.errors import GateRefused
 from spine.model_digest import find_model_folder, model_digest
-from validation.gates.database import exists, unavailable
-from validation.gates.history import last_champion, read_history
-from validation.gates.seat import Holder, seat_or_none
+from validation.promotion.champion_record import Holder, seat_or_none
+from validation.promotion.database import exists, unavailable
+from validation.promotion.history import last_champion, read_history
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

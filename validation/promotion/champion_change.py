@@ -1,10 +1,8 @@
 """Moving the champion: the one place that changes the seat and writes registry aliases.
 
-What belongs here: the order of a move (announce, swap the seat, mirror the alias, note the outcome), and bringing
-seat, alias and history into step after one was cut off. What does not: whether to move (``promotion``, ``rollback``),
-the transaction (``seat``). Contract: the seat decides; ``champion`` and ``previous_champion`` are set from it and read
-back. A kill at any point leaves the old champion or the new one, and ``settle`` finds out which: nothing is guessed
-from the alias. An alias that somebody else moved or deleted is not followed: readers refuse it until it is set back.
+Contract: the seat decides; ``champion`` and ``previous_champion`` are set from it and read back. A kill at any point
+leaves the old champion or the new one, and ``settle`` finds out which: nothing is guessed from the alias. An alias
+that somebody else moved or deleted is not followed: readers refuse it until it is set back.
 """
 
 from dataclasses import replace
@@ -13,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spine.errors import GateRefused
-from validation.gates.champion import (
+from validation.promotion.champion import (
     CHAMPION_ALIAS,
     PREVIOUS_ALIAS,
     TAG,
@@ -24,15 +22,8 @@ from validation.gates.champion import (
     version_of_alias,
     versions_of,
 )
-from validation.gates.history import (
-    SETTLED_AS,
-    HistoryEntry,
-    append_entry,
-    last_champion,
-    read_history,
-    unsettled,
-)
-from validation.gates.seat import Denial, Holder, Seat
+from validation.promotion.champion_record import Denial, Holder, Seat
+from validation.promotion.history import SETTLED_AS, HistoryEntry, append_entry, last_champion, read_history, unsettled
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

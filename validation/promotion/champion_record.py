@@ -1,10 +1,8 @@
 """The seat: one row a registered model says who is champion, and one UPDATE changes it.
 
-What belongs here: compare-and-swap, the deny-list, spent approvals. What does not: the tables and opening the database
-(``database``), MLflow's alias (``moving``; it is a mirror of this row), whether a model may sit down (``promotion``,
-``rollback``). Contract: a change names the row it expects (version, digest, sequence) and happens in one transaction,
-whole or not at all; of any number of processes that expect the same row, whatever history they write, exactly one
-changes it, and every other one gets STALE_CHAMPION. What a change spends or denies stands or falls with it.
+Contract: a change names the row it expects (version, digest, sequence) and happens in one transaction, whole or not at
+all; of any number of processes that expect the same row, whatever history they write, exactly one changes it, and
+every other one gets STALE_CHAMPION. What a change spends or denies stands or falls with it.
 
 Where the tracking URI is a server, ``PLUMBLINE_CHAMPIONS_DB`` names the database; without one nothing is promoted.
 """
@@ -14,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from spine.errors import GateRefused, ParametersRejected
-from validation.gates.database import connected, tables
+from validation.promotion.database import connected, tables
 
 DATABASE_VARIABLE = "PLUMBLINE_CHAMPIONS_DB"
 DIALECTS = ("sqlite", "postgresql")

@@ -1,19 +1,18 @@
 """What a killed promotion leaves in the registry: a run that never ended, a version that never served.
 
-What belongs here: finding and clearing them. What does not: finishing a move that was cut off (``moving.settle``, which
-comes first). Contract: the caller holds the history's lock, so a promotion that wrote into this history and is not the
-caller's own is dead; those of other histories may be under way and are left alone. A version that served, is denied,
-or that an alias names is never deleted.
+Contract: the caller holds the history's lock, so a promotion that wrote into this history and is not the caller's own
+is dead; those of other histories may be under way and are left alone. A version that served, is denied, or that an
+alias names is never deleted.
 """
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from validation.gates.anchor import place_of
-from validation.gates.champion import TAG, versions_of
-from validation.gates.history import SERVES, read_history
-from validation.gates.seat import Seat
-from validation.gates.served_copy import HISTORY_TAG, PREPARED, promotions_experiment
+from validation.promotion.champion import TAG, versions_of
+from validation.promotion.champion_record import Seat
+from validation.promotion.history import SERVES, read_history
+from validation.promotion.history_length import place_of
+from validation.promotion.served_copy import HISTORY_TAG, PREPARED, promotions_experiment
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

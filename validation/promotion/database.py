@@ -1,9 +1,7 @@
 """The gate's tables in the registry's own database, and one transaction on them.
 
-What belongs here: which tables there are, opening the database, what it is told where it cannot be. What does not:
-what stands in a table (``seat``, ``anchor``). Contract: a database that is older than a table gets it silently; a
-file that is gone, cut off or no database is refused as REGISTRY_UNAVAILABLE and never made anew; what happens within
-``connected`` happens whole or not at all.
+Contract: a database that is older than a table gets it silently; a file that is gone, cut off or no database is
+refused as REGISTRY_UNAVAILABLE and never made anew; what happens within ``connected`` happens whole or not at all.
 
     plumbline_champions   model (key), version, digest, previous, sequence, entry, mirrored
     plumbline_changes     model + sequence (key), version, digest, entry: every change there was

@@ -1,13 +1,12 @@
 """The history of promotions: a chain of entries, each sealed over the one before.
 
-What belongs here: writing and verifying the chain. What does not: when an entry is due (``promotion``). Contract: one
-JSON object per line; each entry carries the digest of its predecessor, so an edited, removed or inserted entry breaks
-the chain at a place that can be named. The file is replaced as a whole, so a kill leaves the old chain or the new one.
-``intended`` is written before the registry is touched and ``promoted`` after it was read back (``rollback_intended``
-and ``rolled_back`` of a rollback, ``lift_intended`` and ``lifted`` of a denial); one that stands last is the trace of
-an interruption and is resolved by the next promotion, or by ``plumbline history --repair``. Time does not run
-backwards: an entry that would be older than the one before is refused, so a clock that jumped cannot revive an
-approval. That the end was cut off, the chain itself does not show; ``anchor`` does.
+Contract: one JSON object per line; each entry carries the digest of its predecessor, so an edited, removed or inserted
+entry breaks the chain at a place that can be named. The file is replaced as a whole, so a kill leaves the old chain or
+the new one. ``intended`` is written before the registry is touched and ``promoted`` after it was read back
+(``rollback_intended`` and ``rolled_back`` of a rollback, ``lift_intended`` and ``lifted`` of a denial); one that
+stands last is the trace of an interruption and is resolved by the next promotion, or by ``plumbline history
+--repair``. Time does not run backwards: an entry that would be older than the one before is refused, so a clock that
+jumped cannot revive an approval. That the end was cut off, the chain itself does not show; ``anchor`` does.
 """
 
 import fcntl

@@ -1,12 +1,11 @@
 """The anchor: the registry's database remembers how far each history goes, so that a cut end is seen.
 
-What belongs here: holding a history against what is remembered of it, remembering how far it goes now, beginning anew
-where one is lost. What does not: the chain itself (``history``), what is written into it (the moves). Contract: whoever
-appends with a registry at hand does it within ``anchored``: under the history's lock the file is read and held against
-the anchor first, and the anchor follows at the end, also after an exception. A file that is longer than its anchor is
-in order (a kill between the two, or an entry written while the registry was down); a shorter one, another entry at the
-anchored place, or nothing where this place had a history is HISTORY_CUT. Several histories in one database are in order
-too (several workspaces, several machines): each is known by the digest of its first entry and by its place.
+Contract: whoever appends with a registry at hand does it within ``anchored``: under the history's lock the file is
+read and held against the anchor first, and the anchor follows at the end, also after an exception. A file that is
+longer than its anchor is in order (a kill between the two, or an entry written while the registry was down); a shorter
+one, another entry at the anchored place, or nothing where this place had a history is HISTORY_CUT. Several histories
+in one database are in order too (several workspaces, several machines): each is known by the digest of its first entry
+and by its place.
 
 An anchor that was given up stays, marked with the entry that says so. It protects the file against whoever may write
 the file, not against whoever may write the database.
@@ -21,9 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from spine.errors import EvidenceRejected, GateRefused
-from validation.gates.database import connected, tables
-from validation.gates.history import BEGIN_ANEW, HistoryEntry, append_entry, demand_time_goes_on, locked, read_history
-from validation.gates.seat import Seat
+from validation.promotion.champion_record import Seat
+from validation.promotion.database import connected, tables
+from validation.promotion.history import (
+    BEGIN_ANEW,
+    HistoryEntry,
+    append_entry,
+    demand_time_goes_on,
+    locked,
+    read_history,
+)
 
 REMEDY = f"restore the file from a backup; where there is none, {BEGIN_ANEW} goes on from here and records the loss"
 

@@ -1,12 +1,10 @@
 """Promotion: a judged candidate becomes champion, or is refused.
 
-What belongs here: verifying everything once more before anything moves. What does not: deciding (``verdict``), moving
-(``moving``, the one writer), reading who serves (``champion``). Contract: ``promote`` trusts no caller, no graph and
-no tag. It reads verdict, policy, records and approval from their files, verifies every digest, judges again and
-demands the same verdict, takes the bytes from the registry and demands the digest that was judged, copies them under
-the promoter's own registered model (a registry copy alone would be a pointer to bytes somebody else can overwrite),
-asks the copy about the bundled study, and hands the seat over only if it is still as it was when all this began.
-Launched alone, after a failed or absent verdict, it refuses.
+Contract: ``promote`` trusts no caller, no graph and no tag. It reads verdict, policy, records and approval from their
+files, verifies every digest, judges again and demands the same verdict, takes the bytes from the registry and demands
+the digest that was judged, copies them under the promoter's own registered model (a registry copy alone would be a
+pointer to bytes somebody else can overwrite), asks the copy about the bundled study, and hands the seat over only if
+it is still as it was when all this began. Launched alone, after a failed or absent verdict, it refuses.
 """
 
 import tempfile
@@ -20,19 +18,19 @@ from spine.errors import EvidenceRejected, GateRefused, ParametersRejected
 from spine.model_digest import find_model_folder
 from validation.evaluation.record import EvaluationRecord, read_record
 from validation.evaluation.sealing import sealed_digest
-from validation.gates.anchor import anchored, place_of
-from validation.gates.approval import demand_approval, may_be_promoted
-from validation.gates.baseline import demand_expected_baseline
-from validation.gates.champion import Champion, current_champion, download, fetch_champion, open_registry
-from validation.gates.database import unavailable
-from validation.gates.history import HistoryEntry, demand_time_goes_on, read_history
-from validation.gates.left_over import clear_left_over
-from validation.gates.moving import move, settle
 from validation.gates.policy import Policy, read_policy
-from validation.gates.seat import COMPARE_AGAIN, Holder, Seat, open_seat
-from validation.gates.served_copy import Order, author_of, copy_judged_bytes
-from validation.gates.smoke import AskPhantom, demand_smoke_test
 from validation.gates.verdict import Verdict, explain, judge, read_verdict
+from validation.promotion.approval import demand_approval, may_be_promoted
+from validation.promotion.approved_baseline import demand_expected_baseline
+from validation.promotion.champion import Champion, current_champion, download, fetch_champion, open_registry
+from validation.promotion.champion_change import move, settle
+from validation.promotion.champion_record import COMPARE_AGAIN, Holder, Seat, open_seat
+from validation.promotion.cleanup import clear_left_over
+from validation.promotion.database import unavailable
+from validation.promotion.history import HistoryEntry, demand_time_goes_on, read_history
+from validation.promotion.history_length import anchored, place_of
+from validation.promotion.served_copy import Order, author_of, copy_judged_bytes
+from validation.promotion.smoke_test import AskPhantom, demand_smoke_test
 
 __all__ = ["Champion", "Promotion", "current_champion", "fetch_champion", "promote", "refusing"]
 
@@ -147,7 +145,7 @@ def _smoke_test(order: Order, folder: Path, ask: AskPhantom | None, policy: Poli
             # A champion whose files are gone cannot be compared with; the bound in seconds stays.
             with suppress(Exception):
                 served = find_model_folder(download(order.tracking_uri, address, Path(scratch)))
-        demand_smoke_test(ask, find_model_folder(folder), order.verdict.challenger_model, policy.phantom_study, served)
+        demand_smoke_test(ask, find_model_folder(folder), order.verdict.challenger_model, policy.virtual_study, served)
 
 
 def _willing_verdict(path: Path) -> Verdict:

@@ -1,9 +1,8 @@
 """Refusals: which models a human has refused, and whether the refusal still stands.
 
-What belongs here: reading that from the history, and from sealed records whose line the history has lost. What does
-not: refusing and reading records (``approval``), lifting (``lifting``). Contract: a refusal binds to the bytes it was
-said of, not to the paper: judged again, the same model stays refused. It stands until a lifting of that model is
-written after it; by the place in the history where its line is there, by the clock where only the record is left.
+Contract: a refusal binds to the bytes it was said of, not to the paper: judged again, the same model stays refused. It
+stands until a lifting of that model is written after it; by the place in the history where its line is there, by the
+clock where only the record is left.
 """
 
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from spine.errors import GateRefused
-from validation.gates.history import HistoryEntry
+from validation.promotion.history import HistoryEntry
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,8 @@
 """Lifting: a human says that a model which was rolled back from, or refused, may serve again.
 
-What belongs here: finding what stands against a model, the order of the move. What does not: denying (``rollback``),
-refusing (``approval``), the transaction (``seat``). Contract: named, with a comment, by somebody else than the author,
-in the history and in the database or in neither; a kill between the two is settled like any other move. One lifting
-takes away all that stands against the model. It does not serve by that: it may be judged and promoted as any other, and
-be returned to.
+Contract: named, with a comment, by somebody else than the author, in the history and in the database or in neither; a
+kill between the two is settled like any other move. One lifting takes away all that stands against the model. It does
+not serve by that: it may be judged and promoted as any other, and be returned to.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,14 +11,14 @@ from datetime import datetime
 from pathlib import Path
 
 from spine.errors import GateRefused
-from validation.gates.anchor import anchored
-from validation.gates.approval import Word, demand_other_person, demand_signed, sealed_refusals
-from validation.gates.champion import TAG, open_registry, version_numbered
-from validation.gates.history import SETTLED_AS, HistoryEntry, append_entry, demand_time_goes_on, read_history
-from validation.gates.moving import mirror, settle
-from validation.gates.promotion import refusing
-from validation.gates.refusals import Refusal, standing_refusals
-from validation.gates.seat import Denial, Seat, open_seat
+from validation.promotion.approval import Word, demand_other_person, demand_signed, sealed_refusals
+from validation.promotion.champion import TAG, open_registry, version_numbered
+from validation.promotion.champion_change import mirror, settle
+from validation.promotion.champion_record import Denial, Seat, open_seat
+from validation.promotion.history import SETTLED_AS, HistoryEntry, append_entry, demand_time_goes_on, read_history
+from validation.promotion.history_length import anchored
+from validation.promotion.promote import refusing
+from validation.promotion.refusals import Refusal, standing_refusals
 
 _SHORTEST = 8
 

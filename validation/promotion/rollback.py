@@ -1,10 +1,8 @@
 """Rollback: back to the last good model, in one move, with a reason that stays.
 
-What belongs here: which models served before, which of them is good, leaving the present one. What does not: the move
-itself (``moving``), what a smoke test asks (``smoke``). Contract: a target must have served, must not be denied, must
-still have the bytes it was promoted with and must answer the bundled study; the model that is left goes on the
-deny-list in the same transaction. Who served is read from the history and from the registry's versions, so one of them
-may be lost, and so may the alias.
+Contract: a target must have served, must not be denied, must still have the bytes it was promoted with and must answer
+the bundled study; the model that is left goes on the deny-list in the same transaction. Who served is read from the
+history and from the registry's versions, so one of them may be lost, and so may the alias.
 """
 
 import tempfile
@@ -16,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from spine.errors import GateRefused, PlumblineError
 from spine.model_digest import find_model_folder, model_digest
-from validation.gates.anchor import anchored
-from validation.gates.champion import (
+from validation.gates.policy import PhantomStudy
+from validation.promotion.champion import (
     SERVED_STATES,
     TAG,
     Champion,
@@ -27,13 +25,13 @@ from validation.gates.champion import (
     version_numbered,
     versions_of,
 )
-from validation.gates.history import SERVES, HistoryEntry, demand_time_goes_on, last_champion, read_history
-from validation.gates.moving import move, settle
-from validation.gates.policy import PhantomStudy
-from validation.gates.promotion import refusing
-from validation.gates.refusals import standing_refusals
-from validation.gates.seat import Denial, Holder, Seat, open_seat
-from validation.gates.smoke import AskPhantom, demand_smoke_test
+from validation.promotion.champion_change import move, settle
+from validation.promotion.champion_record import Denial, Holder, Seat, open_seat
+from validation.promotion.history import SERVES, HistoryEntry, demand_time_goes_on, last_champion, read_history
+from validation.promotion.history_length import anchored
+from validation.promotion.promote import refusing
+from validation.promotion.refusals import standing_refusals
+from validation.promotion.smoke_test import AskPhantom, demand_smoke_test
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -1,9 +1,7 @@
 """The served copy: the bytes that were judged, under the promoter's own run and registered model.
 
-What belongs here: taking a candidate from the registry, holding it against the digest that was judged, writing
-the copy and reading it back. What does not: whether it may be copied, and the alias (``promotion``). Contract: a
-registry's own "copy" is a pointer to files the trainer can still overwrite; here the bytes are copied, together with
-the verdict and the records they rest on, and nothing that runs code when it is loaded comes along.
+Contract: a registry's own "copy" is a pointer to files the trainer can still overwrite; here the bytes are copied,
+together with the verdict and the records they rest on, and nothing that runs code when it is loaded comes along.
 """
 
 import tempfile
@@ -17,8 +15,8 @@ from typing import TYPE_CHECKING
 from spine.errors import GateRefused
 from spine.model_digest import find_model_folder, model_digest
 from spine.storage import sha256_of_tree
-from validation.gates.champion import TAG, altered, download
 from validation.gates.verdict import Verdict, summarise_verdict
+from validation.promotion.champion import TAG, altered, download
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

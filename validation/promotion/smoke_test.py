@@ -1,10 +1,8 @@
 """The smoke test: the bytes that would serve are asked about one bundled virtual patient before anything moves.
 
-What belongs here: the truth of that study, what an answer must be, the refusal. What does not: running a model
-(``inference``, which this room does not know: whoever promotes hands in how to ask). Contract: no way of asking, no
-promotion; an answer that is not finite, far from the truth, incomplete or far slower than the champion's is refused
-with everything that is wrong with it. It does not measure how good a model is (the policy does), but that it works
-where it will serve.
+Contract: no way of asking, no promotion; an answer that is not finite, far from the truth, incomplete or far slower
+than the champion's is refused with everything that is wrong with it. It does not measure how good a model is (the
+policy does), but that it works where it will serve.
 """
 
 import json
@@ -16,7 +14,7 @@ from pathlib import Path
 from spine.errors import GateRefused
 from validation.gates.policy import PhantomStudy, is_number
 
-STUDY = Path(__file__).parent / "phantom_study"
+STUDY = Path(__file__).parent / "virtual_study"
 """The bundled study: ``frontal.png``, ``lateral.png`` and ``study.json`` (geometry and truths)."""
 
 

@@ -1,17 +1,16 @@
 """What a reviewer may do about a verdict: the exact commands, for each decision.
 
-What belongs here: those words. What does not: the commands themselves (``orchestration.cli``), whether they are
-permitted (the gate). Contract: every command names the verdict by its digest, below the workspace in which the command
-is run, so that a command copied from an old page cannot speak of a newer verdict; what was done already, and what the
-gate would refuse, is not offered.
+Contract: every command names the verdict by its digest, below the workspace in which the command is run, so that a
+command copied from an old page cannot speak of a newer verdict; what was done already, and what the gate would refuse,
+is not offered.
 """
 
 from dataclasses import dataclass
 
-from validation.gates.approval import may_be_promoted, needs_approval
 from validation.gates.policy import Policy
 from validation.gates.verdict import Verdict
-from validation.review.aftermath import Aftermath
+from validation.promotion.approval import may_be_promoted, needs_approval
+from validation.review.verdict_status import Aftermath
 
 
 @dataclass(frozen=True)

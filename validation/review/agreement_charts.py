@@ -1,7 +1,7 @@
 """Regression and Bland-Altman drawings of one parameter, for one model or for two side by side.
 
-What belongs here: those two drawings. What does not: their figures (the record's). Contract: both models' panels share
-their scales, so that what looks wider is wider; a parameter with fewer than two answers says so instead of being drawn.
+Contract: both models' panels share their scales, so that what looks wider is wider; a parameter with fewer than two
+answers says so instead of being drawn.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,7 @@
 """What changed between the champion's training and the challenger's: data, code, environment, cost.
 
-What belongs here: the facts of one training run, and two of them side by side. What does not: reading them from MLflow
-(``orchestration.chain.run_facts``). Contract: what is not known is told as not known, never as unchanged; energy that
-no machine told is told as not measured.
+Contract: what is not known is told as not known, never as unchanged; energy that no machine told is told as not
+measured.
 """
 
 from collections import Counter

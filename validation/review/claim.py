@@ -1,6 +1,5 @@
 """A checklist in the manner of CLAIM (2024), filled from the records of one candidate.
 
-What belongs here: which items there are and from which record each is answered. What does not: the model card.
 Contract: an item is answered from a record or reads "not provided"; none is answered by a sentence that would be true
 of every model. The checklist follows the items' subjects in CLAIM (Mongan, Moy, Kahn, Radiol Artif Intell 2020; update
 2024); it is not the official form.
@@ -11,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from validation.evaluation.record import EvaluationRecord
-from validation.gates.results import RuleResult
+from validation.gates.rule_results import RuleResult
 from validation.gates.subgroups import EVERYBODY
 from validation.gates.verdict import Verdict
-from validation.review.card import NOT_PROVIDED
 from validation.review.changes import SPLITS, RunFacts, epochs_of, minutes
-from validation.review.subgroups import DIMENSIONS, group_of, in_order
+from validation.review.model_card import NOT_PROVIDED
+from validation.review.subgroup_names import DIMENSIONS, group_of, in_order
 
 SCHEMA = "plumbline.claim/1"
 

@@ -1,8 +1,7 @@
 """Small vector drawings for the reviewer's page: an axis, points, lines, bands, as SVG text.
 
-What belongs here: from numbers to marks. What does not: which numbers (the modules beside it). Contract: a drawing is
-one ``<svg>`` with a ``role="img"`` and a title that says in words what it shows; colours are classes of the page's
-style sheet (``challenger``, ``champion``, ``truth``); nothing refers to a network.
+Contract: a drawing is one ``<svg>`` with a ``role="img"`` and a title that says in words what it shows; colours are
+classes of the page's style sheet (``challenger``, ``champion``, ``truth``); nothing refers to a network.
 """
 
 import math

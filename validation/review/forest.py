@@ -1,9 +1,7 @@
 """The forest plot: paired differences of challenger and champion by parameter and subgroup.
 
-What belongs here: drawing the rows that the verdict carries. What does not: the differences (``validation.gates``),
-what follows from them (the verdict's rules). Contract: every row of the verdict is drawn, its number of patients beside
-it; a group that the policy found too small to judge is drawn pale, because an interval of a few patients persuades
-without showing anything.
+Contract: every row of the verdict is drawn, its number of patients beside it; a group that the policy found too small
+to judge is drawn pale, because an interval of a few patients persuades without showing anything.
 """
 
 from collections.abc import Sequence

@@ -1,13 +1,13 @@
 """Landmark error by level, and how often intervals hold the truth: champion beside challenger.
 
-What belongs here: those two drawings. What does not: their figures (the record's). Contract: both models stand on one
-scale, the challenger above the champion in every row; a level without a figure has a row without a mark.
+Contract: both models stand on one scale, the challenger above the champion in every row; a level without a figure has
+a row without a mark.
 """
 
 from collections.abc import Mapping, Sequence
 
 from spine.measurement.registry import PARAMETERS
-from validation.evaluation.landmarks import LandmarkSummary, Space
+from validation.evaluation.landmark_errors import LandmarkSummary, Space
 from validation.evaluation.record import EvaluationRecord, ModelRole
 from validation.review.drawing import Panel, Scale
 

@@ -1,9 +1,7 @@
 """The model card of a candidate: Markdown and JSON, generated from its records; and the CLAIM-style checklist.
 
-What belongs here: the card's content from evaluation record, verdict and run facts, and its two forms. What does not:
-the checklist (``claim``), the released model's own card (``training.release``). Contract: every figure comes from a
-record, none is typed; the JSON and the Markdown are made from the same content; what is not on record reads
-"not provided".
+Contract: every figure comes from a record, none is typed; the JSON and the Markdown are made from the same content;
+what is not on record reads "not provided".
 """
 
 import json
@@ -15,7 +13,7 @@ from validation.evaluation.agreement import Agreement, Figure
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.verdict import Verdict
 from validation.review.changes import NOT_MEASURED, RunFacts, epochs_of, minutes
-from validation.review.subgroups import DIMENSIONS, group_of, in_order
+from validation.review.subgroup_names import DIMENSIONS, group_of, in_order
 
 NOT_PROVIDED = "not provided"
 SCHEMA = "plumbline.model_card/1"

@@ -1,10 +1,8 @@
 """The reviewer's page: one HTML file from which a person decides about a candidate, without a network.
 
-What belongs here: choosing what is shown and filling ``review.html.jinja``. What does not: figures (the records'),
-outcomes (the verdict's), pictures (encoded by the caller, because windowing is inference's). Contract: the page works
-from a file, asks nothing of any network (its own security policy forbids it), says at its top what was decided on whose
-patients, and with no champion shows what there is of the challenger. Records that are not those of the verdict are
-refused.
+Contract: the page works from a file, asks nothing of any network (its own security policy forbids it), says at its top
+what was decided on whose patients, and with no champion shows what there is of the challenger. Records that are not
+those of the verdict are refused.
 """
 
 from collections import Counter
@@ -21,15 +19,15 @@ from spine.storage import write_text_atomically
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import Policy
 from validation.gates.verdict import Verdict, summarise_verdict
-from validation.review.aftermath import Aftermath, day
-from validation.review.agreement_drawings import draw_agreements
+from validation.review.actions import advice_for, options_for
+from validation.review.agreement_charts import draw_agreements
 from validation.review.changes import RunFacts, compare_data, compare_runs
-from validation.review.decisions import advice_for, options_for
 from validation.review.forest import draw_forests
-from validation.review.level_drawings import draw_calibration, draw_landmark_levels
+from validation.review.level_charts import draw_calibration, draw_landmark_levels
 from validation.review.patients import SHOWN, EncodedPicture, Patient, Points, describe_patients
 from validation.review.rule_table import rule_table
-from validation.review.subgroups import DIMENSIONS, in_order
+from validation.review.subgroup_names import DIMENSIONS, in_order
+from validation.review.verdict_status import Aftermath, day
 
 LIMIT_BYTES = 15_000_000
 """A page that weighs more is refused: it would not open quickly, nor travel."""

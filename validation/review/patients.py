@@ -1,9 +1,8 @@
 """The patients a reviewer looks at: the worst and the most changed, with their figures and their pictures.
 
-What belongs here: choosing and ordering them, their table. What does not: encoding pictures (``orchestration``), the
-gate's statistics (``validation.gates.paired``). Contract: a patient's loss is the mean over the compared parameters of
-|error| in margins, an unanswered one at its penalty, as the gate pools them; so who comes first here is who weighs most
-there. Ties are broken by name: the same records give the same page.
+Contract: a patient's loss is the mean over the compared parameters of |error| in margins, an unanswered one at its
+penalty, as the gate pools them; so who comes first here is who weighs most there. Ties are broken by name: the same
+records give the same page.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,11 +13,11 @@ from spine.measurement.registry import PARAMETERS
 from spine.study import Points2D
 from validation.evaluation.outcomes import ParameterOutcome, StudyOutcome
 from validation.evaluation.record import EvaluationRecord
+from validation.gates.comparison_terms import Comparison
 from validation.gates.paired import loss_of
 from validation.gates.subgroups import has_truth
-from validation.gates.terms import Comparison
 from validation.review.strokes import draw_layer
-from validation.review.subgroups import groups_of
+from validation.review.subgroup_names import groups_of
 
 SHOWN = 20
 """So many of the worst and so many of the most changed are shown."""

@@ -1,13 +1,12 @@
 """The rule table: every rule of a verdict as one row, what stands in the way first.
 
-What belongs here: wording and order of the rows. What does not: outcomes (the verdict's). Contract: every result of the
-verdict is in exactly one row; nothing is summed up away.
+Contract: every result of the verdict is in exactly one row; nothing is summed up away.
 """
 
 from dataclasses import dataclass
 
 from spine.measurement.registry import PARAMETERS
-from validation.gates.results import RuleResult
+from validation.gates.rule_results import RuleResult
 from validation.gates.verdict import Verdict
 
 _KINDS = {

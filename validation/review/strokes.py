@@ -1,8 +1,6 @@
 """Landmarks as strokes that lie on a picture: spine curve, plates, pelvis, dots, names; SVG in the picture's pixels.
 
-What belongs here: from points to strokes, for one layer. What does not: the picture below (``orchestration.chain``
-encodes it: the windowing is inference's), which layers are seen (the page). Contract: nothing is drawn for an absent
-landmark; a pixel's centre lies half a unit from its edge, as everywhere.
+Contract: nothing is drawn for an absent landmark; a pixel's centre lies half a unit from its edge, as everywhere.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,6 @@
 """Names of subgroups for people, and a group for everybody, so that a filter loses nobody.
 
-What belongs here: titles, order, and the group of those of whom nothing is known. What does not: which group a study is
-in (``validation.gates.subgroups``: the page filters by the groups that the gate judges). Contract: every study has
-exactly one group in each dimension; what is not known is ``not told``.
+Contract: every study has exactly one group in each dimension; what is not known is ``not told``.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,20 +1,18 @@
 """What was done about a verdict after it was judged: approved, refused, promoted, rolled back, or nothing yet.
 
-What belongs here: reading that from the history and the sealed words of humans, and saying it. What does not: doing any
-of it (``validation.gates``), gathering (``orchestration.chain.review``). Contract: a line for every deed, oldest first,
-with who, when and why; a verdict of which nothing is told says so, and one whose history cannot be read says that it is
-not known. A refusal whose line the history has lost still counts, and so does one of the same model under another
-verdict, as they do at the gate.
+Contract: a line for every deed, oldest first, with who, when and why; a verdict of which nothing is told says so, and
+one whose history cannot be read says that it is not known. A refusal whose line the history has lost still counts, and
+so does one of the same model under another verdict, as they do at the gate.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from validation.gates.approval import Approval, refusals_of
-from validation.gates.history import SERVES, SETTLED_AS, HistoryEntry
-from validation.gates.refusals import standing_refusals
 from validation.gates.verdict import Verdict
+from validation.promotion.approval import Approval, refusals_of
+from validation.promotion.history import SERVES, SETTLED_AS, HistoryEntry
+from validation.promotion.refusals import standing_refusals
 
 NOTHING = "nothing was done yet"
 

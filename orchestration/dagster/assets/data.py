@@ -1,15 +1,14 @@
 """Assets of the data: from patients to a validated data set.
 
-What belongs here: the nouns and what they depend on. What does not: work (``orchestration.chain``). Contract: names
-and edges are those of ``orchestration.chain.pipeline.STAGES``; ``batch`` stands beside them, because DVC knows the
-inbox as a folder and Dagster each batch in it.
+Contract: names and edges are those of ``orchestration.pipeline.stages.STAGES``; ``batch`` stands beside them, because
+DVC knows the inbox as a folder and Dagster each batch in it.
 """
 
 import dagster as dg
 
-from orchestration.assets.materialising import Materialised, chain_step, materialised
-from orchestration.resources import DataVersions, WorkspacePaths, WritableWorkspace
-from orchestration.watching import StepWatcher
+from orchestration.dagster.assets.materialising import Materialised, chain_step, materialised
+from orchestration.dagster.resources import DataVersions, WorkspacePaths, WritableWorkspace
+from orchestration.dagster.run_progress import StepWatcher
 
 GROUP = "data"
 OWNERS = ["team:data"]
@@ -33,7 +32,7 @@ def batch(context: dg.AssetExecutionContext, workspace: WritableWorkspace, watch
 
     A corrected batch has a new key (its `COMPLETE` marker is newer) and is a batch of its own.
     """
-    from orchestration.chain.intake import ingest_batch
+    from orchestration.pipeline.intake import ingest_batch
 
     return materialised("batch", watcher, lambda p: ingest_batch(workspace.folders, context.partition_key, p))
 

@@ -1,8 +1,7 @@
 """The frame around every asset: tell the watcher, run the step, show its report, turn refusals into failures.
 
-What belongs here: what all assets do alike. What does not: anything that one asset does. Contract: a deliberate
-refusal (``PlumblineError``) becomes a ``dagster.Failure`` with code, finding, expectation and remedy, never retried;
-any other exception is a bug and keeps its traceback.
+Contract: a deliberate refusal (``PlumblineError``) becomes a ``dagster.Failure`` with code, finding, expectation and
+remedy, never retried; any other exception is a bug and keeps its traceback.
 """
 
 import time
@@ -11,10 +10,10 @@ from dataclasses import replace
 
 import dagster as dg
 
-from orchestration.assets.presentation import metadata_of
-from orchestration.chain.report import Progress, StepReport
-from orchestration.resources import DataVersions, ModelTracking, WritableWorkspace
-from orchestration.watching import StepWatcher
+from orchestration.dagster.assets.metadata import metadata_of
+from orchestration.dagster.resources import DataVersions, ModelTracking, WritableWorkspace
+from orchestration.dagster.run_progress import StepWatcher
+from orchestration.pipeline.step_report import Progress, StepReport
 from spine.errors import ContractViolation, PlumblineError
 
 Materialised = dg.MaterializeResult[None]
@@ -61,7 +60,7 @@ def chain_step(step: str, workspace: WritableWorkspace, versions: DataVersions, 
     """Run a DVC-versioned step of the chain as the asset of the same name."""
 
     def work(progress: Progress) -> StepReport:
-        from orchestration.chain.pipeline import stages_for
+        from orchestration.pipeline.stages import stages_for
 
         params = workspace.params
         if step not in {stage.name for stage in stages_for(params)}:
@@ -82,7 +81,7 @@ def failure_of(error: PlumblineError) -> dg.Failure:
 
 
 def _failed_validation(error: ContractViolation, workspace: WritableWorkspace) -> StepReport:
-    from orchestration.chain.report import read_step_report, write_step_report
+    from orchestration.pipeline.step_report import read_step_report, write_step_report
 
     report = read_step_report("validation", workspace.folders) if error.code == "DATASET_INVALID" else None
     if report is None:

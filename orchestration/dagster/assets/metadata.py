@@ -1,8 +1,7 @@
 """From a step's report to what a person sees on the asset's page.
 
-What belongs here: typing figures as Dagster metadata, previews of pictures. What does not: choosing figures (the
-step). Contract: previews are small (the event log keeps every one of them for ever), absent figures are shown as
-absent, and nothing here raises because of a missing picture.
+Contract: previews are small (the event log keeps every one of them for ever), absent figures are shown as absent, and
+nothing here raises because of a missing picture.
 """
 
 import base64
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from orchestration.chain.report import Figure, StepReport
+from orchestration.pipeline.step_report import Figure, StepReport
 
 PREVIEW_WIDTH_PX = 560
 PREVIEW_LIMIT_BYTES = 90_000

@@ -1,15 +1,14 @@
 """Assets of the model: a candidate, its errors, its registration.
 
-What belongs here: the nouns and what they depend on. What does not: judging (``promotion``), work
-(``orchestration.chain``). Contract: as ``orchestration.assets.data``.
+Contract: as ``orchestration.dagster.assets.data``.
 """
 
 import dagster as dg
 
-from orchestration.assets.data import Watcher, dataset, validation
-from orchestration.assets.materialising import Materialised, chain_step, materialised
-from orchestration.pipes import teams_under_pipes
-from orchestration.resources import DataVersions, ModelTracking, TrainingDevice, WritableWorkspace
+from orchestration.dagster.assets.data import Watcher, dataset, validation
+from orchestration.dagster.assets.materialising import Materialised, chain_step, materialised
+from orchestration.dagster.pipes import teams_under_pipes
+from orchestration.dagster.resources import DataVersions, ModelTracking, TrainingDevice, WritableWorkspace
 
 GROUP = "model"
 OWNERS = ["team:model"]
@@ -43,7 +42,7 @@ def registered_candidate(
     context: dg.AssetExecutionContext, workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher
 ) -> Materialised:
     """The candidate as an MLflow run (its training journal replayed, evidence attached) and a registered version."""
-    from orchestration.chain.decision import register_candidate
+    from orchestration.lifecycle.decision import register_candidate
 
     bound, tags = tracking.bound(workspace.folders), {"dagster.run_id": context.run.run_id}
     work = lambda _: register_candidate(bound, workspace.params, tags)  # noqa: E731

@@ -1,19 +1,18 @@
 """Assets of the gate: the champion's figures, the verdict, and the champion itself.
 
-What belongs here: the nouns and what they depend on. What does not: judging and moving the alias
-(``validation.gates``). Contract: ``champion`` never trusts the graph above it. A blocking check stops a run, not a
-second run in which somebody launches this asset alone; so the function it calls re-reads and re-verifies policy,
-evidence and verdict, and refuses.
+Contract: ``champion`` never trusts the graph above it. A blocking check stops a run, not a second run in which
+somebody launches this asset alone; so the function it calls re-reads and re-verifies policy, evidence and verdict, and
+refuses.
 """
 
 import dagster as dg
 
-from orchestration.assets.data import Watcher, dataset, validation
-from orchestration.assets.materialising import Materialised, materialised
-from orchestration.assets.model import evaluation, registered_candidate
-from orchestration.chain.params import Params
-from orchestration.chain.workspace import Workspace
-from orchestration.resources import ModelTracking, WritableWorkspace
+from orchestration.dagster.assets.data import Watcher, dataset, validation
+from orchestration.dagster.assets.materialising import Materialised, materialised
+from orchestration.dagster.assets.model import evaluation, registered_candidate
+from orchestration.dagster.resources import ModelTracking, WritableWorkspace
+from orchestration.pipeline.params import Params
+from orchestration.pipeline.workspace import Workspace
 
 GROUP = "gate"
 OWNERS = ["team:gate"]
@@ -22,7 +21,7 @@ OWNERS = ["team:gate"]
 @dg.asset(group_name=GROUP, owners=OWNERS, kinds={"onnx", "python"}, code_version="1", deps=[dataset, validation])
 def champion_evaluation(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
     """The champion in service, measured again on the same frozen test set by the same code as the candidate."""
-    from orchestration.chain.decision import rescore_champion
+    from orchestration.lifecycle.decision import rescore_champion
 
     bound = tracking.bound(workspace.folders)
     return materialised("champion_evaluation", watcher, lambda _: rescore_champion(bound, workspace.params))
@@ -37,7 +36,7 @@ def champion_evaluation(workspace: WritableWorkspace, tracking: ModelTracking, w
 )
 def verdict(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
     """PROMOTE, HOLD, REJECT or INSUFFICIENT: what the policy says of the evidence, with a reason per rule, hashed."""
-    from orchestration.chain.decision import judge_candidate
+    from orchestration.lifecycle.decision import judge_candidate
 
     bound = tracking.bound(workspace.folders)
     return materialised("verdict", watcher, lambda _: judge_candidate(bound, workspace.params), tracking=tracking)
@@ -60,8 +59,8 @@ class ApprovalConfig(dg.Config):
         """File or digest of the approval to promote with, granted first where an approver is named; may be empty."""
         if not self.approver:
             return self.approval
-        from orchestration.chain.human import approve_verdict
-        from validation.gates.approval import Word
+        from orchestration.lifecycle.approvals import approve_verdict
+        from validation.promotion.approval import Word
 
         return approve_verdict(workspace, params, self.verdict, Word(self.approver, self.comment)).digest
 
@@ -72,7 +71,7 @@ def champion(
     watcher: Watcher,
 ) -> Materialised:  # fmt: skip
     """The model in service. Promotion verifies evidence and verdict itself, however it was launched."""
-    from orchestration.chain.decision import promote_champion
+    from orchestration.lifecycle.decision import promote_champion
 
     bound, params, promoter = tracking.bound(workspace.folders), workspace.params, f"dagster run {context.run.run_id}"
     work = lambda _: promote_champion(bound, params, promoter, config.grant(bound, params))  # noqa: E731

@@ -11,24 +11,24 @@ import yaml
 from click.testing import CliRunner, Result
 from mlflow import MlflowClient
 
-from orchestration.chain.baseline import score_baseline
-from orchestration.chain.champion import CANDIDATES_MODEL, local_champion, open_champion
-from orchestration.chain.decision import judge_candidate, rescore_champion
-from orchestration.chain.human import find_approval
-from orchestration.chain.params import Params, read_params, write_params
-from orchestration.chain.shown_metrics import metrics_of_test
-from orchestration.chain.workspace import Workspace
 from orchestration.cli.main import plumbline
 from orchestration.environment import quiet_environment
+from orchestration.lifecycle.approvals import find_approval
+from orchestration.lifecycle.baseline import score_baseline
+from orchestration.lifecycle.decision import judge_candidate, rescore_champion
+from orchestration.lifecycle.local_champion import CANDIDATES_MODEL, local_champion, open_champion
+from orchestration.pipeline.params import Params, read_params, write_params
+from orchestration.pipeline.workspace import Workspace
+from orchestration.tracking.metrics import metrics_of_test
 from spine.errors import GateRefused, PlumblineError
 from tests.served_workspace import register_candidate
 from training.tracking import log_evidence
 from validation.evaluation.record import read_record
-from validation.gates.approval import Word, grant
-from validation.gates.champion import open_registry
 from validation.gates.policy import DEFAULT_POLICY, read_policy
-from validation.gates.seat import open_seat
 from validation.gates.verdict import read_verdict
+from validation.promotion.approval import Word, grant
+from validation.promotion.champion import open_registry
+from validation.promotion.champion_record import open_seat
 
 pytestmark = [
     pytest.mark.slow,
@@ -44,7 +44,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
         monkeypatch.setenv(name, value)
     made = Workspace(tmp_path / "ws")
     # The records here are drawn, without a data set whose pictures a reviewer's page could show.
-    monkeypatch.setattr("orchestration.chain.presenting.review_candidate", lambda *_: (made.root / "review.html", {}))
+    monkeypatch.setattr("orchestration.tracking.describe.review_candidate", lambda *_: (made.root / "review.html", {}))
     made.prepare()
     policy = yaml.safe_load(DEFAULT_POLICY.read_text())
     policy["approval"] = {"required": "always", "ttl_hours": 48.0, "reason": "a person answers for it"}
@@ -385,7 +385,7 @@ def test_a_promotion_whose_local_copy_fails_says_that_it_stands(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("orchestration.chain.decision.refresh_local_champion", full)
+        patch.setattr("orchestration.lifecycle.decision.refresh_local_champion", full)
         failed = typed(workspace, "promote", "--by", "R. Viewer")
     assert code_of(failed) == "LOCAL_COPY_BEHIND"
     assert "version 1, promoted" in str(failed.exception) and "No space left" in str(failed.exception)
@@ -397,9 +397,9 @@ def test_dagster_takes_the_approval_as_config(workspace: Workspace, tmp_path: Pa
     """The job ``promotion`` with an approver, a comment and the verdict's digest: granted in the run, then used."""
     import dagster as dg
 
-    from orchestration.definitions import definitions_with
-    from orchestration.jobs import PROMOTION
-    from orchestration.resources import resources_for
+    from orchestration.dagster.definitions import definitions_with
+    from orchestration.dagster.jobs import PROMOTION
+    from orchestration.dagster.resources import resources_for
 
     verdict = candidate(workspace, "a")
     job = definitions_with(resources_for(str(workspace.root))).resolve_job_def(PROMOTION)

@@ -11,7 +11,7 @@ import pydicom
 import pytest
 from click.testing import CliRunner
 
-from orchestration.cli.data import cohort
+from orchestration.cli.cohort import cohort
 from spine.errors import ParametersRejected
 
 
@@ -75,7 +75,7 @@ def test_a_command_that_is_told_to_stop_stops_cleanly(tmp_path, how):
 
     folder = tmp_path / "c"
     call = [sys.executable, "-m", "orchestration.cli.main", "cohort", "--out", folder, "--count", "5000"]
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     with subprocess.Popen([*call, "--rows", "128"], stderr=subprocess.PIPE, text=True, cwd=root) as command:
         until = time.monotonic() + 60
         while len(list(folder.glob("*/COMPLETE"))) < 3 and time.monotonic() < until:

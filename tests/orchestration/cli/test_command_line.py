@@ -10,12 +10,12 @@ import pydicom
 import pytest
 from click.testing import CliRunner
 
+from inference.bundled import RELEASED
 from inference.contract import read_contract
-from inference.released import RELEASED
-from orchestration.chain.params import read_params
-from orchestration.chain.report import StepReport
-from orchestration.chain.workspace import Workspace
 from orchestration.cli.main import _COMMANDS, plumbline
+from orchestration.pipeline.params import read_params
+from orchestration.pipeline.step_report import StepReport
+from orchestration.pipeline.workspace import Workspace
 from spine.errors import GateRefused
 
 
@@ -206,7 +206,7 @@ def test_unknown_names_are_refused_before_anything_runs(tmp_path, setting):
 
 @pytest.fixture(scope="module")
 def two_patients(tmp_path_factory):
-    from spine.phantom.cohort import CohortConfig, write_cohort
+    from simulation.cohort.cohort import CohortConfig, write_cohort
     from spine.scanner import NATIVE_SPACING_MM
 
     folder = tmp_path_factory.mktemp("two")
@@ -319,8 +319,8 @@ def test_a_film_is_never_overwritten_and_a_bad_one_is_named(two_patients, tmp_pa
 
 
 def test_stage_waits_for_nobody_and_leaves_no_litter(tmp_path):
-    from orchestration.chain.lock import chain_lock
-    from orchestration.chain.workspace import Workspace
+    from orchestration.pipeline.lock import chain_lock
+    from orchestration.pipeline.workspace import Workspace
 
     command("init", "-w", str(tmp_path / "ws"))
     with chain_lock(Workspace(tmp_path / "ws")):
@@ -339,15 +339,15 @@ def test_read3d_with_nothing_to_read_says_so(tmp_path):
 
 def test_intervals_are_called_rough_where_calibration_shares_one_width():
     from inference.calibration import FEW_PATIENTS
-    from training.calibrate import LEAST_PATIENTS
+    from training.export.calibrate import LEAST_PATIENTS
 
     assert FEW_PATIENTS == LEAST_PATIENTS
 
 
 def test_a_fit_that_ends_in_its_first_epoch_says_how_much_of_it_was_seen():
-    from orchestration.chain.steps import _share_of_an_epoch
-    from training.candidate import FitSummary
+    from orchestration.pipeline.steps import _share_of_an_epoch
     from training.config import TrainingConfig
+    from training.export.candidate import FitSummary
 
     config = TrainingConfig(minutes=2, batch_size=8, devices=2)
     ended = FitSummary(config, "galbusera39", "d", "t", 400, 1.0, "mm", 0, 15, 120.0, 2.0, "cpu", "32", {})
@@ -363,15 +363,15 @@ def test_a_fit_that_ends_in_its_first_epoch_says_how_much_of_it_was_seen():
 )
 def test_a_run_that_promotes_nothing_tells_where_the_reason_is(tmp_path, monkeypatch, capsys, step, code, told):
     """A refusal after the verdict is in no verdict, so pointing to the verdict would lead nowhere."""
-    from orchestration.cli.chain import run_chain
-    from orchestration.run import RunOutcome
+    from orchestration.cli.pipeline import run_chain
+    from orchestration.dagster.run import RunOutcome
 
     refusal = GateRefused(code, found="a model that was rolled back from", expected="another", remedy="train anew")
     reports = {"verdict": StepReport("verdict", {})}
     outcome = RunOutcome("1", reports, False, True, step, code, str(refusal), 1.0, 3)
-    monkeypatch.setattr("orchestration.run.run_retrain", lambda *_, **__: outcome)
-    monkeypatch.setattr("orchestration.cli.chain.print_verdict", lambda _: None)
-    monkeypatch.setattr("orchestration.cli.chain.write_run_record", lambda *_: None)
+    monkeypatch.setattr("orchestration.dagster.run.run_retrain", lambda *_, **__: outcome)
+    monkeypatch.setattr("orchestration.cli.pipeline.print_verdict", lambda _: None)
+    monkeypatch.setattr("orchestration.cli.pipeline.write_run_record", lambda *_: None)
     assert run_chain(Workspace(tmp_path)) == 3
     said = " ".join(capsys.readouterr().out.split())
     assert f"not promoted ({code})" in said and told in said
@@ -389,6 +389,6 @@ def test_a_run_that_promotes_nothing_tells_where_the_reason_is(tmp_path, monkeyp
     ],
 )
 def test_a_figure_and_the_limit_that_it_misses_are_not_printed_alike(error, threshold, told):
-    from orchestration.cli.judging import _figures
+    from orchestration.cli.verdicts import _figures
 
     assert _figures(error, threshold, "margins") == told

@@ -3,7 +3,7 @@
 import pytest
 from click.testing import CliRunner
 
-from orchestration.cli.data import cohort
+from orchestration.cli.cohort import cohort
 from orchestration.cli.terminal import output
 
 
@@ -22,7 +22,7 @@ def test_the_table_compares_and_the_figure_is_written(tmp_path, monkeypatch):
 def test_a_row_that_is_off_ends_in_failure(monkeypatch):
     from dataclasses import replace
 
-    from spine.phantom.people import statistics
+    from simulation.population import statistics
 
     good = replace(statistics.population_rows(statistics.survey(120))[0], count=900)
     good = replace(good, mean=good.published_mean, sd=good.published_sd)

@@ -6,11 +6,11 @@ import shutil
 import pytest
 from click.testing import CliRunner
 
-from orchestration.chain.steps import compute_step
-from orchestration.chain.workspace import Workspace
-from orchestration.cli.chain import prepare_workspace
 from orchestration.cli.main import plumbline
-from spine.phantom.cohort import CohortConfig, write_cohort
+from orchestration.cli.pipeline import prepare_workspace
+from orchestration.pipeline.steps import compute_step
+from orchestration.pipeline.workspace import Workspace
+from simulation.cohort.cohort import CohortConfig, write_cohort
 from spine.scanner import NATIVE_SPACING_MM
 
 

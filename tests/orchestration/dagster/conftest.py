@@ -10,11 +10,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from orchestration.chain.params import Params, write_params
-from orchestration.chain.pipeline import dvc_yaml
-from orchestration.chain.report import StepReport, write_step_report
-from orchestration.chain.workspace import Workspace
 from orchestration.environment import quiet_environment
+from orchestration.pipeline.params import Params, write_params
+from orchestration.pipeline.stages import dvc_yaml
+from orchestration.pipeline.step_report import StepReport, write_step_report
+from orchestration.pipeline.workspace import Workspace
 from spine.errors import ContractViolation, GateRefused
 
 
@@ -108,7 +108,7 @@ def write_stub_verdict(path: Path, decision: str) -> None:
 @pytest.fixture
 def chain(monkeypatch) -> Chain:
     """Replace the chain's functions, at the seam the assets call, by stubs."""
-    from orchestration.chain import steps
+    from orchestration.pipeline import steps
 
     stub = Chain(
         figures={
@@ -119,17 +119,17 @@ def chain(monkeypatch) -> Chain:
     )
     monkeypatch.setattr(steps, "run_step", stub.step)
     monkeypatch.setattr(steps, "compute_step", stub.step)
-    decision = types.ModuleType("orchestration.chain.decision")
+    decision = types.ModuleType("orchestration.lifecycle.decision")
     decision.register_candidate = lambda ws, params, tags: replace(
         stub.step("registered_candidate", ws), figures={"mlflow experiment id": "3", "mlflow run id": "f00d"}
     )
     decision.rescore_champion = lambda ws, params: stub.step("champion_evaluation", ws)
     decision.judge_candidate = lambda ws, params: stub.judge(ws)
     decision.promote_champion = lambda ws, params, promoter, approval="": stub.promote(ws, promoter)
-    monkeypatch.setitem(sys.modules, "orchestration.chain.decision", decision)
-    import orchestration.chain
+    monkeypatch.setitem(sys.modules, "orchestration.lifecycle.decision", decision)
+    import orchestration.pipeline
 
-    monkeypatch.setattr(orchestration.chain, "decision", decision, raising=False)
+    monkeypatch.setattr(orchestration.pipeline, "decision", decision, raising=False)
     return stub
 
 

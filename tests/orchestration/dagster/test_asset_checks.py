@@ -3,9 +3,9 @@
 import dagster as dg
 import pytest
 
-from orchestration.chain.report import StepReport, write_step_report
-from orchestration.checks import dataset_is_valid, nothing_lost
-from orchestration.resources import WorkspacePaths
+from orchestration.dagster.checks import dataset_is_valid, nothing_lost
+from orchestration.dagster.resources import WorkspacePaths
+from orchestration.pipeline.step_report import StepReport, write_step_report
 
 
 def run(check, workspace) -> dg.AssetCheckResult:

@@ -8,12 +8,12 @@ import dagster as dg
 import pytest
 import yaml
 
-from orchestration.chain.params import Params
-from orchestration.chain.pipeline import STAGES, dvc_yaml
-from orchestration.definitions import definitions_with, defs
-from orchestration.instance import WRITER_TAG
-from orchestration.jobs import INGEST_BATCH, PROMOTION, RETRAIN
-from orchestration.resources import resources_for
+from orchestration.dagster.definitions import definitions_with, defs
+from orchestration.dagster.instance import WRITER_TAG
+from orchestration.dagster.jobs import INGEST_BATCH, PROMOTION, RETRAIN
+from orchestration.dagster.resources import resources_for
+from orchestration.pipeline.params import Params
+from orchestration.pipeline.stages import STAGES, dvc_yaml
 
 GRAPH = defs.resolve_asset_graph()
 OUTSIDE_DVC = {"batch", "registered_candidate", "champion_evaluation", "verdict", "champion"}
@@ -99,7 +99,7 @@ HEAVY = ("torch", "lightning", "mlflow", "pandas", "great_expectations", "matplo
 
 def test_loading_imports_nothing_heavy_reads_no_environment_and_makes_no_file(tmp_path):
     code = (
-        "import sys, orchestration.definitions as d; d.defs.resolve_asset_graph();"
+        "import sys, orchestration.dagster.definitions as d; d.defs.resolve_asset_graph();"
         f"print([m for m in {HEAVY!r} if m in sys.modules])"
     )
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}

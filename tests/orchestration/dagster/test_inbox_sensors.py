@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import dagster as dg
 import pytest
 
-import orchestration.sensors as sensors
-from orchestration.chain.params import Params, Retrain, write_params
-from orchestration.definitions import definitions_with
-from orchestration.jobs import INGEST_BATCH, RETRAIN
-from orchestration.resources import WorkspacePaths, resources_for
-from orchestration.sensors import ATTEMPTS, BATCH_TAG, enough_new_studies, inbox
+import orchestration.dagster.sensors as sensors
+from orchestration.dagster.definitions import definitions_with
+from orchestration.dagster.jobs import INGEST_BATCH, RETRAIN
+from orchestration.dagster.resources import WorkspacePaths, resources_for
+from orchestration.dagster.sensors import ATTEMPTS, BATCH_TAG, enough_new_studies, inbox
+from orchestration.pipeline.params import Params, Retrain, write_params
 
 pytest.importorskip("spine.intake.ingest", reason="the intake room is not there yet")
 
@@ -119,7 +119,7 @@ def test_retries_end(workspace, instance, monkeypatch):
 
 def test_batch_job_takes_in_once_and_only_once(workspace, instance, monkeypatch):
     """The job runs for real: the second run of the same key computes nothing."""
-    from orchestration.chain import intake
+    from orchestration.pipeline import intake
 
     taken = []
 

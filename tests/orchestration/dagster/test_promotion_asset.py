@@ -3,11 +3,11 @@
 import dagster as dg
 import pytest
 
-from orchestration.assets.promotion import champion, verdict
-from orchestration.checks import gate_promotes
-from orchestration.definitions import definitions_with
-from orchestration.jobs import PROMOTION
-from orchestration.resources import resources_for
+from orchestration.dagster.assets.promotion import champion, verdict
+from orchestration.dagster.checks import gate_promotes
+from orchestration.dagster.definitions import definitions_with
+from orchestration.dagster.jobs import PROMOTION
+from orchestration.dagster.resources import resources_for
 
 
 def launch_promotion(workspace, instance):
@@ -88,7 +88,7 @@ def test_gate_check_on_an_edited_verdict_fails(workspace, chain, instance, write
 
 
 def test_gate_check_that_raises_blocks_too(workspace, chain, monkeypatch):
-    from orchestration.run import run_retrain
+    from orchestration.dagster.run import run_retrain
     from validation.gates import verdict as verdicts
 
     def broken(path):

@@ -5,15 +5,15 @@ import time
 import dagster as dg
 import pytest
 
-from orchestration.chain.pipeline import STAGE_NAMES
-from orchestration.chain.workspace import Workspace
-from orchestration.cli.chain import prepare_workspace
-from orchestration.definitions import definitions_with
+from orchestration.cli.pipeline import prepare_workspace
+from orchestration.dagster.definitions import definitions_with
+from orchestration.dagster.instance import open_instance
+from orchestration.dagster.jobs import PROMOTION
+from orchestration.dagster.resources import resources_for
+from orchestration.dagster.run import RunOutcome, run_retrain
 from orchestration.environment import quiet_environment
-from orchestration.instance import open_instance
-from orchestration.jobs import PROMOTION
-from orchestration.resources import resources_for
-from orchestration.run import RunOutcome, run_retrain
+from orchestration.pipeline.stages import STAGE_NAMES
+from orchestration.pipeline.workspace import Workspace
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

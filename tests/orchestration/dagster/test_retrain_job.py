@@ -6,10 +6,10 @@ from contextlib import contextmanager
 import dagster as dg
 import pytest
 
-from orchestration.chain.lock import WorkspaceBusy, chain_lock
-from orchestration.chain.params import Params, Source, write_params
-from orchestration.instance import open_instance
-from orchestration.run import run_retrain
+from orchestration.dagster.instance import open_instance
+from orchestration.dagster.run import run_retrain
+from orchestration.pipeline.lock import WorkspaceBusy, chain_lock
+from orchestration.pipeline.params import Params, Source, write_params
 from spine.errors import InputRejected
 
 CHAIN = ["cohort", "studies", "landmarks", "dataset", "validation", "candidate", "evaluation"]

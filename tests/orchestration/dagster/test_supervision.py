@@ -11,12 +11,20 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orchestration.chain.lock import services_lock
-from orchestration.chain.params import Params, write_params
-from orchestration.chain.workspace import Workspace
 from orchestration.environment import quiet_environment
-from orchestration.processes import Service, ServiceFailed, Supervised, accepts, answers, free_port, require_free_port
-from orchestration.services import environment_of, main, services_of
+from orchestration.pipeline.lock import services_lock
+from orchestration.pipeline.params import Params, write_params
+from orchestration.pipeline.workspace import Workspace
+from orchestration.services.processes import (
+    Service,
+    ServiceFailed,
+    Supervised,
+    accepts,
+    answers,
+    free_port,
+    require_free_port,
+)
+from orchestration.services.up import environment_of, main, services_of
 from spine.errors import ParametersRejected
 
 SERVE = "import http.server, sys; http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()"  # noqa: E501
@@ -75,7 +83,7 @@ def test_grandchildren_go_too(tmp_path):
 
 
 def test_stubborn_process_is_forced(tmp_path, monkeypatch):
-    monkeypatch.setattr("orchestration.processes.GRACE_S", 0.5)
+    monkeypatch.setattr("orchestration.services.processes.GRACE_S", 0.5)
     started = time.monotonic()
     with Supervised([Service("stubborn", (sys.executable, "-c", STUBBORN))], tmp_path, {}) as running:
         wait_for(lambda: "up" in running.log_of("stubborn").read_text())
@@ -106,14 +114,14 @@ def test_taken_port_is_a_clear_refusal():
 
 
 def test_up_refuses_what_is_no_workspace(tmp_path, capsys):
-    assert main(["up", "--workspace", str(tmp_path)]) == 2
+    assert main(["--workspace", str(tmp_path)]) == 2
     assert "PARAMS_MISSING" in capsys.readouterr().err
 
 
 def test_up_refuses_a_second_time(workspace, capsys):
     with services_lock(workspace):
         ports = ["--dagster-port", str(free_port()), "--mlflow-port", str(free_port())]
-        assert main(["up", "--workspace", str(workspace.root), *ports]) == 4
+        assert main(["--workspace", str(workspace.root), *ports]) == 4
     assert "SERVICES_RUNNING" in capsys.readouterr().err
 
 
@@ -141,7 +149,7 @@ def test_up_for_real(tmp_path):
     workspace.prepare()
     write_params(Params(), workspace.params_file)
     dagster, mlflow = free_port(), free_port()
-    command = [sys.executable, "-m", "orchestration.services", "up", "--workspace", str(workspace.root)]
+    command = [sys.executable, "-m", "orchestration.services.up", "--workspace", str(workspace.root)]
     command += ["--dagster-port", str(dagster), "--mlflow-port", str(mlflow)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:

@@ -1,20 +1,17 @@
 """A team of two processes under torchrun fits one model: plainly, and through Dagster Pipes from an asset."""
 
 import json
-import sys
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "training"))
-from drawn_cohort import write_drawn_dataset
-
-from orchestration.chain.team import fit_in_team, launched_by
-from orchestration.pipes import teams_under_pipes
+from orchestration.dagster.pipes import teams_under_pipes
+from orchestration.pipeline.multi_gpu import fit_in_team, launched_by
 from spine.errors import ContractViolation, ParametersRejected
-from training.candidate import FIT_FILE
+from tests.training.drawn_cohort import write_drawn_dataset
 from training.config import TrainingConfig
+from training.export.candidate import FIT_FILE
 
 CONFIG = TrainingConfig(
     epochs=2, input_shape=(128, 64), batch_size=4, width=0.25, precision="32", device="cpu", seed=5, devices=2
@@ -63,7 +60,7 @@ def test_what_the_leader_refuses_is_refused_here_with_its_reason(drawn, tmp_path
 
     def one_alone(command):
         assert command[1:6] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-        from training.member import main
+        from training.fitting.ddp_worker import main
 
         return main([command[-1]])
 

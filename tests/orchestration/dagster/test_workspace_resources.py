@@ -4,15 +4,11 @@ import dagster as dg
 import pytest
 import yaml
 
-from orchestration.assets.presentation import PREVIEW_LIMIT_BYTES, metadata_of, preview
-from orchestration.chain.lock import WorkspaceBusy, chain_lock
-from orchestration.chain.params import read_params
-from orchestration.chain.report import StepReport
-from orchestration.definitions import definitions_with
-from orchestration.environment import DEFAULT_MLFLOW_UI, WORKSPACE_VARIABLE
-from orchestration.instance import fail_abandoned_runs, open_instance
-from orchestration.jobs import RETRAIN
-from orchestration.resources import (
+from orchestration.dagster.assets.metadata import PREVIEW_LIMIT_BYTES, metadata_of, preview
+from orchestration.dagster.definitions import definitions_with
+from orchestration.dagster.instance import fail_abandoned_runs, open_instance
+from orchestration.dagster.jobs import RETRAIN
+from orchestration.dagster.resources import (
     DataVersions,
     ModelTracking,
     TrainingDevice,
@@ -21,6 +17,10 @@ from orchestration.resources import (
     default_resources,
     resources_for,
 )
+from orchestration.environment import DEFAULT_MLFLOW_UI, WORKSPACE_VARIABLE
+from orchestration.pipeline.lock import WorkspaceBusy, chain_lock
+from orchestration.pipeline.params import read_params
+from orchestration.pipeline.step_report import StepReport
 from spine.errors import ParametersRejected
 
 
@@ -48,7 +48,7 @@ def test_writable_workspace_is_held_by_one(workspace):
 
 
 def test_data_versions_without_dvc_compute_every_time(workspace, chain, monkeypatch):
-    from orchestration.chain import steps
+    from orchestration.pipeline import steps
 
     monkeypatch.setattr(steps, "run_step", lambda *_: pytest.fail("DVC was asked"))
     versions = DataVersions(enabled=False)

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from orchestration.chain.siblings import gather_siblings, seed_evidence_folder
 from orchestration.environment import quiet_environment
+from orchestration.lifecycle.seed_evidence import gather_siblings, seed_evidence_folder
 from spine.dataset import read_manifest
 from tests.judged_workspace import Judged, _evaluate, _track, judged_workspace
 from validation.evaluation.record import EvaluationRecord, read_record, write_record
-from validation.gates.champion import open_registry
 from validation.gates.policy import DEFAULT_POLICY, read_policy
+from validation.promotion.champion import open_registry
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*noload.*", "ignore::DeprecationWarning:mlflow")
 
@@ -77,7 +77,7 @@ def test_a_registry_that_does_not_answer_and_a_stranger_are_words(
     assert not seed_evidence_folder(judged.workspace).exists(), "what an earlier verdict was given is gone"
     nowhere = judged.workspace.root / "no" / "folder" / "mlflow.db"
     monkeypatch.setenv("PLUMBLINE_TRACKING_URI", f"sqlite:///{nowhere}")
-    monkeypatch.setattr("validation.gates.champion.open_registry", _broken)
+    monkeypatch.setattr("validation.promotion.champion.open_registry", _broken)
     dead = gather_siblings(judged.workspace, policy, challenger)
     assert dict(dead.records) == {}
     assert "the registry does not say" in dead.left_out[0]

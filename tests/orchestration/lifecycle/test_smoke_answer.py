@@ -9,14 +9,14 @@ import onnx
 import pytest
 from PIL import Image
 
-from inference.released import RELEASED
-from orchestration.chain.smoke import ask_phantom, phantom_views
+from inference.bundled import RELEASED
+from orchestration.lifecycle.smoke_answer import ask_phantom, phantom_views
 from spine.errors import GateRefused
 from spine.landmarks import VIEWS
 from spine.model_digest import model_digest
-from tests.orchestration.draw_phantom_study import draw
+from tests.orchestration.draw_virtual_study import draw
 from validation.gates.policy import PhantomStudy
-from validation.gates.smoke import STUDY, demand_smoke_test, phantom_truths
+from validation.promotion.smoke_test import STUDY, demand_smoke_test, phantom_truths
 
 
 @pytest.fixture

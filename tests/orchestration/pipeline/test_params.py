@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orchestration.chain.params import Params, parse_params, read_params, write_params
-from orchestration.chain.pipeline import STAGE_NAMES, dvc_yaml, stages_for
+from orchestration.pipeline.params import Params, parse_params, read_params, write_params
+from orchestration.pipeline.stages import STAGE_NAMES, dvc_yaml, stages_for
 from spine.errors import ParametersRejected
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_defaults_survive_the_file(tmp_path):

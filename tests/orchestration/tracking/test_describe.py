@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from orchestration.chain.presenting import describe_served, review_candidate, tell_what_was_done
-from orchestration.chain.review import HEIGHTS, encode_pictures, gather_material
-from orchestration.chain.run_facts import read_run_facts
-from orchestration.chain.seeds import group_seeds
 from orchestration.environment import quiet_environment
+from orchestration.tracking.describe import describe_served, review_candidate, tell_what_was_done
+from orchestration.tracking.review_page import HEIGHTS, encode_pictures, gather_material
+from orchestration.tracking.run_facts import read_run_facts
+from orchestration.tracking.seed_groups import group_seeds
 from spine.dataset import read_manifest
 from spine.errors import EvidenceRejected
 from tests.judged_workspace import CHALLENGER, CHAMPION, MOST_CHANGED, UNANSWERED, Judged, judged_workspace
-from validation.gates.champion import open_registry
-from validation.gates.history import HistoryEntry, append_entry
 from validation.gates.verdict import read_verdict
+from validation.promotion.champion import open_registry
+from validation.promotion.history import HistoryEntry, append_entry
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*noload.*", "ignore::DeprecationWarning:mlflow")
 

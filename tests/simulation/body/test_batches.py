@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 import torch
 
-from spine.phantom.body.batch import SLOTS, PatientBatch, collate
-from spine.phantom.body.matter import Matter, sample_matter
-from spine.phantom.body.metal import PLATE_REACH_MM
-from spine.phantom.body.points import MassPoints, cell_sizes, sample_bones
-from spine.phantom.body.skeleton import build_bones, reference_cells
-from spine.phantom.body.soft_tissue import BOWEL, BOWEL_REACH_MM, STOMACH, STOMACH_REACH_MM
-from spine.phantom.body.solids import ellipsoids_of
-from spine.phantom.patient import VirtualPatient, build_patient
-from spine.phantom.people.population import sample_patient
-from spine.phantom.picture.chords import add_small, ellipsoid_chords, lines_of
-from spine.phantom.picture.exposure import LIVER_EXCESS, PathLengths
-from spine.phantom.picture.rays import rays_of
-from spine.phantom.picture.render import exact_paths
-from spine.phantom.picture.splat import splat
+from simulation.body.batch import SLOTS, PatientBatch, collate
+from simulation.body.mass_points import MassPoints, cell_sizes, sample_bones
+from simulation.body.metal import PLATE_REACH_MM
+from simulation.body.patient import VirtualPatient, build_patient
+from simulation.body.patient_mass import Matter, sample_matter
+from simulation.body.skeleton import build_bones, reference_cells
+from simulation.body.soft_tissue import BOWEL, BOWEL_REACH_MM, STOMACH, STOMACH_REACH_MM
+from simulation.body.solids import ellipsoids_of
+from simulation.imaging.chords import add_small, ellipsoid_chords, lines_of
+from simulation.imaging.exposure import LIVER_EXCESS, PathLengths
+from simulation.imaging.rays import rays_of
+from simulation.imaging.render import exact_paths
+from simulation.imaging.splat import splat
+from simulation.population.sampling import sample_patient
 from spine.scanner import NATIVE_SPACING_MM, SOURCE_TO_ISOCENTRE_MM, ViewGeometry
 
 VIEWS = ("frontal", "lateral")

@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 import torch
 
+from simulation.anatomy import FIRST
+from simulation.body.batch import SLOTS, collate
+from simulation.body.legs import build_legs
+from simulation.body.mass_points import MassPoints, sample_filling, sample_shell
+from simulation.body.patient import VirtualPatient, build_patient
+from simulation.body.pelvis import build_pelvis
+from simulation.body.surfaces import Bones, Filling, Shell
+from simulation.body.thorax import build_thorax
+from simulation.body.vertebrae import body_ring, build_vertebrae
+from simulation.imaging.rays import rays_of
+from simulation.imaging.splat import splat
+from simulation.parameters import CoronalCurve, PatientParameters
+from simulation.population.sampling import ANATOMY_SHARES, CONDITION_SHARES, sample_patient
 from spine.landmarks import VERTEBRAE
-from spine.phantom.body.batch import SLOTS, collate
-from spine.phantom.body.legs import build_legs
-from spine.phantom.body.pelvis import build_pelvis
-from spine.phantom.body.points import MassPoints, sample_filling, sample_shell
-from spine.phantom.body.surfaces import Bones, Filling, Shell
-from spine.phantom.body.thorax import build_thorax
-from spine.phantom.body.vertebrae import body_ring, build_vertebrae
-from spine.phantom.patient import VirtualPatient, build_patient
-from spine.phantom.people.parameters import CoronalCurve, PatientParameters
-from spine.phantom.people.population import ANATOMY_SHARES, CONDITION_SHARES, sample_patient
-from spine.phantom.picture.rays import rays_of
-from spine.phantom.picture.splat import splat
-from spine.phantom.pose.anatomy import FIRST
 from spine.scanner import NATIVE_SPACING_MM, SOURCE_TO_ISOCENTRE_MM, ViewGeometry
 
 VIEWS = ("frontal", "lateral")

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from spine.phantom.body.points import MassPoints, cell_sizes, sample_bones, sample_filling, sample_shell
-from spine.phantom.body.surfaces import Bones, Filling, Shell, ball, bar, disc, outline, tube
-from spine.phantom.picture.rays import Cone, rays_of
-from spine.phantom.picture.splat import project_points, splat
+from simulation.body.mass_points import MassPoints, cell_sizes, sample_bones, sample_filling, sample_shell
+from simulation.body.surfaces import Bones, Filling, Shell, ball, bar, disc, outline, tube
+from simulation.imaging.rays import Cone, rays_of
+from simulation.imaging.splat import project_points, splat
 from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry
 
 VIEWS = ("frontal", "lateral")

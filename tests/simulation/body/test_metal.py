@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spine.phantom.body.batch import collate
-from spine.phantom.body.surfaces import Shell
-from spine.phantom.body.vertebrae import build_vertebrae
-from spine.phantom.patient import VirtualPatient, build_patient
-from spine.phantom.people.parameters import CoronalCurve, Instrumentation, PatientParameters
-from spine.phantom.pose.spine_pose import pedicle_centres
+from simulation.body.batch import collate
+from simulation.body.patient import VirtualPatient, build_patient
+from simulation.body.surfaces import Shell
+from simulation.body.vertebrae import build_vertebrae
+from simulation.parameters import CoronalCurve, Instrumentation, PatientParameters
+from simulation.pose.spine_pose import pedicle_centres
 
 
 def standing(**changes) -> PatientParameters:

@@ -8,13 +8,13 @@ import numpy as np
 import pydicom
 import pytest
 
+from simulation.cohort import patient_folder as module
+from simulation.cohort.cohort import COMPLETE, CohortConfig, write_cohort
+from simulation.cohort.patient_folder import UNFINISHED, write_case
+from simulation.population.sampling import sample_patient
 from spine.errors import ParametersRejected
 from spine.intake.ingest import ingest
 from spine.intake.sources import open_source
-from spine.phantom import case as module
-from spine.phantom.case import UNFINISHED, write_case
-from spine.phantom.cohort import COMPLETE, CohortConfig, write_cohort
-from spine.phantom.people.population import sample_patient
 from spine.reconstruction.open import read_any_reconstruction
 from spine.reconstruction.plumbline_json import read_reconstruction
 from spine.scanner import NATIVE_SPACING_MM
@@ -79,7 +79,7 @@ def test_a_finished_cohort_is_kept(written: Path) -> None:
 
 def test_a_run_killed_midway_continues_where_it_stopped(tmp_path: Path, written: Path, monkeypatch) -> None:
     """The second case dies between its files; nothing of it looks whole, and a re-run finishes it."""
-    from spine.phantom.picture import render
+    from simulation.imaging import render
 
     real, calls = render.render_views, []
 
@@ -450,7 +450,7 @@ def dicom(case: Path, view: str):
 
 
 def test_a_case_is_the_stream_s_patient_of_the_same_seed() -> None:
-    from spine.phantom.stream import PlannedPatients, StreamConfig
+    from simulation.stream.stream import PlannedPatients, StreamConfig
 
     planned = PlannedPatients(StreamConfig(seed=SMALL.seed, count=3, shape=SMALL.shape, spacing_mm=SMALL.spacing_mm))
     assert [planned[i].facts["seed"] for i in range(3)] == [SMALL.case_seed(i) for i in range(3)]

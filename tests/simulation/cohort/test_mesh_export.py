@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spine.phantom.export import bone_meshes
-from spine.phantom.patient import build_patient
-from spine.phantom.people.population import sample_patient
-from spine.phantom.stream import in_full_length
+from simulation.body.patient import build_patient
+from simulation.cohort.mesh_export import bone_meshes
+from simulation.population.sampling import sample_patient
+from simulation.stream.stream import in_full_length
 
 SEED = 11
 

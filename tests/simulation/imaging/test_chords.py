@@ -4,18 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from spine.phantom.body.solids import (
-    CONTROLS,
-    NO_ELLIPSOID,
-    Ellipsoid,
-    Ellipsoids,
-    Loft,
-    Lofts,
-    ellipsoids_of,
-    lofts_of,
-)
-from spine.phantom.picture.chords import add_small, ellipsoid_chords, lines_of, loft_chords
-from spine.phantom.picture.rays import rays_of
+from simulation.body.solids import CONTROLS, NO_ELLIPSOID, Ellipsoid, Ellipsoids, Loft, Lofts, ellipsoids_of, lofts_of
+from simulation.imaging.chords import add_small, ellipsoid_chords, lines_of, loft_chords
+from simulation.imaging.rays import rays_of
 from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry
 
 SHAPE = (46, 64)

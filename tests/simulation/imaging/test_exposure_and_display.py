@@ -8,14 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from spine.phantom.body.batch import PatientBatch, collate
-from spine.phantom.body.matter import sample_matter
-from spine.phantom.patient import build_patient
-from spine.phantom.people.population import sample_patient
-from spine.phantom.picture.annotation import Overlay, glyph, lay_over, sample_overlay
-from spine.phantom.picture.display import MAXIMUM, looks_of, process
-from spine.phantom.picture.exposure import Exposure, PathLengths, detect, exposures_of, line_integrals
-from spine.phantom.picture.looks import (
+from simulation.body.batch import PatientBatch, collate
+from simulation.body.materials import BINS, EFFECTIVE_KEV, attenuation_per_mm
+from simulation.body.patient import build_patient
+from simulation.body.patient_mass import sample_matter
+from simulation.imaging.annotation import Overlay, glyph, lay_over, sample_overlay
+from simulation.imaging.appearance import (
     FAMILY_SHARES,
     FILM_SHARES,
     Look,
@@ -24,9 +22,11 @@ from spine.phantom.picture.looks import (
     sample_family,
     sample_look,
 )
-from spine.phantom.picture.materials import BINS, EFFECTIVE_KEV, attenuation_per_mm
-from spine.phantom.picture.rays import Rays, rays_of
-from spine.phantom.picture.render import exact_paths
+from simulation.imaging.display import MAXIMUM, looks_of, process
+from simulation.imaging.exposure import Exposure, PathLengths, detect, exposures_of, line_integrals
+from simulation.imaging.rays import Rays, rays_of
+from simulation.imaging.render import exact_paths
+from simulation.population.sampling import sample_patient
 from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry
 
 VIEWS = ("frontal", "lateral")

@@ -5,14 +5,14 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from spine.phantom.body.batch import PatientBatch, collate
-from spine.phantom.body.matter import sample_matter
-from spine.phantom.patient import build_patient
-from spine.phantom.people.population import sample_patient
-from spine.phantom.picture.field_of_view import scan_geometry
-from spine.phantom.picture.rays import rays_of
-from spine.phantom.picture.render import exact_paths, render_views
-from spine.phantom.sway import moved, render_swayed, sample_sway
+from simulation.body.batch import PatientBatch, collate
+from simulation.body.patient import build_patient
+from simulation.body.patient_mass import sample_matter
+from simulation.imaging.field_of_view import scan_geometry
+from simulation.imaging.patient_motion import moved, render_swayed, sample_sway
+from simulation.imaging.rays import rays_of
+from simulation.imaging.render import exact_paths, render_views
+from simulation.population.sampling import sample_patient
 from spine.scanner import NATIVE_SPACING_MM, ViewGeometry
 
 BY = np.array([3.0, -5.0, 7.0])

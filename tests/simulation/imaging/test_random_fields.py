@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from spine.phantom.body.constants import indices_on, numbers_on
-from spine.phantom.picture.blur import blur, masked_mean, wide_blur
-from spine.phantom.picture.fusing import fused
-from spine.phantom.picture.rays import rays_of
-from spine.phantom.picture.texture import CELLS, smooth_noise
-from spine.phantom.randomness import normal, numbers, stream_seed
+from simulation.body.constants import indices_on, numbers_on
+from simulation.imaging.blur import blur, masked_mean, wide_blur
+from simulation.imaging.fused_kernels import fused
+from simulation.imaging.rays import rays_of
+from simulation.imaging.texture import CELLS, smooth_noise
+from simulation.randomness import normal, numbers, stream_seed
 from spine.scanner import ViewGeometry
 
 CPU = torch.device("cpu")

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
+from simulation.body.patient import VirtualPatient, build_patient
+from simulation.body.soft_tissue import HEART
+from simulation.imaging.acquisition import plan_shot
+from simulation.imaging.display import MAXIMUM
+from simulation.imaging.field_of_view import FILM_FINEST_MM, WHOLE_BODY_SCALE, film_field, scan_geometry
+from simulation.imaging.render import render_views
+from simulation.parameters import FieldOfView
+from simulation.population.sampling import sample_patient
+from simulation.randomness import numbers
 from spine.landmarks import S1_MARGINS
-from spine.phantom.body.soft_tissue import HEART
-from spine.phantom.patient import VirtualPatient, build_patient
-from spine.phantom.people.parameters import FieldOfView
-from spine.phantom.people.population import sample_patient
-from spine.phantom.picture.display import MAXIMUM
-from spine.phantom.picture.field_of_view import FILM_FINEST_MM, WHOLE_BODY_SCALE, film_field, scan_geometry
-from spine.phantom.picture.render import render_views
-from spine.phantom.picture.shots import plan_shot
-from spine.phantom.randomness import numbers
 from spine.scanner import NATIVE_SPACING_MM
 
 SHAPE, SPACING = (256, 128), NATIVE_SPACING_MM * 16

@@ -6,22 +6,22 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from spine.errors import ParametersRejected
-from spine.phantom.people.alignment import sample_alignment
-from spine.phantom.people.calibration import RELATIONS, target_moments
-from spine.phantom.people.curve_patterns import sample_ais
-from spine.phantom.people.limits import ALLOWED, STEEPEST_DEG
-from spine.phantom.people.parameters import Anatomy, FieldOfView, Instrumentation, WedgeFracture
-from spine.phantom.people.population import (
+from simulation.anatomy import column_of
+from simulation.limits import ALLOWED, STEEPEST_DEG
+from simulation.parameters import Anatomy, FieldOfView, Instrumentation, WedgeFracture
+from simulation.population.alignment import sample_alignment
+from simulation.population.curve_patterns import sample_ais
+from simulation.population.moment_fit import RELATIONS, target_moments
+from simulation.population.published import ALIGNMENT, LL, LL5, PI, PT, SS, TK
+from simulation.population.sampling import (
     ANATOMY_SHARES,
     CONDITION_SHARES,
     CoronalCurve,
     PatientParameters,
     sample_patient,
 )
-from spine.phantom.people.published import ALIGNMENT, LL, LL5, PI, PT, SS, TK
-from spine.phantom.people.statistics import Row, correlation_rows, measured_person, population_rows, survey
-from spine.phantom.pose.anatomy import column_of
+from simulation.population.statistics import Row, correlation_rows, measured_person, population_rows, survey
+from spine.errors import ParametersRejected
 
 COUNT = 1500
 

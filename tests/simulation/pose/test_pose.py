@@ -8,21 +8,21 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from spine.landmarks import GALBUSERA39, PLATES, VERTEBRAE, mirrored_name
-from spine.phantom.people.parameters import WedgeFracture
-from spine.phantom.people.population import (
+from simulation.anatomy import CERVICAL, DRAWN_LEVELS, FIRST, column_of
+from simulation.parameters import WedgeFracture
+from simulation.population.sampling import (
     ANATOMY_SHARES,
     CONDITION_SHARES,
     CoronalCurve,
     PatientParameters,
     sample_patient,
 )
-from spine.phantom.pose.anatomy import CERVICAL, DRAWN_LEVELS, FIRST, column_of
-from spine.phantom.pose.growth import GROWN_YEARS, growth_of, share_left
-from spine.phantom.pose.landmarks3d import landmarks_of
-from spine.phantom.pose.spine_pose import PosedSpine, pose_spine
+from simulation.pose.growth import GROWN_YEARS, growth_of, share_left
+from simulation.pose.landmarks3d import landmarks_of
+from simulation.pose.spine_pose import PosedSpine, pose_spine
+from spine.landmarks import GALBUSERA39, PLATES, VERTEBRAE, mirrored_name
 from spine.reconstruction.checks import check_reconstruction
-from spine.reconstruction.record import Reconstruction
+from spine.reconstruction.reconstruction import Reconstruction
 
 COUNT = 300
 ANATOMIES = tuple(ANATOMY_SHARES)
@@ -260,7 +260,7 @@ def test_lateral_listhesis_slips_to_its_side() -> None:
 
 
 def test_in_a_curve_the_column_leans_more_than_its_plates(skeletons) -> None:
-    """Measured on real films (spine/phantom/pose/leaning.py); plates and heights are as without it."""
+    """Measured on real films (simulation/pose/leaning.py); plates and heights are as without it."""
     slopes: dict[str, list[tuple[float, float]]] = {"T8": [], "L3": []}
     for skeleton in skeletons:
         points = skeleton.points

@@ -8,13 +8,12 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from spine.landmarks import CORNERS68, GALBUSERA39, VERTEBRAE, VIEWS
-from spine.phantom.patient import build_patient
-from spine.phantom.people.population import sample_patient
-from spine.phantom.picture.display import MAXIMUM
-from spine.phantom.picture.field_of_view import scan_geometry
-from spine.phantom.picture.render import render_views
-from spine.phantom.stream import (
+from simulation.body.patient import build_patient
+from simulation.imaging.display import MAXIMUM
+from simulation.imaging.field_of_view import scan_geometry
+from simulation.imaging.render import render_views
+from simulation.population.sampling import sample_patient
+from simulation.stream.stream import (
     CORNER_NAMES,
     FILM_VARIANTS,
     FrontalFilms,
@@ -29,6 +28,7 @@ from spine.phantom.stream import (
     frontal_films,
     patient_seed,
 )
+from spine.landmarks import CORNERS68, GALBUSERA39, VERTEBRAE, VIEWS
 from spine.scanner import NATIVE_SPACING_MM
 
 CONFIG = StreamConfig(seed=5, count=5, batch_size=2, shape=(128, 64), spacing_mm=NATIVE_SPACING_MM * 32)

@@ -5,7 +5,7 @@ import numpy as np
 from spine.landmarks import VERTEBRAE
 from spine.radiograph.write import write_radiograph
 from spine.reconstruction.plumbline_json import write_reconstruction
-from spine.reconstruction.record import Reconstruction
+from spine.reconstruction.reconstruction import Reconstruction
 from spine.scanner import ViewGeometry
 
 KEY = bytes(range(32))

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from intake_phantoms import KEY, cohort, picture, places, points, snapshot, write_study
 
 from spine.errors import ContractViolation, LabelsRejected, PlumblineError
-from spine.intake import shelving
-from spine.intake.candidate import LoadedStudy, LoadedView
+from spine.intake import study_store
 from spine.intake.ingest import ingest
-from spine.intake.ledger import side_folder
-from spine.intake.report import IntakeReport, write_report
+from spine.intake.intake_ledger import side_folder
+from spine.intake.intake_report import IntakeReport, write_report
+from spine.intake.records import LoadedStudy, LoadedView
 from spine.intake.sources import open_source
 from spine.study import iterate_study_folders, load_picture, read_study
+from tests.spine.intake.constructed_studies import KEY, cohort, picture, places, points, snapshot, write_study
 
 
 @pytest.fixture
@@ -226,7 +226,7 @@ def test_a_full_disk_ends_the_run_and_leaves_whole_studies(place, monkeypatch, f
     cohort(place.drop, 3)
     if failing == "_link_or_copy":
         (place.drop / "case-002" / "lateral.dcm").write_bytes(b"")
-    real, calls = getattr(shelving, failing), []
+    real, calls = getattr(study_store, failing), []
 
     def full(*arguments):
         calls.append(1)
@@ -234,7 +234,7 @@ def test_a_full_disk_ends_the_run_and_leaves_whole_studies(place, monkeypatch, f
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(*arguments)
 
-    monkeypatch.setattr(shelving, failing, full)
+    monkeypatch.setattr(study_store, failing, full)
     with pytest.raises(PlumblineError) as caught:
         place.ingest()
     assert caught.value.code == "DISK_FULL"
@@ -242,7 +242,7 @@ def test_a_full_disk_ends_the_run_and_leaves_whole_studies(place, monkeypatch, f
     assert len(place.studies()) == 1
     assert {p.name for p in place.store.iterdir()} == {s.study_id for s in place.studies()}
     assert not list(place.quarantine.glob("*/reason.json"))
-    monkeypatch.setattr(shelving, failing, real)
+    monkeypatch.setattr(study_store, failing, real)
     assert place.ingest().received == 3
     assert len(place.studies()) == (2 if failing == "_link_or_copy" else 3)
 
@@ -317,7 +317,7 @@ def test_a_run_killed_at_any_moment_can_be_repeated(place):
 
 
 def test_two_runs_do_not_share_a_store(place):
-    with shelving.opened(place.store), pytest.raises(PlumblineError) as caught:
+    with study_store.opened(place.store), pytest.raises(PlumblineError) as caught:
         place.ingest()
     assert caught.value.code == "STORE_BUSY"
 

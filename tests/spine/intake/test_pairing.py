@@ -4,7 +4,6 @@ from itertools import product
 
 import numpy as np
 import pytest
-from intake_phantoms import KEY, picture, places, points, write_study
 
 from spine.errors import InputRejected, ParametersRejected
 from spine.intake.folder import FolderSource
@@ -13,6 +12,7 @@ from spine.intake.sources import open_source
 from spine.intake.view_evidence import views_seem_exchanged
 from spine.radiograph.write import write_radiograph
 from spine.reconstruction.plumbline_json import read_reconstruction, write_reconstruction
+from tests.spine.intake.constructed_studies import KEY, picture, places, points, write_study
 
 
 def load(folder, **options):

@@ -2,10 +2,10 @@
 
 import pydicom
 import pytest
-from intake_phantoms import KEY, snapshot, write_study
 
 from spine.intake.ingest import ingest
 from spine.intake.sources import open_source
+from tests.spine.intake.constructed_studies import KEY, snapshot, write_study
 
 CANARY = "CANARYSECRET"
 TEXTS = (

@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 
 import pytest
-from intake_phantoms import KEY
 
 from spine.intake.ingest import ingest
 from spine.intake.sources import open_source
 from spine.study import read_study
+from tests.spine.intake.constructed_studies import KEY
 
 DATA = Path(os.environ.get("PLUMBLINE_SHARED") or Path(__file__).parents[4] / "shared") / "data"
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
+from benchmarks.plate_chain import departures
+from simulation.body.patient import build_patient
+from simulation.population.sampling import sample_patient
 from spine.landmarks import PLATES
 from spine.measurement.fusion import EXPECTED, fused
 from spine.measurement.measure import measure
 from spine.measurement.planes import PlanePoints, planes_from_points_3d
-from spine.phantom.patient import build_patient
-from spine.phantom.people.population import sample_patient
-from tests.bench.plate_chain import departures
 
 SURE = 1.0
 CURVE = {plate: 20 * np.sin(i / 6) for i, plate in enumerate(PLATES)}

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
+from simulation.body.patient import build_patient
+from simulation.imaging.field_of_view import scan_geometry
+from simulation.population.sampling import sample_patient
+from simulation.stream.stream import in_full_length
 from spine.landmarks import GALBUSERA39, MARGINS175, PLATES, VIEWS
 from spine.measurement.margins import margins_in_space
 from spine.measurement.measure import measure
 from spine.measurement.planes import planes_from_points_3d
-from spine.phantom.patient import build_patient
-from spine.phantom.people.population import sample_patient
-from spine.phantom.picture.field_of_view import scan_geometry
-from spine.phantom.stream import in_full_length
 from spine.scanner import NATIVE_SPACING_MM
 
 

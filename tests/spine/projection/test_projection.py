@@ -15,7 +15,7 @@ from spine.projection import (
     read_landmarks,
     write_landmarks,
 )
-from spine.reconstruction.record import Reconstruction
+from spine.reconstruction.reconstruction import Reconstruction
 from spine.scanner import ViewGeometry
 from spine.study import Study, StudyView, write_study_record
 

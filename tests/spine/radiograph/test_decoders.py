@@ -6,13 +6,13 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.encaps import encapsulate
-from radiograph_phantoms import edited, film, gradient
 
 from spine.errors import DicomRejected
 from spine.radiograph import sandbox
 from spine.radiograph.decoders import SYNTAXES, codestream_size, decoder_matrix, format_decoder_matrix
 from spine.radiograph.header import PixelLayout
 from spine.radiograph.read import read_radiograph
+from tests.spine.radiograph.constructed_radiographs import edited, film, gradient
 
 J = "1.2.840.10008.1.2.4."
 

@@ -3,10 +3,10 @@ import re
 import numpy as np
 import pydicom
 import pytest
-from radiograph_phantoms import SHAPE, SPACING, edited, film, geometry, gradient, with_raw
 
 from spine.errors import DicomRejected
 from spine.radiograph.read import read_radiograph
+from tests.spine.radiograph.constructed_radiographs import SHAPE, SPACING, edited, film, geometry, gradient, with_raw
 
 
 def code_of(path):

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
-from radiograph_phantoms import edited, film
 
 from spine.errors import DicomRejected
 from spine.radiograph.read import read_radiograph
 from spine.radiograph.structure import BIG_ENDIAN, MAX_NESTING, check_structure, checked_bytes, is_dicom
+from tests.spine.radiograph.constructed_radiographs import edited, film
 
 
 def code_of(path):

@@ -1,10 +1,10 @@
 import numpy as np
 import pydicom
 import pytest
-from radiograph_phantoms import film, geometry, gradient
 
 from spine.radiograph.read import read_radiograph
 from spine.scanner import NATIVE_SPACING_MM
+from tests.spine.radiograph.constructed_radiographs import film, geometry, gradient
 
 
 @pytest.mark.parametrize("view", ["frontal", "lateral"])

@@ -3,7 +3,7 @@
 import numpy as np
 
 from spine.landmarks import VERTEBRAE
-from spine.reconstruction.record import Reconstruction
+from spine.reconstruction.reconstruction import Reconstruction
 from spine.scanner import ViewGeometry
 
 STEP_MM = 25.0

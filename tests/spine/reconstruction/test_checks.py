@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from reconstruction_phantoms import reconstruction, spine_points
 
 from spine.errors import ReconstructionRejected
 from spine.landmarks import GALBUSERA39, VERTEBRAE, mirrored_name
 from spine.reconstruction.checks import check_reconstruction, level_centres
 from spine.reconstruction.names import house_name, known_names
 from spine.reconstruction.open import read_any_reconstruction
+from tests.spine.reconstruction.constructed_reconstructions import reconstruction, spine_points
 
 
 def refusal(points, **fields):

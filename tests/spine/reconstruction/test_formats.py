@@ -2,13 +2,13 @@ import json
 
 import numpy as np
 import pytest
-from reconstruction_phantoms import reconstruction, spine_points, two_views
 
 from spine.errors import ReconstructionRejected
 from spine.reconstruction.open import is_reconstruction, read_any_reconstruction
 from spine.reconstruction.plumbline_csv import write_reconstruction_csv
 from spine.reconstruction.plumbline_json import read_reconstruction, write_reconstruction
 from spine.reconstruction.slicer_markups import write_markups
+from tests.spine.reconstruction.constructed_reconstructions import reconstruction, spine_points, two_views
 
 
 def code_of(path, reader=read_any_reconstruction):

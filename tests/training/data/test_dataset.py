@@ -11,7 +11,7 @@ from spine.dataset import Example, ExampleView, Manifest
 from spine.landmarks import GALBUSERA39, VIEWS
 from spine.storage import write_array_atomically
 from training.config import Augmentation
-from training.data import PictureDataset, PositionSampler, change_greys, draw_affine, picture_items
+from training.data.dataset import PictureDataset, PositionSampler, change_greys, draw_affine, picture_items
 
 INPUT = (192, 128)
 GEOMETRIC = Augmentation(rotation_deg=8, scale=0.2, shift=0.05, mirror=0.5, contrast=0, brightness=0, gamma=0, noise=0)
@@ -139,11 +139,13 @@ def test_greys_stay_bounded_and_zero_strength_changes_nothing() -> None:
 
 
 def test_pictures_are_read_from_disk_one_by_one(drawn: tuple[Path, Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
-    import training.data
+    import training.data.dataset
 
     opened: list[np.ndarray] = []
-    load = training.data.load_example_picture
-    monkeypatch.setattr(training.data, "load_example_picture", lambda f, r: opened.append(load(f, r)) or opened[-1])
+    load = training.data.dataset.load_example_picture
+    monkeypatch.setattr(
+        training.data.dataset, "load_example_picture", lambda f, r: opened.append(load(f, r)) or opened[-1]
+    )
     folder, manifest = drawn
     data = PictureDataset(folder, picture_items(manifest.examples, VIEWS), GALBUSERA39.names, (128, 64))
     assert not opened

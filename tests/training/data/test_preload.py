@@ -10,10 +10,10 @@ from spine.dataset import Manifest
 from spine.errors import ParametersRejected
 from spine.landmarks import GALBUSERA39, VIEWS
 from training.config import Augmentation, TrainingConfig
-from training.data import PictureDataset, picture_items
-from training.fit import fit
-from training.held import HeldPool
-from training.virtual import VirtualBatches
+from training.data.dataset import PictureDataset, picture_items
+from training.data.preload import HeldPool
+from training.data.virtual_patients import VirtualBatches
+from training.fitting.fit import fit
 
 SHAPE = (128, 64)
 CPU = torch.device("cpu")

@@ -8,13 +8,12 @@ import torch
 
 from inference.decoding import normalised_from_pixels
 from inference.preprocessing import prepare
+from simulation.stream.stream import StreamConfig, VirtualPatients
 from spine.errors import ContractViolation, ParametersRejected
 from spine.landmarks import GALBUSERA39, MARGINS175, VIEWS, mirrored_name
-from spine.phantom.stream import StreamConfig, VirtualPatients
 from training.config import Augmentation, TrainingConfig
-from training.data import change_greys, draw_affine
-from training.team import Team
-from training.virtual import (
+from training.data.dataset import change_greys, draw_affine
+from training.data.virtual_patients import (
     DRAWN_TOGETHER,
     VirtualBatches,
     VirtualPool,
@@ -24,6 +23,7 @@ from training.virtual import (
     stream_seed,
     warped,
 )
+from training.process_group import Team
 
 SHAPE = (128, 64)
 NAMES = GALBUSERA39.names

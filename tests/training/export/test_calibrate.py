@@ -8,6 +8,8 @@ import pytest
 
 from inference.calibration import Calibration, SpreadLaw
 from inference.contract import model_digest, read_contract, write_contract
+from simulation.body.patient import build_patient
+from simulation.population.sampling import sample_patient
 from spine.dataset import Example, ExampleView, Truth
 from spine.errors import ParametersRejected
 from spine.landmarks import PLATES, VIEWS
@@ -15,10 +17,8 @@ from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.measurement.measure import measure
 from spine.measurement.planes import planes_from_view
 from spine.measurement.registry import Measured
-from spine.phantom.patient import build_patient
-from spine.phantom.people.population import sample_patient
 from spine.prediction import Prediction
-from training.calibrate import (
+from training.export.calibrate import (
     LEAST_TO_CHOOSE,
     calibrate,
     conformal_quantile,
@@ -28,7 +28,7 @@ from training.calibrate import (
     widths_of,
     with_widths,
 )
-from training.export import finish_export
+from training.export.onnx_export import finish_export
 
 
 def test_the_law_is_found_again():

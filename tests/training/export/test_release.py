@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from inference.released import RELEASED
+from inference.bundled import RELEASED
 from spine.errors import EvidenceRejected
-from training.candidate import FitSummary
-from training.release import card, main, release
-from training.subgroups import subgroup_tables
+from training.export.candidate import FitSummary
+from training.export.release import card, main, release
+from training.export.subgroup_errors import subgroup_tables
 
 
 def test_a_record_of_another_model_releases_nothing(candidate: tuple[Path, FitSummary], tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import torch
 from inference.model import load_model
 from spine.dataset import Manifest
 from spine.errors import ParametersRejected
-from training.average import average, main
-from training.candidate import FitSummary
-from training.checkpoints import load_weights
 from training.config import TrainingConfig
-from training.fit import fit
+from training.export.candidate import FitSummary
+from training.fitting.average import average, main
+from training.fitting.fit import fit
+from training.model.checkpoints import load_weights
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_the_mean_is_a_whole_candidate_about_as_good_as_its_fits(
 
 
 def _steps(folder: Path) -> int:
-    from training.candidate import read_summary
+    from training.export.candidate import read_summary
 
     return read_summary(folder).steps
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from spine.dataset import Manifest
-from training import conductor, energy
-from training.candidate import FitSummary, read_summary, write_summary
-from training.conductor import TrainingInterrupted
 from training.config import TrainingConfig
-from training.energy import EnergyMeter, Nvml, SampledPower, gpus_of, powercap_of, smi_watts
-from training.fit import fit
+from training.export.candidate import FitSummary, read_summary, write_summary
+from training.fitting import energy, fit_callback
+from training.fitting.energy import EnergyMeter, Nvml, SampledPower, gpus_of, powercap_of, smi_watts
+from training.fitting.fit import fit
+from training.fitting.fit_callback import TrainingInterrupted
 from training.journal import read_journal
 from training.tracking import _log_figures
 
@@ -178,8 +178,8 @@ class Growing:
 def test_a_fit_writes_its_energy_into_record_journal_and_mlflow(
     drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.fit.can_export", lambda: False)
-    monkeypatch.setattr(conductor, "meter_of", lambda kind, devices: EnergyMeter({"cpu": Growing(), "gpu": None}))
+    monkeypatch.setattr("training.fitting.fit.can_export", lambda: False)
+    monkeypatch.setattr(fit_callback, "meter_of", lambda kind, devices: EnergyMeter({"cpu": Growing(), "gpu": None}))
     done = fit(drawn[0], tmp_path / "fit", tiny_config)
     assert done.cpu_joules is not None and done.cpu_joules >= 10 and done.cpu_joules % 10 == 0
     assert (done.gpu_joules, done.energy_source) == (None, "cpu: fake")
@@ -201,19 +201,19 @@ def test_a_fit_writes_its_energy_into_record_journal_and_mlflow(
 def test_a_fit_that_goes_on_adds_up_or_says_that_a_part_is_missing(
     drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.fit.can_export", lambda: False)
+    monkeypatch.setattr("training.fitting.fit.can_export", lambda: False)
 
     def interrupted(out: Path, first: EnergyMeter, second: EnergyMeter) -> FitSummary:
         meters = iter([first, second])
-        monkeypatch.setattr(conductor, "meter_of", lambda kind, devices: next(meters))
-        stop = conductor.Conductor._look_around
+        monkeypatch.setattr(fit_callback, "meter_of", lambda kind, devices: next(meters))
+        stop = fit_callback.Conductor._look_around
 
         def stopping(self: Any, trainer: Any, module: Any) -> None:
             self._asked_to_stop = self.stage.position.step == 2
             stop(self, trainer, module)
 
         with monkeypatch.context() as patch:
-            patch.setattr(conductor.Conductor, "_look_around", stopping)
+            patch.setattr(fit_callback.Conductor, "_look_around", stopping)
             with pytest.raises(TrainingInterrupted):
                 fit(drawn[0], out, tiny_config)
         return fit(drawn[0], out, tiny_config)

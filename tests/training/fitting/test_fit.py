@@ -21,21 +21,21 @@ from inference.measure import predict_examples
 from inference.model import load_model
 from spine.dataset import Manifest
 from spine.errors import ContractViolation, ParametersRejected
-from training.candidate import CANDIDATE_FILE, FITTED_FILE, FitSummary, read_summary
-from training.checkpoints import load_state, load_weights, newest_checkpoint, save_checkpoint
-from training.conductor import TrainingInterrupted
 from training.config import TrainingConfig, config_from_json, config_to_json
-from training.export import example_inputs, finish_export
-from training.fit import fit
+from training.export.candidate import CANDIDATE_FILE, FITTED_FILE, FitSummary, read_summary
+from training.export.onnx_export import example_inputs, finish_export
+from training.fitting.fit import fit
+from training.fitting.fit_callback import TrainingInterrupted
 from training.journal import read_journal
-from training.networks import ServedNetwork, build_network
-from training.slots import slots_of
+from training.model.checkpoints import load_state, load_weights, newest_checkpoint, save_checkpoint
+from training.model.networks import ServedNetwork, build_network
+from training.model.output_map import slots_of
 
 
 @pytest.fixture
 def without_export(monkeypatch: pytest.MonkeyPatch) -> None:
     """The export costs seconds and most tests are not about it."""
-    monkeypatch.setattr("training.fit.can_export", lambda: False)
+    monkeypatch.setattr("training.fitting.fit.can_export", lambda: False)
 
 
 def test_a_fit_leaves_what_it_promises(candidate: tuple[Path, FitSummary], tiny_config: TrainingConfig) -> None:
@@ -168,9 +168,11 @@ def test_a_minute_budget_ends_in_time(
 def test_nan_stops_the_fit_and_leaves_no_candidate(
     drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import training.module
+    import training.fitting.lightning_module
 
-    monkeypatch.setattr(training.module, "masked_mean", lambda values, mask: values.sum() * float("nan"))
+    monkeypatch.setattr(
+        training.fitting.lightning_module, "masked_mean", lambda values, mask: values.sum() * float("nan")
+    )
     with pytest.raises(ContractViolation, match="LOSS_NOT_FINITE"):
         fit(drawn[0], tmp_path, tiny_config)
     assert not (tmp_path / FITTED_FILE).exists()
@@ -195,7 +197,7 @@ def test_onnx_says_what_torch_says(candidate: tuple[Path, FitSummary]) -> None:
 
 def test_the_exported_graph_names_no_folder_of_this_machine(candidate: tuple[Path, FitSummary]) -> None:
     content = (candidate[0] / "model.onnx").read_bytes()
-    assert str(Path(__file__).parents[2]).encode() not in content
+    assert str(Path(__file__).parents[3]).encode() not in content
     assert b"site-packages" not in content
 
 
@@ -323,7 +325,7 @@ def test_a_bare_machine_fits_and_another_exports(drawn: tuple[Path, Manifest], t
     command = [sys.executable, "-c", _BARE, "--dataset", str(drawn[0]), "--out", str(tmp_path / "bare")]
     options = ["--epochs", "1", "--input-shape", "128x64", "--width", "0.25", "--precision", "32", "--quiet"]
     done = subprocess.run(
-        [*command, *options], capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=300
+        [*command, *options], capture_output=True, text=True, cwd=Path(__file__).parents[3], timeout=300
     )
     assert done.returncode == 0, done.stderr
     bare = tmp_path / "bare"
@@ -352,9 +354,9 @@ def test_a_killed_process_leaves_a_fit_that_goes_on(drawn: tuple[Path, Manifest]
     script = textwrap.dedent("""
         import os, signal, sys
         from pathlib import Path
-        import training.conductor as conductor
+        import training.fitting.fit_callback as conductor
         from training.config import TrainingConfig
-        from training.fit import fit
+        from training.fitting.fit import fit
         save = conductor.save_checkpoint
         def once(*arguments):
             save(*arguments)
@@ -364,7 +366,7 @@ def test_a_killed_process_leaves_a_fit_that_goes_on(drawn: tuple[Path, Manifest]
             width=0.25, precision="32", device="cpu"))
     """)
     command = [sys.executable, "-c", script, str(drawn[0]), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[3], timeout=300)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert not (tmp_path / FITTED_FILE).exists()
     config = TrainingConfig(epochs=2, input_shape=(128, 64), batch_size=8, width=0.25, precision="32", device="cpu")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from inference.decoding import cell_centres, expectation
-from training.dsnt import (
+from training.model.dsnt import (
     euclidean_loss,
     expected_coordinates,
     gaussian_maps,

@@ -5,10 +5,10 @@ import torch
 
 from spine.landmarks import CORNERS68, MARGINS175, VIEWS
 from training.config import TrainingConfig
-from training.data import Sample
-from training.module import loss_parts
-from training.renaming import label_sources, renamed
-from training.slots import slots_of
+from training.data.dataset import Sample
+from training.fitting.lightning_module import loss_parts
+from training.model.label_shift import label_sources, renamed
+from training.model.output_map import slots_of
 
 SLOTS = slots_of("corners68", CORNERS68.names, ("frontal",))
 SHAPE = (128, 64)

@@ -10,21 +10,21 @@ from pathlib import Path
 import pytest
 import torch
 
+from inference.bundled import RELEASED
 from inference.contract import ModelContract, write_contract
-from inference.released import RELEASED
 from spine.dataset import Manifest
 from spine.errors import ParametersRejected
 from spine.landmarks import CORNERS68, GALBUSERA39, MARGINS175, VIEWS
 from training.__main__ import main
-from training.candidate import read_summary
-from training.checkpoints import load_weights, save_weights
 from training.config import TrainingConfig
-from training.data import Sample
-from training.module import margin_pairs
-from training.networks import ServedNetwork, build_network
-from training.slots import of_views, slots_of
-from training.start import load_start
-from training.team import Team, team_of
+from training.data.dataset import Sample
+from training.export.candidate import read_summary
+from training.fitting.lightning_module import margin_pairs
+from training.model.checkpoints import load_weights, save_weights
+from training.model.networks import ServedNetwork, build_network
+from training.model.output_map import of_views, slots_of
+from training.model.warm_start import load_start
+from training.process_group import Team, team_of
 
 CONFIG = TrainingConfig(epochs=1, landmark_set="margins175", input_shape=(128, 64), width=0.25)
 SLOTS = slots_of("margins175", MARGINS175.names, VIEWS)
@@ -174,7 +174,7 @@ def test_two_processes_fit_one_network(drawn: tuple[Path, Manifest], tmp_path: P
         command,
         capture_output=True,
         text=True,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         timeout=300,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )

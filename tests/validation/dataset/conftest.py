@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from dataset_phantoms import add_film, add_study
 
 from spine.dataset import Manifest
 from spine.landmarks import CORNERS68, GALBUSERA39
 from spine.projection import write_landmarks
+from tests.validation.dataset.constructed_datasets import add_film, add_study
 from validation.dataset.build import DatasetConfig, build_dataset
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from spine.landmarks import CORNERS68, VERTEBRAE
-from spine.reconstruction.record import Reconstruction
+from spine.reconstruction.reconstruction import Reconstruction
 from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry
 from spine.storage import sha256_of_picture
 from spine.study import Study, StudyView, write_study_record

@@ -5,7 +5,6 @@ import shutil
 
 import numpy as np
 import pytest
-from dataset_phantoms import add_film, add_study, spine_points
 from pydantic import ValidationError
 
 from spine.dataset import load_example_picture, read_manifest
@@ -14,8 +13,9 @@ from spine.landmarks import GALBUSERA39
 from spine.projection import write_landmarks
 from spine.storage import sha256_of_picture
 from spine.study import Study, write_study_record
+from tests.validation.dataset.constructed_datasets import add_film, add_study, spine_points
 from validation.dataset.build import DatasetConfig, build_dataset, read_build_record
-from validation.dataset.frozen import read_frozen, write_excluded
+from validation.dataset.frozen_test_set import read_frozen, write_excluded
 
 
 def test_the_manifest_holds_what_the_studies_hold(biplanar, workspace):

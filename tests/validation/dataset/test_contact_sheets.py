@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from validation.dataset.pictures import draw_findings
+from validation.dataset.contact_sheets import draw_findings
 from validation.dataset.validate import Finding
 
 

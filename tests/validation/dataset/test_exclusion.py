@@ -1,11 +1,11 @@
 import pytest
-from dataset_phantoms import add_film, film_labels
 
 from spine.dataset import read_manifest
 from spine.errors import ContractViolation
+from tests.validation.dataset.constructed_datasets import add_film, film_labels
 from validation.dataset.build import read_build_record
 from validation.dataset.exclusion import exclude_studies
-from validation.dataset.frozen import read_excluded, read_frozen
+from validation.dataset.frozen_test_set import read_excluded, read_frozen
 from validation.dataset.validate import Finding, ValidationConfig, validate_dataset
 
 FILMS = ValidationConfig(

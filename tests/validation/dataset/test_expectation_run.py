@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from validation.dataset.checkpoint import run_suites
+from validation.dataset.expectation_run import run_suites
 from validation.dataset.suites import Rule, Suite
 
 RULE = Rule("height", "height_mm", "a vertebra's height", 6, 45, where="has_mm", at_least=3)

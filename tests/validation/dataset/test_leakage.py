@@ -2,18 +2,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from dataset_phantoms import add_study, picture
 from scipy.ndimage import zoom
 
 from spine.dataset import Example, ExampleView
 from spine.storage import sha256_of_picture
+from tests.validation.dataset.constructed_datasets import add_study, picture
 from validation.dataset.leakage import (
     exact_duplicates,
     near_duplicates,
     patients_in_several_splits,
     survey_pictures,
 )
-from validation.dataset.likeness import LEAST_LIKENESS, likeness, look_of
+from validation.dataset.near_duplicates import LEAST_LIKENESS, likeness, look_of
 
 
 def example(study, patient, split, sha="0" * 64):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from spine.dataset import Example, ExampleView, Manifest
 from spine.landmarks import CORNERS68, VERTEBRAE
-from validation.dataset.checkpoint import run_suites
+from validation.dataset.expectation_run import run_suites
 from validation.dataset.leakage import PictureSurvey
 from validation.dataset.suites import Minimums, Suite, suites
 from validation.dataset.tables import build_tables

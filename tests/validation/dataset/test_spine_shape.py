@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from spine.landmarks import VERTEBRAE
-from validation.dataset.shape import (
+from validation.dataset.spine_shape import (
     centre_measures,
     chain_of,
     corner_measures,

@@ -2,12 +2,12 @@ import json
 
 import numpy as np
 import pytest
-from dataset_phantoms import add_film, add_study, film_labels, spine_points
 from pydantic import ValidationError
 
 from spine.dataset import read_manifest
 from spine.errors import ContractViolation
 from spine.landmarks import VERTEBRAE
+from tests.validation.dataset.constructed_datasets import add_film, add_study, film_labels, spine_points
 from validation.dataset.validate import ValidationConfig, validate_dataset
 
 BIPLANAR = ValidationConfig(minimum_train=3, minimum_validation=1, minimum_test=2, data_docs=False)

@@ -14,11 +14,11 @@ from spine.dataset import Manifest, Truth
 from spine.errors import ContractViolation, EvidenceRejected
 from spine.measurement.registry import PARAMETERS, Measured
 from spine.storage import sha256_of_picture
-from validation.evaluation.frozen_set import verify_pictures
-from validation.evaluation.ledger import count_reads, read_ledger, record_read
 from validation.evaluation.outcomes import NO_PREDICTION, NOT_MEASURED
 from validation.evaluation.record import rank_patients, read_record, verify_statistics, write_record
 from validation.evaluation.sealing import write_sealed
+from validation.evaluation.test_set_check import verify_pictures
+from validation.evaluation.test_set_ledger import count_reads, read_ledger, record_read
 
 Make = Callable[..., Any]
 

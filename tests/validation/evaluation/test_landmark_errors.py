@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spine.landmarks import CORNERS68, GALBUSERA39, VERTEBRAE
-from validation.evaluation.landmarks import landmark_errors, level_shift, summarise, summary_of
+from validation.evaluation.landmark_errors import landmark_errors, level_shift, summarise, summary_of
 
 Make = Callable[..., Any]
 

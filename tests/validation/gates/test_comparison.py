@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from spine.measurement.registry import PAPER_PARAMETERS
-from tests.validation.gates.conftest import build_record
+from tests.validation.gates.records import build_record
 from validation.evaluation.record import EvaluationRecord
-from validation.gates.comparing import weigh_comparison
+from validation.gates.comparison import weigh_comparison
+from validation.gates.comparison_terms import SeedSpread
 from validation.gates.policy import Policy
-from validation.gates.terms import SeedSpread
 from validation.gates.verdict import Verdict, explain, judge, read_verdict, write_verdict
 
 Scored = Callable[..., EvaluationRecord]

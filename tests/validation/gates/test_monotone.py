@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spine.measurement.registry import PAPER_PARAMETERS
-from validation.evaluation.landmarks import LandmarkError, summarise
+from validation.evaluation.landmark_errors import LandmarkError, summarise
 from validation.evaluation.outcomes import ParameterOutcome, StudyOutcome
 from validation.evaluation.record import EvaluationRecord, statistics_of
 from validation.gates.policy import DEFAULT_POLICY, FRONTAL_FILMS_POLICY, Policy, read_policy

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from validation.evaluation.landmarks import LandmarkError
+from validation.evaluation.landmark_errors import LandmarkError
 from validation.evaluation.outcomes import ParameterOutcome, StudyOutcome
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.rule_kinds import IntervalScoreRule, PenalisedLandmarksRule

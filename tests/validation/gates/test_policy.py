@@ -189,7 +189,7 @@ def test_what_a_gate_needs_cannot_be_left_out(section: str, tmp_path: Path) -> N
     with pytest.raises(ParametersRejected, match="POLICY_INVALID") as refused:
         read_policy(tmp_path / "p.yaml")
     assert f"{section}: must be there" in refused.value.found
-    assert "only subgroups, baseline, seeds, approval, phantom_study may be left out" in refused.value.found
+    assert "only subgroups, baseline, seeds, approval, virtual_study may be left out" in refused.value.found
 
 
 @pytest.mark.parametrize("section", ["subgroups", "baseline", "seeds"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from validation.evaluation.environment import ROOMS, evaluating_environment, sources_digest
+from validation.evaluation.code_environment import ROOMS, evaluating_environment, sources_digest
 from validation.evaluation.record import CodeVersion, EvaluationRecord
 from validation.gates.policy import Policy
 from validation.gates.verdict import Verdict, judge

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tests.validation.gates.conftest import build_record
+from tests.validation.gates.records import build_record
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.paired import paired_difference, patients_needed, pooled_difference, power_at
 from validation.gates.policy import Policy

@@ -8,8 +8,8 @@ import pytest
 
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import DEFAULT_POLICY, FRONTAL_FILMS_POLICY, Policy, read_policy
-from validation.gates.results import RuleResult
 from validation.gates.rule_kinds import CostBesideRule
+from validation.gates.rule_results import RuleResult
 from validation.gates.timing import weigh_cost_beside
 from validation.gates.verdict import judge
 

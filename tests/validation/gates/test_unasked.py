@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import Policy
-from validation.gates.results import MAY_BE_UNASKED, Kind, Outcome, RuleResult, plain_result
+from validation.gates.rule_results import MAY_BE_UNASKED, Kind, Outcome, RuleResult, plain_result
 from validation.gates.verdict import Verdict, decide, explain, judge, read_verdict, summarise_verdict, write_verdict
 
 Scored = Callable[..., EvaluationRecord]

@@ -20,15 +20,15 @@ from typing import Any
 import mlflow  # noqa: F401  the fork server imports it once for all
 
 from spine.errors import PlumblineError
-from tests.validation.gates.desk import AT, SERVED, Desk, knowing_answer
+from tests.validation.promotion.registry import AT, SERVED, Desk, knowing_answer
 from validation.evaluation.record import EvaluationRecord
-from validation.gates.audit import audit, repair
-from validation.gates.champion import current_champion, open_registry, versions_of
-from validation.gates.history import read_history
 from validation.gates.policy import DEFAULT_POLICY
-from validation.gates.promotion import promote
-from validation.gates.seat import Holder, Seat
-from validation.gates.served_copy import promotions_experiment
+from validation.promotion.audit import audit, repair
+from validation.promotion.champion import current_champion, open_registry, versions_of
+from validation.promotion.champion_record import Holder, Seat
+from validation.promotion.history import read_history
+from validation.promotion.promote import promote
+from validation.promotion.served_copy import promotions_experiment
 
 STEPS = (
     "moving.py", "seat.py", "database.py", "anchor.py", "history.py", "storage.py", "served_copy.py", "left_over.py",

@@ -13,11 +13,11 @@ import pytest
 from spine.errors import GateRefused
 from spine.model_digest import model_digest
 from validation.evaluation.record import EvaluationRecord, write_record
-from validation.gates.champion import open_registry
 from validation.gates.policy import DEFAULT_POLICY, read_policy
-from validation.gates.promotion import Promotion, current_champion, promote
-from validation.gates.smoke import PhantomAnswer, phantom_truths
 from validation.gates.verdict import Verdict, judge, write_verdict
+from validation.promotion.champion import open_registry
+from validation.promotion.promote import Promotion, current_champion, promote
+from validation.promotion.smoke_test import PhantomAnswer, phantom_truths
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 SERVED = "plumbline"

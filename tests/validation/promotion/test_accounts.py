@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import requests
 
-from orchestration.processes import Service, Supervised, free_port
+from orchestration.services.processes import Service, Supervised, free_port
 from spine.errors import GateRefused
-from tests.validation.gates.desk import SERVED, Desk
+from tests.validation.promotion.registry import SERVED, Desk
 from validation.evaluation.record import EvaluationRecord
-from validation.gates.champion import current_champion, fetch_champion, open_registry
-from validation.gates.promotion import refusing
-from validation.gates.seat import DATABASE_VARIABLE
+from validation.promotion.champion import current_champion, fetch_champion, open_registry
+from validation.promotion.champion_record import DATABASE_VARIABLE
+from validation.promotion.promote import refusing
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 

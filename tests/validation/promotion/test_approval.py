@@ -10,16 +10,16 @@ import yaml
 
 from spine.errors import EvidenceRejected, GateRefused
 from spine.model_digest import model_digest
-from tests.validation.gates.desk import AT, AUTHOR, SERVED, Desk
+from tests.validation.promotion.registry import AT, AUTHOR, SERVED, Desk
 from validation.evaluation.sealing import write_sealed
-from validation.gates.approval import SCHEMA, Word, grant, read_approval, reject, sealed_refusals
-from validation.gates.champion import open_registry
-from validation.gates.history import read_history
 from validation.gates.policy import DEFAULT_POLICY, read_policy
-from validation.gates.promotion import current_champion
-from validation.gates.refusals import demand_no_refusal
-from validation.gates.seat import Denial, Holder, Seat, open_seat
 from validation.gates.verdict import Verdict
+from validation.promotion.approval import SCHEMA, Word, grant, read_approval, reject, sealed_refusals
+from validation.promotion.champion import open_registry
+from validation.promotion.champion_record import Denial, Holder, Seat, open_seat
+from validation.promotion.history import read_history
+from validation.promotion.promote import current_champion
+from validation.promotion.refusals import demand_no_refusal
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 

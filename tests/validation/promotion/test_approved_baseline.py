@@ -8,10 +8,10 @@ import pytest
 
 from spine.errors import GateRefused
 from validation.evaluation.record import EvaluationRecord
-from validation.gates.baseline import demand_expected_baseline, last_approved
-from validation.gates.history import HistoryEntry
 from validation.gates.policy import Policy
 from validation.gates.verdict import judge
+from validation.promotion.approved_baseline import demand_expected_baseline, last_approved
+from validation.promotion.history import HistoryEntry
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 B, C = "b" * 64, "c" * 64

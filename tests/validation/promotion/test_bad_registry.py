@@ -16,15 +16,15 @@ import pytest
 
 from spine.errors import EvidenceRejected, GateRefused
 from spine.model_digest import model_digest
-from tests.validation.gates.desk import AT, SERVED, Desk, knowing_answer
-from validation.gates import database as databases
-from validation.gates.audit import Fault, audit, repair
-from validation.gates.baseline import last_approved
-from validation.gates.champion import current_champion, open_registry
-from validation.gates.history import HistoryEntry, append_entry, read_history
-from validation.gates.promotion import Champion
-from validation.gates.seat import DATABASE_VARIABLE, Holder, Seat, open_seat, seat_or_none
-from validation.gates.smoke import PhantomAnswer
+from tests.validation.promotion.registry import AT, SERVED, Desk, knowing_answer
+from validation.promotion import database as databases
+from validation.promotion.approved_baseline import last_approved
+from validation.promotion.audit import Fault, audit, repair
+from validation.promotion.champion import current_champion, open_registry
+from validation.promotion.champion_record import DATABASE_VARIABLE, Holder, Seat, open_seat, seat_or_none
+from validation.promotion.history import HistoryEntry, append_entry, read_history
+from validation.promotion.promote import Champion
+from validation.promotion.smoke_test import PhantomAnswer
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 

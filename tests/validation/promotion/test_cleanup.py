@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.validation.gates.desk import AT, SERVED, Desk
-from tests.validation.gates.racers import left_over
-from validation.gates.audit import audit, repair
-from validation.gates.champion import open_registry, versions_of
-from validation.gates.seat import Seat
-from validation.gates.smoke import PhantomAnswer
+from tests.validation.promotion.racers import left_over
+from tests.validation.promotion.registry import AT, SERVED, Desk
+from validation.promotion.audit import audit, repair
+from validation.promotion.champion import open_registry, versions_of
+from validation.promotion.champion_record import Seat
+from validation.promotion.smoke_test import PhantomAnswer
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 SECOND = "models:/candidates/2"
@@ -29,7 +29,7 @@ def killed_while_copying(desk: Desk, patch: pytest.MonkeyPatch, **changes: Any) 
 
 
 def killed_before_the_move(desk: Desk, patch: pytest.MonkeyPatch) -> None:
-    import validation.gates.promotion as room
+    import validation.promotion.promote as room
 
     def dies(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
@@ -76,7 +76,7 @@ def test_a_version_that_served_or_has_a_name_is_never_deleted(serving: Desk, mon
     serving.promote(SECOND)
     serving.register("third")
     serving.judge("third", champion="second", noise=0.4, seed=5)
-    import validation.gates.promotion as room
+    import validation.promotion.promote as room
 
     with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
         patched.setattr(room, "move", lambda *_, **__: 1 / 0)
@@ -85,17 +85,17 @@ def test_a_version_that_served_or_has_a_name_is_never_deleted(serving: Desk, mon
     client.set_registered_model_alias(SERVED, "keep", "3")
     serving.ledger.write_text("")
     with monkeypatch.context() as patched:
-        patched.setattr("validation.gates.left_over.read_history", lambda _: ())
+        patched.setattr("validation.promotion.cleanup.read_history", lambda _: ())
         for number in ("1", "2"):
             client.set_model_version_tag(SERVED, number, "plumbline.state", "prepared")
-        from validation.gates.left_over import clear_left_over
+        from validation.promotion.cleanup import clear_left_over
 
         assert clear_left_over(client, Seat(serving.tracking_uri, SERVED), serving.ledger) == ()
     assert {str(v.version) for v in versions_of(client, SERVED)} == {"1", "2", "3"}
 
 
 def test_an_older_promotion_without_the_tag_is_not_guessed_at(serving: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    from validation.gates.served_copy import Order
+    from validation.promotion.served_copy import Order
 
     tags = Order.tags.fget  # type: ignore[attr-defined]
     older = property(lambda self: {k: v for k, v in tags(self).items() if k != "plumbline.history"})

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from spine.errors import GateRefused
-from tests.validation.gates.desk import AT, AUTHOR, SERVED, Desk, knowing_answer
-from validation.gates.anchor import anchored, anchors_of, place_of
-from validation.gates.approval import Word, grant, reject
-from validation.gates.audit import audit, begin_history_anew, other_histories, repair
-from validation.gates.history import GENESIS, HistoryEntry, append_entry, read_history
-from validation.gates.lifting import lift_denial
+from tests.validation.promotion.registry import AT, AUTHOR, SERVED, Desk, knowing_answer
 from validation.gates.policy import PhantomStudy, read_policy
-from validation.gates.rollback import Order, rollback
-from validation.gates.seat import Seat, open_seat
+from validation.promotion.approval import Word, grant, reject
+from validation.promotion.audit import audit, begin_history_anew, other_histories, repair
+from validation.promotion.champion_record import Seat, open_seat
+from validation.promotion.history import GENESIS, HistoryEntry, append_entry, read_history
+from validation.promotion.history_length import anchored, anchors_of, place_of
+from validation.promotion.reinstatement import lift_denial
+from validation.promotion.rollback import Order, rollback
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 

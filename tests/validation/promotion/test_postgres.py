@@ -9,16 +9,16 @@ import pytest
 
 from spine.errors import GateRefused
 from spine.model_digest import model_digest
-from tests.validation.gates.desk import AT, AUTHOR, SERVED, Desk, knowing_answer
+from tests.validation.promotion.registry import AT, AUTHOR, SERVED, Desk, knowing_answer
 from validation.evaluation.record import EvaluationRecord
-from validation.gates.approval import Word, grant
-from validation.gates.audit import audit, begin_history_anew, repair
-from validation.gates.champion import current_champion
-from validation.gates.history import read_history
-from validation.gates.lifting import lift_denial
 from validation.gates.policy import PhantomStudy, read_policy
-from validation.gates.rollback import Order, rollback
-from validation.gates.seat import open_seat
+from validation.promotion.approval import Word, grant
+from validation.promotion.audit import audit, begin_history_anew, repair
+from validation.promotion.champion import current_champion
+from validation.promotion.champion_record import open_seat
+from validation.promotion.history import read_history
+from validation.promotion.reinstatement import lift_denial
+from validation.promotion.rollback import Order, rollback
 
 pytestmark = [
     pytest.mark.slow,

@@ -9,15 +9,15 @@ import pytest
 
 from spine.errors import EvidenceRejected, GateRefused
 from spine.model_digest import find_model_folder, model_digest
-from tests.validation.gates.desk import AT, SERVED, Desk
+from tests.validation.promotion.registry import AT, SERVED, Desk
 from validation.evaluation.record import read_record, write_record
 from validation.evaluation.sealing import write_sealed
-from validation.gates.audit import audit, repair
-from validation.gates.champion import open_registry
-from validation.gates.history import HistoryEntry, append_entry, read_history
 from validation.gates.policy import DEFAULT_POLICY
-from validation.gates.promotion import current_champion, fetch_champion
-from validation.gates.seat import Seat
+from validation.promotion.audit import audit, repair
+from validation.promotion.champion import open_registry
+from validation.promotion.champion_record import Seat
+from validation.promotion.history import HistoryEntry, append_entry, read_history
+from validation.promotion.promote import current_champion, fetch_champion
 
 # MLflow's own use of SQLAlchemy 2.1, not ours.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")

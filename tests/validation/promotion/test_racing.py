@@ -1,4 +1,4 @@
-"""Many promote at once, and some die on the way (fault G6); ``tests.bench promotion`` does it at length."""
+"""Many promote at once, and some die on the way (fault G6); ``benchmarks promotion`` does it at length."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from spine.errors import GateRefused
-from tests.validation.gates.racers import Track, histories_agree, kill, race, race_for_the_seat
+from tests.validation.promotion.racers import Track, histories_agree, kill, race, race_for_the_seat
 from validation.evaluation.record import EvaluationRecord
-from validation.gates.history import read_history
-from validation.gates.seat import Holder, Seat
+from validation.promotion.champion_record import Holder, Seat
+from validation.promotion.history import read_history
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 PROCESSES, ROUNDS, POINTS = 8, 5, 10

@@ -8,17 +8,17 @@ import pytest
 
 from spine.errors import GateRefused
 from spine.model_digest import model_digest
-from tests.validation.gates.desk import AT, AUTHOR, SERVED, Desk, knowing_answer
-from validation.gates.approval import Word, reject, sealed_refusals
-from validation.gates.audit import audit, repair
-from validation.gates.champion import open_registry
-from validation.gates.history import read_history
-from validation.gates.lifting import Lifted, lift_denial
+from tests.validation.promotion.registry import AT, AUTHOR, SERVED, Desk, knowing_answer
 from validation.gates.policy import PhantomStudy, read_policy
-from validation.gates.refusals import standing_refusals
-from validation.gates.rollback import Order, rollback
-from validation.gates.seat import Seat
 from validation.gates.verdict import Verdict
+from validation.promotion.approval import Word, reject, sealed_refusals
+from validation.promotion.audit import audit, repair
+from validation.promotion.champion import open_registry
+from validation.promotion.champion_record import Seat
+from validation.promotion.history import read_history
+from validation.promotion.refusals import standing_refusals
+from validation.promotion.reinstatement import Lifted, lift_denial
+from validation.promotion.rollback import Order, rollback
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 WORD = Word("R. Viewer", "the films were exchanged, not the spines")

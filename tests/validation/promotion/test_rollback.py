@@ -11,15 +11,15 @@ import pytest
 
 from spine.errors import GateRefused
 from spine.model_digest import model_digest
-from tests.validation.gates.desk import AT, SERVED, Desk, knowing_answer
-from validation.gates.approval import Word
-from validation.gates.audit import audit, begin_history_anew, repair
-from validation.gates.champion import current_champion, fetch_champion, open_registry, version_of_alias
-from validation.gates.history import HistoryEntry, append_entry, read_history
+from tests.validation.promotion.registry import AT, SERVED, Desk, knowing_answer
 from validation.gates.policy import PhantomStudy
-from validation.gates.rollback import Order, Rollback, rollback
-from validation.gates.seat import Seat
-from validation.gates.smoke import PhantomAnswer
+from validation.promotion.approval import Word
+from validation.promotion.audit import audit, begin_history_anew, repair
+from validation.promotion.champion import current_champion, fetch_champion, open_registry, version_of_alias
+from validation.promotion.champion_record import Seat
+from validation.promotion.history import HistoryEntry, append_entry, read_history
+from validation.promotion.rollback import Order, Rollback, rollback
+from validation.promotion.smoke_test import PhantomAnswer
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
@@ -185,7 +185,7 @@ def empty_seat(desk: Desk) -> None:
 
 
 def test_interrupted_rollback_is_finished_by_the_repair(third: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    import validation.gates.moving as room
+    import validation.promotion.champion_change as room
 
     def dies(*_: Any) -> Any:
         raise KeyboardInterrupt

@@ -7,10 +7,10 @@ import pytest
 
 from spine.errors import ContractViolation
 from spine.measurement.registry import PARAMETERS
-from tests.validation.gates.desk import SERVED, Desk, knowing_answer
-from validation.gates.champion import open_registry, versions_of
+from tests.validation.promotion.registry import SERVED, Desk, knowing_answer
 from validation.gates.policy import PhantomStudy
-from validation.gates.smoke import STUDY, PhantomAnswer, phantom_truths, weigh_answer
+from validation.promotion.champion import open_registry, versions_of
+from validation.promotion.smoke_test import STUDY, PhantomAnswer, phantom_truths, weigh_answer
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 NAN = float("nan")

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from review_phantoms import AT, SHAPE, N, found_points, record
 
 from spine.landmarks import VIEWS
 from spine.prediction import Prediction
+from tests.validation.review.constructed_reviews import AT, SHAPE, N, found_points, record
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import DEFAULT_POLICY, Policy, read_policy
 from validation.gates.verdict import judge

@@ -11,14 +11,14 @@ import pytest
 
 from spine.errors import EvidenceRejected
 from validation.evaluation.found_points import read_found_points, write_found_points
-from validation.gates.approval import NEEDED
 from validation.gates.policy import Approval, Policy
-from validation.gates.results import plain_result
-from validation.review.card import NOT_PROVIDED, card_json, card_markdown, make_card
+from validation.gates.rule_results import plain_result
+from validation.promotion.approval import NEEDED
+from validation.review.actions import advice_for, options_for
 from validation.review.changes import NOT_KNOWN, PatientFact, RunFacts, compare_data, compare_runs
 from validation.review.claim import ClaimSource, claim_json, claim_markdown, fill_checklist
-from validation.review.decisions import advice_for, options_for
 from validation.review.drawing import Scale, scale_around
+from validation.review.model_card import NOT_PROVIDED, card_json, card_markdown, make_card
 from validation.review.page import ReviewMaterial
 
 Make = Callable[..., ReviewMaterial]

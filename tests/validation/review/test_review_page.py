@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from review_phantoms import CHANGED, NASTY, UNANSWERED
 
 from spine.errors import EvidenceRejected
+from tests.validation.review.constructed_reviews import CHANGED, NASTY, UNANSWERED
 from validation.review import page as page_module
 from validation.review.forest import draw_forest
 from validation.review.page import ReviewMaterial, render_review, write_review

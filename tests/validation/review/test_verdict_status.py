@@ -6,14 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from review_phantoms import AT
 
-from validation.gates.approval import Approval
-from validation.gates.history import HistoryEntry
+from tests.validation.review.constructed_reviews import AT
 from validation.gates.verdict import Verdict
-from validation.review.aftermath import NOTHING, Aftermath, aftermath_of
-from validation.review.decisions import advice_for, asked_of_person, options_for
+from validation.promotion.approval import Approval
+from validation.promotion.history import HistoryEntry
+from validation.review.actions import advice_for, asked_of_person, options_for
 from validation.review.page import ReviewMaterial, render_review
+from validation.review.verdict_status import NOTHING, Aftermath, aftermath_of
 
 Make = Callable[..., ReviewMaterial]
 OTHER = "f" * 64

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.validation.gates.desk import Desk
 from tests.validation.gates.records import build_record
-from tests.validation.gates.throwaway_postgres import running, why_not
+from tests.validation.promotion.registry import Desk
+from tests.validation.promotion.throwaway_postgres import running, why_not
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import DEFAULT_POLICY, Policy, read_policy
 
