@@ -17,7 +17,8 @@ from benchmarks import not_spines, wrong_images
 from benchmarks.demo import demo_workspace
 from benchmarks.figures import Figure, python, run_command
 from inference.bundled import open_released
-from inference.measure import PictureInput, measure_views
+from inference.inputs import PictureInput
+from inference.measure import measure_views
 from inference.model import Model
 from inference.preprocessing import prepare
 from orchestration.pipeline.workspace import Workspace

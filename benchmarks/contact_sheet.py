@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from simulation.body.patient import build_patient
-from simulation.cohort.cohort import CohortConfig
+from simulation.cohort.config import CohortConfig
 from simulation.imaging.field_of_view import scan_geometry
 from simulation.imaging.render import render_views
 from simulation.population.sampling import sample_patient

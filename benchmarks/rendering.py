@@ -24,7 +24,7 @@ from simulation.body.batch import PatientBatch, collate
 from simulation.body.patient import build_patient
 from simulation.body.patient_mass import Matter, sample_matter
 from simulation.body.skeleton import build_bones
-from simulation.cohort.cohort import CohortConfig
+from simulation.cohort.config import CohortConfig
 from simulation.cohort.patient_folder import write_case
 from simulation.imaging.acquisition import Shot, plan_shot
 from simulation.imaging.annotation import lay_over

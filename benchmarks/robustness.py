@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.asked import asked
-from inference.measure import PictureInput, measure_views
+from inference.inputs import PictureInput
+from inference.measure import measure_views
 from inference.model import Model, load_model
 from simulation.population.sampling import sample_patient
 from spine.dataset import Example, ExampleView, load_example_picture

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.figures import Figure
-from orchestration.lifecycle.decision import promote_champion
+from orchestration.lifecycle.promotion import promote_champion
 from orchestration.pipeline.params import Params, write_params
 from orchestration.pipeline.workspace import Workspace
 from spine.model_digest import model_digest

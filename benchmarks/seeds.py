@@ -108,8 +108,8 @@ def _run(arguments: Sequence[str], gpu: int, what: str) -> bool:
 
 def spread(workspace_folder: Path, fits: Mapping[str, Path], kept: Path) -> int:
     """Score every fit on the workspace's frozen test set and print the spread beside the policy's margins."""
-    from orchestration.lifecycle.decision import policy_path
     from orchestration.pipeline.params import read_params
+    from orchestration.pipeline.policies import policy_path
     from orchestration.pipeline.workspace import Workspace
     from training.export.candidate import FITTED_FILE, read_summary
     from validation.gates.policy import read_policy

@@ -5,7 +5,7 @@ Every second virtual patient has the scanner look, the others one of the whole f
 
 from benchmarks.figures import Figure
 from simulation.body.patient import build_patient
-from simulation.cohort.cohort import CohortConfig
+from simulation.cohort.config import CohortConfig
 from simulation.imaging.field_of_view import scan_geometry
 from simulation.imaging.render import render_views
 from simulation.population.sampling import sample_patient

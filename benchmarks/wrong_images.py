@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from benchmarks.figures import Figure
-from inference.measure import PictureInput, measure_views
+from inference.inputs import PictureInput
+from inference.measure import measure_views
 from inference.model import Model
 from spine.landmarks import VIEWS, ViewName
 from spine.prediction import Prediction

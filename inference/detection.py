@@ -5,21 +5,19 @@ Contract: what is dropped here is named, and the view a picture was given as is 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from inference.blank_regions import undrawn
 from inference.decoding import Decoded, decode
+from inference.inputs import PictureInput
 from inference.levels import LevelEvidence, chain_votes, decided
 from inference.model import Model
 from inference.preprocessing import Prepared, prepare
 from inference.view_check import Look, given_wrongly
 from spine.errors import ContractViolation
 from spine.landmarks import VIEWS, ViewName, moved_name
-
-if TYPE_CHECKING:
-    from inference.measure import PictureInput
 
 T = TypeVar("T")
 
@@ -39,7 +37,7 @@ class Found:
     given_wrongly: Mapping[ViewName, str]
 
 
-def find_landmarks(model: Model, views: "Mapping[ViewName, PictureInput]") -> Found:
+def find_landmarks(model: Model, views: Mapping[ViewName, PictureInput]) -> Found:
     """Ask the model of one study.
 
     Raises:
@@ -63,7 +61,7 @@ def find_landmarks(model: Model, views: "Mapping[ViewName, PictureInput]") -> Fo
     return Found(decoded, levels, given_wrongly(model, looks))
 
 
-def _looks(model: Model, views: "Mapping[ViewName, PictureInput]") -> dict[ViewName, Look]:
+def _looks(model: Model, views: Mapping[ViewName, PictureInput]) -> dict[ViewName, Look]:
     contract = model.contract
     prepared = {view: _prepare(model, given) for view, given in views.items()}
     output = model.run(np.stack([p.pixels for p in prepared.values()]), list(views))
@@ -75,7 +73,7 @@ def _looks(model: Model, views: "Mapping[ViewName, PictureInput]") -> dict[ViewN
     return looks
 
 
-def _prepare(model: Model, view: "PictureInput") -> Prepared:
+def _prepare(model: Model, view: PictureInput) -> Prepared:
     contract = model.contract
     return prepare(view.picture, contract.input_shape, spacing_mm=view.spacing_mm, normalisation=contract.normalisation)
 

@@ -7,18 +7,18 @@ nothing else is guessed.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inference.blank_regions import hole_of, without_curves
 from inference.calibration import Calibration
 from inference.decoding import Decoded
 from inference.detection import Found, find_landmarks
 from inference.input_check import signs_of
+from inference.inputs import PictureInput
 from inference.levels import LevelEvidence
 from inference.model import Model
 from inference.vertebral_column import lean_of, turned
@@ -40,26 +40,6 @@ level (about 25 mm) in one of them, so its 3D point would be wrong by half of th
 REFUSED = "not taken for a radiograph of a whole spine"
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class PictureInput:
-    """One radiograph to be measured.
-
-    Attributes:
-        picture: (h, w) uint16, bone bright, canonical orientation.
-        spacing_mm: (row, column), or None where unknown.
-        calibration: source of the spacing.
-        geometry: place in the scanner, or None; both views need one for 3D.
-        file, sop_instance_uid: what it was read from, for the report; None where it was not read from a file.
-    """
-
-    picture: NDArray[np.uint16]
-    spacing_mm: tuple[float, float] | None = None
-    calibration: CalibrationType = "NONE"
-    geometry: ViewGeometry | None = None
-    file: str | None = None
-    sop_instance_uid: str | None = None
 
 
 def measure_views(model: Model, views: Mapping[ViewName, PictureInput], study_id: str = "") -> Prediction:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
 
-    from inference.measure import PictureInput
+    from inference.inputs import PictureInput
     from inference.model import Model
 
 REPORT_SCHEMA = "plumbline.measurement/3"

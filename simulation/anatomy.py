@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from types import MappingProxyType
 
-from simulation.parameters import Anatomy
+from simulation.vocabulary import Anatomy
 from spine.landmarks import VERTEBRAE
 
 CERVICAL = ("C3", "C4", "C5", "C6", "C7")
@@ -69,6 +69,6 @@ def column_of(anatomy: Anatomy) -> Column:
     """The column of one kind of anatomy.
 
     Raises:
-        KeyError: an anatomy that does not exist; ``limits.check`` refuses it before.
+        KeyError: an anatomy that does not exist; ``parameters.check`` refuses it before.
     """
     return Column((*CERVICAL, *_MOBILE[anatomy]))

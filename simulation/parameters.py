@@ -1,25 +1,18 @@
 """The parameters of one virtual patient: everything that is decided before a bone is shaped.
 
-Contract: an instance exists only with values inside ``limits.ALLOWED``.
+Contract: an instance exists only with values inside ``ALLOWED``; a refusal names every violation with its range.
 """
 
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import pairwise
+from numbers import Real
+from typing import get_args
 
-Condition = Literal[
-    "healthy_adolescent",
-    "healthy_adult",
-    "adolescent_scoliosis",
-    "adult_deformity",
-    "degenerative",
-    "osteoporotic",
-    "instrumented",
-]
-Anatomy = Literal["standard", "six_lumbar", "four_lumbar", "thirteen_thoracic"]
-Sex = Literal["F", "M"]
-Side = Literal["left", "right"]
-Metal = Literal["titanium", "cobalt_chrome"]
-FieldOfView = Literal["full", "without_hips", "without_t1", "thoracolumbar", "whole_body"]
+from simulation.anatomy import Column, column_of
+from simulation.vocabulary import Anatomy, Condition, FieldOfView, Metal, Sex, Side
+from spine.errors import ValuesRejected
 
 
 @dataclass(frozen=True)
@@ -123,6 +116,180 @@ class PatientParameters:
     femoral_head_radius_mm: float = 23.5
 
     def __post_init__(self) -> None:
-        from simulation.limits import check
 
         check(self)
+
+
+ALLOWED: Mapping[str, tuple[float, float]] = {
+    "age_years": (6.0, 100.0),
+    "size_factor": (0.70, 1.25),
+    "bmi": (13.0, 45.0),
+    "pelvic_incidence_deg": (15.0, 100.0),
+    "sacral_slope_deg": (-5.0, 75.0),
+    "pelvic_tilt_deg": (-20.0, 55.0),
+    "lumbar_lordosis_l1_s1_deg": (-15.0, 105.0),
+    "lumbar_lordosis_l1_l5_deg": (-30.0, 95.0),
+    "thoracic_kyphosis_t4_t12_deg": (-30.0, 95.0),
+    "t1_inclination_deg": (-20.0, 35.0),
+    "pelvic_obliquity_deg": (-12.0, 12.0),
+    "pelvic_rotation_deg": (-12.0, 12.0),
+    "coronal_shift_mm": (-60.0, 60.0),
+    "rotation_per_cobb": (0.0, 0.6),
+    "disc_narrowing": (0.0, 0.8),
+    "listhesis_mm": (0.0, 16.0),
+    "lateral_listhesis_mm": (-12.0, 12.0),
+    "bone_density": (0.45, 1.3),
+    "femoral_head_radius_mm": (16.0, 30.5),
+}
+
+
+WORDS: Mapping[str, tuple[str, ...]] = {
+    "condition": get_args(Condition),
+    "sex": get_args(Sex),
+    "field_of_view": get_args(FieldOfView),
+    "anatomy": get_args(Anatomy),
+}
+
+
+COBB_DEG = (0.0, 100.0)
+
+
+BODY_SHARE = (0.2, 0.8)
+
+
+SHORTEST_CURVE = 3
+"""Vertebrae of a curve, its two end vertebrae included."""
+
+
+LUMBOSACRAL_DEG = (-8.0, 50.0)
+"""Lordosis between the lower plate of L5 and S1: what L1-S1 has more than L1-L5."""
+
+
+FRACTURE_LOSS = (0.05, 0.5)
+
+
+STEEPEST_DEG = 15.0
+"""What one body or disc of a curve may take of its Cobb angle on average; a choice. A drawn curve takes 12.9 at most
+(90 degrees over four vertebrae); at twice that wedged bodies would be triangles."""
+
+
+def check(parameters: PatientParameters) -> None:
+    """Refuse impossible parameters. The usual case is quick: patients are drawn by the thousand.
+
+    Raises:
+        ValuesRejected: with every value that lies outside its range, and the range.
+    """
+    found = [*_out_of_range(parameters), *_unknown_words(parameters)]
+    found += _inconsistent(parameters)
+    if parameters.anatomy in WORDS["anatomy"]:
+        column = column_of(parameters.anatomy)
+        found += [*_bad_curves(parameters.curves, column), *_bad_slips(parameters, column)]
+        found += _bad_fractures(parameters.fractures, column)
+        if parameters.instrumentation is not None:
+            found += _bad_metal(parameters.instrumentation, column)
+    if found:
+        raise ValuesRejected(
+            "PATIENT_IMPLAUSIBLE",
+            found="; ".join(found),
+            expected="values inside the ranges named, PI = PT + SS, curves that follow each other on alternating sides",
+            remedy="choose values inside the ranges (simulation.parameters.ALLOWED), or draw with sample_patient",
+        )
+
+
+def _is_number(*values: object) -> bool:
+    return all(isinstance(value, Real) and math.isfinite(value) for value in values)
+
+
+def _told(name: str, value: float, allowed: tuple[float, float]) -> Iterator[str]:
+    low, high = allowed
+    if not isinstance(value, Real):
+        yield f"{name} = {value!r} (a number, {low:g} to {high:g})"
+    elif not (math.isfinite(value) and low <= value <= high):
+        yield f"{name} = {value:g} (allowed {low:g} to {high:g})"
+
+
+def _out_of_range(parameters: PatientParameters) -> Iterator[str]:
+    for name, allowed in ALLOWED.items():
+        value = getattr(parameters, name)
+        if not (isinstance(value, Real) and allowed[0] <= float(value) <= allowed[1]):
+            yield from _told(name, value, allowed)
+
+
+def _unknown_words(parameters: PatientParameters) -> Iterator[str]:
+    for name, known in WORDS.items():
+        if getattr(parameters, name) not in known:
+            yield f"{name} = {getattr(parameters, name)!r} (allowed {', '.join(known)})"
+
+
+def _inconsistent(parameters: PatientParameters) -> Iterator[str]:
+    tilt, slope, incidence = parameters.pelvic_tilt_deg, parameters.sacral_slope_deg, parameters.pelvic_incidence_deg
+    if _is_number(tilt, slope, incidence) and abs(tilt + slope - incidence) > 1e-6:
+        yield f"PT + SS = {tilt + slope:g} although PI = {incidence:g} (they are equal)"
+    whole, upper = parameters.lumbar_lordosis_l1_s1_deg, parameters.lumbar_lordosis_l1_l5_deg
+    if _is_number(whole, upper):
+        yield from _told("lordosis L1-S1 minus L1-L5", whole - upper, LUMBOSACRAL_DEG)
+
+
+def _bad_curves(curves: Sequence[CoronalCurve], column: Column) -> Iterator[str]:
+    levels = column.mobile
+    for curve in curves:
+        unknown = [e for e in (curve.upper_end, curve.lower_end) if e not in levels]
+        if unknown:
+            yield f"end vertebra {unknown[0]} (allowed T1 to {levels[-1]})"
+        elif (spanned := levels.index(curve.lower_end) - levels.index(curve.upper_end) + 1) < SHORTEST_CURVE:
+            yield f"curve {curve.upper_end}-{curve.lower_end} (allowed: {SHORTEST_CURVE} vertebrae or more)"
+        elif _is_number(curve.cobb_deg) and curve.cobb_deg > (most := STEEPEST_DEG * (2 * spanned - 1)):
+            yield (
+                f"cobb_deg = {curve.cobb_deg:g} over {spanned} vertebrae "
+                f"(allowed 0 to {most:g}, {STEEPEST_DEG:g} a body or disc)"
+            )
+        if curve.convex not in get_args(Side):
+            yield f"convex = {curve.convex!r} (allowed left, right)"
+        yield from _told("cobb_deg", curve.cobb_deg, COBB_DEG)
+        yield from _told("body_share", curve.body_share, BODY_SHARE)
+    for above, below in pairwise(curves):
+        if above.lower_end != below.upper_end or above.convex == below.convex:
+            yield (
+                f"curve {below.upper_end}-{below.lower_end} {below.convex} after "
+                f"{above.upper_end}-{above.lower_end} {above.convex} (allowed: shared end vertebra, other side)"
+            )
+
+
+def _bad_slips(parameters: PatientParameters, column: Column) -> Iterator[str]:
+    """A slip of nothing needs no level: a standard default may name a level that this column lacks."""
+    for name in ("listhesis", "lateral_listhesis"):
+        level, slip = getattr(parameters, f"{name}_level"), getattr(parameters, f"{name}_mm")
+        if slip != 0.0 and level not in column.mobile[12:]:
+            yield f"{name}_level = {level!r} (allowed {column.mobile[12]} to {column.mobile[-1]})"
+
+
+def _bad_fractures(fractures: Sequence[WedgeFracture], column: Column) -> Iterator[str]:
+    for fracture in fractures:
+        if fracture.level not in column.mobile:
+            yield f"fracture of {fracture.level} (allowed T1 to {column.mobile[-1]})"
+        yield from _told("fracture loss", fracture.loss, FRACTURE_LOSS)
+    if len({fracture.level for fracture in fractures}) < len(fractures):
+        yield "two fractures of one level (allowed: one)"
+
+
+def _bad_metal(metal: Instrumentation, column: Column) -> Iterator[str]:
+    levels = (*column.mobile, "S1")
+    ends = [end for end in (metal.upper, metal.lower) if end not in levels]
+    if ends:
+        yield f"construct end {ends[0]} (allowed T1 to S1)"
+        return
+    first, last = levels.index(metal.upper), levels.index(metal.lower)
+    if first >= last:
+        yield f"construct {metal.upper}-{metal.lower} (allowed: the upper end above the lower)"
+        return
+    spanned = levels[first : last + 1]
+    for level, side in metal.screws:
+        if level not in spanned or side not in get_args(Side):
+            yield f"screw {level} {side} (allowed {metal.upper} to {metal.lower}, left or right)"
+    for level in metal.cages:
+        if level not in spanned[:-1]:
+            yield f"cage below {level} (allowed {metal.upper} to {spanned[-2]})"
+    if metal.metal not in get_args(Metal):
+        yield f"metal = {metal.metal!r} (allowed {', '.join(get_args(Metal))})"
+    if not set(metal.rods) <= set(get_args(Side)) or len(set(metal.rods)) < len(metal.rods):
+        yield f"rods = {metal.rods} (allowed left, right, each once)"

@@ -122,7 +122,7 @@ def _prediction(example: Example, rng: np.random.Generator, role: str) -> Predic
 
 
 def _judge(workspace: Workspace, params: Params, *, with_champion: bool) -> None:
-    from orchestration.lifecycle.decision import policy_path
+    from orchestration.pipeline.policies import policy_path
     from validation.evaluation.record import read_record
     from validation.gates.policy import read_policy
     from validation.gates.verdict import judge, write_verdict
@@ -139,7 +139,7 @@ def _track(workspace: Workspace, manifest: Manifest, digest: str, seed: str) -> 
     from mlflow import MlflowClient
     from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
-    from orchestration.lifecycle.local_champion import CANDIDATES_MODEL
+    from orchestration.pipeline.names import CANDIDATES_MODEL
     from orchestration.tracking.run_facts import log_data
 
     client = MlflowClient(tracking_uri=workspace.tracking_uri, registry_uri=workspace.tracking_uri)

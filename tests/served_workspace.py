@@ -3,7 +3,7 @@
 import shutil
 
 from inference.bundled import RELEASED
-from orchestration.lifecycle.local_champion import CANDIDATES_MODEL
+from orchestration.pipeline.names import CANDIDATES_MODEL
 from orchestration.pipeline.workspace import Workspace
 from spine.model_digest import model_digest
 from tests.validation.gates.records import build_record

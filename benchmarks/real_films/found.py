@@ -12,7 +12,8 @@ from benchmarks.real_films.figures import FilmFigures, film_figures
 from benchmarks.real_films.folds import film_of
 from benchmarks.sim_to_real.pack import Pack
 from inference.calibration import Calibration
-from inference.measure import PictureInput, measure_views
+from inference.inputs import PictureInput
+from inference.measure import measure_views
 from inference.model import Model
 from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.prediction import Prediction

@@ -10,8 +10,7 @@ from click.core import ParameterSource
 from orchestration.cli.terminal import output, progress_bar
 
 if TYPE_CHECKING:
-    from simulation.cohort.cohort import Looks
-    from simulation.cohort.patient_folder import Extra, MeshFormat
+    from simulation.cohort.config import Extra, Looks, MeshFormat
 
 _WRITTEN, _SURVEYED, _ROWS = 10, 2000, 512
 
@@ -108,7 +107,8 @@ def _write(
     replace: bool,
 ) -> None:
     from orchestration.services.interruption import interruptible
-    from simulation.cohort.cohort import CohortConfig, write_cohort
+    from simulation.cohort.cohort import write_cohort
+    from simulation.cohort.config import CohortConfig
     from spine.scanner import NATIVE_SPACING_MM
 
     config = CohortConfig(

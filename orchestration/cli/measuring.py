@@ -61,7 +61,8 @@ def measure(
     \b
     Example:  plumbline measure frontal.dcm lateral.dcm --overlay overlay.png > measurement.json
     """
-    from inference.measure import PictureInput, measure_views
+    from inference.inputs import PictureInput
+    from inference.measure import measure_views
     from inference.overlay import draw_overlay, report_json, warnings_of
 
     _demand_safe_outputs(films, overlay, json_file)

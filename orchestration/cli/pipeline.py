@@ -10,9 +10,9 @@ from orchestration.cli.options import workspace_option
 from orchestration.cli.run_cost import sampled_memory, write_run_record
 from orchestration.cli.terminal import errors, output, print_step, print_words, progress_bar
 from orchestration.cli.verdicts import print_verdict
-from orchestration.lifecycle.decision import demand_policy
 from orchestration.pipeline.lock import chain_lock
 from orchestration.pipeline.params import Params, parse_params, read_params, write_params
+from orchestration.pipeline.policies import demand_policy
 from orchestration.pipeline.stages import STAGE_NAMES, dvc_yaml
 from orchestration.pipeline.versioning import dvc_repository
 from orchestration.pipeline.workspace import Workspace

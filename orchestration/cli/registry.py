@@ -22,7 +22,8 @@ def champion(workspace: Path, fetch: bool) -> None:
     \b
     Example:  plumbline champion -w workspace/demo
     """
-    from orchestration.lifecycle.history import promotion_history, three_models
+    from orchestration.lifecycle.history import three_models
+    from orchestration.tracking.registry import promotion_history
 
     if fetch:
         from orchestration.lifecycle.local_champion import refresh_local_champion
@@ -57,7 +58,7 @@ def history(
     Example:  plumbline history --verify -w workspace/demo
               plumbline history --begin-anew --as "R. Viewer" --reason "the disk died" -w workspace/demo
     """
-    from orchestration.lifecycle.history import promotion_history
+    from orchestration.tracking.registry import promotion_history
 
     chosen = Workspace(workspace)
     if begin_anew:
@@ -98,7 +99,8 @@ def _repair(workspace: Workspace, person: str) -> None:
 
 def _verify(workspace: Workspace) -> None:
     """Tell every fault, then what is no fault but must be known."""
-    from orchestration.lifecycle.history import audit_history, known_elsewhere, promotion_history
+    from orchestration.lifecycle.history import audit_history, known_elsewhere
+    from orchestration.tracking.registry import promotion_history
 
     faults = audit_history(workspace)
     if faults:
@@ -187,8 +189,9 @@ def reject(verdict: str, workspace: Path, person: str, comment: str) -> None:
     \b
     Example:  plumbline reject 3fa9c01b22de --as "R. Viewer" --comment "three mirrored spines"
     """
-    from orchestration.lifecycle.approvals import reject_verdict, serving_version
+    from orchestration.lifecycle.approvals import reject_verdict
     from orchestration.pipeline.params import read_params
+    from orchestration.tracking.registry import serving_version
     from validation.promotion.approval import Word
 
     chosen = Workspace(workspace)

@@ -23,10 +23,10 @@ def seeds(workspace: Path, listed: str, count: int | None) -> None:
     \b
     Example:  plumbline seeds -w ws --count 4
     """
-    from orchestration.lifecycle.decision import policy_path
     from orchestration.lifecycle.seed_fits import measure_seeds
     from orchestration.pipeline.lock import chain_lock
     from orchestration.pipeline.params import read_params
+    from orchestration.pipeline.policies import policy_path
     from validation.gates.policy import read_policy
     from validation.gates.seed_spread import how_little, spread_rows, spread_tables
 

@@ -115,7 +115,7 @@ def promote(workspace: Path, promoter: str, approval: str, named: str) -> None:
     \b
     Example:  plumbline promote -w workspace/demo --by "R. Viewer"
     """
-    from orchestration.lifecycle.decision import promote_champion
+    from orchestration.lifecycle.promotion import promote_champion
     from orchestration.pipeline.lock import chain_lock
     from orchestration.pipeline.params import read_params
 

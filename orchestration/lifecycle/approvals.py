@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration.lifecycle.decision import candidate_with, policy_path
-from orchestration.lifecycle.local_champion import PRODUCTION_MODEL
+from orchestration.pipeline.names import PRODUCTION_MODEL
 from orchestration.pipeline.params import Params
+from orchestration.pipeline.policies import policy_path
+from orchestration.pipeline.registry_ownership import demand_own_registry
 from orchestration.pipeline.workspace import Workspace
-from orchestration.tracking.registry_ownership import demand_own_registry
-from spine.errors import EvidenceRejected, GateRefused
+from orchestration.tracking.registry import author_of_model
+from spine.errors import EvidenceRejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,32 +116,3 @@ def _beginning(folder: Path, digest: str, what: str) -> Path:
 
 _LEAST_OF_A_DIGEST = 8
 """A shorter beginning could come to name another one later."""
-
-
-def serving_version(workspace: Workspace, digest: str) -> str:
-    """The version under which the model of this digest serves now, "" where another one does, or none."""
-    from validation.promotion.champion_record import seat_or_none
-    from validation.promotion.history import last_champion, read_history
-    from validation.promotion.promote import refusing
-
-    with refusing():
-        seat = seat_or_none(workspace.tracking_uri, PRODUCTION_MODEL)
-        holder = seat.holder() if seat is not None else None
-        if holder is not None:
-            return holder.version if holder.digest == digest else ""
-        last = last_champion(read_history(workspace.promotion_ledger), PRODUCTION_MODEL)
-        return last.version if last is not None and last.model_digest == digest else ""
-
-
-def author_of_model(workspace: Workspace, digest: str) -> str | None:
-    """Who made the candidate with this model digest, None where its run does not say."""
-    from validation.promotion.champion import open_registry
-    from validation.promotion.served_copy import author_of
-
-    try:
-        address = candidate_with(workspace, digest)
-    except GateRefused as refusal:
-        if refusal.code != "VERDICT_ABSENT":
-            raise
-        return None
-    return author_of(open_registry(workspace.tracking_uri), address)

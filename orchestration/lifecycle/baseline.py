@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration.lifecycle.local_champion import PRODUCTION_MODEL
 from orchestration.pipeline.evaluate import evaluate_model
+from orchestration.pipeline.names import PRODUCTION_MODEL
 from orchestration.pipeline.workspace import Workspace
 from spine.model_digest import find_model_folder, model_digest
 

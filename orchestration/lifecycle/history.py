@@ -11,10 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from orchestration.lifecycle.decision import policy_path
 from orchestration.lifecycle.local_champion import (
-    CANDIDATES_MODEL,
-    PRODUCTION_MODEL,
     LocalChampion,
     fault_of_local_copy,
     local_champion,
@@ -22,9 +19,11 @@ from orchestration.lifecycle.local_champion import (
     refresh_local_champion,
     write_local_champion,
 )
+from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.params import Params
+from orchestration.pipeline.policies import policy_path
+from orchestration.pipeline.registry_ownership import demand_own_registry
 from orchestration.pipeline.workspace import Workspace
-from orchestration.tracking.registry_ownership import demand_own_registry
 from spine.errors import GateRefused
 from spine.storage import write_text_atomically
 
@@ -34,13 +33,6 @@ if TYPE_CHECKING:
     from validation.promotion.history import HistoryEntry
     from validation.promotion.reinstatement import Lifted
     from validation.promotion.rollback import Rollback
-
-
-def promotion_history(workspace: Workspace) -> Sequence["HistoryEntry"]:
-    """The verified history, oldest first."""
-    from validation.promotion.history import read_history
-
-    return read_history(workspace.promotion_ledger)
 
 
 def audit_history(workspace: Workspace) -> Sequence["Fault"]:
@@ -103,7 +95,7 @@ def begin_anew(workspace: Workspace, word: "Word") -> "HistoryEntry":
 
 def lift(workspace: Workspace, model: str, word: "Word") -> "Lifted":
     """Lift what stands against a model, named by its version or the beginning of its digest."""
-    from orchestration.lifecycle.approvals import author_of_model
+    from orchestration.tracking.registry import author_of_model
     from validation.promotion.reinstatement import lift_denial
 
     demand_own_registry(workspace)

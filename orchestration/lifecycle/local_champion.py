@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestration.pipeline.names import PRODUCTION_MODEL
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import EvidenceRejected, GateRefused
 from spine.model_digest import model_digest
@@ -17,12 +18,6 @@ from spine.storage import write_text_atomically
 if TYPE_CHECKING:
     from inference.model import Model
     from validation.promotion.champion import Champion
-
-PRODUCTION_MODEL = "plumbline"
-"""Registered model whose alias ``champion`` serves; only promotion writes to it."""
-
-CANDIDATES_MODEL = "plumbline-candidates"
-"""Registered model into which training puts candidates; nothing serves from it."""
 
 
 @dataclass(frozen=True)

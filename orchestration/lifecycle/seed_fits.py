@@ -100,7 +100,7 @@ def _of_seed(
     client: "MlflowClient", own: SeedWorkspace, params: Params, progress: Progress | None
 ) -> tuple["EvaluationRecord", Any, str]:
     """The seed's record and run, those that are there or new ones; and what was done, in words."""
-    from orchestration.lifecycle.decision import register_candidate
+    from orchestration.lifecycle.registration import register_candidate
     from orchestration.pipeline.steps import STEPS
     from validation.evaluation.record import read_record
 
@@ -122,8 +122,8 @@ def _of_seed(
 
 def _finished_run(client: "MlflowClient", own: SeedWorkspace, params: Params) -> Any | None:
     """The latest finished run that was asked for exactly this, on this data set; None where there is none."""
+    from orchestration.pipeline.names import EXPERIMENT
     from orchestration.pipeline.steps import training_config
-    from orchestration.tracking.registry_ownership import EXPERIMENT
     from training.config import config_to_json
     from training.journal import flattened
 

@@ -16,7 +16,7 @@ from spine.measurement.registry import PARAMETERS
 from spine.study import geometry_from_json
 
 if TYPE_CHECKING:
-    from inference.measure import PictureInput
+    from inference.inputs import PictureInput
     from validation.promotion.smoke_test import PhantomAnswer
 
 ASKINGS = 3
@@ -47,7 +47,7 @@ def phantom_views() -> dict[ViewName, "PictureInput"]:
     """The bundled study's two radiographs."""
     from PIL import Image
 
-    from inference.measure import PictureInput
+    from inference.inputs import PictureInput
     from validation.promotion.smoke_test import STUDY
 
     record = json.loads((STUDY / "study.json").read_text(encoding="utf-8"))

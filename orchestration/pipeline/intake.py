@@ -86,7 +86,6 @@ def ingest_everything(workspace: Workspace, params: Params, progress: Progress |
 
 def _sources(workspace: Workspace, params: Params) -> list[tuple[Path, StudySource, bool]]:
     """(location, source, whether its patients are virtual) of the source and every finished batch."""
-    from orchestration.pipeline.steps import location_of
 
     kind, location = params.source.kind, location_of(params, workspace)
     batches = [batch.folder for batch in finished_batches(workspace)]
@@ -133,3 +132,9 @@ def _report(parts: list[IntakeReport]) -> StepReport:
         "quarantined": sum(reasons.values()),
     }
     return StepReport("studies", figures | {f"quarantined: {code}": n for code, n in sorted(reasons.items())})
+
+
+def location_of(params: Params, workspace: Workspace) -> Path:
+    """Where the source lies; relative locations are relative to the workspace."""
+    path = Path(params.source.location).expanduser()
+    return path if path.is_absolute() else workspace.root / path

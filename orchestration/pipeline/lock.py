@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from orchestration.pipeline.registry_ownership import demand_own_registry
 from orchestration.pipeline.workspace import Workspace
-from orchestration.tracking.registry_ownership import demand_own_registry
 from spine.errors import PlumblineError
 
 

@@ -41,9 +41,10 @@ class StepReport:
     skipped: bool = False
 
 
-def write_step_report(report: StepReport, workspace: Workspace) -> None:
-    """Keep a step's report under ``state/reports``."""
+def write_step_report(report: StepReport, workspace: Workspace) -> StepReport:
+    """Write a step's report under ``state/reports`` and return it."""
     write_text_atomically(workspace.reports / f"{report.step}.json", json.dumps(asdict(report), indent=1))
+    return report
 
 
 def read_step_report(step: str, workspace: Workspace) -> StepReport | None:

@@ -23,7 +23,7 @@ from spine.errors import ContractViolation, ParametersRejected
 if TYPE_CHECKING:
     from training.config import TrainingConfig
     from training.export.candidate import FitSummary
-    from validation.dataset.validate import ValidationResult
+    from validation.dataset.results import ValidationResult
 
 T = TypeVar("T")
 Step = Callable[[Workspace, Params, Progress | None], StepReport]
@@ -31,7 +31,8 @@ Step = Callable[[Workspace, Params, Progress | None], StepReport]
 
 def cohort(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Write the virtual cohort into the drop folder."""
-    from simulation.cohort.cohort import CohortConfig, write_cohort
+    from simulation.cohort.cohort import write_cohort
+    from simulation.cohort.config import CohortConfig
     from spine.scanner import NATIVE_SPACING_MM
 
     wanted = params.cohort
@@ -99,7 +100,8 @@ def dataset(workspace: Workspace, params: Params, progress: Progress | None) -> 
 def _screened(workspace: Workspace, params: Params) -> tuple[Manifest, dict[str, Figure]]:
     """Take studies that break an expectation out of the data set, counted and listed, before it is settled."""
     from validation.dataset.exclusion import exclude_studies
-    from validation.dataset.validate import ValidationConfig, validate_dataset
+    from validation.dataset.results import ValidationConfig
+    from validation.dataset.validate import validate_dataset
 
     config = ValidationConfig(profile=params.validation.profile, on_bad_study="exclude")
     result = validate_dataset(workspace.dataset, workspace.screening, config)
@@ -112,7 +114,8 @@ def _screened(workspace: Workspace, params: Params) -> tuple[Manifest, dict[str,
 
 def validation(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Hold the data set against its expectations; a failure stops the chain and names the studies."""
-    from validation.dataset.validate import ValidationConfig, validate_dataset
+    from validation.dataset.results import ValidationConfig
+    from validation.dataset.validate import validate_dataset
 
     config = ValidationConfig(profile=params.validation.profile, on_bad_study=params.validation.on_bad_study)
     result = validate_dataset(workspace.dataset, workspace.validation, config, progress)
@@ -342,9 +345,3 @@ def _cores() -> int:
     import os
 
     return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1))
-
-
-def location_of(params: Params, workspace: Workspace) -> Path:
-    """Where the source lies; relative locations are relative to the workspace."""
-    path = Path(params.source.location).expanduser()
-    return path if path.is_absolute() else workspace.root / path

@@ -52,7 +52,7 @@ def write_review_page(workspace: Workspace, params: Params, out: Path | None = N
 
 def gather_material(workspace: Workspace, params: Params) -> "ReviewMaterial":
     """Everything the page of the latest verdict is made of."""
-    from orchestration.lifecycle.decision import policy_path
+    from orchestration.pipeline.policies import policy_path
     from validation.evaluation.found_points import FILE, read_found_points
     from validation.evaluation.record import read_record
     from validation.evaluation.test_set_ledger import count_reads
@@ -89,7 +89,7 @@ def gather_material(workspace: Workspace, params: Params) -> "ReviewMaterial":
 
 def what_was_done(workspace: Workspace, verdict: "Verdict") -> "Aftermath":
     """What the history and the humans' sealed words tell of a verdict; where they cannot be read, why not."""
-    from orchestration.lifecycle.history import promotion_history
+    from orchestration.tracking.registry import promotion_history
     from validation.promotion.approval import read_approval
     from validation.review.verdict_status import Aftermath, aftermath_of
 
@@ -109,7 +109,7 @@ def what_is_asked(workspace: Workspace, verdict: "Verdict", done: "Aftermath") -
 
 def _policy_of(workspace: Workspace, verdict: "Verdict") -> "Policy | None":
     """The policy that the verdict was judged by, None where the workspace has another one, or none, by now."""
-    from orchestration.lifecycle.decision import policy_path
+    from orchestration.pipeline.policies import policy_path
     from validation.gates.policy import read_policy
 
     try:

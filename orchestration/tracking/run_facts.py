@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration.lifecycle.local_champion import CANDIDATES_MODEL
+from orchestration.pipeline.names import CANDIDATES_MODEL
 from spine.dataset import SPLITS, Manifest
 from spine.storage import write_text_atomically
 

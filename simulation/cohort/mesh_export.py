@@ -19,7 +19,7 @@ import torch
 from simulation.body.batch import collate
 from simulation.body.patient import VirtualPatient
 from simulation.body.skeleton import build_bones
-from simulation.cohort.patient_folder import MARKUPS, MESHES, Extra, MeshFormat
+from simulation.cohort.config import MARKUPS, MESHES, Extra, MeshFormat
 from simulation.threads import one_thread
 from spine.reconstruction.meshes import Mesh, join_meshes, mesh_from_grid, write_mesh
 from spine.reconstruction.reconstruction import Reconstruction

@@ -18,8 +18,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from simulation.cohort.config import COMPLETE, EXTRAS, MARKUPS, MESHES, UNFINISHED, CohortConfig, State
 from simulation.population.sampling import sample_patient
 from spine.landmarks import VIEWS
 from spine.reconstruction.meshes import SUFFIXES
@@ -28,20 +29,13 @@ from spine.storage import partials_of, write_text_atomically
 
 if TYPE_CHECKING:
     from simulation.body.patient import VirtualPatient
-    from simulation.cohort.cohort import CohortConfig
     from simulation.imaging.appearance import LookFamily
 
-Extra = Literal["markups", "meshes"]
-MeshFormat = Literal["obj", "stl"]
 
-COMPLETE, UNFINISHED = "COMPLETE", "UNFINISHED"
-EXTRAS, MARKUPS, MESHES = "extras", "reconstruction.mrk.json", "meshes"
 _CASE = re.compile(r"case-(\d{5,})")
 _FILES = ("frontal.dcm", "lateral.dcm", "reconstruction.json")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _OF_EARLIER_VERSIONS = (*_FILES, f"{EXTRAS}/{MARKUPS}", *(f"{EXTRAS}/{MESHES}/*{suffix}" for suffix in SUFFIXES))
-
-State = Literal["finished", "other", "unfinished", "absent", "foreign"]
 
 
 def case_folder(folder: Path, index: int) -> Path:
@@ -54,7 +48,7 @@ def case_folders(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_dir() and _CASE.fullmatch(p.name))
 
 
-def case_state(case: Path, config: "CohortConfig") -> State:
+def case_state(case: Path, config: CohortConfig) -> State:
     """``finished``, ``other`` (finished from another configuration), ``unfinished``, ``absent``, or ``foreign``: it
     holds something, or is a link, and no cohort says that it is its own."""
     if case.is_symlink():
@@ -74,13 +68,13 @@ def case_state(case: Path, config: "CohortConfig") -> State:
     return "finished" if whole and sizes.keys() >= set(_FILES) else "unfinished"
 
 
-def in_the_way(case: Path, config: "CohortConfig") -> list[Path]:
+def in_the_way(case: Path, config: CohortConfig) -> list[Path]:
     """What somebody else put where files of this case belong."""
     own = _own_files(case)
     return sorted(_present(case, _planned(config)) - own)
 
 
-def _planned(config: "CohortConfig") -> list[str]:
+def _planned(config: CohortConfig) -> list[str]:
     """Names and patterns of everything that a case of this configuration may hold."""
     names = list(_FILES)
     if "markups" in config.extras:
@@ -141,7 +135,7 @@ def _clear(case: Path) -> None:
             folder.rmdir()
 
 
-def write_case(folder: Path, config: "CohortConfig", index: int) -> int:
+def write_case(folder: Path, config: CohortConfig, index: int) -> int:
     """Draw one patient and write the case's files, the marker last; returns the index."""
     from simulation.body.patient import build_patient
     from simulation.cohort.mesh_export import write_extras
@@ -164,7 +158,7 @@ def write_case(folder: Path, config: "CohortConfig", index: int) -> int:
     return index
 
 
-def _write_pictures(case: Path, config: "CohortConfig", index: int, patient: "VirtualPatient") -> Reconstruction:
+def _write_pictures(case: Path, config: CohortConfig, index: int, patient: "VirtualPatient") -> Reconstruction:
     """Take and write both views; returns the reconstruction with what the scan adds to it."""
     from simulation.body.materials import TUBE_KVP
     from simulation.imaging.acquisition import family_of
@@ -200,7 +194,7 @@ def _write_pictures(case: Path, config: "CohortConfig", index: int, patient: "Vi
     return replace(patient.reconstruction, geometry=dict(geometry.items()), facts=facts)
 
 
-def _uids(config: "CohortConfig", index: int) -> dict[str, str]:
+def _uids(config: CohortConfig, index: int) -> dict[str, str]:
     """Deterministic UIDs under 2.25. by role: ``study``, ``frontal``, ``frontal series`` ..."""
     roles: Iterable[str] = ("study", *(f"{v}{kind}" for v in VIEWS for kind in ("", " series")))
     digests = {r: hashlib.sha256(f"{config.fingerprint}/{index}/{r}".encode()).digest()[:16] for r in roles}

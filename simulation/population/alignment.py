@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulation.parameters import Anatomy, Condition
 from simulation.population.moment_constants import MEANS, ROOTS
 from simulation.pose.sagittal_plan import SagittalTargets, reach
+from simulation.vocabulary import Anatomy, Condition
 from spine.scanner import Floats
 
 PER_YEAR: Mapping[Condition, tuple[float, ...]] = {"healthy_adult": (0.0, 0.14, -0.23, -0.23, 0.1)}

@@ -13,8 +13,9 @@ from itertools import pairwise
 import numpy as np
 
 from simulation.anatomy import Column
-from simulation.parameters import Condition, CoronalCurve, Side
+from simulation.parameters import CoronalCurve
 from simulation.population.published import COBB_BANDS
+from simulation.vocabulary import Condition, Side
 
 # Pattern -> (share, end vertebrae cranial to caudal, convexity of the first curve, Cobb of each relative to the major)
 _AIS: Mapping[str, tuple[float, Sequence[str], Side, Sequence[float]]] = {

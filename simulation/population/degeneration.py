@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulation.anatomy import Column
-from simulation.parameters import Condition, Sex, WedgeFracture
+from simulation.parameters import WedgeFracture
+from simulation.vocabulary import Condition, Sex
 
 _FRAGILE = ("T6", "T7", "T8", "T9", "T11", "T12", "L1", "L2", "L3")
 _FRAGILITY = np.array([0.06, 0.12, 0.12, 0.06, 0.12, 0.20, 0.20, 0.08, 0.04])

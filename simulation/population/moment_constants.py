@@ -6,7 +6,7 @@ refusals of ``alignment``, fitted so that what remains has the moments of ``publ
 
 from collections.abc import Mapping
 
-from simulation.parameters import Condition
+from simulation.vocabulary import Condition
 
 MEANS: Mapping[Condition, tuple[float, ...]] = {
     "healthy_adult": (50.354, 12.670, 54.363, 36.795, 38.009),

@@ -10,8 +10,9 @@ from dataclasses import replace
 import numpy as np
 
 from simulation.anatomy import Column
-from simulation.parameters import CoronalCurve, Instrumentation, Metal, Side
+from simulation.parameters import CoronalCurve, Instrumentation
 from simulation.population.curve_patterns import sample_ais, sample_curves
+from simulation.vocabulary import Metal, Side
 
 _SIDES: tuple[Side, Side] = ("left", "right")
 

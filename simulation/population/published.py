@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from simulation.parameters import Condition, Sex
+from simulation.vocabulary import Condition, Sex
 
 Mark = Literal["published", "measured", "memory", "choice"]
 

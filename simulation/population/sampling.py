@@ -1,6 +1,6 @@
 """Who the virtual patients are: how a seed draws one.
 
-Contract: a seed always gives the same patient; sampled values lie inside ``limits.ALLOWED``; PI = PT + SS holds
+Contract: a seed always gives the same patient; sampled values lie inside ``parameters.ALLOWED``; PI = PT + SS holds
 exactly. The shares of conditions, columns and fields of view are a choice: adolescent scoliosis is the largest group,
 as in the paper's clinic, and every other one is large enough to learn from.
 """
@@ -12,8 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from simulation.anatomy import Column, column_of
-from simulation.limits import ALLOWED
-from simulation.parameters import Anatomy, Condition, CoronalCurve, FieldOfView, Instrumentation, PatientParameters, Sex
+from simulation.parameters import ALLOWED, CoronalCurve, Instrumentation, PatientParameters
 from simulation.population.alignment import Alignment, sample_alignment
 from simulation.population.curve_patterns import sample_curves
 from simulation.population.degeneration import (
@@ -24,6 +23,7 @@ from simulation.population.degeneration import (
     sample_narrowing,
 )
 from simulation.population.operations import sample_fusion, sample_scoliosis_surgery
+from simulation.vocabulary import Anatomy, Condition, FieldOfView, Sex
 
 __all__ = ["CoronalCurve", "PatientParameters", "sample_patient"]
 

@@ -15,11 +15,12 @@ from typing import Literal
 
 import numpy as np
 
-from simulation.parameters import Condition, PatientParameters, Sex
+from simulation.parameters import PatientParameters
 from simulation.population.published import ALIGNMENT, COBB_BANDS, CORRELATIONS, LENGTHS, Figure, Mark
 from simulation.population.sampling import sample_patient
 from simulation.pose.landmarks3d import landmarks_of
 from simulation.pose.spine_pose import pose_spine
+from simulation.vocabulary import Condition, Sex
 from spine.measurement.measure import measure
 from spine.measurement.planes import planes_from_points_3d
 from spine.scanner import Floats

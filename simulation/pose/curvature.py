@@ -14,9 +14,10 @@ from functools import cache
 import numpy as np
 
 from simulation.anatomy import FIRST, Column, column_of
-from simulation.parameters import Anatomy, PatientParameters
+from simulation.parameters import PatientParameters
 from simulation.pose.leaning import mean_shares
 from simulation.pose.sagittal_plan import form_of, tilts_of_steps
+from simulation.vocabulary import Anatomy
 from spine.scanner import Floats
 
 _BODY_PEAK = 1.5

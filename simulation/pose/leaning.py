@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulation.anatomy import FIRST, column_of
-from simulation.parameters import Anatomy
+from simulation.vocabulary import Anatomy
 from spine.scanner import Floats
 
 _LEVELS = (2, 5, 9, 12, 16)

@@ -19,8 +19,9 @@ from functools import cache
 import numpy as np
 
 from simulation.anatomy import FIRST, Column, column_of
-from simulation.parameters import Anatomy, PatientParameters
+from simulation.parameters import PatientParameters
 from simulation.pose.morphometry import S1_TO_HIPS_MM, mean_heights
+from simulation.vocabulary import Anatomy
 from spine.scanner import Floats
 
 _LUMBAR_BODIES = (-3.3, -1.6, 0.0, 2.0, 6.0)  # lordosis of L1..L5

@@ -9,7 +9,7 @@ from functools import cache
 from numbers import Integral, Real
 
 from simulation.body.patient import build_patient
-from simulation.cohort.cohort import HEIGHT_MM, WIDTH_MM
+from simulation.cohort.config import HEIGHT_MM, WIDTH_MM
 from simulation.population.sampling import sample_patient
 from spine.errors import ValuesRejected
 

@@ -113,7 +113,9 @@ def modules_of(path: Path) -> set[str]:
 
 
 def dagster_modules() -> list[Path]:
-    return [path for path in MODULES if name_of(path).startswith("orchestration/dagster/") and "dagster" in imported(path)]
+    return [
+        path for path in MODULES if name_of(path).startswith("orchestration/dagster/") and "dagster" in imported(path)
+    ]
 
 
 def test_annotations_are_real_objects_where_dagster_reads_them():

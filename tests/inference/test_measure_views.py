@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.measure import PictureInput, measure_views, predict_examples
+from inference.inputs import PictureInput
+from inference.measure import measure_views, predict_examples
 from inference.overlay import draw_overlay, report_json
 from spine.dataset import Example, ExampleView
 from spine.errors import ContractViolation

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from inference.calibration import FEW_PATIENTS, Calibration, SpreadLaw
 from inference.input_check import Limits
-from inference.measure import PictureInput, measure_views
+from inference.inputs import PictureInput
+from inference.measure import measure_views
 from inference.overlay import REPORT_SCHEMA, draw_overlay, report_json
 from spine.landmarks import VERTEBRAE, VIEWS, ViewName
 from spine.measurement.registry import ABSENT_CODES

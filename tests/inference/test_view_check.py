@@ -8,7 +8,8 @@ from scipy.ndimage import gaussian_filter1d
 
 from inference.calibration import Calibration
 from inference.input_check import Limits
-from inference.measure import PictureInput, measure_views
+from inference.inputs import PictureInput
+from inference.measure import measure_views
 from inference.model import Model
 from inference.preprocessing import prepare
 from spine.landmarks import VIEWS

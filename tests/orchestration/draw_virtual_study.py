@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from simulation.body.patient import build_patient
-from simulation.cohort.cohort import CohortConfig
+from simulation.cohort.config import CohortConfig
 from simulation.imaging.field_of_view import scan_geometry
 from simulation.imaging.render import render_views
 from simulation.population.sampling import sample_patient

@@ -14,8 +14,11 @@ import numpy as np
 import pytest
 
 from orchestration.cli.pipeline import prepare_workspace
-from orchestration.lifecycle.decision import judge_candidate, promote_champion, register_candidate, rescore_champion
-from orchestration.lifecycle.local_champion import CANDIDATES_MODEL, PRODUCTION_MODEL, local_champion, open_champion
+from orchestration.lifecycle.judging import judge_candidate, rescore_champion
+from orchestration.lifecycle.local_champion import local_champion, open_champion
+from orchestration.lifecycle.promotion import promote_champion
+from orchestration.lifecycle.registration import register_candidate
+from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.stages import STAGE_NAMES
 from orchestration.pipeline.steps import adopt_candidate, compute_step, run_step
@@ -216,7 +219,8 @@ def test_an_edited_test_picture_stops_the_evaluation(chain: Chain):
 def test_new_data_grow_the_set_and_leave_the_frozen_test_alone(chain: Chain):
     """A batch dropped into the inbox is taken in once; the next data set has it, and the same test digest."""
     from orchestration.pipeline.intake import finished_batches, ingest_batch
-    from simulation.cohort.cohort import CohortConfig, write_cohort
+    from simulation.cohort.cohort import write_cohort
+    from simulation.cohort.config import CohortConfig
     from spine.scanner import NATIVE_SPACING_MM
 
     before = read_manifest(chain.workspace.dataset)
@@ -236,7 +240,8 @@ def test_new_data_grow_the_set_and_leave_the_frozen_test_alone(chain: Chain):
 
 def test_a_truncated_film_is_quarantined_and_the_rest_goes_on(tmp_path, quiet):
     from orchestration.pipeline.workspace import Workspace
-    from simulation.cohort.cohort import CohortConfig, write_cohort
+    from simulation.cohort.cohort import write_cohort
+    from simulation.cohort.config import CohortConfig
     from spine.scanner import NATIVE_SPACING_MM
 
     write_cohort(tmp_path / "drop", CohortConfig(count=3, seed=5, shape=(256, 128), spacing_mm=NATIVE_SPACING_MM * 15))

@@ -11,9 +11,11 @@ from click.testing import CliRunner
 
 from orchestration.cli.pipeline import prepare_workspace
 from orchestration.cli.seeds import seeds
-from orchestration.lifecycle.decision import judge_candidate, promote_champion, register_candidate, rescore_champion
-from orchestration.lifecycle.local_champion import CANDIDATES_MODEL, PRODUCTION_MODEL
+from orchestration.lifecycle.judging import judge_candidate, rescore_champion
+from orchestration.lifecycle.promotion import promote_champion
+from orchestration.lifecycle.registration import register_candidate
 from orchestration.lifecycle.seed_evidence import seed_evidence_folder
+from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.steps import compute_step
 from orchestration.pipeline.workspace import Workspace

@@ -6,7 +6,7 @@ line, the others in turning colours.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,7 @@ from spine.landmarks import VERTEBRAE
 from spine.projection import derive_points
 from spine.scanner import Floats
 from spine.storage import write_bytes_atomically
-
-if TYPE_CHECKING:
-    from validation.dataset.validate import Finding
+from validation.dataset.results import Finding
 
 COLOURS = ("#7ee787", "#79c0ff", "#f2cc60", "#d2a8ff")
 AT_FAULT = "#ff4d4d"
@@ -27,7 +25,7 @@ LINE_PX = 15
 
 def draw_findings(
     dataset: Path,
-    findings: Sequence["Finding"],
+    findings: Sequence[Finding],
     out: Path,
     *,
     limit: int = 24,
@@ -60,7 +58,7 @@ def draw_findings(
     return out
 
 
-def draw_study(dataset: Path, example: Example, findings: Sequence["Finding"], height_px: int) -> Any:
+def draw_study(dataset: Path, example: Example, findings: Sequence[Finding], height_px: int) -> Any:
     """One study's first view, cropped to its labels, as a Pillow picture with its reasons below."""
     from PIL import Image, ImageDraw
 
@@ -108,12 +106,12 @@ def _outline(view: ExampleView, level: str) -> Floats | None:
     return None
 
 
-def _faulty_levels(findings: Sequence["Finding"], view: str) -> set[str]:
+def _faulty_levels(findings: Sequence[Finding], view: str) -> set[str]:
     heads = [f.message.split(":")[0].split() for f in findings if f.severity == "error"]
     return {words[1].split("_")[0] for words in heads if len(words) == 2 and words[0] == view}
 
 
-def _reasons(findings: Sequence["Finding"]) -> list[str]:
+def _reasons(findings: Sequence[Finding]) -> list[str]:
     """Rule -> its first message, shortened."""
     first: dict[str, str] = {}
     for finding in findings:

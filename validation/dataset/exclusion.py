@@ -22,8 +22,8 @@ from validation.dataset.frozen_test_set import (
     write_excluded,
     write_frozen,
 )
+from validation.dataset.results import Finding
 from validation.dataset.selection import EXCLUDED
-from validation.dataset.validate import Finding
 
 
 def exclude_studies(dataset: Path, findings: Sequence[Finding], *, new_test_version: bool = False) -> Manifest:

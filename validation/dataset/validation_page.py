@@ -5,12 +5,9 @@ Contract: no identifiers beyond study ids, which are content addresses; everythi
 
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from spine.storage import write_text_atomically
-
-if TYPE_CHECKING:
-    from validation.dataset.validate import Finding, ValidationConfig, ValidationResult
+from validation.dataset.results import Finding, ValidationConfig, ValidationResult
 
 TILES = (
     ("studies", "studies"),
@@ -23,7 +20,7 @@ TILES = (
 )
 
 
-def write_report(result: "ValidationResult", config: "ValidationConfig", out: Path) -> Path:
+def write_report(result: ValidationResult, config: ValidationConfig, out: Path) -> Path:
     """Write ``report.html``; returns its path."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -36,13 +33,13 @@ def write_report(result: "ValidationResult", config: "ValidationConfig", out: Pa
     return path
 
 
-def _by_study(result: "ValidationResult") -> list[tuple[str, list["Finding"]]]:
+def _by_study(result: ValidationResult) -> list[tuple[str, list[Finding]]]:
     """Studies with their findings, the one that breaks most rules first, warnings last."""
     by_study: dict[str, list[Finding]] = {}
     for finding in result.findings:
         by_study.setdefault(finding.study_id, []).append(finding)
 
-    def weight(found: "list[Finding]") -> tuple[bool, int]:
+    def weight(found: list[Finding]) -> tuple[bool, int]:
         return found[0].severity != "error", -len({f.rule for f in found})
 
     return sorted(by_study.items(), key=lambda item: (*weight(item[1]), item[0]))

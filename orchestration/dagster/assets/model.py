@@ -42,7 +42,7 @@ def registered_candidate(
     context: dg.AssetExecutionContext, workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher
 ) -> Materialised:
     """The candidate as an MLflow run (its training journal replayed, evidence attached) and a registered version."""
-    from orchestration.lifecycle.decision import register_candidate
+    from orchestration.lifecycle.registration import register_candidate
 
     bound, tags = tracking.bound(workspace.folders), {"dagster.run_id": context.run.run_id}
     work = lambda _: register_candidate(bound, workspace.params, tags)  # noqa: E731

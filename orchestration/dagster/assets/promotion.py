@@ -21,7 +21,7 @@ OWNERS = ["team:gate"]
 @dg.asset(group_name=GROUP, owners=OWNERS, kinds={"onnx", "python"}, code_version="1", deps=[dataset, validation])
 def champion_evaluation(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
     """The champion in service, measured again on the same frozen test set by the same code as the candidate."""
-    from orchestration.lifecycle.decision import rescore_champion
+    from orchestration.lifecycle.judging import rescore_champion
 
     bound = tracking.bound(workspace.folders)
     return materialised("champion_evaluation", watcher, lambda _: rescore_champion(bound, workspace.params))
@@ -36,7 +36,7 @@ def champion_evaluation(workspace: WritableWorkspace, tracking: ModelTracking, w
 )
 def verdict(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
     """PROMOTE, HOLD, REJECT or INSUFFICIENT: what the policy says of the evidence, with a reason per rule, hashed."""
-    from orchestration.lifecycle.decision import judge_candidate
+    from orchestration.lifecycle.judging import judge_candidate
 
     bound = tracking.bound(workspace.folders)
     return materialised("verdict", watcher, lambda _: judge_candidate(bound, workspace.params), tracking=tracking)
@@ -71,7 +71,7 @@ def champion(
     watcher: Watcher,
 ) -> Materialised:  # fmt: skip
     """The model in service. Promotion verifies evidence and verdict itself, however it was launched."""
-    from orchestration.lifecycle.decision import promote_champion
+    from orchestration.lifecycle.promotion import promote_champion
 
     bound, params, promoter = tracking.bound(workspace.folders), workspace.params, f"dagster run {context.run.run_id}"
     work = lambda _: promote_champion(bound, params, promoter, config.grant(bound, params))  # noqa: E731

@@ -15,8 +15,9 @@ from orchestration.cli.main import plumbline
 from orchestration.environment import quiet_environment
 from orchestration.lifecycle.approvals import find_approval
 from orchestration.lifecycle.baseline import score_baseline
-from orchestration.lifecycle.decision import judge_candidate, rescore_champion
-from orchestration.lifecycle.local_champion import CANDIDATES_MODEL, local_champion, open_champion
+from orchestration.lifecycle.judging import judge_candidate, rescore_champion
+from orchestration.lifecycle.local_champion import local_champion, open_champion
+from orchestration.pipeline.names import CANDIDATES_MODEL
 from orchestration.pipeline.params import Params, read_params, write_params
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.metrics import metrics_of_test
@@ -385,7 +386,7 @@ def test_a_promotion_whose_local_copy_fails_says_that_it_stands(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("orchestration.lifecycle.decision.refresh_local_champion", full)
+        patch.setattr("orchestration.lifecycle.promotion.refresh_local_champion", full)
         failed = typed(workspace, "promote", "--by", "R. Viewer")
     assert code_of(failed) == "LOCAL_COPY_BEHIND"
     assert "version 1, promoted" in str(failed.exception) and "No space left" in str(failed.exception)

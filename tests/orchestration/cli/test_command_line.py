@@ -206,7 +206,8 @@ def test_unknown_names_are_refused_before_anything_runs(tmp_path, setting):
 
 @pytest.fixture(scope="module")
 def two_patients(tmp_path_factory):
-    from simulation.cohort.cohort import CohortConfig, write_cohort
+    from simulation.cohort.cohort import write_cohort
+    from simulation.cohort.config import CohortConfig
     from spine.scanner import NATIVE_SPACING_MM
 
     folder = tmp_path_factory.mktemp("two")

@@ -10,7 +10,8 @@ from orchestration.cli.main import plumbline
 from orchestration.cli.pipeline import prepare_workspace
 from orchestration.pipeline.steps import compute_step
 from orchestration.pipeline.workspace import Workspace
-from simulation.cohort.cohort import CohortConfig, write_cohort
+from simulation.cohort.cohort import write_cohort
+from simulation.cohort.config import CohortConfig
 from spine.scanner import NATIVE_SPACING_MM
 
 

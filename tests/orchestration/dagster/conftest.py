@@ -1,8 +1,6 @@
 """A workspace whose steps are stubs that leave real traces: reports, a sealed verdict, a champion file."""
 
 import json
-import sys
-import types
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -119,17 +117,19 @@ def chain(monkeypatch) -> Chain:
     )
     monkeypatch.setattr(steps, "run_step", stub.step)
     monkeypatch.setattr(steps, "compute_step", stub.step)
-    decision = types.ModuleType("orchestration.lifecycle.decision")
-    decision.register_candidate = lambda ws, params, tags: replace(
-        stub.step("registered_candidate", ws), figures={"mlflow experiment id": "3", "mlflow run id": "f00d"}
-    )
-    decision.rescore_champion = lambda ws, params: stub.step("champion_evaluation", ws)
-    decision.judge_candidate = lambda ws, params: stub.judge(ws)
-    decision.promote_champion = lambda ws, params, promoter, approval="": stub.promote(ws, promoter)
-    monkeypatch.setitem(sys.modules, "orchestration.lifecycle.decision", decision)
-    import orchestration.pipeline
+    from orchestration.lifecycle import judging, promotion, registration
 
-    monkeypatch.setattr(orchestration.pipeline, "decision", decision, raising=False)
+    monkeypatch.setattr(
+        registration,
+        "register_candidate",
+        lambda ws, params, tags: replace(
+            stub.step("registered_candidate", ws), figures={"mlflow experiment id": "3", "mlflow run id": "f00d"}
+        ),
+    )
+    monkeypatch.setattr(judging, "rescore_champion", lambda ws, params: stub.step("champion_evaluation", ws))
+    monkeypatch.setattr(judging, "judge_candidate", lambda ws, params: stub.judge(ws))
+    promote = lambda ws, params, promoter, approval="": stub.promote(ws, promoter)  # noqa: E731
+    monkeypatch.setattr(promotion, "promote_champion", promote)
     return stub
 
 

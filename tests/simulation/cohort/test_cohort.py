@@ -9,7 +9,8 @@ import pydicom
 import pytest
 
 from simulation.cohort import patient_folder as module
-from simulation.cohort.cohort import COMPLETE, CohortConfig, write_cohort
+from simulation.cohort.cohort import COMPLETE, write_cohort
+from simulation.cohort.config import CohortConfig
 from simulation.cohort.patient_folder import UNFINISHED, write_case
 from simulation.population.sampling import sample_patient
 from spine.errors import ParametersRejected

@@ -15,9 +15,9 @@ from simulation.imaging.acquisition import plan_shot
 from simulation.imaging.display import MAXIMUM
 from simulation.imaging.field_of_view import FILM_FINEST_MM, WHOLE_BODY_SCALE, film_field, scan_geometry
 from simulation.imaging.render import render_views
-from simulation.parameters import FieldOfView
 from simulation.population.sampling import sample_patient
 from simulation.randomness import numbers
+from simulation.vocabulary import FieldOfView
 from spine.landmarks import S1_MARGINS
 from spine.scanner import NATIVE_SPACING_MM
 

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from simulation.anatomy import column_of
-from simulation.limits import ALLOWED, STEEPEST_DEG
-from simulation.parameters import Anatomy, FieldOfView, Instrumentation, WedgeFracture
+from simulation.parameters import ALLOWED, STEEPEST_DEG, Instrumentation, WedgeFracture
 from simulation.population.alignment import sample_alignment
 from simulation.population.curve_patterns import sample_ais
 from simulation.population.moment_fit import RELATIONS, target_moments
@@ -21,6 +20,7 @@ from simulation.population.sampling import (
     sample_patient,
 )
 from simulation.population.statistics import Row, correlation_rows, measured_person, population_rows, survey
+from simulation.vocabulary import Anatomy, FieldOfView
 from spine.errors import ParametersRejected
 
 COUNT = 1500

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from validation.dataset.contact_sheets import draw_findings
-from validation.dataset.validate import Finding
+from validation.dataset.results import Finding
 
 
 def reds(path):

@@ -6,7 +6,8 @@ from tests.validation.dataset.constructed_datasets import add_film, film_labels
 from validation.dataset.build import read_build_record
 from validation.dataset.exclusion import exclude_studies
 from validation.dataset.frozen_test_set import read_excluded, read_frozen
-from validation.dataset.validate import Finding, ValidationConfig, validate_dataset
+from validation.dataset.results import Finding, ValidationConfig
+from validation.dataset.validate import validate_dataset
 
 FILMS = ValidationConfig(
     profile="frontal_films", minimum_train=3, minimum_validation=1, minimum_test=2, data_docs=False, worst_share=0.3

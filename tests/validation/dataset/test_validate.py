@@ -8,7 +8,8 @@ from spine.dataset import read_manifest
 from spine.errors import ContractViolation
 from spine.landmarks import VERTEBRAE
 from tests.validation.dataset.constructed_datasets import add_film, add_study, film_labels, spine_points
-from validation.dataset.validate import ValidationConfig, validate_dataset
+from validation.dataset.results import ValidationConfig
+from validation.dataset.validate import validate_dataset
 
 BIPLANAR = ValidationConfig(minimum_train=3, minimum_validation=1, minimum_test=2, data_docs=False)
 FILMS = ValidationConfig(

@@ -12,12 +12,9 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from orchestration.lifecycle.local_champion import CANDIDATES_MODEL, PRODUCTION_MODEL
+from orchestration.pipeline.names import CANDIDATES_MODEL, EXPERIMENT, PRODUCTION_MODEL
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import GateRefused
-
-EXPERIMENT = "plumbline"
-"""The experiment of the candidates' runs."""
 
 
 def demand_own_registry(workspace: Workspace) -> None:

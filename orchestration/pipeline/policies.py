@@ -1,0 +1,38 @@
+"""Which gate policy a workspace is judged by: one of the shipped files, or a path."""
+
+from pathlib import Path
+
+from orchestration.pipeline.params import Params
+from orchestration.pipeline.workspace import Workspace
+from spine.errors import ParametersRejected
+
+
+def policy_path(params: Params, workspace: Workspace) -> Path:
+    """The policy's file: a name among the shipped ones, or a path (relative to the workspace)."""
+    from validation.gates import policy as shipped
+
+    named = Path(shipped.__file__).parent / "policies" / f"{params.gate.policy}.yaml"
+    if named.exists():
+        return named
+    path = Path(params.gate.policy).expanduser()
+    return path if path.is_absolute() else workspace.root / path
+
+
+def demand_policy(params: Params, workspace: Workspace) -> None:
+    """Refuse a policy that is not there or not valid before anything is trained for it.
+
+    Raises:
+        ParametersRejected: with the names of the shipped policies.
+    """
+    from validation.gates import policy as shipped
+
+    path = policy_path(params, workspace)
+    if not path.exists():
+        names = sorted(p.stem for p in (Path(shipped.__file__).parent / "policies").glob("*.yaml"))
+        raise ParametersRejected(
+            "POLICY_MISSING",
+            found=f"gate.policy {params.gate.policy!r}",
+            expected=f"one of {', '.join(names)}, or the path of a policy file",
+            remedy="correct gate.policy in params.yaml",
+        )
+    shipped.read_policy(path)

@@ -1,0 +1,71 @@
+"""Questions to the workspace's model registry: candidates, authors, what serves, and the history of promotions."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
+from orchestration.pipeline.workspace import Workspace
+from spine.errors import GateRefused
+
+if TYPE_CHECKING:
+    from validation.promotion.history import HistoryEntry
+
+
+def candidate_with(workspace: Workspace, wanted: str) -> str:
+    """Address of the registered candidate with this model digest.
+
+    Raises:
+        GateRefused: VERDICT_ABSENT.
+    """
+    from validation.promotion.champion import open_registry, versions_of
+
+    for version in versions_of(open_registry(workspace.tracking_uri), CANDIDATES_MODEL):
+        if version.tags.get("plumbline.model_digest") == wanted:
+            return f"models:/{CANDIDATES_MODEL}/{version.version}"
+    raise nothing_judged(f"no registered candidate with the judged digest {wanted[:12]}")
+
+
+def nothing_judged(found: str) -> GateRefused:
+    """The refusal where no judged candidate is found; ``found`` says what is there instead."""
+    return GateRefused(
+        "VERDICT_ABSENT",
+        found=found,
+        expected="a candidate that was evaluated, registered and judged",
+        remedy="run the chain (`plumbline run`), then promote",
+    )
+
+
+def serving_version(workspace: Workspace, digest: str) -> str:
+    """The version under which the model of this digest serves now, "" where another one does, or none."""
+    from validation.promotion.champion_record import seat_or_none
+    from validation.promotion.history import last_champion, read_history
+    from validation.promotion.promote import refusing
+
+    with refusing():
+        seat = seat_or_none(workspace.tracking_uri, PRODUCTION_MODEL)
+        holder = seat.holder() if seat is not None else None
+        if holder is not None:
+            return holder.version if holder.digest == digest else ""
+        last = last_champion(read_history(workspace.promotion_ledger), PRODUCTION_MODEL)
+        return last.version if last is not None and last.model_digest == digest else ""
+
+
+def author_of_model(workspace: Workspace, digest: str) -> str | None:
+    """Who made the candidate with this model digest, None where its run does not say."""
+    from validation.promotion.champion import open_registry
+    from validation.promotion.served_copy import author_of
+
+    try:
+        address = candidate_with(workspace, digest)
+    except GateRefused as refusal:
+        if refusal.code != "VERDICT_ABSENT":
+            raise
+        return None
+    return author_of(open_registry(workspace.tracking_uri), address)
+
+
+def promotion_history(workspace: Workspace) -> Sequence["HistoryEntry"]:
+    """The verified history, oldest first."""
+    from validation.promotion.history import read_history
+
+    return read_history(workspace.promotion_ledger)
