@@ -27,7 +27,7 @@ check: setup  ## format, lint, types, import rules
 bench: setup  ## print and store the measurements
 	$(BIN)/python -m benchmarks
 
-bench-sim-to-real: setup  ## train on virtual frontal films alone, score on real ones (one GPU, 7 minutes)
+bench-sim-to-real: setup  ## train on virtual frontal radiographs alone, score on real ones (one GPU, 7 minutes)
 	$(BIN)/python -m benchmarks.sim_to_real pack --if-absent
 	$(BIN)/python -m benchmarks.sim_to_real run $(SIM_TO_REAL_ARGS)
 

@@ -1,8 +1,8 @@
 """The released model at work in process: time for a pair beside the bare network, memory, and what it refuses.
 
-The pictures are the demo workspace's own; pictures that are no spine are cut from them or drawn (``not_spines``),
-spines that are not what they are given as are made of them (``wrong_pictures``). Real films are asked too where they
-were packed (`python -m benchmarks.sim_to_real pack`).
+The images are the demo workspace's own; images that are no spine are cut from them or drawn (``not_spines``),
+spines that are not what they are given as are made of them (``wrong_images``). Real radiographs are asked too where
+they were packed (`python -m benchmarks.sim_to_real pack`).
 """
 
 import statistics
@@ -17,12 +17,12 @@ from benchmarks import not_spines, wrong_images
 from benchmarks.demo import demo_workspace
 from benchmarks.figures import Figure, python, run_command
 from inference.bundled import open_released
-from inference.inputs import PictureInput
+from inference.inputs import ImageInput
 from inference.measure import measure_views
 from inference.model import Model
 from inference.preprocessing import prepare
 from orchestration.pipeline.workspace import Workspace
-from spine.dataset import Example, load_example_picture, read_manifest
+from spine.dataset import Example, load_example_image, read_manifest
 from spine.landmarks import VIEWS, ViewName
 from spine.study import Points2D
 
@@ -40,10 +40,10 @@ for views in first_pairs(sys.argv[1], 3):
 def figures() -> list[Figure]:
     """Cost, then refusals, then spines that are not what they are given as."""
     workspace, model = demo_workspace(), open_released()
-    return [*_cost(model, workspace), *refusals(model, workspace), *_wrong_pictures(model, workspace)]
+    return [*_cost(model, workspace), *refusals(model, workspace), *_wrong_images(model, workspace)]
 
 
-def first_pairs(workspace: Path | str, count: int) -> list[dict[ViewName, PictureInput]]:
+def first_pairs(workspace: Path | str, count: int) -> list[dict[ViewName, ImageInput]]:
     """The first pairs of a workspace's validation and training splits."""
     folder = Workspace(Path(workspace)).dataset
     return [{v: _given(folder, e, v) for v in VIEWS} for e in _paired(folder)[:count]]
@@ -62,7 +62,7 @@ def _cost(model: Model, workspace: Workspace) -> list[Figure]:
     whole, bare = [], []
     for views in first_pairs(workspace.root, PAIRS):
         shape = model.contract.input_shape
-        pixels = np.stack([prepare(views[v].picture, shape, spacing_mm=views[v].spacing_mm).pixels for v in VIEWS])
+        pixels = np.stack([prepare(views[v].image, shape, spacing_mm=views[v].spacing_mm).pixels for v in VIEWS])
         if not whole:
             measure_views(model, views)  # warm-up
         whole.append(_seconds(partial(measure_views, model, views)))
@@ -89,20 +89,20 @@ def refusals(model: Model, workspace: Workspace) -> list[Figure]:
         for kind, cut in (("chests", not_spines.chest), ("pelves", not_spines.pelvis)):
             random = np.random.default_rng(5)
             parts = (
-                cut(np.asarray(load_example_picture(folder, e.views[view])), e.views[view], random)
+                cut(np.asarray(load_example_image(folder, e.views[view])), e.views[view], random)
                 for e in examples[: 2 * OF_EACH_KIND]
                 if view in e.views
             )
-            pictures = [PictureInput(p) for p in parts if p is not None][:OF_EACH_KIND]
-            rows.append(_refused(model, f"{kind}, {view}", view, pictures, ">= 95"))
+            images = [ImageInput(p) for p in parts if p is not None][:OF_EACH_KIND]
+            rows.append(_refused(model, f"{kind}, {view}", view, images, ">= 95"))
     for kind, drawn in not_spines.drawn(OF_EACH_KIND, seed=2026).items():
         for view in VIEWS:
-            rows.append(_refused(model, f"{kind}, as {view}", view, [PictureInput(p) for p in drawn], ">= 95"))
-    return [*rows, *_real_films(model)]
+            rows.append(_refused(model, f"{kind}, as {view}", view, [ImageInput(p) for p in drawn], ">= 95"))
+    return [*rows, *_real_radiographs(model)]
 
 
-def _wrong_pictures(model: Model, workspace: Workspace) -> list[Figure]:
-    """Spines that are not what they are given as, and how often a good picture is said not to be."""
+def _wrong_images(model: Model, workspace: Workspace) -> list[Figure]:
+    """Spines that are not what they are given as, and how often a good image is said not to be."""
     pairs, truths = first_pairs(workspace.root, 2 * OF_EACH_KIND), _frontal_truths(workspace, 2 * OF_EACH_KIND)
     return [
         *wrong_images.exchanged(model, pairs),
@@ -110,40 +110,40 @@ def _wrong_pictures(model: Model, workspace: Workspace) -> list[Figure]:
         *wrong_images.wrong_way_round(model, pairs),
         *wrong_images.cut_through(model, _laterals(workspace, OF_EACH_KIND)),
         *wrong_images.turned(model, [pair["frontal"] for pair in pairs[:OF_EACH_KIND]]),
-        *wrong_images.real_films(model, _packed_films()),
+        *wrong_images.real_radiographs(model, _packed_radiographs()),
     ]
 
 
-def _laterals(workspace: Workspace, count: int) -> list[tuple[PictureInput, Points2D, float]]:
-    """Lateral films outside the test split that show L5, their landmarks and true L1-L5 lordosis."""
+def _laterals(workspace: Workspace, count: int) -> list[tuple[ImageInput, Points2D, float]]:
+    """Lateral radiographs outside the test split that show L5, their landmarks and true L1-L5 lordosis."""
     chosen = []
     for example in _examples(workspace.dataset):
         truth, view = example.truth.get("lumbar_lordosis_l1_l5"), example.views.get("lateral")
         if truth is None or truth.value is None or view is None or not {"L5_sup", "L5_inf"} <= set(view.points):
             continue
-        film = PictureInput(np.asarray(load_example_picture(workspace.dataset, view)), view.spacing_mm)
-        chosen.append((film, view.points, truth.value))
+        radiograph = ImageInput(np.asarray(load_example_image(workspace.dataset, view)), view.spacing_mm)
+        chosen.append((radiograph, view.points, truth.value))
         if len(chosen) == count:
             break
     return chosen
 
 
-def _real_films(model: Model) -> list[Figure]:
-    films = _packed_films()
-    return [_refused(model, "real frontal films", "frontal", films, "<= 2")] if films else []
+def _real_radiographs(model: Model) -> list[Figure]:
+    radiographs = _packed_radiographs()
+    return [_refused(model, "real frontal radiographs", "frontal", radiographs, "<= 2")] if radiographs else []
 
 
-def _packed_films() -> list[PictureInput]:
+def _packed_radiographs() -> list[ImageInput]:
     if not PACKED.is_file():
         return []
-    from benchmarks.real_films.folds import film_of
+    from benchmarks.real_radiographs.folds import radiograph_of
     from benchmarks.sim_to_real.pack import read_pack
 
-    return [PictureInput(film_of(picture)[0]) for picture in read_pack(PACKED).pictures]
+    return [ImageInput(radiograph_of(image)[0]) for image in read_pack(PACKED).images]
 
 
-def _refused(model: Model, name: str, view: ViewName, pictures: Iterable[PictureInput], target: str) -> Figure:
-    refused = [bool(measure_views(model, {view: picture}).refused) for picture in pictures]
+def _refused(model: Model, name: str, view: ViewName, images: Iterable[ImageInput], target: str) -> Figure:
+    refused = [bool(measure_views(model, {view: image}).refused) for image in images]
     share = 100 * float(np.mean(refused)) if refused else float("nan")
     return Figure(f"refused: {name}", share, "%", target, f"of {len(refused)}")
 
@@ -153,9 +153,9 @@ def _examples(folder: Path) -> Sequence[Example]:
     return (*manifest.in_split("validation"), *manifest.in_split("train"))
 
 
-def _given(folder: Path, example: Example, view: ViewName) -> PictureInput:
+def _given(folder: Path, example: Example, view: ViewName) -> ImageInput:
     record = example.views[view]
-    return PictureInput(load_example_picture(folder, record), record.spacing_mm, record.calibration, record.geometry)
+    return ImageInput(load_example_image(folder, record), record.spacing_mm, record.calibration, record.geometry)
 
 
 def _seconds(call: Callable[[], object]) -> float:

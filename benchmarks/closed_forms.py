@@ -51,7 +51,7 @@ def closed_form(chord: Chord, geometry: ViewGeometry, finer: int = 1) -> Floats:
 
 
 def footprint(fine: Floats, finer: int) -> Floats:
-    """A picture split ``finer`` times, seen through the tent two pixels wide with which the splat scatters a point."""
+    """An image split ``finer`` times, seen through the tent two pixels wide with which the splat scatters a point."""
     offsets = (np.arange(-finer, 2 * finer) + 0.5) / finer - 0.5
     weights = np.clip(1 - np.abs(offsets), 0, None)
     for axis in (0, 1):

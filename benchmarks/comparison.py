@@ -25,7 +25,7 @@ from inference.model import Model, load_model
 from inference.preprocessing import prepare
 from orchestration.pipeline.evaluate import code_version
 from orchestration.pipeline.workspace import Workspace
-from spine.dataset import Manifest, load_example_picture, read_manifest
+from spine.dataset import Manifest, load_example_image, read_manifest
 from spine.landmarks import LANDMARK_SETS, PLATES, VIEWS
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
 from spine.storage import sha256_of_bytes
@@ -145,7 +145,7 @@ def _print_parameters(records: dict[str, EvaluationRecord]) -> None:
         sys.stdout.write(f"| {PARAMETERS[parameter].label} | {paper} | {' | '.join(cells)} |\n")
     shifts = [record.level_shift_rate for record in records.values()]
     cells = ["-" if s.value is None else f"{s.value:.1%} [{s.low:.1%}, {s.high:.1%}]" for s in shifts]
-    sys.stdout.write(f"| pictures with a level shift | not published | {' | '.join(cells)} |\n")
+    sys.stdout.write(f"| images with a level shift | not published | {' | '.join(cells)} |\n")
 
 
 def _print_landmarks(records: dict[str, EvaluationRecord]) -> None:
@@ -164,7 +164,7 @@ def validation_mm(workspace: Workspace, manifest: Manifest, folder: Path) -> flo
     for example in manifest.in_split("validation"):
         for view in (v for v in VIEWS if v in example.views):
             given = example.views[view]
-            prepared = prepare(load_example_picture(workspace.dataset, given), shape, spacing_mm=given.spacing_mm)
+            prepared = prepare(load_example_image(workspace.dataset, given), shape, spacing_mm=given.spacing_mm)
             maps = model.run(prepared.pixels[None], [view]).heatmaps[0].astype(np.float64)
             places = prepared.affine.inverse.apply(pixels_from_normalised(expectation(maps)[0], shape))
             found = dict(zip(model.contract.names, places, strict=True))

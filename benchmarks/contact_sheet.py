@@ -1,6 +1,6 @@
 """Contact sheets of virtual patients for docs/, and the rows they show.
 
-    python -m benchmarks.contact_sheet          docs/virtual-pairs.png and docs/virtual-films.png
+    python -m benchmarks.contact_sheet          docs/virtual-pairs.png and docs/virtual-radiographs.png
 
 Contract: patients 0..23 of seed 2026, none picked.
 """
@@ -16,18 +16,20 @@ from simulation.cohort.config import CohortConfig
 from simulation.imaging.field_of_view import scan_geometry
 from simulation.imaging.render import render_views
 from simulation.population.sampling import sample_patient
-from simulation.stream.stream import frontal_films
+from simulation.stream.stream import frontal_radiographs
 
 SEED, COUNT = 2026, 24
-PAIRS, FILMS = Path("docs/virtual-pairs.png"), Path("docs/virtual-films.png")
+PAIRS, RADIOGRAPHS = Path("docs/virtual-pairs.png"), Path("docs/virtual-radiographs.png")
 _CAPTION = 12
 
 
 def main() -> None:
     """Draw both sheets."""
     _sheet([_pair(index) for index in range(COUNT)], 6).save(PAIRS, optimize=True)
-    films = frontal_films(COUNT, SEED, (448, 192), batch_size=4).pictures.numpy()
-    _sheet([(film, f"film {i}") for i, film in enumerate(films)], 12).save(FILMS, optimize=True)
+    radiographs = frontal_radiographs(COUNT, SEED, (448, 192), batch_size=4).images.numpy()
+    _sheet([(radiograph, f"radiograph {i}") for i, radiograph in enumerate(radiographs)], 12).save(
+        RADIOGRAPHS, optimize=True
+    )
 
 
 def _pair(index: int) -> tuple[NDArray[np.uint8], str]:
@@ -37,9 +39,9 @@ def _pair(index: int) -> tuple[NDArray[np.uint8], str]:
     patient = build_patient(parameters, seed)
     views = render_views(patient, scan_geometry(patient, config.shape, config.spacing_mm), seed)
     rows = []
-    for picture in (views["frontal"], views["lateral"]):
+    for image in (views["frontal"], views["lateral"]):
         whole = np.zeros(config.shape, np.uint8)
-        whole[: picture.shape[0]] = picture >> 4
+        whole[: image.shape[0]] = image >> 4
         rows.append(np.asarray(Image.fromarray(whole).resize((160, 320), Image.Resampling.LANCZOS)))
     largest = max((curve.cobb_deg for curve in parameters.curves), default=0.0)
     anatomy = "" if parameters.anatomy == "standard" else f", {parameters.anatomy}"

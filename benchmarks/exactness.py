@@ -1,7 +1,7 @@
 """Exactness of the renderer: path lengths, mass and edges against closed forms and projected landmarks.
 
 Splatted path lengths are compared at the pixel centres, two pixels and more inside the outline, as a mean absolute
-difference relative to the largest closed form there; mass as the sum of the picture. Points are jittered, so the
+difference relative to the largest closed form there; mass as the sum of the image. Points are jittered, so the
 difference is grain that falls with the number of points; each figure says which spacing it was drawn with, and the
 renderer's own spacing is among them. ``mean`` is the signed difference: what is left when the grain averages out.
 """
@@ -29,7 +29,7 @@ def figures() -> list[Figure]:
 
 
 def view_geometry(view: ViewName, shape: tuple[int, int]) -> ViewGeometry:
-    """A picture of the usual spacing around the isocentre."""
+    """An image of the usual spacing around the isocentre."""
     return ViewGeometry(view, shape, (PIXEL_MM, PIXEL_MM), SOURCE_TO_ISOCENTRE_MM[view])
 
 
@@ -39,25 +39,25 @@ def _phantom(phantom: Phantom) -> list[Figure]:
     fine = SHELL_MM if phantom.part.axis is None else SOLID_MM
     for spacing in (phantom.part.spacing_mm, fine):
         points = rendering_cost.points_of(phantom.part, spacing)
-        found = [_profile(rendering_cost.picture_of(points, g), phantom, g) for g in geometries]
+        found = [_profile(rendering_cost.image_of(points, g), phantom, g) for g in geometries]
         grain, signed = max(f[0] for f in found), max((f[1] for f in found), key=abs)
         mass = max(mass, *(abs(f[2]) for f in found))
         how = f"worst of both views, mean {100 * signed:+.3f} %, {rendering_cost.point_count(points)} points"
         target = "< 0.5" if spacing == fine else ""
         name = f"{phantom.name}, path length, points every {spacing:g} mm"
         rows.append(Figure(name, 100 * grain, "% of the peak", target, how))
-    return [*rows, Figure(f"{phantom.name}, mass", 100 * mass, "%", "< 0.5", "sum of the picture, worst of both")]
+    return [*rows, Figure(f"{phantom.name}, mass", 100 * mass, "%", "< 0.5", "sum of the image, worst of both")]
 
 
-def _profile(picture: Floats, phantom: Phantom, geometry: ViewGeometry) -> tuple[float, float, float]:
+def _profile(image: Floats, phantom: Phantom, geometry: ViewGeometry) -> tuple[float, float, float]:
     """Mean absolute and mean signed difference relative to the peak, and the relative difference of the sums."""
     centre = closed_forms.closed_form(phantom.chord, geometry)
     fine = closed_forms.closed_form(phantom.chord, geometry, FINER)
     inside = binary_erosion(centre > 0, iterations=2)
     if phantom.part.axis is None:  # a shell's limb is steeper than a pixel
         inside = binary_erosion(inside, iterations=2)
-    difference = (picture - centre)[inside] / centre[inside].max()
-    return float(np.abs(difference).mean()), float(difference.mean()), float(picture.sum() * FINER**2 / fine.sum() - 1)
+    difference = (image - centre)[inside] / centre[inside].max()
+    return float(np.abs(difference).mean()), float(difference.mean()), float(image.sum() * FINER**2 / fine.sum() - 1)
 
 
 def _chords() -> list[Figure]:
@@ -74,20 +74,20 @@ def _chords() -> list[Figure]:
         for view in VIEWS:
             geometry = view_geometry(view, (112, 96))
             expected = closed_forms.closed_form(chords[name], geometry)
-            difference = np.abs(rendering_cost.chord_picture_of(solid, geometry) - expected)
+            difference = np.abs(rendering_cost.chord_image_of(solid, geometry) - expected)
             worst = max(worst, float(difference.max() / expected.max()))
         rows.append(Figure(f"{name}, closed-form chord, worst pixel", 100 * worst, "% of the peak", "< 0.5", "float32"))
     return rows
 
 
 def _margins() -> Figure:
-    """An upright cylinder's four margins in the picture against the projection of the rim's own points."""
+    """An upright cylinder's four margins in the image against the projection of the rim's own points."""
     phantom = next(p for p in closed_forms.phantoms() if p.name == "cylinder")
     points = rendering_cost.points_of(phantom.part, SOLID_MM)
     worst = 0.0
     for view in VIEWS:
         geometry = view_geometry(view, (64, 96))
-        profile = rendering_cost.picture_of(points, geometry)[16:48].mean(axis=0)
+        profile = rendering_cost.image_of(points, geometry)[16:48].mean(axis=0)
         for sign in (-1.0, 1.0):
             rim = float(geometry.project(closed_forms.cylinder_margin(geometry, sign))[0])
             worst = max(worst, abs(_edge(profile, phantom, geometry, rim, sign) - rim))
@@ -123,11 +123,11 @@ def _plates() -> list[Figure]:
         for level, wall, axis in zip(levels, walls, axes, strict=True):
             edge_on = [_tilt_deg(ring, view) < EDGE_ON_DEG for ring in (wall[0], wall[-1])]
             if level in VERTEBRAE and any(edge_on):
-                picture = rendering_cost.picture_of(
+                image = rendering_cost.image_of(
                     rendering_cost.solid_points(wall[None], axis[None], SOLID_MM / 2), geometry
                 )
                 ends = geometry.project(np.stack([points[f"{level}_{side}"] for side in ("inf", "sup")]))
-                found += [_half_height(picture, ends[i], ends[1 - i]) for i in (0, 1) if edge_on[i]]
+                found += [_half_height(image, ends[i], ends[1 - i]) for i in (0, 1) if edge_on[i]]
         how = f"mean {np.mean(found):+.3f}, worst {np.max(np.abs(found)):.3f}, {len(found)} plates of one patient"
         value = float(np.abs(found).mean())
         rows.append(Figure(f"rendered plate against landmark, {view}", value, "px", "< 0.1", how))
@@ -140,7 +140,7 @@ def _tilt_deg(ring: Floats, view: ViewName) -> float:
     return float(np.rad2deg(np.arcsin(abs(normal[1 if view == "frontal" else 0]))))
 
 
-def _half_height(picture: Floats, plate: Floats, other: Floats) -> float:
+def _half_height(image: Floats, plate: Floats, other: Floats) -> float:
     """Pixels by which the half-maximum lies outside the plate's landmark, on the line from the other plate."""
     length = float(np.linalg.norm(plate - other))
     outwards = (plate - other) / length
@@ -148,7 +148,7 @@ def _half_height(picture: Floats, plate: Floats, other: Floats) -> float:
     beside = np.linspace(-1.5, 1.5, 7)  # neighbouring lines, against grain
     across = np.array([-outwards[1], outwards[0]])
     at = plate + steps[:, None, None] * outwards + beside[:, None] * across
-    profile = map_coordinates(picture, [at[..., 1], at[..., 0]], order=1).mean(axis=1)
+    profile = map_coordinates(image, [at[..., 1], at[..., 0]], order=1).mean(axis=1)
     # The waist narrows the body below the plate: extrapolate what it would be at the plate itself.
     body = (steps > -0.4 * length) & (steps < -3.0)
     plateau = np.polyval(np.polyfit(steps[body], profile[body], 2), 0.0) if body.sum() > 20 else profile.max()
@@ -158,12 +158,12 @@ def _half_height(picture: Floats, plate: Floats, other: Floats) -> float:
 
 
 def _bone_mass() -> list[Figure]:
-    """Every grid of a patient: sum of its picture against the mass of its cells, each at its own magnification."""
+    """Every grid of a patient: sum of its image against the mass of its cells, each at its own magnification."""
     worst, where, count, total = 0.0, "", 0, np.zeros(2)
     geometry = ViewGeometry("frontal", (1600, 700), (2.0, 2.0), SOURCE_TO_ISOCENTRE_MM["frontal"])
     for part in rendering_cost.bone_parts(SEED):
         expected = _cell_mass(part, geometry)
-        found = float(rendering_cost.picture_of(rendering_cost.points_of(part), geometry).sum()) * 4.0
+        found = float(rendering_cost.image_of(rendering_cost.points_of(part), geometry).sum()) * 4.0
         total += found, expected
         count += 1
         if abs(found / expected - 1) > worst:

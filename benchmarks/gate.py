@@ -28,7 +28,7 @@ from validation.gates.paired import POOLED, PairedLosses, power_at
 from validation.gates.policy import DEFAULT_POLICY, Policy, read_policy
 from validation.gates.verdict import judge, write_verdict
 
-PICTURE = Path("docs/gate-power.png")
+IMAGE = Path("docs/gate-power.png")
 PATIENTS = (20, 30, 40, 50, 75, 100, 150, 200, 300, 500)
 CARD, TIMED = 50, 500
 REPEATS, CURVE_REPEATS, SEED = {CARD: 2000, TIMED: 1000}, 200, 11
@@ -64,7 +64,7 @@ def figures() -> list[Figure]:
             Figure(f"stopped: {c.name}, {n} patients", 100 - promoted[c.name], "%", "at least 95", how)
             for c in (WORSE, BOUGHT)
         ]
-    draw_power(policy, PICTURE)
+    draw_power(policy, IMAGE)
     return [*found, *_curve_figures(policy), *_times(policy)]
 
 
@@ -83,7 +83,7 @@ def _curve(policy_hash: str) -> Mapping[str, tuple[float, ...]]:
 
 
 def _curve_figures(policy: Policy) -> list[Figure]:
-    how = f"{CURVE_REPEATS} simulated comparisons a point, {PICTURE}"
+    how = f"{CURVE_REPEATS} simulated comparisons a point, {IMAGE}"
     return [
         Figure(f"{name}, {n} patients", 100 * share, "%", "", how)
         for name, shares in _curve(policy.hash).items()

@@ -22,8 +22,8 @@ def _measure(workspace: Workspace) -> list[Figure]:
     model = [] if (workspace.champion / "champion.json").exists() else ["--model", str(workspace.candidate)]
     with tempfile.TemporaryDirectory() as folder:
         out = ["--overlay", str(Path(folder) / "o.png"), "--json", str(Path(folder) / "m.json")]
-        films = [str(case / "frontal.dcm"), str(case / "lateral.dcm")]
-        call = ["-m", "orchestration.cli.main", "measure", *films, *out, "-w", str(workspace.root), *model]
+        radiographs = [str(case / "frontal.dcm"), str(case / "lateral.dcm")]
+        call = ["-m", "orchestration.cli.main", "measure", *radiographs, *out, "-w", str(workspace.root), *model]
         runs = [run_command(python(*call)) for _ in range(RUNS)]
     how = f"median of {RUNS}, process start to files written"
     return [

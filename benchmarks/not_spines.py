@@ -1,8 +1,8 @@
-"""Pictures that are no whole-spine radiograph, to see whether a model refuses them.
+"""Images that are no whole-spine radiograph, to see whether a model refuses them.
 
 Chests and pelves are cut from the radiographs of virtual patients; noise and blanks are drawn; photographs are cut
 from those that scikit-learn and matplotlib bring along, and screens from what is installed. Contract: (H, W) uint16,
-0..4095; the same numbers give the same pictures.
+0..4095; the same numbers give the same images.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,35 +13,37 @@ from numpy.typing import NDArray
 
 from spine.dataset import ExampleView
 
-Picture = NDArray[np.uint16]
+GreyImage = NDArray[np.uint16]
 _MOST = 4095
 
 
-def chest(picture: Picture, view: ExampleView, random: np.random.Generator) -> Picture | None:
+def chest(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage | None:
     """From above T1 to below the diaphragm (L1), as wide as high."""
-    return _cut(picture, view, ("T1_sup", "L1_inf"), random)
+    return _cut(image, view, ("T1_sup", "L1_inf"), random)
 
 
-def pelvis(picture: Picture, view: ExampleView, random: np.random.Generator) -> Picture | None:
+def pelvis(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage | None:
     """From L3 down to below the hips."""
-    return _cut(picture, view, ("L3_sup", "HIP_L"), random)
+    return _cut(image, view, ("L3_sup", "HIP_L"), random)
 
 
-def _cut(picture: Picture, view: ExampleView, between: tuple[str, str], random: np.random.Generator) -> Picture | None:
+def _cut(
+    image: GreyImage, view: ExampleView, between: tuple[str, str], random: np.random.Generator
+) -> GreyImage | None:
     if any(name not in view.points for name in between):
         return None
     top, bottom = (view.points[name][1] for name in between)
     margin = random.uniform(0.05, 0.3) * (bottom - top)
-    first, last = max(0, int(top - margin)), min(picture.shape[0], int(bottom + random.uniform(0.0, 0.25) * margin))
+    first, last = max(0, int(top - margin)), min(image.shape[0], int(bottom + random.uniform(0.0, 0.25) * margin))
     middle = float(np.mean([view.points[name][0] for name in between]))
     half = (last - first) * random.uniform(0.4, 0.6)
-    left, right = max(0, int(middle - half)), min(picture.shape[1], int(middle + half))
-    cut = picture[first:last, left:right]
+    left, right = max(0, int(middle - half)), min(image.shape[1], int(middle + half))
+    cut = image[first:last, left:right]
     return np.ascontiguousarray(cut) if min(cut.shape) > 32 else None
 
 
-def noise(random: np.random.Generator) -> Picture:
-    """White noise, or noise with the spectrum of natural pictures, as tall as a film or square."""
+def noise(random: np.random.Generator) -> GreyImage:
+    """White noise, or noise with the spectrum of natural images, as tall as a radiograph or square."""
     shape = (int(random.integers(300, 900)), int(random.integers(200, 500)))
     rows, columns = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None]
     steepness = random.uniform(0.0, 2.2)
@@ -49,7 +51,7 @@ def noise(random: np.random.Generator) -> Picture:
     return _scaled(np.fft.irfft2(spectrum, s=shape), random)
 
 
-def blank(random: np.random.Generator) -> Picture:
+def blank(random: np.random.Generator) -> GreyImage:
     """A flat field with a slope and a little noise, or a few flat areas with straight edges."""
     shape = (int(random.integers(300, 900)), int(random.integers(200, 500)))
     field = random.uniform(-1, 1) * np.linspace(0, 1, shape[0])[:, None] + random.uniform(-1, 1) * np.linspace(
@@ -67,28 +69,28 @@ def photographs() -> list[NDArray[np.float64]]:
     import sklearn.datasets
     from PIL import Image
 
-    pictures = [
+    images = [
         np.asarray(sklearn.datasets.load_sample_image(n), float).mean(axis=2) for n in ("china.jpg", "flower.jpg")
     ]
     hopper = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
-    pictures.append(np.asarray(Image.open(hopper).convert("L"), float))
-    return pictures
+    images.append(np.asarray(Image.open(hopper).convert("L"), float))
+    return images
 
 
-def photograph(whole: Sequence[NDArray[np.float64]], random: np.random.Generator) -> Picture:
+def photograph(whole: Sequence[NDArray[np.float64]], random: np.random.Generator) -> GreyImage:
     """A part of one of them, perhaps turned, mirrored or inverted."""
-    picture = whole[int(random.integers(len(whole)))]
-    height = int(random.uniform(0.35, 1.0) * picture.shape[0])
-    width = min(picture.shape[1], int(height * random.uniform(0.4, 1.2)))
-    row, column = (int(random.integers(n - m + 1)) for n, m in zip(picture.shape, (height, width), strict=True))
-    cut = np.rot90(picture[row : row + height, column : column + width], int(random.integers(4)))
+    image = whole[int(random.integers(len(whole)))]
+    height = int(random.uniform(0.35, 1.0) * image.shape[0])
+    width = min(image.shape[1], int(height * random.uniform(0.4, 1.2)))
+    row, column = (int(random.integers(n - m + 1)) for n, m in zip(image.shape, (height, width), strict=True))
+    cut = np.rot90(image[row : row + height, column : column + width], int(random.integers(4)))
     return _scaled(cut if random.random() < 0.5 else -cut, random)
 
 
-def drawn(count: int, seed: int = 7) -> Mapping[str, list[Picture]]:
-    """``count`` pictures of each kind that needs no patient."""
+def drawn(count: int, seed: int = 7) -> Mapping[str, list[GreyImage]]:
+    """``count`` images of each kind that needs no patient."""
     whole = photographs()
-    kinds: Mapping[str, Callable[[np.random.Generator], Picture]] = {
+    kinds: Mapping[str, Callable[[np.random.Generator], GreyImage]] = {
         "noise": noise,
         "blank": blank,
         "photo": lambda random: photograph(whole, random),
@@ -99,7 +101,7 @@ def drawn(count: int, seed: int = 7) -> Mapping[str, list[Picture]]:
     }
 
 
-def _scaled(values: NDArray[np.float64], random: np.random.Generator) -> Picture:
+def _scaled(values: NDArray[np.float64], random: np.random.Generator) -> GreyImage:
     low, high = np.quantile(values, [0.01, 0.99])
     unit = np.clip((values - low) / max(float(high - low), 1e-9), 0, 1)
     return np.rint(unit ** random.uniform(0.6, 1.6) * _MOST).astype(np.uint16)

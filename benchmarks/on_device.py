@@ -2,7 +2,7 @@
 
     python -m benchmarks.on_device --out DIR        needs torch, numpy and scipy; a GPU, or --device cpu for a try
 
-Contract: "complete" is everything from a seed to both finished pictures with their landmarks, posing on CPU workers
+Contract: "complete" is everything from a seed to both finished images with their landmarks, posing on CPU workers
 included.
 """
 
@@ -108,7 +108,7 @@ def _of_size(shape: tuple[int, int], spacing: float, options: argparse.Namespace
 
 
 def _steady_rate(stream: VirtualPatients, options: argparse.Namespace) -> float:
-    """Pairs a second from seed to picture once all workers are at work.
+    """Pairs a second from seed to image once all workers are at work.
 
     A worker takes a second or two to start and to fill its caches: the first two batches of each do not count.
     """
@@ -124,7 +124,7 @@ def _steady_rate(stream: VirtualPatients, options: argparse.Namespace) -> float:
 
 
 def _gas(patients: PatientBatch, rays: Rays) -> torch.Tensor:
-    """The bubbles alone, onto an empty picture."""
+    """The bubbles alone, onto an empty image."""
     gas = ellipsoids_of(patients.gas)[BOWEL]
     empty = torch.zeros(len(rays), *rays.shape, device=rays.device)
     return add_small(empty, gas, rays, BOWEL_REACH_MM, torch.ones_like(gas.floor_mm))

@@ -21,9 +21,9 @@ def main(scene_path: str, found_path: str) -> None:
             for name, renderer in (("siddon", Siddon()), ("trilinear", Trilinear())):
                 draw(renderer, volume, source[:64], target[:64], scene)
                 started = time.perf_counter()
-                picture = draw(renderer, volume, source, target, scene)
+                image = draw(renderer, volume, source, target, scene)
                 found[f"{view}_{name}_s"] = np.array(time.perf_counter() - started)
-                found[f"{view}_{name}"] = picture.reshape(*scene["shape"]).numpy()
+                found[f"{view}_{name}"] = image.reshape(*scene["shape"]).numpy()
     np.savez(found_path, **found)
 
 

@@ -13,7 +13,7 @@ MESH = "bodies"
 
 
 def main(scene_path: str, found_path: str) -> None:
-    """Draw every view at the picture's size, timed, and ``finer`` times finer for the agreement."""
+    """Draw every view at the image's size, timed, and ``finer`` times finer for the agreement."""
     gvxr.useLogFile(os.devnull)
     gvxr.createWindow(-1, 0, "EGL")
     gvxr.setMonoChromatic(80.0, "keV", 1)  # without a spectrum there is no renderer; path lengths do not depend on it
@@ -26,7 +26,7 @@ def main(scene_path: str, found_path: str) -> None:
 
 
 def draw_view(scene: "np.lib.npyio.NpzFile", view: str) -> dict[str, np.ndarray]:
-    """Seconds to bring the mesh in, to draw it and to hand the picture over; the picture itself, in mm."""
+    """Seconds to bring the mesh in, to draw it and to hand the image over; the image itself, in mm."""
     rows, columns = (int(n) for n in scene["shape"])
     spacing, finer = float(scene["spacing_mm"]), int(scene["finer"])
     aim(view)
@@ -47,9 +47,9 @@ def time_mesh(vertices: np.ndarray, faces: np.ndarray) -> tuple[float, float]:
 
 
 def draw_finely(rows: int, columns: int, spacing: float, finer: int, view: str) -> np.ndarray:
-    """(rows * finer, columns * finer) mm, put together from pictures a fine pixel apart.
+    """(rows * finer, columns * finer) mm, put together from images a fine pixel apart.
 
-    The software renderer has no picture larger than 2048 pixels.
+    The software renderer has no image larger than 2048 pixels.
     """
     passes, step = finer * max(rows, columns) // LARGEST, spacing / finer
     size_detector(rows * finer // passes, columns * finer // passes, step * passes)
@@ -90,8 +90,8 @@ def load_mesh(vertices: np.ndarray, faces: np.ndarray) -> None:
 
 def upright(buffer: object, view: str) -> np.ndarray:
     """(H, W) mm: gvxr counts centimetres, rows from below, and in the lateral view columns from the back."""
-    picture = np.asarray(buffer, dtype=np.float32)[::-1] * 10.0
-    return picture[:, ::-1] if view == "lateral" else picture
+    image = np.asarray(buffer, dtype=np.float32)[::-1] * 10.0
+    return image[:, ::-1] if view == "lateral" else image
 
 
 def timed(call: object) -> float:

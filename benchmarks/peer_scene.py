@@ -26,7 +26,7 @@ class Scene:
         walls, axes: (B, M, K, 3), (B, M, 3) grids, mm.
         mesh: the same, closed.
         skeleton: every surface of all bones of the patient; not solid, for timing alone.
-        geometry: picture of each view.
+        geometry: image of each view.
     """
 
     walls: Floats
@@ -45,7 +45,7 @@ class Volume:
 
 
 def build_scene() -> Scene:
-    """All bodies of one patient, and both pictures of the usual size and spacing."""
+    """All bodies of one patient, and both images of the usual size and spacing."""
     walls, axes, _ = rendering_cost.body_solids(SEED)
     spacing = 8 * NATIVE_SPACING_MM
     geometry = {v: ViewGeometry(v, SHAPE, (spacing, spacing), SOURCE_TO_ISOCENTRE_MM[v]) for v in VIEWS}

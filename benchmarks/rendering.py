@@ -40,7 +40,7 @@ from spine.landmarks import VIEWS
 PATIENTS, WORKERS, SEED = 240, 2, 2019
 STAGED = 24
 MEMORY_AT, MEMORY_AT_FULL = (100, 300, 1000), (100, 300, 1000, 3000, 10_000)
-PICTURE = Path("docs/cohort-memory.png")
+IMAGE = Path("docs/cohort-memory.png")
 _EVERY_SECONDS = 0.5
 _MIB = 2**20
 
@@ -117,7 +117,7 @@ def _time_stages(clock: _Clock, config: CohortConfig, seed: int) -> None:
 def _time_view(clock: _Clock, seed: int, matter: Matter, batch: PatientBatch, shot: Shot) -> None:
     rays, seeds = rays_of([shot.geometry]), [seed]
     exposure, look = exposures_of([shot.exposure]), looks_of([shot.look])
-    with clock("bones onto the pictures"):
+    with clock("bones onto the images"):
         splat(matter.bones, rays)
     with clock("path lengths, bones and soft parts"):
         paths = path_lengths(batch, matter.bones, matter.vessels, matter.metal, rays)
@@ -131,10 +131,10 @@ def _time_view(clock: _Clock, seed: int, matter: Matter, batch: PatientBatch, sh
 
 
 def _memory(counts: Sequence[int]) -> list[Figure]:
-    """Peak so far when as many patients were written, and the curve as a picture."""
+    """Peak so far when as many patients were written, and the curve as an image."""
     with tempfile.TemporaryDirectory() as folder:
         samples = _watched(Path(folder), max(counts))
-    draw_memory(samples, PICTURE)
+    draw_memory(samples, IMAGE)
     how = f"peak so far, sum of RSS of parent and {WORKERS} workers in one run of {max(counts)} patients"
     return [Figure(f"memory at {n} patients", peak_until(samples, n), "MiB", "flat", how) for n in counts]
 

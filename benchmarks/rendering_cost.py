@@ -55,12 +55,12 @@ def solid_points(vertices: Floats, axis: Floats, spacing_mm: float) -> MassPoint
     return sample_filling(Filling("solid", _tensor(vertices)[None], _tensor(axis)[None], full, spacing_mm))
 
 
-def picture_of(points: MassPoints, geometry: ViewGeometry) -> Floats:
+def image_of(points: MassPoints, geometry: ViewGeometry) -> Floats:
     """(H, W) path length in mm."""
     return splat(points, rays_of([geometry]))[0].double().numpy()
 
 
-def chord_picture_of(solid: Solid, geometry: ViewGeometry) -> Floats:
+def chord_image_of(solid: Solid, geometry: ViewGeometry) -> Floats:
     """(H, W) closed-form path length in mm through one soft part."""
     lines, row = lines_of(rays_of([geometry])), torch.as_tensor(solid.array())[None, None]
     if isinstance(solid, Ellipsoid):

@@ -1,6 +1,6 @@
 """The reviewer's page: how long it takes to write and to open, and what it weighs; in the machine's own Chromium.
 
-Patients are drawn, not rendered (``tests.judged_workspace``). The opening ends when the page has loaded, all pictures
+Patients are drawn, not rendered (``tests.judged_workspace``). The opening ends when the page has loaded, all images
 are decoded and the first patient is shown, in a fresh browser each time.
 """
 
@@ -44,7 +44,7 @@ def figures() -> list[Figure]:
                 Figure(f"page of {n} patients: open", seconds, "s", "< 2", f"{how}; median of {OPENINGS}"),
                 Figure(f"page of {n} patients: weight", page.stat().st_size / 1e6, "MB", "<= 15", how),
                 Figure(f"page of {n} patients: complaints in the console", sum(c for _, c in opened), "", "0", how),
-                Figure(f"page of {n} patients: write", writing, "s", "", "records read and verified, pictures encoded"),
+                Figure(f"page of {n} patients: write", writing, "s", "", "records read and verified, images encoded"),
             ]
     return found
 

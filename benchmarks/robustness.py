@@ -1,9 +1,9 @@
-"""How a model bears pictures that are cut off, inverted, noisy or marked, and patients that are hard to see.
+"""How a model bears images that are cut off, inverted, noisy or marked, and patients that are hard to see.
 
     python -m benchmarks.robustness -w WORKSPACE [--model FOLDER] [--splits train,validation]
 
 One row a difficulty: mean absolute errors of the paper's parameters beside those of the same split as it is. What
-belongs here: making the pictures difficult, the table. What does not: measuring. Contract: the same patients in every
+belongs here: making the images difficult, the table. What does not: measuring. Contract: the same patients in every
 row but for those whom a row is about; the frozen test split is never read.
 """
 
@@ -15,64 +15,64 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.asked import asked
-from inference.inputs import PictureInput
+from inference.inputs import ImageInput
 from inference.measure import measure_views
 from inference.model import Model, load_model
 from simulation.population.sampling import sample_patient
-from spine.dataset import Example, ExampleView, load_example_picture
+from spine.dataset import Example, ExampleView, load_example_image
 from spine.landmarks import VIEWS, ViewName
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
 
-Picture = NDArray[np.uint16]
-Change = Callable[[Picture, ExampleView, np.random.Generator], Picture]
+GreyImage = NDArray[np.uint16]
+Change = Callable[[GreyImage, ExampleView, np.random.Generator], GreyImage]
 OBESE_BMI = 30.0
 _MOST = 4095
 
 
-def as_it_is(picture: Picture, view: ExampleView, random: np.random.Generator) -> Picture:
+def as_it_is(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
     """Unchanged."""
-    return picture
+    return image
 
 
-def truncated(picture: Picture, view: ExampleView, random: np.random.Generator) -> Picture:
+def truncated(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
     """Black above T5 and below the sacrum, as a smaller detector would have left it."""
     top = view.points.get("T5_sup")
-    bottom = max((p[1] for n, p in view.points.items() if n.startswith("S1")), default=picture.shape[0])
-    cut = picture.copy()
+    bottom = max((p[1] for n, p in view.points.items() if n.startswith("S1")), default=image.shape[0])
+    cut = image.copy()
     if top is not None:
         cut[: max(0, int(top[1]) - 4)] = 0
-    cut[min(picture.shape[0], int(bottom) + 12) :] = 0
+    cut[min(image.shape[0], int(bottom) + 12) :] = 0
     return cut
 
 
-def inverted(picture: Picture, view: ExampleView, random: np.random.Generator) -> Picture:
+def inverted(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
     """Bone dark, and no tag that says so."""
-    return (_MOST - picture).astype(np.uint16)
+    return (_MOST - image).astype(np.uint16)
 
 
-def noisy(picture: Picture, view: ExampleView, random: np.random.Generator) -> Picture:
+def noisy(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
     """Grain of a twenty-fourth of the range, smoothed as a detector does."""
-    return _grained(picture, random, 24)
+    return _grained(image, random, 24)
 
 
-def very_noisy(picture: Picture, view: ExampleView, random: np.random.Generator) -> Picture:
+def very_noisy(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
     """Grain of a twelfth of the range: plates are hard to see for people too."""
-    return _grained(picture, random, 12)
+    return _grained(image, random, 12)
 
 
-def _grained(picture: Picture, random: np.random.Generator, part: float) -> Picture:
-    grain = random.standard_normal(picture.shape)
+def _grained(image: GreyImage, random: np.random.Generator, part: float) -> GreyImage:
+    grain = random.standard_normal(image.shape)
     grain = (grain + np.roll(grain, 1, 0) + np.roll(grain, 1, 1) + np.roll(grain, (1, 1), (0, 1))) / 2
-    return np.clip(picture + grain * _MOST / part, 0, _MOST).astype(np.uint16)
+    return np.clip(image + grain * _MOST / part, 0, _MOST).astype(np.uint16)
 
 
-def marked(picture: Picture, view: ExampleView, random: np.random.Generator) -> Picture:
+def marked(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
     """Letters, a ruler down one side and metal beads over the spine, burnt in."""
     from PIL import Image, ImageDraw, ImageFont
 
-    image = Image.fromarray((picture / 16).astype(np.uint8))
-    draw = ImageDraw.Draw(image)
-    height, width = picture.shape
+    drawing = Image.fromarray((image / 16).astype(np.uint8))
+    draw = ImageDraw.Draw(drawing)
+    height, width = image.shape
     for text in ("L", "R", "SUPINE"):
         draw.text((random.uniform(0, 0.8) * width, random.uniform(0, 0.9) * height), text, fill=255,
                   font=ImageFont.load_default(int(random.uniform(14, 34))))  # fmt: skip
@@ -82,7 +82,7 @@ def marked(picture: Picture, view: ExampleView, random: np.random.Generator) -> 
     for point in random.choice(np.stack(list(view.points.values())), 6):
         x, y = point + random.normal(0, 6, 2)
         draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=255)
-    return np.asarray(image).astype(np.uint16) * 16
+    return np.asarray(drawing).astype(np.uint16) * 16
 
 
 CHANGES: Mapping[str, Change] = {
@@ -106,12 +106,12 @@ def errors(
     """Parameter -> absolute error of each example; None where it has a truth and no answer."""
     found: dict[str, list[float | None]] = {name: [] for name in PAPER_PARAMETERS}
     for i, example in enumerate(examples):
-        views: dict[ViewName, PictureInput] = {}
+        views: dict[ViewName, ImageInput] = {}
         for v in VIEWS:
             if v in example.views:
                 view = example.views[v]
-                picture = change(np.array(load_example_picture(folder, view)), view, np.random.default_rng((11, i)))
-                views[v] = PictureInput(picture, view.spacing_mm, view.calibration, view.geometry)
+                image = change(np.array(load_example_image(folder, view)), view, np.random.default_rng((11, i)))
+                views[v] = ImageInput(image, view.spacing_mm, view.calibration, view.geometry)
         parameters = measure_views(model, views).parameters
         for name, values in found.items():
             truth, measured = example.truth.get(name), parameters[name].value

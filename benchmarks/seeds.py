@@ -46,7 +46,7 @@ VALIDATION_STUDIES = 24
 
 
 def pack(dataset: Path, out: Path, count: int = VALIDATION_STUDIES) -> int:
-    """One gzipped tar with pictures of ``count`` validation studies; training and test pictures stay here."""
+    """One gzipped tar with images of ``count`` validation studies; training and test images stay here."""
     manifest = read_manifest(dataset)
     validation, train = manifest.in_split("validation")[:count], manifest.in_split("train")[:1]
     small = Manifest(manifest.landmark_set, manifest.split_seed, (*train, *validation))
@@ -54,8 +54,8 @@ def pack(dataset: Path, out: Path, count: int = VALIDATION_STUDIES) -> int:
     with tempfile.TemporaryDirectory() as scratch, tarfile.open(out, "w:gz") as archive:
         write_manifest(small, Path(scratch))
         archive.add(Path(scratch) / "manifest.json", "manifest.json")
-        for picture in sorted({v.picture for e in validation for v in e.views.values()}):
-            archive.add(dataset / picture, picture)
+        for image in sorted({v.image for e in validation for v in e.views.values()}):
+            archive.add(dataset / image, image)
     sys.stdout.write(f"{out}: {len(validation)} validation studies, {out.stat().st_size / 2**20:.1f} MiB\n")
     return 0
 

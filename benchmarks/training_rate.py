@@ -27,11 +27,11 @@ BACKWARD = 3.0
 
 
 def operations(summary: FitSummary, folder: Path) -> float:
-    """Of one picture's forward pass."""
+    """Of one image's forward pass."""
     network = build_network(summary.config, read_contract(folder).views).eval()
-    picture = torch.zeros(1, 1, *summary.config.input_shape)
+    image = torch.zeros(1, 1, *summary.config.input_shape)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(picture, torch.zeros(1, dtype=torch.int64))
+        network(image, torch.zeros(1, dtype=torch.int64))
     return float(counter.get_total_flops())
 
 
@@ -41,7 +41,7 @@ def row(folder: Path) -> str:
     lines = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
     measured = [(line["time_s"], line["step"], line["values"]) for line in lines if line["kind"] == "measurements"]
     whole = (
-        f"| {summary.config.preset} | {summary.device} x {summary.config.devices} | {summary.pictures_per_second:.0f} "
+        f"| {summary.config.preset} | {summary.device} x {summary.config.devices} | {summary.images_per_second:.0f} "
     )
     if len(measured) < 3:
         return f"{whole}| too short to tell: {len(measured)} measurements in its journal | | | |"
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if strangers := [str(folder) for folder in folders if not (folder / FITTED_FILE).is_file()]:
         parser.error(f"no {FITTED_FILE} in {', '.join(strangers)}: name folders of finished fits")
     sys.stdout.write(
-        "| preset | on | pictures/s, whole fit | after its start | time | GFLOP forward | TFLOP/s a GPU |\n"
+        "| preset | on | images/s, whole fit | after its start | time | GFLOP forward | TFLOP/s a GPU |\n"
         "|---|---|---|---|---|---|---|\n"
     )
     for folder in folders:

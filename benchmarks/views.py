@@ -29,12 +29,12 @@ def figures() -> list[Figure]:
 
 
 def _judged(index: int) -> tuple[bool, bool]:
-    """Whether one patient's pictures, as they are and exchanged, seem exchanged."""
+    """Whether one patient's images, as they are and exchanged, seem exchanged."""
     config = CohortConfig(count=1, seed=SEED)
     seed = config.case_seed(index)
     patient = build_patient(sample_patient(seed), seed)
     geometry = scan_geometry(patient, config.shape, config.spacing_mm)
-    pictures = render_views(patient, geometry, seed, "scanner" if index % 2 else None)
-    exchanged = dict(zip(VIEWS, (pictures[view] for view in VIEWS[::-1]), strict=True))
+    images = render_views(patient, geometry, seed, "scanner" if index % 2 else None)
+    exchanged = dict(zip(VIEWS, (images[view] for view in VIEWS[::-1]), strict=True))
     points = patient.reconstruction
-    return views_seem_exchanged(pictures, geometry, points), views_seem_exchanged(exchanged, geometry, points)
+    return views_seem_exchanged(images, geometry, points), views_seem_exchanged(exchanged, geometry, points)

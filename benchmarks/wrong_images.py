@@ -1,6 +1,6 @@
-"""Pictures that are spines and not what they are given as: of the other view, covered in the middle, turned.
+"""Images that are spines and not what they are given as: of the other view, covered in the middle, turned.
 
-Contract: the released model, patients of no test split; a share of good pictures is of all of them.
+Contract: the released model, patients of no test split; a share of good images is of all of them.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from benchmarks.figures import Figure
-from inference.inputs import PictureInput
+from inference.inputs import ImageInput
 from inference.measure import measure_views
 from inference.model import Model
 from spine.landmarks import VIEWS, ViewName
 from spine.prediction import Prediction
 from spine.study import Points2D
 
-Given = Mapping[ViewName, PictureInput]
+Given = Mapping[ViewName, ImageInput]
 Says = Callable[[Prediction], bool]
 _OTHER: Mapping[ViewName, ViewName] = {"frontal": "lateral", "lateral": "frontal"}
 _ANGLES = (10, 15, 20, 30, 45)
@@ -29,12 +29,12 @@ _FAR_OFF_DEG = 10.0
 
 
 def exchanged(model: Model, pairs: Sequence[Given]) -> list[Figure]:
-    """Pairs and films under the other view's tags; good pairs."""
-    alike = [p for p in pairs if p["frontal"].picture.shape == p["lateral"].picture.shape]
-    changed = [{v: replace(p[v], picture=p[_OTHER[v]].picture) for v in VIEWS} for p in alike]
-    rows = [_share(model, "told: pictures of a pair exchanged", changed, _refused_or_told, ">= 99")]
+    """Pairs and radiographs under the other view's tags; good pairs."""
+    alike = [p for p in pairs if p["frontal"].image.shape == p["lateral"].image.shape]
+    changed = [{v: replace(p[v], image=p[_OTHER[v]].image) for v in VIEWS} for p in alike]
+    rows = [_share(model, "told: images of a pair exchanged", changed, _refused_or_told, ">= 99")]
     for view in VIEWS:
-        single = [{_OTHER[view]: PictureInput(p[view].picture, p[view].spacing_mm)} for p in pairs]
+        single = [{_OTHER[view]: ImageInput(p[view].image, p[view].spacing_mm)} for p in pairs]
         name = f"refused: a {view} alone, given as a {_OTHER[view]}"
         rows.append(_share(model, name, single, lambda p: bool(p.refused), ">= 99"))
     rows.append(_share(model, "refused or told: pairs as they are", pairs, _refused_or_told, "<= 0.5"))
@@ -49,25 +49,26 @@ _TURNS: Mapping[str, Callable[[NDArray[np.uint16]], NDArray[np.uint16]]] = {
 
 
 def wrong_way_round(model: Model, pairs: Sequence[Given]) -> list[Figure]:
-    """Films alone, head down or mirrored under unchanged tags."""
+    """Radiographs alone, head down or mirrored under unchanged tags."""
     rows = []
     for view in VIEWS:
         for how, turn in _TURNS.items():
-            films = [replace(p[view], picture=np.ascontiguousarray(turn(p[view].picture))) for p in pairs]
-            found: Iterable[Given] = ({view: PictureInput(f.picture, f.spacing_mm)} for f in films)
-            # A mirrored frontal is the picture of another possible patient.
+            radiographs = [replace(p[view], image=np.ascontiguousarray(turn(p[view].image))) for p in pairs]
+            found: Iterable[Given] = ({view: ImageInput(f.image, f.spacing_mm)} for f in radiographs)
+            # A mirrored frontal is the image of another possible patient.
             target = "" if (view, how) == ("frontal", "mirrored") else ">= 99"
             rows.append(_share(model, f"refused: a {view} {how}", found, lambda p: bool(p.refused), target))
     return rows
 
 
-def cut_through(model: Model, laterals: Sequence[tuple[PictureInput, Points2D, float]]) -> list[Figure]:
-    """Lateral films that end in the middle of L5, of patients whose landmarks and L1-L5 lordosis are given: the network
-    takes the last whole vertebra for L5."""
+def cut_through(model: Model, laterals: Sequence[tuple[ImageInput, Points2D, float]]) -> list[Figure]:
+    """Lateral radiographs that end in the middle of L5, of patients whose landmarks and L1-L5 lordosis are given:
+    the network takes the last whole vertebra for L5.
+    """
     misses = []
-    for film, truth, lordosis_deg in laterals:
+    for radiograph, truth, lordosis_deg in laterals:
         end = int((truth["L5_sup"][1] + truth["L5_inf"][1]) / 2)
-        found = measure_views(model, {"lateral": PictureInput(film.picture[:end], film.spacing_mm)})
+        found = measure_views(model, {"lateral": ImageInput(radiograph.image[:end], radiograph.spacing_mm)})
         value = found.parameters["lumbar_lordosis_l1_l5"].value
         misses.append(value is not None and abs(value - lordosis_deg) > _FAR_OFF_DEG and not found.levels_uncertain)
     name = "a lateral cut through L5: lordosis off by more than 10 degrees and not told"
@@ -99,20 +100,22 @@ class _Counting:
 
 
 def covered(model: Model, pairs: Sequence[Given], truths: Sequence[Points2D]) -> list[Figure]:
-    """Frontal films black from T8 to L1, of patients whose ``truths`` (frontal landmarks) show both; good pairs."""
+    """Frontal radiographs black from T8 to L1, of patients whose ``truths`` (frontal landmarks) show both; good
+    pairs.
+    """
     said, inside, dropped = [], 0, 0
     for pair, truth in zip(pairs, truths, strict=True):
         if not {"T8_sup", "L1_inf"} <= set(truth):
             continue
-        picture = pair["frontal"].picture.copy()
+        image = pair["frontal"].image.copy()
         top, bottom = int(truth["T8_sup"][1]), int(truth["L1_inf"][1])
-        picture[top:bottom] = 0
-        found = measure_views(model, {"frontal": replace(pair["frontal"], picture=picture)})
+        image[top:bottom] = 0
+        found = measure_views(model, {"frontal": replace(pair["frontal"], image=image)})
         rows = [p[1] for p in found.points["frontal"].values()]
         inside += sum(top + _EDGE_PX <= row < bottom - _EDGE_PX for row in rows)
         dropped += len(found.undrawn.get("frontal", ()))
         said.append(found.parameters["cobb"].is_absent)
-    how = f"of {len(said)} frontal films, black from T8 to L1"
+    how = f"of {len(said)} frontal radiographs, black from T8 to L1"
     left = 100 * inside / max(inside + dropped, 1)
     return [
         Figure("black middle: no Cobb angle", 100 * float(np.mean(said)), "%", ">= 99", how),
@@ -125,17 +128,17 @@ def _drops(prediction: Prediction) -> bool:
     return bool(prediction.undrawn)
 
 
-def turned(model: Model, films: Sequence[PictureInput]) -> list[Figure]:
-    """Frontal films turned either way; upright ones."""
-    rows = [_share(model, "told turned: upright frontal films", _frontal(films), _told, "<= 1")]
+def turned(model: Model, radiographs: Sequence[ImageInput]) -> list[Figure]:
+    """Frontal radiographs turned either way; upright ones."""
+    rows = [_share(model, "told turned: upright frontal radiographs", _frontal(radiographs), _told, "<= 1")]
     for angle in _ANGLES:
         lying = (
-            replace(film, picture=ndimage.rotate(film.picture, sign * angle, reshape=False, order=1))
-            for film in films
+            replace(radiograph, image=ndimage.rotate(radiograph.image, sign * angle, reshape=False, order=1))
+            for radiograph in radiographs
             for sign in (1, -1)
         )
         target = ">= 95" if angle >= 20 else ""
-        name = f"told turned or refused: frontal films turned by {angle} degrees"
+        name = f"told turned or refused: frontal radiographs turned by {angle} degrees"
         rows.append(_share(model, name, _frontal(lying), _told, target))
     return rows
 
@@ -145,15 +148,15 @@ def _told(prediction: Prediction) -> bool:
     return bool(prediction.notes or prediction.refused or nothing)
 
 
-def real_films(model: Model, films: Sequence[PictureInput]) -> list[Figure]:
-    """The same checks on real frontal films, which are all good; nothing without any."""
-    found = [measure_views(model, views) for views in _frontal(films)]
+def real_radiographs(model: Model, radiographs: Sequence[ImageInput]) -> list[Figure]:
+    """The same checks on real frontal radiographs, which are all good; nothing without any."""
+    found = [measure_views(model, views) for views in _frontal(radiographs)]
     checks: list[tuple[str, Says]] = [("told turned or refused", _told), ("a landmark dropped as in the black", _drops)]
-    return [_of(found, f"{name}: real frontal films", says, "<= 1") for name, says in checks if found]
+    return [_of(found, f"{name}: real frontal radiographs", says, "<= 1") for name, says in checks if found]
 
 
-def _frontal(films: Iterable[PictureInput]) -> Iterable[Given]:
-    return ({"frontal": film} for film in films)
+def _frontal(radiographs: Iterable[ImageInput]) -> Iterable[Given]:
+    return ({"frontal": radiograph} for radiograph in radiographs)
 
 
 def _share(model: Model, name: str, given: Iterable[Given], says: Says, target: str) -> Figure:

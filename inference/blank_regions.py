@@ -18,7 +18,7 @@ from spine.measurement.registry import Measured
 from spine.scanner import Floats
 
 SAME_GREY = 0.002
-"""Of a range of 2: less than one grey of an 8-bit film, so that no film is too dark to count as drawn."""
+"""Of a range of 2: less than one grey of an 8-bit radiograph, so that no radiograph is too dark to count as drawn."""
 
 _REACH = 0.25
 """A window reaches so far each way, of the distance between the middles of neighbouring vertebrae."""

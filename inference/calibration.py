@@ -71,7 +71,7 @@ class Calibration:
         patients: how many it was calibrated on; None where the contract does not say.
         source: which, in words.
         laws: view -> group -> law.
-        limits: beyond which a picture is refused (``refusal``); None: nothing is.
+        limits: beyond which an image is refused (``refusal``); None: nothing is.
         level_margin: chains of names that are hardly better than one level off (``levels``), by no more than this, are
             uncertain; None: that is never said.
         neighbour_width: how far neighbouring plates may differ (``spine.measurement.fusion``).

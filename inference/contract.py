@@ -4,7 +4,7 @@ Contract: a model is a folder that holds ``model.onnx`` and ``contract.json``; e
 training and service stands in the contract, and whoever reads a contract of another preprocessing version refuses it
 instead of guessing.
 
-The network's signature, fixed for every model: inputs ``picture`` (N, 1, H, W) float32 and ``view`` (N,)
+The network's signature, fixed for every model: inputs ``image`` (N, 1, H, W) float32 and ``view`` (N,)
 int64 (position in ``spine.landmarks.VIEWS``); outputs ``heatmaps`` (N, K, H / stride, W / stride), each
 summing to one, and ``visibility`` (N, K) logits.
 """
@@ -34,14 +34,14 @@ __all__ = [
 
 SCHEMA = "plumbline.model/1"
 PREPROCESSING_VERSION = 1
-"""Raised whenever ``inference.preprocessing`` changes what a network sees of the same picture."""
+"""Raised whenever ``inference.preprocessing`` changes what a network sees of the same image."""
 
 SIGN_OF_COORDINATES = "columns grow to the right, rows to the feet; an integer is a pixel's centre"
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Grey values between two percentiles of the picture become -1..1; beyond them they are clipped to -1.5..1.5."""
+    """Grey values between two percentiles of the image become -1..1; beyond them they are clipped to -1.5..1.5."""
 
     low_percentile: float = 1.0
     high_percentile: float = 99.0
@@ -61,9 +61,9 @@ class ModelContract:
         input_shape: (H, W) of the network's input in pixels.
         heatmap_stride: input pixels per heat-map cell.
         normalisation: of grey values.
-        letterbox: how a picture is fitted into the input; ``centre``: isotropic, centred, filled with black.
+        letterbox: how an image is fitted into the input; ``centre``: isotropic, centred, filled with black.
         sign_of_coordinates: direction of columns and rows, in words, for readers of the file.
-        simulated_training_data: whether the training pictures were simulated; None for a mixed set.
+        simulated_training_data: whether the training images were simulated; None for a mixed set.
         training_note: what the model was trained on, in words.
         preprocessing_version: of ``inference.preprocessing``.
         calibration: what the spread of its heat maps is worth, or None: then it gives no intervals.

@@ -3,7 +3,7 @@
 Along an axis of n cells, cell i has the normalised coordinate (2 i + 1) / n - 1 (Nibali 2018). For n = 4:
 
     cell          0      1      2      3
-    coordinate  -0.75  -0.25   0.25   0.75        -1 and 1 are the picture's edges, half a cell outside
+    coordinate  -0.75  -0.25   0.25   0.75        -1 and 1 are the image's edges, half a cell outside
 
 so a normalised coordinate c lies at input pixel (c + 1) / 2 * W - 1/2, whatever the stride. ``training.model.dsnt``
 takes both functions from here.
@@ -31,13 +31,13 @@ _SUM_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Decoded:
-    """What the network found in one picture.
+    """What the network found in one image.
 
     Attributes:
-        points: landmark -> (2,) (column, row) in the picture's own pixels; only what counts as seen.
-        spread_px: landmark -> standard deviation of its heat map, picture pixels; same keys as ``points``.
-        visibility: landmark -> probability of being in the picture; every landmark.
-        cell_px: picture pixels per heat-map cell.
+        points: landmark -> (2,) (column, row) in the image's own pixels; only what counts as seen.
+        spread_px: landmark -> standard deviation of its heat map, image pixels; same keys as ``points``.
+        visibility: landmark -> probability of being in the image; every landmark.
+        cell_px: image pixels per heat-map cell.
         cells: landmark -> (2,) (column, row) in heat-map cells; same keys as ``points``.
         undrawn: landmarks that were dropped because nothing is drawn where they would be (``blank``).
     """
@@ -90,17 +90,17 @@ def decode(
     names: Sequence[str],
     input_shape: tuple[int, int],
     affine: Affine,
-    picture_shape: tuple[int, int],
+    image_shape: tuple[int, int],
 ) -> Decoded:
-    """Read the landmarks of one picture.
+    """Read the landmarks of one image.
 
     Args:
         heatmaps: (K, h, w), each summing to one.
         visibility: (K,) logits.
         names: the K landmarks.
         input_shape: (H, W) of the network's input.
-        affine: picture pixels -> input pixels.
-        picture_shape: (h, w) of the picture; a point outside it is absent.
+        affine: image pixels -> input pixels.
+        image_shape: (h, w) of the image; a point outside it is absent.
 
     Raises:
         ContractViolation: a map is not finite or does not sum to one, or the shapes disagree.
@@ -115,7 +115,7 @@ def decode(
     half = np.array([input_shape[1], input_shape[0]]) / 2.0  # normalised units -> input pixels
     spread_input = np.sqrt((variance * half**2).mean(axis=-1))
     flat = np.sqrt(((2 * half) ** 2 / 12.0).mean())
-    limit = np.array([picture_shape[1], picture_shape[0]]) - 0.5
+    limit = np.array([image_shape[1], image_shape[0]]) - 0.5
     inside = ((points >= -0.5) & (points <= limit)).all(axis=-1)
     decided = np.flatnonzero(inside & (spread_input < UNDECIDED_FRACTION * flat))
     seen, scale = [(names[claimed[i]], i) for i in decided], affine.scale

@@ -1,6 +1,6 @@
-"""What the network finds in the pictures of one study, and under which names.
+"""What the network finds in the images of one study, and under which names.
 
-Contract: what is dropped here is named, and the view a picture was given as is never changed.
+Contract: what is dropped here is named, and the view an image was given as is never changed.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ import numpy as np
 
 from inference.blank_regions import undrawn
 from inference.decoding import Decoded, decode
-from inference.inputs import PictureInput
+from inference.inputs import ImageInput
 from inference.levels import LevelEvidence, chain_votes, decided
 from inference.model import Model
 from inference.preprocessing import Prepared, prepare
@@ -24,12 +24,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Found:
-    """What one study's pictures show.
+    """What one study's images show.
 
     Attributes:
         decoded: view -> what is seen, under the level names that explain all views best.
         levels: how sure those names are; None where too little is seen to tell.
-        given_wrongly: view -> why its picture is not what it was given as.
+        given_wrongly: view -> why its image is not what it was given as.
     """
 
     decoded: Mapping[ViewName, Decoded]
@@ -37,11 +37,11 @@ class Found:
     given_wrongly: Mapping[ViewName, str]
 
 
-def find_landmarks(model: Model, views: Mapping[ViewName, PictureInput]) -> Found:
+def find_landmarks(model: Model, views: Mapping[ViewName, ImageInput]) -> Found:
     """Ask the model of one study.
 
     Raises:
-        ContractViolation: no view, a view the model was not trained for, or a picture that is none.
+        ContractViolation: no view, a view the model was not trained for, or an image that is none.
     """
     order: list[ViewName] = [view for view in VIEWS if view in views]
     unknown = [view for view in order if view not in model.contract.views]
@@ -61,21 +61,21 @@ def find_landmarks(model: Model, views: Mapping[ViewName, PictureInput]) -> Foun
     return Found(decoded, levels, given_wrongly(model, looks))
 
 
-def _looks(model: Model, views: Mapping[ViewName, PictureInput]) -> dict[ViewName, Look]:
+def _looks(model: Model, views: Mapping[ViewName, ImageInput]) -> dict[ViewName, Look]:
     contract = model.contract
     prepared = {view: _prepare(model, given) for view, given in views.items()}
     output = model.run(np.stack([p.pixels for p in prepared.values()]), list(views))
     looks: dict[ViewName, Look] = {}
     for i, (view, ready) in enumerate(prepared.items()):
-        maps, shape = output.heatmaps[i], (int(views[view].picture.shape[0]), int(views[view].picture.shape[1]))
+        maps, shape = output.heatmaps[i], (int(views[view].image.shape[0]), int(views[view].image.shape[1]))
         decoded = decode(maps, output.visibility[i], contract.names, contract.input_shape, ready.affine, shape)
         looks[view] = Look(ready, shape, maps, decoded)
     return looks
 
 
-def _prepare(model: Model, view: PictureInput) -> Prepared:
+def _prepare(model: Model, view: ImageInput) -> Prepared:
     contract = model.contract
-    return prepare(view.picture, contract.input_shape, spacing_mm=view.spacing_mm, normalisation=contract.normalisation)
+    return prepare(view.image, contract.input_shape, spacing_mm=view.spacing_mm, normalisation=contract.normalisation)
 
 
 def _without_undrawn(look: Look) -> Decoded:

@@ -35,7 +35,7 @@ _SIDES: Mapping[ViewName, tuple[str, str]] = {"frontal": ("R", "L"), "lateral": 
 
 @dataclass(frozen=True)
 class Canvas:
-    """A view being drawn on, ``scale`` canvas pixels per picture pixel, ``unit`` a hair's breadth in canvas pixels."""
+    """A view being drawn on, ``scale`` canvas pixels per image pixel, ``unit`` a hair's breadth in canvas pixels."""
 
     draw: Any
     scale: float
@@ -47,11 +47,11 @@ class Canvas:
         return (float(point[0]) + 0.5) * self.scale, (float(point[1]) + 0.5) * self.scale
 
     def line(self, ends: Sequence[Floats], colour: tuple[int, int, int], width: float) -> None:
-        """A polyline through picture points."""
+        """A polyline through image points."""
         self.draw.line([self.at(p) for p in ends], fill=colour, width=max(1, round(width * self.unit)), joint="curve")
 
     def disc(self, point: Floats, radius: float, colour: tuple[int, int, int], *, ring: bool = False) -> None:
-        """A dot or ring of ``radius`` hairs about a picture point."""
+        """A dot or ring of ``radius`` hairs about an image point."""
         x, y = self.at(point)
         box = (x - radius * self.unit, y - radius * self.unit, x + radius * self.unit, y + radius * self.unit)
         if ring:
@@ -76,7 +76,7 @@ class Canvas:
 
 def render_view(
     view: ViewName,
-    picture: NDArray[np.uint16],
+    image: NDArray[np.uint16],
     points: Points2D,
     parameters: Mapping[str, Measured],
     truth: Points2D,
@@ -85,10 +85,10 @@ def render_view(
     """One view, ``height`` pixels tall, with everything drawn on it."""
     from PIL import Image, ImageDraw
 
-    scale = height * _FINER / picture.shape[0]
-    size = (max(1, round(picture.shape[1] * scale)), height * _FINER)
-    image = Image.fromarray(windowed(picture)).resize(size, Image.Resampling.BICUBIC).convert("RGB")
-    canvas = Canvas(ImageDraw.Draw(image), scale, _FINER * height / 1150, size)
+    scale = height * _FINER / image.shape[0]
+    size = (max(1, round(image.shape[1] * scale)), height * _FINER)
+    drawn = Image.fromarray(windowed(image)).resize(size, Image.Resampling.BICUBIC).convert("RGB")
+    canvas = Canvas(ImageDraw.Draw(drawn), scale, _FINER * height / 1150, size)
     tilts = _tilts(view, points)
     _draw_curve(canvas, points)
     _draw_plates(canvas, points, tilts)
@@ -100,14 +100,14 @@ def render_view(
     for point in points.values():
         canvas.disc(point, 2.6, FOUND)
     _draw_names(canvas, points)
-    _draw_sides(canvas, view, picture.shape)
-    return image.resize((size[0] // _FINER, height), Image.Resampling.LANCZOS)
+    _draw_sides(canvas, view, image.shape)
+    return drawn.resize((size[0] // _FINER, height), Image.Resampling.LANCZOS)
 
 
-def windowed(picture: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """(h, w) greys between the picture's half and 99.7th percentile, gently brightened."""
-    low, high = np.percentile(picture[::2, ::2], [0.5, 99.7])
-    unit = np.clip((picture.astype(np.float32) - low) / max(float(high - low), 1.0), 0.0, 1.0)
+def windowed(image: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """(h, w) greys between the image's half and 99.7th percentile, gently brightened."""
+    low, high = np.percentile(image[::2, ::2], [0.5, 99.7])
+    unit = np.clip((image.astype(np.float32) - low) / max(float(high - low), 1.0), 0.0, 1.0)
     return np.asarray(unit**0.85 * 235, dtype=np.uint8)
 
 
@@ -208,7 +208,7 @@ def _draw_cobb(canvas: Canvas, points: Points2D, tilts: Mapping[str, float], cob
 def _draw_names(canvas: Canvas, points: Points2D) -> None:
     centres = _centres(points)
     aside = np.array([0.085 * canvas.size[0] / canvas.scale, 0.0])
-    free_below = -np.inf  # names of levels crowded at a picture's edge would cover one another
+    free_below = -np.inf  # names of levels crowded at an image's edge would cover one another
     for level in (*VERTEBRAE, "S1"):
         own = [centres[p] for p in (f"{level}_sup", f"{level}_inf") if p in centres]
         if own and np.mean(own, axis=0)[1] > free_below:

@@ -1,4 +1,4 @@
-"""Pictures that are no whole-spine radiograph are refused, by what the network makes of them.
+"""Images that are no whole-spine radiograph are refused, by what the network makes of them.
 
 A network that looks for vertebrae finds some in a chest, a pelvis, a photograph and in noise. What gives them away: too
 few vertebrae are seen (a pelvis), the lumbar ones are missing (a chest), the maps stay wide, or the vertebrae do not
@@ -24,7 +24,7 @@ _SIDES = (("_left", "_right"), ("_post", "_ant"))
 
 @dataclass(frozen=True)
 class Signs:
-    """What a picture's landmarks look like.
+    """What an image's landmarks look like.
 
     Attributes:
         vertebrae: how many have both plates.
@@ -75,7 +75,7 @@ def knows_every_vertebra(names: Sequence[str]) -> bool:
 
 
 def signs_of(points: Mapping[str, Floats], spread_cells: Mapping[str, float]) -> Signs:
-    """The signs of one picture.
+    """The signs of one image.
 
     Args:
         points: landmark -> (2,) (column, row), of what is seen.
@@ -103,7 +103,7 @@ def _plate(plate: str, points: Mapping[str, Floats], spread: Mapping[str, float]
 
 
 def limits_for(signs: Sequence[Signs], refused_share: float = 0.02) -> Limits:
-    """The usual limits, widened as far as it takes to refuse hardly any of these pictures of spines."""
+    """The usual limits, widened as far as it takes to refuse hardly any of these images of spines."""
     usual = Limits()
     if not signs:
         return usual

@@ -10,18 +10,18 @@ from spine.study import CalibrationType
 
 
 @dataclass(frozen=True)
-class PictureInput:
+class ImageInput:
     """One radiograph to be measured.
 
     Attributes:
-        picture: (h, w) uint16, bone bright, canonical orientation.
+        image: (h, w) uint16, bone bright, canonical orientation.
         spacing_mm: (row, column), or None where unknown.
         calibration: source of the spacing.
         geometry: place in the scanner, or None; both views need one for 3D.
         file, sop_instance_uid: what it was read from, for the report; None where it was not read from a file.
     """
 
-    picture: NDArray[np.uint16]
+    image: NDArray[np.uint16]
     spacing_mm: tuple[float, float] | None = None
     calibration: CalibrationType = "NONE"
     geometry: ViewGeometry | None = None

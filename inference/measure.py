@@ -18,11 +18,11 @@ from inference.calibration import Calibration
 from inference.decoding import Decoded
 from inference.detection import Found, find_landmarks
 from inference.input_check import signs_of
-from inference.inputs import PictureInput
+from inference.inputs import ImageInput
 from inference.levels import LevelEvidence
 from inference.model import Model
 from inference.vertebral_column import lean_of, turned
-from spine.dataset import Example, load_example_picture
+from spine.dataset import Example, load_example_image
 from spine.landmarks import VIEWS, ViewName
 from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.measurement.margins import margins_in_space
@@ -42,7 +42,7 @@ REFUSED = "not taken for a radiograph of a whole spine"
 Progress = Callable[[int, int], None]
 
 
-def measure_views(model: Model, views: Mapping[ViewName, PictureInput], study_id: str = "") -> Prediction:
+def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: str = "") -> Prediction:
     """Find the landmarks of one study and measure every parameter they yield.
 
     Args:
@@ -51,7 +51,7 @@ def measure_views(model: Model, views: Mapping[ViewName, PictureInput], study_id
         study_id: goes into the result.
 
     Raises:
-        ContractViolation: no view, a view the model was not trained for, or a picture that is none.
+        ContractViolation: no view, a view the model was not trained for, or an image that is none.
     """
     began = time.perf_counter()
     found = find_landmarks(model, views)
@@ -90,16 +90,14 @@ def predict_examples(
 
     Args:
         model: from ``load_model``.
-        dataset_folder: where the manifest's picture paths start.
+        dataset_folder: where the manifest's image paths start.
         examples: for example ``manifest.in_split("test")``.
         progress: called with (done, total).
     """
     predictions: list[Prediction] = []
     for done, example in enumerate(examples, start=1):
         views = {
-            name: PictureInput(
-                load_example_picture(dataset_folder, view), view.spacing_mm, view.calibration, view.geometry
-            )
+            name: ImageInput(load_example_image(dataset_folder, view), view.spacing_mm, view.calibration, view.geometry)
             for name, view in example.views.items()
             if name in model.contract.views
         }
@@ -115,7 +113,7 @@ def _uncertain(levels: LevelEvidence | None, calibration: Calibration | None) ->
 
 
 def _without_refused(found: Found, model: Model) -> tuple[dict[ViewName, Decoded], dict[ViewName, str]]:
-    """What was found, without anything in pictures that are no whole-spine radiograph, and why those are none."""
+    """What was found, without anything in images that are no whole-spine radiograph, and why those are none."""
     limits = model.contract.calibration.limits if model.contract.calibration else None
     kept, refused = dict(found.decoded), {}
     for view, seen in found.decoded.items():
@@ -137,7 +135,7 @@ def _tell_undrawn(
     for view, seen in decoded.items():
         if not seen.undrawn:
             continue
-        where = f"nothing is drawn there in the {view} picture"
+        where = f"nothing is drawn there in the {view} image"
         of_view = {n for n in told if in_space or PARAMETERS[n].plane == PLANE_OF_VIEW[view]}
         told |= {n: _with(told[n], seen.undrawn, where, "LANDMARKS_NOT_DRAWN") for n in of_view}
         if view == "frontal" or in_space:
@@ -145,14 +143,14 @@ def _tell_undrawn(
     return {name: told[name] for name in parameters}
 
 
-def _notes(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, PictureInput]) -> tuple[str, ...]:
-    """What to tell of pictures that are measured all the same."""
+def _notes(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, ImageInput]) -> tuple[str, ...]:
+    """What to tell of images that are measured all the same."""
     leans = {view: lean_of(found, views[view].spacing_mm) for view, found in points.items()}
     return tuple(note for view, lean in leans.items() for note in turned(lean, view))
 
 
 def _tell_refusal(parameters: Mapping[str, Measured], refused: Mapping[ViewName, str]) -> dict[str, Measured]:
-    """Give a refused picture as the reason of absence for what only it could have shown."""
+    """Give a refused image as the reason of absence for what only it could have shown."""
     reasons = {PLANE_OF_VIEW[view]: f"{REFUSED} ({view}): {why}" for view, why in refused.items()}
     return {
         name: replace(m, absent_reason=reasons[PARAMETERS[name].plane], absent_code="VIEW_REFUSED")
@@ -180,7 +178,7 @@ def uncertainty_px(
     return sigma, radius
 
 
-def _points_3d(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, PictureInput]) -> dict[str, Floats] | None:
+def _points_3d(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, ImageInput]) -> dict[str, Floats] | None:
     """LPS mm of the landmarks seen at the same height in both views; None where the study is not 3D."""
     geometries = [views[view].geometry for view in VIEWS if points.get(view)]
     if len(geometries) != len(VIEWS):
@@ -204,7 +202,7 @@ def _points_3d(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, Pic
 
 
 class Placed(Protocol):
-    """What is known of where a picture was taken, beside its pixels."""
+    """What is known of where an image was taken, beside its pixels."""
 
     @property
     def spacing_mm(self) -> tuple[float, float] | None:
@@ -231,7 +229,7 @@ def parameters_of(
     Args:
         points: view -> landmark -> (2,) pixels.
         points_3d: landmark -> (3,) LPS mm, or None.
-        views: where each picture was taken.
+        views: where each image was taken.
         sigma_px: view -> landmark -> standard deviation of a coordinate; empty where nothing is known.
         neighbour_width: see ``spine.measurement.fusion``.
     """

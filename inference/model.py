@@ -16,13 +16,13 @@ from inference.contract import MODEL_FILE, ModelContract, model_digest, read_con
 from spine.errors import ContractViolation, EvidenceRejected
 from spine.landmarks import VIEWS, ViewName
 
-INPUTS = ("picture", "view")
+INPUTS = ("image", "view")
 OUTPUTS = ("heatmaps", "visibility")
 
 
 @dataclass(frozen=True)
 class NetworkOutput:
-    """What the network says of N pictures: ``heatmaps`` (N, K, h, w) and ``visibility`` (N, K) logits, float32."""
+    """What the network says of N images: ``heatmaps`` (N, K, h, w) and ``visibility`` (N, K) logits, float32."""
 
     heatmaps: NDArray[np.float32]
     visibility: NDArray[np.float32]
@@ -43,11 +43,11 @@ class Model:
     session: Any
 
     def run(self, pixels: NDArray[np.float32], views: Sequence[ViewName]) -> NetworkOutput:
-        """Run the network once on N pictures.
+        """Run the network once on N images.
 
         Args:
             pixels: (N, 1, H, W) float32 as ``preprocessing.prepare`` makes them.
-            views: the view of each picture.
+            views: the view of each image.
 
         Raises:
             ContractViolation: a shape or view the contract does not know.
@@ -59,10 +59,10 @@ class Model:
                 "MODEL_INPUT_INVALID",
                 found=f"pixels {pixels.shape}, views {tuple(views)}",
                 expected=f"pixels {expected}, views out of {self.contract.views}",
-                remedy="prepare pictures with inference.preprocessing and this model's contract",
+                remedy="prepare images with inference.preprocessing and this model's contract",
             )
         index = np.array([VIEWS.index(v) for v in views], dtype=np.int64)
-        heatmaps, visibility = self.session.run(list(OUTPUTS), {"picture": pixels, "view": index})
+        heatmaps, visibility = self.session.run(list(OUTPUTS), {"image": pixels, "view": index})
         return NetworkOutput(heatmaps, visibility)
 
 
@@ -120,7 +120,7 @@ def _check_signature(session: Any, contract: ModelContract) -> None:
     violations += [f"no output {n!r}" for n in OUTPUTS if n not in outputs]
     if not violations:
         wanted = {
-            "picture": (inputs, [1, *contract.input_shape]),
+            "image": (inputs, [1, *contract.input_shape]),
             "heatmaps": (outputs, [len(contract.names), *contract.heatmap_shape]),
             "visibility": (outputs, [len(contract.names)]),
         }

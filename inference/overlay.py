@@ -1,4 +1,4 @@
-"""The picture and the record that a measurement leaves behind.
+"""The image and the record that a measurement leaves behind.
 
 Contract: the overlay always says that it is not for diagnosis, and what is simulated says so; an absent parameter
 appears with its reason.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
 
-    from inference.inputs import PictureInput
+    from inference.inputs import ImageInput
     from inference.model import Model
 
 REPORT_SCHEMA = "plumbline.measurement/3"
@@ -48,16 +48,16 @@ def draw_overlay(
     rough_intervals: str | None = None,
     warnings: Sequence[str] = (),
 ) -> "Image":
-    """One RGB picture: the views side by side with what was found, and the table of values.
+    """One RGB image: the views side by side with what was found, and the table of values.
 
     Args:
         views: view -> (h, w) uint16, bone bright.
-        points: view -> landmarks in pixels of that picture.
+        points: view -> landmarks in pixels of that image.
         parameters: as measured; the Cobb angle's end vertebrae are drawn in the frontal view.
         truth_points: reference landmarks, drawn as small green rings.
         title: headline.
         provenance: for example ``simulated data``; goes into the banner beside ``not for diagnosis``.
-        calibration: source of each picture's spacing, printed below it.
+        calibration: source of each image's spacing, printed below it.
         rough_intervals: what to say of intervals that rest on too few patients; every one of them is marked.
         warnings: what to look at before the values are believed, above the table.
     """
@@ -87,26 +87,28 @@ def draw_overlay(
 
 
 def warnings_of(prediction: Prediction) -> list[str]:
-    """What a reader of the values has to know first: films that may be turned, that disagree, that were refused."""
+    """What a reader of the values has to know first: radiographs that may be turned, that disagree, that were
+    refused.
+    """
     told = list(prediction.notes)
     if prediction.views_disagree:
         told.append(
-            f"the two films disagree: {len(prediction.at_other_heights)} landmarks that both show lie at "
+            f"the two radiographs disagree: {len(prediction.at_other_heights)} landmarks that both show lie at "
             "different heights. Are they exchanged, mirrored, or of two examinations? Do not use these values"
         )
     if prediction.levels_uncertain:
         told.append("levels uncertain by one: too little is seen to tell which vertebra is which")
     told += [
-        f"the {view} film was not taken for a radiograph of a whole spine: {reason}"
+        f"the {view} radiograph was not taken for a radiograph of a whole spine: {reason}"
         for view, reason in prediction.refused.items()
     ]
     return told
 
 
-def report_json(prediction: Prediction, model: "Model", inputs: "Mapping[ViewName, PictureInput]") -> dict[str, Any]:
+def report_json(prediction: Prediction, model: "Model", inputs: "Mapping[ViewName, ImageInput]") -> dict[str, Any]:
     """The measurement as plain JSON values; docs/measurement-json.md says what each is.
 
-    Landmarks in pixels (column, row) of each picture with their spread and the radius that holds them nine times in
+    Landmarks in pixels (column, row) of each image with their spread and the radius that holds them nine times in
     ten and, where both views are calibrated,
     in mm (LPS); every parameter, absent ones with the reason; the model's digest; the calibration.
     """
@@ -142,14 +144,14 @@ def report_json(prediction: Prediction, model: "Model", inputs: "Mapping[ViewNam
     }
 
 
-def _view_json(view: ViewName, prediction: Prediction, model: "Model", given: "PictureInput") -> dict[str, Any]:
+def _view_json(view: ViewName, prediction: Prediction, model: "Model", given: "ImageInput") -> dict[str, Any]:
     found = prediction.points.get(view, {})
     spread = prediction.spread_px.get(view, {})
     sought = LANDMARK_SETS[model.contract.landmark_set].sought_in(view)
     return {
         "file": given.file,
         "sop_instance_uid": given.sop_instance_uid,
-        "shape": [int(n) for n in given.picture.shape],
+        "shape": [int(n) for n in given.image.shape],
         "spacing_mm": list(given.spacing_mm) if given.spacing_mm else None,
         "calibration": given.calibration,
         "lengths_allowed": given.calibration in LENGTHS_ALLOWED,

@@ -1,6 +1,6 @@
-"""From a picture to what the network sees: one affine, one warp, one grey scale.
+"""From an image to what the network sees: one affine, one warp, one grey scale.
 
-Contract: numpy alone, scipy where it is; pixels are (column, row) with an integer at a pixel's centre, in the picture
+Contract: numpy alone, scipy where it is; pixels are (column, row) with an integer at a pixel's centre, in the image
 as in the input; the affine that comes back is exactly the one the pixels went through, so points travel both ways
 without loss.
 """
@@ -55,11 +55,11 @@ class Affine:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the network sees of one picture.
+    """What the network sees of one image.
 
     Attributes:
         pixels: (1, H, W) float32 within +-GREY_LIMIT.
-        affine: picture pixels -> input pixels, exactly as the pixels went.
+        affine: image pixels -> input pixels, exactly as the pixels went.
     """
 
     pixels: NDArray[np.float32]
@@ -69,109 +69,107 @@ class Prepared:
 def letterbox(
     shape: tuple[int, int], input_shape: tuple[int, int], spacing_mm: tuple[float, float] | None = None
 ) -> Affine:
-    """The affine that fits an (h, w) picture into an (H, W) input: centred, nothing cut off, angles kept.
+    """The affine that fits an (h, w) image into an (H, W) input: centred, nothing cut off, angles kept.
 
     Args:
-        shape: (h, w) of the picture.
+        shape: (h, w) of the image.
         input_shape: (H, W) of the network's input.
         spacing_mm: (row, column) pixel spacing; where the two differ the pixels are made square, for a
-            stretched picture has other angles. None takes them as square.
+            stretched image has other angles. None takes them as square.
     """
     row_mm, column_mm = spacing_mm or (1.0, 1.0)
     tallness = row_mm / column_mm
     height, width = shape
     across = min(input_shape[0] / (height * tallness), input_shape[1] / width)
     down = across * tallness
-    # Edges to edges: the centre of the picture (w / 2 - 1/2 in pixel-centre coordinates) meets that of the input.
+    # Edges to edges: the centre of the image (w / 2 - 1/2 in pixel-centre coordinates) meets that of the input.
     shift_x = (input_shape[1] - 1) / 2 - across * (width - 1) / 2
     shift_y = (input_shape[0] - 1) / 2 - down * (height - 1) / 2
     return Affine(np.array([[across, 0.0, shift_x], [0.0, down, shift_y], [0.0, 0.0, 1.0]]))
 
 
 def prepare(
-    picture: NDArray[np.uint16],
+    image: NDArray[np.uint16],
     input_shape: tuple[int, int],
     *,
     spacing_mm: tuple[float, float] | None = None,
     normalisation: Normalisation = DEFAULT_NORMALISATION,
     extra: Affine | None = None,
 ) -> Prepared:
-    """Turn an (h, w) uint16 picture into a (1, H, W) float32 input by one warp.
+    """Turn an (h, w) uint16 image into a (1, H, W) float32 input by one warp.
 
     Args:
-        picture: bone bright, canonical orientation.
+        image: bone bright, canonical orientation.
         input_shape: (H, W).
-        spacing_mm: (row, column) spacing of the picture, see ``letterbox``.
+        spacing_mm: (row, column) spacing of the image, see ``letterbox``.
         normalisation: percentiles that become -1 and 1.
         extra: applied after the letterbox, in input pixels (augmentation); None in service.
 
     Raises:
-        ContractViolation: the picture is not an (h, w) uint16 array.
+        ContractViolation: the image is not an (h, w) uint16 array.
     """
-    if picture.ndim != 2 or picture.dtype != np.uint16 or min(picture.shape) < 2:
+    if image.ndim != 2 or image.dtype != np.uint16 or min(image.shape) < 2:
         raise ContractViolation(
-            "PICTURE_INVALID",
-            found=f"shape {picture.shape}, {picture.dtype}",
-            expected="an (h, w) uint16 picture of at least 2 x 2 pixels",
-            remedy="read the picture through spine.radiograph",
+            "IMAGE_INVALID",
+            found=f"shape {image.shape}, {image.dtype}",
+            expected="an (h, w) uint16 image of at least 2 x 2 pixels",
+            remedy="read the image through spine.radiograph",
         )
-    shape = (int(picture.shape[0]), int(picture.shape[1]))
+    shape = (int(image.shape[0]), int(image.shape[1]))
     fitted = letterbox(shape, input_shape, spacing_mm)
     affine = extra.after(fitted) if extra is not None else fitted
-    reduced, reduction = _reduce(picture, max(1, int(1.0 / max(fitted.matrix[0, 0], fitted.matrix[1, 1]) + 1e-9)))
+    reduced, reduction = _reduce(image, max(1, int(1.0 / max(fitted.matrix[0, 0], fitted.matrix[1, 1]) + 1e-9)))
     scaled = _normalise(reduced, normalisation)
     return Prepared(_warp(scaled, affine.after(reduction.inverse), input_shape)[None], affine)
 
 
-def _reduce(picture: NDArray[np.uint16], factor: int) -> tuple[NDArray[np.float32], Affine]:
+def _reduce(image: NDArray[np.uint16], factor: int) -> tuple[NDArray[np.float32], Affine]:
     """Average ``factor`` x ``factor`` blocks, so that shrinking does not alias; also the affine it amounts to."""
     if factor == 1:
-        return picture.astype(np.float32), Affine.identity()
-    height, width = (n // factor * factor for n in picture.shape)
-    blocks = picture[:height, :width].reshape(height // factor, factor, width // factor, factor)
+        return image.astype(np.float32), Affine.identity()
+    height, width = (n // factor * factor for n in image.shape)
+    blocks = image[:height, :width].reshape(height // factor, factor, width // factor, factor)
     offset = (1.0 / factor - 1.0) / 2.0  # block i covers pixels factor i .. factor i + factor - 1
     matrix = np.array([[1 / factor, 0.0, offset], [0.0, 1 / factor, offset], [0.0, 0.0, 1.0]])
     return blocks.mean(axis=(1, 3), dtype=np.float32), Affine(matrix)
 
 
-def _normalise(picture: NDArray[np.float32], normalisation: Normalisation) -> NDArray[np.float32]:
-    step = max(1, round(np.sqrt(picture.size / PERCENTILE_SAMPLES)))
+def _normalise(image: NDArray[np.float32], normalisation: Normalisation) -> NDArray[np.float32]:
+    step = max(1, round(np.sqrt(image.size / PERCENTILE_SAMPLES)))
     wanted = [normalisation.low_percentile, normalisation.high_percentile]
-    low, high = np.percentile(picture[::step, ::step], wanted)
-    span = max(float(high - low), 1.0)  # a blank picture becomes even, not infinite
-    scaled: NDArray[np.float32] = np.clip(
-        (picture - np.float32(low)) * np.float32(2 / span) - 1, -GREY_LIMIT, GREY_LIMIT
-    )
+    low, high = np.percentile(image[::step, ::step], wanted)
+    span = max(float(high - low), 1.0)  # a blank image becomes even, not infinite
+    scaled: NDArray[np.float32] = np.clip((image - np.float32(low)) * np.float32(2 / span) - 1, -GREY_LIMIT, GREY_LIMIT)
     return scaled
 
 
-def _warp(picture: NDArray[np.float32], affine: Affine, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Resample linearly; ``affine`` maps picture to output pixels; black (-1) outside.
+def _warp(image: NDArray[np.float32], affine: Affine, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Resample linearly; ``affine`` maps image to output pixels; black (-1) outside.
 
     Where scipy is not installed (a bare training machine) numpy does the same, slower; a test holds them equal.
     """
     back = affine.inverse.matrix
     if back[0, 1] == 0 and back[1, 0] == 0:
-        return _warp_upright(picture, back, shape)
+        return _warp_upright(image, back, shape)
     try:
         from scipy import ndimage
     except ImportError:
-        return _warp_by_numpy(picture, back, shape)
+        return _warp_by_numpy(image, back, shape)
     # scipy counts (row, column) and maps output to input.
     matrix, offset = back[:2, :2][::-1, ::-1], back[:2, 2][::-1]
     warped: NDArray[np.float32] = ndimage.affine_transform(
-        picture, matrix, offset, output_shape=shape, order=1, mode="constant", cval=-1.0
+        image, matrix, offset, output_shape=shape, order=1, mode="constant", cval=-1.0
     )
     return warped
 
 
-def _warp_upright(picture: NDArray[np.float32], back: Floats, shape: tuple[int, int]) -> NDArray[np.float32]:
+def _warp_upright(image: NDArray[np.float32], back: Floats, shape: tuple[int, int]) -> NDArray[np.float32]:
     """The same without a rotation, as service always has it: rows first, then columns, in a third of the time."""
-    along = [(back[1, 1], back[1, 2], shape[0], picture.shape[0]), (back[0, 0], back[0, 2], shape[1], picture.shape[1])]
+    along = [(back[1, 1], back[1, 2], shape[0], image.shape[0]), (back[0, 0], back[0, 2], shape[1], image.shape[1])]
     (row, down, in_rows), (column, across, in_columns) = (_steps(*axis) for axis in along)
     first, last = np.flatnonzero(in_rows)[[0, -1]] if in_rows.any() else (0, -1)
     kept = slice(first, last + 1)
-    upper, lower = picture[row[kept]], picture[row[kept] + 1]
+    upper, lower = image[row[kept]], image[row[kept] + 1]
     between = upper + (lower - upper) * down[kept, None]
     left, right = between[:, column], between[:, column + 1]
     out = np.full(shape, np.float32(-1.0))
@@ -180,23 +178,23 @@ def _warp_upright(picture: NDArray[np.float32], back: Floats, shape: tuple[int, 
 
 
 def _steps(scale: float, offset: float, count: int, size: int) -> tuple[NDArray[np.intp], NDArray[np.float32], Bools]:
-    """For each of ``count`` output pixels along an axis: the picture's pixel before it, how far past that, inside?"""
+    """For each of ``count`` output pixels along an axis: the image's pixel before it, how far past that, inside?"""
     place = scale * np.arange(count) + offset
     before = np.clip(np.floor(place), 0, size - 2).astype(np.intp)
     return before, (place - before).astype(np.float32), (place >= 0) & (place <= size - 1)
 
 
-def _warp_by_numpy(picture: NDArray[np.float32], back: Floats, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Bilinear resampling of (h, w); ``back`` (3, 3) maps output (column, row) to picture (column, row)."""
+def _warp_by_numpy(image: NDArray[np.float32], back: Floats, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Bilinear resampling of (h, w); ``back`` (3, 3) maps output (column, row) to image (column, row)."""
     rows, columns = np.mgrid[: shape[0], : shape[1]]
     x = back[0, 0] * columns + back[0, 1] * rows + back[0, 2]
     y = back[1, 0] * columns + back[1, 1] * rows + back[1, 2]
-    height, width = picture.shape
+    height, width = image.shape
     inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
     left = np.clip(np.floor(x), 0, max(width - 2, 0)).astype(np.intp)
     top = np.clip(np.floor(y), 0, max(height - 2, 0)).astype(np.intp)
     right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
     across, down = x - left, y - top
-    upper = picture[top, left] * (1 - across) + picture[top, right] * across
-    lower = picture[bottom, left] * (1 - across) + picture[bottom, right] * across
+    upper = image[top, left] * (1 - across) + image[top, right] * across
+    lower = image[bottom, left] * (1 - across) + image[bottom, right] * across
     return np.where(inside, upper * (1 - down) + lower * down, -1.0).astype(np.float32)

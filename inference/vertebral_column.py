@@ -1,4 +1,4 @@
-"""Where the vertebrae of one picture lie: their middles, how far apart, and how far the whole chain leans.
+"""Where the vertebrae of one image lie: their middles, how far apart, and how far the whole chain leans.
 
 Contract: (column, row) in pixels of any frame; nothing is told of fewer vertebrae than it takes.
 """
@@ -12,9 +12,9 @@ from spine.landmarks import VERTEBRAE, ViewName, level_of
 from spine.scanner import Floats
 
 MAX_LEAN_DEG: Mapping[ViewName, float] = {"frontal": 11.0, "lateral": 18.0}
-"""A spine whose ends lie farther from upright than this is told of. Frontal: none of 481 real films and 3 of 528
+"""A spine whose ends lie farther from upright than this is told of. Frontal: none of 481 real radiographs and 3 of 528
 virtual patients lean so much as they stand. Lateral, where people do stoop: none of 200 virtual patients (one in a
-hundred by 16 degrees); no real film was at hand."""
+hundred by 16 degrees); no real radiograph was at hand."""
 
 _LEAST_VERTEBRAE = 6
 
@@ -37,7 +37,7 @@ def pitch_of(centres: Mapping[str, Floats]) -> float | None:
 
 
 def lean_of(points: Mapping[str, Floats], spacing_mm: tuple[float, float] | None = None) -> float | None:
-    """Degrees by which the line from the highest to the lowest found vertebra departs from the picture's columns.
+    """Degrees by which the line from the highest to the lowest found vertebra departs from the image's columns.
 
     Args:
         points: landmark -> (2,) (column, row).
@@ -54,10 +54,10 @@ def lean_of(points: Mapping[str, Floats], spacing_mm: tuple[float, float] | None
 
 
 def turned(lean_deg: float | None, view: ViewName) -> Sequence[str]:
-    """What to tell of a film whose spine leans so."""
+    """What to tell of a radiograph whose spine leans so."""
     if lean_deg is None or abs(lean_deg) <= MAX_LEAN_DEG[view]:
         return ()
     return (
-        f"the spine in the {view} film leans by {abs(lean_deg):.0f} degrees: the film may be turned, and what is "
+        f"the spine in the {view} radiograph leans by {abs(lean_deg):.0f} degrees: it may be turned, and what is "
         "measured against upright or level is then off by as much",
     )

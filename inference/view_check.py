@@ -1,16 +1,16 @@
-"""Pictures of the other view, upside down or mirrored are found by asking the network again.
+"""Images of the other view, upside down or mirrored are found by asking the network again.
 
-The network is told which view a picture is of, and knows spines head up and, from the side, with the front on one side.
-Told wrongly or shown a turned picture it still finds a spine, with wider maps; told and shown rightly it is surer. So a
-film alone, and a pair where maps are wider than is usual (hardly ever, on patients like those of the training), are run
-once more as of the other view, and a picture with wide maps also turned by 180 degrees, upside down and, a lateral,
-mirrored. Where that makes the network surer the picture is not what it was given as. A mirrored frontal looks like
-another patient's and is not found.
-*Sure* is the mean, over the landmarks found, of the logarithm of a map's greatest value over its width.
+The network is told which view an image is of, and knows spines head up and, from the side, with the front on one side.
+Told wrongly or shown a turned image it still finds a spine, with wider maps; told and shown rightly it is surer. So a
+radiograph alone, and a pair where maps are wider than is usual (hardly ever, on patients like those of the training),
+are run once more as of the other view, and an image with wide maps also turned by 180 degrees, upside down and, a
+lateral, mirrored. Where that makes the network surer the image is not what it was given as. A mirrored frontal looks
+like another patient's and is not found. *Sure* is the mean, over the landmarks found, of the logarithm of a map's
+greatest value over its width.
 
-Contract: a model of one view, and one without limits, is never asked again; a picture that would be refused the other
+Contract: a model of one view, and one without limits, is never asked again; an image that would be refused the other
 way too is not said to be wrong in that way. The figures below were chosen with the released model on virtual patients
-in no test split and on 481 real frontal films; no real lateral film was at hand.
+in no test split and on 481 real frontal radiographs; no real lateral radiograph was at hand.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,15 +27,15 @@ from spine.landmarks import VIEWS, ViewName
 
 WIDE = 0.025
 """Mean logarithm of a view's map widths (cells) beyond which a pair is worth a second look: 0.015 at most in nine of
-ten virtual pictures, 0.15 and more in frontals given as laterals. Real films are nearly all looked at twice."""
+ten virtual images, 0.15 and more in frontals given as laterals. Real radiographs are nearly all looked at twice."""
 
 SURER: Mapping[ViewName, float] = {"frontal": 0.0, "lateral": 0.2}
 """Given as this view, by how much the network has to be surer of the other one. Wrongly given: by 0.06 and more for
 virtual laterals (0.03 for the demo's), by 0.42 for frontals. Rightly given: -0.42 at most for frontals, -0.06 for
-laterals; real frontal films -0.24 at most, but for two at -0.003 and 0.14."""
+laterals; real frontal radiographs -0.24 at most, but for two at -0.003 and 0.14."""
 
 TURNED = 0.25
-"""By how much the network has to be surer of a picture turned back: by 0.5 and more for 360 virtual ones that were
+"""By how much the network has to be surer of an image turned back: by 0.5 and more for 360 virtual ones that were
 turned, by -0.5 at most for the same as they are."""
 
 _OTHER: Mapping[ViewName, ViewName] = {"frontal": "lateral", "lateral": "frontal"}
@@ -46,7 +46,7 @@ Pixels = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Alternative:
-    """Another way to take a picture.
+    """Another way to take an image.
 
     Attributes:
         view: as which it is seen.
@@ -63,7 +63,7 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Look:
-    """One picture seen as of one view: what the network got, its (K, h, w) maps and what was read from them."""
+    """One image seen as of one view: what the network got, its (K, h, w) maps and what was read from them."""
 
     prepared: Prepared
     shape: tuple[int, int]
@@ -72,11 +72,11 @@ class Look:
 
 
 def given_wrongly(model: Model, first: Mapping[ViewName, Look]) -> dict[ViewName, str]:
-    """View -> why, of pictures that are of the other view, upside down or mirrored.
+    """View -> why, of images that are of the other view, upside down or mirrored.
 
     Args:
         model: which gave the first looks.
-        first: view -> the picture seen as what it was given as.
+        first: view -> the image seen as what it was given as.
     """
     limits = model.contract.calibration.limits if model.contract.calibration else None
     if limits is None or set(model.contract.views) != set(VIEWS):
@@ -91,16 +91,16 @@ def given_wrongly(model: Model, first: Mapping[ViewName, Look]) -> dict[ViewName
         if gain > max(0.0, best[view][0] if view in best else 0.0):
             best[view] = gain, way
     if len(best) == len(VIEWS) and all(way.view != view for view, (_, way) in best.items()):
-        return dict.fromkeys(best, "the pictures look exchanged")
+        return dict.fromkeys(best, "the images look exchanged")
     return {view: way.reason for view, (_, way) in best.items()}
 
 
 def _alternatives(view: ViewName, first: Mapping[ViewName, Look]) -> list[Alternative]:
-    """How the picture given as ``view`` is worth another look."""
+    """How the image given as ``view`` is worth another look."""
     wide = {name: _width(look.decoded) > WIDE for name, look in first.items()}
     ways = []
-    # Of a pair both are asked again where one is wide: two exchanged pictures are hardly both usual. A film alone has
-    # no other to give it away and always is.
+    # Of a pair both are asked again where one is wide: two exchanged images are hardly both usual. A radiograph alone
+    # has no other to give it away and always is.
     if len(first) < len(VIEWS) or any(wide.values()):
         reason = f"looks like a {_OTHER[view]}, given as {view}"
         ways.append(Alternative(_OTHER[view], lambda pixels: pixels, SURER[view], reason))
@@ -120,7 +120,7 @@ def _looks_again(
     output, contract, looks = model.run(pixels, [way.view for _, way in asked]), model.contract, []
     for i, (view, _) in enumerate(asked):
         look, maps = first[view], output.heatmaps[i]
-        # Landmarks of a turned picture come out in its own, turned, frame: the letterbox is the same either way round.
+        # Landmarks of a turned image come out in its own, turned, frame: the letterbox is the same either way round.
         decoded = decode(
             maps, output.visibility[i], contract.names, contract.input_shape, look.prepared.affine, look.shape
         )

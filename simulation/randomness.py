@@ -1,4 +1,4 @@
-"""Random numbers of a picture: one stream per patient and purpose, on any device.
+"""Random numbers of an image: one stream per patient and purpose, on any device.
 
 Contract: what a patient gets depends on that patient's seed and the purpose alone, never on the batch. On the CPU the
 numbers are the same on every machine; a GPU has its own generator, so its noise differs from the CPU's. Seeds alone

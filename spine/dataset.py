@@ -3,9 +3,9 @@
 Contract: one folder,
 
     manifest.json           written last
-    pictures/<sha256>.npy   (H, W) uint16, content-addressed: a new batch adds files and rewrites none
+    images/<sha256>.npy   (H, W) uint16, content-addressed: a new batch adds files and rewrites none
 
-The test split is frozen: its digest covers every picture, label and truth in it and travels with every
+The test split is frozen: its digest covers every image, label and truth in it and travels with every
 later record, so two figures are comparable exactly when their test digests are equal.
 """
 
@@ -41,15 +41,15 @@ class Truth:
 
 @dataclass(frozen=True)
 class ExampleView:
-    """One picture with its landmarks; fields as in ``spine.study.StudyView``.
+    """One image with its landmarks; fields as in ``spine.study.StudyView``.
 
     Attributes:
-        picture: path inside the data set's folder.
-        points: landmarks visible in the picture, pixels of that picture.
+        image: path inside the data set's folder.
+        points: landmarks visible in the image, pixels of that image.
     """
 
     view: ViewName
-    picture: str
+    image: str
     sha256: str
     shape: tuple[int, int]
     spacing_mm: tuple[float, float] | None
@@ -60,7 +60,7 @@ class ExampleView:
 
 @dataclass(frozen=True)
 class Example:
-    """One study as an example: pictures, visible landmarks, 3D points and reference parameters."""
+    """One study as an example: images, visible landmarks, 3D points and reference parameters."""
 
     study_id: str
     patient: str
@@ -91,14 +91,14 @@ class Manifest:
 
     @cached_property
     def test_digest(self) -> str:
-        """SHA-256 over the examples of the frozen test split (pictures by their own digest)."""
+        """SHA-256 over the examples of the frozen test split (images by their own digest)."""
         return _digest(self.landmark_set, self.in_split("test"))
 
 
-def load_example_picture(folder: Path, view: ExampleView) -> NDArray[np.uint16]:
+def load_example_image(folder: Path, view: ExampleView) -> NDArray[np.uint16]:
     """(H, W) uint16, memory-mapped read-only."""
-    picture: NDArray[np.uint16] = np.load(folder / view.picture, mmap_mode="r", allow_pickle=False)
-    return picture
+    image: NDArray[np.uint16] = np.load(folder / view.image, mmap_mode="r", allow_pickle=False)
+    return image
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> None:
@@ -150,7 +150,7 @@ def _example_to_json(example: Example) -> dict[str, Any]:
     views = {}
     for name, view in example.views.items():
         views[name] = {
-            **{k: getattr(view, k) for k in ("view", "picture", "sha256", "calibration")},
+            **{k: getattr(view, k) for k in ("view", "image", "sha256", "calibration")},
             "shape": list(view.shape),
             "spacing_mm": list(view.spacing_mm) if view.spacing_mm else None,
             "geometry": asdict(view.geometry) if view.geometry else None,
@@ -170,7 +170,7 @@ def _example_from_json(record: Mapping[str, Any]) -> Example:
     for name, view in record["views"].items():
         views[name] = ExampleView(
             view=view["view"],
-            picture=view["picture"],
+            image=view["image"],
             sha256=view["sha256"],
             shape=(view["shape"][0], view["shape"][1]),
             spacing_mm=tuple(view["spacing_mm"]) if view["spacing_mm"] else None,

@@ -55,7 +55,7 @@ class InputRejected(PlumblineError):
 
 
 class DicomRejected(InputRejected):
-    """A DICOM file cannot become a calibrated picture."""
+    """A DICOM file cannot become a calibrated image."""
 
 
 class ReconstructionRejected(InputRejected):

@@ -114,7 +114,7 @@ CORNERS68 = LandmarkSet(
     name="corners68",
     names=tuple(f"{plate}_{side}" for plate in PLATES for side in ("left", "right")),
     views=("frontal",),
-    source="AASCE 2019 / SpineWeb dataset 16 (Wu et al., MICCAI 2017): four corners of T1..L5 on frontal films",
+    source="AASCE 2019 / SpineWeb dataset 16 (Wu et al., MICCAI 2017): four corners of T1..L5 on frontal radiographs",
 )
 
 _SIDES: Mapping[str, ViewName] = {"left": "frontal", "right": "frontal", "ant": "lateral", "post": "lateral"}

@@ -1,6 +1,6 @@
 """What a model said of one study: the record that inference writes and evaluation reads.
 
-Contract: pixels are those of the study's own picture; an absent landmark or parameter has no value but a reason.
+Contract: pixels are those of the study's own image; an absent landmark or parameter has no value but a reason.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from spine.scanner import Floats
 from spine.study import Points2D
 
 DISAGREEING = 3
-"""Landmarks at different heights from which on two pictures are not of one moment; 292 virtual pairs had none."""
+"""Landmarks at different heights from which on two images are not of one moment; 292 virtual pairs had none."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Prediction:
             too little is seen to tell.
         levels_uncertain: whether that is so little that all levels may be one off.
         at_other_heights: landmarks that both views of a study in 3D see, but not at one height.
-        refused: view -> why its picture was not taken for a radiograph of a whole spine.
+        refused: view -> why its image was not taken for a radiograph of a whole spine.
         undrawn: view -> landmarks that count as not seen because nothing is drawn where they would be.
-        notes: what to tell, in words, of pictures that are measured all the same.
+        notes: what to tell, in words, of images that are measured all the same.
     """
 
     study_id: str
@@ -55,5 +55,5 @@ class Prediction:
 
     @property
     def views_disagree(self) -> bool:
-        """Whether so many landmarks lie at different heights that the two pictures can hardly be one examination."""
+        """Whether so many landmarks lie at different heights that the two images can hardly be one examination."""
         return len(self.at_other_heights) >= DISAGREEING

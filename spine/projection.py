@@ -1,6 +1,6 @@
-"""Landmarks of a study in the pixels of its own pictures: projected from 3D, or taken from 2D labels.
+"""Landmarks of a study in the pixels of its own images: projected from 3D, or taken from 2D labels.
 
-Contract: a point outside its picture is absent. One folder,
+Contract: a point outside its image is absent. One folder,
 
     <study_id>.json   one per study with a view; written once, a new batch adds files and rewrites none
     landmarks.json    the index, written last: a folder without it is unfinished
@@ -25,8 +25,8 @@ from spine.study import Points2D, Study, StudyView, iterate_study_folders, read_
 SCHEMA = "plumbline.landmarks/1"
 Progress = Callable[[int, int], None]
 
-AbsenceReason = Literal["OUTSIDE_PICTURE", "NOT_KNOWN", "VIEW_WITHOUT_GEOMETRY"]
-"""Why a point is absent: beyond the picture's edge; neither reconstructed nor labelled; 3D known, view 2D only."""
+AbsenceReason = Literal["OUTSIDE_IMAGE", "NOT_KNOWN", "VIEW_WITHOUT_GEOMETRY"]
+"""Why a point is absent: beyond the image's edge; neither reconstructed nor labelled; 3D known, view 2D only."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class ViewLandmarks:
     """The points of one view.
 
     Attributes:
-        points: landmark -> (2,) (column, row), pixels of the study's own picture.
+        points: landmark -> (2,) (column, row), pixels of the study's own image.
         absent: landmark of the set -> why it has no point.
     """
 
@@ -135,15 +135,15 @@ def _locate_in_view(
         point = projected.get(name, labelled.get(name))
         if point is None:
             absent[name] = "VIEW_WITHOUT_GEOMETRY" if name in points_3d else "NOT_KNOWN"
-        elif not is_on_picture(point, view.shape):
-            absent[name] = "OUTSIDE_PICTURE"
+        elif not is_on_image(point, view.shape):
+            absent[name] = "OUTSIDE_IMAGE"
         else:
             points[name] = point
     return ViewLandmarks(points, absent)
 
 
-def is_on_picture(point: Floats, shape: tuple[int, int]) -> bool:
-    """Whether a (2,) (column, row) position lies on an (H, W) picture, pixel edges included."""
+def is_on_image(point: Floats, shape: tuple[int, int]) -> bool:
+    """Whether a (2,) (column, row) position lies on an (H, W) image, pixel edges included."""
     height, width = shape
     return bool(-0.5 <= point[0] <= width - 0.5 and -0.5 <= point[1] <= height - 0.5)
 

@@ -1,8 +1,8 @@
 """The biplanar slot scanner: exact projection into both views and exact triangulation back.
 
-Two orthogonal source-detector chains travel together along z, so a picture is parallel in z and a fan
+Two orthogonal source-detector chains travel together along z, so an image is parallel in z and a fan
 in the horizontal plane. With the isocentre as origin and LPS axes (x left, y posterior, z up; mm), the
-picture coordinates (u, v) scaled to the isocentre plane are (Groisser, arXiv:1904.06711)
+image coordinates (u, v) scaled to the isocentre plane are (Groisser, arXiv:1904.06711)
 
     frontal, source at y = -f:   u_F = x f / (f + y),   v = z
     lateral, source at x = -g:   u_L = y g / (g + x),   v = z
@@ -11,8 +11,8 @@ and, with D = 1 - u_F u_L / (f g), exactly
 
     x = (u_F + u_F u_L / f) / D,   y = (u_L + u_F u_L / g) / D,   z = (v_F + v_L) / 2.
 
-Pixels: (column, row), an integer is a pixel's centre. In the canonical frontal picture columns run to
-the patient's left, in the canonical lateral picture to the patient's back; rows run to the feet.
+Pixels: (column, row), an integer is a pixel's centre. In the canonical frontal image columns run to
+the patient's left, in the canonical lateral image to the patient's back; rows run to the feet.
 """
 
 from dataclasses import dataclass
@@ -33,14 +33,14 @@ NATIVE_SPACING_MM = DETECTOR_PITCH_MM * SOURCE_TO_ISOCENTRE_MM["lateral"] / SOUR
 
 @dataclass(frozen=True)
 class ViewGeometry:
-    """How one view's picture lies in the scanner.
+    """How one view's image lies in the scanner.
 
     Attributes:
         view: ``frontal`` or ``lateral``.
-        shape: (H, W) of the picture in pixels.
+        shape: (H, W) of the image in pixels.
         spacing_mm: (row, column) pixel spacing at the isocentre plane, mm; the order of DICOM PixelSpacing.
         source_to_isocentre_mm: f (frontal) or g (lateral).
-        u0_mm, z0_mm: isocentre-plane coordinates of the picture's centre.
+        u0_mm, z0_mm: isocentre-plane coordinates of the image's centre.
     """
 
     view: ViewName
@@ -67,7 +67,7 @@ class ViewGeometry:
         return np.stack([u, v], axis=-1)
 
     def contains(self, xy_px: Floats) -> NDArray[np.bool_]:
-        """(...,) whether each (..., 2) pixel position lies on the picture (pixel edges included)."""
+        """(...,) whether each (..., 2) pixel position lies on the image (pixel edges included)."""
         height, width = self.shape
         column, row = xy_px[..., 0], xy_px[..., 1]
         return (column >= -0.5) & (column <= width - 0.5) & (row >= -0.5) & (row <= height - 0.5)

@@ -69,10 +69,10 @@ def sha256_of_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def sha256_of_picture(picture: NDArray[np.uint16]) -> str:
-    """Hex SHA-256 over a picture's shape and pixels: the same pixels under another UID are the same picture."""
-    digest = hashlib.sha256(repr(picture.shape).encode())
-    digest.update(np.ascontiguousarray(picture, dtype="<u2").tobytes())
+def sha256_of_image(image: NDArray[np.uint16]) -> str:
+    """Hex SHA-256 over an image's shape and pixels: the same pixels under another UID are the same image."""
+    digest = hashlib.sha256(repr(image.shape).encode())
+    digest.update(np.ascontiguousarray(image, dtype="<u2").tobytes())
     return digest.hexdigest()
 
 

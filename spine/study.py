@@ -24,7 +24,7 @@ from spine.reconstruction.reconstruction import Reconstruction
 from spine.scanner import ViewGeometry
 
 CalibrationType = Literal["GEOMETRY", "FIDUCIAL", "ERMF", "PROJECTION", "UNKNOWN", "NONE"]
-"""Where a picture's spacing comes from: the outcome of the decision table in ``radiograph.spacing``."""
+"""Where an image's spacing comes from: the outcome of the decision table in ``radiograph.spacing``."""
 
 LENGTHS_ALLOWED: frozenset[str] = frozenset({"GEOMETRY", "FIDUCIAL", "ERMF"})
 """Calibrations under which lengths in the patient may be reported; under the others only angles may."""
@@ -39,8 +39,8 @@ class StudyView:
 
     Attributes:
         view: ``frontal`` or ``lateral``.
-        picture: file name inside the study's folder.
-        sha256: of the picture's pixels (shape and uint16 bytes), independent of any UID.
+        image: file name inside the study's folder.
+        sha256: of the image's pixels (shape and uint16 bytes), independent of any UID.
         shape: (H, W).
         spacing_mm: (row, column) in mm, or None where nothing is known (angles then assume square pixels).
         calibration: source of the spacing.
@@ -50,7 +50,7 @@ class StudyView:
     """
 
     view: ViewName
-    picture: str
+    image: str
     sha256: str
     shape: tuple[int, int]
     spacing_mm: tuple[float, float] | None
@@ -65,10 +65,10 @@ class Study:
     """One examination of one patient: any of two views, with a reconstruction, 2D labels or neither.
 
     Attributes:
-        study_id: content address (16 hex digits) over pictures, reconstruction and labels.
+        study_id: content address (16 hex digits) over images, reconstruction and labels.
         patient: pseudonymous key; all studies of one patient share it, and a split never parts them.
         source: the reader it came through.
-        views: the views there are; may hold one, or none for a reconstruction without pictures.
+        views: the views there are; may hold one, or none for a reconstruction without images.
         reconstruction: 3D points, where known.
         facts: age_years, sex, condition, field_of_view, simulated ... : JSON values only.
     """
@@ -101,7 +101,7 @@ def write_study_record(study: Study, folder: Path) -> None:
 
 
 def read_study(folder: Path) -> Study:
-    """Read one finished study folder (the pictures stay on disk; see ``load_picture``)."""
+    """Read one finished study folder (the images stay on disk; see ``load_image``)."""
     from spine.reconstruction.plumbline_json import read_reconstruction
 
     record = json.loads((folder / "study.json").read_text())
@@ -116,10 +116,10 @@ def read_study(folder: Path) -> Study:
     )
 
 
-def load_picture(folder: Path, view: StudyView) -> NDArray[np.uint16]:
-    """(H, W) uint16 picture of a view, memory-mapped read-only."""
-    picture: NDArray[np.uint16] = np.load(folder / view.picture, mmap_mode="r", allow_pickle=False)
-    return picture
+def load_image(folder: Path, view: StudyView) -> NDArray[np.uint16]:
+    """(H, W) uint16 image of a view, memory-mapped read-only."""
+    image: NDArray[np.uint16] = np.load(folder / view.image, mmap_mode="r", allow_pickle=False)
+    return image
 
 
 def iterate_study_folders(store: Path) -> list[Path]:
@@ -137,7 +137,7 @@ def _view_from_json(record: dict[str, Any]) -> StudyView:
     geometry = record["geometry"]
     return StudyView(
         view=record["view"],
-        picture=record["picture"],
+        image=record["image"],
         sha256=record["sha256"],
         shape=tuple(record["shape"]),
         spacing_mm=tuple(record["spacing_mm"]) if record["spacing_mm"] else None,

@@ -1,6 +1,6 @@
 """A workspace in which a challenger was judged against a champion, MLflow knowing both; made in seconds, without a fit.
 
-Contract: pictures, points and errors are drawn from a fixed seed; the challenger is about as good as the champion, but
+Contract: images, points and errors are drawn from a fixed seed; the challenger is about as good as the champion, but
 one study it does not answer and one it has changed most are known by name.
 """
 
@@ -51,7 +51,7 @@ def judged_workspace(root: Path, *, n: int = 50, with_champion: bool = True) -> 
 
 
 def _write_dataset(folder: Path, n: int) -> Manifest:
-    (folder / "pictures").mkdir(parents=True)
+    (folder / "images").mkdir(parents=True)
     examples = [_example(folder, i, "test" if i < n else "train") for i in range(n + 12)]
     manifest = Manifest("galbusera39", 0, tuple(examples))
     write_manifest(manifest, folder)
@@ -64,9 +64,9 @@ def _example(folder: Path, i: int, split: Any) -> Example:
     views = {}
     for view in VIEWS:
         middle = SHAPE[1] / 2 + 18 * np.sin(rows / 70 + i)
-        picture = 9000 * np.exp(-(((columns - middle) / 22) ** 2)) + 500 + rng.normal(0, 150, SHAPE)
-        name = f"pictures/{i:03d}{view}.npy"
-        np.save(folder / name, picture.clip(0, 65535).astype(np.uint16))
+        image = 9000 * np.exp(-(((columns - middle) / 22) ** 2)) + 500 + rng.normal(0, 150, SHAPE)
+        name = f"images/{i:03d}{view}.npy"
+        np.save(folder / name, image.clip(0, 65535).astype(np.uint16))
         points = {
             landmark: np.array([SHAPE[1] / 2 + 18 * np.sin(y / 70 + i), y])
             for landmark, y in zip(GALBUSERA39, np.linspace(40, 470, len(GALBUSERA39)), strict=True)

@@ -17,9 +17,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a fit; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        from training.fit_context import demand_data_set
+        from training.fit_context import require_data_set
 
-        demand_data_set(options.dataset)
+        require_data_set(options.dataset)
         config = _config(options)
         from training.fitting.fit import fit  # not before --help and the configuration's own errors
         from training.process_group import team_of
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.stderr.write(
         f"\nvalidation landmark error {summary.validation_error:.2f} {summary.error_unit} "
         f"after {summary.epochs} whole epochs ({summary.steps} steps), {summary.seconds:.0f} s "
-        f"at {summary.pictures_per_second:.1f} pictures/s on {summary.device}\n"
+        f"at {summary.images_per_second:.1f} images/s on {summary.device}\n"
     )
     return 0
 
@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=int, default=default.workers)
     parser.add_argument("--seed", type=int, default=default.seed)
     _add_source(parser, default)
-    parser.add_argument("--held", action="store_true", help="keep the data set's pictures on the training device")
+    parser.add_argument("--held", action="store_true", help="keep the data set's images on the training device")
     parser.add_argument("--label-shift", type=int, default=0, help="levels the labels' names may be off as a whole")
     parser.add_argument("--init-from", help="folder of a fitted model to start from, or: released")
     parser.add_argument("--quiet", action="store_true", help="no progress line")
@@ -84,7 +84,7 @@ def _add_source(parser: argparse.ArgumentParser, default: TrainingConfig) -> Non
         "--virtual-pairs", type=int, default=0, help="learn from this many virtual patients at a time, drawn here"
     )
     parser.add_argument(
-        "--virtual-films", type=int, default=0, help="and from this many virtual frontal films at a time"
+        "--virtual-radiographs", type=int, default=0, help="and from this many virtual frontal radiographs at a time"
     )
     parser.add_argument("--devices", type=int, default=1, help="GPUs; start one process each with torchrun")
     parser.add_argument(
@@ -120,7 +120,7 @@ def _config(options: argparse.Namespace) -> TrainingConfig:
         workers=options.workers,
         seed=options.seed,
         virtual_pairs=options.virtual_pairs,
-        virtual_films=options.virtual_films,
+        virtual_radiographs=options.virtual_radiographs,
         devices=options.devices,
         reuse=options.reuse,
         held=options.held,

@@ -56,7 +56,7 @@ class TrainingConfig:
         input_shape: (H, W) of the network's input, multiples of 64.
         heatmap_stride: input pixels per heat-map cell, 8, or 4 (half the speed, no better within minutes).
         epochs, minutes: the budget; with both, whichever ends first. One of them is needed.
-        batch_size: pictures per step.
+        batch_size: images per step.
         learning_rate: peak of the schedule (warm-up, then cosine to zero over the budget).
         weight_decay: of AdamW.
         coordinate_weight: weight of the Euclidean against the Jensen-Shannon loss.
@@ -70,11 +70,11 @@ class TrainingConfig:
         augmentation: strengths.
         virtual_pairs: learn from this many virtual patients at a time, drawn on the training device, instead of the
             data set's training split (``virtual``); 0 for the data set's.
-        virtual_films: besides them, this many plain frontal films of patients of their own.
+        virtual_radiographs: besides them, this many plain frontal radiographs of patients of their own.
         reuse: how many epochs a virtual patient stays; 0: all of them, as in a data set of real patients.
         devices: processes that fit together, each on a GPU of its own (started by torchrun, see ``team``).
-        held: keep the data set's pictures on the training device, prepared once, instead of loading them every epoch.
-        label_shift: how many levels the names of a picture's labels may be off as a whole (``renaming``); 0: none.
+        held: keep the data set's images on the training device, prepared once, instead of loading them every epoch.
+        label_shift: how many levels the names of an image's labels may be off as a whole (``renaming``); 0: none.
         init_from: folder of a fitted model whose weights are the start, ``released`` for the model in the box, or None.
     """
 
@@ -98,7 +98,7 @@ class TrainingConfig:
     width: float = 1.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     virtual_pairs: int = 0
-    virtual_films: int = 0
+    virtual_radiographs: int = 0
     devices: int = 1
     reuse: int = 8
     held: bool = False
@@ -108,7 +108,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         violations = [text for holds, text in self._checks() if not holds]
         if self.held and self.virtual_pairs:
-            violations.append("virtual patients and held pictures together")
+            violations.append("virtual patients and held images together")
         if violations:
             raise ParametersRejected(
                 "TRAINING_CONFIG",
@@ -169,8 +169,14 @@ class TrainingConfig:
             (all(0 <= s < 90 for s in strengths.values()), f"augmentation {strengths}"),
             (self.devices > 0, f"devices {self.devices}"),
             (self._divides(self.virtual_pairs), f"{self.virtual_pairs} virtual pairs ({self._wanted_multiple()})"),
-            (self._divides(self.virtual_films), f"{self.virtual_films} virtual films ({self._wanted_multiple()})"),
-            (self.virtual_films == 0 or self.virtual_pairs > 0, f"{self.virtual_films} virtual films without pairs"),
+            (
+                self._divides(self.virtual_radiographs),
+                f"{self.virtual_radiographs} virtual radiographs ({self._wanted_multiple()})",
+            ),
+            (
+                self.virtual_radiographs == 0 or self.virtual_pairs > 0,
+                f"{self.virtual_radiographs} virtual radiographs without pairs",
+            ),
             (self.reuse >= 0, f"reuse {self.reuse}"),
             (0 <= self.label_shift <= 2, f"label shift {self.label_shift}, not 0, 1 or 2 levels"),
             (

@@ -85,7 +85,7 @@ def _cpu_multiplies_bf16(config: TrainingConfig) -> bool:
     return probe is not None and bool(probe()) and min(config.input_shape) >= _SMALLEST_BF16_INPUT
 
 
-def demand_data_set(folder: Path) -> None:
+def require_data_set(folder: Path) -> None:
     """Refuse a folder that is no data set.
 
     Raises:

@@ -207,7 +207,7 @@ def _log_figures(client: "MlflowClient", run_id: str, journal: JournalContent, s
     cost = {
         "cost/seconds": summary.seconds,
         "cost/epochs": float(summary.epochs),
-        "cost/pictures_per_second": summary.pictures_per_second,
+        "cost/images_per_second": summary.images_per_second,
         f"validation/best_landmark_error_{summary.error_unit}": summary.validation_error,
     }
     cost |= {f"cost/{name.lower()}_joules": joules for name, joules in summary.joules.items()}
@@ -308,7 +308,7 @@ def _signature(contract: ModelContract) -> Any:
     return ModelSignature(
         inputs=Schema(
             [
-                TensorSpec(np.dtype(np.float32), (-1, 1, *contract.input_shape), "picture"),
+                TensorSpec(np.dtype(np.float32), (-1, 1, *contract.input_shape), "image"),
                 TensorSpec(np.dtype(np.int64), (-1,), "view"),
             ]
         ),
@@ -322,12 +322,12 @@ def _signature(contract: ModelContract) -> Any:
 
 
 def _input_example(contract: ModelContract) -> dict[str, Any]:
-    """A made-up picture, never a patient's; eighths are short in JSON."""
+    """A made-up image, never a patient's; eighths are short in JSON."""
     from spine.landmarks import VIEWS
 
     ramp = np.linspace(-8, 8, contract.input_shape[0])[:, None] * np.ones(contract.input_shape[1])
-    picture = (np.round(ramp) / 8).astype(np.float32)[None, None]
-    return {"picture": picture, "view": np.array([VIEWS.index(contract.views[0])], dtype=np.int64)}
+    image = (np.round(ramp) / 8).astype(np.float32)[None, None]
+    return {"image": image, "view": np.array([VIEWS.index(contract.views[0])], dtype=np.int64)}
 
 
 def _digest_of(metrics: Mapping[str, float], artifacts: Path) -> str:

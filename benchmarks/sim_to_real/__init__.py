@@ -1,17 +1,17 @@
-"""The probe that counts: does what is learnt on virtual frontal views alone hold on real films?
+"""The probe that counts: does what is learnt on virtual frontal views alone hold on real radiographs?
 
-Contract: the recipe is fixed, so that two runs differ by their virtual films only; on the device machine only torch,
-numpy, scipy, a JPEG reader, ``training.model.dsnt``, ``inference.decoding``, ``spine.landmarks`` and ``simulation``
-are needed.
+Contract: the recipe is fixed, so that two runs differ by their virtual radiographs only; on the device machine only
+    torch, numpy, scipy, a JPEG reader, ``training.model.dsnt``, ``inference.decoding``, ``spine.landmarks`` and
+    ``simulation`` are needed.
 
-    letterbox      the one frame of all pictures: 896 x 384, aspect kept
+    letterbox      the one frame of all images: 896 x 384, aspect kept
     pack           the file that travels: JPEGs, corners, names
-    films          the 481 real films -> pack
-    pools          where virtual films come from: simulation.stream.stream, or a stored pack
+    radiographs          the 481 real radiographs -> pack
+    pools          where virtual radiographs come from: simulation.stream.stream, or a stored pack
     network        U-Net with residual blocks, 68 maps at half resolution
     augmentation   geometry and greys, in batches on the device
     detector       training, and finding corners with mirrored averaging
     chains         level shift, distances, mid-line Cobb angles
     scoring        the figures; reports: files and contact sheet
-    appearance     picture statistics, real against virtual
+    appearance     image statistics, real against virtual
 """

@@ -1,11 +1,12 @@
 """``python -m benchmarks.sim_to_real`` with a command below; the probe as a whole: ``make bench-sim-to-real``.
 
-pack         the 481 real films -> .carry/aasce.npz (git-ignored, travels with ``carry``)
-run          virtual films, 3 minutes of training, scores -> --out; under 6 minutes on one H100 or H200
+pack         the 481 real radiographs -> .carry/aasce.npz (git-ignored, travels with ``carry``)
+run          virtual radiographs, 3 minutes of training, scores -> --out; under 6 minutes on one H100 or H200
 draw         another contact sheet from what a run left: --out, --rows 3 17 250
 diagnose     why the angle is off, from what a run left: --out
-appearance   picture statistics of 200 virtual films against the real ones
-beside       the mean virtual and real film, straightened along the spine, and close-ups of a level: --out, --level
+appearance   image statistics of 200 virtual radiographs against the real ones
+beside       the mean virtual and real radiograph, straightened along the spine, and close-ups of a level: --out,
+--level
 """
 
 import argparse
@@ -17,7 +18,7 @@ import numpy as np
 
 PACKED = Path(".carry/aasce.npz")
 NEEDS = """The probe needs one NVIDIA GPU (made for an H100 or H200: 3 minutes of training, 7 in all at most), torch
-with CUDA, numpy, scipy, and .carry/aasce.npz (`python -m benchmarks.sim_to_real pack` where the real films are at
+with CUDA, numpy, scipy, and .carry/aasce.npz (`python -m benchmarks.sim_to_real pack` where the real radiographs are at
 hand).
 """
 
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sim_to_real", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True)
-    pack = commands.add_parser("pack", help="pack the real films")
+    pack = commands.add_parser("pack", help="pack the real radiographs")
     pack.add_argument("--if-absent", action="store_true", help="keep a pack that is there")
     pack.set_defaults(call=_pack)
     run = commands.add_parser("run", help="train and score")
@@ -43,14 +44,14 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--real", type=Path, default=PACKED)
     run.add_argument("--pool", type=Path, help="train on a stored pack instead of rendering")
     run.add_argument("--pool-count", type=int, default=8192)
-    run.add_argument("--variant", default="all", help="of simulation.stream.stream.frontal_films")
+    run.add_argument("--variant", default="all", help="of simulation.stream.stream.frontal_radiographs")
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--minutes", type=float, default=3.0, help="of training; 3 is the yardstick")
     run.add_argument("--device", default=None, help="cuda where there is one")
     run.add_argument("--dry-run", action="store_true", help="tiny, seconds on a CPU; its figures say nothing")
     run.add_argument("--weights", action="store_true", help="keep the weights, half precision")
     run.set_defaults(call=_run)
-    draw = commands.add_parser("draw", help="contact sheet of chosen films")
+    draw = commands.add_parser("draw", help="contact sheet of chosen radiographs")
     draw.add_argument("--out", type=Path, default=Path("bench/sim-to-real"))
     draw.add_argument("--real", type=Path, default=PACKED)
     draw.add_argument("--rows", type=int, nargs="*", help="rows of the pack; best 4, median 4, worst 8 if not given")
@@ -60,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     diagnose.add_argument("--out", type=Path, default=Path("bench/sim-to-real"))
     diagnose.add_argument("--real", type=Path, default=PACKED)
     diagnose.set_defaults(call=_diagnose)
-    looks = commands.add_parser("appearance", help="picture statistics")
+    looks = commands.add_parser("appearance", help="image statistics")
     looks.add_argument("--real", type=Path, default=PACKED)
     looks.add_argument("--pool", type=Path, help="a stored pack instead of rendering")
     looks.add_argument("--variant", default="all")
@@ -71,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     looks.add_argument("--against", metavar="NAME", nargs="*", default=[], help="stored versions beside it")
     looks.add_argument("--stored-only", action="store_true", help="the table of --against alone, nothing rendered")
     looks.set_defaults(call=_appearance)
-    beside = commands.add_parser("beside", help="mean films and close-ups, to look at")
+    beside = commands.add_parser("beside", help="mean radiographs and close-ups, to look at")
     beside.add_argument("--out", type=Path, default=Path("bench/sim-to-real"))
     beside.add_argument("--real", type=Path, default=PACKED)
     beside.add_argument("--variant", default="all")
@@ -84,10 +85,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _pack(given: argparse.Namespace) -> int:
-    from benchmarks.sim_to_real.films import pack_films
+    from benchmarks.sim_to_real.radiographs import pack_radiographs
 
     if not (given.if_absent and PACKED.is_file()):
-        pack_films(PACKED)
+        pack_radiographs(PACKED)
     return 0
 
 
@@ -135,24 +136,27 @@ def _diagnose(given: argparse.Namespace) -> int:
 
 
 def _appearance(given: argparse.Namespace) -> int:
-    from benchmarks.sim_to_real.appearance import load_appearance, measure_films, save_appearance, table
+    from benchmarks.sim_to_real.appearance import load_appearance, measure_radiographs, save_appearance, table
     from benchmarks.sim_to_real.pack import read_pack
-    from benchmarks.sim_to_real.pools import rendered_films, stored_films
+    from benchmarks.sim_to_real.pools import rendered_radiographs, stored_radiographs
 
     versions = {name: load_appearance(name) for name in given.against}
     if given.real.is_file():
-        films = read_pack(given.real)
-        real = measure_films(films.pictures, films.corners, films.visible)
+        radiographs = read_pack(given.real)
+        real = measure_radiographs(radiographs.images, radiographs.corners, radiographs.visible)
     else:
-        real = load_appearance("real-films")
+        real = load_appearance("real-radiographs")
     if not given.stored_only:
         device = _device(given.device)
         if given.pool is not None:
-            made, how = stored_films(_needed(given.pool), "cpu", given.count), f"stored films of {given.pool.name}"
+            made, how = (
+                stored_radiographs(_needed(given.pool), "cpu", given.count),
+                f"stored radiographs of {given.pool.name}",
+            )
         else:
-            made = rendered_films(given.count, given.seed, device, given.variant)
+            made = rendered_radiographs(given.count, given.seed, device, given.variant)
             how = f"simulation.stream.stream, variant {given.variant}, seed {given.seed}"
-        now = measure_films(made.pictures.cpu().numpy(), made.corners.cpu().numpy(), made.visible.cpu().numpy())
+        now = measure_radiographs(made.images.cpu().numpy(), made.corners.cpu().numpy(), made.visible.cpu().numpy())
         versions[given.save or "now"] = now
         if given.save:
             save_appearance(now, given.save, how)
@@ -162,24 +166,24 @@ def _appearance(given: argparse.Namespace) -> int:
 
 def _beside(given: argparse.Namespace) -> int:
     from benchmarks.sim_to_real.pack import read_pack
-    from benchmarks.sim_to_real.pools import rendered_films
+    from benchmarks.sim_to_real.pools import rendered_radiographs
     from benchmarks.sim_to_real.reports import write_png
-    from benchmarks.sim_to_real.side_by_side import as_picture, close_ups, mean_film, mean_table
+    from benchmarks.sim_to_real.side_by_side import as_image, close_ups, mean_radiograph, mean_table
 
     real = read_pack(_needed(given.real))
     kept = np.flatnonzero(~real.facts["screened_out"].astype(bool))
-    made = rendered_films(given.count, given.seed, _device(given.device), given.variant)
-    pictures, corners = made.pictures.cpu().numpy(), made.corners.cpu().numpy()
-    means = mean_film(real.pictures[kept], real.corners[kept]), mean_film(pictures, corners)
+    made = rendered_radiographs(given.count, given.seed, _device(given.device), given.variant)
+    images, corners = made.images.cpu().numpy(), made.corners.cpu().numpy()
+    means = mean_radiograph(real.images[kept], real.corners[kept]), mean_radiograph(images, corners)
     given.out.mkdir(parents=True, exist_ok=True)
-    write_png(given.out / "mean-films.png", as_picture(means))
+    write_png(given.out / "mean-radiographs.png", as_image(means))
     chosen = np.random.default_rng(given.seed).choice(kept, min(8, len(kept)), replace=False)
     for level in given.level:
-        rows = [close_ups(p, c, level) for p, c in ((pictures[:8], corners[:8]),
-                                                    (real.pictures[chosen], real.corners[chosen]))]  # fmt: skip
+        rows = [close_ups(p, c, level) for p, c in ((images[:8], corners[:8]),
+                                                    (real.images[chosen], real.corners[chosen]))]  # fmt: skip
         width = min(row.shape[1] for row in rows)
         write_png(given.out / f"close-ups-{level:g}.png", np.concatenate([row[:, :width] for row in rows]))
-    sys.stdout.write(mean_table(*means) + f"pictures in {given.out}: virtual above real, real left of virtual\n")
+    sys.stdout.write(mean_table(*means) + f"images in {given.out}: virtual above real, real left of virtual\n")
     return 0
 
 

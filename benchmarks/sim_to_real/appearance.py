@@ -1,8 +1,8 @@
-"""How virtual films look beside real ones: one number per film and quantity, summarised.
+"""How virtual radiographs look beside real ones: one number per radiograph and quantity, summarised.
 
 Contract: both kinds come in the same frame and go through the same code; the distance of a quantity is (virtual median
-- real median) in interquartile ranges of the real films, so that 0 is alike and 1 is out of the ordinary. An earlier
-version is a small JSON under ``docs/appearance``.
+- real median) in interquartile ranges of the real radiographs, so that 0 is alike and 1 is out of the ordinary. An
+  earlier version is a small JSON under ``docs/appearance``.
 """
 
 import json
@@ -20,23 +20,27 @@ STORE = Path("docs/appearance")
 
 @dataclass(frozen=True)
 class Appearance:
-    """Summary of a set of films.
+    """Summary of a set of radiographs.
 
     Attributes:
-        films: how many.
-        quartiles: quantity -> 25th, 50th, 75th percentile over films.
+        radiographs: how many.
+        quartiles: quantity -> 25th, 50th, 75th percentile over radiographs.
         histogram: (32,) mean share of the pixels at each grey, black margins left out.
     """
 
-    films: int
+    radiographs: int
     quartiles: Mapping[str, tuple[float, float, float]]
     histogram: tuple[float, ...]
 
 
-def measure_films(pictures: NDArray[np.uint8], corners: NDArray[np.floating], visible: NDArray[np.bool_]) -> Appearance:
-    """(N, H, W), (N, 17, 4, 2), (N, 17, 4) -> their summary; a quantity a film does not show is left out for it."""
-    films = list(zip(pictures, corners, visible, strict=True))
-    rows = [statistics_of(p, np.asarray(c, dtype=np.float64), v) for p, c, v in films]
+def measure_radiographs(
+    images: NDArray[np.uint8], corners: NDArray[np.floating], visible: NDArray[np.bool_]
+) -> Appearance:
+    """(N, H, W), (N, 17, 4, 2), (N, 17, 4) -> their summary; a quantity a radiograph does not show is left out for
+    it.
+    """
+    radiographs = list(zip(images, corners, visible, strict=True))
+    rows = [statistics_of(p, np.asarray(c, dtype=np.float64), v) for p, c, v in radiographs]
     values = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     quartiles = {}
     for name, value in values.items():
@@ -44,8 +48,8 @@ def measure_films(pictures: NDArray[np.uint8], corners: NDArray[np.floating], vi
         if seen.size:
             low, middle, high = np.quantile(seen, (0.25, 0.5, 0.75))
             quartiles[name] = (float(low), float(middle), float(high))
-    histogram = np.mean([grey_histogram(p) for p in pictures], axis=0)
-    return Appearance(len(films), quartiles, tuple(float(h) for h in histogram))
+    histogram = np.mean([grey_histogram(p) for p in images], axis=0)
+    return Appearance(len(radiographs), quartiles, tuple(float(h) for h in histogram))
 
 
 def earth_movers_grey(a: Appearance, b: Appearance) -> float:
@@ -55,7 +59,7 @@ def earth_movers_grey(a: Appearance, b: Appearance) -> float:
 
 
 def distance_iqr(real: Appearance, virtual: Appearance, name: str) -> float:
-    """Signed distance of one quantity's medians, in interquartile ranges of the real films."""
+    """Signed distance of one quantity's medians, in interquartile ranges of the real radiographs."""
     low, middle, high = real.quartiles[name]
     return (virtual.quartiles[name][1] - middle) / max(high - low, 1e-9)
 
@@ -63,8 +67,8 @@ def distance_iqr(real: Appearance, virtual: Appearance, name: str) -> float:
 def table(real: Appearance, virtual: Mapping[str, Appearance]) -> str:
     """A Markdown table: a row a quantity, columns real and each virtual set, with distances."""
     names = [n for n in real.quartiles if all(n in v.quartiles for v in virtual.values())]
-    heads = "".join(f" {n} ({v.films}) | distance, IQR |" for n, v in virtual.items())
-    lines = [f"| quantity | real ({real.films}) |{heads}", "|---|---|" + "---|---|" * len(virtual)]
+    heads = "".join(f" {n} ({v.radiographs}) | distance, IQR |" for n, v in virtual.items())
+    lines = [f"| quantity | real ({real.radiographs}) |{heads}", "|---|---|" + "---|---|" * len(virtual)]
     for name in names:
         cells = "".join(f" {_cell(v.quartiles[name])} | {distance_iqr(real, v, name):+.2f} |" for v in virtual.values())
         lines.append(f"| {name} | {_cell(real.quartiles[name])} |{cells}")
@@ -104,4 +108,4 @@ def load_appearance(name: str, folder: Path = STORE) -> Appearance:
         raise FileNotFoundError(f"no {path}; stored are {there}: run `appearance --save NAME` first")
     stored = json.loads(path.read_text(encoding="utf-8"))
     quartiles = {n: (q[0], q[1], q[2]) for n, q in stored["quartiles"].items()}
-    return Appearance(stored["films"], quartiles, tuple(stored["histogram"]))
+    return Appearance(stored["radiographs"], quartiles, tuple(stored["histogram"]))

@@ -1,7 +1,7 @@
 """Augmentation in batches on the device: one projective warp, then greys. Part of the fixed recipe.
 
-Contract: (N, H, W) uint8 pictures and (N, 17, 4, 2) corners in, (N, 1, H, W) float32 normalised pictures, corners and
-visibility out; a corner that left the picture is not visible; a mirrored picture has its left and right corners
+Contract: (N, H, W) uint8 images and (N, 17, 4, 2) corners in, (N, 1, H, W) float32 normalised images, corners and
+visibility out; a corner that left the image is not visible; a mirrored image has its left and right corners
 exchanged, so that corner 0 is always upper left in the image. All chance comes from one generator.
 """
 
@@ -20,7 +20,7 @@ _BLACK = 0.02
 
 @dataclass(frozen=True)
 class Strength:
-    """How far each change goes (shares of the picture's size unless named otherwise).
+    """How far each change goes (shares of the image's size unless named otherwise).
 
     Attributes:
         rotation_deg: standard deviation.
@@ -64,7 +64,7 @@ class Chance:
         return self.uniform(0, 1) < probability
 
     def field(self, rows: int, columns: int, shape: tuple[int, int]) -> Tensor:
-        """A smooth random picture, about normal, from (rows, columns) knots."""
+        """A smooth random image, about normal, from (rows, columns) knots."""
         knots = torch.randn(self.count, 1, rows, columns, generator=self.generator, device=self.device)
         return functional.interpolate(knots, size=shape, mode="bicubic", align_corners=True)
 
@@ -74,12 +74,12 @@ class Chance:
 
 
 def augment(
-    pictures: Tensor, corners: Tensor, visible: Tensor, generator: Generator, strength: Strength | None = None
+    images: Tensor, corners: Tensor, visible: Tensor, generator: Generator, strength: Strength | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One batch; see the module."""
     strength = strength or Strength()
-    chance = Chance(pictures.shape[0], generator)
-    warped, corners, visible = _warp(pictures, corners, visible, chance, strength)
+    chance = Chance(images.shape[0], generator)
+    warped, corners, visible = _warp(images, corners, visible, chance, strength)
     return normalised(_greys(_bars(warped, corners, visible, chance, strength), chance, strength)), corners, visible
 
 
@@ -93,23 +93,23 @@ def normalised(grey: Tensor) -> Tensor:
 
 
 def _warp(
-    pictures: Tensor, corners: Tensor, visible: Tensor, chance: Chance, strength: Strength
+    images: Tensor, corners: Tensor, visible: Tensor, chance: Chance, strength: Strength
 ) -> tuple[Tensor, Tensor, Tensor]:
-    height, width = pictures.shape[-2:]
+    height, width = images.shape[-2:]
     # float64 would double the cost for nothing: coordinates of 896 pixels keep 1e-4 px in float32.
     forward, mirrored = _matrices(chance, strength, height, width)
     inverse = torch.linalg.inv_ex(forward).inverse  # without the check, which would wait for the device
-    rows = torch.arange(height, device=pictures.device, dtype=torch.float32)
-    columns = torch.arange(width, device=pictures.device, dtype=torch.float32)
+    rows = torch.arange(height, device=images.device, dtype=torch.float32)
+    columns = torch.arange(width, device=images.device, dtype=torch.float32)
     target = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1).reshape(1, -1, 2)
-    source = _through(inverse, target.expand(pictures.shape[0], -1, -1))
+    source = _through(inverse, target.expand(images.shape[0], -1, -1))
     grid = torch.stack([(source[..., 0] + 0.5) * (2 / width) - 1, (source[..., 1] + 0.5) * (2 / height) - 1], dim=-1)
     grid = grid.reshape(-1, height, width, 2)
     # Outside: black, a flat grey, or the edge carried on, a third each.
     kind = chance.uniform(0, 1)
     inside = (grid.abs() <= 1).all(dim=-1)[:, None]
     grey = functional.grid_sample(
-        pictures[:, None].float() / 255, grid.clamp(-1, 1), padding_mode="border", align_corners=False
+        images[:, None].float() / 255, grid.clamp(-1, 1), padding_mode="border", align_corners=False
     )
     flat = torch.where(kind < 0.67, chance.uniform(0, 0.9), torch.zeros_like(kind))
     flat = torch.where(kind < 0.34, torch.zeros_like(flat), flat)
@@ -123,7 +123,7 @@ def _warp(
 
 
 def _matrices(chance: Chance, strength: Strength, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """(N, 3, 3) picture pixels -> warped pixels, and (N, 1, 1) which are mirrored."""
+    """(N, 3, 3) image pixels -> warped pixels, and (N, 1, 1) which are mirrored."""
 
     def column(value: Tensor) -> Tensor:
         return value.reshape(-1)
@@ -133,7 +133,7 @@ def _matrices(chance: Chance, strength: Strength, height: int, width: int) -> tu
     wide = column(torch.exp(chance.uniform(-1, 1) * math.log(strength.anisotropy) / 2))
     mirrored = column(chance.happens(strength.mirror))
     sign = torch.where(mirrored, -1.0, 1.0)
-    # Around the middle, in half heights, so that perspective and rotation mean the same whatever the picture's size.
+    # Around the middle, in half heights, so that perspective and rotation mean the same whatever the image's size.
     matrix = torch.zeros(chance.count, 3, 3, device=chance.device)
     matrix[:, 0, 0], matrix[:, 0, 1] = size * wide * torch.cos(angle) * sign, -size * wide * torch.sin(angle)
     matrix[:, 1, 0], matrix[:, 1, 1] = size / wide * torch.sin(angle) * sign, size / wide * torch.cos(angle)
@@ -164,7 +164,7 @@ def _through(matrix: Tensor, points: Tensor) -> Tensor:
 
 
 def _bars(grey: Tensor, corners: Tensor, visible: Tensor, chance: Chance, strength: Strength) -> Tensor:
-    """Black bars up to the outermost visible corner, as a narrower film has in the letterbox."""
+    """Black bars up to the outermost visible corner, as a narrower radiograph has in the letterbox."""
     height, width = grey.shape[-2:]
     for axis, size in ((0, width), (1, height)):
         place = corners[..., axis].reshape(corners.shape[0], -1)
@@ -188,19 +188,19 @@ def _greys(grey: Tensor, chance: Chance, strength: Strength) -> Tensor:
     grey = grey + 0.15 * chance.uniform(0, 1) * chance.field(5, 3, shape)
     grey = _occluded(grey, chance, strength)
     grey = _sharpness(grey, chance, strength)
-    # The window: what lies outside is clipped, as lungs and abdomen are on hard films.
+    # The window: what lies outside is clipped, as lungs and abdomen are on hard radiographs.
     low, high = chance.uniform(-0.3, 0.25), chance.uniform(0.7, 1.3)
     grey = ((grey - low) / (high - low)).clamp(0, 1)
     coarse = functional.interpolate(chance.noise((shape[0] // 2, shape[1] // 2)), size=shape, mode="bilinear")
     grain = chance.uniform(0, 1).square() * chance.noise(shape) + chance.uniform(0, 1).square() * coarse
     grey = (grey + 0.05 * grain).clamp(0, 1)
     grey = torch.where(chance.happens(strength.invert), 1 - grey, grey)
-    # A letterbox stays black whatever the display does to the film in it.
+    # A letterbox stays black whatever the display does to the radiograph in it.
     return torch.where(black & chance.happens(0.7), torch.zeros_like(grey), grey)
 
 
 def _equalised(grey: Tensor, chance: Chance, strength: Strength) -> Tensor:
-    """Local contrast evened out in some pictures, to a random degree."""
+    """Local contrast evened out in some images, to a random degree."""
     small = functional.avg_pool2d(grey, 8)
     mean = functional.avg_pool2d(small, 9, 1, 4, count_include_pad=False)
     square = functional.avg_pool2d(small.square(), 9, 1, 4, count_include_pad=False)

@@ -24,7 +24,7 @@ def centres(corners: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Match:
-    """One film after its best single level shift.
+    """One radiograph after its best single level shift.
 
     Attributes:
         shift: levels.
@@ -42,7 +42,7 @@ def match_chain(found: Floats, labelled: Floats, visible: NDArray[np.bool_]) -> 
     matches = [_shifted(found, labelled, visible, shift) for shift in sorted(SHIFTS, key=abs)]
     known = [m for m in matches if m.centre_px.size]
     if not known:
-        raise ValueError("no labelled vertebra lies in the picture: nothing to match")
+        raise ValueError("no labelled vertebra lies in the image: nothing to match")
     return min(known, key=lambda m: float(m.centre_px.mean()))
 
 
@@ -56,19 +56,19 @@ def _shifted(found: Floats, labelled: Floats, visible: NDArray[np.bool_], shift:
 
 
 def midline_tilts_deg(corners: Floats) -> Floats:
-    """(..., 17, 4, 2) -> (..., 17) direction of the mid-line, left to right, from the picture's rows; degrees."""
+    """(..., 17, 4, 2) -> (..., 17) direction of the mid-line, left to right, from the image's rows; degrees."""
     middle = corners[..., [1, 3], :].mean(axis=-2) - corners[..., [0, 2], :].mean(axis=-2)
     return np.asarray(np.degrees(np.arctan2(middle[..., 1], middle[..., 0])))
 
 
 def major_cobb_deg(corners: Floats, visible: NDArray[np.bool_]) -> float:
-    """Largest angle between any two mid-lines of (17, 4, 2) corners, over vertebrae wholly in the picture.
+    """Largest angle between any two mid-lines of (17, 4, 2) corners, over vertebrae wholly in the image.
 
     Raises:
         ValueError: fewer than two vertebrae.
     """
     tilts = midline_tilts_deg(np.asarray(corners, dtype=np.float64))[visible.all(axis=-1)]
     if tilts.size < 2:
-        raise ValueError("fewer than two vertebrae in the picture: no angle between them")
+        raise ValueError("fewer than two vertebrae in the image: no angle between them")
     between = np.abs(tilts[:, None] - tilts[None, :])
     return float(np.minimum(between, 360.0 - between).max())

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from benchmarks.sim_to_real.augmentation import MIRRORED, augment, normalised
 from benchmarks.sim_to_real.network import TINY_WIDTHS, WIDTHS, CornerNet
-from benchmarks.sim_to_real.pools import Films
+from benchmarks.sim_to_real.pools import Radiographs
 from inference.decoding import pixels_from_normalised
 from training.model.dsnt import euclidean_loss, expected_coordinates, jensen_shannon_loss, masked_mean, spatial_softmax
 
@@ -28,7 +28,7 @@ class Recipe:
 
     Attributes:
         minutes: of training, compilation not counted.
-        batch: pictures a step.
+        batch: images a step.
         learning_rate: peak of the cycle.
         warm_up: share of the time until the peak.
         weight_decay: of convolution weights.
@@ -81,13 +81,13 @@ def rate_factor(progress: float, warm_up: float) -> float:
     return low + (1 - low) * 0.5 * (1 - math.cos(math.pi * min(max(share, 0.0), 1.0)))
 
 
-def train(films: Films, recipe: Recipe) -> Trained:
-    """Train on these films.
+def train(radiographs: Radiographs, recipe: Recipe) -> Trained:
+    """Train on these radiographs.
 
     Raises:
         FloatingPointError: the loss is not finite.
     """
-    device = films.pictures.device
+    device = radiographs.images.device
     torch.manual_seed(recipe.seed)
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.allow_tf32 = True  # the last layer's products
@@ -97,10 +97,12 @@ def train(films: Films, recipe: Recipe) -> Trained:
     generator = torch.Generator(device=device).manual_seed(recipe.seed)
 
     def batch(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        pictures, corners, visible = augment(films.pictures[rows], films.corners[rows], films.visible[rows], generator)
-        return pictures, corners.flatten(1, 2), visible.flatten(1)
+        images, corners, visible = augment(
+            radiographs.images[rows], radiographs.corners[rows], radiographs.visible[rows], generator
+        )
+        return images, corners.flatten(1, 2), visible.flatten(1)
 
-    rows = _orders(films.pictures.shape[0], recipe.batch, generator)
+    rows = _orders(radiographs.images.shape[0], recipe.batch, generator)
     started = time.monotonic()
     losses, compiled = _compiled_losses(network, batch(next(rows)), recipe)
     compile_seconds = time.monotonic() - started
@@ -112,8 +114,8 @@ def train(films: Films, recipe: Recipe) -> Trained:
     while progress < 1.0:
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate * rate_factor(progress, recipe.warm_up)
-        pictures, corners, visible = batch(next(rows))
-        divergence, distance = losses(logits_of(network, pictures), corners, visible, recipe.sigma_cells)
+        images, corners, visible = batch(next(rows))
+        divergence, distance = losses(logits_of(network, images), corners, visible, recipe.sigma_cells)
         optimizer.zero_grad(set_to_none=True)
         (divergence + recipe.coordinate_weight * distance).backward()
         nn.utils.clip_grad_norm_(parameters, recipe.gradient_norm)
@@ -126,7 +128,9 @@ def train(films: Films, recipe: Recipe) -> Trained:
         if recipe.most_steps is not None:
             progress = max(progress, steps / recipe.most_steps)
         if progress >= (len(history) + 1) / 20 or progress >= 1:
-            history.append(_report(progress, sums / since, films.pictures.shape[-2], steps, time.monotonic() - started))
+            history.append(
+                _report(progress, sums / since, radiographs.images.shape[-2], steps, time.monotonic() - started)
+            )
             sums, since = torch.zeros_like(sums), 0
     seconds = time.monotonic() - started
     return Trained(network.eval(), steps, seconds, compile_seconds, compiled, tuple(history))
@@ -161,7 +165,7 @@ def _report(progress: float, means: Tensor, height: int, steps: int, seconds: fl
 def map_losses(logits: Tensor, corners: Tensor, visible: Tensor, sigma_cells: float) -> Tensor:
     """(N, 68, h, w) logits at half resolution, (N, 68, 2) px of the input, (N, 68) -> (2,) mean losses.
 
-    The divergence in nats, and the distance in half heights of the picture, over visible corners.
+    The divergence in nats, and the distance in half heights of the image, over visible corners.
     """
     shape = (logits.shape[-2], logits.shape[-1])
     heatmaps = spatial_softmax(logits)
@@ -175,10 +179,10 @@ def map_losses(logits: Tensor, corners: Tensor, visible: Tensor, sigma_cells: fl
 MapLosses = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 
 
-def logits_of(network: nn.Module, picture: Tensor) -> Tensor:
+def logits_of(network: nn.Module, image: Tensor) -> Tensor:
     """(N, 1, H, W) -> (N, 68, H/2, W/2) float32, maps in one piece each."""
-    with torch.autocast(picture.device.type, dtype=torch.bfloat16):
-        logits = network(picture.contiguous(memory_format=torch.channels_last))
+    with torch.autocast(image.device.type, dtype=torch.bfloat16):
+        logits = network(image.contiguous(memory_format=torch.channels_last))
     return logits.float().contiguous()
 
 
@@ -204,12 +208,12 @@ def _compiled_losses(
 
 
 @torch.no_grad()
-def find_corners(network: nn.Module, pictures: Tensor, batch: int = 24) -> NDArray[np.float64]:
-    """(N, H, W) uint8 -> (N, 17, 4, 2) pixels: the mean of the picture's and its mirror's corners."""
+def find_corners(network: nn.Module, images: Tensor, batch: int = 24) -> NDArray[np.float64]:
+    """(N, H, W) uint8 -> (N, 17, 4, 2) pixels: the mean of the image's and its mirror's corners."""
     network.eval()
-    shape = (pictures.shape[-2], pictures.shape[-1])
+    shape = (images.shape[-2], images.shape[-1])
     found = []
-    for part in pictures.split(batch):
+    for part in images.split(batch):
         grey = normalised(part[:, None].float() / 255)
         straight = _corners(network, grey, shape)
         mirrored = _corners(network, grey.flip(-1), shape)[:, :, list(MIRRORED)]

@@ -1,6 +1,6 @@
 """Why the angle is off: tilts one by one, levels, and what a smoothed chain would give. Not the compass.
 
-Contract: every film counts; angles in degrees, offsets in vertebrae.
+Contract: every radiograph counts; angles in degrees, offsets in vertebrae.
 """
 
 import numpy as np
@@ -62,7 +62,7 @@ def _per_slope(corners: Floats) -> list[float]:
     """
     slopes, tilts = _line_slopes(corners), midline_tilts_deg(corners)[:, 1:-1]
     slopes, tilts = slopes - slopes.mean(axis=0), tilts - tilts.mean(axis=0)
-    least = 1e-9  # one film alone has no regression
+    least = 1e-9  # one radiograph alone has no regression
     return [round(float(v), 2) for v in (slopes * tilts).sum(axis=0) / np.maximum((slopes**2).sum(axis=0), least)]
 
 

@@ -1,8 +1,8 @@
-"""What is measured on one film: greys, spectrum, edges of vertebrae, noise, thorax and abdomen, proportions.
+"""What is measured on one radiograph: greys, spectrum, edges of vertebrae, noise, thorax and abdomen, proportions.
 
 Contract: (H, W) uint8 and (17, 4, 2) corners in the same frame, pixels; "contrast" and "step" are in standard
-deviations of the grey inside the picture's own content, so that display contrast alone does not make them; NaN where a
-film does not show it.
+deviations of the grey inside the image's own content, so that display contrast alone does not make them; NaN where a
+radiograph does not show it.
 """
 
 import numpy as np
@@ -23,47 +23,47 @@ _BANDS = ((32, 16), (16, 8), (8, 4), (4, 2))
 _LAPLACE = np.array([[1.0, -2, 1], [-2, 4, -2], [1, -2, 1]])
 
 
-def content_box(picture: NDArray[np.uint8]) -> tuple[slice, slice]:
-    """Rows and columns that are not all black: the picture without its letterbox."""
-    lit = picture > _BLACK
+def content_box(image: NDArray[np.uint8]) -> tuple[slice, slice]:
+    """Rows and columns that are not all black: the image without its letterbox."""
+    lit = image > _BLACK
     rows, columns = np.flatnonzero(lit.mean(axis=1) > 0.01), np.flatnonzero(lit.mean(axis=0) > 0.01)
     if rows.size == 0 or columns.size == 0:
-        return slice(0, picture.shape[0]), slice(0, picture.shape[1])
+        return slice(0, image.shape[0]), slice(0, image.shape[1])
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
-def grey_histogram(picture: NDArray[np.uint8]) -> Floats:
+def grey_histogram(image: NDArray[np.uint8]) -> Floats:
     """(32,) shares of the content's pixels."""
-    counts = np.bincount((picture[content_box(picture)] // (256 // GREY_BINS)).ravel(), minlength=GREY_BINS)
+    counts = np.bincount((image[content_box(image)] // (256 // GREY_BINS)).ravel(), minlength=GREY_BINS)
     return counts / counts.sum()
 
 
-def statistics_of(picture: NDArray[np.uint8], corners: Floats, visible: NDArray[np.bool_]) -> dict[str, float]:
-    """Every quantity of one film."""
-    grey = picture.astype(np.float32)
-    content = grey[content_box(picture)]
+def statistics_of(image: NDArray[np.uint8], corners: Floats, visible: NDArray[np.bool_]) -> dict[str, float]:
+    """Every quantity of one radiograph."""
+    grey = image.astype(np.float32)
+    content = grey[content_box(image)]
     deviation = float(max(content.std(), 1e-3))
     corners = np.where(visible[..., None], corners, np.nan)
     return {
-        **_greys(picture, content, deviation),
+        **_greys(image, content, deviation),
         **_spectrum(grey, corners),
         **_edges(grey, corners, deviation),
-        **_places(grey, content_box(picture), corners, deviation),
+        **_places(grey, content_box(image), corners, deviation),
         **_proportions(corners),
     }
 
 
-def _greys(picture: NDArray[np.uint8], content: NDArray[np.float32], deviation: float) -> dict[str, float]:
+def _greys(image: NDArray[np.uint8], content: NDArray[np.float32], deviation: float) -> dict[str, float]:
     quantiles = np.quantile(content, [q / 100 for q in _QUANTILES])
-    # The mean, not the median: of 8-bit films the median is a whole number and says nothing.
+    # The mean, not the median: of 8-bit radiographs the median is a whole number and says nothing.
     noise = float(np.abs(ndimage.convolve(content, _LAPLACE)).mean()) * float(np.sqrt(np.pi / 2)) / 6.0
     small = ndimage.uniform_filter(content, 15)
     local = np.sqrt(np.maximum(ndimage.uniform_filter(content**2, 15) - small**2, 0))
     return {
         **{f"grey, {q} % quantile": float(v) for q, v in zip(_QUANTILES, quantiles, strict=True)},
         "grey, standard deviation": deviation,
-        "black inside the picture, %": 100 * float((content <= _BLACK).mean()),
-        "black letterbox, % of the frame": 100 * (1 - content.size / picture.size),
+        "black inside the image, %": 100 * float((content <= _BLACK).mean()),
+        "black letterbox, % of the frame": 100 * (1 - content.size / image.size),
         "noise (Laplacian), grey": noise,
         "noise (Laplacian) / standard deviation, %": 100 * noise / deviation,
         "local contrast in 15 px / standard deviation, %": 100 * float(np.median(local)) / deviation,

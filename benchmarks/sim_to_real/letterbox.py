@@ -1,8 +1,8 @@
-"""The one frame of all pictures here: 896 x 384, aspect kept, black around.
+"""The one frame of all images here: 896 x 384, aspect kept, black around.
 
-Contract: (column, row), integer = pixel centre; the picture is scaled by one factor and centred, so
+Contract: (column, row), integer = pixel centre; the image is scaled by one factor and centred, so
 
-    frame = scale * (picture + 1/2) + offset - 1/2
+    frame = scale * (image + 1/2) + offset - 1/2
 """
 
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 FRAME = (896, 384)
-"""(H, W) of every picture of the probe."""
+"""(H, W) of every image of the probe."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a picture lies in the frame.
+    """Where an image lies in the frame.
 
     Attributes:
-        scale: frame pixels per picture pixel.
-        offset: (columns, rows) of the picture's upper left edge in the frame, whole pixels.
-        size: (columns, rows) the picture fills.
+        scale: frame pixels per image pixel.
+        offset: (columns, rows) of the image's upper left edge in the frame, whole pixels.
+        size: (columns, rows) the image fills.
     """
 
     scale: float
@@ -29,26 +29,26 @@ class Placement:
     size: tuple[int, int]
 
     def apply(self, xy_px: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(..., 2) picture pixels -> frame pixels."""
+        """(..., 2) image pixels -> frame pixels."""
         return self.scale * (xy_px + 0.5) + np.array(self.offset) - 0.5
 
 
 def placement(shape: tuple[int, int], frame: tuple[int, int] = FRAME) -> Placement:
-    """How an (H, W) picture is placed; the filled area is rounded to whole pixels, the scale is not."""
+    """How an (H, W) image is placed; the filled area is rounded to whole pixels, the scale is not."""
     scale = min(frame[0] / shape[0], frame[1] / shape[1])
     size = max(1, round(shape[1] * scale)), max(1, round(shape[0] * scale))
     return Placement(scale, ((frame[1] - size[0]) // 2, (frame[0] - size[1]) // 2), size)
 
 
-def letterbox(picture: NDArray[np.uint8], frame: tuple[int, int] = FRAME) -> tuple[NDArray[np.uint8], Placement]:
-    """(H, W) uint8 -> the frame, and where the picture lies in it."""
+def letterbox(image: NDArray[np.uint8], frame: tuple[int, int] = FRAME) -> tuple[NDArray[np.uint8], Placement]:
+    """(H, W) uint8 -> the frame, and where the image lies in it."""
     from PIL import Image  # here, so that the frame is known where Pillow is not
 
-    placed = placement((picture.shape[0], picture.shape[1]), frame)
-    # The box keeps the scale exact where the size was rounded: it may end up to half a frame pixel off the picture.
-    box = (0.0, 0.0, min(placed.size[0] / placed.scale, picture.shape[1]),
-           min(placed.size[1] / placed.scale, picture.shape[0]))  # fmt: skip
-    small = Image.fromarray(picture).resize(placed.size, Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
+    placed = placement((image.shape[0], image.shape[1]), frame)
+    # The box keeps the scale exact where the size was rounded: it may end up to half a frame pixel off the image.
+    box = (0.0, 0.0, min(placed.size[0] / placed.scale, image.shape[1]),
+           min(placed.size[1] / placed.scale, image.shape[0]))  # fmt: skip
+    small = Image.fromarray(image).resize(placed.size, Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
     out = np.zeros(frame, dtype=np.uint8)
     column, row = placed.offset
     out[row : row + placed.size[1], column : column + placed.size[0]] = np.asarray(small)

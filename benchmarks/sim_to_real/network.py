@@ -1,6 +1,6 @@
 """The fixed, plain detector: a U-Net with residual blocks, 68 corner maps at half resolution, 8.34 M parameters.
 
-Contract: ``picture`` (N, 1, H, W), H and W multiples of 64, to (N, 68, H/2, W/2) float32 logits whatever the autocast.
+Contract: ``image`` (N, 1, H, W), H and W multiples of 64, to (N, 68, H/2, W/2) float32 logits whatever the autocast.
 """
 
 from itertools import pairwise
@@ -51,9 +51,9 @@ class CornerNet(nn.Module):
         self.up = nn.ModuleList(ResidualBlock(f, f) for f in widths[:-1])
         self.head = nn.Conv2d(widths[0], CORNERS, 1)
 
-    def forward(self, picture: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Tensor:
         """(N, 1, H, W) -> (N, 68, H/2, W/2) logits."""
-        levels = [self.stem(picture)]
+        levels = [self.stem(image)]
         for down in self.down:
             levels.append(down(levels[-1]))
         current = levels.pop()

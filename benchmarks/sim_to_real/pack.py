@@ -1,4 +1,4 @@
-"""The file that travels to the device machine: pictures as JPEG bytes with their corners.
+"""The file that travels to the device machine: images as JPEG bytes with their corners.
 
 Contract: one ``.npz`` without pickled objects,
 
@@ -23,17 +23,17 @@ VERTEBRAE_COUNT, CORNERS_COUNT = 17, 4
 
 @dataclass(frozen=True)
 class Pack:
-    """What a file holds, pictures decoded.
+    """What a file holds, images decoded.
 
     Attributes:
-        pictures: (N, H, W) uint8.
+        images: (N, H, W) uint8.
         corners: (N, 17, 4, 2) float32 frame pixels.
         visible: (N, 17, 4).
         names: N names.
         facts: more arrays of N rows.
     """
 
-    pictures: NDArray[np.uint8]
+    images: NDArray[np.uint8]
     corners: NDArray[np.float32]
     visible: NDArray[np.bool_]
     names: tuple[str, ...]
@@ -67,18 +67,18 @@ def read_pack(path: Path, limit: int | None = None) -> Pack:
         ends = stored["ends"][:limit]
         jpeg, starts = stored["jpeg"], np.concatenate([[0], ends[:-1]])
         decode = _decoder()
-        pictures = np.stack([decode(jpeg[a:b]) for a, b in zip(starts, ends, strict=True)])
+        images = np.stack([decode(jpeg[a:b]) for a, b in zip(starts, ends, strict=True)])
         facts = {n.removeprefix("fact_"): stored[n][:limit] for n in stored.files if n.startswith("fact_")}
         names = tuple(str(n) for n in stored["names"][:limit])
-        return Pack(pictures, stored["corners"][:limit], stored["visible"][:limit], names, facts)
+        return Pack(images, stored["corners"][:limit], stored["visible"][:limit], names, facts)
 
 
-def jpeg_bytes(picture: NDArray[np.uint8], quality: int) -> bytes:
+def jpeg_bytes(image: NDArray[np.uint8], quality: int) -> bytes:
     """One grey JPEG."""
     from PIL import Image
 
     stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, "JPEG", quality=quality)
+    Image.fromarray(image).save(stream, "JPEG", quality=quality)
     return stream.getvalue()
 
 

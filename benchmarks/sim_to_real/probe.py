@@ -1,6 +1,6 @@
-"""One run: virtual films, training, scores on real and on held-out virtual films.
+"""One run: virtual radiographs, training, scores on real and on held-out virtual radiographs.
 
-Contract: no choice is made by looking at a real film; the last weights are scored.
+Contract: no choice is made by looking at a real radiograph; the last weights are scored.
 """
 
 import platform
@@ -15,17 +15,23 @@ import torch
 from benchmarks.sim_to_real.detector import TINY, Recipe, find_corners, train
 from benchmarks.sim_to_real.network import parameter_count
 from benchmarks.sim_to_real.pack import Pack, read_pack
-from benchmarks.sim_to_real.pools import HELD_OUT, Films, drawn_films, rendered_films, stored_films
+from benchmarks.sim_to_real.pools import (
+    HELD_OUT,
+    Radiographs,
+    drawn_radiographs,
+    rendered_radiographs,
+    stored_radiographs,
+)
 from benchmarks.sim_to_real.reports import (
     CONTACT,
     contact_rows,
     draw_contact_sheet,
-    write_films,
     write_found,
+    write_radiographs,
     write_result,
     write_weights,
 )
-from benchmarks.sim_to_real.scoring import lines, score_films, summary
+from benchmarks.sim_to_real.scoring import lines, score_radiographs, summary
 
 LIMIT_SECONDS = 420.0
 _HELD_OUT_SEED = 1_000_003
@@ -37,12 +43,12 @@ class Plan:
 
     Attributes:
         out: folder for the files.
-        real: the packed real films.
+        real: the packed real radiographs.
         pool: a stored pack to train on instead of rendering.
         count, variant, seed: of the rendered pool.
         minutes: of training.
         device: torch device.
-        dry: tiny network, three steps, a handful of films.
+        dry: tiny network, three steps, a handful of radiographs.
         weights: whether to keep them.
     """
 
@@ -62,9 +68,9 @@ def run_probe(plan: Plan) -> dict[str, object]:
     """Everything; returns what ``result.json`` holds."""
     started = time.monotonic()
     plan.out.mkdir(parents=True, exist_ok=True)
-    training, held_out, source = _virtual_films(plan)
+    training, held_out, source = _virtual_radiographs(plan)
     pool_seconds = time.monotonic() - started
-    say(f"{source}: {training.pictures.shape[0]} films to train, {held_out.pictures.shape[0]} held out, "
+    say(f"{source}: {training.images.shape[0]} radiographs to train, {held_out.images.shape[0]} held out, "
         f"{pool_seconds:.1f} s")  # fmt: skip
     recipe = TINY if plan.dry else Recipe(minutes=plan.minutes, seed=plan.seed)
     trained = train(training, recipe)
@@ -72,7 +78,7 @@ def run_probe(plan: Plan) -> dict[str, object]:
         f"{'compiled' if trained.compiled else 'not compiled'} in {trained.compile_seconds:.0f} s")  # fmt: skip
     scoring_started = time.monotonic()
     result: dict[str, object] = {
-        "virtual films": source, "plan": {k: str(v) for k, v in asdict(plan).items()}, "recipe": asdict(recipe),
+        "virtual radiographs": source, "plan": {k: str(v) for k, v in asdict(plan).items()}, "recipe": asdict(recipe),
         "machine": _machine(plan.device), "steps": trained.steps, "steps_per_second": trained.steps / trained.seconds,
         "compiled": trained.compiled, "losses": trained.losses,
     }  # fmt: skip
@@ -81,7 +87,7 @@ def run_probe(plan: Plan) -> dict[str, object]:
     if plan.weights:
         write_weights(plan.out, trained.network)
     seconds = {
-        "virtual films": pool_seconds, "compilation": trained.compile_seconds, "training": trained.seconds,
+        "virtual radiographs": pool_seconds, "compilation": trained.compile_seconds, "training": trained.seconds,
         "scoring": time.monotonic() - scoring_started, "all": time.monotonic() - started,
     }  # fmt: skip
     result["seconds"] = {name: round(value, 1) for name, value in seconds.items()}
@@ -97,41 +103,49 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _virtual_films(plan: Plan) -> tuple[Films, Films, str]:
+def _virtual_radiographs(plan: Plan) -> tuple[Radiographs, Radiographs, str]:
     if plan.dry and plan.pool is None:
-        return drawn_films(6, 0, plan.device), drawn_films(3, 1, plan.device), "drawn rectangles (dry run)"
+        return drawn_radiographs(6, 0, plan.device), drawn_radiographs(3, 1, plan.device), "drawn rectangles (dry run)"
     if plan.pool is not None:
-        films = stored_films(plan.pool, plan.device, 12 if plan.dry else None)
-        count = films.pictures.shape[0]
+        radiographs = stored_radiographs(plan.pool, plan.device, 12 if plan.dry else None)
+        count = radiographs.images.shape[0]
         kept = count - min(HELD_OUT, max(1, count // 6))
-        return films.part(slice(0, kept)), films.part(slice(kept, count)), f"stored films of {plan.pool.name}"
-    training = rendered_films(plan.count, plan.seed, plan.device, plan.variant)
-    held_out = rendered_films(HELD_OUT, plan.seed + _HELD_OUT_SEED, plan.device, plan.variant)
+        return (
+            radiographs.part(slice(0, kept)),
+            radiographs.part(slice(kept, count)),
+            f"stored radiographs of {plan.pool.name}",
+        )
+    training = rendered_radiographs(plan.count, plan.seed, plan.device, plan.variant)
+    held_out = rendered_radiographs(HELD_OUT, plan.seed + _HELD_OUT_SEED, plan.device, plan.variant)
     return training, held_out, f"simulation.stream.stream, variant {plan.variant}, seed {plan.seed}"
 
 
-def _score_virtual(network: torch.nn.Module, films: Films) -> dict[str, object]:
-    found = find_corners(network, films.pictures)
-    visible = films.visible.cpu().numpy()
+def _score_virtual(network: torch.nn.Module, radiographs: Radiographs) -> dict[str, object]:
+    found = find_corners(network, radiographs.images)
+    visible = radiographs.visible.cpu().numpy()
     shown = visible.all(axis=2).sum(axis=1) >= 6  # a field that shows less has no Cobb angle to speak of
     if not shown.any():
-        return {"films": 0}
-    figures = summary(score_films(found[shown], films.corners.cpu().numpy()[shown], visible[shown]))
-    say(lines("held-out virtual films of the same kind", figures))
+        return {"radiographs": 0}
+    figures = summary(score_radiographs(found[shown], radiographs.corners.cpu().numpy()[shown], visible[shown]))
+    say(lines("held-out virtual radiographs of the same kind", figures))
     return figures
 
 
 def _score_real(network: torch.nn.Module, plan: Plan) -> dict[str, object]:
     real = read_pack(plan.real, 8 if plan.dry else None)
-    found = find_corners(network, torch.from_numpy(real.pictures).to(plan.device))
-    scores = score_films(found, real.corners, real.visible, real.facts["angle_deg"][:, 0].astype(np.float64))
+    found = find_corners(network, torch.from_numpy(real.images).to(plan.device))
+    scores = score_radiographs(found, real.corners, real.visible, real.facts["angle_deg"][:, 0].astype(np.float64))
     screened = real.facts["screened_out"].astype(bool)
     figures = {"real": summary(scores)}
-    say(lines("REAL FILMS, all", figures["real"]))
+    say(lines("REAL RADIOGRAPHS, all", figures["real"]))
     kept = [s for s, out in zip(scores, screened, strict=True) if not out]
     figures["real_without_screened_out"] = summary(kept)
-    say(lines("real films without those the data set validation screens out", figures["real_without_screened_out"]))
-    write_films(plan.out, real.names, scores, screened)
+    say(
+        lines(
+            "real radiographs without those the data set validation screens out", figures["real_without_screened_out"]
+        )
+    )
+    write_radiographs(plan.out, real.names, scores, screened)
     write_found(plan.out, found)
     draw(plan.out, real, found, np.array([s.error_deg for s in scores]))
     return figures

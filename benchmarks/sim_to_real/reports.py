@@ -1,10 +1,10 @@
-"""What a run leaves behind: figures, a row per film, found corners, weights, a contact sheet.
+"""What a run leaves behind: figures, a row per radiograph, found corners, weights, a contact sheet.
 
 Contract: one folder, no sub-folders, every file under 16 MiB, at most seven of them, so that all come back from a
 device machine:
 
-    result.json   every figure, recipe, times     films.csv     name, shift, angles, errors
-    found.npz     found corners (N, 17, 4, 2)     contact.png   best 4, median 4, worst 8 films
+    result.json   every figure, recipe, times     radiographs.csv     name, shift, angles, errors
+    found.npz     found corners (N, 17, 4, 2)     contact.png   best 4, median 4, worst 8 radiographs
     weights-0.npz, ...                            half precision, only if asked for
 """
 
@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from benchmarks.sim_to_real.chains import FAR_PX, Floats
 from benchmarks.sim_to_real.pack import Pack
-from benchmarks.sim_to_real.scoring import FilmScore
+from benchmarks.sim_to_real.scoring import RadiographScore
 
-RESULT, FILMS, FOUND, CONTACT = "result.json", "films.csv", "found.npz", "contact.png"
+RESULT, RADIOGRAPHS, FOUND, CONTACT = "result.json", "radiographs.csv", "found.npz", "contact.png"
 _LARGEST = 15 * 2**20
 _GREEN, _RED = (0, 255, 0), (255, 40, 40)
 
@@ -33,9 +33,11 @@ def write_result(folder: Path, result: dict[str, object]) -> None:
     (folder / RESULT).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
-def write_films(folder: Path, names: Sequence[str], scores: Sequence[FilmScore], screened: NDArray[np.bool_]) -> None:
-    """A row per film, in the pack's order."""
-    with (folder / FILMS).open("w", newline="", encoding="utf-8") as stream:
+def write_radiographs(
+    folder: Path, names: Sequence[str], scores: Sequence[RadiographScore], screened: NDArray[np.bool_]
+) -> None:
+    """A row per radiograph, in the pack's order."""
+    with (folder / RADIOGRAPHS).open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["name", "screened_out", "shift", "found_deg", "published_deg", "error_deg",
                          "centre_mean_px", "corner_median_px", "centres_off"])  # fmt: skip
@@ -65,26 +67,26 @@ def write_weights(folder: Path, network: torch.nn.Module) -> None:
 
 
 def contact_rows(errors_deg: Floats) -> list[int]:
-    """The four best, the four around the median and the eight worst, in this order; each film once."""
+    """The four best, the four around the median and the eight worst, in this order; each radiograph once."""
     order = np.argsort(np.abs(errors_deg), kind="stable")
     middle = max(0, len(order) // 2 - 2)
     wanted = [*order[:4], *order[middle : middle + 4], *order[::-1][:8]]
     return list(dict.fromkeys(int(i) for i in wanted))
 
 
-def draw_contact_sheet(path: Path, films: Pack, found: Floats, rows: Sequence[int], columns: int = 8) -> None:
-    """Labelled (green) and found (red) corners on the chosen films."""
-    tiles = [_drawn(films.pictures[i], films.corners[i], films.visible[i], found[i]) for i in rows]
+def draw_contact_sheet(path: Path, radiographs: Pack, found: Floats, rows: Sequence[int], columns: int = 8) -> None:
+    """Labelled (green) and found (red) corners on the chosen radiographs."""
+    tiles = [_drawn(radiographs.images[i], radiographs.corners[i], radiographs.visible[i], found[i]) for i in rows]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
     bands = [np.concatenate(tiles[i : i + columns], axis=1) for i in range(0, len(tiles), columns)]
     write_png(path, np.concatenate(bands, axis=0))
 
 
 def _drawn(
-    picture: NDArray[np.uint8], corners: NDArray[np.floating], visible: NDArray[np.bool_], found: Floats
+    image: NDArray[np.uint8], corners: NDArray[np.floating], visible: NDArray[np.bool_], found: Floats
 ) -> NDArray[np.uint8]:
     """(H, W) -> (H, W, 3) with crosses of 5 pixels."""
-    tile = np.repeat(picture[..., None], 3, axis=2)
+    tile = np.repeat(image[..., None], 3, axis=2)
     for points, colour in ((corners[visible], _GREEN), (found.reshape(-1, 2), _RED)):
         on_tile = ((points >= 2) & (points <= np.array([tile.shape[1], tile.shape[0]]) - 3)).all(axis=-1)
         for x, y in np.rint(points[on_tile]).astype(int):
@@ -92,16 +94,16 @@ def _drawn(
     return tile
 
 
-def write_png(path: Path, picture: NDArray[np.uint8]) -> None:
+def write_png(path: Path, image: NDArray[np.uint8]) -> None:
     """(H, W, 3) uint8 as PNG, with the standard library alone: the device machine need not have Pillow."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     # Filter 1 (difference to the pixel on the left) makes radiographs a third smaller.
-    left = np.concatenate([np.zeros_like(picture[:, :1]), picture[:, :-1]], axis=1)
-    rows = np.concatenate([np.ones((height, 1), dtype=np.uint8), (picture - left).reshape(height, -1)], axis=1)
+    left = np.concatenate([np.zeros_like(image[:, :1]), image[:, :-1]], axis=1)
+    rows = np.concatenate([np.ones((height, 1), dtype=np.uint8), (image - left).reshape(height, -1)], axis=1)
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows.tobytes(), 6)) + chunk(b"IEND", b"")
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)

@@ -1,7 +1,7 @@
-"""The figures of one run: level-free distances and the major Cobb angle, over films.
+"""The figures of one run: level-free distances and the major Cobb angle, over radiographs.
 
 Contract: nothing compares absolute level names; the angle is the plain maximum over pairs of mid-lines, of the corners
-as found, with no correction, over the vertebrae labelled as wholly in the picture; every film counts.
+as found, with no correction, over the vertebrae labelled as wholly in the image; every radiograph counts.
 """
 
 from collections import Counter
@@ -14,8 +14,8 @@ from benchmarks.sim_to_real.chains import FAR_PX, SHIFTS, Floats, Match, major_c
 
 
 @dataclass(frozen=True)
-class FilmScore:
-    """One film.
+class RadiographScore:
+    """One radiograph.
 
     Attributes:
         match: after the best level shift.
@@ -34,38 +34,39 @@ class FilmScore:
         return self.found_deg - self.published_deg
 
 
-def score_films(
+def score_radiographs(
     found: Floats,
     corners: NDArray[np.floating],
     visible: NDArray[np.bool_],
     published_deg: Floats | None = None,
-) -> list[FilmScore]:
-    """(N, 17, 4, 2) found and labelled pixels, (N, 17, 4) -> a score per film; films with under two vertebrae left out
-    would be a hidden choice, so they raise."""
+) -> list[RadiographScore]:
+    """(N, 17, 4, 2) found and labelled pixels, (N, 17, 4) -> a score per radiograph; radiographs with under two
+    vertebrae left out would be a hidden choice, so they raise.
+    """
     scores = []
     for i in range(found.shape[0]):
         labels, seen = np.asarray(corners[i], dtype=np.float64), visible[i]
         labelled = major_cobb_deg(labels, seen)
         published = labelled if published_deg is None else float(published_deg[i])
         scores.append(
-            FilmScore(match_chain(found[i], labels, seen), major_cobb_deg(found[i], seen), labelled, published)
+            RadiographScore(match_chain(found[i], labels, seen), major_cobb_deg(found[i], seen), labelled, published)
         )
     return scores
 
 
-def summary(scores: list[FilmScore]) -> dict[str, object]:
+def summary(scores: list[RadiographScore]) -> dict[str, object]:
     """The figures, by name; angles in degrees, distances in pixels of 896 rows."""
     if not scores:
-        raise ValueError("no films to summarise; expected at least one")
+        raise ValueError("no radiographs to summarise; expected at least one")
     centre_px = np.concatenate([s.match.centre_px for s in scores])
     corner_px = np.concatenate([s.match.corner_px.ravel() for s in scores])
     shifts = Counter(s.match.shift for s in scores)
     found = np.array([s.found_deg for s in scores])
     return {
-        "films": len(scores),
+        "radiographs": len(scores),
         "level_shifts": {str(shift): shifts.get(shift, 0) for shift in SHIFTS},
         "centres_off_share": float((centre_px > FAR_PX).mean()),
-        "films_wholly_found_share": float(np.mean([(s.match.centre_px <= FAR_PX).all() for s in scores])),
+        "radiographs_wholly_found_share": float(np.mean([(s.match.centre_px <= FAR_PX).all() for s in scores])),
         "centre_median_px": float(np.median(centre_px)),
         "corner_median_px": float(np.median(corner_px)),
         "corner_p90_px": float(np.quantile(corner_px, 0.9)),
@@ -93,11 +94,11 @@ def angle_figures(found: Floats, true: Floats) -> dict[str, float]:
 
 def lines(name: str, figures: dict[str, object]) -> str:
     """One block of text."""
-    rows = [f"{name}: {figures['films']} films"]
+    rows = [f"{name}: {figures['radiographs']} radiographs"]
     for key, value in figures.items():
         if isinstance(value, dict):
             inner = "  ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in value.items())
             rows.append(f"  {key}: {inner}")
-        elif key != "films":
+        elif key != "radiographs":
             rows.append(f"  {key}: {value:.3g}")
     return "\n".join(rows) + "\n"

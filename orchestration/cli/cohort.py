@@ -27,7 +27,7 @@ _WRITTEN, _SURVEYED, _ROWS = 10, 2000, 512
     type=click.Choice(["scanner", "mixed"]),
     default="scanner",
     show_default=True,
-    help="The slot scanner's alone, or plates, films, flat and hard ones too; 6 in 100 of any are inverted.",
+    help="The slot scanner's alone, or plates, radiographs, flat and hard ones too; 6 in 100 of any are inverted.",
 )
 @click.option(
     "--with",
@@ -43,12 +43,12 @@ _WRITTEN, _SURVEYED, _ROWS = 10, 2000, 512
 @click.option(
     "--replace", is_flag=True, help="Finished patients that other settings or a smaller --count leave over may go."
 )
-@click.option("--stats", is_flag=True, help="Compare the population with the published one; draws no pictures.")
+@click.option("--stats", is_flag=True, help="Compare the population with the published one; draws no images.")
 @click.option("--figure", type=click.Path(dir_okay=False, path_type=Path), help="With --stats: draw it into this PNG.")
 def cohort(out: Path | None, count: int | None, seed: int, stats: bool, figure: Path | None, **drawing: Any) -> None:
     """Write virtual patients as DICOM pairs with their 3D reconstructions.
 
-    A full-length picture shows the same 735 mm from top to bottom whatever its --rows: more rows are smaller pixels.
+    A full-length image shows the same 735 mm from top to bottom whatever its --rows: more rows are smaller pixels.
     The same command again keeps what is there and finishes what is missing, a larger --count adds patients. Other
     settings or fewer patients would cost finished ones: --replace allows it. --stats ends with 1 where a figure is
     off, or where there are too few patients to tell any.
@@ -68,7 +68,7 @@ def cohort(out: Path | None, count: int | None, seed: int, stats: bool, figure: 
     if drawing["mesh_format"] is not None and "meshes" not in drawing["extras"]:
         raise click.UsageError("--mesh-format is of the meshes: ask for them with --with meshes")
     if stats and out is not None:
-        raise click.UsageError("--stats draws no pictures and --out writes some: two commands, please")
+        raise click.UsageError("--stats draws no images and --out writes some: two commands, please")
     if stats:
         _check_survey(figure)
         _compare(count or _SURVEYED, seed, figure)
@@ -85,7 +85,7 @@ def _check_survey(figure: Path | None) -> None:
         if context.get_parameter_source(name) == ParameterSource.COMMANDLINE
     ]
     if given:
-        raise click.UsageError(f"{', '.join(given)} says how pictures are drawn, and --stats draws none: leave it out")
+        raise click.UsageError(f"{', '.join(given)} says how images are drawn, and --stats draws none: leave it out")
     if figure is not None and figure.suffix.lower() != ".png":
         raise click.UsageError(f"--figure {figure.name} is no PNG: name it like population.png")
     if figure is not None and not os.access(figure.parent, os.W_OK):

@@ -24,8 +24,8 @@ VIEW_CHOICE = click.Choice(["frontal", "lateral"])
 
 
 @click.command()
-@click.argument("films", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--view", type=VIEW_CHOICE, help="The view of a single film whose tags do not say.")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--view", type=VIEW_CHOICE, help="The view of a single file whose tags do not say.")
 @click.option(
     "--model",
     "model_folder",
@@ -38,12 +38,12 @@ VIEW_CHOICE = click.Choice(["frontal", "lateral"])
     type=click.Path(dir_okay=False, path_type=Path),
     default="overlay.png",
     show_default=True,
-    help="Where the picture with landmarks and angles goes.",
+    help="Where the image with landmarks and angles goes.",
 )
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
               help="Where the measurements go (docs/measurement-json.md); standard output when left out.")  # fmt: skip
 def measure(
-    films: tuple[Path, ...],
+    files: tuple[Path, ...],
     view: ViewName | None,
     model_folder: Path | None,
     workspace: Path,
@@ -56,24 +56,24 @@ def measure(
 
     \b
     Writes JSON (landmarks in px, and in mm in 3D when both views are calibrated; every parameter, absent ones
-    with their reason) and an overlay picture. Not for diagnosis.
+    with their reason) and an overlay image. Not for diagnosis.
 
     \b
     Example:  plumbline measure frontal.dcm lateral.dcm --overlay overlay.png > measurement.json
     """
-    from inference.inputs import PictureInput
+    from inference.inputs import ImageInput
     from inference.measure import measure_views
     from inference.overlay import draw_overlay, report_json, warnings_of
 
-    _demand_safe_outputs(films, overlay, json_file)
-    radiographs = _read_films(films, view)
+    _require_safe_outputs(files, overlay, json_file)
+    radiographs = _read_radiographs(files, view)
     model = _open_model(model_folder, Workspace(workspace))
     inputs = {
-        name: PictureInput(r.picture, r.spacing_mm, r.calibration, r.geometry, path.name, r.identity.sop_uid or None)
+        name: ImageInput(r.image, r.spacing_mm, r.calibration, r.geometry, path.name, r.identity.sop_uid or None)
         for name, (path, r) in radiographs.items()
     }
     prediction = measure_views(model, inputs)
-    _demand_a_spine(prediction, films)
+    _require_a_spine(prediction, files)
     report = json.dumps(report_json(prediction, model, inputs), indent=1, allow_nan=False)
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
@@ -82,8 +82,8 @@ def measure(
         click.echo(report)
     calibration = model.contract.calibration
     remark = calibration.remark if calibration else None
-    picture = draw_overlay(
-        {name: given.picture for name, given in inputs.items()},
+    image = draw_overlay(
+        {name: given.image for name, given in inputs.items()},
         prediction.points,
         prediction.parameters,
         title="Plumbline measurement",
@@ -92,59 +92,59 @@ def measure(
         warnings=warnings_of(prediction),
     )
     overlay.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(overlay)
+    image.save(overlay)
     if remark:
         errors.print(f"[yellow]{remark}[/yellow]")
     errors.print(f"overlay: {overlay}   model: {model.digest[:12]}")
 
 
-def _read_films(films: tuple[Path, ...], view: ViewName | None) -> "dict[ViewName, tuple[Path, Radiograph]]":
-    from spine.intake.pairing import demand_one_examination
+def _read_radiographs(files: tuple[Path, ...], view: ViewName | None) -> "dict[ViewName, tuple[Path, Radiograph]]":
+    from spine.intake.pairing import require_one_examination
     from spine.radiograph.read import read_radiograph
 
-    if len(films) > 2 or (view and len(films) != 1):
-        raise click.UsageError("give one film, or one frontal and one lateral film; --view goes with a single film")
+    if len(files) > 2 or (view and len(files) != 1):
+        raise click.UsageError("give one file, or one frontal and one lateral file; --view goes with a single file")
     found: dict[ViewName, tuple[Path, Radiograph]] = {}
-    for film in films:
+    for file in files:
         try:
-            radiograph = read_radiograph(film)
+            radiograph = read_radiograph(file)
         except InputRejected as error:
-            what = f"{film.name}: {error.found}"
+            what = f"{file.name}: {error.found}"
             raise type(error)(error.code, found=what, expected=error.expected, remedy=error.remedy) from error
         if view and radiograph.view and view != radiograph.view:
-            raise click.UsageError(f"--view {view}: the tags of {film.name} say {radiograph.view}; leave --view out")
+            raise click.UsageError(f"--view {view}: the tags of {file.name} say {radiograph.view}; leave --view out")
         name = radiograph.view or view
         if name is None or name in found:
-            known = "another film is of the same view" if name else "its tags do not say which view it is"
+            known = "another file is of the same view" if name else "its tags do not say which view it is"
             raise ParametersRejected(
                 "VIEW_UNCLEAR",
-                found=f"{film.name}: {known}",
-                expected="one frontal and/or one lateral film",
-                remedy="give one film of each view" if name else "measure it alone and name its view with --view",
+                found=f"{file.name}: {known}",
+                expected="one frontal and/or one lateral file",
+                remedy="give one file of each view" if name else "measure it alone and name its view with --view",
             )
-        found[name] = film, radiograph
-    demand_one_examination({name: radiograph for name, (_, radiograph) in found.items()})
+        found[name] = file, radiograph
+    require_one_examination({name: radiograph for name, (_, radiograph) in found.items()})
     return found
 
 
-def _demand_a_spine(prediction: "Prediction", films: tuple[Path, ...]) -> None:
-    """Refuse films none of which shows a spine or yields a figure; say it where one of two does not."""
+def _require_a_spine(prediction: "Prediction", files: tuple[Path, ...]) -> None:
+    """Refuse files none of which shows a spine or yields a figure; say it where one of two does not."""
     from inference.overlay import warnings_of
 
     if prediction.refused and not any(prediction.points.values()):
         why = "; ".join(f"{view}: {reason}" for view, reason in prediction.refused.items())
         raise InputRejected(
             "NOT_A_WHOLE_SPINE",
-            found=f"{', '.join(f.name for f in films)}: {why}",
+            found=f"{', '.join(f.name for f in files)}: {why}",
             expected="frontal and/or lateral radiographs of the whole spine, thoracolumbar at least",
-            remedy="check that the right picture was given, and the right way up; nothing was measured",
+            remedy="check that the right image was given, and the right way up; nothing was measured",
         )
     if all(measured.is_absent for measured in prediction.parameters.values()):
         raise InputRejected(
             "NOTHING_MEASURED",
-            found=f"{', '.join(f.name for f in films)}: {_seen(prediction)}",
+            found=f"{', '.join(f.name for f in files)}: {_seen(prediction)}",
             expected="radiographs that show enough of an upright spine for one parameter at least",
-            remedy="check that the picture is upright, not cut off and not covered; nothing was measured",
+            remedy="check that the image is upright, not cut off and not covered; nothing was measured",
         )
     for warning in warnings_of(prediction):
         errors.print(f"[yellow]{warning}[/yellow]")
@@ -156,18 +156,18 @@ def _seen(prediction: "Prediction") -> str:
     return "; ".join([*seen, *(f"{view}: refused, {why}" for view, why in prediction.refused.items())])
 
 
-def _demand_safe_outputs(films: tuple[Path, ...], overlay: Path, json_file: Path | None) -> None:
-    """An output never replaces a film, and the overlay is a picture."""
-    inputs = {film.resolve() for film in films}
+def _require_safe_outputs(files: tuple[Path, ...], overlay: Path, json_file: Path | None) -> None:
+    """An output never replaces a file, and the overlay is an image."""
+    inputs = {file.resolve() for file in files}
     for option, path in (("--overlay", overlay), ("--json", json_file)):
         if path is not None and path.resolve() in inputs:
-            raise click.UsageError(f"{option} {path}: that is one of the films")
+            raise click.UsageError(f"{option} {path}: that is one of the files")
     if json_file is not None and json_file.resolve() == overlay.resolve():
         raise click.UsageError(f"--json and --overlay both name {overlay}: one would replace the other")
     if json_file is not None and str(json_file) == "-":
         raise click.UsageError("--json -: leave --json out, and the measurements go to standard output")
     if overlay.suffix.lower() not in (".png", ".jpg", ".jpeg", ".tif", ".tiff"):
-        raise click.UsageError(f"--overlay {overlay}: give it the name of a picture, e.g. overlay.png")
+        raise click.UsageError(f"--overlay {overlay}: give it the name of an image, e.g. overlay.png")
 
 
 def _open_model(folder: Path | None, workspace: Workspace) -> "Model":

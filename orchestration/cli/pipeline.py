@@ -12,7 +12,7 @@ from orchestration.cli.terminal import errors, output, print_step, print_words, 
 from orchestration.cli.verdicts import print_verdict
 from orchestration.pipeline.lock import chain_lock
 from orchestration.pipeline.params import Params, parse_params, read_params, write_params
-from orchestration.pipeline.policies import demand_policy
+from orchestration.pipeline.policies import require_policy
 from orchestration.pipeline.stages import STAGE_NAMES, dvc_yaml
 from orchestration.pipeline.versioning import dvc_repository
 from orchestration.pipeline.workspace import Workspace
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from orchestration.dagster.run import RunOutcome
 
 SOURCES = click.Choice(["virtual", "folder", "aasce", "ct-keypoints"])
-_FILM_DEFAULTS: dict[str, dict[str, Any]] = {
+_RADIOGRAPH_DEFAULTS: dict[str, dict[str, Any]] = {
     "dataset": {"landmark_set": "corners68", "validation_fraction": 0.1, "test_patients": 60},
-    "validation": {"profile": "frontal_films", "on_bad_study": "exclude"},
-    "gate": {"policy": "frontal_films"},
+    "validation": {"profile": "frontal_radiographs", "on_bad_study": "exclude"},
+    "gate": {"policy": "frontal_radiographs"},
 }
 _DEMO = (
     "dataset.landmark_set=margins175",
@@ -64,7 +64,7 @@ def prepare_workspace(
         _apply(content, setting)
     # What the file holds was read and found possible, so what is not possible was asked for here.
     params = parse_params(content, "the option that gave it (--set, --minutes, --patients); nothing was written")
-    demand_policy(params, workspace)
+    require_policy(params, workspace)
     workspace.prepare()
     write_params(params, workspace.params_file)
     write_text_atomically(workspace.pipeline_file, dvc_yaml(params))
@@ -88,7 +88,7 @@ def _choose_source(content: dict[str, Any], source: str | None, location: Path |
     elif kind != before:
         raise click.UsageError(f"--source {kind} needs --location FOLDER")
     if kind == "aasce" and before != "aasce":
-        for section, values in _FILM_DEFAULTS.items():
+        for section, values in _RADIOGRAPH_DEFAULTS.items():
             content[section] |= values
 
 
@@ -122,7 +122,7 @@ def run(workspace: Path, source: str, location: Path | None, minutes: float | No
     Steps that have nothing new to do are skipped; a killed run continues where it was.
 
     \b
-    Example:  plumbline run -w films --source aasce --location /data/aasce_training --minutes 4
+    Example:  plumbline run -w radiographs --source aasce --location /data/aasce_training --minutes 4
               plumbline run -w ws --source folder --location /data/studies --set dataset.test_patients=20
     """
     settings += (f"training.minutes={minutes}",) if minutes is not None else ()

@@ -1,7 +1,7 @@
 """Subcommands about what was taken in: ``quarantine``.
 
-Contract: names of folders and films go to the terminal of whoever asks, who has them and the key already; nothing is
-written.
+Contract: names of folders and radiographs go to the terminal of whoever asks, who has them and the key already;
+    nothing is written.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from orchestration.pipeline.workspace import Workspace
 @click.command()
 @workspace_option
 def quarantine(workspace: Path) -> None:
-    """List the studies in quarantine: which folder or film of the source each is, why, and what to do.
+    """List the studies in quarantine: which folder or radiograph of the source each is, why, and what to do.
 
     Quarantine itself names no folder and no file, for their names may be those of patients; this is where they are
     put together again, from the workspace's key and the source. Take care whom you show it.

@@ -129,7 +129,7 @@ def rollback(workspace: Path, reason: str, to: str | None, local: bool, person: 
     """Return to the last good model. A target that is denied, altered or fails the smoke test is refused (exit 3).
 
     \b
-    Example:  plumbline rollback --reason "wrong side in 3 of 40 films" -w workspace/demo
+    Example:  plumbline rollback --reason "wrong side in 3 of 40 radiographs" -w workspace/demo
     """
     from orchestration.lifecycle.history import roll_back, roll_back_locally
     from orchestration.pipeline.params import read_params
@@ -215,7 +215,7 @@ def lift(model: str, workspace: Path, person: str, comment: str) -> None:
     It does not serve by that: it is promoted like any other, or returned to.
 
     \b
-    Example:  plumbline lift 3 --as "R. Viewer" --comment "the films were exchanged, not the spines"
+    Example:  plumbline lift 3 --as "R. Viewer" --comment "the radiographs were exchanged, not the spines"
     """
     from orchestration.lifecycle.history import lift as lift_denial
     from validation.promotion.approval import Word

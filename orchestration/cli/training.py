@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SMALL_STEPS = 1e-4
 _LARGER_STEPS = 3e-4
-"""Learning rates from fitted weights on: for pictures like those they know, and for films of another kind."""
+"""Learning rates from fitted weights on: for images like those they know, and for radiographs of another kind."""
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -48,7 +48,7 @@ def train(
 
     \b
     Example:  plumbline train --from released --source folder --location /data/studies -w ws --minutes 30
-              plumbline train --from released --source aasce --location /data/aasce_training -w films --minutes 20
+              plumbline train --from released --source aasce --location /data/aasce_training -w radiographs --minutes 20
               plumbline train --dataset ws/data/dataset --out /tmp/candidate --minutes 5
     """
     if source is None:
@@ -124,16 +124,16 @@ def _settings_of(start: str | None, source: str) -> tuple[str, ...]:
     if start is None:
         return ()
     released, contract = start == "released", _contract_of(start)
-    films = source == "aasce"
+    radiographs = source == "aasce"
     chosen = (
         f"training.init_from={start if released else Path(start).expanduser().resolve()}",
         f"training.heatmap_stride={contract.heatmap_stride}",
         f"training.input_rows={contract.input_shape[0]}",
         f"training.input_columns={contract.input_shape[1]}",
-        f"training.learning_rate={_LARGER_STEPS if films else _SMALL_STEPS}",
+        f"training.learning_rate={_LARGER_STEPS if radiographs else _SMALL_STEPS}",
     )
-    # The corners of films have a set of their own, and level names that are not consistent.
-    return (*chosen, "training.label_shift=1" if films else f"dataset.landmark_set={contract.landmark_set}")
+    # The corners of radiographs have a set of their own, and level names that are not consistent.
+    return (*chosen, "training.label_shift=1" if radiographs else f"dataset.landmark_set={contract.landmark_set}")
 
 
 @click.command()

@@ -37,7 +37,7 @@ def print_verdict(workspace: Workspace) -> None:
         [row.parameter, *_figures(row.error, row.threshold, row.unit), _outcome(row.outcome, row.note)]
         for row in verdict_table(judged)
     ]
-    note = "virtual patients: says nothing about real ones" if judged.simulated else "real films"
+    note = "virtual patients: says nothing about real ones" if judged.simulated else "real radiographs"
     title = f"{judged.decision}  (verdict {judged.digest[:12]})"
     print_table(title, ("parameter", "error", "threshold", "verdict"), rows, note=note)
     _print_aftermath(workspace, judged)
@@ -121,11 +121,11 @@ def promote(workspace: Path, promoter: str, approval: str, named: str) -> None:
 
     chosen = Workspace(workspace)
     with chain_lock(chosen):
-        _demand_latest(chosen, named)
+        _require_latest(chosen, named)
         print_step(promote_champion(chosen, read_params(chosen.params_file), promoter, approval))
 
 
-def _demand_latest(workspace: Workspace, named: str) -> None:
+def _require_latest(workspace: Workspace, named: str) -> None:
     """Refuse to promote by a verdict that is not the one somebody read; "" names the latest, whichever it is."""
     from validation.gates.verdict import read_verdict
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from orchestration.pipeline.names import PRODUCTION_MODEL
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.policies import policy_path
-from orchestration.pipeline.registry_ownership import demand_own_registry
+from orchestration.pipeline.registry_ownership import require_own_registry
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.registry import author_of_model
 from spine.errors import EvidenceRejected
@@ -44,7 +44,7 @@ def _said(say: "Callable[..., Path]", workspace: Workspace, params: Params, verd
     from validation.promotion.champion_record import seat_or_none
     from validation.promotion.promote import refusing
 
-    demand_own_registry(workspace)
+    require_own_registry(workspace)
     judged = find_verdict(workspace, verdict)
     with refusing():
         path = say(

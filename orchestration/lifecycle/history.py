@@ -22,7 +22,7 @@ from orchestration.lifecycle.local_champion import (
 from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.policies import policy_path
-from orchestration.pipeline.registry_ownership import demand_own_registry
+from orchestration.pipeline.registry_ownership import require_own_registry
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import GateRefused
 from spine.storage import write_text_atomically
@@ -47,7 +47,7 @@ def _copied(workspace: Workspace) -> Iterator["Fault"]:
     from validation.promotion.audit import Fault
 
     try:
-        demand_own_registry(workspace)
+        require_own_registry(workspace)
     except GateRefused as refusal:
         if refusal.code != "WORKSPACE_COPIED":
             raise
@@ -86,7 +86,7 @@ def begin_anew(workspace: Workspace, word: "Word") -> "HistoryEntry":
     """Go on where a history is lost, and record it; then bring it into step with the registry."""
     from validation.promotion.audit import begin_history_anew
 
-    demand_own_registry(workspace)
+    require_own_registry(workspace)
     uri, ledger = workspace.tracking_uri, workspace.promotion_ledger
     entry = begin_history_anew(uri, PRODUCTION_MODEL, ledger_path=ledger, word=word, at=datetime.now(UTC))
     repair_history(workspace, word.approver)
@@ -98,7 +98,7 @@ def lift(workspace: Workspace, model: str, word: "Word") -> "Lifted":
     from orchestration.tracking.registry import author_of_model
     from validation.promotion.reinstatement import lift_denial
 
-    demand_own_registry(workspace)
+    require_own_registry(workspace)
     uri, ledger = workspace.tracking_uri, workspace.promotion_ledger
     return lift_denial(
         uri, PRODUCTION_MODEL, ledger_path=ledger, model=model, word=word, at=datetime.now(UTC),
@@ -110,7 +110,7 @@ def repair_history(workspace: Workspace, promoter: str) -> "Repair":
     """Finish what was cut off, set aliases back, clear what is left over, and bring the local copy along."""
     from validation.promotion.audit import repair
 
-    demand_own_registry(workspace)
+    require_own_registry(workspace)
     done = repair(
         workspace.tracking_uri,
         PRODUCTION_MODEL,
@@ -129,7 +129,7 @@ def roll_back(workspace: Workspace, params: Params, *, reason: str, promoter: st
     from validation.gates.policy import read_policy
     from validation.promotion.rollback import Order, rollback
 
-    demand_own_registry(workspace)
+    require_own_registry(workspace)
     done = rollback(
         Order(
             tracking_uri=workspace.tracking_uri,
@@ -157,7 +157,7 @@ def roll_back_locally(workspace: Workspace, params: Params, *, reason: str, prom
     """
     from orchestration.lifecycle.smoke_answer import ask_phantom
     from validation.gates.policy import read_policy
-    from validation.promotion.smoke_test import demand_smoke_test
+    from validation.promotion.smoke_test import require_smoke_test
 
     left, previous = local_champion(workspace), previous_local_champion(workspace)
     if workspace.rollback_pending.exists():
@@ -165,7 +165,7 @@ def roll_back_locally(workspace: Workspace, params: Params, *, reason: str, prom
     if left is None or previous is None:
         raise _refused("NO_GOOD_MODEL", "no local copy of a previous champion", "start the registry, then roll back")
     limits = read_policy(policy_path(params, workspace)).virtual_study
-    demand_smoke_test(ask_phantom, workspace.previous_champion, previous.digest, limits)
+    require_smoke_test(ask_phantom, workspace.previous_champion, previous.digest, limits)
     told = {"left": left.digest, "reason": reason, "by": promoter, "at": datetime.now(UTC).isoformat()}
     write_text_atomically(workspace.rollback_pending, json.dumps(told, indent=1))
     staged = workspace.state / "champion_returning"

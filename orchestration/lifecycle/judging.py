@@ -54,7 +54,7 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     champion_record = workspace.champion_evaluation / "record.json"
     champion = read_record(champion_record) if champion_record.exists() else None
     policy = read_policy(policy_path(params, workspace))
-    _demand_champion_is_scored(workspace, champion)
+    _require_champion_is_scored(workspace, champion)
     baseline = baseline_record(workspace, champion)
     found = gather_siblings(workspace, policy, challenger)
     siblings = list(found.records.values())
@@ -76,7 +76,7 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     )
 
 
-def _demand_champion_is_scored(workspace: Workspace, champion: "EvaluationRecord | None") -> None:
+def _require_champion_is_scored(workspace: Workspace, champion: "EvaluationRecord | None") -> None:
     """Refuse to judge "against nobody" where the history tells of a champion that the registry has lost.
 
     Raises:

@@ -38,7 +38,7 @@ def refresh_local_champion(workspace: Workspace) -> LocalChampion:
     from validation.promotion.champion import current_champion, fetch_champion
     from validation.promotion.promote import refusing
 
-    _demand_nothing_pending(workspace)
+    _require_nothing_pending(workspace)
     with refusing():
         present = current_champion(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
         _keep_previous(workspace, present)
@@ -92,7 +92,7 @@ def _keep_previous(workspace: Workspace, coming: "Champion | None") -> None:
     write_text_atomically(workspace.previous_champion / "champion.json", json.dumps(asdict(record), indent=1))
 
 
-def _demand_nothing_pending(workspace: Workspace) -> None:
+def _require_nothing_pending(workspace: Workspace) -> None:
     if workspace.rollback_pending.exists():
         raise GateRefused(
             "ROLLBACK_PENDING",

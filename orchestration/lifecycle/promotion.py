@@ -16,7 +16,7 @@ from orchestration.pipeline.params import Params
 from orchestration.pipeline.policies import policy_path
 from orchestration.pipeline.step_report import Figure, StepReport, write_step_report
 from orchestration.pipeline.workspace import Workspace
-from orchestration.tracking.metrics import demand_metrics_as_sealed
+from orchestration.tracking.metrics import require_metrics_as_sealed
 from orchestration.tracking.registry import candidate_with, nothing_judged
 from spine.errors import GateRefused, PlumblineError
 
@@ -37,13 +37,13 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
     from validation.promotion.approval import sealed_refusals
     from validation.promotion.history import read_history
     from validation.promotion.promote import promote, refusing
-    from validation.promotion.refusals import demand_no_refusal
+    from validation.promotion.refusals import require_no_refusal
 
     uri = _judged_candidate(workspace)
     with refusing():
-        demand_metrics_as_sealed(workspace, uri)
+        require_metrics_as_sealed(workspace, uri)
         judged, history = read_verdict(workspace.verdict_file), read_history(workspace.promotion_ledger)
-        demand_no_refusal(judged.challenger_model, history, sealed_refusals(workspace.approvals))
+        require_no_refusal(judged.challenger_model, history, sealed_refusals(workspace.approvals))
     with _gathered_evidence(workspace) as evidence:
         promotion = promote(
             workspace.verdict_file,

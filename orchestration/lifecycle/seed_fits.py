@@ -76,7 +76,7 @@ def measure_seeds(
         ParametersRejected: a seed stands twice, fewer than two, or there is no data set.
         ContractViolation: the data set is not validated.
     """
-    from training.fit_context import demand_data_set
+    from training.fit_context import require_data_set
     from validation.promotion.champion import open_registry
 
     if len(set(seeds)) != len(seeds) or len(seeds) < 2:
@@ -85,7 +85,7 @@ def measure_seeds(
         raise ParametersRejected(
             "SEEDS_INVALID", found=f"seeds {listed}", expected="two or more, each once", remedy=remedy
         )
-    demand_data_set(workspace.dataset)
+    require_data_set(workspace.dataset)
     client, records, parent = open_registry(workspace.tracking_uri, make=True), [], None
     for seed in seeds:
         asked = params.model_copy(update={"training": params.training.model_copy(update={"seed": seed})})

@@ -16,7 +16,7 @@ from spine.measurement.registry import PARAMETERS
 from spine.study import geometry_from_json
 
 if TYPE_CHECKING:
-    from inference.inputs import PictureInput
+    from inference.inputs import ImageInput
     from validation.promotion.smoke_test import PhantomAnswer
 
 ASKINGS = 3
@@ -30,7 +30,7 @@ def ask_phantom(folder: Path) -> "PhantomAnswer":
     from validation.promotion.smoke_test import PhantomAnswer
 
     model = load_model(folder)
-    views = {view: picture for view, picture in phantom_views().items() if view in model.contract.views}
+    views = {view: image for view, image in phantom_views().items() if view in model.contract.views}
     answers = [measure_views(model, views, "bundled phantom") for _ in range(1 + ASKINGS)]
     found = answers[-1].parameters
     return PhantomAnswer(
@@ -43,18 +43,18 @@ def ask_phantom(folder: Path) -> "PhantomAnswer":
 
 
 @cache
-def phantom_views() -> dict[ViewName, "PictureInput"]:
+def phantom_views() -> dict[ViewName, "ImageInput"]:
     """The bundled study's two radiographs."""
     from PIL import Image
 
-    from inference.inputs import PictureInput
+    from inference.inputs import ImageInput
     from validation.promotion.smoke_test import STUDY
 
     record = json.loads((STUDY / "study.json").read_text(encoding="utf-8"))
-    views: dict[ViewName, PictureInput] = {}
+    views: dict[ViewName, ImageInput] = {}
     for view in VIEWS:
         geometry = geometry_from_json(record["geometry"][view])
         with Image.open(STUDY / f"{view}.png") as stored:
-            picture = np.asarray(stored).astype(np.uint16) * 257  # 8 of 16 bits are kept on disk
-        views[view] = PictureInput(picture, geometry.spacing_mm, "GEOMETRY", geometry)
+            image = np.asarray(stored).astype(np.uint16) * 257  # 8 of 16 bits are kept on disk
+        views[view] = ImageInput(image, geometry.spacing_mm, "GEOMETRY", geometry)
     return views

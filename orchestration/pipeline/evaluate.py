@@ -14,7 +14,7 @@ import numpy as np
 from orchestration.pipeline import versioning
 from orchestration.pipeline.step_report import Figure, Progress, StepReport
 from orchestration.pipeline.workspace import Workspace
-from spine.dataset import Example, load_example_picture, read_manifest
+from spine.dataset import Example, load_example_image, read_manifest
 from spine.measurement.registry import PAPER_PARAMETERS
 from spine.model_digest import model_size
 from spine.prediction import Prediction
@@ -38,12 +38,12 @@ def evaluate_model(
     from validation.evaluation.found_points import FILE, write_found_points
     from validation.evaluation.record import evaluate, rank_patients, write_record
     from validation.evaluation.report import write_report
-    from validation.evaluation.test_set_check import verify_pictures
+    from validation.evaluation.test_set_check import verify_images
     from validation.evaluation.test_set_ledger import record_read
 
     manifest = read_manifest(workspace.dataset)
     examples = manifest.in_split("test")
-    verify_pictures(workspace.dataset, examples)
+    verify_images(workspace.dataset, examples)
     model = load_model(model_folder)
     record_read(workspace.test_set_ledger, manifest.test_digest, model.digest, role, datetime.now(UTC))
     predictions = predict_examples(model, workspace.dataset, examples, progress)
@@ -92,7 +92,7 @@ def draw_overlays(
     *,
     rough_intervals: str | None,
 ) -> dict[str, Path]:
-    """Overlay pictures of the ranked patients (title -> study id), truth beside prediction; title -> PNG."""
+    """Overlay images of the ranked patients (title -> study id), truth beside prediction; title -> PNG."""
     from inference.overlay import draw_overlay
 
     by_study = {prediction.study_id: prediction for prediction in predictions}
@@ -100,11 +100,9 @@ def draw_overlays(
     overlays: dict[str, Path] = {}
     for title, study_id in ranked.items():
         example, prediction = example_of[study_id], by_study[study_id]
-        pictures = {
-            name: np.asarray(load_example_picture(workspace.dataset, view)) for name, view in example.views.items()
-        }
-        picture = draw_overlay(
-            pictures,
+        images = {name: np.asarray(load_example_image(workspace.dataset, view)) for name, view in example.views.items()}
+        image = draw_overlay(
+            images,
             prediction.points,
             prediction.parameters,
             truth_points={name: view.points for name, view in example.views.items()},
@@ -114,7 +112,7 @@ def draw_overlays(
         )
         path = out / f"overlay_{title.replace(' ', '_')}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(path)
+        image.save(path)
         overlays[title] = path
     return overlays
 

@@ -1,7 +1,7 @@
 """Taking in studies: the source of the chain and the batches dropped into the inbox.
 
 Contract: received = used + already present + quarantined, always; a batch without its ``COMPLETE`` marker is not
-touched; taking in twice changes nothing. Names of folders and films, which may be those of patients, are told to
+touched; taking in twice changes nothing. Names of folders and radiographs, which may be those of patients, are told to
 whoever asks here and has the key; they are written nowhere.
 """
 

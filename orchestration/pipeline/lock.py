@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestration.pipeline.registry_ownership import demand_own_registry
+from orchestration.pipeline.registry_ownership import require_own_registry
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import PlumblineError
 
@@ -37,7 +37,7 @@ def chain_lock(workspace: Workspace) -> Iterator[None]:
                 expected="one writer at a time",
                 remedy="wait until it has ended, or stop it",
             )
-        demand_own_registry(workspace)
+        require_own_registry(workspace)
         yield
 
 
@@ -57,7 +57,7 @@ def services_lock(workspace: Workspace) -> Iterator[None]:
                 expected="one web server, daemon and tracking server per workspace",
                 remedy="use those, or stop them first",
             )
-        demand_own_registry(workspace)
+        require_own_registry(workspace)
         yield
 
 

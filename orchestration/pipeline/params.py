@@ -37,7 +37,9 @@ class Cohort(_Strict):
     rows: int = Field(512, ge=64, le=4096)
     columns: int = Field(256, ge=64, le=4096)
     downsample: float = Field(8.0, ge=1.0, le=32.0)
-    looks: Literal["scanner", "mixed"] = Field("scanner", description="mixed: plates and films too, harder to learn")
+    looks: Literal["scanner", "mixed"] = Field(
+        "scanner", description="mixed: plates and radiographs too, harder to learn"
+    )
 
 
 class Dataset(_Strict):
@@ -61,7 +63,7 @@ class Dataset(_Strict):
 class Validation(_Strict):
     """Which expectations, and what happens to a study that breaks one."""
 
-    profile: Literal["biplanar", "frontal_films"] = "biplanar"
+    profile: Literal["biplanar", "frontal_radiographs"] = "biplanar"
     on_bad_study: Literal["stop", "exclude"] = "stop"
 
 
@@ -77,8 +79,10 @@ class Training(_Strict):
     input_columns: int = Field(256, ge=64)
     heatmap_stride: Literal[4, 8] = Field(8, description="input pixels per heat-map cell; 4 takes twice the time")
     learning_rate: float = Field(1e-3, gt=0.0)
-    held: bool = Field(False, description="keep prepared pictures on the training device; needs memory for them all")
-    label_shift: int = Field(0, ge=0, le=2, description="levels the labels' names may be off as a whole, on films")
+    held: bool = Field(False, description="keep prepared images on the training device; needs memory for them all")
+    label_shift: int = Field(
+        0, ge=0, le=2, description="levels the labels' names may be off as a whole, on radiographs"
+    )
     init_from: str | None = Field(None, description="folder of a fitted model to start from, or: released")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "32", "bf16-mixed"] = "auto"

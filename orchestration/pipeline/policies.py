@@ -18,7 +18,7 @@ def policy_path(params: Params, workspace: Workspace) -> Path:
     return path if path.is_absolute() else workspace.root / path
 
 
-def demand_policy(params: Params, workspace: Workspace) -> None:
+def require_policy(params: Params, workspace: Workspace) -> None:
     """Refuse a policy that is not there or not valid before anything is trained for it.
 
     Raises:

@@ -17,7 +17,7 @@ from orchestration.pipeline.workspace import Workspace
 from spine.errors import GateRefused
 
 
-def demand_own_registry(workspace: Workspace) -> None:
+def require_own_registry(workspace: Workspace) -> None:
     """Refuse a workspace whose own database is that of another folder, or no whole database.
 
     Raises:

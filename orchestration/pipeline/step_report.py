@@ -1,6 +1,6 @@
 """StepReport: what a step says of itself, for the terminal, Dagster's metadata and later readers.
 
-Contract: values are plain numbers and short strings; pictures are paths; a step that was skipped repeats what it said
+Contract: values are plain numbers and short strings; images are paths; a step that was skipped repeats what it said
 when it ran.
 """
 
@@ -25,7 +25,7 @@ class StepReport:
     Attributes:
         step: its name.
         figures: what a person wants to know, in the order to show it.
-        pictures: title -> PNG.
+        images: title -> PNG.
         pages: title -> HTML page.
         seconds: wall time of the work itself.
         overhead_seconds: wall time of versioning around it.
@@ -34,7 +34,7 @@ class StepReport:
 
     step: str
     figures: Mapping[str, Figure]
-    pictures: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
     pages: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     overhead_seconds: float = 0.0

@@ -129,7 +129,7 @@ def validation(workspace: Workspace, params: Params, progress: Progress | None) 
             "studies with errors": result.counts["bad_studies"],
             "studies with warnings": result.counts["warned_studies"],
         },
-        pictures=_draw_worst(result, workspace, workspace.validation),
+        images=_draw_worst(result, workspace, workspace.validation),
         pages={"report": str(workspace.validation / "report.html")},
     )
     if not result.success:
@@ -164,7 +164,7 @@ def _invalid(result: "ValidationResult", out: Path) -> ContractViolation:
 
 def candidate(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Train a candidate, on a data set that was found valid."""
-    _demand_valid(workspace)
+    _require_valid(workspace)
     wanted = params.training
     summary = _fit_afresh(workspace, training_config(params), progress)
     figures: dict[str, Figure] = {
@@ -206,10 +206,10 @@ def training_config(params: Params) -> "TrainingConfig":
 def _share_of_an_epoch(summary: "FitSummary") -> float:
     """Of a fit that ended within its first epoch: how much of it was seen."""
     seen = summary.steps * summary.config.batch_size * summary.config.devices
-    return round(seen / max(summary.pictures, 1), 2)
+    return round(seen / max(summary.images, 1), 2)
 
 
-def _demand_valid(workspace: Workspace) -> None:
+def _require_valid(workspace: Workspace) -> None:
     """Launched alone, training still refuses data that failed validation, or that changed since."""
     path = workspace.validation / "result.json"
     result = json.loads(path.read_text()) if path.exists() else {}

@@ -1,4 +1,4 @@
-"""Surveying 3D reconstructions without pictures: what was read, and which parameters it can yield.
+"""Surveying 3D reconstructions without images: what was read, and which parameters it can yield.
 
 Contract: one unreadable file is counted with its reason and the rest goes on.
 """

@@ -65,7 +65,7 @@ class Workspace:
 
     @property
     def dataset(self) -> Path:
-        """Manifest and pictures."""
+        """Manifest and images."""
         return self.data / "dataset"
 
     @property

@@ -1,4 +1,4 @@
-"""The reviewer's page of a workspace: evidence, pictures and facts gathered, page written.
+"""The reviewer's page of a workspace: evidence, images and facts gathered, page written.
 
 Contract: it can be written again at any time from what is on disk and in the registry; a registry that cannot be read
 makes a page that says "not known", because a verdict must not wait for links.
@@ -17,7 +17,7 @@ from orchestration.environment import links_from_environment
 from orchestration.pipeline.params import Params, read_params
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.run_facts import read_run_facts
-from spine.dataset import Example, load_example_picture, read_manifest
+from spine.dataset import Example, load_example_image, read_manifest
 from spine.errors import GateRefused, PlumblineError
 from spine.landmarks import ViewName
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from validation.gates.verdict import Verdict
     from validation.review.changes import RunFacts
     from validation.review.page import ReviewMaterial
-    from validation.review.patients import EncodedPicture, Points
+    from validation.review.patients import EncodedImage, Points
     from validation.review.verdict_status import Aftermath
 
-PICTURES_LIMIT_BYTES = 8_000_000
-"""All pictures together; as data addresses they weigh a third more, and a page may weigh 15 MB."""
+IMAGES_LIMIT_BYTES = 8_000_000
+"""All images together; as data addresses they weigh a third more, and a page may weigh 15 MB."""
 
 HEIGHTS = (900, 720, 560, 420, 320, 240)
-"""Heights that pictures are tried in, the tallest first."""
+"""Heights that images are tried in, the tallest first."""
 
 _QUALITY = 78
 
@@ -79,7 +79,7 @@ def gather_material(workspace: Workspace, params: Params) -> "ReviewMaterial":
         champion=champion,
         challenger_run=facts["challenger"],
         champion_run=facts.get("champion"),
-        pictures=encode_pictures(workspace.dataset, chosen),
+        images=encode_images(workspace.dataset, chosen),
         points=points,
         test_set_reads=count_reads(workspace.test_set_ledger, verdict.test_digest) or None,
         done=what_was_done(workspace, verdict),
@@ -135,12 +135,12 @@ def known_facts(workspace: Workspace, records: "Mapping[str, EvaluationRecord]")
         return {role: RunFacts() for role in records}
 
 
-def encode_pictures(
-    dataset: Path, examples: Iterable[Example], limit: int = PICTURES_LIMIT_BYTES
-) -> "dict[tuple[str, ViewName], EncodedPicture]":
+def encode_images(
+    dataset: Path, examples: Iterable[Example], limit: int = IMAGES_LIMIT_BYTES
+) -> "dict[tuple[str, ViewName], EncodedImage]":
     """(study, view) -> JPEG, as tall as all of them together may be."""
     chosen = list(examples)
-    encoded: dict[tuple[str, ViewName], EncodedPicture] = {}
+    encoded: dict[tuple[str, ViewName], EncodedImage] = {}
     for height in HEIGHTS:
         encoded = {(e.study_id, v): _encode(dataset, e, v, height) for e in chosen for v in e.views}
         if sum(len(p.jpeg) for p in encoded.values()) <= limit:
@@ -148,17 +148,17 @@ def encode_pictures(
     return encoded
 
 
-def _encode(dataset: Path, example: Example, view: ViewName, height: int) -> "EncodedPicture":
+def _encode(dataset: Path, example: Example, view: ViewName, height: int) -> "EncodedImage":
     from PIL import Image
 
     from inference.drawing import windowed
-    from validation.review.patients import EncodedPicture
+    from validation.review.patients import EncodedImage
 
-    picture = np.asarray(load_example_picture(dataset, example.views[view]))
-    rows, columns = picture.shape
-    image = Image.fromarray(windowed(picture))
+    image = np.asarray(load_example_image(dataset, example.views[view]))
+    rows, columns = image.shape
+    jpeg = Image.fromarray(windowed(image))
     if rows > height:
-        image = image.resize((max(1, round(columns * height / rows)), height), Image.Resampling.LANCZOS)
+        jpeg = jpeg.resize((max(1, round(columns * height / rows)), height), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=_QUALITY, optimize=True)
-    return EncodedPicture(buffer.getvalue(), (columns, rows))
+    jpeg.save(buffer, "JPEG", quality=_QUALITY, optimize=True)
+    return EncodedImage(buffer.getvalue(), (columns, rows))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from validation.review.changes import PatientFact, RunFacts
 
 PATIENTS_ARTIFACT = "data/patients.json"
-PICTURES_METRIC = "data/training_pictures"
+IMAGES_METRIC = "data/training_images"
 DIGEST_TAG = "plumbline.model_digest"
 _VERSION_TAG = "plumbline.version."
 
@@ -62,7 +62,7 @@ def read_run_facts(client: "MlflowClient", model_digest: str, links: Mapping[str
         devices=int(params["devices"]) if params.get("devices", "").isdigit() else None,
         seconds=metrics.get("cost/seconds"),
         epochs=metrics.get("cost/epochs"),
-        pictures=_whole(metrics.get(PICTURES_METRIC)),
+        images=_whole(metrics.get(IMAGES_METRIC)),
         energy=_measured(tags.get("plumbline.energy")),
         dataset=tags.get("plumbline.dataset"),
         dvc_version=_known(tags.get("plumbline.dvc_version")),
@@ -77,7 +77,7 @@ def log_data(client: "MlflowClient", run_id: str, manifest: Manifest) -> None:
     for split in SPLITS:
         examples = manifest.in_split(split)
         client.log_metric(run_id, f"data/{split}_patients", float(len({e.patient for e in examples})))
-    client.log_metric(run_id, PICTURES_METRIC, float(sum(len(e.views) for e in manifest.in_split("train"))))
+    client.log_metric(run_id, IMAGES_METRIC, float(sum(len(e.views) for e in manifest.in_split("train"))))
     rows = sorted({(e.patient, e.split, str(e.facts.get("condition", "not told"))) for e in manifest.examples})
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / Path(PATIENTS_ARTIFACT).name

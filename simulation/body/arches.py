@@ -1,7 +1,7 @@
 """What is behind the vertebral bodies: pedicles, articular processes, laminae, transverse and spinous processes.
 
 Contract: everything follows the body's own axes; pedicles lie where ``spine_pose`` says. Thicknesses are choices that
-look right beside real frontal films; they are not from the literature.
+look right beside real frontal radiographs; they are not from the literature.
 """
 
 import torch
@@ -125,7 +125,7 @@ def _processes(batch: PatientBatch) -> Bones:
     reach = (back + batch.spinous * (1 + 0.06 * batch.style[:, 4])[:, None] - arch).clamp(min=12.0)
     start = _local(batch, 0 * arch, arch, -0.2 * height)
     tip = _local(batch, 0 * arch, arch + reach * batch.droop.cos(), -0.2 * height - reach * batch.droop.sin())
-    # A thin blade that ends in a thicker edge: on a frontal film a line, not a ring.
+    # A thin blade that ends in a thicker edge: on a frontal radiograph a line, not a ring.
     tall = _pair(2.0 - 0.6 * lumbar, height * (0.2 + 0.14 * lumbar))
     taper = numbers_on(batch.device, 1.5, 0.95)
     grid = bar(start, tip, up, tall, tall * taper)[0]

@@ -92,7 +92,7 @@ def _femur(rings: Tensor, size: Tensor, hip: Tensor, mirror: Tensor) -> tuple[Te
 
 
 def _tibia(hip: Tensor, size: Tensor, mirror: Tensor, ones: Tensor, word: str) -> Shell:
-    """The upper tibia, seen only on whole-body pictures."""
+    """The upper tibia, seen only on whole-body images."""
     device, ahead = hip.device, numbers_on(hip.device, 0.0, 1.0, 0.0)
     start, end = (hip + numbers_on(device, *at) * mirror * size for at in ((20.0, 2.0, -472.0), (18.0, 8.0, -836.0)))
     wide, slim = (numbers_on(device, *radii) * size for radii in ((33.0, 33.0), (12.0, 12.0)))

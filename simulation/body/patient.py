@@ -34,7 +34,7 @@ class VirtualPatient:
         habitus: build and posture.
         soft: soft parts, as drawn.
         metal: metal, as drawn.
-        reconstruction: landmarks and facts (without picture geometry, which belongs to a scan).
+        reconstruction: landmarks and facts (without image geometry, which belongs to a scan).
     """
 
     parameters: PatientParameters

@@ -1,4 +1,4 @@
-"""What dresses the upper picture at the sides: clavicles, shoulder blades, arms.
+"""What dresses the upper image at the sides: clavicles, shoulder blades, arms.
 
 Contract: as every bone, grids in place, mm.
 """

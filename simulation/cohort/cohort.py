@@ -5,7 +5,7 @@ Contract:
     <folder>/case-00017/...          one patient, see ``case``
     <folder>/COMPLETE                written last of all: the cohort, with what it was made from
 
-A case depends on the cohort's seed, its own index, the picture's size, the extras and the sway, on nothing else: a
+A case depends on the cohort's seed, its own index, the image's size, the extras and the sway, on nothing else: a
 larger count adds cases, another number of workers changes nothing. A re-run keeps finished cases, draws unfinished
 ones and, where the caller allows it, replaces cases made from another configuration and removes cases beyond the
 count. What no cohort wrote is never touched. Memory does not grow with the count.

@@ -29,7 +29,7 @@ State = Literal["finished", "other", "unfinished", "absent", "foreign"]
 
 
 RENDERER = "5"
-"""Raised whenever the same seed would give other pictures or points: old cases are then replaced."""
+"""Raised whenever the same seed would give other images or points: old cases are then replaced."""
 
 
 HEIGHT_MM = (600.0, 1500.0)
@@ -57,17 +57,17 @@ class CohortConfig:
     Attributes:
         count: patients.
         seed: of the cohort.
-        shape: (H, W) of a full-length picture, pixels; truncated ones have fewer rows.
+        shape: (H, W) of a full-length image, pixels; truncated ones have fewer rows.
         spacing_mm: at the isocentre plane.
         workers: processes that draw; each uses one thread.
-        extras: what is written beside the pictures, see ``export``.
+        extras: what is written beside the images, see ``export``.
         mesh_format: of the meshes.
-        looks: of the pictures: the slot scanner's alone, or the whole family (``looks``).
+        looks: of the images: the slot scanner's alone, or the whole family (``looks``).
         sway_mm: standard deviation of the patient's movement between the views in x, y and z; the reconstruction
             shows the still patient.
 
     Raises:
-        ParametersRejected: a value is not possible, or the picture could not hold a spine.
+        ParametersRejected: a value is not possible, or the image could not hold a spine.
     """
 
     count: int
@@ -85,7 +85,7 @@ class CohortConfig:
         found += [f"seed = {self.seed}"] if self.seed < 0 else []
         for name, pixels, (low, high) in (("height", self.shape[0], HEIGHT_MM), ("width", self.shape[1], WIDTH_MM)):
             if not low <= pixels * self.spacing_mm <= high:
-                found.append(f"picture {name} {pixels * self.spacing_mm:.0f} mm (allowed {low:.0f} to {high:.0f})")
+                found.append(f"image {name} {pixels * self.spacing_mm:.0f} mm (allowed {low:.0f} to {high:.0f})")
         found += _unknown("extras", self.extras, get_args(Extra))
         found += _unknown("looks", (self.looks,), get_args(Looks))
         found += _unknown("mesh_format", (self.mesh_format,), get_args(MeshFormat))
@@ -95,8 +95,8 @@ class CohortConfig:
             raise ParametersRejected(
                 "COHORT_IMPOSSIBLE",
                 found="; ".join(found),
-                expected="counts of 1 or more, a seed of 0 or more, known words, pictures that hold a spine",
-                remedy=_SIZES if any(text.startswith("picture") for text in found) else "correct the named values",
+                expected="counts of 1 or more, a seed of 0 or more, known words, images that hold a spine",
+                remedy=_SIZES if any(text.startswith("image") for text in found) else "correct the named values",
             )
 
     @property
@@ -109,7 +109,7 @@ class CohortConfig:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What is asked for beyond pictures of a still patient; empty by default."""
+        """What is asked for beyond images of a still patient; empty by default."""
         found: dict[str, Any] = {"extras": sorted(set(self.extras))} if self.extras else {}
         if "meshes" in self.extras:
             found["mesh_format"] = self.mesh_format

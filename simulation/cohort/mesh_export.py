@@ -1,4 +1,4 @@
-"""A virtual patient beyond pictures: a mesh for each bone and 3D Slicer markups.
+"""A virtual patient beyond images: a mesh for each bone and 3D Slicer markups.
 
 Contract: meshes come from the very grids that are drawn, in LPS millimetres; an end plate closes the body whose rim it
 shares, grids that share a ring are one surface, every other open end gets a lid, so that meshes are closed. Parts of a

@@ -147,7 +147,7 @@ def write_case(folder: Path, config: CohortConfig, index: int) -> int:
     _write_marker(case / UNFINISHED, config.fingerprint, dict.fromkeys(_planned(config), 0))
     (case / COMPLETE).unlink(missing_ok=True)
     patient = build_patient(sample_patient(seed), seed)
-    scanned = _write_pictures(case, config, index, patient)
+    scanned = _write_images(case, config, index, patient)
     write_reconstruction(scanned, case / "reconstruction.json")
     if config.extras:
         write_extras(case / EXTRAS, patient, scanned, config.extras, config.mesh_format)
@@ -158,7 +158,7 @@ def write_case(folder: Path, config: CohortConfig, index: int) -> int:
     return index
 
 
-def _write_pictures(case: Path, config: CohortConfig, index: int, patient: "VirtualPatient") -> Reconstruction:
+def _write_images(case: Path, config: CohortConfig, index: int, patient: "VirtualPatient") -> Reconstruction:
     """Take and write both views; returns the reconstruction with what the scan adds to it."""
     from simulation.body.materials import TUBE_KVP
     from simulation.imaging.acquisition import family_of
@@ -172,15 +172,15 @@ def _write_pictures(case: Path, config: CohortConfig, index: int, patient: "Virt
     facts = {**patient.reconstruction.facts, "appearance": family}
     if config.sway_mm:
         sway = sample_sway(patient.seed, config.sway_mm)
-        pictures = render_swayed(patient, geometry, patient.seed, sway, family)
+        images = render_swayed(patient, geometry, patient.seed, sway, family)
         facts["sway_mm"] = sway.tolist()
     else:
-        pictures = render_views(patient, geometry, patient.seed, family)
+        images = render_views(patient, geometry, patient.seed, family)
     uids = _uids(config, index)
     for view in VIEWS:
         write_radiograph(
             case / f"{view}.dcm",
-            pictures[view],
+            images[view],
             geometry[view],
             patient_id=patient.reconstruction.subject_id,
             study_uid=uids["study"],

@@ -1,1 +1,1 @@
-"""From bodies to pictures: rays, path lengths, exposure, looks, display, what is laid over; N pictures at once."""
+"""From bodies to images: rays, path lengths, exposure, looks, display, what is laid over; N images at once."""

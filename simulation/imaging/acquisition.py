@@ -1,4 +1,4 @@
-"""Which pictures to take: where, how they are exposed and shown, what is laid over them; and N of them as tables.
+"""Which images to take: where, how they are exposed and shown, what is laid over them; and N of them as tables.
 
 Contract: a shot depends on its geometry and seed alone; both views of a scan share the look. ``ShotTable`` holds plain
 arrays, so that a worker process hands a batch over in a few pieces instead of a thousand small objects.
@@ -24,7 +24,7 @@ _FAMILY_STREAM, _LOOK_STREAM, _VIEW_STREAM, _OVERLAY_STREAM = 11, 12, 14, 16
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture to take: where, how, how it is shown, and what is laid over it."""
+    """One image to take: where, how, how it is shown, and what is laid over it."""
 
     geometry: ViewGeometry
     seed: int
@@ -34,7 +34,7 @@ class Shot:
     cone: Cone | None = None
 
     def project(self, xyz_mm: Floats) -> Floats:
-        """(..., 3) points in mm -> (..., 2) pixels (column, row) on this picture."""
+        """(..., 3) points in mm -> (..., 2) pixels (column, row) on this image."""
         if self.cone is not None:
             xyz_mm = self.cone.warped(xyz_mm, self.geometry.source_to_isocentre_mm)
         return self.geometry.project(xyz_mm)
@@ -42,7 +42,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class ShotTable:
-    """N pictures of one view and shape, on the host.
+    """N images of one view and shape, on the host.
 
     Attributes:
         view, shape: of all.
@@ -74,7 +74,7 @@ def plan_shot(
     sheet: Edges | None = None,
     cone: Cone | None = None,
 ) -> Shot:
-    """Choose exposure, look and overlay of a picture."""
+    """Choose exposure, look and overlay of an image."""
     chosen = family or family_of(seed)
     view = VIEWS.index(geometry.view)
     return Shot(
@@ -88,7 +88,7 @@ def plan_shot(
 
 
 def tabulate(shots: Sequence[Shot], finest_mm: float | None = None) -> ShotTable:
-    """Collect N pictures.
+    """Collect N images.
 
     Args:
         shots: of one view and shape.

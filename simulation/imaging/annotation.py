@@ -1,4 +1,4 @@
-"""What is laid over a picture: collimation, side markers, burned-in text, rulers.
+"""What is laid over an image: collimation, side markers, burned-in text, rulers.
 
 Contract: everything is synthetic; texts are made-up words and numbers, never a person's data, and nothing is drawn in
 a landmark's own place by design. An overlay is a list of pixels with values, so that batches stay cheap.
@@ -52,14 +52,14 @@ Mark = tuple[NDArray[np.bool_], int, int, float]
 
 @dataclass(frozen=True)
 class Overlay:
-    """Pixels laid over one picture.
+    """Pixels laid over one image.
 
     Attributes:
         rows, columns: (P,) int32.
         greys: (P,) float32, 0 to 1.
         window: top, bottom, left, right of the open collimator in pixels; outside lies ``Look.background``.
-        haze: how much of the picture shines through outside, 0 to 1.
-        sheet: edges of the film itself, as ``window``; around it the picture is black.
+        haze: how much of the image shines through outside, 0 to 1.
+        sheet: edges of the radiograph itself, as ``window``; around it the image is black.
     """
 
     rows: NDArray[np.int32]
@@ -78,17 +78,17 @@ def glyph(letter: str) -> NDArray[np.bool_]:
 def sample_overlay(
     rng: np.random.Generator, view: ViewName, shape: tuple[int, int], sheet: Edges | None = None
 ) -> Overlay:
-    """Markers, text and collimation of one picture.
+    """Markers, text and collimation of one image.
 
     Args:
         rng: of the choices.
         view: decides the letters.
         shape: (H, W).
-        sheet: edges of the film, where it is smaller than the picture.
+        sheet: edges of the radiograph, where it is smaller than the image.
     """
     height, width = shape
-    top, bottom, left, right = film = sheet or (0.0, float(height), 0.0, float(width))
-    chosen, haze = film, 0.0
+    top, bottom, left, right = radiograph = sheet or (0.0, float(height), 0.0, float(width))
+    chosen, haze = radiograph, 0.0
     if rng.random() < 0.2:  # a collimator that shows at the sides
         inset = rng.uniform(0.0, 0.10, 2) * (right - left)
         chosen, haze = (top, bottom, left + float(inset[0]), right - float(inset[1])), float(rng.choice([0.0, 0.12]))
@@ -99,11 +99,11 @@ def sample_overlay(
         marks.append(_text(rng, view, chosen))
     if rng.random() < 0.05:
         marks += _ruler(rng, chosen)
-    return _flattened(marks, shape, chosen, haze, film)
+    return _flattened(marks, shape, chosen, haze, radiograph)
 
 
 def _side_marker(rng: np.random.Generator, view: ViewName, window: Edges) -> Mark:
-    """L beside the patient's left, R beside the right; the patient's left is on the right of a frontal picture.
+    """L beside the patient's left, R beside the right; the patient's left is on the right of a frontal image.
 
     A lateral is marked with the side at the detector, which is the left in every one that is drawn.
     """
@@ -165,11 +165,11 @@ def _flattened(
 
 @dataclass(frozen=True)
 class OverlayTable:
-    """The overlays of N pictures on the host.
+    """The overlays of N images on the host.
 
     Attributes:
         edges: (N, 9) window, haze, sheet.
-        index: (P,) int64 positions in the (N, H, W) pictures, one after the other.
+        index: (P,) int64 positions in the (N, H, W) images, one after the other.
         greys: (P,) float32.
     """
 
@@ -179,7 +179,7 @@ class OverlayTable:
 
 
 def overlay_table(overlays: Sequence[Overlay], shape: tuple[int, int]) -> OverlayTable:
-    """Collect the overlays of pictures of one (H, W)."""
+    """Collect the overlays of images of one (H, W)."""
     height, width = shape
     edges = np.array([(*o.window, o.haze, *o.sheet) for o in overlays], dtype=np.float32)
     offset = np.repeat(np.arange(len(overlays)) * height * width, [len(o.rows) for o in overlays])
@@ -188,7 +188,7 @@ def overlay_table(overlays: Sequence[Overlay], shape: tuple[int, int]) -> Overla
 
 
 def lay_over(greys: Tensor, overlays: Sequence[Overlay] | OverlayTable, background: Tensor) -> Tensor:
-    """(N, H, W) greys in 0..1 with each picture's collimation and marks; ``background`` is (N,)."""
+    """(N, H, W) greys in 0..1 with each image's collimation and marks; ``background`` is (N,)."""
     shape = (greys.shape[1], greys.shape[2])
     table = overlays if isinstance(overlays, OverlayTable) else overlay_table(overlays, shape)
     edges = torch.from_numpy(table.edges).to(greys.device)

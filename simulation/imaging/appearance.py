@@ -1,13 +1,12 @@
-"""Which looks pictures have: choices of exposure and display processing, drawn from families.
+"""Which looks images have: choices of exposure and display processing, drawn from families.
 
-Contract: a look is plain numbers; a seed always gives the same one. The families (docs/sources.md, pictures and
+Contract: a look is plain numbers; a seed always gives the same one. The families (docs/sources.md, images and
 postures):
 
     scanner   the slot scanner: flattened, evened out, sharp edges, sigmoid
     cr        plates and flat detectors: partly flattened, wider scatter, moderate edges
-    film      film-like: not flattened, a steep curve that loses lungs or belly, sometimes two films joined
-    flat      low contrast, little processing
-    hard      high contrast, clipped at both ends
+    radiograph      radiograph-like: not flattened, a steep curve that loses lungs or belly, sometimes two radiographs
+    joined flat      low contrast, little processing hard      high contrast, clipped at both ends
 
 Any of them can be shown inverted.
 """
@@ -20,13 +19,25 @@ import numpy as np
 
 from simulation.imaging.exposure import Exposure
 
-LookFamily = Literal["scanner", "cr", "film", "flat", "hard"]
+LookFamily = Literal["scanner", "cr", "radiograph", "flat", "hard"]
 
-FAMILY_SHARES: Mapping[LookFamily, float] = {"scanner": 0.80, "cr": 0.12, "film": 0.02, "flat": 0.04, "hard": 0.02}
+FAMILY_SHARES: Mapping[LookFamily, float] = {
+    "scanner": 0.80,
+    "cr": 0.12,
+    "radiograph": 0.02,
+    "flat": 0.04,
+    "hard": 0.02,
+}
 """Of biplanar pairs: most come from the slot scanner."""
 
-FILM_SHARES: Mapping[LookFamily, float] = {"scanner": 0.06, "cr": 0.34, "film": 0.34, "flat": 0.14, "hard": 0.12}
-"""Of plain frontal films."""
+RADIOGRAPH_SHARES: Mapping[LookFamily, float] = {
+    "scanner": 0.06,
+    "cr": 0.34,
+    "radiograph": 0.34,
+    "flat": 0.14,
+    "hard": 0.12,
+}
+"""Of plain frontal radiographs."""
 
 INVERTED_SHARE = 0.06
 
@@ -36,7 +47,7 @@ class Look:
     """Choices of one display processing.
 
     Attributes:
-        flatten: share of the large-scale picture that is removed, 0 to 1.
+        flatten: share of the large-scale image that is removed, 0 to 1.
         flatten_mm: standard deviation of the flattening kernel.
         normalise: share of the local contrast that is evened out, 0 to 1.
         linear: 1 for a window with hard ends, 0 for a sigmoid.
@@ -46,8 +57,9 @@ class Look:
         edge_mm: standard deviation of the kernel whose remainder is boosted.
         gamma: of the final grey scale.
         tilt_across, tilt_down: brightness that rises from edge to edge (heel effect), in units of the line integral.
-        seam: height of a joint between two films from the top, 0 to 1 (outside: none); seam_step and seam_gain say
-            how the lower film differs, seam_line how bright the joint itself shows.
+        seam: height of a joint between two radiographs from the top, 0 to 1 (outside: none); seam_step and seam_gain
+            say
+            how the lower radiograph differs, seam_line how bright the joint itself shows.
         inverted: 1 when bone is dark.
         background: grey of what lies outside the collimation.
         floor, ceiling: darkest and brightest grey.
@@ -102,7 +114,7 @@ def sample_look(rng: np.random.Generator, family: LookFamily) -> Look:
             brightness=rng.normal(-0.1, 0.4), edge=u(0.2, 1.4), edge_mm=u(1.5, 6), gamma=u(0.7, 1.5),
             **_joint(rng, 0.06), **grey,
         )  # fmt: skip
-    if family == "film":
+    if family == "radiograph":
         return Look(
             flatten=u(0.0, 0.2), flatten_mm=u(40, 90), normalise=u(0.0, 0.15), linear=float(rng.random() < 0.4),
             gain=u(0.6, 1.5), brightness=rng.normal(-0.1, 0.35), edge=u(0.0, 0.8), edge_mm=u(1.5, 6),
@@ -124,7 +136,7 @@ def sample_look(rng: np.random.Generator, family: LookFamily) -> Look:
 
 
 def _joint(rng: np.random.Generator, share: float) -> dict[str, float]:
-    """Two films joined, sometimes."""
+    """Two radiographs joined, sometimes."""
     if rng.random() > share:
         return {}
     return {

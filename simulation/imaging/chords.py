@@ -1,6 +1,6 @@
 """Closed-form path lengths through soft parts along the scanner's horizontal rays, for N patients.
 
-Contract: (N, S, H, W) float32 millimetres at the pixel centres. Because every ray is horizontal, each picture row is a
+Contract: (N, S, H, W) float32 millimetres at the pixel centres. Because every ray is horizontal, each image row is a
 problem in the plane. Ellipsoids of any orientation, and lofts of power 2, are exact; lofts of another power are exact
 along their axes and use the scaled distance d of the ray from the centre, chord = 2 (1 - d^n)^(1/n) / |direction
 scaled|, in between (rays lean by less than 10 degrees).
@@ -135,26 +135,26 @@ def _tiles(
     seen_rows: Tensor,
     seen_columns: Tensor,
 ) -> Tensor:
-    """(N, E, T, T) weighted chords on tiles; nothing where a tile leaves the picture."""
+    """(N, E, T, T) weighted chords on tiles; nothing where a tile leaves the image."""
     chords = _chords(Ellipsoids(centre, axes, floor), direction, z, source[:, None])
     return chords * weight[..., None, None] * (seen_rows[..., None] & seen_columns[..., None, :])
 
 
-def add_small(picture: Tensor, solids: Ellipsoids, rays: Rays, reach_mm: float, weight: Tensor) -> Tensor:
+def add_small(image: Tensor, solids: Ellipsoids, rays: Rays, reach_mm: float, weight: Tensor) -> Tensor:
     """Add (N, E) ``weight`` times the chords of ellipsoids that reach at most ``reach_mm`` to (N, H, W).
 
-    Each is worked out on a tile around its own middle, and the tiles are added to the picture.
+    Each is worked out on a tile around its own middle, and the tiles are added to the image.
     """
     height, width = rays.shape
     # In steps, so that slightly different pixels share one compiled kernel.
     wanted = math.ceil(2.4 * reach_mm / rays.finest_mm + 2)
-    side = min(_TILE_STEP * math.ceil(wanted / _TILE_STEP) if picture.is_cuda else wanted, max(height, width))
+    side = min(_TILE_STEP * math.ceil(wanted / _TILE_STEP) if image.is_cuda else wanted, max(height, width))
     across, deep = rays.axes
     centre = solids.centre_mm
     u = centre[..., across] * rays.distance_mm[:, None] / (rays.distance_mm[:, None] + centre[..., deep])
     column = (u - rays.u0_mm[:, None]) / rays.column_mm[:, None] + (width / 2 - 0.5)
     row = (rays.z0_mm[:, None] - centre[..., 2]) / rays.row_mm[:, None] + (height / 2 - 0.5)
-    steps = torch.arange(side, device=picture.device) - side // 2
+    steps = torch.arange(side, device=image.device) - side // 2
     columns = column.round().long()[..., None] + steps  # (N, E, T)
     rows = row.round().long()[..., None] + steps
     tile_u = (columns - (width / 2 - 0.5)) * rays.column_mm[:, None, None] + rays.u0_mm[:, None, None]
@@ -176,5 +176,5 @@ def add_small(picture: Tensor, solids: Ellipsoids, rays: Rays, reach_mm: float, 
     )
     tiles = _tiles(*args)
     index = rows.clamp(0, height - 1)[..., None] * width + columns.clamp(0, width - 1)[..., None, :]
-    index = index + (torch.arange(len(rays), device=picture.device) * height * width)[:, None, None, None]
-    return picture.reshape(-1).index_add(0, index.reshape(-1), tiles.reshape(-1)).reshape(picture.shape)
+    index = index + (torch.arange(len(rays), device=image.device) * height * width)[:, None, None, None]
+    return image.reshape(-1).index_add(0, index.reshape(-1), tiles.reshape(-1)).reshape(image.shape)

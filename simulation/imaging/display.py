@@ -1,4 +1,4 @@
-"""Display processing: measured line integrals become 12-bit pictures, bone bright unless inverted.
+"""Display processing: measured line integrals become 12-bit images, bone bright unless inverted.
 
 Contract: (N, H, W) int32 in 0..4095. The scanner's recipe: log, mask-normalised flattening with a 26 mm kernel,
 division by the local standard deviation over 55 mm, sigmoid, edge boost (docs/sources.md, materials, exposure and
@@ -24,7 +24,7 @@ _LOCAL_MM = 55.0
 _COARSEST_EDGE_MM = 6.0
 _THIN_MM = 12.0
 _BONE_MM, _CHAMBER_MM = 2.0, 90.0
-"""What a picture is windowed for: bone within this distance of the middle."""
+"""What an image is windowed for: bone within this distance of the middle."""
 _BURNT_SPREADS, _WINDOW_END, _SIGMOID_END = 1.7, 2.0, 3.3
 """So far above its mean the spine must not yet be white: where a window ends, or a sigmoid hardly rises any more."""
 
@@ -68,7 +68,7 @@ def looks_of(looks: Sequence[Look] | NDArray[np.float32], device: torch.device |
 def process(measured: Tensor, paths: PathLengths, rays: Rays, look: LookBatch) -> Tensor:
     """(N, H, W) measured line integrals -> (N, H, W) int32 in 0..4095.
 
-    ``paths`` says where the patient is, and where the bone that the picture is exposed and windowed for.
+    ``paths`` says where the patient is, and where the bone that the image is exposed and windowed for.
     """
     skin_mm = paths.skin
     wide = [value[:, None, None] for value in (look.flatten, look.normalise, look.edge)]
@@ -101,7 +101,7 @@ def _tilts(rays: Rays, look: LookBatch) -> Tensor:
 
 
 def _joined(values: Tensor, look: LookBatch) -> Tensor:
-    """Two films joined: another exposure and contrast below the seam, and the joint itself."""
+    """Two radiographs joined: another exposure and contrast below the seam, and the joint itself."""
     at = torch.linspace(0, 1, values.shape[1], device=values.device)
     below = ((at >= look.seam[:, None]) & (look.seam[:, None] > 0)).to(values.dtype)[..., None]
     line = torch.exp(-0.5 * ((at - look.seam[:, None]) / 0.0022) ** 2)[..., None] * (look.seam[:, None, None] > 0)
@@ -110,9 +110,10 @@ def _joined(values: Tensor, look: LookBatch) -> Tensor:
 
 
 def _greys(values: Tensor, skin_mm: Tensor, look: LookBatch, spread: Tensor) -> Tensor:
-    """Window or sigmoid, gamma, polarity; outside the patient the beam blackens the picture.
+    """Window or sigmoid, gamma, polarity; outside the patient the beam blackens the image.
 
-    ``spread`` (N, 1, 1) is that of the spine's values: a film on which most of it is burnt out would be taken again.
+    ``spread`` (N, 1, 1) is that of the spine's values: a radiograph on which most of it is burnt out would be taken
+    again.
     """
     gain, brightness, linear = (v[:, None, None] for v in (look.gain, look.brightness, look.linear))
     end = torch.where(linear > 0, _WINDOW_END, _SIGMOID_END)

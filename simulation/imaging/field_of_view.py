@@ -1,8 +1,8 @@
-"""What part of a patient is scanned: whole body, full length, or cut off above, below or both; and plain films.
+"""What part of a patient is scanned: whole body, full length, or cut off above, below or both; and plain radiographs.
 
 Contract: both views of a scan share their rows' heights (the chains travel together), so they share ``z0_mm`` and the
 number of rows; a truncated scan has fewer rows than asked for. Without hips means that no hip centre is on the
-picture, without T1 that no T1 landmark is.
+image, without T1 that no T1 landmark is.
 """
 
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ from spine.landmarks import VERTEBRAE, VIEWS, ViewName
 from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry
 
 WHOLE_BODY_SCALE = 1.75
-"""Pixels of a whole-body picture are this much larger."""
+"""Pixels of a whole-body image are this much larger."""
 
 ROW_STEP = 8
 """Rows of a truncated scan are a multiple of this."""
 
-FILM_FINEST_MM = 330.0
-"""A film's frame is at least this high, so that pixels have a lower bound: this over the number of rows."""
+RADIOGRAPH_FINEST_MM = 330.0
+"""A radiograph's frame is at least this high, so that pixels have a lower bound: this over the number of rows."""
 
 _FROM_BEHIND = 0.75
-"""Of plain films: most of scoliosis are taken postero-anterior, to spare the breasts; the share is a choice."""
+"""Of plain radiographs: most of scoliosis are taken postero-anterior, to spare the breasts; the share is a choice."""
 
 _FIELD_STREAM = 2
 _CORNER_PARTS = tuple((plate, side) for plate in ("sup", "inf") for side in ("left", "right"))
@@ -35,7 +35,7 @@ def scan_geometry(patient: VirtualPatient, shape: tuple[int, int], spacing_mm: f
 
     Args:
         patient: whom; ``parameters.field_of_view`` says how much is scanned.
-        shape: (H, W) of a full-length picture in pixels.
+        shape: (H, W) of a full-length image in pixels.
         spacing_mm: pixel spacing at the isocentre plane; a whole body is scaled down to fit.
     """
     if patient.parameters.field_of_view == "whole_body":
@@ -55,11 +55,11 @@ def scan_geometry(patient: VirtualPatient, shape: tuple[int, int], spacing_mm: f
 
 
 def _rows_and_middle(patient: VirtualPatient, full_rows: int, spacing_mm: float) -> tuple[int, float]:
-    """Number of rows and height of the picture's middle, mm."""
+    """Number of rows and height of the image's middle, mm."""
     kind = patient.parameters.field_of_view
     if kind == "full":
         return full_rows, 0.0
-    if kind == "whole_body":  # from the top of the head; the legs end where the picture does
+    if kind == "whole_body":  # from the top of the head; the legs end where the image does
         top = float(patient.spine.centre[0, 0, 2]) + 225.0 * patient.parameters.size_factor
         return full_rows, top - full_rows * spacing_mm / 2
     rng = np.random.default_rng([patient.seed, _FIELD_STREAM])
@@ -90,12 +90,12 @@ def _above_hips(patient: VirtualPatient, rng: np.random.Generator) -> float:
 
 
 @dataclass(frozen=True)
-class FilmField:
-    """A plain frontal film of the spine, letterboxed.
+class RadiographField:
+    """A plain frontal radiograph of the spine, letterboxed.
 
     Attributes:
-        geometry: of the whole picture.
-        sheet: top, bottom, left and right edge of the film in pixels; around it the picture is black.
+        geometry: of the whole image.
+        sheet: top, bottom, left and right edge of the radiograph in pixels; around it the image is black.
         cone: the tube that stands still.
     """
 
@@ -104,10 +104,10 @@ class FilmField:
     cone: Cone
 
 
-def film_field(patient: VirtualPatient, shape: tuple[int, int], rng: np.random.Generator) -> FilmField:
-    """A film from the neck to the sacrum, cropped to a strip around the spine and fitted into (H, W) pixels.
+def radiograph_field(patient: VirtualPatient, shape: tuple[int, int], rng: np.random.Generator) -> RadiographField:
+    """A radiograph from the neck to the sacrum, cropped to a strip around the spine and fitted into (H, W) pixels.
 
-    How much is cropped follows the public frontal films (docs/sources.md, pictures and postures), a little wider:
+    How much is cropped follows the public frontal radiographs (docs/sources.md, images and postures), a little wider:
     T1 near the upper edge, the pelvis mostly cut off, a strip 0.24 to 0.60 times as wide as it is high.
     """
     points = patient.reconstruction.points
@@ -122,7 +122,7 @@ def film_field(patient: VirtualPatient, shape: tuple[int, int], rng: np.random.G
     aside = float(rng.normal(0.0, 0.055)) * wide
     room = max(0.0, (wide - spread) / 2)
     middle = float((corners[:, 0].max() + corners[:, 0].min()) / 2) + float(np.clip(aside, -room, room))
-    spacing = max(high / shape[0], wide / shape[1], FILM_FINEST_MM / shape[0])
+    spacing = max(high / shape[0], wide / shape[1], RADIOGRAPH_FINEST_MM / shape[0])
     distance = float(rng.uniform(1000, 1900))
     geometry = ViewGeometry("frontal", shape, (spacing, spacing), distance, middle, (top + bottom) / 2)
     half_rows, half_columns = high / spacing / 2, wide / spacing / 2
@@ -134,4 +134,4 @@ def film_field(patient: VirtualPatient, shape: tuple[int, int], rng: np.random.G
     )
     from_behind = bool(rng.random() < _FROM_BEHIND)
     cone = Cone(float((top + bottom) / 2 + rng.normal(0, 0.15) * high), from_behind)
-    return FilmField(geometry, sheet, cone)
+    return RadiographField(geometry, sheet, cone)

@@ -1,7 +1,7 @@
-"""Fused kernels on a GPU: arithmetic over whole pictures compiled into one pass.
+"""Fused kernels on a GPU: arithmetic over whole images compiled into one pass.
 
 Contract: a fused function takes tensors and plain constants, returns tensors, and gives the same numbers up to
-rounding whether it is compiled or not. On a CPU nothing is compiled, so that a seed gives the same picture on every
+rounding whether it is compiled or not. On a CPU nothing is compiled, so that a seed gives the same image on every
 machine.
 """
 
@@ -27,7 +27,7 @@ def fused(function: Callable[..., Result]) -> Callable[..., Result]:
         if not compiled:
             import torch._dynamo.config  # a second to import, and only a GPU needs it
 
-            # One kernel for each shape of picture and batch; the default would give up after eight.
+            # One kernel for each shape of image and batch; the default would give up after eight.
             torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _SHAPES)
             compiled.append(torch.compile(function, dynamic=False))
         return compiled[0](*tensors)

@@ -77,10 +77,10 @@ def render_swayed(
     by_mm: Floats,
     family: LookFamily | None = None,
 ) -> dict[ViewName, NDArray[np.uint16]]:
-    """As ``render_views``; the lateral picture shows the patient moved by (3,) mm."""
+    """As ``render_views``; the lateral image shows the patient moved by (3,) mm."""
     frontal, lateral = VIEWS
     found = render_views(patient, {frontal: geometry[frontal]}, seed, family)
     shots = {lateral: tabulate([plan_shot(geometry[lateral], seed, family)])}
     with one_thread(), torch.inference_mode():
-        picture = render_batch(collate([moved(patient.arrays, by_mm)]), shots)[lateral]
-    return found | {lateral: picture[0].numpy().astype(np.uint16)}
+        image = render_batch(collate([moved(patient.arrays, by_mm)]), shots)[lateral]
+    return found | {lateral: image[0].numpy().astype(np.uint16)}

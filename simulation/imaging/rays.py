@@ -1,6 +1,6 @@
-"""The rays of one view for N patients: each patient's own picture geometry, as tensors.
+"""The rays of one view for N patients: each patient's own image geometry, as tensors.
 
-Contract: the equations and the pixel convention are those of ``spine.scanner``; all pictures of a batch have one
+Contract: the equations and the pixel convention are those of ``spine.scanner``; all images of a batch have one
 shape, but each its own spacing, middle and source distance. A test compares the two.
 """
 
@@ -18,7 +18,7 @@ from spine.scanner import Floats, ViewGeometry
 
 @dataclass(frozen=True)
 class Rays:
-    """N pictures of one view.
+    """N images of one view.
 
     Attributes:
         view: ``frontal`` or ``lateral``.
@@ -50,7 +50,7 @@ class Rays:
 
     @property
     def axes(self) -> tuple[int, int]:
-        """Which patient axes run across the picture and into its depth."""
+        """Which patient axes run across the image and into its depth."""
         return (0, 1) if self.view == "frontal" else (1, 0)
 
     @property
@@ -85,14 +85,15 @@ class Rays:
 
 @dataclass(frozen=True)
 class Cone:
-    """A plain film's point source: it stands still at a height, so heights are magnified like widths.
+    """A plain radiograph's point source: it stands still at a height, so heights are magnified like widths.
 
     Points at depth d appear at z' = z_s + (z - z_s) f / (f + d). Bone and landmarks go through this; soft parts are
-    drawn for level rays, which shifts their edges by a few millimetres towards the ends of a film.
+    drawn for level rays, which shifts their edges by a few millimetres towards the ends of a radiograph.
 
     Attributes:
         source_z_mm: height of the source.
-        from_behind: the patient faces the detector (postero-anterior), as for most films of scoliosis; ``Rays`` then
+        from_behind: the patient faces the detector (postero-anterior), as for most radiographs of scoliosis; ``Rays``
+            then
             have a negative distance, with which the same equations hold.
     """
 
@@ -112,17 +113,17 @@ def rays_of(
     cones: Sequence[Cone | None] | None = None,
     finest_mm: float | None = None,
 ) -> Rays:
-    """Rays of pictures of one view and shape.
+    """Rays of images of one view and shape.
 
     Args:
-        geometries: of the pictures.
+        geometries: of the images.
         device: where.
-        cones: names the plain films among them.
-        finest_mm: a bound no pixel is smaller than, the same for every batch of a stream so that a picture does not
-            depend on its neighbours; the smallest pixel of these pictures by default.
+        cones: names the plain radiographs among them.
+        finest_mm: a bound no pixel is smaller than, the same for every batch of a stream so that an image does not
+            depend on its neighbours; the smallest pixel of these images by default.
 
     Raises:
-        ValueError: the pictures differ in view or shape, or a pixel is smaller than the bound.
+        ValueError: the images differ in view or shape, or a pixel is smaller than the bound.
     """
     view, shape = common_kind(geometries)
     smallest = min(min(g.spacing_mm) for g in geometries)
@@ -145,7 +146,7 @@ def common_kind(geometries: Sequence[ViewGeometry]) -> tuple[ViewName, tuple[int
 
 
 def geometry_table(geometries: Sequence[ViewGeometry], cones: Sequence[Cone | None]) -> NDArray[np.float32]:
-    """(N, 7) what ``Rays`` holds of each picture, on the host."""
+    """(N, 7) what ``Rays`` holds of each image, on the host."""
     rows = []
     for g, cone in zip(geometries, cones, strict=True):
         distance = g.source_to_isocentre_mm * (-1.0 if cone and cone.from_behind else 1.0)

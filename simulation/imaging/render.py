@@ -1,8 +1,8 @@
-"""Radiographs of virtual patients: the steps from posed patients to pictures, for N patients at once.
+"""Radiographs of virtual patients: the steps from posed patients to images, for N patients at once.
 
-Contract: 12-bit pictures (0..4095, bone bright unless the look inverts) in canonical orientation (frontal: the
+Contract: 12-bit images (0..4095, bone bright unless the look inverts) in canonical orientation (frontal: the
 patient's left on the right; lateral: the front on the left); the same patient, geometry and seed give the same
-pictures, and a view does not depend on which other views or patients are asked for. One code draws one patient on a
+images, and a view does not depend on which other views or patients are asked for. One code draws one patient on a
 CPU and a batch on a GPU.
 """
 
@@ -28,7 +28,7 @@ from spine.scanner import ViewGeometry
 
 
 def render_batch(batch: PatientBatch, shots: Mapping[ViewName, ShotTable]) -> dict[ViewName, Tensor]:
-    """Take every patient's picture of each view named in ``shots`` (``shots.tabulate``).
+    """Take every patient's image of each view named in ``shots`` (``shots.tabulate``).
 
     Returns:
         view -> (N, H, W) int32 in 0..4095 on the batch's device.
@@ -60,7 +60,7 @@ def render_views(
 
     Args:
         patient: whom.
-        geometry: view -> picture geometry; both views of a scan share their rows' heights.
+        geometry: view -> image geometry; both views of a scan share their rows' heights.
         seed: of exposure, noise and look.
         family: of the look; drawn from the seed by default.
 
@@ -69,5 +69,5 @@ def render_views(
     """
     shots = {view: tabulate([plan_shot(geometry[view], seed, family)]) for view in VIEWS if view in geometry}
     with one_thread(), torch.inference_mode():
-        pictures = render_batch(collate([patient.arrays]), shots)
-    return {view: picture[0].numpy().astype(np.uint16) for view, picture in pictures.items()}
+        images = render_batch(collate([patient.arrays]), shots)
+    return {view: image[0].numpy().astype(np.uint16) for view, image in images.items()}

@@ -1,9 +1,9 @@
 """Mass-point splatting: the path length of a material along every ray of the slot scanner.
 
-Contract: a point of volume V at depth d adds V m sqrt(1 + (u/f)^2) / (p_row p_column) mm to the picture, with m = f /
-(f + d): a pixel is p_column / m wide at that depth, and the ray crosses it at an angle. A plain film's point source
-magnifies heights too, so there it is m^2. Landmarks go through ``ViewGeometry`` (and ``Cone``); this module keeps to
-the same equations, and a test compares the two.
+Contract: a point of volume V at depth d adds V m sqrt(1 + (u/f)^2) / (p_row p_column) mm to the image, with m = f /
+(f + d): a pixel is p_column / m wide at that depth, and the ray crosses it at an angle. A plain radiograph's point
+source magnifies heights too, so there it is m^2. Landmarks go through ``ViewGeometry`` (and ``Cone``); this module
+keeps to the same equations, and a test compares the two.
 """
 
 import torch
@@ -15,31 +15,31 @@ from simulation.imaging.rays import Rays
 
 _BLOCK = 32_768
 _SPARE = 65_536
-"""Cells beside the picture that take what does not show. Many additions to one cell wait for each other on a GPU, and
+"""Cells beside the image that take what does not show. Many additions to one cell wait for each other on a GPU, and
 a patient without metal has all of its metal, with no weight, in one place."""
 
 
 def splat(points: MassPoints, rays: Rays) -> Tensor:
-    """(N, H, W) float32 path length in mm at the pixel centres; points off the picture are left out."""
+    """(N, H, W) float32 path length in mm at the pixel centres; points off the image are left out."""
     height, width = rays.shape
     stride, rows = width + 2, height + 2  # a border of one pixel takes the outer shares of points on the edge
     size = len(rays) * rows * stride
-    picture = torch.zeros(size + _SPARE + stride + 2, dtype=torch.float32, device=rays.device)
+    image = torch.zeros(size + _SPARE + stride + 2, dtype=torch.float32, device=rays.device)
     count, numbers = points.volume_mm3.shape[1], _numbers(rays)
     # On a CPU in blocks whose intermediate values stay in its cache.
     block = count if rays.device.type == "cuda" else max(1, _BLOCK // len(rays))
     for xyz, volume in zip(points.xyz_mm.split(block, 1), points.volume_mm3.split(block, 1), strict=True):
         index, *parts = _shared_out(xyz, volume, numbers, rays.shape, rays.axes)
         for step, part in zip((0, 1, stride, stride + 1), parts, strict=True):
-            picture[step:].index_add_(0, index, part)
-    return picture[:size].reshape(-1, rows, stride)[:, 1:-1, 1:-1]
+            image[step:].index_add_(0, index, part)
+    return image[:size].reshape(-1, rows, stride)[:, 1:-1, 1:-1]
 
 
 @fused
 def _shared_out(
     xyz_mm: Tensor, volume_mm3: Tensor, numbers: Tensor, shape: tuple[int, int], axes: tuple[int, int]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Cells of the flat bordered pictures, and what goes there, to the right, below, and below to the right.
+    """Cells of the flat bordered images, and what goes there, to the right, below, and below to the right.
 
     Five tensors of N P values each.
     """
@@ -48,7 +48,7 @@ def _shared_out(
     column, row, weight = _projected(xyz_mm, volume_mm3, numbers, shape, axes)
     column, row = column + 1, row + 1
     patient = torch.arange(len(numbers), device=weight.device, dtype=torch.int64)[:, None] * (rows * stride)
-    if not weight.is_cuda:  # points off the picture end on its border
+    if not weight.is_cuda:  # points off the image end on its border
         column, row = column.clamp(0, width + 1), row.clamp(0, height + 1)
     left, top = column.floor(), row.floor()
     index = top.to(torch.int64) * stride + left.to(torch.int64) + patient
@@ -69,7 +69,7 @@ def project_points(points: MassPoints, rays: Rays) -> tuple[Tensor, Tensor, Tens
 
 
 def _numbers(rays: Rays) -> Tensor:
-    """(N, 7) what ``_projected`` needs to know of the pictures, in the order in which it unpacks them."""
+    """(N, 7) what ``_projected`` needs to know of the images, in the order in which it unpacks them."""
     place = [rays.row_mm, rays.column_mm, rays.distance_mm, rays.u0_mm, rays.z0_mm]
     return torch.stack([*place, rays.cone, rays.cone_z_mm], dim=1)
 

@@ -118,9 +118,9 @@ LENGTHS: Mapping[tuple[str, Sex | None], Figure] = {
     ("L5 anterior height", None): Figure(27.4, None, "Bonczar, both sexes", "published"),
     ("L1 upper plate width", None): Figure(41.1, None, "Bonczar, both sexes", "published"),
     ("L3 upper plate width", None): Figure(44.8, None, "Bonczar, both sexes", "published"),
-    ("hip spacing", "M"): Figure(172.0, None, "95.0 from the mid-line on film (n = 500) less 10 %", "measured"),
-    ("hip spacing", "F"): Figure(165.0, None, "91.5 from the mid-line on film (n = 500) less 10 %", "measured"),
-    ("femoral head diameter", "M"): Figure(49.2, 3.8, "film, n = 200", "published"),
-    ("femoral head diameter", "F"): Figure(45.3, 3.5, "film, n = 200", "published"),
+    ("hip spacing", "M"): Figure(172.0, None, "95.0 from the mid-line on radiograph (n = 500) less 10 %", "measured"),
+    ("hip spacing", "F"): Figure(165.0, None, "91.5 from the mid-line on radiograph (n = 500) less 10 %", "measured"),
+    ("femoral head diameter", "M"): Figure(49.2, 3.8, "radiograph, n = 200", "published"),
+    ("femoral head diameter", "F"): Figure(45.3, 3.5, "radiograph, n = 200", "published"),
 }
 """Of healthy adults, by sex or of both, mm. Lengths along the column between plate centres."""

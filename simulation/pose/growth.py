@@ -1,8 +1,8 @@
 """What a growing spine still lacks: bone under its end plates, and an adult's proportions.
 
-Contract: from ``GROWN_YEARS`` on nothing changes. The cartilage of the growth plates does not show on a film: a
+Contract: from ``GROWN_YEARS`` on nothing changes. The cartilage of the growth plates does not show on a radiograph: a
 child's bony bodies are lower and narrower and the gaps between them wider, while the column keeps its length; the loin
-grows last. All amounts are choices that meet what frontal films of scoliosis show (public labels,
+grows last. All amounts are choices that meet what frontal radiographs of scoliosis show (public labels,
 docs/virtual-cohort.md): gaps of 0.36 of a body in the chest and 0.45 in the loin, where adults' discs measure 0.2 and
 0.3.
 """
@@ -40,7 +40,7 @@ class Growth:
     Attributes:
         pitch: (V,) factor of heights and discs.
         width: (V,) factor of widths.
-        cartilage_mm: beside each plate, bone in an adult and a gap on this patient's film.
+        cartilage_mm: beside each plate, bone in an adult and a gap on this patient's radiograph.
     """
 
     pitch: Floats

@@ -1,7 +1,7 @@
 """How a patient is built and stands: size, depth of the chest, fat, outline of the body, posture of the arms.
 
 Contract: millimetres; the arms' joints are in the patient frame, so bone and flesh of an arm coincide. Postures:
-docs/sources.md, pictures and postures.
+docs/sources.md, images and postures.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ POSTURE_SHARES: dict[Posture, float] = {"clavicles": 0.46, "cheeks": 0.28, "rest
 
 GAINS = ("wall", "plate", "pedicle", "arch", "spinous", "transverse", "rib", "spongiosa", "shoulder")
 _GAIN_SD = 0.28
-"""A choice: what stands out on a film differs from patient to patient far more than densities are reported to."""
+"""A choice: what stands out on a radiograph differs from patient to patient far more than densities are reported to."""
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 Contract: arrays over the column's segments (body, disc, body, ... disc), cranial to caudal; plates keep their tilts
 and distances.
 
-Source: measured, no published figure is known to us. On 481 labelled real films a vertebra's tilt is 0.86 to 0.90 of
-the slope of the line through its neighbours' centres from T4 to T12 and 0.93 to 0.95 from L1 to L3 (``python -m
-benchmarks.sim_to_real diagnose``; at L4 scrambled labels hide it). Drawn without this, plates are square to that line.
-How much patients differ is a choice.
+Source: measured, no published figure is known to us. On 481 labelled real radiographs a vertebra's tilt is 0.86 to
+    0.90 of the slope of the line through its neighbours' centres from T4 to T12 and 0.93 to 0.95 from L1 to L3
+    (``python -m benchmarks.sim_to_real diagnose``; at L4 scrambled labels hide it). Drawn without this, plates are
+    square to that line. How much patients differ is a choice.
 """
 
 from dataclasses import dataclass

@@ -2,10 +2,10 @@
 
 Contract: arrays over the levels of the patient's own column (``anatomy``), cranial to caudal, millimetres. Sources
 (docs/sources.md, population and anatomy): plates, pedicles, processes and canal: Panjabi 1991/1992 from memory, lumbar
-widths times 1.05 to meet Bonczar, widths of T1-T5 raised to what frontal films show; body heights L1-L5: Bonczar,
+widths times 1.05 to meet Bonczar, widths of T1-T5 raised to what frontal radiographs show; body heights L1-L5: Bonczar,
 T1-T12: Panjabi times 1.07; discs: Fletcher 2015 and Bach 2019 (CT); T13 and L6 from their neighbours. The means are
 those of men: women and the young have a smaller ``size_factor``; ``growth`` says what else the young have. Cervical
-levels only dress the picture; no landmark lies on them.
+levels only dress the image; no landmark lies on them.
 """
 
 from collections.abc import Mapping
@@ -66,7 +66,7 @@ _IS_HEIGHT = np.array([0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 1])
 _WIDTHS, _ALONG = [0, 1, 5, 9], [4, 11]
 """Columns that growth changes."""
 _WIDTH_GRADIENT_SD, _HEIGHT_GRADIENT_SD = 0.035, 0.03
-"""Choices, so that the spread of proportions on frontal films is met."""
+"""Choices, so that the spread of proportions on frontal radiographs is met."""
 
 
 @cache

@@ -19,9 +19,9 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_in
 from simulation.body.batch import PatientBatch
 from simulation.body.patient import VirtualPatient, build_patient
 from simulation.imaging.acquisition import Shot, ShotTable, plan_shot, tabulate
-from simulation.imaging.appearance import FILM_SHARES, LookFamily, sample_family
+from simulation.imaging.appearance import RADIOGRAPH_SHARES, LookFamily, sample_family
 from simulation.imaging.display import MAXIMUM
-from simulation.imaging.field_of_view import FILM_FINEST_MM, film_field, scan_geometry
+from simulation.imaging.field_of_view import RADIOGRAPH_FINEST_MM, radiograph_field, scan_geometry
 from simulation.imaging.render import render_batch
 from simulation.parameters import PatientParameters
 from simulation.population.sampling import sample_patient
@@ -40,9 +40,9 @@ from spine.scanner import NATIVE_SPACING_MM
 
 _FIELD_STREAM, _FAMILY_STREAM, _CASE_STREAM = 51, 52, 53
 _ATTEMPTS = 64
-_WHOLE_FILM_MM = 735.0
+_WHOLE_RADIOGRAPH_MM = 735.0
 _OPERATED_COME = 0.4
-"""Fewer films show metal than patients carry some."""
+"""Fewer radiographs show metal than patients carry some."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Planned:
 
     Attributes:
         arrays: a row of ``PatientBatch``.
-        shots: view -> picture to take.
+        shots: view -> image to take.
         landmarks: view -> (K, 2) pixels (column, row).
-        present: view -> (K,) whether the point exists and lies on the picture.
+        present: view -> (K,) whether the point exists and lies on the image.
         facts: condition, age and so on.
         finest_mm: no pixel of the stream is smaller.
     """
@@ -71,15 +71,15 @@ class Rendered:
     """A batch of N patients on the device.
 
     Attributes:
-        pictures: view -> (N, 1, H, W) float32, 0 to 1.
+        images: view -> (N, 1, H, W) float32, 0 to 1.
         landmarks: view -> (N, K, 2) float32 pixels (column, row).
         present: view -> (N, K) bool.
-        sheets: view -> (N, 4) top, bottom, left, right of the field in pixels; around it the picture is black.
+        sheets: view -> (N, 4) top, bottom, left, right of the field in pixels; around it the image is black.
         seeds: of the patients.
         facts: of each patient.
     """
 
-    pictures: Mapping[ViewName, Tensor]
+    images: Mapping[ViewName, Tensor]
     landmarks: Mapping[ViewName, Tensor]
     present: Mapping[ViewName, Tensor]
     sheets: Mapping[ViewName, Tensor]
@@ -95,8 +95,8 @@ class StreamConfig:
         seed: of the stream.
         count: patients of one pass.
         batch_size: patients drawn together.
-        shape: (H, W); every picture has all of it, short fields are letterboxed in black below.
-        spacing_mm: of full-length pictures.
+        shape: (H, W); every image has all of it, short fields are letterboxed in black below.
+        spacing_mm: of full-length images.
         views: which.
         names: K landmarks to project.
         first: index of the first patient, to go on where another pass ended.
@@ -145,7 +145,7 @@ class PlannedPatients(Dataset[Planned]):
 
 
 def planned(patient: VirtualPatient, shots: Mapping[ViewName, Shot], names: Sequence[str], finest_mm: float) -> Planned:
-    """A patient with the landmarks of each picture."""
+    """A patient with the landmarks of each image."""
     points = patient.reconstruction.points
     known = np.array([name in points for name in names])
     xyz = np.array([points.get(name, np.zeros(3)) for name in names])
@@ -242,9 +242,9 @@ def draw(batch: Bundle, device: torch.device | str) -> Rendered:
     """Draw posed patients on a device."""
     patients = PatientBatch(**{n: torch.from_numpy(a).to(device) for n, a in batch.rows.items()})
     with one_thread() if patients.device.type == "cpu" else nullcontext():
-        pictures = render_batch(patients, batch.shots)
+        images = render_batch(patients, batch.shots)
     return Rendered(
-        {v: (p.to(torch.float32) / MAXIMUM)[:, None] for v, p in pictures.items()},
+        {v: (p.to(torch.float32) / MAXIMUM)[:, None] for v, p in images.items()},
         {v: torch.from_numpy(a).to(device) for v, a in batch.landmarks.items()},
         {v: torch.from_numpy(a).to(device) for v, a in batch.present.items()},
         {v: torch.from_numpy(table.overlays.edges[:, 5:]).to(device) for v, table in batch.shots.items()},
@@ -258,24 +258,24 @@ CORNER_NAMES = tuple(f"{v}_{plate}_{side}" for v in VERTEBRAE for plate in ("sup
 
 
 @dataclass(frozen=True)
-class FrontalFilms:
-    """Plain frontal films of N patients.
+class FrontalRadiographs:
+    """Plain frontal radiographs of N patients.
 
     Attributes:
-        pictures: (N, H, W) uint8.
+        images: (N, H, W) uint8.
         corners: (N, 17, 4, 2) float32 pixels (column, row): upper left, upper right, lower left, lower right in the
             image.
         visible: (N, 17, 4) bool.
     """
 
-    pictures: Tensor
+    images: Tensor
     corners: Tensor
     visible: Tensor
 
 
 @dataclass(frozen=True)
-class FilmVariant:
-    """What may vary among films: for ablations of the sim-to-real figure.
+class RadiographVariant:
+    """What may vary among radiographs: for ablations of the sim-to-real figure.
 
     Attributes:
         families: shares of looks.
@@ -286,23 +286,23 @@ class FilmVariant:
     cropped: bool = True
 
 
-_SCANNER_ONLY: Mapping[LookFamily, float] = {"scanner": 1.0, "cr": 0.0, "film": 0.0, "flat": 0.0, "hard": 0.0}
-FILM_VARIANTS: Mapping[str, FilmVariant] = {
-    "all": FilmVariant(FILM_SHARES),
-    "scanner": FilmVariant(_SCANNER_ONLY),
-    "uncropped": FilmVariant(FILM_SHARES, cropped=False),
+_SCANNER_ONLY: Mapping[LookFamily, float] = {"scanner": 1.0, "cr": 0.0, "radiograph": 0.0, "flat": 0.0, "hard": 0.0}
+RADIOGRAPH_VARIANTS: Mapping[str, RadiographVariant] = {
+    "all": RadiographVariant(RADIOGRAPH_SHARES),
+    "scanner": RadiographVariant(_SCANNER_ONLY),
+    "uncropped": RadiographVariant(RADIOGRAPH_SHARES, cropped=False),
 }
 
 
-class PlannedFilms(Dataset[Planned]):
-    """Frontal films, posed on the CPU; only patients with the usual 17 vertebrae."""
+class PlannedRadiographs(Dataset[Planned]):
+    """Frontal radiographs, posed on the CPU; only patients with the usual 17 vertebrae."""
 
     def __init__(
         self,
         count: int,
         seed: int,
         shape: tuple[int, int],
-        variant: FilmVariant,
+        variant: RadiographVariant,
         first: int = 0,
         names: Sequence[str] = CORNER_NAMES,
     ) -> None:
@@ -313,16 +313,16 @@ class PlannedFilms(Dataset[Planned]):
         return self.count
 
     def __getitem__(self, index: int) -> Planned:
-        """Film ``first + index``."""
+        """Radiograph ``first + index``."""
         seed, parameters = self._who(index)
         patient = build_patient(parameters, seed)
         rng = numbers(seed, _FIELD_STREAM)
         if self.variant.cropped:
-            field = film_field(patient, self.shape, rng)
+            field = radiograph_field(patient, self.shape, rng)
             geometry, sheet, cone = field.geometry, field.sheet, field.cone
-            finest = FILM_FINEST_MM / self.shape[0]
+            finest = RADIOGRAPH_FINEST_MM / self.shape[0]
         else:
-            finest = _WHOLE_FILM_MM / self.shape[0]
+            finest = _WHOLE_RADIOGRAPH_MM / self.shape[0]
             geometry = scan_geometry(in_full_length(patient), self.shape, finest)["frontal"]
             sheet, cone = (0.0, float(self.shape[0]), 0.0, float(self.shape[1])), None
         family = sample_family(numbers(seed, _FAMILY_STREAM), self.variant.families)
@@ -330,17 +330,21 @@ class PlannedFilms(Dataset[Planned]):
         return planned(patient, {"frontal": shot}, self.names, finest)
 
     def _who(self, index: int) -> tuple[int, PatientParameters]:
-        """The first of a film's candidates who comes for one, and the seed."""
+        """The first of a radiograph's candidates who comes for one, and the seed."""
         for attempt in range(_ATTEMPTS):
             seed = patient_seed(self.seed, (self.first + index) * _ATTEMPTS + attempt)
             parameters = sample_patient(seed)
-            if parameters.anatomy == "standard" and _comes_for_a_film(parameters, numbers(seed, _CASE_STREAM)):
+            if parameters.anatomy == "standard" and _comes_for_a_radiograph(parameters, numbers(seed, _CASE_STREAM)):
                 return seed, parameters
-        raise RuntimeError(f"none of {_ATTEMPTS} patients comes for film {self.first + index} of seed {self.seed}")
+        raise RuntimeError(
+            f"none of {_ATTEMPTS} patients comes for radiograph {self.first + index} of seed {self.seed}"
+        )
 
 
-def _comes_for_a_film(parameters: PatientParameters, rng: np.random.Generator) -> bool:
-    """Whole-spine frontal films are mostly taken for a curve: straight spines are rarer than among all patients."""
+def _comes_for_a_radiograph(parameters: PatientParameters, rng: np.random.Generator) -> bool:
+    """Whole-spine frontal radiographs are mostly taken for a curve: straight spines are rarer than among all
+    patients.
+    """
     major = max((curve.cobb_deg for curve in parameters.curves), default=0.0)
     wanted = np.interp(major, [8.0, 50.0], [0.06, 1.0])
     return bool(rng.random() < wanted * (_OPERATED_COME if parameters.instrumentation else 1.0))
@@ -351,15 +355,15 @@ def in_full_length(patient: VirtualPatient) -> VirtualPatient:
     return replace(patient, parameters=replace(patient.parameters, field_of_view="full"))
 
 
-def drawn_films(
-    films: PlannedFilms, batch_size: int, device: torch.device | str, workers: int = 0
+def drawn_radiographs(
+    radiographs: PlannedRadiographs, batch_size: int, device: torch.device | str, workers: int = 0
 ) -> Iterator[Rendered]:
-    """Batches of planned films, drawn on a device, in order."""
-    for batch in _loader(films, batch_size, workers):
+    """Batches of planned radiographs, drawn on a device, in order."""
+    for batch in _loader(radiographs, batch_size, workers):
         yield draw(batch, device)
 
 
-def frontal_films(
+def frontal_radiographs(
     count: int,
     seed: int,
     shape: tuple[int, int] = (896, 384),
@@ -368,22 +372,25 @@ def frontal_films(
     workers: int = 0,
     batch_size: int = 16,
     first: int = 0,
-) -> FrontalFilms:
-    """A pool of plain frontal films with corner labels, kept on the device: films ``first`` to ``first + count``.
+) -> FrontalRadiographs:
+    """A pool of plain frontal radiographs with corner labels, kept on the device: radiographs ``first`` to ``first +
+    count``.
 
     Raises:
         ValuesRejected: no such variant, or impossible numbers; a ``ValueError``.
     """
     found = [*impossible_numbers(count, seed, shape, batch_size, first), *not_whole("workers", workers, 0)]
-    found += unknown_words("variant", [variant], FILM_VARIANTS)
-    refuse("FILMS_IMPOSSIBLE", found)
-    pictures = torch.empty(count, *shape, dtype=torch.uint8, device=device)
+    found += unknown_words("variant", [variant], RADIOGRAPH_VARIANTS)
+    refuse("RADIOGRAPHS_IMPOSSIBLE", found)
+    images = torch.empty(count, *shape, dtype=torch.uint8, device=device)
     corners, visible, done = [], [], 0
-    films = PlannedFilms(count, seed, shape, FILM_VARIANTS[variant], first)
-    for drawn in drawn_films(films, batch_size, device, workers):
-        picture = drawn.pictures["frontal"][:, 0]
-        pictures[done : done + len(picture)] = (picture * 255).round().to(torch.uint8)
+    radiographs = PlannedRadiographs(count, seed, shape, RADIOGRAPH_VARIANTS[variant], first)
+    for drawn in drawn_radiographs(radiographs, batch_size, device, workers):
+        image = drawn.images["frontal"][:, 0]
+        images[done : done + len(image)] = (image * 255).round().to(torch.uint8)
         corners.append(drawn.landmarks["frontal"])
         visible.append(drawn.present["frontal"])
-        done += len(picture)
-    return FrontalFilms(pictures, torch.cat(corners).unflatten(1, (17, 4)), torch.cat(visible).unflatten(1, (17, 4)))
+        done += len(image)
+    return FrontalRadiographs(
+        images, torch.cat(corners).unflatten(1, (17, 4)), torch.cat(visible).unflatten(1, (17, 4))
+    )

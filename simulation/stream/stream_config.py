@@ -48,7 +48,7 @@ def _meant(word: object, known: Sequence[str]) -> str:
 
 
 def too_small(shape: tuple[int, int], spacing_mm: float) -> list[str]:
-    """Pictures that could not hold a spine. They may be wider than a cohort's: networks take square ones, too."""
+    """Images that could not hold a spine. They may be wider than a cohort's: networks take square ones, too."""
     if not isinstance(spacing_mm, Real):
         return [f"spacing_mm = {spacing_mm!r} (a number)"]
     height, width = (pixels * float(spacing_mm) for pixels in shape)

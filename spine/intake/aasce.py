@@ -1,4 +1,4 @@
-"""The public frontal films of AASCE 2019 with 2D corner labels (the layout of data/aasce_training).
+"""The public frontal radiographs of AASCE 2019 with 2D corner labels (the layout of data/aasce_training).
 
     filenames.csv   one image name a line      images/   8-bit grey JPEG
     landmarks.csv   x1..x68, y1..y68, divided by the image's width or height
@@ -6,7 +6,7 @@
 
 68 = T1..L5 from the top, each upper left, upper right, lower left, lower right as seen in the image. The
 patient's left is on the image's right, so image left becomes ``_right`` of the landmark set ``corners68``. There
-is no spacing: calibration NONE, angles only. The number in a file's name is taken as the patient (films that
+is no spacing: calibration NONE, angles only. The number in a file's name is taken as the patient (radiographs that
 share a number may be one patient; README of the data).
 
 Contract: one frontal-only study a row; a row that cannot be read refuses its study alone.
@@ -33,7 +33,9 @@ LABEL_NAMES: tuple[str, ...] = tuple(f"{level}_{corner}" for level in VERTEBRAE 
 """The 68 labels in the file's order."""
 
 MARGIN = 0.1
-"""Labels may lie this share of the picture outside it: corners cut off by the film's edge, which are then absent."""
+"""Labels may lie this share of the pixels outside it: corners cut off by the radiograph's edge, which are then
+absent.
+"""
 
 MOST_OUTSIDE = 8
 
@@ -48,7 +50,7 @@ class AasceCandidate:
     """One row.
 
     Attributes:
-        image: the film.
+        image: the radiograph.
         landmarks, angles: the row's cells as text.
     """
 
@@ -63,15 +65,15 @@ class AasceCandidate:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The film, where it is there."""
+        """The radiograph, where it is there."""
         return (self.image,) if self.image.is_file() else ()
 
     def fingerprint(self) -> str:
-        """Over the film and its row."""
+        """Over the radiograph and its row."""
         return fingerprint_of(self.files, ",".join(self.landmarks), ",".join(self.angles))
 
     def load(self) -> LoadedStudy:
-        """Read film and labels.
+        """Read radiograph and labels.
 
         Raises:
             InputRejected: ``NAME_INVALID``.
@@ -81,12 +83,15 @@ class AasceCandidate:
         number = _NUMBER.search(self.image.stem)
         if number is None:
             raise InputRejected(
-                "NAME_INVALID", found="a name without a number", expected="...-162 A AP.jpg", remedy="rename the film"
+                "NAME_INVALID",
+                found="a name without a number",
+                expected="...-162 A AP.jpg",
+                remedy="rename the radiograph",
             )
-        picture = read_grey_image(self.image)
-        labels = corner_labels(self.landmarks, (picture.shape[0], picture.shape[1]))
-        facts = {"intensity": "8 bit", "labels_off_picture": len(LABEL_NAMES) - len(labels)}
-        view = LoadedView(picture, self.key, None, "NONE", labels=labels, facts=facts)
+        pixels = read_grey_image(self.image)
+        labels = corner_labels(self.landmarks, (pixels.shape[0], pixels.shape[1]))
+        facts = {"intensity": "8 bit", "labels_off_image": len(LABEL_NAMES) - len(labels)}
+        view = LoadedView(pixels, self.key, None, "NONE", labels=labels, facts=facts)
         return LoadedStudy(f"aasce:{int(number[1])}", {"frontal": view}, facts=self._published())
 
     def _published(self) -> dict[str, float]:
@@ -133,7 +138,7 @@ class AasceSource:
 
 
 def corner_labels(cells: Sequence[str], shape: tuple[int, int]) -> dict[str, NDArray[np.float64]]:
-    """Landmark -> (2,) (column, row) pixels of a picture of ``shape`` (H, W); points off the picture are absent.
+    """Landmark -> (2,) (column, row) pixels of a pixels of ``shape`` (H, W); points off the pixels are absent.
 
     Raises:
         LabelsRejected: ``LABELS_COUNT``, ``LABELS_NOT_FINITE``, ``LABELS_OUTSIDE``.
@@ -147,7 +152,7 @@ def corner_labels(cells: Sequence[str], shape: tuple[int, int]) -> dict[str, NDA
     outside = np.any((relative < 0) | (relative > 1), axis=1)
     far = bool(np.any((relative < -MARGIN) | (relative > 1 + MARGIN)))
     if far or outside.sum() > MOST_OUTSIDE:
-        found = f"{int(outside.sum())} points outside the picture, {'some' if far else 'none'} of them far"
+        found = f"{int(outside.sum())} points outside the pixels, {'some' if far else 'none'} of them far"
         _refuse("LABELS_OUTSIDE", found, "shares of width and height, 0 to 1")
     pixels = relative * (shape[1], shape[0])
     return {name: xy for name, xy, absent in zip(LABEL_NAMES, pixels, outside, strict=True) if not absent}
@@ -158,7 +163,7 @@ def read_grey_image(path: Path) -> NDArray[np.uint16]:
 
     Raises:
         DicomRejected: ``IMAGE_MISSING``, ``EMPTY_FILE``, ``FILE_LIMIT``, ``IMAGE_INVALID``, ``DIMENSION_LIMIT``,
-            ``IMAGE_TURNED``, ``PICTURE_BLANK``.
+            ``IMAGE_TURNED``, ``IMAGE_BLANK``.
     """
     from PIL import Image
 
@@ -177,10 +182,10 @@ def read_grey_image(path: Path) -> NDArray[np.uint16]:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DicomRejected(
             "IMAGE_INVALID", found=f"an image that does not open ({type(error).__name__})", expected="JPEG or PNG",
-            remedy="get the film again",
+            remedy="get the radiograph again",
         ) from error  # fmt: skip
     if grey.min() == grey.max():
-        _refuse_image("PICTURE_BLANK", "a picture of one value", "a radiograph")
+        _refuse_image("IMAGE_BLANK", "a pixels of one value", "a radiograph")
     return np.rint(grey * np.float32(MAXIMUM / 255)).astype(np.uint16)
 
 
@@ -197,4 +202,4 @@ def _refuse(code: str, found: str, expected: str) -> None:
 
 
 def _refuse_image(code: str, found: str, expected: str) -> None:
-    raise DicomRejected(code, found=found, expected=expected, remedy="get the film again")
+    raise DicomRejected(code, found=found, expected=expected, remedy="get the radiograph again")

@@ -1,4 +1,4 @@
-"""CT keypoint sets (the layout of data/ct_keypoints): reconstructions without pictures.
+"""CT keypoint sets (the layout of data/ct_keypoints): reconstructions without images.
 
 Contract: one study without views for each ``.json`` file, one patient each; points are in the CT's own frame, so
 nothing can be projected.

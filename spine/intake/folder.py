@@ -2,12 +2,12 @@
 
     <location>/<any>/...  one study each, files at any depth; loose DICOM files in <location> are one more
 
-A film is a file that starts like DICOM, or that is named like one (``.dcm``, ``.dicom``, ``.ima``) and so must
+A radiograph is a file that starts like DICOM, or that is named like one (``.dcm``, ``.dicom``, ``.ima``) and so must
 be one: a text file called ``lateral.dcm`` refuses the study instead of leaving it frontal-only. Reports,
-presentation states and DICOMDIRs beside the films are passed over. Links are not followed.
+presentation states and DICOMDIRs beside the radiographs are passed over. Links are not followed.
 
-A reconstruction in a folder ``extras`` is a copy for another program: it counts only where there is no other. Films
-count wherever they lie.
+A reconstruction in a folder ``extras`` is a copy for another program: it counts only where there is no other.
+Radiographs count wherever they lie.
 
 A simulated study is written in several steps, and its writer puts ``COMPLETE`` beside it (in the study's folder
 or in the location) when it is done; without it the study is unfinished and refused until it is there.
@@ -31,10 +31,10 @@ from spine.reconstruction.reconstruction import Reconstruction
 COMPLETE = "COMPLETE"
 EXTRAS = "extras"
 MAX_FILES = 500
-_FILM_SUFFIXES = (".dcm", ".dicom", ".ima")
+_RADIOGRAPH_SUFFIXES = (".dcm", ".dicom", ".ima")
 _RECONSTRUCTION_SUFFIXES = (".json", ".csv")
 # DICOMDIR, presentation states, structured reports, encapsulated documents.
-_NO_FILMS = tuple(
+_NO_RADIOGRAPHS = tuple(
     b"1.2.840.10008." + tail for tail in (b"1.3.10", b"5.1.4.1.1.11.", b"5.1.4.1.1.88.", b"5.1.4.1.1.104.")
 )
 
@@ -60,7 +60,7 @@ class FolderCandidate:
         return fingerprint_of(self.files, str(self.is_complete), str(self.simulated))
 
     def load(self) -> LoadedStudy:
-        """Read films and reconstruction and pair them.
+        """Read radiographs and reconstruction and pair them.
 
         Raises:
             DicomRejected, ReconstructionRejected, PairingRejected: see their modules.
@@ -69,10 +69,10 @@ class FolderCandidate:
             _refuse("STUDY_LIMIT", f"{len(self.files)} files", f"at most {MAX_FILES}", "one folder for each study")
         if self.simulated and not self.is_complete:
             _refuse_unfinished()
-        films = [read_radiograph(file) for file in self.files if _is_film(file)]
-        if not self.is_complete and any(film.facts.get("simulated") for film in films):
+        radiographs = [read_radiograph(file) for file in self.files if _is_radiograph(file)]
+        if not self.is_complete and any(radiograph.facts.get("simulated") for radiograph in radiographs):
             _refuse_unfinished()
-        return paired(_without_repeats(films), self._reconstruction(), simulated=self.simulated)
+        return paired(_without_repeats(radiographs), self._reconstruction(), simulated=self.simulated)
 
     def _reconstruction(self) -> Reconstruction | None:
         all_of_them = [f for f in self.files if f.suffix.lower() in _RECONSTRUCTION_SUFFIXES and is_reconstruction(f)]
@@ -96,13 +96,13 @@ class FolderSource:
         return self._name
 
     def candidates(self) -> Sequence[FolderCandidate]:
-        """One for each folder, and one for loose films."""
+        """One for each folder, and one for loose radiographs."""
         complete = (self._location / COMPLETE).exists()
         entries = sorted(e for e in self._location.iterdir() if not e.name.startswith("."))
         folders = [e for e in entries if e.is_dir() and not e.is_symlink()]
         found = [self._candidate(folder.name, _files_below(folder), complete) for folder in folders]
         loose = tuple(e for e in entries if e.is_file() and not e.is_symlink())
-        if any(_is_film(file) for file in loose):
+        if any(_is_radiograph(file) for file in loose):
             found.append(self._candidate(".", loose, complete))
         return [candidate for candidate in found if candidate.files]
 
@@ -116,24 +116,24 @@ def _files_below(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(f for f in files if not f.name.startswith(".")))
 
 
-def _is_film(file: Path) -> bool:
+def _is_radiograph(file: Path) -> bool:
     if not is_dicom(file):
-        return file.suffix.lower() in _FILM_SUFFIXES
+        return file.suffix.lower() in _RADIOGRAPH_SUFFIXES
     with file.open("rb") as stream:
         meta = stream.read(1024)
     at = meta.find(b"\x02\x00\x02\x00UI")
-    return at < 0 or not meta[at + 8 :].startswith(_NO_FILMS)
+    return at < 0 or not meta[at + 8 :].startswith(_NO_RADIOGRAPHS)
 
 
-def _without_repeats(films: list[Radiograph]) -> list[Radiograph]:
+def _without_repeats(radiographs: list[Radiograph]) -> list[Radiograph]:
     """The same instance with the same pixels twice in a folder counts once."""
     kept: list[Radiograph] = []
-    for film in films:
-        same = [k for k in kept if k.identity.sop_uid == film.identity.sop_uid]
-        if any(k.picture.shape != film.picture.shape or (k.picture != film.picture).any() for k in same):
-            _refuse("UID_CONFLICT", "one instance UID on two pictures", "one picture an instance", "export them again")
+    for radiograph in radiographs:
+        same = [k for k in kept if k.identity.sop_uid == radiograph.identity.sop_uid]
+        if any(k.image.shape != radiograph.image.shape or (k.image != radiograph.image).any() for k in same):
+            _refuse("UID_CONFLICT", "one instance UID on two images", "one image an instance", "export them again")
         if not same:
-            kept.append(film)
+            kept.append(radiograph)
     return kept
 
 

@@ -8,8 +8,8 @@ A refusal is remembered while its quarantine folder is there and the candidate's
 that depends on the store or the moment (``ledger.PASSING``) is tried again each time.
 
     UID_CONFLICT       the store has other pixels under one of these instances
-    DUPLICATE_PICTURE  the store has one of these pictures in another study, or this study under another patient
-                       or instance: the same film twice, de-identified twice, or a new reconstruction of it
+    DUPLICATE_IMAGE  the store has one of these images in another study, or this study under another patient
+                       or instance: the same radiograph twice, de-identified twice, or a new reconstruction of it
     FILE_UNREADABLE    the operating system refuses a file
     READER_FAULT       a reader failed in a way it should not: a defect of ours, to be reported
 """
@@ -30,7 +30,7 @@ from spine.intake.intake_report import IntakeReport, Quarantined
 from spine.intake.pseudonym import pseudonym
 from spine.intake.records import LoadedStudy, StudyCandidate, StudySource
 from spine.intake.study_store import opened, quarantine_candidate, release_candidate, shelve
-from spine.storage import sha256_of_picture
+from spine.storage import sha256_of_image
 from spine.study import Study, StudyView
 from spine.worker_pool import worker_pool
 
@@ -162,34 +162,34 @@ class _Desk:
         return outcome
 
     def _accept(self, loaded: LoadedStudy, mark: str, key: str) -> tuple[str, Entry]:
-        pictures: dict[str, str] = {name: sha256_of_picture(view.picture) for name, view in loaded.views.items()}
+        images: dict[str, str] = {name: sha256_of_image(view.image) for name, view in loaded.views.items()}
         entry = Entry(
             candidate=mark,
-            study_id=content_address(loaded, pictures),
+            study_id=content_address(loaded, images),
             key=key,
             patient="p" + self._hash("patient", loaded.patient),
             instances={n: self._hash("instance", view.instance) for n, view in loaded.views.items()},
-            pictures=pictures,
+            images=images,
         )
         known = self.ledger.study(str(entry.study_id))
         if known is not None and (known.patient, known.instances) == (entry.patient, entry.instances):
             return "present", entry
         self._refuse_doubles(entry, is_whole=known is not None)
-        shelve(self._store, self._study(loaded, entry), {n: view.picture for n, view in loaded.views.items()})
+        shelve(self._store, self._study(loaded, entry), {n: view.image for n, view in loaded.views.items()})
         return "used", entry
 
     def _refuse_doubles(self, entry: Entry, *, is_whole: bool) -> None:
         for view, instance in entry.instances.items():
-            if self.ledger.picture_of_instance(instance) not in (None, entry.pictures[view]):
+            if self.ledger.image_of_instance(instance) not in (None, entry.images[view]):
                 raise PairingRejected(
-                    "UID_CONFLICT", found=f"a {view} picture whose instance UID the store has with other pixels",
-                    expected="one picture for each instance", remedy="find out which is right; the first one stays",
+                    "UID_CONFLICT", found=f"a {view} image whose instance UID the store has with other pixels",
+                    expected="one image for each instance", remedy="find out which is right; the first one stays",
                 )  # fmt: skip
-        holders = {self.ledger.study_of_picture(sha) for sha in entry.pictures.values()} - {None}
+        holders = {self.ledger.study_of_image(sha) for sha in entry.images.values()} - {None}
         if is_whole or holders:
             found = f"pixels already in study {min(str(h) for h in holders or {entry.study_id})}"
             raise PairingRejected(
-                "DUPLICATE_PICTURE", found=found, expected="each picture once, under one patient",
+                "DUPLICATE_IMAGE", found=found, expected="each image once, under one patient",
                 remedy="keep one; to replace a study, remove it from the store first",
             )  # fmt: skip
 
@@ -197,9 +197,9 @@ class _Desk:
         views = {
             name: StudyView(
                 view=name,
-                picture=f"{name}.npy",
-                sha256=entry.pictures[name],
-                shape=(view.picture.shape[0], view.picture.shape[1]),
+                image=f"{name}.npy",
+                sha256=entry.images[name],
+                shape=(view.image.shape[0], view.image.shape[1]),
                 spacing_mm=view.spacing_mm,
                 calibration=view.calibration,
                 geometry=view.geometry,
@@ -221,11 +221,11 @@ def quarantine_name(pseudonym_key: bytes, source: str, candidate: StudyCandidate
     return pseudonym(pseudonym_key, "candidate", f"{source}\0{candidate.key}")
 
 
-def content_address(loaded: LoadedStudy, pictures: Mapping[str, str]) -> str:
-    """16 hex digits over pictures, labels and reconstruction: the same content has the same id anywhere."""
+def content_address(loaded: LoadedStudy, images: Mapping[str, str]) -> str:
+    """16 hex digits over images, labels and reconstruction: the same content has the same id anywhere."""
     points = loaded.reconstruction.points if loaded.reconstruction is not None else {}
     content = {
-        "pictures": dict(pictures),
+        "images": dict(images),
         "labels": {n: {k: [float(c) for c in xy] for k, xy in v.labels.items()} for n, v in loaded.views.items()},
         "points": {name: [float(c) for c in xyz] for name, xyz in points.items()},
     }

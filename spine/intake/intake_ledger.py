@@ -15,7 +15,7 @@ from spine.storage import write_text_atomically
 from spine.study import iterate_study_folders, read_study
 
 PASSING = frozenset(
-    {"UID_CONFLICT", "DUPLICATE_PICTURE", "STUDY_UNFINISHED", "FILE_UNREADABLE", "READER_FAULT", "IMAGE_MISSING"}
+    {"UID_CONFLICT", "DUPLICATE_IMAGE", "STUDY_UNFINISHED", "FILE_UNREADABLE", "READER_FAULT", "IMAGE_MISSING"}
     | {"DECODER_MISSING", "DECODE_KILLED"}
 )
 """Refusals that may pass without the candidate's files changing; they are not remembered."""
@@ -30,8 +30,8 @@ class Entry:
         study_id: the study it became, or None when it was quarantined.
         key: keyed hash of the candidate's name (its quarantine folder).
         patient: pseudonym.
-        instances: view -> keyed hash of the picture's identifier.
-        pictures: view -> sha256 of the picture.
+        instances: view -> keyed hash of the image's identifier.
+        images: view -> sha256 of the image.
         code, message: of the refusal, for a quarantined candidate.
     """
 
@@ -40,7 +40,7 @@ class Entry:
     key: str = ""
     patient: str = ""
     instances: Mapping[str, str] = field(default_factory=dict)
-    pictures: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
     code: str = ""
     message: str = ""
 
@@ -53,7 +53,7 @@ class Ledger:
         self._by_candidate: dict[str, Entry] = {}
         self._by_study: dict[str, Entry] = {}
         self._by_instance: dict[str, str] = {}
-        self._by_picture: dict[str, str] = {}
+        self._by_image: dict[str, str] = {}
         finished = {folder.name for folder in iterate_study_folders(store)}
         refused = {reason.parent.name for reason in quarantine.glob("*/reason.json")}
         for entry in self._read():
@@ -71,13 +71,13 @@ class Ledger:
         """The entry of a study in the store."""
         return self._by_study.get(study_id)
 
-    def picture_of_instance(self, instance: str) -> str | None:
-        """SHA-256 of the picture the store has under an instance."""
+    def image_of_instance(self, instance: str) -> str | None:
+        """SHA-256 of the image the store has under an instance."""
         return self._by_instance.get(instance)
 
-    def study_of_picture(self, sha256: str) -> str | None:
-        """The study that holds a picture."""
-        return self._by_picture.get(sha256)
+    def study_of_image(self, sha256: str) -> str | None:
+        """The study that holds an image."""
+        return self._by_image.get(sha256)
 
     def add(self, entry: Entry) -> None:
         """Record an outcome whose folder is in place."""
@@ -91,8 +91,8 @@ class Ledger:
             self._by_candidate[entry.candidate] = entry
         if entry.study_id is not None:
             self._by_study[entry.study_id] = entry
-            self._by_picture |= dict.fromkeys(entry.pictures.values(), entry.study_id)
-            self._by_instance |= {i: entry.pictures[view] for view, i in entry.instances.items()}
+            self._by_image |= dict.fromkeys(entry.images.values(), entry.study_id)
+            self._by_instance |= {i: entry.images[view] for view, i in entry.instances.items()}
 
     def _read(self) -> list[Entry]:
         if not self._path.is_file():
@@ -123,5 +123,5 @@ def _entry_of_folder(folder: Path) -> Entry:
         study_id=study.study_id,
         patient=study.patient,
         instances={name: view.facts["instance"] for name, view in study.views.items() if "instance" in view.facts},
-        pictures={name: view.sha256 for name, view in study.views.items()},
+        images={name: view.sha256 for name, view in study.views.items()},
     )

@@ -1,18 +1,18 @@
-"""Whether films and a reconstruction belong together, and the study they make.
+"""Whether radiographs and a reconstruction belong together, and the study they make.
 
 Contract: ``paired`` returns a study whose parts agree, or raises ``PairingRejected``; nothing is turned, swapped or
 guessed to make them agree.
 
-    STUDY_EMPTY            neither film nor reconstruction
-    VIEW_UNKNOWN           a film whose tags do not tell its view
+    STUDY_EMPTY            neither radiograph nor reconstruction
+    VIEW_UNKNOWN           a radiograph whose tags do not tell its view
     VIEW_DUPLICATE         two frontals or two laterals
-    PATIENT_ID_MISSING     a film without PatientID (splits by patient need one; a pseudonym will do)
-    PATIENT_MISMATCH, STUDY_MISMATCH   films of different patients or studies
-    HEIGHT_MISMATCH        two films of one scan that differ in height or place along z
-    GEOMETRY_MISSING       a reconstruction with a film that has no place in the scanner
-    GEOMETRY_CONFLICT      film and reconstruction disagree on that place
-    VIEW_MISMATCH          film and reconstruction agree only with the views exchanged
-    PROJECTION_OUTSIDE     the spine does not fall into the picture
+    PATIENT_ID_MISSING     a radiograph without PatientID (splits by patient need one; a pseudonym will do)
+    PATIENT_MISMATCH, STUDY_MISMATCH   radiographs of different patients or studies
+    HEIGHT_MISMATCH        two radiographs of one scan that differ in height or place along z
+    GEOMETRY_MISSING       a reconstruction with a radiograph that has no place in the scanner
+    GEOMETRY_CONFLICT      radiograph and reconstruction disagree on that place
+    VIEW_MISMATCH          radiograph and reconstruction agree only with the views exchanged
+    PROJECTION_OUTSIDE     the spine does not fall into the image
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,117 +38,140 @@ _STUDY_FACTS = ("age_years", "sex", "simulated")
 
 
 def paired(
-    films: Sequence[Radiograph], reconstruction: Reconstruction | None, *, simulated: bool = False
+    radiographs: Sequence[Radiograph], reconstruction: Reconstruction | None, *, simulated: bool = False
 ) -> LoadedStudy:
     """Join the parts of one study.
 
     Args:
-        films: radiographs as read.
+        radiographs: radiographs as read.
         reconstruction: as read, or None.
         simulated: mark the study as simulated whatever its tags say.
 
     Raises:
         PairingRejected: codes as in the module's table.
     """
-    if not films and reconstruction is None:
-        _refuse("STUDY_EMPTY", "neither film nor reconstruction", "at least one", "send the study again")
-    by_view = _by_view(films)
-    patient = _patient(films) if films else f"reconstruction:{reconstruction.subject_id}" if reconstruction else ""
+    if not radiographs and reconstruction is None:
+        _refuse("STUDY_EMPTY", "neither radiograph nor reconstruction", "at least one", "send the study again")
+    by_view = _by_view(radiographs)
+    patient = (
+        _patient(radiographs)
+        if radiographs
+        else f"reconstruction:{reconstruction.subject_id}"
+        if reconstruction
+        else ""
+    )
     geometries = _geometries(by_view, reconstruction)
     _check_heights(geometries)
     if reconstruction is not None and by_view:
         _check_projection(geometries, reconstruction)
-        pictures = {view: film.picture for view, film in by_view.items()}
-        if views_seem_exchanged(pictures, geometries, reconstruction):
-            _refuse("VIEW_MISMATCH", "pictures that fit the reconstruction only with their views exchanged",
+        images = {view: radiograph.image for view, radiograph in by_view.items()}
+        if views_seem_exchanged(images, geometries, reconstruction):
+            _refuse("VIEW_MISMATCH", "images that fit the reconstruction only with their views exchanged",
                     "view tags that tell the view", "have the view tags corrected")  # fmt: skip
-    views = {view: _loaded(film, geometries.get(view)) for view, film in by_view.items()}
+    views = {view: _loaded(radiograph, geometries.get(view)) for view, radiograph in by_view.items()}
     return LoadedStudy(
         patient, views, safe_reconstruction(reconstruction), _facts(by_view.values(), reconstruction, simulated)
     )
 
 
-def _by_view(films: Sequence[Radiograph]) -> dict[ViewName, Radiograph]:
-    unknown = sum(film.view is None for film in films)
+def _by_view(radiographs: Sequence[Radiograph]) -> dict[ViewName, Radiograph]:
+    unknown = sum(radiograph.view is None for radiograph in radiographs)
     if unknown:
-        _refuse("VIEW_UNKNOWN", f"{unknown} film(s) whose tags do not tell the view", "PatientOrientation or "
+        _refuse("VIEW_UNKNOWN", f"{unknown} radiograph(s) whose tags do not tell the view", "PatientOrientation or "
                 "ViewPosition", "have the tags set")  # fmt: skip
     for view in VIEWS:
-        count = sum(film.view == view for film in films)
+        count = sum(radiograph.view == view for radiograph in radiographs)
         if count > 1:
-            _refuse("VIEW_DUPLICATE", f"{count} {view} films", "one film a view", "keep one, or correct the view tags")
-    return {view: film for view in VIEWS for film in films if film.view == view}
+            _refuse(
+                "VIEW_DUPLICATE",
+                f"{count} {view} radiographs",
+                "one radiograph a view",
+                "keep one, or correct the view tags",
+            )
+    return {view: radiograph for view in VIEWS for radiograph in radiographs if radiograph.view == view}
 
 
-def _patient(films: Sequence[Radiograph]) -> str:
-    patients = {film.identity.patient_id for film in films}
+def _patient(radiographs: Sequence[Radiograph]) -> str:
+    patients = {radiograph.identity.patient_id for radiograph in radiographs}
     if "" in patients:
-        _refuse("PATIENT_ID_MISSING", "a film without PatientID", "an identifier", "set PatientID, e.g. to a pseudonym")
-    _check_identity(films)
+        _refuse(
+            "PATIENT_ID_MISSING",
+            "a radiograph without PatientID",
+            "an identifier",
+            "set PatientID, e.g. to a pseudonym",
+        )
+    _check_identity(radiographs)
     return f"dicom:{patients.pop()}"
 
 
-def _check_identity(films: Sequence[Radiograph], *, blank_differs: bool = True) -> None:
+def _check_identity(radiographs: Sequence[Radiograph], *, blank_differs: bool = True) -> None:
     """One patient, one study; a missing identifier differs from a given one unless told otherwise."""
     ignored = set() if blank_differs else {""}
-    patients = {film.identity.patient_id for film in films} - ignored
+    patients = {radiograph.identity.patient_id for radiograph in radiographs} - ignored
     if len(patients) > 1:
-        _refuse("PATIENT_MISMATCH", f"{len(patients)} patients", "one", "sort the films by patient")
-    if len({film.identity.study_uid for film in films} - ignored) > 1:
-        _refuse("STUDY_MISMATCH", "films of different studies", "one Study Instance UID", "one folder for each study")
+        _refuse("PATIENT_MISMATCH", f"{len(patients)} patients", "one", "sort the radiographs by patient")
+    if len({radiograph.identity.study_uid for radiograph in radiographs} - ignored) > 1:
+        _refuse(
+            "STUDY_MISMATCH", "radiographs of different studies", "one Study Instance UID", "one folder for each study"
+        )
 
 
-def demand_one_examination(films: Mapping[ViewName, Radiograph]) -> None:
-    """Refuse two films that must not be measured together: other patients, studies or heights of one scan.
+def require_one_examination(radiographs: Mapping[ViewName, Radiograph]) -> None:
+    """Refuse two radiographs that must not be measured together: other patients, studies or heights of one scan.
 
-    Films without identifiers are taken as they are: whoever gives them by hand vouches for them.
+    Radiographs without identifiers are taken as they are: whoever gives them by hand vouches for them.
 
     Raises:
         PairingRejected: PATIENT_MISMATCH, STUDY_MISMATCH, HEIGHT_MISMATCH.
     """
-    _check_identity(list(films.values()), blank_differs=False)
-    _check_heights({view: film.geometry for view, film in films.items() if film.geometry is not None})
+    _check_identity(list(radiographs.values()), blank_differs=False)
+    _check_heights(
+        {view: radiograph.geometry for view, radiograph in radiographs.items() if radiograph.geometry is not None}
+    )
 
 
 def _geometries(
     by_view: Mapping[ViewName, Radiograph], reconstruction: Reconstruction | None
 ) -> dict[ViewName, ViewGeometry]:
-    """Place of each film in the scanner: its own, completed from the reconstruction where the file is silent."""
+    """Place of each radiograph in the scanner: its own, completed from the reconstruction where the file is silent."""
     stated = reconstruction.geometry if reconstruction is not None else {}
     geometries: dict[ViewName, ViewGeometry] = {}
-    for view, film in by_view.items():
-        if film.geometry is None:
+    for view, radiograph in by_view.items():
+        if radiograph.geometry is None:
             if reconstruction is not None:
-                found = f"a {view} film without a place in the scanner beside a reconstruction"
+                found = f"a {view} radiograph without a place in the scanner beside a reconstruction"
                 remedy = "send the scanner's own image, or no reconstruction"
                 _refuse("GEOMETRY_MISSING", found, "source distances and calibrated spacing", remedy)
             continue
-        geometries[view] = film.geometry
+        geometries[view] = radiograph.geometry
         if view in stated:
-            _check_agreement(view, film, stated)
-            if not film.offset_recorded:
-                geometries[view] = replace(film.geometry, u0_mm=stated[view].u0_mm, z0_mm=stated[view].z0_mm)
+            _check_agreement(view, radiograph, stated)
+            if not radiograph.offset_recorded:
+                geometries[view] = replace(radiograph.geometry, u0_mm=stated[view].u0_mm, z0_mm=stated[view].z0_mm)
     return geometries
 
 
-def _check_agreement(view: ViewName, film: Radiograph, stated: Mapping[str, ViewGeometry]) -> None:
-    assert film.geometry is not None
-    if _agree(film.geometry, stated[view], film.offset_recorded):
+def _check_agreement(view: ViewName, radiograph: Radiograph, stated: Mapping[str, ViewGeometry]) -> None:
+    assert radiograph.geometry is not None
+    if _agree(radiograph.geometry, stated[view], radiograph.offset_recorded):
         return
     other = stated.get(VIEWS[1 - VIEWS.index(view)])
-    if other is not None and _agree(film.geometry, other, film.offset_recorded):
+    if other is not None and _agree(radiograph.geometry, other, radiograph.offset_recorded):
         _refuse(
-            "VIEW_MISMATCH", f"a {view} film in the place of the other view", "views that agree", "correct the tags"
+            "VIEW_MISMATCH",
+            f"a {view} radiograph in the place of the other view",
+            "views that agree",
+            "correct the tags",
         )
     found, expected = (
-        f"another size, spacing or place of the {view} film in the reconstruction",
-        "the film it was made from",
+        f"another size, spacing or place of the {view} radiograph in the reconstruction",
+        "the radiograph it was made from",
     )
-    _refuse("GEOMETRY_CONFLICT", found, expected, "send the film and the reconstruction of one scan")
+    _refuse("GEOMETRY_CONFLICT", found, expected, "send the radiograph and the reconstruction of one scan")
 
 
 def _agree(ours: ViewGeometry, theirs: ViewGeometry, with_offset: bool) -> bool:
-    """Whether two places are the same to a fraction of a millimetre over the whole picture (views not compared)."""
+    """Whether two places are the same to a fraction of a millimetre over the whole image (views not compared)."""
     spacing = np.subtract(ours.spacing_mm, theirs.spacing_mm) * ours.shape
     numbers = [*spacing, ours.source_to_isocentre_mm - theirs.source_to_isocentre_mm]
     if with_offset:
@@ -163,12 +186,12 @@ def _check_heights(geometries: Mapping[ViewName, ViewGeometry]) -> None:
     heights = [g.shape[0] * g.spacing_mm[0] for g in (frontal, lateral)]
     if abs(heights[0] / heights[1] - 1) > HEIGHT_TOLERANCE or abs(frontal.z0_mm - lateral.z0_mm) > PLACE_TOLERANCE_MM:
         centres = f"{frontal.z0_mm:.0f} and {lateral.z0_mm:.0f}"
-        found = f"films {heights[0]:.0f} and {heights[1]:.0f} mm high, centred at z {centres} mm"
-        _refuse("HEIGHT_MISMATCH", found, "one scan of both views", "send the two films of one scan")
+        found = f"radiographs {heights[0]:.0f} and {heights[1]:.0f} mm high, centred at z {centres} mm"
+        _refuse("HEIGHT_MISMATCH", found, "one scan of both views", "send the two radiographs of one scan")
 
 
 def _check_projection(geometries: Mapping[ViewName, ViewGeometry], reconstruction: Reconstruction) -> None:
-    """Points at the picture's height must lie in its width; a truncated picture may miss those above and below."""
+    """Points at the image's height must lie in its width; a truncated image may miss those above and below."""
     points = np.array(list(reconstruction.points.values()))
     for view, geometry in geometries.items():
         column, row = geometry.project(points).T
@@ -176,20 +199,27 @@ def _check_projection(geometries: Mapping[ViewName, ViewGeometry], reconstructio
         inside = level & (column >= 0) & (column <= geometry.shape[1] - 1)
         if level.sum() < min(LEAST_POINTS, len(points)) or inside.sum() < LEAST_INSIDE * level.sum():
             found = (
-                f"{int(inside.sum())} of {len(points)} points in the {view} picture ({int(level.sum())} at its height)"
+                f"{int(inside.sum())} of {len(points)} points in the {view} image ({int(level.sum())} at its height)"
             )
-            _refuse("PROJECTION_OUTSIDE", found, "the spine in the picture", "check isocentre, axes and the pair")
+            _refuse("PROJECTION_OUTSIDE", found, "the spine in the image", "check isocentre, axes and the pair")
 
 
-def _loaded(film: Radiograph, geometry: ViewGeometry | None) -> LoadedView:
-    facts = {name: value for name, value in film.facts.items() if name not in _STUDY_FACTS}
-    return LoadedView(film.picture, film.identity.sop_uid, film.spacing_mm, film.calibration, geometry, facts=facts)
+def _loaded(radiograph: Radiograph, geometry: ViewGeometry | None) -> LoadedView:
+    facts = {name: value for name, value in radiograph.facts.items() if name not in _STUDY_FACTS}
+    return LoadedView(
+        radiograph.image,
+        radiograph.identity.sop_uid,
+        radiograph.spacing_mm,
+        radiograph.calibration,
+        geometry,
+        facts=facts,
+    )
 
 
-def _facts(films: Any, reconstruction: Reconstruction | None, simulated: bool) -> dict[str, Any]:
+def _facts(radiographs: Any, reconstruction: Reconstruction | None, simulated: bool) -> dict[str, Any]:
     facts: dict[str, Any] = {}
-    for film in films:
-        facts |= {name: film.facts[name] for name in _STUDY_FACTS if name in film.facts}
+    for radiograph in radiographs:
+        facts |= {name: radiograph.facts[name] for name in _STUDY_FACTS if name in radiograph.facts}
     safe = safe_reconstruction(reconstruction)
     # A reconstruction knows the age more finely than a DICOM age in whole years.
     facts |= safe.facts if safe is not None else {}

@@ -27,11 +27,11 @@ class LoadedView:
     """One view as read; fields as in ``spine.study.StudyView``.
 
     Attributes:
-        picture: (H, W) uint16.
-        instance: identifier of this very picture (SOP Instance UID, file name); hashed by ``ingest``.
+        image: (H, W) uint16.
+        instance: identifier of this very image (SOP Instance UID, file name); hashed by ``ingest``.
     """
 
-    picture: NDArray[np.uint16] = field(repr=False)
+    image: NDArray[np.uint16] = field(repr=False)
     instance: str = field(repr=False)
     spacing_mm: tuple[float, float] | None
     calibration: CalibrationType
@@ -46,7 +46,7 @@ class LoadedStudy:
 
     Attributes:
         patient: identifier of the patient, with its name space (``dicom:...``); hashed by ``ingest``.
-        views: the pictures there are; may be empty with a reconstruction.
+        views: the images there are; may be empty with a reconstruction.
         reconstruction: 3D points, where they came along.
         facts: facts of the study, JSON values.
     """

@@ -57,12 +57,12 @@ def opened(store: Path) -> Iterator[None]:
         raise
 
 
-def shelve(store: Path, study: Study, pictures: Mapping[str, NDArray[np.uint16]]) -> None:
+def shelve(store: Path, study: Study, images: Mapping[str, NDArray[np.uint16]]) -> None:
     """Write a study: everything in a staging folder, the record last, then one rename."""
     staged, final = store / _STAGING / study.study_id, store / study.study_id
     staged.mkdir(parents=True)
     for name, view in study.views.items():
-        write_array_atomically(staged / view.picture, pictures[name])
+        write_array_atomically(staged / view.image, images[name])
     write_study_record(study, staged)
     if final.exists() and not (final / "study.json").exists():
         shutil.rmtree(final)
@@ -122,6 +122,6 @@ def _disk_full(store: Path) -> PlumblineError:
     return PlumblineError(
         "DISK_FULL",
         found=f"no space left while taking in studies ({free // 2**20} MiB free)",
-        expected="room for every picture at 2 bytes a pixel",
+        expected="room for every image at 2 bytes a pixel",
         remedy="free space and run again: finished studies stay, the rest is taken in then",
     )

@@ -1,9 +1,9 @@
-"""What two pictures themselves say about their view tags, held against the reconstruction.
+"""What two images themselves say about their view tags, held against the reconstruction.
 
-Two signs, each of them taken with the pictures as their tags say and exchanged, and each as good in a negative:
+Two signs, each of them taken with the images as their tags say and exchanged, and each as good in a negative:
 
 - Vertebrae are brighter than most of what lies beside them. The smoothed brightness at each level is ranked among its
-  pixel row within 7 cm; what counts is the mean rank. Hanging arms in a lateral picture can outshine the spine.
+  pixel row within 7 cm; what counts is the mean rank. Hanging arms in a lateral image can outshine the spine.
 - End plates are brighter than the middle of their vertebra. What counts is the mean difference over levels, in its
   standard errors. It fades when a reconstruction is off by millimetres, and is silent without plates.
 
@@ -31,27 +31,27 @@ BESIDE_MM = 70.0
 RANK_WEIGHT = 20.0
 """A lead of 0.05 in the mean rank says as much as one standard error of the plates."""
 
-Picture = NDArray[np.uint16]
+Image = NDArray[np.uint16]
 Placed = Mapping[ViewName, tuple[Floats, ViewGeometry]]
 
 
 def views_seem_exchanged(
-    pictures: Mapping[ViewName, Picture],
+    images: Mapping[ViewName, Image],
     geometries: Mapping[ViewName, ViewGeometry],
     reconstruction: Reconstruction,
 ) -> bool:
-    """Whether the (H, W) pictures fit the reconstruction clearly better with their views exchanged.
+    """Whether the (H, W) images fit the reconstruction clearly better with their views exchanged.
 
     Args:
-        pictures: by the view their tags claim.
+        images: by the view their tags claim.
         geometries: their places in the scanner, by the same view.
         reconstruction: of the study, LPS mm.
     """
-    if len(pictures) < 2 or len(geometries) < 2:
+    if len(images) < 2 or len(geometries) < 2:
         return False
     centres = level_centres(reconstruction.points)
     points = np.array([centres[level] for level in VERTEBRAE if level in centres])
-    plain = {view: pictures[view].astype(np.float64) for view in VIEWS}
+    plain = {view: images[view].astype(np.float64) for view in VIEWS}
     smooth = {view: _smoothed(plain[view], geometries[view]) for view in VIEWS}
     claimed, exchanged = (_mean_rank(place(smooth, geometries), points) for place in (_as_claimed, _as_exchanged))
     if claimed is None or exchanged is None:
@@ -61,44 +61,44 @@ def views_seem_exchanged(
     return RANK_WEIGHT * (exchanged - claimed) + shown[1] - shown[0] > CLEAR_LEAD
 
 
-def _as_claimed(pictures: Mapping[ViewName, Floats], geometries: Mapping[ViewName, ViewGeometry]) -> Placed:
-    return {view: (pictures[view], geometries[view]) for view in VIEWS}
+def _as_claimed(images: Mapping[ViewName, Floats], geometries: Mapping[ViewName, ViewGeometry]) -> Placed:
+    return {view: (images[view], geometries[view]) for view in VIEWS}
 
 
-def _as_exchanged(pictures: Mapping[ViewName, Floats], geometries: Mapping[ViewName, ViewGeometry]) -> Placed:
-    """Each picture looked at as if it were the other view: its own pixels, the other view's source."""
+def _as_exchanged(images: Mapping[ViewName, Floats], geometries: Mapping[ViewName, ViewGeometry]) -> Placed:
+    """Each image looked at as if it were the other view: its own pixels, the other view's source."""
     found: dict[ViewName, tuple[Floats, ViewGeometry]] = {}
     for view, other in zip(VIEWS, VIEWS[::-1], strict=True):
         own = geometries[other]
-        found[view] = pictures[other], replace(geometries[view], shape=own.shape, spacing_mm=own.spacing_mm)
+        found[view] = images[other], replace(geometries[view], shape=own.shape, spacing_mm=own.spacing_mm)
     return found
 
 
-def _smoothed(picture: Floats, geometry: ViewGeometry) -> Floats:
+def _smoothed(image: Floats, geometry: ViewGeometry) -> Floats:
     from scipy.ndimage import uniform_filter
 
     size = tuple(max(1, round(SMOOTHING_MM / spacing)) for spacing in geometry.spacing_mm)
-    smooth: Floats = uniform_filter(picture, size=size)
+    smooth: Floats = uniform_filter(image, size=size)
     return smooth
 
 
 def _mean_rank(views: Placed, points: Floats) -> float | None:
-    """Mean over views and visible levels; a level beside the picture ranks 0. None with too few levels."""
+    """Mean over views and visible levels; a level beside the image ranks 0. None with too few levels."""
     ranks: list[float] = []
     beside = 0
-    for picture, geometry in views.values():
+    for image, geometry in views.values():
         reach = max(1, round(BESIDE_MM / geometry.spacing_mm[1]))
         for column, row in np.rint(geometry.project(points)).astype(int):
             if not 0 <= row < geometry.shape[0]:
                 continue
             if 0 <= column < geometry.shape[1]:
-                around = picture[row, max(0, column - reach) : column + reach + 1]
-                ranks.append(float(np.mean(around < picture[row, column])))
+                around = image[row, max(0, column - reach) : column + reach + 1]
+                ranks.append(float(np.mean(around < image[row, column])))
             else:
                 beside += 1
     if len(ranks) + beside < LEAST_LEVELS * len(views):
         return None
-    # In a negative all that is seen counts the other way round; what is beside the picture is so in both.
+    # In a negative all that is seen counts the other way round; what is beside the image is so in both.
     bright, dark = sum(ranks), len(ranks) - sum(ranks)
     return max(bright, dark) / (len(ranks) + beside)
 
@@ -116,10 +116,10 @@ def _plate_contrast(views: Placed, plates: Floats) -> float:
     from scipy.ndimage import map_coordinates
 
     found = 0.0
-    for picture, geometry in views.values():
+    for image, geometry in views.values():
         places = geometry.project(plates)  # (V, 2, 2)
         places = np.concatenate([places, places.mean(axis=1, keepdims=True)], axis=1)
-        grey = map_coordinates(picture, [places[..., 1], places[..., 0]], order=1, mode="constant", cval=np.nan)
+        grey = map_coordinates(image, [places[..., 1], places[..., 0]], order=1, mode="constant", cval=np.nan)
         step = grey[:, :2].mean(axis=1) - grey[:, 2]
         step = step[np.isfinite(step)]
         if len(step) >= LEAST_LEVELS and step.std() > 0:

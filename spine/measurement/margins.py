@@ -2,7 +2,7 @@
 
 Contract: LPS mm. Left and right margins come from the frontal view, front and back from the lateral one; each lies as
 deep as its plate's centre, which is off by a few mm in a turned vertebra. The plate's tilt in the plane of the view
-needs no more: heights come from the picture itself, and depth only scales across, by a thousandth for a millimetre.
+needs no more: heights come from the image itself, and depth only scales across, by a thousandth for a millimetre.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from spine.scanner import Floats, ViewGeometry
 from spine.study import Points2D
 
 _AXES: Mapping[ViewName, tuple[int, int]] = {"frontal": (0, 1), "lateral": (1, 0)}
-"""Which coordinate lies across the picture, and which is the depth."""
+"""Which coordinate lies across the image, and which is the depth."""
 
 _PLATE_OF: Mapping[ViewName, Mapping[str, str]] = {
     view: {name: name.rsplit("_", 1)[0] for name, only in MARGINS175.only.items() if only == view} for view in _AXES

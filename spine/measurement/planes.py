@@ -76,7 +76,7 @@ def planes_from_view(
     calibration: CalibrationType,
     sigma_px: Mapping[str, float] | None = None,
 ) -> dict[Plane, PlanePoints]:
-    """The one plane a single picture shows, from (column, row) pixels of a canonical picture.
+    """The one plane a single image shows, from (column, row) pixels of a canonical image.
 
     Pixels become mm before any angle is taken, because row and column spacing may differ; without a
     spacing pixels are taken as square. ``sigma_px`` is the standard deviation of landmarks, in pixels.
@@ -91,7 +91,7 @@ def planes_from_view(
 
 def _lengths_reason(spacing_mm: tuple[float, float] | None, calibration: CalibrationType) -> str | None:
     if spacing_mm is None:
-        return "the picture carries no pixel spacing"
+        return "the image carries no pixel spacing"
     if calibration not in LENGTHS_ALLOWED:
-        return f"the picture's spacing is of type {calibration}, which is not calibrated to the patient"
+        return f"the image's spacing is of type {calibration}, which is not calibrated to the patient"
     return None

@@ -30,7 +30,7 @@ MINIMUM_CENTRES = 5
 
 STEEPEST_PLATE_DEG = 90.0
 """A plate tilted further has its front where its back should be (or left and right): its margins are wrong, and
-it has no tilt. On a real film it once made a Cobb angle of 213 degrees."""
+it has no tilt. On a real radiograph it once made a Cobb angle of 213 degrees."""
 
 _DEGREE = 3
 _KNOT_SPACING = 2.0  # mean distances between neighbouring centres per knot interval

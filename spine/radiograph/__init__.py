@@ -1,1 +1,1 @@
-"""Radiographs: DICOM bytes to a calibrated picture, or a named refusal."""
+"""Radiographs: DICOM bytes to a calibrated image, or a named refusal."""

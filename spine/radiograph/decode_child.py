@@ -45,7 +45,7 @@ def _by_gdcm(payload: bytes, dataset: Any) -> Any:
     import gdcm
     import numpy as np
 
-    handle = os.memfd_create("film")
+    handle = os.memfd_create("radiograph")
     try:
         with os.fdopen(os.dup(handle), "wb") as stream:
             stream.write(payload)

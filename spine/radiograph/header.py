@@ -120,7 +120,7 @@ def read_layout(tags: TagReader, transfer_syntax: str) -> PixelLayout:
             "DIMENSION_LIMIT", f"{rows} x {columns} pixels", f"1..{MAX_SIDE} a side", "a radiograph is not this size"
         )
     if any(n not in (0.0, 1.0) for n in tags.decimals("NumberOfFrames", "FRAMES_UNSUPPORTED")):
-        refuse("FRAMES_UNSUPPORTED", "several frames", "one picture a file", "export each view as its own image")
+        refuse("FRAMES_UNSUPPORTED", "several frames", "one image a file", "export each view as its own image")
     photometric, samples = tags.text("PhotometricInterpretation"), int(_count(tags, "SamplesPerPixel"))
     grey = photometric in ("MONOCHROME1", "MONOCHROME2") and samples == 1
     if not grey and not (samples == 3 and photometric.startswith(("RGB", "YBR"))):

@@ -1,4 +1,4 @@
-"""Which view a picture is, and how to turn it into the canonical hanging.
+"""Which view an image is, and how to turn it into the canonical hanging.
 
 Canonical: frontal ``L\\F`` (columns run to the patient's left), lateral ``P\\F`` (columns run to the back), rows run
 to the feet. Contract: the view and the hanging come from tags or not at all. A lateral without PatientOrientation is
@@ -30,7 +30,7 @@ _CODES: dict[str, ViewName] = {
 
 @dataclass(frozen=True)
 class Hanging:
-    """How a stored picture becomes canonical: transpose first, then the flips.
+    """How a stored image becomes canonical: transpose first, then the flips.
 
     Attributes:
         view: ``frontal``, ``lateral``, or None when no tag tells.
@@ -55,14 +55,14 @@ class Hanging:
         ]
         return ", ".join(name for name, applies in steps if applies) or "as stored"
 
-    def apply(self, picture: NDArray[np.generic]) -> NDArray[np.generic]:
-        """(H, W) stored picture -> canonical (H, W) or (W, H)."""
-        turned = picture.T if self.transpose else picture
+    def apply(self, image: NDArray[np.generic]) -> NDArray[np.generic]:
+        """(H, W) stored image -> canonical (H, W) or (W, H)."""
+        turned = image.T if self.transpose else image
         turned = turned[::-1] if self.flip_rows else turned
         return np.ascontiguousarray(turned[:, ::-1] if self.flip_columns else turned)
 
     def turn_pair(self, pair: tuple[float, float] | None) -> tuple[float, float] | None:
-        """(row, column) spacing or shape of the stored picture -> that of the canonical one."""
+        """(row, column) spacing or shape of the stored image -> that of the canonical one."""
         return (pair[1], pair[0]) if pair is not None and self.transpose else pair
 
 
@@ -96,15 +96,13 @@ def _named_view(tags: HangingTags) -> ViewName | None:
 
 def _without_orientation(tags: HangingTags, named: ViewName | None) -> Hanging:
     if named == "lateral" or tags.flipped or tags.rotation_deg:
-        found = "no PatientOrientation on a lateral, flipped or rotated picture"
-        refuse(
-            "ORIENTATION_UNKNOWN", found, "PatientOrientation, e.g. P\\F", "have the tag set to the picture's hanging"
-        )
+        found = "no PatientOrientation on a lateral, flipped or rotated image"
+        refuse("ORIENTATION_UNKNOWN", found, "PatientOrientation, e.g. P\\F", "have the tag set to the image's hanging")
     return Hanging(named, "", verified=False)
 
 
 def _letters(orientation: tuple[str, ...]) -> tuple[str, str]:
-    """Main directions along a row and down a column; oblique pictures such as ``LF`` count by their first letter."""
+    """Main directions along a row and down a column; oblique images such as ``LF`` count by their first letter."""
     if len(orientation) != 2 or not all(text and set(text) <= _AXES.keys() for text in orientation):
         refuse(
             "ORIENTATION_INVALID", "PatientOrientation without two directions", "e.g. L\\F", "have the tag corrected"

@@ -1,4 +1,4 @@
-"""Read a radiograph: DICOM bytes in, a calibrated picture in canonical orientation out, or a named refusal.
+"""Read a radiograph: DICOM bytes in, a calibrated image in canonical orientation out, or a named refusal.
 
 Contract: every refusal is a ``DicomRejected`` with a code and without identifiers; nothing else is raised for any
 bytes. Accepted: CR, DX (both intents) and secondary captures; one frame; grey 8 or 16 bit, or RGB turned to grey and
@@ -45,18 +45,18 @@ from spine.study import CalibrationType
 _CR, _DX, _DX_PROCESSING = (f"1.2.840.10008.5.1.4.1.1.{tail}" for tail in ("1", "1.1", "1.1.1"))
 _CAPTURES = ("1.2.840.10008.5.1.4.1.1.7",)
 _ISOCENTRE_AGREEMENT = 0.10
-"""Wide, because the frontal picture of a slot scanner may be resampled to the lateral's spacing (7 % apart)."""
+"""Wide, because the frontal image of a slot scanner may be resampled to the lateral's spacing (7 % apart)."""
 
 
 @dataclass(frozen=True)
 class Radiograph:
-    """One picture.
+    """One image.
 
     Attributes:
-        picture: (H, W) uint16, 0..4095, bone bright; frontal L\\F, lateral P\\F (columns to the patient's left
+        image: (H, W) uint16, 0..4095, bone bright; frontal L\\F, lateral P\\F (columns to the patient's left
             or back, rows to the feet). With ``view`` None the hanging is as stored.
         view: ``frontal``, ``lateral``, or None when no tag tells.
-        spacing_mm: (row, column) of ``picture`` in mm, or None.
+        spacing_mm: (row, column) of ``image`` in mm, or None.
         calibration: what the spacing is worth.
         geometry: place in the scanner where the strict 3D path is open, else None.
         offset_recorded: whether the geometry's u0 and z0 were in the file; otherwise they are zero.
@@ -64,7 +64,7 @@ class Radiograph:
         facts: safe technique facts (JSON values).
     """
 
-    picture: NDArray[np.uint16]
+    image: NDArray[np.uint16]
     view: ViewName | None
     spacing_mm: tuple[float, float] | None
     calibration: CalibrationType
@@ -134,11 +134,11 @@ def _from_dataset(dataset: Any, payload: bytes) -> Radiograph:
     spacing_tags = read_spacing_tags(tags, projection=not is_capture)
     spacing = decide_spacing(spacing_tags, layout.shape)
     hanging = decide_hanging(read_hanging_tags(tags))
-    picture, intensity_facts = _picture(dataset, tags, layout, payload, for_processing=sop_class == _DX_PROCESSING)
-    turned = hanging.apply(picture).astype(np.uint16, copy=False)
+    image, intensity_facts = _image(dataset, tags, layout, payload, for_processing=sop_class == _DX_PROCESSING)
+    turned = hanging.apply(image).astype(np.uint16, copy=False)
     offset = _offset(tags)
     return Radiograph(
-        picture=turned,
+        image=turned,
         view=hanging.view,
         spacing_mm=hanging.turn_pair(spacing.spacing_mm),
         calibration=spacing.calibration,
@@ -157,7 +157,7 @@ def _from_dataset(dataset: Any, payload: bytes) -> Radiograph:
     )
 
 
-def _picture(
+def _image(
     dataset: Any, tags: TagReader, layout: PixelLayout, payload: bytes, *, for_processing: bool
 ) -> tuple[NDArray[np.uint16], dict[str, str]]:
     intensity_tags = read_intensity_tags(tags, for_processing=for_processing)
@@ -169,7 +169,7 @@ def _picture(
         colour = {"colour": "turned to grey"}
     table = _after_voi_table(dataset, stored) if intensity_tags.has_voi_table else None
     result = brightness(stored, layout, intensity_tags, table)
-    return result.picture, {"intensity": result.policy, **colour}
+    return result.image, {"intensity": result.policy, **colour}
 
 
 def _after_voi_table(dataset: Any, stored: NDArray[np.generic]) -> NDArray[np.generic] | None:

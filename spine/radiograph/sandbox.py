@@ -1,7 +1,7 @@
 """Decoding in a child process: a decoder that crashes, eats memory or never ends takes nobody with it.
 
-Contract: one child a process, started on the first compressed picture and used again; its memory is bounded by an
-address space limit that follows the picture's size, its time by a timeout; when it dies the picture is refused, the
+Contract: one child a process, started on the first compressed image and used again; its memory is bounded by an
+address space limit that follows the image's size, its time by a timeout; when it dies the image is refused, the
 next one gets a new child.
 
 Protocol, both ways: 8 bytes little endian length, then that many bytes. A request is a JSON header, a zero

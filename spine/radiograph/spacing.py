@@ -23,7 +23,7 @@ from spine.radiograph.tags import refuse
 from spine.study import LENGTHS_ALLOWED, CalibrationType
 
 SPACING_MM = (0.02, 4.0)
-"""Bounds of a plausible spacing; wider than the 1.0 of a scanner, for pictures scaled down before export: the
+"""Bounds of a plausible spacing; wider than the 1.0 of a scanner, for images scaled down before export: the
 height in millimetres is the sharper check."""
 ASPECT = (0.8, 1.25)
 HEIGHT_MM = (200.0, 2200.0)
@@ -52,7 +52,7 @@ class Spacing:
 
 
 def decide_spacing(tags: SpacingTags, shape: tuple[int, int]) -> Spacing:
-    """Choose the spacing of a picture of ``shape`` (rows, columns) as stored.
+    """Choose the spacing of an image of ``shape`` (rows, columns) as stored.
 
     Raises:
         DicomRejected: ``SPACING_INVALID`` (not finite, not positive, out of bounds, impossible aspect or
@@ -123,5 +123,5 @@ def _check_pair(name: str, pair: tuple[float, float]) -> None:
 
 def _check_height(height_mm: float) -> None:
     if not HEIGHT_MM[0] <= height_mm <= HEIGHT_MM[1]:
-        found = f"a picture {height_mm:.0f} mm high"
+        found = f"an image {height_mm:.0f} mm high"
         refuse("SPACING_INVALID", found, f"{HEIGHT_MM[0]:.0f} to {HEIGHT_MM[1]:.0f} mm", "have the spacing corrected")

@@ -1,11 +1,11 @@
-"""Write a picture as a DICOM radiograph (DX, For Presentation, 12 bit) with the slot scanner's geometry.
+"""Write an image as a DICOM radiograph (DX, For Presentation, 12 bit) with the slot scanner's geometry.
 
-Contract: the same arguments give the same bytes; the file appears whole or not at all; a simulated picture says so in
+Contract: the same arguments give the same bytes; the file appears whole or not at all; a simulated image says so in
 five places (Manufacturer, ImageType, ConversionType, SeriesDescription, ImageComments) and names no real maker.
 
 Geometry travels in the standard tags of a slot scanner (DistanceSourceToIsocenter, DistanceSourceToDetector,
 PixelSpacing at the isocentre plane with calibration type GEOMETRY, ImagerPixelSpacing at the detector). No
-standard tag says where the picture's centre lies in the scanner, so that and the exact source distance stand
+standard tag says where the image's centre lies in the scanner, so that and the exact source distance stand
 in a private block of creator ``PLUMBLINE_1`` (group 0011: 00 u0_mm, 01 z0_mm, 02 source_to_isocentre_mm; FD).
 """
 
@@ -34,7 +34,7 @@ _VIEW_CODE = {"frontal": ("399348003", "antero-posterior"), "lateral": ("3991730
 
 def write_radiograph(
     path: Path,
-    picture: NDArray[np.uint16],
+    image: NDArray[np.uint16],
     geometry: ViewGeometry,
     *,
     patient_id: str,
@@ -46,31 +46,31 @@ def write_radiograph(
     age_years: float | None = None,
     sex: str | None = None,
 ) -> None:
-    """Write one picture atomically.
+    """Write one image atomically.
 
     Args:
         path: final file name.
-        picture: (H, W) uint16, 0..4095, bone bright, canonical orientation (frontal L\\F, lateral P\\F).
-        geometry: of this picture; its shape must be (H, W).
+        image: (H, W) uint16, 0..4095, bone bright, canonical orientation (frontal L\\F, lateral P\\F).
+        geometry: of this image; its shape must be (H, W).
         patient_id: a pseudonym; also used as the patient's name.
         study_uid, series_uid, sop_uid: the first is shared by both views of a study.
-        simulated: marks the picture as made, not taken.
+        simulated: marks the image as made, not taken.
         kvp, age_years, sex: kV; years at examination and ``M``, ``F`` or ``O`` where known.
 
     Raises:
-        ValueError: the picture does not fit its geometry, type or 12 bits.
+        ValueError: the image does not fit its geometry, type or 12 bits.
     """
-    if picture.dtype != np.uint16 or picture.shape != geometry.shape:
-        raise ValueError(f"picture {picture.dtype} {picture.shape} does not fit uint16 {geometry.shape}")
-    if picture.size and int(picture.max()) > MAXIMUM:
-        raise ValueError(f"picture value {int(picture.max())} exceeds 12 bits")
+    if image.dtype != np.uint16 or image.shape != geometry.shape:
+        raise ValueError(f"image {image.dtype} {image.shape} does not fit uint16 {geometry.shape}")
+    if image.size and int(image.max()) > MAXIMUM:
+        raise ValueError(f"image value {int(image.max())} exceeds 12 bits")
     from pydicom.dataset import Dataset
 
     dataset = Dataset()
     _add_identity(dataset, patient_id, (study_uid, series_uid, sop_uid), age_years, sex)
     _add_provenance(dataset, simulated, geometry)
     _add_geometry(dataset, geometry)
-    _add_pixels(dataset, picture)
+    _add_pixels(dataset, image)
     dataset.KVP = f"{kvp:.6g}"
     write_bytes_atomically(path, _encoded(dataset, sop_uid))
 
@@ -142,8 +142,8 @@ def _code(value: str, meaning: str) -> Any:
     return item
 
 
-def _add_pixels(ds: Any, picture: NDArray[np.uint16]) -> None:
-    ds.Rows, ds.Columns = picture.shape
+def _add_pixels(ds: Any, image: NDArray[np.uint16]) -> None:
+    ds.Rows, ds.Columns = image.shape
     ds.SamplesPerPixel = 1
     ds.PhotometricInterpretation = "MONOCHROME2"
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 12, 11, 0
@@ -153,7 +153,7 @@ def _add_pixels(ds: Any, picture: NDArray[np.uint16]) -> None:
     ds.PresentationLUTShape = "IDENTITY"
     ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType = "0", "1", "US"
     ds.WindowCenter, ds.WindowWidth = "2048", "4096"
-    ds.add_new(0x7FE00010, "OW", np.ascontiguousarray(picture, dtype="<u2").tobytes())
+    ds.add_new(0x7FE00010, "OW", np.ascontiguousarray(image, dtype="<u2").tobytes())
 
 
 def _encoded(dataset: Any, sop_uid: str) -> bytes:

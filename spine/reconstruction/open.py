@@ -40,7 +40,7 @@ def read_any_reconstruction(path: Path) -> Reconstruction:
 def is_reconstruction(path: Path) -> bool:
     """Whether a file is meant as a reconstruction: recognised, or JSON that does not even parse.
 
-    A JSON or CSV file of another kind (metadata beside the pictures) is none; a damaged one must not pass as
+    A JSON or CSV file of another kind (metadata beside the images) is none; a damaged one must not pass as
     "no reconstruction came along".
     """
     if path.stat().st_size > MAX_FILE_BYTES:

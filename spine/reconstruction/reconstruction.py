@@ -21,7 +21,7 @@ class Reconstruction:
         subject_id: the reconstruction's own name for the subject (a pseudonym; never a patient name).
         points: landmark name -> (3,) LPS mm, float64. Names as in ``spine.landmarks``.
         source_format: ``plumbline-json``, ``plumbline-csv``, ``slicer-mrk-json``, ``ct-keypoints`` ...
-        geometry: view name -> ViewGeometry of the pictures the points were reconstructed from, where known.
+        geometry: view name -> ViewGeometry of the images the points were reconstructed from, where known.
         hip_radius_mm: femoral head radii by ``HIP_L`` / ``HIP_R``, where known.
         facts: further plain facts (age, sex, condition, simulated ...); JSON values only.
     """

@@ -3,7 +3,7 @@
 Contract: labels are landmark names or other spellings of ``names``; LPS is taken as it is, RAS is turned (x and y
 change sign); any other system or unit is refused. A control point that is not ``defined`` is absent. All point lists
 of a file count together; measurements and display are not read. Written files are of schema 1.0.3, LPS, one point
-list; points read back to the last bit. The format has no place for hip radii, picture geometry and facts, and a list's
+list; points read back to the last bit. The format has no place for hip radii, image geometry and facts, and a list's
 name is not read as a pseudonym.
 """
 

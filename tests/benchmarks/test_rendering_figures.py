@@ -12,7 +12,7 @@ def test_the_peak_is_the_largest_until_then():
     assert [peak_until(samples, n) for n in (10, 100, 300)] == [500.0, 700.0, 900.0]
 
 
-def test_the_curve_is_a_picture(tmp_path):
+def test_the_curve_is_an_image(tmp_path):
     draw_memory(SAMPLES, tmp_path / "deep" / "memory.png")
-    with Image.open(tmp_path / "deep" / "memory.png") as picture:
-        assert picture.size[0] > 600
+    with Image.open(tmp_path / "deep" / "memory.png") as image:
+        assert image.size[0] > 600

@@ -18,22 +18,22 @@ from validation.gates.policy import DEFAULT_POLICY, read_policy
 def dataset(tmp_path: Path) -> Path:
     """Two studies to learn from, three to validate by, one to test on."""
     folder, examples = tmp_path / "dataset", []
-    (folder / "pictures").mkdir(parents=True)
+    (folder / "images").mkdir(parents=True)
     for k, split in enumerate(("train", "train", "validation", "validation", "validation", "test")):
-        np.save(folder / f"pictures/{k}.npy", np.full((4, 2), k, dtype=np.uint16))
-        view = ExampleView("frontal", f"pictures/{k}.npy", f"{k:064d}", (4, 2), None, "NONE", None, {})  # type: ignore[arg-type]
+        np.save(folder / f"images/{k}.npy", np.full((4, 2), k, dtype=np.uint16))
+        view = ExampleView("frontal", f"images/{k}.npy", f"{k:064d}", (4, 2), None, "NONE", None, {})  # type: ignore[arg-type]
         examples.append(Example(f"s{k}", f"p{k}", split, "virtual", {"frontal": view}))  # type: ignore[arg-type]
     write_manifest(Manifest("margins175", 0, tuple(examples)), folder)
     return folder
 
 
-def test_no_test_picture_travels(dataset: Path, tmp_path: Path) -> None:
+def test_no_test_image_travels(dataset: Path, tmp_path: Path) -> None:
     assert seeds.main(["pack", str(dataset), str(tmp_path / "it.tar.gz"), "--validation", "2"]) == 0
     with tarfile.open(tmp_path / "it.tar.gz") as archive:
         archive.extractall(tmp_path / "there", filter="data")
     there = read_manifest(tmp_path / "there")
     assert [e.split for e in there.examples] == ["train", "validation", "validation"]
-    assert sorted(p.name for p in (tmp_path / "there/pictures").iterdir()) == ["2.npy", "3.npy"]
+    assert sorted(p.name for p in (tmp_path / "there/images").iterdir()) == ["2.npy", "3.npy"]
 
 
 def test_seeds_that_are_there_are_not_fitted_again(

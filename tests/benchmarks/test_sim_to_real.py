@@ -1,4 +1,6 @@
-"""The probe from virtual to real films: frame, matching, angles, augmentation, files, each with a known answer."""
+"""The probe from virtual to real radiographs: frame, matching, angles, augmentation, files, each with a known
+answer.
+"""
 
 from dataclasses import replace
 
@@ -9,18 +11,18 @@ from PIL import Image
 from torch import nn
 
 from benchmarks.sim_to_real.__main__ import main
-from benchmarks.sim_to_real.appearance import distance_iqr, earth_movers_grey, measure_films, table
+from benchmarks.sim_to_real.appearance import distance_iqr, earth_movers_grey, measure_radiographs, table
 from benchmarks.sim_to_real.augmentation import Strength, augment, normalised
 from benchmarks.sim_to_real.chains import major_cobb_deg, match_chain
 from benchmarks.sim_to_real.detector import TINY, find_corners, rate_factor, train
-from benchmarks.sim_to_real.films import films_folder, pack_films
 from benchmarks.sim_to_real.letterbox import letterbox
 from benchmarks.sim_to_real.network import CornerNet, parameter_count
 from benchmarks.sim_to_real.pack import jpeg_bytes, read_pack, write_pack
-from benchmarks.sim_to_real.pools import Films, checked, drawn_films
+from benchmarks.sim_to_real.pools import Radiographs, checked, drawn_radiographs
+from benchmarks.sim_to_real.radiographs import pack_radiographs, radiographs_folder
 from benchmarks.sim_to_real.reports import contact_rows, write_png
-from benchmarks.sim_to_real.scoring import score_films, summary
-from benchmarks.sim_to_real.side_by_side import close_ups, mean_film, mean_table, straightened
+from benchmarks.sim_to_real.scoring import score_radiographs, summary
+from benchmarks.sim_to_real.side_by_side import close_ups, mean_radiograph, mean_table, straightened
 
 SEEN = np.ones((17, 4), dtype=bool)
 
@@ -36,11 +38,11 @@ def chain(tilts_deg=(0.0,) * 17):
 
 
 @pytest.mark.parametrize("shape", [(300, 90), (300, 210), (1800, 700)])
-def test_a_point_of_the_picture_stays_on_its_pixels_in_the_frame(shape):
-    picture = np.zeros(shape, dtype=np.uint8)
+def test_a_point_of_the_image_stays_on_its_pixels_in_the_frame(shape):
+    image = np.zeros(shape, dtype=np.uint8)
     row, column = shape[0] // 3, shape[1] // 4
-    picture[row - 12 : row + 13, column - 12 : column + 13] = 200
-    framed, placed = letterbox(picture)
+    image[row - 12 : row + 13, column - 12 : column + 13] = 200
+    framed, placed = letterbox(image)
     rows, columns = np.nonzero(framed > 100)
     expected = placed.apply(np.array([column, row], dtype=float))
     assert framed.shape == (896, 384)
@@ -48,14 +50,14 @@ def test_a_point_of_the_picture_stays_on_its_pixels_in_the_frame(shape):
 
 
 def test_a_pack_gives_back_what_it_was_given(tmp_path):
-    picture = np.tile(np.arange(0, 192, 2, dtype=np.uint8), (64, 1))
+    image = np.tile(np.arange(0, 192, 2, dtype=np.uint8), (64, 1))
     corners = np.random.default_rng(0).uniform(0, 60, (2, 17, 4, 2))
     seen = np.stack([SEEN, ~SEEN])
-    write_pack(tmp_path / "p.npz", [jpeg_bytes(p, 95) for p in (picture, picture[:, ::-1])], corners, seen, ["a", "b"],
+    write_pack(tmp_path / "p.npz", [jpeg_bytes(p, 95) for p in (image, image[:, ::-1])], corners, seen, ["a", "b"],
                {"angle_deg": np.array([1.0, 2.0])})  # fmt: skip
     pack = read_pack(tmp_path / "p.npz")
     assert pack.names == ("a", "b")
-    assert np.abs(pack.pictures[1].astype(int) - picture[:, ::-1]).max() <= 4
+    assert np.abs(pack.images[1].astype(int) - image[:, ::-1]).max() <= 4
     assert np.allclose(pack.corners, corners, atol=1e-4)
     assert (pack.visible == seen).all()
     assert read_pack(tmp_path / "p.npz", 1).facts["angle_deg"].tolist() == [1.0]
@@ -89,35 +91,35 @@ def test_absent_labels_are_not_scored():
     assert match.corner_px.max() == 0
 
 
-def test_figures_of_films_found_exactly_and_of_one_astray():
+def test_figures_of_radiographs_found_exactly_and_of_one_astray():
     labelled = np.stack([chain(np.linspace(-t, t, 17)) for t in (5, 20)])
     found = labelled.copy()
     found[1, 8] += (30, 0)
-    figures = summary(score_films(found, labelled, np.stack([SEEN, SEEN]), np.array([10.0, 44.0])))
+    figures = summary(score_radiographs(found, labelled, np.stack([SEEN, SEEN]), np.array([10.0, 44.0])))
     assert figures["centres_off_share"] == pytest.approx(1 / 34)
-    assert figures["films_wholly_found_share"] == 0.5
+    assert figures["radiographs_wholly_found_share"] == 0.5
     assert figures["level_shifts"]["0"] == 2
     assert figures["cobb_against_published"]["mean"] == pytest.approx(2.0, abs=1e-6)
     assert figures["cobb_against_labelled_corners"]["mean"] == pytest.approx(0.0, abs=1e-6)
 
 
 def dotted(corners, shape=(448, 192)):
-    """A picture that is dark but for a disc at each of the first vertebra's corners, brighter from corner to corner."""
+    """An image that is dark but for a disc at each of the first vertebra's corners, brighter from corner to corner."""
     rows, columns = np.mgrid[: shape[0], : shape[1]]
-    picture = np.full(shape, 40, dtype=np.uint8)
+    image = np.full(shape, 40, dtype=np.uint8)
     for k, (x, y) in enumerate(corners):
-        picture[(columns - x) ** 2 + (rows - y) ** 2 <= 16] = 120 + 40 * k
-    return picture
+        image[(columns - x) ** 2 + (rows - y) ** 2 <= 16] = 120 + 40 * k
+    return image
 
 
-def test_corners_go_where_the_picture_goes():
+def test_corners_go_where_the_image_goes():
     at = np.array([[70.0, 150], [120, 160], [75, 210], [125, 220]])
     count = 24
     corners = torch.from_numpy(np.broadcast_to(at, (count, 17, 4, 2)).astype(np.float32).copy())
-    pictures = torch.from_numpy(np.stack([dotted(at)] * count))
+    images = torch.from_numpy(np.stack([dotted(at)] * count))
     plain = Strength(invert=0, bars=0, equalise=0, occlude=0, blur=0, rotation_deg=6, shift=0.04)
     warped, moved, seen = augment(
-        pictures, corners, torch.ones(count, 17, 4, dtype=torch.bool), torch.Generator().manual_seed(3), plain
+        images, corners, torch.ones(count, 17, 4, dtype=torch.bool), torch.Generator().manual_seed(3), plain
     )
     assert seen.any(dim=2).all()
     assert (moved[:, 0, 0::2, 0] < moved[:, 0, 1::2, 0]).all(), "left corners stay on the image's left"
@@ -132,16 +134,20 @@ def test_corners_go_where_the_picture_goes():
     assert np.mean(np.array(contrast) > 0.05) > 0.9  # windows clip a few discs to white on white
 
 
-def test_a_mirrored_batch_exchanges_sides_and_what_leaves_the_picture_is_not_visible():
-    films = drawn_films(4, 0, "cpu")
+def test_a_mirrored_batch_exchanges_sides_and_what_leaves_the_image_is_not_visible():
+    radiographs = drawn_radiographs(4, 0, "cpu")
     always = Strength(mirror=1.0, rotation_deg=0, scale=1.0001, anisotropy=1.0001, shift=0, perspective=0)
-    _, moved, seen = augment(films.pictures, films.corners, films.visible, torch.Generator().manual_seed(0), always)
-    mirrored = films.corners[:, :, [1, 0, 3, 2]].clone()
+    _, moved, seen = augment(
+        radiographs.images, radiographs.corners, radiographs.visible, torch.Generator().manual_seed(0), always
+    )
+    mirrored = radiographs.corners[:, :, [1, 0, 3, 2]].clone()
     mirrored[..., 0] = 383 - mirrored[..., 0]
     assert torch.allclose(moved, mirrored, atol=0.2)
     assert seen.all()
     far = replace(always, shift=3.0)
-    _, moved, seen = augment(films.pictures, films.corners, films.visible, torch.Generator().manual_seed(0), far)
+    _, moved, seen = augment(
+        radiographs.images, radiographs.corners, radiographs.visible, torch.Generator().manual_seed(0), far
+    )
     inside = (moved >= -0.5).all(-1) & (moved[..., 0] <= 383.5) & (moved[..., 1] <= 895.5)
     assert (seen == inside).all()
     assert not seen.all()
@@ -156,19 +162,21 @@ def test_normalisation_leaves_black_margins_out():
 class BrightSpot(nn.Module):
     """Finds every corner at the brightest spot."""
 
-    def forward(self, picture):
-        return 200.0 * nn.functional.avg_pool2d(picture, 2).expand(-1, 68, -1, -1)
+    def forward(self, image):
+        return 200.0 * nn.functional.avg_pool2d(image, 2).expand(-1, 68, -1, -1)
 
 
 def test_found_corners_are_in_pixels_and_the_mirror_agrees():
-    pictures = torch.full((3, 448, 192), 20, dtype=torch.uint8)
-    pictures[:, 200:202, 60:62] = 250
-    assert np.allclose(find_corners(BrightSpot(), pictures, batch=2), [60.5, 200.5], atol=1e-3)
+    images = torch.full((3, 448, 192), 20, dtype=torch.uint8)
+    images[:, 200:202, 60:62] = 250
+    assert np.allclose(find_corners(BrightSpot(), images, batch=2), [60.5, 200.5], atol=1e-3)
 
 
 def test_the_recipe_trains_and_a_seed_gives_the_same_weights():
-    films = drawn_films(4, 0, "cpu")
-    small = Films(films.pictures[:, ::7, ::6].contiguous(), films.corners / 7, films.visible)  # 128 x 64
+    radiographs = drawn_radiographs(4, 0, "cpu")
+    small = Radiographs(
+        radiographs.images[:, ::7, ::6].contiguous(), radiographs.corners / 7, radiographs.visible
+    )  # 128 x 64
     runs = [train(small, replace(TINY, most_steps=2)) for _ in range(2)]
     assert runs[0].steps == 2
     assert np.isfinite(runs[0].losses).all()
@@ -189,19 +197,19 @@ def test_one_cycle_rises_and_falls():
     assert (np.diff(rates[3:]) < 0).all()
 
 
-def test_films_in_another_frame_are_refused():
-    films = drawn_films(2, 0, "cpu")
-    with pytest.raises(ValueError, match=r"pictures are .*float32, .*; corners are"):
-        checked(Films(films.pictures.float(), films.corners[:, :16], films.visible), 2)
+def test_radiographs_in_another_frame_are_refused():
+    radiographs = drawn_radiographs(2, 0, "cpu")
+    with pytest.raises(ValueError, match=r"images are .*float32, .*; corners are"):
+        checked(Radiographs(radiographs.images.float(), radiographs.corners[:, :16], radiographs.visible), 2)
     with pytest.raises(ValueError, match="left corners right of right ones"):
-        checked(Films(films.pictures, films.corners[:, :, [1, 0, 3, 2]], films.visible), 2)
+        checked(Radiographs(radiographs.images, radiographs.corners[:, :, [1, 0, 3, 2]], radiographs.visible), 2)
 
 
-def test_appearance_is_zero_against_itself_and_sees_a_darker_picture():
-    films = drawn_films(6, 0, "cpu")
-    pictures, corners, seen = (t.numpy() for t in (films.pictures, films.corners, films.visible))
-    noisy = np.clip(pictures + np.random.default_rng(0).normal(0, 5, pictures.shape), 0, 255).astype(np.uint8)
-    real, dark = measure_films(noisy, corners, seen), measure_films(noisy // 2, corners, seen)
+def test_appearance_is_zero_against_itself_and_sees_a_darker_image():
+    radiographs = drawn_radiographs(6, 0, "cpu")
+    images, corners, seen = (t.numpy() for t in (radiographs.images, radiographs.corners, radiographs.visible))
+    noisy = np.clip(images + np.random.default_rng(0).normal(0, 5, images.shape), 0, 255).astype(np.uint8)
+    real, dark = measure_radiographs(noisy, corners, seen), measure_radiographs(noisy // 2, corners, seen)
     assert earth_movers_grey(real, real) == 0
     assert earth_movers_grey(real, dark) == pytest.approx(noisy.mean() / 2, abs=6)
     assert distance_iqr(real, real, "grey, 50 % quantile") == 0
@@ -211,10 +219,10 @@ def test_appearance_is_zero_against_itself_and_sees_a_darker_picture():
 
 
 def test_the_png_is_what_pillow_reads(tmp_path):
-    picture = np.random.default_rng(0).integers(0, 256, (7, 5, 3), dtype=np.uint8)
-    write_png(tmp_path / "p.png", picture)
-    with Image.open(tmp_path / "p.png") as image:
-        assert (np.asarray(image) == picture).all()
+    image = np.random.default_rng(0).integers(0, 256, (7, 5, 3), dtype=np.uint8)
+    write_png(tmp_path / "p.png", image)
+    with Image.open(tmp_path / "p.png") as stored:
+        assert (np.asarray(stored) == image).all()
 
 
 def test_the_contact_sheet_shows_best_median_and_worst():
@@ -227,17 +235,17 @@ def test_a_missing_pack_is_named(tmp_path, capsys):
     assert "none.npz" in capsys.readouterr().err
 
 
-def films_at_hand():
+def radiographs_at_hand():
     try:
-        return films_folder().is_dir()
+        return radiographs_folder().is_dir()
     except FileNotFoundError:
         return False
 
 
-@pytest.mark.skipif(not films_at_hand(), reason="the real films are not at hand (PLUMBLINE_SHARED)")
+@pytest.mark.skipif(not radiographs_at_hand(), reason="the real radiographs are not at hand (PLUMBLINE_SHARED)")
 def test_packed_labels_give_the_published_angles(tmp_path):
-    pack_films(tmp_path / "films.npz", limit=12)
-    pack = read_pack(tmp_path / "films.npz")
+    pack_radiographs(tmp_path / "radiographs.npz", limit=12)
+    pack = read_pack(tmp_path / "radiographs.npz")
     found = [major_cobb_deg(c, v) for c, v in zip(pack.corners, pack.visible, strict=True)]
     assert found == pytest.approx(pack.facts["angle_deg"][:, 0], abs=0.02)
 
@@ -277,27 +285,27 @@ def test_plates_that_follow_half_the_line_are_seen_to():
     assert figures["tilt of a vertebra per slope of the line through its neighbours, labelled, by level"] == [0.5] * 15
 
 
-def test_a_straightened_film_has_its_spine_upright_and_its_sides_beside_it():
+def test_a_straightened_radiograph_has_its_spine_upright_and_its_sides_beside_it():
     corners = chain() + np.array([30 * np.sin(np.linspace(0, 3, 17)), np.zeros(17)]).T[:, None]
-    picture = np.full((896, 384), 60, dtype=np.uint8)
+    image = np.full((896, 384), 60, dtype=np.uint8)
     middle = corners.mean(axis=1)
     for row in range(896):
         x = round(float(np.interp(row, middle[:, 1], middle[:, 0])))
-        picture[row, x - 12 : x + 13] = 200
-    film = straightened(picture, corners)
-    assert np.unique(film[:, 26].round(6)).size == 1, "the middle column is all spine"
-    assert (film[:, 26] > film[:, 20] + 1).all()
-    assert (film[:, 26] > film[:, 32] + 1).all()
-    twice = mean_film(np.stack([picture, picture]), np.stack([corners, corners]))
-    assert twice == pytest.approx(film)
-    assert mean_table(film, twice).count("real") == 10
-    assert close_ups(picture[None], corners[None], 7.0).shape == (220, 160, 3)
+        image[row, x - 12 : x + 13] = 200
+    radiograph = straightened(image, corners)
+    assert np.unique(radiograph[:, 26].round(6)).size == 1, "the middle column is all spine"
+    assert (radiograph[:, 26] > radiograph[:, 20] + 1).all()
+    assert (radiograph[:, 26] > radiograph[:, 32] + 1).all()
+    twice = mean_radiograph(np.stack([image, image]), np.stack([corners, corners]))
+    assert twice == pytest.approx(radiograph)
+    assert mean_table(radiograph, twice).count("real") == 10
+    assert close_ups(image[None], corners[None], 7.0).shape == (220, 160, 3)
 
 
-def test_what_a_film_does_not_show_has_no_mean():
-    corners = chain() + (170, 0)  # the right of the spine is off the picture
-    film = straightened(np.random.default_rng(0).integers(20, 200, (896, 384)).astype(np.uint8), corners)
-    assert np.isnan(film[:, -1]).all()
-    assert np.isfinite(film[:, 0]).all()
-    black = mean_film(np.zeros((1, 896, 384), np.uint8), chain()[None])
+def test_what_a_radiograph_does_not_show_has_no_mean():
+    corners = chain() + (170, 0)  # the right of the spine is off the image
+    radiograph = straightened(np.random.default_rng(0).integers(20, 200, (896, 384)).astype(np.uint8), corners)
+    assert np.isnan(radiograph[:, -1]).all()
+    assert np.isfinite(radiograph[:, 0]).all()
+    black = mean_radiograph(np.zeros((1, 896, 384), np.uint8), chain()[None])
     assert np.isnan(black).all()

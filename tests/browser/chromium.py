@@ -116,7 +116,7 @@ class Page:
         for kind in ("mousePressed", "mouseReleased"):
             self.send("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
 
-    def picture(self, path: Path, *, colours: int = 96) -> None:
+    def image(self, path: Path, *, colours: int = 96) -> None:
         """A PNG of what is seen, in few colours, because it goes into a document."""
         import io
 
@@ -124,8 +124,8 @@ class Page:
 
         taken = base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"])
         path.parent.mkdir(parents=True, exist_ok=True)
-        with Image.open(io.BytesIO(taken)) as image:
-            image.convert("RGB").quantize(colours).save(path, "PNG", optimize=True)
+        with Image.open(io.BytesIO(taken)) as shot:
+            shot.convert("RGB").quantize(colours).save(path, "PNG", optimize=True)
 
 
 @contextmanager

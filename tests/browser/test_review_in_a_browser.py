@@ -98,11 +98,11 @@ def test_nothing_is_asked_of_a_network(page: Page) -> None:
     page.console.clear()  # the refusal itself is told there
 
 
-def test_every_picture_is_named_and_really_a_picture(page: Page) -> None:
-    pictures = "[...document.querySelectorAll('article img')]"
-    assert page.evaluate(f"{pictures}.length") >= 40
-    assert page.evaluate(f"{pictures}.every(i => i.alt.includes('radiograph of study'))")
-    assert page.evaluate(f"Promise.all({pictures}.map(i => i.decode())).then(() => true)")
+def test_every_image_is_named_and_really_an_image(page: Page) -> None:
+    images = "[...document.querySelectorAll('article img')]"
+    assert page.evaluate(f"{images}.length") >= 40
+    assert page.evaluate(f"{images}.every(i => i.alt.includes('radiograph of study'))")
+    assert page.evaluate(f"Promise.all({images}.map(i => i.decode())).then(() => true)")
     assert page.evaluate("[...document.querySelectorAll('svg[role=img]')].every(s => s.getAttribute('aria-label'))")
 
 
@@ -191,9 +191,8 @@ def test_it_fits_a_laptop(judged: Judged) -> None:
             tab.open(judged.workspace.review_page.as_uri())
             assert tab.evaluate("document.documentElement.scrollWidth") <= width, "nothing hangs over the edge"
             go_to(tab, "viewer")
-            tops = (
-                "[...document.querySelectorAll('article:not([hidden]) .film')].map(f => f.getBoundingClientRect().top)"
-            )
+            shown = "[...document.querySelectorAll('article:not([hidden]) .radiograph')]"
+            tops = f"{shown}.map(f => f.getBoundingClientRect().top)"
             assert all(top < height / 2 for top in tab.evaluate(tops))
 
 
@@ -202,12 +201,15 @@ def test_it_can_be_read_in_a_narrow_window(judged: Judged) -> None:
         tab.open(judged.workspace.review_page.as_uri())
         assert tab.evaluate("document.documentElement.scrollWidth") <= 500
         outside = (
-            "[...document.querySelectorAll('.rules td, pre, dd, article:not([hidden]) .film')]"
+            "[...document.querySelectorAll('.rules td, pre, dd, article:not([hidden]) .radiograph')]"
             ".filter(e => e.getClientRects().length && e.getBoundingClientRect().right > innerWidth).length"
         )
         assert tab.evaluate(outside) == 0, "no column is cut"
         assert visible(tab, "td.why")
-        assert tab.evaluate("document.querySelector('article:not([hidden]) .film').getBoundingClientRect().width") > 300
+        assert (
+            tab.evaluate("document.querySelector('article:not([hidden]) .radiograph').getBoundingClientRect().width")
+            > 300
+        )
         assert visible(tab, ".narrow"), "what is wider than the window says so"
 
 

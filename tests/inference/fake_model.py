@@ -24,10 +24,10 @@ class KnowingSession:
 
     def run(self, outputs: Sequence[str], inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         self.calls += 1
-        maps, logits = zip(*(self._picture(VIEWS[int(v)]) for v in inputs["view"]), strict=True)
+        maps, logits = zip(*(self._image(VIEWS[int(v)]) for v in inputs["view"]), strict=True)
         return [np.stack(maps), np.stack(logits)]
 
-    def _picture(self, view: ViewName) -> tuple[np.ndarray, np.ndarray]:
+    def _image(self, view: ViewName) -> tuple[np.ndarray, np.ndarray]:
         h, w = CONTRACT.heatmap_shape
         maps = np.full((len(CONTRACT.names), h, w), 1 / (h * w))
         logits = np.full(len(CONTRACT.names), -9.0)

@@ -1,4 +1,4 @@
-"""What lies where nothing is drawn is not seen, and the rest of the film is measured without it."""
+"""What lies where nothing is drawn is not seen, and the rest of the radiograph is measured without it."""
 
 from dataclasses import replace
 
@@ -11,17 +11,17 @@ from inference.overlay import report_json
 from spine.landmarks import GALBUSERA39, VIEWS
 from spine.measurement.registry import Measured
 from tests.inference.fake_model import CONTRACT, knowing_model
-from tests.inference.test_measure_views import PICTURE, POINTS, SHAPE, _inputs
+from tests.inference.test_measure_views import IMAGE, POINTS, SHAPE, _inputs
 
 CURVES = ("cobb", "cobb_midline", "cobb_secondary_cranial", "cobb_secondary_caudal")
 
 
 def _covered(top: str, bottom: str, *views: str, grey: int = 0):
-    """Pictures with a bar of one grey from one plate to another in the first of the views."""
+    """Images with a bar of one grey from one plate to another in the first of the views."""
     given = _inputs(*views)
-    picture, points = PICTURE.copy(), POINTS[views[0]]
-    picture[int(points[top][1]) - 2 : int(points[bottom][1]) + 3] = grey
-    return {**given, views[0]: replace(given[views[0]], picture=picture)}
+    image, points = IMAGE.copy(), POINTS[views[0]]
+    image[int(points[top][1]) - 2 : int(points[bottom][1]) + 3] = grey
+    return {**given, views[0]: replace(given[views[0]], image=image)}
 
 
 @pytest.mark.parametrize("grey", [0, 1700, 4095])
@@ -41,11 +41,11 @@ def test_what_needs_no_covered_landmark_is_measured_and_the_rest_tells_which_it_
     found = measure_views(knowing_model(POINTS, SHAPE), _covered("T11_sup", "L1_inf", "lateral", "frontal"))
     assert found.parameters["pelvic_tilt"].value is not None
     reason = found.parameters["thoracic_kyphosis_t4_t12"].absent_reason
-    assert "T12_inf" in reason and "nothing is drawn there in the lateral picture" in reason
+    assert "T12_inf" in reason and "nothing is drawn there in the lateral image" in reason
     assert all(found.parameters[name].is_absent for name in CURVES)  # both views make a point in space
 
 
-def test_nothing_is_dropped_of_a_drawn_picture_or_of_a_covered_end_alone():
+def test_nothing_is_dropped_of_a_drawn_image_or_of_a_covered_end_alone():
     assert measure_views(knowing_model(POINTS, SHAPE), _inputs(*VIEWS)).undrawn == {}
     found = measure_views(knowing_model(POINTS, SHAPE), _covered("T1_sup", "T3_inf", "frontal"))
     assert found.undrawn and found.parameters["cobb"].value is not None

@@ -28,7 +28,7 @@ def test_a_cell_lies_at_the_middle_of_its_pixels() -> None:
     assert found.spread_px == {"T1_sup": 0.0, "S1_sup": 0.0, "HIP_L": 0.0}
 
 
-def test_points_come_back_in_the_pictures_own_pixels() -> None:
+def test_points_come_back_in_the_images_own_pixels() -> None:
     shape = (400, 210)
     affine = letterbox(shape, INPUT)
     truth = affine.inverse.apply(np.array([[13.5, 9.5]]))[0]
@@ -36,10 +36,10 @@ def test_points_come_back_in_the_pictures_own_pixels() -> None:
     np.testing.assert_allclose(found.points["HIP_L"], truth)
 
 
-def test_spread_is_the_standard_deviation_in_picture_pixels() -> None:
+def test_spread_is_the_standard_deviation_in_image_pixels() -> None:
     maps = _cells((2, 3), (2, 3), (2, 3))
     maps[0, 2, 3], maps[0, 2, 2], maps[0, 2, 4] = 0.0, 0.5, 0.5
-    half = Affine(np.diag([0.5, 0.5, 1.0]))  # the picture is twice the input's size
+    half = Affine(np.diag([0.5, 0.5, 1.0]))  # the image is twice the input's size
     found = decode(maps, SURE, NAMES, INPUT, half, (40, 56))
     assert found.spread_px["T1_sup"] == pytest.approx(2 * 4 / np.sqrt(2))
 

@@ -48,7 +48,7 @@ def _write_model(
         nodes,
         "hand-made",
         [
-            helper.make_tensor_value_info("picture", TensorProto.FLOAT, ["n", 1, *CONTRACT.input_shape]),
+            helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 1, *CONTRACT.input_shape]),
             helper.make_tensor_value_info("view", TensorProto.INT64, ["n"]),
         ],
         [
@@ -171,7 +171,7 @@ def test_a_graph_of_another_signature_is_refused(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
-def test_pictures_of_another_shape_or_view_are_refused(tmp_path: Path) -> None:
+def test_images_of_another_shape_or_view_are_refused(tmp_path: Path) -> None:
     _write_model(tmp_path, replace(CONTRACT, views=("frontal",)))
     model = load_model(tmp_path)
     with pytest.raises(ContractViolation, match="MODEL_INPUT_INVALID"):

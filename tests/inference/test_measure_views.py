@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.inputs import PictureInput
+from inference.inputs import ImageInput
 from inference.measure import measure_views, predict_examples
 from inference.overlay import draw_overlay, report_json
 from spine.dataset import Example, ExampleView
@@ -38,13 +38,13 @@ SPINE = _spine()
 POINTS: dict[ViewName, dict[str, np.ndarray]] = {
     v: {n: GEOMETRY[v].project(p) for n, p in SPINE.items()} for v in VIEWS
 }
-PICTURE = np.random.default_rng(0).integers(0, 4096, SHAPE).astype(np.uint16)
+IMAGE = np.random.default_rng(0).integers(0, 4096, SHAPE).astype(np.uint16)
 
 
-def _inputs(*views: ViewName, calibrated: bool = True) -> dict[ViewName, PictureInput]:
+def _inputs(*views: ViewName, calibrated: bool = True) -> dict[ViewName, ImageInput]:
     if not calibrated:
-        return {v: PictureInput(PICTURE) for v in views}
-    return {v: PictureInput(PICTURE, (PX_MM, PX_MM), "GEOMETRY", GEOMETRY[v]) for v in views}
+        return {v: ImageInput(IMAGE) for v in views}
+    return {v: ImageInput(IMAGE, (PX_MM, PX_MM), "GEOMETRY", GEOMETRY[v]) for v in views}
 
 
 def test_two_calibrated_views_are_measured_in_3d_with_one_call() -> None:
@@ -111,7 +111,7 @@ def test_no_view_and_unknown_views_are_refused() -> None:
 
 
 def test_examples_are_predicted_in_order_with_progress(tmp_path: Path) -> None:
-    write_array_atomically(tmp_path / "p.npy", PICTURE)
+    write_array_atomically(tmp_path / "p.npy", IMAGE)
     views = {v: ExampleView(v, "p.npy", "p", SHAPE, (PX_MM, PX_MM), "GEOMETRY", GEOMETRY[v], POINTS[v]) for v in VIEWS}
     examples = [Example(f"s{i}", f"s{i}", "test", "drawn", views) for i in range(3)]
     ticks: list[tuple[int, int]] = []
@@ -136,21 +136,21 @@ def test_the_report_is_plain_json_and_explains_what_is_absent() -> None:
 
 def test_the_overlay_draws_what_was_found_and_says_what_it_is() -> None:
     found = measure_views(knowing_model(POINTS, SHAPE), _inputs("frontal", "lateral"))
-    pictures = {v: np.full(SHAPE, 100, np.uint16) for v in VIEWS}
-    plain = draw_overlay(pictures, {}, {})
-    drawn = draw_overlay(pictures, found.points, found.parameters, truth_points=POINTS, provenance="simulated data")
+    images = {v: np.full(SHAPE, 100, np.uint16) for v in VIEWS}
+    plain = draw_overlay(images, {}, {})
+    drawn = draw_overlay(images, found.points, found.parameters, truth_points=POINTS, provenance="simulated data")
     assert drawn.size == plain.size
     assert drawn.size[1] > 1000
     difference = np.abs(np.asarray(drawn, dtype=int) - np.asarray(plain, dtype=int)).sum(axis=2)
     assert (difference[74 : 74 + 1150] > 60).sum() > 5000
     banner = np.asarray(drawn)[-46:]
     assert (banner[2, 2] == (255, 196, 64)).all()
-    one = draw_overlay({"lateral": PICTURE}, {"lateral": found.points["lateral"]}, found.parameters)
+    one = draw_overlay({"lateral": IMAGE}, {"lateral": found.points["lateral"]}, found.parameters)
     assert one.size[0] < drawn.size[0]
 
 
-def test_pictures_that_do_not_belong_together_are_told() -> None:
-    """A lateral picture 60 mm lower than the frontal one: nothing is at one height, and that is said."""
+def test_images_that_do_not_belong_together_are_told() -> None:
+    """A lateral image 60 mm lower than the frontal one: nothing is at one height, and that is said."""
     lowered = {n: p + np.array([0.0, 60.0 / PX_MM]) for n, p in POINTS["lateral"].items()}
     found = measure_views(knowing_model({**POINTS, "lateral": lowered}, SHAPE), _inputs("frontal", "lateral"))
     assert found.views_disagree and len(found.at_other_heights) > 30

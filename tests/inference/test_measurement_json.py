@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from inference.calibration import FEW_PATIENTS, Calibration, SpreadLaw
 from inference.input_check import Limits
-from inference.inputs import PictureInput
+from inference.inputs import ImageInput
 from inference.measure import measure_views
 from inference.overlay import REPORT_SCHEMA, draw_overlay, report_json
 from spine.landmarks import VERTEBRAE, VIEWS, ViewName
 from spine.measurement.registry import ABSENT_CODES
 from spine.study import CalibrationType
 from tests.inference.fake_model import CONTRACT, knowing_model
-from tests.inference.test_measure_views import GEOMETRY, PICTURE, POINTS, PX_MM, SHAPE
+from tests.inference.test_measure_views import GEOMETRY, IMAGE, POINTS, PX_MM, SHAPE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "measurement-json.md").read_text()
 LAW = SpreadLaw(floor=1.0, error=0.1, gain=0.5, radius=2.0)
@@ -40,12 +40,12 @@ def _report(
     views: tuple[ViewName, ...] = VIEWS,
     calibration: Calibration | None = CALIBRATION,
     calibrated: bool = True,
-    picture: NDArray[np.uint16] = PICTURE,
+    image: NDArray[np.uint16] = IMAGE,
 ) -> dict[str, Any]:
     model = knowing_model(points, SHAPE)
     model = replace(model, contract=replace(CONTRACT, calibration=calibration))
-    placed = {v: PictureInput(picture, (PX_MM, PX_MM), "GEOMETRY", GEOMETRY[v], f"{v}.dcm", "1.2.3") for v in views}
-    inputs = placed if calibrated else {v: PictureInput(PICTURE) for v in views}
+    placed = {v: ImageInput(image, (PX_MM, PX_MM), "GEOMETRY", GEOMETRY[v], f"{v}.dcm", "1.2.3") for v in views}
+    inputs = placed if calibrated else {v: ImageInput(IMAGE) for v in views}
     report: dict[str, Any] = json.loads(json.dumps(report_json(measure_views(model, inputs), model, inputs)))
     return report
 
@@ -67,11 +67,11 @@ def _reversed() -> Points:
 
 
 def _covered() -> NDArray[np.uint16]:
-    """The picture with nothing drawn about T8 to L1."""
+    """The image with nothing drawn about T8 to L1."""
     rows = [POINTS["frontal"][f"{vertebra}_sup"][1] for vertebra in ("T8", "L1")]
-    picture = PICTURE.copy()
-    picture[int(rows[0]) - 10 : int(rows[1]) + 10] = 0
-    return picture
+    image = IMAGE.copy()
+    image[int(rows[0]) - 10 : int(rows[1]) + 10] = 0
+    return image
 
 
 @cache
@@ -85,7 +85,7 @@ def _reports() -> dict[str, dict[str, Any]]:
         "VIEW_REFUSED": _report(_only("frontal", "T1", "T11"), calibration=limits),
         "LANDMARKS_NOT_SEEN": _report(_only("lateral", "T6", "L5"), views=("lateral",)),
         "LANDMARKS_AT_OTHER_HEIGHTS": _report(_moved(("HIP_L", "HIP_R", "S1_sup"), 30 / PX_MM)),
-        "LANDMARKS_NOT_DRAWN": _report(views=("frontal",), picture=_covered()),
+        "LANDMARKS_NOT_DRAWN": _report(views=("frontal",), image=_covered()),
         "MARGINS_REVERSED": _report(_reversed(), views=("lateral",)),
         "TOO_FEW_VERTEBRAE": _report(_only("frontal", "L1", "L5"), views=("frontal",)),
         "LENGTHS_UNCALIBRATED": _report(calibrated=False),
@@ -129,7 +129,7 @@ def test_each_code_of_absence_is_told_where_it_happens(code: str) -> None:
         assert (parameter["value"] is None) == ("absent_code" in parameter) == ("absent_reason" in parameter)
 
 
-def test_each_view_says_which_film_it_came_from() -> None:
+def test_each_view_says_which_radiograph_it_came_from() -> None:
     told = {view: (given["file"], given["sop_instance_uid"]) for view, given in _reports()["whole"]["views"].items()}
     assert told == {"frontal": ("frontal.dcm", "1.2.3"), "lateral": ("lateral.dcm", "1.2.3")}
 
@@ -147,10 +147,10 @@ def test_intervals_say_how_many_patients_they_rest_on(patients: int | None, roug
 def test_the_overlay_marks_rough_intervals() -> None:
     model = knowing_model(POINTS, SHAPE)
     model = replace(model, contract=replace(CONTRACT, calibration=CALIBRATION))
-    inputs = {v: PictureInput(PICTURE, (PX_MM, PX_MM), "GEOMETRY", GEOMETRY[v]) for v in VIEWS}
+    inputs = {v: ImageInput(IMAGE, (PX_MM, PX_MM), "GEOMETRY", GEOMETRY[v]) for v in VIEWS}
     found = measure_views(model, inputs)
     assert found.parameters["cobb"].interval is not None
-    given = dict.fromkeys(VIEWS, PICTURE), found.points, found.parameters
+    given = dict.fromkeys(VIEWS, IMAGE), found.points, found.parameters
     plain, marked = draw_overlay(*given), draw_overlay(*given, rough_intervals="interval from 9 patients: rough")
     changed = np.argwhere((np.asarray(plain, dtype=int) != np.asarray(marked, dtype=int)).any(axis=2))
     assert len(np.unique(changed[:, 0] // 20)) >= 3  # both intervals and the legend

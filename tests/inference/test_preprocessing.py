@@ -19,7 +19,7 @@ def test_points_travel_both_ways(shape: tuple[int, int], spacing: tuple[float, f
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_whole_picture_fits_centred_and_touches_two_edges(shape: tuple[int, int]) -> None:
+def test_the_whole_image_fits_centred_and_touches_two_edges(shape: tuple[int, int]) -> None:
     height, width = 256, 192
     affine = letterbox(shape, (height, width))
     corners = affine.apply(np.array([[-0.5, -0.5], [shape[1] - 0.5, shape[0] - 0.5]]))
@@ -31,7 +31,7 @@ def test_the_whole_picture_fits_centred_and_touches_two_edges(shape: tuple[int, 
 
 
 def test_angles_survive_unequal_spacing() -> None:
-    """45 degrees in the patient are 45 degrees in the input, though not in the stretched picture."""
+    """45 degrees in the patient are 45 degrees in the input, though not in the stretched image."""
     row_mm, column_mm = 0.8, 0.5
     affine = letterbox((400, 300), (256, 192), (row_mm, column_mm))
     start = np.array([50.0, 60.0])
@@ -55,48 +55,48 @@ def test_a_dot_lies_where_its_point_goes(shape: tuple[int, int]) -> None:
 
 
 def test_an_extra_affine_is_composed_into_the_one_that_comes_back() -> None:
-    picture = np.random.default_rng(0).integers(0, 4096, (200, 100)).astype(np.uint16)
+    image = np.random.default_rng(0).integers(0, 4096, (200, 100)).astype(np.uint16)
     shift = Affine(np.array([[1.0, 0.0, 7.0], [0.0, 1.0, -4.0], [0.0, 0.0, 1.0]]))
-    plain, moved = prepare(picture, (128, 64)), prepare(picture, (128, 64), extra=shift)
+    plain, moved = prepare(image, (128, 64)), prepare(image, (128, 64), extra=shift)
     point = np.array([33.0, 120.0])
     np.testing.assert_allclose(moved.affine.apply(point), plain.affine.apply(point) + [7, -4], atol=1e-9)
     np.testing.assert_allclose(moved.pixels[0, 10:100, 10:60], plain.pixels[0, 14:104, 3:53], atol=1e-4)
 
 
 def test_greys_do_not_depend_on_gain_or_offset() -> None:
-    picture = np.random.default_rng(0).integers(0, 2000, (180, 90)).astype(np.uint16)
-    other = (picture * 7 + 900).astype(np.uint16)
-    np.testing.assert_allclose(prepare(picture, (128, 64)).pixels, prepare(other, (128, 64)).pixels, atol=1e-3)
-    assert np.abs(prepare(picture, (128, 64)).pixels).max() <= GREY_LIMIT
+    image = np.random.default_rng(0).integers(0, 2000, (180, 90)).astype(np.uint16)
+    other = (image * 7 + 900).astype(np.uint16)
+    np.testing.assert_allclose(prepare(image, (128, 64)).pixels, prepare(other, (128, 64)).pixels, atol=1e-3)
+    assert np.abs(prepare(image, (128, 64)).pixels).max() <= GREY_LIMIT
 
 
-def test_a_blank_picture_stays_finite() -> None:
+def test_a_blank_image_stays_finite() -> None:
     assert np.isfinite(prepare(np.full((80, 40), 500, np.uint16), (128, 64)).pixels).all()
 
 
 @pytest.mark.parametrize(
-    "picture", [np.zeros((3, 40, 40), np.uint16), np.zeros((40, 40), np.float64), np.zeros((1, 40), np.uint16)]
+    "image", [np.zeros((3, 40, 40), np.uint16), np.zeros((40, 40), np.float64), np.zeros((1, 40), np.uint16)]
 )
-def test_what_is_no_picture_is_refused(picture: np.ndarray) -> None:
-    with pytest.raises(ContractViolation, match="PICTURE_INVALID"):
-        prepare(picture, (128, 64))
+def test_what_is_no_image_is_refused(image: np.ndarray) -> None:
+    with pytest.raises(ContractViolation, match="IMAGE_INVALID"):
+        prepare(image, (128, 64))
 
 
 @pytest.mark.parametrize("shape", [(40, 24), (17, 5), (1, 9)])
 def test_numpy_warps_as_scipy_does(shape: tuple[int, int]) -> None:
-    """A training machine without scipy must see the very pictures that are served."""
+    """A training machine without scipy must see the very images that are served."""
     from scipy import ndimage
 
     from inference.preprocessing import _warp_by_numpy, _warp_upright
 
     random = np.random.default_rng(4)
-    picture = random.normal(size=shape).astype(np.float32)
+    image = random.normal(size=shape).astype(np.float32)
     for angle in (0.0, 0.2, -0.7):
         back = np.array(
             [[1.3 * np.cos(angle), -np.sin(angle), -3.1], [np.sin(angle), 0.9 * np.cos(angle), 2.7], [0, 0, 1.0]]
         )
         matrix, offset = back[:2, :2][::-1, ::-1], back[:2, 2][::-1]
-        served = ndimage.affine_transform(picture, matrix, offset, output_shape=(31, 23), order=1, cval=-1.0)
-        np.testing.assert_allclose(_warp_by_numpy(picture, back, (31, 23)), served, atol=2e-5)
+        served = ndimage.affine_transform(image, matrix, offset, output_shape=(31, 23), order=1, cval=-1.0)
+        np.testing.assert_allclose(_warp_by_numpy(image, back, (31, 23)), served, atol=2e-5)
         if angle == 0:
-            np.testing.assert_allclose(_warp_upright(picture, back, (31, 23)), served, atol=2e-5)
+            np.testing.assert_allclose(_warp_upright(image, back, (31, 23)), served, atol=2e-5)

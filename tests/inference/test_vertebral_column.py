@@ -13,7 +13,7 @@ FRONTAL = POINTS["frontal"]
 
 
 def _turned(degrees: float) -> dict[str, np.ndarray]:
-    """The spine turned clockwise around the middle of the picture, and drawn half as large."""
+    """The spine turned clockwise around the middle of the image, and drawn half as large."""
     angle, middle = np.radians(degrees), np.array([128.0, 256.0])
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return {n: middle + 0.5 * (turn @ (p - middle)) for n, p in FRONTAL.items()}
@@ -28,7 +28,7 @@ def test_centres_go_from_head_to_foot_and_know_their_distance():
 
 
 @pytest.mark.parametrize("degrees", [-40.0, -20.0, 15.0, 30.0])
-def test_a_turned_film_leans_by_as_much_and_is_told_of(degrees):
+def test_a_turned_radiograph_leans_by_as_much_and_is_told_of(degrees):
     straight = lean_of(FRONTAL)
     assert lean_of(_turned(degrees)) == pytest.approx(straight - degrees, abs=1e-6)
     model = knowing_model({**POINTS, "frontal": _turned(degrees)}, SHAPE)
@@ -38,12 +38,12 @@ def test_a_turned_film_leans_by_as_much_and_is_told_of(degrees):
     assert found.parameters["cobb"].value is not None  # a difference of tilts: told of, and measured
 
 
-def test_an_upright_film_and_too_short_a_chain_are_not_told_of():
+def test_an_upright_radiograph_and_too_short_a_chain_are_not_told_of():
     assert abs(lean_of(FRONTAL)) < MAX_LEAN_DEG["frontal"]
     assert measure_views(knowing_model(POINTS, SHAPE), _inputs("frontal", "lateral")).notes == ()
     assert lean_of({n: p for n, p in _turned(30.0).items() if n.startswith("L")}) is None
     assert turned(None, "frontal") == turned(MAX_LEAN_DEG["frontal"], "frontal") == turned(17.0, "lateral") == ()
-    assert "lateral film leans by 20 degrees" in turned(-20.0, "lateral")[0]
+    assert "lateral radiograph leans by 20 degrees" in turned(-20.0, "lateral")[0]
 
 
 def test_pixels_that_are_not_square_lean_as_they_are_in_the_patient():

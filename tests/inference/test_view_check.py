@@ -1,4 +1,4 @@
-"""A picture of the other view or turned is found by asking again; a usual one is never asked again."""
+"""An image of the other view or turned is found by asking again; a usual one is never asked again."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from inference.calibration import Calibration
 from inference.input_check import Limits
-from inference.inputs import PictureInput
+from inference.inputs import ImageInput
 from inference.measure import measure_views
 from inference.model import Model
 from inference.preprocessing import prepare
@@ -16,12 +16,12 @@ from spine.landmarks import VIEWS
 from tests.inference.fake_model import CONTRACT, KnowingSession
 from tests.inference.test_measure_views import POINTS, SHAPE, _inputs
 
-PICTURES = {v: np.random.default_rng(i).integers(0, 4096, SHAPE).astype(np.uint16) for i, v in enumerate(VIEWS)}
+IMAGES = {v: np.random.default_rng(i).integers(0, 4096, SHAPE).astype(np.uint16) for i, v in enumerate(VIEWS)}
 """Told apart by their grey at one place."""
 
 
 class _Seeing(KnowingSession):
-    """Its maps are ``right`` cells wide where it is told the view that a picture is of, else ``wrong``.
+    """Its maps are ``right`` cells wide where it is told the view that an image is of, else ``wrong``.
 
     With ``unseen`` it sees nothing where it is told rightly.
     """
@@ -32,17 +32,15 @@ class _Seeing(KnowingSession):
 
     def run(self, outputs, inputs):
         maps, logits = super().run(outputs, inputs)
-        own = [
-            int(view) == _view_of(picture[0]) for picture, view in zip(inputs["picture"], inputs["view"], strict=True)
-        ]
+        own = [int(view) == _view_of(image[0]) for image, view in zip(inputs["image"], inputs["view"], strict=True)]
         if self.unseen:
             logits[own] = -9.0
         return [np.stack([_widened(m, self.widths[o]) for m, o in zip(maps, own, strict=True)]), logits]
 
 
 def _view_of(pixels) -> int:
-    """0 for the frontal picture, 1 for the lateral, -1 for neither: one that is turned."""
-    known = [prepare(PICTURES[v], CONTRACT.input_shape).pixels[0] for v in VIEWS]
+    """0 for the frontal image, 1 for the lateral, -1 for neither: one that is turned."""
+    known = [prepare(IMAGES[v], CONTRACT.input_shape).pixels[0] for v in VIEWS]
     apart = [float(np.abs(pixels - k).mean()) for k in known]
     return int(np.argmin(apart)) if min(apart) < 0.1 else -1
 
@@ -58,27 +56,27 @@ def _model(session, limits: Limits | None = Limits(), views=VIEWS) -> Model:  # 
     return Model(replace(CONTRACT, calibration=calibration, views=tuple(views)), "0" * 64, session)
 
 
-def _given(**as_view: str) -> dict[str, PictureInput]:
-    """View given -> the picture of which view."""
-    return {view: replace(_inputs(view)[view], picture=PICTURES[of]) for view, of in as_view.items()}
+def _given(**as_view: str) -> dict[str, ImageInput]:
+    """View given -> the image of which view."""
+    return {view: replace(_inputs(view)[view], image=IMAGES[of]) for view, of in as_view.items()}
 
 
-def test_exchanged_pictures_are_refused_both_and_nothing_is_measured():
+def test_exchanged_images_are_refused_both_and_nothing_is_measured():
     session = _Seeing(0.85, 1.6)
     found = measure_views(_model(session), _given(frontal="lateral", lateral="frontal"))
     assert session.calls == 2
-    assert dict(found.refused) == dict.fromkeys(VIEWS, "the pictures look exchanged")
+    assert dict(found.refused) == dict.fromkeys(VIEWS, "the images look exchanged")
     assert not any(found.points.values()) and all(m.is_absent for m in found.parameters.values())
-    assert "the pictures look exchanged" in found.parameters["cobb"].absent_reason
+    assert "the images look exchanged" in found.parameters["cobb"].absent_reason
 
 
 @pytest.mark.parametrize(("given", "of"), [VIEWS, VIEWS[::-1]])
-def test_a_single_film_of_the_other_view_is_refused(given, of):
+def test_a_single_radiograph_of_the_other_view_is_refused(given, of):
     found = measure_views(_model(_Seeing(0.85, 1.6)), _given(**{given: of}))
     assert dict(found.refused) == {given: f"looks like a {of}, given as {given}"}
 
 
-def test_two_films_of_one_view_lose_the_wrong_one_alone():
+def test_two_radiographs_of_one_view_lose_the_wrong_one_alone():
     found = measure_views(_model(_Seeing(0.85, 1.6)), _given(frontal="lateral", lateral="lateral"))
     assert dict(found.refused) == {"frontal": "looks like a lateral, given as frontal"}
     assert found.parameters["pelvic_tilt"].value is not None
@@ -91,7 +89,7 @@ def test_usual_maps_are_not_looked_at_twice_and_wide_ones_pass_where_the_other_v
         assert session.calls == calls and not found.refused and found.parameters["cobb"].value is not None
 
 
-def test_a_film_alone_is_always_looked_at_twice_and_passes():
+def test_a_radiograph_alone_is_always_looked_at_twice_and_passes():
     for view in VIEWS:
         session = _Seeing(0.85, 1.6)
         assert not measure_views(_model(session), _given(**{view: view})).refused
@@ -108,10 +106,10 @@ TURNS = {
 @pytest.mark.parametrize(
     ("view", "how"), [("lateral", how) for how in TURNS] + [("frontal", "head down"), ("frontal", "upside down")]
 )
-def test_a_turned_picture_is_refused_as_such_and_the_other_is_measured(view, how):
+def test_a_turned_image_is_refused_as_such_and_the_other_is_measured(view, how):
     turn = next(t for name, t in TURNS.items() if name.startswith(how))
     given = _given(frontal="frontal", lateral="lateral")
-    given[view] = replace(given[view], picture=np.ascontiguousarray(turn(PICTURES[view])))
+    given[view] = replace(given[view], image=np.ascontiguousarray(turn(IMAGES[view])))
     session = _Seeing(0.85, 1.6)
     found = measure_views(_model(session), given)
     assert session.calls == 2

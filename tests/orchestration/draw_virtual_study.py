@@ -23,14 +23,14 @@ COHORT, INDEX = CohortConfig(count=1, seed=20260), 2
 
 
 def draw(folder: Path) -> None:
-    """Two 8-bit pictures of 512 x 256 pixels, and their geometry and truths."""
+    """Two 8-bit images of 512 x 256 pixels, and their geometry and truths."""
     folder.mkdir(parents=True, exist_ok=True)
     seed = COHORT.case_seed(INDEX)
     patient = build_patient(sample_patient(seed), seed)
     geometry = scan_geometry(patient, COHORT.shape, COHORT.spacing_mm)
-    pictures = render_views(patient, geometry, seed, "scanner")
+    images = render_views(patient, geometry, seed, "scanner")
     for view in VIEWS:
-        kept = (np.asarray(pictures[view]).astype(np.uint32) + 128) // 257
+        kept = (np.asarray(images[view]).astype(np.uint32) + 128) // 257
         Image.fromarray(kept.astype(np.uint8)).save(folder / f"{view}.png", optimize=True)
     measured = measure(planes_from_points_3d(derive_points(patient.reconstruction.points)))
     record = {

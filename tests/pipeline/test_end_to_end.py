@@ -198,16 +198,16 @@ def test_an_altered_champion_does_not_measure(chain: Chain):
     assert open_champion(chain.workspace).digest == local_champion(chain.workspace).digest
 
 
-def test_an_edited_test_picture_stops_the_evaluation(chain: Chain):
+def test_an_edited_test_image_stops_the_evaluation(chain: Chain):
     """One pixel of the frozen test set changed: no figure is made from it."""
     manifest = read_manifest(chain.workspace.dataset)
     view = next(iter(manifest.in_split("test")[0].views.values()))
-    path = chain.workspace.dataset / view.picture
+    path = chain.workspace.dataset / view.image
     before = path.read_bytes()
-    picture = np.load(path)
-    picture[0, 0] ^= 1
+    image = np.load(path)
+    image[0, 0] ^= 1
     path.unlink()  # it may be a hard link into the store
-    np.save(path, picture)
+    np.save(path, image)
     try:
         with pytest.raises(PlumblineError):
             compute_step("evaluation", chain.workspace)
@@ -238,15 +238,15 @@ def test_new_data_grow_the_set_and_leave_the_frozen_test_alone(chain: Chain):
     assert after.digest != before.digest
 
 
-def test_a_truncated_film_is_quarantined_and_the_rest_goes_on(tmp_path, quiet):
+def test_a_truncated_radiograph_is_quarantined_and_the_rest_goes_on(tmp_path, quiet):
     from orchestration.pipeline.workspace import Workspace
     from simulation.cohort.cohort import write_cohort
     from simulation.cohort.config import CohortConfig
     from spine.scanner import NATIVE_SPACING_MM
 
     write_cohort(tmp_path / "drop", CohortConfig(count=3, seed=5, shape=(256, 128), spacing_mm=NATIVE_SPACING_MM * 15))
-    film = tmp_path / "drop" / "case-00001" / "frontal.dcm"
-    film.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
+    radiograph = tmp_path / "drop" / "case-00001" / "frontal.dcm"
+    radiograph.write_bytes(radiograph.read_bytes()[: radiograph.stat().st_size // 2])
     workspace = Workspace(tmp_path / "ws")
     prepare_workspace(workspace, "folder", tmp_path / "drop", ())
     report = compute_step("studies", workspace)

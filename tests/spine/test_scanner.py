@@ -30,7 +30,7 @@ def test_native_spacing_is_the_published_pixel():
     assert NATIVE_SPACING_MM == pytest.approx(0.179363, abs=5e-7)
 
 
-def test_round_trip_through_both_pictures_is_exact():
+def test_round_trip_through_both_images_is_exact():
     frontal, lateral = geometries()
     points = body_points()
     found = triangulate(frontal.project(points), lateral.project(points), frontal, lateral)
@@ -69,7 +69,7 @@ def test_pixels_and_plane_use_row_and_column_spacing():
     np.testing.assert_allclose(frontal.pixels_from_plane(frontal.plane_from_pixels(pixels)), pixels, atol=1e-12)
 
 
-def test_left_is_right_in_the_picture_and_back_is_right_in_the_lateral():
+def test_left_is_right_in_the_image_and_back_is_right_in_the_lateral():
     frontal, lateral = geometries()
     origin = np.zeros(3)
     assert frontal.project(np.array([10.0, 0, 0]))[0] > frontal.project(origin)[0]

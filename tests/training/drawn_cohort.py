@@ -8,7 +8,7 @@ import numpy as np
 from spine.dataset import Example, ExampleView, Manifest, Split, write_manifest
 from spine.landmarks import LEVELS, VERTEBRAE, VIEWS
 from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry
-from spine.storage import sha256_of_picture, write_array_atomically
+from spine.storage import sha256_of_image, write_array_atomically
 
 
 def skeleton(random: np.random.Generator, scale: float = 1.0) -> dict[str, np.ndarray]:
@@ -39,19 +39,19 @@ def skeleton(random: np.random.Generator, scale: float = 1.0) -> dict[str, np.nd
 def draw(
     points: dict[str, np.ndarray], shape: tuple[int, int], random: np.random.Generator, px_mm: float
 ) -> np.ndarray:
-    """(H, W) uint16 picture of projected (pixel) points."""
+    """(H, W) uint16 image of projected (pixel) points."""
     rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
-    picture = 700 + 150 * np.sin(columns / shape[1] * np.pi) + 2 * rows / shape[0]
+    image = 700 + 150 * np.sin(columns / shape[1] * np.pi) + 2 * rows / shape[0]
     for level in LEVELS[:-1]:
         top, bottom = points[f"{level}_sup"], points[f"{level}_inf"]
-        picture += 900 * _quad(rows, columns, top, bottom, (13 if level[0] == "T" else 20) / px_mm)
+        image += 900 * _quad(rows, columns, top, bottom, (13 if level[0] == "T" else 20) / px_mm)
     front, back = points["S1_ant"], points["S1_post"]
-    picture += 700 * _quad(rows, columns, (front + back) / 2, (front + back) / 2 + [0, 30 / px_mm], 18 / px_mm)
+    image += 700 * _quad(rows, columns, (front + back) / 2, (front + back) / 2 + [0, 30 / px_mm], 18 / px_mm)
     for hip in ("HIP_L", "HIP_R"):
         distance = np.hypot(columns - points[hip][0], rows - points[hip][1]) * px_mm
-        picture += 600 / (1 + np.exp((distance - 23) / 2))
-    picture += random.normal(0, 40, shape)
-    return np.clip(picture, 0, 4095).astype(np.uint16)
+        image += 600 / (1 + np.exp((distance - 23) / 2))
+    image += random.normal(0, 40, shape)
+    return np.clip(image, 0, 4095).astype(np.uint16)
 
 
 def write_drawn_dataset(
@@ -78,11 +78,11 @@ def _example(
     for view in VIEWS:
         geometry = ViewGeometry(view, shape, (px_mm, px_mm), SOURCE_TO_ISOCENTRE_MM[view])
         projected = {n: geometry.project(p) for n, p in points.items()}
-        picture = draw(projected, shape, random, px_mm)
-        sha = sha256_of_picture(picture)
-        write_array_atomically(folder / "pictures" / f"{sha}.npy", picture)
+        image = draw(projected, shape, random, px_mm)
+        sha = sha256_of_image(image)
+        write_array_atomically(folder / "images" / f"{sha}.npy", image)
         seen = {n: p for n, p in projected.items() if geometry.contains(p)}
-        views[view] = ExampleView(view, f"pictures/{sha}.npy", sha, shape, (px_mm, px_mm), "GEOMETRY", geometry, seen)
+        views[view] = ExampleView(view, f"images/{sha}.npy", sha, shape, (px_mm, px_mm), "GEOMETRY", geometry, seen)
     return Example(name, name, split, "drawn", views, points_3d=points, facts={"simulated": True})
 
 

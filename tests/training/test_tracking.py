@@ -91,7 +91,7 @@ def test_figures_are_logged_once_under_readable_names(
     history = client.get_metric_history(tracked.run_id, "validation/landmark_error_mm")
     wanted = [(m.step, m.values["validation/landmark_error_mm"]) for m in read_journal(candidate[0]).measurements]
     assert [(m.step, m.value) for m in sorted(history, key=lambda m: m.step)] == wanted
-    assert {"train/loss", "train/js", "train/euclidean", "cost/seconds", "cost/pictures_per_second"} <= set(
+    assert {"train/loss", "train/js", "train/euclidean", "cost/seconds", "cost/images_per_second"} <= set(
         run.data.metrics
     )
     assert run.data.params["seed"] == "5"
@@ -134,7 +134,7 @@ def test_the_registered_model_is_the_candidates_own_bytes_without_pickle(
     assert not [p.name for p in folder.rglob("*") if p.suffix in (".pkl", ".pickle", ".pt", ".pth", ".py", ".joblib")]
     described = MlflowModel.load(str(folder))
     assert described.signature is not None
-    assert described.signature.inputs.input_names() == ["picture", "view"]
+    assert described.signature.inputs.input_names() == ["image", "view"]
     assert described.saved_input_example_info is not None
     assert str(Path(__file__).parents[2]) not in (folder / "MLmodel").read_text()
 

@@ -1,4 +1,4 @@
-"""Batches out of a data set on disk: pictures stay memory-mapped, one is decoded at a time.
+"""Batches out of a data set on disk: images stay memory-mapped, one is decoded at a time.
 
 Contract: pixels and labels go through one and the same affine, so augmentation keeps them exact; what is drawn at
 random depends on (seed, epoch, index) alone, so neither workers nor an interruption change it; a landmark that is
@@ -19,13 +19,13 @@ from torch.utils.data import Dataset, Sampler
 
 from inference.decoding import normalised_from_pixels
 from inference.preprocessing import GREY_LIMIT, Affine, prepare
-from spine.dataset import Example, ExampleView, load_example_picture
+from spine.dataset import Example, ExampleView, load_example_image
 from spine.landmarks import VIEWS, ViewName, mirrored_name
 from training.config import Augmentation
 
 
 class Sample(NamedTuple):
-    """One picture, or a batch of them with a leading N.
+    """One image, or a batch of them with a leading N.
 
     Attributes:
         pixels: (1, H, W) float32.
@@ -33,7 +33,7 @@ class Sample(NamedTuple):
         target: (K, 2) float32 normalised (x, y); zero where masked.
         present: (K,) bool, whether the landmark lies in the input.
         unit_per_px: () float32, mm in the patient per input pixel where the view is calibrated, else
-            pixels of the picture per input pixel.
+            pixels of the image per input pixel.
     """
 
     pixels: Tensor
@@ -44,8 +44,8 @@ class Sample(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PictureItem:
-    """One picture of an example."""
+class ImageItem:
+    """One image of an example."""
 
     example: Example
     view: ViewName
@@ -56,17 +56,17 @@ class PictureItem:
         return self.example.views[self.view]
 
 
-def picture_items(examples: Sequence[Example], views: Sequence[ViewName]) -> tuple[PictureItem, ...]:
-    """Every picture of ``examples`` in one of ``views``, in the manifest's order."""
-    return tuple(PictureItem(e, v) for e in examples for v in VIEWS if v in views and v in e.views)
+def image_items(examples: Sequence[Example], views: Sequence[ViewName]) -> tuple[ImageItem, ...]:
+    """Every image of ``examples`` in one of ``views``, in the manifest's order."""
+    return tuple(ImageItem(e, v) for e in examples for v in VIEWS if v in views and v in e.views)
 
 
-class PictureDataset(Dataset[Sample]):
-    """Pictures with their landmarks.
+class ImageDataset(Dataset[Sample]):
+    """Images with their landmarks.
 
     Args:
         folder: the data set's folder.
-        items: which pictures.
+        items: which images.
         names: the K landmarks.
         input_shape: (H, W).
         seed: of augmentation.
@@ -76,7 +76,7 @@ class PictureDataset(Dataset[Sample]):
     def __init__(
         self,
         folder: Path,
-        items: Sequence[PictureItem],
+        items: Sequence[ImageItem],
         names: Sequence[str],
         input_shape: tuple[int, int],
         *,
@@ -94,23 +94,23 @@ class PictureDataset(Dataset[Sample]):
         return len(self.items)
 
     def __getitems__(self, keys: Sequence[tuple[int, int]]) -> list[Sample]:
-        """The pictures of a batch, in parallel: warping happens outside Python's lock."""
+        """The images of a batch, in parallel: warping happens outside Python's lock."""
         with ThreadPoolExecutor(max(1, torch.get_num_threads())) as threads:
             return list(threads.map(self.__getitem__, keys))
 
     def __getitem__(self, key: tuple[int, int]) -> Sample:
-        """The picture at (epoch, index)."""
+        """The image at (epoch, index)."""
         epoch, index = key
         item = self.items[index]
-        picture = load_example_picture(self.folder, item.record)
+        image = load_example_image(self.folder, item.record)
         spacing = item.record.spacing_mm
         if self.augmentation is None:
-            prepared = prepare(picture, self.input_shape, spacing_mm=spacing)
+            prepared = prepare(image, self.input_shape, spacing_mm=spacing)
             mirrored, pixels = False, prepared.pixels
         else:
             random = np.random.default_rng((self.seed, epoch, index))
             extra, mirrored = draw_affine(random, self.augmentation, self.input_shape, item.view)
-            prepared = prepare(picture, self.input_shape, spacing_mm=spacing, extra=extra)
+            prepared = prepare(image, self.input_shape, spacing_mm=spacing, extra=extra)
             pixels = change_greys(random, self.augmentation, prepared.pixels)
         target, present = targets(item.record, self.names, prepared.affine, self.input_shape, mirrored)
         return Sample(
@@ -123,14 +123,14 @@ class PictureDataset(Dataset[Sample]):
 
 
 class PositionSampler(Sampler[tuple[int, int]]):
-    """(epoch, index) pairs: every picture once an epoch, in an order that depends on seed and epoch alone.
+    """(epoch, index) pairs: every image once an epoch, in an order that depends on seed and epoch alone.
 
     Args:
-        count: of pictures.
-        seed: of the order; None keeps the pictures' own order.
+        count: of images.
+        seed: of the order; None keeps the images' own order.
         first_epoch: the epoch Lightning's zeroth is (an interrupted fit goes on where it was).
-        skip: pictures of that first epoch which had already been seen.
-        share: (rank, size) of a team whose processes each see a part of the pictures.
+        skip: images of that first epoch which had already been seen.
+        share: (rank, size) of a team whose processes each see a part of the images.
     """
 
     def __init__(
@@ -206,7 +206,7 @@ def targets(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """(K, 2) normalised targets and (K,) mask of the landmarks that lie in the input.
 
-    In a mirrored picture the landmark called ``X`` is where its left-right partner was.
+    In a mirrored image the landmark called ``X`` is where its left-right partner was.
     """
     target = np.zeros((len(names), 2), dtype=np.float32)
     present = np.zeros(len(names), dtype=np.bool_)

@@ -1,7 +1,7 @@
-"""A data set's pictures held on the training device: prepared once, augmented there.
+"""A data set's images held on the training device: prepared once, augmented there.
 
-Warping films on the host feeds a GPU some hundred pictures a second a worker; from its own memory it learns from
-thousands. Contract: the same pictures in every epoch; a landmark that is not looked for in its picture's view is
+Warping radiographs on the host feeds a GPU some hundred images a second a worker; from its own memory it learns from
+thousands. Contract: the same images in every epoch; a landmark that is not looked for in its image's view is
 absent.
 """
 
@@ -12,30 +12,30 @@ from pathlib import Path
 import torch
 
 from inference.preprocessing import prepare
-from spine.dataset import load_example_picture
+from spine.dataset import load_example_image
 from spine.landmarks import LANDMARK_SETS, VIEWS
-from training.data.dataset import PictureItem, targets
+from training.data.dataset import ImageItem, targets
 
 _LOADERS = 8
 
 
 class HeldPool:
-    """Pictures of a data set on a device.
+    """Images of a data set on a device.
 
     Args:
         folder: of the data set.
-        items: which pictures.
+        items: which images.
         names: K landmarks.
         landmark_set: which of them are looked for in which view.
         input_shape: (H, W).
         device: where.
-        rank: of this process in its team; the order of pictures is its own.
+        rank: of this process in its team; the order of images is its own.
     """
 
     def __init__(
         self,
         folder: Path,
-        items: Sequence[PictureItem],
+        items: Sequence[ImageItem],
         names: Sequence[str],
         landmark_set: str,
         input_shape: tuple[int, int],
@@ -47,7 +47,7 @@ class HeldPool:
         self.sought = {v: frozenset(LANDMARK_SETS[landmark_set].sought_in(v)) for v in VIEWS}
         self.view = torch.tensor([VIEWS.index(item.view) for item in self.items], dtype=torch.int64)
         count = len(self.items)
-        # Half precision is finer than the 8 bits of a film.
+        # Half precision is finer than the 8 bits of a radiograph.
         self.pixels = torch.empty((count, *input_shape), dtype=torch.float16, device=device)
         self.points = torch.zeros(count, len(names), 2, device=device)
         self.present = torch.zeros(count, len(names), dtype=torch.bool, device=device)
@@ -60,7 +60,7 @@ class HeldPool:
     def _load(self, place: int) -> None:
         item = self.items[place]
         spacing = item.record.spacing_mm
-        prepared = prepare(load_example_picture(self.folder, item.record), self.input_shape, spacing_mm=spacing)
+        prepared = prepare(load_example_image(self.folder, item.record), self.input_shape, spacing_mm=spacing)
         target, present = targets(item.record, self.names, prepared.affine, self.input_shape, False)
         present &= [name in self.sought[item.view] for name in self.names]
         self.pixels[place] = torch.from_numpy(prepared.pixels[0]).to(self.device, torch.float16)

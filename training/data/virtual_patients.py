@@ -1,6 +1,6 @@
 """Virtual patients as training data: drawn on the training device, kept there, replaced while they are learnt from.
 
-Contract: in epoch e the pool holds patients e F to e F + P of each of its seeds, F = P / reuse, so every picture is
+Contract: in epoch e the pool holds patients e F to e F + P of each of its seeds, F = P / reuse, so every image is
 seen ``reuse`` times (reuse 0: F = 0, the same patients throughout), differently augmented; what is drawn depends on
 (seed, epoch, batch) alone, so an interrupted fit goes on as if nothing happened. The seed of these patients lies far
 from any a cohort is likely to have, and one that is in the held-out splits is refused.
@@ -20,7 +20,14 @@ from torch.utils.data import IterableDataset
 
 from inference.contract import DEFAULT_NORMALISATION
 from inference.preprocessing import GREY_LIMIT, PERCENTILE_SAMPLES
-from simulation.stream.stream import FILM_VARIANTS, PlannedFilms, Rendered, StreamConfig, VirtualPatients, drawn_films
+from simulation.stream.stream import (
+    RADIOGRAPH_VARIANTS,
+    PlannedRadiographs,
+    Rendered,
+    StreamConfig,
+    VirtualPatients,
+    drawn_radiographs,
+)
 from spine.errors import ContractViolation
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName, mirrored_name
 from training.config import Augmentation, TrainingConfig
@@ -29,7 +36,7 @@ from training.process_group import Team
 
 DRAWN_TOGETHER = 32
 _SEED_OFFSET = 7_000_000_000
-_FILM_SEED_OFFSET = 1_000_000_000
+_RADIOGRAPH_SEED_OFFSET = 1_000_000_000
 _ENDLESS = 2**30
 _APART = 2**32
 """Patients between the first ones of two processes of a team."""
@@ -44,7 +51,7 @@ def stream_seed(config: TrainingConfig) -> int:
 
 @dataclass(frozen=True)
 class Prepared:
-    """N pictures as a network sees them: (N, H, W), (N, K, 2) normalised (x, y), (N, K)."""
+    """N images as a network sees them: (N, H, W), (N, K, 2) normalised (x, y), (N, K)."""
 
     pixels: Tensor
     points: Tensor
@@ -52,23 +59,23 @@ class Prepared:
 
 
 def prepared(drawn: Rendered, view: ViewName) -> Prepared:
-    """Centre the field and normalise greys, as service does with pictures on disk.
+    """Centre the field and normalise greys, as service does with images on disk.
 
-    A drawn picture is black outside its field, and a short field lies at the top; on disk the black is not there.
+    A drawn image is black outside its field, and a short field lies at the top; on disk the black is not there.
     """
-    pictures, sheet = drawn.pictures[view][:, 0], drawn.sheets[view]
-    height, width = pictures.shape[1:]
-    rows = torch.arange(height, device=pictures.device)
-    columns = torch.arange(width, device=pictures.device)
+    images, sheet = drawn.images[view][:, 0], drawn.sheets[view]
+    height, width = images.shape[1:]
+    rows = torch.arange(height, device=images.device)
+    columns = torch.arange(width, device=images.device)
     top, bottom, left, right = (sheet[:, i, None] for i in range(4))
     across = (columns >= left - 0.5) & (columns < right - 0.5)  # (N, W)
     down = (rows >= top - 0.5) & (rows < bottom - 0.5)  # (N, H)
     step = max(1, round((height * width / PERCENTILE_SAMPLES) ** 0.5))
-    sampled = pictures[:, ::step, ::step].masked_fill(~(down[:, ::step, None] & across[:, None, ::step]), torch.nan)
+    sampled = images[:, ::step, ::step].masked_fill(~(down[:, ::step, None] & across[:, None, ::step]), torch.nan)
     wanted = (DEFAULT_NORMALISATION.low_percentile, DEFAULT_NORMALISATION.high_percentile)
-    low, high = torch.nanquantile(sampled.flatten(1), pictures.new_tensor(wanted) / 100, dim=1)
+    low, high = torch.nanquantile(sampled.flatten(1), images.new_tensor(wanted) / 100, dim=1)
     span = (high - low).clamp(min=1 / 4095)
-    grey = ((pictures - low[:, None, None]) * (2 / span)[:, None, None] - 1).clamp(-GREY_LIMIT, GREY_LIMIT)
+    grey = ((images - low[:, None, None]) * (2 / span)[:, None, None] - 1).clamp(-GREY_LIMIT, GREY_LIMIT)
     grey = grey.masked_fill(~(down[..., None] & across[:, None]), -1.0)
     lowered = ((height - top - bottom) / 2).floor().long()[:, 0]
     source = rows - lowered[:, None]
@@ -81,10 +88,10 @@ def prepared(drawn: Rendered, view: ViewName) -> Prepared:
 
 @dataclass
 class _Source:
-    """Patients of one kind: where their pictures lie in the pool, and how far they have been drawn.
+    """Patients of one kind: where their images lie in the pool, and how far they have been drawn.
 
     Attributes:
-        views: which pictures of each patient; picture ``v`` of patient ``i`` lies at ``start + v held + i % held``.
+        views: which images of each patient; image ``v`` of patient ``i`` lies at ``start + v held + i % held``.
         start, held, fresh: first row, patients held, patients replaced each epoch.
         draw: batches from patient ``first`` on, without end.
         next: the patient that is drawn next.
@@ -110,12 +117,13 @@ class _Source:
 
 
 class VirtualPool:
-    """Pictures of virtual patients on a device: of ``virtual_pairs`` both views, of ``virtual_films`` a frontal film.
+    """Images of virtual patients on a device: of ``virtual_pairs`` both views, of ``virtual_radiographs`` a frontal
+    radiograph.
 
     Args:
         config: of the run; counts, ``reuse``, input shape, seed and workers matter here.
         names: K landmarks.
-        views: which pictures of a pair.
+        views: which images of a pair.
         device: where.
         held_out: seeds of patients that must not be learnt from.
         team: every process of a team holds its share, of patients of its own.
@@ -133,13 +141,15 @@ class VirtualPool:
         self.config, self.names, self.held_out = config, tuple(names), held_out
         self.views, self.device, self.rank = tuple(views), device, team.rank
         self.first_patient = team.rank * _APART
-        pairs, films = config.virtual_pairs // team.size, config.virtual_films // team.size
+        pairs, radiographs = config.virtual_pairs // team.size, config.virtual_radiographs // team.size
         self.sources = [_Source(self.views, 0, pairs, config.replaced(pairs), self._pairs)]
-        if films:
+        if radiographs:
             self.sources.append(
-                _Source(("frontal",), pairs * len(self.views), films, config.replaced(films), self._films)
+                _Source(
+                    ("frontal",), pairs * len(self.views), radiographs, config.replaced(radiographs), self._radiographs
+                )
             )
-        count = pairs * len(self.views) + films
+        count = pairs * len(self.views) + radiographs
         known = LANDMARK_SETS[config.landmark_set]
         self.sought = {v: torch.tensor([n in known.sought_in(v) for n in names], device=device) for v in VIEWS}
         self.view = torch.tensor(
@@ -173,19 +183,19 @@ class VirtualPool:
             names=self.names,
             first=self.first_patient + first,
         )
-        return iter(VirtualPatients(stream, self.device, config.workers - self._film_workers))
+        return iter(VirtualPatients(stream, self.device, config.workers - self._radiograph_workers))
 
-    def _films(self, first: int) -> Iterator[Rendered]:
-        config, variant = self.config, FILM_VARIANTS["all"]
-        seed, start = stream_seed(config) + _FILM_SEED_OFFSET, self.first_patient + first
-        films = PlannedFilms(_ENDLESS, seed, config.input_shape, variant, start, self.names)
-        return drawn_films(films, DRAWN_TOGETHER, self.device, self._film_workers)
+    def _radiographs(self, first: int) -> Iterator[Rendered]:
+        config, variant = self.config, RADIOGRAPH_VARIANTS["all"]
+        seed, start = stream_seed(config) + _RADIOGRAPH_SEED_OFFSET, self.first_patient + first
+        radiographs = PlannedRadiographs(_ENDLESS, seed, config.input_shape, variant, start, self.names)
+        return drawn_radiographs(radiographs, DRAWN_TOGETHER, self.device, self._radiograph_workers)
 
     @property
-    def _film_workers(self) -> int:
-        """Films' share of the workers; a film takes as long to pose as a pair."""
+    def _radiograph_workers(self) -> int:
+        """Radiographs' share of the workers; a radiograph takes as long to pose as a pair."""
         config = self.config
-        share = config.virtual_films / (config.virtual_films + config.virtual_pairs)
+        share = config.virtual_radiographs / (config.virtual_radiographs + config.virtual_pairs)
         return min(config.workers - 1, max(1, round(config.workers * share))) if share and config.workers > 1 else 0
 
     def _put(self, source: _Source, patient: int, drawn: Rendered) -> None:
@@ -206,7 +216,7 @@ class VirtualPool:
 
 
 class Pool(Protocol):
-    """Pictures on a device, with their landmarks: (N, H, W), (N, K, 2) normalised, (N, K), (N,) positions in VIEWS."""
+    """Images on a device, with their landmarks: (N, H, W), (N, K, 2) normalised, (N, K), (N,) positions in VIEWS."""
 
     pixels: Tensor
     points: Tensor
@@ -224,10 +234,10 @@ class VirtualBatches(IterableDataset[Sample]):
     """Augmented batches out of a pool, on its device; one pass is one epoch.
 
     Args:
-        pool: of pictures.
+        pool: of images.
         config: of the run.
         names: K landmarks.
-        first_epoch, seen: where an interrupted fit goes on: epochs done, pictures seen of the running one.
+        first_epoch, seen: where an interrupted fit goes on: epochs done, images seen of the running one.
     """
 
     def __init__(
@@ -236,14 +246,14 @@ class VirtualBatches(IterableDataset[Sample]):
         self.pool, self.config, self.epoch = pool, config, first_epoch
         self._skipped = seen // config.batch_size
         index = {name: k for k, name in enumerate(names)}
-        # A partner that is not looked for is nowhere in a mirrored picture.
+        # A partner that is not looked for is nowhere in a mirrored image.
         self.partner = torch.tensor([index.get(mirrored_name(name), -1) for name in names], device=pool.device)
 
     def __len__(self) -> int:
         return len(self.pool.pixels) // self.config.batch_size
 
     def __iter__(self) -> Iterator[Sample]:
-        """Every picture of the pool once, in an order of this epoch's own; the next call is the next epoch.
+        """Every image of the pool once, in an order of this epoch's own; the next call is the next epoch.
 
         Counted when a pass begins: whoever knows how many batches there are never asks for one more.
         """
@@ -280,7 +290,7 @@ class VirtualBatches(IterableDataset[Sample]):
         )
 
     def _labels(self, where: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor]:
-        """Points and presence; in a mirrored picture the landmark called X is where its partner was."""
+        """Points and presence; in a mirrored image the landmark called X is where its partner was."""
         points, present = self.pool.points[where], self.pool.present[where]
         swapped, there = points[:, self.partner], present[:, self.partner] & (self.partner >= 0)
         return (
@@ -292,7 +302,7 @@ class VirtualBatches(IterableDataset[Sample]):
 def draw_affines(
     random: np.random.Generator, strengths: Augmentation, shape: tuple[int, int], frontal: NDArray[np.bool_]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """As ``data.draw_affine``: (N, 2, 2) and (N, 2) from picture to input, normalised, and (N,) whether mirrored."""
+    """As ``data.draw_affine``: (N, 2, 2) and (N, 2) from image to input, normalised, and (N,) whether mirrored."""
     count, half = len(frontal), np.array([shape[1], shape[0]]) / 2
     turn = np.radians(np.clip(random.standard_normal(count), -2.5, 2.5) * strengths.rotation_deg)
     enlarged = 2.0 ** (np.clip(random.standard_normal(count), -2.5, 2.5) * strengths.scale)
@@ -319,7 +329,7 @@ def warped(pixels: Tensor, linear: Tensor, shift: Tensor) -> Tensor:
 
 
 def changed_greys(random: np.random.Generator, strengths: Augmentation, pixels: Tensor) -> Tensor:
-    """As ``data.change_greys``: contrast, brightness, noise and gamma of (N, H, W), each picture its own."""
+    """As ``data.change_greys``: contrast, brightness, noise and gamma of (N, H, W), each image its own."""
     count, device = len(pixels), pixels.device
 
     def drawn(values: NDArray[np.float64]) -> Tensor:

@@ -33,7 +33,7 @@ from spine.measurement.tilts import margin_names
 from spine.prediction import Prediction
 from spine.study import Points2D
 from training.export.candidate import CANDIDATE_FILE, read_summary, write_summary
-from training.fit_context import demand_data_set
+from training.fit_context import require_data_set
 from training.model.label_shift import nearest_naming
 
 Floats = NDArray[np.float64]
@@ -191,7 +191,7 @@ def _limits(predictions: Sequence[Prediction]) -> Limits:
 def laws_of(
     predictions: Sequence[Prediction], examples: Sequence[Example], label_shift: int = 0
 ) -> dict[str, dict[str, SpreadLaw]]:
-    """View -> group -> law, of what was found in pictures whose landmarks are known."""
+    """View -> group -> law, of what was found in images whose landmarks are known."""
     found: dict[str, dict[str, SpreadLaw]] = {}
     for view in VIEWS:
         groups: dict[str, _Errors] = defaultdict(_Errors)
@@ -209,7 +209,7 @@ def laws_of(
 
 
 def _collect(groups: dict[str, _Errors], prediction: Prediction, truth: Points2D, view: ViewName) -> None:
-    """Errors of one picture, in cells of its heat maps."""
+    """Errors of one image, in cells of its heat maps."""
     found = prediction.points[view]
     cell = prediction.cell_px[view]
     spread = {name: s / cell for name, s in prediction.spread_px[view].items()}
@@ -283,7 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--splits", default="validation", help="comma separated: train, validation")
     given = parser.parse_args(arguments)
     try:
-        demand_data_set(given.dataset)
+        require_data_set(given.dataset)
         done = calibrate(given.model, given.dataset, tuple(given.splits.split(",")))
     except PlumblineError as error:
         sys.stderr.write(f"{error}\n")

@@ -27,10 +27,10 @@ class FitSummary:
         config: what was asked.
         landmark_set: of the data set.
         dataset_digest, test_digest: of the data set it was fitted on.
-        pictures: training pictures.
+        images: training images.
         validation_error: best mean validation landmark error, in ``error_unit``.
         error_unit: ``mm`` or ``px``.
-        epochs, steps, seconds, pictures_per_second: cost, of all devices together; ``seconds`` by the clock.
+        epochs, steps, seconds, images_per_second: cost, of all devices together; ``seconds`` by the clock.
         device, precision, versions: circumstances.
         model_digest: of the exported model; None while the export is deferred.
         gpu_joules, cpu_joules: energy of whole devices over ``seconds`` (``energy``), None where it was not measured;
@@ -41,13 +41,13 @@ class FitSummary:
     landmark_set: str
     dataset_digest: str
     test_digest: str
-    pictures: int
+    images: int
     validation_error: float
     error_unit: str
     epochs: int
     steps: int
     seconds: float
-    pictures_per_second: float
+    images_per_second: float
     device: str
     precision: str
     versions: Mapping[str, str]

@@ -14,9 +14,9 @@ from training.journal import Measurements
 def model_card(summary: FitSummary, contract: ModelContract) -> str:
     """The card as Markdown."""
     simulated = {
-        True: "simulated pictures only",
-        False: "real pictures only",
-        None: "pictures of mixed or unknown origin",
+        True: "simulated images only",
+        False: "real images only",
+        None: "images of mixed or unknown origin",
     }
     shape = " x ".join(str(n) for n in contract.input_shape)
     return f"""# Landmarks of the spine, preset `{summary.config.preset}`
@@ -27,9 +27,9 @@ whole spine, from which alignment parameters are measured. **Not for diagnosis.*
 | | |
 |---|---|
 | digest | `{summary.model_digest}` |
-| input | one grey picture, {shape} px, preprocessing version {contract.preprocessing_version} |
+| input | one grey image, {shape} px, preprocessing version {contract.preprocessing_version} |
 | output | a heat map per landmark (stride {contract.heatmap_stride} px) and a visibility |
-| trained on | {contract.training_note}: {summary.pictures} pictures, {simulated[contract.simulated_training_data]} |
+| trained on | {contract.training_note}: {summary.images} images, {simulated[contract.simulated_training_data]} |
 | data set | `{summary.dataset_digest}` |
 | frozen test set | `{summary.test_digest}` |
 | validation landmark error | {summary.validation_error:.2f} {summary.error_unit} (mean; chose the checkpoint) |
@@ -37,7 +37,7 @@ whole spine, from which alignment parameters are measured. **Not for diagnosis.*
 | energy | {summary.energy} |
 | seed | {summary.config.seed} |
 
-Known limits: a model trained on simulated pictures says nothing about real films until it was tested on them;
+Known limits: a model trained on simulated images says nothing about real radiographs until it was tested on them;
 levels are named by counting, so an unusual number of vertebrae shifts every name below it.
 """
 

@@ -90,7 +90,7 @@ def export_network(network: nn.Module, contract: ModelContract) -> bytes:
     """The serialised ONNX graph of ``network`` with a soft-max on its heat maps."""
     served = _served(network, contract).eval().float().cpu()
     # A batch of two: one would be taken for a constant.
-    picture, view = _example_inputs(contract)
+    image, view = _example_inputs(contract)
     batch = torch.export.Dim("batch", min=1, max=1024)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside torch's exporter and onnxscript
@@ -98,10 +98,10 @@ def export_network(network: nn.Module, contract: ModelContract) -> bytes:
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program: Any = torch.onnx.export(
             served,
-            (torch.from_numpy(picture), torch.from_numpy(view)),
+            (torch.from_numpy(image), torch.from_numpy(view)),
             dynamo=True,
             opset_version=OPSET,
-            input_names=["picture", "view"],
+            input_names=["image", "view"],
             output_names=["heatmaps", "visibility"],
             dynamic_shapes=({0: batch}, {0: batch}),
             verbose=False,
@@ -141,16 +141,16 @@ def _served(network: nn.Module, contract: ModelContract) -> ServedNetwork:
 
 
 def example_inputs(contract: ModelContract) -> dict[str, Any]:
-    """Inputs of the exported graph for one picture per view: ``picture`` (2, 1, H, W), ``view`` (2,)."""
-    picture, view = _example_inputs(contract)
-    return {"picture": picture, "view": view}
+    """Inputs of the exported graph for one image per view: ``image`` (2, 1, H, W), ``view`` (2,)."""
+    image, view = _example_inputs(contract)
+    return {"image": image, "view": view}
 
 
 def _example_inputs(contract: ModelContract) -> tuple[Any, Any]:
     random = np.random.default_rng(0)
-    picture = random.uniform(-1, 1, (2, 1, *contract.input_shape)).astype(np.float32)
+    image = random.uniform(-1, 1, (2, 1, *contract.input_shape)).astype(np.float32)
     index = [VIEWS.index(v) for v in contract.views]
-    return picture, np.array([index[0], index[-1]], dtype=np.int64)
+    return image, np.array([index[0], index[-1]], dtype=np.int64)
 
 
 def _forget_origin(graph: Any) -> None:
@@ -176,10 +176,10 @@ def _compare(
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(payload, options, providers=["CPUExecutionProvider"])
-    picture, view = _example_inputs(contract)
-    found = session.run(["heatmaps", "visibility"], {"picture": picture, "view": view})
+    image, view = _example_inputs(contract)
+    found = session.run(["heatmaps", "visibility"], {"image": image, "view": view})
     with torch.no_grad():
-        wanted = _served(network, contract).eval()(torch.from_numpy(picture), torch.from_numpy(view))
+        wanted = _served(network, contract).eval()(torch.from_numpy(image), torch.from_numpy(view))
     pairs = [(f, w.numpy()) for f, w in zip(found, wanted, strict=True)]
     if probabilities:
         pairs[1] = (1 / (1 + np.exp(-pairs[1][0])), 1 / (1 + np.exp(-pairs[1][1])))

@@ -100,7 +100,7 @@ def _earlier_fit(folder: Path) -> dict[str, Any]:
     journal = read_journal(folder)
     last, parameters = journal.measurements[-1], journal.parameters
     gpus, batch = int(parameters["devices"]), int(parameters["batch_size"])
-    seconds = last.step * batch * gpus / last.values["train/pictures_per_second"]
+    seconds = last.step * batch * gpus / last.values["train/images_per_second"]
     return {"seconds": round(seconds), "gpus": gpus, "seed": int(parameters["seed"]), "steps": last.step}
 
 
@@ -115,13 +115,13 @@ def card(
     return f"""# The model in the box
 
 Finds {len(summary.config.names)} landmarks of the spine on frontal and lateral radiographs and measures its alignment.
-**Learnt from virtual patients only. Not for diagnosis; what it is worth on real films has to be measured there.**
+**Learnt from virtual patients only. Not for diagnosis; what it is worth on real radiographs has to be measured there.**
 
 | | |
 |---|---|
 | digest | `{summary.model_digest}` |
 | landmark set | `{summary.config.landmark_set}` |
-| learnt from | virtual patients drawn while training, pairs and frontal films; no real picture |
+| learnt from | virtual patients drawn while training, pairs and frontal radiographs; no real image |
 | cost | {minutes:.0f} GPU minutes ({_runs(fits)}) on {summary.device} |
 | chosen on | {summary.validation_error:.2f} {summary.error_unit} mean landmark error, validation split |
 | tested on | {len(content["studies"])} virtual patients, frozen test set `{content["test_digest"][:12]}` |
@@ -137,12 +137,12 @@ Finds {len(summary.config.names)} landmarks of the spine on frontal and lateral 
 {chr(10).join(_landmark_rows(content["landmarks"]))}
 
 {_by_subgroup(wider or content)}
-Level shifts: {shift["value"]:.1%} of full-field pictures (95 % interval {shift["low"]:.1%} to {shift["high"]:.1%}).
+Level shifts: {shift["value"]:.1%} of full-field images (95 % interval {shift["low"]:.1%} to {shift["high"]:.1%}).
 Brackets are 95 % intervals over patients.
 
-Must not be used for: diagnosis or treatment; pictures of anything but a spine (most are refused, `make bench` says
-how many); any patient or film unlike those of the virtual cohort (docs/virtual-cohort.md) before it was measured on
-them.
+Must not be used for: diagnosis or treatment; images of anything but a spine (most are refused, `make bench` says
+how many); any patient or radiograph unlike those of the virtual cohort (docs/virtual-cohort.md) before it was
+measured on them.
 """
 
 

@@ -2,7 +2,7 @@
 
 Fits that start from one model and differ in seed, learning rate or augmentation end close to each other; the mean of
 their weights errs less than each of them and costs no more than one when it is asked (Wortsman 2022, arXiv:2203.05482).
-Statistics of normalisation are the mean too, or taken again from the training pictures, whichever validates better.
+Statistics of normalisation are the mean too, or taken again from the training images, whichever validates better.
 
 Contract: fits of another data set, landmark set or architecture are refused; without onnx the export waits, as after a
 fit.
@@ -66,12 +66,12 @@ def average(
     """
     from training.export.candidate import FITTED_FILE, read_summary, write_summary
     from training.export.onnx_export import can_export, finish_export
-    from training.fit_context import demand_data_set
+    from training.fit_context import require_data_set
     from training.model.checkpoints import load_weights, save_weights
 
-    demand_data_set(dataset)
+    require_data_set(dataset)
     summaries = [read_summary(folder, FITTED_FILE) for folder in fits]
-    _demand_kinship(fits, summaries, out)
+    _require_kinship(fits, summaries, out)
     run = _run(fits[0], dataset, out, replace(summaries[0].config, device=device))
     weights = [load_weights(folder) for folder in fits]
     errors = [_scored(run, w).mean for w in weights]
@@ -87,7 +87,7 @@ def average(
     return (finish_export(out, dataset) if can_export() else summary), errors
 
 
-def _demand_kinship(fits: Sequence[Path], summaries: "Sequence[FitSummary]", out: Path) -> None:
+def _require_kinship(fits: Sequence[Path], summaries: "Sequence[FitSummary]", out: Path) -> None:
     from training.config import config_to_json
 
     def kind(summary: "FitSummary") -> dict[str, object]:
@@ -163,13 +163,13 @@ def _network(run: "Fit", weights: "dict[str, Tensor]") -> "nn.Module":
 
 
 def _scored(run: "Fit", weights: "dict[str, Tensor]") -> "Score":
-    from training.data.dataset import picture_items
+    from training.data.dataset import image_items
     from training.fitting.loaders import validation_loader
     from training.fitting.validation_score import score, unit_of
     from training.model.label_shift import label_sources
     from training.model.output_map import slots_of
 
-    config, items = run.config, picture_items(run.manifest.in_split("validation"), run.views)
+    config, items = run.config, image_items(run.manifest.in_split("validation"), run.views)
     slots = slots_of(config.landmark_set, config.names, run.views)
     sources = label_sources(slots, config.names, config.label_shift).to(run.device)
     batches, unit = validation_loader(run, items), unit_of(items)
@@ -179,10 +179,10 @@ def _scored(run: "Fit", weights: "dict[str, Tensor]") -> "Score":
 
 
 def _renew_statistics(run: "Fit", network: "nn.Module") -> None:
-    """Means and variances of every normalisation over the training pictures, in one pass."""
+    """Means and variances of every normalisation over the training images, in one pass."""
     import torch
 
-    from training.data.dataset import picture_items
+    from training.data.dataset import image_items
     from training.fitting.loaders import validation_loader
 
     layers = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
@@ -191,7 +191,7 @@ def _renew_statistics(run: "Fit", network: "nn.Module") -> None:
         layer.momentum = None  # a plain mean over the batches
     network.train()
     with torch.no_grad():
-        for batch in validation_loader(run, picture_items(run.manifest.in_split("train"), run.views)):
+        for batch in validation_loader(run, image_items(run.manifest.in_split("train"), run.views)):
             network(batch.pixels.to(run.device), batch.view.to(run.device))
 
 

@@ -36,14 +36,14 @@ from spine.errors import ContractViolation, ParametersRejected
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
 from spine.storage import remove_partials, write_text_atomically
 from training.config import TrainingConfig, config_to_json
-from training.data.dataset import Sample, picture_items
+from training.data.dataset import Sample, image_items
 from training.export.candidate import FITTED_FILE, FitSummary, claim_folder, read_summary, write_summary
 from training.export.onnx_export import can_export, finish_export
 from training.fit_context import Fit, circumstances_of
 from training.fitting.budget import Budget
 from training.fitting.fit_callback import BEST_FILE, Conductor, Position, Progress, Stage
 from training.fitting.lightning_module import LandmarkModule
-from training.fitting.loaders import disk_loader, epoch_pictures, held_loader, validation_loader, virtual_loader
+from training.fitting.loaders import disk_loader, epoch_images, held_loader, validation_loader, virtual_loader
 from training.fitting.validation_score import unit_of
 from training.journal import Journal, read_journal
 from training.model.checkpoints import load_state, newest_checkpoint, save_weights
@@ -71,7 +71,7 @@ def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | N
     views = _check(manifest, config)
     circumstances = circumstances_of(config)  # a device that is missing must not claim the folder
     team = team_of(config.devices)
-    _demand_start(config, views)  # nor one that cannot begin, or the corrected command would find its claim
+    _require_start(config, views)  # nor one that cannot begin, or the corrected command would find its claim
     if team.leads:
         claim_folder(out, config, manifest.digest)
     if not (out / FITTED_FILE).is_file():
@@ -98,15 +98,15 @@ def _check(manifest: Manifest, config: TrainingConfig) -> tuple[ViewName, ...]:
     if empty:
         raise ContractViolation(
             "SPLIT_EMPTY",
-            found=f"no picture in {' and '.join(empty)}",
-            expected="pictures to learn from and pictures to choose the checkpoint by",
+            found=f"no image in {' and '.join(empty)}",
+            expected="images to learn from and images to choose the checkpoint by",
             remedy="build the data set from more studies",
         )
     wanted = LANDMARK_SETS[config.landmark_set].views
     return tuple(v for v in VIEWS if v in wanted and any(v in e.views for e in counted["train"]))
 
 
-def _demand_start(config: TrainingConfig, views: tuple[ViewName, ...]) -> None:
+def _require_start(config: TrainingConfig, views: tuple[ViewName, ...]) -> None:
     """Refuse a start that does not go with the configuration."""
     if config.init_from is not None:
         slots = slots_of(config.landmark_set, config.names, views)
@@ -145,12 +145,12 @@ def _loader(run: Fit, stage: Stage) -> "DataLoader[Sample]":
 
 def _stage(run: Fit) -> Stage:
     config = run.config
-    held_out = picture_items(run.manifest.in_split("validation"), run.views)
-    learnt = epoch_pictures(run)
+    held_out = image_items(run.manifest.in_split("validation"), run.views)
+    learnt = epoch_images(run)
     whole_batches = learnt >= config.batch_size
     return Stage(
         folder=run.out / "checkpoints",
-        epoch_pictures=learnt // config.batch_size * config.batch_size if whole_batches else learnt,
+        epoch_images=learnt // config.batch_size * config.batch_size if whole_batches else learnt,
         validation=validation_loader(run, held_out),
         unit=unit_of(held_out),
     )
@@ -207,13 +207,13 @@ def _finish(run: Fit, whole: nn.Module, position: Position) -> None:
         landmark_set=run.manifest.landmark_set,
         dataset_digest=run.manifest.digest,
         test_digest=run.manifest.test_digest,
-        pictures=_learnt_pictures(run, position),
+        images=_learnt_images(run, position),
         validation_error=position.best or 0.0,
-        error_unit=unit_of(picture_items(run.manifest.in_split("validation"), run.views)),
+        error_unit=unit_of(image_items(run.manifest.in_split("validation"), run.views)),
         epochs=position.epoch,
         steps=position.step,
         seconds=position.seconds,
-        pictures_per_second=position.pictures / max(position.seconds, 1e-9),
+        images_per_second=position.images / max(position.seconds, 1e-9),
         device=torch.cuda.get_device_name() if run.circumstances.accelerator == "cuda" else platform.machine() + " CPU",
         precision=run.circumstances.precision,
         gpu_joules=position.gpu_joules,
@@ -225,25 +225,25 @@ def _finish(run: Fit, whole: nn.Module, position: Position) -> None:
     write_summary(summary, run.out / FITTED_FILE)
 
 
-def _learnt_pictures(run: Fit, position: Position) -> int:
-    """How many different pictures were learnt from: of virtual patients, as many as were drawn for the epochs begun."""
+def _learnt_images(run: Fit, position: Position) -> int:
+    """How many different images were learnt from: of virtual patients, as many as were drawn for the epochs begun."""
     config = run.config
     if not config.virtual_pairs:
-        return len(picture_items(run.manifest.in_split("train"), run.views))
-    held = epoch_pictures(run) * run.team.size
+        return len(image_items(run.manifest.in_split("train"), run.views))
+    held = epoch_images(run) * run.team.size
     replaced = max(position.epoch + (position.seen > 0) - 1, 0)
     return held + replaced * config.replaced(held)
 
 
 def _facts(summary: FitSummary) -> dict[str, Any]:
     names = (
-        "pictures",
+        "images",
         "validation_error",
         "error_unit",
         "epochs",
         "steps",
         "seconds",
-        "pictures_per_second",
+        "images_per_second",
         "device",
         "gpu_joules",
         "cpu_joules",

@@ -40,7 +40,7 @@ class TrainingInterrupted(PlumblineError):
 
 @dataclass
 class Position:
-    """Where a fit stands: whole epochs, pictures seen in the running one, steps, seconds, best score so far.
+    """Where a fit stands: whole epochs, images seen in the running one, steps, seconds, best score so far.
 
     ``gpu_joules`` and ``cpu_joules`` belong to ``seconds``; None where any part of them was not measured.
     """
@@ -49,7 +49,7 @@ class Position:
     seen: int = 0
     step: int = 0
     seconds: float = 0.0
-    pictures: int = 0
+    images: int = 0
     validations: int = 0
     best: float | None = None
     best_step: int = 0
@@ -64,7 +64,7 @@ class Stage:
 
     Attributes:
         folder: where its checkpoints go.
-        epoch_pictures: pictures that make an epoch.
+        epoch_images: images that make an epoch.
         validation: batches without augmentation.
         unit: of the validation error.
         figures: further figures of the moment for the journal.
@@ -72,7 +72,7 @@ class Stage:
     """
 
     folder: Path
-    epoch_pictures: int
+    epoch_images: int
     validation: Iterable[Sample]
     unit: str
     figures: Callable[[], dict[str, float]] = dict
@@ -135,7 +135,7 @@ class Conductor(Callback):
         position = self.stage.position
         position.step += 1
         position.seen += len(batch.view)
-        position.pictures += len(batch.view) * self.run.team.size
+        position.images += len(batch.view) * self.run.team.size
         on_gpu = module.device.type == "cuda"
         if not on_gpu or position.step % CHECKED_EVERY == 0:
             self._look_around(trainer, module)
@@ -160,7 +160,7 @@ class Conductor(Callback):
     def on_train_epoch_end(self, trainer: Trainer, module: LandmarkModule) -> None:
         """Validate and save when due; always at the end."""
         position = self.stage.position
-        if position.seen >= self.stage.epoch_pictures:
+        if position.seen >= self.stage.epoch_images:
             position.epoch, position.seen = position.epoch + 1, 0
         self._look_around(trainer, module)
         if int(module.progress * VALIDATIONS) > position.validations or module.progress >= 1.0:
@@ -183,7 +183,7 @@ class Conductor(Callback):
 
     def _tell_progress(self, module: LandmarkModule) -> None:
         position = self.stage.position
-        part = position.seen / max(self.stage.epoch_pictures, 1)
+        part = position.seen / max(self.stage.epoch_images, 1)
         module.progress = self.budget.progress(position.epoch + part, position.seconds)
         if self.progress is not None:
             self.progress(int(1000 * module.progress), 1000)
@@ -199,7 +199,7 @@ class Conductor(Callback):
             **module.take_losses(),
             **found.metrics(),
             "train/epoch": float(position.epoch),
-            "train/pictures_per_second": position.pictures / max(position.seconds, 1e-9),
+            "train/images_per_second": position.images / max(position.seconds, 1e-9),
             **self.stage.figures(),
         }
         self.run.journal.write_measurements(position.step, time.time(), values)

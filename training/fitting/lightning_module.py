@@ -34,7 +34,7 @@ class LandmarkModule(LightningModule):
     """Learns one network.
 
     Args:
-        network: maps (picture, view) to (logits, visibility logits) of the slots of each view.
+        network: maps (image, view) to (logits, visibility logits) of the slots of each view.
         slots: which map is which landmark.
         config: of the run.
         compiled: compile network and losses (on a GPU the losses alone cost as much as the network, uncompiled).

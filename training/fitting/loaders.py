@@ -1,4 +1,4 @@
-"""Batches for one fit: from the data set's pictures, or of virtual patients.
+"""Batches for one fit: from the data set's images, or of virtual patients.
 
 Contract: a loader starts where the fit's position stands.
 """
@@ -8,33 +8,33 @@ from collections.abc import Sequence
 from torch.utils.data import DataLoader
 
 from spine.errors import ParametersRejected
-from training.data.dataset import PictureDataset, PictureItem, PositionSampler, Sample, picture_items
+from training.data.dataset import ImageDataset, ImageItem, PositionSampler, Sample, image_items
 from training.fit_context import Fit
 from training.fitting.fit_callback import Position, Stage
 
 
-def epoch_pictures(run: Fit) -> int:
-    """How many pictures this process learns from in an epoch."""
+def epoch_images(run: Fit) -> int:
+    """How many images this process learns from in an epoch."""
     config = run.config
     if config.virtual_pairs:
-        return (config.virtual_pairs * len(run.views) + config.virtual_films) // run.team.size
-    return len(picture_items(run.manifest.in_split("train"), run.views)) // run.team.size
+        return (config.virtual_pairs * len(run.views) + config.virtual_radiographs) // run.team.size
+    return len(image_items(run.manifest.in_split("train"), run.views)) // run.team.size
 
 
 def held_loader(run: Fit, stage: Stage) -> "DataLoader[Sample]":
-    """Augmented pictures of the training split, held on the device."""
+    """Augmented images of the training split, held on the device."""
     from training.data.preload import HeldPool
     from training.data.virtual_patients import VirtualBatches
 
     config, team = run.config, run.team
-    items = picture_items(run.manifest.in_split("train"), run.views)
+    items = image_items(run.manifest.in_split("train"), run.views)
     mine = items[team.rank :: team.size][: len(items) // team.size]
     if len(mine) < config.batch_size:
         raise ParametersRejected(
             "TRAINING_CONFIG",
-            found=f"{len(mine)} held pictures for batches of {config.batch_size}",
-            expected="at least one batch of pictures",
-            remedy="use a smaller batch size, or do not hold the pictures",
+            found=f"{len(mine)} held images for batches of {config.batch_size}",
+            expected="at least one batch of images",
+            remedy="use a smaller batch size, or do not hold the images",
         )
     pool = HeldPool(run.folder, mine, config.names, config.landmark_set, config.input_shape, run.device, team.rank)
     position = stage.position
@@ -43,8 +43,8 @@ def held_loader(run: Fit, stage: Stage) -> "DataLoader[Sample]":
 
 
 def disk_loader(run: Fit, position: Position) -> "DataLoader[Sample]":
-    """Augmented pictures of the training split."""
-    train, team = picture_items(run.manifest.in_split("train"), run.views), run.team
+    """Augmented images of the training split."""
+    train, team = image_items(run.manifest.in_split("train"), run.views), run.team
     sampler = PositionSampler(
         len(train),
         run.config.seed,
@@ -69,16 +69,14 @@ def virtual_loader(run: Fit, stage: Stage) -> "DataLoader[Sample]":
     return DataLoader(batches, batch_size=None)
 
 
-def validation_loader(run: Fit, items: Sequence[PictureItem]) -> "DataLoader[Sample]":
-    """Pictures as service would prepare them, in their own order."""
+def validation_loader(run: Fit, items: Sequence[ImageItem]) -> "DataLoader[Sample]":
+    """Images as service would prepare them, in their own order."""
     return _loader(run, items, PositionSampler(len(items), None), augmented=False)
 
 
-def _loader(
-    run: Fit, items: Sequence[PictureItem], sampler: PositionSampler, *, augmented: bool
-) -> "DataLoader[Sample]":
+def _loader(run: Fit, items: Sequence[ImageItem], sampler: PositionSampler, *, augmented: bool) -> "DataLoader[Sample]":
     config = run.config
-    pictures = PictureDataset(
+    images = ImageDataset(
         run.folder,
         items,
         config.names,
@@ -88,7 +86,7 @@ def _loader(
     )
     workers = config.workers if augmented else 0
     return DataLoader(
-        pictures,
+        images,
         batch_size=config.batch_size,
         sampler=sampler,
         drop_last=augmented and len(sampler) >= config.batch_size,

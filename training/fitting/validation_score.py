@@ -1,7 +1,7 @@
 """How good a network is on the validation split, in the unit that chooses checkpoints: landmark error.
 
-Contract: points are decoded by the same expectation that serves; errors are in mm where every picture is calibrated,
-else in picture pixels, and the name of the figure says which.
+Contract: points are decoded by the same expectation that serves; errors are in mm where every image is calibrated,
+else in image pixels, and the name of the figure says which.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from spine.study import LENGTHS_ALLOWED
-from training.data.dataset import PictureItem, Sample
+from training.data.dataset import ImageItem, Sample
 from training.model.dsnt import expected_coordinates, spatial_softmax
 from training.model.label_shift import renamed
 from training.model.output_map import Slots, of_views
@@ -39,8 +39,8 @@ class Score:
         }
 
 
-def unit_of(items: Iterable[PictureItem]) -> str:
-    """``mm`` where every picture's spacing is calibrated to the patient, else ``px``."""
+def unit_of(items: Iterable[ImageItem]) -> str:
+    """``mm`` where every image's spacing is calibrated to the patient, else ``px``."""
     calibrated = all(i.record.spacing_mm is not None and i.record.calibration in LENGTHS_ALLOWED for i in items)
     return "mm" if calibrated else "px"
 
@@ -58,7 +58,7 @@ def score(
     """Score ``network`` on ``batches``; it is left in the mode it came in.
 
     Args:
-        network: maps (picture, view) to (logits, visibility logits) of the slots of each view.
+        network: maps (image, view) to (logits, visibility logits) of the slots of each view.
         slots: which map is which landmark.
         batches: without augmentation.
         unit: of ``Sample.unit_per_px``.

@@ -1,6 +1,6 @@
 """The differentiable spatial-to-numerical transform and its losses (Nibali 2018, arXiv:1801.07372).
 
-Contract: shapes stand in the docstrings with B pictures, K landmarks and (H, W) cells; coordinates are normalised (x,
+Contract: shapes stand in the docstrings with B images, K landmarks and (H, W) cells; coordinates are normalised (x,
 y) with -1 and 1 at the edges; a masked landmark contributes neither value nor gradient, whatever stands in its target.
 """
 
@@ -32,9 +32,9 @@ def gaussian_maps(target: Tensor, shape: tuple[int, int], sigma_cells: float) ->
 
 
 def euclidean_loss(found: Tensor, target: Tensor, shape: tuple[int, int]) -> Tensor:
-    """(B, K) distances between (B, K, 2) normalised points, in half heights of the picture.
+    """(B, K) distances between (B, K, 2) normalised points, in half heights of the image.
 
-    Both axes are brought to the same unit first: in an oblong picture one normalised step across is
+    Both axes are brought to the same unit first: in an oblong image one normalised step across is
     shorter than one down.
     """
     aspect = torch.tensor([shape[1] / shape[0], 1.0], dtype=found.dtype, device=found.device)

@@ -1,11 +1,12 @@
 """Labels whose level names may be off as a whole: the network's own reading says by how much.
 
-Counting vertebrae from the top of a film that shows no twelfth rib is a convention, and on real films it is not always
-the same one: the whole chain of labels is one level off in many of them. A network that is asked to learn both names of
-one vertebra learns a map with two peaks, whose mean lies between two vertebrae. So of a picture's labels, moved by -1,
-0 or +1 levels, those are learnt which lie nearest to what the network finds: its start has to know levels already.
+Counting vertebrae from the top of a radiograph that shows no twelfth rib is a convention, and on real radiographs it
+is not always the same one: the whole chain of labels is one level off in many of them. A network that is asked to
+learn both names of one vertebra learns a map with two peaks, whose mean lies between two vertebrae. So of an image's
+labels, moved by -1, 0 or +1 levels, those are learnt which lie nearest to what the network finds: its start has to
+know levels already.
 
-Contract: all levels of a picture move together; a landmark whose new name has no label is absent; points that belong
+Contract: all levels of an image move together; a landmark whose new name has no label is absent; points that belong
 to no vertebra (sacrum, hips) keep their names.
 """
 
@@ -39,7 +40,7 @@ def _sources(row: Sequence[int], names: Sequence[str], shift: int) -> list[int]:
 
 
 def nearest_naming(found: Mapping[str, Floats], labels: Mapping[str, Floats], most: int) -> dict[str, Floats]:
-    """``labels`` of one picture, (2,) each, under the names that lie nearest to what was found."""
+    """``labels`` of one image, (2,) each, under the names that lie nearest to what was found."""
     options: list[tuple[float, int, dict[str, Floats]]] = []
     for shift in sorted(range(-most, most + 1), key=abs):
         named = {moved: xy for name, xy in labels.items() if (moved := moved_name(name, shift)) is not None}
@@ -50,7 +51,7 @@ def nearest_naming(found: Mapping[str, Floats], labels: Mapping[str, Floats], mo
 
 
 def renamed(batch: Sample, found: Tensor, sources: Tensor, shape: tuple[int, int]) -> Sample:
-    """``batch`` with each picture's labels under the names that are nearest to what was found.
+    """``batch`` with each image's labels under the names that are nearest to what was found.
 
     Args:
         batch: of slots (``slots.of_views``).

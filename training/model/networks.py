@@ -1,6 +1,6 @@
 """The networks: one encoder-decoder, used whole or once per landmark.
 
-    picture (N, 1, H, W)
+    image (N, 1, H, W)
       -> space to depth: s x s pixels into s^2 channels         (H/s, W/s), s the stride, 4 or 8
       -> encoder, each level half the size of the last          (H/64, W/64)
       -> decoder with skip connections back up                  (H/s, W/s)
@@ -9,8 +9,8 @@
 Coarse levels see the whole spine and know which vertebra is which, fine ones know where its plate ends;
 their logits add, that is, their distributions multiply.
 
-Contract: every network maps ``picture`` (N, 1, H, W) and ``view`` (N,) int64 to (N, S, H/s, W/s) logits and (N, S)
-visibility logits of the S landmarks that are looked for in each picture's view.
+Contract: every network maps ``image`` (N, 1, H, W) and ``view`` (N,) int64 to (N, S, H/s, W/s) logits and (N, S)
+visibility logits of the S landmarks that are looked for in each image's view.
 """
 
 from collections.abc import Sequence
@@ -62,7 +62,7 @@ class EncoderDecoder(nn.Module):
         super().__init__()
         wide = [w * groups for w in widths]
         self.maps = maps
-        # Every group sees the same picture, so its first layer needs no grouping to be its own.
+        # Every group sees the same image, so its first layer needs no grouping to be its own.
         self.stem = nn.Sequential(nn.PixelUnshuffle(stride), ConvolutionBlock(stride**2, wide[0]))
         self.encoder = nn.ModuleList([ConvolutionBlock(wide[0], wide[0], groups=groups)])
         for fine, coarse in pairwise(wide):
@@ -79,9 +79,9 @@ class EncoderDecoder(nn.Module):
         # A convolution as high as the map: with groups a linear layer would mix them.
         self.seen = nn.Conv1d(wide[-1], maps * views, rows, groups=groups)
 
-    def forward(self, picture: Tensor, head: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor, head: Tensor | None) -> tuple[Tensor, Tensor]:
         """(N, 1, H, W), (N,) bool, whether the second head's -> (N, S, H/s, W/s) logits, (N, S) visibility logits."""
-        features = [self.encoder[0](self.stem(picture))]
+        features = [self.encoder[0](self.stem(image))]
         for level in self.encoder[1:]:
             features.append(level(features[-1]))
         visibility = self._of_head(self.seen(features[-1].mean(dim=3))[..., 0], head)
@@ -97,7 +97,7 @@ class EncoderDecoder(nn.Module):
         return logits, visibility
 
     def _of_head(self, every: Tensor, head: Tensor | None) -> Tensor:
-        """Of (N, 2 S, ...) the (N, S, ...) of each picture's head."""
+        """Of (N, 2 S, ...) the (N, S, ...) of each image's head."""
         if head is None:
             return every
         return torch.where(head.reshape(-1, *(1,) * (every.dim() - 1)), every[:, self.maps :], every[:, : self.maps])
@@ -116,9 +116,9 @@ class SharedTrunk(nn.Module):
         self.views = tuple(VIEWS.index(v) for v in slots.views)
         self.trunk = EncoderDecoder(widths, slots.count, len(slots.views), stride, rows)
 
-    def forward(self, picture: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 1, H, W), (N,) -> (N, S, H/s, W/s) logits, (N, S) visibility logits."""
-        logits, visibility = self.trunk(picture, None if len(self.views) == 1 else view == self.views[1])
+        logits, visibility = self.trunk(image, None if len(self.views) == 1 else view == self.views[1])
         return logits, visibility
 
 
@@ -136,23 +136,23 @@ class OnePerLandmark(nn.Module):
             EncoderDecoder(SINGLE_WIDTHS[stride], slots.count, 1, stride, rows, groups=slots.count) for _ in slots.views
         )
 
-    def forward(self, picture: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 1, H, W), (N,) -> (N, S, H/s, W/s) logits, (N, S) visibility logits."""
         if len(self.views) == 1:
-            logits, visibility = self.networks[0](picture, None)
+            logits, visibility = self.networks[0](image, None)
             return logits, visibility
         if self.training:
-            return self._each_its_own(picture, view)
-        first, second = (network(picture, None) for network in self.networks)
+            return self._each_its_own(image, view)
+        first, second = (network(image, None) for network in self.networks)
         is_second = view == self.views[1]
         return torch.where(is_second[:, None, None, None], second[0], first[0]), torch.where(
             is_second[:, None], second[1], first[1]
         )
 
-    def _each_its_own(self, picture: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures through their own view's networks only: half the work, and batch statistics of one view."""
+    def _each_its_own(self, image: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
+        """Images through their own view's networks only: half the work, and batch statistics of one view."""
         rows = [torch.nonzero(view == v)[:, 0] for v in self.views]
-        parts = [network(picture[r], None) for network, r in zip(self.networks, rows, strict=True) if len(r)]
+        parts = [network(image[r], None) for network, r in zip(self.networks, rows, strict=True) if len(r)]
         back = torch.argsort(torch.cat(rows))
         return torch.cat([p[0] for p in parts])[back], torch.cat([p[1] for p in parts])[back]
 
@@ -170,9 +170,9 @@ class ServedNetwork(nn.Module):
         self.network = network
         self.slots = slots
 
-    def forward(self, picture: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 1, H, W), (N,) -> (N, K, H/s, W/s) heat maps, (N, K) visibility logits."""
-        logits, visibility = self.network(picture, view)
+        logits, visibility = self.network(image, view)
         cells = logits.shape[-1] * logits.shape[-2]
         return (
             self.slots.spread(spatial_softmax(logits), view, 1.0 / cells),

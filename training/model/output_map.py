@@ -59,7 +59,7 @@ class Slots:
 
 
 def of_views(sample: Sample, table: Tensor) -> Sample:
-    """Labels of K landmarks -> of the S landmarks of each picture's view by ``Slots.table``; absent where is none."""
+    """Labels of K landmarks -> of the S landmarks of each image's view by ``Slots.table``; absent where is none."""
     index = table[sample.view]
     at = index.clamp(min=0)
     present = sample.present.gather(1, at) & (index >= 0)

@@ -1,10 +1,10 @@
-"""Building the data set: from studies and their landmarks to a manifest with splits and content-addressed pictures.
+"""Building the data set: from studies and their landmarks to a manifest with splits and content-addressed images.
 
 Contract: one folder, beside the files named in ``spine.dataset`` and ``frozen``,
 
     build.json   how many studies came in, were used, were left out, and why; always adds up
 
-A build adds pictures and rewrites none; the test set it was frozen with never changes unless asked;
+A build adds images and rewrites none; the test set it was frozen with never changes unless asked;
 ``manifest.json`` is written last, so a killed build leaves the previous manifest or none, and is run again.
 """
 
@@ -86,7 +86,7 @@ def build_dataset(
         ParametersRejected: ``SPLIT_INVALID``, ``LANDMARK_SET_UNKNOWN``.
     """
     landmark_set = landmark_set_of(config.landmark_set)
-    (out / "pictures").mkdir(parents=True, exist_ok=True)
+    (out / "images").mkdir(parents=True, exist_ok=True)
     remove_partials(out)
     selection = select_studies(store, landmarks, landmark_set, set(read_excluded(out)))
     previous = read_frozen(out)
@@ -96,7 +96,7 @@ def build_dataset(
     kept = [study for study in selection.studies if study.study_id not in late]
     examples = []
     for done, study in enumerate(kept, start=1):
-        _add_pictures(study, store, out)
+        _add_images(study, store, out)
         examples.append(_example(study, splits[study.patient], selection.located[study.study_id]))
         if progress is not None:
             progress(done, len(kept))
@@ -158,11 +158,11 @@ def _joining(
     return draw(never_trained_on, min(max(wanted, 0), len(never_trained_on)), config.seed, conditions)
 
 
-def _add_pictures(study: Study, store: Path, out: Path) -> None:
+def _add_images(study: Study, store: Path, out: Path) -> None:
     for view in study.views.values():
-        target = out / "pictures" / f"{view.sha256}.npy"
+        target = out / "images" / f"{view.sha256}.npy"
         if not target.exists():
-            _link_or_copy(store / study.study_id / view.picture, target)
+            _link_or_copy(store / study.study_id / view.image, target)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
@@ -181,7 +181,7 @@ def _example(study: Study, split: Split, located: Mapping[ViewName, ViewLandmark
     views = {
         name: ExampleView(
             view=name,
-            picture=f"pictures/{view.sha256}.npy",
+            image=f"images/{view.sha256}.npy",
             sha256=view.sha256,
             shape=view.shape,
             spacing_mm=view.spacing_mm,

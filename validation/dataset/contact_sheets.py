@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from spine.dataset import Example, ExampleView, load_example_picture, read_manifest
+from spine.dataset import Example, ExampleView, load_example_image, read_manifest
 from spine.landmarks import VERTEBRAE
 from spine.projection import derive_points
 from spine.scanner import Floats
@@ -59,13 +59,13 @@ def draw_findings(
 
 
 def draw_study(dataset: Path, example: Example, findings: Sequence[Finding], height_px: int) -> Any:
-    """One study's first view, cropped to its labels, as a Pillow picture with its reasons below."""
+    """One study's first view, cropped to its labels, as a Pillow image with its reasons below."""
     from PIL import Image, ImageDraw
 
     name, view = next(iter(example.views.items()))
-    picture, origin, scale = _cropped(dataset, view, height_px)
-    image = Image.fromarray(picture).convert("RGB")
-    canvas = ImageDraw.Draw(image)
+    image, origin, scale = _cropped(dataset, view, height_px)
+    drawn = Image.fromarray(image).convert("RGB")
+    canvas = ImageDraw.Draw(drawn)
     faulty = _faulty_levels(findings, name)
     for number, level in enumerate(VERTEBRAE):
         outline = _outline(view, level)
@@ -75,19 +75,19 @@ def draw_study(dataset: Path, example: Example, findings: Sequence[Finding], hei
         on_tile = (outline - origin) * scale
         canvas.line([tuple(p) for p in [*on_tile, on_tile[0]]], fill=colour, width=4 if level in faulty else 2)
         canvas.text(tuple(on_tile.mean(axis=0) - [6, 5]), level, fill=colour)
-    return _with_caption(image, [example.study_id, *_reasons(findings)])
+    return _with_caption(drawn, [example.study_id, *_reasons(findings)])
 
 
 def _cropped(dataset: Path, view: ExampleView, height_px: int) -> tuple[Any, Floats, float]:
-    """(8-bit picture of the labels' surroundings, its origin in the picture, scale)."""
+    """(8-bit image of the labels' surroundings, its origin in the image, scale)."""
     from PIL import Image
 
-    picture = np.asarray(load_example_picture(dataset, view), dtype=np.float64)
-    points = np.stack(list(view.points.values())) if view.points else np.array([[0, 0], picture.shape[::-1]])
+    image = np.asarray(load_example_image(dataset, view), dtype=np.float64)
+    points = np.stack(list(view.points.values())) if view.points else np.array([[0, 0], image.shape[::-1]])
     margin = MARGIN_SHARE * view.shape[0] * np.array([1.6, 1.0])
     low = np.maximum(np.floor(points.min(axis=0) - margin), 0).astype(int)
     high = np.minimum(np.ceil(points.max(axis=0) + margin), view.shape[::-1]).astype(int)
-    part = picture[low[1] : high[1], low[0] : high[0]]
+    part = image[low[1] : high[1], low[0] : high[0]]
     dark, bright = np.percentile(part, [0.5, 99.5])
     grey = np.clip((part - dark) / max(bright - dark, 1.0) * 235, 0, 255).astype(np.uint8)
     scale = height_px / grey.shape[0]
@@ -120,14 +120,14 @@ def _reasons(findings: Sequence[Finding]) -> list[str]:
     return [f"{rule} {where}" for rule, where in list(first.items())[:6]]
 
 
-def _with_caption(image: Any, lines: Sequence[str]) -> Any:
+def _with_caption(drawn: Any, lines: Sequence[str]) -> Any:
     from PIL import Image, ImageDraw
 
-    tile = Image.new("RGB", (max(image.width, 190), image.height + LINE_PX * 7 + 4), "#0d1117")
-    tile.paste(image, (0, 0))
+    tile = Image.new("RGB", (max(drawn.width, 190), drawn.height + LINE_PX * 7 + 4), "#0d1117")
+    tile.paste(drawn, (0, 0))
     canvas = ImageDraw.Draw(tile)
     for number, line in enumerate(lines):
-        canvas.text((3, image.height + 2 + LINE_PX * number), line, fill="#e6edf3" if number == 0 else "#ffa198")
+        canvas.text((3, drawn.height + 2 + LINE_PX * number), line, fill="#e6edf3" if number == 0 else "#ffa198")
     return tile
 
 
@@ -147,9 +147,9 @@ def _sheet(tiles: Sequence[Any], columns: int) -> Any:
     return sheet
 
 
-def _write(image: Any, out: Path) -> None:
+def _write(drawn: Any, out: Path) -> None:
     from io import BytesIO
 
     buffer = BytesIO()
-    image.save(buffer, format="PNG")
+    drawn.save(buffer, format="PNG")
     write_bytes_atomically(out, buffer.getvalue())

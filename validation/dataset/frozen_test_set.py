@@ -92,7 +92,7 @@ def _differences(manifest: Manifest, previous: FrozenTest) -> list[str]:
     now = {example.study_id for example in manifest.in_split("test")}
     gone = [f"study {study} is missing" for study in sorted(set(previous.members) - now)]
     new = [f"study {study} is new" for study in sorted(now - set(previous.members))]
-    return gone + new or ["same studies, but a picture, label, reference value or the landmark set differs"]
+    return gone + new or ["same studies, but an image, label, reference value or the landmark set differs"]
 
 
 def read_excluded(folder: Path) -> dict[str, tuple[str, ...]]:

@@ -1,7 +1,7 @@
-"""Leakage between splits: the same person or the same film on both sides.
+"""Leakage between splits: the same person or the same radiograph on both sides.
 
-Contract: reads pictures read-only and once; a near-duplicate is the same film again (``likeness``), in every view the
-two studies share; not another film of the same person.
+Contract: reads images read-only and once; a near-duplicate is the same radiograph again (``likeness``), in every view
+    the two studies share; not another radiograph of the same person.
 """
 
 from collections import defaultdict
@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spine.dataset import Example, ExampleView, Split, load_example_picture
+from spine.dataset import Example, ExampleView, Split, load_example_image
 from spine.landmarks import VIEWS, ViewName
-from spine.storage import sha256_of_picture
+from spine.storage import sha256_of_image
 from validation.dataset.near_duplicates import LEAST_LIKENESS, Look, likeness, look_of, similar_pairs
 
 Looks = Mapping[ViewName, Look]
@@ -27,7 +27,7 @@ PRECEDENCE: Mapping[Split, int] = {"test": 0, "validation": 1, "train": 2}
 
 @dataclass(frozen=True)
 class Duplicate:
-    """Two studies of different patients that show the same film.
+    """Two studies of different patients that show the same radiograph.
 
     Attributes:
         study_id: the one at fault by ``PRECEDENCE`` (within one split the later id).
@@ -43,20 +43,20 @@ class Duplicate:
 
 
 @dataclass(frozen=True)
-class PictureSurvey:
-    """What reading every picture once tells.
+class ImageSurvey:
+    """What reading every image once tells.
 
     Attributes:
-        damaged: study id -> number of pictures that are missing or not what their digest says.
-        duplicates: pairs of studies of different patients with the same film.
+        damaged: study id -> number of images that are missing or not what their digest says.
+        duplicates: pairs of studies of different patients with the same radiograph.
     """
 
     damaged: Mapping[str, int]
     duplicates: tuple[Duplicate, ...]
 
 
-def survey_pictures(dataset: Path, examples: Sequence[Example], progress: Progress | None = None) -> PictureSurvey:
-    """Check every picture against its digest and find films that occur twice.
+def survey_images(dataset: Path, examples: Sequence[Example], progress: Progress | None = None) -> ImageSurvey:
+    """Check every image against its digest and find radiographs that occur twice.
 
     Args:
         progress: called with (studies read, studies in all).
@@ -65,17 +65,17 @@ def survey_pictures(dataset: Path, examples: Sequence[Example], progress: Progre
     looks: dict[str, dict[ViewName, Look]] = defaultdict(dict)
     for done, example in enumerate(examples, start=1):
         for name, view in example.views.items():
-            picture = _read(dataset, view)
-            if picture is None or sha256_of_picture(picture) != view.sha256:
+            image = _read(dataset, view)
+            if image is None or sha256_of_image(image) != view.sha256:
                 damaged[example.study_id] += 1
             else:
-                looks[example.study_id][name] = look_of(picture)
+                looks[example.study_id][name] = look_of(image)
         if progress is not None:
             progress(done, len(examples))
     exact = exact_duplicates(examples)
     known = {(d.study_id, d.other) for d in exact}
     near = [d for d in near_duplicates(examples, looks) if (d.study_id, d.other) not in known]
-    return PictureSurvey(dict(damaged), tuple(sorted([*exact, *near], key=lambda d: (d.study_id, d.other))))
+    return ImageSurvey(dict(damaged), tuple(sorted([*exact, *near], key=lambda d: (d.study_id, d.other))))
 
 
 def patients_in_several_splits(examples: Sequence[Example]) -> dict[str, set[Split]]:
@@ -87,7 +87,7 @@ def patients_in_several_splits(examples: Sequence[Example]) -> dict[str, set[Spl
 
 
 def exact_duplicates(examples: Sequence[Example]) -> list[Duplicate]:
-    """Pairs of studies of different patients that share a picture's digest."""
+    """Pairs of studies of different patients that share an image's digest."""
     holders: dict[str, list[Example]] = defaultdict(list)
     for example in examples:
         for view in example.views.values():
@@ -105,7 +105,7 @@ def near_duplicates(examples: Sequence[Example], looks: Mapping[str, Looks]) -> 
     """Pairs of studies of different patients that look the same in all views they share.
 
     Args:
-        looks: study id -> view -> what is kept of its picture; a study without is not compared.
+        looks: study id -> view -> what is kept of its image; a study without is not compared.
     """
     alike: dict[ViewName, set[tuple[int, int]]] = {}
     for name in VIEWS:
@@ -118,12 +118,12 @@ def near_duplicates(examples: Sequence[Example], looks: Mapping[str, Looks]) -> 
         first, second = examples[i], examples[j]
         shared = [name for name in looks[first.study_id] if name in looks[second.study_id]]
         sieved = first.patient != second.patient and all((i, j) in alike[name] for name in shared)
-        if sieved and _same_film(looks[first.study_id], looks[second.study_id]):
+        if sieved and _same_radiograph(looks[first.study_id], looks[second.study_id]):
             found.append(_duplicate(first, second, exact=False))
     return found
 
 
-def _same_film(first: Looks, second: Looks) -> bool:
+def _same_radiograph(first: Looks, second: Looks) -> bool:
     return all(likeness(first[name], second[name]) >= LEAST_LIKENESS for name in first if name in second)
 
 
@@ -134,6 +134,6 @@ def _duplicate(first: Example, second: Example, *, exact: bool) -> Duplicate:
 
 def _read(dataset: Path, view: ExampleView) -> NDArray[np.uint16] | None:
     try:
-        return load_example_picture(dataset, view)
+        return load_example_image(dataset, view)
     except (OSError, ValueError):  # missing, truncated, or no array at all: counted as damaged by the caller
         return None

@@ -1,15 +1,16 @@
-"""Whether two pictures are the same film: after rescaling, cropping of the margins, or another grey curve.
+"""Whether two images are the same radiograph: after rescaling, cropping of the margins, or another grey curve.
 
-Contract: pure functions of pictures; another film of the same or of a similar person is not the same film.
+Contract: pure functions of images; another radiograph of the same or of a similar person is not the same radiograph.
 
 1. A cheap sieve over all pairs: a 255-bit perceptual hash (signs of the low cosine frequencies against their
    median, Zauner 2010) and the correlation of frequency-whitened cosine coefficients must both be near.
 2. Registration of what is left: normalised cross-correlation (Lewis 1995) of locally standardised detail, over
    shifts and seven scales.
 
-Measured: the 12 pairs of films that are one film among the 481 AASCE films (seen in the pictures; other scale, crop and
-greys) score 0.79 to 0.98 in step 2, their nearest other films 0.48; of 100 virtual patients, who look much more
-alike, the nearest of 42 sieved pairs 0.60 in the frontal and 0.72 in the lateral view, never both.
+Measured: the 12 pairs of radiographs that are one radiograph among the 481 AASCE radiographs (seen in the images;
+    other scale, crop and greys) score 0.79 to 0.98 in step 2, their nearest other radiographs 0.48; of 100 virtual
+    patients, who look much more alike, the nearest of 42 sieved pairs 0.60 in the frontal and 0.72 in the lateral
+    view, never both.
 """
 
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ LEAST_LIKENESS = 0.76
 
 @dataclass(frozen=True)
 class Look:
-    """What is kept of a picture for comparison.
+    """What is kept of an image for comparison.
 
     Attributes:
         thumbnail: (64, 64), aspect not kept; small: (128, W) with square pixels.
@@ -44,15 +45,15 @@ class Look:
     small: Floats
 
 
-def look_of(picture: NDArray[np.uint16]) -> Look:
-    """Reduce an (H, W) picture."""
-    height, width = picture.shape
+def look_of(image: NDArray[np.uint16]) -> Look:
+    """Reduce an (H, W) image."""
+    height, width = image.shape
     columns = max(16, round(_DETAIL_ROWS * width / height))
-    return Look(_reduced(picture, THUMBNAIL, THUMBNAIL), _reduced(picture, _DETAIL_ROWS, columns))
+    return Look(_reduced(image, THUMBNAIL, THUMBNAIL), _reduced(image, _DETAIL_ROWS, columns))
 
 
 def similar_pairs(thumbnails: Floats) -> list[tuple[int, int]]:
-    """Step 1 over N thumbnails (N, 64, 64): the pairs (i, j), i < j, that may be the same film."""
+    """Step 1 over N thumbnails (N, 64, 64): the pairs (i, j), i < j, that may be the same radiograph."""
     bits, spectra = perceptual_hash(thumbnails).astype(np.float64), spectrum(thumbnails)
     apart = bits @ (1 - bits).T + (1 - bits) @ bits.T
     alike = np.triu((apart <= MOST_BITS_APART) & (spectra @ spectra.T >= LEAST_CORRELATION), 1)
@@ -60,7 +61,7 @@ def similar_pairs(thumbnails: Floats) -> list[tuple[int, int]]:
 
 
 def likeness(first: Look, second: Look) -> float:
-    """Step 2: the best correlation in [-1, 1] of the second picture's inner part anywhere on the first."""
+    """Step 2: the best correlation in [-1, 1] of the second image's inner part anywhere on the first."""
     from scipy.ndimage import zoom
 
     ground = standardised(first.small)
@@ -82,21 +83,21 @@ def spectrum(thumbnails: Floats) -> Floats:
     return np.asarray(raised / np.where(lengths > 0, lengths, 1.0), dtype=np.float64)
 
 
-def standardised(picture: Floats) -> Floats:
+def standardised(image: Floats) -> Floats:
     """(H, W) detail: minus its local mean, over its local spread; no grey curve survives this."""
     from scipy.ndimage import gaussian_filter
 
-    detail = picture - gaussian_filter(picture, _DETAIL_SIGMA)
+    detail = image - gaussian_filter(image, _DETAIL_SIGMA)
     spread = np.sqrt(gaussian_filter(detail * detail, 2 * _DETAIL_SIGMA))
-    return np.asarray(detail / (spread + 1e-3 * picture.std() + 1e-9), dtype=np.float64)
+    return np.asarray(detail / (spread + 1e-3 * image.std() + 1e-9), dtype=np.float64)
 
 
-def _best_match(ground: Floats, picture: Floats) -> float:
+def _best_match(ground: Floats, image: Floats) -> float:
     from scipy.signal import fftconvolve
 
-    height, width = picture.shape
+    height, width = image.shape
     rows, columns = (slice(int(a * n), int(b * n)) for (a, b), n in ((_INNER_ROWS, height), (_INNER_COLUMNS, width)))
-    inner = picture[rows, columns]
+    inner = image[rows, columns]
     if inner.shape[0] > ground.shape[0] or inner.shape[1] > ground.shape[1] or inner.std() == 0:
         return -1.0
     inner = (inner - inner.mean()) / inner.std()
@@ -105,20 +106,20 @@ def _best_match(ground: Floats, picture: Floats) -> float:
     return float(np.max(products / np.sqrt(np.maximum(square - mean * mean, 1e-6))))
 
 
-def _window_means(picture: Floats, window: tuple[int, ...]) -> Floats:
-    """Means over all windows (a, b) that lie in an (H, W) picture: (H - a + 1, W - b + 1)."""
+def _window_means(image: Floats, window: tuple[int, ...]) -> Floats:
+    """Means over all windows (a, b) that lie in an (H, W) image: (H - a + 1, W - b + 1)."""
     rows, columns = window
-    sums = np.pad(picture.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    sums = np.pad(image.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     total = sums[rows:, columns:] - sums[:-rows, columns:] - sums[rows:, :-columns] + sums[:-rows, :-columns]
     return np.asarray(total / (rows * columns), dtype=np.float64)
 
 
-def _reduced(picture: NDArray[np.uint16], rows: int, columns: int) -> Floats:
+def _reduced(image: NDArray[np.uint16], rows: int, columns: int) -> Floats:
     """(H, W) -> (rows, columns), each cell the mean of 4 x 4 samples: every pixel need not be read."""
-    height, width = picture.shape
+    height, width = image.shape
     at_rows = ((np.arange(4 * rows) + 0.5) * height / (4 * rows)).astype(int)
     at_columns = ((np.arange(4 * columns) + 0.5) * width / (4 * columns)).astype(int)
-    cells = np.asarray(picture[at_rows][:, at_columns], dtype=np.float64)
+    cells = np.asarray(image[at_rows][:, at_columns], dtype=np.float64)
     return np.asarray(cells.reshape(rows, 4, columns, 4).mean(axis=(1, 3)), dtype=np.float64)
 
 

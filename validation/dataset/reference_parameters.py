@@ -1,7 +1,7 @@
-"""The reference parameters of one study: measured from what is known, withheld where the picture cannot show it.
+"""The reference parameters of one study: measured from what is known, withheld where the image cannot show it.
 
-Contract: a value is the patient's, measured from all that is known; it is absent as ``NOT_IN_PICTURE`` when the
-study's pictures lack a landmark it rests on, because nobody can be asked for what is cut off.
+Contract: a value is the patient's, measured from all that is known; it is absent as ``NOT_IN_IMAGE`` when the
+study's images lack a landmark it rests on, because nobody can be asked for what is cut off.
 """
 
 from collections.abc import Set
@@ -11,10 +11,10 @@ from spine.dataset import Truth
 from spine.measurement.measure import measure
 from spine.measurement.planes import PLANE_OF_VIEW, PlanePoints, planes_from_points_3d, planes_from_view
 from spine.measurement.registry import PARAMETERS, Measured, Plane
-from spine.projection import derive_points, is_on_picture, project_points
+from spine.projection import derive_points, is_on_image, project_points
 from spine.study import Study, StudyView
 
-NOT_IN_PICTURE = "NOT_IN_PICTURE"
+NOT_IN_IMAGE = "NOT_IN_IMAGE"
 END_VERTEBRAE = ("upper_end_vertebra", "lower_end_vertebra")
 
 Planes = dict[Plane, PlanePoints]
@@ -41,29 +41,29 @@ def known_planes(study: Study) -> Planes:
 
 
 def shown_planes(study: Study, known: Planes) -> Planes:
-    """``known`` without the points that the plane's picture does not show; a plane without a picture is left out."""
+    """``known`` without the points that the plane's image does not show; a plane without an image is left out."""
     planes: Planes = {}
     for name, view in study.views.items():
         plane = PLANE_OF_VIEW[name]
         if plane in known:
-            seen = _names_in_picture(study, view)
+            seen = _names_in_image(study, view)
             points = {n: p for n, p in known[plane].points.items() if n in seen}
             planes[plane] = replace(known[plane], points=points)
     return planes
 
 
-def _names_in_picture(study: Study, view: StudyView) -> Set[str]:
+def _names_in_image(study: Study, view: StudyView) -> Set[str]:
     points = derive_points(view.labels)
     if study.reconstruction is not None and view.geometry is not None:
         points = project_points(study.study_id, view, derive_points(study.reconstruction.points)) | points
-    return {landmark for landmark, point in points.items() if is_on_picture(point, view.shape)}
+    return {landmark for landmark, point in points.items() if is_on_image(point, view.shape)}
 
 
 def _truth(patient: Measured, visible: Measured, shown: PlanePoints | None) -> Truth:
     if patient.value is None:
         return Truth(None, patient.unit, patient.absent_reason)
     if visible.value is None or shown is None or not _shows_end_vertebrae(patient, shown):
-        return Truth(None, patient.unit, NOT_IN_PICTURE)
+        return Truth(None, patient.unit, NOT_IN_IMAGE)
     return Truth(patient.value, patient.unit)
 
 

@@ -20,8 +20,8 @@ class ValidationConfig(BaseModel):
     """Parameters of a validation (the ``validation`` section of params.yaml).
 
     Attributes:
-        profile: ``biplanar`` (3D, mm) or ``frontal_films`` (2D corner labels, relative units).
-        on_bad_study: ``stop`` or ``exclude``; None: stop for ``biplanar``, exclude for ``frontal_films``.
+        profile: ``biplanar`` (3D, mm) or ``frontal_radiographs`` (2D corner labels, relative units).
+        on_bad_study: ``stop`` or ``exclude``; None: stop for ``biplanar``, exclude for ``frontal_radiographs``.
         worst_share: more bad studies than this share of all stop the run all the same.
         minimum_train, minimum_validation, minimum_test: studies each split must hold once bad ones are out.
         data_docs: whether to write Great Expectations' own pages (about a second).

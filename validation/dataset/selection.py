@@ -16,9 +16,9 @@ from spine.study import Study, iterate_study_folders, read_study
 from validation.dataset.frozen_test_set import FrozenTest
 
 NO_VIEW = "NO_VIEW"
-"""A reconstruction without pictures: nothing to look at."""
+"""A reconstruction without images: nothing to look at."""
 NO_LANDMARKS = "NO_LANDMARKS"
-"""No landmark of the set is known in any picture."""
+"""No landmark of the set is known in any image."""
 EXCLUDED = "EXCLUDED_BY_VALIDATION"
 """Found unusable by an earlier validation (``excluded.json``)."""
 TEST_PATIENT_FROZEN = "TEST_PATIENT_FROZEN"
@@ -103,7 +103,7 @@ def _check_usable(stale: list[str], studies: list[Study], left_out: Mapping[str,
         raise ContractViolation(
             "DATASET_EMPTY",
             found=f"no usable study ({why or 'the store is empty'})",
-            expected="studies with at least one picture and known landmarks",
+            expected="studies with at least one image and known landmarks",
             remedy="ingest studies first; quarantined ones are listed by the ingest step",
         )
 

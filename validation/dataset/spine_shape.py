@@ -1,9 +1,9 @@
-"""The shape of one labelled spine in one picture, in units of itself.
+"""The shape of one labelled spine in one image, in units of itself.
 
 Contract: everything is (column, row) pixels in, ratios and degrees out; 17 rows T1..L5 cranial to caudal; what cannot
 be computed is NaN, and only there, because these arrays become columns of a table whose nulls the validation counts.
 
-Directions are taken along the chain of vertebrae, not along the picture's rows, so that a severe curve is no
+Directions are taken along the chain of vertebrae, not along the image's rows, so that a severe curve is no
 fault. "Residual" is the logarithm of a ratio to a robust trend over the levels (Theil 1950, Sen 1968).
 """
 
@@ -24,7 +24,7 @@ COUNT = len(VERTEBRAE)
 
 @dataclass(frozen=True)
 class Chain:
-    """Plates of T1..L5 in one picture: (17, 2) (column, row) each, NaN where absent."""
+    """Plates of T1..L5 in one image: (17, 2) (column, row) each, NaN where absent."""
 
     upper: Floats
     lower: Floats
@@ -79,8 +79,8 @@ def centre_measures(chain: Chain) -> dict[str, Floats]:
     """Measures that need plate centres only; column -> (17,).
 
     - ``plate_order``: rows from upper to lower plate centre, in heights of the vertebra (1 = upright);
-    - ``level_order``: rows from the level above, in median steps of the film;
-    - ``height_residual``: log height against the film's trend, T2..L4; ``end_height_residual``: T1 and L5, which
+    - ``level_order``: rows from the level above, in median steps of the radiograph;
+    - ``height_residual``: log height against the radiograph's trend, T2..L4; ``end_height_residual``: T1 and L5, which
       cropping and lordosis shorten;
     - ``step_residual``: log distance to the level above against the trend of such distances;
     - ``gap``: space to the level above along the chain, in median heights; negative: overlap;
@@ -140,7 +140,7 @@ def corner_measures(chain: Chain) -> dict[str, Floats]:
 def typical_gap(chain: Chain) -> float:
     """Median over neighbours of the space between two vertebrae in heights of these; NaN where there are none.
 
-    About 0.4 on films; near or above 1 where discs, or narrow bands of vertebrae, were labelled as vertebrae.
+    About 0.4 on radiographs; near or above 1 where discs, or narrow bands of vertebrae, were labelled as vertebrae.
     """
     between = np.linalg.norm(chain.upper[1:] - chain.lower[:-1], axis=1)
     heights = np.sqrt(chain.heights[1:] * chain.heights[:-1])
@@ -184,7 +184,7 @@ def neighbour_residual(values: Floats) -> Floats:
 
 
 def smallest_sine(rounds: Floats) -> Floats:
-    """(N,) smallest sine of the turns of N polygons (N, M, 2), positive for clockwise in the picture."""
+    """(N,) smallest sine of the turns of N polygons (N, M, 2), positive for clockwise in the image."""
     edges = np.roll(rounds, -1, axis=1) - rounds
     following = np.roll(edges, -1, axis=1)
     cross = edges[..., 0] * following[..., 1] - edges[..., 1] * following[..., 0]

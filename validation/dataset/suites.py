@@ -6,7 +6,7 @@ at, because an expectation that saw nothing is no evidence.
 Ranges in mm and degrees hold for adolescents and adults with normal, scoliotic and degenerated spines; they are
 the means of docs/sources.md (population and anatomy) widened by four or more
 standard deviations and by 15 % for size: they find wrong units, frames, levels and points, not rare patients.
-The relative ranges of the ``frontal_films`` profile were set on the 481 AASCE films by looking at what lies
+The relative ranges of the ``frontal_radiographs`` profile were set on the 481 AASCE radiographs by looking at what lies
 beyond them.
 """
 
@@ -15,7 +15,7 @@ from typing import Literal
 
 from spine.landmarks import VERTEBRAE, LandmarkSet
 
-Profile = Literal["biplanar", "frontal_films"]
+Profile = Literal["biplanar", "frontal_radiographs"]
 Severity = Literal["error", "warning"]
 TableName = Literal["studies", "landmarks", "levels", "splits"]
 
@@ -85,7 +85,7 @@ def suites(profile: Profile, landmark_set: LandmarkSet, minimums: Minimums) -> t
     if profile == "biplanar":
         studies, levels = biplanar_studies(), biplanar_levels()
     else:
-        studies, levels = film_studies(), film_levels(corners)
+        studies, levels = radiograph_studies(), radiograph_levels(corners)
     return (
         Suite("studies", (*common_studies(), *studies)),
         Suite("landmarks", landmark_rules(profile, landmark_set, corners)),
@@ -98,23 +98,24 @@ def common_studies() -> tuple[Rule, ...]:
     """What holds for every study of any source."""
     return (
         Rule("study_once", "study_id", "no study occurs twice", unique=True, where=EVERY_ROW),
-        Rule("pictures_intact", "damaged_pictures", "every picture is there and is what its digest says",
+        Rule("images_intact", "damaged_images", "every image is there and is what its digest says",
              0, 0, where=EVERY_ROW),
-        Rule("no_film_in_two_splits", "same_film_in_other_split",
-             "no film occurs again, under another patient, in another split", 0, 0, where=EVERY_ROW),
-        Rule("no_film_twice", "same_film_in_split", "no film occurs again under another patient in the same split",
+        Rule("no_radiograph_in_two_splits", "same_radiograph_in_other_split",
+             "no radiograph occurs again, under another patient, in another split", 0, 0, where=EVERY_ROW),
+        Rule("no_radiograph_twice", "same_radiograph_in_split",
+             "no radiograph occurs again under another patient in the same split",
              0, 0, where=EVERY_ROW, severity="warning"),
-        Rule("enough_landmarks", "landmarks_seen", "at least ten landmarks are in the pictures", 10, None,
+        Rule("enough_landmarks", "landmarks_seen", "at least ten landmarks are in the images", 10, None,
              where=EVERY_ROW),
         Rule("cobb_plausible", "cobb", "the Cobb angle is one a standing patient has", 0, 140, unit="deg"),
         Rule("cobb_midline_plausible", "cobb_midline", "the mid-line Cobb angle is one a standing patient has",
              0, 140, unit="deg"),
-        Rule("levels_in_frontal", "levels_seen", "at least six vertebrae are in the frontal picture", 6, 17,
+        Rule("levels_in_frontal", "levels_seen", "at least six vertebrae are in the frontal image", 6, 17,
              where="has_frontal"),
-        Rule("levels_in_a_row", "levels_without_gap", "at least six neighbouring vertebrae are in the frontal picture",
+        Rule("levels_in_a_row", "levels_without_gap", "at least six neighbouring vertebrae are in the frontal image",
              6, 17, where="has_frontal"),
         Rule("side_of_the_curve", "sibling_agreement",
-             "the spine sways to the same side as in the patient's other films", -0.8, None, at_least=0,
+             "the spine sways to the same side as in the patient's other radiographs", -0.8, None, at_least=0,
              severity="warning"),
     )  # fmt: skip
 
@@ -146,8 +147,8 @@ def biplanar_studies() -> tuple[Rule, ...]:
     )  # fmt: skip
 
 
-def film_studies() -> tuple[Rule, ...]:
-    """What a whole film with corner labels tells without a spacing."""
+def radiograph_studies() -> tuple[Rule, ...]:
+    """What a whole radiograph with corner labels tells without a spacing."""
     return (
         Rule("vertebrae_not_discs", "typical_gap",
              "labels are higher than the spaces between them (else discs or narrow bands were labelled)",
@@ -161,16 +162,16 @@ def landmark_rules(profile: Profile, landmark_set: LandmarkSet, corners: bool) -
     return (
         Rule("known_landmark", "landmark", "every landmark belongs to the landmark set", allowed=landmark_set.names,
              where=EVERY_ROW),
-        Rule("inside_the_picture", "inside_px", "every landmark lies in its picture", 0, None, where=EVERY_ROW,
+        Rule("inside_the_image", "inside_px", "every landmark lies in its image", 0, None, where=EVERY_ROW,
              unit="px"),
         Rule("left_on_the_left", "beyond_partner_px",
-             "the patient's left lies on the frontal picture's right, the back on the lateral picture's right",
+             "the patient's left lies on the frontal image's right, the back on the lateral image's right",
              0, None, where="has_partner", at_least=1 if paired else 0, unit="px"),
     )  # fmt: skip
 
 
 def common_levels() -> tuple[Rule, ...]:
-    """Order of plates and levels down the picture."""
+    """Order of plates and levels down the image."""
     return (
         Rule("plate_above_plate", "plate_order", "the upper plate lies above the lower one", 0.05, None,
              where="has_plates", unit="heights"),
@@ -192,14 +193,15 @@ def biplanar_levels() -> tuple[Rule, ...]:
     )  # fmt: skip
 
 
-def film_levels(corners: bool) -> tuple[Rule, ...]:
-    """Vertebrae against their neighbours on the same film."""
+def radiograph_levels(corners: bool) -> tuple[Rule, ...]:
+    """Vertebrae against their neighbours on the same radiograph."""
     centres = (
-        Rule("height_among_levels", "height_residual", "the vertebra is about as high as the film's trend has it",
+        Rule("height_among_levels", "height_residual", "the vertebra is about as high as the radiograph's trend has it",
              -0.7, 0.7, where="is_inner", unit="log ratio"),
-        Rule("height_suspect", "height_residual", "the vertebra's height is within a factor of 1.7 of the film's trend",
+        Rule("height_suspect", "height_residual",
+             "the vertebra's height is within a factor of 1.7 of the radiograph's trend",
              -0.53, 0.53, where="is_inner", unit="log ratio", severity="warning"),
-        Rule("height_of_end", "end_height_residual", "T1 and L5 are about as high as the film's trend has them",
+        Rule("height_of_end", "end_height_residual", "T1 and L5 are about as high as the radiograph's trend has them",
              -1.0, 0.6, where="is_end", unit="log ratio", at_least=0),
         Rule("spacing_among_levels", "step_residual", "the vertebra is as far from the one above as the trend has it",
              -0.6, 0.55, where="is_chained_step", unit="log ratio"),
@@ -215,7 +217,7 @@ def _corner_rules() -> tuple[Rule, ...]:
     return (
         Rule("corner_order", "corner_sine", "the four corners go round a convex vertebra", 0.3, None,
              where="has_corners", unit="sine"),
-        Rule("corner_side", "left_on_left", "the left corners lie on the picture's right", 0.2, None,
+        Rule("corner_side", "left_on_left", "the left corners lie on the image's right", 0.2, None,
              where="has_corners", unit="widths"),
         Rule("width_among_levels", "width_ratio", "the vertebra is about as wide as its neighbours", -0.44, 0.44,
              where="is_chained_corner", unit="log ratio"),

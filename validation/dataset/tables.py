@@ -3,8 +3,8 @@
 Contract: four tables, each with the columns that name a row first; a null is "does not apply here", and for every
 column that can be null a flag column says, from the landmarks alone, where it must not be.
 
-    studies    one row per study: its parameters, its pictures, its size in mm
-    landmarks  one row per study, view and landmark in the picture
+    studies    one row per study: its parameters, its images, its size in mm
+    landmarks  one row per study, view and landmark in the image
     levels     one row per study, view and vertebra: its shape against its neighbours
     splits     one row per split
 """
@@ -22,7 +22,7 @@ from spine.measurement.registry import PARAMETERS
 from spine.projection import derive_points
 from spine.reconstruction.names import EXTRA_LEVELS
 from spine.scanner import Floats
-from validation.dataset.leakage import PictureSurvey, patients_in_several_splits
+from validation.dataset.leakage import ImageSurvey, patients_in_several_splits
 from validation.dataset.spine_shape import (
     Chain,
     centre_measures,
@@ -55,7 +55,7 @@ class Tables:
     splits: "pd.DataFrame"
 
 
-def build_tables(manifest: Manifest, survey: PictureSurvey) -> Tables:
+def build_tables(manifest: Manifest, survey: ImageSurvey) -> Tables:
     """Lay out a data set."""
     import pandas as pd
 
@@ -69,8 +69,8 @@ def build_tables(manifest: Manifest, survey: PictureSurvey) -> Tables:
     )
 
 
-def study_row(example: Example, survey: PictureSurvey, sibling: float | None) -> Row:
-    """One study: pictures, references, size."""
+def study_row(example: Example, survey: ImageSurvey, sibling: float | None) -> Row:
+    """One study: images, references, size."""
     points = derive_points(example.points_3d)
     frontal = example.views.get("frontal")
     chain = chain_of(frontal.points) if frontal else None
@@ -82,9 +82,9 @@ def study_row(example: Example, survey: PictureSurvey, sibling: float | None) ->
         "has_frontal": frontal is not None,
         "has_lateral": "lateral" in example.views,
         "landmarks_seen": sum(len(view.points) for view in example.views.values()),
-        "damaged_pictures": survey.damaged.get(example.study_id, 0),
-        "same_film_in_other_split": sum(d.across for d in duplicates),
-        "same_film_in_split": sum(not d.across for d in duplicates),
+        "damaged_images": survey.damaged.get(example.study_id, 0),
+        "same_radiograph_in_other_split": sum(d.across for d in duplicates),
+        "same_radiograph_in_split": sum(not d.across for d in duplicates),
         "sibling_agreement": sibling,
         "typical_gap": _finite(typical_gap(chain)) if chain else None,
         "levels_without_gap": _longest_run(chain) if chain else None,
@@ -182,10 +182,10 @@ def split_rows(examples: Sequence[Example]) -> list[Row]:
 
 
 def sibling_agreement(examples: Sequence[Example]) -> dict[str, float]:
-    """Study id -> lowest correlation of its sideways course with another film of the same patient.
+    """Study id -> lowest correlation of its sideways course with another radiograph of the same patient.
 
-    A spine keeps its side between two films; about -1 means that one film, or its labels, is mirrored. Only
-    films with a sway worth the name are compared.
+    A spine keeps its side between two radiographs; about -1 means that one radiograph, or its labels, is mirrored. Only
+    radiographs with a sway worth the name are compared.
     """
     courses: dict[str, list[tuple[str, Floats]]] = defaultdict(list)
     for example in examples:
@@ -194,16 +194,16 @@ def sibling_agreement(examples: Sequence[Example]) -> dict[str, float]:
             if course is not None and np.ptp(course) >= LEAST_SWAY:
                 courses[example.patient].append((example.study_id, course))
     lowest: dict[str, float] = {}
-    for films in courses.values():
-        for study, course in films:
-            others = [float(np.corrcoef(course, theirs)[0, 1]) for other, theirs in films if other != study]
+    for radiographs in courses.values():
+        for study, course in radiographs:
+            others = [float(np.corrcoef(course, theirs)[0, 1]) for other, theirs in radiographs if other != study]
             if others:
                 lowest[study] = min(others)
     return lowest
 
 
 def _outward_partner(landmark: str, view: ViewName) -> str | None:
-    """The point that must lie on the smaller-column side of ``landmark`` in a canonical picture."""
+    """The point that must lie on the smaller-column side of ``landmark`` in a canonical image."""
     if view == "frontal" and (landmark.endswith("_left") or landmark == "HIP_L"):
         return mirrored_name(landmark)
     if view == "lateral" and landmark.endswith("_post"):

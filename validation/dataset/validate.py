@@ -19,7 +19,7 @@ from pathlib import Path
 
 from spine.dataset import Manifest, read_manifest
 from validation.dataset.expectation_run import RuleOutcome, run_suites
-from validation.dataset.leakage import PictureSurvey, Progress, survey_pictures
+from validation.dataset.leakage import ImageSurvey, Progress, survey_images
 from validation.dataset.results import Failure, Finding, ValidationConfig, ValidationResult, write_result
 from validation.dataset.selection import landmark_set_of
 from validation.dataset.suites import suites
@@ -35,7 +35,7 @@ def validate_dataset(
     """Validate a data set folder and write pages and record to ``out``.
 
     Args:
-        progress: called with (studies whose pictures were read, studies in all); the suites follow.
+        progress: called with (studies whose images were read, studies in all); the suites follow.
 
     Raises:
         ContractViolation: ``MANIFEST_ALTERED``.
@@ -45,7 +45,7 @@ def validate_dataset(
     (out / "result.json").unlink(missing_ok=True)
     out.mkdir(parents=True, exist_ok=True)
     manifest = read_manifest(dataset)
-    survey = survey_pictures(dataset, manifest.examples, progress)
+    survey = survey_images(dataset, manifest.examples, progress)
     tables = build_tables(manifest, survey)
     chosen = suites(config.profile, landmark_set_of(manifest.landmark_set), config.minimums)
     rows = {"studies": tables.studies, "landmarks": tables.landmarks, "levels": tables.levels, "splits": tables.splits}
@@ -58,7 +58,7 @@ def validate_dataset(
 
 
 def judge(
-    manifest: Manifest, outcomes: Sequence[RuleOutcome], survey: PictureSurvey, config: ValidationConfig, seconds: float
+    manifest: Manifest, outcomes: Sequence[RuleOutcome], survey: ImageSurvey, config: ValidationConfig, seconds: float
 ) -> ValidationResult:
     """From the outcomes of all rules to the verdict."""
     findings = findings_of(outcomes, survey)
@@ -77,7 +77,7 @@ def judge(
     )
 
 
-def findings_of(outcomes: Sequence[RuleOutcome], survey: PictureSurvey) -> tuple[Finding, ...]:
+def findings_of(outcomes: Sequence[RuleOutcome], survey: ImageSurvey) -> tuple[Finding, ...]:
     """Every broken row that names a study, errors first."""
     others = {d.study_id: d.other for d in survey.duplicates}
     found = []
@@ -88,7 +88,7 @@ def findings_of(outcomes: Sequence[RuleOutcome], survey: PictureSurvey) -> tuple
                 continue
             where = " ".join(v for k, v in violation.row.items() if k != "study_id")
             message = f"{where + ': ' if where else ''}{describe(outcome, violation.value)}"
-            if outcome.rule.name.startswith("no_film") and study in others:
+            if outcome.rule.name.startswith("no_radiograph") and study in others:
                 message += f" (also study {others[study]})"
             found.append(Finding(study, outcome.rule.name, message, outcome.rule.severity))
     return tuple(sorted(found, key=lambda f: (f.severity, f.study_id, f.rule)))

@@ -14,14 +14,14 @@ import spine
 
 LIBRARIES = ("numpy", "scipy", "onnxruntime")
 ROOMS = ("spine", "inference", "validation")
-"""Rooms whose code a figure passes through: a picture is prepared, measured and judged in them."""
+"""Rooms whose code a figure passes through: an image is prepared, measured and judged in them."""
 
 
 def evaluating_environment(preprocessing: int | None = None) -> dict[str, str]:
     """Name -> version, for a record; ``sources`` is a digest over the modules of ``ROOMS``.
 
     Args:
-        preprocessing: version of the model's preparation of pictures, where the caller knows it.
+        preprocessing: version of the model's preparation of images, where the caller knows it.
     """
     told = {name: _version(name) for name in LIBRARIES}
     told |= {"python": platform.python_version(), "sources": sources_digest(Path(spine.__file__).parent.parent)[:16]}

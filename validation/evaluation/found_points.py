@@ -1,8 +1,8 @@
 """Where a model put its landmarks in each study of the test set: kept beside the record, for people to look at.
 
 Contract: no figure of a record comes from here; the file names the digest of the record that was made from the same
-predictions, and one that names another is refused, so that a picture never shows another model's points. Pixels of the
-study's own picture, a tenth of a pixel exact.
+predictions, and one that names another is refused, so that an image never shows another model's points. Pixels of the
+study's own image, a tenth of a pixel exact.
 """
 
 from collections.abc import Mapping, Sequence

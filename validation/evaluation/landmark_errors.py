@@ -38,7 +38,7 @@ class LandmarkError:
         name: landmark.
         state: ``found`` (visible, answered), ``missed`` (visible, not answered), ``claimed`` (answered, not visible).
         error_px: distance in pixels, found landmarks of a view.
-        error_mm: distance in mm in the picture plane at the isocentre (calibrated views) or in space (3D).
+        error_mm: distance in mm in the image plane at the isocentre (calibrated views) or in space (3D).
     """
 
     space: Space
@@ -171,7 +171,7 @@ def _distance(a: Floats, b: Floats, scale: Floats) -> float:
 
 
 def _visible_in_all(example: Example) -> set[str]:
-    """Landmarks visible in both views; 3D coverage asks for no more than the pictures show."""
+    """Landmarks visible in both views; 3D coverage asks for no more than the images show."""
     if len(example.views) < 2:
         return set()
     return set.intersection(*(set(view.points) for view in example.views.values()))

@@ -93,7 +93,7 @@ def outcome_of(prediction: Prediction | None, example: Example) -> StudyOutcome:
         ContractViolation: ``PREDICTION_NOT_FINITE`` where a point or the wall time is NaN or infinite.
     """
     if prediction is not None:
-        _demand_finite(prediction)
+        _require_finite(prediction)
     return StudyOutcome(
         study_id=example.study_id,
         patient=example.patient,
@@ -131,7 +131,7 @@ def _parameter_outcome(name: str, prediction: Prediction | None, example: Exampl
     )
 
 
-def _demand_finite(prediction: Prediction) -> None:
+def _require_finite(prediction: Prediction) -> None:
     points = [(name, xy) for view in prediction.points.values() for name, xy in view.items()]
     points += list(prediction.points_3d.items())
     bad = [name for name, xy in points if not all(math.isfinite(float(c)) for c in xy)]

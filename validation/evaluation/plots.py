@@ -1,7 +1,7 @@
 """Plots of an evaluation record: regression, Bland-Altman, landmark error by level; PNG, drawn without a screen.
 
 Contract: a plot names parameter, unit, n and whether the patients are virtual, and a parameter that cannot be plotted
-yields no picture instead of an empty one.
+yields no image instead of an empty one.
 """
 
 import io
@@ -30,12 +30,12 @@ def write_plots(
     names = [*PAPER_PARAMETERS, *(name for name in PARAMETERS if name not in PAPER_PARAMETERS)]
     plots: dict[str, Path] = {}
     for done, name in enumerate(names, start=1):
-        if (picture := draw_agreement(record, name)) is not None:
-            plots[PARAMETERS[name].label] = _write(picture, folder / f"agreement_{name}.png")
+        if (image := draw_agreement(record, name)) is not None:
+            plots[PARAMETERS[name].label] = _write(image, folder / f"agreement_{name}.png")
         if progress:
             progress(done, len(names) + 1)
-    if (picture := draw_landmark_errors(record)) is not None:
-        plots[LANDMARK_PLOT] = _write(picture, folder / "landmark_errors.png")
+    if (image := draw_landmark_errors(record)) is not None:
+        plots[LANDMARK_PLOT] = _write(image, folder / "landmark_errors.png")
     return plots
 
 
@@ -173,6 +173,6 @@ def _png(figure: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _write(picture: bytes, path: Path) -> Path:
-    write_bytes_atomically(path, picture)
+def _write(image: bytes, path: Path) -> Path:
+    write_bytes_atomically(path, image)
     return path

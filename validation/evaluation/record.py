@@ -26,7 +26,7 @@ from validation.evaluation.code_environment import evaluating_environment
 from validation.evaluation.landmark_errors import LandmarkError, LandmarkSummary, summarise
 from validation.evaluation.outcomes import StudyOutcome, outcome_of
 from validation.evaluation.sealing import digest_of, open_sealed, write_sealed
-from validation.evaluation.test_set_check import answers_by_study, demand_frozen, demand_one_kind
+from validation.evaluation.test_set_check import answers_by_study, require_frozen, require_one_kind
 
 SCHEMA = "plumbline.evaluation/3"
 ModelRole = Literal["challenger", "champion", "baseline"]
@@ -131,9 +131,9 @@ def evaluate(
         ContractViolation: no example, one outside the test split, a prediction for another study or a second one,
             virtual and real patients together, a value that is not finite.
     """
-    demand_frozen(examples, landmark_set, test_digest)
+    require_frozen(examples, landmark_set, test_digest)
     answers = answers_by_study(predictions, examples)
-    simulated = demand_one_kind(examples)
+    simulated = require_one_kind(examples)
     studies = []
     for done, example in enumerate(sorted(examples, key=lambda e: e.study_id), start=1):
         studies.append(outcome_of(answers.get(example.study_id), example))

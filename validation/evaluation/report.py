@@ -48,8 +48,8 @@ class ParameterRow:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture inside the page: its title and its bytes as a data address."""
+class Image:
+    """An image inside the page: its title and its bytes as a data address."""
 
     title: str
     data: str
@@ -154,8 +154,8 @@ def _landmark_row(summary: LandmarkSummary) -> tuple[str, ...]:
     )
 
 
-def _embedded(title: str, path: Path) -> Picture:
-    return Picture(title, "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode())
+def _embedded(title: str, path: Path) -> Image:
+    return Image(title, "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode())
 
 
 def _provenance(record: EvaluationRecord, verdict: Verdict | None) -> list[tuple[str, str]]:

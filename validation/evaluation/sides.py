@@ -1,7 +1,7 @@
 """Which way round: the side of the major curve, and whether a view was answered as if in a mirror.
 
 Contract: whether a side or an orientation can be told at all follows from the truth alone, so that no answer chooses
-what it is judged by. Why: a picture exchanged left for right, or a model that confuses the two, leaves the size of
+what it is judged by. Why: an image exchanged left for right, or a model that confuses the two, leaves the size of
 Cobb's angle as it is, and the operation is planned on the other side.
 """
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from spine.dataset import Example, Manifest, load_example_picture
+from spine.dataset import Example, Manifest, load_example_image
 from spine.errors import ContractViolation, EvidenceRejected
 from spine.prediction import Prediction
-from spine.storage import sha256_of_picture
+from spine.storage import sha256_of_image
 
 
-def demand_frozen(examples: Sequence[Example], landmark_set: str, test_digest: str) -> None:
+def require_frozen(examples: Sequence[Example], landmark_set: str, test_digest: str) -> None:
     """Demand that ``examples`` are the whole frozen test split.
 
     Raises:
@@ -31,23 +31,23 @@ def demand_frozen(examples: Sequence[Example], landmark_set: str, test_digest: s
         raise _altered(f"test digest {actual[:12]} of the examples", test_digest[:12])
 
 
-def verify_pictures(folder: Path, examples: Sequence[Example]) -> None:
-    """Demand that each picture in the data set's ``folder`` still has the pixels its manifest entry names.
+def verify_images(folder: Path, examples: Sequence[Example]) -> None:
+    """Demand that each image in the data set's ``folder`` still has the pixels its manifest entry names.
 
     Raises:
-        EvidenceRejected: ``TEST_SET_ALTERED``, naming the pictures that are gone, unreadable or changed.
+        EvidenceRejected: ``TEST_SET_ALTERED``, naming the images that are gone, unreadable or changed.
     """
     wrong = []
     for example in examples:
         for view in example.views.values():
             try:
-                actual = sha256_of_picture(np.asarray(load_example_picture(folder, view)))
+                actual = sha256_of_image(np.asarray(load_example_image(folder, view)))
             except (OSError, ValueError):
                 actual = "unreadable"
             if actual != view.sha256:
                 wrong.append(f"{example.study_id}/{view.view}")
     if wrong:
-        raise _altered(f"changed or unreadable pictures: {', '.join(wrong[:10])}", "the pixels that were frozen")
+        raise _altered(f"changed or unreadable images: {', '.join(wrong[:10])}", "the pixels that were frozen")
 
 
 def answers_by_study(predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, Prediction]:
@@ -64,7 +64,7 @@ def answers_by_study(predictions: Sequence[Prediction], examples: Sequence[Examp
     return answers
 
 
-def demand_one_kind(examples: Sequence[Example]) -> bool:
+def require_one_kind(examples: Sequence[Example]) -> bool:
     """Whether the patients are virtual (fact ``simulated``; a study that does not say so counts as real).
 
     Raises:

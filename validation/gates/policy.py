@@ -22,7 +22,7 @@ from validation.gates.rule_kinds import ParameterRule, Rule, Strict, TestSetRule
 
 SCHEMA = "plumbline.policy/1"
 DEFAULT_POLICY = Path(__file__).parent / "policies" / "default.yaml"
-FRONTAL_FILMS_POLICY = Path(__file__).parent / "policies" / "frontal_films.yaml"
+FRONTAL_RADIOGRAPHS_POLICY = Path(__file__).parent / "policies" / "frontal_radiographs.yaml"
 
 
 class FirstChampion(Strict):

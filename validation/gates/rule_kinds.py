@@ -200,7 +200,7 @@ class IntervalScoreRule(Bound):
 
 
 class PenalisedLandmarksRule(Bound):
-    """A ceiling on the mean landmark error in mm, in which a point that the picture shows and nobody found counts too.
+    """A ceiling on the mean landmark error in mm, in which a point that the image shows and nobody found counts too.
 
     Attributes:
         space: as in ``LandmarkRule``; penalty_mm: what a point that was not found counts as.

@@ -83,7 +83,7 @@ def level_shifts(record: EvaluationRecord) -> Figure:
 
 
 def _shows_levels(study: StudyOutcome, view: str) -> bool:
-    """Whether the picture shows as many vertebral landmarks as a shift needs to be told."""
+    """Whether the image shows as many vertebral landmarks as a shift needs to be told."""
     seen = [e for e in study.landmarks if e.space == view and e.state != "claimed" and level_of(e.name) in VERTEBRAE]
     return len(seen) >= _LEAST_LANDMARKS
 

@@ -22,9 +22,9 @@ from validation.evaluation.sealing import canonical_json, digest_of, read_sealed
 from validation.gates.policy import Policy
 from validation.gates.verdict import Verdict
 from validation.promotion.champion_record import Seat
-from validation.promotion.history import HistoryEntry, append_entry, demand_time_goes_on, read_history
+from validation.promotion.history import HistoryEntry, append_entry, read_history, require_time_goes_on
 from validation.promotion.history_length import anchored
-from validation.promotion.refusals import Refusal, demand_no_refusal
+from validation.promotion.refusals import Refusal, require_no_refusal
 
 SCHEMA = "plumbline.approval/1"
 NEEDED = "APPROVAL_NEEDED"
@@ -95,10 +95,10 @@ def grant(
 
     Raises:
         GateRefused: APPROVAL_POINTLESS (the verdict permits nothing, or was promoted already), APPROVAL_REJECTED (a
-            human refused the model), and what ``_demand_word``, ``demand_time_goes_on`` and ``anchored`` raise.
+            human refused the model), and what ``_require_word``, ``require_time_goes_on`` and ``anchored`` raise.
         EvidenceRejected: HISTORY_BROKEN.
     """
-    _demand_word(word, author, policy)
+    _require_word(word, author, policy)
     if not may_be_promoted(verdict) or verdict.policy_hash != policy.hash:
         remedy = "read the reasons with `plumbline explain`; a better model or more evidence is needed"
         raise _refused("APPROVAL_POINTLESS", f"a verdict {verdict.decision}", "one that an approval can help", remedy)
@@ -110,7 +110,7 @@ def reject(
     folder: Path, ledger_path: Path, at: datetime, seat: Seat | None,
 ) -> Path:  # fmt: skip
     """Refuse the model of ``verdict``, whatever the policy demands; the record's path. The author may do so too."""
-    demand_signed(word)
+    require_signed(word)
     return _say("rejected", verdict, policy, word, author or "", production_model, folder, ledger_path, at, seat)
 
 
@@ -126,10 +126,10 @@ def _say(
     )  # fmt: skip
     with anchored(seat, ledger_path):
         entries = read_history(ledger_path)
-        demand_time_goes_on(entries, at)
+        require_time_goes_on(entries, at)
         if decision == "granted":
-            demand_no_refusal(verdict.challenger_model, entries, sealed_refusals(folder))
-            _demand_not_promoted(entries, verdict)
+            require_no_refusal(verdict.challenger_model, entries, sealed_refusals(folder))
+            _require_not_promoted(entries, verdict)
         path = folder / f"{approval.digest}.json"
         write_sealed(SCHEMA, _adapter().dump_python(approval, mode="json"), path)
         entry = HistoryEntry(
@@ -159,7 +159,7 @@ def read_approval(path: Path) -> Approval:
         ) from error
 
 
-def demand_approval(
+def require_approval(
     path: Path | None, policy: Policy, verdict: Verdict, *, production_model: str, author: str | None,
     entries: Sequence[HistoryEntry], at: datetime,
 ) -> str | None:  # fmt: skip
@@ -170,7 +170,7 @@ def demand_approval(
             APPROVAL_NOT_YET (given later than now: a clock jumped), APPROVAL_UNKNOWN (not in the history),
             APPROVAL_USED, AUTHOR_UNKNOWN, SAME_PERSON.
     """
-    demand_no_refusal(verdict.challenger_model, entries)
+    require_no_refusal(verdict.challenger_model, entries)
     if path is None:
         if needs_approval(policy, verdict):
             raise _refused(
@@ -183,7 +183,7 @@ def demand_approval(
     approval = read_approval(path)
     for code, found, expected in _faults(approval, verdict, production_model, entries, at):
         raise _refused(code, found, expected, _ASK)
-    demand_other_person(approval.approver, author)
+    require_other_person(approval.approver, author)
     return approval.digest
 
 
@@ -243,7 +243,7 @@ def _spent(approval: Approval, entries: Sequence[HistoryEntry]) -> list[tuple[st
     return []
 
 
-def _demand_not_promoted(entries: Sequence[HistoryEntry], verdict: Verdict) -> None:
+def _require_not_promoted(entries: Sequence[HistoryEntry], verdict: Verdict) -> None:
     """A verdict promotes once: a grant after that would offer what the gate then refuses."""
     done = next((e for e in entries if e.event == "promoted" and e.verdict == verdict.digest), None)
     if done is not None:
@@ -273,16 +273,16 @@ def refusals_of(words: Sequence[Approval]) -> list[Refusal]:
     ]
 
 
-def _demand_word(word: Word, author: str | None, policy: Policy) -> None:
-    demand_signed(word)
+def _require_word(word: Word, author: str | None, policy: Policy) -> None:
+    require_signed(word)
     longest = policy.approval.ttl_hours
     if word.ttl_hours is not None and not 0 < word.ttl_hours <= longest:
         remedy = "ask for less, or change the policy"
         raise _refused("APPROVAL_TTL", f"{word.ttl_hours:g} hours", f"more than 0, at most {longest:g}", remedy)
-    demand_other_person(word.approver, author)
+    require_other_person(word.approver, author)
 
 
-def demand_signed(word: Word) -> None:
+def require_signed(word: Word) -> None:
     """Refuse a word without a name or a reason.
 
     Raises:
@@ -292,7 +292,7 @@ def demand_signed(word: Word) -> None:
         raise _refused("APPROVAL_EMPTY", "no name or no comment", "who says so, and why", "give --as and --comment")
 
 
-def demand_other_person(approver: str, author: str | None) -> None:
+def require_other_person(approver: str, author: str | None) -> None:
     """Refuse the author's own word on their candidate.
 
     Raises:

@@ -27,7 +27,7 @@ def last_approved(
     return approved[-1] if approved else None
 
 
-def demand_expected_baseline(
+def require_expected_baseline(
     policy: Policy, verdict: Verdict, entries: Sequence[HistoryEntry], production_model: str, denied: Collection[str]
 ) -> None:
     """Refuse a verdict that was not held against the last approved model, where its policy asks for that.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from spine.errors import EvidenceRejected, GateRefused, PlumblineError
 from spine.model_digest import find_model_folder, model_digest
 from validation.evaluation.sealing import verified_seal
-from validation.promotion.approval import Word, demand_signed
+from validation.promotion.approval import Word, require_signed
 from validation.promotion.champion import (
     CHAMPION_ALIAS,
     PREVIOUS_ALIAS,
@@ -125,7 +125,7 @@ def repair(tracking_uri: str, production_model: str, *, ledger_path: Path, promo
             _note(ledger_path, "clock_set", promoter, at, production_model, seat.holder())
         holder = seat.holder()
         if holder is not None:
-            _demand_bytes(tracking_uri, production_model, holder)
+            _require_bytes(tracking_uri, production_model, holder)
             client.set_model_version_tag(production_model, holder.version, TAG + "model_digest", holder.digest)
         holder = settle(client, seat, ledger_path, at)
         cleared = clear_left_over(client, seat, ledger_path)
@@ -148,7 +148,7 @@ def begin_history_anew(
         GateRefused: APPROVAL_EMPTY (no name or reason), HISTORY_WHOLE, HISTORY_BROKEN, CLOCK_WENT_BACK,
             REGISTRY_UNAVAILABLE, NO_CHAMPIONS_DB.
     """
-    _demand_reason(word)
+    _require_reason(word)
     with refusing():
         seat = open_seat(tracking_uri, production_model)
         who, why = word.approver.strip(), word.comment.strip()
@@ -156,10 +156,10 @@ def begin_history_anew(
         return begin_anew(seat, ledger_path, entry)
 
 
-def _demand_reason(word: Word) -> None:
-    """``demand_signed`` in the words of `plumbline history`, which has no --comment."""
+def _require_reason(word: Word) -> None:
+    """``require_signed`` in the words of `plumbline history`, which has no --comment."""
     try:
-        demand_signed(word)
+        require_signed(word)
     except GateRefused as refusal:
         raise GateRefused(
             refusal.code, found="no name or no reason", expected="who says so, and what happened", remedy=BEGIN_ANEW
@@ -184,7 +184,7 @@ def _note(ledger: Path, event: str, promoter: str, at: datetime, model: str, hol
     append_entry(ledger, entry)
 
 
-def _demand_bytes(tracking_uri: str, model: str, holder: Holder) -> None:
+def _require_bytes(tracking_uri: str, model: str, holder: Holder) -> None:
     actual = _digest_in_registry(tracking_uri, model, holder.version)
     if not actual:
         raise GateRefused(

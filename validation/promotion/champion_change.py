@@ -82,7 +82,7 @@ def mirror(client: "MlflowClient", seat: Seat) -> Champion:
     while True:
         holder = seat.holder()
         assert holder is not None, "mirror is called when somebody sits"
-        _demand_version(client, seat.production_model, holder)
+        _require_version(client, seat.production_model, holder)
         _set_aliases(client, seat.production_model, holder)
         _set_states(client, seat, holder)
         if seat.mirrored(holder):
@@ -150,7 +150,7 @@ def name_challenger(client: "MlflowClient", candidates_model: str, version: str)
     client.set_registered_model_alias(candidates_model, CHALLENGER_ALIAS, version)
 
 
-def _demand_version(client: "MlflowClient", model: str, holder: Holder) -> None:
+def _require_version(client: "MlflowClient", model: str, holder: Holder) -> None:
     if version_numbered(client, model, holder.version) is None:
         raise GateRefused(
             "VERSION_GONE",

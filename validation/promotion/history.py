@@ -129,7 +129,7 @@ def unsettled(entries: tuple[HistoryEntry, ...], production_model: str) -> Histo
     return moves[-1] if moves and moves[-1].event in SETTLED_AS else None
 
 
-def demand_time_goes_on(entries: tuple[HistoryEntry, ...], at: datetime) -> None:
+def require_time_goes_on(entries: tuple[HistoryEntry, ...], at: datetime) -> None:
     """Refuse a clock that stands before the last entry.
 
     Raises:

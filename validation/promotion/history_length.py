@@ -26,9 +26,9 @@ from validation.promotion.history import (
     BEGIN_ANEW,
     HistoryEntry,
     append_entry,
-    demand_time_goes_on,
     locked,
     read_history,
+    require_time_goes_on,
 )
 
 REMEDY = f"restore the file from a backup; where there is none, {BEGIN_ANEW} goes on from here and records the loss"
@@ -71,7 +71,7 @@ def anchored(seat: Seat | None, ledger: Path) -> Iterator[None]:
             yield
             return
         known = anchors_of(seat)
-        _demand_whole(known, ledger)
+        _require_whole(known, ledger)
         try:
             yield
         finally:
@@ -115,7 +115,7 @@ def begin_anew(seat: Seat, ledger: Path, entry: HistoryEntry) -> HistoryEntry:
                 expected="one that is cut or lost",
                 remedy="nothing needs to begin anew; `plumbline history` shows it",
             )
-        demand_time_goes_on(entries, datetime.fromisoformat(entry.at))
+        require_time_goes_on(entries, datetime.fromisoformat(entry.at))
         longest = max(broken, key=lambda a: a.length)
         lost = f"lost: {longest.length} entries up to {longest.last[:12]}; the file held {len(entries)}"
         written = append_entry(ledger, replace(entry, reason=f"{lost}; {entry.reason}"))
@@ -135,7 +135,7 @@ def _fault(anchor: Anchor, entries: Sequence[HistoryEntry]) -> str:
     return "" if found == anchor.last else f"entry {anchor.length - 1} is {found[:12]}, not {anchor.last[:12]}"
 
 
-def _demand_whole(known: Sequence[Anchor], ledger: Path) -> None:
+def _require_whole(known: Sequence[Anchor], ledger: Path) -> None:
     broken = broken_anchors(known, read_history(ledger), place_of(ledger))
     if broken:
         anchor, fault = broken[0]

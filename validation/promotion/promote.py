@@ -20,17 +20,17 @@ from validation.evaluation.record import EvaluationRecord, read_record
 from validation.evaluation.sealing import sealed_digest
 from validation.gates.policy import Policy, read_policy
 from validation.gates.verdict import Verdict, explain, judge, read_verdict
-from validation.promotion.approval import demand_approval, may_be_promoted
-from validation.promotion.approved_baseline import demand_expected_baseline
+from validation.promotion.approval import may_be_promoted, require_approval
+from validation.promotion.approved_baseline import require_expected_baseline
 from validation.promotion.champion import Champion, current_champion, download, fetch_champion, open_registry
 from validation.promotion.champion_change import move, settle
 from validation.promotion.champion_record import COMPARE_AGAIN, Holder, Seat, open_seat
 from validation.promotion.cleanup import clear_left_over
 from validation.promotion.database import unavailable
-from validation.promotion.history import HistoryEntry, demand_time_goes_on, read_history
+from validation.promotion.history import HistoryEntry, read_history, require_time_goes_on
 from validation.promotion.history_length import anchored, place_of
 from validation.promotion.served_copy import Order, author_of, copy_judged_bytes
-from validation.promotion.smoke_test import AskPhantom, demand_smoke_test
+from validation.promotion.smoke_test import AskPhantom, require_smoke_test
 
 __all__ = ["Champion", "Promotion", "current_champion", "fetch_champion", "promote", "refusing"]
 
@@ -94,15 +94,15 @@ def promote(
         verdict = _willing_verdict(verdict_path)
         client, seat = open_registry(tracking_uri), open_seat(tracking_uri, production_model)
     with refusing(), anchored(seat, ledger):
-        demand_time_goes_on(read_history(ledger), at)
+        require_time_goes_on(read_history(ledger), at)
         current_champion(tracking_uri, production_model)  # refuses an alias that is lost or was moved by somebody else
         holder = settle(client, seat, ledger, at)
-        _demand_expected_champion(verdict, holder)
+        _require_expected_champion(verdict, holder)
         policy = _verify(verdict, policy_path, evidence_folder)
-        _demand_not_denied(seat, verdict)
+        _require_not_denied(seat, verdict)
         author, history = author_of(client, candidate_uri), read_history(ledger)
-        demand_expected_baseline(policy, verdict, history, production_model, seat.denials())
-        spent = demand_approval(
+        require_expected_baseline(policy, verdict, history, production_model, seat.denials())
+        spent = require_approval(
             approval, policy, verdict, production_model=production_model, author=author, entries=history, at=at
         )
         files = [verdict_path, policy_path, *([approval] if approval else [])]
@@ -145,7 +145,7 @@ def _smoke_test(order: Order, folder: Path, ask: AskPhantom | None, policy: Poli
             # A champion whose files are gone cannot be compared with; the bound in seconds stays.
             with suppress(Exception):
                 served = find_model_folder(download(order.tracking_uri, address, Path(scratch)))
-        demand_smoke_test(ask, find_model_folder(folder), order.verdict.challenger_model, policy.virtual_study, served)
+        require_smoke_test(ask, find_model_folder(folder), order.verdict.challenger_model, policy.virtual_study, served)
 
 
 def _willing_verdict(path: Path) -> Verdict:
@@ -213,7 +213,7 @@ def _find_record(folder: Path, digest: str | None) -> EvaluationRecord:
     )
 
 
-def _demand_expected_champion(verdict: Verdict, holder: Holder | None) -> None:
+def _require_expected_champion(verdict: Verdict, holder: Holder | None) -> None:
     found = holder.digest if holder else None
     if found != verdict.champion_model:
         raise _refused(
@@ -224,7 +224,7 @@ def _demand_expected_champion(verdict: Verdict, holder: Holder | None) -> None:
         )
 
 
-def _demand_not_denied(seat: Seat, verdict: Verdict) -> None:
+def _require_not_denied(seat: Seat, verdict: Verdict) -> None:
     denial = seat.denials().get(verdict.challenger_model)
     if denial is not None:
         raise _refused(

@@ -48,7 +48,7 @@ def standing_refusals(entries: Sequence[HistoryEntry], sealed: Sequence[Refusal]
     return tuple(refusal for refusal in (*told, *lost) if not _lifted(refusal, entries))
 
 
-def demand_no_refusal(model: str, entries: Sequence[HistoryEntry], sealed: Sequence[Refusal] = ()) -> None:
+def require_no_refusal(model: str, entries: Sequence[HistoryEntry], sealed: Sequence[Refusal] = ()) -> None:
     """Refuse a model that a human refused, under whatever verdict.
 
     Raises:

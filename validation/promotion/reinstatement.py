@@ -11,11 +11,11 @@ from datetime import datetime
 from pathlib import Path
 
 from spine.errors import GateRefused
-from validation.promotion.approval import Word, demand_other_person, demand_signed, sealed_refusals
+from validation.promotion.approval import Word, require_other_person, require_signed, sealed_refusals
 from validation.promotion.champion import TAG, open_registry, version_numbered
 from validation.promotion.champion_change import mirror, settle
 from validation.promotion.champion_record import Denial, Seat, open_seat
-from validation.promotion.history import SETTLED_AS, HistoryEntry, append_entry, demand_time_goes_on, read_history
+from validation.promotion.history import SETTLED_AS, HistoryEntry, append_entry, read_history, require_time_goes_on
 from validation.promotion.history_length import anchored
 from validation.promotion.promote import refusing
 from validation.promotion.refusals import Refusal, standing_refusals
@@ -51,17 +51,17 @@ def lift_denial(
             own), AUTHOR_UNKNOWN, HISTORY_CUT, HISTORY_BROKEN, CLOCK_WENT_BACK, REGISTRY_UNAVAILABLE, EVIDENCE_* (a
             sealed word is altered): nothing was lifted.
     """
-    demand_signed(word)
+    require_signed(word)
     with refusing():
         client, seat = open_registry(tracking_uri), open_seat(tracking_uri, production_model)
         with anchored(seat, ledger_path):
-            demand_time_goes_on(read_history(ledger_path), at)
+            require_time_goes_on(read_history(ledger_path), at)
             holder = settle(client, seat, ledger_path, at)
             version = version_numbered(client, production_model, model) if model.isdigit() else None
             against = standing_refusals(read_history(ledger_path), sealed_refusals(approvals) if approvals else ())
             named = version.tags.get(TAG + "model_digest", "") if version is not None else model
             lifted = _find(seat, against, named)
-            demand_other_person(word.approver, author(lifted.digest))
+            require_other_person(word.approver, author(lifted.digest))
             entry = HistoryEntry(
                 "lift_intended", at.isoformat(), word.approver.strip(), production_model,
                 str(version.version) if version is not None else "", lifted.digest, holder.digest if holder else None,

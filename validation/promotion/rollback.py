@@ -27,11 +27,11 @@ from validation.promotion.champion import (
 )
 from validation.promotion.champion_change import move, settle
 from validation.promotion.champion_record import Denial, Holder, Seat, open_seat
-from validation.promotion.history import SERVES, HistoryEntry, demand_time_goes_on, last_champion, read_history
+from validation.promotion.history import SERVES, HistoryEntry, last_champion, read_history, require_time_goes_on
 from validation.promotion.history_length import anchored
 from validation.promotion.promote import refusing
 from validation.promotion.refusals import standing_refusals
-from validation.promotion.smoke_test import AskPhantom, demand_smoke_test
+from validation.promotion.smoke_test import AskPhantom, require_smoke_test
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -92,11 +92,11 @@ def rollback(order: Order) -> Rollback:
             STALE_CHAMPION, REGISTRY_UNAVAILABLE, HISTORY_* (broken, cut), CLOCK_WENT_BACK: nothing moved;
             MOVE_UNFINISHED.
     """
-    _demand_order(order)
+    _require_order(order)
     with refusing():
         client, seat = open_registry(order.tracking_uri), open_seat(order.tracking_uri, order.production_model)
     with refusing(), anchored(seat, order.ledger_path):
-        demand_time_goes_on(read_history(order.ledger_path), order.at)
+        require_time_goes_on(read_history(order.ledger_path), order.at)
         holder = _leaving(client, seat, order)
         before = served_before(client, read_history(order.ledger_path), holder, order.production_model)
         chosen, passed_over = _choose(client, seat, order, before)
@@ -125,7 +125,7 @@ def served_before(
     return list(found.values())
 
 
-def _demand_order(order: Order) -> None:
+def _require_order(order: Order) -> None:
     if not order.reason.strip():
         raise _refused("NO_REASON", "a rollback without a reason", "why the present model must not serve", "say why")
     if order.ask_phantom is None:
@@ -193,7 +193,7 @@ def _fault_of(seat: Seat, order: Order, target: Served) -> str | None:
             actual = model_digest(folder)
             if actual != target.digest:
                 raise altered(actual, target.digest, "the registry")
-            demand_smoke_test(order.ask_phantom, folder, target.digest, order.limits)
+            require_smoke_test(order.ask_phantom, folder, target.digest, order.limits)
     except Exception as error:  # whatever is wrong with one version, another one may still be good
         told = f"{error.code}: {error.found}" if isinstance(error, PlumblineError) else str(error)
         return f"version {target.version}: {' '.join(told.split())[:300]}"

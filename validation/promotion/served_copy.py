@@ -97,7 +97,7 @@ def copy_judged_bytes(client: "MlflowClient", order: Order, inspect: Callable[[P
             for path in order.evidence:
                 client.log_artifact(run.info.run_id, str(path), f"evidence/{path.parent.name}")
             back = download(order.tracking_uri, f"runs:/{run.info.run_id}/model", Path(scratch) / "back")
-            _demand_same(folder, back)
+            _require_same(folder, back)
             inspect(back)
         except BaseException:
             with suppress(MlflowException):  # where the registry is gone, the reason it went for is the one to tell
@@ -143,7 +143,7 @@ def _candidate(client: "MlflowClient", order: Order, into: Path) -> Path:
     if not address.startswith(("models:/", "runs:/")):
         raise _refused("CANDIDATE_ADDRESS", f"the address {address!r}", "models:/... or runs:/...", "name a candidate")
     try:
-        _demand_living_run(client, address)
+        _require_living_run(client, address)
         folder = download(order.tracking_uri, address, into)
     except (MlflowException, OSError) as error:
         found = f"{address}, which cannot be fetched: {str(error)[:200]}"
@@ -158,7 +158,7 @@ def _candidate(client: "MlflowClient", order: Order, into: Path) -> Path:
     return folder
 
 
-def _demand_living_run(client: "MlflowClient", address: str) -> None:
+def _require_living_run(client: "MlflowClient", address: str) -> None:
     """A run marked as failed or killed may still have registered a model before its process ended."""
     name, _, version = address.removeprefix("models:/").partition("/")
     if not address.startswith("models:/") or not version.isdigit():
@@ -170,7 +170,7 @@ def _demand_living_run(client: "MlflowClient", address: str) -> None:
         raise _refused("CANDIDATE_RUN_DEAD", f"run {run_id} with status {status}", "a run that finished", remedy)
 
 
-def _demand_same(judged: Path, copied: Path) -> None:
+def _require_same(judged: Path, copied: Path) -> None:
     ours, theirs = sha256_of_tree(judged), sha256_of_tree(copied)
     if ours != theirs:
         raise altered(theirs, ours, "the promoter's copy, read back")

@@ -47,7 +47,7 @@ def phantom_truths() -> Mapping[str, tuple[float, str]]:
     return {name: (float(value), str(unit)) for name, (value, unit) in record["truths"].items()}
 
 
-def demand_smoke_test(
+def require_smoke_test(
     ask: AskPhantom | None, folder: Path, digest: str, limits: PhantomStudy, champion_folder: Path | None = None
 ) -> PhantomAnswer:
     """Ask the model in ``folder`` and refuse it unless its answer is in order.

@@ -79,14 +79,14 @@ def advice_for(verdict: Verdict, policy: Policy | None = None, done: Aftermath |
         return "Nothing is left to decide about this verdict."
     asks = policy is not None and needs_approval(policy, verdict)
     held = (
-        "Only a person's word is missing. Look at the patients on this page before you give it: no rule sees a picture."
+        "Only a person's word is missing. Look at the patients on this page before you give it: no rule sees an image."
         if may_be_promoted(verdict)
         else "No limit is broken, but it was not shown to be better: no approval can promote it. "
         "A better model, or more patients, have to be judged."
     )
     return {
         "PROMOTE": f"Every rule passed{'; the policy asks for a person besides' if asks else ''}. "
-        "Look at the patients on this page before you say yes: no rule sees a picture.",
+        "Look at the patients on this page before you say yes: no rule sees an image.",
         "HOLD": held,
         "REJECT": "A limit is broken or the challenger is worse than the champion: no approval can promote it.",
         "INSUFFICIENT": "The evidence does not allow a decision: no approval can replace it. Mend the evidence first.",

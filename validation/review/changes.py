@@ -30,7 +30,7 @@ class RunFacts:
         run_id, run_url: in MLflow; version: of the registered candidate.
         dagster_run, dagster_url: the run that registered it.
         commit, dirty: git state of the code that trained; versions: of the libraries.
-        preset, seed, device, devices, seconds, epochs, pictures, energy: of the fit; energy in words.
+        preset, seed, device, devices, seconds, epochs, images, energy: of the fit; energy in words.
         dataset, dvc_version: of the data set; patients: its patients.
     """
 
@@ -48,7 +48,7 @@ class RunFacts:
     devices: int | None = None
     seconds: float | None = None
     epochs: float | None = None
-    pictures: int | None = None
+    images: int | None = None
     energy: str | None = None
     dataset: str | None = None
     dvc_version: str | None = None
@@ -113,7 +113,7 @@ def compare_runs(challenger: RunFacts, champion: RunFacts | None) -> tuple[Chang
             (f"library: {name}", other.versions.get(name), challenger.versions.get(name))
             for name in sorted({*other.versions, *challenger.versions})
         ),
-        ("training pictures", _count(other.pictures), _count(challenger.pictures)),
+        ("training images", _count(other.images), _count(challenger.images)),
         ("epochs", epochs_of(other), epochs_of(challenger)),
         (f"cost, {_processor(challenger)} minutes", minutes(other), minutes(challenger)),
     ]

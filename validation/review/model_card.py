@@ -142,7 +142,7 @@ def _training(run: RunFacts) -> dict[str, str]:
     trained = [p for p in run.patients if p.split == "train"]
     processor = "CPU" if run.device is None or "CPU" in run.device else "GPU"
     return {
-        "trained on": f"{len(trained)} patients, {run.pictures or 'an unknown number of'} pictures"
+        "trained on": f"{len(trained)} patients, {run.images or 'an unknown number of'} images"
         if trained
         else NOT_PROVIDED,
         "code": f"`{run.commit}`" + (" with uncommitted changes" if run.dirty else "") if run.commit else NOT_PROVIDED,
@@ -158,7 +158,7 @@ def _training(run: RunFacts) -> dict[str, str]:
 
 
 def _limits(record: EvaluationRecord) -> tuple[str, ...]:
-    virtual = "every figure on this card is of virtual patients and says nothing about real films"
+    virtual = "every figure on this card is of virtual patients and says nothing about real radiographs"
     return (
         *((virtual,) if record.simulated else ()),
         "levels are named by counting: an unusual number of vertebrae shifts every name below it",

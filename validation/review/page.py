@@ -24,7 +24,7 @@ from validation.review.agreement_charts import draw_agreements
 from validation.review.changes import RunFacts, compare_data, compare_runs
 from validation.review.forest import draw_forests
 from validation.review.level_charts import draw_calibration, draw_landmark_levels
-from validation.review.patients import SHOWN, EncodedPicture, Patient, Points, describe_patients
+from validation.review.patients import SHOWN, EncodedImage, Patient, Points, describe_patients
 from validation.review.rule_table import rule_table
 from validation.review.subgroup_names import DIMENSIONS, in_order
 from validation.review.verdict_status import Aftermath, day
@@ -41,7 +41,7 @@ class ReviewMaterial:
         verdict, policy: the decision, and what it was decided by.
         challenger, champion: the evaluation records that the verdict names.
         challenger_run, champion_run: what is on record of their training.
-        pictures: (study, view) -> picture of the studies to show (``patients.chosen_studies``).
+        images: (study, view) -> image of the studies to show (``patients.chosen_studies``).
         points: ``challenger``, ``champion``, ``truth`` -> study -> view -> landmarks.
         test_set_reads: how often the frozen test set was read; None where no ledger was kept.
         done, written_at: what had been done about the verdict when the page was written (ISO 8601); None: nobody asked.
@@ -53,7 +53,7 @@ class ReviewMaterial:
     champion: EvaluationRecord | None
     challenger_run: RunFacts = field(default_factory=RunFacts)
     champion_run: RunFacts | None = None
-    pictures: Mapping[tuple[str, ViewName], EncodedPicture] = field(default_factory=dict)
+    images: Mapping[tuple[str, ViewName], EncodedImage] = field(default_factory=dict)
     points: Mapping[str, Points] = field(default_factory=dict)
     test_set_reads: int | None = None
     done: Aftermath | None = None
@@ -73,7 +73,7 @@ def write_review(material: ReviewMaterial, path: Path) -> Path:
             "PAGE_TOO_LARGE",
             found=f"{weight / 1e6:.1f} MB",
             expected=f"at most {LIMIT_BYTES / 1e6:.0f} MB",
-            remedy="encode the pictures smaller",
+            remedy="encode the images smaller",
         )
     write_text_atomically(path, text)
     return path
@@ -85,7 +85,7 @@ def render_review(material: ReviewMaterial) -> str:
     Raises:
         EvidenceRejected: ``RECORDS_OF_ANOTHER``.
     """
-    _demand_belonging(material)
+    _require_belonging(material)
     environment = Environment(
         loader=PackageLoader("validation.review", "."),
         autoescape=select_autoescape(default=True),
@@ -95,7 +95,7 @@ def render_review(material: ReviewMaterial) -> str:
     )
     verdict, records = material.verdict, _records(material)
     policy = material.policy.comparison
-    patients = describe_patients(material.challenger, material.champion, policy, material.pictures, material.points)
+    patients = describe_patients(material.challenger, material.champion, policy, material.images, material.points)
     return environment.get_template("review.html.jinja").render(
         verdict=verdict,
         terms=summarise_verdict(verdict),
@@ -128,7 +128,7 @@ def _records(material: ReviewMaterial) -> Sequence[EvaluationRecord]:
     return [r for r in (material.challenger, material.champion) if r is not None]
 
 
-def _demand_belonging(material: ReviewMaterial) -> None:
+def _require_belonging(material: ReviewMaterial) -> None:
     verdict, champion = material.verdict, material.champion
     pairs = [
         ("challenger", material.challenger.digest, verdict.challenger_evidence),

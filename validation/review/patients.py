@@ -1,4 +1,4 @@
-"""The patients a reviewer looks at: the worst and the most changed, with their figures and their pictures.
+"""The patients a reviewer looks at: the worst and the most changed, with their figures and their images.
 
 Contract: a patient's loss is the mean over the compared parameters of |error| in margins, an unanswered one at its
 penalty, as the gate pools them; so who comes first here is who weighs most there. Ties are broken by name: the same
@@ -32,7 +32,7 @@ Points = Mapping[str, Mapping[ViewName, Points2D]]
 
 
 @dataclass(frozen=True)
-class EncodedPicture:
+class EncodedImage:
     """A radiograph for the page: JPEG bytes, and the size in pixels (width, height) its landmarks are told in."""
 
     jpeg: bytes
@@ -41,7 +41,7 @@ class EncodedPicture:
 
 @dataclass(frozen=True)
 class ViewDrawing:
-    """One view of a patient: the picture as a data address, and a layer of strokes for each role."""
+    """One view of a patient: the image as a data address, and a layer of strokes for each role."""
 
     view: str
     alt: str
@@ -69,7 +69,7 @@ class Patient:
         study, patient: ids; groups: dimension -> subgroup.
         loss, champion_loss: in margins; champion_loss is None without a champion.
         worst, changed: rank among all patients, 1 the first; changed is None without a champion.
-        answers: the parameters with a truth; views: pictures with strokes; remarks: level shifts, missing pictures.
+        answers: the parameters with a truth; views: images with strokes; remarks: level shifts, missing images.
     """
 
     study: str
@@ -101,13 +101,13 @@ def describe_patients(
     challenger: EvaluationRecord,
     champion: EvaluationRecord | None,
     comparison: Comparison,
-    pictures: Mapping[tuple[str, ViewName], EncodedPicture],
+    images: Mapping[tuple[str, ViewName], EncodedImage],
     points: Mapping[str, Points],
 ) -> tuple[Patient, ...]:
     """The patients to show, worst first.
 
     Args:
-        pictures: (study, view) -> picture; what is not there is told as missing.
+        images: (study, view) -> image; what is not there is told as missing.
         points: ``challenger``, ``champion``, ``truth`` -> study -> view -> landmarks.
     """
     ours, theirs = _by_id(challenger), _by_id(champion)
@@ -122,7 +122,7 @@ def describe_patients(
             worst=ranks[name][0],
             changed=ranks[name][1],
             answers=_answers(ours[name], theirs.get(name)),
-            views=_views(name, pictures, points),
+            views=_views(name, images, points),
             remarks=_remarks(ours[name], theirs.get(name)),
         )
         for name in chosen_studies(challenger, champion, comparison)
@@ -180,20 +180,20 @@ def _answer(outcome: ParameterOutcome, unit: str) -> str:
 
 
 def _views(
-    study: str, pictures: Mapping[tuple[str, ViewName], EncodedPicture], points: Mapping[str, Points]
+    study: str, images: Mapping[tuple[str, ViewName], EncodedImage], points: Mapping[str, Points]
 ) -> tuple[ViewDrawing, ...]:
     import base64
 
     drawn = []
-    for (name, view), picture in pictures.items():
+    for (name, view), image in images.items():
         if name != study:
             continue
         layers = {role: points[role].get(study, {}).get(view, {}) for role in _LAYERS if role in points}
-        strokes = "".join(draw_layer(found, role, picture.size[1]) for role, found in layers.items())
+        strokes = "".join(draw_layer(found, role, image.size[1]) for role, found in layers.items())
         told = ", ".join(f"{role} {len(found)}" for role, found in layers.items())
         alt = f"{view} radiograph of study {study}; landmarks drawn on it: {told}"
-        data = "data:image/jpeg;base64," + base64.b64encode(picture.jpeg).decode()
-        drawn.append(ViewDrawing(view, alt, data, picture.size, strokes))
+        data = "data:image/jpeg;base64," + base64.b64encode(image.jpeg).decode()
+        drawn.append(ViewDrawing(view, alt, data, image.size, strokes))
     return tuple(drawn)
 
 

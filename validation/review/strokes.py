@@ -1,4 +1,4 @@
-"""Landmarks as strokes that lie on a picture: spine curve, plates, pelvis, dots, names; SVG in the picture's pixels.
+"""Landmarks as strokes that lie on an image: spine curve, plates, pelvis, dots, names; SVG in the image's pixels.
 
 Contract: nothing is drawn for an absent landmark; a pixel's centre lies half a unit from its edge, as everywhere.
 """
@@ -14,7 +14,7 @@ _MARGINS = (("left", "right"), ("ant", "post"))
 
 
 def draw_layer(points: Points2D, role: str, height: int) -> str:
-    """One layer as an SVG group of class ``layer <role>``, for a picture of ``height`` pixels."""
+    """One layer as an SVG group of class ``layer <role>``, for an image of ``height`` pixels."""
     centres = _centres(points)
     strokes = [
         _path("curve", ["L".join(_at(p) for p in centres.values())] if len(centres) > 1 else []),

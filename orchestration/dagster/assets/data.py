@@ -48,13 +48,13 @@ def studies(workspace: WritableWorkspace, versions: DataVersions, watcher: Watch
 
 @dg.asset(group_name=GROUP, owners=OWNERS, kinds={"python", "dvc"}, code_version="1", deps=[studies])
 def landmarks(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
-    """3D landmarks projected into each view; a point outside the picture is absent."""
+    """3D landmarks projected into each view; a point outside the image is absent."""
     return chain_step("landmarks", workspace, versions, watcher)
 
 
 @dg.asset(group_name=GROUP, owners=OWNERS, kinds={"python", "dvc"}, code_version="1", deps=[studies, landmarks])
 def dataset(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
-    """Manifest and pictures, split by patient, with the frozen test set that every later figure refers to."""
+    """Manifest and images, split by patient, with the frozen test set that every later figure refers to."""
     return chain_step("dataset", workspace, versions, watcher)
 
 

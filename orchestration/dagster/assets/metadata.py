@@ -1,7 +1,7 @@
 """From a step's report to what a person sees on the asset's page.
 
 Contract: previews are small (the event log keeps every one of them for ever), absent figures are shown as absent, and
-nothing here raises because of a missing picture.
+nothing here raises because of a missing image.
 """
 
 import base64
@@ -23,18 +23,18 @@ def metadata_of(report: StepReport) -> dict[str, dg.MetadataValue]:
     shown: dict[str, dg.MetadataValue] = {name: _typed(value) for name, value in report.figures.items()}
     shown["wall time (s)"] = dg.MetadataValue.float(round(report.seconds, 2))
     shown["recomputed"] = dg.MetadataValue.bool(not report.skipped)
-    for title, picture in list(report.pictures.items())[:PREVIEWS]:
-        shown[f"picture: {title}"] = preview(Path(picture), title)
+    for title, image in list(report.images.items())[:PREVIEWS]:
+        shown[f"image: {title}"] = preview(Path(image), title)
     for title, page in report.pages.items():
         shown[f"page: {title}"] = dg.MetadataValue.path(page)
     return shown
 
 
-def preview(picture: Path, title: str) -> dg.MetadataValue:
-    """A picture as inline markdown, or its path when it cannot be shown small."""
-    payload = _shrunk(picture) if picture.is_file() else None
+def preview(image: Path, title: str) -> dg.MetadataValue:
+    """An image as inline markdown, or its path when it cannot be shown small."""
+    payload = _shrunk(image) if image.is_file() else None
     if payload is None:
-        return dg.MetadataValue.path(str(picture))
+        return dg.MetadataValue.path(str(image))
     encoded = base64.b64encode(payload).decode()
     return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{encoded})")
 
@@ -57,12 +57,12 @@ def _typed(value: Figure) -> dg.MetadataValue:
     return dg.MetadataValue.url(value) if value.startswith("http") else dg.MetadataValue.text(value)
 
 
-def _shrunk(picture: Path) -> bytes | None:
+def _shrunk(image: Path) -> bytes | None:
     """PNG bytes within the limit, narrower and in fewer colours as it takes; None when even that is too large."""
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(picture) as opened:
+        with Image.open(image) as opened:
             original = opened.convert("RGB")
     except (UnidentifiedImageError, OSError):
         return None

@@ -44,7 +44,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     for name, value in quiet_environment().items():
         monkeypatch.setenv(name, value)
     made = Workspace(tmp_path / "ws")
-    # The records here are drawn, without a data set whose pictures a reviewer's page could show.
+    # The records here are drawn, without a data set whose images a reviewer's page could show.
     monkeypatch.setattr("orchestration.tracking.describe.review_candidate", lambda *_: (made.root / "review.html", {}))
     made.prepare()
     policy = yaml.safe_load(DEFAULT_POLICY.read_text())
@@ -142,7 +142,7 @@ def test_the_life_of_two_models_as_a_person_types_it(workspace: Workspace, monke
     assert code_of(typed(workspace, "lift", "2", "--as", " ", "--comment", "no")) == "APPROVAL_EMPTY"
     own = typed(workspace, "lift", "2", "--as", "a. trainer", "--comment", "it is good")
     assert code_of(own) == "SAME_PERSON"
-    lifted = typed(workspace, "lift", "2", "--as", "R. Viewer", "--comment", "the films were exchanged")
+    lifted = typed(workspace, "lift", "2", "--as", "R. Viewer", "--comment", "the radiographs were exchanged")
     assert lifted.exit_code == 0 and "no longer denied (R. Viewer" in lifted.output, lifted.exception
     assert code_of(typed(workspace, "lift", "2", "--as", "R. Viewer", "--comment", "again")) == "NOT_DENIED"
     assert typed(workspace, "history", "--verify").exit_code == 0
@@ -202,7 +202,7 @@ def test_a_refused_verdict_stays_refused(workspace: Workspace) -> None:
     assert code_of(typed(workspace, *words)) == "HISTORY_WHOLE"
     # It was a mistake: named, by somebody, in the history; the record that only the seal knew of counts no more.
     model = read_verdict(workspace.verdict_file).challenger_model[:12]
-    lifted = typed(workspace, "lift", model, "--as", "R. Viewer", "--comment", "the wrong films")
+    lifted = typed(workspace, "lift", model, "--as", "R. Viewer", "--comment", "the wrong radiographs")
     assert lifted.exit_code == 0 and "no longer refused (R. Viewer" in lifted.output, lifted.exception
     assert typed(workspace, "approve", again, "--as", "B. Oss", "--comment", "now it is").exit_code == 0
     assert typed(workspace, "promote", "--by", "B. Oss").exit_code == 0

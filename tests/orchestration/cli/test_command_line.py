@@ -55,8 +55,8 @@ def test_training_from_a_model_takes_over_its_network_and_landmarks(tmp_path, mo
     assert params.dataset.landmark_set == contract.landmark_set
     assert params.training.minutes == 7 and params.training.learning_rate == 0.002
     assert params.training.label_shift == 0
-    films = ["train", "--from", str(RELEASED), "-w", str(tmp_path / "b"), "--source", "aasce"]
-    done = runner.invoke(plumbline, [*films, "--location", str(tmp_path)])
+    radiographs = ["train", "--from", str(RELEASED), "-w", str(tmp_path / "b"), "--source", "aasce"]
+    done = runner.invoke(plumbline, [*radiographs, "--location", str(tmp_path)])
     assert done.exit_code == 0, done.output
     params = read_params(tmp_path / "b" / "params.yaml")
     assert params.dataset.landmark_set == "corners68" and params.training.label_shift == 1
@@ -141,16 +141,16 @@ def test_a_real_source_needs_a_location(tmp_path):
     assert "--location" in result.output
 
 
-def test_public_films_get_their_own_landmarks_expectations_and_policy(tmp_path):
+def test_public_radiographs_get_their_own_landmarks_expectations_and_policy(tmp_path):
     call = ["init", "-w", str(tmp_path), "--source", "aasce", "--location", str(tmp_path)]
     assert CliRunner().invoke(plumbline, call).exit_code == 0
     params = read_params(tmp_path / "params.yaml")
     assert params.dataset.landmark_set == "corners68"
-    assert (params.validation.profile, params.gate.policy) == ("frontal_films", "frontal_films")
+    assert (params.validation.profile, params.gate.policy) == ("frontal_radiographs", "frontal_radiographs")
 
 
 def test_exit_codes_tell_usage_from_refusal_from_failure(tmp_path):
-    (tmp_path / "x.dcm").write_text("not a film")
+    (tmp_path / "x.dcm").write_text("not a radiograph")
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "params.yaml").write_text("cohort: {count: -1}")
     assert command("measure").returncode == 2
@@ -200,7 +200,7 @@ def test_impossible_settings_are_usage_errors(tmp_path, arguments):
 def test_unknown_names_are_refused_before_anything_runs(tmp_path, setting):
     refused = command("init", "-w", str(tmp_path), "--set", setting)
     assert refused.returncode == 2
-    assert any(known in refused.stderr for known in ("galbusera39", "frontal_films"))
+    assert any(known in refused.stderr for known in ("galbusera39", "frontal_radiographs"))
     assert not (tmp_path / "params.yaml").exists()
 
 
@@ -215,20 +215,20 @@ def two_patients(tmp_path_factory):
     return folder
 
 
-def test_films_of_two_patients_are_not_measured_as_one(two_patients, tmp_path):
-    films = [str(two_patients / "case-00000" / "frontal.dcm"), str(two_patients / "case-00001" / "lateral.dcm")]
-    refused = command("measure", *films, "-w", str(tmp_path), "--overlay", str(tmp_path / "o.png"))
+def test_radiographs_of_two_patients_are_not_measured_as_one(two_patients, tmp_path):
+    radiographs = [str(two_patients / "case-00000" / "frontal.dcm"), str(two_patients / "case-00001" / "lateral.dcm")]
+    refused = command("measure", *radiographs, "-w", str(tmp_path), "--overlay", str(tmp_path / "o.png"))
     assert refused.returncode == 1
     assert "PATIENT_MISMATCH" in refused.stderr
 
 
 def test_before_anything_is_promoted_the_model_in_the_box_measures_and_says_so(two_patients, tmp_path):
     case, found = two_patients / "case-00000", tmp_path / "new" / "values" / "m.json"
-    films = [str(case / "frontal.dcm"), str(case / "lateral.dcm")]
-    outputs = ["--overlay", str(tmp_path / "new" / "pictures" / "o.png"), "--json", str(found)]
-    done = command("measure", *films, "-w", str(tmp_path), *outputs)
+    radiographs = [str(case / "frontal.dcm"), str(case / "lateral.dcm")]
+    outputs = ["--overlay", str(tmp_path / "new" / "images" / "o.png"), "--json", str(found)]
+    done = command("measure", *radiographs, "-w", str(tmp_path), *outputs)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "new" / "pictures" / "o.png").is_file()
+    assert (tmp_path / "new" / "images" / "o.png").is_file()
     assert "measuring with the released model, learnt from virtual patients only" in " ".join(done.stderr.split())
     truth = json.loads((case / "reconstruction.json").read_text())
     report = json.loads(found.read_text())
@@ -244,9 +244,18 @@ def test_before_anything_is_promoted_the_model_in_the_box_measures_and_says_so(t
 
 
 def test_an_edited_model_is_refused_and_one_that_nothing_vouches_for_is_told(two_patients, tmp_path):
-    film, folder = two_patients / "case-00000" / "frontal.dcm", tmp_path / "model"
+    radiograph, folder = two_patients / "case-00000" / "frontal.dcm", tmp_path / "model"
     shutil.copytree(RELEASED, folder)
-    call = ["measure", str(film), "--model", str(folder), "--overlay", str(tmp_path / "o.png"), "-w", str(tmp_path)]
+    call = [
+        "measure",
+        str(radiograph),
+        "--model",
+        str(folder),
+        "--overlay",
+        str(tmp_path / "o.png"),
+        "-w",
+        str(tmp_path),
+    ]
     whole = command(*call)
     assert whole.returncode == 0 and "vouches" not in whole.stderr
     contract = json.loads((folder / "contract.json").read_text())
@@ -265,30 +274,33 @@ def test_an_edited_model_is_refused_and_one_that_nothing_vouches_for_is_told(two
     assert command(*call).returncode == 3
 
 
-def _with_picture_of(film, other, to):
-    """The film with its own tags and the other film's picture."""
-    given = pydicom.dcmread(film)
+def _with_image_of(radiograph, other, to):
+    """The radiograph with its own tags and the other radiograph's image."""
+    given = pydicom.dcmread(radiograph)
     given.PixelData = pydicom.dcmread(other).PixelData
     given.save_as(to)
     return str(to)
 
 
-def test_pictures_that_changed_places_are_not_measured(two_patients, tmp_path):
+def test_images_that_changed_places_are_not_measured(two_patients, tmp_path):
     frontal, lateral = (two_patients / "case-00000" / f"{view}.dcm" for view in ("frontal", "lateral"))
-    films = [
-        _with_picture_of(frontal, lateral, tmp_path / "f.dcm"),
-        _with_picture_of(lateral, frontal, tmp_path / "l.dcm"),
+    radiographs = [
+        _with_image_of(frontal, lateral, tmp_path / "f.dcm"),
+        _with_image_of(lateral, frontal, tmp_path / "l.dcm"),
     ]
     outputs = ["-w", str(tmp_path), "--overlay", str(tmp_path / "o.png")]
-    for given, why in ((films, "the pictures look exchanged"), (films[:1], "looks like a lateral, given as frontal")):
+    for given, why in (
+        (radiographs, "the images look exchanged"),
+        (radiographs[:1], "looks like a lateral, given as frontal"),
+    ):
         refused = command("measure", *given, *outputs)
         assert refused.returncode == 1
         assert "NOT_A_WHOLE_SPINE" in refused.stderr and why in " ".join(refused.stderr.split())
     assert not (tmp_path / "o.png").exists()
 
 
-def test_a_film_that_yields_no_parameter_ends_with_an_error_and_a_turned_one_with_a_note(tmp_path, capsys):
-    from orchestration.cli.measuring import _demand_a_spine
+def test_a_radiograph_that_yields_no_parameter_ends_with_an_error_and_a_turned_one_with_a_note(tmp_path, capsys):
+    from orchestration.cli.measuring import _require_a_spine
     from spine.errors import InputRejected
     from spine.measurement.registry import PARAMETERS, Measured
     from spine.prediction import Prediction
@@ -298,23 +310,25 @@ def test_a_film_that_yields_no_parameter_ends_with_an_error_and_a_turned_one_wit
         name: Measured(None, p.unit, "not seen", absent_code="LANDMARKS_NOT_SEEN") for name, p in PARAMETERS.items()
     }
     with pytest.raises(InputRejected, match=r"NOTHING_MEASURED: found turned\.dcm: frontal: 2 landmarks") as error:
-        _demand_a_spine(Prediction("", points, parameters=none), (tmp_path / "turned.dcm",))
+        _require_a_spine(Prediction("", points, parameters=none), (tmp_path / "turned.dcm",))
     assert error.value.exit_code == 1
     some = {**none, "cobb": Measured(12.0, "deg")}
-    told = Prediction("", points, parameters=some, notes=("the film may be turned",))
-    _demand_a_spine(told, (tmp_path / "turned.dcm",))
-    assert "the film may be turned" in capsys.readouterr().err
+    told = Prediction("", points, parameters=some, notes=("the radiograph may be turned",))
+    _require_a_spine(told, (tmp_path / "turned.dcm",))
+    assert "the radiograph may be turned" in capsys.readouterr().err
 
 
-def test_a_film_is_never_overwritten_and_a_bad_one_is_named(two_patients, tmp_path):
-    film = two_patients / "case-00000" / "frontal.dcm"
-    before = film.read_bytes()
-    assert command("measure", str(film), "--json", str(film), "-w", str(tmp_path)).returncode == 2
-    assert command("measure", str(film), "--overlay", str(tmp_path / "o.xyz"), "-w", str(tmp_path)).returncode == 2
-    assert film.read_bytes() == before
+def test_a_radiograph_is_never_overwritten_and_a_bad_one_is_named(two_patients, tmp_path):
+    radiograph = two_patients / "case-00000" / "frontal.dcm"
+    before = radiograph.read_bytes()
+    assert command("measure", str(radiograph), "--json", str(radiograph), "-w", str(tmp_path)).returncode == 2
+    assert (
+        command("measure", str(radiograph), "--overlay", str(tmp_path / "o.xyz"), "-w", str(tmp_path)).returncode == 2
+    )
+    assert radiograph.read_bytes() == before
     cut = tmp_path / "cut.dcm"
     cut.write_bytes(before[: len(before) // 2])
-    refused = command("measure", str(film), str(cut), "-w", str(tmp_path), "--overlay", str(tmp_path / "o.png"))
+    refused = command("measure", str(radiograph), str(cut), "-w", str(tmp_path), "--overlay", str(tmp_path / "o.png"))
     assert "cut.dcm" in refused.stderr
     assert "TRUNCATED" in refused.stderr
 

@@ -1,4 +1,4 @@
-"""``plumbline cohort --stats``: the table and the figure, without a picture drawn."""
+"""``plumbline cohort --stats``: the table and the figure, without an image drawn."""
 
 import pytest
 from click.testing import CliRunner

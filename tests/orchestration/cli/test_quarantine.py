@@ -24,8 +24,8 @@ def taken_in(tmp_path):
     batch = workspace.inbox / "june"
     for case, place in (("case-00001", drop / "MEIER 1950"), ("case-00002", batch / "HUBER")):
         shutil.move(drop / case, place)
-        film = place / "frontal.dcm"
-        film.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
+        radiograph = place / "frontal.dcm"
+        radiograph.write_bytes(radiograph.read_bytes()[: radiograph.stat().st_size // 2])
     (batch / "COMPLETE").touch()
     assert compute_step("studies", workspace).figures["quarantined"] == 2
     return workspace

@@ -62,7 +62,7 @@ def test_the_gate_refuses_a_hardly_trained_model(tiny):
 
 
 @pytest.mark.slow
-def test_dagster_keeps_figures_pictures_versions_and_links(tiny):
+def test_dagster_keeps_figures_images_versions_and_links(tiny):
     workspace, _ = tiny
     with open_instance(workspace) as instance:
         kept = {
@@ -71,7 +71,7 @@ def test_dagster_keeps_figures_pictures_versions_and_links(tiny):
         }
         assert instance.get_latest_materialization_event(dg.AssetKey("champion")) is None
     assert kept["studies"].metadata["received"].value == 26
-    assert kept["evaluation"].metadata["picture: worst"].value.startswith("![worst](data:image/png;base64,")
+    assert kept["evaluation"].metadata["image: worst"].value.startswith("![worst](data:image/png;base64,")
     assert kept["registered_candidate"].metadata["MLflow run"].value.startswith("http://127.0.0.1:5000/#/experiments/")
     versions = {name: (kept[name].tags or {}).get("dagster/data_version", "") for name in STAGE_NAMES}
     assert all(version.startswith("md5:") for version in versions.values()), versions

@@ -33,7 +33,7 @@ def test_two_processes_fit_one_model_and_tell_how_far_they_are(drawn, tmp_path, 
     out = tmp_path / "candidate"
     summary = fit_in_team(drawn, out, CONFIG, tmp_path / "team", lambda done, total: told.append((done, total)))
     assert summary.config == CONFIG
-    assert summary.epochs == 2 and summary.steps == 2 * (24 // 2 // 4)  # each process sees half of the pictures
+    assert summary.epochs == 2 and summary.steps == 2 * (24 // 2 // 4)  # each process sees half of the images
     assert summary.model_digest is not None and (out / "model.onnx").is_file()
     assert told[-1] == (1000, 1000) and told == sorted(told)
     again = fit_in_team(drawn, out, CONFIG, tmp_path / "team", None)

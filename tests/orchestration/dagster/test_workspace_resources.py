@@ -121,7 +121,7 @@ def test_figures_are_typed():
     assert shown["wall time (s)"] == dg.MetadataValue.float(1.23)
 
 
-def test_preview_is_small_and_shows_the_picture(tmp_path):
+def test_preview_is_small_and_shows_the_image(tmp_path):
     import base64
     import io
 
@@ -138,8 +138,8 @@ def test_preview_is_small_and_shows_the_picture(tmp_path):
         assert small.width / small.height == pytest.approx(900 / 1400, rel=0.02)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"not a picture"])
-def test_missing_or_broken_picture_is_a_path(tmp_path, content):
+@pytest.mark.parametrize("content", [None, b"", b"not an image"])
+def test_missing_or_broken_image_is_a_path(tmp_path, content):
     path = tmp_path / "p.png"
     if content is not None:
         path.write_bytes(content)

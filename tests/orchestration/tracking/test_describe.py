@@ -9,7 +9,7 @@ import pytest
 
 from orchestration.environment import quiet_environment
 from orchestration.tracking.describe import describe_served, review_candidate, tell_what_was_done
-from orchestration.tracking.review_page import HEIGHTS, encode_pictures, gather_material
+from orchestration.tracking.review_page import HEIGHTS, encode_images, gather_material
 from orchestration.tracking.run_facts import read_run_facts
 from orchestration.tracking.seed_groups import group_seeds
 from spine.dataset import read_manifest
@@ -186,21 +186,21 @@ def test_facts_that_nobody_recorded_are_unknown(judged: Judged) -> None:
 def test_the_page_is_written_from_the_workspace(judged: Judged) -> None:
     material = gather_material(judged.workspace, judged.params)
     assert set(material.points) == {"challenger", "champion", "truth"}
-    shown = {study for study, _ in material.pictures}
+    shown = {study for study, _ in material.images}
     assert {UNANSWERED, MOST_CHANGED} <= shown
     assert 20 <= len(shown) <= 40
     text = judged.workspace.review_page.read_text()
     assert read_verdict(judged.workspace.verdict_file).digest in text
 
 
-def test_pictures_shrink_until_they_fit(judged: Judged) -> None:
+def test_images_shrink_until_they_fit(judged: Judged) -> None:
     examples = read_manifest(judged.workspace.dataset).in_split("test")[:3]
-    whole = encode_pictures(judged.workspace.dataset, examples)
+    whole = encode_images(judged.workspace.dataset, examples)
     limit = sum(len(p.jpeg) for p in whole.values()) // 2
-    small = encode_pictures(judged.workspace.dataset, examples, limit)
+    small = encode_images(judged.workspace.dataset, examples, limit)
     assert 0 < sum(len(p.jpeg) for p in small.values()) <= limit
     assert {p.size for p in small.values()} == {p.size for p in whole.values()}, "landmarks keep their pixels"
-    assert len(encode_pictures(judged.workspace.dataset, examples, 1)) == 6, f"never none, not even at {HEIGHTS[-1]} px"
+    assert len(encode_images(judged.workspace.dataset, examples, 1)) == 6, f"never none, not even at {HEIGHTS[-1]} px"
 
 
 def test_a_first_model_needs_no_champion(tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def test_nothing_small_is_larger_than_the_tiles_allow_for() -> None:
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_the_mass_of_all_bone_is_kept_by_the_splat(view) -> None:
-    """On a picture that holds everybody whole: path length times area at the point's own depth is volume."""
+    """On an image that holds everybody whole: path length times area at the point's own depth is volume."""
     bones = together()[1].bones
     wide = ViewGeometry(view, (330, 300), (9.0, 9.0), SOURCE_TO_ISOCENTRE_MM[view], 0.0, -300.0)
     depth = bones.xyz_mm[..., 1 if view == "frontal" else 0]

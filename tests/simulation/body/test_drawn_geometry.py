@@ -78,13 +78,13 @@ def view(name, spacing=PIXEL_MM, z0=0.0, u0=0.0, shape=(512, 256)) -> ViewGeomet
     return ViewGeometry(name, shape, (spacing, spacing), SOURCE_TO_ISOCENTRE_MM[name], u0, z0)
 
 
-def picture_of(points: MassPoints, geometry: ViewGeometry) -> np.ndarray:
+def image_of(points: MassPoints, geometry: ViewGeometry) -> np.ndarray:
     return splat(points, rays_of([geometry]))[0].numpy().astype(float)
 
 
-def centroid(picture: np.ndarray) -> np.ndarray:
-    rows, columns = np.mgrid[0 : picture.shape[0], 0 : picture.shape[1]]
-    return np.array([(columns * picture).sum(), (rows * picture).sum()]) / picture.sum()
+def centroid(image: np.ndarray) -> np.ndarray:
+    rows, columns = np.mgrid[0 : image.shape[0], 0 : image.shape[1]]
+    return np.array([(columns * image).sum(), (rows * image).sum()]) / image.sum()
 
 
 def on_axes(rim: torch.Tensor) -> np.ndarray:
@@ -200,7 +200,7 @@ def test_every_rendered_end_plate_is_centred_on_its_landmark(who, name) -> None:
             middle = plates.vertices[who, 2 * v + side, 0, 0].numpy().astype(float)
             half_depth = (points[f"{plate}_post"] - points[f"{plate}_ant"]) / 2
             expected = label + 0.6 * (middle - label) + back * half_depth  # 0.6: the mean of 1 - r^3 over a disc
-            rendered = centroid(picture_of(sample_shell(only(plates, who, 2 * v + side)), geometry))
+            rendered = centroid(image_of(sample_shell(only(plates, who, 2 * v + side)), geometry))
             assert rendered == pytest.approx(geometry.project(expected), abs=0.15), plate
             # So the plate as a whole is never far from its label either: less than 2 mm and 0.15 pixels.
             assert rendered == pytest.approx(geometry.project(label), abs=0.15 + 2.0 / PIXEL_MM), plate
@@ -211,12 +211,12 @@ def test_every_rendered_end_plate_is_centred_on_its_landmark(who, name) -> None:
 def test_the_rendered_s1_plate_and_heads_are_centred_on_their_landmarks(who, name) -> None:
     patient, pelvis, geometry = cast()[who], drawn().pelvis, view(name)
     points = patient.reconstruction.points
-    plate = picture_of(sample_shell(only(named(pelvis.shells, "S1 plate")[0], who)), geometry)
+    plate = image_of(sample_shell(only(named(pelvis.shells, "S1 plate")[0], who)), geometry)
     assert centroid(plate) == pytest.approx(geometry.project(points["S1_sup"]), abs=0.15)
     for head, label in zip(named(pelvis.fillings, "femoral head"), ("HIP_L", "HIP_R"), strict=True):
-        picture = picture_of(sample_filling(only(head, who)), geometry)
-        assert centroid(picture) == pytest.approx(geometry.project(points[label]), abs=0.2)
-        across = np.flatnonzero(picture.sum(0) > 0.02 * picture.sum(0).max())
+        image = image_of(sample_filling(only(head, who)), geometry)
+        assert centroid(image) == pytest.approx(geometry.project(points[label]), abs=0.2)
+        across = np.flatnonzero(image.sum(0) > 0.02 * image.sum(0).max())
         width_mm = (across[-1] - across[0] + 1) * geometry.spacing_mm[1]
         assert width_mm == pytest.approx(2 * patient.reconstruction.hip_radius_mm[label], rel=0.12)
 
@@ -233,8 +233,8 @@ def test_the_edges_of_an_isolated_plate_are_its_projected_margins(who, name, fir
             where, spacing = points[plate], 0.5
             geometry = view(name, spacing, where[2], where[0] if name == "frontal" else where[1], (80, 160))
             shell = replace(only(plates, who, 2 * v + side), spacing_mm=0.25)
-            picture = picture_of(sample_shell(shell), geometry)
-            columns = np.flatnonzero(picture.sum(0) > 0.05 * picture.sum(0).max())
+            image = image_of(sample_shell(shell), geometry)
+            columns = np.flatnonzero(image.sum(0) > 0.05 * image.sum(0).max())
             # The outline's extreme in this view is the margin itself unless the vertebra is turned about z.
             margins = [geometry.project(points[f"{plate}_{side_name}"])[0] for side_name in (first, second)]
             axes = patient.spine.axes[v, side]
@@ -243,7 +243,7 @@ def test_the_edges_of_an_isolated_plate_are_its_projected_margins(who, name, fir
             turned = abs(axes[axis, 1 - axis]) * half[1 - axis] / spacing
             # The corners of the back reach a little behind its middle, which carries the label.
             margins[1] += 0.0 if name == "frontal" else (behind - 1) * half[1] / spacing
-            # Pixels of a picture at 1.435 mm are 2.87 of these.
+            # Pixels of an image at 1.435 mm are 2.87 of these.
             tolerance = 0.5 * 1.435 / spacing + turned
             assert columns[0] == pytest.approx(margins[0], abs=tolerance), (level, plate)
             assert columns[-1] == pytest.approx(margins[1], abs=tolerance), (level, plate)

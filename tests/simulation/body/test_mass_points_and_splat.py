@@ -1,4 +1,6 @@
-"""Mass points and their splat: volumes, areas and the projection of scanner and plain film, against closed forms."""
+"""Mass points and their splat: volumes, areas and the projection of scanner and plain radiograph, against closed
+forms.
+"""
 
 import numpy as np
 import pytest
@@ -141,14 +143,14 @@ def test_the_splat_conserves_mass(view) -> None:
     points = sample_filling(
         Filling("sphere", grid.expand(2, -1, -1, -1, -1), axis.expand(2, -1, -1, -1), torch.ones(2, 1))
     )
-    pictures = splat(points, rays_of(geometries(view))).double()
-    for picture, geometry in zip(pictures, geometries(view), strict=True):
+    images = splat(points, rays_of(geometries(view))).double()
+    for image, geometry in zip(images, geometries(view), strict=True):
         # Undo magnification and slant of the ray at the sphere's own depth: what is left is volume.
         column_mm, f = geometry.spacing_mm[1], geometry.source_to_isocentre_mm
         depth = CENTRE[1] if view == "frontal" else CENTRE[0]
         u = (torch.arange(70) - 70 / 2 + 0.5) * column_mm + geometry.u0_mm
         slant, magnification = torch.sqrt(1 + (u / f) ** 2), f / (f + depth)
-        volume = float((picture / slant / magnification).sum() * geometry.spacing_mm[0] * column_mm)
+        volume = float((image / slant / magnification).sum() * geometry.spacing_mm[0] * column_mm)
         assert volume == pytest.approx(4 / 3 * np.pi * 15**3, rel=1e-3 + 4e-3)
         assert volume == pytest.approx(float(points.volume_mm3[0].sum()), rel=1e-3)
 
@@ -161,20 +163,20 @@ def balls(radius: float, *centres: tuple[float, float, float]) -> MassPoints:
 
 def test_a_splatted_ball_has_the_chords_of_a_ball() -> None:
     geometry = ViewGeometry("frontal", (30, 32), (2.0, 2.0), 987.0)
-    picture = splat(balls(24.0, (0.0, 0.0, 0.0)), rays_of([geometry]))[0].numpy()
+    image = splat(balls(24.0, (0.0, 0.0, 0.0)), rays_of([geometry]))[0].numpy()
     rows, columns = np.mgrid[0:30, 0:32]
     uv = geometry.plane_from_pixels(np.stack([columns, rows], axis=-1).astype(float))
     u = uv[..., 0] * 987 / np.hypot(uv[..., 0], 987)  # distance of the ray from the axis
     expected = 2 * np.sqrt(np.clip(24.0**2 - u**2 - uv[..., 1] ** 2, 0, None))
     middle = expected > 30
-    assert picture[middle] == pytest.approx(expected[middle], rel=0.08)
-    assert picture[middle].mean() == pytest.approx(expected[middle].mean(), rel=0.01)
+    assert image[middle] == pytest.approx(expected[middle], rel=0.08)
+    assert image[middle].mean() == pytest.approx(expected[middle].mean(), rel=0.01)
 
 
-def test_points_beside_the_picture_are_left_out_and_on_the_edge_kept() -> None:
+def test_points_beside_the_image_are_left_out_and_on_the_edge_kept() -> None:
     geometry = ViewGeometry("frontal", (5, 7), (1.0, 1.0), 987.0)
     xyz = torch.tensor([[500.0, 0, 0], [0, 0, 300.0], [3.0, 0, 0], [0, 0, -2.0], [-3.49, 0, 2.49]])
-    # The second patient has nothing: what leaves the first one's picture must not show on it.
+    # The second patient has nothing: what leaves the first one's image must not show on it.
     points = MassPoints(xyz.expand(2, 5, 3), torch.stack([torch.ones(5), torch.zeros(5)]))
     first, second = splat(points, rays_of([geometry, geometry]))
     assert first.shape == (5, 7)
@@ -185,7 +187,7 @@ def test_points_beside_the_picture_are_left_out_and_on_the_edge_kept() -> None:
 
 
 @pytest.mark.parametrize("at", [(500.0, 0.0, 0.0), (-500.0, 0, 0), (0, 0, 300.0), (0, 0, -300.0), (9.0, 0, -9.0)])
-def test_a_point_off_the_picture_adds_nothing_anywhere(at) -> None:
+def test_a_point_off_the_image_adds_nothing_anywhere(at) -> None:
     geometry = ViewGeometry("frontal", (5, 7), (1.0, 1.0), 987.0)
     points = MassPoints(torch.tensor([[at]] * 3, dtype=torch.float32), torch.ones(3, 1))
     assert float(splat(points, rays_of([geometry] * 3)).abs().max()) == 0.0
@@ -202,7 +204,7 @@ def seen_from(cone: Cone, geometry: ViewGeometry, xyz: np.ndarray) -> np.ndarray
 
 
 @pytest.mark.parametrize("from_behind", [False, True])
-def test_a_plain_films_points_and_landmarks_land_where_its_point_source_casts_them(from_behind) -> None:
+def test_a_plain_radiographs_points_and_landmarks_land_where_its_point_source_casts_them(from_behind) -> None:
     cones = [Cone(120.0, from_behind), None]
     shots = [ViewGeometry("frontal", (80, 60), (3.0, 2.5), 1150.0, 4.0, 30.0), geometries("frontal")[0]]
     shots[1] = ViewGeometry("frontal", (80, 60), (1.5, 2.0), 987.0, -3.0, 9.0)
@@ -218,13 +220,13 @@ def test_a_plain_films_points_and_landmarks_land_where_its_point_source_casts_th
 
 
 @pytest.mark.parametrize("from_behind", [False, True])
-def test_a_ball_on_a_plain_film_has_the_chords_seen_from_its_point_source(from_behind) -> None:
+def test_a_ball_on_a_plain_radiograph_has_the_chords_seen_from_its_point_source(from_behind) -> None:
     geometry, cone, centre = (
         ViewGeometry("frontal", (40, 44), (2.0, 1.7), 600.0, 30.0, 90.0),
         Cone(-60.0, from_behind),
         (25.0, 40.0, 80.0),
     )
-    picture = splat(balls(20.0, centre), rays_of([geometry], cones=[cone]))[0].numpy()
+    image = splat(balls(20.0, centre), rays_of([geometry], cones=[cone]))[0].numpy()
     rows, columns = np.mgrid[0:40, 0:44]
     uv = geometry.plane_from_pixels(np.stack([columns, rows], axis=-1).astype(float))
     source = np.array([0.0, 600.0 if from_behind else -600.0, -60.0])
@@ -234,5 +236,5 @@ def test_a_ball_on_a_plain_film_has_the_chords_seen_from_its_point_source(from_b
     expected = 2 * np.sqrt(np.clip(20.0**2 - aside**2, 0, None))
     middle = expected > 25
     assert middle.sum() > 80
-    assert picture[middle] == pytest.approx(expected[middle], rel=0.10)
-    assert picture[middle].mean() == pytest.approx(expected[middle].mean(), rel=0.01)
+    assert image[middle] == pytest.approx(expected[middle], rel=0.10)
+    assert image[middle].mean() == pytest.approx(expected[middle].mean(), rel=0.01)

@@ -147,9 +147,9 @@ def test_another_configuration_is_noticed_and_replaces_the_cases(written: Path, 
         ({"count": 0}, "count = 0"),
         ({"seed": -1}, "seed = -1"),
         ({"workers": 0}, "workers = 0"),
-        ({"shape": (64, 64)}, "picture height 367 mm"),
-        ({"spacing_mm": float("nan")}, "picture height nan"),
-        ({"shape": (128, 8)}, "picture width 46 mm"),
+        ({"shape": (64, 64)}, "image height 367 mm"),
+        ({"spacing_mm": float("nan")}, "image height nan"),
+        ({"shape": (128, 8)}, "image width 46 mm"),
     ],
 )
 def test_impossible_cohorts_are_refused(change: dict, named: str) -> None:
@@ -197,7 +197,7 @@ def with_extras(tmp_path_factory) -> Path:
     return folder
 
 
-def test_extras_lie_beside_the_same_pictures(with_extras: Path, tmp_path: Path) -> None:
+def test_extras_lie_beside_the_same_images(with_extras: Path, tmp_path: Path) -> None:
     for index in range(3):
         write_case(tmp_path, READABLE, index)
         plain, case = tmp_path / f"case-{index:05d}", with_extras / f"case-{index:05d}"
@@ -429,7 +429,7 @@ def test_a_case_that_lost_its_extras_is_drawn_again(with_extras: Path, tmp_path:
     assert sha256_of_tree(folder) == sha256_of_tree(with_extras)
 
 
-def test_sway_moves_the_lateral_picture_alone_and_is_recorded(written: Path, tmp_path: Path) -> None:
+def test_sway_moves_the_lateral_image_alone_and_is_recorded(written: Path, tmp_path: Path) -> None:
     config = replace(SMALL, sway_mm=6.0)
     write_cohort(tmp_path, config)
     draws = []
@@ -457,7 +457,7 @@ def test_a_case_is_the_stream_s_patient_of_the_same_seed() -> None:
     assert [planned[i].facts["seed"] for i in range(3)] == [SMALL.case_seed(i) for i in range(3)]
 
 
-def test_whole_body_pictures_show_more_with_larger_pixels(tmp_path: Path) -> None:
+def test_whole_body_images_show_more_with_larger_pixels(tmp_path: Path) -> None:
     index = next(i for i in range(200) if sample_patient(SMALL.case_seed(i)).field_of_view == "whole_body")
     write_case(tmp_path, SMALL, index)
     reconstruction = read_reconstruction(tmp_path / f"case-{index:05d}" / "reconstruction.json")

@@ -14,7 +14,7 @@ VIEWS = ("frontal", "lateral")
 
 
 def geometries(view) -> list[ViewGeometry]:
-    """Two patients' pictures that differ in all but their shape."""
+    """Two patients' images that differ in all but their shape."""
     f = SOURCE_TO_ISOCENTRE_MM[view]
     return [
         ViewGeometry(view, SHAPE, (5.0, 4.0), f, 6.0, 9.0),
@@ -60,7 +60,7 @@ def test_rays_are_those_of_the_scanner(view) -> None:
         assert rays.row_z_mm[i].numpy() == pytest.approx(z, abs=1e-4)
 
 
-def test_pictures_of_two_shapes_or_views_are_not_one_batch() -> None:
+def test_images_of_two_shapes_or_views_are_not_one_batch() -> None:
     one = geometries("frontal")[0]
     for other in (geometries("lateral")[0], ViewGeometry("frontal", (46, 65), (5.0, 4.0), 987.0)):
         with pytest.raises(ValueError, match="one view and one shape"):
@@ -159,12 +159,12 @@ def test_below_its_fluid_level_an_ellipsoid_is_empty_and_above_it_whole(view) ->
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_small_ellipsoids_on_tiles_equal_those_on_the_whole_picture(view) -> None:
+def test_small_ellipsoids_on_tiles_equal_those_on_the_whole_image(view) -> None:
     rng, reach = np.random.default_rng(5), 30.0
     rows = []
     for _ in range(2):
         row = [NO_ELLIPSOID]
-        for x in (-110.0, -60.0, 0.0, 35.0, 120.0):  # the outer ones reach beyond the picture
+        for x in (-110.0, -60.0, 0.0, 35.0, 120.0):  # the outer ones reach beyond the image
             turn, _ = np.linalg.qr(rng.standard_normal((3, 3)))
             at = np.array([x, x * 0.9, rng.uniform(-115, 110)])
             row.append(Ellipsoid(at, turn @ np.diag(rng.uniform(6, reach, 3)), at[2] - 4 if x > 0 else None))
@@ -178,7 +178,7 @@ def test_small_ellipsoids_on_tiles_equal_those_on_the_whole_picture(view) -> Non
     assert float((expected - before)[0].max()) > 40
     assert float((expected - before)[1].max()) > 40
     edges = (expected - before)[:, :, [0, -1]].abs().sum() + (expected - before)[:, [0, -1]].abs().sum()
-    assert float(edges) > 0, "nothing reached the edge of the picture: the test would not see a wrap around"
+    assert float(edges) > 0, "nothing reached the edge of the image: the test would not see a wrap around"
 
 
 def test_arrays_of_solids_come_back_as_they_were() -> None:

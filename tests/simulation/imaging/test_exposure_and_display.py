@@ -1,4 +1,4 @@
-"""From path lengths to grey values: physics against closed forms, noise, looks, and what is laid over a picture."""
+"""From path lengths to grey values: physics against closed forms, noise, looks, and what is laid over an image."""
 
 from dataclasses import replace
 from functools import cache
@@ -15,7 +15,7 @@ from simulation.body.patient_mass import sample_matter
 from simulation.imaging.annotation import Overlay, glyph, lay_over, sample_overlay
 from simulation.imaging.appearance import (
     FAMILY_SHARES,
-    FILM_SHARES,
+    RADIOGRAPH_SHARES,
     Look,
     LookFamily,
     sample_exposure,
@@ -53,7 +53,7 @@ def uniform(shape: tuple[int, int], count: int, **lengths: torch.Tensor | float)
 
 
 def integrals(view, exposure: Exposure, **lengths) -> np.ndarray:
-    """(2,) line integral in the middle of each of two patients' pictures."""
+    """(2,) line integral in the middle of each of two patients' images."""
     shape = (7, 9)
     found = line_integrals(
         uniform(shape, 2, **lengths), people(), rays(view, shape, count=2), exposures_of([exposure] * 2), SEEDS
@@ -182,7 +182,7 @@ def test_noise_belongs_to_the_seed_not_to_the_place_in_the_batch() -> None:
 
 @cache
 def shown() -> tuple[torch.Tensor, PathLengths, Rays]:
-    """Two patients' measured frontal pictures."""
+    """Two patients' measured frontal images."""
     shape, pixel = (128, 64), 5.74
     r = rays("frontal", shape, pixel, 2)
     paths = exact_paths(people(), sample_matter(people(), pixel), r)
@@ -209,23 +209,23 @@ def test_an_inverted_look_is_the_complement(family) -> None:
 
 
 @pytest.mark.parametrize("family", get_args(LookFamily))
-def test_every_look_family_shows_a_picture_without_gaps(family) -> None:
+def test_every_look_family_shows_an_image_without_gaps(family) -> None:
     for seed in range(10):
         look = sample_look(np.random.default_rng(seed), family)
         assert look == sample_look(np.random.default_rng(seed), family)
         found = displayed(look, replace(look, seam=0.5, seam_gain=0.7, seam_step=0.6, seam_line=1.0)).float()
         assert torch.isfinite(found).all()
         inside = shown()[1].skin > 60
-        for picture, body in zip(found, inside, strict=True):
-            assert float(picture[body].std()) > 60, (family, seed)
-            assert len(picture[body].unique()) > 200, (family, seed)
+        for image, body in zip(found, inside, strict=True):
+            assert float(image[body].std()) > 60, (family, seed)
+            assert len(image[body].unique()) > 200, (family, seed)
         exposure = sample_exposure(np.random.default_rng(seed), family)
         assert exposure == sample_exposure(np.random.default_rng(seed), family)
         assert exposure.blur_mm <= 2.2, "the kernel of the detector's blur is cut off at that"
 
 
-def test_a_look_does_not_depend_on_the_other_picture() -> None:
-    one, two = Look(), sample_look(np.random.default_rng(1), "film")
+def test_a_look_does_not_depend_on_the_other_image() -> None:
+    one, two = Look(), sample_look(np.random.default_rng(1), "radiograph")
     first, second = displayed(one, two), displayed(one, one)
     assert int((first[0] - second[0]).abs().max()) <= 1
     assert int((first[1] - second[1]).abs().max()) > 100
@@ -264,7 +264,7 @@ def test_a_hard_window_gives_way_before_the_spine_is_burnt_out(linear) -> None:
 
 
 def test_the_shares_of_families_are_met() -> None:
-    for shares in (FAMILY_SHARES, FILM_SHARES):
+    for shares in (FAMILY_SHARES, RADIOGRAPH_SHARES):
         assert sum(shares.values()) == pytest.approx(1.0)
         rng = np.random.default_rng(0)
         drawn = [sample_family(rng, shares) for _ in range(3000)]
@@ -277,7 +277,7 @@ def overlay(window=(0, 9, 0, 11), sheet=(0, 9, 0, 11), haze=0.0, marks=()) -> Ov
     return Overlay(rows.astype(np.int32), columns.astype(np.int32), greys.astype(np.float32), window, haze, sheet)
 
 
-def test_what_is_laid_over_a_picture_changes_only_its_own_pixels() -> None:
+def test_what_is_laid_over_an_image_changes_only_its_own_pixels() -> None:
     greys = torch.rand(3, 9, 11, generator=torch.Generator().manual_seed(2)) * 0.5 + 0.2
     marks = [(1, 2, 1.0), (8, 10, 0.9), (0, 0, 0.05)]
     window, sheet = (2.0, 7.0, 3.0, 10.0), (1.0, 9.0, 2.0, 11.0)
@@ -292,7 +292,7 @@ def test_what_is_laid_over_a_picture_changes_only_its_own_pixels() -> None:
     on_sheet, is_open = torch.zeros(9, 11, dtype=torch.bool), torch.zeros(9, 11, dtype=torch.bool)
     on_sheet[1:9, 2:11], is_open[2:7, 3:10] = True, True
     assert torch.equal(found[2][is_open], greys[2][is_open])
-    assert not found[2][~on_sheet].any(), "around the film all is black"
+    assert not found[2][~on_sheet].any(), "around the radiograph all is black"
     beside = on_sheet & ~is_open
     assert found[2][beside].numpy() == pytest.approx((0.25 * greys[2] + 0.75)[beside].numpy(), abs=1e-6)
 

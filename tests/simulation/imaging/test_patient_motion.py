@@ -68,7 +68,7 @@ def test_a_raised_patient_is_seen_higher_up():
     assert int(np.argmax(shifts)) == 4
 
 
-def test_nothing_moved_is_the_picture_of_the_still_patient():
+def test_nothing_moved_is_the_image_of_the_still_patient():
     patient = build_patient(sample_patient(5), 5)
     geometry = scan_geometry(patient, *SMALL)
     still, swayed = render_views(patient, geometry, 5), render_swayed(patient, geometry, 5, np.zeros(3))

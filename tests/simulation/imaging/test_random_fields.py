@@ -93,14 +93,14 @@ def test_coarser_octaves_vary_over_longer_distances_and_weigh_more() -> None:
 
 
 def spot(count: int, shape: tuple[int, int], at: tuple[int, int]) -> torch.Tensor:
-    picture = torch.zeros(count, *shape)
-    picture[:, at[0], at[1]] = 1.0
-    return picture
+    image = torch.zeros(count, *shape)
+    image[:, at[0], at[1]] = 1.0
+    return image
 
 
-def spread(picture: torch.Tensor) -> tuple[float, float]:
+def spread(image: torch.Tensor) -> tuple[float, float]:
     """Standard deviations down and across, pixels."""
-    p = picture.double()
+    p = image.double()
     found = []
     for line in (p.sum(1), p.sum(0)):
         at = torch.arange(len(line))
@@ -110,19 +110,19 @@ def spread(picture: torch.Tensor) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("how", [blur, wide_blur])
-def test_a_blur_is_as_wide_as_asked_for_each_picture_and_keeps_its_sum(how) -> None:
+def test_a_blur_is_as_wide_as_asked_for_each_image_and_keeps_its_sum(how) -> None:
     sigma = torch.tensor([2.0, 3.5, 5.0])
     found = how(spot(3, (71, 64), (34, 30)), sigma, 5.0)
-    for picture, wanted in zip(found, sigma, strict=True):
-        assert float(picture.sum()) == pytest.approx(1.0, rel=1e-4)
-        assert spread(picture) == pytest.approx([float(wanted)] * 2, rel=0.05)
+    for image, wanted in zip(found, sigma, strict=True):
+        assert float(image.sum()) == pytest.approx(1.0, rel=1e-4)
+        assert spread(image) == pytest.approx([float(wanted)] * 2, rel=0.05)
 
 
-def test_a_wide_blur_on_a_reduced_picture_is_as_wide_as_asked_for() -> None:
+def test_a_wide_blur_on_a_reduced_image_is_as_wide_as_asked_for() -> None:
     sigma = torch.tensor([14.0, 24.0])
-    picture = torch.zeros(2, 190, 174)
-    picture[:, 90:98, 84:91] = 1.0
-    found = wide_blur(picture, sigma, 24.0)
+    image = torch.zeros(2, 190, 174)
+    image[:, 90:98, 84:91] = 1.0
+    found = wide_blur(image, sigma, 24.0)
     for one, wanted in zip(found, sigma, strict=True):
         assert spread(one) == pytest.approx([float(wanted)] * 2, rel=0.08)
 
@@ -134,19 +134,19 @@ def test_a_wide_blur_keeps_the_sum_of_a_spot_wherever_it_lies() -> None:
 
 
 @pytest.mark.parametrize("how", [blur, wide_blur])
-def test_a_blurred_picture_does_not_depend_on_the_others_and_a_flat_one_stays_flat(how) -> None:
-    pictures = torch.rand(3, 70, 58, generator=torch.Generator().manual_seed(0))
-    pictures[2] = 4.0
+def test_a_blurred_image_does_not_depend_on_the_others_and_a_flat_one_stays_flat(how) -> None:
+    images = torch.rand(3, 70, 58, generator=torch.Generator().manual_seed(0))
+    images[2] = 4.0
     sigma = torch.tensor([1.0, 8.0, 6.0])
-    found = how(pictures, sigma, 8.0)
-    assert float((how(pictures[:1], sigma[:1], 8.0) - found[:1]).abs().max()) < 1e-6
+    found = how(images, sigma, 8.0)
+    assert float((how(images[:1], sigma[:1], 8.0) - found[:1]).abs().max()) < 1e-6
     assert found[2].numpy() == pytest.approx(4.0, abs=1e-4)
     assert float(found[1].std()) < float(found[0].std()) / 3
 
 
 def test_hardly_any_blur_changes_nothing() -> None:
-    pictures = torch.rand(1, 20, 30, generator=torch.Generator().manual_seed(0))
-    assert blur(pictures, torch.zeros(1), 3.0).numpy() == pytest.approx(pictures.numpy(), abs=1e-6)
+    images = torch.rand(1, 20, 30, generator=torch.Generator().manual_seed(0))
+    assert blur(images, torch.zeros(1), 3.0).numpy() == pytest.approx(images.numpy(), abs=1e-6)
 
 
 def test_a_masked_mean_looks_at_nothing_outside_the_mask() -> None:
@@ -154,8 +154,8 @@ def test_a_masked_mean_looks_at_nothing_outside_the_mask() -> None:
     masks[0, 10:50, 10:30], masks[1, :, 20:] = 1.0, 1.0
     inside = torch.tensor([3.0, -2.0])[:, None, None] * masks
     found = masked_mean(inside + 1e3 * (1 - masks), masks, torch.tensor([4.0, 6.0]), 6.0)
-    for picture, mask, value in zip(found, masks, (3.0, -2.0), strict=True):
-        assert picture[mask > 0].numpy() == pytest.approx(value, abs=1e-3)
+    for image, mask, value in zip(found, masks, (3.0, -2.0), strict=True):
+        assert image[mask > 0].numpy() == pytest.approx(value, abs=1e-3)
 
 
 def test_constants_are_made_once_and_a_fused_function_is_the_same_on_a_cpu() -> None:

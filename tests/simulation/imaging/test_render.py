@@ -1,4 +1,4 @@
-"""Whole pictures: deterministic, 12 bit, canonical, and what matters can be seen."""
+"""Whole images: deterministic, 12 bit, canonical, and what matters can be seen."""
 
 from dataclasses import replace
 from functools import cache
@@ -13,7 +13,7 @@ from simulation.body.patient import VirtualPatient, build_patient
 from simulation.body.soft_tissue import HEART
 from simulation.imaging.acquisition import plan_shot
 from simulation.imaging.display import MAXIMUM
-from simulation.imaging.field_of_view import FILM_FINEST_MM, WHOLE_BODY_SCALE, film_field, scan_geometry
+from simulation.imaging.field_of_view import RADIOGRAPH_FINEST_MM, WHOLE_BODY_SCALE, radiograph_field, scan_geometry
 from simulation.imaging.render import render_views
 from simulation.population.sampling import sample_patient
 from simulation.randomness import numbers
@@ -35,7 +35,7 @@ def scan() -> SimpleNamespace:
     patient = patient_of(20)
     geometry = scan_geometry(patient, SHAPE, SPACING)
     return SimpleNamespace(
-        patient=patient, geometry=geometry, pictures=render_views(patient, geometry, 20, family="scanner")
+        patient=patient, geometry=geometry, images=render_views(patient, geometry, 20, family="scanner")
     )
 
 
@@ -43,28 +43,28 @@ def bone_bright(seed: int, shape: tuple[int, int], spacing: float, views=("front
     """The slot scanner's look, turned round where the seed inverts it; and the geometry."""
     patient = patient_of(seed)
     geometry = {view: scan_geometry(patient, shape, spacing)[view] for view in views}
-    pictures = render_views(patient, geometry, seed, family="scanner")
+    images = render_views(patient, geometry, seed, family="scanner")
     inverted = {view: plan_shot(g, seed, "scanner").look.inverted for view, g in geometry.items()}
-    return geometry, {v: MAXIMUM - p.astype(float) if inverted[v] else p.astype(float) for v, p in pictures.items()}
+    return geometry, {v: MAXIMUM - p.astype(float) if inverted[v] else p.astype(float) for v, p in images.items()}
 
 
-def test_pictures_are_twelve_bit_of_the_shape_asked_for(scan) -> None:
-    assert set(scan.pictures) == {"frontal", "lateral"}
-    for view, picture in scan.pictures.items():
-        assert picture.dtype == np.uint16
-        assert picture.shape == scan.geometry[view].shape == SHAPE
-        assert 3000 < picture.max() <= MAXIMUM
-        assert picture.min() == 0
-        assert len(np.unique(picture)) > 1000
+def test_images_are_twelve_bit_of_the_shape_asked_for(scan) -> None:
+    assert set(scan.images) == {"frontal", "lateral"}
+    for view, image in scan.images.items():
+        assert image.dtype == np.uint16
+        assert image.shape == scan.geometry[view].shape == SHAPE
+        assert 3000 < image.max() <= MAXIMUM
+        assert image.min() == 0
+        assert len(np.unique(image)) > 1000
 
 
-def test_a_seed_gives_the_same_picture_and_a_view_does_not_depend_on_the_other(scan) -> None:
+def test_a_seed_gives_the_same_image_and_a_view_does_not_depend_on_the_other(scan) -> None:
     lateral = {"lateral": scan.geometry["lateral"]}
     fresh = build_patient(scan.patient.parameters, 20)
-    assert np.array_equal(render_views(fresh, lateral, 20, "scanner")["lateral"], scan.pictures["lateral"])
-    assert not np.array_equal(render_views(fresh, lateral, 21, "scanner")["lateral"], scan.pictures["lateral"])
+    assert np.array_equal(render_views(fresh, lateral, 20, "scanner")["lateral"], scan.images["lateral"])
+    assert not np.array_equal(render_views(fresh, lateral, 21, "scanner")["lateral"], scan.images["lateral"])
     other = render_views(build_patient(scan.patient.parameters, 22), lateral, 20, "scanner")
-    assert not np.array_equal(other["lateral"], scan.pictures["lateral"])
+    assert not np.array_equal(other["lateral"], scan.images["lateral"])
 
 
 def test_both_views_of_a_scan_share_the_look_but_not_the_exposure(scan) -> None:
@@ -84,12 +84,12 @@ def test_the_number_of_torch_threads_does_not_matter(scan) -> None:
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
-    assert np.array_equal(again["frontal"], scan.pictures["frontal"])
+    assert np.array_equal(again["frontal"], scan.images["frontal"])
 
 
 def test_views_are_canonical() -> None:
-    """Frontal: the heart (left) on the picture's right. Lateral: the back of the trunk on the right."""
-    geometry, pictures = bone_bright(20, SHAPE, SPACING)
+    """Frontal: the heart (left) on the image's right. Lateral: the back of the trunk on the right."""
+    geometry, images = bone_bright(20, SHAPE, SPACING)
     patient = patient_of(20)
     points, heart = patient.reconstruction.points, patient.soft.ellipsoids[HEART][0].centre_mm
     frontal = geometry["frontal"]
@@ -97,20 +97,20 @@ def test_views_are_canonical() -> None:
     opposite = 2 * points["T8_body"][0] - heart[0] - 15
     mirror, _ = frontal.project(np.array([opposite, heart[1], heart[2]])).round().astype(int)
     assert column > mirror
-    patch = pictures["frontal"][row - 3 : row + 4]
+    patch = images["frontal"][row - 3 : row + 4]
     assert patch[:, column - 2 : column + 3].mean() > patch[:, mirror - 2 : mirror + 3].mean()
     lateral = geometry["lateral"]
     assert lateral.project(points["L3_sup_ant"])[0] < lateral.project(points["L3_sup_post"])[0]
     column, row = lateral.project(points["T10_body"]).round().astype(int)
-    inside = np.flatnonzero(pictures["lateral"][row] > 300)
+    inside = np.flatnonzero(images["lateral"][row] > 300)
     assert column - inside[0] > 1.3 * (inside[-1] - column)  # most of the chest lies in front of the spine
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_lumbar_end_plates_are_brighter_than_their_discs(seed) -> None:
-    geometry, pictures = bone_bright(seed, (512, 256), NATIVE_SPACING_MM * 8)
+    geometry, images = bone_bright(seed, (512, 256), NATIVE_SPACING_MM * 8)
     points = patient_of(seed).reconstruction.points
-    for view, picture in pictures.items():
+    for view, image in images.items():
         brighter, ends = [], ("left", "right") if view == "frontal" else ("ant", "post")
         for upper, lower in (("L1_inf", "L2_sup"), ("L2_inf", "L3_sup"), ("L3_inf", "L4_sup")):
             s = np.linspace(0.25, 0.75, 9)[:, None]
@@ -118,24 +118,24 @@ def test_lumbar_end_plates_are_brighter_than_their_discs(seed) -> None:
             lateral = points[f"{upper}_left"] - points[f"{upper}_right"]
             if view == "lateral" and abs(lateral[2]) > np.tan(np.deg2rad(8)) * abs(lateral[0]):
                 continue  # a tilted plate is not edge-on from the side
-            plate = max(sample(picture, geometry[view].project(line)) for line in lines)
-            brighter.append(plate > sample(picture, geometry[view].project((lines[0] + lines[1]) / 2)))
+            plate = max(sample(image, geometry[view].project(line)) for line in lines)
+            brighter.append(plate > sample(image, geometry[view].project((lines[0] + lines[1]) / 2)))
         assert sum(brighter) >= min(len(brighter), 2), view
 
 
-def sample(picture: np.ndarray, xy: np.ndarray) -> float:
+def sample(image: np.ndarray, xy: np.ndarray) -> float:
     columns, rows = xy.round().astype(int).T
-    return float(picture[rows, columns].mean())
+    return float(image[rows, columns].mean())
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_femoral_heads_stand_out_on_the_lateral_view(seed) -> None:
-    geometry, pictures = bone_bright(seed, (512, 256), NATIVE_SPACING_MM * 8, ("lateral",))
+    geometry, images = bone_bright(seed, (512, 256), NATIVE_SPACING_MM * 8, ("lateral",))
     spine = patient_of(seed).spine
     hips, r = spine.hips.mean(axis=0), spine.hip_radius
     ahead = geometry["lateral"].project(hips + np.array([0, -1.9 * r, 0.5 * r]))
-    picture = pictures["lateral"]
-    assert sample(picture, geometry["lateral"].project(hips)[None]) > sample(picture, ahead[None]) + 100
+    image = images["lateral"]
+    assert sample(image, geometry["lateral"].project(hips)[None]) > sample(image, ahead[None]) + 100
 
 
 @pytest.mark.parametrize("kind", get_args(FieldOfView))
@@ -164,7 +164,7 @@ def test_truncated_scans_cut_off_what_they_say(seed, kind) -> None:
 
 
 @pytest.mark.parametrize("seed", [3, 9, 147])
-def test_a_whole_body_is_on_the_picture_from_the_head_to_the_knees(seed) -> None:
+def test_a_whole_body_is_on_the_image_from_the_head_to_the_knees(seed) -> None:
     patient = patient_of(seed, "whole_body")
     c3, hips, size = patient.spine.centre[0, 0], patient.spine.hips, patient.parameters.size_factor
     for g in scan_geometry(patient, (512, 256), NATIVE_SPACING_MM * 8).values():
@@ -176,21 +176,21 @@ def test_a_whole_body_is_on_the_picture_from_the_head_to_the_knees(seed) -> None
 @pytest.mark.parametrize("kind", get_args(FieldOfView))
 def test_every_field_of_view_is_drawn_in_its_own_shape(kind) -> None:
     geometry = scan_geometry(patient_of(40, kind), (128, 64), NATIVE_SPACING_MM * 32)
-    for view, picture in render_views(patient_of(40, kind), geometry, 40).items():
-        assert picture.shape == geometry[view].shape
-        assert picture.max() <= MAXIMUM
-        assert np.ptp(picture) > 1000
+    for view, image in render_views(patient_of(40, kind), geometry, 40).items():
+        assert image.shape == geometry[view].shape
+        assert image.max() <= MAXIMUM
+        assert np.ptp(image) > 1000
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_films_sheet_lies_on_the_picture_and_holds_the_spine(seed) -> None:
+def test_a_radiographs_sheet_lies_on_the_image_and_holds_the_spine(seed) -> None:
     patient, shape = patient_of(seed), (224, 96)
-    field = film_field(patient, shape, numbers(seed, 1))
+    field = radiograph_field(patient, shape, numbers(seed, 1))
     top, bottom, left, right = field.sheet
     assert -1e-6 <= top < bottom <= shape[0] + 1e-6
     assert -1e-6 <= left < right <= shape[1] + 1e-6
     fills = top == pytest.approx(0, abs=1e-6) or left == pytest.approx(0, abs=1e-6)
-    assert fills or field.geometry.spacing_mm[0] == pytest.approx(FILM_FINEST_MM / shape[0])
+    assert fills or field.geometry.spacing_mm[0] == pytest.approx(RADIOGRAPH_FINEST_MM / shape[0])
     points = patient.reconstruction.points
     corners = np.array(
         [points[f"{v}_{p}_{s}"] for v in ("T1", "T7", "L4") for p in ("sup", "inf") for s in ("left", "right")]

@@ -260,7 +260,7 @@ def test_lateral_listhesis_slips_to_its_side() -> None:
 
 
 def test_in_a_curve_the_column_leans_more_than_its_plates(skeletons) -> None:
-    """Measured on real films (simulation/pose/leaning.py); plates and heights are as without it."""
+    """Measured on real radiographs (simulation/pose/leaning.py); plates and heights are as without it."""
     slopes: dict[str, list[tuple[float, float]]] = {"T8": [], "L3": []}
     for skeleton in skeletons:
         points = skeleton.points
@@ -315,7 +315,7 @@ def gaps(age_years: float) -> tuple[float, float]:
 
 
 def test_the_gaps_of_a_growing_spine_are_wider_and_close_with_age() -> None:
-    """Between the corners on the public films of scoliosis: 0.36 and 0.45 of a body (docs/virtual-cohort.md)."""
+    """Between the corners on the public radiographs of scoliosis: 0.36 and 0.45 of a body (docs/virtual-cohort.md)."""
     by_age = [gaps(age) for age in (11.0, 14.0, 17.0, GROWN_YEARS, 40.0)]
     assert by_age[1] == pytest.approx((0.39, 0.48), abs=0.06)
     assert by_age[3] == pytest.approx((0.21, 0.30), abs=0.03)

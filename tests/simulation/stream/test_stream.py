@@ -1,4 +1,6 @@
-"""Patients on the fly: the same patient whatever the batch, labels that are projections, films with their corners."""
+"""Patients on the fly: the same patient whatever the batch, labels that are projections, radiographs with their
+corners.
+"""
 
 from dataclasses import fields, replace
 from functools import cache
@@ -15,17 +17,17 @@ from simulation.imaging.render import render_views
 from simulation.population.sampling import sample_patient
 from simulation.stream.stream import (
     CORNER_NAMES,
-    FILM_VARIANTS,
-    FrontalFilms,
+    RADIOGRAPH_VARIANTS,
+    FrontalRadiographs,
     Planned,
-    PlannedFilms,
     PlannedPatients,
+    PlannedRadiographs,
     Rendered,
     StreamConfig,
     VirtualPatients,
     bundle,
     draw,
-    frontal_films,
+    frontal_radiographs,
     patient_seed,
 )
 from spine.landmarks import CORNERS68, GALBUSERA39, VERTEBRAE, VIEWS
@@ -55,14 +57,14 @@ def test_a_batch_has_the_shapes_that_are_documented() -> None:
         n = len(batch.seeds)
         assert len(batch.facts) == n
         for view in VIEWS:
-            picture, points, present = batch.pictures[view], batch.landmarks[view], batch.present[view]
-            assert (picture.shape, picture.dtype) == ((n, 1, 128, 64), torch.float32)
+            image, points, present = batch.images[view], batch.landmarks[view], batch.present[view]
+            assert (image.shape, image.dtype) == ((n, 1, 128, 64), torch.float32)
             assert (points.shape, points.dtype) == ((n, 39, 2), torch.float32)
             assert (present.shape, present.dtype) == ((n, 39), torch.bool)
-            assert float(picture.min()) >= 0
-            assert float(picture.max()) <= 1
+            assert float(image.min()) >= 0
+            assert float(image.max()) <= 1
             assert torch.isfinite(points).all()
-            assert bool((picture.flatten(1).std(1) > 0.05).all())
+            assert bool((image.flatten(1).std(1) > 0.05).all())
 
 
 def test_a_patient_of_the_stream_is_the_same_whatever_was_asked_before() -> None:
@@ -88,7 +90,7 @@ def test_a_pass_goes_on_where_another_ended() -> None:
     assert [s for batch in rest for s in batch.seeds] == seeds[2:]
     for mine, theirs in zip(rest, passed()[1:], strict=True):
         for view in VIEWS:
-            assert float((mine.pictures[view] - theirs.pictures[view]).abs().max()) <= COUNT
+            assert float((mine.images[view] - theirs.images[view]).abs().max()) <= COUNT
             assert torch.equal(mine.landmarks[view], theirs.landmarks[view])
             assert torch.equal(mine.present[view], theirs.present[view])
 
@@ -106,12 +108,12 @@ def drawn(*indices: int) -> Rendered:
 
 
 def apart(one: Rendered, at: int, other: Rendered, there: int) -> float:
-    """Largest difference between two pictures of one patient, 0 to 1."""
+    """Largest difference between two images of one patient, 0 to 1."""
     assert one.seeds[at] == other.seeds[there]
-    return max(float((one.pictures[v][at] - other.pictures[v][there]).abs().max()) for v in VIEWS)
+    return max(float((one.images[v][at] - other.images[v][there]).abs().max()) for v in VIEWS)
 
 
-def test_a_picture_does_not_depend_on_the_batch() -> None:
+def test_an_image_does_not_depend_on_the_batch() -> None:
     full, cut = one_field("full", 2), one_field("without_hips", 1)
     together = drawn(*full, *cut)
     for at, index in enumerate((*full, *cut)):
@@ -120,7 +122,7 @@ def test_a_picture_does_not_depend_on_the_batch() -> None:
     assert apart(swapped, 0, together, 2) <= 1.1 / MAXIMUM
 
 
-def test_a_whole_body_picture_does_not_depend_on_the_batch() -> None:
+def test_a_whole_body_image_does_not_depend_on_the_batch() -> None:
     body, full = one_field("whole_body", 1)[0], one_field("full", 1)[0]
     assert apart(drawn(body), 0, drawn(full, body), 1) <= 1.1 / MAXIMUM
 
@@ -137,7 +139,7 @@ def test_labels_are_projections_of_the_reconstruction() -> None:
                 if name not in patient.reconstruction.points:
                     assert not planned.present[view][k]
                     continue
-                # A short field lies at the top of the picture, so pixels are those of the scan itself.
+                # A short field lies at the top of the image, so pixels are those of the scan itself.
                 expected = g.project(patient.reconstruction.points[name])
                 assert planned.landmarks[view][k] == pytest.approx(expected, abs=2e-4), name
                 assert planned.present[view][k] == bool(g.contains(expected)), name
@@ -153,27 +155,27 @@ def test_the_chosen_landmarks_and_views_are_those_asked_for() -> None:
     assert planned.present["lateral"][1] == ("L6_sup" in names and planned.facts["anatomy"] == "six_lumbar")
 
 
-def test_below_a_short_field_the_picture_is_black() -> None:
+def test_below_a_short_field_the_image_is_black() -> None:
     index = one_field("thoracolumbar", 1)[0]
     planned, batch = PlannedPatients(CONFIG)[index], drawn(index)
     for view in VIEWS:
         rows = int(planned.shots[view].overlay.sheet[1])
         assert 20 < rows < 128
-        outside = batch.pictures[view][0, 0, rows:].clone()
+        outside = batch.images[view][0, 0, rows:].clone()
         marks = planned.shots[view].overlay
         assert (marks.rows < rows).all()
         assert not outside.any()
-        assert batch.pictures[view][0, 0, rows - 1].any()
+        assert batch.images[view][0, 0, rows - 1].any()
 
 
 def test_the_stream_draws_what_files_hold() -> None:
     index = one_field("full", 1)[0]
     seed = patient_seed(CONFIG.seed, index)
     patient = build_patient(sample_patient(seed), seed)
-    pictures = render_views(patient, scan_geometry(patient, CONFIG.shape, CONFIG.spacing_mm), seed)
-    for view, picture in pictures.items():
-        streamed = drawn(index).pictures[view][0, 0].numpy() * MAXIMUM
-        assert np.abs(streamed - picture.astype(float)).max() <= 1.1
+    images = render_views(patient, scan_geometry(patient, CONFIG.shape, CONFIG.spacing_mm), seed)
+    for view, image in images.items():
+        streamed = drawn(index).images[view][0, 0].numpy() * MAXIMUM
+        assert np.abs(streamed - image.astype(float)).max() <= 1.1
 
 
 def test_every_field_of_a_batch_lies_on_the_device_asked_for() -> None:
@@ -185,53 +187,53 @@ def test_every_field_of_a_batch_lies_on_the_device_asked_for() -> None:
 
 
 @cache
-def films() -> FrontalFilms:
-    return frontal_films(6, 3, SHAPE, batch_size=4)
+def radiographs() -> FrontalRadiographs:
+    return frontal_radiographs(6, 3, SHAPE, batch_size=4)
 
 
 @cache
-def planned_film(index: int, variant: str = "all") -> Planned:
-    return PlannedFilms(6, 3, SHAPE, FILM_VARIANTS[variant])[index]
+def planned_radiograph(index: int, variant: str = "all") -> Planned:
+    return PlannedRadiographs(6, 3, SHAPE, RADIOGRAPH_VARIANTS[variant])[index]
 
 
-def test_frontal_films_keep_their_contract() -> None:
-    pool = films()
-    assert (pool.pictures.dtype, pool.pictures.shape) == (torch.uint8, (6, *SHAPE))
+def test_frontal_radiographs_keep_their_contract() -> None:
+    pool = radiographs()
+    assert (pool.images.dtype, pool.images.shape) == (torch.uint8, (6, *SHAPE))
     assert (pool.corners.dtype, pool.corners.shape) == (torch.float32, (6, 17, 4, 2))
     assert (pool.visible.dtype, pool.visible.shape) == (torch.bool, (6, 17, 4))
     assert float(pool.visible.float().mean()) > 0.97
     for i in range(6):
-        shot = planned_film(i).shots["frontal"]
+        shot = planned_radiograph(i).shots["frontal"]
         top, bottom, left, right = shot.overlay.sheet
         column, row = pool.corners[i][pool.visible[i]].T
         assert bool(((column >= left - 0.5) & (column <= right - 0.5)).all())
         assert bool(((row >= top - 0.5) & (row <= bottom - 0.5)).all())
-        picture = pool.pictures[i].float()
+        image = pool.images[i].float()
         ahead, beyond = int(np.ceil(left - 0.5)), int(np.floor(right - 0.5)) + 1
         upper, lower = int(np.ceil(top - 0.5)), int(np.floor(bottom - 0.5)) + 1
         marked = torch.zeros(SHAPE, dtype=torch.bool)
         marked[shot.overlay.rows, shot.overlay.columns] = True
         dark = torch.ones(SHAPE, dtype=torch.bool)
         dark[upper:lower, ahead:beyond] = False
-        assert not picture[dark & ~marked].any(), "around the film all is black"
-        assert float(picture[upper:lower, ahead:beyond].std()) > 5
+        assert not image[dark & ~marked].any(), "around the radiograph all is black"
+        assert float(image[upper:lower, ahead:beyond].std()) > 5
 
 
 def test_corners_are_ordered_as_the_public_labels_are() -> None:
-    """Upper left, upper right, lower left, lower right in the picture; vertebrae from T1 down."""
-    upper_left, upper_right, lower_left, lower_right = films().corners.unbind(2)
+    """Upper left, upper right, lower left, lower right in the image; vertebrae from T1 down."""
+    upper_left, upper_right, lower_left, lower_right = radiographs().corners.unbind(2)
     assert bool((upper_left[..., 0] < upper_right[..., 0]).all())
     assert bool((lower_left[..., 0] < lower_right[..., 0]).all())
     assert bool((upper_left[..., 1] < lower_left[..., 1]).all())
     assert bool((upper_right[..., 1] < lower_right[..., 1]).all())
-    assert bool((films().corners.mean(2)[..., 1].diff(dim=1) > 0).all())
+    assert bool((radiographs().corners.mean(2)[..., 1].diff(dim=1) > 0).all())
     assert sorted(CORNER_NAMES) == sorted(CORNERS68.names)
     assert CORNER_NAMES[:4] == ("T1_sup_right", "T1_sup_left", "T1_inf_right", "T1_inf_left")
 
 
 @pytest.mark.parametrize("index", range(4))
 def test_corners_are_the_reconstruction_seen_from_the_point_source(index) -> None:
-    planned = planned_film(index)
+    planned = planned_radiograph(index)
     shot, seed = planned.shots["frontal"], planned.facts["seed"]
     points = build_patient(sample_patient(seed), seed).reconstruction.points
     xyz = np.array([points[name] for name in CORNER_NAMES])
@@ -239,17 +241,17 @@ def test_corners_are_the_reconstruction_seen_from_the_point_source(index) -> Non
     towards_source = -xyz[:, 1] if not shot.cone.from_behind else xyz[:, 1]
     share = f / (f - towards_source)
     seen = np.stack([xyz[:, 0] * share, z + (xyz[:, 2] - z) * share], axis=-1)
-    found = films().corners[index].reshape(68, 2).numpy()
+    found = radiographs().corners[index].reshape(68, 2).numpy()
     assert found == pytest.approx(shot.geometry.pixels_from_plane(seen), abs=1e-3)
 
 
-def test_most_films_are_taken_from_behind() -> None:
-    cones = [PlannedFilms(60, 9, SHAPE, FILM_VARIANTS["all"])[i].shots["frontal"].cone for i in range(60)]
+def test_most_radiographs_are_taken_from_behind() -> None:
+    cones = [PlannedRadiographs(60, 9, SHAPE, RADIOGRAPH_VARIANTS["all"])[i].shots["frontal"].cone for i in range(60)]
     assert 0.55 < np.mean([c.from_behind for c in cones]) < 0.92
 
 
-def test_films_show_the_usual_column_only_and_mostly_curves() -> None:
-    planned = PlannedFilms(40, 9, SHAPE, FILM_VARIANTS["all"])
+def test_radiographs_show_the_usual_column_only_and_mostly_curves() -> None:
+    planned = PlannedRadiographs(40, 9, SHAPE, RADIOGRAPH_VARIANTS["all"])
     facts = [planned[i].facts for i in range(40)]
     assert {f["anatomy"] for f in facts} == {"standard"}
     curves = [max((c.cobb_deg for c in sample_patient(f["seed"]).curves), default=0.0) for f in facts]
@@ -257,32 +259,32 @@ def test_films_show_the_usual_column_only_and_mostly_curves() -> None:
     assert len({f["seed"] for f in facts}) == 40
 
 
-def test_films_go_on_where_another_pool_ended() -> None:
-    later = PlannedFilms(2, 3, SHAPE, FILM_VARIANTS["all"], first=4)
-    assert same(later[0], planned_film(4))
-    assert same(later[1], planned_film(5))
+def test_radiographs_go_on_where_another_pool_ended() -> None:
+    later = PlannedRadiographs(2, 3, SHAPE, RADIOGRAPH_VARIANTS["all"], first=4)
+    assert same(later[0], planned_radiograph(4))
+    assert same(later[1], planned_radiograph(5))
     assert not same(later[0], later[1])
-    again = frontal_films(6, 3, SHAPE, batch_size=4)
-    assert torch.equal(again.pictures, films().pictures)
-    assert torch.equal(again.corners, films().corners)
-    other = frontal_films(1, 4, SHAPE)
-    assert not torch.equal(other.corners[0], films().corners[0])
+    again = frontal_radiographs(6, 3, SHAPE, batch_size=4)
+    assert torch.equal(again.images, radiographs().images)
+    assert torch.equal(again.corners, radiographs().corners)
+    other = frontal_radiographs(1, 4, SHAPE)
+    assert not torch.equal(other.corners[0], radiographs().corners[0])
 
 
-def test_a_film_does_not_depend_on_the_batch() -> None:
-    alone = frontal_films(6, 3, SHAPE, batch_size=1)
-    assert torch.equal(alone.corners, films().corners)
-    assert int((alone.pictures.int() - films().pictures.int()).abs().max()) <= 1
+def test_a_radiograph_does_not_depend_on_the_batch() -> None:
+    alone = frontal_radiographs(6, 3, SHAPE, batch_size=1)
+    assert torch.equal(alone.corners, radiographs().corners)
+    assert int((alone.images.int() - radiographs().images.int()).abs().max()) <= 1
 
 
-@pytest.mark.parametrize("variant", FILM_VARIANTS)
-def test_every_variant_of_the_films_is_drawn(variant) -> None:
-    pool = frontal_films(2, 3, SHAPE, variant=variant)
-    assert float(pool.pictures.float().std(dim=(1, 2)).min()) > 5
+@pytest.mark.parametrize("variant", RADIOGRAPH_VARIANTS)
+def test_every_variant_of_the_radiographs_is_drawn(variant) -> None:
+    pool = frontal_radiographs(2, 3, SHAPE, variant=variant)
+    assert float(pool.images.float().std(dim=(1, 2)).min()) > 5
     for i in range(2):
-        shot = planned_film(i, variant).shots["frontal"]
-        assert (shot.cone is not None) == FILM_VARIANTS[variant].cropped
-        if not FILM_VARIANTS[variant].cropped:
+        shot = planned_radiograph(i, variant).shots["frontal"]
+        assert (shot.cone is not None) == RADIOGRAPH_VARIANTS[variant].cropped
+        if not RADIOGRAPH_VARIANTS[variant].cropped:
             assert shot.overlay.sheet == (0.0, SHAPE[0], 0.0, SHAPE[1])
         if variant == "scanner":
             assert shot.exposure.scatter_share <= 0.10
@@ -299,9 +301,9 @@ def test_every_variant_of_the_films_is_drawn(variant) -> None:
         ({"workers": -1}, "workers = -1"),
     ],
 )
-def test_impossible_films_are_refused(change, words) -> None:
+def test_impossible_radiographs_are_refused(change, words) -> None:
     with pytest.raises(ValueError, match=words):
-        frontal_films(**{"count": 2, "seed": 1} | change)
+        frontal_radiographs(**{"count": 2, "seed": 1} | change)
 
 
 @pytest.mark.parametrize(

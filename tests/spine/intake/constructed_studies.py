@@ -1,4 +1,4 @@
-"""Studies on disk whose pictures show what their reconstruction says."""
+"""Studies on disk whose images show what their reconstruction says."""
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def points(seed=0):
     return found
 
 
-def picture(place, points_3d, seed=0):
+def image(place, points_3d, seed=0):
     """(H, W) uint16: a bright band along the projected spine, on noise."""
     random = np.random.default_rng([seed, place.view == "frontal"])
     rows, columns = np.mgrid[0 : place.shape[0], 0 : place.shape[1]]
@@ -55,7 +55,7 @@ def write_study(
     for number, view in enumerate(views):
         uid = f"2.25.{seed}00{number + 3}"
         write_radiograph(
-            folder / f"{view}.dcm", picture(geometry[view], truth, seed), geometry[view], **({"sop_uid": uid} | given)
+            folder / f"{view}.dcm", image(geometry[view], truth, seed), geometry[view], **({"sop_uid": uid} | given)
         )
     if reconstruction:
         record = Reconstruction(f"vp-{seed}", truth, "plumbline-json", geometry, facts={"condition": "normal"})

@@ -12,7 +12,7 @@ from spine.landmarks import CORNERS68
 H, W = 90, 35
 
 
-def films(folder, rows):
+def radiographs(folder, rows):
     """rows: (name, (68, 2) shares of width and height, angles)."""
     (folder / "images").mkdir(parents=True)
     for table, content in (
@@ -41,14 +41,14 @@ NAME = "sunhl-1th-02-Jan-2017-162 A AP.jpg"
 
 
 def test_a_row_becomes_a_frontal_study_in_patient_sides(tmp_path):
-    (candidate,) = AasceSource(films(tmp_path, [(NAME, corners(), [41.1, 14.6, 0.0])])).candidates()
+    (candidate,) = AasceSource(radiographs(tmp_path, [(NAME, corners(), [41.1, 14.6, 0.0])])).candidates()
     study = candidate.load()
     assert study.patient == "aasce:162"
     assert study.facts == {"published_angle_1_deg": 41.1, "published_angle_2_deg": 14.6, "published_angle_3_deg": 0.0}
     view = study.views["frontal"]
     assert set(study.views) == {"frontal"}
     assert (view.spacing_mm, view.calibration, view.geometry) == (None, "NONE", None)
-    assert view.picture.shape == (H, W)
+    assert view.pixels.shape == (H, W)
     assert set(view.labels) == set(CORNERS68.names)
     # The patient's left is on the image's right.
     np.testing.assert_allclose(view.labels["T1_sup_left"], [0.6 * W, 0.05 * H])
@@ -73,11 +73,11 @@ def test_eight_bits_fill_the_range(tmp_path):
     ],
 )
 def test_the_number_in_the_name_is_the_patient(tmp_path, name, patient):
-    (candidate,) = AasceSource(films(tmp_path, [(name, corners(), [1, 2, 3])])).candidates()
+    (candidate,) = AasceSource(radiographs(tmp_path, [(name, corners(), [1, 2, 3])])).candidates()
     assert candidate.load().patient == f"aasce:{patient}"
 
 
-def test_a_corner_off_the_film_is_absent_and_far_ones_refuse_the_row():
+def test_a_corner_off_the_radiograph_is_absent_and_far_ones_refuse_the_row():
     xy = corners()
     xy[-1, 1] = 1.02
     cells = [str(v) for v in (*xy[:, 0], *xy[:, 1])]
@@ -107,7 +107,7 @@ def turned():
     [(None, "IMAGE_MISSING"), (b"", "EMPTY_FILE"), (b"\xff\xd8\xffnope", "IMAGE_INVALID"), (turned(), "IMAGE_TURNED")],
 )
 def test_images_that_cannot_be_used(tmp_path, payload, code):
-    (candidate,) = AasceSource(films(tmp_path, [(NAME, corners(), [1, 2, 3])])).candidates()
+    (candidate,) = AasceSource(radiographs(tmp_path, [(NAME, corners(), [1, 2, 3])])).candidates()
     candidate.image.unlink()
     if payload is not None:
         candidate.image.write_bytes(payload)
@@ -117,7 +117,7 @@ def test_images_that_cannot_be_used(tmp_path, payload, code):
 
 
 def test_a_cut_jpeg_is_refused(tmp_path):
-    (candidate,) = AasceSource(films(tmp_path, [(NAME, corners(), [1, 2, 3])])).candidates()
+    (candidate,) = AasceSource(radiographs(tmp_path, [(NAME, corners(), [1, 2, 3])])).candidates()
     candidate.image.write_bytes(candidate.image.read_bytes()[:-400])
     with pytest.raises(InputRejected) as caught:
         candidate.load()
@@ -125,14 +125,14 @@ def test_a_cut_jpeg_is_refused(tmp_path):
 
 
 def test_a_name_cannot_point_outside(tmp_path):
-    folder = films(tmp_path, [(NAME, corners(), [1, 2, 3])])
+    folder = radiographs(tmp_path, [(NAME, corners(), [1, 2, 3])])
     (folder / "filenames.csv").write_text("../../etc/sunhl-1th-02-Jan-2017-7.jpg\n")
     (candidate,) = AasceSource(folder).candidates()
     assert candidate.image.parent == folder / "images"
 
 
 def test_tables_must_agree(tmp_path):
-    folder = films(tmp_path, [(NAME, corners(), [1, 2, 3])])
+    folder = radiographs(tmp_path, [(NAME, corners(), [1, 2, 3])])
     (folder / "angles.csv").write_text("1,2,3\n4,5,6\n")
     with pytest.raises(ParametersRejected, match="SOURCE_LAYOUT"):
         AasceSource(folder).candidates()
@@ -142,7 +142,7 @@ def test_tables_must_agree(tmp_path):
 
 
 def test_an_edited_row_is_a_new_candidate(tmp_path):
-    folder = films(tmp_path, [(NAME, corners(), [1, 2, 3])])
+    folder = radiographs(tmp_path, [(NAME, corners(), [1, 2, 3])])
     (before,) = AasceSource(folder).candidates()
     (folder / "angles.csv").write_text("1,2,4\n")
     (after,) = AasceSource(folder).candidates()

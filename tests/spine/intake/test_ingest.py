@@ -18,8 +18,8 @@ from spine.intake.intake_ledger import side_folder
 from spine.intake.intake_report import IntakeReport, write_report
 from spine.intake.records import LoadedStudy, LoadedView
 from spine.intake.sources import open_source
-from spine.study import iterate_study_folders, load_picture, read_study
-from tests.spine.intake.constructed_studies import KEY, cohort, picture, places, points, snapshot, write_study
+from spine.study import iterate_study_folders, load_image, read_study
+from tests.spine.intake.constructed_studies import KEY, cohort, image, places, points, snapshot, write_study
 
 
 @pytest.fixture
@@ -58,8 +58,8 @@ def test_a_study_arrives_whole(place):
     assert study.reconstruction.subject_id == study.patient
     for name, view in study.views.items():
         assert view.geometry == places()[name]
-        stored = load_picture(place.store / study.study_id, view)
-        np.testing.assert_array_equal(stored, picture(places()[name], points(3), 3))
+        stored = load_image(place.store / study.study_id, view)
+        np.testing.assert_array_equal(stored, image(places()[name], points(3), 3))
 
 
 def test_good_and_bad_add_up_and_the_bad_do_not_stop_the_batch(place):
@@ -140,16 +140,16 @@ def test_the_same_pixels_under_other_identifiers_are_a_double(place, change):
     views = ("frontal",)
     write_study(place.drop / "a", 1, views=views)
     write_study(place.drop / "b", 1, views=views, **change)
-    assert place.counts() == (2, 1, 0, ["DUPLICATE_PICTURE"])
+    assert place.counts() == (2, 1, 0, ["DUPLICATE_IMAGE"])
 
 
-def test_a_shared_picture_in_another_study_is_a_double(place):
+def test_a_shared_image_in_another_study_is_a_double(place):
     write_study(place.drop / "a", 1)
     write_study(place.drop / "b", 1, views=("lateral",), sop_uid="2.25.77")
-    assert place.counts() == (2, 1, 0, ["DUPLICATE_PICTURE"])
+    assert place.counts() == (2, 1, 0, ["DUPLICATE_IMAGE"])
 
 
-def test_one_instance_uid_on_two_pictures_is_a_conflict(place):
+def test_one_instance_uid_on_two_images_is_a_conflict(place):
     write_study(place.drop / "a", 1, views=("frontal",))
     write_study(place.drop / "b", 2, views=("frontal",), sop_uid="2.25.1003")
     assert place.counts() == (2, 1, 0, ["UID_CONFLICT"])
@@ -159,7 +159,7 @@ def test_a_double_is_taken_in_once_the_other_is_gone(place):
     write_study(place.drop / "a", 1)
     write_study(place.drop / "b", 1, patient_id="other")
     first = place.ingest()
-    assert [q.code for q in first.quarantined] == ["DUPLICATE_PICTURE"]
+    assert [q.code for q in first.quarantined] == ["DUPLICATE_IMAGE"]
     shutil.rmtree(place.store / first.study_ids[0])
     shutil.rmtree(place.drop / "a")
     assert place.counts() == (1, 1, 0, [])
@@ -206,7 +206,7 @@ class GivenSource:
 
 
 def loaded(seed):
-    view = LoadedView(picture(places()["frontal"], points(seed), seed), f"i{seed}", None, "NONE")
+    view = LoadedView(image(places()["frontal"], points(seed), seed), f"i{seed}", None, "NONE")
     return LoadedStudy(f"p{seed}", {"frontal": view})
 
 

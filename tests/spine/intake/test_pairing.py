@@ -12,7 +12,7 @@ from spine.intake.sources import open_source
 from spine.intake.view_evidence import views_seem_exchanged
 from spine.radiograph.write import write_radiograph
 from spine.reconstruction.plumbline_json import read_reconstruction, write_reconstruction
-from tests.spine.intake.constructed_studies import KEY, picture, places, points, write_study
+from tests.spine.intake.constructed_studies import KEY, image, places, points, write_study
 
 
 def load(folder, **options):
@@ -34,7 +34,7 @@ def rewrite(folder, change):
 # --- finding the parts
 
 
-def test_films_are_found_by_content_at_any_depth_under_any_name(tmp_path):
+def test_radiographs_are_found_by_content_at_any_depth_under_any_name(tmp_path):
     study = write_study(tmp_path / "patient" / "x", 1)
     nested = study / "series" / "1"
     nested.mkdir(parents=True)
@@ -48,18 +48,18 @@ def test_films_are_found_by_content_at_any_depth_under_any_name(tmp_path):
     assert found.reconstruction is not None
 
 
-def test_loose_films_in_the_location_are_one_study(tmp_path):
+def test_loose_radiographs_in_the_location_are_one_study(tmp_path):
     write_study(tmp_path, 1)
     assert set(load(tmp_path).views) == {"frontal", "lateral"}
 
 
-def test_a_file_named_like_a_film_must_be_one(tmp_path):
+def test_a_file_named_like_a_radiograph_must_be_one(tmp_path):
     study = write_study(tmp_path / "a", 1)
-    (study / "lateral.dcm").write_text("not a picture")
+    (study / "lateral.dcm").write_text("not an image")
     assert code_of(tmp_path) == "NOT_DICOM"
 
 
-def test_reports_beside_the_films_are_passed_over(tmp_path):
+def test_reports_beside_the_radiographs_are_passed_over(tmp_path):
     study = write_study(tmp_path / "a", 1)
     payload = (study / "frontal.dcm").read_bytes()
     report = payload.replace(b"1.2.840.10008.5.1.4.1.1.1.1\0", b"1.2.840.10008.5.1.4.1.1.88.1", 1)
@@ -147,24 +147,24 @@ def test_an_empty_study(tmp_path):
     assert code_of(tmp_path) == "STUDY_EMPTY"
 
 
-def film(path, view, seed=1, place=None, **tags):
+def radiograph(path, view, seed=1, place=None, **tags):
     place = place or places()[view]
     given = {"patient_id": "vp-1", "study_uid": "2.25.11", "series_uid": "2.25.12", "sop_uid": "2.25.77"}
     given |= {"simulated": False, "kvp": 90.0} | tags
-    write_radiograph(path, picture(place, points(seed), seed), place, **given)
+    write_radiograph(path, image(place, points(seed), seed), place, **given)
 
 
 def test_two_laterals(tmp_path):
     study = write_study(tmp_path / "a", 1, views=("lateral",))
-    film(study / "b.dcm", "lateral", seed=2)
+    radiograph(study / "b.dcm", "lateral", seed=2)
     assert code_of(tmp_path) == "VIEW_DUPLICATE"
 
 
-def test_the_same_film_twice_counts_once_and_a_reused_uid_does_not(tmp_path):
+def test_the_same_radiograph_twice_counts_once_and_a_reused_uid_does_not(tmp_path):
     study = write_study(tmp_path / "a", 1)
     (study / "copy.dcm").write_bytes((study / "lateral.dcm").read_bytes())
     assert len(load(tmp_path).views) == 2
-    film(study / "copy.dcm", "lateral", seed=2, sop_uid="2.25.1004")
+    radiograph(study / "copy.dcm", "lateral", seed=2, sop_uid="2.25.1004")
     assert code_of(tmp_path) == "UID_CONFLICT"
 
 
@@ -176,16 +176,16 @@ def test_the_same_film_twice_counts_once_and_a_reused_uid_does_not(tmp_path):
         ({"study_uid": "2.25.99"}, "STUDY_MISMATCH"),
     ],
 )
-def test_films_of_different_people_or_studies(tmp_path, tags, code):
+def test_radiographs_of_different_people_or_studies(tmp_path, tags, code):
     study = write_study(tmp_path / "a", 1, views=("frontal",))
-    film(study / "b.dcm", "lateral", **tags)
+    radiograph(study / "b.dcm", "lateral", **tags)
     assert code_of(tmp_path) == code
 
 
 @pytest.mark.parametrize("other", [places(rows=290), places(z0=8.0)])
-def test_films_of_different_heights(tmp_path, other):
+def test_radiographs_of_different_heights(tmp_path, other):
     study = write_study(tmp_path / "a", 1, views=("frontal",), reconstruction=False)
-    film(study / "b.dcm", "lateral", place=other["lateral"])
+    radiograph(study / "b.dcm", "lateral", place=other["lateral"])
     assert code_of(tmp_path) == "HEIGHT_MISMATCH"
 
 
@@ -195,7 +195,7 @@ def test_a_reconstruction_of_another_scan(tmp_path):
     assert code_of(tmp_path) == "GEOMETRY_CONFLICT"
 
 
-def test_a_film_that_has_no_place_cannot_go_with_a_reconstruction(tmp_path):
+def test_a_radiograph_that_has_no_place_cannot_go_with_a_reconstruction(tmp_path):
     import pydicom
 
     study = write_study(tmp_path / "a", 1, views=("frontal",))
@@ -205,14 +205,14 @@ def test_a_film_that_has_no_place_cannot_go_with_a_reconstruction(tmp_path):
     assert code_of(tmp_path) == "GEOMETRY_MISSING"
 
 
-def test_a_spine_beside_the_picture(tmp_path):
+def test_a_spine_beside_the_image(tmp_path):
     study = write_study(tmp_path / "a", 1)
     moved = {n: p + (200.0, 0, 0) for n, p in points(1).items()}
     rewrite(study, lambda r: replace(r, points=moved))
     assert code_of(tmp_path) == "PROJECTION_OUTSIDE"
 
 
-def test_a_spine_above_the_picture(tmp_path):
+def test_a_spine_above_the_image(tmp_path):
     study = write_study(tmp_path / "a", 1)
     rewrite(study, lambda r: replace(r, points={n: p + (0, 0, 900.0) for n, p in points(1).items()}))
     assert code_of(tmp_path) == "PROJECTION_OUTSIDE"
@@ -225,12 +225,12 @@ def test_a_reconstruction_in_metres(tmp_path):
 
 
 def swapped(folder, seed=1):
-    """Both films with every tag of the other view: only the pixels know better."""
+    """Both radiographs with every tag of the other view: only the pixels know better."""
     truth = points(seed)
     true_places = {v: replace(p, shape=(300, 120)) for v, p in places().items()}
     for number, (tagged, shown) in enumerate((("frontal", "lateral"), ("lateral", "frontal"))):
         write_radiograph(
-            folder / f"{tagged}.dcm", picture(true_places[shown], truth, seed), true_places[tagged],
+            folder / f"{tagged}.dcm", image(true_places[shown], truth, seed), true_places[tagged],
             patient_id="vp-1", study_uid="2.25.11", series_uid="2.25.12", sop_uid=f"2.25.7{number}",
             simulated=True, kvp=90.0,
         )  # fmt: skip
@@ -242,7 +242,7 @@ def test_swapped_views_show_against_the_reconstruction(tmp_path):
     assert code_of(tmp_path) == "VIEW_MISMATCH"
 
 
-def test_a_film_in_the_place_of_the_other_view(tmp_path):
+def test_a_radiograph_in_the_place_of_the_other_view(tmp_path):
     study = write_study(tmp_path / "a", 1)
     exchanged = {"frontal": replace(places()["lateral"], view="frontal")}
     exchanged["lateral"] = replace(places()["frontal"], view="lateral")
@@ -253,11 +253,11 @@ def test_a_film_in_the_place_of_the_other_view(tmp_path):
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_the_evidence_tells_the_views_apart(tmp_path, seed):
     truth, geometry = points(seed), {v: replace(p, shape=(300, 120)) for v, p in places().items()}
-    shown = {view: picture(place, truth, seed) for view, place in geometry.items()}
+    shown = {view: image(place, truth, seed) for view, place in geometry.items()}
     record = read_reconstruction(write_study(tmp_path, seed) / "reconstruction.json")
     assert not views_seem_exchanged(shown, geometry, record)
     assert views_seem_exchanged({"frontal": shown["lateral"], "lateral": shown["frontal"]}, geometry, record)
-    negative = {view: 4095 - film for view, film in shown.items()}
+    negative = {view: 4095 - radiograph for view, radiograph in shown.items()}
     assert not views_seem_exchanged(negative, geometry, record)
     assert views_seem_exchanged({"frontal": negative["lateral"], "lateral": negative["frontal"]}, geometry, record)
     noise = {v: np.random.default_rng(seed).integers(0, 4095, (300, 120)).astype(np.uint16) for v in shown}

@@ -41,7 +41,7 @@ def test_angles_from_margins_of_single_views_are_those_of_the_points_in_space(se
         assert found[name].value == pytest.approx(exact[name].value, abs=0.6), name
 
 
-def test_a_plate_without_centre_or_picture_has_no_margins():
+def test_a_plate_without_centre_or_image_has_no_margins():
     patient = build_patient(sample_patient(3), 3)
     geometry = scan_geometry(patient, (512, 256), NATIVE_SPACING_MM * 8)
     margin = {"T5_sup_left": np.array([100.0, 200.0])}

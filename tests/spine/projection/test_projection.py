@@ -43,9 +43,9 @@ def test_points_fall_where_the_scanner_equations_say():
     assert found["lateral"]["T4_sup"] == pytest.approx([u_l / 2.5 + 34.5, -7.0 / 2 + 24.5])
 
 
-def test_a_point_outside_one_picture_is_absent_there_and_only_there():
+def test_a_point_outside_one_image_is_absent_there_and_only_there():
     found = locate_landmarks(study_of({"T4_sup": np.array([70.0, 0.0, 0.0])}), GALBUSERA39)
-    assert found["frontal"].absent["T4_sup"] == "OUTSIDE_PICTURE"
+    assert found["frontal"].absent["T4_sup"] == "OUTSIDE_IMAGE"
     assert "T4_sup" in found["lateral"].points
     assert found["lateral"].absent["T5_sup"] == "NOT_KNOWN"
     assert len(found["lateral"].points) + len(found["lateral"].absent) == len(GALBUSERA39)

@@ -23,12 +23,12 @@ def geometry(view="frontal", shape=SHAPE, spacing=SPACING, u0=1.25, z0=-30.5):
     return ViewGeometry(view, shape, spacing, {"frontal": 987.0, "lateral": 918.0}[view], u0, z0)
 
 
-def film(path: Path, view="frontal", picture=None, place=None, **tags) -> Path:
+def sample_radiograph(path: Path, view="frontal", image=None, place=None, **tags) -> Path:
     place = place or geometry(view)
-    picture = gradient(place.shape) if picture is None else picture
+    image = gradient(place.shape) if image is None else image
     given = {"patient_id": "vp-1", "study_uid": "2.25.1", "series_uid": "2.25.2", "sop_uid": "2.25.3"}
     given |= {"simulated": True, "kvp": 90.0}
-    write_radiograph(path, picture, place, **(given | tags))
+    write_radiograph(path, image, place, **(given | tags))
     return path
 
 

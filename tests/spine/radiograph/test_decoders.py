@@ -12,7 +12,7 @@ from spine.radiograph import sandbox
 from spine.radiograph.decoders import SYNTAXES, codestream_size, decoder_matrix, format_decoder_matrix
 from spine.radiograph.header import PixelLayout
 from spine.radiograph.read import read_radiograph
-from tests.spine.radiograph.constructed_radiographs import edited, film, gradient
+from tests.spine.radiograph.constructed_radiographs import edited, gradient, sample_radiograph
 
 J = "1.2.840.10008.1.2.4."
 
@@ -24,7 +24,7 @@ def code_of(path):
 
 
 def smooth(top):
-    """A smooth picture, so that lossy coding stays close."""
+    """A smooth image, so that lossy coding stays close."""
     rows, columns = np.mgrid[0:150, 0:60]
     return (top * (0.5 + 0.4 * np.sin(rows / 40) * np.cos(columns / 30))).astype(np.uint16)
 
@@ -52,18 +52,18 @@ def recoded(path, syntax):
 
 @pytest.mark.parametrize("syntax", [J + t for t in ("57", "70", "80", "90")])
 def test_lossless_syntaxes_give_back_every_pixel(tmp_path, syntax):
-    path = recoded(film(tmp_path / "a.dcm"), syntax)
+    path = recoded(sample_radiograph(tmp_path / "a.dcm"), syntax)
     radiograph = read_radiograph(path)
-    np.testing.assert_array_equal(radiograph.picture, gradient())
+    np.testing.assert_array_equal(radiograph.image, gradient())
     assert radiograph.facts["transfer_syntax"] == SYNTAXES[syntax].name
     assert radiograph.geometry is not None
 
 
 @pytest.mark.parametrize(("syntax", "tolerance"), [("51", 8), ("81", 10), ("91", 60)])
 def test_lossy_syntaxes_stay_close(tmp_path, syntax, tolerance):
-    picture = smooth(4095)
-    radiograph = read_radiograph(recoded(film(tmp_path / "a.dcm", picture=picture), J + syntax))
-    assert np.abs(radiograph.picture.astype(int) - picture).max() < tolerance
+    image = smooth(4095)
+    radiograph = read_radiograph(recoded(sample_radiograph(tmp_path / "a.dcm", image=image), J + syntax))
+    assert np.abs(radiograph.image.astype(int) - image).max() < tolerance
 
 
 def test_eight_bit_jpeg(tmp_path):
@@ -74,16 +74,16 @@ def test_eight_bit_jpeg(tmp_path):
         del ds.WindowCenter, ds.WindowWidth
         ds.PixelData = eight.tobytes()
 
-    radiograph = read_radiograph(recoded(edited(film(tmp_path / "a.dcm"), change), J + "50"))
-    assert np.abs(radiograph.picture - eight * (4095 / 255)).max() < 16 * 6
+    radiograph = read_radiograph(recoded(edited(sample_radiograph(tmp_path / "a.dcm"), change), J + "50"))
+    assert np.abs(radiograph.image - eight * (4095 / 255)).max() < 16 * 6
 
 
 @pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.5", J + "90"])
 def test_pydicoms_own_encoders_are_read(tmp_path, syntax):
-    dataset = pydicom.dcmread(film(tmp_path / "a.dcm"))
+    dataset = pydicom.dcmread(sample_radiograph(tmp_path / "a.dcm"))
     dataset.compress(syntax, generate_instance_uid=False)
     dataset.save_as(tmp_path / "b.dcm")
-    np.testing.assert_array_equal(read_radiograph(tmp_path / "b.dcm").picture, gradient())
+    np.testing.assert_array_equal(read_radiograph(tmp_path / "b.dcm").image, gradient())
 
 
 def rle_bomb(path):
@@ -95,14 +95,14 @@ def rle_bomb(path):
     return path
 
 
-def test_a_huge_rle_picture_is_refused_from_its_header(tmp_path, monkeypatch):
+def test_a_huge_rle_image_is_refused_from_its_header(tmp_path, monkeypatch):
     monkeypatch.setattr(sandbox, "decode_in_child", lambda *_: pytest.fail("decoded"))
-    assert code_of(rle_bomb(film(tmp_path / "a.dcm"))) == "DIMENSION_LIMIT"
+    assert code_of(rle_bomb(sample_radiograph(tmp_path / "a.dcm"))) == "DIMENSION_LIMIT"
 
 
 @pytest.mark.parametrize("syntax", [J + "80", J + "90", J + "70"])
 def test_a_codestream_of_another_size_is_refused_before_decoding(tmp_path, syntax, monkeypatch):
-    dataset = pydicom.dcmread(recoded(film(tmp_path / "a.dcm"), syntax))
+    dataset = pydicom.dcmread(recoded(sample_radiograph(tmp_path / "a.dcm"), syntax))
     dataset.Rows = 149
     dataset.save_as(tmp_path / "b.dcm")
     monkeypatch.setattr(sandbox, "decode_in_child", lambda *_: pytest.fail("decoded"))
@@ -120,7 +120,7 @@ def test_sizes_are_read_from_codestreams():
 
 @pytest.mark.parametrize("at", [100, 900, 2000])
 def test_a_damaged_codestream_costs_one_file(tmp_path, at):
-    good = recoded(film(tmp_path / "a.dcm"), J + "90")
+    good = recoded(sample_radiograph(tmp_path / "a.dcm"), J + "90")
     payload = bytearray(good.read_bytes())
     start = payload.index(b"\xff\x4f\xff\x51")
     payload[start + at : start + at + 60] = b"\xff" * 60
@@ -130,27 +130,27 @@ def test_a_damaged_codestream_costs_one_file(tmp_path, at):
         read_radiograph(bad)
     except DicomRejected as refusal:
         assert refusal.code in ("DECODE_FAILED", "DECODE_KILLED", "STRUCTURE_INVALID", "TRUNCATED")
-    np.testing.assert_array_equal(read_radiograph(good).picture, gradient())
+    np.testing.assert_array_equal(read_radiograph(good).image, gradient())
 
 
 def test_a_decoder_that_dies_or_hangs_is_a_refusal_and_the_next_file_is_read(tmp_path):
-    path = recoded(film(tmp_path / "a.dcm"), J + "90")
+    path = recoded(sample_radiograph(tmp_path / "a.dcm"), J + "90")
     assert read_radiograph(path).view == "frontal"
     sandbox._KEEPER._child._process.kill()
     sandbox._KEEPER._child._process.wait()
-    np.testing.assert_array_equal(read_radiograph(path).picture, gradient())
+    np.testing.assert_array_equal(read_radiograph(path).image, gradient())
     sandbox._KEEPER._child._process.send_signal(signal.SIGSTOP)
     layout = PixelLayout((150, 60), 1, 16, 12, False, "MONOCHROME2", J + "90")
     with pytest.raises(DicomRejected) as caught:
         sandbox.decode_in_child(path.read_bytes(), layout, ("pylibjpeg",), timeout_s=0.2)
     assert caught.value.code == "DECODE_KILLED"
-    np.testing.assert_array_equal(read_radiograph(path).picture, gradient())
+    np.testing.assert_array_equal(read_radiograph(path).image, gradient())
 
 
 def test_a_decoder_cannot_take_more_than_its_memory(tmp_path):
-    # The header's size bounds the child's memory: a picture of 20000 x 7500 in a file that claims 150 x 60.
+    # The header's size bounds the child's memory: an image of 20000 x 7500 in a file that claims 150 x 60.
     rows, columns = 20000, 7500
-    dataset = pydicom.dcmread(film(tmp_path / "a.dcm"))
+    dataset = pydicom.dcmread(sample_radiograph(tmp_path / "a.dcm"))
     dataset.Rows, dataset.Columns = rows, columns
     segment = b"\x81\x00" * (rows * columns // 128 // 8)
     dataset.PixelData = encapsulate([struct.pack("<16I", 2, 64, 64 + len(segment), *[0] * 13) + segment * 2])
@@ -164,7 +164,7 @@ def test_a_decoder_cannot_take_more_than_its_memory(tmp_path):
 
 
 def test_unknown_syntaxes_are_refused_by_name_of_those_known(tmp_path):
-    path = film(tmp_path / "a.dcm")
+    path = sample_radiograph(tmp_path / "a.dcm")
     payload = path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.7\0")
     path.write_bytes(payload)
     with pytest.raises(DicomRejected, match="JPEG 2000") as caught:

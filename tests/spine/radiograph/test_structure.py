@@ -13,7 +13,7 @@ from pydicom.data import get_testdata_file
 from spine.errors import DicomRejected
 from spine.radiograph.read import read_radiograph
 from spine.radiograph.structure import BIG_ENDIAN, MAX_NESTING, check_structure, checked_bytes, is_dicom
-from tests.spine.radiograph.constructed_radiographs import edited, film
+from tests.spine.radiograph.constructed_radiographs import edited, sample_radiograph
 
 
 def code_of(path):
@@ -23,7 +23,7 @@ def code_of(path):
 
 
 def deflated(path, extra=()):
-    """The film's data set deflated, with chunks of ``extra`` appended before compression."""
+    """The radiograph's data set deflated, with chunks of ``extra`` appended before compression."""
     payload = path.read_bytes()
     length = struct.unpack_from("<I", payload, 140)[0]
     meta, body = payload[: 144 + length], payload[144 + length :]
@@ -36,16 +36,16 @@ def deflated(path, extra=()):
     return path
 
 
-def test_a_deflated_film_is_read(tmp_path):
-    original = read_radiograph(film(tmp_path / "a.dcm"))
-    found = read_radiograph(deflated(film(tmp_path / "b.dcm")))
-    assert (found.picture == original.picture).all()
+def test_a_deflated_radiograph_is_read(tmp_path):
+    original = read_radiograph(sample_radiograph(tmp_path / "a.dcm"))
+    found = read_radiograph(deflated(sample_radiograph(tmp_path / "b.dcm")))
+    assert (found.image == original.image).all()
     assert found.facts["transfer_syntax"].startswith("Deflated")
 
 
 def test_a_deflate_bomb_is_refused_quickly_and_costs_no_memory(tmp_path):
     header = b"\xfc\xff\xfc\xffOB\0\0" + struct.pack("<I", 400 * 2**20)
-    bomb = deflated(film(tmp_path / "a.dcm"), (header, *[bytes(2**20)] * 400))
+    bomb = deflated(sample_radiograph(tmp_path / "a.dcm"), (header, *[bytes(2**20)] * 400))
     assert bomb.stat().st_size < 600_000
     started = time.monotonic()
     assert code_of(bomb) == "DEFLATE_LIMIT"
@@ -79,14 +79,14 @@ def nested(tmp_path, depth, undefined=False):
         else:
             item = b"\xfe\xff\x00\xe0" + struct.pack("<I", len(content)) + content
             content = b"\x40\x00\x55\x05SQ\0\0" + struct.pack("<I", len(item)) + item
-    path = film(tmp_path / "nested.dcm")
+    path = sample_radiograph(tmp_path / "nested.dcm")
     path.write_bytes(path.read_bytes() + content)
     return path
 
 
 @pytest.mark.parametrize("length", [0xFFFFFFF0, 0x7FFFFFFF, 18_002])
 def test_a_length_beyond_the_file_is_truncated(tmp_path, length):
-    path = film(tmp_path / "a.dcm")
+    path = sample_radiograph(tmp_path / "a.dcm")
     payload = path.read_bytes()
     at = payload.index(b"\xe0\x7f\x10\x00OW\0\0") + 8
     path.write_bytes(payload[:at] + struct.pack("<I", length) + payload[at + 4 :])
@@ -94,7 +94,7 @@ def test_a_length_beyond_the_file_is_truncated(tmp_path, length):
 
 
 def test_a_file_cut_anywhere_has_a_code(tmp_path):
-    payload = film(tmp_path / "a.dcm").read_bytes()
+    payload = sample_radiograph(tmp_path / "a.dcm").read_bytes()
     path, codes = tmp_path / "cut.dcm", {}
     for size in (*range(0, 2400, 7), 128, *range(0, len(payload), 512), len(payload) - 1):
         path.write_bytes(payload[:size])
@@ -115,7 +115,7 @@ def test_other_files_are_not_dicom(tmp_path, payload):
 
 @pytest.mark.parametrize("start", [b"MZ", b"\x7fELF"])
 def test_a_program_in_the_preamble_is_refused(tmp_path, start):
-    path = film(tmp_path / "a.dcm")
+    path = sample_radiograph(tmp_path / "a.dcm")
     path.write_bytes(start + path.read_bytes()[len(start) :])
     assert code_of(path) == "PREAMBLE_EXECUTABLE"
 
@@ -124,7 +124,7 @@ def test_a_program_in_the_preamble_is_refused(tmp_path, start):
     ("syntax", "implicit", "little"), [("1.2.840.10008.1.2", True, True), (BIG_ENDIAN, False, False)]
 )
 def test_implicit_and_big_endian_are_walked_and_read(tmp_path, syntax, implicit, little):
-    original = pydicom.dcmread(film(tmp_path / "a.dcm"))
+    original = pydicom.dcmread(sample_radiograph(tmp_path / "a.dcm"))
     again = pydicom.Dataset()
     for element in original:
         if element.VR != "SQ":
@@ -134,7 +134,7 @@ def test_implicit_and_big_endian_are_walked_and_read(tmp_path, syntax, implicit,
     again.file_meta.TransferSyntaxUID = syntax
     pydicom.dcmwrite(tmp_path / "b.dcm", again, implicit_vr=implicit, little_endian=little, enforce_file_format=True)
     found, expected = read_radiograph(tmp_path / "b.dcm"), read_radiograph(tmp_path / "a.dcm")
-    assert (found.picture == expected.picture).all()
+    assert (found.image == expected.image).all()
     assert found.geometry == expected.geometry
     assert found.offset_recorded
 
@@ -145,13 +145,13 @@ def test_names_in_other_alphabets_and_line_breaks_do_no_harm(tmp_path):
         ds.add_new(0x00100010, "PN", b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B\n\x1b[31m\0")
         ds.add_new(0x00104000, "LT", b"x" * 60_000)
 
-    assert read_radiograph(edited(film(tmp_path / "a.dcm"), change)).view == "frontal"
+    assert read_radiograph(edited(sample_radiograph(tmp_path / "a.dcm"), change)).view == "frontal"
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 2400), st.binary(min_size=1, max_size=6)), min_size=1, max_size=5))
-def test_damaged_bytes_give_a_picture_or_a_code_and_nothing_else(tmp_path, damages):
-    payload = bytearray(film(tmp_path / "a.dcm").read_bytes())
+def test_damaged_bytes_give_an_image_or_a_code_and_nothing_else(tmp_path, damages):
+    payload = bytearray(sample_radiograph(tmp_path / "a.dcm").read_bytes())
     for at, damage in damages:
         payload[at : at + len(damage)] = damage
     path = tmp_path / "damaged.dcm"
@@ -161,7 +161,7 @@ def test_damaged_bytes_give_a_picture_or_a_code_and_nothing_else(tmp_path, damag
     except DicomRejected as refusal:
         assert refusal.code != "READER_FAULT"
     else:
-        assert radiograph.picture.max() <= 4095
+        assert radiograph.image.max() <= 4095
 
 
 def test_the_walk_agrees_with_pydicoms_own_examples():

@@ -11,31 +11,31 @@ from spine.dataset import Example, ExampleView, Manifest
 from spine.landmarks import GALBUSERA39, VIEWS
 from spine.storage import write_array_atomically
 from training.config import Augmentation
-from training.data.dataset import PictureDataset, PositionSampler, change_greys, draw_affine, picture_items
+from training.data.dataset import ImageDataset, PositionSampler, change_greys, draw_affine, image_items
 
 INPUT = (192, 128)
 GEOMETRIC = Augmentation(rotation_deg=8, scale=0.2, shift=0.05, mirror=0.5, contrast=0, brightness=0, gamma=0, noise=0)
 
 
 def _dot_set(folder: Path, shape: tuple[int, int]) -> tuple[Manifest, dict[str, np.ndarray]]:
-    """Frontal and lateral pictures that are black but for a soft dot on HIP_L."""
+    """Frontal and lateral images that are black but for a soft dot on HIP_L."""
     rows, columns = np.mgrid[: shape[0], : shape[1]]
     points = {
         "HIP_L": np.array([0.63 * shape[1], 0.58 * shape[0]]),
         "HIP_R": np.array([0.37 * shape[1], 0.41 * shape[0]]),
     }
     distance = np.hypot(columns - points["HIP_L"][0], rows - points["HIP_L"][1])
-    picture = (60000 * np.exp(-0.5 * (distance / (shape[0] / 60)) ** 2)).astype(np.uint16)
-    write_array_atomically(folder / "pictures" / "dot.npy", picture)
-    views = {v: ExampleView(v, "pictures/dot.npy", "dot", shape, None, "NONE", None, points) for v in VIEWS}
+    image = (60000 * np.exp(-0.5 * (distance / (shape[0] / 60)) ** 2)).astype(np.uint16)
+    write_array_atomically(folder / "images" / "dot.npy", image)
+    views = {v: ExampleView(v, "images/dot.npy", "dot", shape, None, "NONE", None, points) for v in VIEWS}
     return Manifest("galbusera39", 0, (Example("dot", "dot", "train", "drawn", views),)), points
 
 
 @pytest.mark.parametrize("shape", [(192, 128), (500, 211), (1500, 500)])
 def test_a_drawn_dot_follows_its_label(tmp_path: Path, shape: tuple[int, int]) -> None:
     manifest, _ = _dot_set(tmp_path, shape)
-    items = picture_items(manifest.examples, VIEWS)
-    data = PictureDataset(tmp_path, items, GALBUSERA39.names, INPUT, seed=3, augmentation=GEOMETRIC)
+    items = image_items(manifest.examples, VIEWS)
+    data = ImageDataset(tmp_path, items, GALBUSERA39.names, INPUT, seed=3, augmentation=GEOMETRIC)
     left, right = GALBUSERA39.index["HIP_L"], GALBUSERA39.index["HIP_R"]
     mirrored = 0
     for epoch in range(12):
@@ -56,9 +56,7 @@ def test_a_drawn_dot_follows_its_label(tmp_path: Path, shape: tuple[int, int]) -
 def test_mirroring_swaps_partners_and_nothing_else(tmp_path: Path) -> None:
     manifest, points = _dot_set(tmp_path, INPUT)
     always = Augmentation(rotation_deg=0, scale=0, shift=0, mirror=1, contrast=0, brightness=0, gamma=0, noise=0)
-    data = PictureDataset(
-        tmp_path, picture_items(manifest.examples, VIEWS), GALBUSERA39.names, INPUT, augmentation=always
-    )
+    data = ImageDataset(tmp_path, image_items(manifest.examples, VIEWS), GALBUSERA39.names, INPUT, augmentation=always)
     frontal = pixels_from_normalised(data[0, 0].target.double().numpy(), INPUT)
     lateral = pixels_from_normalised(data[0, 1].target.double().numpy(), INPUT)
     index = GALBUSERA39.index
@@ -90,20 +88,20 @@ def test_stretching_makes_curves_steeper_without_changing_the_area() -> None:
 
 def test_absent_and_pushed_out_landmarks_are_masked(tmp_path: Path) -> None:
     manifest, _ = _dot_set(tmp_path, INPUT)
-    items = picture_items(manifest.examples, VIEWS)
-    sample = PictureDataset(tmp_path, items, GALBUSERA39.names, INPUT)[0, 0]
+    items = image_items(manifest.examples, VIEWS)
+    sample = ImageDataset(tmp_path, items, GALBUSERA39.names, INPUT)[0, 0]
     assert sample.present.sum() == 2
     assert not sample.present[GALBUSERA39.index["T4_sup"]]
     assert (sample.target[~sample.present] == 0).all()
     far = Augmentation(rotation_deg=0, scale=0, shift=3, mirror=0, contrast=0, brightness=0, gamma=0, noise=0)
-    pushed = PictureDataset(tmp_path, items, GALBUSERA39.names, INPUT, augmentation=far)
+    pushed = ImageDataset(tmp_path, items, GALBUSERA39.names, INPUT, augmentation=far)
     assert sum(int(pushed[e, 0].present.sum()) for e in range(6)) < 12
 
 
 def test_what_is_drawn_depends_on_epoch_and_index_alone(drawn: tuple[Path, Manifest]) -> None:
     folder, manifest = drawn
-    items = picture_items(manifest.in_split("train"), VIEWS)
-    data = PictureDataset(folder, items, GALBUSERA39.names, (128, 64), seed=1, augmentation=Augmentation())
+    items = image_items(manifest.in_split("train"), VIEWS)
+    data = ImageDataset(folder, items, GALBUSERA39.names, (128, 64), seed=1, augmentation=Augmentation())
     first, again, later = data[2, 5], data[2, 5], data[3, 5]
     assert torch.equal(first.pixels, again.pixels)
     assert torch.equal(first.target, again.target)
@@ -138,16 +136,16 @@ def test_greys_stay_bounded_and_zero_strength_changes_nothing() -> None:
     np.testing.assert_allclose(change_greys(random, GEOMETRIC, pixels), pixels, atol=1e-6)
 
 
-def test_pictures_are_read_from_disk_one_by_one(drawn: tuple[Path, Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_are_read_from_disk_one_by_one(drawn: tuple[Path, Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
     import training.data.dataset
 
     opened: list[np.ndarray] = []
-    load = training.data.dataset.load_example_picture
+    load = training.data.dataset.load_example_image
     monkeypatch.setattr(
-        training.data.dataset, "load_example_picture", lambda f, r: opened.append(load(f, r)) or opened[-1]
+        training.data.dataset, "load_example_image", lambda f, r: opened.append(load(f, r)) or opened[-1]
     )
     folder, manifest = drawn
-    data = PictureDataset(folder, picture_items(manifest.examples, VIEWS), GALBUSERA39.names, (128, 64))
+    data = ImageDataset(folder, image_items(manifest.examples, VIEWS), GALBUSERA39.names, (128, 64))
     assert not opened
     data[0, 3]
     assert len(opened) == 1

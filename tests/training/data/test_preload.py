@@ -1,4 +1,4 @@
-"""Held pictures are those that would be loaded, and a fit learns from them."""
+"""Held images are those that would be loaded, and a fit learns from them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from spine.dataset import Manifest
 from spine.errors import ParametersRejected
 from spine.landmarks import GALBUSERA39, VIEWS
 from training.config import Augmentation, TrainingConfig
-from training.data.dataset import PictureDataset, picture_items
+from training.data.dataset import ImageDataset, image_items
 from training.data.preload import HeldPool
 from training.data.virtual_patients import VirtualBatches
 from training.fitting.fit import fit
@@ -22,12 +22,12 @@ STILL = Augmentation(0, 0, 0, 0, 0, 0, 0, 0)
 
 @pytest.fixture(scope="module")
 def pool(drawn: tuple[Path, Manifest]) -> HeldPool:
-    items = picture_items(drawn[1].in_split("train"), VIEWS)
+    items = image_items(drawn[1].in_split("train"), VIEWS)
     return HeldPool(drawn[0], items, GALBUSERA39.names, "galbusera39", SHAPE, CPU)
 
 
-def test_held_pictures_are_those_that_are_loaded(drawn: tuple[Path, Manifest], pool: HeldPool) -> None:
-    loaded = PictureDataset(drawn[0], pool.items, GALBUSERA39.names, SHAPE)
+def test_held_images_are_those_that_are_loaded(drawn: tuple[Path, Manifest], pool: HeldPool) -> None:
+    loaded = ImageDataset(drawn[0], pool.items, GALBUSERA39.names, SHAPE)
     for i in range(len(pool.items)):
         sample = loaded[(0, i)]
         assert torch.allclose(pool.pixels[i].float(), sample.pixels[0], atol=1e-3)
@@ -36,7 +36,7 @@ def test_held_pictures_are_those_that_are_loaded(drawn: tuple[Path, Manifest], p
         assert pool.view[i] == sample.view
 
 
-def test_batches_hold_every_picture_once_an_epoch(pool: HeldPool, tiny_config: TrainingConfig) -> None:
+def test_batches_hold_every_image_once_an_epoch(pool: HeldPool, tiny_config: TrainingConfig) -> None:
     config = replace(tiny_config, held=True, augmentation=STILL)
     batches = list(VirtualBatches(pool, config, GALBUSERA39.names))
     assert len(batches) == len(pool.items) // config.batch_size
@@ -44,19 +44,19 @@ def test_batches_hold_every_picture_once_an_epoch(pool: HeldPool, tiny_config: T
     assert sums == pytest.approx(sorted(float(p.float().sum()) for p in pool.pixels), abs=2.0)
 
 
-def test_a_fit_learns_from_held_pictures(
+def test_a_fit_learns_from_held_images(
     drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path
 ) -> None:
     summary = fit(drawn[0], tmp_path / "out", replace(tiny_config, held=True))
     assert summary.epochs == tiny_config.epochs
-    assert summary.pictures == 24
+    assert summary.images == 24
     assert summary.steps == tiny_config.epochs * 24 // tiny_config.batch_size
 
 
-def test_fewer_pictures_than_a_batch_are_refused(
+def test_fewer_images_than_a_batch_are_refused(
     drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path
 ) -> None:
-    with pytest.raises(ParametersRejected, match="24 held pictures for batches of 32"):
+    with pytest.raises(ParametersRejected, match="24 held images for batches of 32"):
         fit(drawn[0], tmp_path / "out", replace(tiny_config, held=True, batch_size=32))
-    with pytest.raises(ParametersRejected, match="virtual patients and held pictures"):
+    with pytest.raises(ParametersRejected, match="virtual patients and held images"):
         replace(tiny_config, held=True, virtual_pairs=64, reuse=2)

@@ -49,15 +49,15 @@ def pool():
     return pool
 
 
-def test_a_drawn_picture_looks_to_the_network_as_it_would_from_disk(drawn):
+def test_a_drawn_image_looks_to_the_network_as_it_would_from_disk(drawn):
     """Short fields are centred, greys stretched between the same percentiles, labels moved along."""
     short = 0
     for view in VIEWS:
         made = prepared(drawn[0], view)
         for i in range(DRAWN_TOGETHER):
             rows = int(drawn[0].sheets[view][i, 1])
-            picture = (drawn[0].pictures[view][i, 0, :rows] * 4095).round().numpy().astype(np.uint16)
-            served = prepare(picture, SHAPE)
+            image = (drawn[0].images[view][i, 0, :rows] * 4095).round().numpy().astype(np.uint16)
+            served = prepare(image, SHAPE)
             there = drawn[0].present[view][i].numpy()
             points = served.affine.apply(drawn[0].landmarks[view][i].numpy().astype(float))
             half_row = 0.5 if (SHAPE[0] - rows) % 2 else 0.0  # service centres to the half pixel
@@ -86,14 +86,14 @@ def test_the_pool_turns_over_and_an_interrupted_run_finds_it_as_it_was(pool, dra
     assert turned.seconds > 0
 
 
-def test_films_come_beside_the_pairs_as_frontal_pictures_centred_in_black():
-    config = replace(CONFIG, virtual_films=64)
+def test_radiographs_come_beside_the_pairs_as_frontal_images_centred_in_black():
+    config = replace(CONFIG, virtual_radiographs=64)
     pool = VirtualPool(config, NAMES, VIEWS, CPU)
     pool.turn_to(0)
     assert len(pool.pixels) == len(pool.view) == 2 * 64 + 64
     assert (pool.view[128:] == VIEWS.index("frontal")).all()
-    films = pool.pixels[128:].float()
-    inside = films > -1
+    radiographs = pool.pixels[128:].float()
+    inside = radiographs > -1
     assert 0.2 < inside.float().mean() < 0.95  # strips
     left, right = inside.any(1).float().argmax(1), inside.any(1).flip(-1).float().argmax(1)
     assert (left - right).abs().float().mean() < 0.5  # centred, but for corners that happen to be black
@@ -136,7 +136,7 @@ def test_a_margin_is_learnt_in_its_own_view_alone():
         assert not seen[[n.count("_") == 2 and n.endswith(other) for n in MARGINS175]].any()
 
 
-def test_an_epoch_shows_every_picture_once_and_goes_on_where_it_stopped(pool):
+def test_an_epoch_shows_every_image_once_and_goes_on_where_it_stopped(pool):
     batches = VirtualBatches(pool, CONFIG, NAMES)
     whole = list(batches)
     assert len(whole) == len(batches) == 128 // 24
@@ -175,7 +175,7 @@ def test_labels_stay_on_what_they_mark():
     assert 0.75 < float(lengths.min()) <= float(lengths.max()) < 1.35
 
 
-def test_a_mirrored_frontal_picture_exchanges_left_and_right(pool):
+def test_a_mirrored_frontal_image_exchanges_left_and_right(pool):
     names = ("HIP_L", "HIP_R", "T1_sup")
     indices = [NAMES.index(n) for n in names]
     batches = VirtualBatches(pool, CONFIG, NAMES)
@@ -213,7 +213,7 @@ class Same:
     ("normal", "uniform", "view"), [(0.7, 0.2, "frontal"), (-1.3, 0.9, "frontal"), (0.9, 0.1, "lateral")]
 )
 @pytest.mark.parametrize("stretch", [0.0, 0.4])
-def test_pictures_are_augmented_as_those_from_disk_are(normal, uniform, view, stretch):
+def test_images_are_augmented_as_those_from_disk_are(normal, uniform, view, stretch):
     random, strengths = Same(normal, uniform), Augmentation(noise=0.0, stretch=stretch)
     affine, mirrored = draw_affine(random, strengths, SHAPE, view)
     linear, shift, mirrors = draw_affines(random, strengths, SHAPE, np.array([view == "frontal"]))
@@ -244,8 +244,8 @@ def test_greys_change_within_their_limits():
         ({"virtual_pairs": 50}, "50 virtual pairs"),
         ({"reuse": -1}, "reuse -1"),
         ({"batch_size": 65}, "64 virtual pairs for batches of 65"),
-        ({"virtual_films": 50}, "50 virtual films"),
-        ({"virtual_pairs": 0, "virtual_films": 64}, "64 virtual films without pairs"),
+        ({"virtual_radiographs": 50}, "50 virtual radiographs"),
+        ({"virtual_pairs": 0, "virtual_radiographs": 64}, "64 virtual radiographs without pairs"),
         ({"devices": 0}, "devices 0"),
     ],
 )

@@ -187,10 +187,10 @@ def test_onnx_says_what_torch_says(candidate: tuple[Path, FitSummary]) -> None:
     slots = slots_of(summary.config.landmark_set, summary.config.names, model.contract.views)
     inputs = example_inputs(model.contract)
     for count in (1, 2):  # the batch is dynamic
-        picture, view = inputs["picture"][:count], inputs["view"][:count]
-        found = model.session.run(["heatmaps", "visibility"], {"picture": picture, "view": view})
+        image, view = inputs["image"][:count], inputs["view"][:count]
+        found = model.session.run(["heatmaps", "visibility"], {"image": image, "view": view})
         with torch.no_grad():
-            wanted = ServedNetwork(network, slots).eval()(torch.from_numpy(picture), torch.from_numpy(view))
+            wanted = ServedNetwork(network, slots).eval()(torch.from_numpy(image), torch.from_numpy(view))
         np.testing.assert_allclose(found[0], wanted[0].numpy(), atol=1e-5)
         np.testing.assert_allclose(found[1], wanted[1].numpy(), atol=1e-3)
 
@@ -405,7 +405,7 @@ def test_a_fit_on_virtual_patients_goes_on_after_an_interruption(
     config = replace(tiny_config, epochs=2, batch_size=24, virtual_pairs=64, reuse=2)
     whole = fit(drawn[0], tmp_path / "whole", config)
     assert whole.steps == 2 * (128 // 24)
-    assert whole.pictures == 2 * (64 + 32), "two epochs, half of the pool new in the second"
+    assert whole.images == 2 * (64 + 32), "two epochs, half of the pool new in the second"
     seen: list[int] = []
 
     def strike(done: int, total: int) -> None:
@@ -416,7 +416,7 @@ def test_a_fit_on_virtual_patients_goes_on_after_an_interruption(
     with pytest.raises(TrainingInterrupted):
         fit(drawn[0], tmp_path / "torn", config, strike)
     summary = fit(drawn[0], tmp_path / "torn", config)
-    assert (summary.steps, summary.pictures) == (whole.steps, whole.pictures)
+    assert (summary.steps, summary.images) == (whole.steps, whole.images)
     ours, theirs = load_weights(tmp_path / "whole"), load_weights(tmp_path / "torn")
     for name in ours:
         torch.testing.assert_close(theirs[name], ours[name], atol=1e-6, rtol=1e-5)

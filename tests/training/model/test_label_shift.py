@@ -43,7 +43,7 @@ def test_the_names_that_fit_are_taken(levels):
     assert missing == {-1: {"L5"}, 0: set(), 1: {"T1"}}[levels]
 
 
-def test_every_picture_moves_by_itself():
+def test_every_image_moves_by_itself():
     both = Sample(*(torch.cat([a, b]) for a, b in zip(_batch(1), _batch(0), strict=True)))
     told = renamed(both, FOUND.expand(2, -1, -1), label_sources(SLOTS, CORNERS68.names, 1), SHAPE)
     assert told.present.sum(dim=1).tolist() == [64, 68]

@@ -50,9 +50,9 @@ def test_labels_follow_their_maps_and_back() -> None:
     )
     sought = of_views(sample, SLOTS.table(view.device))
     assert sought.target.shape == (3, 107, 2)
-    for picture, v in enumerate(view.tolist()):
-        assert sought.target[picture, :, 0].tolist() == list(SLOTS.landmark[v])
-        spread = SLOTS.spread(sought.target[:, :, 0], view, -7.0)[picture]
+    for image, v in enumerate(view.tolist()):
+        assert sought.target[image, :, 0].tolist() == list(SLOTS.landmark[v])
+        spread = SLOTS.spread(sought.target[:, :, 0], view, -7.0)[image]
         for k, name in enumerate(MARGINS175.names):
             assert spread[k] == (k if name in MARGINS175.sought_in(VIEWS[v]) else -7.0)
 
@@ -73,30 +73,30 @@ def test_networks_side_by_side_do_not_hear_each_other() -> None:
     """The seventy-eight of the paper: another network's weights change nothing."""
     config = replace(CONFIG, preset="galbusera2019", landmark_set="galbusera39", landmark_subset=("HIP_L", "S1_ant"))
     network = build_network(config, VIEWS).eval()
-    picture, view = torch.rand(2, 1, 128, 64), torch.tensor([0, 1])
+    image, view = torch.rand(2, 1, 128, 64), torch.tensor([0, 1])
     with torch.no_grad():
-        before = network(picture, view)
+        before = network(image, view)
         for name, weights in network.named_parameters():
             if "networks.0" in name:
                 half = len(weights) // 2
                 weights[half:] += 0.3  # the second landmark's, in the first view
-        after = network(picture, view)
+        after = network(image, view)
     assert torch.equal(before[0][0, 0], after[0][0, 0])
     assert not torch.equal(before[0][0, 1], after[0][0, 1])
     assert torch.equal(before[0][1], after[0][1])
 
 
-def test_in_training_each_picture_passes_its_own_view_alone() -> None:
+def test_in_training_each_image_passes_its_own_view_alone() -> None:
     config = replace(CONFIG, preset="galbusera2019", landmark_set="galbusera39", landmark_subset=("HIP_L",))
     network = build_network(config, VIEWS)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.eval()
-    picture, view = torch.rand(5, 1, 128, 64), torch.tensor([1, 0, 0, 1, 0])
+    image, view = torch.rand(5, 1, 128, 64), torch.tensor([1, 0, 0, 1, 0])
     with torch.no_grad():
-        apart = network(picture, view)
+        apart = network(image, view)
         network.eval()
-        whole = network(picture, view)
+        whole = network(image, view)
     assert all(torch.allclose(a, w, atol=1e-5) for a, w in zip(apart, whole, strict=True))
 
 
@@ -166,7 +166,7 @@ def test_a_team_of_another_size_than_the_devices_is_refused(monkeypatch: pytest.
 
 
 def test_two_processes_fit_one_network(drawn: tuple[Path, Manifest], tmp_path: Path) -> None:
-    """Started by torchrun: one journal, one candidate, both processes' pictures counted, and 0 at the end."""
+    """Started by torchrun: one journal, one candidate, both processes' images counted, and 0 at the end."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "training"]
     command += ["--dataset", str(drawn[0]), "--out", str(tmp_path / "out"), "--epochs", "2", "--devices", "2"]
     command += ["--input-shape", "128x64", "--batch-size", "4", "--width", "0.25", "--device", "cpu", "--quiet"]
@@ -181,7 +181,7 @@ def test_two_processes_fit_one_network(drawn: tuple[Path, Manifest], tmp_path: P
     assert done.returncode == 0, done.stderr[-2000:]
     summary = read_summary(tmp_path / "out")
     assert summary.epochs == 2
-    assert summary.steps == 6  # 24 pictures, two processes, batches of four
+    assert summary.steps == 6  # 24 images, two processes, batches of four
     assert done.stderr.count("validation landmark error") == 1
     assert len(load_weights(tmp_path / "out")) > 0
     steps = [json.loads(line).get("step") for line in (tmp_path / "out" / "journal.jsonl").read_text().splitlines()]

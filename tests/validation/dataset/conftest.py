@@ -8,7 +8,7 @@ import pytest
 from spine.dataset import Manifest
 from spine.landmarks import CORNERS68, GALBUSERA39
 from spine.projection import write_landmarks
-from tests.validation.dataset.constructed_datasets import add_film, add_study
+from tests.validation.dataset.constructed_datasets import add_radiograph, add_study
 from validation.dataset.build import DatasetConfig, build_dataset
 
 
@@ -32,12 +32,12 @@ def biplanar(workspace: Path) -> Callable[..., Manifest]:
 
 
 @pytest.fixture
-def films(workspace: Path) -> Callable[..., Manifest]:
-    """As ``biplanar``, of frontal films with corner labels."""
+def radiographs(workspace: Path) -> Callable[..., Manifest]:
+    """As ``biplanar``, of frontal radiographs with corner labels."""
 
     def make(count: int = 0, **config: object) -> Manifest:
         for number in range(1, count + 1):
-            add_film(workspace / "store", number)
+            add_radiograph(workspace / "store", number)
         return _build(workspace, CORNERS68, config)
 
     return make

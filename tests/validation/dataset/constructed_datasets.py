@@ -7,7 +7,7 @@ import numpy as np
 from spine.landmarks import CORNERS68, VERTEBRAE
 from spine.reconstruction.reconstruction import Reconstruction
 from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry
-from spine.storage import sha256_of_picture
+from spine.storage import sha256_of_image
 from spine.study import Study, StudyView, write_study_record
 
 SPACING_MM = 4.0
@@ -58,8 +58,8 @@ def geometry(view: str, shape: tuple[int, int] | None = None, z0_mm: float = 0.0
     )
 
 
-def picture(seed: int, shape: tuple[int, int]) -> np.ndarray:
-    """A smooth random picture, (H, W) uint16: different seeds look different."""
+def image(seed: int, shape: tuple[int, int]) -> np.ndarray:
+    """A smooth random image, (H, W) uint16: different seeds look different."""
     from scipy.ndimage import gaussian_filter
 
     noise = np.random.default_rng(seed).normal(size=shape)
@@ -78,17 +78,15 @@ def add_study(
     pixels: int | None = None,
     facts: dict | None = None,
 ) -> Study:
-    """Write one biplanar study; ``pixels`` reuses the pictures of another number."""
+    """Write one biplanar study; ``pixels`` reuses the images of another number."""
     folder = store / f"{number:016x}"
     folder.mkdir(parents=True)
     parts = {}
     for offset, view in enumerate(views):
         geo = geometry(view, shape)
-        array = picture(10 * (number if pixels is None else pixels) + offset, geo.shape)
+        array = image(10 * (number if pixels is None else pixels) + offset, geo.shape)
         np.save(folder / f"{view}.npy", array)
-        parts[view] = StudyView(
-            view, f"{view}.npy", sha256_of_picture(array), geo.shape, geo.spacing_mm, "GEOMETRY", geo
-        )
+        parts[view] = StudyView(view, f"{view}.npy", sha256_of_image(array), geo.shape, geo.spacing_mm, "GEOMETRY", geo)
     rng = np.random.default_rng(number)
     made = points or spine_points(curve_mm=float(rng.uniform(-30, 30)), scale=float(rng.uniform(0.9, 1.05)))
     study = Study(
@@ -103,21 +101,21 @@ def add_study(
     return study
 
 
-def film_labels(curve_mm: float = 20.0, scale: float = 1.0) -> Points:
-    """The 68 corners of a frontal film, (2,) pixels at 2 px per mm, of a patient facing the detector."""
+def radiograph_labels(curve_mm: float = 20.0, scale: float = 1.0) -> Points:
+    """The 68 corners of a frontal radiograph, (2,) pixels at 2 px per mm, of a patient facing the detector."""
     points = spine_points(curve_mm, scale)
     return {n: np.array([200.0 + 2 * points[n][0], 40.0 + 2 * (320 - points[n][2])]) for n in CORNERS68.names}
 
 
-def add_film(store: Path, number: int, labels: Points | None = None, patient: str | None = None) -> Study:
-    """Write one uncalibrated frontal film with corner labels."""
+def add_radiograph(store: Path, number: int, labels: Points | None = None, patient: str | None = None) -> Study:
+    """Write one uncalibrated frontal radiograph with corner labels."""
     folder = store / f"{number:016x}"
     folder.mkdir(parents=True)
-    array = picture(10 * number, (1100, 400))
+    array = image(10 * number, (1100, 400))
     np.save(folder / "frontal.npy", array)
     rng = np.random.default_rng(number)
-    made = labels or film_labels(float(rng.uniform(-30, 30)), float(rng.uniform(0.85, 1.0)))
-    view = StudyView("frontal", "frontal.npy", sha256_of_picture(array), array.shape, None, "NONE", None, made)
-    study = Study(folder.name, patient or f"p{number}", "films", {"frontal": view}, None, {})
+    made = labels or radiograph_labels(float(rng.uniform(-30, 30)), float(rng.uniform(0.85, 1.0)))
+    view = StudyView("frontal", "frontal.npy", sha256_of_image(array), array.shape, None, "NONE", None, made)
+    study = Study(folder.name, patient or f"p{number}", "radiographs", {"frontal": view}, None, {})
     write_study_record(study, folder)
     return study

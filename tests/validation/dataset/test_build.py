@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from spine.dataset import load_example_picture, read_manifest
+from spine.dataset import load_example_image, read_manifest
 from spine.errors import ContractViolation, ParametersRejected
 from spine.landmarks import GALBUSERA39
 from spine.projection import write_landmarks
-from spine.storage import sha256_of_picture
+from spine.storage import sha256_of_image
 from spine.study import Study, write_study_record
-from tests.validation.dataset.constructed_datasets import add_film, add_study, spine_points
+from tests.validation.dataset.constructed_datasets import add_radiograph, add_study, spine_points
 from validation.dataset.build import DatasetConfig, build_dataset, read_build_record
 from validation.dataset.frozen_test_set import read_frozen, write_excluded
 
@@ -25,7 +25,7 @@ def test_the_manifest_holds_what_the_studies_hold(biplanar, workspace):
     example = manifest.examples[4]
     view = example.views["frontal"]
     assert len(view.points) == 39
-    assert sha256_of_picture(load_example_picture(workspace / "dataset", view)) == view.sha256
+    assert sha256_of_image(load_example_image(workspace / "dataset", view)) == view.sha256
     truth = {name: t.value for name, t in example.truth.items()}
     assert truth["sacral_slope"] == pytest.approx(40.0)
     assert truth["pelvic_tilt"] == pytest.approx(13.0)
@@ -36,26 +36,26 @@ def test_the_manifest_holds_what_the_studies_hold(biplanar, workspace):
 
 def test_a_second_build_changes_nothing_and_a_new_batch_only_adds(biplanar, workspace):
     before = biplanar(9)
-    pictures = workspace / "dataset" / "pictures"
-    stamps = {p.name: p.stat().st_mtime_ns for p in pictures.iterdir()}
+    images = workspace / "dataset" / "images"
+    stamps = {p.name: p.stat().st_mtime_ns for p in images.iterdir()}
     text = (workspace / "dataset" / "manifest.json").read_text()
     biplanar()
     assert (workspace / "dataset" / "manifest.json").read_text() == text
     for number in range(20, 31):
         add_study(workspace / "store", number)
     after = biplanar()
-    assert {n: (pictures / n).stat().st_mtime_ns for n in stamps} == stamps
-    assert len(list(pictures.iterdir())) == 2 * 20
+    assert {n: (images / n).stat().st_mtime_ns for n in stamps} == stamps
+    assert len(list(images.iterdir())) == 2 * 20
     assert after.test_digest == before.test_digest
     old = {e.study_id: e.split for e in before.examples}
     assert {e.study_id: e.split for e in after.examples if e.study_id in old} == old
 
 
-def test_pictures_are_hard_links_and_copies_where_links_fail(biplanar, workspace, monkeypatch):
+def test_images_are_hard_links_and_copies_where_links_fail(biplanar, workspace, monkeypatch):
     study = add_study(workspace / "store", 1)
     biplanar(0, test_patients=0)
     source = workspace / "store" / study.study_id / "frontal.npy"
-    target = workspace / "dataset" / "pictures" / f"{study.views['frontal'].sha256}.npy"
+    target = workspace / "dataset" / "images" / f"{study.views['frontal'].sha256}.npy"
     assert source.samefile(target)
     shutil.rmtree(workspace / "dataset")
 
@@ -69,15 +69,15 @@ def test_pictures_are_hard_links_and_copies_where_links_fail(biplanar, workspace
 
 
 def test_what_is_cut_off_is_not_asked_for(biplanar, workspace):
-    add_study(workspace / "store", 1, shape=(100, 110))  # T1 and the hips lie beyond the picture
+    add_study(workspace / "store", 1, shape=(100, 110))  # T1 and the hips lie beyond the image
     add_study(workspace / "store", 2, views=("frontal",))
     cut, frontal_only = biplanar(0, test_patients=0).examples
     assert "HIP_L" not in cut.views["lateral"].points
     for name in ("pelvic_incidence", "pelvic_tilt", "t1_pelvic_angle"):
-        assert cut.truth[name].absent_reason == "NOT_IN_PICTURE"
+        assert cut.truth[name].absent_reason == "NOT_IN_IMAGE"
     assert cut.truth["lumbar_lordosis_l1_l5"].value is not None
     assert frontal_only.truth["cobb"].value is not None
-    assert frontal_only.truth["sacral_slope"].absent_reason == "NOT_IN_PICTURE"
+    assert frontal_only.truth["sacral_slope"].absent_reason == "NOT_IN_IMAGE"
 
 
 def test_a_curve_whose_end_vertebra_is_cut_off_has_no_cobb_angle(biplanar, workspace):
@@ -87,11 +87,11 @@ def test_a_curve_whose_end_vertebra_is_cut_off_has_no_cobb_angle(biplanar, works
     whole, cut = biplanar(0, test_patients=0).examples
     assert whole.truth["cobb"].value > 20
     assert cut.truth["cobb"].value is None
-    assert cut.truth["cobb"].absent_reason == "NOT_IN_PICTURE"
+    assert cut.truth["cobb"].absent_reason == "NOT_IN_IMAGE"
 
 
-def test_films_are_measured_from_their_labels(films):
-    example = films(4, test_patients=1).examples[0]
+def test_radiographs_are_measured_from_their_labels(radiographs):
+    example = radiographs(4, test_patients=1).examples[0]
     assert len(example.views["frontal"].points) == 68
     assert example.truth["cobb"].value > 0
     assert "view" in example.truth["pelvic_tilt"].absent_reason
@@ -100,8 +100,8 @@ def test_films_are_measured_from_their_labels(films):
 
 def test_left_out_studies_are_counted_with_a_reason(biplanar, workspace):
     add_study(workspace / "store", 1)
-    add_film(workspace / "store", 2, labels={"HIP_L": np.array([1.0, 2.0])})  # derived points would not help
-    add_film(workspace / "store", 3, labels={"T13_sup": np.array([1.0, 2.0])})
+    add_radiograph(workspace / "store", 2, labels={"HIP_L": np.array([1.0, 2.0])})  # derived points would not help
+    add_radiograph(workspace / "store", 3, labels={"T13_sup": np.array([1.0, 2.0])})
     no_view = Study(f"{4:016x}", "p4", "test", {}, None, {})
     (workspace / "store" / no_view.study_id).mkdir()
     write_study_record(no_view, workspace / "store" / no_view.study_id)
@@ -162,7 +162,7 @@ def test_a_killed_build_is_continued_with_the_same_test_set(biplanar, workspace,
     with pytest.raises(KeyboardInterrupt):
         build_dataset(workspace / "store", workspace / "landmarks", workspace / "dataset", config, kill)
     assert not (workspace / "dataset" / "manifest.json").exists()
-    (workspace / "dataset" / "pictures" / ".x.npy.partial").write_bytes(b"half")
+    (workspace / "dataset" / "images" / ".x.npy.partial").write_bytes(b"half")
     assert biplanar().digest == first.digest
     assert not list(workspace.rglob(".*partial"))
 
@@ -177,7 +177,7 @@ def test_an_edited_manifest_stops_the_next_build(biplanar, workspace):
         biplanar()
 
 
-def test_landmarks_must_be_there_fresh_and_of_the_set(biplanar, films, workspace):
+def test_landmarks_must_be_there_fresh_and_of_the_set(biplanar, radiographs, workspace):
     config = DatasetConfig(landmark_set="galbusera39", test_patients=0)
     folders = (workspace / "store", workspace / "landmarks", workspace / "dataset")
     with pytest.raises(ContractViolation, match="LANDMARKS_MISSING"):

@@ -7,19 +7,19 @@ from validation.dataset.results import Finding
 
 
 def reds(path):
-    picture = np.asarray(Image.open(path).convert("RGB")).astype(int)
-    return picture, int(np.sum((picture[..., 0] > 240) & (picture[..., 1] < 110) & (picture[..., 2] < 110)))
+    image = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    return image, int(np.sum((image[..., 0] > 240) & (image[..., 1] < 110) & (image[..., 2] < 110)))
 
 
-def test_the_worst_films_are_drawn_with_the_faulty_level_in_red(films, workspace):
-    examples = films(4, test_patients=1).examples
+def test_the_worst_radiographs_are_drawn_with_the_faulty_level_in_red(radiographs, workspace):
+    examples = radiographs(4, test_patients=1).examples
     sheet = workspace / "out" / "sheet.png"
     message = "frontal T9: wedge_deg 31 deg, expected 0 to 25"
     found = [Finding(examples[1].study_id, "wedge", message, "error")]
     draw_findings(workspace / "dataset", found, sheet, tile_px=300)
-    picture, red = reds(sheet)
+    image, red = reds(sheet)
     assert red > 20
-    assert picture.shape[0] > 300
+    assert image.shape[0] > 300
     draw_findings(workspace / "dataset", [], sheet, studies=[e.study_id for e in examples], columns=3, tile_px=300)
     four, none = reds(sheet)
     assert none == 0

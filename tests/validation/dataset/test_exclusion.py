@@ -2,15 +2,20 @@ import pytest
 
 from spine.dataset import read_manifest
 from spine.errors import ContractViolation
-from tests.validation.dataset.constructed_datasets import add_film, film_labels
+from tests.validation.dataset.constructed_datasets import add_radiograph, radiograph_labels
 from validation.dataset.build import read_build_record
 from validation.dataset.exclusion import exclude_studies
 from validation.dataset.frozen_test_set import read_excluded, read_frozen
 from validation.dataset.results import Finding, ValidationConfig
 from validation.dataset.validate import validate_dataset
 
-FILMS = ValidationConfig(
-    profile="frontal_films", minimum_train=3, minimum_validation=1, minimum_test=2, data_docs=False, worst_share=0.3
+RADIOGRAPHS = ValidationConfig(
+    profile="frontal_radiographs",
+    minimum_train=3,
+    minimum_validation=1,
+    minimum_test=2,
+    data_docs=False,
+    worst_share=0.3,
 )
 
 
@@ -18,17 +23,17 @@ def finding(study, severity="error"):
     return Finding(study, "some_rule", "a message", severity)
 
 
-def test_a_bad_film_is_found_excluded_listed_and_stays_out(films, workspace):
+def test_a_bad_radiograph_is_found_excluded_listed_and_stays_out(radiographs, workspace):
     for number in range(1, 13):
-        labels = film_labels(10.0, 0.9)
-        add_film(
+        labels = radiograph_labels(10.0, 0.9)
+        add_radiograph(
             workspace / "store",
             number,
             labels=labels | {"T5_sup_left": labels["T5_inf_right"]} if number == 7 else None,
         )
     dataset = workspace / "dataset"
-    films(0, test_patients=4)
-    result = validate_dataset(dataset, workspace / "validation", FILMS)
+    radiographs(0, test_patients=4)
+    result = validate_dataset(dataset, workspace / "validation", RADIOGRAPHS)
     assert result.success
     assert result.to_exclude == (f"{7:016x}",)
     kept = exclude_studies(dataset, result.findings)
@@ -38,18 +43,18 @@ def test_a_bad_film_is_found_excluded_listed_and_stays_out(films, workspace):
     assert record.left_out == {f"{7:016x}": "EXCLUDED_BY_VALIDATION"}
     assert record.studies == record.used + len(record.left_out) == 12
     assert "corner_order" in read_excluded(dataset)[f"{7:016x}"]
-    again = validate_dataset(dataset, workspace / "validation", FILMS)
+    again = validate_dataset(dataset, workspace / "validation", RADIOGRAPHS)
     assert again.success
     assert again.counts["bad_studies"] == 0
     # an idempotent end state: neither another exclusion nor another build changes it
     assert exclude_studies(dataset, again.findings).digest == kept.digest
-    assert films(0, test_patients=4).digest == kept.digest
+    assert radiographs(0, test_patients=4).digest == kept.digest
     assert read_build_record(dataset) == record
 
 
-def test_an_unsettled_test_set_may_lose_a_study_openly_and_a_settled_one_may_not(films, workspace):
+def test_an_unsettled_test_set_may_lose_a_study_openly_and_a_settled_one_may_not(radiographs, workspace):
     dataset = workspace / "dataset"
-    first, second, third, *_ = (e.study_id for e in films(12, test_patients=4).in_split("test"))
+    first, second, third, *_ = (e.study_id for e in radiographs(12, test_patients=4).in_split("test"))
     exclude_studies(dataset, [finding(first)])
     frozen = read_frozen(dataset)
     assert frozen.version == 2
@@ -65,9 +70,9 @@ def test_an_unsettled_test_set_may_lose_a_study_openly_and_a_settled_one_may_not
     assert third in {e.study_id for e in read_manifest(dataset).examples}
 
 
-def test_excluding_nothing_settles_the_test_set(films, workspace):
+def test_excluding_nothing_settles_the_test_set(radiographs, workspace):
     dataset = workspace / "dataset"
-    manifest = films(9, test_patients=3)
+    manifest = radiographs(9, test_patients=3)
     assert exclude_studies(dataset, []).digest == manifest.digest
     assert read_frozen(dataset).version == 1
     with pytest.raises(ContractViolation, match="TEST_SET_CHANGED"):

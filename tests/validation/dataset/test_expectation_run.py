@@ -83,7 +83,7 @@ def test_rows_that_are_not_due_may_be_null():
 
 
 def test_a_rule_that_may_be_idle_says_so():
-    idle = Rule("sibling", "height_mm", "films of one patient agree", -0.8, None, at_least=0)
+    idle = Rule("sibling", "height_mm", "radiographs of one patient agree", -0.8, None, at_least=0)
     assert outcome(table([np.nan] * 3), idle).outcome == "not_applicable"
     assert outcome(table([np.nan] * 3).drop(columns="height_mm"), idle).outcome == "not_applicable"
 

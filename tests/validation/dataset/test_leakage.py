@@ -5,25 +5,25 @@ import pytest
 from scipy.ndimage import zoom
 
 from spine.dataset import Example, ExampleView
-from spine.storage import sha256_of_picture
-from tests.validation.dataset.constructed_datasets import add_study, picture
+from spine.storage import sha256_of_image
+from tests.validation.dataset.constructed_datasets import add_study, image
 from validation.dataset.leakage import (
     exact_duplicates,
     near_duplicates,
     patients_in_several_splits,
-    survey_pictures,
+    survey_images,
 )
 from validation.dataset.near_duplicates import LEAST_LIKENESS, likeness, look_of
 
 
 def example(study, patient, split, sha="0" * 64):
-    view = ExampleView("frontal", "pictures/x.npy", sha, (7, 5), None, "NONE", None, {})
+    view = ExampleView("frontal", "images/x.npy", sha, (7, 5), None, "NONE", None, {})
     return Example(study, patient, split, "test", {"frontal": view})
 
 
-def altered(film):
-    """The film again: smaller, its margins cropped, regraded, noisier."""
-    small = zoom(film.astype(float), 0.7, order=1)[3:-4, 2:-3]
+def altered(radiograph):
+    """The radiograph again: smaller, its margins cropped, regraded, noisier."""
+    small = zoom(radiograph.astype(float), 0.7, order=1)[3:-4, 2:-3]
     grey = 60000 * (small / small.max()) ** 1.3 + np.random.default_rng(1).normal(0, 500, small.shape)
     return np.clip(grey, 0, 65535).astype(np.uint16)
 
@@ -43,64 +43,64 @@ def test_the_test_set_stays_and_the_other_study_is_at_fault(first, second, at_fa
     assert (found.study_id, found.across, found.exact) == (at_fault, True, True)
 
 
-def test_one_patients_own_films_are_no_leak():
+def test_one_patients_own_radiographs_are_no_leak():
     assert exact_duplicates([example("a", "p1", "train"), example("b", "p1", "train")]) == []
 
 
-def test_near_duplicates_are_found_and_other_films_are_not():
-    films = [picture(number, (190, 90)) for number in range(12)]
-    films.append(altered(films[5]))
+def test_near_duplicates_are_found_and_other_radiographs_are_not():
+    radiographs = [image(number, (190, 90)) for number in range(12)]
+    radiographs.append(altered(radiographs[5]))
     examples = [example(f"s{n:02d}", f"p{n}", "train" if n < 12 else "test") for n in range(13)]
-    looks = {e.study_id: {"frontal": look_of(f)} for e, f in zip(examples, films, strict=True)}
+    looks = {e.study_id: {"frontal": look_of(f)} for e, f in zip(examples, radiographs, strict=True)}
     (found,) = near_duplicates(examples, looks)
     assert (found.study_id, found.other, found.exact, found.across) == ("s05", "s12", False, True)
     assert near_duplicates([replace(e, patient="p") for e in examples], looks) == []
 
 
 def test_two_studies_must_be_alike_in_both_views():
-    films = [picture(number, (190, 90)) for number in range(3)]
+    radiographs = [image(number, (190, 90)) for number in range(3)]
     examples = [example("a", "p1", "train"), example("b", "p2", "test")]
-    same, other = look_of(films[0]), look_of(altered(films[0]))
+    same, other = look_of(radiographs[0]), look_of(altered(radiographs[0]))
     alike = {
-        "a": {"frontal": same, "lateral": look_of(films[1])},
-        "b": {"frontal": other, "lateral": look_of(films[1])},
+        "a": {"frontal": same, "lateral": look_of(radiographs[1])},
+        "b": {"frontal": other, "lateral": look_of(radiographs[1])},
     }
-    unlike = alike | {"b": {"frontal": other, "lateral": look_of(films[2])}}
+    unlike = alike | {"b": {"frontal": other, "lateral": look_of(radiographs[2])}}
     assert len(near_duplicates(examples, alike)) == 1
     assert near_duplicates(examples, unlike) == []
 
 
 def test_likeness_sees_through_scale_crop_and_greys():
-    film = picture(3, (190, 90))
-    assert likeness(look_of(film), look_of(film)) > 0.95
-    assert likeness(look_of(film), look_of(altered(film))) > LEAST_LIKENESS
-    assert likeness(look_of(film), look_of(picture(4, (190, 90)))) < LEAST_LIKENESS - 0.1
-    assert likeness(look_of(film), look_of(np.full((50, 30), 7, dtype=np.uint16))) < 0.2
+    radiograph = image(3, (190, 90))
+    assert likeness(look_of(radiograph), look_of(radiograph)) > 0.95
+    assert likeness(look_of(radiograph), look_of(altered(radiograph))) > LEAST_LIKENESS
+    assert likeness(look_of(radiograph), look_of(image(4, (190, 90)))) < LEAST_LIKENESS - 0.1
+    assert likeness(look_of(radiograph), look_of(np.full((50, 30), 7, dtype=np.uint16))) < 0.2
 
 
-def test_a_damaged_or_missing_picture_is_counted(biplanar, workspace):
+def test_a_damaged_or_missing_image_is_counted(biplanar, workspace):
     examples = biplanar(4, test_patients=1).examples
-    broken = workspace / "dataset" / examples[1].views["lateral"].picture
+    broken = workspace / "dataset" / examples[1].views["lateral"].image
     pixels = np.load(broken)
     broken.unlink()  # a hard link: the store must not be touched
     pixels[3, 5] += 1
     np.save(broken, pixels)
-    (workspace / "dataset" / examples[2].views["frontal"].picture).unlink()
-    cut = workspace / "dataset" / examples[2].views["lateral"].picture
+    (workspace / "dataset" / examples[2].views["frontal"].image).unlink()
+    cut = workspace / "dataset" / examples[2].views["lateral"].image
     payload = cut.read_bytes()[:200]
     cut.unlink()
     cut.write_bytes(payload)
-    survey = survey_pictures(workspace / "dataset", examples)
+    survey = survey_images(workspace / "dataset", examples)
     assert survey.damaged == {examples[1].study_id: 1, examples[2].study_id: 2}
     assert survey.duplicates == ()
 
 
-def test_the_same_film_under_two_patients(biplanar, workspace):
-    """S1: re-pseudonymised, the film is still the same."""
+def test_the_same_radiograph_under_two_patients(biplanar, workspace):
+    """S1: re-pseudonymised, the radiograph is still the same."""
     for number in range(1, 7):
         add_study(workspace / "store", number, pixels=1 if number == 6 else None)
     examples = biplanar(0, test_patients=1).examples
-    (found,) = survey_pictures(workspace / "dataset", examples).duplicates
+    (found,) = survey_images(workspace / "dataset", examples).duplicates
     assert {found.study_id, found.other} == {f"{1:016x}", f"{6:016x}"}
     assert found.exact
-    assert sha256_of_picture(picture(10, (190, 90))) == examples[0].views["frontal"].sha256
+    assert sha256_of_image(image(10, (190, 90))) == examples[0].views["frontal"].sha256

@@ -7,13 +7,18 @@ from pydantic import ValidationError
 from spine.dataset import read_manifest
 from spine.errors import ContractViolation
 from spine.landmarks import VERTEBRAE
-from tests.validation.dataset.constructed_datasets import add_film, add_study, film_labels, spine_points
+from tests.validation.dataset.constructed_datasets import add_radiograph, add_study, radiograph_labels, spine_points
 from validation.dataset.results import ValidationConfig
 from validation.dataset.validate import validate_dataset
 
 BIPLANAR = ValidationConfig(minimum_train=3, minimum_validation=1, minimum_test=2, data_docs=False)
-FILMS = ValidationConfig(
-    profile="frontal_films", minimum_train=3, minimum_validation=1, minimum_test=2, data_docs=False, worst_share=0.3
+RADIOGRAPHS = ValidationConfig(
+    profile="frontal_radiographs",
+    minimum_train=3,
+    minimum_validation=1,
+    minimum_test=2,
+    data_docs=False,
+    worst_share=0.3,
 )
 
 
@@ -114,7 +119,9 @@ def corners_of(labels, level):
 
 
 def cyclic(labels):
-    """L5 has been given T1's place, every other level moved down one: the commonest scramble of the real films."""
+    """L5 has been given T1's place, every other level moved down one: the commonest scramble of the real
+    radiographs.
+    """
     moved = {}
     for level, source in zip(VERTEBRAE, (*VERTEBRAE[1:], VERTEBRAE[0]), strict=True):
         moved = replaced(moved, level, corners_of(labels, source))
@@ -148,7 +155,7 @@ def half_height(labels, level):
     return replaced(labels, level, c | lift)
 
 
-FILM_FAULTS = {
+RADIOGRAPH_FAULTS = {
     "cyclic": (cyclic, "levels_in_order"),
     "doubled": (lambda f: replaced(f, "L5", corners_of(f, "L4")), "no_overlap"),
     "discs": (lambda f: thinned(f, 0.3), "vertebrae_not_discs"),
@@ -166,42 +173,42 @@ FILM_FAULTS = {
 }
 
 
-def test_each_label_fault_of_a_film_is_found_in_its_film_and_nowhere_else(films, workspace):
+def test_each_label_fault_of_a_radiograph_is_found_in_its_radiograph_and_nowhere_else(radiographs, workspace):
     for number in range(1, 31):
-        add_film(workspace / "store", number)
-    for number, (fault, _) in enumerate(FILM_FAULTS.values(), start=40):
-        add_film(workspace / "store", number, labels=fault(film_labels(15.0, 0.92)))
-    films(0, test_patients=9)
-    result = validate_dataset(workspace / "dataset", workspace / "validation", FILMS)
-    for number, (name, (_, rule)) in enumerate(FILM_FAULTS.items(), start=40):
+        add_radiograph(workspace / "store", number)
+    for number, (fault, _) in enumerate(RADIOGRAPH_FAULTS.values(), start=40):
+        add_radiograph(workspace / "store", number, labels=fault(radiograph_labels(15.0, 0.92)))
+    radiographs(0, test_patients=9)
+    result = validate_dataset(workspace / "dataset", workspace / "validation", RADIOGRAPHS)
+    for number, (name, (_, rule)) in enumerate(RADIOGRAPH_FAULTS.items(), start=40):
         assert rule in errors(result, number), (name, errors(result, number))
-    bad = {f"{n:016x}" for n in range(40, 40 + len(FILM_FAULTS))}
+    bad = {f"{n:016x}" for n in range(40, 40 + len(RADIOGRAPH_FAULTS))}
     assert set(result.to_exclude) == bad
     assert result.success
-    assert result.counts["bad_studies"] == len(FILM_FAULTS)
+    assert result.counts["bad_studies"] == len(RADIOGRAPH_FAULTS)
 
 
-def test_too_many_bad_films_stop_the_run(films, workspace):
+def test_too_many_bad_radiographs_stop_the_run(radiographs, workspace):
     for number in range(1, 13):
-        add_film(workspace / "store", number, labels=cyclic(film_labels()) if number < 4 else None)
-    films(0, test_patients=5)
-    strict = FILMS.model_copy(update={"worst_share": 0.15})
+        add_radiograph(workspace / "store", number, labels=cyclic(radiograph_labels()) if number < 4 else None)
+    radiographs(0, test_patients=5)
+    strict = RADIOGRAPHS.model_copy(update={"worst_share": 0.15})
     result = validate_dataset(workspace / "dataset", workspace / "validation", strict)
     assert [f.code for f in result.failures] == ["TOO_MANY_BAD_STUDIES"]
     assert "3 of 12" in result.failures[0].message
     assert not result.success
 
 
-def test_films_of_one_patient_must_sway_to_the_same_side(films, workspace):
+def test_radiographs_of_one_patient_must_sway_to_the_same_side(radiographs, workspace):
     for number, curve in ((1, 25.0), (2, 24.0), (3, -25.0)):
-        add_film(workspace / "store", number, labels=film_labels(curve, 0.95), patient="p")
+        add_radiograph(workspace / "store", number, labels=radiograph_labels(curve, 0.95), patient="p")
     for number in range(4, 14):
-        add_film(workspace / "store", number)
-    films()
-    result = validate_dataset(workspace / "dataset", workspace / "validation", FILMS)
+        add_radiograph(workspace / "store", number)
+    radiographs()
+    result = validate_dataset(workspace / "dataset", workspace / "validation", RADIOGRAPHS)
     found = {f.study_id for f in result.findings if f.rule == "side_of_the_curve"}
     assert f"{3:016x}" in found
-    assert result.success  # a warning: one of the two films is wrong, nobody can say which
+    assert result.success  # a warning: one of the two radiographs is wrong, nobody can say which
 
 
 def test_small_splits_and_empty_ones_fail(biplanar, workspace):
@@ -212,17 +219,17 @@ def test_small_splits_and_empty_ones_fail(biplanar, workspace):
     assert not result.success
 
 
-def test_excluding_must_leave_enough(films, workspace):
+def test_excluding_must_leave_enough(radiographs, workspace):
     for number in range(1, 13):
-        add_film(workspace / "store", number, labels=cyclic(film_labels()) if number < 3 else None)
-    manifest = films()
+        add_radiograph(workspace / "store", number, labels=cyclic(radiograph_labels()) if number < 3 else None)
+    manifest = radiographs()
     train = len([e for e in manifest.in_split("train") if int(e.study_id, 16) >= 3])
-    config = FILMS.model_copy(update={"minimum_train": train + 1})
+    config = RADIOGRAPHS.model_copy(update={"minimum_train": train + 1})
     result = validate_dataset(workspace / "dataset", workspace / "validation", config)
     assert "TOO_FEW_LEFT" in {f.code for f in result.failures}
 
 
-def test_the_same_film_in_two_splits_is_a_finding_of_the_study_outside_the_test_set(biplanar, workspace):
+def test_the_same_radiograph_in_two_splits_is_a_finding_of_the_study_outside_the_test_set(biplanar, workspace):
     for number in range(1, 10):
         add_study(workspace / "store", number)
     test = {e.study_id for e in biplanar().in_split("test")}
@@ -230,20 +237,20 @@ def test_the_same_film_in_two_splits_is_a_finding_of_the_study_outside_the_test_
     add_study(workspace / "store", 30, pixels=twin)
     biplanar()
     result = validate_dataset(workspace / "dataset", workspace / "validation", BIPLANAR)
-    assert errors(result, 30) == {"no_film_in_two_splits"}
+    assert errors(result, 30) == {"no_radiograph_in_two_splits"}
     assert min(test) in next(f.message for f in result.findings)
 
 
-def test_an_altered_picture_or_manifest_is_found(biplanar, workspace):
+def test_an_altered_image_or_manifest_is_found(biplanar, workspace):
     manifest = biplanar(9)
     member = manifest.in_split("test")[0]
-    path = workspace / "dataset" / member.views["frontal"].picture
+    path = workspace / "dataset" / member.views["frontal"].image
     pixels = np.load(path)
     path.unlink()
     pixels[0, 0] ^= 1
     np.save(path, pixels)
     result = validate_dataset(workspace / "dataset", workspace / "validation", BIPLANAR)
-    assert errors(result, int(member.study_id, 16)) == {"pictures_intact"}
+    assert errors(result, int(member.study_id, 16)) == {"images_intact"}
     text = (workspace / "dataset" / "manifest.json").read_text()
     (workspace / "dataset" / "manifest.json").write_text(text.replace('"p1"', '"p2"'))
     with pytest.raises(ContractViolation, match="MANIFEST_ALTERED"):
@@ -251,8 +258,8 @@ def test_an_altered_picture_or_manifest_is_found(biplanar, workspace):
     assert not (workspace / "validation" / "result.json").exists()
 
 
-def test_films_are_no_evidence_for_the_biplanar_profile(films, workspace):
-    films(9)
+def test_radiographs_are_no_evidence_for_the_biplanar_profile(radiographs, workspace):
+    radiographs(9)
     result = validate_dataset(workspace / "dataset", workspace / "validation", BIPLANAR)
     assert not result.success
     assert {"ALL_NULL", "FEWER_ROWS"} & {f.code for f in result.failures}
@@ -267,22 +274,22 @@ def test_parameters_are_strict(changes):
 
 def test_the_policy_follows_the_profile():
     assert ValidationConfig().policy == "stop"
-    assert ValidationConfig(profile="frontal_films").policy == "exclude"
-    assert ValidationConfig(profile="frontal_films", on_bad_study="stop").policy == "stop"
+    assert ValidationConfig(profile="frontal_radiographs").policy == "exclude"
+    assert ValidationConfig(profile="frontal_radiographs", on_bad_study="stop").policy == "stop"
 
 
-def test_films_with_plate_centres_only_are_validated_without_the_corner_rules(workspace):
+def test_radiographs_with_plate_centres_only_are_validated_without_the_corner_rules(workspace):
     from spine.landmarks import GALBUSERA39
     from spine.projection import write_landmarks
     from validation.dataset.build import DatasetConfig, build_dataset
 
     for number in range(1, 9):
-        add_film(workspace / "store", number)
-    add_film(workspace / "store", 9, labels=cyclic(film_labels(8.0, 0.9)))
+        add_radiograph(workspace / "store", number)
+    add_radiograph(workspace / "store", 9, labels=cyclic(radiograph_labels(8.0, 0.9)))
     folders = (workspace / "store", workspace / "landmarks", workspace / "dataset")
     write_landmarks(folders[0], folders[1], GALBUSERA39)
     build_dataset(*folders, DatasetConfig(test_patients=2, validation_fraction=0.3))
-    config = FILMS.model_copy(update={"minimum_test": 1, "minimum_train": 1})
+    config = RADIOGRAPHS.model_copy(update={"minimum_test": 1, "minimum_train": 1})
     result = validate_dataset(folders[2], workspace / "validation", config)
     assert result.success, result.failures
     assert "levels_in_order" in errors(result, 9)

@@ -13,11 +13,11 @@ import pytest
 from spine.dataset import Manifest, Truth
 from spine.errors import ContractViolation, EvidenceRejected
 from spine.measurement.registry import PARAMETERS, Measured
-from spine.storage import sha256_of_picture
+from spine.storage import sha256_of_image
 from validation.evaluation.outcomes import NO_PREDICTION, NOT_MEASURED
 from validation.evaluation.record import rank_patients, read_record, verify_statistics, write_record
 from validation.evaluation.sealing import write_sealed
-from validation.evaluation.test_set_check import verify_pictures
+from validation.evaluation.test_set_check import verify_images
 from validation.evaluation.test_set_ledger import count_reads, read_ledger, record_read
 
 Make = Callable[..., Any]
@@ -206,25 +206,25 @@ def test_ranking(make_trial: Make) -> None:
     assert rank_patients(trial.score()) == {}
 
 
-def test_pictures_are_verified(make_trial: Make, tmp_path: Path) -> None:
-    """S2: one grey value of one test picture changed, or the file cut short."""
+def test_images_are_verified(make_trial: Make, tmp_path: Path) -> None:
+    """S2: one grey value of one test image changed, or the file cut short."""
     trial = make_trial(2)
     examples = []
     for k, example in enumerate(trial.examples):
         views = {}
         for name, view in example.views.items():
-            picture = np.full((7, 5), 100 * k, dtype=np.uint16)
-            np.save(tmp_path / view.picture, picture)
-            views[name] = replace(view, sha256=sha256_of_picture(picture), shape=(7, 5))
+            image = np.full((7, 5), 100 * k, dtype=np.uint16)
+            np.save(tmp_path / view.image, image)
+            views[name] = replace(view, sha256=sha256_of_image(image), shape=(7, 5))
         examples.append(replace(example, views=views))
-    verify_pictures(tmp_path, examples)
+    verify_images(tmp_path, examples)
     changed = np.full((7, 5), 100, dtype=np.uint16)
     changed[6, 4] += 1
-    np.save(tmp_path / examples[1].views["lateral"].picture, changed)
-    frontal = tmp_path / examples[0].views["frontal"].picture
+    np.save(tmp_path / examples[1].views["lateral"].image, changed)
+    frontal = tmp_path / examples[0].views["frontal"].image
     frontal.write_bytes(frontal.read_bytes()[:-1])
     with pytest.raises(EvidenceRejected, match="s0/frontal, s1/lateral"):
-        verify_pictures(tmp_path, examples)
+        verify_images(tmp_path, examples)
     assert Manifest("galbusera39", 0, tuple(examples)).test_digest != trial.test_digest
 
 

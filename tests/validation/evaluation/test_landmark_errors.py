@@ -39,7 +39,7 @@ def test_no_millimetres_without_a_calibration(make_trial: Make, spacing, calibra
 
 
 def test_missed_and_claimed_landmarks(make_trial: Make) -> None:
-    """Hips outside the picture but answered are claims; S1 in the picture but not answered is missed."""
+    """Hips outside the image but answered are claims; S1 in the image but not answered is missed."""
     trial = make_trial(1)
     view = trial.examples[0].views["lateral"]
     visible = {n: xy for n, xy in view.points.items() if not n.startswith("HIP")}

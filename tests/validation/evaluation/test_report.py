@@ -76,7 +76,7 @@ def test_page_without_verdict_says_so_and_escapes(make_trial: Make, tmp_path: Pa
     text = write_report(record, tmp_path).read_text()
     assert "Not judged yet" in text and "real patients" in text
     assert "<b>v</b>" not in text and "<script" not in text
-    assert "say nothing about real films" not in text
+    assert "say nothing about real radiographs" not in text
 
 
 @pytest.mark.parametrize("n", [1, 2])

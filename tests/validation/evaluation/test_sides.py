@@ -64,7 +64,7 @@ def test_a_reference_of_another_origin_has_no_side(make_trial: Make) -> None:
     assert true_side(example) == "left"
     other = Truth(float(example.truth["cobb"].value or 0) + 3.0, "deg")
     assert true_side(replace(example, truth={**example.truth, "cobb": other})) is None
-    hidden = Truth(None, "deg", "NOT_IN_PICTURE")
+    hidden = Truth(None, "deg", "NOT_IN_IMAGE")
     assert true_side(replace(example, truth={**example.truth, "cobb": hidden})) is None
 
 

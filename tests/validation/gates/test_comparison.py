@@ -248,4 +248,4 @@ def test_the_words_tell_sides_groups_power_and_what_is_not_known(
     assert words.startswith("REJECT")
     assert "1 of " in words
     assert "0 of 50 curves" in words
-    assert "a mirrored picture leaves the size of Cobb's angle as it is" in words
+    assert "a mirrored image leaves the size of Cobb's angle as it is" in words

@@ -14,7 +14,7 @@ from spine.measurement.registry import PAPER_PARAMETERS
 from validation.evaluation.landmark_errors import LandmarkError, summarise
 from validation.evaluation.outcomes import ParameterOutcome, StudyOutcome
 from validation.evaluation.record import EvaluationRecord, statistics_of
-from validation.gates.policy import DEFAULT_POLICY, FRONTAL_FILMS_POLICY, Policy, read_policy
+from validation.gates.policy import DEFAULT_POLICY, FRONTAL_RADIOGRAPHS_POLICY, Policy, read_policy
 from validation.gates.rule_kinds import (
     IntervalScoreRule,
     LandmarkRule,
@@ -240,7 +240,7 @@ def _is_error(rule: object) -> bool:
     return isinstance(rule, ParameterRule) and rule.figure == "standard_error_of_estimate"
 
 
-@pytest.mark.parametrize("path", [DEFAULT_POLICY, FRONTAL_FILMS_POLICY], ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [DEFAULT_POLICY, FRONTAL_RADIOGRAPHS_POLICY], ids=lambda p: p.stem)
 def test_the_shipped_policies_hold_what_the_proof_asks(path: object) -> None:
     """docs/gate.md: RMSE below 0.95 of the SEE's ceiling, MAE at the bias's, half explained, penalties above both."""
     policy = read_policy(path)  # type: ignore[arg-type]

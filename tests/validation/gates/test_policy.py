@@ -8,7 +8,7 @@ import yaml
 
 from spine.errors import ParametersRejected
 from spine.measurement.registry import PAPER_PARAMETERS
-from validation.gates.policy import DEFAULT_POLICY, FRONTAL_FILMS_POLICY, Policy, read_policy
+from validation.gates.policy import DEFAULT_POLICY, FRONTAL_RADIOGRAPHS_POLICY, Policy, read_policy
 from validation.gates.rule_kinds import ParameterRule
 
 
@@ -35,13 +35,13 @@ def test_default_asks_for_the_papers_level_on_every_parameter() -> None:
     assert all(2.7 <= ceiling <= 11.5 for ceiling in found.values())
 
 
-def test_frontal_films_judge_cobb_alone_on_real_patients() -> None:
-    policy = read_policy(FRONTAL_FILMS_POLICY)
+def test_frontal_radiographs_judge_cobb_alone_on_real_patients() -> None:
+    policy = read_policy(FRONTAL_RADIOGRAPHS_POLICY)
     assert ceilings(policy).keys() == {"cobb"} == policy.comparison.margins.keys()
     assert policy.evidence.patients == "real"
 
 
-@pytest.mark.parametrize("path", [DEFAULT_POLICY, FRONTAL_FILMS_POLICY], ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [DEFAULT_POLICY, FRONTAL_RADIOGRAPHS_POLICY], ids=lambda p: p.stem)
 def test_every_rule_states_reason_and_source(path: Path) -> None:
     policy = read_policy(path)
     assert policy.name == path.stem

@@ -176,4 +176,4 @@ def test_a_view_that_was_not_answered_counts_as_shifted(scored: Scored) -> None:
         assert level_shifts(record).value == pytest.approx(0.2)
     assert level_shifts(good).value == 0.0
     empty = changed(good, 10, lambda s: replace(s, level_shifts={"frontal": None}, landmarks=()))
-    assert level_shifts(empty).value == 0.0, "a picture that shows too little says nothing"
+    assert level_shifts(empty).value == 0.0, "an image that shows too little says nothing"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from validation.evaluation.record import EvaluationRecord
-from validation.gates.policy import DEFAULT_POLICY, FRONTAL_FILMS_POLICY, Policy, read_policy
+from validation.gates.policy import DEFAULT_POLICY, FRONTAL_RADIOGRAPHS_POLICY, Policy, read_policy
 from validation.gates.rule_kinds import CostBesideRule
 from validation.gates.rule_results import RuleResult
 from validation.gates.timing import weigh_cost_beside
@@ -60,7 +60,7 @@ def test_without_a_champion_of_the_same_run_it_is_not_asked(scored: Scored, cham
         assert asked(slow, replace(champion, evaluated_at=wrong)).outcome == "INSUFFICIENT"
 
 
-@pytest.mark.parametrize("path", [DEFAULT_POLICY, FRONTAL_FILMS_POLICY], ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", [DEFAULT_POLICY, FRONTAL_RADIOGRAPHS_POLICY], ids=lambda p: p.stem)
 def test_the_shipped_policies_ask(path: object) -> None:
     assert [r.at_most for r in read_policy(path).rules if isinstance(r, CostBesideRule)] == [2.0]  # type: ignore[arg-type]
 

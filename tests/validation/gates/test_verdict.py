@@ -19,7 +19,7 @@ from validation.evaluation.agreement import Figure
 from validation.evaluation.outcomes import StudyOutcome
 from validation.evaluation.record import CodeVersion, EvaluationRecord
 from validation.gates.paired import paired_difference, pooled_difference
-from validation.gates.policy import FRONTAL_FILMS_POLICY, Evidence, FirstChampion, Policy, read_policy
+from validation.gates.policy import FRONTAL_RADIOGRAPHS_POLICY, Evidence, FirstChampion, Policy, read_policy
 from validation.gates.rule_kinds import ParameterRule
 from validation.gates.verdict import Verdict, decide, explain, judge, read_verdict, verdict_table, write_verdict
 
@@ -89,7 +89,7 @@ def test_no_champion_is_never_a_pass_for_a_model_judged_on_real_patients(
     verdict = ruled(policy, replace(good, simulated=False))
     assert verdict.decision != "PROMOTE"
     assert "APPROVAL_NEEDED" in codes(verdict)
-    assert read_policy(FRONTAL_FILMS_POLICY).first_champion.decision == policy.first_champion.decision
+    assert read_policy(FRONTAL_RADIOGRAPHS_POLICY).first_champion.decision == policy.first_champion.decision
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None, "0.1", True, [1.0]])

@@ -19,7 +19,7 @@ from validation.promotion.champion import open_registry
 from validation.promotion.champion_record import Denial, Holder, Seat, open_seat
 from validation.promotion.history import read_history
 from validation.promotion.promote import current_champion
-from validation.promotion.refusals import demand_no_refusal
+from validation.promotion.refusals import require_no_refusal
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
@@ -192,13 +192,13 @@ def test_a_sealed_refusal_binds_to_the_model_where_the_history_lost_it(desk: Des
     sealed = sealed_refusals(path.parent)
     assert [r.model for r in sealed] == [first.challenger_model]
     with pytest.raises(GateRefused, match="APPROVAL_REJECTED") as told:
-        demand_no_refusal(first.challenger_model, (), sealed)
+        require_no_refusal(first.challenger_model, (), sealed)
     assert "sealed as" in told.value.found
     elsewhere = desk.folder / "another.jsonl"  # a history that never heard of it; the records lie beside it
     demand(desk, "always")
     with pytest.raises(GateRefused, match="APPROVAL_REJECTED"):
         granted(desk, "model", ledger_path=elsewhere)
-    demand_no_refusal("f" * 64, (), sealed)
+    require_no_refusal("f" * 64, (), sealed)
 
 
 def test_a_verdict_that_was_promoted_is_not_approved_again(desk: Desk) -> None:

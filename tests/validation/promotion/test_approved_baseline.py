@@ -10,7 +10,7 @@ from spine.errors import GateRefused
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import Policy
 from validation.gates.verdict import judge
-from validation.promotion.approved_baseline import demand_expected_baseline, last_approved
+from validation.promotion.approved_baseline import last_approved, require_expected_baseline
 from validation.promotion.history import HistoryEntry
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -49,9 +49,9 @@ def test_a_model_that_was_taken_back_is_no_baseline(policy: Policy, scored: Call
     assert last_approved((*HISTORY, refused), "plumbline", {"1" * 64}) is None
     good, champion = scored(noise=0.5, seed=3), scored("champion", "1" * 64, noise=2.0, seed=2)
     verdict = judge(policy, good, champion, judged_at=AT)
-    demand_expected_baseline(policy, verdict, HISTORY, "plumbline", {C})  # the champion is the baseline again
+    require_expected_baseline(policy, verdict, HISTORY, "plumbline", {C})  # the champion is the baseline again
     with pytest.raises(GateRefused, match="STALE_BASELINE"):
-        demand_expected_baseline(policy, verdict, HISTORY, "plumbline", ())
+        require_expected_baseline(policy, verdict, HISTORY, "plumbline", ())
 
 
 def test_a_verdict_that_passed_the_baseline_over_is_refused(
@@ -62,11 +62,11 @@ def test_a_verdict_that_passed_the_baseline_over_is_refused(
     beside = judge(policy, good, champion, judged_at=AT, baseline=scored("baseline", C, noise=2.0, seed=4))
     assert (without.decision, beside.decision) == ("PROMOTE", "PROMOTE")
     with pytest.raises(GateRefused, match="STALE_BASELINE"):
-        demand_expected_baseline(policy, without, HISTORY, "plumbline", ())
-    demand_expected_baseline(policy, beside, HISTORY, "plumbline", ())
-    demand_expected_baseline(policy, without, HISTORY[2:], "plumbline", ())  # nothing was ever approved
-    demand_expected_baseline(
+        require_expected_baseline(policy, without, HISTORY, "plumbline", ())
+    require_expected_baseline(policy, beside, HISTORY, "plumbline", ())
+    require_expected_baseline(policy, without, HISTORY[2:], "plumbline", ())  # nothing was ever approved
+    require_expected_baseline(
         policy, without, (entry(B, "3", "grant"),), "plumbline", ()
     )  # the champion is the baseline
     asked = policy.model_copy(update={"baseline": None})
-    demand_expected_baseline(asked, without, HISTORY, "plumbline", ())
+    require_expected_baseline(asked, without, HISTORY, "plumbline", ())

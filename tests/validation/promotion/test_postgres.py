@@ -68,7 +68,7 @@ def test_the_life_of_three_models(desk: Desk) -> None:
     assert rollback(order).champion.model_digest == model_digest(desk.folder / "second")
     assert set(seat.denials()) == {model_digest(desk.folder / "third")}
     verified()
-    word = Word("R. Viewer", "the films were exchanged")
+    word = Word("R. Viewer", "the radiographs were exchanged")
     lift_denial(
         desk.tracking_uri, SERVED, ledger_path=desk.ledger, model="3", word=word, at=AT, author=lambda _: AUTHOR
     )

@@ -21,7 +21,7 @@ from validation.promotion.reinstatement import Lifted, lift_denial
 from validation.promotion.rollback import Order, rollback
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
-WORD = Word("R. Viewer", "the films were exchanged, not the spines")
+WORD = Word("R. Viewer", "the radiographs were exchanged, not the spines")
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def promoted(desk: Desk, *names: str) -> Desk:
 def back(desk: Desk, **changes: Any) -> Rollback:
     arguments: dict[str, Any] = {
         "tracking_uri": desk.tracking_uri, "production_model": SERVED, "ledger_path": desk.ledger,
-        "reason": "wrong side in 3 of 40 films", "promoter": "R. Viewer", "at": AT,
+        "reason": "wrong side in 3 of 40 radiographs", "promoter": "R. Viewer", "at": AT,
         "ask_phantom": knowing_answer, "limits": PhantomStudy(),
     }  # fmt: skip
     return rollback(Order(**(arguments | changes)))
@@ -93,7 +93,7 @@ def test_one_move_returns_to_the_last_good_model_and_denies_the_one_left(third: 
     assert current_champion(third.tracking_uri, SERVED) == done.champion
     assert (alias(third, "champion"), alias(third, "previous_champion")) == ("2", "1")
     last = read_history(third.ledger)[-1]
-    assert (last.event, last.version, last.reason) == ("rolled_back", "2", "wrong side in 3 of 40 films")
+    assert (last.event, last.version, last.reason) == ("rolled_back", "2", "wrong side in 3 of 40 radiographs")
     assert last.digest == done.history_entry
     assert audit(third.tracking_uri, SERVED, third.ledger) == ()
     served = third.folder / "served"
@@ -110,7 +110,7 @@ def test_denied_model_is_neither_returned_to_nor_promoted_again(third: Desk) -> 
     assert "--to 1" in told.remedy
     address, _ = third.register_again("third")
     third.judge("third", champion="second", noise=0.3, seed=9)
-    assert third.refuses(address, "MODEL_DENIED").found.endswith("wrong side in 3 of 40 films")
+    assert third.refuses(address, "MODEL_DENIED").found.endswith("wrong side in 3 of 40 radiographs")
     assert back(third, reason="and this").champion.version == "1"
     assert "denied" in refused(third, "NO_GOOD_MODEL", reason="and that").found
 

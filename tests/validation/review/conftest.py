@@ -1,4 +1,4 @@
-"""Judged virtual patients with pictures and points: what a page is made of, without a workspace."""
+"""Judged virtual patients with images and points: what a page is made of, without a workspace."""
 
 import io
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from validation.gates.policy import DEFAULT_POLICY, Policy, read_policy
 from validation.gates.verdict import judge
 from validation.review.changes import PatientFact, RunFacts
 from validation.review.page import ReviewMaterial
-from validation.review.patients import EncodedPicture
+from validation.review.patients import EncodedImage
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +31,7 @@ def scored() -> dict[str, tuple[EvaluationRecord, list[Prediction]]]:
 
 
 @pytest.fixture(scope="session")
-def picture() -> bytes:
+def image() -> bytes:
     noise = np.random.default_rng(0).integers(0, 255, SHAPE, dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(noise).save(buffer, "JPEG", quality=80)
@@ -39,7 +39,7 @@ def picture() -> bytes:
 
 
 @pytest.fixture
-def material(scored: Any, policy: Policy, picture: bytes) -> Callable[..., ReviewMaterial]:
+def material(scored: Any, policy: Policy, image: bytes) -> Callable[..., ReviewMaterial]:
     """Material of a page, with a champion or without; fields can be replaced."""
 
     def make(*, with_champion: bool = True, **changes: Any) -> ReviewMaterial:
@@ -48,7 +48,7 @@ def material(scored: Any, policy: Policy, picture: bytes) -> Callable[..., Revie
         challenger, champion = records["challenger"], records.get("champion")
         facts = RunFacts(
             run_id="run1", commit="c" * 40, dirty=False, versions={"torch": "2.13"}, preset="shared", seed="2",
-            device="x86_64 CPU", devices=1, seconds=90.0, epochs=3, pictures=24, dataset="d" * 64,
+            device="x86_64 CPU", devices=1, seconds=90.0, epochs=3, images=24, dataset="d" * 64,
             patients=(PatientFact("p1", "train", "normal"), PatientFact("p2", "test", "normal")),
         )  # fmt: skip
         before = replace(facts, run_id="run0", seed="1", patients=(PatientFact("p1", "test", "normal"),))
@@ -59,7 +59,7 @@ def material(scored: Any, policy: Policy, picture: bytes) -> Callable[..., Revie
             champion=champion,
             challenger_run=facts,
             champion_run=before if with_champion else None,
-            pictures={(f"s{i:03d}", v): EncodedPicture(picture, (SHAPE[1], SHAPE[0])) for i in range(N) for v in VIEWS},
+            images={(f"s{i:03d}", v): EncodedImage(image, (SHAPE[1], SHAPE[0])) for i in range(N) for v in VIEWS},
             points={role: {p.study_id: dict(p.points) for p in scored[role][1]} for role in roles}
             | {"truth": {f"s{i:03d}": dict.fromkeys(VIEWS, found_points(i, 0.0)) for i in range(N)}},
             test_set_reads=3,

@@ -36,7 +36,7 @@ def test_the_card_repeats_the_record(material: Make) -> None:
     told = card_markdown(card)
     error = given.challenger.statistics["cobb"].figures["standard_error_of_estimate"].value
     assert f"{error:.2f}°" in told
-    assert "says nothing about real films" in told
+    assert "says nothing about real radiographs" in told
     assert "| energy | not measured |" in told
     assert "1.5 CPU minutes" in told
     assert f"champion `{given.verdict.champion_model}`" in told

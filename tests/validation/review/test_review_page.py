@@ -41,7 +41,7 @@ def test_every_rule_and_the_whole_digest_are_on_the_page(material: Make) -> None
     assert given.verdict.digest in text
     assert f'<p class="decision">{given.verdict.decision}</p>' in text
     assert text.count('<span class="badge') == len(given.verdict.results)
-    assert "virtual patients say nothing about real films" in text
+    assert "virtual patients say nothing about real radiographs" in text
     assert "read 3 times so far" in text
 
 
@@ -88,12 +88,12 @@ def test_what_a_data_set_calls_its_patients_cannot_become_code(material: Make) -
     assert len(Reader(text).of("script")) == 1
 
 
-def test_fifty_patients_weigh_little_and_every_picture_has_words(material: Make, tmp_path: Path) -> None:
+def test_fifty_patients_weigh_little_and_every_image_has_words(material: Make, tmp_path: Path) -> None:
     written = write_review(material(), tmp_path / "review.html")
     assert written.stat().st_size < 15_000_000
-    pictures = Reader(written.read_text()).of("img")
-    assert len(pictures) == 2 * len(describe(material()))
-    assert all("radiograph of study" in str(p["alt"]) for p in pictures)
+    images = Reader(written.read_text()).of("img")
+    assert len(images) == 2 * len(describe(material()))
+    assert all("radiograph of study" in str(p["alt"]) for p in images)
 
 
 def test_a_page_that_is_too_heavy_is_refused(material: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +127,7 @@ def test_records_of_another_verdict_are_refused(material: Make, what: str) -> No
 
 def describe(given: ReviewMaterial) -> Any:
     comparison = given.policy.comparison
-    return describe_patients(given.challenger, given.champion, comparison, given.pictures, given.points)
+    return describe_patients(given.challenger, given.champion, comparison, given.images, given.points)
 
 
 def test_the_worst_and_the_most_changed_are_shown(material: Make) -> None:
@@ -154,8 +154,8 @@ def test_an_unanswered_patient_says_why_and_has_no_strokes_of_the_challenger(mat
     assert order == ["truth", "champion", "challenger"], "what is judged lies on top"
 
 
-def test_a_patient_without_a_picture_is_told(material: Make) -> None:
-    assert "No picture of this study was at hand" in render_review(material(pictures={}))
+def test_a_patient_without_an_image_is_told(material: Make) -> None:
+    assert "No image of this study was at hand" in render_review(material(images={}))
 
 
 def test_the_forest_draws_every_difference_of_the_verdict(material: Make) -> None:

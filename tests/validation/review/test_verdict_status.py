@@ -143,12 +143,12 @@ def test_a_refusal_of_the_same_model_under_another_verdict_is_told_until_it_is_l
     for done in (told(verdict, history(verdict, line), refusal), told(verdict, [], refusal)):
         assert "refused by R. Viewer" in done.told and f"(this model, with verdict {OTHER[:12]})" in done.told
         assert done.over
-    lifted = ("lifted", {"verdict": None, "reason": "the wrong films"})
+    lifted = ("lifted", {"verdict": None, "reason": "the wrong radiographs"})
     done = told(verdict, history(verdict, line, lifted), refusal)
     assert not done.over and done.lines == (NOTHING,)
     own = ("rejected", {"approval": "c" * 64, "reason": "mirrored"})
     done = told(verdict, history(verdict, own, lifted))
-    assert not done.over and done.lines[-1].startswith("lifted by R. Viewer") and "the wrong films" in done.told
+    assert not done.over and done.lines[-1].startswith("lifted by R. Viewer") and "the wrong radiographs" in done.told
 
 
 def test_a_promotion_that_was_cut_off_names_the_way_out(verdict: Verdict) -> None:

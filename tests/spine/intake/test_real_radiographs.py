@@ -1,4 +1,4 @@
-"""The real films and CT keypoint sets, where they are on this machine."""
+"""The real radiographs and CT keypoint sets, where they are on this machine."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ DATA = Path(os.environ.get("PLUMBLINE_SHARED") or Path(__file__).parents[4] / "s
 
 @pytest.fixture
 def work(tmp_path):
-    """A folder that is emptied at once: the films take 1.8 GB."""
+    """A folder that is emptied at once: the radiographs take 1.8 GB."""
     yield tmp_path
     shutil.rmtree(tmp_path)
 
@@ -42,7 +42,7 @@ def test_the_ct_keypoint_sets(work):
 
 
 @pytest.mark.slow
-def test_the_real_films(work):
+def test_the_real_radiographs(work):
     report = take_in("aasce", "aasce_training", work)
     assert (report.received, report.used, report.already_present, report.quarantined) == (481, 481, 0, ())
     assert len(set(report.study_ids)) == 481

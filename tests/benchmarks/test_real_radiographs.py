@@ -1,26 +1,26 @@
-"""The split by patient, the benchmark's angles, and pictures that are no spines."""
+"""The split by patient, the benchmark's angles, and images that are no spines."""
 
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
 from benchmarks import not_spines
-from benchmarks.real_films.angles import benchmark_angles, s_shaped, smape_percent
-from benchmarks.real_films.averaged import _Sessions
-from benchmarks.real_films.figures import film_figures, summary
-from benchmarks.real_films.folds import FOLDS, fold_of, split_of, write_fold
-from benchmarks.real_films.labels import own_deviation, twice_labelled
+from benchmarks.real_radiographs.angles import benchmark_angles, s_shaped, smape_percent
+from benchmarks.real_radiographs.averaged import _Sessions
+from benchmarks.real_radiographs.figures import radiograph_figures, summary
+from benchmarks.real_radiographs.folds import FOLDS, fold_of, split_of, write_fold
+from benchmarks.real_radiographs.labels import own_deviation, twice_labelled
 from benchmarks.sim_to_real.chains import midline_tilts_deg
-from benchmarks.sim_to_real.films import films_folder, pack_films
 from benchmarks.sim_to_real.pack import Pack, read_pack
-from spine.dataset import load_example_picture, read_manifest
+from benchmarks.sim_to_real.radiographs import pack_radiographs, radiographs_folder
+from spine.dataset import load_example_image, read_manifest
 from spine.intake.aasce import LABEL_NAMES
 from spine.prediction import Prediction
 
 PATIENTS = np.array([str(100 + i // 3) for i in range(90)])
 
 
-def test_no_patient_is_in_two_splits_of_a_fold_and_every_film_is_tested_once():
+def test_no_patient_is_in_two_splits_of_a_fold_and_every_radiograph_is_tested_once():
     tested = np.zeros(len(PATIENTS), dtype=int)
     for fold in range(FOLDS):
         split = np.array(split_of(PATIENTS, fold))
@@ -47,11 +47,11 @@ def _corners(bend: float) -> np.ndarray:
 
 def _pack(bends: list[float]) -> Pack:
     corners = np.stack([_corners(b) for b in bends]).astype(np.float32)
-    pictures = np.zeros((len(bends), 896, 384), dtype=np.uint8)
-    pictures[:, 10:886, 60:330] = np.random.default_rng(0).integers(40, 220, (876, 270))
+    images = np.zeros((len(bends), 896, 384), dtype=np.uint8)
+    images[:, 10:886, 60:330] = np.random.default_rng(0).integers(40, 220, (876, 270))
     facts = {"angle_deg": np.zeros((len(bends), 3)), "patient": np.array([str(i) for i in range(len(bends))]),
              "screened_out": np.arange(len(bends)) % 4 == 3}  # fmt: skip
-    return Pack(pictures, corners, np.ones((len(bends), 17, 4), bool), tuple(f"{b}" for b in bends), facts)
+    return Pack(images, corners, np.ones((len(bends), 17, 4), bool), tuple(f"{b}" for b in bends), facts)
 
 
 def test_a_fold_is_a_data_set_without_the_black_and_without_bad_labels_to_learn_from(tmp_path):
@@ -61,7 +61,7 @@ def test_a_fold_is_a_data_set_without_the_black_and_without_bad_labels_to_learn_
     for example in manifest.examples:
         i, view = int(example.study_id), example.views["frontal"]
         assert example.split == "test" or i % 4 != 3
-        assert load_example_picture(tmp_path, view).shape == (876, 270)
+        assert load_example_image(tmp_path, view).shape == (876, 270)
         found = np.array([view.points[n] for n in LABEL_NAMES]) + [60, 10]
         np.testing.assert_allclose(found, pack.corners[i].reshape(68, 2), atol=1e-3)
         assert example.truth["cobb"].value > 1
@@ -97,46 +97,46 @@ def test_a_chain_one_level_off_is_far_as_labelled_and_right_after_its_shift():
     parameters = measure(planes_from_view("frontal", points, None, "NONE"))
     prediction = Prediction("x", {"frontal": points}, parameters=parameters)
     seen = np.isfinite(truth).all(axis=2)
-    film = film_figures(prediction, {}, np.nan_to_num(truth), seen, np.array([30.0, 1, 1]), 896.0)
-    assert film.shift == 1
-    assert np.median(film.centre) > 0.8 and film.centre_shifted.max() < 1e-9
-    figures = summary([film, film])
-    assert figures["films whose best shift is not 0"] == 1.0
+    radiograph = radiograph_figures(prediction, {}, np.nan_to_num(truth), seen, np.array([30.0, 1, 1]), 896.0)
+    assert radiograph.shift == 1
+    assert np.median(radiograph.centre) > 0.8 and radiograph.centre_shifted.max() < 1e-9
+    figures = summary([radiograph, radiograph])
+    assert figures["radiographs whose best shift is not 0"] == 1.0
     assert figures["answered"] == 1.0 and figures["refused"] == 0
 
 
-def test_pictures_that_are_no_spines_are_the_same_again_and_of_every_kind():
+def test_images_that_are_no_spines_are_the_same_again_and_of_every_kind():
     first, again = (not_spines.drawn(3, seed=1) for _ in range(2))
     assert set(first) == {"noise", "blank", "photo"}
-    for kind, pictures in first.items():
-        for a, b in zip(pictures, again[kind], strict=True):
+    for kind, images in first.items():
+        for a, b in zip(images, again[kind], strict=True):
             assert a.dtype == np.uint16 and np.ptp(a) > 100
             assert np.array_equal(a, b)
 
 
-def test_the_published_angles_are_found_again_on_every_film(tmp_path):
+def test_the_published_angles_are_found_again_on_every_radiograph(tmp_path):
     try:
-        films_folder()
+        radiographs_folder()
     except FileNotFoundError as missing:
         pytest.skip(str(missing))
-    pack_films(tmp_path / "films.npz", limit=120)
-    films = read_pack(tmp_path / "films.npz")
-    for i in range(len(films.names)):
-        corners = films.corners[i].astype(np.float64)
-        height = float(films.facts["shape"][i][0] * films.facts["scale"][i])
+    pack_radiographs(tmp_path / "radiographs.npz", limit=120)
+    radiographs = read_pack(tmp_path / "radiographs.npz")
+    for i in range(len(radiographs.names)):
+        corners = radiographs.corners[i].astype(np.float64)
+        height = float(radiographs.facts["shape"][i][0] * radiographs.facts["scale"][i])
         first_row = (896 - round(height)) // 2
         middles = corners.reshape(34, 2, 2).mean(axis=1) - [0, first_row - 0.5]
         found = benchmark_angles(midline_tilts_deg(corners), middles, height)
-        np.testing.assert_allclose(found, films.facts["angle_deg"][i], atol=0.1, err_msg=str(i))
+        np.testing.assert_allclose(found, radiographs.facts["angle_deg"][i], atol=0.1, err_msg=str(i))
 
 
-def test_films_that_stand_twice_are_found_and_no_others():
+def test_radiographs_that_stand_twice_are_found_and_no_others():
     pack = _pack([10.0 + 5 * i for i in range(6)])
     random = np.random.default_rng(4)
-    for picture in pack.pictures:
-        texture = gaussian_filter(random.normal(size=picture.shape), 5)
-        picture[:] = np.clip(120 + 30 * texture / texture.std(), 20, 220)
-    pack.pictures[4] = np.roll(pack.pictures[1], 5, axis=0)  # the same exposure, cut out differently
+    for image in pack.images:
+        texture = gaussian_filter(random.normal(size=image.shape), 5)
+        image[:] = np.clip(120 + 30 * texture / texture.std(), 20, 220)
+    pack.images[4] = np.roll(pack.images[1], 5, axis=0)  # the same exposure, cut out differently
     pack.corners[4] = pack.corners[1] + np.array([1.0, 6.0])
     assert twice_labelled(pack) == [(1, 4)]
 
@@ -154,14 +154,14 @@ class _Fixed:
     """A session that finds the landmark named first left of the middle, whatever it is shown."""
 
     def run(self, outputs, inputs):
-        maps = np.zeros((len(inputs["picture"]), 2, 4, 4), np.float32)
+        maps = np.zeros((len(inputs["image"]), 2, 4, 4), np.float32)
         maps[:, 0, 1, 0] = maps[:, 1, 2, 2] = 1.0
         return [maps, np.tile(np.float32([3.0, -1.0]), (len(maps), 1))]
 
 
 def test_a_mirrored_answer_comes_back_under_its_partners_name():
     sessions = _Sessions([_Fixed()], partner=[1, 0], mirrored=True)
-    maps, logits = sessions.run(("heatmaps", "visibility"), {"picture": np.zeros((1, 1, 8, 8), np.float32)})
+    maps, logits = sessions.run(("heatmaps", "visibility"), {"image": np.zeros((1, 1, 8, 8), np.float32)})
     assert logits.tolist() == [[1.0, 1.0]]
     assert np.argwhere(maps[0, 0] > 0).tolist() == [[1, 0], [2, 1]]
     assert np.argwhere(maps[0, 1] > 0).tolist() == [[1, 3], [2, 2]]

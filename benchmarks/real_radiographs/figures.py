@@ -1,8 +1,8 @@
-"""What a model found on the real films: distances, levels, angles, coverage.
+"""What a model found on the real radiographs: distances, levels, angles, coverage.
 
-Contract: every film counts in the figures called *all*; an angle that the model does not give is not replaced, it is
-counted as unanswered. Distances are shares of the height of the labelled vertebra they belong to, before and after the
-one level shift that fits best.
+Contract: every radiograph counts in the figures called *all*; an angle that the model does not give is not replaced,
+    it is counted as unanswered. Distances are shares of the height of the labelled vertebra they belong to, before and
+    after the one level shift that fits best.
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.real_films.angles import benchmark_angles, smape_percent
+from benchmarks.real_radiographs.angles import benchmark_angles, smape_percent
 from spine.intake.aasce import LABEL_NAMES
 from spine.landmarks import VERTEBRAE
 from spine.measurement.fusion import NEIGHBOUR_WIDTH
@@ -27,8 +27,8 @@ SHIFTS = (0, -1, 1, -2, 2)
 
 
 @dataclass(frozen=True)
-class FilmFigures:
-    """One film.
+class RadiographFigures:
+    """One radiograph.
 
     Attributes:
         corner, centre: (n,) distances of corners and vertebra centres as labelled, in vertebral heights.
@@ -37,7 +37,7 @@ class FilmFigures:
         published, found: (3,) the benchmark's angles; found is NaN where the model does not answer.
         plates_true, plates_found: Cobb angle between end plates, of the labels and of the model (NaN: no answer).
         interval, midline: of the mid-line angle, where the model gives one.
-        refused: why the model refused the film, or None.
+        refused: why the model refused the radiograph, or None.
         uncertain: whether it says that its levels may be one off.
     """
 
@@ -56,18 +56,18 @@ class FilmFigures:
     uncertain: bool
 
 
-def film_figures(
+def radiograph_figures(
     prediction: Prediction, sigma_px: Mapping[str, float], corners: Floats, visible: NDArray[np.bool_],
     published: Floats, height: float, neighbour_width: float = NEIGHBOUR_WIDTH,
-) -> FilmFigures:  # fmt: skip
-    """Compare one film.
+) -> RadiographFigures:  # fmt: skip
+    """Compare one radiograph.
 
     Args:
-        prediction: of the film, its points in pixels of the film.
+        prediction: of the radiograph, its points in pixels of the radiograph.
         sigma_px: standard deviation of each landmark's coordinates.
         corners, visible: (17, 4, 2) and (17, 4), labels in the same pixels.
         published: (3,) degrees.
-        height: of the film.
+        height: of the radiograph.
         neighbour_width: of the model's calibration.
     """
     points = prediction.points["frontal"]
@@ -79,7 +79,7 @@ def film_figures(
     plate_truth = measure(planes_from_view("frontal", _named(labels), None, "NONE"))["cobb"].value
     measured = prediction.parameters["cobb_midline"]
     plates = prediction.parameters["cobb"].value
-    return FilmFigures(
+    return RadiographFigures(
         *by_shift[0],
         best,
         *by_shift[best],
@@ -122,25 +122,25 @@ def _found_angles(points: Mapping[str, Floats], sigma_px: Mapping[str, float], h
 _PLATES, _SIDES = ("sup", "inf"), ("left", "right")
 
 
-def summary(films: Sequence[FilmFigures]) -> dict[str, float | str]:
+def summary(radiographs: Sequence[RadiographFigures]) -> dict[str, float | str]:
     """The figures, by name."""
-    found, published = np.stack([f.found for f in films]), np.stack([f.published for f in films])
+    found, published = np.stack([f.found for f in radiographs]), np.stack([f.published for f in radiographs])
     answered = np.isfinite(found).all(axis=1)
     error = np.abs(found - published)[answered, 0]
-    plates = np.array([f.plates_found - f.plates_true for f in films])
+    plates = np.array([f.plates_found - f.plates_true for f in radiographs])
     plates = np.abs(plates[np.isfinite(plates)])
-    intervals = [(f.interval, p[0]) for f, p in zip(films, published, strict=True) if f.interval]
-    shifts = Counter(f.shift for f in films)
+    intervals = [(f.interval, p[0]) for f, p in zip(radiographs, published, strict=True) if f.interval]
+    shifts = Counter(f.shift for f in radiographs)
     return {
-        "films": len(films),
-        "refused": sum(f.refused is not None for f in films),
+        "radiographs": len(radiographs),
+        "refused": sum(f.refused is not None for f in radiographs),
         "answered": float(answered.mean()),
-        "corner, median, as labelled": _median(films, "corner"),
-        "corner, median, best shift": _median(films, "corner_shifted"),
-        "centre, median, as labelled": _median(films, "centre"),
-        "centre, median, best shift": _median(films, "centre_shifted"),
-        "films whose best shift is not 0": float(np.mean([f.shift != 0 for f in films])),
-        "levels called uncertain": float(np.mean([f.uncertain for f in films])),
+        "corner, median, as labelled": _median(radiographs, "corner"),
+        "corner, median, best shift": _median(radiographs, "corner_shifted"),
+        "centre, median, as labelled": _median(radiographs, "centre"),
+        "centre, median, best shift": _median(radiographs, "centre_shifted"),
+        "radiographs whose best shift is not 0": float(np.mean([f.shift != 0 for f in radiographs])),
+        "levels called uncertain": float(np.mean([f.uncertain for f in radiographs])),
         "shifts": ", ".join(f"{shift:+d}: {shifts[shift]}" for shift in sorted(shifts)),
         "mid-line Cobb, mean": float(error.mean()),
         "mid-line Cobb, median": float(np.median(error)),
@@ -161,5 +161,5 @@ def summary(films: Sequence[FilmFigures]) -> dict[str, float | str]:
     }
 
 
-def _median(films: Sequence[FilmFigures], name: str) -> float:
-    return float(np.median(np.concatenate([getattr(f, name) for f in films])))
+def _median(radiographs: Sequence[RadiographFigures], name: str) -> float:
+    return float(np.median(np.concatenate([getattr(f, name) for f in radiographs])))

@@ -1,9 +1,11 @@
-"""How far the films' labels can be trusted: films that stand there twice, and what two independent readers leave over.
+"""How far the radiographs' labels can be trusted: radiographs that stand there twice, and what two independent readers
+leave over.
 
 Some exposures occur twice, cut out differently, under two rows with labels of their own: how far these differ is
 what a second reading by the same labellers would. A second estimate needs no doubles: of three readings with own
-errors (the labels, a model that never saw a label, a model fine-tuned on other films) each one's own error follows from
-the three differences. Errors that both models share count as the label's there, so that one is an upper bound.
+errors (the labels, a model that never saw a label, a model fine-tuned on other radiographs) each one's own error
+follows from the three differences. Errors that both models share count as the label's there, so that one is an upper
+bound.
 
 Contract: doubles are found from pixels, by thresholds under which every pair was looked at and was the same exposure;
 angles of labels are the published ones.
@@ -15,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from benchmarks.real_films.folds import film_of
+from benchmarks.real_radiographs.folds import radiograph_of
 from benchmarks.sim_to_real.pack import Pack
 from spine.scanner import Floats
 
 SAME_WHOLE = 0.975
-"""Correlation of two whole films, 128 x 64 pixels."""
+"""Correlation of two whole radiographs, 128 x 64 pixels."""
 
 SAME_SPINE = 0.865
 """Correlation of two spines brought to one length, in detail (without what is smoother than a vertebra)."""
@@ -28,11 +30,11 @@ SAME_SPINE = 0.865
 _WHOLE, _SPINE, _MARGIN = (128, 64), (120, 56), 8
 
 
-def twice_labelled(films: Pack) -> list[tuple[int, int]]:
+def twice_labelled(radiographs: Pack) -> list[tuple[int, int]]:
     """Pairs of rows that show one exposure."""
-    whole = np.stack([_standard(_resized(film_of(p)[0].astype(np.float64), _WHOLE)) for p in films.pictures])
+    whole = np.stack([_standard(_resized(radiograph_of(p)[0].astype(np.float64), _WHOLE)) for p in radiographs.images])
     alike = whole.reshape(len(whole), -1) @ whole.reshape(len(whole), -1).T / whole[0].size
-    spines = np.stack([_spine(p, c) for p, c in zip(films.pictures, films.corners, strict=True)])
+    spines = np.stack([_spine(p, c) for p, c in zip(radiographs.images, radiographs.corners, strict=True)])
     waves = np.fft.rfft2(spines)
     pairs = []
     for i, j in combinations(range(len(whole)), 2):
@@ -49,19 +51,19 @@ def _best_shift(first: NDArray[np.complex128], second: NDArray[np.complex128]) -
     return float(every[np.ix_(near, near)].max())
 
 
-def _spine(picture: NDArray[np.uint8], corners: NDArray[np.float32]) -> Floats:
-    """A window about the labelled spine, its length the same in all films, in detail."""
+def _spine(image: NDArray[np.uint8], corners: NDArray[np.float32]) -> Floats:
+    """A window about the labelled spine, its length the same in all radiographs, in detail."""
     centres = corners.astype(np.float64).mean(axis=1)
     length, middle = np.linalg.norm(centres[-1] - centres[0]), (centres[-1] + centres[0]) / 2
     rows, columns = np.mgrid[-0.6 : 0.6 : _SPINE[0] * 1j, -0.28 : 0.28 : _SPINE[1] * 1j]
     at = [middle[1] + rows * length, middle[0] + columns * length]
-    window = ndimage.map_coordinates(picture.astype(np.float64), at, order=1, mode="constant")
+    window = ndimage.map_coordinates(image.astype(np.float64), at, order=1, mode="constant")
     return _standard(np.clip(window - ndimage.uniform_filter(window, 15), -40, 40))
 
 
-def _resized(film: Floats, shape: tuple[int, int]) -> Floats:
-    zoom = [wanted / have for wanted, have in zip(shape, film.shape, strict=True)]
-    smooth = ndimage.gaussian_filter(film, [max(0.5 / z, 0.0) for z in zoom])
+def _resized(radiograph: Floats, shape: tuple[int, int]) -> Floats:
+    zoom = [wanted / have for wanted, have in zip(shape, radiograph.shape, strict=True)]
+    smooth = ndimage.gaussian_filter(radiograph, [max(0.5 / z, 0.0) for z in zoom])
     return np.asarray(ndimage.zoom(smooth, zoom, order=1), dtype=np.float64)[: shape[0], : shape[1]]
 
 

@@ -1,6 +1,6 @@
-"""Asking a model about the packed films, as the product asks it, and drawing its worst answers.
+"""Asking a model about the packed radiographs, as the product asks it, and drawing its worst answers.
 
-Contract: each film goes through ``inference.measure`` alone, without the black that the pack put around it.
+Contract: each radiograph goes through ``inference.measure`` alone, without the black that the pack put around it.
 """
 
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.real_films.figures import FilmFigures, film_figures
-from benchmarks.real_films.folds import film_of
+from benchmarks.real_radiographs.figures import RadiographFigures, radiograph_figures
+from benchmarks.real_radiographs.folds import radiograph_of
 from benchmarks.sim_to_real.pack import Pack
 from inference.calibration import Calibration
-from inference.inputs import PictureInput
+from inference.inputs import ImageInput
 from inference.measure import measure_views
 from inference.model import Model
 from spine.measurement.fusion import NEIGHBOUR_WIDTH
@@ -20,20 +20,22 @@ from spine.prediction import Prediction
 from spine.study import Points2D
 
 
-def find(model: Model, films: Pack, rows: Sequence[int]) -> tuple[dict[int, FilmFigures], dict[int, Prediction]]:
-    """Figures and predictions (points in pixels of the film) of the films in ``rows``."""
+def find(
+    model: Model, radiographs: Pack, rows: Sequence[int]
+) -> tuple[dict[int, RadiographFigures], dict[int, Prediction]]:
+    """Figures and predictions (points in pixels of the radiograph) of the radiographs in ``rows``."""
     figures, predictions, calibration = {}, {}, model.contract.calibration
     for i in rows:
-        film, first = film_of(films.pictures[i])
-        prediction = measure_views(model, {"frontal": PictureInput(film)}, str(i))
+        radiograph, first = radiograph_of(radiographs.images[i])
+        prediction = measure_views(model, {"frontal": ImageInput(radiograph)}, str(i))
         predictions[i] = prediction
-        figures[i] = film_figures(
+        figures[i] = radiograph_figures(
             prediction,
             _sigma_px(prediction, calibration),
-            films.corners[i].astype(np.float64) - first,
-            films.visible[i],
-            films.facts["angle_deg"][i].astype(np.float64),
-            float(film.shape[0]),
+            radiographs.corners[i].astype(np.float64) - first,
+            radiographs.visible[i],
+            radiographs.facts["angle_deg"][i].astype(np.float64),
+            float(radiograph.shape[0]),
             calibration.neighbour_width if calibration else NEIGHBOUR_WIDTH,
         )
     return figures, predictions
@@ -48,9 +50,13 @@ def _sigma_px(prediction: Prediction, calibration: Calibration | None) -> dict[s
 
 
 def draw_worst(
-    films: Pack, figures: dict[int, FilmFigures], predictions: dict[int, Prediction], folder: Path, count: int = 10
+    radiographs: Pack,
+    figures: dict[int, RadiographFigures],
+    predictions: dict[int, Prediction],
+    folder: Path,
+    count: int = 10,
 ) -> list[int]:
-    """Overlays of the films whose major angle is farthest off, labels beside what was found; their rows."""
+    """Overlays of the radiographs whose major angle is farthest off, labels beside what was found; their rows."""
     from inference.overlay import draw_overlay
     from spine.intake.aasce import LABEL_NAMES
 
@@ -63,12 +69,12 @@ def draw_worst(
     for stale in folder.glob("worst-*.png"):
         stale.unlink()
     for place, i in enumerate(worst, start=1):
-        film, first = film_of(films.pictures[i])
-        corners = (films.corners[i].astype(np.float64) - first).reshape(-1, 2)
+        radiograph, first = radiograph_of(radiographs.images[i])
+        corners = (radiographs.corners[i].astype(np.float64) - first).reshape(-1, 2)
         labels: Points2D = dict(zip(LABEL_NAMES, corners, strict=True))
         points = {n: p for n, p in predictions[i].points["frontal"].items() if n in labels}
         draw_overlay(
-            {"frontal": film}, {"frontal": points}, predictions[i].parameters, truth_points={"frontal": labels},
+            {"frontal": radiograph}, {"frontal": points}, predictions[i].parameters, truth_points={"frontal": labels},
             title=f"row {i}: found {figures[i].found[0]:.1f}, published {figures[i].published[0]:.1f} deg",
         ).save(folder / f"worst-{place:02d}-row-{i}.png")  # fmt: skip
     return worst

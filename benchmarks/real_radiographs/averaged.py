@@ -1,4 +1,5 @@
-"""Several models asked as one, and a film asked together with its mirror image: what remains is no model's chance.
+"""Several models asked as one, and a radiograph asked together with its mirror image: what remains is no model's
+chance.
 
 Contract: answers where ``inference.model.Model`` would; contract and calibration are the first model's.
 """
@@ -28,7 +29,7 @@ class _Sessions:
         """As onnxruntime's."""
         asked = [self._once(s, outputs, inputs) for s in self.sessions]
         if self.mirrored:
-            turned = {**inputs, "picture": np.ascontiguousarray(inputs["picture"][..., ::-1])}
+            turned = {**inputs, "image": np.ascontiguousarray(inputs["image"][..., ::-1])}
             asked += [self._back(self._once(s, outputs, turned)) for s in self.sessions]
         maps, logits = (np.mean([answer[i] for answer in asked], axis=0, dtype=np.float32) for i in range(2))
         return [maps, logits]

@@ -1,9 +1,9 @@
-"""``python -m benchmarks.real_films`` with a command below; needs .carry/aasce.npz (``sim_to_real pack``).
+"""``python -m benchmarks.real_radiographs`` with a command below; needs .carry/aasce.npz (``sim_to_real pack``).
 
 split      data set folders of the five folds, for ``python -m training``: --out
-zero-shot  the model in the box (or --model) on all films: figures, overlays of the ten worst
-folds      five fine-tuned models, --models DIR with fold0 .. fold4, each on the films of its fold; several DIRs
-           answer with their mean, with --mirrored together with the mirrored films
+zero-shot  the model in the box (or --model) on all radiographs: figures, overlays of the ten worst
+folds      five fine-tuned models, --models DIR with fold0 .. fold4, each on the radiographs of its fold; several DIRs
+           answer with their mean, with --mirrored together with the mirrored radiographs
 labels     how far the labels can be trusted; with --models also beside two models
 """
 
@@ -23,21 +23,21 @@ PACKED = Path(".carry/aasce.npz")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0, or 3 where the films are not at hand."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.real_films", description=__doc__.splitlines()[0])
+    """Run one command; 0, or 3 where the radiographs are not at hand."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.real_radiographs", description=__doc__.splitlines()[0])
     parser.add_argument("--real", type=Path, default=PACKED)
     commands = parser.add_subparsers(required=True)
     split = commands.add_parser("split", help="data set folders of the folds")
-    split.add_argument("--out", type=Path, default=Path("bench/real-films"))
+    split.add_argument("--out", type=Path, default=Path("bench/real-radiographs"))
     split.set_defaults(call=_split)
-    zero = commands.add_parser("zero-shot", help="one model on all films")
+    zero = commands.add_parser("zero-shot", help="one model on all radiographs")
     zero.add_argument("--model", type=Path, help="instead of the model in the box")
-    zero.add_argument("--out", type=Path, default=Path("bench/real-films/zero-shot"))
+    zero.add_argument("--out", type=Path, default=Path("bench/real-radiographs/zero-shot"))
     zero.set_defaults(call=_zero_shot)
     folds = commands.add_parser("folds", help="fine-tuned models, each on its fold")
     folds.add_argument("--models", type=Path, required=True, nargs="+")
-    folds.add_argument("--mirrored", action="store_true", help="ask for the mirrored film too")
-    folds.add_argument("--out", type=Path, default=Path("bench/real-films/folds"))
+    folds.add_argument("--mirrored", action="store_true", help="ask for the mirrored radiograph too")
+    folds.add_argument("--out", type=Path, default=Path("bench/real-radiographs/folds"))
     folds.set_defaults(call=_folds)
     labels = commands.add_parser("labels", help="how far the labels can be trusted")
     labels.add_argument("--models", type=Path, nargs="+", help="as for folds: fine-tuned models")
@@ -50,12 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _split(given: argparse.Namespace) -> int:
-    from benchmarks.real_films.folds import FOLDS, write_fold
+    from benchmarks.real_radiographs.folds import FOLDS, write_fold
     from spine.dataset import SPLITS
 
-    films = read_pack(given.real)
+    radiographs = read_pack(given.real)
     for fold in range(FOLDS):
-        manifest = write_fold(films, fold, given.out / f"fold{fold}")
+        manifest = write_fold(radiographs, fold, given.out / f"fold{fold}")
         counts = ", ".join(f"{len(manifest.in_split(s))} {s}" for s in SPLITS)
         sys.stdout.write(f"fold {fold}: {counts}\n")
     return 0
@@ -65,25 +65,25 @@ def _zero_shot(given: argparse.Namespace) -> int:
     from inference.bundled import RELEASED
     from inference.model import load_model
 
-    films = read_pack(given.real)
+    radiographs = read_pack(given.real)
     model = load_model(given.model or RELEASED)
-    return _tell(films, [(model, list(range(len(films.pictures))))], given.out)
+    return _tell(radiographs, [(model, list(range(len(radiographs.images))))], given.out)
 
 
 def _folds(given: argparse.Namespace) -> int:
-    films = read_pack(given.real)
-    return _tell(films, _of_folds(films, given.models, given.mirrored), given.out)
+    radiographs = read_pack(given.real)
+    return _tell(radiographs, _of_folds(radiographs, given.models, given.mirrored), given.out)
 
 
-def _of_folds(films: Pack, folders: Sequence[Path], mirrored: bool) -> "list[tuple[Model, list[int]]]":
+def _of_folds(radiographs: Pack, folders: Sequence[Path], mirrored: bool) -> "list[tuple[Model, list[int]]]":
     """Each fold's model, and the rows it is asked about."""
     import numpy as np
 
-    from benchmarks.real_films.averaged import together
-    from benchmarks.real_films.folds import FOLDS, fold_of
+    from benchmarks.real_radiographs.averaged import together
+    from benchmarks.real_radiographs.folds import FOLDS, fold_of
     from inference.model import load_model
 
-    fold = fold_of(films.facts["patient"].astype(np.str_))
+    fold = fold_of(radiographs.facts["patient"].astype(np.str_))
     models = [[load_model(folder / f"fold{k}") for folder in folders] for k in range(FOLDS)]
     asked = [m[0] if len(m) == 1 and not mirrored else together(m, mirrored) for m in models]
     return [(model, np.flatnonzero(fold == k).tolist()) for k, model in enumerate(asked)]
@@ -92,12 +92,12 @@ def _of_folds(films: Pack, folders: Sequence[Path], mirrored: bool) -> "list[tup
 def _labels(given: argparse.Namespace) -> int:
     import numpy as np
 
-    from benchmarks.real_films.angles import smape_percent
-    from benchmarks.real_films.labels import twice_labelled
+    from benchmarks.real_radiographs.angles import smape_percent
+    from benchmarks.real_radiographs.labels import twice_labelled
 
-    films = read_pack(given.real)
-    angles = films.facts["angle_deg"].astype(np.float64)
-    pairs = twice_labelled(films)
+    radiographs = read_pack(given.real)
+    angles = radiographs.facts["angle_deg"].astype(np.float64)
+    pairs = twice_labelled(radiographs)
     first, second = (angles[[pair[k] for pair in pairs]] for k in (0, 1))
     apart = np.abs(first - second)[:, 0]
     sys.stdout.write(f"{len(pairs)} exposures that are labelled twice, rows {pairs}\n")
@@ -105,18 +105,18 @@ def _labels(given: argparse.Namespace) -> int:
         f"their two labels differ by {apart.mean():.1f} deg in the mean, {np.median(apart):.1f} in the median, "
         f"{apart.max():.1f} at most (major angle); SMAPE of three angles {smape_percent(first, second):.1f} %\n"
     )
-    return 0 if given.models is None else _beside_models(films, angles, given.models)
+    return 0 if given.models is None else _beside_models(radiographs, angles, given.models)
 
 
-def _beside_models(films: Pack, angles: "Floats", folders: Sequence[Path]) -> int:
+def _beside_models(radiographs: Pack, angles: "Floats", folders: Sequence[Path]) -> int:
     import numpy as np
 
-    from benchmarks.real_films.labels import own_deviation
+    from benchmarks.real_radiographs.labels import own_deviation
     from inference.bundled import RELEASED
     from inference.model import load_model
 
-    every = [(load_model(RELEASED), list(range(len(films.pictures))))]
-    zero, tuned = (_major(films, asked) for asked in (every, _of_folds(films, folders, False)))
+    every = [(load_model(RELEASED), list(range(len(radiographs.images))))]
+    zero, tuned = (_major(radiographs, asked) for asked in (every, _of_folds(radiographs, folders, False)))
     label = angles[:, 0]
     known = np.isfinite(zero) & np.isfinite(tuned)
     readings = {"the labels": label[known], "zero shot": zero[known], "fine-tuned": tuned[known]}
@@ -128,36 +128,36 @@ def _beside_models(films: Pack, angles: "Floats", folders: Sequence[Path]) -> in
         cells = "".join(
             f"{np.abs(r - label)[there].mean():8.1f}{(r - label)[there].mean():+8.1f}" for r in (zero, tuned)
         )
-        sys.stdout.write(f"{low:>3} to {high:<4} {there.sum():>4} films; mean error, bias: {cells}\n")
+        sys.stdout.write(f"{low:>3} to {high:<4} {there.sum():>4} radiographs; mean error, bias: {cells}\n")
     return 0
 
 
-def _major(films: Pack, asked: "Sequence[tuple[Model, list[int]]]") -> "Floats":
+def _major(radiographs: Pack, asked: "Sequence[tuple[Model, list[int]]]") -> "Floats":
     import numpy as np
 
-    from benchmarks.real_films.found import find
+    from benchmarks.real_radiographs.found import find
 
-    found = {i: f.found[0] for model, rows in asked for i, f in find(model, films, rows)[0].items()}
-    return np.array([found[i] for i in range(len(films.pictures))])
+    found = {i: f.found[0] for model, rows in asked for i, f in find(model, radiographs, rows)[0].items()}
+    return np.array([found[i] for i in range(len(radiographs.images))])
 
 
-def _tell(films: Pack, asked: "Sequence[tuple[Model, list[int]]]", out: Path) -> int:
-    """Print the figures over all films and over those that the data set validation lets pass; draw the worst."""
-    from benchmarks.real_films.figures import summary
-    from benchmarks.real_films.found import draw_worst, find
+def _tell(radiographs: Pack, asked: "Sequence[tuple[Model, list[int]]]", out: Path) -> int:
+    """Print the figures over all radiographs and over those that the data set validation lets pass; draw the worst."""
+    from benchmarks.real_radiographs.figures import summary
+    from benchmarks.real_radiographs.found import draw_worst, find
 
     figures, predictions = {}, {}
     for model, rows in asked:
-        some, said = find(model, films, rows)
+        some, said = find(model, radiographs, rows)
         figures |= some
         predictions |= said
-    passed = [f for i, f in sorted(figures.items()) if not films.facts["screened_out"][i]]
+    passed = [f for i, f in sorted(figures.items()) if not radiographs.facts["screened_out"][i]]
     columns = summary([f for _, f in sorted(figures.items())]), summary(passed)
     sys.stdout.write(f"{'':<36}{'all':>14}{'screened':>14}\n")
     for name in columns[0]:
         cells = [f"{c[name]:.3f}" if isinstance(c[name], float) else str(c[name]) for c in (columns[0], columns[1])]
         sys.stdout.write(f"{name:<36}{cells[0]:>14}{cells[1]:>14}\n" if name != "shifts" else f"{name}: {cells[0]}\n")
-    worst = draw_worst(films, figures, predictions, out)
+    worst = draw_worst(radiographs, figures, predictions, out)
     sys.stdout.write(f"overlays of rows {worst} in {out}\n")
     return 0
 

@@ -1,7 +1,8 @@
-"""The 481 real frontal films, packed for the machine that trains (data/aasce_training; never copied into the project).
+"""The 481 real frontal radiographs, packed for the machine that trains (data/aasce_training; never copied into the
+project).
 
-Contract: all rows in the folder's order, labels as they are, in a git-ignored file under 45 MiB; films that are not at
-hand are a named absence (``films_folder`` says what is missing), never an empty pack.
+Contract: all rows in the folder's order, labels as they are, in a git-ignored file under 45 MiB; radiographs that are
+    not at hand are a named absence (``radiographs_folder`` says what is missing), never an empty pack.
 """
 
 import csv
@@ -24,7 +25,7 @@ _QUALITIES = (92, 88, 84)
 _NUMBER = re.compile(r"-[A-Za-z]*(\d+)[^-]*$")
 
 
-def films_folder() -> Path:
+def radiographs_folder() -> Path:
     """The folder, beside the repository or under ``PLUMBLINE_SHARED``.
 
     Raises:
@@ -35,24 +36,24 @@ def films_folder() -> Path:
     missing = [n for n in ("filenames.csv", "landmarks.csv", "angles.csv", "images") if not (folder / n).exists()]
     if missing:
         raise FileNotFoundError(
-            f"the real films are not at hand: {folder} lacks {', '.join(missing)}; "
+            f"the real radiographs are not at hand: {folder} lacks {', '.join(missing)}; "
             "set PLUMBLINE_SHARED to the folder that holds data/aasce_training"
         )
     return folder
 
 
-def pack_films(path: Path = PACKED, limit: int | None = None) -> int:
+def pack_radiographs(path: Path = PACKED, limit: int | None = None) -> int:
     """Write the pack; bytes written. The quality is lowered only if the file would be too large to travel."""
-    folder = films_folder()
+    folder = radiographs_folder()
     names, relative, angles = _tables(folder)
     names, relative, angles = names[:limit], relative[:limit], angles[:limit]
-    pictures, corners, scales, shapes = [], [], [], []
+    images, corners, scales, shapes = [], [], [], []
     for name, xy in zip(names, relative, strict=True):
         grey = _grey(folder / "images" / name)
         framed, placed = letterbox(grey)
-        # Labels are shares of width and height: share * width counts from the picture's edge, half a pixel off.
+        # Labels are shares of width and height: share * width counts from the image's edge, half a pixel off.
         corners.append(placed.apply(xy * np.array([grey.shape[1], grey.shape[0]]) - 0.5))
-        pictures.append(framed)
+        images.append(framed)
         scales.append(placed.scale)
         shapes.append(grey.shape)
     points = np.stack(corners)
@@ -61,11 +62,12 @@ def pack_films(path: Path = PACKED, limit: int | None = None) -> int:
         "patient": np.array([_patient(name) for name in names]), "screened_out": screened_out(points, names),
     }  # fmt: skip
     for quality in _QUALITIES:
-        jpegs = [jpeg_bytes(picture, quality) for picture in pictures]
+        jpegs = [jpeg_bytes(image, quality) for image in images]
         if sum(map(len, jpegs)) < LARGEST_BYTES - 2**20:
             break
     write_pack(path, jpegs, points, inside(points), names, facts)
-    sys.stdout.write(f"{path}: {len(names)} films, JPEG quality {quality}, {path.stat().st_size / 2**20:.1f} MiB; "
+    size_mib = path.stat().st_size / 2**20
+    sys.stdout.write(f"{path}: {len(names)} radiographs, JPEG quality {quality}, {size_mib:.1f} MiB; "
                      f"{int(facts['screened_out'].sum())} screened out by the data set validation\n")  # fmt: skip
     return path.stat().st_size
 
@@ -77,11 +79,11 @@ def inside(corners: NDArray[np.floating]) -> NDArray[np.bool_]:
 
 
 def screened_out(corners: NDArray[np.floating], names: Sequence[str]) -> NDArray[np.bool_]:
-    """(N,) rows with an error by the rules on labels of the profile ``frontal_films`` (no picture survey)."""
+    """(N,) rows with an error by the rules on labels of the profile ``frontal_radiographs`` (no image survey)."""
     from spine.dataset import Example, ExampleView, Manifest
     from spine.landmarks import CORNERS68, VERTEBRAE
     from validation.dataset.expectation_run import run_suites
-    from validation.dataset.leakage import PictureSurvey
+    from validation.dataset.leakage import ImageSurvey
     from validation.dataset.suites import Minimums, Suite, suites
     from validation.dataset.tables import build_tables
     from validation.dataset.validate import findings_of
@@ -93,9 +95,9 @@ def screened_out(corners: NDArray[np.floating], names: Sequence[str]) -> NDArray
                   for k, s in enumerate(sides)}  # fmt: skip
         view = ExampleView("frontal", "", f"{i:064x}", FRAME, None, "NONE", None, labels)
         examples.append(Example(f"{i:03d}", _patient(name), "train", "aasce", {"frontal": view}))
-    survey = PictureSurvey({}, ())
+    survey = ImageSurvey({}, ())
     tables = build_tables(Manifest("corners68", 0, tuple(examples)), survey)
-    rules = {suite.table: suite.rules for suite in suites("frontal_films", CORNERS68, Minimums(1, 1, 1))}
+    rules = {suite.table: suite.rules for suite in suites("frontal_radiographs", CORNERS68, Minimums(1, 1, 1))}
     whole = tuple(r for r in rules["studies"] if r.name in ("vertebrae_not_discs", "side_of_the_curve"))
     chosen = (Suite("levels", rules["levels"]), Suite("studies", whole))
     outcomes = run_suites(chosen, {"levels": tables.levels, "studies": tables.studies}, None)
@@ -115,8 +117,8 @@ def _tables(folder: Path) -> tuple[list[str], NDArray[np.float64], NDArray[np.fl
 def _grey(path: Path) -> NDArray[np.uint8]:
     from PIL import Image
 
-    with Image.open(path) as image:
-        return np.asarray(image.convert("L"))
+    with Image.open(path) as file:
+        return np.asarray(file.convert("L"))
 
 
 def _patient(name: str) -> str:

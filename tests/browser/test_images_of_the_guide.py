@@ -1,4 +1,4 @@
-"""The pictures of docs/reviewing.md, taken in a real browser of a workspace in which a challenger met a champion.
+"""The images of docs/reviewing.md, taken in a real browser of a workspace in which a challenger met a champion.
 
     PLUMBLINE_SCREENSHOTS=docs/reviewing PLUMBLINE_SCREENSHOTS_OF=WORKSPACE pytest tests/browser -k guide
 
@@ -19,24 +19,24 @@ from validation.gates.verdict import read_verdict
 from validation.promotion.champion import open_registry
 
 FOLDER, OF = os.environ.get("PLUMBLINE_SCREENSHOTS"), os.environ.get("PLUMBLINE_SCREENSHOTS_OF")
-LARGEST_PICTURE_BYTES = 250_000
+LARGEST_IMAGE_BYTES = 250_000
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not (FOLDER and OF), reason="pictures of the guide are written only when asked for"),
+    pytest.mark.skipif(not (FOLDER and OF), reason="images of the guide are written only when asked for"),
     pytest.mark.skipif(find_chromium() is None, reason="no Chromium here"),
     pytest.mark.filterwarnings("ignore:.*noload.*", "ignore::DeprecationWarning:mlflow"),
 ]
 
 
 def keep(tab: Page, name: str) -> None:
-    """Write a picture, in as few colours as its size asks for."""
+    """Write an image, in as few colours as its size asks for."""
     path, colours = Path(str(FOLDER)) / f"{name}.png", 128
-    tab.picture(path, colours=colours)
-    while path.stat().st_size >= LARGEST_PICTURE_BYTES:
+    tab.image(path, colours=colours)
+    while path.stat().st_size >= LARGEST_IMAGE_BYTES:
         colours //= 2
-        assert colours >= 8, f"{path.name} cannot be drawn in {LARGEST_PICTURE_BYTES} bytes"
-        tab.picture(path, colours=colours)
+        assert colours >= 8, f"{path.name} cannot be drawn in {LARGEST_IMAGE_BYTES} bytes"
+        tab.image(path, colours=colours)
 
 
 def test_the_page() -> None:

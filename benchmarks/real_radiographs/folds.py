@@ -1,7 +1,7 @@
 """Five folds by patient number, and a fold as a data set folder that ``python -m training`` reads.
 
-Contract: the split depends on the patient numbers alone; films that the data set validation screens out are learnt
-from in no fold and tested in theirs.
+Contract: the split depends on the patient numbers alone; radiographs that the data set validation screens out are
+    learnt from in no fold and tested in theirs.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from spine.dataset import Example, ExampleView, Manifest, Split, Truth, write_ma
 from spine.intake.aasce import LABEL_NAMES
 from spine.measurement.measure import measure
 from spine.measurement.planes import planes_from_view
-from spine.storage import sha256_of_picture, write_array_atomically
+from spine.storage import sha256_of_image, write_array_atomically
 from spine.study import Points2D
 
 FOLDS = 5
@@ -24,7 +24,7 @@ _VALIDATION_SHARE = 10
 
 
 def fold_of(patients: NDArray[np.str_]) -> NDArray[np.int64]:
-    """(N,) patient numbers -> (N,) fold 0..4 in which each film is tested."""
+    """(N,) patient numbers -> (N,) fold 0..4 in which each radiograph is tested."""
     unique = np.unique(patients)
     order = np.random.default_rng(_SEED).permutation(len(unique))
     place = dict(zip(unique.tolist(), order.tolist(), strict=True))
@@ -32,7 +32,7 @@ def fold_of(patients: NDArray[np.str_]) -> NDArray[np.int64]:
 
 
 def split_of(patients: NDArray[np.str_], fold: int) -> list[Split]:
-    """The split of every film in one fold."""
+    """The split of every radiograph in one fold."""
     tested = fold_of(patients) == fold
     others = np.unique(patients[~tested])
     held = set(np.random.default_rng((_SEED, fold)).permutation(others)[: len(others) // _VALIDATION_SHARE].tolist())
@@ -41,29 +41,32 @@ def split_of(patients: NDArray[np.str_], fold: int) -> list[Split]:
     ]
 
 
-def film_of(picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint16], NDArray[np.float64]]:
-    """The film in its frame without the black around it, (H, W) uint16, and (column, row) of its first pixel."""
-    (top, bottom), (left, right) = (_extent(picture.max(axis=axis)) for axis in (1, 0))
-    return picture[top:bottom, left:right].astype(np.uint16) * 16, np.array([left, top], dtype=np.float64)
+def radiograph_of(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint16], NDArray[np.float64]]:
+    """The radiograph in its frame without the black around it, (H, W) uint16, and (column, row) of its first pixel."""
+    (top, bottom), (left, right) = (_extent(image.max(axis=axis)) for axis in (1, 0))
+    return image[top:bottom, left:right].astype(np.uint16) * 16, np.array([left, top], dtype=np.float64)
 
 
-def write_fold(films: Pack, fold: int, folder: Path) -> Manifest:
+def write_fold(radiographs: Pack, fold: int, folder: Path) -> Manifest:
     """Write one fold as a data set folder."""
-    patients, screened = films.facts["patient"].astype(np.str_), films.facts["screened_out"].astype(bool)
+    patients, screened = radiographs.facts["patient"].astype(np.str_), radiographs.facts["screened_out"].astype(bool)
     examples = []
     for i, split in enumerate(split_of(patients, fold)):
         if split != "test" and screened[i]:
             continue
-        picture, first = film_of(films.pictures[i])
-        sha256 = sha256_of_picture(picture)
-        path = f"pictures/{sha256}.npy"
+        image, first = radiograph_of(radiographs.images[i])
+        sha256 = sha256_of_image(image)
+        path = f"images/{sha256}.npy"
         if not (folder / path).exists():
-            write_array_atomically(folder / path, picture)
-        corners, seen = films.corners[i].reshape(-1, 2).astype(np.float64) - first, films.visible[i].reshape(-1)
+            write_array_atomically(folder / path, image)
+        corners, seen = (
+            radiographs.corners[i].reshape(-1, 2).astype(np.float64) - first,
+            radiographs.visible[i].reshape(-1),
+        )
         points = {name: xy for name, xy, there in zip(LABEL_NAMES, corners, seen, strict=True) if there}
-        shape = (picture.shape[0], picture.shape[1])
+        shape = (image.shape[0], image.shape[1])
         view = ExampleView("frontal", path, sha256, shape, None, "NONE", None, points)
-        truth = _truth(points, float(films.facts["angle_deg"][i, 0]))
+        truth = _truth(points, float(radiographs.facts["angle_deg"][i, 0]))
         examples.append(Example(f"{i:03d}", str(patients[i]), split, "aasce", {"frontal": view}, truth=truth))
     manifest = Manifest("corners68", _SEED, tuple(examples))
     write_manifest(manifest, folder)
@@ -78,6 +81,6 @@ def _truth(points: Points2D, published_deg: float) -> dict[str, Truth]:
 
 
 def _extent(brightest: NDArray[np.uint8]) -> tuple[int, int]:
-    """First and past-the-last row (or column) of the film in its frame; JPEG leaves a shimmer in the black."""
+    """First and past-the-last row (or column) of the radiograph in its frame; JPEG leaves a shimmer in the black."""
     there = np.flatnonzero(brightest > 12)
     return (int(there[0]), int(there[-1]) + 1) if len(there) > 2 else (0, len(brightest))

@@ -1,4 +1,6 @@
-"""The 481 real films, where they are at hand: the suite must find the labels that are known by eye to be wrong."""
+"""The 481 real radiographs, where they are at hand: the suite must find the labels that are known by eye to be
+wrong.
+"""
 
 import os
 import re
@@ -11,30 +13,30 @@ from PIL import Image
 from spine.dataset import Example, ExampleView, Manifest
 from spine.landmarks import CORNERS68, VERTEBRAE
 from validation.dataset.expectation_run import run_suites
-from validation.dataset.leakage import PictureSurvey
+from validation.dataset.leakage import ImageSurvey
 from validation.dataset.suites import Minimums, Suite, suites
 from validation.dataset.tables import build_tables
 from validation.dataset.validate import findings_of
 
 SHARED = Path(os.environ.get("PLUMBLINE_SHARED", Path(__file__).resolve().parents[4] / "shared"))
-FILMS = SHARED / "data" / "aasce_training"
+RADIOGRAPHS = SHARED / "data" / "aasce_training"
 
 SCRAMBLED = {10, 77, 103, 105, 107, 110, 122, 124, 144, 179, 180, 181, 182, 185, 193, 221, 342, 368}
-"""Rows whose seventeenth vertebra is labelled above the first: seen in the pictures."""
+"""Rows whose seventeenth vertebra is labelled above the first: seen in the images."""
 DOUBLED = {376, 380, 397, 398, 420, 445}
 """Rows where two levels are labelled on one vertebra."""
 BANDS = {2, 14, 31, 33, 84, 476}
 """Rows whose labels are narrow bands, of discs or of the middles of vertebrae."""
 RIGHT = {267, 326, 277, 300, 340, 115, 112, 464, 302, 282, 363, 355, 459, 113, 57, 263, 183, 83, 55, 315, 467, 404}
-"""A random sample that looks right in the pictures."""
+"""A random sample that looks right in the images."""
 
 
-def film_examples():
-    names = (FILMS / "filenames.csv").read_text().splitlines()
-    rows = (FILMS / "landmarks.csv").read_text().splitlines()
+def radiograph_examples():
+    names = (RADIOGRAPHS / "filenames.csv").read_text().splitlines()
+    rows = (RADIOGRAPHS / "landmarks.csv").read_text().splitlines()
     for number, (name, row) in enumerate(zip(names, rows, strict=True)):
         cells = row.split(",")
-        with Image.open(FILMS / "images" / name) as image:
+        with Image.open(RADIOGRAPHS / "images" / name) as image:
             width, height = image.size
         at = np.stack([np.array(cells[:68], float) * width, np.array(cells[68:], float) * height], axis=1)
         corners = ("sup_right", "sup_left", "inf_right", "inf_left")
@@ -44,16 +46,16 @@ def film_examples():
         yield Example(f"{number:03d}", patient, "train", "aasce", {"frontal": view})
 
 
-@pytest.mark.skipif(not FILMS.is_dir(), reason="the real films are not at hand (PLUMBLINE_SHARED)")
+@pytest.mark.skipif(not RADIOGRAPHS.is_dir(), reason="the real radiographs are not at hand (PLUMBLINE_SHARED)")
 def test_wrong_labels_are_found_and_right_ones_are_left_alone():
-    manifest = Manifest("corners68", 0, tuple(film_examples()))
-    tables = build_tables(manifest, PictureSurvey({}, ()))
-    rules = {suite.table: suite.rules for suite in suites("frontal_films", CORNERS68, Minimums(1, 1, 1))}
+    manifest = Manifest("corners68", 0, tuple(radiograph_examples()))
+    tables = build_tables(manifest, ImageSurvey({}, ()))
+    rules = {suite.table: suite.rules for suite in suites("frontal_radiographs", CORNERS68, Minimums(1, 1, 1))}
     whole = tuple(r for r in rules["studies"] if r.name in ("vertebrae_not_discs", "side_of_the_curve"))
     chosen = (Suite("levels", rules["levels"]), Suite("studies", whole))
     outcomes = run_suites(chosen, {"levels": tables.levels, "studies": tables.studies}, None)
     assert all(o.is_evidence for o in outcomes)
-    found = findings_of(outcomes, PictureSurvey({}, ()))
+    found = findings_of(outcomes, ImageSurvey({}, ()))
     bad = {int(f.study_id) for f in found if f.severity == "error"}
     assert bad >= SCRAMBLED | DOUBLED | BANDS
     assert not bad & RIGHT

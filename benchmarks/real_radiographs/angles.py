@@ -3,9 +3,9 @@
 The first is the largest angle between two mid-lines. Of a spine that bends one way only, the others are the angles of
 its end vertebrae's mid-lines with the first and the last vertebra's. Of an S-shaped one, the second is the largest
 angle of a vertebra above with the upper end vertebra; the third that below, or, where the major curve lies in the lower
-half of the picture, the next one further up. Found by matching the table: all 481 rows agree within 0.1 degrees.
+half of the image, the next one further up. Found by matching the table: all 481 rows agree within 0.1 degrees.
 
-Contract: pixels (column, row), rows counted from the picture's upper edge.
+Contract: pixels (column, row), rows counted from the image's upper edge.
 """
 
 import numpy as np
@@ -19,8 +19,8 @@ def benchmark_angles(tilts_deg: Floats, middles: Floats, height: float) -> tuple
 
     Args:
         tilts_deg: (N,) tilts of the mid-lines from the top vertebra to the last.
-        middles: (2 N, 2) middles of the plates, upper and lower in turn, rows from the picture's upper edge.
-        height: of the picture.
+        middles: (2 N, 2) middles of the plates, upper and lower in turn, rows from the image's upper edge.
+        height: of the image.
     """
     between = np.abs(tilts_deg[:, None] - tilts_deg[None, :])
     upper, lower = (int(i) for i in np.unravel_index(np.argmax(np.triu(between)), between.shape))
@@ -46,6 +46,6 @@ def s_shaped(middles: Floats) -> bool:
 
 
 def smape_percent(found: Floats, published: Floats) -> float:
-    """Of (N, 3) angles: mean over films of the sum of absolute differences over the sum of both, percent."""
+    """Of (N, 3) angles: mean over radiographs of the sum of absolute differences over the sum of both, percent."""
     total = np.maximum((found + published).sum(axis=1), 1e-9)
     return float(100 * (np.abs(found - published).sum(axis=1) / total).mean())
