@@ -30,9 +30,9 @@ def figures() -> list[Figure]:
 
 
 def _seat(folder: Path) -> list[Figure]:
-    from tests.validation.promotion.racers import race_for_the_seat
+    from tests.validation.promotion.racers import race_for_the_row
 
-    told, seconds = _timed(lambda: race_for_the_seat(_registry(folder / "seat"), processes=PROCESSES, rounds=ROUNDS))
+    told, seconds = _timed(lambda: race_for_the_row(_registry(folder / "seat"), processes=PROCESSES, rounds=ROUNDS))
     how = f"{PROCESSES} processes swap the same row at once, {ROUNDS} rounds, {seconds:.0f} s"
     return _winners("bare swap", told, how)
 
@@ -70,7 +70,7 @@ def _kills(folder: Path) -> list[Figure]:
             f"of {POINTS}",
             str(POINTS),
         ),
-        Figure("kill -9: runs and versions left over then", sum(len(k.left_over) for k in killed), "", "0"),
+        Figure("kill -9: runs and versions left over then", sum(len(k.leftovers) for k in killed), "", "0"),
     ]
 
 

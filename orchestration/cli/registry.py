@@ -22,14 +22,14 @@ def champion(workspace: Path, fetch: bool) -> None:
     \b
     Example:  plumbline champion -w workspace/demo
     """
-    from orchestration.lifecycle.history import three_models
+    from orchestration.lifecycle.history import models_in_use
     from orchestration.tracking.registry import promotion_history
 
     if fetch:
         from orchestration.lifecycle.local_champion import refresh_local_champion
 
         output.print(f"champion {refresh_local_champion(Workspace(workspace)).digest[:12]} fetched")
-    rows, told = three_models(Workspace(workspace)), bool(promotion_history(Workspace(workspace)))
+    rows, told = models_in_use(Workspace(workspace)), bool(promotion_history(Workspace(workspace)))
     if not told and ("champion", "none", "none") in rows:
         output.print("no model has been promoted in this workspace yet")
         return
@@ -45,9 +45,9 @@ def champion(workspace: Path, fetch: bool) -> None:
 @workspace_option
 @click.option("--verify", is_flag=True, help="Hold history, registry, its champion table and alias against each other.")
 @click.option("--repair", is_flag=True, help="Finish what was cut off; set a lost or foreign alias back; clear up.")
-@click.option("--begin-anew", is_flag=True, help="The history is cut or lost for good: go on, and record the loss.")
-@click.option("--as", "human", default="", help="With --begin-anew: who says so.")
-@click.option("--reason", default="", help="With --begin-anew: what happened; recorded in the history.")
+@click.option("--accept-loss", is_flag=True, help="The history is cut or lost for good: go on, and record the loss.")
+@click.option("--as", "human", default="", help="With --accept-loss: who says so.")
+@click.option("--reason", default="", help="With --accept-loss: what happened; recorded in the history.")
 @_by
 def history(
     workspace: Path, verify: bool, repair: bool, begin_anew: bool, human: str, reason: str, person: str | None
@@ -56,7 +56,7 @@ def history(
 
     \b
     Example:  plumbline history --verify -w workspace/demo
-              plumbline history --begin-anew --as "R. Viewer" --reason "the disk died" -w workspace/demo
+              plumbline history --accept-loss --as "R. Viewer" --reason "the disk died" -w workspace/demo
     """
     from orchestration.tracking.registry import promotion_history
 
@@ -81,9 +81,9 @@ def history(
 
 def _begin_anew(workspace: Workspace, person: str, reason: str) -> None:
     from orchestration.lifecycle.history import begin_anew
-    from validation.promotion.approval import Word
+    from validation.promotion.approval import SignOff
 
-    entry = begin_anew(workspace, Word(person, reason))
+    entry = begin_anew(workspace, SignOff(person, reason))
     output.print(f"begun anew by {entry.promoter}: {entry.reason}")
 
 
@@ -113,7 +113,7 @@ def _verify(workspace: Workspace) -> None:
             expected="history, registry, champion table, alias and local copy that agree",
             remedy=first.remedy,
         )
-    for entry in (e for e in promotion_history(workspace) if e.event == "begun_anew"):
+    for entry in (e for e in promotion_history(workspace) if e.event == "loss_accepted"):
         output.print(f"begun anew on {entry.at[:10]} by {entry.promoter}: {entry.reason}")
     for other in known_elsewhere(workspace):
         output.print(f"another history of this model, not looked at: {other}")
@@ -163,10 +163,10 @@ def approve(verdict: str, workspace: Path, person: str, comment: str, ttl: float
     """
     from orchestration.lifecycle.approvals import approve_verdict
     from orchestration.pipeline.params import read_params
-    from validation.promotion.approval import Word
+    from validation.promotion.approval import SignOff
 
     chosen = Workspace(workspace)
-    granted = approve_verdict(chosen, read_params(chosen.params_file), verdict, Word(person, comment, ttl))
+    granted = approve_verdict(chosen, read_params(chosen.params_file), verdict, SignOff(person, comment, ttl))
     output.print(
         f"approval {granted.digest[:12]} of verdict {granted.verdict[:12]}, good until {granted.expires_at[:19]}"
     )
@@ -184,7 +184,7 @@ def reject(verdict: str, workspace: Path, person: str, comment: str) -> None:
 
     The refusal binds to the model that was judged: the same bytes, judged again, stay refused under every verdict and
     policy. Answer it with another candidate; if it was a mistake, somebody other than the author takes it back with
-    `plumbline lift`.
+    `plumbline reinstate`.
 
     \b
     Example:  plumbline reject 3fa9c01b22de --as "R. Viewer" --comment "three mirrored spines"
@@ -192,10 +192,10 @@ def reject(verdict: str, workspace: Path, person: str, comment: str) -> None:
     from orchestration.lifecycle.approvals import reject_verdict
     from orchestration.pipeline.params import read_params
     from orchestration.tracking.registry import serving_version
-    from validation.promotion.approval import Word
+    from validation.promotion.approval import SignOff
 
     chosen = Workspace(workspace)
-    refused = reject_verdict(chosen, read_params(chosen.params_file), verdict, Word(person, comment))
+    refused = reject_verdict(chosen, read_params(chosen.params_file), verdict, SignOff(person, comment))
     output.print(f"verdict {refused.verdict[:12]} is refused by {refused.approver}")
     output.print(f"model {refused.challenger_model[:12]} is not promoted from now on, judged again or not")
     if version := serving_version(chosen, refused.challenger_model):
@@ -215,12 +215,12 @@ def lift(model: str, workspace: Path, person: str, comment: str) -> None:
     It does not serve by that: it is promoted like any other, or returned to.
 
     \b
-    Example:  plumbline lift 3 --as "R. Viewer" --comment "the radiographs were exchanged, not the spines"
+    Example:  plumbline reinstate 3 --as "R. Viewer" --comment "the radiographs were exchanged, not the spines"
     """
-    from orchestration.lifecycle.history import lift as lift_denial
-    from validation.promotion.approval import Word
+    from orchestration.lifecycle.history import lift as reinstate
+    from validation.promotion.approval import SignOff
 
-    lifted = lift_denial(Workspace(workspace), model, Word(person, comment))
+    lifted = reinstate(Workspace(workspace), model, SignOff(person, comment))
     if (denial := lifted.denial) is not None:
         told = f"({denial.by} on {denial.at[:10]}: {denial.reason})"
         output.print(f"model {denial.digest[:12]} is no longer denied {told}")

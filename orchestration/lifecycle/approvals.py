@@ -20,33 +20,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from validation.gates.verdict import Verdict
-    from validation.promotion.approval import Approval, Word
+    from validation.promotion.approval import Approval, SignOff
 
 
-def approve_verdict(workspace: Workspace, params: Params, verdict: str, word: "Word") -> "Approval":
+def approve_verdict(workspace: Workspace, params: Params, verdict: str, word: "SignOff") -> "Approval":
     """Grant the verdict named by file or digest; raises what ``validation.promotion.approval.grant`` does."""
     from validation.promotion.approval import grant
 
     return _said(grant, workspace, params, verdict, word)
 
 
-def reject_verdict(workspace: Workspace, params: Params, verdict: str, word: "Word") -> "Approval":
+def reject_verdict(workspace: Workspace, params: Params, verdict: str, word: "SignOff") -> "Approval":
     """Refuse the verdict for good."""
     from validation.promotion.approval import reject
 
     return _said(reject, workspace, params, verdict, word)
 
 
-def _said(say: "Callable[..., Path]", workspace: Workspace, params: Params, verdict: str, word: "Word") -> "Approval":
+def _said(say: "Callable[..., Path]", workspace: Workspace, params: Params, verdict: str, word: "SignOff") -> "Approval":
     """The record of what is said of a verdict by ``grant`` or ``reject``."""
     from validation.gates.policy import read_policy
     from validation.promotion.approval import read_approval
-    from validation.promotion.champion_record import seat_or_none
+    from validation.promotion.champion_record import champion_record_or_none
     from validation.promotion.promote import refusing
 
     require_own_registry(workspace)
     judged = find_verdict(workspace, verdict)
-    with refusing():
+    with errors_as_refusals():
         path = say(
             judged,
             read_policy(policy_path(params, workspace)),
@@ -56,7 +56,7 @@ def _said(say: "Callable[..., Path]", workspace: Workspace, params: Params, verd
             folder=workspace.approvals,
             ledger_path=workspace.promotion_ledger,
             at=datetime.now(UTC),
-            seat=seat_or_none(workspace.tracking_uri, PRODUCTION_MODEL),
+            seat=champion_record_or_none(workspace.tracking_uri, PRODUCTION_MODEL),
         )
     return read_approval(path)
 
@@ -83,14 +83,14 @@ def find_approval(workspace: Workspace, named: str) -> Path | None:
         EvidenceRejected: EVIDENCE_MISSING where the named one is not there.
     """
     from validation.gates.verdict import read_verdict
-    from validation.promotion.approval import latest_that_holds, read_approval
+    from validation.promotion.approval import usable_approval, read_approval
     from validation.promotion.history import read_history
 
     if named:
         return Path(named) if Path(named).is_file() else _beginning(workspace.approvals, named, "approval")
     if not workspace.verdict_file.exists():
         return None
-    return latest_that_holds(
+    return usable_approval(
         {path: read_approval(path) for path in workspace.approvals.glob("*.json")},
         read_verdict(workspace.verdict_file),
         production_model=PRODUCTION_MODEL,

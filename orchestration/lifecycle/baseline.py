@@ -58,9 +58,9 @@ def baseline_record(workspace: Workspace, champion: "EvaluationRecord | None") -
 def _last_approved(workspace: Workspace) -> "HistoryEntry | None":
     """Its promotion; without a database nobody was rolled back from, and nothing is promoted either."""
     from validation.promotion.approved_baseline import last_approved
-    from validation.promotion.champion_record import seat_or_none
+    from validation.promotion.champion_record import champion_record_or_none
     from validation.promotion.history import read_history
 
-    seat = seat_or_none(workspace.tracking_uri, PRODUCTION_MODEL)
+    seat = champion_record_or_none(workspace.tracking_uri, PRODUCTION_MODEL)
     denied = seat.denials() if seat is not None else {}
     return last_approved(read_history(workspace.promotion_ledger), PRODUCTION_MODEL, denied)

@@ -28,10 +28,10 @@ from spine.errors import GateRefused
 from spine.storage import write_text_atomically
 
 if TYPE_CHECKING:
-    from validation.promotion.approval import Word
+    from validation.promotion.approval import SignOff
     from validation.promotion.audit import Fault, Repair
     from validation.promotion.history import HistoryEntry
-    from validation.promotion.reinstatement import Lifted
+    from validation.promotion.reinstatement import Reinstatement
     from validation.promotion.rollback import Rollback
 
 
@@ -57,7 +57,7 @@ def _copied(workspace: Workspace) -> Iterator["Fault"]:
 def _local_faults(workspace: Workspace) -> Iterator["Fault"]:
     """What is wrong with the copy that serves here: its bytes, its version, or that the registry was not told."""
     from validation.promotion.audit import Fault
-    from validation.promotion.champion_record import open_seat
+    from validation.promotion.champion_record import open_champion_record
 
     place, fetch = "state/champion", "`plumbline champion --fetch`"
     local, altered = local_champion(workspace), fault_of_local_copy(workspace)
@@ -67,7 +67,7 @@ def _local_faults(workspace: Workspace) -> Iterator["Fault"]:
         remedy = "`plumbline rollback` tells the registry"
         yield Fault("ROLLBACK_PENDING", "state", "a local rollback that the registry does not know", remedy)
         return
-    sits = open_seat(workspace.tracking_uri, PRODUCTION_MODEL).holder()
+    sits = open_champion_record(workspace.tracking_uri, PRODUCTION_MODEL).serving()
     told = (local.version, local.digest) if local is not None else None
     if sits is not None and told != (sits.version, sits.digest):
         found = f"version {local.version} (model {local.digest[:12]})" if local is not None else "no local copy"
@@ -82,25 +82,25 @@ def known_elsewhere(workspace: Workspace) -> Sequence[str]:
     return [f"{a.place}: {a.length} entries up to {a.last[:12]}{', given up' if a.ended else ''}" for a in others]
 
 
-def begin_anew(workspace: Workspace, word: "Word") -> "HistoryEntry":
+def begin_anew(workspace: Workspace, word: "SignOff") -> "HistoryEntry":
     """Go on where a history is lost, and record it; then bring it into step with the registry."""
-    from validation.promotion.audit import begin_history_anew
+    from validation.promotion.audit import accept_history_loss
 
     require_own_registry(workspace)
     uri, ledger = workspace.tracking_uri, workspace.promotion_ledger
-    entry = begin_history_anew(uri, PRODUCTION_MODEL, ledger_path=ledger, word=word, at=datetime.now(UTC))
+    entry = accept_history_loss(uri, PRODUCTION_MODEL, ledger_path=ledger, word=word, at=datetime.now(UTC))
     repair_history(workspace, word.approver)
     return entry
 
 
-def lift(workspace: Workspace, model: str, word: "Word") -> "Lifted":
+def lift(workspace: Workspace, model: str, word: "SignOff") -> "Reinstatement":
     """Lift what stands against a model, named by its version or the beginning of its digest."""
     from orchestration.tracking.registry import author_of_model
-    from validation.promotion.reinstatement import lift_denial
+    from validation.promotion.reinstatement import reinstate
 
     require_own_registry(workspace)
     uri, ledger = workspace.tracking_uri, workspace.promotion_ledger
-    return lift_denial(
+    return reinstate(
         uri, PRODUCTION_MODEL, ledger_path=ledger, model=model, word=word, at=datetime.now(UTC),
         author=lambda digest: author_of_model(workspace, digest), approvals=workspace.approvals,
     )  # fmt: skip
@@ -125,7 +125,7 @@ def repair_history(workspace: Workspace, promoter: str) -> "Repair":
 
 def roll_back(workspace: Workspace, params: Params, *, reason: str, promoter: str, to: str | None) -> "Rollback":
     """Return to the last good model, or to ``to``; the local copy follows."""
-    from orchestration.lifecycle.smoke_answer import ask_phantom
+    from orchestration.lifecycle.virtual_study import measure_virtual_study
     from validation.gates.policy import read_policy
     from validation.promotion.rollback import Order, rollback
 
@@ -138,7 +138,7 @@ def roll_back(workspace: Workspace, params: Params, *, reason: str, promoter: st
             reason=reason,
             promoter=promoter,
             at=datetime.now(UTC),
-            ask_phantom=ask_phantom,
+            measure_virtual_study=measure_virtual_study,
             limits=read_policy(policy_path(params, workspace)).virtual_study,
             to=to,
         )
@@ -155,7 +155,7 @@ def roll_back_locally(workspace: Workspace, params: Params, *, reason: str, prom
         GateRefused: NO_GOOD_MODEL: there is no such copy; SMOKE_TEST_FAILED; ROLLBACK_PENDING: it was done before.
         EvidenceRejected: the copy is not whole.
     """
-    from orchestration.lifecycle.smoke_answer import ask_phantom
+    from orchestration.lifecycle.virtual_study import measure_virtual_study
     from validation.gates.policy import read_policy
     from validation.promotion.smoke_test import require_smoke_test
 
@@ -165,7 +165,7 @@ def roll_back_locally(workspace: Workspace, params: Params, *, reason: str, prom
     if left is None or previous is None:
         raise _refused("NO_GOOD_MODEL", "no local copy of a previous champion", "start the registry, then roll back")
     limits = read_policy(policy_path(params, workspace)).virtual_study
-    require_smoke_test(ask_phantom, workspace.previous_champion, previous.digest, limits)
+    require_smoke_test(measure_virtual_study, workspace.previous_champion, previous.digest, limits)
     told = {"left": left.digest, "reason": reason, "by": promoter, "at": datetime.now(UTC).isoformat()}
     write_text_atomically(workspace.rollback_pending, json.dumps(told, indent=1))
     staged = workspace.state / "champion_returning"
@@ -177,7 +177,7 @@ def roll_back_locally(workspace: Workspace, params: Params, *, reason: str, prom
     return previous
 
 
-def three_models(workspace: Workspace) -> list[tuple[str, str, str]]:
+def models_in_use(workspace: Workspace) -> list[tuple[str, str, str]]:
     """(role, version, model digest) of challenger, champion, previous champion and what serves here; or "none".
 
     Raises:
@@ -187,7 +187,7 @@ def three_models(workspace: Workspace) -> list[tuple[str, str, str]]:
     from validation.promotion.promote import refusing
 
     uri, local = workspace.tracking_uri, local_champion(workspace)
-    with refusing():
+    with errors_as_refusals():
         champion = current_champion(uri, PRODUCTION_MODEL, workspace.promotion_ledger)
         rows = [_row_of_alias(uri, model, role) for role, model in _ALIASED]
     told = (f"{PRODUCTION_MODEL} v{champion.version}", champion.model_digest[:12]) if champion else ("none", "none")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from orchestration.lifecycle.baseline import baseline_record, score_baseline
-from orchestration.lifecycle.seed_evidence import gather_siblings
+from orchestration.lifecycle.seed_evidence import gather_seed_evidence
 from orchestration.pipeline.evaluate import evaluate_model
 from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.params import Params
@@ -26,7 +26,7 @@ def rescore_champion(workspace: Workspace, params: Params) -> StepReport:
     from validation.promotion.champion import current_champion, fetch_champion
     from validation.promotion.promote import refusing
 
-    with refusing():
+    with errors_as_refusals():
         champion = current_champion(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
     if champion is None:
         shutil.rmtree(workspace.champion_evaluation, ignore_errors=True)
@@ -56,7 +56,7 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     policy = read_policy(policy_path(params, workspace))
     _require_champion_is_scored(workspace, champion)
     baseline = baseline_record(workspace, champion)
-    found = gather_siblings(workspace, policy, challenger)
+    found = gather_seed_evidence(workspace, policy, challenger)
     siblings = list(found.records.values())
     verdict = judge(policy, challenger, champion, judged_at=datetime.now(UTC), baseline=baseline, siblings=siblings)
     for path in (workspace.verdict_file, workspace.verdict_file.with_name(f"{verdict.digest}.json")):
@@ -86,7 +86,7 @@ def _require_champion_is_scored(workspace: Workspace, champion: "EvaluationRecor
     from validation.promotion.history import last_champion, read_history
     from validation.promotion.promote import refusing
 
-    with refusing():
+    with errors_as_refusals():
         if champion is None and last_champion(read_history(workspace.promotion_ledger), PRODUCTION_MODEL) is not None:
             current_champion(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
 

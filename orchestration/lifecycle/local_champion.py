@@ -39,7 +39,7 @@ def refresh_local_champion(workspace: Workspace) -> LocalChampion:
     from validation.promotion.promote import refusing
 
     _require_nothing_pending(workspace)
-    with refusing():
+    with errors_as_refusals():
         present = current_champion(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
         _keep_previous(workspace, present)
         champion = fetch_champion(workspace.tracking_uri, PRODUCTION_MODEL, into=workspace.champion)

@@ -31,7 +31,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
         GateRefused: verdict, evidence, policy, bytes or the present champion do not permit it.
     """
     from orchestration.lifecycle.approvals import find_approval
-    from orchestration.lifecycle.smoke_answer import ask_phantom
+    from orchestration.lifecycle.virtual_study import measure_virtual_study
     from orchestration.tracking.describe import describe_served, tell_what_was_done
     from validation.gates.verdict import read_verdict
     from validation.promotion.approval import sealed_refusals
@@ -40,7 +40,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
     from validation.promotion.refusals import require_no_refusal
 
     uri = _judged_candidate(workspace)
-    with refusing():
+    with errors_as_refusals():
         require_metrics_as_sealed(workspace, uri)
         judged, history = read_verdict(workspace.verdict_file), read_history(workspace.promotion_ledger)
         require_no_refusal(judged.challenger_model, history, sealed_refusals(workspace.approvals))
@@ -54,7 +54,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
             production_model=PRODUCTION_MODEL,
             promoter=promoter,
             at=datetime.now(UTC),
-            ask_phantom=ask_phantom,
+            measure_virtual_study=measure_virtual_study,
             approval=find_approval(workspace, approval),
             ledger_path=workspace.promotion_ledger,
         )

@@ -28,7 +28,7 @@ RECORD_ARTIFACT = "evaluation/record.json"
 
 
 @dataclass(frozen=True)
-class Siblings:
+class SeedEvidence:
     """Records by seed, in the order of the seeds; ``left_out`` says of every other fit why it does not count."""
 
     records: Mapping[str, "EvaluationRecord"]
@@ -40,7 +40,7 @@ def seed_evidence_folder(workspace: Workspace) -> Path:
     return workspace.state / "seed_evaluations"
 
 
-def gather_siblings(workspace: Workspace, policy: "Policy", challenger: "EvaluationRecord") -> Siblings:
+def gather_seed_evidence(workspace: Workspace, policy: "Policy", challenger: "EvaluationRecord") -> SeedEvidence:
     """Find, verify and keep the records of fits that differ from the challenger in nothing but their seed."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
@@ -50,15 +50,15 @@ def gather_siblings(workspace: Workspace, policy: "Policy", challenger: "Evaluat
     folder = seed_evidence_folder(workspace)
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        found = find_siblings(open_registry(workspace.tracking_uri), policy, challenger)
+        found = find_seed_evidence(open_registry(workspace.tracking_uri), policy, challenger)
     except (MlflowException, SQLAlchemyError, OSError, GateRefused) as error:
-        return Siblings({}, (f"the registry does not say which fits there are: {str(error)[:120]}",))
+        return SeedEvidence({}, (f"the registry does not say which fits there are: {str(error)[:120]}",))
     for seed, record in found.records.items():
         _keep(record, folder / f"seed_{seed}.json")
     return found
 
 
-def find_siblings(client: "MlflowClient", policy: "Policy", challenger: "EvaluationRecord") -> Siblings:
+def find_seed_evidence(client: "MlflowClient", policy: "Policy", challenger: "EvaluationRecord") -> SeedEvidence:
     """Records of other seeds that may be held beside the challenger's, and why others may not.
 
     Raises:
@@ -66,7 +66,7 @@ def find_siblings(client: "MlflowClient", policy: "Policy", challenger: "Evaluat
     """
     version = candidate_of(client, challenger.model_digest)
     if version is None or not version.run_id:
-        return Siblings({}, ("the challenger is not registered, so its recipe is not known",))
+        return SeedEvidence({}, ("the challenger is not registered, so its recipe is not known",))
     own = client.get_run(version.run_id)
     records: dict[str, EvaluationRecord] = {}
     left_out: list[str] = []
@@ -79,7 +79,7 @@ def find_siblings(client: "MlflowClient", policy: "Policy", challenger: "Evaluat
             left_out.append(f"seed {seed}, run {run.info.run_id[:8]}: {why}")
         else:
             records[seed] = record
-    return Siblings({seed: records[seed] for seed in sorted(records)}, tuple(left_out))
+    return SeedEvidence({seed: records[seed] for seed in sorted(records)}, tuple(left_out))
 
 
 def runs_of_recipe(client: "MlflowClient", own: Any) -> Iterator[Any]:

@@ -62,7 +62,7 @@ class Approval(Strict):
     reason: Text = "nobody is asked; a hospital sets always here"
 
 
-class PhantomStudy(Strict):
+class VirtualStudyLimits(Strict):
     """What a model must answer on the bundled virtual patient before it serves: that it works, not how well.
 
     Attributes:
@@ -95,7 +95,7 @@ class Policy(Strict):
     baseline: Baseline | None = None
     seeds: Seeds | None = None
     approval: Approval = Field(default_factory=Approval)
-    virtual_study: PhantomStudy = Field(default_factory=PhantomStudy)
+    virtual_study: VirtualStudyLimits = Field(default_factory=VirtualStudyLimits)
 
     @model_validator(mode="after")
     def _whole(self) -> "Policy":

@@ -21,9 +21,9 @@ from spine.errors import EvidenceRejected, GateRefused
 from validation.evaluation.sealing import canonical_json, digest_of, read_sealed, write_sealed
 from validation.gates.policy import Policy
 from validation.gates.verdict import Verdict
-from validation.promotion.champion_record import Seat
+from validation.promotion.champion_record import ChampionRecord
 from validation.promotion.history import HistoryEntry, append_entry, read_history, require_time_goes_on
-from validation.promotion.history_length import anchored
+from validation.promotion.history_length import open_for_append
 from validation.promotion.refusals import Refusal, require_no_refusal
 
 SCHEMA = "plumbline.approval/1"
@@ -62,7 +62,7 @@ class Approval:
 
 
 @dataclass(frozen=True)
-class Word:
+class SignOff:
     """What a human says: who, why, and for how many hours (None: as long as the policy says)."""
 
     approver: str
@@ -85,17 +85,17 @@ def may_be_promoted(verdict: Verdict) -> bool:
 
 
 def grant(
-    verdict: Verdict, policy: Policy, word: Word, *, author: str | None, production_model: str,
-    folder: Path, ledger_path: Path, at: datetime, seat: Seat | None,
+    verdict: Verdict, policy: Policy, word: SignOff, *, author: str | None, production_model: str,
+    folder: Path, ledger_path: Path, at: datetime, seat: ChampionRecord | None,
 ) -> Path:  # fmt: skip
     """Approve ``verdict``: write the record below ``folder`` and its digest into the history; the record's path.
 
     Args:
-        seat: where the history is anchored; None where the registry is a server and no database is named.
+        seat: where the history is open_for_append; None where the registry is a server and no database is named.
 
     Raises:
         GateRefused: APPROVAL_POINTLESS (the verdict permits nothing, or was promoted already), APPROVAL_REJECTED (a
-            human refused the model), and what ``_require_word``, ``require_time_goes_on`` and ``anchored`` raise.
+            human refused the model), and what ``_require_word``, ``require_time_goes_on`` and ``open_for_append`` raise.
         EvidenceRejected: HISTORY_BROKEN.
     """
     _require_word(word, author, policy)
@@ -106,8 +106,8 @@ def grant(
 
 
 def reject(
-    verdict: Verdict, policy: Policy, word: Word, *, author: str | None, production_model: str,
-    folder: Path, ledger_path: Path, at: datetime, seat: Seat | None,
+    verdict: Verdict, policy: Policy, word: SignOff, *, author: str | None, production_model: str,
+    folder: Path, ledger_path: Path, at: datetime, seat: ChampionRecord | None,
 ) -> Path:  # fmt: skip
     """Refuse the model of ``verdict``, whatever the policy demands; the record's path. The author may do so too."""
     require_signed(word)
@@ -115,8 +115,8 @@ def reject(
 
 
 def _say(
-    decision: Literal["granted", "rejected"], verdict: Verdict, policy: Policy, word: Word, author: str,
-    production_model: str, folder: Path, ledger_path: Path, at: datetime, seat: Seat | None,
+    decision: Literal["granted", "rejected"], verdict: Verdict, policy: Policy, word: SignOff, author: str,
+    production_model: str, folder: Path, ledger_path: Path, at: datetime, seat: ChampionRecord | None,
 ) -> Path:  # fmt: skip
     hours = word.ttl_hours if word.ttl_hours is not None else policy.approval.ttl_hours
     expires = (at + timedelta(hours=hours)).isoformat()
@@ -124,7 +124,7 @@ def _say(
         decision, verdict.digest, verdict.challenger_model, production_model, author, word.approver.strip(),
         getpass.getuser(), word.comment.strip(), at.isoformat(), expires, uuid4().hex,
     )  # fmt: skip
-    with anchored(seat, ledger_path):
+    with open_for_append(seat, ledger_path):
         entries = read_history(ledger_path)
         require_time_goes_on(entries, at)
         if decision == "granted":
@@ -190,7 +190,7 @@ def require_approval(
 _ASK = "somebody other than the author grants one with `plumbline approve`"
 
 
-def latest_that_holds(
+def usable_approval(
     grants: Mapping[Path, Approval], verdict: Verdict, *, production_model: str, entries: Sequence[HistoryEntry],
     at: datetime,
 ) -> Path | None:  # fmt: skip
@@ -273,7 +273,7 @@ def refusals_of(words: Sequence[Approval]) -> list[Refusal]:
     ]
 
 
-def _require_word(word: Word, author: str | None, policy: Policy) -> None:
+def _require_word(word: SignOff, author: str | None, policy: Policy) -> None:
     require_signed(word)
     longest = policy.approval.ttl_hours
     if word.ttl_hours is not None and not 0 < word.ttl_hours <= longest:
@@ -282,7 +282,7 @@ def _require_word(word: Word, author: str | None, policy: Policy) -> None:
     require_other_person(word.approver, author)
 
 
-def require_signed(word: Word) -> None:
+def require_signed(word: SignOff) -> None:
     """Refuse a word without a name or a reason.
 
     Raises:

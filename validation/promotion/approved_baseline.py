@@ -19,7 +19,7 @@ def last_approved(
     """The last promotion that a human approved, of a model that may still serve; None without one.
 
     Args:
-        denied: digests of the models that were rolled back from (``Seat.denials``).
+        denied: digests of the models that were rolled back from (``ChampionRecord.denials``).
     """
     against = {*denied, *(refusal.model for refusal in standing_refusals(entries))}
     mine = [e for e in entries if e.production_model == production_model and e.event == "promoted"]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from spine.errors import EvidenceRejected, GateRefused, PlumblineError
 from spine.model_digest import find_model_folder, model_digest
 from validation.evaluation.sealing import verified_seal
-from validation.promotion.approval import Word, require_signed
+from validation.promotion.approval import SignOff, require_signed
 from validation.promotion.champion import (
     CHAMPION_ALIAS,
     PREVIOUS_ALIAS,
@@ -30,23 +30,23 @@ from validation.promotion.champion import (
     version_of_alias,
 )
 from validation.promotion.champion_change import mirror, settle
-from validation.promotion.champion_record import Holder, Seat, open_seat
-from validation.promotion.cleanup import clear_left_over
+from validation.promotion.champion_record import ServingVersion, ChampionRecord, open_champion_record
+from validation.promotion.cleanup import clean_up
 from validation.promotion.history import (
     BEGIN_ANEW,
     CLOCK_TOLERANCE,
-    SERVES,
+    SERVING_EVENTS,
     HistoryEntry,
     append_entry,
     last_champion,
     read_history,
-    unsettled,
+    interrupted_change,
 )
 from validation.promotion.history_length import (
     REMEDY,
-    Anchor,
-    anchored,
-    anchors_of,
+    HistoryLength,
+    open_for_append,
+    known_lengths,
     begin_anew,
     broken_anchors,
     place_of,
@@ -81,8 +81,8 @@ def audit(tracking_uri: str, production_model: str, ledger_path: Path) -> tuple[
         entries = read_history(ledger_path)
     except EvidenceRejected as error:
         return (Fault(error.code, str(ledger_path.name), error.found, error.remedy),)
-    with refusing():
-        client, seat = open_registry(tracking_uri), open_seat(tracking_uri, production_model)
+    with errors_as_refusals():
+        client, seat = open_registry(tracking_uri), open_champion_record(tracking_uri, production_model)
         about = [e for e in entries if e.production_model == production_model]
         cut = [*_cut(seat, entries, ledger_path)]
         faults = [*cut, *_interrupted(entries, production_model), *_clock(entries), *_approvals(about)]
@@ -113,22 +113,22 @@ def repair(tracking_uri: str, production_model: str, *, ledger_path: Path, promo
         GateRefused: MODEL_ALTERED, VERSION_GONE (the champion's bytes are not to be had: roll back), HISTORY_BROKEN,
             HISTORY_CUT, REGISTRY_UNAVAILABLE.
     """
-    with refusing():
-        client, seat = open_registry(tracking_uri), open_seat(tracking_uri, production_model)
-    with refusing(), anchored(seat, ledger_path):
+    with errors_as_refusals():
+        client, seat = open_registry(tracking_uri), open_champion_record(tracking_uri, production_model)
+    with errors_as_refusals(), open_for_append(seat, ledger_path):
         entries = read_history(ledger_path)
         last = last_champion(entries, production_model)
-        if seat.holder() is None and last is not None:
-            seat.change(None, Holder(last.version, last.model_digest))
+        if seat.serving() is None and last is not None:
+            seat.change(None, ServingVersion(last.version, last.model_digest))
         shown = version_of_alias(client, production_model, CHAMPION_ALIAS)
         if entries and at < datetime.fromisoformat(entries[-1].at) - CLOCK_TOLERANCE:
-            _note(ledger_path, "clock_set", promoter, at, production_model, seat.holder())
-        holder = seat.holder()
+            _note(ledger_path, "clock_set", promoter, at, production_model, seat.serving())
+        holder = seat.serving()
         if holder is not None:
             _require_bytes(tracking_uri, production_model, holder)
             client.set_model_version_tag(production_model, holder.version, TAG + "model_digest", holder.digest)
         holder = settle(client, seat, ledger_path, at)
-        cleared = clear_left_over(client, seat, ledger_path)
+        cleared = clean_up(client, seat, ledger_path)
         if holder is None:
             return Repair(None, cleared)
         champion = mirror(client, seat)
@@ -137,26 +137,26 @@ def repair(tracking_uri: str, production_model: str, *, ledger_path: Path, promo
     return Repair(champion, cleared)
 
 
-def begin_history_anew(
-    tracking_uri: str, production_model: str, *, ledger_path: Path, word: Word, at: datetime
+def accept_history_loss(
+    tracking_uri: str, production_model: str, *, ledger_path: Path, word: SignOff, at: datetime
 ) -> HistoryEntry:
     """Go on with what is left of a history that is lost, and record how much that is, who says so and why.
 
     The entry is written before anything else is looked at; bringing it into step with the registry is the repair's.
 
     Raises:
-        GateRefused: APPROVAL_EMPTY (no name or reason), HISTORY_WHOLE, HISTORY_BROKEN, CLOCK_WENT_BACK,
+        GateRefused: APPROVAL_EMPTY (no name or reason), HISTORY_COMPLETE, HISTORY_BROKEN, CLOCK_WENT_BACK,
             REGISTRY_UNAVAILABLE, NO_CHAMPIONS_DB.
     """
     _require_reason(word)
-    with refusing():
-        seat = open_seat(tracking_uri, production_model)
+    with errors_as_refusals():
+        seat = open_champion_record(tracking_uri, production_model)
         who, why = word.approver.strip(), word.comment.strip()
-        entry = HistoryEntry("begun_anew", at.isoformat(), who, production_model, "", "", None, reason=why)
+        entry = HistoryEntry("loss_accepted", at.isoformat(), who, production_model, "", "", None, reason=why)
         return begin_anew(seat, ledger_path, entry)
 
 
-def _require_reason(word: Word) -> None:
+def _require_reason(word: SignOff) -> None:
     """``require_signed`` in the words of `plumbline history`, which has no --comment."""
     try:
         require_signed(word)
@@ -166,25 +166,25 @@ def _require_reason(word: Word) -> None:
         ) from refusal
 
 
-def other_histories(tracking_uri: str, production_model: str, ledger_path: Path) -> tuple[Anchor, ...]:
+def other_histories(tracking_uri: str, production_model: str, ledger_path: Path) -> tuple[HistoryLength, ...]:
     """The histories elsewhere that the database knows of this model, so that a reader can look for them."""
-    with refusing():
+    with errors_as_refusals():
         place = place_of(ledger_path)
-        return tuple(a for a in anchors_of(open_seat(tracking_uri, production_model)) if a.place != place)
+        return tuple(a for a in known_lengths(open_champion_record(tracking_uri, production_model)) if a.place != place)
 
 
-def _cut(seat: Seat, entries: tuple[HistoryEntry, ...], ledger: Path) -> Iterator[Fault]:
-    for anchor, fault in broken_anchors(anchors_of(seat), entries, place_of(ledger)):
+def _cut(seat: ChampionRecord, entries: tuple[HistoryEntry, ...], ledger: Path) -> Iterator[Fault]:
+    for anchor, fault in broken_anchors(known_lengths(seat), entries, place_of(ledger)):
         yield Fault("HISTORY_CUT", anchor.place, fault, REMEDY)
 
 
-def _note(ledger: Path, event: str, promoter: str, at: datetime, model: str, holder: Holder | None) -> None:
+def _note(ledger: Path, event: str, promoter: str, at: datetime, model: str, holder: ServingVersion | None) -> None:
     version, digest = (holder.version, holder.digest) if holder else ("", "")
     entry = HistoryEntry(event, at.isoformat(), promoter, model, version, digest, None)  # type: ignore[arg-type]
     append_entry(ledger, entry)
 
 
-def _require_bytes(tracking_uri: str, model: str, holder: Holder) -> None:
+def _require_bytes(tracking_uri: str, model: str, holder: ServingVersion) -> None:
     actual = _digest_in_registry(tracking_uri, model, holder.version)
     if not actual:
         raise GateRefused(
@@ -209,10 +209,10 @@ def _digest_in_registry(tracking_uri: str, model: str, version: str) -> str:
 
 
 def _interrupted(entries: tuple[HistoryEntry, ...], production_model: str) -> Iterator[Fault]:
-    begun = unsettled(entries, production_model)
+    begun = interrupted_change(entries, production_model)
     if begun is not None:
         found = f"{begun.event} of version {begun.version}, without its outcome"
-        yield Fault("MOVE_INTERRUPTED", f"entry {begun.sequence}", found, _REPAIR)
+        yield Fault("CHANGE_INTERRUPTED", f"entry {begun.sequence}", found, _REPAIR)
 
 
 def _clock(entries: Sequence[HistoryEntry]) -> Iterator[Fault]:
@@ -239,7 +239,7 @@ def _approvals(entries: Sequence[HistoryEntry]) -> Iterator[Fault]:
 
 def _versions(client: "MlflowClient", tracking_uri: str, entries: Sequence[HistoryEntry]) -> Iterator[Fault]:
     """Every version that served must still be there, tagged and with the bytes that were judged."""
-    for entry in {e.version: e for e in entries if e.event in SERVES}.values():
+    for entry in {e.version: e for e in entries if e.event in SERVING_EVENTS}.values():
         place = f"entry {entry.sequence}, version {entry.version}"
         version = version_numbered(client, entry.production_model, entry.version)
         if version is None:
@@ -278,14 +278,14 @@ def _evidence(tracking_uri: str, run_id: str, *judged: str | None) -> Iterator[t
                 yield "EVIDENCE_MISSING", f"no whole file with the digest {digest[:12]} that was judged"
 
 
-def _standing(client: "MlflowClient", seat: Seat, entries: tuple[HistoryEntry, ...]) -> Iterator[Fault]:
-    """Seat, alias and the history's last champion, against each other."""
-    model, holder = seat.production_model, seat.holder()
+def _standing(client: "MlflowClient", seat: ChampionRecord, entries: tuple[HistoryEntry, ...]) -> Iterator[Fault]:
+    """ChampionRecord, alias and the history's last champion, against each other."""
+    model, holder = seat.production_model, seat.serving()
     last, shown = last_champion(entries, model), version_of_alias(client, model, CHAMPION_ALIAS)
     before = version_of_alias(client, model, PREVIOUS_ALIAS)
     if holder is None:
         if last is not None or shown is not None:
-            yield Fault("SEAT_EMPTY", "plumbline_champions", "no row, though a model serves", _REPAIR)
+            yield Fault("CHAMPION_RECORD_EMPTY", "plumbline_champions", "no row, though a model serves", _REPAIR)
         return
     sits = f"version {holder.version} (model {holder.digest[:12]})"
     if last is None or (last.version, last.model_digest) != (holder.version, holder.digest):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from spine.errors import GateRefused
 from spine.model_digest import find_model_folder, model_digest
-from validation.promotion.champion_record import Holder, seat_or_none
+from validation.promotion.champion_record import ServingVersion, champion_record_or_none
 from validation.promotion.database import exists, unavailable
 from validation.promotion.history import last_champion, read_history
 
@@ -109,16 +109,16 @@ def _champion_of_registry(tracking_uri: str, production_model: str) -> Champion 
 
 def _alias_and_seat(
     client: "MlflowClient", tracking_uri: str, production_model: str
-) -> tuple[Any | None, Holder | None]:
+) -> tuple[Any | None, ServingVersion | None]:
     """What the alias and the seat say at one moment: read again where the seat changed between the two."""
     version = version_of_alias(client, production_model, CHAMPION_ALIAS)
-    seat = seat_or_none(tracking_uri, production_model)
+    seat = champion_record_or_none(tracking_uri, production_model)
     if seat is None:
         return version, None
     while True:
-        holder = seat.holder()
+        holder = seat.serving()
         version = version_of_alias(client, production_model, CHAMPION_ALIAS)
-        if seat.holder() == holder:
+        if seat.serving() == holder:
             return version, holder
 
 

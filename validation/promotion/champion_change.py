@@ -22,8 +22,8 @@ from validation.promotion.champion import (
     version_of_alias,
     versions_of,
 )
-from validation.promotion.champion_record import Denial, Holder, Seat
-from validation.promotion.history import SETTLED_AS, HistoryEntry, append_entry, last_champion, read_history, unsettled
+from validation.promotion.champion_record import Denial, ServingVersion, ChampionRecord
+from validation.promotion.history import OUTCOME_OF, HistoryEntry, append_entry, last_champion, read_history, interrupted_change
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,10 +33,10 @@ CHALLENGER_ALIAS = "challenger"
 
 def move(
     client: "MlflowClient",
-    seat: Seat,
+    seat: ChampionRecord,
     ledger: Path,
     entry: HistoryEntry,
-    expected: Holder | None,
+    expected: ServingVersion | None,
     *,
     previous: str,
     deny: Denial | None = None,
@@ -50,11 +50,11 @@ def move(
         deny: what is denied with the move.
 
     Raises:
-        GateRefused: STALE_CHAMPION, APPROVAL_USED, REGISTRY_UNAVAILABLE: nothing moved; MOVE_UNFINISHED: the seat has
+        GateRefused: STALE_CHAMPION, APPROVAL_USED, REGISTRY_UNAVAILABLE: nothing moved; CHANGE_UNFINISHED: the seat has
             moved, and the alias or the history does not show it yet.
     """
     announced = append_entry(ledger, entry)
-    follower = Holder(entry.version, entry.model_digest, previous, entry=announced.digest)
+    follower = ServingVersion(entry.version, entry.model_digest, previous, entry=announced.digest)
     try:
         seat.change(expected, follower, approval=entry.approval, deny=deny)
     except GateRefused as refusal:
@@ -63,33 +63,33 @@ def move(
         raise
     try:
         champion = mirror(client, seat)
-        return champion, append_entry(ledger, replace(entry, event=SETTLED_AS[entry.event]))
+        return champion, append_entry(ledger, replace(entry, event=OUTCOME_OF[entry.event]))
     except Exception as error:
         raise GateRefused(
-            "MOVE_UNFINISHED",
+            "CHANGE_UNFINISHED",
             found=f"version {entry.version} as champion, and a registry or history that could not be told: {error}",
             expected="seat, alias and history in step",
             remedy="run `plumbline history --repair`, or promote again: either finishes it",
         ) from error
 
 
-def mirror(client: "MlflowClient", seat: Seat) -> Champion:
+def mirror(client: "MlflowClient", seat: ChampionRecord) -> Champion:
     """Set both aliases and the versions' states from the seat, until the seat has not changed meanwhile.
 
     Raises:
         GateRefused: NOT_READ_BACK; VERSION_GONE: the registry no longer holds the version that sits.
     """
     while True:
-        holder = seat.holder()
+        holder = seat.serving()
         assert holder is not None, "mirror is called when somebody sits"
         _require_version(client, seat.production_model, holder)
         _set_aliases(client, seat.production_model, holder)
         _set_states(client, seat, holder)
-        if seat.mirrored(holder):
+        if seat.mark_synced(holder):
             return champion_from_version(version_numbered(client, seat.production_model, holder.version))
 
 
-def settle(client: "MlflowClient", seat: Seat, ledger: Path, at: datetime) -> Holder | None:
+def settle(client: "MlflowClient", seat: ChampionRecord, ledger: Path, at: datetime) -> ServingVersion | None:
     """Bring seat, alias and history into step where a move was cut off; who sits then.
 
     Raises:
@@ -97,13 +97,13 @@ def settle(client: "MlflowClient", seat: Seat, ledger: Path, at: datetime) -> Ho
             was lost must not let the next model in as the first.
     """
     model = seat.production_model
-    holder = seat.holder() or adopt(client, seat)
+    holder = seat.serving() or adopt(client, seat)
     if holder is not None and not holder.mirrored:
         mirror(client, seat)
-        holder = seat.holder()
-    begun = unsettled(read_history(ledger), model)
+        holder = seat.serving()
+    begun = interrupted_change(read_history(ledger), model)
     if begun is not None:
-        outcome = SETTLED_AS[begun.event] if seat.made(begun.digest) else "abandoned"
+        outcome = OUTCOME_OF[begun.event] if seat.made(begun.digest) else "abandoned"
         append_entry(ledger, replace(begun, event=outcome, at=at.isoformat()))
     last = last_champion(read_history(ledger), model)
     if holder is None and last is not None:
@@ -114,7 +114,7 @@ def settle(client: "MlflowClient", seat: Seat, ledger: Path, at: datetime) -> Ho
 
 
 def note_observed(
-    client: "MlflowClient", seat: Seat, ledger: Path, holder: Holder, last: HistoryEntry | None, at: datetime
+    client: "MlflowClient", seat: ChampionRecord, ledger: Path, holder: ServingVersion, last: HistoryEntry | None, at: datetime
 ) -> None:
     """Write into this history that another promoter, with another history, has moved the seat."""
     version = version_numbered(client, seat.production_model, holder.version)
@@ -134,15 +134,15 @@ def note_observed(
     )
 
 
-def adopt(client: "MlflowClient", seat: Seat) -> Holder | None:
-    """Seat the champion of a registry that is older than the seat's table; None where its alias shows none."""
+def adopt(client: "MlflowClient", seat: ChampionRecord) -> ServingVersion | None:
+    """ChampionRecord the champion of a registry that is older than the seat's table; None where its alias shows none."""
     shown = version_of_alias(client, seat.production_model, CHAMPION_ALIAS)
     if shown is None:
         return None
     champion = champion_from_version(shown)
     before = version_of_alias(client, seat.production_model, PREVIOUS_ALIAS)
     previous = str(before.version) if before is not None else ""
-    return seat.change(None, Holder(champion.version, champion.model_digest, previous))
+    return seat.change(None, ServingVersion(champion.version, champion.model_digest, previous))
 
 
 def name_challenger(client: "MlflowClient", candidates_model: str, version: str) -> None:
@@ -150,7 +150,7 @@ def name_challenger(client: "MlflowClient", candidates_model: str, version: str)
     client.set_registered_model_alias(candidates_model, CHALLENGER_ALIAS, version)
 
 
-def _require_version(client: "MlflowClient", model: str, holder: Holder) -> None:
+def _require_version(client: "MlflowClient", model: str, holder: ServingVersion) -> None:
     if version_numbered(client, model, holder.version) is None:
         raise GateRefused(
             "VERSION_GONE",
@@ -160,7 +160,7 @@ def _require_version(client: "MlflowClient", model: str, holder: Holder) -> None
         )
 
 
-def _set_aliases(client: "MlflowClient", model: str, holder: Holder) -> None:
+def _set_aliases(client: "MlflowClient", model: str, holder: ServingVersion) -> None:
     client.set_registered_model_alias(model, CHAMPION_ALIAS, holder.version)
     now = version_of_alias(client, model, CHAMPION_ALIAS)
     if now is None or str(now.version) != holder.version:
@@ -176,7 +176,7 @@ def _set_aliases(client: "MlflowClient", model: str, holder: Holder) -> None:
         client.delete_registered_model_alias(model, PREVIOUS_ALIAS)
 
 
-def _set_states(client: "MlflowClient", seat: Seat, holder: Holder) -> None:
+def _set_states(client: "MlflowClient", seat: ChampionRecord, holder: ServingVersion) -> None:
     """Tag every version that serves, served or may never serve again; the tags are for people, the seat decides."""
     denied = seat.denials()
     states = {holder.previous: PREVIOUS_ALIAS, holder.version: CHAMPION_ALIAS}

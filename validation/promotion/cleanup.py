@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from validation.promotion.champion import TAG, versions_of
-from validation.promotion.champion_record import Seat
-from validation.promotion.history import SERVES, read_history
+from validation.promotion.champion_record import ChampionRecord
+from validation.promotion.history import SERVING_EVENTS, read_history
 from validation.promotion.history_length import place_of
 from validation.promotion.served_copy import HISTORY_TAG, PREPARED, promotions_experiment
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
-def clear_left_over(client: "MlflowClient", seat: Seat, ledger: Path) -> tuple[str, ...]:
+def clean_up(client: "MlflowClient", seat: ChampionRecord, ledger: Path) -> tuple[str, ...]:
     """Mark the dead promotions' runs as KILLED and delete their unused versions; what was cleared, in words."""
     place, told = place_of(ledger), []
     for run in _dead_runs(client, seat.production_model, place):
@@ -38,11 +38,11 @@ def _dead_runs(client: "MlflowClient", production_model: str, place: str) -> lis
     return [run for run in running if run.data.tags.get(HISTORY_TAG) == place]
 
 
-def _unused_versions(client: "MlflowClient", seat: Seat, ledger: Path, place: str) -> list[Any]:
+def _unused_versions(client: "MlflowClient", seat: ChampionRecord, ledger: Path, place: str) -> list[Any]:
     known = versions_of(client, seat.production_model)
     if not known:
         return []
-    kept = seat.sat() | {e.version for e in read_history(ledger) if e.event in SERVES}
+    kept = seat.sat() | {e.version for e in read_history(ledger) if e.event in SERVING_EVENTS}
     # Of the versions themselves MLflow's search does not tell the aliases.
     kept |= {str(number) for number in client.get_registered_model(seat.production_model).aliases.values()}
     return [

@@ -24,13 +24,13 @@ from validation.promotion.approval import may_be_promoted, require_approval
 from validation.promotion.approved_baseline import require_expected_baseline
 from validation.promotion.champion import Champion, current_champion, download, fetch_champion, open_registry
 from validation.promotion.champion_change import move, settle
-from validation.promotion.champion_record import COMPARE_AGAIN, Holder, Seat, open_seat
-from validation.promotion.cleanup import clear_left_over
+from validation.promotion.champion_record import COMPARE_AGAIN, ServingVersion, ChampionRecord, open_champion_record
+from validation.promotion.cleanup import clean_up
 from validation.promotion.database import unavailable
 from validation.promotion.history import HistoryEntry, read_history, require_time_goes_on
-from validation.promotion.history_length import anchored, place_of
+from validation.promotion.history_length import open_for_append, place_of
 from validation.promotion.served_copy import Order, author_of, copy_judged_bytes
-from validation.promotion.smoke_test import AskPhantom, require_smoke_test
+from validation.promotion.smoke_test import MeasureVirtualStudy, require_smoke_test
 
 __all__ = ["Champion", "Promotion", "current_champion", "fetch_champion", "promote", "refusing"]
 
@@ -60,7 +60,7 @@ def promote(
     production_model: str,
     promoter: str,
     at: datetime,
-    ask_phantom: AskPhantom | None,
+    measure_virtual_study: MeasureVirtualStudy | None,
     approval: Path | None = None,
     ledger_path: Path | None = None,
     artifact_root: str | None = None,
@@ -75,7 +75,7 @@ def promote(
         policy_path: the policy the verdict was judged by.
         production_model: registered model whose alias moves.
         promoter: who or what promotes; at: when.
-        ask_phantom: how to load a model and ask it about the bundled study; None is refused.
+        measure_virtual_study: how to load a model and ask it about the bundled study; None is refused.
         approval: a human's grant, where the policy demands one.
         ledger_path: the history; ``promotions.jsonl`` in the evidence folder by default.
         artifact_root: where the promoter's artefacts go if its experiment does not exist yet; by default what
@@ -87,13 +87,13 @@ def promote(
             STALE_BASELINE, CHAMPION_* (lost, moved, unknown), MODEL_DENIED, APPROVAL_*, SAME_PERSON, AUTHOR_UNKNOWN,
             CANDIDATE_* (address, missing, run dead), MODEL_* (altered, incomplete ...), UNSAFE_FILES, SMOKE_TEST_*,
             HISTORY_* (broken, cut), CLOCK_WENT_BACK, NO_CHAMPIONS_DB, REGISTRY_UNAVAILABLE: nothing has moved.
-            MOVE_UNFINISHED: the seat has, and the rest follows with `plumbline history --repair`.
+            CHANGE_UNFINISHED: the seat has, and the rest follows with `plumbline history --repair`.
     """
     ledger = ledger_path or evidence_folder / "promotions.jsonl"
-    with refusing():
+    with errors_as_refusals():
         verdict = _willing_verdict(verdict_path)
-        client, seat = open_registry(tracking_uri), open_seat(tracking_uri, production_model)
-    with refusing(), anchored(seat, ledger):
+        client, seat = open_registry(tracking_uri), open_champion_record(tracking_uri, production_model)
+    with errors_as_refusals(), open_for_append(seat, ledger):
         require_time_goes_on(read_history(ledger), at)
         current_champion(tracking_uri, production_model)  # refuses an alias that is lost or was moved by somebody else
         holder = settle(client, seat, ledger, at)
@@ -110,9 +110,9 @@ def promote(
         order = Order(
             verdict, files, tracking_uri, candidate_uri, production_model, promoter, at, artifact_root, place_of(ledger)
         )
-        clear_left_over(client, seat, ledger)
+        clean_up(client, seat, ledger)
         version = copy_judged_bytes(
-            client, order, lambda folder: _smoke_test(order, folder, ask_phantom, policy, holder)
+            client, order, lambda folder: _smoke_test(order, folder, measure_virtual_study, policy, holder)
         )
         entry = _intention(order, version, spent)
         champion, done = move(client, seat, ledger, entry, holder, previous=holder.version if holder else "")
@@ -136,7 +136,7 @@ def _intention(order: Order, version: str, approval: str | None) -> HistoryEntry
     )
 
 
-def _smoke_test(order: Order, folder: Path, ask: AskPhantom | None, policy: Policy, holder: Holder | None) -> None:
+def _smoke_test(order: Order, folder: Path, ask: MeasureVirtualStudy | None, policy: Policy, holder: ServingVersion | None) -> None:
     """The copy that would serve is asked, and the champion too, where its bytes can be had."""
     with tempfile.TemporaryDirectory() as scratch:
         served: Path | None = None
@@ -213,7 +213,7 @@ def _find_record(folder: Path, digest: str | None) -> EvaluationRecord:
     )
 
 
-def _require_expected_champion(verdict: Verdict, holder: Holder | None) -> None:
+def _require_expected_champion(verdict: Verdict, holder: ServingVersion | None) -> None:
     found = holder.digest if holder else None
     if found != verdict.champion_model:
         raise _refused(
@@ -224,7 +224,7 @@ def _require_expected_champion(verdict: Verdict, holder: Holder | None) -> None:
         )
 
 
-def _require_not_denied(seat: Seat, verdict: Verdict) -> None:
+def _require_not_denied(seat: ChampionRecord, verdict: Verdict) -> None:
     denial = seat.denials().get(verdict.challenger_model)
     if denial is not None:
         raise _refused(
@@ -232,12 +232,12 @@ def _require_not_denied(seat: Seat, verdict: Verdict) -> None:
             f"model {denial.digest[:12]}, denied by {denial.by} on {denial.at[:10]}: {denial.reason}",
             "a model that was not rolled back from",
             "train another; if the rollback was a mistake, somebody other than the author lifts it: "
-            f"`plumbline lift {denial.digest[:12]} --as NAME --comment TEXT`",
+            f"`plumbline reinstate {denial.digest[:12]} --as NAME --comment TEXT`",
         )
 
 
 @contextmanager
-def refusing() -> Iterator[None]:
+def errors_as_refusals() -> Iterator[None]:
     """What cannot be read is a refusal under its own code; a registry that fails in the middle is one too."""
     from mlflow.exceptions import MlflowException
     from requests import RequestException

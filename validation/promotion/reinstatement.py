@@ -11,12 +11,12 @@ from datetime import datetime
 from pathlib import Path
 
 from spine.errors import GateRefused
-from validation.promotion.approval import Word, require_other_person, require_signed, sealed_refusals
+from validation.promotion.approval import SignOff, require_other_person, require_signed, sealed_refusals
 from validation.promotion.champion import TAG, open_registry, version_numbered
 from validation.promotion.champion_change import mirror, settle
-from validation.promotion.champion_record import Denial, Seat, open_seat
-from validation.promotion.history import SETTLED_AS, HistoryEntry, append_entry, read_history, require_time_goes_on
-from validation.promotion.history_length import anchored
+from validation.promotion.champion_record import Denial, ChampionRecord, open_champion_record
+from validation.promotion.history import OUTCOME_OF, HistoryEntry, append_entry, read_history, require_time_goes_on
+from validation.promotion.history_length import open_for_append
 from validation.promotion.promote import refusing
 from validation.promotion.refusals import Refusal, standing_refusals
 
@@ -24,7 +24,7 @@ _SHORTEST = 8
 
 
 @dataclass(frozen=True)
-class Lifted:
+class Reinstatement:
     """What stood against a model and does not any more.
 
     Attributes:
@@ -36,10 +36,10 @@ class Lifted:
     refusals: tuple[Refusal, ...]
 
 
-def lift_denial(
-    tracking_uri: str, production_model: str, *, ledger_path: Path, model: str, word: Word, at: datetime,
+def reinstate(
+    tracking_uri: str, production_model: str, *, ledger_path: Path, model: str, word: SignOff, at: datetime,
     author: Callable[[str], str | None], approvals: Path | None = None,
-) -> Lifted:  # fmt: skip
+) -> Reinstatement:  # fmt: skip
     """Lift what stands against ``model`` (a version, or the beginning of its digest).
 
     Args:
@@ -52,9 +52,9 @@ def lift_denial(
             sealed word is altered): nothing was lifted.
     """
     require_signed(word)
-    with refusing():
-        client, seat = open_registry(tracking_uri), open_seat(tracking_uri, production_model)
-        with anchored(seat, ledger_path):
+    with errors_as_refusals():
+        client, seat = open_registry(tracking_uri), open_champion_record(tracking_uri, production_model)
+        with open_for_append(seat, ledger_path):
             require_time_goes_on(read_history(ledger_path), at)
             holder = settle(client, seat, ledger_path, at)
             version = version_numbered(client, production_model, model) if model.isdigit() else None
@@ -63,26 +63,26 @@ def lift_denial(
             lifted = _find(seat, against, named)
             require_other_person(word.approver, author(lifted.digest))
             entry = HistoryEntry(
-                "lift_intended", at.isoformat(), word.approver.strip(), production_model,
+                "reinstatement_intended", at.isoformat(), word.approver.strip(), production_model,
                 str(version.version) if version is not None else "", lifted.digest, holder.digest if holder else None,
                 reason=word.comment.strip(),
             )  # fmt: skip
             announced = append_entry(ledger_path, entry)
             said = Denial(lifted.digest, entry.reason or "", entry.promoter, entry.at)
             seat.lift(said, announced.digest, denied=lifted.denial is not None)
-            append_entry(ledger_path, replace(entry, event=SETTLED_AS[entry.event]))
+            append_entry(ledger_path, replace(entry, event=OUTCOME_OF[entry.event]))
             if holder is not None:
                 mirror(client, seat)  # the version's state follows
     return lifted
 
 
-def _find(seat: Seat, refusals: Sequence[Refusal], digest: str) -> Lifted:
+def _find(seat: ChampionRecord, refusals: Sequence[Refusal], digest: str) -> Reinstatement:
     denials = seat.denials()
     mine = [r for r in refusals if r.production_model == seat.production_model]
     known = dict.fromkeys((*denials, *(r.model for r in mine)))
     found = [d for d in known if len(digest) >= _SHORTEST and d.startswith(digest)]
     if len(found) == 1:
-        return Lifted(found[0], denials.get(found[0]), tuple(r for r in mine if r.model == found[0]))
+        return Reinstatement(found[0], denials.get(found[0]), tuple(r for r in mine if r.model == found[0]))
     raise GateRefused(
         "NOT_DENIED",
         found=f"{len(found)} denied or refused models of {digest[:12] or 'no digest'}",

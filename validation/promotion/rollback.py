@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from spine.errors import GateRefused, PlumblineError
 from spine.model_digest import find_model_folder, model_digest
-from validation.gates.policy import PhantomStudy
+from validation.gates.policy import VirtualStudyLimits
 from validation.promotion.champion import (
     SERVED_STATES,
     TAG,
@@ -26,12 +26,12 @@ from validation.promotion.champion import (
     versions_of,
 )
 from validation.promotion.champion_change import move, settle
-from validation.promotion.champion_record import Denial, Holder, Seat, open_seat
-from validation.promotion.history import SERVES, HistoryEntry, last_champion, read_history, require_time_goes_on
-from validation.promotion.history_length import anchored
+from validation.promotion.champion_record import Denial, ServingVersion, ChampionRecord, open_champion_record
+from validation.promotion.history import SERVING_EVENTS, HistoryEntry, last_champion, read_history, require_time_goes_on
+from validation.promotion.history_length import open_for_append
 from validation.promotion.promote import refusing
 from validation.promotion.refusals import standing_refusals
-from validation.promotion.smoke_test import AskPhantom, require_smoke_test
+from validation.promotion.smoke_test import MeasureVirtualStudy, require_smoke_test
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -44,7 +44,7 @@ class Order:
     Attributes:
         tracking_uri, production_model: where; ledger_path: the history.
         reason: why the present model must go; promoter: who says so; at: when.
-        ask_phantom, limits: the smoke test a target must pass.
+        measure_virtual_study, limits: the smoke test a target must pass.
         to: version to return to; None: the last good one.
     """
 
@@ -54,8 +54,8 @@ class Order:
     reason: str
     promoter: str
     at: datetime
-    ask_phantom: AskPhantom | None
-    limits: PhantomStudy
+    measure_virtual_study: MeasureVirtualStudy | None
+    limits: VirtualStudyLimits
     to: str | None = None
 
 
@@ -90,12 +90,12 @@ def rollback(order: Order) -> Rollback:
         GateRefused: NO_REASON, NO_CHAMPION, ROLLBACK_UNKNOWN (the target never served), ROLLBACK_REFUSED (it is denied,
             altered, gone or fails the smoke test; the next good one is named), NO_GOOD_MODEL, SMOKE_TEST_ABSENT,
             STALE_CHAMPION, REGISTRY_UNAVAILABLE, HISTORY_* (broken, cut), CLOCK_WENT_BACK: nothing moved;
-            MOVE_UNFINISHED.
+            CHANGE_UNFINISHED.
     """
     _require_order(order)
-    with refusing():
-        client, seat = open_registry(order.tracking_uri), open_seat(order.tracking_uri, order.production_model)
-    with refusing(), anchored(seat, order.ledger_path):
+    with errors_as_refusals():
+        client, seat = open_registry(order.tracking_uri), open_champion_record(order.tracking_uri, order.production_model)
+    with errors_as_refusals(), open_for_append(seat, order.ledger_path):
         require_time_goes_on(read_history(order.ledger_path), order.at)
         holder = _leaving(client, seat, order)
         before = served_before(client, read_history(order.ledger_path), holder, order.production_model)
@@ -110,10 +110,10 @@ def rollback(order: Order) -> Rollback:
 
 
 def served_before(
-    client: "MlflowClient", entries: Sequence[HistoryEntry], holder: Holder, production_model: str
+    client: "MlflowClient", entries: Sequence[HistoryEntry], holder: ServingVersion, production_model: str
 ) -> list[Served]:
     """Versions that served before ``holder``, last one first, each model once; by the history, then by the registry."""
-    of_history = [e for e in reversed(entries) if e.production_model == production_model and e.event in SERVES]
+    of_history = [e for e in reversed(entries) if e.production_model == production_model and e.event in SERVING_EVENTS]
     told = [Served(e.version, e.model_digest) for e in of_history]
     known = [v for v in versions_of(client, production_model) if v.tags.get(TAG + "state") in SERVED_STATES]
     known.sort(key=lambda v: int(v.version), reverse=True)
@@ -128,28 +128,28 @@ def served_before(
 def _require_order(order: Order) -> None:
     if not order.reason.strip():
         raise _refused("NO_REASON", "a rollback without a reason", "why the present model must not serve", "say why")
-    if order.ask_phantom is None:
+    if order.measure_virtual_study is None:
         remedy = "roll back with `plumbline rollback`, which hands one in"
         raise _refused("SMOKE_TEST_ABSENT", "no way to ask a model", "a target that was asked before it serves", remedy)
 
 
-def _leaving(client: "MlflowClient", seat: Seat, order: Order) -> Holder:
+def _leaving(client: "MlflowClient", seat: ChampionRecord, order: Order) -> ServingVersion:
     """Who sits; where neither seat nor alias knows, the last champion of the history is seated first."""
     try:
         holder = settle(client, seat, order.ledger_path, order.at)
     except GateRefused as refusal:
         if refusal.code not in ("VERSION_GONE", "CHAMPION_UNKNOWN"):
             raise
-        holder = seat.holder()
+        holder = seat.serving()
     last = last_champion(read_history(order.ledger_path), order.production_model)
     if holder is None and last is not None:
-        holder = seat.change(None, Holder(last.version, last.model_digest))
+        holder = seat.change(None, ServingVersion(last.version, last.model_digest))
     if holder is None:
         raise _refused("NO_CHAMPION", "no model that serves", "one to return from", "promote a model")
     return holder
 
 
-def _choose(client: "MlflowClient", seat: Seat, order: Order, before: list[Served]) -> tuple[Served, tuple[str, ...]]:
+def _choose(client: "MlflowClient", seat: ChampionRecord, order: Order, before: list[Served]) -> tuple[Served, tuple[str, ...]]:
     if order.to is None:
         chosen, faults = _next_good(seat, order, before)
         if chosen is None:
@@ -168,7 +168,7 @@ def _choose(client: "MlflowClient", seat: Seat, order: Order, before: list[Serve
     return target, ()
 
 
-def _next_good(seat: Seat, order: Order, candidates: list[Served]) -> tuple[Served | None, tuple[str, ...]]:
+def _next_good(seat: ChampionRecord, order: Order, candidates: list[Served]) -> tuple[Served | None, tuple[str, ...]]:
     faults: list[str] = []
     for served in candidates:
         fault = _fault_of(seat, order, served)
@@ -178,7 +178,7 @@ def _next_good(seat: Seat, order: Order, candidates: list[Served]) -> tuple[Serv
     return None, tuple(faults)
 
 
-def _fault_of(seat: Seat, order: Order, target: Served) -> str | None:
+def _fault_of(seat: ChampionRecord, order: Order, target: Served) -> str | None:
     """Why this version may not serve again, None where it may."""
     denial = seat.denials().get(target.digest)
     if denial is not None:
@@ -193,14 +193,14 @@ def _fault_of(seat: Seat, order: Order, target: Served) -> str | None:
             actual = model_digest(folder)
             if actual != target.digest:
                 raise altered(actual, target.digest, "the registry")
-            require_smoke_test(order.ask_phantom, folder, target.digest, order.limits)
+            require_smoke_test(order.measure_virtual_study, folder, target.digest, order.limits)
     except Exception as error:  # whatever is wrong with one version, another one may still be good
         told = f"{error.code}: {error.found}" if isinstance(error, PlumblineError) else str(error)
         return f"version {target.version}: {' '.join(told.split())[:300]}"
     return None
 
 
-def _intention(client: "MlflowClient", order: Order, chosen: Served, holder: Holder) -> HistoryEntry:
+def _intention(client: "MlflowClient", order: Order, chosen: Served, holder: ServingVersion) -> HistoryEntry:
     version = version_numbered(client, order.production_model, chosen.version)
     tags = version.tags if version is not None else {}
     return HistoryEntry(

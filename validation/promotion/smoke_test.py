@@ -12,14 +12,14 @@ from functools import cache
 from pathlib import Path
 
 from spine.errors import GateRefused
-from validation.gates.policy import PhantomStudy, is_number
+from validation.gates.policy import VirtualStudyLimits, is_number
 
 STUDY = Path(__file__).parent / "virtual_study"
 """The bundled study: ``frontal.png``, ``lateral.png`` and ``study.json`` (geometry and truths)."""
 
 
 @dataclass(frozen=True)
-class PhantomAnswer:
+class VirtualStudyResult:
     """What a model said of the bundled study.
 
     Attributes:
@@ -36,20 +36,20 @@ class PhantomAnswer:
     seconds: float
 
 
-AskPhantom = Callable[[Path], PhantomAnswer]
+MeasureVirtualStudy = Callable[[Path], VirtualStudyResult]
 """Load the model in a folder and ask it about the bundled study."""
 
 
 @cache
-def phantom_truths() -> Mapping[str, tuple[float, str]]:
+def virtual_study_truths() -> Mapping[str, tuple[float, str]]:
     """Parameter -> (true value, unit) of the bundled study."""
     record = json.loads((STUDY / "study.json").read_text(encoding="utf-8"))
     return {name: (float(value), str(unit)) for name, (value, unit) in record["truths"].items()}
 
 
 def require_smoke_test(
-    ask: AskPhantom | None, folder: Path, digest: str, limits: PhantomStudy, champion_folder: Path | None = None
-) -> PhantomAnswer:
+    ask: MeasureVirtualStudy | None, folder: Path, digest: str, limits: VirtualStudyLimits, champion_folder: Path | None = None
+) -> VirtualStudyResult:
     """Ask the model in ``folder`` and refuse it unless its answer is in order.
 
     Args:
@@ -72,7 +72,7 @@ def require_smoke_test(
     if isinstance(answer, str):
         raise _failed([answer])
     rival = _asked(ask, champion_folder) if champion_folder is not None else None
-    faults = weigh_answer(answer, limits, rival if isinstance(rival, PhantomAnswer) else None)
+    faults = check_result(answer, limits, rival if isinstance(rival, VirtualStudyResult) else None)
     if answer.model_digest != digest:
         faults.insert(0, f"model {answer.model_digest[:12]} was asked instead of {digest[:12]}")
     if faults:
@@ -80,14 +80,14 @@ def require_smoke_test(
     return answer
 
 
-def weigh_answer(answer: PhantomAnswer, limits: PhantomStudy, champion: PhantomAnswer | None) -> list[str]:
+def check_result(answer: VirtualStudyResult, limits: VirtualStudyLimits, champion: VirtualStudyResult | None) -> list[str]:
     """Everything that is wrong with an answer; empty where it is in order."""
     return [*_wrong_values(answer, limits), *_other_schema(answer, champion), *_slow(answer, limits, champion)]
 
 
-def _wrong_values(answer: PhantomAnswer, limits: PhantomStudy) -> list[str]:
+def _wrong_values(answer: VirtualStudyResult, limits: VirtualStudyLimits) -> list[str]:
     faults, answered = [], 0
-    for name, (truth, unit) in phantom_truths().items():
+    for name, (truth, unit) in virtual_study_truths().items():
         value = answer.values.get(name)
         if value is None:
             continue
@@ -103,8 +103,8 @@ def _wrong_values(answer: PhantomAnswer, limits: PhantomStudy) -> list[str]:
     return faults
 
 
-def _other_schema(answer: PhantomAnswer, champion: PhantomAnswer | None) -> list[str]:
-    unknown = sorted(set(answer.values) - set(phantom_truths()))
+def _other_schema(answer: VirtualStudyResult, champion: VirtualStudyResult | None) -> list[str]:
+    unknown = sorted(set(answer.values) - set(virtual_study_truths()))
     faults = [f"unknown parameters {', '.join(unknown)}"] if unknown else []
     if champion is not None:
         silent = sorted(set(champion.values) - set(answer.values))
@@ -114,7 +114,7 @@ def _other_schema(answer: PhantomAnswer, champion: PhantomAnswer | None) -> list
     return faults
 
 
-def _slow(answer: PhantomAnswer, limits: PhantomStudy, champion: PhantomAnswer | None) -> list[str]:
+def _slow(answer: VirtualStudyResult, limits: VirtualStudyLimits, champion: VirtualStudyResult | None) -> list[str]:
     longest = limits.times_the_champion * champion.seconds if champion is not None else limits.seconds
     longest = min(longest, limits.seconds)
     if is_number(answer.seconds) and 0 < answer.seconds <= longest:
@@ -122,7 +122,7 @@ def _slow(answer: PhantomAnswer, limits: PhantomStudy, champion: PhantomAnswer |
     return [f"{answer.seconds:.3g} s for the study, at most {longest:.3g} s allowed"]
 
 
-def _asked(ask: AskPhantom, folder: Path) -> PhantomAnswer | str:
+def _asked(ask: MeasureVirtualStudy, folder: Path) -> VirtualStudyResult | str:
     """The answer, or why there was none: whatever a model does when it is asked is its fault, not ours to survive."""
     try:
         return ask(folder)

@@ -60,9 +60,9 @@ class ApprovalConfig(dg.Config):
         if not self.approver:
             return self.approval
         from orchestration.lifecycle.approvals import approve_verdict
-        from validation.promotion.approval import Word
+        from validation.promotion.approval import SignOff
 
-        return approve_verdict(workspace, params, self.verdict, Word(self.approver, self.comment)).digest
+        return approve_verdict(workspace, params, self.verdict, SignOff(self.approver, self.comment)).digest
 
 
 @dg.asset(group_name=GROUP, owners=OWNERS, kinds={"mlflow"}, code_version="1", deps=[verdict, registered_candidate])

@@ -27,9 +27,9 @@ from training.tracking import log_evidence
 from validation.evaluation.record import read_record
 from validation.gates.policy import DEFAULT_POLICY, read_policy
 from validation.gates.verdict import read_verdict
-from validation.promotion.approval import Word, grant
+from validation.promotion.approval import SignOff, grant
 from validation.promotion.champion import open_registry
-from validation.promotion.champion_record import open_seat
+from validation.promotion.champion_record import open_champion_record
 
 pytestmark = [
     pytest.mark.slow,
@@ -192,14 +192,14 @@ def test_a_refused_verdict_stays_refused(workspace: Workspace) -> None:
     assert code_of(typed(workspace, "approve", verdict, "--as", "B. Oss", "--comment", "so what")) == "HISTORY_CUT"
     told = typed(workspace, "history", "--verify")
     assert code_of(told) == "HISTORY_NOT_VERIFIED" and "HISTORY_CUT" in told.output
-    unsigned = typed(workspace, "history", "--begin-anew")
+    unsigned = typed(workspace, "history", "--accept-loss")
     assert code_of(unsigned) == "APPROVAL_EMPTY"
     assert "--as NAME --reason TEXT" in str(unsigned.exception) and "--comment" not in str(unsigned.exception)
-    words = ("history", "--begin-anew", "--verify", "--as", "R. Viewer", "--reason", "the disk died")
+    words = ("history", "--accept-loss", "--verify", "--as", "R. Viewer", "--reason", "the disk died")
     anew = typed(workspace, *words)
     assert anew.exit_code == 0, anew.exception
     assert "begun anew on" in anew.output and "lost: 1 entries" in anew.output
-    assert code_of(typed(workspace, *words)) == "HISTORY_WHOLE"
+    assert code_of(typed(workspace, *words)) == "HISTORY_COMPLETE"
     # It was a mistake: named, by somebody, in the history; the record that only the seal knew of counts no more.
     model = read_verdict(workspace.verdict_file).challenger_model[:12]
     lifted = typed(workspace, "lift", model, "--as", "R. Viewer", "--comment", "the wrong radiographs")
@@ -212,8 +212,8 @@ def test_a_grant_of_a_clock_that_ran_ahead_hides_no_good_one(workspace: Workspac
     verdict = candidate(workspace, "a")
     judged, policy = read_verdict(workspace.verdict_file), read_policy(workspace.root / "human.yaml")
     granted = partial(
-        grant, judged, policy, Word("R. Viewer", "looked"), author="A. Trainer", production_model="plumbline",
-        folder=workspace.approvals, ledger_path=workspace.promotion_ledger, seat=open_seat(
+        grant, judged, policy, SignOff("R. Viewer", "looked"), author="A. Trainer", production_model="plumbline",
+        folder=workspace.approvals, ledger_path=workspace.promotion_ledger, seat=open_champion_record(
             workspace.tracking_uri, "plumbline"
         ),
     )  # fmt: skip
@@ -255,7 +255,7 @@ WRITING = (
     ("rollback", "--reason", "wrong side"),
     ("lift", "1", "--as", "R. Viewer", "--comment", "fine"),
     ("history", "--repair"),
-    ("history", "--begin-anew", "--as", "R. Viewer", "--reason", "gone"),
+    ("history", "--accept-loss", "--as", "R. Viewer", "--reason", "gone"),
     ("stage", "evaluation"),
 )
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestration.environment import quiet_environment
-from orchestration.lifecycle.seed_evidence import gather_siblings, seed_evidence_folder
+from orchestration.lifecycle.seed_evidence import gather_seed_evidence, seed_evidence_folder
 from spine.dataset import read_manifest
 from tests.judged_workspace import Judged, _evaluate, _track, judged_workspace
 from validation.evaluation.record import EvaluationRecord, read_record, write_record
@@ -55,7 +55,7 @@ def test_only_sound_records_on_the_same_terms_are_handed_in(judged: Judged, tmp_
     add_fit(judged, tmp_path, "e" * 64, "2")  # the challenger's own seed
     (path,) = [p for p in judged.workspace.artifact_root.rglob("record.json") if altered in p.parts]
     path.write_text(path.read_text().replace('"virtual"', '"VIRTUAL"', 1))
-    found = gather_siblings(judged.workspace, policy, challenger)
+    found = gather_seed_evidence(judged.workspace, policy, challenger)
     assert list(found.records) == ["3", "4"]
     said = {word.split(",")[0]: word for word in found.left_out}
     for seed, code in (
@@ -72,13 +72,13 @@ def test_a_registry_that_does_not_answer_and_a_stranger_are_words(
     judged: Judged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     policy, challenger = read_policy(DEFAULT_POLICY), challenger_of(judged)
-    stranger = gather_siblings(judged.workspace, policy, replace(challenger, model_digest="0" * 64))
+    stranger = gather_seed_evidence(judged.workspace, policy, replace(challenger, model_digest="0" * 64))
     assert (dict(stranger.records), len(stranger.left_out)) == ({}, 1)
     assert not seed_evidence_folder(judged.workspace).exists(), "what an earlier verdict was given is gone"
     nowhere = judged.workspace.root / "no" / "folder" / "mlflow.db"
     monkeypatch.setenv("PLUMBLINE_TRACKING_URI", f"sqlite:///{nowhere}")
     monkeypatch.setattr("validation.promotion.champion.open_registry", _broken)
-    dead = gather_siblings(judged.workspace, policy, challenger)
+    dead = gather_seed_evidence(judged.workspace, policy, challenger)
     assert dict(dead.records) == {}
     assert "the registry does not say" in dead.left_out[0]
 

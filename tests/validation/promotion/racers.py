@@ -20,18 +20,18 @@ from typing import Any
 import mlflow  # noqa: F401  the fork server imports it once for all
 
 from spine.errors import PlumblineError
-from tests.validation.promotion.registry import AT, SERVED, Desk, knowing_answer
+from tests.validation.promotion.registry import AT, SERVED, Registry, correct_result
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import DEFAULT_POLICY
 from validation.promotion.audit import audit, repair
 from validation.promotion.champion import current_champion, open_registry, versions_of
-from validation.promotion.champion_record import Holder, Seat
+from validation.promotion.champion_record import ServingVersion, ChampionRecord
 from validation.promotion.history import read_history
 from validation.promotion.promote import promote
 from validation.promotion.served_copy import promotions_experiment
 
 STEPS = (
-    "moving.py", "seat.py", "database.py", "anchor.py", "history.py", "storage.py", "served_copy.py", "left_over.py",
+    "moving.py", "seat.py", "database.py", "anchor.py", "history.py", "storage.py", "served_copy.py", "leftovers.py",
 )  # fmt: skip
 """Files whose calls count as points at which a promotion can be killed."""
 
@@ -57,7 +57,7 @@ class Asked:
                 production_model=SERVED,
                 promoter=f"process {os.getpid()}",
                 at=AT,
-                ask_phantom=knowing_answer,
+                measure_virtual_study=correct_result,
                 ledger_path=ledger,
             )
         except PlumblineError as error:
@@ -80,13 +80,13 @@ class Track:
         self._made += 1
         evidence = self.folder / f"round-{self._made}"
         (evidence / "evidence").mkdir(parents=True)
-        desk = Desk(self.tracking_uri, evidence, self._scored)
-        address, _ = desk.register(f"model-{self._made}")
+        registry = Registry(self.tracking_uri, evidence, self._scored)
+        address, _ = registry.register(f"model-{self._made}")
         champion = current_champion(self.tracking_uri, SERVED)
         if champion is None:
-            desk.judge(f"model-{self._made}")
+            registry.judge(f"model-{self._made}")
         else:
-            desk.judge_against_digest(f"model-{self._made}", champion.model_digest)
+            registry.judge_against_digest(f"model-{self._made}", champion.model_digest)
         return Asked(self.folder, self.tracking_uri, evidence / "evidence", address)
 
     def _scored(self, role: str, digest: str, **_: Any) -> EvaluationRecord:
@@ -133,7 +133,7 @@ def _racer(barrier: Any, pipe: Any, ledger: Path) -> None:
         pipe.send(asked.promote(ledger))
 
 
-def race_for_the_seat(database: str, *, processes: int, rounds: int) -> list[Counter[str]]:
+def race_for_the_row(database: str, *, processes: int, rounds: int) -> list[Counter[str]]:
     """The bare swap: everybody has read the same row, everybody swaps at once."""
     context = preloaded()
     barrier = context.Barrier(processes)
@@ -154,13 +154,13 @@ def race_for_the_seat(database: str, *, processes: int, rounds: int) -> list[Cou
 
 
 def _swapper(database: str, barrier: Any, results: Any, me: int, rounds: int) -> None:
-    seat = Seat(database, "raced-for")
+    seat = ChampionRecord(database, "raced-for")
     for number in range(rounds):
         barrier.wait()
-        seen = seat.holder()
+        seen = seat.serving()
         barrier.wait()
         try:
-            seat.change(seen, Holder(str(me), f"{me:064d}", entry=f"{number:032d}{me:032d}"))
+            seat.change(seen, ServingVersion(str(me), f"{me:064d}", entry=f"{number:032d}{me:032d}"))
             results.put((number, "won"))
         except PlumblineError as error:
             results.put((number, error.code))
@@ -174,7 +174,7 @@ class Killed:
     finished: bool
     faults_before: tuple[str, ...]
     faults_after: tuple[str, ...]
-    left_over: tuple[str, ...]
+    leftovers: tuple[str, ...]
 
 
 def kill(track: Track, *, points: int, seed: int) -> list[Killed]:
@@ -196,13 +196,13 @@ def kill(track: Track, *, points: int, seed: int) -> list[Killed]:
         assert after is not None
         moved = before.model_digest != after.model_digest
         faults_after = tuple(f.code for f in audit(track.tracking_uri, SERVED, ledger))
-        told.append(Killed(moved, finished, faults, faults_after, left_over(track.tracking_uri)))
+        told.append(Killed(moved, finished, faults, faults_after, leftovers(track.tracking_uri)))
         if moved:
             asked = track.next()
     return told
 
 
-def left_over(tracking_uri: str) -> tuple[str, ...]:
+def leftovers(tracking_uri: str) -> tuple[str, ...]:
     """Promotion runs that never ended, and versions that were prepared and never served."""
     client = open_registry(tracking_uri)
     experiment = client.get_experiment_by_name(promotions_experiment(SERVED))
@@ -273,7 +273,7 @@ def histories_agree(track: Track, ledgers: Sequence[Path], rounds: int) -> list[
     faults = [f"{len(promoted)} promotions in the histories, {rounds} rounds"] if len(promoted) != rounds else []
     if len(set(promoted)) != len(promoted):
         faults.append("a version promoted twice")
-    holder = Seat(track.tracking_uri, SERVED).holder()
+    holder = ChampionRecord(track.tracking_uri, SERVED).serving()
     if holder is None or holder.sequence != rounds or holder.version not in promoted:
         faults.append(f"seat {holder} after {rounds} rounds")
     for path in ledgers:

@@ -1,4 +1,4 @@
-"""A desk at which promotions are asked for: a registry, an evidence folder, and models of known quality."""
+"""A registry at which promotions are asked for: a registry, an evidence folder, and models of known quality."""
 
 import json
 import shutil
@@ -17,23 +17,23 @@ from validation.gates.policy import DEFAULT_POLICY, read_policy
 from validation.gates.verdict import Verdict, judge, write_verdict
 from validation.promotion.champion import open_registry
 from validation.promotion.promote import Promotion, current_champion, promote
-from validation.promotion.smoke_test import PhantomAnswer, phantom_truths
+from validation.promotion.smoke_test import VirtualStudyResult, virtual_study_truths
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 SERVED = "plumbline"
 AUTHOR = "A. Trainer"
 
 
-def knowing_answer(folder: Path, *, seconds: float = 0.2, **other: float | None) -> PhantomAnswer:
+def correct_result(folder: Path, *, seconds: float = 0.2, **other: float | None) -> VirtualStudyResult:
     """What a model that knows the bundled study says of it; keywords replace single values."""
-    truths = phantom_truths()
+    truths = virtual_study_truths()
     values: Mapping[str, float | None] = {name: value for name, (value, _) in truths.items()} | other
     units = {name: unit for name, (_, unit) in truths.items()}
-    return PhantomAnswer(model_digest(folder), values, units, ("frontal", "lateral"), seconds)
+    return VirtualStudyResult(model_digest(folder), values, units, ("frontal", "lateral"), seconds)
 
 
 @dataclass
-class Desk:
+class Registry:
     """A registry, an evidence folder and the way from a model's quality to an asked promotion."""
 
     tracking_uri: str
@@ -102,7 +102,7 @@ class Desk:
 
     def promote(self, address: str, policy: Path | None = None, **changes: Any) -> Promotion:
         arguments: dict[str, Any] = {
-            "promoter": "test", "at": AT, "ask_phantom": knowing_answer, "production_model": SERVED,
+            "promoter": "test", "at": AT, "measure_virtual_study": correct_result, "production_model": SERVED,
         }  # fmt: skip
         return promote(
             self.verdict_path,

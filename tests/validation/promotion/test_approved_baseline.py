@@ -43,7 +43,7 @@ def test_a_model_that_was_taken_back_is_no_baseline(policy: Policy, scored: Call
     refused = replace(entry(C, "", "word", event="rejected"), sequence=9)
     found = last_approved((*HISTORY, refused), "plumbline", ())
     assert found is not None and found.version == "1"
-    lifted = replace(entry(C, "", None, event="lifted"), sequence=10)
+    lifted = replace(entry(C, "", None, event="reinstated"), sequence=10)
     found = last_approved((*HISTORY, refused, lifted), "plumbline", ())
     assert found is not None and found.version == "2"
     assert last_approved((*HISTORY, refused), "plumbline", {"1" * 64}) is None

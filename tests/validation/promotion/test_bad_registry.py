@@ -16,15 +16,15 @@ import pytest
 
 from spine.errors import EvidenceRejected, GateRefused
 from spine.model_digest import model_digest
-from tests.validation.promotion.registry import AT, SERVED, Desk, knowing_answer
+from tests.validation.promotion.registry import AT, SERVED, Registry, correct_result
 from validation.promotion import database as databases
 from validation.promotion.approved_baseline import last_approved
 from validation.promotion.audit import Fault, audit, repair
 from validation.promotion.champion import current_champion, open_registry
-from validation.promotion.champion_record import DATABASE_VARIABLE, Holder, Seat, open_seat, seat_or_none
+from validation.promotion.champion_record import DATABASE_VARIABLE, ServingVersion, ChampionRecord, open_champion_record, champion_record_or_none
 from validation.promotion.history import HistoryEntry, append_entry, read_history
 from validation.promotion.promote import Champion
-from validation.promotion.smoke_test import PhantomAnswer
+from validation.promotion.smoke_test import VirtualStudyResult
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
@@ -32,19 +32,19 @@ pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWar
 SECOND = "models:/candidates/2"
 
 
-def faults(desk: Desk) -> list[str]:
-    return [f.code for f in audit(desk.tracking_uri, SERVED, desk.ledger)]
+def faults(registry: Registry) -> list[str]:
+    return [f.code for f in audit(registry.tracking_uri, SERVED, registry.ledger)]
 
 
-def mend(desk: Desk, **changes: object) -> Champion | None:
-    arguments = {"ledger_path": desk.ledger, "promoter": "test", "at": AT} | changes
-    return repair(desk.tracking_uri, SERVED, **arguments).champion  # type: ignore[arg-type]
+def mend(registry: Registry, **changes: object) -> Champion | None:
+    arguments = {"ledger_path": registry.ledger, "promoter": "test", "at": AT} | changes
+    return repair(registry.tracking_uri, SERVED, **arguments).champion  # type: ignore[arg-type]
 
 
 @contextmanager
-def locked_out(desk: Desk) -> Iterator[None]:
+def locked_out(registry: Registry) -> Iterator[None]:
     """Another program holds the whole database."""
-    connection = sqlite3.connect(database(desk), isolation_level=None)
+    connection = sqlite3.connect(database(registry), isolation_level=None)
     connection.execute("BEGIN EXCLUSIVE")
     try:
         yield
@@ -53,36 +53,36 @@ def locked_out(desk: Desk) -> Iterator[None]:
         connection.close()
 
 
-def database(desk: Desk) -> Path:
-    return Path(desk.tracking_uri.removeprefix("sqlite:///"))
+def database(registry: Registry) -> Path:
+    return Path(registry.tracking_uri.removeprefix("sqlite:///"))
 
 
-def test_database_locked_before_and_in_the_middle(serving: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_database_locked_before_and_in_the_middle(serving: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(databases, "WAIT_SECONDS", 0.1)
     databases._engine_of.cache_clear()
     with locked_out(serving), pytest.raises(GateRefused) as refusal:
-        Seat(serving.tracking_uri, SERVED).holder()
+        ChampionRecord(serving.tracking_uri, SERVED).serving()
     assert refusal.value.code == "REGISTRY_UNAVAILABLE"
     assert "locked" in refusal.value.found
     lock = locked_out(serving)
 
-    def locking(folder: Path) -> PhantomAnswer:
+    def locking(folder: Path) -> VirtualStudyResult:
         if (folder / "model.onnx").read_bytes() == b"graph of second":
             lock.__enter__()
-        return knowing_answer(folder)
+        return correct_result(folder)
 
-    before = Seat(serving.tracking_uri, SERVED).holder()
+    before = ChampionRecord(serving.tracking_uri, SERVED).serving()
     with pytest.raises(GateRefused) as refusal:
-        serving.promote(SECOND, ask_phantom=locking)
+        serving.promote(SECOND, measure_virtual_study=locking)
     lock.__exit__(None, None, None)
     assert refusal.value.code == "REGISTRY_UNAVAILABLE"
-    assert Seat(serving.tracking_uri, SERVED).holder() == before
+    assert ChampionRecord(serving.tracking_uri, SERVED).serving() == before
     assert faults(serving) == []
     serving.promote(SECOND)
     databases._engine_of.cache_clear()
 
 
-def test_a_new_database_does_not_let_the_next_model_in_as_the_first(serving: Desk, empty_database: Path) -> None:
+def test_a_new_database_does_not_let_the_next_model_in_as_the_first(serving: Registry, empty_database: Path) -> None:
     shutil.copyfile(empty_database, database(serving))
     address, _ = serving.register("third")
     serving.judge("third", noise=0.5, seed=3)  # against nothing: there is no champion to be seen
@@ -90,11 +90,11 @@ def test_a_new_database_does_not_let_the_next_model_in_as_the_first(serving: Des
     serving.refuses(address, "CHAMPION_LOST")
     assert serving.ledger.read_bytes() == before
     assert (
-        seat_or_none(serving.tracking_uri, SERVED) is None or open_seat(serving.tracking_uri, SERVED).holder() is None
+        champion_record_or_none(serving.tracking_uri, SERVED) is None or open_champion_record(serving.tracking_uri, SERVED).serving() is None
     )
 
 
-def test_a_database_is_told_from_none_and_from_a_damaged_one(serving: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_is_told_from_none_and_from_a_damaged_one(serving: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also by an address relative to where one stands, and while somebody else writes in it."""
     monkeypatch.chdir(serving.folder)
     address = f"sqlite:///{database(serving).name}"
@@ -119,17 +119,17 @@ def test_a_database_is_told_from_none_and_from_a_damaged_one(serving: Desk, monk
     assert not database(serving).exists()
 
 
-def test_database_gone_in_the_middle(serving: Desk) -> None:
+def test_database_gone_in_the_middle(serving: Registry) -> None:
     kept = serving.folder / "kept.db"
     history = serving.ledger.read_bytes()
 
-    def vanishing(folder: Path) -> PhantomAnswer:
+    def vanishing(folder: Path) -> VirtualStudyResult:
         if database(serving).exists():
             database(serving).rename(kept)
-        return knowing_answer(folder)
+        return correct_result(folder)
 
     with pytest.raises(GateRefused) as refusal:
-        serving.promote(SECOND, ask_phantom=vanishing)
+        serving.promote(SECOND, measure_virtual_study=vanishing)
     assert refusal.value.code == "REGISTRY_UNAVAILABLE"
     assert "plumbline history --verify" in refusal.value.remedy
     kept.replace(database(serving))
@@ -138,7 +138,7 @@ def test_database_gone_in_the_middle(serving: Desk) -> None:
     serving.promote(SECOND)
 
 
-def test_registry_that_fails_after_the_seat_moved_says_so(serving: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_registry_that_fails_after_the_seat_moved_says_so(serving: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one case in which something has moved has a code of its own, and one command finishes it."""
     import mlflow
 
@@ -148,15 +148,15 @@ def test_registry_that_fails_after_the_seat_moved_says_so(serving: Desk, monkeyp
     with monkeypatch.context() as patched, pytest.raises(GateRefused) as refusal:
         patched.setattr(mlflow.MlflowClient, "set_registered_model_alias", broken)
         serving.promote(SECOND)
-    assert refusal.value.code == "MOVE_UNFINISHED"
+    assert refusal.value.code == "CHANGE_UNFINISHED"
     assert "plumbline history --repair" in refusal.value.remedy
-    assert faults(serving) == ["MOVE_INTERRUPTED", "HISTORY_BEHIND", "ALIAS_DISAGREES", "ALIAS_DISAGREES"]
+    assert faults(serving) == ["CHANGE_INTERRUPTED", "HISTORY_BEHIND", "ALIAS_DISAGREES", "ALIAS_DISAGREES"]
     champion = mend(serving)
     assert champion is not None and champion.model_digest == model_digest(serving.folder / "second")
     assert faults(serving) == []
 
 
-def test_alias_moved_by_hand_is_refused_and_set_back(serving: Desk) -> None:
+def test_alias_moved_by_hand_is_refused_and_set_back(serving: Registry) -> None:
     """Somebody points the alias at another version that a promotion had prepared, or at one that no promotion wrote."""
     client = open_registry(serving.tracking_uri)
     serving.promote(SECOND)
@@ -177,7 +177,7 @@ def test_alias_moved_by_hand_is_refused_and_set_back(serving: Desk) -> None:
     serving.promote("models:/candidates/3")
 
 
-def test_edited_tag_does_not_make_another_model_champion(serving: Desk) -> None:
+def test_edited_tag_does_not_make_another_model_champion(serving: Registry) -> None:
     client = open_registry(serving.tracking_uri)
     client.set_model_version_tag(SERVED, "1", "plumbline.model_digest", "f" * 64)
     with pytest.raises(GateRefused, match="CHAMPION_MOVED"):
@@ -187,7 +187,7 @@ def test_edited_tag_does_not_make_another_model_champion(serving: Desk) -> None:
     assert faults(serving) == []
 
 
-def test_deleted_version_or_model_is_no_empty_registry(serving: Desk) -> None:
+def test_deleted_version_or_model_is_no_empty_registry(serving: Registry) -> None:
     """G8: with the champion's version gone, and then the whole registered model, nothing counts as a first champion."""
     client = open_registry(serving.tracking_uri)
     client.delete_model_version(SERVED, "1")
@@ -203,15 +203,15 @@ def test_deleted_version_or_model_is_no_empty_registry(serving: Desk) -> None:
         mend(serving)
 
 
-def test_metric_edited_in_mlflow_after_the_run_decides_nothing(desk: Desk) -> None:
+def test_metric_edited_in_mlflow_after_the_run_decides_nothing(registry: Registry) -> None:
     """G3: MLflow takes a better metric for a finished run; the verdict rests on the sealed record."""
-    address, stored = desk.register("model")
-    desk.judge("model", noise=30.0)
-    open_registry(desk.tracking_uri).log_metric(stored.name, "test/cobb/standard_error_deg", 0.1)
-    desk.refuses(address, "VERDICT_REJECT")
+    address, stored = registry.register("model")
+    registry.judge("model", noise=30.0)
+    open_registry(registry.tracking_uri).log_metric(stored.name, "test/cobb/standard_error_deg", 0.1)
+    registry.refuses(address, "VERDICT_REJECT")
 
 
-def test_clock_that_jumps_back_is_refused_and_one_that_ran_ahead_is_noted(serving: Desk) -> None:
+def test_clock_that_jumps_back_is_refused_and_one_that_ran_ahead_is_noted(serving: Registry) -> None:
     serving.refuses(SECOND, "CLOCK_WENT_BACK", at=AT - timedelta(days=1))
     serving.promote(SECOND, at=AT + timedelta(days=400))
     serving.register("third")
@@ -225,7 +225,7 @@ def test_clock_that_jumps_back_is_refused_and_one_that_ran_ahead_is_noted(servin
     assert faults(serving) == []
 
 
-def test_history_that_was_cut_or_lost_is_seen(serving: Desk) -> None:
+def test_history_that_was_cut_or_lost_is_seen(serving: Registry) -> None:
     """A chain that ends early still verifies by itself; the seat knows how far it went, also without an anchor."""
     serving.promote(SECOND)
     with sqlite3.connect(database(serving)) as connection:
@@ -242,14 +242,14 @@ def test_history_that_was_cut_or_lost_is_seen(serving: Desk) -> None:
     serving.ledger.write_text("\n".join([whole[1], *whole[1:]]) + "\n")
     (only,) = audit(serving.tracking_uri, SERVED, serving.ledger)
     assert isinstance(only, Fault) and only.code == "HISTORY_BROKEN" and "line 1" in only.found
-    assert only.remedy.endswith("`plumbline history --begin-anew --as NAME --reason TEXT`")
+    assert only.remedy.endswith("`plumbline history --accept-loss --as NAME --reason TEXT`")
 
 
 def read_entry(line: str) -> HistoryEntry:
     return HistoryEntry(**json.loads(line))
 
 
-def test_broken_history_refuses_promotion(serving: Desk) -> None:
+def test_broken_history_refuses_promotion(serving: Registry) -> None:
     text = serving.ledger.read_text()
     serving.ledger.write_text(text.replace('"promoter": "test"', '"promoter": "nobody"', 1))
     serving.refuses(SECOND, "HISTORY_BROKEN")
@@ -260,18 +260,18 @@ def test_broken_history_refuses_promotion(serving: Desk) -> None:
 
 
 def test_server_without_a_database_for_the_seat_promotes_nothing(
-    serving: Desk, monkeypatch: pytest.MonkeyPatch
+    serving: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Behind a server there is no transaction; a database must be named, and is then used for any registry."""
     with pytest.raises(Exception, match="NO_CHAMPIONS_DB"):
-        open_seat("http://mlflow:5000", SERVED)
-    assert seat_or_none("http://mlflow:5000", SERVED) is None
+        open_champion_record("http://mlflow:5000", SERVED)
+    assert champion_record_or_none("http://mlflow:5000", SERVED) is None
     elsewhere = serving.folder / "seats.db"
     elsewhere.touch()
     monkeypatch.setenv(DATABASE_VARIABLE, f"sqlite:///{elsewhere}")
-    assert open_seat("http://mlflow:5000", SERVED).database == f"sqlite:///{elsewhere}"
-    Seat(f"sqlite:///{elsewhere}", SERVED).change(None, Holder("1", "1" * 64))
-    assert open_seat(serving.tracking_uri, SERVED).holder() == Holder("1", "1" * 64)
+    assert open_champion_record("http://mlflow:5000", SERVED).database == f"sqlite:///{elsewhere}"
+    ChampionRecord(f"sqlite:///{elsewhere}", SERVED).change(None, ServingVersion("1", "1" * 64))
+    assert open_champion_record(serving.tracking_uri, SERVED).serving() == ServingVersion("1", "1" * 64)
     with pytest.raises(GateRefused, match="CHAMPION_MOVED"):
         serving.promote(SECOND)
 

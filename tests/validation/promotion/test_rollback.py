@@ -11,73 +11,73 @@ import pytest
 
 from spine.errors import GateRefused
 from spine.model_digest import model_digest
-from tests.validation.promotion.registry import AT, SERVED, Desk, knowing_answer
-from validation.gates.policy import PhantomStudy
-from validation.promotion.approval import Word
-from validation.promotion.audit import audit, begin_history_anew, repair
+from tests.validation.promotion.registry import AT, SERVED, Registry, correct_result
+from validation.gates.policy import VirtualStudyLimits
+from validation.promotion.approval import SignOff
+from validation.promotion.audit import audit, accept_history_loss, repair
 from validation.promotion.champion import current_champion, fetch_champion, open_registry, version_of_alias
-from validation.promotion.champion_record import Seat
+from validation.promotion.champion_record import ChampionRecord
 from validation.promotion.history import HistoryEntry, append_entry, read_history
 from validation.promotion.rollback import Order, Rollback, rollback
-from validation.promotion.smoke_test import PhantomAnswer
+from validation.promotion.smoke_test import VirtualStudyResult
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
 
 @pytest.fixture
-def third(desk: Desk) -> Desk:
-    """A desk whose third champion serves."""
-    return promoted(desk, "first", "second", "third")
+def third(registry: Registry) -> Registry:
+    """A registry whose third champion serves."""
+    return promoted(registry, "first", "second", "third")
 
 
-def promoted(desk: Desk, *names: str) -> Desk:
+def promoted(registry: Registry, *names: str) -> Registry:
     before = None
     for i, name in enumerate(names):
-        address, _ = desk.register(name)
+        address, _ = registry.register(name)
         if before is None:
-            desk.judge(name, noise=2.0, seed=2)
+            registry.judge(name, noise=2.0, seed=2)
         else:
-            desk.judge(name, champion=before, noise=0.5, seed=3 + i)
-        desk.promote(address)
+            registry.judge(name, champion=before, noise=0.5, seed=3 + i)
+        registry.promote(address)
         before = name
-    return desk
+    return registry
 
 
-def back(desk: Desk, **changes: Any) -> Rollback:
+def back(registry: Registry, **changes: Any) -> Rollback:
     arguments: dict[str, Any] = {
-        "tracking_uri": desk.tracking_uri, "production_model": SERVED, "ledger_path": desk.ledger,
+        "tracking_uri": registry.tracking_uri, "production_model": SERVED, "ledger_path": registry.ledger,
         "reason": "wrong side in 3 of 40 radiographs", "promoter": "R. Viewer", "at": AT,
-        "ask_phantom": knowing_answer, "limits": PhantomStudy(),
+        "measure_virtual_study": correct_result, "limits": VirtualStudyLimits(),
     }  # fmt: skip
     return rollback(Order(**(arguments | changes)))
 
 
-def refused(desk: Desk, code: str, **changes: Any) -> GateRefused:
-    before, events = Seat(desk.tracking_uri, SERVED).holder(), len(read_history(desk.ledger))
+def refused(registry: Registry, code: str, **changes: Any) -> GateRefused:
+    before, events = ChampionRecord(registry.tracking_uri, SERVED).serving(), len(read_history(registry.ledger))
     with pytest.raises(GateRefused) as refusal:
-        back(desk, **changes)
+        back(registry, **changes)
     assert refusal.value.code == code
-    assert Seat(desk.tracking_uri, SERVED).holder() == before
-    assert len(read_history(desk.ledger)) == events
+    assert ChampionRecord(registry.tracking_uri, SERVED).serving() == before
+    assert len(read_history(registry.ledger)) == events
     return refusal.value
 
 
-def alias(desk: Desk, name: str) -> str | None:
-    version = version_of_alias(open_registry(desk.tracking_uri), SERVED, name)
+def alias(registry: Registry, name: str) -> str | None:
+    version = version_of_alias(open_registry(registry.tracking_uri), SERVED, name)
     return str(version.version) if version is not None else None
 
 
-def but_not(name: str) -> Callable[[Path], PhantomAnswer]:
+def but_not(name: str) -> Callable[[Path], VirtualStudyResult]:
     """Asking, where the model of this name answers NaN."""
 
-    def ask(folder: Path) -> PhantomAnswer:
+    def ask(folder: Path) -> VirtualStudyResult:
         bad = (folder / "model.onnx").read_bytes() == f"graph of {name}".encode()
-        return knowing_answer(folder, cobb=float("nan")) if bad else knowing_answer(folder)
+        return correct_result(folder, cobb=float("nan")) if bad else correct_result(folder)
 
     return ask
 
 
-def test_a_model_that_was_refused_after_it_served_is_passed_over(third: Desk) -> None:
+def test_a_model_that_was_refused_after_it_served_is_passed_over(third: Registry) -> None:
     digest = model_digest(third.folder / "second")
     said = HistoryEntry("rejected", AT.isoformat(), "N. Ay", SERVED, "", digest, None, "v" * 64, reason="mirrored")
     append_entry(third.ledger, said)
@@ -87,7 +87,7 @@ def test_a_model_that_was_refused_after_it_served_is_passed_over(third: Desk) ->
     assert any("mirrored" in fault for fault in done.passed_over)
 
 
-def test_one_move_returns_to_the_last_good_model_and_denies_the_one_left(third: Desk) -> None:
+def test_one_move_returns_to_the_last_good_model_and_denies_the_one_left(third: Registry) -> None:
     done = back(third)
     assert done.champion.model_digest == model_digest(third.folder / "second")
     assert current_champion(third.tracking_uri, SERVED) == done.champion
@@ -103,7 +103,7 @@ def test_one_move_returns_to_the_last_good_model_and_denies_the_one_left(third: 
     assert version.tags["plumbline.state"] == "denied"
 
 
-def test_denied_model_is_neither_returned_to_nor_promoted_again(third: Desk) -> None:
+def test_denied_model_is_neither_returned_to_nor_promoted_again(third: Registry) -> None:
     back(third)
     told = refused(third, "ROLLBACK_REFUSED", to="3")
     assert "denied" in told.found and "wrong side" in told.found
@@ -115,17 +115,17 @@ def test_denied_model_is_neither_returned_to_nor_promoted_again(third: Desk) -> 
     assert "denied" in refused(third, "NO_GOOD_MODEL", reason="and that").found
 
 
-def test_target_that_fails_its_smoke_test_is_refused_and_the_next_good_one_offered(third: Desk) -> None:
-    told = refused(third, "ROLLBACK_REFUSED", to="2", ask_phantom=but_not("second"))
+def test_target_that_fails_its_smoke_test_is_refused_and_the_next_good_one_offered(third: Registry) -> None:
+    told = refused(third, "ROLLBACK_REFUSED", to="2", measure_virtual_study=but_not("second"))
     assert "cobb is nan" in told.found
     assert told.remedy == "the next good one is version 1: --to 1"
-    done = back(third, ask_phantom=but_not("second"))
+    done = back(third, measure_virtual_study=but_not("second"))
     assert done.champion.version == "1"
     assert "version 2" in done.passed_over[0]
     assert alias(third, "previous_champion") is None, "no version is left that may serve again but the denied one"
 
 
-def test_target_with_other_bytes_or_without_any_is_refused(third: Desk) -> None:
+def test_target_with_other_bytes_or_without_any_is_refused(third: Registry) -> None:
     client = open_registry(third.tracking_uri)
     root = third.folder / "artifacts" / f"{SERVED}-promotions"
     graph = next((root / client.get_model_version(SERVED, "2").run_id).rglob("model.onnx"))
@@ -136,35 +136,35 @@ def test_target_with_other_bytes_or_without_any_is_refused(third: Desk) -> None:
     assert refused(third, "NO_GOOD_MODEL").code == "NO_GOOD_MODEL"
 
 
-def test_what_is_asked_for_must_make_sense(third: Desk) -> None:
+def test_what_is_asked_for_must_make_sense(third: Registry) -> None:
     refused(third, "NO_REASON", reason=" ")
-    refused(third, "SMOKE_TEST_ABSENT", ask_phantom=None)
+    refused(third, "SMOKE_TEST_ABSENT", measure_virtual_study=None)
     refused(third, "ROLLBACK_UNKNOWN", to="3")
     refused(third, "ROLLBACK_UNKNOWN", to="99")
     refused(third, "CLOCK_WENT_BACK", at=AT - timedelta(hours=1))
 
 
-def test_no_champion_at_all(desk: Desk) -> None:
+def test_no_champion_at_all(registry: Registry) -> None:
     with pytest.raises(GateRefused, match="NO_CHAMPION"):
-        back(desk)
+        back(registry)
 
 
-def test_rollback_needs_neither_alias_nor_seat_nor_history(third: Desk) -> None:
+def test_rollback_needs_neither_alias_nor_seat_nor_history(third: Registry) -> None:
     """Any one of the three may be lost: the others know who served. That the history is, a human says first."""
     client = open_registry(third.tracking_uri)
     client.delete_registered_model_alias(SERVED, "champion")
     assert back(third).champion.version == "2"
     third.ledger.unlink()
     refused(third, "HISTORY_CUT")
-    begin_history_anew(third.tracking_uri, SERVED, ledger_path=third.ledger, word=Word("R. Viewer", "gone"), at=AT)
+    accept_history_loss(third.tracking_uri, SERVED, ledger_path=third.ledger, word=SignOff("R. Viewer", "gone"), at=AT)
     client.delete_registered_model_alias(SERVED, "previous_champion")
     assert back(third, reason="and this").champion.version == "1"
     assert alias(third, "champion") == "1"
 
 
-def test_registry_older_than_the_seat_is_adopted(third: Desk) -> None:
+def test_registry_older_than_the_seat_is_adopted(third: Registry) -> None:
     empty_seat(third)
-    assert [f.code for f in audit(third.tracking_uri, SERVED, third.ledger)] == ["SEAT_EMPTY"]
+    assert [f.code for f in audit(third.tracking_uri, SERVED, third.ledger)] == ["CHAMPION_RECORD_EMPTY"]
     assert back(third).champion.version == "2"
     empty_seat(third)
     open_registry(third.tracking_uri).delete_registered_model_alias(SERVED, "champion")
@@ -175,16 +175,16 @@ def test_registry_older_than_the_seat_is_adopted(third: Desk) -> None:
     assert alias(third, "champion") == "2"
 
 
-def empty_seat(desk: Desk) -> None:
+def empty_seat(registry: Registry) -> None:
     import sqlite3
 
-    with sqlite3.connect(desk.tracking_uri.removeprefix("sqlite:///")) as connection:
+    with sqlite3.connect(registry.tracking_uri.removeprefix("sqlite:///")) as connection:
         connection.execute("DELETE FROM plumbline_champions")
         connection.execute("DELETE FROM plumbline_changes")
     connection.close()
 
 
-def test_interrupted_rollback_is_finished_by_the_repair(third: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_rollback_is_finished_by_the_repair(third: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     import validation.promotion.champion_change as room
 
     def dies(*_: Any) -> Any:
@@ -197,17 +197,17 @@ def test_interrupted_rollback_is_finished_by_the_repair(third: Desk, monkeypatch
     served = current_champion(third.tracking_uri, SERVED)
     assert served is not None and served.version == "2", "the seat decides, not the alias"
     codes = {f.code for f in audit(third.tracking_uri, SERVED, third.ledger)}
-    assert codes == {"MOVE_INTERRUPTED", "HISTORY_BEHIND", "ALIAS_DISAGREES"}
+    assert codes == {"CHANGE_INTERRUPTED", "HISTORY_BEHIND", "ALIAS_DISAGREES"}
     repair(third.tracking_uri, SERVED, ledger_path=third.ledger, promoter="test", at=AT)
     assert audit(third.tracking_uri, SERVED, third.ledger) == ()
     assert alias(third, "champion") == "2"
     assert read_history(third.ledger)[-2].event == "rolled_back"
 
 
-def test_rolled_back_model_can_be_followed_by_a_better_one(third: Desk) -> None:
+def test_rolled_back_model_can_be_followed_by_a_better_one(third: Registry) -> None:
     back(third)
     fourth, _ = third.register("fourth")
     third.judge("fourth", champion="second", noise=0.4, seed=11)
-    assert third.promote(fourth, ask_phantom=partial(knowing_answer, seconds=0.3)).champion.version == "4"
+    assert third.promote(fourth, measure_virtual_study=partial(correct_result, seconds=0.3)).champion.version == "4"
     assert (alias(third, "champion"), alias(third, "previous_champion")) == ("4", "2")
     assert audit(third.tracking_uri, SERVED, third.ledger) == ()

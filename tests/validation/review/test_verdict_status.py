@@ -72,7 +72,7 @@ def test_going_back_is_offered_where_another_model_could_serve(verdict: Verdict)
     other: dict[str, Any] = {"verdict": OTHER, "model_digest": OTHER, "version": "2"}
     before, ours = ("promoted", other), ("promoted", {})
     denied = ("rolled_back", {"previous_digest": OTHER, "verdict": None})
-    lifted = ("lifted", other | {"verdict": None})
+    lifted = ("reinstated", other | {"verdict": None})
     for events, offered in (
         ((before, ours), True),
         ((before, ours, ("promoted", other), denied), False),
@@ -143,7 +143,7 @@ def test_a_refusal_of_the_same_model_under_another_verdict_is_told_until_it_is_l
     for done in (told(verdict, history(verdict, line), refusal), told(verdict, [], refusal)):
         assert "refused by R. Viewer" in done.told and f"(this model, with verdict {OTHER[:12]})" in done.told
         assert done.over
-    lifted = ("lifted", {"verdict": None, "reason": "the wrong radiographs"})
+    lifted = ("reinstated", {"verdict": None, "reason": "the wrong radiographs"})
     done = told(verdict, history(verdict, line, lifted), refusal)
     assert not done.over and done.lines == (NOTHING,)
     own = ("rejected", {"approval": "c" * 64, "reason": "mirrored"})

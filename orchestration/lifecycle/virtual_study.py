@@ -17,23 +17,23 @@ from spine.study import geometry_from_json
 
 if TYPE_CHECKING:
     from inference.inputs import ImageInput
-    from validation.promotion.smoke_test import PhantomAnswer
+    from validation.promotion.smoke_test import VirtualStudyResult
 
 ASKINGS = 3
 """Timed askings after one to warm up; the shortest counts, because a busy machine only ever adds."""
 
 
-def ask_phantom(folder: Path) -> "PhantomAnswer":
+def measure_virtual_study(folder: Path) -> "VirtualStudyResult":
     """Load the model in ``folder`` and ask it about the bundled study; raises what loading and asking raise."""
     from inference.measure import measure_views
     from inference.model import load_model
-    from validation.promotion.smoke_test import PhantomAnswer
+    from validation.promotion.smoke_test import VirtualStudyResult
 
     model = load_model(folder)
-    views = {view: image for view, image in phantom_views().items() if view in model.contract.views}
+    views = {view: image for view, image in virtual_study_views().items() if view in model.contract.views}
     answers = [measure_views(model, views, "bundled phantom") for _ in range(1 + ASKINGS)]
     found = answers[-1].parameters
-    return PhantomAnswer(
+    return VirtualStudyResult(
         model_digest=model.digest,
         values={name: found[name].value for name in PARAMETERS if name in found},
         units={name: measured.unit for name, measured in found.items()},
@@ -43,7 +43,7 @@ def ask_phantom(folder: Path) -> "PhantomAnswer":
 
 
 @cache
-def phantom_views() -> dict[ViewName, "ImageInput"]:
+def virtual_study_views() -> dict[ViewName, "ImageInput"]:
     """The bundled study's two radiographs."""
     from PIL import Image
 
