@@ -99,7 +99,7 @@ def registry_unavailable(why: str) -> GateRefused:
         "REGISTRY_UNAVAILABLE",
         found=f"a registry that cannot be read or written: {' '.join(why.split())[:200]}",
         expected="a database that is reachable and not locked",
-        remedy="start the registry or wait until it is free, check it with `plumbline history --verify`, then try again",
+        remedy="start it or wait until it is free, check it with `plumbline history --verify`, then try again",
     )
 
 

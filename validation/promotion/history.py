@@ -157,7 +157,7 @@ def require_clock_not_behind(entries: Sequence[HistoryEntry], at: datetime) -> N
             "CLOCK_WENT_BACK",
             found=f"a clock at {at.isoformat(timespec='seconds')}",
             expected=f"a time after the last entry of the history, {last.isoformat(timespec='seconds')}",
-            remedy="set the clock; if it was ahead when that entry was written, `plumbline history --repair` records it",
+            remedy="set the clock; if it was ahead at that entry, `plumbline history --repair` records that",
         )
 
 
