@@ -29,15 +29,15 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("training", "Train on labelled studies, from the model in the box or any other."),
     "seeds": ("seeds", "Fit the recipe with several seeds and print how far they lie apart."),
     "verdict": ("verdicts", "Print the latest verdict as a table."),
-    "explain": ("verdicts", "Tell a verdict in plain words."),
+    "explain": ("verdicts", "Explain a verdict."),
     "review": ("review", "Write the page from which a reviewer decides."),
     "promote": ("verdicts", "Promote the judged candidate, if its evidence still holds."),
     "approve": ("registry", "Approve a verdict, as somebody other than the candidate's author."),
-    "reject": ("registry", "Refuse a verdict for good."),
+    "reject": ("registry", "Refuse the model of a verdict."),
     "champion": ("registry", "Show challenger, champion and previous champion."),
-    "history": ("registry", "Show the history of promotions; verify it, or repair what was cut off."),
+    "history": ("registry", "Show the history of promotions; verify it, or repair an interrupted change."),
     "rollback": ("registry", "Return to the last good model."),
-    "lift": ("registry", "Lift the denial of a model that was rolled back from."),
+    "reinstate": ("registry", "Permit a denied or refused model to serve again."),
 }
 
 

@@ -4,7 +4,6 @@ import shutil
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from orchestration.lifecycle.baseline import baseline_record, score_baseline
 from orchestration.lifecycle.seed_evidence import gather_seed_evidence
@@ -14,18 +13,21 @@ from orchestration.pipeline.params import Params
 from orchestration.pipeline.policies import policy_path
 from orchestration.pipeline.step_report import Figure, StepReport, write_step_report
 from orchestration.pipeline.workspace import Workspace
+from orchestration.tracking.describe import review_candidate
 from orchestration.tracking.registry import candidate_with
 from spine.errors import GateRefused
-
-if TYPE_CHECKING:
-    from validation.evaluation.record import EvaluationRecord
+from validation.evaluation.record import EvaluationRecord, read_record
+from validation.evaluation.report import write_report
+from validation.gates.policy import read_policy
+from validation.gates.verdict import judge, sentence, write_verdict
+from validation.promotion.champion import current_champion, fetch_champion, open_registry
+from validation.promotion.champion_change import name_challenger
+from validation.promotion.history import last_champion, read_history
+from validation.promotion.registry_errors import errors_as_refusals
 
 
 def rescore_champion(workspace: Workspace, params: Params) -> StepReport:
     """Score the champion on the same frozen test set with the same code, before anything is judged."""
-    from validation.promotion.champion import current_champion, fetch_champion
-    from validation.promotion.promote import refusing
-
     with errors_as_refusals():
         champion = current_champion(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
     if champion is None:
@@ -43,29 +45,23 @@ def rescore_champion(workspace: Workspace, params: Params) -> StepReport:
 
 
 def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
-    """Hold the evidence against the policy, keep the verdict (the latest, and by digest), write the reviewer's page."""
-    from orchestration.tracking.describe import review_candidate
-    from validation.evaluation.record import read_record
-    from validation.evaluation.report import write_report
-    from validation.gates.policy import read_policy
-    from validation.gates.verdict import judge, sentence, write_verdict
-
+    """Compare the evidence with the policy, write the verdict (the latest, and by digest) and the review page."""
     challenger = read_record(workspace.evaluation / "record.json")
     champion_record = workspace.champion_evaluation / "record.json"
     champion = read_record(champion_record) if champion_record.exists() else None
     policy = read_policy(policy_path(params, workspace))
     _require_champion_is_scored(workspace, champion)
     baseline = baseline_record(workspace, champion)
-    found = gather_seed_evidence(workspace, policy, challenger)
-    siblings = list(found.records.values())
-    verdict = judge(policy, challenger, champion, judged_at=datetime.now(UTC), baseline=baseline, siblings=siblings)
+    seeds = gather_seed_evidence(workspace, policy, challenger)
+    others = list(seeds.records.values())
+    verdict = judge(policy, challenger, champion, judged_at=datetime.now(UTC), baseline=baseline, siblings=others)
     for path in (workspace.verdict_file, workspace.verdict_file.with_name(f"{verdict.digest}.json")):
         write_verdict(verdict, path)
     figures: dict[str, Figure] = {"decision": verdict.decision, "verdict": verdict.digest[:12]}
     _name_challenger(workspace, verdict.challenger_model)
     figures |= {"rules passed": f"{len(verdict.passed)} of {len(verdict.weighed)}"}
-    figures |= {"other seeds": ", ".join(found.records) or "none"}
-    figures |= {f"seed left out {i}": why for i, why in enumerate(found.left_out, start=1)}
+    figures |= {"other seeds": ", ".join(seeds.records) or "none"}
+    figures |= {f"seed left out {i}": why for i, why in enumerate(seeds.left_out, start=1)}
     figures |= {f"reason {i}": sentence(r) for i, r in enumerate(verdict.refusals[:8], start=1)}
     drawn = {title: workspace.evaluation / f"overlay_{title}.png" for title in ("best", "median", "worst")}
     overlays = {title: path for title, path in drawn.items() if path.exists()}
@@ -76,26 +72,19 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     )
 
 
-def _require_champion_is_scored(workspace: Workspace, champion: "EvaluationRecord | None") -> None:
-    """Refuse to judge "against nobody" where the history tells of a champion that the registry has lost.
+def _require_champion_is_scored(workspace: Workspace, champion: EvaluationRecord | None) -> None:
+    """Refuse to judge without a champion where the history lists one that the registry has lost.
 
     Raises:
         GateRefused: CHAMPION_LOST, and what else reading the champion raises.
     """
-    from validation.promotion.champion import current_champion
-    from validation.promotion.history import last_champion, read_history
-    from validation.promotion.promote import refusing
-
     with errors_as_refusals():
         if champion is None and last_champion(read_history(workspace.promotion_ledger), PRODUCTION_MODEL) is not None:
             current_champion(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
 
 
 def _name_challenger(workspace: Workspace, digest: str) -> None:
-    """Show in the registry which candidate was judged last; a candidate adopted but not registered yet has no page."""
-    from validation.promotion.champion import open_registry
-    from validation.promotion.champion_change import name_challenger
-
+    """Set the alias ``challenger`` to the judged candidate; a candidate that is not registered yet gets none."""
     with suppress(GateRefused):
         version = candidate_with(workspace, digest).rpartition("/")[2]
         name_challenger(open_registry(workspace.tracking_uri), CANDIDATES_MODEL, version)

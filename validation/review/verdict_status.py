@@ -11,7 +11,7 @@ from datetime import datetime
 
 from validation.gates.verdict import Verdict
 from validation.promotion.approval import Approval, refusals_of
-from validation.promotion.history import SERVING_EVENTS, OUTCOME_OF, HistoryEntry
+from validation.promotion.history import OUTCOME_OF, SERVING_EVENTS, HistoryEntry
 from validation.promotion.refusals import standing_refusals
 
 NOTHING = "nothing was done yet"
@@ -64,7 +64,9 @@ def aftermath_of(
     deeds += [(r.at, f"{_refused(r.by, r.at, r.comment)} (this model, with verdict {r.verdict[:12]})") for r in others]
     rejected = [e for e in about if e.event == "rejected"]
     lifted = [
-        e for e in entries if e.event == "reinstated" and e.model_digest == verdict.challenger_model and (rejected or lost)
+        e
+        for e in entries
+        if e.event == "reinstated" and e.model_digest == verdict.challenger_model and (rejected or lost)
     ]
     deeds += [(e.at, f"lifted by {e.promoter} on {day(e.at)}: {e.reason or 'no comment'}") for e in lifted]
     promoted = [e for e in about if e.event == "promoted"]
@@ -151,5 +153,7 @@ def _moves(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> list[Hist
     return [
         e
         for e in entries
-        if e.sequence > promoted.sequence and e.production_model == promoted.production_model and e.event in SERVING_EVENTS
+        if e.sequence > promoted.sequence
+        and e.production_model == promoted.production_model
+        and e.event in SERVING_EVENTS
     ]

@@ -30,7 +30,9 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_model_in_the_box_passes_its_smoke_test(model: Path) -> None:
-    answer = require_smoke_test(measure_virtual_study, model, model_digest(model), VirtualStudyLimits(tolerance_deg=5.0))
+    answer = require_smoke_test(
+        measure_virtual_study, model, model_digest(model), VirtualStudyLimits(tolerance_deg=5.0)
+    )
     assert all(answer.values[name] is not None for name in virtual_study_truths())
     assert answer.views == VIEWS
 

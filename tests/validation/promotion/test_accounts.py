@@ -74,7 +74,9 @@ def administer(address: str, endpoint: str, **what: str) -> None:
 
 
 @pytest.fixture
-def registry(server: str, tmp_path: Path, scored: Callable[..., EvaluationRecord], monkeypatch: pytest.MonkeyPatch) -> Registry:
+def registry(
+    server: str, tmp_path: Path, scored: Callable[..., EvaluationRecord], monkeypatch: pytest.MonkeyPatch
+) -> Registry:
     (tmp_path / "evidence").mkdir()
     monkeypatch.setenv(DATABASE_VARIABLE, f"sqlite:///{tmp_path / 'seats.db'}")
     (tmp_path / "seats.db").touch()

@@ -21,7 +21,13 @@ from validation.promotion import database as databases
 from validation.promotion.approved_baseline import last_approved
 from validation.promotion.audit import Fault, audit, repair
 from validation.promotion.champion import current_champion, open_registry
-from validation.promotion.champion_record import DATABASE_VARIABLE, ServingVersion, ChampionRecord, open_champion_record, champion_record_or_none
+from validation.promotion.champion_record import (
+    DATABASE_VARIABLE,
+    ServingVersion,
+    ChampionRecord,
+    open_champion_record,
+    champion_record_or_none,
+)
 from validation.promotion.history import HistoryEntry, append_entry, read_history
 from validation.promotion.promote import Champion
 from validation.promotion.smoke_test import VirtualStudyResult
@@ -90,11 +96,14 @@ def test_a_new_database_does_not_let_the_next_model_in_as_the_first(serving: Reg
     serving.refuses(address, "CHAMPION_LOST")
     assert serving.ledger.read_bytes() == before
     assert (
-        champion_record_or_none(serving.tracking_uri, SERVED) is None or open_champion_record(serving.tracking_uri, SERVED).serving() is None
+        champion_record_or_none(serving.tracking_uri, SERVED) is None
+        or open_champion_record(serving.tracking_uri, SERVED).serving() is None
     )
 
 
-def test_a_database_is_told_from_none_and_from_a_damaged_one(serving: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_is_told_from_none_and_from_a_damaged_one(
+    serving: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also by an address relative to where one stands, and while somebody else writes in it."""
     monkeypatch.chdir(serving.folder)
     address = f"sqlite:///{database(serving).name}"

@@ -71,7 +71,9 @@ def test_a_promotion_under_way_into_another_history_is_left_alone(
     assert leftovers(serving.tracking_uri) == before
 
 
-def test_a_version_that_served_or_has_a_name_is_never_deleted(serving: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_that_served_or_has_a_name_is_never_deleted(
+    serving: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever its tag says: the champion, one that served before, one that somebody gave an alias."""
     serving.promote(SECOND)
     serving.register("third")
@@ -94,7 +96,9 @@ def test_a_version_that_served_or_has_a_name_is_never_deleted(serving: Registry,
     assert {str(v.version) for v in versions_of(client, SERVED)} == {"1", "2", "3"}
 
 
-def test_an_older_promotion_without_the_tag_is_not_guessed_at(serving: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_promotion_without_the_tag_is_not_guessed_at(
+    serving: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from validation.promotion.served_copy import Order
 
     tags = Order.tags.fget  # type: ignore[attr-defined]

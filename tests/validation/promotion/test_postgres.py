@@ -64,7 +64,16 @@ def test_the_life_of_three_models(registry: Registry) -> None:
     assert len(seat.spent()) == 1
     verified()
 
-    order = Order(registry.tracking_uri, SERVED, registry.ledger, "wrong side", "R. Viewer", AT, correct_result, VirtualStudyLimits())
+    order = Order(
+        registry.tracking_uri,
+        SERVED,
+        registry.ledger,
+        "wrong side",
+        "R. Viewer",
+        AT,
+        correct_result,
+        VirtualStudyLimits(),
+    )
     assert rollback(order).champion.model_digest == model_digest(registry.folder / "second")
     assert set(seat.denials()) == {model_digest(registry.folder / "third")}
     verified()

@@ -44,7 +44,9 @@ def back(registry: Registry, to: str | None = None) -> str:
     return rollback(order).champion.version
 
 
-def lift(registry: Registry, model: str = "2", word: SignOff = WORD, at: datetime = AT, author: str | None = AUTHOR) -> Reinstatement:
+def lift(
+    registry: Registry, model: str = "2", word: SignOff = WORD, at: datetime = AT, author: str | None = AUTHOR
+) -> Reinstatement:
     return reinstate(
         registry.tracking_uri, SERVED, ledger_path=registry.ledger, model=model, word=word, at=at,
         approvals=registry.folder / "approvals", author=lambda _: author,

@@ -72,7 +72,10 @@ def test_ten_times_slower_than_the_champion_is_stopped(registry: Registry) -> No
         asked.append(graph)
         return correct_result(folder, seconds=2.1 if graph == b"graph of second" else 0.2)
 
-    assert "2.1 s for the study, at most 2 s" in registry.refuses(second, "SMOKE_TEST_FAILED", measure_virtual_study=ask).found
+    assert (
+        "2.1 s for the study, at most 2 s"
+        in registry.refuses(second, "SMOKE_TEST_FAILED", measure_virtual_study=ask).found
+    )
     assert set(asked) == {b"graph of first", b"graph of second"}, "the very bytes of both were asked"
     registry.promote(second, measure_virtual_study=partial(correct_result, seconds=1.9))
 
