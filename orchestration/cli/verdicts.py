@@ -110,7 +110,7 @@ def explain(verdict_file: Path | None, workspace: Path) -> None:
     help="Beginning of the verdict's digest; refused if another verdict is the latest.",
 )
 def promote(workspace: Path, promoter: str, approval: str, named: str) -> None:
-    """Promote the judged candidate. Every digest, figure and rule is checked again; a refusal gives the reason (exit 3).
+    """Promote the judged candidate. Every digest, figure and rule is checked again; refusals give the reason (exit 3).
 
     \b
     Example:  plumbline promote -w workspace/demo --by "R. Viewer"

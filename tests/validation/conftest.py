@@ -74,7 +74,7 @@ def registry(tracking_uri: str, tmp_path: Path, scored: Callable[..., Evaluation
 
 @pytest.fixture
 def serving(registry: Registry) -> Registry:
-    """A registry with a champion, and a better model judged against it."""
+    """A registry with a champion, and a better model that was judged against it."""
     first, _ = registry.register("first")
     registry.judge("first", noise=2.0, seed=2)
     registry.promote(first)

@@ -16,7 +16,7 @@ from spine.landmarks import VIEWS
 from spine.model_digest import model_digest
 from tests.orchestration.draw_virtual_study import draw
 from validation.gates.policy import VirtualStudyLimits
-from validation.promotion.smoke_test import STUDY, virtual_study_truths, require_smoke_test
+from validation.promotion.smoke_test import STUDY, require_smoke_test, virtual_study_truths
 
 
 @pytest.fixture

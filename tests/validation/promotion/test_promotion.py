@@ -1,4 +1,4 @@
-"""Promotion against a real MLflow registry: what it refuses, what it moves, what it leaves behind."""
+"""Promotion in a real MLflow registry: what it refuses, what it changes, what it writes."""
 
 import json
 import shutil
@@ -13,13 +13,11 @@ from tests.validation.promotion.registry import AT, SERVED, Registry
 from validation.evaluation.record import read_record, write_record
 from validation.evaluation.sealing import write_sealed
 from validation.gates.policy import DEFAULT_POLICY
-from validation.promotion.audit import audit, repair
-from validation.promotion.champion import open_registry
+from validation.promotion.champion import current_champion, fetch_champion, open_registry
 from validation.promotion.champion_record import ChampionRecord
 from validation.promotion.history import HistoryEntry, append_entry, read_history
-from validation.promotion.promote import current_champion, fetch_champion
 
-# MLflow's own use of SQLAlchemy 2.1, not ours.
+# The warning is about MLflow's own use of SQLAlchemy 2.1.
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
 
@@ -50,7 +48,7 @@ def test_first_then_better_champion(registry: Registry) -> None:
 
 
 def test_promotion_alone_without_a_verdict_is_refused(registry: Registry) -> None:
-    """G4: launched alone, nothing judged."""
+    """G4: launched alone, without a verdict."""
     address, _ = registry.register("model")
     registry.refuses(address, "EVIDENCE_MISSING")
     assert not registry.ledger.exists()
@@ -83,7 +81,7 @@ def test_equal_and_worse_challengers_do_not_replace(registry: Registry) -> None:
 
 
 def test_stale_champion_is_refused(registry: Registry) -> None:
-    """G7: two challengers were judged while there was no champion; the second one comes too late."""
+    """G7: two challengers were judged while there was no champion. The second one is too late."""
     first, _ = registry.register("first")
     late, _ = registry.register("late")
     registry.judge("late", noise=1.0)
@@ -106,7 +104,7 @@ def test_altered_bytes_are_refused_and_never_served(registry: Registry) -> None:
     graph.write_bytes(judged)
     registry.promote(address)
 
-    graph.write_bytes(b"evil")  # the trainer's own copy: what serves does not change
+    graph.write_bytes(b"evil")  # the trainer's own copy; the served copy does not change
     champion = fetch_champion(registry.tracking_uri, SERVED, into=registry.folder / "served")
     assert model_digest(registry.folder / "served") == champion.model_digest
     for copy in (registry.folder / "artifacts" / f"{SERVED}-promotions").rglob("model.onnx"):
@@ -114,7 +112,7 @@ def test_altered_bytes_are_refused_and_never_served(registry: Registry) -> None:
     with pytest.raises(GateRefused, match="MODEL_ALTERED"):
         fetch_champion(registry.tracking_uri, SERVED, into=registry.folder / "elsewhere")
     assert not (registry.folder / "elsewhere").exists()
-    # A whole local copy needs no download.
+    # An intact local copy needs no download.
     assert fetch_champion(registry.tracking_uri, SERVED, into=registry.folder / "served") == champion
 
 
@@ -127,8 +125,8 @@ def test_another_model_than_the_judged_one_is_refused(registry: Registry) -> Non
     registry.refuses("http://169.254.169.254/latest", "CANDIDATE_ADDRESS")
 
 
-def test_candidates_that_are_gone_or_given_up_are_refused(registry: Registry) -> None:
-    """A version that does not exist, files that were deleted, a run that was killed but registered all the same."""
+def test_candidates_that_are_missing_or_were_killed_are_refused(registry: Registry) -> None:
+    """A version that does not exist, files that were deleted, a run that registered a model and was killed."""
     address, stored = registry.register("model")
     registry.judge("model")
     registry.refuses("models:/candidates/99", "CANDIDATE_MISSING")
@@ -144,7 +142,7 @@ def test_candidates_that_are_gone_or_given_up_are_refused(registry: Registry) ->
 
 
 def test_a_logged_model_is_promoted_and_carries_its_evidence(registry: Registry) -> None:
-    """The way training registers: a logged model, its version pointing at it, served by alias."""
+    """As training registers: a logged model, and a version that points at it."""
     client = open_registry(registry.tracking_uri)
     experiment = client.create_experiment("logged", artifact_location=(registry.folder / "logged").as_uri())
     run = client.create_run(experiment)
@@ -152,7 +150,7 @@ def test_a_logged_model_is_promoted_and_carries_its_evidence(registry: Registry)
     client.log_model_artifacts(logged.model_id, str(registry.export("model")))
     client.finalize_logged_model(logged.model_id, "READY")
     client.create_registered_model("candidates")
-    where = logged.artifact_location  # models:/m-... here would be looked up in MLflow's global registry
+    where = logged.artifact_location  # MLflow would look models:/m-... up in its global registry
     client.create_model_version("candidates", where, run_id=run.info.run_id, model_id=logged.model_id)
     client.set_registered_model_alias("candidates", "challenger", "1")
     registry.judge("model", noise=2.0, seed=2)
@@ -167,7 +165,7 @@ def test_a_logged_model_is_promoted_and_carries_its_evidence(registry: Registry)
 
 
 def test_pickles_are_refused(registry: Registry) -> None:
-    """V1: nothing that runs code when it is loaded gets under the served name."""
+    """V1: a file that runs code when it is loaded is never registered as the served model."""
     address, stored = registry.register("model")
     registry.judge("model")
     (stored / "artifacts" / "model" / "python_model.pkl").write_bytes(b"cos\nsystem\n")
@@ -175,7 +173,7 @@ def test_pickles_are_refused(registry: Registry) -> None:
 
 
 def test_altered_evidence_is_refused(registry: Registry) -> None:
-    """G3, G1: one edited character, a re-sealed record, a re-sealed verdict, a policy that changed, records gone."""
+    """G3, G1: one edited character, half a verdict, an edited or missing record, a changed or invalid policy."""
     address, _ = registry.register("model")
     registry.judge("model", noise=1.0)
     record_path = registry.folder / "evidence" / "record-model.json"
@@ -203,7 +201,7 @@ def test_altered_evidence_is_refused(registry: Registry) -> None:
 
 
 def test_a_metric_edited_in_mlflow_decides_nothing(registry: Registry) -> None:
-    """G3: MLflow lets anyone append a metric to a finished run; the sealed record is what was judged."""
+    """G3: anyone may append a metric to a finished run in MLflow. The sealed record is what was judged."""
     address, _ = registry.register("model")
     assert registry.judge("model", noise=30.0).decision == "REJECT"
     client = open_registry(registry.tracking_uri)
@@ -214,7 +212,7 @@ def test_a_metric_edited_in_mlflow_decides_nothing(registry: Registry) -> None:
 
 
 def test_forged_verdict_is_refused(registry: Registry) -> None:
-    """A verdict rewritten to PROMOTE and sealed afresh is not what the evidence yields."""
+    """A verdict that was edited to PROMOTE and sealed again does not follow from the evidence."""
     address, _ = registry.register("model")
     registry.judge("model", noise=30.0)
     content = json.loads(registry.verdict_path.read_text())["content"]
@@ -226,7 +224,7 @@ def test_forged_verdict_is_refused(registry: Registry) -> None:
 
 
 def test_forged_record_is_refused(registry: Registry) -> None:
-    """Figures made better and sealed afresh do not follow from the patients in the same record."""
+    """Figures that were edited and sealed again do not follow from the patients in the record."""
     path = registry.folder / "record.json"
     write_record(registry.scored(noise=30.0), path)
     content = json.loads(path.read_text())["content"]
@@ -237,7 +235,7 @@ def test_forged_record_is_refused(registry: Registry) -> None:
 
 
 def test_lost_alias_is_no_first_champion_and_can_be_restored(registry: Registry) -> None:
-    """G8: with the alias gone, nothing counts as a first champion; one call sets it back."""
+    """G8: without the alias no model is a first champion. The repair sets it back."""
     address, _ = registry.register("model")
     registry.judge("model")
     champion = registry.promote(address).champion
@@ -247,20 +245,20 @@ def test_lost_alias_is_no_first_champion_and_can_be_restored(registry: Registry)
         current_champion(registry.tracking_uri, SERVED)
     with pytest.raises(GateRefused, match="CHAMPION_LOST"):
         registry.promote(address)
-    assert [f.code for f in audit(registry.tracking_uri, SERVED, registry.ledger)] == ["ALIAS_DISAGREES"]
-    restored = repair(registry.tracking_uri, SERVED, ledger_path=registry.ledger, promoter="test", at=AT).champion
+    assert registry.faults() == ["ALIAS_DISAGREES"]
+    restored = registry.repair().champion
     assert restored == champion == current_champion(registry.tracking_uri, SERVED)
     assert read_history(registry.ledger)[-1].event == "restored"
 
 
 @pytest.mark.parametrize(
     ("died_in", "after_it", "outcome"),
-    [("change", False, "abandoned"), ("change", True, "promoted"), ("mirrored", False, "promoted")],
+    [("change", False, "abandoned"), ("change", True, "promoted"), ("mark_synced", False, "promoted")],
 )
-def test_interrupted_promotion_is_settled(
+def test_interrupted_promotion_is_completed_or_abandoned(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, died_in: str, after_it: bool, outcome: str
 ) -> None:
-    """A death before or after the seat changed leaves an intention; who comes next finds out what became of it."""
+    """A kill before or after the record changed leaves an announcement; the next promotion writes its outcome."""
     address, _ = registry.register("first")
     registry.judge("first", noise=2.0, seed=2)
     living = getattr(ChampionRecord, died_in)
@@ -284,10 +282,10 @@ def test_interrupted_promotion_is_settled(
         registry.judge("second", champion="first", noise=0.5, seed=3)
         registry.promote(better)
     assert [e.event for e in read_history(registry.ledger)] == ["intended", outcome, "intended", "promoted"]
-    assert audit(registry.tracking_uri, SERVED, registry.ledger) == ()
+    assert registry.faults() == []
 
 
-def test_history_chain_breaks_visibly(tmp_path: Path) -> None:
+def test_a_broken_history_chain_is_detected(tmp_path: Path) -> None:
     ledger = tmp_path / "promotions.jsonl"
     for i in range(4):
         append_entry(ledger, HistoryEntry("promoted", AT.isoformat(), "test", SERVED, str(i), f"{i}" * 64, None))
@@ -297,6 +295,7 @@ def test_history_chain_breaks_visibly(tmp_path: Path) -> None:
         [lines[0], *lines[2:]],
         [lines[1], lines[0], *lines[2:]],
         [*lines[:2], lines[2].replace('"version": "2"', '"version": "9"'), lines[3]],
+        [*lines[:3], lines[3].replace('"approval": null', '"approval": "x"')],
         [*lines[:3], lines[3][:40]],
     ):
         ledger.write_text("\n".join(damaged) + "\n")

@@ -1,7 +1,9 @@
-"""The smoke test before promotion (fault V4): a model that loads but answers wrongly never serves."""
+"""The smoke test before promotion (fault V4): a model that loads but gives wrong results never serves."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,15 +12,14 @@ from spine.measurement.registry import PARAMETERS
 from tests.validation.promotion.registry import SERVED, Registry, correct_result
 from validation.gates.policy import VirtualStudyLimits
 from validation.promotion.champion import open_registry, versions_of
-from validation.promotion.smoke_test import STUDY, VirtualStudyResult, virtual_study_truths, check_result
+from validation.promotion.smoke_test import STUDY, VirtualStudyResult, check_result, virtual_study_truths
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 NAN = float("nan")
 
 
-def other_answer(folder: Path, **changes: object) -> VirtualStudyResult:
-    answer = correct_result(folder)
-    return VirtualStudyResult(**({name: getattr(answer, name) for name in answer.__dataclass_fields__} | changes))
+def other_result(folder: Path, **changes: Any) -> VirtualStudyResult:
+    return replace(correct_result(folder), **changes)
 
 
 def crashing(folder: Path) -> VirtualStudyResult:
@@ -26,7 +27,7 @@ def crashing(folder: Path) -> VirtualStudyResult:
 
 
 @pytest.mark.parametrize(
-    ("ask", "told"),
+    ("measure", "found"),
     [
         (partial(correct_result, cobb=NAN), "cobb is nan"),
         (partial(correct_result, cobb=float("inf")), "cobb is inf"),
@@ -34,26 +35,26 @@ def crashing(folder: Path) -> VirtualStudyResult:
         (partial(correct_result, seconds=61.0), "61 s for the study, at most 60 s"),
         (partial(correct_result, seconds=NAN), "nan s for the study"),
         (partial(correct_result, mood=3.0), "unknown parameters mood"),
-        (partial(other_answer, values={}), "0 parameters answered"),
-        (partial(other_answer, values=dict.fromkeys(PARAMETERS)), "0 parameters answered"),
-        (partial(other_answer, values={"cobb": "31"}), "cobb is 31"),
-        (partial(other_answer, units={"cobb": "rad"}), "cobb is told in rad, not in deg"),
-        (partial(other_answer, model_digest="f" * 64), "was asked instead of"),
-        (crashing, "it cannot be asked: ContractViolation: MODEL_SIGNATURE"),
+        (partial(other_result, values={}), "0 parameters have a value"),
+        (partial(other_result, values=dict.fromkeys(PARAMETERS)), "0 parameters have a value"),
+        (partial(other_result, values={"cobb": "31"}), "cobb is 31"),
+        (partial(other_result, units={"cobb": "rad"}), "cobb is in rad instead of deg"),
+        (partial(other_result, model_digest="f" * 64), "was run instead of"),
+        (crashing, "the model cannot be run: ContractViolation: MODEL_SIGNATURE"),
     ],
-)  # fmt: skip
-def test_model_that_loads_but_answers_wrongly_is_stopped(registry: Registry, ask: object, told: str) -> None:
+)
+def test_model_that_loads_but_answers_wrongly_is_stopped(registry: Registry, measure: object, found: str) -> None:
     address, _ = registry.register("model")
     registry.judge("model")
-    refusal = registry.refuses(address, "SMOKE_TEST_FAILED", measure_virtual_study=ask)
-    assert told in refusal.found
+    refusal = registry.refuses(address, "SMOKE_TEST_FAILED", measure_virtual_study=measure)
+    assert found in refusal.found
     client = open_registry(registry.tracking_uri)
-    assert not versions_of(client, SERVED), "what fails is not even registered under the served name"
+    assert not versions_of(client, SERVED), "a model that fails is not registered under the served name"
     experiment = client.get_experiment_by_name(f"{SERVED}-promotions")
     assert [r.info.status for r in client.search_runs([experiment.experiment_id])] == ["FAILED"]
 
 
-def test_without_a_way_to_ask_nothing_is_promoted(registry: Registry) -> None:
+def test_without_a_way_to_run_the_model_nothing_is_promoted(registry: Registry) -> None:
     address, _ = registry.register("model")
     registry.judge("model")
     registry.refuses(address, "SMOKE_TEST_ABSENT", measure_virtual_study=None)
@@ -65,30 +66,31 @@ def test_ten_times_slower_than_the_champion_is_stopped(registry: Registry) -> No
     registry.promote(first)
     second, _ = registry.register("second")
     registry.judge("second", champion="first", noise=0.5, seed=3)
-    asked: list[bytes] = []
+    loaded: list[bytes] = []
 
-    def ask(folder: Path) -> VirtualStudyResult:
+    def measure(folder: Path) -> VirtualStudyResult:
         graph = (folder / "model.onnx").read_bytes()
-        asked.append(graph)
+        loaded.append(graph)
         return correct_result(folder, seconds=2.1 if graph == b"graph of second" else 0.2)
 
     assert (
         "2.1 s for the study, at most 2 s"
-        in registry.refuses(second, "SMOKE_TEST_FAILED", measure_virtual_study=ask).found
+        in registry.refuses(second, "SMOKE_TEST_FAILED", measure_virtual_study=measure).found
     )
-    assert set(asked) == {b"graph of first", b"graph of second"}, "the very bytes of both were asked"
+    assert set(loaded) == {b"graph of first", b"graph of second"}, "the bytes of both models were loaded"
     registry.promote(second, measure_virtual_study=partial(correct_result, seconds=1.9))
 
 
 def test_another_schema_than_the_champions_is_stopped() -> None:
-    told = {"cobb": 31.0, "pelvic_tilt": None}
-    answer = VirtualStudyResult("a" * 64, told, {"cobb": "deg"}, ("frontal", "lateral"), 0.2)
+    values = {"cobb": 31.0, "pelvic_tilt": None}
+    champion = VirtualStudyResult("a" * 64, values, {"cobb": "deg"}, ("frontal", "lateral"), 0.2)
     less = VirtualStudyResult("b" * 64, {"cobb": 31.0}, {"cobb": "deg"}, ("frontal",), 0.2)
     assert check_result(less, VirtualStudyLimits(), None) == []
-    faults = check_result(less, VirtualStudyLimits(), answer)
+    faults = check_result(less, VirtualStudyLimits(), champion)
     assert faults == [
-        "nothing is told of pelvic_tilt, of which the champion tells", "no lateral view, which the champion reads",
-    ]  # fmt: skip
+        "the candidate reports no pelvic_tilt; the champion does",
+        "the candidate reads no lateral view; the champion does",
+    ]
 
 
 def test_bundled_study_is_small_and_holds_known_parameters() -> None:
