@@ -63,13 +63,13 @@ class Approval(Strict):
 
 
 class VirtualStudyLimits(Strict):
-    """What a model must answer on the bundled virtual patient before it serves: that it works, not how well.
+    """Limits of the smoke test on the bundled virtual study, which shows that a model works, not how good it is.
 
     Attributes:
-        tolerance_deg: farthest that an angle may lie from the truth: by default about twice the loosest ceiling of the
-            default policy (11.5), so that a model which keeps the ceilings is not stopped by the luck of one patient.
-        least_answers: parameters that must have a value.
-        times_the_champion: how much slower than the champion it may be.
+        tolerance_deg: largest error of an angle. The default is about twice the loosest limit of the default policy
+            (11.5), so that a model within the limits is not stopped by one unlucky patient.
+        least_answers: how many parameters must have a value.
+        times_the_champion: how many times slower than the champion it may be.
         seconds: longest time for the study, with or without a champion.
     """
 

@@ -63,12 +63,12 @@ def aftermath_of(
     others = [r for r in standing if r.verdict != verdict.digest]
     deeds += [(r.at, f"{_refused(r.by, r.at, r.comment)} (this model, with verdict {r.verdict[:12]})") for r in others]
     rejected = [e for e in about if e.event == "rejected"]
-    lifted = [
+    reinstated = [
         e
         for e in entries
         if e.event == "reinstated" and e.model_digest == verdict.challenger_model and (rejected or lost)
     ]
-    deeds += [(e.at, f"lifted by {e.promoter} on {day(e.at)}: {e.reason or 'no comment'}") for e in lifted]
+    deeds += [(e.at, f"reinstated by {e.promoter} on {day(e.at)}: {e.reason or 'no comment'}") for e in reinstated]
     promoted = [e for e in about if e.event == "promoted"]
     for entry in promoted:
         deeds.append((entry.at, f"promoted on {day(entry.at)} as version {entry.version} by {entry.promoter}"))
@@ -138,7 +138,7 @@ def _sits(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> bool:
 
 
 def _others(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> set[str]:
-    """Digests of the other models that served in the same place and were not rolled back from, or lifted since."""
+    """Digests of the other models that served in the same place and were not rolled back from, or reinstated since."""
     served: set[str] = set()
     denied: set[str | None] = set()
     for entry in (e for e in entries if e.production_model == promoted.production_model):

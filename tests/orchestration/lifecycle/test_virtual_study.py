@@ -1,4 +1,4 @@
-"""The bundled virtual patient, asked for real: the model in the box passes, one made of NaN or cut short does not."""
+"""The bundled virtual study, measured with real models: the bundled one passes; NaN or truncated ones do not."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ from validation.promotion.smoke_test import STUDY, require_smoke_test, virtual_s
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A copy of the model in the box."""
+    """A copy of the bundled model."""
     folder = tmp_path / "model"
     folder.mkdir()
     for name in ("model.onnx", "contract.json"):
@@ -29,16 +29,16 @@ def model(tmp_path: Path) -> Path:
     return folder
 
 
-def test_model_in_the_box_passes_its_smoke_test(model: Path) -> None:
-    answer = require_smoke_test(
+def test_bundled_model_passes_its_smoke_test(model: Path) -> None:
+    result = require_smoke_test(
         measure_virtual_study, model, model_digest(model), VirtualStudyLimits(tolerance_deg=5.0)
     )
-    assert all(answer.values[name] is not None for name in virtual_study_truths())
-    assert answer.views == VIEWS
+    assert all(result.values[name] is not None for name in virtual_study_truths())
+    assert result.views == VIEWS
 
 
 def test_model_that_answers_nan_is_stopped(model: Path) -> None:
-    """It loads, its signature is right, its weights are NaN: what reaches a patient is not a number, or nothing."""
+    """The model loads and has the right signature, but its weights are NaN."""
     network = onnx.load(str(model / "model.onnx"))
     for weights in network.graph.initializer:
         values = onnx.numpy_helper.to_array(weights)

@@ -72,11 +72,11 @@ def test_going_back_is_offered_where_another_model_could_serve(verdict: Verdict)
     other: dict[str, Any] = {"verdict": OTHER, "model_digest": OTHER, "version": "2"}
     before, ours = ("promoted", other), ("promoted", {})
     denied = ("rolled_back", {"previous_digest": OTHER, "verdict": None})
-    lifted = ("reinstated", other | {"verdict": None})
+    reinstated = ("reinstated", other | {"verdict": None})
     for events, offered in (
         ((before, ours), True),
         ((before, ours, ("promoted", other), denied), False),
-        ((before, ours, ("promoted", other), denied, lifted), True),
+        ((before, ours, ("promoted", other), denied, reinstated), True),
         ((("promoted", other | {"production_model": "another"}), ours), False),
     ):
         done = told(verdict, history(verdict, *events))
@@ -137,18 +137,20 @@ def test_a_refusal_is_told_also_where_the_history_has_lost_it(verdict: Verdict) 
     assert lost.over and "the history has lost the line" in lost.told
 
 
-def test_a_refusal_of_the_same_model_under_another_verdict_is_told_until_it_is_lifted(verdict: Verdict) -> None:
+def test_a_refusal_of_the_same_model_under_another_verdict_is_told_until_it_is_reinstated(verdict: Verdict) -> None:
     refusal = replace(word(verdict, "rejected"), verdict=OTHER)
     line = ("rejected", {"approval": refusal.digest, "reason": "mirrored", "verdict": OTHER})
     for done in (told(verdict, history(verdict, line), refusal), told(verdict, [], refusal)):
         assert "refused by R. Viewer" in done.told and f"(this model, with verdict {OTHER[:12]})" in done.told
         assert done.over
-    lifted = ("reinstated", {"verdict": None, "reason": "the wrong radiographs"})
-    done = told(verdict, history(verdict, line, lifted), refusal)
+    reinstated = ("reinstated", {"verdict": None, "reason": "the wrong radiographs"})
+    done = told(verdict, history(verdict, line, reinstated), refusal)
     assert not done.over and done.lines == (NOTHING,)
     own = ("rejected", {"approval": "c" * 64, "reason": "mirrored"})
-    done = told(verdict, history(verdict, own, lifted))
-    assert not done.over and done.lines[-1].startswith("lifted by R. Viewer") and "the wrong radiographs" in done.told
+    done = told(verdict, history(verdict, own, reinstated))
+    assert (
+        not done.over and done.lines[-1].startswith("reinstated by R. Viewer") and "the wrong radiographs" in done.told
+    )
 
 
 def test_a_promotion_that_was_cut_off_names_the_way_out(verdict: Verdict) -> None:
