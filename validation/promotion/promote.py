@@ -26,12 +26,7 @@ from validation.promotion.approval_check import require_approval
 from validation.promotion.approved_baseline import require_expected_baseline
 from validation.promotion.champion import Champion, current_champion, download, open_registry
 from validation.promotion.champion_change import change_champion, sync
-from validation.promotion.champion_record import (
-    COMPARE_AGAIN,
-    ChampionRecord,
-    ServingVersion,
-    open_champion_record,
-)
+from validation.promotion.champion_record import COMPARE_AGAIN, ChampionRecord, ServingVersion, open_champion_record
 from validation.promotion.cleanup import clean_up
 from validation.promotion.history import HistoryEntry, read_history, require_clock_not_behind
 from validation.promotion.history_length import open_for_append

@@ -11,14 +11,7 @@ from pathlib import Path
 from spine.errors import GateRefused
 from validation.promotion.approval import SignOff, require_signed
 from validation.promotion.audit import digest_in_registry
-from validation.promotion.champion import (
-    CHAMPION_ALIAS,
-    TAG,
-    Champion,
-    model_altered,
-    open_registry,
-    version_of_alias,
-)
+from validation.promotion.champion import CHAMPION_ALIAS, TAG, Champion, model_altered, open_registry, version_of_alias
 from validation.promotion.champion_change import sync, sync_aliases
 from validation.promotion.champion_record import ServingVersion, open_champion_record
 from validation.promotion.cleanup import clean_up

@@ -162,10 +162,7 @@ def _require_serving(client: "MlflowClient", record: ChampionRecord, request: Ro
         serving = record.change(None, ServingVersion(last.version, last.model_digest))
     if serving is None:
         raise GateRefused(
-            "NO_CHAMPION",
-            found="no model that serves",
-            expected="a champion to return from",
-            remedy="promote a model",
+            "NO_CHAMPION", found="no model that serves", expected="a champion to return from", remedy="promote a model"
         )
     return serving
 
