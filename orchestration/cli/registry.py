@@ -162,7 +162,7 @@ def approve(verdict: str, workspace: Path, person: str, comment: str, ttl: float
 @click.option("--as", "person", required=True, help="Who refuses.")
 @click.option("--comment", required=True, help="Why; recorded in the history.")
 def reject(verdict: str, workspace: Path, person: str, comment: str) -> None:
-    """Refuse the model of VERDICT (a file, or the beginning of its digest), whatever the policy says.
+    """Refuse the model of VERDICT (a file, or the beginning of its digest), under any policy.
 
     The same bytes stay refused under every later verdict and policy. Train another candidate. If the refusal was a
     mistake, a person other than the author removes it with `plumbline reinstate`.

@@ -1,6 +1,6 @@
 """Measures the bundled virtual study with a model, for the smoke test: ``validation`` cannot run models itself.
 
-Contract: the folder is loaded as ``plumbline measure`` loads it, by onnxruntime alone, and anew for each call.
+Contract: the folder is loaded as ``plumbline measure`` loads it, by onnxruntime alone, and again for each call.
 """
 
 import json

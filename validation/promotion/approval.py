@@ -65,7 +65,7 @@ class Approval:
 
 @dataclass(frozen=True)
 class SignOff:
-    """Who decides, why, and for how many hours (None: as long as the policy says)."""
+    """Who decides, why, and for how many hours (None: as long as the policy allows)."""
 
     approver: str
     comment: str

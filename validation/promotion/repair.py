@@ -1,4 +1,4 @@
-"""The repair: completes an interrupted change and sets aliases back; and goes on after the loss of a history.
+"""The repair: completes an interrupted change, sets aliases back, and accepts the loss of a history.
 
 Contract: ``repair`` puts no other model into service than the one in the champion record (or, where the record is
 empty, in the history), and only after its bytes were verified. A broken chain is evidence and is not repaired.

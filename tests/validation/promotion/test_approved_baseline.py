@@ -66,5 +66,5 @@ def test_a_verdict_without_the_baseline_is_refused(policy: Policy, scored: Calla
     require_expected_baseline(
         policy, without, (entry(B, "3", "grant"),), "plumbline", ()
     )  # the champion is the baseline
-    asked = policy.model_copy(update={"baseline": None})
-    require_expected_baseline(asked, without, HISTORY, "plumbline", ())
+    without_rule = policy.model_copy(update={"baseline": None})
+    require_expected_baseline(without_rule, without, HISTORY, "plumbline", ())

@@ -85,10 +85,10 @@ def test_stale_champion_is_refused(registry: Registry) -> None:
     first, _ = registry.register("first")
     late, _ = registry.register("late")
     registry.judge("late", noise=1.0)
-    held = registry.verdict_path.read_bytes()
+    kept = registry.verdict_path.read_bytes()
     registry.judge("first", noise=2.0)
     registry.promote(first)
-    registry.verdict_path.write_bytes(held)
+    registry.verdict_path.write_bytes(kept)
     stale = registry.refuses(late, "STALE_CHAMPION")
     assert all(step in stale.remedy for step in ("plumbline run -w", "champion_evaluation", "verdict", "promotion"))
 
