@@ -169,8 +169,8 @@ def _finished(client: "MlflowClient", experiment_id: str, model: str, digest: st
         run_id = str(run.info.run_id)
         versions = client.search_model_versions(f"run_id = '{run_id}'")
         if run.info.status == "FINISHED" and versions:
-            version = str(versions[0].version)
-            return TrackedModel(run_id, version, f"models:/{model}/{version}", experiment_id)
+            newest = str(versions[0].version)
+            return TrackedModel(run_id, newest, f"models:/{model}/{newest}", experiment_id)
         for version in versions:
             client.delete_model_version(version.name, version.version)
         if run.info.status != "FAILED":
