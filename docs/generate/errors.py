@@ -17,7 +17,10 @@ _EXIT_CODES: Mapping[int, str] = {
     130: "Interrupted. Finished work is kept: the same command goes on.",
     143: "A training was asked to stop and wrote a checkpoint: the same command goes on.",
 }
-_INTRODUCTION = """# Exit codes and error codes
+_INTRODUCTION = """---
+hide: [toc]
+---
+# Exit codes and error codes
 
 This page is made from the source code.
 
@@ -28,7 +31,8 @@ Every error is printed as `CODE: found ...; expected ...; what to do`. The code 
 The wording may change. Errors derived from `InputRejected` concern one study: it goes to quarantine with this message,
 and the rest of the batch goes on.
 
-In the messages below, braces stand for what is filled in when the error is raised. A slash stands between alternatives.
+In the messages below, braces stand for what is filled in when the error is raised. A slash stands between
+alternatives. Below each code stand its class and its exit code.
 
 {codes}"""
 
@@ -42,14 +46,15 @@ def errors_page() -> str:
         ("Exit code", "Meaning", "Errors"),
         ((str(number), text, ", ".join(by_exit_code[number])) for number, text in _EXIT_CODES.items()),
     )
-    codes = table(("Code", "Error", "Exit code", "Found", "Expected", "What to do"), _rows(raised()))
+    codes = table(("Code", "Found", "Expected", "What to do"), _rows(raised()))
     return _INTRODUCTION.format(exit_codes=exit_codes, codes=codes)
 
 
 def _rows(places: Sequence[Raised]) -> Iterator[tuple[str, ...]]:
-    """A row for every message, those of one code below each other; the code stands in the first."""
+    """A row for every message; those of one code stand below each other, with the code in the first."""
     messages = {(p.code, p.error, *(plain(p.message.get(part, "")) for part in PARTS)): None for p in places}
     before = ""
     for name, error, *texts in messages:
-        yield code(name) if name != before else "", error, str(error_classes()[error]), *texts
+        kind = f"{error}, {error_classes()[error]}"
+        yield f"{code(name)}<br>{kind}" if name != before else kind, *texts
         before = name

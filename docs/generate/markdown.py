@@ -17,5 +17,5 @@ def plain(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Text of a cell in the type of code."""
-    return f"`{text.replace('|', chr(92) + '|')}`" if text else ""
+    """Text of a cell as code, in which a pipe does not end the cell."""
+    return f"`{text}`" if text else ""

@@ -14,7 +14,19 @@ def model_card_page() -> str:
     return (ROOT / "inference" / "weights" / "card.md").read_text()
 
 
+def contributing_page() -> str:
+    """CONTRIBUTING.md, whose links are relative to the top of the repository."""
+    return (ROOT / "CONTRIBUTING.md").read_text().replace("](docs/", "](")
+
+
+def changes_page() -> str:
+    """CHANGELOG.md."""
+    return (ROOT / "CHANGELOG.md").read_text()
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
+    "changes": changes_page,
+    "contributing": contributing_page,
     "model-card": model_card_page,
     "reference/command-line": command_line_page,
     "reference/params": settings_page,

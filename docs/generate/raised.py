@@ -58,7 +58,7 @@ def _places(module: Module, call: ast.Call) -> Iterator[Raised]:
         return
     error, message = _error_of(module, call), _message(module, call, {})
     for name, found in _codes(module, call, code):
-        yield Raised(name, error, message | found, module.name, call.lineno)
+        yield Raised(name, error, {**message, **found}, module.name, call.lineno)
 
 
 def _codes(module: Module, call: ast.Call, node: ast.expr) -> Iterator[tuple[str, Texts]]:
