@@ -3,7 +3,7 @@
 What belongs here: summaries, the table, earlier versions on file. What does not: how a quantity is measured
 (``picture_statistics``). Contract: both kinds come in the same frame and go through the same code; the distance of a
 quantity is (virtual median - real median) in interquartile ranges of the real films, so that 0 is alike and 1 is out
-of the ordinary. An earlier version is a small JSON under ``docs/appearance``.
+of the ordinary. An earlier version is a small JSON under ``benchmarks/appearance``.
 """
 
 import json
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tests.bench.sim_to_real.picture_statistics import GREY_BINS, grey_histogram, statistics_of
 
-STORE = Path("docs/appearance")
+STORE = Path("benchmarks/appearance")
 
 
 @dataclass(frozen=True)
