@@ -43,6 +43,13 @@ def test_every_path_that_a_page_names_is_there():
     assert sorted((page, path) for page, path in named if not (ROOT / path).exists()) == []
 
 
+@pytest.mark.parametrize("name", ["bug", "feature"])
+def test_the_forms_for_issues_ask_something(name):
+    form = yaml.safe_load((ROOT / ".github" / "ISSUE_TEMPLATE" / f"{name}.yml").read_text())
+    assert {"name", "description", "body"} <= form.keys()
+    assert any(part["type"] == "textarea" for part in form["body"])
+
+
 def test_the_thumbnails_are_small():
     thumbnails = sorted((ROOT / "docs" / "thumbnails").glob("*.png"))
     assert len(thumbnails) == 5
