@@ -148,7 +148,7 @@ def _appearance(given: argparse.Namespace) -> int:
         films = read_pack(given.real)
         real = measure_films(films.pictures, films.corners, films.visible)
     else:
-        real = load_appearance("real-films")
+        real = load_appearance("real-radiographs")
     if not given.stored_only:
         device = _device(given.device)
         if given.pool is not None:
