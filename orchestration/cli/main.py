@@ -4,7 +4,7 @@ What belongs here: the group itself. What does not: subcommands (one module per 
 Contract: a subcommand's module is imported only when it is asked for, so ``--help`` is instant and
 ``measure`` never pays for torch or Dagster. Exit codes: 0 done, 1 the work failed, 2 wrong usage or
 parameters, 3 refused by the gate or by evidence or a model that is missing or altered, 4 another run has the
-workspace, 130 interrupted; `python -m docs.generate errors` lists which error ends how.
+workspace, 130 interrupted; README lists which error ends how.
 """
 
 import importlib

@@ -1,6 +1,6 @@
 """Contact sheets of virtual patients for docs/, and the rows they show.
 
-    python -m tests.bench.contact_sheet          docs/virtual-pairs.png and docs/virtual-radiographs.png
+    python -m tests.bench.contact_sheet          docs/virtual-pairs.png and docs/virtual-films.png
 
 What belongs here: the two sheets. What does not: rendering. Contract: patients 0..23 of seed 2026, none picked.
 """
@@ -19,7 +19,7 @@ from spine.phantom.picture.render import render_views
 from spine.phantom.stream import frontal_films
 
 SEED, COUNT = 2026, 24
-PAIRS, FILMS = Path("docs/virtual-pairs.png"), Path("docs/virtual-radiographs.png")
+PAIRS, FILMS = Path("docs/virtual-pairs.png"), Path("docs/virtual-films.png")
 _CAPTION = 12
 
 

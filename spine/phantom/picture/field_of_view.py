@@ -108,7 +108,7 @@ class FilmField:
 def film_field(patient: VirtualPatient, shape: tuple[int, int], rng: np.random.Generator) -> FilmField:
     """A film from the neck to the sacrum, cropped to a strip around the spine and fitted into (H, W) pixels.
 
-    How much is cropped follows the public frontal films (docs/sources.md, images and postures), a little wider:
+    How much is cropped follows the public frontal films (docs/sources.md, pictures and postures), a little wider:
     T1 near the upper edge, the pelvis mostly cut off, a strip 0.24 to 0.60 times as wide as it is high.
     """
     points = patient.reconstruction.points

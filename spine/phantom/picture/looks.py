@@ -1,7 +1,7 @@
 """Which looks pictures have: choices of exposure and display processing, drawn from families.
 
 What belongs here: what is likely. What does not: the processing itself (``display``, ``exposure``). Contract: a
-look is plain numbers; a seed always gives the same one. The families (docs/sources.md, images and postures):
+look is plain numbers; a seed always gives the same one. The families (docs/sources.md, pictures and postures):
 
     scanner   the slot scanner: flattened, evened out, sharp edges, sigmoid
     cr        plates and flat detectors: partly flattened, wider scatter, moderate edges

@@ -2,7 +2,7 @@
 
 What belongs here: the few numbers that bones and soft parts share, and the joints of the arms. What does not:
 alignment (``curvature``) and the rib cage's place (``chest``). Contract: millimetres; the arms' joints are in the
-patient frame, so bone and flesh of an arm coincide. Postures: docs/sources.md, images and postures.
+patient frame, so bone and flesh of an arm coincide. Postures: docs/sources.md, pictures and postures.
 """
 
 from dataclasses import dataclass
