@@ -2,8 +2,8 @@
 
 Contract: a subcommand's module is imported only when it is asked for, so ``--help`` is instant and ``measure`` never
 pays for torch or Dagster. Exit codes: 0 done, 1 the work failed, 2 wrong usage or parameters, 3 refused by the gate or
-by evidence or a model that is missing or altered, 4 another run has the workspace, 130 interrupted; README lists which
-error ends how.
+by evidence or a model that is missing or altered, 4 another run has the workspace, 130 interrupted; the documentation
+lists which error ends how.
 """
 
 import importlib

@@ -59,6 +59,12 @@ def test_the_page() -> None:
         assert tab.console == []
 
 
+def test_the_dataset_report() -> None:
+    with browser() as tab:
+        tab.open((Workspace(Path(str(OF))).validation / "report.html").as_uri())
+        keep(tab, "dataset")
+
+
 def test_mlflow() -> None:
     workspace = Workspace(Path(str(OF)))
     verdict = read_verdict(workspace.verdict_file)
