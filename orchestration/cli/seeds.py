@@ -24,7 +24,7 @@ def seeds(workspace: Path, listed: str, count: int | None) -> None:
     Example:  plumbline seeds -w ws --count 4
     """
     from orchestration.lifecycle.seed_fits import measure_seeds
-    from orchestration.pipeline.lock import chain_lock
+    from orchestration.pipeline.lock import workspace_lock
     from orchestration.pipeline.params import read_params
     from orchestration.pipeline.policies import policy_path
     from validation.gates.policy import read_policy
@@ -34,7 +34,7 @@ def seeds(workspace: Path, listed: str, count: int | None) -> None:
     params = read_params(chosen.params_file)
     policy = read_policy(policy_path(params, chosen))
     wanted = _wanted(listed, count, params.training.seed)
-    with chain_lock(chosen), progress_bar("seeds") as progress:
+    with workspace_lock(chosen), progress_bar("seeds") as progress:
         fits = measure_seeds(
             chosen, params, wanted, lambda seed, done: errors.print(f"  seed {seed}: {done}"), progress
         )

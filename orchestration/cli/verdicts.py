@@ -116,11 +116,11 @@ def promote(workspace: Path, promoter: str, approval: str, named: str) -> None:
     Example:  plumbline promote -w workspace/demo --by "R. Viewer"
     """
     from orchestration.lifecycle.promotion import promote_champion
-    from orchestration.pipeline.lock import chain_lock
+    from orchestration.pipeline.lock import workspace_lock
     from orchestration.pipeline.params import read_params
 
     chosen = Workspace(workspace)
-    with chain_lock(chosen):
+    with workspace_lock(chosen):
         _require_latest(chosen, named)
         print_step(promote_champion(chosen, read_params(chosen.params_file), promoter, approval))
 
