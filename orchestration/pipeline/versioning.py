@@ -1,8 +1,8 @@
 """What the pipeline asks of DVC: whether a stage is up to date, recording a stage, and the version of the data.
 
 Contract: Dagster decides when a stage runs, DVC holds bytes and versions. A stage that ran under Dagster is committed
-to ``dvc.lock``, so ``dvc repro`` has nothing to do afterwards. A stage that ``dvc repro`` ran is up to date for Dagster.
-Telemetry and update checks are off.
+to ``dvc.lock``, so ``dvc repro`` has nothing to do afterwards. A stage that ``dvc repro`` ran is up to date for
+Dagster. Telemetry and update checks are off.
 """
 
 import os
