@@ -124,12 +124,13 @@ def _prediction(example: Example, rng: np.random.Generator, role: str) -> Predic
 def _judge(workspace: Workspace, params: Params, *, with_champion: bool) -> None:
     from orchestration.pipeline.policies import policy_path
     from validation.evaluation.record import read_record
+    from validation.gates.evidence import Evidence
     from validation.gates.policy import read_policy
     from validation.gates.verdict import judge, write_verdict
 
     challenger = read_record(workspace.evaluation / "record.json")
     champion = read_record(workspace.champion_evaluation / "record.json") if with_champion else None
-    verdict = judge(read_policy(policy_path(params, workspace)), challenger, champion, judged_at=AT)
+    verdict = judge(read_policy(policy_path(params, workspace)), Evidence(challenger, champion), judged_at=AT)
     for path in (workspace.verdict_file, workspace.verdict_file.with_name(f"{verdict.digest}.json")):
         write_verdict(verdict, path)
 

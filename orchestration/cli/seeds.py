@@ -28,7 +28,7 @@ def seeds(workspace: Path, listed: str, count: int | None) -> None:
     from orchestration.pipeline.params import read_params
     from orchestration.pipeline.policies import policy_path
     from validation.gates.policy import read_policy
-    from validation.gates.seed_spread import how_little, spread_rows, spread_tables
+    from validation.gates.seed_spread import describe_few_fits, spread_rows, spread_tables
 
     chosen = Workspace(workspace)
     params = read_params(chosen.params_file)
@@ -44,7 +44,7 @@ def seeds(workspace: Path, listed: str, count: int | None) -> None:
     for table in spread_tables(rows):
         print_table(table.title, table.columns, table.rows)
         output.print()
-    if few := how_little(rows):
+    if few := describe_few_fits(rows):
         print_words(few)
     output.print(f"MLflow: parent run {fits.parent}")
 

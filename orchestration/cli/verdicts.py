@@ -30,7 +30,8 @@ def verdict(workspace: Path) -> None:
 
 def print_verdict(workspace: Workspace) -> None:
     """The table of the latest verdict, with its decision as title."""
-    from validation.gates.verdict import read_verdict, verdict_table
+    from validation.gates.verdict import read_verdict
+    from validation.gates.verdict_text import verdict_table
 
     judged = read_verdict(workspace.verdict_file)
     rows = [
@@ -93,8 +94,8 @@ def explain(verdict_file: Path | None, workspace: Path) -> None:
     \b
     Example:  plumbline explain workspace/demo/state/verdicts/latest.json
     """
-    from validation.gates.verdict import explain as explained
     from validation.gates.verdict import read_verdict
+    from validation.gates.verdict_text import explain as explained
 
     chosen = Workspace(workspace)
     judged = read_verdict(verdict_file or chosen.verdict_file)

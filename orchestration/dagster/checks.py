@@ -56,7 +56,8 @@ def dataset_is_valid(paths: WorkspacePaths) -> dg.AssetCheckResult:
 @dg.asset_check(asset=verdict, blocking=True, description="the sealed verdict is PROMOTE")
 def gate_promotes(paths: WorkspacePaths) -> dg.AssetCheckResult:
     """The run goes on to promotion only if the verdict is PROMOTE."""
-    from validation.gates.verdict import explain, read_verdict, sentence
+    from validation.gates.verdict import read_verdict
+    from validation.gates.verdict_text import explain, sentence
 
     try:
         judged = read_verdict(paths.folders.verdict_file)

@@ -48,7 +48,9 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     from validation.evaluation.record import read_record
     from validation.evaluation.report import write_report
     from validation.gates.policy import read_policy
-    from validation.gates.verdict import judge, sentence, write_verdict
+    from validation.gates.evidence import Evidence
+    from validation.gates.verdict import judge, write_verdict
+    from validation.gates.verdict_text import sentence
 
     challenger = read_record(workspace.evaluation / "record.json")
     champion_record = workspace.champion_evaluation / "record.json"
@@ -57,13 +59,13 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     _require_champion_is_scored(workspace, champion)
     baseline = baseline_record(workspace, champion)
     found = gather_siblings(workspace, policy, challenger)
-    siblings = list(found.records.values())
-    verdict = judge(policy, challenger, champion, judged_at=datetime.now(UTC), baseline=baseline, siblings=siblings)
+    evidence = Evidence(challenger, champion, baseline, tuple(found.records.values()))
+    verdict = judge(policy, evidence, judged_at=datetime.now(UTC))
     for path in (workspace.verdict_file, workspace.verdict_file.with_name(f"{verdict.digest}.json")):
         write_verdict(verdict, path)
     figures: dict[str, Figure] = {"decision": verdict.decision, "verdict": verdict.digest[:12]}
     _name_challenger(workspace, verdict.challenger_model)
-    figures |= {"rules passed": f"{len(verdict.passed)} of {len(verdict.weighed)}"}
+    figures |= {"rules passed": f"{len(verdict.passed)} of {len(verdict.evaluated)}"}
     figures |= {"other seeds": ", ".join(found.records) or "none"}
     figures |= {f"seed left out {i}": why for i, why in enumerate(found.left_out, start=1)}
     figures |= {f"reason {i}": sentence(r) for i, r in enumerate(verdict.refusals[:8], start=1)}

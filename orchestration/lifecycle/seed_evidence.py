@@ -133,10 +133,11 @@ def _verified(
 
 def other_terms(policy: "Policy", challenger: "EvaluationRecord", record: "EvaluationRecord") -> str:
     """Why the record may not be held beside the challenger's; empty where it may."""
-    from validation.gates.preconditions import evidence_digest, weigh_rival
+    from validation.gates.evidence import evidence_digest
+    from validation.gates.preconditions import check_comparable
 
-    weighed = weigh_rival(policy, challenger, "challenger", record, evidence_digest(record))
-    return ", ".join(dict.fromkeys(r.code for r in weighed if r.outcome != "PASS"))
+    checked = check_comparable(policy, challenger, "challenger", record, evidence_digest(record))
+    return ", ".join(dict.fromkeys(r.code for r in checked if r.outcome != "PASS"))
 
 
 def _keep(record: "EvaluationRecord", path: Path) -> None:

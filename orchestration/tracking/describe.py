@@ -158,7 +158,7 @@ def metrics_of(material: "ReviewMaterial") -> dict[str, float]:
     """The figures of the comparison under the names of their groups."""
     verdict = material.verdict
     results = verdict.results
-    metrics = {"verdict/rules": float(len(verdict.weighed))}
+    metrics = {"verdict/rules": float(len(verdict.evaluated))}
     for outcome in ("PASS", "NOT_ASKED", "HOLD", "REJECT", "INSUFFICIENT"):
         metrics[f"verdict/{outcome.lower()}"] = float(sum(r.outcome == outcome for r in results))
     metrics |= _landmark_metrics(material.challenger)
@@ -187,7 +187,7 @@ def _landmark_metrics(record: "EvaluationRecord") -> dict[str, float]:
 def _log_artifacts(
     client: "MlflowClient", run_id: str, page: Path, material: "ReviewMaterial", facts: "RunFacts"
 ) -> None:
-    from validation.gates.verdict import explain
+    from validation.gates.verdict_text import explain
     from validation.review.claim import ClaimSource, claim_json, claim_markdown, fill_checklist
     from validation.review.model_card import card_json, card_markdown, make_card
 
@@ -243,7 +243,7 @@ def _describe(client: "MlflowClient", run: Any, version: Any, material: "ReviewM
     ours = material.challenger
     head = (
         f"{_HEAD}{verdict.decision}\n\n{listed}\n\n{_done_line(material.done or Aftermath())}\n\n"
-        f"{len(verdict.passed)} of {len(verdict.weighed)} rules passed on {ours.n_patients} **{ours.patients_are}**, "
+        f"{len(verdict.passed)} of {len(verdict.evaluated)} rules passed on {ours.n_patients} **{ours.patients_are}**, "
         f"policy `{verdict.policy}` version {verdict.policy_version}. Verdict `{verdict.digest}`.\n\n"
     )
     reasons = "".join(f"- `{r.code}` {r.subject.replace('_', ' ')}: {r.figure_name}\n" for r in verdict.refusals[:8])

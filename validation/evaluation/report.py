@@ -17,7 +17,8 @@ from validation.evaluation.agreement import Agreement
 from validation.evaluation.landmark_errors import LandmarkSummary
 from validation.evaluation.plots import LANDMARK_PLOT, write_plots
 from validation.evaluation.record import EvaluationRecord
-from validation.gates.verdict import Verdict, sentence, verdict_table
+from validation.gates.verdict import Verdict
+from validation.gates.verdict_text import sentence, verdict_table
 
 COLUMNS: tuple[tuple[str, str, int], ...] = (
     ("bias", "bias", 1), ("standard_error_of_estimate", "SEE", 2), ("slope", "slope", 2), ("intercept", "intercept", 1),

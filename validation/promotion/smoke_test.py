@@ -72,7 +72,7 @@ def require_smoke_test(
     if isinstance(answer, str):
         raise _failed([answer])
     rival = _asked(ask, champion_folder) if champion_folder is not None else None
-    faults = weigh_answer(answer, limits, rival if isinstance(rival, PhantomAnswer) else None)
+    faults = evaluate_answer(answer, limits, rival if isinstance(rival, PhantomAnswer) else None)
     if answer.model_digest != digest:
         faults.insert(0, f"model {answer.model_digest[:12]} was asked instead of {digest[:12]}")
     if faults:
@@ -80,7 +80,7 @@ def require_smoke_test(
     return answer
 
 
-def weigh_answer(answer: PhantomAnswer, limits: PhantomStudy, champion: PhantomAnswer | None) -> list[str]:
+def evaluate_answer(answer: PhantomAnswer, limits: PhantomStudy, champion: PhantomAnswer | None) -> list[str]:
     """Everything that is wrong with an answer; empty where it is in order."""
     return [*_wrong_values(answer, limits), *_other_schema(answer, champion), *_slow(answer, limits, champion)]
 
@@ -95,7 +95,7 @@ def _wrong_values(answer: PhantomAnswer, limits: PhantomStudy) -> list[str]:
         if not is_number(value):
             faults.append(f"{name} is {value}")
         elif answer.units.get(name) != unit:
-            faults.append(f"{name} is told in {answer.units.get(name)}, not in {unit}")
+            faults.append(f"{name} has unit {answer.units.get(name) or 'none'}, expected {unit}")
         elif unit == "deg" and not abs(value - truth) <= limits.tolerance_deg:
             faults.append(f"{name} is {value:.1f} {unit}, {truth:.1f} is true")
     if answered < limits.least_answers:
@@ -107,8 +107,8 @@ def _other_schema(answer: PhantomAnswer, champion: PhantomAnswer | None) -> list
     unknown = sorted(set(answer.values) - set(phantom_truths()))
     faults = [f"unknown parameters {', '.join(unknown)}"] if unknown else []
     if champion is not None:
-        silent = sorted(set(champion.values) - set(answer.values))
-        faults += [f"nothing is told of {', '.join(silent)}, of which the champion tells"] if silent else []
+        missing = sorted(set(champion.values) - set(answer.values))
+        faults += [f"the candidate reports no {name.replace('_', ' ')}; the champion does" for name in missing]
         lacking = sorted(set(champion.views) - set(answer.views))
         faults += [f"no {view} view, which the champion reads" for view in lacking]
     return faults

@@ -98,7 +98,7 @@ def test_figures_are_grouped_and_describing_again_adds_none(judged: Judged) -> N
         "champion/cobb/standard_error_deg",
         "champion/coronal_balance_t1/standard_error_mm",
     } <= (before.metrics.keys())
-    assert before.metrics["verdict/rules"] == len(read_verdict(judged.workspace.verdict_file).weighed)
+    assert before.metrics["verdict/rules"] == len(read_verdict(judged.workspace.verdict_file).evaluated)
     assert before.metrics["difference/cobb/low"] <= before.metrics["difference/cobb/mean"]
     review_candidate(judged.workspace, judged.params)
     after = client.get_run(judged.challenger_run).data

@@ -15,6 +15,7 @@ from PIL import Image
 from spine.measurement.registry import PAPER_PARAMETERS, Measured
 from validation.evaluation.plots import LANDMARK_PLOT, draw_agreement, write_plots
 from validation.evaluation.report import write_report
+from validation.gates.evidence import Evidence
 from validation.gates.policy import DEFAULT_POLICY, read_policy
 from validation.gates.verdict import judge
 
@@ -56,7 +57,7 @@ def test_plots_are_drawn_and_labelled_by_what_there_is(make_trial: Make, tmp_pat
 
 def test_page_is_self_contained_and_complete(make_trial: Make, tmp_path: Path) -> None:
     record = make_trial(5, off_deg=2.5).score()
-    verdict = judge(read_policy(DEFAULT_POLICY), record, None, judged_at=datetime(2026, 1, 1, tzinfo=UTC))
+    verdict = judge(read_policy(DEFAULT_POLICY), Evidence(record), judged_at=datetime(2026, 1, 1, tzinfo=UTC))
     Image.new("RGB", (30, 40), "white").save(tmp_path / "worst.png")
     page = write_report(record, tmp_path / "out", overlays={"worst": tmp_path / "worst.png"}, verdict=verdict)
     text = page.read_text()

@@ -194,10 +194,10 @@ def test_altered_evidence_is_refused(desk: Desk) -> None:
     record_path.write_text(record_text)
 
     policy = desk.folder / "policy.yaml"
-    policy.write_text(DEFAULT_POLICY.read_text().replace("at_most: 3.7", "at_most: 37.0"))
+    policy.write_text(DEFAULT_POLICY.read_text().replace("at_most: {cobb: 3.7,", "at_most: {cobb: 37.0,"))
     desk.refuses(address, "POLICY_CHANGED", policy)
     desk.refuses(address, "POLICY_MISSING", desk.folder / "none.yaml")
-    policy.write_text(DEFAULT_POLICY.read_text().replace("at_most: 3.7", "at_mots: 3.7"))
+    policy.write_text(DEFAULT_POLICY.read_text().replace("at_most:", "at_mots:"))
     desk.refuses(address, "POLICY_INVALID", policy)
     desk.promote(address)
 
@@ -221,7 +221,7 @@ def test_forged_verdict_is_refused(desk: Desk) -> None:
     content["decision"] = "PROMOTE"
     for result in content["results"]:
         result["outcome"], result["code"] = "PASS", "WITHIN_LIMIT"
-    write_sealed("plumbline.verdict/2", content, desk.verdict_path)
+    write_sealed("plumbline.verdict/3", content, desk.verdict_path)
     desk.refuses(address, "VERDICT_NOT_REPRODUCED")
 
 

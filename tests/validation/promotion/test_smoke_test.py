@@ -10,7 +10,7 @@ from spine.measurement.registry import PARAMETERS
 from tests.validation.promotion.registry import SERVED, Desk, knowing_answer
 from validation.gates.policy import PhantomStudy
 from validation.promotion.champion import open_registry, versions_of
-from validation.promotion.smoke_test import STUDY, PhantomAnswer, phantom_truths, weigh_answer
+from validation.promotion.smoke_test import STUDY, PhantomAnswer, evaluate_answer, phantom_truths
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 NAN = float("nan")
@@ -37,7 +37,7 @@ def crashing(folder: Path) -> PhantomAnswer:
         (partial(other_answer, values={}), "0 parameters answered"),
         (partial(other_answer, values=dict.fromkeys(PARAMETERS)), "0 parameters answered"),
         (partial(other_answer, values={"cobb": "31"}), "cobb is 31"),
-        (partial(other_answer, units={"cobb": "rad"}), "cobb is told in rad, not in deg"),
+        (partial(other_answer, units={"cobb": "rad"}), "cobb has unit rad, expected deg"),
         (partial(other_answer, model_digest="f" * 64), "was asked instead of"),
         (crashing, "it cannot be asked: ContractViolation: MODEL_SIGNATURE"),
     ],
@@ -81,10 +81,10 @@ def test_another_schema_than_the_champions_is_stopped() -> None:
     told = {"cobb": 31.0, "pelvic_tilt": None}
     answer = PhantomAnswer("a" * 64, told, {"cobb": "deg"}, ("frontal", "lateral"), 0.2)
     less = PhantomAnswer("b" * 64, {"cobb": 31.0}, {"cobb": "deg"}, ("frontal",), 0.2)
-    assert weigh_answer(less, PhantomStudy(), None) == []
-    faults = weigh_answer(less, PhantomStudy(), answer)
+    assert evaluate_answer(less, PhantomStudy(), None) == []
+    faults = evaluate_answer(less, PhantomStudy(), answer)
     assert faults == [
-        "nothing is told of pelvic_tilt, of which the champion tells", "no lateral view, which the champion reads",
+        "the candidate reports no pelvic tilt; the champion does", "no lateral view, which the champion reads",
     ]  # fmt: skip
 
 

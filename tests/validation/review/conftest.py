@@ -13,6 +13,7 @@ from spine.landmarks import VIEWS
 from spine.prediction import Prediction
 from tests.validation.review.constructed_reviews import AT, SHAPE, N, found_points, record
 from validation.evaluation.record import EvaluationRecord
+from validation.gates.evidence import Evidence
 from validation.gates.policy import DEFAULT_POLICY, Policy, read_policy
 from validation.gates.verdict import judge
 from validation.review.changes import PatientFact, RunFacts
@@ -53,7 +54,7 @@ def material(scored: Any, policy: Policy, image: bytes) -> Callable[..., ReviewM
         )  # fmt: skip
         before = replace(facts, run_id="run0", seed="1", patients=(PatientFact("p1", "test", "normal"),))
         whole = ReviewMaterial(
-            verdict=judge(policy, challenger, champion, judged_at=AT),
+            verdict=judge(policy, Evidence(challenger, champion), judged_at=AT),
             policy=policy,
             challenger=challenger,
             champion=champion,

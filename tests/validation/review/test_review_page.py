@@ -64,10 +64,10 @@ def test_what_was_not_asked_or_is_not_known_wears_no_green_badge(material: Make)
         "NO_BASELINE": "NOT KNOWN", "SUBGROUPS_TOO_SMALL": "NOT JUDGED",
     }  # fmt: skip
     text = render_review(given)
-    weighed, passed = len(given.verdict.weighed), len(given.verdict.passed)
-    assert f"{passed} of {weighed} rules passed, {len(told)} were not asked" in text
+    evaluated, passed = len(given.verdict.evaluated), len(given.verdict.passed)
+    assert f"{passed} of {evaluated} rules passed, {len(told)} were not asked" in text
     assert text.count('<span class="badge PASS">') == passed
-    assert weighed + len(told) == len(given.verdict.results)
+    assert evaluated + len(told) == len(given.verdict.results)
 
 
 def test_the_page_asks_nothing_of_a_network(material: Make) -> None:
