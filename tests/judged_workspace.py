@@ -41,16 +41,17 @@ def judged_workspace(root: Path, *, n: int = 50, with_champion: bool = True) -> 
     workspace, params = Workspace(root), Params()
     workspace.prepare()
     write_params(params, workspace.params_file)
-    manifest = _write_dataset(workspace.dataset, n)
-    _evaluate(workspace, manifest, "challenger", CHALLENGER, workspace.evaluation, seed=1)
+    manifest = write_dataset(workspace.dataset, n)
+    write_scored_record(manifest, "challenger", CHALLENGER, workspace.evaluation, seed=1)
     if with_champion:
-        _evaluate(workspace, manifest, "champion", CHAMPION, workspace.champion_evaluation, seed=2)
+        write_scored_record(manifest, "champion", CHAMPION, workspace.champion_evaluation, seed=2)
     _judge(workspace, params, with_champion=with_champion)
     runs = [_track(workspace, manifest, digest, seed) for digest, seed in ((CHAMPION, "1"), (CHALLENGER, "2"))]
     return Judged(workspace, params, runs[1], runs[0])
 
 
-def _write_dataset(folder: Path, n: int) -> Manifest:
+def write_dataset(folder: Path, n: int) -> Manifest:
+    """Write a data set of ``n`` test patients and 12 to train on."""
     (folder / "images").mkdir(parents=True)
     examples = [_example(folder, i, "test" if i < n else "train") for i in range(n + 12)]
     manifest = Manifest("galbusera39", 0, tuple(examples))
@@ -79,7 +80,8 @@ def _example(folder: Path, i: int, split: Any) -> Example:
     return Example(f"study{i:03d}", f"p{i:03d}", split, "virtual", views, {}, truth, facts)
 
 
-def _evaluate(workspace: Workspace, manifest: Manifest, role: Any, digest: str, out: Path, *, seed: int) -> None:
+def write_scored_record(manifest: Manifest, role: Any, digest: str, out: Path, *, seed: int) -> None:
+    """Write the evaluation record and the found points of a model with this digest, as good as its seed makes it."""
     from validation.evaluation.found_points import FILE, write_found_points
     from validation.evaluation.record import evaluate, write_record
 

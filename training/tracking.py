@@ -24,9 +24,11 @@ import numpy as np
 from inference.contract import CONTRACT_FILE, MODEL_FILE, ModelContract, model_digest, read_contract
 from spine.errors import ContractViolation
 from spine.storage import sha256_of_tree
+from training.candidate_card import candidate_card
+from training.curves import draw_curves
 from training.export.candidate import FitSummary, read_summary
-from training.export.card import draw_curves, model_card
 from training.journal import JOURNAL_FILE, JournalContent, read_journal
+from validation.review.card_text import card_markdown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -253,7 +255,7 @@ def _register(
     from mlflow.entities import LoggedModelOutput
 
     summary, contract = described
-    card = model_card(summary, contract)
+    card = card_markdown(candidate_card(summary, contract))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
         _write_model_folder(candidate, folder, contract, card)

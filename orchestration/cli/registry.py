@@ -65,7 +65,7 @@ def history(
         _begin_anew(chosen, human, reason)
     if repair:
         _repair(chosen, person or getpass.getuser())
-        _tell(chosen)
+        _describe_status(chosen)
     if verify:
         _verify(chosen)
     entries = promotion_history(chosen)
@@ -146,7 +146,7 @@ def rollback(workspace: Path, reason: str, to: str | None, local: bool, person: 
         output.print(f"passed over {fault}")
     output.print(f"version {done.champion.version} (model {done.champion.model_digest[:12]}) serves again")
     output.print(f"model {done.left[:12]} is denied: {reason}")
-    _tell(chosen)
+    _describe_status(chosen)
 
 
 @click.command()
@@ -171,7 +171,7 @@ def approve(verdict: str, workspace: Path, person: str, comment: str, ttl: float
         f"approval {granted.digest[:12]} of verdict {granted.verdict[:12]}, good until {granted.expires_at[:19]}"
     )
     output.print(f'next: plumbline promote --approval {granted.digest[:12]} --by "{person}"')
-    _tell(chosen)
+    _describe_status(chosen)
 
 
 @click.command()
@@ -201,7 +201,7 @@ def reject(verdict: str, workspace: Path, person: str, comment: str) -> None:
     if version := serving_version(chosen, refused.challenger_model):
         output.print(f"but it serves, as version {version}, and a refusal stops nothing that serves")
         output.print("next: plumbline rollback --reason TEXT takes it out of service")
-    _tell(chosen)
+    _describe_status(chosen)
 
 
 @click.command()
@@ -227,12 +227,12 @@ def lift(model: str, workspace: Path, person: str, comment: str) -> None:
     for refusal in lifted.refusals:
         told = f"({refusal.by} on {refusal.at[:10]}: {refusal.comment})"
         output.print(f"model {refusal.model[:12]} is no longer refused {told}")
-    _tell(Workspace(workspace))
+    _describe_status(Workspace(workspace))
 
 
-def _tell(workspace: Workspace) -> None:
-    """Let the reviewer's page and MLflow say what was done."""
+def _describe_status(workspace: Workspace) -> None:
+    """Bring the report and MLflow up to date with what was done."""
     from orchestration.pipeline.params import read_params
-    from orchestration.tracking.describe import tell_what_was_done
+    from orchestration.tracking.describe import describe_status
 
-    tell_what_was_done(workspace, read_params(workspace.params_file))
+    describe_status(workspace, read_params(workspace.params_file))

@@ -49,7 +49,7 @@ def _print_aftermath(workspace: Workspace, judged: "Verdict") -> None:
     from orchestration.tracking.review_page import what_is_asked, what_was_done
 
     done = what_was_done(workspace, judged)
-    print_words("\n".join(("Done about it:", *(f"- {line}" for line in done.lines))))
+    print_words("\n".join(("Actions on this verdict:", *(f"- {line}" for line in done.lines))))
     asked = what_is_asked(workspace, judged, done)
     if asked:
         words, command = asked.split("\n")

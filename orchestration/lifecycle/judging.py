@@ -43,12 +43,11 @@ def rescore_champion(workspace: Workspace, params: Params) -> StepReport:
 
 
 def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
-    """Hold the evidence against the policy, keep the verdict (the latest, and by digest), write the reviewer's page."""
+    """Judge the evidence by the policy, keep the verdict (the latest, and by digest), write the candidate's report."""
     from orchestration.tracking.describe import review_candidate
     from validation.evaluation.record import read_record
-    from validation.evaluation.report import write_report
-    from validation.gates.policy import read_policy
     from validation.gates.evidence import Evidence
+    from validation.gates.policy import read_policy
     from validation.gates.verdict import judge, write_verdict
     from validation.gates.verdict_text import sentence
 
@@ -69,13 +68,8 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     figures |= {"other seeds": ", ".join(found.records) or "none"}
     figures |= {f"seed left out {i}": why for i, why in enumerate(found.left_out, start=1)}
     figures |= {f"reason {i}": sentence(r) for i, r in enumerate(verdict.refusals[:8], start=1)}
-    drawn = {title: workspace.evaluation / f"overlay_{title}.png" for title in ("best", "median", "worst")}
-    overlays = {title: path for title, path in drawn.items() if path.exists()}
-    page = write_report(challenger, workspace.report_page.parent, overlays=overlays, verdict=verdict)
-    review, run = review_candidate(workspace, params)
-    return write_step_report(
-        StepReport("verdict", figures | run, pages={"report": str(page), "review": str(review)}), workspace
-    )
+    page, run = review_candidate(workspace, params)
+    return write_step_report(StepReport("verdict", figures | run, pages={"report": str(page)}), workspace)
 
 
 def _require_champion_is_scored(workspace: Workspace, champion: "EvaluationRecord | None") -> None:

@@ -32,7 +32,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
     """
     from orchestration.lifecycle.approvals import find_approval
     from orchestration.lifecycle.smoke_answer import ask_phantom
-    from orchestration.tracking.describe import describe_served, tell_what_was_done
+    from orchestration.tracking.describe import describe_served, describe_status
     from validation.gates.verdict import read_verdict
     from validation.promotion.approval import sealed_refusals
     from validation.promotion.history import read_history
@@ -60,7 +60,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
         )
     _serve(workspace, promotion.champion.version)
     describe_served(workspace, promotion.champion.version)
-    tell_what_was_done(workspace, params)
+    describe_status(workspace, params)
     figures: dict[str, Figure] = {
         "champion": f"{PRODUCTION_MODEL} version {promotion.champion.version}",
         "model": promotion.champion.model_digest[:12],

@@ -1,7 +1,7 @@
-"""The reviewer's page of a workspace: evidence, images and facts gathered, page written.
+"""The report of a workspace's candidate: evidence, images and facts are gathered, and the page is written.
 
-Contract: it can be written again at any time from what is on disk and in the registry; a registry that cannot be read
-makes a page that says "not known", because a verdict must not wait for links.
+It can be written again at any time from what is on disk and in the registry. A registry that cannot be read gives a
+page that says "not known", because a verdict must not wait for links.
 """
 
 import io
@@ -28,80 +28,97 @@ if TYPE_CHECKING:
     from validation.review.changes import RunFacts
     from validation.review.page import ReviewMaterial
     from validation.review.patients import EncodedImage, Points
-    from validation.review.verdict_status import Aftermath
+    from validation.review.verdict_status import VerdictStatus
 
 IMAGES_LIMIT_BYTES = 8_000_000
-"""All images together; as data addresses they weigh a third more, and a page may weigh 15 MB."""
+"""All images together; as data addresses they are a third larger, and a page may have 15 MB."""
 
 HEIGHTS = (900, 720, 560, 420, 320, 240)
 """Heights that images are tried in, the tallest first."""
 
 _QUALITY = 78
 
+RECORD = "record.json"
 
-def write_review_page(workspace: Workspace, params: Params, out: Path | None = None) -> Path:
-    """Write the page of the latest verdict to ``out`` (the workspace's own place by default).
+
+def write_report_page(workspace: Workspace, params: Params, out: Path | None = None) -> Path:
+    """Write the report on the latest evaluation, with its verdict if there is one, to ``out`` or the workspace's place.
 
     Raises:
         EvidenceRejected: verdict or records are missing, altered or of one another.
     """
     from validation.review.page import write_review
 
-    return write_review(gather_material(workspace, params), out or workspace.review_page)
+    return write_review(gather_material(workspace, params), out or workspace.report_page)
 
 
 def gather_material(workspace: Workspace, params: Params) -> "ReviewMaterial":
-    """Everything the page of the latest verdict is made of."""
+    """Everything the report on the latest evaluation is made of.
+
+    The champion and the facts of the runs belong to a verdict: without one the candidate is shown alone.
+    """
     from orchestration.pipeline.policies import policy_path
     from validation.evaluation.found_points import FILE, read_found_points
     from validation.evaluation.record import read_record
     from validation.evaluation.test_set_ledger import count_reads
     from validation.gates.policy import read_policy
-    from validation.gates.verdict import read_verdict
+    from validation.review.changes import RunFacts
     from validation.review.page import ReviewMaterial
     from validation.review.patients import chosen_studies
 
-    verdict, policy = read_verdict(workspace.verdict_file), read_policy(policy_path(params, workspace))
-    folders = {"challenger": workspace.evaluation}
-    if verdict.champion_evidence is not None:
+    policy = read_policy(policy_path(params, workspace))
+    folders, records = {"challenger": workspace.evaluation}, {"challenger": read_record(workspace.evaluation / RECORD)}
+    challenger = records["challenger"]
+    verdict = _verdict_on(workspace, challenger)
+    if verdict is not None and verdict.champion_evidence is not None:
         folders["champion"] = workspace.champion_evaluation
-    records = {role: read_record(folder / "record.json") for role, folder in folders.items()}
-    challenger, champion = records["challenger"], records.get("champion")
+        records["champion"] = read_record(workspace.champion_evaluation / RECORD)
+    champion = records.get("champion")
     examples = {e.study_id: e for e in read_manifest(workspace.dataset).in_split("test")}
     chosen = [examples[s] for s in chosen_studies(challenger, champion, policy.comparison) if s in examples]
     points: dict[str, Points] = {role: read_found_points(folders[role] / FILE, records[role]) for role in folders}
     points["truth"] = {e.study_id: {name: v.points for name, v in e.views.items()} for e in chosen}
-    facts = known_facts(workspace, records)
+    facts = known_facts(workspace, records) if verdict else {}
     return ReviewMaterial(
         verdict=verdict,
         policy=policy,
         challenger=challenger,
         champion=champion,
-        challenger_run=facts["challenger"],
+        challenger_run=facts.get("challenger", RunFacts()),
         champion_run=facts.get("champion"),
         images=encode_images(workspace.dataset, chosen),
         points=points,
-        test_set_reads=count_reads(workspace.test_set_ledger, verdict.test_digest) or None,
-        done=what_was_done(workspace, verdict),
+        test_set_reads=count_reads(workspace.test_set_ledger, challenger.test_digest) or None,
+        done=what_was_done(workspace, verdict) if verdict else None,
         written_at=datetime.now(UTC).isoformat(),
     )
 
 
-def what_was_done(workspace: Workspace, verdict: "Verdict") -> "Aftermath":
-    """What the history and the humans' sealed words tell of a verdict; where they cannot be read, why not."""
+def _verdict_on(workspace: Workspace, challenger: "EvaluationRecord") -> "Verdict | None":
+    """The latest verdict, if it judges this record; an earlier candidate's is none of this report."""
+    from validation.gates.verdict import read_verdict
+
+    if not workspace.verdict_file.exists():
+        return None
+    verdict = read_verdict(workspace.verdict_file)
+    return verdict if verdict.challenger_evidence == challenger.digest else None
+
+
+def what_was_done(workspace: Workspace, verdict: "Verdict") -> "VerdictStatus":
+    """The status of a verdict by the history and the sealed approvals; where they cannot be read, why not."""
     from orchestration.tracking.registry import promotion_history
     from validation.promotion.approval import read_approval
-    from validation.review.verdict_status import Aftermath, aftermath_of
+    from validation.review.verdict_status import VerdictStatus, status_of
 
     try:
-        words = [read_approval(path) for path in sorted(workspace.approvals.glob("*.json"))]
-        return aftermath_of(verdict, promotion_history(workspace), words, datetime.now(UTC))
+        approvals = [read_approval(path) for path in sorted(workspace.approvals.glob("*.json"))]
+        return status_of(verdict, promotion_history(workspace), approvals, datetime.now(UTC))
     except PlumblineError as error:
-        return Aftermath(unknown=f"{error.code}, {error.found}")
+        return VerdictStatus(unknown=f"{error.code}, {error.found}")
 
 
-def what_is_asked(workspace: Workspace, verdict: "Verdict", done: "Aftermath") -> str:
-    """What the verdict's policy asks of a person now, in words with the command; "" where it asks nobody."""
+def what_is_asked(workspace: Workspace, verdict: "Verdict", done: "VerdictStatus") -> str:
+    """Which approval the verdict's policy requires now, with the command; "" where it requires none."""
     from validation.review.actions import asked_of_person
 
     return asked_of_person(verdict, _policy_of(workspace, verdict), done, where=shlex.quote(str(workspace.root)))
