@@ -24,9 +24,9 @@ import numpy as np
 from inference.contract import CONTRACT_FILE, MODEL_FILE, ModelContract, model_digest, read_contract
 from spine.errors import ContractViolation
 from spine.storage import sha256_of_tree
-from training.candidate_card import candidate_card
 from training.curves import draw_curves
 from training.export.candidate import FitSummary, read_summary
+from training.export.candidate_card import candidate_card
 from training.journal import JOURNAL_FILE, JournalContent, read_journal
 from validation.review.card_text import card_markdown
 

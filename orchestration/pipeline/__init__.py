@@ -8,6 +8,7 @@ names               names of models and experiments in MLflow
 params              params.yaml, validated
 policies            which gate policy a workspace uses
 registry_ownership  refuses a copied workspace that would write into its original
+report              the part of a candidate's report that comes from the workspace's files
 stages              the stages as a table, and dvc.yaml
 step_report         the report of one step
 steps               the steps themselves

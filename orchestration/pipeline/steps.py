@@ -278,12 +278,12 @@ def adopt_candidate(workspace: Workspace, folder: Path) -> StepReport:
 def evaluation(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Measure the candidate's errors on the frozen test set and write its report, which is not judged yet."""
     from orchestration.pipeline.evaluate import evaluate_model
-    from orchestration.tracking.review_page import write_report_page
+    from orchestration.pipeline.report import write_unjudged_report
 
     report = evaluate_model(
         workspace, workspace.candidate, workspace.evaluation, role="challenger", step="evaluation", progress=progress
     )
-    return replace(report, pages={"report": str(write_report_page(workspace, params))})
+    return replace(report, pages={"report": str(write_unjudged_report(workspace, params))})
 
 
 STEPS: Mapping[str, Step] = {

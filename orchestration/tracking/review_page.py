@@ -4,22 +4,19 @@ It can be written again at any time from what is on disk and in the registry. A 
 page that says "not known", because a verdict must not wait for links.
 """
 
-import io
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from orchestration.environment import links_from_environment
 from orchestration.pipeline.params import Params, read_params
+from orchestration.pipeline.report import RECORD, gather_report
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.run_facts import read_run_facts
-from spine.dataset import Example, load_example_image, read_manifest
 from spine.errors import GateRefused, PlumblineError
-from spine.landmarks import ViewName
 
 if TYPE_CHECKING:
     from validation.evaluation.record import EvaluationRecord
@@ -27,18 +24,7 @@ if TYPE_CHECKING:
     from validation.gates.verdict import Verdict
     from validation.review.changes import RunFacts
     from validation.review.page import ReviewMaterial
-    from validation.review.patients import EncodedImage, Points
     from validation.review.verdict_status import VerdictStatus
-
-IMAGES_LIMIT_BYTES = 8_000_000
-"""All images together; as data addresses they are a third larger, and a page may have 15 MB."""
-
-HEIGHTS = (900, 720, 560, 420, 320, 240)
-"""Heights that images are tried in, the tallest first."""
-
-_QUALITY = 78
-
-RECORD = "record.json"
 
 
 def write_report_page(workspace: Workspace, params: Params, out: Path | None = None) -> Path:
@@ -55,42 +41,24 @@ def write_report_page(workspace: Workspace, params: Params, out: Path | None = N
 def gather_material(workspace: Workspace, params: Params) -> "ReviewMaterial":
     """Everything the report on the latest evaluation is made of.
 
-    The champion and the facts of the runs belong to a verdict: without one the candidate is shown alone.
+    The champion and the facts of the runs belong to a verdict. Without a verdict the candidate is shown alone.
     """
-    from orchestration.pipeline.policies import policy_path
-    from validation.evaluation.found_points import FILE, read_found_points
     from validation.evaluation.record import read_record
-    from validation.evaluation.test_set_ledger import count_reads
-    from validation.gates.policy import read_policy
-    from validation.review.changes import RunFacts
-    from validation.review.page import ReviewMaterial
-    from validation.review.patients import chosen_studies
 
-    policy = read_policy(policy_path(params, workspace))
-    folders, records = {"challenger": workspace.evaluation}, {"challenger": read_record(workspace.evaluation / RECORD)}
-    challenger = records["challenger"]
+    challenger = read_record(workspace.evaluation / RECORD)
     verdict = _verdict_on(workspace, challenger)
-    if verdict is not None and verdict.champion_evidence is not None:
-        folders["champion"] = workspace.champion_evaluation
+    if verdict is None:
+        return gather_report(workspace, params, challenger)
+    records = {"challenger": challenger}
+    if verdict.champion_evidence is not None:
         records["champion"] = read_record(workspace.champion_evaluation / RECORD)
-    champion = records.get("champion")
-    examples = {e.study_id: e for e in read_manifest(workspace.dataset).in_split("test")}
-    chosen = [examples[s] for s in chosen_studies(challenger, champion, policy.comparison) if s in examples]
-    points: dict[str, Points] = {role: read_found_points(folders[role] / FILE, records[role]) for role in folders}
-    points["truth"] = {e.study_id: {name: v.points for name, v in e.views.items()} for e in chosen}
-    facts = known_facts(workspace, records) if verdict else {}
-    return ReviewMaterial(
+    facts = known_facts(workspace, records)
+    return replace(
+        gather_report(workspace, params, challenger, records.get("champion")),
         verdict=verdict,
-        policy=policy,
-        challenger=challenger,
-        champion=champion,
-        challenger_run=facts.get("challenger", RunFacts()),
+        challenger_run=facts["challenger"],
         champion_run=facts.get("champion"),
-        images=encode_images(workspace.dataset, chosen),
-        points=points,
-        test_set_reads=count_reads(workspace.test_set_ledger, challenger.test_digest) or None,
-        done=what_was_done(workspace, verdict) if verdict else None,
-        written_at=datetime.now(UTC).isoformat(),
+        done=what_was_done(workspace, verdict),
     )
 
 
@@ -150,32 +118,3 @@ def known_facts(workspace: Workspace, records: "Mapping[str, EvaluationRecord]")
         return {role: read_run_facts(client, record.model_digest, links) for role, record in records.items()}
     except (MlflowException, SQLAlchemyError, OSError, GateRefused):
         return {role: RunFacts() for role in records}
-
-
-def encode_images(
-    dataset: Path, examples: Iterable[Example], limit: int = IMAGES_LIMIT_BYTES
-) -> "dict[tuple[str, ViewName], EncodedImage]":
-    """(study, view) -> JPEG, as tall as all of them together may be."""
-    chosen = list(examples)
-    encoded: dict[tuple[str, ViewName], EncodedImage] = {}
-    for height in HEIGHTS:
-        encoded = {(e.study_id, v): _encode(dataset, e, v, height) for e in chosen for v in e.views}
-        if sum(len(p.jpeg) for p in encoded.values()) <= limit:
-            break
-    return encoded
-
-
-def _encode(dataset: Path, example: Example, view: ViewName, height: int) -> "EncodedImage":
-    from PIL import Image
-
-    from inference.drawing import windowed
-    from validation.review.patients import EncodedImage
-
-    image = np.asarray(load_example_image(dataset, example.views[view]))
-    rows, columns = image.shape
-    jpeg = Image.fromarray(windowed(image))
-    if rows > height:
-        jpeg = jpeg.resize((max(1, round(columns * height / rows)), height), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    jpeg.save(buffer, "JPEG", quality=_QUALITY, optimize=True)
-    return EncodedImage(buffer.getvalue(), (columns, rows))

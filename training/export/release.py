@@ -15,8 +15,8 @@ from inference.bundled import RELEASE_FILE, RELEASED
 from inference.contract import CONTRACT_FILE, MODEL_FILE, model_digest, read_contract
 from spine.errors import EvidenceRejected, PlumblineError
 from spine.storage import write_text_atomically
-from training.candidate_card import model_facts, training_facts
 from training.export.candidate import FitSummary, read_summary
+from training.export.candidate_card import model_facts, training_facts
 from training.journal import read_journal
 from validation.evaluation.record import EvaluationRecord, read_record
 from validation.review.card_text import card_markdown, with_group_errors

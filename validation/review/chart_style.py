@@ -9,7 +9,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 from xml.etree import ElementTree
 
 import numpy as np
@@ -59,7 +59,7 @@ def chart_style() -> Iterator[None]:
     """The style of every figure that is made and written inside this block, or in a function that it decorates."""
     import matplotlib
 
-    with matplotlib.rc_context(dict(_STYLE)):
+    with matplotlib.rc_context(cast(Any, dict(_STYLE))):
         yield
 
 

@@ -19,7 +19,6 @@ from spine.storage import write_text_atomically
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import Policy
 from validation.gates.verdict import Verdict
-from validation.gates.verdict_text import summarise_verdict
 from validation.review.actions import advice_for, options_for
 from validation.review.agreement_charts import AgreementDrawing, draw_agreements
 from validation.review.changes import RunFacts, compare_data, compare_runs

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from orchestration.environment import quiet_environment
+from orchestration.pipeline.report import HEIGHTS, encode_images
 from orchestration.tracking.describe import describe_served, describe_status, review_candidate
-from orchestration.tracking.review_page import HEIGHTS, encode_images, gather_material
+from orchestration.tracking.review_page import gather_material
 from orchestration.tracking.run_facts import read_run_facts
 from orchestration.tracking.seed_groups import group_seeds
 from spine.dataset import read_manifest
