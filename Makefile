@@ -7,9 +7,13 @@ DAGSTER_PORT ?= 3000
 MLFLOW_PORT ?= 5000
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test up check bench bench-sim-to-real bench-peers setup freeze clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test up check docs bench bench-sim-to-real bench-peers setup freeze clean
 
-demo: setup  ## the whole chain once, on virtual patients
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: setup  ## the whole pipeline once, on virtual patients (six minutes)
 	$(BIN)/plumbline demo --workspace $(WORKSPACE)
 
 test: setup  ## all tests
@@ -18,11 +22,16 @@ test: setup  ## all tests
 up: setup  ## Dagster and MLflow on localhost
 	$(BIN)/python -m orchestration.services.up --workspace $(WORKSPACE) --dagster-port $(DAGSTER_PORT) --mlflow-port $(MLFLOW_PORT)
 
-check: setup  ## format, lint, types, import rules
+check: setup  ## format, lint, types, import rules, documentation
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(MAKE) --no-print-directory docs
+
+docs: setup  ## the documentation site in build/site, every link checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "documentation: build/site/index.html"
 
 bench: setup  ## print and store the measurements
 	$(BIN)/python -m benchmarks
@@ -41,7 +50,7 @@ bench-peers: setup .venv-peers/.ready  ## our renderer beside DiffDRR and gVirtu
 	@echo "gVirtualXRay also needs: apt-get install libegl1 libgl1-mesa-dri libxcb-res0 libxcb-ewmh2 libxcb-icccm4 libxcb-composite0 libxcb-xinerama0 libxcb-keysyms1"
 	touch $@
 
-setup: $(VENV)/.ready
+setup: $(VENV)/.ready  ## the environment in .venv; every recipe does this by itself
 
 $(VENV)/.ready: pyproject.toml infra/constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Plumbline needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.12 ..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'

@@ -23,7 +23,8 @@ from spine.prediction import Prediction
 from spine.scanner import Floats
 from validation.evaluation.agreement import draw_patients
 from validation.evaluation.record import EvaluationRecord, evaluate, read_record, write_record
-from validation.gates.comparison import weigh_losses
+from validation.gates.comparison import evaluate_losses
+from validation.gates.evidence import Evidence
 from validation.gates.paired import POOLED, PairedLosses, power_at
 from validation.gates.policy import DEFAULT_POLICY, Policy, read_policy
 from validation.gates.verdict import judge, write_verdict
@@ -113,7 +114,7 @@ def _promoted(policy: Policy, challenger: Challenger, n: int, repeats: int) -> f
     )
     passed = 0
     for _ in range(repeats):
-        results = weigh_losses(policy, _losses(policy, challenger, n, rng))
+        results = evaluate_losses(policy, _losses(policy, challenger, n, rng))
         passed += all(r.outcome == "PASS" for r in results)
     return passed / repeats
 
@@ -123,7 +124,7 @@ def _shown(policy: Policy, n: int, repeats: int) -> float:
     rng = np.random.default_rng((SEED, n))
     passed = 0
     for _ in range(repeats):
-        results = weigh_losses(policy, _losses(policy, EQUAL, n, rng))
+        results = evaluate_losses(policy, _losses(policy, EQUAL, n, rng))
         passed += all(r.outcome == "PASS" for r in results if r.subject != POOLED)
     return passed / repeats
 
@@ -179,10 +180,12 @@ def _times(policy: Policy) -> list[Figure]:
 
         def gate() -> None:
             ours, theirs = read_record(folder / "challenger.json"), read_record(folder / "champion.json")
-            verdict = judge(read_policy(DEFAULT_POLICY), ours, theirs, judged_at=AT)
+            verdict = judge(read_policy(DEFAULT_POLICY), Evidence(ours, theirs), judged_at=AT)
             write_verdict(verdict, folder / "verdict.json")
 
-        judging = median_seconds(lambda: judge(policy, replace(challenger), replace(champion), judged_at=AT), 3)
+        judging = median_seconds(
+            lambda: judge(policy, Evidence(replace(challenger), replace(champion)), judged_at=AT), 3
+        )
         whole = median_seconds(gate, 3)
         began = time.process_time()
         gate()

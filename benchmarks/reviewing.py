@@ -1,4 +1,4 @@
-"""The reviewer's page: how long it takes to write and to open, and what it weighs; in the machine's own Chromium.
+"""The report on a candidate: how long it takes to write and to open, and what it weighs; in the machine's own Chromium.
 
 Patients are drawn, not rendered (``tests.judged_workspace``). The opening ends when the page has loaded, all images
 are decoded and the first patient is shown, in a fresh browser each time.
@@ -11,7 +11,7 @@ from statistics import median
 
 from benchmarks.figures import Figure, median_seconds
 from orchestration.environment import apply_quiet_environment
-from orchestration.tracking.review_page import write_review_page
+from orchestration.tracking.review_page import write_report_page
 from tests.browser.chromium import browser, find_chromium
 from tests.judged_workspace import judged_workspace
 
@@ -35,8 +35,8 @@ def figures() -> list[Figure]:
     for n in SIZES:
         with tempfile.TemporaryDirectory() as folder:
             judged = judged_workspace(Path(folder), n=n)
-            writing = median_seconds(lambda made=judged: write_review_page(made.workspace, made.params), repeats=3)
-            page = judged.workspace.review_page
+            writing = median_seconds(lambda made=judged: write_report_page(made.workspace, made.params), repeats=3)
+            page = judged.workspace.report_page
             opened = [_open(page) for _ in range(OPENINGS)]
             how = f"{n} patients, two models, two views of 512 x 256 px of noise"
             seconds = median(s for s, _ in opened)

@@ -48,6 +48,7 @@ def _serving(workspace: Workspace) -> str:
 
 def _promoted(workspace: Workspace, note: str, champion: str | None) -> str:
     from validation.evaluation.record import read_record
+    from validation.gates.evidence import Evidence
     from validation.gates.policy import DEFAULT_POLICY, read_policy
     from validation.gates.verdict import judge, write_verdict
 
@@ -55,7 +56,7 @@ def _promoted(workspace: Workspace, note: str, champion: str | None) -> str:
     folders = [workspace.evaluation] + ([workspace.champion_evaluation] if champion else [])
     records = [read_record(folder / "record.json") for folder in folders]
     rival = records[1] if champion else None
-    verdict = judge(read_policy(DEFAULT_POLICY), records[0], rival, judged_at=datetime.now(UTC))
+    verdict = judge(read_policy(DEFAULT_POLICY), Evidence(records[0], rival), judged_at=datetime.now(UTC))
     write_verdict(verdict, workspace.verdict_file)
     promote_champion(workspace, Params(), "bench")
     return digest

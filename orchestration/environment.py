@@ -1,27 +1,27 @@
-"""Environment: the variables that every process of ours is started with.
+"""The environment variables that every Plumbline process starts with.
 
-Contract: a pure function, nothing is set by importing; whoever starts a process (the command line, ``make up``, a
-test) applies it before the tools are imported, because most of them read it at import time.
+Contract: importing this module sets nothing. The command line, ``make up`` and tests apply the variables before they
+import the tools, because most tools read them at import time.
 """
 
 import os
 
 WORKSPACE_VARIABLE = "PLUMBLINE_WORKSPACE"
-"""Names the workspace that the Dagster definitions work in."""
+"""Holds the workspace folder that the Dagster definitions use."""
 
 MLFLOW_UI_VARIABLE = "PLUMBLINE_MLFLOW_UI"
-"""Address of MLflow's pages as a person's browser reaches it; only used to draw links."""
+"""Holds the address of MLflow's pages as a browser reaches it. Only links use it."""
 
 DEFAULT_MLFLOW_UI = "http://127.0.0.1:5000"
 
 DAGSTER_UI_VARIABLE = "PLUMBLINE_DAGSTER_UI"
-"""Address of Dagster's pages, likewise."""
+"""Holds the address of Dagster's pages, for links."""
 
 DEFAULT_DAGSTER_UI = "http://127.0.0.1:3000"
 
 _TELEMETRY_OFF = {
     "DO_NOT_TRACK": "1",
-    # Stops Dagster's upload; the record itself is switched off by `telemetry: {enabled: false}` in dagster.yaml.
+    # Stops Dagster's upload; the record itself is off through `telemetry: {enabled: false}` in dagster.yaml.
     "DAGSTER_DISABLE_TELEMETRY": "1",
     "DVC_NO_ANALYTICS": "1",
     "DVC_STUDIO_OFFLINE": "1",
@@ -56,12 +56,12 @@ _QUIET = {
 
 
 def quiet_environment() -> dict[str, str]:
-    """Variables that switch telemetry, pickles, job runners and look-ups off in every tool we embed."""
+    """Variables that turn off telemetry, pickles, job runners and network look-ups in every embedded tool."""
     return {**_TELEMETRY_OFF, **_SAFE_MLFLOW, **_QUIET}
 
 
 def links_from_environment() -> dict[str, str]:
-    """``mlflow`` and ``dagster`` -> the address of their pages, for links."""
+    """``mlflow`` and ``dagster`` -> the address of their pages."""
     return {
         "mlflow": os.environ.get(MLFLOW_UI_VARIABLE, DEFAULT_MLFLOW_UI),
         "dagster": os.environ.get(DAGSTER_UI_VARIABLE, DEFAULT_DAGSTER_UI),
@@ -69,5 +69,5 @@ def links_from_environment() -> dict[str, str]:
 
 
 def apply_quiet_environment() -> None:
-    """Set them in this process; call it before any of the tools is imported."""
+    """Set the variables in this process. Call this before any tool is imported."""
     os.environ.update(quiet_environment())

@@ -25,6 +25,7 @@ from spine.measurement.registry import PARAMETERS, Measured
 from spine.prediction import Prediction
 from validation.evaluation.found_points import FILE, write_found_points
 from validation.evaluation.record import evaluate, read_record, write_record
+from validation.gates.evidence import Evidence
 from validation.gates.policy import read_policy
 from validation.gates.verdict import judge, write_verdict
 
@@ -50,16 +51,17 @@ def judged_workspace(root: Path, *, n: int = 50, with_champion: bool = True) -> 
     workspace, params = Workspace(root), Params()
     workspace.prepare()
     write_params(params, workspace.params_file)
-    manifest = _write_dataset(workspace.dataset, n)
-    write_evaluation(workspace, manifest, "challenger", CHALLENGER, workspace.evaluation, seed=1)
+    manifest = write_dataset(workspace.dataset, n)
+    write_scored_record(manifest, "challenger", CHALLENGER, workspace.evaluation, seed=1)
     if with_champion:
-        write_evaluation(workspace, manifest, "champion", CHAMPION, workspace.champion_evaluation, seed=2)
+        write_scored_record(manifest, "champion", CHAMPION, workspace.champion_evaluation, seed=2)
     _judge(workspace, params, with_champion=with_champion)
     runs = [track_run(workspace, manifest, digest, seed) for digest, seed in ((CHAMPION, "1"), (CHALLENGER, "2"))]
     return Judged(workspace, params, runs[1], runs[0])
 
 
-def _write_dataset(folder: Path, n: int) -> Manifest:
+def write_dataset(folder: Path, n: int) -> Manifest:
+    """Write a data set of ``n`` test patients and 12 to train on."""
     (folder / "images").mkdir(parents=True)
     examples = [_example(folder, i, "test" if i < n else "train") for i in range(n + 12)]
     manifest = Manifest("galbusera39", 0, tuple(examples))
@@ -88,7 +90,8 @@ def _example(folder: Path, i: int, split: Any) -> Example:
     return Example(f"study{i:03d}", f"p{i:03d}", split, "virtual", views, {}, truth, facts)
 
 
-def write_evaluation(workspace: Workspace, manifest: Manifest, role: Any, digest: str, out: Path, *, seed: int) -> None:
+def write_scored_record(manifest: Manifest, role: Any, digest: str, out: Path, *, seed: int) -> None:
+    """Write the evaluation record and the found points of a model with this digest, as good as its seed makes it."""
     examples = manifest.in_split("test")
     rng = np.random.default_rng(seed)
     predictions = [_prediction(e, rng, role) for e in examples]
@@ -130,7 +133,7 @@ def _prediction(example: Example, rng: np.random.Generator, role: str) -> Predic
 def _judge(workspace: Workspace, params: Params, *, with_champion: bool) -> None:
     challenger = read_record(workspace.evaluation / "record.json")
     champion = read_record(workspace.champion_evaluation / "record.json") if with_champion else None
-    verdict = judge(read_policy(policy_path(params, workspace)), challenger, champion, judged_at=AT)
+    verdict = judge(read_policy(policy_path(params, workspace)), Evidence(challenger, champion), judged_at=AT)
     for path in (workspace.verdict_file, workspace.verdict_file.with_name(f"{verdict.digest}.json")):
         write_verdict(verdict, path)
 

@@ -6,6 +6,7 @@ Contract: a device or number format that this machine lacks is refused.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -29,7 +30,7 @@ class Circumstances:
     dtype: torch.dtype | None
 
     @property
-    def precision(self) -> str:
+    def precision(self) -> Literal["32-true", "bf16-mixed"]:
         """Lightning's name of it."""
         return "32-true" if self.dtype is None else "bf16-mixed"
 

@@ -24,9 +24,11 @@ import numpy as np
 from inference.contract import CONTRACT_FILE, MODEL_FILE, ModelContract, model_digest, read_contract
 from spine.errors import ContractViolation
 from spine.storage import sha256_of_tree
+from training.curves import draw_curves
 from training.export.candidate import FitSummary, read_summary
-from training.export.card import draw_curves, model_card
+from training.export.candidate_card import candidate_card
 from training.journal import JOURNAL_FILE, JournalContent, read_journal
+from validation.review.card_text import card_markdown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -169,8 +171,8 @@ def _finished(client: "MlflowClient", experiment_id: str, model: str, digest: st
         run_id = str(run.info.run_id)
         versions = client.search_model_versions(f"run_id = '{run_id}'")
         if run.info.status == "FINISHED" and versions:
-            version = str(versions[0].version)
-            return TrackedModel(run_id, version, f"models:/{model}/{version}", experiment_id)
+            newest = str(versions[0].version)
+            return TrackedModel(run_id, newest, f"models:/{model}/{newest}", experiment_id)
         for version in versions:
             client.delete_model_version(version.name, version.version)
         if run.info.status != "FAILED":
@@ -253,7 +255,7 @@ def _register(
     from mlflow.entities import LoggedModelOutput
 
     summary, contract = described
-    card = model_card(summary, contract)
+    card = card_markdown(candidate_card(summary, contract))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
         _write_model_folder(candidate, folder, contract, card)

@@ -68,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     looks.add_argument("--count", type=int, default=200)
     looks.add_argument("--seed", type=int, default=77)
     looks.add_argument("--device", default=None)
-    looks.add_argument("--save", metavar="NAME", help="store this version's statistics as docs/appearance/NAME.json")
+    looks.add_argument(
+        "--save", metavar="NAME", help="store this version's statistics as benchmarks/appearance/NAME.json"
+    )
     looks.add_argument("--against", metavar="NAME", nargs="*", default=[], help="stored versions beside it")
     looks.add_argument("--stored-only", action="store_true", help="the table of --against alone, nothing rendered")
     looks.set_defaults(call=_appearance)

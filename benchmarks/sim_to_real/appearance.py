@@ -2,7 +2,7 @@
 
 Contract: both kinds come in the same frame and go through the same code; the distance of a quantity is (virtual median
 - real median) in interquartile ranges of the real radiographs, so that 0 is alike and 1 is out of the ordinary. An
-  earlier version is a small JSON under ``docs/appearance``.
+  earlier version is a small JSON under ``benchmarks/appearance``.
 """
 
 import json
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.sim_to_real.image_statistics import GREY_BINS, grey_histogram, statistics_of
 
-STORE = Path("docs/appearance")
+STORE = Path("benchmarks/appearance")
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,8 @@
 """The ``plumbline`` command: its subcommands, errors and exit codes.
 
-Contract: a subcommand's module is imported only when it is asked for, so ``--help`` is instant and ``measure`` never
-pays for torch or Dagster. Exit codes: 0 done, 1 the work failed, 2 wrong usage or parameters, 3 refused by the gate or
-by evidence or a model that is missing or altered, 4 another run has the workspace, 130 interrupted; README lists which
-error ends how.
+Contract: a subcommand's module is imported when the subcommand is used, so ``--help`` is instant and ``measure`` loads
+neither torch nor Dagster. Exit codes: 0 done; 1 the work failed; 2 wrong usage or parameters; 3 the gate refused, or
+evidence or a model is missing or altered; 4 another run uses the workspace; 130 interrupted.
 """
 
 import importlib
@@ -15,28 +14,28 @@ from orchestration.environment import apply_quiet_environment
 from spine.errors import PlumblineError
 
 _COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("pipeline", "Run the whole chain once on virtual patients and watch it."),
+    "demo": ("pipeline", "Run the whole pipeline once on virtual patients."),
     "init": ("pipeline", "Make a workspace: params.yaml and dvc.yaml."),
-    "run": ("pipeline", "Run the chain of a workspace through Dagster, from studies to verdict and promotion."),
-    "stage": ("pipeline", "Run one stage (what dvc.yaml calls)."),
-    "quarantine": ("quarantine", "List what could not be used: which folder it was, why, what to do."),
+    "run": ("pipeline", "Run the pipeline of a workspace, from studies to verdict and promotion."),
+    "stage": ("pipeline", "Run one stage (dvc.yaml calls this)."),
+    "quarantine": ("quarantine", "List the studies that could not be used, with the reason and the remedy."),
     "measure": ("measuring", "Measure one or two radiographs with the champion."),
     "parameters": ("measuring", "List every parameter with definition, sign, unit and source."),
     "decoders": ("measuring", "List the DICOM transfer syntaxes this installation reads."),
-    "read3d": ("measuring", "Read 3D reconstructions and say what they can yield."),
+    "read3d": ("measuring", "Read 3D reconstructions and list the parameters they yield."),
     "cohort": ("cohort", "Write virtual patients as DICOM and reconstruction files."),
     "adopt": ("training", "Bring a candidate trained on another machine into a workspace."),
     "train": ("training", "Train on labelled studies, from the model in the box or any other."),
-    "seeds": ("seeds", "Fit the recipe with several seeds and print how far they lie apart."),
+    "seeds": ("seeds", "Fit the recipe with several seeds and print the spread."),
     "verdict": ("verdicts", "Print the latest verdict as a table."),
     "explain": ("verdicts", "Explain a verdict."),
-    "review": ("review", "Write the page from which a reviewer decides."),
-    "promote": ("verdicts", "Promote the judged candidate, if its evidence still holds."),
+    "review": ("review", "Write the report on the judged candidate."),
+    "promote": ("verdicts", "Promote the judged candidate, if its evidence still verifies."),
     "approve": ("registry", "Approve a verdict, as somebody other than the candidate's author."),
-    "reject": ("registry", "Refuse the model of a verdict."),
+    "reject": ("registry", "Refuse a verdict for good."),
     "champion": ("registry", "Show challenger, champion and previous champion."),
-    "history": ("registry", "Show the history of promotions; verify it, or repair an interrupted change."),
-    "rollback": ("registry", "Return to the last good model."),
+    "history": ("registry", "Show, verify or repair the history of promotions."),
+    "rollback": ("registry", "Return to the previous good model."),
     "reinstate": ("registry", "Permit a denied or refused model to serve again."),
 }
 
@@ -85,7 +84,7 @@ def main() -> None:
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; what was finished is kept, run the command again to continue", err=True)
+        click.echo("interrupted; finished work is kept, run the command again to continue", err=True)
         sys.exit(130)
     except OSError as error:
         click.secho(f"plumbline: {_operating_system(error)}", fg="red", err=True)

@@ -11,5 +11,5 @@ workspace_option = click.option(
     default="workspace/demo",
     show_default=True,
     envvar="PLUMBLINE_WORKSPACE",
-    help="The workspace of the chain (or set PLUMBLINE_WORKSPACE).",
+    help="The workspace folder (or set PLUMBLINE_WORKSPACE).",
 )

@@ -10,7 +10,7 @@ from orchestration.cli.options import workspace_option
 from orchestration.cli.run_cost import sampled_memory, write_run_record
 from orchestration.cli.terminal import errors, output, print_step, print_words, progress_bar
 from orchestration.cli.verdicts import print_verdict
-from orchestration.pipeline.lock import chain_lock
+from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.params import Params, parse_params, read_params, write_params
 from orchestration.pipeline.policies import require_policy
 from orchestration.pipeline.stages import STAGE_NAMES, dvc_yaml
@@ -220,6 +220,6 @@ def stage(name: str, workspace: Path) -> None:
 
     chosen = Workspace(workspace)
     read_params(chosen.params_file)  # before anything is made in a folder that is no workspace
-    with chain_lock(chosen), progress_bar(name) as progress:
+    with workspace_lock(chosen), progress_bar(name) as progress:
         report = compute_step(name, chosen, progress)
     print_step(report)

@@ -12,7 +12,7 @@ from orchestration.lifecycle.approvals import approve_verdict, reject_verdict
 from orchestration.lifecycle.local_champion import refresh_local_champion
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.workspace import Workspace
-from orchestration.tracking.describe import tell_what_was_done
+from orchestration.tracking.describe import describe_status
 from orchestration.tracking.registry import promotion_history, serving_version
 from spine.errors import GateRefused
 from validation.promotion.approval import SignOff
@@ -206,4 +206,4 @@ def reinstate(model: str, workspace: Path, person: str, comment: str) -> None:
 
 def _update_pages(workspace: Workspace) -> None:
     """Bring the review page and MLflow's descriptions up to date."""
-    tell_what_was_done(workspace, read_params(workspace.params_file))
+    describe_status(workspace, read_params(workspace.params_file))

@@ -1,4 +1,4 @@
-"""Subcommand that writes the reviewer's page: ``review``."""
+"""Subcommand that writes the report on the candidate: ``review``."""
 
 from pathlib import Path
 
@@ -11,16 +11,16 @@ from orchestration.pipeline.workspace import Workspace
 
 @click.command()
 @workspace_option
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The file; state/report/review.html.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The file; state/report/report.html.")
 def review(workspace: Path, out: Path | None) -> None:
-    """Write the page from which a reviewer decides about the latest verdict: one HTML file, no network.
+    """Write the report on the latest candidate, from which a reviewer decides: one HTML file, no network.
 
     \b
-    Example:  plumbline review -w workspace/demo --out review.html
+    Example:  plumbline review -w workspace/demo --out report.html
     """
     from orchestration.pipeline.params import read_params
-    from orchestration.tracking.review_page import write_review_page
+    from orchestration.tracking.review_page import write_report_page
 
     chosen = Workspace(workspace)
-    page = write_review_page(chosen, read_params(chosen.params_file), out)
+    page = write_report_page(chosen, read_params(chosen.params_file), out)
     output.print(f"{page}\n{page.stat().st_size / 1e6:.1f} MB; open it in a browser, it needs no network")

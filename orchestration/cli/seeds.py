@@ -24,17 +24,17 @@ def seeds(workspace: Path, listed: str, count: int | None) -> None:
     Example:  plumbline seeds -w ws --count 4
     """
     from orchestration.lifecycle.seed_fits import measure_seeds
-    from orchestration.pipeline.lock import chain_lock
+    from orchestration.pipeline.lock import workspace_lock
     from orchestration.pipeline.params import read_params
     from orchestration.pipeline.policies import policy_path
     from validation.gates.policy import read_policy
-    from validation.gates.seed_spread import how_little, spread_rows, spread_tables
+    from validation.gates.seed_spread import describe_few_fits, spread_rows, spread_tables
 
     chosen = Workspace(workspace)
     params = read_params(chosen.params_file)
     policy = read_policy(policy_path(params, chosen))
     wanted = _wanted(listed, count, params.training.seed)
-    with chain_lock(chosen), progress_bar("seeds") as progress:
+    with workspace_lock(chosen), progress_bar("seeds") as progress:
         fits = measure_seeds(
             chosen, params, wanted, lambda seed, done: errors.print(f"  seed {seed}: {done}"), progress
         )
@@ -44,7 +44,7 @@ def seeds(workspace: Path, listed: str, count: int | None) -> None:
     for table in spread_tables(rows):
         print_table(table.title, table.columns, table.rows)
         output.print()
-    if few := how_little(rows):
+    if few := describe_few_fits(rows):
         print_words(few)
     output.print(f"MLflow: parent run {fits.parent}")
 

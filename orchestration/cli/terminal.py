@@ -1,7 +1,7 @@
-"""What a person sees in the terminal: progress, step lines, tables.
+"""Terminal output: progress, step lines, tables.
 
-Contract: progress goes to stderr and is drawn for anything longer than two seconds, as a bar on a terminal and as
-sparse lines in a log; results go to stdout, folded for the window they are read in and never cut.
+Contract: progress goes to stderr, as a bar on a terminal and as occasional lines in a log. Results go to stdout, folded
+to the width of the window and never cut.
 """
 
 import os
@@ -26,7 +26,7 @@ _LOG_EVERY_SECONDS = 15.0
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[ProgressCall]:
-    """A ``progress(done, total)`` callable that draws itself until the block ends."""
+    """A ``progress(done, total)`` function that draws a bar until the block ends."""
     if errors.is_terminal:
         with _bar() as bar:
             task = bar.add_task(title, total=None)
@@ -47,7 +47,7 @@ def _bar() -> Progress:
 
 
 class _LogLines:
-    """Progress for a log file: a line at most every fifteen seconds."""
+    """Progress for a log file: at most one line every fifteen seconds."""
 
     def __init__(self, title: str) -> None:
         self._title = title
@@ -66,8 +66,8 @@ def print_step(report: StepReport) -> None:
     if "not needed" in report.figures:
         return
     took = "unchanged" if report.skipped else f"{report.seconds:.1f} s"
-    told = {name: value for name, value in report.figures.items() if not name.startswith("reason")}
-    figures = ", ".join(f"{name} {_plain(value)}" for name, value in told.items())
+    shown = {name: value for name, value in report.figures.items() if not name.startswith("reason")}
+    figures = ", ".join(f"{name} {_plain(value)}" for name, value in shown.items())
     name = report.step.replace("_", " ")
     errors.print(f"[green]✓[/green] [bold]{name:<20}[/bold] [dim]{took:>9}[/dim]  {figures}", soft_wrap=True)
 
@@ -79,11 +79,11 @@ def _plain(value: Figure) -> str:
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, note: str = "") -> None:
     """A table on stdout; cells that start with a verdict word are coloured.
 
-    Nothing is cut: words fold, figures and names stay whole, and where that is too wide every row is told as a point in
-    words. What goes into a file or a pipe is as wide as it is, unless ``COLUMNS`` says otherwise.
+    Nothing is cut. Prose folds between words, figures and names stay whole. If the table is still too wide for the
+    window, each row becomes a list item. A file or pipe gets the full width unless ``COLUMNS`` is set.
     """
-    room = _room()
-    widths = _widths(columns, rows, room)
+    available = _window_width()
+    widths = _widths(columns, rows, available)
     if widths is None:
         _print_points(title, columns, rows, note)
         return
@@ -94,64 +94,64 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     for row in rows:
         table.add_row(*(_coloured(cell) for cell in row))
     known = output.width
-    output.width = room or max(known, sum(widths) + 3 * len(widths) + 1, len(title), len(note))
+    output.width = available or max(known, sum(widths) + 3 * len(widths) + 1, len(title), len(note))
     output.print(table, soft_wrap=False)
     output.width = known
 
 
-def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], room: int | None) -> list[int] | None:
-    """Widths at which no word is broken and no figure folded; None where there is no room for that."""
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], available: int | None) -> list[int] | None:
+    """Column widths that break no word and fold no figure; None if the window is too narrow for that."""
     cells = [(column, *(row[i] for row in rows)) for i, column in enumerate(columns)]
     whole = [max(map(len, column)) for column in cells]
-    if room is None:
+    if available is None:
         return whole
     words = [max((len(word) for cell in column for word in cell.split()), default=0) for column in cells]
     widths = [w if w <= _LONGEST_WHOLE else max(least, _NARROWEST) for w, least in zip(whole, words, strict=True)]
-    spare = room - sum(widths) - 3 * len(widths) - 1
+    spare = available - sum(widths) - 3 * len(widths) - 1
     if spare < 0:
         return None
-    for _ in range(spare):  # to whichever column folds most
+    for _ in range(spare):  # spare width goes to the column that folds most
         fullest = max(range(len(widths)), key=lambda i: whole[i] / max(widths[i], 1))
         widths[fullest] += widths[fullest] < whole[fullest]
     return widths
 
 
-def _room() -> int | None:
-    """Columns that what is printed must keep to; None where nobody looks at it in a window."""
+def _window_width() -> int | None:
+    """Width of the window; None where the output goes to a file or a pipe."""
     return output.width if output.is_terminal or "COLUMNS" in os.environ else None
 
 
 def _print_points(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> None:
-    """Every row as a point, each cell behind its column's name."""
+    """Each row as a list item, each cell after its column's name."""
     output.print(f"[italic]{escape(title)}[/italic]")
     for row in rows:
-        told = [f"{name} {cell}".strip() for name, cell in zip(columns, row, strict=True) if cell]
-        _print_folded("- " + " · ".join(told), "  ", output.width)
+        cells = [f"{name} {cell}".strip() for name, cell in zip(columns, row, strict=True) if cell]
+        _print_folded("- " + " · ".join(cells), "  ", output.width)
     if note:
         _print_folded(note, "", output.width)
 
 
 def print_words(text: str) -> None:
-    """Lines of words on stdout, folded between words where there is a window; points hang under their dash."""
-    room = _room()
+    """Lines of text on stdout, folded to the window; list items are indented under their dash."""
+    available = _window_width()
     for line in text.splitlines():
-        if room is None:
+        if available is None:
             output.print(line, markup=False)
         else:
-            _print_folded(line, "  " if line.startswith("- ") else "", room)
+            _print_folded(line, "  " if line.startswith("- ") else "", available)
 
 
-def _print_folded(line: str, others: str, room: int) -> None:
-    folded = textwrap.wrap(line, room, subsequent_indent=others, break_long_words=False, break_on_hyphens=False)
+def _print_folded(line: str, others: str, width: int) -> None:
+    folded = textwrap.wrap(line, width, subsequent_indent=others, break_long_words=False, break_on_hyphens=False)
     for part in folded or [""]:
         output.print(part, markup=False)
 
 
 _LONGEST_WHOLE = 20
-"""A column with a longer cell is prose, and may fold between words."""
+"""Characters. A column with a longer cell is prose and may fold between words."""
 
 _NARROWEST = 14
-"""Prose in a narrower column is harder to read than no table."""
+"""Characters. Prose in a narrower column is harder to read than a list."""
 
 _COLOURS: Mapping[str, str] = {
     "pass": "green", "promote": "green", "fail": "red", "reject": "red", "hold": "yellow", "insufficient": "yellow",

@@ -148,9 +148,9 @@ def adopt(candidate: Path, workspace: Path) -> None:
     \b
     Example:  plumbline adopt /mnt/gpu/candidate -w ws && plumbline run -w ws
     """
-    from orchestration.pipeline.lock import chain_lock
+    from orchestration.pipeline.lock import workspace_lock
     from orchestration.pipeline.steps import adopt_candidate
 
     chosen = Workspace(workspace)
-    with chain_lock(chosen):
+    with workspace_lock(chosen):
         print_step(adopt_candidate(chosen, candidate))

@@ -7,13 +7,14 @@ import click
 from orchestration.cli.options import workspace_option
 from orchestration.cli.terminal import output, print_step, print_table, print_words
 from orchestration.lifecycle.promotion import promote_champion
-from orchestration.pipeline.lock import chain_lock
+from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.review_page import what_is_asked, what_was_done
 from spine.errors import GateRefused
-from validation.gates.verdict import Verdict, read_verdict, verdict_table
-from validation.gates.verdict import explain as explanation
+from validation.gates.verdict import Verdict, read_verdict
+from validation.gates.verdict_text import explain as explanation
+from validation.gates.verdict_text import verdict_table
 
 
 @click.command()
@@ -46,7 +47,7 @@ def print_verdict(workspace: Workspace) -> None:
 def _print_status(workspace: Workspace, judged: Verdict) -> None:
     """The actions taken on a verdict, from the history of the workspace, and the action that a person must take."""
     done = what_was_done(workspace, judged)
-    print_words("\n".join(("Actions so far:", *(f"- {line}" for line in done.lines))))
+    print_words("\n".join(("Actions on this verdict:", *(f"- {line}" for line in done.lines))))
     asked = what_is_asked(workspace, judged, done)
     if asked:
         text, command = asked.split("\n")
@@ -116,7 +117,7 @@ def promote(workspace: Path, promoter: str, approval: str, named: str) -> None:
     Example:  plumbline promote -w workspace/demo --by "R. Viewer"
     """
     chosen = Workspace(workspace)
-    with chain_lock(chosen):
+    with workspace_lock(chosen):
         _require_latest(chosen, named)
         print_step(promote_champion(chosen, read_params(chosen.params_file), promoter, approval))
 

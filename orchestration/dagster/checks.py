@@ -1,7 +1,7 @@
 """Asset checks: what stops a run.
 
-Contract: fail-closed, a check without evidence fails; severity is always ERROR, because WARN does not block. A check
-guards its own run only: promotion does not rely on it (``assets.promotion``).
+Contract: a check without evidence fails. The severity is always ERROR, because WARN does not block. A check guards its
+own run only; promotion verifies everything again by itself.
 """
 
 from collections.abc import Mapping
@@ -25,23 +25,23 @@ SPELLED_OUT = 3
 
 @dg.asset_check(asset=studies, description="received = used + already present + quarantined")
 def nothing_lost(paths: WorkspacePaths) -> dg.AssetCheckResult:
-    """Every study that came in is accounted for."""
+    """Every received study is used, already present or quarantined."""
     report = read_step_report("studies", paths.folders)
     if report is None:
         return _no_evidence("studies")
     counts = {name: int(report.figures.get(name) or 0) for name in (RECEIVED, *ACCOUNTED)}
     lost = counts[RECEIVED] - sum(counts[name] for name in ACCOUNTED)
-    said = " + ".join(f"{counts[name]} {name}" for name in ACCOUNTED)
+    parts = " + ".join(f"{counts[name]} {name}" for name in ACCOUNTED)
     return _result(
         lost == 0 and counts[RECEIVED] > 0,
-        f"{counts[RECEIVED]} received = {said}" if lost == 0 else f"{counts[RECEIVED]} received, but {said}",
+        f"{counts[RECEIVED]} received = {parts}" if lost == 0 else f"{counts[RECEIVED]} received, but {parts}",
         {name: dg.MetadataValue.int(count) for name, count in counts.items()},
     )
 
 
 @dg.asset_check(asset=validation, blocking=True, description="every expectation was evaluated and met")
 def dataset_is_valid(paths: WorkspacePaths) -> dg.AssetCheckResult:
-    """No model is trained on a data set that breaks its contract."""
+    """No model is trained on a dataset that fails its validation."""
     report = read_step_report("validation", paths.folders)
     if report is None:
         return _no_evidence("validation")
@@ -55,18 +55,19 @@ def dataset_is_valid(paths: WorkspacePaths) -> dg.AssetCheckResult:
 
 @dg.asset_check(asset=verdict, blocking=True, description="the sealed verdict is PROMOTE")
 def gate_promotes(paths: WorkspacePaths) -> dg.AssetCheckResult:
-    """In the run of the verdict, promotion is not even tried unless it would be granted."""
-    from validation.gates.verdict import explain, read_verdict, sentence
+    """The run goes on to promotion only if the verdict is PROMOTE."""
+    from validation.gates.verdict import read_verdict
+    from validation.gates.verdict_text import explain, sentence
 
     try:
         judged = read_verdict(paths.folders.verdict_file)
     except EvidenceRejected as error:
         return _result(False, str(error), {})
-    said = "; ".join(sentence(refusal) for refusal in judged.refusals[:SPELLED_OUT])
+    reasons = "; ".join(sentence(refusal) for refusal in judged.refusals[:SPELLED_OUT])
     more = f"; and {len(judged.refusals) - SPELLED_OUT} more" if len(judged.refusals) > SPELLED_OUT else ""
     metadata = {"verdict": dg.MetadataValue.md(explain(judged)), "digest": dg.MetadataValue.text(judged.digest)}
     promoted = judged.decision == PROMOTE
-    return _result(promoted, judged.decision if promoted else f"{judged.decision}: {said}{more}", metadata)
+    return _result(promoted, judged.decision if promoted else f"{judged.decision}: {reasons}{more}", metadata)
 
 
 def _shown(report: StepReport) -> dict[str, dg.MetadataValue]:
@@ -74,8 +75,10 @@ def _shown(report: StepReport) -> dict[str, dg.MetadataValue]:
 
 
 def _no_evidence(step: str) -> dg.AssetCheckResult:
-    return _result(False, f"NO_EVIDENCE: step {step!r} has left no report in this workspace", {})
+    return _result(False, f"NO_EVIDENCE: there is no report of step {step!r} in this workspace", {})
 
 
-def _result(passed: bool, said: str, metadata: Mapping[str, dg.MetadataValue]) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(passed=passed, severity=dg.AssetCheckSeverity.ERROR, description=said, metadata=metadata)
+def _result(passed: bool, description: str, metadata: Mapping[str, dg.MetadataValue]) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        passed=passed, severity=dg.AssetCheckSeverity.ERROR, description=description, metadata=metadata
+    )

@@ -1,7 +1,7 @@
-"""Everything that Dagster loads.
+"""The Dagster code location: assets, checks, jobs, schedules and sensors.
 
-Contract: loads in well under five seconds with no service running and no workspace named; torch, MLflow, Lightning,
-pandas and Great Expectations are imported inside the functions that use them.
+Contract: it loads in under five seconds, without services and without a workspace. The functions that use torch,
+MLflow, Lightning, pandas or Great Expectations import them.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from orchestration.dagster.sensors import enough_new_studies, inbox
 
 
 def definitions_with(resources: Mapping[str, Any]) -> dg.Definitions:
-    """The same assets, checks, jobs, schedules and sensors over other resources (see ``resources_for``)."""
+    """The definitions with these resources (see ``resources_for``)."""
     return dg.Definitions(
         assets=dg.load_assets_from_modules([data, model, promotion]),
         asset_checks=dg.load_asset_checks_from_modules([checks]),
@@ -28,7 +28,7 @@ def definitions_with(resources: Mapping[str, Any]) -> dg.Definitions:
         sensors=[inbox, enough_new_studies],
         resources=resources,
         loggers={EVENTS_FILE: events_file},
-        # One process a run: a process a step would import the same libraries again and again (5 to 8 s each).
+        # One process a run: a process a step would import the same libraries each time (5 to 8 s).
         executor=dg.in_process_executor,
     )
 

@@ -1,8 +1,7 @@
-"""The Dagster instance of a workspace: its configuration, opening it, and runs that died in it.
+"""The Dagster instance of a workspace: its configuration, opening it, and failing runs whose process died.
 
-Contract: telemetry is off before an instance is opened; one writer in a workspace at a time, by a lock that the kernel
-releases when its holder dies; a run whose process died does not stay STARTED and block the queue for ever (Dagster's
-own run monitoring does not see that on one machine).
+Contract: telemetry is off before an instance opens. A run whose process died is marked failed, so that it does not
+block the queue: Dagster's own run monitoring does not notice that on one machine.
 """
 
 import time
@@ -18,7 +17,7 @@ from orchestration.pipeline.workspace import Workspace
 from spine.storage import write_text_atomically
 
 WRITER_TAG = "plumbline/writes"
-"""On every job that writes in the workspace; the queue lets one of them run at a time."""
+"""The tag of every job that writes in the workspace. The queue runs one of them at a time."""
 
 IN_PROCESS_CONFIG = "in_process.yaml"
 CONCURRENCY: dict[str, Any] = {
@@ -30,7 +29,7 @@ RUN_MONITORING: dict[str, Any] = {
     "free_slots_after_run_end_seconds": 30,
     "poll_interval_seconds": 20,
 }
-# A refused gate must not start another training: retries are for crashed processes, not for failed steps.
+# Retries are for crashed processes, not for failed steps: a refusal of the gate must not start another training.
 RUN_RETRIES: dict[str, Any] = {"enabled": True, "max_retries": 1, "retry_on_asset_or_op_failure": False}
 
 ABANDONED_AFTER_S = 60.0
@@ -39,13 +38,13 @@ ABANDONED_AFTER_S = 60.0
 def configure_instance(workspace: Workspace) -> None:
     """Write ``dagster.yaml`` (services) and ``in_process.yaml`` (the command line) into the instance's folder.
 
-    They differ in where output goes: a service's steps are captured for the web page, the command line's terminal
-    is left alone, because capturing would tear its progress bars.
+    They differ in where output goes: Dagster captures the output of a service's steps for the web page, and leaves
+    the terminal of the command line alone, because capturing would break its progress bars.
     """
     workspace.dagster_home.mkdir(parents=True, exist_ok=True)
     common = {
         "telemetry": {"enabled": False},
-        "nux": {"enabled": False},  # the box that asks newcomers for their address
+        "nux": {"enabled": False},  # the dialogue that asks new users for their e-mail address
         "concurrency": CONCURRENCY,
         "run_monitoring": RUN_MONITORING,
         "run_retries": RUN_RETRIES,
@@ -58,7 +57,7 @@ def configure_instance(workspace: Workspace) -> None:
 
 @contextmanager
 def open_instance(workspace: Workspace, *, in_process: bool = False) -> Iterator[dg.DagsterInstance]:
-    """The workspace's instance; ``in_process`` leaves standard output and error alone."""
+    """The workspace's instance. With ``in_process``, standard output and error are not captured."""
     configure_instance(workspace)
     config = IN_PROCESS_CONFIG if in_process else "dagster.yaml"
     with dg.DagsterInstance.from_config(str(workspace.dagster_home), config) as instance:
@@ -68,12 +67,12 @@ def open_instance(workspace: Workspace, *, in_process: bool = False) -> Iterator
 def fail_abandoned_runs(
     instance: dg.DagsterInstance, workspace: Workspace, older_than_s: float = ABANDONED_AFTER_S
 ) -> list[str]:
-    """Mark runs as failed whose process is gone; returns their ids.
+    """Mark runs as failed whose process is gone, and return their ids.
 
-    A running run holds the chain's lock within seconds of its start. When the lock is free, nobody who has been
-    running for longer than ``older_than_s`` is alive.
+    A run takes the workspace's lock within seconds of its start. If the lock is free, no run older than
+    ``older_than_s`` is alive.
     """
-    with exclusive(workspace.state / "chain.lock") as nobody_writes:
+    with exclusive(workspace.state / "workspace.lock") as nobody_writes:
         if not nobody_writes:
             return []
         started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
@@ -83,5 +82,7 @@ def fail_abandoned_runs(
             if time.time() - (record.start_time or 0.0) >= older_than_s
         ]
         for run in dead:
-            instance.report_run_failed(run, "The process of this run ended without a word (killed, or out of memory).")
+            instance.report_run_failed(
+                run, "The process of this run ended without a message. It was killed or ran out of memory."
+            )
     return [run.run_id for run in dead]

@@ -1,7 +1,7 @@
 """Jobs: what can be launched by name.
 
-Contract: every job that writes carries ``WRITER_TAG``, of which the queue runs one at a time; ``promotion`` is only a
-way to launch ``champion`` alone, and is refused exactly as that is.
+Contract: every job that writes carries ``WRITER_TAG``; the queue runs one of them at a time. ``promotion`` launches the
+asset ``champion`` alone, under the same checks.
 """
 
 import dagster as dg
@@ -17,7 +17,7 @@ retrain = dg.define_asset_job(
     RETRAIN,
     selection=dg.AssetSelection.all() - dg.AssetSelection.assets(batch),
     tags=_WRITES,
-    description="The whole chain, from studies to the champion or the refusal. What has not changed is not repeated.",
+    description="The whole pipeline, from studies to the new champion or the refusal. Unchanged steps are skipped.",
 )
 
 ingest_batch = dg.define_asset_job(
@@ -31,7 +31,7 @@ promotion = dg.define_asset_job(
     PROMOTION,
     selection=dg.AssetSelection.assets(champion),
     tags=_WRITES,
-    description="Promotion alone. Refuses unless policy, evidence and verdict verify at this moment.",
+    description="Promotion alone. It refuses unless policy, evidence and verdict verify now.",
 )
 
 JOBS = (retrain, ingest_batch, promotion)

@@ -14,7 +14,7 @@ import dagster as dg
 
 from orchestration.dagster.run_progress import LogWatcher
 from orchestration.environment import DEFAULT_MLFLOW_UI, MLFLOW_UI_VARIABLE, WORKSPACE_VARIABLE
-from orchestration.pipeline.lock import chain_lock
+from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.params import Params, parse_params, read_params, write_params
 from orchestration.pipeline.step_report import Progress, StepReport
 from orchestration.pipeline.workspace import Workspace
@@ -46,7 +46,7 @@ class WritableWorkspace(WorkspacePaths):
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[WorkspacePaths, None, None]:
         """Hold the chain's lock as long as the run lives."""
-        with chain_lock(self.folders):
+        with workspace_lock(self.folders):
             yield self
 
 

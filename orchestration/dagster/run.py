@@ -1,7 +1,7 @@
-"""Running the ``retrain`` job in this process, for the command line.
+"""Runs the ``retrain`` job in this process, for the command line.
 
-Contract: the terminal is left to the caller (Dagster's own log goes to ``state/dagster/events.log``); what a user
-reads is a reason with its code, never a traceback; the run is in the instance afterwards, so the web page shows it.
+Contract: Dagster's log goes to ``state/dagster/events.log``, and the terminal belongs to the caller. The user reads a
+reason with its code, never a traceback. The web page shows the run afterwards.
 """
 
 import time
@@ -16,7 +16,7 @@ from orchestration.dagster.jobs import RETRAIN
 from orchestration.dagster.resources import resources_for
 from orchestration.dagster.run_log import EVENTS_FILE
 from orchestration.dagster.run_progress import OnStep, OpenProgress, RecordingWatcher, no_progress
-from orchestration.pipeline.lock import chain_lock
+from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.step_report import StepReport
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import EvidenceRejected, GateRefused, PlumblineError
@@ -24,16 +24,16 @@ from spine.errors import EvidenceRejected, GateRefused, PlumblineError
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What came of a run.
+    """The outcome of a run.
 
     Attributes:
         run_id: Dagster's.
-        reports: of the steps that ended well, in their order.
-        promoted: there is a new champion.
-        refused: the gate or its evidence said no; everything before it worked.
-        failed_step: where it stopped otherwise, or the gate's step.
-        code: stable reason code, the exception's name for a bug, None when promoted.
-        reason: the first thing that went wrong, for people; empty when promoted.
+        reports: step -> report of each finished step, in order.
+        promoted: whether there is a new champion.
+        refused: whether the gate refused, or its evidence did not verify.
+        failed_step: the step where the run stopped; None if it promoted.
+        code: stable reason code; the exception's name for a bug; None if it promoted.
+        reason: the first problem, in words; empty if it promoted.
         exit_code: of the error that stopped the run; 1 for a bug or a failed check.
         seconds: wall time of the run.
     """
@@ -50,25 +50,25 @@ class RunOutcome:
 
     @property
     def verdict_reached(self) -> bool:
-        """The gate has spoken in this run."""
+        """Whether the run reached a verdict."""
         return "verdict" in self.reports
 
     @property
     def overhead_seconds(self) -> float:
-        """Wall time that no step accounts for: Dagster, DVC, imports."""
+        """Wall time outside the steps: Dagster, DVC, imports."""
         return self.seconds - sum(report.seconds for report in self.reports.values() if not report.skipped)
 
 
 def run_retrain(workspace: Workspace, on_step: OnStep, progress: OpenProgress = no_progress) -> RunOutcome:
-    """Run the whole chain once, here and now.
+    """Run the whole pipeline once in this process.
 
     Args:
-        on_step: called with the report of every step that has ended well.
+        on_step: called with the report of each finished step.
         progress: opens the progress display of a step.
 
     Raises:
         WorkspaceBusy: another run is writing in the workspace.
-        KeyboardInterrupt: the user stopped it; finished steps are kept.
+        KeyboardInterrupt: the user stopped the run; finished steps are kept.
     """
     from orchestration.dagster.definitions import definitions_with
 
@@ -76,7 +76,7 @@ def run_retrain(workspace: Workspace, on_step: OnStep, progress: OpenProgress = 
     definitions = definitions_with(resources_for(str(workspace.root), watcher=watcher))
     with open_instance(workspace, in_process=True) as instance:
         fail_abandoned_runs(instance, workspace)
-        with chain_lock(workspace):
+        with workspace_lock(workspace):
             pass
         started = time.perf_counter()
         result = _execute(definitions, instance, workspace.dagster_home / "events.log")
@@ -91,7 +91,7 @@ def _execute(definitions: dg.Definitions, instance: dg.DagsterInstance, log: Pat
 
 
 def _raise_interrupt(watcher: RecordingWatcher) -> None:
-    """Dagster records an interrupt as a failed step; to whoever pressed Ctrl-C it is still an interrupt."""
+    """Raise ``KeyboardInterrupt`` where Dagster recorded an interrupt as a failed step."""
     error = watcher.error[1] if watcher.error else None
     if isinstance(error, KeyboardInterrupt | dg.DagsterExecutionInterruptedError):
         raise KeyboardInterrupt from error
@@ -109,14 +109,14 @@ def _outcome(result: dg.ExecuteInProcessResult, watcher: RecordingWatcher, secon
         exit_code = error.exit_code if isinstance(error, PlumblineError) else 1
         common |= {"failed_step": step, "code": code, "reason": reason, "exit_code": exit_code}
         return RunOutcome(promoted=False, refused=refused, **common)
-    step, check, said = _failed_check(result)
+    step, check, reason = _failed_check(result)
     refused = step == "verdict"
     code = str(watcher.reports["verdict"].figures.get("decision")) if refused else check.upper()
-    return RunOutcome(promoted=False, refused=refused, failed_step=step, code=code, reason=said, **common)
+    return RunOutcome(promoted=False, refused=refused, failed_step=step, code=code, reason=reason, **common)
 
 
 def _failed_check(result: dg.ExecuteInProcessResult) -> tuple[str, str, str]:
-    """Asset, name and words of the blocking check that stopped the run, else of what Dagster itself says."""
+    """Asset, name and description of the blocking check that stopped the run, else Dagster's own error."""
     for check in result.get_asset_check_evaluations():
         if check.blocking and not check.passed:
             return check.asset_key.to_user_string(), check.check_name, check.description or "check failed"

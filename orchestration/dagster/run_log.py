@@ -1,7 +1,6 @@
-"""The event log as a text file, for runs whose terminal belongs to somebody else.
+"""A Dagster logger that appends events to a text file, for runs on the command line.
 
-Contract: only runs that name it in their run config use it; it appends and is never rotated (a run of the chain writes
-some 30 kB).
+Contract: only runs that name it in their run config use it. The file is never rotated; a run writes about 30 kB.
 """
 
 import logging
@@ -13,7 +12,7 @@ EVENTS_FILE = "events_file"
 
 
 class _Appending(logging.Handler):
-    """Opens the file for each record: Dagster never closes the handlers of a run."""
+    """Opens the file for each record, because Dagster never closes the handlers of a run."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(logging.DEBUG)

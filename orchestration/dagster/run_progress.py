@@ -1,7 +1,7 @@
-"""Watching a run: who is told how far a step is, and what it said when it was done.
+"""Progress and reports of a run's steps, for the run's log or for the command line.
 
-Contract: assets ask for the resource ``watcher``; under the services it writes to the run's log, on the command line
-it draws and remembers what the outcome has to tell.
+Contract: assets use the resource ``watcher``. Under the services it writes to the run's log; on the command line it
+draws progress and keeps the reports.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,20 +13,20 @@ from dagster import get_dagster_logger
 from orchestration.pipeline.step_report import Progress, StepReport
 
 OpenProgress = Callable[[str], AbstractContextManager[Progress]]
-"""Called with a step's name; yields what the step calls with (done, total)."""
+"""Called with a step's name; yields a function that the step calls with (done, total)."""
 
 OnStep = Callable[[StepReport], None]
-"""Called with the report of every step that has ended well."""
+"""Called with the report of each finished step."""
 
 
 class StepWatcher(Protocol):
-    """Somebody who wants to know how far a run is."""
+    """Receives the progress of a run."""
 
     def watch(self, step: str) -> AbstractContextManager[Progress]:
-        """Held while the step works; sees the exception it may raise."""
+        """A context around the step; it sees an exception of the step."""
 
     def ended(self, report: StepReport) -> None:
-        """The step is done, or was found up to date."""
+        """Called when the step is done, or was up to date."""
 
 
 class LogWatcher:
@@ -35,25 +35,25 @@ class LogWatcher:
     @contextmanager
     def watch(self, step: str) -> Iterator[Progress]:
         """See ``StepWatcher``."""
-        said = 0
+        reported = 0
 
         def progress(done: int, total: int) -> None:
-            nonlocal said
+            nonlocal reported
             tenth = 10 * done // max(total, 1)
-            if tenth > said:
-                said = tenth
+            if tenth > reported:
+                reported = tenth
                 get_dagster_logger().info(f"{step}: {done} of {total}")
 
         yield progress
 
     def ended(self, report: StepReport) -> None:
         """See ``StepWatcher``."""
-        how = "unchanged, nothing computed" if report.skipped else f"done in {report.seconds:.1f} s"
+        how = "unchanged, skipped" if report.skipped else f"done in {report.seconds:.1f} s"
         get_dagster_logger().info(f"{report.step}: {how}")
 
 
 class RecordingWatcher:
-    """Hands on to callbacks, and keeps every report and the first error."""
+    """Passes reports to callbacks, and keeps every report and the first error."""
 
     def __init__(self, on_step: OnStep, progress: OpenProgress) -> None:
         self._on_step = on_step

@@ -1,6 +1,6 @@
-"""Schedules: what runs because of the time.
+"""Schedules: what runs at a fixed time.
 
-Contract: running by default; a week without new data costs a few seconds, because unchanged steps are not repeated.
+Contract: schedules are on by default. A week without new data costs a few seconds, because unchanged steps are skipped.
 """
 
 import dagster as dg
@@ -13,7 +13,7 @@ retrain_weekly = dg.ScheduleDefinition(
     cron_schedule="0 3 * * 1",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Mondays at 03:00 UTC, whatever has come in.",
+    description="Runs the whole pipeline on Mondays at 03:00 UTC.",
 )
 
 SCHEDULES = (retrain_weekly,)

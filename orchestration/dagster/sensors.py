@@ -1,8 +1,8 @@
-"""Sensors: what runs because something arrived.
+"""Sensors: what runs because new data arrived.
 
-Contract: everything is decided from state on disk and in the instance, nothing from a cursor, so a daemon that was
-down for a day catches up and one that dies between two writes repeats itself harmlessly. Run keys make every request
-unique: Dagster never runs a key twice, so a retry carries its attempt in the key.
+Contract: a sensor decides from the files on disk and the runs in the instance, never from a cursor. A daemon that was
+down catches up, and one that dies between two writes repeats itself without harm. Dagster runs a key once, so a retry
+carries its attempt in its run key.
 """
 
 import time
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 BATCH_TAG, ATTEMPT_TAG = "plumbline/batch", "plumbline/attempt"
 ATTEMPTS = 3
 PAUSE_BEFORE_RETRY_S = 300.0
-"""Times the number of attempts so far: a full disk does not heal in seconds."""
+"""Multiplied by the number of attempts so far, because a full disk does not clear in seconds."""
 
 _NOT_IN_A_KEY = ("...", *"\a\b\f\n\r\t\v\0")
-"""Dagster refuses partition keys with these; one such name must not stop every other batch."""
+"""Dagster refuses partition keys with these. A batch with such a name must not stop the others."""
 
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -42,10 +42,10 @@ _UNFINISHED = [
     job_name=INGEST_BATCH,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Every batch in data/inbox that carries its COMPLETE marker becomes a partition and is taken in once.",
+    description="Takes in each batch in data/inbox once, when its COMPLETE marker is there. A batch is a partition.",
 )
 def inbox(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.SensorResult | dg.SkipReason:
-    """Register new batches as partitions and ask for their ingest; retry what failed, at most ``ATTEMPTS`` times."""
+    """Request an ingest run for each new batch, and retry failed ones up to ``ATTEMPTS`` times."""
     from orchestration.pipeline.intake import finished_batches
 
     finished = finished_batches(paths.folders)
@@ -64,7 +64,7 @@ def inbox(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.Sens
 
 
 def _request(batch: "Batch", instance: dg.DagsterInstance) -> dg.RunRequest | None:
-    """The run that a batch needs now: the first, a retry of failed ones, or none."""
+    """The run that a batch needs now: its first, a retry, or None."""
     runs = instance.get_run_records(dg.RunsFilter(job_name=INGEST_BATCH, tags={BATCH_TAG: batch.key}))
     attempt = len(runs) + 1
     if runs:
@@ -86,10 +86,10 @@ def _request(batch: "Batch", instance: dg.DagsterInstance) -> dg.RunRequest | No
     job_name=RETRAIN,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Asks for retraining when retrain.minimum_new_studies have come since the last data set, once per lot.",
+    description="Requests retraining when retrain.minimum_new_studies have arrived since the last dataset.",
 )
 def enough_new_studies(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.RunRequest | dg.SkipReason:
-    """Ask once for every full lot of new studies on top of a data set, and not while a retraining is under way."""
+    """Request one retraining for each ``minimum_new_studies`` new studies, and none while one is under way."""
     try:
         wanted = paths.params.retrain.minimum_new_studies
     except ParametersRejected as error:

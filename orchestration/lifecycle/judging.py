@@ -17,9 +17,10 @@ from orchestration.tracking.describe import review_candidate
 from orchestration.tracking.registry import candidate_with
 from spine.errors import GateRefused
 from validation.evaluation.record import EvaluationRecord, read_record
-from validation.evaluation.report import write_report
+from validation.gates.evidence import Evidence
 from validation.gates.policy import read_policy
-from validation.gates.verdict import judge, sentence, write_verdict
+from validation.gates.verdict import judge, write_verdict
+from validation.gates.verdict_text import sentence
 from validation.promotion.champion import current_champion, fetch_champion, open_registry
 from validation.promotion.champion_change import name_challenger
 from validation.promotion.history import last_champion, read_history
@@ -45,7 +46,7 @@ def rescore_champion(workspace: Workspace, params: Params) -> StepReport:
 
 
 def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
-    """Compare the evidence with the policy, write the verdict (the latest, and by digest) and the review page."""
+    """Compare the evidence with the policy; write the verdict (the latest, and by digest) and the report."""
     challenger = read_record(workspace.evaluation / "record.json")
     champion_record = workspace.champion_evaluation / "record.json"
     champion = read_record(champion_record) if champion_record.exists() else None
@@ -53,23 +54,18 @@ def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
     _require_champion_is_scored(workspace, champion)
     baseline = baseline_record(workspace, champion)
     seeds = gather_seed_evidence(workspace, policy, challenger)
-    others = list(seeds.records.values())
-    verdict = judge(policy, challenger, champion, judged_at=datetime.now(UTC), baseline=baseline, siblings=others)
+    evidence = Evidence(challenger, champion, baseline, tuple(seeds.records.values()))
+    verdict = judge(policy, evidence, judged_at=datetime.now(UTC))
     for path in (workspace.verdict_file, workspace.verdict_file.with_name(f"{verdict.digest}.json")):
         write_verdict(verdict, path)
     figures: dict[str, Figure] = {"decision": verdict.decision, "verdict": verdict.digest[:12]}
     _name_challenger(workspace, verdict.challenger_model)
-    figures |= {"rules passed": f"{len(verdict.passed)} of {len(verdict.weighed)}"}
+    figures |= {"rules passed": f"{len(verdict.passed)} of {len(verdict.evaluated)}"}
     figures |= {"other seeds": ", ".join(seeds.records) or "none"}
     figures |= {f"seed left out {i}": why for i, why in enumerate(seeds.left_out, start=1)}
     figures |= {f"reason {i}": sentence(r) for i, r in enumerate(verdict.refusals[:8], start=1)}
-    drawn = {title: workspace.evaluation / f"overlay_{title}.png" for title in ("best", "median", "worst")}
-    overlays = {title: path for title, path in drawn.items() if path.exists()}
-    page = write_report(challenger, workspace.report_page.parent, overlays=overlays, verdict=verdict)
-    review, run = review_candidate(workspace, params)
-    return write_step_report(
-        StepReport("verdict", figures | run, pages={"report": str(page), "review": str(review)}), workspace
-    )
+    page, run = review_candidate(workspace, params)
+    return write_step_report(StepReport("verdict", figures | run, pages={"report": str(page)}), workspace)
 
 
 def _require_champion_is_scored(workspace: Workspace, champion: EvaluationRecord | None) -> None:

@@ -18,7 +18,7 @@ from orchestration.pipeline.params import Params
 from orchestration.pipeline.policies import policy_path
 from orchestration.pipeline.step_report import Figure, StepReport, write_step_report
 from orchestration.pipeline.workspace import Workspace
-from orchestration.tracking.describe import describe_served, tell_what_was_done
+from orchestration.tracking.describe import describe_served, describe_status
 from orchestration.tracking.metrics import require_metrics_as_sealed
 from orchestration.tracking.registry import candidate_with, nothing_judged
 from spine.errors import GateRefused, PlumblineError
@@ -64,7 +64,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
     champion = promotion.champion
     _serve(workspace, champion.version)
     describe_served(workspace, champion.version)
-    tell_what_was_done(workspace, params)
+    describe_status(workspace, params)
     figures: dict[str, Figure] = {
         "champion": f"{PRODUCTION_MODEL} version {champion.version}",
         "model": champion.model_digest[:12],

@@ -77,7 +77,7 @@ def _description(params: Params, record: EvaluationRecord) -> str:
         f"**{record.patients_are}** of frozen test set `{record.test_digest[:12]}`, policy `{params.gate.policy}`.\n\n"
         "| parameter | standard error, deg | bias, deg | n |\n|---|---|---|---|\n"
     )
-    return head + "\n".join(rows) + "\n\nPage with plots and overlays: artefact `evaluation/report.html`.\n"
+    return head + "\n".join(rows) + "\n\nReport, once judged: artifact `report/report.html`.\n"
 
 
 def _dataset_reference(workspace: Workspace, params: Params) -> DatasetReference:

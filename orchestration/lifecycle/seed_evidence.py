@@ -18,8 +18,9 @@ from orchestration.tracking.run_facts import DIGEST_TAG, candidate_of
 from orchestration.tracking.seed_groups import KIND_TAG, SEEDS, recipe_of
 from spine.errors import EvidenceRejected, GateRefused
 from validation.evaluation.record import EvaluationRecord, read_record, write_record
+from validation.gates.evidence import evidence_digest
 from validation.gates.policy import Policy
-from validation.gates.preconditions import evidence_digest, weigh_rival
+from validation.gates.preconditions import check_comparable
 from validation.promotion.champion import open_registry
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _verified(
         return None, f"{rejected.code}, {rejected.found}"
     if record.model_digest == challenger.model_digest:
         return None, "it is the challenger's own model"
-    checks = weigh_rival(policy, challenger, "challenger", record, evidence_digest(record))
+    checks = check_comparable(policy, challenger, "challenger", record, evidence_digest(record))
     differing = ", ".join(dict.fromkeys(r.code for r in checks if r.outcome != "PASS"))
     return (None, differing) if differing else (record, "")
 

@@ -1,6 +1,6 @@
-"""Measuring a model on the frozen test set: predictions from ``inference``, judged by ``validation``.
+"""The evaluation of a model on the frozen test set: predictions from ``inference``, statistics from ``validation``.
 
-Contract: the test set is read once per call and the ledger says so.
+Challenger and champion are evaluated by the same function. Each call reads the test set once, and the ledger says so.
 """
 
 import subprocess
@@ -32,12 +32,11 @@ def evaluate_model(
     step: str,
     progress: Progress | None = None,
 ) -> StepReport:
-    """Predict the frozen test set with the model in ``model_folder`` and write record, plots and report to ``out``."""
+    """Predict the frozen test set with the model in ``model_folder``; write record, points and overlays to ``out``."""
     from inference.measure import predict_examples
     from inference.model import load_model
     from validation.evaluation.found_points import FILE, write_found_points
     from validation.evaluation.record import evaluate, rank_patients, write_record
-    from validation.evaluation.report import write_report
     from validation.evaluation.test_set_check import verify_images
     from validation.evaluation.test_set_ledger import record_read
 
@@ -67,10 +66,9 @@ def evaluate_model(
     calibration = model.contract.calibration
     remark = calibration.remark if calibration else None
     overlays = draw_overlays(workspace, out, ranked, predictions, examples, rough_intervals=remark)
-    pages = write_report(record, out, overlays=overlays)
     write_record(record, out / "record.json")
     write_found_points(predictions, record, out / FILE)
-    return StepReport(step, _figures(record), {t: str(p) for t, p in overlays.items()}, {"report": str(pages)})
+    return StepReport(step, _figures(record), {title: str(path) for title, path in overlays.items()})
 
 
 def _figures(record: "EvaluationRecord") -> dict[str, Figure]:

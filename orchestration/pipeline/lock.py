@@ -22,14 +22,14 @@ class WorkspaceBusy(PlumblineError):
 
 
 @contextmanager
-def chain_lock(workspace: Workspace) -> Iterator[None]:
+def workspace_lock(workspace: Workspace) -> Iterator[None]:
     """Be the one writer in the workspace.
 
     Raises:
         WorkspaceBusy: somebody else is (``RUN_IN_PROGRESS``).
         GateRefused: it is a copy (``WORKSPACE_COPIED``), or its database is damaged (``REGISTRY_UNAVAILABLE``).
     """
-    with exclusive(workspace.state / "chain.lock") as held:
+    with exclusive(workspace.state / "workspace.lock") as held:
         if not held:
             raise WorkspaceBusy(
                 "RUN_IN_PROGRESS",
@@ -47,7 +47,7 @@ def services_lock(workspace: Workspace) -> Iterator[None]:
 
     Raises:
         WorkspaceBusy: they run already (``SERVICES_RUNNING``).
-        GateRefused: as of ``chain_lock``.
+        GateRefused: as of ``workspace_lock``.
     """
     with exclusive(workspace.state / "services.lock") as held:
         if not held:

@@ -1,7 +1,7 @@
-"""The chain as a table of stages, and the ``dvc.yaml`` that says the same.
+"""The pipeline as a table of stages, and the ``dvc.yaml`` that is generated from it.
 
-Contract: ``dvc.yaml`` at the top of the repository is generated from this table and a test compares it, as it compares
-the table with the Dagster graph. Promotion is not a stage and never will be.
+Contract: tests compare the table with ``dvc.yaml`` at the top of the repository and with the Dagster graph. Promotion
+is never a DVC stage: it moves the champion and is not a function of its inputs.
 """
 
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ class Stage:
 
     Attributes:
         name: of the stage, the step function and the Dagster asset.
-        does: one line for people.
+        does: its description, one line.
         deps: paths read, relative to the workspace.
         outs: paths written.
         params: sections of params.yaml it depends on.
-        grows: outputs are added to instead of rewritten, so DVC keeps them when the stage runs again.
+        grows: the stage adds to its outputs, so DVC keeps them when it runs again.
         upstream: stages whose outputs it reads.
     """
 
@@ -67,7 +67,7 @@ STAGE_NAMES: tuple[str, ...] = tuple(stage.name for stage in STAGES)
 
 
 def stages_for(params: Params) -> tuple[Stage, ...]:
-    """The stages of a chain: real sources have no cohort stage and read their own location."""
+    """The stages of a workspace. A real source has no cohort stage and reads its own location."""
     if params.source.kind == "virtual":
         return STAGES
     location = (params.source.location, "data/inbox")
@@ -79,9 +79,9 @@ def stages_for(params: Params) -> tuple[Stage, ...]:
 
 
 def dvc_yaml(params: Params) -> str:
-    """The text of ``dvc.yaml`` for a chain."""
+    """The text of ``dvc.yaml`` for a workspace."""
     header = (
-        "# The chain as plain stages, for whoever has no orchestrator: `dvc repro`.\n"
+        "# The pipeline as plain DVC stages, to run without Dagster: `dvc repro`.\n"
         "# Generated from orchestration/pipeline/stages.py by `plumbline init`; a test compares the two.\n"
     )
     stages = {stage.name: _dvc_stage(stage) for stage in stages_for(params)}

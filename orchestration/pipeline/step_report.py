@@ -1,7 +1,7 @@
-"""StepReport: what a step says of itself, for the terminal, Dagster's metadata and later readers.
+"""The report of one pipeline step, for the terminal and for Dagster's metadata.
 
-Contract: values are plain numbers and short strings; images are paths; a step that was skipped repeats what it said
-when it ran.
+Contract: values are plain numbers and short strings; images are paths. A skipped step repeats the report of its last
+run.
 """
 
 import json
@@ -20,16 +20,16 @@ Figure = int | float | str | bool | None
 
 @dataclass(frozen=True)
 class StepReport:
-    """What one step did.
+    """The result of one step.
 
     Attributes:
         step: its name.
-        figures: what a person wants to know, in the order to show it.
+        figures: name -> value, in display order.
         images: title -> PNG.
         pages: title -> HTML page.
-        seconds: wall time of the work itself.
-        overhead_seconds: wall time of versioning around it.
-        skipped: nothing had changed, so nothing was computed.
+        seconds: wall time of the step.
+        overhead_seconds: wall time of DVC around it.
+        skipped: the step was up to date and did not run.
     """
 
     step: str
@@ -48,7 +48,7 @@ def write_step_report(report: StepReport, workspace: Workspace) -> StepReport:
 
 
 def read_step_report(step: str, workspace: Workspace) -> StepReport | None:
-    """The report of the step's last run, marked as skipped; None when it never ran here."""
+    """The report of the step's last run, marked as skipped; None if the step never ran in this workspace."""
     path: Path = workspace.reports / f"{step}.json"
     if not path.exists():
         return None

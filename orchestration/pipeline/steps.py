@@ -276,12 +276,14 @@ def adopt_candidate(workspace: Workspace, folder: Path) -> StepReport:
 
 
 def evaluation(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
-    """Measure the candidate's errors on the frozen test set."""
+    """Measure the candidate's errors on the frozen test set and write its report, which is not judged yet."""
     from orchestration.pipeline.evaluate import evaluate_model
+    from orchestration.pipeline.report import write_unjudged_report
 
-    return evaluate_model(
+    report = evaluate_model(
         workspace, workspace.candidate, workspace.evaluation, role="challenger", step="evaluation", progress=progress
     )
+    return replace(report, pages={"report": str(write_unjudged_report(workspace, params))})
 
 
 STEPS: Mapping[str, Step] = {

@@ -1,6 +1,6 @@
-"""Surveying 3D reconstructions without images: what was read, and which parameters it can yield.
+"""A survey of 3D reconstructions without images: what was read, and which parameters they yield.
 
-Contract: one unreadable file is counted with its reason and the rest goes on.
+Contract: an unreadable file is counted with its reason, and the others are read.
 """
 
 from collections import Counter

@@ -1,8 +1,8 @@
-"""DVC: is a stage up to date, record that it ran, and which version of the data is this?
+"""What the pipeline asks of DVC: whether a stage is up to date, recording a stage, and the version of the data.
 
-Contract: Dagster owns when and where, DVC owns bytes and versions. A stage that ran under Dagster is committed to
-``dvc.lock``, so ``dvc repro`` afterwards has nothing to do; a stage that ``dvc repro`` ran is found up to date and is
-not computed again. Telemetry and update checks are off.
+Contract: Dagster decides when a stage runs, DVC holds bytes and versions. A stage that ran under Dagster is committed
+to ``dvc.lock``, so ``dvc repro`` has nothing to do afterwards. A stage that ``dvc repro`` ran is up to date for
+Dagster. Telemetry and update checks are off.
 """
 
 import os
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def dvc_repository(workspace: Workspace) -> Iterator["Repo"]:
-    """The workspace's DVC repository, made at first use (without git unless the workspace is a git root)."""
+    """The workspace's DVC repository, created at first use without git."""
     os.environ.setdefault("DVC_NO_ANALYTICS", "1")
     import logging
 
@@ -43,7 +43,7 @@ def _initialise(workspace: Workspace) -> None:
 
 
 def is_up_to_date(workspace: Workspace, stage: str) -> bool:
-    """Whether the stage's recorded inputs, parameters and outputs are those on disk."""
+    """Whether ``dvc.lock`` matches the inputs, parameters and outputs on disk."""
     with dvc_repository(workspace) as repository:
         return not repository.status(targets=[stage])
 
@@ -55,7 +55,7 @@ def record_stage(workspace: Workspace, stage: str) -> None:
 
 
 def data_version(workspace: Workspace, path: str = "data/dataset") -> str | None:
-    """DVC's content address of an output as recorded in ``dvc.lock``, None before it was recorded."""
+    """The content address of an output in ``dvc.lock``; None before the stage was recorded."""
     lock = workspace.root / "dvc.lock"
     if not lock.exists():
         return None

@@ -85,7 +85,7 @@ class Workspace:
 
     @property
     def evaluation(self) -> Path:
-        """The candidate's evaluation record, plots and report."""
+        """The candidate's evaluation record, found landmarks and overlays."""
         return self.data / "evaluation"
 
     @property
@@ -110,13 +110,8 @@ class Workspace:
 
     @property
     def report_page(self) -> Path:
-        """The page with figures, plots, overlays and verdict."""
+        """The report on the candidate: the page from which a reviewer decides."""
         return self.state / "report" / "report.html"
-
-    @property
-    def review_page(self) -> Path:
-        """The page from which a reviewer decides."""
-        return self.state / "report" / "review.html"
 
     @property
     def champion(self) -> Path:

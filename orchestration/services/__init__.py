@@ -1,1 +1,6 @@
-"""To be mapped."""
+"""``make up``: the servers of a workspace on this machine.
+
+interruption  SIGTERM handled like Ctrl-C
+processes     supervised child processes
+up            starts Dagster and MLflow and supervises them
+"""

@@ -1,4 +1,4 @@
-"""Being asked to stop."""
+"""SIGTERM handled like Ctrl-C."""
 
 import signal
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from types import FrameType
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """SIGTERM ends the block like Ctrl-C does; a second one does not disturb the stopping, which is bounded."""
+    """Raise ``KeyboardInterrupt`` in the block at SIGTERM. Later signals are ignored, so that stopping can finish."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         for kind in before:

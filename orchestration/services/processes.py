@@ -1,7 +1,7 @@
-"""Child processes: start them in groups of their own, wait until they answer, notice when one dies, stop them all.
+"""Supervised child processes: start them, wait until they answer, notice when one dies, stop them all.
 
-Contract: every child leads its own process group, so that whatever it started ends with it; output goes to a file
-each; stopping asks first and forces after ``GRACE_S``.
+Contract: each child leads its own process group, so its own children stop with it. Each child writes to its own log
+file. Stopping sends SIGTERM first and SIGKILL after ``GRACE_S``.
 """
 
 import os
@@ -22,7 +22,7 @@ START_TIMEOUT_S = 120.0
 
 
 class ServiceFailed(PlumblineError):
-    """A service did not come up, or died."""
+    """A service did not start, or died."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Service:
     """One process to supervise.
 
     Attributes:
-        name: for people, and of its log file.
-        command: what to run.
-        health: address that answers 200 once it is up; None for a process that has no such page.
-        first: the services after it are started only once this port of this machine accepts connections.
+        name: shown to people; also the name of its log file.
+        command: program and arguments.
+        health: address that answers 200 once the service is up; None if it has no such page.
+        first: port that must accept connections before the next service starts; None to start it at once.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Service:
 
 
 class Supervised:
-    """Running services; use as a context manager, leaving it stops them all."""
+    """Running services, as a context manager that stops them all at its end."""
 
     def __init__(self, services: Sequence[Service], logs: Path, environment: Mapping[str, str]) -> None:
         self._services = services
@@ -78,11 +78,11 @@ class Supervised:
             )
 
     def log_of(self, name: str) -> Path:
-        """Where a service's output goes."""
+        """The log file of a service."""
         return self._logs / f"{name.replace(' ', '-')}.log"
 
     def wait_until_up(self, timeout_s: float = START_TIMEOUT_S) -> None:
-        """Return when every health address answers.
+        """Wait until every health address answers.
 
         Raises:
             ServiceFailed: one died (``SERVICE_DIED``) or is late (``SERVICE_LATE``).
@@ -112,7 +112,7 @@ class Supervised:
                 raise self._failed("SERVICE_DIED", name, f"ended with exit code {process.returncode}")
 
     def stop(self) -> None:
-        """End every process group: ask, wait, force."""
+        """Stop every process group: SIGTERM, wait, SIGKILL."""
         for process in self._running.values():
             _signal_group(process, signal.SIGTERM)
         deadline = time.monotonic() + GRACE_S
@@ -131,7 +131,7 @@ class Supervised:
 
 
 def answers(address: str) -> bool:
-    """Whether an address on this machine answers 200; proxies are not asked."""
+    """Whether an address on this machine answers 200. No proxy is used."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(address, timeout=2) as response:
@@ -158,13 +158,13 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 def require_free_port(port: int, option: str, host: str = "127.0.0.1") -> None:
-    """Refuse early when a port is taken.
+    """Refuse a port that is in use.
 
     Raises:
         ParametersRejected: ``PORT_TAKEN``.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As servers do: a port in TIME_WAIT after a restart is free.
+        # Servers set this too: a port in TIME_WAIT after a restart is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -185,7 +185,7 @@ def _signal_group(process: subprocess.Popen[bytes], what: signal.Signals) -> Non
 
 
 def _group_alive(process: subprocess.Popen[bytes]) -> bool:
-    """Whether anything of the group is left; reaps the leader, which would otherwise stay as a zombie."""
+    """Whether a process of the group is left. Reaps the leader, which would stay as a zombie otherwise."""
     process.poll()
     try:
         os.killpg(process.pid, 0)

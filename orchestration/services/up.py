@@ -1,7 +1,7 @@
 """``make up``: Dagster's web server and daemon and the MLflow server of a workspace, on this machine only.
 
-Contract: everything listens on 127.0.0.1, because neither Dagster nor MLflow asks who you are; telemetry, pickles and
-MLflow's job runner are off; stopping leaves no process behind, and runs that died are marked as failed.
+Contract: everything listens on 127.0.0.1, because neither Dagster nor MLflow authenticates users here. Telemetry,
+pickles and MLflow's job runner are off. Stopping leaves no process behind; runs whose process died are marked failed.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from spine.storage import write_text_atomically
 
 HOST = "127.0.0.1"
 LOCATION = "plumbline"
-"""Name of the code location, the same everywhere: sensors and retries are remembered under it."""
+"""Name of the code location. Dagster stores sensors and retries under it, so it must not change."""
 
 LOOK_FOR_DEAD_RUNS_EVERY_S = 30.0
 
@@ -56,7 +56,7 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
     Raises:
         ParametersRejected: no workspace there, or a port is taken.
         WorkspaceBusy: the services of this workspace run already.
-        ServiceFailed: a service did not come up, or died later.
+        ServiceFailed: a service did not start, or died later.
     """
     from orchestration.dagster.instance import fail_abandoned_runs, open_instance
     from orchestration.pipeline.lock import services_lock
@@ -84,7 +84,7 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
 
 
 def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_port: int) -> tuple[Service, ...]:
-    """The services in the order of their start; writes the ``workspace.yaml`` that names the code server."""
+    """The services in start order. Writes the ``workspace.yaml`` that points to the code server."""
     location = workspace.dagster_home / "workspace.yaml"
     server = {"host": HOST, "port": code_port, "location_name": LOCATION}
     write_text_atomically(location, yaml.safe_dump({"load_from": [{"grpc_server": server}]}))
@@ -98,7 +98,7 @@ def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_
             *("--allowed-hosts", f"{mlflow},localhost:{mlflow_port}"),
             health=f"http://{mlflow}/health",
         ),
-        # One for both below: each would start its own otherwise, and the daemon a new one every minute.
+        # One code server for both below: otherwise each starts its own, and the daemon a new one every minute.
         _python(
             "dagster code server",
             *("dagster", "code-server", "start", "-h", HOST, "-p", str(code_port)),
@@ -125,7 +125,7 @@ def _python(name: str, *module: str, health: str | None = None, first: int | Non
 
 
 def environment_of(workspace: Workspace, mlflow_port: int, dagster_port: int) -> dict[str, str]:
-    """What the services are started with beside our own environment."""
+    """The variables that the services get in addition to this process's environment."""
     return quiet_environment() | {
         "DAGSTER_HOME": str(workspace.dagster_home),
         WORKSPACE_VARIABLE: str(workspace.root),

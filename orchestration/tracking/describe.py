@@ -1,8 +1,7 @@
-"""What a reviewer sees in MLflow: the candidate's run and its model version, with verdict, page, card and links.
+"""What MLflow shows of a candidate: its run and its model version, with verdict, report, card and links.
 
-Contract: nothing here is evidence, and no gate reads it: whoever edits a tag or a metric changes what is shown, not
-what is decided. Describing the same verdict again changes nothing; a candidate that is not registered has a page, and
-nothing in MLflow.
+Nothing here is evidence, and no gate reads it: an edited tag or metric changes what is shown, not what is decided.
+Describing the same verdict again changes nothing. A candidate that is not registered has a report and no MLflow page.
 
 Groups of metrics, each a section of MLflow's charts: ``train``, ``validation``, ``cost``, ``data`` (from training);
 ``test/<parameter>``, ``champion/<parameter>``, ``difference/<parameter>``, ``landmarks/<view>``, ``verdict``; on the
@@ -31,23 +30,25 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from validation.evaluation.record import EvaluationRecord
+    from validation.gates.verdict import Verdict
     from validation.review.changes import RunFacts
+    from validation.review.claim import ClaimSource
+    from validation.review.model_card import ModelCard
     from validation.review.page import ReviewMaterial
-    from validation.review.verdict_status import Aftermath
+    from validation.review.verdict_status import VerdictStatus
 
-FOLDER = "review"
-PAGE = "review.html"
+FOLDER, PAGE = "report", "report.html"
 _LONGEST_DESCRIPTION = 4900
 """MLflow keeps 5000 characters of a version's description."""
 
-_HEAD, _DONE = "## ", "**Done about it:** "
-"""How a candidate's description begins, and its line about what became of the verdict."""
+_HEAD, _DONE = "## ", "**Status:** "
+"""How a candidate's description begins, and how its line on the status of the verdict begins."""
 
 
 def review_candidate(workspace: Workspace, params: Params) -> tuple[Path, dict[str, Figure]]:
-    """Write the page of the latest verdict and describe the candidate in MLflow; page, and figures that name the run.
+    """Write the report and describe a judged candidate in MLflow; the page, and figures that name the run.
 
-    The verdict stands when this is called: an MLflow that does not answer is told in the figures, and changes nothing.
+    The verdict exists when this is called: where MLflow does not answer, a figure says so and nothing else changes.
 
     Raises:
         EvidenceRejected: verdict or records are missing, altered or of one another.
@@ -58,27 +59,34 @@ def review_candidate(workspace: Workspace, params: Params) -> tuple[Path, dict[s
     from validation.review.page import write_review
 
     material = gather_material(workspace, params)
-    page = write_review(material, workspace.review_page)
+    page = write_review(material, workspace.report_page)
+    if material.verdict is None:
+        return page, {}
     try:
-        return page, _describe_candidate(workspace, material, page)
+        return page, _describe_candidate(workspace, material, material.verdict, page)
     except (MlflowException, SQLAlchemyError, OSError, GateRefused) as error:
         return page, {"not described in MLflow": str(error)[:200]}
 
 
-def _describe_candidate(workspace: Workspace, material: "ReviewMaterial", page: Path) -> dict[str, Figure]:
-    """Page, card, figures, tags and words go to the candidate's run and version; figures that name the run."""
+def _describe_candidate(
+    workspace: Workspace, material: "ReviewMaterial", verdict: "Verdict", page: Path
+) -> dict[str, Figure]:
+    """Write report, card, figures, tags and texts to the candidate's run and version; figures that name the run."""
     from validation.promotion.champion import open_registry
+    from validation.review.claim import ClaimSource
+    from validation.review.model_card import judged_card
 
     client = open_registry(workspace.tracking_uri)
-    version = candidate_of(client, material.verdict.challenger_model)
+    version = candidate_of(client, verdict.challenger_model)
     if version is None or not version.run_id:
         return {}
     run = client.get_run(version.run_id)
-    facts = read_run_facts(client, material.verdict.challenger_model, links_from_environment())
-    _log_artifacts(client, run.info.run_id, page, material, facts)
-    _log_metrics(client, run, metrics_of(material))
-    _tag(client, run.info.run_id, version, material, facts)
-    _describe(client, run, version, material, facts)
+    facts = read_run_facts(client, verdict.challenger_model, links_from_environment())
+    card = judged_card(material.challenger, verdict, facts)
+    _log_artifacts(client, run.info.run_id, page, card, ClaimSource(material.challenger, verdict, facts))
+    _log_metrics(client, run, metrics_of(material, verdict))
+    _tag(client, run.info.run_id, version, verdict, facts)
+    _describe(client, run, version, _head(material, verdict, links_of(run, version, facts)), material, verdict, card)
     group_seeds(client, run)
     return {"mlflow experiment id": run.info.experiment_id, "mlflow run id": run.info.run_id}
 
@@ -86,7 +94,7 @@ def _describe_candidate(workspace: Workspace, material: "ReviewMaterial", page: 
 def describe_served(workspace: Workspace, version: str) -> bool:
     """Give a version of the served model its candidate's decision, links and card; whether it has them now.
 
-    The promotion is done when this is called: a registry that does not take the words keeps the model all the same.
+    The promotion is done when this is called: it stands although the registry does not take the description.
     """
     from mlflow.exceptions import MlflowException
 
@@ -100,18 +108,18 @@ def describe_served(workspace: Workspace, version: str) -> bool:
             return False
         if candidate.description not in (served.description or ""):
             own = (served.description or "").partition(f"\n\n{_HEAD}")[0]
-            words = f"{own}\n\n{candidate.description}"[:_LONGEST_DESCRIPTION]
-            client.update_model_version(served.name, served.version, words)
+            text = f"{own}\n\n{candidate.description}"[:_LONGEST_DESCRIPTION]
+            client.update_model_version(served.name, served.version, text)
     except (MlflowException, OSError):
         return False
     return True
 
 
-def tell_what_was_done(workspace: Workspace, params: Params) -> None:
-    """After an approval, a refusal, a promotion or a rollback: page, runs and versions say so, of every verdict.
+def describe_status(workspace: Workspace, params: Params) -> None:
+    """Bring report, runs and versions up to date after an approval, a refusal, a promotion or a rollback.
 
-    The page is written anew for the latest verdict alone, whose evidence is still here. What was done stands whether it
-    can be told or not: nothing is raised where page or MLflow cannot be written.
+    The report is written anew for the latest evaluation alone; runs and versions of every verdict are. Nothing is
+    raised where the report or MLflow cannot be written: the action itself is done.
     """
     from mlflow.exceptions import MlflowException
 
@@ -122,43 +130,42 @@ def tell_what_was_done(workspace: Workspace, params: Params) -> None:
     with suppress(MlflowException, OSError, PlumblineError):
         client = open_registry(workspace.tracking_uri)
         for version in versions_of(client, CANDIDATES_MODEL):
-            _retell(client, workspace, version)
+            _describe_status_of(client, workspace, version)
         for version in versions_of(client, PRODUCTION_MODEL):
             describe_served(workspace, str(version.version))
 
 
-def _retell(client: "MlflowClient", workspace: Workspace, version: Any) -> None:
-    """Bring what the candidate's run and version say of their verdict's fate up to date."""
+def _describe_status_of(client: "MlflowClient", workspace: Workspace, version: Any) -> None:
+    """Bring the status line of a candidate's run and version up to date."""
     from validation.gates.verdict import read_verdict
 
     path = workspace.verdict_file.with_name(f"{version.tags.get('plumbline.verdict', '')}.json")
     if not path.is_file():
         return
-    line = _done_line(what_was_done(workspace, read_verdict(path)))
+    line = _status_line(what_was_done(workspace, read_verdict(path)))
     note = client.get_run(version.run_id).data.tags.get("mlflow.note.content", "")
     if line not in note:
-        client.set_tag(version.run_id, "mlflow.note.content", _with_done(note, line))
+        client.set_tag(version.run_id, "mlflow.note.content", _with_status(note, line))
     if line not in (version.description or ""):
-        client.update_model_version(version.name, version.version, _with_done(version.description or "", line))
+        client.update_model_version(version.name, version.version, _with_status(version.description or "", line))
 
 
-def _done_line(done: "Aftermath") -> str:
-    return f"{_DONE}{done.told}."
+def _status_line(status: "VerdictStatus") -> str:
+    return f"{_DONE}{status.text}."
 
 
-def _with_done(words: str, line: str) -> str:
-    """A description whose line about what was done is ``line``; below its head, where it has none yet."""
-    lines = [line if old.startswith(_DONE) else old for old in words.split("\n")]
+def _with_status(text: str, line: str) -> str:
+    """A description whose status line is ``line``; below its head, where it has none yet."""
+    lines = [line if old.startswith(_DONE) else old for old in text.split("\n")]
     if line not in lines:
         lines[1:1] = ["", line]
     return "\n".join(lines)[:_LONGEST_DESCRIPTION]
 
 
-def metrics_of(material: "ReviewMaterial") -> dict[str, float]:
+def metrics_of(material: "ReviewMaterial", verdict: "Verdict") -> dict[str, float]:
     """The figures of the comparison under the names of their groups."""
-    verdict = material.verdict
     results = verdict.results
-    metrics = {"verdict/rules": float(len(verdict.weighed))}
+    metrics = {"verdict/rules": float(len(verdict.evaluated))}
     for outcome in ("PASS", "NOT_ASKED", "HOLD", "REJECT", "INSUFFICIENT"):
         metrics[f"verdict/{outcome.lower()}"] = float(sum(r.outcome == outcome for r in results))
     metrics |= _landmark_metrics(material.challenger)
@@ -170,7 +177,7 @@ def metrics_of(material: "ReviewMaterial") -> dict[str, float]:
             value = agreement.figures[figure].value
             if value is not None:
                 metrics[f"champion/{name}/{label}"] = value
-    for row in material.verdict.differences:
+    for row in verdict.differences:
         if row.group == "all":
             ends = (("mean", row.mean), ("low", row.low), ("high", row.high), ("margin", row.margin))
             metrics |= {f"difference/{row.subject.replace(' ', '_')}/{end}": value for end, value in ends}
@@ -184,21 +191,18 @@ def _landmark_metrics(record: "EvaluationRecord") -> dict[str, float]:
     return {name: float(value) for name, value in values.items() if value is not None}
 
 
-def _log_artifacts(
-    client: "MlflowClient", run_id: str, page: Path, material: "ReviewMaterial", facts: "RunFacts"
-) -> None:
-    from validation.gates.verdict import explain
-    from validation.review.claim import ClaimSource, claim_json, claim_markdown, fill_checklist
-    from validation.review.model_card import card_json, card_markdown, make_card
+def _log_artifacts(client: "MlflowClient", run_id: str, page: Path, card: "ModelCard", source: "ClaimSource") -> None:
+    from validation.gates.verdict_text import explain
+    from validation.review.card_text import card_json, card_markdown
+    from validation.review.claim import claim_json, claim_markdown, fill_checklist
 
-    card = make_card(material.challenger, material.verdict, facts)
-    checklist = fill_checklist(ClaimSource(material.challenger, material.verdict, facts))
+    checklist = fill_checklist(source)
     texts = {
         "model_card.md": card_markdown(card),
         "model_card.json": card_json(card),
         "claim.md": claim_markdown(checklist),
         "claim.json": claim_json(checklist),
-        "verdict.txt": explain(material.verdict),
+        "verdict.txt": explain(source.verdict),
     }
     with tempfile.TemporaryDirectory() as scratch:
         for name, text in texts.items():
@@ -216,8 +220,7 @@ def _log_metrics(client: "MlflowClient", run: Any, metrics: Mapping[str, float])
         client.log_batch(run.info.run_id, metrics=new)
 
 
-def _tag(client: "MlflowClient", run_id: str, version: Any, material: "ReviewMaterial", facts: "RunFacts") -> None:
-    verdict = material.verdict
+def _tag(client: "MlflowClient", run_id: str, version: Any, verdict: "Verdict", facts: "RunFacts") -> None:
     tags = {
         "plumbline.verdict": verdict.digest,
         "plumbline.decision": verdict.decision,
@@ -233,24 +236,36 @@ def _tag(client: "MlflowClient", run_id: str, version: Any, material: "ReviewMat
     client.set_tag(run_id, "plumbline.model_version", f"{version.name} version {version.version}")
 
 
-def _describe(client: "MlflowClient", run: Any, version: Any, material: "ReviewMaterial", facts: "RunFacts") -> None:
-    """The run's and the version's descriptions, with links to one another, the page and the Dagster run."""
-    from validation.review.model_card import card_markdown, make_card
-    from validation.review.verdict_status import Aftermath
+def _describe(
+    client: "MlflowClient",
+    run: Any,
+    version: Any,
+    head: str,
+    material: "ReviewMaterial",
+    verdict: "Verdict",
+    card: "ModelCard",
+) -> None:
+    """The descriptions of the run (rules that did not pass, comparison) and of the version (card)."""
+    from validation.review.card_text import card_markdown
 
-    links, verdict = links_of(run, version, facts), material.verdict
+    reasons = "".join(f"- `{r.code}` {r.subject.replace('_', ' ')}: {r.figure_name}\n" for r in verdict.refusals[:8])
+    note = head + (f"Rules that did not pass:\n\n{reasons}\n" if reasons else "") + _comparison_table(material)
+    client.set_tag(run.info.run_id, "mlflow.note.content", note)
+    text = head + card_markdown(card, brief=True)
+    client.update_model_version(version.name, version.version, text[:_LONGEST_DESCRIPTION])
+
+
+def _head(material: "ReviewMaterial", verdict: "Verdict", links: Mapping[str, str]) -> str:
+    """Decision, links, status and terms: the beginning of both descriptions."""
+    from validation.review.verdict_status import VerdictStatus
+
     listed = " · ".join(f"[{title}]({address})" for title, address in links.items())
     ours = material.challenger
-    head = (
-        f"{_HEAD}{verdict.decision}\n\n{listed}\n\n{_done_line(material.done or Aftermath())}\n\n"
-        f"{len(verdict.passed)} of {len(verdict.weighed)} rules passed on {ours.n_patients} **{ours.patients_are}**, "
+    return (
+        f"{_HEAD}{verdict.decision}\n\n{listed}\n\n{_status_line(material.done or VerdictStatus())}\n\n"
+        f"{len(verdict.passed)} of {len(verdict.evaluated)} rules passed on {ours.n_patients} **{ours.patients_are}**, "
         f"policy `{verdict.policy}` version {verdict.policy_version}. Verdict `{verdict.digest}`.\n\n"
     )
-    reasons = "".join(f"- `{r.code}` {r.subject.replace('_', ' ')}: {r.figure_name}\n" for r in verdict.refusals[:8])
-    note = head + (f"What stands in the way:\n\n{reasons}\n" if reasons else "") + _comparison_table(material)
-    client.set_tag(run.info.run_id, "mlflow.note.content", note)
-    card = card_markdown(make_card(material.challenger, verdict, facts), brief=True)
-    client.update_model_version(version.name, version.version, (head + card)[:_LONGEST_DESCRIPTION])
 
 
 def links_of(run: Any, version: Any, facts: "RunFacts") -> dict[str, str]:
@@ -258,7 +273,7 @@ def links_of(run: Any, version: Any, facts: "RunFacts") -> dict[str, str]:
     ui = links_from_environment()["mlflow"]
     place = f"{ui}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
     links = {
-        "reviewer's page": f"{place}/artifacts/{FOLDER}/{PAGE}",
+        "report": f"{place}/artifacts/{FOLDER}/{PAGE}",
         "run": place,
         f"{CANDIDATES_MODEL} version {version.version}": f"{ui}/#/models/{version.name}/versions/{version.version}",
     }
@@ -274,6 +289,6 @@ def _comparison_table(material: "ReviewMaterial") -> str:
         if not PARAMETERS[name].in_paper or error is None:
             continue
         other = champion.statistics[name].figures["standard_error_of_estimate"].value if champion else None
-        told = "–" if other is None else f"{other:.2f}"
-        lines.append(f"| {PARAMETERS[name].label}, {agreement.unit} | {error:.2f} | {told} | {agreement.n} |")
+        theirs = "–" if other is None else f"{other:.2f}"
+        lines.append(f"| {PARAMETERS[name].label}, {agreement.unit} | {error:.2f} | {theirs} | {agreement.n} |")
     return "Standard error of the estimate:\n\n" + "\n".join(lines) + "\n"

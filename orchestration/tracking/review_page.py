@@ -1,25 +1,22 @@
-"""The reviewer's page of a workspace: evidence, images and facts gathered, page written.
+"""The report of a workspace's candidate: evidence, images and facts are gathered, and the page is written.
 
-Contract: it can be written again at any time from what is on disk and in the registry; a registry that cannot be read
-makes a page that says "not known", because a verdict must not wait for links.
+It can be written again at any time from what is on disk and in the registry. A registry that cannot be read gives a
+page that says "not known", because a verdict must not wait for links.
 """
 
-import io
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from orchestration.environment import links_from_environment
 from orchestration.pipeline.params import Params, read_params
+from orchestration.pipeline.report import RECORD, gather_report
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.run_facts import read_run_facts
-from spine.dataset import Example, load_example_image, read_manifest
 from spine.errors import GateRefused, PlumblineError
-from spine.landmarks import ViewName
 
 if TYPE_CHECKING:
     from validation.evaluation.record import EvaluationRecord
@@ -27,81 +24,69 @@ if TYPE_CHECKING:
     from validation.gates.verdict import Verdict
     from validation.review.changes import RunFacts
     from validation.review.page import ReviewMaterial
-    from validation.review.patients import EncodedImage, Points
-    from validation.review.verdict_status import Aftermath
-
-IMAGES_LIMIT_BYTES = 8_000_000
-"""All images together; as data addresses they weigh a third more, and a page may weigh 15 MB."""
-
-HEIGHTS = (900, 720, 560, 420, 320, 240)
-"""Heights that images are tried in, the tallest first."""
-
-_QUALITY = 78
+    from validation.review.verdict_status import VerdictStatus
 
 
-def write_review_page(workspace: Workspace, params: Params, out: Path | None = None) -> Path:
-    """Write the page of the latest verdict to ``out`` (the workspace's own place by default).
+def write_report_page(workspace: Workspace, params: Params, out: Path | None = None) -> Path:
+    """Write the report on the latest evaluation, with its verdict if there is one, to ``out`` or the workspace's place.
 
     Raises:
         EvidenceRejected: verdict or records are missing, altered or of one another.
     """
     from validation.review.page import write_review
 
-    return write_review(gather_material(workspace, params), out or workspace.review_page)
+    return write_review(gather_material(workspace, params), out or workspace.report_page)
 
 
 def gather_material(workspace: Workspace, params: Params) -> "ReviewMaterial":
-    """Everything the page of the latest verdict is made of."""
-    from orchestration.pipeline.policies import policy_path
-    from validation.evaluation.found_points import FILE, read_found_points
-    from validation.evaluation.record import read_record
-    from validation.evaluation.test_set_ledger import count_reads
-    from validation.gates.policy import read_policy
-    from validation.gates.verdict import read_verdict
-    from validation.review.page import ReviewMaterial
-    from validation.review.patients import chosen_studies
+    """Everything the report on the latest evaluation is made of.
 
-    verdict, policy = read_verdict(workspace.verdict_file), read_policy(policy_path(params, workspace))
-    folders = {"challenger": workspace.evaluation}
+    The champion and the facts of the runs belong to a verdict. Without a verdict the candidate is shown alone.
+    """
+    from validation.evaluation.record import read_record
+
+    challenger = read_record(workspace.evaluation / RECORD)
+    verdict = _verdict_on(workspace, challenger)
+    if verdict is None:
+        return gather_report(workspace, params, challenger)
+    records = {"challenger": challenger}
     if verdict.champion_evidence is not None:
-        folders["champion"] = workspace.champion_evaluation
-    records = {role: read_record(folder / "record.json") for role, folder in folders.items()}
-    challenger, champion = records["challenger"], records.get("champion")
-    examples = {e.study_id: e for e in read_manifest(workspace.dataset).in_split("test")}
-    chosen = [examples[s] for s in chosen_studies(challenger, champion, policy.comparison) if s in examples]
-    points: dict[str, Points] = {role: read_found_points(folders[role] / FILE, records[role]) for role in folders}
-    points["truth"] = {e.study_id: {name: v.points for name, v in e.views.items()} for e in chosen}
+        records["champion"] = read_record(workspace.champion_evaluation / RECORD)
     facts = known_facts(workspace, records)
-    return ReviewMaterial(
+    return replace(
+        gather_report(workspace, params, challenger, records.get("champion")),
         verdict=verdict,
-        policy=policy,
-        challenger=challenger,
-        champion=champion,
         challenger_run=facts["challenger"],
         champion_run=facts.get("champion"),
-        images=encode_images(workspace.dataset, chosen),
-        points=points,
-        test_set_reads=count_reads(workspace.test_set_ledger, verdict.test_digest) or None,
         done=what_was_done(workspace, verdict),
-        written_at=datetime.now(UTC).isoformat(),
     )
 
 
-def what_was_done(workspace: Workspace, verdict: "Verdict") -> "Aftermath":
-    """What the history and the humans' sealed words tell of a verdict; where they cannot be read, why not."""
+def _verdict_on(workspace: Workspace, challenger: "EvaluationRecord") -> "Verdict | None":
+    """The latest verdict, if it judges this record; an earlier candidate's is none of this report."""
+    from validation.gates.verdict import read_verdict
+
+    if not workspace.verdict_file.exists():
+        return None
+    verdict = read_verdict(workspace.verdict_file)
+    return verdict if verdict.challenger_evidence == challenger.digest else None
+
+
+def what_was_done(workspace: Workspace, verdict: "Verdict") -> "VerdictStatus":
+    """The status of a verdict by the history and the sealed approvals; where they cannot be read, why not."""
     from orchestration.tracking.registry import promotion_history
     from validation.promotion.approval import read_approval
-    from validation.review.verdict_status import Aftermath, aftermath_of
+    from validation.review.verdict_status import VerdictStatus, status_of
 
     try:
-        words = [read_approval(path) for path in sorted(workspace.approvals.glob("*.json"))]
-        return aftermath_of(verdict, promotion_history(workspace), words, datetime.now(UTC))
+        approvals = [read_approval(path) for path in sorted(workspace.approvals.glob("*.json"))]
+        return status_of(verdict, promotion_history(workspace), approvals, datetime.now(UTC))
     except PlumblineError as error:
-        return Aftermath(unknown=f"{error.code}, {error.found}")
+        return VerdictStatus(unknown=f"{error.code}, {error.found}")
 
 
-def what_is_asked(workspace: Workspace, verdict: "Verdict", done: "Aftermath") -> str:
-    """What the verdict's policy asks of a person now, in words with the command; "" where it asks nobody."""
+def what_is_asked(workspace: Workspace, verdict: "Verdict", done: "VerdictStatus") -> str:
+    """Which approval the verdict's policy requires now, with the command; "" where it requires none."""
     from validation.review.actions import asked_of_person
 
     return asked_of_person(verdict, _policy_of(workspace, verdict), done, where=shlex.quote(str(workspace.root)))
@@ -133,32 +118,3 @@ def known_facts(workspace: Workspace, records: "Mapping[str, EvaluationRecord]")
         return {role: read_run_facts(client, record.model_digest, links) for role, record in records.items()}
     except (MlflowException, SQLAlchemyError, OSError, GateRefused):
         return {role: RunFacts() for role in records}
-
-
-def encode_images(
-    dataset: Path, examples: Iterable[Example], limit: int = IMAGES_LIMIT_BYTES
-) -> "dict[tuple[str, ViewName], EncodedImage]":
-    """(study, view) -> JPEG, as tall as all of them together may be."""
-    chosen = list(examples)
-    encoded: dict[tuple[str, ViewName], EncodedImage] = {}
-    for height in HEIGHTS:
-        encoded = {(e.study_id, v): _encode(dataset, e, v, height) for e in chosen for v in e.views}
-        if sum(len(p.jpeg) for p in encoded.values()) <= limit:
-            break
-    return encoded
-
-
-def _encode(dataset: Path, example: Example, view: ViewName, height: int) -> "EncodedImage":
-    from PIL import Image
-
-    from inference.drawing import windowed
-    from validation.review.patients import EncodedImage
-
-    image = np.asarray(load_example_image(dataset, example.views[view]))
-    rows, columns = image.shape
-    jpeg = Image.fromarray(windowed(image))
-    if rows > height:
-        jpeg = jpeg.resize((max(1, round(columns * height / rows)), height), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    jpeg.save(buffer, "JPEG", quality=_QUALITY, optimize=True)
-    return EncodedImage(buffer.getvalue(), (columns, rows))

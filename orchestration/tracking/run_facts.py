@@ -78,7 +78,7 @@ def log_data(client: "MlflowClient", run_id: str, manifest: Manifest) -> None:
         examples = manifest.in_split(split)
         client.log_metric(run_id, f"data/{split}_patients", float(len({e.patient for e in examples})))
     client.log_metric(run_id, IMAGES_METRIC, float(sum(len(e.views) for e in manifest.in_split("train"))))
-    rows = sorted({(e.patient, e.split, str(e.facts.get("condition", "not told"))) for e in manifest.examples})
+    rows = sorted({(e.patient, e.split, str(e.facts.get("condition", "not known"))) for e in manifest.examples})
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / Path(PATIENTS_ARTIFACT).name
         write_text_atomically(file, json.dumps(rows))

@@ -159,7 +159,8 @@ def _corners(grid: Tensor) -> Tensor:
 def _areas(corners: Tensor) -> Tensor:
     """(N, B, cells) area of each cell, mm^2: half the cross product of its diagonals."""
     first, second = corners[..., 3, :] - corners[..., 0, :], corners[..., 2, :] - corners[..., 1, :]
-    return torch.linalg.cross(first, second).norm(dim=-1) / 2
+    doubled: Tensor = torch.linalg.cross(first, second).norm(dim=-1)
+    return doubled / 2
 
 
 def _wedges(corners: Tensor, inner: Tensor) -> Tensor:
@@ -170,7 +171,8 @@ def _wedges(corners: Tensor, inner: Tensor) -> Tensor:
 
 
 def _tetrahedron(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
-    return (torch.linalg.cross(b - a, c - a) * (d - a)).sum(-1) / 6
+    sixfold: Tensor = (torch.linalg.cross(b - a, c - a) * (d - a)).sum(-1)
+    return sixfold / 6
 
 
 @functools.lru_cache(maxsize=512)

@@ -6,6 +6,7 @@ wide, bicristal width 270-285, S1 centre 38 below the crest).
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -126,7 +127,7 @@ def _pelvic_axes(batch: PatientBatch) -> Tensor:
     return torch.stack([x, cross(z, x), z], dim=-1)
 
 
-def _points(rows: list[tuple[float | Tensor, float | Tensor, float | Tensor]], like: Tensor) -> Tensor:
+def _points(rows: Sequence[tuple[float | Tensor, float | Tensor, float | Tensor]], like: Tensor) -> Tensor:
     """(N, K, 3) from K rows of numbers or (N,) tensors."""
     columns = [[v.expand_as(like) if isinstance(v, Tensor) else torch.full_like(like, v) for v in row] for row in rows]
     return torch.stack([torch.stack(row, dim=-1) for row in columns], dim=1)

@@ -106,12 +106,14 @@ def sweep(path: Tensor, across: Tensor, up: Tensor, radii: Tensor, ring: Tensor 
 
 def unit(vector: Tensor) -> Tensor:
     """(..., 3) vectors of length one."""
-    return vector / vector.norm(dim=-1, keepdim=True).clamp(min=1e-9)
+    length: Tensor = vector.norm(dim=-1, keepdim=True)
+    return vector / length.clamp(min=1e-9)
 
 
 def cross(first: Tensor, second: Tensor) -> Tensor:
     """(..., 3) cross product of broadcastable vectors."""
-    return torch.linalg.cross(*torch.broadcast_tensors(first, second))
+    product: Tensor = torch.linalg.cross(*torch.broadcast_tensors(first, second))
+    return product
 
 
 def bar(

@@ -60,7 +60,8 @@ def _shared_out(
     high = weight - low
     low_right, high_right = low * (column - left), high * (column - left)
     parts = (high - high_right, high_right, low - low_right, low_right)
-    return index.reshape(-1), *(part.reshape(-1) for part in parts)
+    a, b, c, d = (part.reshape(-1) for part in parts)
+    return index.reshape(-1), a, b, c, d
 
 
 def project_points(points: MassPoints, rays: Rays) -> tuple[Tensor, Tensor, Tensor]:

@@ -4,6 +4,7 @@ Contract: mean about zero, standard deviation about one; sizes are in millimetre
 texture at any pixel size.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -33,4 +34,4 @@ def smooth_noise(fields: Tensor, rays: Rays, cells_mm: Sequence[float]) -> Tenso
         )[:, 0]
         total += amplitude * octave
         power += amplitude**2 * 4 / 9  # bilinear interpolation keeps (2/3)^2 of the variance
-    return total / power**0.5
+    return total / math.sqrt(power)

@@ -5,7 +5,7 @@ before; parameters and pose are worked out on CPU workers (a few milliseconds a 
 and display on the device. Needs torch, numpy and scipy only.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -221,7 +221,7 @@ def bundle(patients: Sequence[Planned]) -> Bundle:
     )
 
 
-def _loader(patients: Dataset[Planned], batch_size: int, workers: int) -> DataLoader[Bundle]:
+def _loader(patients: Dataset[Planned], batch_size: int, workers: int) -> Iterable[Bundle]:
     return DataLoader(
         patients,
         batch_size=batch_size,

@@ -63,7 +63,7 @@ def _by_gdcm(payload: bytes, dataset: Any) -> Any:
 def _decoded(payload: bytes, decoders: list[str]) -> bytes:
     import numpy as np
     from pydicom import dcmread
-    from pydicom.pixels import pixel_array
+    from pydicom.pixels.utils import pixel_array
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -173,7 +173,7 @@ def _image(
 
 
 def _after_voi_table(dataset: Any, stored: NDArray[np.generic]) -> NDArray[np.generic] | None:
-    from pydicom.pixels import apply_modality_lut, apply_voi
+    from pydicom.pixels.processing import apply_modality_lut, apply_voi
 
     try:
         values: NDArray[np.generic] = apply_voi(apply_modality_lut(stored, dataset), dataset)

@@ -159,12 +159,13 @@ def _add_pixels(ds: Any, image: NDArray[np.uint16]) -> None:
 def _encoded(dataset: Any, sop_uid: str) -> bytes:
     from pydicom import dcmwrite
     from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import UID
 
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = DX_FOR_PRESENTATION
-    meta.MediaStorageSOPInstanceUID = sop_uid
-    meta.TransferSyntaxUID = EXPLICIT_LITTLE
-    meta.ImplementationClassUID = IMPLEMENTATION_UID
+    meta.MediaStorageSOPClassUID = UID(DX_FOR_PRESENTATION)
+    meta.MediaStorageSOPInstanceUID = UID(sop_uid)
+    meta.TransferSyntaxUID = UID(EXPLICIT_LITTLE)
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_UID)
     meta.ImplementationVersionName = "PLUMBLINE_1"
     dataset.file_meta = meta
     stream = io.BytesIO()

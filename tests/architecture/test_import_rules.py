@@ -145,8 +145,8 @@ PACKAGE_FOLDERS = sorted({path.parent for path in MODULES if len(list(path.paren
 @pytest.mark.parametrize("folder", PACKAGE_FOLDERS, ids=name_of)
 def test_a_package_maps_its_modules(folder):
     """The docstring of ``__init__.py`` names every module and package beside it, and nothing that is not there."""
-    docstring = ast.get_docstring(tree_of(folder / "__init__.py")) or ""
-    mapped = set(re.findall(r"^ {4}(\w+)/?  ", docstring, re.MULTILINE))
+    docstring = ast.get_docstring(tree_of(folder / "__init__.py"), clean=False) or ""
+    mapped = set(re.findall(r"^ {0,4}(\w+)/?  +", docstring, re.MULTILINE))
     there = {p.stem for p in folder.glob("*.py")} | {p.parent.name for p in folder.glob("*/__init__.py")}
     assert mapped == there - {"__init__", "__main__"}
 

@@ -42,7 +42,7 @@ def keep(tab: Page, name: str) -> None:
 def test_the_page() -> None:
     workspace = Workspace(Path(str(OF)))
     with browser() as tab:
-        tab.open(workspace.review_page.as_uri())
+        tab.open(workspace.report_page.as_uri())
         assert (
             tab.evaluate("document.getElementById('verdict-digest').textContent")
             == read_verdict(workspace.verdict_file).digest
@@ -59,6 +59,12 @@ def test_the_page() -> None:
         assert tab.console == []
 
 
+def test_the_dataset_report() -> None:
+    with browser() as tab:
+        tab.open((Workspace(Path(str(OF))).validation / "report.html").as_uri())
+        keep(tab, "dataset")
+
+
 def test_mlflow() -> None:
     workspace = Workspace(Path(str(OF)))
     verdict = read_verdict(workspace.verdict_file)
@@ -69,7 +75,7 @@ def test_mlflow() -> None:
         open_run(tab, address, version.run_id)
         tab.wait_for("document.body.innerText.includes('rules passed')")
         keep(tab, "mlflow-run")
-        open_run(tab, address, version.run_id, "/artifacts/review/review.html")
+        open_run(tab, address, version.run_id, "/artifacts/report/report.html")
         tab.wait_for("document.getElementById('how-many')?.textContent", in_frame=True)
         # MLflow prints where on this machine the file lies.
         tab.evaluate("[...document.querySelectorAll('*')].filter(e => !e.children.length && "

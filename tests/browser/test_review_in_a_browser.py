@@ -1,4 +1,4 @@
-"""The reviewer's page and MLflow in a real browser: what a reviewer must see, by mouse and by keyboard."""
+"""The report and MLflow in a real browser: what a reviewer must see, by mouse and by keyboard."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +13,8 @@ from tests.browser.mlflow_pages import mlflow_of, open_run
 from tests.judged_workspace import MOST_CHANGED, UNANSWERED, Judged, judged_workspace
 from validation.gates.verdict import read_verdict
 
-SECTIONS = ("verdict", "rules", "differences", "agreement", "levels", "calibration", "patients", "changes", "decide")
+SECTIONS = ("verdict", "rules", "differences", "agreement", "levels", "calibration", "patients", "changes", "decide",
+            "provenance")  # fmt: skip
 
 pytestmark = [
     pytest.mark.slow,
@@ -46,7 +47,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Judg
 @pytest.fixture
 def page(judged: Judged) -> Iterator[Page]:
     with browser() as tab:
-        tab.open(judged.workspace.review_page.as_uri())
+        tab.open(judged.workspace.report_page.as_uri())
         yield tab
         assert tab.console == [], "the page complained in the console"
 
@@ -79,15 +80,23 @@ def go_to(tab: Page, section: str) -> None:
 
 def test_a_reviewer_sees_everything_of_fifty_patients(page: Page, judged: Judged) -> None:
     verdict = read_verdict(judged.workspace.verdict_file)
-    assert judged.workspace.review_page.stat().st_size <= 15_000_000
+    assert judged.workspace.report_page.stat().st_size <= 15_000_000
     assert page.evaluate("document.querySelector('.decision').textContent") == verdict.decision
     assert page.evaluate("document.getElementById('verdict-digest').textContent") == verdict.digest
     assert page.evaluate("document.querySelectorAll('table.rules tbody tr').length") == len(verdict.results)
     assert page.evaluate("document.querySelectorAll('.forest svg').length") == 7, (
         "six parameters, and all of them together"
     )
-    assert page.evaluate("document.querySelectorAll('.panels svg').length") == 4 * 13, "two drawings, two models"
-    for section in (*(f"#{name}" for name in SECTIONS), ".banner", ".forest svg", ".levels svg", ".calibration svg"):
+    assert page.evaluate("document.querySelectorAll('.charts svg').length") == 2 * 13, "one chart a model"
+    assert page.evaluate("document.querySelectorAll('#agreement table.figures tbody tr').length") == 2 * 13
+    for section in (
+        *(f"#{name}" for name in SECTIONS),
+        ".banner",
+        ".forest svg",
+        ".levels svg",
+        ".calibration svg",
+        ".figures",
+    ):
         assert visible(page, section), section
 
 
@@ -95,7 +104,7 @@ def test_nothing_is_asked_of_a_network(page: Page) -> None:
     assert page.requested
     assert not [address for address in page.requested if not address.startswith(("file:", "data:"))]
     assert page.evaluate("fetch('http://127.0.0.1:9/').then(() => 'got through', () => 'refused')") == "refused"
-    page.console.clear()  # the refusal itself is told there
+    page.console.clear()  # it holds the refusal itself
 
 
 def test_every_image_is_named_and_really_an_image(page: Page) -> None:
@@ -174,7 +183,9 @@ def test_filter_and_sort(page: Page) -> None:
     everybody = choose("set", "all")
     worst, changed = choose("set", "worst"), choose("set", "changed")
     assert len(worst) == len(changed) == 20
-    assert set(worst) | set(changed) == set(everybody)
+    places = choose("set", "place")
+    assert len(places) == 3 and places[0] == UNANSWERED, "worst, median, best"
+    assert set(worst) | set(changed) | set(places) == set(everybody)
     choose("set", "all")
     adults = choose("group", "condition=healthy adult")
     assert 0 < len(adults) < len(everybody)
@@ -188,7 +199,7 @@ def test_filter_and_sort(page: Page) -> None:
 def test_it_fits_a_laptop(judged: Judged) -> None:
     for width, height in ((1366, 768), (1280, 720)):
         with browser(width, height) as tab:
-            tab.open(judged.workspace.review_page.as_uri())
+            tab.open(judged.workspace.report_page.as_uri())
             assert tab.evaluate("document.documentElement.scrollWidth") <= width, "nothing hangs over the edge"
             go_to(tab, "viewer")
             shown = "[...document.querySelectorAll('article:not([hidden]) .radiograph')]"
@@ -198,7 +209,7 @@ def test_it_fits_a_laptop(judged: Judged) -> None:
 
 def test_it_can_be_read_in_a_narrow_window(judged: Judged) -> None:
     with browser(500, 800) as tab:
-        tab.open(judged.workspace.review_page.as_uri())
+        tab.open(judged.workspace.report_page.as_uri())
         assert tab.evaluate("document.documentElement.scrollWidth") <= 500
         outside = (
             "[...document.querySelectorAll('.rules td, pre, dd, article:not([hidden]) .radiograph')]"
@@ -219,16 +230,16 @@ def test_mlflow_shows_the_run_and_its_page(mlflow_address: str, judged: Judged) 
         open_run(tab, mlflow_address, judged.challenger_run)
         tab.wait_for(f"document.body.innerText.includes({verdict.digest!r})")
         said = tab.evaluate("document.body.innerText")
-        assert "reviewer's page" in said
+        assert "report" in said
         assert "Standard error of the estimate" in said
-        address = tab.evaluate('[...document.links].find(a => a.innerText == "reviewer\'s page").href')
-        assert address == f"{mlflow_address}/#/experiments/1/runs/{judged.challenger_run}/artifacts/review/review.html"
+        address = tab.evaluate('[...document.links].find(a => a.innerText == "report").href')
+        assert address == f"{mlflow_address}/#/experiments/1/runs/{judged.challenger_run}/artifacts/report/report.html"
         tab.open("about:blank")
         tab.open(address)
         shown = tab.wait_for("document.getElementById('verdict-digest')?.textContent", in_frame=True)
         assert shown == verdict.digest
         told = tab.wait_for("document.getElementById('how-many')?.textContent", in_frame=True)
-        assert told.endswith(" of 28"), "the viewer's script runs inside MLflow too"
+        assert told.endswith(" of 29"), "the viewer's script runs inside MLflow too"
 
 
 def test_mlflow_shows_the_version_with_card_and_verdict(mlflow_address: str, judged: Judged) -> None:
@@ -240,4 +251,4 @@ def test_mlflow_shows_the_version_with_card_and_verdict(mlflow_address: str, jud
         assert "not for diagnosis" in said
         links = tab.evaluate("Object.fromEntries([...document.links].map(a => [a.innerText, a.href]))")
         assert links["Dagster run"] == "http://127.0.0.1:3000/runs/00000002-dagster"
-        assert links["reviewer's page"].endswith("/artifacts/review/review.html")
+        assert links["report"].endswith("/artifacts/report/report.html")

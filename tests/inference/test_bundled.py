@@ -1,4 +1,4 @@
-"""The model in the box is whole, small, what its record names, and refuses to be another."""
+"""The bundled model is whole, small, what its record names, and refuses to be another."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ def test_the_box_holds_a_model_of_both_views_from_virtual_patients_alone():
     model = box.open_released()
     assert model.contract.views == VIEWS
     assert model.contract.simulated_training_data is True
-    assert "Learnt from virtual patients only" in (box.RELEASED / "card.md").read_text()
+    assert "trained on virtual patients only" in (box.RELEASED / "card.md").read_text()
 
 
 def test_the_box_is_small():

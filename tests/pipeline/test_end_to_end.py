@@ -68,7 +68,7 @@ def test_mlflow_holds_the_run_once_with_its_lineage(chain: Chain):
     assert any("dvc" in key for key in {**run.data.tags, **run.data.params}) or run.inputs.dataset_inputs
     digests = {t.value: i.dataset.digest for i in run.inputs.dataset_inputs for t in i.tags if "context" in t.key}
     assert digests == {"training": record.dataset_digest[:36], "testing": record.test_digest[:36]}
-    assert {a.path for a in client.list_artifacts(run.info.run_id)} >= {"evaluation", "review", "data"}
+    assert {a.path for a in client.list_artifacts(run.info.run_id)} >= {"evaluation", "report", "data"}
     register_candidate(chain.workspace, read_params(chain.workspace.params_file))
     assert len(versions_of(client, CANDIDATES_MODEL)) == 1, "registering twice must not log twice"
 

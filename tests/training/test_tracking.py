@@ -98,8 +98,8 @@ def test_figures_are_logged_once_under_readable_names(
     assert run.data.params["augmentation.rotation_deg"] == "4.0"
     assert run.data.tags["git.commit"] == TAGS["git.commit"]
     assert {f.path for f in client.list_artifacts(tracked.run_id, "curves")} == {
-        "curves/train.png",
-        "curves/validation.png",
+        "curves/train.svg",
+        "curves/validation.svg",
     }
 
 

@@ -124,7 +124,8 @@ def _fit_whole(run: Fit, progress: Progress | None) -> None:
     budget = Budget(config.epochs, None if config.minutes is None else config.minutes * 60.0)
     on_gpu = run.circumstances.accelerator == "cuda"
     compiled = on_gpu and config.preset == "shared"
-    module = LandmarkModule(network.to(memory_format=torch.channels_last), slots, config, compiled)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stub
+    module = LandmarkModule(network, slots, config, compiled)
     saved = newest_checkpoint(stage.folder)
     if saved is not None:
         network.load_state_dict(saved["network"])

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 
 from spine.errors import PlumblineError
 from training.data.dataset import Sample
@@ -113,7 +113,7 @@ class Conductor(Callback):
         self._asked_to_stop = False
         self._previous_handler: Any = None
 
-    def on_train_start(self, trainer: Trainer, module: LandmarkModule) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take up the optimiser, start the clock and listen for SIGTERM."""
         if self.saved is not None:
             trainer.optimizers[0].load_state_dict(self.saved["optimizer"])
@@ -126,16 +126,17 @@ class Conductor(Callback):
         self.meter.start()
         if threading.current_thread() is threading.main_thread():
             self._previous_handler = signal.signal(signal.SIGTERM, self._on_sigterm)
-        self._tell_progress(module)
+        self._tell_progress(_ours(pl_module))
 
     def on_train_batch_end(
-        self, trainer: Trainer, module: LandmarkModule, outputs: Any, batch: Sample, batch_index: int
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Sample, batch_index: int
     ) -> None:
         """Count, and stop when the budget is used up or somebody asked to."""
         position = self.stage.position
         position.step += 1
         position.seen += len(batch.view)
         position.images += len(batch.view) * self.run.team.size
+        module = _ours(pl_module)
         on_gpu = module.device.type == "cuda"
         if not on_gpu or position.step % CHECKED_EVERY == 0:
             self._look_around(trainer, module)
@@ -157,9 +158,9 @@ class Conductor(Callback):
         if module.progress >= 1.0:
             trainer.should_stop = True
 
-    def on_train_epoch_end(self, trainer: Trainer, module: LandmarkModule) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Validate and save when due; always at the end."""
-        position = self.stage.position
+        position, module = self.stage.position, _ours(pl_module)
         if position.seen >= self.stage.epoch_images:
             position.epoch, position.seen = position.epoch + 1, 0
         self._look_around(trainer, module)
@@ -171,7 +172,7 @@ class Conductor(Callback):
         if module.progress >= 1.0:
             trainer.should_stop = True
 
-    def teardown(self, trainer: Trainer, module: LandmarkModule, stage: str) -> None:
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Give the signal back, and stop reading counters."""
         self.meter.stop()
         if self._previous_handler is not None:
@@ -229,3 +230,10 @@ class Conductor(Callback):
 
 def _plain(state: dict[str, Any]) -> dict[str, Any]:
     return {name: tensor.detach().cpu() for name, tensor in state.items()}
+
+
+def _ours(module: LightningModule) -> LandmarkModule:
+    """Lightning hands callbacks its base class; this callback serves our module alone."""
+    if not isinstance(module, LandmarkModule):
+        raise TypeError(f"found a {type(module).__name__}, expected a LandmarkModule")
+    return module

@@ -109,8 +109,7 @@ class LandmarkModule(LightningModule):
 
     def on_train_batch_start(self, batch: Sample, batch_index: int) -> None:
         """Set the learning rate of the moment."""
-        optimizer = self.optimizers()
-        for group in optimizer.param_groups:
+        for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = self.config.learning_rate * rate_factor(self.progress)
 
     def take_losses(self) -> dict[str, float]:

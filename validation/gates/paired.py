@@ -1,10 +1,10 @@
-"""Challenger against champion, patient by patient, on one frozen test set.
+"""Paired comparison of challenger and champion, patient by patient, on one frozen test set.
 
-Contract: the loss of a study in one parameter is |predicted - true|, at most the policy's penalty; a study that was
-not answered, or answered with something that is no number, costs the penalty. Nobody can therefore win by abstaining,
-and making any single answer of the challenger worse never lowers a bound: with the same draws of patients each
-resampled mean grows with each loss, and so does their percentile (a bound from a standard deviation would not do that:
-removing an outlier shrinks it). The patients are drawn once for all parameters and groups, from the whole test set.
+Contract: the loss of a study in one parameter is |predicted - true|, at most the policy's penalty. A study without an
+answer, or with one that is no number, costs the penalty, so no model gains by abstaining. A worse answer of the
+challenger never lowers a bound: with the same draws of patients every resampled mean grows with every loss, and so do
+its percentiles. (A bound from a standard deviation lacks this property: removing an outlier shrinks it.) The patients
+are drawn once, from the whole test set, for all parameters and groups.
 """
 
 import math
@@ -22,13 +22,13 @@ from validation.gates.comparison_terms import Comparison, Margin
 from validation.gates.policy import is_number
 
 UPPER = 0.975
-"""One-sided level of the bounds: an equal model is taken for a better one at most once in forty."""
+"""One-sided level of the bounds: an equal model appears better at most once in forty comparisons."""
 
 _DIGITS = 9
-"""Sums in another order (another processor, other threads) differ in the last bits; a verdict must be reproduced."""
+"""Sums in another order (another processor, other threads) differ in the last bits; a verdict must be reproducible."""
 
 POOLED = "all parameters"
-"""Subject of the loss in margins, averaged over the parameters a study has truths of."""
+"""Subject of the loss in margins, averaged over the parameters with a truth in the study."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,12 @@ class Difference:
 
 @dataclass(frozen=True)
 class PairedLosses:
-    """Differences of losses on the studies both records hold.
+    """Differences of losses on the studies that both records contain.
 
     Attributes:
         studies: N of the challenger's, ordered as in its record.
-        differences: parameter (and ``POOLED``) -> (N,) differences; NaN, inside this room only, where the study has no
-            truth of it.
+        differences: parameter (and ``POOLED``) -> (N,) differences; NaN where the study has no truth of it (only here:
+            results contain no NaN).
         draws: (B, N) how often each study counts in each resample of patients.
     """
 
@@ -66,7 +66,7 @@ class PairedLosses:
 
 
 def paired_losses(challenger: EvaluationRecord, champion: EvaluationRecord, comparison: Comparison) -> PairedLosses:
-    """Losses of ``challenger`` minus those of ``champion``, study by study."""
+    """Losses of ``challenger`` minus losses of ``champion``, study by study."""
     theirs = {s.study_id: s for s in champion.studies}
     pairs = [(s, theirs[s.study_id]) for s in challenger.studies if s.study_id in theirs]
     differences: dict[str, Floats] = {}
@@ -83,12 +83,12 @@ def paired_losses(challenger: EvaluationRecord, champion: EvaluationRecord, comp
 
 
 def differences_of(losses: PairedLosses, columns: Floats) -> list[Difference | None]:
-    """Mean and bounds of each column of (N, K) ``columns``; NaN is left out, a column of nothing else gives None."""
+    """Mean and bounds of each column of (N, K) ``columns``, without NaN; None for a column of NaN alone."""
     known = np.isfinite(columns)
     values = np.where(known, columns, 0.0)
     weights = losses.draws @ known.astype(np.float64)
     sums = losses.draws @ values
-    # A resample may hold none of a small group's patients; which one does depends on the patients alone.
+    # A resample may contain no patient of a small group; this depends on the patients alone, not on any answer.
     means = [sums[weights[:, k] > 0, k] / weights[weights[:, k] > 0, k] for k in range(columns.shape[1])]
     return [_summary(columns[known[:, k], k], means[k]) for k in range(columns.shape[1])]
 
@@ -96,7 +96,7 @@ def differences_of(losses: PairedLosses, columns: Floats) -> list[Difference | N
 def paired_difference(
     challenger: EvaluationRecord, champion: EvaluationRecord, parameter: str, comparison: Comparison
 ) -> Difference | None:
-    """Difference in one parameter, in its unit; None where the test set holds no truth of it."""
+    """Difference in one parameter, in its unit; None where the test set contains no truth of it."""
     losses = paired_losses(challenger, champion, comparison)
     return differences_of(losses, losses.differences[parameter][:, None])[0]
 
@@ -104,7 +104,7 @@ def paired_difference(
 def pooled_difference(
     challenger: EvaluationRecord, champion: EvaluationRecord, comparison: Comparison
 ) -> Difference | None:
-    """Difference over all compared parameters, in margins: each study's mean over the parameters it has truths of."""
+    """Difference over all compared parameters, in margins: each study's mean over its parameters with a truth."""
     return paired_difference(challenger, champion, POOLED, comparison)
 
 
@@ -116,18 +116,18 @@ def power_at(margin: float, error: float) -> float:
 
 
 def patients_needed(margin: float, sd: float, power: float) -> int:
-    """Patients with which an equal model is shown to be not worse by ``margin`` with this probability."""
+    """How many patients it takes to show with this probability that an equal model is not worse by ``margin``."""
     z = NormalDist().inv_cdf(UPPER) + NormalDist().inv_cdf(power)
     return math.ceil((z * sd / margin) ** 2)
 
 
 def same_truths(challenger: EvaluationRecord, champion: EvaluationRecord) -> bool:
-    """Whether both records hold the same patients, studies and truths."""
+    """Whether both records contain the same patients, studies and truths."""
     return _truths(challenger) == _truths(champion)
 
 
 def loss_of(study: StudyOutcome, parameter: str, margin: Margin) -> float:
-    """What one study costs in one parameter, at most the penalty."""
+    """The loss of one study in one parameter, at most the penalty."""
     outcome = study.parameter(parameter)
     if outcome.truth is None or outcome.predicted is None or not is_number(outcome.predicted):
         return margin.penalty

@@ -1,46 +1,47 @@
 """The policy: what a model must show before it may serve, as data.
 
-Contract: an unknown key, an unknown parameter or figure, a threshold that is not finite, a rule without a reason or a
-source is refused; nothing is filled in that would let a model pass. The hash covers the meaning of the file (its
-parsed content), and every verdict carries it.
+Contract: an unknown key, an unknown parameter or figure, a limit that is not finite, and a rule without reason or
+source are refused. No default lets a model pass. The hash covers the meaning of the file (its parsed and expanded
+content), and every verdict carries it.
 
-To add a rule to a policy, add an entry to ``rules``. To add a kind of rule: a class in ``rule_kinds`` with a new
-``kind``, a branch in ``Rule``, and its weighing in ``rules`` or ``study_rules``.
+To add a rule to a policy, add an entry to ``rules``. To add a kind of rule, add its class to ``rule_kinds`` and its
+evaluation to ``rules`` or ``study_rules``.
 """
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from spine.errors import ParametersRejected
 from validation.evaluation.sealing import digest_of
 from validation.gates.comparison_terms import Baseline, Comparison, Seeds, Subgroups
+from validation.gates.expansion import expand_rules
+from validation.gates.policy_file import describe_violations, read_content
 from validation.gates.rule_kinds import ParameterRule, Rule, Strict, TestSetRule, Text, TruthsRule
 
-SCHEMA = "plumbline.policy/1"
+SCHEMA = "plumbline.policy/2"
 DEFAULT_POLICY = Path(__file__).parent / "policies" / "default.yaml"
 FRONTAL_RADIOGRAPHS_POLICY = Path(__file__).parent / "policies" / "frontal_radiographs.yaml"
 
 
 class FirstChampion(Strict):
-    """Whether a model may become champion where there is none, without a human's approval.
+    """Whether a model may become the first champion without a person's approval.
 
     Attributes:
-        decision: ``needs_approval``; ``allowed``; ``allowed_on_virtual_patients``: judged on nobody real.
+        decision: ``needs_approval``; ``allowed``; ``allowed_on_virtual_patients``: where no real patient was tested.
     """
 
     decision: Literal["allowed", "allowed_on_virtual_patients", "needs_approval"]
     reason: Text
 
 
-class Evidence(Strict):
+class AcceptedEvidence(Strict):
     """Which evidence counts.
 
     Attributes:
-        patients: ``virtual``, ``real`` or ``any``; a record never mixes them.
+        patients: ``virtual``, ``real`` or ``any``; one record never mixes them.
         dirty_code: whether figures from a working tree that differs from its commit count.
     """
 
@@ -50,27 +51,27 @@ class Evidence(Strict):
 
 
 class Approval(Strict):
-    """When a human must agree before a model serves.
+    """When a person must approve a model before it serves.
 
     Attributes:
         required: ``always``; ``first_champion``, where there is nothing to compare with; ``never``.
-        ttl_hours: how long a grant is good, unless its giver says less.
+        ttl_hours: how long an approval is valid, unless the approver gives it less time.
     """
 
     required: Literal["always", "first_champion", "never"] = "never"
     ttl_hours: Annotated[float, Field(gt=0, le=24 * 90, allow_inf_nan=False)] = 72.0
-    reason: Text = "nobody is asked; a hospital sets always here"
+    reason: Text = "no approval is required; a hospital sets always here"
 
 
 class VirtualStudyLimits(Strict):
     """Limits of the smoke test on the bundled virtual study, which shows that a model works, not how good it is.
 
     Attributes:
-        tolerance_deg: largest error of an angle. The default is about twice the loosest limit of the default policy
-            (11.5), so that a model within the limits is not stopped by one unlucky patient.
-        least_answers: how many parameters must have a value.
-        times_the_champion: how many times slower than the champion it may be.
-        seconds: longest time for the study, with or without a champion.
+        tolerance_deg: the largest error of an angle. The default is about twice the loosest ceiling of the default
+            policy (11.5), so that one patient does not stop a model that keeps the ceilings.
+        least_answers: the smallest number of parameters with a value.
+        times_the_champion: the longest time, as a multiple of the champion's.
+        seconds: the longest time for the study, with or without a champion.
     """
 
     tolerance_deg: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 25.0
@@ -81,15 +82,15 @@ class VirtualStudyLimits(Strict):
 
 
 class Policy(Strict):
-    """A whole policy; ``approval`` and ``virtual_study`` may be left out, and then say what their classes say."""
+    """A whole policy. Without ``approval`` or ``virtual_study`` the defaults of their classes apply."""
 
-    schema_: Literal["plumbline.policy/1"] = Field(alias="schema")
+    schema_: Literal["plumbline.policy/2"] = Field(alias="schema")
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     version: Annotated[int, Field(ge=1)]
     purpose: Text
-    evidence: Evidence
+    evidence: AcceptedEvidence
     first_champion: FirstChampion
-    rules: Annotated[list[Rule], Field(min_length=1)]
+    rules: Annotated[list[Rule], BeforeValidator(expand_rules), Field(min_length=1)]
     comparison: Comparison
     subgroups: Subgroups | None = None
     baseline: Baseline | None = None
@@ -98,30 +99,26 @@ class Policy(Strict):
     virtual_study: VirtualStudyLimits = Field(default_factory=VirtualStudyLimits)
 
     @model_validator(mode="after")
-    def _whole(self) -> "Policy":
-        errors = {
-            r.parameter for r in self.rules if isinstance(r, ParameterRule) and r.figure == "standard_error_of_estimate"
-        }
-        covered = {r.parameter for r in self.rules if isinstance(r, ParameterRule) and r.figure == "coverage"}
+    def _complete(self) -> "Policy":
+        figures = [r for r in self.rules if isinstance(r, ParameterRule)]
+        errors = {r.parameter for r in figures if r.figure == "standard_error_of_estimate"}
+        covered = {r.parameter for r in figures if r.figure == "coverage"}
         counted = {r.parameter for r in self.rules if isinstance(r, TruthsRule)}
         for missing, what in ((errors - covered, "coverage floor"), (errors - counted, "least number of truths")):
             if missing:
                 raise ValueError(f"an error ceiling without a {what} can be gamed: {', '.join(sorted(missing))}")
-        if self.subgroups and (strange := self.subgroups.mae_at_most.keys() - self.comparison.margins.keys()):
-            raise ValueError(f"a ceiling in groups of patients without a margin: {', '.join(sorted(strange))}")
+        if self.subgroups and (unknown := self.subgroups.mae_at_most.keys() - self.comparison.margins.keys()):
+            raise ValueError(f"a ceiling in groups of patients without a margin: {', '.join(sorted(unknown))}")
         if not errors:
-            raise ValueError("a policy without any error ceiling lets everything pass")
+            raise ValueError("a policy without any error ceiling lets every model pass")
         if not any(isinstance(r, TestSetRule) for r in self.rules):
-            raise ValueError("a policy needs a least size of the test set")
+            raise ValueError("a policy needs a least size of the test set (kind: test_set)")
         return self
 
     @property
     def hash(self) -> str:
-        """SHA-256 over the parsed content: comments and layout do not matter, every number and reason does."""
-        content = self.model_dump(mode="json", by_alias=True)
-        for section in {"approval", "virtual_study"} - self.model_fields_set:
-            del content[section]  # a policy written before they existed keeps its hash
-        return digest_of(SCHEMA, content)
+        """SHA-256 over the content: comments and layout do not change it, every number and reason does."""
+        return digest_of(SCHEMA, self.model_dump(mode="json", by_alias=True))
 
 
 def read_policy(path: Path) -> Policy:
@@ -130,48 +127,17 @@ def read_policy(path: Path) -> Policy:
     Raises:
         ParametersRejected: ``POLICY_MISSING``, ``POLICY_UNREADABLE`` or ``POLICY_INVALID``, with every violation.
     """
-    if not path.is_file():
-        raise _refused("POLICY_MISSING", f"no file {path.name}", "a policy in YAML", "name one of the policies")
-    try:
-        content = _UniqueKeys(path.read_text(encoding="utf-8")).get_single_data()  # a safe loader
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise _refused("POLICY_UNREADABLE", f"{path.name}: {error}", "YAML", "correct the file") from error
+    content = read_content(path)
     try:
         return Policy.model_validate(content)
     except ValidationError as error:
-        told = [f"{'.'.join(map(str, e['loc'])) or 'the whole file'}: {_plain(e)}" for e in error.errors()[:10]]
-        found = "the file is empty" if content is None else "; ".join(told)
-        raise _refused(
-            "POLICY_INVALID", f"{path.name}: {found}", f"a policy of schema {SCHEMA}", "correct the named keys"
+        optional = ", ".join(name for name, field in Policy.model_fields.items() if not field.is_required())
+        raise ParametersRejected(
+            "POLICY_INVALID",
+            found=f"{path.name}: {describe_violations(error, content, optional)}",
+            expected=f"a policy of schema {SCHEMA}",
+            remedy="correct the named keys",
         ) from error
-
-
-def _plain(error: Any) -> str:
-    """What is wrong with a key, in words; of a missing one, whether it could have been left out."""
-    if error["type"] != "missing":
-        return str(error["msg"])
-    optional = ", ".join(name for name, field in Policy.model_fields.items() if not field.is_required())
-    if len(error["loc"]) > 1:
-        return "must be there"
-    return f"must be there, a gate without it would not be one; only {optional} may be left out"
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key that stands twice is an error: of two limits the later one would silently win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """The mapping, refused where two of its keys are equal."""
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = sorted({str(key) for key in keys if keys.count(key) > 1})
-        if twice:
-            raise yaml.constructor.ConstructorError(
-                "while reading a mapping", node.start_mark, f"the key {', '.join(twice)} stands twice", node.start_mark
-            )
-        return super().construct_mapping(node, deep)
-
-
-def _refused(code: str, found: str, expected: str, remedy: str) -> ParametersRejected:
-    return ParametersRejected(code, found=found, expected=expected, remedy=remedy)
 
 
 def is_number(value: object) -> bool:

@@ -1,6 +1,6 @@
-"""The kinds of rule a policy may hold: which figure, which limit, and why.
+"""The kinds of rule in a policy: which figure, which limit, and why.
 
-Contract: a rule has exactly one limit, a reason and a source; unknown keys, parameters and figures are refused.
+Contract: a rule has exactly one limit, a reason and a source. Unknown keys, parameters and figures are refused.
 """
 
 from typing import Annotated, Literal, TypeVar
@@ -15,13 +15,14 @@ LandmarkFigure = Literal["coverage", "mean_mm", "median_mm", "p95_mm", "median_p
 SetFigure = Literal["patients", "studies"]
 PenalisedFigure = Literal["mae", "rmse", "p95", "explained"]
 CostFigure = Literal["median_seconds", "p95_seconds", "model_mb"]
+Space = Literal["frontal", "lateral", "3d", "any_view"]
 Text = Annotated[str, Field(min_length=8)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Strict(BaseModel):
-    """Frozen, strict, no unknown keys."""
+    """Frozen and strict; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -30,9 +31,9 @@ class Bound(Strict):
     """One limit with its reason.
 
     Attributes:
-        at_most, at_least: exactly one of them; the limit itself passes.
+        at_most, at_least: the limit, exactly one of them; a figure equal to the limit passes.
         reason: why this limit; source: where the number comes from.
-        compare: which number is held against the limit: the figure itself, or an end of its 95 % interval.
+        compare: which number must keep the limit: the figure itself, or an end of its 95 % interval.
     """
 
     at_most: Finite | None = None
@@ -46,7 +47,7 @@ class Bound(Strict):
         if (self.at_most is None) == (self.at_least is None):
             raise ValueError("a rule needs exactly one of at_most and at_least")
         if self.compare != "value" and (self.compare == "high") != (self.at_most is not None):
-            raise ValueError("hold the high end against at_most and the low end against at_least: the cautious end")
+            raise ValueError("compare the cautious end: high with at_most, low with at_least")
         return self
 
     @property
@@ -70,7 +71,7 @@ Penalised = TypeVar("Penalised", bound=Bound)
 
 
 class ParameterRule(Bound):
-    """A limit on a figure of one parameter's agreement; ``magnitude`` takes the figure without its sign."""
+    """A limit on a figure of one parameter's agreement; with ``magnitude``, on its absolute value."""
 
     kind: Literal["parameter"]
     parameter: ParameterName
@@ -78,7 +79,7 @@ class ParameterRule(Bound):
     magnitude: bool = False
 
     @model_validator(mode="after")
-    def _size_of_value(self) -> "ParameterRule":
+    def _magnitude_of_the_value(self) -> "ParameterRule":
         if self.magnitude and self.compare != "value":
             raise ValueError("magnitude goes with compare: value")
         return self
@@ -92,22 +93,22 @@ class ParameterRule(Bound):
 
 
 class LandmarkRule(Bound):
-    """A limit on landmark errors or coverage in one space (``any_view``: each view of the record must keep it)."""
+    """A limit on landmark errors or coverage in one space; with ``any_view``, in each view of the record."""
 
     kind: Literal["landmarks"]
-    space: Literal["frontal", "lateral", "3d", "any_view"]
+    space: Space
     group: str = "all"
     figure: LandmarkFigure
 
 
 class LevelShiftRule(Bound):
-    """A limit on the share of views whose chain of level names is shifted."""
+    """A limit on the share of views in which the names of the levels are shifted."""
 
     kind: Literal["level_shift"]
 
 
 class TestSetRule(Bound):
-    """A floor on the size of the test set; below it the evidence is insufficient, whatever it says."""
+    """The smallest test set; with a smaller one the verdict is INSUFFICIENT, whatever the figures."""
 
     __test__ = False
 
@@ -116,23 +117,24 @@ class TestSetRule(Bound):
 
 
 class TruthsRule(Bound):
-    """A floor on the number of truths of one parameter; below it the evidence is insufficient."""
+    """The smallest number of truths of one parameter; with fewer the verdict is INSUFFICIENT."""
 
     kind: Literal["truths"]
     parameter: ParameterName
 
 
 class PenalisedRule(Bound):
-    """A limit on the errors of one parameter, in which a study without an answer counts as well.
+    """A limit on the errors of one parameter in which an unanswered study counts as well.
 
-    Only such a figure is monotone: it never gets better by a worse answer, nor by withholding one that is off by less
-    than the penalty. A policy that holds ``rmse`` below 0.95 of the ceiling of the standard error, ``mae`` at that of
-    the bias and ``explained`` at 0.5 or more cannot be passed by making a refused model worse (docs/gate.md).
+    These figures are monotone: a worse answer never improves them, and neither does withholding an answer whose error
+    is below the penalty. A policy that limits ``rmse`` to 0.95 of the ceiling of the standard error, ``mae`` to the
+    ceiling of the bias and asks for ``explained`` of 0.5 or more cannot be passed by making a refused model worse
+    (docs/gate.md).
 
     Attributes:
         figure: ``mae``, ``rmse``, ``p95`` of |predicted - true|, or ``explained``: 1 - (sum of squared errors) / (sum
             of squares of the truths about their mean).
-        penalty: what a study without an answer counts as, in the parameter's unit.
+        penalty: the error of an unanswered study, in the parameter's unit.
     """
 
     kind: Literal["penalised"]
@@ -143,51 +145,51 @@ class PenalisedRule(Bound):
     @model_validator(mode="after")
     def _direction(self) -> "PenalisedRule":
         if self.compare != "value":
-            raise ValueError("a penalised rule is held against the value")
+            raise ValueError("a penalised figure has no interval: compare must be value")
         if (self.figure == "explained") != (self.at_least is not None):
-            raise ValueError("errors have a ceiling (at_most), the explained share a floor (at_least)")
+            raise ValueError("errors have a ceiling (at_most), the explained share has a floor (at_least)")
         return self
 
 
 class FailuresRule(Bound):
-    """A limit on the share of studies in which any of the parameters was not answered though it has a truth."""
+    """A limit on the share of studies with a truth but no answer in any of ``parameters``."""
 
     kind: Literal["failures"]
     parameters: Annotated[list[ParameterName], Field(min_length=1)]
 
 
 class CurveSideRule(Bound):
-    """A floor on the share of curves whose convexity was found on the right side.
+    """The smallest share of curves whose convexity was found on the right side.
 
     Attributes:
-        least_deg: true Cobb angle from which on a curve has a side worth the name.
-        least: curves; with fewer the evidence is insufficient.
+        min_cobb_deg: curves with a smaller true Cobb angle are not counted.
+        min_curves: with fewer curves the evidence is insufficient.
     """
 
     kind: Literal["curve_side"]
-    least_deg: Positive
-    least: Annotated[int, Field(ge=1)]
+    min_cobb_deg: Positive
+    min_curves: Annotated[int, Field(ge=1)]
 
 
 class OrientationRule(Bound):
-    """A floor on the share of views answered the right way round, of those in which a mirror would show."""
+    """The smallest share of views answered without mirroring, of the views in which mirroring can be seen."""
 
     kind: Literal["orientation"]
 
 
 class IntervalsRule(Bound):
-    """A floor on the share of truths that the model's 90 % intervals hold; no interval holds nothing."""
+    """The smallest share of truths inside the model's 90 % intervals; a missing interval contains no truth."""
 
     kind: Literal["intervals"]
     parameter: ParameterName
 
 
 class IntervalScoreRule(Bound):
-    """A ceiling on the mean interval score of one parameter's 90 % intervals: the width, and 20 times any miss.
+    """A ceiling on the mean interval score of one parameter: the interval's width plus 20 times the miss.
 
-    The score of Gneiting and Raftery, 2 / 0.1 times the miss, is smallest for intervals that hold as often as they
-    claim: a wider one holds more and pays for its width. A study scores at most ``penalty``, and without an interval
-    just that, so that none gets better by saying nothing.
+    The score of Gneiting and Raftery (the miss is weighted by 2 / 0.1) is smallest for intervals that contain the truth
+    as often as they claim: a wider interval contains more truths and pays for its width. A study without an interval
+    scores ``penalty``, and no study scores more, so withholding an interval gains nothing.
     """
 
     kind: Literal["interval_score"]
@@ -196,45 +198,45 @@ class IntervalScoreRule(Bound):
 
     @model_validator(mode="after")
     def _ceiling(self) -> "IntervalScoreRule":
-        return _penalty_above_ceiling(self, self.penalty)
+        return _require_penalty_above_ceiling(self, self.penalty)
 
 
 class PenalisedLandmarksRule(Bound):
-    """A ceiling on the mean landmark error in mm, in which a point that the image shows and nobody found counts too.
+    """A ceiling on the mean landmark error in mm in which visible points that were not found count as well.
 
     Attributes:
-        space: as in ``LandmarkRule``; penalty_mm: what a point that was not found counts as.
+        space: as in ``LandmarkRule``; penalty_mm: the error of a point that was not found.
     """
 
     kind: Literal["penalised_landmarks"]
-    space: Literal["frontal", "lateral", "3d", "any_view"]
+    space: Space
     penalty_mm: Positive
 
     @model_validator(mode="after")
     def _ceiling(self) -> "PenalisedLandmarksRule":
-        return _penalty_above_ceiling(self, self.penalty_mm)
+        return _require_penalty_above_ceiling(self, self.penalty_mm)
 
 
-def _penalty_above_ceiling(rule: Penalised, penalty: float) -> Penalised:
+def _require_penalty_above_ceiling(rule: Penalised, penalty: float) -> Penalised:
     if rule.at_most is None or rule.compare != "value":
-        raise ValueError("a penalised error has a ceiling (at_most), held against the value")
+        raise ValueError("a penalised error needs a ceiling (at_most) and compare: value")
     if penalty < rule.at_most:
-        raise ValueError("a penalty below the ceiling lets a model pass that answers nothing")
+        raise ValueError("a penalty below the ceiling passes a model that answers nothing")
     return rule
 
 
 class CostRule(Bound):
-    """A limit on what an answer costs: wall seconds of a study, megabytes of the model."""
+    """A limit on the cost of an answer: wall seconds of a study, megabytes of the model."""
 
     kind: Literal["cost"]
     figure: CostFigure
 
 
 class CostBesideRule(Bound):
-    """A ceiling on the time of a study in multiples of the champion's, where both were timed in the same run.
+    """A ceiling on the time of a study as a multiple of the champion's, where both were timed in the same run.
 
     Attributes:
-        within_hours: how far apart the two evaluations may have begun to count as the same run.
+        within_hours: two evaluations that began further apart than this are two runs.
     """
 
     kind: Literal["cost_beside_champion"]
@@ -244,7 +246,7 @@ class CostBesideRule(Bound):
     @model_validator(mode="after")
     def _ceiling(self) -> "CostBesideRule":
         if self.at_most is None or self.compare != "value":
-            raise ValueError("times the champion's time is a ceiling (at_most), held against the value")
+            raise ValueError("a multiple of the champion's time needs a ceiling (at_most) and compare: value")
         return self
 
 

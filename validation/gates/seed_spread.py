@@ -1,14 +1,14 @@
-"""What the seed alone changes: the spread of a figure over fits of one recipe, beside the policy's margin.
+"""The spread of a figure over fits of one recipe that differ in their seed alone, beside the policy's margins.
 
-Contract: of fits of the same model digest one counts; fewer than two have no spread; a figure that is no finite number
-is left out and counted by its absence in ``n``. The interval of a standard deviation is the chi-square one: of four
-fits it reaches from 0.57 to 3.7 times what was found.
+Contract: of several fits with the same model digest one counts; fewer than two fits have no spread; a figure that is
+not a finite number is left out and not counted in ``n``. The interval of a standard deviation is the chi-square
+interval: for four fits it reaches from 0.57 to 3.7 times the SD found.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from spine.measurement.registry import PARAMETERS
 from validation.evaluation.record import EvaluationRecord
@@ -32,11 +32,11 @@ class Spread:
 
 @dataclass(frozen=True)
 class SpreadRow:
-    """One parameter: spreads of the standard error and of the mean absolute error, and what the policy asks of them.
+    """One parameter: spreads of the standard error and of the mean absolute error, and the policy's margin.
 
     Attributes:
         standard_error, mean_error: None with fewer than two fits that have the figure.
-        margin: the policy's; times_spread: how many spreads of the mean error it must be, None where that is not asked.
+        margin: the policy's; times_spread: how many spreads of the mean error it must be, None where this is not asked.
     """
 
     parameter: str
@@ -48,14 +48,14 @@ class SpreadRow:
 
     @property
     def above(self) -> bool | None:
-        """Whether the margin is so many spreads; None where that is not asked or not known."""
+        """Whether the margin is at least this many spreads; None where this is not asked or not known."""
         if self.mean_error is None or self.times_spread is None:
             return None
         return self.margin >= self.times_spread * self.mean_error.sd
 
 
 def spread_of(values: Sequence[float | None]) -> Spread | None:
-    """Of those values that are finite numbers; None with fewer than two."""
+    """The spread of the values that are finite numbers; None with fewer than two."""
     known = [float(v) for v in values if v is not None and is_number(v)]
     if len(known) < 2:
         return None
@@ -66,13 +66,17 @@ def spread_of(values: Sequence[float | None]) -> Spread | None:
 
 
 def _interval(free: int) -> tuple[float, float]:
-    """What an SD with so many degrees of freedom is to be multiplied by for the ends of its 95 % interval."""
-    low, high = (float((free / chi2.ppf(level, free)) ** 0.5) for level in (0.975, 0.025))
+    """Factors from an SD with ``free`` degrees of freedom to the ends of its 95 % interval.
+
+    ``chdtri`` takes the upper tail: 0.025 there is the 97.5 % quantile of the chi-square distribution. ``scipy.stats``
+    has the same quantile and takes a second to load.
+    """
+    low, high = (float((free / chdtri(free, tail)) ** 0.5) for tail in (0.025, 0.975))
     return low, high
 
 
 def figure_over_seeds(records: Sequence[EvaluationRecord], parameter: str, figure: str) -> list[float | None]:
-    """The figure in each model's record; a model that stands twice counts once."""
+    """The figure in each model's record; a repeated model counts once."""
     each = {r.model_digest: r.statistics[parameter] for r in records if parameter in r.statistics}
     return [a.figures[figure].value if figure in a.figures else None for a in each.values()]
 
@@ -96,7 +100,7 @@ def spread_rows(policy: Policy, records: Sequence[EvaluationRecord]) -> list[Spr
 def spread_table(rows: Sequence[SpreadRow]) -> str:
     """The rows as a Markdown table; every figure in the parameter's unit."""
     head = "| parameter | fits | standard error: mean | SD [95 %] | range | MAE: mean | SD [95 %] | range "
-    lines = [f"{head}| margin | asked, in SD | margin / SD |", "|---" * 11 + "|"]
+    lines = [f"{head}| margin | required, in SD | margin / SD |", "|---" * 11 + "|"]
     return "\n".join([*lines, *(_line(row) for row in rows)]) + "\n"
 
 
@@ -113,12 +117,12 @@ def spread_tables(rows: Sequence[SpreadRow]) -> tuple[SpreadTable, ...]:
     """The rows as three tables: margins beside the SD, then both errors."""
     names = [PARAMETERS[row.parameter].label for row in rows]
     times = next((row.times_spread for row in rows if row.times_spread is not None), None)
-    asked = "none is asked for" if times is None else f"at least {times:g} SDs asked for"
+    required = "no ratio required" if times is None else f"at least {times:g} SDs required"
     margins = [(n, f"{r.margin:g} {r.unit}", _sd(r.mean_error), _ratio(r)) for n, r in zip(names, rows, strict=True)]
     head = ("parameter", "fits", "mean", "SD [95 %]", "range")
     return (
         SpreadTable(
-            f"Margins beside the SD of the mean absolute error ({asked})",
+            f"Margins beside the SD of the mean absolute error ({required})",
             ("parameter", "margin", "SD", "margin / SD"),
             tuple(margins),
         ),
@@ -132,23 +136,23 @@ def spread_tables(rows: Sequence[SpreadRow]) -> tuple[SpreadTable, ...]:
     )
 
 
-def how_little(rows: Sequence[SpreadRow]) -> str:
-    """What an SD of so few fits tells, where they are fewer than four; else ""."""
+def describe_few_fits(rows: Sequence[SpreadRow]) -> str:
+    """How wide the interval of an SD of fewer than four fits is; empty for more fits."""
     fewest = min((row.mean_error.n for row in rows if row.mean_error is not None), default=0)
     if not 2 <= fewest < 4:
         return ""
     low, high = _interval(fewest - 1)
     return (
-        f"An SD of {fewest} fits tells little: its 95 % interval goes from {low:.2g} to {high:.2g} times what was "
-        "found. More seeds: --count."
+        f"The SD of {fewest} fits is uncertain: its 95 % interval is {low:.2g} to {high:.2g} times the value above. "
+        "Fit more seeds with --count."
     )
 
 
 def _line(row: SpreadRow) -> str:
-    asked = "not asked" if row.times_spread is None else f"{row.times_spread:g}"
+    required = "not asked" if row.times_spread is None else f"{row.times_spread:g}"
     cells = [PARAMETERS[row.parameter].label, _fits(row.mean_error)]
     cells += [*_cells(row.standard_error), *_cells(row.mean_error)]
-    return "| " + " | ".join([*cells, f"{row.margin:g} {row.unit}", asked, _ratio(row)]) + " |"
+    return "| " + " | ".join([*cells, f"{row.margin:g} {row.unit}", required, _ratio(row)]) + " |"
 
 
 def _ratio(row: SpreadRow) -> str:

@@ -1,7 +1,7 @@
-"""Weighing what the record's studies say one by one: penalised errors, sides, orientation, intervals, cost.
+"""Evaluation of the rules that read the studies one by one: penalised errors, sides, orientation, intervals, cost.
 
-Contract: every denominator follows from the truths alone, and a study without an answer counts as wrong, so that no
-figure here gets better by a worse answer or by none.
+Contract: every denominator follows from the truths alone, and a study without an answer counts as wrong. Therefore no
+figure here improves with a worse answer or with none.
 """
 
 import math
@@ -31,22 +31,23 @@ StudyRule = (
     PenalisedRule | FailuresRule | CurveSideRule | OrientationRule | IntervalsRule | IntervalScoreRule | CostRule
 )
 CLAIM = 0.9
-"""What the intervals of a model claim to hold."""
+"""Share of the truths that a model's intervals claim to contain."""
 MISS_WEIGHT = 20.0
-"""2 / 0.1, what a degree of miss costs in degrees of width: with it an honest interval scores least (Gneiting and
-Raftery 2007)."""
+"""2 / 0.1: a degree of miss costs as much as 20 degrees of width. With this weight an honest interval scores least
+(Gneiting and Raftery 2007)."""
 _LEAST_LANDMARKS = 6
-_SAID: Mapping[str, str] = {
+"""Vertebral landmarks that a view must show before a shift of its names can be seen."""
+_FIGURE_NAMES: Mapping[str, str] = {
     "mae": "mean absolute error",
     "rmse": "root mean square error",
     "p95": "95th percentile of the error",
-    "explained": "share of the variation between patients that is explained",
+    "explained": "explained share of the variation between patients",
 }
 _NO_TRUTH = Figure(None, absent_reason="no truth exists in the test set")
 
 
-def weigh_studies(rule: StudyRule, record: EvaluationRecord) -> RuleResult:
-    """Hold the record's studies against one rule."""
+def evaluate_studies(rule: StudyRule, record: EvaluationRecord) -> RuleResult:
+    """One rule applied to the record's studies."""
     if isinstance(rule, PenalisedRule):
         return _penalised(rule, record)
     if isinstance(rule, FailuresRule):
@@ -62,28 +63,28 @@ def weigh_studies(rule: StudyRule, record: EvaluationRecord) -> RuleResult:
     return _cost(rule, record)
 
 
-def weigh_penalised_landmarks(rule: PenalisedLandmarksRule, record: EvaluationRecord) -> list[RuleResult]:
-    """The mean landmark error of each view (or space) asked for, what was not found counted as the penalty."""
+def evaluate_penalised_landmarks(rule: PenalisedLandmarksRule, record: EvaluationRecord) -> list[RuleResult]:
+    """The mean landmark error in each view (or space) of the rule; a point that was not found counts as the penalty."""
     present: list[str] = list(dict.fromkeys(e.space for s in record.studies for e in s.landmarks if e.space != "3d"))
     spaces = (present or ["any_view"]) if rule.space == "any_view" else [rule.space]
     return [_penalised_landmarks(rule, record, space) for space in spaces]
 
 
 def level_shifts(record: EvaluationRecord) -> Figure:
-    """Share of shifted views; a view that shows enough and was answered with too little counts as shifted."""
-    told = record.level_shift_rate
+    """Share of shifted views; a view that shows enough levels and was answered with too few counts as shifted."""
+    recorded = record.level_shift_rate
     views = [(s, view, shift) for s in record.studies for view, shift in s.level_shifts.items()]
     counted = [shift != 0 for s, view, shift in views if shift is not None or _shows_levels(s, view)]
-    if told.value is None or not counted:
-        return told
+    if recorded.value is None or not counted:
+        return recorded
     strict = proportion(sum(counted), len(counted))
-    if strict.value is not None and is_number(told.value) and strict.value > told.value:
+    if strict.value is not None and is_number(recorded.value) and strict.value > recorded.value:
         return strict
-    return told
+    return recorded
 
 
 def _shows_levels(study: StudyOutcome, view: str) -> bool:
-    """Whether the image shows as many vertebral landmarks as a shift needs to be told."""
+    """Whether the image shows enough vertebral landmarks for a shift to be seen."""
     seen = [e for e in study.landmarks if e.space == view and e.state != "claimed" and level_of(e.name) in VERTEBRAE]
     return len(seen) >= _LEAST_LANDMARKS
 
@@ -96,7 +97,7 @@ def _penalised(rule: PenalisedRule, record: EvaluationRecord) -> RuleResult:
     note = f"{unanswered} of {len(outcomes)} unanswered, each counted as {rule.penalty:g}" if unanswered else ""
     figure = _NO_TRUTH if not outcomes else _penalised_figure(rule, outcomes, errors)
     name = f"penalised/{rule.parameter}/{rule.figure}"
-    return limit_result(rule, name, rule.parameter, _SAID[rule.figure], figure, unit, note=note)
+    return limit_result(rule, name, rule.parameter, _FIGURE_NAMES[rule.figure], figure, unit, note=note)
 
 
 def _penalised_figure(rule: PenalisedRule, outcomes: Sequence[ParameterOutcome], errors: Sequence[float]) -> Figure:
@@ -111,7 +112,7 @@ def _penalised_figure(rule: PenalisedRule, outcomes: Sequence[ParameterOutcome],
     squares = (truths - truths.mean()) ** 2
     if not squares.sum() > 0:
         return Figure(None, absent_reason="the truths do not vary")
-    # Without an answer a study counts at least as if it had been answered with the mean of all.
+    # An unanswered study counts at least as if it had been answered with the mean of all truths.
     lost = [s if _error(o) is None else 0.0 for o, s in zip(outcomes, squares.tolist(), strict=True)]
     return Figure(1 - float(np.maximum(size**2, lost).sum() / squares.sum()))
 
@@ -123,37 +124,38 @@ def _failures(rule: FailuresRule, record: EvaluationRecord) -> RuleResult:
         if asked:
             failed.append(any(_error(o) is None for o in asked))
     figure = proportion(sum(failed), len(failed))
-    note = f"{sum(failed)} of {len(failed)} studies with a parameter unanswered"
+    note = f"{sum(failed)} of {len(failed)} studies with an unanswered parameter"
     return limit_result(
         rule, "failures/studies/rate", "studies", "share with an unanswered parameter", figure, note=note
     )
 
 
 def _curve_side(rule: CurveSideRule, record: EvaluationRecord) -> RuleResult:
-    curves = [s for s in record.studies if s.true_side is not None and _size_of(s) >= rule.least_deg]
+    curves = [s for s in record.studies if s.true_side is not None and _true_cobb(s) >= rule.min_cobb_deg]
     right = sum(s.found_side == s.true_side and _answers_cobb(s) for s in curves)
     figure = proportion(right, len(curves))
-    if len(curves) < rule.least:
-        reason = f"{len(curves)} curves of {rule.least_deg:g} degrees or more with a known side, {rule.least} needed"
+    if len(curves) < rule.min_curves:
+        known = f"{len(curves)} curves of {rule.min_cobb_deg:g} degrees or more with a known side"
+        reason = f"{known}, {rule.min_curves} needed"
         figure = Figure(None, absent_reason=reason)
-    note = f"{right} of {len(curves)} curves of {rule.least_deg:g} degrees or more"
+    note = f"{right} of {len(curves)} curves of {rule.min_cobb_deg:g} degrees or more"
     return limit_result(rule, "curve_side/curves/agreement", "curves", "share on the right side", figure, note=note)
 
 
 def _orientation(rule: OrientationRule, record: EvaluationRecord) -> RuleResult:
-    told = [o for s in record.studies for o in s.orientations.values() if o != "undecidable"]
-    figure = proportion(told.count("as_truth"), len(told))
-    note = f"{told.count('mirrored')} of {len(told)} views mirrored, {told.count('unanswered')} unanswered"
-    return limit_result(rule, "orientation/views/agreement", "views", "share the right way round", figure, note=note)
+    views = [o for s in record.studies for o in s.orientations.values() if o != "undecidable"]
+    figure = proportion(views.count("as_truth"), len(views))
+    note = f"{views.count('mirrored')} of {len(views)} views mirrored, {views.count('unanswered')} unanswered"
+    return limit_result(rule, "orientation/views/agreement", "views", "share not mirrored", figure, note=note)
 
 
 def _intervals(rule: IntervalsRule, record: EvaluationRecord) -> RuleResult:
     outcomes = _with_truth(record, rule.parameter)
-    held = sum(_holds(o) for o in outcomes)
-    note = f"{held} of {len(outcomes)} truths held by intervals that claim {CLAIM:.0%}"
+    inside = sum(_is_inside(o) for o in outcomes)
+    note = f"{inside} of {len(outcomes)} truths inside intervals that claim {CLAIM:.0%}"
     name = f"intervals/{rule.parameter}/held"
-    figure = proportion(held, len(outcomes))
-    return limit_result(rule, name, rule.parameter, "share of truths held by intervals", figure, note=note)
+    figure = proportion(inside, len(outcomes))
+    return limit_result(rule, name, rule.parameter, "share of truths inside the intervals", figure, note=note)
 
 
 def _interval_score(rule: IntervalScoreRule, record: EvaluationRecord) -> RuleResult:
@@ -184,15 +186,15 @@ def _penalised_landmarks(rule: PenalisedLandmarksRule, record: EvaluationRecord,
         seen = [e for e in study.landmarks if e.space == space and e.state in ("found", "missed")]
         found = [e.error_mm for e in seen if e.state == "found"]
         if found and all(mm is None for mm in found):
-            continue  # a view without calibration has no lengths; one without a single point found may not hide so
+            continue  # no calibration, hence no lengths; a view without any point found is not excused by that
         missed += len(seen) - len(found)
         errors += [mm if mm is not None and is_number(mm) else math.nan for mm in found]
     total = len(errors) + missed
-    absent = Figure(None, absent_reason="no point of it has a length")
+    absent = Figure(None, absent_reason="no point has an error in mm")
     figure = Figure((sum(errors) + missed * rule.penalty_mm) / total) if total else absent
     note = f"{missed} of {total} points not found, each counted as {rule.penalty_mm:g} mm" if missed else ""
     name = f"penalised_landmarks/{space}/mean_mm"
-    return limit_result(rule, name, space, "mean error of the points, missed ones counted", figure, "mm", note=note)
+    return limit_result(rule, name, space, "mean error of the points, missed points counted", figure, "mm", note=note)
 
 
 def _cost(rule: CostRule, record: EvaluationRecord) -> RuleResult:
@@ -203,7 +205,7 @@ def _cost(rule: CostRule, record: EvaluationRecord) -> RuleResult:
         return limit_result(rule, name, "model", "size", figure, "MB")
     taken = [s.seconds for s in record.studies if is_number(s.seconds) and s.seconds > 0]
     level = 0.5 if rule.figure == "median_seconds" else 0.95
-    absent = Figure(None, absent_reason="no study's time was taken")
+    absent = Figure(None, absent_reason="no study was timed")
     figure = Figure(float(np.quantile(taken, level))) if taken else absent
     return limit_result(rule, name, "model", rule.figure.replace("_seconds", " time of a study"), figure, "s")
 
@@ -227,12 +229,12 @@ def _answers_cobb(study: StudyOutcome) -> bool:
     return any(o.parameter == "cobb" and _error(o) is not None for o in study.parameters)
 
 
-def _size_of(study: StudyOutcome) -> float:
+def _true_cobb(study: StudyOutcome) -> float:
     truths = [o.truth for o in study.parameters if o.parameter == "cobb"]
     return abs(truths[0]) if truths and truths[0] is not None and is_number(truths[0]) else 0.0
 
 
-def _holds(outcome: ParameterOutcome) -> bool:
+def _is_inside(outcome: ParameterOutcome) -> bool:
     if _error(outcome) is None or outcome.interval is None or outcome.truth is None:
         return False
     low, high = outcome.interval

@@ -1,7 +1,7 @@
-"""Groups of patients, and how the challenger stands to the champion in each: what a mean over everybody hides.
+"""Groups of patients: how the challenger compares with the champion in each, which a mean over all patients hides.
 
-Contract: a study's groups follow from its facts and its true Cobb angle, never from an answer, so that no model
-chooses its groups; a group below the policy's least number is told and not judged.
+Contract: a study's groups follow from its facts and its true Cobb angle, never from an answer, so no model chooses its
+groups. A group with fewer studies than the policy's ``min_studies`` is reported and not judged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ SEVERITIES: tuple[tuple[float, str], ...] = (
     (45.0, "Cobb 25 to 45"),
     (float("inf"), "Cobb 45 and more"),
 )
-"""Upper ends and names: no scoliosis, watched, braced, operated on (10, 25 and 40 to 50 degrees are customary)."""
+"""Upper ends and names: no scoliosis, observation, brace, operation (10, 25 and 40 to 50 degrees are customary)."""
 AGES: tuple[tuple[float, str], ...] = (
     (10.0, "below 10 years"),
     (18.0, "10 to 17 years"),
@@ -37,14 +37,14 @@ GROUPINGS: tuple[str, ...] = ("condition", "severity", "field_of_view", "age", "
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """How one group stands in one parameter: mean paired loss, challenger minus champion; negative is better.
+    """One group in one parameter: mean paired difference of losses, challenger minus champion; negative is better.
 
     Attributes:
         subject: parameter, or ``all parameters`` (in margins).
         group: ``all``, or ``<grouping>: <group>``.
-        n: studies with a truth; mean, low, high: with 95 % bounds over patients, in ``unit``.
+        n: studies with a truth; mean, low, high: the mean with its 95 % bounds over patients, in ``unit``.
         margin: the upper bound must lie below it.
-        judged: whether the group is large enough for its bound to decide anything.
+        judged: whether the group is large enough to be judged.
     """
 
     subject: str
@@ -59,7 +59,7 @@ class PairedDifference:
 
 
 def groups_of(study: StudyOutcome) -> Mapping[str, str]:
-    """Grouping -> the group this study is in; a grouping it says nothing about is left out."""
+    """Grouping -> the group of this study; a grouping that is not known of the study is left out."""
     groups = {
         name: str(study.facts[name]).replace("_", " ")
         for name in ("condition", "field_of_view", "sex", "appearance", "anatomy")
@@ -75,14 +75,14 @@ def groups_of(study: StudyOutcome) -> Mapping[str, str]:
 
 
 def label_of(grouping: str, group: str) -> str:
-    """``<grouping>: <group>`` for people."""
+    """``<grouping>: <group>`` as people read it."""
     return f"{grouping.replace('_', ' ')}: {group}"
 
 
 def paired_differences(
     challenger: EvaluationRecord, champion: EvaluationRecord, policy: Policy
 ) -> tuple[PairedDifference, ...]:
-    """Every parameter of the policy's comparison, and all of them together, for everybody and for each group."""
+    """Every parameter of the policy's comparison, and all of them together, for all patients and for each group."""
     losses = paired_losses(challenger, champion, policy.comparison)
     groups = {EVERYBODY: np.ones(len(losses.studies), dtype=bool), **_members(losses.studies, _groupings(policy))}
     keys = [(subject, group) for subject in losses.differences for group in groups]
@@ -95,25 +95,25 @@ def paired_differences(
     return tuple(rows)
 
 
-def weigh_subgroups(
+def evaluate_subgroups(
     policy: Policy, challenger: EvaluationRecord, differences: Sequence[PairedDifference]
 ) -> list[RuleResult]:
-    """The guardrails: each group that breaks one, and for each parameter the group that comes nearest to it."""
+    """The limits in groups: every group that breaks one, and for each parameter the group that is nearest to it."""
     terms = policy.subgroups
     if terms is None:
-        reason = "the policy asks for no guardrails over groups of patients"
+        reason = "the policy sets no limits in groups of patients"
         rule, found = "subgroups/all/guardrails", "not asked"
         return [not_asked(rule, "SUBGROUPS_NOT_ASKED", found=found, reason=reason, subject="groups")]
-    paired = [_weigh_difference(terms, d) for d in differences if _is_guarded(d)]
-    ceilings = _weigh_ceilings(policy, terms, challenger)
+    paired = [_evaluate_difference(terms, d) for d in differences if _is_limited(d)]
+    ceilings = _evaluate_ceilings(policy, terms, challenger)
     return [*_worst_and_broken(paired), *_worst_and_broken(ceilings), *_too_small(terms, challenger)]
 
 
-def _is_guarded(difference: PairedDifference) -> bool:
+def _is_limited(difference: PairedDifference) -> bool:
     return difference.judged and difference.group != EVERYBODY and difference.subject != POOLED
 
 
-def _weigh_difference(terms: Subgroups, d: PairedDifference) -> RuleResult:
+def _evaluate_difference(terms: Subgroups, d: PairedDifference) -> RuleResult:
     outcome: Outcome
     if is_number(d.high) and d.high < d.margin:
         outcome, code = "PASS", "SUBGROUPS_KEPT"
@@ -123,12 +123,27 @@ def _weigh_difference(terms: Subgroups, d: PairedDifference) -> RuleResult:
         outcome, code = "REJECT", "SUBGROUP_WORSE"
     found = f"{d.group}: mean difference {d.mean:+.2f} {d.unit} over {d.n} studies"
     return RuleResult(
-        f"subgroup/{d.subject}/paired_loss", "comparison", d.subject, "upper bound of the paired difference in a group",
-        d.high, d.low, d.high, "<", d.margin, d.unit, outcome, code, found, terms.reason, terms.source, d.group, d.n,
-    )  # fmt: skip
+        rule=f"subgroup/{d.subject}/paired_loss",
+        kind="comparison",
+        subject=d.subject,
+        outcome=outcome,
+        code=code,
+        reason=terms.reason,
+        source=terms.source,
+        figure_name="upper bound of the paired difference in a group",
+        figure=d.high,
+        low=d.low,
+        high=d.high,
+        relation="<",
+        threshold=d.margin,
+        unit=d.unit,
+        found=found,
+        group=d.group,
+        n=d.n,
+    )
 
 
-def _weigh_ceilings(policy: Policy, terms: Subgroups, record: EvaluationRecord) -> list[RuleResult]:
+def _evaluate_ceilings(policy: Policy, terms: Subgroups, record: EvaluationRecord) -> list[RuleResult]:
     members = _members(record.studies, terms.by)
     results = []
     for name, ceiling in terms.mae_at_most.items():
@@ -136,24 +151,35 @@ def _weigh_ceilings(policy: Policy, terms: Subgroups, record: EvaluationRecord) 
         for group, inside in members.items():
             studies = [s for s, is_in in zip(record.studies, inside.tolist(), strict=True) if is_in]
             losses = [loss_of(s, name, margin) for s in studies if has_truth(s, name)]
-            if len(losses) >= terms.least:
-                results.append(_weigh_ceiling(terms, name, group, ceiling, losses))
+            if len(losses) >= terms.min_studies:
+                results.append(_evaluate_ceiling(terms, name, group, ceiling, losses))
     return results
 
 
-def _weigh_ceiling(terms: Subgroups, name: str, group: str, ceiling: float, losses: Sequence[float]) -> RuleResult:
+def _evaluate_ceiling(terms: Subgroups, name: str, group: str, ceiling: float, losses: Sequence[float]) -> RuleResult:
     mae = round(float(np.mean(losses)), 9)
     kept = is_number(mae) and mae <= ceiling
-    found, unit = f"{group}: {len(losses)} studies, unanswered counted", PARAMETERS[name].unit
     return RuleResult(
-        f"subgroup/{name}/mae", "limit", name, "mean absolute error in a group", mae, None, None, "<=", ceiling, unit,
-        "PASS" if kept else "REJECT", "SUBGROUPS_KEPT" if kept else "SUBGROUP_WORSE", found, terms.reason,
-        terms.source, group, len(losses),
-    )  # fmt: skip
+        rule=f"subgroup/{name}/mae",
+        kind="limit",
+        subject=name,
+        outcome="PASS" if kept else "REJECT",
+        code="SUBGROUPS_KEPT" if kept else "SUBGROUP_WORSE",
+        reason=terms.reason,
+        source=terms.source,
+        figure_name="mean absolute error in a group",
+        figure=mae,
+        relation="<=",
+        threshold=ceiling,
+        unit=PARAMETERS[name].unit,
+        found=f"{group}: {len(losses)} studies, unanswered ones included",
+        group=group,
+        n=len(losses),
+    )
 
 
 def _worst_and_broken(results: Sequence[RuleResult]) -> list[RuleResult]:
-    """Every result that did not pass and, of each parameter, the one that passed most narrowly."""
+    """Every result that did not pass and, for each parameter, the one that passed most narrowly."""
     kept = [r for r in results if r.outcome == "PASS"]
     worst = {r.subject: r for r in sorted(kept, key=lambda r: (r.figure or 0.0) / (r.threshold or 1.0))}
     return [r for r in results if r.outcome != "PASS" or worst.get(r.subject) is r]
@@ -161,10 +187,10 @@ def _worst_and_broken(results: Sequence[RuleResult]) -> list[RuleResult]:
 
 def _too_small(terms: Subgroups, record: EvaluationRecord) -> list[RuleResult]:
     members = _members(record.studies, terms.by)
-    small = [f"{group} ({int(inside.sum())})" for group, inside in members.items() if inside.sum() < terms.least]
+    small = [f"{group} ({int(inside.sum())})" for group, inside in members.items() if inside.sum() < terms.min_studies]
     if not small:
         return []
-    found = f"below {terms.least} studies, told and not judged: {', '.join(small)}"
+    found = f"fewer than {terms.min_studies} studies, reported and not judged: {', '.join(small)}"
     rule, code = "subgroups/all/too_small", "SUBGROUPS_TOO_SMALL"
     return [not_asked(rule, code, found=found, reason=terms.reason, subject="groups")]
 
@@ -179,9 +205,9 @@ def _groupings(policy: Policy) -> Sequence[str]:
 
 
 def _row(policy: Policy, subject: str, group: str, d: Difference) -> PairedDifference:
-    """A difference with unit, margin and whether it decides anything."""
+    """A difference with its unit and margin, and whether it is judged."""
     terms = policy.subgroups
-    judged = group == EVERYBODY or (terms is not None and d.n >= terms.least)
+    judged = group == EVERYBODY or (terms is not None and d.n >= terms.min_studies)
     if subject == POOLED:
         unit, margin = "margins", 0.0 - policy.comparison.required_gain
     else:
@@ -191,7 +217,7 @@ def _row(policy: Policy, subject: str, group: str, d: Difference) -> PairedDiffe
 
 
 def _members(studies: Sequence[StudyOutcome], groupings: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
-    """Group -> (N,) which studies are in it; groupings in order, groups by name or by size of what they band."""
+    """Group -> (N,) which studies are in it; groupings in order, groups by name, bands of a number by size."""
     each = [groups_of(study) for study in studies]
     members: dict[str, NDArray[np.bool_]] = {}
     bands = [name for band in (SEVERITIES, AGES) for _, name in band]

@@ -19,8 +19,10 @@ from spine.errors import GateRefused
 from spine.model_digest import find_model_folder
 from validation.evaluation.record import EvaluationRecord, read_record
 from validation.evaluation.sealing import sealed_digest
+from validation.gates.evidence import Evidence
 from validation.gates.policy import Policy, read_policy
-from validation.gates.verdict import Verdict, explain, judge, read_verdict
+from validation.gates.verdict import Verdict, judge, read_verdict
+from validation.gates.verdict_text import explain
 from validation.promotion.approval import may_be_promoted
 from validation.promotion.approval_check import require_approval
 from validation.promotion.approved_baseline import require_expected_baseline
@@ -144,17 +146,13 @@ def _reproduce(verdict: Verdict, policy_path: Path, evidence_folder: Path) -> Po
             expected=f"hash {verdict.policy_hash[:12]}, which the verdict was judged by",
             remedy="judge again by the present policy",
         )
-    challenger = _find_record(evidence_folder, verdict.challenger_evidence)
-    champion = _find_record(evidence_folder, verdict.champion_evidence) if verdict.champion_model else None
-    baseline = _find_record(evidence_folder, verdict.baseline_evidence) if verdict.baseline_model else None
-    again = judge(
-        policy,
-        challenger,
-        champion,
-        judged_at=datetime.fromisoformat(verdict.judged_at),
-        baseline=baseline,
-        siblings=[_find_record(evidence_folder, digest) for digest in verdict.seed_evidence],
+    evidence = Evidence(
+        challenger=_find_record(evidence_folder, verdict.challenger_evidence),
+        champion=_find_record(evidence_folder, verdict.champion_evidence) if verdict.champion_model else None,
+        baseline=_find_record(evidence_folder, verdict.baseline_evidence) if verdict.baseline_model else None,
+        other_seeds=tuple(_find_record(evidence_folder, digest) for digest in verdict.seed_evidence),
     )
+    again = judge(policy, evidence, judged_at=datetime.fromisoformat(verdict.judged_at))
     if again.digest != verdict.digest:
         raise GateRefused(
             "VERDICT_NOT_REPRODUCED",

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from spine.errors import GateRefused
 from spine.model_digest import find_model_folder, model_digest
 from spine.storage import sha256_of_tree
-from validation.gates.verdict import Verdict, summarise_verdict
+from validation.gates.verdict import Verdict
+from validation.gates.verdict_text import summarise_verdict
 from validation.promotion.champion import TAG, download, model_altered
 from validation.promotion.history_length import place_of
 from validation.promotion.promotion_request import PromotionRequest

@@ -101,7 +101,7 @@ def _wrong_values(result: VirtualStudyResult, limits: VirtualStudyLimits) -> lis
         if not is_number(value):
             faults.append(f"{name} is {value}")
         elif result.units.get(name) != unit:
-            faults.append(f"{name} is in {result.units.get(name)} instead of {unit}")
+            faults.append(f"{name} has unit {result.units.get(name) or 'none'}, expected {unit}")
         elif unit == "deg" and not abs(value - truth) <= limits.tolerance_deg:
             faults.append(f"{name} is {value:.1f} {unit}; the true value is {truth:.1f}")
     if answered < limits.least_answers:
@@ -114,7 +114,7 @@ def _missing_outputs(result: VirtualStudyResult, champion: VirtualStudyResult | 
     faults = [f"unknown parameters {', '.join(unknown)}"] if unknown else []
     if champion is not None:
         missing = sorted(set(champion.values) - set(result.values))
-        faults += [f"the candidate reports no {', '.join(missing)}; the champion does"] if missing else []
+        faults += [f"the candidate reports no {name.replace('_', ' ')}; the champion does" for name in missing]
         views = sorted(set(champion.views) - set(result.views))
         faults += [f"the candidate reads no {view} view; the champion does" for view in views]
     return faults

@@ -1,8 +1,7 @@
-"""What a reviewer may do about a verdict: the exact commands, for each decision.
+"""What a reviewer can do about a verdict: the exact commands, for each decision.
 
-Contract: every command names the verdict by its digest, below the workspace in which the command is run, so that a
-command copied from an old page cannot speak of a newer verdict; what was done already, and what the gate would refuse,
-is not offered.
+Every command names the verdict by its digest, so that a command copied from an old page cannot act on a newer verdict.
+What has been done already, and what the gate would refuse, is not offered.
 """
 
 from dataclasses import dataclass
@@ -10,40 +9,42 @@ from dataclasses import dataclass
 from validation.gates.policy import Policy
 from validation.gates.verdict import Verdict
 from validation.promotion.approval import may_be_promoted, needs_approval
-from validation.review.verdict_status import Aftermath
+from validation.review.verdict_status import VerdictStatus
 
 
 @dataclass(frozen=True)
 class Option:
-    """One thing to do: what for, and the command."""
+    """One action: its purpose and the command."""
 
     title: str
     when: str
     command: str
 
 
-def options_for(verdict: Verdict, policy: Policy | None = None, done: Aftermath | None = None) -> tuple[Option, ...]:
-    """What can be done now, in the order in which it has to be done."""
+def options_for(
+    verdict: Verdict, policy: Policy | None = None, done: VerdictStatus | None = None
+) -> tuple[Option, ...]:
+    """What can be done now, in the order in which it must be done."""
     file = f"state/verdicts/{verdict.digest}.json"
-    explain = Option("Read the verdict in words", "every rule with its reason", f"plumbline explain {file} -w .")
+    explain = Option("Explain the verdict", "prints every rule with its reason", f"plumbline explain {file} -w .")
     promote = Option(
         "Promote",
-        "puts the judged bytes into service; every digest is checked again",
+        "puts the judged model into service; every digest is checked again",
         f'plumbline promote --verdict {verdict.digest[:12]} --by "YOUR NAME" -w .',
     )
     approve = Option(
         "Approve",
-        "records your grant, bound to this verdict's digest; not by the author of the run; it expires",
+        "records your approval of this verdict; it expires; the author of the run may not give it",
         f'plumbline approve {file} --as "YOUR NAME" --comment "WHY" -w .',
     )
     reject = Option(
         "Reject",
-        "records your refusal and its reason; nothing moves",
+        "records your refusal and its reason; the champion stays",
         f'plumbline reject {file} --as "YOUR NAME" --comment "WHY" -w .',
     )
     back = Option(
-        "Go back",
-        "returns to the last good model, should this one disappoint in service",
+        "Roll back",
+        "returns to the last good model if this one fails in service",
         'plumbline rollback --reason "WHY" -w .',
     )
     if done is not None and done.over:
@@ -55,12 +56,12 @@ def options_for(verdict: Verdict, policy: Policy | None = None, done: Aftermath 
 
 
 def asked_of_person(
-    verdict: Verdict, policy: Policy | None = None, done: Aftermath | None = None, *, where: str = "."
+    verdict: Verdict, policy: Policy | None = None, done: VerdictStatus | None = None, *, where: str = "."
 ) -> str:
-    """What a person is asked for before this verdict promotes anything, with the command; "" where nobody is asked.
+    """Which approval the policy requires before a promotion, with the command; "" where it requires none.
 
     Args:
-        policy: the verdict's own, where it is at hand; where: the workspace, as the command names it.
+        policy: the verdict's own, where it is available; where: the workspace, as the command names it.
     """
     if not may_be_promoted(verdict) or (done is not None and (done.over or done.granted)):
         return ""
@@ -68,26 +69,27 @@ def asked_of_person(
         return ""
     why = f" ({policy.approval.reason})" if policy is not None and needs_approval(policy, verdict) else ""
     return (
-        f"A person is asked before it may serve{why}. Whoever is not the author of its run says yes with\n"
+        f"The policy requires an approval before this model may serve{why}. "
+        "Anybody but the author of its run can give it:\n"
         f"  plumbline approve {verdict.digest[:12]} --as NAME --comment WHY -w {where}"
     )
 
 
-def advice_for(verdict: Verdict, policy: Policy | None = None, done: Aftermath | None = None) -> str:
-    """One sentence: what the decision leaves to a person."""
+def advice_for(verdict: Verdict, policy: Policy | None = None, done: VerdictStatus | None = None) -> str:
+    """What the decision leaves to a person."""
     if done is not None and done.over:
         return "Nothing is left to decide about this verdict."
     asks = policy is not None and needs_approval(policy, verdict)
     held = (
-        "Only a person's word is missing. Look at the patients on this page before you give it: no rule sees an image."
+        "Only an approval is missing. Look at the patients on this page before you approve: no rule sees an image."
         if may_be_promoted(verdict)
-        else "No limit is broken, but it was not shown to be better: no approval can promote it. "
-        "A better model, or more patients, have to be judged."
+        else "No limit is broken, but the challenger was not shown to be better. No approval can promote it. "
+        "Judge a better model, or judge on more patients."
     )
     return {
-        "PROMOTE": f"Every rule passed{'; the policy asks for a person besides' if asks else ''}. "
-        "Look at the patients on this page before you say yes: no rule sees an image.",
+        "PROMOTE": f"Every rule passed{', and the policy requires an approval' if asks else ''}. "
+        "Look at the patients on this page before you promote: no rule sees an image.",
         "HOLD": held,
-        "REJECT": "A limit is broken or the challenger is worse than the champion: no approval can promote it.",
-        "INSUFFICIENT": "The evidence does not allow a decision: no approval can replace it. Mend the evidence first.",
+        "REJECT": "A limit is broken or the challenger is worse than the champion. No approval can promote it.",
+        "INSUFFICIENT": "The evidence does not allow a decision. No approval can replace it. Correct the evidence.",
     }[verdict.decision]

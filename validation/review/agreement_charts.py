@@ -1,18 +1,20 @@
-"""Regression and Bland-Altman drawings of one parameter, for one model or for two side by side.
+"""Regression and Bland-Altman charts of one parameter, for one model or for two.
 
-Contract: both models' panels share their scales, so that what looks wider is wider; a parameter with fewer than two
-answers says so instead of being drawn.
+Both models' charts have the same scales, so that their spreads can be compared. A parameter with fewer than two answers
+says so instead of being drawn.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from spine.measurement.registry import PARAMETERS
 from validation.evaluation.agreement import Agreement
-from validation.evaluation.record import EvaluationRecord
-from validation.review.drawing import HEIGHT, WIDTH, Panel, Scale, scale_around
+from validation.evaluation.record import EvaluationRecord, ModelRole
+from validation.review.chart_style import DASHED, MUTED, ROLE_COLOURS, as_svg, chart_style, panels
 
 LEAST_ANSWERS = 2
+_SIZE, _MARGINS = (390.0, 190.0), (36.0, 6.0, 30.0, 34.0)
 
 
 @dataclass(frozen=True)
@@ -26,20 +28,29 @@ class Answers:
 
 @dataclass(frozen=True)
 class AgreementDrawing:
-    """The drawings of one parameter.
+    """The charts of one parameter.
 
     Attributes:
         label: of the parameter; in_paper: whether it is one of the paper's six.
-        panels: regression, then Bland-Altman, for each model in order.
-        missing: in words, which model has too few answers to be drawn.
+        charts: one for each model in order, regression beside Bland-Altman.
+        missing: which model has too few answers to be drawn.
     """
 
     label: str
     in_paper: bool
-    panels: tuple[str, ...]
+    charts: tuple[str, ...]
     missing: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Scales:
+    """The common limits of both models' charts: of truths and predictions, and of their differences."""
+
+    values: tuple[float, float]
+    reach: float
+
+
+@chart_style()
 def draw_agreements(records: Sequence[EvaluationRecord]) -> tuple[AgreementDrawing, ...]:
     """Every parameter of which the test set holds a truth, those of the paper first."""
     names = sorted(PARAMETERS, key=lambda name: not PARAMETERS[name].in_paper)
@@ -49,21 +60,14 @@ def draw_agreements(records: Sequence[EvaluationRecord]) -> tuple[AgreementDrawi
 def _draw(records: Sequence[EvaluationRecord], parameter: str) -> AgreementDrawing:
     answers = {record.model_role: answers_of(record, parameter) for record in records}
     drawn = [record for record in records if len(answers[record.model_role].truth) >= LEAST_ANSWERS]
-    missing = [_few(record, parameter) for record in records if record not in drawn]
-    every = [value for a in answers.values() for value in (*a.truth, *a.predicted)]
-    reach = max((abs(p - t) for a in answers.values() for t, p in zip(a.truth, a.predicted, strict=True)), default=1.0)
-    limits = [
-        abs(record.statistics[parameter].figures[name].value or 0.0)
-        for record in drawn
-        for name in ("loa_low", "loa_high")
-    ]
-    half = 1.1 * max(reach, *limits, 0.5) if limits else 1.0
-    panels: list[str] = []
-    for record in drawn:
-        panels.append(_regression(record, parameter, answers[record.model_role], every))
-        panels.append(_bland_altman(record, parameter, answers[record.model_role], every, half))
+    scales = _scales(drawn, parameter, answers) if drawn else None
     definition = PARAMETERS[parameter]
-    return AgreementDrawing(definition.label, definition.in_paper, tuple(panels), tuple(missing))
+    return AgreementDrawing(
+        label=definition.label,
+        in_paper=definition.in_paper,
+        charts=tuple(_chart(r, parameter, answers[r.model_role], scales) for r in drawn if scales),
+        missing=tuple(_few(record, parameter) for record in records if record not in drawn),
+    )
 
 
 def _few(record: EvaluationRecord, parameter: str) -> str:
@@ -78,53 +82,69 @@ def answers_of(record: EvaluationRecord, parameter: str) -> Answers:
     return Answers(tuple(i for i, _, _ in known), tuple(t for _, t, _ in known), tuple(p for _, _, p in known))
 
 
-def _regression(record: EvaluationRecord, parameter: str, answers: Answers, every: Sequence[float]) -> str:
-    agreement, unit = record.statistics[parameter], _unit(record.statistics[parameter])
-    x = scale_around(every, 40, WIDTH - 8)
-    panel = Panel(
-        f"{PARAMETERS[parameter].label}, {record.model_role}: predicted against truth, {len(answers.truth)} studies",
-        x,
-        Scale(x.low, x.high, HEIGHT - 34, 30),
-    ).frame(f"truth, {unit.strip()}", f"predicted, {unit.strip()}", heading=f"{record.model_role} · regression")
-    low, high = min(every), max(every)
-    panel.line([(low, low), (high, high)], "reference")
-    panel.points(list(zip(answers.truth, answers.predicted, strict=True)), answers.names, record.model_role)
-    slope, intercept = (agreement.figures[name].value for name in ("slope", "intercept"))
-    error, r = (agreement.figures[name].value for name in ("standard_error_of_estimate", "pearson_r"))
+def _scales(drawn: Sequence[EvaluationRecord], parameter: str, answers: Mapping[ModelRole, Answers]) -> _Scales:
+    given = [answers[record.model_role] for record in drawn]
+    every = [value for a in given for value in (*a.truth, *a.predicted)]
+    pad = 0.06 * max(max(every) - min(every), 1.0)
+    differences = [abs(p - t) for a in given for t, p in zip(a.truth, a.predicted, strict=True)]
+    limits = [abs(_value(record.statistics[parameter], name) or 0.0) for record in drawn for name in _LIMITS]
+    return _Scales((min(every) - pad, max(every) + pad), 1.1 * max(*differences, *limits, 0.5))
+
+
+_LIMITS = ("loa_low", "loa_high")
+
+
+def _chart(record: EvaluationRecord, parameter: str, answers: Answers, scales: _Scales) -> str:
+    figure, (left, right) = panels(2, _SIZE, _MARGINS)
+    _regression(left, record, parameter, answers, scales)
+    _bland_altman(right, record, parameter, answers, scales)
+    title = f"{PARAMETERS[parameter].label}, {record.model_role}: regression of predicted on truth, and Bland-Altman"
+    return as_svg(
+        figure, f"{title}, {len(answers.truth)} studies", {"regression": answers.names, "pairs": answers.names}
+    )
+
+
+def _regression(axes: Any, record: EvaluationRecord, parameter: str, answers: Answers, scales: _Scales) -> None:
+    agreement, colour = record.statistics[parameter], ROLE_COLOURS[record.model_role]
+    unit = _unit(agreement)
+    axes.plot(scales.values, scales.values, color=MUTED, linewidth=0.8, linestyle=DASHED)
+    axes.scatter(answers.truth, answers.predicted, s=10, color=colour, alpha=0.62, linewidths=0, gid="regression")
+    slope, intercept = _value(agreement, "slope"), _value(agreement, "intercept")
+    error, r = _value(agreement, "standard_error_of_estimate"), _value(agreement, "pearson_r")
     if slope is not None and intercept is not None and error is not None and r is not None:
         ends = (min(answers.truth), max(answers.truth))
-        panel.line([(end, intercept + slope * end) for end in ends], record.model_role)
-        told = f"y = {intercept:.1f} + {slope:.2f} x, SEE {error:.2f}{unit}, r {r:.3f}"
-        panel.text(40, 24, told.replace("-", "−"), "told", "start")
-    return panel.svg()
+        axes.plot(ends, [intercept + slope * end for end in ends], color=colour)
+        _caption(axes, f"y = {intercept:.1f} + {slope:.2f} x, SEE {error:.2f}{unit}, r {r:.3f}")
+    axes.set(
+        xlim=scales.values, ylim=scales.values, xlabel=f"truth, {unit.strip()}", ylabel=f"predicted, {unit.strip()}"
+    )
+    axes.set_title(f"{record.model_role} · regression", y=1.09)
 
 
-def _bland_altman(
-    record: EvaluationRecord, parameter: str, answers: Answers, every: Sequence[float], half: float
-) -> str:
-    agreement, unit = record.statistics[parameter], _unit(record.statistics[parameter])
-    panel = Panel(
-        f"{PARAMETERS[parameter].label}, {record.model_role}: Bland-Altman, {len(answers.truth)} studies",
-        scale_around(every, 40, WIDTH - 8),
-        Scale(-half, half, HEIGHT - 34, 30),
-    )
-    bias, low, high = (agreement.figures[name].value for name in ("bias", "loa_low", "loa_high"))
-    if low is not None and high is not None:
-        panel.band(low, high, f"band {record.model_role}")
-    panel.frame(
-        f"mean of both, {unit.strip()}",
-        f"predicted − truth, {unit.strip()}",
-        heading=f"{record.model_role} · Bland-Altman",
-    )
-    panel.line([(panel.x.low, 0), (panel.x.high, 0)], "reference")
-    places = [((t + p) / 2, p - t) for t, p in zip(answers.truth, answers.predicted, strict=True)]
-    panel.points(places, answers.names, record.model_role)
-    if bias is not None:
-        panel.line([(panel.x.low, bias), (panel.x.high, bias)], record.model_role)
+def _bland_altman(axes: Any, record: EvaluationRecord, parameter: str, answers: Answers, scales: _Scales) -> None:
+    agreement, colour = record.statistics[parameter], ROLE_COLOURS[record.model_role]
+    unit = _unit(agreement)
+    axes.axhline(0, color=MUTED, linewidth=0.8, linestyle=DASHED)
+    bias, (low, high) = _value(agreement, "bias"), (_value(agreement, name) for name in _LIMITS)
     if bias is not None and low is not None and high is not None:
-        told = f"bias {bias:+.1f}, limits {low:+.1f} … {high:+.1f}{unit}".replace("-", "−")
-        panel.text(40, 24, told, "told", "start")
-    return panel.svg()
+        axes.axhspan(low, high, color=colour, alpha=0.12, linewidth=0)
+        axes.axhline(bias, color=colour)
+        _caption(axes, f"bias {bias:+.1f}, limits {low:+.1f} … {high:+.1f}{unit}")
+    means = [(t + p) / 2 for t, p in zip(answers.truth, answers.predicted, strict=True)]
+    differences = [p - t for t, p in zip(answers.truth, answers.predicted, strict=True)]
+    axes.scatter(means, differences, s=10, color=colour, alpha=0.62, linewidths=0, gid="pairs")
+    axes.set(xlim=scales.values, ylim=(-scales.reach, scales.reach))
+    axes.set(xlabel=f"mean of both, {unit.strip()}", ylabel=f"predicted − truth, {unit.strip()}")
+    axes.set_title(f"{record.model_role} · Bland-Altman", y=1.09)
+
+
+def _caption(axes: Any, text: str) -> None:
+    """The figures of a chart, between its title and its frame."""
+    axes.text(0, 1.03, text.replace("-", "−"), transform=axes.transAxes, fontsize=7)
+
+
+def _value(agreement: Agreement, figure: str) -> float | None:
+    return agreement.figures[figure].value
 
 
 def _unit(agreement: Agreement) -> str:

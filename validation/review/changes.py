@@ -1,7 +1,6 @@
 """What changed between the champion's training and the challenger's: data, code, environment, cost.
 
-Contract: what is not known is told as not known, never as unchanged; energy that no machine told is told as not
-measured.
+What is not known reads ``not known``, never unchanged. Energy that the machine did not report reads ``not measured``.
 """
 
 from collections import Counter
@@ -30,7 +29,7 @@ class RunFacts:
         run_id, run_url: in MLflow; version: of the registered candidate.
         dagster_run, dagster_url: the run that registered it.
         commit, dirty: git state of the code that trained; versions: of the libraries.
-        preset, seed, device, devices, seconds, epochs, images, energy: of the fit; energy in words.
+        preset, seed, device, devices, seconds, epochs, images, energy: of the fit; energy as text.
         dataset, dvc_version: of the data set; patients: its patients.
     """
 
@@ -57,7 +56,7 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Change:
-    """One fact in both runs; ``differs`` is None where it cannot be told."""
+    """One fact in both runs; ``differs`` is None where it is not known."""
 
     what: str
     champion: str
@@ -119,8 +118,8 @@ def compare_runs(challenger: RunFacts, champion: RunFacts | None) -> tuple[Chang
     ]
     rows = [_change(what, before, after) for what, before, after in pairs]
     spent = _change("energy, of whole devices", other.energy, challenger.energy)
-    told = replace(spent, champion=other.energy or NOT_MEASURED, challenger=challenger.energy or NOT_MEASURED)
-    return (*rows, told)
+    energy = replace(spent, champion=other.energy or NOT_MEASURED, challenger=challenger.energy or NOT_MEASURED)
+    return (*rows, energy)
 
 
 def minutes(facts: RunFacts) -> str | None:
@@ -129,7 +128,7 @@ def minutes(facts: RunFacts) -> str | None:
 
 
 def epochs_of(facts: RunFacts) -> str | None:
-    """Whole passes over the data, as text; a fit that ended in its first one has none, and still learnt."""
+    """Whole passes over the data, as text; ``less than one`` for a fit that ended within the first."""
     return "less than one" if facts.epochs == 0 else _count(facts.epochs)
 
 

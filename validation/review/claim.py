@@ -1,8 +1,7 @@
 """A checklist in the manner of CLAIM (2024), filled from the records of one candidate.
 
-Contract: an item is answered from a record or reads "not provided"; none is answered by a sentence that would be true
-of every model. The checklist follows the items' subjects in CLAIM (Mongan, Moy, Kahn, Radiol Artif Intell 2020; update
-2024); it is not the official form.
+An item is answered from a record or reads "not provided"; no answer would be true of every model. The checklist follows
+the subjects of CLAIM's items (Mongan, Moy, Kahn, Radiol Artif Intell 2020; update 2024). It is not the official form.
 """
 
 import json
@@ -14,8 +13,8 @@ from validation.gates.rule_results import RuleResult
 from validation.gates.subgroups import EVERYBODY
 from validation.gates.verdict import Verdict
 from validation.review.changes import SPLITS, RunFacts, epochs_of, minutes
-from validation.review.model_card import NOT_PROVIDED
-from validation.review.subgroup_names import DIMENSIONS, group_of, in_order
+from validation.review.model_card import NOT_PROVIDED, VIRTUAL_TEST
+from validation.review.subgroup_names import DIMENSIONS, NOT_KNOWN, group_of, in_order
 
 SCHEMA = "plumbline.claim/1"
 
@@ -31,7 +30,7 @@ class ClaimSource:
 
 @dataclass(frozen=True)
 class ClaimItem:
-    """One item: section, what it asks for, the answer (``not provided`` where no record answers)."""
+    """One item: section, what it asks for, the answer (``not provided`` where no record has one)."""
 
     section: str
     asks: str
@@ -83,12 +82,12 @@ def _partitions(source: ClaimSource) -> str | None:
 
 
 def _demographics(source: ClaimSource) -> str | None:
-    told = []
+    answers = []
     for dimension, title in DIMENSIONS.items():
         groups = [group_of(study, dimension) for study in source.record.studies]
-        if set(groups) != {"not told"}:
-            told.append(f"{title}: " + ", ".join(f"{g} ({groups.count(g)})" for g in in_order(groups)))
-    return "; ".join(told) or None
+        if set(groups) != {NOT_KNOWN}:
+            answers.append(f"{title}: " + ", ".join(f"{g} ({groups.count(g)})" for g in in_order(groups)))
+    return "; ".join(answers) or None
 
 
 def _failures(source: ClaimSource) -> str | None:
@@ -102,30 +101,30 @@ def _failures(source: ClaimSource) -> str | None:
 
 def _calibration(source: ClaimSource) -> str | None:
     figures = [(n, a.figures["interval_coverage"].value) for n, a in source.record.statistics.items()]
-    told = [f"{name} {value:.0%}" for name, value in figures if value is not None]
-    return "90 % intervals that hold: " + ", ".join(told) if told else None
+    answers = [f"{name} {value:.0%}" for name, value in figures if value is not None]
+    return "90 % interval coverage: " + ", ".join(answers) if answers else None
 
 
 def _figures(source: ClaimSource) -> str | None:
     figures = source.record.statistics
-    told = [
+    answers = [
         f"{name} {error.value:.2f} [{error.low:.2f}, {error.high:.2f}] {agreement.unit}"
         for name, agreement in figures.items()
         if (error := agreement.figures["standard_error_of_estimate"]).value is not None
         and error.low is not None
         and error.high is not None
     ]
-    return "standard error of the estimate: " + "; ".join(told) if told else None
+    return "standard error of the estimate: " + "; ".join(answers) if answers else None
 
 
 def _sample_size(source: ClaimSource) -> str | None:
     asked = [r for r in source.verdict.results if r.kind == "evidence" and r.threshold is not None]
-    told = [
+    answers = [
         f"{r.subject} {r.figure_name} {_count(r, r.figure)}, asked {_count(r, r.threshold)}"
         for r in asked
         if r.figure is not None
     ]
-    return "; ".join(told) or None
+    return "; ".join(answers) or None
 
 
 def _count(result: RuleResult, value: float | None) -> str:
@@ -142,11 +141,13 @@ def _aims(source: ClaimSource) -> str:
 
 def _margins(source: ClaimSource) -> str:
     compared = [r for r in source.verdict.results if r.kind == "comparison" and r.threshold is not None]
-    told = [f"{r.subject} {r.figure_name} {r.relation} {r.threshold:g} {r.unit}" for r in compared if r.group == "all"]
+    answers = [
+        f"{r.subject} {r.figure_name} {r.relation} {r.threshold:g} {r.unit}" for r in compared if r.group == "all"
+    ]
     policy = (
         f"policy {source.verdict.policy} version {source.verdict.policy_version}, hash {source.verdict.policy_hash}"
     )
-    return "; ".join((policy, *dict.fromkeys(told)))
+    return "; ".join((policy, *dict.fromkeys(answers)))
 
 
 def _disjoint(source: ClaimSource) -> str | None:
@@ -172,8 +173,10 @@ _DIRTY = " with uncommitted changes"
 
 def _libraries(source: ClaimSource) -> str | None:
     known = (("trained", source.run.versions), ("evaluated", source.record.environment))
-    told = [f"{when} with " + ", ".join(f"{n} {v}" for n, v in sorted(found.items())) for when, found in known if found]
-    return "; ".join(told) or None
+    answers = [
+        f"{when} with " + ", ".join(f"{n} {v}" for n, v in sorted(found.items())) for when, found in known if found
+    ]
+    return "; ".join(answers) or None
 
 
 def _training(source: ClaimSource) -> str | None:
@@ -182,24 +185,24 @@ def _training(source: ClaimSource) -> str | None:
         return None
     spent = minutes(run)
     epochs = epochs_of(run)
-    told = (
+    answers = (
         f"preset {run.preset}",
         f"seed {run.seed}",
         f"epochs: {epochs}" if epochs else "",
         spent and f"{spent} minutes",
     )
-    return ", ".join(part for part in told if part)
+    return ", ".join(part for part in answers if part)
 
 
 def _subgroups(source: ClaimSource) -> str | None:
-    """Which groups were held against the champion, and which were too small for it."""
+    """Which groups were compared with the champion, and which were too small for it."""
     rows = [row for row in source.verdict.differences if row.group != EVERYBODY]
     judged = {row.group for row in rows if row.judged}
     small = {row.group for row in rows} - judged
     if not rows:
         return None
-    told = f"judged beside the champion: {'; '.join(in_order(judged)) or 'no group'}"
-    return told + (f". Too few patients to judge: {'; '.join(in_order(small))}" if small else "")
+    answers = f"compared with the champion: {'; '.join(in_order(judged)) or 'no group'}"
+    return answers + (f". Too few patients to judge: {'; '.join(in_order(small))}" if small else "")
 
 
 def _place(source: ClaimSource) -> str | None:
@@ -241,8 +244,7 @@ _ITEMS: tuple[tuple[str, str, Answer], ...] = (
     ("results", "demographics of the test set", _demographics),
     ("results", "failures", _failures),
     ("results", "decision", lambda s: f"{s.verdict.decision}, verdict {s.verdict.digest}"),
-    ("discussion", "limits",
-     lambda s: "virtual patients: no figure holds for real radiographs" if s.record.simulated else None),
+    ("discussion", "limits", lambda s: VIRTUAL_TEST if s.record.simulated else None),
     ("discussion", "implications for practice", _absent),
     ("other", "registration", _absent),
     ("other", "where code is", _code),

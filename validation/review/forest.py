@@ -1,69 +1,94 @@
 """The forest plot: paired differences of challenger and champion by parameter and subgroup.
 
-Contract: every row of the verdict is drawn, its number of patients beside it; a group that the policy found too small
-to judge is drawn pale, because an interval of a few patients persuades without showing anything.
+Every row of the verdict is drawn with its number of patients. A group that the policy finds too small to judge is drawn
+pale: the interval of a few patients shows nothing.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from spine.measurement.registry import PARAMETERS
 from validation.gates.subgroups import EVERYBODY, PairedDifference
-from validation.review.drawing import Panel, Scale
+from validation.review.chart_style import BAD, GOOD, INK, MUTED, as_svg, chart_style, panels
 
-_ROW, _TOP, _NAMES, _FIGURES, _WIDTH = 15, 28, 212, 158, 620
+_ROW, _WIDTH = 12.0, 460.0
+_MARGINS = (150.0, 146.0, 34.0, 34.0)
+_COLOURS = {"worse": BAD, "better": GOOD, "level": MUTED}
 
 
+@chart_style()
 def draw_forests(differences: Sequence[PairedDifference]) -> tuple[str, ...]:
-    """One drawing for each subject, in the verdict's order."""
+    """One chart for each subject, in the verdict's order."""
     rows: dict[str, list[PairedDifference]] = {}
     for row in differences:
         rows.setdefault(row.subject, []).append(row)
     return tuple(draw_forest(subject, members) for subject, members in rows.items())
 
 
+@chart_style()
 def draw_forest(subject: str, rows: Sequence[PairedDifference]) -> str:
     """One subject's rows; zero, the margin of every row and its interval on one scale."""
     unit = "°" if rows[0].unit == "deg" else f" {rows[0].unit}"
     label = PARAMETERS[subject].label if subject in PARAMETERS else f"{subject}, in {rows[0].unit}"
-    reach = 1.05 * max(0.1, *(abs(v) for r in rows for v in (r.margin, *((r.low, r.high) if r.judged else (r.mean,)))))
-    bottom = _TOP + _ROW * len(rows) + 4
-    panel = Panel(
-        f"{label}: difference of errors, challenger minus champion, by subgroup",
-        Scale(-reach, reach, _NAMES, _WIDTH - _FIGURES),
-        Scale(0, 1, bottom, _TOP - 6),
-        _WIDTH,
-        bottom + 30,
+    figure, (axes,) = panels(1, (_WIDTH, _MARGINS[2] + _MARGINS[3] + _ROW * len(rows)), _MARGINS)
+    places = range(len(rows))
+    colours = [(_COLOURS[_state(row)], 1.0 if row.judged else 0.35) for row in rows]
+    widths = [2.2 if row.group == EVERYBODY else 1.2 for row in rows]
+    axes.axvline(0, color=MUTED, linewidth=0.9)
+    axes.vlines([r.margin for r in rows], [p - 0.4 for p in places], [p + 0.4 for p in places], BAD, linewidth=0.8)
+    axes.hlines(places, [row.low for row in rows], [row.high for row in rows], colours, linewidths=widths)
+    axes.scatter([row.mean for row in rows], places, s=14, c=colours, marker="s", linewidths=0)
+    axes.set_xlim(*_reach(rows))
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel(f"← challenger better · in {unit.strip()} · champion better →")
+    axes.set_title(label, x=-_MARGINS[0] / (_WIDTH - _MARGINS[0] - _MARGINS[1]), y=1.0, pad=20)
+    axes.text(
+        0.5, 1.0, _margins(rows, unit), transform=axes.transAxes, ha="center", va="bottom", color=MUTED, fontsize=7
     )
-    for value in panel.x.ticks(6):
-        panel.line([(value, 0), (value, 1)], "grid")
-        panel.text(panel.x.at(value), bottom + 12, f"{value:g}".replace("-", "−"), "tick", "middle")
-    panel.text(
-        panel.x.at(0), bottom + 25, f"← challenger better · in {unit.strip()} · champion better →", "label", "middle"
-    )
-    panel.text(4, 12, label, "heading", "start")
-    panel.line([(0, 0), (0, 1)], "zero")
-    panel.text(panel.x.at(0), _TOP - 10, _margins(rows, unit), "tick", "middle")
-    for i, row in enumerate(rows):
-        _draw_row(panel, row, _TOP + _ROW * (i + 0.5))
-    return panel.svg()
+    _write_rows(axes, rows)
+    return as_svg(figure, f"{label}: difference of errors, challenger minus champion, by subgroup")
+
+
+def _write_rows(axes: Any, rows: Sequence[PairedDifference]) -> None:
+    """The name of each row left of its interval, its figures right of it."""
+    axes.set_yticks(range(len(rows)), [f"{_name(row)} (n = {row.n})" for row in rows])
+    for place, (row, tick) in enumerate(zip(rows, axes.get_yticklabels(), strict=True)):
+        look = {
+            "color": INK if row.judged else MUTED,
+            "fontstyle": "normal" if row.judged else "italic",
+            "fontweight": "bold" if row.group == EVERYBODY else "normal",
+        }
+        tick.set(**look)
+        if _state(row) != "level":
+            look["color"] = _COLOURS[_state(row)]
+        axes.text(1.03, place, _figures(row), transform=axes.get_yaxis_transform(), va="center", fontsize=7, **look)
+
+
+def _reach(rows: Sequence[PairedDifference]) -> tuple[float, float]:
+    """Limits about zero that hold every mean and margin, and the intervals of the groups that are judged."""
+    ends = [v for r in rows for v in (r.margin, r.mean, *((r.low, r.high) if r.judged else ()))]
+    reach = 1.05 * max(0.1, *(abs(value) for value in ends))
+    return -reach, reach
+
+
+def _name(row: PairedDifference) -> str:
+    return "all patients" if row.group == EVERYBODY else row.group
+
+
+def _state(row: PairedDifference) -> str:
+    return "worse" if row.low > 0 and row.judged else "better" if row.high < 0 else "level"
 
 
 def _margins(rows: Sequence[PairedDifference], unit: str) -> str:
     whole = next((r.margin for r in rows if r.group == EVERYBODY), rows[0].margin)
     groups = {r.margin for r in rows if r.group != EVERYBODY} - {whole}
-    told = f"margin {whole + 0.0:g}{unit}" + (f", in groups {min(groups):g}{unit}" if groups else "")
-    return told.replace("-", "−")
+    text = f"margin {whole + 0.0:g}{unit}" + (f", in groups {min(groups):g}{unit}" if groups else "")
+    return text.replace("-", "−")
 
 
-def _draw_row(panel: Panel, row: PairedDifference, place: float) -> None:
-    whole, unit = row.group == EVERYBODY, "°" if row.unit == "deg" else ""
-    kind = "whole" if whole else "part" if row.judged else "part faint"
-    panel.text(_NAMES - 8, place + 3, f"{'all patients' if whole else row.group} (n = {row.n})", f"row {kind}", "end")
-    state = "worse" if row.low > 0 and row.judged else "better" if row.high < 0 and row.judged else "level"
-    at = panel.x.at(row.margin)
-    panel.marks.append(f'<path class="line margin" d="M{at} {place - 6:.1f}v12"/>')
-    panel.interval(place, (row.low, row.mean, row.high), f"{kind} {state}")
-    interval = f" [{row.low:+.2f}, {row.high:+.2f}]" if row.n > 1 else ""  # one patient has a figure, and no interval
-    told = f"{row.mean:+.2f}{interval}{unit}"
-    told += "  > margin" if row.judged and not row.high < row.margin else ""
-    panel.text(_WIDTH - _FIGURES + 8, place + 3, told.replace("-", "−"), f"row {kind} {state}", "start")
+def _figures(row: PairedDifference) -> str:
+    """Mean and interval; one patient has a mean and no interval."""
+    interval = f" [{row.low:+.2f}, {row.high:+.2f}]" if row.n > 1 else ""
+    beyond = "  > margin" if row.judged and not row.high < row.margin else ""
+    return f"{row.mean:+.2f}{interval}{'°' if row.unit == 'deg' else ''}{beyond}".replace("-", "−")

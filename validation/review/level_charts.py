@@ -1,27 +1,29 @@
-"""Landmark error by level, and how often intervals hold the truth: champion beside challenger.
+"""Charts of the landmark error by level, and of how often intervals hold the truth: champion beside challenger.
 
-Contract: both models stand on one scale, the challenger above the champion in every row; a level without a figure has
-a row without a mark.
+Both models stand on one scale, the challenger above the champion in every row. A level without a figure has a row
+without a mark.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from spine.measurement.registry import PARAMETERS
 from validation.evaluation.landmark_errors import LandmarkSummary, Space
 from validation.evaluation.record import EvaluationRecord, ModelRole
-from validation.review.drawing import Panel, Scale
+from validation.review.chart_style import BAD, DASHED, INK, MUTED, ROLE_COLOURS, as_svg, chart_style, panels
 
 CLAIMED = 0.9
-"""What an interval claims: it holds the truth nine times in ten."""
+"""The share of truths that an interval claims to hold."""
 
-_ROW, _TOP, _NAMES, _WIDTH = 18, 30, 54, 360
-_SPACES: tuple[tuple[Space, str], ...] = (("frontal", "frontal"), ("lateral", "lateral"), ("3d", "in space"))
+_ROW = 13.0
+SPACES: tuple[tuple[Space, str], ...] = (("frontal", "frontal"), ("lateral", "lateral"), ("3d", "in space"))
 
 
+@chart_style()
 def draw_landmark_levels(records: Sequence[EvaluationRecord]) -> tuple[str, ...]:
-    """One drawing for each space that has figures: median and 95th percentile by level."""
+    """One chart for each space that has figures: median and 95th percentile by level."""
     drawn = []
-    for space, title in _SPACES:
+    for space, title in SPACES:
         found = {record.model_role: _levels(record, space) for record in records}
         levels = list(dict.fromkeys(row.group for rows in found.values() for row in rows))
         if levels:
@@ -35,36 +37,22 @@ def _levels(record: EvaluationRecord, space: Space) -> list[LandmarkSummary]:
 
 
 def _draw_levels(title: str, levels: Sequence[str], found: Mapping[ModelRole, list[LandmarkSummary]]) -> str:
-    every = [row for rows in found.values() for row in rows]
-    in_mm = all(row.median_mm is not None for row in every)
+    in_mm = all(row.median_mm is not None for rows in found.values() for row in rows)
     unit = "mm" if in_mm else "px"
-    ends = [(row.p95_mm if in_mm else row.median_px) or 0.0 for row in every]
-    bottom = _TOP + _ROW * len(levels)
-    panel = Panel(
-        f"Landmark error by level, {title}: median and 95th percentile in {unit}",
-        Scale(0, 1.05 * max(*ends, 0.5), _NAMES, _WIDTH - 10),
-        Scale(0, 1, bottom, _TOP),
-        _WIDTH,
-        bottom + 32,
-    )
-    for value in panel.x.ticks():
-        panel.line([(value, 0), (value, 1)], "grid")
-        panel.text(panel.x.at(value), bottom + 12, f"{value:g}", "tick", "middle")
-    told = f"error, {unit}: dot median, line to 95th percentile"
-    panel.text((_NAMES + _WIDTH) / 2, bottom + 26, told, "label", "middle")
-    panel.text(_NAMES, 14, title, "heading", "start")
-    for i, level in enumerate(levels):
-        panel.text(_NAMES - 8, _TOP + _ROW * (i + 0.5) + 3, level, "row", "end")
-        for j, (role, rows) in enumerate(found.items()):
-            row = next((r for r in rows if r.group == level), None)
-            if row is not None:
-                place = _TOP + _ROW * (i + (0.5 if len(found) == 1 else 0.3 + 0.4 * j))
-                median = (row.median_mm if in_mm else row.median_px) or 0.0
-                far = row.p95_mm if in_mm and row.p95_mm is not None else median
-                panel.interval(place, (median, median, far), role)
-    return panel.svg()
+    figure, axes = _rows(levels, 260.0, (30.0, 10.0))
+    for place, (role, rows) in enumerate(found.items()):
+        at = [levels.index(row.group) + _offset(place, len(found)) for row in rows]
+        medians = [(row.median_mm if in_mm else row.median_px) or 0.0 for row in rows]
+        far = [row.p95_mm if in_mm and row.p95_mm is not None else m for row, m in zip(rows, medians, strict=True)]
+        axes.hlines(at, medians, far, ROLE_COLOURS[role], linewidth=1.3)
+        axes.scatter(medians, at, s=14, color=ROLE_COLOURS[role], marker="s", linewidths=0)
+    axes.set_xlim(left=0)
+    axes.set_xlabel(f"error, {unit}: square median, line to the 95th percentile")
+    axes.set_title(title)
+    return as_svg(figure, f"Landmark error by level, {title}: median and 95th percentile in {unit}")
 
 
+@chart_style()
 def draw_calibration(records: Sequence[EvaluationRecord]) -> str | None:
     """Share of 90 % intervals that hold the truth, by parameter; None where no model gives intervals."""
     names = [
@@ -74,34 +62,40 @@ def draw_calibration(records: Sequence[EvaluationRecord]) -> str | None:
     ]
     if not names:
         return None
-    left, width = 190, 620
-    bottom = _TOP + _ROW * len(names)
-    panel = Panel(
-        "Calibration: share of the 90 % intervals that hold the truth, by parameter",
-        Scale(0.4, 1.0, left, width - 130),
-        Scale(0, 1, bottom, _TOP - 4),
-        width,
-        bottom + 32,
-    )
-    for value in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0):
-        panel.line([(value, 0), (value, 1)], "margin" if value == CLAIMED else "grid")
-        panel.text(panel.x.at(value), bottom + 12, f"{value:.0%}", "tick", "middle")
-    panel.text(panel.x.at(0.7), bottom + 26, "intervals that hold the truth (Wilson 95 %)", "label", "middle")
-    panel.text(panel.x.at(CLAIMED), _TOP - 9, "claimed", "tick", "middle")
-    panel.text(width - 120, _TOP - 9, "mean width", "tick", "start")
-    for i, name in enumerate(names):
-        panel.text(left - 8, _TOP + _ROW * (i + 0.5) + 3, PARAMETERS[name].label, "row", "end")
-        for j, record in enumerate(records):
-            place = _TOP + _ROW * (i + (0.5 if len(records) == 1 else 0.3 + 0.4 * j))
-            _draw_held(panel, record, name, place, width - 120 + 56 * j)
-    return panel.svg()
+    figure, axes = _rows([PARAMETERS[name].label for name in names], 470.0, (138.0, 92.0))
+    axes.axvline(CLAIMED, color=BAD, linewidth=0.8, linestyle=DASHED)
+    axes.text(CLAIMED, 1.0, "claimed", transform=axes.get_xaxis_transform(), ha="center", va="bottom", color=MUTED)
+    axes.text(1.04, 1.0, "mean width", transform=axes.transAxes, va="bottom", color=MUTED)
+    for place, record in enumerate(records):
+        _draw_coverage(axes, record, names, _offset(place, len(records)), 1.04 + 0.2 * place)
+    axes.set_xlim(0.4, 1.0)
+    axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    axes.set_xlabel("intervals that hold the truth (Wilson 95 % interval)")
+    return as_svg(figure, "Calibration: share of the 90 % intervals that hold the truth, by parameter")
 
 
-def _draw_held(panel: Panel, record: EvaluationRecord, name: str, place: float, column: float) -> None:
-    figures = record.statistics[name].figures
-    held, width = figures["interval_coverage"], figures["interval_width"].value
-    if held.value is not None and held.low is not None and held.high is not None:
-        panel.interval(place, (held.low, held.value, held.high), record.model_role)
-    if width is not None:
-        unit = "°" if record.statistics[name].unit == "deg" else " mm"
-        panel.text(column, place + 3, f"{width:.1f}{unit}", f"tick {record.model_role}", "start")
+def _draw_coverage(axes: Any, record: EvaluationRecord, names: Sequence[str], offset: float, column: float) -> None:
+    colour = ROLE_COLOURS[record.model_role]
+    for row, name in enumerate(names):
+        figures = record.statistics[name].figures
+        share, width = figures["interval_coverage"], figures["interval_width"].value
+        if share.value is not None and share.low is not None and share.high is not None:
+            axes.hlines(row + offset, share.low, share.high, colour, linewidth=1.3)
+            axes.scatter([max(share.value, 0.4)], [row + offset], s=14, color=colour, marker="s", linewidths=0)
+        if width is not None:
+            text = f"{width:.1f}{'°' if record.statistics[name].unit == 'deg' else ' mm'}"
+            axes.text(column, row, text, transform=axes.get_yaxis_transform(), va="center", color=colour, fontsize=7)
+
+
+def _rows(labels: Sequence[str], width: float, sides: tuple[float, float]) -> tuple[Any, Any]:
+    """A figure with a row for each label."""
+    figure, (axes,) = panels(1, (width, 52.0 + _ROW * len(labels)), (*sides, 30.0, 22.0))
+    axes.set_yticks(range(len(labels)), labels, color=INK)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
+    return figure, axes
+
+
+def _offset(place: int, count: int) -> float:
+    """Where a model's mark lies in its row: in the middle, or the first above and the second below it."""
+    return 0.0 if count == 1 else 0.4 * place - 0.2

@@ -1,37 +1,75 @@
-"""The model card of a candidate: Markdown and JSON, generated from its records; and the CLAIM-style checklist.
+"""The model card: what a model is, how it was trained and tested, what was decided about it, and its limits.
 
-Contract: every figure comes from a record, none is typed; the JSON and the Markdown are made from the same content;
-what is not on record reads "not provided".
+One card for a candidate at its registration, a judged candidate and the bundled model; they differ in the sections that
+are on record. Every figure comes from a record. ``card_text`` writes the card.
 """
 
-import json
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from spine.measurement.registry import PARAMETERS
 from validation.evaluation.agreement import Agreement, Figure
+from validation.evaluation.landmark_errors import LandmarkSummary
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.verdict import Verdict
 from validation.review.changes import NOT_MEASURED, RunFacts, epochs_of, minutes
+from validation.review.group_errors import GroupErrors
 from validation.review.subgroup_names import DIMENSIONS, group_of, in_order
 
 NOT_PROVIDED = "not provided"
-SCHEMA = "plumbline.model_card/1"
+INTENDED_USE = (
+    "finding landmarks of the spine on frontal and lateral whole-spine radiographs and measuring its alignment, for "
+    "research and for review by a person"
+)
+COMMON_LIMITS = (
+    "levels are named by counting: an unusual number of vertebrae shifts every name below it",
+    "a subgroup with few test patients was not shown to be measured well",
+    "not for diagnosis or treatment",
+)
+_VIRTUAL_TRAINING = "trained on virtual patients only: its errors on real radiographs have to be measured there"
+VIRTUAL_TEST = "every figure on this card is of virtual patients and says nothing about real radiographs"
+
+Triple = tuple[float, float | None, float | None]
+"""A figure and the ends of its 95 % interval."""
 
 
 @dataclass(frozen=True)
 class CardParameter:
-    """How one parameter was measured: count, and figures with their 95 % intervals (None where absent)."""
+    """How one parameter was measured: counts and figures; a figure is None where it is absent."""
 
     name: str
     label: str
     unit: str
     answered: int
     truths: int
-    standard_error: tuple[float, float | None, float | None] | None
-    bias: tuple[float, float | None, float | None] | None
-    mean_absolute_error: tuple[float, float | None, float | None] | None
-    intervals_that_hold: tuple[float, float | None, float | None] | None
+    standard_error: Triple | None
+    bias: Triple | None
+    mean_absolute_error: Triple | None
+    interval_coverage: Triple | None
+    interval_width: Triple | None
+
+
+@dataclass(frozen=True)
+class CardEvaluation:
+    """How the model was tested.
+
+    Attributes:
+        evidence, test_set, dataset: digests.
+        patients: ``virtual patients`` or ``real patients``; count: how many.
+        groups: title of a dimension -> group -> patients.
+        parameters: a row each, the paper's six first; landmarks: all landmarks of each view, and in space.
+        level_shift_rate: share of the views whose level names are shifted.
+    """
+
+    evidence: str
+    test_set: str
+    dataset: str
+    patients: str
+    count: int
+    groups: Mapping[str, Mapping[str, int]]
+    parameters: tuple[CardParameter, ...]
+    landmarks: tuple[LandmarkSummary, ...]
+    level_shift_rate: Triple | None
 
 
 @dataclass(frozen=True)
@@ -39,112 +77,79 @@ class ModelCard:
     """The content of a card.
 
     Attributes:
-        model, evidence, verdict, test_set, dataset: digests; decision: of the verdict.
-        patients: ``virtual patients`` or ``real patients``; count of those tested on; groups: dimension -> group ->
-            patients; parameters: one row each; level_shift_rate: share of views; size_mb: of the model's files.
-        compared_with: the champion's digest, None for a first one.
-        training: what is on record of the fit, in words; limits: what must be known before use.
+        model: digest.
+        facts: of the model; training: of its fit; both name -> text.
+        evaluation, decision, group_errors: None where they are not on record.
+        limits: what must be known before use.
     """
 
     model: str
-    evidence: str
-    verdict: str
-    decision: str
-    policy: str
-    test_set: str
-    dataset: str
-    landmark_set: str
-    patients: str
-    count: int
-    groups: dict[str, dict[str, int]]
-    parameters: tuple[CardParameter, ...]
-    level_shift_rate: tuple[float, float | None, float | None] | None
-    size_mb: float | None
-    compared_with: str | None
-    training: dict[str, str]
-    intended_use: str
+    facts: Mapping[str, str]
+    training: Mapping[str, str]
     limits: tuple[str, ...]
+    evaluation: CardEvaluation | None = None
+    decision: Mapping[str, str] | None = None
+    group_errors: GroupErrors | None = None
+    intended_use: str = INTENDED_USE
 
 
-def make_card(record: EvaluationRecord, verdict: Verdict, run: RunFacts) -> ModelCard:
+def judged_card(record: EvaluationRecord, verdict: Verdict, run: RunFacts) -> ModelCard:
     """The card of the candidate that ``record`` and ``verdict`` are about."""
-    measured = sorted(record.statistics.values(), key=lambda a: not PARAMETERS[a.parameter].in_paper)
     return ModelCard(
         model=record.model_digest,
+        facts={"landmark set": f"`{record.landmark_set}`", "size": size_text(record)},
+        training=_training(run),
+        evaluation=evaluation_of(record),
+        decision=_decision(verdict),
+        limits=limits_of(record),
+    )
+
+
+def evaluation_of(record: EvaluationRecord) -> CardEvaluation:
+    """The card's section on a test."""
+    measured = sorted(record.statistics.values(), key=lambda a: not PARAMETERS[a.parameter].in_paper)
+    return CardEvaluation(
         evidence=record.digest,
-        verdict=verdict.digest,
-        decision=verdict.decision,
-        policy=f"{verdict.policy} version {verdict.policy_version} ({verdict.policy_hash[:12]})",
         test_set=record.test_digest,
         dataset=record.dataset_digest,
-        landmark_set=record.landmark_set,
         patients=record.patients_are,
         count=record.n_patients,
         groups={title: _counts(record, dimension) for dimension, title in DIMENSIONS.items()},
         parameters=tuple(_parameter(agreement) for agreement in measured if agreement.n_truth),
+        landmarks=tuple(summary for summary in record.landmarks if summary.group == "all"),
         level_shift_rate=_triple(record.level_shift_rate),
-        size_mb=None if record.model_bytes is None else record.model_bytes / 1e6,
-        compared_with=verdict.champion_model,
-        training=_training(run),
-        intended_use="finding landmarks of the spine on frontal and lateral whole-spine radiographs and measuring its "
-        "alignment, for research and for review by a person; not for diagnosis",
-        limits=_limits(record),
     )
 
 
-def card_json(card: ModelCard) -> str:
-    """The card for machines."""
-    return json.dumps({"schema": SCHEMA, **asdict(card)}, indent=1, sort_keys=True, allow_nan=False)
+def limits_of(record: EvaluationRecord | None, *, virtual_training: bool = False) -> tuple[str, ...]:
+    """The limits of a model that was tested by ``record``, or not at all."""
+    training = (_VIRTUAL_TRAINING,) if virtual_training else ()
+    test = (VIRTUAL_TEST,) if record is not None and record.simulated else ()
+    return (*training, *test, *COMMON_LIMITS)
 
 
-def card_markdown(card: ModelCard, *, brief: bool = False) -> str:
-    """The card for people, as MLflow and a forge show it; ``brief`` keeps to the paper's six."""
-    facts: dict[str, Any] = {
-        "decision": f"**{card.decision}**, policy {card.policy}",
-        "model": f"`{card.model}`",
-        "verdict": f"`{card.verdict}`",
-        "evidence": f"`{card.evidence}`",
-        "landmark set": f"`{card.landmark_set}`",
-        "tested on": f"{card.count} **{card.patients}**, frozen test set `{card.test_set[:12]}`",
-        "compared with": f"champion `{card.compared_with}`" if card.compared_with else "no champion: there was none",
-        "data set": f"`{card.dataset}`",
-        "size": NOT_PROVIDED if card.size_mb is None else f"{card.size_mb:.1f} MB",
-        **card.training,
+def size_text(record: EvaluationRecord) -> str:
+    """The size of the model's files."""
+    return NOT_PROVIDED if record.model_bytes is None else f"{record.model_bytes / 1e6:.1f} MB"
+
+
+def _decision(verdict: Verdict) -> Mapping[str, str]:
+    champion = verdict.champion_model
+    return {
+        "decision": f"**{verdict.decision}**",
+        "policy": f"{verdict.policy} version {verdict.policy_version} ({verdict.policy_hash[:12]})",
+        "compared with": f"champion `{champion}`" if champion else "no champion: there was none",
+        "verdict": f"`{verdict.digest}`",
     }
-    lines = [
-        f"{'###' if brief else '#'} Candidate {card.model[:12]}",
-        "",
-        f"Intended use: {card.intended_use}.",
-        "",
-        "| | |",
-        "|---|---|",
-    ]
-    lines += [f"| {name} | {told} |" for name, told in facts.items()]
-    heads = ("parameter", "answered", "standard error", "bias", "mean absolute error", "90 % intervals that hold")
-    lines += ["", f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    lines += [_parameter_row(p) for p in card.parameters if not brief or PARAMETERS[p.name].in_paper]
-    shift = NOT_PROVIDED if card.level_shift_rate is None else f"{_share(card.level_shift_rate)} of views"
-    told = "Answered: of the patients with a known truth. Brackets are 95 % intervals over patients."
-    lines += ["", f"Names of levels shifted: {shift}. {told}", ""]
-    if not brief:
-        lines += ["| tested patients by | |", "|---|---|"]
-        lines += [f"| {title} | {_listed(groups)} |" for title, groups in card.groups.items()]
-    lines += ["", "Limits:", "", *(f"- {limit}" for limit in card.limits), ""]
-    return "\n".join(lines)
 
 
-def _listed(groups: dict[str, int]) -> str:
-    return ", ".join(f"{group}: {n}" for group, n in groups.items())
-
-
-def _training(run: RunFacts) -> dict[str, str]:
+def _training(run: RunFacts) -> Mapping[str, str]:
     spent = minutes(run)
     trained = [p for p in run.patients if p.split == "train"]
     processor = "CPU" if run.device is None or "CPU" in run.device else "GPU"
+    images = run.images or "an unknown number of"
     return {
-        "trained on": f"{len(trained)} patients, {run.images or 'an unknown number of'} images"
-        if trained
-        else NOT_PROVIDED,
+        "trained on": f"{len(trained)} patients, {images} images" if trained else NOT_PROVIDED,
         "code": f"`{run.commit}`" + (" with uncommitted changes" if run.dirty else "") if run.commit else NOT_PROVIDED,
         "preset, seed": f"{run.preset}, {run.seed}" if run.preset else NOT_PROVIDED,
         "device": f"{run.devices or 1} × {run.device}" if run.device else NOT_PROVIDED,
@@ -157,17 +162,7 @@ def _training(run: RunFacts) -> dict[str, str]:
     }
 
 
-def _limits(record: EvaluationRecord) -> tuple[str, ...]:
-    virtual = "every figure on this card is of virtual patients and says nothing about real radiographs"
-    return (
-        *((virtual,) if record.simulated else ()),
-        "levels are named by counting: an unusual number of vertebrae shifts every name below it",
-        "a subgroup that the test set holds few of was not shown to be measured well",
-        "not for diagnosis or treatment",
-    )
-
-
-def _counts(record: EvaluationRecord, dimension: str) -> dict[str, int]:
+def _counts(record: EvaluationRecord, dimension: str) -> Mapping[str, int]:
     groups = [group_of(study, dimension) for study in record.studies]
     return {group: groups.count(group) for group in in_order(groups)}
 
@@ -183,29 +178,10 @@ def _parameter(agreement: Agreement) -> CardParameter:
         standard_error=_triple(figures["standard_error_of_estimate"]),
         bias=_triple(figures["bias"]),
         mean_absolute_error=_triple(figures["mae"]),
-        intervals_that_hold=_triple(figures["interval_coverage"]),
+        interval_coverage=_triple(figures["interval_coverage"]),
+        interval_width=_triple(figures["interval_width"]),
     )
 
 
-def _triple(figure: Figure) -> tuple[float, float | None, float | None] | None:
+def _triple(figure: Figure) -> Triple | None:
     return None if figure.value is None else (figure.value, figure.low, figure.high)
-
-
-def _parameter_row(row: CardParameter) -> str:
-    unit = "°" if row.unit == "deg" else f" {row.unit}"
-    cells = [_told(row.standard_error, unit), _told(row.bias, unit, "+"), _told(row.mean_absolute_error, unit)]
-    held = NOT_PROVIDED if row.intervals_that_hold is None else _share(row.intervals_that_hold)
-    return f"| {row.label} | {row.answered} of {row.truths} | {' | '.join(cells)} | {held} |"
-
-
-def _share(triple: tuple[float, float | None, float | None]) -> str:
-    value, low, high = triple
-    return f"{value:.0%}" + ("" if low is None or high is None else f" [{low:.0%}, {high:.0%}]")
-
-
-def _told(triple: tuple[float, float | None, float | None] | None, unit: str, sign: str = "") -> str:
-    if triple is None:
-        return NOT_PROVIDED
-    value, low, high = triple
-    interval = "" if low is None or high is None else f" [{low:{sign}.2f}, {high:{sign}.2f}]"
-    return f"{value:{sign}.2f}{unit}{interval}"

@@ -1,8 +1,8 @@
-"""The reviewer's page: one HTML file from which a person decides about a candidate, without a network.
+"""The report on one candidate: one HTML file from which a person decides, before and after the verdict.
 
-Contract: the page works from a file, asks nothing of any network (its own security policy forbids it), says at its top
-what was decided on whose patients, and with no champion shows what there is of the challenger. Records that are not
-those of the verdict are refused.
+Contract: the page opens as a file and asks nothing of any network (its own security policy forbids it); it names the
+decision, or that there is none yet, and whose patients it is about; without a champion it shows the challenger alone.
+Records that the verdict does not name are refused.
 """
 
 from collections import Counter
@@ -18,19 +18,27 @@ from spine.landmarks import ViewName
 from spine.storage import write_text_atomically
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import Policy
-from validation.gates.verdict import Verdict, summarise_verdict
+from validation.gates.verdict import Verdict
 from validation.review.actions import advice_for, options_for
-from validation.review.agreement_charts import draw_agreements
+from validation.review.agreement_charts import AgreementDrawing, draw_agreements
 from validation.review.changes import RunFacts, compare_data, compare_runs
+from validation.review.chart_style import ROLE_COLOURS
+from validation.review.figure_tables import (
+    AGREEMENT_HEADINGS,
+    LANDMARK_HEADINGS,
+    agreement_rows,
+    landmark_rows,
+    level_shifts,
+)
 from validation.review.forest import draw_forests
 from validation.review.level_charts import draw_calibration, draw_landmark_levels
 from validation.review.patients import SHOWN, EncodedImage, Patient, Points, describe_patients
 from validation.review.rule_table import rule_table
 from validation.review.subgroup_names import DIMENSIONS, in_order
-from validation.review.verdict_status import Aftermath, day
+from validation.review.verdict_status import VerdictStatus, day
 
 LIMIT_BYTES = 15_000_000
-"""A page that weighs more is refused: it would not open quickly, nor travel."""
+"""A larger page is refused: it opens slowly and is hard to send."""
 
 
 @dataclass(frozen=True)
@@ -38,16 +46,18 @@ class ReviewMaterial:
     """Everything a page is made of.
 
     Attributes:
-        verdict, policy: the decision, and what it was decided by.
+        verdict: the decision; None before the gate has judged.
+        policy: the policy of the verdict, or the one that will be used; its margins order the patients.
         challenger, champion: the evaluation records that the verdict names.
         challenger_run, champion_run: what is on record of their training.
         images: (study, view) -> image of the studies to show (``patients.chosen_studies``).
         points: ``challenger``, ``champion``, ``truth`` -> study -> view -> landmarks.
         test_set_reads: how often the frozen test set was read; None where no ledger was kept.
-        done, written_at: what had been done about the verdict when the page was written (ISO 8601); None: nobody asked.
+        done: what has been done about the verdict; None where nobody has looked.
+        written_at: when the page was written (ISO 8601).
     """
 
-    verdict: Verdict
+    verdict: Verdict | None
     policy: Policy
     challenger: EvaluationRecord
     champion: EvaluationRecord | None
@@ -56,8 +66,23 @@ class ReviewMaterial:
     images: Mapping[tuple[str, ViewName], EncodedImage] = field(default_factory=dict)
     points: Mapping[str, Points] = field(default_factory=dict)
     test_set_reads: int | None = None
-    done: Aftermath | None = None
+    done: VerdictStatus | None = None
     written_at: str | None = None
+
+    @property
+    def records(self) -> Sequence[EvaluationRecord]:
+        """The challenger's record, and the champion's where there is one."""
+        return [record for record in (self.challenger, self.champion) if record is not None]
+
+
+@dataclass(frozen=True)
+class Charts:
+    """The static charts of a page, each as SVG."""
+
+    agreements: tuple[AgreementDrawing, ...]
+    forest: tuple[str, ...]
+    levels: tuple[str, ...]
+    calibration: str | None
 
 
 def write_review(material: ReviewMaterial, path: Path) -> Path:
@@ -93,43 +118,54 @@ def render_review(material: ReviewMaterial) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    verdict, records = material.verdict, _records(material)
-    policy = material.policy.comparison
-    patients = describe_patients(material.challenger, material.champion, policy, material.images, material.points)
+    verdict, policy, done, records = material.verdict, material.policy, material.done, material.records
+    patients = describe_patients(
+        material.challenger, material.champion, policy.comparison, material.images, material.points
+    )
     return environment.get_template("review.html.jinja").render(
         verdict=verdict,
-        terms=summarise_verdict(verdict),
-        advice=advice_for(verdict, material.policy, material.done),
-        done=material.done,
-        open=material.done is None or not material.done.over,
+        advice=advice_for(verdict, policy, done) if verdict else "",
+        done=done,
+        open=done is None or not done.over,
         written=day(material.written_at) if material.written_at else None,
-        options=options_for(verdict, material.policy, material.done),
-        rules=rule_table(verdict),
+        options=options_for(verdict, policy, done) if verdict else (),
+        rules=rule_table(verdict) if verdict else None,
         challenger=material.challenger,
         champion=material.champion,
-        forest=draw_forests(verdict.differences),
-        agreements=draw_agreements(records),
-        levels=draw_landmark_levels(records),
-        calibration=draw_calibration(records),
+        charts=draw_charts(records, verdict),
+        agreement_headings=AGREEMENT_HEADINGS,
+        agreement_rows=agreement_rows(records),
+        landmark_headings=LANDMARK_HEADINGS,
+        landmark_rows=landmark_rows(records),
+        level_shifts=level_shifts(records),
         patients=patients,
         shown=min(SHOWN, material.challenger.n_patients),
         in_both=sum(p.worst <= SHOWN and p.changed is not None and p.changed <= SHOWN for p in patients),
         groups=_group_choices(patients),
-        run=material.challenger_run,
-        champion_run=material.champion_run,
         changes=compare_runs(material.challenger_run, material.champion_run),
         data=compare_data(material.challenger_run, material.champion_run),
         reads=material.test_set_reads,
-        drawn=Markup,  # the drawings escape every word in them
+        provenance=_provenance(material),
+        colours=ROLE_COLOURS,
+        drawn=Markup,  # the charts and layers escape every text in them
     )
 
 
-def _records(material: ReviewMaterial) -> Sequence[EvaluationRecord]:
-    return [r for r in (material.challenger, material.champion) if r is not None]
+def draw_charts(records: Sequence[EvaluationRecord], verdict: Verdict | None) -> Charts:
+    """Every static chart of the page."""
+    return Charts(
+        agreements=draw_agreements(records),
+        forest=draw_forests(verdict.differences) if verdict else (),
+        levels=draw_landmark_levels(records),
+        calibration=draw_calibration(records),
+    )
 
 
 def _require_belonging(material: ReviewMaterial) -> None:
+    """Refuse records and a policy that are not those of the verdict."""
     verdict, champion = material.verdict, material.champion
+    if verdict is None:
+        return
     pairs = [
         ("challenger", material.challenger.digest, verdict.challenger_evidence),
         ("champion", champion.digest if champion else None, verdict.champion_evidence),
@@ -153,3 +189,29 @@ def _group_choices(patients: Sequence[Patient]) -> dict[str, list[tuple[str, str
         if len(counts) > 1:
             choices[title] = [(f"{dimension}={group}", group, counts[group]) for group in in_order(counts)]
     return choices
+
+
+def _provenance(material: ReviewMaterial) -> dict[str, str]:
+    """What the page rests on: digests, versions, runs."""
+    record, champion, verdict, run = material.challenger, material.champion, material.verdict, material.challenger_run
+    libraries = ", ".join(f"{name} {version}" for name, version in sorted(record.environment.items()))
+    rows = {
+        "challenger": record.model_digest,
+        "its evidence": f"{record.digest}, evaluated {day(record.evaluated_at)}",
+        "frozen test set": record.test_digest,
+        "data set": f"{record.dataset_digest}, DVC {record.dvc_version or 'not versioned'}",
+        "landmark set": record.landmark_set,
+        "evaluated by code": (record.code.commit or "outside a repository")
+        + (" with uncommitted changes" if record.code.dirty else ""),
+        "evaluated with": libraries,
+        "MLflow run": run.run_id or "not registered yet",
+        "Dagster run": run.dagster_run or "not run by Dagster",
+    }
+    if champion is not None:
+        rows |= {"champion": champion.model_digest, "evidence of the champion": champion.digest}
+    if verdict is not None:
+        rows |= {
+            "verdict": verdict.digest,
+            "policy": f"{verdict.policy} version {verdict.policy_version}, {verdict.policy_hash}",
+        }
+    return rows

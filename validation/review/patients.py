@@ -1,10 +1,11 @@
-"""The patients a reviewer looks at: the worst and the most changed, with their figures and their images.
+"""The patients on the page: the worst, the most changed, the median and the best, with their figures and images.
 
-Contract: a patient's loss is the mean over the compared parameters of |error| in margins, an unanswered one at its
-penalty, as the gate pools them; so who comes first here is who weighs most there. Ties are broken by name: the same
-records give the same page.
+A patient's loss is the mean over the compared parameters of |error| in margins of the policy; an unanswered parameter
+counts its penalty, as in the gate. Ties are broken by name: the same records give the same page.
 """
 
+import base64
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,20 +21,20 @@ from validation.review.strokes import draw_layer
 from validation.review.subgroup_names import groups_of
 
 SHOWN = 20
-"""So many of the worst and so many of the most changed are shown."""
+"""How many of the worst and of the most changed patients are shown."""
 
 NOTABLE = 1.0
-"""An answer that is off by so much more than the champion's, in degrees or mm, is marked."""
+"""An answer is marked whose error exceeds the champion's by this, in degrees or mm."""
 
 _LAYERS = ("truth", "champion", "challenger")
-"""The order in which layers are drawn: what is judged lies on top."""
+"""The order in which layers are drawn: the challenger lies on top."""
 
 Points = Mapping[str, Mapping[ViewName, Points2D]]
 
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """A radiograph for the page: JPEG bytes, and the size in pixels (width, height) its landmarks are told in."""
+    """A radiograph for the page: JPEG bytes, and the size (width, height) of the image that its landmarks refer to."""
 
     jpeg: bytes
     size: tuple[int, int]
@@ -52,7 +53,7 @@ class ViewDrawing:
 
 @dataclass(frozen=True)
 class AnswerRow:
-    """One parameter of a patient in words: truth, challenger and champion with their errors; ``worse`` is marked."""
+    """One parameter of a patient as text: truth, challenger and champion with their errors; ``worse`` is marked."""
 
     label: str
     truth: str
@@ -69,7 +70,8 @@ class Patient:
         study, patient: ids; groups: dimension -> subgroup.
         loss, champion_loss: in margins; champion_loss is None without a champion.
         worst, changed: rank among all patients, 1 the first; changed is None without a champion.
-        answers: the parameters with a truth; views: images with strokes; remarks: level shifts, missing images.
+        place: ``best``, ``median`` or ``worst`` of all patients, "" for the others.
+        answers: the parameters with a truth; views: images with strokes; remarks: missing answers, level shifts.
     """
 
     study: str
@@ -79,6 +81,7 @@ class Patient:
     champion_loss: float | None
     worst: int
     changed: int | None
+    place: str
     answers: tuple[AnswerRow, ...]
     views: tuple[ViewDrawing, ...]
     remarks: tuple[str, ...]
@@ -92,9 +95,13 @@ class Patient:
 def chosen_studies(
     challenger: EvaluationRecord, champion: EvaluationRecord | None, comparison: Comparison
 ) -> tuple[str, ...]:
-    """The studies to show, worst first: the ``SHOWN`` worst and the ``SHOWN`` most changed."""
+    """The studies to show, worst first: the ``SHOWN`` worst, the ``SHOWN`` most changed, the median and the best."""
     ranked = _ranked(challenger, champion, comparison)
-    return tuple(s for s, (worst, changed) in ranked.items() if worst <= SHOWN or (changed or SHOWN + 1) <= SHOWN)
+    return tuple(
+        study
+        for study, (worst, changed) in ranked.items()
+        if worst <= SHOWN or (changed or SHOWN + 1) <= SHOWN or _place(worst, len(ranked))
+    )
 
 
 def describe_patients(
@@ -107,7 +114,7 @@ def describe_patients(
     """The patients to show, worst first.
 
     Args:
-        images: (study, view) -> image; what is not there is told as missing.
+        images: (study, view) -> image; the page names a study without one.
         points: ``challenger``, ``champion``, ``truth`` -> study -> view -> landmarks.
     """
     ours, theirs = _by_id(challenger), _by_id(champion)
@@ -121,6 +128,7 @@ def describe_patients(
             champion_loss=_loss(theirs[name], comparison) if name in theirs else None,
             worst=ranks[name][0],
             changed=ranks[name][1],
+            place=_place(ranks[name][0], len(ranks)),
             answers=_answers(ours[name], theirs.get(name)),
             views=_views(name, images, points),
             remarks=_remarks(ours[name], theirs.get(name)),
@@ -149,6 +157,11 @@ def _ranks(values: Mapping[str, float]) -> dict[str, int]:
     return {name: rank for rank, name in enumerate(ordered, start=1)}
 
 
+def _place(worst: int, count: int) -> str:
+    """The place of a rank among ``count`` patients."""
+    return {count: "best", (count + 1) // 2: "median", 1: "worst"}.get(worst, "")
+
+
 def _loss(study: StudyOutcome, comparison: Comparison) -> float:
     losses = [
         loss_of(study, name, margin) / margin.margin
@@ -168,38 +181,40 @@ def _answers(ours: StudyOutcome, theirs: StudyOutcome | None) -> tuple[AnswerRow
         worse = outcome.error is None or (before is not None and abs(outcome.error) - abs(before) >= NOTABLE)
         unit = "°" if outcome.unit == "deg" else " mm"
         truth = f"{outcome.truth:.1f}{unit}".replace("-", "−")
-        told = _answer(other, unit) if other else "no champion"
-        rows.append(AnswerRow(PARAMETERS[name].label, truth, _answer(outcome, unit), told, worse))
+        theirs_text = _answer(other, unit) if other else "no champion"
+        rows.append(AnswerRow(PARAMETERS[name].label, truth, _answer(outcome, unit), theirs_text, worse))
     return tuple(rows)
 
 
 def _answer(outcome: ParameterOutcome, unit: str) -> str:
     if outcome.predicted is None or outcome.error is None:
-        return f"not answered: {outcome.predicted_absent_reason or 'no reason given'}"
+        return "not answered"
     return f"{outcome.predicted:.1f}{unit} ({outcome.error:+.1f})".replace("-", "−")
 
 
 def _views(
     study: str, images: Mapping[tuple[str, ViewName], EncodedImage], points: Mapping[str, Points]
 ) -> tuple[ViewDrawing, ...]:
-    import base64
-
     drawn = []
     for (name, view), image in images.items():
         if name != study:
             continue
         layers = {role: points[role].get(study, {}).get(view, {}) for role in _LAYERS if role in points}
-        strokes = "".join(draw_layer(found, role, image.size[1]) for role, found in layers.items())
-        told = ", ".join(f"{role} {len(found)}" for role, found in layers.items())
-        alt = f"{view} radiograph of study {study}; landmarks drawn on it: {told}"
+        strokes = "".join(draw_layer(view, found, role, image.size) for role, found in layers.items())
+        counts = ", ".join(f"{role} {len(found)}" for role, found in layers.items())
+        alt = f"{view} radiograph of study {study}; landmarks drawn on it: {counts}"
         data = "data:image/jpeg;base64," + base64.b64encode(image.jpeg).decode()
         drawn.append(ViewDrawing(view, alt, data, image.size, strokes))
     return tuple(drawn)
 
 
 def _remarks(ours: StudyOutcome, theirs: StudyOutcome | None) -> tuple[str, ...]:
+    """What the figures do not show: why parameters are not answered, and level names that are shifted."""
     remarks: list[str] = []
     for role, study in (("challenger", ours), ("champion", theirs)):
+        absent = [o for o in (study.parameters if study else ()) if o.truth is not None and o.predicted is None]
+        reasons = Counter(outcome.predicted_absent_reason or "no reason given" for outcome in absent)
+        remarks += [f"{role}: {count} parameters not answered: {reason}" for reason, count in reasons.items()]
         shifted: Sequence[tuple[str, int]] = [(v, s) for v, s in (study.level_shifts if study else {}).items() if s]
-        remarks += [f"{role}: names of the levels are {abs(s)} off in the {view} view" for view, s in shifted]
+        remarks += [f"{role}: the level names are off by {abs(s)} in the {view} view" for view, s in shifted]
     return tuple(remarks)

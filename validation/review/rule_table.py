@@ -1,6 +1,6 @@
-"""The rule table: every rule of a verdict as one row, what stands in the way first.
+"""The rule table: every rule of a verdict as one row, rules that did not pass first.
 
-Contract: every result of the verdict is in exactly one row; nothing is summed up away.
+Every result of the verdict is in exactly one row; none is merged with another.
 """
 
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from validation.gates.rule_results import RuleResult
 from validation.gates.verdict import Verdict
 
 _KINDS = {
-    "comparison": "against the champion",
+    "comparison": "comparison with the champion",
     "first_champion": "first champion",
     "limit": "limits",
     "evidence": "state of the evidence",
 }
 _UNASKED = "not asked, not judged or not known: neither passed nor failed"
 _MATTERS = ("comparison", "first_champion")
-_WORDS = {
+_BADGES = {
     "NO_BASELINE": "NOT KNOWN", "SEED_SPREAD_UNKNOWN": "NOT KNOWN", "SUBGROUPS_TOO_SMALL": "NOT JUDGED",
     "COST_NOT_COMPARED": "NOT JUDGED", "BASELINE_IS_CHAMPION": "THE SAME",
 }  # fmt: skip
@@ -26,7 +26,7 @@ _RELATIONS = {"<=": "at most", ">=": "at least", "<": "below", ">": "above"}
 
 @dataclass(frozen=True)
 class RuleRow:
-    """One rule: its outcome and code, what it is about, its figure, interval and limit, and why it stands there."""
+    """One rule: outcome and code, subject, figure, interval and limit, and the reason of the rule."""
 
     outcome: str
     code: str
@@ -42,7 +42,7 @@ class RuleRow:
 
 @dataclass(frozen=True)
 class PassedRules:
-    """Rules of one kind that passed, or were not asked; ``matters``: whether a reviewer wants to see them unasked."""
+    """Rules of one kind that passed, or were not asked; ``matters``: whether the page shows them unfolded."""
 
     title: str
     matters: bool
@@ -52,14 +52,14 @@ class PassedRules:
 
 @dataclass(frozen=True)
 class RuleTable:
-    """What stands in the way, worst first, and by kind what passed or was not asked."""
+    """The rules that did not pass, worst first, and by kind those that passed or were not asked."""
 
     refused: tuple[RuleRow, ...]
     passed: tuple[PassedRules, ...]
 
 
 def rule_table(verdict: Verdict) -> RuleTable:
-    """Every rule of the verdict, in one of the two."""
+    """Every rule of the verdict, among the refused or the passed."""
     passed, unasked = verdict.passed, verdict.unasked
     kinds = sorted({str(r.kind) for r in passed}, key=lambda k: (list(_KINDS).index(k) if k in _KINDS else 99, k))
     groups = [
@@ -79,16 +79,16 @@ def _row(result: RuleResult) -> RuleRow:
     name = PARAMETERS[result.subject].label if result.subject in PARAMETERS else result.subject.replace("_", " ")
     interval = ""
     if result.low is not None and result.high is not None:
-        interval = f"{_told(result.low)} … {_told(result.high)}{unit}"
+        interval = f"{_number(result.low)} … {_number(result.high)}{unit}"
     limit = ""
     if result.threshold is not None:
-        limit = f"{_RELATIONS.get(result.relation, result.relation)} {_told(result.threshold)}{unit}"
+        limit = f"{_RELATIONS.get(result.relation, result.relation)} {_number(result.threshold)}{unit}"
     return RuleRow(
         outcome=_outcome(result),
         code=result.code,
         kind=_title(result.kind),
         about=f"{name}: {result.figure_name.replace('_', ' ')}",
-        figure="–" if result.figure is None else f"{_told(result.figure)}{unit}",
+        figure="–" if result.figure is None else f"{_number(result.figure)}{unit}",
         interval=interval,
         limit=limit or "–",
         found=result.found,
@@ -98,11 +98,11 @@ def _row(result: RuleResult) -> RuleRow:
 
 
 def _outcome(result: RuleResult) -> str:
-    """The word of the badge: what only tells something is no pass, and is not called one."""
+    """The text of the badge; a result that only informs is not called a pass."""
     if result.outcome != "NOT_ASKED":
         return result.outcome
-    return _WORDS.get(result.code, "NOT ASKED")
+    return _BADGES.get(result.code, "NOT ASKED")
 
 
-def _told(value: float) -> str:
+def _number(value: float) -> str:
     return f"{value:.3g}".replace("-", "−") if abs(value) < 1000 else f"{value:.0f}".replace("-", "−")

@@ -1,6 +1,7 @@
-"""Names of subgroups for people, and a group for everybody, so that a filter loses nobody.
+"""Titles and order of the subgroups, and a group for everybody, so that a filter loses no patient.
 
-Contract: every study has exactly one group in each dimension; what is not known is ``not told``.
+The groups are those that the gate judges (``validation.gates.subgroups``). Every study has exactly one group in each
+dimension; where nothing is known of it, the group is ``not known``.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,7 +10,7 @@ from types import MappingProxyType
 from validation.evaluation.outcomes import StudyOutcome
 from validation.gates import subgroups as judged
 
-NOT_TOLD = "not told"
+NOT_KNOWN = "not known"
 _TITLES = {"severity": "curve"}
 DIMENSIONS: Mapping[str, str] = MappingProxyType(
     {name: _TITLES.get(name, name.replace("_", " ")) for name in judged.GROUPINGS}
@@ -25,7 +26,7 @@ def group_of(study: StudyOutcome, dimension: str) -> str:
 def groups_of(study: StudyOutcome) -> dict[str, str]:
     """Dimension -> group, for every dimension."""
     known = judged.groups_of(study)
-    return {dimension: known.get(dimension, NOT_TOLD) for dimension in DIMENSIONS}
+    return {dimension: known.get(dimension, NOT_KNOWN) for dimension in DIMENSIONS}
 
 
 def in_order(groups: Iterable[str]) -> list[str]:

@@ -1,5 +1,11 @@
-"""Dagster assets: thin paragraphs over the steps of the chain.
+"""Dagster assets, one for each step.
 
-Contract: an asset is at most fifteen lines, and one that is also a stage of ``dvc.yaml`` has the stage's name and
+Contract: an asset has at most fifteen lines. An asset that is also a stage of ``dvc.yaml`` has the stage's name and
 upstream.
+
+    data           from patients to a validated dataset
+    materialising  what every asset does: progress, report, refusals as failures
+    metadata       a step's report as Dagster metadata
+    model          candidate, evaluation, registration
+    promotion      the champion's figures, the verdict, the champion
 """

@@ -43,9 +43,9 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     for name, value in quiet_environment().items():
         monkeypatch.setenv(name, value)
     made = Workspace(tmp_path / "ws")
-    # The records here are constructed, without a dataset whose images a review page could show.
+    # The records here are constructed, without a dataset whose images a report could show.
     for module in ("orchestration.tracking.describe", "orchestration.lifecycle.judging"):
-        monkeypatch.setattr(f"{module}.review_candidate", lambda *_: (made.root / "review.html", {}))
+        monkeypatch.setattr(f"{module}.review_candidate", lambda *_: (made.root / "report.html", {}))
     made.prepare()
     policy = yaml.safe_load(DEFAULT_POLICY.read_text())
     policy["approval"] = {"required": "always", "ttl_hours": 48.0, "reason": "a person answers for it"}
@@ -83,7 +83,7 @@ def test_the_life_of_two_models_as_a_person_types_it(workspace: Workspace, monke
     assert code_of(typed(workspace, "promote", "--by", "R. Viewer")) == "APPROVAL_MISSING"
     asked = f"plumbline approve {verdict} --as NAME --comment WHY -w {workspace.root}\n"
     for shown in (typed(workspace, "verdict").output, typed(workspace, "explain").output):
-        assert "A person is asked before it may serve (a person answers for it)" in " ".join(shown.split())
+        assert "requires an approval before this model may serve (a person answers for it)" in " ".join(shown.split())
         assert asked in shown
     own = typed(workspace, "approve", verdict, "--as", "a. trainer", "--comment", "mine")
     assert code_of(own) == "SAME_PERSON"
@@ -131,7 +131,7 @@ def test_the_life_of_two_models_as_a_person_types_it(workspace: Workspace, monke
     assert "version 1" in back.output and "is denied" in back.output
     left = workspace.verdict_file.with_name(f"{read_verdict(workspace.verdict_file).digest}.json")
     explained = one_line(typed(workspace, "explain", str(left)))
-    assert "rolled back from" in explained and "wrong side in 3 of 40; version 1 serves instead" in explained
+    assert "rolled back on" in explained and "wrong side in 3 of 40; version 1 serves instead" in explained
     assert open_champion(workspace).digest == first.digest
     assert score_baseline(workspace, first.digest) == "the champion", "a model that a rollback left is no baseline"
     assert typed(workspace, "history", "--verify").exit_code == 0

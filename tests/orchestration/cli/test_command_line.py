@@ -334,11 +334,11 @@ def test_a_radiograph_is_never_overwritten_and_a_bad_one_is_named(two_patients, 
 
 
 def test_stage_waits_for_nobody_and_leaves_no_litter(tmp_path):
-    from orchestration.pipeline.lock import chain_lock
+    from orchestration.pipeline.lock import workspace_lock
     from orchestration.pipeline.workspace import Workspace
 
     command("init", "-w", str(tmp_path / "ws"))
-    with chain_lock(Workspace(tmp_path / "ws")):
+    with workspace_lock(Workspace(tmp_path / "ws")):
         busy = command("stage", "landmarks", "-w", str(tmp_path / "ws"))
     assert busy.returncode == 4
     assert "RUN_IN_PROGRESS" in busy.stderr

@@ -82,7 +82,7 @@ class Chain:
 
 
 def write_stub_verdict(path: Path, decision: str) -> None:
-    from validation.gates.rules import RuleResult
+    from validation.gates.rule_results import RuleResult
     from validation.gates.verdict import Verdict, write_verdict
 
     passed = decision == "PROMOTE"

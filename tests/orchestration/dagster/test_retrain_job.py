@@ -8,7 +8,7 @@ import pytest
 
 from orchestration.dagster.instance import open_instance
 from orchestration.dagster.run import run_retrain
-from orchestration.pipeline.lock import WorkspaceBusy, chain_lock
+from orchestration.pipeline.lock import WorkspaceBusy, workspace_lock
 from orchestration.pipeline.params import Params, Source, write_params
 from spine.errors import InputRejected
 
@@ -116,7 +116,7 @@ def test_a_run_after_a_failed_one_works(workspace, chain):
 
 
 def test_two_writers_in_a_workspace_are_one_too_many(workspace, chain):
-    with chain_lock(workspace), pytest.raises(WorkspaceBusy, match="RUN_IN_PROGRESS"):
+    with workspace_lock(workspace), pytest.raises(WorkspaceBusy, match="RUN_IN_PROGRESS"):
         run_retrain(workspace, lambda report: None)
     assert chain.calls == []
 

@@ -18,7 +18,7 @@ from orchestration.dagster.resources import (
     resources_for,
 )
 from orchestration.environment import DEFAULT_MLFLOW_UI, WORKSPACE_VARIABLE
-from orchestration.pipeline.lock import WorkspaceBusy, chain_lock
+from orchestration.pipeline.lock import WorkspaceBusy, workspace_lock
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.step_report import StepReport
 from spine.errors import ParametersRejected
@@ -39,11 +39,11 @@ def test_every_resource_can_be_replaced(workspace):
 
 def test_writable_workspace_is_held_by_one(workspace):
     with dg.build_resources({"workspace": WritableWorkspace(root=str(workspace.root))}):
-        with pytest.raises(WorkspaceBusy), chain_lock(workspace):
+        with pytest.raises(WorkspaceBusy), workspace_lock(workspace):
             pass
         with dg.build_resources({"paths": WorkspacePaths(root=str(workspace.root))}) as reading:
             assert reading.paths.folders == workspace
-    with chain_lock(workspace):
+    with workspace_lock(workspace):
         pass
 
 
@@ -94,7 +94,7 @@ def test_abandoned_runs_are_failed_and_living_ones_are_not(workspace):
     with open_instance(workspace) as instance:
         job = definitions_with(resources_for(str(workspace.root))).resolve_job_def(RETRAIN)
         run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
-        with chain_lock(workspace):
+        with workspace_lock(workspace):
             assert fail_abandoned_runs(instance, workspace, older_than_s=0.0) == []
         assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.STARTED
         assert fail_abandoned_runs(instance, workspace, older_than_s=0.0) == [run.run_id]

@@ -9,7 +9,7 @@ import pytest
 from orchestration.environment import quiet_environment
 from orchestration.lifecycle.seed_evidence import gather_seed_evidence, seed_evidence_folder
 from spine.dataset import read_manifest
-from tests.judged_workspace import Judged, judged_workspace, track_run, write_evaluation
+from tests.judged_workspace import Judged, judged_workspace, track_run, write_scored_record
 from validation.evaluation.record import EvaluationRecord, read_record, write_record
 from validation.gates.policy import DEFAULT_POLICY, read_policy
 from validation.promotion.champion import open_registry
@@ -30,7 +30,7 @@ def add_fit(judged: Judged, tmp_path: Path, digest: str, seed: str, change: Any 
     """Another seed's run, with its evaluation record (changed) among its artefacts."""
     workspace = judged.workspace
     run = track_run(workspace, read_manifest(workspace.dataset), digest, seed)
-    write_evaluation(workspace, read_manifest(workspace.dataset), "challenger", digest, tmp_path / seed, seed=int(seed))
+    write_scored_record(read_manifest(workspace.dataset), "challenger", digest, tmp_path / seed, seed=int(seed))
     path = tmp_path / seed / "record.json"
     if change is not None:
         write_record(change(read_record(path)), path)

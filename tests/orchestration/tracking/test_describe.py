@@ -1,6 +1,7 @@
-"""What a reviewer sees in MLflow of a judged candidate, and the page of the workspace."""
+"""What a reviewer sees in MLflow of a judged candidate, and the report in the workspace."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,23 @@ from typing import Any
 import pytest
 
 from orchestration.environment import quiet_environment
-from orchestration.tracking.describe import describe_served, review_candidate, tell_what_was_done
-from orchestration.tracking.review_page import HEIGHTS, encode_images, gather_material
+from orchestration.pipeline.report import HEIGHTS, encode_images
+from orchestration.tracking.describe import describe_served, describe_status, review_candidate
+from orchestration.tracking.review_page import gather_material
 from orchestration.tracking.run_facts import read_run_facts
 from orchestration.tracking.seed_groups import group_seeds
 from spine.dataset import read_manifest
 from spine.errors import EvidenceRejected
-from tests.judged_workspace import CHALLENGER, CHAMPION, MOST_CHANGED, UNANSWERED, Judged, judged_workspace
+from tests.charts_drawn_once import charts_drawn_once
+from tests.judged_workspace import (
+    CHALLENGER,
+    CHAMPION,
+    MOST_CHANGED,
+    UNANSWERED,
+    Judged,
+    judged_workspace,
+    write_scored_record,
+)
 from validation.gates.verdict import read_verdict
 from validation.promotion.champion import open_registry
 from validation.promotion.history import HistoryEntry, append_entry
@@ -24,7 +35,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*noload.*", "ignore::Deprecatio
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, charts_drawn_once():
         for name, value in quiet_environment().items():
             patch.setenv(name, value)
         patch.delenv("PLUMBLINE_TRACKING_URI", raising=False)
@@ -45,7 +56,7 @@ def test_the_run_says_what_was_decided_and_leads_everywhere(judged: Judged) -> N
     assert tags["plumbline.decision"] == verdict.decision
     assert tags["plumbline.compared_with"] == CHAMPION
     assert verdict.digest in note
-    assert f"/runs/{judged.challenger_run}/artifacts/review/review.html" in note
+    assert f"/runs/{judged.challenger_run}/artifacts/report/report.html" in note
     assert "#/models/plumbline-candidates/versions/2" in note
     assert "/runs/00000002-dagster" in note
     assert "virtual patients" in note
@@ -65,17 +76,17 @@ def test_the_version_carries_card_verdict_and_links(judged: Judged) -> None:
 
 def test_the_run_holds_page_card_and_checklist(judged: Judged, tmp_path: Path) -> None:
     client = _client(judged)
-    names = {Path(a.path).name for a in client.list_artifacts(judged.challenger_run, "review")}
+    names = {Path(a.path).name for a in client.list_artifacts(judged.challenger_run, "report")}
     assert names == {
-        "review.html", "model_card.md", "model_card.json", "claim.md", "claim.json", "verdict.txt"
+        "report.html", "model_card.md", "model_card.json", "claim.md", "claim.json", "verdict.txt"
     }  # fmt: skip
     card = json.loads(
-        Path(client.download_artifacts(judged.challenger_run, "review/model_card.json", tmp_path)).read_text()
+        Path(client.download_artifacts(judged.challenger_run, "report/model_card.json", tmp_path)).read_text()
     )
     assert card["model"] == CHALLENGER
     assert card["training"]["trained on"].startswith("12 patients")
     claim = json.loads(
-        Path(client.download_artifacts(judged.challenger_run, "review/claim.json", tmp_path)).read_text()
+        Path(client.download_artifacts(judged.challenger_run, "report/claim.json", tmp_path)).read_text()
     )
     answers = {item["asks"]: item for item in claim["items"]}
     assert answers["sizes and how assigned"]["answer"].startswith("train 12, validation 0, test 50 patients")
@@ -98,7 +109,7 @@ def test_figures_are_grouped_and_describing_again_adds_none(judged: Judged) -> N
         "champion/cobb/standard_error_deg",
         "champion/coronal_balance_t1/standard_error_mm",
     } <= (before.metrics.keys())
-    assert before.metrics["verdict/rules"] == len(read_verdict(judged.workspace.verdict_file).weighed)
+    assert before.metrics["verdict/rules"] == len(read_verdict(judged.workspace.verdict_file).evaluated)
     assert before.metrics["difference/cobb/low"] <= before.metrics["difference/cobb/mean"]
     review_candidate(judged.workspace, judged.params)
     after = client.get_run(judged.challenger_run).data
@@ -120,22 +131,22 @@ def test_what_serves_leads_back_to_its_candidate(judged: Judged) -> None:
         assert describe_served(judged.workspace, "1")
     words = client.get_model_version("plumbline", "1").description
     assert words.startswith("PROMOTE.")
-    assert words.count("[reviewer's page](") == words.count("[Dagster run](") == 1
+    assert words.count("[report](") == words.count("[Dagster run](") == 1
     assert "Intended use" in words
     assert not describe_served(judged.workspace, "2"), "a stranger's bytes have no candidate"
     assert client.get_model_version("plumbline", "2").description == "PROMOTE."
 
 
-def test_what_was_done_is_told_on_page_run_and_version_and_again_when_more_is_done(judged: Judged) -> None:
+def test_the_status_is_on_page_run_and_version_and_follows_what_is_done(judged: Judged) -> None:
     client, workspace = _client(judged), judged.workspace
     verdict = read_verdict(workspace.verdict_file)
 
-    def told() -> list[str]:
+    def status() -> list[str]:
         note = client.get_run(judged.challenger_run).data.tags["mlflow.note.content"]
         version = client.get_model_version("plumbline-candidates", "2").description
-        return [*(line for text in (note, version) for line in text.splitlines() if "Done about it" in line)]
+        return [*(line for text in (note, version) for line in text.splitlines() if "Status:" in line)]
 
-    assert told() == ["**Done about it:** nothing was done yet."] * 2
+    assert status() == ["**Status:** nothing was done yet."] * 2
     when = "2026-11-24T12:00:00+00:00"
     for event, more in (
         ("promoted", {}),
@@ -143,17 +154,17 @@ def test_what_was_done_is_told_on_page_run_and_version_and_again_when_more_is_do
     ):
         entry = HistoryEntry(event, when, "R. Viewer", "plumbline", "7", CHALLENGER, None, verdict.digest)  # type: ignore[arg-type]
         append_entry(workspace.promotion_ledger, replace(entry, **more))  # type: ignore[arg-type]
-        tell_what_was_done(workspace, judged.params)
-        assert len(set(told())) == 1 and len(told()) == 2
-        assert "promoted on 2026-11-24 12:00 UTC as version 7 by R. Viewer" in told()[0]
-        assert "promoted on 2026-11-24 12:00 UTC as version 7" in workspace.review_page.read_text()
-    assert "rolled back from on 2026-11-24 12:00 UTC by R. Viewer: why" in told()[0]
+        describe_status(workspace, judged.params)
+        assert len(set(status())) == 1 and len(status()) == 2
+        assert "promoted on 2026-11-24 12:00 UTC as version 7 by R. Viewer" in status()[0]
+        assert "promoted on 2026-11-24 12:00 UTC as version 7" in workspace.report_page.read_text()
+    assert "rolled back on 2026-11-24 12:00 UTC by R. Viewer: why" in status()[0]
     workspace.promotion_ledger.write_text("no history\n")
-    tell_what_was_done(workspace, judged.params)
-    assert "not known: HISTORY_BROKEN" in told()[0], "what cannot be read is not told as undone"
+    describe_status(workspace, judged.params)
+    assert "not known: HISTORY_BROKEN" in status()[0], "what cannot be read is not called undone"
     workspace.promotion_ledger.unlink()
-    tell_what_was_done(workspace, judged.params)
-    assert told() == ["**Done about it:** nothing was done yet."] * 2
+    describe_status(workspace, judged.params)
+    assert status() == ["**Status:** nothing was done yet."] * 2
 
 
 def test_seeds_of_one_recipe_stand_under_one_parent(judged: Judged) -> None:
@@ -189,7 +200,7 @@ def test_the_page_is_written_from_the_workspace(judged: Judged) -> None:
     shown = {study for study, _ in material.images}
     assert {UNANSWERED, MOST_CHANGED} <= shown
     assert 20 <= len(shown) <= 40
-    text = judged.workspace.review_page.read_text()
+    text = judged.workspace.report_page.read_text()
     assert read_verdict(judged.workspace.verdict_file).digest in text
 
 
@@ -207,7 +218,7 @@ def test_a_first_model_needs_no_champion(tmp_path: Path) -> None:
     made = judged_workspace(tmp_path, n=42, with_champion=False)
     page, figures = review_candidate(made.workspace, made.params)
     assert figures["mlflow run id"] == made.challenger_run
-    assert "this would be the first" in page.read_text()
+    assert "This would be the first" in page.read_text()
     tags = open_registry(made.workspace.tracking_uri).get_run(made.challenger_run).data.tags
     assert tags["plumbline.compared_with"] == "none"
 
@@ -220,20 +231,37 @@ def test_a_page_is_written_though_mlflow_does_not_answer(judged: Judged, monkeyp
     assert "not registered yet" in page.read_text()
 
 
-def test_records_of_another_verdict_make_no_page(judged: Judged, tmp_path: Path) -> None:
-    verdict = judged.workspace.verdict_file
-    kept = verdict.read_text()
+@pytest.fixture
+def kept_verdict(judged: Judged) -> Iterator[Path]:
+    """The verdict's file, put back afterwards."""
+    file = judged.workspace.verdict_file
+    kept = file.read_text()
+    yield file
+    file.write_text(kept)
+
+
+def test_before_a_verdict_the_candidate_is_shown_alone(judged: Judged, kept_verdict: Path) -> None:
+    kept_verdict.unlink()
+    material = gather_material(judged.workspace, judged.params)
+    assert (material.verdict, material.champion, material.champion_run, material.done) == (None, None, None, None)
+    assert "champion" not in material.points and len(material.images) >= 2 * 20
+    page, figures = review_candidate(judged.workspace, judged.params)
+    assert "NOT JUDGED YET" in page.read_text() and figures == {}
+
+
+def test_an_earlier_candidates_verdict_is_not_shown(judged: Judged, kept_verdict: Path, tmp_path: Path) -> None:
     other = judged_workspace(tmp_path, n=41)
+    kept_verdict.write_text(other.workspace.verdict_file.read_text())
+    assert gather_material(judged.workspace, judged.params).verdict is None
+
+
+def test_a_champion_that_the_verdict_does_not_name_makes_no_page(judged: Judged, tmp_path: Path) -> None:
+    record = judged.workspace.champion_evaluation / "record.json"
+    kept = record.read_text()
+    write_scored_record(read_manifest(judged.workspace.dataset), "champion", "e" * 64, tmp_path, seed=3)
     try:
-        verdict.write_text(other.workspace.verdict_file.read_text())
-        with pytest.raises(EvidenceRejected) as refused:
-            gather_and_write(judged)
-        assert refused.value.code == "RECORDS_OF_ANOTHER"
+        record.write_text((tmp_path / "record.json").read_text())
+        with pytest.raises(EvidenceRejected, match=r"RECORDS_OF_ANOTHER|POINTS_OF_ANOTHER"):
+            review_candidate(judged.workspace, judged.params)
     finally:
-        verdict.write_text(kept)
-
-
-def gather_and_write(judged: Judged) -> None:
-    from validation.review.page import render_review
-
-    render_review(gather_material(judged.workspace, judged.params))
+        record.write_text(kept)

@@ -1,4 +1,4 @@
-"""A planted identifier must not appear in anything ingest makes (docs/sources.md, fault D24)."""
+"""A planted identifier must not appear in anything ingest makes (docs/faults.md, D24)."""
 
 import pydicom
 import pytest

@@ -1,95 +1,98 @@
-"""A candidate goes into the box only with a record of its own bytes."""
+"""A candidate becomes the bundled model only with a record of its own bytes, and its card repeats the records."""
 
 import json
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from inference.bundled import RELEASED
 from spine.errors import EvidenceRejected
+from tests.judged_workspace import write_dataset, write_scored_record
 from training.export.candidate import FitSummary
-from training.export.release import card, main, release
-from training.export.subgroup_errors import subgroup_tables
+from training.export.release import main, release
+from validation.evaluation.record import read_record
+
+Candidate = tuple[Path, FitSummary]
 
 
-def test_a_record_of_another_model_releases_nothing(candidate: tuple[Path, FitSummary], tmp_path: Path) -> None:
-    record = tmp_path / "record.json"
-    record.write_text(json.dumps({"digest": "d", "content": {"model_digest": "0" * 64, "simulated": True}}))
+def record_of(folder: Path, digest: str, *, simulated: bool = True, condition: str = "") -> Path:
+    """A record of a model with this digest on 18 drawn patients."""
+    manifest = write_dataset(folder / "data", 18)
+    facts = {"simulated": simulated, **({"condition": condition} if condition else {})}
+    examples = tuple(replace(e, facts={**e.facts, **facts}) for e in manifest.examples)
+    write_scored_record(replace(manifest, examples=examples), "challenger", digest, folder, seed=1)
+    return folder / "record.json"
+
+
+def test_a_record_of_another_model_releases_nothing(candidate: Candidate, tmp_path: Path) -> None:
     with pytest.raises(EvidenceRejected, match=r"RECORD_OF_ANOTHER.*000000000000"):
-        release(candidate[0], record, out=tmp_path / "box")
-    assert not (tmp_path / "box").exists()
+        release(candidate[0], record_of(tmp_path, "0" * 64), out=tmp_path / "bundled")
+    assert not (tmp_path / "bundled").exists()
 
 
-def test_real_patients_are_no_evidence_for_the_box(candidate: tuple[Path, FitSummary], tmp_path: Path) -> None:
-    record = tmp_path / "record.json"
-    content = {"model_digest": candidate[1].model_digest, "simulated": False}
-    record.write_text(json.dumps({"digest": "d", "content": content}))
+def test_real_patients_are_no_evidence_for_the_bundled_model(candidate: Candidate, tmp_path: Path) -> None:
+    record = record_of(tmp_path, str(candidate[1].model_digest), simulated=False)
     with pytest.raises(EvidenceRejected, match="simulated patients: False"):
-        release(candidate[0], record, out=tmp_path / "box")
+        release(candidate[0], record, out=tmp_path / "bundled")
 
 
-def test_the_card_tells_the_records_figures(candidate: tuple[Path, FitSummary]) -> None:
-    def figure(value: float | None) -> dict[str, object]:
-        return {"value": value, "low": 1.5, "high": 2.75, "absent_reason": "nobody"}
-
-    figures = {"standard_error_of_estimate": figure(2.125), "bias": figure(None), "coverage": figure(0.98)}
-    figures |= {"interval_coverage": figure(0.9), "interval_width": figure(3.25)}
-    told = {"parameter": "pelvic_tilt", "truth": 10.0, "predicted": 12.0, "interval": [9.0, 13.0]}
-    content = {
-        "studies": [{"facts": {"field_of_view": "without_t1", "condition": "osteoporotic"}, "parameters": [told]}] * 5
-        + [{"facts": {"field_of_view": "full", "condition": "healthy"}, "parameters": []}],
-        "landmarks": [{"group": "all", "space": "3d", "n_found": 7, "n_visible": 8, "median_mm": 0.5, "mean_mm": 0.6,
-                       "p95_mm": 1.25}],
-        "level_shift_rate": {"value": 0.01, "low": 0.0, "high": 0.04},
-        "test_digest": "f" * 64,
-        "statistics": {"pelvic_tilt": {"n": 45, "figures": figures}, "unknown": {}},
-    }  # fmt: skip
-    text = card(content, candidate[1], [{"seconds": 90, "gpus": 2}])
-    assert "| Pelvic tilt | 45 | 2.12 [1.50, 2.75] | absent: nobody | 98% | 90% [150%, 275%] | 3.2 |" in text
-    assert "6 virtual patients of frozen test set `ffffffffffff`" in text
-    row = next(line for line in text.splitlines() if line.startswith("| osteoporotic | 5 |"))
-    assert row.endswith("| 100% [100%, 100%] of 5 |") and "| 2.0 [2.0, 2.0] |" in row
-    assert "| healthy | 1 | too few |" in text
-    assert "| 3d | 7 of 8 | 0.50 | 0.60 | 1.25 |" in text
-    assert "3 GPU minutes" in text
-    assert "osteoporotic" in text
-    assert "without_t1" in text
+def test_an_edited_record_releases_nothing(candidate: Candidate, tmp_path: Path) -> None:
+    record = record_of(tmp_path, "0" * 64)
+    record.write_text(record.read_text().replace("0" * 64, str(candidate[1].model_digest)))
+    with pytest.raises(EvidenceRejected, match="EVIDENCE_ALTERED"):
+        release(candidate[0], record, out=tmp_path / "bundled")
 
 
-def test_intervals_of_a_subgroup_are_over_its_patients() -> None:
-    def study(error: float, held: bool) -> dict[str, object]:
-        interval = [10.0 - error - 1, 10.0 + error + 1] if held else [90.0, 91.0]
-        told = {"parameter": "cobb", "truth": 10.0, "predicted": 10.0 + error, "interval": interval}
-        return {"facts": {"condition": "healthy"}, "parameters": [told]}
-
-    rows = subgroup_tables({"studies": [study(float(i % 5), i % 10 != 0) for i in range(200)]}).splitlines()
-    row = next(line for line in rows if line.startswith("| healthy | 200 |"))
-    assert "| 2.0 [1.8, 2.2] |" in row  # mean 2, SD 1.414, over the root of 200: 0.1
-    assert row.endswith("| 90% [86%, 94%] of 200 |")
-
-
-def test_the_cards_subgroups_are_renewed_from_a_record_of_the_same_bytes(tmp_path: Path) -> None:
-    box = shutil.copytree(RELEASED, tmp_path / "box")
-    digest = json.loads((box / "release.json").read_text())["model_digest"]
-    told = {"parameter": "cobb", "truth": 10.0, "predicted": 12.0, "interval": [9.0, 13.0]}
-    studies = [{"facts": {"condition": "unheard_of"}, "parameters": [told]}] * 7
-    content = {"model_digest": digest, "simulated": True, "studies": studies, "test_digest": "e" * 64}
-    record = tmp_path / "record.json"
-    record.write_text(json.dumps({"digest": "d" * 64, "content": content}))
-    before = (box / "card.md").read_text()
-    assert main(["--wider", str(record), "--out", str(box)]) == 0
-    after = (box / "card.md").read_text()
-    assert "| unheard of | 7 |" in after and "unheard of" not in before
-    assert after.split("By subgroup, ")[0] == before.split("By subgroup, ")[0]
-    assert after.split("Level shifts: ")[1] == before.split("Level shifts: ")[1]
-    assert json.loads((box / "release.json").read_text())["wider_record_digest"] == "d" * 64
-    content["model_digest"] = "0" * 64
-    record.write_text(json.dumps({"digest": "d" * 64, "content": content}))
-    assert main(["--wider", str(record), "--out", str(box)]) == 3
-    assert (box / "card.md").read_text() == after
+def test_the_card_repeats_the_records(candidate: Candidate, tmp_path: Path) -> None:
+    digest = str(candidate[1].model_digest)
+    path = record_of(tmp_path / "test", digest)
+    wider = record_of(tmp_path / "wider", digest, condition="osteoporotic")
+    release(candidate[0], path, (candidate[0],), tmp_path / "bundled", wider)
+    text, record = (tmp_path / "bundled" / "card.md").read_text(), read_record(path)
+    tilt = record.statistics["pelvic_tilt"]
+    error = tilt.figures["standard_error_of_estimate"]
+    assert f"| Pelvic tilt | {tilt.n} of 18 | {error.value:.2f}° [{error.low:.2f}, {error.high:.2f}] |" in text
+    assert "| tested on | 18 **virtual patients**, frozen test set" in text
+    assert "\n- trained on virtual patients only" in text
+    assert re.search(r"\| cost \| \d+ GPU minutes \(\d+ s on 1 GPUs, \d+ s on 1 GPUs\) on ", text)
+    assert "| osteoporotic | 18 |" in text, "the errors by subgroup are those of the wider record"
+    facts = json.loads((tmp_path / "bundled" / "release.json").read_text())
+    assert (facts["record_digest"], facts["wider_record_digest"]) == (record.digest, read_record(wider).digest)
 
 
-def test_the_card_in_the_box_speaks_of_the_model_in_the_box() -> None:
-    digest = json.loads((RELEASED / "release.json").read_text())["model_digest"]
-    assert digest in (RELEASED / "card.md").read_text()
+def test_the_errors_by_subgroup_are_renewed_from_a_record_of_the_same_bytes(tmp_path: Path) -> None:
+    bundled = shutil.copytree(RELEASED, tmp_path / "bundled")
+    digest = json.loads((bundled / "release.json").read_text())["model_digest"]
+    record = record_of(tmp_path / "more", digest, condition="unheard_of")
+    before = (bundled / "card.md").read_text()
+    assert main(["--wider", str(record), "--out", str(bundled)]) == 0
+    after = (bundled / "card.md").read_text()
+    assert "| unheard of | 18 |" in after and "unheard of" not in before
+    title = "## Errors by subgroup"
+    assert after.split(title)[0] == before.split(title)[0]
+    assert after.split(title)[1].partition("\n## ")[2] == before.split(title)[1].partition("\n## ")[2] != ""
+    assert json.loads((bundled / "release.json").read_text())["wider_record_digest"] == read_record(record).digest
+    assert main(["--wider", str(record_of(tmp_path / "other", "0" * 64)), "--out", str(bundled)]) == 3
+    assert (bundled / "card.md").read_text() == after
+
+
+def test_the_card_of_the_bundled_model_is_of_these_bytes_and_as_the_writer_writes_it(
+    candidate: Candidate, tmp_path: Path
+) -> None:
+    text = (RELEASED / "card.md").read_text()
+    assert json.loads((RELEASED / "release.json").read_text())["model_digest"] in text
+    release(candidate[0], record_of(tmp_path, str(candidate[1].model_digest)), out=tmp_path / "bundled")
+    written = (tmp_path / "bundled" / "card.md").read_text()
+    assert layout(text) == layout(written)
+
+
+def layout(card: str) -> list[str]:
+    """Section titles and heads of tables."""
+    lines = card.splitlines()
+    titles_and_heads = (
+        line for line, below in zip(lines, [*lines[1:], ""], strict=True) if line.startswith("## ") or "|---" in below
+    )
+    return list(titles_and_heads)

@@ -169,3 +169,11 @@ def test_wilson_interval_of_a_proportion() -> None:
     """Newcombe 1998, table I: 81 of 263 gives 0.2553 to 0.3662."""
     figure = proportion(81, 263)
     assert (figure.low, figure.high) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+
+
+@pytest.mark.parametrize(("hits", "total"), [(0, 1), (1, 1), (0, 50), (50, 50), (1, 3), (25, 50), (49, 50), (399, 400)])
+def test_the_closed_form_of_wilson_is_that_of_scipy(hits: int, total: int) -> None:
+    expected = stats.binomtest(hits, total).proportion_ci(0.95, method="wilson")
+    figure = proportion(hits, total)
+    assert (figure.low, figure.high) == pytest.approx((expected.low, expected.high), rel=1e-14, abs=1e-15)
+    assert (figure.low == 0.0) == (hits == 0) and (figure.high == 1.0) == (hits == total)

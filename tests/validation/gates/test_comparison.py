@@ -12,10 +12,12 @@ import pytest
 from spine.measurement.registry import PAPER_PARAMETERS
 from tests.validation.gates.records import build_record
 from validation.evaluation.record import EvaluationRecord
-from validation.gates.comparison import weigh_comparison
+from validation.gates.comparison import evaluate_comparison
 from validation.gates.comparison_terms import SeedSpread
+from validation.gates.evidence import Evidence
 from validation.gates.policy import Policy
-from validation.gates.verdict import Verdict, explain, judge, read_verdict, write_verdict
+from validation.gates.verdict import Verdict, judge, read_verdict, write_verdict
+from validation.gates.verdict_text import explain
 
 Scored = Callable[..., EvaluationRecord]
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -23,7 +25,7 @@ B, C = "b" * 64, "c" * 64
 
 
 def ruled(policy: Policy, ours: EvaluationRecord, theirs: EvaluationRecord | None = None, **more: Any) -> Verdict:
-    return judge(policy, ours, theirs, judged_at=AT, **more)
+    return judge(policy, Evidence(ours, theirs, **more), judged_at=AT)
 
 
 def codes(verdict: Verdict) -> set[str]:
@@ -31,7 +33,7 @@ def codes(verdict: Verdict) -> set[str]:
 
 
 def moved(record: EvaluationRecord, chosen: Callable[[int], bool], degrees: float) -> EvaluationRecord:
-    """Every answer of the chosen studies moved away from its truth; statistics left, they are not what is tested."""
+    """Every answer of the chosen studies moved away from its truth; the statistics stay, they are not tested here."""
     studies = list(record.studies)
     for i in filter(chosen, range(len(studies))):
         outcomes = (
@@ -65,7 +67,7 @@ def test_every_comparison_states_its_power(policy: Policy, good: EvaluationRecor
 
 
 def test_a_test_set_too_small_for_the_margin_is_insufficient_not_a_pass(policy: Policy, scored: Scored) -> None:
-    """Thirty patients keep every other floor once those are lowered, and the bound passes: still nothing was shown."""
+    """With lower floors thirty patients keep every other rule and the bound passes; the planned power stops it."""
     rules = [r.model_copy(update={"at_least": 5.0}) if r.kind == "test_set" else r for r in policy.rules]
     small = policy.model_copy(update={"rules": rules})
     verdict = ruled(small, scored(noise=0.2, n=30), scored("champion", B, noise=0.4, n=30, seed=2))
@@ -76,16 +78,18 @@ def test_a_test_set_too_small_for_the_margin_is_insufficient_not_a_pass(policy: 
 
 
 def test_a_spread_too_wide_to_decide_is_insufficient(policy: Policy, scored: Scored) -> None:
-    """Two models of nearly equally wide errors: neither shown to be worse nor shown not to be, for want of patients."""
-    results = weigh_comparison(policy, scored(noise=6.5, seed=21), scored("champion", B, noise=6.0, seed=22))
-    open_ones = [r for r in results if r.code == "UNDERPOWERED"]
-    assert open_ones
-    assert {r.outcome for r in open_ones} == {"INSUFFICIENT"}
-    assert all("studies would decide" in r.found and (r.power or 1.0) < 0.8 for r in open_ones)
+    """Two models with nearly equal errors: 50 patients show neither that one is worse nor that it is not."""
+    results = evaluate_comparison(
+        policy, Evidence(scored(noise=6.5, seed=21), scored("champion", B, noise=6.0, seed=22))
+    )
+    undecided = [r for r in results if r.code == "UNDERPOWERED"]
+    assert undecided
+    assert {r.outcome for r in undecided} == {"INSUFFICIENT"}
+    assert all("studies would decide" in r.found and (r.power or 1.0) < 0.8 for r in undecided)
 
 
 def test_a_group_that_fares_worse_is_named(policy: Policy, good: EvaluationRecord, champion: EvaluationRecord) -> None:
-    """G11: better for everybody in the mean, more than two margins worse for the seventeen to thirty of one group."""
+    """G11: better in the mean over all patients, and more than two margins worse in one group of twenty."""
     sexes = ["F" if i % 5 < 2 else "M" for i in range(50)]
     ours, theirs = (
         replace(
@@ -106,7 +110,7 @@ def test_a_group_that_fares_worse_is_named(policy: Policy, good: EvaluationRecor
     assert not [r for r in ruled(policy, fewer, theirs).refusals if r.group == "sex: M"]
 
 
-def test_a_first_champion_is_held_against_the_ceilings_in_groups(policy: Policy, good: EvaluationRecord) -> None:
+def test_a_first_champion_must_keep_the_ceilings_in_groups(policy: Policy, good: EvaluationRecord) -> None:
     verdict = ruled(policy, moved(good, lambda i: i % 3 == 0 or i % 3 == 1, 0.1))
     assert verdict.decision == "PROMOTE"
     hurt = ruled(policy, moved(good, lambda i: i % 3 > 0, 4.4))
@@ -115,15 +119,15 @@ def test_a_first_champion_is_held_against_the_ceilings_in_groups(policy: Policy,
     assert ("cobb", "condition: normal") not in groups
 
 
-def test_small_groups_are_told_and_not_judged(
+def test_small_groups_are_reported_and_not_judged(
     policy: Policy, good: EvaluationRecord, champion: EvaluationRecord
 ) -> None:
-    """Seventeen normal patients are below the least of twenty, however badly they fare."""
+    """Seventeen normal patients are fewer than the required twenty, whatever their errors are."""
     verdict = ruled(policy, moved(good, lambda i: i % 3 == 0, 6.0), champion)
     assert not [r for r in verdict.results if r.group == "condition: normal"]
-    told = next(d for d in verdict.differences if (d.subject, d.group) == ("cobb", "condition: normal"))
-    assert (told.n, told.judged) == (17, False)
-    assert told.mean > 2
+    small = next(d for d in verdict.differences if (d.subject, d.group) == ("cobb", "condition: normal"))
+    assert (small.n, small.judged) == (17, False)
+    assert small.mean > 2
     assert any("condition: normal (17)" in r.found for r in verdict.results)
 
 
@@ -141,15 +145,17 @@ def test_small_steps_down_are_stopped_by_the_approved_baseline(policy: Policy) -
         }
         outcomes.append((by_rival["champion"] <= {"PASS"}, "REJECT" in by_rival["baseline"], verdict.decision))
     assert [passed for passed, _, _ in outcomes] == [True, True, True], "never worse than the champion by a margin"
-    assert [refused for _, refused, _ in outcomes] == [False, True, True], "but worse than what a human approved"
+    assert [refused for _, refused, _ in outcomes] == [False, True, True], (
+        "but worse than the model that a person approved"
+    )
     assert outcomes[-1][2] == "REJECT"
 
 
-def test_without_a_baseline_the_verdict_says_so(
+def test_without_a_baseline_the_verdict_reports_it(
     policy: Policy, good: EvaluationRecord, champion: EvaluationRecord
 ) -> None:
     verdict = ruled(policy, good, champion)
-    assert "no human has approved a model yet" in {r.found for r in verdict.results}
+    assert "no person has approved a model yet" in {r.found for r in verdict.results}
     assert (verdict.baseline_model, verdict.baseline_evidence) == (None, None)
     assert policy.baseline
     strict = policy.baseline.model_copy(update={"absent": "insufficient"})
@@ -163,7 +169,7 @@ def test_without_a_baseline_the_verdict_says_so(
 def test_a_baseline_on_other_terms_is_no_evidence(
     policy: Policy, good: EvaluationRecord, champion: EvaluationRecord, scored: Scored
 ) -> None:
-    """G9, S3: scored on a test set that has grown, by other code, or in another role."""
+    """G9, S3: evaluated on a test set that has grown, by other code, or in another role."""
     approved = scored("baseline", C, noise=2.0, seed=4)
     assert ruled(policy, good, champion, baseline=approved).decision == "PROMOTE"
     cases = {
@@ -177,10 +183,10 @@ def test_a_baseline_on_other_terms_is_no_evidence(
         assert verdict.decision == "INSUFFICIENT"
         assert code in codes(verdict)
     grown = ruled(policy, good, scored("champion", B, noise=2.0, seed=2, n=51))
-    assert "OTHER_TEST_SET" in codes(grown), "the champion must be scored again on the set that has grown"
+    assert "OTHER_TEST_SET" in codes(grown), "the champion must be evaluated again on the larger test set"
 
 
-def test_seed_spread_is_said_to_be_unknown_or_held_against_the_margins(
+def test_the_seed_spread_is_reported_as_unknown_or_compared_with_the_margins(
     policy: Policy, good: EvaluationRecord, champion: EvaluationRecord, scored: Scored
 ) -> None:
     assert policy.seeds
@@ -191,7 +197,7 @@ def test_seed_spread_is_said_to_be_unknown_or_held_against_the_margins(
         return policy.model_copy(update={"seeds": policy.seeds.model_copy(update=asked)})  # type: ignore[union-attr]
 
     unknown = next(r for r in ruled(asking(), good, champion).results if r.code == "SEED_SPREAD_UNKNOWN")
-    assert "seed spread not known of cobb" in unknown.found
+    assert "seed spread not known for cobb" in unknown.found
     assert codes(ruled(asking(unknown="insufficient"), good, champion)) == {"SEED_SPREAD_UNKNOWN"}
     known = {name: SeedSpread(sd=0.4, source="five fits on virtual patients") for name in PAPER_PARAMETERS}
     verdict = ruled(asking(unknown="insufficient", known=known), good, champion)
@@ -206,46 +212,46 @@ def test_seed_spread_is_measured_on_fits_of_other_seeds(
     policy: Policy, good: EvaluationRecord, champion: EvaluationRecord, scored: Scored, tmp_path: Any
 ) -> None:
     near = [scored(model=str(k) * 64, noise=0.5, seed=10 + k) for k in range(3)]
-    verdict = ruled(policy, good, champion, siblings=near)
+    verdict = ruled(policy, good, champion, other_seeds=tuple(near))
     assert verdict.decision == "PROMOTE"
     assert verdict.seed_evidence == tuple(r.digest for r in near)
     assert sum(r.code == "ABOVE_SEED_SPREAD" for r in verdict.results) == len(PAPER_PARAMETERS)
     write_verdict(verdict, tmp_path / "verdict.json")
     assert read_verdict(tmp_path / "verdict.json") == verdict
     apart = [near[0], scored(model="9" * 64, noise=6.0, seed=9)]
-    assert "WITHIN_SEED_SPREAD" in codes(ruled(policy, good, champion, siblings=apart))
+    assert "WITHIN_SEED_SPREAD" in codes(ruled(policy, good, champion, other_seeds=tuple(apart)))
     twins = [near[0], near[0]]
-    told = {r.code: r.found for r in ruled(policy, good, champion, siblings=twins).results}
-    assert "fits of other seeds" not in told["ABOVE_SEED_SPREAD"], "one model twice is no spread"
-    foreign = ruled(policy, good, champion, siblings=[near[0], scored(model="9" * 64, n=51)])
+    found = {r.code: r.found for r in ruled(policy, good, champion, other_seeds=tuple(twins)).results}
+    assert "fits of other seeds" not in found["ABOVE_SEED_SPREAD"], "one model twice has no spread"
+    foreign = ruled(policy, good, champion, other_seeds=(near[0], scored(model="9" * 64, n=51)))
     assert "OTHER_TEST_SET" in codes(foreign)
 
 
-def test_what_a_policy_does_not_ask_the_verdict_says(
+def test_the_verdict_reports_what_the_policy_does_not_ask(
     policy: Policy, good: EvaluationRecord, champion: EvaluationRecord
 ) -> None:
     bare = reduce(lambda p, name: p.model_copy(update={name: None}), ("subgroups", "baseline", "seeds"), policy)
-    told = {r.code for r in ruled(bare, good, champion).results if r.kind == "told"}
-    assert told == {"SUBGROUPS_NOT_ASKED", "BASELINE_NOT_ASKED", "SEEDS_NOT_ASKED"}
+    reported = {r.code for r in ruled(bare, good, champion).results if r.kind == "informational"}
+    assert reported == {"SUBGROUPS_NOT_ASKED", "BASELINE_NOT_ASKED", "SEEDS_NOT_ASKED"}
 
 
-def test_the_words_tell_sides_groups_power_and_what_is_not_known(
+def test_the_text_names_sides_groups_power_and_what_is_not_known(
     policy: Policy, good: EvaluationRecord, champion: EvaluationRecord
 ) -> None:
     passed = explain(ruled(policy, good, champion))
-    for said in (
+    for phrase in (
         "50 of 50 curves of 10 degrees or more",
         "0 of 50 views mirrored",
-        "50 of 50 truths held by intervals that claim 90%",
+        "50 of 50 truths inside intervals that claim 90%",
         "power 100%",
         "known from six fits",
-        "no human has approved a model yet",
+        "no person has approved a model yet",
         "upper bound of the paired difference in a group",
     ):
-        assert said in passed, said
+        assert phrase in passed, phrase
     mirrored = replace(good, studies=tuple(replace(s, found_side="right") for s in good.studies))
-    words = explain(ruled(policy, mirrored, champion))
-    assert words.startswith("REJECT")
-    assert "1 of " in words
-    assert "0 of 50 curves" in words
-    assert "a mirrored image leaves the size of Cobb's angle as it is" in words
+    text = explain(ruled(policy, mirrored, champion))
+    assert text.startswith("REJECT")
+    assert "1 of " in text
+    assert "0 of 50 curves" in text
+    assert "a mirrored image leaves the size of the Cobb angle as it is" in text

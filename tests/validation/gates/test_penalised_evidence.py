@@ -1,4 +1,4 @@
-"""Points and intervals that are withheld or made wide: the penalised landmark error and the interval score."""
+"""Withheld points and intervals, and intervals that are too wide: the penalised landmark error, the interval score."""
 
 import math
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from validation.evaluation.landmark_errors import LandmarkError
 from validation.evaluation.outcomes import ParameterOutcome, StudyOutcome
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.rule_kinds import IntervalScoreRule, PenalisedLandmarksRule
-from validation.gates.study_rules import interval_score, weigh_penalised_landmarks, weigh_studies
+from validation.gates.study_rules import evaluate_penalised_landmarks, evaluate_studies, interval_score
 
 Scored = Callable[..., EvaluationRecord]
 WHY: dict[str, Any] = {"reason": "a reason for it", "source": "a source of it"}
@@ -56,18 +56,18 @@ def with_intervals(
 
 def test_no_interval_costs_the_penalty_and_no_study_more(scored: Scored) -> None:
     good = scored(noise=0.5, seed=3)
-    assert weigh_studies(SCORE, good).figure == pytest.approx(10.0)
-    silent = weigh_studies(SCORE, with_intervals(good, lambda o, i: replace(o, interval=None) if i < 10 else o))
+    assert evaluate_studies(SCORE, good).figure == pytest.approx(10.0)
+    silent = evaluate_studies(SCORE, with_intervals(good, lambda o, i: replace(o, interval=None) if i < 10 else o))
     assert silent.figure == pytest.approx((10 * 60 + 40 * 10) / 50)
     assert (silent.outcome, silent.found[:32]) == ("PASS", "10 of 50 without an interval, each c"[:32])
-    gross = weigh_studies(
+    gross = evaluate_studies(
         SCORE, with_intervals(good, lambda o, i: replace(o, interval=(900.0, 901.0)) if i < 10 else o)
     )
     assert gross.figure == silent.figure, "withholding a gross one gains nothing"
-    wide = weigh_studies(SCORE, with_intervals(good, lambda o, i: replace(o, interval=(o.truth - 11, o.truth + 11))))  # type: ignore[operator]
+    wide = evaluate_studies(SCORE, with_intervals(good, lambda o, i: replace(o, interval=(o.truth - 11, o.truth + 11))))  # type: ignore[operator]
     assert (wide.outcome, wide.code) == ("REJECT", "ABOVE_CEILING")
     nothing = with_intervals(good, lambda o, i: replace(o, truth=None))
-    assert weigh_studies(SCORE, nothing).outcome == "INSUFFICIENT"
+    assert evaluate_studies(SCORE, nothing).outcome == "INSUFFICIENT"
 
 
 def with_points(
@@ -81,26 +81,26 @@ def with_points(
 
 def test_a_point_not_found_counts(scored: Scored) -> None:
     good = scored(noise=0.5, seed=3)
-    (plain,) = weigh_penalised_landmarks(POINTS, good)
+    (plain,) = evaluate_penalised_landmarks(POINTS, good)
     assert plain.figure == pytest.approx(0.5 * 0.5 * math.sqrt(2)) and plain.subject == "frontal"
     silent = with_points(good, lambda e: replace(e, state="missed", error_px=None, error_mm=None), n=25)
-    (half,) = weigh_penalised_landmarks(POINTS, silent)
+    (half,) = evaluate_penalised_landmarks(POINTS, silent)
     assert half.figure == pytest.approx((plain.figure + 20.0) / 2)
     assert half.outcome == "REJECT" and half.found.startswith("350 of 700 points not found")
-    (nan,) = weigh_penalised_landmarks(POINTS, with_points(good, lambda e: replace(e, error_mm=math.nan), n=1))
+    (nan,) = evaluate_penalised_landmarks(POINTS, with_points(good, lambda e: replace(e, error_mm=math.nan), n=1))
     assert nan.outcome == "INSUFFICIENT"
     claimed = with_points(good, lambda e: replace(e, state="claimed", error_px=None, error_mm=None))
-    assert weigh_penalised_landmarks(POINTS, claimed)[0].outcome == "INSUFFICIENT", "nothing to be found"
+    assert evaluate_penalised_landmarks(POINTS, claimed)[0].outcome == "INSUFFICIENT", "nothing to be found"
 
 
 def test_views_without_lengths_are_left_out_but_not_views_without_a_single_point(scored: Scored) -> None:
     good = scored(noise=0.5, seed=3)
     uncalibrated = with_points(good, lambda e: replace(e, error_mm=None), n=49)
-    assert weigh_penalised_landmarks(POINTS, uncalibrated)[0].figure == pytest.approx(0.25 * math.sqrt(2))
+    assert evaluate_penalised_landmarks(POINTS, uncalibrated)[0].figure == pytest.approx(0.25 * math.sqrt(2))
     none = with_points(good, lambda e: replace(e, error_mm=None))
-    assert weigh_penalised_landmarks(POINTS, none)[0].outcome == "INSUFFICIENT"
+    assert evaluate_penalised_landmarks(POINTS, none)[0].outcome == "INSUFFICIENT"
     silent = with_points(none, lambda e: replace(e, state="missed", error_px=None), n=1)
-    assert weigh_penalised_landmarks(POINTS, silent)[0].figure == 20.0
+    assert evaluate_penalised_landmarks(POINTS, silent)[0].figure == 20.0
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_views_without_lengths_are_left_out_but_not_views_without_a_single_point
         {"kind": "interval_score", "parameter": "cobb", "at_most": 20.0},
     ],
 )
-def test_a_score_that_silence_would_keep_is_refused(wrong: dict[str, Any]) -> None:
+def test_a_limit_that_a_model_without_answers_keeps_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=r"penalty|ceiling"):
         IntervalScoreRule.model_validate({**wrong, **WHY})
     points = {"kind": "penalised_landmarks", "space": "frontal", "penalty_mm": 1.0, "at_most": 2.0}

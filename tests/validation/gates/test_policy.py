@@ -1,4 +1,4 @@
-"""The policy file: shipped ones are sound, typos and holes are refused, the hash follows the meaning."""
+"""The policy file: the shipped ones are complete, typos and gaps are refused, the hash follows the meaning."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ def ceilings(policy: Policy) -> dict[str, float]:
     }
 
 
-def test_default_asks_for_the_papers_level_on_every_parameter() -> None:
+def test_default_policy_requires_the_papers_level_in_every_parameter() -> None:
     """Published: 2.7 and 11.5. The others: SD of the difference of two readers, inside the published range."""
     found = ceilings(read_policy(DEFAULT_POLICY))
     assert found == {
@@ -58,6 +58,17 @@ def edited(change: Any) -> dict[str, Any]:
     return content
 
 
+def dumped(content: Any) -> str:
+    """Without comments and in another layout; the parameters of a rule keep their order."""
+    return yaml.safe_dump(content, sort_keys=False)
+
+
+def reorder_keys(content: dict[str, Any]) -> None:
+    content["rules"] = [dict(reversed(r.items())) for r in content["rules"]]
+    for key in sorted(content):
+        content[key] = content.pop(key)
+
+
 def see(content: dict[str, Any]) -> dict[str, Any]:
     return next(r for r in content["rules"] if r.get("figure") == "standard_error_of_estimate")  # type: ignore[no-any-return]
 
@@ -71,17 +82,27 @@ def drop(content: dict[str, Any], **wanted: str) -> None:
     content["rules"] = [r for r in content["rules"] if any(r.get(k) != v for k, v in wanted.items())]
 
 
+def figure(content: dict[str, Any], name: str) -> dict[str, Any]:
+    return rule(content, "penalised")["figures"][name]  # type: ignore[no-any-return]
+
+
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
-        (lambda c: c.update(treshold=3), "treshold"),
-        (lambda c: see(c).update(at_mots=3.0), "at_mots"),
-        (lambda c: see(c).update(parameter="cob"), "unknown parameter"),
-        (lambda c: see(c).update(figure="see"), "unknown figure"),
-        (lambda c: see(c).update(kind="parametre"), "kind"),
-        (lambda c: see(c).update(at_most=float("nan")), "finite"),
-        (lambda c: see(c).update(at_most=float("inf")), "finite"),
-        (lambda c: see(c).update(at_most="3.7"), "number"),
+        (lambda c: c.update(treshold=3), "treshold: unknown key"),
+        (lambda c: see(c).update(at_mots=3.0), "at_mots: unknown key"),
+        (
+            lambda c: see(c).update(at_most={"cob": 3.7}, reason="a reason for it", source="a source"),
+            "unknown parameter 'cob'",
+        ),
+        (lambda c: see(c).update(figure="see"), "rule 3 (parameter see), cobb, figure: unknown figure 'see'"),
+        (lambda c: see(c).update(kind="parametre"), "unknown kind 'parametre'; known are"),
+        (lambda c: see(c)["at_most"].update(cobb=float("nan")), "cobb, at_most: Input should be a finite number"),
+        (
+            lambda c: see(c)["at_most"].update(pelvic_tilt=float("inf")),
+            "pelvic_tilt, at_most: Input should be a finite",
+        ),
+        (lambda c: see(c)["at_most"].update(cobb="3.7"), "number"),
         (lambda c: see(c).update(at_least=1.0), "exactly one"),
         (lambda c: see(c).pop("at_most"), "exactly one"),
         (lambda c: see(c).update(compare="low"), "cautious end"),
@@ -93,18 +114,26 @@ def drop(content: dict[str, Any], **wanted: str) -> None:
         (lambda c: drop(c, kind="truths"), "least number of truths"),
         (lambda c: drop(c, kind="test_set"), "least size"),
         (lambda c: c["comparison"].update(margins={}), "margins"),
-        (lambda c: c["comparison"]["margins"]["cobb"].update(margin=0.0), "greater than 0"),
+        (
+            lambda c: c["comparison"]["margins"]["margin"].update(cobb=0.0),
+            "margins.cobb.margin: Input should be greater than 0",
+        ),
         (lambda c: c["first_champion"].update(decision="yes"), "decision"),
         (lambda c: c.pop("comparison"), "comparison"),
-        (lambda c: c.update(schema="plumbline.policy/2"), "schema"),
-        (lambda c: rule(c, "penalised").update(penalty=0.0), "greater than 0"),
-        (lambda c: rule(c, "penalised").update(figure="mean"), "figure"),
-        (lambda c: rule(c, "penalised", figure="mae").update(figure="explained"), "a floor"),
-        (lambda c: rule(c, "penalised").pop("penalty"), "penalty"),
-        (lambda c: rule(c, "curve_side").update(least=0), "least"),
+        (lambda c: c.update(schema="plumbline.policy/1"), "schema"),
+        (
+            lambda c: rule(c, "penalised")["penalty"].update(cobb=0.0),
+            "cobb, rmse, penalty: Input should be greater than 0",
+        ),
+        (lambda c: rule(c, "penalised")["figures"].update(mean=figure(c, "mae")), "cobb, mean, figure"),
+        (lambda c: rule(c, "penalised")["figures"].update(explained=figure(c, "mae")), "a floor"),
+        (lambda c: rule(c, "penalised").pop("penalty"), "rule 9 (penalised): a penalised rule needs a penalty"),
+        (lambda c: rule(c, "penalised").pop("figures"), "needs figures"),
+        (lambda c: rule(c, "penalised").update(figures={"rmse": 3.0}), "needs figures"),
+        (lambda c: rule(c, "curve_side").update(min_curves=0), "min_curves"),
         (lambda c: rule(c, "curve_side").update(at_leest=1.0), "at_leest"),
         (lambda c: rule(c, "orientation").pop("reason"), "reason"),
-        (lambda c: rule(c, "intervals").update(parameter="cob"), "unknown parameter"),
+        (lambda c: rule(c, "intervals").update(parameters=["cob"]), "unknown parameter"),
         (lambda c: rule(c, "failures").update(parameters=[]), "parameters"),
         (lambda c: rule(c, "cost").update(figure="price"), "figure"),
         (lambda c: c["subgroups"].update(by=["colour"]), "by"),
@@ -115,18 +144,23 @@ def drop(content: dict[str, Any], **wanted: str) -> None:
         (lambda c: c["baseline"].update(absent="pass"), "absent"),
         (lambda c: c["baseline"].pop("source"), "source"),
         (lambda c: c["seeds"].update(unknown="allowed"), "unknown"),
-        (lambda c: c["seeds"].update(known={"cobb": {"sd": 0.1}}), "source"),
+        (lambda c: c["seeds"]["known"].pop("source"), "known.cobb.source: is missing"),
         (lambda c: c["comparison"]["power"].update(at_least=1.0), "less than 1"),
-        (lambda c: c["comparison"]["margins"]["cobb"].pop("planned_sd"), "planned_sd of cobb"),
+        (lambda c: c["comparison"]["margins"].pop("planned_sd"), "planned_sd of cobb"),
     ],
 )
-def test_holes_and_typos_are_refused(tmp_path: Path, change: Any, says: str) -> None:
+def test_gaps_and_typos_are_refused(tmp_path: Path, change: Any, message: str) -> None:
+    assert message in refused(tmp_path, edited(change))
+
+
+def refused(tmp_path: Path, content: Any) -> str:
+    """What the refusal of a policy with this content says is wrong."""
     path = tmp_path / "policy.yaml"
-    path.write_text(yaml.safe_dump(edited(change)))
+    path.write_text(dumped(content))
     with pytest.raises(ParametersRejected) as refusal:
         read_policy(path)
     assert refusal.value.code == "POLICY_INVALID"
-    assert says in refusal.value.found
+    return str(refusal.value.found)
 
 
 @pytest.mark.parametrize(
@@ -142,23 +176,23 @@ def test_unreadable_files(tmp_path: Path, text: str, code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "twice"),
+    ("found", "repeated"),
     [
-        ("    at_most: 3.7\n", "    at_most: 3.7\n    at_most: 99.0\n"),
+        ("{cobb: 3.7, thoracic", "{cobb: 3.7, cobb: 99.0, thoracic"),
         ("  required_gain: 0.02\n", "  required_gain: 0.02\n  required_gain: 0.0\n"),
-        ("version: 3\n", "version: 3\nversion: 4\n"),
+        ("version: 4\n", "version: 4\nversion: 5\n"),
     ],
 )
-def test_a_key_that_stands_twice_is_refused(tmp_path: Path, found: str, twice: str) -> None:
-    """YAML lets the later of two limits win without a word."""
+def test_a_repeated_key_is_refused(tmp_path: Path, found: str, repeated: str) -> None:
+    """Plain YAML lets the later of two limits win silently."""
     path = tmp_path / "policy.yaml"
     text = DEFAULT_POLICY.read_text()
     assert found in text
-    path.write_text(text.replace(found, twice, 1))
-    assert yaml.safe_load(path.read_text()), "the plain reader sees nothing"
+    path.write_text(text.replace(found, repeated, 1))
+    assert yaml.safe_load(path.read_text()), "the plain reader accepts it"
     with pytest.raises(ParametersRejected, match="POLICY_UNREADABLE") as refusal:
         read_policy(path)
-    assert "stands twice" in refusal.value.found
+    assert "is repeated" in refusal.value.found
 
 
 def test_a_policy_cannot_make_objects(tmp_path: Path) -> None:
@@ -171,39 +205,38 @@ def test_a_policy_cannot_make_objects(tmp_path: Path) -> None:
 def test_hash_follows_the_meaning_not_the_layout(tmp_path: Path) -> None:
     path = tmp_path / "policy.yaml"
     original = read_policy(DEFAULT_POLICY).hash
-    path.write_text(yaml.safe_dump(edited(lambda c: None)))
-    assert read_policy(path).hash == original, "comments, order and quotes do not matter"
+    path.write_text(dumped(edited(reorder_keys)))
+    assert read_policy(path).hash == original, "comments, the order of keys and quotes do not matter"
     for change in (
-        lambda c: see(c).update(at_most=3.71),
+        lambda c: see(c)["at_most"].update(cobb=3.71),
         lambda c: see(c).update(reason="another reason, quite another"),
         lambda c: c.update(version=99),
         lambda c: c["comparison"].update(seed=1),
     ):
-        path.write_text(yaml.safe_dump(edited(change)))
+        path.write_text(dumped(edited(change)))
         assert read_policy(path).hash != original
 
 
 @pytest.mark.parametrize("section", ["evidence", "first_champion", "rules", "comparison"])
-def test_what_a_gate_needs_cannot_be_left_out(section: str, tmp_path: Path) -> None:
-    (tmp_path / "p.yaml").write_text(yaml.safe_dump(edited(lambda c: c.pop(section))))
-    with pytest.raises(ParametersRejected, match="POLICY_INVALID") as refused:
-        read_policy(tmp_path / "p.yaml")
-    assert f"{section}: must be there" in refused.value.found
-    assert "only subgroups, baseline, seeds, approval, virtual_study may be left out" in refused.value.found
+def test_required_sections_cannot_be_left_out(section: str, tmp_path: Path) -> None:
+    found = refused(tmp_path, edited(lambda c: c.pop(section)))
+    assert f"{section}: is missing" in found
+    assert "only subgroups, baseline, seeds, approval, virtual_study may be left out" in found
 
 
 @pytest.mark.parametrize("section", ["subgroups", "baseline", "seeds"])
-def test_what_may_be_left_out_is_not_filled_in(section: str, tmp_path: Path) -> None:
-    (tmp_path / "p.yaml").write_text(yaml.safe_dump(edited(lambda c: c.pop(section, None))))
+def test_optional_sections_are_not_filled_in(section: str, tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(dumped(edited(lambda c: c.pop(section, None))))
     assert getattr(read_policy(tmp_path / "p.yaml"), section) is None
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("", "the file is empty"), ("# nothing\n", "the file is empty"), ("- a\n", "the whole file: ")]
+    ("text", "message"),
+    [("", "the file is empty"), ("# nothing\n", "the file is empty"), ("- a\n", "the whole file: ")],
 )
-def test_a_file_that_is_no_policy_at_all_is_called_so(tmp_path: Path, text: str, said: str) -> None:
+def test_a_file_without_a_policy_is_refused_in_these_words(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     with pytest.raises(ParametersRejected, match="POLICY_INVALID") as refusal:
         read_policy(path)
-    assert refusal.value.found.startswith(f"mine.yaml: {said}")
+    assert refusal.value.found.startswith(f"mine.yaml: {message}")

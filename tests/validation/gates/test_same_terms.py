@@ -1,4 +1,4 @@
-"""G9: a challenger evaluated on other terms than its rival reaches no PROMOTE, whichever of the two is off."""
+"""G9: a challenger evaluated under other conditions than the model beside it is never promoted."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -10,6 +10,7 @@ import pytest
 
 from validation.evaluation.code_environment import ROOMS, evaluating_environment, sources_digest
 from validation.evaluation.record import CodeVersion, EvaluationRecord
+from validation.gates.evidence import Evidence
 from validation.gates.policy import Policy
 from validation.gates.verdict import Verdict, judge
 
@@ -32,26 +33,26 @@ OTHER: Mapping[str, tuple[Callable[[EvaluationRecord], EvaluationRecord], str]] 
     "numpy": (elsewhere(numpy="1.0"), "OTHER_ENVIRONMENT"),
     "onnxruntime": (elsewhere(onnxruntime="1.0"), "OTHER_ENVIRONMENT"),
     "python": (elsewhere(python="3.9.0"), "OTHER_ENVIRONMENT"),
-    "a library that one does not tell": (lambda r: replace(r, environment={"numpy": "2"}), "OTHER_ENVIRONMENT"),
+    "a library that one does not record": (lambda r: replace(r, environment={"numpy": "2"}), "OTHER_ENVIRONMENT"),
 }
 
 
 def judged(policy: Policy, challenger: EvaluationRecord, champion: EvaluationRecord, **beside: Any) -> Verdict:
-    return judge(policy, challenger, champion, judged_at=AT, **beside)
+    return judge(policy, Evidence(challenger, champion, **beside), judged_at=AT)
 
 
 @pytest.mark.parametrize("what", sorted(OTHER))
-def test_other_terms_reach_no_promote(policy: Policy, scored: Scored, what: str) -> None:
+def test_other_conditions_are_never_promoted(policy: Policy, scored: Scored, what: str) -> None:
     change, code = OTHER[what]
     challenger, champion = scored(noise=1.0, seed=3), scored("champion", "b" * 64, noise=2.0, seed=2)
     baseline = scored("baseline", "c" * 64, noise=2.0, seed=4)
     sibling = scored(model="9" * 64, noise=1.0, seed=9)
-    assert judged(policy, challenger, champion, baseline=baseline, siblings=[sibling]).decision == "PROMOTE"
+    assert judged(policy, challenger, champion, baseline=baseline, other_seeds=(sibling,)).decision == "PROMOTE"
     for verdict in (
         judged(policy, change(challenger), champion),
         judged(policy, challenger, change(champion)),
         judged(policy, challenger, champion, baseline=change(baseline)),
-        judged(policy, challenger, champion, siblings=[change(sibling)]),
+        judged(policy, challenger, champion, other_seeds=(change(sibling),)),
     ):
         assert verdict.decision == "INSUFFICIENT"
         assert code in {r.code for r in verdict.refusals}
@@ -64,14 +65,14 @@ def test_the_refusal_names_what_differs(policy: Policy, scored: Scored) -> None:
     assert refusal.found == "environment preprocessing 2 of the challenger, preprocessing 1 of the champion"
 
 
-def test_a_record_tells_what_made_it(scored: Scored) -> None:
-    told = scored(noise=1.0, seed=3).environment
-    assert dict(told) == evaluating_environment()
+def test_a_record_names_the_environment_that_made_it(scored: Scored) -> None:
+    recorded = scored(noise=1.0, seed=3).environment
+    assert dict(recorded) == evaluating_environment()
     assert set(evaluating_environment(1)) == {"numpy", "scipy", "onnxruntime", "python", "sources", "preprocessing"}
 
 
 def test_one_changed_module_is_other_sources(tmp_path: Path) -> None:
-    """Where a tree was changed, or is no checkout, one commit may be two codes."""
+    """In a changed working tree, or outside a checkout, one commit may stand for two codes."""
     digests = set()
     for k, content in enumerate(("x = 1\n", "x = 2\n", "x = 1\n")):
         for room in ROOMS:

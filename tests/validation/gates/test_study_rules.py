@@ -1,4 +1,4 @@
-"""Rules that read the studies one by one: what each refuses, and that none of them gets better by a worse answer."""
+"""Rules that read the studies one by one: what each refuses, and that a worse answer never improves a figure."""
 
 import math
 from collections.abc import Callable
@@ -21,11 +21,11 @@ from validation.gates.rule_kinds import (
     OrientationRule,
     PenalisedRule,
 )
-from validation.gates.study_rules import level_shifts, weigh_studies
+from validation.gates.study_rules import evaluate_studies, level_shifts
 
 Scored = Callable[..., EvaluationRecord]
 WHY: dict[str, Any] = {"reason": "a reason for the test", "source": "the test itself"}
-SIDE = CurveSideRule(kind="curve_side", least_deg=10.0, least=10, at_least=0.95, **WHY)
+SIDE = CurveSideRule(kind="curve_side", min_cobb_deg=10.0, min_curves=10, at_least=0.95, **WHY)
 ORIENTATION = OrientationRule(kind="orientation", at_least=0.95, **WHY)
 INTERVALS = IntervalsRule(kind="intervals", parameter="cobb", at_least=0.75, **WHY)
 
@@ -42,30 +42,34 @@ def answered(study: StudyOutcome, parameter: str, predicted: float | None) -> St
 def test_curves_on_the_wrong_side_are_refused_though_every_angle_is_right(scored: Scored) -> None:
     good = scored(noise=0.0)
     for wrong, outcome in ((0, "PASS"), (2, "PASS"), (3, "REJECT"), (50, "REJECT")):
-        result = weigh_studies(SIDE, changed(good, wrong, lambda s: replace(s, found_side="right")))
+        result = evaluate_studies(SIDE, changed(good, wrong, lambda s: replace(s, found_side="right")))
         assert (result.outcome, wrong) == (outcome, wrong)
     mirrored = changed(good, 50, lambda s: replace(s, found_side="right"))
     assert mirrored.statistics == good.statistics
-    assert weigh_studies(SIDE, changed(good, 3, lambda s: replace(s, found_side=None))).outcome == "REJECT"
-    few = weigh_studies(SIDE, changed(good, 45, lambda s: replace(s, true_side=None)))
+    assert evaluate_studies(SIDE, changed(good, 3, lambda s: replace(s, found_side=None))).outcome == "REJECT"
+    few = evaluate_studies(SIDE, changed(good, 45, lambda s: replace(s, true_side=None)))
     assert (few.outcome, few.code) == ("INSUFFICIENT", "FIGURE_MISSING")
     assert "10 needed" in few.found
 
 
 def test_mirrored_and_unanswered_views_are_refused(scored: Scored) -> None:
     good = scored(noise=1.0)
-    assert weigh_studies(ORIENTATION, good).outcome == "PASS"
-    mirrored = weigh_studies(ORIENTATION, changed(good, 3, lambda s: replace(s, orientations={"frontal": "mirrored"})))
-    silent = weigh_studies(ORIENTATION, changed(good, 3, lambda s: replace(s, orientations={"frontal": "unanswered"})))
+    assert evaluate_studies(ORIENTATION, good).outcome == "PASS"
+    mirrored = evaluate_studies(
+        ORIENTATION, changed(good, 3, lambda s: replace(s, orientations={"frontal": "mirrored"}))
+    )
+    silent = evaluate_studies(
+        ORIENTATION, changed(good, 3, lambda s: replace(s, orientations={"frontal": "unanswered"}))
+    )
     assert (mirrored.outcome, mirrored.found) == ("REJECT", "3 of 50 views mirrored, 0 unanswered")
     assert (silent.outcome, silent.found) == ("REJECT", "0 of 50 views mirrored, 3 unanswered")
     none = changed(good, 50, lambda s: replace(s, orientations={"frontal": "undecidable"}))
-    assert weigh_studies(ORIENTATION, none).outcome == "INSUFFICIENT"
+    assert evaluate_studies(ORIENTATION, none).outcome == "INSUFFICIENT"
 
 
-def test_intervals_that_hold_too_little_are_refused(scored: Scored) -> None:
+def test_intervals_that_contain_too_few_truths_are_refused(scored: Scored) -> None:
     good = scored(noise=1.0)
-    assert weigh_studies(INTERVALS, good).figure == 1.0
+    assert evaluate_studies(INTERVALS, good).figure == 1.0
 
     def missed(study: StudyOutcome) -> StudyOutcome:
         outcomes = (replace(o, interval=(-90.0, -80.0)) for o in study.parameters)
@@ -75,36 +79,36 @@ def test_intervals_that_hold_too_little_are_refused(scored: Scored) -> None:
         return replace(study, parameters=tuple(replace(o, interval=None) for o in study.parameters))
 
     for change in (missed, without, lambda s: answered(s, "cobb", None)):
-        assert weigh_studies(INTERVALS, changed(good, 12, change)).outcome == "PASS"
-        assert weigh_studies(INTERVALS, changed(good, 13, change)).outcome == "REJECT"
+        assert evaluate_studies(INTERVALS, changed(good, 12, change)).outcome == "PASS"
+        assert evaluate_studies(INTERVALS, changed(good, 13, change)).outcome == "REJECT"
 
     def unbounded(study: StudyOutcome) -> StudyOutcome:
         return replace(study, parameters=tuple(replace(o, interval=(-math.inf, math.inf)) for o in study.parameters))
 
-    assert weigh_studies(INTERVALS, changed(good, 50, unbounded)).outcome == "REJECT"
+    assert evaluate_studies(INTERVALS, changed(good, 50, unbounded)).outcome == "REJECT"
 
 
 def test_studies_with_any_gap_are_counted_once(scored: Scored) -> None:
     rule = FailuresRule(kind="failures", parameters=["cobb", "pelvic_tilt"], at_most=0.15, **WHY)
     good = scored(noise=1.0)
     both = changed(good, 4, lambda s: answered(answered(s, "cobb", None), "pelvic_tilt", None))
-    assert weigh_studies(rule, both).figure == pytest.approx(4 / 50)
+    assert evaluate_studies(rule, both).figure == pytest.approx(4 / 50)
     silent = changed(good, 8, lambda s: answered(s, "cobb", None))
     spread = changed(silent, 4, lambda s: answered(s, "pelvic_tilt", None))
-    assert weigh_studies(rule, spread).outcome == "REJECT"
-    assert weigh_studies(rule, changed(good, 50, lambda s: answered(s, "sacral_slope", None))).outcome == "PASS"
+    assert evaluate_studies(rule, spread).outcome == "REJECT"
+    assert evaluate_studies(rule, changed(good, 50, lambda s: answered(s, "sacral_slope", None))).outcome == "PASS"
 
 
-def test_cost_is_of_the_model_and_of_what_was_timed(scored: Scored) -> None:
+def test_cost_counts_the_model_and_the_timed_studies(scored: Scored) -> None:
     good = scored(noise=1.0)
     slow = CostRule(kind="cost", figure="p95_seconds", at_most=30.0, **WHY)
     big = CostRule(kind="cost", figure="model_mb", at_most=5.0, **WHY)
-    assert weigh_studies(slow, good).outcome == "PASS"
-    assert weigh_studies(slow, changed(good, 4, lambda s: replace(s, seconds=31.0))).outcome == "REJECT"
-    assert weigh_studies(slow, changed(good, 50, lambda s: replace(s, seconds=0.0))).outcome == "INSUFFICIENT"
-    assert weigh_studies(slow, changed(good, 50, lambda s: replace(s, seconds=math.nan))).outcome == "INSUFFICIENT"
-    assert (weigh_studies(big, good).outcome, weigh_studies(big, good).figure) == ("REJECT", 8.0)
-    assert weigh_studies(big, replace(good, model_bytes=None)).outcome == "INSUFFICIENT"
+    assert evaluate_studies(slow, good).outcome == "PASS"
+    assert evaluate_studies(slow, changed(good, 4, lambda s: replace(s, seconds=31.0))).outcome == "REJECT"
+    assert evaluate_studies(slow, changed(good, 50, lambda s: replace(s, seconds=0.0))).outcome == "INSUFFICIENT"
+    assert evaluate_studies(slow, changed(good, 50, lambda s: replace(s, seconds=math.nan))).outcome == "INSUFFICIENT"
+    assert (evaluate_studies(big, good).outcome, evaluate_studies(big, good).figure) == ("REJECT", 8.0)
+    assert evaluate_studies(big, replace(good, model_bytes=None)).outcome == "INSUFFICIENT"
 
 
 def penalised(figure: str, limit: float, penalty: float = 8.0) -> PenalisedRule:
@@ -119,12 +123,12 @@ def test_unanswered_studies_count_as_the_penalty(scored: Scored) -> None:
     errors[:5] = 8.0
     expected = {"mae": errors.mean(), "rmse": math.sqrt((errors**2).mean()), "p95": np.quantile(errors, 0.95)}
     for figure, value in expected.items():
-        result = weigh_studies(penalised(figure, 100.0), silent)
+        result = evaluate_studies(penalised(figure, 100.0), silent)
         assert result.figure == pytest.approx(value)
         assert "5 of 50 unanswered" in result.found
-    assert weigh_studies(penalised("mae", 1.0), changed(good, 50, lambda s: answered(s, "cobb", None))).figure == 8.0
+    assert evaluate_studies(penalised("mae", 1.0), changed(good, 50, lambda s: answered(s, "cobb", None))).figure == 8.0
     nothing = replace(good, studies=())
-    assert weigh_studies(penalised("mae", 1.0), nothing).outcome == "INSUFFICIENT"
+    assert evaluate_studies(penalised("mae", 1.0), nothing).outcome == "INSUFFICIENT"
 
 
 CHANGES = st.lists(st.tuples(st.integers(0, 49), st.one_of(st.none(), st.floats(0, 60))), min_size=1, max_size=8)
@@ -132,11 +136,11 @@ CHANGES = st.lists(st.tuples(st.integers(0, 49), st.one_of(st.none(), st.floats(
 
 @settings(max_examples=40, deadline=None)
 @given(st.sampled_from([0.3, 2.0, 6.0]), st.sampled_from(["mae", "rmse", "p95", "explained"]), CHANGES)
-def test_no_penalised_figure_improves_by_a_worse_answer(
+def test_a_worse_answer_improves_no_penalised_figure(
     scored: Scored, noise: float, figure: str, changes: list[tuple[int, float | None]]
 ) -> None:
     record = scored(noise=noise, seed=5)
-    before = weigh_studies(penalised(figure, 1.0), record).figure
+    before = evaluate_studies(penalised(figure, 1.0), record).figure
     for index, more in changes:
         outcome = record.studies[index].parameter("cobb")
         if outcome.predicted is None or (more is None and abs(outcome.error or 0.0) > 8.0):
@@ -145,7 +149,7 @@ def test_no_penalised_figure_improves_by_a_worse_answer(
         studies = list(record.studies)
         studies[index] = answered(studies[index], "cobb", worse)
         record = replace(record, studies=tuple(studies))
-    after = weigh_studies(penalised(figure, 1.0), record).figure
+    after = evaluate_studies(penalised(figure, 1.0), record).figure
     assert before is not None
     assert after is not None
     assert after <= before + 1e-12 if figure == "explained" else after >= before - 1e-12
@@ -176,4 +180,4 @@ def test_a_view_that_was_not_answered_counts_as_shifted(scored: Scored) -> None:
         assert level_shifts(record).value == pytest.approx(0.2)
     assert level_shifts(good).value == 0.0
     empty = changed(good, 10, lambda s: replace(s, level_shifts={"frontal": None}, landmarks=()))
-    assert level_shifts(empty).value == 0.0, "an image that shows too little says nothing"
+    assert level_shifts(empty).value == 0.0, "an image that shows too few levels counts as nothing"

@@ -1,4 +1,4 @@
-"""Groups of patients: who is in which, and paired differences in each."""
+"""Groups of patients: the groups of each study, and the paired differences in each group."""
 
 from collections.abc import Callable
 
@@ -40,7 +40,7 @@ def test_every_parameter_and_group_has_its_difference(policy: Policy, scored: Sc
     assert pooled is not None and rows["all parameters", "all"].high == pooled.high
 
 
-def test_a_bound_covers_the_true_difference_as_often_as_it_says(policy: Policy) -> None:
+def test_a_bound_covers_the_true_difference_as_often_as_claimed(policy: Policy) -> None:
     """Equal models: the upper bound of the group of about 33 lies below 0 about once in forty."""
     quick = policy.model_copy(update={"comparison": policy.comparison.model_copy(update={"resamples": 1000})})
     below = 0
@@ -52,7 +52,7 @@ def test_a_bound_covers_the_true_difference_as_often_as_it_says(policy: Policy) 
 
 
 def test_power_is_that_of_the_normal_test() -> None:
-    """The figures of docs/sources.md: an SD of 2.5 and a margin of 1.0 need 50 patients for 80 %, 0.5 needs 197."""
+    """docs/sources.md: at an SD of 2.5, a power of 80 % takes 50 patients for a margin of 1.0 and 197 for 0.5."""
     assert patients_needed(1.0, 2.5, 0.8) == 50
     assert patients_needed(0.5, 2.5, 0.8) == 197
     assert power_at(1.0, 2.5 / np.sqrt(50)) == pytest.approx(0.807, abs=0.002)

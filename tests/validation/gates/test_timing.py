@@ -1,4 +1,4 @@
-"""The challenger's time beside the champion's: twice as slow is stopped, and without a champion nobody asks."""
+"""The challenger's time beside the champion's: a slower model is stopped; without a champion the rule is not asked."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import pytest
 
 from validation.evaluation.record import EvaluationRecord
+from validation.gates.evidence import Evidence
 from validation.gates.policy import DEFAULT_POLICY, FRONTAL_RADIOGRAPHS_POLICY, Policy, read_policy
 from validation.gates.rule_kinds import CostBesideRule
 from validation.gates.rule_results import RuleResult
-from validation.gates.timing import weigh_cost_beside
+from validation.gates.timing import evaluate_cost_beside
 from validation.gates.verdict import judge
 
 Scored = Callable[..., EvaluationRecord]
@@ -31,8 +32,8 @@ def times(record: EvaluationRecord, factor: float, n: int = 50) -> EvaluationRec
     return replace(record, studies=studies)
 
 
-def asked(record: EvaluationRecord, champion: EvaluationRecord | None) -> RuleResult:
-    return weigh_cost_beside(RULE, record, champion)
+def timed(record: EvaluationRecord, champion: EvaluationRecord | None) -> RuleResult:
+    return evaluate_cost_beside(RULE, record, champion)
 
 
 def test_the_median_study_decides(scored: Scored, champion: EvaluationRecord) -> None:
@@ -41,27 +42,27 @@ def test_the_median_study_decides(scored: Scored, champion: EvaluationRecord) ->
         (1.0, 50, 1.0, "PASS"), (2.0, 50, 2.0, "PASS"), (2.1, 50, 2.1, "REJECT"), (50.0, 24, 1.0, "PASS"),
         (50.0, 26, 50.0, "REJECT"),
     ):  # fmt: skip
-        result = asked(times(good, factor, n), champion)
+        result = timed(times(good, factor, n), champion)
         assert (result.figure, result.outcome) == (pytest.approx(figure), outcome)
-    partly = asked(times(good, 0.0, 49), champion)
+    partly = timed(times(good, 0.0, 49), champion)
     assert partly.found == "median over 1 studies that both answered"
-    assert asked(times(good, 0.0), champion).outcome == "INSUFFICIENT"
-    assert asked(times(good, float("nan")), champion).outcome == "INSUFFICIENT"
+    assert timed(times(good, 0.0), champion).outcome == "INSUFFICIENT"
+    assert timed(times(good, float("nan")), champion).outcome == "INSUFFICIENT"
 
 
 def test_without_a_champion_of_the_same_run_it_is_not_asked(scored: Scored, champion: EvaluationRecord) -> None:
     slow = times(scored(noise=1.0, seed=3), 50.0)
-    alone = asked(slow, None)
-    assert (alone.outcome, alone.kind, alone.code) == ("NOT_ASKED", "told", "COST_NOT_COMPARED")
+    alone = timed(slow, None)
+    assert (alone.outcome, alone.kind, alone.code) == ("NOT_ASKED", "informational", "COST_NOT_COMPARED")
     yesterday = replace(champion, evaluated_at="2026-11-22T12:00:00+00:00")
-    other = asked(slow, yesterday)
+    other = timed(slow, yesterday)
     assert (other.outcome, other.found[:23]) == ("NOT_ASKED", "evaluated 24 hours apar")
     for wrong in ("no time", "2026-11-23T12:00:00"):
-        assert asked(slow, replace(champion, evaluated_at=wrong)).outcome == "INSUFFICIENT"
+        assert timed(slow, replace(champion, evaluated_at=wrong)).outcome == "INSUFFICIENT"
 
 
 @pytest.mark.parametrize("path", [DEFAULT_POLICY, FRONTAL_RADIOGRAPHS_POLICY], ids=lambda p: p.stem)
-def test_the_shipped_policies_ask(path: object) -> None:
+def test_the_shipped_policies_have_the_rule(path: object) -> None:
     assert [r.at_most for r in read_policy(path).rules if isinstance(r, CostBesideRule)] == [2.0]  # type: ignore[arg-type]
 
 
@@ -69,7 +70,7 @@ def test_a_challenger_three_times_as_slow_is_rejected(
     policy: Policy, scored: Scored, champion: EvaluationRecord
 ) -> None:
     good = scored(noise=1.0, seed=3)
-    assert judge(policy, good, champion, judged_at=AT).decision == "PROMOTE"
-    slow = judge(policy, times(good, 3.0), champion, judged_at=AT)
+    assert judge(policy, Evidence(good, champion), judged_at=AT).decision == "PROMOTE"
+    slow = judge(policy, Evidence(times(good, 3.0), champion), judged_at=AT)
     assert (slow.decision, [r.rule for r in slow.refusals]) == ("REJECT", ["cost/model/times_the_champion"])
-    assert judge(policy, times(good, 3.0), None, judged_at=AT).decision == "PROMOTE"
+    assert judge(policy, Evidence(times(good, 3.0)), judged_at=AT).decision == "PROMOTE"

@@ -1,4 +1,4 @@
-"""The verdict: fail closed, four-valued, monotone; what no challenger gets past."""
+"""The verdict: four decisions, fail closed, monotone; what no challenger gets past."""
 
 import math
 import re
@@ -18,10 +18,12 @@ from spine.measurement.registry import PAPER_PARAMETERS
 from validation.evaluation.agreement import Figure
 from validation.evaluation.outcomes import StudyOutcome
 from validation.evaluation.record import CodeVersion, EvaluationRecord
+from validation.gates.evidence import Evidence
 from validation.gates.paired import paired_difference, pooled_difference
-from validation.gates.policy import FRONTAL_RADIOGRAPHS_POLICY, Evidence, FirstChampion, Policy, read_policy
+from validation.gates.policy import FRONTAL_RADIOGRAPHS_POLICY, AcceptedEvidence, FirstChampion, Policy, read_policy
 from validation.gates.rule_kinds import ParameterRule
-from validation.gates.verdict import Verdict, decide, explain, judge, read_verdict, verdict_table, write_verdict
+from validation.gates.verdict import Verdict, decide, judge, read_verdict, write_verdict
+from validation.gates.verdict_text import explain, verdict_table
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 Scored = Callable[..., EvaluationRecord]
@@ -43,7 +45,7 @@ def codes(verdict: Verdict) -> set[str]:
 
 
 def ruled(policy: Policy, challenger: EvaluationRecord, champion: EvaluationRecord | None = None) -> Verdict:
-    return judge(policy, challenger, champion, judged_at=AT)
+    return judge(policy, Evidence(challenger, champion), judged_at=AT)
 
 
 def with_figure(record: EvaluationRecord, parameter: str, name: str, value: Any) -> EvaluationRecord:
@@ -85,7 +87,7 @@ def test_first_champion_follows_the_policy(policy: Policy, good: EvaluationRecor
 def test_no_champion_is_never_a_pass_for_a_model_judged_on_real_patients(
     policy: Policy, good: EvaluationRecord
 ) -> None:
-    """G8: nothing to compare with is a matter for a person, unless nobody real is concerned."""
+    """G8: without a champion a person decides, unless only virtual patients were tested."""
     verdict = ruled(policy, replace(good, simulated=False))
     assert verdict.decision != "PROMOTE"
     assert "APPROVAL_NEEDED" in codes(verdict)
@@ -170,7 +172,7 @@ def test_answers_shrunk_to_their_mean_do_not_pass(policy: Policy, scored: Scored
 
 
 def test_answering_only_the_easy_half_is_rejected(policy: Policy, scored: Scored) -> None:
-    """G10: perfect where it answers, silent on 20 of 50."""
+    """G10: nearly perfect where it answers, no answer for 20 of 50."""
     verdict = ruled(policy, scored(noise=0.2, abstain=20))
     assert verdict.decision == "REJECT"
     refused = {r.figure_name for r in verdict.refusals}
@@ -226,7 +228,7 @@ def test_records_that_cannot_be_compared(
 
 
 def test_kind_of_patients_and_dirty_code(policy: Policy, good: EvaluationRecord) -> None:
-    strict = Evidence(patients="real", dirty_code="refused", reason="clinical use needs real patients")
+    strict = AcceptedEvidence(patients="real", dirty_code="refused", reason="clinical use needs real patients")
     verdict = ruled(policy.model_copy(update={"evidence": strict}), replace(good, code=CodeVersion("c" * 40, True)))
     assert {"WRONG_PATIENTS", "DIRTY_CODE"} <= codes(verdict)
     assert verdict.decision == "INSUFFICIENT"
@@ -299,7 +301,7 @@ def test_larger_errors_never_turn_a_refusal_into_promote(
 def test_worse_answers_never_lower_a_bound(
     policy: Policy, scored: Scored, champion: EvaluationRecord, parameter: str, changes: list[Any]
 ) -> None:
-    """Any single answer made worse, or withdrawn: the paired bounds rise or stay. Abstaining wins nothing."""
+    """Any single answer made worse or withheld: the paired bounds rise or stay. Abstaining gains nothing."""
     record = scored(noise=3.0, seed=6)
     bounds = paired_difference(record, champion, parameter, policy.comparison)
     pooled = pooled_difference(record, champion, policy.comparison)
@@ -326,7 +328,7 @@ def noisy(record: EvaluationRecord, rng: np.random.Generator) -> EvaluationRecor
     return replace(record, studies=tuple(studies))
 
 
-def test_equal_models_are_rarely_taken_for_better(policy: Policy, good: EvaluationRecord) -> None:
+def test_equal_models_rarely_appear_better(policy: Policy, good: EvaluationRecord) -> None:
     """Two hundred pairs of equal models on 50 patients: a gain may be seen about once in forty (3.0 % of 3000)."""
     rng, quick = np.random.default_rng(8), policy.comparison.model_copy(update={"resamples": 1000})
     taken = 0
@@ -349,7 +351,7 @@ def test_judging_is_pure_and_sealed(
         read_verdict(path)
 
 
-def test_words_and_table(policy: Policy, scored: Scored, champion: EvaluationRecord) -> None:
+def test_text_and_table(policy: Policy, scored: Scored, champion: EvaluationRecord) -> None:
     verdict = ruled(policy, scored(noise=3.2, seed=3), champion)
     rows = {row.parameter: row for row in verdict_table(verdict)}
     tilt = rows["Pelvic tilt"]
@@ -357,24 +359,24 @@ def test_words_and_table(policy: Policy, scored: Scored, champion: EvaluationRec
     assert tilt.error is not None and tilt.error > 2.7
     assert "ABOVE_CEILING" in tilt.note
     assert len([r for r in rows if not r.startswith("all")]) == len(PAPER_PARAMETERS)
-    words = explain(verdict)
-    for said in ("REJECT", "Pelvic tilt", "at most 2.7 deg", "Why:", "[ABOVE_CEILING]", "virtual patients", B[:12]):
-        assert said in words, said
-    assert " nan " not in words.lower()
+    text = explain(verdict)
+    for phrase in ("REJECT", "Pelvic tilt", "at most 2.7 deg", "Why:", "[ABOVE_CEILING]", "virtual patients", B[:12]):
+        assert phrase in text, phrase
+    assert " nan " not in text.lower()
 
 
-def test_the_words_count_what_they_list_and_say_what_they_leave_out(
+def test_the_text_counts_what_it_lists_and_what_it_leaves_out(
     policy: Policy, good: EvaluationRecord, scored: Scored, champion: EvaluationRecord
 ) -> None:
     for record in (good, scored(noise=3.2, seed=3)):
         verdict = ruled(policy, record, champion)
-        words = explain(verdict)
-        answered, _, aside = words.partition("Not asked, not judged or not known")
+        text = explain(verdict)
+        answered, _, unasked = text.partition("Not asked, not judged or not known")
         listed = len(re.findall(r"^- ", answered, flags=re.MULTILINE))
-        assert len(re.findall(r"^- ", aside, flags=re.MULTILINE)) == len(verdict.unasked) > 0
-        counted = re.search(r"(\d+) of (?:(\d+) rules|them are about the model)", words)
-        left_out = re.search(r"^The other (\d+) ", words, flags=re.MULTILINE)
+        assert len(re.findall(r"^- ", unasked, flags=re.MULTILINE)) == len(verdict.unasked) > 0
+        counted = re.search(r"(\d+) of (?:(\d+) rules|them are about the model)", text)
+        left_out = re.search(r"^The other (\d+) ", text, flags=re.MULTILINE)
         assert counted and left_out
         assert int(counted[1]) == listed
-        assert listed + int(left_out[1]) == len(verdict.weighed)
-        assert counted[2] in (None, str(len(verdict.weighed)))
+        assert listed + int(left_out[1]) == len(verdict.evaluated)
+        assert counted[2] in (None, str(len(verdict.evaluated)))

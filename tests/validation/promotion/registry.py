@@ -13,6 +13,7 @@ import pytest
 from spine.errors import GateRefused
 from spine.model_digest import model_digest
 from validation.evaluation.record import EvaluationRecord, write_record
+from validation.gates.evidence import Evidence
 from validation.gates.policy import DEFAULT_POLICY, VirtualStudyLimits, read_policy
 from validation.gates.verdict import Verdict, judge, write_verdict
 from validation.promotion.approval import ApprovalRequest, SignOff
@@ -117,7 +118,7 @@ class Registry:
         if champion_digest is not None:
             rival = self.scored("champion", champion_digest, noise=2.0, seed=2)
             write_record(rival, self.folder / "evidence" / "deeper" / f"record-{champion_digest[:12]}.json")
-        verdict = judge(read_policy(self.policy), challenger, rival, judged_at=AT)
+        verdict = judge(read_policy(self.policy), Evidence(challenger, rival), judged_at=AT)
         write_verdict(verdict, self.verdict_path)
         return verdict
 

@@ -8,6 +8,7 @@ import pytest
 
 from spine.errors import GateRefused
 from validation.evaluation.record import EvaluationRecord
+from validation.gates.evidence import Evidence
 from validation.gates.policy import Policy
 from validation.gates.verdict import judge
 from validation.promotion.approved_baseline import last_approved, require_expected_baseline
@@ -48,7 +49,7 @@ def test_a_denied_or_refused_model_is_no_baseline(policy: Policy, scored: Callab
     assert found is not None and found.version == "2"
     assert last_approved((*HISTORY, refused), "plumbline", {"1" * 64}) is None
     good, champion = scored(noise=0.5, seed=3), scored("champion", "1" * 64, noise=2.0, seed=2)
-    verdict = judge(policy, good, champion, judged_at=AT)
+    verdict = judge(policy, Evidence(good, champion), judged_at=AT)
     require_expected_baseline(policy, verdict, HISTORY, "plumbline", {C})  # the champion is the baseline again
     with pytest.raises(GateRefused, match="STALE_BASELINE"):
         require_expected_baseline(policy, verdict, HISTORY, "plumbline", ())
@@ -56,8 +57,8 @@ def test_a_denied_or_refused_model_is_no_baseline(policy: Policy, scored: Callab
 
 def test_a_verdict_without_the_baseline_is_refused(policy: Policy, scored: Callable[..., EvaluationRecord]) -> None:
     good, champion = scored(noise=0.5, seed=3), scored("champion", B, noise=2.0, seed=2)
-    without = judge(policy, good, champion, judged_at=AT)
-    beside = judge(policy, good, champion, judged_at=AT, baseline=scored("baseline", C, noise=2.0, seed=4))
+    without = judge(policy, Evidence(good, champion), judged_at=AT)
+    beside = judge(policy, Evidence(good, champion, scored("baseline", C, noise=2.0, seed=4)), judged_at=AT)
     assert (without.decision, beside.decision) == ("PROMOTE", "PROMOTE")
     with pytest.raises(GateRefused, match="STALE_BASELINE"):
         require_expected_baseline(policy, without, HISTORY, "plumbline", ())

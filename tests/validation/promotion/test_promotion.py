@@ -192,10 +192,10 @@ def test_altered_evidence_is_refused(registry: Registry) -> None:
     record_path.write_text(record_text)
 
     policy = registry.folder / "policy.yaml"
-    policy.write_text(DEFAULT_POLICY.read_text().replace("at_most: 3.7", "at_most: 37.0"))
+    policy.write_text(DEFAULT_POLICY.read_text().replace("at_most: {cobb: 3.7,", "at_most: {cobb: 37.0,"))
     registry.refuses(address, "POLICY_CHANGED", policy)
     registry.refuses(address, "POLICY_MISSING", registry.folder / "none.yaml")
-    policy.write_text(DEFAULT_POLICY.read_text().replace("at_most: 3.7", "at_mots: 3.7"))
+    policy.write_text(DEFAULT_POLICY.read_text().replace("at_most:", "at_mots:"))
     registry.refuses(address, "POLICY_INVALID", policy)
     registry.promote(address)
 

@@ -38,7 +38,7 @@ def crashing(folder: Path) -> VirtualStudyResult:
         (partial(other_result, values={}), "0 parameters have a value"),
         (partial(other_result, values=dict.fromkeys(PARAMETERS)), "0 parameters have a value"),
         (partial(other_result, values={"cobb": "31"}), "cobb is 31"),
-        (partial(other_result, units={"cobb": "rad"}), "cobb is in rad instead of deg"),
+        (partial(other_result, units={"cobb": "rad"}), "cobb has unit rad, expected deg"),
         (partial(other_result, model_digest="f" * 64), "was run instead of"),
         (crashing, "the model cannot be run: ContractViolation: MODEL_SIGNATURE"),
     ],
@@ -88,7 +88,7 @@ def test_another_schema_than_the_champions_is_stopped() -> None:
     assert check_result(less, VirtualStudyLimits(), None) == []
     faults = check_result(less, VirtualStudyLimits(), champion)
     assert faults == [
-        "the candidate reports no pelvic_tilt; the champion does",
+        "the candidate reports no pelvic tilt; the champion does",
         "the candidate reads no lateral view; the champion does",
     ]
 

@@ -1,7 +1,7 @@
 """Judged virtual patients with images and points: what a page is made of, without a workspace."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,13 +11,21 @@ from PIL import Image
 
 from spine.landmarks import VIEWS
 from spine.prediction import Prediction
+from tests.charts_drawn_once import charts_drawn_once
 from tests.validation.review.constructed_reviews import AT, SHAPE, N, found_points, record
 from validation.evaluation.record import EvaluationRecord
+from validation.gates.evidence import Evidence
 from validation.gates.policy import DEFAULT_POLICY, Policy, read_policy
 from validation.gates.verdict import judge
 from validation.review.changes import PatientFact, RunFacts
 from validation.review.page import ReviewMaterial
 from validation.review.patients import EncodedImage
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _charts_once() -> Iterator[None]:
+    with charts_drawn_once():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +61,7 @@ def material(scored: Any, policy: Policy, image: bytes) -> Callable[..., ReviewM
         )  # fmt: skip
         before = replace(facts, run_id="run0", seed="1", patients=(PatientFact("p1", "test", "normal"),))
         whole = ReviewMaterial(
-            verdict=judge(policy, challenger, champion, judged_at=AT),
+            verdict=judge(policy, Evidence(challenger, champion), judged_at=AT),
             policy=policy,
             challenger=challenger,
             champion=champion,

@@ -56,13 +56,13 @@ def prediction(given: Example, role: str, rng: np.random.Generator) -> Predictio
     return Prediction(given.study_id, points, parameters=measured, seconds=0.1)
 
 
-def record(role: Any, digest: str, seed: int) -> tuple[EvaluationRecord, list[Prediction]]:
-    examples, rng = [example(i) for i in range(N)], np.random.default_rng(seed)
+def record(role: Any, digest: str, seed: int, n: int = N) -> tuple[EvaluationRecord, list[Prediction]]:
+    examples, rng = [example(i) for i in range(n)], np.random.default_rng(seed)
     predictions = [prediction(e, role, rng) for e in examples]
     test_digest = Manifest("galbusera39", 0, tuple(examples)).test_digest
     scored = evaluate(
         predictions, examples, model_digest=digest, model_role=role, landmark_set="galbusera39",
         test_digest=test_digest, dataset_digest="d" * 64, dvc_version="v1", code_commit="c" * 40, code_dirty=False,
-        evaluated_at=AT, resamples=200,
+        evaluated_at=AT, model_bytes=8_400_000, resamples=200,
     )  # fmt: skip
     return scored, predictions

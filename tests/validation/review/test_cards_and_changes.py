@@ -15,10 +15,10 @@ from validation.gates.policy import Approval, Policy
 from validation.gates.rule_results import plain_result
 from validation.promotion.approval import NEEDED
 from validation.review.actions import advice_for, options_for
+from validation.review.card_text import card_json, card_markdown
 from validation.review.changes import NOT_KNOWN, PatientFact, RunFacts, compare_data, compare_runs
 from validation.review.claim import ClaimSource, claim_json, claim_markdown, fill_checklist
-from validation.review.drawing import Scale, scale_around
-from validation.review.model_card import NOT_PROVIDED, card_json, card_markdown, make_card
+from validation.review.model_card import NOT_PROVIDED, judged_card
 from validation.review.page import ReviewMaterial
 
 Make = Callable[..., ReviewMaterial]
@@ -26,30 +26,31 @@ Make = Callable[..., ReviewMaterial]
 
 def test_the_card_repeats_the_record(material: Make) -> None:
     given = material()
-    card = make_card(given.challenger, given.verdict, given.challenger_run)
+    card = judged_card(given.challenger, given.verdict, given.challenger_run)
     stored = json.loads(card_json(card))
     assert stored["model"] == given.challenger.model_digest
-    assert stored["decision"] == given.verdict.decision
-    for row in stored["parameters"]:
+    assert stored["decision"]["decision"] == f"**{given.verdict.decision}**"
+    for row in stored["evaluation"]["parameters"]:
         figure = given.challenger.statistics[row["name"]].figures["standard_error_of_estimate"]
         assert row["standard_error"] == [figure.value, figure.low, figure.high]
-    told = card_markdown(card)
+    text = card_markdown(card)
     error = given.challenger.statistics["cobb"].figures["standard_error_of_estimate"].value
-    assert f"{error:.2f}°" in told
-    assert "says nothing about real radiographs" in told
-    assert "| energy | not measured |" in told
-    assert "1.5 CPU minutes" in told
-    assert f"champion `{given.verdict.champion_model}`" in told
-    assert "| epochs | 3 |" in told
-    short = make_card(given.challenger, given.verdict, replace(given.challenger_run, epochs=0.0))
+    assert f"{error:.2f}°" in text
+    assert "says nothing about real radiographs" in text
+    assert "| energy | not measured |" in text
+    assert "1.5 CPU minutes" in text
+    assert f"champion `{given.verdict.champion_model}`" in text
+    assert "| epochs | 3 |" in text and "| size | 8.4 MB |" in text
+    assert "| frontal | 1911 of 1950 |" in text, "landmarks found, of the visible"
+    short = judged_card(given.challenger, given.verdict, replace(given.challenger_run, epochs=0.0))
     measured = replace(given.challenger_run, energy="GPU 58.1 kJ (NVML)")
-    assert "| energy | GPU 58.1 kJ (NVML) |" in card_markdown(make_card(given.challenger, given.verdict, measured))
-    assert "| epochs | less than one |" in card_markdown(short), "a fit that learnt is not told as none"
+    assert "| energy | GPU 58.1 kJ (NVML) |" in card_markdown(judged_card(given.challenger, given.verdict, measured))
+    assert "| epochs | less than one |" in card_markdown(short), "a fit of less than one epoch is not called none"
 
 
 def test_a_card_of_an_unknown_run_says_so(material: Make) -> None:
     given = material()
-    card = make_card(given.challenger, given.verdict, RunFacts())
+    card = judged_card(given.challenger, given.verdict, RunFacts())
     assert {card.training[name] for name in ("trained on", "code", "device", "cost")} == {NOT_PROVIDED}
     assert len(card_markdown(card, brief=True)) < len(card_markdown(card))
 
@@ -67,7 +68,9 @@ def test_the_checklist_answers_from_records_alone(material: Make) -> None:
     assert software.startswith("trained with torch 2.13; evaluated with ")
     assert "asked 100" not in answers["size and its reason"].answer
     assert "test set patients 50, asked 40" in answers["size and its reason"].answer
-    assert "asked 80.0%" in answers["size and its reason"].answer, "a probability is told as one, and not rounded to 1"
+    assert "asked 80.0%" in answers["size and its reason"].answer, (
+        "a probability is written in per cent, and not rounded to 1"
+    )
     assert given.verdict.champion_model in answers["aims and hypotheses"].answer
     assert "cobb upper bound of the paired difference < 1 deg" in answers["statistical rule and margins"].answer
     assert "sex: F" in answers["robustness and subgroups"].answer
@@ -123,7 +126,7 @@ def test_commands_name_the_verdict_by_its_digest(material: Make) -> None:
     for decision, results in cases:
         options = options_for(replace(verdict, decision=decision, results=results))
         assert all(replace(verdict, decision=decision, results=results).digest[:12] in o.command for o in options
-                   if o.title != "Go back")  # fmt: skip
+                   if o.title != "Roll back")  # fmt: skip
         titles = [option.title for option in options]
         assert "Reject" in titles
         offered = decision == "PROMOTE" or results == (asked,)
@@ -137,8 +140,8 @@ def test_where_the_policy_asks_a_human_approving_comes_before_promoting(material
     asking = given.policy.model_copy(update={"approval": Approval(required="always")})
     assert [o.title for o in options_for(passed, given.policy)][:2] == ["Promote", "Approve"]
     assert [o.title for o in options_for(passed, asking)][:2] == ["Approve", "Promote"]
-    assert "asks for a person" in advice_for(passed, asking)
-    assert "asks for a person" not in advice_for(passed, given.policy)
+    assert "the policy requires an approval" in advice_for(passed, asking)
+    assert "the policy requires an approval" not in advice_for(passed, given.policy)
 
 
 def test_points_come_back_and_belong_to_one_record(scored: Any, tmp_path: Path, policy: Policy) -> None:
@@ -157,14 +160,3 @@ def test_points_come_back_and_belong_to_one_record(scored: Any, tmp_path: Path, 
     with pytest.raises(EvidenceRejected) as refused:
         read_found_points(path, ours)
     assert refused.value.code == "EVIDENCE_ALTERED"
-
-
-def test_scales_hold_what_they_are_made_around() -> None:
-    scale = scale_around([-3.0, 11.0], 40.0, 290.0)
-    assert scale.low < -3.0
-    assert scale.high > 11.0
-    assert 40.0 < scale.at(-3.0) < scale.at(11.0) < 290.0
-    assert all(scale.low <= tick <= scale.high for tick in scale.ticks())
-    assert Scale(0, 1, 0, 100).ticks() == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
-    flat = scale_around([5.0], 0.0, 10.0)
-    assert flat.at(5.0) == pytest.approx(5.0)

@@ -1,4 +1,4 @@
-"""The page says everything the verdict says, of the patients it is about, and nothing else than the records do."""
+"""The report shows everything of verdict and records, before the verdict too, and asks nothing of a network."""
 
 import re
 from collections.abc import Callable
@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from spine.errors import EvidenceRejected
-from tests.validation.review.constructed_reviews import CHANGED, NASTY, UNANSWERED
+from tests.validation.review.constructed_reviews import CHANGED, NASTY, UNANSWERED, N, record
 from validation.review import page as page_module
+from validation.review.chart_style import BAD, GOOD
+from validation.review.figure_tables import AGREEMENT_HEADINGS, agreement_rows, landmark_rows
 from validation.review.forest import draw_forest
 from validation.review.page import ReviewMaterial, render_review, write_review
 from validation.review.patients import SHOWN, chosen_studies, describe_patients
@@ -45,7 +47,7 @@ def test_every_rule_and_the_whole_digest_are_on_the_page(material: Make) -> None
     assert "read 3 times so far" in text
 
 
-def test_what_stands_in_the_way_comes_first(material: Make) -> None:
+def test_rules_that_did_not_pass_come_first(material: Make) -> None:
     given = material()
     table = rule_table(given.verdict)
     assert [row.code for row in table.refused] == [r.code for r in given.verdict.refusals]
@@ -57,17 +59,17 @@ def test_what_stands_in_the_way_comes_first(material: Make) -> None:
 
 def test_what_was_not_asked_or_is_not_known_wears_no_green_badge(material: Make) -> None:
     given = material()
-    told = {r.code for r in given.verdict.unasked}
-    assert {"NO_BASELINE", "SUBGROUPS_TOO_SMALL"} <= told
+    unasked = {r.code for r in given.verdict.unasked}
+    assert {"NO_BASELINE", "SUBGROUPS_TOO_SMALL"} <= unasked
     (group,) = (g for g in rule_table(given.verdict).passed if not g.asked)
     assert {row.code: row.outcome for row in group.rows if row.code in ("NO_BASELINE", "SUBGROUPS_TOO_SMALL")} == {
         "NO_BASELINE": "NOT KNOWN", "SUBGROUPS_TOO_SMALL": "NOT JUDGED",
     }  # fmt: skip
     text = render_review(given)
-    weighed, passed = len(given.verdict.weighed), len(given.verdict.passed)
-    assert f"{passed} of {weighed} rules passed, {len(told)} were not asked" in text
+    evaluated, passed = len(given.verdict.evaluated), len(given.verdict.passed)
+    assert f"{passed} of {evaluated} rules passed, {len(unasked)} were not asked" in text
     assert text.count('<span class="badge PASS">') == passed
-    assert weighed + len(told) == len(given.verdict.results)
+    assert evaluated + len(unasked) == len(given.verdict.results)
 
 
 def test_the_page_asks_nothing_of_a_network(material: Make) -> None:
@@ -88,25 +90,68 @@ def test_what_a_data_set_calls_its_patients_cannot_become_code(material: Make) -
     assert len(Reader(text).of("script")) == 1
 
 
-def test_fifty_patients_weigh_little_and_every_image_has_words(material: Make, tmp_path: Path) -> None:
-    written = write_review(material(), tmp_path / "review.html")
+def test_the_page_of_fifty_patients_is_small_and_every_image_has_a_text(material: Make, tmp_path: Path) -> None:
+    written = write_review(material(), tmp_path / "report.html")
     assert written.stat().st_size < 15_000_000
     images = Reader(written.read_text()).of("img")
     assert len(images) == 2 * len(describe(material()))
     assert all("radiograph of study" in str(p["alt"]) for p in images)
 
 
+def test_every_dot_of_a_chart_has_the_name_of_its_study(material: Make) -> None:
+    given = material()
+    text = render_review(given)
+    answered = sum(r.statistics["cobb"].n for r in given.records)
+    assert answered == 2 * N - 1
+    charts = [m for m in re.findall(r"<svg .*?</svg>", text, re.DOTALL) if "Cobb angle (end plates), c" in m]
+    assert len(charts) == 2, "one for each model"
+    assert sum(chart.count(f"<title>{CHANGED}</title>") for chart in charts) == 4, "in both panels of both models"
+    assert sum(chart.count("<use ") for chart in charts) == 2 * answered
+
+
+def test_charts_do_not_disturb_the_page_or_one_another(material: Make) -> None:
+    text = render_review(material())
+    charts = re.findall(r'<svg viewBox="[^"]*" role="img" aria-label="[^"]+"><title>', text)
+    assert len(charts) == 2 * 13 + 7 + 2 + 1, "agreement, forests, levels, calibration"
+    assert text.count("<style") == 1, "no style sheet of a chart, which would hold for the whole page"
+    ids = re.findall(r' id="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert {f"#{name}" for name in ids} >= set(re.findall(r'(?:href="|url\()(#[^")]+)', text))
+
+
+def test_every_figure_of_both_models_is_in_the_tables(material: Make) -> None:
+    given = material()
+    rows = agreement_rows(given.records)
+    assert [row.role for row in rows] == ["challenger", "champion"] * 13
+    assert {len(row.cells) for row in rows} == {len(AGREEMENT_HEADINGS)}
+    cobb = dict(zip(AGREEMENT_HEADINGS, next(r for r in rows if r.subject.startswith("Cobb")).cells, strict=True))
+    figures = given.challenger.statistics["cobb"].figures
+    assert (cobb["answered"].text, cobb["answered"].small) == (f"{N - 1} / {N}", "98%")
+    for heading, name, decimals in (
+        ("SEE", "standard_error_of_estimate", 2),
+        ("slope", "slope", 2),
+        ("ICC(A,1)", "icc_a1", 3),
+        ("90 % interval coverage", "interval_coverage", 2),
+    ):
+        figure = figures[name]
+        assert cobb[heading].text == f"{figure.value:.{decimals}f}"
+        assert cobb[heading].small == f"{figure.low:.{decimals}f}…{figure.high:.{decimals}f}"
+    text = render_review(given)
+    assert text.count('<td class="role challenger">') == len(rows) // 2 + len(landmark_rows(given.records)) // 2
+    assert all(f"<th>{heading}</th>" in text for heading in AGREEMENT_HEADINGS)
+
+
 def test_a_page_that_is_too_heavy_is_refused(material: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page_module, "LIMIT_BYTES", 100_000)
     with pytest.raises(EvidenceRejected) as refused:
-        write_review(material(), tmp_path / "review.html")
+        write_review(material(), tmp_path / "report.html")
     assert refused.value.code == "PAGE_TOO_LARGE"
-    assert not (tmp_path / "review.html").exists()
+    assert not (tmp_path / "report.html").exists()
 
 
 def test_the_first_model_has_a_page_without_a_champion(material: Make) -> None:
     text = render_review(material(with_champion=False))
-    assert "this would be the first" in text
+    assert "This would be the first" in text
     assert 'data-show="champion"' not in text
     assert "there is nothing to compare with yet" in text
     assert 'data-show="truth"' in text
@@ -137,44 +182,66 @@ def test_the_worst_and_the_most_changed_are_shown(material: Make) -> None:
     assert (patients[0].study, patients[1].study) == (UNANSWERED, CHANGED)
     assert {p.worst for p in patients} >= set(range(1, SHOWN + 1))
     assert {p.changed for p in patients} >= set(range(1, SHOWN + 1))
-    assert all(p.worst <= SHOWN or p.changed <= SHOWN for p in patients)
+    assert all(p.worst <= SHOWN or p.changed <= SHOWN or p.place for p in patients)
+    assert {p.place: p.worst for p in patients if p.place} == {"worst": 1, "median": 25, "best": 50}
     assert patients[0].loss > patients[1].loss
     assert patients[0].change == pytest.approx(patients[0].loss - patients[0].champion_loss)
     assert chosen_studies(given.challenger, given.champion, given.policy.comparison) == tuple(p.study for p in patients)
-    assert len(chosen_studies(given.challenger, None, given.policy.comparison)) == SHOWN
+    assert len(chosen_studies(given.challenger, None, given.policy.comparison)) == SHOWN + 2, "median and best too"
 
 
 def test_an_unanswered_patient_says_why_and_has_no_strokes_of_the_challenger(material: Make) -> None:
     first = describe(material())[0]
-    assert all("not answered: not seen" in row.challenger and row.worse for row in first.answers)
+    assert all(row.challenger == "not answered" and row.worse for row in first.answers)
+    assert first.remarks[0] == "challenger: 13 parameters not answered: not seen"
     (frontal, lateral) = first.views
     assert "challenger 0" in frontal.alt
     assert "champion 39" in lateral.alt
     order = re.findall(r'class="layer (\w+)"', frontal.layers)
-    assert order == ["truth", "champion", "challenger"], "what is judged lies on top"
+    assert order == ["truth", "champion", "challenger"], "the challenger lies on top"
 
 
-def test_a_patient_without_an_image_is_told(material: Make) -> None:
-    assert "No image of this study was at hand" in render_review(material(images={}))
+def test_a_patient_without_an_image_says_so(material: Make) -> None:
+    assert "No image of this study was available" in render_review(material(images={}))
 
 
 def test_the_forest_draws_every_difference_of_the_verdict(material: Make) -> None:
     rows = [r for r in material().verdict.differences if r.subject == "cobb"]
     drawing = draw_forest("cobb", rows)
-    assert drawing.count('<rect class="dot') == len(rows) > 5
+    assert drawing.count("<use ") == len(rows) > 5, "a mark for every row"
     for row in rows:
         assert f"(n = {row.n})" in drawing
         assert f"{row.mean:+.2f}".replace("-", "−") in drawing
     small = [r for r in rows if not r.judged]
     assert small
-    assert drawing.count("part faint") == 4 * len(small), (
-        "name, line, mark and figures of those too few to judge are pale"
-    )
+    assert drawing.count("font-style: italic") == 2 * len(small), "name and figures of those too few to judge"
+    assert drawing.count("opacity: 0.35") == 2 * len(small), "interval and mark of those too few to judge"
 
 
 def test_a_worse_row_beyond_its_margin_is_marked(material: Make) -> None:
     row = next(r for r in material().verdict.differences if r.subject == "cobb" and r.group == "all")
     beyond = replace(row, mean=2.0, low=1.5, high=2.5)
     assert "&gt; margin" in draw_forest("cobb", [beyond])
-    assert "worse" in draw_forest("cobb", [beyond])
-    assert "&gt; margin" not in draw_forest("cobb", [replace(row, mean=-2.0, low=-2.5, high=-1.5)])
+    assert f"fill: {BAD}" in draw_forest("cobb", [beyond]), "it is written in the colour of what is worse"
+    better = draw_forest("cobb", [replace(row, mean=-2.0, low=-2.5, high=-1.5)])
+    assert "&gt; margin" not in better and f"fill: {GOOD}" in better
+
+
+def test_before_a_verdict_the_page_says_so(material: Make) -> None:
+    text = render_review(material(with_champion=False, verdict=None)).partition("</style>")[2]
+    assert "NOT JUDGED YET" in text
+    assert "All figures" in text and 'id="patients"' in text and 'id="provenance"' in text
+    for absent in ("REJECT", "plumbline approve", 'id="rules"', 'id="decide"', 'href="#decide"', "differences"):
+        assert absent not in text, absent
+    assert NASTY not in text
+
+
+@pytest.mark.parametrize("n", [1, 2, 8])
+def test_the_page_of_almost_nothing(material: Make, n: int) -> None:
+    """Of very few patients (the eighth is not answered): dashes with reasons, no crash, no NaN."""
+    scored, _ = record("challenger", "a" * 64, 1, n)
+    text = render_review(material(with_champion=False, verdict=None, challenger=scored, images={}))
+    assert ("at least 3 needed" in text) == (n < 3)
+    assert (f"challenger: {n} of {n} answered: too few to draw" in text) == (n < 2)
+    assert f"{n - (n == 8)} / {n}" in text
+    assert "nan" not in text.lower().replace("provenance", "")

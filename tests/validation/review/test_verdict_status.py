@@ -1,4 +1,4 @@
-"""What is told of a verdict after people and the gate acted on it: from the history, whatever was done."""
+"""The status of a verdict after people and the gate acted on it, from the history."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ from validation.promotion.approval import Approval
 from validation.promotion.history import HistoryEntry
 from validation.review.actions import advice_for, asked_of_person, options_for
 from validation.review.page import ReviewMaterial, render_review
-from validation.review.verdict_status import NOTHING, Aftermath, aftermath_of
+from validation.review.verdict_status import NOTHING, VerdictStatus, status_of
 
 Make = Callable[..., ReviewMaterial]
 OTHER = "f" * 64
@@ -37,8 +37,8 @@ def history(verdict: Verdict, *events: tuple[str, dict[str, Any]]) -> list[Histo
     return found
 
 
-def told(verdict: Verdict, entries: Sequence[HistoryEntry], *words: Approval, hours: float = 99) -> Aftermath:
-    return aftermath_of(verdict, entries, words, AT + timedelta(hours=hours))
+def status(verdict: Verdict, entries: Sequence[HistoryEntry], *words: Approval, hours: float = 99) -> VerdictStatus:
+    return status_of(verdict, entries, words, AT + timedelta(hours=hours))
 
 
 def word(verdict: Verdict, decision: Any = "granted", ttl: float = 72) -> Approval:
@@ -50,20 +50,20 @@ def word(verdict: Verdict, decision: Any = "granted", ttl: float = 72) -> Approv
 
 def test_of_an_untouched_verdict_nothing_was_done(verdict: Verdict) -> None:
     strangers = history(verdict, ("promoted", {"verdict": OTHER}), ("approved", {"verdict": OTHER}))
-    done = told(verdict, strangers)
+    done = status(verdict, strangers)
     assert (done.lines, done.over, done.serves) == ((NOTHING,), False, False)
     assert "Promote" in {o.title for o in options_for(verdict, None, done)}
 
 
-def test_a_promotion_is_told_with_its_version_until_another_takes_its_place(verdict: Verdict) -> None:
+def test_a_promotion_is_shown_with_its_version_until_another_takes_its_place(verdict: Verdict) -> None:
     events = [("intended", {}), ("promoted", {})]
-    done = told(verdict, history(verdict, *events))
+    done = status(verdict, history(verdict, *events))
     assert done.lines == ("promoted on 2026-11-23 13:00 UTC as version 3 by R. Viewer",)
     assert done.over and done.serves
-    assert [o.title for o in options_for(verdict, None, done)] == ["Read the verdict in words"], "the only one so far"
+    assert [o.title for o in options_for(verdict, None, done)] == ["Explain the verdict"], "the only one so far"
     assert "Nothing is left to decide" in advice_for(verdict, None, done)
     later = ("promoted", {"verdict": OTHER, "model_digest": OTHER, "version": "4"})
-    done = told(verdict, history(verdict, *events, later))
+    done = status(verdict, history(verdict, *events, later))
     assert done.lines[-1] == "replaced by version 4 on 2026-11-23 14:00 UTC"
     assert done.over and not done.serves
 
@@ -79,40 +79,38 @@ def test_going_back_is_offered_where_another_model_could_serve(verdict: Verdict)
         ((before, ours, ("promoted", other), denied, reinstated), True),
         ((("promoted", other | {"production_model": "another"}), ours), False),
     ):
-        done = told(verdict, history(verdict, *events))
+        done = status(verdict, history(verdict, *events))
         assert done.serves
-        assert ("Go back" in {o.title for o in options_for(verdict, None, done)}) == offered, events
+        assert ("Roll back" in {o.title for o in options_for(verdict, None, done)}) == offered, events
 
 
-def test_a_rollback_is_told_with_its_reason_and_a_return_too(verdict: Verdict) -> None:
+def test_a_rollback_is_shown_with_its_reason_and_a_return_too(verdict: Verdict) -> None:
     left = ("rolled_back", {"verdict": OTHER, "model_digest": OTHER, "version": "2", "reason": "wrong side"})
     back = ("restored", {"verdict": None, "reason": None})
-    done = told(verdict, history(verdict, ("promoted", {}), left))
-    assert done.lines[-1] == (
-        "rolled back from on 2026-11-23 13:00 UTC by R. Viewer: wrong side; version 2 serves instead"
-    )
+    done = status(verdict, history(verdict, ("promoted", {}), left))
+    assert done.lines[-1] == ("rolled back on 2026-11-23 13:00 UTC by R. Viewer: wrong side; version 2 serves instead")
     assert not done.serves
-    done = told(verdict, history(verdict, ("promoted", {}), left, back))
-    assert done.lines[-1].startswith("returned to on 2026-11-23 14:00 UTC")
+    done = status(verdict, history(verdict, ("promoted", {}), left, back))
+    assert done.lines[-1].startswith("serves again since 2026-11-23 14:00 UTC")
     assert done.serves
 
 
-def test_an_approval_is_told_with_its_end_its_use_or_its_expiry(verdict: Verdict) -> None:
+def test_an_approval_is_shown_with_its_end_its_use_or_its_expiry(verdict: Verdict) -> None:
     grant = word(verdict)
     entries = history(verdict, ("approved", {"approval": grant.digest, "reason": "looked"}))
-    (line,) = told(verdict, entries, grant, hours=1).lines
+    (line,) = status(verdict, entries, grant, hours=1).lines
     assert line == "approved by R. Viewer on 2026-11-23 12:00 UTC: looked; expires 2026-11-26 12:00 UTC"
-    assert not told(verdict, entries, grant, hours=1).over
-    assert "; expired 2026-11-26" in told(verdict, entries, grant, hours=72).told
-    assert "its sealed record is not here" in told(verdict, entries).told
+    assert not status(verdict, entries, grant, hours=1).over
+    assert "; expired 2026-11-26" in status(verdict, entries, grant, hours=72).text
+    assert "its sealed record is not here" in status(verdict, entries).text
     used = [*entries, replace(history(verdict, ("promoted", {"approval": grant.digest}))[0], sequence=1)]
-    assert told(verdict, used, grant).lines[0].endswith(": looked; used")
+    assert status(verdict, used, grant).lines[0].endswith(": looked; used")
 
 
 def test_a_person_is_asked_until_one_has_spoken(verdict: Verdict, material: Make) -> None:
     policy, always = material().policy, {"required": "always", "reason": "a person answers"}
     asking = policy.model_copy(update={"approval": policy.approval.model_copy(update=always)})
-    said = asked_of_person(verdict, asking, Aftermath(), where="ws")
+    said = asked_of_person(verdict, asking, VerdictStatus(), where="ws")
     assert "(a person answers)" in said
     assert said.endswith(f"plumbline approve {verdict.digest[:12]} --as NAME --comment WHY -w ws")
     assert asked_of_person(verdict, policy) == asked_of_person(verdict, None) == ""
@@ -120,49 +118,51 @@ def test_a_person_is_asked_until_one_has_spoken(verdict: Verdict, material: Make
     assert asked_of_person(replace(verdict, decision="REJECT"), asking) == ""
     grant = word(verdict)
     entries = history(verdict, ("approved", {"approval": grant.digest, "reason": "looked"}))
-    assert asked_of_person(verdict, asking, told(verdict, entries, grant, hours=1)) == ""
-    assert asked_of_person(verdict, asking, told(verdict, entries, grant, hours=99))
+    assert asked_of_person(verdict, asking, status(verdict, entries, grant, hours=1)) == ""
+    assert asked_of_person(verdict, asking, status(verdict, entries, grant, hours=99))
     used = [*entries, replace(history(verdict, ("promoted", {"approval": grant.digest}))[0], sequence=1)]
-    assert asked_of_person(verdict, asking, told(verdict, used, grant, hours=1)) == ""
+    assert asked_of_person(verdict, asking, status(verdict, used, grant, hours=1)) == ""
 
 
-def test_a_refusal_is_told_also_where_the_history_has_lost_it(verdict: Verdict) -> None:
+def test_a_refusal_is_shown_also_where_the_history_has_lost_it(verdict: Verdict) -> None:
     refusal = word(verdict, "rejected")
     entries = history(verdict, ("rejected", {"approval": refusal.digest, "reason": "looked"}))
-    done = told(verdict, entries, refusal)
+    done = status(verdict, entries, refusal)
     assert done.lines == ("refused by R. Viewer on 2026-11-23 12:00 UTC: looked",)
     assert done.over
-    assert [o.title for o in options_for(verdict, None, done)] == ["Read the verdict in words"]
-    lost = told(verdict, [], refusal)
-    assert lost.over and "the history has lost the line" in lost.told
+    assert [o.title for o in options_for(verdict, None, done)] == ["Explain the verdict"]
+    lost = status(verdict, [], refusal)
+    assert lost.over and "the history has lost its line" in lost.text
 
 
-def test_a_refusal_of_the_same_model_under_another_verdict_is_told_until_it_is_reinstated(verdict: Verdict) -> None:
+def test_a_refusal_of_the_same_model_under_another_verdict_is_shown_until_it_is_reinstated(verdict: Verdict) -> None:
     refusal = replace(word(verdict, "rejected"), verdict=OTHER)
     line = ("rejected", {"approval": refusal.digest, "reason": "mirrored", "verdict": OTHER})
-    for done in (told(verdict, history(verdict, line), refusal), told(verdict, [], refusal)):
-        assert "refused by R. Viewer" in done.told and f"(this model, with verdict {OTHER[:12]})" in done.told
+    for done in (status(verdict, history(verdict, line), refusal), status(verdict, [], refusal)):
+        assert "refused by R. Viewer" in done.text and f"(this model, with verdict {OTHER[:12]})" in done.text
         assert done.over
     reinstated = ("reinstated", {"verdict": None, "reason": "the wrong radiographs"})
-    done = told(verdict, history(verdict, line, reinstated), refusal)
+    done = status(verdict, history(verdict, line, reinstated), refusal)
     assert not done.over and done.lines == (NOTHING,)
     own = ("rejected", {"approval": "c" * 64, "reason": "mirrored"})
-    done = told(verdict, history(verdict, own, reinstated))
+    done = status(verdict, history(verdict, own, reinstated))
     assert (
-        not done.over and done.lines[-1].startswith("reinstated by R. Viewer") and "the wrong radiographs" in done.told
+        not done.over
+        and done.lines[-1].startswith("model reinstated by R. Viewer")
+        and "the wrong radiographs" in done.text
     )
 
 
 def test_a_promotion_that_was_cut_off_names_the_way_out(verdict: Verdict) -> None:
-    done = told(verdict, history(verdict, ("intended", {})))
-    assert "cut off: `plumbline history --repair`" in done.told
+    done = status(verdict, history(verdict, ("intended", {})))
+    assert "interrupted: `plumbline history --repair`" in done.text
     assert not done.over
 
 
 def test_the_page_says_what_was_done_and_when_it_was_written(material: Make) -> None:
     given = material()
     entries = history(given.verdict, ("promoted", {"promoter": "<b>R</b>"}))
-    page = render_review(replace(given, done=told(given.verdict, entries), written_at=AT.isoformat()))
+    page = render_review(replace(given, done=status(given.verdict, entries), written_at=AT.isoformat()))
     assert "promoted on 2026-11-23 12:00 UTC as version 3 by &lt;b&gt;R" in page
     assert "Nothing is left to decide" in page
     assert "as of 2026-11-23 12:00 UTC, when this page was written" in page
@@ -171,6 +171,6 @@ def test_the_page_says_what_was_done_and_when_it_was_written(material: Make) -> 
     assert "How to decide" not in page and "plumbline rollback" not in page
     assert "with Plumbline's environment on your path" in page
     assert "How to decide" in render_review(given)
-    unknown = render_review(replace(given, done=Aftermath(unknown="HISTORY_BROKEN, line 3")))
+    unknown = render_review(replace(given, done=VerdictStatus(unknown="HISTORY_BROKEN, line 3")))
     assert "what was done is not known: HISTORY_BROKEN, line 3" in unknown
     assert NOTHING not in unknown

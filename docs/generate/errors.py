@@ -1,0 +1,60 @@
+"""The page of exit codes and error codes."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from docs.generate.markdown import code, plain, table
+from docs.generate.raised import PARTS, Raised, raised
+from docs.generate.source import error_classes
+
+_EXIT_CODES: Mapping[int, str] = {
+    0: "Done. `plumbline demo` also ends with 0 when the gate refuses the candidate.",
+    1: "A radiograph, study or dataset cannot be used, the work failed, or the disk is full. "
+    "`plumbline cohort --stats` ends with 1 when a figure is off.",
+    2: "Wrong usage, or a parameter that is not possible.",
+    3: "The gate refused, or evidence or a model file is missing or altered.",
+    4: "Another run has the workspace.",
+    130: "Interrupted. Finished work is kept: the same command goes on.",
+    143: "A training was asked to stop and wrote a checkpoint: the same command goes on.",
+}
+_INTRODUCTION = """---
+hide: [toc]
+---
+# Exit codes and error codes
+
+This page is made from the source code.
+
+`plumbline` and `python -m training` end with one of these exit codes:
+
+{exit_codes}
+Every error is printed as `CODE: found ...; expected ...; what to do`. The code is stable: a program can switch on it.
+The wording may change. Errors derived from `InputRejected` concern one study: it goes to quarantine with this message,
+and the rest of the batch goes on.
+
+In the messages below, braces stand for what is filled in when the error is raised. A slash stands between
+alternatives. Below each code stand its class and its exit code.
+
+{codes}"""
+
+
+def errors_page() -> str:
+    """Exit codes with their error classes, then every code with its messages."""
+    by_exit_code = defaultdict(list)
+    for name, number in error_classes().items():
+        by_exit_code[number].append(code(name))
+    exit_codes = table(
+        ("Exit code", "Meaning", "Errors"),
+        ((str(number), text, ", ".join(by_exit_code[number])) for number, text in _EXIT_CODES.items()),
+    )
+    codes = table(("Code", "Found", "Expected", "What to do"), _rows(raised()))
+    return _INTRODUCTION.format(exit_codes=exit_codes, codes=codes)
+
+
+def _rows(places: Sequence[Raised]) -> Iterator[tuple[str, ...]]:
+    """A row for every message; those of one code stand below each other, with the code in the first."""
+    messages = {(p.code, p.error, *(plain(p.message.get(part, "")) for part in PARTS)): None for p in places}
+    before = ""
+    for name, error, *texts in messages:
+        kind = f"{error}, {error_classes()[error]}"
+        yield f"{code(name)}<br>{kind}" if name != before else kind, *texts
+        before = name

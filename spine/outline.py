@@ -1,0 +1,179 @@
+"""The outline of a spine in one view: its landmarks as named lines, rings, dots and labels, in pixels of the image.
+
+A pure function for every renderer: Pillow draws the overlay (``inference.drawing``), SVG the page's layers
+(``validation.review.strokes``). Points are (column, row), integers at pixel centres. Nothing is drawn for an absent
+landmark. A renderer draws the kinds of line and label that it has a style for.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+
+from spine.landmarks import HIPS, PLATES, S1_MARGINS, S1_PLATE, VERTEBRAE, ViewName, level_of
+from spine.measurement.planes import PLANE_OF_VIEW, planes_from_view
+from spine.measurement.registry import Measured
+from spine.measurement.tilts import plate_tilts
+from spine.scanner import Floats
+from spine.study import Points2D
+
+LineKind = Literal["curve", "plate", "plate_side", "tilt", "sacrum", "hip_axis", "pelvis", "cobb"]
+LabelKind = Literal["level", "hip", "cobb"]
+Anchor = Literal["right", "left", "top"]
+
+CURVE_POINTS = 300
+_DESIGN_ROWS = 1150
+"""Sizes of labels are those of an image this tall; the distances between labels follow from it."""
+
+_LEVEL_ASIDE, _COBB_REACH, _COBB_EDGE = 0.085, 0.36, 0.03
+"""Shares of the image's width: level names from the spine, half a Cobb line, the Cobb label from the edge."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A polyline of one kind, (N, 2) points.
+
+    Kinds: ``curve`` (smooth line through the plate centres), ``plate`` (left to right margin), ``plate_side`` (front
+    to back margin), ``tilt`` (along the measured tilt of a plate without left and right margins), ``sacrum`` (S1
+    plate), ``hip_axis``, ``pelvis`` (S1 plate to the middle of the hips, lateral view), ``cobb`` (end plates of the
+    curve).
+    """
+
+    kind: LineKind
+    points: Floats
+
+
+@dataclass(frozen=True)
+class Label:
+    """A text at a point; ``anchor`` names the side of the text that lies there (``top``: centred below)."""
+
+    kind: LabelKind
+    text: str
+    at: Floats
+    anchor: Anchor
+
+
+@dataclass(frozen=True)
+class Outline:
+    """Everything to draw: lines, rings about the femoral heads, a dot for every landmark, labels."""
+
+    lines: tuple[Line, ...]
+    rings: tuple[Floats, ...]
+    dots: tuple[Floats, ...]
+    labels: tuple[Label, ...]
+
+
+def outline_of(view: ViewName, points: Points2D, size: tuple[int, int], cobb: Measured | None = None) -> Outline:
+    """The outline of the landmarks of one view.
+
+    Args:
+        points: landmark -> (column, row).
+        size: (columns, rows) of the image.
+        cobb: the measured Cobb angle; its end plates are drawn in the frontal view.
+    """
+    centres, tilts = _centres(points), _tilts(view, points)
+    hips = {name: points[name] for name in HIPS if name in points}
+    cobb_lines, cobb_label = _cobb(centres, tilts, size, cobb) if view == "frontal" else ((), ())
+    return Outline(
+        lines=(*_curve(centres), *_plates(points, centres, tilts, size[1]), *_pelvis(view, points, hips), *cobb_lines),
+        rings=tuple(hips.values()),
+        dots=tuple(points.values()),
+        labels=(*_level_labels(centres, size), *_hip_labels(hips, size[1]), *cobb_label),
+    )
+
+
+def _tilts(view: ViewName, points: Points2D) -> Mapping[str, float]:
+    return plate_tilts(planes_from_view(view, points, None, "NONE")[PLANE_OF_VIEW[view]]).degrees
+
+
+def _centres(points: Points2D) -> dict[str, Floats]:
+    """Plate centres in cranio-caudal order; of a set with margins alone, the middle of left and right."""
+    centres: dict[str, Floats] = {}
+    for plate in (*PLATES, S1_PLATE):
+        if plate in points:
+            centres[plate] = points[plate]
+        elif f"{plate}_left" in points and f"{plate}_right" in points:
+            centres[plate] = (points[f"{plate}_left"] + points[f"{plate}_right"]) / 2
+    return centres
+
+
+def _curve(centres: Mapping[str, Floats]) -> Sequence[Line]:
+    if len(centres) < 2:
+        return ()
+    through = np.array(list(centres.values()))
+    steps = np.hypot(*np.diff(through, axis=0).T)
+    kept = np.concatenate([[True], steps > 1e-6])  # the interpolation refuses points that coincide
+    along = np.concatenate([[0.0], np.cumsum(steps)])[kept]
+    if len(along) < 2:
+        return ()
+    fine = np.linspace(0.0, along[-1], CURVE_POINTS)
+    return (Line("curve", PchipInterpolator(along, through[kept])(fine)),)
+
+
+def _plates(points: Points2D, centres: Mapping[str, Floats], tilts: Mapping[str, float], rows: int) -> Sequence[Line]:
+    lines = []
+    for plate in (*PLATES, S1_PLATE):
+        across = _pair("plate", points, f"{plate}_left", f"{plate}_right")
+        lines += across + _pair("plate_side", points, f"{plate}_ant", f"{plate}_post")
+        if plate in centres and not across and plate in tilts and plate != S1_PLATE:
+            reach = (8.0 + 5.0 * VERTEBRAE.index(level_of(plate)) / len(VERTEBRAE)) * rows / 512
+            lines.append(_through("tilt", centres[plate], tilts[plate], reach))
+    return lines
+
+
+def _pair(kind: LineKind, points: Points2D, start: str, end: str) -> list[Line]:
+    return [Line(kind, np.array([points[start], points[end]]))] if start in points and end in points else []
+
+
+def _through(kind: LineKind, centre: Floats, tilt_deg: float, reach: float) -> Line:
+    """A line of half length ``reach`` along a plate; the signs of both views' tilts agree in pixels."""
+    angle = np.radians(tilt_deg)
+    along = reach * np.array([np.cos(angle), -np.sin(angle)])
+    return Line(kind, np.array([centre - along, centre + along]))
+
+
+def _pelvis(view: ViewName, points: Points2D, hips: Points2D) -> Sequence[Line]:
+    lines = _pair("sacrum", points, *S1_MARGINS) + _pair("hip_axis", points, *HIPS)
+    if view == "lateral" and len(hips) == len(HIPS) and S1_PLATE in points:
+        middle = (hips[HIPS[0]] + hips[HIPS[1]]) / 2
+        lines.append(Line("pelvis", np.array([points[S1_PLATE], middle])))
+    return lines
+
+
+def _cobb(
+    centres: Mapping[str, Floats], tilts: Mapping[str, float], size: tuple[int, int], cobb: Measured | None
+) -> tuple[Sequence[Line], Sequence[Label]]:
+    if cobb is None or cobb.value is None or not cobb.detail:
+        return (), ()
+    ends = (f"{cobb.detail.get('upper_end_vertebra')}_sup", f"{cobb.detail.get('lower_end_vertebra')}_inf")
+    if not all(plate in centres and plate in tilts for plate in ends):
+        return (), ()
+    lines = [_through("cobb", centres[plate], tilts[plate], _COBB_REACH * size[0]) for plate in ends]
+    # The label stands on the side that the lines open to: the concave one.
+    left = cobb.detail.get("side") == "right"
+    column = size[0] * (1 - _COBB_EDGE if left else _COBB_EDGE)
+    middle = (centres[ends[0]] + centres[ends[1]]) / 2
+    at = np.array([column, middle[1]])
+    return lines, (Label("cobb", f"Cobb {cobb.value:.0f}°", at, "right" if left else "left"),)
+
+
+def _level_labels(centres: Mapping[str, Floats], size: tuple[int, int]) -> Sequence[Label]:
+    """The levels' names left of them; a name that would cover the one above it is left out."""
+    labels, free_below = [], -np.inf
+    for level in (*VERTEBRAE, "S1"):
+        own = [centres[plate] for plate in (f"{level}_sup", f"{level}_inf") if plate in centres]
+        if own and (middle := np.mean(own, axis=0))[1] > free_below:
+            labels.append(Label("level", level, middle - np.array([_LEVEL_ASIDE * size[0], 0.0]), "right"))
+            free_below = middle[1] + 13 * size[1] / _DESIGN_ROWS
+    return labels
+
+
+def _hip_labels(hips: Points2D, rows: int) -> Sequence[Label]:
+    """One label where both heads lie so close that two would cover each other."""
+    unit = rows / _DESIGN_ROWS
+    below = np.array([0.0, 14 * unit])
+    if len(hips) == len(HIPS) and abs(hips["HIP_L"][0] - hips["HIP_R"][0]) < 60 * unit:
+        return (Label("hip", "hips", max(hips.values(), key=lambda p: float(p[1])) + below, "top"),)
+    return [Label("hip", f"hip {name[-1]}", hip + below, "top") for name, hip in hips.items()]

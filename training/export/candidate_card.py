@@ -1,0 +1,44 @@
+"""The model card of a finished fit, from what the fit and the model's contract have on record."""
+
+from collections.abc import Mapping
+
+from inference.contract import ModelContract
+from training.export.candidate import FitSummary
+from validation.review.model_card import ModelCard, limits_of
+
+_KINDS = {True: "simulated images only", False: "real images only", None: "images of mixed or unknown origin"}
+
+
+def candidate_card(summary: FitSummary, contract: ModelContract) -> ModelCard:
+    """The card at registration: nothing is evaluated yet."""
+    return ModelCard(
+        model=str(summary.model_digest),
+        facts=model_facts(contract),
+        training=training_facts(summary, contract),
+        limits=limits_of(None, virtual_training=contract.simulated_training_data is True),
+    )
+
+
+def model_facts(contract: ModelContract) -> Mapping[str, str]:
+    """What the model takes and gives."""
+    shape = " x ".join(str(n) for n in contract.input_shape)
+    return {
+        "landmark set": f"`{contract.landmark_set}`, {len(contract.names)} landmarks",
+        "views": ", ".join(contract.views),
+        "input": f"one grey image, {shape} px, preprocessing version {contract.preprocessing_version}",
+        "output": f"a heat map per landmark (stride {contract.heatmap_stride} px) and a visibility",
+    }
+
+
+def training_facts(summary: FitSummary, contract: ModelContract) -> Mapping[str, str]:
+    """How it was fitted, and at what cost."""
+    return {
+        "trained on": f"{contract.training_note}; {_KINDS[contract.simulated_training_data]}",
+        "images": str(summary.images),
+        "data set": f"`{summary.dataset_digest}`",
+        "frozen test set": f"`{summary.test_digest}`",
+        "validation landmark error": f"{summary.validation_error:.2f} {summary.error_unit}, chose the checkpoint",
+        "preset, seed": f"{summary.config.preset}, {summary.config.seed}",
+        "cost": f"{summary.epochs} epochs, {summary.seconds:.0f} s on {summary.device}, {summary.precision}",
+        "energy": summary.energy,
+    }

@@ -1,0 +1,134 @@
+"""One written rule that names many parameters becomes one rule for each of them.
+
+Contract: a field holds one value for all parameters, or a mapping with one value for each. All mappings of a rule, and
+its list ``parameters``, name the same parameters. The same limit in two rules is refused: somebody who changes one of
+them would miss the other.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, TypeAdapter
+
+from validation.gates.rule_kinds import Bound, Rule
+
+PER_PARAMETER_KINDS = ("parameter", "truths", "penalised", "intervals", "interval_score")
+"""Kinds whose rules are about one parameter each."""
+
+_IDENTITY = {
+    "kind", "parameter", "parameters", "space", "group", "figure", "compare", "magnitude", "min_cobb_deg",
+}  # fmt: skip
+"""Fields that define what a rule limits; with the direction of the limit they distinguish two rules."""
+
+
+def expand_rules(written: Any) -> list[Rule]:
+    """Every rule of a policy file, one parameter each, in the order of the file.
+
+    Raises:
+        ValueError: two rules have the same limit; pydantic's ``ValidationError``, a ``ValueError`` too, for everything
+            else, with the place in the file.
+    """
+    groups = _GROUPS.validate_python(written)
+    _require_single_limits(groups)
+    return [rule for group in groups for rule in group.values()]
+
+
+def for_each_parameter(written: Any) -> Any:
+    """Parameter -> its fields: {margin: {cobb: 1.0}, penalty: 30.0} -> {cobb: {margin: 1.0, penalty: 30.0}}.
+
+    Anything that is no mapping is returned as it is, for pydantic to refuse.
+
+    Raises:
+        ValueError: no parameter is named, one is named twice, or one lacks a value.
+    """
+    if not isinstance(written, dict):
+        return written
+    fields = dict(written)
+    listed = fields.pop("parameters", None)
+    own = {field: value for field, value in fields.items() if isinstance(value, dict)}
+    named = {field: list(values) for field, values in own.items()}
+    names = _names(named if listed is None else {"parameters": listed, **named})
+    return {name: {**fields, **{field: values[name] for field, values in own.items()}} for name in names}
+
+
+def _names(named: dict[str, Any]) -> list[Any]:
+    """The parameters of a rule, from every field that names some."""
+    listed = named.get("parameters", [])
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+        raise ValueError("parameters must be a list of names")
+    names = list(dict.fromkeys(name for found in named.values() for name in found))
+    if not names:
+        raise ValueError(
+            "names no parameter: list them (parameters: [cobb]) or give each a value (at_most: {cobb: 3.7})"
+        )
+    if twice := [name for name in names if listed.count(name) > 1]:
+        raise ValueError(f"parameters names {_joined(twice)} twice")
+    for field, found in named.items():
+        if missing := [name for name in names if name not in found]:
+            raise ValueError(f"{field} lacks {_joined(missing)}, which the rule names elsewhere")
+    return names
+
+
+def _expand_rule(written: Any) -> Any:
+    """Name of the expanded rule (parameter, or kind where a rule is about no single one) -> its fields."""
+    if not isinstance(written, dict):
+        raise ValueError("a rule must be a mapping with kind, limit, reason and source")
+    kind = written.get("kind")
+    if kind not in PER_PARAMETER_KINDS:
+        return {str(kind): written}
+    if "parameter" in written:
+        raise ValueError("a rule has no key parameter: list the parameters (parameters: [cobb])")
+    if kind == "penalised":
+        return _expand_figures(written)
+    return {name: {**fields, "parameter": name} for name, fields in for_each_parameter(written).items()}
+
+
+def _expand_figures(written: dict[str, Any]) -> dict[str, Any]:
+    """A penalised rule states its penalty once and a limit for each of its figures; parameter by parameter."""
+    figures = written.get("figures")
+    if not isinstance(figures, dict) or not all(isinstance(own, dict) for own in figures.values()) or not figures:
+        raise ValueError("a penalised rule needs figures: {rmse: {at_most, reason, source}, mae: ...}")
+    if "penalty" not in written:
+        raise ValueError("a penalised rule needs a penalty: the error that an unanswered study counts as")
+    common = {field: value for field, value in written.items() if field != "figures"}
+    each = {figure: _expand_figure(figure, {**common, **own}) for figure, own in figures.items()}
+    return {
+        f"{name}, {figure}": {**fields[name], "parameter": name}
+        for name in dict.fromkeys(name for fields in each.values() for name in fields)
+        for figure, fields in each.items()
+        if name in fields
+    }
+
+
+def _expand_figure(figure: Any, written: dict[str, Any]) -> Any:
+    try:
+        return for_each_parameter({**written, "figure": figure})
+    except ValueError as error:
+        raise ValueError(f"figures.{figure}: {error}") from error
+
+
+def _require_single_limits(groups: Sequence[dict[str, Rule]]) -> None:
+    """Refuse two rules with the same limit.
+
+    Raises:
+        ValueError: with the numbers of both rules.
+    """
+    seen: dict[str, int] = {}
+    for number, group in enumerate(groups, start=1):
+        for name, rule in group.items():
+            first = seen.setdefault(_identity(rule), number)
+            if first != number:
+                raise ValueError(f"rules {first} and {number} limit the same figure ({rule.kind}, {name}): keep one")
+
+
+def _identity(rule: Bound) -> str:
+    return f"{rule.model_dump(include=_IDENTITY)} {'at_most' if rule.at_most is not None else 'at_least'}"
+
+
+def _joined(names: Sequence[Any]) -> str:
+    return ", ".join(map(str, names))
+
+
+_GROUPS: TypeAdapter[list[dict[str, Rule]]] = TypeAdapter(
+    list[Annotated[dict[str, Rule], BeforeValidator(_expand_rule)]]
+)

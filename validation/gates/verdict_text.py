@@ -1,0 +1,113 @@
+"""A verdict as text: why a decision was made, in sentences and as a table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spine.measurement.registry import PARAMETERS
+from validation.gates.rule_results import Outcome, RuleResult
+from validation.gates.verdict import SEVERITY, Decision, Verdict, decides
+
+_OPENING: dict[Decision, str] = {
+    "PROMOTE": "PROMOTE: the challenger passed every rule that was asked and may become champion.",
+    "HOLD": "HOLD: the challenger keeps its limits, but it was not shown to be better or awaits approval. "
+    "The champion stays.",
+    "REJECT": "REJECT: the challenger breaks a limit or is worse than the champion. It must not serve.",
+    "INSUFFICIENT": "INSUFFICIENT: the evidence does not allow a decision. The champion stays.",
+}
+
+
+@dataclass(frozen=True)
+class VerdictRow:
+    """One row of the table of a verdict.
+
+    Attributes:
+        parameter: its label, or the subject of the rule.
+        error: standard error of the estimate (or the rule's figure); threshold: its limit; unit.
+        outcome: the worst outcome of all rules about it; note: codes of the rules that block the promotion.
+    """
+
+    parameter: str
+    error: float | None
+    threshold: float | None
+    unit: str
+    outcome: Outcome
+    note: str
+
+
+def verdict_table(verdict: Verdict) -> tuple[VerdictRow, ...]:
+    """One row for each parameter with an error ceiling, then one for every other rule that did not pass."""
+    rows, shown = [], set()
+    for result in verdict.results:
+        if result.figure_name.startswith("standard_error_of_estimate"):
+            about = [r for r in verdict.results if r.subject == result.subject]
+            shown |= {r.rule for r in about}
+            rows.append(_row(PARAMETERS[result.subject].label, result, about))
+    rest = [r for r in verdict.results if r.rule not in shown and r.outcome != "PASS" and decides(r)]
+    return (*rows, *(_row(f"{r.subject}: {r.figure_name.replace('_', ' ')}", r, [r]) for r in rest))
+
+
+def explain(verdict: Verdict) -> str:
+    """The decision, the rules behind it, and the evidence."""
+    every = len(verdict.evaluated)
+    if verdict.refusals:
+        listed = verdict.refusals
+        opening = f"{len(listed)} of {every} rules did not pass:"
+        rest = f"The other {every - len(listed)} rules passed; the verdict file lists them."
+    else:
+        listed = tuple(r for r in verdict.passed if r.kind != "evidence")
+        opening = f"All {every} rules that were asked passed. {len(listed)} of them are about the model:"
+        rest = f"The other {every - len(listed)} check the evidence; the verdict file lists them."
+    lines = [_OPENING[verdict.decision], "", opening, *_points(listed)]
+    lines += [rest] if len(listed) < every else []
+    if verdict.unasked:
+        lines += ["", "Not asked, not judged or not known, so it neither passed nor failed:"]
+        lines += _points(verdict.unasked)
+    return "\n".join([*lines, "", _basis(verdict)])
+
+
+def summarise_verdict(verdict: Verdict) -> str:
+    """The decision and its basis, without the single rules."""
+    text = f"{len(verdict.passed)} of {len(verdict.evaluated)} rules passed"
+    text += f", {len(verdict.unasked)} more were not asked or cannot be known" if verdict.unasked else ""
+    return f"{_OPENING[verdict.decision]} {text}.\n\n{_basis(verdict)}"
+
+
+def sentence(result: RuleResult) -> str:
+    """One result: the figure, its value, the limit, the reason, and the stable code."""
+    return f"{_finding(result)}. Why: {result.reason} [{result.code}]"
+
+
+def _points(results: Sequence[RuleResult]) -> list[str]:
+    """Results as a list; a reason that neighbours share is given once, with the first of them."""
+    lines = []
+    for result, above in zip(results, (None, *results[:-1]), strict=True):
+        shared = above is not None and (above.reason, above.code) == (result.reason, result.code)
+        lines.append(f"- {_finding(result)} [{result.code}]" if shared else f"- {sentence(result)}")
+    return lines
+
+
+def _basis(verdict: Verdict) -> str:
+    kind = "virtual patients" if verdict.simulated else "real patients"
+    against = f"champion {verdict.champion_model[:12]}" if verdict.champion_model else "no champion (there is none yet)"
+    return (
+        f"Judged {verdict.judged_at} by policy {verdict.policy} version {verdict.policy_version} "
+        f"({verdict.policy_hash[:12]}) on {kind}, frozen test set {verdict.test_digest[:12]}.\n"
+        f"Challenger {verdict.challenger_model[:12]} against {against}. Verdict {verdict.digest[:12]}."
+    )
+
+
+def _finding(result: RuleResult) -> str:
+    name = PARAMETERS[result.subject].label if result.subject in PARAMETERS else result.subject
+    what = f"{name}, {result.figure_name.replace('_', ' ')}"
+    if result.figure is None:
+        return f"{what}: {result.found or 'no figure'}"
+    unit = f" {result.unit}" if result.unit else ""
+    limit = {"<=": "at most", ">=": "at least", "<": "below"}.get(result.relation, result.relation)
+    note = f" ({result.found})" if result.found else ""
+    return f"{what}: {result.figure:.4g}{unit}, must be {limit} {result.threshold:.4g}{unit}{note}"
+
+
+def _row(label: str, result: RuleResult, about: Sequence[RuleResult]) -> VerdictRow:
+    worst = max((r.outcome for r in about), key=SEVERITY.index)
+    note = ", ".join(f"{r.figure_name} {r.code}" for r in about if r.outcome != "PASS" and decides(r))
+    return VerdictRow(label, result.figure, result.threshold, result.unit, worst, note)
