@@ -1,13 +1,13 @@
-"""The spread between seeds of a workspace's recipe, measured: each seed fitted, evaluated and tracked, none promoted.
+"""The spread between seeds of a workspace's recipe: each seed fitted, evaluated and tracked, none promoted.
 
-Contract: a seed whose run is finished and whose record stands on today's terms (test set, code, libraries) is not
-fitted again; one whose record is of other terms is evaluated again and not fitted; an interrupted fit goes on from its
+Contract: a seed with a finished run and a record under today's conditions (test set, code, libraries) is not fitted
+again; one whose record has other conditions is evaluated again and not fitted; an interrupted fit goes on from its
 checkpoint. Fits go into folders of their own and are registered as candidates; the workspace's own candidate, verdict
 and champion stay as they are.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ from orchestration.tracking.run_facts import DIGEST_TAG, candidate_of
 from orchestration.tracking.seed_groups import KIND_TAG, SEEDS, group_seeds
 from spine.dataset import read_manifest
 from spine.errors import EvidenceRejected, ParametersRejected
+from training.config import config_to_json
+from training.journal import flattened
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -88,7 +90,7 @@ def measure_seeds(
     require_data_set(workspace.dataset)
     client, records, parent = open_registry(workspace.tracking_uri, make=True), [], None
     for seed in seeds:
-        asked = params.model_copy(update={"training": params.training.model_copy(update={"seed": seed})})
+        asked = params.model_copy(update={"training": replace(params.training, seed=seed)})
         record, run, done = _of_seed(client, SeedWorkspace(workspace.root, seed), asked, progress)
         told(seed, done)
         parent = group_seeds(client, run)
@@ -123,14 +125,11 @@ def _of_seed(
 def _finished_run(client: "MlflowClient", own: SeedWorkspace, params: Params) -> Any | None:
     """The latest finished run that was asked for exactly this, on this data set; None where there is none."""
     from orchestration.pipeline.names import EXPERIMENT
-    from orchestration.pipeline.steps import training_config
-    from training.config import config_to_json
-    from training.journal import flattened
 
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
         return None
-    asked = {n: v[:5000] for n, v in flattened(config_to_json(training_config(params))).items()}
+    asked = {n: v[:5000] for n, v in flattened(config_to_json(params.training_config)).items()}
     wanted = f"attributes.status = 'FINISHED' and params.seed = '{asked['seed']}'"
     wanted += f" and tags.`plumbline.dataset` = '{read_manifest(own.dataset).digest}'"
     found = client.search_runs([experiment.experiment_id], filter_string=wanted, order_by=["attributes.end_time DESC"])
