@@ -13,9 +13,8 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from orchestration.pipeline.lock import exclusive
 from orchestration.pipeline.workspace import Workspace
-from spine.storage import write_text_atomically
+from spine.storage import locked, write_text_atomically
 
 WRITER_TAG = "plumbline/writes"
 """On every job that writes in the workspace; the queue lets one of them run at a time."""
@@ -73,7 +72,7 @@ def fail_abandoned_runs(
     A running run holds the chain's lock within seconds of its start. When the lock is free, nobody who has been
     running for longer than ``older_than_s`` is alive.
     """
-    with exclusive(workspace.state / "chain.lock") as nobody_writes:
+    with locked(workspace.state / "chain.lock", wait=False) as nobody_writes:
         if not nobody_writes:
             return []
         started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])

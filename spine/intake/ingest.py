@@ -18,7 +18,7 @@ import errno
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -32,9 +32,9 @@ from spine.intake.records import LoadedStudy, StudyCandidate, StudySource
 from spine.intake.study_store import opened, quarantine_candidate, release_candidate, shelve
 from spine.storage import sha256_of_image
 from spine.study import Study, StudyView
+from spine.types import Progress
 from spine.worker_pool import worker_pool
 
-Progress = Callable[[int, int], None]
 Loaded = LoadedStudy | InputRejected
 _IN_FLIGHT_PER_WORKER = 2
 

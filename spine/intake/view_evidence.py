@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from spine.landmarks import VERTEBRAE, VIEWS, ViewName
 from spine.reconstruction.checks import level_centres
 from spine.reconstruction.reconstruction import Reconstruction
-from spine.scanner import Floats, ViewGeometry
+from spine.scanner import ViewGeometry
+from spine.types import Floats
 
 CLEAR_LEAD = 1.2
 LEAST_LEVELS = 5

@@ -16,7 +16,7 @@ import numpy as np
 
 from spine.landmarks import PLATES
 from spine.measurement.registry import Plane
-from spine.scanner import Floats
+from spine.types import Floats
 
 # fmt: off
 _CORONAL_SD = (

@@ -10,14 +10,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from spine.landmarks import MARGINS175, ViewName
-from spine.scanner import Floats, ViewGeometry
+from spine.scanner import ViewGeometry
 from spine.study import Points2D
+from spine.types import Floats
 
 _AXES: Mapping[ViewName, tuple[int, int]] = {"frontal": (0, 1), "lateral": (1, 0)}
 """Which coordinate lies across the image, and which is the depth."""
 
 _PLATE_OF: Mapping[ViewName, Mapping[str, str]] = {
-    view: {name: name.rsplit("_", 1)[0] for name, only in MARGINS175.only.items() if only == view} for view in _AXES
+    view: {name: name.rsplit("_", 1)[0] for name, only in MARGINS175.only_in.items() if only == view} for view in _AXES
 }
 """View -> margin -> its plate."""
 

@@ -12,8 +12,8 @@ import numpy as np
 from spine.landmarks import ViewName
 from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.measurement.registry import Plane
-from spine.scanner import Floats
 from spine.study import LENGTHS_ALLOWED, CalibrationType, Points2D
+from spine.types import Floats
 
 PLANE_OF_VIEW: Mapping[ViewName, Plane] = {"frontal": "coronal", "lateral": "sagittal"}
 

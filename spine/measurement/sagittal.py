@@ -10,7 +10,7 @@ from spine.landmarks import HIPS, S1_MARGINS, S1_PLATE
 from spine.measurement.planes import PlanePoints
 from spine.measurement.registry import Measured
 from spine.measurement.tilts import STEEPEST_PLATE_DEG, PlateTilts, tilt_of_margins
-from spine.scanner import Floats
+from spine.types import Floats
 
 REVERSED_S1 = Measured(
     None, "deg", "the margins of S1 are reversed: its front lies behind its back", absent_code="MARGINS_REVERSED"

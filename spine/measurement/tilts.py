@@ -21,7 +21,7 @@ from spine.landmarks import PLATES, S1_MARGINS, S1_PLATE, VERTEBRAE, level_of
 from spine.measurement.fusion import fused
 from spine.measurement.planes import PlanePoints
 from spine.measurement.registry import Plane
-from spine.scanner import Floats
+from spine.types import Floats
 
 TiltMethod = Literal["margins", "centre_line"]
 

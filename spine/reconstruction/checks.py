@@ -29,7 +29,7 @@ from spine.errors import ReconstructionRejected
 from spine.landmarks import HIPS, LEVELS, level_of, mirrored_name
 from spine.reconstruction.names import EXTRA_LEVELS, known_names
 from spine.reconstruction.reconstruction import Reconstruction
-from spine.scanner import Floats
+from spine.types import Floats
 
 Finding = tuple[str, str]
 

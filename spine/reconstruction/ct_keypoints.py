@@ -18,7 +18,7 @@ import numpy as np
 from spine.errors import ReconstructionRejected
 from spine.landmarks import VERTEBRAE
 from spine.reconstruction.reconstruction import Reconstruction
-from spine.scanner import Floats
+from spine.types import Floats
 
 SOURCE_FORMAT = "ct-keypoints"
 MAX_PEDICLE_MM = 50.0

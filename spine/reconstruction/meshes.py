@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spine.scanner import Floats
 from spine.storage import write_bytes_atomically
+from spine.types import Floats
 
 Faces = NDArray[np.int64]
 

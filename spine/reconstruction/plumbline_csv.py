@@ -31,8 +31,8 @@ from spine.errors import ReconstructionRejected
 from spine.reconstruction.names import house_name
 from spine.reconstruction.plumbline_json import parse_geometry, parse_json
 from spine.reconstruction.reconstruction import Reconstruction
-from spine.scanner import Floats
 from spine.storage import write_text_atomically
+from spine.types import Floats
 
 SCHEMA = "plumbline.reconstruction.csv/1"
 SOURCE_FORMAT = "plumbline-csv"

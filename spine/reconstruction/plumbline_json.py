@@ -28,8 +28,9 @@ import numpy as np
 from spine.errors import ReconstructionRejected
 from spine.landmarks import VIEWS
 from spine.reconstruction.reconstruction import Reconstruction
-from spine.scanner import Floats, ViewGeometry
+from spine.scanner import ViewGeometry
 from spine.storage import write_text_atomically
+from spine.types import Floats
 
 SCHEMA = "plumbline.reconstruction/1"
 SOURCE_FORMAT = "plumbline-json"

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from spine.scanner import Floats, ViewGeometry
+from spine.scanner import ViewGeometry
+from spine.types import Floats
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ import numpy as np
 from spine.errors import ReconstructionRejected
 from spine.reconstruction.names import house_name
 from spine.reconstruction.reconstruction import Reconstruction
-from spine.scanner import Floats
 from spine.storage import write_text_atomically
+from spine.types import Floats
 
 SOURCE_FORMAT = "slicer-mrk-json"
 # Slicer's files write the name; before schema 1.0 the code 0 stood for RAS and 1 for LPS.

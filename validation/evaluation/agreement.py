@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from spine.scanner import Floats
+from spine.types import Floats
 
 FIGURES: tuple[str, ...] = (
     "bias", "sd", "loa_low", "loa_high", "standard_error_of_estimate", "slope", "intercept",

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from spine.landmarks import HIPS, PLATES, S1_MARGINS, S1_PLATE, VERTEBRAE, level_of
-from spine.scanner import Floats
 from spine.study import Points2D
+from spine.types import Floats
 
 _MARGINS = (("left", "right"), ("ant", "post"))
 
