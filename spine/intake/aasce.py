@@ -162,22 +162,22 @@ def read_grey_image(path: Path) -> NDArray[np.uint16]:
     """(H, W) uint16, 0..4095, of an 8-bit grey or colour JPEG or PNG.
 
     Raises:
-        DicomRejected: ``IMAGE_MISSING``, ``EMPTY_FILE``, ``FILE_LIMIT``, ``IMAGE_INVALID``, ``DIMENSION_LIMIT``,
-            ``IMAGE_TURNED``, ``IMAGE_BLANK``.
+        DicomRejected: ``IMAGE_MISSING``, ``EMPTY_FILE``, ``FILE_TOO_LARGE``, ``IMAGE_INVALID``, ``IMAGE_SIZE_UNSUPPORTED``,
+            ``IMAGE_ROTATED``, ``IMAGE_BLANK``.
     """
     from PIL import Image
 
     size = path.stat().st_size if path.is_file() else -1
     if not 0 < size <= _MAX_IMAGE_BYTES:
-        code = {-1: "IMAGE_MISSING", 0: "EMPTY_FILE"}.get(size, "FILE_LIMIT")
+        code = {-1: "IMAGE_MISSING", 0: "EMPTY_FILE"}.get(size, "FILE_TOO_LARGE")
         _refuse_image(code, f"{size} bytes" if size >= 0 else "no file", f"1 to {_MAX_IMAGE_BYTES} bytes")
     try:
         with Image.open(path, formats=("JPEG", "PNG")) as image:
             width, height = image.size
             if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-                _refuse_image("DIMENSION_LIMIT", f"{height} x {width} pixels", f"at most {MAX_SIDE} a side")
+                _refuse_image("IMAGE_SIZE_UNSUPPORTED", f"{height} x {width} pixels", f"at most {MAX_SIDE} a side")
             if image.getexif().get(_ORIENTATION_TAG, 1) != 1:
-                _refuse_image("IMAGE_TURNED", "an EXIF orientation", "pixels as they are shown; labels would not fit")
+                _refuse_image("IMAGE_ROTATED", "an EXIF orientation", "pixels as they are shown; labels would not fit")
             grey = np.asarray(image.convert("L"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DicomRejected(

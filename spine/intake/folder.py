@@ -66,7 +66,12 @@ class FolderCandidate:
             DicomRejected, ReconstructionRejected, PairingRejected: see their modules.
         """
         if len(self.files) > MAX_FILES:
-            _refuse("STUDY_LIMIT", f"{len(self.files)} files", f"at most {MAX_FILES}", "one folder for each study")
+            raise PairingRejected(
+                "STUDY_LIMIT",
+                found=f"{len(self.files)} files",
+                expected=f"at most {MAX_FILES}",
+                remedy="one folder for each study",
+            )
         if self.simulated and not self.is_complete:
             _refuse_unfinished()
         radiographs = [read_radiograph(file) for file in self.files if _is_radiograph(file)]
@@ -78,7 +83,12 @@ class FolderCandidate:
         all_of_them = [f for f in self.files if f.suffix.lower() in _RECONSTRUCTION_SUFFIXES and is_reconstruction(f)]
         found = [f for f in all_of_them if f.parent.name != EXTRAS] or all_of_them
         if len(found) > 1:
-            _refuse("RECONSTRUCTION_AMBIGUOUS", f"{len(found)} reconstructions", "one", "keep the one that counts")
+            raise PairingRejected(
+                "RECONSTRUCTION_AMBIGUOUS",
+                found=f"{len(found)} reconstructions",
+                expected="one",
+                remedy="keep the one that counts",
+            )
         return read_any_reconstruction(found[0]) if found else None
 
 
@@ -131,15 +141,21 @@ def _without_repeats(radiographs: list[Radiograph]) -> list[Radiograph]:
     for radiograph in radiographs:
         same = [k for k in kept if k.identity.sop_uid == radiograph.identity.sop_uid]
         if any(k.image.shape != radiograph.image.shape or (k.image != radiograph.image).any() for k in same):
-            _refuse("UID_CONFLICT", "one instance UID on two images", "one image an instance", "export them again")
+            raise PairingRejected(
+                "UID_CONFLICT",
+                found="one instance UID on two images",
+                expected="one image an instance",
+                remedy="export them again",
+            )
         if not same:
             kept.append(radiograph)
     return kept
 
 
 def _refuse_unfinished() -> NoReturn:
-    _refuse("STUDY_UNFINISHED", "a simulated study without its COMPLETE mark", "COMPLETE", "let its writer finish")
-
-
-def _refuse(code: str, found: str, expected: str, remedy: str) -> NoReturn:
-    raise PairingRejected(code, found=found, expected=expected, remedy=remedy)
+    raise PairingRejected(
+        "STUDY_UNFINISHED",
+        found="a simulated study without its COMPLETE mark",
+        expected="COMPLETE",
+        remedy="let its writer finish",
+    )

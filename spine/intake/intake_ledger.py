@@ -16,7 +16,7 @@ from spine.study import iterate_study_folders, read_study
 
 PASSING = frozenset(
     {"UID_CONFLICT", "DUPLICATE_IMAGE", "STUDY_UNFINISHED", "FILE_UNREADABLE", "READER_FAULT", "IMAGE_MISSING"}
-    | {"DECODER_MISSING", "DECODE_KILLED"}
+    | {"DECODER_MISSING", "DECODER_KILLED"}
 )
 """Refusals that may pass without the candidate's files changing; they are not remembered."""
 

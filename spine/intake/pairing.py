@@ -17,7 +17,7 @@ guessed to make them agree.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +51,12 @@ def paired(
         PairingRejected: codes as in the module's table.
     """
     if not radiographs and reconstruction is None:
-        _refuse("STUDY_EMPTY", "neither radiograph nor reconstruction", "at least one", "send the study again")
+        raise PairingRejected(
+            "STUDY_EMPTY",
+            found="neither radiograph nor reconstruction",
+            expected="at least one",
+            remedy="send the study again",
+        )
     by_view = _by_view(radiographs)
     patient = (
         _patient(radiographs)
@@ -66,8 +71,7 @@ def paired(
         _check_projection(geometries, reconstruction)
         images = {view: radiograph.image for view, radiograph in by_view.items()}
         if views_seem_exchanged(images, geometries, reconstruction):
-            _refuse("VIEW_MISMATCH", "images that fit the reconstruction only with their views exchanged",
-                    "view tags that tell the view", "have the view tags corrected")  # fmt: skip
+            raise PairingRejected("VIEW_MISMATCH", found="images that fit the reconstruction only with their views exchanged", expected="view tags that tell the view", remedy="have the view tags corrected")  # fmt: skip
     views = {view: _loaded(radiograph, geometries.get(view)) for view, radiograph in by_view.items()}
     return LoadedStudy(
         patient, views, safe_reconstruction(reconstruction), _facts(by_view.values(), reconstruction, simulated)
@@ -77,16 +81,16 @@ def paired(
 def _by_view(radiographs: Sequence[Radiograph]) -> dict[ViewName, Radiograph]:
     unknown = sum(radiograph.view is None for radiograph in radiographs)
     if unknown:
-        _refuse("VIEW_UNKNOWN", f"{unknown} radiograph(s) whose tags do not tell the view", "PatientOrientation or "
-                "ViewPosition", "have the tags set")  # fmt: skip
+        raise PairingRejected("VIEW_UNKNOWN", found=f"{unknown} radiograph(s) whose tags do not tell the view", expected="PatientOrientation or "
+                "ViewPosition", remedy="have the tags set")  # fmt: skip
     for view in VIEWS:
         count = sum(radiograph.view == view for radiograph in radiographs)
         if count > 1:
-            _refuse(
+            raise PairingRejected(
                 "VIEW_DUPLICATE",
-                f"{count} {view} radiographs",
-                "one radiograph a view",
-                "keep one, or correct the view tags",
+                found=f"{count} {view} radiographs",
+                expected="one radiograph a view",
+                remedy="keep one, or correct the view tags",
             )
     return {view: radiograph for view in VIEWS for radiograph in radiographs if radiograph.view == view}
 
@@ -94,11 +98,11 @@ def _by_view(radiographs: Sequence[Radiograph]) -> dict[ViewName, Radiograph]:
 def _patient(radiographs: Sequence[Radiograph]) -> str:
     patients = {radiograph.identity.patient_id for radiograph in radiographs}
     if "" in patients:
-        _refuse(
+        raise PairingRejected(
             "PATIENT_ID_MISSING",
-            "a radiograph without PatientID",
-            "an identifier",
-            "set PatientID, e.g. to a pseudonym",
+            found="a radiograph without PatientID",
+            expected="an identifier",
+            remedy="set PatientID, e.g. to a pseudonym",
         )
     _check_identity(radiographs)
     return f"dicom:{patients.pop()}"
@@ -109,10 +113,18 @@ def _check_identity(radiographs: Sequence[Radiograph], *, blank_differs: bool = 
     ignored = set() if blank_differs else {""}
     patients = {radiograph.identity.patient_id for radiograph in radiographs} - ignored
     if len(patients) > 1:
-        _refuse("PATIENT_MISMATCH", f"{len(patients)} patients", "one", "sort the radiographs by patient")
+        raise PairingRejected(
+            "PATIENT_MISMATCH",
+            found=f"{len(patients)} patients",
+            expected="one",
+            remedy="sort the radiographs by patient",
+        )
     if len({radiograph.identity.study_uid for radiograph in radiographs} - ignored) > 1:
-        _refuse(
-            "STUDY_MISMATCH", "radiographs of different studies", "one Study Instance UID", "one folder for each study"
+        raise PairingRejected(
+            "STUDY_MISMATCH",
+            found="radiographs of different studies",
+            expected="one Study Instance UID",
+            remedy="one folder for each study",
         )
 
 
@@ -141,7 +153,9 @@ def _geometries(
             if reconstruction is not None:
                 found = f"a {view} radiograph without a place in the scanner beside a reconstruction"
                 remedy = "send the scanner's own image, or no reconstruction"
-                _refuse("GEOMETRY_MISSING", found, "source distances and calibrated spacing", remedy)
+                raise PairingRejected(
+                    "GEOMETRY_MISSING", found=found, expected="source distances and calibrated spacing", remedy=remedy
+                )
             continue
         geometries[view] = radiograph.geometry
         if view in stated:
@@ -157,17 +171,22 @@ def _check_agreement(view: ViewName, radiograph: Radiograph, stated: Mapping[str
         return
     other = stated.get(VIEWS[1 - VIEWS.index(view)])
     if other is not None and _agree(radiograph.geometry, other, radiograph.offset_recorded):
-        _refuse(
+        raise PairingRejected(
             "VIEW_MISMATCH",
-            f"a {view} radiograph in the place of the other view",
-            "views that agree",
-            "correct the tags",
+            found=f"a {view} radiograph in the place of the other view",
+            expected="views that agree",
+            remedy="correct the tags",
         )
     found, expected = (
         f"another size, spacing or place of the {view} radiograph in the reconstruction",
         "the radiograph it was made from",
     )
-    _refuse("GEOMETRY_CONFLICT", found, expected, "send the radiograph and the reconstruction of one scan")
+    raise PairingRejected(
+        "GEOMETRY_CONFLICT",
+        found=found,
+        expected=expected,
+        remedy="send the radiograph and the reconstruction of one scan",
+    )
 
 
 def _agree(ours: ViewGeometry, theirs: ViewGeometry, with_offset: bool) -> bool:
@@ -187,7 +206,12 @@ def _check_heights(geometries: Mapping[ViewName, ViewGeometry]) -> None:
     if abs(heights[0] / heights[1] - 1) > HEIGHT_TOLERANCE or abs(frontal.z0_mm - lateral.z0_mm) > PLACE_TOLERANCE_MM:
         centres = f"{frontal.z0_mm:.0f} and {lateral.z0_mm:.0f}"
         found = f"radiographs {heights[0]:.0f} and {heights[1]:.0f} mm high, centred at z {centres} mm"
-        _refuse("HEIGHT_MISMATCH", found, "one scan of both views", "send the two radiographs of one scan")
+        raise PairingRejected(
+            "HEIGHT_MISMATCH",
+            found=found,
+            expected="one scan of both views",
+            remedy="send the two radiographs of one scan",
+        )
 
 
 def _check_projection(geometries: Mapping[ViewName, ViewGeometry], reconstruction: Reconstruction) -> None:
@@ -201,7 +225,12 @@ def _check_projection(geometries: Mapping[ViewName, ViewGeometry], reconstructio
             found = (
                 f"{int(inside.sum())} of {len(points)} points in the {view} image ({int(level.sum())} at its height)"
             )
-            _refuse("PROJECTION_OUTSIDE", found, "the spine in the image", "check isocentre, axes and the pair")
+            raise PairingRejected(
+                "PROJECTION_OUTSIDE",
+                found=found,
+                expected="the spine in the image",
+                remedy="check isocentre, axes and the pair",
+            )
 
 
 def _loaded(radiograph: Radiograph, geometry: ViewGeometry | None) -> LoadedView:
@@ -224,7 +253,3 @@ def _facts(radiographs: Any, reconstruction: Reconstruction | None, simulated: b
     # A reconstruction knows the age more finely than a DICOM age in whole years.
     facts |= safe.facts if safe is not None else {}
     return facts | ({"simulated": True} if simulated else {})
-
-
-def _refuse(code: str, found: str, expected: str, remedy: str) -> NoReturn:
-    raise PairingRejected(code, found=found, expected=expected, remedy=remedy)

@@ -23,14 +23,14 @@ def read_any_reconstruction(path: Path) -> Reconstruction:
     """Read and check a reconstruction of any known format.
 
     Raises:
-        ReconstructionRejected: ``EMPTY_FILE``, ``FILE_LIMIT``, ``FORMAT_UNKNOWN``, the codes of the reader, the
+        ReconstructionRejected: ``EMPTY_FILE``, ``FILE_TOO_LARGE``, ``FORMAT_UNKNOWN``, the codes of the reader, the
             codes of ``checks``.
     """
     size = path.stat().st_size
     if size == 0:
         _refuse("EMPTY_FILE", "an empty file")
     if size > MAX_FILE_BYTES:
-        _refuse("FILE_LIMIT", f"{size} bytes")
+        _refuse("FILE_TOO_LARGE", f"{size} bytes")
     payload = path.read_bytes()
     reconstruction = _read_json(payload, path) if _starts_json(payload) else _read_table(payload)
     check_reconstruction(reconstruction)

@@ -104,7 +104,7 @@ def turned():
 
 @pytest.mark.parametrize(
     ("payload", "code"),
-    [(None, "IMAGE_MISSING"), (b"", "EMPTY_FILE"), (b"\xff\xd8\xffnope", "IMAGE_INVALID"), (turned(), "IMAGE_TURNED")],
+    [(None, "IMAGE_MISSING"), (b"", "EMPTY_FILE"), (b"\xff\xd8\xffnope", "IMAGE_INVALID"), (turned(), "IMAGE_ROTATED")],
 )
 def test_images_that_cannot_be_used(tmp_path, payload, code):
     (candidate,) = AasceSource(radiographs(tmp_path, [(NAME, corners(), [1, 2, 3])])).candidates()
