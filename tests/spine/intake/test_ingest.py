@@ -14,8 +14,8 @@ import pytest
 from spine.errors import ContractViolation, LabelsRejected, PlumblineError
 from spine.intake import study_store
 from spine.intake.ingest import ingest
-from spine.intake.intake_ledger import side_folder
-from spine.intake.intake_report import IntakeReport, write_report
+from spine.intake.intake_ledger import intake_folder
+from spine.intake.intake_report import IntakeReport
 from spine.intake.records import LoadedStudy, LoadedView
 from spine.intake.sources import open_source
 from spine.study import iterate_study_folders, load_image, read_study
@@ -95,7 +95,7 @@ def test_without_the_index_the_store_is_still_the_truth(place):
     cohort(place.drop, 3)
     place.ingest()
     before = snapshot(place.store)
-    shutil.rmtree(side_folder(place.store))
+    shutil.rmtree(intake_folder(place.store))
     assert place.counts() == (3, 0, 3, [])
     assert snapshot(place.store) == before
 
@@ -103,7 +103,7 @@ def test_without_the_index_the_store_is_still_the_truth(place):
 def test_a_torn_index_line_costs_one_reading(place):
     cohort(place.drop, 3)
     place.ingest()
-    index = side_folder(place.store) / "ledger.jsonl"
+    index = intake_folder(place.store) / "ledger.jsonl"
     index.write_bytes(index.read_bytes()[:-40])
     assert place.counts() == (3, 0, 3, [])
     assert len(index.read_text().splitlines()) == 3
@@ -213,10 +213,10 @@ def loaded(seed):
 def test_a_reader_that_fails_unforeseen_costs_one_study_and_quotes_nothing(place):
     broken = Given("b", ZeroDivisionError("CANARY"))
     denied = Given("c", PermissionError(errno.EACCES, "CANARY"))
-    labels = Given("d", LabelsRejected("LABELS_COUNT", found="a", expected="b", remedy="c"))
+    labels = Given("d", LabelsRejected("LABEL_COUNT_WRONG", found="a", expected="b", remedy="c"))
     report = place.ingest(source=GivenSource((Given("a", loaded(1)), broken, denied, labels)))
     assert report.used == 1
-    assert [q.code for q in report.quarantined] == ["READER_FAULT", "FILE_UNREADABLE", "LABELS_COUNT"]
+    assert [q.code for q in report.quarantined] == ["READER_FAULT", "FILE_UNREADABLE", "LABEL_COUNT_WRONG"]
     assert b"CANARY" not in b"".join(snapshot(place.store.parent).values())
     assert "ZeroDivisionError" in report.quarantined[0].message
 
@@ -268,17 +268,17 @@ def test_a_real_full_disk(place):
 KILLED = """
 import os, sys
 from pathlib import Path
-from spine.intake import shelving
+from spine.intake import study_store
 from spine.intake.ingest import ingest
 from spine.intake.sources import open_source
 step, count = sys.argv[4], int(sys.argv[5])
-real, calls = getattr(shelving, step), []
+real, calls = getattr(study_store, step), []
 def dying(*arguments, **options):
     calls.append(1)
     if len(calls) == count:
         os.kill(os.getpid(), 9)
     return real(*arguments, **options)
-setattr(shelving, step, dying)
+setattr(study_store, step, dying)
 drop, store, quarantine = map(Path, sys.argv[1:4])
 ingest(open_source("folder", drop), store, quarantine, pseudonym_key=bytes(range(32)))
 """
@@ -305,7 +305,7 @@ def test_a_killed_run_leaves_whole_studies_and_the_next_continues(place, step, c
 def test_a_run_killed_at_any_moment_can_be_repeated(place):
     cohort(place.drop, 6)
     code = KILLED.replace("os.kill(os.getpid(), 9)", "pass")
-    paths = [str(place.drop), str(place.store), str(place.quarantine), "shelve", "0"]
+    paths = [str(place.drop), str(place.store), str(place.quarantine), "store_study", "0"]
     process = subprocess.Popen([sys.executable, "-c", code, *paths])
     while process.poll() is None and not list(place.store.glob("*/study.json")):
         time.sleep(0.002)
@@ -317,7 +317,7 @@ def test_a_run_killed_at_any_moment_can_be_repeated(place):
 
 
 def test_two_runs_do_not_share_a_store(place):
-    with study_store.opened(place.store), pytest.raises(PlumblineError) as caught:
+    with study_store.reserved(place.store), pytest.raises(PlumblineError) as caught:
         place.ingest()
     assert caught.value.code == "STORE_BUSY"
 
@@ -333,13 +333,12 @@ def test_an_unfinished_folder_under_a_final_name_is_replaced(place):
 # --- the report
 
 
-def test_a_report_that_does_not_add_up_cannot_be_made(tmp_path):
+def test_a_report_that_does_not_add_up_cannot_be_made():
     with pytest.raises(ContractViolation):
         IntakeReport("folder", 3, 1, 1, (), ("a", "b"))
     with pytest.raises(ContractViolation):
         IntakeReport("folder", 2, 1, 1, (), ("a",))
-    write_report(IntakeReport("folder", 2, 1, 1, (), ("a", "b")), tmp_path / "report.json")
-    assert json.loads((tmp_path / "report.json").read_text())["received"] == 2
+    assert IntakeReport("folder", 2, 1, 1, (), ("a", "b")).received == 2
 
 
 def test_quarantined_files_are_links_where_the_file_system_allows(place):

@@ -209,13 +209,13 @@ def test_a_spine_beside_the_image(tmp_path):
     study = write_study(tmp_path / "a", 1)
     moved = {n: p + (200.0, 0, 0) for n, p in points(1).items()}
     rewrite(study, lambda r: replace(r, points=moved))
-    assert code_of(tmp_path) == "PROJECTION_OUTSIDE"
+    assert code_of(tmp_path) == "SPINE_OUTSIDE_IMAGE"
 
 
 def test_a_spine_above_the_image(tmp_path):
     study = write_study(tmp_path / "a", 1)
     rewrite(study, lambda r: replace(r, points={n: p + (0, 0, 900.0) for n, p in points(1).items()}))
-    assert code_of(tmp_path) == "PROJECTION_OUTSIDE"
+    assert code_of(tmp_path) == "SPINE_OUTSIDE_IMAGE"
 
 
 def test_a_reconstruction_in_metres(tmp_path):
