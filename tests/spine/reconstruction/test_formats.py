@@ -198,7 +198,7 @@ def test_markups_that_we_could_not_read_are_not_written(tmp_path):
     with pytest.raises(ValueError, match="T1_sup") as caught:
         write_markups(reconstruction(points), tmp_path / "spine.mrk.json")
     assert "T2_sup" in str(caught.value)
-    assert "F-1 is no landmark" in str(caught.value)
+    assert "F-1 is not a landmark" in str(caught.value)
     assert "T3_sup" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
