@@ -6,6 +6,7 @@ to do; its ``code`` is stable, in upper case, and a program can switch on it. No
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Self
 
 
 class PlumblineError(Exception):
@@ -59,7 +60,7 @@ class ContractViolation(PlumblineError):
     """Data that one step hands to the next breaks its contract; the run stops."""
 
     @classmethod
-    def gathered(cls, code: str, violations: Sequence[str], *, expected: str, remedy: str) -> "ContractViolation":
+    def gathered(cls, code: str, violations: Sequence[str], *, expected: str, remedy: str) -> Self:
         """One error for all violations, of which at most ten are listed."""
         shown = "; ".join(violations[:10]) + (f"; and {len(violations) - 10} more" if len(violations) > 10 else "")
         return cls(code, found=f"{len(violations)} violation(s): {shown}", expected=expected, remedy=remedy)

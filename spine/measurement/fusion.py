@@ -4,7 +4,8 @@ The two margins of a plate give its tilt. One misplaced margin turns the plate b
 a maximum over pairs, selects exactly that plate. But a plate's tilt departs from the mean of its two neighbours by only
 a degree or two (``NEIGHBOUR_DEPARTURE``). ``fuse_tilts`` finds the most probable tilts given both: each plate's own
 margins and its neighbours, weighted by their uncertainty. The error of a margin has a Student distribution. Its long
-tail lets the neighbours overrule a single plate that contradicts all of them (iteratively reweighted least squares).
+tail lets the neighbours overrule a single plate that contradicts all of them (iteratively reweighted least squares;
+Lange, Little and Taylor 1989, J Am Stat Assoc 84:881).
 
 Contract: plates without margins or without a known uncertainty are neither used nor changed. S1 is left out, because
 its own tilt defines the pelvic angles.
@@ -18,20 +19,18 @@ from spine.landmarks import PLATES
 from spine.measurement.registry import Plane
 from spine.types import Floats
 
-# fmt: off
 _CORONAL_SD = (
-    0.41, 0.47, 0.39, 0.48, 0.47, 0.41, 0.45, 0.39, 0.39, 0.45, 0.45, 0.59, 0.52, 0.67, 0.66, 0.59,
-    0.63, 0.44, 0.56, 0.42, 0.60, 0.44, 0.94, 0.69, 0.84, 0.80, 0.56, 0.91, 0.63, 0.62, 1.00, 0.56,
+    *(0.41, 0.47, 0.39, 0.48, 0.47, 0.41, 0.45, 0.39, 0.39, 0.45, 0.45, 0.59, 0.52, 0.67, 0.66, 0.59),
+    *(0.63, 0.44, 0.56, 0.42, 0.60, 0.44, 0.94, 0.69, 0.84, 0.80, 0.56, 0.91, 0.63, 0.62, 1.00, 0.56),
 )
 _SAGITTAL_MEAN = (
-    0.03, -0.03, 0.01, 0.00, 0.00, 0.68, -0.78, 0.94, -0.91, 1.18, -1.09, 1.28, -1.24, 1.18, -1.18, 1.06,
-    -1.12, 0.85, -0.90, 0.78, -0.86, 0.72, -2.15, 2.71, -4.37, 3.38, -5.02, 4.17, -5.02, 3.99, -4.67, 2.69,
+    *(0.03, -0.03, 0.01, 0.00, 0.00, 0.68, -0.78, 0.94, -0.91, 1.18, -1.09, 1.28, -1.24, 1.18, -1.18, 1.06),
+    *(-1.12, 0.85, -0.90, 0.78, -0.86, 0.72, -2.15, 2.71, -4.37, 3.38, -5.02, 4.17, -5.02, 3.99, -4.67, 2.69),
 )
 _SAGITTAL_SD = (
-    0.58, 0.58, 0.57, 0.57, 0.54, 1.57, 1.15, 1.02, 1.06, 1.11, 1.13, 1.15, 1.17, 1.13, 1.12, 1.11,
-    1.05, 0.89, 0.84, 1.15, 1.14, 1.35, 1.80, 3.01, 1.51, 1.31, 1.35, 1.30, 1.52, 1.25, 1.80, 1.33,
+    *(0.58, 0.58, 0.57, 0.57, 0.54, 1.57, 1.15, 1.02, 1.06, 1.11, 1.13, 1.15, 1.17, 1.13, 1.12, 1.11),
+    *(1.05, 0.89, 0.84, 1.15, 1.14, 1.35, 1.80, 3.01, 1.51, 1.31, 1.35, 1.30, 1.52, 1.25, 1.80, 1.33),
 )
-# fmt: on
 NEIGHBOUR_DEPARTURE: Mapping[Plane, tuple[Floats, Floats]] = {
     "coronal": (np.zeros(len(_CORONAL_SD)), np.array(_CORONAL_SD)),  # no side is preferred
     "sagittal": (np.array(_SAGITTAL_MEAN), np.array(_SAGITTAL_SD)),

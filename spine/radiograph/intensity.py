@@ -56,7 +56,7 @@ def _scaled(stored: Stored, layout: PixelLayout, tags: IntensityTags, voi_table:
             image = _windowed(_modality(stored, tags), tags.window, tags.window_function)
             if image.min() < image.max():
                 return image, "window"
-            note = " (window shows nothing)"
+            note = " (window gives one value)"
         elif voi_table is not None and voi_table.min() < voi_table.max():
             return _between(voi_table, float(voi_table.min()), float(voi_table.max())), "voi table"
     if layout.bits_stored <= 12 and not layout.signed and _no_rescale(tags):

@@ -62,7 +62,7 @@ def test_a_study_arrives_whole(place):
         np.testing.assert_array_equal(stored, image(places()[name], points(3), 3))
 
 
-def test_good_and_bad_add_up_and_the_bad_do_not_stop_the_batch(place):
+def test_counts_add_up_and_bad_studies_do_not_stop_the_batch(place):
     cohort(place.drop, 4)
     (place.drop / "case-002" / "lateral.dcm").write_bytes(b"")
     (place.drop / "case-003" / "reconstruction.json").write_text("{")
@@ -79,7 +79,7 @@ def test_good_and_bad_add_up_and_the_bad_do_not_stop_the_batch(place):
     assert (place.quarantine / report.quarantined[1].key / "002.json").read_text() == "{"
 
 
-def test_taking_in_twice_changes_nothing_and_reads_nothing(place, monkeypatch):
+def test_a_second_run_changes_nothing_and_reads_nothing(place, monkeypatch):
     cohort(place.drop, 3)
     (place.drop / "case-002" / "lateral.dcm").write_bytes(b"")
     first = place.ingest()
@@ -91,7 +91,7 @@ def test_taking_in_twice_changes_nothing_and_reads_nothing(place, monkeypatch):
     assert snapshot(place.store.parent) == before
 
 
-def test_without_the_index_the_store_is_still_the_truth(place):
+def test_a_lost_index_changes_nothing(place):
     cohort(place.drop, 3)
     place.ingest()
     before = snapshot(place.store)
@@ -116,7 +116,7 @@ def test_a_study_removed_from_the_store_comes_back(place):
     assert place.counts() == (2, 1, 1, [])
 
 
-def test_two_workers_and_one_do_the_same(place, tmp_path):
+def test_two_workers_give_the_same_result_as_one(place, tmp_path):
     cohort(place.drop, 3)
     (place.drop / "case-002" / "lateral.dcm").write_bytes(b"")
     one = place.ingest()
@@ -126,7 +126,7 @@ def test_two_workers_and_one_do_the_same(place, tmp_path):
     assert snapshot(store) == snapshot(place.store)
 
 
-# --- doubles
+# --- duplicates
 
 
 def test_the_same_study_in_two_folders_counts_once(place):
@@ -136,14 +136,14 @@ def test_the_same_study_in_two_folders_counts_once(place):
 
 
 @pytest.mark.parametrize("change", [{"patient_id": "other"}, {"sop_uid": "2.25.999"}])
-def test_the_same_pixels_under_other_identifiers_are_a_double(place, change):
+def test_the_same_pixels_under_other_identifiers_are_a_duplicate(place, change):
     views = ("frontal",)
     write_study(place.drop / "a", 1, views=views)
     write_study(place.drop / "b", 1, views=views, **change)
     assert place.counts() == (2, 1, 0, ["DUPLICATE_IMAGE"])
 
 
-def test_a_shared_image_in_another_study_is_a_double(place):
+def test_a_shared_image_in_another_study_is_a_duplicate(place):
     write_study(place.drop / "a", 1)
     write_study(place.drop / "b", 1, views=("lateral",), sop_uid="2.25.77")
     assert place.counts() == (2, 1, 0, ["DUPLICATE_IMAGE"])
@@ -155,7 +155,7 @@ def test_one_instance_uid_on_two_images_is_a_conflict(place):
     assert place.counts() == (2, 1, 0, ["UID_CONFLICT"])
 
 
-def test_a_double_is_taken_in_once_the_other_is_gone(place):
+def test_a_duplicate_is_accepted_after_the_other_is_removed(place):
     write_study(place.drop / "a", 1)
     write_study(place.drop / "b", 1, patient_id="other")
     first = place.ingest()
@@ -166,7 +166,7 @@ def test_a_double_is_taken_in_once_the_other_is_gone(place):
     assert list(place.quarantine.iterdir()) == []
 
 
-def test_a_mended_study_leaves_quarantine(place):
+def test_a_corrected_study_leaves_quarantine(place):
     write_study(place.drop / "a", 1)
     good = (place.drop / "a" / "lateral.dcm").read_bytes()
     (place.drop / "a" / "lateral.dcm").write_bytes(good[:5000])
@@ -210,7 +210,7 @@ def loaded(seed):
     return LoadedStudy(f"p{seed}", {"frontal": view})
 
 
-def test_a_reader_that_fails_unforeseen_costs_one_study_and_quotes_nothing(place):
+def test_a_failing_reader_costs_one_study_and_quotes_nothing(place):
     broken = Given("b", ZeroDivisionError("CANARY"))
     denied = Given("c", PermissionError(errno.EACCES, "CANARY"))
     labels = Given("d", LabelsRejected("LABEL_COUNT_WRONG", found="a", expected="b", remedy="c"))
@@ -247,8 +247,8 @@ def test_a_full_disk_ends_the_run_and_leaves_whole_studies(place, monkeypatch, f
     assert len(place.studies()) == (2 if failing == "_link_or_copy" else 3)
 
 
-def test_a_real_full_disk(place):
-    """A file size limit stands in for a full disk where none can be mounted: writes fail with EFBIG."""
+def test_a_failing_write_leaves_no_study(place):
+    """A file size limit replaces a full disk, which a test cannot mount: writes fail with EFBIG."""
     cohort(place.drop, 1)
     code = (
         "import resource, signal, sys; from pathlib import Path\n"

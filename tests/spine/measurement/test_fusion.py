@@ -1,4 +1,4 @@
-"""Neighbouring plates overrule a single astray one, and nothing else."""
+"""Neighbouring plates overrule a single outlying plate, and only that."""
 
 import numpy as np
 import pytest
@@ -25,14 +25,14 @@ def test_plates_that_agree_stay_as_they_are():
     assert all(0 < s < SURE for s in sigma.values())
 
 
-def test_one_astray_plate_is_overruled_and_its_neighbours_are_not():
-    astray = {**CURVE, "T8_sup": CURVE["T8_sup"] + 30.0}
-    found, _ = fuse_tilts(astray, _sigma(SURE), "coronal")
+def test_one_outlying_plate_is_overruled_and_its_neighbours_are_not():
+    outlying = {**CURVE, "T8_sup": CURVE["T8_sup"] + 30.0}
+    found, _ = fuse_tilts(outlying, _sigma(SURE), "coronal")
     assert abs(found["T8_sup"] - CURVE["T8_sup"]) < 3
     assert max(abs(found[p] - CURVE[p]) for p in PLATES if p != "T8_sup") < 1.5
 
 
-def test_a_sure_plate_is_hardly_moved_and_an_unsure_one_follows():
+def test_a_certain_plate_hardly_moves_and_an_uncertain_one_follows():
     wedge = {**CURVE, "T8_sup": CURVE["T8_sup"] + 4.0}
     sure, _ = fuse_tilts(wedge, _sigma(0.2), "coronal")
     unsure, _ = fuse_tilts(wedge, {**_sigma(0.2), "T8_sup": 5.0}, "coronal")
@@ -40,7 +40,7 @@ def test_a_sure_plate_is_hardly_moved_and_an_unsure_one_follows():
     assert unsure["T8_sup"] < CURVE["T8_sup"] + 1
 
 
-def test_a_wider_expectation_leaves_more_to_each_plate():
+def test_a_wider_prior_changes_each_plate_less():
     wedge = {**CURVE, "T8_sup": CURVE["T8_sup"] + 3.0}
     left = [
         fuse_tilts(wedge, _sigma(SURE), "coronal", width)[0]["T8_sup"] - CURVE["T8_sup"] for width in (1.0, 3.0, 100.0)
@@ -55,7 +55,7 @@ def test_plates_of_unknown_uncertainty_are_neither_used_nor_changed():
     assert found == pytest.approx({"T4_sup": CURVE["T4_sup"], "T9_inf": CURVE["T9_inf"]})
 
 
-def test_what_is_expected_is_what_the_virtual_population_shows():
+def test_the_prior_matches_the_virtual_population():
     """100 patients against the table's 1000: standard deviations within a third, sagittal means within a degree."""
     for plane, (mean, deviation) in departures(100, first_seed=90_000).items():
         table_mean, table_deviation = NEIGHBOUR_DEPARTURE[plane]
@@ -79,7 +79,7 @@ def test_an_angle_of_known_landmarks_has_no_uncertainty_and_one_of_found_ones_ha
 
 
 def test_the_uncertainty_of_an_angle_is_that_of_its_errors():
-    """Landmarks moved at random: the angles' errors are as large as their sigmas say."""
+    """Landmarks moved at random: the errors of the angles are as large as their sigmas."""
     points = build_patient(sample_patient(11), 11).reconstruction.points
     names = ("thoracic_kyphosis_t4_t12", "pelvic_tilt", "sacral_slope", "pelvic_incidence", "t1_pelvic_angle")
     exact = measure(planes_from_points_3d(points))

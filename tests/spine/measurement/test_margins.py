@@ -14,7 +14,7 @@ from spine.measurement.planes import planes_from_points_3d
 from spine.scanner import NATIVE_SPACING_MM
 
 
-def test_every_margin_is_looked_for_in_one_view_and_all_else_in_both():
+def test_each_margin_is_in_one_view_and_every_other_landmark_in_both():
     frontal, lateral = (MARGINS175.names_in(view) for view in VIEWS)
     assert len(MARGINS175) == len(GALBUSERA39) + 4 * len(PLATES)
     assert set(frontal) & set(lateral) == set(GALBUSERA39)

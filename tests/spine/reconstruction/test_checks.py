@@ -61,7 +61,7 @@ def test_a_strong_double_curve_passes():
         (changed(HIP_L=[-95, -10, -215]), "SIDES_SWAPPED"),
     ],
 )
-def test_what_cannot_be_a_spine_has_its_own_code(points, code):
+def test_points_that_cannot_be_a_spine_have_a_code(points, code):
     assert refusal(points).code == code
 
 
@@ -135,7 +135,7 @@ def test_the_real_ct_keypoints():
 
 
 def with_extra(level, above, below):
-    """``spine_points`` with an extra vertebra; everything below it stands one step lower."""
+    """``spine_points`` with an extra vertebra; everything below it is one step lower."""
     points = spine_points()
     low = points[f"{below}_sup"][2]
     names = [n for n in points if n.startswith(f"{above}_")]
@@ -144,7 +144,7 @@ def with_extra(level, above, below):
 
 
 @pytest.mark.parametrize(("level", "above", "below"), [("T13", "T12", "L1"), ("L6", "L5", "S1")])
-def test_an_extra_vertebra_is_known_and_stands_in_its_place(level, above, below):
+def test_an_extra_vertebra_is_known_and_in_its_place(level, above, below):
     points = with_extra(level, above, below)
     check_reconstruction(reconstruction(points))
     order = list(level_centres(points))
