@@ -16,8 +16,9 @@ from orchestration.dagster.run_progress import LogWatcher
 from orchestration.environment import DEFAULT_MLFLOW_UI, MLFLOW_UI_VARIABLE, WORKSPACE_VARIABLE
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.params import Params, change_params, read_params
-from orchestration.pipeline.step_report import Progress, StepReport
+from orchestration.pipeline.step_report import StepReport
 from orchestration.pipeline.workspace import Workspace
+from spine.types import Progress
 
 
 class WorkspacePaths(dg.ConfigurableResource["WorkspacePaths"]):

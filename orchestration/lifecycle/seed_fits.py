@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from orchestration.lifecycle.seed_evidence import record_of
 from orchestration.pipeline.params import Params
-from orchestration.pipeline.step_report import Progress
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.run_facts import DIGEST_TAG, candidate_of
 from orchestration.tracking.seed_groups import KIND_TAG, SEEDS, group_seeds
 from spine.dataset import read_manifest
 from spine.errors import EvidenceRejected, ParametersRejected
+from spine.types import Progress
 from training.config import config_to_json
 from training.journal import flattened
 

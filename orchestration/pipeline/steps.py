@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, TypeVar
 from orchestration.pipeline import versioning
 from orchestration.pipeline.params import Params, change_params, read_params
 from orchestration.pipeline.stages import STAGE_NAMES, STAGES
-from orchestration.pipeline.step_report import Figure, Progress, StepReport, read_step_report, write_step_report
+from orchestration.pipeline.step_report import Figure, StepReport, read_step_report, write_step_report
 from orchestration.pipeline.workspace import Workspace
 from spine.dataset import Manifest, read_manifest
 from spine.errors import ContractViolation, ParametersRejected
+from spine.types import Progress
 from training.config import TrainingConfig, config_to_json
 
 if TYPE_CHECKING:

@@ -156,7 +156,7 @@ class VirtualPool:
             )
         count = pairs * len(self.views) + radiographs
         known = LANDMARK_SETS[config.landmark_set]
-        self.sought = {v: torch.tensor([n in known.sought_in(v) for n in names], device=device) for v in VIEWS}
+        self.sought = {v: torch.tensor([n in known.names_in(v) for n in names], device=device) for v in VIEWS}
         self.view = torch.tensor(
             [VIEWS.index(v) for s in self.sources for v in s.views for _ in range(s.held)], dtype=torch.int64
         )

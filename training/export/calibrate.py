@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inference.calibration import LEVEL, Calibration, SpreadLaw, group_of
 from inference.contract import model_digest, read_contract, write_contract
@@ -31,11 +30,10 @@ from spine.measurement.planes import PLANE_OF_VIEW
 from spine.measurement.tilts import margin_names
 from spine.prediction import Prediction
 from spine.study import Points2D
+from spine.types import Floats
 from training.export.candidate import CANDIDATE_FILE, read_summary, write_summary
 from training.fit_context import require_data_set
 from training.model.label_shift import nearest_naming
-
-Floats = NDArray[np.float64]
 
 FLOOR_QUANTILE = 0.2
 LEAST_POINTS = 30

@@ -29,6 +29,7 @@ from spine.dataset import Manifest, read_manifest
 from spine.errors import ContractViolation, ParametersRejected
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
 from spine.storage import remove_partials
+from spine.types import Progress
 from training.config import TrainingConfig, config_to_json
 from training.data.dataset import Sample, image_items
 from training.export.candidate import FITTED_FILE, FitSummary, claim_folder, read_summary
@@ -36,7 +37,7 @@ from training.export.onnx_export import can_export, finish_export
 from training.fit_context import Fit, circumstances_of
 from training.fitting.budget import Budget
 from training.fitting.finishing import finish_stage, repeat_figures
-from training.fitting.fit_callback import BEST_FILE, Conductor, Position, Progress, Stage
+from training.fitting.fit_callback import BEST_FILE, Conductor, Position, Stage
 from training.fitting.lightning_module import LandmarkModule
 from training.fitting.loaders import disk_loader, epoch_images, held_loader, validation_loader, virtual_loader
 from training.fitting.validation_score import unit_of

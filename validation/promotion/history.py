@@ -9,18 +9,15 @@ stands last is the trace of an interruption and is resolved by the next promotio
 jumped cannot revive an approval. That the end was cut off, the chain itself does not show; ``anchor`` does.
 """
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from spine.errors import EvidenceRejected, GateRefused
-from spine.storage import write_text_atomically
+from spine.storage import locked, write_text_atomically
 from validation.evaluation.sealing import digest_of
 
 SCHEMA = "plumbline.promotion/1"
@@ -80,7 +77,7 @@ class HistoryEntry:
 
 
 def append_entry(path: Path, entry: HistoryEntry) -> HistoryEntry:
-    """Chain ``entry`` to the history and write it; the caller holds ``locked(path)``.
+    """Chain ``entry`` to the history and write it; the caller holds ``history_lock(path)``.
 
     Raises:
         EvidenceRejected: ``HISTORY_BROKEN``: the chain so far does not verify.
@@ -145,16 +142,9 @@ def require_time_goes_on(entries: tuple[HistoryEntry, ...], at: datetime) -> Non
         )
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
+def history_lock(path: Path) -> AbstractContextManager[bool]:
     """Hold the history for this process alone; a second promoter on the same file waits here."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)  # releases the lock, as the death of the process does
+    return locked(path.with_name(f".{path.name}.lock"))
 
 
 def _broken(number: int, why: str) -> EvidenceRejected:

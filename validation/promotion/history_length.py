@@ -26,7 +26,7 @@ from validation.promotion.history import (
     BEGIN_ANEW,
     HistoryEntry,
     append_entry,
-    locked,
+    history_lock,
     read_history,
     require_time_goes_on,
 )
@@ -66,7 +66,7 @@ def anchored(seat: Seat | None, ledger: Path) -> Iterator[None]:
     Raises:
         GateRefused: HISTORY_CUT, REGISTRY_UNAVAILABLE: nothing was written. EvidenceRejected: HISTORY_BROKEN.
     """
-    with locked(ledger):
+    with history_lock(ledger):
         if seat is None:
             yield
             return
@@ -104,7 +104,7 @@ def begin_anew(seat: Seat, ledger: Path, entry: HistoryEntry) -> HistoryEntry:
     Raises:
         GateRefused: HISTORY_WHOLE: nothing is lost; CLOCK_WENT_BACK. EvidenceRejected: HISTORY_BROKEN.
     """
-    with locked(ledger):
+    with history_lock(ledger):
         entries, place = read_history(ledger), place_of(ledger)
         known = anchors_of(seat)
         broken = [anchor for anchor, _ in broken_anchors(known, entries, place)]

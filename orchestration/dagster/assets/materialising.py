@@ -14,8 +14,9 @@ import dagster as dg
 from orchestration.dagster.assets.metadata import metadata_of
 from orchestration.dagster.resources import DataVersions, ModelTracking, WritableWorkspace
 from orchestration.dagster.run_progress import StepWatcher
-from orchestration.pipeline.step_report import Progress, StepReport
+from orchestration.pipeline.step_report import StepReport
 from spine.errors import ContractViolation, PlumblineError
+from spine.types import Progress
 
 Materialised = dg.MaterializeResult[None]
 Work = Callable[[Progress], StepReport]

@@ -34,7 +34,7 @@ def test_a_landmark_has_a_map_in_the_views_it_is_looked_for_in() -> None:
     assert SLOTS.count == 39 + 68
     assert not SLOTS.plain
     for view, row in zip(VIEWS, SLOTS.landmark, strict=True):
-        assert tuple(MARGINS175.names[k] for k in row) == MARGINS175.sought_in(view)
+        assert tuple(MARGINS175.names[k] for k in row) == MARGINS175.names_in(view)
     assert slots_of("galbusera39", GALBUSERA39.names, VIEWS).plain
 
 
@@ -54,7 +54,7 @@ def test_labels_follow_their_maps_and_back() -> None:
         assert sought.target[image, :, 0].tolist() == list(SLOTS.landmark[v])
         spread = SLOTS.spread(sought.target[:, :, 0], view, -7.0)[image]
         for k, name in enumerate(MARGINS175.names):
-            assert spread[k] == (k if name in MARGINS175.sought_in(VIEWS[v]) else -7.0)
+            assert spread[k] == (k if name in MARGINS175.names_in(VIEWS[v]) else -7.0)
 
 
 def test_a_served_landmark_that_is_not_looked_for_is_flat_and_never_visible() -> None:
