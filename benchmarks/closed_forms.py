@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.rendering_cost import Part
-from spine.scanner import Floats, ViewGeometry
+from spine.scanner import ViewGeometry
+from spine.types import Floats
 
 Chord = Callable[[Floats, Floats, Floats], Floats]
 """((..., 2) source, (..., 2) unit direction, (...) height) -> (...) mm."""

@@ -13,7 +13,8 @@ from benchmarks import closed_forms, rendering_cost
 from benchmarks.closed_forms import Phantom
 from benchmarks.figures import Figure
 from spine.landmarks import VERTEBRAE, VIEWS, ViewName
-from spine.scanner import NATIVE_SPACING_MM, SOURCE_TO_ISOCENTRE_MM, Floats, ViewGeometry
+from spine.scanner import NATIVE_SPACING_MM, SOURCE_TO_ISOCENTRE_MM, ViewGeometry
+from spine.types import Floats
 
 PIXEL_MM = 8 * NATIVE_SPACING_MM
 SOLID_MM, SHELL_MM = 0.6, 0.15  # so fine that the grain of the points is below what is looked for

@@ -20,7 +20,7 @@ from spine.dataset import Example, ExampleView, Manifest, Truth
 from spine.landmarks import MARGINS175, VIEWS
 from spine.measurement.registry import PARAMETERS, Measured
 from spine.prediction import Prediction
-from spine.scanner import Floats
+from spine.types import Floats
 from validation.evaluation.agreement import draw_patients
 from validation.evaluation.record import EvaluationRecord, evaluate, read_record, write_record
 from validation.gates.comparison import evaluate_losses

@@ -10,7 +10,8 @@ import numpy as np
 from benchmarks import rendering_cost
 from spine.landmarks import VIEWS, ViewName
 from spine.reconstruction.meshes import Mesh, join_meshes, mesh_from_grid
-from spine.scanner import NATIVE_SPACING_MM, SOURCE_TO_ISOCENTRE_MM, Floats, ViewGeometry
+from spine.scanner import NATIVE_SPACING_MM, SOURCE_TO_ISOCENTRE_MM, ViewGeometry
+from spine.types import Floats
 
 SEED = 1
 SHAPE = (512, 256)

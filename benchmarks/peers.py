@@ -23,7 +23,7 @@ from benchmarks.figures import Figure
 from benchmarks.peer_scene import Scene
 from simulation.threads import one_thread
 from spine.landmarks import VIEWS
-from spine.scanner import Floats
+from spine.types import Floats
 
 PEERS_PYTHON = Path(os.environ.get("PLUMBLINE_PEERS_PYTHON", ".venv-peers/bin/python"))
 PRODUCT_MM, MIDDLE_MM, FINE_MM = 2.6, 1.0, 0.35

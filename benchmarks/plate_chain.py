@@ -9,7 +9,7 @@ from spine.landmarks import PLATES
 from spine.measurement.planes import planes_from_points_3d
 from spine.measurement.registry import Plane
 from spine.measurement.tilts import plate_tilts
-from spine.scanner import Floats
+from spine.types import Floats
 
 PATIENTS = 1000
 FIRST_SEED = 40_000

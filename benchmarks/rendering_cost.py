@@ -18,7 +18,8 @@ from simulation.imaging.chords import ellipsoid_chords, lines_of, loft_chords
 from simulation.imaging.rays import rays_of
 from simulation.imaging.splat import splat
 from simulation.population.sampling import sample_patient
-from spine.scanner import Floats, ViewGeometry
+from spine.scanner import ViewGeometry
+from spine.types import Floats
 
 
 @dataclass(frozen=True)

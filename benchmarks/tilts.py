@@ -18,7 +18,7 @@ from spine.landmarks import GALBUSERA39
 from spine.measurement import tilts as ours
 from spine.measurement.measure import measure
 from spine.measurement.planes import planes_from_points_3d
-from spine.scanner import Floats
+from spine.types import Floats
 from validation.evaluation.agreement import agree
 
 SPINES = 80

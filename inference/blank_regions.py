@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from inference.vertebral_column import centres_of, pitch_of
 from spine.landmarks import HIPS, VERTEBRAE, level_of
 from spine.measurement.registry import Measured
-from spine.scanner import Floats
+from spine.types import Floats
 
 SAME_GREY = 0.002
 """Of a range of 2: less than one grey of an 8-bit radiograph, so that no radiograph is too dark to count as drawn."""
@@ -36,7 +36,7 @@ _HOLE = 2
 _CURVES = ("cobb", "cobb_midline", "cobb_secondary_cranial", "cobb_secondary_caudal")
 
 
-def undrawn(pixels: NDArray[np.float32], points: Mapping[str, Floats]) -> tuple[str, ...]:
+def in_blank_regions(pixels: NDArray[np.float32], points: Mapping[str, Floats]) -> tuple[str, ...]:
     """The landmarks around which nothing is drawn.
 
     Args:
@@ -96,7 +96,7 @@ def without_curves(parameters: Mapping[str, Measured], hole: Sequence[str]) -> d
         return dict(parameters)
     reason = f"the curve is not known: nothing is drawn at {', '.join(hole)}"
     hidden = {
-        n: Measured(None, m.unit, reason, absent_code="LANDMARKS_NOT_DRAWN")
+        n: Measured(None, m.unit, reason, absent_code="LANDMARKS_IN_BLANK_REGION")
         for n, m in parameters.items()
         if n in _CURVES and not m.is_absent
     }

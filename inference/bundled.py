@@ -1,4 +1,4 @@
-"""The model in the box: weights that ship with the software, learnt from virtual patients only.
+"""The bundled model: weights that ship with the software, learnt from virtual patients only.
 
 Contract: the bytes are those that ``release.json`` names, or are refused.
 """
@@ -9,18 +9,21 @@ from pathlib import Path
 from inference.model import Model, load_model
 
 RELEASED = Path(__file__).parent / "weights"
-"""Folder of the released model: graph, contract, weights to start a training from, card and record."""
+"""Folder of the bundled model: graph, contract, weights to start a training from, card and record."""
+
+BUNDLED = "bundled"
+"""What commands and parameters call it."""
 
 RELEASE_FILE = "release.json"
 
 
 def folder_named(name: str) -> Path:
-    """The folder of the model called ``released``, or the path that was named."""
-    return RELEASED if name == "released" else Path(name)
+    """The folder of the model called ``bundled``, or the path that was named."""
+    return RELEASED if name == BUNDLED else Path(name)
 
 
 def open_released() -> Model:
-    """The released model, ready to measure.
+    """The bundled model, ready to measure.
 
     Raises:
         EvidenceRejected: it is missing, or not what was released.

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from inference.preprocessing import Affine
 from spine.errors import ContractViolation
-from spine.scanner import Floats
 from spine.study import Points2D
+from spine.types import Floats
 
 VISIBILITY_THRESHOLD = 0.5
 UNDECIDED_FRACTION = 0.5
@@ -39,7 +39,7 @@ class Decoded:
         visibility: landmark -> probability of being in the image; every landmark.
         cell_px: image pixels per heat-map cell.
         cells: landmark -> (2,) (column, row) in heat-map cells; same keys as ``points``.
-        undrawn: landmarks that were dropped because nothing is drawn where they would be (``blank``).
+        in_blank_regions: landmarks that were dropped because nothing is drawn where they would be (``blank``).
     """
 
     points: Points2D
@@ -47,7 +47,7 @@ class Decoded:
     visibility: Mapping[str, float]
     cell_px: float
     cells: Points2D = field(default_factory=dict)
-    undrawn: tuple[str, ...] = ()
+    in_blank_regions: tuple[str, ...] = ()
 
 
 def cell_centres(count: int) -> Floats:

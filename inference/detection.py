@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from inference.blank_regions import undrawn
+from inference.blank_regions import in_blank_regions
 from inference.decoding import Decoded, decode
 from inference.inputs import ImageInput
 from inference.levels import LevelEvidence, chain_votes, decided
@@ -17,7 +17,7 @@ from inference.model import Model
 from inference.preprocessing import Prepared, prepare
 from inference.view_check import Look, given_wrongly
 from spine.errors import ContractViolation
-from spine.landmarks import VIEWS, ViewName, moved_name
+from spine.landmarks import VIEWS, ViewName, shifted_name
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ def _without_undrawn(look: Look) -> Decoded:
     if not seen.points:
         return seen
     at = look.prepared.affine.apply(np.stack(list(seen.points.values())))
-    lost = undrawn(look.prepared.pixels[0], dict(zip(seen.points, at, strict=True)))
+    lost = in_blank_regions(look.prepared.pixels[0], dict(zip(seen.points, at, strict=True)))
     if not lost:
         return seen
 
@@ -91,18 +91,18 @@ def _without_undrawn(look: Look) -> Decoded:
         return {name: value for name, value in values.items() if name not in lost}
 
     return replace(
-        seen, points=kept(seen.points), spread_px=kept(seen.spread_px), cells=kept(seen.cells), undrawn=lost
+        seen, points=kept(seen.points), spread_px=kept(seen.spread_px), cells=kept(seen.cells), in_blank_regions=lost
     )  # fmt: skip
 
 
 def _renamed(seen: Decoded, shift: int) -> Decoded:
     """The same places under names ``shift`` levels further down."""
-    new = {name: moved for name in seen.visibility if (moved := moved_name(name, shift)) is not None}
+    new = {name: moved for name in seen.visibility if (moved := shifted_name(name, shift)) is not None}
 
     def under(values: Mapping[str, T]) -> dict[str, T]:
         return {new[name]: value for name, value in values.items() if name in new}
 
     return replace(
         seen, points=under(seen.points), spread_px=under(seen.spread_px), visibility=under(seen.visibility),
-        cells=under(seen.cells), undrawn=tuple(new[name] for name in seen.undrawn if name in new),
+        cells=under(seen.cells), in_blank_regions=tuple(new[name] for name in seen.in_blank_regions if name in new),
     )  # fmt: skip

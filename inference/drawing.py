@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from spine.landmarks import ViewName
 from spine.measurement.registry import Measured
 from spine.outline import Anchor, LabelKind, LineKind, Outline, outline_of
-from spine.scanner import Floats
 from spine.study import Points2D
+from spine.types import Floats
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spine.landmarks import PLATES, VERTEBRAE
-from spine.scanner import Floats
+from spine.types import Floats
 
 LONG_CHAIN = 12
 """Vertebrae from which on a chain may be less orderly and less sure."""

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spine.landmarks import VERTEBRAE, level_of, moved_name
-from spine.scanner import Floats
+from spine.landmarks import VERTEBRAE, level_of, shifted_name
+from spine.types import Floats
 
 SHIFTS = (0, -1, 1)
 """Levels by which the names may be off; the first wins a tie."""
@@ -61,7 +61,7 @@ def chain_votes(heatmaps: NDArray[np.float32], names: Sequence[str], cells: Mapp
     voters = [name for name in cells if level_of(name) in VERTEBRAE]
     if not voters:
         return np.empty((len(SHIFTS), 0))
-    maps = np.array([[at.get(moved_name(voter, shift) or "", -1) for voter in voters] for shift in SHIFTS])
+    maps = np.array([[at.get(shifted_name(voter, shift) or "", -1) for voter in voters] for shift in SHIFTS])
     centre = np.rint(np.stack([cells[voter] for voter in voters])).astype(int)
     columns = np.clip(centre[:, 0, None, None] + _AROUND[None, None, :], 0, heatmaps.shape[2] - 1)
     rows = np.clip(centre[:, 1, None, None] + _AROUND[None, :, None], 0, heatmaps.shape[1] - 1)

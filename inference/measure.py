@@ -6,7 +6,7 @@ nothing else is guessed.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -30,16 +30,15 @@ from spine.measurement.measure import measure
 from spine.measurement.planes import PLANE_OF_VIEW, PlanePoints, planes_from_points_3d, planes_from_view
 from spine.measurement.registry import PARAMETERS, Measured, Plane
 from spine.prediction import Prediction
-from spine.scanner import Floats, ViewGeometry, triangulate
+from spine.scanner import ViewGeometry, triangulate
 from spine.study import CalibrationType, Points2D
+from spine.types import Floats, Progress
 
 MAX_Z_DISAGREEMENT_MM = 20.0
 """Both views see the same height. A landmark whose two heights differ by more was taken for a neighbouring
 level (about 25 mm) in one of them, so its 3D point would be wrong by half of that: it is absent instead."""
 
 REFUSED = "not taken for a radiograph of a whole spine"
-
-Progress = Callable[[int, int], None]
 
 
 def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: str = "") -> Prediction:
@@ -56,7 +55,7 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
     began = time.perf_counter()
     found = find_landmarks(model, views)
     decoded, refused = _without_refused(found, model)
-    undrawn = {view: seen.undrawn for view, seen in decoded.items() if seen.undrawn}
+    in_blank_regions = {view: seen.in_blank_regions for view, seen in decoded.items() if seen.in_blank_regions}
     points = {view: found.points for view, found in decoded.items()}
     points_3d = _points_3d(points, views)
     calibration = model.contract.calibration
@@ -73,9 +72,9 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
         radius_px=radius_px,
         level_margin=found.levels.margin if found.levels else None,
         levels_uncertain=_uncertain(found.levels, calibration),
-        at_other_heights=() if points_3d is None else _at_other_heights(points, points_3d),
+        height_mismatches=() if points_3d is None else _at_other_heights(points, points_3d),
         refused=refused,
-        undrawn=undrawn,
+        in_blank_regions=in_blank_regions,
         notes=_notes(points, views),
         points_3d=points_3d or {},
         parameters=calibration.with_intervals(parameters) if calibration else parameters,
@@ -123,7 +122,7 @@ def _without_refused(found: Found, model: Model) -> tuple[dict[ViewName, Decoded
             broken = limits.broken_by(signs_of(seen.points, spread))
         if broken:
             refused[view] = "; ".join(broken)
-            kept[view] = replace(seen, points={}, spread_px={}, undrawn=())
+            kept[view] = replace(seen, points={}, spread_px={}, in_blank_regions=())
     return kept, refused
 
 
@@ -133,13 +132,13 @@ def _tell_undrawn(
     """Tell of what is absent for want of landmarks which of them lie where nothing is drawn, and hide hidden curves."""
     told = dict(parameters)
     for view, seen in decoded.items():
-        if not seen.undrawn:
+        if not seen.in_blank_regions:
             continue
         where = f"nothing is drawn there in the {view} image"
         of_view = {n for n in told if in_space or PARAMETERS[n].plane == PLANE_OF_VIEW[view]}
-        told |= {n: _with(told[n], seen.undrawn, where, "LANDMARKS_NOT_DRAWN") for n in of_view}
+        told |= {n: _with(told[n], seen.in_blank_regions, where, "LANDMARKS_IN_BLANK_REGION") for n in of_view}
         if view == "frontal" or in_space:
-            told = without_curves(told, hole_of(seen.undrawn, list(seen.points)))
+            told = without_curves(told, hole_of(seen.in_blank_regions, list(seen.points)))
     return {name: told[name] for name in parameters}
 
 
@@ -258,7 +257,7 @@ def _tell_disagreement(
     """Tell of what is absent for want of landmarks which of them both views saw, but at different heights."""
     dropped = _at_other_heights(points, points_3d)
     why = "seen in both views, but at different heights"
-    return {name: _with(m, dropped, why, "LANDMARKS_AT_OTHER_HEIGHTS") for name, m in parameters.items()}
+    return {name: _with(m, dropped, why, "LANDMARK_HEIGHTS_DIFFER") for name, m in parameters.items()}
 
 
 def _with(measured: Measured, dropped: Sequence[str], why: str, code: str) -> Measured:

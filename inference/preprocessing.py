@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from inference.contract import DEFAULT_NORMALISATION, Normalisation
 from spine.errors import ContractViolation
-from spine.scanner import Floats
+from spine.types import Floats
 
 Bools = NDArray[np.bool_]
 

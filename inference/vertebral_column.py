@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from spine.landmarks import VERTEBRAE, ViewName, level_of
-from spine.scanner import Floats
+from spine.types import Floats
 
 MAX_LEAN_DEG: Mapping[ViewName, float] = {"frontal": 11.0, "lateral": 18.0}
 """A spine whose ends lie farther from upright than this is told of. Frontal: none of 481 real radiographs and 3 of 528

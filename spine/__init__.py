@@ -1,4 +1,21 @@
-"""The anatomy of the spine and its geometry.
+"""The anatomy of the spine, the scanner's geometry, and the records that all packages share.
 
-Contract: numpy and scipy only (``simulation`` may use torch), and nothing here imports a room above it.
+Files of studies (DICOM, reconstructions), intake, projection and measurement belong here. Finding landmarks, training
+and judging models do not. Only numpy, scipy and file libraries are imported, never torch.
+
+    dataset           the dataset record: examples, landmarks, reference parameters, splits
+    errors            the error classes of all packages
+    intake/           studies from any source into the study store or into quarantine
+    landmarks         landmark sets
+    measurement/      alignment parameters
+    model_digest      the digest that identifies a model
+    prediction        the prediction record of one study
+    projection        landmarks of a study in the pixels of its images
+    radiograph/       DICOM files to images, and back
+    reconstruction/   3D reconstructions, their files and checks
+    scanner           projection into both views, and triangulation
+    storage           atomic writing, locks and digests of files
+    study             the study record and its folder
+    types             types that all packages share
+    worker_pool       worker processes that end with their parent
 """

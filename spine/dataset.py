@@ -1,12 +1,12 @@
-"""The data set: which examples there are, what is known of each, and which split it belongs to.
+"""The dataset record: its examples, their landmarks and reference parameters, and the split of each.
 
 Contract: one folder,
 
-    manifest.json           written last
+    manifest.json         written last
     images/<sha256>.npy   (H, W) uint16, content-addressed: a new batch adds files and rewrites none
 
-The test split is frozen: its digest covers every image, label and truth in it and travels with every
-later record, so two figures are comparable exactly when their test digests are equal.
+The test split is frozen. Its digest covers every image, label and reference value in it and is part of every later
+record, so two figures are comparable exactly when their test digests are equal.
 """
 
 import hashlib
@@ -20,10 +20,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from spine.errors import ContractViolation
 from spine.landmarks import ViewName
-from spine.scanner import Floats, ViewGeometry
+from spine.scanner import ViewGeometry
 from spine.storage import write_text_atomically
-from spine.study import CalibrationType, Points2D, geometry_from_json
+from spine.study import CalibrationType, Points2D, geometry_from_json, points_from_json, points_to_json
+from spine.types import Floats
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, Split, Split] = ("train", "validation", "test")
@@ -32,7 +34,7 @@ SCHEMA = "plumbline.dataset/1"
 
 @dataclass(frozen=True)
 class Truth:
-    """The reference value of one parameter: a value, or the reason why there is none."""
+    """The reference value of one parameter, or the reason why there is none."""
 
     value: float | None
     unit: str
@@ -41,11 +43,11 @@ class Truth:
 
 @dataclass(frozen=True)
 class ExampleView:
-    """One image with its landmarks; fields as in ``spine.study.StudyView``.
+    """One image with its landmarks; the other fields are those of ``spine.study.StudyView``.
 
     Attributes:
-        image: path inside the data set's folder.
-        points: landmarks visible in the image, pixels of that image.
+        image: path in the dataset folder.
+        points: landmarks that the image shows, in its pixels.
     """
 
     view: ViewName
@@ -60,7 +62,15 @@ class ExampleView:
 
 @dataclass(frozen=True)
 class Example:
-    """One study as an example: images, visible landmarks, 3D points and reference parameters."""
+    """One study as an example.
+
+    Attributes:
+        study_id, patient, source, facts: those of ``spine.study.Study``.
+        split: ``train``, ``validation`` or ``test``.
+        views: images with the landmarks that they show.
+        points_3d: landmark -> (3,) LPS mm, where known.
+        truth: parameter -> reference value.
+    """
 
     study_id: str
     patient: str
@@ -74,7 +84,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All examples of a data set, ordered by study id."""
+    """All examples of a dataset, ordered by study id."""
 
     landmark_set: str
     split_seed: int
@@ -86,17 +96,17 @@ class Manifest:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over every example."""
+        """SHA-256 of every example."""
         return _digest(self.landmark_set, self.examples)
 
     @cached_property
     def test_digest(self) -> str:
-        """SHA-256 over the examples of the frozen test split (images by their own digest)."""
+        """SHA-256 of the examples of the frozen test split; images count by their own digest."""
         return _digest(self.landmark_set, self.in_split("test"))
 
 
 def load_example_image(folder: Path, view: ExampleView) -> NDArray[np.uint16]:
-    """(H, W) uint16, memory-mapped read-only."""
+    """(H, W) uint16 image of a view, memory-mapped read-only."""
     image: NDArray[np.uint16] = np.load(folder / view.image, mmap_mode="r", allow_pickle=False)
     return image
 
@@ -115,13 +125,11 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read ``manifest.json`` and check its digest.
+    """Read ``manifest.json`` and check its digests.
 
     Raises:
-        ContractViolation: the recorded digest is not that of the content (an edited or damaged manifest).
+        ContractViolation: ``MANIFEST_ALTERED``: a recorded digest is not that of the content.
     """
-    from spine.errors import ContractViolation
-
     record = json.loads((folder / "manifest.json").read_text())
     examples = tuple(_example_from_json(e) for e in record["examples"])
     manifest = Manifest(record["landmark_set"], record["split_seed"], examples)
@@ -131,7 +139,7 @@ def read_manifest(folder: Path) -> Manifest:
                 "MANIFEST_ALTERED",
                 found=f"{name} {found[:12]} of the content",
                 expected=f"{record[name][:12]} as recorded",
-                remedy="the manifest was edited after it was written: build the data set again",
+                remedy="the manifest was edited or damaged after it was written: build the dataset again",
             )
     return manifest
 
@@ -142,10 +150,6 @@ def _digest(landmark_set: str, examples: tuple[Example, ...]) -> str:
     return hashlib.sha256(payload.encode()).hexdigest()
 
 
-def _plain(points: Mapping[str, Floats]) -> dict[str, list[float]]:
-    return {name: [float(c) for c in point] for name, point in points.items()}
-
-
 def _example_to_json(example: Example) -> dict[str, Any]:
     views = {}
     for name, view in example.views.items():
@@ -154,12 +158,12 @@ def _example_to_json(example: Example) -> dict[str, Any]:
             "shape": list(view.shape),
             "spacing_mm": list(view.spacing_mm) if view.spacing_mm else None,
             "geometry": asdict(view.geometry) if view.geometry else None,
-            "points": _plain(view.points),
+            "points": points_to_json(view.points),
         }
     return {
         **{k: getattr(example, k) for k in ("study_id", "patient", "split", "source")},
         "views": views,
-        "points_3d": _plain(example.points_3d),
+        "points_3d": points_to_json(example.points_3d),
         "truth": {name: asdict(truth) for name, truth in example.truth.items()},
         "facts": dict(example.facts),
     }
@@ -176,7 +180,7 @@ def _example_from_json(record: Mapping[str, Any]) -> Example:
             spacing_mm=tuple(view["spacing_mm"]) if view["spacing_mm"] else None,
             calibration=view["calibration"],
             geometry=geometry_from_json(view["geometry"]) if view["geometry"] else None,
-            points={n: np.asarray(p, dtype=np.float64) for n, p in view["points"].items()},
+            points=points_from_json(view["points"]),
         )
     return Example(
         study_id=record["study_id"],
@@ -184,7 +188,7 @@ def _example_from_json(record: Mapping[str, Any]) -> Example:
         split=record["split"],
         source=record["source"],
         views=views,
-        points_3d={n: np.asarray(p, dtype=np.float64) for n, p in record["points_3d"].items()},
+        points_3d=points_from_json(record["points_3d"]),
         truth={n: Truth(**t) for n, t in record["truth"].items()},
         facts=record["facts"],
     )

@@ -1,22 +1,12 @@
-"""The one tree of errors.
+"""The error classes that every package raises.
 
-    PlumblineError                what every deliberate refusal derives from
-    |- InputRejected              one study or file cannot be used; the batch goes on, the study is quarantined
-    |  |- DicomRejected           ... because of the radiograph's bytes, pixels or tags
-    |  |- ReconstructionRejected  ... because of the 3D reconstruction
-    |  |- LabelsRejected          ... because of 2D labels
-    |  `- PairingRejected         ... because the parts of a study do not belong together
-    |- ContractViolation          data handed from one step to the next breaks its contract; the run stops
-    |- ParametersRejected         a parameter of the run (params.yaml, policy, command line) is not possible
-    |  `- ValuesRejected          ... or what a program handed to the library; a ``ValueError`` too
-    |- EvidenceRejected           an evaluation record or verdict is missing, altered or not finite
-    `- GateRefused                promotion was asked for and is not granted
-
-Contract: an error says what was found, what was expected and what to do, and carries a stable upper-case ``code`` that
-a program can switch on. ``str(error)`` never contains patient identifiers.
+Contract: every deliberate refusal is a ``PlumblineError``. Its message says what was found, what was expected and what
+to do; its ``code`` is stable, in upper case, and a program can switch on it. No message contains a patient identifier.
 """
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Self
 
 
 class PlumblineError(Exception):
@@ -26,7 +16,7 @@ class PlumblineError(Exception):
         code: stable reason code, e.g. ``SPACING_INVALID``.
         found: what was found.
         expected: what was expected.
-        remedy: what the user can do about it.
+        remedy: what the user can do.
     """
 
     exit_code = 1
@@ -42,16 +32,12 @@ class PlumblineError(Exception):
         return f"{self.code}: found {self.found}; expected {self.expected}; {self.remedy}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Exception pickles its positional args only; keep keyword-only construction working across processes.
-        return (_rebuild, (type(self), self.code, self.found, self.expected, self.remedy))
-
-
-def _rebuild(cls: type["PlumblineError"], code: str, found: str, expected: str, remedy: str) -> "PlumblineError":
-    return cls(code, found=found, expected=expected, remedy=remedy)
+        # Worker processes send errors back by pickle, which by default passes positional arguments only.
+        return partial(type(self), self.code, found=self.found, expected=self.expected, remedy=self.remedy), ()
 
 
 class InputRejected(PlumblineError):
-    """One study or file cannot be used."""
+    """One study or file cannot be used. It goes to quarantine; the batch continues."""
 
 
 class DicomRejected(InputRejected):
@@ -63,40 +49,40 @@ class ReconstructionRejected(InputRejected):
 
 
 class LabelsRejected(InputRejected):
-    """2D labels cannot be used."""
+    """2D landmark labels cannot be used."""
 
 
 class PairingRejected(InputRejected):
-    """The views and reconstruction of a study do not belong together."""
+    """The views and the reconstruction of a study do not belong together."""
 
 
 class ContractViolation(PlumblineError):
-    """Data handed on between two steps breaks its contract; carries every violation found, not the first."""
+    """Data that one step hands to the next breaks its contract; the run stops."""
 
     @classmethod
-    def gathered(cls, code: str, violations: Sequence[str], *, expected: str, remedy: str) -> "ContractViolation":
-        """Build one error out of all violations (at most ten are spelled out)."""
+    def gathered(cls, code: str, violations: Sequence[str], *, expected: str, remedy: str) -> Self:
+        """One error for all violations, of which at most ten are listed."""
         shown = "; ".join(violations[:10]) + (f"; and {len(violations) - 10} more" if len(violations) > 10 else "")
         return cls(code, found=f"{len(violations)} violation(s): {shown}", expected=expected, remedy=remedy)
 
 
 class ParametersRejected(PlumblineError):
-    """A parameter of the run is not possible."""
+    """A parameter of the run (``params.yaml``, a policy, the command line) is not possible."""
 
     exit_code = 2
 
 
 class ValuesRejected(ParametersRejected, ValueError):
-    """What a program handed to the library is not possible."""
+    """A value that a program passed to the library is not possible."""
 
 
 class EvidenceRejected(PlumblineError):
-    """Evidence is missing, altered or not finite."""
+    """An evaluation record, verdict, model file or history is missing, altered or not finite."""
 
     exit_code = 3
 
 
 class GateRefused(PlumblineError):
-    """Promotion is not granted."""
+    """A promotion was requested and is not granted."""
 
     exit_code = 3

@@ -1,12 +1,12 @@
-"""Landmark sets: which points are looked for, their names, order and left-right partners.
+"""Landmark sets: the names of the points, their order, their views and their left-right partners.
 
-Contract: a landmark set is data. To add one, build a ``LandmarkSet`` and register it in ``LANDMARK_SETS``; nothing
-that uses sets has to change.
+Contract: a landmark set is data. To add one, build a ``LandmarkSet`` and register it in ``LANDMARK_SETS``; the code
+that uses sets does not change.
 
-Names are ``<level>_<part>``. Plate points: ``T4_sup`` (upper end plate centre), ``T4_inf`` (lower), their
-margins ``T4_sup_ant``, ``_post``, ``_left``, ``_right`` (the patient's sides). Others: ``S1_sup`` (S1 end
-plate centre) with margins ``S1_ant`` and ``S1_post``, ``HIP_L``, ``HIP_R`` (femoral head centres),
-``T4_body`` (vertebral body centre), ``T4_ped_left``, ``T4_ped_right`` (pedicle centres).
+A name is ``<level>_<part>``. Points of an end plate: ``T4_sup`` (centre of the upper end plate), ``T4_inf`` (lower),
+and the margins ``T4_sup_ant``, ``_post``, ``_left``, ``_right`` (the patient's sides). Other points: ``S1_sup`` (centre
+of the S1 end plate) with the margins ``S1_ant`` and ``S1_post``; ``HIP_L``, ``HIP_R`` (centres of the femoral heads);
+``T4_body`` (centre of the vertebral body); ``T4_ped_left``, ``T4_ped_right`` (centres of the pedicles).
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ VERTEBRAE: tuple[str, ...] = THORACIC + LUMBAR
 LEVELS: tuple[str, ...] = (*VERTEBRAE, "S1")
 
 PLATES: tuple[str, ...] = tuple(f"{level}_{side}" for level in VERTEBRAE for side in ("sup", "inf"))
-"""The 34 end plates T1_sup .. L5_inf from cranial to caudal; the plate centre carries the plate's name."""
+"""The 34 end plates T1_sup .. L5_inf from cranial to caudal. The centre of a plate has the name of the plate."""
 
 S1_PLATE = "S1_sup"
 S1_MARGINS = ("S1_ant", "S1_post")
@@ -45,8 +45,8 @@ def level_of(name: str) -> str:
 
 
 @cache
-def moved_name(name: str, levels: int) -> str | None:
-    """The landmark that lies ``levels`` further down: ``T12_sup`` -> ``L1_sup``; None beyond T1..L5.
+def shifted_name(name: str, levels: int) -> str | None:
+    """The landmark ``levels`` further down: ``T12_sup`` -> ``L1_sup``; None beyond T1..L5.
 
     Points of no vertebra (sacrum, hips) keep their names.
     """
@@ -59,28 +59,31 @@ def moved_name(name: str, levels: int) -> str | None:
 
 @dataclass(frozen=True)
 class LandmarkSet:
-    """A named, ordered set of landmarks, looked for in each of ``views``, some of them in one view only.
+    """A named, ordered set of landmarks.
 
     Attributes:
-        name: registry key, recorded with data sets and models.
-        names: K landmark names; the order of heat maps and label arrays.
-        views: the views in which landmarks are looked for.
+        name: registry key, recorded with datasets and models.
+        names: K landmark names, in the order of heat maps and label arrays.
+        views: the views in which the landmarks are located.
         source: where the set comes from.
-        only: landmark -> the one view in which it is looked for; from the other its place cannot be told.
+        only_in: landmark -> the one view that shows it; a landmark without an entry is located in all ``views``.
+
+    Raises:
+        ValueError: a name occurs twice, or a name lacks its left-right partner.
     """
 
     name: str
     names: tuple[str, ...]
     views: tuple[ViewName, ...]
     source: str
-    only: Mapping[str, ViewName] = field(default_factory=dict)
+    only_in: Mapping[str, ViewName] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(set(self.names)) != len(self.names):
-            raise ValueError(f"landmark set {self.name!r} names a point twice")
+            raise ValueError(f"landmark set {self.name!r} has a name twice")
         missing = [n for n in self.names if mirrored_name(n) not in self.names]
         if missing:
-            raise ValueError(f"landmark set {self.name!r} lacks the mirror partners of {missing}")
+            raise ValueError(f"landmark set {self.name!r} lacks the left-right partners of {missing}")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -88,18 +91,18 @@ class LandmarkSet:
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
 
-    def sought_in(self, view: ViewName) -> tuple[str, ...]:
-        """The landmarks that are looked for in one view, in the set's order."""
-        return tuple(n for n in self.names if view in self.views and self.only.get(n, view) == view)
+    def names_in(self, view: ViewName) -> tuple[str, ...]:
+        """The landmarks that are located in one view, in the set's order."""
+        return tuple(n for n in self.names if view in self.views and self.only_in.get(n, view) == view)
 
     @cached_property
     def index(self) -> Mapping[str, int]:
-        """Position of each name."""
+        """Name -> position in ``names``."""
         return {name: i for i, name in enumerate(self.names)}
 
     @cached_property
     def partners(self) -> tuple[int, ...]:
-        """(K,) index of the point each point becomes in a mirrored patient (itself on the mid-line)."""
+        """(K,) index of the point that each point becomes in a mirrored patient; mid-line points stay the same."""
         return tuple(self.index[mirrored_name(n)] for n in self.names)
 
 
@@ -117,15 +120,15 @@ CORNERS68 = LandmarkSet(
     source="AASCE 2019 / SpineWeb dataset 16 (Wu et al., MICCAI 2017): four corners of T1..L5 on frontal radiographs",
 )
 
-_SIDES: Mapping[str, ViewName] = {"left": "frontal", "right": "frontal", "ant": "lateral", "post": "lateral"}
-"""The view in which a margin of an end plate lies on its outline."""
+_VIEW_OF_MARGIN: Mapping[str, ViewName] = {"left": "frontal", "right": "frontal", "ant": "lateral", "post": "lateral"}
+"""The view in which a margin of an end plate lies on the outline of the plate."""
 
 MARGINS175 = LandmarkSet(
     name="margins175",
-    names=(*GALBUSERA39.names, *(f"{plate}_{side}" for plate in PLATES for side in _SIDES)),
+    names=(*GALBUSERA39.names, *(f"{plate}_{side}" for plate in PLATES for side in _VIEW_OF_MARGIN)),
     views=VIEWS,
     source="galbusera39 and the margins of every plate: left and right on the frontal, front and back on the lateral",
-    only={f"{plate}_{side}": view for plate in PLATES for side, view in _SIDES.items()},
+    only_in={f"{plate}_{side}": view for plate in PLATES for side, view in _VIEW_OF_MARGIN.items()},
 )
 
 LANDMARK_SETS: Mapping[str, LandmarkSet] = {s.name: s for s in (GALBUSERA39, CORNERS68, MARGINS175)}

@@ -1,8 +1,8 @@
-"""The digest by which a model is known: of the bytes that compute and of the contract they compute under.
+"""The digest that identifies a model: SHA-256 of its graph, weights and contract.
 
-Contract: a model is one folder with ``model.onnx`` (and ``model.onnx.data`` where weights lie outside the graph) and
-``contract.json``; equal digests mean equal bytes in all of them. Cards, reports and registry files beside them are not
-part of a model's identity.
+Contract: a model is one folder with ``model.onnx``, ``contract.json`` and, where weights lie outside the graph,
+``model.onnx.data``. Equal digests mean equal bytes in all of them. Cards, reports and registry files in the folder do
+not count.
 """
 
 import hashlib
@@ -18,37 +18,39 @@ REQUIRED_FILES = (GRAPH_FILE, CONTRACT_FILE)
 
 
 def model_digest(folder: Path) -> str:
-    """Hex SHA-256 over names and contents of the model's files in ``folder``.
+    """Hex SHA-256 of the names and contents of the model's files in ``folder``.
 
     Raises:
-        EvidenceRejected: ``MODEL_INCOMPLETE`` where the graph or the contract is missing or empty.
+        EvidenceRejected: ``MODEL_INCOMPLETE``: the graph or the contract is missing or empty.
     """
-    missing = [name for name in REQUIRED_FILES if not _has_bytes(folder / name)]
+    missing = [name for name in REQUIRED_FILES if not (folder / name).is_file() or not (folder / name).stat().st_size]
     if missing:
         raise EvidenceRejected(
             "MODEL_INCOMPLETE",
-            found=f"no {' and no '.join(missing)} in the model's folder",
+            found=f"no {' and no '.join(missing)} in the model folder",
             expected=f"{GRAPH_FILE} and {CONTRACT_FILE}",
-            remedy="export the model again, or point at the folder that holds both files",
+            remedy="export the model again, or name the folder that holds both files",
         )
     digest = hashlib.sha256()
-    for name in (GRAPH_FILE, CONTRACT_FILE, WEIGHTS_FILE):
-        if (folder / name).is_file():
-            digest.update(name.encode() + b"\0" + bytes.fromhex(sha256_of_file(folder / name)))
+    for path in _files(folder):
+        digest.update(path.name.encode() + b"\0" + bytes.fromhex(sha256_of_file(path)))
     return digest.hexdigest()
 
 
 def model_size(folder: Path) -> int:
-    """Bytes of the files that ``model_digest`` covers."""
-    files = (folder / name for name in (GRAPH_FILE, CONTRACT_FILE, WEIGHTS_FILE))
-    return sum(path.stat().st_size for path in files if path.is_file())
+    """Size in bytes of the files that ``model_digest`` covers."""
+    return sum(path.stat().st_size for path in _files(folder))
+
+
+def _files(folder: Path) -> list[Path]:
+    return [folder / name for name in (GRAPH_FILE, CONTRACT_FILE, WEIGHTS_FILE) if (folder / name).is_file()]
 
 
 def find_model_folder(root: Path) -> Path:
     """The one folder at or below ``root`` that holds a graph and its contract.
 
     Raises:
-        EvidenceRejected: ``MODEL_NOT_FOUND`` where there is none, ``MODEL_AMBIGUOUS`` where there are several.
+        EvidenceRejected: ``MODEL_NOT_FOUND``: there is none; ``MODEL_AMBIGUOUS``: there are several.
     """
     folders = sorted({p.parent for p in root.rglob(CONTRACT_FILE) if (p.parent / GRAPH_FILE).is_file()})
     if len(folders) == 1:
@@ -59,7 +61,3 @@ def find_model_folder(root: Path) -> Path:
         expected="exactly one",
         remedy="register one exported model per version",
     )
-
-
-def _has_bytes(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size > 0

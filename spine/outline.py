@@ -16,8 +16,8 @@ from spine.landmarks import HIPS, PLATES, S1_MARGINS, S1_PLATE, VERTEBRAE, ViewN
 from spine.measurement.planes import PLANE_OF_VIEW, planes_from_view
 from spine.measurement.registry import Measured
 from spine.measurement.tilts import plate_tilts
-from spine.scanner import Floats
 from spine.study import Points2D
+from spine.types import Floats
 
 LineKind = Literal["curve", "plate", "plate_side", "tilt", "sacrum", "hip_axis", "pelvis", "cobb"]
 LabelKind = Literal["level", "hip", "cobb"]

@@ -1,6 +1,6 @@
-"""What a model said of one study: the record that inference writes and evaluation reads.
+"""The prediction record of one study, which inference writes and evaluation reads.
 
-Contract: pixels are those of the study's own image; an absent landmark or parameter has no value but a reason.
+Contract: pixels are those of the study's own image. An absent landmark has no key; an absent parameter has a reason.
 """
 
 from collections.abc import Mapping
@@ -8,34 +8,34 @@ from dataclasses import dataclass, field
 
 from spine.landmarks import ViewName
 from spine.measurement.registry import Measured
-from spine.scanner import Floats
 from spine.study import Points2D
+from spine.types import Floats
 
-DISAGREEING = 3
-"""Landmarks at different heights from which on two images are not of one moment; 292 virtual pairs had none."""
+HEIGHT_MISMATCH_LIMIT = 3
+"""From this number of height mismatches the two images count as two examinations. 292 virtual pairs had none."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Landmarks and parameters a model found in one study.
+    """Landmarks and parameters that a model found in one study.
 
     Attributes:
         study_id: which study.
-        points: view -> landmark -> (2,) pixels; only landmarks the model claims to see; a refused view has none.
+        points: view -> landmark -> (2,) (column, row) in pixels; landmarks that the model reports as visible. A refused
+            view has none.
         spread_px: view -> landmark -> standard deviation of the heat map, pixels.
         points_3d: landmark -> (3,) LPS mm, where both views are calibrated.
-        parameters: parameter -> measured value, or absence with its reason.
+        parameters: parameter -> measured value, or its absence with the reason.
         seconds: wall time spent on the study.
         cell_px: view -> size of a heat-map cell, pixels.
-        radius_px: view -> landmark -> radius that holds the true place nine times in ten, pixels; empty without a
-            calibration.
-        level_margin: how much better the whole chain's names explain the maps than names one level off do; None where
-            too little is seen to tell.
-        levels_uncertain: whether that is so little that all levels may be one off.
-        at_other_heights: landmarks that both views of a study in 3D see, but not at one height.
-        refused: view -> why its image was not taken for a radiograph of a whole spine.
-        undrawn: view -> landmarks that count as not seen because nothing is drawn where they would be.
-        notes: what to tell, in words, of images that are measured all the same.
+        radius_px: view -> landmark -> radius of the 90 % region around the point, pixels; empty without a calibration.
+        level_margin: how much better the heat maps fit the reported levels than levels shifted by one; None where too
+            few landmarks are visible.
+        levels_uncertain: whether ``level_margin`` is so small that all levels may be shifted by one.
+        height_mismatches: landmarks that both calibrated views show, but at different heights.
+        refused: view -> why its image does not count as a radiograph of a whole spine.
+        in_blank_regions: view -> landmarks that were dropped because the image is blank at their place.
+        notes: warnings about images that are measured all the same.
     """
 
     study_id: str
@@ -48,12 +48,12 @@ class Prediction:
     radius_px: Mapping[ViewName, Mapping[str, float]] = field(default_factory=dict)
     level_margin: float | None = None
     levels_uncertain: bool = False
-    at_other_heights: tuple[str, ...] = ()
+    height_mismatches: tuple[str, ...] = ()
     refused: Mapping[ViewName, str] = field(default_factory=dict)
-    undrawn: Mapping[ViewName, tuple[str, ...]] = field(default_factory=dict)
+    in_blank_regions: Mapping[ViewName, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
     def views_disagree(self) -> bool:
-        """Whether so many landmarks lie at different heights that the two images can hardly be one examination."""
-        return len(self.at_other_heights) >= DISAGREEING
+        """Whether so many landmarks differ in height that the two images can hardly be of one examination."""
+        return len(self.height_mismatches) >= HEIGHT_MISMATCH_LIMIT

@@ -1,15 +1,15 @@
-"""Landmarks of a study in the pixels of its own images: projected from 3D, or taken from 2D labels.
+"""Landmarks of a study in the pixels of its images: projected from 3D, or taken from 2D labels.
 
 Contract: a point outside its image is absent. One folder,
 
-    <study_id>.json   one per study with a view; written once, a new batch adds files and rewrites none
+    <study_id>.json   one for each study with a view; a new batch adds files and rewrites none
     landmarks.json    the index, written last: a folder without it is unfinished
 
-A study id is a content address, so a finished file of the same landmark set is never stale.
+A study id is a content address, so a finished file of the same landmark set is always up to date.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,15 +18,16 @@ import numpy as np
 
 from spine.errors import ContractViolation
 from spine.landmarks import PLATES, S1_MARGINS, S1_PLATE, VERTEBRAE, LandmarkSet, ViewName
-from spine.scanner import Floats
+from spine.scanner import is_on_image
 from spine.storage import remove_partials, sha256_of_bytes, write_text_atomically
-from spine.study import Points2D, Study, StudyView, iterate_study_folders, read_study
+from spine.study import Points2D, Study, StudyView, iterate_study_folders, points_from_json, points_to_json, read_study
+from spine.types import Floats, Progress
 
 SCHEMA = "plumbline.landmarks/1"
-Progress = Callable[[int, int], None]
 
 AbsenceReason = Literal["OUTSIDE_IMAGE", "NOT_KNOWN", "VIEW_WITHOUT_GEOMETRY"]
-"""Why a point is absent: beyond the image's edge; neither reconstructed nor labelled; 3D known, view 2D only."""
+"""Why a point is absent: it lies outside the image; it is neither reconstructed nor labelled; its place in 3D is known,
+but the view has no geometry to project it with."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class ViewLandmarks:
     """The points of one view.
 
     Attributes:
-        points: landmark -> (2,) (column, row), pixels of the study's own image.
+        points: landmark -> (2,) (column, row) in pixels of the study's image.
         absent: landmark of the set -> why it has no point.
     """
 
@@ -44,13 +45,13 @@ class ViewLandmarks:
 
 @dataclass(frozen=True)
 class LandmarkIndex:
-    """What a finished folder holds.
+    """The content of a finished landmarks folder.
 
     Attributes:
         landmark_set: name of the set.
-        set_digest: SHA-256 over its names and views, so that a changed set of the same name is noticed.
+        set_digest: SHA-256 of its names and views; it reveals a changed set of the same name.
         files: study id -> SHA-256 of its file.
-        added: how many files the run added (0 when the index is read back: it says what is there).
+        added: number of files that the run added; 0 in an index that was read from disk.
     """
 
     landmark_set: str
@@ -60,34 +61,37 @@ class LandmarkIndex:
 
 
 def project_study(study: Study, landmark_set: LandmarkSet) -> Mapping[ViewName, Points2D]:
-    """The visible points of a study: view -> landmark -> (2,) (column, row), pixels.
+    """The visible points of a study: view -> landmark -> (2,) (column, row) in pixels.
 
-    3D points are projected through each view's geometry; where a view has none, or the reconstruction
-    lacks a point, the view's own 2D label stands. Points that follow from others (``derive_points``) are
-    derived first, in 3D and among the labels.
+    3D points are projected through the geometry of each view. Where a view has no geometry, or the reconstruction
+    lacks a point, the 2D label of the view is used. ``derive_points`` completes both first.
 
     Raises:
-        ContractViolation: ``POINT_BEHIND_SOURCE``, a 3D point cannot have been seen by the scanner.
+        ContractViolation: ``POINT_BEHIND_SOURCE``: the scanner cannot have seen a 3D point.
     """
     return {view: found.points for view, found in locate_landmarks(study, landmark_set).items()}
 
 
 def locate_landmarks(study: Study, landmark_set: LandmarkSet) -> dict[ViewName, ViewLandmarks]:
-    """As ``project_study``, with the reason for every absent point."""
+    """As ``project_study``, with the reason for every absent point.
+
+    Raises:
+        ContractViolation: ``POINT_BEHIND_SOURCE``.
+    """
     points_3d = derive_points(study.reconstruction.points) if study.reconstruction else {}
     return {
-        name: _locate_in_view(study.study_id, view, points_3d, landmark_set.sought_in(name))
+        name: _locate_in_view(study.study_id, view, points_3d, landmark_set.names_in(name))
         for name, view in study.views.items()
         if name in landmark_set.views
     }
 
 
 def derive_points(points: Mapping[str, Floats]) -> dict[str, Floats]:
-    """``points`` and what follows from them: (D,) each, D = 2 or 3.
+    """``points`` and the points that follow from them, (D,) each with D = 2 or 3.
 
-    A plate's centre is the mean of its left and right, else of its front and back margin; the S1 centre is
-    the mean of its two margins; a vertebral body's centre is the mean of its two plates' centres. A point
-    that is there is never replaced.
+    The centre of a plate is the mean of its left and right margins, or else of its front and back margins. The centre
+    of S1 is the mean of its two margins. The centre of a vertebral body is the mean of its two plate centres. A given
+    point is never replaced.
     """
     derived = {name: np.asarray(point, dtype=np.float64) for name, point in points.items()}
     for name, pairs in _DERIVATIONS:
@@ -105,7 +109,7 @@ _DERIVATIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
 
 
 def project_points(study_id: str, view: StudyView, points_3d: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Project all (3,) LPS mm points into a view with geometry -> (2,) pixels, also beyond its edges.
+    """Project all (3,) LPS mm points into a view -> (2,) pixels, also outside the image; empty without geometry.
 
     Raises:
         ContractViolation: ``POINT_BEHIND_SOURCE``.
@@ -119,19 +123,19 @@ def project_points(study_id: str, view: StudyView, points_3d: Mapping[str, Float
             "POINT_BEHIND_SOURCE",
             found=f"study {study_id}: {error}",
             expected="3D points in mm between source and detector, origin at the isocentre",
-            remedy="check units and frame of the reconstruction; leave the study out",
+            remedy="correct the units and the frame of the reconstruction, or leave the study out",
         ) from error
     return dict(zip(points_3d, pixels, strict=True))
 
 
 def _locate_in_view(
-    study_id: str, view: StudyView, points_3d: Mapping[str, Floats], sought: Sequence[str]
+    study_id: str, view: StudyView, points_3d: Mapping[str, Floats], names: Sequence[str]
 ) -> ViewLandmarks:
-    projected = project_points(study_id, view, {n: points_3d[n] for n in sought if n in points_3d})
+    projected = project_points(study_id, view, {n: points_3d[n] for n in names if n in points_3d})
     labelled = derive_points(view.labels)
     points: dict[str, Floats] = {}
     absent: dict[str, AbsenceReason] = {}
-    for name in sought:
+    for name in names:
         point = projected.get(name, labelled.get(name))
         if point is None:
             absent[name] = "VIEW_WITHOUT_GEOMETRY" if name in points_3d else "NOT_KNOWN"
@@ -142,20 +146,20 @@ def _locate_in_view(
     return ViewLandmarks(points, absent)
 
 
-def is_on_image(point: Floats, shape: tuple[int, int]) -> bool:
-    """Whether a (2,) (column, row) position lies on an (H, W) image, pixel edges included."""
-    height, width = shape
-    return bool(-0.5 <= point[0] <= width - 0.5 and -0.5 <= point[1] <= height - 0.5)
-
-
 def write_landmarks(
     store: Path, out: Path, landmark_set: LandmarkSet, progress: Progress | None = None
 ) -> LandmarkIndex:
-    """Write the landmarks of every study of ``store`` that has a view of the set; see the module for the folder.
+    """Write the landmarks of every study in ``store`` that has a view of the set.
+
+    Args:
+        store: folder of study folders (``spine.study``).
+        out: folder as in the module docstring.
+        landmark_set: the landmarks to write.
+        progress: called with (done, total) studies.
 
     Raises:
-        ContractViolation: ``POINT_BEHIND_SOURCE``, naming every study concerned; the others are written,
-            the index is not.
+        ContractViolation: ``POINT_BEHIND_SOURCE``, with every study concerned. The other studies are written, the
+            index is not.
     """
     out.mkdir(parents=True, exist_ok=True)
     remove_partials(out)
@@ -184,10 +188,10 @@ def write_landmarks(
 
 
 def digest_of_set(landmark_set: LandmarkSet) -> str:
-    """SHA-256 over the names, their order and the views."""
+    """SHA-256 of the names, their order and the views."""
     content: list[Any] = [landmark_set.name, landmark_set.names, landmark_set.views]
-    if landmark_set.only:
-        content.append(dict(landmark_set.only))
+    if landmark_set.only_in:
+        content.append(dict(landmark_set.only_in))
     return sha256_of_bytes(json.dumps(content).encode())
 
 
@@ -195,7 +199,7 @@ def read_index(out: Path) -> LandmarkIndex:
     """Read ``landmarks.json``.
 
     Raises:
-        ContractViolation: ``LANDMARKS_MISSING``, there is no finished folder.
+        ContractViolation: ``LANDMARKS_MISSING``: the folder is not finished.
     """
     path = out / "landmarks.json"
     if not path.exists():
@@ -203,7 +207,7 @@ def read_index(out: Path) -> LandmarkIndex:
             "LANDMARKS_MISSING",
             found="a folder without landmarks.json",
             expected="a finished folder of landmarks",
-            remedy="run the landmark step (again); it continues where it stopped",
+            remedy="run the landmarks step; it continues where it stopped",
         )
     record = json.loads(path.read_text())
     return LandmarkIndex(record["landmark_set"], record["set_digest"], record["files"])
@@ -213,9 +217,7 @@ def read_landmarks(out: Path, study_id: str) -> dict[ViewName, ViewLandmarks]:
     """Read the landmarks of one study."""
     record = json.loads(_file_of(out, study_id).read_text())
     return {
-        view: ViewLandmarks(
-            {name: np.asarray(point, dtype=np.float64) for name, point in found["points"].items()}, found["absent"]
-        )
+        view: ViewLandmarks(points_from_json(found["points"]), found["absent"])
         for view, found in record["views"].items()
     }
 
@@ -237,17 +239,10 @@ def _write_study(folder: Path, out: Path, landmark_set: LandmarkSet) -> bool:
         "study_id": folder.name,
         "landmark_set": landmark_set.name,
         "set_digest": digest,
-        "views": {view: _view_to_json(found) for view, found in located.items()},
+        "views": {v: {"points": points_to_json(f.points), "absent": dict(f.absent)} for v, f in located.items()},
     }
     write_text_atomically(path, json.dumps(record, indent=1, sort_keys=True, allow_nan=False))
     return True
-
-
-def _view_to_json(found: ViewLandmarks) -> dict[str, Any]:
-    return {
-        "points": {name: [float(c) for c in point] for name, point in found.points.items()},
-        "absent": dict(found.absent),
-    }
 
 
 def _write_index(index: LandmarkIndex, out: Path) -> None:

@@ -1,8 +1,8 @@
 """The biplanar slot scanner: exact projection into both views and exact triangulation back.
 
-Two orthogonal source-detector chains travel together along z, so an image is parallel in z and a fan
-in the horizontal plane. With the isocentre as origin and LPS axes (x left, y posterior, z up; mm), the
-image coordinates (u, v) scaled to the isocentre plane are (Groisser, arXiv:1904.06711)
+Two orthogonal pairs of source and detector travel together along z, so an image is parallel along z and a fan in the
+horizontal plane. Patient frame: LPS axes (x left, y posterior, z up), mm, origin at the isocentre. The image
+coordinates (u, v), scaled to the isocentre plane, are (Groisser 2019, arXiv:1904.06711)
 
     frontal, source at y = -f:   u_F = x f / (f + y),   v = z
     lateral, source at x = -g:   u_L = y g / (g + x),   v = z
@@ -11,8 +11,8 @@ and, with D = 1 - u_F u_L / (f g), exactly
 
     x = (u_F + u_F u_L / f) / D,   y = (u_L + u_F u_L / g) / D,   z = (v_F + v_L) / 2.
 
-Pixels: (column, row), an integer is a pixel's centre. In the canonical frontal image columns run to
-the patient's left, in the canonical lateral image to the patient's back; rows run to the feet.
+Image frame: (column, row) in pixels, integers at pixel centres. In the canonical frontal image columns run to the
+patient's left, in the canonical lateral image to the patient's back. Rows run to the feet.
 """
 
 from dataclasses import dataclass
@@ -21,26 +21,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spine.landmarks import ViewName
+from spine.types import Floats
 
-Floats = NDArray[np.float64]
-
+# Figures and their sources: docs/sources.md, scanner geometry.
 SOURCE_TO_DETECTOR_MM = 1300.0
 SOURCE_TO_ISOCENTRE_MM: dict[ViewName, float] = {"frontal": 987.0, "lateral": 918.0}
 DETECTOR_PITCH_MM = 0.254
 NATIVE_SPACING_MM = DETECTOR_PITCH_MM * SOURCE_TO_ISOCENTRE_MM["lateral"] / SOURCE_TO_DETECTOR_MM
-"""0.179363 mm: both views are delivered isotropic at this spacing, scaled to the isocentre."""
+"""0.179363 mm: the isotropic spacing of both delivered images, scaled to the isocentre."""
 
 
 @dataclass(frozen=True)
 class ViewGeometry:
-    """How one view's image lies in the scanner.
+    """Where the image of one view lies in the scanner.
 
     Attributes:
         view: ``frontal`` or ``lateral``.
         shape: (H, W) of the image in pixels.
-        spacing_mm: (row, column) pixel spacing at the isocentre plane, mm; the order of DICOM PixelSpacing.
+        spacing_mm: (row, column) pixel spacing at the isocentre plane; the order of DICOM PixelSpacing.
         source_to_isocentre_mm: f (frontal) or g (lateral).
-        u0_mm, z0_mm: isocentre-plane coordinates of the image's centre.
+        u0_mm, z0_mm: isocentre-plane coordinates of the image centre.
     """
 
     view: ViewName
@@ -67,18 +67,27 @@ class ViewGeometry:
         return np.stack([u, v], axis=-1)
 
     def contains(self, xy_px: Floats) -> NDArray[np.bool_]:
-        """(...,) whether each (..., 2) pixel position lies on the image (pixel edges included)."""
-        height, width = self.shape
-        column, row = xy_px[..., 0], xy_px[..., 1]
-        return (column >= -0.5) & (column <= width - 0.5) & (row >= -0.5) & (row <= height - 0.5)
+        """(...,) whether each (..., 2) pixel position lies on the image; see ``is_on_image``."""
+        return is_on_image(xy_px, self.shape)
 
     def project(self, xyz_mm: Floats) -> Floats:
-        """Project (..., 3) patient points (LPS, mm) -> (..., 2) pixels (column, row)."""
+        """Project (..., 3) patient points (LPS, mm) -> (..., 2) pixels (column, row).
+
+        Raises:
+            ValueError: a point lies at or behind the source.
+        """
         return self.pixels_from_plane(project_to_plane(xyz_mm, self.view, self.source_to_isocentre_mm))
 
 
+def is_on_image(xy_px: Floats, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """(...,) whether each (..., 2) pixel position (column, row) lies on an (H, W) image, pixel edges included."""
+    height, width = shape
+    column, row = xy_px[..., 0], xy_px[..., 1]
+    return (column >= -0.5) & (column <= width - 0.5) & (row >= -0.5) & (row <= height - 0.5)
+
+
 def project_to_plane(xyz_mm: Floats, view: ViewName, source_to_isocentre_mm: float) -> Floats:
-    """Project (..., 3) LPS points in mm -> (..., 2) (u, v) in mm at the isocentre plane.
+    """Project (..., 3) patient points (LPS, mm) -> (..., 2) isocentre-plane (u, v) in mm.
 
     Raises:
         ValueError: a point lies at or behind the source.
@@ -97,7 +106,7 @@ class Triangulation:
 
     Attributes:
         xyz_mm: (..., 3) LPS, mm.
-        dz_mm: (...,) v_F - v_L; zero for a still patient and exact points, a free check of each point.
+        dz_mm: (...,) v_F - v_L, which is 0 for exact points of a patient who did not move between the views.
     """
 
     xyz_mm: Floats
@@ -105,7 +114,7 @@ class Triangulation:
 
 
 def triangulate_plane(frontal_uv_mm: Floats, lateral_uv_mm: Floats, f_mm: float, g_mm: float) -> Triangulation:
-    """Triangulate (..., 2) + (..., 2) isocentre-plane points in mm; see the module for the equations."""
+    """Triangulate (..., 2) + (..., 2) isocentre-plane points in mm; the module docstring gives the equations."""
     u_f, u_l = frontal_uv_mm[..., 0], lateral_uv_mm[..., 0]
     denominator = 1.0 - u_f * u_l / (f_mm * g_mm)
     x = (u_f + u_f * u_l / f_mm) / denominator
@@ -115,7 +124,7 @@ def triangulate_plane(frontal_uv_mm: Floats, lateral_uv_mm: Floats, f_mm: float,
 
 
 def triangulate(frontal_px: Floats, lateral_px: Floats, frontal: ViewGeometry, lateral: ViewGeometry) -> Triangulation:
-    """Triangulate (..., 2) frontal and (..., 2) lateral pixels into LPS mm."""
+    """Triangulate (..., 2) frontal and (..., 2) lateral pixels (column, row) into LPS mm."""
     return triangulate_plane(
         frontal.plane_from_pixels(frontal_px),
         lateral.plane_from_pixels(lateral_px),

@@ -1,12 +1,16 @@
-"""Writing files so that nothing half-written ever looks whole, and digests of what was written.
+"""Atomic writing, locks and digests of files.
 
-Contract: a file under its final name is complete; a killed process or a full disk leaves at most a ``.partial`` file,
-which ``remove_partials`` clears.
+Contract: a file under its final name is complete. A killed process or a full disk leaves at most a ``.partial`` file,
+which ``remove_partials`` deletes.
 """
 
+import fcntl
 import hashlib
+import io
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -32,21 +36,19 @@ def write_bytes_atomically(path: Path, payload: bytes) -> None:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """UTF-8 form of ``write_bytes_atomically``."""
+    """Write ``text`` as UTF-8; see ``write_bytes_atomically``."""
     write_bytes_atomically(path, text.encode())
 
 
 def write_array_atomically(path: Path, array: NDArray[np.generic]) -> None:
     """Write a ``.npy`` file (no pickle) atomically."""
-    import io
-
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     write_bytes_atomically(path, buffer.getvalue())
 
 
 def remove_partials(folder: Path) -> int:
-    """Delete the temporary files a killed writer left below ``folder``; returns how many."""
+    """Delete the temporary files that killed writers left in ``folder`` and its subfolders; return their number."""
     partials = list(folder.rglob(f".*{PARTIAL_SUFFIX}"))
     for partial in partials:
         partial.unlink(missing_ok=True)
@@ -54,12 +56,33 @@ def remove_partials(folder: Path) -> int:
 
 
 def partials_of(path: Path) -> list[Path]:
-    """The temporary files that killed writers of ``path`` left beside it; its name may be a pattern."""
+    """Temporary files that killed writers of ``path`` left beside it; the file name may be a glob pattern."""
     return list(path.parent.glob(f".{path.name}.*{PARTIAL_SUFFIX}"))
 
 
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold an exclusive lock on the file ``path`` until the block ends; the kernel releases it if the process dies.
+
+    Args:
+        path: the lock file, which is created where it is missing and never deleted.
+        wait: whether to wait while another process holds the lock.
+
+    Yields:
+        Whether the lock is held; always True with ``wait``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            held = True
+        except BlockingIOError:
+            held = False
+        yield held
+
+
 def sha256_of_bytes(payload: bytes) -> str:
-    """Hex SHA-256."""
+    """Hex SHA-256 of bytes."""
     return hashlib.sha256(payload).hexdigest()
 
 
@@ -70,14 +93,14 @@ def sha256_of_file(path: Path) -> str:
 
 
 def sha256_of_image(image: NDArray[np.uint16]) -> str:
-    """Hex SHA-256 over an image's shape and pixels: the same pixels under another UID are the same image."""
+    """Hex SHA-256 of the shape and pixels of an (H, W) image. It does not depend on any DICOM UID."""
     digest = hashlib.sha256(repr(image.shape).encode())
     digest.update(np.ascontiguousarray(image, dtype="<u2").tobytes())
     return digest.hexdigest()
 
 
 def sha256_of_tree(folder: Path) -> str:
-    """Hex SHA-256 over relative names and contents of all files below ``folder``."""
+    """Hex SHA-256 of the relative names and contents of all files in ``folder`` and its subfolders."""
     digest = hashlib.sha256()
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + bytes.fromhex(sha256_of_file(path)))

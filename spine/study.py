@@ -1,11 +1,11 @@
-"""Study: what is known of one examination, and how it lies on disk.
+"""The study record: one examination of one patient, and its folder on disk.
 
 Contract: one folder per study,
 
-    <study_id>/study.json          written last: a folder without it is unfinished
-    <study_id>/frontal.npy         (H, W) uint16, bone bright, canonical orientation
+    <study_id>/study.json            written last: a folder without it is unfinished
+    <study_id>/frontal.npy           (H, W) uint16, bone bright, canonical orientation
     <study_id>/lateral.npy
-    <study_id>/reconstruction.json (when a 3D reconstruction came along)
+    <study_id>/reconstruction.json   where the study has a 3D reconstruction
 
 An absent view, landmark, age ... is an absent key or None, never zero or NaN.
 """
@@ -20,16 +20,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spine.landmarks import ViewName
+from spine.reconstruction.plumbline_json import read_reconstruction, write_reconstruction
 from spine.reconstruction.reconstruction import Reconstruction
 from spine.scanner import ViewGeometry
+from spine.storage import write_text_atomically
+from spine.types import Floats
 
 CalibrationType = Literal["GEOMETRY", "FIDUCIAL", "ERMF", "PROJECTION", "UNKNOWN", "NONE"]
-"""Where an image's spacing comes from: the outcome of the decision table in ``radiograph.spacing``."""
+"""Where the spacing of an image comes from; ``radiograph.spacing`` has the decision table."""
 
 LENGTHS_ALLOWED: frozenset[str] = frozenset({"GEOMETRY", "FIDUCIAL", "ERMF"})
-"""Calibrations under which lengths in the patient may be reported; under the others only angles may."""
+"""Calibrations under which lengths in the patient are reported. Under the others only angles are."""
 
-Points2D = Mapping[str, NDArray[np.float64]]
+Points2D = Mapping[str, Floats]
 """Landmark name -> (2,) (column, row) in pixels; an absent landmark has no key."""
 
 
@@ -39,14 +42,14 @@ class StudyView:
 
     Attributes:
         view: ``frontal`` or ``lateral``.
-        image: file name inside the study's folder.
-        sha256: of the image's pixels (shape and uint16 bytes), independent of any UID.
+        image: file name in the study folder.
+        sha256: digest of the shape and pixels of the image; it does not depend on any UID.
         shape: (H, W).
-        spacing_mm: (row, column) in mm, or None where nothing is known (angles then assume square pixels).
-        calibration: source of the spacing.
-        geometry: position in the scanner where the strict 3D path is open, else None (2D only).
-        labels: 2D landmark labels in pixels that came with the study, for sources without a 3D reconstruction.
-        facts: technique facts safe to keep (kVp, manufacturer, photometric interpretation found ...).
+        spacing_mm: (row, column) in mm, or None where it is unknown (angles then assume square pixels).
+        calibration: where the spacing comes from.
+        geometry: position in the scanner; None where the image allows 2D measurements only.
+        labels: 2D landmark labels in pixels, for sources without a 3D reconstruction.
+        facts: technical facts without identifiers (kVp, manufacturer, photometric interpretation ...).
     """
 
     view: ViewName
@@ -62,15 +65,15 @@ class StudyView:
 
 @dataclass(frozen=True)
 class Study:
-    """One examination of one patient: any of two views, with a reconstruction, 2D labels or neither.
+    """One examination of one patient: up to two views, with a 3D reconstruction, 2D labels or neither.
 
     Attributes:
-        study_id: content address (16 hex digits) over images, reconstruction and labels.
-        patient: pseudonymous key; all studies of one patient share it, and a split never parts them.
-        source: the reader it came through.
-        views: the views there are; may hold one, or none for a reconstruction without images.
+        study_id: content address (16 hex digits) of the images, reconstruction and labels.
+        patient: pseudonym. All studies of one patient share it, and all go to the same split.
+        source: kind of the source (``folder``, ``virtual`` ...).
+        views: the views that exist; none for a reconstruction without images.
         reconstruction: 3D points, where known.
-        facts: age_years, sex, condition, field_of_view, simulated ... : JSON values only.
+        facts: age_years, sex, condition, field_of_view, simulated ...; JSON values only.
     """
 
     study_id: str
@@ -82,10 +85,7 @@ class Study:
 
 
 def write_study_record(study: Study, folder: Path) -> None:
-    """Write ``study.json`` (and ``reconstruction.json``) into ``folder`` atomically, the record last."""
-    from spine.reconstruction.plumbline_json import write_reconstruction
-    from spine.storage import write_text_atomically
-
+    """Write ``reconstruction.json``, where there is one, and then ``study.json`` into ``folder`` atomically."""
     if study.reconstruction is not None:
         write_reconstruction(study.reconstruction, folder / "reconstruction.json")
     record = {
@@ -95,15 +95,13 @@ def write_study_record(study: Study, folder: Path) -> None:
         "source": study.source,
         "facts": dict(study.facts),
         "has_reconstruction": study.reconstruction is not None,
-        "views": {name: _view_to_json(view) for name, view in study.views.items()},
+        "views": {n: asdict(view) | {"labels": points_to_json(view.labels)} for n, view in study.views.items()},
     }
     write_text_atomically(folder / "study.json", json.dumps(record, indent=1, sort_keys=True, allow_nan=False))
 
 
 def read_study(folder: Path) -> Study:
-    """Read one finished study folder (the images stay on disk; see ``load_image``)."""
-    from spine.reconstruction.plumbline_json import read_reconstruction
-
+    """Read one finished study folder. The images stay on disk; see ``load_image``."""
     record = json.loads((folder / "study.json").read_text())
     reconstruction = read_reconstruction(folder / "reconstruction.json") if record["has_reconstruction"] else None
     return Study(
@@ -123,18 +121,11 @@ def load_image(folder: Path, view: StudyView) -> NDArray[np.uint16]:
 
 
 def iterate_study_folders(store: Path) -> list[Path]:
-    """Finished study folders of a store, sorted by id."""
+    """Finished study folders of a store, sorted by study id."""
     return sorted(path.parent for path in store.glob("*/study.json"))
 
 
-def _view_to_json(view: StudyView) -> dict[str, Any]:
-    record = asdict(view)
-    record["labels"] = {name: [float(c) for c in xy] for name, xy in view.labels.items()}
-    return record
-
-
 def _view_from_json(record: dict[str, Any]) -> StudyView:
-    geometry = record["geometry"]
     return StudyView(
         view=record["view"],
         image=record["image"],
@@ -142,14 +133,24 @@ def _view_from_json(record: dict[str, Any]) -> StudyView:
         shape=tuple(record["shape"]),
         spacing_mm=tuple(record["spacing_mm"]) if record["spacing_mm"] else None,
         calibration=record["calibration"],
-        geometry=geometry_from_json(geometry) if geometry else None,
-        labels={name: np.asarray(xy, dtype=np.float64) for name, xy in record["labels"].items()},
+        geometry=geometry_from_json(record["geometry"]) if record["geometry"] else None,
+        labels=points_from_json(record["labels"]),
         facts=record["facts"],
     )
 
 
+def points_to_json(points: Mapping[str, Floats]) -> dict[str, list[float]]:
+    """Name -> list of coordinates, for points in 2D or 3D."""
+    return {name: [float(c) for c in point] for name, point in points.items()}
+
+
+def points_from_json(record: Mapping[str, list[float]]) -> dict[str, Floats]:
+    """The inverse of ``points_to_json``."""
+    return {name: np.asarray(point, dtype=np.float64) for name, point in record.items()}
+
+
 def geometry_from_json(record: Mapping[str, Any]) -> ViewGeometry:
-    """A ViewGeometry from its ``dataclasses.asdict`` form after a trip through JSON."""
+    """A ViewGeometry from the JSON of its ``dataclasses.asdict`` form."""
     return ViewGeometry(
         view=record["view"],
         shape=(int(record["shape"][0]), int(record["shape"][1])),

@@ -1,7 +1,7 @@
-"""Worker processes that do not outlive whoever started them.
+"""Worker processes that end when their parent ends.
 
-Contract: processes are spawned, not forked (the caller may hold threads: torch, Dagster); a worker whose parent is
-gone, however it went, ends at once instead of waiting for work for ever.
+Contract: processes are spawned, not forked, because the caller may hold threads (torch, Dagster). A worker whose parent
+is gone, even by a kill, ends at once instead of waiting for work.
 """
 
 import os
@@ -12,7 +12,7 @@ from multiprocessing import get_context, parent_process
 
 
 def worker_pool(workers: int, prepare: Callable[[], None] | None = None) -> ProcessPoolExecutor:
-    """A pool of spawned processes; ``prepare`` runs once in each."""
+    """A pool of ``workers`` spawned processes; ``prepare`` runs once in each of them."""
     return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(prepare,))
 
 
@@ -26,4 +26,4 @@ def _end_with_parent() -> None:
     parent = parent_process()
     if parent is not None:
         parent.join()
-        os._exit(1)  # nothing of this process is wanted any more, and its main thread waits on a queue
+        os._exit(1)  # the main thread waits on a queue and would not notice an exception

@@ -1,152 +1,84 @@
-"""``python -m training``: a fit from the command line of a machine that has nothing but torch and lightning.
+"""`python -m training`: a fit from the command line of a machine with torch, lightning, numpy and scipy alone.
 
-Contract: exit code 0 with a finished fit, that of the error class with its reason on stderr.
+Contract: exit code 0 with a finished fit, else that of the error class, with the reason on stderr.
 """
 
 import argparse
-import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from spine.errors import ParametersRejected, PlumblineError
-from training.config import Augmentation, TrainingConfig
+from spine.dataset import read_manifest
+from spine.errors import PlumblineError
+from training.arguments import add_parameters, given_parameters
+from training.config import TrainingConfig, config_from_json
+from training.fields import merged
+from training.recipe import read_recipes
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a fit; returns the exit code."""
-    options = _parser().parse_args(arguments)
+def main(arguments: Sequence[str] | None = None, implied: Mapping[str, Any] | None = None) -> int:
+    """Run a fit; returns the exit code.
+
+    Args:
+        arguments: of the command line.
+        implied: parameters that hold where neither a recipe nor an option gives them.
+    """
+    options = parser().parse_args(arguments)
     try:
+        # torch takes seconds to load: not for --help and usage errors.
         from training.fit_context import require_data_set
-
-        require_data_set(options.dataset)
-        config = _config(options)
-        from training.fitting.fit import fit  # not before --help and the configuration's own errors
+        from training.fitting.fit import fit
         from training.process_group import team_of
 
+        require_data_set(options.dataset)
+        config = config_of(options, implied or {})
         leads = team_of(config.devices).leads
         summary = fit(options.dataset, options.out, config, None if options.quiet or not leads else _show)
     except PlumblineError as error:
         sys.stderr.write(f"\n{error}\n")
         return error.exit_code
-    if not leads:
-        return 0
-    sys.stderr.write(
-        f"\nvalidation landmark error {summary.validation_error:.2f} {summary.error_unit} "
-        f"after {summary.epochs} whole epochs ({summary.steps} steps), {summary.seconds:.0f} s "
-        f"at {summary.images_per_second:.1f} images/s on {summary.device}\n"
-    )
+    if leads:
+        sys.stderr.write(
+            f"\nvalidation landmark error {summary.validation_error:.2f} {summary.error_unit} "
+            f"after {summary.epochs} whole epochs ({summary.steps} steps), {summary.seconds:.0f} s "
+            f"at {summary.images_per_second:.1f} images/s on {summary.device}\n"
+        )
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    default = TrainingConfig(epochs=1)
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The parser of the command line."""
+    made = argparse.ArgumentParser(
         prog="python -m training",
-        description="Fit a landmark model on a data set folder.",
+        allow_abbrev=False,
+        description="Fit a landmark model on a data set folder. The landmark set is the data set's.",
         epilog="example: python -m training --dataset data/dataset --out candidate --minutes 5",
     )
-    parser.add_argument("--dataset", type=Path, required=True, help="folder with manifest.json")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the candidate; an unfinished fit goes on")
-    parser.add_argument("--minutes", type=float, help="budget in minutes")
-    parser.add_argument("--epochs", type=int, help="budget in epochs; with both, whichever ends first")
-    parser.add_argument("--preset", choices=("shared", "galbusera2019"), default=default.preset)
-    parser.add_argument("--landmark-set", help="the data set's, unless named (then it has to be the same)")
-    parser.add_argument("--landmarks", default="", help="comma separated subset; empty for all")
-    parser.add_argument("--input-shape", default="x".join(map(str, default.input_shape)), help="HxW in pixels")
-    parser.add_argument("--heatmap-stride", type=int, choices=(4, 8), default=default.heatmap_stride)
-    parser.add_argument("--batch-size", type=int, default=default.batch_size)
-    parser.add_argument("--learning-rate", type=float, default=default.learning_rate)
-    parser.add_argument("--coordinate-weight", type=float, default=default.coordinate_weight)
-    parser.add_argument("--width", type=float, default=default.width)
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default=default.device)
-    parser.add_argument("--precision", choices=("auto", "32", "bf16-mixed"), default=default.precision)
-    parser.add_argument("--workers", type=int, default=default.workers)
-    parser.add_argument("--seed", type=int, default=default.seed)
-    _add_source(parser, default)
-    parser.add_argument("--held", action="store_true", help="keep the data set's images on the training device")
-    parser.add_argument("--label-shift", type=int, default=0, help="levels the labels' names may be off as a whole")
-    parser.add_argument("--init-from", help="folder of a fitted model to start from, or: released")
-    parser.add_argument("--quiet", action="store_true", help="no progress line")
-    return parser
-
-
-def _add_source(parser: argparse.ArgumentParser, default: TrainingConfig) -> None:
-    """Virtual patients instead of the data set's, and how many processes draw and learn from them."""
-    parser.add_argument(
-        "--augment",
+    made.add_argument("--dataset", type=Path, required=True, help="folder with manifest.json")
+    made.add_argument("--out", type=Path, required=True, help="folder of the candidate; an unfinished fit goes on")
+    made.add_argument(
+        "--recipe",
         action="append",
         default=[],
-        metavar="NAME=STRENGTH",
-        help="strength of one augmentation, e.g. rotation_deg=6 (see training.config); may be given again",
+        metavar="NAME",
+        help="bundled, or a TOML file: parameters to start from; may be given again; options below override them",
     )
-    parser.add_argument(
-        "--virtual-pairs", type=int, default=0, help="learn from this many virtual patients at a time, drawn here"
-    )
-    parser.add_argument(
-        "--virtual-radiographs", type=int, default=0, help="and from this many virtual frontal radiographs at a time"
-    )
-    parser.add_argument("--devices", type=int, default=1, help="GPUs; start one process each with torchrun")
-    parser.add_argument(
-        "--reuse", type=int, default=default.reuse, help="epochs a virtual patient stays; 0: all of them"
-    )
+    made.add_argument("--quiet", action="store_true", help="no progress line")
+    add_parameters(made)
+    return made
 
 
-def _config(options: argparse.Namespace) -> TrainingConfig:
-    height, _, width = options.input_shape.partition("x")
-    if not (height.isdigit() and (width or height).isdigit()):
-        raise ParametersRejected(
-            "TRAINING_CONFIG",
-            found=f"--input-shape {options.input_shape}",
-            expected="rows x columns in pixels, e.g. 512x256",
-            remedy="correct the option",
-        )
-    from spine.dataset import read_manifest
+def config_of(options: argparse.Namespace, implied: Mapping[str, Any]) -> TrainingConfig:
+    """What the options ask, for the data set they name.
 
-    return TrainingConfig(
-        preset=options.preset,
-        landmark_set=options.landmark_set or read_manifest(options.dataset).landmark_set,
-        landmark_subset=tuple(n for n in options.landmarks.split(",") if n) or None,
-        input_shape=(int(height), int(width or height)),
-        heatmap_stride=options.heatmap_stride,
-        epochs=options.epochs,
-        minutes=options.minutes,
-        batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
-        coordinate_weight=options.coordinate_weight,
-        width=options.width,
-        device=options.device,
-        precision=options.precision,
-        workers=options.workers,
-        seed=options.seed,
-        virtual_pairs=options.virtual_pairs,
-        virtual_radiographs=options.virtual_radiographs,
-        devices=options.devices,
-        reuse=options.reuse,
-        held=options.held,
-        label_shift=options.label_shift,
-        init_from=options.init_from,
-        augmentation=_augmentation(options.augment),
-    )
-
-
-def _augmentation(given: Sequence[str]) -> Augmentation:
-    known = {f.name for f in dataclasses.fields(Augmentation)}
-    strengths: dict[str, float] = {}
-    for text in given:
-        name, _, number = text.partition("=")
-        try:
-            strengths[name] = float(number)
-        except ValueError:
-            strengths[""] = 0.0
-    if set(strengths) - known:
-        raise ParametersRejected(
-            "TRAINING_CONFIG",
-            found=f"--augment {' '.join(given)}",
-            expected=f"NAME=NUMBER, the names being {', '.join(sorted(known))}",
-            remedy="correct the option",
-        )
-    return Augmentation(**strengths)
+    Raises:
+        ParametersRejected: an unknown recipe, or impossible parameters.
+    """
+    recipe = read_recipes(options.recipe)
+    values = merged(merged(implied, recipe.get("training", {})), given_parameters(options))
+    landmark_set = recipe.get("dataset", {}).get("landmark_set") or read_manifest(options.dataset).landmark_set
+    return config_from_json({**values, "landmark_set": landmark_set})
 
 
 def _show(done: int, total: int) -> None:

@@ -1,121 +1,159 @@
-"""What a training run is asked to do: every choice in one frozen record.
+"""The training parameters: one schema for params.yaml, `python -m training` and Dagster's run config.
 
-Contract: a config holds plain values only, so that it can be journalled, compared and stored in a checkpoint that
-loads with ``weights_only=True``; two runs of equal config, data and device give equal weights.
+Contract: standard library only, so that it loads on a GPU machine without pydantic and YAML. A record holds plain
+values only: it is compared and stored as JSON. Two fits of equal config, data and device give equal weights.
 """
 
-import dataclasses
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, ClassVar, Literal
 
 from spine.errors import ParametersRejected
 from spine.landmarks import LANDMARK_SETS
+from training.fields import built, parameter, unknown_names, violations_of
 
 Preset = Literal["shared", "galbusera2019"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "32", "bf16-mixed"]
+CalibrationSplit = Literal["train", "validation"]
+
+DRAWN_TOGETHER = 32
+"""Virtual patients in one batch of the renderer."""
+
+_FORBID = {"extra": "forbid"}
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Strengths of augmentation; zero switches one off.
+    """Strengths of augmentation; zero switches one off."""
 
-    Attributes:
-        rotation_deg: standard deviation of the rotation.
-        scale: standard deviation of log2 of the enlargement.
-        stretch: standard deviation of log2 of width over height: a spine made slimmer is one more strongly curved.
-        shift: standard deviation of the shift, as a fraction of the input's size.
-        mirror: probability of mirroring a frontal view (laterals are never mirrored: front would become back).
-        contrast: standard deviation of log2 of the contrast.
-        brightness: standard deviation of the offset, in normalised grey values.
-        gamma: standard deviation of log2 of the exponent.
-        noise: largest standard deviation of white noise, in normalised grey values.
-    """
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
-    rotation_deg: float = 4.0
-    scale: float = 0.1
-    shift: float = 0.04
-    mirror: float = 0.5
-    contrast: float = 0.25
-    brightness: float = 0.1
-    gamma: float = 0.25
-    noise: float = 0.08
-    stretch: float = 0.0
+    rotation_deg: float = parameter(4.0, "standard deviation of the rotation, degrees", ge=0, lt=90)
+    scale: float = parameter(0.1, "standard deviation of log2 of the enlargement", ge=0, lt=90)
+    shift: float = parameter(0.04, "standard deviation of the shift, as a fraction of the input's size", ge=0, lt=90)
+    # A lateral view is never mirrored: the front of the body would become its back.
+    mirror: float = parameter(0.5, "probability of mirroring a frontal view", ge=0, le=1)
+    contrast: float = parameter(0.25, "standard deviation of log2 of the contrast", ge=0, lt=90)
+    brightness: float = parameter(0.1, "standard deviation of the offset, in normalised grey values", ge=0, lt=90)
+    gamma: float = parameter(0.25, "standard deviation of log2 of the exponent", ge=0, lt=90)
+    noise: float = parameter(0.08, "largest standard deviation of white noise, in normalised grey values", ge=0, lt=90)
+    # A spine that is drawn narrower is a spine with stronger curves.
+    stretch: float = parameter(0.0, "standard deviation of log2 of width over height", ge=0, lt=90)
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
-    """One training run.
+class NextStage:
+    """What a later stage of a fit changes; None keeps the value of the stage before."""
 
-    Attributes:
-        preset: ``shared`` (one network for all landmarks of all views) or ``galbusera2019`` (one network per
-            landmark and view).
-        landmark_set: registry key; has to be the data set's.
-        landmark_subset: train these landmarks only; None for all.
-        input_shape: (H, W) of the network's input, multiples of 64.
-        heatmap_stride: input pixels per heat-map cell, 8, or 4 (half the speed, no better within minutes).
-        epochs, minutes: the budget; with both, whichever ends first. One of them is needed.
-        batch_size: images per step.
-        learning_rate: peak of the schedule (warm-up, then cosine to zero over the budget).
-        weight_decay: of AdamW.
-        coordinate_weight: weight of the Euclidean against the Jensen-Shannon loss.
-        sigma_cells: standard deviation of the Gaussian the heat maps are pulled towards, in cells.
-        device: ``auto`` takes CUDA where there is one.
-        precision: ``auto`` takes bfloat16 where the hardware multiplies it natively.
-        workers: loader processes; 0 loads in the training process.
-        seed: of weights, order and augmentation.
-        deterministic: refuse operations without a deterministic form.
-        width: multiplies the channels of the ``shared`` network.
-        augmentation: strengths.
-        virtual_pairs: learn from this many virtual patients at a time, drawn on the training device, instead of the
-            data set's training split (``virtual``); 0 for the data set's.
-        virtual_radiographs: besides them, this many plain frontal radiographs of patients of their own.
-        reuse: how many epochs a virtual patient stays; 0: all of them, as in a data set of real patients.
-        devices: processes that fit together, each on a GPU of its own (started by torchrun, see ``team``).
-        held: keep the data set's images on the training device, prepared once, instead of loading them every epoch.
-        label_shift: how many levels the names of an image's labels may be off as a whole (``renaming``); 0: none.
-        init_from: folder of a fitted model whose weights are the start, ``released`` for the model in the box, or None.
-    """
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
 
-    preset: Preset = "shared"
-    landmark_set: str = "galbusera39"
-    landmark_subset: tuple[str, ...] | None = None
-    input_shape: tuple[int, int] = (512, 256)
-    heatmap_stride: int = 8
-    epochs: int | None = None
-    minutes: float | None = None
-    batch_size: int = 8
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-2
-    coordinate_weight: float = 10.0
-    sigma_cells: float = 1.0
-    device: Device = "auto"
-    precision: Precision = "auto"
-    workers: int = 0
-    seed: int = 0
-    deterministic: bool = True
-    width: float = 1.0
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    virtual_pairs: int = 0
-    virtual_radiographs: int = 0
-    devices: int = 1
-    reuse: int = 8
-    held: bool = False
-    label_shift: int = 0
-    init_from: str | None = None
+    minutes: float | None = parameter(None, "budget of the stage in minutes", gt=0)
+    epochs: int | None = parameter(None, "budget of the stage in epochs", ge=1)
+    learning_rate: float | None = parameter(None, "peak of the stage's schedule", gt=0, lt=1)
+
+
+@dataclass(frozen=True)
+class TrainingParameters:
+    """What a person chooses about a training run."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID
+
+    preset: Preset = parameter(
+        "shared",
+        "shared: one network for all landmarks of all views; galbusera2019: one network per landmark and view",
+    )
+    landmark_subset: tuple[str, ...] | None = parameter(None, "train these landmarks of the set only; none for all")
+    input_shape: tuple[int, int] = parameter(
+        (512, 256), "rows and columns of the network's input in pixels, multiples of 64"
+    )
+    heatmap_stride: Literal[4, 8] = parameter(8, "input pixels per heat-map cell; 4 takes twice the time of 8")
+    minutes: float | None = parameter(None, "budget in minutes; with epochs too, whichever ends first", gt=0)
+    epochs: int | None = parameter(None, "budget in epochs; with minutes too, whichever ends first", ge=1)
+    batch_size: int = parameter(8, "images per step of each device", ge=1)
+    learning_rate: float = parameter(
+        1e-3, "peak of the schedule: warm-up, then cosine to nearly zero at the end of the budget", gt=0, lt=1
+    )
+    weight_decay: float = parameter(1e-2, "weight decay of AdamW", ge=0, lt=1)
+    coordinate_weight: float = parameter(10.0, "weight of the Euclidean against the Jensen-Shannon loss", ge=0)
+    sigma_cells: float = parameter(
+        1.0, "standard deviation of the Gaussian that heat maps are pulled towards, in cells", ge=0.3, le=8
+    )
+    device: Device = parameter("auto", "auto takes CUDA where there is a GPU")
+    precision: Precision = parameter("auto", "auto takes bfloat16 where the hardware multiplies it natively")
+    workers: int = parameter(0, "loader processes; 0 loads in the training process", ge=0, le=64)
+    seed: int = parameter(2019, "seed of weights, order, augmentation and virtual patients", ge=0)
+    deterministic: bool = parameter(True, "on a CPU, refuse operations without a deterministic form")
+    width: float = parameter(1.0, "multiplies the channels of the shared network", ge=0.125, le=8)
+    augmentation: Augmentation = parameter(Augmentation(), "strengths of augmentation; 0 switches one off")
+    virtual_pairs: int = parameter(
+        0,
+        "learn from this many virtual patients at a time, rendered on the device, instead of the train split; 0: off",
+        ge=0,
+    )
+    virtual_frontals: int = parameter(0, "and from this many virtual frontal radiographs of other patients", ge=0)
+    reuse: int = parameter(8, "epochs that a virtual patient stays; 0: all of them", ge=0)
+    preload: bool = parameter(False, "keep the data set's images on the training device, prepared once")
+    label_shift: int = parameter(0, "levels by which the level names of an image's labels may be off", ge=0, le=2)
+    devices: int = parameter(1, "GPUs that fit one model together, one process each", ge=1, le=16)
+    init_from: str | None = parameter(None, "start from the weights of this model folder, or of: bundled")
+    next_stages: tuple[NextStage, ...] = parameter(
+        (), "fits that follow, each from the best weights of the one before, with the next seed"
+    )
+    calibration_splits: tuple[CalibrationSplit, ...] = parameter(
+        ("validation",), "whose patients calibrate the intervals; train only where virtual patients are learnt from"
+    )
 
     def __post_init__(self) -> None:
-        violations = [text for holds, text in self._checks() if not holds]
-        if self.held and self.virtual_pairs:
-            violations.append("virtual patients and held images together")
+        violations = violations_of(self) or self._contradictions()
         if violations:
             raise ParametersRejected(
                 "TRAINING_CONFIG",
                 found="; ".join(violations),
-                expected="a possible training configuration (see training.config)",
+                expected="possible training parameters (`python -m training --help` lists them)",
                 remedy="correct the named parameters",
             )
+
+    def replaced_each_epoch(self, count: int) -> int:
+        """How many of ``count`` virtual patients are replaced by new ones each epoch."""
+        return count // self.reuse if self.reuse else 0
+
+    def _contradictions(self) -> list[str]:
+        """Violations that concern more than one value."""
+        batch = DRAWN_TOGETHER * max(self.reuse, 1) * self.devices
+        multiple = f"not a multiple of {DRAWN_TOGETHER} x reuse x devices = {batch}"
+        checks = [
+            (
+                all(size > 0 and size % 64 == 0 for size in self.input_shape),
+                f"input_shape {self.input_shape}, not two positive multiples of 64",
+            ),
+            (self.epochs is not None or self.minutes is not None, "no budget: give minutes or epochs"),
+            (self.virtual_pairs % batch == 0, f"virtual_pairs {self.virtual_pairs}, {multiple}"),
+            (self.virtual_frontals % batch == 0, f"virtual_frontals {self.virtual_frontals}, {multiple}"),
+            (
+                self.virtual_pairs > 0 or self.virtual_frontals == 0,
+                f"virtual_frontals {self.virtual_frontals} without virtual_pairs",
+            ),
+            (
+                self.virtual_pairs == 0 or self.virtual_pairs >= self.batch_size,
+                f"virtual_pairs {self.virtual_pairs}, fewer than batch_size {self.batch_size}",
+            ),
+            (not (self.preload and self.virtual_pairs), "preload with virtual_pairs, which are on the device anyway"),
+            (bool(self.calibration_splits), "calibration_splits without a split"),
+            (
+                self.virtual_pairs > 0 or "train" not in self.calibration_splits,
+                "calibration_splits with train, the split that the model learns from",
+            ),
+        ]
+        return [text for holds, text in checks if not holds]
+
+
+@dataclass(frozen=True)
+class TrainingConfig(TrainingParameters):
+    """What a fit is asked: the chosen parameters, and the landmark set of the data set."""
+
+    landmark_set: str = parameter("galbusera39", "landmark set of the data set")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -123,97 +161,51 @@ class TrainingConfig:
         every = LANDMARK_SETS[self.landmark_set].names
         return tuple(n for n in every if n in self.landmark_subset) if self.landmark_subset else every
 
-    def _divides(self, count: int) -> bool:
-        """Whether virtual patients can be drawn 32 at a time, ``1 / reuse`` of them an epoch, by every process."""
-        return count == 0 or (self.reuse >= 0 and self.devices > 0 and count % self._drawn_at_once == 0)
-
     @property
-    def _drawn_at_once(self) -> int:
-        return 32 * max(self.reuse, 1) * self.devices
+    def stages(self) -> tuple["TrainingConfig", ...]:
+        """One config a stage; where each later one starts is the business of the fit."""
+        found = [replace(self, next_stages=())]
+        for number, changes in enumerate(self.next_stages, start=1):
+            own = {name: value for name, value in asdict(changes).items() if value is not None}
+            if own.keys() & {"minutes", "epochs"}:
+                own = {"minutes": None, "epochs": None} | own
+            found.append(replace(found[-1], seed=self.seed + number, **own))
+        return tuple(found)
 
-    def replaced(self, count: int) -> int:
-        """How many of ``count`` virtual patients are replaced by new ones each epoch."""
-        return count // self.reuse if self.reuse else 0
-
-    def _wanted_multiple(self) -> str:
-        return f"a multiple of 32 x reuse x devices = {self._drawn_at_once}"
-
-    def _checks(self) -> list[tuple[bool, str]]:
+    def _contradictions(self) -> list[str]:
         known = LANDMARK_SETS.get(self.landmark_set)
-        strangers = [n for n in self.landmark_subset or () if known is None or n not in known.index]
-        strengths = asdict(self.augmentation)
-        return [
-            (self.preset in ("shared", "galbusera2019"), f"preset {self.preset!r}"),
-            (known is not None, f"landmark set {self.landmark_set!r} (known: {', '.join(LANDMARK_SETS)})"),
-            (not strangers, f"landmarks outside the set: {strangers[:5]}"),
-            (
-                len(self.input_shape) == 2 and all(n > 0 and n % 64 == 0 for n in self.input_shape),
-                f"input {self.input_shape}, not two positive multiples of 64",
-            ),
-            (self.heatmap_stride in (4, 8), f"heat-map stride {self.heatmap_stride}"),
-            (
-                self.epochs is not None or self.minutes is not None,
-                "no budget: give minutes or epochs",
-            ),
-            (self.epochs is None or self.epochs > 0, f"epochs {self.epochs}"),
-            (self.minutes is None or 0 < self.minutes < float("inf"), f"minutes {self.minutes}"),
-            (self.batch_size > 0, f"batch size {self.batch_size}"),
-            (0 < self.learning_rate < 1, f"learning rate {self.learning_rate}"),
-            (0 <= self.weight_decay < 1, f"weight decay {self.weight_decay}"),
-            (0 <= self.coordinate_weight < float("inf"), f"coordinate weight {self.coordinate_weight}"),
-            (0.3 <= self.sigma_cells <= 8, f"sigma {self.sigma_cells} cells"),
-            (self.device in ("auto", "cpu", "cuda"), f"device {self.device!r}"),
-            (self.precision in ("auto", "32", "bf16-mixed"), f"precision {self.precision!r}"),
-            (self.workers >= 0, f"workers {self.workers}"),
-            (0.125 <= self.width <= 8, f"width {self.width}"),
-            (all(0 <= s < 90 for s in strengths.values()), f"augmentation {strengths}"),
-            (self.devices > 0, f"devices {self.devices}"),
-            (self._divides(self.virtual_pairs), f"{self.virtual_pairs} virtual pairs ({self._wanted_multiple()})"),
-            (
-                self._divides(self.virtual_radiographs),
-                f"{self.virtual_radiographs} virtual radiographs ({self._wanted_multiple()})",
-            ),
-            (
-                self.virtual_radiographs == 0 or self.virtual_pairs > 0,
-                f"{self.virtual_radiographs} virtual radiographs without pairs",
-            ),
-            (self.reuse >= 0, f"reuse {self.reuse}"),
-            (0 <= self.label_shift <= 2, f"label shift {self.label_shift}, not 0, 1 or 2 levels"),
-            (
-                self.virtual_pairs == 0 or self.virtual_pairs >= self.batch_size,
-                f"{self.virtual_pairs} virtual pairs for batches of {self.batch_size}",
-            ),
-            (self.augmentation.mirror <= 1, f"mirror probability {self.augmentation.mirror}"),
-        ]
+        if known is None:
+            return [f"landmark_set {self.landmark_set!r}, not one of {', '.join(LANDMARK_SETS)}"]
+        strangers = [name for name in self.landmark_subset or () if name not in known.index]
+        outside = [f"landmark_subset with {strangers[:5]}, not in {self.landmark_set}"] if strangers else []
+        return outside + super()._contradictions()
+
+
+def config_for(parameters: TrainingParameters, landmark_set: str) -> TrainingConfig:
+    """The parameters for a data set of this landmark set."""
+    chosen = {field.name: getattr(parameters, field.name) for field in fields(TrainingParameters)}
+    return TrainingConfig(**chosen, landmark_set=landmark_set)
 
 
 def config_to_json(config: TrainingConfig) -> dict[str, Any]:
     """Plain JSON values."""
-    record = asdict(config)
-    record["landmark_subset"] = list(config.landmark_subset) if config.landmark_subset else None
-    record["input_shape"] = list(config.input_shape)
+    record: dict[str, Any] = json.loads(json.dumps(asdict(config)))
     return record
 
 
 def config_from_json(record: Mapping[str, Any]) -> TrainingConfig:
-    """The inverse of ``config_to_json``; missing keys take their defaults.
+    """The inverse of ``config_to_json``; a missing key takes its default.
 
     Raises:
         ParametersRejected: an unknown key, or an impossible value.
     """
-    fields = {f.name for f in dataclasses.fields(TrainingConfig)}
-    strengths = dict(record.get("augmentation", {}))
-    unknown = sorted(set(record) - fields) + sorted(set(strengths) - {f.name for f in dataclasses.fields(Augmentation)})
+    unknown = unknown_names(TrainingConfig, record)
     if unknown:
         raise ParametersRejected(
             "TRAINING_CONFIG",
-            found=f"unknown parameters {unknown}",
-            expected=f"some of {sorted(fields)}",
+            found=f"unknown parameters {', '.join(unknown)}",
+            expected="names that `python -m training --help` lists",
             remedy="correct the spelling, or remove them",
         )
-    values = dict(record)
-    for name in ("landmark_subset", "input_shape"):
-        if values.get(name) is not None:
-            values[name] = tuple(values[name])
-    values["augmentation"] = Augmentation(**strengths)
-    return TrainingConfig(**values)
+    config: TrainingConfig = built(TrainingConfig, record)
+    return config

@@ -37,16 +37,27 @@ class Circumstances:
 
 @dataclass(frozen=True)
 class Fit:
-    """Everything one fit works with."""
+    """Everything that one stage of a fit works with.
+
+    Attributes:
+        folder: of the data set.
+        out: folder of the stage; that of the candidate for the last one.
+        config: of the stage.
+        asked: the whole fit's config; equal to ``config`` where there is one stage.
+        earlier: folders of the stages before, for the last stage alone.
+        manifest, views, circumstances, journal, team: data, machine and record.
+    """
 
     folder: Path
     out: Path
     config: TrainingConfig
+    asked: TrainingConfig
     manifest: Manifest
     views: tuple[ViewName, ...]
     circumstances: Circumstances
     journal: Journal
     team: Team
+    earlier: tuple[Path, ...] = ()
 
     @property
     def device(self) -> torch.device:
@@ -57,7 +68,7 @@ class Fit:
 
 
 def circumstances_of(config: TrainingConfig) -> Circumstances:
-    """Where a run of this configuration would take place.
+    """Where a fit of this config runs.
 
     Raises:
         ParametersRejected: there is no such device, or the number format is unsound on it.
@@ -96,6 +107,6 @@ def require_data_set(folder: Path) -> None:
         raise ParametersRejected(
             "DATASET_MISSING",
             found=f"no manifest.json in {folder}",
-            expected="a data set folder, as the chain writes to data/dataset",
+            expected="a data set folder, as the pipeline writes to data/dataset",
             remedy="name that folder with --dataset",
         )

@@ -17,7 +17,7 @@ from benchmarks.sim_to_real.pack import Pack, read_pack
 
 if TYPE_CHECKING:
     from inference.model import Model
-    from spine.scanner import Floats
+    from spine.types import Floats
 
 PACKED = Path(".carry/aasce.npz")
 

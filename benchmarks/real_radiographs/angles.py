@@ -9,9 +9,8 @@ Contract: pixels (column, row), rows counted from the image's upper edge.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from spine.types import Floats
 
 
 def benchmark_angles(tilts_deg: Floats, middles: Floats, height: float) -> tuple[float, float, float]:

@@ -20,7 +20,7 @@ from spine.measurement.measure import measure
 from spine.measurement.planes import planes_from_view
 from spine.measurement.tilts import plate_tilts, vertebra_tilts
 from spine.prediction import Prediction
-from spine.scanner import Floats
+from spine.types import Floats
 
 SHIFTS = (0, -1, 1, -2, 2)
 """Levels; the first wins a tie."""

@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from benchmarks.real_radiographs.folds import radiograph_of
 from benchmarks.sim_to_real.pack import Pack
-from spine.scanner import Floats
+from spine.types import Floats
 
 SAME_WHOLE = 0.975
 """Correlation of two whole radiographs, 128 x 64 pixels."""

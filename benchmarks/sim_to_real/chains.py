@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spine.types import Floats
+
 SHIFTS = (-2, -1, 0, 1, 2)
 FAR_PX = 15.0
 """A vertebra's centre farther than this (of 896 rows) from its labelled place is on something else."""
-
-Floats = NDArray[np.float64]
 
 
 def centres(corners: Floats) -> Floats:

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from benchmarks.sim_to_real.chains import centres, midline_tilts_deg
-
-Floats = NDArray[np.float64]
+from spine.types import Floats
 
 GREY_BINS = 32
 _BLACK = 6

@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.sim_to_real.chains import FAR_PX, Floats
+from benchmarks.sim_to_real.chains import FAR_PX
 from benchmarks.sim_to_real.pack import Pack
 from benchmarks.sim_to_real.scoring import RadiographScore
+from spine.types import Floats
 
 RESULT, RADIOGRAPHS, FOUND, CONTACT = "result.json", "radiographs.csv", "found.npz", "contact.png"
 _LARGEST = 15 * 2**20

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.sim_to_real.chains import FAR_PX, SHIFTS, Floats, Match, major_cobb_deg, match_chain
+from benchmarks.sim_to_real.chains import FAR_PX, SHIFTS, Match, major_cobb_deg, match_chain
+from spine.types import Floats
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from benchmarks.sim_to_real.chains import Floats, centres
+from benchmarks.sim_to_real.chains import centres
+from spine.types import Floats
 
 HALF_PX, COLUMNS, ROWS_PER_LEVEL = 130, 53, 8
 """How far to the sides a straightened radiograph reaches, in pixels of 896 rows, and how finely it is sampled."""

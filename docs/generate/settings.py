@@ -1,5 +1,6 @@
 """The page of params.yaml."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from pydantic import BaseModel
 
 from docs.generate.markdown import code, plain, table
 from orchestration.pipeline.params import Params
+from training.fields import bounds_of, wanted
 
 _INTRODUCTION = """# params.yaml
 
@@ -21,15 +23,31 @@ _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusi
 def settings_page() -> str:
     """A section of params.yaml after the other: key, type, default, range, meaning."""
     schema = Params.model_json_schema()
-    sections = (_section(name, schema, field.annotation) for name, field in Params.model_fields.items())
+    defaults = Params()
+    sections = (
+        _section(name, schema, field.annotation, getattr(defaults, name)) for name, field in Params.model_fields.items()
+    )
     return _INTRODUCTION + "\n".join(sections)
 
 
-def _section(name: str, schema: Mapping[str, Any], model: Any) -> str:
-    if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        raise TypeError(f"found {model!r} at {name}; expected a section of params.yaml; give it a model of its own")
-    rows = _rows(name, schema, model)
+def _section(name: str, schema: Mapping[str, Any], model: Any, default: Any) -> str:
+    rows = _record_rows(name, default) if dataclasses.is_dataclass(model) else _rows(name, schema, model)
     return f"## {name}\n\n{model.__doc__}\n\n{table(('Key', 'Type', 'Default', 'Range', 'Meaning'), rows)}"
+
+
+def _record_rows(prefix: str, default: Any) -> Iterator[tuple[str, ...]]:
+    """Rows of a section that is a dataclass (``training.fields``), with the section's own defaults."""
+    for field in dataclasses.fields(default):
+        key, value = f"{prefix}.{field.name}", getattr(default, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from _record_rows(key, value)
+            continue
+        kind, _, limits = (
+            wanted(field).partition(" " + bounds_of(field)) if bounds_of(field) else (wanted(field), "", "")
+        )
+        plain_value = list(value) if isinstance(value, tuple) else value
+        described = field.metadata["description"]
+        yield code(key), plain(kind + limits), code(_yaml(plain_value)), plain(bounds_of(field)), plain(described)
 
 
 def _rows(prefix: str, schema: Mapping[str, Any], model: type[BaseModel]) -> Iterator[tuple[str, ...]]:

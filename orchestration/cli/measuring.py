@@ -30,7 +30,7 @@ VIEW_CHOICE = click.Choice(["frontal", "lateral"])
     "--model",
     "model_folder",
     type=click.Path(path_type=Path),
-    help="A model folder, or: released, instead of the workspace's champion.",
+    help="A model folder, or: bundled, instead of the workspace's champion.",
 )
 @workspace_option
 @click.option(
@@ -171,13 +171,13 @@ def _require_safe_outputs(files: tuple[Path, ...], overlay: Path, json_file: Pat
 
 
 def _open_model(folder: Path | None, workspace: Workspace) -> "Model":
-    if folder is not None and str(folder) == "released" and not folder.is_dir():
+    if folder is not None and str(folder) == "bundled" and not folder.is_dir():
         from inference.bundled import open_released
 
         return open_released()
     if folder is not None:
         if not folder.is_dir():
-            raise click.UsageError(f"--model {folder}: no such folder; name a model folder, or: released")
+            raise click.UsageError(f"--model {folder}: no such folder; name a model folder, or: bundled")
         from inference.model_folder import RECORDS, open_named, stated_digests
 
         errors.print("[yellow]measuring with a model named by hand, not with a promoted one[/yellow]")
@@ -193,7 +193,7 @@ def _open_model(folder: Path | None, workspace: Workspace) -> "Model":
         where = f"nothing promoted in {workspace.root.name}/"
         if not workspace.root.exists():
             where = f"there is no workspace {workspace.root}/"
-        errors.print(f"[yellow]{where}: measuring with the released model, learnt from virtual patients only[/yellow]")
+        errors.print(f"[yellow]{where}: measuring with the bundled model, learnt from virtual patients only[/yellow]")
         return open_released()
     return open_champion(workspace)
 

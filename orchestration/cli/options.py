@@ -13,3 +13,11 @@ workspace_option = click.option(
     envvar="PLUMBLINE_WORKSPACE",
     help="The workspace folder (or set PLUMBLINE_WORKSPACE).",
 )
+
+recipe_option = click.option(
+    "--recipe",
+    "recipes",
+    multiple=True,
+    metavar="NAME",
+    help="Parameters from a recipe: bundled, or a TOML file. May be given again; --set overrides it.",
+)

@@ -1,12 +1,13 @@
-"""Subcommands that run the chain: ``init``, ``run``, ``demo``, ``stage``."""
+"""Subcommands that run the pipeline: ``init``, ``run``, ``demo``, ``stage``."""
 
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import yaml
 
-from orchestration.cli.options import workspace_option
+from orchestration.cli.options import recipe_option, workspace_option
 from orchestration.cli.run_cost import sampled_memory, write_run_record
 from orchestration.cli.terminal import errors, output, print_step, print_words, progress_bar
 from orchestration.cli.verdicts import print_verdict
@@ -16,7 +17,10 @@ from orchestration.pipeline.policies import require_policy
 from orchestration.pipeline.stages import STAGE_NAMES, dvc_yaml
 from orchestration.pipeline.versioning import dvc_repository
 from orchestration.pipeline.workspace import Workspace
+from spine.intake.sources import open_source
 from spine.storage import write_text_atomically
+from training.fields import merged
+from training.recipe import read_recipes
 
 if TYPE_CHECKING:
     from orchestration.dagster.run import RunOutcome
@@ -29,41 +33,55 @@ _RADIOGRAPH_DEFAULTS: dict[str, dict[str, Any]] = {
 }
 _DEMO = (
     "dataset.landmark_set=margins175",
-    "training.init_from=released",
+    "training.init_from=bundled",
     "training.heatmap_stride=4",
     "training.learning_rate=0.0001",
     "training.minutes=2",
 )
-"""A new demo workspace goes on from the model in the box, with its landmarks and resolution, in small steps."""
+"""A new demo workspace starts from the bundled model, with its landmarks and resolution, in small steps."""
 
 
 @click.command()
 @workspace_option
 @click.option("--source", type=SOURCES, help="Where studies come from; virtual in a new workspace.")
 @click.option("--location", type=click.Path(path_type=Path), help="Folder of the source (not for virtual).")
+@recipe_option
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter, e.g. training.minutes=3.")
-def init(workspace: Path, source: str | None, location: Path | None, settings: tuple[str, ...]) -> None:
+def init(
+    workspace: Path,
+    source: str | None,
+    location: Path | None,
+    recipes: tuple[str, ...],
+    settings: tuple[str, ...],
+) -> None:
     """Make a workspace: params.yaml with every parameter spelled out, and its dvc.yaml.
 
     \b
     Example:  plumbline init -w ws --source folder --location /data/studies --set training.minutes=20
+              plumbline init -w bundled --recipe bundled
     """
     chosen = Workspace(workspace)
-    prepare_workspace(chosen, source, location, settings)
+    prepare_workspace(chosen, source, location, settings, recipes)
     output.print(f"{chosen.params_file}\n{chosen.pipeline_file}")
 
 
 def prepare_workspace(
-    workspace: Workspace, source: str | None, location: Path | None, settings: tuple[str, ...]
+    workspace: Workspace,
+    source: str | None,
+    location: Path | None,
+    settings: tuple[str, ...],
+    recipes: tuple[str, ...] = (),
 ) -> Params:
-    """Write params.yaml and dvc.yaml; what an existing params.yaml says is kept but for what is asked here."""
+    """Write params.yaml and dvc.yaml: what is there already, then the source, then recipes, then settings."""
     known = workspace.params_file.exists()
-    content = read_params(workspace.params_file).model_dump() if known else Params().model_dump()
+    content = read_params(workspace.params_file).plain() if known else Params().plain()
     _choose_source(content, source, location)
+    content = merged(content, read_recipes(recipes))
     for setting in settings:
         _apply(content, setting)
     # What the file holds was read and found possible, so what is not possible was asked for here.
-    params = parse_params(content, "the option that gave it (--set, --minutes, --patients); nothing was written")
+    origin = "the option that gave it (--recipe, --set, --minutes, --patients); nothing was written"
+    params = parse_params(content, origin)
     require_policy(params, workspace)
     workspace.prepare()
     write_params(params, workspace.params_file)
@@ -78,10 +96,8 @@ def _choose_source(content: dict[str, Any], source: str | None, location: Path |
     if kind == "virtual":
         if location is not None:
             raise click.UsageError("--location goes with --source folder, aasce or ct-keypoints")
-        content["source"] = Params().source.model_dump()
+        content["source"] = Params().plain()["source"]
     elif location is not None:
-        from spine.intake.sources import open_source
-
         folder = location.expanduser().resolve()
         open_source(kind, folder)  # refuses what is no folder, before anything is written
         content["source"] = {"kind": kind, "location": str(folder)}
@@ -93,8 +109,6 @@ def _choose_source(content: dict[str, Any], source: str | None, location: Path |
 
 
 def _apply(content: dict[str, Any], setting: str) -> None:
-    import yaml
-
     key, separator, text = setting.partition("=")
     *sections, name = key.split(".")
     place: Any = content
@@ -115,19 +129,28 @@ def _apply(content: dict[str, Any], setting: str) -> None:
 @click.option("--source", type=SOURCES, help="As for init; parameters that are there already are kept.")
 @click.option("--location", type=click.Path(path_type=Path), help="As for init.")
 @click.option("--minutes", type=float, help="Training budget.")
+@recipe_option
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As for init.")
-def run(workspace: Path, source: str, location: Path | None, minutes: float | None, settings: tuple[str, ...]) -> None:
-    """Run the chain through Dagster, from studies to verdict and promotion. Exit code 3 when the gate refuses.
+def run(
+    workspace: Path,
+    source: str,
+    location: Path | None,
+    minutes: float | None,
+    recipes: tuple[str, ...],
+    settings: tuple[str, ...],
+) -> None:
+    """Run the pipeline through Dagster, from studies to verdict and promotion. Exit code 3 when the gate refuses.
 
     Steps that have nothing new to do are skipped; a killed run continues where it was.
 
     \b
     Example:  plumbline run -w radiographs --source aasce --location /data/aasce_training --minutes 4
               plumbline run -w ws --source folder --location /data/studies --set dataset.test_patients=20
+              plumbline run -w bundled --recipe bundled
     """
     settings += (f"training.minutes={minutes}",) if minutes is not None else ()
     chosen = Workspace(workspace)
-    prepare_workspace(chosen, source, location, settings)
+    prepare_workspace(chosen, source, location, settings, recipes)
     raise SystemExit(run_chain(chosen))
 
 
@@ -168,7 +191,7 @@ def _why(workspace: Workspace, outcome: "RunOutcome") -> str:
 def demo(workspace: Path, minutes: float | None, patients: int | None) -> None:
     """Run the whole chain once on virtual patients, then measure a radiograph with what came out.
 
-    Training starts from the model in the box. A refusal by the gate is a correct ending too: it says why.
+    Training starts from the bundled model. A refusal by the gate, with its reasons, is a correct ending too.
 
     \b
     Example:  plumbline demo

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from orchestration.pipeline.step_report import Figure, StepReport
-from orchestration.pipeline.step_report import Progress as ProgressCall
+from spine.types import Progress as ProgressCall
 
 errors = Console(stderr=True, highlight=False)
 output = Console(highlight=False, soft_wrap=True)

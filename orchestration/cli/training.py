@@ -1,21 +1,24 @@
-"""Subcommands that train and bring home what was trained: ``train``, ``adopt``.
+"""Subcommands that train and take over what was trained: ``train``, ``adopt``, ``release``.
 
 Contract: with a source, ``train`` is ``init`` and ``run`` with the settings of the model it starts from; with a data
 set folder it is ``python -m training``.
 """
 
+import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from inference.bundled import BUNDLED, folder_named
+from inference.contract import read_contract
 from orchestration.cli.options import workspace_option
 from orchestration.cli.pipeline import SOURCES, prepare_workspace, run_chain
-from orchestration.cli.terminal import errors, print_step
+from orchestration.cli.terminal import errors, output, print_step
+from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.workspace import Workspace
-
-if TYPE_CHECKING:
-    from inference.contract import ModelContract
+from training.__main__ import main
 
 _SMALL_STEPS = 1e-4
 _LARGER_STEPS = 3e-4
@@ -23,7 +26,7 @@ _LARGER_STEPS = 3e-4
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.option("--from", "start", help="What to start from: released, or the folder of a fitted model.")
+@click.option("--from", "start", help="What to start from: bundled, or the folder of a fitted model.")
 @click.option("--source", type=SOURCES, help="Train in a workspace, on the studies of this source.")
 @click.option("--location", type=click.Path(path_type=Path), help="Folder of the source (not for virtual).")
 @click.option("--minutes", type=float, help="Training budget.")
@@ -39,7 +42,7 @@ def train(
     workspace: Path,
     arguments: tuple[str, ...],
 ) -> None:
-    """Train, from the model in the box or any fitted one, on one's own labelled studies.
+    """Train, from the bundled model or any fitted one, on one's own labelled studies.
 
     With --source, studies are taken in, checked and split in the workspace, the model is fitted, evaluated and judged,
     as `plumbline run` does; exit code 3 when the gate refuses. With --dataset FOLDER --out FOLDER (and any option of
@@ -47,8 +50,8 @@ def train(
     landmarks, and with network and learning rate that go with --from, unless options say otherwise.
 
     \b
-    Example:  plumbline train --from released --source folder --location /data/studies -w ws --minutes 30
-              plumbline train --from released --source aasce --location /data/aasce_training -w radiographs --minutes 20
+    Example:  plumbline train --from bundled --source folder --location /data/studies -w ws --minutes 30
+              plumbline train --from bundled --source aasce --location /data/aasce_training -w radiographs --minutes 20
               plumbline train --dataset ws/data/dataset --out /tmp/candidate --minutes 5
     """
     if source is None:
@@ -67,90 +70,83 @@ def train(
 
 
 def _refuse_workspace_options(location: Path | None, settings: tuple[str, ...]) -> None:
-    """Without a source there is no workspace, so nothing that is for one may be given in vain."""
-    from click.core import ParameterSource
-
+    """Refuse options of a workspace where there is none."""
     workspace = click.get_current_context().get_parameter_source("workspace") is ParameterSource.COMMANDLINE
     given = {"--location": location is not None, "--set": bool(settings), "--workspace": workspace}
-    if vain := [option for option, is_given in given.items() if is_given]:
+    if unused := [option for option, is_given in given.items() if is_given]:
         raise click.UsageError(
-            f"{', '.join(vain)}: only with --source; with --dataset give options of `python -m training`, "
+            f"{', '.join(unused)}: only with --source; with --dataset give options of `python -m training`, "
             "e.g. --learning-rate 1e-4"
         )
 
 
 def _fit_folder(start: str | None, minutes: float | None, arguments: tuple[str, ...]) -> int:
-    from training.__main__ import main
-
-    given = list(arguments)
-    given += ["--init-from", start] if start else []
-    given += ["--minutes", str(minutes)] if minutes is not None else []
-    if "--help" not in given:
-        given += _implied(start, arguments)
-    return main(given)
-
-
-def _implied(start: str | None, arguments: tuple[str, ...]) -> list[str]:
-    """Options of `python -m training` that follow from the start, where they were not given."""
-    import argparse
-
-    parser = argparse.ArgumentParser("plumbline train", add_help=False)
-    for option in ("--dataset", "--heatmap-stride", "--input-shape", "--learning-rate"):
-        parser.add_argument(option)
-    given = vars(parser.parse_known_args(arguments)[0])
-    if given["dataset"] is None:
+    known = argparse.ArgumentParser(add_help=False)
+    known.add_argument("--dataset")
+    if known.parse_known_args(arguments)[0].dataset is None and "--help" not in arguments:
         raise click.UsageError("give --source KIND (and --location FOLDER), or --dataset FOLDER --out FOLDER")
-    if start is None:
-        return []
-    contract = _contract_of(start)
-    implied = {
-        "heatmap_stride": str(contract.heatmap_stride),
-        "input_shape": "x".join(map(str, contract.input_shape)),
-        "learning_rate": str(_SMALL_STEPS),
+    given = [*arguments, *(["--minutes", str(minutes)] if minutes is not None else [])]
+    return main([*given, *(["--init-from", start] if start else [])], _implied(start, _SMALL_STEPS) if start else {})
+
+
+def _implied(start: str, learning_rate: float) -> dict[str, Any]:
+    """Training parameters that go with a start, where nothing else is asked."""
+    contract = read_contract(folder_named(start))
+    return {
+        "heatmap_stride": contract.heatmap_stride,
+        "input_shape": list(contract.input_shape),
+        "learning_rate": learning_rate,
     }
-    missing = {name: value for name, value in implied.items() if given[name] is None}
-    return [text for name, value in missing.items() for text in (f"--{name.replace('_', '-')}", value)]
-
-
-def _contract_of(start: str) -> "ModelContract":
-    from inference.bundled import folder_named
-    from inference.contract import read_contract
-
-    return read_contract(folder_named(start))
 
 
 def _settings_of(start: str | None, source: str) -> tuple[str, ...]:
-    """Network, landmarks and steps that go with the start; ``--set`` overrules them."""
+    """Network, landmarks and steps that go with the start; ``--set`` overrides them."""
     if start is None:
         return ()
-    released, contract = start == "released", _contract_of(start)
     radiographs = source == "aasce"
-    chosen = (
-        f"training.init_from={start if released else Path(start).expanduser().resolve()}",
-        f"training.heatmap_stride={contract.heatmap_stride}",
-        f"training.input_rows={contract.input_shape[0]}",
-        f"training.input_columns={contract.input_shape[1]}",
-        f"training.learning_rate={_LARGER_STEPS if radiographs else _SMALL_STEPS}",
-    )
+    implied = _implied(start, _LARGER_STEPS if radiographs else _SMALL_STEPS)
+    implied["init_from"] = start if start == BUNDLED else str(Path(start).expanduser().resolve())
+    settings = tuple(f"training.{name}={value}" for name, value in implied.items())
     # The corners of radiographs have a set of their own, and level names that are not consistent.
-    return (*chosen, "training.label_shift=1" if radiographs else f"dataset.landmark_set={contract.landmark_set}")
+    landmark_set = read_contract(folder_named(start)).landmark_set
+    return (*settings, "training.label_shift=1" if radiographs else f"dataset.landmark_set={landmark_set}")
 
 
 @click.command()
 @click.argument("candidate", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @workspace_option
 def adopt(candidate: Path, workspace: Path) -> None:
-    """Bring a candidate that was trained elsewhere (`python -m training`) on this workspace's data set.
+    """Take over a candidate that was trained elsewhere (`python -m training`) on this workspace's data set.
 
-    Its export is finished here; then `plumbline run` evaluates it, replays its journal into MLflow, judges it, and
-    promotes or refuses it, without training again.
+    Export and calibration are finished here, and the parameters of its fit are written into params.yaml. Then
+    `plumbline run` evaluates it, logs its journal to MLflow, judges it, and promotes or refuses it, without training
+    again.
 
     \b
     Example:  plumbline adopt /mnt/gpu/candidate -w ws && plumbline run -w ws
     """
-    from orchestration.pipeline.lock import workspace_lock
     from orchestration.pipeline.steps import adopt_candidate
 
     chosen = Workspace(workspace)
     with workspace_lock(chosen):
         print_step(adopt_candidate(chosen, candidate))
+
+
+@click.command()
+@workspace_option
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the release.")
+@click.option("--wider", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Record on more patients.")
+def release(workspace: Path, out: Path, wider: Path | None) -> None:
+    """Write the workspace's evaluated candidate and its card to a folder, as the bundled model is released.
+
+    The last step of the recipe `bundled`. The candidate must have been evaluated on virtual patients; it needs no
+    promotion. With --wider, the card's figures by subgroup come from another record of the same model.
+
+    \b
+    Example:  plumbline release -w bundled --out inference/weights
+    """
+    from training.export.release import release as write_release
+
+    chosen = Workspace(workspace)
+    digest = write_release(chosen.candidate, chosen.evaluation / "record.json", out, wider)
+    output.print(f"released {digest[:12]} into {out}")

@@ -12,9 +12,8 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from orchestration.pipeline.lock import exclusive
 from orchestration.pipeline.workspace import Workspace
-from spine.storage import write_text_atomically
+from spine.storage import locked, write_text_atomically
 
 WRITER_TAG = "plumbline/writes"
 """The tag of every job that writes in the workspace. The queue runs one of them at a time."""
@@ -72,7 +71,7 @@ def fail_abandoned_runs(
     A run takes the workspace's lock within seconds of its start. If the lock is free, no run older than
     ``older_than_s`` is alive.
     """
-    with exclusive(workspace.state / "workspace.lock") as nobody_writes:
+    with locked(workspace.state / "workspace.lock", wait=False) as nobody_writes:
         if not nobody_writes:
             return []
         started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])

@@ -1,10 +1,10 @@
-"""Resources: paths, versions, tracking, device and watcher, as Dagster hands them to assets, checks and sensors.
+"""Resources: what differs from machine to machine, or from test to production, as Dagster hands it to assets.
 
 Contract: nothing is read or made before a run asks for it; each can be replaced in a test by ``resources_for`` or by
-its key.
+its key. Parameters of the pipeline stand in ``params.yaml``.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +15,10 @@ import dagster as dg
 from orchestration.dagster.run_progress import LogWatcher
 from orchestration.environment import DEFAULT_MLFLOW_UI, MLFLOW_UI_VARIABLE, WORKSPACE_VARIABLE
 from orchestration.pipeline.lock import workspace_lock
-from orchestration.pipeline.params import Params, parse_params, read_params, write_params
-from orchestration.pipeline.step_report import Progress, StepReport
+from orchestration.pipeline.params import Params, change_params, read_params
+from orchestration.pipeline.step_report import StepReport
 from orchestration.pipeline.workspace import Workspace
+from spine.types import Progress
 
 
 class WorkspacePaths(dg.ConfigurableResource["WorkspacePaths"]):
@@ -102,18 +103,17 @@ class TrainingDevice(dg.ConfigurableResource[None]):
     precision: str | None = None
     workers: int | None = None
 
-    def settle(self, workspace: Workspace) -> None:
-        """Write differing values into params.yaml: DVC and every later reader then see what was trained with.
+    def settle(self, workspace: Workspace, typed: Mapping[str, Any] | None = None) -> None:
+        """Write the values of this machine, and those typed for this run over them, into params.yaml.
+
+        DVC and every later reader then see what was trained with, and the next run keeps it, as after ``--set``.
 
         Raises:
             ParametersRejected: a value that ``training`` in params.yaml does not permit.
         """
         wanted = {k: getattr(self, k) for k in ("device", "precision", "workers") if getattr(self, k) is not None}
-        params = read_params(workspace.params_file)
-        content = params.model_dump()
-        settled = parse_params(content | {"training": content["training"] | wanted})
-        if settled != params:
-            write_params(settled, workspace.params_file)
+        changes = {"training": {**wanted, **(typed or {})}}
+        change_params(workspace.params_file, changes, "the run config or the resource `training_device`")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from dagster import get_dagster_logger
 
-from orchestration.pipeline.step_report import Progress, StepReport
+from orchestration.pipeline.step_report import StepReport
+from spine.types import Progress
 
 OpenProgress = Callable[[str], AbstractContextManager[Progress]]
 """Called with a step's name; yields a function that the step calls with (done, total)."""

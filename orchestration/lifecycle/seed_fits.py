@@ -8,7 +8,7 @@ champion do not change, and nothing is promoted.
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,7 @@ from orchestration.lifecycle.seed_evidence import record_of
 from orchestration.pipeline import evaluate
 from orchestration.pipeline.names import EXPERIMENT
 from orchestration.pipeline.params import Params
-from orchestration.pipeline.step_report import Progress
-from orchestration.pipeline.steps import STEPS, training_config
+from orchestration.pipeline.steps import STEPS
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.metrics import metrics_of_test
 from orchestration.tracking.run_facts import DIGEST_TAG, candidate_of
@@ -27,6 +26,7 @@ from orchestration.tracking.seed_groups import KIND_TAG, SEEDS, group_seeds
 from spine.dataset import read_manifest
 from spine.errors import EvidenceRejected, ParametersRejected
 from spine.model_digest import find_model_folder, model_digest
+from spine.types import Progress
 from training.config import config_to_json
 from training.journal import flattened
 from training.tracking import log_evidence
@@ -102,8 +102,8 @@ def measure_seeds(
     require_data_set(workspace.dataset)
     client, records, parent = open_registry(workspace.tracking_uri, make=True), [], None
     for seed in seeds:
-        asked = params.model_copy(update={"training": params.training.model_copy(update={"seed": seed})})
-        record, run, done = _fit_seed(client, SeedWorkspace(workspace.root, seed), asked, progress)
+        with_seed = params.model_copy(update={"training": replace(params.training, seed=seed)})
+        record, run, done = _fit_seed(client, SeedWorkspace(workspace.root, seed), with_seed, progress)
         report(seed, done)
         parent = group_seeds(client, run)
         records.append(record)
@@ -135,11 +135,11 @@ def _finished_run(client: "MlflowClient", own: SeedWorkspace, params: Params) ->
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
         return None
-    asked = {n: v[:5000] for n, v in flattened(config_to_json(training_config(params))).items()}
-    wanted = f"attributes.status = 'FINISHED' and params.seed = '{asked['seed']}'"
+    parameters = {n: v[:5000] for n, v in flattened(config_to_json(params.training_config)).items()}
+    wanted = f"attributes.status = 'FINISHED' and params.seed = '{parameters['seed']}'"
     wanted += f" and tags.`plumbline.dataset` = '{read_manifest(own.dataset).digest}'"
     found = client.search_runs([experiment.experiment_id], filter_string=wanted, order_by=["attributes.end_time DESC"])
-    return next((r for r in found if r.data.tags.get(KIND_TAG) != SEEDS and r.data.params == asked), None)
+    return next((r for r in found if r.data.tags.get(KIND_TAG) != SEEDS and r.data.params == parameters), None)
 
 
 def _present_record(client: "MlflowClient", own: SeedWorkspace, run: Any) -> EvaluationRecord | None:

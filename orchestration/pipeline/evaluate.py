@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from orchestration.pipeline import versioning
-from orchestration.pipeline.step_report import Figure, Progress, StepReport
+from orchestration.pipeline.step_report import Figure, StepReport
 from orchestration.pipeline.workspace import Workspace
 from spine.dataset import Example, load_example_image, read_manifest
 from spine.measurement.registry import PAPER_PARAMETERS
 from spine.model_digest import model_size
 from spine.prediction import Prediction
+from spine.types import Progress
 
 if TYPE_CHECKING:
     from validation.evaluation.record import EvaluationRecord

@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestration.pipeline.params import Params
-from orchestration.pipeline.step_report import Figure, Progress, StepReport
+from orchestration.pipeline.step_report import Figure, StepReport
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import PairingRejected
 from spine.intake.ingest import ingest, quarantine_name
 from spine.intake.intake_report import IntakeReport
 from spine.intake.pseudonym import load_pseudonym_key
-from spine.intake.sources import StudySource, open_source
+from spine.intake.records import StudySource
+from spine.intake.sources import open_source
 from spine.storage import write_text_atomically
+from spine.types import Progress
 
 COMPLETE = "COMPLETE"
 

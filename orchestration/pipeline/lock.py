@@ -4,15 +4,13 @@ Contract: the kernel releases a lock when its holder dies, so nobody has to clea
 at once and told why.
 """
 
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from orchestration.pipeline.registry_ownership import require_own_registry
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import PlumblineError
+from spine.storage import locked
 
 
 class WorkspaceBusy(PlumblineError):
@@ -29,7 +27,7 @@ def workspace_lock(workspace: Workspace) -> Iterator[None]:
         WorkspaceBusy: somebody else is (``RUN_IN_PROGRESS``).
         GateRefused: it is a copy (``WORKSPACE_COPIED``), or its database is damaged (``REGISTRY_UNAVAILABLE``).
     """
-    with exclusive(workspace.state / "workspace.lock") as held:
+    with locked(workspace.state / "workspace.lock", wait=False) as held:
         if not held:
             raise WorkspaceBusy(
                 "RUN_IN_PROGRESS",
@@ -49,7 +47,7 @@ def services_lock(workspace: Workspace) -> Iterator[None]:
         WorkspaceBusy: they run already (``SERVICES_RUNNING``).
         GateRefused: as of ``workspace_lock``.
     """
-    with exclusive(workspace.state / "services.lock") as held:
+    with locked(workspace.state / "services.lock", wait=False) as held:
         if not held:
             raise WorkspaceBusy(
                 "SERVICES_RUNNING",
@@ -59,22 +57,3 @@ def services_lock(workspace: Workspace) -> Iterator[None]:
             )
         require_own_registry(workspace)
         yield
-
-
-@contextmanager
-def exclusive(path: Path) -> Iterator[bool]:
-    """Whether the lock on ``path`` was free; it is held until the end of the block, or of the process."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        yield _locked(handle)
-    finally:
-        os.close(handle)
-
-
-def _locked(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

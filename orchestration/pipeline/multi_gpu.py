@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import spine.errors
-from orchestration.pipeline.step_report import Progress
 from spine.errors import ContractViolation, PlumblineError
+from spine.types import Progress
 
 if TYPE_CHECKING:
     from training.config import TrainingConfig

@@ -1,19 +1,30 @@
-"""params.yaml: every parameter of a chain, validated strictly.
+"""params.yaml: every parameter of a workspace, validated strictly.
 
-Contract: an unknown key is an error, all errors are reported at once, and the file names everything a stage of
+Contract: an unknown key is an error, all errors are reported at once, and the file names everything that a stage of
 ``dvc.yaml`` depends on.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
 from spine.errors import ParametersRejected
 from spine.landmarks import LANDMARK_SETS
 from spine.storage import write_text_atomically
+from training.config import TrainingConfig, TrainingParameters, config_for
+from training.fields import merged
 
 SourceKind = Literal["virtual", "folder", "aasce", "ct-keypoints"]
 
@@ -23,20 +34,20 @@ class _Strict(BaseModel):
 
 
 class Source(_Strict):
-    """Where studies come from; ``location`` is a path, relative to the workspace unless absolute."""
+    """Where studies come from."""
 
-    kind: SourceKind = "virtual"
-    location: str = "data/drop"
+    kind: SourceKind = Field("virtual", description="which reader takes the studies in")
+    location: str = Field("data/drop", description="folder, relative to the workspace unless absolute")
 
 
 class Cohort(_Strict):
-    """The virtual cohort (only read when the source is ``virtual``)."""
+    """The virtual cohort, which only the source ``virtual`` reads."""
 
-    count: int = Field(274, ge=1, le=100_000)
-    seed: int = Field(2026, ge=0, description="not 2019: the recipe was chosen on that cohort")
-    rows: int = Field(512, ge=64, le=4096)
-    columns: int = Field(256, ge=64, le=4096)
-    downsample: float = Field(8.0, ge=1.0, le=32.0)
+    count: int = Field(274, ge=1, le=100_000, description="virtual patients")
+    seed: int = Field(2026, ge=0, description="seed of the patients; not 2019, on which the recipe was chosen")
+    rows: int = Field(512, ge=64, le=4096, description="rows of an image")
+    columns: int = Field(256, ge=64, le=4096, description="columns of an image")
+    downsample: float = Field(8.0, ge=1.0, le=32.0, description="detector pixels per image pixel")
     looks: Literal["scanner", "mixed"] = Field(
         "scanner", description="mixed: plates and radiographs too, harder to learn"
     )
@@ -45,10 +56,11 @@ class Cohort(_Strict):
 class Dataset(_Strict):
     """Splits and landmark set."""
 
-    landmark_set: str = "galbusera39"
-    seed: int = 2019
-    test_patients: int = Field(50, ge=1)
-    validation_fraction: float = Field(0.06, gt=0.0, lt=0.5)
+    landmark_set: str = Field("galbusera39", description="which landmarks are projected, trained and tested")
+    seed: int = Field(2019, description="seed of the splits")
+    test_patients: int = Field(50, ge=1, description="patients of the frozen test set")
+    validation_fraction: float = Field(0.06, gt=0.0, lt=0.5, description="share of the other patients")
+    new_test_version: bool = Field(False, description="let the frozen test set change, openly, with a new version")
 
     @field_validator("landmark_set")
     @classmethod
@@ -57,62 +69,61 @@ class Dataset(_Strict):
             raise ValueError(f"no such landmark set; there are {', '.join(LANDMARK_SETS)}")
         return name
 
-    new_test_version: bool = Field(False, description="let the frozen test set change, openly, with a new version")
-
 
 class Validation(_Strict):
     """Which expectations, and what happens to a study that breaks one."""
 
-    profile: Literal["biplanar", "frontal_radiographs"] = "biplanar"
-    on_bad_study: Literal["stop", "exclude"] = "stop"
-
-
-class Training(_Strict):
-    """Budget and recipe; what is not named here has the preset's default."""
-
-    preset: Literal["shared", "galbusera2019"] = "shared"
-    landmarks: list[str] | None = Field(None, description="subset for galbusera2019, all when null")
-    minutes: float | None = Field(5.5, gt=0.0)
-    epochs: int | None = Field(None, ge=1)
-    batch_size: int = Field(8, ge=1)
-    input_rows: int = Field(512, ge=64)
-    input_columns: int = Field(256, ge=64)
-    heatmap_stride: Literal[4, 8] = Field(8, description="input pixels per heat-map cell; 4 takes twice the time")
-    learning_rate: float = Field(1e-3, gt=0.0)
-    held: bool = Field(False, description="keep prepared images on the training device; needs memory for them all")
-    label_shift: int = Field(
-        0, ge=0, le=2, description="levels the labels' names may be off as a whole, on radiographs"
-    )
-    init_from: str | None = Field(None, description="folder of a fitted model to start from, or: released")
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["auto", "32", "bf16-mixed"] = "auto"
-    workers: int = Field(0, ge=0, le=64)
-    seed: int = 2019
-    devices: int = Field(1, ge=1, le=16, description="GPUs that fit together, a process each, under torchrun")
+    profile: Literal["biplanar", "frontal_radiographs"] = Field("biplanar", description="which expectations")
+    on_bad_study: Literal["stop", "exclude"] = Field("stop", description="exclude: leave such a study out")
 
 
 class Gate(_Strict):
-    """Which policy judges (a name in validation/gates/policies, or a path)."""
+    """Which policy judges."""
 
-    policy: str = "default"
+    policy: str = Field("default", description="name in validation/gates/policies, or the path of a policy file")
 
 
 class Retrain(_Strict):
     """When new data ask for a new model."""
 
-    minimum_new_studies: int = Field(20, ge=1)
+    minimum_new_studies: int = Field(20, ge=1, description="new studies that start a retraining")
+
+
+def _in_words(value: Any, validated: ValidatorFunctionWrapHandler) -> Any:
+    """Report what contradicts itself in training parameters like any other violation of the schema."""
+    try:
+        return validated(value)
+    except ParametersRejected as error:
+        raise ValueError(error.found) from error
 
 
 class Params(_Strict):
     """All of params.yaml."""
 
-    source: Source = Source()
+    source: Source = Source()  # type: ignore[call-arg]
     cohort: Cohort = Cohort()  # type: ignore[call-arg]
     dataset: Dataset = Dataset()  # type: ignore[call-arg]
-    validation: Validation = Validation()
-    training: Training = Training()  # type: ignore[call-arg]
-    gate: Gate = Gate()
+    validation: Validation = Validation()  # type: ignore[call-arg]
+    training: Annotated[TrainingParameters, WrapValidator(_in_words)] = TrainingParameters(minutes=5.5)
+    gate: Gate = Gate()  # type: ignore[call-arg]
     retrain: Retrain = Retrain()  # type: ignore[call-arg]
+
+    @model_validator(mode="after")
+    def _subset_is_in_the_set(self) -> "Params":
+        try:
+            config_for(self.training, self.dataset.landmark_set)
+        except ParametersRejected as error:
+            raise ValueError(error.found) from error
+        return self
+
+    @property
+    def training_config(self) -> TrainingConfig:
+        """What the stage ``candidate`` asks of a fit."""
+        return config_for(self.training, self.dataset.landmark_set)
+
+    def plain(self) -> dict[str, Any]:
+        """Section -> name -> value, in plain YAML values."""
+        return self.model_dump(mode="json")
 
 
 def read_params(path: Path) -> Params:
@@ -140,20 +151,46 @@ def parse_params(content: Mapping[str, Any], origin: str = "params.yaml") -> Par
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        found = [f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']} (got {e['input']!r})" for e in error.errors()]
-        raise _rejected(origin, found) from error
+        raise _rejected(origin, [_violation(e) for e in error.errors()]) from error
+
+
+def _violation(error: Any) -> str:
+    """One of pydantic's errors: which parameter, why, and what it was."""
+    name = ".".join(map(str, error["loc"])) or "file"
+    if error["type"] == "value_error":
+        return f"{name}: {error['ctx']['error']}"
+    return f"{name}: {error['msg']} (got {error['input']!r})"
 
 
 def write_params(params: Params, path: Path) -> None:
     """Write params.yaml in full, defaults spelled out, so that DVC sees every change."""
-    header = "# Everything the chain reads. Schema, defaults and ranges: orchestration/pipeline/params.py\n"
-    write_text_atomically(path, header + yaml.safe_dump(params.model_dump(), sort_keys=False))
+    header = "# Everything the pipeline reads. Names, ranges and defaults: orchestration/pipeline/params.py, "
+    header += "training/config.py\n"
+    write_text_atomically(path, header + yaml.safe_dump(params.plain(), sort_keys=False))
+
+
+def change_params(path: Path, changes: Mapping[str, Any], origin: str) -> Params:
+    """Put new values into params.yaml, so that DVC and every later reader see what was used.
+
+    Args:
+        path: of params.yaml.
+        changes: section -> name -> value; mappings are merged.
+        origin: where the values came from, for the error.
+
+    Raises:
+        ParametersRejected: the file, or a new value, breaks the schema; nothing is written then.
+    """
+    params = read_params(path)
+    changed = parse_params(merged(params.plain(), changes), f"{origin}; nothing was written")
+    if changed != params:
+        write_params(changed, path)
+    return changed
 
 
 def _rejected(origin: str, violations: list[str]) -> ParametersRejected:
     return ParametersRejected(
         "PARAMS_INVALID",
         found="; ".join(violations),
-        expected="the keys and ranges of orchestration/pipeline/params.py",
+        expected="the names and ranges of orchestration/pipeline/params.py and training/config.py",
         remedy=f"correct {origin}",
     )

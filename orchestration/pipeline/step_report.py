@@ -5,14 +5,13 @@ run.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from orchestration.pipeline.workspace import Workspace
 from spine.storage import write_text_atomically
 
-Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 
 Figure = int | float | str | bool | None

@@ -1,7 +1,7 @@
-"""The versioned steps of the chain, one plain function each.
+"""The versioned steps of the pipeline, one plain function each.
 
-Contract: a Dagster asset and a DVC stage of the same name call the same function here; ``run_step`` skips it when DVC
-says that nothing changed, and records it with DVC when it ran.
+Contract: a Dagster asset and a DVC stage of the same name call the same function here; ``run_step`` skips it
+when DVC finds nothing changed, and records it with DVC when it ran.
 """
 
 import json
@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from orchestration.pipeline import versioning
-from orchestration.pipeline.params import Params, read_params
+from orchestration.pipeline.params import Params, change_params, read_params
 from orchestration.pipeline.stages import STAGE_NAMES, STAGES
-from orchestration.pipeline.step_report import Figure, Progress, StepReport, read_step_report, write_step_report
+from orchestration.pipeline.step_report import Figure, StepReport, read_step_report, write_step_report
 from orchestration.pipeline.workspace import Workspace
 from spine.dataset import Manifest, read_manifest
 from spine.errors import ContractViolation, ParametersRejected
+from spine.types import Progress
+from training.config import TrainingConfig, config_to_json
 
 if TYPE_CHECKING:
-    from training.config import TrainingConfig
     from training.export.candidate import FitSummary
     from validation.dataset.results import ValidationResult
 
@@ -166,7 +167,7 @@ def candidate(workspace: Workspace, params: Params, progress: Progress | None) -
     """Train a candidate, on a data set that was found valid."""
     _require_valid(workspace)
     wanted = params.training
-    summary = _fit_afresh(workspace, training_config(params), progress)
+    summary = _fit_afresh(workspace, params.training_config, progress)
     figures: dict[str, Figure] = {
         "preset": wanted.preset,
         "epochs": summary.epochs or _share_of_an_epoch(summary),
@@ -175,32 +176,6 @@ def candidate(workspace: Workspace, params: Params, progress: Progress | None) -
         f"validation landmark error ({summary.error_unit})": round(summary.validation_error, 2),
     }
     return StepReport("candidate", figures)
-
-
-def training_config(params: Params) -> "TrainingConfig":
-    """What the step ``candidate`` asks of a fit."""
-    from training.config import TrainingConfig
-
-    wanted = params.training
-    return TrainingConfig(
-        preset=wanted.preset,
-        landmark_set=params.dataset.landmark_set,
-        landmark_subset=tuple(wanted.landmarks) if wanted.landmarks else None,
-        minutes=wanted.minutes,
-        epochs=wanted.epochs,
-        batch_size=wanted.batch_size,
-        device=wanted.device,
-        precision=wanted.precision,
-        workers=wanted.workers,
-        seed=wanted.seed,
-        input_shape=(wanted.input_rows, wanted.input_columns),
-        heatmap_stride=wanted.heatmap_stride,
-        learning_rate=wanted.learning_rate,
-        held=wanted.held,
-        label_shift=wanted.label_shift,
-        devices=wanted.devices,
-        init_from=wanted.init_from,
-    )
 
 
 def _share_of_an_epoch(summary: "FitSummary") -> float:
@@ -224,7 +199,7 @@ def _require_valid(workspace: Workspace) -> None:
         )
 
 
-def _fit_afresh(workspace: Workspace, config: "TrainingConfig", progress: Progress | None) -> "FitSummary":
+def _fit_afresh(workspace: Workspace, config: TrainingConfig, progress: Progress | None) -> "FitSummary":
     """Fit, continuing an unfinished fit of the same configuration and data, replacing a fit of another.
 
     What is replaced is not lost: DVC's cache has its bytes, and MLflow what was registered.
@@ -238,7 +213,7 @@ def _fit_afresh(workspace: Workspace, config: "TrainingConfig", progress: Progre
     return _fit(workspace, config, progress)
 
 
-def _fit(workspace: Workspace, config: "TrainingConfig", progress: Progress | None) -> "FitSummary":
+def _fit(workspace: Workspace, config: TrainingConfig, progress: Progress | None) -> "FitSummary":
     """Here, or by a team of processes where several GPUs are asked for."""
     if config.devices > 1:
         from orchestration.pipeline.multi_gpu import fit_in_team
@@ -251,6 +226,8 @@ def _fit(workspace: Workspace, config: "TrainingConfig", progress: Progress | No
 
 def adopt_candidate(workspace: Workspace, folder: Path) -> StepReport:
     """Take a candidate trained elsewhere as this workspace's, as if it had been trained here.
+
+    The parameters of its fit are written into params.yaml, so that DVC records what was used.
 
     Raises:
         ContractViolation: its fit is unfinished, or was on other data than the workspace's data set.
@@ -266,6 +243,8 @@ def adopt_candidate(workspace: Workspace, folder: Path) -> StepReport:
             expected=f"{digest[:12]}, this workspace's",
             remedy="train it on a copy of this workspace's data/dataset",
         )
+    used = {name: value for name, value in config_to_json(summary.config).items() if name != "landmark_set"}
+    change_params(workspace.params_file, {"training": used}, "the candidate's fit.json")
     shutil.rmtree(workspace.candidate, ignore_errors=True)
     shutil.copytree(folder, workspace.candidate)
     summary = finish_export(workspace.candidate, workspace.dataset)

@@ -21,7 +21,7 @@ from simulation.parameters import PatientParameters
 from simulation.pose.chest import chest_centre, chest_half_depth
 from simulation.pose.habitus import Habitus
 from simulation.pose.spine_pose import PosedSpine, pedicle_centres
-from spine.scanner import Floats
+from spine.types import Floats
 
 BARS, RODS, ROD_POINTS, PLATES = 96, 2, 24, 3
 PLATE_REACH_MM = 85.0

@@ -15,7 +15,7 @@ from simulation.body.solids import CONTROLS, NO_ELLIPSOID, Ellipsoid, Loft
 from simulation.pose.chest import chest_centre, chest_half_depth, chest_half_width
 from simulation.pose.habitus import LEFT_RIGHT, Habitus, arm_joints
 from simulation.pose.spine_pose import PosedSpine
-from spine.scanner import Floats
+from spine.types import Floats
 
 SKIN_LOFTS, LUNG_LOFTS, AIR_LOFTS = slice(0, 4), slice(4, 6), slice(6, 9)
 LIMBS, DOMES, HEART, BREASTS, LIVER = slice(0, 4), slice(4, 6), slice(6, 10), slice(10, 12), slice(12, 13)

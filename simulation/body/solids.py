@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spine.scanner import Floats
+from spine.types import Floats
 
 CONTROLS = 48
 """Control heights of a loft."""

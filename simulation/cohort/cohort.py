@@ -14,7 +14,7 @@ count. What no cohort wrote is never touched. Memory does not grow with the coun
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from itertools import islice
@@ -26,11 +26,10 @@ from simulation.cohort.patient_folder import case_folder, case_folders, case_sta
 from simulation.population.sampling import sample_patient
 from spine.errors import ParametersRejected
 from spine.storage import partials_of, write_text_atomically
+from spine.types import Progress
 from spine.worker_pool import worker_pool
 
 _QUEUED_PER_WORKER = 4
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

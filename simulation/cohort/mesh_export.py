@@ -24,7 +24,7 @@ from simulation.threads import one_thread
 from spine.reconstruction.meshes import Mesh, join_meshes, mesh_from_grid, write_mesh
 from spine.reconstruction.reconstruction import Reconstruction
 from spine.reconstruction.slicer_markups import write_markups
-from spine.scanner import Floats
+from spine.types import Floats
 
 _SAME_MM = 1e-3
 

@@ -17,7 +17,8 @@ from simulation.imaging.exposure import Exposure, exposure_table
 from simulation.imaging.rays import Cone, common_kind, geometry_table
 from simulation.randomness import numbers
 from spine.landmarks import VIEWS, ViewName
-from spine.scanner import Floats, ViewGeometry
+from spine.scanner import ViewGeometry
+from spine.types import Floats
 
 _FAMILY_STREAM, _LOOK_STREAM, _VIEW_STREAM, _OVERLAY_STREAM = 11, 12, 14, 16
 

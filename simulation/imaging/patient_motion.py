@@ -19,7 +19,8 @@ from simulation.imaging.render import render_batch, render_views
 from simulation.randomness import numbers
 from simulation.threads import one_thread
 from spine.landmarks import VIEWS, ViewName
-from spine.scanner import Floats, ViewGeometry
+from spine.scanner import ViewGeometry
+from spine.types import Floats
 
 _SWAY_STREAM = 61
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spine.landmarks import ViewName
-from spine.scanner import Floats, ViewGeometry
+from spine.scanner import ViewGeometry
+from spine.types import Floats
 
 
 @dataclass(frozen=True)

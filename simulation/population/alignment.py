@@ -15,7 +15,7 @@ import numpy as np
 from simulation.population.moment_constants import MEANS, ROOTS
 from simulation.pose.sagittal_plan import SagittalTargets, reach
 from simulation.vocabulary import Anatomy, Condition
-from spine.scanner import Floats
+from spine.types import Floats
 
 PER_YEAR: Mapping[Condition, tuple[float, ...]] = {"healthy_adult": (0.0, 0.14, -0.23, -0.23, 0.1)}
 """Drift with age: PT (EOS 3D, n = 642) and LL (Hasegawa 2016) published, TK a choice; other groups are narrow in age

@@ -9,7 +9,7 @@ import numpy as np
 from simulation.population.alignment import MEAN_AGE, PER_YEAR, candidates, stands
 from simulation.population.published import ALIGNMENT, LL, LL5, PI, PT, SS, TK
 from simulation.vocabulary import Condition
-from spine.scanner import Floats
+from spine.types import Floats
 
 AGE_RANGE = (18.0, 75.0)  # of the one group with a drift
 

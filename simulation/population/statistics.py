@@ -23,7 +23,7 @@ from simulation.pose.spine_pose import pose_spine
 from simulation.vocabulary import Condition, Sex
 from spine.measurement.measure import measure
 from spine.measurement.planes import planes_from_points_3d
-from spine.scanner import Floats
+from spine.types import Floats
 
 MEAN_DEG, MEAN_SHARE, SD_SHARE, SINGLE = 1.0, 0.05, 0.15, 0.10
 CHANCE = 3.0

@@ -9,7 +9,7 @@ import numpy as np
 from simulation.anatomy import FIRST
 from simulation.pose.habitus import Habitus
 from simulation.pose.spine_pose import PosedSpine
-from spine.scanner import Floats
+from spine.types import Floats
 
 CHEST_HALF_WIDTH = np.array([52, 74, 92, 104, 113, 120, 125, 128, 129, 126, 118, 104.0])
 CHEST_HALF_DEPTH = np.array([44, 58, 70, 79, 86, 91, 95, 97, 97, 94, 90, 84.0])

@@ -18,7 +18,7 @@ from simulation.parameters import PatientParameters
 from simulation.pose.leaning import mean_shares
 from simulation.pose.sagittal_plan import form_of, tilts_of_steps
 from simulation.vocabulary import Anatomy
-from spine.scanner import Floats
+from spine.types import Floats
 
 _BODY_PEAK = 1.5
 """Bodies wedge more sharply about the apex than discs do: exponent of the sine along the curve; a choice."""

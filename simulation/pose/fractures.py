@@ -13,7 +13,7 @@ from simulation.anatomy import column_of
 from simulation.parameters import PatientParameters
 from simulation.pose.morphometry import VertebraSizes
 from simulation.pose.sagittal_plan import form_of
-from spine.scanner import Floats
+from spine.types import Floats
 
 
 def sink(parameters: PatientParameters, steps: Floats, sizes: VertebraSizes) -> tuple[Floats, VertebraSizes]:

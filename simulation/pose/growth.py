@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulation.anatomy import DRAWN_LEVELS
-from spine.scanner import Floats
+from spine.types import Floats
 
 GROWN_YEARS = 20.0
 _AGES, _LEFT = (10.0, 14.0, 17.0, GROWN_YEARS), (1.0, 0.9, 0.5, 0.0)

@@ -12,7 +12,7 @@ import numpy as np
 from simulation.anatomy import FIRST
 from simulation.parameters import PatientParameters
 from simulation.pose.spine_pose import PosedSpine
-from spine.scanner import Floats
+from spine.types import Floats
 
 LEFT_RIGHT = (1.0, -1.0)
 

@@ -11,7 +11,7 @@ import numpy as np
 from simulation.anatomy import FIRST
 from simulation.pose.spine_pose import PosedSpine, pedicle_centres
 from spine.landmarks import S1_PLATE
-from spine.scanner import Floats
+from spine.types import Floats
 
 _SIDES = (("ant", 1, -1.0), ("post", 1, 1.0), ("left", 0, 1.0), ("right", 0, -1.0))
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from simulation.anatomy import FIRST, column_of
 from simulation.vocabulary import Anatomy
-from spine.scanner import Floats
+from spine.types import Floats
 
 _LEVELS = (2, 5, 9, 12, 16)
 _SHARES = (0.0, 0.14, 0.12, 0.05, 0.04)

@@ -18,7 +18,7 @@ from simulation.anatomy import DRAWN_LEVELS, FIRST, column_of
 from simulation.parameters import PatientParameters
 from simulation.pose.growth import growth_of
 from simulation.vocabulary import Anatomy
-from spine.scanner import Floats
+from spine.types import Floats
 
 __all__ = ["DRAWN_LEVELS", "FIRST", "VertebraSizes", "mean_heights", "sample_sizes"]
 

@@ -22,7 +22,7 @@ from simulation.anatomy import FIRST, Column, column_of
 from simulation.parameters import PatientParameters
 from simulation.pose.morphometry import S1_TO_HIPS_MM, mean_heights
 from simulation.vocabulary import Anatomy
-from spine.scanner import Floats
+from spine.types import Floats
 
 _LUMBAR_BODIES = (-3.3, -1.6, 0.0, 2.0, 6.0)  # lordosis of L1..L5
 _LUMBAR_DISCS = (4.5, 7.5, 9.1, 10.7)  # lordosis of the disc below L1..L4

@@ -17,7 +17,7 @@ from simulation.pose.fractures import sink
 from simulation.pose.leaning import Leaning, sample_leaning
 from simulation.pose.morphometry import VertebraSizes, sample_sizes
 from simulation.pose.sagittal_plan import standing_steps
-from spine.scanner import Floats
+from spine.types import Floats
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,16 @@
-"""The public frontal radiographs of AASCE 2019 with 2D corner labels (the layout of data/aasce_training).
+"""Source of the public frontal radiographs of AASCE 2019 with corner labels (the layout of data/aasce_training).
 
-    filenames.csv   one image name a line      images/   8-bit grey JPEG
-    landmarks.csv   x1..x68, y1..y68, divided by the image's width or height
+    filenames.csv   one image name a line
+    landmarks.csv   x1..x68, y1..y68, divided by the width or height of the image
     angles.csv      three published angles in degrees, the first between vertebral mid-lines
+    images/         8-bit grey JPEG
 
-68 = T1..L5 from the top, each upper left, upper right, lower left, lower right as seen in the image. The
-patient's left is on the image's right, so image left becomes ``_right`` of the landmark set ``corners68``. There
-is no spacing: calibration NONE, angles only. The number in a file's name is taken as the patient (radiographs that
-share a number may be one patient; README of the data).
+The 68 points are T1..L5 from the top, each with its upper left, upper right, lower left and lower right corner as seen
+in the image. The patient's left is on the right of the image, so image left becomes ``_right`` of the landmark set
+``corners68``. There is no spacing: calibration NONE, angles only. The number in a file name is taken as the patient,
+because radiographs with one number may be of one patient (README of the data).
 
-Contract: one frontal-only study a row; a row that cannot be read refuses its study alone.
+Contract: each row is one frontal-only study. A row that cannot be read refuses only its own study.
 """
 
 import csv
@@ -21,28 +22,29 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from spine.errors import DicomRejected, InputRejected, LabelsRejected, ParametersRejected
 from spine.intake.records import LoadedStudy, LoadedView, fingerprint_of
 from spine.landmarks import VERTEBRAE
 from spine.radiograph.header import MAX_PIXELS, MAX_SIDE
 from spine.radiograph.intensity import MAXIMUM
+from spine.types import Floats
 
 _CORNERS = ("sup_right", "sup_left", "inf_right", "inf_left")
 LABEL_NAMES: tuple[str, ...] = tuple(f"{level}_{corner}" for level in VERTEBRAE for corner in _CORNERS)
-"""The 68 labels in the file's order."""
+"""The 68 labels in the order of the file."""
 
 MARGIN = 0.1
-"""Labels may lie this share of the pixels outside it: corners cut off by the radiograph's edge, which are then
-absent.
-"""
+"""A label outside the image by at most this share of its width or height is a corner that the edge cuts off. It counts
+as absent."""
 
-MOST_OUTSIDE = 8
+MAX_OUTSIDE = 8
 
 _NUMBER = re.compile(r"-[A-Za-z]*(\d+)[^-]*$")
 """The number after the last hyphen: ``...-2017-162 A AP``, ``...-2016-coronal16``."""
 _MAX_IMAGE_BYTES = 64 * 2**20
-_ORIENTATION_TAG = 0x0112
+_EXIF_ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ class AasceCandidate:
     """One row.
 
     Attributes:
-        image: the radiograph.
-        landmarks, angles: the row's cells as text.
+        image: path of the radiograph.
+        landmarks, angles: the cells of the row as text.
     """
 
     image: Path
@@ -60,16 +62,16 @@ class AasceCandidate:
 
     @property
     def key(self) -> str:
-        """The image's name."""
+        """The name of the image."""
         return self.image.name
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The radiograph, where it is there."""
+        """The radiograph, if it exists."""
         return (self.image,) if self.image.is_file() else ()
 
     def fingerprint(self) -> str:
-        """Over the radiograph and its row."""
+        """Of the radiograph and its row."""
         return fingerprint_of(self.files, ",".join(self.landmarks), ",".join(self.angles))
 
     def load(self) -> LoadedStudy:
@@ -82,16 +84,14 @@ class AasceCandidate:
         """
         number = _NUMBER.search(self.image.stem)
         if number is None:
+            found = "a file name without a number"
             raise InputRejected(
-                "NAME_INVALID",
-                found="a name without a number",
-                expected="...-162 A AP.jpg",
-                remedy="rename the radiograph",
+                "NAME_INVALID", found=found, expected="...-162 A AP.jpg", remedy="rename the radiograph"
             )
-        pixels = read_grey_image(self.image)
-        labels = corner_labels(self.landmarks, (pixels.shape[0], pixels.shape[1]))
+        image = read_grey_image(self.image)
+        labels = corner_labels(self.landmarks, (image.shape[0], image.shape[1]))
         facts = {"intensity": "8 bit", "labels_off_image": len(LABEL_NAMES) - len(labels)}
-        view = LoadedView(pixels, self.key, None, "NONE", labels=labels, facts=facts)
+        view = LoadedView(image, self.key, None, "NONE", labels=labels, facts=facts)
         return LoadedStudy(f"aasce:{int(number[1])}", {"frontal": view}, facts=self._published())
 
     def _published(self) -> dict[str, float]:
@@ -100,7 +100,7 @@ class AasceCandidate:
 
 
 class AasceSource:
-    """All rows of a folder of this layout."""
+    """All rows of a folder with this layout."""
 
     def __init__(self, location: Path) -> None:
         self._location = location
@@ -114,78 +114,82 @@ class AasceSource:
         """One for each row.
 
         Raises:
-            ParametersRejected: ``SOURCE_LAYOUT``: a table is missing or the tables differ in length.
+            ParametersRejected: ``SOURCE_LAYOUT_INVALID``: a table is missing, or the tables differ in length.
         """
         names = ["".join(row) for row in self._rows("filenames.csv")]
         landmarks, angles = self._rows("landmarks.csv"), self._rows("angles.csv")
         if not len(names) == len(landmarks) == len(angles):
             found = f"{len(names)} names, {len(landmarks)} rows of landmarks, {len(angles)} of angles"
-            raise ParametersRejected("SOURCE_LAYOUT", found=found, expected="one row each", remedy="get the set again")
+            raise ParametersRejected(
+                "SOURCE_LAYOUT_INVALID", found=found, expected="as many rows in each", remedy="get the dataset again"
+            )
         images = self._location / "images"
         rows = zip(names, landmarks, angles, strict=True)
-        # Only the last part of a name is used: a row cannot point outside the folder.
+        # Only the last part of a name is used, so that no row points outside the folder.
         return [AasceCandidate(images / Path(n).name, tuple(xy), tuple(a)) for n, xy, a in rows]
 
     def _rows(self, table: str) -> list[list[str]]:
         path = self._location / table
         if not path.is_file():
             raise ParametersRejected(
-                "SOURCE_LAYOUT", found=f"no {table}", expected="filenames.csv, landmarks.csv, angles.csv, images/",
+                "SOURCE_LAYOUT_INVALID",
+                found=f"no {table}",
+                expected="filenames.csv, landmarks.csv, angles.csv, images/",
                 remedy="give the folder that holds them",
-            )  # fmt: skip
+            )
         with path.open(newline="", encoding="utf-8") as stream:
             return [row for row in csv.reader(stream) if row]
 
 
-def corner_labels(cells: Sequence[str], shape: tuple[int, int]) -> dict[str, NDArray[np.float64]]:
-    """Landmark -> (2,) (column, row) pixels of a pixels of ``shape`` (H, W); points off the pixels are absent.
+def corner_labels(cells: Sequence[str], shape: tuple[int, int]) -> dict[str, Floats]:
+    """Landmark -> (2,) (column, row) in pixels of an image of ``shape`` (H, W); points outside the image are absent.
 
     Raises:
-        LabelsRejected: ``LABELS_COUNT``, ``LABELS_NOT_FINITE``, ``LABELS_OUTSIDE``.
+        LabelsRejected: ``LABEL_COUNT_WRONG``, ``LABELS_NOT_FINITE``, ``LABELS_OUTSIDE_IMAGE``.
     """
     if len(cells) != 2 * len(LABEL_NAMES):
-        _refuse("LABELS_COUNT", f"{len(cells)} numbers", f"{2 * len(LABEL_NAMES)}")
+        raise _labels("LABEL_COUNT_WRONG", found=f"{len(cells)} numbers", expected=f"{2 * len(LABEL_NAMES)}")
     numbers = [_finite(cell) for cell in cells]
     if any(n is None for n in numbers):
-        _refuse("LABELS_NOT_FINITE", f"{numbers.count(None)} values that are no finite number", "numbers")
+        found = f"{numbers.count(None)} values that are not finite numbers"
+        raise _labels("LABELS_NOT_FINITE", found=found, expected="finite numbers")
     relative = np.array(numbers, dtype=np.float64).reshape(2, -1).T
     outside = np.any((relative < 0) | (relative > 1), axis=1)
     far = bool(np.any((relative < -MARGIN) | (relative > 1 + MARGIN)))
-    if far or outside.sum() > MOST_OUTSIDE:
-        found = f"{int(outside.sum())} points outside the pixels, {'some' if far else 'none'} of them far"
-        _refuse("LABELS_OUTSIDE", found, "shares of width and height, 0 to 1")
-    pixels = relative * (shape[1], shape[0])
-    return {name: xy for name, xy, absent in zip(LABEL_NAMES, pixels, outside, strict=True) if not absent}
+    if far or outside.sum() > MAX_OUTSIDE:
+        found = f"{int(outside.sum())} points outside the image, {'some' if far else 'none'} of them far outside"
+        raise _labels("LABELS_OUTSIDE_IMAGE", found=found, expected="shares of width and height, 0 to 1")
+    xy_px = relative * (shape[1], shape[0])
+    return {name: xy for name, xy, absent in zip(LABEL_NAMES, xy_px, outside, strict=True) if not absent}
 
 
 def read_grey_image(path: Path) -> NDArray[np.uint16]:
     """(H, W) uint16, 0..4095, of an 8-bit grey or colour JPEG or PNG.
 
     Raises:
-        DicomRejected: ``IMAGE_MISSING``, ``EMPTY_FILE``, ``FILE_LIMIT``, ``IMAGE_INVALID``, ``DIMENSION_LIMIT``,
-            ``IMAGE_TURNED``, ``IMAGE_BLANK``.
+        DicomRejected: ``IMAGE_MISSING``, ``EMPTY_FILE``, ``FILE_TOO_LARGE``, ``IMAGE_INVALID``,
+            ``IMAGE_SIZE_UNSUPPORTED``, ``IMAGE_ROTATED``, ``IMAGE_BLANK``.
     """
-    from PIL import Image
-
     size = path.stat().st_size if path.is_file() else -1
     if not 0 < size <= _MAX_IMAGE_BYTES:
-        code = {-1: "IMAGE_MISSING", 0: "EMPTY_FILE"}.get(size, "FILE_LIMIT")
-        _refuse_image(code, f"{size} bytes" if size >= 0 else "no file", f"1 to {_MAX_IMAGE_BYTES} bytes")
+        code = {-1: "IMAGE_MISSING", 0: "EMPTY_FILE"}.get(size, "FILE_TOO_LARGE")
+        found = f"{size} bytes" if size >= 0 else "no file"
+        raise _image(code, found=found, expected=f"1 to {_MAX_IMAGE_BYTES} bytes")
     try:
         with Image.open(path, formats=("JPEG", "PNG")) as image:
             width, height = image.size
             if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-                _refuse_image("DIMENSION_LIMIT", f"{height} x {width} pixels", f"at most {MAX_SIDE} a side")
-            if image.getexif().get(_ORIENTATION_TAG, 1) != 1:
-                _refuse_image("IMAGE_TURNED", "an EXIF orientation", "pixels as they are shown; labels would not fit")
+                found = f"{height} x {width} pixels"
+                raise _image("IMAGE_SIZE_UNSUPPORTED", found=found, expected=f"at most {MAX_SIDE} a side")
+            if image.getexif().get(_EXIF_ORIENTATION, 1) != 1:
+                expected = "pixels in the order in which they are shown, as the labels are"
+                raise _image("IMAGE_ROTATED", found="an EXIF orientation", expected=expected)
             grey = np.asarray(image.convert("L"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DicomRejected(
-            "IMAGE_INVALID", found=f"an image that does not open ({type(error).__name__})", expected="JPEG or PNG",
-            remedy="get the radiograph again",
-        ) from error  # fmt: skip
+        found = f"an image that does not open ({type(error).__name__})"
+        raise _image("IMAGE_INVALID", found=found, expected="JPEG or PNG") from error
     if grey.min() == grey.max():
-        _refuse_image("IMAGE_BLANK", "a pixels of one value", "a radiograph")
+        raise _image("IMAGE_BLANK", found="an image of one value", expected="a radiograph")
     return np.rint(grey * np.float32(MAXIMUM / 255)).astype(np.uint16)
 
 
@@ -197,9 +201,9 @@ def _finite(cell: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _refuse(code: str, found: str, expected: str) -> None:
-    raise LabelsRejected(code, found=found, expected=expected, remedy="correct the row of landmarks.csv")
+def _labels(code: str, *, found: str, expected: str) -> LabelsRejected:
+    return LabelsRejected(code, found=found, expected=expected, remedy="correct the row of landmarks.csv")
 
 
-def _refuse_image(code: str, found: str, expected: str) -> None:
-    raise DicomRejected(code, found=found, expected=expected, remedy="get the radiograph again")
+def _image(code: str, *, found: str, expected: str) -> DicomRejected:
+    return DicomRejected(code, found=found, expected=expected, remedy="get the radiograph again")

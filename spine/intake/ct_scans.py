@@ -1,7 +1,7 @@
-"""CT keypoint sets (the layout of data/ct_keypoints): reconstructions without images.
+"""Source of CT keypoint sets (the layout of data/ct_keypoints): reconstructions without images.
 
-Contract: one study without views for each ``.json`` file, one patient each; points are in the CT's own frame, so
-nothing can be projected.
+Contract: each ``.json`` file is one study without views, of one patient. Its points are in the frame of the CT, so they
+are not projected.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class CtKeypointCandidate:
 
     @property
     def key(self) -> str:
-        """The file's name."""
+        """The name of the file."""
         return self.file.name
 
     @property
@@ -30,17 +30,16 @@ class CtKeypointCandidate:
         return (self.file,)
 
     def fingerprint(self) -> str:
-        """Over the file's name, size and time."""
+        """Of the file's name, size and time."""
         return fingerprint_of(self.files)
 
     def load(self) -> LoadedStudy:
         """Read the points.
 
         Raises:
-            ReconstructionRejected: see ``reconstruction.open``.
+            ReconstructionRejected: see ``read_any_reconstruction``.
         """
         reconstruction = safe_reconstruction(read_any_reconstruction(self.file))
-        assert reconstruction is not None
         return LoadedStudy(f"ct:{self.file.stem}", {}, reconstruction, {**reconstruction.facts, "modality": "ct"})
 
 

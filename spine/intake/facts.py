@@ -1,8 +1,8 @@
-"""Facts that may enter the store: an allow-list for what reconstruction files bring along.
+"""Allow-list of the facts of a reconstruction file that enter the store.
 
-Contract: a fact passes when its key is a short lower-case word and its value a finite number, a yes or no, or, under a
-key of ``WORDS``, a short lower-case word. Free text does not pass: it carries names. Ages above 90 identify and are
-cut to 90. A simulated study keeps the seed it was drawn from.
+Contract: a fact is kept if its key is a short lower-case word and its value is a finite number, a boolean or, under a
+key of ``TEXT_KEYS``, a short lower-case word. Free text is dropped, because it may contain names. Ages above 90
+identify a person and are cut to 90. A simulated study keeps the seed that it was drawn from.
 """
 
 import math
@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from spine.radiograph.technique import OLDEST_YEARS
 from spine.reconstruction.reconstruction import Reconstruction
 
-WORDS = frozenset(
+TEXT_KEYS = frozenset(
     {
         *("condition", "anatomy", "appearance", "field_of_view", "curve_type", "curve_pattern"),
         *("sex", "population", "severity", "pathology", "pose"),
     }
 )
-OLDEST_YEARS = 90.0
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,47}")
 _WORD = re.compile(r"[a-z0-9][a-z0-9_.+-]{0,31}")
 _SEXES = ("M", "F", "O")
@@ -35,17 +35,17 @@ def safe_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def safe_reconstruction(reconstruction: Reconstruction | None) -> Reconstruction | None:
+def safe_reconstruction(reconstruction: Reconstruction) -> Reconstruction:
     """The reconstruction with the facts that may be kept."""
-    return replace(reconstruction, facts=safe_facts(reconstruction.facts)) if reconstruction is not None else None
+    return replace(reconstruction, facts=safe_facts(reconstruction.facts))
 
 
 def _is_safe(key: str, value: object) -> bool:
     if isinstance(value, bool):
         return True
     if isinstance(value, int | float):
-        # A long number is as good as a name (national identifiers, record numbers).
+        # A long number may be a national identifier or a record number.
         return math.isfinite(value) and abs(value) < 1e6
-    if not isinstance(value, str) or key not in WORDS:
+    if not isinstance(value, str) or key not in TEXT_KEYS:
         return False
     return value in _SEXES if key == "sex" else bool(_WORD.fullmatch(value))

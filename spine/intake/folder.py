@@ -1,16 +1,16 @@
-"""A folder of study folders: DICOM views and a reconstruction, found by content, whatever the files are called.
+"""Source of study folders: DICOM views and a reconstruction, found by content under any file name.
 
-    <location>/<any>/...  one study each, files at any depth; loose DICOM files in <location> are one more
+    <location>/<any>/...  one study each, with files at any depth; DICOM files directly in <location> are one more
 
-A radiograph is a file that starts like DICOM, or that is named like one (``.dcm``, ``.dicom``, ``.ima``) and so must
-be one: a text file called ``lateral.dcm`` refuses the study instead of leaving it frontal-only. Reports,
-presentation states and DICOMDIRs beside the radiographs are passed over. Links are not followed.
+A radiograph is a file that starts like DICOM. A file with the suffix ``.dcm``, ``.dicom`` or ``.ima`` must be one: a
+text file called ``lateral.dcm`` refuses the study instead of leaving it frontal-only. Reports, presentation states and
+DICOMDIRs next to the radiographs are ignored. Links are not followed.
 
-A reconstruction in a folder ``extras`` is a copy for another program: it counts only where there is no other.
-Radiographs count wherever they lie.
+A reconstruction in a folder ``extras`` is a copy for another program. It is read only where there is no other.
+Radiographs are read in any folder.
 
-A simulated study is written in several steps, and its writer puts ``COMPLETE`` beside it (in the study's folder
-or in the location) when it is done; without it the study is unfinished and refused until it is there.
+A simulated study is written in several steps. Its writer adds the file ``COMPLETE`` at the end, in the folder of the
+study or in the location. Without it the study is unfinished and is refused.
 
 Contract: one candidate for each study folder, in the order of names.
 """
@@ -18,10 +18,9 @@ Contract: one candidate for each study folder, in the order of names.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from spine.errors import PairingRejected
-from spine.intake.pairing import paired
+from spine.intake.pairing import join_study
 from spine.intake.records import LoadedStudy, fingerprint_of
 from spine.radiograph.read import Radiograph, read_radiograph
 from spine.radiograph.structure import is_dicom
@@ -34,7 +33,7 @@ MAX_FILES = 500
 _RADIOGRAPH_SUFFIXES = (".dcm", ".dicom", ".ima")
 _RECONSTRUCTION_SUFFIXES = (".json", ".csv")
 # DICOMDIR, presentation states, structured reports, encapsulated documents.
-_NO_RADIOGRAPHS = tuple(
+_IGNORED_SOP_CLASSES = tuple(
     b"1.2.840.10008." + tail for tail in (b"1.3.10", b"5.1.4.1.1.11.", b"5.1.4.1.1.88.", b"5.1.4.1.1.104.")
 )
 
@@ -45,9 +44,9 @@ class FolderCandidate:
 
     Attributes:
         key: path relative to the location.
-        files: every file of the study, by name.
-        is_complete: whether the writer's mark is there.
-        simulated: mark the study as simulated.
+        files: every file of the study, sorted by name.
+        is_complete: whether there is a ``COMPLETE`` file.
+        simulated: whether to mark the study as simulated.
     """
 
     key: str
@@ -56,29 +55,42 @@ class FolderCandidate:
     simulated: bool
 
     def fingerprint(self) -> str:
-        """Over the files' names, sizes and times."""
+        """Of the files' names, sizes and times."""
         return fingerprint_of(self.files, str(self.is_complete), str(self.simulated))
 
     def load(self) -> LoadedStudy:
-        """Read radiographs and reconstruction and pair them.
+        """Read the radiographs and the reconstruction and join them.
 
         Raises:
-            DicomRejected, ReconstructionRejected, PairingRejected: see their modules.
+            PairingRejected: ``TOO_MANY_FILES``, ``STUDY_UNFINISHED``, ``RECONSTRUCTION_AMBIGUOUS``, ``UID_CONFLICT``,
+                and the codes of ``pairing``.
+            DicomRejected: see ``read_radiograph``.
+            ReconstructionRejected: see ``read_any_reconstruction``.
         """
         if len(self.files) > MAX_FILES:
-            _refuse("STUDY_LIMIT", f"{len(self.files)} files", f"at most {MAX_FILES}", "one folder for each study")
-        if self.simulated and not self.is_complete:
-            _refuse_unfinished()
+            raise PairingRejected(
+                "TOO_MANY_FILES",
+                found=f"{len(self.files)} files",
+                expected=f"at most {MAX_FILES} in a study",
+                remedy="make one folder for each study",
+            )
+        if not self.is_complete and self.simulated:
+            raise _unfinished()
         radiographs = [read_radiograph(file) for file in self.files if _is_radiograph(file)]
         if not self.is_complete and any(radiograph.facts.get("simulated") for radiograph in radiographs):
-            _refuse_unfinished()
-        return paired(_without_repeats(radiographs), self._reconstruction(), simulated=self.simulated)
+            raise _unfinished()
+        return join_study(_without_copies(radiographs), self._reconstruction(), simulated=self.simulated)
 
     def _reconstruction(self) -> Reconstruction | None:
         all_of_them = [f for f in self.files if f.suffix.lower() in _RECONSTRUCTION_SUFFIXES and is_reconstruction(f)]
         found = [f for f in all_of_them if f.parent.name != EXTRAS] or all_of_them
         if len(found) > 1:
-            _refuse("RECONSTRUCTION_AMBIGUOUS", f"{len(found)} reconstructions", "one", "keep the one that counts")
+            raise PairingRejected(
+                "RECONSTRUCTION_AMBIGUOUS",
+                found=f"{len(found)} reconstructions",
+                expected="one",
+                remedy="keep the right one in the folder of the study",
+            )
         return read_any_reconstruction(found[0]) if found else None
 
 
@@ -96,7 +108,7 @@ class FolderSource:
         return self._name
 
     def candidates(self) -> Sequence[FolderCandidate]:
-        """One for each folder, and one for loose radiographs."""
+        """One for each folder, and one for radiographs directly in the location."""
         complete = (self._location / COMPLETE).exists()
         entries = sorted(e for e in self._location.iterdir() if not e.name.startswith("."))
         folders = [e for e in entries if e.is_dir() and not e.is_symlink()]
@@ -122,24 +134,30 @@ def _is_radiograph(file: Path) -> bool:
     with file.open("rb") as stream:
         meta = stream.read(1024)
     at = meta.find(b"\x02\x00\x02\x00UI")
-    return at < 0 or not meta[at + 8 :].startswith(_NO_RADIOGRAPHS)
+    return at < 0 or not meta[at + 8 :].startswith(_IGNORED_SOP_CLASSES)
 
 
-def _without_repeats(radiographs: list[Radiograph]) -> list[Radiograph]:
-    """The same instance with the same pixels twice in a folder counts once."""
+def _without_copies(radiographs: list[Radiograph]) -> list[Radiograph]:
+    """The radiographs, of which copies (equal instance UID, equal pixels) count once."""
     kept: list[Radiograph] = []
     for radiograph in radiographs:
         same = [k for k in kept if k.identity.sop_uid == radiograph.identity.sop_uid]
         if any(k.image.shape != radiograph.image.shape or (k.image != radiograph.image).any() for k in same):
-            _refuse("UID_CONFLICT", "one instance UID on two images", "one image an instance", "export them again")
+            raise PairingRejected(
+                "UID_CONFLICT",
+                found="one instance UID on two images",
+                expected="one image for each instance UID",
+                remedy="export the images again",
+            )
         if not same:
             kept.append(radiograph)
     return kept
 
 
-def _refuse_unfinished() -> NoReturn:
-    _refuse("STUDY_UNFINISHED", "a simulated study without its COMPLETE mark", "COMPLETE", "let its writer finish")
-
-
-def _refuse(code: str, found: str, expected: str, remedy: str) -> NoReturn:
-    raise PairingRejected(code, found=found, expected=expected, remedy=remedy)
+def _unfinished() -> PairingRejected:
+    return PairingRejected(
+        "STUDY_UNFINISHED",
+        found="a simulated study without its COMPLETE file",
+        expected="the file that its writer adds last",
+        remedy="wait until the writer has finished, or write the study again",
+    )

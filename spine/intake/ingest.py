@@ -1,24 +1,23 @@
-"""Ingest: every candidate of a source into the store, or into quarantine with a named reason.
+"""Ingest: every candidate of a source into the store, or into quarantine with a reason.
 
-Contract: received = used + already present + quarantined, enforced; one bad candidate never stops the batch; a run may
-be killed at any moment and repeated; taking in twice changes nothing. No identifier leaves: patient, instance and
-candidate names are keyed hashes from here on.
+Contract: received = used + already present + quarantined, which is enforced. One bad candidate never stops the batch. A
+run may be killed at any moment and repeated; repeating it changes nothing. No identifier leaves: patients, images and
+candidates are keyed hashes from here on.
 
-A refusal is remembered while its quarantine folder is there and the candidate's files stay as they are; one
-that depends on the store or the moment (``ledger.PASSING``) is tried again each time.
+A refusal is remembered while its quarantine folder exists and the candidate's files stay as they are. Refusals that
+depend on the store or the moment (``intake_ledger.TRANSIENT_CODES``) are tried again on every run.
 
-    UID_CONFLICT       the store has other pixels under one of these instances
-    DUPLICATE_IMAGE  the store has one of these images in another study, or this study under another patient
-                       or instance: the same radiograph twice, de-identified twice, or a new reconstruction of it
-    FILE_UNREADABLE    the operating system refuses a file
-    READER_FAULT       a reader failed in a way it should not: a defect of ours, to be reported
+    UID_CONFLICT       the store has other pixels under one of these instance UIDs
+    DUPLICATE_IMAGE    the store has one of these images in another study, or this study under another patient or
+                       instance: an image sent twice, de-identified twice, or sent with a new reconstruction
+    FILE_UNREADABLE    the operating system refuses to read a file
+    READER_FAULT       a reader failed unexpectedly: a defect of Plumbline, to be reported
 """
 
-import errno
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -29,12 +28,12 @@ from spine.intake.intake_ledger import Entry, Ledger
 from spine.intake.intake_report import IntakeReport, Quarantined
 from spine.intake.pseudonym import pseudonym
 from spine.intake.records import LoadedStudy, StudyCandidate, StudySource
-from spine.intake.study_store import opened, quarantine_candidate, release_candidate, shelve
+from spine.intake.study_store import DISK_FULL, clear_quarantine, quarantine_candidate, reserved, store_study
 from spine.storage import sha256_of_image
-from spine.study import Study, StudyView
+from spine.study import Study, StudyView, points_to_json
+from spine.types import Progress
 from spine.worker_pool import worker_pool
 
-Progress = Callable[[int, int], None]
 Loaded = LoadedStudy | InputRejected
 _IN_FLIGHT_PER_WORKER = 2
 
@@ -48,29 +47,32 @@ def ingest(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> IntakeReport:
-    """Take in everything a source offers.
+    """Take in every candidate of a source.
 
     Args:
-        source: where studies come from.
+        source: where the studies come from.
         store: folder of study folders (``spine.study``).
         quarantine: folder of refused candidates, one folder each with ``reason.json`` and the files.
         pseudonym_key: from ``pseudonym.load_pseudonym_key``.
-        workers: processes that read; 1 reads in this one. The outcome does not depend on it.
+        workers: processes that read; with 1, this process reads. The outcome does not depend on it.
         progress: called with (done, total) candidates.
 
     Raises:
         PlumblineError: ``DISK_FULL``, ``STORE_BUSY``, ``INTAKE_WORKER_DIED``.
     """
-    with opened(store):
+    with reserved(store):
         candidates = source.candidates()
-        desk = _Desk(source.name, store, quarantine, pseudonym_key)
-        marks = [desk.mark(candidate) for candidate in candidates]
-        fresh = {mark for mark in marks if desk.ledger.known(mark) is None}
-        loaded = _load_all([c for c, mark in zip(candidates, marks, strict=True) if mark in fresh], workers)
+        ingestion = _Ingestion(source.name, store, quarantine, pseudonym_key)
+        fingerprints = [ingestion.fingerprint(candidate) for candidate in candidates]
+        fresh = {fingerprint for fingerprint in fingerprints if ingestion.ledger.known(fingerprint) is None}
+        pairs = list(zip(candidates, fingerprints, strict=True))
+        loaded = _load_all([candidate for candidate, fingerprint in pairs if fingerprint in fresh], workers)
         outcomes: list[tuple[str, Entry]] = []
-        for position, (candidate, mark) in enumerate(zip(candidates, marks, strict=True), 1):
-            known = None if mark in fresh else desk.ledger.known(mark)
-            outcomes.append(("present", known) if known else desk.settle(candidate, mark, position, next(loaded)))
+        for position, (candidate, fingerprint) in enumerate(pairs, 1):
+            known = None if fingerprint in fresh else ingestion.ledger.known(fingerprint)
+            outcomes.append(
+                ("present", known) if known else ingestion.process(candidate, fingerprint, position, next(loaded))
+            )
             if progress is not None:
                 progress(position, len(candidates))
     return _report(source.name, outcomes)
@@ -89,7 +91,7 @@ def _report(source: str, outcomes: Sequence[tuple[str, Entry]]) -> IntakeReport:
 
 
 def _load_all(candidates: Sequence[StudyCandidate], workers: int) -> Iterator[Loaded]:
-    """Read candidates in order, a bounded number ahead."""
+    """Read candidates in order; the workers run a bounded number of candidates ahead."""
     if workers <= 1 or len(candidates) < 2:
         yield from map(load_candidate, candidates)
         return
@@ -104,48 +106,50 @@ def _load_all(candidates: Sequence[StudyCandidate], workers: int) -> Iterator[Lo
                 yield waiting.popleft().result()
         except BrokenProcessPool as error:
             raise PlumblineError(
-                "INTAKE_WORKER_DIED", found="a reading process that ended", expected="memory for every worker",
+                "INTAKE_WORKER_DIED",
+                found="a reading process that ended",
+                expected="memory for every worker",
                 remedy="run again with fewer workers; finished studies are not read again",
-            ) from error  # fmt: skip
+            ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
 def load_candidate(candidate: StudyCandidate) -> Loaded:
-    """Read one candidate; a refusal is returned, not raised. Only a full disk passes through."""
+    """Read one candidate. A refusal is returned, not raised; only a full disk is raised, as ``OSError``."""
     try:
         return candidate.load()
     except InputRejected as refusal:
         return refusal
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in DISK_FULL:
             raise
-        return _fault("FILE_UNREADABLE", error, "check permissions and the disk")
+        return _failed("FILE_UNREADABLE", error, "check permissions and the disk")
     except Exception as error:
-        # A defect of a reader must cost one study, not the batch; its text may quote the file and is not kept.
-        return _fault("READER_FAULT", error, "report this as a defect of the reader")
+        # A defect of a reader must cost one study, not the batch. Its text may quote the file and is not kept.
+        return _failed("READER_FAULT", error, "report this as a defect of the reader")
 
 
-def _fault(code: str, error: Exception, remedy: str) -> InputRejected:
-    return InputRejected(code, found=type(error).__name__, expected="a study or a named refusal", remedy=remedy)
+def _failed(code: str, error: Exception, remedy: str) -> InputRejected:
+    return InputRejected(code, found=type(error).__name__, expected="a study or a refusal with a code", remedy=remedy)
 
 
-class _Desk:
-    """Decides over loaded studies and carries the decisions out."""
+class _Ingestion:
+    """Decides about loaded studies, carries the decisions out and records them."""
 
     def __init__(self, source: str, store: Path, quarantine: Path, key: bytes) -> None:
         self.ledger = Ledger(store, quarantine)
         self._source, self._store, self._quarantine, self._key = source, store, quarantine, key
 
-    def mark(self, candidate: StudyCandidate) -> str:
-        """Keyed hash of source, name and fingerprint: the candidate in its present state."""
+    def fingerprint(self, candidate: StudyCandidate) -> str:
+        """Keyed hash of source, name and fingerprint: it identifies the candidate in its present state."""
         try:
             fingerprint = candidate.fingerprint()
         except OSError:
             fingerprint = "unreadable"
         return self._hash("fingerprint", f"{self._source}\0{candidate.key}\0{fingerprint}")
 
-    def settle(self, candidate: StudyCandidate, mark: str, position: int, loaded: Loaded) -> tuple[str, Entry]:
+    def process(self, candidate: StudyCandidate, fingerprint: str, position: int, loaded: Loaded) -> tuple[str, Entry]:
         """(``used`` | ``present`` | ``quarantined``, entry) of one candidate, carried out and recorded."""
         key = quarantine_name(self._key, self._source, candidate)
         folder = self._quarantine / key
@@ -153,18 +157,18 @@ class _Desk:
         try:
             if isinstance(loaded, InputRejected):
                 raise loaded
-            outcome = self._accept(loaded, mark, key)
-            release_candidate(folder)
+            outcome = self._accept(loaded, fingerprint, key)
+            clear_quarantine(folder)
         except InputRejected as refusal:
             quarantine_candidate(folder, candidate, refusal, source=self._source, position=position)
-            outcome = ("quarantined", Entry(mark, None, key, code=refusal.code, message=str(refusal)))
+            outcome = ("quarantined", Entry(fingerprint, None, key, code=refusal.code, message=str(refusal)))
         self.ledger.add(outcome[1])
         return outcome
 
-    def _accept(self, loaded: LoadedStudy, mark: str, key: str) -> tuple[str, Entry]:
+    def _accept(self, loaded: LoadedStudy, fingerprint: str, key: str) -> tuple[str, Entry]:
         images: dict[str, str] = {name: sha256_of_image(view.image) for name, view in loaded.views.items()}
         entry = Entry(
-            candidate=mark,
+            candidate=fingerprint,
             study_id=content_address(loaded, images),
             key=key,
             patient="p" + self._hash("patient", loaded.patient),
@@ -174,24 +178,28 @@ class _Desk:
         known = self.ledger.study(str(entry.study_id))
         if known is not None and (known.patient, known.instances) == (entry.patient, entry.instances):
             return "present", entry
-        self._refuse_doubles(entry, is_whole=known is not None)
-        shelve(self._store, self._study(loaded, entry), {n: view.image for n, view in loaded.views.items()})
+        self._require_new(entry, is_known=known is not None)
+        store_study(self._store, self._study(loaded, entry), {n: view.image for n, view in loaded.views.items()})
         return "used", entry
 
-    def _refuse_doubles(self, entry: Entry, *, is_whole: bool) -> None:
+    def _require_new(self, entry: Entry, *, is_known: bool) -> None:
+        """Refuse images and instances that the store has already."""
         for view, instance in entry.instances.items():
             if self.ledger.image_of_instance(instance) not in (None, entry.images[view]):
                 raise PairingRejected(
-                    "UID_CONFLICT", found=f"a {view} image whose instance UID the store has with other pixels",
-                    expected="one image for each instance", remedy="find out which is right; the first one stays",
-                )  # fmt: skip
-        holders = {self.ledger.study_of_image(sha) for sha in entry.images.values()} - {None}
-        if is_whole or holders:
-            found = f"pixels already in study {min(str(h) for h in holders or {entry.study_id})}"
+                    "UID_CONFLICT",
+                    found=f"a {view} image whose instance UID the store has with other pixels",
+                    expected="one image for each instance UID",
+                    remedy="find out which image is right; the first one stays in the store",
+                )
+        owners = {self.ledger.study_of_image(sha) for sha in entry.images.values()} - {None}
+        if is_known or owners:
             raise PairingRejected(
-                "DUPLICATE_IMAGE", found=found, expected="each image once, under one patient",
+                "DUPLICATE_IMAGE",
+                found=f"pixels that are already in study {min(str(owner) for owner in owners or {entry.study_id})}",
+                expected="each image once, under one patient",
                 remedy="keep one; to replace a study, remove it from the store first",
-            )  # fmt: skip
+            )
 
     def _study(self, loaded: LoadedStudy, entry: Entry) -> Study:
         views = {
@@ -208,7 +216,7 @@ class _Desk:
             )
             for name, view in loaded.views.items()
         }
-        # The file's own subject id may be a name.
+        # The subject id in the file may be a name.
         points = replace(loaded.reconstruction, subject_id=entry.patient) if loaded.reconstruction else None
         return Study(str(entry.study_id), entry.patient, self._source, views, points, loaded.facts)
 
@@ -217,16 +225,16 @@ class _Desk:
 
 
 def quarantine_name(pseudonym_key: bytes, source: str, candidate: StudyCandidate) -> str:
-    """Name of the candidate's folder in quarantine: whoever has the key and the source can tell whose it is."""
+    """Name of a candidate's folder in quarantine. With the key and the source, the candidate can be found again."""
     return pseudonym(pseudonym_key, "candidate", f"{source}\0{candidate.key}")
 
 
 def content_address(loaded: LoadedStudy, images: Mapping[str, str]) -> str:
-    """16 hex digits over images, labels and reconstruction: the same content has the same id anywhere."""
+    """16 hex digits of the images, labels and reconstruction: equal content has the same id anywhere."""
     points = loaded.reconstruction.points if loaded.reconstruction is not None else {}
     content = {
         "images": dict(images),
-        "labels": {n: {k: [float(c) for c in xy] for k, xy in v.labels.items()} for n, v in loaded.views.items()},
-        "points": {name: [float(c) for c in xyz] for name, xyz in points.items()},
+        "labels": {name: points_to_json(view.labels) for name, view in loaded.views.items()},
+        "points": points_to_json(points),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

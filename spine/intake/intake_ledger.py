@@ -1,9 +1,9 @@
-"""What has been taken in already: so that a re-run skips it and a double is noticed.
+"""Index of the candidates that were taken in or refused, so that a re-run skips them and notices duplicates.
 
-Contract: the index is a convenience, the store is the truth: an entry counts only while its study folder (or
-quarantine folder) is there, a finished study folder without an entry is read again, and a torn last line is dropped.
-It lies beside the store (``.<store>-intake/ledger.jsonl``), so the store holds nothing but studies. All keys are keyed
-hashes.
+Contract: the store is authoritative, the index only saves time. An entry counts only while its study folder (or
+quarantine folder) exists; a finished study folder without an entry is read again; a torn last line is dropped. The
+index lies beside the store (``.<store>-intake/ledger.jsonl``), so the store holds nothing but studies. All keys are
+keyed hashes.
 """
 
 import json
@@ -14,25 +14,25 @@ from pathlib import Path
 from spine.storage import write_text_atomically
 from spine.study import iterate_study_folders, read_study
 
-PASSING = frozenset(
+TRANSIENT_CODES = frozenset(
     {"UID_CONFLICT", "DUPLICATE_IMAGE", "STUDY_UNFINISHED", "FILE_UNREADABLE", "READER_FAULT", "IMAGE_MISSING"}
-    | {"DECODER_MISSING", "DECODE_KILLED"}
+    | {"DECODER_MISSING", "DECODER_KILLED"}
 )
-"""Refusals that may pass without the candidate's files changing; they are not remembered."""
+"""Refusals that may pass although the candidate's files stay the same. The candidate is read again on every run."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One candidate's outcome.
+    """The outcome of one candidate.
 
     Attributes:
         candidate: keyed hash of the candidate's fingerprint.
-        study_id: the study it became, or None when it was quarantined.
-        key: keyed hash of the candidate's name (its quarantine folder).
+        study_id: the study that it became, or None where it was quarantined.
+        key: keyed hash of the candidate's name, which is the name of its quarantine folder.
         patient: pseudonym.
         instances: view -> keyed hash of the image's identifier.
-        images: view -> sha256 of the image.
-        code, message: of the refusal, for a quarantined candidate.
+        images: view -> SHA-256 of the image.
+        code, message: the refusal of a quarantined candidate.
     """
 
     candidate: str
@@ -46,10 +46,10 @@ class Entry:
 
 
 class Ledger:
-    """The index over one store and its quarantine."""
+    """The index of one store and its quarantine."""
 
     def __init__(self, store: Path, quarantine: Path) -> None:
-        self._path = side_folder(store) / "ledger.jsonl"
+        self._path = intake_folder(store) / "ledger.jsonl"
         self._by_candidate: dict[str, Entry] = {}
         self._by_study: dict[str, Entry] = {}
         self._by_instance: dict[str, str] = {}
@@ -57,14 +57,14 @@ class Ledger:
         finished = {folder.name for folder in iterate_study_folders(store)}
         refused = {reason.parent.name for reason in quarantine.glob("*/reason.json")}
         for entry in self._read():
-            stands = (entry.study_id in finished) if entry.study_id else (entry.key in refused)
-            if stands and entry.code not in PASSING:
+            exists = (entry.study_id in finished) if entry.study_id else (entry.key in refused)
+            if exists and entry.code not in TRANSIENT_CODES:
                 self._index(entry)
         for name in sorted(finished - self._by_study.keys()):
             self._index(_entry_of_folder(store / name))
 
     def known(self, candidate: str) -> Entry | None:
-        """The outcome of a candidate with this fingerprint, if it still stands."""
+        """The outcome of a candidate with this fingerprint, if it still counts."""
         return self._by_candidate.get(candidate)
 
     def study(self, study_id: str) -> Entry | None:
@@ -72,11 +72,11 @@ class Ledger:
         return self._by_study.get(study_id)
 
     def image_of_instance(self, instance: str) -> str | None:
-        """SHA-256 of the image the store has under an instance."""
+        """SHA-256 of the image that the store has for an instance."""
         return self._by_instance.get(instance)
 
     def study_of_image(self, sha256: str) -> str | None:
-        """The study that holds an image."""
+        """The study that has an image."""
         return self._by_image.get(sha256)
 
     def add(self, entry: Entry) -> None:
@@ -103,20 +103,20 @@ class Ledger:
             try:
                 entries.append(Entry(**json.loads(line)))
             except (json.JSONDecodeError, TypeError):
-                # A killed run may tear the last line; its candidate is simply read again.
+                # A killed run may leave a torn last line; its candidate is read again.
                 continue
         if not text.endswith("\n"):
             write_text_atomically(self._path, "".join(json.dumps(asdict(e), sort_keys=True) + "\n" for e in entries))
         return entries
 
 
-def side_folder(store: Path) -> Path:
-    """Where the index and the lock of a store lie."""
+def intake_folder(store: Path) -> Path:
+    """The folder of the index and the lock of a store."""
     return store.parent / f".{store.name}-intake"
 
 
 def _entry_of_folder(folder: Path) -> Entry:
-    """The entry of a study folder that has none (its run was killed, or the index was lost)."""
+    """The entry of a study folder that has none because its run was killed or the index was lost."""
     study = read_study(folder)
     return Entry(
         candidate="",

@@ -1,14 +1,11 @@
-"""What became of a source's candidates, counted so that nothing is lost.
+"""The report of one intake run: what became of each candidate.
 
-Contract: received = used + already present + quarantined; a report that does not add up cannot be made.
+Contract: received = used + already present + quarantined. A report that does not add up cannot be made.
 """
 
-import json
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 from spine.errors import ContractViolation
-from spine.storage import write_text_atomically
 
 
 @dataclass(frozen=True)
@@ -16,9 +13,9 @@ class Quarantined:
     """One refused candidate.
 
     Attributes:
-        key: keyed hash of its name: the folder in quarantine.
+        key: keyed hash of its name, which is the name of its folder in quarantine.
         position: its place in the source's order, from 1.
-        code, message: why.
+        code, message: the reason.
     """
 
     key: str
@@ -29,15 +26,15 @@ class Quarantined:
 
 @dataclass(frozen=True)
 class IntakeReport:
-    """What became of a source's candidates.
+    """The outcome of one intake run.
 
     Attributes:
         source: kind of the source.
-        received: candidates offered.
-        used: new studies in the store.
-        already_present: candidates whose study was in the store before, or came twice.
-        quarantined: the rest, each with its reason.
-        study_ids: ids of used and present studies, in the source's order.
+        received: number of candidates.
+        used: number of new studies in the store.
+        already_present: number of candidates whose study was in the store before, or came twice.
+        quarantined: the other candidates, each with its reason.
+        study_ids: ids of the used and present studies, in the source's order.
 
     Raises:
         ContractViolation: ``COUNTS_DISAGREE``.
@@ -59,8 +56,3 @@ class IntakeReport:
                 expected="received = used + already present + quarantined",
                 remedy="report this as a defect of ingest",
             )
-
-
-def write_report(report: IntakeReport, path: Path) -> None:
-    """Write a report as JSON, atomically."""
-    write_text_atomically(path, json.dumps(asdict(report), indent=1))

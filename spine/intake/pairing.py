@@ -1,23 +1,24 @@
-"""Whether radiographs and a reconstruction belong together, and the study they make.
+"""Check that radiographs and a reconstruction belong together, and join them into one study.
 
-Contract: ``paired`` returns a study whose parts agree, or raises ``PairingRejected``; nothing is turned, swapped or
-guessed to make them agree.
+Contract: ``join_study`` returns a study whose parts agree, or raises ``PairingRejected``. It never turns, swaps or
+guesses anything to make them agree.
 
     STUDY_EMPTY            neither radiograph nor reconstruction
-    VIEW_UNKNOWN           a radiograph whose tags do not tell its view
+    VIEW_UNKNOWN           a radiograph whose tags do not name its view
     VIEW_DUPLICATE         two frontals or two laterals
-    PATIENT_ID_MISSING     a radiograph without PatientID (splits by patient need one; a pseudonym will do)
-    PATIENT_MISMATCH, STUDY_MISMATCH   radiographs of different patients or studies
-    HEIGHT_MISMATCH        two radiographs of one scan that differ in height or place along z
-    GEOMETRY_MISSING       a reconstruction with a radiograph that has no place in the scanner
+    PATIENT_ID_MISSING     a radiograph without PatientID: splits by patient need one; a pseudonym will do
+    PATIENT_MISMATCH       radiographs of different patients
+    STUDY_MISMATCH         radiographs of different studies
+    HEIGHT_MISMATCH        two radiographs of one scan that differ in height or in place along z
+    GEOMETRY_MISSING       a reconstruction with a radiograph whose place in the scanner is unknown
     GEOMETRY_CONFLICT      radiograph and reconstruction disagree on that place
     VIEW_MISMATCH          radiograph and reconstruction agree only with the views exchanged
-    PROJECTION_OUTSIDE     the spine does not fall into the image
+    SPINE_OUTSIDE_IMAGE    the spine does not project into the image
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -32,116 +33,128 @@ from spine.scanner import ViewGeometry
 
 HEIGHT_TOLERANCE = 0.005
 PLACE_TOLERANCE_MM = 0.5
-LEAST_INSIDE = 0.8
-LEAST_POINTS = 6
+MIN_SHARE_INSIDE = 0.8
+MIN_POINTS = 6
 _STUDY_FACTS = ("age_years", "sex", "simulated")
 
 
-def paired(
+def join_study(
     radiographs: Sequence[Radiograph], reconstruction: Reconstruction | None, *, simulated: bool = False
 ) -> LoadedStudy:
     """Join the parts of one study.
 
     Args:
-        radiographs: radiographs as read.
+        radiographs: as read.
         reconstruction: as read, or None.
-        simulated: mark the study as simulated whatever its tags say.
+        simulated: whether to mark the study as simulated whatever its tags say.
 
     Raises:
         PairingRejected: codes as in the module's table.
     """
     if not radiographs and reconstruction is None:
-        _refuse("STUDY_EMPTY", "neither radiograph nor reconstruction", "at least one", "send the study again")
+        raise PairingRejected(
+            "STUDY_EMPTY",
+            found="neither radiograph nor reconstruction",
+            expected="at least one",
+            remedy="send the study again",
+        )
     by_view = _by_view(radiographs)
-    patient = (
-        _patient(radiographs)
-        if radiographs
-        else f"reconstruction:{reconstruction.subject_id}"
-        if reconstruction
-        else ""
-    )
+    patient = _patient(radiographs) if radiographs else ""
     geometries = _geometries(by_view, reconstruction)
     _check_heights(geometries)
-    if reconstruction is not None and by_view:
-        _check_projection(geometries, reconstruction)
-        images = {view: radiograph.image for view, radiograph in by_view.items()}
-        if views_seem_exchanged(images, geometries, reconstruction):
-            _refuse("VIEW_MISMATCH", "images that fit the reconstruction only with their views exchanged",
-                    "view tags that tell the view", "have the view tags corrected")  # fmt: skip
+    facts = _dicom_facts(by_view.values())
+    if reconstruction is not None:
+        reconstruction = safe_reconstruction(reconstruction)
+        patient = patient or f"reconstruction:{reconstruction.subject_id}"
+        # A reconstruction may know the age more exactly than DICOM, which has whole years.
+        facts |= reconstruction.facts
+        if by_view:
+            _check_projection(geometries, reconstruction)
+            _check_views(by_view, geometries, reconstruction)
     views = {view: _loaded(radiograph, geometries.get(view)) for view, radiograph in by_view.items()}
-    return LoadedStudy(
-        patient, views, safe_reconstruction(reconstruction), _facts(by_view.values(), reconstruction, simulated)
-    )
-
-
-def _by_view(radiographs: Sequence[Radiograph]) -> dict[ViewName, Radiograph]:
-    unknown = sum(radiograph.view is None for radiograph in radiographs)
-    if unknown:
-        _refuse("VIEW_UNKNOWN", f"{unknown} radiograph(s) whose tags do not tell the view", "PatientOrientation or "
-                "ViewPosition", "have the tags set")  # fmt: skip
-    for view in VIEWS:
-        count = sum(radiograph.view == view for radiograph in radiographs)
-        if count > 1:
-            _refuse(
-                "VIEW_DUPLICATE",
-                f"{count} {view} radiographs",
-                "one radiograph a view",
-                "keep one, or correct the view tags",
-            )
-    return {view: radiograph for view in VIEWS for radiograph in radiographs if radiograph.view == view}
-
-
-def _patient(radiographs: Sequence[Radiograph]) -> str:
-    patients = {radiograph.identity.patient_id for radiograph in radiographs}
-    if "" in patients:
-        _refuse(
-            "PATIENT_ID_MISSING",
-            "a radiograph without PatientID",
-            "an identifier",
-            "set PatientID, e.g. to a pseudonym",
-        )
-    _check_identity(radiographs)
-    return f"dicom:{patients.pop()}"
-
-
-def _check_identity(radiographs: Sequence[Radiograph], *, blank_differs: bool = True) -> None:
-    """One patient, one study; a missing identifier differs from a given one unless told otherwise."""
-    ignored = set() if blank_differs else {""}
-    patients = {radiograph.identity.patient_id for radiograph in radiographs} - ignored
-    if len(patients) > 1:
-        _refuse("PATIENT_MISMATCH", f"{len(patients)} patients", "one", "sort the radiographs by patient")
-    if len({radiograph.identity.study_uid for radiograph in radiographs} - ignored) > 1:
-        _refuse(
-            "STUDY_MISMATCH", "radiographs of different studies", "one Study Instance UID", "one folder for each study"
-        )
+    return LoadedStudy(patient, views, reconstruction, facts | ({"simulated": True} if simulated else {}))
 
 
 def require_one_examination(radiographs: Mapping[ViewName, Radiograph]) -> None:
     """Refuse two radiographs that must not be measured together: other patients, studies or heights of one scan.
 
-    Radiographs without identifiers are taken as they are: whoever gives them by hand vouches for them.
+    Radiographs without identifiers are accepted: whoever passes them by hand is responsible for them.
 
     Raises:
-        PairingRejected: PATIENT_MISMATCH, STUDY_MISMATCH, HEIGHT_MISMATCH.
+        PairingRejected: ``PATIENT_MISMATCH``, ``STUDY_MISMATCH``, ``HEIGHT_MISMATCH``.
     """
-    _check_identity(list(radiographs.values()), blank_differs=False)
-    _check_heights(
-        {view: radiograph.geometry for view, radiograph in radiographs.items() if radiograph.geometry is not None}
-    )
+    _check_identity(radiographs.values(), ignored={""})
+    _check_heights({view: r.geometry for view, r in radiographs.items() if r.geometry is not None})
+
+
+def _by_view(radiographs: Sequence[Radiograph]) -> dict[ViewName, Radiograph]:
+    unknown = sum(radiograph.view is None for radiograph in radiographs)
+    if unknown:
+        raise PairingRejected(
+            "VIEW_UNKNOWN",
+            found=f"{unknown} radiograph(s) whose tags do not name the view",
+            expected="PatientOrientation or ViewPosition",
+            remedy="set the tags",
+        )
+    for view in VIEWS:
+        count = sum(radiograph.view == view for radiograph in radiographs)
+        if count > 1:
+            raise PairingRejected(
+                "VIEW_DUPLICATE",
+                found=f"{count} {view} radiographs",
+                expected="one of each view",
+                remedy="keep one, or correct the view tags",
+            )
+    return {view: radiograph for view in VIEWS for radiograph in radiographs if radiograph.view == view}
+
+
+def _patient(radiographs: Sequence[Radiograph]) -> str:
+    if any(radiograph.identity.patient_id == "" for radiograph in radiographs):
+        raise PairingRejected(
+            "PATIENT_ID_MISSING",
+            found="a radiograph without PatientID",
+            expected="an identifier",
+            remedy="set PatientID, for example to a pseudonym",
+        )
+    _check_identity(radiographs, ignored=set())
+    return f"dicom:{radiographs[0].identity.patient_id}"
+
+
+def _check_identity(radiographs: Iterable[Radiograph], *, ignored: set[str]) -> None:
+    """Require one patient and one study; identifiers in ``ignored`` do not count."""
+    identities = [radiograph.identity for radiograph in radiographs]
+    patients = {identity.patient_id for identity in identities} - ignored
+    if len(patients) > 1:
+        raise PairingRejected(
+            "PATIENT_MISMATCH",
+            found=f"radiographs of {len(patients)} patients",
+            expected="one patient",
+            remedy="sort the radiographs by patient",
+        )
+    if len({identity.study_uid for identity in identities} - ignored) > 1:
+        raise PairingRejected(
+            "STUDY_MISMATCH",
+            found="radiographs of different studies",
+            expected="one Study Instance UID",
+            remedy="make one folder for each study",
+        )
 
 
 def _geometries(
     by_view: Mapping[ViewName, Radiograph], reconstruction: Reconstruction | None
 ) -> dict[ViewName, ViewGeometry]:
-    """Place of each radiograph in the scanner: its own, completed from the reconstruction where the file is silent."""
+    """Place of each radiograph in the scanner; u0 and z0 come from the reconstruction where the file lacks them."""
     stated = reconstruction.geometry if reconstruction is not None else {}
     geometries: dict[ViewName, ViewGeometry] = {}
     for view, radiograph in by_view.items():
         if radiograph.geometry is None:
             if reconstruction is not None:
-                found = f"a {view} radiograph without a place in the scanner beside a reconstruction"
-                remedy = "send the scanner's own image, or no reconstruction"
-                _refuse("GEOMETRY_MISSING", found, "source distances and calibrated spacing", remedy)
+                raise PairingRejected(
+                    "GEOMETRY_MISSING",
+                    found=f"a reconstruction and a {view} radiograph whose place in the scanner is unknown",
+                    expected="source distances and a calibrated spacing",
+                    remedy="send the scanner's own image, or no reconstruction",
+                )
             continue
         geometries[view] = radiograph.geometry
         if view in stated:
@@ -157,21 +170,22 @@ def _check_agreement(view: ViewName, radiograph: Radiograph, stated: Mapping[str
         return
     other = stated.get(VIEWS[1 - VIEWS.index(view)])
     if other is not None and _agree(radiograph.geometry, other, radiograph.offset_recorded):
-        _refuse(
+        raise PairingRejected(
             "VIEW_MISMATCH",
-            f"a {view} radiograph in the place of the other view",
-            "views that agree",
-            "correct the tags",
+            found=f"a {view} radiograph in the place of the other view",
+            expected="views that agree",
+            remedy="correct the view tags",
         )
-    found, expected = (
-        f"another size, spacing or place of the {view} radiograph in the reconstruction",
-        "the radiograph it was made from",
+    raise PairingRejected(
+        "GEOMETRY_CONFLICT",
+        found=f"another size, spacing or place of the {view} radiograph in the reconstruction",
+        expected="the radiograph that the reconstruction was made from",
+        remedy="send the radiograph and the reconstruction of one scan",
     )
-    _refuse("GEOMETRY_CONFLICT", found, expected, "send the radiograph and the reconstruction of one scan")
 
 
 def _agree(ours: ViewGeometry, theirs: ViewGeometry, with_offset: bool) -> bool:
-    """Whether two places are the same to a fraction of a millimetre over the whole image (views not compared)."""
+    """Whether two places are equal within the tolerance over the whole image; the views are not compared."""
     spacing = np.subtract(ours.spacing_mm, theirs.spacing_mm) * ours.shape
     numbers = [*spacing, ours.source_to_isocentre_mm - theirs.source_to_isocentre_mm]
     if with_offset:
@@ -186,45 +200,57 @@ def _check_heights(geometries: Mapping[ViewName, ViewGeometry]) -> None:
     heights = [g.shape[0] * g.spacing_mm[0] for g in (frontal, lateral)]
     if abs(heights[0] / heights[1] - 1) > HEIGHT_TOLERANCE or abs(frontal.z0_mm - lateral.z0_mm) > PLACE_TOLERANCE_MM:
         centres = f"{frontal.z0_mm:.0f} and {lateral.z0_mm:.0f}"
-        found = f"radiographs {heights[0]:.0f} and {heights[1]:.0f} mm high, centred at z {centres} mm"
-        _refuse("HEIGHT_MISMATCH", found, "one scan of both views", "send the two radiographs of one scan")
+        raise PairingRejected(
+            "HEIGHT_MISMATCH",
+            found=f"radiographs {heights[0]:.0f} and {heights[1]:.0f} mm high, with centres at z {centres} mm",
+            expected="one scan of both views",
+            remedy="send the two radiographs of one scan",
+        )
 
 
 def _check_projection(geometries: Mapping[ViewName, ViewGeometry], reconstruction: Reconstruction) -> None:
-    """Points at the image's height must lie in its width; a truncated image may miss those above and below."""
+    """Points at the height of the image must lie inside its width. A cut-off image may miss points above and below."""
     points = np.array(list(reconstruction.points.values()))
     for view, geometry in geometries.items():
         column, row = geometry.project(points).T
         level = (row >= 0) & (row <= geometry.shape[0] - 1)
         inside = level & (column >= 0) & (column <= geometry.shape[1] - 1)
-        if level.sum() < min(LEAST_POINTS, len(points)) or inside.sum() < LEAST_INSIDE * level.sum():
-            found = (
-                f"{int(inside.sum())} of {len(points)} points in the {view} image ({int(level.sum())} at its height)"
+        if level.sum() < min(MIN_POINTS, len(points)) or inside.sum() < MIN_SHARE_INSIDE * level.sum():
+            counts = f"{int(inside.sum())} of {len(points)} points in the {view} image"
+            raise PairingRejected(
+                "SPINE_OUTSIDE_IMAGE",
+                found=f"{counts} ({int(level.sum())} at its height)",
+                expected="the spine in the image",
+                remedy="check the isocentre and the axes, and that both belong to one scan",
             )
-            _refuse("PROJECTION_OUTSIDE", found, "the spine in the image", "check isocentre, axes and the pair")
+
+
+def _check_views(
+    by_view: Mapping[ViewName, Radiograph], geometries: Mapping[ViewName, ViewGeometry], reconstruction: Reconstruction
+) -> None:
+    images = {view: radiograph.image for view, radiograph in by_view.items()}
+    if views_seem_exchanged(images, geometries, reconstruction):
+        raise PairingRejected(
+            "VIEW_MISMATCH",
+            found="images that fit the reconstruction only with their views exchanged",
+            expected="view tags that name the view of the image",
+            remedy="correct the view tags",
+        )
 
 
 def _loaded(radiograph: Radiograph, geometry: ViewGeometry | None) -> LoadedView:
-    facts = {name: value for name, value in radiograph.facts.items() if name not in _STUDY_FACTS}
     return LoadedView(
         radiograph.image,
         radiograph.identity.sop_uid,
         radiograph.spacing_mm,
         radiograph.calibration,
         geometry,
-        facts=facts,
+        facts={name: value for name, value in radiograph.facts.items() if name not in _STUDY_FACTS},
     )
 
 
-def _facts(radiographs: Any, reconstruction: Reconstruction | None, simulated: bool) -> dict[str, Any]:
+def _dicom_facts(radiographs: Iterable[Radiograph]) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     for radiograph in radiographs:
         facts |= {name: radiograph.facts[name] for name in _STUDY_FACTS if name in radiograph.facts}
-    safe = safe_reconstruction(reconstruction)
-    # A reconstruction knows the age more finely than a DICOM age in whole years.
-    facts |= safe.facts if safe is not None else {}
-    return facts | ({"simulated": True} if simulated else {})
-
-
-def _refuse(code: str, found: str, expected: str, remedy: str) -> NoReturn:
-    raise PairingRejected(code, found=found, expected=expected, remedy=remedy)
+    return facts

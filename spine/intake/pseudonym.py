@@ -1,7 +1,7 @@
-"""Pseudonyms: keyed hashes that stand for patients, instances and file names inside the house.
+"""Pseudonyms: keyed hashes in place of the identifiers of patients, images and files.
 
-Contract: the same identifier under the same key gives the same pseudonym, and without the key nobody can tell which;
-the key stays in the workspace, readable by its owner alone, and is never part of a data set.
+Contract: equal identifiers under the same key give equal pseudonyms, and without the key nobody can find the
+identifier. The key stays in the workspace, readable by its owner only, and is never part of a dataset.
 """
 
 import hashlib
@@ -16,10 +16,10 @@ KEY_BYTES = 32
 
 
 def load_pseudonym_key(path: Path) -> bytes:
-    """Read the key, or make one (mode 600) when there is none.
+    """Read the key; where the file is missing, make one with mode 600.
 
     Raises:
-        PlumblineError: ``PSEUDONYM_KEY_INVALID``: the file holds no key of 32 bytes in hex.
+        PlumblineError: ``PSEUDONYM_KEY_INVALID``: the file does not hold 32 bytes in hex.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -39,9 +39,9 @@ def _read(path: Path) -> bytes:
     if len(key) != KEY_BYTES:
         raise PlumblineError(
             "PSEUDONYM_KEY_INVALID",
-            found="a key file without a key",
+            found="a key file without a valid key",
             expected=f"{KEY_BYTES} bytes in hex",
-            remedy="restore the key; with a new one, patients already in the store get second pseudonyms",
+            remedy="restore the key; with a new one, patients in the store get second pseudonyms",
         )
     return key
 

@@ -1,7 +1,7 @@
-"""What a source offers and what reading it yields: the records between readers and ``ingest``.
+"""The records between a source of studies and ``ingest``, and the protocol that a source implements.
 
-Contract: ``load`` returns a ``LoadedStudy`` or raises ``InputRejected``; identifiers stand only in ``patient``,
-``instance`` and ``key``, which ``ingest`` hashes and nothing prints.
+Contract: ``load`` returns a ``LoadedStudy`` or raises ``InputRejected``. Identifiers are only in ``patient``,
+``instance`` and ``key``; ``ingest`` hashes them and nothing prints them.
 """
 
 import hashlib
@@ -19,16 +19,16 @@ from spine.scanner import ViewGeometry
 from spine.study import CalibrationType, Points2D
 
 READER_VERSION = 1
-"""Raise it when a reader or check changes what it accepts, so that known candidates are read again."""
+"""Increase it when a reader or a check accepts something else than before, so that known candidates are read again."""
 
 
 @dataclass(frozen=True)
 class LoadedView:
-    """One view as read; fields as in ``spine.study.StudyView``.
+    """One view as read; the other fields are those of ``spine.study.StudyView``.
 
     Attributes:
         image: (H, W) uint16.
-        instance: identifier of this very image (SOP Instance UID, file name); hashed by ``ingest``.
+        instance: identifier of the image (SOP Instance UID, file name); ``ingest`` hashes it.
     """
 
     image: NDArray[np.uint16] = field(repr=False)
@@ -42,12 +42,12 @@ class LoadedView:
 
 @dataclass(frozen=True)
 class LoadedStudy:
-    """One study as read, identifiers still in clear.
+    """One study as read, with identifiers that are not hashed yet.
 
     Attributes:
-        patient: identifier of the patient, with its name space (``dicom:...``); hashed by ``ingest``.
-        views: the images there are; may be empty with a reconstruction.
-        reconstruction: 3D points, where they came along.
+        patient: identifier of the patient, with its name space (``dicom:...``); ``ingest`` hashes it.
+        views: the views that exist; may be empty where there is a reconstruction.
+        reconstruction: 3D points, where the study has them.
         facts: facts of the study, JSON values.
     """
 
@@ -58,18 +58,18 @@ class LoadedStudy:
 
 
 class StudyCandidate(Protocol):
-    """Something that may be a study. Picklable, so that it can be read in another process."""
+    """Files that may be a study. Picklable, so that another process can read it."""
 
     @property
     def key(self) -> str:
-        """Names it within its source; the same on every run."""
+        """Its name within the source; the same on every run."""
 
     @property
     def files(self) -> tuple[Path, ...]:
         """Its files, for quarantine."""
 
     def fingerprint(self) -> str:
-        """Changes whenever what ``load`` would read changes; cheap."""
+        """A text that changes whenever the result of ``load`` would change; cheap to compute."""
 
     def load(self) -> LoadedStudy:
         """Read it.
@@ -80,18 +80,18 @@ class StudyCandidate(Protocol):
 
 
 class StudySource(Protocol):
-    """Where studies come from."""
+    """A place where studies come from."""
 
     @property
     def name(self) -> str:
-        """The kind, recorded with every study."""
+        """The kind, which is recorded with every study."""
 
     def candidates(self) -> Sequence[StudyCandidate]:
-        """What there is, in a fixed order."""
+        """All candidates, in a fixed order."""
 
 
 def fingerprint_of(files: Sequence[Path], *further: str) -> str:
-    """SHA-256 over names, sizes and modification times of files and over further text."""
+    """SHA-256 of the names, sizes and modification times of files, and of further text."""
     digest = hashlib.sha256(f"{READER_VERSION}".encode())
     for file in files:
         status = file.stat()

@@ -1,7 +1,7 @@
-"""The door: every kind of source by name.
+"""Every kind of source of studies by name.
 
-Contract: ``open_source`` returns a ``StudySource`` for a known kind and an existing location. To add a reader: a class
-with ``name`` and ``candidates`` (see ``candidate``) and a line in ``READERS``.
+Contract: ``open_source`` returns a ``StudySource`` for a known kind and an existing folder. To add a source, write a
+class with ``name`` and ``candidates`` (see ``records``) and add a line to ``READERS``.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,9 +11,7 @@ from spine.errors import ParametersRejected
 from spine.intake.aasce import AasceSource
 from spine.intake.ct_scans import CtKeypointSource
 from spine.intake.folder import FolderSource
-from spine.intake.records import LoadedStudy, LoadedView, StudyCandidate, StudySource
-
-__all__ = ["READERS", "LoadedStudy", "LoadedView", "StudyCandidate", "StudySource", "open_source"]
+from spine.intake.records import StudySource
 
 READERS: Mapping[str, Callable[[Path], StudySource]] = {
     "folder": FolderSource,
@@ -24,14 +22,15 @@ READERS: Mapping[str, Callable[[Path], StudySource]] = {
 
 
 def open_source(kind: str, location: Path) -> StudySource:
-    """A source of a kind at a location.
+    """The source of a kind at a location.
 
     Raises:
-        ParametersRejected: ``SOURCE_UNKNOWN``, ``SOURCE_MISSING``.
+        ParametersRejected: ``SOURCE_UNKNOWN``: no such kind; ``SOURCE_MISSING``: no such folder.
     """
     if kind not in READERS:
+        expected = f"one of {sorted(READERS)}"
         raise ParametersRejected(
-            "SOURCE_UNKNOWN", found=f"source kind {kind!r}", expected=f"one of {sorted(READERS)}", remedy="correct it"
+            "SOURCE_UNKNOWN", found=f"source kind {kind!r}", expected=expected, remedy="correct the kind of the source"
         )
     if not location.is_dir():
         raise ParametersRejected(

@@ -1,16 +1,17 @@
-"""What two images themselves say about their view tags, held against the reconstruction.
+"""Check of the images against the reconstruction for exchanged views, where the view tags may be wrong.
 
-Two signs, each of them taken with the images as their tags say and exchanged, and each as good in a negative:
+Two measures are compared between the views as tagged and the views exchanged. Both work on a negative too.
 
-- Vertebrae are brighter than most of what lies beside them. The smoothed brightness at each level is ranked among its
-  pixel row within 7 cm; what counts is the mean rank. Hanging arms in a lateral image can outshine the spine.
-- End plates are brighter than the middle of their vertebra. What counts is the mean difference over levels, in its
-  standard errors. It fades when a reconstruction is off by millimetres, and is silent without plates.
+- Vertebrae are brighter than most tissue next to them. The smoothed brightness at each level is ranked within its pixel
+  row, up to 7 cm to each side; the measure is the mean rank. Hanging arms in a lateral image can be brighter than the
+  spine.
+- End plates are brighter than the middle of their vertebra. The measure is the mean difference over the levels, in
+  standard errors. It fades where a reconstruction is off by millimetres, and is 0 without end plates.
 
-Measured on 600 virtual patients of all conditions, fields of view and looks (`python -m benchmarks views`): two good
-pairs were called exchanged (0.3 %), and 95 % of the same pairs with their views exchanged. The rule's constants were
-chosen on another 694, of an earlier renderer, where the true assignment led in every one. Contract: says exchanged
-only with a clear lead; too few visible levels say nothing.
+Measured on 600 virtual patients of all conditions, fields of view and appearances (`python -m benchmarks views`): two
+correct pairs were called exchanged (0.3 %), and 95 % of the same pairs with their views exchanged. The constants were
+chosen on 694 other patients of an earlier renderer, where the true views led in each pair. Contract: views count as
+exchanged only with a clear lead, and never with too few visible levels.
 """
 
 from collections.abc import Mapping
@@ -18,18 +19,20 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates, uniform_filter
 
 from spine.landmarks import VERTEBRAE, VIEWS, ViewName
 from spine.reconstruction.checks import level_centres
 from spine.reconstruction.reconstruction import Reconstruction
-from spine.scanner import Floats, ViewGeometry
+from spine.scanner import ViewGeometry
+from spine.types import Floats
 
 CLEAR_LEAD = 1.2
-LEAST_LEVELS = 5
+MIN_LEVELS = 5
 SMOOTHING_MM = 8.0
 BESIDE_MM = 70.0
 RANK_WEIGHT = 20.0
-"""A lead of 0.05 in the mean rank says as much as one standard error of the plates."""
+"""A lead of 0.05 in the mean rank counts as much as one standard error of the end plates."""
 
 Image = NDArray[np.uint16]
 Placed = Mapping[ViewName, tuple[Floats, ViewGeometry]]
@@ -43,8 +46,8 @@ def views_seem_exchanged(
     """Whether the (H, W) images fit the reconstruction clearly better with their views exchanged.
 
     Args:
-        images: by the view their tags claim.
-        geometries: their places in the scanner, by the same view.
+        images: view that the tags name -> (H, W) image.
+        geometries: same view -> place of the image in the scanner.
         reconstruction: of the study, LPS mm.
     """
     if len(images) < 2 or len(geometries) < 2:
@@ -57,8 +60,8 @@ def views_seem_exchanged(
     if claimed is None or exchanged is None:
         return False
     plates = _plates(reconstruction)
-    shown = [_plate_contrast(place(plain, geometries), plates) for place in (_as_claimed, _as_exchanged)]
-    return RANK_WEIGHT * (exchanged - claimed) + shown[1] - shown[0] > CLEAR_LEAD
+    contrast = [_plate_contrast(place(plain, geometries), plates) for place in (_as_claimed, _as_exchanged)]
+    return RANK_WEIGHT * (exchanged - claimed) + contrast[1] - contrast[0] > CLEAR_LEAD
 
 
 def _as_claimed(images: Mapping[ViewName, Floats], geometries: Mapping[ViewName, ViewGeometry]) -> Placed:
@@ -66,7 +69,7 @@ def _as_claimed(images: Mapping[ViewName, Floats], geometries: Mapping[ViewName,
 
 
 def _as_exchanged(images: Mapping[ViewName, Floats], geometries: Mapping[ViewName, ViewGeometry]) -> Placed:
-    """Each image looked at as if it were the other view: its own pixels, the other view's source."""
+    """Each image as if it were the other view: its own pixels, the other view's source."""
     found: dict[ViewName, tuple[Floats, ViewGeometry]] = {}
     for view, other in zip(VIEWS, VIEWS[::-1], strict=True):
         own = geometries[other]
@@ -75,15 +78,13 @@ def _as_exchanged(images: Mapping[ViewName, Floats], geometries: Mapping[ViewNam
 
 
 def _smoothed(image: Floats, geometry: ViewGeometry) -> Floats:
-    from scipy.ndimage import uniform_filter
-
     size = tuple(max(1, round(SMOOTHING_MM / spacing)) for spacing in geometry.spacing_mm)
     smooth: Floats = uniform_filter(image, size=size)
     return smooth
 
 
 def _mean_rank(views: Placed, points: Floats) -> float | None:
-    """Mean over views and visible levels; a level beside the image ranks 0. None with too few levels."""
+    """Mean rank over views and visible levels; a level beside the image ranks 0. None with too few levels."""
     ranks: list[float] = []
     beside = 0
     for image, geometry in views.values():
@@ -96,15 +97,15 @@ def _mean_rank(views: Placed, points: Floats) -> float | None:
                 ranks.append(float(np.mean(around < image[row, column])))
             else:
                 beside += 1
-    if len(ranks) + beside < LEAST_LEVELS * len(views):
+    if len(ranks) + beside < MIN_LEVELS * len(views):
         return None
-    # In a negative all that is seen counts the other way round; what is beside the image is so in both.
+    # A negative reverses the ranks of visible levels; a level beside the image ranks 0 in both.
     bright, dark = sum(ranks), len(ranks) - sum(ranks)
     return max(bright, dark) / (len(ranks) + beside)
 
 
 def _plates(reconstruction: Reconstruction) -> Floats:
-    """(V, 2, 3) upper and lower plate of every level that has both."""
+    """(V, 2, 3) upper and lower plate centres of every level that has both, LPS mm."""
     points = reconstruction.points
     both = [(f"{level}_sup", f"{level}_inf") for level in VERTEBRAE]
     found = [(points[upper], points[lower]) for upper, lower in both if upper in points and lower in points]
@@ -112,9 +113,7 @@ def _plates(reconstruction: Reconstruction) -> Floats:
 
 
 def _plate_contrast(views: Placed, plates: Floats) -> float:
-    """Mean over both views of |plates minus middles| in standard errors; 0 for a view with too few levels."""
-    from scipy.ndimage import map_coordinates
-
+    """Mean over both views of |plate minus middle brightness| in standard errors; 0 for a view with too few levels."""
     found = 0.0
     for image, geometry in views.values():
         places = geometry.project(plates)  # (V, 2, 2)
@@ -122,6 +121,6 @@ def _plate_contrast(views: Placed, plates: Floats) -> float:
         grey = map_coordinates(image, [places[..., 1], places[..., 0]], order=1, mode="constant", cval=np.nan)
         step = grey[:, :2].mean(axis=1) - grey[:, 2]
         step = step[np.isfinite(step)]
-        if len(step) >= LEAST_LEVELS and step.std() > 0:
+        if len(step) >= MIN_LEVELS and step.std() > 0:
             found += abs(step.mean()) / (step.std() / np.sqrt(len(step))) / len(views)
     return float(found)

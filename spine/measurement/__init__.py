@@ -1,1 +1,14 @@
-"""Alignment parameters: one definition each, in one place (``registry``)."""
+"""Alignment parameters of the spine: one definition each, from points in the two anatomical planes.
+
+Finding the points does not belong here: see ``inference``. Agreement with a reference does not either: see
+``validation.evaluation``.
+
+    coronal    Cobb angles, secondary curves, coronal balance
+    fusion     tilts of end plates, weighted against those of their neighbours
+    margins    plate margins of one view, placed in space
+    measure    all parameters of one study
+    planes     points in the sagittal and the coronal plane
+    registry   the table of parameters: name, definition, unit, sign, source
+    sagittal   kyphosis, lordosis and the pelvic angles
+    tilts      tilts of end plates
+"""

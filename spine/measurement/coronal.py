@@ -1,9 +1,9 @@
 """Coronal parameters: Cobb angles with end vertebrae, apex and side, secondary curves, balance.
 
-Contract: (horizontal, up) with the patient's left positive; tilts positive when a plate's left side is higher. The
-Cobb angle of end plates is the largest |tilt of an upper plate - tilt of a lower plate| over pairs of a cranial and a
-more caudal vertebra; its sign tells the side: above the apex of a curve that is convex to the left the spine leans to
-the right, so plates have their left side high, below it low.
+Contract: coordinates are (horizontal, up) with the patient's left positive. A tilt is positive when the left side of
+the plate is higher. The Cobb angle of end plates is the largest |tilt of an upper plate - tilt of a lower plate| over
+pairs of a cranial and a more caudal vertebra. The sign of the difference gives the side. Above the apex of a curve that
+is convex to the left, the spine leans to the right, so the left side of a plate is high; below the apex it is low.
 """
 
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from spine.measurement.planes import PlanePoints
 from spine.measurement.registry import Measured
 from spine.measurement.sagittal import absent
 from spine.measurement.tilts import PlateTilts, vertebra_sigma, vertebra_tilts
+from spine.types import Floats
 
-MINIMUM_VERTEBRAE = 6
-"""A Cobb angle over fewer visible vertebrae than this says nothing about the curve."""
+MIN_VERTEBRAE = 6
+"""A Cobb angle over fewer visible vertebrae does not describe the curve."""
 
-
-_SAME_TURN = 6
-"""Decimals of a degree beyond which two turns are the same."""
+_TIE_DECIMALS = 6
+"""Angles that are equal to so many decimals of a degree are ties."""
 
 
 @dataclass(frozen=True)
@@ -30,54 +30,55 @@ class Curve:
 
     Attributes:
         upper, lower: end vertebrae.
-        turn_deg: tilt of the upper end vertebra's upper plate minus that of the lower one's lower plate;
-            its size is the Cobb angle, positive means convex to the patient's left.
+        angle_deg: tilt of the upper plate of ``upper`` minus tilt of the lower plate of ``lower``. Its size is the Cobb
+            angle; it is positive when the curve is convex to the patient's left.
     """
 
     upper: str
     lower: str
-    turn_deg: float
+    angle_deg: float
 
     @property
     def side(self) -> str:
         """Side of the convexity."""
-        return "left" if self.turn_deg > 0 else "right"
+        return "left" if self.angle_deg > 0 else "right"
 
 
 def end_plate_curves(tilts: PlateTilts) -> tuple[Curve, Curve | None, Curve | None] | None:
     """(major, cranial secondary, caudal secondary) curve, or None with too few vertebrae.
 
-    The major curve is the largest; a secondary curve shares an end vertebra with it and turns the other way.
+    The major curve is the largest. A secondary curve shares an end vertebra with it and is convex to the other side.
     """
     levels = [v for v in VERTEBRAE if f"{v}_sup" in tilts.degrees and f"{v}_inf" in tilts.degrees]
-    if len(levels) < MINIMUM_VERTEBRAE:
+    if len(levels) < MIN_VERTEBRAE:
         return None
     upper = np.array([tilts.degrees[f"{v}_sup"] for v in levels])
     lower = np.array([tilts.degrees[f"{v}_inf"] for v in levels])
-    turn = np.where(np.triu(np.ones((len(levels),) * 2, dtype=bool), 1), upper[:, None] - lower[None, :], 0.0)
-    # Rounded, so that of equal turns the most cranial wins whatever the last bit says.
-    i, j = np.unravel_index(int(np.argmax(np.round(np.abs(turn), _SAME_TURN))), turn.shape)
-    if i == j:  # a perfectly straight spine: every turn is zero
+    angles = np.where(np.triu(np.ones((len(levels),) * 2, dtype=bool), 1), upper[:, None] - lower[None, :], 0.0)
+    # Rounded, so that the most cranial of equal angles wins and not the last bit.
+    i, j = np.unravel_index(int(np.argmax(np.round(np.abs(angles), _TIE_DECIMALS))), angles.shape)
+    if i == j:  # a perfectly straight spine: every angle is zero
         i, j = np.intp(0), np.intp(len(levels) - 1)
-    major = Curve(levels[i], levels[j], float(turn[i, j]))
-    against = -np.sign(major.turn_deg) * turn
-    cranial = _largest([(k, int(i)) for k in range(int(i))], against, turn, levels)
-    caudal = _largest([(int(j), k) for k in range(int(j) + 1, len(levels))], against, turn, levels)
+    major = Curve(levels[i], levels[j], float(angles[i, j]))
+    opposite = -np.sign(major.angle_deg) * angles
+    cranial = _largest([(k, int(i)) for k in range(int(i))], opposite, angles, levels)
+    caudal = _largest([(int(j), k) for k in range(int(j) + 1, len(levels))], opposite, angles, levels)
     return major, cranial, caudal
 
 
-def _largest(pairs: list[tuple[int, int]], against: np.ndarray, turn: np.ndarray, levels: list[str]) -> Curve | None:
-    opposite = [pair for pair in pairs if against[pair] > 10.0**-_SAME_TURN]
-    if not opposite:
+def _largest(pairs: list[tuple[int, int]], opposite: Floats, angles: Floats, levels: list[str]) -> Curve | None:
+    """The curve of the pair with the largest ``opposite``, or None where none is positive."""
+    positive = [pair for pair in pairs if opposite[pair] > 10.0**-_TIE_DECIMALS]
+    if not positive:
         return None
-    upper, lower = max(opposite, key=lambda pair: round(float(against[pair]), _SAME_TURN))
-    return Curve(levels[upper], levels[lower], float(turn[upper, lower]))
+    upper, lower = max(positive, key=lambda pair: round(float(opposite[pair]), _TIE_DECIMALS))
+    return Curve(levels[upper], levels[lower], float(angles[upper, lower]))
 
 
 def apex_of(points: PlanePoints, curve: Curve) -> str | None:
-    """The vertebra or disc of a curve that lies farthest from the line between its end vertebrae."""
+    """The vertebra (``T8``) or disc (``T8/T9``) of a curve farthest from the line between its end vertebrae."""
     span = VERTEBRAE[VERTEBRAE.index(curve.upper) : VERTEBRAE.index(curve.lower) + 1]
-    candidates: dict[str, np.ndarray] = {}
+    candidates: dict[str, Floats] = {}
     for level, below in zip(span, (*span[1:], None), strict=True):
         if points.has(f"{level}_sup", f"{level}_inf"):
             candidates[level] = (points.points[f"{level}_sup"] + points.points[f"{level}_inf"]) / 2
@@ -96,7 +97,7 @@ def cobb_angles(points: PlanePoints, tilts: PlateTilts) -> dict[str, Measured]:
     curves = end_plate_curves(tilts)
     names = ("cobb", "cobb_secondary_cranial", "cobb_secondary_caudal")
     if curves is None:
-        reason = f"fewer than {MINIMUM_VERTEBRAE} vertebrae with both end plates visible"
+        reason = f"fewer than {MIN_VERTEBRAE} vertebrae with both end plates visible"
         return dict.fromkeys(names, Measured(None, "deg", reason, absent_code="TOO_FEW_VERTEBRAE"))
     return {name: _as_measured(points, tilts, curve) for name, curve in zip(names, curves, strict=True)}
 
@@ -108,16 +109,19 @@ def _as_measured(points: PlanePoints, tilts: PlateTilts, curve: Curve | None) ->
     if apex := apex_of(points, curve):
         detail["apex"] = apex
     sigma = tilts.joint_sigma(f"{curve.upper}_sup", f"{curve.lower}_inf")
-    return Measured(abs(curve.turn_deg), "deg", detail=detail, sigma=sigma)
+    return Measured(abs(curve.angle_deg), "deg", detail=detail, sigma=sigma)
 
 
 def midline_cobb(points: PlanePoints, tilts: PlateTilts) -> Measured:
-    """Largest angle between the mid-lines of two vertebrae, the mid-line being the mean of both plate tilts
-    (or, where only body centres are known, perpendicular to the line through them)."""
+    """Largest angle between the mid-lines of two vertebrae.
+
+    A mid-line has the mean tilt of both plates. Where only body centres are known, it is perpendicular to the line
+    through them.
+    """
     by_level = vertebra_tilts(points, tilts)
     levels = list(by_level)
-    if len(levels) < MINIMUM_VERTEBRAE:
-        reason = f"fewer than {MINIMUM_VERTEBRAE} vertebrae with both end plates or the body visible"
+    if len(levels) < MIN_VERTEBRAE:
+        reason = f"fewer than {MIN_VERTEBRAE} vertebrae with both end plates or the body visible"
         return Measured(None, "deg", reason, absent_code="TOO_FEW_VERTEBRAE")
     middle = np.array(list(by_level.values()))
     upper, lower = sorted((int(np.argmax(middle)), int(np.argmin(middle))))
@@ -127,7 +131,7 @@ def midline_cobb(points: PlanePoints, tilts: PlateTilts) -> Measured:
 
 
 def coronal_balance_t1(points: PlanePoints) -> Measured:
-    """Horizontal offset of the middle of T1 from the S1 centre, mm, left positive."""
+    """Horizontal offset of the middle of T1 from the S1 centre, mm; positive to the patient's left."""
     if points.lengths_reason is not None:
         return Measured(None, "mm", points.lengths_reason, absent_code="LENGTHS_UNCALIBRATED")
     if missing := points.missing("T1_sup", "T1_inf", "S1_sup"):

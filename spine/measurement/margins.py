@@ -1,8 +1,9 @@
-"""Plate margins that one view shows, brought into space at the depth of the plate's centre.
+"""Plate margins that one view shows, placed in space at the depth of the plate centre.
 
-Contract: LPS mm. Left and right margins come from the frontal view, front and back from the lateral one; each lies as
-deep as its plate's centre, which is off by a few mm in a turned vertebra. The plate's tilt in the plane of the view
-needs no more: heights come from the image itself, and depth only scales across, by a thousandth for a millimetre.
+Contract: LPS mm. Left and right margins come from the frontal view, front and back margins from the lateral view. Each
+gets the depth of its plate centre, which is wrong by a few mm in a rotated vertebra. That is exact enough for the tilt
+of the plate in the plane of the view: the height comes from the image, and 1 mm of depth scales the horizontal by 0.1
+%.
 """
 
 from collections.abc import Mapping
@@ -10,14 +11,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from spine.landmarks import MARGINS175, ViewName
-from spine.scanner import Floats, ViewGeometry
+from spine.scanner import ViewGeometry
 from spine.study import Points2D
+from spine.types import Floats
 
 _AXES: Mapping[ViewName, tuple[int, int]] = {"frontal": (0, 1), "lateral": (1, 0)}
-"""Which coordinate lies across the image, and which is the depth."""
+"""View -> (coordinate across the image, coordinate of the depth)."""
 
 _PLATE_OF: Mapping[ViewName, Mapping[str, str]] = {
-    view: {name: name.rsplit("_", 1)[0] for name, only in MARGINS175.only.items() if only == view} for view in _AXES
+    view: {name: name.rsplit("_", 1)[0] for name, only in MARGINS175.only_in.items() if only == view} for view in _AXES
 }
 """View -> margin -> its plate."""
 
@@ -25,12 +27,12 @@ _PLATE_OF: Mapping[ViewName, Mapping[str, str]] = {
 def margins_in_space(
     centres: Mapping[str, Floats], points: Mapping[ViewName, Points2D], geometry: Mapping[ViewName, ViewGeometry]
 ) -> dict[str, Floats]:
-    """(3,) LPS mm of every margin that its view shows.
+    """Margin -> (3,) LPS mm, for every margin that its view shows.
 
     Args:
-        centres: plate -> (3,) LPS mm; a plate without one has no margins.
-        points: view -> landmark -> (2,) (column, row).
-        geometry: of the views.
+        centres: plate -> (3,) LPS mm; margins of plates without a centre are left out.
+        points: view -> landmark -> (2,) (column, row) in pixels.
+        geometry: view -> place of the image in the scanner.
     """
     found: dict[str, Floats] = {}
     for view, (across, deep) in _AXES.items():

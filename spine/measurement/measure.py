@@ -1,6 +1,7 @@
-"""All parameters of one study at once.
+"""All parameters of one study.
 
-Contract: the result has exactly the registry's keys; what the given planes cannot yield is absent with its reason.
+Contract: the result has exactly the keys of the registry. A parameter that the given planes cannot yield is absent,
+with its reason.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ _VIEW_OF_PLANE: Mapping[Plane, str] = {"sagittal": "lateral", "coronal": "fronta
 
 
 def measure(planes: Mapping[Plane, PlanePoints]) -> dict[str, Measured]:
-    """Measure every parameter of the registry on the planes there are."""
+    """Parameter -> measured value or absence, from the planes that are given (see ``planes``)."""
     measured: dict[str, Measured] = {}
     if "sagittal" in planes:
         measured |= _measure_sagittal(planes["sagittal"])

@@ -1,7 +1,7 @@
-"""Points laid into the two anatomical planes, whatever they came from.
+"""Points in the two anatomical planes, from 3D points or from one image.
 
-Contract: coordinates are (horizontal, up); horizontal grows to the front in the sagittal and to the patient's left in
-the coronal plane; angles are right in any unit, lengths only where ``lengths_reason`` is None.
+Contract: coordinates are (horizontal, up). In the sagittal plane the horizontal grows to the front, in the coronal
+plane to the patient's left. Angles are correct in any unit, lengths only where ``lengths_reason`` is None.
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ import numpy as np
 from spine.landmarks import ViewName
 from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.measurement.registry import Plane
-from spine.scanner import Floats
 from spine.study import LENGTHS_ALLOWED, CalibrationType, Points2D
+from spine.types import Floats
 
 PLANE_OF_VIEW: Mapping[ViewName, Plane] = {"frontal": "coronal", "lateral": "sagittal"}
 
@@ -25,10 +25,10 @@ class PlanePoints:
     Attributes:
         plane: ``sagittal`` or ``coronal``.
         points: landmark -> (2,) (horizontal, up); absent landmarks have no key.
-        lengths_reason: None where the unit is mm in the patient, else why lengths must not be reported.
-        sigma: landmark -> standard deviation of each of its coordinates, in the unit of ``points``; landmarks whose
-            uncertainty is unknown (a reference has none) have no key.
-        neighbour_width: how far neighbouring plates may differ, see ``fusion``; only used where ``sigma`` is known.
+        lengths_reason: None where the unit is mm in the patient, otherwise why lengths must not be reported.
+        sigma: landmark -> standard deviation of each of its coordinates, in the unit of ``points``; a landmark whose
+            uncertainty is unknown has no key, so a reference has none.
+        neighbour_width: how far neighbouring plates may differ, see ``fusion``; used only where ``sigma`` is known.
     """
 
     plane: Plane
@@ -38,15 +38,15 @@ class PlanePoints:
     neighbour_width: float = NEIGHBOUR_WIDTH
 
     def has(self, *names: str) -> bool:
-        """Whether all named points are present."""
+        """Whether all these points are present."""
         return all(name in self.points for name in names)
 
     def missing(self, *names: str) -> list[str]:
-        """The named points that are absent."""
+        """Those of these points that are absent."""
         return [name for name in names if name not in self.points]
 
     def joint_sigma(self, *names: str) -> float | None:
-        """Standard deviation of a sum of independent coordinates of the named points; None where one is unknown."""
+        """Standard deviation of a sum of independent coordinates of these points; None where one is unknown."""
         if any(name not in self.sigma for name in names):
             return None
         return float(np.sqrt(sum(self.sigma[name] ** 2 for name in names)))
@@ -55,10 +55,13 @@ class PlanePoints:
 def planes_from_points_3d(
     points: Mapping[str, Floats], sigma_mm: Mapping[ViewName, Mapping[str, float]] | None = None
 ) -> dict[Plane, PlanePoints]:
-    """Both planes from 3D points (LPS mm), by orthographic projection along y and x.
+    """Both planes from 3D points, by orthographic projection along y and x.
 
-    This is the patient-plane definition: free of the fan beam's magnification, hence the reference. ``sigma_mm`` is,
-    for each view, the standard deviation of its landmarks in mm in the patient.
+    This is the reference definition, because it is free of the magnification of the fan beam.
+
+    Args:
+        points: landmark -> (3,) LPS mm.
+        sigma_mm: view -> landmark -> standard deviation in mm in the patient, where known.
     """
     known = sigma_mm or {}
     sagittal = {name: np.array([-p[1], p[2]]) for name, p in points.items()}
@@ -76,13 +79,20 @@ def planes_from_view(
     calibration: CalibrationType,
     sigma_px: Mapping[str, float] | None = None,
 ) -> dict[Plane, PlanePoints]:
-    """The one plane a single image shows, from (column, row) pixels of a canonical image.
+    """The plane that one image shows.
 
-    Pixels become mm before any angle is taken, because row and column spacing may differ; without a
-    spacing pixels are taken as square. ``sigma_px`` is the standard deviation of landmarks, in pixels.
+    Pixels become mm before any angle is taken, because row and column spacing may differ. Without a spacing, pixels are
+    taken as square.
+
+    Args:
+        view: of the image.
+        points: landmark -> (2,) (column, row) in pixels of the canonical image.
+        spacing_mm: (row, column), or None.
+        calibration: where the spacing comes from.
+        sigma_px: landmark -> standard deviation in pixels, where known.
     """
     row_mm, column_mm = spacing_mm or (1.0, 1.0)
-    forward = -1.0 if view == "lateral" else 1.0  # canonical laterals look to the left: columns run to the back
+    forward = -1.0 if view == "lateral" else 1.0  # the columns of a canonical lateral run to the back
     planar = {name: np.array([forward * p[0] * column_mm, -p[1] * row_mm]) for name, p in points.items()}
     plane = PLANE_OF_VIEW[view]
     sigma = {name: s * row_mm for name, s in (sigma_px or {}).items()}
@@ -91,7 +101,7 @@ def planes_from_view(
 
 def _lengths_reason(spacing_mm: tuple[float, float] | None, calibration: CalibrationType) -> str | None:
     if spacing_mm is None:
-        return "the image carries no pixel spacing"
+        return "the image has no pixel spacing"
     if calibration not in LENGTHS_ALLOWED:
-        return f"the image's spacing is of type {calibration}, which is not calibrated to the patient"
+        return f"the pixel spacing is of type {calibration}, which is not calibrated to the patient"
     return None

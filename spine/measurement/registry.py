@@ -1,7 +1,7 @@
-"""Every parameter Plumbline measures: name, definition, unit, sign and source, in one table.
+"""The table of the parameters that Plumbline measures: name, definition, unit, sign and source.
 
-Contract: a parameter that is not in ``PARAMETERS`` does not exist; a value is either a finite number with its unit or
-absent with a reason, never NaN.
+Contract: only parameters in ``PARAMETERS`` exist. A value is a finite number with its unit, or absent with a reason; it
+is never NaN.
 """
 
 import math
@@ -13,17 +13,17 @@ Plane = Literal["sagittal", "coronal"]
 Unit = Literal["deg", "mm"]
 
 ABSENT_CODES: Mapping[str, str] = {
-    "VIEW_MISSING": "the view that shows the parameter's plane was not given",
-    "VIEW_REFUSED": "that view was given, but was not taken for a radiograph of a whole spine",
-    "LANDMARKS_NOT_SEEN": "landmarks that the definition needs were not seen",
-    "LANDMARKS_AT_OTHER_HEIGHTS": "both views saw such landmarks, but at heights too far apart to be the same",
-    "LANDMARKS_NOT_DRAWN": "such landmarks would lie where nothing is drawn in the image (covered, cut out)",
-    "MARGINS_REVERSED": "the margins of a plate were found in reversed order",
-    "TOO_FEW_VERTEBRAE": "fewer vertebrae were seen than a curve is measured over",
-    "LENGTHS_UNCALIBRATED": "the image has no spacing, or none in the patient, and the parameter is a length",
-    "NO_ANSWER": "in an evaluation: no prediction speaks of the parameter",
+    "VIEW_MISSING": "the view that shows the plane of the parameter is missing",
+    "VIEW_REFUSED": "that view is present, but does not count as a radiograph of a whole spine",
+    "LANDMARKS_NOT_SEEN": "landmarks that the definition needs are not visible",
+    "LANDMARK_HEIGHTS_DIFFER": "both views show such landmarks, but their heights differ too much to be one point",
+    "LANDMARKS_IN_BLANK_REGION": "such landmarks would lie where the image is blank (covered, cut out)",
+    "MARGINS_REVERSED": "the margins of a plate are in reversed order",
+    "TOO_FEW_VERTEBRAE": "fewer vertebrae are visible than a curve is measured over",
+    "LENGTHS_UNCALIBRATED": "the parameter is a length, and the image has no spacing that is calibrated to the patient",
+    "NOT_PREDICTED": "in an evaluation: the prediction does not contain the parameter",
 }
-"""Why a parameter has no value: stable codes, and what each means."""
+"""Stable codes of the reasons why a parameter has no value, with their meaning."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,13 @@ class Measured:
         value: in ``unit``, or None.
         unit: ``deg`` or ``mm``.
         absent_reason: why there is no value; None exactly when there is one.
-        detail: named findings beside the number (end vertebrae, apex, side ...).
-        sigma: standard deviation as it follows from the landmarks' own, where those are known.
-        interval: (low, high) that holds the true value nine times in ten, where a model was calibrated for it.
+        detail: findings that go with the number (end vertebrae, apex, side ...).
+        sigma: standard deviation that follows from those of the landmarks, where they are known.
+        interval: 90 % interval (low, high), where the model has a calibration.
         absent_code: the reason as one of ``ABSENT_CODES``; None exactly when there is a value.
+
+    Raises:
+        ValueError: both or neither of value and reason, an unknown code, or a value that is not finite.
     """
 
     value: float | None
@@ -50,9 +53,9 @@ class Measured:
 
     def __post_init__(self) -> None:
         if (self.value is None) == (self.absent_reason is None):
-            raise ValueError("a parameter has either a value or a reason for its absence")
+            raise ValueError("a parameter has either a value or a reason for its absence, not both or neither")
         if (self.absent_reason is None) != (self.absent_code is None) or self.absent_code not in (None, *ABSENT_CODES):
-            raise ValueError(f"a reason goes with one of the known codes, not with {self.absent_code!r}")
+            raise ValueError(f"a reason needs one of the known codes, not {self.absent_code!r}")
         if self.value is not None and not math.isfinite(self.value):
             raise ValueError(f"a measured value must be finite, not {self.value}")
 
@@ -67,14 +70,14 @@ class Parameter:
     """Definition of one parameter.
 
     Attributes:
-        name: key everywhere (records, metrics, policies).
-        label: for people.
-        plane: the plane, hence the view, that yields it.
+        name: key in records, metrics and policies.
+        label: display name.
+        plane: the plane that it is measured in, which decides the view.
         unit: ``deg`` or ``mm``.
         definition: what is measured between what.
-        sign: what positive means.
+        sign: meaning of a positive value.
         source: where the definition comes from.
-        in_paper: whether Galbusera 2019 reports it.
+        in_paper: whether Galbusera et al. 2019 report it.
     """
 
     name: str
@@ -89,131 +92,135 @@ class Parameter:
 
 _TABLE: tuple[Parameter, ...] = (
     Parameter(
-        "thoracic_kyphosis_t4_t12",
-        "Thoracic kyphosis T4-T12",
-        "sagittal",
-        "deg",
-        "tilt of the upper end plate of T4 minus tilt of the lower end plate of T12",
-        "kyphosis positive",
-        "Galbusera 2019; tilt convention of docs/sources.md, definitions and signs",
-        True,
+        name="thoracic_kyphosis_t4_t12",
+        label="Thoracic kyphosis T4-T12",
+        plane="sagittal",
+        unit="deg",
+        definition="tilt of the upper end plate of T4 minus tilt of the lower end plate of T12",
+        sign="kyphosis positive",
+        source="Galbusera 2019; tilt convention of docs/sources.md, definitions and signs",
+        in_paper=True,
     ),
     Parameter(
-        "lumbar_lordosis_l1_l5",
-        "Lumbar lordosis L1-L5",
-        "sagittal",
-        "deg",
-        "tilt of the lower end plate of L5 minus tilt of the upper end plate of L1",
-        "lordosis positive",
-        "Galbusera 2019",
-        True,
+        name="lumbar_lordosis_l1_l5",
+        label="Lumbar lordosis L1-L5",
+        plane="sagittal",
+        unit="deg",
+        definition="tilt of the lower end plate of L5 minus tilt of the upper end plate of L1",
+        sign="lordosis positive",
+        source="Galbusera 2019",
+        in_paper=True,
     ),
     Parameter(
-        "lumbar_lordosis_l1_s1",
-        "Lumbar lordosis L1-S1",
-        "sagittal",
-        "deg",
-        "tilt of the S1 end plate minus tilt of the upper end plate of L1",
-        "lordosis positive",
-        "Polly 1996; Protopsaltis 2014",
+        name="lumbar_lordosis_l1_s1",
+        label="Lumbar lordosis L1-S1",
+        plane="sagittal",
+        unit="deg",
+        definition="tilt of the S1 end plate minus tilt of the upper end plate of L1",
+        sign="lordosis positive",
+        source="Polly 1996; Protopsaltis 2014",
     ),
     Parameter(
-        "pelvic_incidence",
-        "Pelvic incidence",
-        "sagittal",
-        "deg",
-        "angle between the normal of the S1 end plate at its centre and the line from there to the middle of "
-        "both hip centres; equals pelvic tilt plus sacral slope",
-        "positive",
-        "Legaye 1998; Galbusera 2019",
-        True,
+        name="pelvic_incidence",
+        label="Pelvic incidence",
+        plane="sagittal",
+        unit="deg",
+        definition="angle between the normal of the S1 end plate at its centre and the line from there to the middle "
+        "of both hip centres; equals pelvic tilt plus sacral slope",
+        sign="positive",
+        source="Legaye 1998; Galbusera 2019",
+        in_paper=True,
     ),
     Parameter(
-        "sacral_slope",
-        "Sacral slope",
-        "sagittal",
-        "deg",
-        "tilt of the S1 end plate against the horizontal",
-        "positive when it slopes down to the front",
-        "Legaye 1998; Galbusera 2019",
-        True,
+        name="sacral_slope",
+        label="Sacral slope",
+        plane="sagittal",
+        unit="deg",
+        definition="tilt of the S1 end plate against the horizontal",
+        sign="positive when it slopes down to the front",
+        source="Legaye 1998; Galbusera 2019",
+        in_paper=True,
     ),
     Parameter(
-        "pelvic_tilt",
-        "Pelvic tilt",
-        "sagittal",
-        "deg",
-        "angle between the vertical and the line from the middle of the S1 end plate to the middle of both hip centres",
-        "positive when the hips lie in front of S1",
-        "Legaye 1998; Galbusera 2019",
-        True,
+        name="pelvic_tilt",
+        label="Pelvic tilt",
+        plane="sagittal",
+        unit="deg",
+        definition="angle between the vertical and the line from the middle of the S1 end plate to the middle of both "
+        "hip centres",
+        sign="positive when the hips lie in front of S1",
+        source="Legaye 1998; Galbusera 2019",
+        in_paper=True,
     ),
     Parameter(
-        "t1_pelvic_angle",
-        "T1 pelvic angle",
-        "sagittal",
-        "deg",
-        "angle at the middle of both hip centres between the lines to the middle of T1 and to the middle of the S1 end "
-        "plate; equals pelvic tilt plus the inclination of the line from the hips to T1",
-        "positive when T1 lies in front of the line from the hips to S1",
-        "Protopsaltis 2014",
+        name="t1_pelvic_angle",
+        label="T1 pelvic angle",
+        plane="sagittal",
+        unit="deg",
+        definition="angle at the middle of both hip centres between the lines to the middle of T1 and to the middle of "
+        "the S1 end plate; equals pelvic tilt plus the inclination of the line from the hips to T1",
+        sign="positive when T1 lies in front of the line from the hips to S1",
+        source="Protopsaltis 2014",
     ),
     Parameter(
-        "pi_minus_ll",
-        "PI - LL",
-        "sagittal",
-        "deg",
-        "pelvic incidence minus lumbar lordosis L1-S1",
-        "positive when lordosis is too small",
-        "Schwab 2012",
+        name="pi_minus_ll",
+        label="PI - LL",
+        plane="sagittal",
+        unit="deg",
+        definition="pelvic incidence minus lumbar lordosis L1-S1",
+        sign="positive when lordosis is too small",
+        source="Schwab 2012",
     ),
     Parameter(
-        "cobb",
-        "Cobb angle (end plates)",
-        "coronal",
-        "deg",
-        "largest angle between the upper end plate of a cranial and the lower end plate of a more caudal vertebra, "
-        "over the visible ones of T1-L5 (at least six)",
-        "not signed; the side of the convexity is named beside it",
-        "Cobb 1948; AO Surgery Reference",
-        True,
+        name="cobb",
+        label="Cobb angle (end plates)",
+        plane="coronal",
+        unit="deg",
+        definition="largest angle between the upper end plate of a cranial and the lower end plate of a more caudal "
+        "vertebra, over the visible ones of T1-L5 (at least six)",
+        sign="not signed; the side of the convexity is reported with it",
+        source="Cobb 1948; AO Surgery Reference",
+        in_paper=True,
     ),
     Parameter(
-        "cobb_midline",
-        "Cobb angle (mid-lines)",
-        "coronal",
-        "deg",
-        "largest angle between the mid-lines (mean of upper and lower plate direction) of two vertebrae T1-L5",
-        "not signed",
-        "AASCE 2019 reference angles (Wu 2017)",
+        name="cobb_midline",
+        label="Cobb angle (mid-lines)",
+        plane="coronal",
+        unit="deg",
+        definition="largest angle between the mid-lines (mean of upper and lower plate direction) of two vertebrae "
+        "T1-L5",
+        sign="not signed",
+        source="AASCE 2019 reference angles (Wu 2017)",
     ),
     Parameter(
-        "cobb_secondary_cranial",
-        "Cobb angle above the major curve",
-        "coronal",
-        "deg",
-        "largest end plate angle of a curve that ends at the major curve's upper end vertebra, of opposite side",
-        "not signed",
-        "AO Surgery Reference",
+        name="cobb_secondary_cranial",
+        label="Cobb angle above the major curve",
+        plane="coronal",
+        unit="deg",
+        definition="largest end plate angle of a curve that ends at the major curve's upper end vertebra, of opposite "
+        "side",
+        sign="not signed",
+        source="AO Surgery Reference",
     ),
     Parameter(
-        "cobb_secondary_caudal",
-        "Cobb angle below the major curve",
-        "coronal",
-        "deg",
-        "largest end plate angle of a curve that begins at the major curve's lower end vertebra, of opposite side",
-        "not signed",
-        "AO Surgery Reference",
+        name="cobb_secondary_caudal",
+        label="Cobb angle below the major curve",
+        plane="coronal",
+        unit="deg",
+        definition="largest end plate angle of a curve that begins at the major curve's lower end vertebra, of "
+        "opposite side",
+        sign="not signed",
+        source="AO Surgery Reference",
     ),
     Parameter(
-        "coronal_balance_t1",
-        "Coronal balance (T1)",
-        "coronal",
-        "mm",
-        "horizontal distance of the middle of T1 from the vertical through the middle of the S1 end plate "
+        name="coronal_balance_t1",
+        label="Coronal balance (T1)",
+        plane="coronal",
+        unit="mm",
+        definition="horizontal distance of the middle of T1 from the vertical through the middle of the S1 end plate "
         "(C7, of the usual definition, is not among the landmarks)",
-        "positive to the patient's left",
-        "docs/sources.md, definitions and signs; T1 in place of C7",
+        sign="positive to the patient's left",
+        source="docs/sources.md, definitions and signs; T1 in place of C7",
     ),
 )
 

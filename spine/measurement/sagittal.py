@@ -1,7 +1,7 @@
-"""Sagittal parameters: kyphosis, lordosis and the pelvic angles; one function each.
+"""Sagittal parameters: kyphosis, lordosis and the pelvic angles, one function each.
 
-Contract: (horizontal, up) with the front positive; each function returns a ``Measured`` that is absent with a reason
-when a landmark it needs is absent. Sources of the definitions stand in the registry.
+Contract: coordinates are (horizontal, up) with the front positive. Each function returns a ``Measured`` that is absent,
+with a reason, where a landmark is absent. The registry gives the sources of the definitions.
 """
 
 import numpy as np
@@ -9,16 +9,16 @@ import numpy as np
 from spine.landmarks import HIPS, S1_MARGINS, S1_PLATE
 from spine.measurement.planes import PlanePoints
 from spine.measurement.registry import Measured
-from spine.measurement.tilts import STEEPEST_PLATE_DEG, PlateTilts, tilt_of_margins
-from spine.scanner import Floats
+from spine.measurement.tilts import MAX_TILT_DEG, PlateTilts, tilt_of_margins
+from spine.types import Floats
 
 REVERSED_S1 = Measured(
-    None, "deg", "the margins of S1 are reversed: its front lies behind its back", absent_code="MARGINS_REVERSED"
+    None, "deg", "the margins of S1 are reversed: the anterior one lies behind", absent_code="MARGINS_REVERSED"
 )
 
 
 def absent(unit: str, missing: list[str]) -> Measured:
-    """Absence for want of landmarks."""
+    """The absent parameter, where these landmarks are missing."""
     reason = f"not visible: {', '.join(missing)}"
     return Measured(None, "mm" if unit == "mm" else "deg", reason, absent_code="LANDMARKS_NOT_SEEN")
 
@@ -27,11 +27,11 @@ def tilt_difference(tilts: PlateTilts, cranial: str, caudal: str, sign: float) -
     """``sign`` times (tilt of ``cranial`` minus tilt of ``caudal``), degrees, wrapped to (-180, 180]."""
     missing = [plate for plate in (cranial, caudal) if plate not in tilts.degrees]
     if missing:
-        if turned := [plate for plate in missing if plate in tilts.reversed_plates]:
-            return Measured(None, "deg", f"margins reversed: {', '.join(turned)}", absent_code="MARGINS_REVERSED")
+        if reversed_ := [plate for plate in missing if plate in tilts.reversed_plates]:
+            return Measured(None, "deg", f"margins reversed: {', '.join(reversed_)}", absent_code="MARGINS_REVERSED")
         return absent("deg", missing)
-    turn = wrap_deg(sign * (tilts.degrees[cranial] - tilts.degrees[caudal]))
-    return Measured(turn, "deg", sigma=tilts.joint_sigma(cranial, caudal))
+    angle = wrap_deg(sign * (tilts.degrees[cranial] - tilts.degrees[caudal]))
+    return Measured(angle, "deg", sigma=tilts.joint_sigma(cranial, caudal))
 
 
 def wrap_deg(angle: float) -> float:
@@ -40,18 +40,18 @@ def wrap_deg(angle: float) -> float:
 
 
 def sacral_slope(points: PlanePoints) -> Measured:
-    """Tilt of the S1 plate from its posterior and anterior margins."""
+    """Tilt of the S1 plate from its posterior to its anterior margin; positive when it slopes down to the front."""
     anterior, posterior = S1_MARGINS
     if missing := points.missing(anterior, posterior):
         return absent("deg", missing)
     tilt = tilt_of_margins(points.points[posterior], points.points[anterior], "sagittal")
-    if abs(tilt) > STEEPEST_PLATE_DEG:
+    if abs(tilt) > MAX_TILT_DEG:
         return REVERSED_S1
     return Measured(tilt, "deg", sigma=_plate_sigma(points))
 
 
 def pelvic_tilt(points: PlanePoints) -> Measured:
-    """Angle of the line from the S1 centre to the hip axis against the vertical, hips in front positive."""
+    """Angle between the vertical and the line from the S1 centre to the hip axis; positive with the hips in front."""
     if missing := points.missing(S1_PLATE, *HIPS):
         return absent("deg", missing)
     forward, up = _hip_axis(points) - points.points[S1_PLATE]
@@ -61,7 +61,7 @@ def pelvic_tilt(points: PlanePoints) -> Measured:
 def pelvic_incidence(points: PlanePoints) -> Measured:
     """Angle from the caudal normal of the S1 plate to the line from its centre to the hip axis.
 
-    Computed from the two vectors, not as the sum of tilt and slope, so that PI = PT + SS is a check.
+    It is computed from the two vectors and not as the sum of tilt and slope, so that PI = PT + SS is a check.
     """
     anterior, posterior = S1_MARGINS
     if missing := points.missing(S1_PLATE, anterior, posterior, *HIPS):
@@ -72,50 +72,50 @@ def pelvic_incidence(points: PlanePoints) -> Measured:
     caudal_normal = np.array([plate[1], -plate[0]])
     to_hips = _hip_axis(points) - points.points[S1_PLATE]
     cross = caudal_normal[0] * to_hips[1] - caudal_normal[1] * to_hips[0]
-    sigma = _together(_plate_sigma(points), _hips_sigma(points))
+    sigma = _combined(_plate_sigma(points), _hips_sigma(points))
     return Measured(float(np.degrees(np.arctan2(cross, caudal_normal @ to_hips))), "deg", sigma=sigma)
 
 
 def t1_pelvic_angle(points: PlanePoints) -> Measured:
-    """Signed angle at the hip axis from the line to the S1 centre to the line to the middle of T1."""
+    """Angle at the hip axis between the lines to the S1 centre and to the middle of T1; positive with T1 in front."""
     if missing := points.missing("T1_sup", "T1_inf", S1_PLATE, *HIPS):
         return absent("deg", missing)
     hips = _hip_axis(points)
     to_s1 = points.points[S1_PLATE] - hips
     to_t1 = _middle(points, "T1_sup", "T1_inf") - hips
     cross = to_s1[0] * to_t1[1] - to_s1[1] * to_t1[0]
-    sigma = _together(_hips_sigma(points), _turn_sigma(points.joint_sigma("T1_sup", "T1_inf"), 0.5, to_t1))
+    sigma = _combined(_hips_sigma(points), _angle_sigma(points.joint_sigma("T1_sup", "T1_inf"), 0.5, to_t1))
     return Measured(float(-np.degrees(np.arctan2(cross, to_s1 @ to_t1))), "deg", sigma=sigma)
 
 
 def difference(first: Measured, second: Measured) -> Measured:
-    """``first`` minus ``second``, absent when either is."""
+    """``first`` minus ``second``, degrees; absent where one of them is absent."""
     if first.value is None:
-        return Measured(None, "deg", first.absent_reason, absent_code=first.absent_code)
+        return first
     if second.value is None:
-        return Measured(None, "deg", second.absent_reason, absent_code=second.absent_code)
-    return Measured(first.value - second.value, "deg", sigma=_together(first.sigma, second.sigma))
+        return second
+    return Measured(first.value - second.value, "deg", sigma=_combined(first.sigma, second.sigma))
 
 
 def _plate_sigma(points: PlanePoints) -> float | None:
-    """Of the tilt of the S1 plate, degrees."""
+    """Standard deviation of the tilt of the S1 plate, degrees."""
     anterior, posterior = (points.points[name] for name in S1_MARGINS)
-    return _turn_sigma(points.joint_sigma(*S1_MARGINS), 1.0, anterior - posterior)
+    return _angle_sigma(points.joint_sigma(*S1_MARGINS), 1.0, anterior - posterior)
 
 
 def _hips_sigma(points: PlanePoints) -> float | None:
-    """Of the direction from the S1 centre to the hip axis, degrees."""
+    """Standard deviation of the direction from the S1 centre to the hip axis, degrees."""
     hips, centre = points.joint_sigma(*HIPS), points.joint_sigma(S1_PLATE)
     middle = None if hips is None else hips / 2
-    return _turn_sigma(_together(middle, centre), 1.0, _hip_axis(points) - points.points[S1_PLATE])
+    return _angle_sigma(_combined(middle, centre), 1.0, _hip_axis(points) - points.points[S1_PLATE])
 
 
-def _turn_sigma(sigma: float | None, share: float, arm: Floats) -> float | None:
-    """Degrees that ``share`` of a displacement's ``sigma`` turns a line as long as ``arm``."""
+def _angle_sigma(sigma: float | None, share: float, arm: Floats) -> float | None:
+    """Standard deviation in degrees of the direction of ``arm``, whose end moves by ``share`` times ``sigma``."""
     return None if sigma is None else float(np.degrees(share * sigma / max(float(np.linalg.norm(arm)), 1e-6)))
 
 
-def _together(first: float | None, second: float | None) -> float | None:
+def _combined(first: float | None, second: float | None) -> float | None:
     return None if first is None or second is None else float(np.hypot(first, second))
 
 

@@ -1,13 +1,13 @@
-"""Tilts of end plates, from their margins where known and from the line of plate centres where not.
+"""Tilts of end plates: from their margins where known, otherwise from the line of plate centres.
 
-Contract: sagittal tilts are positive when a plate slopes down to the front, coronal ones when its left (the patient's)
-side is higher. Ordered margin pairs are used, never slopes, so no plate is ambiguous.
+Contract: a sagittal tilt is positive when the plate slopes down to the front, a coronal tilt when the patient's left
+side is higher. Tilts are computed from ordered pairs of margins, never from slopes, so they are unambiguous.
 
-Without margins the plate is taken as perpendicular to the line of plate centres. That line is a
-penalised cubic B-spline over chord length (Eilers & Marx 1996), steered at S1 by the direction of the sacral
-plate where that is known. A global polynomial is not used: it bends the ends of the curve (up to 6 degrees of
-bias at L5). The stiffness is fixed: chosen by cross validation it followed the noise of a
-detector. `python -m benchmarks tilts` prints the comparison on skeletons of the virtual cohort.
+A plate without margins is taken as perpendicular to the line of plate centres. That line is a penalised cubic B-spline
+over chord length (Eilers & Marx 1996). At S1 the direction of the sacral plate, where known, steers it. A global
+polynomial is not used, because it bends the ends of the curve (up to 6 degrees of bias at L5). The stiffness is fixed:
+when chosen by cross-validation, it followed the noise of a detector. `python -m benchmarks tilts` prints the comparison
+on skeletons of the virtual cohort.
 """
 
 from collections.abc import Mapping
@@ -18,37 +18,37 @@ import numpy as np
 from scipy.interpolate import BSpline
 
 from spine.landmarks import PLATES, S1_MARGINS, S1_PLATE, VERTEBRAE, level_of
-from spine.measurement.fusion import fused
+from spine.measurement.fusion import fuse_tilts
 from spine.measurement.planes import PlanePoints
 from spine.measurement.registry import Plane
-from spine.scanner import Floats
+from spine.types import Floats
 
 TiltMethod = Literal["margins", "centre_line"]
 
-MINIMUM_CENTRES = 5
-"""Fewer plate centres than this determine no curve worth differentiating."""
+MIN_CENTRES = 5
+"""Fewer plate centres do not determine the direction of a line."""
 
-STEEPEST_PLATE_DEG = 90.0
-"""A plate tilted further has its front where its back should be (or left and right): its margins are wrong, and
-it has no tilt. On a real radiograph it once made a Cobb angle of 213 degrees."""
+MAX_TILT_DEG = 90.0
+"""A plate that is tilted further has its margins exchanged (front and back, or left and right) and gets no tilt. On one
+real radiograph, such a plate gave a Cobb angle of 213 degrees."""
 
 _DEGREE = 3
 _KNOT_SPACING = 2.0  # mean distances between neighbouring centres per knot interval
 _STIFFNESS = 30.0  # weight of squared third differences of the coefficients, per squared mean distance
-_S1_WEIGHT = 3.0  # times a centre's weight: the S1 direction rests on two margins 34 mm apart
+_S1_WEIGHT = 3.0  # times the weight of a centre: the S1 direction comes from two margins 34 mm apart
 _S1_LAG_DEG = 10.8
-"""How far the line through the S1 centre lags behind the sacral plate: half of the lumbosacral segment's mean
-lordosis of 21.6 degrees (n = 324, Sci Rep 2022 s41598-022-21840-x table 2), the other half lying below it."""
+"""Angle between the perpendicular of the line at S1 and the sacral plate: half of the mean lordosis of the lumbosacral
+segment, 21.6 degrees (n = 324, Sci Rep 2022 s41598-022-21840-x table 2). The other half lies below the S1 centre."""
 
 
 @dataclass(frozen=True)
 class PlateTilts:
-    """Tilt of every plate that can be known in one plane.
+    """Tilts of plates in one plane.
 
     Attributes:
         degrees: plate -> tilt; a plate without tilt has no key.
-        method: plate -> how the tilt was obtained.
-        reversed_plates: plates whose margins lie the wrong way round; they have no tilt.
+        method: plate -> how the tilt was computed.
+        reversed_plates: plates whose margins are exchanged; they have no tilt.
         sigma: plate -> standard deviation of its tilt, degrees, where that of its landmarks is known.
     """
 
@@ -65,7 +65,7 @@ class PlateTilts:
 
 
 def margin_names(plate: str, plane: Plane) -> tuple[str, str]:
-    """(start, end) margins whose direction is the plate's: back to front, or right to left."""
+    """(start, end) margins of a plate: back and front in the sagittal plane, right and left in the coronal plane."""
     if plate == S1_PLATE and plane == "sagittal":
         return S1_MARGINS[1], S1_MARGINS[0]
     stem = "S1" if plate == S1_PLATE else plate
@@ -80,10 +80,10 @@ def tilt_of_margins(start: Floats, end: Floats, plane: Plane) -> float:
 
 
 def plate_tilts(points: PlanePoints) -> PlateTilts:
-    """Tilts of all plates, S1 included, that the points of one plane determine.
+    """Tilts of all plates, including S1, that the points of one plane determine.
 
-    Where the points' uncertainty is known, plates with margins and their neighbours are weighed against each other
-    (``fusion``).
+    Where the uncertainty of the points is known, the tilts of plates with margins are weighted against those of their
+    neighbours (``fusion``).
     """
     degrees: dict[str, float] = {}
     sigma: dict[str, float] = {}
@@ -97,13 +97,13 @@ def plate_tilts(points: PlanePoints) -> PlateTilts:
                 length = max(float(np.linalg.norm(points.points[end] - points.points[start])), 1e-6)
                 sigma[plate] = float(np.degrees(height / length))
     wanted = [plate for plate in PLATES if plate in points.points and plate not in degrees]
-    reversed_plates = tuple(plate for plate, tilt in degrees.items() if abs(tilt) > STEEPEST_PLATE_DEG)
-    for plate in reversed_plates:  # nor does the centre line stand in: one of its points is wrong, unknown which
+    reversed_plates = tuple(plate for plate, tilt in degrees.items() if abs(tilt) > MAX_TILT_DEG)
+    for plate in reversed_plates:  # the centre line does not replace them: one of the points is wrong, unknown which
         del degrees[plate], method[plate]
         sigma.pop(plate, None)
-    together, sure = fused(degrees, sigma, points.plane, points.neighbour_width)
-    degrees |= together
-    sigma |= sure
+    fused, fused_sigma = fuse_tilts(degrees, sigma, points.plane, points.neighbour_width)
+    degrees |= fused
+    sigma |= fused_sigma
     if wanted:
         line = [plate for plate in (*PLATES, S1_PLATE) if plate in points.points]
         tilts, spread = _centre_line_tilts(points, line, degrees.get(S1_PLATE))
@@ -115,13 +115,13 @@ def plate_tilts(points: PlanePoints) -> PlateTilts:
 
 
 def vertebra_sigma(tilts: PlateTilts, *vertebrae: str) -> float | None:
-    """Standard deviation of a difference of the vertebrae's mid-line tilts; None where a plate's is unknown."""
+    """Standard deviation of a difference of mid-line tilts; None where that of a plate is unknown."""
     whole = tilts.joint_sigma(*(f"{v}_{side}" for v in vertebrae for side in ("sup", "inf")))
     return None if whole is None else whole / 2
 
 
 def vertebra_tilts(points: PlanePoints, tilts: PlateTilts) -> dict[str, float]:
-    """Mid-line tilt of each vertebra: the mean of its plates, or of the line of bodies where no plate is known."""
+    """Vertebra -> mid-line tilt: the mean of its plate tilts, or from the line of body centres where none is known."""
     both = {v: (f"{v}_sup", f"{v}_inf") for v in VERTEBRAE}
     found = {
         v: (tilts.degrees[upper] + tilts.degrees[lower]) / 2
@@ -137,21 +137,21 @@ def vertebra_tilts(points: PlanePoints, tilts: PlateTilts) -> dict[str, float]:
 def _centre_line_tilts(
     points: PlanePoints, names: list[str], s1_tilt_deg: float | None
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Tilt at each of the named points, ordered cranial to caudal, from the line through them, and its standard
-    deviation where the points' is known."""
-    if len(names) < MINIMUM_CENTRES:
+    """(name -> tilt, name -> its standard deviation, where known) from the line through the named points, which are in
+    cranial to caudal order."""
+    if len(names) < MIN_CENTRES:
         return {}, {}
     centres = np.stack([points.points[name] for name in names])
     steer = s1_tilt_deg if names[-1] == S1_PLATE and points.plane == "sagittal" else None
     tangents = _tangents(centres, steer)
-    # Tangents point to the feet; tilt of the perpendicular, in the sign of the plane.
+    # Tangents point to the feet. The tilt is that of their perpendicular, with the sign of the plane.
     leaning = np.degrees(np.arctan2(-tangents[:, 0], -tangents[:, 1]))
     tilts = dict(zip(names, (leaning if points.plane == "sagittal" else -leaning).tolist(), strict=True))
     return tilts, _line_sigma(points, names, centres)
 
 
 def _line_sigma(points: PlanePoints, names: list[str], centres: Floats) -> dict[str, float]:
-    """Standard deviation in degrees of the line's direction: the fit is linear in the centres."""
+    """Standard deviation of the direction of the line, degrees; the fit is linear in the centres."""
     if any(name not in points.sigma for name in names):
         return {}
     scale, parameter = _arc(centres)
@@ -163,7 +163,7 @@ def _line_sigma(points: PlanePoints, names: list[str], centres: Floats) -> dict[
 
 
 def _tangents(centres: Floats, s1_tilt_deg: float | None) -> Floats:
-    """(N, 2) derivatives of the smoothed line at N ordered centres (N, 2), cranial to caudal."""
+    """(N, 2) derivatives of the smoothed line at N centres (N, 2), in cranial to caudal order."""
     scale, parameter = _arc(centres)
     knots = _knots(parameter[-1])
     design = BSpline.design_matrix(parameter, knots, _DEGREE).toarray()
@@ -177,7 +177,7 @@ def _tangents(centres: Floats, s1_tilt_deg: float | None) -> Floats:
 
 
 def _arc(centres: Floats) -> tuple[float, Floats]:
-    """Mean distance of neighbouring centres, and (N,) chord lengths in that unit."""
+    """Mean distance of neighbouring centres, and (N,) chord lengths in units of it."""
     steps = np.linalg.norm(np.diff(centres, axis=0), axis=1)
     scale = float(np.mean(steps)) or 1.0
     return scale, np.concatenate([[0.0], np.cumsum(np.maximum(steps, 1e-6 * scale))]) / scale
@@ -209,10 +209,10 @@ def _fit(design: Floats, targets: Floats, penalty: Floats) -> Floats:
 
 
 def _fit_steered(design: Floats, targets: Floats, penalty: Floats, slope: Floats, s1_tilt_deg: float) -> Floats:
-    """As ``_fit``, with the line's end perpendicular to the S1 plate, less the lag of the lumbosacral disc.
+    """As ``_fit``, with the end of the line perpendicular to the S1 plate, less the lag of the lumbosacral disc.
 
-    The perpendicular condition couples both coordinates, so they are solved for together: the target columns
-    are stacked and one weighted row demands that the tangent has no component along the plate.
+    The condition couples both coordinates, so they are solved for together: the target columns are stacked, and one
+    weighted row requires that the tangent has no component along the plate.
     """
     tau = np.radians(s1_tilt_deg - _S1_LAG_DEG)
     along_plate = np.array([np.cos(tau), -np.sin(tau)])

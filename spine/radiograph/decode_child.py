@@ -1,7 +1,7 @@
-"""The child process that decodes compressed pixels; see ``sandbox`` for its keeper and the protocol.
+"""The child process that decodes compressed pixels; ``sandbox`` starts it and describes the protocol.
 
-Contract: reads requests until its input ends; answers each with pixels or the name of an error (never its text, which
-may quote the file).
+Contract: it reads requests until its input ends and answers each with pixels or the name of an error. It never sends
+the text of an error, which may quote the file.
 """
 
 import io
@@ -12,11 +12,15 @@ import sys
 import warnings
 from typing import Any
 
+import numpy as np
+from pydicom import dcmread
+from pydicom.pixels.utils import pixel_array
+
 from spine.radiograph.sandbox import read_message, write_message
 
 BASE_BYTES = 1536 * 2**20
 BYTES_PER_PIXEL = 24
-"""Address space: the interpreter with its libraries, and what openjpeg (32 bit a sample, several planes) needs."""
+"""Address space for the interpreter with its libraries, and for openjpeg (32 bits a sample, several planes)."""
 
 
 def main() -> None:
@@ -36,14 +40,13 @@ def _answer(request: bytes) -> bytes:
     try:
         return _decoded(payload, order["decoders"])
     except Exception as error:
-        # Whatever a decoder raises, the parent gets its name; silence here would be a hang there.
+        # A decoder may raise anything. Without an answer the parent would wait until the timeout.
         return json.dumps({"error": type(error).__name__}).encode() + b"\0"
 
 
 def _by_gdcm(payload: bytes, dataset: Any) -> Any:
-    """(H, W) grey pixels by gdcm's own file reader, which wants a path: one in memory, so nothing stays on disk."""
-    import gdcm
-    import numpy as np
+    """(H, W) grey pixels by gdcm's own file reader, which needs a path: one in memory, so that no file stays."""
+    import gdcm  # an optional decoder
 
     handle = os.memfd_create("radiograph")
     try:
@@ -61,10 +64,6 @@ def _by_gdcm(payload: bytes, dataset: Any) -> Any:
 
 
 def _decoded(payload: bytes, decoders: list[str]) -> bytes:
-    import numpy as np
-    from pydicom import dcmread
-    from pydicom.pixels.utils import pixel_array
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         dataset = dcmread(io.BytesIO(payload))

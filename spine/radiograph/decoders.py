@@ -1,12 +1,11 @@
-"""Which transfer syntaxes are read, by which decoder, and the way from encoded to stored values.
+"""The transfer syntaxes that are read, their decoders, and the step from encoded to stored values.
 
-Uncompressed pixels are read here, in process. Compressed ones are checked here (size named by the codestream
-against size named by the header) and decoded in a child process with bounded memory and time (``sandbox``),
-because image decoders are where malformed files do their harm. Every decoder has a permissive licence: gdcm
-(BSD), openjpeg through pylibjpeg-openjpeg (BSD/MIT), Pillow (HPND), pydicom's RLE (MIT). pylibjpeg-libjpeg is
-GPL and is not used even where it is installed.
+Uncompressed pixels are read in this process. For compressed pixels the size in the codestream is checked against the
+header first; then a child process with bounded memory and time decodes them (``sandbox``), because malformed files do
+their harm in image decoders. Every decoder has a permissive licence: gdcm (BSD), openjpeg through pylibjpeg-openjpeg
+(BSD/MIT), Pillow (HPND), pydicom's RLE (MIT). pylibjpeg-libjpeg is GPL and is not used, even where it is installed.
 
-Contract: ``stored_values`` gives integers of the header's shape or a named refusal.
+Contract: ``stored_values`` returns integers of the header's shape or raises ``DicomRejected``.
 """
 
 import struct
@@ -17,10 +16,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.encaps import generate_frames
 
 from spine.errors import DicomRejected
 from spine.radiograph.header import PixelLayout
-from spine.radiograph.tags import refuse
+from spine.radiograph.sandbox import decode_in_child
+from spine.radiograph.tags import EXPORT_AGAIN
 
 Stored = NDArray[np.generic]
 
@@ -30,9 +31,9 @@ class Syntax:
     """A transfer syntax.
 
     Attributes:
-        name: for people.
-        decoders: pydicom's plug-in names in the order tried; empty for uncompressed pixels. ``gdcm-file`` is gdcm
-            by its own reader: pydicom does not let it near 12-bit JPEG, which it decodes well.
+        name: display name.
+        decoders: names of pydicom plug-ins in the order to try; none for uncompressed pixels. ``gdcm-file`` is gdcm by
+            its own reader: pydicom does not use gdcm for 12-bit JPEG, which gdcm decodes correctly.
     """
 
     name: str
@@ -63,51 +64,48 @@ _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 
 
 def installed_decoders(uid: str) -> tuple[str, ...]:
-    """Decoders of a compressed transfer syntax that are installed, in the order tried."""
+    """The installed decoders of a transfer syntax, in the order to try."""
     return tuple(d for d in SYNTAXES[uid].decoders if find_spec(_MODULES[d]) is not None)
 
 
 def decoder_matrix() -> tuple[tuple[str, str, str], ...]:
-    """(name, UID, what decodes it here) of every transfer syntax known."""
-    return tuple((s.name, uid, _how(uid)) for uid, s in SYNTAXES.items())
+    """(name, UID, installed decoders) of every transfer syntax that is read."""
+    return tuple((s.name, uid, _decoder_names(uid)) for uid, s in SYNTAXES.items())
 
 
-def format_decoder_matrix() -> str:
-    """The matrix as a table for a terminal."""
-    rows = (("transfer syntax", "uid", "decoder"), *decoder_matrix())
-    return "\n".join(f"{name:38}{uid:28}{how}" for name, uid, how in rows)
-
-
-def _how(uid: str) -> str:
-    if not SYNTAXES[uid].decoders:
-        return "in process"
-    return ", ".join(installed_decoders(uid)) or "none installed"
+def _decoder_names(uid: str) -> str:
+    return (", ".join(installed_decoders(uid)) or "none installed") if SYNTAXES[uid].decoders else "in process"
 
 
 def stored_values(dataset: Any, layout: PixelLayout, payload: bytes) -> Stored:
-    """(H, W) or (H, W, 3) integers as stored, bits above BitsStored cleared, sign extended.
+    """(H, W) or (H, W, 3) integers as stored, with the bits above BitsStored cleared or the sign extended.
 
     Args:
         dataset: the parsed pydicom data set.
-        layout: its pixel description.
-        payload: the file's bytes, for the child process.
+        layout: its pixel layout.
+        payload: the bytes of the file, for the child process.
 
     Raises:
-        DicomRejected: ``TRANSFER_SYNTAX_UNSUPPORTED``, ``DECODER_MISSING``, ``TRUNCATED``,
-            ``CODESTREAM_MISMATCH``, ``DECODE_FAILED``, ``DECODE_KILLED``, ``DECODE_TIMEOUT``.
+        DicomRejected: ``TRANSFER_SYNTAX_UNSUPPORTED``, ``DECODER_MISSING``, ``TRUNCATED``, ``FRAMES_UNSUPPORTED``,
+            ``CODESTREAM_MISMATCH``, ``DECODE_FAILED``, ``DECODER_KILLED``.
     """
     syntax = SYNTAXES.get(layout.transfer_syntax)
     if syntax is None:
-        expected = "one of " + ", ".join(s.name for s in SYNTAXES.values())
-        refuse("TRANSFER_SYNTAX_UNSUPPORTED", "another transfer syntax", expected, "convert the image")
+        raise DicomRejected(
+            "TRANSFER_SYNTAX_UNSUPPORTED",
+            found="another transfer syntax",
+            expected="one of " + ", ".join(s.name for s in SYNTAXES.values()),
+            remedy="export the image in one of these",
+        )
     if not syntax.decoders:
         return _significant(_native(dataset, layout), layout)
     installed = installed_decoders(layout.transfer_syntax)
     if not installed:
-        refuse("DECODER_MISSING", f"{syntax.name} and no decoder", f"one of {syntax.decoders}", "install it")
+        expected = f"one of {', '.join(syntax.decoders)}"
+        raise DicomRejected(
+            "DECODER_MISSING", found=f"{syntax.name} and no decoder for it", expected=expected, remedy="install one"
+        )
     _check_codestream(dataset, layout)
-    from spine.radiograph.sandbox import decode_in_child
-
     return _significant(decode_in_child(payload, layout, installed), layout)
 
 
@@ -115,26 +113,30 @@ def _native(dataset: Any, layout: PixelLayout) -> Stored:
     rows, columns = layout.shape
     subsampled = 2 if layout.photometric.endswith("_422") else layout.samples
     needed = rows * columns * subsampled * layout.bits_allocated // 8
-    held = len(dataset.PixelData)
-    if held < needed:
-        refuse("TRUNCATED", f"{held} bytes of pixels", f"{needed} for {rows} x {columns}", "send the file again")
+    size = len(dataset.PixelData)
+    if size < needed:
+        expected = f"{needed} bytes for {rows} x {columns}"
+        raise DicomRejected(
+            "TRUNCATED", found=f"{size} bytes of pixels", expected=expected, remedy="send the file again"
+        )
     try:
         pixels: Stored = dataset.pixel_array
     except (ValueError, AttributeError, NotImplementedError, RuntimeError, KeyError) as error:
+        found = f"pixels that cannot be read ({type(error).__name__})"
+        raise DicomRejected("DECODE_FAILED", found=found, expected="pixels", remedy=EXPORT_AGAIN) from error
+    expected_shape = layout.shape + ((3,) if layout.samples == 3 else ())
+    if pixels.shape != expected_shape:
         raise DicomRejected(
-            "DECODE_FAILED", found=f"pixels that cannot be read ({type(error).__name__})", expected="pixels",
-            remedy="export the image again",
-        ) from error  # fmt: skip
-    expected = layout.shape + ((3,) if layout.samples == 3 else ())
-    if pixels.shape != expected:
-        refuse(
-            "FRAMES_UNSUPPORTED", f"pixels of shape {pixels.shape}", f"{expected}", "export each view as its own image"
+            "FRAMES_UNSUPPORTED",
+            found=f"pixels of shape {pixels.shape}",
+            expected=f"{expected_shape}",
+            remedy="export each view as its own image",
         )
     return pixels
 
 
 def _significant(pixels: Stored, layout: PixelLayout) -> Stored:
-    """Clear what lies above BitsStored (old files keep overlays there), or extend the sign from it."""
+    """Clear the bits above BitsStored, where old files keep overlays, or extend the sign into them."""
     spare = layout.bits_allocated - layout.bits_stored
     if spare == 0 or pixels.dtype.itemsize * 8 != layout.bits_allocated:
         return pixels
@@ -144,23 +146,20 @@ def _significant(pixels: Stored, layout: PixelLayout) -> Stored:
 
 
 def _check_codestream(dataset: Any, layout: PixelLayout) -> None:
-    """Hold the size in a JPEG or JPEG 2000 codestream against the header before a decoder sees it."""
-    from pydicom.encaps import generate_frames
-
+    """Compare the size in a JPEG or JPEG 2000 codestream with the header before a decoder reads it."""
     try:
         frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
     except (ValueError, StopIteration, struct.error) as error:
-        raise DicomRejected(
-            "DECODE_FAILED", found="compressed pixels without a frame", expected="one frame", remedy="export again"
-        ) from error
+        found = "compressed pixels without a frame"
+        raise DicomRejected("DECODE_FAILED", found=found, expected="one frame", remedy=EXPORT_AGAIN) from error
     size = codestream_size(frame)
     if size is not None and size != layout.shape:
         found = f"{size[0]} x {size[1]} in the codestream, {layout.shape[0]} x {layout.shape[1]} in the header"
-        refuse("CODESTREAM_MISMATCH", found, "one size", "export the image again")
+        raise DicomRejected("CODESTREAM_MISMATCH", found=found, expected="equal sizes", remedy=EXPORT_AGAIN)
 
 
 def codestream_size(frame: bytes) -> tuple[int, int] | None:
-    """(rows, columns) of a JPEG, JPEG-LS or JPEG 2000 codestream, or None when none is found."""
+    """(rows, columns) of a JPEG, JPEG-LS or JPEG 2000 codestream, or None where the bytes give none."""
     siz = frame.find(b"\xff\x4f\xff\x51", 0, 4096)
     if siz >= 0 and len(frame) >= siz + 24:
         width, height, left, top = struct.unpack_from(">IIII", frame, siz + 8)

@@ -1,13 +1,14 @@
-"""The tags of a radiograph that Plumbline reads, taken out of a data set once and strictly.
+"""The tags of a radiograph that Plumbline reads, each taken from the data set once and strictly.
 
-Contract: a number is finite or a refusal; no text tag that may carry an identifier leaves this module except inside
-``Identity``, whose repr is blank.
+Contract: a number is finite, or the file is refused. No text tag that may carry an identifier leaves this module except
+inside ``Identity``, whose repr is blank.
 """
 
 import re
 from dataclasses import dataclass
 
-from spine.radiograph.tags import BLANKS, TagReader, refuse
+from spine.errors import DicomRejected
+from spine.radiograph.tags import BLANKS, CORRECT_TAG, EXPORT_AGAIN, TagReader
 
 MAX_SIDE = 20_000
 MAX_PIXELS = 150_000_000
@@ -17,7 +18,7 @@ _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 @dataclass(frozen=True, repr=False)
 class Identity:
-    """Identifiers, for pairing and keyed hashing only; never printed, logged or stored."""
+    """Identifiers, for pairing and keyed hashing only; they are never printed, logged or stored."""
 
     patient_id: str
     study_uid: str
@@ -34,9 +35,10 @@ class PixelLayout:
 
     Attributes:
         shape: (rows, columns) as stored.
-        samples: 1 or 3.
-        bits_allocated, bits_stored: 8 or 16, and how many of them count.
-        signed: two's complement.
+        samples: samples per pixel, 1 or 3.
+        bits_allocated: bits of a stored sample, 8 or 16.
+        bits_stored: how many of them carry the value.
+        signed: whether values are in two's complement.
         photometric: photometric interpretation.
         transfer_syntax: UID.
     """
@@ -52,7 +54,13 @@ class PixelLayout:
 
 @dataclass(frozen=True)
 class SpacingTags:
-    """Everything the spacing decision looks at; lengths in mm, None where the tag is absent or empty."""
+    """The tags that decide the spacing: lengths in mm, pairs as (row, column), None where a tag is absent or empty.
+
+    Attributes:
+        pixel_mm, imager_mm: PixelSpacing, ImagerPixelSpacing.
+        slot: whether the detector is that of a slot scanner.
+        projection: whether the SOP class is a projection radiograph.
+    """
 
     pixel_mm: tuple[float, float] | None = None
     imager_mm: tuple[float, float] | None = None
@@ -66,8 +74,8 @@ class SpacingTags:
 
 
 @dataclass(frozen=True)
-class HangingTags:
-    """Everything the orientation looks at."""
+class OrientationTags:
+    """The tags that decide the view and the orientation."""
 
     patient_orientation: tuple[str, ...]
     view_position: str
@@ -78,7 +86,7 @@ class HangingTags:
 
 @dataclass(frozen=True)
 class IntensityTags:
-    """Everything between stored values and brightness, except the pixels' layout."""
+    """The tags, other than the pixel layout, that turn stored values into an image."""
 
     slope: float
     intercept: float
@@ -90,7 +98,7 @@ class IntensityTags:
 
 
 def read_identity(tags: TagReader) -> Identity:
-    """Identifiers.
+    """Read the identifiers.
 
     Raises:
         DicomRejected: ``UID_INVALID``.
@@ -99,50 +107,67 @@ def read_identity(tags: TagReader) -> Identity:
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
         value = tags.raw(keyword)[0].strip(BLANKS).decode("ascii", "replace")
         if len(value) > 64 or not _UID.fullmatch(value):
-            refuse("UID_INVALID", f"{keyword} that is no UID", "digits and dots, at most 64", "export the image again")
+            found = f"{keyword} that is not a UID"
+            raise DicomRejected("UID_INVALID", found=found, expected="digits and dots, at most 64", remedy=EXPORT_AGAIN)
         uids[keyword] = value
     patient = tags.raw("PatientID")[0].strip(BLANKS).decode("utf-8", "replace")
     return Identity(patient, uids["StudyInstanceUID"], uids["SeriesInstanceUID"], uids["SOPInstanceUID"])
 
 
 def read_layout(tags: TagReader, transfer_syntax: str) -> PixelLayout:
-    """How the pixels are stored, within the limits.
+    """Read how the pixels are stored, and check it against the limits.
 
     Raises:
-        DicomRejected: ``PIXELS_ABSENT``, ``DIMENSION_LIMIT``, ``FRAMES_UNSUPPORTED``, ``BITS_UNSUPPORTED``,
+        DicomRejected: ``PIXELS_ABSENT``, ``IMAGE_SIZE_UNSUPPORTED``, ``FRAMES_UNSUPPORTED``, ``BITS_UNSUPPORTED``,
             ``PHOTOMETRIC_UNSUPPORTED``.
     """
     if not tags.has("PixelData"):
-        refuse("PIXELS_ABSENT", "no pixel data", "a radiograph", "send the image object")
-    rows, columns = (int(tags.binary(k, "H", "DIMENSION_LIMIT") or 0) for k in ("Rows", "Columns"))
-    if not (1 <= rows <= MAX_SIDE and 1 <= columns <= MAX_SIDE and rows * columns <= MAX_PIXELS):
-        refuse(
-            "DIMENSION_LIMIT", f"{rows} x {columns} pixels", f"1..{MAX_SIDE} a side", "a radiograph is not this size"
+        raise DicomRejected(
+            "PIXELS_ABSENT", found="no pixel data", expected="a radiograph", remedy="send the image itself"
         )
+    shape = _shape(tags)
     if any(n not in (0.0, 1.0) for n in tags.decimals("NumberOfFrames", "FRAMES_UNSUPPORTED")):
-        refuse("FRAMES_UNSUPPORTED", "several frames", "one image a file", "export each view as its own image")
-    photometric, samples = tags.text("PhotometricInterpretation"), int(_count(tags, "SamplesPerPixel"))
+        raise DicomRejected(
+            "FRAMES_UNSUPPORTED", found="several frames", expected="one", remedy="export each view as its own image"
+        )
+    photometric, samples = tags.text("PhotometricInterpretation"), _count(tags, "SamplesPerPixel")
     grey = photometric in ("MONOCHROME1", "MONOCHROME2") and samples == 1
     if not grey and not (samples == 3 and photometric.startswith(("RGB", "YBR"))):
-        refuse(
-            "PHOTOMETRIC_UNSUPPORTED", f"{photometric[:16]!r} with {samples} sample(s)", "grey or RGB", "export as grey"
+        found = f"{photometric[:16]!r} with {samples} sample(s)"
+        raise DicomRejected(
+            "PHOTOMETRIC_UNSUPPORTED", found=found, expected="grey or RGB", remedy="export the image in grey"
         )
     allocated, stored = _count(tags, "BitsAllocated"), _count(tags, "BitsStored")
     if allocated not in (8, 16) or not 1 <= stored <= allocated or _count(tags, "HighBit") != stored - 1:
-        refuse("BITS_UNSUPPORTED", f"{stored} of {allocated} bits", "8 or 16, lowest bits used", "export as 16 bit")
+        found = f"{stored} of {allocated} bits"
+        raise DicomRejected(
+            "BITS_UNSUPPORTED", found=found, expected="the lowest bits of 8 or 16", remedy="export the image in 16 bits"
+        )
     signed = tags.binary("PixelRepresentation", "H", "BITS_UNSUPPORTED") == 1.0
-    return PixelLayout((rows, columns), samples, allocated, stored, signed, photometric, transfer_syntax)
+    return PixelLayout(shape, samples, allocated, stored, signed, photometric, transfer_syntax)
+
+
+def _shape(tags: TagReader) -> tuple[int, int]:
+    rows, columns = (int(tags.binary(k, "H", "IMAGE_SIZE_UNSUPPORTED") or 0) for k in ("Rows", "Columns"))
+    if 1 <= rows <= MAX_SIDE and 1 <= columns <= MAX_SIDE and rows * columns <= MAX_PIXELS:
+        return rows, columns
+    raise DicomRejected(
+        "IMAGE_SIZE_UNSUPPORTED",
+        found=f"{rows} x {columns} pixels",
+        expected=f"1 to {MAX_SIDE} a side, at most {MAX_PIXELS} in all",
+        remedy="send a radiograph; none has this size",
+    )
 
 
 def _count(tags: TagReader, keyword: str) -> int:
     number = tags.binary(keyword, "H", "BITS_UNSUPPORTED")
     if number is None:
-        refuse("BITS_UNSUPPORTED", f"no {keyword}", "the pixel description", "export the image again")
+        raise DicomRejected("BITS_UNSUPPORTED", found=f"no {keyword}", expected="the tag", remedy=EXPORT_AGAIN)
     return int(number)
 
 
 def read_spacing_tags(tags: TagReader, *, projection: bool) -> SpacingTags:
-    """Tags of the spacing decision; ``projection``: the SOP class is a projection radiograph.
+    """Read the tags that decide the spacing; ``projection``: the SOP class is a projection radiograph.
 
     Raises:
         DicomRejected: ``SPACING_INVALID``, ``GEOMETRY_INVALID``.
@@ -165,14 +190,19 @@ def _pair(tags: TagReader, keyword: str) -> tuple[float, float] | None:
     if not numbers:
         return None
     if len(numbers) != 2:
-        refuse("SPACING_INVALID", f"{keyword} of {len(numbers)} value(s)", "row and column", "have the tag corrected")
+        found = f"{keyword} of {len(numbers)} value(s)"
+        raise DicomRejected("SPACING_INVALID", found=found, expected="row and column spacing", remedy=CORRECT_TAG)
     return numbers[0], numbers[1]
 
 
-def read_hanging_tags(tags: TagReader) -> HangingTags:
-    """Tags of the orientation."""
+def read_orientation_tags(tags: TagReader) -> OrientationTags:
+    """Read the tags that decide the view and the orientation.
+
+    Raises:
+        DicomRejected: ``ORIENTATION_INVALID``, ``TAG_INVALID``.
+    """
     codes = tags.items("ViewCodeSequence")
-    return HangingTags(
+    return OrientationTags(
         patient_orientation=tuple(text.upper() for text in tags.texts("PatientOrientation")),
         view_position=tags.text("ViewPosition"),
         view_code=TagReader(codes[0]).text("CodeValue") if codes else "",
@@ -182,7 +212,7 @@ def read_hanging_tags(tags: TagReader) -> HangingTags:
 
 
 def read_intensity_tags(tags: TagReader, *, for_processing: bool) -> IntensityTags:
-    """Tags between stored values and brightness.
+    """Read the tags between stored values and the image; ``for_processing``: the SOP class is For Processing.
 
     Raises:
         DicomRejected: ``RESCALE_INVALID``, ``WINDOW_INVALID``.
@@ -190,7 +220,7 @@ def read_intensity_tags(tags: TagReader, *, for_processing: bool) -> IntensityTa
     slope = tags.decimal("RescaleSlope", "RESCALE_INVALID")
     centre, width = (tags.decimal(keyword, "WINDOW_INVALID") for keyword in ("WindowCenter", "WindowWidth"))
     if slope == 0.0:
-        refuse("RESCALE_INVALID", "a rescale slope of 0", "another slope", "have the tag corrected")
+        raise DicomRejected("RESCALE_INVALID", found="RescaleSlope 0", expected="another slope", remedy=CORRECT_TAG)
     return IntensityTags(
         slope=1.0 if slope is None else slope,
         intercept=tags.decimal("RescaleIntercept", "RESCALE_INVALID") or 0.0,

@@ -1,6 +1,6 @@
-"""From stored values to an image: (H, W) uint16 in 0..4095, bone bright.
+"""Stored values to an image: (H, W) uint16 in 0..4095, bone bright.
 
-The policy, in order; the line that applied is recorded with the image:
+The first rule of this table that applies is used, and its name is recorded with the image:
 
     window       For Presentation (or a secondary capture) with WindowCenter/Width: the first window, with its
                  VOI LUT function (LINEAR, LINEAR_EXACT, SIGMOID; Part 3, C.11.2.1)
@@ -8,18 +8,17 @@ The policy, in order; the line that applied is recorded with the image:
     stored       unsigned, at most 12 bits, no rescale: the stored range to 0..4095, the same for every image
     percentiles  anything else: the 0.05th and 99.95th percentile of the modality values to 0 and 4095
 
-A window or table that leaves nothing to see is passed over for the next line, and that is recorded. Values are
-inverted once: for MONOCHROME1, or for a presentation shape of INVERSE on MONOCHROME2, so an image and its MONOCHROME1
-twin come out equal.
+A window or table that gives an image of one value does not apply; the record then says so. Values are inverted once:
+for MONOCHROME1, or for MONOCHROME2 with presentation shape INVERSE. So an image and its MONOCHROME1 twin give the same
+result.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spine.errors import DicomRejected
 from spine.radiograph.header import IntensityTags, PixelLayout
-from spine.radiograph.tags import refuse
+from spine.radiograph.tags import CORRECT_TAG, EXPORT_AGAIN
 
 MAXIMUM = 4095
 PERCENTILES = (0.05, 99.95)
@@ -27,36 +26,29 @@ Stored = NDArray[np.generic]
 Image = NDArray[np.uint16]
 
 
-@dataclass(frozen=True)
-class Brightness:
-    """An image and the policy line it came by."""
-
-    image: Image
-    policy: str
-    inverted: bool
-
-
-def brightness(stored: Stored, layout: PixelLayout, tags: IntensityTags, voi_table: Stored | None) -> Brightness:
-    """Turn (H, W) stored values into an image.
+def scale_intensity(
+    stored: Stored, layout: PixelLayout, tags: IntensityTags, voi_table: Stored | None
+) -> tuple[Image, str]:
+    """Turn (H, W) stored values into an image; also the name of the rule that applied.
 
     Args:
         stored: integers as stored, unused bits cleared.
         layout: their layout.
         tags: rescale, window and presentation shape.
-        voi_table: (H, W) the values after the VOI LUT sequence, where there is one.
+        voi_table: (H, W) values after the VOI LUT sequence, where there is one.
 
     Raises:
-        DicomRejected: ``IMAGE_BLANK``: all pixels are equal.
+        DicomRejected: ``IMAGE_BLANK``: all pixels are equal; ``WINDOW_INVALID``: an unknown VOI LUT function.
     """
     if stored.min() == stored.max():
-        refuse("IMAGE_BLANK", "an image of one value", "a radiograph", "have the exposure or export checked")
+        raise DicomRejected("IMAGE_BLANK", found="an image of one value", expected="a radiograph", remedy=EXPORT_AGAIN)
     inverted = layout.photometric == "MONOCHROME1" or (tags.inverse_shape and layout.photometric == "MONOCHROME2")
-    image, policy = _scaled(stored, layout, tags, voi_table)
-    return Brightness(np.subtract(MAXIMUM, image, dtype=np.uint16) if inverted else image, policy, inverted)
+    image, rule = _scaled(stored, layout, tags, voi_table)
+    return np.subtract(MAXIMUM, image, dtype=np.uint16) if inverted else image, rule
 
 
 def _scaled(stored: Stored, layout: PixelLayout, tags: IntensityTags, voi_table: Stored | None) -> tuple[Image, str]:
-    passed_over = ""
+    note = ""
     if not tags.for_processing:
         if tags.window is not None and _is_identity_window(tags, layout):
             return stored.astype(np.uint16), "window"
@@ -64,18 +56,18 @@ def _scaled(stored: Stored, layout: PixelLayout, tags: IntensityTags, voi_table:
             image = _windowed(_modality(stored, tags), tags.window, tags.window_function)
             if image.min() < image.max():
                 return image, "window"
-            passed_over = " (window shows nothing)"
+            note = " (window gives one value)"
         elif voi_table is not None and voi_table.min() < voi_table.max():
             return _between(voi_table, float(voi_table.min()), float(voi_table.max())), "voi table"
     if layout.bits_stored <= 12 and not layout.signed and _no_rescale(tags):
         top = 2**layout.bits_stored - 1
         image = stored.astype(np.uint16) if top == MAXIMUM else _between(stored, 0.0, float(top))
-        return image, "stored" + passed_over
+        return image, "stored" + note
     values = _modality(stored, tags)
     low, high = (float(p) for p in np.percentile(values, PERCENTILES))
     if low >= high:
         low, high = float(values.min()), float(values.max())
-    return _between(values, low, high), "percentiles" + passed_over
+    return _between(values, low, high), "percentiles" + note
 
 
 def _no_rescale(tags: IntensityTags) -> bool:
@@ -83,7 +75,7 @@ def _no_rescale(tags: IntensityTags) -> bool:
 
 
 def _is_identity_window(tags: IntensityTags, layout: PixelLayout) -> bool:
-    """The window of a 12-bit image that shows exactly 0..4095 changes nothing and need not be computed."""
+    """Whether the window of a 12-bit image shows exactly 0..4095, so that nothing has to be computed."""
     plain = _no_rescale(tags) and not layout.signed and layout.bits_stored == 12
     return plain and tags.window_function == "LINEAR" and tags.window == (2048.0, 4096.0)
 
@@ -108,7 +100,8 @@ def _windowed(values: NDArray[np.float32], window: tuple[float, float], function
     if function == "LINEAR_EXACT":
         return _between(values, centre - width / 2, centre + width / 2)
     if function != "LINEAR":
-        refuse("WINDOW_INVALID", "an unknown VOI LUT function", "LINEAR, LINEAR_EXACT or SIGMOID", "correct the tag")
+        expected = "LINEAR, LINEAR_EXACT or SIGMOID"
+        raise DicomRejected("WINDOW_INVALID", found="an unknown VOILUTFunction", expected=expected, remedy=CORRECT_TAG)
     if width <= 1:
         return np.where(values > centre - 0.5, MAXIMUM, 0).astype(np.uint16)
     low = centre - 0.5 - (width - 1) / 2

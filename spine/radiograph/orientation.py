@@ -1,9 +1,9 @@
-"""Which view an image is, and how to turn it into the canonical hanging.
+"""The view of an image, and the turn that brings it into the canonical orientation.
 
-Canonical: frontal ``L\\F`` (columns run to the patient's left), lateral ``P\\F`` (columns run to the back), rows run
-to the feet. Contract: the view and the hanging come from tags or not at all. A lateral without PatientOrientation is
-refused, because facing decides every sagittal sign; a frontal without it is taken as hung in the usual way and marked
-``unverified`` (only the side of a curve depends on it).
+Canonical: frontal ``L\\F`` (columns run to the patient's left), lateral ``P\\F`` (columns run to the back); rows run to
+the feet. Contract: the view and the orientation come from tags alone. A lateral without PatientOrientation is refused,
+because the direction that the patient faces decides the sign of every sagittal angle. A frontal without it is taken to
+lie in the usual way and is marked ``unverified``; only the side of a curve depends on it.
 """
 
 from dataclasses import dataclass
@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spine.errors import DicomRejected
 from spine.landmarks import ViewName
-from spine.radiograph.header import HangingTags
-from spine.radiograph.tags import refuse
+from spine.radiograph.header import OrientationTags
+from spine.radiograph.tags import CORRECT_TAG
 
 _AXES = {"L": "x", "R": "x", "P": "y", "A": "y", "F": "z", "H": "z"}
 _CANONICAL = {"frontal": "L", "lateral": "P"}
@@ -29,13 +30,13 @@ _CODES: dict[str, ViewName] = {
 
 
 @dataclass(frozen=True)
-class Hanging:
+class Orientation:
     """How a stored image becomes canonical: transpose first, then the flips.
 
     Attributes:
-        view: ``frontal``, ``lateral``, or None when no tag tells.
-        found: the orientation found, e.g. ``R\\F``, or empty.
-        verified: whether PatientOrientation was there.
+        view: ``frontal``, ``lateral``, or None where no tag names the view.
+        found: PatientOrientation, e.g. ``R\\F``, or an empty string.
+        verified: whether the file has PatientOrientation.
     """
 
     view: ViewName | None
@@ -46,8 +47,8 @@ class Hanging:
     flip_columns: bool = False
 
     @property
-    def done(self) -> str:
-        """What was done, for the record."""
+    def applied(self) -> str:
+        """What ``apply`` does, for the record."""
         steps = [
             ("transposed", self.transpose),
             ("rows flipped", self.flip_rows),
@@ -62,12 +63,12 @@ class Hanging:
         return np.ascontiguousarray(turned[:, ::-1] if self.flip_columns else turned)
 
     def turn_pair(self, pair: tuple[float, float] | None) -> tuple[float, float] | None:
-        """(row, column) spacing or shape of the stored image -> that of the canonical one."""
+        """(row, column) spacing or shape of the stored image -> that of the canonical image."""
         return (pair[1], pair[0]) if pair is not None and self.transpose else pair
 
 
-def decide_hanging(tags: HangingTags) -> Hanging:
-    """Read the view and the turn it needs.
+def decide_orientation(tags: OrientationTags) -> Orientation:
+    """Decide the view and the turn that the image needs.
 
     Raises:
         DicomRejected: ``ORIENTATION_INVALID``, ``ORIENTATION_UNKNOWN``, ``VIEW_MISMATCH``.
@@ -81,34 +82,39 @@ def decide_hanging(tags: HangingTags) -> Hanging:
         across, down = down, across
     view: ViewName = "frontal" if _AXES[across] == "x" else "lateral"
     if named is not None and named != view:
-        found = f"orientation of a {view} and position or code of a {named} view"
-        refuse("VIEW_MISMATCH", found, "tags that agree", "have the view tags corrected")
+        found = f"the orientation of a {view} view and the position or code of a {named} view"
+        raise DicomRejected("VIEW_MISMATCH", found=found, expected="tags that agree", remedy=CORRECT_TAG)
     found = "\\".join(tags.patient_orientation)
-    return Hanging(view, found, True, transpose, flip_rows=down == "H", flip_columns=across != _CANONICAL[view])
+    return Orientation(view, found, True, transpose, flip_rows=down == "H", flip_columns=across != _CANONICAL[view])
 
 
-def _named_view(tags: HangingTags) -> ViewName | None:
+def _named_view(tags: OrientationTags) -> ViewName | None:
     names = {_POSITIONS.get(tags.view_position), _CODES.get(tags.view_code)} - {None}
     if len(names) > 1:
-        refuse("VIEW_MISMATCH", "view position and view code of different views", "one view", "have the tags corrected")
+        found = "ViewPosition and ViewCodeSequence of different views"
+        raise DicomRejected("VIEW_MISMATCH", found=found, expected="tags that agree", remedy=CORRECT_TAG)
     return names.pop() if names else None
 
 
-def _without_orientation(tags: HangingTags, named: ViewName | None) -> Hanging:
+def _without_orientation(tags: OrientationTags, named: ViewName | None) -> Orientation:
     if named == "lateral" or tags.flipped or tags.rotation_deg:
-        found = "no PatientOrientation on a lateral, flipped or rotated image"
-        refuse("ORIENTATION_UNKNOWN", found, "PatientOrientation, e.g. P\\F", "have the tag set to the image's hanging")
-    return Hanging(named, "", verified=False)
+        raise DicomRejected(
+            "ORIENTATION_UNKNOWN",
+            found="no PatientOrientation on a lateral, flipped or rotated image",
+            expected="PatientOrientation, e.g. P\\F",
+            remedy="set the tag to the orientation of the stored image",
+        )
+    return Orientation(named, "", verified=False)
 
 
 def _letters(orientation: tuple[str, ...]) -> tuple[str, str]:
-    """Main directions along a row and down a column; oblique images such as ``LF`` count by their first letter."""
+    """Main directions along a row and down a column; an oblique direction such as ``LF`` counts as its first letter."""
     if len(orientation) != 2 or not all(text and set(text) <= _AXES.keys() for text in orientation):
-        refuse(
-            "ORIENTATION_INVALID", "PatientOrientation without two directions", "e.g. L\\F", "have the tag corrected"
-        )
+        found = "PatientOrientation without two directions"
+        raise DicomRejected("ORIENTATION_INVALID", found=found, expected="e.g. L\\F", remedy=CORRECT_TAG)
     across, down = orientation[0][0], orientation[1][0]
     if {_AXES[across], _AXES[down]} not in ({"x", "z"}, {"y", "z"}):
         found = f"directions {across} and {down}"
-        refuse("ORIENTATION_INVALID", found, "one along the body and one across it", "have the tag corrected")
+        expected = "one direction along the body and one across it"
+        raise DicomRejected("ORIENTATION_INVALID", found=found, expected=expected, remedy=CORRECT_TAG)
     return across, down

@@ -1,10 +1,10 @@
-"""Read a radiograph: DICOM bytes in, a calibrated image in canonical orientation out, or a named refusal.
+"""Read a radiograph: a DICOM file to a calibrated image in canonical orientation, or a refusal with a code.
 
-Contract: every refusal is a ``DicomRejected`` with a code and without identifiers; nothing else is raised for any
-bytes. Accepted: CR, DX (both intents) and secondary captures; one frame; grey 8 or 16 bit, or RGB turned to grey and
-marked; the transfer syntaxes of ``decoders.SYNTAXES``. The strict 3D path opens only for CR and DX with
-PatientOrientation, both source distances and a spacing of type GEOMETRY or calibrated against the detector's: a
-secondary capture never has a ``geometry``.
+Contract: for any bytes, the result is a ``Radiograph`` or a ``DicomRejected`` without identifiers. Accepted: CR, DX
+(both intents) and secondary captures; one frame; grey of 8 or 16 bits, or RGB, which is turned to grey and marked; the
+transfer syntaxes of ``decoders.SYNTAXES``. An image has a ``geometry``, which 3D measurements need, only where it is CR
+or DX with PatientOrientation, both source distances and a spacing that is of type GEOMETRY or calibrated against the
+detector's.
 """
 
 import io
@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import dcmread
+from pydicom.pixels.processing import apply_modality_lut, apply_voi
 
 from spine.errors import DicomRejected
 from spine.landmarks import ViewName
@@ -26,18 +28,18 @@ from spine.radiograph.header import (
     Identity,
     PixelLayout,
     SpacingTags,
-    read_hanging_tags,
     read_identity,
     read_intensity_tags,
     read_layout,
+    read_orientation_tags,
     read_spacing_tags,
 )
-from spine.radiograph.intensity import brightness
-from spine.radiograph.orientation import Hanging, decide_hanging
+from spine.radiograph.intensity import scale_intensity
+from spine.radiograph.orientation import Orientation, decide_orientation
 from spine.radiograph.spacing import Spacing, decide_spacing
 from spine.radiograph.structure import checked_bytes
-from spine.radiograph.tags import TagReader, refuse
-from spine.radiograph.technique import safe_facts
+from spine.radiograph.tags import CORRECT_TAG, EXPORT_AGAIN, TagReader
+from spine.radiograph.technique import technique_facts
 from spine.radiograph.write import PRIVATE_CREATOR, PRIVATE_GROUP
 from spine.scanner import ViewGeometry
 from spine.study import CalibrationType
@@ -54,14 +56,14 @@ class Radiograph:
 
     Attributes:
         image: (H, W) uint16, 0..4095, bone bright; frontal L\\F, lateral P\\F (columns to the patient's left
-            or back, rows to the feet). With ``view`` None the hanging is as stored.
-        view: ``frontal``, ``lateral``, or None when no tag tells.
+            or back, rows to the feet). Where ``view`` is None the orientation is as stored.
+        view: ``frontal``, ``lateral``, or None where no tag names the view.
         spacing_mm: (row, column) of ``image`` in mm, or None.
-        calibration: what the spacing is worth.
-        geometry: place in the scanner where the strict 3D path is open, else None.
-        offset_recorded: whether the geometry's u0 and z0 were in the file; otherwise they are zero.
+        calibration: where the spacing comes from.
+        geometry: place in the scanner, or None where the tags do not give it.
+        offset_recorded: whether the file holds the geometry's u0 and z0; otherwise they are zero.
         identity: identifiers for pairing and hashing.
-        facts: safe technique facts (JSON values).
+        facts: technical facts without identifiers (JSON values).
     """
 
     image: NDArray[np.uint16]
@@ -78,7 +80,7 @@ def read_radiograph(path: Path) -> Radiograph:
     """Read one file.
 
     Raises:
-        DicomRejected: see the modules named above for the codes.
+        DicomRejected: with the codes of the modules of this package.
     """
     payload = checked_bytes(path)
     try:
@@ -87,16 +89,16 @@ def read_radiograph(path: Path) -> Radiograph:
     except DicomRejected:
         raise
     except Exception as error:
-        # Hostile bytes may find a way that nobody thought of; the tests' fuzzing counts this code as a defect.
+        # Malformed bytes may reach a path that nobody foresaw. The fuzzing tests count this code as a defect.
+        found = f"bytes that the reader fails on ({type(error).__name__})"
         raise DicomRejected(
-            "READER_FAULT", found=f"bytes that fail the reader ({type(error).__name__})", expected="DICOM",
-            remedy="report the file as a defect of the reader",
-        ) from error  # fmt: skip
+            "READER_FAULT", found=found, expected="DICOM", remedy="report this as a defect of the reader"
+        ) from error
 
 
 @contextmanager
 def _pydicom_silent() -> Iterator[None]:
-    """Neither warnings nor log lines from pydicom: they quote values. What matters is checked here, strictly."""
+    """Suppress pydicom's warnings and log lines, which quote values. This package checks what matters, strictly."""
     logger = logging.getLogger("pydicom")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
@@ -109,52 +111,63 @@ def _pydicom_silent() -> Iterator[None]:
 
 
 def _parsed(payload: bytes) -> Any:
-    from pydicom import dcmread
-
     try:
         return dcmread(io.BytesIO(payload))
     except Exception as error:
-        # The parser may fail in any way on hostile bytes; each is the same refusal.
-        raise DicomRejected(
-            "DICOM_UNREADABLE", found=f"bytes the parser refuses ({type(error).__name__})", expected="DICOM",
-            remedy="export the image again",
-        ) from error  # fmt: skip
+        # The parser may raise anything on malformed bytes; the refusal is the same for all.
+        found = f"bytes that the parser rejects ({type(error).__name__})"
+        raise DicomRejected("DICOM_UNREADABLE", found=found, expected="DICOM", remedy=EXPORT_AGAIN) from error
 
 
 def _from_dataset(dataset: Any, payload: bytes) -> Radiograph:
     tags = TagReader(dataset)
-    sop_class = tags.text("SOPClassUID").rstrip("\0")
+    sop_class = _sop_class(tags)
     is_capture = sop_class.startswith(_CAPTURES)
-    if not sop_class and not tags.has("PixelData"):
-        refuse("PIXELS_ABSENT", "neither a kind of object nor pixels", "a radiograph", "the file may be cut: resend it")
-    if not is_capture and sop_class not in (_CR, _DX, _DX_PROCESSING):
-        refuse("SOP_CLASS_UNSUPPORTED", "another kind of object", "CR, DX or secondary capture", "send the radiograph")
     layout = read_layout(tags, str(dataset.file_meta.TransferSyntaxUID))
     identity = read_identity(tags)
     spacing_tags = read_spacing_tags(tags, projection=not is_capture)
     spacing = decide_spacing(spacing_tags, layout.shape)
-    hanging = decide_hanging(read_hanging_tags(tags))
-    image, intensity_facts = _image(dataset, tags, layout, payload, for_processing=sop_class == _DX_PROCESSING)
-    turned = hanging.apply(image).astype(np.uint16, copy=False)
+    orientation = decide_orientation(read_orientation_tags(tags))
+    stored, intensity_facts = _image(dataset, tags, layout, payload, for_processing=sop_class == _DX_PROCESSING)
+    image = orientation.apply(stored).astype(np.uint16, copy=False)
     offset = _offset(tags)
     return Radiograph(
-        image=turned,
-        view=hanging.view,
-        spacing_mm=hanging.turn_pair(spacing.spacing_mm),
+        image=image,
+        view=orientation.view,
+        spacing_mm=orientation.turn_pair(spacing.spacing_mm),
         calibration=spacing.calibration,
-        geometry=_geometry(turned.shape, hanging, spacing, spacing_tags, offset),
+        geometry=_geometry(image.shape, orientation, spacing, spacing_tags, offset),
         offset_recorded=offset is not None,
         identity=identity,
         facts={
-            **safe_facts(tags, is_capture=is_capture),
+            **technique_facts(tags, is_capture=is_capture),
             "transfer_syntax": SYNTAXES[layout.transfer_syntax].name,
             "photometric": layout.photometric,
             **intensity_facts,
             "spacing_rule": spacing.rule,
-            "orientation_found": hanging.found or "unverified",
-            "orientation_done": hanging.done,
+            "orientation_found": orientation.found or "unverified",
+            "orientation_applied": orientation.applied,
         },
     )
+
+
+def _sop_class(tags: TagReader) -> str:
+    sop_class = tags.text("SOPClassUID").rstrip("\0")
+    if not sop_class and not tags.has("PixelData"):
+        raise DicomRejected(
+            "PIXELS_ABSENT",
+            found="neither SOPClassUID nor PixelData",
+            expected="a radiograph",
+            remedy="send the file again: it may be cut off",
+        )
+    if not sop_class.startswith(_CAPTURES) and sop_class not in (_CR, _DX, _DX_PROCESSING):
+        raise DicomRejected(
+            "SOP_CLASS_UNSUPPORTED",
+            found="another SOP class",
+            expected="CR, DX or secondary capture",
+            remedy="send the radiograph",
+        )
+    return sop_class
 
 
 def _image(
@@ -168,25 +181,22 @@ def _image(
         stored = np.rint(stored @ np.array([0.299, 0.587, 0.114])).astype(stored.dtype)
         colour = {"colour": "turned to grey"}
     table = _after_voi_table(dataset, stored) if intensity_tags.has_voi_table else None
-    result = brightness(stored, layout, intensity_tags, table)
-    return result.image, {"intensity": result.policy, **colour}
+    image, rule = scale_intensity(stored, layout, intensity_tags, table)
+    return image, {"intensity": rule, **colour}
 
 
-def _after_voi_table(dataset: Any, stored: NDArray[np.generic]) -> NDArray[np.generic] | None:
-    from pydicom.pixels.processing import apply_modality_lut, apply_voi
-
+def _after_voi_table(dataset: Any, stored: NDArray[np.generic]) -> NDArray[np.generic]:
     try:
         values: NDArray[np.generic] = apply_voi(apply_modality_lut(stored, dataset), dataset)
     except Exception as error:
-        raise DicomRejected(
-            "WINDOW_INVALID", found=f"a VOI table that does not apply ({type(error).__name__})",
-            expected="a table of Part 3 C.11.2", remedy="export the image again",
-        ) from error  # fmt: skip
+        found = f"a VOI table that cannot be applied ({type(error).__name__})"
+        expected = "a table as in Part 3, C.11.2"
+        raise DicomRejected("WINDOW_INVALID", found=found, expected=expected, remedy=EXPORT_AGAIN) from error
     return values
 
 
 def _offset(tags: TagReader) -> tuple[float, float, float] | None:
-    """(u0, z0, source to isocentre) in mm from our own private block, or None."""
+    """(u0, z0, source to isocentre) in mm from the private block that ``write`` makes, or None."""
     numbers = [tags.private_double(PRIVATE_GROUP, PRIVATE_CREATOR, offset) for offset in range(3)]
     u0, z0, distance = numbers
     return None if u0 is None or z0 is None or distance is None else (u0, z0, distance)
@@ -194,29 +204,32 @@ def _offset(tags: TagReader) -> tuple[float, float, float] | None:
 
 def _geometry(
     shape: tuple[int, ...],
-    hanging: Hanging,
+    orientation: Orientation,
     spacing: Spacing,
     tags: SpacingTags,
     offset: tuple[float, float, float] | None,
 ) -> ViewGeometry | None:
-    """The strict 3D path; None where a tag it needs is missing, a refusal where one is impossible."""
+    """The place in the scanner; None where a tag that it needs is missing, a refusal where one is impossible."""
     distance, to_detector = tags.source_to_isocentre_mm, tags.source_to_detector_mm
-    if not tags.projection or hanging.view is None or not hanging.verified or distance is None or to_detector is None:
+    if not tags.projection or orientation.view is None or not orientation.verified:
+        return None
+    if distance is None or to_detector is None:
         return None
     if not 0 < distance < to_detector:
-        found = f"source to isocentre {distance:.4g} mm, to detector {to_detector:.4g} mm"
-        refuse("GEOMETRY_INVALID", found, "0 < isocentre < detector", "have the distances corrected")
-    spacing_mm = hanging.turn_pair(spacing.spacing_mm)
+        found = f"source to isocentre {distance:.4g} mm, source to detector {to_detector:.4g} mm"
+        raise DicomRejected("GEOMETRY_INVALID", found=found, expected="0 < isocentre < detector", remedy=CORRECT_TAG)
+    spacing_mm = orientation.turn_pair(spacing.spacing_mm)
     if spacing_mm is None or not _scaled_to_isocentre(spacing, tags, distance / to_detector):
         return None
     u0_mm, z0_mm, exact = offset or (0.0, 0.0, distance)
     if abs(exact - distance) > 0.01:
-        refuse("GEOMETRY_INVALID", "two source distances that differ", "one distance", "have the tags corrected")
-    return ViewGeometry(hanging.view, (shape[0], shape[1]), spacing_mm, exact, u0_mm, z0_mm)
+        found = "two source distances that differ"
+        raise DicomRejected("GEOMETRY_INVALID", found=found, expected="equal values", remedy=CORRECT_TAG)
+    return ViewGeometry(orientation.view, (shape[0], shape[1]), spacing_mm, exact, u0_mm, z0_mm)
 
 
 def _scaled_to_isocentre(spacing: Spacing, tags: SpacingTags, scale: float) -> bool:
-    """Whether the spacing is that of the isocentre plane: said so, or the detector's spacing times the scale."""
+    """Whether the spacing is that of the isocentre plane: by its type, or as the detector's spacing times the scale."""
     if spacing.calibration == "GEOMETRY":
         return True
     if spacing.calibration != "ERMF" or tags.imager_mm is None or tags.pixel_mm is None:

@@ -1,11 +1,11 @@
-"""Decoding in a child process: a decoder that crashes, eats memory or never ends takes nobody with it.
+"""Decoding in a child process, so that a decoder that crashes, eats memory or never ends costs one image.
 
-Contract: one child a process, started on the first compressed image and used again; its memory is bounded by an
-address space limit that follows the image's size, its time by a timeout; when it dies the image is refused, the
-next one gets a new child.
+Contract: each process has at most one child, which starts with the first compressed image and is used again. An address
+space limit that follows the size of the image bounds its memory, a timeout its time. If it dies, the image is refused
+and the next image gets a new child.
 
-Protocol, both ways: 8 bytes little endian length, then that many bytes. A request is a JSON header, a zero
-byte and the file; an answer is a JSON header, a zero byte and the pixels.
+Protocol, both ways: 8 bytes little endian length, then that many bytes. A request is a JSON header, a zero byte and the
+file; an answer is a JSON header, a zero byte and the pixels.
 """
 
 import atexit
@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 
 from spine.errors import DicomRejected
 from spine.radiograph.header import PixelLayout
-from spine.radiograph.tags import refuse
+from spine.radiograph.tags import EXPORT_AGAIN
 
 TIMEOUT_S = 60.0
 _LENGTH_BYTES = 8
 
 
-class _Child:
-    """One decoding process."""
+class _DecoderProcess:
+    """One child process."""
 
     def __init__(self) -> None:
         environment = {k: v for k, v in os.environ.items() if k in ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME")}
@@ -45,8 +45,8 @@ class _Child:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def ask(self, request: bytes, timeout_s: float) -> bytes | None:
-        """The answer, or None when the child died or was ended for taking too long."""
+    def answer(self, request: bytes, timeout_s: float) -> bytes | None:
+        """The answer, or None when the child died or exceeded the timeout and was killed."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         timer = threading.Timer(timeout_s, self._process.kill)
@@ -64,26 +64,26 @@ class _Child:
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
-                # Closing flushes; the rest of a request the child did not live to read cannot be sent.
+                # Closing flushes, and the rest of a request cannot be sent to a dead child.
                 with contextlib.suppress(BrokenPipeError):
                     stream.close()
 
 
-class _Keeper:
-    """The process's one child, shared by its threads."""
+class _SharedDecoder:
+    """The one child of this process, shared by its threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._child: _Child | None = None
+        self._child: _DecoderProcess | None = None
         self._owner = 0
 
-    def ask(self, request: bytes, timeout_s: float) -> bytes | None:
+    def answer(self, request: bytes, timeout_s: float) -> bytes | None:
         with self._lock:
             if self._child is None or self._owner != os.getpid() or not self._child.is_alive:
                 # A forked process must not share its parent's pipes.
-                self._child, self._owner = _Child(), os.getpid()
+                self._child, self._owner = _DecoderProcess(), os.getpid()
                 atexit.register(self._child.end)
-            answer = self._child.ask(request, timeout_s)
+            answer = self._child.answer(request, timeout_s)
             if answer is None:
                 atexit.unregister(self._child.end)
                 self._child.end()
@@ -91,7 +91,7 @@ class _Keeper:
             return answer
 
 
-_KEEPER = _Keeper()
+_DECODER = _SharedDecoder()
 
 
 def write_message(stream: IO[bytes], message: bytes) -> None:
@@ -116,21 +116,28 @@ def decode_in_child(
 ) -> NDArray[np.generic]:
     """Decode one checked file: (H, W) or (H, W, 3) integers.
 
+    Args:
+        payload: the bytes of the file.
+        layout: the pixel layout that its header claims.
+        decoders: names as in ``decoders.Syntax``, in the order to try.
+        timeout_s: seconds after which the child is killed.
+
     Raises:
-        DicomRejected: ``DECODE_FAILED``, ``DECODE_KILLED`` (memory, crash or timeout), ``CODESTREAM_MISMATCH``.
+        DicomRejected: ``DECODE_FAILED``, ``DECODER_KILLED`` (memory, crash or timeout), ``CODESTREAM_MISMATCH``.
     """
     pixels = layout.shape[0] * layout.shape[1] * layout.samples
     header = json.dumps({"pixels": pixels, "decoders": decoders}).encode()
-    answer = _KEEPER.ask(header + b"\0" + payload, timeout_s)
+    answer = _DECODER.answer(header + b"\0" + payload, timeout_s)
     if answer is None:
-        refuse("DECODE_KILLED", "pixels whose decoder died or ran too long", "pixels", "have the file examined")
+        found = "pixels whose decoder crashed, ran out of memory or took too long"
+        raise DicomRejected("DECODER_KILLED", found=found, expected="pixels that decode", remedy=EXPORT_AGAIN)
     head, _, body = answer.partition(b"\0")
     result: dict[str, Any] = json.loads(head)
     if "error" in result:
-        refuse("DECODE_FAILED", f"pixels that do not decode ({result['error']})", "pixels", "export the image again")
+        found = f"pixels that do not decode ({result['error']})"
+        raise DicomRejected("DECODE_FAILED", found=found, expected="pixels that decode", remedy=EXPORT_AGAIN)
     shape = tuple(result["shape"])
     if shape != layout.shape + ((3,) if layout.samples == 3 else ()):
-        raise DicomRejected(
-            "CODESTREAM_MISMATCH", found=f"decoded {shape}", expected=f"{layout.shape}", remedy="export the image again"
-        )
+        found = f"decoded pixels of shape {shape}"
+        raise DicomRejected("CODESTREAM_MISMATCH", found=found, expected=f"{layout.shape}", remedy=EXPORT_AGAIN)
     return np.frombuffer(body, dtype=np.dtype(result["dtype"])).reshape(shape)

@@ -1,4 +1,4 @@
-"""Pixel spacing: which of the tags counts, and what it is worth (docs/sources.md, DICOM spacing decision).
+"""The pixel spacing: which tag counts, and how far its calibration reaches (docs/sources.md, DICOM spacing decision).
 
     1. not a projection radiograph (secondary capture)              PixelSpacing, if any       UNKNOWN
     2. PixelSpacingCalibrationType is FIDUCIAL                      PixelSpacing               FIDUCIAL
@@ -10,21 +10,22 @@
     6. PixelSpacing alone                                           PixelSpacing               UNKNOWN
     7. neither                                                      none                       NONE
 
-(the scheme of cornerstone's ``calculateRadiographicPixelSpacing``). Rule 4 does not hold for a slot scanner, which
-magnifies across but not along its travel: there the answer is rule 5. Contract: (row, column) order throughout; an
-impossible value is refused, never replaced by another tag's.
+The table follows cornerstone's ``calculateRadiographicPixelSpacing``. Rule 4 does not apply to a slot scanner, which
+magnifies across but not along its travel: rule 5 applies instead. Contract: pairs are (row, column). An impossible
+value is refused; another tag never replaces it.
 """
 
 import math
 from dataclasses import dataclass
 
+from spine.errors import DicomRejected
 from spine.radiograph.header import SpacingTags
-from spine.radiograph.tags import refuse
+from spine.radiograph.tags import CORRECT_TAG
 from spine.study import LENGTHS_ALLOWED, CalibrationType
 
 SPACING_MM = (0.02, 4.0)
-"""Bounds of a plausible spacing; wider than the 1.0 of a scanner, for images scaled down before export: the
-height in millimetres is the sharper check."""
+"""Bounds of a plausible spacing. They reach beyond the 1.0 mm of a scanner because images may be scaled down before
+export; the height in mm is the sharper check."""
 ASPECT = (0.8, 1.25)
 HEIGHT_MM = (200.0, 2200.0)
 MAGNIFICATION = (1.0, 2.0)
@@ -33,11 +34,11 @@ AGREEMENT = 0.02
 
 @dataclass(frozen=True)
 class Spacing:
-    """The outcome.
+    """The spacing of an image.
 
     Attributes:
         spacing_mm: (row, column) in mm, or None.
-        calibration: what the spacing is worth.
+        calibration: where it comes from, which decides what may be measured with it.
         rule: the line of the table, e.g. ``3 GEOMETRY``.
     """
 
@@ -55,7 +56,7 @@ def decide_spacing(tags: SpacingTags, shape: tuple[int, int]) -> Spacing:
     """Choose the spacing of an image of ``shape`` (rows, columns) as stored.
 
     Raises:
-        DicomRejected: ``SPACING_INVALID`` (not finite, not positive, out of bounds, impossible aspect or
+        DicomRejected: ``SPACING_INVALID`` (not finite, not positive, out of bounds, impossible aspect ratio or image
             height), ``MAGNIFICATION_INVALID``, ``MAGNIFICATION_CONFLICT``.
     """
     for name, pair in (("PixelSpacing", tags.pixel_mm), ("ImagerPixelSpacing", tags.imager_mm)):
@@ -92,16 +93,18 @@ def _from_imager(imager: tuple[float, float], tags: SpacingTags) -> Spacing:
 
 
 def _magnification(tags: SpacingTags) -> float | None:
-    """The magnification, from its own tag and from the distances; both must agree."""
+    """The magnification, from its own tag and from the distances; where both exist they must agree."""
     stated, by_distance = tags.magnification, None
     if tags.source_to_detector_mm and tags.source_to_patient_mm:
         by_distance = tags.source_to_detector_mm / tags.source_to_patient_mm
     for value in (stated, by_distance):
         if value is not None and not MAGNIFICATION[0] <= value <= MAGNIFICATION[1]:
-            refuse("MAGNIFICATION_INVALID", f"{value:.4g}", f"between {MAGNIFICATION}", "have the tag corrected")
+            found = f"magnification {value:.4g}"
+            expected = f"{MAGNIFICATION[0]} to {MAGNIFICATION[1]}"
+            raise DicomRejected("MAGNIFICATION_INVALID", found=found, expected=expected, remedy=CORRECT_TAG)
     if stated and by_distance and abs(stated / by_distance - 1) > AGREEMENT:
-        found = f"magnification {stated:.4g} in its tag, {by_distance:.4g} by the distances"
-        refuse("MAGNIFICATION_CONFLICT", found, "one magnification", "have the tags corrected")
+        found = f"magnification {stated:.4g} in its tag and {by_distance:.4g} by the distances"
+        raise DicomRejected("MAGNIFICATION_CONFLICT", found=found, expected="equal values", remedy=CORRECT_TAG)
     return stated or by_distance
 
 
@@ -112,16 +115,20 @@ def _same(a: tuple[float, float], b: tuple[float, float]) -> bool:
 def _check_pair(name: str, pair: tuple[float, float]) -> None:
     low, high = SPACING_MM
     if not all(math.isfinite(s) and low <= s <= high for s in pair):
-        found = f"{name} {pair[0]:.4g} x {pair[1]:.4g} mm"
-        refuse(
-            "SPACING_INVALID", found, f"{low} to {high} mm", "have the spacing corrected, or remove it to get angles"
+        raise DicomRejected(
+            "SPACING_INVALID",
+            found=f"{name} {pair[0]:.4g} x {pair[1]:.4g} mm",
+            expected=f"{low} to {high} mm",
+            remedy="correct the spacing, or remove it and measure angles only",
         )
     if not ASPECT[0] <= pair[0] / pair[1] <= ASPECT[1]:
-        found = f"{name} with row over column {pair[0] / pair[1]:.3g}"
-        refuse("SPACING_INVALID", found, f"a ratio in {ASPECT}", "have the spacing corrected")
+        found = f"{name} with a ratio of row to column of {pair[0] / pair[1]:.3g}"
+        expected = f"{ASPECT[0]} to {ASPECT[1]}"
+        raise DicomRejected("SPACING_INVALID", found=found, expected=expected, remedy=CORRECT_TAG)
 
 
 def _check_height(height_mm: float) -> None:
     if not HEIGHT_MM[0] <= height_mm <= HEIGHT_MM[1]:
         found = f"an image {height_mm:.0f} mm high"
-        refuse("SPACING_INVALID", found, f"{HEIGHT_MM[0]:.0f} to {HEIGHT_MM[1]:.0f} mm", "have the spacing corrected")
+        expected = f"{HEIGHT_MM[0]:.0f} to {HEIGHT_MM[1]:.0f} mm"
+        raise DicomRejected("SPACING_INVALID", found=found, expected=expected, remedy=CORRECT_TAG)

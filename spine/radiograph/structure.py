@@ -1,17 +1,16 @@
-"""The shape of a DICOM file, walked before anything trusts it: sizes, nesting, lengths, deflate bombs.
+"""Check of a DICOM file's structure before it is parsed: size, nesting, lengths and deflate bombs.
 
-Contract: ``checked_bytes`` returns the file's bytes only when every element ends inside its parent, sequences nest at
-most 64 deep and a deflated data set stays within bounds; time and memory are bounded by the limits below, whatever the
-file says. The walk is a loop, not a recursion.
+Contract: ``checked_bytes`` returns the bytes of a file only if every element ends inside its parent, sequences nest at
+most 64 deep and a deflated data set stays within bounds. The limits below bound time and memory for any file.
 """
 
 import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from spine.errors import DicomRejected
+from spine.radiograph.tags import EXPORT_AGAIN
 
 MAX_FILE_BYTES = 512 * 2**20
 MAX_NESTING = 64
@@ -19,7 +18,10 @@ MAX_ELEMENTS = 200_000
 MAX_INFLATED_BYTES = 384 * 2**20
 FREE_INFLATED_BYTES = 16 * 2**20
 MAX_INFLATE_RATIO = 50
-"""Inflated over deflated size above the free 16 MiB; radiographs reach about 10, a bomb 1000."""
+"""Largest ratio of inflated to deflated size above the free 16 MiB. Radiographs reach about 10, a bomb 1000."""
+
+RESEND = "send the file again"
+ASK_SENDER = "have the sending system checked"
 
 DEFLATED = "1.2.840.10008.1.2.1.99"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
@@ -44,7 +46,7 @@ class _Meta:
 
 @dataclass(frozen=True)
 class _Container:
-    """An open sequence or item: where it ends (None: at a delimiter) and how its elements are encoded."""
+    """An open sequence or item: where it ends (None: at a delimiter) and whether its elements have explicit VR."""
 
     end: int | None
     explicit: bool
@@ -57,28 +59,38 @@ def is_dicom(path: Path) -> bool:
 
 
 def checked_bytes(path: Path) -> bytes:
-    """The bytes of a DICOM file whose structure holds.
+    """The bytes of a DICOM file whose structure is sound.
 
     Raises:
-        DicomRejected: ``EMPTY_FILE``, ``FILE_LIMIT``, ``NOT_DICOM``, ``PREAMBLE_EXECUTABLE``, ``TRUNCATED``,
-            ``NESTING_LIMIT``, ``ELEMENT_LIMIT``, ``DEFLATE_LIMIT``, ``DEFLATE_INVALID``, ``STRUCTURE_INVALID``.
+        DicomRejected: ``EMPTY_FILE``, ``FILE_TOO_LARGE``, ``NOT_DICOM``, ``PREAMBLE_EXECUTABLE``, ``TRUNCATED``,
+            ``TRANSFER_SYNTAX_MISSING``, ``NESTING_LIMIT``, ``ELEMENT_LIMIT``, ``DEFLATE_LIMIT``, ``DEFLATE_INVALID``,
+            ``STRUCTURE_INVALID``.
     """
     size = path.stat().st_size
     if size == 0:
-        _refuse("EMPTY_FILE", "an empty file", "a DICOM file", "send the file again")
+        raise DicomRejected("EMPTY_FILE", found="an empty file", expected="a DICOM file", remedy=RESEND)
     if size > MAX_FILE_BYTES:
-        _refuse("FILE_LIMIT", f"{size} bytes", f"at most {MAX_FILE_BYTES}", "a radiograph is never this large")
+        found = f"{size} bytes"
+        remedy = "send a radiograph; none is this large"
+        raise DicomRejected("FILE_TOO_LARGE", found=found, expected=f"at most {MAX_FILE_BYTES}", remedy=remedy)
     payload = path.read_bytes()
     if payload[128:132] != b"DICM":
-        _refuse("NOT_DICOM", "no DICM mark at byte 128", "a DICOM Part 10 file", "export the image as DICOM")
+        raise DicomRejected(
+            "NOT_DICOM", found="no DICM at byte 128", expected="a DICOM file (Part 10)", remedy="export it as DICOM"
+        )
     if payload.startswith(_EXECUTABLES):
-        _refuse("PREAMBLE_EXECUTABLE", "a program in the preamble", "zeros", "have the sender's system examined")
+        found = "an executable program in the preamble"
+        raise DicomRejected("PREAMBLE_EXECUTABLE", found=found, expected="zeros", remedy=ASK_SENDER)
     check_structure(payload)
     return payload
 
 
 def check_structure(payload: bytes) -> None:
-    """Walk a Part 10 file; raises as ``checked_bytes``."""
+    """Walk through all elements of a Part 10 file.
+
+    Raises:
+        DicomRejected: as of ``checked_bytes``.
+    """
     meta = _read_meta(payload)
     if meta.transfer_syntax == DEFLATED:
         _walk(_inflated(payload[meta.end :]), 0, explicit=True, big=False)
@@ -88,24 +100,26 @@ def check_structure(payload: bytes) -> None:
 
 
 def _read_meta(payload: bytes) -> _Meta:
-    """Group 0002 is always explicit little endian; it ends where another group begins."""
+    """Read group 0002, which is always explicit little endian and ends where another group begins."""
     position, syntax = 132, ""
     while position + 8 <= len(payload) and payload[position : position + 2] == b"\x02\x00":
         tag, _, length, value = _element(payload, position, explicit=True, big=False)
         if length > len(payload) - value:
-            _truncated(tag, length, len(payload) - value)
+            raise _beyond_the_end(tag, length, len(payload) - value)
         if tag == 0x00020010:
             syntax = payload[value : value + length].rstrip(b"\0 ").decode("ascii", "replace")
         position = value + length
     if position >= len(payload):
-        _refuse("TRUNCATED", "a file that ends with its meta header", "a data set", "send the file again")
+        found = "a file that ends after its meta header"
+        raise DicomRejected("TRUNCATED", found=found, expected="a data set", remedy=RESEND)
     if not syntax:
-        _refuse("TRANSFER_SYNTAX_MISSING", "no transfer syntax", "a transfer syntax UID", "export the image again")
+        found = "no transfer syntax"
+        raise DicomRejected("TRANSFER_SYNTAX_MISSING", found=found, expected="its UID", remedy=EXPORT_AGAIN)
     return _Meta(syntax, position)
 
 
 def _element(data: bytes, at: int, *, explicit: bool, big: bool) -> tuple[int, bytes, int, int]:
-    """(tag, VR or b"", length, position of the value) of the element at ``at``; 8 bytes are there."""
+    """(tag, VR or b"", length, position of the value) of the element at ``at``, where at least 8 bytes follow."""
     order = ">" if big else "<"
     group, element = struct.unpack_from(order + "HH", data, at)
     tag = group << 16 | element
@@ -115,14 +129,16 @@ def _element(data: bytes, at: int, *, explicit: bool, big: bool) -> tuple[int, b
     if vr in _SHORT_VRS:
         return tag, vr, struct.unpack_from(order + "H", data, at + 6)[0], at + 8
     if vr not in _LONG_VRS:
-        _refuse("STRUCTURE_INVALID", f"a value representation that is none at byte {at}", "DICOM", "export again")
+        found = f"an unknown value representation at byte {at}"
+        raise DicomRejected("STRUCTURE_INVALID", found=found, expected="DICOM", remedy=EXPORT_AGAIN)
     if at + 12 > len(data):
-        _refuse("TRUNCATED", f"a file that ends within an element header at byte {at}", "a whole file", "send it again")
+        found = f"a file that ends inside an element header at byte {at}"
+        raise DicomRejected("TRUNCATED", found=found, expected="a whole file", remedy=RESEND)
     return tag, vr, struct.unpack_from(order + "I", data, at + 8)[0], at + 12
 
 
 def _walk(data: bytes, start: int, *, explicit: bool, big: bool) -> None:
-    """Visit every element without recursion, keeping the list of open sequences and items."""
+    """Visit every element in a loop over a list of open sequences and items: recursion would overflow the stack."""
     at, count = start, 0
     opened: list[_Container] = []
     while True:
@@ -131,33 +147,40 @@ def _walk(data: bytes, start: int, *, explicit: bool, big: bool) -> None:
         if at >= len(data):
             break
         if at + 8 > len(data):
-            _refuse("TRUNCATED", f"{len(data) - at} bytes after the last element", "whole elements", "send it again")
+            found = f"{len(data) - at} bytes after the last element"
+            raise DicomRejected("TRUNCATED", found=found, expected="whole elements", remedy=RESEND)
         count += 1
         if count > MAX_ELEMENTS:
-            _refuse("ELEMENT_LIMIT", f"more than {MAX_ELEMENTS} elements", "a radiograph", "have the sender checked")
+            found = f"more than {MAX_ELEMENTS} elements"
+            raise DicomRejected("ELEMENT_LIMIT", found=found, expected="a radiograph", remedy=ASK_SENDER)
         inner = opened[-1].explicit if opened else explicit
         tag, vr, length, value = _element(data, at, explicit=inner, big=big)
-        at = _step(data, opened, tag, vr, length, value, inner)
+        at = _next_position(data, opened, tag, vr, length, value, inner)
         if len(opened) > 2 * MAX_NESTING:
-            _refuse("NESTING_LIMIT", f"sequences nested deeper than {MAX_NESTING}", "less", "have the sender checked")
+            found = f"sequences nested deeper than {MAX_NESTING}"
+            raise DicomRejected("NESTING_LIMIT", found=found, expected="a radiograph", remedy=ASK_SENDER)
     if any(container.end is None for container in opened):
-        _refuse("TRUNCATED", "a file that ends inside a sequence", "a whole file", "send the file again")
+        found = "a file that ends inside a sequence"
+        raise DicomRejected("TRUNCATED", found=found, expected="a whole file", remedy=RESEND)
 
 
-def _step(data: bytes, opened: list[_Container], tag: int, vr: bytes, length: int, value: int, explicit: bool) -> int:
-    """Account for one element and return where the next begins: inside it for a container, else after it."""
+def _next_position(
+    data: bytes, opened: list[_Container], tag: int, vr: bytes, length: int, value: int, explicit: bool
+) -> int:
+    """Enter, leave or pass one element; return where the next begins: inside a container, otherwise after the value."""
     if tag in (_ITEM_END, _SEQUENCE_END):
         if not opened or opened[-1].end is not None:
-            _refuse("STRUCTURE_INVALID", "a delimiter without its sequence", "DICOM", "export the image again")
+            found = "a delimiter without its sequence"
+            raise DicomRejected("STRUCTURE_INVALID", found=found, expected="DICOM", remedy=EXPORT_AGAIN)
         opened.pop()
         return value
     parent = next((c.end for c in reversed(opened) if c.end is not None), len(data))
     if length != _UNDEFINED and length > parent - value:
-        _truncated(tag, length, parent - value)
+        raise _beyond_the_end(tag, length, parent - value)
     if tag == _PIXEL_DATA and length == _UNDEFINED:
         return _skip_fragments(data, value)
     if length == _UNDEFINED:
-        # An UN of undefined length holds implicit elements whatever surrounds it (Part 5, 6.2.2 note 2).
+        # A UN of undefined length always holds implicit elements (Part 5, 6.2.2 note 2).
         opened.append(_Container(None, explicit and vr != b"UN"))
         return value
     if tag == _ITEM or _is_sequence(data, tag, vr, length, value, explicit):
@@ -169,26 +192,27 @@ def _step(data: bytes, opened: list[_Container], tag: int, vr: bytes, length: in
 def _is_sequence(data: bytes, tag: int, vr: bytes, length: int, value: int, explicit: bool) -> bool:
     if explicit:
         return vr == b"SQ"
-    # Implicit files name no type: a defined-length value that opens with an item is walked as a sequence.
+    # Implicit files name no type: a value of defined length that begins with an item is taken as a sequence.
     return tag != _PIXEL_DATA and length >= 8 and data[value : value + 4] == b"\xfe\xff\x00\xe0"
 
 
 def _skip_fragments(data: bytes, at: int) -> int:
-    """Position after encapsulated pixel data (always little endian)."""
+    """Position after encapsulated pixel data, which is always little endian."""
     while True:
         if at + 8 > len(data):
-            _refuse("TRUNCATED", "compressed pixels without their end", "whole fragments", "send the file again")
+            found = "compressed pixels without their end"
+            raise DicomRejected("TRUNCATED", found=found, expected="whole fragments", remedy=RESEND)
         group, element, length = struct.unpack_from("<HHI", data, at)
         tag, at = group << 16 | element, at + 8
         if tag == _SEQUENCE_END:
             return at
         if tag != _ITEM or length > len(data) - at:
-            _truncated(tag, length, len(data) - at)
+            raise _beyond_the_end(tag, length, len(data) - at)
         at += length
 
 
 def _inflated(deflated: bytes) -> bytes:
-    """Inflate within the limit; a first pass only counts, so a bomb costs no memory."""
+    """Inflate within the limit. The first pass only counts bytes, so a bomb costs no memory."""
     limit = min(MAX_INFLATED_BYTES, max(FREE_INFLATED_BYTES, MAX_INFLATE_RATIO * len(deflated)))
     machine, total, rest = zlib.decompressobj(-zlib.MAX_WBITS), 0, deflated
     try:
@@ -196,20 +220,17 @@ def _inflated(deflated: bytes) -> bytes:
             total += len(machine.decompress(rest, 2**20))
             rest = machine.unconsumed_tail
             if total > limit:
-                _refuse("DEFLATE_LIMIT", f"{len(deflated)} bytes that inflate past {limit}", "less", "do not open it")
+                found = f"{len(deflated)} bytes that inflate to more than {limit}"
+                raise DicomRejected("DEFLATE_LIMIT", found=found, expected="a radiograph", remedy=ASK_SENDER)
         if not machine.eof:
-            _refuse("TRUNCATED", "a deflated data set without its end", "a whole file", "send the file again")
+            found = "a deflated data set without its end"
+            raise DicomRejected("TRUNCATED", found=found, expected="a whole file", remedy=RESEND)
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated, limit)
     except zlib.error as error:
-        raise DicomRejected(
-            "DEFLATE_INVALID", found="a deflated data set that does not inflate", expected="deflate", remedy="resend it"
-        ) from error
+        found = "a deflated data set that does not inflate"
+        raise DicomRejected("DEFLATE_INVALID", found=found, expected="deflate", remedy=RESEND) from error
 
 
-def _truncated(tag: int, length: int, left: int) -> NoReturn:
+def _beyond_the_end(tag: int, length: int, left: int) -> DicomRejected:
     found = f"element ({tag >> 16:04X},{tag & 0xFFFF:04X}) of {length} bytes where {max(left, 0)} are left"
-    _refuse("TRUNCATED", found, "elements inside their file", "send the file again")
-
-
-def _refuse(code: str, found: str, expected: str, remedy: str) -> NoReturn:
-    raise DicomRejected(code, found=found, expected=expected, remedy=remedy)
+    return DicomRejected("TRUNCATED", found=found, expected="elements that end inside the file", remedy=RESEND)

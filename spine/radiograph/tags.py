@@ -1,29 +1,32 @@
-"""Strict access to the tags of a data set: bytes to text and numbers, or a refusal.
+"""Strict reading of the tags of a DICOM data set: bytes to text and numbers, or a refusal.
 
-Contract: values are taken from the raw bytes, so pydicom's own repairs never count; a number is finite or refused with
-the caller's code; no message quotes a value.
+Contract: values come from the raw bytes, so repairs that pydicom makes do not count. A number is finite, or the file is
+refused with the caller's code. No message quotes a value.
 """
 
 import math
 import struct
-from typing import Any, NoReturn
+from typing import Any
+
+from pydicom.datadict import tag_for_keyword
 
 from spine.errors import DicomRejected
 
 BLANKS = b"\0 \t\r\n"
-"""What pads a text value."""
+"""The padding of a text value."""
+
+CORRECT_TAG = "correct the tag where the image comes from and export it again"
+EXPORT_AGAIN = "export the image again"
 
 
 class TagReader:
-    """Strict access to one data set by keyword; group 0002 excluded."""
+    """Reads one data set by keyword; it does not see the file meta information (group 0002)."""
 
     def __init__(self, dataset: Any) -> None:
         self._dataset = dataset
 
     def raw(self, keyword: str) -> tuple[bytes, bool]:
-        """(value bytes, little endian); empty when absent."""
-        from pydicom.datadict import tag_for_keyword
-
+        """(value bytes, whether they are little endian); no bytes where the tag is absent."""
         return self._bytes(int(tag_for_keyword(keyword) or 0))
 
     def _bytes(self, tag: int) -> tuple[bytes, bool]:
@@ -33,7 +36,7 @@ class TagReader:
         return element.value, bool(getattr(element, "is_little_endian", True))
 
     def private_double(self, group: int, creator: str, offset: int) -> float | None:
-        """A finite FD of a private block, or None. Read from the bytes: implicit VR would make it UN."""
+        """A finite FD of a private block, or None. Read from the bytes, because implicit VR makes it UN."""
         for block in range(0x10, 0x100):
             owner = self._bytes(group << 16 | block)[0]
             if owner.strip(BLANKS) == creator.encode():
@@ -43,61 +46,74 @@ class TagReader:
         return None
 
     def has(self, keyword: str) -> bool:
-        """Whether the tag is there."""
+        """Whether the tag is present."""
         return keyword in self._dataset
 
     def items(self, keyword: str) -> list[Any]:
-        """Items of a sequence."""
+        """Items of a sequence; none where the tag is absent.
+
+        Raises:
+            DicomRejected: ``TAG_INVALID``: the tag is not a sequence.
+        """
         if keyword not in self._dataset:
             return []
         try:
             return list(self._dataset[keyword].value)
         except Exception as error:
             raise DicomRejected(
-                "TAG_INVALID", found=f"{keyword} that is no sequence", expected="items", remedy="export again"
+                "TAG_INVALID", found=f"{keyword} that is not a sequence", expected="items", remedy=EXPORT_AGAIN
             ) from error
 
     def texts(self, keyword: str) -> tuple[str, ...]:
-        """Backslash-separated ASCII values."""
+        """ASCII values, which backslashes separate."""
         value = self.raw(keyword)[0].strip(BLANKS)
         return tuple(part.strip() for part in value.decode("ascii", "replace").split("\\")) if value else ()
 
     def text(self, keyword: str) -> str:
-        """First ASCII value in upper case, or empty."""
+        """First ASCII value in upper case, or an empty string."""
         return (self.texts(keyword) or ("",))[0].upper()
 
     def decimals(self, keyword: str, code: str) -> tuple[float, ...]:
         """Decimal strings.
 
         Raises:
-            DicomRejected: ``code`` when a value is no finite number.
+            DicomRejected: ``code``: a value is not a finite number.
         """
         try:
             numbers = tuple(float(text) for text in self.texts(keyword))
         except ValueError:
             numbers = (math.nan,)
         if not all(map(math.isfinite, numbers)):
-            refuse(code, f"{keyword} that is no finite number", "finite numbers", "have the tag corrected")
+            raise DicomRejected(
+                code, found=f"{keyword} that is not a finite number", expected="finite numbers", remedy=CORRECT_TAG
+            )
         return numbers
 
     def decimal(self, keyword: str, code: str) -> float | None:
-        """First decimal string, or None."""
+        """First decimal string, or None.
+
+        Raises:
+            DicomRejected: ``code``: a value is not a finite number.
+        """
         return next(iter(self.decimals(keyword, code)), None)
 
     def binary(self, keyword: str, kind: str, code: str) -> float | None:
-        """First number of a binary tag (``H`` US, ``f`` FL ...), or None."""
+        """First number of a binary tag (``kind`` as in ``struct``: ``H`` US, ``f`` FL ...), or None.
+
+        Raises:
+            DicomRejected: ``code``: the value is cut or not finite.
+        """
         value, little = self.raw(keyword)
         width = struct.calcsize(kind)
         if not value:
             return None
         if len(value) < width:
-            refuse(code, f"{keyword} of {len(value)} bytes", f"{width} bytes", "export the image again")
+            raise DicomRejected(
+                code, found=f"{keyword} of {len(value)} bytes", expected=f"{width} bytes", remedy=EXPORT_AGAIN
+            )
         number = float(struct.unpack_from(("<" if little else ">") + kind, value)[0])
         if not math.isfinite(number):
-            refuse(code, f"{keyword} that is not finite", "a finite number", "have the tag corrected")
+            raise DicomRejected(
+                code, found=f"{keyword} that is not finite", expected="a finite number", remedy=CORRECT_TAG
+            )
         return number
-
-
-def refuse(code: str, found: str, expected: str, remedy: str) -> NoReturn:
-    """Raise ``DicomRejected``."""
-    raise DicomRejected(code, found=found, expected=expected, remedy=remedy)

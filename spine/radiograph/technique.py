@@ -1,7 +1,7 @@
-"""Facts of a radiograph that are safe to keep: an allow-list, because free text carries names.
+"""Facts of a radiograph that are safe to keep: an allow-list, because free text may contain names.
 
-Contract: no value of this module quotes a free text tag. A manufacturer is kept when it is one of the known names; the
-age is whole years, capped at 90 (ages above identify); sex is one letter.
+Contract: no fact quotes a free-text tag. The manufacturer is one of ``MAKERS`` or ``other``. The age is capped at 90,
+because higher ages identify a person. The sex is one letter.
 """
 
 import math
@@ -10,18 +10,18 @@ from typing import Any
 
 from spine.radiograph.tags import TagReader
 
-MAKERS = (
-    "VIRTUAL COHORT", "EOS IMAGING", "AGFA", "CANON", "CARESTREAM", "FUJI", "GE HEALTHCARE", "GE MEDICAL", "KONICA",
-    "PHILIPS", "SAMSUNG", "SHIMADZU", "SIEMENS", "TOSHIBA",
-)  # fmt: skip
 SIMULATED_MAKER = "VIRTUAL COHORT"
+MAKERS = (
+    *(SIMULATED_MAKER, "EOS IMAGING", "AGFA", "CANON", "CARESTREAM", "FUJI", "GE HEALTHCARE", "GE MEDICAL", "KONICA"),
+    *("PHILIPS", "SAMSUNG", "SHIMADZU", "SIEMENS", "TOSHIBA"),
+)
 OLDEST_YEARS = 90.0
 _AGE = re.compile(r"(\d{3})([DWMY])")
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}
 
 
-def safe_facts(tags: TagReader, *, is_capture: bool) -> dict[str, Any]:
-    """Technique and patient facts; an absent fact has no key."""
+def technique_facts(tags: TagReader, *, is_capture: bool) -> dict[str, Any]:
+    """Facts of the technique and the patient; an absent fact has no key."""
     maker = tags.text("Manufacturer")
     facts: dict[str, Any] = {
         "manufacturer": next((known for known in MAKERS if maker.startswith(known)), "other" if maker else None),

@@ -1,12 +1,12 @@
 """Write an image as a DICOM radiograph (DX, For Presentation, 12 bit) with the slot scanner's geometry.
 
-Contract: the same arguments give the same bytes; the file appears whole or not at all; a simulated image says so in
-five places (Manufacturer, ImageType, ConversionType, SeriesDescription, ImageComments) and names no real maker.
+Contract: equal arguments give equal bytes. The file is written whole or not at all. A simulated image is marked in five
+tags (Manufacturer, ImageType, ConversionType, SeriesDescription, ImageComments) and names no real manufacturer.
 
-Geometry travels in the standard tags of a slot scanner (DistanceSourceToIsocenter, DistanceSourceToDetector,
-PixelSpacing at the isocentre plane with calibration type GEOMETRY, ImagerPixelSpacing at the detector). No
-standard tag says where the image's centre lies in the scanner, so that and the exact source distance stand
-in a private block of creator ``PLUMBLINE_1`` (group 0011: 00 u0_mm, 01 z0_mm, 02 source_to_isocentre_mm; FD).
+The geometry is written into the standard tags of a slot scanner (DistanceSourceToIsocenter, DistanceSourceToDetector,
+PixelSpacing at the isocentre plane with calibration type GEOMETRY, ImagerPixelSpacing at the detector). No standard tag
+gives the place of the image centre in the scanner. It and the exact source distance are in a private block of creator
+``PLUMBLINE_1`` (group 0011: 00 u0_mm, 01 z0_mm, 02 source_to_isocentre_mm; FD).
 """
 
 import io
@@ -15,7 +15,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom import dcmwrite
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID
+from pydicom.valuerep import DSfloat
 
+from spine.radiograph.technique import SIMULATED_MAKER
 from spine.scanner import SOURCE_TO_DETECTOR_MM, ViewGeometry
 from spine.storage import write_bytes_atomically
 
@@ -27,7 +32,7 @@ PRIVATE_CREATOR = "PLUMBLINE_1"
 MAXIMUM = 4095
 
 _ORIENTATION = {"frontal": ["L", "F"], "lateral": ["P", "F"]}
-# The source stands in front (AP) and at the patient's right, the detector at the left side (LL).
+# The frontal source stands in front of the patient (AP), the lateral one at the right, its detector at the left (LL).
 _POSITION = {"frontal": "AP", "lateral": "LL"}
 _VIEW_CODE = {"frontal": ("399348003", "antero-posterior"), "lateral": ("399173006", "left lateral")}
 
@@ -51,21 +56,20 @@ def write_radiograph(
     Args:
         path: final file name.
         image: (H, W) uint16, 0..4095, bone bright, canonical orientation (frontal L\\F, lateral P\\F).
-        geometry: of this image; its shape must be (H, W).
-        patient_id: a pseudonym; also used as the patient's name.
-        study_uid, series_uid, sop_uid: the first is shared by both views of a study.
-        simulated: marks the image as made, not taken.
-        kvp, age_years, sex: kV; years at examination and ``M``, ``F`` or ``O`` where known.
+        geometry: of this image, with shape (H, W).
+        patient_id: a pseudonym, which is also written as the patient's name.
+        study_uid, series_uid, sop_uid: UIDs; both views of a study share the first.
+        simulated: whether to mark the image as simulated.
+        kvp: tube voltage, kV.
+        age_years, sex: years at examination, and ``M``, ``F`` or ``O``, where known.
 
     Raises:
-        ValueError: the image does not fit its geometry, type or 12 bits.
+        ValueError: the image is not uint16, has another shape than its geometry, or exceeds 12 bits.
     """
     if image.dtype != np.uint16 or image.shape != geometry.shape:
-        raise ValueError(f"image {image.dtype} {image.shape} does not fit uint16 {geometry.shape}")
+        raise ValueError(f"image is {image.dtype} {image.shape}, expected uint16 {geometry.shape}")
     if image.size and int(image.max()) > MAXIMUM:
         raise ValueError(f"image value {int(image.max())} exceeds 12 bits")
-    from pydicom.dataset import Dataset
-
     dataset = Dataset()
     _add_identity(dataset, patient_id, (study_uid, series_uid, sop_uid), age_years, sex)
     _add_provenance(dataset, simulated, geometry)
@@ -95,13 +99,13 @@ def _add_identity(
 
 def _add_provenance(ds: Any, simulated: bool, geometry: ViewGeometry) -> None:
     ds.ImageType = ["DERIVED", "PRIMARY"]
-    ds.BurnedInAnnotation = "NO"  # side markers and made-up words identify nobody, which is what it asks (C.7.6.1)
+    ds.BurnedInAnnotation = "NO"  # the tag asks for text that identifies a person (C.7.6.1); side markers do not
     ds.LossyImageCompression = "00"
     if not simulated:
         ds.Manufacturer = ""
         ds.SeriesDescription = f"spine {geometry.view}"
         return
-    ds.Manufacturer = "VIRTUAL COHORT"
+    ds.Manufacturer = SIMULATED_MAKER
     ds.ConversionType = "SYN"
     ds.SeriesDescription = f"SIMULATED spine {geometry.view}"
     ds.ImageComments = "SIMULATED radiograph of a virtual patient; not of a person"
@@ -111,8 +115,6 @@ def _add_provenance(ds: Any, simulated: bool, geometry: ViewGeometry) -> None:
 
 
 def _add_geometry(ds: Any, geometry: ViewGeometry) -> None:
-    from pydicom.valuerep import DSfloat
-
     magnification = SOURCE_TO_DETECTOR_MM / geometry.source_to_isocentre_mm
     ds.PixelSpacing = [DSfloat(s, auto_format=True) for s in geometry.spacing_mm]
     ds.ImagerPixelSpacing = [DSfloat(s * magnification, auto_format=True) for s in geometry.spacing_mm]
@@ -135,8 +137,6 @@ def _add_geometry(ds: Any, geometry: ViewGeometry) -> None:
 
 
 def _code(value: str, meaning: str) -> Any:
-    from pydicom.dataset import Dataset
-
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "SCT", meaning
     return item
@@ -157,10 +157,6 @@ def _add_pixels(ds: Any, image: NDArray[np.uint16]) -> None:
 
 
 def _encoded(dataset: Any, sop_uid: str) -> bytes:
-    from pydicom import dcmwrite
-    from pydicom.dataset import FileMetaDataset
-    from pydicom.uid import UID
-
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = UID(DX_FOR_PRESENTATION)
     meta.MediaStorageSOPInstanceUID = UID(sop_uid)

@@ -1,22 +1,22 @@
-"""Whether named 3D points can be a spine in LPS millimetres: units, axes, order, sides, doubles.
+"""Check that named 3D points can be a spine in LPS millimetres: units, axes, order, sides, duplicates.
 
-Contract: ``check_reconstruction`` raises one ``ReconstructionRejected`` whose code is that of the first finding below
-and whose text lists all findings.
+Contract: ``check_reconstruction`` raises one ``ReconstructionRejected``. Its code is that of the first finding in the
+order of this table. Its message lists the first six findings and the number of the others.
 
     NOT_FINITE              a coordinate is NaN or infinite
-    POINT_UNKNOWN           a name that no landmark has
+    POINT_UNKNOWN           a name that is not in ``known_names``
     TOO_FEW_POINTS          fewer than 3 levels
-    UNITS_SUSPECT_METRES    neighbouring levels 10-50 mm apart would be 0.01-0.05: metres (likewise CENTIMETRES)
+    UNITS_SUSPECT_METRES    neighbouring levels 0.01-0.06 apart, as in metres (likewise UNITS_SUSPECT_CENTIMETRES)
     SIZE_IMPLAUSIBLE        median distance of neighbouring levels outside 10-60 mm
-    LEVELS_REVERSED         z rises from T1 to L5: upside down or numbered from below
     AXES_SUSPECT            the spine runs along another axis than z
+    LEVELS_REVERSED         z rises from T1 to L5: upside down or numbered from below
     LEVELS_OUT_OF_ORDER     single levels lie above their upper neighbour
-    PLATES_REVERSED         an upper plate below its own lower plate
+    POINT_OUTLIER           a level more than 90 mm from its neighbour
+    PLATES_REVERSED         an upper plate below the lower plate of its vertebra
     SIDES_SWAPPED           a left point on the right of its partner (x runs to the patient's left)
     FRONT_BACK_SWAPPED      most front points behind their partners
     HIPS_MISPLACED          a hip above the S1 plate, or hips not 60-350 mm apart
-    POINTS_COINCIDE         two names in one place
-    POINT_OUTLIER           a level more than 90 mm from its neighbour
+    POINTS_COINCIDE         two names at one place
     HIP_RADIUS_IMPLAUSIBLE  not 10-40 mm
 """
 
@@ -29,12 +29,12 @@ from spine.errors import ReconstructionRejected
 from spine.landmarks import HIPS, LEVELS, level_of, mirrored_name
 from spine.reconstruction.names import EXTRA_LEVELS, known_names
 from spine.reconstruction.reconstruction import Reconstruction
-from spine.scanner import Floats
+from spine.types import Floats
 
 Finding = tuple[str, str]
 
 COLUMN: tuple[str, ...] = tuple(v for level in LEVELS for v in (level, EXTRA_LEVELS.get(level)) if v is not None)
-"""T1..S1 cranial to caudal with the extra vertebrae that some people have: T13 above L1, L6 above S1."""
+"""T1..S1 from cranial to caudal, with the extra vertebrae that some people have: T13 above L1, L6 above S1."""
 
 LEVEL_DISTANCE_MM = (10.0, 60.0)
 MAX_NEIGHBOUR_MM = 90.0
@@ -56,7 +56,7 @@ def check_reconstruction(reconstruction: Reconstruction) -> None:
         centres = level_centres(points)
         findings = _size(centres)
     if not findings:
-        findings = _course(centres) + _pairs(points) + _hips(points) + _doubles(points) + _radii(reconstruction)
+        findings = _order(centres) + _pairs(points) + _hips(points) + _duplicates(points) + _radii(reconstruction)
     if findings:
         listed = "; ".join(f"{code}: {what}" for code, what in findings[:6])
         more = f"; and {len(findings) - 6} more" if len(findings) > 6 else ""
@@ -66,7 +66,7 @@ def check_reconstruction(reconstruction: Reconstruction) -> None:
 
 
 def level_centres(points: Mapping[str, Floats]) -> dict[str, Floats]:
-    """Level -> (3,) mean of its points, cranial to caudal, T1..S1, T13 and L6 too; those without points are absent."""
+    """Level -> (3,) mean of its points, LPS mm, from cranial to caudal; levels without points are absent."""
     by_level: dict[str, list[Floats]] = {}
     for name, point in points.items():
         by_level.setdefault(level_of(name), []).append(point)
@@ -77,7 +77,7 @@ def _names_and_numbers(points: Mapping[str, Floats]) -> list[Finding]:
     findings = [("NOT_FINITE", f"point {n[:24]}") for n, p in points.items() if not np.all(np.isfinite(p))]
     unknown = sum(name not in known_names() for name in points)
     if unknown:
-        # The names themselves are not quoted: they are free text of a file.
+        # The names are not quoted, because they are free text of a file.
         findings.append(("POINT_UNKNOWN", f"{unknown} of {len(points)} names"))
     levels = {level_of(name) for name in points} & set(COLUMN)
     if len(levels) < 3:
@@ -86,7 +86,7 @@ def _names_and_numbers(points: Mapping[str, Floats]) -> list[Finding]:
 
 
 def _neighbours(centres: Mapping[str, Floats]) -> list[tuple[str, str]]:
-    """Pairs of adjacent levels that are both there; an extra vertebra that is not there parts nobody."""
+    """Pairs of adjacent levels that both have points; without a T13, T12 and L1 are adjacent, and so for L6."""
     column = [level for level in COLUMN if level in LEVELS or level in centres]
     return [(a, b) for a, b in pairwise(column) if a in centres and b in centres]
 
@@ -105,8 +105,8 @@ def _size(centres: Mapping[str, Floats]) -> list[Finding]:
     return [("SIZE_IMPLAUSIBLE", f"neighbouring levels {median:.4g} mm apart")]
 
 
-def _course(centres: Mapping[str, Floats]) -> list[Finding]:
-    """The course of the levels: downwards, along z, without jumps."""
+def _order(centres: Mapping[str, Floats]) -> list[Finding]:
+    """The order of the levels: downwards, along z, without jumps."""
     extent = np.ptp(np.array(list(centres.values())), axis=0)
     if extent[2] < max(extent[0], extent[1]):
         return [("AXES_SUSPECT", f"extent x {extent[0]:.0f}, y {extent[1]:.0f}, z {extent[2]:.0f} mm")]
@@ -123,7 +123,7 @@ def _course(centres: Mapping[str, Floats]) -> list[Finding]:
 
 
 def _pairs(points: Mapping[str, Floats]) -> list[Finding]:
-    """Plates, sides, front and back."""
+    """Findings about upper and lower plates, left and right points, front and back points."""
     findings: list[Finding] = []
     for level in COLUMN:
         upper, lower = points.get(f"{level}_sup"), points.get(f"{level}_inf")
@@ -142,19 +142,19 @@ def _pairs(points: Mapping[str, Floats]) -> list[Finding]:
 
 
 def _hips(points: Mapping[str, Floats]) -> list[Finding]:
-    there = [points[name] for name in HIPS if name in points]
+    hips = [points[name] for name in HIPS if name in points]
     plate = points.get("S1_sup")
     findings: list[Finding] = []
-    if plate is not None and any(hip[2] > plate[2] for hip in there):
+    if plate is not None and any(hip[2] > plate[2] for hip in hips):
         findings.append(("HIPS_MISPLACED", "a hip above the S1 plate"))
-    if len(there) == 2:
-        distance = float(np.linalg.norm(there[0] - there[1]))
+    if len(hips) == 2:
+        distance = float(np.linalg.norm(hips[0] - hips[1]))
         if not HIP_DISTANCE_MM[0] <= distance <= HIP_DISTANCE_MM[1]:
             findings.append(("HIPS_MISPLACED", f"hips {distance:.0f} mm apart"))
     return findings
 
 
-def _doubles(points: Mapping[str, Floats]) -> list[Finding]:
+def _duplicates(points: Mapping[str, Floats]) -> list[Finding]:
     seen: dict[tuple[float, ...], str] = {}
     findings: list[Finding] = []
     for name, point in points.items():

@@ -1,24 +1,23 @@
-"""Vertebral keypoints of CT scans (the lists of data/ct_keypoints): bodies with levels, pedicles by side.
+"""Reader of the vertebral keypoints of CT scans (the lists of data/ct_keypoints): bodies and pedicles.
 
-A file is a JSON list of ``{"coordinates": {"world_space": [x, y, z]}, "type": {"keypoint_type": "body" |
-"left" | "right", "spine_level": "T1"}}``, LPS, mm, origin of the CT. Pedicle entries carry no level: there are
-as many lefts and rights as bodies, in the bodies' order. That order is checked (each pair of pedicles must lie
-within 50 mm of its body); where it does not hold the pedicles are left out and ``facts`` say so.
+A file is a JSON list of ``{"coordinates": {"world_space": [x, y, z]}, "type": {"keypoint_type": "body" | "left" |
+"right", "spine_level": "T1"}}``, LPS, mm, origin of the CT. Pedicle entries have no level: there are as many left and
+right entries as bodies, in the order of the bodies. The reader checks that each pedicle lies within 50 mm of its body.
+Where one does not, all pedicles are left out and ``facts`` records it.
 
-Contract: points ``<level>_body``, ``<level>_ped_left``, ``<level>_ped_right`` for T1..L5; cervical levels and L6 are
-counted in ``facts`` and not read, since no landmark is named there. There are no end plates: no plate angle can be
-had.
+Contract: points ``<level>_body``, ``<level>_ped_left``, ``<level>_ped_right`` for T1..L5. Cervical levels and L6 have
+no landmarks; they are counted in ``facts`` and not read. There are no end plates, so plates cannot be measured.
 """
 
-import math
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from spine.errors import ReconstructionRejected
 from spine.landmarks import VERTEBRAE
+from spine.reconstruction.plumbline_json import is_position
 from spine.reconstruction.reconstruction import Reconstruction
-from spine.scanner import Floats
+from spine.types import Floats
 
 SOURCE_FORMAT = "ct-keypoints"
 MAX_PEDICLE_MM = 50.0
@@ -26,7 +25,7 @@ _REMEDY = "see spine/reconstruction/ct_keypoints.py for the format"
 
 
 def looks_like_ct_keypoints(record: Any) -> bool:
-    """Whether parsed JSON is such a list."""
+    """Whether parsed JSON is a keypoint list."""
     return (
         isinstance(record, list)
         and len(record) > 0
@@ -37,6 +36,10 @@ def looks_like_ct_keypoints(record: Any) -> bool:
 def reconstruction_from_ct_keypoints(record: Any, subject_id: str) -> Reconstruction:
     """Bodies and pedicles of a parsed list.
 
+    Args:
+        record: JSON for which ``looks_like_ct_keypoints`` holds.
+        subject_id: for the reconstruction; the list has none.
+
     Raises:
         ReconstructionRejected: ``SCHEMA_INVALID``, ``NOT_FINITE``, ``POINT_DUPLICATE``.
     """
@@ -45,7 +48,7 @@ def reconstruction_from_ct_keypoints(record: Any, subject_id: str) -> Reconstruc
     points: dict[str, Floats] = {}
     for level, point in bodies:
         if level in VERTEBRAE and f"{level}_body" in points:
-            _refuse("POINT_DUPLICATE", f"{level} twice", "each level once")
+            raise _rejected("POINT_DUPLICATE", found=f"{level} twice", expected="each level once")
         if level in VERTEBRAE:
             points[f"{level}_body"] = point
     in_order = _in_order([point for _, point in bodies], sides)
@@ -59,7 +62,7 @@ def reconstruction_from_ct_keypoints(record: Any, subject_id: str) -> Reconstruc
 
 
 def _in_order(bodies: list[Floats], sides: dict[str, list[Floats]]) -> bool:
-    """Whether the pedicle lists follow the bodies one by one."""
+    """Whether the pedicle lists have the order of the bodies."""
     for pedicles in sides.values():
         if len(pedicles) != len(bodies):
             return False
@@ -71,7 +74,7 @@ def _in_order(bodies: list[Floats], sides: dict[str, list[Floats]]) -> bool:
 def _kind(entry: dict[str, Any]) -> str:
     kind = entry["type"].get("keypoint_type") if isinstance(entry["type"], dict) else None
     if kind not in ("body", "left", "right"):
-        _refuse("SCHEMA_INVALID", "an entry of another type", "body, left or right")
+        raise _rejected("SCHEMA_INVALID", found="an entry of another type", expected="body, left or right")
     return str(kind)
 
 
@@ -81,11 +84,10 @@ def _level(entry: dict[str, Any]) -> str:
 
 def _position(entry: dict[str, Any]) -> Floats:
     value = entry["coordinates"].get("world_space") if isinstance(entry["coordinates"], dict) else None
-    numbers = value if isinstance(value, list) and len(value) == 3 else [None]
-    if not all(isinstance(c, int | float) and not isinstance(c, bool) and math.isfinite(c) for c in numbers):
-        _refuse("NOT_FINITE", "a position that is not three finite numbers", "[x, y, z] in mm")
-    return np.array(numbers, dtype=np.float64)
+    if not is_position(value):
+        raise _rejected("NOT_FINITE", found="a position that is not three finite numbers", expected="[x, y, z] in mm")
+    return np.array(value, dtype=np.float64)
 
 
-def _refuse(code: str, found: str, expected: str) -> NoReturn:
-    raise ReconstructionRejected(code, found=found, expected=expected, remedy=_REMEDY)
+def _rejected(code: str, *, found: str, expected: str) -> ReconstructionRejected:
+    return ReconstructionRejected(code, found=found, expected=expected, remedy=_REMEDY)

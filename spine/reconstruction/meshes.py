@@ -1,8 +1,8 @@
 """Bone surfaces as triangle meshes, and their files: Wavefront OBJ and binary STL.
 
-Contract: LPS axes, millimetres; both files say ``SPACE=LPS`` where 3D Slicer looks for it. Triangles run
-counter-clockwise seen from outside, so a closed mesh has a positive signed volume. A file is whole or absent. Written
-here rather than with a mesh library: two formats do not outweigh a dependency of ``spine``.
+Contract: LPS axes, millimetres; both files have ``SPACE=LPS`` where 3D Slicer looks for it. Triangles run
+counter-clockwise seen from outside, so a closed mesh has a positive signed volume. A file is whole or absent. There is
+no mesh library, because two formats do not justify a dependency of ``spine``.
 """
 
 from collections.abc import Sequence
@@ -13,20 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spine.scanner import Floats
 from spine.storage import write_bytes_atomically
+from spine.types import Floats
 
 Faces = NDArray[np.int64]
 
 SUFFIXES = (".obj", ".stl")
 _HEADER = "Plumbline. SPACE=LPS, millimetres"
-_POINT_MM = 1e-3  # a ring smaller than this is a pole: float32 knows no better a metre from the origin
+_POINT_MM = 1e-3  # a smaller ring is a pole: float32 resolves no less at a metre from the origin
 _STL_FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 
 
 @dataclass(frozen=True)
 class Mesh:
-    """Triangles.
+    """A triangle mesh.
 
     Attributes:
         vertices: (V, 3) LPS mm.
@@ -38,18 +38,17 @@ class Mesh:
 
     @property
     def volume_mm3(self) -> float:
-        """Signed volume: positive for a closed mesh that faces outwards."""
+        """Signed volume, mm3; positive for a closed mesh whose triangles face outwards."""
         a, b, c = (self.vertices[self.faces[:, i]] - self.vertices.mean(axis=0) for i in range(3))
         return float(np.einsum("ij,ij->", a, np.cross(b, c)) / 6)
 
 
 def grid_faces(rows: int, columns: int, first_is_pole: bool = False, last_is_pole: bool = False) -> Faces:
-    """(F, 3) triangles of a grid that closes around, as indices into its (rows * columns) vertices.
+    """(F, 3) triangles of a closed tube of rings, as indices into its (rows * columns) vertices.
 
-    The last column repeats the first, as in ``phantom.surfaces``, and is not referred to: the mesh is joined there.
-    A pole is a row whose points coincide; its triangles without area are left out and its first point stands for
-    all. Triangles face outwards when the rows run counter-clockwise seen from where the next row lies, which is how
-    ``sweep`` lays them for right-handed axes.
+    Each row is a ring whose last column repeats the first; the triangles join there and do not use the last column. A
+    pole is a row whose points coincide: triangles without area are left out, and its first point stands for all.
+    Triangles face outwards when each row runs counter-clockwise as seen from the next row.
 
     Raises:
         ValueError: fewer than two rows, or fewer than three different columns.
@@ -62,19 +61,19 @@ def grid_faces(rows: int, columns: int, first_is_pole: bool = False, last_is_pol
     if last_is_pole:
         index[-1] = index[-1, 0]
     following = np.roll(index, -1, axis=1)
-    near = np.stack([index[:-1], following[:-1], index[1:]], axis=-1)  # loses its area at a first pole
-    far = np.stack([following[:-1], following[1:], index[1:]], axis=-1)  # ... and at a last one
+    near = np.stack([index[:-1], following[:-1], index[1:]], axis=-1)  # without area at a pole of the first row
+    far = np.stack([following[:-1], following[1:], index[1:]], axis=-1)  # without area at a pole of the last row
     kept = (near[1:] if first_is_pole else near, far[:-1] if last_is_pole else far)
     return np.concatenate([part.reshape(-1, 3) for part in kept]).astype(np.int64)
 
 
 def mesh_from_grid(grid: Floats, close_ends: bool = True) -> Mesh:
-    """Triangles of one (M, N, 3) grid whose last column repeats the first.
+    """The mesh of one grid whose last column repeats the first.
 
     Args:
-        grid: vertices, mm.
-        close_ends: whether an open first or last row gets a flat lid around its middle; then the mesh is closed and
-            is turned to face outwards whatever the hand of the grid.
+        grid: (M, N, 3) vertices, LPS mm. close_ends: whether an open first or last row gets a flat lid around its
+        middle. The mesh is then closed, and its
+            triangles face outwards for a right-handed and a left-handed grid.
     """
     rows, columns = grid.shape[:2]
     poles = [bool(np.ptp(grid[row], axis=0).max() < _POINT_MM) for row in (0, -1)]
@@ -92,7 +91,7 @@ def mesh_from_grid(grid: Floats, close_ends: bool = True) -> Mesh:
 
 
 def _lid(row: int, columns: int, centre: int, inwards: bool) -> Faces:
-    """A fan between one row and its centre; the first row's faces back, the last row's (``inwards``) ahead."""
+    """Triangles between one row and its centre; ``inwards`` reverses them, as the last row needs."""
     ring = row * columns + np.arange(columns - 1)
     following = np.roll(ring, -1)
     first, second = (ring, following) if inwards else (following, ring)
@@ -100,13 +99,13 @@ def _lid(row: int, columns: int, centre: int, inwards: bool) -> Faces:
 
 
 def _compact(vertices: Floats, faces: Faces) -> Mesh:
-    """The same triangles without vertices that none refers to."""
+    """The same triangles without unused vertices."""
     used, renumbered = np.unique(faces, return_inverse=True)
     return Mesh(vertices[used], renumbered.reshape(faces.shape).astype(np.int64))
 
 
 def join_meshes(meshes: Sequence[Mesh]) -> Mesh:
-    """One mesh of several, which may overlap (a body and its pedicles)."""
+    """One mesh of several, which may overlap (a vertebral body and its pedicles)."""
     if not meshes:
         return Mesh(np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64))
     starts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes[:-1])])
@@ -119,7 +118,7 @@ def write_mesh(path: Path, vertices: Floats, faces: Faces) -> None:
 
     Raises:
         ValueError: another suffix, wrong shapes, coordinates that are not finite, indices beyond the vertices, or no
-            faces (nothing is written); all that was found is listed.
+            faces. The message lists everything that was found, and nothing is written.
     """
     suffix = path.suffix.lower()
     found = [] if suffix in SUFFIXES else [f"suffix {path.suffix!r} (expected one of {', '.join(SUFFIXES)})"]
@@ -162,5 +161,5 @@ def _stl(vertices: Floats, faces: Faces) -> bytes:
     length = np.linalg.norm(normal, axis=1, keepdims=True)
     facets["corners"] = corners
     facets["normal"] = normal / np.where(length > 0, length, 1.0)
-    # The header must not begin with "solid": readers take that for the text format.
+    # The header must not begin with "solid", which readers take as the text format.
     return _HEADER.encode().ljust(80, b" ") + len(faces).to_bytes(4, "little") + facets.tobytes()

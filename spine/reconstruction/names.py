@@ -1,11 +1,11 @@
-"""Names of 3D points: which are known, and the other spellings that files use for them.
+"""Names of 3D points, and the other spellings of them that files use.
 
-Contract: ``house_name`` maps a known spelling to the name of ``spine.landmarks`` and anything else to None; every
+Contract: ``canonical_name`` maps a known spelling to the name of ``spine.landmarks`` and any other text to None. Every
 point of a registered landmark set is known.
 
-Other spellings understood (docs/sources.md, reconstruction formats): ``L3_sup_center`` / ``L3_sup_centre`` for
-``L3_sup``, ``L3_ped_L`` for ``L3_ped_left``, ``FH_L`` and ``FH_L_fh_center`` for ``HIP_L``, ``S1_sup_ant`` for
-``S1_ant``, ``S1_s1_ant`` for ``S1_ant``; case does not count.
+Other spellings (docs/sources.md, reconstruction formats): ``L3_sup_center`` / ``L3_sup_centre`` for ``L3_sup``,
+``L3_ped_L`` for ``L3_ped_left``, ``FH_L`` and ``FH_L_fh_center`` for ``HIP_L``, ``S1_sup_ant`` and ``S1_s1_ant`` for
+``S1_ant``. Upper and lower case are equal.
 """
 
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ from functools import cache
 from spine.landmarks import HIPS, LANDMARK_SETS, S1_MARGINS, S1_PLATE, VERTEBRAE
 
 EXTRA_LEVELS: Mapping[str, str] = {"T12": "T13", "L5": "L6"}
-"""Level -> the extra vertebra that some people have below it. No landmark set names one."""
+"""Level -> the extra vertebra that some people have below it. No landmark set contains one."""
 _PLATE_PARTS = ("", "_ant", "_post", "_left", "_right")
 _BODY_PARTS = ("body", "ped_left", "ped_right")
 
 
 @cache
 def known_names() -> frozenset[str]:
-    """Every point a reconstruction may name."""
+    """The names of all points that a reconstruction may have."""
     vertebrae = (*VERTEBRAE, *EXTRA_LEVELS.values())
     plates = {f"{v}_{side}{part}" for v in vertebrae for side in ("sup", "inf") for part in _PLATE_PARTS}
     bodies = {f"{v}_{part}" for v in vertebrae for part in _BODY_PARTS}
@@ -46,6 +46,6 @@ def _spellings() -> Mapping[str, str]:
     return table
 
 
-def house_name(text: str) -> str | None:
-    """The house's name of a point, or None."""
+def canonical_name(text: str) -> str | None:
+    """The name in ``spine.landmarks`` of a point, or None where the spelling is unknown."""
     return _spellings().get(text.strip().lower())

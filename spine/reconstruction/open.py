@@ -1,11 +1,11 @@
-"""One door for reconstruction files: the content says which reader, never the name.
+"""Reader of reconstruction files of any known format; the content decides the format, never the file name.
 
-Contract: what comes out is a ``Reconstruction`` that passed ``checks``; everything else is a
-``ReconstructionRejected``. To add a format: a module with a ``looks_like`` and a reader, and a line here.
+Contract: the result is a ``Reconstruction`` that passed ``checks``, or a ``ReconstructionRejected``. To add a format,
+write a module with a ``looks_like_...`` function and a reader, and add it to ``is_reconstruction`` and ``_read_json``.
 """
 
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from spine.errors import ReconstructionRejected
 from spine.reconstruction.checks import check_reconstruction
@@ -16,21 +16,21 @@ from spine.reconstruction.reconstruction import Reconstruction
 from spine.reconstruction.slicer_markups import looks_like_markups, reconstruction_from_markups
 
 MAX_FILE_BYTES = 32 * 2**20
-FORMATS = "plumbline JSON or CSV, 3D Slicer .mrk.json, CT keypoint list"
+FORMATS = "Plumbline JSON or CSV, 3D Slicer .mrk.json or a CT keypoint list"
 
 
 def read_any_reconstruction(path: Path) -> Reconstruction:
     """Read and check a reconstruction of any known format.
 
     Raises:
-        ReconstructionRejected: ``EMPTY_FILE``, ``FILE_LIMIT``, ``FORMAT_UNKNOWN``, the codes of the reader, the
-            codes of ``checks``.
+        ReconstructionRejected: ``EMPTY_FILE``, ``FILE_TOO_LARGE``, ``FORMAT_UNKNOWN``, and the codes of the reader and
+            of ``checks``.
     """
     size = path.stat().st_size
     if size == 0:
-        _refuse("EMPTY_FILE", "an empty file")
+        raise _rejected("EMPTY_FILE", found="an empty file")
     if size > MAX_FILE_BYTES:
-        _refuse("FILE_LIMIT", f"{size} bytes")
+        raise _rejected("FILE_TOO_LARGE", found=f"{size} bytes")
     payload = path.read_bytes()
     reconstruction = _read_json(payload, path) if _starts_json(payload) else _read_table(payload)
     check_reconstruction(reconstruction)
@@ -38,10 +38,10 @@ def read_any_reconstruction(path: Path) -> Reconstruction:
 
 
 def is_reconstruction(path: Path) -> bool:
-    """Whether a file is meant as a reconstruction: recognised, or JSON that does not even parse.
+    """Whether a file is meant as a reconstruction: a known format, or JSON that does not parse.
 
-    A JSON or CSV file of another kind (metadata beside the images) is none; a damaged one must not pass as
-    "no reconstruction came along".
+    A JSON or CSV file of another kind, such as metadata, is not a reconstruction. A damaged file counts as one, because
+    otherwise its study would pass as one without a reconstruction.
     """
     if path.stat().st_size > MAX_FILE_BYTES:
         return False
@@ -52,33 +52,33 @@ def is_reconstruction(path: Path) -> bool:
         record = parse_json(payload)
     except ReconstructionRejected:
         return True
-    return _is_ours(record) or looks_like_markups(record) or looks_like_ct_keypoints(record)
+    return _is_plumbline_json(record) or looks_like_markups(record) or looks_like_ct_keypoints(record)
 
 
 def _starts_json(payload: bytes) -> bool:
     return payload[:256].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
 
 
-def _is_ours(record: Any) -> bool:
+def _is_plumbline_json(record: Any) -> bool:
     return isinstance(record, dict) and str(record.get("schema", "")).startswith(SCHEMA.split("/")[0])
 
 
 def _read_json(payload: bytes, path: Path) -> Reconstruction:
     record = parse_json(payload)
-    if _is_ours(record):
+    if _is_plumbline_json(record):
         return parse_reconstruction(payload)
     if looks_like_markups(record):
         return reconstruction_from_markups(record)
     if not looks_like_ct_keypoints(record):
-        _refuse("FORMAT_UNKNOWN", "JSON of another kind")
+        raise _rejected("FORMAT_UNKNOWN", found="JSON of another kind")
     return reconstruction_from_ct_keypoints(record, subject_id=path.stem)
 
 
 def _read_table(payload: bytes) -> Reconstruction:
     if not looks_like_csv(payload):
-        _refuse("FORMAT_UNKNOWN", "neither JSON nor our table")
+        raise _rejected("FORMAT_UNKNOWN", found="neither JSON nor a Plumbline table")
     return parse_csv(payload)
 
 
-def _refuse(code: str, found: str) -> NoReturn:
-    raise ReconstructionRejected(code, found=found, expected=FORMATS, remedy="export the reconstruction again")
+def _rejected(code: str, *, found: str) -> ReconstructionRejected:
+    return ReconstructionRejected(code, found=found, expected=FORMATS, remedy="export the reconstruction again")

@@ -1,4 +1,4 @@
-"""Plumbline's reconstruction as a table: one point a line, for spreadsheets and statistics programs.
+"""Plumbline's table of a reconstruction, read and written: one point a line, for spreadsheets and statistics.
 
     # schema=plumbline.reconstruction.csv/1      comment lines key=value come first
     # subject_id=vp-000017
@@ -12,9 +12,10 @@
     S1,sup,0.0,40.0,-120.0
     HIP,L,90.0,20.0,-190.0
 
-``<level>_<name>`` is the point's name in spine.landmarks, or one of the other spellings of ``names`` (so
-``FH_L,fh_center`` is ``HIP_L``). Further columns (an ``sd``, a comment) are allowed and not read. Separator comma,
-decimal point, UTF-8. Contract: strict; a line that is not understood refuses the file.
+``<level>_<name>`` is the name of the point in ``spine.landmarks``, or another spelling of ``names`` (``FH_L,fh_center``
+is ``HIP_L``). Further columns (an ``sd``, a comment) are allowed and not read. Separator comma, decimal point, UTF-8.
+
+Contract: one line that cannot be read refuses the file.
 """
 
 import csv
@@ -23,16 +24,15 @@ import json
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 
 from spine.errors import ReconstructionRejected
-from spine.reconstruction.names import house_name
+from spine.reconstruction.names import canonical_name
 from spine.reconstruction.plumbline_json import parse_geometry, parse_json
 from spine.reconstruction.reconstruction import Reconstruction
-from spine.scanner import Floats
 from spine.storage import write_text_atomically
+from spine.types import Floats
 
 SCHEMA = "plumbline.reconstruction.csv/1"
 SOURCE_FORMAT = "plumbline-csv"
@@ -41,7 +41,7 @@ _REMEDY = "correct the file; the format is documented in spine/reconstruction/pl
 
 
 def write_reconstruction_csv(reconstruction: Reconstruction, path: Path) -> None:
-    """Write points, radii and geometry (facts have no place in the table)."""
+    """Write points, radii and geometry atomically; the table has no place for facts."""
     lines = [f"# schema={SCHEMA}", f"# subject_id={reconstruction.subject_id}", "# axes=LPS", "# units=mm"]
     lines += [f"# geometry.{view}={json.dumps(asdict(g))}" for view, g in reconstruction.geometry.items()]
     lines += [f"# hip_radius_mm.{name}={float(r)!r}" for name, r in reconstruction.hip_radius_mm.items()]
@@ -53,7 +53,7 @@ def write_reconstruction_csv(reconstruction: Reconstruction, path: Path) -> None
 
 
 def looks_like_csv(payload: bytes) -> bool:
-    """Whether the first line that is no comment is this format's header."""
+    """Whether the first line that is not a comment is the header of this format."""
     for line in payload[:65536].decode("utf-8-sig", "replace").splitlines():
         if line.strip() and not line.startswith("#"):
             return [c.strip().lower() for c in line.split(",")[:5]] == _COLUMNS
@@ -70,7 +70,7 @@ def parse_csv(payload: bytes) -> Reconstruction:
     try:
         text = payload.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ReconstructionRejected("CSV_INVALID", found="bytes", expected="UTF-8 text", remedy=_REMEDY) from error
+        raise _rejected("CSV_INVALID", found="bytes that are not UTF-8", expected="UTF-8 text") from error
     lines = [line for line in text.splitlines() if line.strip()]
     header = _header([line for line in lines if line.startswith("#")])
     points = _points([line for line in lines if not line.startswith("#")])
@@ -87,11 +87,11 @@ def _header(comments: list[str]) -> dict[str, str]:
     pairs = (line.lstrip("# ").partition("=") for line in comments)
     header = {key.strip(): value.strip() for key, sign, value in pairs if sign}
     if header.get("schema", SCHEMA) != SCHEMA:
-        _refuse("SCHEMA_INVALID", "another schema", SCHEMA)
-    # Units and axes must be stated: a table without them is where metres and RAS come from.
+        raise _rejected("SCHEMA_INVALID", found="another schema", expected=SCHEMA)
+    # Units and axes are required, because tables without them may be in metres or in RAS.
     for key, only, code in (("units", "mm", "UNITS_INVALID"), ("axes", "LPS", "AXES_INVALID")):
         if header.get(key) != only:
-            _refuse(code, f"no line '# {key}={only}'", f"'# {key}={only}'")
+            raise _rejected(code, found=f"no line '# {key}={only}'", expected=f"'# {key}={only}'")
     return header
 
 
@@ -103,16 +103,17 @@ def _points(lines: list[str]) -> dict[str, Floats]:
     rows = csv.reader(io.StringIO("\n".join(lines)))
     columns = next(rows, [])
     if [c.strip().lower() for c in columns[:5]] != _COLUMNS:
-        _refuse("CSV_INVALID", "another header line", ",".join(_COLUMNS))
+        raise _rejected("CSV_INVALID", found="another header line", expected=",".join(_COLUMNS))
     points: dict[str, Floats] = {}
     for number, row in enumerate(rows, 2):
         if len(row) < 5:
-            _refuse("CSV_INVALID", f"row {number} with {len(row)} columns", "at least 5")
-        name = house_name(f"{row[0].strip()}_{row[1].strip()}")
+            raise _rejected("CSV_INVALID", found=f"row {number} with {len(row)} columns", expected="at least 5")
+        name = canonical_name(f"{row[0].strip()}_{row[1].strip()}")
         if name is None:
-            _refuse("POINT_UNKNOWN", f"row {number} with an unknown level or name", "names of spine.landmarks")
+            found = f"row {number} with an unknown level or name"
+            raise _rejected("POINT_UNKNOWN", found=found, expected="names as in spine.landmarks")
         if name in points:
-            _refuse("POINT_DUPLICATE", f"{name} twice (row {number})", "each point once")
+            raise _rejected("POINT_DUPLICATE", found=f"{name} twice (row {number})", expected="each point once")
         points[name] = np.array([_number(cell, number) for cell in row[2:5]])
     return points
 
@@ -123,9 +124,10 @@ def _number(text: str, row: int) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        _refuse("NOT_FINITE", f"row {row} with a value that is no finite number", "numbers; leave absent points out")
+        found = f"row {row} with a value that is not a finite number"
+        raise _rejected("NOT_FINITE", found=found, expected="finite numbers; leave absent points out")
     return value
 
 
-def _refuse(code: str, found: str, expected: str) -> NoReturn:
-    raise ReconstructionRejected(code, found=found, expected=expected, remedy=_REMEDY)
+def _rejected(code: str, *, found: str, expected: str) -> ReconstructionRejected:
+    return ReconstructionRejected(code, found=found, expected=expected, remedy=_REMEDY)

@@ -1,19 +1,19 @@
-"""Plumbline's own reconstruction file: one JSON object, the canonical form on disk.
+"""Plumbline's JSON file of a reconstruction, read and written; studies in the store have this format.
 
     {
       "schema": "plumbline.reconstruction/1",
       "subject_id": "vp-000017",
-      "axes": "LPS", "units": "mm",          fixed: no other value is accepted
-      "source_format": "plumbline-json",     the format the points first came in
+      "axes": "LPS", "units": "mm",          no other value is accepted
+      "source_format": "plumbline-json",     the format that the points were first read from
       "points": {"T1_sup": [x, y, z], ...},  names as in spine.landmarks; an absent point has no key
       "hip_radius_mm": {"HIP_L": 23.1},      optional
       "geometry": {"frontal": {"view": "frontal", "shape": [H, W], "spacing_mm": [row, column],
                    "source_to_isocentre_mm": f, "u0_mm": 0.0, "z0_mm": 0.0}},   optional, per view
-      "facts": {"age_years": 54}             optional, plain JSON values
+      "facts": {"age_years": 54}             optional, JSON values
     }
 
-Contract: strict both ways: an unknown key, another axis system or unit, a value that is not a finite number, are
-refused with a code; what is written reads back equal to the last bit.
+Contract: an unknown key, another axis system or unit, or a number that is not finite refuses the file with a code. A
+written file reads back equal to the last bit.
 """
 
 import json
@@ -21,15 +21,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from spine.errors import ReconstructionRejected
 from spine.landmarks import VIEWS
 from spine.reconstruction.reconstruction import Reconstruction
-from spine.scanner import Floats, ViewGeometry
+from spine.scanner import ViewGeometry
 from spine.storage import write_text_atomically
+from spine.types import Floats
 
 SCHEMA = "plumbline.reconstruction/1"
 SOURCE_FORMAT = "plumbline-json"
@@ -73,12 +74,12 @@ def read_reconstruction(path: Path) -> Reconstruction:
 
 
 def parse_reconstruction(payload: bytes) -> Reconstruction:
-    """As ``read_reconstruction``, from the file's bytes."""
+    """As ``read_reconstruction``, from the bytes of the file."""
     record = parse_json(payload)
     _check_keys(record)
     for key, only, code in (("units", "mm", "UNITS_INVALID"), ("axes", "LPS", "AXES_INVALID")):
         if record[key] != only:
-            _refuse(code, f"{key} {str(record[key])[:40]!r}", repr(only))
+            raise _rejected(code, found=f"{key} {str(record[key])[:40]!r}", expected=repr(only))
     points = {name: _point(name, value) for name, value in _mapping(record, "points").items()}
     radii = {name: _number(f"hip_radius_mm {name}", r) for name, r in _mapping(record, "hip_radius_mm").items()}
     return Reconstruction(
@@ -92,70 +93,84 @@ def parse_reconstruction(payload: bytes) -> Reconstruction:
 
 
 def parse_json(payload: bytes) -> Any:
-    """JSON without NaN or infinity.
+    """Parse JSON, without NaN and infinity.
 
     Raises:
         ReconstructionRejected: ``JSON_INVALID``, ``NOT_FINITE``.
     """
     try:
-        return json.loads(payload, parse_constant=_refuse_constant)
+        return json.loads(payload, parse_constant=_reject_constant)
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ReconstructionRejected(
             "JSON_INVALID", found=f"text that is not JSON ({type(error).__name__})", expected="JSON", remedy=_REMEDY
         ) from error
 
 
-def _refuse_constant(text: str) -> NoReturn:
-    _refuse("NOT_FINITE", f"the value {text}", "finite numbers; an absent point has no key")
+def _reject_constant(text: str) -> None:
+    raise _rejected("NOT_FINITE", found=f"the value {text}", expected="finite numbers; an absent point has no key")
 
 
-def _refuse(code: str, found: str, expected: str) -> NoReturn:
-    raise ReconstructionRejected(code, found=found, expected=expected, remedy=_REMEDY)
+def _rejected(code: str, *, found: str, expected: str) -> ReconstructionRejected:
+    return ReconstructionRejected(code, found=found, expected=expected, remedy=_REMEDY)
 
 
 def _check_keys(record: Any) -> None:
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        _refuse("SCHEMA_INVALID", "another or no schema", f"an object with schema {SCHEMA!r}")
+        raise _rejected("SCHEMA_INVALID", found="another or no schema", expected=f"an object with schema {SCHEMA!r}")
     missing = sorted(_REQUIRED - record.keys())
     unknown = len(record.keys() - _REQUIRED - _OPTIONAL)
     if missing or unknown:
-        _refuse("SCHEMA_INVALID", f"missing {missing}, {unknown} unknown key(s)", f"{sorted(_REQUIRED | _OPTIONAL)}")
+        found = f"missing keys {missing}, {unknown} unknown key(s)"
+        raise _rejected("SCHEMA_INVALID", found=found, expected=f"{sorted(_REQUIRED | _OPTIONAL)}")
 
 
 def _mapping(record: Mapping[str, Any], key: str) -> dict[str, Any]:
     value = record.get(key, {})
     if not isinstance(value, dict):
-        _refuse("SCHEMA_INVALID", f"{key} as {type(value).__name__}", f"{key} as an object")
+        raise _rejected("SCHEMA_INVALID", found=f"{key} as {type(value).__name__}", expected=f"{key} as an object")
     return value
 
 
-def _number(what: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        _refuse("NOT_FINITE", f"{what[:60]} that is not a finite number", "a finite number")
+def _number(what: str, value: Any) -> float:
+    if not _is_finite(value):
+        raise _rejected("NOT_FINITE", found=f"{what[:60]} that is not a finite number", expected="a finite number")
     return float(value)
 
 
 def _point(name: str, value: object) -> Floats:
-    if not isinstance(value, list) or len(value) != 3:
-        _refuse("NOT_FINITE", f"point {name[:40]} that is not three numbers", "[x, y, z] in mm")
-    return np.array([_number(f"point {name}", c) for c in value], dtype=np.float64)
+    if not is_position(value):
+        found = f"point {name[:40]} that is not three finite numbers"
+        raise _rejected("NOT_FINITE", found=found, expected="[x, y, z] in mm")
+    return np.array(value, dtype=np.float64)
+
+
+def is_position(value: object) -> bool:
+    """Whether a JSON value is [x, y, z], three finite numbers."""
+    return isinstance(value, list) and len(value) == 3 and all(map(_is_finite, value))
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def parse_geometry(view: str, value: Any) -> ViewGeometry:
-    """One view of the geometry block.
+    """One view of the geometry object.
 
     Raises:
         ReconstructionRejected: ``GEOMETRY_INVALID``, ``NOT_FINITE``.
     """
     if view not in VIEWS or not isinstance(value, dict) or set(value) != _GEOMETRY_KEYS or value["view"] != view:
-        _refuse("GEOMETRY_INVALID", f"geometry of {view[:20]!r}", f"{VIEWS} with the keys {sorted(_GEOMETRY_KEYS)}")
+        expected = f"{' or '.join(VIEWS)} with the keys {sorted(_GEOMETRY_KEYS)}"
+        raise _rejected("GEOMETRY_INVALID", found=f"geometry of {view[:20]!r}", expected=expected)
     shape, spacing = (value[key] for key in ("shape", "spacing_mm"))
     if any(not isinstance(pair, list) or len(pair) != 2 for pair in (shape, spacing)):
-        _refuse("GEOMETRY_INVALID", "a shape or spacing that is not a pair", "[rows, columns] and [row, column] mm")
+        expected = "[rows, columns] and [row, column] mm"
+        raise _rejected("GEOMETRY_INVALID", found="a shape or spacing that is not a pair", expected=expected)
     rows, columns = (_number("shape", n) for n in shape)
     row_mm, column_mm = (_number("spacing_mm", s) for s in spacing)
     distance = _number("source_to_isocentre_mm", value["source_to_isocentre_mm"])
     if min(rows, columns, row_mm, column_mm, distance) <= 0:
-        _refuse("GEOMETRY_INVALID", "a size, spacing or distance that is not positive", "positive numbers")
+        found = "a size, spacing or distance that is not positive"
+        raise _rejected("GEOMETRY_INVALID", found=found, expected="positive numbers")
     u0, z0 = _number("u0_mm", value["u0_mm"]), _number("z0_mm", value["z0_mm"])
     return ViewGeometry(view, (int(rows), int(columns)), (row_mm, column_mm), distance, u0, z0)

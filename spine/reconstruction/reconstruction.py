@@ -1,16 +1,14 @@
-"""The 3D reconstruction record: named points of one spine in the scanner's patient frame.
+"""The record of a 3D reconstruction: named points of one spine in the patient frame of the scanner.
 
-Contract: LPS axes (x left, y posterior, z up), millimetres, origin at the scanner's isocentre; an absent landmark has
-no key.
+Contract: LPS axes (x left, y posterior, z up), millimetres, origin at the isocentre. An absent landmark has no key.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from spine.scanner import Floats, ViewGeometry
+from spine.scanner import ViewGeometry
+from spine.types import Floats
 
 
 @dataclass(frozen=True)
@@ -18,12 +16,12 @@ class Reconstruction:
     """Named 3D points of one spine.
 
     Attributes:
-        subject_id: the reconstruction's own name for the subject (a pseudonym; never a patient name).
-        points: landmark name -> (3,) LPS mm, float64. Names as in ``spine.landmarks``.
+        subject_id: the file's own name for the subject; a pseudonym, never a patient name.
+        points: landmark -> (3,) LPS mm, float64; names as in ``spine.landmarks``.
         source_format: ``plumbline-json``, ``plumbline-csv``, ``slicer-mrk-json``, ``ct-keypoints`` ...
-        geometry: view name -> ViewGeometry of the images the points were reconstructed from, where known.
-        hip_radius_mm: femoral head radii by ``HIP_L`` / ``HIP_R``, where known.
-        facts: further plain facts (age, sex, condition, simulated ...); JSON values only.
+        geometry: view -> geometry of the image that the points were reconstructed from, where known.
+        hip_radius_mm: ``HIP_L`` / ``HIP_R`` -> radius of the femoral head, where known.
+        facts: further facts (age, sex, condition, simulated ...); JSON values only.
     """
 
     subject_id: str
@@ -32,11 +30,3 @@ class Reconstruction:
     geometry: Mapping[str, ViewGeometry] = field(default_factory=dict)
     hip_radius_mm: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
-
-    def stacked(self, names: tuple[str, ...]) -> Floats:
-        """(N, 3) of the points called ``names``.
-
-        Raises:
-            KeyError: a point is absent.
-        """
-        return np.stack([self.points[n] for n in names]) if names else np.zeros((0, 3))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from inference.blank_regions import hole_of, undrawn, without_curves
+from inference.blank_regions import hole_of, in_blank_regions, without_curves
 from inference.measure import measure_views
 from inference.overlay import report_json
 from spine.landmarks import GALBUSERA39, VIEWS
@@ -28,7 +28,7 @@ def _covered(top: str, bottom: str, *views: str, grey: int = 0):
 def test_a_covered_middle_is_not_seen_and_its_curve_not_measured(grey):
     found = measure_views(knowing_model(POINTS, SHAPE), _covered("T8_sup", "L1_inf", "frontal", grey=grey))
     covered = {f"{v}_{p}" for v in ("T8", "T9", "T10", "T11", "T12", "L1") for p in ("sup", "inf")}
-    assert set(found.undrawn["frontal"]) == covered
+    assert set(found.in_blank_regions["frontal"]) == covered
     assert not covered & set(found.points["frontal"]) and not covered & set(found.spread_px["frontal"])
     assert {"T7_inf", "L2_sup"} <= set(found.points["frontal"])
     reason = "the curve is not known: nothing is drawn at T8, T9, T10, T11, T12, L1"
@@ -46,31 +46,31 @@ def test_what_needs_no_covered_landmark_is_measured_and_the_rest_tells_which_it_
 
 
 def test_nothing_is_dropped_of_a_drawn_image_or_of_a_covered_end_alone():
-    assert measure_views(knowing_model(POINTS, SHAPE), _inputs(*VIEWS)).undrawn == {}
+    assert measure_views(knowing_model(POINTS, SHAPE), _inputs(*VIEWS)).in_blank_regions == {}
     found = measure_views(knowing_model(POINTS, SHAPE), _covered("T1_sup", "T3_inf", "frontal"))
-    assert found.undrawn and found.parameters["cobb"].value is not None
+    assert found.in_blank_regions and found.parameters["cobb"].value is not None
 
 
 def test_a_landmark_at_the_edge_of_a_cover_is_not_seen_and_one_beside_it_is():
     pixels = np.random.default_rng(0).uniform(-1, 1, (64, 64)).astype(np.float32)
     pixels[20:40, 10:50] = -1.0
     at = {"T4_sup": np.array([30.0, 22.0]), "T4_inf": np.array([30.0, 37.0]), "T5_sup": np.array([30.0, 41.0])}
-    assert undrawn(pixels, at) == ("T4_sup", "T4_inf")
+    assert in_blank_regions(pixels, at) == ("T4_sup", "T4_inf")
 
 
 def test_one_grey_of_eight_bits_beside_a_landmark_is_enough_to_count_as_drawn():
     pixels = np.zeros((64, 64), np.float32)
     at = {"T4_sup": np.array([20.0, 30.0]), "T4_inf": np.array([40.0, 30.0])}
     pixels[31, 21] = 2 / 255
-    assert undrawn(pixels, at) == ("T4_inf",)
-    assert undrawn(pixels, {}) == ()
-    assert undrawn(pixels, {"T4_sup": np.array([-3.0, 90.0])}) == ("T4_sup",)  # a point outside is no error
+    assert in_blank_regions(pixels, at) == ("T4_inf",)
+    assert in_blank_regions(pixels, {}) == ()
+    assert in_blank_regions(pixels, {"T4_sup": np.array([-3.0, 90.0])}) == ("T4_sup",)  # a point outside is no error
 
 
 def test_a_burnt_out_femoral_head_is_seen_by_its_rim():
     pixels = np.ones((64, 64), np.float32)
     pixels[:, 44] = 0.0
-    assert undrawn(pixels, {"HIP_L": np.array([35.0, 30.0]), "S1_sup": np.array([35.0, 30.0])}) == ("S1_sup",)
+    assert in_blank_regions(pixels, {"HIP_L": np.array([35.0, 30.0]), "S1_sup": np.array([35.0, 30.0])}) == ("S1_sup",)
 
 
 def test_a_hole_is_two_vertebrae_in_a_row_between_others():

@@ -9,7 +9,7 @@ from inference.calibration import Calibration
 from inference.levels import SHIFTS, LevelEvidence, chain_votes, decided
 from inference.measure import measure_views
 from inference.model import Model
-from spine.landmarks import GALBUSERA39, PLATES, VIEWS, moved_name
+from spine.landmarks import GALBUSERA39, PLATES, VIEWS, shifted_name
 from tests.inference.fake_model import CONTRACT, KnowingSession
 from tests.inference.test_measure_views import POINTS, SHAPE, _inputs
 
@@ -22,7 +22,7 @@ def _maps(share: dict[int, float]) -> np.ndarray:
     maps = np.full((len(NAMES), 128, 64), 1e-9, dtype=np.float32)
     for k, name in enumerate(NAMES):
         for shift, weight in share.items():
-            there = moved_name(name, -shift)
+            there = shifted_name(name, -shift)
             if there in CELLS:
                 column, row = CELLS[there].astype(int)
                 maps[k, row, column] += weight
@@ -60,7 +60,7 @@ class _Doubtful(KnowingSession):
         maps, logits = super().run(outputs, inputs)
         moved = maps.copy()
         for k, name in enumerate(CONTRACT.names):
-            below = moved_name(name, 1)
+            below = shifted_name(name, 1)
             if below in CONTRACT.names and below != name:
                 moved[:, k] = 0.97 * maps[:, k] + 0.03 * maps[:, CONTRACT.names.index(below)]
         return [moved, logits]

@@ -153,7 +153,7 @@ def test_images_that_do_not_belong_together_are_told() -> None:
     """A lateral image 60 mm lower than the frontal one: nothing is at one height, and that is said."""
     lowered = {n: p + np.array([0.0, 60.0 / PX_MM]) for n, p in POINTS["lateral"].items()}
     found = measure_views(knowing_model({**POINTS, "lateral": lowered}, SHAPE), _inputs("frontal", "lateral"))
-    assert found.views_disagree and len(found.at_other_heights) > 30
+    assert found.views_disagree and len(found.height_mismatches) > 30
     reason = found.parameters["pelvic_tilt"].absent_reason or ""
     assert reason.startswith("not visible: S1_sup") and "at different heights: HIP_L, HIP_R, S1_sup" in reason
     report = report_json(found, knowing_model(POINTS, SHAPE), _inputs("frontal", "lateral"))

@@ -84,8 +84,8 @@ def _reports() -> dict[str, dict[str, Any]]:
         "VIEW_MISSING": _report(views=("frontal",)),
         "VIEW_REFUSED": _report(_only("frontal", "T1", "T11"), calibration=limits),
         "LANDMARKS_NOT_SEEN": _report(_only("lateral", "T6", "L5"), views=("lateral",)),
-        "LANDMARKS_AT_OTHER_HEIGHTS": _report(_moved(("HIP_L", "HIP_R", "S1_sup"), 30 / PX_MM)),
-        "LANDMARKS_NOT_DRAWN": _report(views=("frontal",), image=_covered()),
+        "LANDMARK_HEIGHTS_DIFFER": _report(_moved(("HIP_L", "HIP_R", "S1_sup"), 30 / PX_MM)),
+        "LANDMARKS_IN_BLANK_REGION": _report(views=("frontal",), image=_covered()),
         "MARGINS_REVERSED": _report(_reversed(), views=("lateral",)),
         "TOO_FEW_VERTEBRAE": _report(_only("frontal", "L1", "L5"), views=("frontal",)),
         "LENGTHS_UNCALIBRATED": _report(calibrated=False),
@@ -120,7 +120,7 @@ def test_the_page_is_of_this_schema_and_knows_every_calibration() -> None:
     assert all(f"`{kind}`" in _rows("field")["views.VIEW.calibration"] for kind in get_args(CalibrationType))
 
 
-@pytest.mark.parametrize("code", [code for code in ABSENT_CODES if code != "NO_ANSWER"])
+@pytest.mark.parametrize("code", [code for code in ABSENT_CODES if code != "NOT_PREDICTED"])
 def test_each_code_of_absence_is_told_where_it_happens(code: str) -> None:
     parameters = _reports()[code]["parameters"].values()
     assert code in {p.get("absent_code") for p in parameters}

@@ -25,8 +25,7 @@ TINY = (
     "training.heatmap_stride=4",
     "training.learning_rate=0.002",
     "training.minutes=4.0",
-    "training.input_rows=128",
-    "training.input_columns=64",
+    "training.input_shape=[128, 64]",
 )
 
 

@@ -55,7 +55,7 @@ def test_perspective_matters_by_millimetres():
     assert frontal[0] - 80.0 == pytest.approx(5.18, abs=0.01)  # what an orthographic shortcut would cost
 
 
-def test_sway_shows_as_height_difference():
+def test_patient_motion_shows_as_height_difference():
     point = np.array([[20.0, 30.0, 100.0]])
     lateral = project_to_plane(point + [0, 0, 2.5], "lateral", G)
     assert triangulate_plane(project_to_plane(point, "frontal", F), lateral, F, G).dz_mm[0] == pytest.approx(-2.5)

@@ -1,4 +1,4 @@
-"""Workers end with whoever started them, however that went."""
+"""Worker processes end when their parent ends, even by a kill."""
 
 import os
 import signal

@@ -56,3 +56,9 @@ def taught(
 
     out = tmp_path_factory.mktemp("taught")
     return out, fit(drawn[0], out, replace(tiny_config, epochs=8, learning_rate=3e-3))
+
+
+@pytest.fixture
+def without_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The export costs seconds and most tests are not about it."""
+    monkeypatch.setattr("training.fitting.fit.can_export", lambda: False)

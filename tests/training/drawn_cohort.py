@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from simulation.body.patient import build_patient
+from simulation.population.sampling import sample_patient
 from spine.dataset import Example, ExampleView, Manifest, Split, write_manifest
-from spine.landmarks import LEVELS, VERTEBRAE, VIEWS
+from spine.landmarks import LANDMARK_SETS, LEVELS, VERTEBRAE, VIEWS
 from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry
 from spine.storage import sha256_of_image, write_array_atomically
 
@@ -55,25 +57,45 @@ def draw(
 
 
 def write_drawn_dataset(
-    folder: Path, counts: Sequence[int], *, shape: tuple[int, int] = (128, 64), seed: int = 0
+    folder: Path,
+    counts: Sequence[int],
+    *,
+    shape: tuple[int, int] = (128, 64),
+    seed: int = 0,
+    landmark_set: str = "galbusera39",
 ) -> Manifest:
-    """Write a data set of (train, validation, test) ``counts`` studies with both views."""
+    """Write a data set of (train, validation, test) ``counts`` studies with both views.
+
+    Another landmark set than ``galbusera39`` takes its points from virtual patients.
+    """
     random = np.random.default_rng(seed)
     px_mm = 1.43 * 512 / shape[0]
     examples: list[Example] = []
     splits: list[Split] = ["train", "validation", "test"]
     for split, count in zip(splits, counts, strict=True):
         for _ in range(count):
-            examples.append(_example(folder, f"study{len(examples):04d}", split, shape, px_mm, random))
-    manifest = Manifest("galbusera39", seed, tuple(examples))
+            number = len(examples)
+            points = skeleton(random) if landmark_set == "galbusera39" else _of_patient(number, landmark_set)
+            examples.append(_example(folder, f"study{number:04d}", split, shape, px_mm, random, points))
+    manifest = Manifest(landmark_set, seed, tuple(examples))
     write_manifest(manifest, folder)
     return manifest
 
 
+def _of_patient(seed: int, landmark_set: str) -> dict[str, np.ndarray]:
+    known = build_patient(sample_patient(seed), seed).reconstruction.points
+    return {name: known[name] for name in LANDMARK_SETS[landmark_set].names}
+
+
 def _example(
-    folder: Path, name: str, split: Split, shape: tuple[int, int], px_mm: float, random: np.random.Generator
+    folder: Path,
+    name: str,
+    split: Split,
+    shape: tuple[int, int],
+    px_mm: float,
+    random: np.random.Generator,
+    points: dict[str, np.ndarray],
 ) -> Example:
-    points = skeleton(random)
     views = {}
     for view in VIEWS:
         geometry = ViewGeometry(view, shape, (px_mm, px_mm), SOURCE_TO_ISOCENTRE_MM[view])

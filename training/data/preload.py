@@ -44,7 +44,7 @@ class HeldPool:
     ) -> None:
         self.folder, self.items, self.names, self.input_shape = folder, tuple(items), tuple(names), input_shape
         self.device, self.rank, self.seconds = device, rank, 0.0
-        self.sought = {v: frozenset(LANDMARK_SETS[landmark_set].sought_in(v)) for v in VIEWS}
+        self.sought = {v: frozenset(LANDMARK_SETS[landmark_set].names_in(v)) for v in VIEWS}
         self.view = torch.tensor([VIEWS.index(item.view) for item in self.items], dtype=torch.int64)
         count = len(self.items)
         # Half precision is finer than the 8 bits of a radiograph.

@@ -1,9 +1,12 @@
-"""Virtual patients as training data: drawn on the training device, kept there, replaced while they are learnt from.
+"""Virtual patients as training data: rendered on the training device, kept there, and replaced during the fit.
 
-Contract: in epoch e the pool holds patients e F to e F + P of each of its seeds, F = P / reuse, so every image is
-seen ``reuse`` times (reuse 0: F = 0, the same patients throughout), differently augmented; what is drawn depends on
-(seed, epoch, batch) alone, so an interrupted fit goes on as if nothing happened. The seed of these patients lies far
-from any a cohort is likely to have, and one that is in the held-out splits is refused.
+Preprocessing (``inference.preprocessing``) and augmentation (``data``) are repeated here for batches on the device;
+tests compare them.
+
+Contract: in epoch e the pool holds patients e F to e F + P of each of its seeds, F = P / reuse, so every image is seen
+``reuse`` times (reuse 0: F = 0, the same patients throughout), with different augmentation. What is drawn depends on
+(seed, epoch, batch) alone, so an interrupted fit continues unchanged. The seed of these patients lies far from any that
+a cohort is likely to have, and a patient of the held-out splits is refused.
 """
 
 import time
@@ -30,11 +33,10 @@ from simulation.stream.stream import (
 )
 from spine.errors import ContractViolation
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName, mirrored_name
-from training.config import Augmentation, TrainingConfig
+from training.config import DRAWN_TOGETHER, Augmentation, TrainingConfig
 from training.data.dataset import Sample
 from training.process_group import Team
 
-DRAWN_TOGETHER = 32
 _SEED_OFFSET = 7_000_000_000
 _RADIOGRAPH_SEED_OFFSET = 1_000_000_000
 _ENDLESS = 2**30
@@ -117,8 +119,7 @@ class _Source:
 
 
 class VirtualPool:
-    """Images of virtual patients on a device: of ``virtual_pairs`` both views, of ``virtual_radiographs`` a frontal
-    radiograph.
+    """Images of virtual patients on a device: both views of ``virtual_pairs``, one view of ``virtual_frontals``.
 
     Args:
         config: of the run; counts, ``reuse``, input shape, seed and workers matter here.
@@ -141,17 +142,21 @@ class VirtualPool:
         self.config, self.names, self.held_out = config, tuple(names), held_out
         self.views, self.device, self.rank = tuple(views), device, team.rank
         self.first_patient = team.rank * _APART
-        pairs, radiographs = config.virtual_pairs // team.size, config.virtual_radiographs // team.size
-        self.sources = [_Source(self.views, 0, pairs, config.replaced(pairs), self._pairs)]
+        pairs, radiographs = config.virtual_pairs // team.size, config.virtual_frontals // team.size
+        self.sources = [_Source(self.views, 0, pairs, config.replaced_each_epoch(pairs), self._pairs)]
         if radiographs:
             self.sources.append(
                 _Source(
-                    ("frontal",), pairs * len(self.views), radiographs, config.replaced(radiographs), self._radiographs
+                    ("frontal",),
+                    pairs * len(self.views),
+                    radiographs,
+                    config.replaced_each_epoch(radiographs),
+                    self._radiographs,
                 )
             )
         count = pairs * len(self.views) + radiographs
         known = LANDMARK_SETS[config.landmark_set]
-        self.sought = {v: torch.tensor([n in known.sought_in(v) for n in names], device=device) for v in VIEWS}
+        self.sought = {v: torch.tensor([n in known.names_in(v) for n in names], device=device) for v in VIEWS}
         self.view = torch.tensor(
             [VIEWS.index(v) for s in self.sources for v in s.views for _ in range(s.held)], dtype=torch.int64
         )
@@ -195,7 +200,7 @@ class VirtualPool:
     def _radiograph_workers(self) -> int:
         """Radiographs' share of the workers; a radiograph takes as long to pose as a pair."""
         config = self.config
-        share = config.virtual_radiographs / (config.virtual_radiographs + config.virtual_pairs)
+        share = config.virtual_frontals / (config.virtual_frontals + config.virtual_pairs)
         return min(config.workers - 1, max(1, round(config.workers * share))) if share and config.workers > 1 else 0
 
     def _put(self, source: _Source, patient: int, drawn: Rendered) -> None:

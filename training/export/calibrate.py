@@ -1,12 +1,11 @@
-"""Calibrating a model: what its heat maps' spread says of its errors, fitted on patients it did not learn from.
+"""Calibrating a model: how the spread of its heat maps predicts its errors, fitted on patients it did not learn from.
 
-Contract: the calibration is written into the model's contract, and so changes its digest: it is done before anything
-is said of the model. Patients with whom the checkpoint was chosen may calibrate it too; those of the test split may
-not.
+Contract: the calibration is written into the model's contract and so changes its digest: it precedes any evaluation.
+Patients who chose the checkpoint may calibrate it too; those of the test split may not.
 
     python -m training.export.calibrate MODEL --dataset DATASET --splits train,validation
 
-is for a model that learnt from others than the data set's.
+calibrates a finished model again, on patients of a data set that it did not learn from.
 """
 
 import argparse
@@ -17,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inference.calibration import LEVEL, Calibration, SpreadLaw, group_of
 from inference.contract import model_digest, read_contract, write_contract
@@ -32,21 +30,20 @@ from spine.measurement.planes import PLANE_OF_VIEW
 from spine.measurement.tilts import margin_names
 from spine.prediction import Prediction
 from spine.study import Points2D
+from spine.types import Floats
 from training.export.candidate import CANDIDATE_FILE, read_summary, write_summary
 from training.fit_context import require_data_set
 from training.model.label_shift import nearest_naming
 
-Floats = NDArray[np.float64]
-
 FLOOR_QUANTILE = 0.2
 LEAST_POINTS = 30
-"""Fewer landmarks than this give no law of their own; the view's laws are then those of all its landmarks."""
+"""A group with fewer landmarks takes the law of all landmarks of its view."""
 
 LEAST_PATIENTS = 60
-"""With fewer, all parameters share one width: a quantile of so few patients is hardly one."""
+"""With fewer, all parameters share one width: a 90 % quantile of so few patients is too rough."""
 
 LEAST_TO_CHOOSE = 24
-"""With fewer studies the usual width of neighbours is kept."""
+"""With fewer studies the default width of neighbours is kept."""
 
 SURE_OF_LEVELS = 0.98
 NEIGHBOUR_WIDTHS = (NEIGHBOUR_WIDTH, 1.5, 3.0, 4.0, 6.0, 10.0)
@@ -59,7 +56,7 @@ _MOST = 6000
 
 @dataclass
 class _Errors:
-    """Of one group in one view, in cells: ``spread``, coordinate errors (``along``), distances with their spread."""
+    """Errors of one group in one view, in cells: coordinates with their spread, distances with theirs."""
 
     spread: list[float] = field(default_factory=list)
     along: list[tuple[float, ...]] = field(default_factory=list)
@@ -75,8 +72,8 @@ def calibrate(
     Args:
         model: folder with ``model.onnx`` and ``contract.json``.
         dataset: folder of ``spine.dataset`` with the model's landmarks.
-        splits: whose patients; ``test`` is refused.
-        label_shift: how many levels the labels' names may be off as a whole (``renaming``).
+        splits: whose patients calibrate; ``test`` is refused.
+        label_shift: levels by which the level names of an image's labels may be off (``renaming``).
 
     Raises:
         ParametersRejected: the test split, or no example.
@@ -107,7 +104,10 @@ def calibrate(
 def with_widths(
     calibration: Calibration, predictions: Sequence[Prediction], examples: Sequence[Example]
 ) -> Calibration:
-    """With the width of neighbours that errs least, where there are patients enough to choose, and intervals for it."""
+    """The calibration with the width of neighbours that has the smallest error, and intervals for it.
+
+    With few patients the default width is kept.
+    """
     tried = NEIGHBOUR_WIDTHS if len(examples) >= LEAST_TO_CHOOSE else (NEIGHBOUR_WIDTH,)
     found = {width: _measured_again(calibration, width, predictions, examples) for width in tried}
     best = min(tried, key=lambda width: _mean_error(found[width], examples))
@@ -132,7 +132,7 @@ def _measured_again(
 
 
 def _mean_error(predictions: Sequence[Prediction], examples: Sequence[Example]) -> float:
-    """Over all angles; patients and angles without a truth or an answer do not count."""
+    """Mean absolute error of all angles; one without a truth or an answer does not count."""
     errors = [
         abs(measured.value - truth.value)
         for prediction, example in zip(predictions, examples, strict=True)
@@ -146,19 +146,19 @@ def _mean_error(predictions: Sequence[Prediction], examples: Sequence[Example]) 
 
 
 def conformal_quantile(scores: Iterable[float], level: float = LEVEL) -> float:
-    """The score that (n + 1) ``level`` of n are at most, the largest where that is more than n."""
+    """The conformal quantile: of n scores, the one of rank (n + 1) ``level``, rounded up and at most n."""
     ordered = np.sort(np.fromiter(scores, dtype=np.float64))
     rank = int(np.ceil((len(ordered) + 1) * level))
     return float(ordered[min(rank, len(ordered)) - 1])
 
 
 def fitted_law(spread: Floats, along: Floats, point_spread: Floats, distance: Floats) -> SpreadLaw:
-    """The law under which errors are most probable, by Student's distribution, on a grid of error and gain.
+    """The law with the highest likelihood of the errors, by Student's distribution, on a grid of error and gain.
 
     Args:
         spread: (N,) of maps, cells.
         along: (N, D) errors of their coordinates.
-        point_spread, distance: (M,) maps whose points lie so far from the truth.
+        point_spread, distance: (M,) spread of maps, and the distances of their points from the truth.
     """
     floor = float(np.quantile(spread, FLOOR_QUANTILE))
     excess = np.maximum(spread**2 - floor**2, 0.0)
@@ -174,7 +174,7 @@ def fitted_law(spread: Floats, along: Floats, point_spread: Floats, distance: Fl
 
 
 def level_margin_of(predictions: Sequence[Prediction]) -> float | None:
-    """The margin that all but one in fifty of these patients' chains of names keep; at least nothing."""
+    """The margin of the level names that 98 % of these patients exceed; at least 0."""
     margins = [p.level_margin for p in predictions if p.level_margin is not None]
     return max(0.0, float(np.quantile(margins, 1 - SURE_OF_LEVELS))) if margins else None
 
@@ -191,7 +191,7 @@ def _limits(predictions: Sequence[Prediction]) -> Limits:
 def laws_of(
     predictions: Sequence[Prediction], examples: Sequence[Example], label_shift: int = 0
 ) -> dict[str, dict[str, SpreadLaw]]:
-    """View -> group -> law, of what was found in images whose landmarks are known."""
+    """View -> group -> law, from predictions of images whose landmarks are known."""
     found: dict[str, dict[str, SpreadLaw]] = {}
     for view in VIEWS:
         groups: dict[str, _Errors] = defaultdict(_Errors)
@@ -209,7 +209,7 @@ def laws_of(
 
 
 def _collect(groups: dict[str, _Errors], prediction: Prediction, truth: Points2D, view: ViewName) -> None:
-    """Errors of one image, in cells of its heat maps."""
+    """Add the errors of one image, in cells of its heat maps."""
     found = prediction.points[view]
     cell = prediction.cell_px[view]
     spread = {name: s / cell for name, s in prediction.spread_px[view].items()}
@@ -230,7 +230,7 @@ def _collect(groups: dict[str, _Errors], prediction: Prediction, truth: Points2D
         turned = float((found[end] - truth[end] - found[start] + truth[start]) @ normal) / cell
         errors = groups[group_of(start)]
         errors.spread.append(float(np.hypot(spread[start], spread[end])) / 2**0.5)
-        errors.along.append((turned / 2**0.5,) * 2)  # as if each margin were off by as much, independently
+        errors.along.append((turned / 2**0.5,) * 2)  # as if both margins were off by the same, independently
 
 
 def _joined(groups: Iterable[_Errors]) -> _Errors:
@@ -254,7 +254,7 @@ def _law(errors: _Errors) -> SpreadLaw:
 
 
 def widths_of(predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, float]:
-    """Parameter -> half width of its interval in sigmas, of what was measured in patients whose truth is known."""
+    """Parameter -> half width of its interval in sigmas, from patients whose true parameters are known."""
     scores: dict[str, list[float]] = defaultdict(list)
     for prediction, example in zip(predictions, examples, strict=True):
         for name, measured in prediction.parameters.items():
@@ -267,8 +267,8 @@ def widths_of(predictions: Sequence[Prediction], examples: Sequence[Example]) ->
     return {name: conformal_quantile(s) if len(s) >= LEAST_PATIENTS else shared for name, s in scores.items()}
 
 
-def _name_again(model: Path) -> None:
-    """A candidate's record names its bytes: give it the new digest."""
+def _renew_digest(model: Path) -> None:
+    """Write the model's new digest into the candidate's record."""
     if (model / CANDIDATE_FILE).is_file():
         write_summary(replace(read_summary(model), model_digest=model_digest(model)), model / CANDIDATE_FILE)
 
@@ -279,7 +279,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m training.export.calibrate", description="Calibrate a model's intervals."
     )
     parser.add_argument("model", type=Path, help="folder with model.onnx and contract.json")
-    parser.add_argument("--dataset", type=Path, required=True)
+    parser.add_argument("--dataset", type=Path, required=True, help="data set with the model's landmarks")
     parser.add_argument("--splits", default="validation", help="comma separated: train, validation")
     given = parser.parse_args(arguments)
     try:
@@ -288,7 +288,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PlumblineError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    _name_again(given.model)
+    _renew_digest(given.model)
     for view, groups in done.laws.items():
         for group, law in groups.items():
             sys.stdout.write(
@@ -297,8 +297,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
     widths = ", ".join(f"{name} {width:.2f}" for name, width in done.widths.items())
     sys.stdout.write(
-        f"{done.patients} patients; neighbours {done.neighbour_width:g} times as wide; half widths in sigmas: "
-        f"{widths}\n"
+        f"{done.patients} patients; width of neighbours {done.neighbour_width:g}; half widths in sigmas: {widths}\n"
     )
     return 0
 

@@ -1,12 +1,12 @@
 """The record of a finished fit: what came out, from what, at what cost.
 
-Contract: in a fit's folder ``fit.json`` says from its beginning what is being fitted, ``fitted.json`` appears when the
-weights are there, and ``candidate.json``, last of all, when the exported model is whole.
+Contract: in a fit's folder ``fit.json`` names what is being fitted from the beginning, ``fitted.json`` appears with the
+weights, and ``candidate.json``, last of all, with the complete exported model.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,19 @@ FIT_FILE, FITTED_FILE, CANDIDATE_FILE = "fit.json", "fitted.json", "candidate.js
 
 
 @dataclass(frozen=True)
+class StageCost:
+    """What one stage of a fit took, and how good it was: ``seconds`` by the clock, on ``devices`` at once."""
+
+    seed: int
+    devices: int
+    device: str
+    epochs: int
+    steps: int
+    seconds: float
+    validation_error: float
+
+
+@dataclass(frozen=True)
 class FitSummary:
     """A finished fit.
 
@@ -28,13 +41,14 @@ class FitSummary:
         landmark_set: of the data set.
         dataset_digest, test_digest: of the data set it was fitted on.
         images: training images.
-        validation_error: best mean validation landmark error, in ``error_unit``.
+        validation_error: best mean validation landmark error of the last stage, in ``error_unit``.
         error_unit: ``mm`` or ``px``.
-        epochs, steps, seconds, images_per_second: cost, of all devices together; ``seconds`` by the clock.
+        epochs, steps, seconds, images_per_second: cost of all stages and devices together; ``seconds`` by the clock.
         device, precision, versions: circumstances.
         model_digest: of the exported model; None while the export is deferred.
         gpu_joules, cpu_joules: energy of whole devices over ``seconds`` (``energy``), None where it was not measured;
             energy_source: by which counters.
+        stages: cost of each stage.
     """
 
     config: TrainingConfig
@@ -55,18 +69,45 @@ class FitSummary:
     gpu_joules: float | None = None
     cpu_joules: float | None = None
     energy_source: str = ""
+    stages: tuple[StageCost, ...] = ()
 
     @property
     def energy(self) -> str:
-        """What it consumed, in words; *not measured* where the machine did not tell."""
+        """What it consumed, in words; *not measured* where the machine has no counter."""
         parts = [f"{name} {joules / 1e3:.1f} kJ" for name, joules in self.joules.items()]
         return f"{', '.join(parts)} ({self.energy_source})" if parts else NOT_MEASURED
 
     @property
     def joules(self) -> Mapping[str, float]:
         """``GPU`` and ``CPU``, those that were measured."""
-        told = {"GPU": self.gpu_joules, "CPU": self.cpu_joules}
-        return {name: joules for name, joules in told.items() if joules is not None}
+        measured = {"GPU": self.gpu_joules, "CPU": self.cpu_joules}
+        return {name: joules for name, joules in measured.items() if joules is not None}
+
+
+def joined(config: TrainingConfig, parts: Sequence[FitSummary]) -> FitSummary:
+    """The last of several fits, with the cost of all of them and the config that asked for them."""
+    seconds = sum(part.seconds for part in parts)
+    seen = sum(part.images_per_second * part.seconds for part in parts)
+    # A later stage on the data set's images sees the same ones again; virtual patients are new ones.
+    images = sum(part.images for part in parts) if config.virtual_pairs else parts[-1].images
+    return replace(
+        parts[-1],
+        config=config,
+        images=images,
+        epochs=sum(part.epochs for part in parts),
+        steps=sum(part.steps for part in parts),
+        seconds=seconds,
+        images_per_second=seen / max(seconds, 1e-9),
+        gpu_joules=_total([part.gpu_joules for part in parts]),
+        cpu_joules=_total([part.cpu_joules for part in parts]),
+        stages=tuple(stage for part in parts for stage in part.stages),
+    )
+
+
+def _total(joules: Sequence[float | None]) -> float | None:
+    """The sum; None where a part was not measured."""
+    measured = [value for value in joules if value is not None]
+    return sum(measured) if len(measured) == len(joules) else None
 
 
 def claim_folder(out: Path, config: TrainingConfig, dataset_digest: str) -> None:
@@ -82,9 +123,9 @@ def claim_folder(out: Path, config: TrainingConfig, dataset_digest: str) -> None
         if strangers:
             raise ParametersRejected(
                 "FOLDER_NOT_EMPTY",
-                found=f"{', '.join(strangers[:4])} in {out.name!r}, and no fit that was begun there",
+                found=f"{', '.join(strangers[:4])} in {out.name!r}, which holds no fit",
                 expected="a new or empty folder, or an unfinished fit",
-                remedy="choose another folder: what lies there would be written over",
+                remedy="choose another folder, so that these files are not overwritten",
             )
         write_text_atomically(path, json.dumps(claim, indent=1, sort_keys=True))
         return
@@ -117,6 +158,7 @@ def read_summary(folder: Path, name: str = CANDIDATE_FILE) -> FitSummary:
         record: dict[str, Any] = json.loads(path.read_text())
         record.pop("schema")
         record["config"] = config_from_json(record["config"])
+        record["stages"] = tuple(StageCost(**stage) for stage in record["stages"])
         return FitSummary(**record)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ContractViolation(

@@ -1,9 +1,10 @@
-"""From weights to what ships: the ONNX graph and its contract.
+"""From weights to what ships: the ONNX graph and its contract, possibly on another machine than the fit.
 
-Contract: the exported graph is compared with the network it came from before it gets its name; ``candidate.json`` is
-written last; no pickle is written or read.
+Contract: the exported graph is compared with its network before it gets its name; ``candidate.json`` is written last;
+no pickle is written or read.
 """
 
+import importlib.util
 import logging
 import warnings
 from dataclasses import replace
@@ -38,15 +39,11 @@ _SMALL = 1024
 
 def can_export() -> bool:
     """Whether this machine has what the export needs."""
-    import importlib.util
-
     return all(importlib.util.find_spec(name) is not None for name in ("onnx", "onnxscript"))
 
 
 def can_calibrate() -> bool:
     """Whether this machine has what running an exported model needs."""
-    import importlib.util
-
     return importlib.util.find_spec("onnxruntime") is not None
 
 
@@ -55,8 +52,8 @@ def finish_export(out: Path, dataset: Path | None = None) -> FitSummary:
 
     Args:
         out: folder of a finished fit.
-        dataset: what it was fitted on; with it the model is calibrated on the validation split. A candidate that was
-            exported where that could not be done is exported again.
+        dataset: what it was fitted on; with it the model is calibrated on the config's ``calibration_splits``. A
+            candidate that was exported where that was not possible is exported again.
 
     Raises:
         ContractViolation: there is no finished fit in ``out``, or the graph does not say what the network says.
@@ -78,9 +75,9 @@ def finish_export(out: Path, dataset: Path | None = None) -> FitSummary:
     _compare(network, contract, stored, HALF_TOLERANCE, probabilities=True)
     write_bytes_atomically(out / MODEL_FILE, stored)
     if to_calibrate and dataset is not None:
-        from training.export.calibrate import calibrate
+        from training.export.calibrate import calibrate  # it needs onnxruntime, which a training machine may lack
 
-        calibrate(out, dataset, label_shift=summary.config.label_shift)
+        calibrate(out, dataset, summary.config.calibration_splits, summary.config.label_shift)
     finished = replace(summary, model_digest=model_digest(out))
     write_summary(finished, out / CANDIDATE_FILE)
     return finished

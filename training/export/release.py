@@ -15,9 +15,8 @@ from inference.bundled import RELEASE_FILE, RELEASED
 from inference.contract import CONTRACT_FILE, MODEL_FILE, model_digest, read_contract
 from spine.errors import EvidenceRejected, PlumblineError
 from spine.storage import write_text_atomically
-from training.export.candidate import FitSummary, read_summary
+from training.export.candidate import FitSummary, StageCost, read_summary
 from training.export.candidate_card import model_facts, training_facts
-from training.journal import read_journal
 from validation.evaluation.record import EvaluationRecord, read_record
 from validation.review.card_text import card_markdown, with_group_errors
 from validation.review.group_errors import group_errors_of
@@ -32,16 +31,13 @@ _LIMITS = (
 )
 
 
-def release(
-    candidate: Path, record: Path, earlier: Sequence[Path] = (), out: Path = RELEASED, wider: Path | None = None
-) -> str:
+def release(candidate: Path, record: Path, out: Path = RELEASED, wider: Path | None = None) -> str:
     """Copy a candidate into the folder of the bundled model, with its card; returns its digest.
 
     Args:
         candidate: folder of a finished fit.
         record: its evaluation record.
-        earlier: folders of fits (or of their journals) whose weights it started from.
-        out: the folder.
+        out: another folder than that of the bundled model.
         wider: another evaluation record of the same bytes, on more patients, for the figures by subgroup.
 
     Raises:
@@ -51,7 +47,7 @@ def release(
     evidence = _evidence(record, digest)
     more = _evidence(wider, digest) if wider else evidence
     summary = read_summary(candidate)
-    fits = [*(_earlier_fit(folder) for folder in earlier), _last_fit(summary)]
+    fits = [_stage(stage) for stage in summary.stages]
     out.mkdir(parents=True, exist_ok=True)
     for name in (MODEL_FILE, CONTRACT_FILE, WEIGHTS_FILE):
         shutil.copyfile(candidate / name, out / name)
@@ -84,29 +80,19 @@ def _evidence(path: Path, digest: str) -> EvaluationRecord:
             "RECORD_OF_ANOTHER",
             found=f"a record of model {record.model_digest[:12]}, simulated patients: {record.simulated}",
             expected=f"one of {digest[:12]} on virtual patients",
-            remedy="evaluate this candidate first (plumbline adopt, then plumbline stage evaluation)",
+            remedy="evaluate this candidate first (`plumbline run`, or `plumbline stage evaluation`)",
         )
     return record
 
 
-def _last_fit(summary: FitSummary) -> dict[str, Any]:
-    config = summary.config
+def _stage(stage: StageCost) -> dict[str, Any]:
     return {
-        "seconds": round(summary.seconds),
-        "gpus": config.devices,
-        "seed": config.seed,
-        "steps": summary.steps,
-        "device": summary.device,
+        "seconds": round(stage.seconds),
+        "gpus": stage.devices,
+        "seed": stage.seed,
+        "steps": stage.steps,
+        "device": stage.device,
     }
-
-
-def _earlier_fit(folder: Path) -> dict[str, Any]:
-    """Cost of an interrupted fit, from its journal up to the last checkpoint."""
-    journal = read_journal(folder)
-    last, parameters = journal.measurements[-1], journal.parameters
-    gpus, batch = int(parameters["devices"]), int(parameters["batch_size"])
-    seconds = last.step * batch * gpus / last.values["train/images_per_second"]
-    return {"seconds": round(seconds), "gpus": gpus, "seed": int(parameters["seed"]), "steps": last.step}
 
 
 def bundled_card(
@@ -136,13 +122,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("candidate", type=Path, nargs="?", help="folder of a finished fit")
     parser.add_argument("record", type=Path, nargs="?", help="its evaluation record")
-    parser.add_argument("--earlier", type=Path, action="append", default=[], help="a fit it started from")
     parser.add_argument("--wider", type=Path, help="a record on more patients, for the figures by subgroup")
-    parser.add_argument("--out", type=Path, default=RELEASED)
+    parser.add_argument("--out", type=Path, default=RELEASED, help="folder of the bundled model")
     options = parser.parse_args(arguments)
     try:
         if options.candidate and options.record:
-            digest = release(options.candidate, options.record, options.earlier, options.out, options.wider)
+            digest = release(options.candidate, options.record, options.out, options.wider)
         elif options.wider and not options.candidate:
             digest = renew_subgroups(options.wider, options.out)
         else:

@@ -1,8 +1,8 @@
-"""``python -m training.fitting.average``: one candidate out of several that started from the same weights.
+"""`python -m training.fitting.average`: one candidate out of several that started from the same weights.
 
 Fits that start from one model and differ in seed, learning rate or augmentation end close to each other; the mean of
-their weights errs less than each of them and costs no more than one when it is asked (Wortsman 2022, arXiv:2203.05482).
-Statistics of normalisation are the mean too, or taken again from the training images, whichever validates better.
+their weights errs less than each of them and takes no longer to predict (Wortsman 2022, arXiv:2203.05482). Statistics
+of normalisation are the mean too, or computed again from the training images, whichever validates better.
 
 Contract: fits of another data set, landmark set or architecture are refused; without onnx the export waits, as after a
 fit.
@@ -14,19 +14,38 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import torch
+from torch import Tensor, nn
+
+from inference.contract import read_contract, write_contract
+from spine.dataset import read_manifest
 from spine.errors import ParametersRejected, PlumblineError
+from training.config import Device, TrainingConfig, config_to_json
+from training.data.dataset import image_items
+from training.export.candidate import FITTED_FILE, FitSummary, joined, read_summary, write_summary
+from training.export.onnx_export import can_export, finish_export
+from training.fit_context import Fit, circumstances_of, require_data_set
+from training.fitting.loaders import validation_loader
+from training.fitting.validation_score import Score, score, unit_of
+from training.journal import Journal
+from training.model.checkpoints import load_weights, save_weights
+from training.model.label_shift import label_sources
+from training.model.networks import build_network
+from training.model.output_map import slots_of
+from training.process_group import team_of
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from training.config import Device, TrainingConfig
-    from training.export.candidate import FitSummary
-    from training.fit_context import Fit
-    from training.fitting.validation_score import Score
-
-_MAY_DIFFER = ("seed", "learning_rate", "augmentation", "epochs", "minutes", "weight_decay", "batch_size", "init_from")
+_MAY_DIFFER = (
+    "seed",
+    "learning_rate",
+    "augmentation",
+    "epochs",
+    "minutes",
+    "next_stages",
+    "weight_decay",
+    "batch_size",
+    "init_from",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,9 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def average(
-    fits: Sequence[Path], dataset: Path, out: Path, device: "Device" = "auto"
-) -> "tuple[FitSummary, list[float]]":
+def average(fits: Sequence[Path], dataset: Path, out: Path, device: Device = "auto") -> tuple[FitSummary, list[float]]:
     """The mean of ``fits`` as a candidate in ``out``, and the validation error of each of them.
 
     Args:
@@ -64,11 +81,6 @@ def average(
         ParametersRejected: fits that do not go together, or ``out`` is not empty.
         ContractViolation: a folder holds no finished fit.
     """
-    from training.export.candidate import FITTED_FILE, read_summary, write_summary
-    from training.export.onnx_export import can_export, finish_export
-    from training.fit_context import require_data_set
-    from training.model.checkpoints import load_weights, save_weights
-
     require_data_set(dataset)
     summaries = [read_summary(folder, FITTED_FILE) for folder in fits]
     _require_kinship(fits, summaries, out)
@@ -81,16 +93,13 @@ def average(
     _write_contract(fits, out)
     # MLflow replays a journal: the first fit's, for the mean has no course of its own. The note says what it is.
     shutil.copyfile(fits[0] / "journal.jsonl", out / "journal.jsonl")
-    totals = {n: sum(getattr(s, n) for s in summaries) for n in ("epochs", "steps", "seconds")}
-    summary = replace(summaries[0], **totals, validation_error=found, model_digest=None)
+    summary = replace(joined(summaries[0].config, summaries), validation_error=found, model_digest=None)
     write_summary(summary, out / FITTED_FILE)
     return (finish_export(out, dataset) if can_export() else summary), errors
 
 
-def _require_kinship(fits: Sequence[Path], summaries: "Sequence[FitSummary]", out: Path) -> None:
-    from training.config import config_to_json
-
-    def kind(summary: "FitSummary") -> dict[str, object]:
+def _require_kinship(fits: Sequence[Path], summaries: Sequence[FitSummary], out: Path) -> None:
+    def kind(summary: FitSummary) -> dict[str, object]:
         asked = {k: v for k, v in config_to_json(summary.config).items() if k not in _MAY_DIFFER}
         return {**asked, "dataset": summary.dataset_digest}
 
@@ -125,18 +134,12 @@ def _require_kinship(fits: Sequence[Path], summaries: "Sequence[FitSummary]", ou
         )
 
 
-def _run(first: Path, dataset: Path, out: Path, config: "TrainingConfig") -> "Fit":
-    from inference.contract import read_contract
-    from spine.dataset import read_manifest
-    from training.fit_context import Fit, circumstances_of
-    from training.journal import Journal
-    from training.process_group import team_of
-
+def _run(first: Path, dataset: Path, out: Path, config: TrainingConfig) -> Fit:
     views, manifest = read_contract(first).views, read_manifest(dataset)
-    return Fit(dataset, out, config, manifest, views, circumstances_of(config), Journal(out), team_of(1))
+    return Fit(dataset, out, config, config, manifest, views, circumstances_of(config), Journal(out), team_of(1))
 
 
-def _means(run: "Fit", weights: "Sequence[dict[str, Tensor]]") -> "list[dict[str, Tensor]]":
+def _means(run: Fit, weights: Sequence[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
     """The mean with the mean's statistics, and with new ones."""
     mean = _mean(weights)
     network = _network(run, mean)
@@ -144,31 +147,21 @@ def _means(run: "Fit", weights: "Sequence[dict[str, Tensor]]") -> "list[dict[str
     return [mean, {name: t.detach().cpu() for name, t in network.state_dict().items()}]
 
 
-def _mean(weights: "Sequence[dict[str, Tensor]]") -> "dict[str, Tensor]":
+def _mean(weights: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     """Of numbers with a fraction; a counter is the first one's."""
-    import torch
-
     return {
         name: torch.stack([w[name].float() for w in weights]).mean(dim=0) if t.is_floating_point() else t
         for name, t in weights[0].items()
     }
 
 
-def _network(run: "Fit", weights: "dict[str, Tensor]") -> "nn.Module":
-    from training.model.networks import build_network
-
+def _network(run: Fit, weights: dict[str, Tensor]) -> nn.Module:
     network = build_network(run.config, run.views)
     network.load_state_dict(weights)
     return network.to(run.device)
 
 
-def _scored(run: "Fit", weights: "dict[str, Tensor]") -> "Score":
-    from training.data.dataset import image_items
-    from training.fitting.loaders import validation_loader
-    from training.fitting.validation_score import score, unit_of
-    from training.model.label_shift import label_sources
-    from training.model.output_map import slots_of
-
+def _scored(run: Fit, weights: dict[str, Tensor]) -> Score:
     config, items = run.config, image_items(run.manifest.in_split("validation"), run.views)
     slots = slots_of(config.landmark_set, config.names, run.views)
     sources = label_sources(slots, config.names, config.label_shift).to(run.device)
@@ -178,13 +171,8 @@ def _scored(run: "Fit", weights: "dict[str, Tensor]") -> "Score":
     return found
 
 
-def _renew_statistics(run: "Fit", network: "nn.Module") -> None:
+def _renew_statistics(run: Fit, network: nn.Module) -> None:
     """Means and variances of every normalisation over the training images, in one pass."""
-    import torch
-
-    from training.data.dataset import image_items
-    from training.fitting.loaders import validation_loader
-
     layers = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     for layer in layers:
         layer.reset_running_stats()
@@ -196,8 +184,6 @@ def _renew_statistics(run: "Fit", network: "nn.Module") -> None:
 
 
 def _write_contract(fits: Sequence[Path], out: Path) -> None:
-    from inference.contract import read_contract, write_contract
-
     contract = read_contract(fits[0])
     note = f"{contract.training_note}; mean weights of {len(fits)} fits"
     write_contract(replace(contract, training_note=note, calibration=None), out)

@@ -1,9 +1,10 @@
-"""A fit from beginning to end: data set in, candidate out.
+"""A fit from beginning to end, stage by stage: data set in, candidate out.
 
 Contract: ``out`` ends up with
 
     fit.json                            what is being fitted; another fit is refused
-    checkpoints/<network>/              resumed from when the same command is given again
+    stage-1/, stage-2/, ...             the same files, of every stage but the last
+    checkpoints/                        resumed from when the same command is given again
     journal.jsonl, history.csv          figures
     weights.safetensors (or .pt)        the weights with the smallest validation error
     contract.json, model.onnx           what ships
@@ -12,41 +13,36 @@ Contract: ``out`` ends up with
 and needs nothing but torch, lightning and numpy; without onnx the export waits for ``export.finish_export``.
 """
 
-import csv
-import io
 import logging
-import platform
-import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import lightning
 import torch
 from lightning.pytorch import Trainer
-from torch import nn
 from torch.utils.data import DataLoader
 
 from inference.bundled import folder_named
-from inference.contract import ModelContract, write_contract
-from spine.dataset import Example, Manifest, read_manifest
+from spine.dataset import Manifest, read_manifest
 from spine.errors import ContractViolation, ParametersRejected
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
-from spine.storage import remove_partials, write_text_atomically
+from spine.storage import remove_partials
+from spine.types import Progress
 from training.config import TrainingConfig, config_to_json
 from training.data.dataset import Sample, image_items
-from training.export.candidate import FITTED_FILE, FitSummary, claim_folder, read_summary, write_summary
+from training.export.candidate import FITTED_FILE, FitSummary, claim_folder, read_summary
 from training.export.onnx_export import can_export, finish_export
 from training.fit_context import Fit, circumstances_of
 from training.fitting.budget import Budget
-from training.fitting.fit_callback import BEST_FILE, Conductor, Position, Progress, Stage
+from training.fitting.finishing import finish_stage, repeat_figures
+from training.fitting.fit_callback import BEST_FILE, Conductor, Position, Stage
 from training.fitting.lightning_module import LandmarkModule
 from training.fitting.loaders import disk_loader, epoch_images, held_loader, validation_loader, virtual_loader
 from training.fitting.validation_score import unit_of
-from training.journal import Journal, read_journal
-from training.model.checkpoints import load_state, newest_checkpoint, save_weights
+from training.journal import Journal
+from training.model.checkpoints import load_state, newest_checkpoint
 from training.model.networks import build_network
 from training.model.output_map import slots_of
 from training.model.warm_start import load_start
@@ -54,12 +50,14 @@ from training.process_group import team_of
 
 
 def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | None = None) -> FitSummary:
-    """Fit a candidate; started again after an interruption it goes on, and finished it only reads.
+    """Fit a candidate; started again after an interruption it goes on, and once finished it only reads.
+
+    A later stage starts from the weights with the smallest validation error of the stage before, however that ended.
 
     Args:
         dataset: folder of ``spine.dataset``.
         out: folder of the candidate; empty, or holding an unfinished fit of the same config and data.
-        config: what to do.
+        config: what to do, with all stages.
         progress: called with (done, total) in thousandths of the budget.
 
     Raises:
@@ -75,12 +73,9 @@ def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | N
     if team.leads:
         claim_folder(out, config, manifest.digest)
     if not (out / FITTED_FILE).is_file():
-        journal = Journal(out)
         if team.leads:
             remove_partials(out)
-            journal.write_parameters(config_to_json(config))
-        _fit_whole(Fit(dataset, out, config, manifest, views, circumstances, journal, team), progress)
-        team.wait()
+        _fit_stages(Fit(dataset, out, config, config, manifest, views, circumstances, Journal(out), team), progress)
     return finish_export(out, dataset) if team.leads and can_export() else read_summary(out, FITTED_FILE)
 
 
@@ -113,8 +108,30 @@ def _require_start(config: TrainingConfig, views: tuple[ViewName, ...]) -> None:
         load_start(build_network(config, views), slots, config.names, folder_named(config.init_from))
 
 
-def _fit_whole(run: Fit, progress: Progress | None) -> None:
+def _fit_stages(whole: Fit, progress: Progress | None) -> None:
+    """Fit every stage that is not finished, in its folder, and the last one in the candidate's."""
+    *earlier, last = whole.config.stages
+    folders = tuple(whole.out / f"stage-{number}" for number in range(1, len(earlier) + 1))
+    runs = [replace(whole, out=f, config=c, asked=c) for f, c in zip(folders, earlier, strict=True)]
+    runs.append(replace(whole, config=last, earlier=folders))
+    for number, run in enumerate(runs):
+        if number:
+            run = replace(run, config=replace(run.config, init_from=str(folders[number - 1])))
+        if not (run.out / FITTED_FILE).is_file():
+            _fit_stage(replace(run, journal=Journal(run.out)), _part(progress, number, len(runs)))
+        run.team.wait()
+
+
+def _part(progress: Progress | None, number: int, count: int) -> Progress | None:
+    """Progress of one of ``count`` stages as progress of them all."""
+    return None if progress is None else lambda done, total: progress(number * total + done, count * total)
+
+
+def _fit_stage(run: Fit, progress: Progress | None) -> None:
     """Fit the network, from its newest checkpoint if there is one, and write what came out."""
+    if run.team.leads:
+        run.journal.write_parameters(config_to_json(run.asked))
+        repeat_figures(run)
     config, slots = run.config, slots_of(run.config.landmark_set, run.config.names, run.views)
     torch.manual_seed(config.seed)  # weights; order and augmentation are drawn from seeds of their own
     network = build_network(config, run.views)
@@ -135,13 +152,13 @@ def _fit_whole(run: Fit, progress: Progress | None) -> None:
         _train(run, module, Conductor(stage, budget, run, progress, saved), _loader(run, stage))
     if run.team.leads:
         network.load_state_dict(load_state(stage.folder / BEST_FILE)["network"])
-        _finish(run, network, position)
+        finish_stage(run, network, position)
 
 
 def _loader(run: Fit, stage: Stage) -> "DataLoader[Sample]":
     if run.config.virtual_pairs:
         return virtual_loader(run, stage)
-    return held_loader(run, stage) if run.config.held else disk_loader(run, stage.position)
+    return held_loader(run, stage) if run.config.preload else disk_loader(run, stage.position)
 
 
 def _stage(run: Fit) -> Stage:
@@ -195,95 +212,3 @@ def _quiet_lightning() -> Iterator[None]:
     finally:
         logger.setLevel(level)
         torch.use_deterministic_algorithms(deterministic)
-
-
-def _finish(run: Fit, whole: nn.Module, position: Position) -> None:
-    """Weights, contract, history and record."""
-    save_weights(whole.state_dict(), run.out)
-    train = run.manifest.in_split("train")
-    write_contract(_contract(run, train), run.out)
-    _write_history(run.out)
-    summary = FitSummary(
-        config=run.config,
-        landmark_set=run.manifest.landmark_set,
-        dataset_digest=run.manifest.digest,
-        test_digest=run.manifest.test_digest,
-        images=_learnt_images(run, position),
-        validation_error=position.best or 0.0,
-        error_unit=unit_of(image_items(run.manifest.in_split("validation"), run.views)),
-        epochs=position.epoch,
-        steps=position.step,
-        seconds=position.seconds,
-        images_per_second=position.images / max(position.seconds, 1e-9),
-        device=torch.cuda.get_device_name() if run.circumstances.accelerator == "cuda" else platform.machine() + " CPU",
-        precision=run.circumstances.precision,
-        gpu_joules=position.gpu_joules,
-        cpu_joules=position.cpu_joules,
-        energy_source=position.energy_source,
-        versions={"torch": torch.__version__, "lightning": lightning.__version__, "python": platform.python_version()},
-    )
-    run.journal.write_facts(**_facts(summary))
-    write_summary(summary, run.out / FITTED_FILE)
-
-
-def _learnt_images(run: Fit, position: Position) -> int:
-    """How many different images were learnt from: of virtual patients, as many as were drawn for the epochs begun."""
-    config = run.config
-    if not config.virtual_pairs:
-        return len(image_items(run.manifest.in_split("train"), run.views))
-    held = epoch_images(run) * run.team.size
-    replaced = max(position.epoch + (position.seen > 0) - 1, 0)
-    return held + replaced * config.replaced(held)
-
-
-def _facts(summary: FitSummary) -> dict[str, Any]:
-    names = (
-        "images",
-        "validation_error",
-        "error_unit",
-        "epochs",
-        "steps",
-        "seconds",
-        "images_per_second",
-        "device",
-        "gpu_joules",
-        "cpu_joules",
-    )
-    return {**{n: getattr(summary, n) for n in names}, "precision": summary.precision, "finished_s": time.time()}
-
-
-def _contract(run: Fit, train: Sequence[Example]) -> ModelContract:
-    said = {e.facts.get("simulated") for e in train}
-    simulated = said.pop() if len(said) == 1 else None
-    if run.config.virtual_pairs:
-        simulated = True
-    return ModelContract(
-        landmark_set=run.config.landmark_set,
-        names=run.config.names,
-        views=run.views,
-        input_shape=run.config.input_shape,
-        heatmap_stride=run.config.heatmap_stride,
-        simulated_training_data=simulated if isinstance(simulated, bool) else None,
-        training_note=_note(run, train),
-    )
-
-
-def _note(run: Fit, train: Sequence[Example]) -> str:
-    """What the network learnt from, in words."""
-    digest = run.manifest.digest[:12]
-    if run.config.virtual_pairs:
-        from training.data.virtual_patients import stream_seed
-
-        return f"virtual patients drawn while training, seed {stream_seed(run.config)}; chosen on data set {digest}"
-    return f"{len(train)} studies of data set {digest} from {', '.join(sorted({e.source for e in train}))}"
-
-
-def _write_history(out: Path) -> None:
-    measurements = read_journal(out).measurements
-    columns = sorted({name for m in measurements for name in m.values})
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(["step", *columns])
-    for m in measurements:
-        writer.writerow([m.step, *(m.values.get(c, "") for c in columns)])
-    write_text_atomically(out / "history.csv", buffer.getvalue())

@@ -17,6 +17,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from spine.errors import PlumblineError
+from spine.types import Progress
 from training.data.dataset import Sample
 from training.fit_context import Fit
 from training.fitting.budget import Budget
@@ -29,7 +30,6 @@ VALIDATIONS = 16
 """Validations (and checkpoints) are spread evenly over the budget, with one at its end."""
 
 BEST_FILE = "best.pt"
-Progress = Callable[[int, int], None]
 
 
 class TrainingInterrupted(PlumblineError):

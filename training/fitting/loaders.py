@@ -1,4 +1,4 @@
-"""Batches for one fit: from the data set's images, or of virtual patients.
+"""Batches for one fit: of the data set's images, or of virtual patients.
 
 Contract: a loader starts where the fit's position stands.
 """
@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 from torch.utils.data import DataLoader
 
+from spine.dataset import Split
 from spine.errors import ParametersRejected
 from training.data.dataset import ImageDataset, ImageItem, PositionSampler, Sample, image_items
+from training.data.preload import HeldPool
 from training.fit_context import Fit
 from training.fitting.fit_callback import Position, Stage
 
@@ -17,14 +19,13 @@ def epoch_images(run: Fit) -> int:
     """How many images this process learns from in an epoch."""
     config = run.config
     if config.virtual_pairs:
-        return (config.virtual_pairs * len(run.views) + config.virtual_radiographs) // run.team.size
+        return (config.virtual_pairs * len(run.views) + config.virtual_frontals) // run.team.size
     return len(image_items(run.manifest.in_split("train"), run.views)) // run.team.size
 
 
 def held_loader(run: Fit, stage: Stage) -> "DataLoader[Sample]":
-    """Augmented images of the training split, held on the device."""
-    from training.data.preload import HeldPool
-    from training.data.virtual_patients import VirtualBatches
+    """Augmented images of the train split, preloaded on the device."""
+    from training.data.virtual_patients import VirtualBatches  # needs scipy, which a fit from disk does not
 
     config, team = run.config, run.team
     items = image_items(run.manifest.in_split("train"), run.views)
@@ -32,9 +33,9 @@ def held_loader(run: Fit, stage: Stage) -> "DataLoader[Sample]":
     if len(mine) < config.batch_size:
         raise ParametersRejected(
             "TRAINING_CONFIG",
-            found=f"{len(mine)} held images for batches of {config.batch_size}",
+            found=f"{len(mine)} preloaded images for batches of {config.batch_size}",
             expected="at least one batch of images",
-            remedy="use a smaller batch size, or do not hold the images",
+            remedy="use a smaller batch_size, or do not preload the images",
         )
     pool = HeldPool(run.folder, mine, config.names, config.landmark_set, config.input_shape, run.device, team.rank)
     position = stage.position
@@ -43,7 +44,7 @@ def held_loader(run: Fit, stage: Stage) -> "DataLoader[Sample]":
 
 
 def disk_loader(run: Fit, position: Position) -> "DataLoader[Sample]":
-    """Augmented images of the training split."""
+    """Augmented images of the train split, loaded from disk."""
     train, team = image_items(run.manifest.in_split("train"), run.views), run.team
     sampler = PositionSampler(
         len(train),
@@ -57,9 +58,13 @@ def disk_loader(run: Fit, position: Position) -> "DataLoader[Sample]":
 
 def virtual_loader(run: Fit, stage: Stage) -> "DataLoader[Sample]":
     """Batches of virtual patients, already on the device; how long drawing takes goes to the journal."""
-    from training.data.virtual_patients import VirtualBatches, VirtualPool
+    from training.data.virtual_patients import (  # needs scipy, which a fit from disk does not
+        VirtualBatches,
+        VirtualPool,
+    )
 
-    held_out = (e for split in ("validation", "test") for e in run.manifest.in_split(split))
+    splits: set[Split] = {"validation", "test", *run.config.calibration_splits}
+    held_out = (e for split in splits for e in run.manifest.in_split(split))
     seeds = frozenset(e.facts["seed"] for e in held_out if "seed" in e.facts)
     pool = VirtualPool(run.config, run.config.names, run.views, run.device, seeds, run.team)
     position = stage.position

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spine.landmarks import VIEWS, moved_name
-from spine.scanner import Floats
+from spine.landmarks import VIEWS, shifted_name
+from spine.types import Floats
 from training.data.dataset import Sample
 from training.model.dsnt import euclidean_loss
 from training.model.output_map import Slots
@@ -36,14 +36,14 @@ def label_sources(slots: Slots, names: Sequence[str], most: int) -> Tensor:
 
 def _sources(row: Sequence[int], names: Sequence[str], shift: int) -> list[int]:
     at = {names[k]: slot for slot, k in enumerate(row) if k >= 0}
-    return [at.get(moved_name(names[k], -shift) or "", -1) if k >= 0 else -1 for k in row]
+    return [at.get(shifted_name(names[k], -shift) or "", -1) if k >= 0 else -1 for k in row]
 
 
 def nearest_naming(found: Mapping[str, Floats], labels: Mapping[str, Floats], most: int) -> dict[str, Floats]:
     """``labels`` of one image, (2,) each, under the names that lie nearest to what was found."""
     options: list[tuple[float, int, dict[str, Floats]]] = []
     for shift in sorted(range(-most, most + 1), key=abs):
-        named = {moved: xy for name, xy in labels.items() if (moved := moved_name(name, shift)) is not None}
+        named = {moved: xy for name, xy in labels.items() if (moved := shifted_name(name, shift)) is not None}
         both = found.keys() & named.keys()
         distance = float(np.mean([np.hypot(*(found[n] - named[n])) for n in both])) if both else float("inf")
         options.append((distance, len(options), named))

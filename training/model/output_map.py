@@ -71,7 +71,7 @@ def slots_of(landmark_set: str, names: Sequence[str], views: Sequence[ViewName])
     """The table for K ``names`` of a landmark set."""
     known, rows = LANDMARK_SETS[landmark_set], []
     for view in views:
-        sought = set(known.sought_in(view))
+        sought = set(known.names_in(view))
         rows.append([k for k, name in enumerate(names) if name in sought])
     longest = max(map(len, rows))
     padded = tuple(tuple(row) + (-1,) * (longest - len(row)) for row in rows)

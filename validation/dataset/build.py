@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -24,12 +24,11 @@ from spine.landmarks import ViewName
 from spine.projection import ViewLandmarks
 from spine.storage import PARTIAL_SUFFIX, remove_partials, write_text_atomically
 from spine.study import Study
+from spine.types import Progress
 from validation.dataset.frozen_test_set import FrozenTest, freeze, read_excluded, read_frozen, write_frozen
 from validation.dataset.reference_parameters import reference_parameters
 from validation.dataset.selection import landmark_set_of, late_for_the_test_set, select_studies
 from validation.dataset.splits import assign_splits, draw, size_of_test_set
-
-Progress = Callable[[int, int], None]
 
 
 class DatasetConfig(BaseModel):

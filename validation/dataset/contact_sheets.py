@@ -13,8 +13,8 @@ import numpy as np
 from spine.dataset import Example, ExampleView, load_example_image, read_manifest
 from spine.landmarks import VERTEBRAE
 from spine.projection import derive_points
-from spine.scanner import Floats
 from spine.storage import write_bytes_atomically
+from spine.types import Floats
 from validation.dataset.results import Finding
 
 COLOURS = ("#7ee787", "#79c0ff", "#f2cc60", "#d2a8ff")

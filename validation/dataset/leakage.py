@@ -5,7 +5,7 @@ Contract: reads images read-only and once; a near-duplicate is the same radiogra
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from spine.dataset import Example, ExampleView, Split, load_example_image
 from spine.landmarks import VIEWS, ViewName
 from spine.storage import sha256_of_image
+from spine.types import Progress
 from validation.dataset.near_duplicates import LEAST_LIKENESS, Look, likeness, look_of, similar_pairs
 
 Looks = Mapping[ViewName, Look]
-Progress = Callable[[int, int], None]
 
 PRECEDENCE: Mapping[Split, int] = {"test": 0, "validation": 1, "train": 2}
 """Of two studies that must not be in different splits, the one further back is at fault: the test set stays."""

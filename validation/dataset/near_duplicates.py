@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spine.scanner import Floats
+from spine.types import Floats
 
 THUMBNAIL = 64
 _FREQUENCIES = 24

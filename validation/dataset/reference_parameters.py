@@ -11,7 +11,8 @@ from spine.dataset import Truth
 from spine.measurement.measure import measure
 from spine.measurement.planes import PLANE_OF_VIEW, PlanePoints, planes_from_points_3d, planes_from_view
 from spine.measurement.registry import PARAMETERS, Measured, Plane
-from spine.projection import derive_points, is_on_image, project_points
+from spine.projection import derive_points, project_points
+from spine.scanner import is_on_image
 from spine.study import Study, StudyView
 
 NOT_IN_IMAGE = "NOT_IN_IMAGE"

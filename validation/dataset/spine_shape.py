@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from spine.landmarks import VERTEBRAE
 from spine.projection import derive_points
-from spine.scanner import Floats
 from spine.study import Points2D
+from spine.types import Floats
 
 COUNT = len(VERTEBRAE)
 

@@ -21,7 +21,7 @@ from spine.landmarks import HIPS, S1_MARGINS, S1_PLATE, VERTEBRAE, ViewName, mir
 from spine.measurement.registry import PARAMETERS
 from spine.projection import derive_points
 from spine.reconstruction.names import EXTRA_LEVELS
-from spine.scanner import Floats
+from spine.types import Floats
 from validation.dataset.leakage import ImageSurvey, patients_in_several_splits
 from validation.dataset.spine_shape import (
     Chain,

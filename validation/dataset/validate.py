@@ -18,8 +18,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from spine.dataset import Manifest, read_manifest
+from spine.types import Progress
 from validation.dataset.expectation_run import RuleOutcome, run_suites
-from validation.dataset.leakage import ImageSurvey, Progress, survey_images
+from validation.dataset.leakage import ImageSurvey, survey_images
 from validation.dataset.results import Failure, Finding, ValidationConfig, ValidationResult, write_result
 from validation.dataset.selection import landmark_set_of
 from validation.dataset.suites import suites

@@ -31,7 +31,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from spine.scanner import Floats
+from spine.types import Floats
 
 FIGURES: tuple[str, ...] = (
     "bias", "sd", "loa_low", "loa_high", "standard_error_of_estimate", "slope", "intercept",

@@ -19,8 +19,8 @@ import numpy as np
 from spine.dataset import Example, ExampleView
 from spine.landmarks import LEVELS, VERTEBRAE, level_of
 from spine.prediction import Prediction
-from spine.scanner import Floats
 from spine.study import LENGTHS_ALLOWED, Points2D
+from spine.types import Floats
 
 Space = Literal["frontal", "lateral", "3d"]
 State = Literal["found", "missed", "claimed"]

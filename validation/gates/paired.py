@@ -14,7 +14,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from spine.scanner import Floats
+from spine.types import Floats
 from validation.evaluation.agreement import draw_patients
 from validation.evaluation.outcomes import StudyOutcome
 from validation.evaluation.record import EvaluationRecord

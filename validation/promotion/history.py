@@ -10,18 +10,16 @@ A change is announced before the registry is touched (``intended``) and confirme
 interrupted; the next promotion or ``plumbline history --repair`` completes it.
 """
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 from spine.errors import EvidenceRejected, GateRefused
-from spine.storage import write_text_atomically
+from spine.storage import locked, write_text_atomically
 from validation.evaluation.sealing import digest_of
 
 SCHEMA = "plumbline.promotion/1"
@@ -95,7 +93,7 @@ class HistoryEntry:
 
 
 def append_entry(path: Path, entry: HistoryEntry) -> HistoryEntry:
-    """Append ``entry`` to the history; the entry as written. The caller holds ``locked(path)``.
+    """Append ``entry`` to the history; the entry as written. The caller holds ``history_lock(path)``.
 
     Raises:
         EvidenceRejected: ``HISTORY_BROKEN``: the chain so far is not intact.
@@ -161,16 +159,9 @@ def require_clock_not_behind(entries: Sequence[HistoryEntry], at: datetime) -> N
         )
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
+def history_lock(path: Path) -> AbstractContextManager[bool]:
     """Lock the history for this process; a second promoter with the same file waits here."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)  # releases the lock; so does the death of the process
+    return locked(path.with_name(f".{path.name}.lock"))
 
 
 def _broken(number: int, why: str) -> EvidenceRejected:

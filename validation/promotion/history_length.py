@@ -25,7 +25,7 @@ from validation.promotion.history import (
     ACCEPT_LOSS,
     HistoryEntry,
     append_entry,
-    locked,
+    history_lock,
     read_history,
     require_clock_not_behind,
 )
@@ -66,7 +66,7 @@ def open_for_append(record: ChampionRecord | None, ledger: Path) -> Iterator[Non
         GateRefused: HISTORY_CUT, REGISTRY_UNAVAILABLE: nothing was written.
         EvidenceRejected: HISTORY_BROKEN.
     """
-    with locked(ledger):
+    with history_lock(ledger):
         if record is None:
             yield
             return
@@ -107,7 +107,7 @@ def accept_loss(record: ChampionRecord, ledger: Path, entry: HistoryEntry) -> Hi
         GateRefused: HISTORY_COMPLETE: no entry is missing; CLOCK_WENT_BACK.
         EvidenceRejected: HISTORY_BROKEN.
     """
-    with locked(ledger):
+    with history_lock(ledger):
         entries, place = read_history(ledger), place_of(ledger)
         known = known_lengths(record)
         broken = [length for length, _ in length_faults(known, entries, place)]

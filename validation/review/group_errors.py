@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
-from spine.scanner import Floats
+from spine.types import Floats
 from validation.evaluation.agreement import draw_patients
 from validation.evaluation.outcomes import ParameterOutcome, StudyOutcome
 from validation.evaluation.record import EvaluationRecord

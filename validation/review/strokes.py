@@ -5,8 +5,8 @@ from html import escape
 
 from spine.landmarks import ViewName
 from spine.outline import LineKind, Outline, outline_of
-from spine.scanner import Floats
 from spine.study import Points2D
+from spine.types import Floats
 
 _CLASSES: Mapping[LineKind, str] = {
     "curve": "curve", "plate": "plate", "plate_side": "plate",

@@ -8,4 +8,5 @@ upstream.
     metadata       a step's report as Dagster metadata
     model          candidate, evaluation, registration
     promotion      the champion's figures, the verdict, the champion
+    training_form  the run config of the asset candidate, from the training parameters
 """

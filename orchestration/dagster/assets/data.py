@@ -1,23 +1,26 @@
 """Assets of the data: from patients to a validated data set.
 
-Contract: names and edges are those of ``orchestration.pipeline.stages.STAGES``; ``batch`` stands beside them, because
-DVC knows the inbox as a folder and Dagster each batch in it.
+Contract: names and edges are those of ``orchestration.pipeline.stages.STAGES``, and ``batch`` beside them, because DVC
+knows the inbox as a folder and Dagster each batch in it.
 """
+
+from functools import partial
 
 import dagster as dg
 
-from orchestration.dagster.assets.materialising import Materialised, chain_step, materialised
+from orchestration.dagster.assets.materialising import NO_CONFIG, Materialised, chain_step, materialised
 from orchestration.dagster.resources import DataVersions, WorkspacePaths, WritableWorkspace
 from orchestration.dagster.run_progress import StepWatcher
 
 GROUP = "data"
 OWNERS = ["team:data"]
+_asset = partial(dg.asset, group_name=GROUP, owners=OWNERS, code_version="1", config_schema=NO_CONFIG)
 BATCHES = dg.DynamicPartitionsDefinition(name="batches")
 
 Watcher = dg.ResourceParam[StepWatcher]
 
 
-@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"python", "dicom"}, code_version="1")
+@_asset(kinds={"python", "dicom"})
 def cohort(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
     """Virtual patients, posed, imaged in the scanner's geometry and written as DICOM beside their reconstruction.
 
@@ -26,7 +29,7 @@ def cohort(workspace: WritableWorkspace, versions: DataVersions, watcher: Watche
     return chain_step("cohort", workspace, versions, watcher)
 
 
-@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"python", "dicom"}, code_version="1", partitions_def=BATCHES)
+@_asset(kinds={"python", "dicom"}, partitions_def=BATCHES)
 def batch(context: dg.AssetExecutionContext, workspace: WritableWorkspace, watcher: Watcher) -> Materialised:
     """A folder of studies dropped into the inbox, taken into the study store once and only once.
 
@@ -37,7 +40,7 @@ def batch(context: dg.AssetExecutionContext, workspace: WritableWorkspace, watch
     return materialised("batch", watcher, lambda p: ingest_batch(workspace.folders, context.partition_key, p))
 
 
-@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"python", "dvc"}, code_version="1", deps=[cohort, batch])
+@_asset(kinds={"python", "dvc"}, deps=[cohort, batch])
 def studies(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
     """Checked, calibrated, pseudonymous studies of the source and of every finished batch.
 
@@ -46,19 +49,19 @@ def studies(workspace: WritableWorkspace, versions: DataVersions, watcher: Watch
     return chain_step("studies", workspace, versions, watcher)
 
 
-@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"python", "dvc"}, code_version="1", deps=[studies])
+@_asset(kinds={"python", "dvc"}, deps=[studies])
 def landmarks(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
     """3D landmarks projected into each view; a point outside the image is absent."""
     return chain_step("landmarks", workspace, versions, watcher)
 
 
-@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"python", "dvc"}, code_version="1", deps=[studies, landmarks])
+@_asset(kinds={"python", "dvc"}, deps=[studies, landmarks])
 def dataset(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
     """Manifest and images, split by patient, with the frozen test set that every later figure refers to."""
     return chain_step("dataset", workspace, versions, watcher)
 
 
-@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"greatexpectations", "dvc"}, code_version="1", deps=[dataset])
+@_asset(kinds={"greatexpectations", "dvc"}, deps=[dataset])
 def validation(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
     """What must be true of studies, landmarks and splits, as pages that name each offending study and why."""
     return chain_step("validation", workspace, versions, watcher)

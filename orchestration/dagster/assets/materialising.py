@@ -1,11 +1,12 @@
-"""The frame around every asset: tell the watcher, run the step, show its report, turn refusals into failures.
+"""What all assets do alike: notify the watcher, run the step, show its report, turn refusals into failures.
 
 Contract: a deliberate refusal (``PlumblineError``) becomes a ``dagster.Failure`` with code, finding, expectation and
 remedy, never retried; any other exception is a bug and keeps its traceback.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import dagster as dg
@@ -13,11 +14,15 @@ import dagster as dg
 from orchestration.dagster.assets.metadata import metadata_of
 from orchestration.dagster.resources import DataVersions, ModelTracking, WritableWorkspace
 from orchestration.dagster.run_progress import StepWatcher
-from orchestration.pipeline.step_report import Progress, StepReport
+from orchestration.pipeline.step_report import StepReport
 from spine.errors import ContractViolation, PlumblineError
+from spine.types import Progress
 
 Materialised = dg.MaterializeResult[None]
 Work = Callable[[Progress], StepReport]
+
+NO_CONFIG: dict[str, dg.Field] = {}
+"""Config schema of an asset that takes no config; without a schema, Dagster accepts and ignores any."""
 
 VIOLATIONS = "violations"
 """Figure of a failed validation: what was broken, in words."""
@@ -42,11 +47,8 @@ def materialised(
         tracking: links to the MLflow run that the report names.
     """
     started = time.perf_counter()
-    try:
-        with watcher.watch(step) as progress:
-            report = work(progress)
-    except PlumblineError as error:
-        raise failure_of(error) from error
+    with refusals_as_failures(), watcher.watch(step) as progress:
+        report = work(progress)
     report = replace(report, step=step, seconds=report.seconds or round(time.perf_counter() - started, 3))
     watcher.ended(report)
     found = version()
@@ -72,6 +74,15 @@ def chain_step(step: str, workspace: WritableWorkspace, versions: DataVersions, 
             return _failed_validation(error, workspace)
 
     return materialised(step, watcher, work, version=lambda: versions.version(step, workspace.folders))
+
+
+@contextmanager
+def refusals_as_failures() -> Iterator[None]:
+    """Within, a deliberate refusal ends the step as Dagster shows it."""
+    try:
+        yield
+    except PlumblineError as error:
+        raise failure_of(error) from error
 
 
 def failure_of(error: PlumblineError) -> dg.Failure:

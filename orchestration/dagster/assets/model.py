@@ -3,41 +3,50 @@
 Contract: as ``orchestration.dagster.assets.data``.
 """
 
+from functools import partial
+
 import dagster as dg
 
 from orchestration.dagster.assets.data import Watcher, dataset, validation
-from orchestration.dagster.assets.materialising import Materialised, chain_step, materialised
+from orchestration.dagster.assets.materialising import (
+    NO_CONFIG,
+    Materialised,
+    chain_step,
+    materialised,
+    refusals_as_failures,
+)
+from orchestration.dagster.assets.training_form import TrainingForm, typed_parameters
 from orchestration.dagster.pipes import teams_under_pipes
 from orchestration.dagster.resources import DataVersions, ModelTracking, TrainingDevice, WritableWorkspace
 
 GROUP = "model"
 OWNERS = ["team:model"]
+_asset = partial(dg.asset, group_name=GROUP, owners=OWNERS, code_version="1", config_schema=NO_CONFIG)
 
 
 @dg.asset(group_name=GROUP, owners=OWNERS, kinds={"pytorch", "dvc"}, code_version="1", deps=[dataset, validation])
 def candidate(
     context: dg.AssetExecutionContext,
+    config: TrainingForm,  # type: ignore[valid-type]
     workspace: WritableWorkspace,
     versions: DataVersions,
     training_device: TrainingDevice,
     watcher: Watcher,
 ) -> Materialised:
-    """A network with a DSNT layer, trained on the validated data set and exported with its preprocessing contract.
-
-    On several GPUs (``training.devices``) a team of processes fits it, started by torchrun through Dagster Pipes.
-    """
-    training_device.settle(workspace.folders)
+    """A trained network with a DSNT layer, exported with its preprocessing contract and calibration."""
+    with refusals_as_failures():
+        training_device.settle(workspace.folders, typed_parameters(context))
     with teams_under_pipes(context):
         return chain_step("candidate", workspace, versions, watcher)
 
 
-@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"onnx", "dvc"}, code_version="1", deps=[dataset, candidate])
+@_asset(kinds={"onnx", "dvc"}, deps=[dataset, candidate])
 def evaluation(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
     """The candidate's errors on the frozen test set: agreement per parameter, distance per landmark, overlays."""
     return chain_step("evaluation", workspace, versions, watcher)
 
 
-@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"mlflow"}, code_version="1", deps=[evaluation])
+@_asset(kinds={"mlflow"}, deps=[evaluation])
 def registered_candidate(
     context: dg.AssetExecutionContext, workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher
 ) -> Materialised:

@@ -5,10 +5,12 @@ somebody launches this asset alone; so the function it calls re-reads and re-ver
 refuses.
 """
 
+from functools import partial
+
 import dagster as dg
 
 from orchestration.dagster.assets.data import Watcher, dataset, validation
-from orchestration.dagster.assets.materialising import Materialised, materialised
+from orchestration.dagster.assets.materialising import NO_CONFIG, Materialised, materialised
 from orchestration.dagster.assets.model import evaluation, registered_candidate
 from orchestration.dagster.resources import ModelTracking, WritableWorkspace
 from orchestration.pipeline.params import Params
@@ -16,9 +18,10 @@ from orchestration.pipeline.workspace import Workspace
 
 GROUP = "gate"
 OWNERS = ["team:gate"]
+_asset = partial(dg.asset, group_name=GROUP, owners=OWNERS, code_version="1", config_schema=NO_CONFIG)
 
 
-@dg.asset(group_name=GROUP, owners=OWNERS, kinds={"onnx", "python"}, code_version="1", deps=[dataset, validation])
+@_asset(kinds={"onnx", "python"}, deps=[dataset, validation])
 def champion_evaluation(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
     """The champion in service, measured again on the same frozen test set by the same code as the candidate."""
     from orchestration.lifecycle.judging import rescore_champion
@@ -27,13 +30,7 @@ def champion_evaluation(workspace: WritableWorkspace, tracking: ModelTracking, w
     return materialised("champion_evaluation", watcher, lambda _: rescore_champion(bound, workspace.params))
 
 
-@dg.asset(
-    group_name=GROUP,
-    owners=OWNERS,
-    kinds={"python", "yaml"},
-    code_version="1",
-    deps=[evaluation, champion_evaluation, registered_candidate],
-)
+@_asset(kinds={"python", "yaml"}, deps=[evaluation, champion_evaluation, registered_candidate])
 def verdict(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
     """PROMOTE, HOLD, REJECT or INSUFFICIENT: what the policy says of the evidence, with a reason per rule, hashed."""
     from orchestration.lifecycle.judging import judge_candidate

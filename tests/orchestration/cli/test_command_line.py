@@ -46,11 +46,11 @@ def test_init_writes_what_was_asked_and_refuses_what_does_not_exist(tmp_path):
 def test_training_from_a_model_takes_over_its_network_and_landmarks(tmp_path, monkeypatch):
     monkeypatch.setattr("orchestration.cli.training.run_chain", lambda workspace: 0)
     runner = CliRunner()
-    given = ["train", "--from", "released", "-w", str(tmp_path / "a"), "--minutes", "7"]
+    given = ["train", "--from", "bundled", "-w", str(tmp_path / "a"), "--minutes", "7"]
     done = runner.invoke(plumbline, [*given, "--source", "virtual", "--set", "training.learning_rate=0.002"])
     assert done.exit_code == 0, done.output
     params, contract = read_params(tmp_path / "a" / "params.yaml"), read_contract(RELEASED)
-    assert params.training.init_from == "released"
+    assert params.training.init_from == "bundled"
     assert params.training.heatmap_stride == contract.heatmap_stride
     assert params.dataset.landmark_set == contract.landmark_set
     assert params.training.minutes == 7 and params.training.learning_rate == 0.002
@@ -66,7 +66,7 @@ def test_training_from_a_model_takes_over_its_network_and_landmarks(tmp_path, mo
 def test_training_outside_a_workspace_is_python_m_training(tmp_path):
     runner = CliRunner()
     folder = ["--dataset", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
-    done = command("train", "--from", "released", *folder, "--minutes", "1")
+    done = command("train", "--from", "bundled", *folder, "--minutes", "1")
     assert done.returncode == 2 and "DATASET_MISSING" in done.stderr
     assert runner.invoke(plumbline, ["train"]).exit_code == 2
     both = runner.invoke(plumbline, ["train", "--source", "virtual", *folder, "-w", str(tmp_path / "w")])
@@ -86,16 +86,17 @@ def test_what_is_for_a_workspace_is_refused_without_one(tmp_path, vain):
 def fitted_with(tmp_path, monkeypatch):
     """Calls `plumbline train` on a data set with 68 corners; returns the options of the fit that it asks for."""
     from spine.dataset import Manifest, write_manifest
-    from training.__main__ import _config, _parser
+    from training.__main__ import config_of, parser
 
     write_manifest(Manifest("corners68", 1, ()), tmp_path)
     asked = []
-    monkeypatch.setattr("training.__main__.main", lambda given: asked.append(given) or 0)
+    monkeypatch.setattr("orchestration.cli.training.main", lambda *given: asked.append(given) or 0)
 
     def call(*options):
         done = CliRunner().invoke(plumbline, ["train", "--dataset", str(tmp_path), "--out", "x", *options])
         assert done.exit_code == 0, done.output
-        return _config(_parser().parse_args(asked[-1]))
+        arguments, implied = asked[-1]
+        return config_of(parser().parse_args(arguments), implied)
 
     return call
 
@@ -103,12 +104,11 @@ def fitted_with(tmp_path, monkeypatch):
 def test_a_fit_takes_the_landmarks_of_its_data_set_and_the_network_of_its_start(fitted_with):
     alone = fitted_with("--minutes", "1")
     assert (alone.landmark_set, alone.heatmap_stride, alone.minutes) == ("corners68", 8, 1)
-    started, contract = fitted_with("--minutes", "1", "--from", "released"), read_contract(RELEASED)
-    assert started.landmark_set == "corners68" and started.init_from == "released"
+    started, contract = fitted_with("--minutes", "1", "--from", "bundled"), read_contract(RELEASED)
+    assert started.landmark_set == "corners68" and started.init_from == "bundled"
     assert (started.heatmap_stride, started.input_shape) == (contract.heatmap_stride, contract.input_shape)
     assert started.learning_rate == 1e-4
-    told = fitted_with("--epochs", "1", "--from", "released", "--learning-rate=0.5", "--landmark-set", "margins175")
-    assert (told.learning_rate, told.landmark_set) == (0.5, "margins175")
+    assert fitted_with("--epochs", "1", "--from", "bundled", "--learning-rate=0.5").learning_rate == 0.5
 
 
 @pytest.mark.parametrize("name", ["init", "run", "train"])
@@ -229,7 +229,7 @@ def test_before_anything_is_promoted_the_model_in_the_box_measures_and_says_so(t
     done = command("measure", *radiographs, "-w", str(tmp_path), *outputs)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "new" / "images" / "o.png").is_file()
-    assert "measuring with the released model, learnt from virtual patients only" in " ".join(done.stderr.split())
+    assert "measuring with the bundled model, learnt from virtual patients only" in " ".join(done.stderr.split())
     truth = json.loads((case / "reconstruction.json").read_text())
     report = json.loads(found.read_text())
     slope = report["parameters"]["sacral_slope"]["value"]

@@ -23,7 +23,7 @@ pytestmark = [
 TINY = (
     "cohort.count=26", "cohort.rows=256", "cohort.columns=128", "cohort.downsample=15",
     "dataset.test_patients=5", "dataset.validation_fraction=0.1",
-    "training.epochs=1", "training.batch_size=4", "training.input_rows=128", "training.input_columns=64",
+    "training.epochs=1", "training.batch_size=4", "training.input_shape=[128, 64]",
 )  # fmt: skip
 
 

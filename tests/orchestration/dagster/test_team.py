@@ -1,6 +1,7 @@
 """A team of two processes under torchrun fits one model: plainly, and through Dagster Pipes from an asset."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -10,7 +11,7 @@ from orchestration.dagster.pipes import teams_under_pipes
 from orchestration.pipeline.multi_gpu import fit_in_team, launched_by
 from spine.errors import ContractViolation, ParametersRejected
 from tests.training.drawn_cohort import write_drawn_dataset
-from training.config import TrainingConfig
+from training.config import NextStage, TrainingConfig
 from training.export.candidate import FIT_FILE
 
 CONFIG = TrainingConfig(
@@ -26,17 +27,19 @@ def drawn(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_two_processes_fit_one_model_and_tell_how_far_they_are(drawn, tmp_path, monkeypatch):
+def test_two_processes_fit_one_model_in_two_stages_and_report_progress(drawn, tmp_path, monkeypatch):
+    config = replace(CONFIG, epochs=1, next_stages=(NextStage(epochs=1),))
     told = []
     (tmp_path / "lightning.py").write_text("raise RuntimeError('a file of the user was taken for a library')")
     monkeypatch.chdir(tmp_path)
     out = tmp_path / "candidate"
-    summary = fit_in_team(drawn, out, CONFIG, tmp_path / "team", lambda done, total: told.append((done, total)))
-    assert summary.config == CONFIG
+    summary = fit_in_team(drawn, out, config, tmp_path / "team", lambda done, total: told.append((done, total)))
+    assert summary.config == config
+    assert [(stage.devices, stage.epochs) for stage in summary.stages] == [(2, 1), (2, 1)]
     assert summary.epochs == 2 and summary.steps == 2 * (24 // 2 // 4)  # each process sees half of the images
     assert summary.model_digest is not None and (out / "model.onnx").is_file()
-    assert told[-1] == (1000, 1000) and told == sorted(told)
-    again = fit_in_team(drawn, out, CONFIG, tmp_path / "team", None)
+    assert told[-1] == (2000, 2000) and told == sorted(told)
+    again = fit_in_team(drawn, out, config, tmp_path / "team", None)
     assert again == summary  # finished: nothing is fitted again
 
 

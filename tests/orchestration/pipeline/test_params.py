@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orchestration.pipeline.params import Params, parse_params, read_params, write_params
+from orchestration.pipeline.params import Params, change_params, parse_params, read_params, write_params
 from orchestration.pipeline.stages import STAGE_NAMES, dvc_yaml, stages_for
 from spine.errors import ParametersRejected
 
@@ -23,6 +23,35 @@ def test_all_violations_are_named_at_once():
     message = str(rejected.value)
     assert all(word in message for word in ("cohort.count", "training.preset", "sourc"))
     assert rejected.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("training", "reason"),
+    [
+        ({"minutes": -2}, "training.minutes: Input should be greater than 0 (got -2)"),
+        ({"minutes": 1, "augmentation": {"tilt": 1}}, "training.augmentation.tilt: Unexpected keyword argument"),
+        ({"minutes": 1, "next_stages": [{"epochs": 0}]}, "training.next_stages.0.epochs: Input should be greater"),
+        ({"learning_rate": 0.1}, "training: no budget: give minutes or epochs;"),
+        ({"minutes": 1, "virtual_frontals": 256}, "training: virtual_frontals 256 without virtual_pairs;"),
+        ({"minutes": 1, "landmark_subset": ["T99_sup"]}, "landmark_subset with ['T99_sup'], not in galbusera39;"),
+    ],
+)
+def test_training_parameters_have_the_bounds_of_their_one_schema(training, reason):
+    with pytest.raises(ParametersRejected) as rejected:
+        parse_params({"training": training})
+    assert reason in str(rejected.value)
+
+
+def test_changes_are_merged_and_an_impossible_one_changes_nothing(tmp_path):
+    path = tmp_path / "params.yaml"
+    write_params(Params(), path)
+    changed = change_params(path, {"training": {"augmentation": {"noise": 0.2}, "epochs": 4}}, "a test")
+    assert read_params(path) == changed
+    assert (changed.training.augmentation.noise, changed.training.augmentation.scale) == (0.2, 0.1)
+    text = path.read_text()
+    with pytest.raises(ParametersRejected, match="correct a test; nothing was written"):
+        change_params(path, {"training": {"epochs": 0}}, "a test")
+    assert path.read_text() == text
 
 
 @pytest.mark.parametrize("text", ["a: [", "cohort: 5", "- 1"])

@@ -1,4 +1,4 @@
-"""Studies on disk whose images show what their reconstruction says."""
+"""Studies on disk whose images agree with their reconstruction."""
 
 import numpy as np
 

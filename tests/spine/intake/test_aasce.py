@@ -48,7 +48,7 @@ def test_a_row_becomes_a_frontal_study_in_patient_sides(tmp_path):
     view = study.views["frontal"]
     assert set(study.views) == {"frontal"}
     assert (view.spacing_mm, view.calibration, view.geometry) == (None, "NONE", None)
-    assert view.pixels.shape == (H, W)
+    assert view.image.shape == (H, W)
     assert set(view.labels) == set(CORNERS68.names)
     # The patient's left is on the image's right.
     np.testing.assert_allclose(view.labels["T1_sup_left"], [0.6 * W, 0.05 * H])
@@ -83,11 +83,11 @@ def test_a_corner_off_the_radiograph_is_absent_and_far_ones_refuse_the_row():
     cells = [str(v) for v in (*xy[:, 0], *xy[:, 1])]
     assert set(LABEL_NAMES) - set(corner_labels(cells, (H, W))) == {"L5_inf_left"}
     for wrong, code in (
-        ([*cells[:-1], "1.4"], "LABELS_OUTSIDE"),
-        (["-0.01"] * 20 + cells[20:], "LABELS_OUTSIDE"),
+        ([*cells[:-1], "1.4"], "LABELS_OUTSIDE_IMAGE"),
+        (["-0.01"] * 20 + cells[20:], "LABELS_OUTSIDE_IMAGE"),
         (["nan", *cells[1:]], "LABELS_NOT_FINITE"),
         (["x", *cells[1:]], "LABELS_NOT_FINITE"),
-        (cells[:-1], "LABELS_COUNT"),
+        (cells[:-1], "LABEL_COUNT_WRONG"),
     ):
         with pytest.raises(InputRejected) as caught:
             corner_labels(wrong, (H, W))
@@ -104,7 +104,7 @@ def turned():
 
 @pytest.mark.parametrize(
     ("payload", "code"),
-    [(None, "IMAGE_MISSING"), (b"", "EMPTY_FILE"), (b"\xff\xd8\xffnope", "IMAGE_INVALID"), (turned(), "IMAGE_TURNED")],
+    [(None, "IMAGE_MISSING"), (b"", "EMPTY_FILE"), (b"\xff\xd8\xffnope", "IMAGE_INVALID"), (turned(), "IMAGE_ROTATED")],
 )
 def test_images_that_cannot_be_used(tmp_path, payload, code):
     (candidate,) = AasceSource(radiographs(tmp_path, [(NAME, corners(), [1, 2, 3])])).candidates()
@@ -134,7 +134,7 @@ def test_a_name_cannot_point_outside(tmp_path):
 def test_tables_must_agree(tmp_path):
     folder = radiographs(tmp_path, [(NAME, corners(), [1, 2, 3])])
     (folder / "angles.csv").write_text("1,2,3\n4,5,6\n")
-    with pytest.raises(ParametersRejected, match="SOURCE_LAYOUT"):
+    with pytest.raises(ParametersRejected, match="SOURCE_LAYOUT_INVALID"):
         AasceSource(folder).candidates()
     (folder / "angles.csv").unlink()
     with pytest.raises(ParametersRejected, match=r"angles\.csv"):

@@ -14,8 +14,8 @@ import pytest
 from spine.errors import ContractViolation, LabelsRejected, PlumblineError
 from spine.intake import study_store
 from spine.intake.ingest import ingest
-from spine.intake.intake_ledger import side_folder
-from spine.intake.intake_report import IntakeReport, write_report
+from spine.intake.intake_ledger import intake_folder
+from spine.intake.intake_report import IntakeReport
 from spine.intake.records import LoadedStudy, LoadedView
 from spine.intake.sources import open_source
 from spine.study import iterate_study_folders, load_image, read_study
@@ -62,7 +62,7 @@ def test_a_study_arrives_whole(place):
         np.testing.assert_array_equal(stored, image(places()[name], points(3), 3))
 
 
-def test_good_and_bad_add_up_and_the_bad_do_not_stop_the_batch(place):
+def test_counts_add_up_and_bad_studies_do_not_stop_the_batch(place):
     cohort(place.drop, 4)
     (place.drop / "case-002" / "lateral.dcm").write_bytes(b"")
     (place.drop / "case-003" / "reconstruction.json").write_text("{")
@@ -79,7 +79,7 @@ def test_good_and_bad_add_up_and_the_bad_do_not_stop_the_batch(place):
     assert (place.quarantine / report.quarantined[1].key / "002.json").read_text() == "{"
 
 
-def test_taking_in_twice_changes_nothing_and_reads_nothing(place, monkeypatch):
+def test_a_second_run_changes_nothing_and_reads_nothing(place, monkeypatch):
     cohort(place.drop, 3)
     (place.drop / "case-002" / "lateral.dcm").write_bytes(b"")
     first = place.ingest()
@@ -91,11 +91,11 @@ def test_taking_in_twice_changes_nothing_and_reads_nothing(place, monkeypatch):
     assert snapshot(place.store.parent) == before
 
 
-def test_without_the_index_the_store_is_still_the_truth(place):
+def test_a_lost_index_changes_nothing(place):
     cohort(place.drop, 3)
     place.ingest()
     before = snapshot(place.store)
-    shutil.rmtree(side_folder(place.store))
+    shutil.rmtree(intake_folder(place.store))
     assert place.counts() == (3, 0, 3, [])
     assert snapshot(place.store) == before
 
@@ -103,7 +103,7 @@ def test_without_the_index_the_store_is_still_the_truth(place):
 def test_a_torn_index_line_costs_one_reading(place):
     cohort(place.drop, 3)
     place.ingest()
-    index = side_folder(place.store) / "ledger.jsonl"
+    index = intake_folder(place.store) / "ledger.jsonl"
     index.write_bytes(index.read_bytes()[:-40])
     assert place.counts() == (3, 0, 3, [])
     assert len(index.read_text().splitlines()) == 3
@@ -116,7 +116,7 @@ def test_a_study_removed_from_the_store_comes_back(place):
     assert place.counts() == (2, 1, 1, [])
 
 
-def test_two_workers_and_one_do_the_same(place, tmp_path):
+def test_two_workers_give_the_same_result_as_one(place, tmp_path):
     cohort(place.drop, 3)
     (place.drop / "case-002" / "lateral.dcm").write_bytes(b"")
     one = place.ingest()
@@ -126,7 +126,7 @@ def test_two_workers_and_one_do_the_same(place, tmp_path):
     assert snapshot(store) == snapshot(place.store)
 
 
-# --- doubles
+# --- duplicates
 
 
 def test_the_same_study_in_two_folders_counts_once(place):
@@ -136,14 +136,14 @@ def test_the_same_study_in_two_folders_counts_once(place):
 
 
 @pytest.mark.parametrize("change", [{"patient_id": "other"}, {"sop_uid": "2.25.999"}])
-def test_the_same_pixels_under_other_identifiers_are_a_double(place, change):
+def test_the_same_pixels_under_other_identifiers_are_a_duplicate(place, change):
     views = ("frontal",)
     write_study(place.drop / "a", 1, views=views)
     write_study(place.drop / "b", 1, views=views, **change)
     assert place.counts() == (2, 1, 0, ["DUPLICATE_IMAGE"])
 
 
-def test_a_shared_image_in_another_study_is_a_double(place):
+def test_a_shared_image_in_another_study_is_a_duplicate(place):
     write_study(place.drop / "a", 1)
     write_study(place.drop / "b", 1, views=("lateral",), sop_uid="2.25.77")
     assert place.counts() == (2, 1, 0, ["DUPLICATE_IMAGE"])
@@ -155,7 +155,7 @@ def test_one_instance_uid_on_two_images_is_a_conflict(place):
     assert place.counts() == (2, 1, 0, ["UID_CONFLICT"])
 
 
-def test_a_double_is_taken_in_once_the_other_is_gone(place):
+def test_a_duplicate_is_accepted_after_the_other_is_removed(place):
     write_study(place.drop / "a", 1)
     write_study(place.drop / "b", 1, patient_id="other")
     first = place.ingest()
@@ -166,7 +166,7 @@ def test_a_double_is_taken_in_once_the_other_is_gone(place):
     assert list(place.quarantine.iterdir()) == []
 
 
-def test_a_mended_study_leaves_quarantine(place):
+def test_a_corrected_study_leaves_quarantine(place):
     write_study(place.drop / "a", 1)
     good = (place.drop / "a" / "lateral.dcm").read_bytes()
     (place.drop / "a" / "lateral.dcm").write_bytes(good[:5000])
@@ -210,13 +210,13 @@ def loaded(seed):
     return LoadedStudy(f"p{seed}", {"frontal": view})
 
 
-def test_a_reader_that_fails_unforeseen_costs_one_study_and_quotes_nothing(place):
+def test_a_failing_reader_costs_one_study_and_quotes_nothing(place):
     broken = Given("b", ZeroDivisionError("CANARY"))
     denied = Given("c", PermissionError(errno.EACCES, "CANARY"))
-    labels = Given("d", LabelsRejected("LABELS_COUNT", found="a", expected="b", remedy="c"))
+    labels = Given("d", LabelsRejected("LABEL_COUNT_WRONG", found="a", expected="b", remedy="c"))
     report = place.ingest(source=GivenSource((Given("a", loaded(1)), broken, denied, labels)))
     assert report.used == 1
-    assert [q.code for q in report.quarantined] == ["READER_FAULT", "FILE_UNREADABLE", "LABELS_COUNT"]
+    assert [q.code for q in report.quarantined] == ["READER_FAULT", "FILE_UNREADABLE", "LABEL_COUNT_WRONG"]
     assert b"CANARY" not in b"".join(snapshot(place.store.parent).values())
     assert "ZeroDivisionError" in report.quarantined[0].message
 
@@ -247,8 +247,8 @@ def test_a_full_disk_ends_the_run_and_leaves_whole_studies(place, monkeypatch, f
     assert len(place.studies()) == (2 if failing == "_link_or_copy" else 3)
 
 
-def test_a_real_full_disk(place):
-    """A file size limit stands in for a full disk where none can be mounted: writes fail with EFBIG."""
+def test_a_failing_write_leaves_no_study(place):
+    """A file size limit replaces a full disk, which a test cannot mount: writes fail with EFBIG."""
     cohort(place.drop, 1)
     code = (
         "import resource, signal, sys; from pathlib import Path\n"
@@ -268,17 +268,17 @@ def test_a_real_full_disk(place):
 KILLED = """
 import os, sys
 from pathlib import Path
-from spine.intake import shelving
+from spine.intake import study_store
 from spine.intake.ingest import ingest
 from spine.intake.sources import open_source
 step, count = sys.argv[4], int(sys.argv[5])
-real, calls = getattr(shelving, step), []
+real, calls = getattr(study_store, step), []
 def dying(*arguments, **options):
     calls.append(1)
     if len(calls) == count:
         os.kill(os.getpid(), 9)
     return real(*arguments, **options)
-setattr(shelving, step, dying)
+setattr(study_store, step, dying)
 drop, store, quarantine = map(Path, sys.argv[1:4])
 ingest(open_source("folder", drop), store, quarantine, pseudonym_key=bytes(range(32)))
 """
@@ -305,7 +305,7 @@ def test_a_killed_run_leaves_whole_studies_and_the_next_continues(place, step, c
 def test_a_run_killed_at_any_moment_can_be_repeated(place):
     cohort(place.drop, 6)
     code = KILLED.replace("os.kill(os.getpid(), 9)", "pass")
-    paths = [str(place.drop), str(place.store), str(place.quarantine), "shelve", "0"]
+    paths = [str(place.drop), str(place.store), str(place.quarantine), "store_study", "0"]
     process = subprocess.Popen([sys.executable, "-c", code, *paths])
     while process.poll() is None and not list(place.store.glob("*/study.json")):
         time.sleep(0.002)
@@ -317,7 +317,7 @@ def test_a_run_killed_at_any_moment_can_be_repeated(place):
 
 
 def test_two_runs_do_not_share_a_store(place):
-    with study_store.opened(place.store), pytest.raises(PlumblineError) as caught:
+    with study_store.reserved(place.store), pytest.raises(PlumblineError) as caught:
         place.ingest()
     assert caught.value.code == "STORE_BUSY"
 
@@ -333,13 +333,12 @@ def test_an_unfinished_folder_under_a_final_name_is_replaced(place):
 # --- the report
 
 
-def test_a_report_that_does_not_add_up_cannot_be_made(tmp_path):
+def test_a_report_that_does_not_add_up_cannot_be_made():
     with pytest.raises(ContractViolation):
         IntakeReport("folder", 3, 1, 1, (), ("a", "b"))
     with pytest.raises(ContractViolation):
         IntakeReport("folder", 2, 1, 1, (), ("a",))
-    write_report(IntakeReport("folder", 2, 1, 1, (), ("a", "b")), tmp_path / "report.json")
-    assert json.loads((tmp_path / "report.json").read_text())["received"] == 2
+    assert IntakeReport("folder", 2, 1, 1, (), ("a", "b")).received == 2
 
 
 def test_quarantined_files_are_links_where_the_file_system_allows(place):

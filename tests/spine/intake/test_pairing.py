@@ -59,7 +59,7 @@ def test_a_file_named_like_a_radiograph_must_be_one(tmp_path):
     assert code_of(tmp_path) == "NOT_DICOM"
 
 
-def test_reports_beside_the_radiographs_are_passed_over(tmp_path):
+def test_reports_beside_the_radiographs_are_ignored(tmp_path):
     study = write_study(tmp_path / "a", 1)
     payload = (study / "frontal.dcm").read_bytes()
     report = payload.replace(b"1.2.840.10008.5.1.4.1.1.1.1\0", b"1.2.840.10008.5.1.4.1.1.88.1", 1)
@@ -195,7 +195,7 @@ def test_a_reconstruction_of_another_scan(tmp_path):
     assert code_of(tmp_path) == "GEOMETRY_CONFLICT"
 
 
-def test_a_radiograph_that_has_no_place_cannot_go_with_a_reconstruction(tmp_path):
+def test_a_radiograph_without_geometry_cannot_go_with_a_reconstruction(tmp_path):
     import pydicom
 
     study = write_study(tmp_path / "a", 1, views=("frontal",))
@@ -209,13 +209,13 @@ def test_a_spine_beside_the_image(tmp_path):
     study = write_study(tmp_path / "a", 1)
     moved = {n: p + (200.0, 0, 0) for n, p in points(1).items()}
     rewrite(study, lambda r: replace(r, points=moved))
-    assert code_of(tmp_path) == "PROJECTION_OUTSIDE"
+    assert code_of(tmp_path) == "SPINE_OUTSIDE_IMAGE"
 
 
 def test_a_spine_above_the_image(tmp_path):
     study = write_study(tmp_path / "a", 1)
     rewrite(study, lambda r: replace(r, points={n: p + (0, 0, 900.0) for n, p in points(1).items()}))
-    assert code_of(tmp_path) == "PROJECTION_OUTSIDE"
+    assert code_of(tmp_path) == "SPINE_OUTSIDE_IMAGE"
 
 
 def test_a_reconstruction_in_metres(tmp_path):
@@ -230,14 +230,20 @@ def swapped(folder, seed=1):
     true_places = {v: replace(p, shape=(300, 120)) for v, p in places().items()}
     for number, (tagged, shown) in enumerate((("frontal", "lateral"), ("lateral", "frontal"))):
         write_radiograph(
-            folder / f"{tagged}.dcm", image(true_places[shown], truth, seed), true_places[tagged],
-            patient_id="vp-1", study_uid="2.25.11", series_uid="2.25.12", sop_uid=f"2.25.7{number}",
-            simulated=True, kvp=90.0,
-        )  # fmt: skip
+            folder / f"{tagged}.dcm",
+            image(true_places[shown], truth, seed),
+            true_places[tagged],
+            patient_id="vp-1",
+            study_uid="2.25.11",
+            series_uid="2.25.12",
+            sop_uid=f"2.25.7{number}",
+            simulated=True,
+            kvp=90.0,
+        )
     rewrite(folder, lambda r: replace(r, geometry=true_places))
 
 
-def test_swapped_views_show_against_the_reconstruction(tmp_path):
+def test_swapped_views_contradict_the_reconstruction(tmp_path):
     swapped(write_study(tmp_path / "a", 1))
     assert code_of(tmp_path) == "VIEW_MISMATCH"
 
@@ -251,7 +257,7 @@ def test_a_radiograph_in_the_place_of_the_other_view(tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(1, 6))
-def test_the_evidence_tells_the_views_apart(tmp_path, seed):
+def test_exchanged_views_are_found(tmp_path, seed):
     truth, geometry = points(seed), {v: replace(p, shape=(300, 120)) for v, p in places().items()}
     shown = {view: image(place, truth, seed) for view, place in geometry.items()}
     record = read_reconstruction(write_study(tmp_path, seed) / "reconstruction.json")
@@ -267,7 +273,7 @@ def test_the_evidence_tells_the_views_apart(tmp_path, seed):
 # --- sources and pseudonyms
 
 
-def test_the_door_knows_its_sources(tmp_path):
+def test_every_kind_of_source_opens(tmp_path):
     kinds = ("folder", "virtual", "aasce", "ct-keypoints")
     assert [open_source(kind, tmp_path).name for kind in kinds] == list(kinds)
     for kind, location in (("pacs", tmp_path), ("folder", tmp_path / "nowhere")):

@@ -59,7 +59,7 @@ def test_a_planted_identifier_reaches_nothing(tmp_path, caplog, capfd, workers):
     assert (report.received, report.used) == (6, 1)
     assert {q.code for q in report.quarantined} == {"EMPTY_FILE", "NOT_DICOM", "TRUNCATED", "POINT_UNKNOWN"}
     made = snapshot(work)
-    # Quarantine keeps the refused files themselves, for their owner alone; everything else is ours.
+    # Quarantine keeps the refused files, readable by their owner only. Plumbline writes all other files.
     ours = {n: b for n, b in made.items() if not n.startswith("quarantine/") or n.endswith("reason.json")}
     assert len(ours) > 8
     assert not [name for name in made if CANARY in name]

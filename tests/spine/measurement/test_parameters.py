@@ -130,7 +130,7 @@ def test_a_frontal_view_yields_exactly_the_frontal_parameters():
             assert found[name].absent_reason == "needs a lateral view", name
         elif parameter.unit == "deg":
             assert found[name].value is not None, name
-    assert found["coronal_balance_t1"].absent_reason == "the image carries no pixel spacing"
+    assert found["coronal_balance_t1"].absent_reason == "the image has no pixel spacing"
 
 
 def test_lengths_need_a_calibration_to_the_patient():

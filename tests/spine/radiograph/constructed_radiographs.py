@@ -14,7 +14,7 @@ SPACING = (1.75, 1.6)
 
 
 def gradient(shape=SHAPE, top=4000):
-    """(H, W) uint16 without any symmetry: every pixel of it tells its place."""
+    """(H, W) uint16 without any symmetry: every pixel value shows its place."""
     rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]]
     return ((rows * 7 + columns * 31) * top // (shape[0] * 7 + shape[1] * 31)).astype(np.uint16)
 

@@ -104,13 +104,13 @@ def test_for_processing_ignores_the_window(tmp_path):
     assert radiograph.facts["intensity"] == "stored"
 
 
-def test_a_window_beside_the_values_is_passed_over(tmp_path):
+def test_a_window_outside_the_values_is_not_used(tmp_path):
     def change(ds):
         ds.WindowCenter, ds.WindowWidth = "9000", "100"
 
     radiograph = read_radiograph(edited(sample_radiograph(tmp_path / "a.dcm"), change))
     np.testing.assert_array_equal(radiograph.image, gradient())
-    assert radiograph.facts["intensity"] == "stored (window shows nothing)"
+    assert radiograph.facts["intensity"] == "stored (window gives one value)"
 
 
 def test_eight_bits_fill_the_range(tmp_path):
@@ -176,14 +176,14 @@ def test_grey_in_rgb_is_read_and_marked(tmp_path):
     assert radiograph.facts["colour"] == "turned to grey"
 
 
-# --- hanging
+# --- orientation
 
 
 @pytest.mark.parametrize("view", ["frontal", "lateral"])
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("upside_down", [False, True])
-def test_every_hanging_becomes_canonical(tmp_path, view, transposed, mirrored, upside_down):
+def test_every_orientation_becomes_canonical(tmp_path, view, transposed, mirrored, upside_down):
     across = {"frontal": "LR", "lateral": "PA"}[view][mirrored]
     down = "FH"[upside_down]
     pixels = gradient()[:, ::-1] if mirrored else gradient()
@@ -253,7 +253,7 @@ def test_impossible_orientations_are_refused(tmp_path, orientation):
 # --- geometry
 
 
-def test_a_secondary_capture_never_opens_the_3d_path(tmp_path):
+def test_a_secondary_capture_has_no_geometry(tmp_path):
     def change(ds):
         ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
 
@@ -264,7 +264,7 @@ def test_a_secondary_capture_never_opens_the_3d_path(tmp_path):
 
 
 @pytest.mark.parametrize("missing", ["DistanceSourceToIsocenter", "DistanceSourceToDetector", "PixelSpacing"])
-def test_without_its_tags_the_3d_path_stays_shut(tmp_path, missing):
+def test_there_is_no_geometry_without_its_tags(tmp_path, missing):
     change = remove(missing, *(["ImagerPixelSpacing"] if missing == "PixelSpacing" else []))
     radiograph = read_radiograph(edited(sample_radiograph(tmp_path / "a.dcm"), change))
     assert radiograph.geometry is None
@@ -314,8 +314,8 @@ def test_impossible_uids(tmp_path, tag, uid):
         ({"BitsAllocated": 32}, "BITS_UNSUPPORTED"),
         ({"HighBit": 15}, "BITS_UNSUPPORTED"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"}, "SOP_CLASS_UNSUPPORTED"),
-        ({"Rows": 60000, "Columns": 60000}, "DIMENSION_LIMIT"),
-        ({"Rows": 0}, "DIMENSION_LIMIT"),
+        ({"Rows": 60000, "Columns": 60000}, "IMAGE_SIZE_UNSUPPORTED"),
+        ({"Rows": 0}, "IMAGE_SIZE_UNSUPPORTED"),
         ({"Rows": 151}, "TRUNCATED"),
         ({"RescaleSlope": "0"}, "RESCALE_INVALID"),
         ({"WindowWidth": "inf"}, "WINDOW_INVALID"),

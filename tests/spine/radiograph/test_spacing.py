@@ -52,7 +52,7 @@ def test_the_decision_table(tags, spacing, calibration):
         ),
     ],
 )
-def test_the_impossible_is_refused_not_replaced(tags, code):
+def test_an_impossible_value_is_refused_and_not_replaced(tags, code):
     with pytest.raises(DicomRejected) as caught:
         decide_spacing(tags, SHAPE)
     assert caught.value.code == code

@@ -32,7 +32,7 @@ def test_the_same_arguments_give_the_same_bytes(tmp_path):
     assert sample_radiograph(tmp_path / "a.dcm").read_bytes() == sample_radiograph(tmp_path / "b.dcm").read_bytes()
 
 
-def test_a_simulated_radiograph_says_so_and_names_no_maker(tmp_path):
+def test_a_simulated_radiograph_is_marked_and_names_no_manufacturer(tmp_path):
     dataset = pydicom.dcmread(sample_radiograph(tmp_path / "a.dcm"))
     assert dataset.Manufacturer == "VIRTUAL COHORT"
     assert dataset.ConversionType == "SYN"

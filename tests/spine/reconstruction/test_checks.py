@@ -8,7 +8,7 @@ import pytest
 from spine.errors import ReconstructionRejected
 from spine.landmarks import GALBUSERA39, VERTEBRAE, mirrored_name
 from spine.reconstruction.checks import check_reconstruction, level_centres
-from spine.reconstruction.names import house_name, known_names
+from spine.reconstruction.names import canonical_name, known_names
 from spine.reconstruction.open import read_any_reconstruction
 from tests.spine.reconstruction.constructed_reconstructions import reconstruction, spine_points
 
@@ -61,7 +61,7 @@ def test_a_strong_double_curve_passes():
         (changed(HIP_L=[-95, -10, -215]), "SIDES_SWAPPED"),
     ],
 )
-def test_what_cannot_be_a_spine_has_its_own_code(points, code):
+def test_points_that_cannot_be_a_spine_have_a_code(points, code):
     assert refusal(points).code == code
 
 
@@ -109,10 +109,10 @@ def test_centres_come_from_top_to_bottom():
 
 def test_every_known_name_has_a_known_mirror_partner_and_spells_itself():
     assert {mirrored_name(n) for n in known_names()} == known_names()
-    assert all(house_name(n.upper()) == n for n in known_names())
-    assert house_name("T4_sup_centre") == "T4_sup"
-    assert house_name("L2_ped_R") == "L2_ped_right"
-    assert house_name("nothing") is None
+    assert all(canonical_name(n.upper()) == n for n in known_names())
+    assert canonical_name("T4_sup_centre") == "T4_sup"
+    assert canonical_name("L2_ped_R") == "L2_ped_right"
+    assert canonical_name("nothing") is None
 
 
 def test_the_real_ct_keypoints():
@@ -135,7 +135,7 @@ def test_the_real_ct_keypoints():
 
 
 def with_extra(level, above, below):
-    """``spine_points`` with an extra vertebra; everything below it stands one step lower."""
+    """``spine_points`` with an extra vertebra; everything below it is one step lower."""
     points = spine_points()
     low = points[f"{below}_sup"][2]
     names = [n for n in points if n.startswith(f"{above}_")]
@@ -144,13 +144,13 @@ def with_extra(level, above, below):
 
 
 @pytest.mark.parametrize(("level", "above", "below"), [("T13", "T12", "L1"), ("L6", "L5", "S1")])
-def test_an_extra_vertebra_is_known_and_stands_in_its_place(level, above, below):
+def test_an_extra_vertebra_is_known_and_in_its_place(level, above, below):
     points = with_extra(level, above, below)
     check_reconstruction(reconstruction(points))
     order = list(level_centres(points))
     assert order[order.index(level) - 1] == above
     assert order[order.index(level) + 1] == below
-    assert house_name(f"{level.lower()}_inf_ant") == f"{level}_inf_ant"
+    assert canonical_name(f"{level.lower()}_inf_ant") == f"{level}_inf_ant"
     swapped = {n.replace("_sup", "_x").replace("_inf", "_sup").replace("_x", "_inf"): p for n, p in points.items()}
     turned = points | {n: p for n, p in swapped.items() if n.startswith(level)}
     assert refusal(turned).code == "PLATES_REVERSED"
@@ -160,4 +160,4 @@ def test_an_extra_vertebra_is_known_and_stands_in_its_place(level, above, below)
 
 def test_extra_vertebrae_are_in_no_landmark_set():
     assert not any(name.startswith(("T13", "L6")) for name in GALBUSERA39)
-    assert house_name("L7_sup") is None
+    assert canonical_name("L7_sup") is None

@@ -142,8 +142,12 @@ def test_csv_is_strict(tmp_path, text, code):
 
 def markups(points, system="LPS", **fields):
     controls = [{"label": n, "position": [float(c) for c in p], "positionStatus": "defined"} for n, p in points.items()]
-    return {"markups": [{"type": "Fiducial", "coordinateSystem": system, "coordinateUnits": "mm",
-                         "controlPoints": controls} | fields]}  # fmt: skip
+    return {
+        "markups": [
+            {"type": "Fiducial", "coordinateSystem": system, "coordinateUnits": "mm", "controlPoints": controls}
+            | fields
+        ]
+    }
 
 
 @pytest.mark.parametrize(("system", "signs"), [("LPS", (1, 1, 1)), ("RAS", (-1, -1, 1)), ("0", (-1, -1, 1))])
@@ -193,12 +197,12 @@ def test_written_markups_read_back_to_the_last_bit(tmp_path):
     assert [c["id"] for c in markup["controlPoints"]] == [str(i + 1) for i in range(len(points))]
 
 
-def test_markups_that_we_could_not_read_are_not_written(tmp_path):
+def test_unreadable_markups_are_not_written(tmp_path):
     points = {"T1_sup": np.array([0, np.nan, 1]), "F-1": np.zeros(3), "T2_sup": np.zeros(2), "T3_sup": np.zeros(3)}
     with pytest.raises(ValueError, match="T1_sup") as caught:
         write_markups(reconstruction(points), tmp_path / "spine.mrk.json")
     assert "T2_sup" in str(caught.value)
-    assert "F-1 is no landmark" in str(caught.value)
+    assert "F-1 is not a landmark" in str(caught.value)
     assert "T3_sup" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -238,10 +242,10 @@ def test_ct_pedicles_that_do_not_follow_their_bodies_are_left_out(tmp_path):
     assert found.facts["pedicles_read"] is False
 
 
-# --- the door
+# --- any format
 
 
-def test_a_reconstruction_is_told_by_content(tmp_path):
+def test_a_reconstruction_is_recognised_by_content(tmp_path):
     write_reconstruction(reconstruction(), tmp_path / "a.xyz")
     (tmp_path / "meta.json").write_text('{"scanner": 3}')
     (tmp_path / "torn.json").write_text('{"schema": "plumbline.recon')

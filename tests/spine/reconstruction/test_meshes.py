@@ -132,12 +132,12 @@ def test_stl_reads_back_with_outward_normals(tmp_path):
         ("a.stl", TETRAHEDRON, TETRAHEDRON_FACES[:0], "no faces"),
     ],
 )
-def test_what_is_no_mesh_is_not_written(tmp_path, name, vertices, faces, complaint):
+def test_an_invalid_mesh_is_not_written(tmp_path, name, vertices, faces, complaint):
     with pytest.raises(ValueError, match=complaint):
         write_mesh(tmp_path / name, vertices, faces)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_all_that_is_wrong_is_said_at_once(tmp_path):
+def test_one_message_lists_all_violations(tmp_path):
     with pytest.raises(ValueError, match=r"suffix.*not finite.*beyond"):
         write_mesh(tmp_path / "a.ply", TETRAHEDRON + np.inf, TETRAHEDRON_FACES + 7)

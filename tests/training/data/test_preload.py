@@ -37,7 +37,7 @@ def test_held_images_are_those_that_are_loaded(drawn: tuple[Path, Manifest], poo
 
 
 def test_batches_hold_every_image_once_an_epoch(pool: HeldPool, tiny_config: TrainingConfig) -> None:
-    config = replace(tiny_config, held=True, augmentation=STILL)
+    config = replace(tiny_config, preload=True, augmentation=STILL)
     batches = list(VirtualBatches(pool, config, GALBUSERA39.names))
     assert len(batches) == len(pool.items) // config.batch_size
     sums = sorted(float(p.sum()) for b in batches for p in b.pixels)
@@ -47,7 +47,7 @@ def test_batches_hold_every_image_once_an_epoch(pool: HeldPool, tiny_config: Tra
 def test_a_fit_learns_from_held_images(
     drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path
 ) -> None:
-    summary = fit(drawn[0], tmp_path / "out", replace(tiny_config, held=True))
+    summary = fit(drawn[0], tmp_path / "out", replace(tiny_config, preload=True))
     assert summary.epochs == tiny_config.epochs
     assert summary.images == 24
     assert summary.steps == tiny_config.epochs * 24 // tiny_config.batch_size
@@ -56,7 +56,7 @@ def test_a_fit_learns_from_held_images(
 def test_fewer_images_than_a_batch_are_refused(
     drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path
 ) -> None:
-    with pytest.raises(ParametersRejected, match="24 held images for batches of 32"):
-        fit(drawn[0], tmp_path / "out", replace(tiny_config, held=True, batch_size=32))
-    with pytest.raises(ParametersRejected, match="virtual patients and held images"):
-        replace(tiny_config, held=True, virtual_pairs=64, reuse=2)
+    with pytest.raises(ParametersRejected, match="24 preloaded images for batches of 32"):
+        fit(drawn[0], tmp_path / "out", replace(tiny_config, preload=True, batch_size=32))
+    with pytest.raises(ParametersRejected, match="preload with virtual_pairs"):
+        replace(tiny_config, preload=True, virtual_pairs=64, reuse=2)

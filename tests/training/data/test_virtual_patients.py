@@ -11,10 +11,9 @@ from inference.preprocessing import prepare
 from simulation.stream.stream import StreamConfig, VirtualPatients
 from spine.errors import ContractViolation, ParametersRejected
 from spine.landmarks import GALBUSERA39, MARGINS175, VIEWS, mirrored_name
-from training.config import Augmentation, TrainingConfig
+from training.config import DRAWN_TOGETHER, Augmentation, TrainingConfig
 from training.data.dataset import change_greys, draw_affine
 from training.data.virtual_patients import (
-    DRAWN_TOGETHER,
     VirtualBatches,
     VirtualPool,
     changed_greys,
@@ -87,7 +86,7 @@ def test_the_pool_turns_over_and_an_interrupted_run_finds_it_as_it_was(pool, dra
 
 
 def test_radiographs_come_beside_the_pairs_as_frontal_images_centred_in_black():
-    config = replace(CONFIG, virtual_radiographs=64)
+    config = replace(CONFIG, virtual_frontals=64)
     pool = VirtualPool(config, NAMES, VIEWS, CPU)
     pool.turn_to(0)
     assert len(pool.pixels) == len(pool.view) == 2 * 64 + 64
@@ -241,11 +240,11 @@ def test_greys_change_within_their_limits():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"virtual_pairs": 50}, "50 virtual pairs"),
+        ({"virtual_pairs": 50}, "virtual_pairs 50, not a multiple of 32 x reuse x devices = 64"),
         ({"reuse": -1}, "reuse -1"),
-        ({"batch_size": 65}, "64 virtual pairs for batches of 65"),
-        ({"virtual_radiographs": 50}, "50 virtual radiographs"),
-        ({"virtual_pairs": 0, "virtual_radiographs": 64}, "64 virtual radiographs without pairs"),
+        ({"batch_size": 65}, "virtual_pairs 64, fewer than batch_size 65"),
+        ({"virtual_frontals": 50}, "virtual_frontals 50"),
+        ({"virtual_pairs": 0, "virtual_frontals": 64}, "virtual_frontals 64 without virtual_pairs"),
         ({"devices": 0}, "devices 0"),
     ],
 )

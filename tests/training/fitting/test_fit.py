@@ -32,12 +32,6 @@ from training.model.networks import ServedNetwork, build_network
 from training.model.output_map import slots_of
 
 
-@pytest.fixture
-def without_export(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The export costs seconds and most tests are not about it."""
-    monkeypatch.setattr("training.fitting.fit.can_export", lambda: False)
-
-
 def test_a_fit_leaves_what_it_promises(candidate: tuple[Path, FitSummary], tiny_config: TrainingConfig) -> None:
     out, summary = candidate
     for name in ("weights.safetensors", "model.onnx", "contract.json", "journal.jsonl", "history.csv", CANDIDATE_FILE):
@@ -271,11 +265,11 @@ def test_a_folder_with_files_of_another_kind_is_not_written_into(
         ({"epochs": 0}, "epochs 0"),
         ({"minutes": float("nan")}, "minutes nan"),
         ({"input_shape": (100, 64)}, "multiples of 64"),
-        ({"landmark_set": "none"}, "landmark set 'none'"),
+        ({"landmark_set": "none"}, "landmark_set 'none'"),
         ({"landmark_subset": ("T99_sup",)}, "T99_sup"),
-        ({"learning_rate": 0.0}, "learning rate 0"),
+        ({"learning_rate": 0.0}, "learning_rate 0.0, not a number more than 0 and less than 1"),
         ({"workers": -1}, "workers -1"),
-        ({"precision": "8"}, "precision '8'"),
+        ({"precision": "8"}, "precision '8', not one of auto, 32, bf16-mixed"),
     ],
 )
 def test_impossible_configs_are_refused(tiny_config: TrainingConfig, changes: dict[str, object], reason: str) -> None:

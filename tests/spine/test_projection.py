@@ -84,7 +84,7 @@ def test_derivation_happens_in_3d_and_never_replaces_a_point():
     )
 
 
-def test_labels_fill_what_the_reconstruction_lacks_and_a_view_without_geometry_says_so():
+def test_labels_fill_gaps_and_a_view_without_geometry_gives_the_reason():
     labels = {"T2_sup": np.array([5.0, 6.0])}
     views = {"frontal": view_of(None, name="frontal", labels=labels, shape=(50, 30))}
     found = locate_landmarks(study_of({"T1_sup": np.zeros(3), "T2_sup": np.zeros(3)}, views), GALBUSERA39)
@@ -96,7 +96,7 @@ def test_a_set_of_one_view_leaves_the_other_alone():
     assert set(project_study(study_of({"T4_sup": np.zeros(3)}), CORNERS68)) == {"frontal"}
 
 
-def test_a_margin_is_looked_for_in_its_own_view_alone():
+def test_a_margin_is_located_in_its_own_view_only():
     at = np.array([5.0, 0.0, 0.0])
     found = locate_landmarks(study_of({f"T4_sup{m}": at for m in ("", "_left", "_right", "_ant", "_post")}), MARGINS175)
     assert set(found["frontal"].points) == {"T4_sup", "T4_sup_left", "T4_sup_right"}
@@ -132,7 +132,7 @@ def test_a_new_study_adds_a_file_and_rewrites_none(store, tmp_path):
     first = write_landmarks(store, out, GALBUSERA39, lambda done, total: seen.append((done, total)))
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert first.added == 3
-    assert f"{9:016x}" not in first.files  # no view, nothing to look for
+    assert f"{9:016x}" not in first.files  # no view
     stamps = {p: p.stat().st_mtime_ns for p in out.glob("0*.json")}
     index_before = (out / "landmarks.json").read_text()
     assert write_landmarks(store, out, GALBUSERA39).added == 0

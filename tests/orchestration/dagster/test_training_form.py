@@ -1,0 +1,128 @@
+"""The launchpad's form of the training parameters: derived, strict, and written where DVC sees it."""
+
+from dataclasses import fields
+
+import dagster as dg
+import pytest
+import yaml
+
+from orchestration.dagster.assets.model import candidate
+from orchestration.dagster.assets.training_form import TAG, TrainingForm
+from orchestration.dagster.definitions import definitions_with
+from orchestration.dagster.jobs import RETRAIN
+from orchestration.dagster.resources import resources_for
+from orchestration.pipeline import steps
+from orchestration.pipeline.params import read_params
+from orchestration.pipeline.step_report import StepReport
+from training.config import Augmentation, NextStage, TrainingParameters
+from training.fields import help_of
+
+WITHOUT_FORM = (
+    "cohort", "studies", "landmarks", "dataset", "validation", "evaluation", "registered_candidate",
+    "champion_evaluation", "verdict", "champion",
+)  # fmt: skip
+
+
+@pytest.fixture
+def launch(workspace, instance, monkeypatch):
+    """``launch(**typed)`` materialises ``candidate`` with its real versioning and a step that only writes a file."""
+
+    def fit(ws, params, progress):
+        (ws.candidate / "model").parent.mkdir(parents=True, exist_ok=True)
+        (ws.candidate / "model").write_text(repr(params.training))
+        return StepReport("candidate", {"minutes": params.training.minutes})
+
+    monkeypatch.setitem(steps.STEPS, "candidate", fit)
+    for folder in (workspace.dataset, workspace.validation):
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text("{}")
+
+    def call(**typed):
+        return dg.materialize(
+            [candidate],
+            instance=instance,
+            resources=resources_for(str(workspace.root)),
+            run_config={"ops": {"candidate": {"config": typed}}},
+            raise_on_error=False,
+        )
+
+    return call
+
+
+def recorded(workspace) -> dict:
+    """What dvc.lock says the candidate was trained with."""
+    lock = yaml.safe_load((workspace.root / "dvc.lock").read_text())
+    return lock["stages"]["candidate"]["params"]["params.yaml"]["training"]
+
+
+def recomputed(result) -> bool:
+    return result.asset_materializations_for_node("candidate")[0].metadata["recomputed"].value
+
+
+def test_every_parameter_is_a_described_field_and_none_has_to_be_given():
+    shown = TrainingForm.to_fields_dict()
+    assert shown.keys() == {field.name for field in fields(TrainingParameters)}
+    for field in fields(TrainingParameters):
+        assert shown[field.name].description == help_of(field)
+        assert not shown[field.name].is_required and not shown[field.name].default_provided
+    strengths = shown["augmentation"].config_type.inner_type.fields
+    assert strengths.keys() == {field.name for field in fields(Augmentation)}
+    stage = shown["next_stages"].config_type.inner_type.inner_type.fields
+    assert stage.keys() == {field.name for field in fields(NextStage)}
+
+
+@pytest.mark.parametrize(
+    ("op", "typed"),
+    [
+        ("candidate", {"minuts": 3.0}),
+        ("candidate", {"preset": "magic"}),
+        ("candidate", {"batch_size": "many"}),
+        ("candidate", {"augmentation": {"tilt": 1.0}}),
+        *[(name, {"minutes": 3.0}) for name in WITHOUT_FORM],
+    ],
+)
+def test_config_that_an_asset_does_not_have_is_refused(workspace, op, typed):
+    job = definitions_with(resources_for(str(workspace.root))).resolve_job_def(RETRAIN)
+    with pytest.raises(dg.DagsterInvalidConfigError):
+        job.execute_in_process(run_config={"ops": {op: {"config": typed}}})
+
+
+def test_what_is_typed_is_used_recorded_and_kept(workspace, launch, instance):
+    before = read_params(workspace.params_file).training
+    result = launch(
+        minutes=None, epochs=3, augmentation={"rotation_deg": 6.0}, next_stages=[{"epochs": 1}], device="cpu"
+    )
+    assert result.success
+    training = read_params(workspace.params_file).training
+    assert (training.minutes, training.epochs, training.device) == (None, 3, "cpu")
+    assert training.augmentation == Augmentation(rotation_deg=6.0)
+    assert training.next_stages == (NextStage(epochs=1),)
+    assert (training.learning_rate, training.seed) == (before.learning_rate, before.seed)
+    assert (workspace.candidate / "model").read_text() == repr(training)
+    assert recorded(workspace) == read_params(workspace.params_file).plain()["training"]
+    tags = instance.get_run_by_id(result.run_id).tags
+    assert {name.removeprefix(TAG): value for name, value in tags.items() if name.startswith(TAG)} == {
+        "minutes": "None",
+        "epochs": "3",
+        "augmentation": "{'rotation_deg': 6.0}",
+        "next_stages": "[{'epochs': 1}]",
+        "device": "cpu",
+    }
+
+
+def test_a_typed_value_makes_a_new_candidate_and_an_empty_form_none(workspace, launch):
+    text = workspace.params_file.read_text()
+    assert recomputed(launch()) and workspace.params_file.read_text() == text
+    assert not recomputed(launch())
+    assert recomputed(launch(minutes=2.0)) and recorded(workspace)["minutes"] == 2.0
+    assert not recomputed(launch()) and recorded(workspace)["minutes"] == 2.0  # kept, as after `plumbline run --set`
+
+
+def test_an_impossible_value_is_refused_with_its_reason_and_nothing_is_written(workspace, launch):
+    text = workspace.params_file.read_text()
+    result = launch(virtual_pairs=5, minutes=2.0)
+    failure = result.failure_data_for_node("candidate").user_failure_data
+    assert failure.metadata["code"].value == "PARAMS_INVALID"
+    assert "virtual_pairs 5, not a multiple of 32 x reuse x devices" in failure.metadata["found"].value
+    assert workspace.params_file.read_text() == text
+    assert not workspace.candidate.exists()

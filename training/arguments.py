@@ -1,0 +1,76 @@
+"""The options of `python -m training`, one for each training parameter.
+
+Contract: name, type, choices, description and default come from the fields of ``TrainingParameters``; only what is
+given on the command line is returned.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import Field, fields
+from typing import Any, Literal, get_args, get_origin
+
+from training.config import TrainingParameters
+from training.fields import help_of, record_in, without_none
+
+
+def add_parameters(parser: argparse.ArgumentParser) -> None:
+    """Add an option for every training parameter."""
+    group = parser.add_argument_group("training parameters")
+    for field in fields(TrainingParameters):
+        option = f"--{field.name.replace('_', '-')}"
+        group.add_argument(option, default=argparse.SUPPRESS, help=help_of(field), **_reading(field))
+
+
+def given_parameters(options: argparse.Namespace) -> dict[str, Any]:
+    """Name -> value of the parameters that were given."""
+    given = {field.name: getattr(options, field.name) for field in fields(TrainingParameters) if field.name in options}
+    if isinstance(given.get("augmentation"), list):
+        given["augmentation"] = {name: value for part in given["augmentation"] for name, value in part.items()}
+    return given
+
+
+def _reading(field: "Field[Any]") -> dict[str, Any]:
+    """How argparse reads a value of the field."""
+    kind = without_none(field.type)
+    optional = _or_none if kind is not field.type else lambda reader: reader
+    if record_in(kind) is not None:
+        return {"type": _named_numbers, "action": "append", "metavar": "NAME=NUMBER[,...]"}
+    if kind is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    if get_origin(kind) is Literal:
+        return {"type": type(get_args(kind)[0]), "choices": get_args(kind)}
+    if get_origin(kind) is tuple:
+        if get_args(kind)[0] is int:
+            return {"type": _sizes, "metavar": "ROWSxCOLUMNS"}
+        return {"type": optional(_words), "metavar": "A,B,..."}
+    return {"type": optional(kind), "metavar": {int: "N", float: "X"}.get(kind, "NAME")}
+
+
+def _or_none(reader: Callable[[str], Any]) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        return None if text == "none" else reader(text)
+
+    read.__name__ = getattr(reader, "__name__", "value")  # argparse names it where the text does not fit
+    return read
+
+
+def _sizes(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split("x")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}, not rows x columns such as 512x256") from None
+
+
+def _words(text: str) -> list[str]:
+    return [part for part in text.split(",") if part]
+
+
+def _named_numbers(text: str) -> dict[str, float]:
+    try:
+        return {name: _number(value) for name, _, value in (part.partition("=") for part in text.split(","))}
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}, not NAME=NUMBER such as rotation_deg=6") from None
+
+
+def _number(text: str) -> float:
+    return int(text) if text.isdecimal() else float(text)

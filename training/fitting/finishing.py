@@ -1,0 +1,142 @@
+"""What a finished stage leaves behind: weights, contract, history and record.
+
+Contract: the record of the last stage counts the cost of all stages, and its journal repeats their figures.
+"""
+
+import csv
+import io
+import platform
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from torch import nn
+
+from inference.contract import ModelContract, write_contract
+from spine.dataset import Example
+from spine.storage import write_text_atomically
+from training.data.dataset import image_items
+from training.export.candidate import FITTED_FILE, FitSummary, StageCost, joined, read_summary, write_summary
+from training.fit_context import Fit
+from training.fitting.fit_callback import Position
+from training.fitting.loaders import epoch_images
+from training.fitting.validation_score import unit_of
+from training.journal import read_journal
+from training.model.checkpoints import save_weights
+
+
+def repeat_figures(run: Fit) -> None:
+    """Write the figures of earlier stages into the candidate's journal, under the name of their stage."""
+    for folder in run.earlier:
+        for m in read_journal(folder).measurements:
+            run.journal.write_measurements(
+                m.step, m.time_s, {f"{folder.name}/{name}": value for name, value in m.values.items()}
+            )
+
+
+def finish_stage(run: Fit, network: nn.Module, position: Position) -> None:
+    """Weights, contract, history and record."""
+    save_weights(network.state_dict(), run.out)
+    write_contract(_contract(run, run.manifest.in_split("train")), run.out)
+    _write_history(run.out)
+    before = [read_summary(folder, FITTED_FILE) for folder in run.earlier]
+    summary = joined(run.asked, [*before, _summary(run, position)])
+    run.journal.write_facts(**_facts(summary))
+    write_summary(summary, run.out / FITTED_FILE)
+
+
+def _summary(run: Fit, position: Position) -> FitSummary:
+    """The record of this stage alone."""
+    on_gpu = run.circumstances.accelerator == "cuda"
+    device = torch.cuda.get_device_name() if on_gpu else platform.machine() + " CPU"
+    error = position.best or 0.0
+    cost = StageCost(
+        run.config.seed, run.team.size, device, position.epoch, position.step, position.seconds, validation_error=error
+    )
+    return FitSummary(
+        config=run.config,
+        landmark_set=run.manifest.landmark_set,
+        dataset_digest=run.manifest.digest,
+        test_digest=run.manifest.test_digest,
+        images=_learnt_images(run, position),
+        validation_error=error,
+        error_unit=unit_of(image_items(run.manifest.in_split("validation"), run.views)),
+        epochs=position.epoch,
+        steps=position.step,
+        seconds=position.seconds,
+        images_per_second=position.images / max(position.seconds, 1e-9),
+        device=device,
+        precision=run.circumstances.precision,
+        gpu_joules=position.gpu_joules,
+        cpu_joules=position.cpu_joules,
+        energy_source=position.energy_source,
+        versions={"torch": torch.__version__, "lightning": lightning.__version__, "python": platform.python_version()},
+        stages=(cost,),
+    )
+
+
+def _learnt_images(run: Fit, position: Position) -> int:
+    """How many different images were learnt from: of virtual patients, as many as were drawn for the epochs begun."""
+    config = run.config
+    if not config.virtual_pairs:
+        return len(image_items(run.manifest.in_split("train"), run.views))
+    held = epoch_images(run) * run.team.size
+    replaced = max(position.epoch + (position.seen > 0) - 1, 0)
+    return held + replaced * config.replaced_each_epoch(held)
+
+
+def _facts(summary: FitSummary) -> dict[str, Any]:
+    names = (
+        "images",
+        "validation_error",
+        "error_unit",
+        "epochs",
+        "steps",
+        "seconds",
+        "images_per_second",
+        "device",
+        "gpu_joules",
+        "cpu_joules",
+    )
+    return {**{n: getattr(summary, n) for n in names}, "precision": summary.precision, "finished_s": time.time()}
+
+
+def _contract(run: Fit, train: Sequence[Example]) -> ModelContract:
+    recorded = {e.facts.get("simulated") for e in train}
+    simulated = recorded.pop() if len(recorded) == 1 else None
+    if run.config.virtual_pairs:
+        simulated = True
+    return ModelContract(
+        landmark_set=run.config.landmark_set,
+        names=run.config.names,
+        views=run.views,
+        input_shape=run.config.input_shape,
+        heatmap_stride=run.config.heatmap_stride,
+        simulated_training_data=simulated if isinstance(simulated, bool) else None,
+        training_note=_note(run, train),
+    )
+
+
+def _note(run: Fit, train: Sequence[Example]) -> str:
+    """What the network learnt from, in words."""
+    digest = run.manifest.digest[:12]
+    if run.config.virtual_pairs:
+        from training.data.virtual_patients import stream_seed  # needs scipy, which a fit from disk does not
+
+        seeds = " and ".join(str(stream_seed(stage)) for stage in run.asked.stages)
+        return f"virtual patients drawn while training, seed {seeds}; chosen on data set {digest}"
+    return f"{len(train)} studies of data set {digest} from {', '.join(sorted({e.source for e in train}))}"
+
+
+def _write_history(out: Path) -> None:
+    measurements = read_journal(out).measurements
+    columns = sorted({name for m in measurements for name in m.values})
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(["step", *columns])
+    for m in measurements:
+        writer.writerow([m.step, *(m.values.get(c, "") for c in columns)])
+    write_text_atomically(out / "history.csv", buffer.getvalue())
