@@ -58,3 +58,11 @@ def test_the_rate_warms_up_and_cools_down_whatever_the_budget() -> None:
     assert factors[0] < 0.1
     assert 0 < factors[-1] < 0.01
     assert all(a >= b for a, b in pairwise(factors[5:]))
+
+
+def test_a_journal_touches_nothing_before_its_first_line(tmp_path: Path) -> None:
+    """Of two processes that fit together, the second must not make the folder that the first has yet to claim."""
+    journal = Journal(tmp_path / "out" / "stage-1")
+    assert not (tmp_path / "out").exists()
+    journal.write_facts(steps=1)
+    assert read_journal(tmp_path / "out" / "stage-1").facts == {"steps": 1}
