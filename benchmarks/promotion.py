@@ -1,8 +1,8 @@
 """Races and kills at length: 64 processes, 100 rounds; kill -9 at 50 random points; and how long the way back takes.
 
 The first race is for the bare row, so that all 64 really swap at once; the second is of whole promotions, where those
-that share a history wait for one another and the others meet at the seat. On SQLite; a figure that is no speed must be
-exact.
+that share a history wait for each other and the others meet at the champion record. On SQLite. Every figure but the
+times must be exact.
 """
 
 import os
@@ -26,13 +26,13 @@ def figures() -> list[Figure]:
     from benchmarks import rollback
 
     with tempfile.TemporaryDirectory() as folder:
-        return [*rollback.figures(), *_seat(Path(folder)), *_promotions(Path(folder)), *_kills(Path(folder))]
+        return [*rollback.figures(), *_row(Path(folder)), *_promotions(Path(folder)), *_kills(Path(folder))]
 
 
-def _seat(folder: Path) -> list[Figure]:
-    from tests.validation.promotion.racers import race_for_the_seat
+def _row(folder: Path) -> list[Figure]:
+    from tests.validation.promotion.racers import race_for_the_row
 
-    told, seconds = _timed(lambda: race_for_the_seat(_registry(folder / "seat"), processes=PROCESSES, rounds=ROUNDS))
+    told, seconds = _timed(lambda: race_for_the_row(_registry(folder / "row"), processes=PROCESSES, rounds=ROUNDS))
     how = f"{PROCESSES} processes swap the same row at once, {ROUNDS} rounds, {seconds:.0f} s"
     return _winners("bare swap", told, how)
 
@@ -60,7 +60,7 @@ def _kills(folder: Path) -> list[Figure]:
     died = [k for k in killed if not k.finished]
     return [
         Figure("kill -9: promotions that died on the way", len(died), f"of {POINTS}", "", how),
-        Figure("kill -9: new model serves afterwards", sum(k.moved for k in died), f"of {len(died)}"),
+        Figure("kill -9: new model serves afterwards", sum(k.changed for k in died), f"of {len(died)}"),
         Figure(
             "kill -9: registry and history agreed at once", sum(not k.faults_before for k in died), f"of {len(died)}"
         ),
@@ -70,7 +70,7 @@ def _kills(folder: Path) -> list[Figure]:
             f"of {POINTS}",
             str(POINTS),
         ),
-        Figure("kill -9: runs and versions left over then", sum(len(k.left_over) for k in killed), "", "0"),
+        Figure("kill -9: runs and versions left over then", sum(len(k.leftovers) for k in killed), "", "0"),
     ]
 
 

@@ -1,7 +1,7 @@
-"""A workspace in which a challenger was judged against a champion, MLflow knowing both; made in seconds, without a fit.
+"""A workspace in which a challenger was judged against a champion, both in MLflow; built in seconds, without training.
 
-Contract: images, points and errors are drawn from a fixed seed; the challenger is about as good as the champion, but
-one study it does not answer and one it has changed most are known by name.
+Contract: images, points and errors are drawn from a fixed seed. The challenger is about as good as the champion. It
+does not answer study ``UNANSWERED``, and differs most from the champion in study ``MOST_CHANGED``.
 """
 
 from collections.abc import Mapping
@@ -11,13 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 
+from orchestration.pipeline.names import CANDIDATES_MODEL
 from orchestration.pipeline.params import Params, write_params
+from orchestration.pipeline.policies import policy_path
 from orchestration.pipeline.workspace import Workspace
+from orchestration.tracking.run_facts import log_data
 from spine.dataset import Example, ExampleView, Manifest, Truth, write_manifest
 from spine.landmarks import GALBUSERA39, VIEWS
 from spine.measurement.registry import PARAMETERS, Measured
 from spine.prediction import Prediction
+from validation.evaluation.found_points import FILE, write_found_points
+from validation.evaluation.record import evaluate, read_record, write_record
+from validation.gates.evidence import Evidence
+from validation.gates.policy import read_policy
+from validation.gates.verdict import judge, write_verdict
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 CHALLENGER, CHAMPION = "a" * 64, "b" * 64
@@ -37,7 +47,7 @@ class Judged:
 
 
 def judged_workspace(root: Path, *, n: int = 50, with_champion: bool = True) -> Judged:
-    """Make it; the verdict is written, nothing is described yet."""
+    """Build it; the verdict is written, and MLflow has no description of it yet."""
     workspace, params = Workspace(root), Params()
     workspace.prepare()
     write_params(params, workspace.params_file)
@@ -46,7 +56,7 @@ def judged_workspace(root: Path, *, n: int = 50, with_champion: bool = True) -> 
     if with_champion:
         write_scored_record(manifest, "champion", CHAMPION, workspace.champion_evaluation, seed=2)
     _judge(workspace, params, with_champion=with_champion)
-    runs = [_track(workspace, manifest, digest, seed) for digest, seed in ((CHAMPION, "1"), (CHALLENGER, "2"))]
+    runs = [track_run(workspace, manifest, digest, seed) for digest, seed in ((CHAMPION, "1"), (CHALLENGER, "2"))]
     return Judged(workspace, params, runs[1], runs[0])
 
 
@@ -82,9 +92,6 @@ def _example(folder: Path, i: int, split: Any) -> Example:
 
 def write_scored_record(manifest: Manifest, role: Any, digest: str, out: Path, *, seed: int) -> None:
     """Write the evaluation record and the found points of a model with this digest, as good as its seed makes it."""
-    from validation.evaluation.found_points import FILE, write_found_points
-    from validation.evaluation.record import evaluate, write_record
-
     examples = manifest.in_split("test")
     rng = np.random.default_rng(seed)
     predictions = [_prediction(e, rng, role) for e in examples]
@@ -124,12 +131,6 @@ def _prediction(example: Example, rng: np.random.Generator, role: str) -> Predic
 
 
 def _judge(workspace: Workspace, params: Params, *, with_champion: bool) -> None:
-    from orchestration.pipeline.policies import policy_path
-    from validation.evaluation.record import read_record
-    from validation.gates.evidence import Evidence
-    from validation.gates.policy import read_policy
-    from validation.gates.verdict import judge, write_verdict
-
     challenger = read_record(workspace.evaluation / "record.json")
     champion = read_record(workspace.champion_evaluation / "record.json") if with_champion else None
     verdict = judge(read_policy(policy_path(params, workspace)), Evidence(challenger, champion), judged_at=AT)
@@ -137,14 +138,8 @@ def _judge(workspace: Workspace, params: Params, *, with_champion: bool) -> None
         write_verdict(verdict, path)
 
 
-def _track(workspace: Workspace, manifest: Manifest, digest: str, seed: str) -> str:
-    """A run and a registered candidate as ``training.tracking`` leaves them, as far as a reviewer sees them."""
-    from mlflow import MlflowClient
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
-
-    from orchestration.pipeline.names import CANDIDATES_MODEL
-    from orchestration.tracking.run_facts import log_data
-
+def track_run(workspace: Workspace, manifest: Manifest, digest: str, seed: str) -> str:
+    """A run and a registered candidate, as a reviewer sees those that ``training.tracking`` writes."""
     client = MlflowClient(tracking_uri=workspace.tracking_uri, registry_uri=workspace.tracking_uri)
     known = client.get_experiment_by_name("plumbline")
     place = workspace.artifact_root.resolve().as_uri()

@@ -1,6 +1,8 @@
-"""Candidates of known quality in a workspace: the model in the box, told apart by a note, with drawn evidence."""
+"""Candidates of known quality in a workspace: the bundled model with another note each, and constructed evidence."""
 
 import shutil
+
+from mlflow import MlflowClient
 
 from inference.bundled import RELEASED
 from orchestration.pipeline.names import CANDIDATES_MODEL
@@ -12,8 +14,6 @@ from validation.evaluation.record import write_record
 
 def register_candidate(workspace: Workspace, note: str, *, champion: str | None = None, noise: float = 1.0) -> str:
     """Export, score and register a candidate, compared with the model of digest ``champion``; its own digest."""
-    from mlflow import MlflowClient
-
     folder = workspace.candidate
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

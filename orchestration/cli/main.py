@@ -37,7 +37,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "champion": ("registry", "Show challenger, champion and previous champion."),
     "history": ("registry", "Show, verify or repair the history of promotions."),
     "rollback": ("registry", "Return to the previous good model."),
-    "lift": ("registry", "Lift the denial of a model that was rolled back from."),
+    "reinstate": ("registry", "Permit a denied or refused model to serve again."),
 }
 
 

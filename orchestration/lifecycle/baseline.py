@@ -1,32 +1,30 @@
-"""Scoring the last model that a human approved, beside challenger and champion.
+"""The approved baseline: the last model that a person approved, scored beside challenger and champion.
 
-Contract: it is scored in the same run, on the same frozen test set, by the same code; where the champion is that
-model, the champion's record is its own and nothing is scored twice.
+Contract: it is scored in the same run, on the same frozen test set, by the same code. Where the champion is that model,
+the champion's record is used and nothing is scored twice.
 """
 
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orchestration.pipeline.evaluate import evaluate_model
 from orchestration.pipeline.names import PRODUCTION_MODEL
 from orchestration.pipeline.workspace import Workspace
 from spine.model_digest import find_model_folder, model_digest
-
-if TYPE_CHECKING:
-    from validation.evaluation.record import EvaluationRecord
-    from validation.promotion.history import HistoryEntry
+from validation.evaluation.record import EvaluationRecord, read_record
+from validation.promotion.approved_baseline import last_approved
+from validation.promotion.champion import download, model_altered
+from validation.promotion.champion_record import champion_record_or_none
+from validation.promotion.history import HistoryEntry, read_history
 
 
 def score_baseline(workspace: Workspace, champion: str | None) -> str:
-    """Score the last approved model unless it is the ``champion`` (its digest); what was done, in words.
+    """Score the last approved model unless it is the ``champion`` (its digest); what was done, for a report.
 
     Raises:
         GateRefused: ``MODEL_ALTERED``: the registry's bytes are not those that were approved.
     """
-    from validation.promotion.champion import altered, download
-
     shutil.rmtree(workspace.baseline_evaluation, ignore_errors=True)
     approved = _last_approved(workspace)
     if approved is None:
@@ -38,15 +36,13 @@ def score_baseline(workspace: Workspace, champion: str | None) -> str:
         folder = find_model_folder(download(workspace.tracking_uri, address, Path(scratch)))
         actual = model_digest(folder)
         if actual != approved.model_digest:
-            raise altered(actual, approved.model_digest, f"version {approved.version} in the registry")
+            raise model_altered(actual, approved.model_digest, f"version {approved.version} in the registry")
         evaluate_model(workspace, folder, workspace.baseline_evaluation, role="baseline", step="baseline_evaluation")
     return approved.model_digest[:12]
 
 
-def baseline_record(workspace: Workspace, champion: "EvaluationRecord | None") -> "EvaluationRecord | None":
-    """The record of the last approved model: its own, or the champion's where that is it; None without one."""
-    from validation.evaluation.record import read_record
-
+def baseline_record(workspace: Workspace, champion: EvaluationRecord | None) -> EvaluationRecord | None:
+    """The evaluation record of the last approved model, which may be the champion's; None without one."""
     path = workspace.baseline_evaluation / "record.json"
     if path.exists():
         return read_record(path)
@@ -55,12 +51,8 @@ def baseline_record(workspace: Workspace, champion: "EvaluationRecord | None") -
     return champion if same else None
 
 
-def _last_approved(workspace: Workspace) -> "HistoryEntry | None":
-    """Its promotion; without a database nobody was rolled back from, and nothing is promoted either."""
-    from validation.promotion.approved_baseline import last_approved
-    from validation.promotion.champion_record import seat_or_none
-    from validation.promotion.history import read_history
-
-    seat = seat_or_none(workspace.tracking_uri, PRODUCTION_MODEL)
-    denied = seat.denials() if seat is not None else {}
+def _last_approved(workspace: Workspace) -> HistoryEntry | None:
+    """Its promotion. Without a named database there are no denials, and nothing is promoted either."""
+    record = champion_record_or_none(workspace.tracking_uri, PRODUCTION_MODEL)
+    denied = record.denials() if record is not None else {}
     return last_approved(read_history(workspace.promotion_ledger), PRODUCTION_MODEL, denied)

@@ -1,15 +1,14 @@
-"""Where things stand and how to go back: history, audit, repair, beginning anew, rollback (also without a registry).
+"""The history of a workspace: audit, repair, accepting a loss, reinstatement, and rollback also without a registry.
 
-Contract: the local copy follows the registry after every move. While the registry is down, the local copy of the
-previous champion can serve in the present one's place (digest and smoke test first); the registry is told by the next
-rollback, and until then nothing fetches the model that was left.
+Contract: the local copy follows the registry after every change. While the registry is down, the local copy of the
+previous champion can serve instead of the present one, after digest and smoke test. The next ``plumbline rollback``
+then makes the same change in the registry, and until then nothing fetches the model that was left.
 """
 
 import json
 import shutil
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from orchestration.lifecycle.local_champion import (
     LocalChampion,
@@ -19,33 +18,37 @@ from orchestration.lifecycle.local_champion import (
     refresh_local_champion,
     write_local_champion,
 )
+from orchestration.lifecycle.virtual_study import measure_virtual_study
 from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.policies import policy_path
 from orchestration.pipeline.registry_ownership import require_own_registry
 from orchestration.pipeline.workspace import Workspace
+from orchestration.tracking.registry import author_of_model
 from spine.errors import GateRefused
 from spine.storage import write_text_atomically
+from validation.gates.policy import read_policy
+from validation.promotion import audit, repair
+from validation.promotion.approval import SignOff
+from validation.promotion.audit import Fault
+from validation.promotion.champion import TAG, current_champion, open_registry, version_of_alias
+from validation.promotion.champion_record import open_champion_record
+from validation.promotion.database import database_exists
+from validation.promotion.history import HistoryEntry
+from validation.promotion.registry_errors import errors_as_refusals
+from validation.promotion.reinstatement import Reinstatement, ReinstatementRequest, reinstate
+from validation.promotion.repair import Repair
+from validation.promotion.rollback import Rollback, RollbackRequest, rollback
+from validation.promotion.smoke_test import require_smoke_test
 
-if TYPE_CHECKING:
-    from validation.promotion.approval import Word
-    from validation.promotion.audit import Fault, Repair
-    from validation.promotion.history import HistoryEntry
-    from validation.promotion.reinstatement import Lifted
-    from validation.promotion.rollback import Rollback
 
-
-def audit_history(workspace: Workspace) -> Sequence["Fault"]:
-    """Every disagreement between history, seat, registry, alias and the local copy; first whether it is a copy."""
-    from validation.promotion.audit import audit
-
-    faults = audit(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
+def audit_history(workspace: Workspace) -> Sequence[Fault]:
+    """Every disagreement between history, champion record, registry, alias and local copy; a copied workspace too."""
+    faults = audit.audit(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
     return [*_copied(workspace), *faults, *_local_faults(workspace)]
 
 
-def _copied(workspace: Workspace) -> Iterator["Fault"]:
-    from validation.promotion.audit import Fault
-
+def _copied(workspace: Workspace) -> Iterator[Fault]:
     try:
         require_own_registry(workspace)
     except GateRefused as refusal:
@@ -54,91 +57,80 @@ def _copied(workspace: Workspace) -> Iterator["Fault"]:
         yield Fault(refusal.code, "state/mlflow", refusal.found, refusal.remedy)
 
 
-def _local_faults(workspace: Workspace) -> Iterator["Fault"]:
-    """What is wrong with the copy that serves here: its bytes, its version, or that the registry was not told."""
-    from validation.promotion.audit import Fault
-    from validation.promotion.champion_record import open_seat
-
+def _local_faults(workspace: Workspace) -> Iterator[Fault]:
+    """Faults of the copy that serves here: other bytes, another version, a rollback that the registry lacks."""
     place, fetch = "state/champion", "`plumbline champion --fetch`"
     local, altered = local_champion(workspace), fault_of_local_copy(workspace)
     if altered is not None:
         yield Fault("LOCAL_COPY_ALTERED", place, altered, fetch)
     if workspace.rollback_pending.exists():
-        remedy = "`plumbline rollback` tells the registry"
-        yield Fault("ROLLBACK_PENDING", "state", "a local rollback that the registry does not know", remedy)
+        found = "a local rollback that the registry does not have"
+        yield Fault("ROLLBACK_PENDING", "state", found, "`plumbline rollback` makes it in the registry")
         return
-    sits = open_seat(workspace.tracking_uri, PRODUCTION_MODEL).holder()
-    told = (local.version, local.digest) if local is not None else None
-    if sits is not None and told != (sits.version, sits.digest):
-        found = f"version {local.version} (model {local.digest[:12]})" if local is not None else "no local copy"
-        yield Fault("LOCAL_COPY_BEHIND", place, f"{found}; version {sits.version} ({sits.digest[:12]}) sits", fetch)
+    serving = open_champion_record(workspace.tracking_uri, PRODUCTION_MODEL).serving()
+    copied = (local.version, local.digest) if local is not None else None
+    if serving is not None and copied != (serving.version, serving.digest):
+        copy = f"version {local.version} ({local.digest[:12]})" if local is not None else "missing"
+        found = f"the local copy is {copy}; the registry serves version {serving.version} ({serving.digest[:12]})"
+        yield Fault("LOCAL_COPY_BEHIND", place, found, fetch)
 
 
-def known_elsewhere(workspace: Workspace) -> Sequence[str]:
-    """The histories of this model elsewhere that the registry's database knows, in words."""
-    from validation.promotion.audit import other_histories
-
-    others = other_histories(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
-    return [f"{a.place}: {a.length} entries up to {a.last[:12]}{', given up' if a.ended else ''}" for a in others]
+def describe_other_histories(workspace: Workspace) -> Sequence[str]:
+    """The histories of this model at other places that the registry's database knows, one line each."""
+    others = audit.other_histories(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
+    return [f"{a.place}: {a.length} entries up to {a.last[:12]}{', closed' if a.closed_by else ''}" for a in others]
 
 
-def begin_anew(workspace: Workspace, word: "Word") -> "HistoryEntry":
-    """Go on where a history is lost, and record it; then bring it into step with the registry."""
-    from validation.promotion.audit import begin_history_anew
-
+def accept_history_loss(workspace: Workspace, sign_off: SignOff) -> HistoryEntry:
+    """Go on where a history is lost and record the loss; then repair the history."""
     require_own_registry(workspace)
     uri, ledger = workspace.tracking_uri, workspace.promotion_ledger
-    entry = begin_history_anew(uri, PRODUCTION_MODEL, ledger_path=ledger, word=word, at=datetime.now(UTC))
-    repair_history(workspace, word.approver)
+    now = datetime.now(UTC)
+    entry = repair.accept_history_loss(uri, PRODUCTION_MODEL, ledger_path=ledger, sign_off=sign_off, at=now)
+    repair_history(workspace, sign_off.approver)
     return entry
 
 
-def lift(workspace: Workspace, model: str, word: "Word") -> "Lifted":
-    """Lift what stands against a model, named by its version or the beginning of its digest."""
-    from orchestration.tracking.registry import author_of_model
-    from validation.promotion.reinstatement import lift_denial
+def reinstate_model(workspace: Workspace, model: str, sign_off: SignOff) -> Reinstatement:
+    """Remove denial and refusals of a model, which is named by its version or the beginning of its digest."""
+    require_own_registry(workspace)
+    return reinstate(
+        ReinstatementRequest(
+            tracking_uri=workspace.tracking_uri,
+            production_model=PRODUCTION_MODEL,
+            ledger_path=workspace.promotion_ledger,
+            model=model,
+            sign_off=sign_off,
+            at=datetime.now(UTC),
+            author=lambda digest: author_of_model(workspace, digest),
+            approvals=workspace.approvals,
+        )
+    )
 
+
+def repair_history(workspace: Workspace, promoter: str) -> Repair:
+    """Complete an interrupted change, set aliases back, clean up, and renew the local copy."""
     require_own_registry(workspace)
     uri, ledger = workspace.tracking_uri, workspace.promotion_ledger
-    return lift_denial(
-        uri, PRODUCTION_MODEL, ledger_path=ledger, model=model, word=word, at=datetime.now(UTC),
-        author=lambda digest: author_of_model(workspace, digest), approvals=workspace.approvals,
-    )  # fmt: skip
-
-
-def repair_history(workspace: Workspace, promoter: str) -> "Repair":
-    """Finish what was cut off, set aliases back, clear what is left over, and bring the local copy along."""
-    from validation.promotion.audit import repair
-
-    require_own_registry(workspace)
-    done = repair(
-        workspace.tracking_uri,
-        PRODUCTION_MODEL,
-        ledger_path=workspace.promotion_ledger,
-        promoter=promoter,
-        at=datetime.now(UTC),
-    )
+    now = datetime.now(UTC)
+    done = repair.repair(uri, PRODUCTION_MODEL, ledger_path=ledger, promoter=promoter, at=now)
     if done.champion is not None and not workspace.rollback_pending.exists():
         refresh_local_champion(workspace)
     return done
 
 
-def roll_back(workspace: Workspace, params: Params, *, reason: str, promoter: str, to: str | None) -> "Rollback":
-    """Return to the last good model, or to ``to``; the local copy follows."""
-    from orchestration.lifecycle.smoke_answer import ask_phantom
-    from validation.gates.policy import read_policy
-    from validation.promotion.rollback import Order, rollback
-
+def roll_back(workspace: Workspace, params: Params, *, reason: str, promoter: str, to: str | None) -> Rollback:
+    """Return to the last good model, or to version ``to``; the local copy follows."""
     require_own_registry(workspace)
     done = rollback(
-        Order(
+        RollbackRequest(
             tracking_uri=workspace.tracking_uri,
             production_model=PRODUCTION_MODEL,
             ledger_path=workspace.promotion_ledger,
             reason=reason,
             promoter=promoter,
             at=datetime.now(UTC),
-            ask_phantom=ask_phantom,
+            measure_virtual_study=measure_virtual_study,
             limits=read_policy(policy_path(params, workspace)).virtual_study,
             to=to,
         )
@@ -149,25 +141,31 @@ def roll_back(workspace: Workspace, params: Params, *, reason: str, promoter: st
 
 
 def roll_back_locally(workspace: Workspace, params: Params, *, reason: str, promoter: str) -> LocalChampion:
-    """Serve the local copy of the previous champion, without asking any registry.
+    """Serve the local copy of the previous champion, without a registry.
 
     Raises:
         GateRefused: NO_GOOD_MODEL: there is no such copy; SMOKE_TEST_FAILED; ROLLBACK_PENDING: it was done before.
-        EvidenceRejected: the copy is not whole.
+        EvidenceRejected: the copy is incomplete.
     """
-    from orchestration.lifecycle.smoke_answer import ask_phantom
-    from validation.gates.policy import read_policy
-    from validation.promotion.smoke_test import require_smoke_test
-
     left, previous = local_champion(workspace), previous_local_champion(workspace)
     if workspace.rollback_pending.exists():
-        raise _refused("ROLLBACK_PENDING", "a local rollback before this one", "`plumbline rollback`, once it answers")
+        raise GateRefused(
+            "ROLLBACK_PENDING",
+            found="an earlier local rollback",
+            expected="one local rollback at a time",
+            remedy="run `plumbline rollback` when the registry answers",
+        )
     if left is None or previous is None:
-        raise _refused("NO_GOOD_MODEL", "no local copy of a previous champion", "start the registry, then roll back")
+        raise GateRefused(
+            "NO_GOOD_MODEL",
+            found="no local copy of a previous champion",
+            expected="a previous champion that can serve",
+            remedy="start the registry, then roll back",
+        )
     limits = read_policy(policy_path(params, workspace)).virtual_study
-    require_smoke_test(ask_phantom, workspace.previous_champion, previous.digest, limits)
-    told = {"left": left.digest, "reason": reason, "by": promoter, "at": datetime.now(UTC).isoformat()}
-    write_text_atomically(workspace.rollback_pending, json.dumps(told, indent=1))
+    require_smoke_test(measure_virtual_study, workspace.previous_champion, previous.digest, limits)
+    note = {"left": left.digest, "reason": reason, "by": promoter, "at": datetime.now(UTC).isoformat()}
+    write_text_atomically(workspace.rollback_pending, json.dumps(note, indent=1))
     staged = workspace.state / "champion_returning"
     shutil.rmtree(staged, ignore_errors=True)
     shutil.copytree(workspace.previous_champion, staged)
@@ -177,39 +175,27 @@ def roll_back_locally(workspace: Workspace, params: Params, *, reason: str, prom
     return previous
 
 
-def three_models(workspace: Workspace) -> list[tuple[str, str, str]]:
-    """(role, version, model digest) of challenger, champion, previous champion and what serves here; or "none".
+def models_in_use(workspace: Workspace) -> list[tuple[str, str, str]]:
+    """(role, version, model digest) of challenger, champion, previous champion and the local copy; or "none".
 
     Raises:
-        GateRefused: CHAMPION_LOST: the history knows a champion, the registry none; REGISTRY_UNAVAILABLE ...
+        GateRefused: CHAMPION_LOST: the history lists a champion and the registry has none; REGISTRY_UNAVAILABLE ...
     """
-    from validation.promotion.champion import current_champion
-    from validation.promotion.promote import refusing
-
     uri, local = workspace.tracking_uri, local_champion(workspace)
-    with refusing():
+    with errors_as_refusals():
         champion = current_champion(uri, PRODUCTION_MODEL, workspace.promotion_ledger)
-        rows = [_row_of_alias(uri, model, role) for role, model in _ALIASED]
-    told = (f"{PRODUCTION_MODEL} v{champion.version}", champion.model_digest[:12]) if champion else ("none", "none")
+        challenger = _row_of_alias(uri, CANDIDATES_MODEL, "challenger")
+        previous = _row_of_alias(uri, PRODUCTION_MODEL, "previous champion")
+    now = (f"{PRODUCTION_MODEL} v{champion.version}", champion.model_digest[:12]) if champion else ("none", "none")
     here = (f"{PRODUCTION_MODEL} v{local.version}", local.digest[:12]) if local else ("none", "none")
-    altered = fault_of_local_copy(workspace)
-    here = (here[0], f"ALTERED: {altered}") if altered is not None else here
-    return [rows[0], ("champion", *told), rows[1], ("served from state/champion", *here)]
-
-
-_ALIASED = (("challenger", CANDIDATES_MODEL), ("previous champion", PRODUCTION_MODEL))
+    if (altered := fault_of_local_copy(workspace)) is not None:
+        here = (here[0], f"ALTERED: {altered}")
+    return [challenger, ("champion", *now), previous, ("served from state/champion", *here)]
 
 
 def _row_of_alias(tracking_uri: str, model: str, role: str) -> tuple[str, str, str]:
-    from validation.promotion.champion import TAG, open_registry, version_of_alias
-    from validation.promotion.database import exists
-
-    found = exists(tracking_uri)
+    found = database_exists(tracking_uri)
     version = version_of_alias(open_registry(tracking_uri), model, role.replace(" ", "_")) if found else None
     if version is None:
         return role, "none", "none"
     return role, f"{model} v{version.version}", version.tags.get(TAG + "model_digest", "")[:12]
-
-
-def _refused(code: str, found: str, remedy: str) -> GateRefused:
-    return GateRefused(code, found=found, expected="a previous champion that can serve", remedy=remedy)

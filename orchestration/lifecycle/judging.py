@@ -4,29 +4,32 @@ import shutil
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from orchestration.lifecycle.baseline import baseline_record, score_baseline
-from orchestration.lifecycle.seed_evidence import gather_siblings
+from orchestration.lifecycle.seed_evidence import gather_seed_evidence
 from orchestration.pipeline.evaluate import evaluate_model
 from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.policies import policy_path
 from orchestration.pipeline.step_report import Figure, StepReport, write_step_report
 from orchestration.pipeline.workspace import Workspace
+from orchestration.tracking.describe import review_candidate
 from orchestration.tracking.registry import candidate_with
 from spine.errors import GateRefused
-
-if TYPE_CHECKING:
-    from validation.evaluation.record import EvaluationRecord
+from validation.evaluation.record import EvaluationRecord, read_record
+from validation.gates.evidence import Evidence
+from validation.gates.policy import read_policy
+from validation.gates.verdict import judge, write_verdict
+from validation.gates.verdict_text import sentence
+from validation.promotion.champion import current_champion, fetch_champion, open_registry
+from validation.promotion.champion_change import name_challenger
+from validation.promotion.history import last_champion, read_history
+from validation.promotion.registry_errors import errors_as_refusals
 
 
 def rescore_champion(workspace: Workspace, params: Params) -> StepReport:
     """Score the champion on the same frozen test set with the same code, before anything is judged."""
-    from validation.promotion.champion import current_champion, fetch_champion
-    from validation.promotion.promote import refusing
-
-    with refusing():
+    with errors_as_refusals():
         champion = current_champion(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
     if champion is None:
         shutil.rmtree(workspace.champion_evaluation, ignore_errors=True)
@@ -43,55 +46,41 @@ def rescore_champion(workspace: Workspace, params: Params) -> StepReport:
 
 
 def judge_candidate(workspace: Workspace, params: Params) -> StepReport:
-    """Judge the evidence by the policy, keep the verdict (the latest, and by digest), write the candidate's report."""
-    from orchestration.tracking.describe import review_candidate
-    from validation.evaluation.record import read_record
-    from validation.gates.evidence import Evidence
-    from validation.gates.policy import read_policy
-    from validation.gates.verdict import judge, write_verdict
-    from validation.gates.verdict_text import sentence
-
+    """Compare the evidence with the policy; write the verdict (the latest, and by digest) and the report."""
     challenger = read_record(workspace.evaluation / "record.json")
     champion_record = workspace.champion_evaluation / "record.json"
     champion = read_record(champion_record) if champion_record.exists() else None
     policy = read_policy(policy_path(params, workspace))
     _require_champion_is_scored(workspace, champion)
     baseline = baseline_record(workspace, champion)
-    found = gather_siblings(workspace, policy, challenger)
-    evidence = Evidence(challenger, champion, baseline, tuple(found.records.values()))
+    seeds = gather_seed_evidence(workspace, policy, challenger)
+    evidence = Evidence(challenger, champion, baseline, tuple(seeds.records.values()))
     verdict = judge(policy, evidence, judged_at=datetime.now(UTC))
     for path in (workspace.verdict_file, workspace.verdict_file.with_name(f"{verdict.digest}.json")):
         write_verdict(verdict, path)
     figures: dict[str, Figure] = {"decision": verdict.decision, "verdict": verdict.digest[:12]}
     _name_challenger(workspace, verdict.challenger_model)
     figures |= {"rules passed": f"{len(verdict.passed)} of {len(verdict.evaluated)}"}
-    figures |= {"other seeds": ", ".join(found.records) or "none"}
-    figures |= {f"seed left out {i}": why for i, why in enumerate(found.left_out, start=1)}
+    figures |= {"other seeds": ", ".join(seeds.records) or "none"}
+    figures |= {f"seed left out {i}": why for i, why in enumerate(seeds.left_out, start=1)}
     figures |= {f"reason {i}": sentence(r) for i, r in enumerate(verdict.refusals[:8], start=1)}
     page, run = review_candidate(workspace, params)
     return write_step_report(StepReport("verdict", figures | run, pages={"report": str(page)}), workspace)
 
 
-def _require_champion_is_scored(workspace: Workspace, champion: "EvaluationRecord | None") -> None:
-    """Refuse to judge "against nobody" where the history tells of a champion that the registry has lost.
+def _require_champion_is_scored(workspace: Workspace, champion: EvaluationRecord | None) -> None:
+    """Refuse to judge without a champion where the history lists one that the registry has lost.
 
     Raises:
         GateRefused: CHAMPION_LOST, and what else reading the champion raises.
     """
-    from validation.promotion.champion import current_champion
-    from validation.promotion.history import last_champion, read_history
-    from validation.promotion.promote import refusing
-
-    with refusing():
+    with errors_as_refusals():
         if champion is None and last_champion(read_history(workspace.promotion_ledger), PRODUCTION_MODEL) is not None:
             current_champion(workspace.tracking_uri, PRODUCTION_MODEL, workspace.promotion_ledger)
 
 
 def _name_challenger(workspace: Workspace, digest: str) -> None:
-    """Show in the registry which candidate was judged last; a candidate adopted but not registered yet has no page."""
-    from validation.promotion.champion import open_registry
-    from validation.promotion.champion_change import name_challenger
-
+    """Set the alias ``challenger`` to the judged candidate; a candidate that is not registered yet gets none."""
     with suppress(GateRefused):
         version = candidate_with(workspace, digest).rpartition("/")[2]
         name_challenger(open_registry(workspace.tracking_uri), CANDIDATES_MODEL, version)

@@ -1,6 +1,6 @@
-"""Promoting the judged candidate: the evidence is gathered, verified again and handed to the gate.
+"""Promotion of the judged candidate: gather the evidence, and let the gate verify it again.
 
-Contract: ``promote_champion`` verifies everything itself and refuses what does not hold, so it may be launched alone.
+Contract: ``promote_champion`` verifies everything itself, so it also refuses when it is launched alone.
 """
 
 import shutil
@@ -9,61 +9,65 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from orchestration.lifecycle.approvals import find_approval
 from orchestration.lifecycle.local_champion import refresh_local_champion
 from orchestration.lifecycle.seed_evidence import seed_evidence_folder
+from orchestration.lifecycle.virtual_study import measure_virtual_study
 from orchestration.pipeline.names import PRODUCTION_MODEL
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.policies import policy_path
 from orchestration.pipeline.step_report import Figure, StepReport, write_step_report
 from orchestration.pipeline.workspace import Workspace
+from orchestration.tracking.describe import describe_served, describe_status
 from orchestration.tracking.metrics import require_metrics_as_sealed
 from orchestration.tracking.registry import candidate_with, nothing_judged
 from spine.errors import GateRefused, PlumblineError
+from validation.gates.verdict import read_verdict
+from validation.promotion.approval import sealed_refusals
+from validation.promotion.history import read_history
+from validation.promotion.promote import promote
+from validation.promotion.promotion_request import PromotionRequest
+from validation.promotion.refusals import require_no_refusal
+from validation.promotion.registry_errors import errors_as_refusals
 
 
 def promote_champion(workspace: Workspace, params: Params, promoter: str, approval: str = "") -> StepReport:
     """Promote the judged candidate, or refuse.
 
     Args:
-        approval: path or digest of a human's grant; "": the latest of this verdict that is good now, if any is.
+        approval: path or digest of an approval; "": the latest usable one of this verdict, if there is any.
 
     Raises:
         GateRefused: verdict, evidence, policy, bytes or the present champion do not permit it.
     """
-    from orchestration.lifecycle.approvals import find_approval
-    from orchestration.lifecycle.smoke_answer import ask_phantom
-    from orchestration.tracking.describe import describe_served, describe_status
-    from validation.gates.verdict import read_verdict
-    from validation.promotion.approval import sealed_refusals
-    from validation.promotion.history import read_history
-    from validation.promotion.promote import promote, refusing
-    from validation.promotion.refusals import require_no_refusal
-
-    uri = _judged_candidate(workspace)
-    with refusing():
-        require_metrics_as_sealed(workspace, uri)
+    candidate = _judged_candidate(workspace)
+    with errors_as_refusals():
+        require_metrics_as_sealed(workspace, candidate)
         judged, history = read_verdict(workspace.verdict_file), read_history(workspace.promotion_ledger)
         require_no_refusal(judged.challenger_model, history, sealed_refusals(workspace.approvals))
     with _gathered_evidence(workspace) as evidence:
         promotion = promote(
-            workspace.verdict_file,
-            tracking_uri=workspace.tracking_uri,
-            candidate_uri=uri,
-            evidence_folder=evidence,
-            policy_path=policy_path(params, workspace),
-            production_model=PRODUCTION_MODEL,
-            promoter=promoter,
-            at=datetime.now(UTC),
-            ask_phantom=ask_phantom,
-            approval=find_approval(workspace, approval),
-            ledger_path=workspace.promotion_ledger,
+            PromotionRequest(
+                verdict_path=workspace.verdict_file,
+                policy_path=policy_path(params, workspace),
+                evidence_folder=evidence,
+                tracking_uri=workspace.tracking_uri,
+                candidate_uri=candidate,
+                production_model=PRODUCTION_MODEL,
+                ledger_path=workspace.promotion_ledger,
+                promoter=promoter,
+                at=datetime.now(UTC),
+                measure_virtual_study=measure_virtual_study,
+                approval=find_approval(workspace, approval),
+            )
         )
-    _serve(workspace, promotion.champion.version)
-    describe_served(workspace, promotion.champion.version)
+    champion = promotion.champion
+    _serve(workspace, champion.version)
+    describe_served(workspace, champion.version)
     describe_status(workspace, params)
     figures: dict[str, Figure] = {
-        "champion": f"{PRODUCTION_MODEL} version {promotion.champion.version}",
-        "model": promotion.champion.model_digest[:12],
+        "champion": f"{PRODUCTION_MODEL} version {champion.version}",
+        "model": champion.model_digest[:12],
         "before": (promotion.previous_digest or "none")[:12],
         "verdict": promotion.verdict[:12],
         "by": promoter,
@@ -72,7 +76,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
 
 
 def _serve(workspace: Workspace, version: str) -> None:
-    """Renew the local copy that serves; where that fails the promotion stands, and this says so."""
+    """Renew the local copy that serves. Where that fails, the promotion stands."""
     try:
         refresh_local_champion(workspace)
     except (OSError, PlumblineError) as error:
@@ -80,14 +84,12 @@ def _serve(workspace: Workspace, version: str) -> None:
             "LOCAL_COPY_BEHIND",
             found=f"version {version}, promoted, and a local copy that could not be renewed: {error}",
             expected="the champion's bytes in state/champion",
-            remedy="see to the cause and run `plumbline champion --fetch`; until then the earlier copy measures here",
+            remedy="remove the cause and run `plumbline champion --fetch`; until then the earlier copy measures here",
         ) from error
 
 
 def _judged_candidate(workspace: Workspace) -> str:
-    """The registered version whose bytes the latest verdict speaks of, found by digest and not by alias."""
-    from validation.gates.verdict import read_verdict
-
+    """Address of the registered version that the latest verdict judged, found by digest and not by alias."""
     if not workspace.verdict_file.exists():
         raise nothing_judged("no verdict")
     return candidate_with(workspace, read_verdict(workspace.verdict_file).challenger_model)
@@ -95,9 +97,9 @@ def _judged_candidate(workspace: Workspace) -> str:
 
 @contextmanager
 def _gathered_evidence(workspace: Workspace) -> Iterator[Path]:
-    """One folder with all evaluation records, under their roles, for as long as they are needed.
+    """One folder with all evaluation records by role, deleted at the end.
 
-    A copy that stays would be one that nobody verifies; what was judged lies with the served model's run.
+    A copy that stays would be evidence that nothing verifies. What was judged is kept with the served model's run.
     """
     folder = workspace.state / "evidence"
     shutil.rmtree(folder, ignore_errors=True)

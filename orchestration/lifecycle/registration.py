@@ -3,7 +3,6 @@
 import getpass
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from orchestration.pipeline import versioning
 from orchestration.pipeline.evaluate import code_version
@@ -12,32 +11,26 @@ from orchestration.pipeline.params import Params
 from orchestration.pipeline.step_report import Figure, StepReport, write_step_report
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.metrics import metrics_of_test
+from orchestration.tracking.run_facts import log_data
 from spine.dataset import read_manifest
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
-
-if TYPE_CHECKING:
-    from training.tracking import DatasetReference
-    from validation.evaluation.record import EvaluationRecord
-
+from training.tracking import DatasetReference, log_evidence, replay_journal
+from validation.evaluation.record import EvaluationRecord, read_record
+from validation.promotion.champion import open_registry
 
 AUTHOR_VARIABLE = "PLUMBLINE_AUTHOR"
-"""Whose candidate it is, where that is not the account the chain runs under: nobody approves their own."""
+"""Names the author of a candidate, who may not approve it; by default the account that runs the pipeline."""
 
 
 def register_candidate(workspace: Workspace, params: Params, tags: Mapping[str, str] | None = None) -> StepReport:
-    """Replay the candidate's journal into MLflow, register it, and attach its evaluation; exactly once."""
-    from orchestration.tracking.run_facts import log_data
-    from training.tracking import log_evidence, replay_journal
-    from validation.evaluation.record import read_record
-    from validation.promotion.champion import open_registry
-
+    """Replay the candidate's journal into MLflow, register it, and attach its evaluation; a second call adds none."""
     record = read_record(workspace.evaluation / "record.json")
     tracked = replay_journal(
         workspace.candidate,
         tracking_uri=workspace.tracking_uri,
         experiment=EXPERIMENT,
         registered_model=CANDIDATES_MODEL,
-        tags={**_facts(params, record), **(tags or {})},
+        tags={**_tags(params, record), **(tags or {})},
         dataset=_dataset_reference(workspace, params),
         artifact_root=workspace.artifact_root,
     )
@@ -59,7 +52,7 @@ def register_candidate(workspace: Workspace, params: Params, tags: Mapping[str, 
     return write_step_report(StepReport("registered_candidate", figures), workspace)
 
 
-def _facts(params: Params, record: "EvaluationRecord") -> dict[str, str]:
+def _tags(params: Params, record: EvaluationRecord) -> dict[str, str]:
     commit, dirty = code_version()
     return {
         "plumbline.author": os.environ.get(AUTHOR_VARIABLE) or getpass.getuser(),
@@ -71,8 +64,8 @@ def _facts(params: Params, record: "EvaluationRecord") -> dict[str, str]:
     }
 
 
-def _description(params: Params, record: "EvaluationRecord") -> str:
-    """The run in words, for MLflow's page: what it was trained and judged on, and how far off it is."""
+def _description(params: Params, record: EvaluationRecord) -> str:
+    """Description of the run on MLflow's page: what it was trained and evaluated on, and its errors."""
     rows = []
     for name in PAPER_PARAMETERS:
         figures = record.statistics[name].figures
@@ -80,16 +73,14 @@ def _description(params: Params, record: "EvaluationRecord") -> str:
         if error is not None and bias is not None:
             rows.append(f"| {PARAMETERS[name].label} | {error:.2f} | {bias:+.2f} | {record.statistics[name].n} |")
     head = (
-        f"Preset `{params.training.preset}`, landmark set `{record.landmark_set}`, judged on {record.n_patients} "
+        f"Preset `{params.training.preset}`, landmark set `{record.landmark_set}`, evaluated on {record.n_patients} "
         f"**{record.patients_are}** of frozen test set `{record.test_digest[:12]}`, policy `{params.gate.policy}`.\n\n"
         "| parameter | standard error, deg | bias, deg | n |\n|---|---|---|---|\n"
     )
     return head + "\n".join(rows) + "\n\nReport, once judged: artifact `report/report.html`.\n"
 
 
-def _dataset_reference(workspace: Workspace, params: Params) -> "DatasetReference":
-    from training.tracking import DatasetReference
-
+def _dataset_reference(workspace: Workspace, params: Params) -> DatasetReference:
     manifest = read_manifest(workspace.dataset)
     return DatasetReference(
         name=f"{params.source.kind}-{params.dataset.landmark_set}",

@@ -1,37 +1,45 @@
-"""The spread between seeds of a workspace's recipe: each seed fitted, evaluated and tracked, none promoted.
+"""Several seeds of a workspace's recipe, each fitted, evaluated and tracked, to measure the spread between seeds.
 
-Contract: a seed with a finished run and a record under today's conditions (test set, code, libraries) is not fitted
-again; one whose record has other conditions is evaluated again and not fitted; an interrupted fit goes on from its
-checkpoint. Fits go into folders of their own and are registered as candidates; the workspace's own candidate, verdict
-and champion stay as they are.
+Contract: a seed with a finished run and a record of the present test set, code and libraries is not fitted again. A
+seed with a record of other ones is evaluated again and not fitted. An interrupted fit continues from its checkpoint.
+Fits are written to folders of their own and registered as candidates. The workspace's own candidate, verdict and
+champion do not change, and nothing is promoted.
 """
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inference.contract import PREPROCESSING_VERSION
+from orchestration.lifecycle.registration import register_candidate
 from orchestration.lifecycle.seed_evidence import record_of
+from orchestration.pipeline import evaluate
+from orchestration.pipeline.names import EXPERIMENT
 from orchestration.pipeline.params import Params
+from orchestration.pipeline.steps import STEPS
 from orchestration.pipeline.workspace import Workspace
+from orchestration.tracking.metrics import metrics_of_test
 from orchestration.tracking.run_facts import DIGEST_TAG, candidate_of
 from orchestration.tracking.seed_groups import KIND_TAG, SEEDS, group_seeds
 from spine.dataset import read_manifest
 from spine.errors import EvidenceRejected, ParametersRejected
+from spine.model_digest import find_model_folder, model_digest
 from spine.types import Progress
 from training.config import config_to_json
 from training.journal import flattened
+from training.tracking import log_evidence
+from validation.evaluation.code_environment import evaluating_environment
+from validation.evaluation.record import EvaluationRecord, read_record
+from validation.promotion.champion import download, model_altered, open_registry
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from validation.evaluation.record import EvaluationRecord
-
-Told = Callable[[int, str], None]
-
 
 class SeedWorkspace(Workspace):
-    """The same workspace, with candidate, evaluation and reports of one seed apart from the chain's own."""
+    """The same workspace, with candidate, evaluation and reports of one seed in a folder of their own."""
 
     def __init__(self, root: Path, seed: int) -> None:
         super().__init__(root)
@@ -53,66 +61,66 @@ class SeedWorkspace(Workspace):
 
     @property
     def reports(self) -> Path:
-        """What the steps said of it."""
+        """The reports of its steps."""
         return self._own / "reports"
 
 
 @dataclass(frozen=True)
 class SeedFits:
-    """One record a seed, in the order asked; ``parent`` is the run they stand under in MLflow, None with one seed."""
+    """One record per seed, in the given order; ``parent``: their parent run in MLflow, None with one seed."""
 
     seeds: tuple[int, ...]
-    records: tuple["EvaluationRecord", ...]
+    records: tuple[EvaluationRecord, ...]
     parent: str | None
 
 
 def measure_seeds(
-    workspace: Workspace, params: Params, seeds: Sequence[int], told: Told, progress: Progress | None = None
+    workspace: Workspace,
+    params: Params,
+    seeds: Sequence[int],
+    report: Callable[[int, str], None],
+    progress: Progress | None = None,
 ) -> SeedFits:
-    """Fit, evaluate and track every seed that is not there yet.
+    """Fit, evaluate and track every seed that was not fitted yet.
 
     Args:
-        told: called with each seed and what was done for it.
+        report: called with each seed and what was done for it.
 
     Raises:
-        ParametersRejected: a seed stands twice, fewer than two, or there is no data set.
-        ContractViolation: the data set is not validated.
+        ParametersRejected: a seed is listed twice, there are fewer than two, or there is no dataset.
+        ContractViolation: the dataset is not validated.
     """
-    from training.fit_context import require_data_set
-    from validation.promotion.champion import open_registry
+    from training.fit_context import require_data_set  # imports torch
 
     if len(set(seeds)) != len(seeds) or len(seeds) < 2:
-        listed = ", ".join(map(str, seeds)) or "none"
-        remedy = "correct --seeds or --count"
         raise ParametersRejected(
-            "SEEDS_INVALID", found=f"seeds {listed}", expected="two or more, each once", remedy=remedy
+            "SEEDS_INVALID",
+            found=f"seeds {', '.join(map(str, seeds)) or 'none'}",
+            expected="two or more, each once",
+            remedy="correct --seeds or --count",
         )
     require_data_set(workspace.dataset)
     client, records, parent = open_registry(workspace.tracking_uri, make=True), [], None
     for seed in seeds:
         asked = params.model_copy(update={"training": replace(params.training, seed=seed)})
-        record, run, done = _of_seed(client, SeedWorkspace(workspace.root, seed), asked, progress)
-        told(seed, done)
+        record, run, done = _fit_seed(client, SeedWorkspace(workspace.root, seed), asked, progress)
+        report(seed, done)
         parent = group_seeds(client, run)
         records.append(record)
     return SeedFits(tuple(seeds), tuple(records), parent)
 
 
-def _of_seed(
+def _fit_seed(
     client: "MlflowClient", own: SeedWorkspace, params: Params, progress: Progress | None
-) -> tuple["EvaluationRecord", Any, str]:
-    """The seed's record and run, those that are there or new ones; and what was done, in words."""
-    from orchestration.lifecycle.registration import register_candidate
-    from orchestration.pipeline.steps import STEPS
-    from validation.evaluation.record import read_record
-
+) -> tuple[EvaluationRecord, Any, str]:
+    """The seed's record and run, existing or new, and what was done."""
     run = _finished_run(client, own, params)
     if run is not None:
-        record = _record_today(client, own, run)
+        record = _present_record(client, own, run)
         if record is not None:
-            return record, run, "is there already"
-        record = _evaluated_again(client, own, run)
-        return record, client.get_run(run.info.run_id), "was fitted before, evaluated again by today's code"
+            return record, run, "exists already"
+        record = _evaluate_again(client, own, run)
+        return record, client.get_run(run.info.run_id), "was fitted before; evaluated again by the present code"
     own.reports.mkdir(parents=True, exist_ok=True)
     STEPS["candidate"](own, params, progress)
     STEPS["evaluation"](own, params, progress)
@@ -123,9 +131,7 @@ def _of_seed(
 
 
 def _finished_run(client: "MlflowClient", own: SeedWorkspace, params: Params) -> Any | None:
-    """The latest finished run that was asked for exactly this, on this data set; None where there is none."""
-    from orchestration.pipeline.names import EXPERIMENT
-
+    """The latest finished run with exactly these parameters on this dataset, None where there is none."""
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
         return None
@@ -136,43 +142,28 @@ def _finished_run(client: "MlflowClient", own: SeedWorkspace, params: Params) ->
     return next((r for r in found if r.data.tags.get(KIND_TAG) != SEEDS and r.data.params == asked), None)
 
 
-def _record_today(client: "MlflowClient", own: SeedWorkspace, run: Any) -> "EvaluationRecord | None":
-    """The run's record where it is sound and on today's terms."""
-    from inference.contract import PREPROCESSING_VERSION
-    from orchestration.pipeline.evaluate import code_version
-    from validation.evaluation.code_environment import evaluating_environment
-
+def _present_record(client: "MlflowClient", own: SeedWorkspace, run: Any) -> EvaluationRecord | None:
+    """The run's record, where it is valid and of the present test set, code and libraries."""
     try:
         record = record_of(client, run)
     except EvidenceRejected:
         return None
     known = (record.test_digest, (record.code.commit, record.code.dirty), dict(record.environment))
-    today = (read_manifest(own.dataset).test_digest, code_version(), evaluating_environment(PREPROCESSING_VERSION))
-    return record if known == today else None
+    test_digest, environment = read_manifest(own.dataset).test_digest, evaluating_environment(PREPROCESSING_VERSION)
+    return record if known == (test_digest, evaluate.code_version(), environment) else None
 
 
-def _evaluated_again(client: "MlflowClient", own: SeedWorkspace, run: Any) -> "EvaluationRecord":
-    """The run's model, taken from the registry and scored again; its evidence in MLflow is replaced."""
-    import tempfile
-
-    from orchestration.pipeline.evaluate import evaluate_model
-    from orchestration.tracking.metrics import metrics_of_test
-    from spine.model_digest import find_model_folder, model_digest
-    from training.tracking import log_evidence
-    from validation.evaluation.record import read_record
-    from validation.promotion.champion import altered, download
-
+def _evaluate_again(client: "MlflowClient", own: SeedWorkspace, run: Any) -> EvaluationRecord:
+    """Score the run's model from the registry again, and replace its evidence in MLflow."""
     digest = run.data.tags.get(DIGEST_TAG, "")
     version = candidate_of(client, digest)
     address = f"models:/{version.name}/{version.version}" if version is not None else f"runs:/{run.info.run_id}/model"
     with tempfile.TemporaryDirectory() as scratch:
         folder = find_model_folder(download(own.tracking_uri, address, Path(scratch)))
         if model_digest(folder) != digest:
-            raise altered(model_digest(folder), digest, f"run {run.info.run_id[:8]}")
-        evaluate_model(own, folder, own.evaluation, role="challenger", step="evaluation")
+            raise model_altered(model_digest(folder), digest, f"run {run.info.run_id[:8]}")
+        evaluate.evaluate_model(own, folder, own.evaluation, role="challenger", step="evaluation")
     record = read_record(own.evaluation / "record.json")
-    log_evidence(
-        run.info.run_id, own.tracking_uri, metrics=metrics_of_test(record.statistics), artifacts=own.evaluation,
-        tags={"plumbline.evidence": record.digest},
-    )  # fmt: skip
+    metrics, tags = metrics_of_test(record.statistics), {"plumbline.evidence": record.digest}
+    log_evidence(run.info.run_id, own.tracking_uri, metrics=metrics, artifacts=own.evaluation, tags=tags)
     return record

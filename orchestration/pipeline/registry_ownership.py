@@ -23,14 +23,14 @@ def require_own_registry(workspace: Workspace) -> None:
     Raises:
         GateRefused: WORKSPACE_COPIED, REGISTRY_UNAVAILABLE.
     """
-    from validation.promotion.database import exists, unavailable
+    from validation.promotion.database import database_exists, registry_unavailable
 
-    if workspace.tracking_uri != workspace.own_tracking_uri or not exists(workspace.tracking_uri):
+    if workspace.tracking_uri != workspace.own_tracking_uri or not database_exists(workspace.tracking_uri):
         return
     try:
         foreign = [place for place in _places(workspace) if not _inside(place, workspace)]
     except sqlite3.Error as error:  # locked by another program, or damaged in a way that only reading it shows
-        raise unavailable(str(error)) from error
+        raise registry_unavailable(str(error)) from error
     if foreign:
         raise GateRefused(
             "WORKSPACE_COPIED",
@@ -53,11 +53,11 @@ def _link(place: Path, workspace: Workspace) -> str:
 
 def _places(workspace: Workspace) -> Iterator[Path]:
     """Where the database keeps the files of our experiments, else those of our models' versions."""
-    from validation.promotion.database import file_of
+    from validation.promotion.database import sqlite_file
     from validation.promotion.served_copy import promotions_experiment
 
     experiments, models = (EXPERIMENT, promotions_experiment(PRODUCTION_MODEL)), (PRODUCTION_MODEL, CANDIDATES_MODEL)
-    with closing(sqlite3.connect(f"{file_of(workspace.tracking_uri).as_uri()}?mode=rw", uri=True)) as connection:
+    with closing(sqlite3.connect(f"{sqlite_file(workspace.tracking_uri).as_uri()}?mode=rw", uri=True)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         found: list[str | None] = []
         if "experiments" in tables:

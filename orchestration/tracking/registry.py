@@ -37,15 +37,15 @@ def nothing_judged(found: str) -> GateRefused:
 
 def serving_version(workspace: Workspace, digest: str) -> str:
     """The version under which the model of this digest serves now, "" where another one does, or none."""
-    from validation.promotion.champion_record import seat_or_none
+    from validation.promotion.champion_record import champion_record_or_none
     from validation.promotion.history import last_champion, read_history
-    from validation.promotion.promote import refusing
+    from validation.promotion.registry_errors import errors_as_refusals
 
-    with refusing():
-        seat = seat_or_none(workspace.tracking_uri, PRODUCTION_MODEL)
-        holder = seat.holder() if seat is not None else None
-        if holder is not None:
-            return holder.version if holder.digest == digest else ""
+    with errors_as_refusals():
+        record = champion_record_or_none(workspace.tracking_uri, PRODUCTION_MODEL)
+        serving = record.serving() if record is not None else None
+        if serving is not None:
+            return serving.version if serving.digest == digest else ""
         last = last_champion(read_history(workspace.promotion_ledger), PRODUCTION_MODEL)
         return last.version if last is not None and last.model_digest == digest else ""
 

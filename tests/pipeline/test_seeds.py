@@ -88,7 +88,7 @@ def test_seeds_are_fitted_once_under_one_parent_and_none_is_promoted(recipe: Rec
     assert current_champion(recipe.workspace.tracking_uri, PRODUCTION_MODEL) is None
     assert not recipe.workspace.candidate.exists() and not recipe.workspace.verdict_file.exists()
     reads = recipe.workspace.test_set_ledger.read_text()
-    assert recipe.command("--seeds", "2,1").count("is there already") == 2
+    assert recipe.command("--seeds", "2,1").count("exists already") == 2
     assert recipe.workspace.test_set_ledger.read_text() == reads, "nothing was evaluated again"
     assert len(versions_of(client, CANDIDATES_MODEL)) == 2, "and nothing fitted"
 
@@ -97,9 +97,9 @@ def test_by_other_code_they_are_evaluated_again_and_not_fitted(recipe: Recipe, m
     client = open_registry(recipe.workspace.tracking_uri)
     with monkeypatch.context() as patch:
         patch.setattr("orchestration.pipeline.evaluate.code_version", lambda: ("f" * 40, False))
-        assert recipe.command("--seeds", "1,2").count("evaluated again by today's code") == 2
-        assert recipe.command("--seeds", "1,2").count("is there already") == 2
-    assert recipe.command("--seeds", "1,2").count("evaluated again by today's code") == 2
+        assert recipe.command("--seeds", "1,2").count("evaluated again by the present code") == 2
+        assert recipe.command("--seeds", "1,2").count("exists already") == 2
+    assert recipe.command("--seeds", "1,2").count("evaluated again by the present code") == 2
     assert len(versions_of(client, CANDIDATES_MODEL)) == 2
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.validation.gates.records import build_record
-from tests.validation.promotion.registry import Desk
+from tests.validation.promotion.registry import Registry
 from tests.validation.promotion.throwaway_postgres import running, why_not
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import DEFAULT_POLICY, Policy, read_policy
@@ -67,17 +67,17 @@ def tracking_uri(empty_database: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def desk(tracking_uri: str, tmp_path: Path, scored: Callable[..., EvaluationRecord]) -> Desk:
+def registry(tracking_uri: str, tmp_path: Path, scored: Callable[..., EvaluationRecord]) -> Registry:
     (tmp_path / "evidence").mkdir()
-    return Desk(tracking_uri, tmp_path, scored)
+    return Registry(tracking_uri, tmp_path, scored)
 
 
 @pytest.fixture
-def serving(desk: Desk) -> Desk:
-    """A desk with a champion, and a better model judged against it."""
-    first, _ = desk.register("first")
-    desk.judge("first", noise=2.0, seed=2)
-    desk.promote(first)
-    desk.register("second")
-    desk.judge("second", champion="first", noise=0.5, seed=3)
-    return desk
+def serving(registry: Registry) -> Registry:
+    """A registry with a champion, and a better model that was judged against it."""
+    first, _ = registry.register("first")
+    registry.judge("first", noise=2.0, seed=2)
+    registry.promote(first)
+    registry.register("second")
+    registry.judge("second", champion="first", noise=0.5, seed=3)
+    return registry

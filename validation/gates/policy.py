@@ -63,8 +63,8 @@ class Approval(Strict):
     reason: Text = "no approval is required; a hospital sets always here"
 
 
-class PhantomStudy(Strict):
-    """What a model must answer on the bundled virtual patient before it serves: that it works, not how well.
+class VirtualStudyLimits(Strict):
+    """Limits of the smoke test on the bundled virtual study, which shows that a model works, not how good it is.
 
     Attributes:
         tolerance_deg: the largest error of an angle. The default is about twice the loosest ceiling of the default
@@ -96,7 +96,7 @@ class Policy(Strict):
     baseline: Baseline | None = None
     seeds: Seeds | None = None
     approval: Approval = Field(default_factory=Approval)
-    virtual_study: PhantomStudy = Field(default_factory=PhantomStudy)
+    virtual_study: VirtualStudyLimits = Field(default_factory=VirtualStudyLimits)
 
     @model_validator(mode="after")
     def _complete(self) -> "Policy":

@@ -1,7 +1,7 @@
-"""The last model that a human approved: which it is, and whether a verdict was held against it.
+"""The approved baseline: the last model that a person approved, with which every verdict must have been compared.
 
-Contract: where the history knows an approved model that nobody took back since (rolled back from, refused), a verdict
-was compared with it, or with the champion when they are one; small steps down cannot add up unseen.
+Contract: the baseline is an approved model that was neither left by a rollback nor refused since. A verdict was
+compared with it, or with the champion where they are the same model, so that small losses cannot add up unnoticed.
 """
 
 from collections.abc import Collection, Sequence
@@ -16,21 +16,21 @@ from validation.promotion.refusals import standing_refusals
 def last_approved(
     entries: Sequence[HistoryEntry], production_model: str, denied: Collection[str]
 ) -> HistoryEntry | None:
-    """The last promotion that a human approved, of a model that may still serve; None without one.
+    """The last promotion with an approval, of a model that may still serve; None without one.
 
     Args:
-        denied: digests of the models that were rolled back from (``Seat.denials``).
+        denied: digests of the denied models (``ChampionRecord.denials``).
     """
-    against = {*denied, *(refusal.model for refusal in standing_refusals(entries))}
-    mine = [e for e in entries if e.production_model == production_model and e.event == "promoted"]
-    approved = [e for e in mine if e.approval is not None and e.model_digest not in against]
+    excluded = {*denied, *(refusal.model for refusal in standing_refusals(entries))}
+    promoted = [e for e in entries if e.production_model == production_model and e.event == "promoted"]
+    approved = [e for e in promoted if e.approval is not None and e.model_digest not in excluded]
     return approved[-1] if approved else None
 
 
 def require_expected_baseline(
     policy: Policy, verdict: Verdict, entries: Sequence[HistoryEntry], production_model: str, denied: Collection[str]
 ) -> None:
-    """Refuse a verdict that was not held against the last approved model, where its policy asks for that.
+    """Refuse a verdict that was not compared with the last approved model, where its policy asks for that.
 
     Args:
         denied: as in ``last_approved``.
@@ -44,7 +44,7 @@ def require_expected_baseline(
     if approved.model_digest not in (verdict.baseline_model, verdict.champion_model):
         raise GateRefused(
             "STALE_BASELINE",
-            found=f"a verdict held against baseline {(verdict.baseline_model or 'none')[:12]}",
-            expected=f"{approved.model_digest[:12]}, the last model a human approved",
+            found=f"a verdict that was compared with baseline {(verdict.baseline_model or 'none')[:12]}",
+            expected=f"baseline {approved.model_digest[:12]}, the last model that a person approved",
             remedy="score that model on the same test set and judge again",
         )

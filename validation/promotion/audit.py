@@ -1,8 +1,6 @@
-"""The audit: do history, seat, registry and alias tell the same story, and setting them right where they do not.
+"""The audit: every disagreement between history, champion record, registry and alias.
 
-Contract: ``audit`` changes nothing and reports everything it finds; ``repair`` never puts another model into service
-than the one the seat (or, before there was one, the history) names, and only after its bytes were verified. A broken
-chain is not repaired: it is evidence.
+Contract: ``audit`` changes nothing and reports everything it finds.
 """
 
 import tempfile
@@ -14,59 +12,44 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spine.errors import EvidenceRejected, GateRefused, PlumblineError
+from spine.errors import EvidenceRejected, PlumblineError
 from spine.model_digest import find_model_folder, model_digest
 from validation.evaluation.sealing import verified_seal
-from validation.promotion.approval import Word, require_signed
 from validation.promotion.champion import (
     CHAMPION_ALIAS,
     PREVIOUS_ALIAS,
     TAG,
-    Champion,
-    altered,
     download,
     open_registry,
     version_numbered,
     version_of_alias,
 )
-from validation.promotion.champion_change import mirror, settle
-from validation.promotion.champion_record import Holder, Seat, open_seat
-from validation.promotion.cleanup import clear_left_over
+from validation.promotion.champion_record import ChampionRecord, open_champion_record
 from validation.promotion.history import (
-    BEGIN_ANEW,
     CLOCK_TOLERANCE,
-    SERVES,
+    SERVING_EVENTS,
     HistoryEntry,
-    append_entry,
+    interrupted_change,
     last_champion,
     read_history,
-    unsettled,
 )
-from validation.promotion.history_length import (
-    REMEDY,
-    Anchor,
-    anchored,
-    anchors_of,
-    begin_anew,
-    broken_anchors,
-    place_of,
-)
-from validation.promotion.promote import refusing
+from validation.promotion.history_length import REMEDY, HistoryLength, known_lengths, length_faults, place_of
+from validation.promotion.registry_errors import errors_as_refusals
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _REPAIR = "`plumbline history --repair`"
-_AFTER_THE_CUT = "the history first (HISTORY_CUT); then `plumbline history --repair`, which is refused until then"
+_AFTER_THE_CUT = "mend the history first (HISTORY_CUT); then `plumbline history --repair`, which is refused until then"
 _LAST = "last entry"
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One place where the story breaks.
+    """One disagreement.
 
     Attributes:
-        code: stable; place: which entry, version or alias; found: what is wrong; remedy: the way out.
+        code: stable; place: which entry, version or alias; found: what is wrong; remedy: what to do.
     """
 
     code: str
@@ -76,129 +59,31 @@ class Fault:
 
 
 def audit(tracking_uri: str, production_model: str, ledger_path: Path) -> tuple[Fault, ...]:
-    """Every disagreement between history, seat, registry and alias; empty where there is none."""
+    """Every disagreement between history, champion record, registry and alias; empty where there is none."""
     try:
         entries = read_history(ledger_path)
     except EvidenceRejected as error:
         return (Fault(error.code, str(ledger_path.name), error.found, error.remedy),)
-    with refusing():
-        client, seat = open_registry(tracking_uri), open_seat(tracking_uri, production_model)
-        about = [e for e in entries if e.production_model == production_model]
-        cut = [*_cut(seat, entries, ledger_path)]
-        faults = [*cut, *_interrupted(entries, production_model), *_clock(entries), *_approvals(about)]
-        faults += _versions(client, tracking_uri, about)
-        faults += _standing(client, seat, entries)
+    with errors_as_refusals():
+        client, record = open_registry(tracking_uri), open_champion_record(tracking_uri, production_model)
+        mine = [e for e in entries if e.production_model == production_model]
+        cut = [*_cut(record, entries, ledger_path)]
+        faults = [*cut, *_interrupted(entries, production_model), *_clock(entries), *_approvals(mine)]
+        faults += _versions(client, tracking_uri, mine)
+        faults += _champion(client, record, entries)
     return tuple(_beside_a_cut(faults) if cut else faults)
 
 
-def _beside_a_cut(faults: Sequence[Fault]) -> Iterator[Fault]:
-    """What is left to say of a history that is cut: it lags behind by that, and is whole before it is repaired."""
-    for fault in faults:
-        if (fault.code, fault.place) not in (("HISTORY_BEHIND", _LAST), ("HISTORY_CUT", _LAST)):
-            yield replace(fault, remedy=_AFTER_THE_CUT) if fault.remedy == _REPAIR else fault
-
-
-@dataclass(frozen=True)
-class Repair:
-    """What a repair came to: who serves (None where no model ever did), and what dead promotions had left behind."""
-
-    champion: Champion | None
-    cleared: tuple[str, ...]
-
-
-def repair(tracking_uri: str, production_model: str, *, ledger_path: Path, promoter: str, at: datetime) -> Repair:
-    """Finish what was cut off and set a lost or foreign alias back, after verifying the champion's bytes.
-
-    Raises:
-        GateRefused: MODEL_ALTERED, VERSION_GONE (the champion's bytes are not to be had: roll back), HISTORY_BROKEN,
-            HISTORY_CUT, REGISTRY_UNAVAILABLE.
-    """
-    with refusing():
-        client, seat = open_registry(tracking_uri), open_seat(tracking_uri, production_model)
-    with refusing(), anchored(seat, ledger_path):
-        entries = read_history(ledger_path)
-        last = last_champion(entries, production_model)
-        if seat.holder() is None and last is not None:
-            seat.change(None, Holder(last.version, last.model_digest))
-        shown = version_of_alias(client, production_model, CHAMPION_ALIAS)
-        if entries and at < datetime.fromisoformat(entries[-1].at) - CLOCK_TOLERANCE:
-            _note(ledger_path, "clock_set", promoter, at, production_model, seat.holder())
-        holder = seat.holder()
-        if holder is not None:
-            _require_bytes(tracking_uri, production_model, holder)
-            client.set_model_version_tag(production_model, holder.version, TAG + "model_digest", holder.digest)
-        holder = settle(client, seat, ledger_path, at)
-        cleared = clear_left_over(client, seat, ledger_path)
-        if holder is None:
-            return Repair(None, cleared)
-        champion = mirror(client, seat)
-        if shown is None or str(shown.version) != holder.version:
-            _note(ledger_path, "restored", promoter, at, production_model, holder)
-    return Repair(champion, cleared)
-
-
-def begin_history_anew(
-    tracking_uri: str, production_model: str, *, ledger_path: Path, word: Word, at: datetime
-) -> HistoryEntry:
-    """Go on with what is left of a history that is lost, and record how much that is, who says so and why.
-
-    The entry is written before anything else is looked at; bringing it into step with the registry is the repair's.
-
-    Raises:
-        GateRefused: APPROVAL_EMPTY (no name or reason), HISTORY_WHOLE, HISTORY_BROKEN, CLOCK_WENT_BACK,
-            REGISTRY_UNAVAILABLE, NO_CHAMPIONS_DB.
-    """
-    _require_reason(word)
-    with refusing():
-        seat = open_seat(tracking_uri, production_model)
-        who, why = word.approver.strip(), word.comment.strip()
-        entry = HistoryEntry("begun_anew", at.isoformat(), who, production_model, "", "", None, reason=why)
-        return begin_anew(seat, ledger_path, entry)
-
-
-def _require_reason(word: Word) -> None:
-    """``require_signed`` in the words of `plumbline history`, which has no --comment."""
-    try:
-        require_signed(word)
-    except GateRefused as refusal:
-        raise GateRefused(
-            refusal.code, found="no name or no reason", expected="who says so, and what happened", remedy=BEGIN_ANEW
-        ) from refusal
-
-
-def other_histories(tracking_uri: str, production_model: str, ledger_path: Path) -> tuple[Anchor, ...]:
-    """The histories elsewhere that the database knows of this model, so that a reader can look for them."""
-    with refusing():
+def other_histories(tracking_uri: str, production_model: str, ledger_path: Path) -> tuple[HistoryLength, ...]:
+    """The histories of this model at other places that the database knows."""
+    with errors_as_refusals():
         place = place_of(ledger_path)
-        return tuple(a for a in anchors_of(open_seat(tracking_uri, production_model)) if a.place != place)
+        lengths = known_lengths(open_champion_record(tracking_uri, production_model))
+        return tuple(length for length in lengths if length.place != place)
 
 
-def _cut(seat: Seat, entries: tuple[HistoryEntry, ...], ledger: Path) -> Iterator[Fault]:
-    for anchor, fault in broken_anchors(anchors_of(seat), entries, place_of(ledger)):
-        yield Fault("HISTORY_CUT", anchor.place, fault, REMEDY)
-
-
-def _note(ledger: Path, event: str, promoter: str, at: datetime, model: str, holder: Holder | None) -> None:
-    version, digest = (holder.version, holder.digest) if holder else ("", "")
-    entry = HistoryEntry(event, at.isoformat(), promoter, model, version, digest, None)  # type: ignore[arg-type]
-    append_entry(ledger, entry)
-
-
-def _require_bytes(tracking_uri: str, model: str, holder: Holder) -> None:
-    actual = _digest_in_registry(tracking_uri, model, holder.version)
-    if not actual:
-        raise GateRefused(
-            "VERSION_GONE",
-            found=f"no bytes of version {holder.version} of {model}, the champion, in the registry",
-            expected="the bytes that were promoted",
-            remedy="restore the registry from a backup, or return to an earlier model with `plumbline rollback`",
-        )
-    if actual != holder.digest:
-        raise altered(actual, holder.digest, f"version {holder.version} in the registry")
-
-
-def _digest_in_registry(tracking_uri: str, model: str, version: str) -> str:
-    """Digest of the bytes the registry holds, "" where it holds no whole model."""
+def digest_in_registry(tracking_uri: str, model: str, version: str) -> str:
+    """Digest of the bytes in the registry, "" where the registry has no complete model."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -208,11 +93,23 @@ def _digest_in_registry(tracking_uri: str, model: str, version: str) -> str:
         return ""
 
 
+def _beside_a_cut(faults: Sequence[Fault]) -> Iterator[Fault]:
+    """The faults of a cut history, without those that follow from the cut; the others are repaired after it."""
+    for fault in faults:
+        if (fault.code, fault.place) not in (("HISTORY_BEHIND", _LAST), ("HISTORY_CUT", _LAST)):
+            yield replace(fault, remedy=_AFTER_THE_CUT) if fault.remedy == _REPAIR else fault
+
+
+def _cut(record: ChampionRecord, entries: tuple[HistoryEntry, ...], ledger: Path) -> Iterator[Fault]:
+    for length, fault in length_faults(known_lengths(record), entries, place_of(ledger)):
+        yield Fault("HISTORY_CUT", length.place, fault, REMEDY)
+
+
 def _interrupted(entries: tuple[HistoryEntry, ...], production_model: str) -> Iterator[Fault]:
-    begun = unsettled(entries, production_model)
+    begun = interrupted_change(entries, production_model)
     if begun is not None:
         found = f"{begun.event} of version {begun.version}, without its outcome"
-        yield Fault("MOVE_INTERRUPTED", f"entry {begun.sequence}", found, _REPAIR)
+        yield Fault("CHANGE_INTERRUPTED", f"entry {begun.sequence}", found, _REPAIR)
 
 
 def _clock(entries: Sequence[HistoryEntry]) -> Iterator[Fault]:
@@ -230,36 +127,36 @@ def _approvals(entries: Sequence[HistoryEntry]) -> Iterator[Fault]:
             granted.add(entry.approval)
         if entry.event == "promoted" and entry.approval is not None:
             if entry.approval not in granted or entry.approval in used:
-                found = f"approval {entry.approval[:12]}, " + (
-                    "used twice" if entry.approval in used else "never given"
-                )
+                fault = "used twice" if entry.approval in used else "never given"
+                found = f"approval {entry.approval[:12]}, {fault}"
                 yield Fault("APPROVAL_UNKNOWN", f"entry {entry.sequence}", found, "find out who promoted")
             used.add(entry.approval)
 
 
 def _versions(client: "MlflowClient", tracking_uri: str, entries: Sequence[HistoryEntry]) -> Iterator[Fault]:
-    """Every version that served must still be there, tagged and with the bytes that were judged."""
-    for entry in {e.version: e for e in entries if e.event in SERVES}.values():
+    """Every version that served must still be there, with its tags and with the bytes that were judged."""
+    for entry in {e.version: e for e in entries if e.event in SERVING_EVENTS}.values():
         place = f"entry {entry.sequence}, version {entry.version}"
         version = version_numbered(client, entry.production_model, entry.version)
         if version is None:
-            yield Fault("VERSION_GONE", place, "the registry does not hold it", "restore the registry from a backup")
+            found = "the registry does not have this version"
+            yield Fault("VERSION_GONE", place, found, "restore the registry from a backup")
             continue
         for tag, wanted in (("model_digest", entry.model_digest), ("verdict", entry.verdict)):
             tagged = version.tags.get(TAG + tag)
             if wanted is not None and tagged != wanted:
-                found = f"its tag {tag} is {str(tagged)[:12]}, the history says {wanted[:12]}"
+                found = f"tag {tag} is {str(tagged)[:12]}; the history has {wanted[:12]}"
                 yield Fault("TAG_ALTERED", place, found, _REPAIR if tag == "model_digest" else "find out who wrote it")
-        actual = _digest_in_registry(tracking_uri, entry.production_model, entry.version)
+        actual = digest_in_registry(tracking_uri, entry.production_model, entry.version)
         if actual != entry.model_digest:
-            found = f"its bytes have digest {actual[:12] or 'none'}, {entry.model_digest[:12]} was judged"
+            found = f"the bytes have digest {actual[:12] or 'none'}; {entry.model_digest[:12]} was judged"
             yield Fault("MODEL_ALTERED", place, found, "restore the files from a backup, or `plumbline rollback`")
         for code, found in _evidence(tracking_uri, version.run_id, entry.verdict, version.tags.get(TAG + "evidence")):
             yield Fault(code, f"{place}, run {version.run_id}", found, "restore the run's artefacts from a backup")
 
 
 def _evidence(tracking_uri: str, run_id: str, *judged: str | None) -> Iterator[tuple[str, str]]:
-    """What is wrong with the sealed files that lie beside a served model: edited, or not those that were ``judged``."""
+    """(code, fault) for sealed files beside a served model that were edited, or that are not the ``judged`` ones."""
     from mlflow.exceptions import MlflowException
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -275,28 +172,32 @@ def _evidence(tracking_uri: str, run_id: str, *judged: str | None) -> Iterator[t
                 yield "EVIDENCE_ALTERED", f"evidence/{name}: {error.found}"
         for digest in dict.fromkeys(d for d in judged if d):
             if digest not in found:
-                yield "EVIDENCE_MISSING", f"no whole file with the digest {digest[:12]} that was judged"
+                yield "EVIDENCE_MISSING", f"no intact file with the judged digest {digest[:12]}"
 
 
-def _standing(client: "MlflowClient", seat: Seat, entries: tuple[HistoryEntry, ...]) -> Iterator[Fault]:
-    """Seat, alias and the history's last champion, against each other."""
-    model, holder = seat.production_model, seat.holder()
+def _champion(client: "MlflowClient", record: ChampionRecord, entries: tuple[HistoryEntry, ...]) -> Iterator[Fault]:
+    """Champion record, aliases and the last champion of the history, compared with each other."""
+    model, serving = record.production_model, record.serving()
     last, shown = last_champion(entries, model), version_of_alias(client, model, CHAMPION_ALIAS)
     before = version_of_alias(client, model, PREVIOUS_ALIAS)
-    if holder is None:
+    if serving is None:
         if last is not None or shown is not None:
-            yield Fault("SEAT_EMPTY", "plumbline_champions", "no row, though a model serves", _REPAIR)
+            yield Fault("CHAMPION_RECORD_EMPTY", "plumbline_champions", "no row, although a model serves", _REPAIR)
         return
-    sits = f"version {holder.version} (model {holder.digest[:12]})"
-    if last is None or (last.version, last.model_digest) != (holder.version, holder.digest):
-        told = f"version {last.version}" if last else "nothing"
-        yield Fault("HISTORY_BEHIND", _LAST, f"the history says {told}, {sits} sits", _REPAIR)
-    elif holder.entry and last.event in ("promoted", "rolled_back") and holder.entry not in {e.digest for e in entries}:
-        yield Fault("HISTORY_CUT", _LAST, f"{sits} was announced in an entry that is not there", "find the file")
-    if shown is None or str(shown.version) != holder.version:
-        at = f"at version {shown.version}" if shown else "gone"
-        yield Fault("ALIAS_DISAGREES", f"alias {CHAMPION_ALIAS}", f"it is {at}, {sits} sits", _REPAIR)
-    if (str(before.version) if before else "") != holder.previous:
-        at = f"at version {before.version}" if before else "gone"
-        wanted = f"version {holder.previous}" if holder.previous else "none"
-        yield Fault("ALIAS_DISAGREES", f"alias {PREVIOUS_ALIAS}", f"it is {at}, {wanted} served before", _REPAIR)
+    serves = f"the registry serves version {serving.version} ({serving.digest[:12]})"
+    if last is None or (last.version, last.model_digest) != (serving.version, serving.digest):
+        listed = f"version {last.version}" if last else "no version"
+        yield Fault("HISTORY_BEHIND", _LAST, f"the history lists {listed} as champion; {serves}", _REPAIR)
+    elif (
+        serving.entry and last.event in ("promoted", "rolled_back") and serving.entry not in {e.digest for e in entries}
+    ):
+        found = f"{serves}; the entry that announced this change is missing"
+        yield Fault("HISTORY_CUT", _LAST, found, "find the file")
+    if shown is None or str(shown.version) != serving.version:
+        at = f"at version {shown.version}" if shown else "missing"
+        yield Fault("ALIAS_DISAGREES", f"alias {CHAMPION_ALIAS}", f"the alias is {at}; {serves}", _REPAIR)
+    if (str(before.version) if before else "") != serving.previous:
+        at = f"at version {before.version}" if before else "missing"
+        wanted = f"version {serving.previous}" if serving.previous else "no version"
+        found = f"the alias is {at}; {wanted} served before"
+        yield Fault("ALIAS_DISAGREES", f"alias {PREVIOUS_ALIAS}", found, _REPAIR)

@@ -1,16 +1,15 @@
-"""What a killed promotion leaves in the registry: a run that never ended, a version that never served.
+"""Cleanup after a killed promotion: runs that never ended, and versions that never served.
 
-Contract: the caller holds the history's lock, so a promotion that wrote into this history and is not the caller's own
-is dead; those of other histories may be under way and are left alone. A version that served, is denied, or that an
-alias names is never deleted.
+Contract: the caller holds the history's lock, so every other promotion that wrote into this history is dead. Those of
+other histories may be under way and are left alone. A version that served, is denied, or has an alias is not deleted.
 """
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from validation.promotion.champion import TAG, versions_of
-from validation.promotion.champion_record import Seat
-from validation.promotion.history import SERVES, read_history
+from validation.promotion.champion_record import ChampionRecord
+from validation.promotion.history import SERVING_EVENTS, read_history
 from validation.promotion.history_length import place_of
 from validation.promotion.served_copy import HISTORY_TAG, PREPARED, promotions_experiment
 
@@ -18,16 +17,16 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
-def clear_left_over(client: "MlflowClient", seat: Seat, ledger: Path) -> tuple[str, ...]:
-    """Mark the dead promotions' runs as KILLED and delete their unused versions; what was cleared, in words."""
-    place, told = place_of(ledger), []
-    for run in _dead_runs(client, seat.production_model, place):
+def clean_up(client: "MlflowClient", record: ChampionRecord, ledger: Path) -> tuple[str, ...]:
+    """Mark the runs of dead promotions as KILLED and delete their unused versions; one line for each."""
+    model, place, cleaned = record.production_model, place_of(ledger), []
+    for run in _dead_runs(client, model, place):
         client.set_terminated(run.info.run_id, "KILLED")
-        told.append(f"run {run.info.run_id} ({run.info.run_name}), marked KILLED")
-    for version in _unused_versions(client, seat, ledger, place):
-        client.delete_model_version(seat.production_model, str(version.version))
-        told.append(f"version {version.version} of {seat.production_model}, prepared and never served, deleted")
-    return tuple(told)
+        cleaned.append(f"run {run.info.run_id} ({run.info.run_name}), marked KILLED")
+    for version in _unused_versions(client, record, ledger, place):
+        client.delete_model_version(model, str(version.version))
+        cleaned.append(f"version {version.version} of {model}, prepared and never served, deleted")
+    return tuple(cleaned)
 
 
 def _dead_runs(client: "MlflowClient", production_model: str, place: str) -> list[Any]:
@@ -38,13 +37,13 @@ def _dead_runs(client: "MlflowClient", production_model: str, place: str) -> lis
     return [run for run in running if run.data.tags.get(HISTORY_TAG) == place]
 
 
-def _unused_versions(client: "MlflowClient", seat: Seat, ledger: Path, place: str) -> list[Any]:
-    known = versions_of(client, seat.production_model)
+def _unused_versions(client: "MlflowClient", record: ChampionRecord, ledger: Path, place: str) -> list[Any]:
+    known = versions_of(client, record.production_model)
     if not known:
         return []
-    kept = seat.sat() | {e.version for e in read_history(ledger) if e.event in SERVES}
-    # Of the versions themselves MLflow's search does not tell the aliases.
-    kept |= {str(number) for number in client.get_registered_model(seat.production_model).aliases.values()}
+    kept = record.versions_that_served() | {e.version for e in read_history(ledger) if e.event in SERVING_EVENTS}
+    # MLflow's search does not return the aliases of a version.
+    kept |= {str(number) for number in client.get_registered_model(record.production_model).aliases.values()}
     return [
         v
         for v in known

@@ -1,20 +1,22 @@
-"""The history of promotions: a chain of entries, each sealed over the one before.
+"""The history of promotions: a file of entries, each of which carries the digest of the entry before it.
 
-Contract: one JSON object per line; each entry carries the digest of its predecessor, so an edited, removed or inserted
-entry breaks the chain at a place that can be named. The file is replaced as a whole, so a kill leaves the old chain or
-the new one. ``intended`` is written before the registry is touched and ``promoted`` after it was read back
-(``rollback_intended`` and ``rolled_back`` of a rollback, ``lift_intended`` and ``lifted`` of a denial); one that
-stands last is the trace of an interruption and is resolved by the next promotion, or by ``plumbline history
---repair``. Time does not run backwards: an entry that would be older than the one before is refused, so a clock that
-jumped cannot revive an approval. That the end was cut off, the chain itself does not show; ``anchor`` does.
+Contract: one JSON object per line. An entry that was edited, removed or inserted breaks the chain, and the broken line
+is named. The file is replaced as a whole, so a killed process leaves the old chain or the new one. Entries do not go
+back in time: an entry older than the last one is refused, so a wrong clock cannot revive an expired approval. A
+missing end leaves the chain intact; ``history_length`` detects it.
+
+A change is announced before the registry is touched (``intended``) and confirmed after the registry was read back
+(``promoted``). Rollbacks and reinstatements have the same two entries. An announcement without a confirmation was
+interrupted; the next promotion or ``plumbline history --repair`` completes it.
 """
 
 import json
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from spine.errors import EvidenceRejected, GateRefused
 from spine.storage import locked, write_text_atomically
@@ -22,24 +24,37 @@ from validation.evaluation.sealing import digest_of
 
 SCHEMA = "plumbline.promotion/1"
 GENESIS = "0" * 64
+"""Stands for the digest of the entry before the first one."""
+
 Event = Literal[
-    "intended", "promoted", "rollback_intended", "rolled_back", "abandoned", "observed", "restored",
-    "approved", "rejected", "clock_set", "begun_anew", "lift_intended", "lifted",
-]  # fmt: skip
-SETTLED_AS: dict[str, Event] = {
+    "intended",
+    "promoted",
+    "rollback_intended",
+    "rolled_back",
+    "reinstatement_intended",
+    "reinstated",
+    "abandoned",
+    "observed",
+    "restored",
+    "approved",
+    "rejected",
+    "clock_set",
+    "loss_accepted",
+]
+OUTCOME_OF: dict[str, Event] = {
     "intended": "promoted",
     "rollback_intended": "rolled_back",
-    "lift_intended": "lifted",
+    "reinstatement_intended": "reinstated",
 }
-SERVES: tuple[Event, ...] = ("promoted", "rolled_back", "observed", "restored")
+"""Announcement -> the event that confirms it."""
+
+SERVING_EVENTS: tuple[Event, ...] = ("promoted", "rolled_back", "observed", "restored")
 """Events after which their version serves."""
 
-BEGIN_ANEW = "`plumbline history --begin-anew --as NAME --reason TEXT`"
-"""The way out where a history is lost for good, as it has to be typed."""
+ACCEPT_LOSS = "`plumbline history --accept-loss --as NAME --reason TEXT`"
+"""The command for a history that cannot be restored."""
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
-_ADDED = ("approval", "reason")
-"""Fields that entries of earlier versions do not have; absent ones do not count into the digest."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +62,17 @@ class HistoryEntry:
     """One event in the life of a served model.
 
     Attributes:
-        event: ``intended``, ``promoted``, ``rollback_intended``, ``rolled_back``, ``abandoned`` (one that was
-            interrupted or too late, and moved nothing), ``observed`` (moved outside this history), ``restored``;
-            ``approved`` and ``rejected`` (a human, of a verdict); ``lift_intended`` and ``lifted`` (a human, of a
-            denial); ``clock_set`` (time goes on from here); ``begun_anew`` (entries before this one are lost).
-        at: ISO 8601; promoter: who or what asked, or the human.
-        production_model, version, model_digest: what serves from then on (or was meant to).
+        event: ``intended``, ``promoted``, ``rollback_intended``, ``rolled_back``; ``abandoned`` (interrupted or too
+            late, and nothing changed); ``observed`` (changed by a promoter with another history); ``restored`` (the
+            alias was set back); ``approved`` and ``rejected`` (by a person, of a verdict); ``reinstatement_intended``
+            and ``reinstated`` (by a person, of a model); ``clock_set`` (the clock was set back before this entry);
+            ``loss_accepted`` (entries before this one are lost).
+        at: ISO 8601; promoter: the person or program that asked.
+        production_model, version, model_digest: what serves from then on, or was meant to.
         previous_digest: digest of the champion before, None where there was none.
-        verdict, policy_hash, test_digest: what it rests on; None where the event is no promotion.
-        approval: digest of the human's approval; reason: of a rollback, or the human's comment.
-        sequence: 0, 1, 2 ...; before: digest of the entry before; digest: of this entry without itself.
+        verdict, policy_hash, test_digest: what a promotion rests on; None for other events.
+        approval: digest of the approval; reason: of a rollback, or a person's comment.
+        sequence: 0, 1, 2 ...; before: digest of the entry before; digest: of this entry without the digest itself.
     """
 
     event: Event
@@ -77,25 +93,25 @@ class HistoryEntry:
 
 
 def append_entry(path: Path, entry: HistoryEntry) -> HistoryEntry:
-    """Chain ``entry`` to the history and write it; the caller holds ``history_lock(path)``.
+    """Append ``entry`` to the history; the entry as written. The caller holds ``history_lock(path)``.
 
     Raises:
-        EvidenceRejected: ``HISTORY_BROKEN``: the chain so far does not verify.
+        EvidenceRejected: ``HISTORY_BROKEN``: the chain so far is not intact.
     """
     entries = read_history(path)
     before = entries[-1].digest if entries else GENESIS
     chained = replace(entry, sequence=len(entries), before=before, digest="")
-    sealed = replace(chained, digest=digest_of(SCHEMA, _content(chained)))
-    lines = [json.dumps(_content(e), sort_keys=True, allow_nan=False) for e in (*entries, sealed)]
+    sealed = replace(chained, digest=digest_of(SCHEMA, asdict(chained)))
+    lines = [json.dumps(asdict(e), sort_keys=True, allow_nan=False) for e in (*entries, sealed)]
     write_text_atomically(path, "\n".join(lines) + "\n")
     return sealed
 
 
 def read_history(path: Path) -> tuple[HistoryEntry, ...]:
-    """All entries in order, the chain verified; an absent file is an empty history.
+    """All entries in order, after the chain was verified; a missing file is an empty history.
 
     Raises:
-        EvidenceRejected: ``HISTORY_BROKEN``, naming the first line that does not follow.
+        EvidenceRejected: ``HISTORY_BROKEN``, with the first line that does not follow.
     """
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     entries: list[HistoryEntry] = []
@@ -105,7 +121,7 @@ def read_history(path: Path) -> tuple[HistoryEntry, ...]:
             entry = HistoryEntry(**json.loads(line))
         except (ValueError, TypeError) as error:
             raise _broken(number, str(error)) from error
-        if entry.digest != digest_of(SCHEMA, _content(replace(entry, digest=""))):
+        if entry.digest != digest_of(SCHEMA, asdict(replace(entry, digest=""))):
             raise _broken(number, "its content was edited")
         if (entry.sequence, entry.before) != (number, before):
             raise _broken(number, "it does not follow the line before it")
@@ -114,20 +130,21 @@ def read_history(path: Path) -> tuple[HistoryEntry, ...]:
     return tuple(entries)
 
 
-def last_champion(entries: tuple[HistoryEntry, ...], production_model: str) -> HistoryEntry | None:
-    """The entry that says what serves as ``production_model`` now, or None."""
-    return next((e for e in reversed(entries) if e.production_model == production_model and e.event in SERVES), None)
+def last_champion(entries: Sequence[HistoryEntry], production_model: str) -> HistoryEntry | None:
+    """The entry of the version that serves as ``production_model`` now, or None."""
+    serving = (e for e in reversed(entries) if e.production_model == production_model and e.event in SERVING_EVENTS)
+    return next(serving, None)
 
 
-def unsettled(entries: tuple[HistoryEntry, ...], production_model: str) -> HistoryEntry | None:
-    """The intention that was interrupted before its outcome was written, or None."""
-    about = (*SETTLED_AS, *SETTLED_AS.values(), "abandoned")
-    moves = [e for e in entries if e.production_model == production_model and e.event in about]
-    return moves[-1] if moves and moves[-1].event in SETTLED_AS else None
+def interrupted_change(entries: Sequence[HistoryEntry], production_model: str) -> HistoryEntry | None:
+    """The last announcement, where its outcome was never written; or None."""
+    events = (*OUTCOME_OF, *OUTCOME_OF.values(), "abandoned")
+    changes = [e for e in entries if e.production_model == production_model and e.event in events]
+    return changes[-1] if changes and changes[-1].event in OUTCOME_OF else None
 
 
-def require_time_goes_on(entries: tuple[HistoryEntry, ...], at: datetime) -> None:
-    """Refuse a clock that stands before the last entry.
+def require_clock_not_behind(entries: Sequence[HistoryEntry], at: datetime) -> None:
+    """Refuse a clock that is behind the last entry.
 
     Raises:
         GateRefused: CLOCK_WENT_BACK.
@@ -137,13 +154,13 @@ def require_time_goes_on(entries: tuple[HistoryEntry, ...], at: datetime) -> Non
         raise GateRefused(
             "CLOCK_WENT_BACK",
             found=f"a clock at {at.isoformat(timespec='seconds')}",
-            expected=f"a time after the history's last entry, {last.isoformat(timespec='seconds')}",
-            remedy="set the clock; if it ran ahead when that entry was written, `plumbline history --repair` notes it",
+            expected=f"a time after the last entry of the history, {last.isoformat(timespec='seconds')}",
+            remedy="set the clock; if it was ahead at that entry, `plumbline history --repair` records that",
         )
 
 
 def history_lock(path: Path) -> AbstractContextManager[bool]:
-    """Hold the history for this process alone; a second promoter on the same file waits here."""
+    """Lock the history for this process; a second promoter with the same file waits here."""
     return locked(path.with_name(f".{path.name}.lock"))
 
 
@@ -151,11 +168,7 @@ def _broken(number: int, why: str) -> EvidenceRejected:
     return EvidenceRejected(
         "HISTORY_BROKEN",
         found=f"line {number + 1} of the history: {why}",
-        expected="an unbroken chain",
-        remedy="it was edited or damaged: restore the file from a backup; where there is none, move it aside (it is "
-        f"evidence) and go on with {BEGIN_ANEW}",
+        expected="an intact chain",
+        remedy="the file was edited or damaged: restore it from a backup; without a backup move it aside (it is "
+        f"evidence) and continue with {ACCEPT_LOSS}",
     )
-
-
-def _content(entry: HistoryEntry) -> dict[str, Any]:
-    return {k: v for k, v in asdict(entry).items() if v is not None or k not in _ADDED}

@@ -1,14 +1,13 @@
-"""The anchor: the registry's database remembers how far each history goes, so that a cut end is seen.
+"""How long each history is, remembered in the registry's database, so that a missing end is detected.
 
-Contract: whoever appends with a registry at hand does it within ``anchored``: under the history's lock the file is
-read and held against the anchor first, and the anchor follows at the end, also after an exception. A file that is
-longer than its anchor is in order (a kill between the two, or an entry written while the registry was down); a shorter
-one, another entry at the anchored place, or nothing where this place had a history is HISTORY_CUT. Several histories
-in one database are in order too (several workspaces, several machines): each is known by the digest of its first entry
-and by its place.
+Contract: every writer that has a registry appends within ``open_for_append``. Under the history's lock the file is
+compared with the remembered length first, and the new length is remembered at the end, also after an exception. A file
+longer than remembered is valid: a process was killed in between, or an entry was written while the registry was down.
+A shorter file, another entry at the remembered end, or no history where there was one is HISTORY_CUT.
 
-An anchor that was given up stays, marked with the entry that says so. It protects the file against whoever may write
-the file, not against whoever may write the database.
+One database can remember several histories (several workspaces or machines). Each is known by the digest of its first
+entry and by its place. The remembered length protects the file against those who may write the file. It does not
+protect against those who may write the database.
 """
 
 import socket
@@ -20,35 +19,35 @@ from pathlib import Path
 from typing import Any
 
 from spine.errors import EvidenceRejected, GateRefused
-from validation.promotion.champion_record import Seat
+from validation.promotion.champion_record import ChampionRecord
 from validation.promotion.database import connected, tables
 from validation.promotion.history import (
-    BEGIN_ANEW,
+    ACCEPT_LOSS,
     HistoryEntry,
     append_entry,
     history_lock,
     read_history,
-    require_time_goes_on,
+    require_clock_not_behind,
 )
 
-REMEDY = f"restore the file from a backup; where there is none, {BEGIN_ANEW} goes on from here and records the loss"
+REMEDY = f"restore the file from a backup; without a backup {ACCEPT_LOSS} continues from here and records the loss"
 
 
 @dataclass(frozen=True)
-class Anchor:
-    """How far a history goes.
+class HistoryLength:
+    """The remembered length of one history.
 
     Attributes:
-        genesis: digest of its first entry; place: host and path of the file.
+        first: digest of its first entry; place: host and path of the file.
         length: number of entries; last: digest of the last one.
-        ended: digest of the entry that gave it up; "" while it holds.
+        closed_by: digest of the ``loss_accepted`` entry that replaced this length; "" while it is in force.
     """
 
-    genesis: str
+    first: str
     place: str
     length: int
     last: str
-    ended: str = ""
+    closed_by: str = ""
 
 
 def place_of(ledger: Path) -> str:
@@ -57,120 +56,125 @@ def place_of(ledger: Path) -> str:
 
 
 @contextmanager
-def anchored(seat: Seat | None, ledger: Path) -> Iterator[None]:
-    """Hold the history for this process alone, whole at the beginning and remembered at the end.
+def open_for_append(record: ChampionRecord | None, ledger: Path) -> Iterator[None]:
+    """Lock the history, check that no entry is missing, and remember the new length at the end.
 
     Args:
-        seat: where it is remembered; None (no database is named): it is held, and nothing else.
+        record: names the database; None where no database is named, and then the history is only locked.
 
     Raises:
-        GateRefused: HISTORY_CUT, REGISTRY_UNAVAILABLE: nothing was written. EvidenceRejected: HISTORY_BROKEN.
+        GateRefused: HISTORY_CUT, REGISTRY_UNAVAILABLE: nothing was written.
+        EvidenceRejected: HISTORY_BROKEN.
     """
     with history_lock(ledger):
-        if seat is None:
+        if record is None:
             yield
             return
-        known = anchors_of(seat)
-        _require_whole(known, ledger)
+        known = known_lengths(record)
+        _require_complete(known, ledger)
         try:
             yield
         finally:
-            # Where the registry went meanwhile, the reason it went for is told; a file ahead of its anchor is in order.
+            # An error here would hide the one that ended the block, and a file longer than remembered is valid.
             with suppress(GateRefused, EvidenceRejected):
-                _remember(seat, ledger, known)
+                _remember(record, ledger, known)
 
 
-def anchors_of(seat: Seat) -> tuple[Anchor, ...]:
-    """Every history that the database knows of the seat's model, also those that were given up."""
+def known_lengths(record: ChampionRecord) -> tuple[HistoryLength, ...]:
+    """The length of every history of this registered model that the database knows, closed ones too."""
     table = tables().histories
-    with connected(seat.database) as connection:
-        rows = connection.execute(table.select().where(table.c.model == seat.production_model)).all()
-    return tuple(Anchor(r.genesis, r.place, r.length, r.last, r.ended) for r in rows)
+    with connected(record.database) as connection:
+        rows = connection.execute(table.select().where(table.c.model == record.production_model)).all()
+    return tuple(HistoryLength(r.first, r.place, r.length, r.last, r.closed_by) for r in rows)
 
 
-def broken_anchors(known: Sequence[Anchor], entries: Sequence[HistoryEntry], place: str) -> list[tuple[Anchor, str]]:
-    """(anchor, what is wrong) for each that the history does not keep."""
-    genesis = entries[0].digest if entries else ""
-    mine = [a for a in known if not a.ended and (a.genesis == genesis or a.place == place)]
-    return [(anchor, fault) for anchor in mine if (fault := _fault(anchor, entries))]
+def length_faults(
+    known: Sequence[HistoryLength], entries: Sequence[HistoryEntry], place: str
+) -> list[tuple[HistoryLength, str]]:
+    """Each remembered length that the history at ``place`` does not have, and what was found instead."""
+    first = entries[0].digest if entries else ""
+    mine = [a for a in known if not a.closed_by and (a.first == first or a.place == place)]
+    return [(length, fault) for length in mine if (fault := _fault(length, entries))]
 
 
-def begin_anew(seat: Seat, ledger: Path, entry: HistoryEntry) -> HistoryEntry:
-    """Give the broken anchors of a lost history up, and write who did so and what is lost; that entry.
+def accept_loss(record: ChampionRecord, ledger: Path, entry: HistoryEntry) -> HistoryEntry:
+    """Close the lengths that a cut history does not have, and write who accepted the loss; the entry as written.
 
     Args:
-        entry: ``begun_anew``, with the human's reason; what is lost is put before it.
+        entry: ``loss_accepted`` with the person's reason; a description of the loss is put before the reason.
 
     Raises:
-        GateRefused: HISTORY_WHOLE: nothing is lost; CLOCK_WENT_BACK. EvidenceRejected: HISTORY_BROKEN.
+        GateRefused: HISTORY_COMPLETE: no entry is missing; CLOCK_WENT_BACK.
+        EvidenceRejected: HISTORY_BROKEN.
     """
     with history_lock(ledger):
         entries, place = read_history(ledger), place_of(ledger)
-        known = anchors_of(seat)
-        broken = [anchor for anchor, _ in broken_anchors(known, entries, place)]
+        known = known_lengths(record)
+        broken = [length for length, _ in length_faults(known, entries, place)]
         if not broken:
             raise GateRefused(
-                "HISTORY_WHOLE",
-                found=f"a history of {len(entries)} entries in which nothing is missing",
-                expected="one that is cut or lost",
-                remedy="nothing needs to begin anew; `plumbline history` shows it",
+                "HISTORY_COMPLETE",
+                found=f"a history of {len(entries)} entries in which none is missing",
+                expected="a history that is cut or lost",
+                remedy="there is no loss to accept; `plumbline history` shows the history",
             )
-        require_time_goes_on(entries, datetime.fromisoformat(entry.at))
+        require_clock_not_behind(entries, datetime.fromisoformat(entry.at))
         longest = max(broken, key=lambda a: a.length)
         lost = f"lost: {longest.length} entries up to {longest.last[:12]}; the file held {len(entries)}"
         written = append_entry(ledger, replace(entry, reason=f"{lost}; {entry.reason}"))
-        _give_up(seat, broken, written)
-        _remember(seat, ledger, [anchor for anchor in known if anchor not in broken])
+        _close(record, broken, written)
+        _remember(record, ledger, [length for length in known if length not in broken])
     return written
 
 
-def _fault(anchor: Anchor, entries: Sequence[HistoryEntry]) -> str:
+def _fault(length: HistoryLength, entries: Sequence[HistoryEntry]) -> str:
+    end = f"{length.length} entries up to {length.last[:12]}"
     if not entries:
-        return f"no entry, of {anchor.length}"
-    if entries[0].digest != anchor.genesis:
-        return f"another history, in the place of one with {anchor.length} entries up to {anchor.last[:12]}"
-    if len(entries) < anchor.length:
-        return f"{len(entries)} entries, of {anchor.length} up to {anchor.last[:12]}"
-    found = entries[anchor.length - 1].digest
-    return "" if found == anchor.last else f"entry {anchor.length - 1} is {found[:12]}, not {anchor.last[:12]}"
+        return f"no entry, instead of {end}"
+    if entries[0].digest != length.first:
+        return f"another history, instead of {end}"
+    if len(entries) < length.length:
+        return f"{len(entries)} entries, instead of {end}"
+    found = entries[length.length - 1].digest
+    return "" if found == length.last else f"entry {length.length - 1} is {found[:12]}, instead of {length.last[:12]}"
 
 
-def _require_whole(known: Sequence[Anchor], ledger: Path) -> None:
-    broken = broken_anchors(known, read_history(ledger), place_of(ledger))
+def _require_complete(known: Sequence[HistoryLength], ledger: Path) -> None:
+    broken = length_faults(known, read_history(ledger), place_of(ledger))
     if broken:
-        anchor, fault = broken[0]
+        length, fault = broken[0]
         raise GateRefused(
             "HISTORY_CUT",
             found=f"{ledger.name}: {fault}",
-            expected=f"the {anchor.length} entries that {anchor.place} had",
+            expected=f"the {length.length} entries that {length.place} had",
             remedy=REMEDY,
         )
 
 
-def _remember(seat: Seat, ledger: Path, known: Sequence[Anchor]) -> None:
-    """Note how far it goes now, unless it was cut while it was held."""
+def _remember(record: ChampionRecord, ledger: Path, known: Sequence[HistoryLength]) -> None:
+    """Remember the present length, unless the history was cut while it was open."""
     entries, place = read_history(ledger), place_of(ledger)
-    if not entries or broken_anchors(known, entries, place):
+    if not entries or length_faults(known, entries, place):
         return
-    now = Anchor(entries[0].digest, place, len(entries), entries[-1].digest)
+    now = HistoryLength(entries[0].digest, place, len(entries), entries[-1].digest)
     if now in known:
         return
-    with connected(seat.database) as connection:
-        _write(connection, seat.production_model, now)
+    with connected(record.database) as connection:
+        _write(connection, record.production_model, now)
 
 
-def _write(connection: Any, model: str, anchor: Anchor) -> None:
+def _write(connection: Any, model: str, length: HistoryLength) -> None:
     table = tables().histories
-    key = {"model": model, "genesis": anchor.genesis, "place": anchor.place, "ended": anchor.ended}
-    values = {"length": anchor.length, "last": anchor.last}
-    of_it = [table.c[name] == value for name, value in key.items()]
-    if connection.execute(table.update().where(*of_it).values(**values)).rowcount == 0:
+    key = {"model": model, "first": length.first, "place": length.place, "closed_by": length.closed_by}
+    values = {"length": length.length, "last": length.last}
+    rows = [table.c[name] == value for name, value in key.items()]
+    if connection.execute(table.update().where(*rows).values(**values)).rowcount == 0:
         connection.execute(table.insert().values(**key, **values))
 
 
-def _give_up(seat: Seat, anchors: Sequence[Anchor], entry: HistoryEntry) -> None:
+def _close(record: ChampionRecord, lengths: Sequence[HistoryLength], entry: HistoryEntry) -> None:
     table = tables().histories
-    with connected(seat.database) as connection:
-        for a in anchors:
-            of_it = (table.c.model == seat.production_model, table.c.genesis == a.genesis, table.c.place == a.place)
-            connection.execute(table.update().where(*of_it, table.c.ended == "").values(ended=entry.digest))
+    with connected(record.database) as connection:
+        for a in lengths:
+            rows = (table.c.model == record.production_model, table.c.first == a.first, table.c.place == a.place)
+            connection.execute(table.update().where(*rows, table.c.closed_by == "").values(closed_by=entry.digest))

@@ -1,8 +1,9 @@
-"""Lifting: a human says that a model which was rolled back from, or refused, may serve again.
+"""Reinstatement: a person permits a model to serve again that a rollback has left, or that a person has refused.
 
-Contract: named, with a comment, by somebody else than the author, in the history and in the database or in neither; a
-kill between the two is settled like any other move. One lifting takes away all that stands against the model. It does
-not serve by that: it may be judged and promoted as any other, and be returned to.
+Contract: a reinstatement is signed, has a comment, and comes from a person other than the author. It is written to the
+history and to the database or to neither; a kill between the two is completed like any other change. It removes the
+denial and every refusal of the model. It does not deploy the model: the model can be judged and promoted, or a
+rollback can return to it.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,24 +12,46 @@ from datetime import datetime
 from pathlib import Path
 
 from spine.errors import GateRefused
-from validation.promotion.approval import Word, require_other_person, require_signed, sealed_refusals
+from validation.promotion.approval import SignOff, require_other_person, require_signed, sealed_refusals
 from validation.promotion.champion import TAG, open_registry, version_numbered
-from validation.promotion.champion_change import mirror, settle
-from validation.promotion.champion_record import Denial, Seat, open_seat
-from validation.promotion.history import SETTLED_AS, HistoryEntry, append_entry, read_history, require_time_goes_on
-from validation.promotion.history_length import anchored
-from validation.promotion.promote import refusing
+from validation.promotion.champion_change import sync, sync_aliases
+from validation.promotion.champion_record import ChampionRecord, Denial, ServingVersion, open_champion_record
+from validation.promotion.history import OUTCOME_OF, HistoryEntry, append_entry, read_history, require_clock_not_behind
+from validation.promotion.history_length import open_for_append
 from validation.promotion.refusals import Refusal, standing_refusals
+from validation.promotion.registry_errors import errors_as_refusals
 
-_SHORTEST = 8
+_SHORTEST_DIGEST = 8
 
 
 @dataclass(frozen=True)
-class Lifted:
-    """What stood against a model and does not any more.
+class ReinstatementRequest:
+    """What ``reinstate`` needs.
 
     Attributes:
-        digest: of the model; denial: of a rollback, None without one; refusals: by humans.
+        tracking_uri, production_model: where; ledger_path: the history.
+        model: a version, or the beginning of a digest.
+        sign_off: who decides and why; at: when.
+        author: digest of a model -> its author by its run, None where none is known.
+        approvals: folder of the sealed records, for refusals that the history has lost.
+    """
+
+    tracking_uri: str
+    production_model: str
+    ledger_path: Path
+    model: str
+    sign_off: SignOff
+    at: datetime
+    author: Callable[[str], str | None]
+    approvals: Path | None = None
+
+
+@dataclass(frozen=True)
+class Reinstatement:
+    """What was removed from a model.
+
+    Attributes:
+        digest: of the model; denial: of a rollback, None without one; refusals: by persons.
     """
 
     digest: str
@@ -36,56 +59,62 @@ class Lifted:
     refusals: tuple[Refusal, ...]
 
 
-def lift_denial(
-    tracking_uri: str, production_model: str, *, ledger_path: Path, model: str, word: Word, at: datetime,
-    author: Callable[[str], str | None], approvals: Path | None = None,
-) -> Lifted:  # fmt: skip
-    """Lift what stands against ``model`` (a version, or the beginning of its digest).
-
-    Args:
-        author: who made the model of a digest, by its run; None where nobody can tell.
-        approvals: folder of the sealed words, where refusals lie that the history has lost.
+def reinstate(request: ReinstatementRequest) -> Reinstatement:
+    """Remove the denial and the refusals of a model.
 
     Raises:
-        GateRefused: APPROVAL_EMPTY (no name or comment), NOT_DENIED, SAME_PERSON (the author lifts nothing of their
-            own), AUTHOR_UNKNOWN, HISTORY_CUT, HISTORY_BROKEN, CLOCK_WENT_BACK, REGISTRY_UNAVAILABLE, EVIDENCE_* (a
-            sealed word is altered): nothing was lifted.
+        GateRefused: APPROVAL_EMPTY (no name or comment), NOT_DENIED, SAME_PERSON (the author), AUTHOR_UNKNOWN,
+            HISTORY_CUT, HISTORY_BROKEN, CLOCK_WENT_BACK, REGISTRY_UNAVAILABLE, EVIDENCE_* (a sealed record is
+            altered): nothing changed.
     """
-    require_signed(word)
-    with refusing():
-        client, seat = open_registry(tracking_uri), open_seat(tracking_uri, production_model)
-        with anchored(seat, ledger_path):
-            require_time_goes_on(read_history(ledger_path), at)
-            holder = settle(client, seat, ledger_path, at)
-            version = version_numbered(client, production_model, model) if model.isdigit() else None
-            against = standing_refusals(read_history(ledger_path), sealed_refusals(approvals) if approvals else ())
-            named = version.tags.get(TAG + "model_digest", "") if version is not None else model
-            lifted = _find(seat, against, named)
-            require_other_person(word.approver, author(lifted.digest))
-            entry = HistoryEntry(
-                "lift_intended", at.isoformat(), word.approver.strip(), production_model,
-                str(version.version) if version is not None else "", lifted.digest, holder.digest if holder else None,
-                reason=word.comment.strip(),
-            )  # fmt: skip
-            announced = append_entry(ledger_path, entry)
-            said = Denial(lifted.digest, entry.reason or "", entry.promoter, entry.at)
-            seat.lift(said, announced.digest, denied=lifted.denial is not None)
-            append_entry(ledger_path, replace(entry, event=SETTLED_AS[entry.event]))
-            if holder is not None:
-                mirror(client, seat)  # the version's state follows
-    return lifted
+    require_signed(request.sign_off)
+    model, ledger = request.production_model, request.ledger_path
+    with errors_as_refusals():
+        client, record = open_registry(request.tracking_uri), open_champion_record(request.tracking_uri, model)
+        with open_for_append(record, ledger):
+            require_clock_not_behind(read_history(ledger), request.at)
+            serving = sync(client, record, ledger, request.at)
+            version = version_numbered(client, model, request.model) if request.model.isdigit() else None
+            sealed = sealed_refusals(request.approvals) if request.approvals else ()
+            refusals = standing_refusals(read_history(ledger), sealed)
+            digest = version.tags.get(TAG + "model_digest", "") if version is not None else request.model
+            found = _find(record, refusals, digest)
+            require_other_person(request.sign_off.approver, request.author(found.digest))
+            entry = _announcement(request, str(version.version) if version is not None else "", found.digest, serving)
+            announced = append_entry(ledger, entry)
+            why = Denial(found.digest, entry.reason or "", entry.promoter, entry.at)
+            record.reinstate(why, announced.digest, denied=found.denial is not None)
+            append_entry(ledger, replace(entry, event=OUTCOME_OF[entry.event]))
+            if serving is not None:
+                sync_aliases(client, record)  # the state of the version changes too
+    return found
 
 
-def _find(seat: Seat, refusals: Sequence[Refusal], digest: str) -> Lifted:
-    denials = seat.denials()
-    mine = [r for r in refusals if r.production_model == seat.production_model]
+def _announcement(
+    request: ReinstatementRequest, version: str, digest: str, serving: ServingVersion | None
+) -> HistoryEntry:
+    return HistoryEntry(
+        event="reinstatement_intended",
+        at=request.at.isoformat(),
+        promoter=request.sign_off.approver.strip(),
+        production_model=request.production_model,
+        version=version,
+        model_digest=digest,
+        previous_digest=serving.digest if serving else None,
+        reason=request.sign_off.comment.strip(),
+    )
+
+
+def _find(record: ChampionRecord, refusals: Sequence[Refusal], digest: str) -> Reinstatement:
+    denials = record.denials()
+    mine = [r for r in refusals if r.production_model == record.production_model]
     known = dict.fromkeys((*denials, *(r.model for r in mine)))
-    found = [d for d in known if len(digest) >= _SHORTEST and d.startswith(digest)]
+    found = [d for d in known if len(digest) >= _SHORTEST_DIGEST and d.startswith(digest)]
     if len(found) == 1:
-        return Lifted(found[0], denials.get(found[0]), tuple(r for r in mine if r.model == found[0]))
+        return Reinstatement(found[0], denials.get(found[0]), tuple(r for r in mine if r.model == found[0]))
     raise GateRefused(
         "NOT_DENIED",
-        found=f"{len(found)} denied or refused models of {digest[:12] or 'no digest'}",
-        expected=f"one of those that are: {', '.join(d[:12] for d in known) or 'none'}",
-        remedy=f"name its version, or at least {_SHORTEST} characters of its digest",
+        found=f"{len(found)} denied or refused models with digest {digest[:12] or '(none)'}",
+        expected=f"one of the denied or refused models: {', '.join(d[:12] for d in known) or 'there is none'}",
+        remedy=f"name its version, or at least {_SHORTEST_DIGEST} characters of its digest",
     )

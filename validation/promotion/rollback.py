@@ -1,8 +1,8 @@
-"""Rollback: back to the last good model, in one move, with a reason that stays.
+"""Rollback: back to the last good model in one change, with a reason that is recorded.
 
-Contract: a target must have served, must not be denied, must still have the bytes it was promoted with and must answer
-the bundled study; the model that is left goes on the deny-list in the same transaction. Who served is read from the
-history and from the registry's versions, so one of them may be lost, and so may the alias.
+Contract: the target must have served, must be neither denied nor refused, must have the bytes it was promoted with, and
+must pass the smoke test. The model that is left is denied in the same transaction. The models that served are read from
+the history and from the registry's versions, so either may be lost, and so may the alias.
 """
 
 import tempfile
@@ -14,37 +14,43 @@ from typing import TYPE_CHECKING
 
 from spine.errors import GateRefused, PlumblineError
 from spine.model_digest import find_model_folder, model_digest
-from validation.gates.policy import PhantomStudy
+from validation.gates.policy import VirtualStudyLimits
 from validation.promotion.champion import (
     SERVED_STATES,
     TAG,
     Champion,
-    altered,
     download,
+    model_altered,
     open_registry,
     version_numbered,
     versions_of,
 )
-from validation.promotion.champion_change import move, settle
-from validation.promotion.champion_record import Denial, Holder, Seat, open_seat
-from validation.promotion.history import SERVES, HistoryEntry, last_champion, read_history, require_time_goes_on
-from validation.promotion.history_length import anchored
-from validation.promotion.promote import refusing
+from validation.promotion.champion_change import change_champion, sync
+from validation.promotion.champion_record import ChampionRecord, Denial, ServingVersion, open_champion_record
+from validation.promotion.history import (
+    SERVING_EVENTS,
+    HistoryEntry,
+    last_champion,
+    read_history,
+    require_clock_not_behind,
+)
+from validation.promotion.history_length import open_for_append
 from validation.promotion.refusals import standing_refusals
-from validation.promotion.smoke_test import AskPhantom, require_smoke_test
+from validation.promotion.registry_errors import errors_as_refusals
+from validation.promotion.smoke_test import MeasureVirtualStudy, require_smoke_test
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is asked for.
+class RollbackRequest:
+    """What ``rollback`` needs.
 
     Attributes:
         tracking_uri, production_model: where; ledger_path: the history.
-        reason: why the present model must go; promoter: who says so; at: when.
-        ask_phantom, limits: the smoke test a target must pass.
+        reason: why the present model must not serve; promoter: who decides; at: when.
+        measure_virtual_study, limits: the smoke test that the target must pass.
         to: version to return to; None: the last good one.
     """
 
@@ -54,8 +60,8 @@ class Order:
     reason: str
     promoter: str
     at: datetime
-    ask_phantom: AskPhantom | None
-    limits: PhantomStudy
+    measure_virtual_study: MeasureVirtualStudy | None
+    limits: VirtualStudyLimits
     to: str | None = None
 
 
@@ -64,8 +70,8 @@ class Rollback:
     """A rollback that happened.
 
     Attributes:
-        champion: the model that serves again; left: digest of the one that went.
-        passed_over: newer ones that were not good, each with the reason.
+        champion: the model that serves again; left: digest of the model that was left.
+        passed_over: newer models that were not good, each with the reason.
         history_entry: digest of the last entry of the history.
     """
 
@@ -76,145 +82,168 @@ class Rollback:
 
 
 @dataclass(frozen=True)
-class Served:
-    """A version that served once."""
+class FormerChampion:
+    """A version that served before."""
 
     version: str
     digest: str
 
 
-def rollback(order: Order) -> Rollback:
-    """Return to ``order.to`` or the last good model, or refuse.
+def rollback(request: RollbackRequest) -> Rollback:
+    """Return to ``request.to`` or the last good model, or refuse.
 
     Raises:
         GateRefused: NO_REASON, NO_CHAMPION, ROLLBACK_UNKNOWN (the target never served), ROLLBACK_REFUSED (it is denied,
             altered, gone or fails the smoke test; the next good one is named), NO_GOOD_MODEL, SMOKE_TEST_ABSENT,
-            STALE_CHAMPION, REGISTRY_UNAVAILABLE, HISTORY_* (broken, cut), CLOCK_WENT_BACK: nothing moved;
-            MOVE_UNFINISHED.
+            STALE_CHAMPION, REGISTRY_UNAVAILABLE, HISTORY_* (broken, cut), CLOCK_WENT_BACK: nothing changed;
+            CHANGE_UNFINISHED.
     """
-    _require_order(order)
-    with refusing():
-        client, seat = open_registry(order.tracking_uri), open_seat(order.tracking_uri, order.production_model)
-    with refusing(), anchored(seat, order.ledger_path):
-        require_time_goes_on(read_history(order.ledger_path), order.at)
-        holder = _leaving(client, seat, order)
-        before = served_before(client, read_history(order.ledger_path), holder, order.production_model)
-        chosen, passed_over = _choose(client, seat, order, before)
-        older = before[before.index(chosen) + 1 :]
-        denied = seat.denials()
+    _require_complete(request)
+    model, ledger, reason = request.production_model, request.ledger_path, request.reason.strip()
+    with errors_as_refusals():
+        client, record = open_registry(request.tracking_uri), open_champion_record(request.tracking_uri, model)
+    with errors_as_refusals(), open_for_append(record, ledger):
+        require_clock_not_behind(read_history(ledger), request.at)
+        serving = _require_serving(client, record, request)
+        before = former_champions(client, read_history(ledger), serving, model)
+        target, passed_over = _choose(record, request, before)
+        denied = record.denials()
+        older = before[before.index(target) + 1 :]
         previous = next((s.version for s in older if s.digest not in denied), "")
-        deny = Denial(holder.digest, order.reason.strip(), order.promoter, order.at.isoformat())
-        entry = _intention(client, order, chosen, holder)
-        champion, done = move(client, seat, order.ledger_path, entry, holder, previous=previous, deny=deny)
-    return Rollback(champion, holder.digest, passed_over, done.digest)
+        deny = Denial(serving.digest, reason, request.promoter, request.at.isoformat())
+        entry = _announcement(client, request, target, serving)
+        champion, done = change_champion(client, record, ledger, entry, serving, previous=previous, deny=deny)
+    return Rollback(champion, serving.digest, passed_over, done.digest)
 
 
-def served_before(
-    client: "MlflowClient", entries: Sequence[HistoryEntry], holder: Holder, production_model: str
-) -> list[Served]:
-    """Versions that served before ``holder``, last one first, each model once; by the history, then by the registry."""
-    of_history = [e for e in reversed(entries) if e.production_model == production_model and e.event in SERVES]
-    told = [Served(e.version, e.model_digest) for e in of_history]
+def former_champions(
+    client: "MlflowClient", entries: Sequence[HistoryEntry], serving: ServingVersion, production_model: str
+) -> list[FormerChampion]:
+    """Models that served before ``serving``, the last one first, each once: from the history, then the registry."""
+    written = [e for e in reversed(entries) if e.production_model == production_model and e.event in SERVING_EVENTS]
+    found = [FormerChampion(e.version, e.model_digest) for e in written]
     known = [v for v in versions_of(client, production_model) if v.tags.get(TAG + "state") in SERVED_STATES]
     known.sort(key=lambda v: int(v.version), reverse=True)
-    told += [Served(str(v.version), v.tags.get(TAG + "model_digest", "")) for v in known]
-    found: dict[str, Served] = {}
-    for served in told:
-        if served.digest != holder.digest:
-            found.setdefault(served.digest, served)
-    return list(found.values())
+    found += [FormerChampion(str(v.version), v.tags.get(TAG + "model_digest", "")) for v in known]
+    first: dict[str, FormerChampion] = {}
+    for former in found:
+        if former.digest != serving.digest:
+            first.setdefault(former.digest, former)
+    return list(first.values())
 
 
-def _require_order(order: Order) -> None:
-    if not order.reason.strip():
-        raise _refused("NO_REASON", "a rollback without a reason", "why the present model must not serve", "say why")
-    if order.ask_phantom is None:
-        remedy = "roll back with `plumbline rollback`, which hands one in"
-        raise _refused("SMOKE_TEST_ABSENT", "no way to ask a model", "a target that was asked before it serves", remedy)
+def _require_complete(request: RollbackRequest) -> None:
+    if not request.reason.strip():
+        raise GateRefused(
+            "NO_REASON",
+            found="a rollback without a reason",
+            expected="why the present model must not serve",
+            remedy="give the reason",
+        )
+    if request.measure_virtual_study is None:
+        raise GateRefused(
+            "SMOKE_TEST_ABSENT",
+            found="no way to run a model",
+            expected="a target that is run before it serves",
+            remedy="use `plumbline rollback`, which runs it",
+        )
 
 
-def _leaving(client: "MlflowClient", seat: Seat, order: Order) -> Holder:
-    """Who sits; where neither seat nor alias knows, the last champion of the history is seated first."""
+def _require_serving(client: "MlflowClient", record: ChampionRecord, request: RollbackRequest) -> ServingVersion:
+    """The version that serves. An empty champion record is filled from the alias, else from the history."""
     try:
-        holder = settle(client, seat, order.ledger_path, order.at)
+        serving = sync(client, record, request.ledger_path, request.at)
     except GateRefused as refusal:
         if refusal.code not in ("VERSION_GONE", "CHAMPION_UNKNOWN"):
             raise
-        holder = seat.holder()
-    last = last_champion(read_history(order.ledger_path), order.production_model)
-    if holder is None and last is not None:
-        holder = seat.change(None, Holder(last.version, last.model_digest))
-    if holder is None:
-        raise _refused("NO_CHAMPION", "no model that serves", "one to return from", "promote a model")
-    return holder
+        serving = record.serving()
+    last = last_champion(read_history(request.ledger_path), request.production_model)
+    if serving is None and last is not None:
+        serving = record.change(None, ServingVersion(last.version, last.model_digest))
+    if serving is None:
+        raise GateRefused(
+            "NO_CHAMPION", found="no model that serves", expected="a champion to return from", remedy="promote a model"
+        )
+    return serving
 
 
-def _choose(client: "MlflowClient", seat: Seat, order: Order, before: list[Served]) -> tuple[Served, tuple[str, ...]]:
-    if order.to is None:
-        chosen, faults = _next_good(seat, order, before)
+def _choose(
+    record: ChampionRecord, request: RollbackRequest, before: list[FormerChampion]
+) -> tuple[FormerChampion, tuple[str, ...]]:
+    """The target, and the reasons against the models that were passed over."""
+    if request.to is None:
+        chosen, faults = _next_good(record, request, before)
         if chosen is None:
-            found = "; ".join(faults) or "no model that served before the present one"
-            raise _refused("NO_GOOD_MODEL", found, "an earlier model that still works", "promote a better model")
+            raise GateRefused(
+                "NO_GOOD_MODEL",
+                found="; ".join(faults) or "no model that served before the present one",
+                expected="an earlier model that still works",
+                remedy="promote a better model",
+            )
         return chosen, faults
-    target = next((s for s in before if s.version == order.to), None)
+    target = next((s for s in before if s.version == request.to), None)
     if target is None:
-        expected = f"one that served before: {', '.join(s.version for s in before) or 'there is none'}"
-        raise _refused("ROLLBACK_UNKNOWN", f"version {order.to}", expected, "name one of them, or leave --to out")
-    fault = _fault_of(seat, order, target)
+        raise GateRefused(
+            "ROLLBACK_UNKNOWN",
+            found=f"version {request.to}",
+            expected=f"one that served before: {', '.join(s.version for s in before) or 'there is none'}",
+            remedy="name one of them, or omit --to",
+        )
+    fault = _fault_of(record, request, target)
     if fault is not None:
-        other, _ = _next_good(seat, order, [s for s in before if s is not target])
+        other, _ = _next_good(record, request, [s for s in before if s is not target])
         offer = f"the next good one is version {other.version}: --to {other.version}" if other else "no other is good"
-        raise _refused("ROLLBACK_REFUSED", fault, "a model that may serve and works", offer)
+        raise GateRefused("ROLLBACK_REFUSED", found=fault, expected="a model that may serve and works", remedy=offer)
     return target, ()
 
 
-def _next_good(seat: Seat, order: Order, candidates: list[Served]) -> tuple[Served | None, tuple[str, ...]]:
+def _next_good(
+    record: ChampionRecord, request: RollbackRequest, candidates: list[FormerChampion]
+) -> tuple[FormerChampion | None, tuple[str, ...]]:
     faults: list[str] = []
-    for served in candidates:
-        fault = _fault_of(seat, order, served)
+    for former in candidates:
+        fault = _fault_of(record, request, former)
         if fault is None:
-            return served, tuple(faults)
+            return former, tuple(faults)
         faults.append(fault)
     return None, tuple(faults)
 
 
-def _fault_of(seat: Seat, order: Order, target: Served) -> str | None:
+def _fault_of(record: ChampionRecord, request: RollbackRequest, target: FormerChampion) -> str | None:
     """Why this version may not serve again, None where it may."""
-    denial = seat.denials().get(target.digest)
+    denial = record.denials().get(target.digest)
     if denial is not None:
-        return f"version {target.version} is denied since {denial.at[:10]} by {denial.by}: {denial.reason}"
-    said = next((r for r in standing_refusals(read_history(order.ledger_path)) if r.model == target.digest), None)
-    if said is not None:
-        return f"version {target.version} was refused on {said.at[:10]} by {said.by}: {said.comment}"
+        return f"version {target.version}, denied on {denial.at[:10]} by {denial.by}: {denial.reason}"
+    refusals = standing_refusals(read_history(request.ledger_path))
+    refusal = next((r for r in refusals if r.model == target.digest), None)
+    if refusal is not None:
+        return f"version {target.version}, refused on {refusal.at[:10]} by {refusal.by}: {refusal.comment}"
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            address = f"models:/{order.production_model}/{target.version}"
-            folder = find_model_folder(download(order.tracking_uri, address, Path(scratch)))
+            address = f"models:/{request.production_model}/{target.version}"
+            folder = find_model_folder(download(request.tracking_uri, address, Path(scratch)))
             actual = model_digest(folder)
             if actual != target.digest:
-                raise altered(actual, target.digest, "the registry")
-            require_smoke_test(order.ask_phantom, folder, target.digest, order.limits)
-    except Exception as error:  # whatever is wrong with one version, another one may still be good
-        told = f"{error.code}: {error.found}" if isinstance(error, PlumblineError) else str(error)
-        return f"version {target.version}: {' '.join(told.split())[:300]}"
+                raise model_altered(actual, target.digest, "the registry")
+            require_smoke_test(request.measure_virtual_study, folder, target.digest, request.limits)
+    except Exception as error:  # any error of one version is a reason to try the next one
+        why = f"{error.code}: {error.found}" if isinstance(error, PlumblineError) else str(error)
+        return f"version {target.version}: {' '.join(why.split())[:300]}"
     return None
 
 
-def _intention(client: "MlflowClient", order: Order, chosen: Served, holder: Holder) -> HistoryEntry:
-    version = version_numbered(client, order.production_model, chosen.version)
-    tags = version.tags if version is not None else {}
+def _announcement(
+    client: "MlflowClient", request: RollbackRequest, target: FormerChampion, serving: ServingVersion
+) -> HistoryEntry:
+    version = version_numbered(client, request.production_model, target.version)
     return HistoryEntry(
-        "rollback_intended",
-        order.at.isoformat(),
-        order.promoter,
-        order.production_model,
-        chosen.version,
-        chosen.digest,
-        holder.digest,
-        tags.get(TAG + "verdict"),
-        reason=order.reason.strip(),
+        event="rollback_intended",
+        at=request.at.isoformat(),
+        promoter=request.promoter,
+        production_model=request.production_model,
+        version=target.version,
+        model_digest=target.digest,
+        previous_digest=serving.digest,
+        verdict=version.tags.get(TAG + "verdict") if version is not None else None,
+        reason=request.reason.strip(),
     )
-
-
-def _refused(code: str, found: str, expected: str, remedy: str) -> GateRefused:
-    return GateRefused(code, found=found, expected=expected, remedy=remedy)

@@ -1,14 +1,12 @@
-"""The served copy: the bytes that were judged, under the promoter's own run and registered model.
+"""The served copy: the judged bytes, copied into a run and a registered model that belong to the promoter.
 
-Contract: a registry's own "copy" is a pointer to files the trainer can still overwrite; here the bytes are copied,
-together with the verdict and the records they rest on, and nothing that runs code when it is loaded comes along.
+Contract: MLflow's own copy of a version points at files that the trainer can still overwrite, so the bytes themselves
+are copied, with the verdict and its evidence. A file that runs code when it is loaded is refused.
 """
 
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,70 +15,38 @@ from spine.model_digest import find_model_folder, model_digest
 from spine.storage import sha256_of_tree
 from validation.gates.verdict import Verdict
 from validation.gates.verdict_text import summarise_verdict
-from validation.promotion.champion import TAG, altered, download
+from validation.promotion.champion import TAG, download, model_altered
+from validation.promotion.history_length import place_of
+from validation.promotion.promotion_request import PromotionRequest
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 UNSAFE_SUFFIXES = frozenset({".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt", ".py", ".so"})
-"""Files that run code when they are loaded; a model that brings any is not promoted."""
+"""Files that run code when they are loaded; a model with any of them is not promoted."""
 
 AUTHOR_TAG = TAG + "author"
 HISTORY_TAG = TAG + "history"
-"""Into which history a promotion writes: by it one that died is told from one that is under way elsewhere."""
+"""The history that a promotion writes into. It separates a dead promotion from one that is under way elsewhere."""
 
 PREPARED = "prepared"
-"""State of a version that was registered and has not served."""
+"""State of a version that is registered and has not served yet."""
+
 DEAD_RUNS = frozenset({"FAILED", "KILLED"})
 
 
-@dataclass(frozen=True)
-class Order:
-    """What is to be copied, from where to where, and by whom.
-
-    Attributes:
-        verdict: PROMOTE, verified; evidence: the files it rests on, itself among them.
-        tracking_uri, candidate_uri, production_model, artifact_root, promoter, at: as in ``promotion.promote``.
-        history: where the history lies (``anchor.place_of``).
-    """
-
-    verdict: Verdict
-    evidence: Sequence[Path]
-    tracking_uri: str
-    candidate_uri: str
-    production_model: str
-    promoter: str
-    at: datetime
-    artifact_root: str | None
-    history: str
-
-    @property
-    def tags(self) -> dict[str, str]:
-        """Tags of the run and the version: what they rest on."""
-        verdict = self.verdict
-        facts = {
-            "model_digest": verdict.challenger_model,
-            "verdict": verdict.digest,
-            "policy": f"{verdict.policy} version {verdict.policy_version}",
-            "policy_hash": verdict.policy_hash,
-            "test_digest": verdict.test_digest,
-            "candidate": self.candidate_uri,
-            "evidence": verdict.challenger_evidence or "",
-            "previous_digest": verdict.champion_model or "none",
-            "promoter": self.promoter,
-            "promoted_at": self.at.isoformat(),
-            "simulated": str(verdict.simulated).lower(),
-            "history": self.history,
-            "state": PREPARED,
-        }
-        return {TAG + name: value for name, value in facts.items()}
-
-
-def copy_judged_bytes(client: "MlflowClient", order: Order, inspect: Callable[[Path], None]) -> str:
-    """Copy the candidate's files into a run of the promoter and register that copy; the new version.
+def copy_judged_bytes(
+    client: "MlflowClient",
+    request: PromotionRequest,
+    verdict: Verdict,
+    evidence: Sequence[Path],
+    inspect: Callable[[Path], None],
+) -> str:
+    """Copy the candidate's files into a run of the promoter and register the copy; the new version.
 
     Args:
-        inspect: called with the copy's folder, read back, before it is registered; what it raises ends it.
+        verdict: verified, and permits the promotion; evidence: the files that it rests on, and its own.
+        inspect: called with the folder of the copy, read back, before it is registered; an exception stops the copy.
 
     Raises:
         GateRefused: CANDIDATE_ADDRESS, CANDIDATE_MISSING, CANDIDATE_RUN_DEAD, UNSAFE_FILES, MODEL_ALTERED.
@@ -88,33 +54,48 @@ def copy_judged_bytes(client: "MlflowClient", order: Order, inspect: Callable[[P
     """
     from mlflow.exceptions import MlflowException
 
+    tags, model = tags_of(request, verdict), request.production_model
     with tempfile.TemporaryDirectory() as scratch:
-        folder = _candidate(client, order, Path(scratch) / "judged")
-        run = client.create_run(
-            _experiment(client, order), tags=order.tags, run_name=f"promotion of {order.verdict.challenger_model[:12]}"
-        )
+        folder = _download_candidate(client, request, verdict, Path(scratch) / "judged")
+        name = f"promotion of {verdict.challenger_model[:12]}"
+        run = client.create_run(_experiment(client, request), tags=tags, run_name=name)
         try:
             client.log_artifacts(run.info.run_id, str(folder), "model")
-            for path in order.evidence:
+            for path in evidence:
                 client.log_artifact(run.info.run_id, str(path), f"evidence/{path.parent.name}")
-            back = download(order.tracking_uri, f"runs:/{run.info.run_id}/model", Path(scratch) / "back")
+            back = download(request.tracking_uri, f"runs:/{run.info.run_id}/model", Path(scratch) / "back")
             _require_same(folder, back)
             inspect(back)
         except BaseException:
-            with suppress(MlflowException):  # where the registry is gone, the reason it went for is the one to tell
+            with suppress(MlflowException):  # an error here must not hide the first one
                 client.set_terminated(run.info.run_id, "FAILED")
             raise
         client.set_terminated(run.info.run_id)
-    if not client.search_registered_models(f"name = '{order.production_model}'"):
-        client.create_registered_model(order.production_model, description="What serves; written by promotion alone.")
-    version = client.create_model_version(
-        order.production_model,
-        f"{run.info.artifact_uri}/model",
-        run_id=run.info.run_id,
-        tags=order.tags,
-        description=summarise_verdict(order.verdict),
-    )
+    if not client.search_registered_models(f"name = '{model}'"):
+        client.create_registered_model(model, description="The model that serves; only promotion writes here.")
+    source, description = f"{run.info.artifact_uri}/model", summarise_verdict(verdict)
+    version = client.create_model_version(model, source, run_id=run.info.run_id, tags=tags, description=description)
     return str(version.version)
+
+
+def tags_of(request: PromotionRequest, verdict: Verdict) -> dict[str, str]:
+    """Tags of the promoter's run and of the served version."""
+    tags = {
+        "model_digest": verdict.challenger_model,
+        "verdict": verdict.digest,
+        "policy": f"{verdict.policy} version {verdict.policy_version}",
+        "policy_hash": verdict.policy_hash,
+        "test_digest": verdict.test_digest,
+        "candidate": request.candidate_uri,
+        "evidence": verdict.challenger_evidence or "",
+        "previous_digest": verdict.champion_model or "none",
+        "promoter": request.promoter,
+        "promoted_at": request.at.isoformat(),
+        "simulated": str(verdict.simulated).lower(),
+        "history": place_of(request.ledger_path),
+        "state": PREPARED,
+    }
+    return {TAG + name: value for name, value in tags.items()}
 
 
 def promotions_experiment(production_model: str) -> str:
@@ -123,7 +104,7 @@ def promotions_experiment(production_model: str) -> str:
 
 
 def author_of(client: "MlflowClient", candidate_uri: str) -> str | None:
-    """Who made the candidate: its run's tag ``plumbline.author``, or MLflow's user; None where neither is known."""
+    """Author of the candidate: its run's tag ``plumbline.author``, or MLflow's user; None where neither is known."""
     from mlflow.exceptions import MlflowException
 
     kind, _, rest = candidate_uri.partition(":/")
@@ -136,57 +117,70 @@ def author_of(client: "MlflowClient", candidate_uri: str) -> str | None:
     return tags.get(AUTHOR_TAG) or tags.get("mlflow.user") or None
 
 
-def _candidate(client: "MlflowClient", order: Order, into: Path) -> Path:
-    """The candidate's files, downloaded and found to be those that were judged."""
+def _download_candidate(client: "MlflowClient", request: PromotionRequest, verdict: Verdict, into: Path) -> Path:
+    """The candidate's files, downloaded, and verified to be those that were judged."""
     from mlflow.exceptions import MlflowException
 
-    address = order.candidate_uri
+    address = request.candidate_uri
     if not address.startswith(("models:/", "runs:/")):
-        raise _refused("CANDIDATE_ADDRESS", f"the address {address!r}", "models:/... or runs:/...", "name a candidate")
+        raise GateRefused(
+            "CANDIDATE_ADDRESS",
+            found=f"the address {address!r}",
+            expected="models:/... or runs:/...",
+            remedy="name a candidate",
+        )
     try:
-        _require_living_run(client, address)
-        folder = download(order.tracking_uri, address, into)
+        _require_finished_run(client, address)
+        folder = download(request.tracking_uri, address, into)
     except (MlflowException, OSError) as error:
-        found = f"{address}, which cannot be fetched: {str(error)[:200]}"
-        raise _refused("CANDIDATE_MISSING", found, "the judged candidate", "register it again, then promote") from error
+        raise GateRefused(
+            "CANDIDATE_MISSING",
+            found=f"{address}, which cannot be fetched: {str(error)[:200]}",
+            expected="the judged candidate",
+            remedy="register it again, then promote",
+        ) from error
     unsafe = sorted(p.name for p in folder.rglob("*") if p.suffix in UNSAFE_SUFFIXES or p.is_symlink())
     if unsafe:
-        remedy = "register the exported model without code, pickles or links"
-        raise _refused("UNSAFE_FILES", ", ".join(unsafe[:5]), "a network, its contract, plain text", remedy)
+        raise GateRefused(
+            "UNSAFE_FILES",
+            found=", ".join(unsafe[:5]),
+            expected="a network, its contract, plain text",
+            remedy="register the exported model without code, pickles or links",
+        )
     actual = model_digest(find_model_folder(folder))
-    if actual != order.verdict.challenger_model:
-        raise altered(actual, order.verdict.challenger_model, "the candidate")
+    if actual != verdict.challenger_model:
+        raise model_altered(actual, verdict.challenger_model, "the candidate")
     return folder
 
 
-def _require_living_run(client: "MlflowClient", address: str) -> None:
-    """A run marked as failed or killed may still have registered a model before its process ended."""
+def _require_finished_run(client: "MlflowClient", address: str) -> None:
+    """A run that failed or was killed may have registered a model before its process ended; it is refused."""
     name, _, version = address.removeprefix("models:/").partition("/")
     if not address.startswith("models:/") or not version.isdigit():
         return
     run_id = client.get_model_version(name, version).run_id
     status = client.get_run(run_id).info.status if run_id else "FINISHED"
     if status in DEAD_RUNS:
-        remedy = "train again; a run that was given up does not promote"
-        raise _refused("CANDIDATE_RUN_DEAD", f"run {run_id} with status {status}", "a run that finished", remedy)
+        raise GateRefused(
+            "CANDIDATE_RUN_DEAD",
+            found=f"run {run_id} with status {status}",
+            expected="a run that finished",
+            remedy="train again; a run that failed or was killed is not promoted",
+        )
 
 
 def _require_same(judged: Path, copied: Path) -> None:
     ours, theirs = sha256_of_tree(judged), sha256_of_tree(copied)
     if ours != theirs:
-        raise altered(theirs, ours, "the promoter's copy, read back")
+        raise model_altered(theirs, ours, "the promoter's copy, read back")
 
 
-def _experiment(client: "MlflowClient", order: Order) -> str:
-    name, root = promotions_experiment(order.production_model), order.artifact_root
+def _experiment(client: "MlflowClient", request: PromotionRequest) -> str:
+    name, root = promotions_experiment(request.production_model), request.artifact_root
     known = client.get_experiment_by_name(name)
     if known is not None:
         return str(known.experiment_id)
-    if root is None and order.tracking_uri.startswith("sqlite:///"):
-        # MLflow would put it below the working directory of whoever happens to promote.
-        root = (Path(order.tracking_uri.removeprefix("sqlite:///")).parent / "artifacts").as_uri()
+    if root is None and request.tracking_uri.startswith("sqlite:///"):
+        # MLflow's default is below the working directory of the promoter.
+        root = (Path(request.tracking_uri.removeprefix("sqlite:///")).parent / "artifacts").as_uri()
     return str(client.create_experiment(name, artifact_location=f"{root.rstrip('/')}/{name}" if root else None))
-
-
-def _refused(code: str, found: str, expected: str, remedy: str) -> GateRefused:
-    return GateRefused(code, found=found, expected=expected, remedy=remedy)

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from validation.gates.verdict import Verdict
 from validation.promotion.approval import Approval, refusals_of
-from validation.promotion.history import SERVES, SETTLED_AS, HistoryEntry
+from validation.promotion.history import OUTCOME_OF, SERVING_EVENTS, HistoryEntry
 from validation.promotion.refusals import standing_refusals
 
 NOTHING = "nothing was done yet"
@@ -65,16 +65,20 @@ def status_of(
         (r.at, f"{_refused(r.by, r.at, r.comment)} (this model, with verdict {r.verdict[:12]})") for r in others
     ]
     rejected = [e for e in about if e.event == "rejected"]
-    lifted = [
-        e for e in entries if e.event == "lifted" and e.model_digest == verdict.challenger_model and (rejected or lost)
+    reinstated = [
+        e
+        for e in entries
+        if e.event == "reinstated" and e.model_digest == verdict.challenger_model and (rejected or lost)
     ]
-    actions += [(e.at, f"refusal lifted by {e.promoter} on {day(e.at)}: {e.reason or 'no comment'}") for e in lifted]
+    actions += [
+        (e.at, f"model reinstated by {e.promoter} on {day(e.at)}: {e.reason or 'no comment'}") for e in reinstated
+    ]
     promoted = [e for e in about if e.event == "promoted"]
     for entry in promoted:
         actions.append((entry.at, f"promoted on {day(entry.at)} as version {entry.version} by {entry.promoter}"))
         actions += _after(entry, entries)
     last = about[-1] if about else None
-    if last is not None and last.event in SETTLED_AS and not promoted:
+    if last is not None and last.event in OUTCOME_OF and not promoted:
         actions.append(
             (last.at, f"a promotion began on {day(last.at)} and was interrupted: `plumbline history --repair`")
         )
@@ -142,13 +146,13 @@ def _serves(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> bool:
 
 
 def _others(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> set[str]:
-    """Digests of the other models that served in the same place and were not rolled back from, or lifted since."""
+    """Digests of the other models that served in the same place and were not rolled back from, or reinstated since."""
     served: set[str] = set()
     denied: set[str | None] = set()
     for entry in (e for e in entries if e.production_model == promoted.production_model):
-        served |= {entry.model_digest} if entry.event in SERVES else set()
+        served |= {entry.model_digest} if entry.event in SERVING_EVENTS else set()
         denied |= {entry.previous_digest} if entry.event == "rolled_back" else set()
-        denied -= {entry.model_digest} if entry.event == "lifted" else set()
+        denied -= {entry.model_digest} if entry.event == "reinstated" else set()
     return {digest for digest in served - {promoted.model_digest} if digest not in denied}
 
 
@@ -157,5 +161,7 @@ def _moves(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> list[Hist
     return [
         e
         for e in entries
-        if e.sequence > promoted.sequence and e.production_model == promoted.production_model and e.event in SERVES
+        if e.sequence > promoted.sequence
+        and e.production_model == promoted.production_model
+        and e.event in SERVING_EVENTS
     ]

@@ -40,11 +40,11 @@ def verdict(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watc
 
 
 class ApprovalConfig(dg.Config):
-    """A human's word, given in the launchpad of the job ``promotion``.
+    """A person's approval, given in the launchpad of the job ``promotion``.
 
     Attributes:
-        approval: file or digest of a grant made with `plumbline approve`; empty: the latest one of the verdict.
-        verdict, approver, comment: instead, grant here and now: the beginning of the verdict's digest, who, and why.
+        approval: file or digest of an approval by `plumbline approve`; empty: the latest usable one of the verdict.
+        verdict, approver, comment: approve in this run instead: the beginning of the verdict's digest, who, and why.
     """
 
     approval: str = ""
@@ -53,13 +53,13 @@ class ApprovalConfig(dg.Config):
     comment: str = ""
 
     def grant(self, workspace: Workspace, params: Params) -> str:
-        """File or digest of the approval to promote with, granted first where an approver is named; may be empty."""
+        """File or digest of the approval to use, which is written first where an approver is named; may be empty."""
         if not self.approver:
             return self.approval
         from orchestration.lifecycle.approvals import approve_verdict
-        from validation.promotion.approval import Word
+        from validation.promotion.approval import SignOff
 
-        return approve_verdict(workspace, params, self.verdict, Word(self.approver, self.comment)).digest
+        return approve_verdict(workspace, params, self.verdict, SignOff(self.approver, self.comment)).digest
 
 
 @dg.asset(group_name=GROUP, owners=OWNERS, kinds={"mlflow"}, code_version="1", deps=[verdict, registered_candidate])

@@ -1,4 +1,4 @@
-"""Fits of other seeds as evidence: which are found, which are left out and why; nothing stops a verdict."""
+"""Seed evidence: which records are found, which are left out and why, and that nothing stops a verdict."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from orchestration.environment import quiet_environment
-from orchestration.lifecycle.seed_evidence import gather_siblings, seed_evidence_folder
+from orchestration.lifecycle.seed_evidence import gather_seed_evidence, seed_evidence_folder
 from spine.dataset import read_manifest
-from tests.judged_workspace import Judged, _track, judged_workspace, write_scored_record
+from tests.judged_workspace import Judged, judged_workspace, track_run, write_scored_record
 from validation.evaluation.record import EvaluationRecord, read_record, write_record
 from validation.gates.policy import DEFAULT_POLICY, read_policy
 from validation.promotion.champion import open_registry
@@ -29,7 +29,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def add_fit(judged: Judged, tmp_path: Path, digest: str, seed: str, change: Any = None) -> str:
     """Another seed's run, with its evaluation record (changed) among its artefacts."""
     workspace = judged.workspace
-    run = _track(workspace, read_manifest(workspace.dataset), digest, seed)
+    run = track_run(workspace, read_manifest(workspace.dataset), digest, seed)
     write_scored_record(read_manifest(workspace.dataset), "challenger", digest, tmp_path / seed, seed=int(seed))
     path = tmp_path / seed / "record.json"
     if change is not None:
@@ -42,7 +42,7 @@ def challenger_of(judged: Judged) -> EvaluationRecord:
     return read_record(judged.workspace.evaluation / "record.json")
 
 
-def test_only_sound_records_on_the_same_terms_are_handed_in(judged: Judged, tmp_path: Path) -> None:
+def test_only_valid_and_comparable_records_are_evidence(judged: Judged, tmp_path: Path) -> None:
     policy, challenger = read_policy(DEFAULT_POLICY), challenger_of(judged)
     assert challenger.model_digest == "a" * 64
     add_fit(judged, tmp_path, "3" * 64, "3")
@@ -55,32 +55,30 @@ def test_only_sound_records_on_the_same_terms_are_handed_in(judged: Judged, tmp_
     add_fit(judged, tmp_path, "e" * 64, "2")  # the challenger's own seed
     (path,) = [p for p in judged.workspace.artifact_root.rglob("record.json") if altered in p.parts]
     path.write_text(path.read_text().replace('"virtual"', '"VIRTUAL"', 1))
-    found = gather_siblings(judged.workspace, policy, challenger)
+    found = gather_seed_evidence(judged.workspace, policy, challenger)
     assert list(found.records) == ["3", "4"]
-    said = {word.split(",")[0]: word for word in found.left_out}
-    for seed, code in (
-        ("1", "EVIDENCE_MISSING"), ("5", "OTHER_CODE"), ("6", "OTHER_ENVIRONMENT"), ("7", "OTHER_TEST_SET"),
-        ("8", "EVIDENCE_ALTERED"), ("9", "EVIDENCE_ALTERED"),
-    ):  # fmt: skip
-        assert code in said[f"seed {seed}"]
-    assert len(found.left_out) == 6
+    reasons = {line.split(",")[0].removeprefix("seed "): line for line in found.left_out}
+    expected = {"1": "EVIDENCE_MISSING", "5": "OTHER_CODE", "6": "OTHER_ENVIRONMENT", "7": "OTHER_TEST_SET"}
+    expected |= {"8": "EVIDENCE_ALTERED", "9": "EVIDENCE_ALTERED"}
+    assert reasons.keys() == expected.keys() and len(found.left_out) == 6
+    assert all(code in reasons[seed] for seed, code in expected.items())
     kept = sorted(seed_evidence_folder(judged.workspace).iterdir())
     assert [read_record(p).digest for p in kept] == [r.digest for r in found.records.values()]
 
 
-def test_a_registry_that_does_not_answer_and_a_stranger_are_words(
+def test_an_unregistered_challenger_and_a_registry_that_fails_leave_all_out(
     judged: Judged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     policy, challenger = read_policy(DEFAULT_POLICY), challenger_of(judged)
-    stranger = gather_siblings(judged.workspace, policy, replace(challenger, model_digest="0" * 64))
-    assert (dict(stranger.records), len(stranger.left_out)) == ({}, 1)
-    assert not seed_evidence_folder(judged.workspace).exists(), "what an earlier verdict was given is gone"
+    unregistered = gather_seed_evidence(judged.workspace, policy, replace(challenger, model_digest="0" * 64))
+    assert (dict(unregistered.records), len(unregistered.left_out)) == ({}, 1)
+    assert not seed_evidence_folder(judged.workspace).exists(), "the records of an earlier verdict are deleted"
     nowhere = judged.workspace.root / "no" / "folder" / "mlflow.db"
     monkeypatch.setenv("PLUMBLINE_TRACKING_URI", f"sqlite:///{nowhere}")
-    monkeypatch.setattr("validation.promotion.champion.open_registry", _broken)
-    dead = gather_siblings(judged.workspace, policy, challenger)
+    monkeypatch.setattr("orchestration.lifecycle.seed_evidence.open_registry", _broken)
+    dead = gather_seed_evidence(judged.workspace, policy, challenger)
     assert dict(dead.records) == {}
-    assert "the registry does not say" in dead.left_out[0]
+    assert "the registry does not list the fits" in dead.left_out[0]
 
 
 def _broken(uri: str) -> Any:

@@ -1,4 +1,4 @@
-"""A desk at which promotions are asked for: a registry, an evidence folder, and models of known quality."""
+"""A model registry with an evidence folder, in which models of known quality are judged, promoted and rolled back."""
 
 import json
 import shutil
@@ -14,28 +14,36 @@ from spine.errors import GateRefused
 from spine.model_digest import model_digest
 from validation.evaluation.record import EvaluationRecord, write_record
 from validation.gates.evidence import Evidence
-from validation.gates.policy import DEFAULT_POLICY, read_policy
+from validation.gates.policy import DEFAULT_POLICY, VirtualStudyLimits, read_policy
 from validation.gates.verdict import Verdict, judge, write_verdict
-from validation.promotion.champion import open_registry
-from validation.promotion.promote import Promotion, current_champion, promote
-from validation.promotion.smoke_test import PhantomAnswer, phantom_truths
+from validation.promotion.approval import ApprovalRequest, SignOff
+from validation.promotion.audit import audit
+from validation.promotion.champion import current_champion, open_registry
+from validation.promotion.champion_record import ChampionRecord, ServingVersion
+from validation.promotion.promote import Promotion, promote
+from validation.promotion.promotion_request import PromotionRequest
+from validation.promotion.reinstatement import Reinstatement, ReinstatementRequest, reinstate
+from validation.promotion.repair import Repair, repair
+from validation.promotion.rollback import Rollback, RollbackRequest, rollback
+from validation.promotion.smoke_test import VirtualStudyResult, virtual_study_truths
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 SERVED = "plumbline"
 AUTHOR = "A. Trainer"
+REVIEWER = SignOff("R. Viewer", "looked at the worst twenty")
 
 
-def knowing_answer(folder: Path, *, seconds: float = 0.2, **other: float | None) -> PhantomAnswer:
-    """What a model that knows the bundled study says of it; keywords replace single values."""
-    truths = phantom_truths()
+def correct_result(folder: Path, *, seconds: float = 0.2, **other: float | None) -> VirtualStudyResult:
+    """The result of a model that measures the bundled study correctly; keywords replace single values."""
+    truths = virtual_study_truths()
     values: Mapping[str, float | None] = {name: value for name, (value, _) in truths.items()} | other
     units = {name: unit for name, (_, unit) in truths.items()}
-    return PhantomAnswer(model_digest(folder), values, units, ("frontal", "lateral"), seconds)
+    return VirtualStudyResult(model_digest(folder), values, units, ("frontal", "lateral"), seconds)
 
 
 @dataclass
-class Desk:
-    """A registry, an evidence folder and the way from a model's quality to an asked promotion."""
+class Registry:
+    """A registry, an evidence folder, and the steps from a model's quality to its promotion."""
 
     tracking_uri: str
     folder: Path
@@ -49,6 +57,22 @@ class Desk:
     @property
     def ledger(self) -> Path:
         return self.folder / "evidence" / "promotions.jsonl"
+
+    @property
+    def approvals(self) -> Path:
+        return self.folder / "approvals"
+
+    @property
+    def record(self) -> ChampionRecord:
+        return ChampionRecord(self.tracking_uri, SERVED)
+
+    @property
+    def serving(self) -> ServingVersion | None:
+        return self.record.serving()
+
+    def digest(self, name: str) -> str:
+        """Digest of the exported model ``name``."""
+        return model_digest(self.folder / name)
 
     def export(self, name: str) -> Path:
         model = self.folder / name
@@ -67,7 +91,7 @@ class Desk:
         """Log and register an exported model as a candidate: (address, folder of the registry's own bytes)."""
         client = open_registry(self.tracking_uri)
         known = client.get_experiment_by_name("training")
-        # A server says itself where artefacts go.
+        # A server decides itself where artefacts go.
         server = self.tracking_uri.startswith("http")
         where = None if server else (self.folder / "artifacts" / "training").as_uri()
         experiment = known.experiment_id if known else client.create_experiment("training", artifact_location=where)
@@ -81,18 +105,15 @@ class Desk:
 
     def judge(self, name: str, champion: str | None = None, **quality: Any) -> Verdict:
         """Score, judge and write the evidence of model ``name`` against the exported model ``champion``."""
-        challenger = self.scored("challenger", model_digest(self.folder / name), **quality)
-        write_record(challenger, self.folder / "evidence" / f"record-{name}.json")
-        digest = model_digest(self.folder / champion) if champion is not None else None
-        return self._write_verdict(challenger, digest)
+        return self._judge(name, self.digest(champion) if champion is not None else None, **quality)
 
     def judge_against_digest(self, name: str, champion_digest: str) -> Verdict:
         """``judge`` against a champion whose files are elsewhere."""
-        challenger = self.scored("challenger", model_digest(self.folder / name))
-        write_record(challenger, self.folder / "evidence" / f"record-{name}.json")
-        return self._write_verdict(challenger, champion_digest)
+        return self._judge(name, champion_digest)
 
-    def _write_verdict(self, challenger: EvaluationRecord, champion_digest: str | None) -> Verdict:
+    def _judge(self, name: str, champion_digest: str | None, **quality: Any) -> Verdict:
+        challenger = self.scored("challenger", self.digest(name), **quality)
+        write_record(challenger, self.folder / "evidence" / f"record-{name}.json")
         rival = None
         if champion_digest is not None:
             rival = self.scored("champion", champion_digest, noise=2.0, seed=2)
@@ -103,21 +124,78 @@ class Desk:
 
     def promote(self, address: str, policy: Path | None = None, **changes: Any) -> Promotion:
         arguments: dict[str, Any] = {
-            "promoter": "test", "at": AT, "ask_phantom": knowing_answer, "production_model": SERVED,
-        }  # fmt: skip
-        return promote(
-            self.verdict_path,
-            tracking_uri=self.tracking_uri,
-            candidate_uri=address,
-            evidence_folder=self.folder / "evidence",
-            policy_path=policy or self.policy,
-            **(arguments | changes),
-        )
+            "verdict_path": self.verdict_path,
+            "policy_path": policy or self.policy,
+            "evidence_folder": self.folder / "evidence",
+            "tracking_uri": self.tracking_uri,
+            "candidate_uri": address,
+            "production_model": SERVED,
+            "ledger_path": self.ledger,
+            "promoter": "test",
+            "at": AT,
+            "measure_virtual_study": correct_result,
+        }
+        return promote(PromotionRequest(**(arguments | changes)))
 
     def refuses(self, address: str, code: str, policy: Path | None = None, **changes: Any) -> GateRefused:
         before = current_champion(self.tracking_uri, SERVED)
         with pytest.raises(GateRefused) as refusal:
             self.promote(address, policy, **changes)
         assert refusal.value.code == code
-        assert current_champion(self.tracking_uri, SERVED) == before, "a refusal moved the alias"
+        assert current_champion(self.tracking_uri, SERVED) == before, "a refusal changed the alias"
         return refusal.value
+
+    def decide(
+        self,
+        decide: Callable[[ApprovalRequest], Path],
+        verdict: Verdict,
+        sign_off: SignOff = REVIEWER,
+        **changes: Any,
+    ) -> Path:
+        """Call ``grant`` or ``reject``; the path of the sealed record."""
+        arguments: dict[str, Any] = {
+            "verdict": verdict,
+            "policy": read_policy(self.policy),
+            "sign_off": sign_off,
+            "at": AT,
+            "author": AUTHOR,
+            "production_model": SERVED,
+            "folder": self.approvals,
+            "ledger_path": self.ledger,
+            "record": self.record,
+        }
+        return decide(ApprovalRequest(**(arguments | changes)))
+
+    def roll_back(self, **changes: Any) -> Rollback:
+        arguments: dict[str, Any] = {
+            "tracking_uri": self.tracking_uri,
+            "production_model": SERVED,
+            "ledger_path": self.ledger,
+            "reason": "wrong side in 3 of 40 radiographs",
+            "promoter": "R. Viewer",
+            "at": AT,
+            "measure_virtual_study": correct_result,
+            "limits": VirtualStudyLimits(),
+        }
+        return rollback(RollbackRequest(**(arguments | changes)))
+
+    def reinstate(self, model: str, sign_off: SignOff = REVIEWER, **changes: Any) -> Reinstatement:
+        arguments: dict[str, Any] = {
+            "tracking_uri": self.tracking_uri,
+            "production_model": SERVED,
+            "ledger_path": self.ledger,
+            "model": model,
+            "sign_off": sign_off,
+            "at": AT,
+            "author": lambda _: AUTHOR,
+            "approvals": self.approvals,
+        }
+        return reinstate(ReinstatementRequest(**(arguments | changes)))
+
+    def repair(self, **changes: Any) -> Repair:
+        arguments: dict[str, Any] = {"ledger_path": self.ledger, "promoter": "test", "at": AT}
+        return repair(self.tracking_uri, SERVED, **(arguments | changes))
+
+    def faults(self) -> list[str]:
+        """Codes of the faults that the audit finds."""
+        return [fault.code for fault in audit(self.tracking_uri, SERVED, self.ledger)]

@@ -1,7 +1,7 @@
-"""With MLflow's accounts switched on a trainer cannot touch what is served.
+"""With MLflow's accounts on, a trainer cannot change what is served.
 
-Candidates and the served model are two registered models, and promotion writes into an experiment of its own: so the
-accounts of MLflow's own server (`--app-name basic-auth`) are enough to keep them apart. This test starts such a server.
+Candidates and the served model are two registered models, and promotion writes into an experiment of its own, so the
+accounts of MLflow's own server (`--app-name basic-auth`) separate them. This test starts such a server.
 """
 
 import shutil
@@ -15,11 +15,11 @@ import requests
 
 from orchestration.services.processes import Service, Supervised, free_port
 from spine.errors import GateRefused
-from tests.validation.promotion.registry import SERVED, Desk
+from tests.validation.promotion.registry import SERVED, Registry
 from validation.evaluation.record import EvaluationRecord
 from validation.promotion.champion import current_champion, fetch_champion, open_registry
 from validation.promotion.champion_record import DATABASE_VARIABLE
-from validation.promotion.promote import refusing
+from validation.promotion.registry_errors import errors_as_refusals
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
@@ -38,7 +38,7 @@ def signed_in(name: str) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[str]:
-    """A server that asks who one is, as docs/promotion.md sets it up."""
+    """A server with accounts, set up as docs/promotion.md describes."""
     folder = tmp_path_factory.mktemp("accounts")
     shutil.copy(empty_database, folder / "mlflow.db")
     (folder / "auth.ini").write_text(
@@ -68,32 +68,34 @@ def server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> It
 
 
 def administer(address: str, endpoint: str, **what: str) -> None:
-    """Ask by HTTP: MLflow's own client of accounts loads the whole server to do the same."""
+    """Call the server over HTTP: MLflow's own client of accounts would load the whole server."""
     account = (ADMIN, f"{ADMIN}-password")
     requests.post(f"{address}/api/{endpoint}", json=what, auth=account, timeout=60).raise_for_status()
 
 
 @pytest.fixture
-def desk(server: str, tmp_path: Path, scored: Callable[..., EvaluationRecord], monkeypatch: pytest.MonkeyPatch) -> Desk:
+def registry(
+    server: str, tmp_path: Path, scored: Callable[..., EvaluationRecord], monkeypatch: pytest.MonkeyPatch
+) -> Registry:
     (tmp_path / "evidence").mkdir()
-    monkeypatch.setenv(DATABASE_VARIABLE, f"sqlite:///{tmp_path / 'seats.db'}")
-    (tmp_path / "seats.db").touch()
-    return Desk(server, tmp_path, scored)
+    monkeypatch.setenv(DATABASE_VARIABLE, f"sqlite:///{tmp_path / 'champions.db'}")
+    (tmp_path / "champions.db").touch()
+    return Registry(server, tmp_path, scored)
 
 
-def test_a_trainer_cannot_touch_what_is_served(desk: Desk, tmp_path: Path) -> None:
+def test_a_trainer_cannot_change_what_is_served(registry: Registry, tmp_path: Path) -> None:
     from mlflow.exceptions import MlflowException
 
     with signed_in(TRAINER):
-        address, _ = desk.register("first")
-        desk.judge("first", noise=2.0, seed=2)
+        address, _ = registry.register("first")
+        registry.judge("first", noise=2.0, seed=2)
         with pytest.raises(GateRefused) as refusal:
-            desk.promote(address)
+            registry.promote(address)
     assert refusal.value.code == "NOT_PERMITTED"
     with signed_in(PROMOTER):
-        champion = desk.promote(address).champion
+        champion = registry.promote(address).champion
     with signed_in(TRAINER):
-        client = open_registry(desk.tracking_uri)
+        client = open_registry(registry.tracking_uri)
         served = client.get_model_version(SERVED, champion.version)
         attempts: dict[str, Callable[[], object]] = {
             "move the alias": lambda: client.set_registered_model_alias(SERVED, "champion", "1"),
@@ -114,9 +116,9 @@ def test_a_trainer_cannot_touch_what_is_served(desk: Desk, tmp_path: Path) -> No
             assert "ermission denied" in str(denied.value), what
         own = client.get_model_version("candidates", address.rpartition("/")[2])
         (tmp_path / "first" / "model.onnx").write_bytes(b"another graph")
-        client.log_artifacts(own.run_id, str(tmp_path / "first"), "model")  # its own it may write over
-        assert current_champion(desk.tracking_uri, SERVED) == champion
-        assert fetch_champion(desk.tracking_uri, SERVED, into=tmp_path / "served") == champion
+        client.log_artifacts(own.run_id, str(tmp_path / "first"), "model")  # the trainer may
+        assert current_champion(registry.tracking_uri, SERVED) == champion
+        assert fetch_champion(registry.tracking_uri, SERVED, into=tmp_path / "served") == champion
     assert (tmp_path / "served" / "model.onnx").read_bytes() == b"graph of first"
 
 
@@ -124,7 +126,7 @@ def test_refusals_of_the_artefact_store_have_codes_too() -> None:
     for status, code in ((403, "NOT_PERMITTED"), (500, "REGISTRY_UNAVAILABLE")):
         answer = requests.Response()
         answer.status_code = status
-        with pytest.raises(GateRefused) as refusal, refusing():
+        with pytest.raises(GateRefused) as refusal, errors_as_refusals():
             raise requests.HTTPError(f"{status} of the store", response=answer)
         assert refusal.value.code == code
         assert str(status) in refusal.value.found

@@ -1,4 +1,4 @@
-"""The last model a human approved: found in the history, and not passed over."""
+"""The last model that a person approved: found in the history, and compared with every later verdict."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,14 +38,14 @@ def test_the_baseline_is_the_last_promotion_with_an_approval() -> None:
     assert last_approved(HISTORY[2:], "plumbline", ()) is None
 
 
-def test_a_model_that_was_taken_back_is_no_baseline(policy: Policy, scored: Callable[..., EvaluationRecord]) -> None:
+def test_a_denied_or_refused_model_is_no_baseline(policy: Policy, scored: Callable[..., EvaluationRecord]) -> None:
     denied = last_approved(HISTORY, "plumbline", {C: "rolled back from"})
     assert denied is not None and denied.version == "1"
-    refused = replace(entry(C, "", "word", event="rejected"), sequence=9)
+    refused = replace(entry(C, "", "record", event="rejected"), sequence=9)
     found = last_approved((*HISTORY, refused), "plumbline", ())
     assert found is not None and found.version == "1"
-    lifted = replace(entry(C, "", None, event="lifted"), sequence=10)
-    found = last_approved((*HISTORY, refused, lifted), "plumbline", ())
+    reinstated = replace(entry(C, "", None, event="reinstated"), sequence=10)
+    found = last_approved((*HISTORY, refused, reinstated), "plumbline", ())
     assert found is not None and found.version == "2"
     assert last_approved((*HISTORY, refused), "plumbline", {"1" * 64}) is None
     good, champion = scored(noise=0.5, seed=3), scored("champion", "1" * 64, noise=2.0, seed=2)
@@ -55,9 +55,7 @@ def test_a_model_that_was_taken_back_is_no_baseline(policy: Policy, scored: Call
         require_expected_baseline(policy, verdict, HISTORY, "plumbline", ())
 
 
-def test_a_verdict_that_passed_the_baseline_over_is_refused(
-    policy: Policy, scored: Callable[..., EvaluationRecord]
-) -> None:
+def test_a_verdict_without_the_baseline_is_refused(policy: Policy, scored: Callable[..., EvaluationRecord]) -> None:
     good, champion = scored(noise=0.5, seed=3), scored("champion", B, noise=2.0, seed=2)
     without = judge(policy, Evidence(good, champion), judged_at=AT)
     beside = judge(policy, Evidence(good, champion, scored("baseline", C, noise=2.0, seed=4)), judged_at=AT)
@@ -69,5 +67,5 @@ def test_a_verdict_that_passed_the_baseline_over_is_refused(
     require_expected_baseline(
         policy, without, (entry(B, "3", "grant"),), "plumbline", ()
     )  # the champion is the baseline
-    asked = policy.model_copy(update={"baseline": None})
-    require_expected_baseline(asked, without, HISTORY, "plumbline", ())
+    without_rule = policy.model_copy(update={"baseline": None})
+    require_expected_baseline(without_rule, without, HISTORY, "plumbline", ())

@@ -1,85 +1,79 @@
-"""What a promotion that died leaves behind is cleared by the next one or the repair, and nothing else is touched."""
+"""The next promotion or the repair removes what a killed promotion left, and nothing else."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.validation.promotion.racers import left_over
-from tests.validation.promotion.registry import AT, SERVED, Desk
-from validation.promotion.audit import audit, repair
+from tests.validation.promotion.racers import leftovers
+from tests.validation.promotion.registry import SERVED, Registry
 from validation.promotion.champion import open_registry, versions_of
-from validation.promotion.champion_record import Seat
-from validation.promotion.smoke_test import PhantomAnswer
+from validation.promotion.cleanup import clean_up
+from validation.promotion.served_copy import tags_of
+from validation.promotion.smoke_test import VirtualStudyResult
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 SECOND = "models:/candidates/2"
 
 
-def killed_while_copying(desk: Desk, patch: pytest.MonkeyPatch, **changes: Any) -> None:
-    """The process dies while it asks the copy: nothing is tidied up, as after kill -9."""
+def killed_while_copying(registry: Registry, patch: pytest.MonkeyPatch, **changes: Any) -> None:
+    """The process dies in the smoke test of the copy, and cleans up nothing, as after kill -9."""
 
-    def dies(folder: Path) -> PhantomAnswer:
+    def dies(folder: Path) -> VirtualStudyResult:
         raise KeyboardInterrupt
 
-    client = type(open_registry(desk.tracking_uri))
+    client = type(open_registry(registry.tracking_uri))
     with patch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(client, "set_terminated", lambda *_, **__: None)
-        desk.promote(SECOND, ask_phantom=dies, **changes)
+        registry.promote(SECOND, measure_virtual_study=dies, **changes)
 
 
-def killed_before_the_move(desk: Desk, patch: pytest.MonkeyPatch) -> None:
-    import validation.promotion.promote as room
-
+def killed_before_the_change(registry: Registry, patch: pytest.MonkeyPatch) -> None:
     def dies(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
     with patch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(room, "move", dies)
-        desk.promote(SECOND)
+        patched.setattr("validation.promotion.promote.change_champion", dies)
+        registry.promote(SECOND)
 
 
-def mend(desk: Desk) -> tuple[str, ...]:
-    return repair(desk.tracking_uri, SERVED, ledger_path=desk.ledger, promoter="test", at=AT).cleared
-
-
-def test_repair_ends_the_run_and_deletes_the_version(serving: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repair_ends_the_run_and_deletes_the_version(serving: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     killed_while_copying(serving, monkeypatch)
-    killed_before_the_move(serving, monkeypatch)
-    (version,) = left_over(serving.tracking_uri)  # the second promotion has ended the first one's run already
-    told = mend(serving)
-    assert len(told) == 1 and version in told[0] and "never served" in told[0]
+    killed_before_the_change(serving, monkeypatch)
+    (version,) = leftovers(serving.tracking_uri)  # the second promotion has marked the run of the first one
+    cleared = serving.repair().cleared
+    assert len(cleared) == 1 and version in cleared[0] and "never served" in cleared[0]
     killed_while_copying(serving, monkeypatch)
-    (run,) = left_over(serving.tracking_uri)
-    told = mend(serving)
-    assert len(told) == 1 and run in told[0] and "KILLED" in told[0]
+    (run,) = leftovers(serving.tracking_uri)
+    cleared = serving.repair().cleared
+    assert len(cleared) == 1 and run in cleared[0] and "KILLED" in cleared[0]
     client = open_registry(serving.tracking_uri)
     assert client.get_run(run.removeprefix("run ")).info.status == "KILLED"
-    assert left_over(serving.tracking_uri) == () and mend(serving) == ()
-    assert audit(serving.tracking_uri, SERVED, serving.ledger) == ()
+    assert leftovers(serving.tracking_uri) == () and serving.repair().cleared == ()
+    assert serving.faults() == []
     serving.promote(SECOND)
-    assert left_over(serving.tracking_uri) == ()
+    assert leftovers(serving.tracking_uri) == ()
 
 
 def test_a_promotion_under_way_into_another_history_is_left_alone(
-    serving: Desk, monkeypatch: pytest.MonkeyPatch
+    serving: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed_while_copying(serving, monkeypatch, ledger_path=serving.folder / "elsewhere" / "promotions.jsonl")
-    before = left_over(serving.tracking_uri)
-    assert len(before) == 1 and mend(serving) == ()
+    before = leftovers(serving.tracking_uri)
+    assert len(before) == 1 and serving.repair().cleared == ()
     serving.promote(SECOND)
-    assert left_over(serving.tracking_uri) == before
+    assert leftovers(serving.tracking_uri) == before
 
 
-def test_a_version_that_served_or_has_a_name_is_never_deleted(serving: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever its tag says: the champion, one that served before, one that somebody gave an alias."""
+def test_a_version_that_served_or_has_an_alias_is_never_deleted(
+    serving: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also with the tag of an unused version: the champion, one that served before, one with another alias."""
     serving.promote(SECOND)
     serving.register("third")
     serving.judge("third", champion="second", noise=0.4, seed=5)
-    import validation.promotion.promote as room
-
     with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
-        patched.setattr(room, "move", lambda *_, **__: 1 / 0)
+        patched.setattr("validation.promotion.promote.change_champion", lambda *_, **__: 1 / 0)
         serving.promote("models:/candidates/3")
     client = open_registry(serving.tracking_uri)
     client.set_registered_model_alias(SERVED, "keep", "3")
@@ -88,18 +82,15 @@ def test_a_version_that_served_or_has_a_name_is_never_deleted(serving: Desk, mon
         patched.setattr("validation.promotion.cleanup.read_history", lambda _: ())
         for number in ("1", "2"):
             client.set_model_version_tag(SERVED, number, "plumbline.state", "prepared")
-        from validation.promotion.cleanup import clear_left_over
-
-        assert clear_left_over(client, Seat(serving.tracking_uri, SERVED), serving.ledger) == ()
+        assert clean_up(client, serving.record, serving.ledger) == ()
     assert {str(v.version) for v in versions_of(client, SERVED)} == {"1", "2", "3"}
 
 
-def test_an_older_promotion_without_the_tag_is_not_guessed_at(serving: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    from validation.promotion.served_copy import Order
+def test_a_run_without_the_history_tag_is_left_alone(serving: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    def untagged(*arguments: Any) -> dict[str, str]:
+        return {k: v for k, v in tags_of(*arguments).items() if k != "plumbline.history"}
 
-    tags = Order.tags.fget  # type: ignore[attr-defined]
-    older = property(lambda self: {k: v for k, v in tags(self).items() if k != "plumbline.history"})
     with monkeypatch.context() as patched:
-        patched.setattr(Order, "tags", older)
+        patched.setattr("validation.promotion.served_copy.tags_of", untagged)
         killed_while_copying(serving, monkeypatch)
-    assert len(left_over(serving.tracking_uri)) == 1 and mend(serving) == ()
+    assert len(leftovers(serving.tracking_uri)) == 1 and serving.repair().cleared == ()

@@ -1,4 +1,4 @@
-"""Many promote at once, and some die on the way (fault G6); ``benchmarks promotion`` does it at length."""
+"""Many processes promote at once, and some are killed (fault G6); ``benchmarks promotion`` repeats it at length."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from spine.errors import GateRefused
-from tests.validation.promotion.racers import Track, histories_agree, kill, race, race_for_the_seat
+from tests.validation.promotion.racers import Track, histories_agree, kill, race, race_for_the_row
 from validation.evaluation.record import EvaluationRecord
-from validation.promotion.champion_record import Holder, Seat
+from validation.promotion.champion_record import ChampionRecord, ServingVersion
 from validation.promotion.history import read_history
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
@@ -24,44 +24,44 @@ def track(tmp_path: Path, tracking_uri: str, scored: Callable[..., EvaluationRec
 @pytest.mark.parametrize("dialect", ["tracking_uri", "postgres"])
 def test_of_all_who_have_read_the_same_row_one_changes_it(request: pytest.FixtureRequest, dialect: str) -> None:
     database: str = request.getfixturevalue(dialect)
-    before = Seat(database, "raced-for").holder()
-    told = race_for_the_seat(database, processes=PROCESSES, rounds=ROUNDS)
-    assert told == [Counter(won=1, STALE_CHAMPION=PROCESSES - 1)] * ROUNDS
-    holder = Seat(database, "raced-for").holder()
-    assert holder is not None and holder.sequence == (before.sequence if before else 0) + ROUNDS
+    before = ChampionRecord(database, "raced-for").serving()
+    outcomes = race_for_the_row(database, processes=PROCESSES, rounds=ROUNDS)
+    assert outcomes == [Counter(won=1, STALE_CHAMPION=PROCESSES - 1)] * ROUNDS
+    serving = ChampionRecord(database, "raced-for").serving()
+    assert serving is not None and serving.sequence == (before.sequence if before else 0) + ROUNDS
 
 
 @pytest.mark.slow
 def test_one_of_many_promoters_wins_whichever_history_they_write(track: Track) -> None:
-    told = race(track, processes=PROCESSES, rounds=ROUNDS, histories=4)
-    assert [outcome["won"] for outcome in told] == [1] * ROUNDS
-    # A locked database is a refusal too, on a machine that is busy with other work.
-    assert set(sum(told, Counter())) <= {"won", "STALE_CHAMPION", "REGISTRY_UNAVAILABLE"}
+    outcomes = race(track, processes=PROCESSES, rounds=ROUNDS, histories=4)
+    assert [outcome["won"] for outcome in outcomes] == [1] * ROUNDS
+    # On a busy machine a locked database may be another reason for a refusal.
+    assert set(sum(outcomes, Counter())) <= {"won", "STALE_CHAMPION", "REGISTRY_UNAVAILABLE"}
     assert histories_agree(track, sorted(track.folder.glob("history-*.jsonl")), ROUNDS) == []
 
 
 @pytest.mark.slow
 def test_killed_promotions_leave_the_old_champion_or_the_new_one(track: Track) -> None:
     killed = kill(track, points=POINTS, seed=4)
-    assert sum(not k.finished for k in killed) >= POINTS // 2, "most of them must really die on the way"
+    assert sum(not k.finished for k in killed) >= POINTS // 2, "most promotions must be killed before they end"
     assert [k.faults_after for k in killed] == [()] * POINTS
-    assert [k.left_over for k in killed] == [()] * POINTS
+    assert [k.leftovers for k in killed] == [()] * POINTS
     read_history(track.folder / "killed.jsonl")
 
 
-def test_an_old_look_never_wins_even_where_version_and_digest_came_back(tracking_uri: str) -> None:
-    """A model that left and returned is the same version and digest; the sequence tells the two looks apart."""
-    seat = Seat(tracking_uri, "served")
-    first = seat.change(None, Holder("1", "1" * 64))
-    second = seat.change(first, Holder("2", "2" * 64))
-    seat.change(second, Holder("1", "1" * 64))
+def test_an_old_read_never_wins_even_where_version_and_digest_came_back(tracking_uri: str) -> None:
+    """A model that was left and returned to has the same version and digest; the sequence differs."""
+    record = ChampionRecord(tracking_uri, "served")
+    first = record.change(None, ServingVersion("1", "1" * 64))
+    second = record.change(first, ServingVersion("2", "2" * 64))
+    record.change(second, ServingVersion("1", "1" * 64))
     for old in (None, first, second):
         with pytest.raises(GateRefused, match="STALE_CHAMPION"):
-            seat.change(old, Holder("3", "3" * 64))
-    now = seat.holder()
+            record.change(old, ServingVersion("3", "3" * 64))
+    now = record.serving()
     assert now is not None and (now.version, now.sequence) == ("1", 3)
 
 
-def test_two_models_do_not_share_a_seat(tracking_uri: str) -> None:
-    Seat(tracking_uri, "served").change(None, Holder("1", "1" * 64))
-    assert Seat(tracking_uri, "other").holder() is None
+def test_two_registered_models_do_not_share_a_record(tracking_uri: str) -> None:
+    ChampionRecord(tracking_uri, "served").change(None, ServingVersion("1", "1" * 64))
+    assert ChampionRecord(tracking_uri, "other").serving() is None

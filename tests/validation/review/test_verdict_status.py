@@ -72,11 +72,11 @@ def test_going_back_is_offered_where_another_model_could_serve(verdict: Verdict)
     other: dict[str, Any] = {"verdict": OTHER, "model_digest": OTHER, "version": "2"}
     before, ours = ("promoted", other), ("promoted", {})
     denied = ("rolled_back", {"previous_digest": OTHER, "verdict": None})
-    lifted = ("lifted", other | {"verdict": None})
+    reinstated = ("reinstated", other | {"verdict": None})
     for events, offered in (
         ((before, ours), True),
         ((before, ours, ("promoted", other), denied), False),
-        ((before, ours, ("promoted", other), denied, lifted), True),
+        ((before, ours, ("promoted", other), denied, reinstated), True),
         ((("promoted", other | {"production_model": "another"}), ours), False),
     ):
         done = status(verdict, history(verdict, *events))
@@ -135,20 +135,20 @@ def test_a_refusal_is_shown_also_where_the_history_has_lost_it(verdict: Verdict)
     assert lost.over and "the history has lost its line" in lost.text
 
 
-def test_a_refusal_of_the_same_model_under_another_verdict_is_shown_until_it_is_lifted(verdict: Verdict) -> None:
+def test_a_refusal_of_the_same_model_under_another_verdict_is_shown_until_it_is_reinstated(verdict: Verdict) -> None:
     refusal = replace(word(verdict, "rejected"), verdict=OTHER)
     line = ("rejected", {"approval": refusal.digest, "reason": "mirrored", "verdict": OTHER})
     for done in (status(verdict, history(verdict, line), refusal), status(verdict, [], refusal)):
         assert "refused by R. Viewer" in done.text and f"(this model, with verdict {OTHER[:12]})" in done.text
         assert done.over
-    lifted = ("lifted", {"verdict": None, "reason": "the wrong radiographs"})
-    done = status(verdict, history(verdict, line, lifted), refusal)
+    reinstated = ("reinstated", {"verdict": None, "reason": "the wrong radiographs"})
+    done = status(verdict, history(verdict, line, reinstated), refusal)
     assert not done.over and done.lines == (NOTHING,)
     own = ("rejected", {"approval": "c" * 64, "reason": "mirrored"})
-    done = status(verdict, history(verdict, own, lifted))
+    done = status(verdict, history(verdict, own, reinstated))
     assert (
         not done.over
-        and done.lines[-1].startswith("refusal lifted by R. Viewer")
+        and done.lines[-1].startswith("model reinstated by R. Viewer")
         and "the wrong radiographs" in done.text
     )
 

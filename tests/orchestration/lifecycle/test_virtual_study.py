@@ -1,4 +1,4 @@
-"""The bundled virtual patient, asked for real: the model in the box passes, one made of NaN or cut short does not."""
+"""The bundled virtual study, measured with real models: the bundled one passes; NaN or truncated ones do not."""
 
 import json
 import shutil
@@ -10,18 +10,18 @@ import pytest
 from PIL import Image
 
 from inference.bundled import RELEASED
-from orchestration.lifecycle.smoke_answer import ask_phantom, phantom_views
+from orchestration.lifecycle.virtual_study import measure_virtual_study, virtual_study_views
 from spine.errors import GateRefused
 from spine.landmarks import VIEWS
 from spine.model_digest import model_digest
 from tests.orchestration.draw_virtual_study import draw
-from validation.gates.policy import PhantomStudy
-from validation.promotion.smoke_test import STUDY, phantom_truths, require_smoke_test
+from validation.gates.policy import VirtualStudyLimits
+from validation.promotion.smoke_test import STUDY, require_smoke_test, virtual_study_truths
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A copy of the model in the box."""
+    """A copy of the bundled model."""
     folder = tmp_path / "model"
     folder.mkdir()
     for name in ("model.onnx", "contract.json"):
@@ -29,14 +29,16 @@ def model(tmp_path: Path) -> Path:
     return folder
 
 
-def test_model_in_the_box_passes_its_smoke_test(model: Path) -> None:
-    answer = require_smoke_test(ask_phantom, model, model_digest(model), PhantomStudy(tolerance_deg=5.0))
-    assert all(answer.values[name] is not None for name in phantom_truths())
-    assert answer.views == VIEWS
+def test_bundled_model_passes_its_smoke_test(model: Path) -> None:
+    result = require_smoke_test(
+        measure_virtual_study, model, model_digest(model), VirtualStudyLimits(tolerance_deg=5.0)
+    )
+    assert all(result.values[name] is not None for name in virtual_study_truths())
+    assert result.views == VIEWS
 
 
 def test_model_that_answers_nan_is_stopped(model: Path) -> None:
-    """It loads, its signature is right, its weights are NaN: what reaches a patient is not a number, or nothing."""
+    """The model loads and has the right signature, but its weights are NaN."""
     network = onnx.load(str(model / "model.onnx"))
     for weights in network.graph.initializer:
         values = onnx.numpy_helper.to_array(weights)
@@ -44,7 +46,7 @@ def test_model_that_answers_nan_is_stopped(model: Path) -> None:
             weights.CopyFrom(onnx.numpy_helper.from_array(np.full_like(values, np.nan), weights.name))
     onnx.save(network, str(model / "model.onnx"))
     with pytest.raises(GateRefused, match="SMOKE_TEST_FAILED"):
-        require_smoke_test(ask_phantom, model, model_digest(model), PhantomStudy())
+        require_smoke_test(measure_virtual_study, model, model_digest(model), VirtualStudyLimits())
 
 
 def test_model_of_another_schema_is_stopped(model: Path) -> None:
@@ -52,10 +54,10 @@ def test_model_of_another_schema_is_stopped(model: Path) -> None:
     contract["names"] = contract["names"][:-1]
     (model / "contract.json").write_text(json.dumps(contract))
     with pytest.raises(GateRefused, match=r"SMOKE_TEST_FAILED.*MODEL_SIGNATURE"):
-        require_smoke_test(ask_phantom, model, model_digest(model), PhantomStudy())
+        require_smoke_test(measure_virtual_study, model, model_digest(model), VirtualStudyLimits())
     (model / "model.onnx").write_bytes((model / "model.onnx").read_bytes()[:1000])
     with pytest.raises(GateRefused, match=r"SMOKE_TEST_FAILED.*MODEL_UNREADABLE"):
-        require_smoke_test(ask_phantom, model, model_digest(model), PhantomStudy())
+        require_smoke_test(measure_virtual_study, model, model_digest(model), VirtualStudyLimits())
 
 
 def test_bundled_study_is_the_one_that_the_script_draws(tmp_path: Path) -> None:
@@ -67,4 +69,4 @@ def test_bundled_study_is_the_one_that_the_script_draws(tmp_path: Path) -> None:
     for view in VIEWS:
         ours, theirs = (np.asarray(Image.open(f / f"{view}.png")).astype(int) for f in (tmp_path, STUDY))
         assert np.abs(ours - theirs).max() <= 2
-        assert phantom_views()[view].image.dtype == np.uint16
+        assert virtual_study_views()[view].image.dtype == np.uint16

@@ -1,0 +1,104 @@
+"""Whether an approval permits a promotion: of this verdict and model, in time, in the history, not used before."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from spine.errors import GateRefused
+from validation.gates.policy import Policy
+from validation.gates.verdict import Verdict
+from validation.promotion.approval import Approval, needs_approval, read_approval, require_other_person
+from validation.promotion.history import HistoryEntry
+from validation.promotion.refusals import require_no_refusal
+
+
+def require_approval(
+    path: Path | None,
+    policy: Policy,
+    verdict: Verdict,
+    *,
+    production_model: str,
+    author: str | None,
+    entries: Sequence[HistoryEntry],
+    at: datetime,
+) -> str | None:
+    """Digest of the approval that this promotion uses; None where none is needed and none was given.
+
+    Raises:
+        GateRefused: APPROVAL_REJECTED, APPROVAL_MISSING, APPROVAL_OTHER (verdict or model), APPROVAL_EXPIRED,
+            APPROVAL_NOT_YET (given later than now: a clock was wrong), APPROVAL_UNKNOWN (not in the history),
+            APPROVAL_USED, AUTHOR_UNKNOWN, SAME_PERSON.
+    """
+    require_no_refusal(verdict.challenger_model, entries)
+    if path is None:
+        if needs_approval(policy, verdict):
+            wanted = f"an approval of verdict {verdict.digest[:12]}: {policy.approval.reason}"
+            raise _refusal("APPROVAL_MISSING", "no approval", wanted)
+        return None
+    approval = read_approval(path)
+    for fault in _faults(approval, verdict, production_model, entries, at):
+        raise fault
+    require_other_person(approval.approver, author)
+    return approval.digest
+
+
+def usable_approval(
+    approvals: Mapping[Path, Approval],
+    verdict: Verdict,
+    *,
+    production_model: str,
+    entries: Sequence[HistoryEntry],
+    at: datetime,
+) -> Path | None:
+    """The latest approval of ``verdict`` that a promotion would accept now; without one, the latest of all.
+
+    An approval that was written under a clock ahead of time must not hide a valid one. None where there is none.
+    """
+    ours = [p for p, a in approvals.items() if a.verdict == verdict.digest and a.decision == "granted"]
+    valid = [p for p in ours if not [*_faults(approvals[p], verdict, production_model, entries, at)]]
+    return max(valid or ours, key=lambda path: datetime.fromisoformat(approvals[path].granted_at), default=None)
+
+
+def _faults(
+    approval: Approval, verdict: Verdict, production_model: str, entries: Sequence[HistoryEntry], at: datetime
+) -> Iterator[GateRefused]:
+    yield from _other_subject(approval, verdict, production_model)
+    yield from _out_of_time(approval, at)
+    yield from _used_or_unknown(approval, entries)
+
+
+def _other_subject(approval: Approval, verdict: Verdict, production_model: str) -> Iterator[GateRefused]:
+    pairs = (
+        (approval.verdict, verdict.digest, "verdict"),
+        (approval.challenger_model, verdict.challenger_model, "model"),
+        (approval.production_model, production_model, "registered model"),
+    )
+    for found, wanted, what in pairs:
+        if found != wanted:
+            yield _refusal("APPROVAL_OTHER", f"an approval of {what} {found[:12]}", f"{what} {wanted[:12]}")
+    if approval.decision != "granted":
+        yield _refusal("APPROVAL_REJECTED", f"a refusal by {approval.approver}", "an approval")
+
+
+def _out_of_time(approval: Approval, at: datetime) -> Iterator[GateRefused]:
+    now = at.isoformat(timespec="seconds")
+    if at < datetime.fromisoformat(approval.granted_at):
+        found = f"an approval given at {approval.granted_at[:19]}"
+        yield _refusal("APPROVAL_NOT_YET", found, f"one given before now, {now}")
+    elif not at < datetime.fromisoformat(approval.expires_at):
+        found = f"an approval that expired at {approval.expires_at[:19]}"
+        yield _refusal("APPROVAL_EXPIRED", found, f"one that is valid now, {now}")
+
+
+def _used_or_unknown(approval: Approval, entries: Sequence[HistoryEntry]) -> Iterator[GateRefused]:
+    name = f"approval {approval.digest[:12]}"
+    events = [e.event for e in entries if e.approval == approval.digest]
+    if "approved" not in events:
+        yield _refusal("APPROVAL_UNKNOWN", f"{name}, which is not in the history", "an approval that is")
+    elif "promoted" in events:
+        yield _refusal("APPROVAL_USED", f"{name}, which was used before", "an unused approval")
+
+
+def _refusal(code: str, found: str, expected: str) -> GateRefused:
+    remedy = "a person other than the author approves with `plumbline approve`"
+    return GateRefused(code, found=found, expected=expected, remedy=remedy)

@@ -1,0 +1,123 @@
+"""The repair: completes an interrupted change, sets aliases back, and accepts the loss of a history.
+
+Contract: ``repair`` puts no other model into service than the one in the champion record (or, where the record is
+empty, in the history), and only after its bytes were verified. A broken chain is evidence and is not repaired.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from spine.errors import GateRefused
+from validation.promotion.approval import SignOff, require_signed
+from validation.promotion.audit import digest_in_registry
+from validation.promotion.champion import CHAMPION_ALIAS, TAG, Champion, model_altered, open_registry, version_of_alias
+from validation.promotion.champion_change import sync, sync_aliases
+from validation.promotion.champion_record import ServingVersion, open_champion_record
+from validation.promotion.cleanup import clean_up
+from validation.promotion.history import (
+    ACCEPT_LOSS,
+    CLOCK_TOLERANCE,
+    Event,
+    HistoryEntry,
+    append_entry,
+    last_champion,
+    read_history,
+)
+from validation.promotion.history_length import accept_loss, open_for_append
+from validation.promotion.registry_errors import errors_as_refusals
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A repair that happened: the champion (None where no model ever served), and what the cleanup removed."""
+
+    champion: Champion | None
+    cleared: tuple[str, ...]
+
+
+def repair(tracking_uri: str, production_model: str, *, ledger_path: Path, promoter: str, at: datetime) -> Repair:
+    """Complete an interrupted change and set a missing or foreign alias back, after verifying the champion's bytes.
+
+    Raises:
+        GateRefused: MODEL_ALTERED, VERSION_GONE (the champion's bytes are missing: roll back), HISTORY_BROKEN,
+            HISTORY_CUT, REGISTRY_UNAVAILABLE.
+    """
+    with errors_as_refusals():
+        client, record = open_registry(tracking_uri), open_champion_record(tracking_uri, production_model)
+    with errors_as_refusals(), open_for_append(record, ledger_path):
+        entries = read_history(ledger_path)
+        last = last_champion(entries, production_model)
+        if record.serving() is None and last is not None:
+            record.change(None, ServingVersion(last.version, last.model_digest))
+        shown = version_of_alias(client, production_model, CHAMPION_ALIAS)
+        serving = record.serving()
+        if entries and at < datetime.fromisoformat(entries[-1].at) - CLOCK_TOLERANCE:
+            append_entry(ledger_path, _entry("clock_set", promoter, at, production_model, serving))
+        if serving is not None:
+            _require_bytes(tracking_uri, production_model, serving)
+            client.set_model_version_tag(production_model, serving.version, TAG + "model_digest", serving.digest)
+        serving = sync(client, record, ledger_path, at)
+        cleared = clean_up(client, record, ledger_path)
+        if serving is None:
+            return Repair(None, cleared)
+        champion = sync_aliases(client, record)
+        if shown is None or str(shown.version) != serving.version:
+            append_entry(ledger_path, _entry("restored", promoter, at, production_model, serving))
+    return Repair(champion, cleared)
+
+
+def accept_history_loss(
+    tracking_uri: str, production_model: str, *, ledger_path: Path, sign_off: SignOff, at: datetime
+) -> HistoryEntry:
+    """Go on with what is left of a history, and record how much is lost, who accepts it and why; the entry.
+
+    Nothing else is written. ``repair`` then brings the history into agreement with the registry.
+
+    Raises:
+        GateRefused: APPROVAL_EMPTY (no name or reason), HISTORY_COMPLETE, HISTORY_BROKEN, CLOCK_WENT_BACK,
+            REGISTRY_UNAVAILABLE, NO_CHAMPIONS_DB.
+    """
+    _require_reason(sign_off)
+    entry = HistoryEntry(
+        event="loss_accepted",
+        at=at.isoformat(),
+        promoter=sign_off.approver.strip(),
+        production_model=production_model,
+        version="",
+        model_digest="",
+        previous_digest=None,
+        reason=sign_off.comment.strip(),
+    )
+    with errors_as_refusals():
+        return accept_loss(open_champion_record(tracking_uri, production_model), ledger_path, entry)
+
+
+def _require_reason(sign_off: SignOff) -> None:
+    """``require_signed`` with the options of `plumbline history`, which has no --comment."""
+    try:
+        require_signed(sign_off)
+    except GateRefused as refusal:
+        raise GateRefused(
+            refusal.code, found="no name or no reason", expected="who decides, and what happened", remedy=ACCEPT_LOSS
+        ) from refusal
+
+
+def _entry(
+    event: Event, promoter: str, at: datetime, production_model: str, serving: ServingVersion | None
+) -> HistoryEntry:
+    version, digest = (serving.version, serving.digest) if serving else ("", "")
+    return HistoryEntry(event, at.isoformat(), promoter, production_model, version, digest, None)
+
+
+def _require_bytes(tracking_uri: str, model: str, serving: ServingVersion) -> None:
+    actual = digest_in_registry(tracking_uri, model, serving.version)
+    if not actual:
+        raise GateRefused(
+            "VERSION_GONE",
+            found=f"no bytes of version {serving.version} of {model}, the champion, in the registry",
+            expected="the bytes that were promoted",
+            remedy="restore the registry from a backup, or return to an earlier model with `plumbline rollback`",
+        )
+    if actual != serving.digest:
+        raise model_altered(actual, serving.digest, f"version {serving.version} in the registry")
