@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from benchmarks.asked import asked
+from benchmarks.workspace_arguments import asked
 from inference.measure import predict_examples
 from inference.model import load_model
 from spine.dataset import Example

@@ -22,14 +22,14 @@ import torch
 from benchmarks.figures import Figure, python
 from simulation.body.batch import PatientBatch, collate
 from simulation.body.patient import build_patient
-from simulation.body.patient_mass import Matter, sample_matter
+from simulation.body.patient_mass import PatientMass, sample_patient_mass
 from simulation.body.skeleton import build_bones
 from simulation.cohort.config import CohortConfig
-from simulation.cohort.patient_folder import write_case
-from simulation.imaging.acquisition import Shot, plan_shot
-from simulation.imaging.annotation import lay_over
-from simulation.imaging.display import MAXIMUM, looks_of, process
-from simulation.imaging.exposure import detect, exposures_of, line_integrals, path_lengths
+from simulation.cohort.patient_writer import write_case
+from simulation.imaging.acquisition import Acquisition, plan_acquisition
+from simulation.imaging.annotation import apply_overlay
+from simulation.imaging.display import MAXIMUM, appearance_batch, apply_display
+from simulation.imaging.exposure import detect, exposure_batch, line_integrals, path_lengths
 from simulation.imaging.field_of_view import scan_geometry
 from simulation.imaging.rays import rays_of
 from simulation.imaging.splat import splat
@@ -109,25 +109,25 @@ def _time_stages(clock: _Clock, config: CohortConfig, seed: int) -> None:
     with clock("bones as surfaces"):
         build_bones(batch)
     with clock("surfaces and their mass points"):
-        matter = sample_matter(batch, geometry["frontal"].spacing_mm[0])
+        mass = sample_patient_mass(batch, geometry["frontal"].spacing_mm[0])
     for view in VIEWS:
-        _time_view(clock, patient.seed, matter, batch, plan_shot(geometry[view], seed))
+        _time_view(clock, patient.seed, mass, batch, plan_acquisition(geometry[view], seed))
 
 
-def _time_view(clock: _Clock, seed: int, matter: Matter, batch: PatientBatch, shot: Shot) -> None:
-    rays, seeds = rays_of([shot.geometry]), [seed]
-    exposure, look = exposures_of([shot.exposure]), looks_of([shot.look])
+def _time_view(clock: _Clock, seed: int, mass: PatientMass, batch: PatientBatch, acquisition: Acquisition) -> None:
+    rays, seeds = rays_of([acquisition.geometry]), [seed]
+    exposure, appearance = exposure_batch([acquisition.exposure]), appearance_batch([acquisition.appearance])
     with clock("bones onto the images"):
-        splat(matter.bones, rays)
+        splat(mass.bones, rays)
     with clock("path lengths, bones and soft parts"):
-        paths = path_lengths(batch, matter.bones, matter.vessels, matter.metal, rays)
+        paths = path_lengths(batch, mass.bones, mass.vessels, mass.metal, rays)
     with clock("attenuation and texture"):
         integrals = line_integrals(paths, batch, rays, exposure, seeds)
     with clock("scatter, noise, blur"):
         measured = detect(integrals, rays, exposure, seeds)
     with clock("display and marks"):
-        greys = process(measured, paths, rays, look).to(torch.float32) / MAXIMUM
-        lay_over(greys, [shot.overlay], look.background)
+        greys = apply_display(measured, paths, rays, appearance).to(torch.float32) / MAXIMUM
+        apply_overlay(greys, [acquisition.overlay], appearance.background)
 
 
 def _memory(counts: Sequence[int]) -> list[Figure]:

@@ -14,7 +14,7 @@ from simulation.body.skeleton import build_bones, reference_cells
 from simulation.body.solids import CONTROLS, Ellipsoid, Loft, Solid, ellipsoids_of, lofts_of
 from simulation.body.surfaces import Bones, Filling, Shell
 from simulation.body.vertebrae import body_grid
-from simulation.imaging.chords import ellipsoid_chords, lines_of, loft_chords
+from simulation.imaging.chords import ellipsoid_chords, loft_chords, ray_lines
 from simulation.imaging.rays import rays_of
 from simulation.imaging.splat import splat
 from simulation.population.sampling import sample_patient
@@ -62,7 +62,7 @@ def image_of(points: MassPoints, geometry: ViewGeometry) -> Floats:
 
 def chord_image_of(solid: Solid, geometry: ViewGeometry) -> Floats:
     """(H, W) closed-form path length in mm through one soft part."""
-    lines, row = lines_of(rays_of([geometry])), torch.as_tensor(solid.array())[None, None]
+    lines, row = ray_lines(rays_of([geometry])), torch.as_tensor(solid.array())[None, None]
     if isinstance(solid, Ellipsoid):
         return _array(ellipsoid_chords(ellipsoids_of(row), lines)[0, 0])
     return _array(loft_chords(lofts_of(row), lines)[0, 0])

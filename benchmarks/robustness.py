@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.asked import asked
+from benchmarks.workspace_arguments import asked
 from inference.inputs import ImageInput
 from inference.measure import measure_views
 from inference.model import Model, load_model

@@ -79,7 +79,7 @@ def _of_folds(radiographs: Pack, folders: Sequence[Path], mirrored: bool) -> "li
     """Each fold's model, and the rows it is asked about."""
     import numpy as np
 
-    from benchmarks.real_radiographs.averaged import together
+    from benchmarks.real_radiographs.ensemble import together
     from benchmarks.real_radiographs.folds import FOLDS, fold_of
     from inference.model import load_model
 
@@ -135,7 +135,7 @@ def _beside_models(radiographs: Pack, angles: "Floats", folders: Sequence[Path])
 def _major(radiographs: Pack, asked: "Sequence[tuple[Model, list[int]]]") -> "Floats":
     import numpy as np
 
-    from benchmarks.real_radiographs.found import find
+    from benchmarks.real_radiographs.predictions import find
 
     found = {i: f.found[0] for model, rows in asked for i, f in find(model, radiographs, rows)[0].items()}
     return np.array([found[i] for i in range(len(radiographs.images))])
@@ -144,7 +144,7 @@ def _major(radiographs: Pack, asked: "Sequence[tuple[Model, list[int]]]") -> "Fl
 def _tell(radiographs: Pack, asked: "Sequence[tuple[Model, list[int]]]", out: Path) -> int:
     """Print the figures over all radiographs and over those that the data set validation lets pass; draw the worst."""
     from benchmarks.real_radiographs.figures import summary
-    from benchmarks.real_radiographs.found import draw_worst, find
+    from benchmarks.real_radiographs.predictions import draw_worst, find
 
     figures, predictions = {}, {}
     for model, rows in asked:

@@ -7,7 +7,7 @@ Contract: the recipe is fixed, so that two runs differ by their virtual radiogra
     letterbox      the one frame of all images: 896 x 384, aspect kept
     pack           the file that travels: JPEGs, corners, names
     radiographs          the 481 real radiographs -> pack
-    pools          where virtual radiographs come from: simulation.stream.stream, or a stored pack
+    pools          where virtual radiographs come from: simulation.stream.radiographs, or a stored pack
     network        U-Net with residual blocks, 68 maps at half resolution
     augmentation   geometry and greys, in batches on the device
     detector       training, and finding corners with mirrored averaging

@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--real", type=Path, default=PACKED)
     run.add_argument("--pool", type=Path, help="train on a stored pack instead of rendering")
     run.add_argument("--pool-count", type=int, default=8192)
-    run.add_argument("--variant", default="all", help="of simulation.stream.stream.frontal_radiographs")
+    run.add_argument("--variant", default="all", help="of simulation.stream.radiographs.frontal_radiographs")
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--minutes", type=float, default=3.0, help="of training; 3 is the yardstick")
     run.add_argument("--device", default=None, help="cuda where there is one")
@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _pack(given: argparse.Namespace) -> int:
-    from benchmarks.sim_to_real.radiographs import pack_radiographs
+    from benchmarks.sim_to_real.pack_real import pack_radiographs
 
     if not (given.if_absent and PACKED.is_file()):
         pack_radiographs(PACKED)
@@ -108,7 +108,7 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _draw(given: argparse.Namespace) -> int:
-    from benchmarks.sim_to_real.chains import major_cobb_deg
+    from benchmarks.sim_to_real.level_matching import major_cobb_deg
     from benchmarks.sim_to_real.pack import read_pack
     from benchmarks.sim_to_real.reports import CONTACT, FOUND, contact_rows, draw_contact_sheet
 
@@ -155,7 +155,7 @@ def _appearance(given: argparse.Namespace) -> int:
             )
         else:
             made = rendered_radiographs(given.count, given.seed, device, given.variant)
-            how = f"simulation.stream.stream, variant {given.variant}, seed {given.seed}"
+            how = f"simulation.stream, variant {given.variant}, seed {given.seed}"
         now = measure_radiographs(made.images.cpu().numpy(), made.corners.cpu().numpy(), made.visible.cpu().numpy())
         versions[given.save or "now"] = now
         if given.save:

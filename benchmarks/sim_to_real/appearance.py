@@ -19,7 +19,7 @@ STORE = Path("docs/appearance")
 
 
 @dataclass(frozen=True)
-class Appearance:
+class AppearanceSummary:
     """Summary of a set of radiographs.
 
     Attributes:
@@ -35,7 +35,7 @@ class Appearance:
 
 def measure_radiographs(
     images: NDArray[np.uint8], corners: NDArray[np.floating], visible: NDArray[np.bool_]
-) -> Appearance:
+) -> AppearanceSummary:
     """(N, H, W), (N, 17, 4, 2), (N, 17, 4) -> their summary; a quantity a radiograph does not show is left out for
     it.
     """
@@ -49,22 +49,22 @@ def measure_radiographs(
             low, middle, high = np.quantile(seen, (0.25, 0.5, 0.75))
             quartiles[name] = (float(low), float(middle), float(high))
     histogram = np.mean([grey_histogram(p) for p in images], axis=0)
-    return Appearance(len(radiographs), quartiles, tuple(float(h) for h in histogram))
+    return AppearanceSummary(len(radiographs), quartiles, tuple(float(h) for h in histogram))
 
 
-def earth_movers_grey(a: Appearance, b: Appearance) -> float:
+def earth_movers_grey(a: AppearanceSummary, b: AppearanceSummary) -> float:
     """Earth mover's distance of two mean grey histograms, in grey values of 255."""
     difference = np.cumsum(a.histogram) - np.cumsum(b.histogram)
     return float(np.abs(difference).sum() * 256 / GREY_BINS)
 
 
-def distance_iqr(real: Appearance, virtual: Appearance, name: str) -> float:
+def distance_iqr(real: AppearanceSummary, virtual: AppearanceSummary, name: str) -> float:
     """Signed distance of one quantity's medians, in interquartile ranges of the real radiographs."""
     low, middle, high = real.quartiles[name]
     return (virtual.quartiles[name][1] - middle) / max(high - low, 1e-9)
 
 
-def table(real: Appearance, virtual: Mapping[str, Appearance]) -> str:
+def table(real: AppearanceSummary, virtual: Mapping[str, AppearanceSummary]) -> str:
     """A Markdown table: a row a quantity, columns real and each virtual set, with distances."""
     names = [n for n in real.quartiles if all(n in v.quartiles for v in virtual.values())]
     heads = "".join(f" {n} ({v.radiographs}) | distance, IQR |" for n, v in virtual.items())
@@ -85,7 +85,7 @@ def _cell(quartiles: tuple[float, float, float]) -> str:
     return f"{middle:.3g} [{low:.3g}, {high:.3g}]"
 
 
-def save_appearance(appearance: Appearance, name: str, how: str, folder: Path = STORE) -> Path:
+def save_appearance(appearance: AppearanceSummary, name: str, how: str, folder: Path = STORE) -> Path:
     """Store one summary under a name, with what it was made from."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
@@ -96,7 +96,7 @@ def save_appearance(appearance: Appearance, name: str, how: str, folder: Path = 
     return path
 
 
-def load_appearance(name: str, folder: Path = STORE) -> Appearance:
+def load_appearance(name: str, folder: Path = STORE) -> AppearanceSummary:
     """Read a stored summary.
 
     Raises:
@@ -108,4 +108,4 @@ def load_appearance(name: str, folder: Path = STORE) -> Appearance:
         raise FileNotFoundError(f"no {path}; stored are {there}: run `appearance --save NAME` first")
     stored = json.loads(path.read_text(encoding="utf-8"))
     quartiles = {n: (q[0], q[1], q[2]) for n, q in stored["quartiles"].items()}
-    return Appearance(stored["radiographs"], quartiles, tuple(stored["histogram"]))
+    return AppearanceSummary(stored["radiographs"], quartiles, tuple(stored["histogram"]))

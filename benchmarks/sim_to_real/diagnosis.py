@@ -6,7 +6,7 @@ Contract: every radiograph counts; angles in degrees, offsets in vertebrae.
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.sim_to_real.chains import Floats, centres, match_chain, midline_tilts_deg
+from benchmarks.sim_to_real.level_matching import Floats, centres, match_chain, midline_tilts_deg
 
 
 def diagnosis(found: Floats, corners: Floats, visible: NDArray[np.bool_], published_deg: Floats) -> dict[str, object]:

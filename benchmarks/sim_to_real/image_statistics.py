@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from benchmarks.sim_to_real.chains import centres, midline_tilts_deg
+from benchmarks.sim_to_real.level_matching import centres, midline_tilts_deg
 
 Floats = NDArray[np.float64]
 

@@ -20,7 +20,7 @@ HELD_OUT = 200
 
 
 class FrontalRadiographs(Protocol):
-    """What ``simulation.stream.stream.frontal_radiographs`` returns.
+    """What ``simulation.stream.radiographs.frontal_radiographs`` returns.
 
     Attributes:
         images: (N, H, W) uint8, on the device.
@@ -64,7 +64,7 @@ def rendered_radiographs(count: int, seed: int, device: str, variant: str) -> Ra
     Raises:
         ValueError: the renderer's radiographs are not in the agreed frame.
     """
-    from simulation.stream.stream import frontal_radiographs
+    from simulation.stream.radiographs import frontal_radiographs
 
     # Posing a patient takes milliseconds of a processor: alone it would cost a minute of the seven.
     workers = min(14, max(1, (os.cpu_count() or 2) - 2)) if device.startswith("cuda") else 0
@@ -103,7 +103,7 @@ def checked(radiographs: FrontalRadiographs, count: int) -> Radiographs:
     return Radiographs(radiographs.images, corners, radiographs.visible)
 
 
-def drawn_radiographs(count: int, seed: int, device: str) -> Radiographs:
+def rectangle_radiographs(count: int, seed: int, device: str) -> Radiographs:
     """Rectangles in a row on grey: for the dry run and tests, no anatomy at all."""
     rng = np.random.default_rng(seed)
     height, width = FRAME

@@ -18,7 +18,7 @@ from benchmarks.sim_to_real.pack import Pack, read_pack
 from benchmarks.sim_to_real.pools import (
     HELD_OUT,
     Radiographs,
-    drawn_radiographs,
+    rectangle_radiographs,
     rendered_radiographs,
     stored_radiographs,
 )
@@ -105,7 +105,11 @@ def say(text: str) -> None:
 
 def _virtual_radiographs(plan: Plan) -> tuple[Radiographs, Radiographs, str]:
     if plan.dry and plan.pool is None:
-        return drawn_radiographs(6, 0, plan.device), drawn_radiographs(3, 1, plan.device), "drawn rectangles (dry run)"
+        return (
+            rectangle_radiographs(6, 0, plan.device),
+            rectangle_radiographs(3, 1, plan.device),
+            "drawn rectangles (dry run)",
+        )
     if plan.pool is not None:
         radiographs = stored_radiographs(plan.pool, plan.device, 12 if plan.dry else None)
         count = radiographs.images.shape[0]
@@ -117,7 +121,7 @@ def _virtual_radiographs(plan: Plan) -> tuple[Radiographs, Radiographs, str]:
         )
     training = rendered_radiographs(plan.count, plan.seed, plan.device, plan.variant)
     held_out = rendered_radiographs(HELD_OUT, plan.seed + _HELD_OUT_SEED, plan.device, plan.variant)
-    return training, held_out, f"simulation.stream.stream, variant {plan.variant}, seed {plan.seed}"
+    return training, held_out, f"simulation.stream, variant {plan.variant}, seed {plan.seed}"
 
 
 def _score_virtual(network: torch.nn.Module, radiographs: Radiographs) -> dict[str, object]:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.sim_to_real.chains import FAR_PX, Floats
+from benchmarks.sim_to_real.level_matching import FAR_PX, Floats
 from benchmarks.sim_to_real.pack import Pack
 from benchmarks.sim_to_real.scoring import RadiographScore
 

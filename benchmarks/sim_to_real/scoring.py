@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.sim_to_real.chains import FAR_PX, SHIFTS, Floats, Match, major_cobb_deg, match_chain
+from benchmarks.sim_to_real.level_matching import FAR_PX, SHIFTS, Floats, Match, major_cobb_deg, match_chain
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 one level.
 
 Contract: both kinds go through the same code; greys are in standard deviations of the radiograph about its mean, its
-    black margin left out, so that displays do not matter. What comes out shows real radiographs and stays on the
+    black margin left out, so that displays do not mass. What comes out shows real radiographs and stays on the
     machine.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from benchmarks.sim_to_real.chains import Floats, centres
+from benchmarks.sim_to_real.level_matching import Floats, centres
 
 HALF_PX, COLUMNS, ROWS_PER_LEVEL = 130, 53, 8
 """How far to the sides a straightened radiograph reaches, in pixels of 896 rows, and how finely it is sampled."""

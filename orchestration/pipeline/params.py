@@ -37,8 +37,8 @@ class Cohort(_Strict):
     rows: int = Field(512, ge=64, le=4096)
     columns: int = Field(256, ge=64, le=4096)
     downsample: float = Field(8.0, ge=1.0, le=32.0)
-    looks: Literal["scanner", "mixed"] = Field(
-        "scanner", description="mixed: plates and radiographs too, harder to learn"
+    appearance: Literal["scanner", "mixed"] = Field(
+        "scanner", description="mixed: plates and screen films too, harder to learn"
     )
 
 

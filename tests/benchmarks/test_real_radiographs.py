@@ -6,13 +6,13 @@ from scipy.ndimage import gaussian_filter
 
 from benchmarks import not_spines
 from benchmarks.real_radiographs.angles import benchmark_angles, s_shaped, smape_percent
-from benchmarks.real_radiographs.averaged import _Sessions
+from benchmarks.real_radiographs.ensemble import _Sessions
 from benchmarks.real_radiographs.figures import radiograph_figures, summary
 from benchmarks.real_radiographs.folds import FOLDS, fold_of, split_of, write_fold
 from benchmarks.real_radiographs.labels import own_deviation, twice_labelled
-from benchmarks.sim_to_real.chains import midline_tilts_deg
+from benchmarks.sim_to_real.level_matching import midline_tilts_deg
 from benchmarks.sim_to_real.pack import Pack, read_pack
-from benchmarks.sim_to_real.radiographs import pack_radiographs, radiographs_folder
+from benchmarks.sim_to_real.pack_real import pack_radiographs, radiographs_folder
 from spine.dataset import load_example_image, read_manifest
 from spine.intake.aasce import LABEL_NAMES
 from spine.prediction import Prediction

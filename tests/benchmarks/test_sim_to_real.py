@@ -13,13 +13,13 @@ from torch import nn
 from benchmarks.sim_to_real.__main__ import main
 from benchmarks.sim_to_real.appearance import distance_iqr, earth_movers_grey, measure_radiographs, table
 from benchmarks.sim_to_real.augmentation import Strength, augment, normalised
-from benchmarks.sim_to_real.chains import major_cobb_deg, match_chain
 from benchmarks.sim_to_real.detector import TINY, find_corners, rate_factor, train
 from benchmarks.sim_to_real.letterbox import letterbox
+from benchmarks.sim_to_real.level_matching import major_cobb_deg, match_chain
 from benchmarks.sim_to_real.network import CornerNet, parameter_count
 from benchmarks.sim_to_real.pack import jpeg_bytes, read_pack, write_pack
-from benchmarks.sim_to_real.pools import Radiographs, checked, drawn_radiographs
-from benchmarks.sim_to_real.radiographs import pack_radiographs, radiographs_folder
+from benchmarks.sim_to_real.pack_real import pack_radiographs, radiographs_folder
+from benchmarks.sim_to_real.pools import Radiographs, checked, rectangle_radiographs
 from benchmarks.sim_to_real.reports import contact_rows, write_png
 from benchmarks.sim_to_real.scoring import score_radiographs, summary
 from benchmarks.sim_to_real.side_by_side import close_ups, mean_radiograph, mean_table, straightened
@@ -135,7 +135,7 @@ def test_corners_go_where_the_image_goes():
 
 
 def test_a_mirrored_batch_exchanges_sides_and_what_leaves_the_image_is_not_visible():
-    radiographs = drawn_radiographs(4, 0, "cpu")
+    radiographs = rectangle_radiographs(4, 0, "cpu")
     always = Strength(mirror=1.0, rotation_deg=0, scale=1.0001, anisotropy=1.0001, shift=0, perspective=0)
     _, moved, seen = augment(
         radiographs.images, radiographs.corners, radiographs.visible, torch.Generator().manual_seed(0), always
@@ -173,7 +173,7 @@ def test_found_corners_are_in_pixels_and_the_mirror_agrees():
 
 
 def test_the_recipe_trains_and_a_seed_gives_the_same_weights():
-    radiographs = drawn_radiographs(4, 0, "cpu")
+    radiographs = rectangle_radiographs(4, 0, "cpu")
     small = Radiographs(
         radiographs.images[:, ::7, ::6].contiguous(), radiographs.corners / 7, radiographs.visible
     )  # 128 x 64
@@ -198,7 +198,7 @@ def test_one_cycle_rises_and_falls():
 
 
 def test_radiographs_in_another_frame_are_refused():
-    radiographs = drawn_radiographs(2, 0, "cpu")
+    radiographs = rectangle_radiographs(2, 0, "cpu")
     with pytest.raises(ValueError, match=r"images are .*float32, .*; corners are"):
         checked(Radiographs(radiographs.images.float(), radiographs.corners[:, :16], radiographs.visible), 2)
     with pytest.raises(ValueError, match="left corners right of right ones"):
@@ -206,7 +206,7 @@ def test_radiographs_in_another_frame_are_refused():
 
 
 def test_appearance_is_zero_against_itself_and_sees_a_darker_image():
-    radiographs = drawn_radiographs(6, 0, "cpu")
+    radiographs = rectangle_radiographs(6, 0, "cpu")
     images, corners, seen = (t.numpy() for t in (radiographs.images, radiographs.corners, radiographs.visible))
     noisy = np.clip(images + np.random.default_rng(0).normal(0, 5, images.shape), 0, 255).astype(np.uint8)
     real, dark = measure_radiographs(noisy, corners, seen), measure_radiographs(noisy // 2, corners, seen)
@@ -251,8 +251,8 @@ def test_packed_labels_give_the_published_angles(tmp_path):
 
 
 def test_a_level_shift_alone_is_no_tilt_error_and_one_corner_astray_is() -> None:
-    from benchmarks.sim_to_real.chains import major_cobb_deg
     from benchmarks.sim_to_real.diagnosis import diagnosis
+    from benchmarks.sim_to_real.level_matching import major_cobb_deg
 
     rows = 40.0 + 48.0 * np.arange(17)
     half = np.array([[-30.0, -15.0], [30.0, -15.0], [-30.0, 15.0], [30.0, 15.0]])

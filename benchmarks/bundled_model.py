@@ -31,7 +31,7 @@ OF_EACH_KIND = 100
 PACKED = Path(".carry/aasce.npz")
 _CHILD = """
 import sys
-from benchmarks.answering import first_pairs, open_released, measure_views
+from benchmarks.bundled_model import first_pairs, open_released, measure_views
 for views in first_pairs(sys.argv[1], 3):
     measure_views(open_released(), views)
 """
