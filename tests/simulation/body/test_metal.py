@@ -9,18 +9,9 @@ from simulation.body.batch import collate
 from simulation.body.patient import VirtualPatient, build_patient
 from simulation.body.surfaces import Shell
 from simulation.body.vertebrae import build_vertebrae
-from simulation.parameters import CoronalCurve, Instrumentation, PatientParameters
+from simulation.parameters import CoronalCurve, Instrumentation
 from simulation.pose.spine_pose import pedicle_centres
-
-
-def standing(**changes) -> PatientParameters:
-    """A standard adult without signs of any condition."""
-    plain = PatientParameters(
-        age_years=32.0, sex="M", condition="healthy_adult", field_of_view="full", size_factor=1.0, bmi=22.0,
-        pelvic_incidence_deg=50.0, sacral_slope_deg=38.0, pelvic_tilt_deg=12.0, lumbar_lordosis_l1_s1_deg=55.0,
-        lumbar_lordosis_l1_l5_deg=38.0, thoracic_kyphosis_t4_t12_deg=32.0,
-    )  # fmt: skip
-    return replace(plain, **changes)
+from tests.simulation.standard_patient import standing
 
 
 def named(shells: tuple[Shell, ...], name: str) -> list[Shell]:

@@ -19,10 +19,11 @@ from simulation.body.thorax import build_thorax
 from simulation.body.vertebrae import body_ring, build_vertebrae
 from simulation.imaging.rays import rays_of
 from simulation.imaging.splat import splat
-from simulation.parameters import CoronalCurve, PatientParameters
+from simulation.parameters import CoronalCurve
 from simulation.population.sampling import ANATOMY_SHARES, CONDITION_SHARES, sample_patient
 from spine.landmarks import VERTEBRAE
 from spine.scanner import NATIVE_SPACING_MM, SOURCE_TO_ISOCENTRE_MM, ViewGeometry
+from tests.simulation.standard_patient import standing
 
 VIEWS = ("frontal", "lateral")
 PIXEL_MM = NATIVE_SPACING_MM * 8
@@ -247,16 +248,6 @@ def test_the_edges_of_an_isolated_plate_are_its_projected_margins(who, name, fir
             tolerance = 0.5 * 1.435 / spacing + turned
             assert columns[0] == pytest.approx(margins[0], abs=tolerance), (level, plate)
             assert columns[-1] == pytest.approx(margins[1], abs=tolerance), (level, plate)
-
-
-def standing(**changes) -> PatientParameters:
-    """A standard adult without anything that a condition brings."""
-    plain = PatientParameters(
-        age_years=32.0, sex="M", condition="healthy_adult", field_of_view="full", size_factor=1.0, bmi=22.0,
-        pelvic_incidence_deg=50.0, sacral_slope_deg=38.0, pelvic_tilt_deg=12.0, lumbar_lordosis_l1_s1_deg=55.0,
-        lumbar_lordosis_l1_l5_deg=38.0, thoracic_kyphosis_t4_t12_deg=32.0,
-    )  # fmt: skip
-    return replace(plain, **changes)
 
 
 @pytest.mark.parametrize("convex", ["right", "left"])

@@ -84,8 +84,10 @@ def test_a_sphere_has_the_chords_of_a_sphere(view) -> None:
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_an_upright_elliptic_cylinder_is_exact_for_leaning_rays(view) -> None:
-    kinds = [[(-15.0, 20.0, 80.0, 40.0, -70.0, 60.0), (30.0, 2.0, 25.0, 65.0, -20.0, 90.0)],
-             [(5.0, -40.0, 33.0, 71.0, -60.0, 10.0), (-22.0, 8.0, 90.0, 55.0, -80.0, 75.0)]]  # fmt: skip
+    kinds = [
+        [(-15.0, 20.0, 80.0, 40.0, -70.0, 60.0), (30.0, 2.0, 25.0, 65.0, -20.0, 90.0)],
+        [(5.0, -40.0, 33.0, 71.0, -60.0, 10.0), (-22.0, 8.0, 90.0, 55.0, -80.0, 75.0)],
+    ]
     solids = lofts(*[[cylinder(*kind) for kind in row] for row in kinds])
     found = loft_chords(solids, ray_lines(rays_of(geometries(view)))).numpy()
     assert found.shape == (2, 2, *SHAPE)
@@ -184,8 +186,13 @@ def test_small_ellipsoids_on_tiles_equal_those_on_the_whole_image(view) -> None:
 def test_arrays_of_solids_keep_their_values() -> None:
     rng = np.random.default_rng(0)
     z = [np.linspace(-50.0, 60.0, CONTROLS), np.linspace(10.0, 300.0, CONTROLS)]
-    rows = [[Loft(z[k], rng.normal(size=(CONTROLS, 2)), rng.uniform(5, 90, (CONTROLS, 2)), 2.0 + 0.3 * k + i)
-             for k in (0, 1, 0)] for i in (0, 1)]  # fmt: skip
+    rows = [
+        [
+            Loft(z[k], rng.normal(size=(CONTROLS, 2)), rng.uniform(5, 90, (CONTROLS, 2)), 2.0 + 0.3 * k + i)
+            for k in (0, 1, 0)
+        ]
+        for i in (0, 1)
+    ]
     found = lofts(rows[0][:2], rows[1][:2])
     assert found.controls.shape == (2, 2, CONTROLS, 4)
     for i in (0, 1):

@@ -144,8 +144,12 @@ def test_photons_reduce_noise_scatter_brightens_shadows_and_dark_pixels_are_fini
     integral = torch.full((4, 64, 80), 6.0)
     integral[:2, :, :40] = 1.0  # a bright half that scatters into the dark one
     integral[3] = 60.0
-    exposures = [Exposure(scatter_share=0.0, row_noise=0.0), Exposure(scatter_share=0.5, row_noise=0.0),
-                 Exposure(scatter_share=0.0, row_noise=0.0, fluence=16.0), Exposure()]  # fmt: skip
+    exposures = [
+        Exposure(scatter_share=0.0, row_noise=0.0),
+        Exposure(scatter_share=0.5, row_noise=0.0),
+        Exposure(scatter_share=0.0, row_noise=0.0, fluence=16.0),
+        Exposure(),
+    ]
     found = detect(integral, rays(count=4), exposure_batch(exposures), (0, 0, 0, 0))
     dark = found[:, :, 60:]
     assert float(dark[1].mean()) < float(dark[0].mean()) - 0.3

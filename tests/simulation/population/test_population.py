@@ -101,8 +101,9 @@ def test_correlations_are_those_of_the_measured_angles() -> None:
     healthy = [s for s in range(400) if sample_patient(s).condition == "healthy_adult"]
     measured = [measure_patient(sample_patient(s), s) for s in healthy]
     found = {r.quantity: r.mean for r in correlation_rows(measured)}
-    drawn = np.corrcoef([sample_patient(s).pelvic_incidence_deg for s in healthy],
-                        [sample_patient(s).sacral_slope_deg for s in healthy])[0, 1]  # fmt: skip
+    drawn = np.corrcoef(
+        [sample_patient(s).pelvic_incidence_deg for s in healthy], [sample_patient(s).sacral_slope_deg for s in healthy]
+    )[0, 1]
     assert found[f"r({PI}, {SS})"] == pytest.approx(drawn, abs=1e-9)
     assert 0.6 < found[f"r({PI}, {LL})"] < 0.85
 

@@ -33,12 +33,26 @@ def posed(parameters: PatientParameters, seed: int = 0) -> dict[str, np.ndarray]
 def plain(**changes) -> PatientParameters:
     """A standard patient without curves or signs of any condition."""
     straight = replace(
-        sample_patient(1), anatomy="standard", condition="healthy_adult", fractures=(), instrumentation=None, curves=(),
-        listhesis_mm=0.0, lateral_listhesis_mm=0.0, coronal_shift_mm=0.0, pelvic_rotation_deg=0.0,
-        pelvic_obliquity_deg=0.0, disc_narrowing=0.0, pelvic_incidence_deg=50.0, pelvic_tilt_deg=12.0,
-        sacral_slope_deg=38.0, lumbar_lordosis_l1_s1_deg=55.0, lumbar_lordosis_l1_l5_deg=38.0,
-        thoracic_kyphosis_t4_t12_deg=38.0, t1_inclination_deg=-3.0,
-    )  # fmt: skip
+        sample_patient(1),
+        anatomy="standard",
+        condition="healthy_adult",
+        fractures=(),
+        instrumentation=None,
+        curves=(),
+        listhesis_mm=0.0,
+        lateral_listhesis_mm=0.0,
+        coronal_shift_mm=0.0,
+        pelvic_rotation_deg=0.0,
+        pelvic_obliquity_deg=0.0,
+        disc_narrowing=0.0,
+        pelvic_incidence_deg=50.0,
+        pelvic_tilt_deg=12.0,
+        sacral_slope_deg=38.0,
+        lumbar_lordosis_l1_s1_deg=55.0,
+        lumbar_lordosis_l1_l5_deg=38.0,
+        thoracic_kyphosis_t4_t12_deg=38.0,
+        t1_inclination_deg=-3.0,
+    )
     return replace(straight, **changes)
 
 
