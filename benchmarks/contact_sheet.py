@@ -1,8 +1,8 @@
-"""Contact sheets of virtual patients for docs/, and the rows they show.
+"""Contact sheets of virtual patients for the documentation.
 
     python -m benchmarks.contact_sheet          docs/virtual-pairs.png and docs/virtual-radiographs.png
 
-Contract: patients 0..23 of seed 2026, none picked.
+Contract: patients 0..23 of seed 2026, not selected.
 """
 
 from pathlib import Path

@@ -1,9 +1,8 @@
-"""How fast virtual patients are drawn on a GPU, what bounds it, and how far that is from memory bandwidth.
+"""Rendering rate of virtual patients on a GPU, the time of each stage, and the memory bandwidth for comparison.
 
-    python -m benchmarks.on_device --out DIR        needs torch, numpy and scipy; a GPU, or --device cpu for a try
+    python -m benchmarks.on_device --out DIR        needs torch, numpy and scipy; a GPU, or --device cpu for a test
 
-Contract: "complete" is everything from a seed to both finished images with their landmarks, posing on CPU workers
-included.
+Contract: "complete" is everything from a seed to both images with their landmarks, including posing on CPU workers.
 """
 
 import argparse
@@ -79,7 +78,7 @@ def _wait(device: str) -> None:
 
 
 def _bandwidth(device: str) -> float:
-    """GB/s of a copy, read and written counted."""
+    """GB/s of a copy, reads and writes together."""
     size = 2**30 if device == "cuda" else 2**26
     first = torch.empty(size, dtype=torch.float32, device=device)
     second = torch.empty_like(first)
@@ -110,9 +109,9 @@ def _of_size(shape: tuple[int, int], spacing: float, options: argparse.Namespace
 
 
 def _steady_rate(stream: VirtualPatients, options: argparse.Namespace) -> float:
-    """Pairs a second from seed to image once all workers are at work.
+    """Pairs per second from seed to image in the steady state.
 
-    A worker takes a second or two to start and to fill its caches: the first two batches of each do not count.
+    A worker takes a second or two to start and to fill its caches, so its first two batches do not count.
     """
     skipped, seen, started = min(2 * options.workers, len(stream) // 2), 0, time.perf_counter()
     for i, rendered in enumerate(stream):
@@ -126,7 +125,7 @@ def _steady_rate(stream: VirtualPatients, options: argparse.Namespace) -> float:
 
 
 def _gas(patients: PatientBatch, rays: Rays) -> torch.Tensor:
-    """The bubbles alone, onto an empty image."""
+    """The bubbles only, on an empty image."""
     gas = ellipsoids_of(patients.gas)[BOWEL]
     empty = torch.zeros(len(rays), *rays.shape, device=rays.device)
     return add_small(empty, gas, rays, BOWEL_REACH_MM, torch.ones_like(gas.floor_mm))
@@ -138,7 +137,7 @@ def _rays(acquisitions: AcquisitionTable, device: str) -> Rays:
 
 @torch.inference_mode()
 def _agreement(planned: PosedPatients, device: str, size: int) -> dict[str, float]:
-    """Largest difference in mm between path lengths drawn there and on the CPU; the second batch replays the graph."""
+    """Largest difference in mm of path lengths between device and CPU; the second batch replays the CUDA graph."""
     worst: dict[str, float] = {}
     for start in (0, size):
         batch = collate_posed([planned[start + i] for i in range(size)])

@@ -1,7 +1,6 @@
-"""Several models asked as one, and a radiograph asked together with its mirror image: what remains is no model's
-chance.
+"""Several models as one, with or without the mirrored radiograph.
 
-Contract: answers where ``inference.model.Model`` would; contract and calibration are the first model's.
+Contract: contract and calibration are those of the first model.
 """
 
 from collections.abc import Sequence
@@ -19,32 +18,28 @@ Output = list[NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class _Sessions:
-    """In the place of an onnxruntime session: mean heat maps and logits of several, with mirror images or without."""
+    """An onnxruntime session that returns the mean heat maps and logits of several sessions."""
 
     sessions: Sequence[Any]
     partner: Sequence[int]
     mirrored: bool
 
     def run(self, outputs: Sequence[str], inputs: dict[str, NDArray[Any]]) -> Output:
-        """As onnxruntime's."""
-        asked = [self._once(s, outputs, inputs) for s in self.sessions]
+        """Run all sessions."""
+        results: list[Output] = [s.run(list(outputs), inputs) for s in self.sessions]
         if self.mirrored:
-            turned = {**inputs, "image": np.ascontiguousarray(inputs["image"][..., ::-1])}
-            asked += [self._back(self._once(s, outputs, turned)) for s in self.sessions]
-        maps, logits = (np.mean([answer[i] for answer in asked], axis=0, dtype=np.float32) for i in range(2))
+            mirrored = {**inputs, "image": np.ascontiguousarray(inputs["image"][..., ::-1])}
+            results += [self._mirror_back(s.run(list(outputs), mirrored)) for s in self.sessions]
+        maps, logits = (np.mean([result[i] for result in results], axis=0, dtype=np.float32) for i in range(2))
         return [maps, logits]
 
-    def _once(self, session: Any, outputs: Sequence[str], inputs: dict[str, NDArray[Any]]) -> Output:
-        answer: Output = session.run(list(outputs), inputs)
-        return answer
-
-    def _back(self, answer: Output) -> Output:
-        maps, logits = answer
+    def _mirror_back(self, result: Output) -> Output:
+        maps, logits = result
         return [maps[:, self.partner, :, ::-1], logits[:, self.partner]]
 
 
-def together(models: Sequence[Model], mirrored: bool) -> Model:
-    """One model that answers with the mean of ``models`` (frontal views alone may be mirrored)."""
+def ensemble(models: Sequence[Model], mirrored: bool) -> Model:
+    """One model that returns the mean of ``models``; only frontal views may be mirrored."""
     names = list(models[0].contract.names)
     partner = [names.index(mirrored_name(name)) for name in names]
     return replace(models[0], session=_Sessions([m.session for m in models], partner, mirrored))
