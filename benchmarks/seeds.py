@@ -1,14 +1,14 @@
-"""The spread between seeds: the same recipe fitted several times on a GPU machine, scored here on one frozen test set.
+"""The spread between seeds: one recipe is fitted several times on a GPU machine and evaluated here on one test set.
 
-    python -m benchmarks.seeds pack WORKSPACE/data/dataset FILE       here: what the GPU machine needs, one file
+    python -m benchmarks.seeds pack WORKSPACE/data/dataset FILE       here: one file with the data for the GPU machine
     python -m benchmarks.seeds fit --dataset FILE --out FOLDER --seeds 1,2,3,4 --minutes 1.83 [-- OPTIONS]    there
     python -m benchmarks seeds -w WORKSPACE seed1=FOLDER/seed1.tar seed2=FOLDER/seed2.tar ...       here: the table
 
-``OPTIONS`` are those of ``python -m training``; without them the default recipe of docs/landmark-model.md. What belongs
-here: these three commands. What does not: fitting (``training``), what a spread means (``validation.gates``).
-Contract: ``fit`` needs torch, lightning, numpy and scipy alone; it writes each fit when it is finished, and those that
-are there are not fitted again; a first fit of a few steps, thrown away, fills the compiler's cache, so that no seed
-pays for compiling. Every scoring is a read of the test set and the workspace's ledger says so.
+``OPTIONS`` are those of ``python -m training``; the default is the default recipe of docs/landmark-model.md.
+
+Contract: ``fit`` needs only torch, lightning, numpy and scipy. It writes each fit when it is finished, and does not
+repeat finished fits. A first fit of one epoch fills the compiler's cache, so that no seed includes compilation. Every
+evaluation is a read of the test set and is recorded in the workspace's ledger.
 """
 
 import argparse
@@ -36,17 +36,17 @@ RECIPE = (
     "--landmark-set margins175 --heatmap-stride 4 --batch-size 64 --learning-rate 2e-3 --augment rotation_deg=6 "
     "--augment scale=0.15 --virtual-pairs 448 --reuse 0 --workers 14 --device cuda"
 )
-"""The row *default* of docs/landmark-model.md, "Beside the paper's method", its budget and seed left out."""
+"""The row *default* of docs/landmark-model.md, "Beside the paper's method", without budget and seed."""
 KEPT = ("weights.safetensors", "weights.pt", "contract.json", "fit.json", "fitted.json", "journal.jsonl", "history.csv")
 WARM_UP_EPOCHS = "1"
 WITHOUT_EXPORT = "import sys; sys.modules['onnx'] = None; from training.__main__ import main; sys.exit(main())"
-"""The fit, and not the export: that takes a processor's time of a lent GPU, and is done here."""
+"""The fit without the export, which needs only a CPU and is done here."""
 VALIDATION_STUDIES = 24
-"""With more, validating takes longer than learning within two minutes."""
+"""With more studies, validation takes longer than training in a fit of two minutes."""
 
 
 def pack(dataset: Path, out: Path, count: int = VALIDATION_STUDIES) -> int:
-    """One gzipped tar with images of ``count`` validation studies; training and test images stay here."""
+    """Write a gzipped tar with the images of ``count`` validation studies, without training and test images."""
     manifest = read_manifest(dataset)
     validation, train = manifest.in_split("validation")[:count], manifest.in_split("train")[:1]
     small = Manifest(manifest.landmark_set, manifest.split_seed, (*train, *validation))
@@ -61,7 +61,7 @@ def pack(dataset: Path, out: Path, count: int = VALIDATION_STUDIES) -> int:
 
 
 def fit_seeds(dataset: Path, out: Path, seeds: Sequence[int], budget: Sequence[str], given: argparse.Namespace) -> int:
-    """Fit each seed that is not in ``out`` yet, ``given.gpus`` at a time; 1 where one failed."""
+    """Fit each seed that is not in ``out``, ``given.gpus`` at a time; return 1 if one failed."""
     options = given.options or RECIPE.split()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "dataset"
@@ -74,18 +74,20 @@ def fit_seeds(dataset: Path, out: Path, seeds: Sequence[int], budget: Sequence[s
             _run(warm, 0, "the warm-up")
         shares = [missing[k :: given.gpus] for k in range(given.gpus)]
         with ThreadPoolExecutor(given.gpus) as pool:
-            done = pool.map(lambda k: [_fit(folder, out, Path(scratch), s, budget, options, k) for s in shares[k]],
-                            range(given.gpus))  # fmt: skip
+            done = pool.map(
+                lambda k: [_fit(folder, out, Path(scratch), s, budget, options, k) for s in shares[k]],
+                range(given.gpus),
+            )
         return int(not all(ok for share in done for ok in share))
 
 
 def _fit(
     dataset: Path, out: Path, scratch: Path, seed: int, budget: Sequence[str], options: Sequence[str], gpu: int
 ) -> bool:
-    """One seed, packed into ``seedN.tar`` under a name of its own until it is whole."""
+    """Fit one seed and pack it into ``seedN.tar``, which is complete once it has that name."""
     fitted = scratch / f"seed{seed}"
-    asked = [*options, "--dataset", str(dataset), "--out", str(fitted), "--seed", str(seed), *budget]
-    if not _run(asked, gpu, f"seed {seed}"):
+    arguments = [*options, "--dataset", str(dataset), "--out", str(fitted), "--seed", str(seed), *budget]
+    if not _run(arguments, gpu, f"seed {seed}"):
         return False
     partial = scratch / f"seed{seed}.tar"
     with tarfile.open(partial, "w") as archive:
@@ -97,17 +99,17 @@ def _fit(
 
 
 def _run(arguments: Sequence[str], gpu: int, what: str) -> bool:
-    """A fit in a process of its own, so that no seed inherits anything from the one before."""
+    """Run a fit as a subprocess, so that seeds share no state."""
     started = time.monotonic()
-    shown = {**os.environ, "CUDA_VISIBLE_DEVICES": str(gpu)}
-    done = subprocess.run([sys.executable, "-c", WITHOUT_EXPORT, *arguments, "--quiet"], env=shown, check=False)
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": str(gpu)}
+    done = subprocess.run([sys.executable, "-c", WITHOUT_EXPORT, *arguments, "--quiet"], env=environment, check=False)
     sys.stdout.write(f"{what}: exit {done.returncode} after {time.monotonic() - started:.0f} s\n")
     sys.stdout.flush()
     return done.returncode == 0
 
 
 def spread(workspace_folder: Path, fits: Mapping[str, Path], kept: Path) -> int:
-    """Score every fit on the workspace's frozen test set and print the spread beside the policy's margins."""
+    """Evaluate every fit on the workspace's frozen test set and print the spread beside the policy's margins."""
     from orchestration.pipeline.params import read_params
     from orchestration.pipeline.policies import policy_path
     from orchestration.pipeline.workspace import Workspace
@@ -119,7 +121,7 @@ def spread(workspace_folder: Path, fits: Mapping[str, Path], kept: Path) -> int:
     manifest = read_manifest(workspace.dataset)
     policy = read_policy(policy_path(read_params(workspace.params_file), workspace))
     folders = [_unpacked(fit, kept / name) for name, fit in fits.items()]
-    records = [_scored(workspace_folder, manifest, folder) for folder in folders]
+    records = [_record_of(workspace_folder, manifest, folder) for folder in folders]
     sys.stdout.write(f"{records[0].n_patients} {records[0].patients_are}, policy {policy.name}\n\n")
     sys.stdout.write("| fit | seed | steps | seconds | validation | on |\n|---|---|---|---|---|---|\n")
     for folder in folders:
@@ -131,7 +133,7 @@ def spread(workspace_folder: Path, fits: Mapping[str, Path], kept: Path) -> int:
 
 
 def gains_by_seed(policy: "Policy", records: Sequence["EvaluationRecord"]) -> str:
-    """What the seed does to the loss over all parameters, and how often the gate would take that for a gain."""
+    """The effect of the seed on the loss over all parameters, and how often the gate would count it as a gain."""
     from validation.gates.paired import pooled_difference
 
     pairs = [pooled_difference(ours, other, policy.comparison) for ours, other in permutations(records, 2)]
@@ -139,15 +141,15 @@ def gains_by_seed(policy: "Policy", records: Sequence["EvaluationRecord"]) -> st
     against_first = [0.0, *(d.mean for d in found[:: len(records) - 1][1:])]
     wanted = policy.comparison.required_gain
     gains = {gain: sum(d.high < -gain for d in found) for gain in (0.0, wanted)}
-    told = ", ".join(f"{count} at a required gain of {gain:g}" for gain, count in gains.items())
+    counts = ", ".join(f"{count} at a required gain of {gain:g}" for gain, count in gains.items())
     return (
         f"All parameters together: SD between fits {stdev(against_first):.3f} margins. Of {len(found)} ordered pairs "
-        f"of fits that differ in their seed, better by more than chance: {told}."
+        f"of fits with different seeds, better by more than chance: {counts}."
     )
 
 
 def _unpacked(fit: Path, folder: Path) -> Path:
-    """Into a folder that may be written to: what comes back from a GPU machine may be read-only."""
+    """Unpack a fit into a writable folder; files from a GPU machine may be read-only."""
     if not (folder / "fitted.json").is_file():
         if fit.is_dir():
             shutil.copytree(fit, folder, copy_function=shutil.copyfile, dirs_exist_ok=True)
@@ -157,9 +159,9 @@ def _unpacked(fit: Path, folder: Path) -> Path:
     return folder
 
 
-def _scored(workspace: Path, manifest: Manifest, folder: Path) -> "EvaluationRecord":
-    """The fit's record: exported and calibrated here, scored once for each model and test set."""
-    from benchmarks.comparison import scored
+def _record_of(workspace: Path, manifest: Manifest, folder: Path) -> "EvaluationRecord":
+    """Export and calibrate the fit, and evaluate it once for each test set."""
+    from benchmarks.comparison import evaluate_model
     from orchestration.pipeline.workspace import Workspace
     from spine.errors import EvidenceRejected
     from training.export.onnx_export import finish_export
@@ -172,8 +174,8 @@ def _scored(workspace: Path, manifest: Manifest, folder: Path) -> "EvaluationRec
         if (record.model_digest, record.test_digest) == (summary.model_digest, manifest.test_digest):
             return record
     except EvidenceRejected:
-        pass  # not scored yet, or by another version
-    record = scored(Workspace(workspace), manifest, folder)
+        pass  # not evaluated yet, or by another version
+    record = evaluate_model(Workspace(workspace), manifest, folder)
     write_record(record, path)
     return record
 
@@ -193,22 +195,22 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.seeds", description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    packing = commands.add_parser("pack", help="here: what the GPU machine needs")
+    packing = commands.add_parser("pack", help="here: the data for the GPU machine")
     packing.add_argument("dataset", type=Path)
     packing.add_argument("out", type=Path)
-    packing.add_argument("--validation", type=int, default=VALIDATION_STUDIES, help="validation studies to take along")
+    packing.add_argument("--validation", type=int, default=VALIDATION_STUDIES, help="number of validation studies")
     fitting = commands.add_parser("fit", help="on the GPU machine")
-    fitting.add_argument("--dataset", type=Path, required=True, help="file of `pack`")
+    fitting.add_argument("--dataset", type=Path, required=True, help="file from `pack`")
     fitting.add_argument("--out", type=Path, required=True)
     fitting.add_argument("--seeds", required=True, help="comma separated")
     fitting.add_argument("--minutes")
     fitting.add_argument("--epochs")
-    fitting.add_argument("--gpus", type=int, default=1, help="fits at a time, each on a GPU of its own")
+    fitting.add_argument("--gpus", type=int, default=1, help="fits at a time, one for each GPU")
     fitting.add_argument("options", nargs="*", help="after --: options of python -m training instead of the recipe")
-    telling = commands.add_parser("spread", help="here: the table")
-    telling.add_argument("-w", "--workspace", type=Path, required=True)
-    telling.add_argument("fits", nargs="+", metavar="NAME=PATH", help="seedN.tar, or a fit's folder")
-    telling.add_argument("--kept", type=Path, default=Path("bench/seeds"), help="where fits and records are kept")
+    spreading = commands.add_parser("spread", help="here: the table")
+    spreading.add_argument("-w", "--workspace", type=Path, required=True)
+    spreading.add_argument("fits", nargs="+", metavar="NAME=PATH", help="seedN.tar, or the folder of a fit")
+    spreading.add_argument("--kept", type=Path, default=Path("bench/seeds"), help="folder for fits and records")
     return parser
 
 

@@ -42,7 +42,7 @@ def cohort(workspace: Workspace, params: Params, progress: Progress | None) -> S
         seed=wanted.seed,
         shape=(wanted.rows, wanted.columns),
         spacing_mm=NATIVE_SPACING_MM * wanted.downsample,
-        looks=wanted.looks,
+        appearance=wanted.appearance,
         workers=_cores(),
     )
     summary = write_cohort(workspace.drop, config, progress)

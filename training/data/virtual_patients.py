@@ -23,14 +23,10 @@ from torch.utils.data import IterableDataset
 
 from inference.contract import DEFAULT_NORMALISATION
 from inference.preprocessing import GREY_LIMIT, PERCENTILE_SAMPLES
-from simulation.stream.stream import (
-    RADIOGRAPH_VARIANTS,
-    PlannedRadiographs,
-    Rendered,
-    StreamConfig,
-    VirtualPatients,
-    drawn_radiographs,
-)
+from simulation.stream.patients import VirtualPatients
+from simulation.stream.posed import RenderedBatch, render_in_batches
+from simulation.stream.radiographs import RADIOGRAPH_VARIANTS, PosedRadiographs
+from simulation.stream.stream_config import StreamConfig
 from spine.errors import ContractViolation
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName, mirrored_name
 from training.config import DRAWN_TOGETHER, Augmentation, TrainingConfig
@@ -60,16 +56,16 @@ class Prepared:
     present: Tensor
 
 
-def prepared(drawn: Rendered, view: ViewName) -> Prepared:
+def prepared(drawn: RenderedBatch, view: ViewName) -> Prepared:
     """Centre the field and normalise greys, as service does with images on disk.
 
     A drawn image is black outside its field, and a short field lies at the top; on disk the black is not there.
     """
-    images, sheet = drawn.images[view][:, 0], drawn.sheets[view]
+    images, bounds = drawn.images[view][:, 0], drawn.bounds[view]
     height, width = images.shape[1:]
     rows = torch.arange(height, device=images.device)
     columns = torch.arange(width, device=images.device)
-    top, bottom, left, right = (sheet[:, i, None] for i in range(4))
+    top, bottom, left, right = (bounds[:, i, None] for i in range(4))
     across = (columns >= left - 0.5) & (columns < right - 0.5)  # (N, W)
     down = (rows >= top - 0.5) & (rows < bottom - 0.5)  # (N, H)
     step = max(1, round((height * width / PERCENTILE_SAMPLES) ** 0.5))
@@ -103,11 +99,11 @@ class _Source:
     start: int
     held: int
     fresh: int
-    draw: Callable[[int], Iterator[Rendered]]
+    draw: Callable[[int], Iterator[RenderedBatch]]
     next: int = 0
-    running: Iterator[Rendered] | None = None
+    running: Iterator[RenderedBatch] | None = None
 
-    def due(self, epoch: int) -> Iterator[tuple[int, Rendered]]:
+    def due(self, epoch: int) -> Iterator[tuple[int, RenderedBatch]]:
         """(patient, batch) of what ``epoch`` needs and the pool does not hold."""
         first, stop = epoch * self.fresh, epoch * self.fresh + self.held
         if self.running is None or self.next < first:
@@ -176,7 +172,7 @@ class VirtualPool:
             torch.cuda.synchronize(self.device)
         self.seconds += time.monotonic() - started
 
-    def _pairs(self, first: int) -> Iterator[Rendered]:
+    def _pairs(self, first: int) -> Iterator[RenderedBatch]:
         config = self.config
         stream = StreamConfig(
             seed=stream_seed(config),
@@ -190,11 +186,11 @@ class VirtualPool:
         )
         return iter(VirtualPatients(stream, self.device, config.workers - self._radiograph_workers))
 
-    def _radiographs(self, first: int) -> Iterator[Rendered]:
+    def _radiographs(self, first: int) -> Iterator[RenderedBatch]:
         config, variant = self.config, RADIOGRAPH_VARIANTS["all"]
         seed, start = stream_seed(config) + _RADIOGRAPH_SEED_OFFSET, self.first_patient + first
-        radiographs = PlannedRadiographs(_ENDLESS, seed, config.input_shape, variant, start, self.names)
-        return drawn_radiographs(radiographs, DRAWN_TOGETHER, self.device, self._radiograph_workers)
+        radiographs = PosedRadiographs(_ENDLESS, seed, config.input_shape, variant, start, self.names)
+        return render_in_batches(radiographs, DRAWN_TOGETHER, self.device, self._radiograph_workers)
 
     @property
     def _radiograph_workers(self) -> int:
@@ -203,7 +199,7 @@ class VirtualPool:
         share = config.virtual_frontals / (config.virtual_frontals + config.virtual_pairs)
         return min(config.workers - 1, max(1, round(config.workers * share))) if share and config.workers > 1 else 0
 
-    def _put(self, source: _Source, patient: int, drawn: Rendered) -> None:
+    def _put(self, source: _Source, patient: int, drawn: RenderedBatch) -> None:
         known = self.held_out.intersection(drawn.seeds)
         if known:
             raise ContractViolation(

@@ -8,7 +8,8 @@ import torch
 
 from inference.decoding import normalised_from_pixels
 from inference.preprocessing import prepare
-from simulation.stream.stream import StreamConfig, VirtualPatients
+from simulation.stream.patients import VirtualPatients
+from simulation.stream.stream_config import StreamConfig
 from spine.errors import ContractViolation, ParametersRejected
 from spine.landmarks import GALBUSERA39, MARGINS175, VIEWS, mirrored_name
 from training.config import DRAWN_TOGETHER, Augmentation, TrainingConfig
@@ -54,7 +55,7 @@ def test_a_drawn_image_looks_to_the_network_as_it_would_from_disk(drawn):
     for view in VIEWS:
         made = prepared(drawn[0], view)
         for i in range(DRAWN_TOGETHER):
-            rows = int(drawn[0].sheets[view][i, 1])
+            rows = int(drawn[0].bounds[view][i, 1])
             image = (drawn[0].images[view][i, 0, :rows] * 4095).round().numpy().astype(np.uint16)
             served = prepare(image, SHAPE)
             there = drawn[0].present[view][i].numpy()

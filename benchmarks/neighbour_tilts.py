@@ -1,4 +1,4 @@
-"""How far an end plate's tilt departs from its neighbours' mean in the virtual population: the table of ``fusion``."""
+"""Deviation of an end plate's tilt from its neighbours' mean in the virtual population: the table of ``fusion``."""
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def departures(count: int, first_seed: int = FIRST_SEED) -> dict[Plane, tuple[Fl
 
 
 def figures() -> list[Figure]:
-    """One row a plane; the numbers themselves stand in the note."""
+    """One row for each plane; the note has all values."""
     return [
         Figure(f"{plane}, {what}", float(np.abs(values).mean()), "deg, mean of 32", "", _listed(values))
         for plane, pair in departures(PATIENTS).items()
