@@ -1,4 +1,4 @@
-"""The released model at work in process: time for a pair beside the bare network, memory, and what it refuses.
+"""The bundled model at work in process: time for a pair beside the bare network, memory, and what it refuses.
 
 The images are the demo workspace's own; images that are no spine are cut from them or drawn (``not_spines``),
 spines that are not what they are given as are made of them (``wrong_images``). Real radiographs are asked too where
@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks import not_spines, wrong_images
 from benchmarks.demo import demo_workspace
 from benchmarks.figures import Figure, python, run_command
-from inference.bundled import open_released
+from inference.bundled import open_bundled
 from inference.inputs import ImageInput
 from inference.measure import measure_views
 from inference.model import Model
@@ -31,15 +31,15 @@ OF_EACH_KIND = 100
 PACKED = Path(".carry/aasce.npz")
 _CHILD = """
 import sys
-from benchmarks.answering import first_pairs, open_released, measure_views
+from benchmarks.answering import first_pairs, open_bundled, measure_views
 for views in first_pairs(sys.argv[1], 3):
-    measure_views(open_released(), views)
+    measure_views(open_bundled(), views)
 """
 
 
 def figures() -> list[Figure]:
     """Cost, then refusals, then spines that are not what they are given as."""
-    workspace, model = demo_workspace(), open_released()
+    workspace, model = demo_workspace(), open_bundled()
     return [*_cost(model, workspace), *refusals(model, workspace), *_wrong_images(model, workspace)]
 
 

@@ -169,7 +169,7 @@ def validation_mm(workspace: Workspace, manifest: Manifest, folder: Path) -> flo
             places = prepared.affine.inverse.apply(pixels_from_normalised(expectation(maps)[0], shape))
             found = dict(zip(model.contract.names, places, strict=True))
             step = (given.spacing_mm or (1.0, 1.0))[0]
-            sought = LANDMARK_SETS[model.contract.landmark_set].sought_in(view)
+            sought = LANDMARK_SETS[model.contract.landmark_set].names_in(view)
             distances += [float(np.hypot(*(found[n] - given.points[n]))) * step for n in sought if n in given.points]
     return float(np.mean(distances))
 

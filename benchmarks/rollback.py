@@ -1,6 +1,6 @@
 """Seconds from the typed command to the other model serving: ``plumbline rollback``, and without a registry.
 
-The model in the box twice, told apart by a byte; the command as a process of its own, with imports, bytes fetched from
+The bundled model twice, told apart by a byte; the command as a process of its own, with imports, bytes fetched from
 the registry and verified, the bundled study asked, the local copy exchanged.
 """
 

@@ -52,8 +52,8 @@ def row(folder: Path) -> str:
     reached = forward * BACKWARD * steady / summary.config.devices / 1e12
     peak = next((rate for name, rate in PEAK_TFLOPS.items() if name in summary.device), None)
     share = f"{reached / peak:.1%} of {peak:.0f}" if peak else "peak unknown"
-    drawing = values.get("train/drawing_share")
-    source = "held on the device" if summary.config.held else "from disk"
+    drawing = values.get("train/rendering_share")
+    source = "preloaded on the device" if summary.config.preload else "from disk"
     told = source if drawing is None else f"{drawing:.0%} drawing"
     return f"{whole}| {steady:.0f} | {told} | {forward / 1e9:.1f} | {reached:.1f} ({share}) |"
 

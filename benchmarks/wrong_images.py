@@ -1,6 +1,6 @@
 """Images that are spines and not what they are given as: of the other view, covered in the middle, turned.
 
-Contract: the released model, patients of no test split; a share of good images is of all of them.
+Contract: the bundled model, patients of no test split; a share of good images is of all of them.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -113,7 +113,7 @@ def covered(model: Model, pairs: Sequence[Given], truths: Sequence[Points2D]) ->
         found = measure_views(model, {"frontal": replace(pair["frontal"], image=image)})
         rows = [p[1] for p in found.points["frontal"].values()]
         inside += sum(top + _EDGE_PX <= row < bottom - _EDGE_PX for row in rows)
-        dropped += len(found.undrawn.get("frontal", ()))
+        dropped += len(found.in_blank_regions.get("frontal", ()))
         said.append(found.parameters["cobb"].is_absent)
     how = f"of {len(said)} frontal radiographs, black from T8 to L1"
     left = 100 * inside / max(inside + dropped, 1)
@@ -125,7 +125,7 @@ def covered(model: Model, pairs: Sequence[Given], truths: Sequence[Points2D]) ->
 
 
 def _drops(prediction: Prediction) -> bool:
-    return bool(prediction.undrawn)
+    return bool(prediction.in_blank_regions)
 
 
 def turned(model: Model, radiographs: Sequence[ImageInput]) -> list[Figure]:

@@ -93,7 +93,7 @@ def warnings_of(prediction: Prediction) -> list[str]:
     told = list(prediction.notes)
     if prediction.views_disagree:
         told.append(
-            f"the two radiographs disagree: {len(prediction.at_other_heights)} landmarks that both show lie at "
+            f"the two radiographs disagree: {len(prediction.height_mismatches)} landmarks that both show lie at "
             "different heights. Are they exchanged, mirrored, or of two examinations? Do not use these values"
         )
     if prediction.levels_uncertain:
@@ -137,7 +137,7 @@ def report_json(prediction: Prediction, model: "Model", inputs: "Mapping[ViewNam
         "refused": dict(prediction.refused),
         "notes": list(prediction.notes),
         "views_disagree": prediction.views_disagree,
-        "at_other_heights": list(prediction.at_other_heights),
+        "height_mismatches": list(prediction.height_mismatches),
         "measured_in": "3D" if prediction.points_3d else "each view",
         "parameters": {name: _parameter_json(name, measured) for name, measured in prediction.parameters.items()},
         "seconds": round(prediction.seconds, 3),
@@ -147,7 +147,7 @@ def report_json(prediction: Prediction, model: "Model", inputs: "Mapping[ViewNam
 def _view_json(view: ViewName, prediction: Prediction, model: "Model", given: "ImageInput") -> dict[str, Any]:
     found = prediction.points.get(view, {})
     spread = prediction.spread_px.get(view, {})
-    sought = LANDMARK_SETS[model.contract.landmark_set].sought_in(view)
+    sought = LANDMARK_SETS[model.contract.landmark_set].names_in(view)
     return {
         "file": given.file,
         "sop_instance_uid": given.sop_instance_uid,
@@ -160,7 +160,7 @@ def _view_json(view: ViewName, prediction: Prediction, model: "Model", given: "I
         "radius_90_px": {name: round(r, 3) for name, r in prediction.radius_px.get(view, {}).items()},
         "spread_px": {name: round(float(value), 3) for name, value in spread.items()},
         "not_seen": [name for name in model.contract.names if name in sought and name not in found],
-        "nothing_drawn_at": list(prediction.undrawn.get(view, ())),
+        "nothing_drawn_at": list(prediction.in_blank_regions.get(view, ())),
     }
 
 

@@ -45,7 +45,7 @@ def level_of(name: str) -> str:
 
 
 @cache
-def moved_name(name: str, levels: int) -> str | None:
+def shifted_name(name: str, levels: int) -> str | None:
     """The landmark that lies ``levels`` further down: ``T12_sup`` -> ``L1_sup``; None beyond T1..L5.
 
     Points of no vertebra (sacrum, hips) keep their names.
@@ -88,7 +88,7 @@ class LandmarkSet:
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
 
-    def sought_in(self, view: ViewName) -> tuple[str, ...]:
+    def names_in(self, view: ViewName) -> tuple[str, ...]:
         """The landmarks that are looked for in one view, in the set's order."""
         return tuple(n for n in self.names if view in self.views and self.only.get(n, view) == view)
 

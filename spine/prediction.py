@@ -32,9 +32,9 @@ class Prediction:
         level_margin: how much better the whole chain's names explain the maps than names one level off do; None where
             too little is seen to tell.
         levels_uncertain: whether that is so little that all levels may be one off.
-        at_other_heights: landmarks that both views of a study in 3D see, but not at one height.
+        height_mismatches: landmarks that both views of a study in 3D see, but not at one height.
         refused: view -> why its image was not taken for a radiograph of a whole spine.
-        undrawn: view -> landmarks that count as not seen because nothing is drawn where they would be.
+        in_blank_regions: view -> landmarks that count as not seen because nothing is drawn where they would be.
         notes: what to tell, in words, of images that are measured all the same.
     """
 
@@ -48,12 +48,12 @@ class Prediction:
     radius_px: Mapping[ViewName, Mapping[str, float]] = field(default_factory=dict)
     level_margin: float | None = None
     levels_uncertain: bool = False
-    at_other_heights: tuple[str, ...] = ()
+    height_mismatches: tuple[str, ...] = ()
     refused: Mapping[ViewName, str] = field(default_factory=dict)
-    undrawn: Mapping[ViewName, tuple[str, ...]] = field(default_factory=dict)
+    in_blank_regions: Mapping[ViewName, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
     def views_disagree(self) -> bool:
         """Whether so many landmarks lie at different heights that the two images can hardly be one examination."""
-        return len(self.at_other_heights) >= DISAGREEING
+        return len(self.height_mismatches) >= DISAGREEING

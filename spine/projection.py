@@ -76,7 +76,7 @@ def locate_landmarks(study: Study, landmark_set: LandmarkSet) -> dict[ViewName, 
     """As ``project_study``, with the reason for every absent point."""
     points_3d = derive_points(study.reconstruction.points) if study.reconstruction else {}
     return {
-        name: _locate_in_view(study.study_id, view, points_3d, landmark_set.sought_in(name))
+        name: _locate_in_view(study.study_id, view, points_3d, landmark_set.names_in(name))
         for name, view in study.views.items()
         if name in landmark_set.views
     }

@@ -21,8 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spine.landmarks import ViewName
-
-Floats = NDArray[np.float64]
+from spine.types import Floats as Floats
 
 SOURCE_TO_DETECTOR_MM = 1300.0
 SOURCE_TO_ISOCENTRE_MM: dict[ViewName, float] = {"frontal": 987.0, "lateral": 918.0}

@@ -22,14 +22,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         require_data_set(options.dataset)
         config = _config(options)
         from training.fitting.fit import fit  # not before --help and the configuration's own errors
-        from training.process_group import team_of
+        from training.process_group import process_group_of
 
-        leads = team_of(config.devices).leads
-        summary = fit(options.dataset, options.out, config, None if options.quiet or not leads else _show)
+        is_leader = process_group_of(config.devices).is_leader
+        summary = fit(options.dataset, options.out, config, None if options.quiet or not is_leader else _show)
     except PlumblineError as error:
         sys.stderr.write(f"\n{error}\n")
         return error.exit_code
-    if not leads:
+    if not is_leader:
         return 0
     sys.stderr.write(
         f"\nvalidation landmark error {summary.validation_error:.2f} {summary.error_unit} "
@@ -64,9 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=int, default=default.workers)
     parser.add_argument("--seed", type=int, default=default.seed)
     _add_source(parser, default)
-    parser.add_argument("--held", action="store_true", help="keep the data set's images on the training device")
+    parser.add_argument("--preload", action="store_true", help="keep the data set's images on the training device")
     parser.add_argument("--label-shift", type=int, default=0, help="levels the labels' names may be off as a whole")
-    parser.add_argument("--init-from", help="folder of a fitted model to start from, or: released")
+    parser.add_argument("--init-from", help="folder of a fitted model to start from, or: bundled")
     parser.add_argument("--quiet", action="store_true", help="no progress line")
     return parser
 
@@ -84,7 +84,7 @@ def _add_source(parser: argparse.ArgumentParser, default: TrainingConfig) -> Non
         "--virtual-pairs", type=int, default=0, help="learn from this many virtual patients at a time, drawn here"
     )
     parser.add_argument(
-        "--virtual-radiographs", type=int, default=0, help="and from this many virtual frontal radiographs at a time"
+        "--virtual-frontals", type=int, default=0, help="and from this many virtual frontal radiographs at a time"
     )
     parser.add_argument("--devices", type=int, default=1, help="GPUs; start one process each with torchrun")
     parser.add_argument(
@@ -120,10 +120,10 @@ def _config(options: argparse.Namespace) -> TrainingConfig:
         workers=options.workers,
         seed=options.seed,
         virtual_pairs=options.virtual_pairs,
-        virtual_radiographs=options.virtual_radiographs,
+        virtual_frontals=options.virtual_frontals,
         devices=options.devices,
         reuse=options.reuse,
-        held=options.held,
+        preload=options.preload,
         label_shift=options.label_shift,
         init_from=options.init_from,
         augmentation=_augmentation(options.augment),

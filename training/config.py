@@ -70,12 +70,12 @@ class TrainingConfig:
         augmentation: strengths.
         virtual_pairs: learn from this many virtual patients at a time, drawn on the training device, instead of the
             data set's training split (``virtual``); 0 for the data set's.
-        virtual_radiographs: besides them, this many plain frontal radiographs of patients of their own.
+        virtual_frontals: besides them, this many plain frontal radiographs of patients of their own.
         reuse: how many epochs a virtual patient stays; 0: all of them, as in a data set of real patients.
-        devices: processes that fit together, each on a GPU of its own (started by torchrun, see ``team``).
-        held: keep the data set's images on the training device, prepared once, instead of loading them every epoch.
+        devices: processes that fit together, each on a GPU of its own (started by torchrun, see ``process_group``).
+        preload: keep the data set's images on the training device, prepared once, instead of loading them every epoch.
         label_shift: how many levels the names of an image's labels may be off as a whole (``renaming``); 0: none.
-        init_from: folder of a fitted model whose weights are the start, ``released`` for the model in the box, or None.
+        init_from: folder of a fitted model whose weights are the start, ``bundled`` for the bundled model, or None.
     """
 
     preset: Preset = "shared"
@@ -98,17 +98,17 @@ class TrainingConfig:
     width: float = 1.0
     augmentation: Augmentation = field(default_factory=Augmentation)
     virtual_pairs: int = 0
-    virtual_radiographs: int = 0
+    virtual_frontals: int = 0
     devices: int = 1
     reuse: int = 8
-    held: bool = False
+    preload: bool = False
     label_shift: int = 0
     init_from: str | None = None
 
     def __post_init__(self) -> None:
         violations = [text for holds, text in self._checks() if not holds]
-        if self.held and self.virtual_pairs:
-            violations.append("virtual patients and held images together")
+        if self.preload and self.virtual_pairs:
+            violations.append("virtual patients and preload together")
         if violations:
             raise ParametersRejected(
                 "TRAINING_CONFIG",
@@ -170,12 +170,12 @@ class TrainingConfig:
             (self.devices > 0, f"devices {self.devices}"),
             (self._divides(self.virtual_pairs), f"{self.virtual_pairs} virtual pairs ({self._wanted_multiple()})"),
             (
-                self._divides(self.virtual_radiographs),
-                f"{self.virtual_radiographs} virtual radiographs ({self._wanted_multiple()})",
+                self._divides(self.virtual_frontals),
+                f"{self.virtual_frontals} virtual radiographs ({self._wanted_multiple()})",
             ),
             (
-                self.virtual_radiographs == 0 or self.virtual_pairs > 0,
-                f"{self.virtual_radiographs} virtual radiographs without pairs",
+                self.virtual_frontals == 0 or self.virtual_pairs > 0,
+                f"{self.virtual_frontals} virtual radiographs without pairs",
             ),
             (self.reuse >= 0, f"reuse {self.reuse}"),
             (0 <= self.label_shift <= 2, f"label shift {self.label_shift}, not 0, 1 or 2 levels"),

@@ -1,4 +1,4 @@
-"""What one fit works with: its machine, its data, its place in a team.
+"""What one fit works with: its machine, its data, its place in a process_group.
 
 Contract: a device or number format that this machine lacks is refused.
 """
@@ -15,7 +15,7 @@ from spine.errors import ParametersRejected
 from spine.landmarks import ViewName
 from training.config import TrainingConfig
 from training.journal import Journal
-from training.process_group import Team
+from training.process_group import ProcessGroup
 
 _SMALLEST_BF16_INPUT = 128
 """oneDNN's bfloat16 convolution of stride two reads memory it never wrote when its output is one pixel wide
@@ -23,7 +23,7 @@ _SMALLEST_BF16_INPUT = 128
 
 
 @dataclass(frozen=True)
-class Circumstances:
+class Hardware:
     """Where the fit runs: ``accelerator`` cpu or cuda, ``dtype`` of autocast (None: 32 bit)."""
 
     accelerator: str
@@ -36,7 +36,7 @@ class Circumstances:
 
 
 @dataclass(frozen=True)
-class Fit:
+class FitContext:
     """Everything one fit works with."""
 
     folder: Path
@@ -44,19 +44,19 @@ class Fit:
     config: TrainingConfig
     manifest: Manifest
     views: tuple[ViewName, ...]
-    circumstances: Circumstances
+    hardware: Hardware
     journal: Journal
-    team: Team
+    process_group: ProcessGroup
 
     @property
     def device(self) -> torch.device:
         """This process's device."""
         return torch.device(
-            self.circumstances.accelerator, self.team.rank if self.circumstances.accelerator == "cuda" else 0
+            self.hardware.accelerator, self.process_group.rank if self.hardware.accelerator == "cuda" else 0
         )
 
 
-def circumstances_of(config: TrainingConfig) -> Circumstances:
+def hardware_of(config: TrainingConfig) -> Hardware:
     """Where a run of this configuration would take place.
 
     Raises:
@@ -77,7 +77,7 @@ def circumstances_of(config: TrainingConfig) -> Circumstances:
             remedy="use --precision 32 or auto",
         )
     use_bf16 = native and config.precision != "32"
-    return Circumstances(accelerator, torch.bfloat16 if use_bf16 else None)
+    return Hardware(accelerator, torch.bfloat16 if use_bf16 else None)
 
 
 def _cpu_multiplies_bf16(config: TrainingConfig) -> bool:

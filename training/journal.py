@@ -46,7 +46,7 @@ class Journal:
         self._append({"kind": "parameters", "values": flattened(parameters)})
 
     def write_facts(self, **facts: Any) -> None:
-        """Costs and circumstances (device, wall time, images per second ...); JSON values."""
+        """Costs and hardware (device, wall time, images per second ...); JSON values."""
         self._append({"kind": "facts", "values": facts})
 
     def write_measurements(self, step: int, time_s: float, values: Mapping[str, float]) -> None:

@@ -13,14 +13,14 @@ from spine.errors import ParametersRejected
 
 
 @dataclass(frozen=True)
-class Team:
-    """This process's ``rank`` among ``size``; rank 0 leads: it alone validates and writes files."""
+class ProcessGroup:
+    """This process's ``rank`` among ``size``; rank 0 is_leader: it alone validates and writes files."""
 
     rank: int = 0
     size: int = 1
 
     @property
-    def leads(self) -> bool:
+    def is_leader(self) -> bool:
         """Whether this process writes."""
         return self.rank == 0
 
@@ -28,7 +28,7 @@ class Team:
         """The leader's ``seconds``, and whether anybody wants to stop; every process calls this at the same step."""
         if self.size == 1:
             return seconds, stop
-        shared = torch.tensor([seconds if self.leads else 0.0, float(stop)], dtype=torch.float64, device=device)
+        shared = torch.tensor([seconds if self.is_leader else 0.0, float(stop)], dtype=torch.float64, device=device)
         torch.distributed.all_reduce(shared)
         agreed, stops = shared.tolist()
         return agreed, stops > 0
@@ -39,7 +39,7 @@ class Team:
             torch.distributed.barrier()
 
 
-def team_of(devices: int) -> Team:
+def process_group_of(devices: int) -> ProcessGroup:
     """This process's place, from what torchrun put into the environment.
 
     Raises:
@@ -48,9 +48,9 @@ def team_of(devices: int) -> Team:
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size != devices:
         raise ParametersRejected(
-            "TEAM_DIFFERS",
+            "PROCESS_GROUP_DIFFERS",
             found=f"{size} process{'es' if size > 1 else ''} for {devices} device{'s' if devices > 1 else ''}",
             expected="one process for each device",
             remedy=f"start torchrun --standalone --nproc-per-node {devices} -m training ... --devices {devices}",
         )
-    return Team(int(os.environ.get("RANK", "0")), size)
+    return ProcessGroup(int(os.environ.get("RANK", "0")), size)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inference.contract import CONTRACT_FILE, MODEL_FILE, ModelContract, model_digest, read_contract
+from inference.model import INPUTS
 from spine.errors import ContractViolation
 from spine.storage import sha256_of_tree
 from training.export.candidate import FitSummary, read_summary
@@ -308,7 +309,7 @@ def _signature(contract: ModelContract) -> Any:
     return ModelSignature(
         inputs=Schema(
             [
-                TensorSpec(np.dtype(np.float32), (-1, 1, *contract.input_shape), "image"),
+                TensorSpec(np.dtype(np.float32), (-1, 1, *contract.input_shape), INPUTS[0]),
                 TensorSpec(np.dtype(np.int64), (-1,), "view"),
             ]
         ),
@@ -327,7 +328,7 @@ def _input_example(contract: ModelContract) -> dict[str, Any]:
 
     ramp = np.linspace(-8, 8, contract.input_shape[0])[:, None] * np.ones(contract.input_shape[1])
     image = (np.round(ramp) / 8).astype(np.float32)[None, None]
-    return {"image": image, "view": np.array([VIEWS.index(contract.views[0])], dtype=np.int64)}
+    return {INPUTS[0]: image, "view": np.array([VIEWS.index(contract.views[0])], dtype=np.int64)}
 
 
 def _digest_of(metrics: Mapping[str, float], artifacts: Path) -> str:

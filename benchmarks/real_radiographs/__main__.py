@@ -1,7 +1,7 @@
 """``python -m benchmarks.real_radiographs`` with a command below; needs .carry/aasce.npz (``sim_to_real pack``).
 
 split      data set folders of the five folds, for ``python -m training``: --out
-zero-shot  the model in the box (or --model) on all radiographs: figures, overlays of the ten worst
+zero-shot  the bundled model (or --model) on all radiographs: figures, overlays of the ten worst
 folds      five fine-tuned models, --models DIR with fold0 .. fold4, each on the radiographs of its fold; several DIRs
            answer with their mean, with --mirrored together with the mirrored radiographs
 labels     how far the labels can be trusted; with --models also beside two models
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     split.add_argument("--out", type=Path, default=Path("bench/real-radiographs"))
     split.set_defaults(call=_split)
     zero = commands.add_parser("zero-shot", help="one model on all radiographs")
-    zero.add_argument("--model", type=Path, help="instead of the model in the box")
+    zero.add_argument("--model", type=Path, help="instead of the bundled model")
     zero.add_argument("--out", type=Path, default=Path("bench/real-radiographs/zero-shot"))
     zero.set_defaults(call=_zero_shot)
     folds = commands.add_parser("folds", help="fine-tuned models, each on its fold")
@@ -62,11 +62,11 @@ def _split(given: argparse.Namespace) -> int:
 
 
 def _zero_shot(given: argparse.Namespace) -> int:
-    from inference.bundled import RELEASED
+    from inference.bundled import BUNDLED
     from inference.model import load_model
 
     radiographs = read_pack(given.real)
-    model = load_model(given.model or RELEASED)
+    model = load_model(given.model or BUNDLED)
     return _tell(radiographs, [(model, list(range(len(radiographs.images))))], given.out)
 
 
@@ -112,10 +112,10 @@ def _beside_models(radiographs: Pack, angles: "Floats", folders: Sequence[Path])
     import numpy as np
 
     from benchmarks.real_radiographs.labels import own_deviation
-    from inference.bundled import RELEASED
+    from inference.bundled import BUNDLED
     from inference.model import load_model
 
-    every = [(load_model(RELEASED), list(range(len(radiographs.images))))]
+    every = [(load_model(BUNDLED), list(range(len(radiographs.images))))]
     zero, tuned = (_major(radiographs, asked) for asked in (every, _of_folds(radiographs, folders, False)))
     label = angles[:, 0]
     known = np.isfinite(zero) & np.isfinite(tuned)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.model import Model
+from inference.model import INPUTS, Model
 from spine.landmarks import mirrored_name
 
 Output = list[NDArray[np.float32]]
@@ -29,7 +29,7 @@ class _Sessions:
         """As onnxruntime's."""
         asked = [self._once(s, outputs, inputs) for s in self.sessions]
         if self.mirrored:
-            turned = {**inputs, "image": np.ascontiguousarray(inputs["image"][..., ::-1])}
+            turned = {**inputs, INPUTS[0]: np.ascontiguousarray(inputs[INPUTS[0]][..., ::-1])}
             asked += [self._back(self._once(s, outputs, turned)) for s in self.sessions]
         maps, logits = (np.mean([answer[i] for answer in asked], axis=0, dtype=np.float32) for i in range(2))
         return [maps, logits]

@@ -26,7 +26,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "read3d": ("measuring", "Read 3D reconstructions and say what they can yield."),
     "cohort": ("cohort", "Write virtual patients as DICOM and reconstruction files."),
     "adopt": ("training", "Bring a candidate trained on another machine into a workspace."),
-    "train": ("training", "Train on labelled studies, from the model in the box or any other."),
+    "train": ("training", "Train on labelled studies, from the bundled model or any other."),
     "seeds": ("seeds", "Fit the recipe with several seeds and print how far they lie apart."),
     "verdict": ("verdicts", "Print the latest verdict as a table."),
     "explain": ("verdicts", "Tell a verdict in plain words."),

@@ -29,12 +29,12 @@ _RADIOGRAPH_DEFAULTS: dict[str, dict[str, Any]] = {
 }
 _DEMO = (
     "dataset.landmark_set=margins175",
-    "training.init_from=released",
+    "training.init_from=bundled",
     "training.heatmap_stride=4",
     "training.learning_rate=0.0001",
     "training.minutes=2",
 )
-"""A new demo workspace goes on from the model in the box, with its landmarks and resolution, in small steps."""
+"""A new demo workspace goes on from the bundled model, with its landmarks and resolution, in small steps."""
 
 
 @click.command()
@@ -168,7 +168,7 @@ def _why(workspace: Workspace, outcome: "RunOutcome") -> str:
 def demo(workspace: Path, minutes: float | None, patients: int | None) -> None:
     """Run the whole chain once on virtual patients, then measure a radiograph with what came out.
 
-    Training starts from the model in the box. A refusal by the gate is a correct ending too: it says why.
+    Training starts from the bundled model. A refusal by the gate is a correct ending too: it says why.
 
     \b
     Example:  plumbline demo

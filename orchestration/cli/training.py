@@ -23,7 +23,7 @@ _LARGER_STEPS = 3e-4
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.option("--from", "start", help="What to start from: released, or the folder of a fitted model.")
+@click.option("--from", "start", help="What to start from: bundled, or the folder of a fitted model.")
 @click.option("--source", type=SOURCES, help="Train in a workspace, on the studies of this source.")
 @click.option("--location", type=click.Path(path_type=Path), help="Folder of the source (not for virtual).")
 @click.option("--minutes", type=float, help="Training budget.")
@@ -39,7 +39,7 @@ def train(
     workspace: Path,
     arguments: tuple[str, ...],
 ) -> None:
-    """Train, from the model in the box or any fitted one, on one's own labelled studies.
+    """Train, from the bundled model or any fitted one, on one's own labelled studies.
 
     With --source, studies are taken in, checked and split in the workspace, the model is fitted, evaluated and judged,
     as `plumbline run` does; exit code 3 when the gate refuses. With --dataset FOLDER --out FOLDER (and any option of
@@ -47,8 +47,8 @@ def train(
     landmarks, and with network and learning rate that go with --from, unless options say otherwise.
 
     \b
-    Example:  plumbline train --from released --source folder --location /data/studies -w ws --minutes 30
-              plumbline train --from released --source aasce --location /data/aasce_training -w radiographs --minutes 20
+    Example:  plumbline train --from bundled --source folder --location /data/studies -w ws --minutes 30
+              plumbline train --from bundled --source aasce --location /data/aasce_training -w radiographs --minutes 20
               plumbline train --dataset ws/data/dataset --out /tmp/candidate --minutes 5
     """
     if source is None:
@@ -113,20 +113,20 @@ def _implied(start: str | None, arguments: tuple[str, ...]) -> list[str]:
 
 
 def _contract_of(start: str) -> "ModelContract":
-    from inference.bundled import folder_named
+    from inference.bundled import model_folder
     from inference.contract import read_contract
 
-    return read_contract(folder_named(start))
+    return read_contract(model_folder(start))
 
 
 def _settings_of(start: str | None, source: str) -> tuple[str, ...]:
     """Network, landmarks and steps that go with the start; ``--set`` overrules them."""
     if start is None:
         return ()
-    released, contract = start == "released", _contract_of(start)
+    bundled, contract = start == "bundled", _contract_of(start)
     radiographs = source == "aasce"
     chosen = (
-        f"training.init_from={start if released else Path(start).expanduser().resolve()}",
+        f"training.init_from={start if bundled else Path(start).expanduser().resolve()}",
         f"training.heatmap_stride={contract.heatmap_stride}",
         f"training.input_rows={contract.input_shape[0]}",
         f"training.input_columns={contract.input_shape[1]}",

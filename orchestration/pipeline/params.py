@@ -79,11 +79,11 @@ class Training(_Strict):
     input_columns: int = Field(256, ge=64)
     heatmap_stride: Literal[4, 8] = Field(8, description="input pixels per heat-map cell; 4 takes twice the time")
     learning_rate: float = Field(1e-3, gt=0.0)
-    held: bool = Field(False, description="keep prepared images on the training device; needs memory for them all")
+    preload: bool = Field(False, description="keep prepared images on the training device; needs memory for them all")
     label_shift: int = Field(
         0, ge=0, le=2, description="levels the labels' names may be off as a whole, on radiographs"
     )
-    init_from: str | None = Field(None, description="folder of a fitted model to start from, or: released")
+    init_from: str | None = Field(None, description="folder of a fitted model to start from, or: bundled")
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "32", "bf16-mixed"] = "auto"
     workers: int = Field(0, ge=0, le=64)

@@ -196,7 +196,7 @@ def training_config(params: Params) -> "TrainingConfig":
         input_shape=(wanted.input_rows, wanted.input_columns),
         heatmap_stride=wanted.heatmap_stride,
         learning_rate=wanted.learning_rate,
-        held=wanted.held,
+        preload=wanted.preload,
         label_shift=wanted.label_shift,
         devices=wanted.devices,
         init_from=wanted.init_from,
@@ -239,11 +239,13 @@ def _fit_afresh(workspace: Workspace, config: "TrainingConfig", progress: Progre
 
 
 def _fit(workspace: Workspace, config: "TrainingConfig", progress: Progress | None) -> "FitSummary":
-    """Here, or by a team of processes where several GPUs are asked for."""
+    """Here, or by a process group where several GPUs are asked for."""
     if config.devices > 1:
-        from orchestration.pipeline.multi_gpu import fit_in_team
+        from orchestration.pipeline.multi_gpu import fit_in_process_group
 
-        return fit_in_team(workspace.dataset, workspace.candidate, config, workspace.state / "team", progress)
+        return fit_in_process_group(
+            workspace.dataset, workspace.candidate, config, workspace.state / "process_group", progress
+        )
     from training.fitting.fit import fit
 
     return fit(workspace.dataset, workspace.candidate, config, progress)

@@ -16,12 +16,12 @@ ABSENT_CODES: Mapping[str, str] = {
     "VIEW_MISSING": "the view that shows the parameter's plane was not given",
     "VIEW_REFUSED": "that view was given, but was not taken for a radiograph of a whole spine",
     "LANDMARKS_NOT_SEEN": "landmarks that the definition needs were not seen",
-    "LANDMARKS_AT_OTHER_HEIGHTS": "both views saw such landmarks, but at heights too far apart to be the same",
-    "LANDMARKS_NOT_DRAWN": "such landmarks would lie where nothing is drawn in the image (covered, cut out)",
+    "LANDMARK_HEIGHTS_DIFFER": "both views saw such landmarks, but at heights too far apart to be the same",
+    "LANDMARKS_IN_BLANK_REGION": "such landmarks would lie where nothing is drawn in the image (covered, cut out)",
     "MARGINS_REVERSED": "the margins of a plate were found in reversed order",
     "TOO_FEW_VERTEBRAE": "fewer vertebrae were seen than a curve is measured over",
     "LENGTHS_UNCALIBRATED": "the image has no spacing, or none in the patient, and the parameter is a length",
-    "NO_ANSWER": "in an evaluation: no prediction speaks of the parameter",
+    "NOT_PREDICTED": "in an evaluation: no prediction speaks of the parameter",
 }
 """Why a parameter has no value: stable codes, and what each means."""
 

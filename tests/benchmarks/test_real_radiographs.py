@@ -13,6 +13,7 @@ from benchmarks.real_radiographs.labels import own_deviation, twice_labelled
 from benchmarks.sim_to_real.chains import midline_tilts_deg
 from benchmarks.sim_to_real.pack import Pack, read_pack
 from benchmarks.sim_to_real.radiographs import pack_radiographs, radiographs_folder
+from inference.model import INPUTS
 from spine.dataset import load_example_image, read_manifest
 from spine.intake.aasce import LABEL_NAMES
 from spine.prediction import Prediction
@@ -154,14 +155,14 @@ class _Fixed:
     """A session that finds the landmark named first left of the middle, whatever it is shown."""
 
     def run(self, outputs, inputs):
-        maps = np.zeros((len(inputs["image"]), 2, 4, 4), np.float32)
+        maps = np.zeros((len(inputs[INPUTS[0]]), 2, 4, 4), np.float32)
         maps[:, 0, 1, 0] = maps[:, 1, 2, 2] = 1.0
         return [maps, np.tile(np.float32([3.0, -1.0]), (len(maps), 1))]
 
 
 def test_a_mirrored_answer_comes_back_under_its_partners_name():
     sessions = _Sessions([_Fixed()], partner=[1, 0], mirrored=True)
-    maps, logits = sessions.run(("heatmaps", "visibility"), {"image": np.zeros((1, 1, 8, 8), np.float32)})
+    maps, logits = sessions.run(("heatmaps", "visibility"), {INPUTS[0]: np.zeros((1, 1, 8, 8), np.float32)})
     assert logits.tolist() == [[1.0, 1.0]]
     assert np.argwhere(maps[0, 0] > 0).tolist() == [[1, 0], [2, 1]]
     assert np.argwhere(maps[0, 1] > 0).tolist() == [[1, 3], [2, 2]]

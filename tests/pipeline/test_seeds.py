@@ -30,7 +30,7 @@ pytestmark = [
 ]
 SETTINGS = (
     "cohort.count=30", "dataset.landmark_set=margins175", "dataset.test_patients=8", "dataset.validation_fraction=0.2",
-    "training.init_from=released", "training.heatmap_stride=4", "training.learning_rate=0.0001", "training.epochs=1",
+    "training.init_from=bundled", "training.heatmap_stride=4", "training.learning_rate=0.0001", "training.epochs=1",
     "training.minutes=null", "training.seed=3", "gate.policy=loose.yaml",
 )  # fmt: skip
 

@@ -130,7 +130,7 @@ class PositionSampler(Sampler[tuple[int, int]]):
         seed: of the order; None keeps the images' own order.
         first_epoch: the epoch Lightning's zeroth is (an interrupted fit goes on where it was).
         skip: images of that first epoch which had already been seen.
-        share: (rank, size) of a team whose processes each see a part of the images.
+        share: (rank, size) of a process_group whose processes each see a part of the images.
     """
 
     def __init__(

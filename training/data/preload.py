@@ -19,7 +19,7 @@ from training.data.dataset import ImageItem, targets
 _LOADERS = 8
 
 
-class HeldPool:
+class PreloadedPool:
     """Images of a data set on a device.
 
     Args:
@@ -29,7 +29,7 @@ class HeldPool:
         landmark_set: which of them are looked for in which view.
         input_shape: (H, W).
         device: where.
-        rank: of this process in its team; the order of images is its own.
+        rank: of this process in its process_group; the order of images is its own.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class HeldPool:
     ) -> None:
         self.folder, self.items, self.names, self.input_shape = folder, tuple(items), tuple(names), input_shape
         self.device, self.rank, self.seconds = device, rank, 0.0
-        self.sought = {v: frozenset(LANDMARK_SETS[landmark_set].sought_in(v)) for v in VIEWS}
+        self.sought = {v: frozenset(LANDMARK_SETS[landmark_set].names_in(v)) for v in VIEWS}
         self.view = torch.tensor([VIEWS.index(item.view) for item in self.items], dtype=torch.int64)
         count = len(self.items)
         # Half precision is finer than the 8 bits of a radiograph.
@@ -54,7 +54,7 @@ class HeldPool:
         with ThreadPoolExecutor(_LOADERS) as threads:
             list(threads.map(self._load, range(count)))
 
-    def turn_to(self, epoch: int) -> None:
+    def load_epoch(self, epoch: int) -> None:
         """Nothing changes from epoch to epoch."""
 
     def _load(self, place: int) -> None:

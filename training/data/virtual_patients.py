@@ -32,16 +32,16 @@ from spine.errors import ContractViolation
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName, mirrored_name
 from training.config import Augmentation, TrainingConfig
 from training.data.dataset import Sample
-from training.process_group import Team
+from training.process_group import ProcessGroup
 
 DRAWN_TOGETHER = 32
 _SEED_OFFSET = 7_000_000_000
 _RADIOGRAPH_SEED_OFFSET = 1_000_000_000
 _ENDLESS = 2**30
 _APART = 2**32
-"""Patients between the first ones of two processes of a team."""
+"""Patients between the first ones of two processes of a process_group."""
 
-_ALONE = Team()
+_ALONE = ProcessGroup()
 
 
 def stream_seed(config: TrainingConfig) -> int:
@@ -117,7 +117,7 @@ class _Source:
 
 
 class VirtualPool:
-    """Images of virtual patients on a device: of ``virtual_pairs`` both views, of ``virtual_radiographs`` a frontal
+    """Images of virtual patients on a device: of ``virtual_pairs`` both views, of ``virtual_frontals`` a frontal
     radiograph.
 
     Args:
@@ -126,7 +126,7 @@ class VirtualPool:
         views: which images of a pair.
         device: where.
         held_out: seeds of patients that must not be learnt from.
-        team: every process of a team holds its share, of patients of its own.
+        process_group: every process of a process_group holds its share, of patients of its own.
     """
 
     def __init__(
@@ -136,12 +136,12 @@ class VirtualPool:
         views: Sequence[ViewName],
         device: torch.device,
         held_out: frozenset[int] = frozenset(),
-        team: Team = _ALONE,
+        process_group: ProcessGroup = _ALONE,
     ) -> None:
         self.config, self.names, self.held_out = config, tuple(names), held_out
-        self.views, self.device, self.rank = tuple(views), device, team.rank
-        self.first_patient = team.rank * _APART
-        pairs, radiographs = config.virtual_pairs // team.size, config.virtual_radiographs // team.size
+        self.views, self.device, self.rank = tuple(views), device, process_group.rank
+        self.first_patient = process_group.rank * _APART
+        pairs, radiographs = config.virtual_pairs // process_group.size, config.virtual_frontals // process_group.size
         self.sources = [_Source(self.views, 0, pairs, config.replaced(pairs), self._pairs)]
         if radiographs:
             self.sources.append(
@@ -151,7 +151,7 @@ class VirtualPool:
             )
         count = pairs * len(self.views) + radiographs
         known = LANDMARK_SETS[config.landmark_set]
-        self.sought = {v: torch.tensor([n in known.sought_in(v) for n in names], device=device) for v in VIEWS}
+        self.sought = {v: torch.tensor([n in known.names_in(v) for n in names], device=device) for v in VIEWS}
         self.view = torch.tensor(
             [VIEWS.index(v) for s in self.sources for v in s.views for _ in range(s.held)], dtype=torch.int64
         )
@@ -161,7 +161,7 @@ class VirtualPool:
         self.present = torch.zeros(count, len(names), dtype=torch.bool, device=device)
         self.seconds = 0.0  # spent drawing
 
-    def turn_to(self, epoch: int) -> None:
+    def load_epoch(self, epoch: int) -> None:
         """Draw what epoch ``epoch`` needs and the pool does not hold."""
         started = time.monotonic()
         for source in self.sources:
@@ -195,7 +195,7 @@ class VirtualPool:
     def _radiograph_workers(self) -> int:
         """Radiographs' share of the workers; a radiograph takes as long to pose as a pair."""
         config = self.config
-        share = config.virtual_radiographs / (config.virtual_radiographs + config.virtual_pairs)
+        share = config.virtual_frontals / (config.virtual_frontals + config.virtual_pairs)
         return min(config.workers - 1, max(1, round(config.workers * share))) if share and config.workers > 1 else 0
 
     def _put(self, source: _Source, patient: int, drawn: Rendered) -> None:
@@ -226,11 +226,11 @@ class Pool(Protocol):
     rank: int
     seconds: float
 
-    def turn_to(self, epoch: int) -> None:
+    def load_epoch(self, epoch: int) -> None:
         """Hold what ``epoch`` needs."""
 
 
-class VirtualBatches(IterableDataset[Sample]):
+class PoolBatches(IterableDataset[Sample]):
     """Augmented batches out of a pool, on its device; one pass is one epoch.
 
     Args:
@@ -263,7 +263,7 @@ class VirtualBatches(IterableDataset[Sample]):
 
     def _pass(self, epoch: int, skipped: int) -> Iterator[Sample]:
         config = self.config
-        self.pool.turn_to(epoch)
+        self.pool.load_epoch(epoch)
         order = np.random.default_rng((config.seed, epoch, self.pool.rank)).permutation(len(self.pool.pixels))
         for batch in range(skipped, len(self)):
             chosen = order[batch * config.batch_size : (batch + 1) * config.batch_size]

@@ -31,7 +31,7 @@ class FitSummary:
         validation_error: best mean validation landmark error, in ``error_unit``.
         error_unit: ``mm`` or ``px``.
         epochs, steps, seconds, images_per_second: cost, of all devices together; ``seconds`` by the clock.
-        device, precision, versions: circumstances.
+        device, precision, versions: hardware.
         model_digest: of the exported model; None while the export is deferred.
         gpu_joules, cpu_joules: energy of whole devices over ``seconds`` (``energy``), None where it was not measured;
             energy_source: by which counters.

@@ -15,13 +15,14 @@ import torch
 from torch import nn
 
 from inference.contract import MODEL_FILE, ModelContract, model_digest, read_contract
+from inference.model import INPUTS, OUTPUTS
 from spine.errors import ContractViolation
 from spine.landmarks import VIEWS
 from spine.storage import write_bytes_atomically
 from training.export.candidate import CANDIDATE_FILE, FITTED_FILE, FitSummary, read_summary, write_summary
 from training.model.checkpoints import load_weights, save_weights
 from training.model.networks import ServedNetwork, build_network
-from training.model.output_map import slots_of
+from training.model.output_map import output_map_of
 
 OPSET = 18
 TOLERANCE = 1e-4
@@ -101,8 +102,8 @@ def export_network(network: nn.Module, contract: ModelContract) -> bytes:
             (torch.from_numpy(image), torch.from_numpy(view)),
             dynamo=True,
             opset_version=OPSET,
-            input_names=["image", "view"],
-            output_names=["heatmaps", "visibility"],
+            input_names=list(INPUTS),
+            output_names=list(OUTPUTS),
             dynamic_shapes=({0: batch}, {0: batch}),
             verbose=False,
         )
@@ -137,13 +138,13 @@ def with_half_weights(payload: bytes) -> bytes:
 
 
 def _served(network: nn.Module, contract: ModelContract) -> ServedNetwork:
-    return ServedNetwork(network, slots_of(contract.landmark_set, contract.names, contract.views))
+    return ServedNetwork(network, output_map_of(contract.landmark_set, contract.names, contract.views))
 
 
 def example_inputs(contract: ModelContract) -> dict[str, Any]:
     """Inputs of the exported graph for one image per view: ``image`` (2, 1, H, W), ``view`` (2,)."""
     image, view = _example_inputs(contract)
-    return {"image": image, "view": view}
+    return dict(zip(INPUTS, (image, view), strict=True))
 
 
 def _example_inputs(contract: ModelContract) -> tuple[Any, Any]:
@@ -177,7 +178,7 @@ def _compare(
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(payload, options, providers=["CPUExecutionProvider"])
     image, view = _example_inputs(contract)
-    found = session.run(["heatmaps", "visibility"], {"image": image, "view": view})
+    found = session.run(list(OUTPUTS), dict(zip(INPUTS, (image, view), strict=True)))
     with torch.no_grad():
         wanted = _served(network, contract).eval()(torch.from_numpy(image), torch.from_numpy(view))
     pairs = [(f, w.numpy()) for f, w in zip(found, wanted, strict=True)]

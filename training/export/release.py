@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from inference.bundled import RELEASE_FILE, RELEASED
+from inference.bundled import RELEASE_FILE, BUNDLED
 from inference.contract import CONTRACT_FILE, MODEL_FILE, model_digest
 from spine.errors import EvidenceRejected, PlumblineError
 from spine.measurement.registry import PARAMETERS
@@ -26,7 +26,7 @@ CARD_FILE = "card.md"
 
 
 def release(
-    candidate: Path, record: Path, earlier: Sequence[Path] = (), out: Path = RELEASED, wider: Path | None = None
+    candidate: Path, record: Path, earlier: Sequence[Path] = (), out: Path = BUNDLED, wider: Path | None = None
 ) -> str:
     """Copy a candidate into the box with its card; returns its digest.
 
@@ -55,7 +55,7 @@ def release(
     return digest
 
 
-def renew_subgroups(wider: Path, out: Path = RELEASED) -> str:
+def renew_subgroups(wider: Path, out: Path = BUNDLED) -> str:
     """Write the card's figures by subgroup anew, from another evaluation record of the bytes in the box.
 
     Raises:
@@ -207,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("record", type=Path, nargs="?", help="its evaluation record")
     parser.add_argument("--earlier", type=Path, action="append", default=[], help="a fit it started from")
     parser.add_argument("--wider", type=Path, help="a record on more patients, for the figures by subgroup")
-    parser.add_argument("--out", type=Path, default=RELEASED)
+    parser.add_argument("--out", type=Path, default=BUNDLED)
     options = parser.parse_args(arguments)
     try:
         if options.candidate and options.record:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from training.config import Device, TrainingConfig
     from training.export.candidate import FitSummary
-    from training.fit_context import Fit
+    from training.fit_context import FitContext
     from training.fitting.validation_score import Score
 
 _MAY_DIFFER = ("seed", "learning_rate", "augmentation", "epochs", "minutes", "weight_decay", "batch_size", "init_from")
@@ -71,7 +71,7 @@ def average(
 
     require_data_set(dataset)
     summaries = [read_summary(folder, FITTED_FILE) for folder in fits]
-    _require_kinship(fits, summaries, out)
+    _require_same_kind(fits, summaries, out)
     run = _run(fits[0], dataset, out, replace(summaries[0].config, device=device))
     weights = [load_weights(folder) for folder in fits]
     errors = [_scored(run, w).mean for w in weights]
@@ -87,7 +87,7 @@ def average(
     return (finish_export(out, dataset) if can_export() else summary), errors
 
 
-def _require_kinship(fits: Sequence[Path], summaries: "Sequence[FitSummary]", out: Path) -> None:
+def _require_same_kind(fits: Sequence[Path], summaries: "Sequence[FitSummary]", out: Path) -> None:
     from training.config import config_to_json
 
     def kind(summary: "FitSummary") -> dict[str, object]:
@@ -125,18 +125,18 @@ def _require_kinship(fits: Sequence[Path], summaries: "Sequence[FitSummary]", ou
         )
 
 
-def _run(first: Path, dataset: Path, out: Path, config: "TrainingConfig") -> "Fit":
+def _run(first: Path, dataset: Path, out: Path, config: "TrainingConfig") -> "FitContext":
     from inference.contract import read_contract
     from spine.dataset import read_manifest
-    from training.fit_context import Fit, circumstances_of
+    from training.fit_context import FitContext, hardware_of
     from training.journal import Journal
-    from training.process_group import team_of
+    from training.process_group import process_group_of
 
     views, manifest = read_contract(first).views, read_manifest(dataset)
-    return Fit(dataset, out, config, manifest, views, circumstances_of(config), Journal(out), team_of(1))
+    return FitContext(dataset, out, config, manifest, views, hardware_of(config), Journal(out), process_group_of(1))
 
 
-def _means(run: "Fit", weights: "Sequence[dict[str, Tensor]]") -> "list[dict[str, Tensor]]":
+def _means(run: "FitContext", weights: "Sequence[dict[str, Tensor]]") -> "list[dict[str, Tensor]]":
     """The mean with the mean's statistics, and with new ones."""
     mean = _mean(weights)
     network = _network(run, mean)
@@ -154,7 +154,7 @@ def _mean(weights: "Sequence[dict[str, Tensor]]") -> "dict[str, Tensor]":
     }
 
 
-def _network(run: "Fit", weights: "dict[str, Tensor]") -> "nn.Module":
+def _network(run: "FitContext", weights: "dict[str, Tensor]") -> "nn.Module":
     from training.model.networks import build_network
 
     network = build_network(run.config, run.views)
@@ -162,23 +162,23 @@ def _network(run: "Fit", weights: "dict[str, Tensor]") -> "nn.Module":
     return network.to(run.device)
 
 
-def _scored(run: "Fit", weights: "dict[str, Tensor]") -> "Score":
+def _scored(run: "FitContext", weights: "dict[str, Tensor]") -> "Score":
     from training.data.dataset import image_items
     from training.fitting.loaders import validation_loader
     from training.fitting.validation_score import score, unit_of
     from training.model.label_shift import label_sources
-    from training.model.output_map import slots_of
+    from training.model.output_map import output_map_of
 
     config, items = run.config, image_items(run.manifest.in_split("validation"), run.views)
-    slots = slots_of(config.landmark_set, config.names, run.views)
-    sources = label_sources(slots, config.names, config.label_shift).to(run.device)
+    output_map = output_map_of(config.landmark_set, config.names, run.views)
+    sources = label_sources(output_map, config.names, config.label_shift).to(run.device)
     batches, unit = validation_loader(run, items), unit_of(items)
     network = _network(run, weights)
-    found: Score = score(network, slots, batches, unit, run.device, run.circumstances.dtype, sources)
+    found: Score = score(network, output_map, batches, unit, run.device, run.hardware.dtype, sources)
     return found
 
 
-def _renew_statistics(run: "Fit", network: "nn.Module") -> None:
+def _renew_statistics(run: "FitContext", network: "nn.Module") -> None:
     """Means and variances of every normalisation over the training images, in one pass."""
     import torch
 

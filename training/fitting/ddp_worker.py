@@ -1,4 +1,4 @@
-"""One process of a team that fits together, as torchrun starts it: ``... -m training.fitting.ddp_worker REQUEST.json``.
+"""One process of a process_group that fits together, as torchrun starts it: ``... -m training.fitting.ddp_worker REQUEST.json``.
 
 Contract: the request names data set, folder and the whole configuration; the leader appends a line of JSON to the
 request's ``messages`` for every step of progress, and one with the reason when the fit is refused; the exit code is
@@ -22,7 +22,7 @@ Tell = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Request:
-    """What a team is asked to fit.
+    """What a process_group is asked to fit.
 
     Attributes:
         dataset, out: folders.
@@ -52,10 +52,10 @@ def run(path: Path, tell: Tell | None = None) -> int:
 
     request = Request(**json.loads(path.read_text()))
     config = config_from_json(request.config)
-    leads = os.environ.get("RANK", "0") == "0"
+    is_leader = os.environ.get("RANK", "0") == "0"
 
     def say(message: dict[str, Any]) -> None:
-        if leads:
+        if is_leader:
             with Path(request.messages).open("a") as stream:
                 stream.write(json.dumps(message) + "\n")
             if tell is not None:

@@ -29,7 +29,7 @@ from lightning.pytorch import Trainer
 from torch import nn
 from torch.utils.data import DataLoader
 
-from inference.bundled import folder_named
+from inference.bundled import model_folder
 from inference.contract import ModelContract, write_contract
 from spine.dataset import Example, Manifest, read_manifest
 from spine.errors import ContractViolation, ParametersRejected
@@ -39,22 +39,22 @@ from training.config import TrainingConfig, config_to_json
 from training.data.dataset import Sample, image_items
 from training.export.candidate import FITTED_FILE, FitSummary, claim_folder, read_summary, write_summary
 from training.export.onnx_export import can_export, finish_export
-from training.fit_context import Fit, circumstances_of
+from training.fit_context import FitContext, hardware_of
 from training.fitting.budget import Budget
-from training.fitting.fit_callback import BEST_FILE, Conductor, Position, Progress, Stage
+from training.fitting.fit_callback import BEST_FILE, FitCallback, Position, Progress, Stage
 from training.fitting.lightning_module import LandmarkModule
-from training.fitting.loaders import disk_loader, epoch_images, held_loader, validation_loader, virtual_loader
+from training.fitting.loaders import disk_loader, epoch_images, preloaded_loader, validation_loader, virtual_loader
 from training.fitting.validation_score import unit_of
 from training.journal import Journal, read_journal
 from training.model.checkpoints import load_state, newest_checkpoint, save_weights
 from training.model.networks import build_network
-from training.model.output_map import slots_of
-from training.model.warm_start import load_start
-from training.process_group import team_of
+from training.model.output_map import output_map_of
+from training.model.warm_start import load_warm_start
+from training.process_group import process_group_of
 
 
 def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | None = None) -> FitSummary:
-    """Fit a candidate; started again after an interruption it goes on, and finished it only reads.
+    """FitContext a candidate; started again after an interruption it goes on, and finished it only reads.
 
     Args:
         dataset: folder of ``spine.dataset``.
@@ -69,19 +69,19 @@ def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | N
     """
     manifest = read_manifest(dataset)
     views = _check(manifest, config)
-    circumstances = circumstances_of(config)  # a device that is missing must not claim the folder
-    team = team_of(config.devices)
-    _require_start(config, views)  # nor one that cannot begin, or the corrected command would find its claim
-    if team.leads:
+    hardware = hardware_of(config)  # a device that is missing must not claim the folder
+    process_group = process_group_of(config.devices)
+    _require_warm_start(config, views)  # nor one that cannot begin, or the corrected command would find its claim
+    if process_group.is_leader:
         claim_folder(out, config, manifest.digest)
     if not (out / FITTED_FILE).is_file():
         journal = Journal(out)
-        if team.leads:
+        if process_group.is_leader:
             remove_partials(out)
             journal.write_parameters(config_to_json(config))
-        _fit_whole(Fit(dataset, out, config, manifest, views, circumstances, journal, team), progress)
-        team.wait()
-    return finish_export(out, dataset) if team.leads and can_export() else read_summary(out, FITTED_FILE)
+        _fit_whole(FitContext(dataset, out, config, manifest, views, hardware, journal, process_group), progress)
+        process_group.wait()
+    return finish_export(out, dataset) if process_group.is_leader and can_export() else read_summary(out, FITTED_FILE)
 
 
 def _check(manifest: Manifest, config: TrainingConfig) -> tuple[ViewName, ...]:
@@ -106,45 +106,45 @@ def _check(manifest: Manifest, config: TrainingConfig) -> tuple[ViewName, ...]:
     return tuple(v for v in VIEWS if v in wanted and any(v in e.views for e in counted["train"]))
 
 
-def _require_start(config: TrainingConfig, views: tuple[ViewName, ...]) -> None:
+def _require_warm_start(config: TrainingConfig, views: tuple[ViewName, ...]) -> None:
     """Refuse a start that does not go with the configuration."""
     if config.init_from is not None:
-        slots = slots_of(config.landmark_set, config.names, views)
-        load_start(build_network(config, views), slots, config.names, folder_named(config.init_from))
+        output_map = output_map_of(config.landmark_set, config.names, views)
+        load_warm_start(build_network(config, views), output_map, config.names, model_folder(config.init_from))
 
 
-def _fit_whole(run: Fit, progress: Progress | None) -> None:
-    """Fit the network, from its newest checkpoint if there is one, and write what came out."""
-    config, slots = run.config, slots_of(run.config.landmark_set, run.config.names, run.views)
+def _fit_whole(run: FitContext, progress: Progress | None) -> None:
+    """FitContext the network, from its newest checkpoint if there is one, and write what came out."""
+    config, output_map = run.config, output_map_of(run.config.landmark_set, run.config.names, run.views)
     torch.manual_seed(config.seed)  # weights; order and augmentation are drawn from seeds of their own
     network = build_network(config, run.views)
     if config.init_from is not None:
-        load_start(network, slots, config.names, folder_named(config.init_from))
+        load_warm_start(network, output_map, config.names, model_folder(config.init_from))
     stage = _stage(run)
     budget = Budget(config.epochs, None if config.minutes is None else config.minutes * 60.0)
-    on_gpu = run.circumstances.accelerator == "cuda"
+    on_gpu = run.hardware.accelerator == "cuda"
     compiled = on_gpu and config.preset == "shared"
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stub
-    module = LandmarkModule(network, slots, config, compiled)
+    module = LandmarkModule(network, output_map, config, compiled)
     saved = newest_checkpoint(stage.folder)
     if saved is not None:
         network.load_state_dict(saved["network"])
         stage.position = Position(**saved["position"])
     position = stage.position
     if budget.progress(position.epoch, position.seconds) < 1.0:
-        _train(run, module, Conductor(stage, budget, run, progress, saved), _loader(run, stage))
-    if run.team.leads:
+        _train(run, module, FitCallback(stage, budget, run, progress, saved), _loader(run, stage))
+    if run.process_group.is_leader:
         network.load_state_dict(load_state(stage.folder / BEST_FILE)["network"])
         _finish(run, network, position)
 
 
-def _loader(run: Fit, stage: Stage) -> "DataLoader[Sample]":
+def _loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
     if run.config.virtual_pairs:
         return virtual_loader(run, stage)
-    return held_loader(run, stage) if run.config.held else disk_loader(run, stage.position)
+    return preloaded_loader(run, stage) if run.config.preload else disk_loader(run, stage.position)
 
 
-def _stage(run: Fit) -> Stage:
+def _stage(run: FitContext) -> Stage:
     config = run.config
     held_out = image_items(run.manifest.in_split("validation"), run.views)
     learnt = epoch_images(run)
@@ -157,14 +157,16 @@ def _stage(run: Fit) -> Stage:
     )
 
 
-def _train(run: Fit, module: LandmarkModule, conductor: Conductor, loader: "DataLoader[Sample]") -> None:
-    on_cpu = run.circumstances.accelerator == "cpu"
+def _train(run: FitContext, module: LandmarkModule, conductor: FitCallback, loader: "DataLoader[Sample]") -> None:
+    on_cpu = run.hardware.accelerator == "cpu"
     with _quiet_lightning():
         trainer = Trainer(
             accelerator="cpu" if on_cpu else "gpu",
-            devices=run.team.size,
-            strategy="ddp" if run.team.size > 1 else "auto",  # started by torchrun: nothing is launched from here
-            precision=run.circumstances.precision,
+            devices=run.process_group.size,
+            strategy="ddp"
+            if run.process_group.size > 1
+            else "auto",  # started by torchrun: nothing is launched from here
+            precision=run.hardware.precision,
             max_epochs=-1,
             logger=False,
             enable_checkpointing=False,
@@ -197,7 +199,7 @@ def _quiet_lightning() -> Iterator[None]:
         torch.use_deterministic_algorithms(deterministic)
 
 
-def _finish(run: Fit, whole: nn.Module, position: Position) -> None:
+def _finish(run: FitContext, whole: nn.Module, position: Position) -> None:
     """Weights, contract, history and record."""
     save_weights(whole.state_dict(), run.out)
     train = run.manifest.in_split("train")
@@ -215,8 +217,8 @@ def _finish(run: Fit, whole: nn.Module, position: Position) -> None:
         steps=position.step,
         seconds=position.seconds,
         images_per_second=position.images / max(position.seconds, 1e-9),
-        device=torch.cuda.get_device_name() if run.circumstances.accelerator == "cuda" else platform.machine() + " CPU",
-        precision=run.circumstances.precision,
+        device=torch.cuda.get_device_name() if run.hardware.accelerator == "cuda" else platform.machine() + " CPU",
+        precision=run.hardware.precision,
         gpu_joules=position.gpu_joules,
         cpu_joules=position.cpu_joules,
         energy_source=position.energy_source,
@@ -226,12 +228,12 @@ def _finish(run: Fit, whole: nn.Module, position: Position) -> None:
     write_summary(summary, run.out / FITTED_FILE)
 
 
-def _learnt_images(run: Fit, position: Position) -> int:
+def _learnt_images(run: FitContext, position: Position) -> int:
     """How many different images were learnt from: of virtual patients, as many as were drawn for the epochs begun."""
     config = run.config
     if not config.virtual_pairs:
         return len(image_items(run.manifest.in_split("train"), run.views))
-    held = epoch_images(run) * run.team.size
+    held = epoch_images(run) * run.process_group.size
     replaced = max(position.epoch + (position.seen > 0) - 1, 0)
     return held + replaced * config.replaced(held)
 
@@ -252,7 +254,7 @@ def _facts(summary: FitSummary) -> dict[str, Any]:
     return {**{n: getattr(summary, n) for n in names}, "precision": summary.precision, "finished_s": time.time()}
 
 
-def _contract(run: Fit, train: Sequence[Example]) -> ModelContract:
+def _contract(run: FitContext, train: Sequence[Example]) -> ModelContract:
     said = {e.facts.get("simulated") for e in train}
     simulated = said.pop() if len(said) == 1 else None
     if run.config.virtual_pairs:
@@ -268,7 +270,7 @@ def _contract(run: Fit, train: Sequence[Example]) -> ModelContract:
     )
 
 
-def _note(run: Fit, train: Sequence[Example]) -> str:
+def _note(run: FitContext, train: Sequence[Example]) -> str:
     """What the network learnt from, in words."""
     digest = run.manifest.digest[:12]
     if run.config.virtual_pairs:

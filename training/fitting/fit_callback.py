@@ -18,7 +18,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from spine.errors import PlumblineError
 from training.data.dataset import Sample
-from training.fit_context import Fit
+from training.fit_context import FitContext
 from training.fitting.budget import Budget
 from training.fitting.energy import EnergyMeter, meter_of
 from training.fitting.lightning_module import CHECKED_EVERY, LandmarkModule
@@ -79,23 +79,23 @@ class Stage:
     position: Position = field(default_factory=Position)
 
 
-class Conductor(Callback):
+class FitCallback(Callback):
     """Keeps time, validates, writes checkpoints and journal, and stops at the budget's end or on SIGTERM.
 
     Args:
         stage: what is fitted.
         budget: what it may use.
-        run: whose journal figures go to, and whose team decides together.
+        run: whose journal figures go to, and whose process_group decides together.
         progress: called with (thousandths done, 1000) of this stage.
         saved: the checkpoint whose optimiser is to be taken up; network and position already are.
-        meter: of the energy; by default this machine's, where the process leads.
+        meter: of the energy; by default this machine's, where the process is_leader.
     """
 
     def __init__(
         self,
         stage: Stage,
         budget: Budget,
-        run: Fit,
+        run: FitContext,
         progress: Progress | None,
         saved: dict[str, Any] | None = None,
         meter: EnergyMeter | None = None,
@@ -105,8 +105,10 @@ class Conductor(Callback):
         self.run = run
         self.progress = progress
         self.saved = saved
-        leads = run.team.leads
-        self.meter = meter or (meter_of(run.circumstances.accelerator, run.team.size) if leads else EnergyMeter({}))
+        is_leader = run.process_group.is_leader
+        self.meter = meter or (
+            meter_of(run.hardware.accelerator, run.process_group.size) if is_leader else EnergyMeter({})
+        )
         self._began = 0.0
         self._seconds_before = 0.0
         self._joules_before: dict[str, float | None] = {}
@@ -126,7 +128,7 @@ class Conductor(Callback):
         self.meter.start()
         if threading.current_thread() is threading.main_thread():
             self._previous_handler = signal.signal(signal.SIGTERM, self._on_sigterm)
-        self._tell_progress(_ours(pl_module))
+        self._report_progress(_ours(pl_module))
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Sample, batch_index: int
@@ -135,18 +137,18 @@ class Conductor(Callback):
         position = self.stage.position
         position.step += 1
         position.seen += len(batch.view)
-        position.images += len(batch.view) * self.run.team.size
+        position.images += len(batch.view) * self.run.process_group.size
         module = _ours(pl_module)
         on_gpu = module.device.type == "cuda"
         if not on_gpu or position.step % CHECKED_EVERY == 0:
-            self._look_around(trainer, module)
+            self._synchronise(trainer, module)
 
-    def _look_around(self, trainer: Trainer, module: LandmarkModule) -> None:
-        """What costs a wait for the GPU and for the team: the clock, the loss, and whether somebody wants to stop."""
+    def _synchronise(self, trainer: Trainer, module: LandmarkModule) -> None:
+        """What costs a wait for the GPU and for the process_group: the clock, the loss, and whether somebody wants to stop."""
         position = self.stage.position
         seconds = self._seconds_before + time.monotonic() - self._began
-        position.seconds, stop = self.run.team.agree(seconds, self._asked_to_stop, module.device)
-        self._tell_progress(module)
+        position.seconds, stop = self.run.process_group.agree(seconds, self._asked_to_stop, module.device)
+        self._report_progress(module)
         if stop:
             self._save(trainer, module)
             raise TrainingInterrupted(
@@ -163,10 +165,10 @@ class Conductor(Callback):
         position, module = self.stage.position, _ours(pl_module)
         if position.seen >= self.stage.epoch_images:
             position.epoch, position.seen = position.epoch + 1, 0
-        self._look_around(trainer, module)
+        self._synchronise(trainer, module)
         if int(module.progress * VALIDATIONS) > position.validations or module.progress >= 1.0:
             position.validations = int(module.progress * VALIDATIONS)
-            if self.run.team.leads:
+            if self.run.process_group.is_leader:
                 self._validate(module)
             self._save(trainer, module)
         if module.progress >= 1.0:
@@ -182,7 +184,7 @@ class Conductor(Callback):
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
         self._asked_to_stop = True
 
-    def _tell_progress(self, module: LandmarkModule) -> None:
+    def _report_progress(self, module: LandmarkModule) -> None:
         position = self.stage.position
         part = position.seen / max(self.stage.epoch_images, 1)
         module.progress = self.budget.progress(position.epoch + part, position.seconds)
@@ -192,9 +194,15 @@ class Conductor(Callback):
     def _validate(self, module: LandmarkModule) -> None:
         position = self.stage.position
         module.check()
-        dtype = self.run.circumstances.dtype
+        dtype = self.run.hardware.dtype
         found: Score = score(
-            module.network, module.slots, self.stage.validation, self.stage.unit, module.device, dtype, module.sources
+            module.network,
+            module.output_map,
+            self.stage.validation,
+            self.stage.unit,
+            module.device,
+            dtype,
+            module.sources,
         )
         values = {
             **module.take_losses(),
@@ -210,7 +218,7 @@ class Conductor(Callback):
 
     def _save(self, trainer: Trainer, module: LandmarkModule) -> None:
         module.check()
-        if not self.run.team.leads:
+        if not self.run.process_group.is_leader:
             return
         self._note_energy()
         state = {

@@ -17,7 +17,7 @@ from training.data.dataset import Sample
 from training.fitting.budget import rate_factor
 from training.model.dsnt import euclidean_loss, expected_coordinates, jensen_shannon_loss, masked_mean, spatial_softmax
 from training.model.label_shift import label_sources, renamed
-from training.model.output_map import Slots, of_views
+from training.model.output_map import OutputMap, of_views
 
 VISIBILITY_WEIGHT = 0.3
 
@@ -34,23 +34,25 @@ class LandmarkModule(LightningModule):
     """Learns one network.
 
     Args:
-        network: maps (image, view) to (logits, visibility logits) of the slots of each view.
-        slots: which map is which landmark.
+        network: maps (image, view) to (logits, visibility logits) of the output_map of each view.
+        output_map: which map is which landmark.
         config: of the run.
         compiled: compile network and losses (on a GPU the losses alone cost as much as the network, uncompiled).
     """
 
-    def __init__(self, network: nn.Module, slots: Slots, config: TrainingConfig, compiled: bool = False) -> None:
+    def __init__(
+        self, network: nn.Module, output_map: OutputMap, config: TrainingConfig, compiled: bool = False
+    ) -> None:
         super().__init__()
         self.network = network
-        self.slots = slots
+        self.output_map = output_map
         self.config = config
-        self.register_buffer("table", slots.table(torch.device("cpu")), persistent=False)
+        self.register_buffer("table", output_map.table(torch.device("cpu")), persistent=False)
         # Networks that know nothing of each other cannot agree on a direction.
         alone = config.preset == "galbusera2019"
-        pairs = torch.zeros(2, 0, dtype=torch.int64) if alone else margin_pairs(slots, config.names)
+        pairs = torch.zeros(2, 0, dtype=torch.int64) if alone else margin_pairs(output_map, config.names)
         self.register_buffer("pairs", pairs, persistent=False)
-        self.register_buffer("sources", label_sources(slots, config.names, config.label_shift), persistent=False)
+        self.register_buffer("sources", label_sources(output_map, config.names, config.label_shift), persistent=False)
         self._parts = torch.compile(self._loss_parts, dynamic=False) if compiled else self._loss_parts
         self._unchecked = 0
         self.progress = 0.0  # of the budget, kept up to date by the conductor
@@ -119,9 +121,9 @@ class LandmarkModule(LightningModule):
         return {f"train/{name}": float(value) / batches for name, value in sums.items()}
 
 
-def margin_pairs(slots: Slots, names: Sequence[str]) -> Tensor:
-    """(2, P) slots of the two margins of every plate."""
-    known = [{names[k]: s for s, k in enumerate(row) if k >= 0} for row in slots.landmark]
+def margin_pairs(output_map: OutputMap, names: Sequence[str]) -> Tensor:
+    """(2, P) output_map of the two margins of every plate."""
+    known = [{names[k]: s for s, k in enumerate(row) if k >= 0} for row in output_map.landmark]
     wanted = [(f"{plate}_{a}", f"{plate}_{b}") for plate in PLATES for a, b in (("right", "left"), ("post", "ant"))]
     found = {(at[a], at[b]) for a, b in [*wanted, ("S1_post", "S1_ant")] for at in known if a in at and b in at}
     return torch.tensor(sorted(found), dtype=torch.int64).reshape(-1, 2).T.contiguous()

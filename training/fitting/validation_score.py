@@ -14,7 +14,7 @@ from spine.study import LENGTHS_ALLOWED
 from training.data.dataset import ImageItem, Sample
 from training.model.dsnt import expected_coordinates, spatial_softmax
 from training.model.label_shift import renamed
-from training.model.output_map import Slots, of_views
+from training.model.output_map import OutputMap, of_views
 
 ASTRAY_MM = 10.0
 
@@ -48,7 +48,7 @@ def unit_of(items: Iterable[ImageItem]) -> str:
 @torch.no_grad()
 def score(
     network: nn.Module,
-    slots: Slots,
+    output_map: OutputMap,
     batches: Iterable[Sample],
     unit: str,
     device: torch.device,
@@ -58,8 +58,8 @@ def score(
     """Score ``network`` on ``batches``; it is left in the mode it came in.
 
     Args:
-        network: maps (image, view) to (logits, visibility logits) of the slots of each view.
-        slots: which map is which landmark.
+        network: maps (image, view) to (logits, visibility logits) of the output_map of each view.
+        output_map: which map is which landmark.
         batches: without augmentation.
         unit: of ``Sample.unit_per_px``.
         device: where the network lies.
@@ -68,7 +68,7 @@ def score(
     """
     was_training = network.training
     network.eval()
-    errors, right, table = [], [], slots.table(device)
+    errors, right, table = [], [], output_map.table(device)
     for batch in batches:
         sample = Sample(*(t.to(device) for t in batch))
         sample = of_views(sample, table)

@@ -16,34 +16,34 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spine.landmarks import VIEWS, moved_name
+from spine.landmarks import VIEWS, shifted_name
 from spine.scanner import Floats
 from training.data.dataset import Sample
 from training.model.dsnt import euclidean_loss
-from training.model.output_map import Slots
+from training.model.output_map import OutputMap
 
 
-def label_sources(slots: Slots, names: Sequence[str], most: int) -> Tensor:
+def label_sources(output_map: OutputMap, names: Sequence[str], most: int) -> Tensor:
     """(2 ``most`` + 1, V, S) int64: the slot whose label each slot takes when all names move, -1 for none.
 
     The first of the shifts is 0, so that it wins a tie.
     """
     shifts = sorted(range(-most, most + 1), key=abs)
-    rows = dict(zip(slots.views, slots.landmark, strict=True))
-    of_views = [rows.get(view, slots.landmark[0]) for view in VIEWS]
+    rows = dict(zip(output_map.views, output_map.landmark, strict=True))
+    of_views = [rows.get(view, output_map.landmark[0]) for view in VIEWS]
     return torch.tensor([[_sources(row, names, shift) for row in of_views] for shift in shifts])
 
 
 def _sources(row: Sequence[int], names: Sequence[str], shift: int) -> list[int]:
     at = {names[k]: slot for slot, k in enumerate(row) if k >= 0}
-    return [at.get(moved_name(names[k], -shift) or "", -1) if k >= 0 else -1 for k in row]
+    return [at.get(shifted_name(names[k], -shift) or "", -1) if k >= 0 else -1 for k in row]
 
 
-def nearest_naming(found: Mapping[str, Floats], labels: Mapping[str, Floats], most: int) -> dict[str, Floats]:
+def shift_points(found: Mapping[str, Floats], labels: Mapping[str, Floats], most: int) -> dict[str, Floats]:
     """``labels`` of one image, (2,) each, under the names that lie nearest to what was found."""
     options: list[tuple[float, int, dict[str, Floats]]] = []
     for shift in sorted(range(-most, most + 1), key=abs):
-        named = {moved: xy for name, xy in labels.items() if (moved := moved_name(name, shift)) is not None}
+        named = {moved: xy for name, xy in labels.items() if (moved := shifted_name(name, shift)) is not None}
         both = found.keys() & named.keys()
         distance = float(np.mean([np.hypot(*(found[n] - named[n])) for n in both])) if both else float("inf")
         options.append((distance, len(options), named))
@@ -54,7 +54,7 @@ def renamed(batch: Sample, found: Tensor, sources: Tensor, shape: tuple[int, int
     """``batch`` with each image's labels under the names that are nearest to what was found.
 
     Args:
-        batch: of slots (``slots.of_views``).
+        batch: of output_map (``output_map.of_views``).
         found: (B, S, 2) normalised.
         sources: of ``label_sources``.
         shape: of the heat maps.

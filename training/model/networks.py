@@ -23,7 +23,7 @@ from torch.nn import functional
 from spine.landmarks import VIEWS, ViewName
 from training.config import TrainingConfig
 from training.model.dsnt import spatial_softmax
-from training.model.output_map import Slots, slots_of
+from training.model.output_map import OutputMap, output_map_of
 
 SHARED_WIDTHS = {4: (64, 96, 160, 192, 192), 8: (64, 128, 192, 256)}
 """Stride -> channels per level of the ``shared`` network, finest first; the coarsest level has stride 64."""
@@ -108,13 +108,13 @@ class SharedTrunk(nn.Module):
 
     Args:
         widths, stride, rows: as in ``EncoderDecoder``.
-        slots: what is looked for in which view.
+        output_map: what is looked for in which view.
     """
 
-    def __init__(self, widths: Sequence[int], slots: Slots, stride: int, rows: int) -> None:
+    def __init__(self, widths: Sequence[int], output_map: OutputMap, stride: int, rows: int) -> None:
         super().__init__()
-        self.views = tuple(VIEWS.index(v) for v in slots.views)
-        self.trunk = EncoderDecoder(widths, slots.count, len(slots.views), stride, rows)
+        self.views = tuple(VIEWS.index(v) for v in output_map.views)
+        self.trunk = EncoderDecoder(widths, output_map.count, len(output_map.views), stride, rows)
 
     def forward(self, image: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 1, H, W), (N,) -> (N, S, H/s, W/s) logits, (N, S) visibility logits."""
@@ -126,14 +126,15 @@ class OnePerLandmark(nn.Module):
     """Galbusera 2019: a network of its own for every landmark and view, those of a view side by side in one pass.
 
     Args:
-        slots, stride, rows: as in ``SharedTrunk``.
+        output_map, stride, rows: as in ``SharedTrunk``.
     """
 
-    def __init__(self, slots: Slots, stride: int, rows: int) -> None:
+    def __init__(self, output_map: OutputMap, stride: int, rows: int) -> None:
         super().__init__()
-        self.views = tuple(VIEWS.index(v) for v in slots.views)
+        self.views = tuple(VIEWS.index(v) for v in output_map.views)
         self.networks = nn.ModuleList(
-            EncoderDecoder(SINGLE_WIDTHS[stride], slots.count, 1, stride, rows, groups=slots.count) for _ in slots.views
+            EncoderDecoder(SINGLE_WIDTHS[stride], output_map.count, 1, stride, rows, groups=output_map.count)
+            for _ in output_map.views
         )
 
     def forward(self, image: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
@@ -162,28 +163,28 @@ class ServedNetwork(nn.Module):
 
     Args:
         network: of this module.
-        slots: what is looked for in which view; the other landmarks have flat maps and are never visible.
+        output_map: what is looked for in which view; the other landmarks have flat maps and are never visible.
     """
 
-    def __init__(self, network: nn.Module, slots: Slots) -> None:
+    def __init__(self, network: nn.Module, output_map: OutputMap) -> None:
         super().__init__()
         self.network = network
-        self.slots = slots
+        self.output_map = output_map
 
     def forward(self, image: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 1, H, W), (N,) -> (N, K, H/s, W/s) heat maps, (N, K) visibility logits."""
         logits, visibility = self.network(image, view)
         cells = logits.shape[-1] * logits.shape[-2]
         return (
-            self.slots.spread(spatial_softmax(logits), view, 1.0 / cells),
-            self.slots.spread(visibility, view, _UNSOUGHT),
+            self.output_map.spread(spatial_softmax(logits), view, 1.0 / cells),
+            self.output_map.spread(visibility, view, _UNSOUGHT),
         )
 
 
 def build_network(config: TrainingConfig, views: Sequence[ViewName]) -> nn.Module:
     """The whole network of a preset, with fresh weights (seed torch first)."""
-    rows, slots = config.input_shape[0] // 64, slots_of(config.landmark_set, config.names, views)
+    rows, output_map = config.input_shape[0] // 64, output_map_of(config.landmark_set, config.names, views)
     if config.preset == "galbusera2019":
-        return OnePerLandmark(slots, config.heatmap_stride, rows)
+        return OnePerLandmark(output_map, config.heatmap_stride, rows)
     widths = [max(8, round(w * config.width / 8) * 8) for w in SHARED_WIDTHS[config.heatmap_stride]]
-    return SharedTrunk(widths, slots, config.heatmap_stride, rows)
+    return SharedTrunk(widths, output_map, config.heatmap_stride, rows)

@@ -15,7 +15,7 @@ from training.data.dataset import Sample
 
 
 @dataclass(frozen=True)
-class Slots:
+class OutputMap:
     """The table.
 
     Attributes:
@@ -59,7 +59,7 @@ class Slots:
 
 
 def of_views(sample: Sample, table: Tensor) -> Sample:
-    """Labels of K landmarks -> of the S landmarks of each image's view by ``Slots.table``; absent where is none."""
+    """Labels of K landmarks -> of the S landmarks of each image's view by ``OutputMap.table``; absent where is none."""
     index = table[sample.view]
     at = index.clamp(min=0)
     present = sample.present.gather(1, at) & (index >= 0)
@@ -67,12 +67,12 @@ def of_views(sample: Sample, table: Tensor) -> Sample:
     return sample._replace(target=target, present=present)
 
 
-def slots_of(landmark_set: str, names: Sequence[str], views: Sequence[ViewName]) -> Slots:
+def output_map_of(landmark_set: str, names: Sequence[str], views: Sequence[ViewName]) -> OutputMap:
     """The table for K ``names`` of a landmark set."""
     known, rows = LANDMARK_SETS[landmark_set], []
     for view in views:
-        sought = set(known.sought_in(view))
+        sought = set(known.names_in(view))
         rows.append([k for k, name in enumerate(names) if name in sought])
     longest = max(map(len, rows))
     padded = tuple(tuple(row) + (-1,) * (longest - len(row)) for row in rows)
-    return Slots(tuple(views), padded, len(names))
+    return OutputMap(tuple(views), padded, len(names))

@@ -13,17 +13,17 @@ from torch import Tensor, nn
 from inference.contract import read_contract
 from spine.errors import ParametersRejected
 from training.model.checkpoints import load_weights
-from training.model.output_map import Slots, slots_of
+from training.model.output_map import OutputMap, output_map_of
 
 _HEADS = ("heads.", "seen.")
 
 
-def load_start(network: nn.Module, slots: Slots, names: Sequence[str], folder: Path) -> int:
+def load_warm_start(network: nn.Module, output_map: OutputMap, names: Sequence[str], folder: Path) -> int:
     """Put the weights of the model in ``folder`` into ``network``; returns how many maps were taken over.
 
     Args:
         network: of ``networks``, changed in place.
-        slots, names: of ``network``.
+        output_map, names: of ``network``.
         folder: of a fitted model.
 
     Raises:
@@ -31,13 +31,13 @@ def load_start(network: nn.Module, slots: Slots, names: Sequence[str], folder: P
         ContractViolation: there is no fitted model in the folder.
     """
     weights, known = load_weights(folder), read_contract(folder)
-    theirs = slots_of(known.landmark_set, known.names, known.views)
-    rows = _matching_rows(slots, names, theirs, known.names)
+    theirs = output_map_of(known.landmark_set, known.names, known.views)
+    rows = _matching_rows(output_map, names, theirs, known.names)
     own = network.state_dict()
     differing = [name for name in own if not _fits(name, own[name], weights.get(name))]
     if differing or not rows:
         raise ParametersRejected(
-            "START_DIFFERS",
+            "WARM_START_DIFFERS",
             found=f"a model in {folder.name!r} that differs in {differing[:3] or 'every landmark'}",
             expected="one of the same preset, width, heat-map stride and input height, with landmarks in common",
             remedy=f"start from a matching model, or give --heatmap-stride {known.heatmap_stride} --input-shape "
@@ -54,7 +54,7 @@ def load_start(network: nn.Module, slots: Slots, names: Sequence[str], folder: P
 
 
 def _matching_rows(
-    ours: Slots, our_names: Sequence[str], theirs: Slots, their_names: Sequence[str]
+    ours: OutputMap, our_names: Sequence[str], theirs: OutputMap, their_names: Sequence[str]
 ) -> list[tuple[int, int]]:
     """(our row, their row) of heads for the same view and landmark."""
     at = {

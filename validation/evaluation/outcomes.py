@@ -118,7 +118,7 @@ def _parameter_outcome(name: str, prediction: Prediction | None, example: Exampl
     value = truth.value if truth else None
     if value is not None and not math.isfinite(value):
         raise _violation("TRUTH_NOT_FINITE", f"{name} = {value} in study {example.study_id}")
-    missing = Measured(None, unit, NOT_MEASURED if prediction else NO_PREDICTION, absent_code="NO_ANSWER")
+    missing = Measured(None, unit, NOT_MEASURED if prediction else NO_PREDICTION, absent_code="NOT_PREDICTED")
     predicted = prediction.parameters.get(name, missing) if prediction else missing
     return ParameterOutcome(
         parameter=name,

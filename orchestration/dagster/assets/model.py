@@ -7,7 +7,7 @@ import dagster as dg
 
 from orchestration.dagster.assets.data import Watcher, dataset, validation
 from orchestration.dagster.assets.materialising import Materialised, chain_step, materialised
-from orchestration.dagster.pipes import teams_under_pipes
+from orchestration.dagster.pipes import workers_under_pipes
 from orchestration.dagster.resources import DataVersions, ModelTracking, TrainingDevice, WritableWorkspace
 
 GROUP = "model"
@@ -24,10 +24,10 @@ def candidate(
 ) -> Materialised:
     """A network with a DSNT layer, trained on the validated data set and exported with its preprocessing contract.
 
-    On several GPUs (``training.devices``) a team of processes fits it, started by torchrun through Dagster Pipes.
+    On several GPUs (``training.devices``) a process group fits it, started by torchrun through Dagster Pipes.
     """
     training_device.settle(workspace.folders)
-    with teams_under_pipes(context):
+    with workers_under_pipes(context):
         return chain_step("candidate", workspace, versions, watcher)
 
 

@@ -58,7 +58,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 
 def candidate(workspace: Workspace, note: str, *, champion: str | None = None, noise: float = 1.0) -> str:
-    """Register the model in the box, told apart by a note in its contract, judge it; digest of the verdict."""
+    """Register the bundled model, told apart by a note in its contract, judge it; digest of the verdict."""
     register_candidate(workspace, note, champion=champion, noise=noise)
     judged = judge_candidate(workspace, read_params(workspace.params_file))
     return str(judged.figures["verdict"])

@@ -10,7 +10,7 @@ import pydicom
 import pytest
 from click.testing import CliRunner
 
-from inference.bundled import RELEASED
+from inference.bundled import BUNDLED
 from inference.contract import read_contract
 from orchestration.cli.main import _COMMANDS, plumbline
 from orchestration.pipeline.params import read_params
@@ -46,27 +46,27 @@ def test_init_writes_what_was_asked_and_refuses_what_does_not_exist(tmp_path):
 def test_training_from_a_model_takes_over_its_network_and_landmarks(tmp_path, monkeypatch):
     monkeypatch.setattr("orchestration.cli.training.run_chain", lambda workspace: 0)
     runner = CliRunner()
-    given = ["train", "--from", "released", "-w", str(tmp_path / "a"), "--minutes", "7"]
+    given = ["train", "--from", "bundled", "-w", str(tmp_path / "a"), "--minutes", "7"]
     done = runner.invoke(plumbline, [*given, "--source", "virtual", "--set", "training.learning_rate=0.002"])
     assert done.exit_code == 0, done.output
-    params, contract = read_params(tmp_path / "a" / "params.yaml"), read_contract(RELEASED)
-    assert params.training.init_from == "released"
+    params, contract = read_params(tmp_path / "a" / "params.yaml"), read_contract(BUNDLED)
+    assert params.training.init_from == "bundled"
     assert params.training.heatmap_stride == contract.heatmap_stride
     assert params.dataset.landmark_set == contract.landmark_set
     assert params.training.minutes == 7 and params.training.learning_rate == 0.002
     assert params.training.label_shift == 0
-    radiographs = ["train", "--from", str(RELEASED), "-w", str(tmp_path / "b"), "--source", "aasce"]
+    radiographs = ["train", "--from", str(BUNDLED), "-w", str(tmp_path / "b"), "--source", "aasce"]
     done = runner.invoke(plumbline, [*radiographs, "--location", str(tmp_path)])
     assert done.exit_code == 0, done.output
     params = read_params(tmp_path / "b" / "params.yaml")
     assert params.dataset.landmark_set == "corners68" and params.training.label_shift == 1
-    assert params.training.init_from == str(RELEASED)
+    assert params.training.init_from == str(BUNDLED)
 
 
 def test_training_outside_a_workspace_is_python_m_training(tmp_path):
     runner = CliRunner()
     folder = ["--dataset", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
-    done = command("train", "--from", "released", *folder, "--minutes", "1")
+    done = command("train", "--from", "bundled", *folder, "--minutes", "1")
     assert done.returncode == 2 and "DATASET_MISSING" in done.stderr
     assert runner.invoke(plumbline, ["train"]).exit_code == 2
     both = runner.invoke(plumbline, ["train", "--source", "virtual", *folder, "-w", str(tmp_path / "w")])
@@ -103,11 +103,11 @@ def fitted_with(tmp_path, monkeypatch):
 def test_a_fit_takes_the_landmarks_of_its_data_set_and_the_network_of_its_start(fitted_with):
     alone = fitted_with("--minutes", "1")
     assert (alone.landmark_set, alone.heatmap_stride, alone.minutes) == ("corners68", 8, 1)
-    started, contract = fitted_with("--minutes", "1", "--from", "released"), read_contract(RELEASED)
-    assert started.landmark_set == "corners68" and started.init_from == "released"
+    started, contract = fitted_with("--minutes", "1", "--from", "bundled"), read_contract(BUNDLED)
+    assert started.landmark_set == "corners68" and started.init_from == "bundled"
     assert (started.heatmap_stride, started.input_shape) == (contract.heatmap_stride, contract.input_shape)
     assert started.learning_rate == 1e-4
-    told = fitted_with("--epochs", "1", "--from", "released", "--learning-rate=0.5", "--landmark-set", "margins175")
+    told = fitted_with("--epochs", "1", "--from", "bundled", "--learning-rate=0.5", "--landmark-set", "margins175")
     assert (told.learning_rate, told.landmark_set) == (0.5, "margins175")
 
 
@@ -229,7 +229,7 @@ def test_before_anything_is_promoted_the_model_in_the_box_measures_and_says_so(t
     done = command("measure", *radiographs, "-w", str(tmp_path), *outputs)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "new" / "images" / "o.png").is_file()
-    assert "measuring with the released model, learnt from virtual patients only" in " ".join(done.stderr.split())
+    assert "measuring with the bundled model, learnt from virtual patients only" in " ".join(done.stderr.split())
     truth = json.loads((case / "reconstruction.json").read_text())
     report = json.loads(found.read_text())
     slope = report["parameters"]["sacral_slope"]["value"]
@@ -237,7 +237,7 @@ def test_before_anything_is_promoted_the_model_in_the_box_measures_and_says_so(t
         uid = str(pydicom.dcmread(case / f"{view}.dcm", stop_before_pixels=True).SOPInstanceUID)
         assert (told["file"], told["sop_instance_uid"]) == (f"{view}.dcm", uid)
     assert str(tmp_path) not in found.read_text() and str(two_patients) not in found.read_text()
-    assert report["intervals"]["patients"] == read_contract(RELEASED).calibration.patients
+    assert report["intervals"]["patients"] == read_contract(BUNDLED).calibration.patients
     assert "rough" not in done.stderr
     front, back = (np.array(truth["points"][n]) for n in ("S1_ant", "S1_post"))
     assert slope == pytest.approx(np.degrees(np.arctan2(back[2] - front[2], back[1] - front[1])), abs=6.0)
@@ -245,7 +245,7 @@ def test_before_anything_is_promoted_the_model_in_the_box_measures_and_says_so(t
 
 def test_an_edited_model_is_refused_and_one_that_nothing_vouches_for_is_told(two_patients, tmp_path):
     radiograph, folder = two_patients / "case-00000" / "frontal.dcm", tmp_path / "model"
-    shutil.copytree(RELEASED, folder)
+    shutil.copytree(BUNDLED, folder)
     call = [
         "measure",
         str(radiograph),

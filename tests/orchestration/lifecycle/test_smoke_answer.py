@@ -1,4 +1,4 @@
-"""The bundled virtual patient, asked for real: the model in the box passes, one made of NaN or cut short does not."""
+"""The bundled virtual patient, asked for real: the bundled model passes, one made of NaN or cut short does not."""
 
 import json
 import shutil
@@ -9,7 +9,7 @@ import onnx
 import pytest
 from PIL import Image
 
-from inference.bundled import RELEASED
+from inference.bundled import BUNDLED
 from orchestration.lifecycle.smoke_answer import ask_phantom, phantom_views
 from spine.errors import GateRefused
 from spine.landmarks import VIEWS
@@ -21,11 +21,11 @@ from validation.promotion.smoke_test import STUDY, phantom_truths, require_smoke
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A copy of the model in the box."""
+    """A copy of the bundled model."""
     folder = tmp_path / "model"
     folder.mkdir()
     for name in ("model.onnx", "contract.json"):
-        shutil.copy(RELEASED / name, folder / name)
+        shutil.copy(BUNDLED / name, folder / name)
     return folder
 
 

@@ -15,12 +15,12 @@ from spine.scanner import NATIVE_SPACING_MM
 
 
 def test_every_margin_is_looked_for_in_one_view_and_all_else_in_both():
-    frontal, lateral = (MARGINS175.sought_in(view) for view in VIEWS)
+    frontal, lateral = (MARGINS175.names_in(view) for view in VIEWS)
     assert len(MARGINS175) == len(GALBUSERA39) + 4 * len(PLATES)
     assert set(frontal) & set(lateral) == set(GALBUSERA39)
     assert set(frontal) | set(lateral) == set(MARGINS175)
     assert {n.rsplit("_", 1)[1] for n in set(frontal) - set(lateral)} == {"left", "right"}
-    assert GALBUSERA39.sought_in("frontal") == GALBUSERA39.names
+    assert GALBUSERA39.names_in("frontal") == GALBUSERA39.names
 
 
 @pytest.mark.parametrize("seed", [3, 5, 9, 20])
@@ -29,8 +29,7 @@ def test_angles_from_margins_of_single_views_are_those_of_the_points_in_space(se
     geometry = scan_geometry(patient, (512, 256), NATIVE_SPACING_MM * 8)
     points = patient.reconstruction.points
     seen = {
-        view: {n: geometry[view].project(points[n]) for n in MARGINS175.sought_in(view) if n in points}
-        for view in VIEWS
+        view: {n: geometry[view].project(points[n]) for n in MARGINS175.names_in(view) if n in points} for view in VIEWS
     }
     centres = {n: points[n] for n in GALBUSERA39 if n in points}
     margins = margins_in_space(centres, seen, geometry)

@@ -98,7 +98,7 @@ def test_absent_and_pushed_out_landmarks_are_masked(tmp_path: Path) -> None:
     assert sum(int(pushed[e, 0].present.sum()) for e in range(6)) < 12
 
 
-def test_what_is_drawn_depends_on_epoch_and_index_alone(drawn: tuple[Path, Manifest]) -> None:
+def test_augmentation_depends_on_epoch_and_index_alone(drawn: tuple[Path, Manifest]) -> None:
     folder, manifest = drawn
     items = image_items(manifest.in_split("train"), VIEWS)
     data = ImageDataset(folder, items, GALBUSERA39.names, (128, 64), seed=1, augmentation=Augmentation())

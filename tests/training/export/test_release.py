@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.bundled import RELEASED
+from inference.bundled import BUNDLED
 from spine.errors import EvidenceRejected
 from training.export.candidate import FitSummary
 from training.export.release import card, main, release
@@ -70,7 +70,7 @@ def test_intervals_of_a_subgroup_are_over_its_patients() -> None:
 
 
 def test_the_cards_subgroups_are_renewed_from_a_record_of_the_same_bytes(tmp_path: Path) -> None:
-    box = shutil.copytree(RELEASED, tmp_path / "box")
+    box = shutil.copytree(BUNDLED, tmp_path / "box")
     digest = json.loads((box / "release.json").read_text())["model_digest"]
     told = {"parameter": "cobb", "truth": 10.0, "predicted": 12.0, "interval": [9.0, 13.0]}
     studies = [{"facts": {"condition": "unheard_of"}, "parameters": [told]}] * 7
@@ -91,5 +91,5 @@ def test_the_cards_subgroups_are_renewed_from_a_record_of_the_same_bytes(tmp_pat
 
 
 def test_the_card_in_the_box_speaks_of_the_model_in_the_box() -> None:
-    digest = json.loads((RELEASED / "release.json").read_text())["model_digest"]
-    assert digest in (RELEASED / "card.md").read_text()
+    digest = json.loads((BUNDLED / "release.json").read_text())["model_digest"]
+    assert digest in (BUNDLED / "card.md").read_text()

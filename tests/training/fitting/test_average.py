@@ -32,7 +32,7 @@ def fits(
     return [folder / "0", folder / "1"]
 
 
-def test_the_mean_is_a_whole_candidate_about_as_good_as_its_fits(
+def test_the_mean_is_a_complete_candidate_about_as_good_as_its_fits(
     fits: list[Path], drawn: tuple[Path, Manifest], tmp_path: Path
 ) -> None:
     summary, errors = average(fits, drawn[0], tmp_path / "mean", "cpu")

@@ -47,7 +47,7 @@ def zone(folder: Path, name: str, called: str, microjoules: int) -> Path:
     return path
 
 
-def test_packages_add_up_past_their_wraps_and_parts_do_not_count_twice(tmp_path: Path) -> None:
+def test_packages_add_up_across_overflows_and_their_parts_do_not_count(tmp_path: Path) -> None:
     first = zone(tmp_path, "intel-rapl:0", "package-0", 900_000_000)
     second = zone(tmp_path, "intel-rapl:1", "package-1", 0)
     core = zone(tmp_path, "intel-rapl:0:0", "core", 5)
@@ -64,9 +64,7 @@ def test_packages_add_up_past_their_wraps_and_parts_do_not_count_twice(tmp_path:
     assert counter.joules() == pytest.approx(250.0 + 990.0), "a second wrap"
 
 
-def test_where_there_is_no_counter_or_it_may_not_be_read_nothing_is_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_readable_counter_nothing_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert powercap_of(tmp_path / "nowhere") is None
     zone(tmp_path, "intel-rapl:0", "package-0", 1)
     monkeypatch.setattr(energy.Powercap, "_read", staticmethod(_denied))
@@ -100,7 +98,7 @@ class FakeLibrary:
         return self.code
 
 
-def test_nvml_tells_millijoules_of_all_gpus() -> None:
+def test_nvml_counts_millijoules_of_all_gpus() -> None:
     counter = Nvml(FakeLibrary(), ["GPU-a", "GPU-b"])  # type: ignore[arg-type]
     assert counter.joules() == pytest.approx(3000.0 + 50 * (2 + 3))
     with pytest.raises(OSError, match="NVML says 3"):
@@ -144,7 +142,7 @@ def test_a_meter_counts_from_its_start_and_loses_what_fails() -> None:
         assert lost.used("gpu") is None, "not measured, and not less than it was"
 
 
-def test_the_record_tells_energy_or_that_it_was_not_measured(tmp_path: Path) -> None:
+def test_the_record_states_the_energy_or_that_it_was_not_measured(tmp_path: Path) -> None:
     config = TrainingConfig(minutes=1)
     plain = FitSummary(config, "galbusera39", "d", "t", 400, 1.0, "mm", 0, 2, 8.0, 12.0, "cpu", "32", {})
     assert (plain.energy, dict(plain.joules)) == ("not measured", {})
@@ -198,7 +196,7 @@ def test_a_fit_writes_its_energy_into_record_journal_and_mlflow(
     assert "cost/gpu_joules" not in logged
 
 
-def test_a_fit_that_goes_on_adds_up_or_says_that_a_part_is_missing(
+def test_a_resumed_fit_adds_the_energy_up_or_has_none(
     drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("training.fitting.fit.can_export", lambda: False)
@@ -206,14 +204,14 @@ def test_a_fit_that_goes_on_adds_up_or_says_that_a_part_is_missing(
     def interrupted(out: Path, first: EnergyMeter, second: EnergyMeter) -> FitSummary:
         meters = iter([first, second])
         monkeypatch.setattr(fit_callback, "meter_of", lambda kind, devices: next(meters))
-        stop = fit_callback.Conductor._look_around
+        stop = fit_callback.FitCallback._synchronise
 
         def stopping(self: Any, trainer: Any, module: Any) -> None:
             self._asked_to_stop = self.stage.position.step == 2
             stop(self, trainer, module)
 
         with monkeypatch.context() as patch:
-            patch.setattr(fit_callback.Conductor, "_look_around", stopping)
+            patch.setattr(fit_callback.FitCallback, "_synchronise", stopping)
             with pytest.raises(TrainingInterrupted):
                 fit(drawn[0], out, tiny_config)
         return fit(drawn[0], out, tiny_config)

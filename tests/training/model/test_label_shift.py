@@ -8,9 +8,9 @@ from training.config import TrainingConfig
 from training.data.dataset import Sample
 from training.fitting.lightning_module import loss_parts
 from training.model.label_shift import label_sources, renamed
-from training.model.output_map import slots_of
+from training.model.output_map import output_map_of
 
-SLOTS = slots_of("corners68", CORNERS68.names, ("frontal",))
+OUTPUT_MAP = output_map_of("corners68", CORNERS68.names, ("frontal",))
 SHAPE = (128, 64)
 
 
@@ -33,8 +33,8 @@ FOUND = torch.tensor([[_place(n) for n in CORNERS68]])
 
 
 @pytest.mark.parametrize("levels", [-1, 0, 1])
-def test_the_names_that_fit_are_taken(levels):
-    sources = label_sources(SLOTS, CORNERS68.names, 1)
+def test_labels_take_the_nearest_names(levels):
+    sources = label_sources(OUTPUT_MAP, CORNERS68.names, 1)
     told = renamed(_batch(levels), FOUND, sources, SHAPE)
     there = told.present[0]
     assert int(there.sum()) == 68 - 4 * abs(levels)
@@ -43,17 +43,17 @@ def test_the_names_that_fit_are_taken(levels):
     assert missing == {-1: {"L5"}, 0: set(), 1: {"T1"}}[levels]
 
 
-def test_every_image_moves_by_itself():
+def test_every_image_shifts_by_itself():
     both = Sample(*(torch.cat([a, b]) for a, b in zip(_batch(1), _batch(0), strict=True)))
-    told = renamed(both, FOUND.expand(2, -1, -1), label_sources(SLOTS, CORNERS68.names, 1), SHAPE)
+    told = renamed(both, FOUND.expand(2, -1, -1), label_sources(OUTPUT_MAP, CORNERS68.names, 1), SHAPE)
     assert told.present.sum(dim=1).tolist() == [64, 68]
 
 
-def test_without_shifts_nothing_moves_and_the_sacrum_never_does():
-    assert label_sources(SLOTS, CORNERS68.names, 0).shape == (1, len(VIEWS), 68)
-    slots = slots_of("margins175", MARGINS175.names, VIEWS)
-    sources = label_sources(slots, MARGINS175.names, 1)
-    for v, row in enumerate(slots.landmark):
+def test_without_shifts_nothing_moves_and_the_sacrum_never_moves():
+    assert label_sources(OUTPUT_MAP, CORNERS68.names, 0).shape == (1, len(VIEWS), 68)
+    output_map = output_map_of("margins175", MARGINS175.names, VIEWS)
+    sources = label_sources(output_map, MARGINS175.names, 1)
+    for v, row in enumerate(output_map.landmark):
         for slot, k in enumerate(row):
             if k >= 0 and MARGINS175.names[k].startswith(("S1", "HIP")):
                 assert (sources[:, v, slot] == slot).all()
@@ -61,7 +61,7 @@ def test_without_shifts_nothing_moves_and_the_sacrum_never_does():
 
 def test_the_loss_of_labels_one_level_off_is_that_of_right_ones():
     config = TrainingConfig(epochs=1, landmark_set="corners68", label_shift=1)
-    sources = label_sources(SLOTS, CORNERS68.names, 1)
+    sources = label_sources(OUTPUT_MAP, CORNERS68.names, 1)
     columns, rows = ((FOUND[0] + 1) / 2 * torch.tensor([64.0, 128.0])).long().T
     logits = torch.zeros(1, 68, *SHAPE)
     logits[0, torch.arange(68), rows, columns] = 25.0
