@@ -131,7 +131,7 @@ class TrainingConfig:
     def _drawn_at_once(self) -> int:
         return 32 * max(self.reuse, 1) * self.devices
 
-    def replaced(self, count: int) -> int:
+    def replaced_each_epoch(self, count: int) -> int:
         """How many of ``count`` virtual patients are replaced by new ones each epoch."""
         return count // self.reuse if self.reuse else 0
 

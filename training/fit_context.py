@@ -1,6 +1,6 @@
-"""What one fit works with: its machine, its data, its place in a process_group.
+"""Everything that one fit works with: hardware, data, config, journal and process group.
 
-Contract: a device or number format that this machine lacks is refused.
+Contract: a device or number format that the machine lacks is refused.
 """
 
 from collections.abc import Callable
@@ -18,26 +18,33 @@ from training.journal import Journal
 from training.process_group import ProcessGroup
 
 _SMALLEST_BF16_INPUT = 128
-"""oneDNN's bfloat16 convolution of stride two reads memory it never wrote when its output is one pixel wide
-(torch 2.13, measured: NaN forward or backward), which is what smaller inputs come to at the coarsest level."""
+"""The coarsest level of a smaller input is one pixel wide. There oneDNN's bfloat16 convolution of stride two reads
+memory that it never wrote (torch 2.13, measured: NaN forward or backward)."""
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """Where the fit runs: ``accelerator`` cpu or cuda, ``dtype`` of autocast (None: 32 bit)."""
+    """What a fit runs on: ``accelerator`` cpu or cuda, ``dtype`` of autocast (None: 32 bit)."""
 
     accelerator: str
     dtype: torch.dtype | None
 
     @property
     def precision(self) -> Literal["32-true", "bf16-mixed"]:
-        """Lightning's name of it."""
+        """Lightning's name of the number format."""
         return "32-true" if self.dtype is None else "bf16-mixed"
 
 
 @dataclass(frozen=True)
 class FitContext:
-    """Everything one fit works with."""
+    """Everything that one fit works with.
+
+    Attributes:
+        folder: of the data set.
+        out: of the candidate.
+        config, manifest, views: parameters, data set, and the views to train for.
+        hardware, journal, process_group: machine, record, and processes.
+    """
 
     folder: Path
     out: Path
@@ -50,17 +57,17 @@ class FitContext:
 
     @property
     def device(self) -> torch.device:
-        """This process's device."""
+        """The device of this process."""
         return torch.device(
             self.hardware.accelerator, self.process_group.rank if self.hardware.accelerator == "cuda" else 0
         )
 
 
 def hardware_of(config: TrainingConfig) -> Hardware:
-    """Where a run of this configuration would take place.
+    """The hardware that a fit with this config uses.
 
     Raises:
-        ParametersRejected: there is no such device, or the number format is unsound on it.
+        ParametersRejected: there is no such device, or the number format gives wrong results on it.
     """
     cuda = torch.cuda.is_available()
     if config.device == "cuda" and not cuda:
@@ -81,13 +88,13 @@ def hardware_of(config: TrainingConfig) -> Hardware:
 
 
 def _cpu_multiplies_bf16(config: TrainingConfig) -> bool:
-    """Whether bfloat16 pays and is right on this processor: matrix units (2.5 times the speed, measured)."""
+    """Whether bfloat16 is fast and correct on this processor: with matrix units it is 2.5 times as fast (measured)."""
     probe: Callable[[], bool] | None = getattr(torch.cpu, "_is_amx_tile_supported", None)
     return probe is not None and bool(probe()) and min(config.input_shape) >= _SMALLEST_BF16_INPUT
 
 
 def require_data_set(folder: Path) -> None:
-    """Refuse a folder that is no data set.
+    """Refuse a folder without a data set.
 
     Raises:
         ParametersRejected: it has no manifest.
@@ -96,6 +103,6 @@ def require_data_set(folder: Path) -> None:
         raise ParametersRejected(
             "DATASET_MISSING",
             found=f"no manifest.json in {folder}",
-            expected="a data set folder, as the chain writes to data/dataset",
+            expected="a data set folder, as the pipeline writes to data/dataset",
             remedy="name that folder with --dataset",
         )

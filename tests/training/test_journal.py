@@ -1,4 +1,4 @@
-"""The journal survives crashes and counts everything once."""
+"""The journal survives crashes and counts every figure once."""
 
 from itertools import pairwise
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""MLflow sees a candidate exactly once, whole, and never a run that seems to go on."""
+"""MLflow gets a candidate exactly once, complete, and no run stays RUNNING."""
 
 import json
 import shutil
@@ -53,7 +53,7 @@ def tracked(
     reference: DatasetReference,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> TrackedModel:
-    """Tracked at the third attempt: one died with an error, one was killed."""
+    """Tracked at the third attempt, after one with an error and one that was killed."""
     import training.tracking as tracking
 
     client = _client(place)

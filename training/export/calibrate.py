@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from inference.calibration import LEVEL, Calibration, SpreadLaw, group_of
 from inference.contract import model_digest, read_contract, write_contract
-from inference.input_check import InputLimits, covers_every_vertebra, limits_from, features_of
+from inference.input_check import InputLimits, covers_every_vertebra, features_of, limits_from
 from inference.measure import parameters_of, predict_examples, uncertainty_px
 from inference.model import load_model
 from spine.dataset import Example, Split, read_manifest

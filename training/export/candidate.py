@@ -1,7 +1,7 @@
-"""The record of a finished fit: what came out, from what, at what cost.
+"""The record of a finished fit: its config, data, validation error and cost.
 
-Contract: in a fit's folder ``fit.json`` says from its beginning what is being fitted, ``fitted.json`` appears when the
-weights are there, and ``candidate.json``, last of all, when the exported model is whole.
+Contract: in the folder of a fit ``fit.json`` names the fit from its start, ``fitted.json`` appears with the weights,
+and ``candidate.json``, last of all, with the complete exported model.
 """
 
 import json
@@ -24,17 +24,17 @@ class FitSummary:
     """A finished fit.
 
     Attributes:
-        config: what was asked.
+        config: of the fit.
         landmark_set: of the data set.
         dataset_digest, test_digest: of the data set it was fitted on.
         images: training images.
         validation_error: best mean validation landmark error, in ``error_unit``.
         error_unit: ``mm`` or ``px``.
-        epochs, steps, seconds, images_per_second: cost, of all devices together; ``seconds`` by the clock.
-        device, precision, versions: hardware.
+        epochs, steps, seconds, images_per_second: cost of all devices together; ``seconds`` of wall time.
+        device, precision, versions: hardware and software.
         model_digest: of the exported model; None while the export is deferred.
-        gpu_joules, cpu_joules: energy of whole devices over ``seconds`` (``energy``), None where it was not measured;
-            energy_source: by which counters.
+        gpu_joules, cpu_joules: energy of whole devices over ``seconds``, None where it was not measured.
+        energy_source: the counters.
     """
 
     config: TrainingConfig
@@ -58,19 +58,19 @@ class FitSummary:
 
     @property
     def energy(self) -> str:
-        """What it consumed, in words; *not measured* where the machine did not tell."""
+        """The energy used, as text; *not measured* without a counter."""
         parts = [f"{name} {joules / 1e3:.1f} kJ" for name, joules in self.joules.items()]
         return f"{', '.join(parts)} ({self.energy_source})" if parts else NOT_MEASURED
 
     @property
     def joules(self) -> Mapping[str, float]:
         """``GPU`` and ``CPU``, those that were measured."""
-        told = {"GPU": self.gpu_joules, "CPU": self.cpu_joules}
-        return {name: joules for name, joules in told.items() if joules is not None}
+        measured = {"GPU": self.gpu_joules, "CPU": self.cpu_joules}
+        return {name: joules for name, joules in measured.items() if joules is not None}
 
 
 def claim_folder(out: Path, config: TrainingConfig, dataset_digest: str) -> None:
-    """Write ``fit.json``, or check that the folder's earlier fit is this same one.
+    """Write ``fit.json``, or check that the fit in the folder is this one.
 
     Raises:
         ParametersRejected: the folder holds a fit of another config or data set.
@@ -78,13 +78,13 @@ def claim_folder(out: Path, config: TrainingConfig, dataset_digest: str) -> None
     claim: dict[str, Any] = {"schema": SCHEMA, "config": config_to_json(config), "dataset_digest": dataset_digest}
     path = out / FIT_FILE
     if not path.is_file():
-        strangers = sorted(p.name for p in out.iterdir()) if out.is_dir() else []
-        if strangers:
+        others = sorted(p.name for p in out.iterdir()) if out.is_dir() else []
+        if others:
             raise ParametersRejected(
                 "FOLDER_NOT_EMPTY",
-                found=f"{', '.join(strangers[:4])} in {out.name!r}, and no fit that was begun there",
+                found=f"{', '.join(others[:4])} in {out.name!r}, which holds no fit",
                 expected="a new or empty folder, or an unfinished fit",
-                remedy="choose another folder: what lies there would be written over",
+                remedy="choose another folder, so that these files are not overwritten",
             )
         write_text_atomically(path, json.dumps(claim, indent=1, sort_keys=True))
         return
@@ -110,7 +110,7 @@ def read_summary(folder: Path, name: str = CANDIDATE_FILE) -> FitSummary:
     """Read a finished fit.
 
     Raises:
-        ContractViolation: there is none in the folder, or it is damaged.
+        ContractViolation: the folder holds no finished fit, or its record is damaged.
     """
     path = folder / name
     try:
@@ -123,5 +123,5 @@ def read_summary(folder: Path, name: str = CANDIDATE_FILE) -> FitSummary:
             "FIT_UNFINISHED",
             found=f"{type(error).__name__} reading {name} in {folder.name!r}",
             expected="the folder of a finished fit",
-            remedy="run the training to its end (the same command goes on), or finish its export",
+            remedy="run the same training command to its end, or finish the export",
         ) from error

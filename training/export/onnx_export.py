@@ -1,9 +1,10 @@
-"""From weights to what ships: the ONNX graph and its contract.
+"""From weights to a model that ships: the ONNX graph and its contract, possibly on another machine than the fit.
 
-Contract: the exported graph is compared with the network it came from before it gets its name; ``candidate.json`` is
-written last; no pickle is written or read.
+Contract: the graph is compared with its network before it gets its final name. ``candidate.json`` is written last. No
+pickle is written or read.
 """
 
+import importlib.util
 import logging
 import warnings
 from dataclasses import replace
@@ -26,41 +27,36 @@ from training.model.output_map import output_map_of
 
 OPSET = 18
 TOLERANCE = 1e-4
-"""Largest difference of a heat map or visibility between torch and onnxruntime that counts as the same."""
-
+"""Largest permitted difference of a heat map or visibility between torch and onnxruntime."""
 
 HALF_TOLERANCE = 0.01
-"""The same for a graph whose weights are stored in half precision, of probabilities: a logit far from zero may differ
-by more and mean the same."""
+"""The same for weights in half precision, as a difference of probabilities: a logit far from zero may differ by more
+and mean the same."""
 
 _SMALL = 1024
-"""Tensors of fewer numbers stay as they are."""
+"""Smaller tensors stay in single precision."""
 
 
 def can_export() -> bool:
-    """Whether this machine has what the export needs."""
-    import importlib.util
-
+    """Whether the packages for the export are installed."""
     return all(importlib.util.find_spec(name) is not None for name in ("onnx", "onnxscript"))
 
 
 def can_calibrate() -> bool:
-    """Whether this machine has what running an exported model needs."""
-    import importlib.util
-
+    """Whether the package to run an exported model is installed."""
     return importlib.util.find_spec("onnxruntime") is not None
 
 
 def finish_export(out: Path, dataset: Path | None = None) -> FitSummary:
-    """Export the fitted network in ``out``, calibrate it and write ``candidate.json``; done already, it only reads.
+    """Export the fitted network in ``out``, calibrate it and write ``candidate.json``; a finished one is only read.
 
     Args:
         out: folder of a finished fit.
         dataset: what it was fitted on; with it the model is calibrated on the validation split. A candidate that was
-            exported where that could not be done is exported again.
+            exported without calibration is exported again.
 
     Raises:
-        ContractViolation: there is no finished fit in ``out``, or the graph does not say what the network says.
+        ContractViolation: there is no finished fit in ``out``, or the outputs of the graph differ from the network's.
     """
     contract = read_contract(out)
     to_calibrate = contract.calibration is None and dataset is not None and can_calibrate()
@@ -79,7 +75,7 @@ def finish_export(out: Path, dataset: Path | None = None) -> FitSummary:
     _compare(network, contract, stored, HALF_TOLERANCE, probabilities=True)
     write_bytes_atomically(out / MODEL_FILE, stored)
     if to_calibrate and dataset is not None:
-        from training.export.calibrate import calibrate
+        from training.export.calibrate import calibrate  # a training machine may lack what it needs
 
         calibrate(out, dataset, label_shift=summary.config.label_shift)
     finished = replace(summary, model_digest=model_digest(out))
@@ -90,12 +86,12 @@ def finish_export(out: Path, dataset: Path | None = None) -> FitSummary:
 def export_network(network: nn.Module, contract: ModelContract) -> bytes:
     """The serialised ONNX graph of ``network`` with a soft-max on its heat maps."""
     served = _served(network, contract).eval().float().cpu()
-    # A batch of two: one would be taken for a constant.
+    # A batch of two: the exporter takes a size of one for a constant.
     image, view = _example_inputs(contract)
     batch = torch.export.Dim("batch", min=1, max=1024)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside torch's exporter and onnxscript
-        # It tells every user four times that torchvision, which nothing here needs, is not installed.
+        # It warns four times that torchvision is not installed, which nothing here needs.
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program: Any = torch.onnx.export(
             served,
@@ -108,15 +104,15 @@ def export_network(network: nn.Module, contract: ModelContract) -> bytes:
             verbose=False,
         )
     graph = program.model_proto
-    _forget_origin(graph)
+    _remove_metadata(graph)
     payload: bytes = graph.SerializeToString(deterministic=True)
     return payload
 
 
 def with_half_weights(payload: bytes) -> bytes:
-    """The same graph with its large tensors stored as float16 and cast when it is loaded: half the size.
+    """The same graph with its large tensors stored as float16: half the size.
 
-    It still computes in float32; onnxruntime casts once, when the session opens.
+    It still computes in float32: onnxruntime casts once, when the session opens.
     """
     import onnx
     from onnx import helper, numpy_helper
@@ -154,8 +150,8 @@ def _example_inputs(contract: ModelContract) -> tuple[Any, Any]:
     return image, np.array([index[0], index[-1]], dtype=np.int64)
 
 
-def _forget_origin(graph: Any) -> None:
-    """Remove what the exporter notes about the source: stack traces name folders of this machine."""
+def _remove_metadata(graph: Any) -> None:
+    """Remove the exporter's notes: its stack traces name folders of this machine."""
     del graph.metadata_props[:]
     for node in graph.graph.node:
         del node.metadata_props[:]
@@ -169,7 +165,7 @@ def _forget_origin(graph: Any) -> None:
 def _compare(
     network: nn.Module, contract: ModelContract, payload: bytes, tolerance: float, probabilities: bool = False
 ) -> None:
-    """Refuse a graph that does not say what the network says (where onnxruntime is installed)."""
+    """Refuse a graph whose outputs differ from the network's, if onnxruntime is installed."""
     try:
         import onnxruntime
     except ImportError:
@@ -190,10 +186,10 @@ def _compare(
             "EXPORT_DIFFERS",
             found=f"outputs that differ by {worst:.2g}",
             expected=f"at most {tolerance}",
-            remedy="do not ship this export; check the versions of torch and onnxscript",
+            remedy="do not use this export; check the versions of torch and onnxscript",
         )
 
 
 def _difference(found: Any, wanted: Any) -> float:
-    """Largest difference, of logits beyond 10 relative to their size: nobody is surer than certain."""
+    """Largest difference; relative for logits beyond 10, which mean the same certainty."""
     return float((np.abs(found - wanted) / np.maximum(1.0, np.abs(wanted) / 10)).max())

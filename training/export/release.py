@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from inference.bundled import RELEASE_FILE, BUNDLED
+from inference.bundled import BUNDLED, RELEASE_FILE
 from inference.contract import CONTRACT_FILE, MODEL_FILE, model_digest
 from spine.errors import EvidenceRejected, PlumblineError
 from spine.measurement.registry import PARAMETERS

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
-from spine.scanner import Floats
+from spine.types import Floats
 from validation.evaluation.agreement import draw_patients
 
 FACTS: Mapping[str, str] = {"condition": "condition", "field_of_view": "field of view", "appearance": "looks"}

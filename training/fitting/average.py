@@ -1,11 +1,11 @@
-"""``python -m training.fitting.average``: one candidate out of several that started from the same weights.
+"""``python -m training.fitting.average``: one candidate from several fits that started from the same weights.
 
-Fits that start from one model and differ in seed, learning rate or augmentation end close to each other; the mean of
-their weights errs less than each of them and costs no more than one when it is asked (Wortsman 2022, arXiv:2203.05482).
-Statistics of normalisation are the mean too, or taken again from the training images, whichever validates better.
+Fits that start from one model and differ in seed, learning rate or augmentation end close to each other. The mean of
+their weights has a smaller error than each of them and takes no longer to run (Wortsman 2022, arXiv:2203.05482). The
+statistics of normalisation are the mean too, or computed again on the training images, whichever validates better.
 
-Contract: fits of another data set, landmark set or architecture are refused; without onnx the export waits, as after a
-fit.
+Contract: fits of another data set, landmark set or architecture are refused. Without onnx the export is left for later,
+as after a fit.
 """
 
 import argparse
@@ -14,17 +14,26 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import torch
+from torch import Tensor, nn
+
+from inference.contract import read_contract, write_contract
+from spine.dataset import read_manifest
 from spine.errors import ParametersRejected, PlumblineError
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-    from training.config import Device, TrainingConfig
-    from training.export.candidate import FitSummary
-    from training.fit_context import FitContext
-    from training.fitting.validation_score import Score
+from training.config import Device, TrainingConfig, config_to_json
+from training.data.dataset import image_items
+from training.export.candidate import FITTED_FILE, FitSummary, read_summary, write_summary
+from training.export.onnx_export import can_export, finish_export
+from training.fit_context import FitContext, hardware_of, require_data_set
+from training.fitting.loaders import validation_loader
+from training.fitting.validation_score import Score, score, unit_of
+from training.journal import Journal
+from training.model.checkpoints import load_weights, save_weights
+from training.model.label_shift import label_sources
+from training.model.networks import build_network
+from training.model.output_map import output_map_of
+from training.process_group import process_group_of
 
 _MAY_DIFFER = ("seed", "learning_rate", "augmentation", "epochs", "minutes", "weight_decay", "batch_size", "init_from")
 
@@ -49,37 +58,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def average(
-    fits: Sequence[Path], dataset: Path, out: Path, device: "Device" = "auto"
-) -> "tuple[FitSummary, list[float]]":
+def average(fits: Sequence[Path], dataset: Path, out: Path, device: Device = "auto") -> tuple[FitSummary, list[float]]:
     """The mean of ``fits`` as a candidate in ``out``, and the validation error of each of them.
 
     Args:
         fits: folders of finished fits.
         dataset: what they were fitted on.
         out: an empty or new folder.
-        device: where activations are computed.
+        device: for scores and statistics.
 
     Raises:
-        ParametersRejected: fits that do not go together, or ``out`` is not empty.
+        ParametersRejected: the fits do not match, or ``out`` is not empty.
         ContractViolation: a folder holds no finished fit.
     """
-    from training.export.candidate import FITTED_FILE, read_summary, write_summary
-    from training.export.onnx_export import can_export, finish_export
-    from training.fit_context import require_data_set
-    from training.model.checkpoints import load_weights, save_weights
-
     require_data_set(dataset)
     summaries = [read_summary(folder, FITTED_FILE) for folder in fits]
     _require_same_kind(fits, summaries, out)
-    run = _run(fits[0], dataset, out, replace(summaries[0].config, device=device))
+    run = _context(fits[0], dataset, out, replace(summaries[0].config, device=device))
     weights = [load_weights(folder) for folder in fits]
-    errors = [_scored(run, w).mean for w in weights]
-    found, mean = min(((_scored(run, w).mean, w) for w in _means(run, weights)), key=lambda option: option[0])
+    errors = [_score(run, w).mean for w in weights]
+    found, mean = min(((_score(run, w).mean, w) for w in _means(run, weights)), key=lambda option: option[0])
     out.mkdir(parents=True, exist_ok=True)
     save_weights(mean, out)
     _write_contract(fits, out)
-    # MLflow replays a journal: the first fit's, for the mean has no course of its own. The note says what it is.
+    # MLflow replays a journal. The mean has none of its own, so it gets that of the first fit; the contract notes it.
     shutil.copyfile(fits[0] / "journal.jsonl", out / "journal.jsonl")
     totals = {n: sum(getattr(s, n) for s in summaries) for n in ("epochs", "steps", "seconds")}
     summary = replace(summaries[0], **totals, validation_error=found, model_digest=None)
@@ -87,12 +89,10 @@ def average(
     return (finish_export(out, dataset) if can_export() else summary), errors
 
 
-def _require_same_kind(fits: Sequence[Path], summaries: "Sequence[FitSummary]", out: Path) -> None:
-    from training.config import config_to_json
-
-    def kind(summary: "FitSummary") -> dict[str, object]:
-        asked = {k: v for k, v in config_to_json(summary.config).items() if k not in _MAY_DIFFER}
-        return {**asked, "dataset": summary.dataset_digest}
+def _require_same_kind(fits: Sequence[Path], summaries: Sequence[FitSummary], out: Path) -> None:
+    def kind(summary: FitSummary) -> dict[str, object]:
+        fixed = {k: v for k, v in config_to_json(summary.config).items() if k not in _MAY_DIFFER}
+        return {**fixed, "dataset": summary.dataset_digest}
 
     first = kind(summaries[0])
     if len({folder.resolve() for folder in fits}) < max(2, len(fits)):
@@ -114,7 +114,7 @@ def _require_same_kind(fits: Sequence[Path], summaries: "Sequence[FitSummary]", 
             "FITS_DIFFER",
             found=f"fits that differ in {sorted(differing)[:4]}" if differing else f"fits that start from {starts}",
             expected="fits of one data set and architecture that start from the same model (--init-from)",
-            remedy="average only such fits: weights of unrelated ones have no meaningful mean",
+            remedy="average such fits only: weights of unrelated fits have no meaningful mean",
         )
     if out.is_dir() and any(out.iterdir()):
         raise ParametersRejected(
@@ -125,67 +125,44 @@ def _require_same_kind(fits: Sequence[Path], summaries: "Sequence[FitSummary]", 
         )
 
 
-def _run(first: Path, dataset: Path, out: Path, config: "TrainingConfig") -> "FitContext":
-    from inference.contract import read_contract
-    from spine.dataset import read_manifest
-    from training.fit_context import FitContext, hardware_of
-    from training.journal import Journal
-    from training.process_group import process_group_of
-
+def _context(first: Path, dataset: Path, out: Path, config: TrainingConfig) -> FitContext:
     views, manifest = read_contract(first).views, read_manifest(dataset)
     return FitContext(dataset, out, config, manifest, views, hardware_of(config), Journal(out), process_group_of(1))
 
 
-def _means(run: "FitContext", weights: "Sequence[dict[str, Tensor]]") -> "list[dict[str, Tensor]]":
-    """The mean with the mean's statistics, and with new ones."""
+def _means(run: FitContext, weights: Sequence[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
+    """The mean weights, with mean statistics and with recomputed ones."""
     mean = _mean(weights)
     network = _network(run, mean)
-    _renew_statistics(run, network)
+    _recompute_statistics(run, network)
     return [mean, {name: t.detach().cpu() for name, t in network.state_dict().items()}]
 
 
-def _mean(weights: "Sequence[dict[str, Tensor]]") -> "dict[str, Tensor]":
-    """Of numbers with a fraction; a counter is the first one's."""
-    import torch
-
+def _mean(weights: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Mean of the floating-point tensors; a counter is that of the first fit."""
     return {
         name: torch.stack([w[name].float() for w in weights]).mean(dim=0) if t.is_floating_point() else t
         for name, t in weights[0].items()
     }
 
 
-def _network(run: "FitContext", weights: "dict[str, Tensor]") -> "nn.Module":
-    from training.model.networks import build_network
-
+def _network(run: FitContext, weights: dict[str, Tensor]) -> nn.Module:
     network = build_network(run.config, run.views)
     network.load_state_dict(weights)
     return network.to(run.device)
 
 
-def _scored(run: "FitContext", weights: "dict[str, Tensor]") -> "Score":
-    from training.data.dataset import image_items
-    from training.fitting.loaders import validation_loader
-    from training.fitting.validation_score import score, unit_of
-    from training.model.label_shift import label_sources
-    from training.model.output_map import output_map_of
-
+def _score(run: FitContext, weights: dict[str, Tensor]) -> Score:
     config, items = run.config, image_items(run.manifest.in_split("validation"), run.views)
     output_map = output_map_of(config.landmark_set, config.names, run.views)
     sources = label_sources(output_map, config.names, config.label_shift).to(run.device)
     batches, unit = validation_loader(run, items), unit_of(items)
-    network = _network(run, weights)
-    found: Score = score(network, output_map, batches, unit, run.device, run.hardware.dtype, sources)
-    return found
+    return score(_network(run, weights), output_map, batches, unit, run.device, run.hardware.dtype, sources)
 
 
-def _renew_statistics(run: "FitContext", network: "nn.Module") -> None:
+def _recompute_statistics(run: FitContext, network: nn.Module) -> None:
     """Means and variances of every normalisation over the training images, in one pass."""
-    import torch
-
-    from training.data.dataset import image_items
-    from training.fitting.loaders import validation_loader
-
-    layers = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    layers = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     for layer in layers:
         layer.reset_running_stats()
         layer.momentum = None  # a plain mean over the batches
@@ -196,8 +173,6 @@ def _renew_statistics(run: "FitContext", network: "nn.Module") -> None:
 
 
 def _write_contract(fits: Sequence[Path], out: Path) -> None:
-    from inference.contract import read_contract, write_contract
-
     contract = read_contract(fits[0])
     note = f"{contract.training_note}; mean weights of {len(fits)} fits"
     write_contract(replace(contract, training_note=note, calibration=None), out)

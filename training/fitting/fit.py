@@ -1,15 +1,14 @@
 """A fit from beginning to end: data set in, candidate out.
 
-Contract: ``out`` ends up with
+Contract: the fit needs torch, lightning and numpy alone; without onnx the export is left to ``export.finish_export``.
+In the end ``out`` has
 
-    fit.json                            what is being fitted; another fit is refused
-    checkpoints/<network>/              resumed from when the same command is given again
+    fit.json                            config and data of the fit; another fit is refused
+    checkpoints/                        the same command resumes from here
     journal.jsonl, history.csv          figures
     weights.safetensors (or .pt)        the weights with the smallest validation error
-    contract.json, model.onnx           what ships
+    contract.json, model.onnx           the model that ships
     fitted.json, candidate.json         the records, the latter last
-
-and needs nothing but torch, lightning and numpy; without onnx the export waits for ``export.finish_export``.
 """
 
 import csv
@@ -35,13 +34,14 @@ from spine.dataset import Example, Manifest, read_manifest
 from spine.errors import ContractViolation, ParametersRejected
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
 from spine.storage import remove_partials, write_text_atomically
+from spine.types import Progress
 from training.config import TrainingConfig, config_to_json
 from training.data.dataset import Sample, image_items
 from training.export.candidate import FITTED_FILE, FitSummary, claim_folder, read_summary, write_summary
 from training.export.onnx_export import can_export, finish_export
 from training.fit_context import FitContext, hardware_of
 from training.fitting.budget import Budget
-from training.fitting.fit_callback import BEST_FILE, FitCallback, Position, Progress, Stage
+from training.fitting.fit_callback import BEST_FILE, FitCallback, Position, Stage
 from training.fitting.lightning_module import LandmarkModule
 from training.fitting.loaders import disk_loader, epoch_images, preloaded_loader, validation_loader, virtual_loader
 from training.fitting.validation_score import unit_of
@@ -54,24 +54,25 @@ from training.process_group import process_group_of
 
 
 def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | None = None) -> FitSummary:
-    """FitContext a candidate; started again after an interruption it goes on, and finished it only reads.
+    """Fit a candidate. An interrupted fit continues; a finished one is only read.
 
     Args:
         dataset: folder of ``spine.dataset``.
         out: folder of the candidate; empty, or holding an unfinished fit of the same config and data.
-        config: what to do.
+        config: of the fit.
         progress: called with (done, total) in thousandths of the budget.
 
     Raises:
-        ParametersRejected: config and data set or folder do not go together.
-        ContractViolation: the data cannot be learnt from, or the loss is not finite.
+        ParametersRejected: the config does not match the data set or the folder.
+        ContractViolation: a split has no images, or the loss is not finite.
         TrainingInterrupted: SIGTERM; a checkpoint was written.
     """
     manifest = read_manifest(dataset)
     views = _check(manifest, config)
-    hardware = hardware_of(config)  # a device that is missing must not claim the folder
+    # All checks come before the folder is claimed: a corrected command may then use it.
+    hardware = hardware_of(config)
     process_group = process_group_of(config.devices)
-    _require_warm_start(config, views)  # nor one that cannot begin, or the corrected command would find its claim
+    _require_warm_start(config, views)
     if process_group.is_leader:
         claim_folder(out, config, manifest.digest)
     if not (out / FITTED_FILE).is_file():
@@ -99,7 +100,7 @@ def _check(manifest: Manifest, config: TrainingConfig) -> tuple[ViewName, ...]:
         raise ContractViolation(
             "SPLIT_EMPTY",
             found=f"no image in {' and '.join(empty)}",
-            expected="images to learn from and images to choose the checkpoint by",
+            expected="images to train on and images to choose the checkpoint by",
             remedy="build the data set from more studies",
         )
     wanted = LANDMARK_SETS[config.landmark_set].views
@@ -107,16 +108,16 @@ def _check(manifest: Manifest, config: TrainingConfig) -> tuple[ViewName, ...]:
 
 
 def _require_warm_start(config: TrainingConfig, views: tuple[ViewName, ...]) -> None:
-    """Refuse a start that does not go with the configuration."""
+    """Refuse a warm start that does not match the config."""
     if config.init_from is not None:
         output_map = output_map_of(config.landmark_set, config.names, views)
         load_warm_start(build_network(config, views), output_map, config.names, model_folder(config.init_from))
 
 
 def _fit_whole(run: FitContext, progress: Progress | None) -> None:
-    """FitContext the network, from its newest checkpoint if there is one, and write what came out."""
+    """Fit the network, from its newest checkpoint if there is one, and write the results."""
     config, output_map = run.config, output_map_of(run.config.landmark_set, run.config.names, run.views)
-    torch.manual_seed(config.seed)  # weights; order and augmentation are drawn from seeds of their own
+    torch.manual_seed(config.seed)  # for the weights; order and augmentation have generators of their own
     network = build_network(config, run.views)
     if config.init_from is not None:
         load_warm_start(network, output_map, config.names, model_folder(config.init_from))
@@ -157,7 +158,7 @@ def _stage(run: FitContext) -> Stage:
     )
 
 
-def _train(run: FitContext, module: LandmarkModule, conductor: FitCallback, loader: "DataLoader[Sample]") -> None:
+def _train(run: FitContext, module: LandmarkModule, callback: FitCallback, loader: "DataLoader[Sample]") -> None:
     on_cpu = run.hardware.accelerator == "cpu"
     with _quiet_lightning():
         trainer = Trainer(
@@ -165,7 +166,7 @@ def _train(run: FitContext, module: LandmarkModule, conductor: FitCallback, load
             devices=run.process_group.size,
             strategy="ddp"
             if run.process_group.size > 1
-            else "auto",  # started by torchrun: nothing is launched from here
+            else "auto",  # torchrun started the processes; Lightning must not
             precision=run.hardware.precision,
             max_epochs=-1,
             logger=False,
@@ -177,7 +178,7 @@ def _train(run: FitContext, module: LandmarkModule, conductor: FitCallback, load
             gradient_clip_val=1.0,
             # On CUDA the backward of bilinear up-sampling has no deterministic form.
             deterministic=run.config.deterministic and on_cpu,
-            callbacks=[conductor],
+            callbacks=[callback],
             default_root_dir=run.out,
         )
         trainer.fit(module, loader)
@@ -185,7 +186,7 @@ def _train(run: FitContext, module: LandmarkModule, conductor: FitCallback, load
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's advertisements and hints about loaders off the screen, and its settings to this fit."""
+    """Silence Lightning's hints, and restore its global settings after the fit."""
     logger, deterministic = logging.getLogger("lightning.pytorch"), torch.are_deterministic_algorithms_enabled()
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -229,17 +230,17 @@ def _finish(run: FitContext, whole: nn.Module, position: Position) -> None:
 
 
 def _learnt_images(run: FitContext, position: Position) -> int:
-    """How many different images were learnt from: of virtual patients, as many as were drawn for the epochs begun."""
+    """Number of different training images; of virtual patients, all that were rendered for the epochs begun."""
     config = run.config
     if not config.virtual_pairs:
         return len(image_items(run.manifest.in_split("train"), run.views))
-    held = epoch_images(run) * run.process_group.size
-    replaced = max(position.epoch + (position.seen > 0) - 1, 0)
-    return held + replaced * config.replaced(held)
+    pool = epoch_images(run) * run.process_group.size
+    renewals = max(position.epoch + (position.seen > 0) - 1, 0)
+    return pool + renewals * config.replaced_each_epoch(pool)
 
 
 def _facts(summary: FitSummary) -> dict[str, Any]:
-    names = (
+    names = [
         "images",
         "validation_error",
         "error_unit",
@@ -248,15 +249,14 @@ def _facts(summary: FitSummary) -> dict[str, Any]:
         "seconds",
         "images_per_second",
         "device",
-        "gpu_joules",
-        "cpu_joules",
-    )
-    return {**{n: getattr(summary, n) for n in names}, "precision": summary.precision, "finished_s": time.time()}
+        "precision",
+    ]
+    return {n: getattr(summary, n) for n in (*names, "gpu_joules", "cpu_joules")} | {"finished_s": time.time()}
 
 
 def _contract(run: FitContext, train: Sequence[Example]) -> ModelContract:
-    said = {e.facts.get("simulated") for e in train}
-    simulated = said.pop() if len(said) == 1 else None
+    origins = {e.facts.get("simulated") for e in train}
+    simulated = origins.pop() if len(origins) == 1 else None
     if run.config.virtual_pairs:
         simulated = True
     return ModelContract(
@@ -271,12 +271,12 @@ def _contract(run: FitContext, train: Sequence[Example]) -> ModelContract:
 
 
 def _note(run: FitContext, train: Sequence[Example]) -> str:
-    """What the network learnt from, in words."""
+    """What the network was trained on, as text."""
     digest = run.manifest.digest[:12]
     if run.config.virtual_pairs:
         from training.data.virtual_patients import stream_seed
 
-        return f"virtual patients drawn while training, seed {stream_seed(run.config)}; chosen on data set {digest}"
+        return f"virtual patients rendered during training, seed {stream_seed(run.config)}; chosen on data set {digest}"
     return f"{len(train)} studies of data set {digest} from {', '.join(sorted({e.source for e in train}))}"
 
 

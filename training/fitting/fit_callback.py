@@ -1,8 +1,8 @@
-"""The conductor: budget, validation, checkpoints and journal of one fit, as one Lightning callback.
+"""Budget, validation, checkpoints and journal of one fit, as one Lightning callback.
 
-Contract: a fit that is interrupted between any two steps goes on from its newest sound checkpoint as if nothing had
-happened: weights, optimiser, place in the epoch, time used and best score are all in it, and Lightning's own loop
-counters are not relied on.
+Contract: a fit that is interrupted between two steps continues from its newest valid checkpoint with the same result.
+The checkpoint holds weights, optimiser, position in the epoch, time used and best score; the loop counters of Lightning
+are not used.
 """
 
 import signal
@@ -17,6 +17,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from spine.errors import PlumblineError
+from spine.types import Progress
 from training.data.dataset import Sample
 from training.fit_context import FitContext
 from training.fitting.budget import Budget
@@ -26,21 +27,20 @@ from training.fitting.validation_score import Score, score
 from training.model.checkpoints import save_checkpoint, save_state
 
 VALIDATIONS = 16
-"""Validations (and checkpoints) are spread evenly over the budget, with one at its end."""
+"""Number of validations and checkpoints, spread evenly over the budget, the last one at its end."""
 
 BEST_FILE = "best.pt"
-Progress = Callable[[int, int], None]
 
 
 class TrainingInterrupted(PlumblineError):
-    """The process was asked to stop; a checkpoint was written."""
+    """The process received SIGTERM; a checkpoint was written."""
 
     exit_code = 143
 
 
 @dataclass
 class Position:
-    """Where a fit stands: whole epochs, images seen in the running one, steps, seconds, best score so far.
+    """Position of a fit: whole epochs, images seen in the running one, steps, seconds, best score so far.
 
     ``gpu_joules`` and ``cpu_joules`` belong to ``seconds``; None where any part of them was not measured.
     """
@@ -60,15 +60,15 @@ class Position:
 
 @dataclass
 class Stage:
-    """One network to be fitted.
+    """A network being fitted.
 
     Attributes:
-        folder: where its checkpoints go.
-        epoch_images: images that make an epoch.
+        folder: of its checkpoints.
+        epoch_images: images in an epoch.
         validation: batches without augmentation.
         unit: of the validation error.
-        figures: further figures of the moment for the journal.
-        position: where the fit stands.
+        figures: returns further figures for the journal.
+        position: of the fit.
     """
 
     folder: Path
@@ -80,15 +80,15 @@ class Stage:
 
 
 class FitCallback(Callback):
-    """Keeps time, validates, writes checkpoints and journal, and stops at the budget's end or on SIGTERM.
+    """Keeps time, validates, writes checkpoints and journal, and stops at the end of the budget or on SIGTERM.
 
     Args:
         stage: what is fitted.
-        budget: what it may use.
-        run: whose journal figures go to, and whose process_group decides together.
+        budget: of the fit.
+        run: context of the fit; figures go to its journal.
         progress: called with (thousandths done, 1000) of this stage.
-        saved: the checkpoint whose optimiser is to be taken up; network and position already are.
-        meter: of the energy; by default this machine's, where the process is_leader.
+        saved: checkpoint whose optimiser is loaded here; network and position are loaded already.
+        meter: of the energy; by default the leader measures that of this machine.
     """
 
     def __init__(
@@ -112,11 +112,11 @@ class FitCallback(Callback):
         self._began = 0.0
         self._seconds_before = 0.0
         self._joules_before: dict[str, float | None] = {}
-        self._asked_to_stop = False
+        self._stop_requested = False
         self._previous_handler: Any = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take up the optimiser, start the clock and listen for SIGTERM."""
+        """Load the optimiser, start the clock and listen for SIGTERM."""
         if self.saved is not None:
             trainer.optimizers[0].load_state_dict(self.saved["optimizer"])
         self._began = time.monotonic()
@@ -128,26 +128,26 @@ class FitCallback(Callback):
         self.meter.start()
         if threading.current_thread() is threading.main_thread():
             self._previous_handler = signal.signal(signal.SIGTERM, self._on_sigterm)
-        self._report_progress(_ours(pl_module))
+        self._report_progress(_landmark_module(pl_module))
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Sample, batch_index: int
     ) -> None:
-        """Count, and stop when the budget is used up or somebody asked to."""
+        """Count the step; stop at the end of the budget or on request."""
         position = self.stage.position
         position.step += 1
         position.seen += len(batch.view)
         position.images += len(batch.view) * self.run.process_group.size
-        module = _ours(pl_module)
+        module = _landmark_module(pl_module)
         on_gpu = module.device.type == "cuda"
         if not on_gpu or position.step % CHECKED_EVERY == 0:
             self._synchronise(trainer, module)
 
     def _synchronise(self, trainer: Trainer, module: LandmarkModule) -> None:
-        """What costs a wait for the GPU and for the process_group: the clock, the loss, and whether somebody wants to stop."""
+        """Agree on time and stop in the process group; this waits for the GPU and for the other processes."""
         position = self.stage.position
         seconds = self._seconds_before + time.monotonic() - self._began
-        position.seconds, stop = self.run.process_group.agree(seconds, self._asked_to_stop, module.device)
+        position.seconds, stop = self.run.process_group.agree(seconds, self._stop_requested, module.device)
         self._report_progress(module)
         if stop:
             self._save(trainer, module)
@@ -155,14 +155,14 @@ class FitCallback(Callback):
                 "TRAINING_INTERRUPTED",
                 found=f"SIGTERM at step {position.step}",
                 expected="an undisturbed fit",
-                remedy="start the same command again: it goes on from the checkpoint just written",
+                remedy="start the same command again: it continues from this checkpoint",
             )
         if module.progress >= 1.0:
             trainer.should_stop = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Validate and save when due; always at the end."""
-        position, module = self.stage.position, _ours(pl_module)
+        position, module = self.stage.position, _landmark_module(pl_module)
         if position.seen >= self.stage.epoch_images:
             position.epoch, position.seen = position.epoch + 1, 0
         self._synchronise(trainer, module)
@@ -175,14 +175,14 @@ class FitCallback(Callback):
             trainer.should_stop = True
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Give the signal back, and stop reading counters."""
+        """Restore the signal handler, and stop reading the energy counters."""
         self.meter.stop()
         if self._previous_handler is not None:
             signal.signal(signal.SIGTERM, self._previous_handler)
             self._previous_handler = None
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
-        self._asked_to_stop = True
+        self._stop_requested = True
 
     def _report_progress(self, module: LandmarkModule) -> None:
         position = self.stage.position
@@ -220,7 +220,7 @@ class FitCallback(Callback):
         module.check()
         if not self.run.process_group.is_leader:
             return
-        self._note_energy()
+        self._record_energy()
         state = {
             "network": _plain(module.network.state_dict()),
             "optimizer": trainer.optimizers[0].state_dict(),
@@ -228,7 +228,7 @@ class FitCallback(Callback):
         }
         save_checkpoint(state, self.stage.folder, self.stage.position.step)
 
-    def _note_energy(self) -> None:
+    def _record_energy(self) -> None:
         self.meter.sample()
         for name, before in self._joules_before.items():
             used = self.meter.used(name)
@@ -240,8 +240,8 @@ def _plain(state: dict[str, Any]) -> dict[str, Any]:
     return {name: tensor.detach().cpu() for name, tensor in state.items()}
 
 
-def _ours(module: LightningModule) -> LandmarkModule:
-    """Lightning hands callbacks its base class; this callback serves our module alone."""
+def _landmark_module(module: LightningModule) -> LandmarkModule:
+    """The module as what it is: Lightning passes its base class to callbacks."""
     if not isinstance(module, LandmarkModule):
         raise TypeError(f"found a {type(module).__name__}, expected a LandmarkModule")
     return module

@@ -1,6 +1,6 @@
-"""Batches for one fit: from the data set's images, or of virtual patients.
+"""The batches of one fit: images of the data set, or virtual patients.
 
-Contract: a loader starts where the fit's position stands.
+Contract: a loader starts at the position of the fit.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from training.fitting.fit_callback import Position, Stage
 
 
 def epoch_images(run: FitContext) -> int:
-    """How many images this process learns from in an epoch."""
+    """Number of images that this process learns from in an epoch."""
     config = run.config
     if config.virtual_pairs:
         return (config.virtual_pairs * len(run.views) + config.virtual_frontals) // run.process_group.size
@@ -22,7 +22,7 @@ def epoch_images(run: FitContext) -> int:
 
 
 def preloaded_loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
-    """Augmented images of the training split, held on the device."""
+    """Augmented images of the train split, preloaded on the device."""
     from training.data.preload import PreloadedPool
     from training.data.virtual_patients import PoolBatches
 
@@ -32,9 +32,9 @@ def preloaded_loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
     if len(mine) < config.batch_size:
         raise ParametersRejected(
             "TRAINING_CONFIG",
-            found=f"{len(mine)} held images for batches of {config.batch_size}",
+            found=f"{len(mine)} preloaded images for batches of {config.batch_size}",
             expected="at least one batch of images",
-            remedy="use a smaller batch size, or do not hold the images",
+            remedy="use a smaller batch size, or do not preload the images",
         )
     pool = PreloadedPool(
         run.folder, mine, config.names, config.landmark_set, config.input_shape, run.device, process_group.rank
@@ -45,7 +45,7 @@ def preloaded_loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
 
 
 def disk_loader(run: FitContext, position: Position) -> "DataLoader[Sample]":
-    """Augmented images of the training split."""
+    """Augmented images of the train split, loaded from disk."""
     train, process_group = image_items(run.manifest.in_split("train"), run.views), run.process_group
     sampler = PositionSampler(
         len(train),
@@ -58,7 +58,7 @@ def disk_loader(run: FitContext, position: Position) -> "DataLoader[Sample]":
 
 
 def virtual_loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
-    """Batches of virtual patients, already on the device; how long drawing takes goes to the journal."""
+    """Batches of virtual patients, on the device; the share of the time spent on rendering goes to the journal."""
     from training.data.virtual_patients import PoolBatches, VirtualPool
 
     held_out = (e for split in ("validation", "test") for e in run.manifest.in_split(split))
@@ -72,7 +72,7 @@ def virtual_loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
 
 
 def validation_loader(run: FitContext, items: Sequence[ImageItem]) -> "DataLoader[Sample]":
-    """Images as service would prepare them, in their own order."""
+    """Images prepared as in service, in the order of the items."""
     return _loader(run, items, PositionSampler(len(items), None), augmented=False)
 
 

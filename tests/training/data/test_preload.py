@@ -1,4 +1,4 @@
-"""Held images are those that would be loaded, and a fit learns from them."""
+"""Preloaded images equal loaded ones, and a fit learns from them."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Virtual patients drawn while training: what the network sees is what service would show it."""
+"""Virtual patients rendered during training: the network gets the same inputs as in service."""
 
 from dataclasses import replace
 
@@ -17,11 +17,11 @@ from training.data.virtual_patients import (
     DRAWN_TOGETHER,
     PoolBatches,
     VirtualPool,
-    changed_greys,
+    change_greys_of_batch,
     draw_affines,
-    prepared,
+    prepare_rendered,
     stream_seed,
-    warped,
+    warp_images,
 )
 from training.process_group import ProcessGroup
 
@@ -50,17 +50,17 @@ def pool():
 
 
 def test_a_rendered_image_gives_the_same_input_as_one_from_disk(drawn):
-    """Short fields are centred, greys stretched between the same percentiles, labels moved along."""
+    """Short fields are centred, grey values scaled between the same percentiles, and labels moved along."""
     short = 0
     for view in VIEWS:
-        made = prepared(drawn[0], view)
+        made = prepare_rendered(drawn[0], view)
         for i in range(DRAWN_TOGETHER):
             rows = int(drawn[0].sheets[view][i, 1])
             image = (drawn[0].images[view][i, 0, :rows] * 4095).round().numpy().astype(np.uint16)
             served = prepare(image, SHAPE)
             there = drawn[0].present[view][i].numpy()
             points = served.affine.apply(drawn[0].landmarks[view][i].numpy().astype(float))
-            half_row = 0.5 if (SHAPE[0] - rows) % 2 else 0.0  # service centres to the half pixel
+            half_row = 0.5 if (SHAPE[0] - rows) % 2 else 0.0  # preprocessing centres to the half pixel
             expected = normalised_from_pixels(points, SHAPE)[there]
             assert np.abs(made.points[i].numpy()[there] - expected).max() < (half_row + 0.01) * 2 / SHAPE[1]
             if not half_row:
@@ -70,7 +70,7 @@ def test_a_rendered_image_gives_the_same_input_as_one_from_disk(drawn):
 
 
 def test_the_pool_of_an_epoch_is_the_same_after_an_interruption(pool, drawn):
-    first = prepared(drawn[0], "frontal")
+    first = prepare_rendered(drawn[0], "frontal")
     assert torch.equal(pool.pixels[:DRAWN_TOGETHER], first.pixels.half())
     later = VirtualPool(CONFIG, NAMES, VIEWS, CPU)
     later.load_epoch(1)
@@ -79,7 +79,7 @@ def test_the_pool_of_an_epoch_is_the_same_after_an_interruption(pool, drawn):
     turned.load_epoch(1)
     assert torch.equal(later.pixels, turned.pixels)
     assert torch.equal(later.points, turned.points)
-    assert torch.equal(turned.pixels[:DRAWN_TOGETHER], prepared(drawn[2], "frontal").pixels.half())
+    assert torch.equal(turned.pixels[:DRAWN_TOGETHER], prepare_rendered(drawn[2], "frontal").pixels.half())
     assert torch.equal(
         turned.pixels[DRAWN_TOGETHER : 2 * DRAWN_TOGETHER], pool.pixels[DRAWN_TOGETHER : 2 * DRAWN_TOGETHER]
     )
@@ -92,8 +92,7 @@ def test_virtual_frontals_follow_the_pairs_centred_on_black():
     pool.load_epoch(0)
     assert len(pool.pixels) == len(pool.view) == 2 * 64 + 64
     assert (pool.view[128:] == VIEWS.index("frontal")).all()
-    radiographs = pool.pixels[128:].float()
-    inside = radiographs > -1
+    inside = pool.pixels[128:].float() > -1
     assert 0.2 < inside.float().mean() < 0.95  # strips
     left, right = inside.any(1).float().argmax(1), inside.any(1).flip(-1).float().argmax(1)
     assert (left - right).abs().float().mean() < 0.5  # centred, but for corners that happen to be black
@@ -101,7 +100,7 @@ def test_virtual_frontals_follow_the_pairs_centred_on_black():
     assert pool.present[128:, NAMES.index("T7_sup")].float().mean() > 0.9
     assert t7.abs().max() < 1.2
     pool.load_epoch(1)
-    assert [source.next for source in pool.sources] == [96, 96]
+    assert [source.next_patient for source in pool.sources] == [96, 96]
 
 
 def test_without_replacement_the_patients_stay(pool):
@@ -151,7 +150,7 @@ def test_an_epoch_has_every_image_once_and_continues_after_an_interruption(pool)
 
 
 def test_labels_stay_on_their_pixels():
-    """A bright dot at every label: after augmentation the brightest pixel is where the label says."""
+    """A bright dot at every label: after augmentation the label still marks it."""
     random, strengths = np.random.default_rng(3), Augmentation(rotation_deg=8.0, mirror=1.0)
     count = 16
     points = torch.from_numpy(random.uniform(-0.5, 0.5, (count, 2))).float()
@@ -163,7 +162,7 @@ def test_labels_stay_on_their_pixels():
     frontal = np.arange(count) % 2 == 0
     linear, shift, mirrored = draw_affines(random, strengths, SHAPE, frontal)
     assert mirrored.tolist() == frontal.tolist()
-    moved = warped(pixels, linear, shift) + 1
+    moved = warp_images(pixels, linear, shift) + 1
     target = (linear @ exact[..., None])[..., 0] + shift
     weight = moved.flatten(1).sum(1)
     grid = [torch.arange(n) for n in SHAPE]
@@ -188,7 +187,7 @@ def test_a_mirrored_frontal_image_exchanges_left_and_right(pool):
 
 
 class Same:
-    """Random numbers that are always these, however they are asked for."""
+    """Stands in for a random generator that always gives these numbers."""
 
     def __init__(self, normal: float, uniform: float) -> None:
         self.values = normal, uniform
@@ -222,20 +221,20 @@ def test_augmentation_on_the_device_equals_that_from_disk(normal, uniform, view,
     before, after = (normalised_from_pixels(p, SHAPE) for p in (points, affine.apply(points)))
     assert before @ linear[0].double().numpy().T + shift[0].numpy() == pytest.approx(after, abs=1e-5)
     pixels = np.linspace(-1.5, 1.5, 64, dtype=np.float32)[None].repeat(4, 0)
-    changed = changed_greys(random, strengths, torch.from_numpy(pixels)[None])
+    changed = change_greys_of_batch(random, strengths, torch.from_numpy(pixels)[None])
     assert changed[0].numpy() == pytest.approx(change_greys(random, strengths, pixels[None])[0], abs=1e-5)
 
 
 def test_greys_change_within_their_limits():
     random = np.random.default_rng(1)
     pixels = torch.linspace(-1.5, 1.5, 64).repeat(6, 32, 1)
-    changed = changed_greys(random, Augmentation(), pixels)
+    changed = change_greys_of_batch(random, Augmentation(), pixels)
     assert changed.shape == pixels.shape
     assert float(changed.min()) >= -1.5
     assert float(changed.max()) <= 1.5
     assert (changed - pixels).abs().mean() > 0.01
     still = Augmentation(contrast=0, brightness=0, gamma=0, noise=0)
-    assert changed_greys(random, still, pixels) == pytest.approx(pixels, abs=1e-5)
+    assert change_greys_of_batch(random, still, pixels) == pytest.approx(pixels, abs=1e-5)
 
 
 @pytest.mark.parametrize(

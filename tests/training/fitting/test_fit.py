@@ -1,4 +1,4 @@
-"""A fit from end to end: learns, resumes, repeats itself, refuses, and leaves nothing half done."""
+"""A fit from end to end: it learns, resumes, is reproducible, refuses bad input and leaves no partial files."""
 
 import errno
 import json
@@ -34,7 +34,7 @@ from training.model.output_map import output_map_of
 
 @pytest.fixture
 def without_export(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The export costs seconds and most tests are not about it."""
+    """The export takes seconds, and most tests do not need it."""
     monkeypatch.setattr("training.fitting.fit.can_export", lambda: False)
 
 
@@ -205,7 +205,9 @@ def test_the_validation_error_is_that_of_the_served_model(
     candidate: tuple[Path, FitSummary], drawn: tuple[Path, Manifest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The validation error of the fit, computed again through the exported model and its preprocessing."""
-    monkeypatch.setattr("inference.decoding.VISIBILITY_THRESHOLD", -1.0)  # after nine steps it is sure of nothing
+    monkeypatch.setattr(
+        "inference.decoding.VISIBILITY_THRESHOLD", -1.0
+    )  # after nine steps no landmark counts as visible
     monkeypatch.setattr("inference.decoding.UNDECIDED_FRACTION", 10.0)
     folder, manifest = drawn
     model = load_model(candidate[0])
@@ -321,7 +323,7 @@ sys.exit(code)
 
 
 def test_a_bare_machine_fits_and_another_exports(drawn: tuple[Path, Manifest], tmp_path: Path) -> None:
-    """Nothing but torch, lightning and numpy; the export follows where onnx is."""
+    """The fit needs torch, lightning and numpy alone; the export runs later, where onnx is installed."""
     command = [sys.executable, "-c", _BARE, "--dataset", str(drawn[0]), "--out", str(tmp_path / "bare")]
     options = ["--epochs", "1", "--input-shape", "128x64", "--width", "0.25", "--precision", "32", "--quiet"]
     done = subprocess.run(
@@ -354,14 +356,14 @@ def test_a_killed_fit_continues(drawn: tuple[Path, Manifest], tmp_path: Path) ->
     script = textwrap.dedent("""
         import os, signal, sys
         from pathlib import Path
-        import training.fitting.fit_callback as conductor
+        import training.fitting.fit_callback as fit_callback
         from training.config import TrainingConfig
         from training.fitting.fit import fit
-        save = conductor.save_checkpoint
+        save = fit_callback.save_checkpoint
         def once(*arguments):
             save(*arguments)
             os.kill(os.getpid(), signal.SIGKILL)
-        conductor.save_checkpoint = once
+        fit_callback.save_checkpoint = once
         fit(Path(sys.argv[1]), Path(sys.argv[2]), TrainingConfig(epochs=2, input_shape=(128, 64), batch_size=8,
             width=0.25, precision="32", device="cpu"))
     """)
@@ -376,7 +378,7 @@ def test_a_killed_fit_continues(drawn: tuple[Path, Manifest], tmp_path: Path) ->
 def test_a_full_disk_stops_a_fit_that_later_continues(
     drawn: tuple[Path, Manifest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_export: None
 ) -> None:
-    """The second checkpoint finds no room half-way through its bytes: nothing half-written keeps a final name."""
+    """The disk is full in the middle of the second checkpoint: no partial file has a final name."""
     config = TrainingConfig(epochs=3, input_shape=(128, 64), batch_size=8, width=0.25, precision="32", device="cpu")
     calls = iter(range(100))
     real = os.fsync
@@ -424,4 +426,4 @@ def test_a_fit_on_virtual_patients_continues_after_an_interruption(
     assert all(0 < share < 1 for share in shares)
     contract = read_contract(tmp_path / "whole")
     assert contract.simulated_training_data is True
-    assert contract.training_note.startswith("virtual patients drawn while training, seed 7000000005")
+    assert contract.training_note.startswith("virtual patients rendered during training, seed 7000000005")

@@ -1,4 +1,4 @@
-"""The transform and its losses on maps whose answers are known, with pairwise different sizes."""
+"""The transform and its losses on maps with known results, all sizes different."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Which map is which landmark, starting from another landmark set, and processes that fit together."""
+"""Outputs and landmarks, warm starts from another landmark set, and process groups."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from training.export.candidate import read_summary
 from training.fitting.lightning_module import margin_pairs
 from training.model.checkpoints import load_weights, save_weights
 from training.model.networks import ServedNetwork, build_network
-from training.model.output_map import of_views, output_map_of
+from training.model.output_map import output_map_of, to_outputs
 from training.model.warm_start import load_warm_start
 from training.process_group import ProcessGroup, process_group_of
 
@@ -32,10 +32,10 @@ OUTPUT_MAP = output_map_of("margins175", MARGINS175.names, VIEWS)
 
 def test_a_landmark_has_an_output_in_its_own_views() -> None:
     assert OUTPUT_MAP.count == 39 + 68
-    assert not OUTPUT_MAP.plain
+    assert not OUTPUT_MAP.is_identity
     for view, row in zip(VIEWS, OUTPUT_MAP.landmark, strict=True):
         assert tuple(MARGINS175.names[k] for k in row) == MARGINS175.names_in(view)
-    assert output_map_of("galbusera39", GALBUSERA39.names, VIEWS).plain
+    assert output_map_of("galbusera39", GALBUSERA39.names, VIEWS).is_identity
 
 
 def test_labels_map_to_outputs_and_back() -> None:
@@ -48,13 +48,13 @@ def test_labels_map_to_outputs_and_back() -> None:
         present=torch.ones(3, 175, dtype=torch.bool),
         unit_per_px=torch.ones(3),
     )
-    sought = of_views(sample, OUTPUT_MAP.table(view.device))
-    assert sought.target.shape == (3, 107, 2)
+    labels = to_outputs(sample, OUTPUT_MAP.table(view.device))
+    assert labels.target.shape == (3, 107, 2)
     for image, v in enumerate(view.tolist()):
-        assert sought.target[image, :, 0].tolist() == list(OUTPUT_MAP.landmark[v])
-        spread = OUTPUT_MAP.spread(sought.target[:, :, 0], view, -7.0)[image]
+        assert labels.target[image, :, 0].tolist() == list(OUTPUT_MAP.landmark[v])
+        landmarks = OUTPUT_MAP.to_landmarks(labels.target[:, :, 0], view, -7.0)[image]
         for k, name in enumerate(MARGINS175.names):
-            assert spread[k] == (k if name in MARGINS175.names_in(VIEWS[v]) else -7.0)
+            assert landmarks[k] == (k if name in MARGINS175.names_in(VIEWS[v]) else -7.0)
 
 
 def test_a_landmark_without_an_output_is_flat_and_never_visible() -> None:
@@ -70,7 +70,7 @@ def test_a_landmark_without_an_output_is_flat_and_never_visible() -> None:
 
 
 def test_networks_side_by_side_are_independent() -> None:
-    """The seventy-eight of the paper: another network's weights change nothing."""
+    """The networks of the paper: the weights of one change nothing in another."""
     config = replace(CONFIG, preset="galbusera2019", landmark_set="galbusera39", landmark_subset=("HIP_L", "S1_ant"))
     network = build_network(config, VIEWS).eval()
     image, view = torch.rand(2, 1, 128, 64), torch.tensor([0, 1])
