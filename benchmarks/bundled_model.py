@@ -18,7 +18,7 @@ from benchmarks.demo import demo_workspace
 from benchmarks.figures import Figure, python, run_command
 from benchmarks.real_radiographs.folds import radiograph_of
 from benchmarks.sim_to_real.pack import read_pack
-from inference.bundled import open_released
+from inference.bundled import open_bundled
 from inference.inputs import ImageInput
 from inference.measure import measure_views
 from inference.model import Model
@@ -33,15 +33,15 @@ OF_EACH_KIND = 100
 PACKED = Path(".carry/aasce.npz")
 _CHILD = """
 import sys
-from benchmarks.bundled_model import first_pairs, open_released, measure_views
+from benchmarks.bundled_model import first_pairs, open_bundled, measure_views
 for views in first_pairs(sys.argv[1], 3):
-    measure_views(open_released(), views)
+    measure_views(open_bundled(), views)
 """
 
 
 def figures() -> list[Figure]:
     """Cost, refusals of images without a spine, and reactions to wrong images of a spine."""
-    workspace, model = demo_workspace(), open_released()
+    workspace, model = demo_workspace(), open_bundled()
     return [*_cost(model, workspace), *refusals(model, workspace), *_wrong_images(model, workspace)]
 
 

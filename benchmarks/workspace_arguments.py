@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from inference.bundled import RELEASED
+from inference.bundled import BUNDLED
 from orchestration.pipeline.workspace import Workspace
 from spine.dataset import Example, read_manifest
 
@@ -18,7 +18,7 @@ def read_arguments(name: str, about: str, arguments: Sequence[str] | None) -> tu
     """Model folder, data set folder and examples of ``python -m benchmarks.<name>``."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=about)
     parser.add_argument("-w", "--workspace", type=Path, required=True)
-    parser.add_argument("--model", type=Path, default=RELEASED)
+    parser.add_argument("--model", type=Path, default=BUNDLED)
     parser.add_argument("--splits", default=",".join(_SPLITS), help="train, validation; never test")
     given = parser.parse_args(arguments)
     splits = given.splits.split(",")

@@ -21,7 +21,7 @@ from benchmarks.real_radiographs.folds import FOLDS, fold_of, write_fold
 from benchmarks.real_radiographs.labels import own_deviation, twice_labelled
 from benchmarks.real_radiographs.predictions import draw_worst, predict
 from benchmarks.sim_to_real.pack import Pack, read_pack
-from inference.bundled import RELEASED
+from inference.bundled import BUNDLED
 from inference.model import Model, load_model
 from spine.dataset import SPLITS
 from spine.types import Floats
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     split.add_argument("--out", type=Path, default=Path("bench/real-radiographs"))
     split.set_defaults(call=_split)
     zero = commands.add_parser("zero-shot", help="one model on all radiographs")
-    zero.add_argument("--model", type=Path, default=RELEASED, help="the bundled model by default")
+    zero.add_argument("--model", type=Path, default=BUNDLED, help="the bundled model by default")
     zero.add_argument("--out", type=Path, default=Path("bench/real-radiographs/zero-shot"))
     zero.set_defaults(call=_zero_shot)
     folds = commands.add_parser("folds", help="fine-tuned models, each on its fold")
@@ -105,7 +105,7 @@ def _labels(given: argparse.Namespace) -> int:
 
 
 def _compare_with_models(radiographs: Pack, angles: Floats, folders: Sequence[Path]) -> int:
-    models = (_one_model(radiographs, RELEASED), _fold_models(radiographs, folders, False))
+    models = (_one_model(radiographs, BUNDLED), _fold_models(radiographs, folders, False))
     zero, tuned = (_major_angles(radiographs, each) for each in models)
     label = angles[:, 0]
     known = np.isfinite(zero) & np.isfinite(tuned)

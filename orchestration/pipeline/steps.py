@@ -216,9 +216,11 @@ def _fit_afresh(workspace: Workspace, config: TrainingConfig, progress: Progress
 def _fit(workspace: Workspace, config: TrainingConfig, progress: Progress | None) -> "FitSummary":
     """Here, or by a team of processes where several GPUs are asked for."""
     if config.devices > 1:
-        from orchestration.pipeline.multi_gpu import fit_in_team
+        from orchestration.pipeline.multi_gpu import fit_in_process_group
 
-        return fit_in_team(workspace.dataset, workspace.candidate, config, workspace.state / "team", progress)
+        return fit_in_process_group(
+            workspace.dataset, workspace.candidate, config, workspace.state / "process_group", progress
+        )
     from training.fitting.fit import fit
 
     return fit(workspace.dataset, workspace.candidate, config, progress)

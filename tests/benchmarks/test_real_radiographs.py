@@ -156,14 +156,14 @@ class _Fixed:
     """A session that always finds the first landmark left of the middle."""
 
     def run(self, outputs, inputs):
-        maps = np.zeros((len(inputs["image"]), 2, 4, 4), np.float32)
+        maps = np.zeros((len(inputs[INPUTS[0]]), 2, 4, 4), np.float32)
         maps[:, 0, 1, 0] = maps[:, 1, 2, 2] = 1.0
         return [maps, np.tile(np.float32([3.0, -1.0]), (len(maps), 1))]
 
 
 def test_a_mirrored_prediction_gets_the_name_of_its_partner():
     sessions = _Sessions([_Fixed()], partner=[1, 0], mirrored=True)
-    maps, logits = sessions.run(("heatmaps", "visibility"), {"image": np.zeros((1, 1, 8, 8), np.float32)})
+    maps, logits = sessions.run(("heatmaps", "visibility"), {INPUTS[0]: np.zeros((1, 1, 8, 8), np.float32)})
     assert logits.tolist() == [[1.0, 1.0]]
     assert np.argwhere(maps[0, 0] > 0).tolist() == [[1, 0], [2, 1]]
     assert np.argwhere(maps[0, 1] > 0).tolist() == [[1, 3], [2, 2]]
