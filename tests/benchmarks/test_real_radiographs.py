@@ -13,6 +13,7 @@ from benchmarks.real_radiographs.labels import own_deviation, twice_labelled
 from benchmarks.sim_to_real.level_matching import midline_tilts_deg
 from benchmarks.sim_to_real.pack import Pack, read_pack
 from benchmarks.sim_to_real.pack_real import pack_radiographs, radiographs_folder
+from inference.model import INPUTS
 from spine.dataset import load_example_image, read_manifest
 from spine.intake.aasce import LABEL_NAMES
 from spine.measurement.measure import measure
