@@ -102,8 +102,8 @@ def measure_seeds(
     require_data_set(workspace.dataset)
     client, records, parent = open_registry(workspace.tracking_uri, make=True), [], None
     for seed in seeds:
-        asked = params.model_copy(update={"training": replace(params.training, seed=seed)})
-        record, run, done = _fit_seed(client, SeedWorkspace(workspace.root, seed), asked, progress)
+        with_seed = params.model_copy(update={"training": replace(params.training, seed=seed)})
+        record, run, done = _fit_seed(client, SeedWorkspace(workspace.root, seed), with_seed, progress)
         report(seed, done)
         parent = group_seeds(client, run)
         records.append(record)
@@ -135,11 +135,11 @@ def _finished_run(client: "MlflowClient", own: SeedWorkspace, params: Params) ->
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
         return None
-    asked = {n: v[:5000] for n, v in flattened(config_to_json(params.training_config)).items()}
-    wanted = f"attributes.status = 'FINISHED' and params.seed = '{asked['seed']}'"
+    parameters = {n: v[:5000] for n, v in flattened(config_to_json(params.training_config)).items()}
+    wanted = f"attributes.status = 'FINISHED' and params.seed = '{parameters['seed']}'"
     wanted += f" and tags.`plumbline.dataset` = '{read_manifest(own.dataset).digest}'"
     found = client.search_runs([experiment.experiment_id], filter_string=wanted, order_by=["attributes.end_time DESC"])
-    return next((r for r in found if r.data.tags.get(KIND_TAG) != SEEDS and r.data.params == asked), None)
+    return next((r for r in found if r.data.tags.get(KIND_TAG) != SEEDS and r.data.params == parameters), None)
 
 
 def _present_record(client: "MlflowClient", own: SeedWorkspace, run: Any) -> EvaluationRecord | None:
