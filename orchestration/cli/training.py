@@ -113,10 +113,10 @@ def _implied(start: str | None, arguments: tuple[str, ...]) -> list[str]:
 
 
 def _contract_of(start: str) -> "ModelContract":
-    from inference.bundled import model_folder
+    from inference.bundled import find_model_folder
     from inference.contract import read_contract
 
-    return read_contract(model_folder(start))
+    return read_contract(find_model_folder(start))
 
 
 def _settings_of(start: str | None, source: str) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from simulation.stream.stream import (
 )
 from spine.errors import ContractViolation
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName, mirrored_name
-from spine.types import Bool, Float
+from spine.types import Bool, Float, Int
 from training.config import Augmentation, TrainingConfig
 from training.data.dataset import Sample
 from training.process_group import ProcessGroup
@@ -225,12 +225,12 @@ class VirtualPool:
 
 
 class Pool(Protocol):
-    """Images on a device, with their landmarks: (N, H, W), (N, K, 2) normalised, (N, K), (N,) positions in VIEWS."""
+    """Images on a device with their normalised landmarks; ``view`` is the position in VIEWS."""
 
-    pixels: Tensor
-    points: Tensor
-    present: Tensor
-    view: Tensor
+    pixels: Float[Tensor, "N H W"]
+    points: Float[Tensor, "N K 2"]
+    present: Bool[Tensor, "N K"]
+    view: Int[Tensor, " N"]
     device: torch.device
     rank: int
     seconds: float

@@ -28,7 +28,7 @@ from lightning.pytorch import Trainer
 from torch import nn
 from torch.utils.data import DataLoader
 
-from inference.bundled import model_folder
+from inference.bundled import find_model_folder
 from inference.contract import ModelContract, write_contract
 from spine.dataset import Example, Manifest, read_manifest
 from spine.errors import ContractViolation, ParametersRejected
@@ -111,7 +111,7 @@ def _require_warm_start(config: TrainingConfig, views: tuple[ViewName, ...]) -> 
     """Refuse a warm start that does not match the config."""
     if config.init_from is not None:
         output_map = output_map_of(config.landmark_set, config.names, views)
-        load_warm_start(build_network(config, views), output_map, config.names, model_folder(config.init_from))
+        load_warm_start(build_network(config, views), output_map, config.names, find_model_folder(config.init_from))
 
 
 def _fit_whole(run: FitContext, progress: Progress | None) -> None:
@@ -120,7 +120,7 @@ def _fit_whole(run: FitContext, progress: Progress | None) -> None:
     torch.manual_seed(config.seed)  # for the weights; order and augmentation have generators of their own
     network = build_network(config, run.views)
     if config.init_from is not None:
-        load_warm_start(network, output_map, config.names, model_folder(config.init_from))
+        load_warm_start(network, output_map, config.names, find_model_folder(config.init_from))
     stage = _stage(run)
     budget = Budget(config.epochs, None if config.minutes is None else config.minutes * 60.0)
     on_gpu = run.hardware.accelerator == "cuda"

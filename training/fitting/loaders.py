@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from spine.errors import ParametersRejected
 from training.data.dataset import ImageDataset, ImageItem, PositionSampler, Sample, image_items
+from training.data.preload import PreloadedPool
 from training.fit_context import FitContext
 from training.fitting.fit_callback import Position, Stage
 
@@ -23,8 +24,7 @@ def epoch_images(run: FitContext) -> int:
 
 def preloaded_loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
     """Augmented images of the train split, preloaded on the device."""
-    from training.data.preload import PreloadedPool
-    from training.data.virtual_patients import PoolBatches
+    from training.data.virtual_patients import PoolBatches  # needs scipy, which a fit from disk does not
 
     config, process_group = run.config, run.process_group
     items = image_items(run.manifest.in_split("train"), run.views)
@@ -59,7 +59,7 @@ def disk_loader(run: FitContext, position: Position) -> "DataLoader[Sample]":
 
 def virtual_loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
     """Batches of virtual patients, on the device; the share of the time spent on rendering goes to the journal."""
-    from training.data.virtual_patients import PoolBatches, VirtualPool
+    from training.data.virtual_patients import PoolBatches, VirtualPool  # needs scipy, which a fit from disk does not
 
     held_out = (e for split in ("validation", "test") for e in run.manifest.in_split(split))
     seeds = frozenset(e.facts["seed"] for e in held_out if "seed" in e.facts)
