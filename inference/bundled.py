@@ -17,7 +17,7 @@ BUNDLED_NAME = "bundled"
 RELEASE_FILE = "release.json"
 
 
-def model_folder(name: str) -> Path:
+def find_model_folder(name: str) -> Path:
     """The folder of the model called ``bundled``, or the folder with this path."""
     return BUNDLED if name == BUNDLED_NAME else Path(name)
 

@@ -26,7 +26,7 @@ from simulation.stream.radiographs import RADIOGRAPH_VARIANTS, PosedRadiographs
 from simulation.stream.stream_config import StreamConfig
 from spine.errors import ContractViolation
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName, mirrored_name
-from spine.types import Bool, Float
+from spine.types import Bool, Float, Int
 from training.config import DRAWN_TOGETHER, Augmentation, TrainingConfig
 from training.data.dataset import Sample
 from training.process_group import ProcessGroup
@@ -218,12 +218,12 @@ class VirtualPool:
 
 
 class Pool(Protocol):
-    """Images on a device, with their landmarks: (N, H, W), (N, K, 2) normalised, (N, K), (N,) positions in VIEWS."""
+    """Images on a device with their normalised landmarks; ``view`` is the position in VIEWS."""
 
-    pixels: Tensor
-    points: Tensor
-    present: Tensor
-    view: Tensor
+    pixels: Float[Tensor, "N H W"]
+    points: Float[Tensor, "N K 2"]
+    present: Bool[Tensor, "N K"]
+    view: Int[Tensor, " N"]
     device: torch.device
     rank: int
     seconds: float

@@ -23,7 +23,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader
 
-from inference.bundled import model_folder
+from inference.bundled import find_model_folder
 from spine.dataset import Manifest, read_manifest
 from spine.errors import ContractViolation, ParametersRejected
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
@@ -107,7 +107,7 @@ def _require_warm_start(config: TrainingConfig, views: tuple[ViewName, ...]) -> 
     """Refuse a warm start that does not match the config."""
     if config.init_from is not None:
         output_map = output_map_of(config.landmark_set, config.names, views)
-        load_warm_start(build_network(config, views), output_map, config.names, model_folder(config.init_from))
+        load_warm_start(build_network(config, views), output_map, config.names, find_model_folder(config.init_from))
 
 
 def _fit_stages(whole: FitContext, progress: Progress | None) -> None:
@@ -138,7 +138,7 @@ def _fit_stage(run: FitContext, progress: Progress | None) -> None:
     torch.manual_seed(config.seed)  # weights; order and augmentation are drawn from seeds of their own
     network = build_network(config, run.views)
     if config.init_from is not None:
-        load_warm_start(network, output_map, config.names, model_folder(config.init_from))
+        load_warm_start(network, output_map, config.names, find_model_folder(config.init_from))
     stage = _stage(run)
     budget = Budget(config.epochs, None if config.minutes is None else config.minutes * 60.0)
     on_gpu = run.hardware.accelerator == "cuda"

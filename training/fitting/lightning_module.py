@@ -62,7 +62,7 @@ class LandmarkModule(LightningModule):
         self.sources: Tensor
         self.losses: dict[str, Tensor] = {}  # sums since the last ``take_losses``
 
-    def training_step(self, batch: Sample, batch_index: int) -> Tensor:
+    def training_step(self, batch: Sample, batch_index: int) -> Float[Tensor, ""]:
         """Loss of one batch.
 
         Raises:

@@ -59,11 +59,8 @@ def disk_loader(run: FitContext, position: Position) -> "DataLoader[Sample]":
 
 
 def virtual_loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
-    """Batches of virtual patients, already on the device; how long drawing takes goes to the journal."""
-    from training.data.virtual_patients import (  # needs scipy, which a fit from disk does not
-        PoolBatches,
-        VirtualPool,
-    )
+    """Batches of virtual patients, on the device; the share of the time spent on rendering goes to the journal."""
+    from training.data.virtual_patients import PoolBatches, VirtualPool  # needs scipy, which a fit from disk does not
 
     splits: set[Split] = {"validation", "test", *run.config.calibration_splits}
     held_out = (e for split in splits for e in run.manifest.in_split(split))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from spine.study import LENGTHS_ALLOWED
+from spine.types import Int
 from training.data.dataset import ImageItem, Sample
 from training.model.dsnt import expected_coordinates, spatial_softmax
 from training.model.label_shift import shift_labels
@@ -54,7 +55,7 @@ def score(
     unit: str,
     device: torch.device,
     dtype: torch.dtype | None,
-    sources: Tensor | None = None,
+    sources: Int[Tensor, "shifts V S"] | None = None,
 ) -> Score:
     """Score ``network`` on ``batches``; its training mode is restored.
 

@@ -296,7 +296,7 @@ def test_a_data_set_of_another_landmark_set_is_refused(
 _BARE = """
 import sys
 BLOCKED = {"pydantic", "mlflow", "onnx", "onnxscript", "onnxruntime", "safetensors", "PIL", "pillow", "pandas", "rich",
-           "scipy", "matplotlib", "dagster", "great_expectations", "dvc", "pydicom", "click"}
+           "scipy", "matplotlib", "dagster", "great_expectations", "dvc", "pydicom", "click", "jaxtyping", "beartype"}
 
 import importlib.metadata as metadata
 from importlib.machinery import PathFinder
