@@ -16,6 +16,9 @@ Preset = Literal["shared", "galbusera2019"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "32", "bf16-mixed"]
 
+DRAWN_TOGETHER = 32
+"""Virtual patients in one batch of the renderer."""
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -124,19 +127,19 @@ class TrainingConfig:
         return tuple(n for n in every if n in self.landmark_subset) if self.landmark_subset else every
 
     def _divides(self, count: int) -> bool:
-        """Whether virtual patients can be drawn 32 at a time, ``1 / reuse`` of them an epoch, by every process."""
+        """Whether whole batches of virtual patients can be drawn, ``1 / reuse`` of ``count`` an epoch, by every process."""
         return count == 0 or (self.reuse >= 0 and self.devices > 0 and count % self._drawn_at_once == 0)
 
     @property
     def _drawn_at_once(self) -> int:
-        return 32 * max(self.reuse, 1) * self.devices
+        return DRAWN_TOGETHER * max(self.reuse, 1) * self.devices
 
     def replaced(self, count: int) -> int:
         """How many of ``count`` virtual patients are replaced by new ones each epoch."""
         return count // self.reuse if self.reuse else 0
 
     def _wanted_multiple(self) -> str:
-        return f"a multiple of 32 x reuse x devices = {self._drawn_at_once}"
+        return f"a multiple of {DRAWN_TOGETHER} x reuse x devices = {self._drawn_at_once}"
 
     def _checks(self) -> list[tuple[bool, str]]:
         known = LANDMARK_SETS.get(self.landmark_set)

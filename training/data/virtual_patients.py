@@ -30,11 +30,10 @@ from simulation.stream.stream import (
 )
 from spine.errors import ContractViolation
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName, mirrored_name
-from training.config import Augmentation, TrainingConfig
+from training.config import DRAWN_TOGETHER, Augmentation, TrainingConfig
 from training.data.dataset import Sample
 from training.process_group import Team
 
-DRAWN_TOGETHER = 32
 _SEED_OFFSET = 7_000_000_000
 _RADIOGRAPH_SEED_OFFSET = 1_000_000_000
 _ENDLESS = 2**30
