@@ -37,7 +37,7 @@ EXPECTED: Mapping[Plane, tuple[Floats, Floats]] = {
     "sagittal": (np.array(_SAGITTAL_MEAN), np.array(_SAGITTAL_SD)),
 }
 """Plane -> (mean, standard deviation) in degrees of (tilt of plate i less the mean of its neighbours' tilts) for the 32
-plates that have two neighbours, T1_inf to L5_sup, in the virtual population: `python -m benchmarks plate-chain`."""
+plates that have two neighbours, T1_inf to L5_sup, in the virtual population: `python -m benchmarks neighbour-tilts`."""
 
 NEIGHBOUR_WIDTH = 2.0
 """The standard deviations are taken so many times as wide: virtual plates lie on smoother lines than real ones. On
