@@ -156,7 +156,7 @@ def _plain(error: Any) -> str:
     return f"must be there, a gate without it would not be one; only {optional} may be left out"
 
 
-class _UniqueKeys(yaml.SafeLoader):
+class _UniqueKeys(yaml.CSafeLoader):
     """YAML in which a key that stands twice is an error: of two limits the later one would silently win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
