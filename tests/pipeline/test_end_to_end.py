@@ -111,6 +111,36 @@ def test_dagster_and_dvc_do_not_compute_anything_twice(chain: Chain):
     assert data_version(chain.workspace).startswith("md5:")
 
 
+def test_a_second_run_computes_nothing_again_and_the_default_policy_refuses_with_reasons(chain: Chain):
+    """The same model under stricter limits: the run ends at the gate, and so does a promotion that is launched alone."""
+    kept = chain.workspace.params_file.read_text()
+    chain.workspace.params_file.write_text(kept.replace("policy: loose.yaml", "policy: default"))
+    try:
+        second = run_retrain(chain.workspace, on_step=lambda report: None)
+        assert second.refused and second.verdict_reached, second.reason
+        assert second.code in {"REJECT", "INSUFFICIENT"}
+        assert "TOO_FEW_PATIENTS" in second.reason
+        assert [name for name in STAGE_NAMES if not second.reports[name].skipped] == []
+        with pytest.raises(GateRefused):
+            promote_champion(chain.workspace, read_params(chain.workspace.params_file), "test")
+        assert refusal_of_promotion_alone(chain.workspace) == f"VERDICT_{second.code}"
+        with open_instance(chain.workspace) as instance:
+            champion = instance.get_latest_materialization_event(dg.AssetKey("champion"))
+        assert champion.run_id == chain.run_id, "no later run promoted"
+    finally:
+        chain.workspace.params_file.write_text(kept)
+
+
+def refusal_of_promotion_alone(workspace: Workspace) -> str:
+    """Launch ``champion`` alone in Dagster; the code of its refusal."""
+    job = definitions_with(resources_for(str(workspace.root))).resolve_job_def(PROMOTION)
+    with open_instance(workspace, in_process=True) as instance:
+        result = job.execute_in_process(instance=instance, raise_on_error=False)
+    assert not result.success
+    failure = next(event.step_failure_data for event in result.all_events if event.is_step_failure)
+    return failure.user_failure_data.metadata["code"].value
+
+
 def test_what_dvc_ran_is_not_run_again(chain: Chain, tmp_path):
     """`dvc repro` of a changed stage runs it by the command line, and the chain then finds it up to date."""
     params = chain.workspace.params_file
@@ -178,36 +208,6 @@ def test_an_equal_challenger_does_not_replace_the_champion(chain: Chain):
     with pytest.raises(GateRefused) as refused:
         promote_champion(chain.workspace, params, "test")
     assert refused.value.code == "VERDICT_HOLD"
-
-
-def test_a_second_run_computes_nothing_again_and_the_default_policy_refuses_with_reasons(chain: Chain):
-    """The same model under stricter limits: the run ends at the gate, and so does a promotion launched alone."""
-    kept = chain.workspace.params_file.read_text()
-    chain.workspace.params_file.write_text(kept.replace("policy: loose.yaml", "policy: default"))
-    try:
-        second = run_retrain(chain.workspace, on_step=lambda report: None)
-        assert second.refused and second.verdict_reached, second.reason
-        assert second.code in {"REJECT", "INSUFFICIENT"}
-        assert "TOO_FEW_PATIENTS" in second.reason
-        assert [name for name in STAGE_NAMES if not second.reports[name].skipped] == []
-        with pytest.raises(GateRefused):
-            promote_champion(chain.workspace, read_params(chain.workspace.params_file), "test")
-        assert refusal_of_promotion_alone(chain.workspace) == f"VERDICT_{second.code}"
-        with open_instance(chain.workspace) as instance:
-            champion = instance.get_latest_materialization_event(dg.AssetKey("champion"))
-        assert champion.run_id == chain.run_id, "no later run promoted"
-    finally:
-        chain.workspace.params_file.write_text(kept)
-
-
-def refusal_of_promotion_alone(workspace: Workspace) -> str:
-    """Launch ``champion`` alone in Dagster; the code of its refusal."""
-    job = definitions_with(resources_for(str(workspace.root))).resolve_job_def(PROMOTION)
-    with open_instance(workspace, in_process=True) as instance:
-        result = job.execute_in_process(instance=instance, raise_on_error=False)
-    assert not result.success
-    failure = next(event.step_failure_data for event in result.all_events if event.is_step_failure)
-    return failure.user_failure_data.metadata["code"].value
 
 
 def test_promotion_alone_without_a_verdict_refuses(chain: Chain):
