@@ -112,7 +112,7 @@ def test_dagster_and_dvc_do_not_compute_anything_twice(chain: Chain):
 
 
 def test_a_second_run_computes_nothing_again_and_the_default_policy_refuses_with_reasons(chain: Chain):
-    """The same model under stricter limits: the run ends at the gate, and so does a promotion that is launched alone."""
+    """The same model under stricter limits: the run ends at the gate, and so does a promotion launched alone."""
     kept = chain.workspace.params_file.read_text()
     chain.workspace.params_file.write_text(kept.replace("policy: loose.yaml", "policy: default"))
     try:
