@@ -1,12 +1,10 @@
 """``make bench``: run every measurement and store the figures in ``bench/results.json``.
 
-Contract: absolute times are of this machine and this hour; every figure names the command that made it.
-
-    python -m benchmarks              everything; runs the demo when the workspace has no finished run
-    python -m benchmarks geometry     one group
-    python -m benchmarks rendering --full     a group that takes longer for more
-    python -m benchmarks seeds -w WORKSPACE NAME=FIT ...      the spread between fits of a GPU machine (``seeds``)
-    make bench-peers                   the group ``peers``, which is left out while the peers are not installed
+python -m benchmarks                    every group; runs the demo if the workspace has no finished run
+python -m benchmarks geometry           one group
+python -m benchmarks rendering --full   the same group with more patients
+python -m benchmarks seeds -w WORKSPACE NAME=FIT ...   the spread between fits of a GPU machine (``seeds``)
+make bench-peers                        the group ``peers``, which is left out if the peers are not installed
 """
 
 import json
@@ -16,19 +14,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import (
-    answering,
+    bundled_model,
     demo,
     exactness,
     gate,
     geometry,
     measuring,
+    neighbour_tilts,
     peers,
-    plate_chain,
     promotion,
     rendering,
     reviewing,
-    rooms,
     seeds,
+    stages,
     tilts,
     views,
 )
@@ -38,12 +36,12 @@ GROUPS = {
     "geometry": geometry.figures,
     "exactness": exactness.figures,
     "tilts": tilts.figures,
-    "plate-chain": plate_chain.figures,
+    "neighbour-tilts": neighbour_tilts.figures,
     "rendering": rendering.figures,
-    "rooms": rooms.figures,
+    "stages": stages.figures,
     "views": views.figures,
     "measuring": measuring.figures,
-    "answering": answering.figures,
+    "bundled-model": bundled_model.figures,
     "gate": gate.figures,
     "demo": demo.figures,
     "reviewing": reviewing.figures,
@@ -54,19 +52,19 @@ RESULTS = Path("bench/results.json")
 
 
 def _can_run(group: str) -> bool:
-    """Whether what a group needs beside our own environment is there."""
+    """Whether everything that a group needs is installed."""
     return {"peers": peers.installed, "reviewing": reviewing.installed}.get(group, lambda: True)()
 
 
 def main(wanted: list[str]) -> int:
     """Run the wanted groups (all by default), print them, merge them into the stored results."""
     if wanted[:1] == ["seeds"]:
-        return seeds.main(["spread", *wanted[1:]])
+        return seeds.main(wanted[1:])
     full = "--full" in wanted
     wanted = [name for name in wanted if name != "--full"]
     unknown = [name for name in wanted if name not in GROUPS]
     if unknown:
-        sys.stderr.write(f"no such group: {unknown}; there are {list(GROUPS)}\n")
+        sys.stderr.write(f"found unknown groups {unknown}; expected some of {list(GROUPS)}\n")
         return 2
     stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in wanted or [group for group in GROUPS if _can_run(group)]:

@@ -1,9 +1,9 @@
-"""What each part of the way from heat maps to angles contributes.
+"""Ablation of the steps from landmarks to angles.
 
     python -m benchmarks.ablation -w WORKSPACE [--model FOLDER] [--splits train,validation]
 
-The model is asked once; its points are then measured with parts left out. Standard errors of the estimate, degrees.
-Contract: the frozen test split is never read.
+The model runs once; its landmarks are then measured without some of the steps. The table gives standard errors of the
+estimate in degrees. Contract: the frozen test split is never read.
 """
 
 import sys
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from benchmarks.asked import asked
+from benchmarks.workspace_arguments import read_arguments
 from inference.measure import predict_examples
 from inference.model import load_model
 from spine.dataset import Example
@@ -22,21 +22,21 @@ from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS, Measured, P
 from spine.prediction import Prediction
 from validation.evaluation.agreement import agree
 
-Way = Callable[[Prediction, Example], Mapping[str, Measured]]
+Method = Callable[[Prediction, Example], Mapping[str, Measured]]
 
 
-def whole(prediction: Prediction, example: Example) -> Mapping[str, Measured]:
-    """As it ships."""
+def as_shipped(prediction: Prediction, example: Example) -> Mapping[str, Measured]:
+    """All steps."""
     return prediction.parameters
 
 
 def without_neighbours(prediction: Prediction, example: Example) -> Mapping[str, Measured]:
-    """Plates by their own margins alone."""
+    """Plate tilts from the plates' own margins only."""
     return measure(_planes(prediction, example))
 
 
 def centre_line(prediction: Prediction, example: Example) -> Mapping[str, Measured]:
-    """No margins of vertebrae: plates stand on the line through their centres."""
+    """Plate tilts from the line through the plate centres, without margins."""
     planes = _planes(prediction, example)
     kept = {
         plane: PlanePoints(plane, {n: p for n, p in given.points.items() if n in GALBUSERA39.index})
@@ -46,7 +46,7 @@ def centre_line(prediction: Prediction, example: Example) -> Mapping[str, Measur
 
 
 def each_view_alone(prediction: Prediction, example: Example) -> Mapping[str, Measured]:
-    """Each view in its own plane, neighbours not used: no shared height, the fan beam not undone."""
+    """Each view in its own plane: no neighbours, no common height, no correction of the fan beam."""
     planes: dict[Plane, PlanePoints] = {}
     for view in VIEWS:
         if view in example.views:
@@ -65,31 +65,31 @@ def _planes(prediction: Prediction, example: Example) -> Mapping[Plane, PlanePoi
     return planes
 
 
-WAYS: Mapping[str, Way] = {
-    "whole": whole,
-    "plates by their own margins alone": without_neighbours,
-    "plates by the line of centres alone": centre_line,
+METHODS: Mapping[str, Method] = {
+    "as shipped": as_shipped,
+    "own margins only": without_neighbours,
+    "line of centres only": centre_line,
     "each view in its own plane": each_view_alone,
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; 0."""
-    model, folder, examples = asked("ablation", __doc__.splitlines()[0], arguments)
+    model, folder, examples = read_arguments("ablation", __doc__.splitlines()[0], arguments)
     predictions = predict_examples(load_model(model), folder, examples)
     labels = [PARAMETERS[n].label for n in PAPER_PARAMETERS]
     sys.stdout.write(f"{len(examples)} patients; standard error, deg [95 % interval], bias\n")
     sys.stdout.write(f"| | {' | '.join(labels)} |\n" + "|---" * (len(labels) + 1) + "|\n")
-    for name, way in WAYS.items():
-        cells = [_cell(parameter, way, predictions, examples) for parameter in PAPER_PARAMETERS]
+    for name, method in METHODS.items():
+        cells = [_cell(parameter, method, predictions, examples) for parameter in PAPER_PARAMETERS]
         sys.stdout.write(f"| {name} | {' | '.join(cells)} |\n")
     return 0
 
 
-def _cell(parameter: str, way: Way, predictions: Sequence[Prediction], examples: Sequence[Example]) -> str:
+def _cell(parameter: str, method: Method, predictions: Sequence[Prediction], examples: Sequence[Example]) -> str:
     rows = []
     for prediction, example in zip(predictions, examples, strict=True):
-        found, truth = way(prediction, example)[parameter].value, example.truth.get(parameter)
+        found, truth = method(prediction, example)[parameter].value, example.truth.get(parameter)
         if found is not None and truth is not None and truth.value is not None:
             rows.append((truth.value, found))
     pairs = np.array(rows).reshape(-1, 2)

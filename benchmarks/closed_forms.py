@@ -1,4 +1,4 @@
-"""Bodies whose path lengths are known: sphere, spherical shell, cylinder, wedge, and the grids that stand for them."""
+"""Analytic phantoms: sphere, spherical shell, cylinder and wedge, with closed-form path lengths and their grids."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from spine.scanner import ViewGeometry
 from spine.types import Floats
 
 Chord = Callable[[Floats, Floats, Floats], Floats]
-"""((..., 2) source, (..., 2) unit direction, (...) height) -> (...) mm."""
+"""Function of (..., 2) source, (..., 2) unit direction and (...) height; returns (...) mm."""
 
 CENTRE = np.array([12.0, -9.0, 4.0])
 RADIUS, THICKNESS, HALF_HEIGHT = 40.0, 1.5, 60.0
@@ -20,7 +20,7 @@ ROWS, AROUND = 121, 240
 
 @dataclass(frozen=True)
 class Phantom:
-    """A body and its closed form."""
+    """A solid or shell, and its closed form."""
 
     name: str
     part: Part
@@ -38,7 +38,7 @@ def phantoms() -> list[Phantom]:
 
 
 def closed_form(chord: Chord, geometry: ViewGeometry, finer: int = 1) -> Floats:
-    """(H * finer, W * finer) path lengths at the centres of pixels, each split ``finer`` times both ways."""
+    """(H * finer, W * finer) path lengths at the centres of pixels, each divided ``finer`` times in both directions."""
     height, width = geometry.shape
     columns = (np.arange(width * finer) + 0.5) / finer - 0.5
     rows = (np.arange(height * finer) + 0.5) / finer - 0.5
@@ -52,7 +52,7 @@ def closed_form(chord: Chord, geometry: ViewGeometry, finer: int = 1) -> Floats:
 
 
 def footprint(fine: Floats, finer: int) -> Floats:
-    """An image split ``finer`` times, seen through the tent two pixels wide with which the splat scatters a point."""
+    """Filter an image of ``finer`` subpixels with the splat's kernel, a tent two pixels wide."""
     offsets = (np.arange(-finer, 2 * finer) + 0.5) / finer - 0.5
     weights = np.clip(1 - np.abs(offsets), 0, None)
     for axis in (0, 1):
@@ -71,7 +71,7 @@ def _tent(fine: Floats, weights: Floats, finer: int) -> Floats:
 
 
 def cylinder_margin(geometry: ViewGeometry, sign: float) -> Floats:
-    """(3,) the cylinder's point that the view's outermost ray touches, on the side of growing (+1) or falling u."""
+    """(3,) the point of the cylinder that the outermost ray touches, on the side of increasing (+1) or decreasing u."""
     f = geometry.source_to_isocentre_mm
     across, deep = (0, 1) if geometry.view == "frontal" else (1, 0)
     flat, far = CENTRE[across], CENTRE[deep] + f
@@ -84,13 +84,13 @@ def cylinder_margin(geometry: ViewGeometry, sign: float) -> Floats:
 
 def _circle() -> Floats:
     angle = np.linspace(0, 2 * np.pi, AROUND + 1)
-    # Of equal area: the polygon's error is not the renderer's.
+    # The polygon has the area of the circle, so that its error does not count for the renderer.
     radius = RADIUS * np.sqrt(2 * np.pi / AROUND / np.sin(2 * np.pi / AROUND))
     return radius * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
 
 
 def _polygon(corners: Floats) -> Floats:
-    """(K, 2) points along the sides of a polygon, first one repeated."""
+    """(K, 2) points along the sides of a polygon; the last repeats the first."""
     t = np.linspace(0, 1, AROUND // len(corners), endpoint=False)[:, None]
     sides = [a * (1 - t) + b * t for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True)]
     ring = np.concatenate(sides)
@@ -142,7 +142,7 @@ def _cylinder_chord(source: Floats, direction: Floats, z: Floats) -> Floats:
 
 
 def _wedge_chord(source: Floats, direction: Floats, z: Floats) -> Floats:
-    """The ray clipped by the triangle's three sides."""
+    """The length of the ray inside the triangle."""
     corners = TRIANGLE + CENTRE[:2]
     enter, leave = np.full(z.shape, -np.inf), np.full(z.shape, np.inf)
     for a, b in zip(corners, np.roll(corners, -1, axis=0), strict=True):

@@ -1,11 +1,11 @@
-"""Models side by side on one frozen test set, in one run: the starting paper's figures, its method here, ours.
+"""Compares models on one frozen test set: the published figures, the paper's method, our models.
 
     python -m benchmarks.comparison -w WORKSPACE galbusera2019=FOLDER ours=FOLDER ...
 
-prints, for each of the paper's parameters, the standard error of the estimate with its 95 % interval, bias, the share
-answered, and how far plate centres are off; then what each fit cost, and when its validation error passed the first
-model's best. Contract: every call is a read of the test set and the workspace's ledger says so; the paper's figures
-are of real patients, these are not.
+The table gives, for each of the paper's parameters, the standard error of the estimate with its 95 % interval, the
+bias and the answered share, and the distances of plate centres. Then follow the cost of each fit and the time at which
+its validation error reached the best of the first model. Contract: every call is a read of the test set and is
+recorded in the workspace's ledger. The published figures are of real patients, the others of virtual ones.
 """
 
 import argparse
@@ -33,23 +33,25 @@ from validation.evaluation.record import EvaluationRecord, evaluate, write_recor
 from validation.evaluation.test_set_ledger import record_read
 
 PAPER = {"pelvic_tilt": "2.7", "lumbar_lordosis_l1_l5": "11.5"}
-"""Standard errors of the estimate in Galbusera 2019, degrees; the others lie between them and were not published."""
+"""Standard errors of the estimate in Galbusera 2019, degrees; the others lie between these two and are unpublished."""
 
 
 def joined_model(folder: Path) -> Model:
-    """The model in ``folder``; where that has a folder ``instead``, its maps come from the model in there for the
-    landmarks that it has: of one network a landmark, some may have been fitted apart."""
+    """The model in ``folder``, with the heat maps of the model in its folder ``replacement`` where there is one.
+
+    The paper's method has one network for each landmark, and some of them can be fitted separately.
+    """
     model = load_model(folder)
-    if not (folder / "instead").is_dir():
+    if not (folder / "replacement").is_dir():
         return model
-    other = load_model(folder / "instead")
+    other = load_model(folder / "replacement")
     at = [model.contract.names.index(name) for name in other.contract.names]
     digest = sha256_of_bytes(f"{model.digest} {other.digest}".encode())
     return replace(model, session=_Joined(model.session, other.session, at), digest=digest)
 
 
 class _Joined:
-    """Two onnxruntime sessions as one."""
+    """An onnxruntime session in which another one replaces some heat maps."""
 
     def __init__(self, whole: Any, part: Any, at: Sequence[int]) -> None:
         self.whole, self.part, self.at = whole, part, list(at)
@@ -61,21 +63,29 @@ class _Joined:
         return list(whole)
 
 
-def scored(workspace: Workspace, manifest: Manifest, folder: Path) -> EvaluationRecord:
-    """One model on the frozen test split."""
+def evaluate_model(workspace: Workspace, manifest: Manifest, folder: Path) -> EvaluationRecord:
+    """Evaluate one model on the frozen test split."""
     model, now = joined_model(folder), datetime.now(UTC)
     record_read(workspace.test_set_ledger, manifest.test_digest, model.digest, "challenger", now)
     commit, dirty = code_version()
     examples = manifest.in_split("test")
     return evaluate(
-        predict_examples(model, workspace.dataset, examples), examples, model_digest=model.digest,
-        model_role="challenger", landmark_set=manifest.landmark_set, test_digest=manifest.test_digest,
-        dataset_digest=manifest.digest, dvc_version=None, code_commit=commit, code_dirty=dirty, evaluated_at=now,
-    )  # fmt: skip
+        predict_examples(model, workspace.dataset, examples),
+        examples,
+        model_digest=model.digest,
+        model_role="challenger",
+        landmark_set=manifest.landmark_set,
+        test_digest=manifest.test_digest,
+        dataset_digest=manifest.digest,
+        dvc_version=None,
+        code_commit=commit,
+        code_dirty=dirty,
+        evaluated_at=now,
+    )
 
 
 def centres_mm(record: EvaluationRecord, space: str) -> tuple[float, float, float]:
-    """Median and 95th percentile of the distances of plate centres, and the share found."""
+    """Median and 95th percentile of the distances of plate centres, and the share of found ones."""
     every = (e for study in record.studies for e in study.landmarks if e.space == space and e.name in PLATES)
     rows = [e for e in every if e.state in ("found", "missed")]
     found = np.array([e.error_mm for e in rows if e.error_mm is not None])
@@ -84,13 +94,14 @@ def centres_mm(record: EvaluationRecord, space: str) -> tuple[float, float, floa
     return float(np.median(found)), float(np.quantile(found, 0.95)), len(found) / max(len(rows), 1)
 
 
-def learning(folder: Path) -> list[tuple[float, float]]:
+def learning_curve(folder: Path) -> list[tuple[float, float]]:
     """(seconds, validation error) of a fit, from its journal."""
     points = []
     for line in (folder / "journal.jsonl").read_text().splitlines():
         values = json.loads(line).get("values", {})
-        error = next((v for n, v in values.items() if n.startswith("validation/landmark_error_m")
-                      and "median" not in n), None)  # fmt: skip
+        error = next(
+            (v for n, v in values.items() if n.startswith("validation/landmark_error_m") and "median" not in n), None
+        )
         if error is not None:
             points.append((float(json.loads(line)["time_s"]), float(error)))
     started = _started(folder, points)
@@ -112,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folders = {name: Path(path) for name, _, path in (text.partition("=") for text in given.models)}
     workspace = Workspace(given.workspace)
     manifest = read_manifest(workspace.dataset)
-    records = {name: scored(workspace, manifest, folder) for name, folder in folders.items()}
+    records = {name: evaluate_model(workspace, manifest, folder) for name, folder in folders.items()}
     if given.records is not None:
         for name, record in records.items():
             write_record(record, given.records / f"{name}.json")
@@ -158,7 +169,7 @@ def _print_landmarks(records: dict[str, EvaluationRecord]) -> None:
 
 
 def validation_mm(workspace: Workspace, manifest: Manifest, folder: Path) -> float:
-    """Mean distance of every landmark of the validation split, answered or not: what chooses checkpoints."""
+    """Mean distance of all landmarks of the validation split, answered or not; it selects checkpoints."""
     model, distances = joined_model(folder), []
     shape = model.contract.input_shape
     for example in manifest.in_split("validation"):
@@ -178,7 +189,7 @@ def _print_cost(folders: dict[str, Path], goal: float) -> None:
     fits = {n: f for n, f in folders.items() if (f / "journal.jsonl").is_file() and (f / "fitted.json").is_file()}
     if not fits:
         return
-    curves = {name: learning(folder) for name, folder in fits.items()}
+    curves = {name: learning_curve(folder) for name, folder in fits.items()}
     reference = next(iter(curves))
     sys.stdout.write("\n")
     for name, points in curves.items():
@@ -188,7 +199,7 @@ def _print_cost(folders: dict[str, Path], goal: float) -> None:
             f"{name}: {summary['epochs']} epochs, {summary['steps']} steps, {summary['seconds']:.0f} s on "
             f"{summary['device']}, validation {summary['validation_error']:.2f} mm; "
             f"{goal:.2f} mm (that of {reference}) "
-            + (f"first seen after {reached:.0f} s\n" if reached is not None else "never reached\n")
+            + (f"reached after {reached:.0f} s\n" if reached is not None else "never reached\n")
         )
 
 

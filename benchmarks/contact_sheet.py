@@ -1,8 +1,8 @@
-"""Contact sheets of virtual patients for docs/, and the rows they show.
+"""Contact sheets of virtual patients for the documentation.
 
     python -m benchmarks.contact_sheet          docs/virtual-pairs.png and docs/virtual-radiographs.png
 
-Contract: patients 0..23 of seed 2026, none picked.
+Contract: patients 0..23 of seed 2026, not selected.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from simulation.cohort.config import CohortConfig
 from simulation.imaging.field_of_view import scan_geometry
 from simulation.imaging.render import render_views
 from simulation.population.sampling import sample_patient
-from simulation.stream.stream import frontal_radiographs
+from simulation.stream.radiographs import frontal_radiographs
 
 SEED, COUNT = 2026, 24
 PAIRS, RADIOGRAPHS = Path("docs/virtual-pairs.png"), Path("docs/virtual-radiographs.png")

@@ -1,7 +1,7 @@
-"""The demo: wall time, peak memory and the share of it that is the chain's own overhead.
+"""The demo: wall time, peak memory and the overhead of the pipeline.
 
-Overhead is everything but the work a script without orchestrator, tracker, validation suite or data versioning
-would do too: rendering, ingest, projection, splitting, training, evaluation.
+Overhead is the time beyond rendering, ingest, projection, splitting, training and evaluation, which a script without
+orchestrator, tracker, validation suite and data versioning would need too.
 """
 
 import json
@@ -16,7 +16,7 @@ WORK = ("cohort", "studies", "landmarks", "dataset", "candidate", "evaluation")
 
 
 def demo_workspace() -> Workspace:
-    """The demo's workspace; runs the demo first when it has no finished run."""
+    """The workspace of the demo; runs the demo first if there is no finished run."""
     workspace = Workspace(Path(WORKSPACE))
     if not (workspace.state / "run.json").exists():
         subprocess.run(python("-m", "orchestration.cli.main", "demo", "-w", WORKSPACE), check=True)
@@ -34,5 +34,5 @@ def figures() -> list[Figure]:
         *rows,
         Figure("demo, wall time", wall / 60, "min", "<= 10", how),
         Figure("demo, peak memory", run["peak_mib"] / 1024, "GiB", "<= 4", "largest process tree sample"),
-        Figure("chain overhead (Dagster, MLflow, GX, DVC)", 100 * (wall - work) / wall, "%", "<= 15", how),
+        Figure("pipeline overhead (Dagster, MLflow, GX, DVC)", 100 * (wall - work) / wall, "%", "<= 15", how),
     ]

@@ -1,9 +1,9 @@
 """Exactness of the renderer: path lengths, mass and edges against closed forms and projected landmarks.
 
-Splatted path lengths are compared at the pixel centres, two pixels and more inside the outline, as a mean absolute
-difference relative to the largest closed form there; mass as the sum of the image. Points are jittered, so the
-difference is grain that falls with the number of points; each figure says which spacing it was drawn with, and the
-renderer's own spacing is among them. ``mean`` is the signed difference: what is left when the grain averages out.
+Splatted path lengths are compared at pixel centres that lie at least two pixels inside the outline, as a mean absolute
+difference relative to the largest closed form there. Mass is the sum of the image. Points are jittered, so the
+difference is grain that decreases with the number of points; each figure names its spacing, and the renderer's own
+spacing is among them. ``mean`` is the signed difference, in which the grain averages out.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ from spine.scanner import NATIVE_SPACING_MM, SOURCE_TO_ISOCENTRE_MM, ViewGeometr
 from spine.types import Floats
 
 PIXEL_MM = 8 * NATIVE_SPACING_MM
-SOLID_MM, SHELL_MM = 0.6, 0.15  # so fine that the grain of the points is below what is looked for
+SOLID_MM, SHELL_MM = 0.6, 0.15  # so fine that the grain is below the target
 FINER = 8
 EDGE_ON_DEG = 6.0
 SEED = 1
@@ -30,7 +30,7 @@ def figures() -> list[Figure]:
 
 
 def view_geometry(view: ViewName, shape: tuple[int, int]) -> ViewGeometry:
-    """An image of the usual spacing around the isocentre."""
+    """An image of the default spacing around the isocentre."""
     return ViewGeometry(view, shape, (PIXEL_MM, PIXEL_MM), SOURCE_TO_ISOCENTRE_MM[view])
 
 
@@ -62,7 +62,7 @@ def _profile(image: Floats, phantom: Phantom, geometry: ViewGeometry) -> tuple[f
 
 
 def _chords() -> list[Figure]:
-    """The renderer's own closed forms, for soft parts, against those of this bench, at every pixel."""
+    """The renderer's closed forms for soft tissue against those of this benchmark, at every pixel."""
     chords = {phantom.name: phantom.chord for phantom in closed_forms.phantoms()}
     centre, radius = closed_forms.CENTRE, closed_forms.RADIUS
     solids = {
@@ -82,7 +82,7 @@ def _chords() -> list[Figure]:
 
 
 def _margins() -> Figure:
-    """An upright cylinder's four margins in the image against the projection of the rim's own points."""
+    """The four margins of an upright cylinder in the images against the projections of its rim."""
     phantom = next(p for p in closed_forms.phantoms() if p.name == "cylinder")
     points = rendering_cost.points_of(phantom.part, SOLID_MM)
     worst = 0.0
@@ -92,12 +92,12 @@ def _margins() -> Figure:
         for sign in (-1.0, 1.0):
             rim = float(geometry.project(closed_forms.cylinder_margin(geometry, sign))[0])
             worst = max(worst, abs(_edge(profile, phantom, geometry, rim, sign) - rim))
-    how = "the closed form moved to where it fits best, 4 margins, 32 rows averaged"
+    how = "position of the best-fitting closed form, 4 margins, mean of 32 rows"
     return Figure("rendered margin against projected rim, worst", worst, "px", "< 0.1", how)
 
 
 def _edge(profile: Floats, phantom: Phantom, geometry: ViewGeometry, rim: float, sign: float) -> float:
-    """Column at which the rendered edge lies: the closed form's own edge, moved to where it fits best."""
+    """The column of the rendered edge: the edge of the closed form, shifted to the best fit."""
     row = closed_forms.closed_form(phantom.chord, geometry, 32)[geometry.shape[0] * 16]
     at = (np.arange(row.size) + 0.5) / 32 - 0.5
     edge = at[row > 0].max() + 0.5 / 32 if sign > 0 else at[row > 0].min() - 0.5 / 32
@@ -112,9 +112,9 @@ def _tent_row(fine: Floats) -> Floats:
 
 
 def _plates() -> list[Figure]:
-    """Plates of a virtual patient: half of the path length below a plate, along its normal, against its landmark.
+    """Plates of a virtual patient: the half-maximum of the path length along the plate's normal, against the landmark.
 
-    Only plates seen edge-on: the path length below a tilted plate rises over millimetres, and its half is no edge.
+    Only edge-on plates count: the path length below a tilted plate rises over millimetres and has no edge.
     """
     walls, axes, levels = rendering_cost.body_solids(SEED)
     points = rendering_cost.landmarks(SEED)
@@ -136,21 +136,21 @@ def _plates() -> list[Figure]:
 
 
 def _tilt_deg(ring: Floats, view: ViewName) -> float:
-    """By how much the plane of a (K, 3) ring is tilted along the view's middle ray."""
+    """The tilt of the plane of a (K, 3) ring against the middle ray of the view."""
     normal = np.linalg.svd(ring[:-1] - ring[:-1].mean(axis=0))[2][-1]
     return float(np.rad2deg(np.arcsin(abs(normal[1 if view == "frontal" else 0]))))
 
 
 def _half_height(image: Floats, plate: Floats, other: Floats) -> float:
-    """Pixels by which the half-maximum lies outside the plate's landmark, on the line from the other plate."""
+    """Distance in pixels of the half-maximum outside the plate's landmark, on the line from the other plate."""
     length = float(np.linalg.norm(plate - other))
     outwards = (plate - other) / length
     steps = np.linspace(-length / 2, length / 2, 401)
-    beside = np.linspace(-1.5, 1.5, 7)  # neighbouring lines, against grain
+    beside = np.linspace(-1.5, 1.5, 7)  # neighbouring lines, to average the grain
     across = np.array([-outwards[1], outwards[0]])
     at = plate + steps[:, None, None] * outwards + beside[:, None] * across
     profile = map_coordinates(image, [at[..., 1], at[..., 0]], order=1).mean(axis=1)
-    # The waist narrows the body below the plate: extrapolate what it would be at the plate itself.
+    # The waist narrows the body below the plate, so the value at the plate is extrapolated.
     body = (steps > -0.4 * length) & (steps < -3.0)
     plateau = np.polyval(np.polyfit(steps[body], profile[body], 2), 0.0) if body.sum() > 20 else profile.max()
     last = int(np.flatnonzero(profile > plateau / 2)[-1])
@@ -159,7 +159,7 @@ def _half_height(image: Floats, plate: Floats, other: Floats) -> float:
 
 
 def _bone_mass() -> list[Figure]:
-    """Every grid of a patient: sum of its image against the mass of its cells, each at its own magnification."""
+    """Every grid of a patient: the sum of its image against the mass of its cells, each with its magnification."""
     worst, where, count, total = 0.0, "", 0, np.zeros(2)
     geometry = ViewGeometry("frontal", (1600, 700), (2.0, 2.0), SOURCE_TO_ISOCENTRE_MM["frontal"])
     for part in rendering_cost.bone_parts(SEED):
@@ -176,7 +176,7 @@ def _bone_mass() -> list[Figure]:
 
 
 def _cell_mass(part: rendering_cost.Part, geometry: ViewGeometry) -> float:
-    """Sum over cells of volume x magnification x slant at their middles, mm^3, in double precision."""
+    """Sum over cells of volume x magnification x slant at their centres, mm^3, in double precision."""
     a, b, c, d = (part.vertices[i : i - 1 or None, j : j - 1 or None] for i in (0, 1) for j in (0, 1))
     middle = (a + b + c + d) / 4
     if part.axis is None:

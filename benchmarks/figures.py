@@ -13,7 +13,7 @@ from orchestration.cli.terminal import output
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure with its unit, its target (where there is one) and what was run."""
+    """A figure with its unit, its target (if any) and how it was measured."""
 
     name: str
     value: float
@@ -23,7 +23,7 @@ class Figure:
 
 
 def print_figures(group: str, figures: Sequence[Figure]) -> None:
-    """Print one group, a line a figure: tables break long names on narrow terminals."""
+    """Print one group, one line for each figure, because tables break long names on narrow terminals."""
     output.print(f"\n[bold]{group}[/bold]")
     for f in figures:
         aside = "; ".join(part for part in (f"target {f.target}" if f.target else "", f.how) if part)
@@ -42,7 +42,7 @@ def median_seconds(call: Callable[[], object], repeats: int = 5) -> float:
 
 
 def run_command(command: Sequence[str]) -> tuple[float, float]:
-    """(wall seconds, peak MiB) of this one process, whatever ran before it."""
+    """(wall seconds, peak MiB) of this process only."""
     started = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -53,5 +53,5 @@ def run_command(command: Sequence[str]) -> tuple[float, float]:
 
 
 def python(*arguments: str) -> list[str]:
-    """A command of this interpreter."""
+    """A command that runs this interpreter."""
     return [sys.executable, *arguments]

@@ -1,8 +1,8 @@
-"""How often the gate errs, how many patients it needs, and how long it takes: on simulated errors of known size.
+"""Error rates and power of the gate on simulated errors of known size, and its running time.
 
-Errors of champion and challenger are drawn independently from normal distributions, so wide that the paired difference
-has the spread the policy plans for; a challenger is then made better or worse by known shares of the margins. The
-comparison is the gate's own code. The figure is ``docs/gate-power.png``.
+Errors of champion and challenger are independent and normal; their paired difference has the SD that the policy plans
+for. A challenger is then better or worse by known shares of the margins. The comparison is the gate's own code. The
+figure is ``docs/gate-power.png``.
 """
 
 import tempfile
@@ -31,8 +31,8 @@ from validation.gates.verdict import judge, write_verdict
 
 IMAGE = Path("docs/gate-power.png")
 PATIENTS = (20, 30, 40, 50, 75, 100, 150, 200, 300, 500)
-CARD, TIMED = 50, 500
-REPEATS, CURVE_REPEATS, SEED = {CARD: 2000, TIMED: 1000}, 200, 11
+SMALL, LARGE = 50, 500
+REPEATS, CURVE_REPEATS, SEED = {SMALL: 2000, LARGE: 1000}, 200, 11
 FOLDED = 2**0.5 * (1 - 2 / np.pi) ** 0.5
 """SD of |a| - |b| for two independent normal errors of SD 1."""
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -40,7 +40,7 @@ AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Challenger:
-    """How a challenger really stands to the champion: margins in Cobb's angle and in each other parameter."""
+    """True difference of a challenger from the champion, in margins: of the Cobb angle and of all other parameters."""
 
     name: str
     cobb: float
@@ -49,21 +49,21 @@ class Challenger:
 
 EQUAL = Challenger("equal", 0.0, 0.0)
 WORSE = Challenger("worse by the margin in Cobb, equal otherwise", 1.0, 0.0)
-BOUGHT = Challenger("worse by the margin in Cobb, better by one in all else", 1.0, -1.0)
+TRADED = Challenger("worse by the margin in Cobb, better by one in all else", 1.0, -1.0)
 SLIGHTLY, BETTER = Challenger("better by a fifth", -0.2, -0.2), Challenger("better by half", -0.5, -0.5)
 
 
 def figures() -> list[Figure]:
-    """Error rates at the demo's size and at ten times that, the power curve's figure, and the gate's time."""
+    """Error rates with 50 and 500 patients, points of the power curve, and the running time of the gate."""
     policy = read_policy(DEFAULT_POLICY)
     found = []
-    for n in (CARD, TIMED):
+    for n in (SMALL, LARGE):
         how = f"{REPEATS[n]} simulated comparisons, {n} patients"
-        promoted = {c.name: 100 * _promoted(policy, c, n, REPEATS[n]) for c in (EQUAL, WORSE, BOUGHT)}
+        promoted = {c.name: 100 * _promoted(policy, c, n, REPEATS[n]) for c in (EQUAL, WORSE, TRADED)}
         found.append(Figure(f"equal models promoted, {n} patients", promoted[EQUAL.name], "%", "at most 5", how))
         found += [
             Figure(f"stopped: {c.name}, {n} patients", 100 - promoted[c.name], "%", "at least 95", how)
-            for c in (WORSE, BOUGHT)
+            for c in (WORSE, TRADED)
         ]
     draw_power(policy, IMAGE)
     return [*found, *_curve_figures(policy), *_times(policy)]
@@ -71,12 +71,12 @@ def figures() -> list[Figure]:
 
 @cache
 def _curve(policy_hash: str) -> Mapping[str, tuple[float, ...]]:
-    """Curve -> share for each of ``PATIENTS``; by the default policy, whose hash only makes the cache honest."""
+    """Curve -> share for each of ``PATIENTS``, by the default policy; its hash is the key of the cache."""
     policy = read_policy(DEFAULT_POLICY)
     assert policy.hash == policy_hash
-    shown = tuple(_shown(policy, n, CURVE_REPEATS) for n in PATIENTS)
+    shown = tuple(_not_worse(policy, n, CURVE_REPEATS) for n in PATIENTS)
     curves = {"equal, shown not to be worse": shown}
-    for challenger in (EQUAL, SLIGHTLY, BETTER, BOUGHT):
+    for challenger in (EQUAL, SLIGHTLY, BETTER, TRADED):
         curves[f"{challenger.name}, promoted"] = tuple(
             _promoted(policy, challenger, n, CURVE_REPEATS) for n in PATIENTS
         )
@@ -94,7 +94,7 @@ def _curve_figures(policy: Policy) -> list[Figure]:
 
 
 def _losses(policy: Policy, challenger: Challenger, n: int, rng: np.random.Generator) -> PairedLosses:
-    """Simulated differences of losses of ``n`` patients."""
+    """Simulate the differences of losses of ``n`` patients."""
     differences: dict[str, Floats] = {}
     for name, margin in policy.comparison.margins.items():
         assert margin.planned_sd is not None
@@ -108,7 +108,7 @@ def _losses(policy: Policy, challenger: Challenger, n: int, rng: np.random.Gener
 
 
 def _promoted(policy: Policy, challenger: Challenger, n: int, repeats: int) -> float:
-    """Share of simulated comparisons in which every rule of the comparison passed."""
+    """The share of simulated comparisons in which every rule of the comparison passed."""
     rng = np.random.default_rng(
         (SEED, n, round(1000 * challenger.cobb) % 10007, round(1000 * challenger.others) % 10007)
     )
@@ -119,8 +119,8 @@ def _promoted(policy: Policy, challenger: Challenger, n: int, repeats: int) -> f
     return passed / repeats
 
 
-def _shown(policy: Policy, n: int, repeats: int) -> float:
-    """Share in which an equal model was shown not to be worse in any parameter."""
+def _not_worse(policy: Policy, n: int, repeats: int) -> float:
+    """The share in which an equal model was shown not to be worse in any parameter."""
     rng = np.random.default_rng((SEED, n))
     passed = 0
     for _ in range(repeats):
@@ -130,7 +130,7 @@ def _shown(policy: Policy, n: int, repeats: int) -> float:
 
 
 def least_patients(policy: Policy) -> int:
-    """The fewest patients with which the policy lets a comparison decide."""
+    """The smallest number of patients with which a comparison can decide under the policy."""
     assert policy.comparison.power is not None
     wanted = policy.comparison.power.at_least
     floor = max(int(r.threshold) for r in policy.rules if r.kind == "test_set")
@@ -141,7 +141,7 @@ def least_patients(policy: Policy) -> int:
 
 
 def draw_power(policy: Policy, path: Path) -> None:
-    """The power curve as a PNG."""
+    """Draw the power curve as a PNG."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -171,8 +171,8 @@ def draw_power(policy: Policy, path: Path) -> None:
 
 
 def _times(policy: Policy) -> list[Figure]:
-    """Judging, and the whole gate with its files, for 500 patients of 175 landmarks in two views."""
-    challenger, champion = (simulated_record(role, TIMED) for role in ("challenger", "champion"))
+    """Time of judging, and of the gate with its files, for 500 patients with 175 landmarks in two views."""
+    challenger, champion = (simulated_record(role, LARGE) for role in ("challenger", "champion"))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         write_record(challenger, folder / "challenger.json")
@@ -190,16 +190,16 @@ def _times(policy: Policy) -> list[Figure]:
         began = time.process_time()
         gate()
         processor = time.process_time() - began
-    how = f"{TIMED} patients, two views of 175 landmarks, three repeats"
+    how = f"{LARGE} patients, two views of 175 landmarks, three repeats"
     return [
         Figure("judging two records", judging, "s", "", how),
         Figure("the gate: read and verify records and policy, judge, write", whole, "s", "at most 5", how),
-        Figure("the same, processor time", processor, "s", "", "what it takes on a machine with nothing else to do"),
+        Figure("the same, processor time", processor, "s", "", "the time on an idle machine"),
     ]
 
 
 def simulated_record(role: str, n: int) -> EvaluationRecord:
-    """A record of ``n`` invented patients with every fact that groups are made of."""
+    """A record of ``n`` simulated patients with all facts that define subgroups."""
     rng = np.random.default_rng(1 if role == "challenger" else 2)
     truths = np.random.default_rng(7).normal(35, 12, (n, len(PARAMETERS)))
     errors = rng.normal(0, 1.0 if role == "challenger" else 1.5, truths.shape)
@@ -211,9 +211,14 @@ def simulated_record(role: str, n: int) -> EvaluationRecord:
         }
         truth = {name: Truth(float(truths[i, j]), p.unit) for j, (name, p) in enumerate(PARAMETERS.items())}
         facts = {
-            "simulated": True, "condition": f"condition_{i % 7}", "field_of_view": f"field_{i % 5}",
-            "sex": "FM"[i % 2], "age_years": 10 + i % 70, "appearance": f"look_{i % 4}", "anatomy": "standard",
-        }  # fmt: skip
+            "simulated": True,
+            "condition": f"condition_{i % 7}",
+            "field_of_view": f"field_{i % 5}",
+            "sex": "FM"[i % 2],
+            "age_years": 10 + i % 70,
+            "appearance": f"look_{i % 4}",
+            "anatomy": "standard",
+        }
         examples.append(Example(f"s{i:04d}", f"p{i:04d}", "test", "virtual", views, {}, truth, facts))
         values = {name: float(truths[i, j] + errors[i, j]) for j, name in enumerate(PARAMETERS)}
         measured = {k: Measured(v, PARAMETERS[k].unit, interval=(v - 5, v + 5)) for k, v in values.items()}
@@ -221,9 +226,18 @@ def simulated_record(role: str, n: int) -> EvaluationRecord:
         predictions.append(Prediction(f"s{i:04d}", dict.fromkeys(VIEWS, found), parameters=measured, seconds=0.2))
     digest = ("a" if role == "challenger" else "b") * 64
     record = evaluate(
-        predictions, examples, model_digest=digest, model_role=role, landmark_set="margins175",  # type: ignore[arg-type]
-        test_digest=Manifest("margins175", 0, tuple(examples)).test_digest, dataset_digest="d" * 64, dvc_version=None,
-        code_commit="c" * 40, code_dirty=False, evaluated_at=AT, model_bytes=8_000_000,
-    )  # fmt: skip
+        predictions,
+        examples,
+        model_digest=digest,
+        model_role=role,
+        landmark_set="margins175",  # type: ignore[arg-type]
+        test_digest=Manifest("margins175", 0, tuple(examples)).test_digest,
+        dataset_digest="d" * 64,
+        dvc_version=None,
+        code_commit="c" * 40,
+        code_dirty=False,
+        evaluated_at=AT,
+        model_bytes=8_000_000,
+    )
     sides = (replace(study, true_side="left", found_side="left") for study in record.studies)
     return replace(record, studies=tuple(sides))

@@ -10,7 +10,7 @@ from tests.spine.measurement.constructed import constructed
 
 
 def figures() -> list[Figure]:
-    """Round trip, worst parameter error over constructed spines, time per study."""
+    """Largest round-trip error, largest parameter error on constructed spines, time for one study."""
     return [_round_trip(), _worst_parameter_error(), _measuring_time()]
 
 
@@ -21,7 +21,7 @@ def _round_trip() -> Figure:
     ]
     found = triangulate(views[0].project(points), views[1].project(points), *views)
     worst = float(np.abs(found.xyz_mm - points).max())
-    return Figure("projection and triangulation, worst round trip", worst, "mm", "< 1e-6", "100,000 points in the body")
+    return Figure("projection and triangulation, worst round trip", worst, "mm", "< 1e-6", "100,000 points")
 
 
 def _worst_parameter_error() -> Figure:
@@ -32,10 +32,14 @@ def _worst_parameter_error() -> Figure:
         sagittal = {"T4_sup": t4, "T12_inf": t12, "L1_sup": l1, "L5_inf": l5}
         found = measure(planes_from_points_3d(constructed(sagittal, {}, s1_deg=slope, pt_deg=tilt)))
         expected = {
-            "thoracic_kyphosis_t4_t12": t4 - t12, "lumbar_lordosis_l1_l5": l5 - l1, "lumbar_lordosis_l1_s1": slope - l1,
-            "sacral_slope": slope, "pelvic_tilt": tilt, "pelvic_incidence": slope + tilt,
+            "thoracic_kyphosis_t4_t12": t4 - t12,
+            "lumbar_lordosis_l1_l5": l5 - l1,
+            "lumbar_lordosis_l1_s1": slope - l1,
+            "sacral_slope": slope,
+            "pelvic_tilt": tilt,
+            "pelvic_incidence": slope + tilt,
             "pi_minus_ll": tilt + l1,
-        }  # fmt: skip
+        }
         worst = max(worst, *(abs((found[n].value or np.inf) - v) for n, v in expected.items()))
     return Figure("sagittal parameters, worst error on constructed spines", worst, "deg", "< 1e-6", "200 spines")
 

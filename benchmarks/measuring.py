@@ -1,4 +1,4 @@
-"""``plumbline measure`` as a whole process, and how long Dagster's definitions take to load."""
+"""Time and memory of ``plumbline measure`` as a process, and load time of Dagster's definitions."""
 
 import statistics
 import tempfile
@@ -12,7 +12,7 @@ RUNS = 5
 
 
 def figures() -> list[Figure]:
-    """Process start to result for a pair, its peak memory, bare interpreter for scale, definitions' load time."""
+    """Time and peak memory from process start to result for a pair, and load time of the definitions."""
     workspace = demo_workspace()
     return [*_measure(workspace), _definitions()]
 
@@ -34,4 +34,4 @@ def _measure(workspace: Workspace) -> list[Figure]:
 
 def _definitions() -> Figure:
     times = [run_command(python("-c", "import orchestration.dagster.definitions"))[0] for _ in range(RUNS)]
-    return Figure("Dagster definitions load", statistics.median(times), "s", "< 5", f"median of {RUNS}, no service up")
+    return Figure("Dagster definitions load", statistics.median(times), "s", "< 5", f"median of {RUNS}, no services")

@@ -1,15 +1,17 @@
-"""Images that are no whole-spine radiograph, to see whether a model refuses them.
+"""Images that are not whole-spine radiographs: chests, pelves, noise, blank images, photographs.
 
-Chests and pelves are cut from the radiographs of virtual patients; noise and blanks are drawn; photographs are cut
-from those that scikit-learn and matplotlib bring along, and screens from what is installed. Contract: (H, W) uint16,
-0..4095; the same numbers give the same images.
+Chests and pelves are cut from the radiographs of virtual patients. Photographs are cut from those of scikit-learn and
+matplotlib. Contract: (H, W) uint16, 0..4095; the same seed gives the same images.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import matplotlib
 import numpy as np
+import sklearn.datasets
 from numpy.typing import NDArray
+from PIL import Image
 
 from spine.dataset import ExampleView
 
@@ -18,12 +20,12 @@ _MOST = 4095
 
 
 def chest(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage | None:
-    """From above T1 to below the diaphragm (L1), as wide as high."""
+    """Cut from above T1 to below the diaphragm (L1), about as wide as high."""
     return _cut(image, view, ("T1_sup", "L1_inf"), random)
 
 
 def pelvis(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage | None:
-    """From L3 down to below the hips."""
+    """Cut from L3 to below the hips."""
     return _cut(image, view, ("L3_sup", "HIP_L"), random)
 
 
@@ -43,7 +45,7 @@ def _cut(
 
 
 def noise(random: np.random.Generator) -> GreyImage:
-    """White noise, or noise with the spectrum of natural images, as tall as a radiograph or square."""
+    """White noise, or noise with the spectrum of natural images."""
     shape = (int(random.integers(300, 900)), int(random.integers(200, 500)))
     rows, columns = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None]
     steepness = random.uniform(0.0, 2.2)
@@ -52,7 +54,7 @@ def noise(random: np.random.Generator) -> GreyImage:
 
 
 def blank(random: np.random.Generator) -> GreyImage:
-    """A flat field with a slope and a little noise, or a few flat areas with straight edges."""
+    """A flat field with a slope, a few rectangles and a little noise."""
     shape = (int(random.integers(300, 900)), int(random.integers(200, 500)))
     field = random.uniform(-1, 1) * np.linspace(0, 1, shape[0])[:, None] + random.uniform(-1, 1) * np.linspace(
         0, 1, shape[1]
@@ -64,11 +66,7 @@ def blank(random: np.random.Generator) -> GreyImage:
 
 
 def photographs() -> list[NDArray[np.float64]]:
-    """Whole photographs and screens, grey; at least three of them real photographs."""
-    import matplotlib
-    import sklearn.datasets
-    from PIL import Image
-
+    """Three grey photographs."""
     images = [
         np.asarray(sklearn.datasets.load_sample_image(n), float).mean(axis=2) for n in ("china.jpg", "flower.jpg")
     ]
@@ -78,7 +76,7 @@ def photographs() -> list[NDArray[np.float64]]:
 
 
 def photograph(whole: Sequence[NDArray[np.float64]], random: np.random.Generator) -> GreyImage:
-    """A part of one of them, perhaps turned, mirrored or inverted."""
+    """A part of one photograph, rotated by a multiple of 90 degrees and possibly inverted."""
     image = whole[int(random.integers(len(whole)))]
     height = int(random.uniform(0.35, 1.0) * image.shape[0])
     width = min(image.shape[1], int(height * random.uniform(0.4, 1.2)))
@@ -87,8 +85,8 @@ def photograph(whole: Sequence[NDArray[np.float64]], random: np.random.Generator
     return _scaled(cut if random.random() < 0.5 else -cut, random)
 
 
-def drawn(count: int, seed: int = 7) -> Mapping[str, list[GreyImage]]:
-    """``count`` images of each kind that needs no patient."""
+def generate(count: int, seed: int = 7) -> Mapping[str, list[GreyImage]]:
+    """Generate ``count`` images of each kind that needs no patient."""
     whole = photographs()
     kinds: Mapping[str, Callable[[np.random.Generator], GreyImage]] = {
         "noise": noise,

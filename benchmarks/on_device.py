@@ -1,9 +1,8 @@
-"""How fast virtual patients are drawn on a GPU, what bounds it, and how far that is from memory bandwidth.
+"""Rendering rate of virtual patients on a GPU, the time of each stage, and the memory bandwidth for comparison.
 
-    python -m benchmarks.on_device --out DIR        needs torch, numpy and scipy; a GPU, or --device cpu for a try
+    python -m benchmarks.on_device --out DIR        needs torch, numpy and scipy; a GPU, or --device cpu for a test
 
-Contract: "complete" is everything from a seed to both finished images with their landmarks, posing on CPU workers
-included.
+Contract: "complete" is everything from a seed to both images with their landmarks, including posing on CPU workers.
 """
 
 import argparse
@@ -18,17 +17,19 @@ from pathlib import Path
 import torch
 
 from simulation.body.batch import PatientBatch
-from simulation.body.patient_mass import sample_matter
+from simulation.body.patient_mass import sample_patient_mass
 from simulation.body.soft_tissue import BOWEL, BOWEL_REACH_MM
 from simulation.body.solids import ellipsoids_of
-from simulation.imaging.acquisition import ShotTable
+from simulation.imaging.acquisition import AcquisitionTable
 from simulation.imaging.chords import add_small
-from simulation.imaging.display import looks_of, process
-from simulation.imaging.exposure import detect, exposures_of, line_integrals, path_lengths
+from simulation.imaging.display import appearance_batch, apply_display
+from simulation.imaging.exposure import detect, exposure_batch, line_integrals, path_lengths
 from simulation.imaging.rays import Rays, rays_from
 from simulation.imaging.render import exact_paths
 from simulation.imaging.splat import splat
-from simulation.stream.stream import Bundle, PlannedPatients, StreamConfig, VirtualPatients, bundle, draw
+from simulation.stream.patients import PosedPatients, VirtualPatients
+from simulation.stream.posed import PosedBatch, collate_posed, render_posed
+from simulation.stream.stream_config import StreamConfig
 from spine.scanner import NATIVE_SPACING_MM
 
 SIZES = {"512x256": ((512, 256), NATIVE_SPACING_MM * 8), "768x384": ((768, 384), NATIVE_SPACING_MM * 16 / 3)}
@@ -77,7 +78,7 @@ def _wait(device: str) -> None:
 
 
 def _bandwidth(device: str) -> float:
-    """GB/s of a copy, read and written counted."""
+    """GB/s of a copy, reads and writes together."""
     size = 2**30 if device == "cuda" else 2**26
     first = torch.empty(size, dtype=torch.float32, device=device)
     second = torch.empty_like(first)
@@ -86,12 +87,12 @@ def _bandwidth(device: str) -> float:
 
 def _of_size(shape: tuple[int, int], spacing: float, options: argparse.Namespace) -> dict[str, object]:
     config = StreamConfig(seed=7, count=options.count, batch_size=options.batch, shape=shape, spacing_mm=spacing)
-    planned = PlannedPatients(config)
+    planned = PosedPatients(config)
     started = time.perf_counter()
     patients = [planned[i] for i in range(options.batch)]
     posed = (time.perf_counter() - started) / options.batch
-    batch = bundle(patients)
-    drawn = _timed(lambda: draw(batch, options.device), options.device)
+    batch = collate_posed(patients)
+    drawn = _timed(lambda: render_posed(batch, options.device), options.device)
     stages = _stages(batch, options.device)
     rate = _steady_rate(VirtualPatients(config, options.device, options.workers), options)
     peak = torch.cuda.max_memory_allocated() / 2**30 if options.device == "cuda" else 0.0
@@ -108,9 +109,9 @@ def _of_size(shape: tuple[int, int], spacing: float, options: argparse.Namespace
 
 
 def _steady_rate(stream: VirtualPatients, options: argparse.Namespace) -> float:
-    """Pairs a second from seed to image once all workers are at work.
+    """Pairs per second from seed to image in the steady state.
 
-    A worker takes a second or two to start and to fill its caches: the first two batches of each do not count.
+    A worker takes a second or two to start and to fill its caches, so its first two batches do not count.
     """
     skipped, seen, started = min(2 * options.workers, len(stream) // 2), 0, time.perf_counter()
     for i, rendered in enumerate(stream):
@@ -124,27 +125,27 @@ def _steady_rate(stream: VirtualPatients, options: argparse.Namespace) -> float:
 
 
 def _gas(patients: PatientBatch, rays: Rays) -> torch.Tensor:
-    """The bubbles alone, onto an empty image."""
+    """The bubbles only, on an empty image."""
     gas = ellipsoids_of(patients.gas)[BOWEL]
     empty = torch.zeros(len(rays), *rays.shape, device=rays.device)
     return add_small(empty, gas, rays, BOWEL_REACH_MM, torch.ones_like(gas.floor_mm))
 
 
-def _rays(shots: ShotTable, device: str) -> Rays:
-    return rays_from(shots.view, shots.shape, shots.geometry, shots.finest_mm, device)
+def _rays(acquisitions: AcquisitionTable, device: str) -> Rays:
+    return rays_from(acquisitions.view, acquisitions.shape, acquisitions.geometry, acquisitions.min_pixel_mm, device)
 
 
 @torch.inference_mode()
-def _agreement(planned: PlannedPatients, device: str, size: int) -> dict[str, float]:
-    """Largest difference in mm between path lengths drawn there and on the CPU; the second batch replays the graph."""
+def _agreement(planned: PosedPatients, device: str, size: int) -> dict[str, float]:
+    """Largest difference in mm of path lengths between device and CPU; the second batch replays the CUDA graph."""
     worst: dict[str, float] = {}
     for start in (0, size):
-        batch = bundle([planned[start + i] for i in range(size)])
+        batch = collate_posed([planned[start + i] for i in range(size)])
         both = []
         for place in (device, "cpu"):
             patients = PatientBatch(**{n: torch.from_numpy(a).to(place) for n, a in batch.rows.items()})
-            rays = _rays(batch.shots["frontal"], place)
-            paths = exact_paths(patients, sample_matter(patients, rays.finest_mm), rays)
+            rays = _rays(batch.acquisitions["frontal"], place)
+            paths = exact_paths(patients, sample_patient_mass(patients, rays.min_pixel_mm), rays)
             both.append({f.name: getattr(paths, f.name).cpu() for f in fields(paths)})
         for name in both[0]:
             found = float((both[0][name] - both[1][name]).abs().max())
@@ -153,33 +154,33 @@ def _agreement(planned: PlannedPatients, device: str, size: int) -> dict[str, fl
 
 
 @torch.inference_mode()
-def _stages(batch: Bundle, device: str) -> dict[str, float]:
+def _stages(batch: PosedBatch, device: str) -> dict[str, float]:
     """Milliseconds of each stage for one batch."""
     patients = PatientBatch(**{n: torch.from_numpy(a).to(device) for n, a in batch.rows.items()})
-    shots = batch.shots["frontal"]
-    rays = _rays(shots, device)
-    matter = sample_matter(patients, rays.finest_mm)
-    exposure = exposures_of(shots.exposure, device)
-    look = looks_of(shots.look, device)
-    seeds = shots.seeds
-    paths = path_lengths(patients, matter.bones, matter.vessels, matter.metal, rays)
+    acquisitions = batch.acquisitions["frontal"]
+    rays = _rays(acquisitions, device)
+    mass = sample_patient_mass(patients, rays.min_pixel_mm)
+    exposure = exposure_batch(acquisitions.exposure, device)
+    appearance = appearance_batch(acquisitions.appearance, device)
+    seeds = acquisitions.seeds
+    paths = path_lengths(patients, mass.bones, mass.vessels, mass.metal, rays)
     integrals = line_integrals(paths, patients, rays, exposure, seeds)
     measured = detect(integrals, rays, exposure, seeds)
     stages: dict[str, Callable[[], object]] = {
         "to the device": lambda: {n: torch.from_numpy(a).to(device) for n, a in batch.rows.items()},
-        "pose and sample": lambda: sample_matter(patients, rays.finest_mm),
-        "splat bones, one view": lambda: splat(matter.bones, rays),
+        "pose and sample": lambda: sample_patient_mass(patients, rays.min_pixel_mm),
+        "splat bones, one view": lambda: splat(mass.bones, rays),
         "splat vessels and metal, one view": lambda: [
-            splat(points, rays) for points in (matter.vessels, matter.metal) if points is not None
+            splat(points, rays) for points in (mass.vessels, mass.metal) if points is not None
         ],
         "bowel gas, one view": lambda: _gas(patients, rays),
-        "path lengths, one view": lambda: path_lengths(patients, matter.bones, matter.vessels, matter.metal, rays),
+        "path lengths, one view": lambda: path_lengths(patients, mass.bones, mass.vessels, mass.metal, rays),
         "line integrals, one view": lambda: line_integrals(paths, patients, rays, exposure, seeds),
         "detect, one view": lambda: detect(integrals, rays, exposure, seeds),
-        "display, one view": lambda: process(measured, paths, rays, look),
+        "display, one view": lambda: apply_display(measured, paths, rays, appearance),
     }
     found = {name: _timed(call, device) for name, call in stages.items()}
-    return {"points": float(matter.bones.xyz_mm.shape[1]), **found}
+    return {"points": float(mass.bones.xyz_mm.shape[1]), **found}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""DiffDRR's side of ``peers``: run by the peers' own interpreter, ``python peer_diffdrr.py scene.npz found.npz``."""
+"""The DiffDRR part of ``peers``; its own interpreter runs ``python peer_diffdrr.py scene.npz found.npz``."""
 
 import sys
 import time
@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from diffdrr.renderers import Siddon, Trilinear
 
-RAYS_AT_ONCE = 16384  # all 131,072 at once would need more than ten GiB
-PAST = 1.25  # how far behind the isocentre a ray ends, in source distances
+RAYS_AT_ONCE = 16384  # all 131,072 at once need more than ten GiB
+RAY_LENGTH = 1.25  # in distances from source to isocentre
 
 
 def main(scene_path: str, found_path: str) -> None:
-    """Draw every view with both renderers, once, after a warm-up on a few rays."""
+    """Render every view once with both renderers, after a warm-up with a few rays."""
     found = {"threads": np.array(torch.get_num_threads())}
     with np.load(scene_path) as scene, torch.no_grad():
         volume = torch.as_tensor(scene["volume"], dtype=torch.float32)
@@ -28,7 +28,7 @@ def main(scene_path: str, found_path: str) -> None:
 
 
 def rays(scene: "np.lib.npyio.NpzFile", view: str) -> tuple[np.ndarray, np.ndarray]:
-    """(R, 3) source and target of every pixel, mm: horizontal rays that fan out from the source's line."""
+    """(R, 3) each: source and target of every pixel, mm; rays are horizontal and fan out from a vertical line."""
     rows, columns = (int(n) for n in scene["shape"])
     spacing, f = float(scene["spacing_mm"]), float(scene[f"{view}_distance_mm"])
     u = (np.arange(columns) - columns / 2 + 0.5) * spacing
@@ -36,8 +36,8 @@ def rays(scene: "np.lib.npyio.NpzFile", view: str) -> tuple[np.ndarray, np.ndarr
     across, depth = (0, 1) if view == "frontal" else (1, 0)
     source, target = np.zeros((rows, columns, 3)), np.zeros((rows, columns, 3))
     source[..., 2] = target[..., 2] = z[:, None]
-    source[..., depth], target[..., depth] = -f, (PAST - 1) * f
-    target[..., across] = PAST * u
+    source[..., depth], target[..., depth] = -f, (RAY_LENGTH - 1) * f
+    target[..., across] = RAY_LENGTH * u
     return source.reshape(-1, 3), target.reshape(-1, 3)
 
 
@@ -48,7 +48,7 @@ def draw(
     target: torch.Tensor,
     scene: "np.lib.npyio.NpzFile",
 ) -> torch.Tensor:
-    """(R,) path lengths in mm, as ``DRR.render`` computes them: rays to voxel coordinates, lengths in millimetres."""
+    """(R,) path lengths in mm as in ``DRR.render``: rays in voxel coordinates, lengths in millimetres."""
     origin = torch.as_tensor(scene["origin_mm"], dtype=torch.float32)
     voxel_mm = float(scene["voxel_mm"])
     parts = []

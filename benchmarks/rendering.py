@@ -1,7 +1,6 @@
-"""How fast virtual patients reach the disk on a CPU, where the time goes, and whether memory stays flat.
+"""Rendering rate of a cohort on a CPU, the time of each stage, and memory against the number of patients.
 
-Contract: "complete" is the whole command, from the start of its process to the last file: pose, bones, soft parts,
-noise, display and both DICOM files with the reconstruction.
+Contract: "complete" is the whole command, from the start of its process to the last file.
 
     python -m benchmarks rendering           memory up to 1,000 patients, about six minutes
     python -m benchmarks rendering --full    ... up to 10,000, about half an hour and 6 GB of disk
@@ -22,14 +21,14 @@ import torch
 from benchmarks.figures import Figure, python
 from simulation.body.batch import PatientBatch, collate
 from simulation.body.patient import build_patient
-from simulation.body.patient_mass import Matter, sample_matter
+from simulation.body.patient_mass import PatientMass, sample_patient_mass
 from simulation.body.skeleton import build_bones
 from simulation.cohort.config import CohortConfig
-from simulation.cohort.patient_folder import write_case
-from simulation.imaging.acquisition import Shot, plan_shot
-from simulation.imaging.annotation import lay_over
-from simulation.imaging.display import MAXIMUM, looks_of, process
-from simulation.imaging.exposure import detect, exposures_of, line_integrals, path_lengths
+from simulation.cohort.patient_writer import write_case
+from simulation.imaging.acquisition import Acquisition, plan_acquisition
+from simulation.imaging.annotation import apply_overlay
+from simulation.imaging.display import MAXIMUM, appearance_batch, apply_display
+from simulation.imaging.exposure import detect, exposure_batch, line_integrals, path_lengths
 from simulation.imaging.field_of_view import scan_geometry
 from simulation.imaging.rays import rays_of
 from simulation.imaging.splat import splat
@@ -47,16 +46,16 @@ _MIB = 2**20
 
 @dataclass(frozen=True)
 class Sample:
-    """Memory at one moment, MiB: patients begun, all processes together, the largest worker, the parent."""
+    """Patients begun so far, and memory in MiB of all processes, of the largest worker and of the parent."""
 
     patients: int
-    together: float
+    total: float
     worker: float
     parent: float
 
 
 def figures(full: bool = False) -> list[Figure]:
-    """Patients a minute, stages of one patient, memory against the number of patients."""
+    """Patients per minute, stages of one patient, memory against the number of patients."""
     return [_speed(), *_stages(), *_memory(MEMORY_AT_FULL if full else MEMORY_AT)]
 
 
@@ -75,7 +74,7 @@ def _speed() -> Figure:
 
 
 def _stages() -> list[Figure]:
-    """Milliseconds of one patient on one thread, by stage; the last row is the whole, files written."""
+    """Milliseconds of one patient on one thread by stage; the last row is everything with the files."""
     config = CohortConfig(count=1, seed=SEED)
     clock = _Clock()
     with one_thread(), torch.inference_mode(), tempfile.TemporaryDirectory() as folder:
@@ -89,7 +88,7 @@ def _stages() -> list[Figure]:
 
 
 class _Clock:
-    """Seconds by name, added up."""
+    """Total seconds by name."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -109,29 +108,29 @@ def _time_stages(clock: _Clock, config: CohortConfig, seed: int) -> None:
     with clock("bones as surfaces"):
         build_bones(batch)
     with clock("surfaces and their mass points"):
-        matter = sample_matter(batch, geometry["frontal"].spacing_mm[0])
+        mass = sample_patient_mass(batch, geometry["frontal"].spacing_mm[0])
     for view in VIEWS:
-        _time_view(clock, patient.seed, matter, batch, plan_shot(geometry[view], seed))
+        _time_view(clock, patient.seed, mass, batch, plan_acquisition(geometry[view], seed))
 
 
-def _time_view(clock: _Clock, seed: int, matter: Matter, batch: PatientBatch, shot: Shot) -> None:
-    rays, seeds = rays_of([shot.geometry]), [seed]
-    exposure, look = exposures_of([shot.exposure]), looks_of([shot.look])
+def _time_view(clock: _Clock, seed: int, mass: PatientMass, batch: PatientBatch, acquisition: Acquisition) -> None:
+    rays, seeds = rays_of([acquisition.geometry]), [seed]
+    exposure, appearance = exposure_batch([acquisition.exposure]), appearance_batch([acquisition.appearance])
     with clock("bones onto the images"):
-        splat(matter.bones, rays)
+        splat(mass.bones, rays)
     with clock("path lengths, bones and soft parts"):
-        paths = path_lengths(batch, matter.bones, matter.vessels, matter.metal, rays)
+        paths = path_lengths(batch, mass.bones, mass.vessels, mass.metal, rays)
     with clock("attenuation and texture"):
         integrals = line_integrals(paths, batch, rays, exposure, seeds)
     with clock("scatter, noise, blur"):
         measured = detect(integrals, rays, exposure, seeds)
     with clock("display and marks"):
-        greys = process(measured, paths, rays, look).to(torch.float32) / MAXIMUM
-        lay_over(greys, [shot.overlay], look.background)
+        greys = apply_display(measured, paths, rays, appearance).to(torch.float32) / MAXIMUM
+        apply_overlay(greys, [acquisition.overlay], appearance.background)
 
 
 def _memory(counts: Sequence[int]) -> list[Figure]:
-    """Peak so far when as many patients were written, and the curve as an image."""
+    """Peak memory up to each number of patients, and the curve as an image."""
     with tempfile.TemporaryDirectory() as folder:
         samples = _watched(Path(folder), max(counts))
     draw_memory(samples, IMAGE)
@@ -140,12 +139,12 @@ def _memory(counts: Sequence[int]) -> list[Figure]:
 
 
 def peak_until(samples: Sequence[Sample], patients: int) -> float:
-    """MiB of all processes together, at most, until so many patients were begun."""
-    return max(s.together for s in samples if s.patients <= patients)
+    """Peak memory of all processes until this number of patients was begun, MiB."""
+    return max(s.total for s in samples if s.patients <= patients)
 
 
 def _watched(folder: Path, count: int) -> list[Sample]:
-    """Write a cohort in a process of its own and look at its tree twice a second."""
+    """Write a cohort in a subprocess and sample the memory of its process tree twice a second."""
     process = subprocess.Popen(_command(folder, count), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     parent, samples = psutil.Process(process.pid), []
     while process.poll() is None:
@@ -163,7 +162,7 @@ def _watched(folder: Path, count: int) -> list[Sample]:
 
 
 def draw_memory(samples: Sequence[Sample], path: Path) -> None:
-    """Memory against patients as a PNG."""
+    """Draw memory against patients as a PNG."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -173,14 +172,14 @@ def draw_memory(samples: Sequence[Sample], path: Path) -> None:
     figure, axis = pyplot.subplots(figsize=(8, 4.5), constrained_layout=True)
     begun = [s.patients for s in shown]
     for name, values in (
-        (f"parent and {WORKERS} workers together", [s.together for s in shown]),
+        (f"parent and {WORKERS} workers", [s.total for s in shown]),
         ("largest worker", [s.worker for s in shown]),
         ("parent", [s.parent for s in shown]),
     ):
         axis.plot(begun, values, label=name, linewidth=1.2)
     axis.set_xlabel("patients written")
     axis.set_ylabel("resident memory (MiB)")
-    axis.set_ylim(0, 1.15 * max(s.together for s in shown))
+    axis.set_ylim(0, 1.15 * max(s.total for s in shown))
     axis.set_title(f"plumbline cohort, two views 512x256: memory over {begun[-1]:,} patients")
     axis.grid(alpha=0.3)
     axis.legend(loc="lower right", bbox_to_anchor=(1.0, 0.12))

@@ -1,4 +1,4 @@
-"""The one place where ``peers`` and ``exactness`` touch the renderer: grids and solids in, path lengths out."""
+"""The renderer as ``peers`` and ``exactness`` use it: grids and solids in, path lengths out."""
 
 import functools
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from simulation.body.skeleton import build_bones, reference_cells
 from simulation.body.solids import CONTROLS, Ellipsoid, Loft, Solid, ellipsoids_of, lofts_of
 from simulation.body.surfaces import Bones, Filling, Shell
 from simulation.body.vertebrae import body_grid
-from simulation.imaging.chords import ellipsoid_chords, lines_of, loft_chords
+from simulation.imaging.chords import ellipsoid_chords, loft_chords, ray_lines
 from simulation.imaging.rays import rays_of
 from simulation.imaging.splat import splat
 from simulation.population.sampling import sample_patient
@@ -27,11 +27,11 @@ class Part:
     """One grid of bone.
 
     Attributes:
-        name: what it is.
+        name: the kind of bone.
         vertices: (M, K, 3) mm, closed around.
         axis: (M, 3) mm of a filling; None for a shell.
         amount: thickness in mm of a shell, fraction of a filling.
-        spacing_mm: between mass points, as the renderer draws it.
+        spacing_mm: between mass points, as in the renderer.
     """
 
     name: str
@@ -62,26 +62,26 @@ def image_of(points: MassPoints, geometry: ViewGeometry) -> Floats:
 
 
 def chord_image_of(solid: Solid, geometry: ViewGeometry) -> Floats:
-    """(H, W) closed-form path length in mm through one soft part."""
-    lines, row = lines_of(rays_of([geometry])), torch.as_tensor(solid.array())[None, None]
+    """(H, W) closed-form path length in mm through one solid."""
+    lines, row = ray_lines(rays_of([geometry])), torch.as_tensor(solid.array())[None, None]
     if isinstance(solid, Ellipsoid):
         return _array(ellipsoid_chords(ellipsoids_of(row), lines)[0, 0])
     return _array(loft_chords(lofts_of(row), lines)[0, 0])
 
 
 def ball_solid(centre: Floats, radius: float) -> Solid:
-    """A ball as the soft parts have it."""
+    """A ball as an ellipsoid of the renderer."""
     return Ellipsoid(centre, np.eye(3) * radius)
 
 
 def cylinder_solid(centre: Floats, radius: float, half_height: float) -> Solid:
-    """An upright cylinder as the soft parts have it."""
+    """A vertical cylinder as a loft of the renderer."""
     z = np.linspace(-half_height, half_height, CONTROLS) + centre[2]
     return Loft(z, np.tile(centre[:2], (CONTROLS, 1)), np.full((CONTROLS, 2), radius))
 
 
 def point_count(points: MassPoints) -> int:
-    """How many mass points there are."""
+    """The number of mass points."""
     return points.volume_mm3.numel()
 
 
@@ -112,7 +112,7 @@ def bone_parts(seed: int) -> Iterator[Part]:
 
 
 def skeleton_points(seed: int) -> MassPoints:
-    """Mass points of a patient's whole skeleton, as densely as the product draws it at the usual spacing."""
+    """Mass points of a patient's whole skeleton at the product's spacing."""
     return sample_bones(_bones(seed), reference_cells()["bones"])
 
 

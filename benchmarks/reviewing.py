@@ -1,7 +1,7 @@
-"""The report on a candidate: how long it takes to write and to open, and what it weighs; in the machine's own Chromium.
+"""The report on a candidate: time to write it and to open it in Chromium, and its size.
 
-Patients are drawn, not rendered (``tests.judged_workspace``). The opening ends when the page has loaded, all images
-are decoded and the first patient is shown, in a fresh browser each time.
+Images are noise (``tests.judged_workspace``). The page is open when it has loaded, all images are decoded and the
+first patient is visible. Each opening uses a new browser.
 """
 
 import tempfile
@@ -24,12 +24,12 @@ _READY = (
 
 
 def installed() -> bool:
-    """Whether there is a browser to measure in."""
+    """Whether a browser is installed."""
     return find_chromium() is not None
 
 
 def figures() -> list[Figure]:
-    """Seconds and megabytes for fifty patients, and for ten times as many."""
+    """Seconds and megabytes for 50 and for 500 patients."""
     apply_quiet_environment()
     found = []
     for n in SIZES:
@@ -42,17 +42,17 @@ def figures() -> list[Figure]:
             seconds = median(s for s, _ in opened)
             found += [
                 Figure(f"page of {n} patients: open", seconds, "s", "< 2", f"{how}; median of {OPENINGS}"),
-                Figure(f"page of {n} patients: weight", page.stat().st_size / 1e6, "MB", "<= 15", how),
-                Figure(f"page of {n} patients: complaints in the console", sum(c for _, c in opened), "", "0", how),
+                Figure(f"page of {n} patients: size", page.stat().st_size / 1e6, "MB", "<= 15", how),
+                Figure(f"page of {n} patients: messages in the console", sum(c for _, c in opened), "", "0", how),
                 Figure(f"page of {n} patients: write", writing, "s", "", "records read and verified, images encoded"),
             ]
     return found
 
 
 def _open(page: Path) -> tuple[float, int]:
-    """Seconds until everything is there, and complaints in the console."""
+    """Seconds until the page is open, and the number of messages in the console."""
     with browser() as tab:
         started = time.perf_counter()
         tab.open(page.as_uri())
-        assert tab.evaluate(_READY), "the page shows no patient"
+        assert tab.evaluate(_READY), "found no visible patient on the page; expected the first one"
         return time.perf_counter() - started, len(tab.console)

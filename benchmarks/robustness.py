@@ -1,10 +1,9 @@
-"""How a model bears images that are cut off, inverted, noisy or marked, and patients that are hard to see.
+"""Errors of a model on truncated, inverted, noisy and marked images, and on patients who are difficult to image.
 
     python -m benchmarks.robustness -w WORKSPACE [--model FOLDER] [--splits train,validation]
 
-One row a difficulty: mean absolute errors of the paper's parameters beside those of the same split as it is. What
-belongs here: making the images difficult, the table. What does not: measuring. Contract: the same patients in every
-row but for those whom a row is about; the frozen test split is never read.
+Each row has the mean absolute errors of the paper's parameters, and their ratio to those on unchanged images. Contract:
+all rows have the same patients, except those about a group of patients. The frozen test split is never read.
 """
 
 import sys
@@ -13,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
-from benchmarks.asked import asked
+from benchmarks.workspace_arguments import read_arguments
 from inference.inputs import ImageInput
 from inference.measure import measure_views
 from inference.model import Model, load_model
@@ -29,13 +29,13 @@ OBESE_BMI = 30.0
 _MOST = 4095
 
 
-def as_it_is(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
+def unchanged(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
     """Unchanged."""
     return image
 
 
 def truncated(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
-    """Black above T5 and below the sacrum, as a smaller detector would have left it."""
+    """Black above T5 and below the sacrum, as with a smaller detector."""
     top = view.points.get("T5_sup")
     bottom = max((p[1] for n, p in view.points.items() if n.startswith("S1")), default=image.shape[0])
     cut = image.copy()
@@ -46,17 +46,17 @@ def truncated(image: GreyImage, view: ExampleView, random: np.random.Generator) 
 
 
 def inverted(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
-    """Bone dark, and no tag that says so."""
+    """Bone dark, without a tag for it."""
     return (_MOST - image).astype(np.uint16)
 
 
 def noisy(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
-    """Grain of a twenty-fourth of the range, smoothed as a detector does."""
+    """Smoothed noise of 1/24 of the grey range."""
     return _grained(image, random, 24)
 
 
 def very_noisy(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
-    """Grain of a twelfth of the range: plates are hard to see for people too."""
+    """Smoothed noise of 1/12 of the grey range; plates are difficult to see for a person too."""
     return _grained(image, random, 12)
 
 
@@ -67,15 +67,17 @@ def _grained(image: GreyImage, random: np.random.Generator, part: float) -> Grey
 
 
 def marked(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
-    """Letters, a ruler down one side and metal beads over the spine, burnt in."""
-    from PIL import Image, ImageDraw, ImageFont
-
+    """Burned-in letters, a ruler on one side and metal beads over the spine."""
     drawing = Image.fromarray((image / 16).astype(np.uint8))
     draw = ImageDraw.Draw(drawing)
     height, width = image.shape
     for text in ("L", "R", "SUPINE"):
-        draw.text((random.uniform(0, 0.8) * width, random.uniform(0, 0.9) * height), text, fill=255,
-                  font=ImageFont.load_default(int(random.uniform(14, 34))))  # fmt: skip
+        draw.text(
+            (random.uniform(0, 0.8) * width, random.uniform(0, 0.9) * height),
+            text,
+            fill=255,
+            font=ImageFont.load_default(int(random.uniform(14, 34))),
+        )
     edge = float(random.choice([0.05, 0.95])) * width
     for row in range(0, height, 12):
         draw.line((edge - 5, row, edge + 5, row), fill=255)
@@ -86,24 +88,28 @@ def marked(image: GreyImage, view: ExampleView, random: np.random.Generator) -> 
 
 
 CHANGES: Mapping[str, Change] = {
-    "truncated": truncated, "inverted": inverted, "noisy": noisy, "very noisy": very_noisy, "markers": marked,
-}  # fmt: skip
+    "truncated": truncated,
+    "inverted": inverted,
+    "noisy": noisy,
+    "very noisy": very_noisy,
+    "markers": marked,
+}
 
 
 def instrumented(example: Example) -> bool:
-    """Screws and rods."""
+    """Whether the patient has screws and rods."""
     return example.facts.get("condition") == "instrumented"
 
 
 def obese(example: Example) -> bool:
-    """By the virtual patient's own body-mass index."""
+    """Whether the virtual patient's body-mass index is high."""
     return "seed" in example.facts and sample_patient(int(example.facts["seed"])).bmi >= OBESE_BMI
 
 
 def errors(
-    model: Model, folder: Path, examples: Sequence[Example], change: Change = as_it_is
+    model: Model, folder: Path, examples: Sequence[Example], change: Change = unchanged
 ) -> dict[str, list[float | None]]:
-    """Parameter -> absolute error of each example; None where it has a truth and no answer."""
+    """Parameter -> absolute error of each example with a true value; None where the model gives no value."""
     found: dict[str, list[float | None]] = {name: [] for name in PAPER_PARAMETERS}
     for i, example in enumerate(examples):
         views: dict[ViewName, ImageInput] = {}
@@ -122,10 +128,10 @@ def errors(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; 0."""
-    model_folder, folder, examples = asked("robustness", __doc__.splitlines()[0], arguments)
+    model_folder, folder, examples = read_arguments("robustness", __doc__.splitlines()[0], arguments)
     model = load_model(model_folder)
     plain = errors(model, folder, examples)
-    rows = {"as it is": (len(examples), plain)}
+    rows = {"unchanged": (len(examples), plain)}
     rows |= {name: (len(examples), errors(model, folder, examples, change)) for name, change in CHANGES.items()}
     for name, chosen in (("instrumented", instrumented), ("obese", obese)):
         some = [e for e in examples if chosen(e)]
@@ -136,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _print(rows: Mapping[str, tuple[int, dict[str, list[float | None]]]], plain: dict[str, list[float | None]]) -> None:
     labels = [PARAMETERS[n].label for n in PAPER_PARAMETERS]
-    sys.stdout.write(f"mean absolute error, deg (answered)\n| | n | {' | '.join(labels)} | times as it is |\n")
+    sys.stdout.write(f"mean absolute error, deg (answered)\n| | n | {' | '.join(labels)} | times unchanged |\n")
     sys.stdout.write("|---" * (len(labels) + 3) + "|\n")
     overall = {name: _mean(values) for name, values in plain.items()}
     for row, (count, found) in rows.items():

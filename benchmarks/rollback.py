@@ -1,7 +1,7 @@
-"""Seconds from the typed command to the other model serving: ``plumbline rollback``, and without a registry.
+"""Seconds from the command ``plumbline rollback`` until the other model serves, with and without a registry.
 
-The model in the box twice, told apart by a byte; the command as a process of its own, with imports, bytes fetched from
-the registry and verified, the bundled study asked, the local copy exchanged.
+Both models are copies of the bundled model that differ in one byte. The command runs as a process; it fetches and
+verifies the bytes from the registry, runs the smoke test and replaces the local copy.
 """
 
 import json
@@ -20,17 +20,20 @@ from orchestration.pipeline.params import Params, write_params
 from orchestration.pipeline.workspace import Workspace
 from spine.model_digest import model_digest
 from tests.served_workspace import register_candidate
+from validation.evaluation.record import read_record
+from validation.gates.policy import DEFAULT_POLICY, read_policy
+from validation.gates.verdict import judge, write_verdict
 
 
 def figures() -> list[Figure]:
-    """Both rollbacks of one workspace: first the local one, which the ordinary one then tells the registry."""
+    """Both rollbacks of one workspace: first a local one, then an ordinary one, which also updates the registry."""
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder) / "ws")
         first = _serving(workspace)
         with _registry_down(workspace):
             local = _timed(workspace, first, "--local")
         ordinary = _timed(workspace, first)
-    how = "one command, a process of its own, smoke test included"
+    how = "one command as a process, with smoke test"
     return [
         Figure("rollback: until the other model serves", round(ordinary, 1), "s", "< 60", how),
         Figure("rollback --local, MLflow down: until the other model serves", round(local, 1), "s", "< 60", how),
@@ -38,7 +41,7 @@ def figures() -> list[Figure]:
 
 
 def _serving(workspace: Workspace) -> str:
-    """Promote two models; digest of the first one, to be returned to."""
+    """Promote two models; return the digest of the first one."""
     workspace.prepare()
     write_params(Params(), workspace.params_file)
     first = _promoted(workspace, "a", None)
@@ -47,10 +50,7 @@ def _serving(workspace: Workspace) -> str:
 
 
 def _promoted(workspace: Workspace, note: str, champion: str | None) -> str:
-    from validation.evaluation.record import read_record
     from validation.gates.evidence import Evidence
-    from validation.gates.policy import DEFAULT_POLICY, read_policy
-    from validation.gates.verdict import judge, write_verdict
 
     digest = register_candidate(workspace, note, champion=champion, noise=0.5)
     folders = [workspace.evaluation] + ([workspace.champion_evaluation] if champion else [])
@@ -67,8 +67,8 @@ def _timed(workspace: Workspace, wanted: str, *words: str) -> float:
     started = time.perf_counter()
     subprocess.run([*command, "-w", str(workspace.root)], check=True, capture_output=True)
     seconds = time.perf_counter() - started
-    told = json.loads(workspace.champion_record.read_text())["digest"]
-    assert wanted == told == model_digest(workspace.champion), "another model serves than the one to return to"
+    recorded = json.loads(workspace.champion_record.read_text())["digest"]
+    assert wanted == recorded == model_digest(workspace.champion), "the rollback did not restore the first model"
     return seconds
 
 

@@ -1,125 +1,40 @@
-"""The spread between seeds: the same recipe fitted several times on a GPU machine, scored here on one frozen test set.
+"""The spread between seeds: fits of ``seed_fits`` are evaluated on one test set.
 
-    python -m benchmarks.seeds pack WORKSPACE/data/dataset FILE       here: what the GPU machine needs, one file
-    python -m benchmarks.seeds fit --dataset FILE --out FOLDER --seeds 1,2,3,4 --minutes 1.83 [-- OPTIONS]    there
-    python -m benchmarks seeds -w WORKSPACE seed1=FOLDER/seed1.tar seed2=FOLDER/seed2.tar ...       here: the table
+python -m benchmarks seeds -w WORKSPACE seed1=FOLDER/seed1.tar seed2=FOLDER/seed2.tar ...
 
-``OPTIONS`` are those of ``python -m training``; without them the default recipe of docs/landmark-model.md. What belongs
-here: these three commands. What does not: fitting (``training``), what a spread means (``validation.gates``).
-Contract: ``fit`` needs torch, lightning, numpy and scipy alone; it writes each fit when it is finished, and those that
-are there are not fitted again; a first fit of a few steps, thrown away, fills the compiler's cache, so that no seed
-pays for compiling. Every scoring is a read of the test set and the workspace's ledger says so.
+Contract: every evaluation is a read of the test set and is recorded in the workspace's ledger.
 """
 
 import argparse
-import os
 import shutil
-import subprocess
 import sys
 import tarfile
-import tempfile
-import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 from pathlib import Path
 from statistics import stdev
-from typing import TYPE_CHECKING
 
-from spine.dataset import Manifest, read_manifest, write_manifest
-
-if TYPE_CHECKING:
-    from validation.evaluation.record import EvaluationRecord
-    from validation.gates.policy import Policy
-
-RECIPE = (
-    "--landmark-set margins175 --heatmap-stride 4 --batch-size 64 --learning-rate 2e-3 --augment rotation_deg=6 "
-    "--augment scale=0.15 --virtual-pairs 448 --reuse 0 --workers 14 --device cuda"
-)
-"""The row *default* of docs/landmark-model.md, "Beside the paper's method", its budget and seed left out."""
-KEPT = ("weights.safetensors", "weights.pt", "contract.json", "fit.json", "fitted.json", "journal.jsonl", "history.csv")
-WARM_UP_EPOCHS = "1"
-WITHOUT_EXPORT = "import sys; sys.modules['onnx'] = None; from training.__main__ import main; sys.exit(main())"
-"""The fit, and not the export: that takes a processor's time of a lent GPU, and is done here."""
-VALIDATION_STUDIES = 24
-"""With more, validating takes longer than learning within two minutes."""
-
-
-def pack(dataset: Path, out: Path, count: int = VALIDATION_STUDIES) -> int:
-    """One gzipped tar with images of ``count`` validation studies; training and test images stay here."""
-    manifest = read_manifest(dataset)
-    validation, train = manifest.in_split("validation")[:count], manifest.in_split("train")[:1]
-    small = Manifest(manifest.landmark_set, manifest.split_seed, (*train, *validation))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch, tarfile.open(out, "w:gz") as archive:
-        write_manifest(small, Path(scratch))
-        archive.add(Path(scratch) / "manifest.json", "manifest.json")
-        for image in sorted({v.image for e in validation for v in e.views.values()}):
-            archive.add(dataset / image, image)
-    sys.stdout.write(f"{out}: {len(validation)} validation studies, {out.stat().st_size / 2**20:.1f} MiB\n")
-    return 0
-
-
-def fit_seeds(dataset: Path, out: Path, seeds: Sequence[int], budget: Sequence[str], given: argparse.Namespace) -> int:
-    """Fit each seed that is not in ``out`` yet, ``given.gpus`` at a time; 1 where one failed."""
-    options = given.options or RECIPE.split()
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "dataset"
-        with tarfile.open(dataset) as archive:
-            archive.extractall(folder, filter="data")
-        out.mkdir(parents=True, exist_ok=True)
-        missing = [seed for seed in seeds if not (out / f"seed{seed}.tar").is_file()]
-        if missing:
-            warm = [*options, "--dataset", str(folder), "--out", f"{scratch}/warm", "--epochs", WARM_UP_EPOCHS]
-            _run(warm, 0, "the warm-up")
-        shares = [missing[k :: given.gpus] for k in range(given.gpus)]
-        with ThreadPoolExecutor(given.gpus) as pool:
-            done = pool.map(lambda k: [_fit(folder, out, Path(scratch), s, budget, options, k) for s in shares[k]],
-                            range(given.gpus))  # fmt: skip
-        return int(not all(ok for share in done for ok in share))
-
-
-def _fit(
-    dataset: Path, out: Path, scratch: Path, seed: int, budget: Sequence[str], options: Sequence[str], gpu: int
-) -> bool:
-    """One seed, packed into ``seedN.tar`` under a name of its own until it is whole."""
-    fitted = scratch / f"seed{seed}"
-    asked = [*options, "--dataset", str(dataset), "--out", str(fitted), "--seed", str(seed), *budget]
-    if not _run(asked, gpu, f"seed {seed}"):
-        return False
-    partial = scratch / f"seed{seed}.tar"
-    with tarfile.open(partial, "w") as archive:
-        for name in KEPT:
-            if (fitted / name).is_file():
-                archive.add(fitted / name, name)
-    shutil.move(partial, out / f"seed{seed}.tar")
-    return True
-
-
-def _run(arguments: Sequence[str], gpu: int, what: str) -> bool:
-    """A fit in a process of its own, so that no seed inherits anything from the one before."""
-    started = time.monotonic()
-    shown = {**os.environ, "CUDA_VISIBLE_DEVICES": str(gpu)}
-    done = subprocess.run([sys.executable, "-c", WITHOUT_EXPORT, *arguments, "--quiet"], env=shown, check=False)
-    sys.stdout.write(f"{what}: exit {done.returncode} after {time.monotonic() - started:.0f} s\n")
-    sys.stdout.flush()
-    return done.returncode == 0
+from benchmarks.comparison import evaluate_model
+from orchestration.pipeline.params import read_params
+from orchestration.pipeline.policies import policy_path
+from orchestration.pipeline.workspace import Workspace
+from spine.dataset import Manifest, read_manifest
+from spine.errors import EvidenceRejected
+from training.export.candidate import FITTED_FILE, read_summary
+from training.export.onnx_export import finish_export
+from validation.evaluation.record import EvaluationRecord, read_record, write_record
+from validation.gates.paired import pooled_difference
+from validation.gates.policy import Policy, read_policy
+from validation.gates.seed_spread import spread_rows, spread_table
 
 
 def spread(workspace_folder: Path, fits: Mapping[str, Path], kept: Path) -> int:
-    """Score every fit on the workspace's frozen test set and print the spread beside the policy's margins."""
-    from orchestration.pipeline.params import read_params
-    from orchestration.pipeline.policies import policy_path
-    from orchestration.pipeline.workspace import Workspace
-    from training.export.candidate import FITTED_FILE, read_summary
-    from validation.gates.policy import read_policy
-    from validation.gates.seed_spread import spread_rows, spread_table
-
+    """Evaluate every fit on the workspace's frozen test set and print the spread beside the policy's margins."""
     workspace = Workspace(workspace_folder)
     manifest = read_manifest(workspace.dataset)
     policy = read_policy(policy_path(read_params(workspace.params_file), workspace))
     folders = [_unpacked(fit, kept / name) for name, fit in fits.items()]
-    records = [_scored(workspace_folder, manifest, folder) for folder in folders]
+    records = [_record_of(workspace_folder, manifest, folder) for folder in folders]
     sys.stdout.write(f"{records[0].n_patients} {records[0].patients_are}, policy {policy.name}\n\n")
     sys.stdout.write("| fit | seed | steps | seconds | validation | on |\n|---|---|---|---|---|---|\n")
     for folder in folders:
@@ -130,24 +45,22 @@ def spread(workspace_folder: Path, fits: Mapping[str, Path], kept: Path) -> int:
     return 0
 
 
-def gains_by_seed(policy: "Policy", records: Sequence["EvaluationRecord"]) -> str:
-    """What the seed does to the loss over all parameters, and how often the gate would take that for a gain."""
-    from validation.gates.paired import pooled_difference
-
+def gains_by_seed(policy: Policy, records: Sequence[EvaluationRecord]) -> str:
+    """The effect of the seed on the loss over all parameters, and how often the gate would count it as a gain."""
     pairs = [pooled_difference(ours, other, policy.comparison) for ours, other in permutations(records, 2)]
     found = [difference for difference in pairs if difference is not None]
     against_first = [0.0, *(d.mean for d in found[:: len(records) - 1][1:])]
     wanted = policy.comparison.required_gain
     gains = {gain: sum(d.high < -gain for d in found) for gain in (0.0, wanted)}
-    told = ", ".join(f"{count} at a required gain of {gain:g}" for gain, count in gains.items())
+    counts = ", ".join(f"{count} at a required gain of {gain:g}" for gain, count in gains.items())
     return (
         f"All parameters together: SD between fits {stdev(against_first):.3f} margins. Of {len(found)} ordered pairs "
-        f"of fits that differ in their seed, better by more than chance: {told}."
+        f"of fits with different seeds, better by more than chance: {counts}."
     )
 
 
 def _unpacked(fit: Path, folder: Path) -> Path:
-    """Into a folder that may be written to: what comes back from a GPU machine may be read-only."""
+    """Unpack a fit into a writable folder; files from a GPU machine may be read-only."""
     if not (folder / "fitted.json").is_file():
         if fit.is_dir():
             shutil.copytree(fit, folder, copy_function=shutil.copyfile, dirs_exist_ok=True)
@@ -157,14 +70,8 @@ def _unpacked(fit: Path, folder: Path) -> Path:
     return folder
 
 
-def _scored(workspace: Path, manifest: Manifest, folder: Path) -> "EvaluationRecord":
-    """The fit's record: exported and calibrated here, scored once for each model and test set."""
-    from benchmarks.comparison import scored
-    from orchestration.pipeline.workspace import Workspace
-    from spine.errors import EvidenceRejected
-    from training.export.onnx_export import finish_export
-    from validation.evaluation.record import read_record, write_record
-
+def _record_of(workspace: Path, manifest: Manifest, folder: Path) -> EvaluationRecord:
+    """Export and calibrate the fit, and evaluate it once for each test set."""
     summary = finish_export(folder, Workspace(workspace).dataset)
     path = folder / f"record-{manifest.test_digest[:12]}.json"
     try:
@@ -172,45 +79,18 @@ def _scored(workspace: Path, manifest: Manifest, folder: Path) -> "EvaluationRec
         if (record.model_digest, record.test_digest) == (summary.model_digest, manifest.test_digest):
             return record
     except EvidenceRejected:
-        pass  # not scored yet, or by another version
-    record = scored(Workspace(workspace), manifest, folder)
+        pass  # not evaluated yet, or by another version
+    record = evaluate_model(Workspace(workspace), manifest, folder)
     write_record(record, path)
     return record
 
 
 def main(arguments: Sequence[str]) -> int:
-    """``pack``, ``fit`` or ``spread``."""
-    given = _parser().parse_args(arguments)
-    if given.command == "pack":
-        return pack(given.dataset, given.out, given.validation)
-    if given.command == "fit":
-        budget = [x for n in ("minutes", "epochs") if (v := getattr(given, n)) for x in (f"--{n}", v)]
-        return fit_seeds(given.dataset, given.out, [int(s) for s in given.seeds.split(",")], budget, given)
+    """Print the table of some fits."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks seeds", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("-w", "--workspace", type=Path, required=True)
+    parser.add_argument("fits", nargs="+", metavar="NAME=PATH", help="seedN.tar, or the folder of a fit")
+    parser.add_argument("--kept", type=Path, default=Path("bench/seeds"), help="folder for fits and records")
+    given = parser.parse_args(arguments)
     fits = {name: Path(path) for name, _, path in (text.partition("=") for text in given.fits)}
     return spread(given.workspace, fits, given.kept)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.seeds", description=(__doc__ or "").splitlines()[0])
-    commands = parser.add_subparsers(dest="command", required=True)
-    packing = commands.add_parser("pack", help="here: what the GPU machine needs")
-    packing.add_argument("dataset", type=Path)
-    packing.add_argument("out", type=Path)
-    packing.add_argument("--validation", type=int, default=VALIDATION_STUDIES, help="validation studies to take along")
-    fitting = commands.add_parser("fit", help="on the GPU machine")
-    fitting.add_argument("--dataset", type=Path, required=True, help="file of `pack`")
-    fitting.add_argument("--out", type=Path, required=True)
-    fitting.add_argument("--seeds", required=True, help="comma separated")
-    fitting.add_argument("--minutes")
-    fitting.add_argument("--epochs")
-    fitting.add_argument("--gpus", type=int, default=1, help="fits at a time, each on a GPU of its own")
-    fitting.add_argument("options", nargs="*", help="after --: options of python -m training instead of the recipe")
-    telling = commands.add_parser("spread", help="here: the table")
-    telling.add_argument("-w", "--workspace", type=Path, required=True)
-    telling.add_argument("fits", nargs="+", metavar="NAME=PATH", help="seedN.tar, or a fit's folder")
-    telling.add_argument("--kept", type=Path, default=Path("bench/seeds"), help="where fits and records are kept")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

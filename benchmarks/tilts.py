@@ -1,8 +1,8 @@
-"""What reading plate tilts from plate centres costs, and how the line through the centres should be drawn.
+"""Error of plate tilts that are computed from plate centres, with three curves through the centres.
 
-Skeletons of the virtual cohort have known plates. Their 39 landmarks, with noise, are measured as a model's would be;
-the figure is the standard error of the estimate against the plates. Compared: our penalised spline, the same with
-cross-validated stiffness, and one global polynomial, as the starting paper used.
+Virtual patients have known plates. Their 39 landmarks, with noise, are measured like those of a model; the figure is
+the standard error of the estimate against the plates. Compared are our penalised spline, a spline with cross-validated
+stiffness, and the global polynomial of the paper.
 """
 
 import warnings
@@ -27,7 +27,7 @@ Tangents = Callable[[Floats, float | None], Floats]
 
 
 def figures() -> list[Figure]:
-    """SEE by method, noise and parameter."""
+    """Standard error of the estimate by method, noise and parameter."""
     skeletons = [build_patient(sample_patient(5000 + i), 5000 + i).reconstruction.points for i in range(SPINES)]
     kept = ours._tangents
     methods: Mapping[str, Tangents] = {

@@ -1,9 +1,9 @@
-"""How fast a fit was, where its time went, and what share of the GPU's matrix rate it reached.
+"""Speed of fits, the share of time spent on rendering, and the share of the GPU's matrix rate.
 
     python -m benchmarks.training_rate FOLDER ...        folders of finished fits (fitted.json, journal.jsonl)
 
-Operations are counted on the network itself (torch's flop counter; forward once, backward twice that), time is the
-fit's own clock, start and compilation included.
+Torch's flop counter counts the operations of a forward pass; a backward pass counts twice. Times come from the fit's
+journal and include start and compilation.
 """
 
 import argparse
@@ -20,14 +20,14 @@ from training.export.candidate import FITTED_FILE, FitSummary, read_summary
 from training.model.networks import build_network
 
 PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0}
-"""Dense bfloat16 rate of the tensor cores by NVIDIA's data sheet, 1e12 operations per second."""
+"""Dense bfloat16 rate of the tensor cores from NVIDIA's data sheet, 1e12 operations per second."""
 
 BACKWARD = 3.0
 """Operations of a training step in forward passes."""
 
 
 def operations(summary: FitSummary, folder: Path) -> float:
-    """Of one image's forward pass."""
+    """Operations of a forward pass of one image."""
     network = build_network(summary.config, read_contract(folder).views).eval()
     image = torch.zeros(1, 1, *summary.config.input_shape)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -36,7 +36,7 @@ def operations(summary: FitSummary, folder: Path) -> float:
 
 
 def row(folder: Path) -> str:
-    """One fit."""
+    """One fit as a row of the table."""
     summary = read_summary(folder, FITTED_FILE)
     lines = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
     measured = [(line["time_s"], line["step"], line["values"]) for line in lines if line["kind"] == "measurements"]
@@ -44,7 +44,7 @@ def row(folder: Path) -> str:
         f"| {summary.config.preset} | {summary.device} x {summary.config.devices} | {summary.images_per_second:.0f} "
     )
     if len(measured) < 3:
-        return f"{whole}| too short to tell: {len(measured)} measurements in its journal | | | |"
+        return f"{whole}| too short: {len(measured)} measurements in its journal | | | |"
     (first_time, first_step, _), (last_time, last_step, values) = measured[1], measured[-1]
     batch = summary.config.batch_size * summary.config.devices
     steady = (last_step - first_step) * batch / max(last_time - first_time, 1e-9)
@@ -53,20 +53,20 @@ def row(folder: Path) -> str:
     peak = next((rate for name, rate in PEAK_TFLOPS.items() if name in summary.device), None)
     share = f"{reached / peak:.1%} of {peak:.0f}" if peak else "peak unknown"
     drawing = values.get("train/drawing_share")
-    source = "preloaded on the device" if summary.config.preload else "from disk"
-    told = source if drawing is None else f"{drawing:.0%} drawing"
-    return f"{whole}| {steady:.0f} | {told} | {forward / 1e9:.1f} | {reached:.1f} ({share}) |"
+    source = "kept on the device" if summary.config.preload else "from disk"
+    time = source if drawing is None else f"{drawing:.0%} rendering"
+    return f"{whole}| {steady:.0f} | {time} | {forward / 1e9:.1f} | {reached:.1f} ({share}) |"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; 0."""
     parser = argparse.ArgumentParser(
-        "python -m benchmarks.training_rate", description="How fast fits were, and what share of the GPU they reached."
+        "python -m benchmarks.training_rate", description="Speed of fits, and the share of the GPU's rate they reached."
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="of a finished fit")
     folders = parser.parse_args(arguments).folders
-    if strangers := [str(folder) for folder in folders if not (folder / FITTED_FILE).is_file()]:
-        parser.error(f"no {FITTED_FILE} in {', '.join(strangers)}: name folders of finished fits")
+    if unfinished := [str(folder) for folder in folders if not (folder / FITTED_FILE).is_file()]:
+        parser.error(f"no {FITTED_FILE} in {', '.join(unfinished)}: name folders of finished fits")
     sys.stdout.write(
         "| preset | on | images/s, whole fit | after its start | time | GFLOP forward | TFLOP/s a GPU |\n"
         "|---|---|---|---|---|---|---|\n"

@@ -1,6 +1,6 @@
-"""How often intake takes a good pair for one with exchanged views, and how many exchanged pairs it finds.
+"""False alarms and hits of the check for exchanged views at intake.
 
-Every second virtual patient has the scanner look, the others one of the whole family. Nothing was chosen on this seed.
+Every second virtual patient has the scanner's appearance, the others any family. No limit was chosen with this seed.
 """
 
 from benchmarks.figures import Figure
@@ -17,19 +17,19 @@ PATIENTS, SEED, WORKERS = 600, 9090, 2
 
 
 def figures() -> list[Figure]:
-    """False alarms of good pairs, and exchanged pairs that are called so, %."""
+    """Correct pairs that are reported as exchanged, and exchanged pairs that are, %."""
     with worker_pool(WORKERS) as pool:
         judged = list(pool.map(_judged, range(PATIENTS), chunksize=10))
-    how = f"{PATIENTS} virtual patients of seed {SEED}, all conditions, fields and looks"
-    alarms, called = (100 * sum(which) / PATIENTS for which in zip(*judged, strict=True))
+    how = f"{PATIENTS} virtual patients of seed {SEED}, all conditions, fields and appearances"
+    alarms, hits = (100 * sum(which) / PATIENTS for which in zip(*judged, strict=True))
     return [
-        Figure("good pairs taken for exchanged ones", alarms, "%", "", how),
-        Figure("exchanged pairs called so", called, "%", "", how),
+        Figure("correct pairs reported as exchanged", alarms, "%", "", how),
+        Figure("exchanged pairs reported as exchanged", hits, "%", "", how),
     ]
 
 
 def _judged(index: int) -> tuple[bool, bool]:
-    """Whether one patient's images, as they are and exchanged, seem exchanged."""
+    """Whether one patient's images are reported as exchanged: the correct pair, and the exchanged one."""
     config = CohortConfig(count=1, seed=SEED)
     seed = config.case_seed(index)
     patient = build_patient(sample_patient(seed), seed)

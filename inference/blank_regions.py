@@ -1,10 +1,10 @@
-"""Landmarks where nothing is drawn: what the network only supposes behind a bar of one grey.
+"""Landmarks in regions of the image without any contrast, for example behind a black bar.
 
-A network that sees a spine go in above a black rectangle and come out below it puts vertebrae into it, as surely as
-elsewhere. No radiograph is of one grey around a vertebra: a landmark that lies in any window of half a vertebra with
-not the slightest difference of grey is not seen, whether in its middle or at its edge.
+A network continues a spine behind a rectangle of one grey value, with as much confidence as elsewhere. A radiograph
+shows contrast around every vertebra. So a landmark counts as not visible when a window of half a vertebra has a single
+grey value, with the landmark in its middle or at its edge.
 
-Contract: greys are compared as the network gets them.
+Contract: grey values are compared after preprocessing, as the network gets them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,29 +15,31 @@ from numpy.typing import NDArray
 from inference.vertebral_column import centres_of, pitch_of
 from spine.landmarks import HIPS, VERTEBRAE, level_of
 from spine.measurement.registry import Measured
-from spine.types import Floats
+from spine.types import Float, Floats
 
 SAME_GREY = 0.002
-"""Of a range of 2: less than one grey of an 8-bit radiograph, so that no radiograph is too dark to count as drawn."""
+"""Of a range of 2: less than one grey value of an 8-bit radiograph, so a dark radiograph still has contrast."""
 
 _REACH = 0.25
-"""A window reaches so far each way, of the distance between the middles of neighbouring vertebrae."""
+"""Half the side of a window, as a fraction of the distance between the centres of neighbouring vertebrae."""
 
-_LEAST_RADIUS = 3
+_MIN_RADIUS = 3
 _HEAD = 4
-"""A femoral head is about so many times the window; where beams burn it out, its rim is what shows its middle."""
+"""A femoral head is about this many windows wide. Where it is overexposed, its rim alone shows where its centre is."""
 
 _WIDE = 2
-"""A cover in whose edge a landmark lies is as large as a vertebra and more; bone that is burnt out is not, mostly."""
+"""A landmark at the edge of a cover needs a larger window: overexposed bone has small patches of one grey value."""
 
-_HOLE = 2
-"""Vertebrae in a row without which a curve is not known."""
+_MIN_HIDDEN_RUN = 2
+"""Hidden vertebrae in a row from which the curve of the spine is unknown."""
 
 _CURVES = ("cobb", "cobb_midline", "cobb_secondary_cranial", "cobb_secondary_caudal")
 
 
-def in_blank_regions(pixels: NDArray[np.float32], points: Mapping[str, Floats]) -> tuple[str, ...]:
-    """The landmarks around which nothing is drawn.
+def in_blank_regions(
+    pixels: Float[NDArray[np.float32], "H W"], points: Mapping[str, Float[Floats, " 2"]]
+) -> tuple[str, ...]:
+    """The landmarks that lie in a blank region.
 
     Args:
         pixels: (H, W) as the network gets them.
@@ -48,56 +50,57 @@ def in_blank_regions(pixels: NDArray[np.float32], points: Mapping[str, Floats]) 
     names, (height, width) = list(points), pixels.shape
     at = np.rint(np.stack(list(points.values()))).astype(int)
     column, row = np.clip(at[:, 0], 1, width - 2), np.clip(at[:, 1], 1, height - 2)
-    # Hardly any landmark has three like neighbours: windows are cut for those alone.
+    # Three neighbours of the same grey value are rare, so few windows have to be cut out.
     here = pixels[row, column]
     like = [np.abs(pixels[row + r, column + c] - here) <= SAME_GREY for r, c in ((0, 1), (1, 0), (-1, -1))]
     candidates = np.flatnonzero(np.logical_and.reduce(like))
     if not len(candidates):
         return ()
-    radius = max(_LEAST_RADIUS, round(_REACH * (pitch_of(centres_of(points)) or 0.0)))
+    radius = max(_MIN_RADIUS, round(_REACH * (pitch_of(centres_of(points)) or 0.0)))
     places = {names[i]: (int(column[i]), int(row[i])) for i in candidates}
-    return tuple(name for name, place in places.items() if _even(pixels, *place, radius, head=name in HIPS))
+    return tuple(name for name, place in places.items() if _is_blank(pixels, *place, radius, head=name in HIPS))
 
 
-def _even(pixels: NDArray[np.float32], column: int, row: int, radius: int, *, head: bool) -> bool:
-    """Whether a window of one grey lies around the place, or a wide one has it a pixel from its edge or corner."""
-    if head or _of_one_grey(pixels, column, row, radius):
-        return _of_one_grey(pixels, column, row, _HEAD * radius if head else radius)
+def _is_blank(pixels: NDArray[np.float32], column: int, row: int, radius: int, *, head: bool) -> bool:
+    """Whether a blank window lies around the place, or a wide one has it one pixel from its edge or corner."""
+    if head or _has_one_grey(pixels, column, row, radius):
+        return _has_one_grey(pixels, column, row, _HEAD * radius if head else radius)
     wide = _WIDE * radius
     moves = (0, wide - 1, 1 - wide)
-    return any(_of_one_grey(pixels, column + across, row + down, wide) for across in moves for down in moves)
+    return any(_has_one_grey(pixels, column + across, row + down, wide) for across in moves for down in moves)
 
 
-def _of_one_grey(pixels: NDArray[np.float32], column: int, row: int, radius: int) -> bool:
+def _has_one_grey(pixels: NDArray[np.float32], column: int, row: int, radius: int) -> bool:
     window = pixels[max(row - radius, 0) : row + radius + 1, max(column - radius, 0) : column + radius + 1]
     return window.size > 0 and float(np.ptp(window)) <= SAME_GREY
 
 
-def hole_of(lost: Sequence[str], kept: Sequence[str]) -> tuple[str, ...]:
-    """Vertebrae inside a chain of which more landmarks were lost than kept, if enough of them lie in a row."""
+def hidden_vertebrae(lost: Sequence[str], kept: Sequence[str]) -> tuple[str, ...]:
+    """Vertebrae between visible ones that lost more landmarks than they kept, where enough of them lie in a row."""
     if not lost:
         return ()
-    gone = [_count(lost, v) > _count(kept, v) for v in VERTEBRAE]
-    seen = [i for i, v in enumerate(VERTEBRAE) if _count(kept, v) and not gone[i]]
-    if not seen:
+    hidden = [_count(lost, v) > _count(kept, v) for v in VERTEBRAE]
+    visible = [i for i, v in enumerate(VERTEBRAE) if _count(kept, v) and not hidden[i]]
+    if not visible:
         return ()
-    inside = [i for i in range(seen[0], seen[-1]) if gone[i]]
-    rows = [i for i in inside if any(set(range(k, k + _HOLE)) <= set(inside) for k in range(i - _HOLE + 1, i + 1))]
-    return tuple(VERTEBRAE[i] for i in rows)
+    inside = [i for i in range(visible[0], visible[-1]) if hidden[i]]
+    size = _MIN_HIDDEN_RUN
+    in_runs = [i for i in inside if any(set(range(k, k + size)) <= set(inside) for k in range(i - size + 1, i + 1))]
+    return tuple(VERTEBRAE[i] for i in in_runs)
 
 
 def _count(names: Sequence[str], vertebra: str) -> int:
     return sum(level_of(name) == vertebra for name in names)
 
 
-def without_curves(parameters: Mapping[str, Measured], hole: Sequence[str]) -> dict[str, Measured]:
-    """The same, without the curves of a spine whose middle is hidden: the largest may be there."""
-    if not hole:
+def without_curves(parameters: Mapping[str, Measured], hidden: Sequence[str]) -> dict[str, Measured]:
+    """The parameters without the curves, if vertebrae are hidden: the largest curve may lie there."""
+    if not hidden:
         return dict(parameters)
-    reason = f"the curve is not known: nothing is drawn at {', '.join(hole)}"
-    hidden = {
+    reason = f"the curve is not known: the image is blank at {', '.join(hidden)}"
+    absent = {
         n: Measured(None, m.unit, reason, absent_code="LANDMARKS_IN_BLANK_REGION")
         for n, m in parameters.items()
         if n in _CURVES and not m.is_absent
     }
-    return {**parameters, **hidden}
+    return {**parameters, **absent}

@@ -1,6 +1,6 @@
-"""The bundled model: weights that ship with the software, learnt from virtual patients only.
+"""The bundled model: weights that ship with the software, trained on virtual patients only.
 
-Contract: the bytes are those that ``release.json`` names, or are refused.
+Contract: its digest is the one in ``release.json``, or the model is refused.
 """
 
 import json
@@ -8,26 +8,26 @@ from pathlib import Path
 
 from inference.model import Model, load_model
 
-RELEASED = Path(__file__).parent / "weights"
-"""Folder of the bundled model: graph, contract, weights to start a training from, card and record."""
+BUNDLED = Path(__file__).parent / "weights"
+"""Folder of the bundled model: graph, contract, weights for a warm start, model card and record."""
 
-BUNDLED = "bundled"
-"""What commands and parameters call it."""
+BUNDLED_NAME = "bundled"
+"""The name of the bundled model in commands and parameters."""
 
 RELEASE_FILE = "release.json"
 
 
-def folder_named(name: str) -> Path:
-    """The folder of the model called ``bundled``, or the path that was named."""
-    return RELEASED if name == BUNDLED else Path(name)
+def find_model_folder(name: str) -> Path:
+    """The folder of the model called ``bundled``, or the folder with this path."""
+    return BUNDLED if name == BUNDLED_NAME else Path(name)
 
 
-def open_released() -> Model:
-    """The bundled model, ready to measure.
+def open_bundled() -> Model:
+    """Load the bundled model.
 
     Raises:
-        EvidenceRejected: it is missing, or not what was released.
+        EvidenceRejected: it is missing or altered.
     """
-    record = RELEASED / RELEASE_FILE
+    record = BUNDLED / RELEASE_FILE
     digest = json.loads(record.read_text())["model_digest"] if record.is_file() else None
-    return load_model(RELEASED, expected_digest=digest)
+    return load_model(BUNDLED, expected_digest=digest)

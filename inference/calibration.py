@@ -1,17 +1,17 @@
-"""What a model's uncertainty is worth: from the spread of a heat map to intervals that hold nine times in ten.
+"""The calibration of a model: from the spread of a heat map to standard deviations and 90 % intervals.
 
-A heat map is pulled towards a Gaussian of a given width, so an undoubted landmark has that width too; what a map is
-wider than that tells how far it may be off. Of a landmark whose map has the standard deviation s (in cells),
+Training pulls every heat map towards a Gaussian of one width, so a clear landmark has about that width. A wider map
+means a larger error. For a landmark whose map has the standard deviation s (in cells), the variance of each coordinate
+is
 
     sigma^2 = error^2 + gain^2 max(s^2 - floor^2, 0)
 
-is the variance of each coordinate. For the margins of plates it is fitted to the direction between the two margins,
-whose errors go together: what is measured of margins is their direction. Angles follow from these
-(``spine.measurement``), and intervals are so many sigmas wide that on the patients of the calibration nine in ten hold
-the truth (split conformal prediction, Vovk 2005; Lei et al. 2018). They promise as much on patients like those, and
-nothing on others.
+For the margins of end plates it is fitted to the direction from one margin to the other: their errors are correlated,
+and this direction is what is measured of them. The variances of angles follow from these (``spine.measurement``). The
+width of an interval, in sigmas, is chosen so that 90 % of the calibration patients' intervals contain the true value
+(split conformal prediction, Vovk 2005; Lei et al. 2018). The 90 % hold for patients like these, not for others.
 
-Contract: a model without a calibration has no intervals; no interval is guessed.
+Contract: a model without a calibration gives no intervals.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, cast
 
-from inference.input_check import Limits
+from inference.input_check import InputLimits
 from spine.landmarks import HIPS, S1_MARGINS, S1_PLATE, VIEWS, ViewName
 from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.measurement.registry import PARAMETERS, Measured
@@ -28,12 +28,12 @@ LEVEL = 0.9
 FEW_PATIENTS = 60
 """With fewer patients, all parameters share one width (``training.export.calibrate``)."""
 UNSIGNED = frozenset({"cobb", "cobb_midline", "cobb_secondary_cranial", "cobb_secondary_caudal"})
-"""Parameters that are sizes: their interval ends at zero."""
+"""Parameters without a sign: the lower end of their interval is at least zero."""
 
 
 @cache
 def group_of(landmark: str) -> str:
-    """Landmarks of one group share a law: ``margins``, ``sacrum`` (margins of S1), ``pelvis``, ``centres``."""
+    """The group whose law a landmark shares: ``margins``, ``sacrum`` (margins of S1), ``pelvis`` or ``centres``."""
     if landmark in S1_MARGINS:
         return "sacrum"
     if landmark in (*HIPS, S1_PLATE):
@@ -43,13 +43,13 @@ def group_of(landmark: str) -> str:
 
 @dataclass(frozen=True)
 class SpreadLaw:
-    """Law of one group in one view, in heat-map cells.
+    """From spread to error, for one group in one view, in heat-map cells.
 
     Attributes:
-        floor: width of an undoubted map.
-        error: standard deviation of a coordinate there.
-        gain: of the rest.
-        radius: so many sigmas around a landmark hold its true place nine times in ten.
+        floor: spread of the map of a clear landmark.
+        error: standard deviation of a coordinate at this spread.
+        gain: how fast the standard deviation grows with the spread beyond the floor.
+        radius: radius of the 90 % region around a landmark, in sigmas.
     """
 
     floor: float
@@ -65,38 +65,35 @@ class SpreadLaw:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Laws and widths of one model.
+    """The calibration of one model.
 
     Attributes:
-        patients: how many it was calibrated on; None where the contract does not say.
-        source: which, in words.
+        patients: how many it was calibrated on.
+        source: which patients, as text.
         laws: view -> group -> law.
-        limits: beyond which an image is refused (``refusal``); None: nothing is.
-        level_margin: chains of names that are hardly better than one level off (``levels``), by no more than this, are
-            uncertain; None: that is never said.
-        neighbour_width: how far neighbouring plates may differ (``spine.measurement.fusion``).
-        widths: parameter -> half width of its interval in sigmas; parameters that could not be calibrated have none.
+        limits: beyond which an image is refused (``input_check``); None refuses nothing.
+        level_margin: with a margin up to this the vertebral levels are uncertain (``levels``); None: they never are.
+        neighbour_width: how far neighbouring end plates may differ (``spine.measurement.fusion``).
+        widths: parameter -> half width of its interval in sigmas; a parameter without calibration has no key.
     """
 
-    patients: int | None
+    patients: int
     source: str
     laws: Mapping[str, Mapping[str, SpreadLaw]] = field(default_factory=dict)
     widths: Mapping[str, float] = field(default_factory=dict)
-    limits: Limits | None = None
+    limits: InputLimits | None = None
     level_margin: float | None = None
     neighbour_width: float = NEIGHBOUR_WIDTH
 
     @property
     def rough(self) -> bool:
-        """Whether its intervals rest on too few patients to be taken for what they promise."""
-        return self.patients is None or self.patients < FEW_PATIENTS
+        """Whether it rests on too few patients for its intervals to be reliable."""
+        return self.patients < FEW_PATIENTS
 
     @property
     def remark(self) -> str | None:
-        """What to say of its intervals where they are rough."""
-        if not self.rough:
-            return None
-        return f"interval from {'an unknown number of' if self.patients is None else self.patients} patients: rough"
+        """The note for rough intervals."""
+        return f"interval from {self.patients} patients: rough" if self.rough else None
 
     def sigma_cells(self, view: ViewName, spread_cells: Mapping[str, float]) -> dict[str, float]:
         """Landmark -> standard deviation of each coordinate, cells; landmarks without a law have no key."""
@@ -104,12 +101,12 @@ class Calibration:
         return {n: laws[group_of(n)].sigma(s) for n, s in spread_cells.items() if group_of(n) in laws}
 
     def radius_cells(self, view: ViewName, sigma_cells: Mapping[str, float]) -> dict[str, float]:
-        """Landmark -> radius that holds its true place nine times in ten, cells, of ``sigma_cells``."""
+        """Landmark -> radius of its 90 % region, cells, from ``sigma_cells``."""
         laws = self.laws.get(view, {})
         return {name: sigma * laws[group_of(name)].radius for name, sigma in sigma_cells.items()}
 
     def with_intervals(self, parameters: Mapping[str, Measured]) -> dict[str, Measured]:
-        """The same values with their intervals."""
+        """The parameters with their intervals."""
         return {name: self._with_interval(name, measured) for name, measured in parameters.items()}
 
     def _with_interval(self, name: str, measured: Measured) -> Measured:
@@ -124,7 +121,7 @@ def calibration_from_json(record: Mapping[str, Any] | None) -> Calibration | Non
     """The inverse of ``dataclasses.asdict``.
 
     Raises:
-        KeyError, TypeError, ValueError: it is none.
+        KeyError, TypeError, ValueError: the record is not a calibration.
     """
     if record is None:
         return None
@@ -133,25 +130,30 @@ def calibration_from_json(record: Mapping[str, Any] | None) -> Calibration | Non
         for view, groups in cast(Mapping[str, Mapping[str, Any]], record["laws"]).items()
     }
     widths = {name: float(width) for name, width in record["widths"].items()}
-    limits = Limits(**record["limits"]) if record.get("limits") else None
+    limits = InputLimits(**record["limits"]) if record.get("limits") else None
     margin = record.get("level_margin")
-    patients = record.get("patients")
     return Calibration(
-        None if patients is None else int(patients), str(record["source"]), laws, widths, limits,
-        None if margin is None else float(margin), float(record.get("neighbour_width", NEIGHBOUR_WIDTH)),
-    )  # fmt: skip
+        patients=int(record["patients"]),
+        source=str(record["source"]),
+        laws=laws,
+        widths=widths,
+        limits=limits,
+        level_margin=None if margin is None else float(margin),
+        # The contract of the bundled model has no such key.
+        neighbour_width=float(record.get("neighbour_width", NEIGHBOUR_WIDTH)),
+    )
 
 
 def calibration_violations(calibration: Calibration | None) -> list[str]:
-    """What is wrong with it, in words."""
+    """Every violation, as text."""
     if calibration is None:
         return []
     laws = [law for groups in calibration.laws.values() for law in groups.values()]
     numbers = [n for law in laws for n in (law.floor, law.error, law.gain, law.radius)]
     numbers += [*calibration.widths.values(), calibration.neighbour_width]
-    strangers = [v for v in calibration.laws if v not in VIEWS] + [p for p in calibration.widths if p not in PARAMETERS]
+    unknown = [v for v in calibration.laws if v not in VIEWS] + [p for p in calibration.widths if p not in PARAMETERS]
     checks = [
-        (all(0 <= n < float("inf") for n in numbers), "a calibration with a number that is negative or not finite"),
-        (not strangers, f"a calibration of unknown views or parameters {strangers[:3]}"),
+        (all(0 <= n < float("inf") for n in numbers), "a negative or infinite number in the calibration"),
+        (not unknown, f"unknown views or parameters in the calibration: {unknown[:3]}"),
     ]
     return [text for holds, text in checks if not holds]

@@ -1,12 +1,11 @@
-"""What a model promises about itself: the record beside every exported network, and the model's digest.
+"""The model contract: the record beside every exported network, with all that training and service must agree on.
 
-Contract: a model is a folder that holds ``model.onnx`` and ``contract.json``; everything that has to agree between
-training and service stands in the contract, and whoever reads a contract of another preprocessing version refuses it
-instead of guessing.
+Contract: a model is a folder with ``model.onnx`` and ``contract.json``. A contract of another preprocessing version is
+refused.
 
-The network's signature, fixed for every model: inputs ``image`` (N, 1, H, W) float32 and ``view`` (N,)
-int64 (position in ``spine.landmarks.VIEWS``); outputs ``heatmaps`` (N, K, H / stride, W / stride), each
-summing to one, and ``visibility`` (N, K) logits.
+Every network has the same signature. Inputs: ``picture`` (N, 1, H, W) float32 and ``view`` (N,) int64, the position
+in ``spine.landmarks.VIEWS``. Outputs: ``heatmaps`` (N, K, H / stride, W / stride), each summing to one, and
+``visibility`` (N, K) logits.
 """
 
 import json
@@ -34,14 +33,14 @@ __all__ = [
 
 SCHEMA = "plumbline.model/1"
 PREPROCESSING_VERSION = 1
-"""Raised whenever ``inference.preprocessing`` changes what a network sees of the same image."""
+"""Goes up whenever ``inference.preprocessing`` makes another input from the same image."""
 
 SIGN_OF_COORDINATES = "columns grow to the right, rows to the feet; an integer is a pixel's centre"
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Grey values between two percentiles of the image become -1..1; beyond them they are clipped to -1.5..1.5."""
+    """Grey values between two percentiles of the image map to -1..1; values beyond are clipped to -1.5..1.5."""
 
     low_percentile: float = 1.0
     high_percentile: float = 99.0
@@ -52,21 +51,21 @@ DEFAULT_NORMALISATION = Normalisation()
 
 @dataclass(frozen=True)
 class ModelContract:
-    """Everything that has to agree between training and service.
+    """Everything that training and service must agree on.
 
     Attributes:
         landmark_set: registry key of the landmark set.
-        names: K landmark names in the order of the heat maps (the whole set, or a subset of it).
+        names: K landmark names in the order of the heat maps; the whole set or a subset.
         views: the views the network was trained for.
         input_shape: (H, W) of the network's input in pixels.
         heatmap_stride: input pixels per heat-map cell.
         normalisation: of grey values.
         letterbox: how an image is fitted into the input; ``centre``: isotropic, centred, filled with black.
-        sign_of_coordinates: direction of columns and rows, in words, for readers of the file.
+        sign_of_coordinates: direction of columns and rows, as text, for people who read the file.
         simulated_training_data: whether the training images were simulated; None for a mixed set.
-        training_note: what the model was trained on, in words.
+        training_note: what the model was trained on, as text.
         preprocessing_version: of ``inference.preprocessing``.
-        calibration: what the spread of its heat maps is worth, or None: then it gives no intervals.
+        calibration: of its heat maps; without one it gives no intervals.
     """
 
     landmark_set: str
@@ -99,8 +98,8 @@ def read_contract(folder: Path) -> ModelContract:
 
     Raises:
         EvidenceRejected: the file is missing.
-        ContractViolation: it is damaged, of another schema or preprocessing version, or contradicts itself; every
-            violation is named.
+        ContractViolation: it is damaged, contradicts itself, or has another schema or preprocessing version; it lists
+            every violation.
     """
     path = folder / CONTRACT_FILE
     if not path.is_file():
@@ -117,9 +116,9 @@ def read_contract(folder: Path) -> ModelContract:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ContractViolation(
             "CONTRACT_UNREADABLE",
-            found=f"{type(error).__name__}: {error}",
-            expected=f"a model folder with {MODEL_FILE} and {CONTRACT_FILE}",
-            remedy="name the folder of an exported model, or finish its export",
+            found=f"{CONTRACT_FILE} in {folder.name!r}: {type(error).__name__}: {error}",
+            expected="a contract as the export writes it",
+            remedy="export the model again",
         ) from error
     violations = _violations(schema, contract)
     if violations:
@@ -156,8 +155,8 @@ def _violations(schema: str, contract: ModelContract) -> list[str]:
     if known is None:
         checks.append((False, f"landmark set {contract.landmark_set!r} is not registered"))
     else:
-        strangers = [n for n in contract.names if n not in known.index]
-        checks.append((not strangers, f"names outside landmark set {known.name!r}: {strangers[:5]}"))
+        unknown = [n for n in contract.names if n not in known.index]
+        checks.append((not unknown, f"names outside landmark set {known.name!r}: {unknown[:5]}"))
     stride = max(contract.heatmap_stride, 1)
     checks.append((all(n % stride == 0 for n in contract.input_shape), f"stride {stride} does not divide the input"))
     return [text for holds, text in checks if not holds] + calibration_violations(contract.calibration)

@@ -1,14 +1,14 @@
-"""From heat maps to landmarks: the one place that says where a cell of a heat map lies.
+"""From heat maps to landmarks; the only place that defines the position of a heat-map cell.
 
 Along an axis of n cells, cell i has the normalised coordinate (2 i + 1) / n - 1 (Nibali 2018). For n = 4:
 
     cell          0      1      2      3
     coordinate  -0.75  -0.25   0.25   0.75        -1 and 1 are the image's edges, half a cell outside
 
-so a normalised coordinate c lies at input pixel (c + 1) / 2 * W - 1/2, whatever the stride. ``training.model.dsnt``
-takes both functions from here.
+A normalised coordinate c lies at input pixel (c + 1) / 2 * W - 1/2, for every stride. ``training.model.dsnt`` uses the
+same functions.
 
-Contract: heat maps come in finite and summing to one or are refused; an unseen or undecided landmark has no key.
+Contract: heat maps must be finite and sum to one. A landmark that is not visible or not decided has no key.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from inference.preprocessing import Affine
 from spine.errors import ContractViolation
 from spine.study import Points2D
-from spine.types import Floats
+from spine.types import Float, Floats
 
 VISIBILITY_THRESHOLD = 0.5
 UNDECIDED_FRACTION = 0.5
-"""A map at least this fraction as wide as a flat one has found nothing: the landmark is absent."""
+"""With a spread of at least this fraction of a flat map's spread, the landmark is undecided and absent."""
 
 _SUM_TOLERANCE = 1e-3
 
@@ -34,12 +34,12 @@ class Decoded:
     """What the network found in one image.
 
     Attributes:
-        points: landmark -> (2,) (column, row) in the image's own pixels; only what counts as seen.
+        points: landmark -> (2,) (column, row) in the image's own pixels; visible landmarks only.
         spread_px: landmark -> standard deviation of its heat map, image pixels; same keys as ``points``.
         visibility: landmark -> probability of being in the image; every landmark.
         cell_px: image pixels per heat-map cell.
         cells: landmark -> (2,) (column, row) in heat-map cells; same keys as ``points``.
-        in_blank_regions: landmarks that were dropped because nothing is drawn where they would be (``blank``).
+        in_blank_regions: landmarks that were dropped because the image is blank there (``blank_regions``).
     """
 
     points: Points2D
@@ -50,30 +50,30 @@ class Decoded:
     in_blank_regions: tuple[str, ...] = ()
 
 
-def cell_centres(count: int) -> Floats:
+def cell_centres(count: int) -> Float[Floats, " {count}"]:
     """(count,) normalised coordinates of the cells along an axis."""
     return (2.0 * np.arange(count) + 1.0) / count - 1.0
 
 
-def pixels_from_normalised(xy: Floats, shape: tuple[int, int]) -> Floats:
+def pixels_from_normalised(xy: Float[Floats, "*any 2"], shape: tuple[int, int]) -> Float[Floats, "*any 2"]:
     """(..., 2) normalised (x, y) -> (..., 2) pixels (column, row) of an (H, W) frame."""
     xy_px: Floats = (xy + 1.0) / 2.0 * np.array([shape[1], shape[0]]) - 0.5
     return xy_px
 
 
-def normalised_from_pixels(xy_px: Floats, shape: tuple[int, int]) -> Floats:
+def normalised_from_pixels(xy_px: Float[Floats, "*any 2"], shape: tuple[int, int]) -> Float[Floats, "*any 2"]:
     """(..., 2) pixels (column, row) of an (H, W) frame -> (..., 2) normalised (x, y)."""
     xy: Floats = (xy_px + 0.5) * 2.0 / np.array([shape[1], shape[0]]) - 1.0
     return xy
 
 
-def expectation(heatmaps: Floats) -> tuple[Floats, Floats]:
+def expectation(heatmaps: Float[Floats, "*any h w"]) -> tuple[Float[Floats, "*any 2"], Float[Floats, "*any 2"]]:
     """Mean and variance of (..., h, w) maps that sum to one: (..., 2) and (..., 2), normalised, (x, y)."""
     return _moments(heatmaps.sum(axis=-2), heatmaps.sum(axis=-1))
 
 
 def _moments(columns: Floats, rows: Floats) -> tuple[Floats, Floats]:
-    """The same of a map's sums over its rows, (..., w), and over its columns, (..., h)."""
+    """Mean and variance from a map's sums over its rows, (..., w), and over its columns, (..., h)."""
     marginals = columns, rows
     grids = cell_centres(columns.shape[-1]), cell_centres(rows.shape[-1])
     means = [marginal @ grid for marginal, grid in zip(marginals, grids, strict=True)]
@@ -92,7 +92,7 @@ def decode(
     affine: Affine,
     image_shape: tuple[int, int],
 ) -> Decoded:
-    """Read the landmarks of one image.
+    """Find the landmarks of one image.
 
     Args:
         heatmaps: (K, h, w), each summing to one.
@@ -107,9 +107,9 @@ def decode(
     """
     rows = _checked_rows(heatmaps, visibility, names)
     probability = 1.0 / (1.0 + np.exp(-visibility.astype(np.float64)))
-    claimed = np.flatnonzero(probability >= VISIBILITY_THRESHOLD)  # the others' maps say nothing
-    columns = np.ones(heatmaps.shape[1], dtype=np.float32) @ heatmaps  # sums over the rows, in a tenth of sum's time
-    mean, variance = _moments(columns[claimed].astype(np.float64), rows[claimed])
+    visible = np.flatnonzero(probability >= VISIBILITY_THRESHOLD)  # the other maps carry no information
+    columns = np.ones(heatmaps.shape[1], dtype=np.float32) @ heatmaps  # sums over the rows, ten times faster than sum
+    mean, variance = _moments(columns[visible].astype(np.float64), rows[visible])
     points = affine.inverse.apply(pixels_from_normalised(mean, input_shape))
     cells = pixels_from_normalised(mean, (heatmaps.shape[1], heatmaps.shape[2]))
     half = np.array([input_shape[1], input_shape[0]]) / 2.0  # normalised units -> input pixels
@@ -118,24 +118,24 @@ def decode(
     limit = np.array([image_shape[1], image_shape[0]]) - 0.5
     inside = ((points >= -0.5) & (points <= limit)).all(axis=-1)
     decided = np.flatnonzero(inside & (spread_input < UNDECIDED_FRACTION * flat))
-    seen, scale = [(names[claimed[i]], i) for i in decided], affine.scale
+    found, scale = [(names[visible[i]], i) for i in decided], affine.scale
     return Decoded(
-        points={name: points[i] for name, i in seen},
-        spread_px={name: float(spread_input[i] / scale) for name, i in seen},
+        points={name: points[i] for name, i in found},
+        spread_px={name: float(spread_input[i] / scale) for name, i in found},
         visibility=dict(zip(names, probability.tolist(), strict=True)),
         cell_px=float(input_shape[0] / heatmaps.shape[1] / scale),
-        cells={name: cells[i] for name, i in seen},
+        cells={name: cells[i] for name, i in found},
     )
 
 
 def _checked_rows(heatmaps: NDArray[np.float32], visibility: NDArray[np.float32], names: Sequence[str]) -> Floats:
-    """(K, h) sums over the columns of maps that are found sound."""
+    """(K, h) sums over the columns of valid maps."""
     violations: list[str] = []
     rows: Floats = np.empty((0, 0))
     if heatmaps.ndim != 3 or heatmaps.shape[0] != len(names) or visibility.shape != (len(names),):
         violations.append(f"maps {heatmaps.shape} and visibility {visibility.shape} for {len(names)} landmarks")
     else:
-        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is told below
+        with np.errstate(invalid="ignore", over="ignore"):  # values that are not finite are listed below
             rows = (heatmaps @ np.ones(heatmaps.shape[2], dtype=np.float32)).astype(np.float64)
         sums = rows.sum(axis=1)
         bad = [
@@ -149,6 +149,6 @@ def _checked_rows(heatmaps: NDArray[np.float32], visibility: NDArray[np.float32]
             "MODEL_OUTPUT_INVALID",
             violations,
             expected="finite heat maps that sum to one and finite visibilities",
-            remedy="the model is damaged or was exported wrongly: train or export it again",
+            remedy="the model is damaged or was exported incorrectly: train or export it again",
         )
     return rows

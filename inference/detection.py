@@ -1,21 +1,21 @@
-"""What the network finds in the images of one study, and under which names.
+"""Landmarks of one study: where they are, and under which vertebral levels.
 
-Contract: what is dropped here is named, and the view an image was given as is never changed.
+Contract: every dropped landmark is named. A view keeps the name under which its image was given.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 
 from inference.blank_regions import in_blank_regions
-from inference.decoding import Decoded, decode
+from inference.decoding import Decoded
 from inference.inputs import ImageInput
-from inference.levels import LevelEvidence, chain_votes, decided
+from inference.levels import LevelEvidence, decide_levels, level_votes
 from inference.model import Model
 from inference.preprocessing import Prepared, prepare
-from inference.view_check import Look, given_wrongly
+from inference.view_check import ViewDetection, check_views, detections_from
 from spine.errors import ContractViolation
 from spine.landmarks import VIEWS, ViewName, shifted_name
 
@@ -23,25 +23,25 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Found:
-    """What one study's images show.
+class Detection:
+    """What the model found in one study.
 
     Attributes:
-        decoded: view -> what is seen, under the level names that explain all views best.
-        levels: how sure those names are; None where too little is seen to tell.
-        given_wrongly: view -> why its image is not what it was given as.
+        decoded: view -> its landmarks, under the level names that fit all views best.
+        levels: how certain the level names are; None where too little is visible.
+        wrong_views: view -> why its image is not the view it was given as.
     """
 
     decoded: Mapping[ViewName, Decoded]
     levels: LevelEvidence | None
-    given_wrongly: Mapping[ViewName, str]
+    wrong_views: Mapping[ViewName, str]
 
 
-def find_landmarks(model: Model, views: Mapping[ViewName, ImageInput]) -> Found:
-    """Ask the model of one study.
+def detect_landmarks(model: Model, views: Mapping[ViewName, ImageInput]) -> Detection:
+    """Run the model on one study.
 
     Raises:
-        ContractViolation: no view, a view the model was not trained for, or an image that is none.
+        ContractViolation: no view, a view the model was not trained for, or an invalid image.
     """
     order: list[ViewName] = [view for view in VIEWS if view in views]
     unknown = [view for view in order if view not in model.contract.views]
@@ -52,25 +52,20 @@ def find_landmarks(model: Model, views: Mapping[ViewName, ImageInput]) -> Found:
             expected=f"one or more of {model.contract.views}, which the model was trained for",
             remedy="leave the other view out, or use a model trained for it",
         )
-    looks = _looks(model, {view: views[view] for view in order})
-    decoded = {view: _without_undrawn(look) for view, look in looks.items()}
-    votes = [chain_votes(looks[v].heatmaps, model.contract.names, seen.cells) for v, seen in decoded.items()]
-    levels = decided(votes)
+    detections = _detect_views(model, {view: views[view] for view in order})
+    decoded = {view: _without_blank_regions(detection) for view, detection in detections.items()}
+    votes = [level_votes(detections[v].heatmaps, model.contract.names, found.cells) for v, found in decoded.items()]
+    levels = decide_levels(votes)
     if levels and levels.shift:
-        decoded = {view: _renamed(seen, levels.shift) for view, seen in decoded.items()}
-    return Found(decoded, levels, given_wrongly(model, looks))
+        decoded = {view: _shifted(found, levels.shift) for view, found in decoded.items()}
+    return Detection(decoded, levels, check_views(model, detections))
 
 
-def _looks(model: Model, views: Mapping[ViewName, ImageInput]) -> dict[ViewName, Look]:
-    contract = model.contract
-    prepared = {view: _prepare(model, given) for view, given in views.items()}
-    output = model.run(np.stack([p.pixels for p in prepared.values()]), list(views))
-    looks: dict[ViewName, Look] = {}
-    for i, (view, ready) in enumerate(prepared.items()):
-        maps, shape = output.heatmaps[i], (int(views[view].image.shape[0]), int(views[view].image.shape[1]))
-        decoded = decode(maps, output.visibility[i], contract.names, contract.input_shape, ready.affine, shape)
-        looks[view] = Look(ready, shape, maps, decoded)
-    return looks
+def _detect_views(model: Model, views: Mapping[ViewName, ImageInput]) -> dict[ViewName, ViewDetection]:
+    order: Sequence[ViewName] = list(views)
+    prepared = [_prepare(model, views[view]) for view in order]
+    shapes = [(int(views[view].image.shape[0]), int(views[view].image.shape[1])) for view in order]
+    return dict(zip(order, detections_from(model, order, prepared, shapes), strict=True))
 
 
 def _prepare(model: Model, view: ImageInput) -> Prepared:
@@ -78,31 +73,39 @@ def _prepare(model: Model, view: ImageInput) -> Prepared:
     return prepare(view.image, contract.input_shape, spacing_mm=view.spacing_mm, normalisation=contract.normalisation)
 
 
-def _without_undrawn(look: Look) -> Decoded:
-    seen = look.decoded
-    if not seen.points:
-        return seen
-    at = look.prepared.affine.apply(np.stack(list(seen.points.values())))
-    lost = in_blank_regions(look.prepared.pixels[0], dict(zip(seen.points, at, strict=True)))
+def _without_blank_regions(detection: ViewDetection) -> Decoded:
+    found = detection.decoded
+    if not found.points:
+        return found
+    at = detection.prepared.affine.apply(np.stack(list(found.points.values())))
+    lost = in_blank_regions(detection.prepared.pixels[0], dict(zip(found.points, at, strict=True)))
     if not lost:
-        return seen
+        return found
 
     def kept(values: Mapping[str, T]) -> dict[str, T]:
         return {name: value for name, value in values.items() if name not in lost}
 
     return replace(
-        seen, points=kept(seen.points), spread_px=kept(seen.spread_px), cells=kept(seen.cells), in_blank_regions=lost
-    )  # fmt: skip
+        found,
+        points=kept(found.points),
+        spread_px=kept(found.spread_px),
+        cells=kept(found.cells),
+        in_blank_regions=lost,
+    )
 
 
-def _renamed(seen: Decoded, shift: int) -> Decoded:
-    """The same places under names ``shift`` levels further down."""
-    new = {name: moved for name in seen.visibility if (moved := shifted_name(name, shift)) is not None}
+def _shifted(found: Decoded, shift: int) -> Decoded:
+    """The same points under names ``shift`` levels further down."""
+    new = {name: shifted for name in found.visibility if (shifted := shifted_name(name, shift)) is not None}
 
-    def under(values: Mapping[str, T]) -> dict[str, T]:
+    def renamed(values: Mapping[str, T]) -> dict[str, T]:
         return {new[name]: value for name, value in values.items() if name in new}
 
     return replace(
-        seen, points=under(seen.points), spread_px=under(seen.spread_px), visibility=under(seen.visibility),
-        cells=under(seen.cells), in_blank_regions=tuple(new[name] for name in seen.in_blank_regions if name in new),
-    )  # fmt: skip
+        found,
+        points=renamed(found.points),
+        spread_px=renamed(found.spread_px),
+        visibility=renamed(found.visibility),
+        cells=renamed(found.cells),
+        in_blank_regions=tuple(new[name] for name in found.in_blank_regions if name in new),
+    )

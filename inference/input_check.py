@@ -1,10 +1,10 @@
-"""Images that are no whole-spine radiograph are refused, by what the network makes of them.
+"""Checks whether an image is a radiograph of a whole spine, by the landmarks that the network finds in it.
 
-A network that looks for vertebrae finds some in a chest, a pelvis, a photograph and in noise. What gives them away: too
-few vertebrae are seen (a pelvis), the lumbar ones are missing (a chest), the maps stay wide, or the vertebrae do not
-follow each other downwards (anything else).
+A landmark network also finds vertebrae in a chest, a pelvis, a photograph or noise. Four features show this: too few
+vertebrae are visible (a pelvis), no lumbar vertebra is visible (a chest), the heat maps are wide, or the vertebrae are
+not in order from head to foot (anything else).
 
-Contract: limits stand in the model's calibration; a model without them, or of a landmark set that has not every
+Contract: the limits are part of the model's calibration. A model without limits, or of a landmark set that lacks a
 vertebra, refuses nothing.
 """
 
@@ -14,23 +14,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from spine.landmarks import PLATES, VERTEBRAE
-from spine.types import Floats
+from spine.types import Float, Floats
 
-LONG_CHAIN = 12
-"""Vertebrae from which on a chain may be less orderly and less sure."""
+LONG_COLUMN = 12
+"""From this number of visible vertebrae, wider limits hold for order and map width."""
 
 _SIDES = (("_left", "_right"), ("_post", "_ant"))
 
 
 @dataclass(frozen=True)
-class Signs:
-    """What an image's landmarks look like.
+class InputFeatures:
+    """Features of the landmarks found in one image.
 
     Attributes:
-        vertebrae: how many have both plates.
+        vertebrae: number of vertebrae with both end plates.
         lowest: position of the lowest of them among T1..L5, -1 for none.
-        downwards: share of neighbouring plates of which the lower lies lower.
-        width_cells: median standard deviation of the plates' heat maps.
+        downwards: fraction of neighbouring end plates of which the lower one lies lower in the image.
+        width_cells: median standard deviation of the heat maps of end plates.
     """
 
     vertebrae: int
@@ -40,51 +40,51 @@ class Signs:
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What the signs of a whole-spine radiograph do not go beyond; attributes as in ``Signs``."""
+class InputLimits:
+    """Limits for the features of a whole-spine radiograph; attributes as in ``InputFeatures``."""
 
     vertebrae: int = 7
     lowest: int = VERTEBRAE.index("L3")
     downwards: float = 0.9
     width_cells: float = 2.2
 
-    def broken_by(self, signs: Signs) -> list[str]:
-        """Every limit that is passed, in words."""
-        lowest = VERTEBRAE[signs.lowest] if signs.lowest >= 0 else "none"
-        # Severe curves lie across and are hard to read in places, but nothing else shows so many vertebrae.
-        long = signs.vertebrae >= LONG_CHAIN
+    def violations(self, features: InputFeatures) -> list[str]:
+        """Every limit that the features violate, as text."""
+        lowest = VERTEBRAE[features.lowest] if features.lowest >= 0 else "none"
+        # Vertebrae of a severe curve lie across the image and some are hard to see, but only a spine shows so many.
+        long = features.vertebrae >= LONG_COLUMN
         downwards, width = (
             (self.downwards - 0.1, self.width_cells * 1.2) if long else (self.downwards, self.width_cells)
         )
         checks = [
             (
-                signs.vertebrae >= self.vertebrae,
-                f"{signs.vertebrae} vertebrae seen, at least {self.vertebrae} expected",
+                features.vertebrae >= self.vertebrae,
+                f"{features.vertebrae} vertebrae seen, at least {self.vertebrae} expected",
             ),
-            (signs.lowest >= self.lowest, f"no lumbar spine: the lowest vertebra seen is {lowest}"),
-            (signs.downwards >= downwards, "what looks like vertebrae does not follow from head to foot"),
-            (signs.width_cells <= width, "nothing in it is told apart as a vertebra"),
+            (features.lowest >= self.lowest, f"no lumbar spine: the lowest vertebra seen is {lowest}"),
+            (features.downwards >= downwards, "the vertebrae seen are not in order from head to foot"),
+            (features.width_cells <= width, "no vertebra is clearly visible"),
         ]
         return [text for holds, text in checks if not holds]
 
 
-def knows_every_vertebra(names: Sequence[str]) -> bool:
-    """Whether a model with these landmarks could see every plate of T1..L5."""
+def covers_every_vertebra(names: Sequence[str]) -> bool:
+    """Whether these landmarks include every end plate of T1..L5."""
     known = set(names)
     return all(plate in known or any({f"{plate}{s}" for s in side} <= known for side in _SIDES) for plate in PLATES)
 
 
-def signs_of(points: Mapping[str, Floats], spread_cells: Mapping[str, float]) -> Signs:
-    """The signs of one image.
+def features_of(points: Mapping[str, Float[Floats, " 2"]], spread_cells: Mapping[str, float]) -> InputFeatures:
+    """The features of one image.
 
     Args:
-        points: landmark -> (2,) (column, row), of what is seen.
+        points: landmark -> (2,) (column, row), visible landmarks only.
         spread_cells: landmark -> standard deviation of its map.
     """
     plates = {plate: found for plate in PLATES if (found := _plate(plate, points, spread_cells)) is not None}
     whole = [i for i, v in enumerate(VERTEBRAE) if f"{v}_sup" in plates and f"{v}_inf" in plates]
     rows = np.array([row for row, _ in plates.values()])
-    return Signs(
+    return InputFeatures(
         vertebrae=len(whole),
         lowest=whole[-1] if whole else -1,
         downwards=float((np.diff(rows) > 0).mean()) if len(rows) > 1 else 0.0,
@@ -93,7 +93,7 @@ def signs_of(points: Mapping[str, Floats], spread_cells: Mapping[str, float]) ->
 
 
 def _plate(plate: str, points: Mapping[str, Floats], spread: Mapping[str, float]) -> tuple[float, float] | None:
-    """(row, width) of a plate: of its centre, or of the middle of two margins."""
+    """(row, width) of an end plate: of its centre, or the mean of its two margins."""
     if plate in points:
         return float(points[plate][1]), spread[plate]
     for start, end in ((f"{plate}{a}", f"{plate}{b}") for a, b in _SIDES):
@@ -102,17 +102,17 @@ def _plate(plate: str, points: Mapping[str, Floats], spread: Mapping[str, float]
     return None
 
 
-def limits_for(signs: Sequence[Signs], refused_share: float = 0.02) -> Limits:
-    """The usual limits, widened as far as it takes to refuse hardly any of these images of spines."""
-    usual = Limits()
-    if not signs:
+def limits_from(features: Sequence[InputFeatures], refused_share: float = 0.02) -> InputLimits:
+    """The default limits, widened until they refuse at most ``refused_share`` of these images of spines."""
+    usual = InputLimits()
+    if not features:
         return usual
     least = {
-        name: float(np.quantile([getattr(s, name) for s in signs], refused_share, method="lower"))
+        name: float(np.quantile([getattr(f, name) for f in features], refused_share, method="lower"))
         for name in ("vertebrae", "lowest", "downwards")
     }
-    widths = [min(s.width_cells, 1e3) for s in signs]
-    return Limits(
+    widths = [min(f.width_cells, 1e3) for f in features]
+    return InputLimits(
         vertebrae=int(min(usual.vertebrae, least["vertebrae"])),
         lowest=int(min(usual.lowest, least["lowest"])),
         downwards=min(usual.downwards, least["downwards"]),

@@ -1,13 +1,13 @@
-"""Which vertebra is which, decided over the whole chain.
+"""Which vertebra is which: a decision over the whole vertebral column.
 
-Every landmark votes for itself: a map of T9's upper plate, one of T10's. That the whole chain is called one level too
-high or too low is a question the votes answer together: how much of T10's map lies where T9 was found, of T11's where
-T10 was, and so on. Three hypotheses are compared, one level up, as it is, one level down, by the mean over all
-landmarks of vertebrae (in both views: they show one patient) of the logarithm of the share of the map that lies where
-the landmark would be. A chain that another hypothesis explains clearly better is renamed; where the next best is
-hardly worse, the levels are uncertain by one.
+A network has one heat map per landmark, for example one for the upper plate of T9 and one for that of T10. It may name
+the whole column one level too high or too low. All maps together show this: the map of T10 then has a part of its mass
+where T9 was found, the map of T11 where T10 was found, and so on. Three hypotheses are compared: one level up, as
+found, one level down. The score of a hypothesis is the mean, over all landmarks of vertebrae in all views, of the
+logarithm of the share of a map's mass at the place that the hypothesis gives it. If another hypothesis scores clearly
+better, the column is renamed. If the second best scores nearly as well, the levels are uncertain by one.
 
-Contract: all vertebrae move together; points of no vertebra keep their names.
+Contract: all vertebrae shift together. Landmarks of no vertebra keep their names.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,45 +17,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spine.landmarks import VERTEBRAE, level_of, shifted_name
-from spine.types import Floats
+from spine.types import Float, Floats
 
 SHIFTS = (0, -1, 1)
 """Levels by which the names may be off; the first wins a tie."""
 
-CLEARLY = 0.5
-"""By how much another naming has to be better than the network's own before it is believed."""
+MIN_ADVANTAGE = 0.5
+"""A shift must score better than the names as found by at least this."""
 
 _AROUND = np.arange(-1, 2)
-"""Cells, each way, that count as where a landmark is."""
+"""A landmark's place is its cell and the neighbouring cells: this far each way."""
 
-_LEAST_SHARE = 1e-6
-_LEAST_VOTES = 6
+_MIN_SHARE = 1e-6
+_MIN_VOTES = 6
 
 
 @dataclass(frozen=True)
 class LevelEvidence:
-    """What the maps of one study say.
+    """The decision for one study.
 
     Attributes:
-        shift: levels by which the names have to be moved down.
-        margin: how much better (mean logarithm per landmark) that is than the next best hypothesis; more is surer, and
-            less than nothing says that another is a little better.
+        shift: levels by which the names have to be shifted down.
+        margin: score of the chosen hypothesis minus that of the best other one. A larger margin is more certain; below
+            zero the other one scores a little better.
     """
 
     shift: int
     margin: float
 
 
-def chain_votes(heatmaps: NDArray[np.float32], names: Sequence[str], cells: Mapping[str, Floats]) -> Floats:
-    """(3, N) logarithms of the share of a map that lies around each found landmark, by each of ``SHIFTS``.
+def level_votes(
+    heatmaps: Float[NDArray[np.float32], "K h w"],
+    names: Sequence[str],
+    cells: Mapping[str, Float[Floats, " 2"]],
+) -> Float[Floats, "3 N"]:
+    """(3, N) logarithms of the share of a map's mass at each found landmark, for each of ``SHIFTS``.
 
     Args:
         heatmaps: (K, h, w) of one view, each summing to one.
         names: the K landmarks.
-        cells: landmark -> (2,) (column, row) in cells, of what was found.
+        cells: landmark -> (2,) (column, row) in cells, for the landmarks found.
 
     Returns:
-        Of the N found landmarks of vertebrae; NaN where a hypothesis has no map for one.
+        Logarithms for the N found landmarks of vertebrae; NaN where a hypothesis has no map for one.
     """
     at = {name: k for k, name in enumerate(names)}
     voters = [name for name in cells if level_of(name) in VERTEBRAE]
@@ -66,17 +70,17 @@ def chain_votes(heatmaps: NDArray[np.float32], names: Sequence[str], cells: Mapp
     columns = np.clip(centre[:, 0, None, None] + _AROUND[None, None, :], 0, heatmaps.shape[2] - 1)
     rows = np.clip(centre[:, 1, None, None] + _AROUND[None, :, None], 0, heatmaps.shape[1] - 1)
     share = heatmaps[maps[..., None, None], rows, columns].sum(axis=(-2, -1), dtype=np.float64)
-    return np.where(maps >= 0, np.log(share + _LEAST_SHARE), np.nan)
+    return np.where(maps >= 0, np.log(share + _MIN_SHARE), np.nan)
 
 
-def decided(votes: Sequence[Floats]) -> LevelEvidence | None:
-    """The verdict of the ``chain_votes`` of all views; None with too few landmarks to tell."""
+def decide_levels(votes: Sequence[Float[Floats, "3 _"]]) -> LevelEvidence | None:
+    """The decision from the ``level_votes`` of all views; None with too few landmarks."""
     every = np.concatenate(list(votes), axis=1) if votes else np.empty((len(SHIFTS), 0))
     counts = np.isfinite(every).sum(axis=1)
-    if counts.min() < _LEAST_VOTES:
+    if counts.min() < _MIN_VOTES:
         return None
     means = np.nansum(every, axis=1) / counts
     best = int(np.argmax(means))
-    if means[best] - means[0] < CLEARLY:
+    if means[best] - means[0] < MIN_ADVANTAGE:
         best = 0
     return LevelEvidence(SHIFTS[best], float(means[best] - np.delete(means, best).max()))

@@ -1,27 +1,25 @@
-"""From radiographs to parameters: the whole of what ships, in one call.
+"""From radiographs to a prediction: landmarks, parameters and intervals of one study.
 
-Contract: two views that both have their place in the scanner are measured in the planes of the triangulated 3D points;
-otherwise every view is measured in its own plane. Which of the two happened is visible in ``Prediction.points_3d``;
-nothing else is guessed.
+Contract: two views with geometry in the scanner are measured in the planes of the triangulated 3D points. Otherwise
+each view is measured in its own plane, and ``Prediction.points_3d`` is empty.
 """
 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
-from inference.blank_regions import hole_of, without_curves
+from inference.blank_regions import hidden_vertebrae, without_curves
 from inference.calibration import Calibration
 from inference.decoding import Decoded
-from inference.detection import Found, find_landmarks
-from inference.input_check import signs_of
-from inference.inputs import ImageInput
+from inference.detection import Detection, detect_landmarks
+from inference.input_check import features_of
+from inference.inputs import ImageInput, Placed
 from inference.levels import LevelEvidence
 from inference.model import Model
-from inference.vertebral_column import lean_of, turned
+from inference.vertebral_column import lean_notes, lean_of
 from spine.dataset import Example, load_example_image
 from spine.landmarks import VIEWS, ViewName
 from spine.measurement.fusion import NEIGHBOUR_WIDTH
@@ -31,50 +29,52 @@ from spine.measurement.planes import PLANE_OF_VIEW, PlanePoints, planes_from_poi
 from spine.measurement.registry import PARAMETERS, Measured, Plane
 from spine.prediction import Prediction
 from spine.scanner import ViewGeometry, triangulate
-from spine.study import CalibrationType, Points2D
-from spine.types import Floats, Progress
+from spine.study import Points2D
+from spine.types import Float, Floats, Progress
 
 MAX_Z_DISAGREEMENT_MM = 20.0
-"""Both views see the same height. A landmark whose two heights differ by more was taken for a neighbouring
-level (about 25 mm) in one of them, so its 3D point would be wrong by half of that: it is absent instead."""
+"""Both views show a landmark at the same height. With a larger difference, one view has the landmark at a neighbouring
+level (about 25 mm away) and its 3D point would be wrong by half of that, so it is absent."""
 
-REFUSED = "not taken for a radiograph of a whole spine"
+REFUSED = "not accepted as a radiograph of a whole spine"
+
+PerView = Mapping[ViewName, Mapping[str, float]]
 
 
 def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: str = "") -> Prediction:
-    """Find the landmarks of one study and measure every parameter they yield.
+    """Find the landmarks of one study and measure every parameter that they define.
 
     Args:
         model: from ``inference.model.load_model``.
         views: one or both views.
-        study_id: goes into the result.
+        study_id: copied into the prediction.
 
     Raises:
-        ContractViolation: no view, a view the model was not trained for, or an image that is none.
+        ContractViolation: no view, a view the model was not trained for, or an invalid image.
     """
     began = time.perf_counter()
-    found = find_landmarks(model, views)
-    decoded, refused = _without_refused(found, model)
-    in_blank_regions = {view: seen.in_blank_regions for view, seen in decoded.items() if seen.in_blank_regions}
+    detection = detect_landmarks(model, views)
+    decoded, refused = _without_refused(detection, model)
     points = {view: found.points for view, found in decoded.items()}
     points_3d = _points_3d(points, views)
     calibration = model.contract.calibration
     spreads = {view: {n: s / d.cell_px for n, s in d.spread_px.items()} for view, d in decoded.items()}
     sigma_px, radius_px = uncertainty_px(calibration, spreads, {view: d.cell_px for view, d in decoded.items()})
     width = calibration.neighbour_width if calibration else NEIGHBOUR_WIDTH
-    parameters = _tell_undrawn(parameters_of(points, points_3d, views, sigma_px, width), decoded, points_3d is not None)
-    parameters = _tell_refusal(parameters, refused)
+    parameters = parameters_of(points, points_3d, views, sigma_px, width)
+    parameters = _explain_blank_regions(parameters, decoded, in_3d=points_3d is not None)
+    parameters = _explain_refusals(parameters, refused)
     return Prediction(
         study_id=study_id,
         points=points,
         spread_px={view: found.spread_px for view, found in decoded.items()},
         cell_px={view: found.cell_px for view, found in decoded.items()},
         radius_px=radius_px,
-        level_margin=found.levels.margin if found.levels else None,
-        levels_uncertain=_uncertain(found.levels, calibration),
-        height_mismatches=() if points_3d is None else _at_other_heights(points, points_3d),
+        level_margin=detection.levels.margin if detection.levels else None,
+        levels_uncertain=_uncertain(detection.levels, calibration),
+        height_mismatches=() if points_3d is None else _height_mismatches(points, points_3d),
         refused=refused,
-        in_blank_regions=in_blank_regions,
+        in_blank_regions={view: d.in_blank_regions for view, d in decoded.items() if d.in_blank_regions},
         notes=_notes(points, views),
         points_3d=points_3d or {},
         parameters=calibration.with_intervals(parameters) if calibration else parameters,
@@ -85,11 +85,11 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
 def predict_examples(
     model: Model, dataset_folder: Path, examples: Sequence[Example], progress: Progress | None = None
 ) -> list[Prediction]:
-    """Measure examples of a data set, in their order; views the model does not know are left out.
+    """Measure examples of a data set, in their order; views that the model was not trained for are left out.
 
     Args:
         model: from ``load_model``.
-        dataset_folder: where the manifest's image paths start.
+        dataset_folder: the manifest's image paths are relative to it.
         examples: for example ``manifest.in_split("test")``.
         progress: called with (done, total).
     """
@@ -111,45 +111,46 @@ def _uncertain(levels: LevelEvidence | None, calibration: Calibration | None) ->
     return levels is not None and least is not None and levels.margin <= least
 
 
-def _without_refused(found: Found, model: Model) -> tuple[dict[ViewName, Decoded], dict[ViewName, str]]:
-    """What was found, without anything in images that are no whole-spine radiograph, and why those are none."""
+def _without_refused(detection: Detection, model: Model) -> tuple[dict[ViewName, Decoded], dict[ViewName, str]]:
+    """The landmarks, none for a view that is refused, and view -> reason of the refusal."""
     limits = model.contract.calibration.limits if model.contract.calibration else None
-    kept, refused = dict(found.decoded), {}
-    for view, seen in found.decoded.items():
-        spread = {name: value / seen.cell_px for name, value in seen.spread_px.items()}
-        broken = [found.given_wrongly[view]] if view in found.given_wrongly else []
-        if limits and not broken:
-            broken = limits.broken_by(signs_of(seen.points, spread))
-        if broken:
-            refused[view] = "; ".join(broken)
-            kept[view] = replace(seen, points={}, spread_px={}, in_blank_regions=())
+    kept, refused = dict(detection.decoded), {}
+    for view, found in detection.decoded.items():
+        spread = {name: value / found.cell_px for name, value in found.spread_px.items()}
+        reasons = [detection.wrong_views[view]] if view in detection.wrong_views else []
+        if limits and not reasons:
+            reasons = limits.violations(features_of(found.points, spread))
+        if reasons:
+            refused[view] = "; ".join(reasons)
+            kept[view] = replace(found, points={}, spread_px={}, in_blank_regions=())
     return kept, refused
 
 
-def _tell_undrawn(
-    parameters: Mapping[str, Measured], decoded: Mapping[ViewName, Decoded], in_space: bool
+def _explain_blank_regions(
+    parameters: Mapping[str, Measured], decoded: Mapping[ViewName, Decoded], *, in_3d: bool
 ) -> dict[str, Measured]:
-    """Tell of what is absent for want of landmarks which of them lie where nothing is drawn, and hide hidden curves."""
-    told = dict(parameters)
-    for view, seen in decoded.items():
-        if not seen.in_blank_regions:
+    """Add blank regions to the reasons of absence, and drop curves with hidden vertebrae."""
+    explained = dict(parameters)
+    for view, found in decoded.items():
+        lost = found.in_blank_regions
+        if not lost:
             continue
-        where = f"nothing is drawn there in the {view} image"
-        of_view = {n for n in told if in_space or PARAMETERS[n].plane == PLANE_OF_VIEW[view]}
-        told |= {n: _with(told[n], seen.in_blank_regions, where, "LANDMARKS_IN_BLANK_REGION") for n in of_view}
-        if view == "frontal" or in_space:
-            told = without_curves(told, hole_of(seen.in_blank_regions, list(seen.points)))
-    return {name: told[name] for name in parameters}
+        why = f"the {view} image is blank there"
+        affected = {n for n in explained if in_3d or PARAMETERS[n].plane == PLANE_OF_VIEW[view]}
+        explained |= {n: _explained(explained[n], lost, why, "LANDMARKS_IN_BLANK_REGION") for n in affected}
+        if view == "frontal" or in_3d:
+            explained = without_curves(explained, hidden_vertebrae(lost, list(found.points)))
+    return {name: explained[name] for name in parameters}
 
 
 def _notes(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, ImageInput]) -> tuple[str, ...]:
-    """What to tell of images that are measured all the same."""
+    """Warnings about images that are measured all the same."""
     leans = {view: lean_of(found, views[view].spacing_mm) for view, found in points.items()}
-    return tuple(note for view, lean in leans.items() for note in turned(lean, view))
+    return tuple(note for view, lean in leans.items() for note in lean_notes(lean, view))
 
 
-def _tell_refusal(parameters: Mapping[str, Measured], refused: Mapping[ViewName, str]) -> dict[str, Measured]:
-    """Give a refused image as the reason of absence for what only it could have shown."""
+def _explain_refusals(parameters: Mapping[str, Measured], refused: Mapping[ViewName, str]) -> dict[str, Measured]:
+    """State a refused image as the reason where its plane's parameters are absent."""
     reasons = {PLANE_OF_VIEW[view]: f"{REFUSED} ({view}): {why}" for view, why in refused.items()}
     return {
         name: replace(m, absent_reason=reasons[PARAMETERS[name].plane], absent_code="VIEW_REFUSED")
@@ -159,13 +160,10 @@ def _tell_refusal(parameters: Mapping[str, Measured], refused: Mapping[ViewName,
     }
 
 
-PerView = Mapping[ViewName, Mapping[str, float]]
-
-
 def uncertainty_px(
     calibration: Calibration | None, spread_cells: PerView, cell_px: Mapping[ViewName, float]
 ) -> tuple[PerView, PerView]:
-    """View -> landmark -> standard deviation of a coordinate, and radius that holds it nine times in ten; pixels."""
+    """View -> landmark -> standard deviation of a coordinate, and -> radius of the 90 % region; pixels."""
     if calibration is None:
         return {}, {}
     sigma, radius = {}, {}
@@ -177,8 +175,8 @@ def uncertainty_px(
     return sigma, radius
 
 
-def _points_3d(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, ImageInput]) -> dict[str, Floats] | None:
-    """LPS mm of the landmarks seen at the same height in both views; None where the study is not 3D."""
+def _points_3d(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, Placed]) -> dict[str, Floats] | None:
+    """LPS mm of the landmarks found at the same height in both views; None where the study is not 3D."""
     geometries = [views[view].geometry for view in VIEWS if points.get(view)]
     if len(geometries) != len(VIEWS):
         return None
@@ -195,41 +193,25 @@ def _points_3d(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, Ima
         lateral,
     )
     agrees = np.abs(found.dz_mm) <= MAX_Z_DISAGREEMENT_MM
-    seen_twice = {name: found.xyz_mm[i] for i, name in enumerate(names) if agrees[i]}
+    in_both = {name: found.xyz_mm[i] for i, name in enumerate(names) if agrees[i]}
     geometry: dict[ViewName, ViewGeometry] = {"frontal": frontal, "lateral": lateral}
-    return {**margins_in_space(seen_twice, points, geometry), **seen_twice}
-
-
-class Placed(Protocol):
-    """What is known of where an image was taken, beside its pixels."""
-
-    @property
-    def spacing_mm(self) -> tuple[float, float] | None:
-        """(row, column) mm, or None."""
-
-    @property
-    def calibration(self) -> CalibrationType:
-        """Source of the spacing."""
-
-    @property
-    def geometry(self) -> ViewGeometry | None:
-        """Place in the scanner, or None."""
+    return {**margins_in_space(in_both, points, geometry), **in_both}
 
 
 def parameters_of(
-    points: Mapping[ViewName, Points2D],
-    points_3d: Mapping[str, Floats] | None,
+    points: Mapping[ViewName, Mapping[str, Float[Floats, " 2"]]],
+    points_3d: Mapping[str, Float[Floats, " 3"]] | None,
     views: Mapping[ViewName, Placed],
     sigma_px: PerView,
     neighbour_width: float = NEIGHBOUR_WIDTH,
 ) -> dict[str, Measured]:
-    """Measure landmarks, in 3D where ``points_3d`` are known.
+    """Measure landmarks, in 3D if ``points_3d`` is given.
 
     Args:
         points: view -> landmark -> (2,) pixels.
         points_3d: landmark -> (3,) LPS mm, or None.
-        views: where each image was taken.
-        sigma_px: view -> landmark -> standard deviation of a coordinate; empty where nothing is known.
+        views: calibration of each image.
+        sigma_px: view -> landmark -> standard deviation of a coordinate; empty without a calibration.
         neighbour_width: see ``spine.measurement.fusion``.
     """
     planes: dict[Plane, PlanePoints] = {}
@@ -244,24 +226,20 @@ def parameters_of(
         if (geometry := views[view].geometry) is not None
     }
     planes = planes_from_points_3d(points_3d, sigma_mm)
-    return _tell_disagreement(measure(_with_width(planes, neighbour_width)), points, points_3d)
+    dropped = _height_mismatches(points, points_3d)
+    why = "seen in both views, but at different heights"
+    return {
+        name: _explained(m, dropped, why, "LANDMARK_HEIGHTS_DIFFER")
+        for name, m in measure(_with_width(planes, neighbour_width)).items()
+    }
 
 
 def _with_width(planes: Mapping[Plane, PlanePoints], width: float) -> dict[Plane, PlanePoints]:
     return {plane: replace(points, neighbour_width=width) for plane, points in planes.items()}
 
 
-def _tell_disagreement(
-    parameters: Mapping[str, Measured], points: Mapping[ViewName, Points2D], points_3d: Mapping[str, Floats]
-) -> dict[str, Measured]:
-    """Tell of what is absent for want of landmarks which of them both views saw, but at different heights."""
-    dropped = _at_other_heights(points, points_3d)
-    why = "seen in both views, but at different heights"
-    return {name: _with(m, dropped, why, "LANDMARK_HEIGHTS_DIFFER") for name, m in parameters.items()}
-
-
-def _with(measured: Measured, dropped: Sequence[str], why: str, code: str) -> Measured:
-    """Tell in the reason of absence why those landmarks that it names were dropped."""
+def _explained(measured: Measured, dropped: Sequence[str], why: str, code: str) -> Measured:
+    """Add to the reason of absence why the landmarks named in it were dropped."""
     involved = [name for name in dropped if name in (measured.absent_reason or "")]
     if not involved:
         return measured
@@ -269,8 +247,8 @@ def _with(measured: Measured, dropped: Sequence[str], why: str, code: str) -> Me
     return replace(measured, absent_reason=reason, absent_code=code)
 
 
-def _at_other_heights(points: Mapping[ViewName, Points2D], points_3d: Mapping[str, Floats]) -> tuple[str, ...]:
-    """Landmarks that both views see and that are not in space."""
+def _height_mismatches(points: Mapping[ViewName, Points2D], points_3d: Mapping[str, Floats]) -> tuple[str, ...]:
+    """Landmarks found in both views that have no 3D point."""
     if any(view not in points for view in VIEWS):
         return ()
     return tuple(sorted((set(points["frontal"]) & set(points["lateral"])) - set(points_3d)))

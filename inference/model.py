@@ -1,7 +1,7 @@
-"""A model ready to be asked: the network in onnxruntime, with its contract and digest.
+"""A loaded model: the network in onnxruntime, with its contract and digest.
 
-Contract: nothing is executed but an ONNX graph (no pickle, no torch); a folder that is not a whole model of this
-version is refused with a reason; what is measured with a model can name the model by ``digest``.
+Contract: only an ONNX graph is executed, never a pickle. An incomplete model folder, or one of another version, is
+refused with a reason. The ``digest`` identifies the model in every result.
 """
 
 from collections.abc import Sequence
@@ -15,17 +15,20 @@ from numpy.typing import NDArray
 from inference.contract import MODEL_FILE, ModelContract, model_digest, read_contract
 from spine.errors import ContractViolation, EvidenceRejected
 from spine.landmarks import VIEWS, ViewName
+from spine.types import Float
 
-INPUTS = ("image", "view")
+INPUTS = ("picture", "view")
 OUTPUTS = ("heatmaps", "visibility")
+"""Names in the ONNX graph. The bundled model has ``picture``; another name would change its bytes, and its evaluation
+record states their digest."""
 
 
 @dataclass(frozen=True)
 class NetworkOutput:
-    """What the network says of N images: ``heatmaps`` (N, K, h, w) and ``visibility`` (N, K) logits, float32."""
+    """Output of the network for N images; ``visibility`` holds logits."""
 
-    heatmaps: NDArray[np.float32]
-    visibility: NDArray[np.float32]
+    heatmaps: Float[NDArray[np.float32], "N K h w"]
+    visibility: Float[NDArray[np.float32], "N K"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Model:
     """A loaded model.
 
     Attributes:
-        contract: what it promises.
+        contract: its model contract.
         digest: SHA-256 over its two files.
         session: the onnxruntime session.
     """
@@ -50,7 +53,7 @@ class Model:
             views: the view of each image.
 
         Raises:
-            ContractViolation: a shape or view the contract does not know.
+            ContractViolation: a shape or view that the contract does not allow.
         """
         expected = (len(views), 1, *self.contract.input_shape)
         unknown = [v for v in views if v not in self.contract.views]
@@ -58,11 +61,11 @@ class Model:
             raise ContractViolation(
                 "MODEL_INPUT_INVALID",
                 found=f"pixels {pixels.shape}, views {tuple(views)}",
-                expected=f"pixels {expected}, views out of {self.contract.views}",
+                expected=f"pixels {expected}, views from {self.contract.views}",
                 remedy="prepare images with inference.preprocessing and this model's contract",
             )
         index = np.array([VIEWS.index(v) for v in views], dtype=np.int64)
-        heatmaps, visibility = self.session.run(list(OUTPUTS), {"image": pixels, "view": index})
+        heatmaps, visibility = self.session.run(list(OUTPUTS), dict(zip(INPUTS, (pixels, index), strict=True)))
         return NetworkOutput(heatmaps, visibility)
 
 
@@ -71,23 +74,23 @@ def load_model(folder: Path, *, expected_digest: str | None = None) -> Model:
 
     Args:
         folder: holds ``model.onnx`` and ``contract.json``.
-        expected_digest: the digest that was approved; a model swapped afterwards is refused.
+        expected_digest: the approved digest; a model with another one is refused.
 
     Raises:
         EvidenceRejected: the folder is incomplete or altered.
-        ContractViolation: its graph is no ONNX graph, or not of the contract's signature.
+        ContractViolation: its graph is not an ONNX graph, or its signature differs from the contract.
     """
     contract = read_contract(folder)
     digest = model_digest(folder)
     if expected_digest is not None and digest != expected_digest:
-        raise altered(digest, expected_digest, "as approved")
+        raise altered_model(digest, expected_digest, "as approved")
     session = _open_session(folder / MODEL_FILE)
     _check_signature(session, contract)
     return Model(contract, digest, session)
 
 
-def altered(found: str, expected: str, why: str) -> EvidenceRejected:
-    """The refusal of bytes with another digest than they must have; ``why`` says who says so."""
+def altered_model(found: str, expected: str, why: str) -> EvidenceRejected:
+    """The error for a model with the wrong digest; ``why`` names the source of the expected one."""
     return EvidenceRejected(
         "MODEL_ALTERED",
         found=f"a model of digest {found[:12]}",
@@ -103,7 +106,7 @@ def _open_session(path: Path) -> Any:
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    # onnxruntime raises one class per status code, all below RuntimeError or Exception without a common public base.
+    # onnxruntime raises one class per status code, without a common public base.
     except Exception as error:
         raise ContractViolation(
             "MODEL_UNREADABLE",
@@ -120,13 +123,13 @@ def _check_signature(session: Any, contract: ModelContract) -> None:
     violations += [f"no output {n!r}" for n in OUTPUTS if n not in outputs]
     if not violations:
         wanted = {
-            "image": (inputs, [1, *contract.input_shape]),
+            INPUTS[0]: (inputs, [1, *contract.input_shape]),
             "heatmaps": (outputs, [len(contract.names), *contract.heatmap_shape]),
             "visibility": (outputs, [len(contract.names)]),
         }
         for name, (found, shape) in wanted.items():
             if found[name][1:] != shape:
-                violations.append(f"{name} has shape {found[name]}, the contract says (N, {shape})")
+                violations.append(f"{name} has shape {found[name]}, the contract expects (N, {shape})")
     if violations:
         raise ContractViolation.gathered(
             "MODEL_SIGNATURE",

@@ -1,8 +1,8 @@
-"""A model folder that somebody names by hand: its bytes are those that its own record states, or are refused.
+"""A model folder that a user names: its bytes must match the records beside it.
 
-Contract: every digest that is stated must be that of the bytes; a folder that states none is opened, and whoever
-opened it can tell. A record finds what was edited, copied by half or cut short; against somebody who edits the record
-too only a promotion helps, whose digest lies elsewhere.
+Contract: every digest that a record states must be that of the bytes. A folder without a record is opened, and
+``recorded_digests`` shows that there is none. A record detects files that were edited, half copied or cut short. It
+does not protect against somebody who edits the record too; the digest of a promoted model lies elsewhere.
 """
 
 import json
@@ -10,46 +10,46 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from inference.contract import model_digest
-from inference.model import Model, altered, load_model
+from inference.model import Model, altered_model, load_model
 from spine.errors import EvidenceRejected
 
 RECORDS = ("candidate.json", "release.json")
-"""What may stand beside a model and name it under ``model_digest``: of a finished fit, of the model in the box."""
+"""Records that state the ``model_digest`` of the model beside them: of a finished fit, and of the bundled model."""
 
 
-def stated_digests(folder: Path) -> Mapping[str, str]:
-    """Record -> the digest that it states for the model in ``folder``; empty where nothing vouches for it.
+def recorded_digests(folder: Path) -> Mapping[str, str]:
+    """Record -> the digest that it states for the model in ``folder``; empty without a record.
 
     Raises:
-        EvidenceRejected: ``MODEL_RECORD_UNREADABLE``, a record is there but says nothing that can be read.
+        EvidenceRejected: ``MODEL_RECORD_UNREADABLE``, a record is unreadable or has no digest.
     """
-    stated = {name: _digest_in(folder / name) for name in RECORDS if (folder / name).is_file()}
-    return {name: digest for name, digest in stated.items() if digest is not None}
+    recorded = {name: _digest_in(folder / name) for name in RECORDS if (folder / name).is_file()}
+    return {name: digest for name, digest in recorded.items() if digest is not None}
 
 
-def open_named(folder: Path) -> Model:
-    """The model in ``folder``, if it is what its records state.
+def open_model_folder(folder: Path) -> Model:
+    """Load the model in ``folder`` if it matches its records.
 
     Raises:
         EvidenceRejected: ``MODEL_ALTERED``, ``MODEL_INCOMPLETE``, ``MODEL_RECORD_UNREADABLE``.
         ContractViolation: see ``load_model``.
     """
-    stated = stated_digests(folder)
+    recorded = recorded_digests(folder)
     found = model_digest(folder)
-    for name, digest in stated.items():
+    for name, digest in recorded.items():
         if digest != found:
-            raise altered(found, digest, f"as {name} beside it states")
+            raise altered_model(found, digest, f"as {name} beside it states")
     return load_model(folder, expected_digest=found)
 
 
 def _digest_in(record: Path) -> str | None:
-    """None where the record was written before there was a model (``model_digest`` null)."""
+    """None where the record was written before the export (``model_digest`` null)."""
     try:
         digest = json.loads(record.read_text())["model_digest"]
     except (ValueError, KeyError, TypeError) as error:
         raise EvidenceRejected(
             "MODEL_RECORD_UNREADABLE",
-            found=f"{record.name} of which no model_digest can be read ({type(error).__name__})",
+            found=f"{record.name} without a readable model_digest ({type(error).__name__})",
             expected="the record as it was written beside the model",
             remedy="fetch the whole folder again; do not use this one",
         ) from error

@@ -1,8 +1,8 @@
-"""From an image to what the network sees: one affine, one warp, one grey scale.
+"""From an image to the input of a network: one affine, one warp, one normalisation of grey values.
 
-Contract: numpy alone, scipy where it is; pixels are (column, row) with an integer at a pixel's centre, in the image
-as in the input; the affine that comes back is exactly the one the pixels went through, so points travel both ways
-without loss.
+Contract: pixels are (column, row) with integers at pixel centres, in the image and in the input. The returned affine
+is exactly the one applied to the pixels, so points map both ways without loss. Only numpy is required; scipy is used
+where it is installed.
 """
 
 from dataclasses import dataclass
@@ -13,28 +13,27 @@ from numpy.typing import NDArray
 
 from inference.contract import DEFAULT_NORMALISATION, Normalisation
 from spine.errors import ContractViolation
-from spine.types import Floats
-
-Bools = NDArray[np.bool_]
+from spine.types import Float, Floats
 
 GREY_LIMIT = 1.5
-"""Normalised grey values are clipped to +-this."""
+"""Normalised grey values are clipped to this range, plus and minus."""
 
 PERCENTILE_SAMPLES = 16384
+"""About this many pixels, on a regular grid, are enough for the percentiles."""
 
 
 @dataclass(frozen=True)
 class Affine:
-    """A map between two pixel frames: ``(column, row, 1)`` goes through a (3, 3) matrix, last row 0 0 1."""
+    """A map between two pixel frames: a matrix for ``(column, row, 1)``, with last row 0 0 1."""
 
-    matrix: Floats
+    matrix: Float[Floats, "3 3"]
 
     @classmethod
     def identity(cls) -> "Affine":
-        """The map that moves nothing."""
+        """The identity map."""
         return cls(np.eye(3))
 
-    def apply(self, xy_px: Floats) -> Floats:
+    def apply(self, xy_px: Float[Floats, "*any 2"]) -> Float[Floats, "*any 2"]:
         """(..., 2) pixels of the first frame -> (..., 2) pixels of the second."""
         return xy_px @ self.matrix[:2, :2].T + self.matrix[:2, 2]
 
@@ -44,25 +43,25 @@ class Affine:
 
     @cached_property
     def inverse(self) -> "Affine":
-        """The map back."""
+        """The inverse map."""
         return Affine(np.asarray(np.linalg.inv(self.matrix), dtype=np.float64))
 
     @property
     def scale(self) -> float:
-        """Mean enlargement: pixels of the second frame per pixel of the first."""
+        """Mean scale: pixels of the second frame per pixel of the first."""
         return float(np.sqrt(abs(np.linalg.det(self.matrix[:2, :2]))))
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the network sees of one image.
+    """The network's input from one image.
 
     Attributes:
         pixels: (1, H, W) float32 within +-GREY_LIMIT.
-        affine: image pixels -> input pixels, exactly as the pixels went.
+        affine: image pixels -> input pixels, as applied to the pixels.
     """
 
-    pixels: NDArray[np.float32]
+    pixels: Float[NDArray[np.float32], "1 H W"]
     affine: Affine
 
 
@@ -74,8 +73,8 @@ def letterbox(
     Args:
         shape: (h, w) of the image.
         input_shape: (H, W) of the network's input.
-        spacing_mm: (row, column) pixel spacing; where the two differ the pixels are made square, for a
-            stretched image has other angles. None takes them as square.
+        spacing_mm: (row, column) pixel spacing; where the two differ, pixels are made square to keep angles. None takes
+            them as square.
     """
     row_mm, column_mm = spacing_mm or (1.0, 1.0)
     tallness = row_mm / column_mm
@@ -103,7 +102,7 @@ def prepare(
         input_shape: (H, W).
         spacing_mm: (row, column) spacing of the image, see ``letterbox``.
         normalisation: percentiles that become -1 and 1.
-        extra: applied after the letterbox, in input pixels (augmentation); None in service.
+        extra: applied after the letterbox, in input pixels, for augmentation; None in service.
 
     Raises:
         ContractViolation: the image is not an (h, w) uint16 array.
@@ -124,7 +123,7 @@ def prepare(
 
 
 def _reduce(image: NDArray[np.uint16], factor: int) -> tuple[NDArray[np.float32], Affine]:
-    """Average ``factor`` x ``factor`` blocks, so that shrinking does not alias; also the affine it amounts to."""
+    """Average ``factor`` x ``factor`` blocks, to avoid aliasing, and the affine of this reduction."""
     if factor == 1:
         return image.astype(np.float32), Affine.identity()
     height, width = (n // factor * factor for n in image.shape)
@@ -138,7 +137,7 @@ def _normalise(image: NDArray[np.float32], normalisation: Normalisation) -> NDAr
     step = max(1, round(np.sqrt(image.size / PERCENTILE_SAMPLES)))
     wanted = [normalisation.low_percentile, normalisation.high_percentile]
     low, high = np.percentile(image[::step, ::step], wanted)
-    span = max(float(high - low), 1.0)  # a blank image becomes even, not infinite
+    span = max(float(high - low), 1.0)  # a blank image would give infinite values
     scaled: NDArray[np.float32] = np.clip((image - np.float32(low)) * np.float32(2 / span) - 1, -GREY_LIMIT, GREY_LIMIT)
     return scaled
 
@@ -146,7 +145,7 @@ def _normalise(image: NDArray[np.float32], normalisation: Normalisation) -> NDAr
 def _warp(image: NDArray[np.float32], affine: Affine, shape: tuple[int, int]) -> NDArray[np.float32]:
     """Resample linearly; ``affine`` maps image to output pixels; black (-1) outside.
 
-    Where scipy is not installed (a bare training machine) numpy does the same, slower; a test holds them equal.
+    Without scipy (a bare training machine) numpy computes the same, more slowly; a test compares the two.
     """
     back = affine.inverse.matrix
     if back[0, 1] == 0 and back[1, 0] == 0:
@@ -164,7 +163,7 @@ def _warp(image: NDArray[np.float32], affine: Affine, shape: tuple[int, int]) ->
 
 
 def _warp_upright(image: NDArray[np.float32], back: Floats, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """The same without a rotation, as service always has it: rows first, then columns, in a third of the time."""
+    """The same without a rotation, which is every case in service: rows, then columns, in a third of the time."""
     along = [(back[1, 1], back[1, 2], shape[0], image.shape[0]), (back[0, 0], back[0, 2], shape[1], image.shape[1])]
     (row, down, in_rows), (column, across, in_columns) = (_steps(*axis) for axis in along)
     first, last = np.flatnonzero(in_rows)[[0, -1]] if in_rows.any() else (0, -1)
@@ -177,8 +176,10 @@ def _warp_upright(image: NDArray[np.float32], back: Floats, shape: tuple[int, in
     return out
 
 
-def _steps(scale: float, offset: float, count: int, size: int) -> tuple[NDArray[np.intp], NDArray[np.float32], Bools]:
-    """For each of ``count`` output pixels along an axis: the image's pixel before it, how far past that, inside?"""
+def _steps(
+    scale: float, offset: float, count: int, size: int
+) -> tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.bool_]]:
+    """For each of ``count`` output pixels along an axis: the image pixel before it, the distance past it, inside?"""
     place = scale * np.arange(count) + offset
     before = np.clip(np.floor(place), 0, size - 2).astype(np.intp)
     return before, (place - before).astype(np.float32), (place >= 0) & (place <= size - 1)

@@ -1,16 +1,17 @@
-"""Images of the other view, upside down or mirrored are found by asking the network again.
+"""Detects images of the other view, upside-down images and mirrored laterals by running the network again.
 
-The network is told which view an image is of, and knows spines head up and, from the side, with the front on one side.
-Told wrongly or shown a turned image it still finds a spine, with wider maps; told and shown rightly it is surer. So a
-radiograph alone, and a pair where maps are wider than is usual (hardly ever, on patients like those of the training),
-are run once more as of the other view, and an image with wide maps also turned by 180 degrees, upside down and, a
-lateral, mirrored. Where that makes the network surer the image is not what it was given as. A mirrored frontal looks
-like another patient's and is not found. *Sure* is the mean, over the landmarks found, of the logarithm of a map's
-greatest value over its width.
+The network gets the view of each image as an input. It expects the head at the top and, in a lateral image, the front
+on one side. It also finds a spine in an image of the other view or in a turned one, but then its heat maps are wider.
 
-Contract: a model of one view, and one without limits, is never asked again; an image that would be refused the other
-way too is not said to be wrong in that way. The figures below were chosen with the released model on virtual patients
-in no test split and on 481 real frontal radiographs; no real lateral radiograph was at hand.
+These images are run again: a single radiograph, and a pair in which the maps of one view are wider than usual (rare for
+patients like those of training), as the other view; an image with wide maps also turned by 180 degrees, upside down
+and, a lateral one, mirrored. If the confidence rises enough, the image is reported as wrong. The confidence is the mean
+over the landmarks found of the logarithm of a map's maximum over its width. A mirrored frontal image looks like one of
+another patient and is not detected.
+
+Contract: nothing is run again for a model of one view or without limits. An image that the input check refuses as the
+alternative too is not reported here. The constants were chosen with the bundled model on virtual patients outside the
+test splits and on 481 real frontal radiographs; no real lateral radiograph was available.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,23 +21,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.decoding import Decoded, decode
-from inference.input_check import Limits, signs_of
+from inference.input_check import InputLimits, features_of
 from inference.model import Model
 from inference.preprocessing import Prepared
 from spine.landmarks import VIEWS, ViewName
 
 WIDE = 0.025
-"""Mean logarithm of a view's map widths (cells) beyond which a pair is worth a second look: 0.015 at most in nine of
-ten virtual images, 0.15 and more in frontals given as laterals. Real radiographs are nearly all looked at twice."""
+"""A pair is run again when the mean logarithm of a view's map widths (cells) is above this. In 90 % of virtual images
+it is at most 0.015; in frontal images given as lateral it is 0.15 or more. Nearly all real radiographs are above."""
 
-SURER: Mapping[ViewName, float] = {"frontal": 0.0, "lateral": 0.2}
-"""Given as this view, by how much the network has to be surer of the other one. Wrongly given: by 0.06 and more for
-virtual laterals (0.03 for the demo's), by 0.42 for frontals. Rightly given: -0.42 at most for frontals, -0.06 for
-laterals; real frontal radiographs -0.24 at most, but for two at -0.003 and 0.14."""
+MIN_GAIN_OTHER_VIEW: Mapping[ViewName, float] = {"frontal": 0.0, "lateral": 0.2}
+"""View given -> gain in confidence as the other view from which the image counts as the other view. Images given as
+the wrong view: at least 0.06 for virtual laterals (0.03 for the demo's), 0.42 for frontals. Images given as the right
+view: at most -0.42 for frontals and -0.06 for laterals; at most -0.24 for real frontals, except two at -0.003 and
+0.14."""
 
-TURNED = 0.25
-"""By how much the network has to be surer of an image turned back: by 0.5 and more for 360 virtual ones that were
-turned, by -0.5 at most for the same as they are."""
+MIN_GAIN_TURNED = 0.25
+"""Gain in confidence after turning from which an image counts as turned. 360 virtual images that were turned gain at
+least 0.5, the same images as they are at most -0.5."""
 
 _OTHER: Mapping[ViewName, ViewName] = {"frontal": "lateral", "lateral": "frontal"}
 
@@ -46,24 +48,24 @@ Pixels = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Alternative:
-    """Another way to take an image.
+    """Another way to read an image.
 
     Attributes:
-        view: as which it is seen.
-        turn: what is done to (1, H, W) pixels before.
-        surer: by how much the network has to be surer.
-        reason: what to say then.
+        view: the view it is run as.
+        turn: what is done to its (1, H, W) pixels first.
+        min_gain: gain in confidence from which this is the right way.
+        reason: the message in that case.
     """
 
     view: ViewName
     turn: Callable[[Pixels], Pixels]
-    surer: float
+    min_gain: float
     reason: str
 
 
 @dataclass(frozen=True)
-class Look:
-    """One image seen as of one view: what the network got, its (K, h, w) maps and what was read from them."""
+class ViewDetection:
+    """One image run as one view: the network's input, the image's (h, w), the (K, h, w) maps and their landmarks."""
 
     prepared: Prepared
     shape: tuple[int, int]
@@ -71,84 +73,101 @@ class Look:
     decoded: Decoded
 
 
-def given_wrongly(model: Model, first: Mapping[ViewName, Look]) -> dict[ViewName, str]:
-    """View -> why, of images that are of the other view, upside down or mirrored.
+def detections_from(
+    model: Model,
+    views: Sequence[ViewName],
+    prepared: Sequence[Prepared],
+    shapes: Sequence[tuple[int, int]],
+    turns: Sequence[Callable[[Pixels], Pixels]] | None = None,
+) -> list[ViewDetection]:
+    """Run the model once on N images, as these views.
 
     Args:
-        model: which gave the first looks.
-        first: view -> the image seen as what it was given as.
+        model: the model.
+        views, prepared, shapes: view, input and (h, w) of each image.
+        turns: what is done to the pixels of each; None leaves them.
+    """
+    pixels = [p.pixels if turns is None else turns[i](p.pixels) for i, p in enumerate(prepared)]
+    output, contract = model.run(np.stack(pixels), views), model.contract
+    # Landmarks of a turned image stay in the turned frame; the letterbox is the same in both.
+    return [
+        ViewDetection(
+            p,
+            shape,
+            maps,
+            decode(maps, visibility, contract.names, contract.input_shape, p.affine, shape),
+        )
+        for p, shape, maps, visibility in zip(prepared, shapes, output.heatmaps, output.visibility, strict=True)
+    ]
+
+
+def check_views(model: Model, first: Mapping[ViewName, ViewDetection]) -> dict[ViewName, str]:
+    """View -> reason, for images that are of the other view, upside down or mirrored.
+
+    Args:
+        model: the model that gave ``first``.
+        first: view -> the image run as the view it was given as.
     """
     limits = model.contract.calibration.limits if model.contract.calibration else None
     if limits is None or set(model.contract.views) != set(VIEWS):
         return {}
-    asked = [(view, way) for view in first for way in _alternatives(view, first)]
-    if not asked:
+    tried = [(view, way) for view in first for way in _alternatives(view, first)]
+    if not tried:
         return {}
-    seconds = _looks_again(model, first, asked)
+    second = detections_from(
+        model,
+        [way.view for _, way in tried],
+        [first[view].prepared for view, _ in tried],
+        [first[view].shape for view, _ in tried],
+        [way.turn for _, way in tried],
+    )
     best: dict[ViewName, tuple[float, Alternative]] = {}
-    for (view, way), second in zip(asked, seconds, strict=True):
-        gain = _gain(first[view], second, model, limits) - way.surer
-        if gain > max(0.0, best[view][0] if view in best else 0.0):
-            best[view] = gain, way
+    for (view, way), again in zip(tried, second, strict=True):
+        excess = _gain(first[view], again, model, limits) - way.min_gain
+        if excess > max(0.0, best[view][0] if view in best else 0.0):
+            best[view] = excess, way
     if len(best) == len(VIEWS) and all(way.view != view for view, (_, way) in best.items()):
         return dict.fromkeys(best, "the images look exchanged")
     return {view: way.reason for view, (_, way) in best.items()}
 
 
-def _alternatives(view: ViewName, first: Mapping[ViewName, Look]) -> list[Alternative]:
-    """How the image given as ``view`` is worth another look."""
-    wide = {name: _width(look.decoded) > WIDE for name, look in first.items()}
+def _alternatives(view: ViewName, first: Mapping[ViewName, ViewDetection]) -> list[Alternative]:
+    """The ways in which the image given as ``view`` is run again."""
+    wide = {name: _mean_log_width(detection.decoded) > WIDE for name, detection in first.items()}
     ways = []
-    # Of a pair both are asked again where one is wide: two exchanged images are hardly both usual. A radiograph alone
-    # has no other to give it away and always is.
+    # In an exchanged pair one image at least has wide maps. A single radiograph has no second one to compare with.
     if len(first) < len(VIEWS) or any(wide.values()):
         reason = f"looks like a {_OTHER[view]}, given as {view}"
-        ways.append(Alternative(_OTHER[view], lambda pixels: pixels, SURER[view], reason))
+        ways.append(Alternative(_OTHER[view], lambda pixels: pixels, MIN_GAIN_OTHER_VIEW[view], reason))
     if wide[view]:
-        ways.append(Alternative(view, lambda p: p[:, ::-1, ::-1], TURNED, "looks turned by 180 degrees, head down"))
-        ways.append(Alternative(view, lambda p: p[:, ::-1], TURNED, "looks upside down and mirrored, head down"))
+        gain = MIN_GAIN_TURNED
+        ways.append(Alternative(view, lambda p: p[:, ::-1, ::-1], gain, "looks turned by 180 degrees, head down"))
+        ways.append(Alternative(view, lambda p: p[:, ::-1], gain, "looks upside down and mirrored, head down"))
         if view == "lateral":
             reason = "looks mirrored, front for back: check its orientation tags"
-            ways.append(Alternative(view, lambda p: p[:, :, ::-1], TURNED, reason))
+            ways.append(Alternative(view, lambda p: p[:, :, ::-1], gain, reason))
     return ways
 
 
-def _looks_again(
-    model: Model, first: Mapping[ViewName, Look], asked: Sequence[tuple[ViewName, Alternative]]
-) -> list[Look]:
-    pixels = np.stack([way.turn(first[view].prepared.pixels) for view, way in asked])
-    output, contract, looks = model.run(pixels, [way.view for _, way in asked]), model.contract, []
-    for i, (view, _) in enumerate(asked):
-        look, maps = first[view], output.heatmaps[i]
-        # Landmarks of a turned image come out in its own, turned, frame: the letterbox is the same either way round.
-        decoded = decode(
-            maps, output.visibility[i], contract.names, contract.input_shape, look.prepared.affine, look.shape
-        )
-        looks.append(Look(look.prepared, look.shape, maps, decoded))
-    return looks
-
-
-def _gain(first: Look, second: Look, model: Model, limits: Limits) -> float:
-    """By how much the network is surer the second time; less than anything where that is no spine."""
+def _gain(first: ViewDetection, second: ViewDetection, model: Model, limits: InputLimits) -> float:
+    """Gain in confidence of the second run; minus infinity if the second run shows no spine."""
     spread = {name: value / second.decoded.cell_px for name, value in second.decoded.spread_px.items()}
-    if limits.broken_by(signs_of(second.decoded.points, spread)):
+    if limits.violations(features_of(second.decoded.points, spread)):
         return -np.inf
     names = model.contract.names
-    return sureness(second, names) - sureness(first, names)
+    return confidence(second, names) - confidence(first, names)
 
 
-def _log_widths(decoded: Decoded) -> NDArray[np.float64]:
-    return np.log(np.maximum(np.array(list(decoded.spread_px.values())) / decoded.cell_px, 1e-3))
+def _mean_log_width(decoded: Decoded) -> float:
+    if not decoded.spread_px:
+        return 0.0
+    return float(np.log(np.maximum(np.array(list(decoded.spread_px.values())) / decoded.cell_px, 1e-3)).mean())
 
 
-def _width(decoded: Decoded) -> float:
-    return float(_log_widths(decoded).mean()) if decoded.spread_px else 0.0
-
-
-def sureness(look: Look, names: tuple[str, ...]) -> float:
-    """Mean logarithm of a map's greatest value over its width, of the landmarks found; very little for none."""
-    found = look.decoded.points
+def confidence(detection: ViewDetection, names: tuple[str, ...]) -> float:
+    """Mean logarithm of a map's maximum over its width, of the landmarks found; minus infinity for none."""
+    found = detection.decoded.points
     if not found:
         return -np.inf
-    peaks = look.heatmaps[[names.index(name) for name in found]].max(axis=(1, 2)).astype(np.float64)
-    return float(np.log(np.maximum(peaks, 1e-12)).mean()) - _width(look.decoded)
+    peaks = detection.heatmaps[[names.index(name) for name in found]].max(axis=(1, 2)).astype(np.float64)
+    return float(np.log(np.maximum(peaks, 1e-12)).mean()) - _mean_log_width(detection.decoded)

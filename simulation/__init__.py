@@ -1,15 +1,18 @@
-"""Virtual patients, from who they are to their images; the only part of ``spine`` with torch.
+"""Virtual patients and their radiographs, simulated with numpy and torch from the seed to the image.
 
-    people    population, alignment, curve_patterns, degeneration, fractures, operations -> parameters (limits);
-              published, statistics: held against the literature
-    pose      anatomy, morphometry, sagittal_plan, curvature -> spine_pose; landmarks3d, chest, habitus
-    patient   all of it together, with soft parts and metal; one row of a batch. Up to here numpy, a patient at a
-              time; from here torch, N patients at once, on a CPU or a GPU
-    body      batch; surfaces, vertebrae, pelvis, thorax, shoulders -> skeleton; soft_tissue, metal; points, matter
-    image   rays; splat, chords -> path lengths; exposure, looks, display, annotation, shots -> render
-    cohort    files: case, export, sway
-    stream    batches that never touch a disk
+A seed always gives the same patient and, on a CPU, the same images. Up to ``body.patient`` one patient is a set of
+numpy arrays; from ``body.batch`` on, N patients are torch tensors on a CPU or a GPU. Training on these patients does
+not belong here: see ``training.data``.
 
-Contract: a seed always gives the same patient, and on a CPU the same images. docs/virtual-cohort.md shows and
-measures them.
+    vocabulary    the words that describe a patient: condition, sex, anatomy, rod metal, field of view
+    anatomy       which vertebrae a patient has, and how end plates are numbered
+    parameters    the parameters of one patient, and their allowed ranges
+    randomness    one random stream for each patient and purpose
+    threads       rendering in one torch thread
+    population/   who the patients are, and how well they match the literature
+    pose/         where every vertebra, landmark, rib and joint of one patient lies
+    body/         bones, soft tissue and metal as surfaces, solids and mass points
+    imaging/      rays, exposure, appearance, display, field of view, patient motion
+    cohort/       patients on disk
+    stream/       patients rendered on the device during training
 """

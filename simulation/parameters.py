@@ -1,6 +1,6 @@
 """The parameters of one virtual patient: everything that is decided before a bone is shaped.
 
-Contract: an instance exists only with values inside ``ALLOWED``; a refusal names every violation with its range.
+Contract: an instance exists only with values inside ``ALLOWED``. An error names every violation with its range.
 """
 
 import math
@@ -10,9 +10,47 @@ from itertools import pairwise
 from numbers import Real
 from typing import get_args
 
-from simulation.anatomy import Column, column_of
-from simulation.vocabulary import Anatomy, Condition, FieldOfView, Metal, Sex, Side
+from simulation.anatomy import VertebralColumn, vertebral_column
+from simulation.vocabulary import Anatomy, Condition, FieldOfView, RodMetal, Sex, Side
 from spine.errors import ValuesRejected
+
+ALLOWED: Mapping[str, tuple[float, float]] = {
+    "age_years": (6.0, 100.0),
+    "size_factor": (0.70, 1.25),
+    "bmi": (13.0, 45.0),
+    "pelvic_incidence_deg": (15.0, 100.0),
+    "sacral_slope_deg": (-5.0, 75.0),
+    "pelvic_tilt_deg": (-20.0, 55.0),
+    "lumbar_lordosis_l1_s1_deg": (-15.0, 105.0),
+    "lumbar_lordosis_l1_l5_deg": (-30.0, 95.0),
+    "thoracic_kyphosis_t4_t12_deg": (-30.0, 95.0),
+    "t1_inclination_deg": (-20.0, 35.0),
+    "pelvic_obliquity_deg": (-12.0, 12.0),
+    "pelvic_rotation_deg": (-12.0, 12.0),
+    "coronal_shift_mm": (-60.0, 60.0),
+    "rotation_per_cobb": (0.0, 0.6),
+    "disc_narrowing": (0.0, 0.8),
+    "listhesis_mm": (0.0, 16.0),
+    "lateral_listhesis_mm": (-12.0, 12.0),
+    "bone_density": (0.45, 1.3),
+    "femoral_head_radius_mm": (16.0, 30.5),
+}
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "condition": get_args(Condition),
+    "sex": get_args(Sex),
+    "field_of_view": get_args(FieldOfView),
+    "anatomy": get_args(Anatomy),
+}
+COBB_DEG = (0.0, 100.0)
+BODY_SHARE = (0.2, 0.8)
+FRACTURE_LOSS = (0.05, 0.5)
+LUMBOSACRAL_DEG = (-8.0, 50.0)
+"""Lordosis between the lower plate of L5 and S1: L1-S1 minus L1-L5."""
+MIN_CURVE_VERTEBRAE = 3
+"""Vertebrae of the shortest curve, both end vertebrae included."""
+MAX_SEGMENT_DEG = 15.0
+"""Mean share of a curve's Cobb angle that one body or disc may take; a choice. A sampled curve takes at most 12.9
+degrees (90 degrees over four vertebrae). At twice that, wedged bodies would be triangles."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +61,7 @@ class CoronalCurve:
         upper_end, lower_end: end vertebrae, e.g. ``T5``, ``T12``.
         cobb_deg: angle between those two plates in the coronal plane.
         convex: the patient's side to which the apex lies.
-        body_share: part of the Cobb angle taken by wedged bodies, most at the apex; the discs take the rest.
+        body_share: part of the Cobb angle in wedged bodies, most at the apex. The discs take the rest.
     """
 
     upper_end: str
@@ -35,7 +73,7 @@ class CoronalCurve:
 
 @dataclass(frozen=True)
 class WedgeFracture:
-    """A body that has sunk in front: its anterior height is ``1 - loss`` of what it was; its back wall stands."""
+    """A wedge fracture: the anterior wall keeps ``1 - loss`` of its height, the posterior wall all of it."""
 
     level: str
     loss: float
@@ -43,20 +81,20 @@ class WedgeFracture:
 
 @dataclass(frozen=True)
 class Instrumentation:
-    """Metal in a spine.
+    """The implants of one operated spine.
 
     Attributes:
         upper, lower: end levels of the construct; ``lower`` may be ``S1``.
-        metal: of the rods; screws are titanium.
+        rod_metal: metal of the rods. Screws are titanium.
         screws: (level, side) of each pedicle screw.
-        rods: sides that carry one.
-        cages: levels whose disc below holds a cage.
-        laminectomy: whether laminae and spinous processes of the levels below ``upper`` and above S1 are taken off.
+        rods: sides that have a rod.
+        cages: levels with a cage in the disc below.
+        laminectomy: whether laminae and spinous processes are removed at the levels below ``upper`` and above S1.
     """
 
     upper: str
     lower: str
-    metal: Metal
+    rod_metal: RodMetal
     screws: tuple[tuple[str, Side], ...]
     rods: tuple[Side, ...] = ("left", "right")
     cages: tuple[str, ...] = ()
@@ -69,21 +107,21 @@ class PatientParameters:
 
     Attributes:
         size_factor: linear size relative to the adult male mean.
-        lumbar_lordosis_l1_l5_deg: upper plate of L1 to lower plate of L5; with four lumbar vertebrae, of L4.
-        t1_inclination_deg: where T1 would like to stand before the hip axis, against the vertical (+ in front);
-            reached as far as lordosis and kyphosis allow.
-        curves: lateral curves cranial to caudal; neighbours share an end vertebra and alternate in side.
-        coronal_shift_mm: where T1 would like to stand beside S1 (+ left); reached as far as the curves allow.
+        lumbar_lordosis_l1_l5_deg: upper plate of L1 to lower plate of L5, or of L4 with four lumbar vertebrae.
+        t1_inclination_deg: wanted angle between the vertical and the line from the hip axis to T1 (+ forward).
+            It is reached as far as lordosis and kyphosis allow.
+        curves: lateral curves, cranial to caudal. Neighbours share an end vertebra and alternate in side.
+        coronal_shift_mm: wanted offset of T1 from S1 (+ left). It is reached as far as the curves allow.
         rotation_per_cobb: axial rotation of a thoracic apex per degree of Cobb (lumbar: 0.8 of it).
-        disc_narrowing: 0 (healthy) to 0.8: mean loss of lumbar disc height.
+        disc_narrowing: mean loss of lumbar disc height, 0 (healthy) to 0.8.
         listhesis_mm: forward slip of ``listhesis_level`` and all above on the vertebra below it.
         lateral_listhesis_mm: slip of ``lateral_listhesis_level`` to the left (+) on the vertebra below it.
         fractures: wedge fractures, at most one a level.
-        instrumentation: metal, or None.
+        instrumentation: implants, or None.
         bone_density: cortical thickness and trabecular density relative to a young adult.
 
     Raises:
-        ParametersRejected: a value is outside its allowed range; all are named.
+        ValuesRejected: values outside their allowed ranges; the error names all of them.
     """
 
     age_years: float
@@ -116,83 +154,29 @@ class PatientParameters:
     femoral_head_radius_mm: float = 23.5
 
     def __post_init__(self) -> None:
-
         check(self)
 
 
-ALLOWED: Mapping[str, tuple[float, float]] = {
-    "age_years": (6.0, 100.0),
-    "size_factor": (0.70, 1.25),
-    "bmi": (13.0, 45.0),
-    "pelvic_incidence_deg": (15.0, 100.0),
-    "sacral_slope_deg": (-5.0, 75.0),
-    "pelvic_tilt_deg": (-20.0, 55.0),
-    "lumbar_lordosis_l1_s1_deg": (-15.0, 105.0),
-    "lumbar_lordosis_l1_l5_deg": (-30.0, 95.0),
-    "thoracic_kyphosis_t4_t12_deg": (-30.0, 95.0),
-    "t1_inclination_deg": (-20.0, 35.0),
-    "pelvic_obliquity_deg": (-12.0, 12.0),
-    "pelvic_rotation_deg": (-12.0, 12.0),
-    "coronal_shift_mm": (-60.0, 60.0),
-    "rotation_per_cobb": (0.0, 0.6),
-    "disc_narrowing": (0.0, 0.8),
-    "listhesis_mm": (0.0, 16.0),
-    "lateral_listhesis_mm": (-12.0, 12.0),
-    "bone_density": (0.45, 1.3),
-    "femoral_head_radius_mm": (16.0, 30.5),
-}
-
-
-WORDS: Mapping[str, tuple[str, ...]] = {
-    "condition": get_args(Condition),
-    "sex": get_args(Sex),
-    "field_of_view": get_args(FieldOfView),
-    "anatomy": get_args(Anatomy),
-}
-
-
-COBB_DEG = (0.0, 100.0)
-
-
-BODY_SHARE = (0.2, 0.8)
-
-
-SHORTEST_CURVE = 3
-"""Vertebrae of a curve, its two end vertebrae included."""
-
-
-LUMBOSACRAL_DEG = (-8.0, 50.0)
-"""Lordosis between the lower plate of L5 and S1: what L1-S1 has more than L1-L5."""
-
-
-FRACTURE_LOSS = (0.05, 0.5)
-
-
-STEEPEST_DEG = 15.0
-"""What one body or disc of a curve may take of its Cobb angle on average; a choice. A drawn curve takes 12.9 at most
-(90 degrees over four vertebrae); at twice that wedged bodies would be triangles."""
-
-
 def check(parameters: PatientParameters) -> None:
-    """Refuse impossible parameters. The usual case is quick: patients are drawn by the thousand.
+    """Refuse impossible parameters.
 
     Raises:
-        ValuesRejected: with every value that lies outside its range, and the range.
+        ValuesRejected: values outside their ranges; the error names each with its range.
     """
-    found = [*_out_of_range(parameters), *_unknown_words(parameters)]
+    found = [*_out_of_range(parameters), *_unknown_choices(parameters)]
     found += _inconsistent(parameters)
-    if parameters.anatomy in WORDS["anatomy"]:
-        column = column_of(parameters.anatomy)
-        found += [*_bad_curves(parameters.curves, column), *_bad_slips(parameters, column)]
-        found += _bad_fractures(parameters.fractures, column)
+    if parameters.anatomy in CHOICES["anatomy"]:
+        column = vertebral_column(parameters.anatomy)
+        found += [*_curve_violations(parameters.curves, column), *_slip_violations(parameters, column)]
+        found += _fracture_violations(parameters.fractures, column)
         if parameters.instrumentation is not None:
-            found += _bad_metal(parameters.instrumentation, column)
+            found += _implant_violations(parameters.instrumentation, column)
     if found:
         raise ValuesRejected(
             "PATIENT_IMPLAUSIBLE",
             found="; ".join(found),
-            expected="values inside the ranges named, PI = PT + SS, curves that follow each other on alternating sides",
-            remedy="choose values inside the ranges (simulation.parameters.ALLOWED), or draw with sample_patient",
+            expected="values inside the ranges named, PI = PT + SS, neighbouring curves on alternating sides",
+            remedy="choose values inside the ranges (simulation.parameters.ALLOWED), or use sample_patient",
         )
 
 
@@ -200,7 +184,7 @@ def _is_number(*values: object) -> bool:
     return all(isinstance(value, Real) and math.isfinite(value) for value in values)
 
 
-def _told(name: str, value: float, allowed: tuple[float, float]) -> Iterator[str]:
+def _range_violation(name: str, value: float, allowed: tuple[float, float]) -> Iterator[str]:
     low, high = allowed
     if not isinstance(value, Real):
         yield f"{name} = {value!r} (a number, {low:g} to {high:g})"
@@ -210,13 +194,11 @@ def _told(name: str, value: float, allowed: tuple[float, float]) -> Iterator[str
 
 def _out_of_range(parameters: PatientParameters) -> Iterator[str]:
     for name, allowed in ALLOWED.items():
-        value = getattr(parameters, name)
-        if not (isinstance(value, Real) and allowed[0] <= float(value) <= allowed[1]):
-            yield from _told(name, value, allowed)
+        yield from _range_violation(name, getattr(parameters, name), allowed)
 
 
-def _unknown_words(parameters: PatientParameters) -> Iterator[str]:
-    for name, known in WORDS.items():
+def _unknown_choices(parameters: PatientParameters) -> Iterator[str]:
+    for name, known in CHOICES.items():
         if getattr(parameters, name) not in known:
             yield f"{name} = {getattr(parameters, name)!r} (allowed {', '.join(known)})"
 
@@ -224,29 +206,29 @@ def _unknown_words(parameters: PatientParameters) -> Iterator[str]:
 def _inconsistent(parameters: PatientParameters) -> Iterator[str]:
     tilt, slope, incidence = parameters.pelvic_tilt_deg, parameters.sacral_slope_deg, parameters.pelvic_incidence_deg
     if _is_number(tilt, slope, incidence) and abs(tilt + slope - incidence) > 1e-6:
-        yield f"PT + SS = {tilt + slope:g} although PI = {incidence:g} (they are equal)"
+        yield f"PT + SS = {tilt + slope:g} although PI = {incidence:g} (they must be equal)"
     whole, upper = parameters.lumbar_lordosis_l1_s1_deg, parameters.lumbar_lordosis_l1_l5_deg
     if _is_number(whole, upper):
-        yield from _told("lordosis L1-S1 minus L1-L5", whole - upper, LUMBOSACRAL_DEG)
+        yield from _range_violation("lordosis L1-S1 minus L1-L5", whole - upper, LUMBOSACRAL_DEG)
 
 
-def _bad_curves(curves: Sequence[CoronalCurve], column: Column) -> Iterator[str]:
+def _curve_violations(curves: Sequence[CoronalCurve], column: VertebralColumn) -> Iterator[str]:
     levels = column.mobile
     for curve in curves:
         unknown = [e for e in (curve.upper_end, curve.lower_end) if e not in levels]
         if unknown:
             yield f"end vertebra {unknown[0]} (allowed T1 to {levels[-1]})"
-        elif (spanned := levels.index(curve.lower_end) - levels.index(curve.upper_end) + 1) < SHORTEST_CURVE:
-            yield f"curve {curve.upper_end}-{curve.lower_end} (allowed: {SHORTEST_CURVE} vertebrae or more)"
-        elif _is_number(curve.cobb_deg) and curve.cobb_deg > (most := STEEPEST_DEG * (2 * spanned - 1)):
+        elif (spanned := levels.index(curve.lower_end) - levels.index(curve.upper_end) + 1) < MIN_CURVE_VERTEBRAE:
+            yield f"curve {curve.upper_end}-{curve.lower_end} (allowed: {MIN_CURVE_VERTEBRAE} vertebrae or more)"
+        elif _is_number(curve.cobb_deg) and curve.cobb_deg > (most := MAX_SEGMENT_DEG * (2 * spanned - 1)):
             yield (
                 f"cobb_deg = {curve.cobb_deg:g} over {spanned} vertebrae "
-                f"(allowed 0 to {most:g}, {STEEPEST_DEG:g} a body or disc)"
+                f"(allowed 0 to {most:g}, {MAX_SEGMENT_DEG:g} a body or disc)"
             )
         if curve.convex not in get_args(Side):
             yield f"convex = {curve.convex!r} (allowed left, right)"
-        yield from _told("cobb_deg", curve.cobb_deg, COBB_DEG)
-        yield from _told("body_share", curve.body_share, BODY_SHARE)
+        yield from _range_violation("cobb_deg", curve.cobb_deg, COBB_DEG)
+        yield from _range_violation("body_share", curve.body_share, BODY_SHARE)
     for above, below in pairwise(curves):
         if above.lower_end != below.upper_end or above.convex == below.convex:
             yield (
@@ -255,41 +237,41 @@ def _bad_curves(curves: Sequence[CoronalCurve], column: Column) -> Iterator[str]
             )
 
 
-def _bad_slips(parameters: PatientParameters, column: Column) -> Iterator[str]:
-    """A slip of nothing needs no level: a standard default may name a level that this column lacks."""
+def _slip_violations(parameters: PatientParameters, column: VertebralColumn) -> Iterator[str]:
+    """The level matters only where the slip is not 0: the default level may be missing in this column."""
     for name in ("listhesis", "lateral_listhesis"):
         level, slip = getattr(parameters, f"{name}_level"), getattr(parameters, f"{name}_mm")
         if slip != 0.0 and level not in column.mobile[12:]:
             yield f"{name}_level = {level!r} (allowed {column.mobile[12]} to {column.mobile[-1]})"
 
 
-def _bad_fractures(fractures: Sequence[WedgeFracture], column: Column) -> Iterator[str]:
+def _fracture_violations(fractures: Sequence[WedgeFracture], column: VertebralColumn) -> Iterator[str]:
     for fracture in fractures:
         if fracture.level not in column.mobile:
             yield f"fracture of {fracture.level} (allowed T1 to {column.mobile[-1]})"
-        yield from _told("fracture loss", fracture.loss, FRACTURE_LOSS)
+        yield from _range_violation("fracture loss", fracture.loss, FRACTURE_LOSS)
     if len({fracture.level for fracture in fractures}) < len(fractures):
         yield "two fractures of one level (allowed: one)"
 
 
-def _bad_metal(metal: Instrumentation, column: Column) -> Iterator[str]:
+def _implant_violations(implants: Instrumentation, column: VertebralColumn) -> Iterator[str]:
     levels = (*column.mobile, "S1")
-    ends = [end for end in (metal.upper, metal.lower) if end not in levels]
+    ends = [end for end in (implants.upper, implants.lower) if end not in levels]
     if ends:
         yield f"construct end {ends[0]} (allowed T1 to S1)"
         return
-    first, last = levels.index(metal.upper), levels.index(metal.lower)
+    first, last = levels.index(implants.upper), levels.index(implants.lower)
     if first >= last:
-        yield f"construct {metal.upper}-{metal.lower} (allowed: the upper end above the lower)"
+        yield f"construct {implants.upper}-{implants.lower} (allowed: the upper end above the lower)"
         return
     spanned = levels[first : last + 1]
-    for level, side in metal.screws:
+    for level, side in implants.screws:
         if level not in spanned or side not in get_args(Side):
-            yield f"screw {level} {side} (allowed {metal.upper} to {metal.lower}, left or right)"
-    for level in metal.cages:
+            yield f"screw {level} {side} (allowed {implants.upper} to {implants.lower}, left or right)"
+    for level in implants.cages:
         if level not in spanned[:-1]:
-            yield f"cage below {level} (allowed {metal.upper} to {spanned[-2]})"
-    if metal.metal not in get_args(Metal):
-        yield f"metal = {metal.metal!r} (allowed {', '.join(get_args(Metal))})"
-    if not set(metal.rods) <= set(get_args(Side)) or len(set(metal.rods)) < len(metal.rods):
-        yield f"rods = {metal.rods} (allowed left, right, each once)"
+            yield f"cage below {level} (allowed {implants.upper} to {spanned[-2]})"
+    if implants.rod_metal not in get_args(RodMetal):
+        yield f"rod_metal = {implants.rod_metal!r} (allowed {', '.join(get_args(RodMetal))})"
+    if not set(implants.rods) <= set(get_args(Side)) or len(set(implants.rods)) < len(implants.rods):
+        yield f"rods = {implants.rods} (allowed left, right, each once)"

@@ -1,4 +1,4 @@
-"""One torch thread while a virtual patient is drawn, so that sums are the same on every machine."""
+"""Rendering in one torch thread, so that sums are the same on every machine."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import torch
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Run the body with one torch thread and restore the number afterwards."""
+    """Run the body in one torch thread and restore the number afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,4 +1,4 @@
-"""The words that describe a virtual patient: condition, sex, anatomy, metal, field of view."""
+"""The words that describe a virtual patient: condition, sex, side, anatomy, rod metal, field of view."""
 
 from typing import Literal
 
@@ -11,18 +11,8 @@ Condition = Literal[
     "osteoporotic",
     "instrumented",
 ]
-
-
 Anatomy = Literal["standard", "six_lumbar", "four_lumbar", "thirteen_thoracic"]
-
-
 Sex = Literal["F", "M"]
-
-
 Side = Literal["left", "right"]
-
-
-Metal = Literal["titanium", "cobalt_chrome"]
-
-
+RodMetal = Literal["titanium", "cobalt_chrome"]
 FieldOfView = Literal["full", "without_hips", "without_t1", "thoracolumbar", "whole_body"]

@@ -4,7 +4,7 @@ import shutil
 
 from mlflow import MlflowClient
 
-from inference.bundled import RELEASED
+from inference.bundled import BUNDLED
 from orchestration.pipeline.names import CANDIDATES_MODEL
 from orchestration.pipeline.workspace import Workspace
 from spine.model_digest import model_digest
@@ -17,8 +17,8 @@ def register_candidate(workspace: Workspace, note: str, *, champion: str | None 
     folder = workspace.candidate
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    shutil.copy(RELEASED / "model.onnx", folder)
-    (folder / "contract.json").write_text((RELEASED / "contract.json").read_text() + "\n" * len(note))
+    shutil.copy(BUNDLED / "model.onnx", folder)
+    (folder / "contract.json").write_text((BUNDLED / "contract.json").read_text() + "\n" * len(note))
     digest = model_digest(folder)
     write_record(build_record("challenger", digest, noise=noise, seed=3), workspace.evaluation / "record.json")
     shutil.rmtree(workspace.champion_evaluation, ignore_errors=True)

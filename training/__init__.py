@@ -1,1 +1,15 @@
-"""How a model comes to be. Imports nothing beyond torch, lightning and numpy unless asked to."""
+"""Training: a data set in, a candidate model out.
+
+The fit, its data and its export belong here, and the log of a candidate in MLflow. Evaluation and promotion do not
+belong here: see ``validation``. A fit needs torch, lightning and numpy alone, so that it runs on a bare GPU machine.
+
+    config         the parameters of a fit
+    data/          batches of images and labels
+    export/        from a finished fit to a calibrated, exported model
+    fit_context    everything that one fit works with
+    fitting/       the fit itself
+    journal        parameters and figures of a fit, line by line
+    model/         networks, losses, checkpoints
+    process_group  the processes that fit one network together
+    tracking       a candidate in MLflow
+"""

@@ -29,11 +29,11 @@ def main(arguments: Sequence[str] | None = None, implied: Mapping[str, Any] | No
         # torch takes seconds to load: not for --help and usage errors.
         from training.fit_context import require_data_set
         from training.fitting.fit import fit
-        from training.process_group import team_of
+        from training.process_group import process_group_of
 
         require_data_set(options.dataset)
         config = config_of(options, implied or {})
-        leads = team_of(config.devices).leads
+        leads = process_group_of(config.devices).is_leader
         summary = fit(options.dataset, options.out, config, None if options.quiet or not leads else _show)
     except PlumblineError as error:
         sys.stderr.write(f"\n{error}\n")

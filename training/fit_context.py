@@ -1,6 +1,6 @@
-"""What one fit works with: its machine, its data, its place in a team.
+"""Everything that one fit works with: hardware, data, config, journal and process group.
 
-Contract: a device or number format that this machine lacks is refused.
+Contract: a device or number format that the machine lacks is refused.
 """
 
 from collections.abc import Callable
@@ -15,28 +15,28 @@ from spine.errors import ParametersRejected
 from spine.landmarks import ViewName
 from training.config import TrainingConfig
 from training.journal import Journal
-from training.process_group import Team
+from training.process_group import ProcessGroup
 
 _SMALLEST_BF16_INPUT = 128
-"""oneDNN's bfloat16 convolution of stride two reads memory it never wrote when its output is one pixel wide
-(torch 2.13, measured: NaN forward or backward), which is what smaller inputs come to at the coarsest level."""
+"""The coarsest level of a smaller input is one pixel wide. There oneDNN's bfloat16 convolution of stride two reads
+memory that it never wrote (torch 2.13, measured: NaN forward or backward)."""
 
 
 @dataclass(frozen=True)
-class Circumstances:
-    """Where the fit runs: ``accelerator`` cpu or cuda, ``dtype`` of autocast (None: 32 bit)."""
+class Hardware:
+    """What a fit runs on: ``accelerator`` cpu or cuda, ``dtype`` of autocast (None: 32 bit)."""
 
     accelerator: str
     dtype: torch.dtype | None
 
     @property
     def precision(self) -> Literal["32-true", "bf16-mixed"]:
-        """Lightning's name of it."""
+        """Lightning's name of the number format."""
         return "32-true" if self.dtype is None else "bf16-mixed"
 
 
 @dataclass(frozen=True)
-class Fit:
+class FitContext:
     """Everything that one stage of a fit works with.
 
     Attributes:
@@ -45,7 +45,7 @@ class Fit:
         config: of the stage.
         asked: the whole fit's config; equal to ``config`` where there is one stage.
         earlier: folders of the stages before, for the last stage alone.
-        manifest, views, circumstances, journal, team: data, machine and record.
+        manifest, views, hardware, journal, team: data, machine and record.
     """
 
     folder: Path
@@ -54,24 +54,24 @@ class Fit:
     asked: TrainingConfig
     manifest: Manifest
     views: tuple[ViewName, ...]
-    circumstances: Circumstances
+    hardware: Hardware
     journal: Journal
-    team: Team
+    process_group: ProcessGroup
     earlier: tuple[Path, ...] = ()
 
     @property
     def device(self) -> torch.device:
-        """This process's device."""
+        """The device of this process."""
         return torch.device(
-            self.circumstances.accelerator, self.team.rank if self.circumstances.accelerator == "cuda" else 0
+            self.hardware.accelerator, self.process_group.rank if self.hardware.accelerator == "cuda" else 0
         )
 
 
-def circumstances_of(config: TrainingConfig) -> Circumstances:
+def hardware_of(config: TrainingConfig) -> Hardware:
     """Where a fit of this config runs.
 
     Raises:
-        ParametersRejected: there is no such device, or the number format is unsound on it.
+        ParametersRejected: there is no such device, or the number format gives wrong results on it.
     """
     cuda = torch.cuda.is_available()
     if config.device == "cuda" and not cuda:
@@ -88,17 +88,17 @@ def circumstances_of(config: TrainingConfig) -> Circumstances:
             remedy="use --precision 32 or auto",
         )
     use_bf16 = native and config.precision != "32"
-    return Circumstances(accelerator, torch.bfloat16 if use_bf16 else None)
+    return Hardware(accelerator, torch.bfloat16 if use_bf16 else None)
 
 
 def _cpu_multiplies_bf16(config: TrainingConfig) -> bool:
-    """Whether bfloat16 pays and is right on this processor: matrix units (2.5 times the speed, measured)."""
+    """Whether bfloat16 is fast and correct on this processor: with matrix units it is 2.5 times as fast (measured)."""
     probe: Callable[[], bool] | None = getattr(torch.cpu, "_is_amx_tile_supported", None)
     return probe is not None and bool(probe()) and min(config.input_shape) >= _SMALLEST_BF16_INPUT
 
 
 def require_data_set(folder: Path) -> None:
-    """Refuse a folder that is no data set.
+    """Refuse a folder without a data set.
 
     Raises:
         ParametersRejected: it has no manifest.

@@ -1,8 +1,8 @@
-"""The journal: what happened during a training, line by line, on the machine where it happened.
+"""The journal of a fit: parameters, figures and costs, line by line, on the machine of the fit.
 
 Contract: ``journal.jsonl`` holds one JSON object per line, each written and synced whole; a last line torn by a crash
-is ignored and cut off before the next is written; figures logged twice (because a run resumed from an older
-checkpoint) count once, the later ones.
+is ignored and cut off before the next is written; figures logged twice (because a run resumed from an older checkpoint)
+count once, the later ones. ``tracking`` logs a journal to MLflow, elsewhere and later.
 """
 
 import json
@@ -34,19 +34,21 @@ class JournalContent:
 
 
 class Journal:
-    """Appends to ``journal.jsonl`` in ``folder``."""
+    """Appends to ``journal.jsonl`` in ``folder``; touches nothing before the first line.
+
+    Processes that fit together all have one, and only the first of them writes.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / JOURNAL_FILE
-        folder.mkdir(parents=True, exist_ok=True)
-        self._cut_torn_line()
+        self._begun = False
 
     def write_parameters(self, parameters: Mapping[str, Any]) -> None:
         """Parameters of the run; nested mappings are flattened with dots."""
         self._append({"kind": "parameters", "values": flattened(parameters)})
 
     def write_facts(self, **facts: Any) -> None:
-        """Costs and circumstances (device, wall time, images per second ...); JSON values."""
+        """Cost and hardware (device, wall time, images per second ...); JSON values."""
         self._append({"kind": "facts", "values": facts})
 
     def write_measurements(self, step: int, time_s: float, values: Mapping[str, float]) -> None:
@@ -54,6 +56,10 @@ class Journal:
         self._append({"kind": "measurements", "step": step, "time_s": time_s, "values": dict(values)})
 
     def _append(self, record: Mapping[str, Any]) -> None:
+        if not self._begun:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._cut_torn_line()
+            self._begun = True
         line = json.dumps(record, sort_keys=True, allow_nan=False) + "\n"
         with self.path.open("ab") as stream:
             stream.write(line.encode())
@@ -93,11 +99,11 @@ def _records(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     lines = path.read_bytes().split(b"\n")
-    return [json.loads(line) for line in lines[:-1] if line]  # what follows the last newline is torn
+    return [json.loads(line) for line in lines[:-1] if line]  # a line without a newline is torn
 
 
 def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested parameters as a run logs them: dots between levels, every value a string."""
+    """Nested parameters in flat form: dots between levels, every value a string."""
     flat: dict[str, str] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):

@@ -1,7 +1,7 @@
-"""The processes that fit one network together, one for each GPU, started by torchrun.
+"""The process group: processes that fit one network together, one per GPU, started by torchrun.
 
-Contract: alone, nothing of torch.distributed is touched; together, all processes take the same decision at the same
-step, by the leader's clock.
+Contract: a single process does not use torch.distributed. In a group all processes take the same decision at the same
+step, by the clock of the leader.
 """
 
 import os
@@ -13,44 +13,44 @@ from spine.errors import ParametersRejected
 
 
 @dataclass(frozen=True)
-class Team:
-    """This process's ``rank`` among ``size``; rank 0 leads: it alone validates and writes files."""
+class ProcessGroup:
+    """The ``rank`` of this process in a group of this ``size``; rank 0 is the leader."""
 
     rank: int = 0
     size: int = 1
 
     @property
-    def leads(self) -> bool:
-        """Whether this process writes."""
+    def is_leader(self) -> bool:
+        """Whether this process validates and writes files."""
         return self.rank == 0
 
     def agree(self, seconds: float, stop: bool, device: torch.device) -> tuple[float, bool]:
-        """The leader's ``seconds``, and whether anybody wants to stop; every process calls this at the same step."""
+        """The leader's ``seconds``, and whether any process asks to stop; all processes call this at the same step."""
         if self.size == 1:
             return seconds, stop
-        shared = torch.tensor([seconds if self.leads else 0.0, float(stop)], dtype=torch.float64, device=device)
+        shared = torch.tensor([seconds if self.is_leader else 0.0, float(stop)], dtype=torch.float64, device=device)
         torch.distributed.all_reduce(shared)
         agreed, stops = shared.tolist()
         return agreed, stops > 0
 
     def wait(self) -> None:
-        """Until every process is here."""
+        """Wait until every process is here."""
         if self.size > 1 and torch.distributed.is_initialized():
             torch.distributed.barrier()
 
 
-def team_of(devices: int) -> Team:
-    """This process's place, from what torchrun put into the environment.
+def process_group_of(devices: int) -> ProcessGroup:
+    """The process group of this process, from the environment that torchrun sets.
 
     Raises:
-        ParametersRejected: there are not as many processes as the configuration has devices.
+        ParametersRejected: the number of processes differs from ``devices``.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size != devices:
         raise ParametersRejected(
-            "TEAM_DIFFERS",
+            "PROCESS_GROUP_DIFFERS",
             found=f"{size} process{'es' if size > 1 else ''} for {devices} device{'s' if devices > 1 else ''}",
             expected="one process for each device",
             remedy=f"start torchrun --standalone --nproc-per-node {devices} -m training ... --devices {devices}",
         )
-    return Team(int(os.environ.get("RANK", "0")), size)
+    return ProcessGroup(int(os.environ.get("RANK", "0")), size)

@@ -1,11 +1,11 @@
 """MLflow: a finished candidate becomes a tracked run and a registered model, exactly once.
 
-Contract: replaying the same candidate again finds the run that is there and logs nothing; a run that does not reach
-its end is FAILED, and the next replay ends whatever a killed one left RUNNING; the registered model is the candidate's
-own bytes, without a pickle and without code.
+Contract: a second replay of the same candidate finds the first run and logs nothing. A run that does not reach its end
+is FAILED; the next replay also ends the run of a killed one. The registered model has the bytes of the candidate,
+without a pickle and without code.
 
-Metric names: ``train/loss``, ``validation/landmark_error_mm``, ``cost/seconds`` ...; parameters carry the names
-of ``TrainingConfig``, dots between levels.
+Metrics are called ``train/loss``, ``validation/landmark_error_mm``, ``cost/seconds`` and so on. Parameters have the
+names of ``TrainingConfig``, with dots between levels.
 """
 
 import hashlib
@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inference.contract import CONTRACT_FILE, MODEL_FILE, ModelContract, model_digest, read_contract
+from inference.model import INPUTS
 from spine.errors import ContractViolation
+from spine.landmarks import VIEWS
 from spine.storage import sha256_of_tree
 from training.curves import draw_curves
 from training.export.candidate import FitSummary, read_summary
@@ -40,7 +42,7 @@ _BATCH = 500
 
 @dataclass(frozen=True)
 class DatasetReference:
-    """The data set a candidate was trained on: name, digests, DVC version (None outside DVC), folder."""
+    """The data set of a candidate: name, digests, DVC version (None outside DVC) and folder."""
 
     name: str
     digest: str
@@ -51,7 +53,7 @@ class DatasetReference:
 
 @dataclass(frozen=True)
 class TrackedModel:
-    """Where a candidate is tracked: run, registered version and the address ``models:/<name>/<version>``."""
+    """Run, registered version and address ``models:/<name>/<version>`` of a candidate."""
 
     run_id: str
     model_version: str
@@ -69,15 +71,15 @@ def replay_journal(
     dataset: DatasetReference,
     artifact_root: Path | None = None,
 ) -> TrackedModel:
-    """Log the candidate's journal, model and data set as one run and register the model; exactly once.
+    """Log journal, model and data set of a candidate as one run and register the model, exactly once.
 
     Args:
         candidate: folder of a finished fit.
         tracking_uri: MLflow's server or database.
-        experiment, registered_model: made when they do not exist.
+        experiment, registered_model: created if missing.
         tags: of run and version: git commit, dirty flag, Dagster run ...
-        dataset: what it was trained on; has to be what the candidate's record says.
-        artifact_root: where a new experiment keeps its artefacts (for a database without a server).
+        dataset: what it was trained on; must match the record of the candidate.
+        artifact_root: folder for the artefacts of a new experiment (for a database without a server).
 
     Raises:
         ContractViolation: the candidate is unfinished, altered, or of another data set.
@@ -110,14 +112,14 @@ def replay_journal(
 def log_evidence(
     run_id: str, tracking_uri: str, *, metrics: Mapping[str, float], artifacts: Path, tags: Mapping[str, str]
 ) -> None:
-    """Add an evaluation to a run: figures, files (below ``evaluation/``) and tags; the same evidence once only.
+    """Add an evaluation to a run: metrics, files (below ``evaluation/``) and tags; the same evidence only once.
 
     Args:
         run_id: of ``replay_journal``.
         tracking_uri: MLflow's server or database.
         metrics: name -> finite value.
         artifacts: folder of the evaluation.
-        tags: further facts.
+        tags: further tags.
     """
     from mlflow import MlflowClient
     from mlflow.entities import Metric
@@ -125,14 +127,14 @@ def log_evidence(
     client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
     run = client.get_run(run_id)
     digest = _digest_of(metrics, artifacts)
-    before, shown = run.data.tags.get(_EVIDENCE_TAG), run.data.metrics
-    other = {n: float(v) for n, v in metrics.items() if shown.get(n) != float(v)}
-    if before == digest and not other:
+    before, logged = run.data.tags.get(_EVIDENCE_TAG), run.data.metrics
+    changed = {n: float(v) for n, v in metrics.items() if logged.get(n) != float(v)}
+    if before == digest and not changed:
         return
     client.log_artifacts(run_id, str(artifacts), "evaluation")
-    # MLflow shows the latest: what replaces an earlier figure, or one that somebody edited, must be later than it.
+    # MLflow shows the latest value of a metric, so a new value needs a later time than an earlier or edited one.
     now = int(run.info.end_time or run.info.start_time) if before is None else int(time.time() * 1000)
-    new = [Metric(n, value, now, 0) for n, value in other.items()]
+    new = [Metric(n, value, now, 0) for n, value in changed.items()]
     for start in range(0, len(new), _BATCH):
         client.log_batch(run_id, metrics=new[start : start + _BATCH])
     for name, value in {**tags, _EVIDENCE_TAG: digest}.items():
@@ -151,8 +153,8 @@ def _checked(candidate: Path, dataset: DatasetReference) -> tuple[FitSummary, Mo
         raise ContractViolation.gathered(
             "CANDIDATE_ALTERED",
             violations,
-            expected="the model and data set that the candidate's record names",
-            remedy="train again on the present data set",
+            expected="the model and the data set of the candidate's record",
+            remedy="train again on the current data set",
         )
     return summary, contract
 
@@ -166,7 +168,7 @@ def _experiment(client: "MlflowClient", name: str, artifact_root: Path | None) -
 
 
 def _finished(client: "MlflowClient", experiment_id: str, model: str, digest: str) -> TrackedModel | None:
-    """The run that tracks this model already; unfinished ones are ended FAILED and their versions removed."""
+    """The finished run of this model; unfinished runs are ended as FAILED and their versions removed."""
     for run in client.search_runs([experiment_id], filter_string=f"tags.`{KEY_TAG}` = '{digest}'"):
         run_id = str(run.info.run_id)
         versions = client.search_model_versions(f"run_id = '{run_id}'")
@@ -176,7 +178,7 @@ def _finished(client: "MlflowClient", experiment_id: str, model: str, digest: st
         for version in versions:
             client.delete_model_version(version.name, version.version)
         if run.info.status != "FAILED":
-            client.set_tag(run_id, "plumbline.failure", "ended by a later replay: this one did not reach its end")
+            client.set_tag(run_id, "plumbline.failure", "a later replay ended this run, which was incomplete")
             client.set_terminated(run_id, "FAILED")
     return None
 
@@ -222,10 +224,10 @@ def _log_figures(client: "MlflowClient", run_id: str, journal: JournalContent, s
 
 
 def _log_dataset(client: "MlflowClient", run_id: str, dataset: DatasetReference) -> None:
-    """Two inputs: what it was trained on, and the frozen test set, which has a digest of its own."""
+    """Log two inputs: the training data, and the frozen test set, which has its own digest."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    # MLflow keeps 36 characters of a digest; the whole one stands in the profile and in the run's tags.
+    # MLflow keeps 36 characters of a digest; the profile and the tags of the run have all.
     profile = {"digest": dataset.digest, "test_digest": dataset.test_digest, "dvc_version": dataset.dvc_version}
     known = (("training", dataset.name, dataset.digest), ("testing", f"{dataset.name}-test", dataset.test_digest))
     inputs = []
@@ -248,13 +250,13 @@ def _register(
     experiment_id: str,
     candidate: Path,
     registered_model: str,
-    described: tuple[FitSummary, ModelContract],
+    description: tuple[FitSummary, ModelContract],
     tags: Mapping[str, str],
 ) -> str:
-    """Log the model with signature, example and card, and make it a version of ``registered_model``."""
+    """Log the model with signature, example and card, and register it as a version of ``registered_model``."""
     from mlflow.entities import LoggedModelOutput
 
-    summary, contract = described
+    summary, contract = description
     card = card_markdown(candidate_card(summary, contract))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
@@ -268,12 +270,14 @@ def _register(
         client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, summary.steps)])
     if not client.search_registered_models(f"name = '{registered_model}'"):
-        client.create_registered_model(registered_model, description="Candidates as trained; nothing serves from here.")
+        client.create_registered_model(
+            registered_model, description="Candidates as trained. No model here is in service."
+        )
     version = client.create_model_version(
         registered_model,
         logged.artifact_location,
         run_id=run_id,
-        # MLflow's own tags (the run's description) would stand on a version as words without a place.
+        # MLflow's own tags describe the run, not the version.
         tags={**{n: v for n, v in tags.items() if not n.startswith("mlflow.")}, KEY_TAG: str(summary.model_digest)},
         description=card,
         model_id=logged.model_id,
@@ -282,11 +286,11 @@ def _register(
 
 
 def _write_model_folder(candidate: Path, folder: Path, contract: ModelContract, card: str) -> None:
-    """MLflow's ONNX flavour around the candidate's own bytes."""
+    """MLflow's ONNX flavour, with the bytes of the candidate."""
     import onnx
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # MLflow warns about its own type hints while it is imported
+        warnings.simplefilter("ignore")  # MLflow warns about its own type hints on import
         import mlflow.onnx
 
         mlflow.onnx.save_model(
@@ -310,7 +314,7 @@ def _signature(contract: ModelContract) -> Any:
     return ModelSignature(
         inputs=Schema(
             [
-                TensorSpec(np.dtype(np.float32), (-1, 1, *contract.input_shape), "image"),
+                TensorSpec(np.dtype(np.float32), (-1, 1, *contract.input_shape), INPUTS[0]),
                 TensorSpec(np.dtype(np.int64), (-1,), "view"),
             ]
         ),
@@ -324,12 +328,10 @@ def _signature(contract: ModelContract) -> Any:
 
 
 def _input_example(contract: ModelContract) -> dict[str, Any]:
-    """A made-up image, never a patient's; eighths are short in JSON."""
-    from spine.landmarks import VIEWS
-
+    """A synthetic image, never a patient's; multiples of 1/8 are short in JSON."""
     ramp = np.linspace(-8, 8, contract.input_shape[0])[:, None] * np.ones(contract.input_shape[1])
     image = (np.round(ramp) / 8).astype(np.float32)[None, None]
-    return {"image": image, "view": np.array([VIEWS.index(contract.views[0])], dtype=np.int64)}
+    return {INPUTS[0]: image, "view": np.array([VIEWS.index(contract.views[0])], dtype=np.int64)}
 
 
 def _digest_of(metrics: Mapping[str, float], artifacts: Path) -> str:

@@ -1,29 +1,39 @@
-"""``python -m benchmarks.real_radiographs`` with a command below; needs .carry/aasce.npz (``sim_to_real pack``).
+"""``python -m benchmarks.real_radiographs``; needs .carry/aasce.npz (from ``sim_to_real pack``).
 
 split      data set folders of the five folds, for ``python -m training``: --out
-zero-shot  the model in the box (or --model) on all radiographs: figures, overlays of the ten worst
+zero-shot  the bundled model (or --model) on all radiographs: figures, overlays of the ten worst
 folds      five fine-tuned models, --models DIR with fold0 .. fold4, each on the radiographs of its fold; several DIRs
-           answer with their mean, with --mirrored together with the mirrored radiographs
-labels     how far the labels can be trusted; with --models also beside two models
+           form an ensemble; --mirrored adds mirrored radiographs to it
+labels     the reliability of the labels; with --models also relative to two models
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from benchmarks.real_radiographs.angles import smape_percent
+from benchmarks.real_radiographs.ensemble import ensemble
+from benchmarks.real_radiographs.figures import summary
+from benchmarks.real_radiographs.folds import FOLDS, fold_of, write_fold
+from benchmarks.real_radiographs.labels import own_deviation, twice_labelled
+from benchmarks.real_radiographs.predictions import draw_worst, predict
 from benchmarks.sim_to_real.pack import Pack, read_pack
-
-if TYPE_CHECKING:
-    from inference.model import Model
-    from spine.types import Floats
+from inference.bundled import BUNDLED
+from inference.model import Model, load_model
+from spine.dataset import SPLITS
+from spine.types import Floats
 
 PACKED = Path(".carry/aasce.npz")
 
+ModelRows = Sequence[tuple[Model, list[int]]]
+"""Models, each with the rows of the radiographs that it predicts."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0, or 3 where the radiographs are not at hand."""
+    """Run one command; return 0, or 3 if the radiographs are missing."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.real_radiographs", description=__doc__.splitlines()[0])
     parser.add_argument("--real", type=Path, default=PACKED)
     commands = parser.add_subparsers(required=True)
@@ -31,16 +41,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     split.add_argument("--out", type=Path, default=Path("bench/real-radiographs"))
     split.set_defaults(call=_split)
     zero = commands.add_parser("zero-shot", help="one model on all radiographs")
-    zero.add_argument("--model", type=Path, help="instead of the model in the box")
+    zero.add_argument("--model", type=Path, default=BUNDLED, help="the bundled model by default")
     zero.add_argument("--out", type=Path, default=Path("bench/real-radiographs/zero-shot"))
     zero.set_defaults(call=_zero_shot)
     folds = commands.add_parser("folds", help="fine-tuned models, each on its fold")
     folds.add_argument("--models", type=Path, required=True, nargs="+")
-    folds.add_argument("--mirrored", action="store_true", help="ask for the mirrored radiograph too")
+    folds.add_argument("--mirrored", action="store_true", help="predict the mirrored radiographs too")
     folds.add_argument("--out", type=Path, default=Path("bench/real-radiographs/folds"))
     folds.set_defaults(call=_folds)
-    labels = commands.add_parser("labels", help="how far the labels can be trusted")
-    labels.add_argument("--models", type=Path, nargs="+", help="as for folds: fine-tuned models")
+    labels = commands.add_parser("labels", help="the reliability of the labels")
+    labels.add_argument("--models", type=Path, nargs="+", help="fine-tuned models, as for folds")
     labels.set_defaults(call=_labels)
     given = parser.parse_args(arguments)
     if not given.real.is_file():
@@ -50,9 +60,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _split(given: argparse.Namespace) -> int:
-    from benchmarks.real_radiographs.folds import FOLDS, write_fold
-    from spine.dataset import SPLITS
-
     radiographs = read_pack(given.real)
     for fold in range(FOLDS):
         manifest = write_fold(radiographs, fold, given.out / f"fold{fold}")
@@ -62,61 +69,44 @@ def _split(given: argparse.Namespace) -> int:
 
 
 def _zero_shot(given: argparse.Namespace) -> int:
-    from inference.bundled import RELEASED
-    from inference.model import load_model
-
     radiographs = read_pack(given.real)
-    model = load_model(given.model or RELEASED)
-    return _tell(radiographs, [(model, list(range(len(radiographs.images))))], given.out)
+    return _report(radiographs, _one_model(radiographs, given.model), given.out)
 
 
 def _folds(given: argparse.Namespace) -> int:
     radiographs = read_pack(given.real)
-    return _tell(radiographs, _of_folds(radiographs, given.models, given.mirrored), given.out)
+    return _report(radiographs, _fold_models(radiographs, given.models, given.mirrored), given.out)
 
 
-def _of_folds(radiographs: Pack, folders: Sequence[Path], mirrored: bool) -> "list[tuple[Model, list[int]]]":
-    """Each fold's model, and the rows it is asked about."""
-    import numpy as np
+def _one_model(radiographs: Pack, folder: Path) -> ModelRows:
+    return [(load_model(folder), list(range(len(radiographs.images))))]
 
-    from benchmarks.real_radiographs.averaged import together
-    from benchmarks.real_radiographs.folds import FOLDS, fold_of
-    from inference.model import load_model
 
+def _fold_models(radiographs: Pack, folders: Sequence[Path], mirrored: bool) -> ModelRows:
+    """Each fold's model, with the rows of its test radiographs."""
     fold = fold_of(radiographs.facts["patient"].astype(np.str_))
-    models = [[load_model(folder / f"fold{k}") for folder in folders] for k in range(FOLDS)]
-    asked = [m[0] if len(m) == 1 and not mirrored else together(m, mirrored) for m in models]
-    return [(model, np.flatnonzero(fold == k).tolist()) for k, model in enumerate(asked)]
+    by_fold = [[load_model(folder / f"fold{k}") for folder in folders] for k in range(FOLDS)]
+    models = [m[0] if len(m) == 1 and not mirrored else ensemble(m, mirrored) for m in by_fold]
+    return [(model, np.flatnonzero(fold == k).tolist()) for k, model in enumerate(models)]
 
 
 def _labels(given: argparse.Namespace) -> int:
-    import numpy as np
-
-    from benchmarks.real_radiographs.angles import smape_percent
-    from benchmarks.real_radiographs.labels import twice_labelled
-
     radiographs = read_pack(given.real)
     angles = radiographs.facts["angle_deg"].astype(np.float64)
     pairs = twice_labelled(radiographs)
     first, second = (angles[[pair[k] for pair in pairs]] for k in (0, 1))
     apart = np.abs(first - second)[:, 0]
-    sys.stdout.write(f"{len(pairs)} exposures that are labelled twice, rows {pairs}\n")
+    sys.stdout.write(f"{len(pairs)} exposures have two labels, rows {pairs}\n")
     sys.stdout.write(
-        f"their two labels differ by {apart.mean():.1f} deg in the mean, {np.median(apart):.1f} in the median, "
+        f"the two labels differ by {apart.mean():.1f} deg in the mean, {np.median(apart):.1f} in the median, "
         f"{apart.max():.1f} at most (major angle); SMAPE of three angles {smape_percent(first, second):.1f} %\n"
     )
-    return 0 if given.models is None else _beside_models(radiographs, angles, given.models)
+    return 0 if given.models is None else _compare_with_models(radiographs, angles, given.models)
 
 
-def _beside_models(radiographs: Pack, angles: "Floats", folders: Sequence[Path]) -> int:
-    import numpy as np
-
-    from benchmarks.real_radiographs.labels import own_deviation
-    from inference.bundled import RELEASED
-    from inference.model import load_model
-
-    every = [(load_model(RELEASED), list(range(len(radiographs.images))))]
-    zero, tuned = (_major(radiographs, asked) for asked in (every, _of_folds(radiographs, folders, False)))
+def _compare_with_models(radiographs: Pack, angles: Floats, folders: Sequence[Path]) -> int:
+    models = (_one_model(radiographs, BUNDLED), _fold_models(radiographs, folders, False))
+    zero, tuned = (_major_angles(radiographs, each) for each in models)
     label = angles[:, 0]
     known = np.isfinite(zero) & np.isfinite(tuned)
     readings = {"the labels": label[known], "zero shot": zero[known], "fine-tuned": tuned[known]}
@@ -132,30 +122,23 @@ def _beside_models(radiographs: Pack, angles: "Floats", folders: Sequence[Path])
     return 0
 
 
-def _major(radiographs: Pack, asked: "Sequence[tuple[Model, list[int]]]") -> "Floats":
-    import numpy as np
-
-    from benchmarks.real_radiographs.found import find
-
-    found = {i: f.found[0] for model, rows in asked for i, f in find(model, radiographs, rows)[0].items()}
+def _major_angles(radiographs: Pack, models: ModelRows) -> Floats:
+    found = {i: f.found[0] for model, rows in models for i, f in predict(model, radiographs, rows)[0].items()}
     return np.array([found[i] for i in range(len(radiographs.images))])
 
 
-def _tell(radiographs: Pack, asked: "Sequence[tuple[Model, list[int]]]", out: Path) -> int:
-    """Print the figures over all radiographs and over those that the data set validation lets pass; draw the worst."""
-    from benchmarks.real_radiographs.figures import summary
-    from benchmarks.real_radiographs.found import draw_worst, find
-
+def _report(radiographs: Pack, models: ModelRows, out: Path) -> int:
+    """Print the figures of all radiographs and of those that pass the data set validation; draw the worst."""
     figures, predictions = {}, {}
-    for model, rows in asked:
-        some, said = find(model, radiographs, rows)
-        figures |= some
-        predictions |= said
+    for model, rows in models:
+        some_figures, some_predictions = predict(model, radiographs, rows)
+        figures |= some_figures
+        predictions |= some_predictions
     passed = [f for i, f in sorted(figures.items()) if not radiographs.facts["screened_out"][i]]
     columns = summary([f for _, f in sorted(figures.items())]), summary(passed)
     sys.stdout.write(f"{'':<36}{'all':>14}{'screened':>14}\n")
     for name in columns[0]:
-        cells = [f"{c[name]:.3f}" if isinstance(c[name], float) else str(c[name]) for c in (columns[0], columns[1])]
+        cells = [f"{c[name]:.3f}" if isinstance(c[name], float) else str(c[name]) for c in columns]
         sys.stdout.write(f"{name:<36}{cells[0]:>14}{cells[1]:>14}\n" if name != "shifts" else f"{name}: {cells[0]}\n")
     worst = draw_worst(radiographs, figures, predictions, out)
     sys.stdout.write(f"overlays of rows {worst} in {out}\n")

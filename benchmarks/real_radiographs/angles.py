@@ -1,11 +1,12 @@
-"""The benchmark's three angles, as its published table has them (AASCE 2019; Wu et al. 2017).
+"""The three angles of the AASCE benchmark (AASCE 2019; Wu et al. 2017).
 
-The first is the largest angle between two mid-lines. Of a spine that bends one way only, the others are the angles of
-its end vertebrae's mid-lines with the first and the last vertebra's. Of an S-shaped one, the second is the largest
-angle of a vertebra above with the upper end vertebra; the third that below, or, where the major curve lies in the lower
-half of the image, the next one further up. Found by matching the table: all 481 rows agree within 0.1 degrees.
+The first is the largest angle between two mid-lines. In a spine with one curve, the others are the angles of its end
+vertebrae's mid-lines with those of the first and the last vertebra. In an S-shaped spine, the second is the largest
+angle of a vertebra above with the upper end vertebra. The third is that below, or, if the major curve lies in the lower
+half of the image, the next one further up. The rules reproduce the published table: all 481 rows agree within 0.1
+degrees.
 
-Contract: pixels (column, row), rows counted from the image's upper edge.
+Contract: pixels (column, row), with rows counted from the upper edge of the image.
 """
 
 import numpy as np
@@ -17,8 +18,8 @@ def benchmark_angles(tilts_deg: Floats, middles: Floats, height: float) -> tuple
     """The three angles.
 
     Args:
-        tilts_deg: (N,) tilts of the mid-lines from the top vertebra to the last.
-        middles: (2 N, 2) middles of the plates, upper and lower in turn, rows from the image's upper edge.
+        tilts_deg: (N,) tilts of the mid-lines, cranial to caudal.
+        middles: (2 N, 2) centres of the plates, upper and lower in turn.
         height: of the image.
     """
     between = np.abs(tilts_deg[:, None] - tilts_deg[None, :])
@@ -45,6 +46,6 @@ def s_shaped(middles: Floats) -> bool:
 
 
 def smape_percent(found: Floats, published: Floats) -> float:
-    """Of (N, 3) angles: mean over radiographs of the sum of absolute differences over the sum of both, percent."""
+    """SMAPE of (N, 3) angles: mean of the sum of absolute differences over the sum of both, percent."""
     total = np.maximum((found + published).sum(axis=1), 1e-9)
     return float(100 * (np.abs(found - published).sum(axis=1) / total).mean())

@@ -1,8 +1,7 @@
-"""What a model found on the real radiographs: distances, levels, angles, coverage.
+"""Figures of a model on the real radiographs: distances, levels, angles, answered shares.
 
-Contract: every radiograph counts in the figures called *all*; an angle that the model does not give is not replaced,
-    it is counted as unanswered. Distances are shares of the height of the labelled vertebra they belong to, before and
-    after the one level shift that fits best.
+Contract: every radiograph counts in the figures called *all*. An angle that the model does not give counts as
+unanswered. Distances are in heights of the labelled vertebra, before and after the level shift that fits best.
 """
 
 from collections import Counter
@@ -23,22 +22,22 @@ from spine.prediction import Prediction
 from spine.types import Floats
 
 SHIFTS = (0, -1, 1, -2, 2)
-"""Levels; the first wins a tie."""
+"""In levels; the first one wins a tie."""
 
 
 @dataclass(frozen=True)
 class RadiographFigures:
-    """One radiograph.
+    """Figures of one radiograph.
 
     Attributes:
-        corner, centre: (n,) distances of corners and vertebra centres as labelled, in vertebral heights.
-        shift: levels by which the found chain fits the labelled one best.
+        corner, centre: (n,) distances of corners and vertebra centres by label, in vertebral heights.
+        shift: level shift that fits best.
         corner_shifted, centre_shifted: the same distances after that shift.
-        published, found: (3,) the benchmark's angles; found is NaN where the model does not answer.
-        plates_true, plates_found: Cobb angle between end plates, of the labels and of the model (NaN: no answer).
+        published, found: (3,) angles of the benchmark; ``found`` is NaN where the model gives none.
+        plates_true, plates_found: Cobb angle between end plates, of the labels and of the model (NaN: none).
         interval, midline: of the mid-line angle, where the model gives one.
-        refused: why the model refused the radiograph, or None.
-        uncertain: whether it says that its levels may be one off.
+        refused: reason for a refusal, or None.
+        uncertain: whether the model warns that its levels may be one off.
     """
 
     corner: Floats
@@ -57,18 +56,23 @@ class RadiographFigures:
 
 
 def radiograph_figures(
-    prediction: Prediction, sigma_px: Mapping[str, float], corners: Floats, visible: NDArray[np.bool_],
-    published: Floats, height: float, neighbour_width: float = NEIGHBOUR_WIDTH,
-) -> RadiographFigures:  # fmt: skip
-    """Compare one radiograph.
+    prediction: Prediction,
+    sigma_px: Mapping[str, float],
+    corners: Floats,
+    visible: NDArray[np.bool_],
+    published: Floats,
+    height: float,
+    neighbour_width: float = NEIGHBOUR_WIDTH,
+) -> RadiographFigures:
+    """Compare the prediction of one radiograph with its labels.
 
     Args:
-        prediction: of the radiograph, its points in pixels of the radiograph.
-        sigma_px: standard deviation of each landmark's coordinates.
+        prediction: with landmarks in pixels of the radiograph.
+        sigma_px: SD of each landmark's coordinates.
         corners, visible: (17, 4, 2) and (17, 4), labels in the same pixels.
-        published: (3,) degrees.
-        height: of the radiograph.
-        neighbour_width: of the model's calibration.
+        published: (3,) angles, degrees.
+        height: of the radiograph, pixels.
+        neighbour_width: from the model's calibration.
     """
     points = prediction.points["frontal"]
     found = np.array([points.get(name, (np.nan, np.nan)) for name in LABEL_NAMES]).reshape(17, 4, 2)
@@ -99,7 +103,7 @@ def _named(labels: Floats) -> dict[str, Floats]:
 
 
 def _distances(found: Floats, labels: Floats, shift: int) -> tuple[Floats, Floats]:
-    """Corner and centre distances in vertebral heights, of found vertebra i against labelled vertebra i + shift."""
+    """Corner and centre distances, in vertebral heights, of found vertebra i from labelled vertebra i + shift."""
     here = np.arange(max(0, -shift), min(17, 17 - shift))
     ours, theirs = found[here], labels[here + shift]
     height = np.linalg.norm(theirs[:, 2:].mean(axis=1) - theirs[:, :2].mean(axis=1), axis=-1)
@@ -109,7 +113,7 @@ def _distances(found: Floats, labels: Floats, shift: int) -> tuple[Floats, Float
 
 
 def _found_angles(points: Mapping[str, Floats], sigma_px: Mapping[str, float], height: float, width: float) -> Floats:
-    """The benchmark's three angles of what was found; NaN with fewer than six vertebrae."""
+    """The three angles of the found landmarks; NaN with fewer than six vertebrae."""
     plane = replace(planes_from_view("frontal", points, None, "NONE", sigma_px)["coronal"], neighbour_width=width)
     tilts = vertebra_tilts(plane, plate_tilts(plane))
     kept = [v for v in VERTEBRAE if v in tilts and all(f"{v}_{p}_{s}" in points for p in _PLATES for s in _SIDES)]
@@ -140,7 +144,7 @@ def summary(radiographs: Sequence[RadiographFigures]) -> dict[str, float | str]:
         "centre, median, as labelled": _median(radiographs, "centre"),
         "centre, median, best shift": _median(radiographs, "centre_shifted"),
         "radiographs whose best shift is not 0": float(np.mean([f.shift != 0 for f in radiographs])),
-        "levels called uncertain": float(np.mean([f.uncertain for f in radiographs])),
+        "uncertain levels": float(np.mean([f.uncertain for f in radiographs])),
         "shifts": ", ".join(f"{shift:+d}: {shifts[shift]}" for shift in sorted(shifts)),
         "mid-line Cobb, mean": float(error.mean()),
         "mid-line Cobb, median": float(np.median(error)),

@@ -1,7 +1,7 @@
-"""Five folds by patient number, and a fold as a data set folder that ``python -m training`` reads.
+"""Five folds by patient number, and a fold as a data set folder for ``python -m training``.
 
-Contract: the split depends on the patient numbers alone; radiographs that the data set validation screens out are
-    learnt from in no fold and tested in theirs.
+Contract: the split depends on the patient numbers only. Radiographs that the data set validation screens out are in no
+training split; they are in the test split of their fold.
 """
 
 from pathlib import Path
@@ -20,11 +20,11 @@ from spine.study import Points2D
 FOLDS = 5
 _SEED = 2019
 _VALIDATION_SHARE = 10
-"""One patient in so many of those not tested chooses the checkpoint."""
+"""One in ten of the patients outside the test split is for validation."""
 
 
 def fold_of(patients: NDArray[np.str_]) -> NDArray[np.int64]:
-    """(N,) patient numbers -> (N,) fold 0..4 in which each radiograph is tested."""
+    """(N,) patient numbers -> (N,) test fold of each radiograph, 0..4."""
     unique = np.unique(patients)
     order = np.random.default_rng(_SEED).permutation(len(unique))
     place = dict(zip(unique.tolist(), order.tolist(), strict=True))
@@ -35,14 +35,14 @@ def split_of(patients: NDArray[np.str_], fold: int) -> list[Split]:
     """The split of every radiograph in one fold."""
     tested = fold_of(patients) == fold
     others = np.unique(patients[~tested])
-    held = set(np.random.default_rng((_SEED, fold)).permutation(others)[: len(others) // _VALIDATION_SHARE].tolist())
-    return [
-        "test" if t else "validation" if p in held else "train" for t, p in zip(tested, patients.tolist(), strict=True)
-    ]
+    shuffled = np.random.default_rng((_SEED, fold)).permutation(others)
+    validation = set(shuffled[: len(others) // _VALIDATION_SHARE].tolist())
+    pairs = zip(tested, patients.tolist(), strict=True)
+    return ["test" if t else "validation" if p in validation else "train" for t, p in pairs]
 
 
 def radiograph_of(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint16], NDArray[np.float64]]:
-    """The radiograph in its frame without the black around it, (H, W) uint16, and (column, row) of its first pixel."""
+    """(H, W) uint16 radiograph without the black around it, and (column, row) of its first pixel in the frame."""
     (top, bottom), (left, right) = (_extent(image.max(axis=axis)) for axis in (1, 0))
     return image[top:bottom, left:right].astype(np.uint16) * 16, np.array([left, top], dtype=np.float64)
 
@@ -74,13 +74,13 @@ def write_fold(radiographs: Pack, fold: int, folder: Path) -> Manifest:
 
 
 def _truth(points: Points2D, published_deg: float) -> dict[str, Truth]:
-    """The published angle is the mid-line one; the end plates' is that of the labelled corners."""
+    """The published mid-line angle, and the end-plate angle of the labelled corners."""
     measured = measure(planes_from_view("frontal", points, None, "NONE"))["cobb"]
     truth = {"cobb_midline": Truth(published_deg, "deg")}
     return truth if measured.value is None else {**truth, "cobb": Truth(measured.value, "deg")}
 
 
 def _extent(brightest: NDArray[np.uint8]) -> tuple[int, int]:
-    """First and past-the-last row (or column) of the radiograph in its frame; JPEG leaves a shimmer in the black."""
+    """First and past-the-last row (or column) of the radiograph; the threshold is above the JPEG noise in the black."""
     there = np.flatnonzero(brightest > 12)
     return (int(there[0]), int(there[-1]) + 1) if len(there) > 2 else (0, len(brightest))

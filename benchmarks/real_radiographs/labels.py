@@ -1,14 +1,12 @@
-"""How far the radiographs' labels can be trusted: radiographs that stand there twice, and what two independent readers
-leave over.
+"""The reliability of the labels, by two estimates.
 
-Some exposures occur twice, cut out differently, under two rows with labels of their own: how far these differ is
-what a second reading by the same labellers would. A second estimate needs no doubles: of three readings with own
-errors (the labels, a model that never saw a label, a model fine-tuned on other radiographs) each one's own error
-follows from the three differences. Errors that both models share count as the label's there, so that one is an upper
-bound.
+Some exposures occur in two rows, cropped differently, with separate labels; their difference is that of two readings
+by the same readers. The second estimate uses three readings of each radiograph with independent errors: the labels, a
+model that never saw a label, and a model fine-tuned on other radiographs. The error of each follows from their
+differences. An error that both models share counts as an error of the labels, so this estimate is an upper bound.
 
-Contract: doubles are found from pixels, by thresholds under which every pair was looked at and was the same exposure;
-angles of labels are the published ones.
+Contract: duplicates are found from pixels. The thresholds were chosen so that every pair above them, checked by eye, is
+one exposure. The angles of the labels are the published ones.
 """
 
 from itertools import combinations
@@ -25,7 +23,7 @@ SAME_WHOLE = 0.975
 """Correlation of two whole radiographs, 128 x 64 pixels."""
 
 SAME_SPINE = 0.865
-"""Correlation of two spines brought to one length, in detail (without what is smoother than a vertebra)."""
+"""Correlation of two spines scaled to one length, after removal of structures larger than a vertebra."""
 
 _WHOLE, _SPINE, _MARGIN = (128, 64), (120, 56), 8
 
@@ -38,7 +36,7 @@ def twice_labelled(radiographs: Pack) -> list[tuple[int, int]]:
     waves = np.fft.rfft2(spines)
     pairs = []
     for i, j in combinations(range(len(whole)), 2):
-        # The exact spectrum product is for few: most pairs are unlike at a glance.
+        # Most pairs differ in the whole image, which is cheaper to compare.
         if alike[i, j] > SAME_WHOLE or (alike[i, j] > 0.5 and _best_shift(waves[i], waves[j]) > SAME_SPINE):
             pairs.append((i, j))
     return pairs
@@ -52,7 +50,7 @@ def _best_shift(first: NDArray[np.complex128], second: NDArray[np.complex128]) -
 
 
 def _spine(image: NDArray[np.uint8], corners: NDArray[np.float32]) -> Floats:
-    """A window about the labelled spine, its length the same in all radiographs, in detail."""
+    """A window around the labelled spine, scaled to one length, without structures larger than a vertebra."""
     centres = corners.astype(np.float64).mean(axis=1)
     length, middle = np.linalg.norm(centres[-1] - centres[0]), (centres[-1] + centres[0]) / 2
     rows, columns = np.mgrid[-0.6 : 0.6 : _SPINE[0] * 1j, -0.28 : 0.28 : _SPINE[1] * 1j]
@@ -72,7 +70,7 @@ def _standard(values: Floats) -> Floats:
 
 
 def own_deviation(one: Floats, two: Floats, three: Floats) -> float:
-    """Standard deviation of the errors of ``one`` alone, of three independent readings of the same, robust to outliers.
+    """SD of the errors of ``one``, from three readings with independent errors; robust to outliers.
 
     Var(a - b) + Var(a - c) - Var(b - c) = 2 Var(a) where errors are independent (Grubbs 1948).
     """
@@ -81,5 +79,5 @@ def own_deviation(one: Floats, two: Floats, three: Floats) -> float:
 
 
 def _spread(differences: Floats) -> float:
-    """Standard deviation by the median absolute one."""
+    """Standard deviation from the median absolute deviation."""
     return float(1.4826 * np.median(np.abs(differences - np.median(differences))))

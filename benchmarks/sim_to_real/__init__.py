@@ -1,17 +1,22 @@
-"""The probe that counts: does what is learnt on virtual frontal views alone hold on real radiographs?
+"""The sim-to-real benchmark: a detector learns from virtual frontal radiographs only and is tested on real ones.
 
-Contract: the recipe is fixed, so that two runs differ by their virtual radiographs only; on the device machine only
-    torch, numpy, scipy, a JPEG reader, ``training.model.dsnt``, ``inference.decoding``, ``spine.landmarks`` and
-    ``simulation`` are needed.
+Contract: the recipe is fixed, so that two runs differ in their virtual radiographs only. The GPU machine needs torch,
+numpy, scipy, a JPEG reader, ``simulation``, ``spine.landmarks``, ``inference.decoding`` and ``training.model.dsnt``.
+Testing the product's model on real radiographs does not belong here: see ``benchmarks.real_radiographs``.
 
-    letterbox      the one frame of all images: 896 x 384, aspect kept
-    pack           the file that travels: JPEGs, corners, names
-    radiographs          the 481 real radiographs -> pack
-    pools          where virtual radiographs come from: simulation.stream.stream, or a stored pack
-    network        U-Net with residual blocks, 68 maps at half resolution
-    augmentation   geometry and greys, in batches on the device
-    detector       training, and finding corners with mirrored averaging
-    chains         level shift, distances, mid-line Cobb angles
-    scoring        the figures; reports: files and contact sheet
-    appearance     image statistics, real against virtual
+    letterbox          the frame of all images: 896 x 384, aspect ratio kept
+    pack               the file for the GPU machine: JPEGs, corners, names
+    pack_real          packs the 481 real radiographs
+    pools              virtual radiographs, rendered or from a stored pack
+    network            U-Net with residual blocks, 68 heat maps at half resolution
+    augmentation       geometry and grey values, in batches on the device
+    detector           training, and finding corners
+    probe              one run: pools, training, scores
+    level_matching     level shift, distances, mid-line Cobb angles
+    scoring            the figures of a run
+    reports            files and contact sheet of a run
+    diagnosis          causes of the angle errors
+    appearance         image statistics, virtual against real
+    image_statistics   the statistics of one radiograph
+    side_by_side       mean radiographs and close-ups
 """

@@ -1,8 +1,8 @@
-"""How virtual radiographs look beside real ones: one number per radiograph and quantity, summarised.
+"""Image statistics of virtual radiographs compared with real ones.
 
-Contract: both kinds come in the same frame and go through the same code; the distance of a quantity is (virtual median
-- real median) in interquartile ranges of the real radiographs, so that 0 is alike and 1 is out of the ordinary. An
-  earlier version is a small JSON under ``benchmarks/appearance``.
+Contract: both kinds have the same frame and go through the same code. The distance of a quantity is the difference of
+the medians in interquartile ranges of the real radiographs: 0 is equal, 1 is unusual. Earlier versions are JSON files
+in ``stored_appearance``.
 """
 
 import json
@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 
 from benchmarks.sim_to_real.image_statistics import GREY_BINS, grey_histogram, statistics_of
 
-STORE = Path("benchmarks/appearance")
+STORE = Path(__file__).with_name("stored_appearance")
 
 
 @dataclass(frozen=True)
-class Appearance:
+class AppearanceSummary:
     """Summary of a set of radiographs.
 
     Attributes:
-        radiographs: how many.
+        radiographs: number of radiographs.
         quartiles: quantity -> 25th, 50th, 75th percentile over radiographs.
-        histogram: (32,) mean share of the pixels at each grey, black margins left out.
+        histogram: (32,) mean share of the pixels at each grey, without black margins.
     """
 
     radiographs: int
@@ -35,10 +35,8 @@ class Appearance:
 
 def measure_radiographs(
     images: NDArray[np.uint8], corners: NDArray[np.floating], visible: NDArray[np.bool_]
-) -> Appearance:
-    """(N, H, W), (N, 17, 4, 2), (N, 17, 4) -> their summary; a quantity a radiograph does not show is left out for
-    it.
-    """
+) -> AppearanceSummary:
+    """Summarise (N, H, W) images with (N, 17, 4, 2) corners; a quantity that a radiograph does not show is left out."""
     radiographs = list(zip(images, corners, visible, strict=True))
     rows = [statistics_of(p, np.asarray(c, dtype=np.float64), v) for p, c, v in radiographs]
     values = {name: np.array([row[name] for row in rows]) for name in rows[0]}
@@ -49,23 +47,23 @@ def measure_radiographs(
             low, middle, high = np.quantile(seen, (0.25, 0.5, 0.75))
             quartiles[name] = (float(low), float(middle), float(high))
     histogram = np.mean([grey_histogram(p) for p in images], axis=0)
-    return Appearance(len(radiographs), quartiles, tuple(float(h) for h in histogram))
+    return AppearanceSummary(len(radiographs), quartiles, tuple(float(h) for h in histogram))
 
 
-def earth_movers_grey(a: Appearance, b: Appearance) -> float:
-    """Earth mover's distance of two mean grey histograms, in grey values of 255."""
+def earth_movers_grey(a: AppearanceSummary, b: AppearanceSummary) -> float:
+    """Earth mover's distance of two mean grey histograms, in grey values (0..255)."""
     difference = np.cumsum(a.histogram) - np.cumsum(b.histogram)
     return float(np.abs(difference).sum() * 256 / GREY_BINS)
 
 
-def distance_iqr(real: Appearance, virtual: Appearance, name: str) -> float:
+def distance_iqr(real: AppearanceSummary, virtual: AppearanceSummary, name: str) -> float:
     """Signed distance of one quantity's medians, in interquartile ranges of the real radiographs."""
     low, middle, high = real.quartiles[name]
     return (virtual.quartiles[name][1] - middle) / max(high - low, 1e-9)
 
 
-def table(real: Appearance, virtual: Mapping[str, Appearance]) -> str:
-    """A Markdown table: a row a quantity, columns real and each virtual set, with distances."""
+def table(real: AppearanceSummary, virtual: Mapping[str, AppearanceSummary]) -> str:
+    """A Markdown table: a row for each quantity, and columns for the real and each virtual set with distances."""
     names = [n for n in real.quartiles if all(n in v.quartiles for v in virtual.values())]
     heads = "".join(f" {n} ({v.radiographs}) | distance, IQR |" for n, v in virtual.items())
     lines = [f"| quantity | real ({real.radiographs}) |{heads}", "|---|---|" + "---|---|" * len(virtual)]
@@ -75,8 +73,10 @@ def table(real: Appearance, virtual: Mapping[str, Appearance]) -> str:
     moved = "".join(f" {earth_movers_grey(real, v):.1f} | |" for v in virtual.values())
     lines.append(f"| mean histograms, earth mover's distance to real, grey of 255 | 0 |{moved}")
     typical = [[abs(distance_iqr(real, v, n)) for n in names] for v in virtual.values()]
-    lines.append("| all quantities, median and share over 1 of the distances | |" + "".join(
-        f" | {np.median(t):.2f}; {np.mean(np.array(t) > 1):.0%} |" for t in typical))  # fmt: skip
+    lines.append(
+        "| all quantities, median and share over 1 of the distances | |"
+        + "".join(f" | {np.median(t):.2f}; {np.mean(np.array(t) > 1):.0%} |" for t in typical)
+    )
     return "\n".join(lines) + "\n"
 
 
@@ -85,8 +85,8 @@ def _cell(quartiles: tuple[float, float, float]) -> str:
     return f"{middle:.3g} [{low:.3g}, {high:.3g}]"
 
 
-def save_appearance(appearance: Appearance, name: str, how: str, folder: Path = STORE) -> Path:
-    """Store one summary under a name, with what it was made from."""
+def save_appearance(appearance: AppearanceSummary, name: str, how: str, folder: Path = STORE) -> Path:
+    """Store a summary under a name, with its origin."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
     record = asdict(appearance)
@@ -96,16 +96,16 @@ def save_appearance(appearance: Appearance, name: str, how: str, folder: Path = 
     return path
 
 
-def load_appearance(name: str, folder: Path = STORE) -> Appearance:
+def load_appearance(name: str, folder: Path = STORE) -> AppearanceSummary:
     """Read a stored summary.
 
     Raises:
-        FileNotFoundError: there is none of that name; the message lists those there are.
+        FileNotFoundError: the name is unknown; the message lists the stored names.
     """
     path = folder / f"{name}.json"
     if not path.is_file():
         there = sorted(p.stem for p in folder.glob("*.json"))
-        raise FileNotFoundError(f"no {path}; stored are {there}: run `appearance --save NAME` first")
+        raise FileNotFoundError(f"no {path}; expected one of {there}, or a new one from `appearance --save NAME`")
     stored = json.loads(path.read_text(encoding="utf-8"))
     quartiles = {n: (q[0], q[1], q[2]) for n, q in stored["quartiles"].items()}
-    return Appearance(stored["radiographs"], quartiles, tuple(stored["histogram"]))
+    return AppearanceSummary(stored["radiographs"], quartiles, tuple(stored["histogram"]))

@@ -1,7 +1,7 @@
-"""Training the plain detector for a fixed time, and finding corners with it.
+"""Training of the plain detector for a fixed time, and finding corners with it.
 
-Contract: seeded; the schedule follows the clock, so the number of steps is a result and is reported; soft-max and
-losses are computed in float32; a loss that is not finite stops the run.
+Contract: seeded. The schedule follows the clock, so the number of steps is a result and is reported. Soft-max and
+losses are in float32. A loss that is not finite stops the run.
 """
 
 import math
@@ -17,26 +17,26 @@ from torch import Tensor, nn
 
 from benchmarks.sim_to_real.augmentation import MIRRORED, augment, normalised
 from benchmarks.sim_to_real.network import TINY_WIDTHS, WIDTHS, CornerNet
-from benchmarks.sim_to_real.pools import Radiographs
 from inference.decoding import pixels_from_normalised
+from simulation.stream.radiographs import FrontalRadiographs
 from training.model.dsnt import euclidean_loss, expected_coordinates, jensen_shannon_loss, masked_mean, spatial_softmax
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The fixed recipe; only ``minutes`` may be chosen, and a dry run takes ``tiny``.
+    """The fixed recipe; only minutes and seed are chosen, and a dry run uses ``TINY``.
 
     Attributes:
-        minutes: of training, compilation not counted.
-        batch: images a step.
+        minutes: of training, without compilation.
+        batch: images per step.
         learning_rate: peak of the cycle.
-        warm_up: share of the time until the peak.
+        warm_up: share of the time before the peak.
         weight_decay: of convolution weights.
-        coordinate_weight: of the Euclidean loss (half heights) against the divergence (nats).
+        coordinate_weight: of the Euclidean loss (half heights) relative to the divergence (nats).
         sigma_cells: of the target maps.
-        gradient_norm: clipped to this.
+        gradient_norm: limit.
         widths: of the network.
-        most_steps: a limit for dry runs.
+        max_steps: a limit for dry runs.
         seed: of weights, order and augmentation.
     """
 
@@ -49,22 +49,22 @@ class Recipe:
     sigma_cells: float = 1.5
     gradient_norm: float = 1.0
     widths: tuple[int, ...] = WIDTHS
-    most_steps: int | None = None
+    max_steps: int | None = None
     seed: int = 0
 
 
-TINY = Recipe(minutes=1.0, batch=2, widths=TINY_WIDTHS, most_steps=3)
+TINY = Recipe(minutes=1.0, batch=2, widths=TINY_WIDTHS, max_steps=3)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What training gave.
+    """The result of training.
 
     Attributes:
         network: in evaluation mode.
-        steps, seconds: done, without compilation.
-        compile_seconds: of the first step and compilation; compiled: whether it held.
-        losses: (checkpoint share of time, divergence, distance px) every twentieth of the time.
+        steps, seconds: of training, without compilation.
+        compile_seconds, compiled: of the first step with compilation, and whether the losses are compiled.
+        losses: (share of the time, divergence, distance in px) at every twentieth of the time.
     """
 
     network: nn.Module
@@ -76,13 +76,13 @@ class Trained:
 
 
 def rate_factor(progress: float, warm_up: float) -> float:
-    """One cycle: cosine up from 1/25 over the warm-up, cosine down to 1/10,000."""
+    """One cycle: cosine from 1/25 up to 1 over the warm-up, then cosine down to 1/10,000."""
     low, share = (1 / 25, progress / warm_up) if progress < warm_up else (1e-4, (1 - progress) / (1 - warm_up))
     return low + (1 - low) * 0.5 * (1 - math.cos(math.pi * min(max(share, 0.0), 1.0)))
 
 
-def train(radiographs: Radiographs, recipe: Recipe) -> Trained:
-    """Train on these radiographs.
+def train(radiographs: FrontalRadiographs, recipe: Recipe) -> Trained:
+    """Train the network on these radiographs.
 
     Raises:
         FloatingPointError: the loss is not finite.
@@ -90,7 +90,7 @@ def train(radiographs: Radiographs, recipe: Recipe) -> Trained:
     device = radiographs.images.device
     torch.manual_seed(recipe.seed)
     torch.backends.cudnn.benchmark = True
-    torch.backends.cudnn.allow_tf32 = True  # the last layer's products
+    torch.backends.cudnn.allow_tf32 = True  # for the products of the last layer
     torch.backends.cuda.matmul.allow_tf32 = False  # coordinates of 896 pixels need more than ten bits
     network = CornerNet(recipe.widths).to(device, memory_format=torch.channels_last)
     optimizer = _optimizer(network, recipe, device.type == "cuda")
@@ -123,10 +123,10 @@ def train(radiographs: Radiographs, recipe: Recipe) -> Trained:
         sums += torch.stack([divergence.detach(), distance.detach()])
         steps, since = steps + 1, since + 1
         if steps % 8 == 0 and device.type == "cuda":
-            torch.cuda.synchronize()  # or the clock runs ahead of the device
+            torch.cuda.synchronize()  # otherwise the clock runs ahead of the device
         progress = (time.monotonic() - started) / (60 * recipe.minutes)
-        if recipe.most_steps is not None:
-            progress = max(progress, steps / recipe.most_steps)
+        if recipe.max_steps is not None:
+            progress = max(progress, steps / recipe.max_steps)
         if progress >= (len(history) + 1) / 20 or progress >= 1:
             history.append(
                 _report(progress, sums / since, radiographs.images.shape[-2], steps, time.monotonic() - started)
@@ -144,7 +144,7 @@ def _optimizer(network: nn.Module, recipe: Recipe, fused: bool) -> torch.optim.O
 
 
 def _orders(count: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Batches of rows without end: one random order after another, the rest of an order dropped."""
+    """Endless batches of rows: one random order after another, each without its incomplete last batch."""
     batch = min(batch, count)
     while True:
         order = torch.randperm(count, generator=generator, device=generator.device)
@@ -154,18 +154,27 @@ def _orders(count: int, batch: int, generator: torch.Generator) -> Iterator[Tens
 def _report(progress: float, means: Tensor, height: int, steps: int, seconds: float) -> tuple[float, float, float]:
     divergence, distance = (float(m) for m in means)
     if not math.isfinite(divergence + distance):
-        raise FloatingPointError(f"loss {divergence} + {distance} at {progress:.0%} of the time; expected finite")
+        raise FloatingPointError(
+            f"found a loss of {divergence} + {distance} at {progress:.0%} of the time; expected finite values: "
+            "check the radiographs of the pool"
+        )
     row = (round(progress, 3), divergence, distance * height / 2)
-    sys.stdout.write(f"  {progress:4.0%}  step {steps:5d}  {steps / seconds:5.1f}/s  divergence {divergence:.4f}  "
-                     f"distance {row[2]:6.2f} px\n")  # fmt: skip
+    sys.stdout.write(
+        f"  {progress:4.0%}  step {steps:5d}  {steps / seconds:5.1f}/s  divergence {divergence:.4f}  "
+        f"distance {row[2]:6.2f} px\n"
+    )
     sys.stdout.flush()
     return row
 
 
 def map_losses(logits: Tensor, corners: Tensor, visible: Tensor, sigma_cells: float) -> Tensor:
-    """(N, 68, h, w) logits at half resolution, (N, 68, 2) px of the input, (N, 68) -> (2,) mean losses.
+    """(2,) mean losses over visible corners: the divergence in nats, and the distance in half heights of the image.
 
-    The divergence in nats, and the distance in half heights of the image, over visible corners.
+    Args:
+        logits: (N, 68, h, w) at half resolution.
+        corners: (N, 68, 2) pixels of the input.
+        visible: (N, 68).
+        sigma_cells: of the target maps.
     """
     shape = (logits.shape[-2], logits.shape[-1])
     heatmaps = spatial_softmax(logits)
@@ -180,7 +189,7 @@ MapLosses = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 
 
 def logits_of(network: nn.Module, image: Tensor) -> Tensor:
-    """(N, 1, H, W) -> (N, 68, H/2, W/2) float32, maps in one piece each."""
+    """(N, 1, H, W) -> (N, 68, H/2, W/2) float32, contiguous."""
     with torch.autocast(image.device.type, dtype=torch.bfloat16):
         logits = network(image.contiguous(memory_format=torch.channels_last))
     return logits.float().contiguous()
@@ -189,27 +198,27 @@ def logits_of(network: nn.Module, image: Tensor) -> Tensor:
 def _compiled_losses(
     network: nn.Module, batch: tuple[Tensor, Tensor, Tensor], recipe: Recipe
 ) -> tuple[MapLosses, bool]:
-    """The losses, compiled where that works on this machine: uncompiled they cost as much as the network.
+    """The losses, compiled if possible, because uncompiled losses take as long as the network.
 
-    The network itself is left to cuDNN: compiling it would take a minute of the seven and save a few milliseconds.
+    The network is not compiled: that would take one of the seven minutes and save a few milliseconds.
     """
     if not batch[0].is_cuda:
         return map_losses, False
     state = {name: value.clone() for name, value in network.state_dict().items()}
-    losses, held = torch.compile(map_losses, dynamic=False), True
+    losses, compiled = torch.compile(map_losses, dynamic=False), True
     try:
         losses(logits_of(network, batch[0]), *batch[1:], recipe.sigma_cells).sum().backward()
-    except Exception as error:  # whatever the compiler cannot do here: the recipe is the same without it
+    except Exception as error:  # any failure of the compiler: the recipe is the same without it
         sys.stdout.write(f"  not compiled: {type(error).__name__}: {str(error)[:300]}\n")
-        losses, held = map_losses, False
+        losses, compiled = map_losses, False
     network.zero_grad(set_to_none=True)
-    network.load_state_dict(state)  # the trial leaves no trace, not even in the norms' running means
-    return losses, held
+    network.load_state_dict(state)  # undo the effect of the trial on the running means of the norms
+    return losses, compiled
 
 
 @torch.no_grad()
 def find_corners(network: nn.Module, images: Tensor, batch: int = 24) -> NDArray[np.float64]:
-    """(N, H, W) uint8 -> (N, 17, 4, 2) pixels: the mean of the image's and its mirror's corners."""
+    """(N, H, W) uint8 -> (N, 17, 4, 2) pixels: mean of the corners in the image and in its mirror image."""
     network.eval()
     shape = (images.shape[-2], images.shape[-1])
     found = []

@@ -1,7 +1,7 @@
-"""What is measured on one radiograph: greys, spectrum, edges of vertebrae, noise, thorax and abdomen, proportions.
+"""Statistics of one radiograph: greys, spectrum, edges of vertebrae, noise, thorax and abdomen, proportions.
 
-Contract: (H, W) uint8 and (17, 4, 2) corners in the same frame, pixels; "contrast" and "step" are in standard
-deviations of the grey inside the image's own content, so that display contrast alone does not make them; NaN where a
+Contract: (H, W) uint8 and (17, 4, 2) corners in pixels of the same frame. "Contrast" and "step" are in standard
+deviations of the grey inside the content, so that they do not depend on display contrast. A quantity is NaN if the
 radiograph does not show it.
 """
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from benchmarks.sim_to_real.chains import centres, midline_tilts_deg
+from benchmarks.sim_to_real.level_matching import centres, midline_tilts_deg
 from spine.types import Floats
 
 GREY_BINS = 32
@@ -23,7 +23,7 @@ _LAPLACE = np.array([[1.0, -2, 1], [-2, 4, -2], [1, -2, 1]])
 
 
 def content_box(image: NDArray[np.uint8]) -> tuple[slice, slice]:
-    """Rows and columns that are not all black: the image without its letterbox."""
+    """Rows and columns of the content: the image without its letterbox."""
     lit = image > _BLACK
     rows, columns = np.flatnonzero(lit.mean(axis=1) > 0.01), np.flatnonzero(lit.mean(axis=0) > 0.01)
     if rows.size == 0 or columns.size == 0:
@@ -54,7 +54,7 @@ def statistics_of(image: NDArray[np.uint8], corners: Floats, visible: NDArray[np
 
 def _greys(image: NDArray[np.uint8], content: NDArray[np.float32], deviation: float) -> dict[str, float]:
     quantiles = np.quantile(content, [q / 100 for q in _QUANTILES])
-    # The mean, not the median: of 8-bit radiographs the median is a whole number and says nothing.
+    # The mean, because the median of 8-bit values is a whole number and too coarse.
     noise = float(np.abs(ndimage.convolve(content, _LAPLACE)).mean()) * float(np.sqrt(np.pi / 2)) / 6.0
     small = ndimage.uniform_filter(content, 15)
     local = np.sqrt(np.maximum(ndimage.uniform_filter(content**2, 15) - small**2, 0))
@@ -70,7 +70,7 @@ def _greys(image: NDArray[np.uint8], content: NDArray[np.float32], deviation: fl
 
 
 def _spectrum(grey: NDArray[np.float32], corners: Floats) -> dict[str, float]:
-    """Of patches along the spine: slope of log power over log frequency, share of the energy in octaves."""
+    """Spectrum of patches along the spine: slope of log power over log frequency, and energy in octaves."""
     power = [p for p in (_patch_power(grey, corners[i]) for i in (_T5, _T10, _L3)) if p is not None]
     radial = np.mean(power, axis=0) if power else np.full(_PATCH // 2 + 1, np.nan)  # k = 0..64 cycles per patch
     cycles = np.arange(radial.size)
@@ -105,14 +105,17 @@ def _patch_power(grey: NDArray[np.float32], vertebra: Floats) -> Floats | None:
 
 
 def _edges(grey: NDArray[np.float32], corners: Floats, deviation: float) -> dict[str, float]:
-    """Across labelled edges, inside minus outside: step, crest (a bright line on the edge) and gradient."""
+    """Profiles across labelled edges: step (inside minus outside), crest (a bright line on the edge), gradient."""
     found = {}
     for edge, (first, second, sign) in {
-        "upper plate": (0, 1, 1.0), "lower plate": (2, 3, -1.0), "left wall": (0, 2, -1.0), "right wall": (1, 3, 1.0),
-    }.items():  # fmt: skip
+        "upper plate": (0, 1, 1.0),
+        "lower plate": (2, 3, -1.0),
+        "left wall": (0, 2, -1.0),
+        "right wall": (1, 3, 1.0),
+    }.items():
         profiles = _profiles(grey, corners[:, first], corners[:, second], sign)  # (17, 17)
         inside, outside = profiles[:, 11:14].mean(axis=1), profiles[:, 3:6].mean(axis=1)
-        # The labels are a pixel or two off: the crest is the brightest within two of the edge.
+        # Labels are off by a pixel or two, so the crest is the brightest pixel within two of the edge.
         crest = profiles[:, 6:11].max(axis=1) - (inside + outside) / 2
         steepest = np.abs(np.diff(profiles, axis=1))[:, 4:12].max(axis=1)
         for region, part in (("thoracic", _THORACIC), ("lumbar", _LUMBAR)):
@@ -123,7 +126,7 @@ def _edges(grey: NDArray[np.float32], corners: Floats, deviation: float) -> dict
 
 
 def _profiles(grey: NDArray[np.float32], start: Floats, end: Floats, sign: float) -> Floats:
-    """(17, 2) ends of edges -> (17, 17) mean grey 8 px outside .. 8 px inside, over the middle half of the edge."""
+    """(17, 2) ends of edges -> (17, 17) mean grey from 8 px outside to 8 px inside, over the edge's middle half."""
     along = end - start
     length = np.linalg.norm(along, axis=1, keepdims=True)
     unit = along / np.where(length > 1, length, np.nan)
@@ -134,7 +137,7 @@ def _profiles(grey: NDArray[np.float32], start: Floats, end: Floats, sign: float
 
 
 def _places(grey: NDArray[np.float32], box: tuple[slice, slice], corners: Floats, deviation: float) -> dict[str, float]:
-    """Spine against its sides at three levels, thorax against abdomen, grain inside bodies."""
+    """Spine relative to its sides at three levels, thorax relative to abdomen, grain inside bodies."""
     found, sides = {}, {}
     for name, level in (("T5", _T5), ("T10", _T10), ("L3", _L3)):
         spine, left, right = _row_of(grey, box, corners[level])
@@ -150,7 +153,7 @@ def _places(grey: NDArray[np.float32], box: tuple[slice, slice], corners: Floats
 
 
 def _row_of(grey: NDArray[np.float32], box: tuple[slice, slice], vertebra: Floats) -> tuple[float, float, float]:
-    """Mean grey of a vertebra and at two widths from its middle on both sides, NaN off the content."""
+    """Mean grey of a vertebra, and of areas two widths to both sides; NaN outside the content."""
     middle = vertebra.mean(axis=0)
     width = np.linalg.norm(vertebra[1] - vertebra[0])
     spread = np.stack(np.meshgrid(np.linspace(-0.35, 0.35, 9), np.linspace(-0.35, 0.35, 9)), axis=-1).reshape(-1, 2)
@@ -163,14 +166,14 @@ def _row_of(grey: NDArray[np.float32], box: tuple[slice, slice], vertebra: Float
 
 
 def _body_values(grey: NDArray[np.float32], corners: Floats) -> Floats:
-    """(17, 81) greys inside the middle of each vertebra, following its corners."""
+    """(17, 81) greys in the middle of each vertebra."""
     u, v = (g.ravel() for g in np.meshgrid(np.linspace(0.25, 0.75, 9), np.linspace(0.25, 0.75, 9)))
     weights = np.stack([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v], axis=1)  # (81, 4)
     return _sampled(grey, np.einsum("pc,ncd->npd", weights, corners))
 
 
 def _proportions(corners: Floats) -> dict[str, float]:
-    """Sizes on the frame, in pixels of 896 x 384 and ratios."""
+    """Sizes in pixels of the 896 x 384 frame, and ratios."""
     middle = centres(corners)
     widths = np.linalg.norm(corners[:, 1] - corners[:, 0] + corners[:, 3] - corners[:, 2], axis=1) / 2
     upper, lower = corners[:, :2].mean(axis=1), corners[:, 2:].mean(axis=1)
@@ -180,8 +183,10 @@ def _proportions(corners: Floats) -> dict[str, float]:
     return {
         "top of T1, row": float(np.nanmin(corners[..., 1])),
         "bottom of L5, row": float(np.nanmax(corners[..., 1])),
-        "width of T5, px": float(widths[_T5]), "width of T10, px": float(widths[_T10]),
-        "width of L3, px": float(widths[_L3]), "height of T8, px": float(heights[_T8]),
+        "width of T5, px": float(widths[_T5]),
+        "width of T10, px": float(widths[_T10]),
+        "width of L3, px": float(widths[_L3]),
+        "height of T8, px": float(heights[_T8]),
         "height of L3, px": float(heights[_L3]),
         "width / height of T8": float(widths[_T8] / heights[_T8]),
         "width / height of L3": float(widths[_L3] / heights[_L3]),
@@ -189,11 +194,11 @@ def _proportions(corners: Floats) -> dict[str, float]:
         "disc / vertebra, lumbar": _median(discs[_LUMBAR] / heights[_LUMBAR]),
         "middle of the spine, column": _median(middle[:, 0]),
         "major Cobb angle, degrees": float(np.ptp(seen)) if seen.size else float("nan"),
-    }  # fmt: skip
+    }
 
 
 def _sampled(grey: NDArray[np.float32], points: Floats) -> Floats:
-    """Grey at (..., 2) (column, row); NaN points give NaN, points off the frame the nearest pixel."""
+    """Grey at (..., 2) (column, row); NaN at NaN points, the nearest pixel outside the frame."""
     known = np.isfinite(points).all(axis=-1)
     at = np.where(known[..., None], points, 0.0)
     values = ndimage.map_coordinates(grey, [at[..., 1].ravel(), at[..., 0].ravel()], order=1, mode="nearest")

@@ -1,6 +1,6 @@
-"""The one frame of all images here: 896 x 384, aspect kept, black around.
+"""The frame of all images: 896 x 384 pixels, aspect ratio kept, black around the image.
 
-Contract: (column, row), integer = pixel centre; the image is scaled by one factor and centred, so
+Contract: pixels (column, row), integers at pixel centres. The image is scaled by one factor and centred:
 
     frame = scale * (image + 1/2) + offset - 1/2
 """
@@ -16,12 +16,12 @@ FRAME = (896, 384)
 
 @dataclass(frozen=True)
 class Placement:
-    """Where an image lies in the frame.
+    """Position of an image in the frame.
 
     Attributes:
         scale: frame pixels per image pixel.
-        offset: (columns, rows) of the image's upper left edge in the frame, whole pixels.
-        size: (columns, rows) the image fills.
+        offset: (columns, rows) of the image's upper left corner in the frame, whole pixels.
+        size: (columns, rows) of the image in the frame.
     """
 
     scale: float
@@ -34,20 +34,24 @@ class Placement:
 
 
 def placement(shape: tuple[int, int], frame: tuple[int, int] = FRAME) -> Placement:
-    """How an (H, W) image is placed; the filled area is rounded to whole pixels, the scale is not."""
+    """The placement of an (H, W) image; the size is rounded to whole pixels, the scale is not."""
     scale = min(frame[0] / shape[0], frame[1] / shape[1])
     size = max(1, round(shape[1] * scale)), max(1, round(shape[0] * scale))
     return Placement(scale, ((frame[1] - size[0]) // 2, (frame[0] - size[1]) // 2), size)
 
 
 def letterbox(image: NDArray[np.uint8], frame: tuple[int, int] = FRAME) -> tuple[NDArray[np.uint8], Placement]:
-    """(H, W) uint8 -> the frame, and where the image lies in it."""
-    from PIL import Image  # here, so that the frame is known where Pillow is not
+    """(H, W) uint8 -> the frame and the placement of the image."""
+    from PIL import Image  # the GPU machine may lack Pillow
 
     placed = placement((image.shape[0], image.shape[1]), frame)
-    # The box keeps the scale exact where the size was rounded: it may end up to half a frame pixel off the image.
-    box = (0.0, 0.0, min(placed.size[0] / placed.scale, image.shape[1]),
-           min(placed.size[1] / placed.scale, image.shape[0]))  # fmt: skip
+    # The box keeps the scale exact although the size is rounded.
+    box = (
+        0.0,
+        0.0,
+        min(placed.size[0] / placed.scale, image.shape[1]),
+        min(placed.size[1] / placed.scale, image.shape[0]),
+    )
     small = Image.fromarray(image).resize(placed.size, Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
     out = np.zeros(frame, dtype=np.uint8)
     column, row = placed.offset

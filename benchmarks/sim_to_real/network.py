@@ -1,6 +1,6 @@
 """The fixed, plain detector: a U-Net with residual blocks, 68 corner maps at half resolution, 8.34 M parameters.
 
-Contract: ``image`` (N, 1, H, W), H and W multiples of 64, to (N, 68, H/2, W/2) float32 logits whatever the autocast.
+Contract: (N, 1, H, W) images, H and W multiples of 64, to (N, 68, H/2, W/2) logits, which are float32 under autocast.
 """
 
 from itertools import pairwise
@@ -19,7 +19,7 @@ CORNERS = 68
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutions with batch normalisation around a short cut."""
+    """Two 3 x 3 convolutions with batch normalisation and a shortcut."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
@@ -28,8 +28,11 @@ class ResidualBlock(nn.Module):
         self.second = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.second_norm = nn.BatchNorm2d(outputs)
         same = inputs == outputs and stride == 1
-        self.cut = nn.Identity() if same else nn.Sequential(
-            nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))  # fmt: skip
+        self.cut = (
+            nn.Identity()
+            if same
+            else nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) -> (N, outputs, H/stride, W/stride)."""
@@ -60,11 +63,11 @@ class CornerNet(nn.Module):
         for across, up in zip(reversed(self.across), reversed(self.up), strict=True):
             fine = levels.pop()
             current = up(functional.interpolate(across(current), scale_factor=2.0) + fine)
-        # In half precision a logit of 20 has steps of an eighth: the last layer is computed in full.
+        # In bfloat16 a logit of 20 has steps of 1/8, so the last layer uses float32.
         with torch.autocast(current.device.type, enabled=False):
             return self.head(current.float())
 
 
 def parameter_count(network: nn.Module) -> int:
-    """Learnt numbers."""
+    """The number of parameters."""
     return sum(p.numel() for p in network.parameters())

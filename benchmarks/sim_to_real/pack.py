@@ -1,13 +1,15 @@
-"""The file that travels to the device machine: images as JPEG bytes with their corners.
+"""The file for the GPU machine: images as JPEG bytes with their corners.
 
-Contract: one ``.npz`` without pickled objects,
+Contract: one ``.npz`` without pickled objects:
 
-    jpeg      (bytes,) uint8, all files one after another      ends      (N,) where each ends
-    corners   (N, 17, 4, 2) float32 (column, row) of the frame, integer = pixel centre; NaN where unknown
-    visible   (N, 17, 4)                                       names     (N,)
-    facts     any more arrays of N rows, by name
+    jpeg      (bytes,) uint8, all JPEG files concatenated
+    ends      (N,) end of each file
+    corners   (N, 17, 4, 2) float32 (column, row) in the frame, integers at pixel centres; NaN if unknown
+    visible   (N, 17, 4)
+    names     (N,)
+    facts     further arrays of N rows, by name
 
-Vertebrae from the top; corners upper left, upper right, lower left, lower right as seen in the image.
+Vertebrae run cranial to caudal; corners are upper left, upper right, lower left, lower right in the image.
 """
 
 import io
@@ -23,14 +25,14 @@ VERTEBRAE_COUNT, CORNERS_COUNT = 17, 4
 
 @dataclass(frozen=True)
 class Pack:
-    """What a file holds, images decoded.
+    """The content of a file, with decoded images.
 
     Attributes:
         images: (N, H, W) uint8.
         corners: (N, 17, 4, 2) float32 frame pixels.
         visible: (N, 17, 4).
         names: N names.
-        facts: more arrays of N rows.
+        facts: further arrays of N rows.
     """
 
     images: NDArray[np.uint8]
@@ -62,7 +64,7 @@ def write_pack(
 
 
 def read_pack(path: Path, limit: int | None = None) -> Pack:
-    """Read a file; ``limit`` rows from the start only."""
+    """Read a file, or its first ``limit`` rows."""
     with np.load(path) as stored:
         ends = stored["ends"][:limit]
         jpeg, starts = stored["jpeg"], np.concatenate([[0], ends[:-1]])
@@ -83,7 +85,7 @@ def jpeg_bytes(image: NDArray[np.uint8], quality: int) -> bytes:
 
 
 def _decoder() -> Callable[[NDArray[np.uint8]], NDArray[np.uint8]]:
-    """JPEG bytes (n,) uint8 -> (H, W) uint8, by Pillow or else torchvision."""
+    """JPEG bytes (n,) uint8 -> (H, W) uint8, with Pillow or else torchvision."""
     try:
         from PIL import Image
     except ImportError:

@@ -1,6 +1,6 @@
 """One run: virtual radiographs, training, scores on real and on held-out virtual radiographs.
 
-Contract: no choice is made by looking at a real radiograph; the last weights are scored.
+Contract: no choice depends on a real radiograph. The last weights are scored.
 """
 
 import platform
@@ -17,8 +17,8 @@ from benchmarks.sim_to_real.network import parameter_count
 from benchmarks.sim_to_real.pack import Pack, read_pack
 from benchmarks.sim_to_real.pools import (
     HELD_OUT,
-    Radiographs,
-    drawn_radiographs,
+    part,
+    rectangle_radiographs,
     rendered_radiographs,
     stored_radiographs,
 )
@@ -32,6 +32,7 @@ from benchmarks.sim_to_real.reports import (
     write_weights,
 )
 from benchmarks.sim_to_real.scoring import lines, score_radiographs, summary
+from simulation.stream.radiographs import FrontalRadiographs
 
 LIMIT_SECONDS = 420.0
 _HELD_OUT_SEED = 1_000_003
@@ -39,7 +40,7 @@ _HELD_OUT_SEED = 1_000_003
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run.
+    """The settings of a run.
 
     Attributes:
         out: folder for the files.
@@ -48,8 +49,8 @@ class Plan:
         count, variant, seed: of the rendered pool.
         minutes: of training.
         device: torch device.
-        dry: tiny network, three steps, a handful of radiographs.
-        weights: whether to keep them.
+        dry: tiny network, three steps, few radiographs.
+        weights: whether to keep the weights.
     """
 
     out: Path
@@ -65,65 +66,83 @@ class Plan:
 
 
 def run_probe(plan: Plan) -> dict[str, object]:
-    """Everything; returns what ``result.json`` holds."""
+    """Run everything; return the content of ``result.json``."""
     started = time.monotonic()
     plan.out.mkdir(parents=True, exist_ok=True)
     training, held_out, source = _virtual_radiographs(plan)
     pool_seconds = time.monotonic() - started
-    say(f"{source}: {training.images.shape[0]} radiographs to train, {held_out.images.shape[0]} held out, "
-        f"{pool_seconds:.1f} s")  # fmt: skip
+    say(
+        f"{source}: {training.images.shape[0]} radiographs to train, {held_out.images.shape[0]} held out, "
+        f"{pool_seconds:.1f} s"
+    )
     recipe = TINY if plan.dry else Recipe(minutes=plan.minutes, seed=plan.seed)
     trained = train(training, recipe)
-    say(f"{parameter_count(trained.network) / 1e6:.2f} M parameters, {trained.steps} steps in {trained.seconds:.0f} s, "
-        f"{'compiled' if trained.compiled else 'not compiled'} in {trained.compile_seconds:.0f} s")  # fmt: skip
+    say(
+        f"{parameter_count(trained.network) / 1e6:.2f} M parameters, {trained.steps} steps in {trained.seconds:.0f} s, "
+        f"{'compiled' if trained.compiled else 'not compiled'} in {trained.compile_seconds:.0f} s"
+    )
     scoring_started = time.monotonic()
     result: dict[str, object] = {
-        "virtual radiographs": source, "plan": {k: str(v) for k, v in asdict(plan).items()}, "recipe": asdict(recipe),
-        "machine": _machine(plan.device), "steps": trained.steps, "steps_per_second": trained.steps / trained.seconds,
-        "compiled": trained.compiled, "losses": trained.losses,
-    }  # fmt: skip
+        "virtual radiographs": source,
+        "plan": {k: str(v) for k, v in asdict(plan).items()},
+        "recipe": asdict(recipe),
+        "machine": _machine(plan.device),
+        "steps": trained.steps,
+        "steps_per_second": trained.steps / trained.seconds,
+        "compiled": trained.compiled,
+        "losses": trained.losses,
+    }
     result["own_kind"] = _score_virtual(trained.network, held_out)
     result |= _score_real(trained.network, plan)
     if plan.weights:
         write_weights(plan.out, trained.network)
     seconds = {
-        "virtual radiographs": pool_seconds, "compilation": trained.compile_seconds, "training": trained.seconds,
-        "scoring": time.monotonic() - scoring_started, "all": time.monotonic() - started,
-    }  # fmt: skip
+        "virtual radiographs": pool_seconds,
+        "compilation": trained.compile_seconds,
+        "training": trained.seconds,
+        "scoring": time.monotonic() - scoring_started,
+        "all": time.monotonic() - started,
+    }
     result["seconds"] = {name: round(value, 1) for name, value in seconds.items()}
     write_result(plan.out, result)
-    say(f"seconds: {result['seconds']}" + (
-        f"  OVER the limit of {LIMIT_SECONDS:.0f}" if seconds["all"] > LIMIT_SECONDS else ""))  # fmt: skip
+    say(
+        f"seconds: {result['seconds']}"
+        + (f"  OVER the limit of {LIMIT_SECONDS:.0f}" if seconds["all"] > LIMIT_SECONDS else "")
+    )
     return result
 
 
 def say(text: str) -> None:
-    """A line that is seen at once."""
+    """Print a line and flush it."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
-def _virtual_radiographs(plan: Plan) -> tuple[Radiographs, Radiographs, str]:
+def _virtual_radiographs(plan: Plan) -> tuple[FrontalRadiographs, FrontalRadiographs, str]:
     if plan.dry and plan.pool is None:
-        return drawn_radiographs(6, 0, plan.device), drawn_radiographs(3, 1, plan.device), "drawn rectangles (dry run)"
+        return (
+            rectangle_radiographs(6, 0, plan.device),
+            rectangle_radiographs(3, 1, plan.device),
+            "drawn rectangles (dry run)",
+        )
     if plan.pool is not None:
         radiographs = stored_radiographs(plan.pool, plan.device, 12 if plan.dry else None)
         count = radiographs.images.shape[0]
         kept = count - min(HELD_OUT, max(1, count // 6))
         return (
-            radiographs.part(slice(0, kept)),
-            radiographs.part(slice(kept, count)),
+            part(radiographs, slice(0, kept)),
+            part(radiographs, slice(kept, count)),
             f"stored radiographs of {plan.pool.name}",
         )
     training = rendered_radiographs(plan.count, plan.seed, plan.device, plan.variant)
     held_out = rendered_radiographs(HELD_OUT, plan.seed + _HELD_OUT_SEED, plan.device, plan.variant)
-    return training, held_out, f"simulation.stream.stream, variant {plan.variant}, seed {plan.seed}"
+    return training, held_out, f"simulation.stream, variant {plan.variant}, seed {plan.seed}"
 
 
-def _score_virtual(network: torch.nn.Module, radiographs: Radiographs) -> dict[str, object]:
+def _score_virtual(network: torch.nn.Module, radiographs: FrontalRadiographs) -> dict[str, object]:
     found = find_corners(network, radiographs.images)
     visible = radiographs.visible.cpu().numpy()
-    shown = visible.all(axis=2).sum(axis=1) >= 6  # a field that shows less has no Cobb angle to speak of
+    shown = visible.all(axis=2).sum(axis=1) >= 6  # with fewer vertebrae, the Cobb angle has no meaning
     if not shown.any():
         return {"radiographs": 0}
     figures = summary(score_radiographs(found[shown], radiographs.corners.cpu().numpy()[shown], visible[shown]))
@@ -152,7 +171,7 @@ def _score_real(network: torch.nn.Module, plan: Plan) -> dict[str, object]:
 
 
 def draw(out: Path, real: Pack, found: np.ndarray, errors_deg: np.ndarray) -> None:
-    """The contact sheet."""
+    """Draw the contact sheet."""
     draw_contact_sheet(out / CONTACT, real, found, contact_rows(errors_deg))
 
 

@@ -1,11 +1,12 @@
-"""What a run leaves behind: figures, a row per radiograph, found corners, weights, a contact sheet.
+"""The files of a run: figures, one row for each radiograph, found corners, weights, contact sheet.
 
-Contract: one folder, no sub-folders, every file under 16 MiB, at most seven of them, so that all come back from a
-device machine:
+Contract: one folder with at most seven files of less than 16 MiB, so that all can be copied from a GPU machine:
 
-    result.json   every figure, recipe, times     radiographs.csv     name, shift, angles, errors
-    found.npz     found corners (N, 17, 4, 2)     contact.png   best 4, median 4, worst 8 radiographs
-    weights-0.npz, ...                            half precision, only if asked for
+    result.json          all figures, recipe, times
+    radiographs.csv      name, shift, angles, errors
+    found.npz            found corners (N, 17, 4, 2)
+    contact.png          best 4, median 4, worst 8 radiographs
+    weights-0.npz, ...   half precision, only on request
 """
 
 import csv
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.sim_to_real.chains import FAR_PX
+from benchmarks.sim_to_real.level_matching import FAR_PX
 from benchmarks.sim_to_real.pack import Pack
 from benchmarks.sim_to_real.scoring import RadiographScore
 from spine.types import Floats
@@ -27,35 +28,38 @@ from spine.types import Floats
 RESULT, RADIOGRAPHS, FOUND, CONTACT = "result.json", "radiographs.csv", "found.npz", "contact.png"
 _LARGEST = 15 * 2**20
 _GREEN, _RED = (0, 255, 0), (255, 40, 40)
+_COLUMNS = (
+    *("name", "screened_out", "shift", "found_deg", "published_deg", "error_deg"),
+    *("centre_mean_px", "corner_median_px", "centres_off"),
+)
 
 
 def write_result(folder: Path, result: dict[str, object]) -> None:
-    """All figures."""
+    """Write all figures."""
     (folder / RESULT).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 def write_radiographs(
     folder: Path, names: Sequence[str], scores: Sequence[RadiographScore], screened: NDArray[np.bool_]
 ) -> None:
-    """A row per radiograph, in the pack's order."""
+    """Write one row for each radiograph, in the order of the pack."""
     with (folder / RADIOGRAPHS).open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["name", "screened_out", "shift", "found_deg", "published_deg", "error_deg",
-                         "centre_mean_px", "corner_median_px", "centres_off"])  # fmt: skip
+        writer.writerow(_COLUMNS)
         for name, s, out in zip(names, scores, screened, strict=True):
-            off = int((s.match.centre_px > FAR_PX).sum())
-            writer.writerow([name, int(out), s.match.shift, f"{s.found_deg:.2f}", f"{s.published_deg:.2f}",
-                             f"{s.error_deg:.2f}", f"{s.match.centre_px.mean():.2f}",
-                             f"{np.median(s.match.corner_px):.2f}", off])  # fmt: skip
+            centre_px, corner_px = s.match.centre_px, s.match.corner_px
+            values = (s.found_deg, s.published_deg, s.error_deg, centre_px.mean(), np.median(corner_px))
+            rounded = (f"{value:.2f}" for value in values)
+            writer.writerow([name, int(out), s.match.shift, *rounded, int((centre_px > FAR_PX).sum())])
 
 
 def write_found(folder: Path, found: Floats) -> None:
-    """Found corners, for another contact sheet later."""
+    """Write the found corners, for other contact sheets."""
     np.savez_compressed(folder / FOUND, found=found.astype(np.float32))
 
 
 def write_weights(folder: Path, network: torch.nn.Module) -> None:
-    """Weights in half precision, in files that are small enough."""
+    """Write the weights in half precision, in several files."""
     part, size, number = {}, 0, 0
     for name, value in network.state_dict().items():
         array = value.detach().cpu().numpy()
@@ -68,7 +72,7 @@ def write_weights(folder: Path, network: torch.nn.Module) -> None:
 
 
 def contact_rows(errors_deg: Floats) -> list[int]:
-    """The four best, the four around the median and the eight worst, in this order; each radiograph once."""
+    """Rows of the four best, the four median and the eight worst radiographs, in this order and without repetition."""
     order = np.argsort(np.abs(errors_deg), kind="stable")
     middle = max(0, len(order) // 2 - 2)
     wanted = [*order[:4], *order[middle : middle + 4], *order[::-1][:8]]
@@ -76,7 +80,7 @@ def contact_rows(errors_deg: Floats) -> list[int]:
 
 
 def draw_contact_sheet(path: Path, radiographs: Pack, found: Floats, rows: Sequence[int], columns: int = 8) -> None:
-    """Labelled (green) and found (red) corners on the chosen radiographs."""
+    """Draw labelled (green) and found (red) corners on the chosen radiographs."""
     tiles = [_drawn(radiographs.images[i], radiographs.corners[i], radiographs.visible[i], found[i]) for i in rows]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
     bands = [np.concatenate(tiles[i : i + columns], axis=1) for i in range(0, len(tiles), columns)]
@@ -86,7 +90,7 @@ def draw_contact_sheet(path: Path, radiographs: Pack, found: Floats, rows: Seque
 def _drawn(
     image: NDArray[np.uint8], corners: NDArray[np.floating], visible: NDArray[np.bool_], found: Floats
 ) -> NDArray[np.uint8]:
-    """(H, W) -> (H, W, 3) with crosses of 5 pixels."""
+    """(H, W) -> (H, W, 3) with crosses of five pixels."""
     tile = np.repeat(image[..., None], 3, axis=2)
     for points, colour in ((corners[visible], _GREEN), (found.reshape(-1, 2), _RED)):
         on_tile = ((points >= 2) & (points <= np.array([tile.shape[1], tile.shape[0]]) - 3)).all(axis=-1)
@@ -96,13 +100,13 @@ def _drawn(
 
 
 def write_png(path: Path, image: NDArray[np.uint8]) -> None:
-    """(H, W, 3) uint8 as PNG, with the standard library alone: the device machine need not have Pillow."""
+    """Write (H, W, 3) uint8 as PNG with the standard library, because the GPU machine may lack Pillow."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     height, width = image.shape[:2]
-    # Filter 1 (difference to the pixel on the left) makes radiographs a third smaller.
+    # Filter 1 (difference from the pixel on the left) makes radiographs a third smaller.
     left = np.concatenate([np.zeros_like(image[:, :1]), image[:, :-1]], axis=1)
     rows = np.concatenate([np.ones((height, 1), dtype=np.uint8), (image - left).reshape(height, -1)], axis=1)
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)

@@ -1,7 +1,7 @@
-"""The figures of one run: level-free distances and the major Cobb angle, over radiographs.
+"""The figures of one run: distances after the best level shift, and the major Cobb angle.
 
-Contract: nothing compares absolute level names; the angle is the plain maximum over pairs of mid-lines, of the corners
-as found, with no correction, over the vertebrae labelled as wholly in the image; every radiograph counts.
+Contract: no figure compares absolute level names. The angle is the maximum over pairs of mid-lines of the found
+corners, without correction, over the vertebrae that are completely visible. Every radiograph counts.
 """
 
 from collections import Counter
@@ -10,18 +10,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.sim_to_real.chains import FAR_PX, SHIFTS, Match, major_cobb_deg, match_chain
+from benchmarks.sim_to_real.level_matching import FAR_PX, SHIFTS, Match, major_cobb_deg, match_levels
 from spine.types import Floats
 
 
 @dataclass(frozen=True)
 class RadiographScore:
-    """One radiograph.
+    """The score of one radiograph.
 
     Attributes:
         match: after the best level shift.
         found_deg, labelled_deg: major angle of the found and of the labelled corners.
-        published_deg: angle 1 of the data set, or the labelled one where there is none.
+        published_deg: first angle of the data set, or ``labelled_deg`` if there is none.
     """
 
     match: Match
@@ -31,7 +31,7 @@ class RadiographScore:
 
     @property
     def error_deg(self) -> float:
-        """Against the published angle."""
+        """Found minus published angle."""
         return self.found_deg - self.published_deg
 
 
@@ -41,8 +41,10 @@ def score_radiographs(
     visible: NDArray[np.bool_],
     published_deg: Floats | None = None,
 ) -> list[RadiographScore]:
-    """(N, 17, 4, 2) found and labelled pixels, (N, 17, 4) -> a score per radiograph; radiographs with under two
-    vertebrae left out would be a hidden choice, so they raise.
+    """Score (N, 17, 4, 2) found against labelled pixels, with (N, 17, 4) visibility.
+
+    Raises:
+        ValueError: a radiograph has fewer than two visible vertebrae; leaving it out would be a hidden choice.
     """
     scores = []
     for i in range(found.shape[0]):
@@ -50,7 +52,7 @@ def score_radiographs(
         labelled = major_cobb_deg(labels, seen)
         published = labelled if published_deg is None else float(published_deg[i])
         scores.append(
-            RadiographScore(match_chain(found[i], labels, seen), major_cobb_deg(found[i], seen), labelled, published)
+            RadiographScore(match_levels(found[i], labels, seen), major_cobb_deg(found[i], seen), labelled, published)
         )
     return scores
 
@@ -58,7 +60,7 @@ def score_radiographs(
 def summary(scores: list[RadiographScore]) -> dict[str, object]:
     """The figures, by name; angles in degrees, distances in pixels of 896 rows."""
     if not scores:
-        raise ValueError("no radiographs to summarise; expected at least one")
+        raise ValueError("found no radiographs to summarise; expected at least one: check the pack")
     centre_px = np.concatenate([s.match.centre_px for s in scores])
     corner_px = np.concatenate([s.match.corner_px.ravel() for s in scores])
     shifts = Counter(s.match.shift for s in scores)
@@ -67,7 +69,7 @@ def summary(scores: list[RadiographScore]) -> dict[str, object]:
         "radiographs": len(scores),
         "level_shifts": {str(shift): shifts.get(shift, 0) for shift in SHIFTS},
         "centres_off_share": float((centre_px > FAR_PX).mean()),
-        "radiographs_wholly_found_share": float(np.mean([(s.match.centre_px <= FAR_PX).all() for s in scores])),
+        "radiographs_completely_found_share": float(np.mean([(s.match.centre_px <= FAR_PX).all() for s in scores])),
         "centre_median_px": float(np.median(centre_px)),
         "corner_median_px": float(np.median(corner_px)),
         "corner_p90_px": float(np.quantile(corner_px, 0.9)),
@@ -77,7 +79,7 @@ def summary(scores: list[RadiographScore]) -> dict[str, object]:
 
 
 def angle_figures(found: Floats, true: Floats) -> dict[str, float]:
-    """Of (N,) major angles: absolute errors, bias, SMAPE of the major angle alone, rank correlation."""
+    """Figures of (N,) major angles: absolute errors, bias, SMAPE of the major angle, rank correlation."""
     error = np.abs(found - true)
     ranks = [np.argsort(np.argsort(a)) for a in (found, true)]
     alike = float(np.corrcoef(*ranks)[0, 1]) if len(found) > 2 else float("nan")
@@ -94,7 +96,7 @@ def angle_figures(found: Floats, true: Floats) -> dict[str, float]:
 
 
 def lines(name: str, figures: dict[str, object]) -> str:
-    """One block of text."""
+    """The figures as a block of text."""
     rows = [f"{name}: {figures['radiographs']} radiographs"]
     for key, value in figures.items():
         if isinstance(value, dict):

@@ -1,9 +1,8 @@
-"""Virtual and real radiographs beside each other: the mean radiograph, straightened along the spine, and close-ups of
-one level.
+"""Virtual and real radiographs side by side: mean radiographs, straightened along the spine, and close-ups of a level.
 
-Contract: both kinds go through the same code; greys are in standard deviations of the radiograph about its mean, its
-    black margin left out, so that displays do not matter. What comes out shows real radiographs and stays on the
-    machine.
+Contract: both kinds go through the same code. Greys are in standard deviations of the radiograph about its mean,
+without its black margin, so that display settings have no effect. The output shows real radiographs and is not
+published.
 """
 
 from collections.abc import Sequence
@@ -12,19 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from benchmarks.sim_to_real.chains import centres
+from benchmarks.sim_to_real.level_matching import centres
 from spine.types import Floats
 
 HALF_PX, COLUMNS, ROWS_PER_LEVEL = 130, 53, 8
-"""How far to the sides a straightened radiograph reaches, in pixels of 896 rows, and how finely it is sampled."""
+"""Half-width of a straightened radiograph in pixels of 896 rows, and its sampling."""
 _BLACK = 5
 _CLOSE_UP = (220, 160)
 
 
 def straightened(image: NDArray[np.uint8], corners: NDArray[np.floating]) -> Floats:
-    """(H, W), (17, 4, 2) -> (rows, columns) greys with the spine upright in the middle, NaN off the image.
+    """(H, W), (17, 4, 2) -> (rows, columns) greys with the spine straight in the middle, NaN outside the image.
 
-    Rows run from half a level above the middle of T1 to that of L5, the columns stay horizontal.
+    Rows run from half a level above the centre of T1 to the centre of L5; columns stay horizontal.
     """
     middle, levels = centres(corners), np.arange(-0.5, 16.0 + 1e-9, 1 / ROWS_PER_LEVEL)
     at = np.arange(17)
@@ -40,9 +39,7 @@ def straightened(image: NDArray[np.uint8], corners: NDArray[np.floating]) -> Flo
 
 
 def mean_radiograph(images: NDArray[np.uint8], corners: NDArray[np.floating]) -> Floats:
-    """(N, H, W), (N, 17, 4, 2) -> (rows, columns) mean of the straightened radiographs; NaN where none shows
-    anything.
-    """
+    """(N, H, W), (N, 17, 4, 2) -> (rows, columns) mean straightened radiograph; NaN where no radiograph has a value."""
     total, count = 0.0, 0.0
     for image, corner in zip(images, corners, strict=True):
         radiograph = straightened(image, corner)
@@ -51,7 +48,7 @@ def mean_radiograph(images: NDArray[np.uint8], corners: NDArray[np.floating]) ->
 
 
 def mean_table(real: Floats, virtual: Floats) -> str:
-    """Greys of both mean radiographs, in hundredths of a deviation, at every second level and every fourth column."""
+    """Greys of both mean radiographs in 1/100 SD, at every second level and every fourth column."""
     levels = [f"T{i + 1}" if i < 12 else f"L{i - 11}" for i in range(17)]
     lines = ["level, then real and virtual greys from the image's left to its right, 1/100 deviation"]
     for level in range(0, 17, 2):
@@ -63,14 +60,14 @@ def mean_table(real: Floats, virtual: Floats) -> str:
 
 
 def as_image(radiographs: Sequence[Floats], scale: int = 6) -> NDArray[np.uint8]:
-    """Straightened radiographs beside each other as (H, W, 3) greys from -1.5 to 2 deviations."""
+    """Straightened radiographs side by side as (H, W, 3) greys from -1.5 to 2 SD."""
     joined = np.concatenate(list(radiographs), axis=1)
     grey = np.clip((np.nan_to_num(joined, nan=-1.5) + 1.5) / 3.5 * 255, 0, 255).astype(np.uint8)
     return np.repeat(grey.repeat(scale, axis=0).repeat(scale, axis=1)[..., None], 3, axis=2)
 
 
 def close_ups(images: NDArray[np.uint8], corners: NDArray[np.floating], level: float) -> NDArray[np.uint8]:
-    """(N, H, W), (N, 17, 4, 2) -> (H', N W', 3): around one level (0 = T1), at full contrast."""
+    """(N, H, W), (N, 17, 4, 2) -> (H', N W', 3) close-ups around one level (0 = T1), at full contrast."""
     tiles = []
     high, wide = _CLOSE_UP
     for image, corner in zip(images, corners, strict=True):

@@ -10,7 +10,7 @@ from click.core import ParameterSource
 from orchestration.cli.terminal import output, progress_bar
 
 if TYPE_CHECKING:
-    from simulation.cohort.config import Extra, Looks, MeshFormat
+    from simulation.cohort.config import AppearanceMix, Extra, MeshFormat
 
 _WRITTEN, _SURVEYED, _ROWS = 10, 2000, 512
 
@@ -23,11 +23,11 @@ _WRITTEN, _SURVEYED, _ROWS = 10, 2000, 512
 @click.option("--rows", type=click.IntRange(64, 4096), default=_ROWS, show_default=True, help="Pixels, full length.")
 @click.option("--columns", type=click.IntRange(64, 4096), help="Pixels across.  [half of --rows]")
 @click.option(
-    "--looks",
+    "--appearance",
     type=click.Choice(["scanner", "mixed"]),
     default="scanner",
     show_default=True,
-    help="The slot scanner's alone, or plates, radiographs, flat and hard ones too; 6 in 100 of any are inverted.",
+    help="Slot scanner only, or also plates, screen films, low and high contrast. 6 % of all images are inverted.",
 )
 @click.option(
     "--with",
@@ -38,7 +38,10 @@ _WRITTEN, _SURVEYED, _ROWS = 10, 2000, 512
 )
 @click.option("--mesh-format", type=click.Choice(["obj", "stl"]), help="Of the meshes.  [obj]")
 @click.option(
-    "--sway", type=float, default=0.0, help="SD in mm of the patient's movement between the views.  [none; at most 20]"
+    "--patient-motion",
+    type=float,
+    default=0.0,
+    help="SD in mm of the patient's motion between the views.  [none; at most 20]",
 )
 @click.option(
     "--replace", is_flag=True, help="Finished patients that other settings or a smaller --count leave over may go."
@@ -58,7 +61,7 @@ def cohort(out: Path | None, count: int | None, seed: int, stats: bool, figure: 
               plumbline init --workspace ws --source folder --location /tmp/virtual
               plumbline cohort --out /tmp/large --rows 768 --columns 384
               plumbline cohort --out /tmp/bones --with markups --with meshes --mesh-format stl
-              plumbline cohort --out /tmp/swaying --sway 2.0
+              plumbline cohort --out /tmp/moving --patient-motion 2.0
               plumbline cohort --stats --figure population.png
     """
     if out is None and not stats:
@@ -81,7 +84,7 @@ def _check_survey(figure: Path | None) -> None:
     context = click.get_current_context()
     given = [
         f"--{'with' if name == 'extras' else name.replace('_', '-')}"
-        for name in ("workers", "rows", "columns", "looks", "extras", "mesh_format", "sway", "replace")
+        for name in ("workers", "rows", "columns", "appearance", "extras", "mesh_format", "patient_motion", "replace")
         if context.get_parameter_source(name) == ParameterSource.COMMANDLINE
     ]
     if given:
@@ -102,8 +105,8 @@ def _write(
     columns: int | None,
     extras: tuple["Extra", ...],
     mesh_format: "MeshFormat | None",
-    sway: float,
-    looks: "Looks",
+    patient_motion: float,
+    appearance: "AppearanceMix",
     replace: bool,
 ) -> None:
     from orchestration.services.interruption import interruptible
@@ -119,8 +122,8 @@ def _write(
         workers=workers,
         extras=extras,
         mesh_format=mesh_format or "obj",
-        sway_mm=sway,
-        looks=looks,
+        patient_motion_mm=patient_motion,
+        appearance=appearance,
     )
     with interruptible(), progress_bar("virtual patients") as progress:
         done = write_cohort(out, config, progress, may_replace=replace)
@@ -140,5 +143,5 @@ def _compare(count: int, seed: int, figure: Path | None) -> None:
     if figure is not None:
         draw_population(rows, people, figure)
         output.print(f"figure in {figure}")
-    if all(row.verdict == "too few" for row in rows) or any(row.verdict == "off" for row in rows):
+    if all(row.agreement == "too few" for row in rows) or any(row.agreement == "off" for row in rows):
         raise SystemExit(1)

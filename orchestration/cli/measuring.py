@@ -52,7 +52,7 @@ def measure(
 ) -> None:
     """Measure one or two radiographs (FRONTAL.dcm LATERAL.dcm, in any order) with the champion.
 
-    Where nothing has been promoted yet, the model in the box measures, and a line says so.
+    Where nothing has been promoted yet, the bundled model measures, and a line says so.
 
     \b
     Writes JSON (landmarks in px, and in mm in 3D when both views are calibrated; every parameter, absent ones
@@ -172,29 +172,29 @@ def _require_safe_outputs(files: tuple[Path, ...], overlay: Path, json_file: Pat
 
 def _open_model(folder: Path | None, workspace: Workspace) -> "Model":
     if folder is not None and str(folder) == "bundled" and not folder.is_dir():
-        from inference.bundled import open_released
+        from inference.bundled import open_bundled
 
-        return open_released()
+        return open_bundled()
     if folder is not None:
         if not folder.is_dir():
             raise click.UsageError(f"--model {folder}: no such folder; name a model folder, or: bundled")
-        from inference.model_folder import RECORDS, open_named, stated_digests
+        from inference.model_folder import RECORDS, open_model_folder, recorded_digests
 
         errors.print("[yellow]measuring with a model named by hand, not with a promoted one[/yellow]")
-        model = open_named(folder)
-        if not stated_digests(folder):
+        model = open_model_folder(folder)
+        if not recorded_digests(folder):
             errors.print(f"[yellow]nothing vouches for this model: no {' or '.join(RECORDS)} names its digest[/yellow]")
         return model
     from orchestration.lifecycle.local_champion import local_champion, open_champion
 
     if local_champion(workspace) is None:
-        from inference.bundled import open_released
+        from inference.bundled import open_bundled
 
         where = f"nothing promoted in {workspace.root.name}/"
         if not workspace.root.exists():
             where = f"there is no workspace {workspace.root}/"
         errors.print(f"[yellow]{where}: measuring with the bundled model, learnt from virtual patients only[/yellow]")
-        return open_released()
+        return open_bundled()
     return open_champion(workspace)
 
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from orchestration.cli.terminal import print_table
 
 if TYPE_CHECKING:
-    from simulation.population.statistics import Person, Row
+    from simulation.population.statistics import MeasuredPatient, Row
 
-_COLUMNS = ("group", "quantity", "n", "published", "realised", "mark", "verdict")
+_COLUMNS = ("group", "quantity", "n", "published", "realised", "mark", "agreement")
 _WORDS = {"within": "pass", "chance": "pass (chance)", "off": "fail"}
 _NOTE = (
     "mean +-SD. pass: mean within 1 degree (lengths 5 %), SD within 15 %, r and shares within 0.10; "
@@ -25,7 +25,7 @@ _CORRELATED = ("lumbar_lordosis_l1_s1", "pelvic_incidence")
 
 def print_population(rows: "Sequence[Row]", count: int) -> None:
     """Every comparison on stdout."""
-    from simulation.population.statistics import FEWEST
+    from simulation.population.statistics import MIN_PATIENTS
 
     cells = [
         (
@@ -35,12 +35,15 @@ def print_population(rows: "Sequence[Row]", count: int) -> None:
             _figure(row.published_mean, row.published_sd, row.kind),
             _figure(row.mean, row.sd, row.kind),
             row.mark,
-            _WORDS.get(row.verdict, f"needs {FEWEST}"),
+            _WORDS.get(row.agreement, f"needs {MIN_PATIENTS}"),
         )
         for row in rows
     ]
-    agree, few = sum(row.verdict in ("within", "chance") for row in rows), sum(row.verdict == "too few" for row in rows)
-    undecided = f"; {few} rows of under {FEWEST} patients say nothing, ask for more with --count" if few else ""
+    agree, few = (
+        sum(row.agreement in ("within", "chance") for row in rows),
+        sum(row.agreement == "too few" for row in rows),
+    )
+    undecided = f"; {few} rows of under {MIN_PATIENTS} patients say nothing, ask for more with --count" if few else ""
     title = f"Population of {count}: {agree} of {len(rows) - few} rows agree{undecided}"
     print_table(title, _COLUMNS, cells, note=_NOTE)
 
@@ -53,7 +56,7 @@ def _figure(mean: float, sd: float | None, kind: str) -> str:
     return f"{mean:.1f}" if sd is None else f"{mean:.1f} +-{sd:.1f}"
 
 
-def draw_population(rows: "Sequence[Row]", people: "Sequence[Person]", path: Path) -> None:
+def draw_population(rows: "Sequence[Row]", people: "Sequence[MeasuredPatient]", path: Path) -> None:
     """The comparison as a PNG: angles by group, lengths, correlations, and one relation as points."""
     import matplotlib
 
@@ -103,7 +106,7 @@ def _name_rows(axis: Any, rows: "Sequence[Row]", title: str) -> None:
     axis.legend(loc="upper right", ncols=2)
 
 
-def _draw_relation(axis: Any, people: "Sequence[Person]") -> None:
+def _draw_relation(axis: Any, people: "Sequence[MeasuredPatient]") -> None:
     from simulation.population.sampling import CONDITION_SHARES
 
     for condition in CONDITION_SHARES:

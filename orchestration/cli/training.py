@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from inference.bundled import BUNDLED, folder_named
+from inference.bundled import BUNDLED_NAME, find_model_folder
 from inference.contract import read_contract
 from orchestration.cli.options import workspace_option
 from orchestration.cli.pipeline import SOURCES, prepare_workspace, run_chain
@@ -91,7 +91,7 @@ def _fit_folder(start: str | None, minutes: float | None, arguments: tuple[str, 
 
 def _implied(start: str, learning_rate: float) -> dict[str, Any]:
     """Training parameters that go with a start, where nothing else is asked."""
-    contract = read_contract(folder_named(start))
+    contract = read_contract(find_model_folder(start))
     return {
         "heatmap_stride": contract.heatmap_stride,
         "input_shape": list(contract.input_shape),
@@ -105,10 +105,10 @@ def _settings_of(start: str | None, source: str) -> tuple[str, ...]:
         return ()
     radiographs = source == "aasce"
     implied = _implied(start, _LARGER_STEPS if radiographs else _SMALL_STEPS)
-    implied["init_from"] = start if start == BUNDLED else str(Path(start).expanduser().resolve())
+    implied["init_from"] = start if start == BUNDLED_NAME else str(Path(start).expanduser().resolve())
     settings = tuple(f"training.{name}={value}" for name, value in implied.items())
     # The corners of radiographs have a set of their own, and level names that are not consistent.
-    landmark_set = read_contract(folder_named(start)).landmark_set
+    landmark_set = read_contract(find_model_folder(start)).landmark_set
     return (*settings, "training.label_shift=1" if radiographs else f"dataset.landmark_set={landmark_set}")
 
 

@@ -1,6 +1,6 @@
-"""Teams under Dagster Pipes: the asset starts them, their log and progress appear in the run.
+"""Process groups under Dagster Pipes: an asset starts them, and the run shows their log and progress.
 
-Contract: the leader alone opens the pipe; without one (DVC, the command line) the same module fits and tells only its
+Contract: the leader alone opens the pipe; without one (DVC, the command line) the same module fits and writes only its
 messages.
 
     python -m torch.distributed.run ... -m orchestration.dagster.pipes REQUEST.json
@@ -16,57 +16,57 @@ from typing import Any
 
 from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, PipesContext, open_dagster_pipes
 
-MEMBER = "orchestration.dagster.pipes"
+WORKER_MODULE = "orchestration.dagster.pipes"
 _TENTHS = 10
 
 
 @contextmanager
-def teams_under_pipes(context: Any) -> Iterator[None]:
-    """Within, teams are started by a Pipes client on behalf of an asset's execution ``context``."""
+def workers_under_pipes(context: Any) -> Iterator[None]:
+    """Within, process groups are started by a Pipes client on behalf of an asset's execution ``context``."""
     import dagster as dg
     from dagster._core.errors import DagsterPipesExecutionError  # not exported, nor is a base class of its own
 
-    from orchestration.pipeline.multi_gpu import launched_by, team_environment
+    from orchestration.pipeline.multi_gpu import launched_by, worker_environment
 
     def launch(command: Sequence[str]) -> int:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Dagster warns of its own use of its own deprecated members
-                dg.PipesSubprocessClient().run(command=list(command), context=context, env=team_environment())
+                dg.PipesSubprocessClient().run(command=list(command), context=context, env=worker_environment())
         except DagsterPipesExecutionError:
             return 1
         return 0
 
-    with launched_by(launch, MEMBER):
+    with launched_by(launch, WORKER_MODULE):
         yield
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """``REQUEST.json``: one process of the team; its exit code."""
+    """``REQUEST.json``: one process of the group; its exit code."""
     from training.fitting.ddp_worker import run
 
     request = Path((sys.argv[1:] if arguments is None else list(arguments))[0])
-    leads = int(os.environ.get("RANK", "0")) == 0
-    if not leads or DAGSTER_PIPES_CONTEXT_ENV_VAR not in os.environ:
+    is_leader = int(os.environ.get("RANK", "0")) == 0
+    if not is_leader or DAGSTER_PIPES_CONTEXT_ENV_VAR not in os.environ:
         return run(request)
     with open_dagster_pipes() as pipes:
-        return run(request, _Teller(pipes))
+        return run(request, _RunLogReporter(pipes))
 
 
-class _Teller:
+class _RunLogReporter:
     """Puts the leader's messages into the run's log, at most ten lines of progress."""
 
     def __init__(self, pipes: PipesContext) -> None:
         self._pipes = pipes
-        self._said = -1
+        self._reported = -1
 
     def __call__(self, message: dict[str, Any]) -> None:
         if "done" not in message:
             self._pipes.log.info(", ".join(f"{name} {value}" for name, value in message.items()))
             return
         tenth = _TENTHS * message["done"] // max(message["total"], 1)
-        if tenth > self._said:
-            self._said = tenth
+        if tenth > self._reported:
+            self._reported = tenth
             self._pipes.log.info(f"fitted {tenth * 100 // _TENTHS} %")
 
 

@@ -1,8 +1,8 @@
-"""Fitting on several GPUs: a team of processes under torchrun, started from here.
+"""Fitting on several GPUs: a process group under torchrun, started from here.
 
 torchrun starts ``training.fitting.ddp_worker``, because Lightning's own launcher would start the orchestrator again.
 
-Contract: a team that is interrupted is told to stop, writes its checkpoint, and goes on when asked again.
+Contract: an interrupted process group is asked to stop, writes its checkpoint, and continues at the next call.
 """
 
 import json
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 Launch = Callable[[Sequence[str]], int]
 """Runs a command to its end; its exit code."""
 
-MEMBER = "training.fitting.ddp_worker"
+WORKER_MODULE = "training.fitting.ddp_worker"
 _POLL_S = 0.5
 
 
-def team_environment() -> dict[str, str]:
+def worker_environment() -> dict[str, str]:
     """This process's environment, but that no module of the folder somebody stands in is taken for a library's."""
     return {**os.environ, "PYTHONSAFEPATH": "1"}
 
 
 def _plainly(command: Sequence[str]) -> int:
-    process = subprocess.Popen(list(command), env=team_environment())
+    process = subprocess.Popen(list(command), env=worker_environment())
     try:
         return process.wait()
     except BaseException:
@@ -46,46 +46,46 @@ def _plainly(command: Sequence[str]) -> int:
         raise
 
 
-_launch: ContextVar[tuple[Launch, str]] = ContextVar("launch", default=(_plainly, MEMBER))
+_launch: ContextVar[tuple[Launch, str]] = ContextVar("launch", default=(_plainly, WORKER_MODULE))
 
 
 @contextmanager
-def launched_by(launch: Launch, member: str = MEMBER) -> Iterator[None]:
-    """Within, teams are started by ``launch``, as processes of the module ``member``."""
-    token = _launch.set((launch, member))
+def launched_by(launch: Launch, worker: str = WORKER_MODULE) -> Iterator[None]:
+    """Within, process groups are started by ``launch``, as processes of the module ``worker``."""
+    token = _launch.set((launch, worker))
     try:
         yield
     finally:
         _launch.reset(token)
 
 
-def fit_in_team(
+def fit_in_process_group(
     dataset: Path, out: Path, config: "TrainingConfig", folder: Path, progress: Progress | None
 ) -> "FitSummary":
     """As ``training.fitting.fit.fit``, by ``config.devices`` processes.
 
     Args:
         dataset, out, config: as there.
-        folder: for what is said between here and there.
+        folder: for the messages from the leader.
         progress: called with (done, total).
 
     Raises:
-        PlumblineError: the error the team's leader stopped with; ``ContractViolation`` where it could not say one.
+        PlumblineError: the error that the leader stopped with; ``ContractViolation`` where it reported none.
     """
     from training.export.onnx_export import finish_export
     from training.fitting.ddp_worker import write_request
 
     request = write_request(dataset, out, config, folder)
-    launch, member = _launch.get()
+    launch, worker = _launch.get()
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(config.devices)]
     heard = _Listener(folder / "messages.jsonl", progress)
     with heard:
-        code = launch([*command, "-m", member, str(request)])
+        code = launch([*command, "-m", worker, str(request)])
     if heard.refusal is not None:
         raise heard.refusal
     if code != 0:
         raise ContractViolation(
-            "TEAM_FAILED",
+            "PROCESS_GROUP_FAILED",
             found=f"exit code {code} of the {config.devices} processes that fitted together",
             expected="a finished fit",
             remedy="read what they wrote above; run again to go on from the last checkpoint",
@@ -94,7 +94,7 @@ def fit_in_team(
 
 
 class _Listener:
-    """Reads what the leader says while the team works."""
+    """Reads the messages of the leader while the process group works."""
 
     def __init__(self, messages: Path, progress: Progress | None) -> None:
         self.messages, self.progress = messages, progress

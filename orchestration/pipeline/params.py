@@ -48,8 +48,8 @@ class Cohort(_Strict):
     rows: int = Field(512, ge=64, le=4096, description="rows of an image")
     columns: int = Field(256, ge=64, le=4096, description="columns of an image")
     downsample: float = Field(8.0, ge=1.0, le=32.0, description="detector pixels per image pixel")
-    looks: Literal["scanner", "mixed"] = Field(
-        "scanner", description="mixed: plates and radiographs too, harder to learn"
+    appearance: Literal["scanner", "mixed"] = Field(
+        "scanner", description="mixed: plates and screen films too, harder to learn"
     )
 
 

@@ -42,7 +42,7 @@ def cohort(workspace: Workspace, params: Params, progress: Progress | None) -> S
         seed=wanted.seed,
         shape=(wanted.rows, wanted.columns),
         spacing_mm=NATIVE_SPACING_MM * wanted.downsample,
-        looks=wanted.looks,
+        appearance=wanted.appearance,
         workers=_cores(),
     )
     summary = write_cohort(workspace.drop, config, progress)
@@ -216,9 +216,11 @@ def _fit_afresh(workspace: Workspace, config: TrainingConfig, progress: Progress
 def _fit(workspace: Workspace, config: TrainingConfig, progress: Progress | None) -> "FitSummary":
     """Here, or by a team of processes where several GPUs are asked for."""
     if config.devices > 1:
-        from orchestration.pipeline.multi_gpu import fit_in_team
+        from orchestration.pipeline.multi_gpu import fit_in_process_group
 
-        return fit_in_team(workspace.dataset, workspace.candidate, config, workspace.state / "team", progress)
+        return fit_in_process_group(
+            workspace.dataset, workspace.candidate, config, workspace.state / "process_group", progress
+        )
     from training.fitting.fit import fit
 
     return fit(workspace.dataset, workspace.candidate, config, progress)

@@ -1,30 +1,30 @@
-"""What is behind the vertebral bodies: pedicles, articular processes, laminae, transverse and spinous processes.
+"""Bones behind the vertebral bodies: pedicles, articular processes, laminae, transverse and spinous processes.
 
-Contract: everything follows the body's own axes; pedicles lie where ``spine_pose`` says. Thicknesses are choices that
-look right beside real frontal radiographs; they are not from the literature.
+Contract: everything follows the axes of the body, and pedicles lie at the centres of ``spine_pose``. Thicknesses are
+choices that look right beside real frontal radiographs; they are not from the literature.
 """
 
 import torch
 from torch import Tensor
 
 from simulation.body.batch import SLOTS, PatientBatch
-from simulation.body.constants import numbers_on
+from simulation.body.constants import float_tensor
 from simulation.body.surfaces import Bones, Filling, Shell, bar
 from simulation.pose.spine_pose import PEDICLE_MORE_MM, PEDICLE_OF_CANAL
 
-_WIDEST_PEDICLE_MM = 6.2  # of the ring that shows: the broad pedicles of L4 and L5 lie oblique to it
-_RIND_MM, _CORE, _LUMBAR_RIND_MM, _LUMBAR_CORE = 0.8, 0.7, 0.4, 1.5  # per unit of a bone's amount
-_CONVERGE, _CONVERGE_LUMBAR = 0.1, 0.16  # tangents; screws take the same way only on average
+_WIDEST_PEDICLE_MM = 6.2  # radius of the visible ring; the broad pedicles of L4 and L5 lie oblique to the beam
+_RIND_MM, _CORE, _LUMBAR_RIND_MM, _LUMBAR_CORE = 0.8, 0.7, 0.4, 1.5  # for a bone of density 1
+_CONVERGE, _CONVERGE_LUMBAR = 0.1, 0.16  # tangents; screws have the same direction only on average
 LEVELS = tuple(f"slot{i}" for i in range(SLOTS))
 
 
 def build_arches(batch: PatientBatch) -> Bones:
-    """All bone behind the bodies."""
+    """All bones behind the vertebral bodies."""
     return _arches(batch) + _processes(batch)
 
 
 def _local(batch: PatientBatch, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-    """(N, V, 3) points given in the bodies' own axes, mm (left, back, up) from the body's centre."""
+    """(N, V, 3) points from offsets (left, back, up) in mm along the axes of each body, from its centre."""
     offset = torch.stack(torch.broadcast_tensors(x, y, z), dim=-1)
     return batch.body_centre + (batch.body_axes @ offset[..., None])[..., 0]
 
@@ -34,12 +34,12 @@ def _pair(first: Tensor, second: Tensor) -> Tensor:
 
 
 def pedicle_length(batch: PatientBatch) -> Tensor:
-    """(N, V) from the posterior wall to the facets, mm."""
+    """(N, V) distance from the posterior wall to the facets, mm."""
     return PEDICLE_OF_CANAL * batch.canal + PEDICLE_MORE_MM
 
 
 def _back(batch: PatientBatch) -> Tensor:
-    """(N, V) from the body's centre to its posterior wall, mm."""
+    """(N, V) distance from the centre of the body to its posterior wall, mm."""
     return batch.plate_half[..., 1].mean(dim=2)
 
 
@@ -50,7 +50,7 @@ def _arches(batch: PatientBatch) -> Bones:
     behind = _back(batch) + length
     bones = Bones()
     for side, pedicle_centre in zip((1.0, -1.0), batch.pedicle.unbind(1), strict=True):
-        # They converge towards the front, most in the loin, so that not all of their wall lies along a frontal ray.
+        # Pedicles converge towards the front, most in the lumbar spine; otherwise their walls lie along frontal rays.
         outward = side * (_CONVERGE + _CONVERGE_LUMBAR * batch.lumbar)[..., None] * axes[..., 0]
         along = (axes[..., 1] + outward) * (0.5 * length + 1.5)[..., None]
         radii = (batch.pedicle_size / 2).clamp(max=_WIDEST_PEDICLE_MM)
@@ -60,16 +60,16 @@ def _arches(batch: PatientBatch) -> Bones:
         x = _offset(batch, pedicle_centre)
         bones = bones + _facets(batch, x, behind)
         arch = behind + 0.55 * batch.canal
-        near, far = (_pair(numbers_on(batch.device, 2.3), share * height) for share in (0.26, 0.36))
+        near, far = (_pair(float_tensor(batch.device, 2.3), share * height) for share in (0.26, 0.36))
         start, end = (x * 0.9, behind + 1, -0.08 * height), (0 * x, arch, -0.27 * height)
         grid = bar(_local(batch, *start), _local(batch, *end), up, near, far)
         amount = (1.1 + 0.6 * batch.lumbar) * batch.gain("arch") * there * batch.arch
-        bones = bones + _massive("lamina", grid, batch.lumbar, amount)
+        bones = bones + _dense_bone("lamina", grid, batch.lumbar, amount)
     return bones
 
 
-def _massive(name: str, grid: tuple[Tensor, Tensor], lumbar: Tensor, amount: Tensor) -> Bones:
-    """A small dense bone; in the loin most of its mineral is inside, so that it shows as a patch, not a ring."""
+def _dense_bone(name: str, grid: tuple[Tensor, Tensor], lumbar: Tensor, amount: Tensor) -> Bones:
+    """A small dense bone; in the lumbar spine most mineral is inside, so that it shows as a patch, not a ring."""
     surface, axis = grid
     rind = Shell(name, surface, (_RIND_MM + (_LUMBAR_RIND_MM - _RIND_MM) * lumbar) * amount, bones=LEVELS)
     core = (_CORE + (_LUMBAR_CORE - _CORE) * lumbar) * amount
@@ -77,15 +77,15 @@ def _massive(name: str, grid: tuple[Tensor, Tensor], lumbar: Tensor, amount: Ten
 
 
 def _offset(batch: PatientBatch, pedicle_centre: Tensor) -> Tensor:
-    """(N, V) how far to the left of the mid-line a pedicle lies, mm."""
+    """(N, V) offset of a pedicle to the left of the mid-line, mm."""
     return ((pedicle_centre - batch.body_centre) * batch.body_axes[..., 0]).sum(-1)
 
 
 def _facets(batch: PatientBatch, x: Tensor, behind: Tensor) -> Bones:
-    """Articular processes of one side: the upper ones embrace the lower ones of the vertebra above.
+    """Articular processes of one side; the upper ones enclose the lower ones of the vertebra above.
 
-    In the loin they stand apart and reach far over the discs: with the laminae, the butterfly behind the body. In the
-    chest they are short flat scales.
+    In the lumbar spine they are wide apart and reach over the discs; with the laminae they form the butterfly behind
+    the body. In the thoracic spine they are short and flat.
     """
     height, lumbar, back = batch.height, batch.lumbar, batch.body_axes[..., 1]
     worn = 1.0 + 0.35 * batch.sclerosis.mean(dim=2)
@@ -96,7 +96,7 @@ def _facets(batch: PatientBatch, x: Tensor, behind: Tensor) -> Bones:
     found = Bones()
     for near, far, y, start, end in (upper, lower):
         grid = bar(_local(batch, near, y, start), _local(batch, far, y + 0.8, end), back, flat, 1.15 * flat, 6, 0.2)
-        found = found + _massive("facet", grid, lumbar, thickness)
+        found = found + _dense_bone("facet", grid, lumbar, thickness)
     return found
 
 
@@ -112,7 +112,7 @@ def _processes(batch: PatientBatch) -> Bones:
         start = _local(batch, _offset(batch, pedicle_centre), behind, 0.12 * height)
         tip_y = behind + 9.0 * (1 - lumbar) + 2.0 * lumbar
         tip = _local(batch, side * batch.transverse / 2 * wide, tip_y, (0.32 - 0.15 * lumbar + tilt) * height)
-        thick = _pair(numbers_on(batch.device, 2.8), (0.2 - 0.03 * lumbar) * height)
+        thick = _pair(float_tensor(batch.device, 2.8), (0.2 - 0.03 * lumbar) * height)
         shells.append(
             Shell(
                 "transverse",
@@ -125,9 +125,9 @@ def _processes(batch: PatientBatch) -> Bones:
     reach = (back + batch.spinous * (1 + 0.06 * batch.style[:, 4])[:, None] - arch).clamp(min=12.0)
     start = _local(batch, 0 * arch, arch, -0.2 * height)
     tip = _local(batch, 0 * arch, arch + reach * batch.droop.cos(), -0.2 * height - reach * batch.droop.sin())
-    # A thin blade that ends in a thicker edge: on a frontal radiograph a line, not a ring.
+    # A thin blade that ends in a thicker edge shows as a line on a frontal radiograph, not as a ring.
     tall = _pair(2.0 - 0.6 * lumbar, height * (0.2 + 0.14 * lumbar))
-    taper = numbers_on(batch.device, 1.5, 0.95)
+    taper = float_tensor(batch.device, 1.5, 0.95)
     grid = bar(start, tip, up, tall, tall * taper)[0]
     shells.append(
         Shell("spinous", grid, (0.9 - 0.4 * lumbar) * batch.gain("spinous") * batch.present * batch.arch, bones=LEVELS)

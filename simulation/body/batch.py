@@ -1,7 +1,7 @@
-"""N patients as tensors: what the drawing side needs to know of each, padded to one shape.
+"""N patients as tensors, padded to one shape.
 
-Contract: float32; V = ``SLOTS`` vertebrae a patient, cranial to caudal; a slot that a patient does not have repeats
-the last vertebra and is ``present`` 0. Nothing in a patient's row depends on who else is in the batch.
+Contract: float32. A patient has V = ``SLOTS`` vertebrae, cranial to caudal; a missing one repeats the last vertebra
+with ``present`` 0. A patient's row does not depend on the other patients of the batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,22 +13,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from simulation.anatomy import CERVICAL
-from simulation.body.constants import numbers_on
+from simulation.body.constants import float_tensor
 from simulation.parameters import PatientParameters
-from simulation.pose.chest import chest_half_depth, chest_half_width, headings, sideways, sternum_ends
+from simulation.pose.chest import axial_rotations, chest_half_depth, chest_half_width, sideways, sternum_ends
 from simulation.pose.habitus import GAINS, LEFT_RIGHT, Habitus, arm_joints
 from simulation.pose.spine_pose import PosedSpine, pedicle_centres
 from spine.landmarks import VERTEBRAE
 
 SLOTS = 23
-"""Vertebrae drawn at most: C3..C7, T1..T12, one transitional vertebra, L1..L5."""
+"""Maximal number of vertebrae: C3..C7, T1..T12, one transitional vertebra, L1..L5."""
 
 _LUMBAR_SHAPE = {"T11": 0.33, "T12": 0.67, "T13": 0.85} | {f"L{i}": 1.0 for i in range(1, 7)}
 """Level -> 0 for thoracic and cervical shape, 1 for lumbar."""
 
 _DROOP_AT = ("C3", "T1", "T5", "T9", "T12", "L6")
 _DROOP = (0.25, 0.35, 0.95, 1.0, 0.35, 0.15)
-"""How far spinous processes point down, radians."""
+"""Downward angle of the spinous processes, radians."""
 
 _ORDER = (*CERVICAL, *VERTEBRAE[:12], "T13", *VERTEBRAE[12:], "L6")
 
@@ -39,24 +39,25 @@ class PatientBatch:
 
     Attributes:
         present: (N, V) 1 where the patient has this vertebra.
-        lumbar, droop, wall: (N, V) lumbar shape 0 to 1, spinous droop in radians, thickness of the bodies' walls.
+        lumbar, droop, wall: (N, V) lumbar shape 0 to 1, downward angle of the spinous process in radians, thickness
+            of the body's wall.
         centre, axes: (N, V, 2, 3), (N, V, 2, 3, 3) plates, upper and lower.
         plate_half: (N, V, 2, 2) half-width and half-depth of both plates.
         height, canal, spinous, transverse, pedicle_size: (N, V), the last (N, V, 2) width and height.
         pedicle: (N, 2, V, 3) centres of the pedicles, left then right.
         sclerosis, osteophyte: (N, V, 2) of both plates, 0 to 1.
-        body_scale: (N, V) density of a body relative to the patient's others.
+        body_scale: (N, V) density of a body relative to the patient's other bodies.
         arch: (N, V) 1, or 0 where the lamina was removed.
         s1_centre, s1_axes, s1_half: (N, 3), (N, 3, 3), (N, 2).
         s1_to_hips, hip_spacing, hip_radius, size, density: (N,).
         pelvis_axes, hips: (N, 3, 3), (N, 2, 3).
-        heading, sideways, chest_half_width, chest_half_depth: (N, 12) of the rib cage at T1..T12.
+        axial_rotation, sideways, chest_half_width, chest_half_depth: (N, 12) of the rib cage at T1..T12.
         thirteenth: (N,) 1 where T13 carries ribs.
         sternum: (N, 2, 3) upper and lower end.
         arms: (N, 2, 3, 3) shoulder, elbow, hand of both sides.
-        raised: (N,) 0 to 1: how far the arms are raised.
+        raised: (N,) how far the arms are raised, 0 to 1.
         style, gains: (N, 12), (N, 9) as in ``Habitus``.
-        lofts, ellipsoids, gas, vessels, fat: soft parts as in ``SoftTissue.arrays``.
+        lofts, ellipsoids, gas, vessels, fat: soft tissue as in ``SoftTissue.arrays``.
         bars, rods, rod_weight, plates: metal as in ``Metal.arrays``.
     """
 
@@ -87,7 +88,7 @@ class PatientBatch:
     density: Tensor
     pelvis_axes: Tensor
     hips: Tensor
-    heading: Tensor
+    axial_rotation: Tensor
     sideways: Tensor
     chest_half_width: Tensor
     chest_half_depth: Tensor
@@ -111,8 +112,8 @@ class PatientBatch:
         return len(self.size)
 
     def scaled(self, *mm: float) -> Tensor:
-        """(N, len(mm)) lengths of an adult man at each patient's size, mm."""
-        return numbers_on(self.device, *mm) * self.size[:, None]
+        """(N, len(mm)) lengths of an adult man, scaled to each patient's size, mm."""
+        return float_tensor(self.device, *mm) * self.size[:, None]
 
     def gain(self, kind: str) -> Tensor:
         """(N, 1) relative density of a kind of bone (``habitus.GAINS``)."""
@@ -121,7 +122,7 @@ class PatientBatch:
 
     @property
     def device(self) -> torch.device:
-        """Where it lies."""
+        """The device of all tensors."""
         return self.size.device
 
     @property
@@ -144,7 +145,7 @@ Arrays = Mapping[str, NDArray[np.float32]]
 def patient_arrays(
     parameters: PatientParameters, spine: PosedSpine, habitus: Habitus
 ) -> dict[str, NDArray[np.float32]]:
-    """One patient's row of ``PatientBatch`` without soft parts and metal: name -> array."""
+    """One patient's row of ``PatientBatch`` without soft tissue and metal: name -> array."""
     names = spine.levels
     keep = np.minimum(np.arange(SLOTS), len(names) - 1)
     row = {name: np.asarray(array)[keep] for name, array in _per_level(parameters, spine).items()}
@@ -156,7 +157,7 @@ def patient_arrays(
 
 
 def _per_level(parameters: PatientParameters, spine: PosedSpine) -> dict[str, NDArray[np.float64]]:
-    """What every vertebra has, (V, ...)."""
+    """(V, ...) arrays of the vertebrae."""
     names, sizes = spine.levels, spine.sizes
     rank = [_ORDER.index(name) for name in names]
     at = [_ORDER.index(name) for name in _DROOP_AT]
@@ -197,7 +198,7 @@ def _pelvis_row(spine: PosedSpine) -> dict[str, NDArray[np.float64]]:
 def _build_row(spine: PosedSpine, habitus: Habitus) -> dict[str, NDArray[np.float64]]:
     return {
         "size": np.asarray(habitus.size),
-        "heading": headings(spine),
+        "axial_rotation": axial_rotations(spine),
         "sideways": sideways(spine),
         "chest_half_width": chest_half_width(habitus),
         "chest_half_depth": chest_half_depth(habitus),
@@ -210,7 +211,7 @@ def _build_row(spine: PosedSpine, habitus: Habitus) -> dict[str, NDArray[np.floa
 
 
 def collate(rows: Sequence[Arrays], device: torch.device | str = "cpu") -> PatientBatch:
-    """Rows of ``patient_arrays`` -> a batch."""
+    """Stack rows of ``VirtualPatient.arrays`` into a batch."""
     names = [field.name for field in fields(PatientBatch)]
     return PatientBatch(**{n: torch.from_numpy(np.stack([row[n] for row in rows])).to(device) for n in names})
 
@@ -225,6 +226,6 @@ def _without_arch(parameters: PatientParameters) -> set[str]:
 
 
 def _body_scale(parameters: PatientParameters, names: Sequence[str]) -> NDArray[np.float64]:
-    """(V,) a fractured body is pressed together: the same bone in less room."""
+    """(V,) density of the bodies: a fractured one holds the same bone in a smaller volume."""
     loss = {fracture.level: fracture.loss for fracture in parameters.fractures}
     return np.array([1.0 / (1.0 - 0.5 * loss.get(name, 0.0)) for name in names])

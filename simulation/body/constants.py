@@ -1,7 +1,7 @@
-"""Small constant tensors, made once for each device.
+"""Small constant tensors, cached for each device.
 
-Contract: a tensor from here is never written to. Copying a constant to a GPU for every batch would make the host wait
-for the device each time, and a captured graph may not wait at all.
+Contract: nothing writes to these tensors. Copying a constant to a GPU for every batch would make the host wait for the
+device, and a captured graph must not wait.
 """
 
 from functools import lru_cache
@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 
-def numbers_on(device: torch.device, *values: float | tuple[float, ...]) -> Tensor:
+def float_tensor(device: torch.device, *values: float | tuple[float, ...]) -> Tensor:
     """A float32 tensor of these numbers, or of these rows."""
     return _made(values, str(device))
 
 
-def indices_on(device: torch.device, *values: int) -> Tensor:
+def index_tensor(device: torch.device, *values: int) -> Tensor:
     """An int64 tensor of these indices."""
     return _indices(values, str(device))
 

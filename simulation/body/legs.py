@@ -1,23 +1,23 @@
 """Femora and tibiae: heads, necks with their trochanters, shafts, condyles.
 
-Contract: the head is a sphere about the hip centre with the recorded radius; from the neck, which begins on that
-sphere, to the condyles runs one surface, in grids that share their rings, so that no outline crosses another. Legs
-stand straight whatever the pelvis does. Neck-shaft angle about 127 degrees (docs/sources.md, population and anatomy);
-the table is a choice after that.
+Contract: the head is a sphere about the hip centre with the recorded radius. One surface runs from the neck, which
+begins on that sphere, to the condyles; its grids share their rings, so that no outline crosses another. Legs are
+vertical at any tilt of the pelvis. The neck-shaft angle is about 127 degrees (docs/sources.md, population and
+anatomy); the rest of the table is a choice.
 """
 
 import torch
 from torch import Tensor
 
 from simulation.body.batch import PatientBatch
-from simulation.body.constants import numbers_on
+from simulation.body.constants import float_tensor
 from simulation.body.surfaces import Bones, Filling, Shell, ball, bar, smooth, tube
 from simulation.pose.habitus import LEFT_RIGHT
 
 _HEAD_MM = 23.5
-"""Everything below is in millimetres of a femur whose head has this radius."""
+"""All lengths below are in millimetres of a femur whose head has this radius."""
 _FEMUR = (
-    # outwards, back, up from the hip; half-width across, half-depth; how much of either trochanter
+    # outwards, back, up from the hip; half-width, half-depth; weight of the greater and of the lesser trochanter
     (13.9, 1.2, -10.7, 15.6, 15.6, 0.0, 0.0),
     (19.0, 1.5, -14.7, 14.6, 13.5, 0.0, 0.0),
     (25.3, 2.2, -19.8, 14.6, 12.5, 0.0, 0.0),
@@ -48,21 +48,21 @@ _PARTS = (
     (12, 13, 1.8, 0.4),
     (13, 18, 1.1, 0.7),
 )
-"""From which row to which, how thick the cortex is in mm, how much spongiosa there is: it changes in small steps."""
+"""First and last row, thickness of the cortex in mm, fraction of spongiosa; both change in small steps."""
 _GREATER, _LESSER = ((0.75, 0.15, 0.64), (3.0, 7.0, 36.0)), ((-0.75, 0.6, -0.28), (-9.0, 8.0, -2.0))
-"""Which way a trochanter lies on its ring, and how far it draws the surface out, mm."""
+"""Direction of a trochanter on its ring, and displacement of the surface there, mm."""
 
 
 def build_legs(batch: PatientBatch) -> Bones:
-    """Both legs; the shapes of the left one, mirrored for the right."""
+    """Both legs; the right one is the left one mirrored."""
     device, ones = batch.device, torch.ones(len(batch), 1, device=batch.device)
-    controls = numbers_on(device, *_FEMUR)
+    controls = float_tensor(device, *_FEMUR)
     rings = smooth(controls, (len(_FEMUR) - 1) * _PER_ROW + 1).clamp(min=controls.amin(0))
     size = (batch.hip_radius / _HEAD_MM)[:, None]
     found = Bones()
     sides = zip(LEFT_RIGHT, batch.hips.unbind(1), ("left", "right"), strict=True)
     for side, hip, word in sides:
-        bones, mirror = (f"femur {word}",), numbers_on(device, side, 1.0, 1.0)
+        bones, mirror = (f"femur {word}",), float_tensor(device, side, 1.0, 1.0)
         head, axis = ball(hip, torch.eye(3, device=device) * batch.hip_radius[:, None, None], 14, 28)
         found = found + Bones(
             (Shell("femoral head", head[:, None], 1.0 * ones, bones=bones),),
@@ -82,18 +82,18 @@ def build_legs(batch: PatientBatch) -> Bones:
 def _femur(rings: Tensor, size: Tensor, hip: Tensor, mirror: Tensor) -> tuple[Tensor, Tensor]:
     """(N, M, K, 3) surface and (N, M, 3) axis of one femur below its head, from (M, 7) rows like ``_FEMUR``."""
     place, radii, greater, lesser = rings[:, :3], rings[:, 3:5], rings[:, 5], rings[:, 6]
-    grid = tube(place, radii, numbers_on(rings.device, 0.0, 1.0, 0.0), 20)  # (M, K, 3)
+    grid = tube(place, radii, float_tensor(rings.device, 0.0, 1.0, 0.0), 20)  # (M, K, 3)
     out = (grid - place[:, None]) / radii.amax(dim=1).clamp(min=1.0)[:, None, None]
     for amount, (way, draw), sharp in ((greater, _GREATER, 2), (lesser, _LESSER, 4)):
-        facing = (out @ numbers_on(rings.device, *way)).clamp(0, 1) ** sharp
-        grid = grid + (amount[:, None] * facing)[..., None] * numbers_on(rings.device, *draw)
+        facing = (out @ float_tensor(rings.device, *way)).clamp(0, 1) ** sharp
+        grid = grid + (amount[:, None] * facing)[..., None] * float_tensor(rings.device, *draw)
     scale = mirror * size
     return hip[:, None, None] + grid * scale[:, None, None], hip[:, None] + place * scale[:, None]
 
 
 def _tibia(hip: Tensor, size: Tensor, mirror: Tensor, ones: Tensor, word: str) -> Shell:
     """The upper tibia, seen only on whole-body images."""
-    device, ahead = hip.device, numbers_on(hip.device, 0.0, 1.0, 0.0)
-    start, end = (hip + numbers_on(device, *at) * mirror * size for at in ((20.0, 2.0, -472.0), (18.0, 8.0, -836.0)))
-    wide, slim = (numbers_on(device, *radii) * size for radii in ((33.0, 33.0), (12.0, 12.0)))
+    device, ahead = hip.device, float_tensor(hip.device, 0.0, 1.0, 0.0)
+    start, end = (hip + float_tensor(device, *at) * mirror * size for at in ((20.0, 2.0, -472.0), (18.0, 8.0, -836.0)))
+    wide, slim = (float_tensor(device, *radii) * size for radii in ((33.0, 33.0), (12.0, 12.0)))
     return Shell("tibia", bar(start, end, ahead, wide, slim, 12, 0.06)[0][:, None], 2.2 * ones, 2.4, (f"tibia {word}",))

@@ -1,9 +1,9 @@
-"""Mass points: surfaces and interiors turned into points that each stand for a volume of material.
+"""Mass points: surfaces and interiors sampled as points that each stand for a volume of material.
 
-Contract: float32 tensors; the volumes of a shell add up to area times thickness, those of a filling to its volume
-times its fraction. Every cell of a grid gets the same number of stratified points, jittered (jitter kills moire) from
-one fixed seed; the number follows from the size of a reference patient's cells (``cell_mm``), so a patient's points
-depend on the patient alone.
+Contract: float32 tensors. The volumes of a shell add up to area times thickness, those of a filling to volume times
+fraction. Every cell of a grid has the same number of stratified points, with jitter from a fixed seed (jitter prevents
+moire). The number follows from the cell size of a reference patient, so that a patient's points depend on the patient
+only.
 """
 
 import functools
@@ -36,7 +36,7 @@ class MassPoints:
 
 
 def cell_sizes(bones: Bones) -> tuple[CellSize, ...]:
-    """Cell sizes of all shells, then of all fillings, averaged over what is there."""
+    """Mean cell sizes of all shells, then of all fillings."""
     return tuple(_cell_size(part) for part in _parts(bones))
 
 
@@ -44,10 +44,10 @@ def sample_bones(bones: Bones, cells: Sequence[CellSize], finer: float = 1.0, fi
     """Points of all shells and fillings.
 
     Args:
-        bones: what to sample.
+        bones: to sample.
         cells: ``cell_sizes`` of a reference patient with the same parts.
         finer: divides all spacings; 2 for pixels of half the size.
-        filling_share: what a unit of a filling weighs beside one of a shell.
+        filling_share: weight of a unit of a filling relative to a unit of a shell.
     """
     found = []
     for part, cell in zip(_parts(bones), cells, strict=True):
@@ -78,7 +78,7 @@ def sample_shell(shell: Shell, cell: CellSize | None = None) -> MassPoints:
 
 
 def sample_filling(filling: Filling, cell: CellSize | None = None) -> MassPoints:
-    """Points of one interior: uniform in volume, by square-root radii between axis and surface."""
+    """Points of one interior, uniform in volume: the distance from the axis is the root of a uniform number."""
     grid = filling.vertices
     corners = _corners(grid)
     inner = _corners(filling.axis[..., None, :].expand_as(grid))
@@ -89,16 +89,16 @@ def sample_filling(filling: Filling, cell: CellSize | None = None) -> MassPoints
     on_axis = torch.einsum("ckq,nbcqd->nbckd", weights, inner)
     on_surface = torch.einsum("ckq,nbcqd->nbckd", weights, corners)
     xyz = on_axis + radius * (on_surface - on_axis)
-    room = _room(corners, inner, weights, radius[..., 0])
-    volume = _wedges(corners, inner) * filling.fraction[..., None] / room.sum(dim=-1).clamp(min=1e-9)
-    return MassPoints(xyz.flatten(1, 3), (volume[..., None] * room).flatten(1))
+    element = _volume_elements(corners, inner, weights, radius[..., 0])
+    volume = _wedges(corners, inner) * filling.fraction[..., None] / element.sum(dim=-1).clamp(min=1e-9)
+    return MassPoints(xyz.flatten(1, 3), (volume[..., None] * element).flatten(1))
 
 
-def _room(corners: Tensor, inner: Tensor, weights: Tensor, radius: Tensor) -> Tensor:
-    """(N, B, cells, k) how much room there is at each point, up to a factor of the cell.
+def _volume_elements(corners: Tensor, inner: Tensor, weights: Tensor, radius: Tensor) -> Tensor:
+    """(N, B, cells, k) volume element at each point, up to a factor of the cell.
 
     x = a + r (s - a) of axis a(u) and surface s(u, v) has the volume element r w . (s_v x (a_u + r (s_u - a_u))) with
-    w = s - a. Without it the mass of a tapered cell is spread evenly from ring to ring, which shows as bands.
+    w = s - a. Without it, the mass of a tapered cell would be spread evenly from ring to ring and show as bands.
     """
     w = corners - inner
     p, q, r, s = corners.unbind(dim=-2)
@@ -112,9 +112,9 @@ def _room(corners: Tensor, inner: Tensor, weights: Tensor, radius: Tensor) -> Te
 
 
 def _present(part: Shell | Filling) -> Shell | Filling | None:
-    """The part without grids that no patient of the batch has; None when nothing is left.
+    """Drop grids that no patient of the batch has; None when nothing is left.
 
-    On a GPU nothing is dropped: asking which are there would make the host wait for the device.
+    On a GPU nothing is dropped, because the test would make the host wait for the device.
     """
     amount = part.thickness_mm if isinstance(part, Shell) else part.fraction
     if amount.is_cuda:
@@ -140,7 +140,7 @@ def _cell_size(part: Shell | Filling) -> CellSize:
 
 
 def _per_cell(cell: CellSize, spacing_mm: float) -> tuple[int, int, int]:
-    """How many points along, around and inward reach the wanted spacing on average."""
+    """Numbers of points along, around and inward that give the wanted spacing on average."""
     along, around, inward = cell
     return (
         max(1, math.ceil(along / spacing_mm)),
@@ -164,7 +164,7 @@ def _areas(corners: Tensor) -> Tensor:
 
 
 def _wedges(corners: Tensor, inner: Tensor) -> Tensor:
-    """(N, B, cells) volume between each cell and its stretch of the axis, mm^3: three tetrahedra."""
+    """(N, B, cells) volume between each cell and its part of the axis, mm^3: three tetrahedra."""
     a, b = inner[..., 0, :], inner[..., 2, :]
     p, q, r, s = corners.unbind(dim=-2)
     return (_tetrahedron(a, p, q, r) + _tetrahedron(a, q, s, r) + _tetrahedron(a, b, r, s)).abs()
@@ -188,7 +188,7 @@ def _weights(cells: int, ku: int, kv: int, device: str) -> Tensor:
 
 @functools.lru_cache(maxsize=512)
 def _strata(cells: int, count: int, depth: int, device: str) -> Tensor:
-    """(cells, count) uniform numbers, ``depth`` strata dealt in turn."""
+    """(cells, count) uniform numbers; ``depth`` strata in turn."""
     generator = torch.Generator().manual_seed(_JITTER_SEED + cells * 7 + count * 3 + depth)
     strata = torch.arange(count) % depth
     return ((strata[None] + torch.rand(cells, count, generator=generator)) / depth).to(device)

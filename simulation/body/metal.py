@@ -1,8 +1,8 @@
-"""Metal in and on a patient: screws, rods and cages of a construct, jewellery, clothing, brace, shields, markers.
+"""Metal in and on a patient: screws, rods and cages, jewellery, clothing, brace, shields, electrodes.
 
-Contract: every patient has the same number of bars, rods and plates, so that patients can be drawn together; what is
-missing weighs nothing. Weights count in millimetres of titanium per millimetre of the thing (cobalt chrome 3.3, steel
-2.8, lead 12, plastic 0.05).
+Contract: every patient has the same number of bars, rods and plates, so that patients form a batch; a missing one has
+weight 0. A weight is in millimetres of titanium per millimetre of the object (cobalt chrome 3.3, steel 2.8, lead 12,
+plastic 0.05).
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from simulation.anatomy import FIRST
-from simulation.body.constants import numbers_on
+from simulation.anatomy import T1_INDEX
+from simulation.body.constants import float_tensor
 from simulation.body.solids import NO_ELLIPSOID, NOWHERE_MM, Ellipsoid
 from simulation.body.surfaces import Bones, Filling, bar, tube
 from simulation.parameters import PatientParameters
@@ -25,13 +25,13 @@ from spine.types import Floats
 
 BARS, RODS, ROD_POINTS, PLATES = 96, 2, 24, 3
 PLATE_REACH_MM = 85.0
-"""No plate reaches farther from its middle."""
+"""Largest distance of a plate's surface from its centre."""
 
 _TITANIUM, _STEEL, _LEAD, _PLASTIC, _PEEK = 1.0, 2.8, 12.0, 0.05, 0.02
 _ROD = {"titanium": _TITANIUM, "cobalt_chrome": 3.3}
 
 Bar = tuple[Floats, Floats, float, float]
-"""Start, end, radius in mm and weight."""
+"""Start, end, radius in mm, weight."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Metal:
 
     Attributes:
         bars: (BARS, 8) start, end, radius, weight.
-        rods: (RODS, ROD_POINTS, 3) their course.
+        rods: (RODS, ROD_POINTS, 3) points along each rod.
         rod_weight: (RODS,).
         plates: (PLATES, 14) flat ellipsoids (``Ellipsoid.array``) and weight.
     """
@@ -57,14 +57,14 @@ class Metal:
 
 
 def place_metal(parameters: PatientParameters, spine: PosedSpine, habitus: Habitus, rng: np.random.Generator) -> Metal:
-    """Everything metal that a patient wears or carries inside."""
+    """Place the implants of a patient, and sample what the patient wears."""
     bars: list[Bar] = []
     rods, weight = _no_rods(), np.zeros(RODS)
     if parameters.instrumentation is not None:
         bars += _screws(parameters, spine)
         bars += _cage_markers(parameters, spine)
         rods, weight = _rods(parameters, spine)
-    bars += _worn(parameters, spine, habitus, rng)
+    bars += _clothing(parameters, spine, habitus, rng)
     return Metal(_bar_table(bars), rods, weight, _plates(spine, habitus, rng))
 
 
@@ -82,7 +82,7 @@ def _bar_table(bars: list[Bar]) -> Floats:
 
 
 def _screw_heads(parameters: PatientParameters, spine: PosedSpine) -> dict[tuple[str, str], tuple[Floats, Floats]]:
-    """(level, side) -> head and tip of the screw, through the pedicle into the body."""
+    """(level, side) -> head and tip of the screw, which passes through the pedicle into the body."""
     construct = parameters.instrumentation
     assert construct is not None
     pedicles = pedicle_centres(spine)
@@ -132,12 +132,12 @@ def _rods(parameters: PatientParameters, spine: PosedSpine) -> tuple[Floats, Flo
             )
             at = np.linspace(0, len(points) - 1, ROD_POINTS)
             rods[i] = np.stack([np.interp(at, range(len(points)), points[:, k]) for k in range(3)], axis=-1)
-            weight[i] = _ROD[construct.metal]
+            weight[i] = _ROD[construct.rod_metal]
     return rods, weight
 
 
 def _cage_markers(parameters: PatientParameters, spine: PosedSpine) -> list[Bar]:
-    """A cage of PEEK in the disc below a level: a faint block with three tantalum pins."""
+    """PEEK cages in discs: each a faint block with three tantalum pins."""
     construct = parameters.instrumentation
     assert construct is not None
     bars: list[Bar] = []
@@ -155,8 +155,10 @@ def _cage_markers(parameters: PatientParameters, spine: PosedSpine) -> list[Bar]
     return bars
 
 
-def _worn(parameters: PatientParameters, spine: PosedSpine, habitus: Habitus, rng: np.random.Generator) -> list[Bar]:
-    """Jewellery, clips and hooks of clothing, buckles of a brace, electrodes; most patients wear nothing."""
+def _clothing(
+    parameters: PatientParameters, spine: PosedSpine, habitus: Habitus, rng: np.random.Generator
+) -> list[Bar]:
+    """Jewellery, clips and hooks of clothing, buckles of a brace, electrodes; most patients have none of them."""
     bars: list[Bar] = []
     chest, front = chest_centre(spine, habitus), chest_half_depth(habitus)
     kinds = rng.random(6)
@@ -193,28 +195,28 @@ def _ring(at: Floats, high: float, wide: float, radius: float, weight: float) ->
 
 
 def _plates(spine: PosedSpine, habitus: Habitus, rng: np.random.Generator) -> Floats:
-    """Gonad shield (lead) and the plastic shell of a brace's pad."""
+    """A gonad shield (lead) and the plastic pad of a brace."""
     plates: list[tuple[Ellipsoid, float]] = []
     hips = spine.hips.mean(axis=0)
     if rng.random() < 0.08:
-        half = np.diag([rng.uniform(38, 65), 0.45, rng.uniform(35, 60)])  # a fiftieth of the beam passes
+        half = np.diag([rng.uniform(38, 65), 0.45, rng.uniform(35, 60)])  # 2 % of the beam passes
         at = hips + np.array([rng.normal(0, 8), -115 * habitus.size, rng.uniform(-10, 45)])
         plates.append((Ellipsoid(at, half), _LEAD))
     if rng.random() < 0.03:
-        at = spine.body_centre[FIRST + 8] + np.array([rng.choice([-1, 1]) * 115 * habitus.size, 20, 0])
+        at = spine.body_centre[T1_INDEX + 8] + np.array([rng.choice([-1, 1]) * 115 * habitus.size, 20, 0])
         plates.append((Ellipsoid(at, np.diag([6.0, 60.0, 75.0])), _PLASTIC))
     plates += [(NO_ELLIPSOID, 0.0)] * (PLATES - len(plates))
     return np.stack([np.append(solid.array(), weight) for solid, weight in plates])
 
 
 def build_metal(bars: Tensor, rods: Tensor, rod_weight: Tensor) -> Bones:
-    """(N, BARS, 8), (N, RODS, ROD_POINTS, 3), (N, RODS) -> solid fillings whose volume counts in titanium."""
+    """(N, BARS, 8), (N, RODS, ROD_POINTS, 3), (N, RODS) -> solid fillings; their volume counts in titanium."""
     start, end, radius, weight = bars[..., :3], bars[..., 3:6], bars[..., 6:7], bars[..., 7]
-    tilted = numbers_on(bars.device, 0.31, 0.87, 0.38)
+    tilted = float_tensor(bars.device, 0.31, 0.87, 0.38)
     thick = radius.expand(*radius.shape[:-1], 2)
     grid, axis = bar(start, end, tilted, thick, thick, 5, 0.06, 10)
     course = torch.full((*rods.shape[:-1], 2), 2.75, device=rods.device)
-    rod = tube(rods, course, numbers_on(rods.device, 0.0, 1.0, 0.0), 10)
+    rod = tube(rods, course, float_tensor(rods.device, 0.0, 1.0, 0.0), 10)
     return Bones(
         (),
         (

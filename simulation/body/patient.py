@@ -1,7 +1,7 @@
-"""One virtual patient: pose, build, soft parts, metal and reconstruction, from one geometry.
+"""One virtual patient: pose, build, soft tissue, metal and reconstruction, from one geometry.
 
-Contract: the same parameters and seed give the same patient, bit for bit; landmarks and drawn surfaces come from the
-same posed plates.
+Contract: the same parameters and seed give the same patient, bit for bit. Landmarks and rendered surfaces come from
+the same posed plates.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from simulation.anatomy import FIRST
+from simulation.anatomy import T1_INDEX
 from simulation.body.batch import patient_arrays
 from simulation.body.metal import Metal, place_metal
 from simulation.body.soft_tissue import SoftTissue, build_soft_tissue
@@ -25,16 +25,16 @@ _SHAPE_STREAM = 1
 
 @dataclass(frozen=True)
 class VirtualPatient:
-    """A patient who does not exist.
+    """One virtual patient.
 
     Attributes:
-        parameters: what was decided.
+        parameters: of the patient.
         seed: of everything that varies beyond the parameters.
         spine: posed plates and hips.
         habitus: build and posture.
-        soft: soft parts, as drawn.
-        metal: metal, as drawn.
-        reconstruction: landmarks and facts (without image geometry, which belongs to a scan).
+        soft: soft tissue, as rendered.
+        metal: metal, as rendered.
+        reconstruction: landmarks and facts, without image geometry, which belongs to a scan.
     """
 
     parameters: PatientParameters
@@ -47,16 +47,12 @@ class VirtualPatient:
 
     @cached_property
     def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Everything that is drawn, as one row of a ``PatientBatch``."""
+        """Everything that is rendered, as one row of a ``PatientBatch``."""
         return patient_arrays(self.parameters, self.spine, self.habitus) | self.soft.arrays() | self.metal.arrays()
 
 
 def build_patient(parameters: PatientParameters, seed: int) -> VirtualPatient:
-    """Shape, pose and place one patient.
-
-    Raises:
-        ParametersRejected: never for parameters that exist, because they check themselves.
-    """
+    """Shape, pose and place one patient."""
     rng = np.random.default_rng([seed, _SHAPE_STREAM])
     spine = build_spine(parameters, rng)
     habitus = sample_habitus(parameters, rng)
@@ -72,13 +68,13 @@ def build_patient(parameters: PatientParameters, seed: int) -> VirtualPatient:
 
 
 def build_spine(parameters: PatientParameters, rng: np.random.Generator) -> PosedSpine:
-    """A posed spine, placed so that T1 to hips lie around the isocentre as a technician would place them."""
+    """A posed spine, placed in the scanner as a radiographer would do it: T1 to hips around the isocentre."""
     spine = pose_spine(parameters, rng)
-    top, hips = spine.centre[FIRST, 0], spine.hips.mean(axis=0)
+    top, hips = spine.centre[T1_INDEX, 0], spine.hips.mean(axis=0)
     middle_z = (top[2] + hips[2]) / 2
-    across = 0.5 * (spine.hips[:, 0].mean() + spine.centre[FIRST:, :, 0].mean())
-    # The trunk, not the spine, stands in the middle: the spine lies some 35 mm behind it.
-    depth = spine.centre[FIRST:, :, 1].mean() - 36.0 * parameters.size_factor
+    across = 0.5 * (spine.hips[:, 0].mean() + spine.centre[T1_INDEX:, :, 0].mean())
+    # The trunk is centred, not the spine, which lies about 35 mm behind the middle of the trunk.
+    depth = spine.centre[T1_INDEX:, :, 1].mean() - 36.0 * parameters.size_factor
     return spine.moved(-np.array([across, depth, middle_z]) + rng.normal(0.0, 1.0, 3) * np.array([5.0, 6.0, 6.0]))
 
 

@@ -1,8 +1,8 @@
-"""The pelvis in place: sacrum with its S1 plate, iliac wings, acetabula, pubic and ischial rami.
+"""The posed pelvis: sacrum with its S1 plate, iliac wings, acetabula, pubic and ischial rami.
 
-Contract: the S1 plate is drawn with exactly the margins its landmarks name. Wings and rami hang between sacrum and
-hips, so they follow pelvic incidence. Figures: docs/sources.md, population and anatomy (sacrum about 105 high and 112
-wide, bicristal width 270-285, S1 centre 38 below the crest).
+Contract: the S1 plate has exactly the margins of its landmarks. Wings and rami lie between sacrum and hips, so they
+follow the pelvic incidence. Sizes in mm: docs/sources.md, population and anatomy (sacrum about 105 high and 112 wide,
+bicristal width 270-285, S1 centre 38 below the crest).
 """
 
 import math
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from simulation.body.batch import PatientBatch
-from simulation.body.constants import indices_on, numbers_on
+from simulation.body.constants import float_tensor, index_tensor
 from simulation.body.surfaces import Bones, Filling, Shell, ball, bar, cross, disc, outline, smooth, sweep, tube, unit
 from simulation.pose.habitus import LEFT_RIGHT
 
@@ -21,7 +21,7 @@ _SACRUM_AT = (0.0, 0.05, 0.12, 0.22, 0.35, 0.5, 0.65, 0.8, 0.92, 1.0)
 _SACRUM_WIDTH = (1.0, 1.14, 1.52, 1.96, 2.16, 1.98, 1.58, 1.1, 0.68, 0.3)  # of the S1 plate
 _SACRUM_DEPTH = (1.0, 1.0, 1.02, 0.98, 0.85, 0.68, 0.52, 0.4, 0.3, 0.18)
 _SACRAL_KYPHOSIS_DEG = 62.0
-_UPRIGHT_DEG = 13.0  # pelvic tilt at which a pelvis stands upright
+_UPRIGHT_DEG = 13.0  # pelvic tilt of an upright pelvis
 
 
 def build_pelvis(batch: PatientBatch) -> Bones:
@@ -31,19 +31,19 @@ def build_pelvis(batch: PatientBatch) -> Bones:
 
 
 def _sacral_path(batch: PatientBatch) -> tuple[Tensor, Tensor]:
-    """(N, M, 3) axis of the sacrum and its (N, M, 3, 3) ring axes; both begin on the S1 plate."""
+    """(N, M, 3) axis of the sacrum and (N, M, 3, 3) axes of its rings; both begin on the S1 plate."""
     device = batch.device
     dense = torch.linspace(0.0, 1.0, 61, device=device)
     kyphosis = math.radians(_SACRAL_KYPHOSIS_DEG) * (1 + 0.15 * batch.style[:, 5])
     turn = (kyphosis[:, None] * (3 * dense**2 - 2 * dense**3))[..., None]
     x, y, z = (batch.s1_axes[:, None, :, i] for i in range(3))
-    # Caudally along -Z, bending to the back first (the plate's own direction) and forwards towards the tip.
+    # Caudally along -Z, first to the back (the direction of the plate), then forwards to the tip.
     down = -turn.cos() * z - turn.sin() * y
     lean = math.radians(14.0)
     down = math.cos(lean) * down + math.sin(lean) * (turn.cos() * y - turn.sin() * z)
     steps = (down[:, 1:] + down[:, :-1]) / 2 * batch.s1_to_hips[:, None, None] / 60
     path = torch.cat([torch.zeros_like(steps[:, :1]), steps.cumsum(dim=1)], dim=1)
-    at = indices_on(device, *(round(60 * a) for a in _SACRUM_AT))
+    at = index_tensor(device, *(round(60 * a) for a in _SACRUM_AT))
     angle = turn[:, at]
     back = angle.cos() * y - angle.sin() * z
     up = angle.cos() * z + angle.sin() * y
@@ -54,29 +54,29 @@ def _sacrum(batch: PatientBatch) -> Bones:
     device, ones = batch.device, torch.ones(len(batch), 1, device=batch.device)
     ring = outline(_S1_AROUND, _S1_SQUARE, device=device)
     centre, axes = _sacral_path(batch)
-    shape = numbers_on(device, _SACRUM_WIDTH, _SACRUM_DEPTH).T
+    shape = float_tensor(device, _SACRUM_WIDTH, _SACRUM_DEPTH).T
     ala = torch.ones(len(batch), 10, 2, device=device)
     ala[:, 2:6, 0] += 0.06 * batch.style[:, 6, None]
     radii = shape * ala * batch.s1_half[:, None]
     wall = sweep(centre, axes[..., 0], axes[..., 1], radii, ring)[:, None]
     plate = disc(batch.s1_centre, batch.s1_axes, batch.s1_half, ring, 9)[:, None]
-    # Remnants of the sacral discs, fainter and smaller from S1-2 down to S4-5.
-    where = indices_on(device, 3, 5, 6, 7)
-    shrunk = radii[:, where] * numbers_on(device, 0.42, 0.75)
+    # Remnants of the sacral discs; they get fainter and smaller from S1-2 down to S4-5.
+    where = index_tensor(device, 3, 5, 6, 7)
+    shrunk = radii[:, where] * float_tensor(device, 0.42, 0.75)
     remnants = disc(centre[:, where], axes[:, where], shrunk, outline(20, device=device), 5)
     crest, _ = bar(
         centre[:, 1] + axes[:, 1, :, 1] * radii[:, 0, 1:] * 1.1,
         centre[:, 7] + axes[:, 7, :, 1] * radii[:, 7, 1:] * 1.1,
         axes[:, 3, :, 1],
-        numbers_on(device, 2.2, 5.0),
-        numbers_on(device, 2.0, 4.0),
+        float_tensor(device, 2.2, 5.0),
+        float_tensor(device, 2.0, 4.0),
         10,
     )
     name = ("sacrum",)
     shells = (
         Shell("sacrum", wall, 0.75 * ones, bones=name),
         Shell("S1 plate", plate, 1.6 * ones, 1.2, bones=name),
-        Shell("sacral disc", remnants, numbers_on(device, 0.9, 0.7, 0.5, 0.4) * ones),
+        Shell("sacral disc", remnants, float_tensor(device, 0.9, 0.7, 0.5, 0.4) * ones),
         Shell("sacral crest", crest[:, None], 0.5 * ones, bones=name),
         _foramina(centre, axes, radii),
         _s1_arch(batch),
@@ -90,13 +90,13 @@ def _foramina(centre: Tensor, axes: Tensor, radii: Tensor) -> Shell:
     for ring, scale in ((3, 1.0), (5, 0.9), (6, 0.75), (7, 0.6)):
         for side in LEFT_RIGHT:
             at.append(centre[:, ring] + side * 0.48 * radii[:, ring, :1] * axes[:, ring, :, 0])
-            size.append(axes[:, ring] * numbers_on(centre.device, 6.0, 11.0, 4.5) * scale)
-    grid, _ = ball(torch.stack(at, 1), torch.stack(size, 1)[..., indices_on(centre.device, 0, 2, 1)], 6, 14)
+            size.append(axes[:, ring] * float_tensor(centre.device, 6.0, 11.0, 4.5) * scale)
+    grid, _ = ball(torch.stack(at, 1), torch.stack(size, 1)[..., index_tensor(centre.device, 0, 2, 1)], 6, 14)
     return Shell("sacral foramen", grid, torch.full(grid.shape[:2], 0.4, device=grid.device))
 
 
 def _s1_arch(batch: PatientBatch) -> Shell:
-    """Articular processes and laminae of the first sacral vertebra, which carry L5 from behind."""
+    """Articular processes and laminae of the first sacral vertebra, which support L5 from behind."""
     half, axes = batch.s1_half, batch.s1_axes
     back, up = axes[:, :, 1], axes[:, :, 2]
     canal = batch.canal[:, -1]
@@ -110,15 +110,15 @@ def _s1_arch(batch: PatientBatch) -> Shell:
                 (0 * half[:, 0], half[:, 1] + 1.1 * canal, -16.0 * batch.size),
             )
         )
-        thick = numbers_on(batch.device, 4.5, 3.5) * batch.size[:, None]
-        flat = numbers_on(batch.device, 2.4, 8.0) * batch.size[:, None]
+        thick = float_tensor(batch.device, 4.5, 3.5) * batch.size[:, None]
+        flat = float_tensor(batch.device, 2.4, 8.0) * batch.size[:, None]
         grids += [bar(foot, top, back, thick, thick, 6, 0.2)[0], bar(foot, middle, up, flat, flat)[0]]
     ones = torch.ones(len(batch), 4, device=batch.device)
     return Shell("S1 arch", torch.stack(grids, dim=1), 1.6 * batch.gain("arch") * ones, bones=("sacrum",) * 4)
 
 
 def _pelvic_axes(batch: PatientBatch) -> Tensor:
-    """(N, 3, 3) axes of the hip bones: X along the hip axis, Z tilted back as the pelvis is."""
+    """(N, 3, 3) axes of the hip bones: X along the hip axis, Z tilted back by the pelvic tilt."""
     to_s1 = batch.s1_centre - batch.hips.mean(dim=1)
     tilt = torch.atan2(to_s1[:, 1], to_s1[:, 2]) - math.radians(_UPRIGHT_DEG)
     z = torch.stack([torch.zeros_like(tilt), tilt.sin(), tilt.cos()], dim=-1)
@@ -141,7 +141,7 @@ def _wings(batch: PatientBatch, axes: Tensor) -> Bones:
     scale, ala = batch.s1_to_hips / 108.0, 2.1 * batch.s1_half[:, 0]
     grids = []
     for side, hip in zip(LEFT_RIGHT, batch.hips.unbind(1), strict=True):
-        # Lateral places from the mid-line, others from S1 or the hip; the back of the wing lies behind the ala.
+        # Lateral positions count from the mid-line, others from S1 or the hip; the wing's back lies behind the ala.
         top = _points(
             [
                 (0.74 * ala - half, back + 42 * scale, up - 24 * scale),
@@ -164,7 +164,7 @@ def _wings(batch: PatientBatch, axes: Tensor) -> Bones:
             ],
             back,
         )
-        turned = numbers_on(batch.device, side, 1.0, 1.0)
+        turned = float_tensor(batch.device, side, 1.0, 1.0)
         grids.append(_wing(hip, axes, smooth(top * turned, 15), smooth(bottom * turned, 15)))
     vertices = torch.stack(grids, dim=1)
     names = ("hip left", "hip right")
@@ -172,14 +172,14 @@ def _wings(batch: PatientBatch, axes: Tensor) -> Bones:
 
 
 def _wing(hip: Tensor, axes: Tensor, top: Tensor, bottom: Tensor) -> Tensor:
-    """A flat loft between two (N, M, 3) lines: thick along the crest, thin in the fossa."""
+    """A flat loft between two (N, M, 3) lines, thick along the crest and thin in the fossa."""
     centre, half = (top + bottom) / 2, (top - bottom) / 2
     along = torch.gradient(centre, dim=1)[0]
     normal = unit(cross(unit(half), unit(along)))
     angle = torch.linspace(0.0, 2 * math.pi, 41, device=hip.device)
     height, thick = angle.cos(), angle.sin()
     profile = 2.2 + 4.2 * height.clamp(min=0) ** 6 + 3.0 * (-height).clamp(min=0) ** 3
-    bow = 5.0 * (1 - height**2)  # the fossa is hollow towards the inside
+    bow = 5.0 * (1 - height**2)  # the fossa is concave on the inside
     aside = thick.sign() * thick.abs().sqrt() * profile + bow
     grid = centre[:, :, None] + half[:, :, None] * height[:, None] + normal[:, :, None] * aside[:, None]
     grid = torch.cat([grid[:, :, :-1], grid[:, :, :1]], dim=2)
@@ -191,8 +191,8 @@ def _rami(batch: PatientBatch, axes: Tensor) -> Bones:
     device, r = batch.device, batch.hip_radius
     shells, inside = [], []
     for side, hip, name in zip(LEFT_RIGHT, batch.hips.unbind(1), ("hip left", "hip right"), strict=True):
-        # The cup opens outwards, downwards and a little forwards.
-        pole = unit(axes @ numbers_on(device, -side * 0.72, 0.12, 0.68))
+        # The acetabulum opens outwards, downwards and a little forwards.
+        pole = unit(axes @ float_tensor(device, -side * 0.72, 0.12, 0.68))
         y = unit(axes[..., 1] - (axes[..., 1] * pole).sum(-1, keepdim=True) * pole)
         cup_axes = torch.stack([cross(y, -pole), y, -pole], dim=-1)
         outside, within = (ball(hip, cup_axes * (r + gap)[:, None, None], 9, 24, 0.5)[0] for gap in (4.4, 2.6))
@@ -207,7 +207,7 @@ def _rami(batch: PatientBatch, axes: Tensor) -> Bones:
 
 
 _LOOP = (
-    # lateral place (of the socket's inner edge where below 2, mm where above), back, up; half-height and half-depth
+    # lateral position (below 2: share of the acetabulum's inner edge, above: mm), back, up; half-height, half-depth
     (1.06, -6.0, 27.0, 7.5, 8.0),
     (0.98, -18.0, 6.0, 9.0, 8.0),
     (0.64, -32.0, -6.0, 7.8, 6.5),
@@ -223,14 +223,14 @@ _LOOP = (
 
 
 def _loop(batch: PatientBatch, axes: Tensor, side: float) -> tuple[Tensor, Tensor]:
-    """(N, M, K, 3) surface and (N, M, 3) axis of pubis and ischium: from the front of the socket around the obturator
-    foramen to its back."""
+    """(N, M, K, 3) surface and (N, M, 3) axis of pubis and ischium, from the front of the acetabulum around the
+    obturator foramen to its back."""
     device, scale = batch.device, batch.s1_to_hips / 108.0
     inner = batch.hip_spacing / 2 - batch.hip_radius - 4
     rows = [(x * inner if x < 2 else x * scale, y * scale, z * scale) for x, y, z, _, _ in _LOOP]
-    line = smooth(_points(rows, inner) * numbers_on(device, side, 1.0, 1.0), 3 * len(_LOOP))
+    line = smooth(_points(rows, inner) * float_tensor(device, side, 1.0, 1.0), 3 * len(_LOOP))
     path = batch.hips.mean(dim=1)[:, None] + line @ axes.transpose(-1, -2)
-    radii = smooth(numbers_on(device, *((*r[3:], 0.0) for r in _LOOP)), 3 * len(_LOOP))[:, :2]
+    radii = smooth(float_tensor(device, *((*r[3:], 0.0) for r in _LOOP)), 3 * len(_LOOP))[:, :2]
     ends = (torch.arange(len(radii), device=device).clamp(max=2) / 2).sqrt()
     radii = radii * (ends * ends.flip(0))[:, None] * scale[:, None, None]
     normal = axes[:, None, :, 1] + 0.3 * axes[:, None, :, 2]

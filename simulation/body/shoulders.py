@@ -1,28 +1,25 @@
-"""What dresses the upper image at the sides: clavicles, shoulder blades, arms.
-
-Contract: as every bone, grids in place, mm.
-"""
+"""Posed clavicles, scapulae, arms and hands."""
 
 import math
 
 import torch
 from torch import Tensor
 
-from simulation.anatomy import FIRST
+from simulation.anatomy import T1_INDEX
 from simulation.body.batch import PatientBatch
-from simulation.body.constants import numbers_on
+from simulation.body.constants import float_tensor
 from simulation.body.surfaces import Bones, Shell, ball, bar, smooth, tube, unit
 
 
 def build_shoulders(batch: PatientBatch) -> Bones:
-    """Clavicles, shoulder blades and arms."""
+    """Clavicles, scapulae, arms and hands of both sides."""
     bones = Bones()
     for i, (side, word) in enumerate(((1.0, "left"), (-1.0, "right"))):
         joints = batch.arms[:, i]
         bones = (
             bones
             + _clavicle(batch, joints, side, word)
-            + _blade(batch, joints, side, word)
+            + _scapula(batch, joints, side, word)
             + _arm(batch, joints, side, word)
         )
     return bones
@@ -30,7 +27,7 @@ def build_shoulders(batch: PatientBatch) -> Bones:
 
 def _clavicle(batch: PatientBatch, joints: Tensor, side: float, word: str) -> Bones:
     notch, shoulder = batch.sternum[:, 0], joints[:, 0]
-    lift = 14.0 * batch.raised[:, None] * numbers_on(batch.device, 0.0, 0.0, 1.0)
+    lift = 14.0 * batch.raised[:, None] * float_tensor(batch.device, 0.0, 0.0, 1.0)
     bend = torch.stack(
         [
             notch + batch.scaled(side * 14, 2, 4),
@@ -42,22 +39,22 @@ def _clavicle(batch: PatientBatch, joints: Tensor, side: float, word: str) -> Bo
     )
     taper = torch.linspace(0, 1, 18, device=batch.device)
     radius = 4.6 * (1 + 0.45 * (2 * taper - 1) ** 4) * (1 - (2 * taper - 1) ** 16) * batch.size[:, None]
-    up = numbers_on(batch.device, 0.0, 0.0, 1.0)
+    up = float_tensor(batch.device, 0.0, 0.0, 1.0)
     grid = tube(smooth(bend, 18), radius[..., None].expand(-1, -1, 2), up, 14)
     return Bones((Shell("clavicle", grid[:, None], 1.1 * batch.gain("shoulder"), 1.5, (f"clavicle {word}",)),))
 
 
-def _blade(batch: PatientBatch, joints: Tensor, side: float, word: str) -> Bones:
-    """A thin triangle with thick borders, its spine, acromion and coracoid; raised arms turn it outwards."""
+def _scapula(batch: PatientBatch, joints: Tensor, side: float, word: str) -> Bones:
+    """A thin triangle with thick borders, spine, acromion, coracoid and glenoid; raised arms turn it outwards."""
     shoulder = joints[:, 0]
-    t4 = batch.body_centre[:, FIRST + 3]
+    t4 = batch.body_centre[:, T1_INDEX + 3]
     out = 14.0 * batch.raised + 6.0 * batch.style[:, 10].clamp(-1.5, 1.5)
-    swing = out[:, None] * numbers_on(batch.device, side, 0.0, 0.0)
+    swing = out[:, None] * float_tensor(batch.device, side, 0.0, 0.0)
     superior = t4 + batch.scaled(side * 72, 46, 42) + swing
     inferior = t4 + batch.scaled(side * 88, 52, -96) + 1.8 * swing
     glenoid = shoulder + batch.scaled(-side * 24, 4, -6)
-    grid = _blade_plate(superior, inferior, glenoid)
-    up = numbers_on(batch.device, 0.0, 0.0, 1.0)
+    grid = _scapula_body(superior, inferior, glenoid)
+    up = float_tensor(batch.device, 0.0, 0.0, 1.0)
     root = superior * 0.72 + inferior * 0.28 + batch.scaled(0, 10, 0)
     acromion = shoulder + batch.scaled(side * 12, 8, 26)
     ridge, _ = bar(root, acromion, up, batch.scaled(3.0, 5.0), batch.scaled(6.0, 7.0), 8)
@@ -84,8 +81,8 @@ def _blade(batch: PatientBatch, joints: Tensor, side: float, word: str) -> Bones
     )
 
 
-def _blade_plate(superior: Tensor, inferior: Tensor, glenoid: Tensor) -> Tensor:
-    """(N, M, K, 3) a hollow triangle between three (N, 3) corners."""
+def _scapula_body(superior: Tensor, inferior: Tensor, glenoid: Tensor) -> Tensor:
+    """(N, M, K, 3) a concave triangle between three (N, 3) corners."""
     rows = torch.linspace(0.0, 1.0, 10, device=superior.device)[:, None]
     inner = superior[:, None] * (1 - rows) + inferior[:, None] * rows
     outer = glenoid[:, None] * (1 - rows) + inferior[:, None] * rows
@@ -101,8 +98,8 @@ def _blade_plate(superior: Tensor, inferior: Tensor, glenoid: Tensor) -> Tensor:
 
 def _arm(batch: PatientBatch, joints: Tensor, side: float, word: str) -> Bones:
     shoulder, elbow, hand = joints.unbind(1)
-    ahead = numbers_on(batch.device, 0.0, -1.0, 0.3)
-    up = numbers_on(batch.device, 0.0, 0.3, 1.0)
+    ahead = float_tensor(batch.device, 0.0, -1.0, 0.3)
+    up = float_tensor(batch.device, 0.0, 0.3, 1.0)
     head, _ = ball(shoulder, torch.eye(3, device=batch.device) * (22.0 * batch.size)[:, None, None])
     humerus, _ = bar(shoulder, elbow, ahead + 0.1, batch.scaled(13.0, 13.0), batch.scaled(11.0, 11.0), 14, 0.06)
     shells = [
@@ -117,9 +114,9 @@ def _arm(batch: PatientBatch, joints: Tensor, side: float, word: str) -> Bones:
 
 
 def _hand(batch: PatientBatch, elbow: Tensor, hand: Tensor, side: float, word: str) -> Shell:
-    """Five rays of the hand, beyond the wrist."""
+    """The five rays of the hand, distal to the wrist."""
     along = unit(hand - elbow)
-    across = unit(torch.linalg.cross(along, numbers_on(batch.device, 0.2, 1.0, 0.1).expand_as(along)))
+    across = unit(torch.linalg.cross(along, float_tensor(batch.device, 0.2, 1.0, 0.1).expand_as(along)))
     at = torch.linspace(-1.0, 1.0, 5, device=batch.device)[:, None]
     start = hand[:, None] + (10 * along)[:, None] + 14 * at * across[:, None] * batch.size[:, None, None]
     end = start + (88 - 24 * at.abs()) * batch.size[:, None, None] * along[:, None] + 12 * at * across[:, None]

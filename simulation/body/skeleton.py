@@ -1,7 +1,7 @@
-"""All bone of N patients together, and how finely it is sampled.
+"""All bones of N patients, and the cell sizes that decide how finely they are sampled.
 
-Contract: every patient has the same list of shells and fillings in the same order; cell sizes are those of one
-reference patient, so that the number of mass points does not depend on who is drawn.
+Contract: every patient has the same shells and fillings in the same order. Cell sizes are those of one reference
+patient, so the number of mass points does not depend on the patient.
 """
 
 from functools import cache
@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from simulation.body.batch import PatientBatch, collate
-from simulation.body.constants import numbers_on
+from simulation.body.constants import float_tensor
 from simulation.body.legs import build_legs
 from simulation.body.mass_points import CellSize, cell_sizes
 from simulation.body.metal import build_metal
+from simulation.body.patient import build_patient
 from simulation.body.pelvis import build_pelvis
 from simulation.body.shoulders import build_shoulders
 from simulation.body.skull import build_skull
@@ -24,7 +25,7 @@ from simulation.parameters import PatientParameters
 
 
 def build_bones(batch: PatientBatch) -> Bones:
-    """All bone of a batch, at each patient's density."""
+    """All bones of a batch, at each patient's bone density."""
     lower = build_pelvis(batch) + build_legs(batch)
     upper = build_thorax(batch) + build_shoulders(batch) + build_skull(batch)
     bones = build_vertebrae(batch) + lower + upper
@@ -32,10 +33,10 @@ def build_bones(batch: PatientBatch) -> Bones:
 
 
 def build_vessels(batch: PatientBatch) -> Bones:
-    """Vessels of the lungs: solid tapered tubes."""
+    """Vessels of the lungs as solid tapered tubes."""
     start, end, radius = batch.vessels[..., :3], batch.vessels[..., 3:6], batch.vessels[..., 6:7]
     wide = radius.expand(*radius.shape[:-1], 2)
-    up = numbers_on(batch.device, 0.21, 0.92, 0.33)
+    up = float_tensor(batch.device, 0.21, 0.92, 0.33)
     grid, axis = bar(start, end, up, wide, 0.45 * wide, 6, 0.05, 8)
     return Bones((), (Filling("vessels", grid, axis, torch.ones_like(radius[..., 0]), 1.5),))
 
@@ -43,8 +44,6 @@ def build_vessels(batch: PatientBatch) -> Bones:
 @cache
 def reference_cells() -> dict[str, tuple[CellSize, ...]]:
     """Cell sizes of the reference patient: ``bones``, ``vessels``, ``metal``."""
-    from simulation.body.patient import build_patient
-
     patient = build_patient(
         PatientParameters(
             age_years=30.0,

@@ -1,13 +1,13 @@
-"""What lies above C3: axis and atlas, brain case and base, jaw.
+"""Posed bones above C3: axis, atlas, skull, mandible.
 
-Contract: grids in place, mm; everything hangs on the upper plate of C3. Sizes are choices.
+Contract: positions count from the upper plate of C3. Sizes are choices.
 """
 
 import torch
 from torch import Tensor
 
 from simulation.body.batch import PatientBatch
-from simulation.body.constants import numbers_on
+from simulation.body.constants import float_tensor
 from simulation.body.surfaces import Bones, Filling, Shell, ball, bar, tube
 from simulation.pose.habitus import LEFT_RIGHT
 
@@ -15,23 +15,23 @@ Place = tuple[float, float, float]
 
 
 def build_skull(batch: PatientBatch) -> Bones:
-    """Axis, atlas, skull and jaw."""
+    """Axis, atlas, skull and mandible."""
     return _axis(batch) + _atlas(batch) + _skull(batch) + _jaw(batch)
 
 
 def _at(batch: PatientBatch, place: Place) -> Tensor:
-    """(N, 3) left, back and up from the middle of C3's upper plate, along its axes, mm of an adult man."""
+    """(N, 3) points from offsets (left, back, up) along the axes of the upper plate of C3, mm of an adult man."""
     offset = batch.scaled(*place)
     return batch.centre[:, 0, 0] + (batch.axes[:, 0, 0] @ offset[..., None])[..., 0]
 
 
 def _above(batch: PatientBatch, x: float, y: float, z: float) -> Tensor:
-    """(N, 3) the same along the patient's own axes: a head is held level whatever C3 does."""
+    """(N, 3) the same along the axes of the patient frame, because a head is held level at any tilt of C3."""
     return batch.centre[:, 0, 0] + batch.scaled(x, y, z)
 
 
 def _solid(batch: PatientBatch, name: str, bone: str, ends: tuple[Place, Place], radii: tuple[float, ...]) -> Bones:
-    """A bar of bone with spongiosa inside; ``radii`` are those of its start and of its end."""
+    """A bar of bone with spongiosa inside; ``radii`` are two at its start and two at its end."""
     back = batch.axes[:, 0, 0, :, 1]
     start, end = (_at(batch, place) for place in ends)
     grid, axis = bar(start, end, back, batch.scaled(*radii[:2]), batch.scaled(*radii[2:]), 6, 0.12)
@@ -40,7 +40,7 @@ def _solid(batch: PatientBatch, name: str, bone: str, ends: tuple[Place, Place],
 
 
 def _axis(batch: PatientBatch) -> Bones:
-    """C2: its body over a disc, the dens, the broad spinous process."""
+    """C2: body, dens, spinous process, lateral parts."""
     body = _solid(batch, "axis", "C2", ((0, 0, 4.5), (0, 0, 23)), (9.0, 7.5, 8.0, 7.0))
     dens = _solid(batch, "dens", "C2", ((0, -1, 20), (0, 0, 39)), (5.2, 5.2, 4.6, 4.6))
     spinous = _solid(batch, "axis", "C2", ((0, 22, 12), (0, 42, 4)), (9.0, 4.0, 5.0, 4.5))
@@ -52,12 +52,12 @@ def _axis(batch: PatientBatch) -> Bones:
 
 
 def _atlas(batch: PatientBatch) -> Bones:
-    """C1: a ring about the dens and its lateral masses."""
+    """C1: the ring around the dens, and the lateral masses."""
     device = batch.device
     turn = torch.linspace(0.0, 2 * torch.pi, 25, device=device)
     ring = torch.stack([21 * turn.sin(), 11 - 21 * turn.cos(), 33 + 0 * turn], dim=-1) * batch.size[:, None, None]
     path = batch.centre[:, :1, 0] + ring @ batch.axes[:, 0, 0].transpose(-1, -2)
-    grid = tube(path, batch.scaled(3.2, 4.6)[:, None].expand(-1, 25, 2), numbers_on(device, 0.0, 0.0, 1.0), 12)
+    grid = tube(path, batch.scaled(3.2, 4.6)[:, None].expand(-1, 25, 2), float_tensor(device, 0.0, 0.0, 1.0), 12)
     masses = [
         _solid(batch, "atlas", "C1", ((side * 17, 2, 26), (side * 18, 2, 40)), (7.5, 7.5, 8.0, 8.0))
         for side in LEFT_RIGHT
@@ -66,12 +66,12 @@ def _atlas(batch: PatientBatch) -> Bones:
 
 
 def _skull(batch: PatientBatch) -> Bones:
-    """Brain case, base and upper teeth."""
+    """Skull vault, skull base and upper teeth."""
     c3, device = batch.centre[:, 0, 0], batch.device
-    centre = c3 + numbers_on(device, 0.0, -20.0, 118.0) * (0.4 + 0.6 * batch.size)[:, None]
-    half = torch.diag(numbers_on(device, 72.0, 92.0, 80.0)) * (0.5 + 0.5 * batch.size)[:, None, None]
+    centre = c3 + float_tensor(device, 0.0, -20.0, 118.0) * (0.4 + 0.6 * batch.size)[:, None]
+    half = torch.diag(float_tensor(device, 72.0, 92.0, 80.0)) * (0.5 + 0.5 * batch.size)[:, None, None]
     case, _ = ball(centre, half, 16, 32)
-    up = numbers_on(device, 0.0, 0.0, 1.0)
+    up = float_tensor(device, 0.0, 0.0, 1.0)
     ends = (_above(batch, 0, 26, 46), _above(batch, 0, -70, 64))
     base, _ = bar(*ends, up, batch.scaled(34, 8), batch.scaled(26, 18), 8, 0.15)
     ends = (_above(batch, -22, -70, 32), _above(batch, 22, -70, 32))
@@ -86,15 +86,15 @@ def _skull(batch: PatientBatch) -> Bones:
 
 
 def _jaw(batch: PatientBatch) -> Bones:
-    """The body of the jaw and both its branches up to the base of the skull."""
-    device, up = batch.device, numbers_on(batch.device, 0.0, 0.0, 1.0)
+    """The body of the mandible and both rami."""
+    device, up = batch.device, float_tensor(batch.device, 0.0, 0.0, 1.0)
     angle = torch.deg2rad(torch.linspace(-75, 75, 16, device=device))
     x, y = 46 * angle.sin(), -62 * angle.cos() + 8
     path = torch.stack([x, y - 20, 14 + 0.25 * (y + 54)], dim=-1) * batch.size[:, None, None]
-    radii = numbers_on(device, 5.0, 13.0) * batch.size[:, None, None].expand(-1, 16, 1)
+    radii = float_tensor(device, 5.0, 13.0) * batch.size[:, None, None].expand(-1, 16, 1)
     grid = tube(batch.centre[:, :1, 0] + path, radii, up, 14)
     found = [Shell("jaw", grid[:, None], 1.6 * batch.gain("shoulder"), 2.2, ("jaw",))]
-    ahead = numbers_on(device, 0.0, 1.0, 0.0)
+    ahead = float_tensor(device, 0.0, 1.0, 0.0)
     for side in LEFT_RIGHT:
         ends = (_above(batch, side * 44, -24, 18), _above(batch, side * 48, -6, 70))
         branch, _ = bar(*ends, ahead, batch.scaled(4.5, 15.0), batch.scaled(4.5, 10.0), 8, 0.1)

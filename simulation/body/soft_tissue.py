@@ -1,7 +1,7 @@
-"""The soft parts of a patient: skin, muscle, lungs with diaphragm, heart, air ways, bowel gas, breasts, arms.
+"""The soft tissue of a patient: skin, muscle, lungs with diaphragm, heart, airways, bowel gas, breasts, arms.
 
-Contract: ``solids`` only, which have closed-form chords along the scanner's horizontal rays. Every patient has the
-same list of solids, so that patients can be drawn together; what one lacks is nowhere. Millimetres, patient frame.
+Contract: millimetres, patient frame. All parts are ``solids``, which have closed-form chords along the scanner's
+horizontal rays. Every patient has the same list of solids, so that patients form a batch; a missing one lies far away.
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
 
-from simulation.anatomy import FIRST
+from simulation.anatomy import T1_INDEX
 from simulation.body.solids import CONTROLS, NO_ELLIPSOID, Ellipsoid, Loft
 from simulation.pose.chest import chest_centre, chest_half_depth, chest_half_width
 from simulation.pose.habitus import LEFT_RIGHT, Habitus, arm_joints
@@ -21,19 +22,19 @@ SKIN_LOFTS, LUNG_LOFTS, AIR_LOFTS = slice(0, 4), slice(4, 6), slice(6, 9)
 LIMBS, DOMES, HEART, BREASTS, LIVER = slice(0, 4), slice(4, 6), slice(6, 10), slice(10, 12), slice(12, 13)
 STOMACH, BOWEL = slice(0, 1), slice(1, None)
 GAS_BUBBLES = 49
-"""The stomach's first, then the bowel's."""
+"""First the bubble of the stomach, then those of the bowel."""
 STOMACH_REACH_MM, BOWEL_REACH_MM = 52.0, 30.0
-"""No bubble of gas reaches farther from its middle."""
+"""Largest distance of a bubble's surface from its centre."""
 VESSELS = 32
 
 
 @dataclass(frozen=True)
 class SoftTissue:
-    """All soft parts of one patient.
+    """All soft tissue of one patient.
 
     Attributes:
-        lofts: trunk, neck, both legs (skin); both lungs; windpipe and main bronchi.
-        ellipsoids: arms (two each side), diaphragm domes, heart and great vessels, breasts, liver.
+        lofts: trunk, neck, both legs (skin); both lungs; trachea and main bronchi.
+        ellipsoids: arms (two each side), domes of the diaphragm, heart and great vessels, breasts, liver.
         gas: bubbles in stomach and bowel.
         vessels: (VESSELS, 7) start, end and radius of vessels in the lungs.
         fat_mm: thickness of the fat layer under the skin.
@@ -46,7 +47,7 @@ class SoftTissue:
     fat_mm: float
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Name -> array, of the same shapes for every patient."""
+        """Name -> array; the shapes are the same for every patient."""
         missing = GAS_BUBBLES - len(self.gas)
         gas = [*self.gas[:GAS_BUBBLES], *(NO_ELLIPSOID,) * missing]
         return {
@@ -59,7 +60,7 @@ class SoftTissue:
 
 
 def build_soft_tissue(spine: PosedSpine, habitus: Habitus, rng: np.random.Generator) -> SoftTissue:
-    """Soft parts around a posed spine."""
+    """Build the soft tissue around a posed spine."""
     chest = chest_centre(spine, habitus)
     apex = float(rng.normal(0.0, 0.3))
     lungs = [_lung(chest, habitus, side, apex) for side in LEFT_RIGHT]
@@ -86,10 +87,8 @@ def build_soft_tissue(spine: PosedSpine, habitus: Habitus, rng: np.random.Genera
 
 def _loft(rows: Sequence[tuple[float, ...]], power: float) -> Loft:
     """A smooth loft through rows of (z, centre x, centre y, half-width, half-depth), sorted by height."""
-    from scipy.interpolate import PchipInterpolator
-
     table = np.array(sorted(rows))
-    table[:, 0] += 0.01 * np.arange(len(table))  # heights may meet in a collapsed spine
+    table[:, 0] += 0.01 * np.arange(len(table))  # heights can coincide in a collapsed spine
     fine = np.linspace(table[0, 0], table[-1, 0], CONTROLS)
     values = PchipInterpolator(table[:, 0], table[:, 1:])(fine)
     return Loft(fine, values[:, :2], values[:, 2:], power)
@@ -109,7 +108,7 @@ def _trunk(spine: PosedSpine, chest: Floats, habitus: Habitus) -> Loft:
         i = lumbar + step
         body, tall = spine.body_centre[i], depth * size * habitus.depth * habitus.belly + 1.1 * fat
         back = _skin_behind(spine, i, fat)
-        tall = max(tall, (back - body[1] + 95.0 * size) / 2)  # the belly reaches this far in front of the spine
+        tall = max(tall, (back - body[1] + 95.0 * size) / 2)  # the belly reaches at least this far before the spine
         rows.append((body[2], body[0] * 0.5, back - tall, width * size * habitus.waist + 0.9 * fat, tall))
     hips, s1, broad = spine.hips.mean(axis=0), spine.s1_centre, habitus.hips
     rows.append((s1[2] - 15, s1[0], s1[1] - 28.0 * size, 146 * size * broad + fat, 94 * size + fat))
@@ -117,7 +116,7 @@ def _trunk(spine: PosedSpine, chest: Floats, habitus: Habitus) -> Loft:
     rows.append((hips[2] - 30, hips[0], hips[1] + 22.0, 164 * size * broad + fat, 96 * size + fat))
     rows.append((hips[2] - 95, hips[0], hips[1] + 20.0, 120 * size, 60 * size))
     rows.append((hips[2] - 115, hips[0], hips[1] + 18.0, 20 * size, 20 * size))
-    t1, back = spine.body_centre[FIRST], _skin_behind(spine, FIRST, fat)
+    t1, back = spine.body_centre[T1_INDEX], _skin_behind(spine, T1_INDEX, fat)
     deep_there = (back - t1[1] + 80 * size + 0.5 * fat) / 2
     rows.append((t1[2] + 4, t1[0], back - deep_there, 86 * size * habitus.shoulders + 0.6 * fat, deep_there))
     rows.append((t1[2] + 34, t1[0], t1[1] - 10 * size, 46 * size, 24 * size))
@@ -125,22 +124,22 @@ def _trunk(spine: PosedSpine, chest: Floats, habitus: Habitus) -> Loft:
 
 
 def _skin_behind(spine: PosedSpine, level: int, fat: float) -> float:
-    """y of the skin behind a spinous process, mm."""
+    """The y of the skin behind a spinous process, mm."""
     sizes = spine.sizes
-    reach = 0.85 if level > FIRST + 2 else 0.45  # the upper ones droop
+    reach = 0.85 if level > T1_INDEX + 2 else 0.45  # the upper processes point down
     depth = sizes.plate_depth[level].mean() / 2 + reach * sizes.spinous_length[level]
     return float(spine.body_centre[level, 1] + depth + 9.0 + 0.6 * fat)
 
 
 def _neck(spine: PosedSpine, habitus: Habitus) -> Loft:
     size, fat = habitus.size, habitus.fat_mm
-    c3, c7, t2 = spine.body_centre[0], spine.body_centre[4], spine.body_centre[FIRST + 1]
-    behind = {i: _skin_behind(spine, i, fat) for i in (4, FIRST + 1)}
-    deep_c7, deep_t2 = (behind[4] - c7[1] + 70 * size) / 2, (behind[FIRST + 1] - t2[1] + 84 * size) / 2
+    c3, c7, t2 = spine.body_centre[0], spine.body_centre[4], spine.body_centre[T1_INDEX + 1]
+    behind = {i: _skin_behind(spine, i, fat) for i in (4, T1_INDEX + 1)}
+    deep_c7, deep_t2 = (behind[4] - c7[1] + 70 * size) / 2, (behind[T1_INDEX + 1] - t2[1] + 84 * size) / 2
     wide = 48 * size * (1 + 0.06 * habitus.style[11]) + 0.4 * fat
     return _loft(
         [
-            (t2[2], t2[0], behind[FIRST + 1] - deep_t2, 66 * size, deep_t2),
+            (t2[2], t2[0], behind[T1_INDEX + 1] - deep_t2, 66 * size, deep_t2),
             (c7[2], c7[0], behind[4] - deep_c7, wide + 10, deep_c7),
             (c3[2] + 10, c3[0], c3[1] - 6, wide + 2, 54 * size + 0.3 * fat),
             (c3[2] + 60, c3[0], c3[1] - 16, 66 * size, 82 * size),
@@ -170,17 +169,17 @@ def _legs(spine: PosedSpine, habitus: Habitus) -> tuple[Loft, ...]:
 
 
 def _arms(spine: PosedSpine, habitus: Habitus) -> tuple[Ellipsoid, ...]:
-    """Upper arms and forearms as long ellipsoids around the arm's bones."""
+    """Upper arms and forearms as long ellipsoids around the bones."""
     found = []
     for side in LEFT_RIGHT:
         shoulder, elbow, hand = arm_joints(spine, habitus, side)
         thick = 32 * habitus.size + 0.4 * habitus.fat_mm
-        found.append(_between(0.85 * shoulder + 0.15 * elbow, elbow, thick, 1.25))
-        found.append(_between(elbow, hand, 0.78 * thick, 1.15))
+        found.append(_limb(0.85 * shoulder + 0.15 * elbow, elbow, thick, 1.25))
+        found.append(_limb(elbow, hand, 0.78 * thick, 1.15))
     return tuple(found)
 
 
-def _between(start: Floats, end: Floats, thick: float, stretch: float) -> Ellipsoid:
+def _limb(start: Floats, end: Floats, thick: float, stretch: float) -> Ellipsoid:
     along = (end - start) / 2
     unit = along / np.linalg.norm(along)
     side = np.cross(unit, [0.1, 0.0, 1.0] if abs(unit[2]) < 0.9 else [0.0, 1.0, 0.0])
@@ -191,26 +190,26 @@ def _between(start: Floats, end: Floats, thick: float, stretch: float) -> Ellips
 
 _LUNG = ((2.2, 0.90, 0.0), (3, 0.92, 0.0), (5, 0.94, 0.0), (7, 0.95, 0.0), (9, 0.95, 0.0))
 _LUNG_BASE = ((9.9, 0.86, 0.04), (10.5, 0.62, 0.22), (11.0, 0.18, 0.5))
-"""Level (0 = T1), filling of the chest, and shift to the back as a share of its depth."""
+"""Level (0 = T1), filled share of the chest, and shift to the back as a share of its depth."""
 
 
 def _at_level(chest: Floats, at: float) -> Floats:
-    """(3,) middle of the chest at a level (0 = T1); above T1 straight on."""
+    """(3,) centre of the chest at a level (0 = T1), extrapolated above T1."""
     inside = np.array([np.interp(at, range(12), chest[:, i]) for i in range(3)])
     return np.asarray(inside + min(at, 0.0) * (chest[1] - chest[0]))
 
 
 _APEX_AT, _APEX_STEPS = 0.45, (0.12, 0.3, 0.55, 0.8)
-"""Level of the apex, and shares of the way to the first row of ``_LUNG`` at which its dome has rows."""
+"""Level of the apex, and the rows of its dome as shares of the way to the first row of ``_LUNG``."""
 
 
 def _lung(chest: Floats, habitus: Habitus, side: float, apex: float) -> Loft:
-    """A lung from its apex, ``apex`` levels below the usual, to the twelfth rib."""
+    """A lung from its apex to the twelfth rib; the apex is ``apex`` levels below the mean."""
     size, deep, wide = habitus.size, chest_half_depth(habitus), chest_half_width(habitus)
     rows: list[tuple[float, ...]] = []
 
     def row(at: float, fill: float, behind: float, share: float) -> None:
-        """One height; ``share`` of the full width and depth there."""
+        """Add one height with ``share`` of the full width and depth there."""
         width, depth = np.interp(at, range(12), wide), np.interp(at, range(12), deep)
         x, y, z = _at_level(chest, at)
         inner = float(np.interp(at, (0.0, 2.2, 3.0, 5.0, 7.0, 9.0), (0.15, 0.13, 0.10, 0.09, 0.10, 0.18))) * width
@@ -227,7 +226,7 @@ def _lung(chest: Floats, habitus: Habitus, side: float, apex: float) -> Loft:
 
 
 def _dome(chest: Floats, habitus: Habitus, side: float, rng: np.random.Generator) -> Ellipsoid:
-    """The half of the diaphragm that lifts a lung's floor; how far a breath was taken varies."""
+    """The half of the diaphragm below one lung; the depth of inspiration varies."""
     size = habitus.size
     at = float(np.clip(9.5 + rng.normal(0, 0.6), 7.8, 10.6)) + (0.35 if side > 0 else 0.0)
     x, y, z = _at_level(chest, at)
@@ -249,14 +248,14 @@ def _heart(chest: Floats, size: float, rng: np.random.Generator) -> tuple[Ellips
 
 
 def _liver(chest: Floats, habitus: Habitus, rng: np.random.Generator) -> Ellipsoid:
-    """Under the right half of the diaphragm."""
+    """The liver, below the right half of the diaphragm."""
     size = habitus.size * float(rng.uniform(0.85, 1.15))
     at = _at_level(chest, 10.6) + np.array([-52.0, -14.0, -24.0]) * habitus.size
     return Ellipsoid(at, np.diag([92.0, 78.0, 92.0]) * size)
 
 
 def _vessels(chest: Floats, habitus: Habitus, rng: np.random.Generator) -> Floats:
-    """(VESSELS, 7) tubes that spread from both hila into the lungs: start, end, radius at the start."""
+    """(VESSELS, 7) start, end and radius at the start of tubes that spread from both hila into the lungs."""
     size, per_side = habitus.size, VESSELS // 2
     found = []
     for side in LEFT_RIGHT:
@@ -272,8 +271,8 @@ def _vessels(chest: Floats, habitus: Habitus, rng: np.random.Generator) -> Float
 
 
 def _airways(spine: PosedSpine, chest: Floats, size: float) -> tuple[Loft, ...]:
-    """Throat and windpipe down to its fork at T5, and both main bronchi: without them it would end as an edge."""
-    c3, t1 = spine.body_centre[0], spine.body_centre[FIRST]
+    """Throat, trachea down to its bifurcation at T5, and both main bronchi; without them it would end in an edge."""
+    c3, t1 = spine.body_centre[0], spine.body_centre[T1_INDEX]
     fork = chest[4] + np.array([-2.0, 12.0, 0.0])
     windpipe = [
         (fork[2], fork[0], fork[1], 9.0 * size, 8.0 * size),
@@ -282,7 +281,7 @@ def _airways(spine: PosedSpine, chest: Floats, size: float) -> tuple[Loft, ...]:
     ]
     bronchi = []
     for side, down, aside in zip(LEFT_RIGHT, (34.0, 40.0), (38.0, 24.0), strict=True):
-        way = np.array([side * aside, 6.0, -down]) * size  # the right one is steeper
+        way = np.array([side * aside, 6.0, -down]) * size  # the right bronchus is steeper
         oblique = float(np.hypot(1.0, aside / down))
         rows = []
         for share, radius in ((0.0, 5.2), (0.35, 5.6), (0.75, 4.2), (1.0, 1.2)):
@@ -293,9 +292,9 @@ def _airways(spine: PosedSpine, chest: Floats, size: float) -> tuple[Loft, ...]:
 
 
 def _gas(spine: PosedSpine, habitus: Habitus, rng: np.random.Generator) -> tuple[Ellipsoid, ...]:
-    """Stomach bubble with its fluid level, and chains of bowel gas in the belly."""
+    """The stomach bubble with its fluid level, and rows of bowel gas."""
     size = habitus.size
-    t11, s1 = spine.body_centre[FIRST + 10], spine.s1_centre
+    t11, s1 = spine.body_centre[T1_INDEX + 10], spine.s1_centre
     found = [NO_ELLIPSOID]
     if rng.random() < 0.8:
         at = np.array([t11[0] * 0.5 + 66 * size, t11[1] - 78 * size, t11[2] - 26]) + rng.normal(0, 9, 3)
@@ -309,7 +308,7 @@ def _gas(spine: PosedSpine, habitus: Habitus, rng: np.random.Generator) -> tuple
 
 
 def _bowel_loop(s1: Floats, t11: Floats, size: float, rng: np.random.Generator) -> list[Ellipsoid]:
-    """Haustra along a bent stretch of bowel: ellipsoids that touch."""
+    """Haustra along a bent part of the bowel: ellipsoids that touch."""
     at = np.array(
         [rng.uniform(-105, 105) * size, s1[1] - rng.uniform(38, 115) * size, rng.uniform(s1[2] - 70, t11[2] - 50)]
     )
@@ -333,12 +332,12 @@ def _bowel_loop(s1: Floats, t11: Floats, size: float, rng: np.random.Generator) 
 
 
 def _breasts(chest: Floats, habitus: Habitus) -> tuple[Ellipsoid, ...]:
-    """Pressed flat against the detector or hanging: wide, with an edge below."""
+    """Breasts, pressed flat against the detector or hanging: wide, with a lower edge."""
     if habitus.breast <= 0:
         return (NO_ELLIPSOID, NO_ELLIPSOID)
     size, swell = habitus.size, habitus.breast * habitus.size
     front = -chest_half_depth(habitus)[6] - 8
-    half = np.array([min(54.0 * swell, 64.0 * size), 26.0 * swell, 50.0 * swell])  # large ones hang, they do not meet
+    half = np.array([min(54.0 * swell, 64.0 * size), 26.0 * swell, 50.0 * swell])  # the limit keeps them apart
     aside = max(58.0 * size, half[0] + 3.0)
     at = [chest[6] + np.array([side * aside, front, -6.0 - 22.0 * habitus.breast]) for side in LEFT_RIGHT]
     return tuple(Ellipsoid(a, np.diag(half)) for a in at)

@@ -1,7 +1,7 @@
-"""Soft parts as solids with closed-form chords: lofts and ellipsoids, for one patient and for N.
+"""Solids with closed-form chords: lofts and ellipsoids, for one patient and for N.
 
-Contract: millimetres, patient frame; a batch holds S lofts or E ellipsoids a patient, a solid that a patient lacks is
-far away and tiny.
+Contract: millimetres, patient frame. A batch holds S lofts or E ellipsoids for each patient; a solid that a patient
+lacks is small and far away.
 """
 
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from torch import Tensor
 from spine.types import Floats
 
 CONTROLS = 48
-"""Control heights of a loft."""
+"""Number of control heights of a loft."""
 
 NOWHERE_MM = 1.0e4
 
 
 @dataclass(frozen=True)
 class Loft:
-    """An upright stack of superellipses |x/a|^n + |y/b|^n = 1, (K,) control heights from low to high.
+    """An upright stack of superellipses |x/a|^n + |y/b|^n = 1 at K control heights.
 
     Attributes:
-        z_mm: heights, evenly spaced and increasing; above and below there is nothing.
+        z_mm: (K,) heights, evenly spaced and increasing; the solid ends at the first and the last.
         centre_mm: (K, 2) x and y of the centres.
         half_mm: (K, 2) half-width a and half-depth b.
         power: n; 2 is an ellipse.
@@ -36,7 +36,7 @@ class Loft:
     power: float = 2.0
 
     def array(self) -> NDArray[np.float32]:
-        """(K + 1, 4): x, y, a, b at each height; the last row holds lowest and highest height and the power."""
+        """(K + 1, 4): x, y, a, b at each height; the last row holds the lowest and highest height and the power."""
         body = np.concatenate([self.centre_mm, self.half_mm], axis=1)
         last = np.array([[self.z_mm[0], self.z_mm[-1], self.power, 0.0]])
         return np.concatenate([body, last]).astype(np.float32)
@@ -47,7 +47,7 @@ class Ellipsoid:
     """A solid ellipsoid: (3,) centre and (3, 3) half-axes as columns, mm.
 
     Attributes:
-        floor_mm: nothing of it lies below this height (a fluid level); None for a whole one.
+        floor_mm: height below which it is cut off (a fluid level), or None.
     """
 
     centre_mm: Floats
@@ -83,7 +83,7 @@ class Lofts:
         return Lofts(self.low_mm[:, which], self.high_mm[:, which], self.power[:, which], self.controls[:, which])
 
     def grown(self, by_mm: Tensor) -> "Lofts":
-        """The same lofts with every half-axis longer by (N,) mm (negative: shorter, at least 1 mm)."""
+        """Lofts with every half-axis longer by (N,) mm; a negative value shortens it, to 1 mm at least."""
         half = (self.controls[..., 2:] + by_mm[:, None, None, None]).clamp(min=1.0)
         return Lofts(self.low_mm, self.high_mm, self.power, torch.cat([self.controls[..., :2], half], dim=-1))
 
@@ -95,7 +95,7 @@ class Ellipsoids:
     Attributes:
         centre_mm: (N, E, 3).
         axes_mm: (N, E, 3, 3) half-axes as columns.
-        floor_mm: (N, E) nothing below.
+        floor_mm: (N, E) height below which each is cut off.
     """
 
     centre_mm: Tensor

@@ -1,8 +1,8 @@
-"""Bone surfaces as grids of points, and the sweeps that make them, for N patients at once.
+"""Bone surfaces as grids of points, and the sweeps that build them, for N patients at once.
 
-Contract: torch tensors of any leading shape on one device; a ``Shell`` holds, for each of N patients, B grids of (M,
-K) vertices in mm, already posed; the last index runs around and closes on itself (first point repeated). The same
-grids are drawn (``points``) and written as meshes (``export``).
+Contract: torch tensors of any leading shape on one device. A ``Shell`` holds B grids of (M, K) posed vertices in mm
+for each of N patients. The last index runs around and closes: the last point repeats the first. The same grids are
+sampled (``mass_points``) and written as meshes (``cohort.mesh_export``).
 """
 
 import math
@@ -21,11 +21,11 @@ class Shell:
     """B cortical surfaces of one kind, for N patients.
 
     Attributes:
-        name: what it is (``body``, ``rib`` ...).
+        name: the kind (``body``, ``rib`` ...).
         vertices: (N, B, M, K, 3) mm.
-        thickness_mm: (N, B) of the cortex; zero where a patient has no such part, negative thins what lies there.
+        thickness_mm: (N, B) of the cortex; 0 where a patient has no such part.
         spacing_mm: wanted distance between mass points.
-        bones: B names of the bones the grids belong to; meshes are written per bone.
+        bones: B names of the bones that the grids belong to; each bone is written as one mesh.
     """
 
     name: str
@@ -37,13 +37,13 @@ class Shell:
 
 @dataclass(frozen=True)
 class Filling:
-    """B interiors: everything between grid and axis, for N patients.
+    """B interiors between grid and axis, for N patients.
 
     Attributes:
-        name: what it is.
+        name: the kind.
         vertices: (N, B, M, K, 3) mm, the outer surface.
-        axis: (N, B, M, 3) mm, the line the surface runs around.
-        fraction: (N, B) of the material per volume (1 = healthy spongiosa, or solid metal).
+        axis: (N, B, M, 3) mm, the line inside the surface.
+        fraction: (N, B) share of the volume that is material (1 = healthy spongiosa, or solid metal).
         spacing_mm: wanted distance between mass points.
     """
 
@@ -56,7 +56,7 @@ class Filling:
 
 @dataclass(frozen=True)
 class Bones:
-    """All of one material of N patients."""
+    """All shells and fillings of one material, for N patients."""
 
     shells: tuple[Shell, ...] = ()
     fillings: tuple[Filling, ...] = ()
@@ -65,7 +65,7 @@ class Bones:
         return Bones(self.shells + other.shells, self.fillings + other.fillings)
 
     def scaled(self, density: Tensor) -> "Bones":
-        """Bones of another (N,) density: thinner cortex and less spongiosa."""
+        """Bones with cortex and spongiosa multiplied by an (N,) density."""
         return Bones(
             tuple(replace(s, thickness_mm=s.thickness_mm * density[:, None]) for s in self.shells),
             tuple(replace(f, fraction=f.fraction * density[:, None]) for f in self.fillings),
@@ -87,12 +87,12 @@ def _outline(count: int, power: float, device: str) -> Tensor:
 
 
 def sweep(path: Tensor, across: Tensor, up: Tensor, radii: Tensor, ring: Tensor | None = None) -> Tensor:
-    """Rings along a path.
+    """Build rings along a path.
 
     Args:
         path: (..., M, 3) centres of the rings, mm.
-        across, up: (..., M, 3) or broadcastable: unit axes of the rings.
-        radii: (..., M, 2) half-width along ``across`` and ``up``, mm; zero closes an end.
+        across, up: (..., M, 3) or broadcastable, unit axes of the rings.
+        radii: (..., M, 2) half-widths along ``across`` and ``up``, mm; 0 closes an end.
         ring: (K, 2) unit outline, a circle by default.
 
     Returns:
@@ -105,7 +105,7 @@ def sweep(path: Tensor, across: Tensor, up: Tensor, radii: Tensor, ring: Tensor 
 
 
 def unit(vector: Tensor) -> Tensor:
-    """(..., 3) vectors of length one."""
+    """(..., 3) vectors of length 1."""
     length: Tensor = vector.norm(dim=-1, keepdim=True)
     return vector / length.clamp(min=1e-9)
 
@@ -130,8 +130,8 @@ def bar(
 
     Args:
         start, end: (..., 3) mm.
-        up: (..., 3) direction of the second radius (need not be exactly square to the bar).
-        start_radii, end_radii: (..., 2) mm, second one along ``up``.
+        up: (..., 3) direction of the second radius, roughly perpendicular to the bar.
+        start_radii, end_radii: (..., 2) mm, the second along ``up``.
         steps: cells along the straight part.
         rounding: share of the bar's length that each rounded end takes.
         count: cells around.
@@ -152,7 +152,7 @@ def bar(
 
 
 def tube(path: Tensor, radii: Tensor, up: Tensor, count: int = ROUND) -> Tensor:
-    """(..., M, K, 3) a tube along a curved (..., M, 3) path; ``up`` steers the second of ``radii`` (..., M, 2)."""
+    """(..., M, K, 3) tubes along curved (..., M, 3) paths; the second of ``radii`` (..., M, 2) lies along ``up``."""
     direction = torch.cat(
         [
             path[..., 1:2, :] - path[..., :1, :],
@@ -171,9 +171,9 @@ def ball(centre: Tensor, axes: Tensor, steps: int = 12, count: int = ROUND, upto
 
     Args:
         centre: (..., 3) mm.
-        axes: (..., 3, 3) columns are the half-axes in mm; the grid's poles lie on the last.
+        axes: (..., 3, 3) half-axes as columns, mm; the poles of the grid lie on the last.
         steps, count: cells along and around.
-        upto: 1 for the whole, 0.5 for the half around the negative pole.
+        upto: 1 for the whole ellipsoid, 0.5 for the half around the negative pole.
     """
     angle = torch.linspace(0.0, math.pi * upto, steps + 1, device=centre.device)
     path = centre[..., None, :] - angle.cos()[:, None] * axes[..., None, :, 2]
@@ -187,7 +187,7 @@ def ball(centre: Tensor, axes: Tensor, steps: int = 12, count: int = ROUND, upto
 def disc(
     centre: Tensor, axes: Tensor, radii: Tensor, ring: Tensor, steps: int = 6, hollow: Tensor | None = None
 ) -> Tensor:
-    """Plates: (..., M, K, 3), flat or hollow in the middle.
+    """(..., M, K, 3) plates, flat or concave.
 
     Args:
         centre: (..., 3) mm, in the plane of the rim.
@@ -195,7 +195,7 @@ def disc(
         radii: (..., 2) half-width and half-depth, mm.
         ring: (K, 2) unit outline.
         steps: cells from the middle to the rim.
-        hollow: (...,) mm by which the middle lies below the rim's plane along -Z.
+        hollow: (...,) depth of the middle below the plane of the rim along -Z, mm.
     """
     r = torch.linspace(0.0, 1.0, steps + 1, device=centre.device)[:, None]
     path = centre[..., None, :].expand(*centre.shape[:-1], steps + 1, 3)

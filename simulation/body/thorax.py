@@ -1,7 +1,7 @@
-"""The rib cage in place: ribs and sternum.
+"""The posed rib cage: ribs and sternum.
 
-Contract: every rib starts at its own vertebra and turns with it, so a rotated spine carries a rib hump on the convex
-side; the front of the cage follows the spine only in part.
+Contract: every rib starts at its own vertebra and rotates with it, so a rotated spine has a rib hump on the convex
+side. The front of the cage follows the spine in part.
 """
 
 import math
@@ -9,26 +9,26 @@ import math
 import torch
 from torch import Tensor
 
-from simulation.anatomy import FIRST
+from simulation.anatomy import T1_INDEX
 from simulation.body.batch import PatientBatch
-from simulation.body.constants import numbers_on
+from simulation.body.constants import float_tensor
 from simulation.body.surfaces import Bones, Shell, bar, tube
 from simulation.pose.chest import FRONT_FOLLOWS
 
 _SLOPE_DEG = (36, 35, 34, 34, 34, 35, 37, 39, 42, 45, 49, 55.0, 55.0)
 _TALL_MM = (6.3, 6.2, 5.8, 5.3, 4.9, 4.9, 4.9, 4.9, 4.9, 4.9, 4.9, 4.6, 4.2)
-"""Half of each rib's height at its back."""
+"""Half the height of each rib at its back."""
 _REACH_DEG = (150, 152, 150, 148, 146, 144, 142, 138, 132, 124, 92, 62.0, 38.0)
 _STRAIGHT = (0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.65, 0.75, 0.8, 0.85, 0.9, 1.0, 1.0)
-"""How evenly each rib falls along its arc: 0 late and steep, 1 from the start."""
+"""How evenly each rib descends along its arc: 0 late and steep, 1 from the start."""
 _HEAD_AT = (0.15, 0.42, 0.45, 0.45, 0.45, 0.45, 0.45, 0.45, 0.42, 0.35, 0.15, 0.1, 0.1)
-"""Height of each rib's head above the middle of its vertebra, of the body's height: the second to ninth ribs sit on the
-disc above, the first and the last three on their own body."""
-_HEAD_DEG = 8.0  # where on its arc a rib begins
+"""Height of each rib's head above the middle of its vertebra, as a share of the body's height: the second to ninth ribs
+sit on the disc above, the first and the last three on their own body."""
+_HEAD_DEG = 8.0  # start of a rib on its arc
 _STEPS = 34
 _CORTEX_MM = 1.6
 _RIBS = 13
-"""Pairs drawn: the thirteenth only where T13 carries one."""
+"""Pairs of ribs; only T13 has the thirteenth."""
 
 
 def build_thorax(batch: PatientBatch) -> Bones:
@@ -39,11 +39,11 @@ def build_thorax(batch: PatientBatch) -> Bones:
 def _ribs(batch: PatientBatch) -> Bones:
     """Both sides of T1..T13, one tube each along a sloping part of an ellipse."""
     t = torch.linspace(0.0, 1.0, _STEPS, device=batch.device)
-    reach = numbers_on(batch.device, *_REACH_DEG)[:, None]
+    reach = float_tensor(batch.device, *_REACH_DEG)[:, None]
     angle = torch.deg2rad(_HEAD_DEG + (reach - _HEAD_DEG) * t)  # (R, M): 0 at the back, 180 in front
     there = torch.ones(len(batch), _RIBS, device=batch.device)
     there[:, -1] = batch.thirteenth
-    radii, up = _rib_radii(batch, t), numbers_on(batch.device, 0.0, 0.0, 1.0)
+    radii, up = _rib_radii(batch, t), float_tensor(batch.device, 0.0, 0.0, 1.0)
     shells = []
     for side, word in ((1.0, "left"), (-1.0, "right")):
         grid = tube(_rib_path(batch, t, angle, side), radii, up, 12)
@@ -54,23 +54,23 @@ def _ribs(batch: PatientBatch) -> Bones:
 
 def _rib_path(batch: PatientBatch, t: Tensor, angle: Tensor, side: float) -> Tensor:
     """(N, R, M, 3) axes of one side's ribs; ``t`` (M,) runs from 0 to 1 and ``angle`` (R, M) around the cage."""
-    device, size, own = batch.device, batch.size[:, None, None], slice(FIRST, FIRST + _RIBS)
+    device, size, own = batch.device, batch.size[:, None, None], slice(T1_INDEX, T1_INDEX + _RIBS)
     width, depth = (_with_thirteenth(v)[..., None] for v in (batch.chest_half_width, batch.chest_half_depth))
-    heading, aside = (_with_thirteenth(v)[..., None] for v in (batch.heading, batch.sideways))
+    axial_rotation, aside = (_with_thirteenth(v)[..., None] for v in (batch.axial_rotation, batch.sideways))
     head_x, head_y = (half[..., None] for half in batch.plate_half[:, own].mean(dim=2).unbind(-1))
-    joint = numbers_on(device, *_HEAD_AT)[:, None] * batch.height[:, own, None]
-    around, straight = 1 - angle.cos(), numbers_on(device, *_STRAIGHT)[:, None]
+    joint = float_tensor(device, *_HEAD_AT)[:, None] * batch.height[:, own, None]
+    around, straight = 1 - angle.cos(), float_tensor(device, *_STRAIGHT)[:, None]
     at_head = math.sin(math.radians(_HEAD_DEG)) ** 0.9
     bow = (angle.sin() ** 0.9 - at_head) / (1 - at_head)  # 0 at the head, 1 where the cage is widest
     x = side * (0.95 * head_x + (width - 0.95 * head_x) * bow)
     y = -depth * around + head_y + 17.0 * size * torch.sin(math.pi * (t * 3.2).clamp(max=1)) - 4
-    # Lower ribs fall from their joints on, upper ones first run level.
-    slope = torch.deg2rad(numbers_on(device, *_SLOPE_DEG) + 6.0 * batch.style[:, 8, None])[..., None]
+    # Lower ribs descend from their joints, upper ones first run level.
+    slope = torch.deg2rad(float_tensor(device, *_SLOPE_DEG) + 6.0 * batch.style[:, 8, None])[..., None]
     fall = (1 - straight) * around + straight * 1.15 * angle / (math.pi / 2)
     drop = slope.tan() * (0.62 * depth * fall + 5 * t)
-    drop = drop - drop[..., :1]  # a rib falls from its head on
-    # The back of the rib turns with its vertebra, the front only in part.
-    turn = heading * (1 - (1 - FRONT_FOLLOWS) * (angle / math.pi * 1.3).clamp(0, 1))
+    drop = drop - drop[..., :1]  # a rib descends from its head
+    # The back of the rib rotates with its vertebra, the front in part.
+    turn = axial_rotation * (1 - (1 - FRONT_FOLLOWS) * (angle / math.pi * 1.3).clamp(0, 1))
     turned = torch.stack([x * turn.cos() - y * turn.sin(), x * turn.sin() + y * turn.cos(), joint - drop], dim=-1)
     lag = aside * (angle / (math.pi / 2)).clamp(0, 1)
     path = batch.body_centre[:, own, None] + turned
@@ -78,22 +78,22 @@ def _rib_path(batch: PatientBatch, t: Tensor, angle: Tensor, side: float) -> Ten
 
 
 def _rib_radii(batch: PatientBatch, t: Tensor) -> Tensor:
-    """(N, R, M, 2) half-thickness and half-height: head and neck are slender, in front bone fades into cartilage."""
+    """(N, R, M, 2) half-thickness and half-height: head and neck are slender, the front end fades into cartilage."""
     size = batch.size[:, None, None]
     neck = (0.7 + 0.3 * (t / 0.13).clamp(max=1)) * (0.45 + 0.55 * ((1 - t) / 0.12).clamp(max=1))
-    tall = numbers_on(batch.device, *_TALL_MM)[:, None] - 0.9 * t
+    tall = float_tensor(batch.device, *_TALL_MM)[:, None] - 0.9 * t
     radii = torch.stack(torch.broadcast_tensors(2.7 * size * neck, tall * size * neck), dim=-1)
     return radii.expand(len(batch), _RIBS, _STEPS, 2) * (1 + 0.06 * batch.style[:, 9])[:, None, None, None]
 
 
 def _with_thirteenth(values: Tensor) -> Tensor:
-    """(N, 12) of T1..T12 -> (N, 13): a thirteenth pair of ribs is like the twelfth."""
+    """(N, 12) values of T1..T12 -> (N, 13): the thirteenth pair of ribs is like the twelfth."""
     return torch.cat([values, values[:, -1:]], dim=1)
 
 
 def _sternum(batch: PatientBatch) -> Bones:
-    flat = numbers_on(batch.device, 14.0, 4.0) * batch.size[:, None]
-    ahead = numbers_on(batch.device, 0.0, -1.0, 0.2)
+    flat = float_tensor(batch.device, 14.0, 4.0) * batch.size[:, None]
+    ahead = float_tensor(batch.device, 0.0, -1.0, 0.2)
     bone, _ = bar(batch.sternum[:, 0], batch.sternum[:, 1], ahead, flat * 1.3, flat * 0.8, 10, 0.08)
     ones = torch.ones(len(batch), 1, device=batch.device)
     return Bones((Shell("sternum", bone[:, None], 0.6 * ones, 2.0, ("sternum",)),))

@@ -1,7 +1,7 @@
-"""The vertebral bodies in place, with their end plates and osteophytes.
+"""The posed vertebral bodies with their end plates and osteophytes.
 
-Contract: a body is lofted between its two posed plates, so its drawn end plates have exactly the margins that the
-landmarks name. Thicknesses looked right in a prototype; they are not from the literature.
+Contract: a body is lofted between its two posed plates, so its rendered end plates have exactly the margins of the
+landmarks. Thicknesses are choices that look right; they are not from the literature.
 """
 
 import torch
@@ -9,36 +9,36 @@ from torch import Tensor
 
 from simulation.body.arches import LEVELS, build_arches
 from simulation.body.batch import PatientBatch
-from simulation.body.constants import numbers_on
+from simulation.body.constants import float_tensor
 from simulation.body.surfaces import Bones, Filling, Shell, ball, disc, outline, sweep
 
 _AROUND, _SQUARE = 28, 2.35
 _RIM = (0.0, 0.02, 0.06, 0.13, 0.26, 0.4, 0.5, 0.6, 0.74, 0.87, 0.94, 0.98, 1.0)
 _WAIST, _THORACIC_WAIST = 0.15, 0.085
 _SCLEROSIS = 1.1  # extra plate thickness beside a disc that has lost all its height
-_SPONGIOSA = 0.85  # of what fills long bones; with more, bodies outshine their discs as they do on no radiograph
+_SPONGIOSA = 0.85  # relative to long bones; with more, bodies are brighter against discs than on any radiograph
 _THORACIC_SPONGIOSA = 0.45  # thoracic bodies are smaller and denser
 _PLATE_MM, _RIM_PLATE_MM = 0.75, 0.3
 _RIM_MM = 0.9  # the ring apophysis, a rounded edge around each plate
 
 
 def build_vertebrae(batch: PatientBatch) -> Bones:
-    """All bone of the vertebrae."""
+    """All bones of the vertebrae."""
     return _bodies(batch) + build_arches(batch) + _osteophytes(batch)
 
 
 def body_ring(device: torch.device) -> Tensor:
-    """(K, 2) outline of a body; a hollow back would reach behind the posterior margin and move its edge."""
+    """(K, 2) outline of a body. It is convex: a concave back would reach behind the posterior margin."""
     return outline(_AROUND, _SQUARE, device)
 
 
 def body_grid(batch: PatientBatch) -> tuple[Tensor, Tensor]:
     """(N, V, M, K, 3) walls of the bodies from lower to upper plate, and their (N, V, M, 3) axes."""
-    rim = numbers_on(batch.device, *_RIM)
+    rim = float_tensor(batch.device, *_RIM)
     s = rim[:, None]
     lower, upper = batch.centre[:, :, 1, None], batch.centre[:, :, 0, None]
     path = lower * (1 - s) + upper * s
-    # The waist is a parabola with short rounded rims; it is one exactly at both plates.
+    # The waist is a parabola with short rounded rims; the factor is exactly 1 at both plates.
     depth = (_THORACIC_WAIST + (_WAIST - _THORACIC_WAIST) * batch.lumbar)[..., None]
     depth = depth * (1 + 0.22 * batch.style[:, 0])[:, None, None]
     waist = 1.0 - depth * (4 * rim * (1 - rim)) ** 0.8
@@ -51,8 +51,8 @@ def _bodies(batch: PatientBatch) -> Bones:
     wall, path = body_grid(batch)
     count = len(batch)
     ring = body_ring(batch.device)
-    # Plates are a little hollow towards the body; the rim carries the landmarks.
-    sign = numbers_on(batch.device, 1.0, -1.0)
+    # Plates are slightly concave; the rim carries the landmarks.
+    sign = float_tensor(batch.device, 1.0, -1.0)
     hollow = 0.07 * batch.height[..., None] * sign * (1 + 0.25 * batch.style[:, 1])[:, None, None]
     plates = disc(batch.centre, batch.axes, batch.plate_half, ring, 7, hollow).flatten(1, 2)
     sclerosis = 1.0 + _SCLEROSIS * batch.sclerosis
@@ -72,8 +72,8 @@ def _bodies(batch: PatientBatch) -> Bones:
 
 def _plate_rims(batch: PatientBatch, ring: Tensor) -> Tensor:
     """(N, V, 2, 4, K, 3) a narrow band just inside the edge of each plate: the ring apophysis."""
-    shares = numbers_on(batch.device, 0.90, 0.94, 0.97, 0.995)
-    offset = numbers_on(batch.device, 1.0, -1.0)[:, None] * numbers_on(batch.device, -0.5, -0.1, -0.1, -0.6)
+    shares = float_tensor(batch.device, 0.90, 0.94, 0.97, 0.995)
+    offset = float_tensor(batch.device, 1.0, -1.0)[:, None] * float_tensor(batch.device, -0.5, -0.1, -0.1, -0.6)
     z = batch.axes[..., 2]
     path = batch.centre[..., None, :] + _RIM_MM * offset[..., None] * z[..., None, :]
     radii = batch.plate_half[..., None, :] * shares[:, None]
@@ -81,14 +81,14 @@ def _plate_rims(batch: PatientBatch, ring: Tensor) -> Tensor:
 
 
 def _osteophytes(batch: PatientBatch) -> Bones:
-    """Beaks in front and on both sides of plates beside worn discs; thickness zero where there are none."""
-    places = numbers_on(batch.device, (0.0, -1.0), (0.75, -0.62), (-0.75, -0.62), (1.0, 0.0), (-1.0, 0.0))
-    sign = numbers_on(batch.device, 1.0, -1.0)  # away from the body
+    """Osteophytes in front of and beside the plates of degenerated discs; thickness 0 where there are none."""
+    places = float_tensor(batch.device, (0.0, -1.0), (0.75, -0.62), (-0.75, -0.62), (1.0, 0.0), (-1.0, 0.0))
+    sign = float_tensor(batch.device, 1.0, -1.0)  # away from the body
     worn = batch.osteophyte
     offset = places * batch.plate_half[..., None, :]  # (N, V, 2, 5, 2)
     at = batch.centre[..., None, :] + offset @ batch.axes[..., :2].transpose(-1, -2)
     at = at - (0.8 * sign)[:, None, None] * batch.axes[..., None, :, 2]
-    size = numbers_on(batch.device, 3.6, 3.6, 1.7) * (0.5 + worn)[..., None]
+    size = float_tensor(batch.device, 3.6, 3.6, 1.7) * (0.5 + worn)[..., None]
     axes = (batch.axes * size[..., None, :])[:, :, :, None].expand(*at.shape, 3)
     grid, _ = ball(at, axes, 6, 10)
     thickness = 0.9 * (worn * batch.present[..., None])[..., None].expand(at.shape[:-1])

@@ -3,51 +3,27 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from simulation.randomness import patient_seed
 from spine.errors import ParametersRejected
 from spine.scanner import NATIVE_SPACING_MM
 
-if TYPE_CHECKING:
-    pass
-
-
 Extra = Literal["markups", "meshes"]
-
-
 MeshFormat = Literal["obj", "stl"]
-
-
-COMPLETE, UNFINISHED = "COMPLETE", "UNFINISHED"
-
-
-EXTRAS, MARKUPS, MESHES = "extras", "reconstruction.mrk.json", "meshes"
-
-
-State = Literal["finished", "other", "unfinished", "absent", "foreign"]
-
+AppearanceMix = Literal["scanner", "mixed"]
+FolderState = Literal["finished", "other", "unfinished", "absent", "foreign"]
 
 RENDERER = "5"
-"""Raised whenever the same seed would give other images or points: old cases are then replaced."""
-
+"""Raise it whenever a seed would give other images or points; cohorts of another number are then replaced."""
+SCHEMA = "plumbline.cohort/1"
+COMPLETE, UNFINISHED = "COMPLETE", "UNFINISHED"
+EXTRAS, MARKUPS, MESHES = "extras", "reconstruction.mrk.json", "meshes"
 
 HEIGHT_MM = (600.0, 1500.0)
-
-
 WIDTH_MM = (250.0, 600.0)
-
-
-SWAY_MM = (0.0, 20.0)
-
-
-_SCHEMA = "plumbline.cohort/1"
-
-
+PATIENT_MOTION_MM = (0.0, 20.0)
 _SIZES = "change rows, columns or spacing together: 512 x 256 pixels of 1.435 mm, 1024 x 512 of 0.717 mm"
-
-
-Looks = Literal["scanner", "mixed"]
 
 
 @dataclass(frozen=True)
@@ -55,19 +31,19 @@ class CohortConfig:
     """What a cohort is made from.
 
     Attributes:
-        count: patients.
+        count: number of patients.
         seed: of the cohort.
-        shape: (H, W) of a full-length image, pixels; truncated ones have fewer rows.
-        spacing_mm: at the isocentre plane.
-        workers: processes that draw; each uses one thread.
-        extras: what is written beside the images, see ``export``.
+        shape: (H, W) of a full-length image in pixels; truncated images have fewer rows.
+        spacing_mm: pixel spacing at the isocentre plane.
+        workers: processes that render; each uses one thread.
+        extras: further files of each patient, see ``mesh_export``.
         mesh_format: of the meshes.
-        looks: of the images: the slot scanner's alone, or the whole family (``looks``).
-        sway_mm: standard deviation of the patient's movement between the views in x, y and z; the reconstruction
-            shows the still patient.
+        patient_motion_mm: SD of the patient's motion between the views in x, y and z. The reconstruction shows the
+            patient before the motion.
+        appearance: of the images: the slot scanner only, or all families.
 
     Raises:
-        ParametersRejected: a value is not possible, or the image could not hold a spine.
+        ParametersRejected: a value is not possible, or the image is too small for a spine.
     """
 
     count: int
@@ -77,8 +53,8 @@ class CohortConfig:
     workers: int = 1
     extras: tuple[Extra, ...] = ()
     mesh_format: MeshFormat = "obj"
-    sway_mm: float = 0.0
-    looks: Looks = "scanner"
+    patient_motion_mm: float = 0.0
+    appearance: AppearanceMix = "scanner"
 
     def __post_init__(self) -> None:
         found = [f"{n} = {v}" for n, v in (("count", self.count), ("workers", self.workers)) if v < 1]
@@ -87,40 +63,41 @@ class CohortConfig:
             if not low <= pixels * self.spacing_mm <= high:
                 found.append(f"image {name} {pixels * self.spacing_mm:.0f} mm (allowed {low:.0f} to {high:.0f})")
         found += _unknown("extras", self.extras, get_args(Extra))
-        found += _unknown("looks", (self.looks,), get_args(Looks))
+        found += _unknown("appearance", (self.appearance,), get_args(AppearanceMix))
         found += _unknown("mesh_format", (self.mesh_format,), get_args(MeshFormat))
-        if not SWAY_MM[0] <= self.sway_mm <= SWAY_MM[1]:
-            found.append(f"sway {self.sway_mm} mm (allowed {SWAY_MM[0]:.0f} to {SWAY_MM[1]:.0f})")
+        low, high = PATIENT_MOTION_MM
+        if not low <= self.patient_motion_mm <= high:
+            found.append(f"patient_motion_mm = {self.patient_motion_mm:g} (allowed {low:g} to {high:g})")
         if found:
             raise ParametersRejected(
                 "COHORT_IMPOSSIBLE",
                 found="; ".join(found),
-                expected="counts of 1 or more, a seed of 0 or more, known words, images that hold a spine",
+                expected="counts of 1 or more, a seed of 0 or more, known choices, images that are large enough",
                 remedy=_SIZES if any(text.startswith("image") for text in found) else "correct the named values",
             )
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over everything a single case depends on, apart from its index."""
-        made_from = [_SCHEMA, RENDERER, self.seed, list(self.shape), self.spacing_mm]
+        """SHA-256 over everything that a patient depends on, apart from the index."""
+        made_from = [SCHEMA, RENDERER, self.seed, list(self.shape), self.spacing_mm]
         if self.options:
             made_from.append(self.options)
         return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 
     @property
     def options(self) -> dict[str, Any]:
-        """What is asked for beyond images of a still patient; empty by default."""
+        """Everything beyond the slot scanner's images of a still patient; empty by default."""
         found: dict[str, Any] = {"extras": sorted(set(self.extras))} if self.extras else {}
         if "meshes" in self.extras:
             found["mesh_format"] = self.mesh_format
-        if self.sway_mm:
-            found["sway_mm"] = self.sway_mm
-        if self.looks != "scanner":
-            found["looks"] = self.looks
+        if self.patient_motion_mm:
+            found["patient_motion_mm"] = self.patient_motion_mm
+        if self.appearance != "scanner":
+            found["appearance"] = self.appearance
         return found
 
     def case_seed(self, index: int) -> int:
-        """Seed of one patient (63 bits), the same as in a ``stream`` of this seed."""
+        """The 63-bit seed of one patient, the same as in a ``stream`` of this seed."""
         return patient_seed(self.seed, index)
 
 

@@ -1,10 +1,9 @@
-"""A virtual patient beyond images: a mesh for each bone and 3D Slicer markups.
+"""Meshes of the bones of a virtual patient, and 3D Slicer markups.
 
-Contract: meshes come from the very grids that are drawn, in LPS millimetres; an end plate closes the body whose rim it
-shares, grids that share a ring are one surface, every other open end gets a lid, so that meshes are closed. Parts of a
-bone that overlap (a body and its pedicles) stay separate closed surfaces of its mesh. Thin marks inside a bone that
-belong to no bone of their own (ring apophyses, remnants of sacral discs) are left out, and so is what a patient does
-not have.
+Contract: meshes are built from the grids that are rendered, in LPS millimetres, and are closed: an end plate closes the
+body whose rim it shares, grids that share a ring become one surface, and every other open end gets a lid. Overlapping
+parts of a bone (a body and its pedicles) are separate closed surfaces of one mesh. Thin marks inside a bone (ring
+apophyses, remnants of sacral discs) and parts that the patient lacks are left out.
 
     reconstruction.mrk.json      the points of reconstruction.json, for 3D Slicer
     meshes/L3.obj, rib_7_left.obj, hip_right.obj, ...
@@ -32,7 +31,7 @@ _SAME_MM = 1e-3
 def write_extras(
     folder: Path, patient: VirtualPatient, scanned: Reconstruction, extras: Sequence[Extra], mesh_format: MeshFormat
 ) -> None:
-    """Write what is asked for into a case's folder ``extras``."""
+    """Write the requested extras into the folder ``extras`` of a case."""
     if "markups" in extras:
         write_markups(scanned, folder / MARKUPS)
     if "meshes" in extras:
@@ -41,7 +40,7 @@ def write_extras(
 
 
 def bone_meshes(patient: VirtualPatient) -> dict[str, Mesh]:
-    """One mesh a bone: ``L3``, ``rib_7_left``, ``sacrum``, ``femur_right`` ...; parts of a bone may overlap."""
+    """One mesh for each bone (``L3``, ``rib_7_left``, ``sacrum`` ...); parts of a bone may overlap."""
     return {name: _joined(grids) for name, grids in _grids(patient).items()}
 
 
@@ -50,7 +49,7 @@ def _joined(grids: Sequence[Floats]) -> Mesh:
 
 
 def _grids(patient: VirtualPatient) -> dict[str, list[Floats]]:
-    """Name of a bone -> its (M, K, 3) grids, as drawn."""
+    """Name of a bone -> its (M, K, 3) grids, as rendered."""
     found: dict[str, list[Floats]] = {}
     with one_thread(), torch.inference_mode():
         shells = build_bones(collate([patient.arrays])).shells
@@ -62,7 +61,7 @@ def _grids(patient: VirtualPatient) -> dict[str, list[Floats]]:
 
 
 def _file_name(bone: str, levels: Sequence[str]) -> str:
-    """``slot7`` -> the patient's own level, ``rib 7 left`` -> ``rib_7_left``."""
+    """``slot7`` -> the patient's level, ``rib 7 left`` -> ``rib_7_left``."""
     if bone.startswith("slot"):
         return levels[int(bone.removeprefix("slot"))]
     return bone.replace(" ", "_")
@@ -73,16 +72,16 @@ def _is_point(row: Floats) -> bool:
 
 
 def _is_bowl(grid: Floats) -> bool:
-    """Closed at one end only: half a ball, or a plate."""
+    """Whether a grid is closed at one end only: half an ellipsoid, or a plate."""
     return _is_point(grid[0]) != _is_point(grid[-1])
 
 
 def _welded(grids: Sequence[Floats]) -> list[Floats]:
-    """Surfaces of one bone: grids grown together where the last ring of one is an end of another."""
+    """Surfaces of one bone: grids are joined where the last ring of one is an end of another."""
     found: list[Floats] = []
     for grid in [*(g for g in grids if not _is_bowl(g)), *(g for g in grids if _is_bowl(g))]:
         for i, wall in enumerate(found):
-            joined = _grown_together(wall, grid)
+            joined = _join(wall, grid)
             if joined is not None:
                 found[i] = joined
                 break
@@ -91,7 +90,7 @@ def _welded(grids: Sequence[Floats]) -> list[Floats]:
     return found
 
 
-def _grown_together(wall: Floats, other: Floats) -> Floats | None:
+def _join(wall: Floats, other: Floats) -> Floats | None:
     for grid in (other, other[::-1]):
         if not _is_point(wall[-1]) and _same(wall[-1], grid[0]):
             return np.concatenate([wall, grid[1:]])

@@ -1,1 +1,19 @@
-"""From bodies to images: rays, path lengths, exposure, looks, display, what is laid over; N images at once."""
+"""From bodies to images: path lengths, exposure, display and overlays, for N images at once.
+
+Files do not belong here: see ``simulation.cohort``.
+
+    render           the steps from posed patients to images
+    acquisition      geometry, exposure, appearance and overlay of one image; N of them as tables
+    field_of_view    which part of a patient is imaged
+    rays             the rays of N images
+    chords           closed-form path lengths through solids
+    splat            path lengths through mass points
+    exposure         attenuation, scatter, noise
+    appearance       families of exposure and display settings
+    display          from line integrals to 12-bit grey values
+    annotation       collimation, side markers, text, rulers
+    patient_motion   a patient who moves between the two views
+    random_fields    normal numbers for each patient, and smooth fields
+    blur             Gaussian blurs
+    fused_kernels    compiled kernels on a GPU
+"""

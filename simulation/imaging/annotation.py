@@ -1,7 +1,7 @@
-"""What is laid over an image: collimation, side markers, burned-in text, rulers.
+"""Overlays of an image: collimation, side markers, burned-in text, rulers.
 
-Contract: everything is synthetic; texts are made-up words and numbers, never a person's data, and nothing is drawn in
-a landmark's own place by design. An overlay is a list of pixels with values, so that batches stay cheap.
+Contract: everything is synthetic. Texts are invented words and numbers, never a person's data. An overlay is a list of
+pixels with values, so that batches stay cheap.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,33 +41,33 @@ _GLYPHS = {
 }
 _WORDS = ("ERECT", "STAND", "", "", "SPINE", "SCAN 12", "STN 3", "PLATE 7", "TEST 0123", "VR 2", "STAND 2", "DX 15")
 _OF_VIEW: Mapping[ViewName, tuple[str, str]] = {"frontal": ("PA", "AP"), "lateral": ("LAT", "LAT L")}
-"""What stands in the places that ``_WORDS`` leaves open."""
+"""Texts for the empty entries of ``_WORDS``."""
 
 Edges = tuple[float, float, float, float]
 """Top, bottom, left, right in pixels."""
 
 Mark = tuple[NDArray[np.bool_], int, int, float]
-"""Bitmap, row and column of its corner, grey."""
+"""Bitmap, row and column of its upper left corner, grey value."""
 
 
 @dataclass(frozen=True)
 class Overlay:
-    """Pixels laid over one image.
+    """The overlay of one image.
 
     Attributes:
         rows, columns: (P,) int32.
         greys: (P,) float32, 0 to 1.
-        window: top, bottom, left, right of the open collimator in pixels; outside lies ``Look.background``.
-        haze: how much of the image shines through outside, 0 to 1.
-        sheet: edges of the radiograph itself, as ``window``; around it the image is black.
+        collimation: edges of the open collimator; outside it, the grey value is ``Appearance.background``.
+        haze: share of the image that is visible outside the collimation, 0 to 1.
+        bounds: edges of the radiograph; outside them, the image is black.
     """
 
     rows: NDArray[np.int32]
     columns: NDArray[np.int32]
     greys: NDArray[np.float32]
-    window: Edges
+    collimation: Edges
     haze: float
-    sheet: Edges
+    bounds: Edges
 
 
 def glyph(letter: str) -> NDArray[np.bool_]:
@@ -76,20 +76,20 @@ def glyph(letter: str) -> NDArray[np.bool_]:
 
 
 def sample_overlay(
-    rng: np.random.Generator, view: ViewName, shape: tuple[int, int], sheet: Edges | None = None
+    rng: np.random.Generator, view: ViewName, shape: tuple[int, int], bounds: Edges | None = None
 ) -> Overlay:
-    """Markers, text and collimation of one image.
+    """Sample markers, text and collimation of one image.
 
     Args:
-        rng: of the choices.
+        rng: random numbers.
         view: decides the letters.
         shape: (H, W).
-        sheet: edges of the radiograph, where it is smaller than the image.
+        bounds: edges of the radiograph, where it is smaller than the image.
     """
     height, width = shape
-    top, bottom, left, right = radiograph = sheet or (0.0, float(height), 0.0, float(width))
+    top, bottom, left, right = radiograph = bounds or (0.0, float(height), 0.0, float(width))
     chosen, haze = radiograph, 0.0
-    if rng.random() < 0.2:  # a collimator that shows at the sides
+    if rng.random() < 0.2:  # a collimator that is visible at the sides
         inset = rng.uniform(0.0, 0.10, 2) * (right - left)
         chosen, haze = (top, bottom, left + float(inset[0]), right - float(inset[1])), float(rng.choice([0.0, 0.12]))
     marks: list[Mark] = []
@@ -103,9 +103,9 @@ def sample_overlay(
 
 
 def _side_marker(rng: np.random.Generator, view: ViewName, window: Edges) -> Mark:
-    """L beside the patient's left, R beside the right; the patient's left is on the right of a frontal image.
+    """L on the patient's left, R on the right; in a frontal image the patient's left is on the right.
 
-    A lateral is marked with the side at the detector, which is the left in every one that is drawn.
+    A lateral image is marked with the side at the detector, which is always the left here.
     """
     top, bottom, left, right = window
     side = str(rng.choice(["L", "R"]))
@@ -134,7 +134,7 @@ def _text(rng: np.random.Generator, view: ViewName, window: Edges) -> Mark:
 
 
 def _ruler(rng: np.random.Generator, window: Edges) -> list[Mark]:
-    """Ticks of a calibration ruler at one side."""
+    """Ticks of a calibration ruler on one side."""
     top, bottom, left, right = window
     column = int(left + 2 if rng.random() < 0.5 else right - 10)
     step = max(4.0, (bottom - top) / float(rng.integers(30, 90)))
@@ -150,7 +150,7 @@ def _flattened(
     shape: tuple[int, int],
     window: Edges,
     haze: float,
-    sheet: Edges,
+    bounds: Edges,
 ) -> Overlay:
     rows, columns, greys = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)], [np.zeros(0, np.float32)]
     for bitmap, row, column, grey in marks:
@@ -160,7 +160,7 @@ def _flattened(
         rows.append(r[keep].astype(np.int32))
         columns.append(c[keep].astype(np.int32))
         greys.append(np.full(int(keep.sum()), grey, np.float32))
-    return Overlay(np.concatenate(rows), np.concatenate(columns), np.concatenate(greys), window, haze, sheet)
+    return Overlay(np.concatenate(rows), np.concatenate(columns), np.concatenate(greys), window, haze, bounds)
 
 
 @dataclass(frozen=True)
@@ -168,8 +168,8 @@ class OverlayTable:
     """The overlays of N images on the host.
 
     Attributes:
-        edges: (N, 9) window, haze, sheet.
-        index: (P,) int64 positions in the (N, H, W) images, one after the other.
+        edges: (N, 9) collimation, haze, bounds.
+        index: (P,) int64 flat positions in the (N, H, W) images.
         greys: (P,) float32.
     """
 
@@ -181,14 +181,14 @@ class OverlayTable:
 def overlay_table(overlays: Sequence[Overlay], shape: tuple[int, int]) -> OverlayTable:
     """Collect the overlays of images of one (H, W)."""
     height, width = shape
-    edges = np.array([(*o.window, o.haze, *o.sheet) for o in overlays], dtype=np.float32)
+    edges = np.array([(*o.collimation, o.haze, *o.bounds) for o in overlays], dtype=np.float32)
     offset = np.repeat(np.arange(len(overlays)) * height * width, [len(o.rows) for o in overlays])
     index = offset + np.concatenate([o.rows.astype(np.int64) * width + o.columns for o in overlays])
     return OverlayTable(edges, index, np.concatenate([o.greys for o in overlays]))
 
 
-def lay_over(greys: Tensor, overlays: Sequence[Overlay] | OverlayTable, background: Tensor) -> Tensor:
-    """(N, H, W) greys in 0..1 with each image's collimation and marks; ``background`` is (N,)."""
+def apply_overlay(greys: Tensor, overlays: Sequence[Overlay] | OverlayTable, background: Tensor) -> Tensor:
+    """Apply collimation and marks to (N, H, W) greys in 0..1; ``background`` is (N,)."""
     shape = (greys.shape[1], greys.shape[2])
     table = overlays if isinstance(overlays, OverlayTable) else overlay_table(overlays, shape)
     edges = torch.from_numpy(table.edges).to(greys.device)
@@ -204,7 +204,7 @@ def lay_over(greys: Tensor, overlays: Sequence[Overlay] | OverlayTable, backgrou
 
 
 def _open(edges: Tensor, like: Tensor) -> Tensor:
-    """(N, H, W) 1 between the (N, 4) edges, 0 around."""
+    """(N, H, W) 1 inside the (N, 4) edges, 0 outside."""
     height, width = like.shape[1:]
     top, bottom, left, right = (column[:, None] for column in edges.unbind(1))
     down = torch.arange(height, device=like.device)

@@ -1,14 +1,15 @@
-"""Which looks images have: choices of exposure and display processing, drawn from families.
+"""Appearance of images: settings of exposure and display processing, sampled from families.
 
-Contract: a look is plain numbers; a seed always gives the same one. The families (docs/sources.md, images and
+Contract: an appearance is plain numbers, and a seed always gives the same one. Families (docs/sources.md, images and
 postures):
 
-    scanner   the slot scanner: flattened, evened out, sharp edges, sigmoid
-    cr        plates and flat detectors: partly flattened, wider scatter, moderate edges
-    radiograph      radiograph-like: not flattened, a steep curve that loses lungs or belly, sometimes two radiographs
-    joined flat      low contrast, little processing hard      high contrast, clipped at both ends
+    scanner       slot scanner: flattened, local contrast equalised, sharp edges, sigmoid
+    cr            storage plates and flat detectors: partly flattened, more scatter, moderate edges
+    screen_film   screen-film radiographs: not flattened, a steep curve that loses lungs or belly, sometimes two joined
+    flat          low contrast, little processing
+    hard          high contrast, clipped at both ends
 
-Any of them can be shown inverted.
+An image of any family can be inverted.
 """
 
 from collections.abc import Mapping
@@ -19,21 +20,21 @@ import numpy as np
 
 from simulation.imaging.exposure import Exposure
 
-LookFamily = Literal["scanner", "cr", "radiograph", "flat", "hard"]
+AppearanceFamily = Literal["scanner", "cr", "screen_film", "flat", "hard"]
 
-FAMILY_SHARES: Mapping[LookFamily, float] = {
+FAMILY_SHARES: Mapping[AppearanceFamily, float] = {
     "scanner": 0.80,
     "cr": 0.12,
-    "radiograph": 0.02,
+    "screen_film": 0.02,
     "flat": 0.04,
     "hard": 0.02,
 }
-"""Of biplanar pairs: most come from the slot scanner."""
+"""Of biplanar pairs; most come from the slot scanner."""
 
-RADIOGRAPH_SHARES: Mapping[LookFamily, float] = {
+RADIOGRAPH_SHARES: Mapping[AppearanceFamily, float] = {
     "scanner": 0.06,
     "cr": 0.34,
-    "radiograph": 0.34,
+    "screen_film": 0.34,
     "flat": 0.14,
     "hard": 0.12,
 }
@@ -41,27 +42,40 @@ RADIOGRAPH_SHARES: Mapping[LookFamily, float] = {
 
 INVERTED_SHARE = 0.06
 
+_SETTING_NAMES = ("flatten", "flatten_mm", "normalise", "gain", "brightness", "edge", "edge_mm", "gamma")
+_SETTINGS: Mapping[AppearanceFamily, tuple[tuple[float, float] | None, ...]] = {
+    "scanner": ((0.62, 0.88), (20, 34), (0.4, 0.75), (0.8, 1.25), (-0.2, 0.15), (0.5, 1.6), None, (0.85, 1.2)),
+    "cr": ((0.0, 0.5), (25, 60), (0.0, 0.4), (0.75, 1.6), (-0.1, 0.4), (0.2, 1.4), (1.5, 6), (0.7, 1.5)),
+    "screen_film": ((0.0, 0.2), (40, 90), (0.0, 0.15), (0.6, 1.5), (-0.1, 0.35), (0.0, 0.8), (1.5, 6), (0.6, 1.8)),
+    "flat": ((0.0, 0.4), (30, 80), (0.0, 0.3), (0.4, 0.9), (0.0, 0.5), (0.0, 0.6), None, (0.7, 1.4)),
+    "hard": ((0.1, 0.6), (25, 70), (0.0, 0.5), (1.0, 1.6), (-0.2, 0.28), (0.4, 1.6), (1.5, 5), (0.6, 1.6)),
+}
+"""Range of each setting; mean and SD of the brightness; None is the default of ``Appearance``."""
+_SEAM_SHARES: Mapping[AppearanceFamily, float] = {"cr": 0.06, "screen_film": 0.12, "flat": 0.05, "hard": 0.06}
+_LINEAR_SHARE = 0.4
+"""Of screen-film radiographs; the rest have a sigmoid."""
+
 
 @dataclass(frozen=True)
-class Look:
-    """Choices of one display processing.
+class Appearance:
+    """Settings of the display processing of one image.
 
     Attributes:
         flatten: share of the large-scale image that is removed, 0 to 1.
-        flatten_mm: standard deviation of the flattening kernel.
-        normalise: share of the local contrast that is evened out, 0 to 1.
+        flatten_mm: SD of the flattening kernel.
+        normalise: share of the local contrast that is equalised, 0 to 1.
         linear: 1 for a window with hard ends, 0 for a sigmoid.
-        gain: steepness of the sigmoid; of a window, its width is 4 standard deviations over the gain.
-        brightness: where mid-grey lies.
-        edge: strength of the edge boost.
-        edge_mm: standard deviation of the kernel whose remainder is boosted.
+        gain: steepness of the sigmoid; the width of a window is 4 standard deviations over the gain.
+        brightness: position of mid-grey.
+        edge: strength of the edge enhancement.
+        edge_mm: SD of the kernel whose remainder is enhanced.
         gamma: of the final grey scale.
         tilt_across, tilt_down: brightness that rises from edge to edge (heel effect), in units of the line integral.
-        seam: height of a joint between two radiographs from the top, 0 to 1 (outside: none); seam_step and seam_gain
-            say
-            how the lower radiograph differs, seam_line how bright the joint itself shows.
+        seam: height of a joint between two radiographs from the top, 0 to 1; outside that range there is none.
+        seam_step, seam_gain: difference in brightness and in contrast of the lower radiograph.
+        seam_line: brightness of the joint itself.
         inverted: 1 when bone is dark.
-        background: grey of what lies outside the collimation.
+        background: grey outside the collimation.
         floor, ceiling: darkest and brightest grey.
     """
 
@@ -86,57 +100,43 @@ class Look:
     ceiling: float = 1.0
 
 
-def sample_family(rng: np.random.Generator, shares: Mapping[LookFamily, float] = FAMILY_SHARES) -> LookFamily:
-    """Which family."""
-    families: tuple[LookFamily, ...] = get_args(LookFamily)
+def sample_family(
+    rng: np.random.Generator, shares: Mapping[AppearanceFamily, float] = FAMILY_SHARES
+) -> AppearanceFamily:
+    """Sample a family by its share."""
+    families: tuple[AppearanceFamily, ...] = get_args(AppearanceFamily)
     return families[int(rng.choice(len(families), p=[shares[f] for f in families]))]
 
 
-def sample_look(rng: np.random.Generator, family: LookFamily) -> Look:
-    """A look of one family, a little different from site to site."""
+def sample_appearance(rng: np.random.Generator, family: AppearanceFamily) -> Appearance:
+    """Sample an appearance of one family. The order of the calls of ``rng`` decides what a seed gives."""
     u = rng.uniform
-    inverted = float(rng.random() < INVERTED_SHARE)
+    values = {"inverted": float(rng.random() < INVERTED_SHARE)}
     if family == "scanner":
-        return Look(
-            flatten=u(0.62, 0.88), flatten_mm=u(20, 34), normalise=u(0.4, 0.75), gain=u(0.8, 1.25),
-            brightness=rng.normal(-0.2, 0.15), edge=u(0.5, 1.6), gamma=u(0.85, 1.2), inverted=inverted,
-        )  # fmt: skip
-    tilts = {"tilt_across": rng.normal(0, 0.15), "tilt_down": rng.normal(0, 0.25)}
-    grey = {
-        "inverted": inverted,
-        "ceiling": min(1.0, u(0.68, 1.08)),
-        "background": float(rng.choice([0.0, 0.0, 0.0, 1.0, u(0, 1)])),
-        **tilts,
-    }
-    if family == "cr":
-        return Look(
-            flatten=u(0.0, 0.5), flatten_mm=u(25, 60), normalise=u(0.0, 0.4), gain=u(0.75, 1.6),
-            brightness=rng.normal(-0.1, 0.4), edge=u(0.2, 1.4), edge_mm=u(1.5, 6), gamma=u(0.7, 1.5),
-            **_joint(rng, 0.06), **grey,
-        )  # fmt: skip
-    if family == "radiograph":
-        return Look(
-            flatten=u(0.0, 0.2), flatten_mm=u(40, 90), normalise=u(0.0, 0.15), linear=float(rng.random() < 0.4),
-            gain=u(0.6, 1.5), brightness=rng.normal(-0.1, 0.35), edge=u(0.0, 0.8), edge_mm=u(1.5, 6),
-            gamma=u(0.6, 1.8), **_joint(rng, 0.12), **grey,
-        )  # fmt: skip
+        return Appearance(**values, **_sample_settings(rng, family))
+    values |= {"tilt_across": rng.normal(0, 0.15), "tilt_down": rng.normal(0, 0.25), "ceiling": min(1.0, u(0.68, 1.08))}
+    values["background"] = float(rng.choice([0.0, 0.0, 0.0, 1.0, u(0, 1)]))
     if family == "flat":
-        low = u(0.0, 0.25)
-        grey["ceiling"] = low + u(0.45, 0.7)
-        return Look(
-            flatten=u(0.0, 0.4), flatten_mm=u(30, 80), normalise=u(0.0, 0.3), gain=u(0.4, 0.9),
-            brightness=rng.normal(0, 0.5), edge=u(0.0, 0.6), gamma=u(0.7, 1.4), floor=low,
-            **_joint(rng, 0.05), **grey,
-        )  # fmt: skip
-    return Look(
-        flatten=u(0.1, 0.6), flatten_mm=u(25, 70), normalise=u(0.0, 0.5), linear=1.0, gain=u(1.0, 1.6),
-        brightness=rng.normal(-0.2, 0.28), edge=u(0.4, 1.6), edge_mm=u(1.5, 5), gamma=u(0.6, 1.6),
-        **_joint(rng, 0.06), **grey,
-    )  # fmt: skip
+        values["floor"] = u(0.0, 0.25)
+        values["ceiling"] = values["floor"] + u(0.45, 0.7)
+    if family == "hard":
+        values["linear"] = 1.0
+    values |= _sample_settings(rng, family)
+    return Appearance(**values, **_sample_seam(rng, _SEAM_SHARES[family]))
 
 
-def _joint(rng: np.random.Generator, share: float) -> dict[str, float]:
-    """Two radiographs joined, sometimes."""
+def _sample_settings(rng: np.random.Generator, family: AppearanceFamily) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for name, limits in zip(_SETTING_NAMES, _SETTINGS[family], strict=True):
+        if name == "gain" and family == "screen_film":
+            values["linear"] = float(rng.random() < _LINEAR_SHARE)
+        if limits is not None:
+            values[name] = rng.normal(*limits) if name == "brightness" else rng.uniform(*limits)
+    return values
+
+
+def _sample_seam(rng: np.random.Generator, share: float) -> dict[str, float]:
+    """A seam between two joined radiographs, with a probability of ``share``."""
     if rng.random() > share:
         return {}
     return {
@@ -147,8 +147,8 @@ def _joint(rng: np.random.Generator, share: float) -> dict[str, float]:
     }
 
 
-def sample_exposure(rng: np.random.Generator, family: LookFamily) -> Exposure:
-    """How a view of this family is taken: the slot scanner is clean, plates scatter and blur more."""
+def sample_exposure(rng: np.random.Generator, family: AppearanceFamily) -> Exposure:
+    """Sample the exposure of one view. The slot scanner has little scatter; other families scatter and blur more."""
     mottle = float(rng.choice([0.0, rng.uniform(0.2, 1.0)]))
     if family == "scanner":
         return Exposure(

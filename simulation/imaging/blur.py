@@ -1,7 +1,7 @@
 """Gaussian blurs of N images, each with its own width.
 
-Contract: (N, H, W) in and out; sums are kept inside the image, while at its edge what is mirrored back in takes the
-place of what is lost. An image's result does not depend on the others in the batch as long as ``most_px`` does not.
+Contract: (N, H, W) in and out. Sums are kept, because the image is mirrored at its edges. An image's result does not
+depend on the other images of the batch if ``max_px`` does not.
 """
 
 import math
@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def blur(images: Tensor, sigma_px: Tensor, most_px: float) -> Tensor:
-    """Blur (N, H, W) by (N,) standard deviations of at most ``most_px`` pixels along both axes."""
+def blur(images: Tensor, sigma_px: Tensor, max_px: float) -> Tensor:
+    """Blur (N, H, W) by (N,) standard deviations of at most ``max_px`` pixels along both axes."""
     count, height, width = images.shape
-    reach = min(max(1, math.ceil(3 * most_px)), height - 1, width - 1)
+    reach = min(max(1, math.ceil(3 * max_px)), height - 1, width - 1)
     offsets = torch.arange(-reach, reach + 1, dtype=torch.float32, device=images.device)
     kernel = torch.exp(-0.5 * (offsets / sigma_px[:, None].clamp(min=1e-3)) ** 2)
     kernel = (kernel / kernel.sum(dim=1, keepdim=True))[:, None]  # (N, 1, 2 reach + 1)
@@ -23,20 +23,20 @@ def blur(images: Tensor, sigma_px: Tensor, most_px: float) -> Tensor:
     return functional.conv2d(down, kernel[:, :, None], groups=count)[0]
 
 
-def wide_blur(images: Tensor, sigma_px: Tensor, most_px: float) -> Tensor:
-    """As ``blur`` for wide kernels: on a reduced image, enlarged again."""
-    factor = max(1, int(most_px / 6))
+def wide_blur(images: Tensor, sigma_px: Tensor, max_px: float) -> Tensor:
+    """As ``blur``, for wide kernels: blur a reduced image and enlarge it again."""
+    factor = max(1, int(max_px / 6))
     height, width = images.shape[-2:]
-    # Whole windows: windows that overlap would count some pixels twice.
+    # Pad to whole pooling windows; overlapping windows would count some pixels twice.
     padded = functional.pad(images[None], (0, -width % factor, 0, -height % factor), mode="replicate")
     small = functional.avg_pool2d(padded, factor)[0]
-    blurred = blur(small, sigma_px / factor, most_px / factor)
+    blurred = blur(small, sigma_px / factor, max_px / factor)
     large = functional.interpolate(blurred[None], scale_factor=factor, mode="bilinear", align_corners=False)[0]
     return large[..., :height, :width]
 
 
-def masked_mean(images: Tensor, masks: Tensor, sigma_px: Tensor, most_px: float) -> Tensor:
-    """Wide Gaussian mean over the masks only."""
-    both = wide_blur(torch.cat([images * masks, masks]), sigma_px.repeat(2), most_px)
+def masked_mean(images: Tensor, masks: Tensor, sigma_px: Tensor, max_px: float) -> Tensor:
+    """Wide Gaussian mean inside the masks only."""
+    both = wide_blur(torch.cat([images * masks, masks]), sigma_px.repeat(2), max_px)
     weighted, weight = both.chunk(2)
     return weighted / weight.clamp(min=1e-3)

@@ -1,9 +1,9 @@
-"""Closed-form path lengths through soft parts along the scanner's horizontal rays, for N patients.
+"""Closed-form path lengths through solids along the scanner's horizontal rays, for N patients.
 
-Contract: (N, S, H, W) float32 millimetres at the pixel centres. Because every ray is horizontal, each image row is a
-problem in the plane. Ellipsoids of any orientation, and lofts of power 2, are exact; lofts of another power are exact
-along their axes and use the scaled distance d of the ray from the centre, chord = 2 (1 - d^n)^(1/n) / |direction
-scaled|, in between (rays lean by less than 10 degrees).
+Contract: (N, S, H, W) float32 millimetres at the pixel centres. Every ray is horizontal, so each image row is a problem
+in the plane. Ellipsoids of any orientation and lofts of power 2 are exact. Lofts of another power are exact along their
+axes; in between (rays lean by less than 10 degrees) the chord is 2 (1 - d^n)^(1/n) / |scaled direction|, where d is the
+scaled distance of the ray from the centre.
 """
 
 import math
@@ -23,15 +23,15 @@ _BESIDE_MM = 0.01
 
 @dataclass(frozen=True)
 class Lines:
-    """The rays as tensors: (N, W, 2) directions, (N, 2) sources, (N, H) heights."""
+    """Rays as tensors: (N, W, 2) directions, (N, 2) sources, (N, H) heights."""
 
     direction: Tensor
     source: Tensor
     z_mm: Tensor
 
 
-def lines_of(rays: Rays) -> Lines:
-    """Directions, sources and heights of ``rays``, worked out once."""
+def ray_lines(rays: Rays) -> Lines:
+    """Directions, sources and heights of ``rays``."""
     return Lines(rays.direction, rays.source, rays.row_z_mm)
 
 
@@ -54,9 +54,9 @@ def ellipsoid_chords(solids: Ellipsoids, lines: Lines) -> Tensor:
 
 
 def _where(there: Tensor, lines: Lines, chords: Callable[[int, Lines], Tensor]) -> Tensor:
-    """(N, S, H, W) chords of each solid, worked out only on the rows that some patient's solid (N, S, H) reaches.
+    """(N, S, H, W) chords, computed only on the rows that the solid of some patient reaches (``there`` is (N, S, H)).
 
-    For a CPU: a GPU would have to ask which rows these are.
+    For a CPU only: on a GPU the host would have to wait for the rows.
     """
     count, solids, height = there.shape
     found = torch.zeros(count, solids, height, lines.direction.shape[1], device=there.device)
@@ -97,8 +97,8 @@ def _ellipsoids(solids: Ellipsoids, lines: Lines) -> Tensor:
 def _chords(solids: Ellipsoids, direction: Tensor, z: Tensor, source: Tensor) -> Tensor:
     """(N, E, H, W) from (N, E or 1, W, 2) directions, (N, E or 1, H) heights and (N, 1, 2) sources.
 
-    |A (o + t d)|^2 = 1 solved for t, with o the point of the ray beside the centre, which keeps float32 exact. Rays
-    are horizontal, so the quadratic's coefficients are sums of a part of the column and a part of the row.
+    Solves |A (o + t d)|^2 = 1 for t, where o is the point of the ray nearest to the centre; that choice keeps float32
+    accurate. Rays are horizontal, so each coefficient is a sum of a term of the column and a term of the row.
     """
     inverse = _inverse(solids.axes_mm)  # (N, E, 3, 3)
     centre = solids.centre_mm
@@ -135,19 +135,19 @@ def _tiles(
     seen_rows: Tensor,
     seen_columns: Tensor,
 ) -> Tensor:
-    """(N, E, T, T) weighted chords on tiles; nothing where a tile leaves the image."""
+    """(N, E, T, T) weighted chords on tiles; 0 where a tile leaves the image."""
     chords = _chords(Ellipsoids(centre, axes, floor), direction, z, source[:, None])
     return chords * weight[..., None, None] * (seen_rows[..., None] & seen_columns[..., None, :])
 
 
 def add_small(image: Tensor, solids: Ellipsoids, rays: Rays, reach_mm: float, weight: Tensor) -> Tensor:
-    """Add (N, E) ``weight`` times the chords of ellipsoids that reach at most ``reach_mm`` to (N, H, W).
+    """Add (N, E) ``weight`` times the chords of ellipsoids of radius ``reach_mm`` or less to (N, H, W).
 
-    Each is worked out on a tile around its own middle, and the tiles are added to the image.
+    Each chord is computed on a tile around the centre of its ellipsoid, and the tiles are added to the image.
     """
     height, width = rays.shape
-    # In steps, so that slightly different pixels share one compiled kernel.
-    wanted = math.ceil(2.4 * reach_mm / rays.finest_mm + 2)
+    # In steps, so that slightly different pixel sizes share one compiled kernel.
+    wanted = math.ceil(2.4 * reach_mm / rays.min_pixel_mm + 2)
     side = min(_TILE_STEP * math.ceil(wanted / _TILE_STEP) if image.is_cuda else wanted, max(height, width))
     across, deep = rays.axes
     centre = solids.centre_mm

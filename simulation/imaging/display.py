@@ -1,8 +1,8 @@
-"""Display processing: measured line integrals become 12-bit images, bone bright unless inverted.
+"""Display processing: from measured line integrals to 12-bit images, bone bright unless inverted.
 
-Contract: (N, H, W) int32 in 0..4095. The scanner's recipe: log, mask-normalised flattening with a 26 mm kernel,
-division by the local standard deviation over 55 mm, sigmoid, edge boost (docs/sources.md, materials, exposure and
-display); other looks are other numbers in the same recipe.
+Contract: (N, H, W) int32 in 0..4095. The scanner's processing: logarithm, mask-normalised flattening with a 26 mm
+kernel, division by the local standard deviation over 55 mm, edge enhancement, sigmoid (docs/sources.md, materials,
+exposure and display). Other appearances use the same steps with other numbers.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from simulation.imaging.appearance import Look
+from simulation.imaging.appearance import Appearance
 from simulation.imaging.blur import blur, masked_mean
 from simulation.imaging.exposure import PathLengths
 from simulation.imaging.rays import Rays
@@ -24,14 +24,15 @@ _LOCAL_MM = 55.0
 _COARSEST_EDGE_MM = 6.0
 _THIN_MM = 12.0
 _BONE_MM, _CHAMBER_MM = 2.0, 90.0
-"""What an image is windowed for: bone within this distance of the middle."""
-_BURNT_SPREADS, _WINDOW_END, _SIGMOID_END = 1.7, 2.0, 3.3
-"""So far above its mean the spine must not yet be white: where a window ends, or a sigmoid hardly rises any more."""
+"""The window is chosen for pixels with at least this much mineral, within this distance of the mid-line."""
+_BRIGHT_SD, _WINDOW_END, _SIGMOID_END = 1.7, 2.0, 3.3
+"""The gain is limited so that a value 1.7 SD above the spine's mean is not white: a window ends at 2.0, and a sigmoid
+is nearly saturated at 3.3."""
 
 
 @dataclass(frozen=True)
-class LookBatch:
-    """(N,) tensors of the fields of ``Look``."""
+class AppearanceBatch:
+    """(N,) tensors of the fields of ``Appearance``."""
 
     flatten: Tensor
     flatten_mm: Tensor
@@ -54,76 +55,84 @@ class LookBatch:
     ceiling: Tensor
 
 
-def look_table(looks: Sequence[Look]) -> NDArray[np.float32]:
-    """(N, L) the fields of each, on the host."""
-    return np.array([[getattr(look, f.name) for f in fields(Look)] for look in looks], dtype=np.float32)
+def appearance_table(appearances: Sequence[Appearance]) -> NDArray[np.float32]:
+    """(N, L) fields of each appearance, on the host."""
+    return np.array(
+        [[getattr(appearance, f.name) for f in fields(Appearance)] for appearance in appearances], dtype=np.float32
+    )
 
 
-def looks_of(looks: Sequence[Look] | NDArray[np.float32], device: torch.device | str = "cpu") -> LookBatch:
-    """A batch, from records or from their table."""
-    table = looks if isinstance(looks, np.ndarray) else look_table(looks)
-    return LookBatch(*torch.from_numpy(table).to(device).unbind(1))
+def appearance_batch(
+    appearances: Sequence[Appearance] | NDArray[np.float32], device: torch.device | str = "cpu"
+) -> AppearanceBatch:
+    """Make a batch from records or from their table."""
+    table = appearances if isinstance(appearances, np.ndarray) else appearance_table(appearances)
+    return AppearanceBatch(*torch.from_numpy(table).to(device).unbind(1))
 
 
-def process(measured: Tensor, paths: PathLengths, rays: Rays, look: LookBatch) -> Tensor:
+def apply_display(measured: Tensor, paths: PathLengths, rays: Rays, appearance: AppearanceBatch) -> Tensor:
     """(N, H, W) measured line integrals -> (N, H, W) int32 in 0..4095.
 
-    ``paths`` says where the patient is, and where the bone that the image is exposed and windowed for.
+    ``paths`` locates the patient, and the bone for which the window is chosen.
     """
     skin_mm = paths.skin
-    wide = [value[:, None, None] for value in (look.flatten, look.normalise, look.edge)]
+    wide = [value[:, None, None] for value in (appearance.flatten, appearance.normalise, appearance.edge)]
     flatten, normalise, edge = wide
-    pixel, finest = rays.row_mm, rays.finest_mm
+    pixel, finest = rays.row_mm, rays.min_pixel_mm
     mask = (skin_mm > _THIN_MM).to(torch.float32)
-    measured = measured + _tilts(rays, look)
-    base = masked_mean(measured, mask, look.flatten_mm / pixel, _WIDEST_MM / finest)
+    measured = measured + _tilts(rays, appearance)
+    base = masked_mean(measured, mask, appearance.flatten_mm / pixel, _WIDEST_MM / finest)
     chamber = mask * (paths.mineral > _BONE_MM) * (rays.column_u_mm.abs() < _CHAMBER_MM)[:, None] + 1e-6 * mask
     amount = chamber.sum((1, 2), keepdim=True).clamp(min=1e-3)
     middle = (measured * chamber).sum((1, 2), keepdim=True) / amount
     flat = measured - flatten * (base - middle) - middle
-    # The mean that local contrast is taken about follows the flattening kernel, twice as wide.
+    # Local contrast is taken about a mean half-way between this flattening and a complete one.
     centred = flat - 0.5 * (1 - flatten) * (base - middle)
     local = torch.sqrt(masked_mean(centred**2, mask, _LOCAL_MM / pixel, _WIDEST_MM / finest).clamp(min=1e-4))
     everywhere = mask.sum((1, 2), keepdim=True).clamp(min=1)
     overall = torch.sqrt((centred**2 * mask).sum((1, 2), keepdim=True) / everywhere).clamp(min=1e-2)
     even = flat / (local**normalise * overall ** (1 - normalise))
-    sharp = even + edge * (even - blur(even, look.edge_mm / pixel, _COARSEST_EDGE_MM / finest))
+    sharp = even + edge * (even - blur(even, appearance.edge_mm / pixel, _COARSEST_EDGE_MM / finest))
     spread = torch.sqrt((sharp.square() * chamber).sum((1, 2), keepdim=True) / amount)
-    return _greys(_joined(sharp, look), skin_mm, look, spread)
+    return _greys(_joined(sharp, appearance), skin_mm, appearance, spread)
 
 
-def _tilts(rays: Rays, look: LookBatch) -> Tensor:
-    """(N, H, W) brightness that rises evenly across and down."""
+def _tilts(rays: Rays, appearance: AppearanceBatch) -> Tensor:
+    """(N, H, W) brightness that rises linearly across and down."""
     height, width = rays.shape
     across = torch.linspace(-1, 1, width, device=rays.device)
     down = torch.linspace(-1, 1, height, device=rays.device)
-    return (look.tilt_across[:, None] * across)[:, None] + (look.tilt_down[:, None] * down)[..., None]
+    return (appearance.tilt_across[:, None] * across)[:, None] + (appearance.tilt_down[:, None] * down)[..., None]
 
 
-def _joined(values: Tensor, look: LookBatch) -> Tensor:
-    """Two radiographs joined: another exposure and contrast below the seam, and the joint itself."""
+def _joined(values: Tensor, appearance: AppearanceBatch) -> Tensor:
+    """Join two radiographs: another exposure and contrast below the seam, and the visible joint itself."""
     at = torch.linspace(0, 1, values.shape[1], device=values.device)
-    below = ((at >= look.seam[:, None]) & (look.seam[:, None] > 0)).to(values.dtype)[..., None]
-    line = torch.exp(-0.5 * ((at - look.seam[:, None]) / 0.0022) ** 2)[..., None] * (look.seam[:, None, None] > 0)
-    gain = 1 + below * (look.seam_gain[:, None, None] - 1)
-    return values * gain + below * look.seam_step[:, None, None] + 2.5 * look.seam_line[:, None, None] * line
+    below = ((at >= appearance.seam[:, None]) & (appearance.seam[:, None] > 0)).to(values.dtype)[..., None]
+    line = torch.exp(-0.5 * ((at - appearance.seam[:, None]) / 0.0022) ** 2)[..., None] * (
+        appearance.seam[:, None, None] > 0
+    )
+    gain = 1 + below * (appearance.seam_gain[:, None, None] - 1)
+    return (
+        values * gain + below * appearance.seam_step[:, None, None] + 2.5 * appearance.seam_line[:, None, None] * line
+    )
 
 
-def _greys(values: Tensor, skin_mm: Tensor, look: LookBatch, spread: Tensor) -> Tensor:
-    """Window or sigmoid, gamma, polarity; outside the patient the beam blackens the image.
+def _greys(values: Tensor, skin_mm: Tensor, appearance: AppearanceBatch, spread: Tensor) -> Tensor:
+    """Window or sigmoid, gamma, polarity; outside the patient the image is black.
 
-    ``spread`` (N, 1, 1) is that of the spine's values: a radiograph on which most of it is burnt out would be taken
-    again.
+    ``spread`` (N, 1, 1) is the SD of the spine's values. It limits the gain, because an image with a saturated spine
+    would be repeated in a clinic.
     """
-    gain, brightness, linear = (v[:, None, None] for v in (look.gain, look.brightness, look.linear))
+    gain, brightness, linear = (v[:, None, None] for v in (appearance.gain, appearance.brightness, appearance.linear))
     end = torch.where(linear > 0, _WINDOW_END, _SIGMOID_END)
-    gain = torch.minimum(gain, (end - brightness).clamp(min=0.5) / (_BURNT_SPREADS * spread).clamp(min=1e-3))
+    gain = torch.minimum(gain, (end - brightness).clamp(min=0.5) / (_BRIGHT_SD * spread).clamp(min=1e-3))
     x = gain * values + brightness
     grey = torch.where(linear > 0, 0.5 + 0.25 * x, torch.sigmoid(x))
-    # Thin skin fades into the black of the unattenuated beam.
+    # Thin tissue fades into the black of the unattenuated beam.
     fade = (skin_mm / 60.0).clamp(0, 1) ** 0.5
-    grey = (grey * fade).clamp(0, 1) ** look.gamma[:, None, None]
-    floor, ceiling = look.floor[:, None, None], look.ceiling[:, None, None]
+    grey = (grey * fade).clamp(0, 1) ** appearance.gamma[:, None, None]
+    floor, ceiling = appearance.floor[:, None, None], appearance.ceiling[:, None, None]
     grey = floor + (ceiling - floor) * grey
-    inverted = look.inverted[:, None, None]
+    inverted = appearance.inverted[:, None, None]
     return ((grey * (1 - inverted) + (1 - grey) * inverted) * MAXIMUM).round().to(torch.int32)

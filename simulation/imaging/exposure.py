@@ -1,8 +1,8 @@
-"""From path lengths to photons: attenuation over two energies, scatter, noise.
+"""From path lengths to measured line integrals: attenuation at two energies, scatter, noise.
 
-Contract: ``path_lengths`` is noise-free and exact for the shapes; ``detect`` returns the measured line integral -log(I
-/ I0), finite everywhere, where shadow starves it is noisy. N patients at once. Fluence: docs/sources.md, materials,
-exposure and display.
+Contract: N patients at once. ``path_lengths`` is noise-free and exact for the shapes. ``detect`` returns the measured
+line integral -log(I / I0); it is finite everywhere, and noisy where few photons arrive. Source of the fluence:
+docs/sources.md, materials, exposure and display.
 """
 
 from collections.abc import Sequence
@@ -33,28 +33,27 @@ from simulation.body.soft_tissue import (
 )
 from simulation.body.solids import ellipsoids_of, lofts_of
 from simulation.imaging.blur import blur, wide_blur
-from simulation.imaging.chords import Lines, add_small, ellipsoid_chords, lines_of, loft_chords
+from simulation.imaging.chords import Lines, add_small, ellipsoid_chords, loft_chords, ray_lines
 from simulation.imaging.fused_kernels import fused
+from simulation.imaging.random_fields import CELLS, smooth_noise, standard_normal
 from simulation.imaging.rays import Rays
 from simulation.imaging.splat import splat
-from simulation.imaging.texture import CELLS, smooth_noise
-from simulation.randomness import normal
 from spine.landmarks import ViewName
 
 PHOTONS_PER_MM2 = 1.9e6
-"""Detected without a patient, per square millimetre at the isocentre (2.5e6 per 1.15 mm pixel)."""
+"""Photons detected without a patient, per square millimetre at the isocentre (2.5e6 per 1.15 mm pixel)."""
 
 _TEXTURE, _NOISE = 21, 22
 _LUNG_CELLS_MM, _BODY_CELLS_MM = (4.5, 9.0, 18.0, 57.0), (14.0, 34.0, 86.0)
 _BUBBLE_CELLS_MM, _BOWEL_CELLS_MM = (6.0, 11.0), (60.0,)
 LIVER_EXCESS = 0.12
-"""The liver is denser than bowel with its fat and air, which fills the rest of the belly."""
-_SCATTER_MM, _ABSORBED_MM, _MOST_SCATTER = 55.0, 26.0, 5.0
+"""Extra attenuation of the liver: it is denser than bowel with its fat and air, which fills the rest of the abdomen."""
+_SCATTER_MM, _ABSORBED_MM, _MAX_SCATTER = 55.0, 26.0, 5.0
 _SHARPEST_MM = 2.2
 
 
 def _beam(view: ViewName) -> tuple[tuple[float, ...], ...]:
-    """For each energy its weight and the coefficients of soft tissue, fat, lung, mineral and titanium, 1/mm."""
+    """For each energy: its weight, and the coefficients of soft tissue, fat, lung, mineral and titanium in 1/mm."""
     found = []
     for share, weight in BINS:
         soft, fat, lung, cortical, titanium = (attenuation_per_mm(m, EFFECTIVE_KEV[view] * share) for m in MATERIALS)
@@ -67,17 +66,17 @@ _FRONTAL, _LATERAL = _beam("frontal"), _beam("lateral")
 
 @dataclass(frozen=True)
 class Exposure:
-    """How one view is taken.
+    """Exposure of one view.
 
     Attributes:
         fluence: relative to ``PHOTONS_PER_MM2``.
-        scatter_share: scattered over primary photons in the open (slot scanning keeps it low, a plate does not).
+        scatter_share: scattered over primary photons in the open field (low with a slot scanner, not with a plate).
         electronic_noise: photons.
         row_noise: relative gain noise from row to row.
-        blur_mm: standard deviation of the detector's and focus's blur.
+        blur_mm: SD of the blur of detector and focus.
         energy: of the beam relative to the slot scanner's.
-        mottle: how much stool and fine gas the bowel holds, 0 to 1.
-        texture: unevenness of soft tissue and lung relative to the usual.
+        mottle: amount of stool and fine gas in the bowel, 0 to 1.
+        texture: unevenness of soft tissue and lung relative to the mean.
     """
 
     fluence: float = 1.0
@@ -105,14 +104,14 @@ class ExposureBatch:
 
 
 def exposure_table(exposures: Sequence[Exposure]) -> NDArray[np.float32]:
-    """(N, E) the fields of each, on the host."""
+    """(N, E) fields of each exposure, on the host."""
     return np.array([[getattr(e, f.name) for f in fields(Exposure)] for e in exposures], dtype=np.float32)
 
 
-def exposures_of(
+def exposure_batch(
     exposures: Sequence[Exposure] | NDArray[np.float32], device: torch.device | str = "cpu"
 ) -> ExposureBatch:
-    """A batch, from records or from their table."""
+    """Make a batch from records or from their table."""
     table = exposures if isinstance(exposures, np.ndarray) else exposure_table(exposures)
     return ExposureBatch(*torch.from_numpy(table).to(device).unbind(1))
 
@@ -140,7 +139,7 @@ def path_lengths(
     batch: PatientBatch, bones: MassPoints, vessels: MassPoints, metal: MassPoints | None, rays: Rays
 ) -> PathLengths:
     """Path lengths of every material in one view."""
-    lines = lines_of(rays)
+    lines = ray_lines(rays)
     skin, muscle, lungs, air, liver = _soft_paths(
         batch.lofts, batch.ellipsoids, batch.fat, lines.direction, lines.source, lines.z_mm, rays.view == "frontal"
     )
@@ -152,15 +151,15 @@ def path_lengths(
     titanium = add_small(torch.zeros_like(skin), plates, rays, PLATE_REACH_MM, batch.plates[..., 13])
     if metal is not None:
         titanium = titanium + splat(metal, rays)
-    soft, lungs, mineral = _shared_out(muscle, lungs, air, liver, splat(bones, rays), splat(vessels, rays))
+    soft, lungs, mineral = _disjoint_tissues(muscle, lungs, air, liver, splat(bones, rays), splat(vessels, rays))
     return PathLengths(skin, soft, skin - muscle, lungs, mineral, titanium)
 
 
 @fused
-def _shared_out(
+def _disjoint_tissues(
     muscle: Tensor, lungs: Tensor, air: Tensor, liver: Tensor, bone: Tensor, vessels: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Soft tissue, lung and mineral of (N, H, W) each; gas never reaches beyond the wall it lies in."""
+    """(N, H, W) each: soft tissue, lung and mineral; gas stays inside the soft tissue."""
     lungs = torch.minimum(lungs, muscle)
     air = torch.minimum(air, (muscle - lungs).clamp(min=0))
     soft = muscle - lungs - air
@@ -177,13 +176,13 @@ def _soft_paths(
     z: Tensor,
     is_frontal: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """(N, H, W) each: inside the skin, inside the muscle, in the lungs, in the air ways, in the liver."""
+    """(N, H, W) each: path length inside the skin, inside the muscle, in lungs, airways and liver."""
     lines, solids = Lines(direction, source, z), ellipsoids_of(ellipsoid_arrays)
     outer = lofts_of(loft_arrays[:, SKIN_LOFTS])
     skin, muscle = _joined(loft_chords(outer, lines)), _joined(loft_chords(outer.grown(-fat), lines))
     limbs = ellipsoid_chords(solids[LIMBS], lines).sum(1)
     breasts = ellipsoid_chords(solids[BREASTS], lines).sum(1)
-    # From the side a ray meets either breast or trunk, from the front the breast's outer half and the trunk.
+    # In the lateral view a ray meets either breast or trunk, in the frontal view the breast's outer half and the trunk.
     beyond = 0.8 * breasts if is_frontal else (0.5 * breasts - skin).clamp(min=0)
     each = loft_chords(lofts_of(loft_arrays[:, LUNG_LOFTS]), lines) - ellipsoid_chords(solids[DOMES], lines)
     heart = ellipsoid_chords(solids[HEART], lines).amax(1)
@@ -194,16 +193,16 @@ def _soft_paths(
 
 
 def _joined(chords: Tensor) -> Tensor:
-    """(N, 4, H, W) of trunk, neck and both legs -> (N, H, W): overlapping solids count by the longer chord."""
+    """(N, 4, H, W) chords of trunk, neck and both legs -> (N, H, W); of overlapping solids the longer chord counts."""
     return torch.maximum(torch.maximum(chords[:, 0], chords[:, 1]), chords[:, 2] + chords[:, 3])
 
 
 def line_integrals(
     paths: PathLengths, batch: PatientBatch, rays: Rays, exposure: ExposureBatch, seeds: Sequence[int]
 ) -> Tensor:
-    """(N, H, W) noise-free -log of the transmitted share, over the beam's energies."""
+    """(N, H, W) noise-free -log of the transmitted share, summed over the energies of the beam."""
     counts = [len(cells) for cells in (_LUNG_CELLS_MM, _BODY_CELLS_MM, _BUBBLE_CELLS_MM, _BOWEL_CELLS_MM)]
-    fields = normal(seeds, _TEXTURE + _of_view(rays), [(count, CELLS, CELLS) for count in counts], rays.device)
+    fields = standard_normal(seeds, _TEXTURE + _of_view(rays), [(count, CELLS, CELLS) for count in counts], rays.device)
     lung, body, bubbles, bowel = (
         smooth_noise(field, rays, cells)
         for field, cells in zip(
@@ -213,14 +212,13 @@ def line_integrals(
     top, low = batch.body_centre[:, 15, 2, None], batch.hips[:, :, 2].mean(1)[:, None]
     z = rays.row_z_mm
     belly = ((top - z) / 30).clamp(0, 1) * ((z - low) / 30).clamp(0, 1)
-    return _transmitted(
-        paths.soft, paths.fat, paths.lung, paths.mineral, paths.titanium, lung, body, bubbles, bowel, belly,
-        exposure.texture, exposure.mottle, exposure.energy, rays.view == "frontal",
-    )  # fmt: skip
+    tissues = (paths.soft, paths.fat, paths.lung, paths.mineral, paths.titanium)
+    settings = (exposure.texture, exposure.mottle, exposure.energy)
+    return _transmitted(*tissues, lung, body, bubbles, bowel, belly, *settings, rays.view == "frontal")
 
 
 def _of_view(rays: Rays) -> int:
-    """Offset of a view's random streams."""
+    """The offset of a view's random streams."""
     return 0 if rays.view == "frontal" else 40
 
 
@@ -241,9 +239,9 @@ def _transmitted(
     energy: Tensor,
     is_frontal: bool,
 ) -> Tensor:
-    """(N, H, W) line integrals from path lengths, noise fields and (N,) or (N, H) choices."""
+    """(N, H, W) line integrals from path lengths, noise fields, and (N,) or (N, H) settings."""
     texture, mottle, energy = texture[:, None, None], mottle[:, None, None], energy[:, None, None]
-    # Stool: fine gas mixed into the bowel's content, below the diaphragm and above the hips.
+    # Stool: fine gas mixed into the content of the bowel, below the diaphragm and above the hips.
     gas = 22.0 * mottle * (bubbles - 0.35).clamp(min=0) * (bowel - 0.2).clamp(0, 1) * belly[..., None]
     soft = soft - torch.minimum(gas, 0.3 * soft)
     lung = lung * (1 + 0.05 * texture * lung_noise)
@@ -252,22 +250,22 @@ def _transmitted(
     for weight, mu_soft, mu_fat, mu_lung, mu_mineral, mu_titanium in _FRONTAL if is_frontal else _LATERAL:
         body = (mu_soft * soft + mu_fat * fat + mu_lung * lung) * uneven
         total = body.clamp(min=0) + mu_mineral * mineral + mu_titanium * titanium
-        # A softer or harder beam scales all coefficients alike between 50 and 80 keV, to first order.
+        # To first order, another energy scales all coefficients by one factor between 50 and 80 keV.
         transmitted = transmitted + weight * torch.exp(-total * energy)
     return -torch.log(transmitted.clamp(min=1e-30))
 
 
 def detect(integral: Tensor, rays: Rays, exposure: ExposureBatch, seeds: Sequence[int]) -> Tensor:
-    """(N, H, W) measured line integral with blur, scatter, photon, electronic and row noise."""
+    """(N, H, W) measured line integrals with blur, scatter, photon, electronic and row noise."""
     photons = PHOTONS_PER_MM2 * exposure.fluence * rays.row_mm * rays.column_mm
     primary = torch.exp(-integral)
-    primary = blur(primary, exposure.blur_mm / rays.column_mm, _SHARPEST_MM / rays.finest_mm)
+    primary = blur(primary, exposure.blur_mm / rays.column_mm, _SHARPEST_MM / rays.min_pixel_mm)
     scatter, nearby = (
-        wide_blur(primary, reach / rays.column_mm, reach / rays.finest_mm) for reach in (_SCATTER_MM, _ABSORBED_MM)
+        wide_blur(primary, reach / rays.column_mm, reach / rays.min_pixel_mm) for reach in (_SCATTER_MM, _ABSORBED_MM)
     )
-    # Where the body is thickest it takes in its own scatter; the share changes over a body's width, not at a bone.
-    scatter = torch.minimum(scatter, _MOST_SCATTER * nearby)
-    noise, rows = normal(seeds, _NOISE + _of_view(rays), [rays.shape, (rays.shape[0], 1)], integral.device)
+    # Thick parts of the body absorb their own scatter; this changes over the width of the body, not at single bones.
+    scatter = torch.minimum(scatter, _MAX_SCATTER * nearby)
+    noise, rows = standard_normal(seeds, _NOISE + _of_view(rays), [rays.shape, (rays.shape[0], 1)], integral.device)
     args = (primary, scatter, noise, rows, photons, exposure.scatter_share, exposure.electronic_noise)
     return _measured(*args, exposure.row_noise)
 
@@ -283,7 +281,7 @@ def _measured(
     electronic_noise: Tensor,
     row_noise: Tensor,
 ) -> Tensor:
-    """Counted photons as a line integral."""
+    """Line integrals of the counted photons."""
     photons = photons[:, None, None]
     expected = photons * (primary + scatter_share[:, None, None] * scatter)
     counted = expected + noise * torch.sqrt(expected + electronic_noise[:, None, None] ** 2)

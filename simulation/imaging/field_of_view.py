@@ -1,30 +1,30 @@
-"""What part of a patient is scanned: whole body, full length, or cut off above, below or both; and plain radiographs.
+"""Which part of a patient is imaged: whole body, full length, truncated scans, and plain radiographs.
 
-Contract: both views of a scan share their rows' heights (the chains travel together), so they share ``z0_mm`` and the
-number of rows; a truncated scan has fewer rows than asked for. Without hips means that no hip centre is on the
-image, without T1 that no T1 landmark is.
+Contract: both views of a scan have the same row heights (the detectors move together), so they share ``z0_mm`` and the
+number of rows. A truncated scan has fewer rows than requested. ``without_hips`` means that no hip centre is on the
+image, ``without_t1`` that no landmark of T1 is.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from simulation.body.patient import VirtualPatient
-from simulation.imaging.rays import Cone
+from simulation.imaging.rays import PointSource
 from spine.landmarks import VERTEBRAE, VIEWS, ViewName
 from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry
 
 WHOLE_BODY_SCALE = 1.75
-"""Pixels of a whole-body image are this much larger."""
+"""Pixels of a whole-body image are larger by this factor."""
 
 ROW_STEP = 8
-"""Rows of a truncated scan are a multiple of this."""
+"""The number of rows of a truncated scan is a multiple of this."""
 
-RADIOGRAPH_FINEST_MM = 330.0
-"""A radiograph's frame is at least this high, so that pixels have a lower bound: this over the number of rows."""
+MIN_RADIOGRAPH_HEIGHT_MM = 330.0
+"""A radiograph covers at least this height, so that its pixels have a lower bound: this over the number of rows."""
 
 _FROM_BEHIND = 0.75
-"""Of plain radiographs: most of scoliosis are taken postero-anterior, to spare the breasts; the share is a choice."""
+"""Share of postero-anterior plain radiographs; most of scoliosis are, to spare the breasts. The share is a choice."""
 
 _FIELD_STREAM = 2
 _CORNER_PARTS = tuple((plate, side) for plate in ("sup", "inf") for side in ("left", "right"))
@@ -34,9 +34,9 @@ def scan_geometry(patient: VirtualPatient, shape: tuple[int, int], spacing_mm: f
     """Geometry of both views of one scan.
 
     Args:
-        patient: whom; ``parameters.field_of_view`` says how much is scanned.
+        patient: to scan; ``parameters.field_of_view`` decides which part.
         shape: (H, W) of a full-length image in pixels.
-        spacing_mm: pixel spacing at the isocentre plane; a whole body is scaled down to fit.
+        spacing_mm: pixel spacing at the isocentre plane; a whole-body image has larger pixels.
     """
     if patient.parameters.field_of_view == "whole_body":
         spacing_mm = spacing_mm * WHOLE_BODY_SCALE
@@ -54,12 +54,17 @@ def scan_geometry(patient: VirtualPatient, shape: tuple[int, int], spacing_mm: f
     }
 
 
+def in_full_length(patient: VirtualPatient) -> VirtualPatient:
+    """The same patient with a full-length field of view."""
+    return replace(patient, parameters=replace(patient.parameters, field_of_view="full"))
+
+
 def _rows_and_middle(patient: VirtualPatient, full_rows: int, spacing_mm: float) -> tuple[int, float]:
-    """Number of rows and height of the image's middle, mm."""
+    """Number of rows, and height of the middle of the image in mm."""
     kind = patient.parameters.field_of_view
     if kind == "full":
         return full_rows, 0.0
-    if kind == "whole_body":  # from the top of the head; the legs end where the image does
+    if kind == "whole_body":  # from the top of the head; the legs are cut off
         top = float(patient.spine.centre[0, 0, 2]) + 225.0 * patient.parameters.size_factor
         return full_rows, top - full_rows * spacing_mm / 2
     rng = np.random.default_rng([patient.seed, _FIELD_STREAM])
@@ -67,14 +72,14 @@ def _rows_and_middle(patient: VirtualPatient, full_rows: int, spacing_mm: float)
     top = half if kind == "without_hips" else _below_t1(patient, kind == "thoracolumbar", rng)
     bottom = -half if kind == "without_t1" else _above_hips(patient, rng)
     rows = min(full_rows, max(ROW_STEP, int((top - bottom) / spacing_mm) // ROW_STEP * ROW_STEP))
-    # Rounding down moves the edge that cuts nothing off, so that what is cut stays cut.
+    # Rounding the rows down moves the other edge, so that what is cut off stays cut off.
     if kind == "without_t1":
         return rows, top - rows * spacing_mm / 2
     return rows, bottom + rows * spacing_mm / 2
 
 
 def _below_t1(patient: VirtualPatient, short: bool, rng: np.random.Generator) -> float:
-    """A height below every T1 landmark: the middle of a vertebra from T3 to T6 (short: T4 to T9)."""
+    """A height below all landmarks of T1: the middle of a vertebra from T3 to T6 (``short``: T4 to T9)."""
     low, high = ("T4", "T9") if short else ("T3", "T6")
     first, last = VERTEBRAE.index(low), VERTEBRAE.index(high)
     level = VERTEBRAE[int(rng.integers(first, last + 1))]
@@ -83,7 +88,7 @@ def _below_t1(patient: VirtualPatient, short: bool, rng: np.random.Generator) ->
 
 
 def _above_hips(patient: VirtualPatient, rng: np.random.Generator) -> float:
-    """A height above both femoral head centres and, where there is room, below the S1 plate."""
+    """A height above both femoral heads and, if possible, below the S1 plate."""
     hips = float(patient.spine.hips[:, 2].max()) + 0.6 * patient.spine.hip_radius
     wanted = float(patient.spine.s1_centre[2] - rng.uniform(12, 45))
     return max(wanted, hips)
@@ -91,24 +96,24 @@ def _above_hips(patient: VirtualPatient, rng: np.random.Generator) -> float:
 
 @dataclass(frozen=True)
 class RadiographField:
-    """A plain frontal radiograph of the spine, letterboxed.
+    """The field of a plain frontal radiograph, letterboxed.
 
     Attributes:
         geometry: of the whole image.
-        sheet: top, bottom, left and right edge of the radiograph in pixels; around it the image is black.
-        cone: the tube that stands still.
+        bounds: top, bottom, left and right edge of the radiograph in pixels; outside them, the image is black.
+        point_source: the stationary tube.
     """
 
     geometry: ViewGeometry
-    sheet: tuple[float, float, float, float]
-    cone: Cone
+    bounds: tuple[float, float, float, float]
+    point_source: PointSource
 
 
 def radiograph_field(patient: VirtualPatient, shape: tuple[int, int], rng: np.random.Generator) -> RadiographField:
-    """A radiograph from the neck to the sacrum, cropped to a strip around the spine and fitted into (H, W) pixels.
+    """Sample a radiograph from the neck to the sacrum, cropped to a strip around the spine and fitted into (H, W).
 
-    How much is cropped follows the public frontal radiographs (docs/sources.md, images and postures), a little wider:
-    T1 near the upper edge, the pelvis mostly cut off, a strip 0.24 to 0.60 times as wide as it is high.
+    The crop follows the public frontal radiographs (docs/sources.md, images and postures), a little wider: T1 near the
+    upper edge, the pelvis mostly cut off, the width 0.24 to 0.60 of the height.
     """
     points = patient.reconstruction.points
     corners = np.stack([points[f"{level}_{plate}_{side}"] for level in VERTEBRAE for plate, side in _CORNER_PARTS])
@@ -120,18 +125,18 @@ def radiograph_field(patient: VirtualPatient, shape: tuple[int, int], rng: np.ra
     spread = float(np.ptp(corners[:, 0]))
     wide = max(float(np.clip(rng.normal(0.38, 0.065), 0.24, 0.60)) * high, spread * 1.12)
     aside = float(rng.normal(0.0, 0.055)) * wide
-    room = max(0.0, (wide - spread) / 2)
-    middle = float((corners[:, 0].max() + corners[:, 0].min()) / 2) + float(np.clip(aside, -room, room))
-    spacing = max(high / shape[0], wide / shape[1], RADIOGRAPH_FINEST_MM / shape[0])
+    margin = max(0.0, (wide - spread) / 2)
+    middle = float((corners[:, 0].max() + corners[:, 0].min()) / 2) + float(np.clip(aside, -margin, margin))
+    spacing = max(high / shape[0], wide / shape[1], MIN_RADIOGRAPH_HEIGHT_MM / shape[0])
     distance = float(rng.uniform(1000, 1900))
     geometry = ViewGeometry("frontal", shape, (spacing, spacing), distance, middle, (top + bottom) / 2)
     half_rows, half_columns = high / spacing / 2, wide / spacing / 2
-    sheet = (
+    bounds = (
         shape[0] / 2 - half_rows,
         shape[0] / 2 + half_rows,
         shape[1] / 2 - half_columns,
         shape[1] / 2 + half_columns,
     )
     from_behind = bool(rng.random() < _FROM_BEHIND)
-    cone = Cone(float((top + bottom) / 2 + rng.normal(0, 0.15) * high), from_behind)
-    return RadiographField(geometry, sheet, cone)
+    point_source = PointSource(float((top + bottom) / 2 + rng.normal(0, 0.15) * high), from_behind)
+    return RadiographField(geometry, bounds, point_source)

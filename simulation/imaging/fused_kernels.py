@@ -1,8 +1,7 @@
-"""Fused kernels on a GPU: arithmetic over whole images compiled into one pass.
+"""Fused kernels: on a GPU, arithmetic over whole images is compiled into one pass.
 
-Contract: a fused function takes tensors and plain constants, returns tensors, and gives the same numbers up to
-rounding whether it is compiled or not. On a CPU nothing is compiled, so that a seed gives the same image on every
-machine.
+Contract: a fused function takes tensors and plain constants and returns tensors. Compiled or not, its results agree up
+to rounding. On a CPU nothing is compiled, so that a seed gives the same image on every machine.
 """
 
 from collections.abc import Callable
@@ -17,7 +16,7 @@ _SHAPES = 48
 
 
 def fused(function: Callable[..., Result]) -> Callable[..., Result]:
-    """Compile ``function`` for GPU tensors at its first call with a new shape; call it as it is on a CPU."""
+    """Compile ``function`` for GPU tensors at the first call with a new shape; on a CPU, call it uncompiled."""
     compiled: list[Callable[..., Result]] = []
 
     @wraps(function)
@@ -25,9 +24,9 @@ def fused(function: Callable[..., Result]) -> Callable[..., Result]:
         if not any(isinstance(t, Tensor) and t.is_cuda for t in tensors):
             return function(*tensors)
         if not compiled:
-            import torch._dynamo.config  # a second to import, and only a GPU needs it
+            import torch._dynamo.config  # takes a second to import, and only a GPU needs it
 
-            # One kernel for each shape of image and batch; the default would give up after eight.
+            # One kernel for each shape of image and batch; the default limit is eight.
             torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _SHAPES)
             compiled.append(torch.compile(function, dynamic=False))
         return compiled[0](*tensors)

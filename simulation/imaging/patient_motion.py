@@ -1,8 +1,8 @@
-"""A patient who has moved a little between the two views.
+"""A patient who moves a little between the two views.
 
-Contract: the movement is rigid, without rotation; arrays that hold no place stay as they are, and a name that is
-neither listed as a place nor as none is an error, so that no new part is left behind. The landmarks of a
-reconstruction are those of the still patient.
+Contract: the motion is a translation. Every array of ``PatientBatch`` is listed here as one with positions or one
+without; an unknown name is an error, so that no new part is left behind. The landmarks of a reconstruction belong to
+the patient before the motion.
 """
 
 from collections.abc import Mapping
@@ -13,75 +13,84 @@ from numpy.typing import NDArray
 
 from simulation.body.batch import Arrays, collate
 from simulation.body.patient import VirtualPatient
-from simulation.imaging.acquisition import plan_shot, tabulate
-from simulation.imaging.appearance import LookFamily
+from simulation.imaging.acquisition import plan_acquisition, tabulate
+from simulation.imaging.appearance import AppearanceFamily
 from simulation.imaging.render import render_batch, render_views
-from simulation.randomness import numbers
+from simulation.randomness import host_generator
 from simulation.threads import one_thread
 from spine.landmarks import VIEWS, ViewName
 from spine.scanner import ViewGeometry
 from spine.types import Floats
 
-_SWAY_STREAM = 61
+_MOTION_STREAM = 61
 
-# Name -> where in its last axis places (x, y, z) begin.
-_PLACES: Mapping[str, tuple[int, ...]] = {
+# Name -> indices in its last axis at which positions (x, y, z) begin.
+_POSITIONS: Mapping[str, tuple[int, ...]] = {
     **dict.fromkeys(("centre", "pedicle", "s1_centre", "hips", "sternum", "arms", "rods"), (0,)),
     **dict.fromkeys(("ellipsoids", "gas", "plates"), (0,)),
     **dict.fromkeys(("vessels", "bars"), (0, 3)),
 }
 _FLOORS: Mapping[str, int] = dict.fromkeys(("ellipsoids", "gas", "plates"), 12)
-_STILL = frozenset(
+_WITHOUT_POSITIONS = frozenset(
     (
         *("present", "lumbar", "droop", "wall", "axes", "plate_half", "height", "canal", "spinous", "transverse"),
         *("pedicle_size", "sclerosis", "osteophyte", "body_scale", "arch", "s1_axes", "s1_half", "s1_to_hips"),
-        *("hip_spacing", "hip_radius", "size", "density", "pelvis_axes", "heading", "sideways", "chest_half_width"),
+        *(
+            "hip_spacing",
+            "hip_radius",
+            "size",
+            "density",
+            "pelvis_axes",
+            "axial_rotation",
+            "sideways",
+            "chest_half_width",
+        ),
         *("chest_half_depth", "thirteenth", "raised", "style", "gains", "fat", "rod_weight"),
     )
 )
 
 
-def sample_sway(seed: int, sd_mm: float) -> Floats:
-    """(3,) how far a patient moves between the views, to a hundredth of a millimetre."""
-    found: Floats = np.round(numbers(seed, _SWAY_STREAM).normal(0.0, sd_mm, 3), 2)
+def sample_patient_motion(seed: int, sd_mm: float) -> Floats:
+    """Sample (3,) translation between the views, rounded to 0.01 mm."""
+    found: Floats = np.round(host_generator(seed, _MOTION_STREAM).normal(0.0, sd_mm, 3), 2)
     return found
 
 
-def moved(arrays: Arrays, by_mm: Floats) -> dict[str, NDArray[np.float32]]:
-    """One row of a ``PatientBatch``, elsewhere.
+def translated(arrays: Arrays, by_mm: Floats) -> dict[str, NDArray[np.float32]]:
+    """One row of a ``PatientBatch``, translated.
 
     Raises:
-        KeyError: an array of which this module does not know whether it holds places.
+        KeyError: an array that this module does not list.
     """
-    return {name: _moved(name, array, by_mm) for name, array in arrays.items()}
+    return {name: _translated(name, array, by_mm) for name, array in arrays.items()}
 
 
-def _moved(name: str, array: NDArray[np.float32], by_mm: Floats) -> NDArray[np.float32]:
-    if name in _STILL:
+def _translated(name: str, array: NDArray[np.float32], by_mm: Floats) -> NDArray[np.float32]:
+    if name in _WITHOUT_POSITIONS:
         return array
     found = array.copy()
-    if name == "lofts":  # (S, K + 1, 4): centres, and in the last row lowest and highest height
+    if name == "lofts":  # (S, K + 1, 4): centres, and in the last row the lowest and highest height
         found[:, :-1, :2] += by_mm[:2].astype(np.float32)
         found[:, -1, :2] += np.float32(by_mm[2])
         return found
-    for start in _PLACES[name]:
+    for start in _POSITIONS[name]:
         found[..., start : start + 3] += by_mm.astype(np.float32)
     if name in _FLOORS:
         found[..., _FLOORS[name]] += np.float32(by_mm[2])
     return found
 
 
-def render_swayed(
+def render_with_motion(
     patient: VirtualPatient,
     geometry: Mapping[ViewName, ViewGeometry],
     seed: int,
     by_mm: Floats,
-    family: LookFamily | None = None,
+    family: AppearanceFamily | None = None,
 ) -> dict[ViewName, NDArray[np.uint16]]:
-    """As ``render_views``; the lateral image shows the patient moved by (3,) mm."""
+    """As ``render_views``; in the lateral image the patient is translated by (3,) mm."""
     frontal, lateral = VIEWS
     found = render_views(patient, {frontal: geometry[frontal]}, seed, family)
-    shots = {lateral: tabulate([plan_shot(geometry[lateral], seed, family)])}
+    acquisitions = {lateral: tabulate([plan_acquisition(geometry[lateral], seed, family)])}
     with one_thread(), torch.inference_mode():
-        image = render_batch(collate([moved(patient.arrays, by_mm)]), shots)[lateral]
+        image = render_batch(collate([translated(patient.arrays, by_mm)]), acquisitions)[lateral]
     return found | {lateral: image[0].numpy().astype(np.uint16)}

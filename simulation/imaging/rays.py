@@ -1,7 +1,7 @@
-"""The rays of one view for N patients: each patient's own image geometry, as tensors.
+"""The rays of N images of one view, as tensors.
 
-Contract: the equations and the pixel convention are those of ``spine.scanner``; all images of a batch have one
-shape, but each its own spacing, middle and source distance. A test compares the two.
+Contract: equations and pixel convention are those of ``spine.scanner``; a test compares the two. All images of a batch
+have one shape; spacing, centre and source distance differ.
 """
 
 from collections.abc import Sequence
@@ -24,39 +24,39 @@ class Rays:
     Attributes:
         view: ``frontal`` or ``lateral``.
         shape: (H, W).
-        finest_mm: no pixel is smaller; kept on the host, because it decides how much there is to compute.
-        row_mm, column_mm, distance_mm, u0_mm, z0_mm: (N,) as in ``ViewGeometry``.
-        cone, cone_z_mm: (N,) 1 for a point source that stands still at this height, 0 for the slot scanner.
-        A negative distance is a source behind the patient (``Cone.from_behind``).
+        min_pixel_mm: lower bound of the pixel size; kept on the host, because it decides the size of the computation.
+        row_mm, column_mm, distance_mm, u0_mm, z0_mm: (N,) as in ``ViewGeometry``. A negative distance is a source
+            behind the patient (``PointSource.from_behind``).
+        point_source, point_source_z_mm: (N,) 1 for a point source at this height, 0 for the slot scanner.
     """
 
     view: ViewName
     shape: tuple[int, int]
-    finest_mm: float
+    min_pixel_mm: float
     row_mm: Tensor
     column_mm: Tensor
     distance_mm: Tensor
     u0_mm: Tensor
     z0_mm: Tensor
-    cone: Tensor
-    cone_z_mm: Tensor
+    point_source: Tensor
+    point_source_z_mm: Tensor
 
     def __len__(self) -> int:
         return len(self.row_mm)
 
     @property
     def device(self) -> torch.device:
-        """Where they lie."""
+        """The device of all tensors."""
         return self.row_mm.device
 
     @property
     def axes(self) -> tuple[int, int]:
-        """Which patient axes run across the image and into its depth."""
+        """The patient axes across the image and along its depth."""
         return (0, 1) if self.view == "frontal" else (1, 0)
 
     @property
     def column_u_mm(self) -> Tensor:
-        """(N, W) u of each column at the isocentre plane."""
+        """(N, W) u of each column in the isocentre plane."""
         width = self.shape[1]
         steps = torch.arange(width, device=self.device) - (width / 2 - 0.5)
         return steps * self.column_mm[:, None] + self.u0_mm[:, None]
@@ -85,24 +85,23 @@ class Rays:
 
 
 @dataclass(frozen=True)
-class Cone:
-    """A plain radiograph's point source: it stands still at a height, so heights are magnified like widths.
+class PointSource:
+    """The stationary point source of a plain radiograph, which magnifies heights like widths.
 
-    Points at depth d appear at z' = z_s + (z - z_s) f / (f + d). Bone and landmarks go through this; soft parts are
-    drawn for level rays, which shifts their edges by a few millimetres towards the ends of a radiograph.
+    Points at depth d appear at z' = z_s + (z - z_s) f / (f + d). This applies to bone and landmarks. Soft tissue is
+    rendered with horizontal rays, which shifts its edges by a few millimetres towards the ends of a radiograph.
 
     Attributes:
         source_z_mm: height of the source.
-        from_behind: the patient faces the detector (postero-anterior), as for most radiographs of scoliosis; ``Rays``
-            then
-            have a negative distance, with which the same equations hold.
+        from_behind: the patient faces the detector (postero-anterior), as in most radiographs of scoliosis. ``Rays``
+            then have a negative distance, with which the same equations hold.
     """
 
     source_z_mm: float
     from_behind: bool = False
 
     def warped(self, xyz_mm: Floats, distance_mm: float) -> Floats:
-        """(..., 3) points where the slot scanner's equations then put them as the point source would (frontal)."""
+        """(..., 3) points that the slot scanner's equations project as the point source projects the given ones."""
         depth = xyz_mm[..., 1] * (-1.0 if self.from_behind else 1.0)
         z = self.source_z_mm + (xyz_mm[..., 2] - self.source_z_mm) * distance_mm / (distance_mm + depth)
         return np.stack([xyz_mm[..., 0], depth, z], axis=-1)
@@ -111,48 +110,49 @@ class Cone:
 def rays_of(
     geometries: Sequence[ViewGeometry],
     device: torch.device | str = "cpu",
-    cones: Sequence[Cone | None] | None = None,
-    finest_mm: float | None = None,
+    point_sources: Sequence[PointSource | None] | None = None,
 ) -> Rays:
     """Rays of images of one view and shape.
 
     Args:
         geometries: of the images.
-        device: where.
-        cones: names the plain radiographs among them.
-        finest_mm: a bound no pixel is smaller than, the same for every batch of a stream so that an image does not
-            depend on its neighbours; the smallest pixel of these images by default.
+        device: of the tensors.
+        point_sources: of the plain radiographs among them, None for the others.
 
     Raises:
-        ValueError: the images differ in view or shape, or a pixel is smaller than the bound.
+        ValueError: the images differ in view or shape.
     """
-    view, shape = common_kind(geometries)
-    smallest = min(min(g.spacing_mm) for g in geometries)
-    finest = smallest if finest_mm is None else finest_mm
-    if finest > smallest * (1 + 1e-9):
-        raise ValueError(f"a pixel of {smallest:.4f} mm is smaller than the bound of {finest:.4f} mm")
-    return rays_from(view, shape, geometry_table(geometries, cones or [None] * len(geometries)), finest, device)
+    view, shape = common_view_and_shape(geometries)
+    table = geometry_table(geometries, point_sources or [None] * len(geometries))
+    return rays_from(view, shape, table, smallest_pixel_mm(geometries), device)
 
 
-def common_kind(geometries: Sequence[ViewGeometry]) -> tuple[ViewName, tuple[int, int]]:
-    """View and shape of all of them.
+def smallest_pixel_mm(geometries: Sequence[ViewGeometry]) -> float:
+    """The smallest pixel of all images, mm."""
+    return min(min(g.spacing_mm) for g in geometries)
+
+
+def common_view_and_shape(geometries: Sequence[ViewGeometry]) -> tuple[ViewName, tuple[int, int]]:
+    """View and shape of all images.
 
     Raises:
         ValueError: they differ.
     """
     kinds = {(g.view, g.shape) for g in geometries}
     if len(kinds) != 1:
-        raise ValueError(f"a batch has one view and one shape, not {sorted(kinds)}")
+        raise ValueError(f"found images of {sorted(kinds)}; expected one view and one shape: batch them separately")
     return next(iter(kinds))
 
 
-def geometry_table(geometries: Sequence[ViewGeometry], cones: Sequence[Cone | None]) -> NDArray[np.float32]:
-    """(N, 7) what ``Rays`` holds of each image, on the host."""
+def geometry_table(
+    geometries: Sequence[ViewGeometry], point_sources: Sequence[PointSource | None]
+) -> NDArray[np.float32]:
+    """(N, 7) values of ``Rays`` for each image, on the host."""
     rows = []
-    for g, cone in zip(geometries, cones, strict=True):
-        distance = g.source_to_isocentre_mm * (-1.0 if cone and cone.from_behind else 1.0)
+    for g, point_source in zip(geometries, point_sources, strict=True):
+        distance = g.source_to_isocentre_mm * (-1.0 if point_source and point_source.from_behind else 1.0)
         place = (*g.spacing_mm, distance, g.u0_mm, g.z0_mm)
-        rows.append((*place, float(cone is not None), cone.source_z_mm if cone else 0.0))
+        rows.append((*place, float(point_source is not None), point_source.source_z_mm if point_source else 0.0))
     return np.array(rows, dtype=np.float32)
 
 
@@ -160,8 +160,8 @@ def rays_from(
     view: ViewName,
     shape: tuple[int, int],
     table: NDArray[np.float32],
-    finest_mm: float,
+    min_pixel_mm: float,
     device: torch.device | str = "cpu",
 ) -> Rays:
     """Rays from the rows of ``geometry_table``."""
-    return Rays(view, shape, finest_mm, *torch.from_numpy(table).to(device).unbind(1))
+    return Rays(view, shape, min_pixel_mm, *torch.from_numpy(table).to(device).unbind(1))

@@ -1,9 +1,9 @@
-"""Mass-point splatting: the path length of a material along every ray of the slot scanner.
+"""Splatting: path lengths of a material along every ray, from mass points.
 
-Contract: a point of volume V at depth d adds V m sqrt(1 + (u/f)^2) / (p_row p_column) mm to the image, with m = f /
-(f + d): a pixel is p_column / m wide at that depth, and the ray crosses it at an angle. A plain radiograph's point
-source magnifies heights too, so there it is m^2. Landmarks go through ``ViewGeometry`` (and ``Cone``); this module
-keeps to the same equations, and a test compares the two.
+Contract: a point of volume V at depth d adds V m sqrt(1 + (u/f)^2) / (p_row p_column) mm to the image, with
+m = f / (f + d): a pixel is p_column / m wide at that depth, and the ray crosses it at an angle. A point source
+magnifies heights too, so there the factor is m^2. Landmarks use ``ViewGeometry`` and ``PointSource``; a test compares
+the equations.
 """
 
 import torch
@@ -15,44 +15,41 @@ from simulation.imaging.rays import Rays
 
 _BLOCK = 32_768
 _SPARE = 65_536
-"""Cells beside the image that take what does not show. Many additions to one cell wait for each other on a GPU, and
-a patient without metal has all of its metal, with no weight, in one place."""
+"""Cells beside the image for points that are not visible. Many additions to one cell are slow on a GPU, and a patient
+without metal has all of its metal, with weight 0, in one place."""
 
 
 def splat(points: MassPoints, rays: Rays) -> Tensor:
-    """(N, H, W) float32 path length in mm at the pixel centres; points off the image are left out."""
+    """(N, H, W) float32 path lengths in mm at the pixel centres; points off the image are left out."""
     height, width = rays.shape
-    stride, rows = width + 2, height + 2  # a border of one pixel takes the outer shares of points on the edge
+    stride, rows = width + 2, height + 2  # a border of one pixel for the outer shares of points on the edge
     size = len(rays) * rows * stride
     image = torch.zeros(size + _SPARE + stride + 2, dtype=torch.float32, device=rays.device)
     count, numbers = points.volume_mm3.shape[1], _numbers(rays)
-    # On a CPU in blocks whose intermediate values stay in its cache.
+    # On a CPU, in blocks whose intermediate values fit into its cache.
     block = count if rays.device.type == "cuda" else max(1, _BLOCK // len(rays))
     for xyz, volume in zip(points.xyz_mm.split(block, 1), points.volume_mm3.split(block, 1), strict=True):
-        index, *parts = _shared_out(xyz, volume, numbers, rays.shape, rays.axes)
+        index, *parts = _bilinear_shares(xyz, volume, numbers, rays.shape, rays.axes)
         for step, part in zip((0, 1, stride, stride + 1), parts, strict=True):
             image[step:].index_add_(0, index, part)
     return image[:size].reshape(-1, rows, stride)[:, 1:-1, 1:-1]
 
 
 @fused
-def _shared_out(
+def _bilinear_shares(
     xyz_mm: Tensor, volume_mm3: Tensor, numbers: Tensor, shape: tuple[int, int], axes: tuple[int, int]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Cells of the flat bordered images, and what goes there, to the right, below, and below to the right.
-
-    Five tensors of N P values each.
-    """
+    """(N P,) each: a point's cell in the flat bordered images; its shares there, right, below, and below right."""
     height, width = shape
     stride, rows = width + 2, height + 2
     column, row, weight = _projected(xyz_mm, volume_mm3, numbers, shape, axes)
     column, row = column + 1, row + 1
     patient = torch.arange(len(numbers), device=weight.device, dtype=torch.int64)[:, None] * (rows * stride)
-    if not weight.is_cuda:  # points off the image end on its border
+    if not weight.is_cuda:  # points off the image are added to its border
         column, row = column.clamp(0, width + 1), row.clamp(0, height + 1)
     left, top = column.floor(), row.floor()
     index = top.to(torch.int64) * stride + left.to(torch.int64) + patient
-    if weight.is_cuda:  # they, and points without weight, are spread over the spare cells
+    if weight.is_cuda:  # points off the image, and those of weight 0, are spread over the spare cells
         shows = (column >= 0) & (row >= 0) & (column < width + 1) & (row < height + 1) & (weight != 0)
         spare = torch.arange(weight.numel(), device=weight.device).reshape(weight.shape) % _SPARE
         index = torch.where(shows, index, spare + len(numbers) * rows * stride)
@@ -65,30 +62,30 @@ def _shared_out(
 
 
 def project_points(points: MassPoints, rays: Rays) -> tuple[Tensor, Tensor, Tensor]:
-    """(N, P) columns, rows (pixels) and path-length weights (mm) of the points."""
+    """(N, P) each: columns and rows in pixels, and path-length weights in mm."""
     return _projected(points.xyz_mm, points.volume_mm3, _numbers(rays), rays.shape, rays.axes)
 
 
 def _numbers(rays: Rays) -> Tensor:
-    """(N, 7) what ``_projected`` needs to know of the images, in the order in which it unpacks them."""
+    """(N, 7) image values for ``_projected``, in the order in which it unpacks them."""
     place = [rays.row_mm, rays.column_mm, rays.distance_mm, rays.u0_mm, rays.z0_mm]
-    return torch.stack([*place, rays.cone, rays.cone_z_mm], dim=1)
+    return torch.stack([*place, rays.point_source, rays.point_source_z_mm], dim=1)
 
 
 def _projected(
     xyz_mm: Tensor, volume_mm3: Tensor, numbers: Tensor, shape: tuple[int, int], axes: tuple[int, int]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """As ``project_points``; ``numbers`` as ``_numbers`` gives them."""
+    """As ``project_points``, with ``numbers`` from ``_numbers``."""
     height, width = shape
     across, deep = axes
-    row_mm, column_mm, distance, u0_mm, z0_mm, cone, cone_z_mm = numbers[:, None].unbind(-1)
+    row_mm, column_mm, distance, u0_mm, z0_mm, point_source, point_source_z_mm = numbers[:, None].unbind(-1)
     x, y, z = xyz_mm[..., across], xyz_mm[..., deep], xyz_mm[..., 2]
     magnification = distance / (distance + y)
     u = x * magnification
-    v = (z - cone_z_mm) * magnification
-    z = z + cone * (v - (z - cone_z_mm))
+    v = (z - point_source_z_mm) * magnification
+    z = z + point_source * (v - (z - point_source_z_mm))
     column = (u - u0_mm) / column_mm + (width / 2 - 0.5)
     row = (z0_mm - z) / row_mm + (height / 2 - 0.5)
-    slant = torch.sqrt(1 + (u / distance) ** 2 + cone * (v / distance) ** 2)
-    magnified = magnification * (1 + cone * (magnification - 1))
+    slant = torch.sqrt(1 + (u / distance) ** 2 + point_source * (v / distance) ** 2)
+    magnified = magnification * (1 + point_source * (magnification - 1))
     return column, row, volume_mm3 * magnified * slant / (row_mm * column_mm)

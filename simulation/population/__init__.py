@@ -1,1 +1,14 @@
-"""Who the virtual patients are: parameters, distributions, bounds, and the comparison with the literature."""
+"""Who the virtual patients are: sampled parameters that match published distributions.
+
+Shapes and positions do not belong here: see ``simulation.pose``.
+
+    sampling           one patient from a seed
+    alignment          sagittal angles of one patient, from a joint normal distribution
+    curve_patterns     lateral curves
+    degeneration       narrowed discs, slips, wedge fractures, bone density
+    surgery            spinal constructs and the curves that remain after surgery
+    published          means, SDs and correlations from the literature
+    moment_fit         fits the constants of ``alignment`` to ``published``
+    moment_constants   the fitted constants; generated
+    statistics         compares the sampled population with the published one
+"""

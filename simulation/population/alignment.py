@@ -1,10 +1,10 @@
-"""How the sagittal angles of one patient are drawn: five angles together, only those a person can stand with.
+"""Sampling the sagittal angles of one patient: five correlated angles of a posture that can stand.
 
-Contract: order PI, PT, L1-S1, L1-L5, TK, degrees; realised means and SDs (after the refusals) are those of
-``published.ALIGNMENT``; PI = PT + SS.
+Contract: the order is PI, PT, L1-S1, L1-L5, TK, in degrees. After rejection, means and SDs are those of
+``published.ALIGNMENT``. PI = PT + SS.
 
-A draw is normal: mean, plus a drift with age, plus a root of the covariance times five normals. It is refused where
-an angle leaves its bounds, or where no shape of the spine brings T1 to an inclination that the group has.
+A sample is normal: the mean, a drift with age, and a root of the covariance times five standard normal numbers. It is
+rejected where an angle leaves its bounds, or where no shape of the spine gives T1 an inclination that the group has.
 """
 
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulation.population.moment_constants import MEANS, ROOTS
-from simulation.pose.sagittal_plan import SagittalTargets, reach
+from simulation.pose.sagittal_profile import SagittalTargets, inclination_range
 from simulation.vocabulary import Anatomy, Condition
 from spine.types import Floats
 
 PER_YEAR: Mapping[Condition, tuple[float, ...]] = {"healthy_adult": (0.0, 0.14, -0.23, -0.23, 0.1)}
-"""Drift with age: PT (EOS 3D, n = 642) and LL (Hasegawa 2016) published, TK a choice; other groups are narrow in age
-or mix too much else."""
+"""Drift with age. PT (EOS 3D, n = 642) and LL (Hasegawa 2016) are published, TK is a choice. The other groups cover a
+narrow range of ages, or other effects are larger."""
 MEAN_AGE: Mapping[Condition, float] = {"healthy_adult": 46.5}
 INCLINATION_DEG: Mapping[Condition, tuple[float, float]] = {
     "healthy_adolescent": (-3.0, 2.7),
@@ -29,11 +29,12 @@ INCLINATION_DEG: Mapping[Condition, tuple[float, float]] = {
     "degenerative": (-0.5, 3.5),
     "osteoporotic": (0.5, 3.5),
 }
-"""T1 inclination: -1.35 +-2.7 in a review, about -5 from TPA less PT (EOS 3D, n = 642); the sick stoop, a choice."""
+"""Mean and SD of the T1 inclination. A review gives -1.35 +-2.7; TPA minus PT gives about -5 (EOS 3D, n = 642). That
+patients with a disease lean forward is a choice."""
 BOUNDS_DEG = np.array([(23.0, 95.0), (-15.0, 50.0), (-5.0, 98.0), (-25.0, 88.0), (-27.0, 88.0)])
 SLOPE_DEG = (-4.0, 70.0)
 LUMBOSACRAL_DEG = (-6.0, 42.0)
-_WIDEST = 2.5
+_MAX_SD = 2.5
 """An inclination stays within this many SD of the group's mean."""
 _TRIES, _ROUNDS = 8, 200
 
@@ -52,45 +53,49 @@ class Alignment:
 
 
 def sample_alignment(rng: np.random.Generator, group: Condition, age_years: float, anatomy: Anatomy) -> Alignment:
-    """Draw one patient's angles.
+    """Sample one patient's angles.
 
     Raises:
-        RuntimeError: a thousand draws were refused; the constants do not fit the refusals.
+        RuntimeError: all samples were rejected; the constants do not fit the bounds.
     """
     for _ in range(_ROUNDS):
-        drawn, wanted = candidates(rng, group, np.full(_TRIES, age_years))
-        accepted, leaning = stands(drawn, wanted, group, anatomy)
+        angles, wanted = sample_angles(rng, group, np.full(_TRIES, age_years))
+        accepted, inclination = can_stand(angles, wanted, group, anatomy)
         standing = np.flatnonzero(accepted)
         if len(standing):
-            incidence, tilt, lordosis, upper, kyphosis = (float(v) for v in drawn[standing[0]])
-            lean = float(leaning[standing[0]])
-            return Alignment(incidence, incidence - tilt, tilt, lordosis, upper, kyphosis, lean)
+            incidence, tilt, lordosis, upper, kyphosis = (float(v) for v in angles[standing[0]])
+            return Alignment(
+                incidence, incidence - tilt, tilt, lordosis, upper, kyphosis, float(inclination[standing[0]])
+            )
     raise RuntimeError(
-        f"no {group} patient could stand in {_ROUNDS * _TRIES} draws: run simulation.population.moment_fit"
+        f"no {group} patient could stand in {_ROUNDS * _TRIES} samples; expected at least one: fit the constants with "
+        "python -m simulation.population.moment_fit"
     )
 
 
-def candidates(
+def sample_angles(
     rng: np.random.Generator, group: Condition, ages: Floats, mean: Floats | None = None, root: Floats | None = None
 ) -> tuple[Floats, Floats]:
-    """(N, 5) angles and (N,) T1 inclinations for (N,) ages, before any refusal."""
+    """(N, 5) angles and (N,) T1 inclinations for (N,) ages, before rejection."""
     centre = np.asarray(MEANS[group]) if mean is None else mean
     spread = np.asarray(ROOTS[group]) if root is None else root
     older = ages - MEAN_AGE.get(group, 0.0)
     drift = older[:, None] * np.array(PER_YEAR.get(group, (0.0,) * 5))
-    leaning, deviation = INCLINATION_DEG[group]
+    inclination, deviation = INCLINATION_DEG[group]
     normal = rng.standard_normal((len(ages), 6))
-    return centre + drift + normal[:, :5] @ spread.T, leaning + deviation * np.clip(normal[:, 5], -_WIDEST, _WIDEST)
+    wanted = inclination + deviation * np.clip(normal[:, 5], -_MAX_SD, _MAX_SD)
+    return centre + drift + normal[:, :5] @ spread.T, wanted
 
 
-def stands(drawn: Floats, wanted: Floats, group: Condition, anatomy: Anatomy) -> tuple[np.ndarray, Floats]:
-    """(N,) whether each of (N, 5) draws is within bounds and can stand, and the (N,) inclinations reached."""
-    slope, lumbosacral = drawn[:, 0] - drawn[:, 1], drawn[:, 2] - drawn[:, 3]
-    inside = ((drawn > BOUNDS_DEG[:, 0]) & (drawn < BOUNDS_DEG[:, 1])).all(axis=1)
+def can_stand(angles: Floats, wanted: Floats, group: Condition, anatomy: Anatomy) -> tuple[np.ndarray, Floats]:
+    """(N,) whether each of (N, 5) samples is within bounds and can stand, and the (N,) inclinations reached."""
+    slope, lumbosacral = angles[:, 0] - angles[:, 1], angles[:, 2] - angles[:, 3]
+    inside = ((angles > BOUNDS_DEG[:, 0]) & (angles < BOUNDS_DEG[:, 1])).all(axis=1)
     inside &= (slope > SLOPE_DEG[0]) & (slope < SLOPE_DEG[1])
     inside &= (lumbosacral > LUMBOSACRAL_DEG[0]) & (lumbosacral < LUMBOSACRAL_DEG[1])
-    least, greatest = reach(anatomy, SagittalTargets(slope, drawn[:, 2], drawn[:, 3], drawn[:, 4]), drawn[:, 1])
+    targets = SagittalTargets(slope, angles[:, 2], angles[:, 3], angles[:, 4])
+    least, greatest = inclination_range(anatomy, targets, angles[:, 1])
     reached = np.clip(wanted, least, greatest)
     mean, deviation = INCLINATION_DEG[group]
-    accepted: np.ndarray = inside & (np.abs(reached - mean) <= _WIDEST * deviation)
+    accepted: np.ndarray = inside & (np.abs(reached - mean) <= _MAX_SD * deviation)
     return accepted, reached

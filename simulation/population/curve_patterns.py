@@ -1,10 +1,11 @@
-"""Which lateral curves patients have: patterns of end vertebrae, sides, sizes, and what the bodies take of them.
+"""Sampling the lateral curves of a patient: end vertebrae, side, Cobb angle, and the share of wedged bodies.
 
-Contract: curves cranial to caudal, neighbours share an end vertebra and alternate in side. Sources (docs/sources.md,
-curve patterns): Lenke types (thoracic curves convex to the right, lumbar to the left by convention); Cobb 10-90
-degrees in AIS by the bands of ``published``, 10-60 in adult deformity; the shares are ours. Bodies take more of a
-thoracic curve (about .58), discs more of a lumbar one (.42) and nearly all of a degenerative one (.3): a choice, so
-that an apical body wedges by .1 to .2 of the Cobb angle.
+Contract: curves run cranial to caudal. Neighbours share an end vertebra and alternate in side.
+
+Sources (docs/sources.md, curve patterns): Lenke types, thoracic curves convex to the right and lumbar ones to the
+left by convention. Cobb angles are 10-90 degrees in adolescent scoliosis (AIS), by the bands of ``published``, and
+10-60 in adult deformity. The shares of the patterns are a choice. Bodies take 0.58 of a thoracic curve, 0.42 of a
+lumbar and 0.30 of a degenerative one; a choice, so that an apical body wedges by 0.1 to 0.2 of the Cobb angle.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,12 +13,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from simulation.anatomy import Column
+from simulation.anatomy import VertebralColumn
 from simulation.parameters import CoronalCurve
 from simulation.population.published import COBB_BANDS
 from simulation.vocabulary import Condition, Side
 
-# Pattern -> (share, end vertebrae cranial to caudal, convexity of the first curve, Cobb of each relative to the major)
+# Pattern -> share, end vertebrae cranial to caudal, side of the first curve, Cobb angles relative to the major one
 _AIS: Mapping[str, tuple[float, Sequence[str], Side, Sequence[float]]] = {
     "single thoracic": (0.36, ("T5", "T12"), "right", (1.0,)),
     "double": (0.22, ("T5", "T11", "L4"), "right", (1.0, 0.85)),
@@ -28,61 +29,61 @@ _AIS: Mapping[str, tuple[float, Sequence[str], Side, Sequence[float]]] = {
 }
 _PATTERN_EDGES = np.cumsum([entry[0] for entry in _AIS.values()])
 _BAND_EDGES = np.cumsum([share for share, _ in COBB_BANDS.values()])
-# Centre and spread of the normal draw within each band, so that mean and SD after the cut are the published ones.
-_BAND_DRAWS = ((21.3, 5.4), (17.7, 12.9), (25.3, 27.5))
-_BODY_SHARE = {"thoracic": 0.58, "lumbar": 0.42, "worn": 0.30}
+# Mean and SD of the normal distribution of each band; after truncation to the band they are the published ones.
+_BAND_NORMALS = ((21.3, 5.4), (17.7, 12.9), (25.3, 27.5))
+_BODY_SHARE = {"thoracic": 0.58, "lumbar": 0.42, "degenerative": 0.30}
 
 
-def sample_curves(rng: np.random.Generator, condition: Condition, column: Column) -> tuple[CoronalCurve, ...]:
-    """Draw the lateral curves of one patient; those of an operated one are drawn with the operation."""
+def sample_curves(rng: np.random.Generator, condition: Condition, column: VertebralColumn) -> tuple[CoronalCurve, ...]:
+    """Sample the lateral curves of one patient; ``surgery`` samples those of an operated patient."""
     if condition == "adolescent_scoliosis":
         return sample_ais(rng, column)
     if condition == "adult_deformity":
-        return _worn(rng, column, 10.0 + float(np.clip(rng.gamma(2.0, 8.0), 0.5, 50.0)))
+        return _degenerative(rng, column, 10.0 + float(np.clip(rng.gamma(2.0, 8.0), 0.5, 50.0)))
     if condition == "degenerative":
-        return _worn(rng, column, float(np.clip(rng.gamma(1.6, 5.0), 1.0, 30.0)))
-    return _straight(rng, column)
+        return _degenerative(rng, column, float(np.clip(rng.gamma(1.6, 5.0), 1.0, 30.0)))
+    return _minor(rng, column)
 
 
-def _straight(rng: np.random.Generator, column: Column) -> tuple[CoronalCurve, ...]:
-    """Nobody is quite straight: less than ten degrees."""
+def _minor(rng: np.random.Generator, column: VertebralColumn) -> tuple[CoronalCurve, ...]:
+    """A curve below ten degrees, because no spine is exactly straight."""
     ends = (f"T{rng.integers(4, 8)}", f"T{rng.integers(10, 13)}")
     side: Side = "right" if rng.random() < 0.6 else "left"
-    return _curves(rng, column, ends, side, (float(rng.uniform(0.5, 8.0)),), worn=False)
+    return _curves(rng, column, ends, side, (float(rng.uniform(0.5, 8.0)),))
 
 
-def _worn(rng: np.random.Generator, column: Column, major: float) -> tuple[CoronalCurve, ...]:
-    """A lumbar curve of discs that gave way, with a smaller one above when it is large."""
+def _degenerative(rng: np.random.Generator, column: VertebralColumn, major: float) -> tuple[CoronalCurve, ...]:
+    """A lumbar curve of degenerated discs; a large one often has a smaller curve above."""
     ends = [f"T{rng.integers(10, 13)}", f"L{rng.integers(3, 5)}"]
     side: Side = "left" if rng.random() < 0.55 else "right"
     if major < 25 or rng.random() < 0.4:
-        return _curves(rng, column, ends, side, (major,), worn=True)
+        return _curves(rng, column, ends, side, (major,), "degenerative")
     above = major * float(rng.uniform(0.3, 0.7))
-    return _curves(rng, column, [f"T{rng.integers(4, 7)}", *ends], opposite(side), (above, major), worn=True)
+    return _curves(rng, column, [f"T{rng.integers(4, 7)}", *ends], opposite(side), (above, major), "degenerative")
 
 
-def sample_ais(rng: np.random.Generator, column: Column) -> tuple[CoronalCurve, ...]:
-    """The curves of adolescent idiopathic scoliosis."""
+def sample_ais(rng: np.random.Generator, column: VertebralColumn) -> tuple[CoronalCurve, ...]:
+    """Sample the curves of adolescent idiopathic scoliosis."""
     place = int(np.searchsorted(_PATTERN_EDGES, rng.random() * _PATTERN_EDGES[-1], side="right"))
     _, ends, side, relative = list(_AIS.values())[min(place, len(_AIS) - 1)]
     major = sample_cobb(rng)
     sizes = [min(major, major * r * float(rng.uniform(0.85, 1.15))) if r < 1 else major for r in relative]
     first = opposite(side) if rng.random() < 0.12 else side
-    return _curves(rng, column, _shifted(rng, ends, column), first, sizes, worn=False)
+    return _curves(rng, column, _shifted(rng, ends, column), first, sizes)
 
 
 def sample_cobb(rng: np.random.Generator) -> float:
-    """A major Cobb angle of adolescent scoliosis, degrees."""
-    band = min(int(np.searchsorted(_BAND_EDGES, rng.random(), side="right")), len(_BAND_DRAWS) - 1)
-    (low, high), (mean, deviation) = list(COBB_BANDS)[band], _BAND_DRAWS[band]
+    """Sample the major Cobb angle of adolescent scoliosis, degrees."""
+    band = min(int(np.searchsorted(_BAND_EDGES, rng.random(), side="right")), len(_BAND_NORMALS) - 1)
+    (low, high), (mean, deviation) = list(COBB_BANDS)[band], _BAND_NORMALS[band]
     while True:
         value = mean + deviation * float(rng.standard_normal())
         if low <= value <= high:
             return value
 
 
-def _shifted(rng: np.random.Generator, ends: Sequence[str], column: Column) -> list[str]:
-    """End vertebrae moved by up to one level, kept in order and inside the column."""
+def _shifted(rng: np.random.Generator, ends: Sequence[str], column: VertebralColumn) -> list[str]:
+    """Move end vertebrae by up to one level; they stay in order and inside the column."""
     last = len(column.mobile) - 1
     moved = [column.mobile.index(end) + int(rng.integers(-1, 2)) for end in ends]
     moved = [min(max(m, 0), last) for m in moved]
@@ -97,12 +98,17 @@ def opposite(side: Side) -> Side:
 
 
 def _curves(
-    rng: np.random.Generator, column: Column, ends: Sequence[str], first: Side, sizes: Sequence[float], *, worn: bool
+    rng: np.random.Generator,
+    column: VertebralColumn,
+    ends: Sequence[str],
+    first: Side,
+    sizes: Sequence[float],
+    cause: str | None = None,
 ) -> tuple[CoronalCurve, ...]:
     curves = []
     for i, ((upper, lower), size) in enumerate(zip(pairwise(ends), sizes, strict=True)):
         middle = (column.mobile.index(upper) + column.mobile.index(lower)) / 2
-        kind = "worn" if worn else "thoracic" if middle < column.mobile.index("T11") else "lumbar"
+        kind = cause or ("thoracic" if middle < column.mobile.index("T11") else "lumbar")
         share = _BODY_SHARE[kind] + 0.04 * float(np.clip(rng.standard_normal(), -2.0, 2.0))
         curves.append(CoronalCurve(upper, lower, float(size), first if i % 2 == 0 else opposite(first), share))
     return tuple(curves)

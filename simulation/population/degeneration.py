@@ -1,19 +1,21 @@
-"""What age and disease do to single levels: worn discs, slips, wedge fractures, thin bone.
+"""Sampling the effects of age and disease on single levels: narrowed discs, slips, wedge fractures, bone density.
 
-Contract: levels that exist in the patient's column. Sources (docs/sources.md, population and anatomy): slips 4-12 mm
-at L4-5 or L5-S1, lateral ones 3-10 mm, wedge losses 20-40 %, all from memory; how often is a choice.
+Contract: every level exists in the patient's column.
+
+Sources (docs/sources.md, population and anatomy), all from memory: slips of 4-12 mm at L4-5 or L5-S1, lateral slips
+of 3-10 mm, wedge losses of 20-40 %. The frequencies are a choice.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from simulation.anatomy import Column
+from simulation.anatomy import VertebralColumn
 from simulation.parameters import WedgeFracture
 from simulation.vocabulary import Condition, Sex
 
-_FRAGILE = ("T6", "T7", "T8", "T9", "T11", "T12", "L1", "L2", "L3")
-_FRAGILITY = np.array([0.06, 0.12, 0.12, 0.06, 0.12, 0.20, 0.20, 0.08, 0.04])
+_FRACTURE_LEVELS = ("T6", "T7", "T8", "T9", "T11", "T12", "L1", "L2", "L3")
+_FRACTURE_WEIGHTS = np.array([0.06, 0.12, 0.12, 0.06, 0.12, 0.20, 0.20, 0.08, 0.04])
 _SLIP_SHARE = {"adult_deformity": 0.2, "degenerative": 0.35, "osteoporotic": 0.1}
 _LATERAL_SHARE = {"adult_deformity": 0.6, "degenerative": 0.1}
 _NARROWING = {"adult_deformity": (0.25, 0.65), "degenerative": (0.3, 0.75), "osteoporotic": (0.1, 0.45)}
@@ -21,23 +23,23 @@ _NARROWING = {"adult_deformity": (0.25, 0.65), "degenerative": (0.3, 0.75), "ost
 
 @dataclass(frozen=True)
 class Slip:
-    """A vertebra that has moved on the one below it; mm forward, or to the left."""
+    """A vertebra that has moved on the one below it, in mm forward or to the left."""
 
     level: str
     mm: float
 
 
 def sample_narrowing(rng: np.random.Generator, condition: Condition, age_years: float) -> float:
-    """Mean loss of lumbar disc height."""
+    """Sample the mean loss of lumbar disc height, 0 to 1."""
     if condition in _NARROWING:
         return float(rng.uniform(*_NARROWING[condition]))
     return max(0.0, (age_years - 35.0) / 200.0)
 
 
 def sample_listhesis(
-    rng: np.random.Generator, condition: Condition, incidence_deg: float, column: Column
+    rng: np.random.Generator, condition: Condition, incidence_deg: float, column: VertebralColumn
 ) -> Slip | None:
-    """A forward slip: of the last lumbar vertebra where incidence is high, else of the one above it."""
+    """Sample a forward slip, of the last lumbar vertebra or the one above; higher incidence makes slips more likely."""
     steep = 1.0 + 0.5 * float(np.tanh((incidence_deg - 52.0) / 12.0))
     if rng.random() > _SLIP_SHARE.get(condition, 0.0) * steep:
         return None
@@ -48,7 +50,7 @@ def sample_listhesis(
 def sample_lateral_listhesis(
     rng: np.random.Generator, condition: Condition, cobb_deg: float, convex_left: bool
 ) -> Slip | None:
-    """A sideways slip at L3-4 (or L2-3) of a worn curve, towards its convexity."""
+    """Sample a lateral slip at L3-4 or L2-3 of a degenerative curve, towards its convexity."""
     if cobb_deg < 12.0 or rng.random() > _LATERAL_SHARE.get(condition, 0.0):
         return None
     level = "L3" if rng.random() < 0.7 else "L2"
@@ -56,16 +58,16 @@ def sample_lateral_listhesis(
 
 
 def sample_fractures(rng: np.random.Generator, condition: Condition) -> tuple[WedgeFracture, ...]:
-    """One to three wedge fractures of an osteoporotic spine."""
+    """Sample one to three wedge fractures of an osteoporotic spine."""
     if condition != "osteoporotic":
         return ()
     count = 1 + int(np.searchsorted((0.55, 0.85), rng.random()))
-    levels = rng.choice(len(_FRAGILE), size=count, replace=False, p=_FRAGILITY / _FRAGILITY.sum())
-    return tuple(WedgeFracture(_FRAGILE[i], float(rng.uniform(0.2, 0.4))) for i in sorted(levels))
+    levels = rng.choice(len(_FRACTURE_LEVELS), size=count, replace=False, p=_FRACTURE_WEIGHTS / _FRACTURE_WEIGHTS.sum())
+    return tuple(WedgeFracture(_FRACTURE_LEVELS[i], float(rng.uniform(0.2, 0.4))) for i in sorted(levels))
 
 
 def sample_density(rng: np.random.Generator, condition: Condition, age_years: float, sex: Sex) -> float:
-    """Bone density relative to a young adult."""
+    """Sample the bone density relative to a young adult."""
     loss = max(0.0, age_years - 45) * (0.008 if sex == "F" else 0.005) + max(0.0, 16 - age_years) * 0.015
     if condition == "osteoporotic":
         return 0.68 + 0.07 * float(rng.standard_normal())

@@ -1,7 +1,7 @@
-"""Constants of the joint draw. Written by ``python -m simulation.population.moment_fit``; not for editing.
+"""Constants of ``alignment``. Written by ``python -m simulation.population.moment_fit``; do not edit.
 
-Contract: order PI, PT, L1-S1, L1-L5, TK, degrees; ``MEANS`` and ``ROOTS`` are those of the normal draw before the
-refusals of ``alignment``, fitted so that what remains has the moments of ``published``.
+Contract: the order is PI, PT, L1-S1, L1-L5, TK, in degrees. ``MEANS`` and ``ROOTS`` (of the covariance) belong to the
+normal distribution before rejection. They are fitted so that the accepted samples have the moments of ``published``.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Fitting the constants of the joint draw, so that what remains after the refusals has the published moments."""
+"""Fits the constants of ``alignment`` so that the accepted samples have the published means and covariances."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,23 +6,24 @@ from pathlib import Path
 
 import numpy as np
 
-from simulation.population.alignment import MEAN_AGE, PER_YEAR, candidates, stands
+from simulation.population.alignment import MEAN_AGE, PER_YEAR, can_stand, sample_angles
 from simulation.population.published import ALIGNMENT, LL, LL5, PI, PT, SS, TK
 from simulation.vocabulary import Condition
 from spine.types import Floats
 
-AGE_RANGE = (18.0, 75.0)  # of the one group with a drift
+AGE_RANGE = (18.0, 75.0)  # of the only group with a drift
 
 
 @dataclass(frozen=True)
-class Relations:
-    """Correlations that shape one group's target covariance.
+class CovarianceTarget:
+    """What defines one group's target covariance.
 
     Attributes:
-        sd: of PI, PT, SS as aimed at: within 15 % of the published ones, chosen so that PI-SS and PI-PT agree too.
-        pi_ll, ss_ll, ll_tk, pi_tk: correlations.
+        sd: target SDs of PI, PT, SS. They are within 15 % of the published ones, chosen so that the correlations
+            PI-SS and PI-PT agree too.
+        pi_ll, ss_ll, ll_tk, pi_tk: target correlations.
         lumbosacral_sd: SD of L1-S1 minus L1-L5, degrees.
-        lordosis_sd: of L1-S1 and L1-L5 as aimed at.
+        lordosis_sd: target SDs of L1-S1 and L1-L5.
     """
 
     sd: tuple[float, float, float]
@@ -34,23 +35,23 @@ class Relations:
     pi_tk: float = 0.03
 
 
-RELATIONS: Mapping[Condition, Relations] = {
-    "healthy_adult": Relations((10.7, 6.4, 8.3), 0.69, 0.73, 0.54, 7.0, (12.6, 14.3)),
-    "healthy_adolescent": Relations((8.5, 7.0, 6.9), 0.56, 0.70, 0.50, 6.5, (10.4, 9.1)),
-    "adolescent_scoliosis": Relations((12.6, 8.3, 10.2), 0.66, 0.77, 0.46, 7.0, (14.4, 13.2), 0.08),
-    "adult_deformity": Relations((12.0, 10.0, 11.0), 0.40, 0.70, 0.46, 7.0, (19.0, 18.0), 0.08),
-    "degenerative": Relations((11.0, 7.5, 8.6), 0.58, 0.70, 0.50, 7.0, (13.0, 13.0)),
-    "osteoporotic": Relations((10.5, 7.5, 8.2), 0.58, 0.70, 0.50, 7.0, (13.0, 13.0)),
+COVARIANCE_TARGETS: Mapping[Condition, CovarianceTarget] = {
+    "healthy_adult": CovarianceTarget((10.7, 6.4, 8.3), 0.69, 0.73, 0.54, 7.0, (12.6, 14.3)),
+    "healthy_adolescent": CovarianceTarget((8.5, 7.0, 6.9), 0.56, 0.70, 0.50, 6.5, (10.4, 9.1)),
+    "adolescent_scoliosis": CovarianceTarget((12.6, 8.3, 10.2), 0.66, 0.77, 0.46, 7.0, (14.4, 13.2), 0.08),
+    "adult_deformity": CovarianceTarget((12.0, 10.0, 11.0), 0.40, 0.70, 0.46, 7.0, (19.0, 18.0), 0.08),
+    "degenerative": CovarianceTarget((11.0, 7.5, 8.6), 0.58, 0.70, 0.50, 7.0, (13.0, 13.0)),
+    "osteoporotic": CovarianceTarget((10.5, 7.5, 8.2), 0.58, 0.70, 0.50, 7.0, (13.0, 13.0)),
 }
 
 
 def target_moments(group: Condition) -> tuple[Floats, Floats]:
-    """(5,) mean and (5, 5) covariance of PI, PT, L1-S1, L1-L5, TK.
+    """(5,) target mean and (5, 5) target covariance of PI, PT, L1-S1, L1-L5, TK.
 
     Raises:
-        numpy.linalg.LinAlgError: the relations of the group contradict each other.
+        numpy.linalg.LinAlgError: the group's targets contradict each other.
     """
-    figures, wanted = ALIGNMENT[group], RELATIONS[group]
+    figures, wanted = ALIGNMENT[group], COVARIANCE_TARGETS[group]
     mean = np.array([figures[name].mean for name in (PI, PT, LL, LL5, TK)])
     mean[1] += (mean[0] - mean[1] - figures[SS].mean) / 2  # published means of PI, PT and SS need not add up
     pi, pt, ss = wanted.sd
@@ -78,7 +79,7 @@ def target_moments(group: Condition) -> tuple[Floats, Floats]:
 
 
 def fit(group: Condition, count: int = 40_000, rounds: int = 25) -> tuple[Floats, Floats, float]:
-    """Mean (5,), root (5, 5) and the share of draws that stand, for one group."""
+    """(5,) mean, (5, 5) root and the share of accepted samples of one group."""
     target, covariance = target_moments(group)
     per_year = np.array(PER_YEAR.get(group, (0.0,) * 5))
     drift = np.outer(per_year, per_year) * (AGE_RANGE[1] - AGE_RANGE[0]) ** 2 / 12
@@ -86,37 +87,36 @@ def fit(group: Condition, count: int = 40_000, rounds: int = 25) -> tuple[Floats
     for _ in range(rounds):
         rng = np.random.default_rng(20190)
         ages = rng.uniform(*AGE_RANGE, count) if group in PER_YEAR else np.full(count, MEAN_AGE.get(group, 0.0))
-        drawn, wanted = candidates(rng, group, ages, mean, root)
-        standing, _ = stands(drawn, wanted, group, "standard")
-        found = np.asarray(np.cov(drawn[standing].T), np.float64)
-        mean = mean + (target - drawn[standing].mean(axis=0))
-        root = _stretched(root, found, covariance)
+        angles, wanted = sample_angles(rng, group, ages, mean, root)
+        standing, _ = can_stand(angles, wanted, group, "standard")
+        found = np.asarray(np.cov(angles[standing].T), np.float64)
+        mean = mean + (target - angles[standing].mean(axis=0))
+        root = _corrected(root, found, covariance)
     return mean, root, float(standing.mean())
 
 
-def _stretched(root: Floats, found: Floats, wanted: Floats) -> Floats:
-    """A root whose covariance is nearer to giving ``wanted``, by the linear map that takes ``found`` there."""
+def _corrected(root: Floats, found: Floats, wanted: Floats) -> Floats:
+    """Apply to the covariance of ``root`` the linear map that takes the covariance ``found`` to ``wanted``."""
     onto = np.linalg.cholesky(wanted) @ np.linalg.inv(np.linalg.cholesky(found))
-    stretched = onto @ root @ root.T @ onto.T
-    return np.asarray(np.linalg.cholesky((stretched + stretched.T) / 2))
+    mapped = onto @ root @ root.T @ onto.T
+    return np.asarray(np.linalg.cholesky((mapped + mapped.T) / 2))
 
 
-_HEAD = '''"""Constants of the joint draw. Written by ``python -m simulation.population.moment_fit``; not for editing.
+_HEAD = '''"""Constants of ``alignment``. Written by ``python -m simulation.population.moment_fit``; do not edit.
 
-What belongs here: numbers. What does not: how they are found (``calibration``) and used (``alignment``). Contract:
-order PI, PT, L1-S1, L1-L5, TK, degrees; ``MEANS`` and ``ROOTS`` are those of the normal draw before the refusals of
-``alignment``, fitted so that what remains has the moments of ``published``.
+Contract: the order is PI, PT, L1-S1, L1-L5, TK, in degrees. ``MEANS`` and ``ROOTS`` (of the covariance) belong to the
+normal distribution before rejection. They are fitted so that the accepted samples have the moments of ``published``.
 """
 
 from collections.abc import Mapping
 
-from simulation.parameters import Condition
+from simulation.vocabulary import Condition
 
 '''
 
 
-def text_of(fitted: Mapping[Condition, tuple[Floats, Floats]]) -> str:
-    """The module ``calibrated`` that holds these constants."""
+def constants_module(fitted: Mapping[Condition, tuple[Floats, Floats]]) -> str:
+    """The source of the module ``moment_constants``."""
     means = "".join(f'    "{group}": {_row(mean)},\n' for group, (mean, _) in fitted.items())
     roots = "".join(
         f'    "{group}": (\n' + "".join(f"        {_row(row)},\n" for row in root) + "    ),\n"
@@ -135,11 +135,11 @@ def _row(values: Floats) -> str:
 def main() -> None:
     """Fit every group and rewrite the constants."""
     fitted: dict[Condition, tuple[Floats, Floats]] = {}
-    for group in RELATIONS:
+    for group in COVARIANCE_TARGETS:
         mean, root, share = fit(group)
         fitted[group] = (mean, root)
-        print(f"{group}: {share:.0%} of the draws stand")
-    Path(__file__).with_name("calibrated.py").write_text(text_of(fitted))
+        print(f"{group}: {share:.0%} of the samples are accepted")
+    Path(__file__).with_name("moment_constants.py").write_text(constants_module(fitted))
 
 
 if __name__ == "__main__":

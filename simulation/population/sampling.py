@@ -1,8 +1,8 @@
-"""Who the virtual patients are: how a seed draws one.
+"""Sampling one virtual patient from a seed.
 
-Contract: a seed always gives the same patient; sampled values lie inside ``parameters.ALLOWED``; PI = PT + SS holds
-exactly. The shares of conditions, columns and fields of view are a choice: adolescent scoliosis is the largest group,
-as in the paper's clinic, and every other one is large enough to learn from.
+Contract: a seed always gives the same patient. Sampled values lie inside ``parameters.ALLOWED``, and PI = PT + SS
+holds exactly. The shares of conditions, columns and fields of view are a choice: adolescent scoliosis is the largest
+group, as in the paper's clinic, and every other group is large enough to learn from.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from simulation.anatomy import Column, column_of
+from simulation.anatomy import VertebralColumn, vertebral_column
 from simulation.parameters import ALLOWED, CoronalCurve, Instrumentation, PatientParameters
 from simulation.population.alignment import Alignment, sample_alignment
 from simulation.population.curve_patterns import sample_curves
@@ -22,10 +22,8 @@ from simulation.population.degeneration import (
     sample_listhesis,
     sample_narrowing,
 )
-from simulation.population.operations import sample_fusion, sample_scoliosis_surgery
+from simulation.population.surgery import sample_fusion, sample_scoliosis_surgery
 from simulation.vocabulary import Anatomy, Condition, FieldOfView, Sex
-
-__all__ = ["CoronalCurve", "PatientParameters", "sample_patient"]
 
 Kind = TypeVar("Kind")
 
@@ -52,10 +50,10 @@ FIELD_SHARES: Mapping[FieldOfView, float] = {
     "whole_body": 0.05,
 }
 SCOLIOSIS_SURGERY_SHARE = 0.55
-"""Of operated patients; the others had a short lumbar fusion."""
+"""Of operated patients. The others had a short lumbar fusion."""
 
-# Condition -> (age ranges in years with shares, share of women)
-_PERSONS: Mapping[Condition, tuple[tuple[tuple[float, float, float], ...], float]] = {
+# Condition -> (share, youngest, oldest) of each age range in years, and the share of women
+_AGE_AND_SEX: Mapping[Condition, tuple[tuple[tuple[float, float, float], ...], float]] = {
     "healthy_adolescent": (((1.0, 10.0, 18.0),), 0.55),
     "healthy_adult": (((1.0, 18.0, 75.0),), 0.5),
     "adolescent_scoliosis": (((0.85, 10.0, 18.0), (0.15, 18.0, 35.0)), 0.8),
@@ -68,8 +66,8 @@ _FUSED = (((1.0, 40.0, 82.0),), 0.5)
 
 
 @dataclass(frozen=True)
-class _Body:
-    """Numbers that follow from who somebody is."""
+class _Build:
+    """Size and BMI, which follow from age and sex."""
 
     size: float
     bmi: float
@@ -77,43 +75,43 @@ class _Body:
 
 
 def sample_patient(seed: int) -> PatientParameters:
-    """Draw one patient; a seed always gives the same one."""
+    """Sample one patient; a seed always gives the same one."""
     rng = np.random.default_rng([seed, 0x5EED])
-    condition, field_of_view = _drawn(rng, CONDITION_SHARES), _drawn(rng, FIELD_SHARES)
-    anatomy = _drawn(rng, ANATOMY_SHARES)
+    condition, field_of_view = _choose(rng, CONDITION_SHARES), _choose(rng, FIELD_SHARES)
+    anatomy = _choose(rng, ANATOMY_SHARES)
     fused = condition == "instrumented" and rng.random() >= SCOLIOSIS_SURGERY_SHARE
-    age, sex = _sample_person(rng, *(_FUSED if fused else _PERSONS[condition]))
+    age, sex = _sample_age_and_sex(rng, *(_FUSED if fused else _AGE_AND_SEX[condition]))
     group: Condition = condition
     if condition == "instrumented":
         group = "degenerative" if fused else "adolescent_scoliosis"
     angles = sample_alignment(rng, group, age, anatomy)
-    metal, curves = _sample_curves(rng, condition, fused, column_of(anatomy))
-    return _assembled(rng, (condition, field_of_view, anatomy), (age, sex), group, angles, metal, curves)
+    implants, curves = _sample_curves(rng, condition, fused, vertebral_column(anatomy))
+    return _assemble(rng, (condition, field_of_view, anatomy), (age, sex), group, angles, implants, curves)
 
 
-def _assembled(
+def _assemble(
     rng: np.random.Generator,
     kinds: tuple[Condition, FieldOfView, Anatomy],
     person: tuple[float, Sex],
     group: Condition,
     angles: Alignment,
-    metal: Instrumentation | None,
+    implants: Instrumentation | None,
     curves: tuple[CoronalCurve, ...],
 ) -> PatientParameters:
-    """One patient, the smaller draws made last: wear, slips, fractures, posture, body."""
+    """Sample what remains (build, slips, fractures, posture, density) and put one patient together."""
     (condition, field_of_view, anatomy), (age, sex) = kinds, person
-    body = _sample_body(rng, age, sex)
+    build = _sample_build(rng, age, sex)
     major = max(curves, key=lambda curve: curve.cobb_deg)
-    slip = sample_listhesis(rng, group, angles.incidence, column_of(anatomy))
-    aside = sample_lateral_listhesis(rng, condition, major.cobb_deg, major.convex == "left")
+    slip = sample_listhesis(rng, group, angles.incidence, vertebral_column(anatomy))
+    lateral = sample_lateral_listhesis(rng, condition, major.cobb_deg, major.convex == "left")
     return PatientParameters(
         age_years=age,
         sex=sex,
         condition=condition,
         field_of_view=field_of_view,
         anatomy=anatomy,
-        size_factor=body.size,
-        bmi=body.bmi,
+        size_factor=build.size,
+        bmi=build.bmi,
         pelvic_incidence_deg=angles.incidence,
         sacral_slope_deg=angles.slope,
         pelvic_tilt_deg=angles.tilt,
@@ -129,17 +127,17 @@ def _assembled(
         disc_narrowing=sample_narrowing(rng, group, age),
         listhesis_level=slip.level if slip else "L4",
         listhesis_mm=slip.mm if slip else 0.0,
-        lateral_listhesis_level=aside.level if aside else "L3",
-        lateral_listhesis_mm=aside.mm if aside else 0.0,
+        lateral_listhesis_level=lateral.level if lateral else "L3",
+        lateral_listhesis_mm=lateral.mm if lateral else 0.0,
         fractures=sample_fractures(rng, condition),
-        instrumentation=metal,
+        instrumentation=implants,
         bone_density=_clip("bone_density", sample_density(rng, condition, age, sex)),
-        femoral_head_radius_mm=body.femoral_head_radius,
+        femoral_head_radius_mm=build.femoral_head_radius,
     )
 
 
-def _drawn(rng: np.random.Generator, shares: Mapping[Kind, float]) -> Kind:
-    """One of the kinds, by share; the last takes what rounding leaves."""
+def _choose(rng: np.random.Generator, shares: Mapping[Kind, float]) -> Kind:
+    """Choose one of the kinds by share; the last one takes the rounding error."""
     left = float(rng.random()) * sum(shares.values())
     for kind, share in shares.items():
         left -= share
@@ -153,24 +151,24 @@ def _clip(name: str, value: float) -> float:
     return float(min(max(value, low), high))
 
 
-def _sample_person(
+def _sample_age_and_sex(
     rng: np.random.Generator, ages: tuple[tuple[float, float, float], ...], women: float
 ) -> tuple[float, Sex]:
-    low, high = _drawn(rng, {(low, high): share for share, low, high in ages})
+    low, high = _choose(rng, {(low, high): share for share, low, high in ages})
     return float(rng.uniform(low, high)), "F" if rng.random() < women else "M"
 
 
 def _sample_curves(
-    rng: np.random.Generator, condition: Condition, fused: bool, column: Column
+    rng: np.random.Generator, condition: Condition, fused: bool, column: VertebralColumn
 ) -> tuple[Instrumentation | None, tuple[CoronalCurve, ...]]:
     if condition != "instrumented":
         return None, sample_curves(rng, condition, column)
     return sample_fusion(rng, column) if fused else sample_scoliosis_surgery(rng, column)
 
 
-def _sample_body(rng: np.random.Generator, age: float, sex: Sex) -> _Body:
-    size = _clip("size_factor", _size_mean(age, sex) * (1 + 0.055 * rng.standard_normal()))
-    return _Body(
+def _sample_build(rng: np.random.Generator, age: float, sex: Sex) -> _Build:
+    size = _clip("size_factor", _mean_size(age, sex) * (1 + 0.055 * rng.standard_normal()))
+    return _Build(
         size=size,
         bmi=_clip("bmi", (19.5 if age < 19 else 25.5) + rng.gamma(2.0, 2.0) - 3.0),
         femoral_head_radius=_clip(
@@ -179,6 +177,6 @@ def _sample_body(rng: np.random.Generator, age: float, sex: Sex) -> _Body:
     )
 
 
-def _size_mean(age: float, sex: Sex) -> float:
+def _mean_size(age: float, sex: Sex) -> float:
     grown = float(np.interp(age, [6, 11, 14, 17], [0.78, 0.86, 0.94, 1.0]))
     return grown * (0.925 if sex == "F" else 1.0)

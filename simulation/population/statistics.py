@@ -1,10 +1,9 @@
-"""How well a drawn population matches the published one: means, SDs, correlations, lengths, Cobb angles.
+"""Compares a sampled population with the published one: means, SDs, correlations, lengths, Cobb angles.
 
-Contract: everything is measured on posed landmarks with ``spine.measurement``, never read back from the parameters; a
-row within tolerance has its mean within 1 degree (lengths: 5 %), its SD within 15 %, its correlation or share within
-0.10. A difference beyond that which chance alone explains (3 standard errors of the realised figure) is told apart
-from one that it does not: a small draw is not blamed for being small. A row of fewer than ten patients decides
-nothing, and is listed all the same.
+Contract: everything is measured on posed landmarks with ``spine.measurement``, never read from the parameters. A row
+is within tolerance when its mean is within 1 degree (lengths: 5 %), its SD within 15 %, its correlation or share
+within 0.10. A larger difference counts as chance up to 3 standard errors of the sampled value, so a small population
+does not fail because it is small. A row with fewer than ten patients decides nothing; it is listed.
 """
 
 import math
@@ -16,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from simulation.parameters import PatientParameters
-from simulation.population.published import ALIGNMENT, COBB_BANDS, CORRELATIONS, LENGTHS, Figure, Mark
+from simulation.population.published import ALIGNMENT, COBB_BANDS, CORRELATIONS, LENGTHS, Mark, PublishedValue
 from simulation.population.sampling import sample_patient
 from simulation.pose.landmarks3d import landmarks_of
 from simulation.pose.spine_pose import pose_spine
@@ -25,11 +24,11 @@ from spine.measurement.measure import measure
 from spine.measurement.planes import planes_from_points_3d
 from spine.types import Floats
 
-MEAN_DEG, MEAN_SHARE, SD_SHARE, SINGLE = 1.0, 0.05, 0.15, 0.10
-CHANCE = 3.0
-FEWEST = 10
-"""Patients that a row needs before it says anything."""
-Verdict = Literal["within", "chance", "off", "too few"]
+MEAN_TOLERANCE_DEG, LENGTH_TOLERANCE, SD_TOLERANCE, SHARE_TOLERANCE = 1.0, 0.05, 0.15, 0.10
+CHANCE_STANDARD_ERRORS = 3.0
+MIN_PATIENTS = 10
+"""Patients that a row needs before it decides anything."""
+Agreement = Literal["within", "chance", "off", "too few"]
 Kind = Literal["angle", "length", "correlation", "share"]
 _POSE_STREAM = 1
 _COLUMN_PLATES: Mapping[str, tuple[str, str]] = {
@@ -40,13 +39,13 @@ _COLUMN_PLATES: Mapping[str, tuple[str, str]] = {
 
 
 @dataclass(frozen=True)
-class Person:
-    """One drawn patient, measured.
+class MeasuredPatient:
+    """One sampled patient, measured.
 
     Attributes:
-        parameters: as drawn.
+        parameters: as sampled.
         measured: parameter of ``spine.measurement`` -> value; absent ones have no key.
-        lengths: as named in ``published.LENGTHS``, mm; empty for those who are not healthy adults.
+        lengths: as named in ``published.LENGTHS``, mm; empty for patients who are not healthy adults.
     """
 
     parameters: PatientParameters
@@ -56,14 +55,14 @@ class Person:
 
 @dataclass(frozen=True)
 class Row:
-    """One published figure beside the realised one; an SD that was not published is None.
+    """One published value beside the sampled one; an SD that was not published is None.
 
     Attributes:
-        group, quantity: who, what.
-        count: patients behind the realised figure.
-        kind: ``angle`` and ``length`` compare mean and SD; ``correlation`` and ``share`` a single figure, in ``mean``.
-        published_mean, published_sd, source, mark: of the literature, or of our choice.
-        mean, sd: realised; NaN and None where there are too few to tell.
+        group, quantity: condition of the patients, and what is compared.
+        count: patients behind the sampled value.
+        kind: ``angle`` and ``length`` compare mean and SD, ``correlation`` and ``share`` one value, in ``mean``.
+        published_mean, published_sd, source, mark: from the literature, or our choice.
+        mean, sd: of the sampled patients; NaN and None where there are too few.
     """
 
     group: str
@@ -78,21 +77,22 @@ class Row:
     sd: float | None
 
     @property
-    def verdict(self) -> Verdict:
-        """``within`` tolerance, outside it by ``chance`` as far as this count can tell, ``off``, or ``too few``."""
-        if self.count < FEWEST:
+    def agreement(self) -> Agreement:
+        """``within`` tolerance, outside it by ``chance``, ``off``, or ``too few`` patients."""
+        if self.count < MIN_PATIENTS:
             return "too few"
         if self._excess(0.0) <= 0:
             return "within"
-        return "chance" if self._excess(CHANCE) <= 0 else "off"
+        return "chance" if self._excess(CHANCE_STANDARD_ERRORS) <= 0 else "off"
 
     def _excess(self, standard_errors: float) -> float:
-        """How far the worse of mean and SD lies beyond tolerance widened by that many standard errors."""
-        allowed = {"angle": MEAN_DEG, "length": MEAN_SHARE * self.published_mean}.get(self.kind, SINGLE)
+        """How far the worse of mean and SD lies beyond the tolerance, widened by that many standard errors."""
+        by_kind = {"angle": MEAN_TOLERANCE_DEG, "length": LENGTH_TOLERANCE * self.published_mean}
+        allowed = by_kind.get(self.kind, SHARE_TOLERANCE)
         excess = abs(self.mean - self.published_mean) - max(allowed, standard_errors * self._standard_error())
         if self.published_sd is None or self.sd is None:
             return excess
-        spread = max(SD_SHARE, standard_errors / math.sqrt(2 * max(self.count - 1, 1)))
+        spread = max(SD_TOLERANCE, standard_errors / math.sqrt(2 * max(self.count - 1, 1)))
         return max(excess, abs(self.sd / self.published_sd - 1) - spread)
 
     def _standard_error(self) -> float:
@@ -102,22 +102,22 @@ class Row:
         return (1 - self.published_mean**2) / root if self.kind == "correlation" else (self.sd or 0.0) / root
 
 
-def survey(count: int, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> list[Person]:
-    """Draw, pose and measure ``count`` patients of consecutive seeds."""
+def survey(count: int, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> list[MeasuredPatient]:
+    """Sample, pose and measure ``count`` patients with consecutive seeds."""
     people = []
     for i in range(count):
-        people.append(measured_person(sample_patient(seed + i), seed + i))
+        people.append(measure_patient(sample_patient(seed + i), seed + i))
         if progress is not None:
             progress(i + 1, count)
     return people
 
 
-def measured_person(parameters: PatientParameters, seed: int) -> Person:
-    """One patient posed and measured."""
+def measure_patient(parameters: PatientParameters, seed: int) -> MeasuredPatient:
+    """Pose and measure one patient."""
     points = landmarks_of(pose_spine(parameters, np.random.default_rng([seed, _POSE_STREAM])))
     values = {name: m.value for name, m in measure(planes_from_points_3d(points)).items() if m.value is not None}
     usual = parameters.condition == "healthy_adult" and parameters.anatomy == "standard"
-    return Person(parameters, values, _lengths(points) if usual else {})
+    return MeasuredPatient(parameters, values, _lengths(points) if usual else {})
 
 
 def _lengths(points: Mapping[str, Floats]) -> dict[str, float]:
@@ -135,56 +135,56 @@ def _lengths(points: Mapping[str, Floats]) -> dict[str, float]:
 def _along(points: Mapping[str, Floats], first: str, last: str) -> float:
     """Length of the line through the plate centres from one plate to another, mm."""
     names = [n for n in points if n.endswith(("_sup", "_inf"))]  # cranial to caudal
-    chain = names[names.index(first) : names.index(last) + 1]
-    return sum(float(np.linalg.norm(points[a] - points[b])) for a, b in pairwise(chain))
+    plates = names[names.index(first) : names.index(last) + 1]
+    return sum(float(np.linalg.norm(points[a] - points[b])) for a, b in pairwise(plates))
 
 
-def population_rows(people: Sequence[Person]) -> list[Row]:
-    """Every comparison that the drawn people allow."""
+def population_rows(people: Sequence[MeasuredPatient]) -> list[Row]:
+    """Every comparison that these patients allow."""
     return [*alignment_rows(people), *cobb_rows(people), *correlation_rows(people), *length_rows(people)]
 
 
-def _values(people: Sequence[Person], quantity: str) -> Floats:
+def _values(people: Sequence[MeasuredPatient], quantity: str) -> Floats:
     return np.array([p.measured[quantity] for p in people if quantity in p.measured])
 
 
-def _compared(group: str, quantity: str, kind: Literal["angle", "length"], found: Floats, figure: Figure) -> Row:
+def _compare(group: str, quantity: str, kind: Literal["angle", "length"], found: Floats, value: PublishedValue) -> Row:
     mean = float(found.mean()) if len(found) else math.nan
     sd = float(found.std(ddof=1)) if len(found) > 1 else None
-    return Row(group, quantity, kind, len(found), figure.mean, figure.sd, figure.source, figure.mark, mean, sd)
+    return Row(group, quantity, kind, len(found), value.mean, value.sd, value.source, value.mark, mean, sd)
 
 
-def alignment_rows(people: Sequence[Person]) -> list[Row]:
+def alignment_rows(people: Sequence[MeasuredPatient]) -> list[Row]:
     """Sagittal angles by condition."""
     rows: list[Row] = []
-    for group, figures in ALIGNMENT.items():
-        those = _of(people, group)
-        for quantity, figure in figures.items():
-            rows.append(_compared(group, quantity, "angle", _values(those, quantity), figure))
+    for group, values in ALIGNMENT.items():
+        those = _with_condition(people, group)
+        for quantity, value in values.items():
+            rows.append(_compare(group, quantity, "angle", _values(those, quantity), value))
     return rows
 
 
-def _of(people: Sequence[Person], condition: Condition) -> list[Person]:
+def _with_condition(people: Sequence[MeasuredPatient], condition: Condition) -> list[MeasuredPatient]:
     return [p for p in people if p.parameters.condition == condition]
 
 
-def cobb_rows(people: Sequence[Person]) -> list[Row]:
-    """Major Cobb angles of adolescent scoliosis by band: share of patients, mean and SD within."""
+def cobb_rows(people: Sequence[MeasuredPatient]) -> list[Row]:
+    """Major Cobb angles of adolescent scoliosis by band: share of patients, mean and SD inside the band."""
     group: Condition = "adolescent_scoliosis"
-    cobb = _values(_of(people, group), "cobb")
+    cobb = _values(_with_condition(people, group), "cobb")
     rows: list[Row] = []
-    for (low, high), (share, figure) in COBB_BANDS.items():
+    for (low, high), (share, value) in COBB_BANDS.items():
         inside = cobb[(cobb >= low) & (cobb < high)] if high < 90 else cobb[cobb >= low]
         name = f"cobb {low:g}-{high:g}"
         found = len(inside) / len(cobb) if len(cobb) else math.nan
         rows.append(Row(group, f"{name}, share", "share", len(cobb), share, None, "choice", "choice", found, None))
-        rows.append(_compared(group, name, "angle", inside, figure))
+        rows.append(_compare(group, name, "angle", inside, value))
     return rows
 
 
-def correlation_rows(people: Sequence[Person]) -> list[Row]:
-    """Relations of the sagittal angles of healthy adults."""
-    those = _of(people, "healthy_adult")
+def correlation_rows(people: Sequence[MeasuredPatient]) -> list[Row]:
+    """Correlations of the sagittal angles of healthy adults."""
+    those = _with_condition(people, "healthy_adult")
     rows = []
     for (one, other), (published, source) in CORRELATIONS.items():
         pairs = np.array([(p.measured[one], p.measured[other]) for p in those if {one, other} <= p.measured.keys()])
@@ -196,21 +196,21 @@ def correlation_rows(people: Sequence[Person]) -> list[Row]:
     return rows
 
 
-def length_rows(people: Sequence[Person]) -> list[Row]:
-    """Lengths of healthy adults, by sex where the figure is."""
+def length_rows(people: Sequence[MeasuredPatient]) -> list[Row]:
+    """Lengths of healthy adults, by sex where the published value is."""
     rows: list[Row] = []
-    for (quantity, sex), figure in LENGTHS.items():
+    for (quantity, sex), value in LENGTHS.items():
         those = [p for p in people if p.lengths and (sex is None or p.parameters.sex == sex)]
         found = np.array([_length(p, quantity) for p in those])
-        name = quantity if sex is None else f"{quantity}, {_WORD[sex]}"
-        rows.append(_compared("healthy_adult", name, "length", found, figure))
+        name = quantity if sex is None else f"{quantity}, {_SEX_NAMES[sex]}"
+        rows.append(_compare("healthy_adult", name, "length", found, value))
     return rows
 
 
-_WORD: Mapping[Sex, str] = {"F": "women", "M": "men"}
+_SEX_NAMES: Mapping[Sex, str] = {"F": "women", "M": "men"}
 
 
-def _length(person: Person, quantity: str) -> float:
-    if quantity == "femoral head diameter":  # a ball has no second landmark: the one figure that is not a distance
+def _length(person: MeasuredPatient, quantity: str) -> float:
+    if quantity == "femoral head diameter":  # the only length without two landmarks
         return 2 * person.parameters.femoral_head_radius_mm
     return person.lengths[quantity]

@@ -1,59 +1,59 @@
-"""Where the rib cage lies: the middle, width and depth of the chest at each thoracic level.
+"""Position, width and depth of the rib cage at each thoracic level.
 
-Contract: arrays over T1..T12, mm, patient frame; the cage follows the spine's lateral deviation and rotation only in
-part.
+Contract: arrays over T1..T12, mm, patient frame. The cage follows the lateral deviation and the rotation of the spine
+in part.
 """
 
 import numpy as np
 
-from simulation.anatomy import FIRST
+from simulation.anatomy import T1_INDEX
 from simulation.pose.habitus import Habitus
 from simulation.pose.spine_pose import PosedSpine
 from spine.types import Floats
 
 CHEST_HALF_WIDTH = np.array([52, 74, 92, 104, 113, 120, 125, 128, 129, 126, 118, 104.0])
 CHEST_HALF_DEPTH = np.array([44, 58, 70, 79, 86, 91, 95, 97, 97, 94, 90, 84.0])
-"""Rib cage at T1..T12 of an adult man, mm: from the mid-line to the outside, half of front to back."""
+"""Rib cage of an adult man at T1..T12, mm: from the mid-line to the outside, and half of front to back."""
 
 FRONT_FOLLOWS = 0.45
-"""Share of a vertebra's rotation that the front of the cage follows."""
+"""Share of a vertebra's rotation that reaches the front of the cage."""
 CAGE_FOLLOWS = 0.5
-"""Share of a vertebra's lateral deviation that the cage follows."""
+"""Share of a vertebra's lateral deviation that reaches the cage."""
 
-THORACIC = slice(FIRST, FIRST + 12)
+THORACIC = slice(T1_INDEX, T1_INDEX + 12)
 
 
 def chest_half_width(habitus: Habitus) -> Floats:
-    """(12,) half-width of this patient's rib cage at T1..T12, mm."""
+    """(12,) half-width of the rib cage at T1..T12, mm."""
     width: Floats = CHEST_HALF_WIDTH * habitus.size * habitus.width
     return width
 
 
 def chest_half_depth(habitus: Habitus) -> Floats:
-    """(12,) half-depth of this patient's rib cage at T1..T12, mm."""
+    """(12,) half-depth of the rib cage at T1..T12, mm."""
     depth: Floats = CHEST_HALF_DEPTH * habitus.size * habitus.depth
     return depth
 
 
-def headings(spine: PosedSpine) -> Floats:
+def axial_rotations(spine: PosedSpine) -> Floats:
     """(12,) axial rotation of T1..T12 about the vertical, radians."""
     axes = spine.body_axes[THORACIC]
     return np.asarray(np.arctan2(-axes[:, 0, 1], axes[:, 1, 1]))
 
 
 def chest_centre(spine: PosedSpine, habitus: Habitus) -> Floats:
-    """(12, 3) middle of the rib cage at T1..T12, mm."""
+    """(12, 3) centre of the rib cage at T1..T12, mm."""
     bodies = spine.body_centre[THORACIC]
     back = spine.sizes.plate_depth[THORACIC].mean(axis=1) / 2
     forward = chest_half_depth(habitus) - back - 12.0 * habitus.size
-    turn = FRONT_FOLLOWS * headings(spine)
+    turn = FRONT_FOLLOWS * axial_rotations(spine)
     centre: Floats = bodies + np.stack([np.sin(turn) * forward, -np.cos(turn) * forward, np.zeros(12)], axis=-1)
     centre[:, 0] += sideways(spine)
     return centre
 
 
 def sideways(spine: PosedSpine) -> Floats:
-    """(12,) how far the cage stays behind the spine's lateral deviation from the line between T1 and S1, mm."""
+    """(12,) lateral shift of the cage against the spine, mm; it undoes part of the spine's deviation from T1-S1."""
     bodies = spine.body_centre[THORACIC]
     first, last = bodies[0], spine.s1_centre
     line = first[0] + (last[0] - first[0]) * (bodies[:, 2] - first[2]) / (last[2] - first[2])
@@ -62,7 +62,7 @@ def sideways(spine: PosedSpine) -> Floats:
 
 
 def sternum_ends(spine: PosedSpine, habitus: Habitus) -> tuple[Floats, Floats]:
-    """(3,) upper notch and lower tip of the breastbone."""
+    """(3,) each: upper notch and lower tip of the sternum."""
     chest, front = chest_centre(spine, habitus), chest_half_depth(habitus)
     return (
         chest[2] + np.array([0.0, -0.80 * front[2], -6.0]),

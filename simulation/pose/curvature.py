@@ -1,11 +1,12 @@
-"""Which way each end plate faces: its sagittal tilt, coronal tilt and axial heading.
+"""Sagittal tilt, coronal tilt and axial rotation of every end plate.
 
-Contract: arrays over the P plates of the patient's column (``anatomy``), degrees; L1-S1 and L1-L5 lordosis, T4-T12
-kyphosis, sacral slope and each curve's Cobb angle measured on these tilts equal the parameters. Signs
-(docs/sources.md, definitions and signs): sagittal tilt positive when the plate slopes down to the front; coronal tilt
-positive when its left side is up; heading = rotation about +z, so that a right-convex apex turns negative (the front
-of the body turns to the convexity). Source: rotation per Cobb PMC5320720; how bodies and discs share a curve, see
-``curve_patterns``.
+Contract: arrays over the P plates of the patient's column (``anatomy``), degrees. L1-S1 and L1-L5 lordosis, T4-T12
+kyphosis, sacral slope and each curve's Cobb angle, measured on these tilts, equal the parameters.
+
+Signs (docs/sources.md, definitions and signs): the sagittal tilt is positive when the plate slopes down to the front,
+the coronal tilt when its left side is up. The axial rotation is about +z, so a right-convex apex is negative: the
+front of the body turns to the convexity. Source of the rotation per Cobb angle: PMC5320720. ``curve_patterns``
+describes how bodies and discs share a curve.
 """
 
 from dataclasses import dataclass
@@ -13,63 +14,63 @@ from functools import cache
 
 import numpy as np
 
-from simulation.anatomy import FIRST, Column, column_of
+from simulation.anatomy import T1_INDEX, VertebralColumn, vertebral_column
 from simulation.parameters import PatientParameters
-from simulation.pose.leaning import mean_shares
-from simulation.pose.sagittal_plan import form_of, tilts_of_steps
+from simulation.pose.coronal_shear import mean_coronal_shear
+from simulation.pose.sagittal_profile import profile_of, tilts_from_segments
 from simulation.vocabulary import Anatomy
 from spine.types import Floats
 
 _BODY_PEAK = 1.5
-"""Bodies wedge more sharply about the apex than discs do: exponent of the sine along the curve; a choice."""
+"""Exponent of the sine along a curve. Bodies wedge more near the apex than discs do; a choice."""
 _T1_ABOVE = 0.35
-"""Part of the first curve's upper tilt that T1 keeps."""
+"""Share of the first curve's upper tilt that T1 keeps."""
 _SHARE_LIMITS = (0.3, 0.7)
-"""Part of the first curve's Cobb angle that may lie above its apex."""
+"""Share of the first curve's Cobb angle that may lie above its apex."""
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """Angles of P plates in degrees, (P,) each: sagittal tilt, coronal tilt, axial heading."""
+    """(P,) each: sagittal tilt, coronal tilt and axial rotation of P plates, degrees."""
 
     sagittal: Floats
     coronal: Floats
-    heading: Floats
+    axial_rotation: Floats
 
 
-def orient(parameters: PatientParameters, steps: Floats, rng: np.random.Generator) -> Orientation:
-    """Angles of every plate of one patient from (P - 1,) sagittal steps.
+def orient(parameters: PatientParameters, segments: Floats, rng: np.random.Generator) -> Orientation:
+    """Orientation of every plate of one patient from (P - 1,) sagittal segment angles.
 
-    The anchors of all targets, and fractured bodies, stay free of the individual noise.
+    The plates that define a target, and fractured bodies, get no individual noise.
     """
-    column = column_of(parameters.anatomy)
-    sagittal = tilts_of_steps(parameters.sacral_slope_deg, steps)
+    column = vertebral_column(parameters.anatomy)
+    sagittal = tilts_from_segments(parameters.sacral_slope_deg, segments)
     sagittal += _noise(rng, 0.5, column, _anchors(column) | _fractured(parameters, column))
     ends = {column.plate(c.upper_end, 0) for c in parameters.curves} | {column.s1}
     ends |= {column.plate(c.lower_end, 1) for c in parameters.curves}
     coronal = coronal_tilts(parameters) + _noise(rng, 0.3, column, ends)
-    return Orientation(sagittal, coronal, headings(parameters) + _noise(rng, 0.6, column, {column.s1}))
+    return Orientation(sagittal, coronal, axial_rotations(parameters) + _noise(rng, 0.6, column, {column.s1}))
 
 
-def _anchors(column: Column) -> set[int]:
+def _anchors(column: VertebralColumn) -> set[int]:
     plate = column.plate
     return {plate("T4", 0), plate("T12", 1), plate("L1", 0), plate(column.lordotic_end, 1), column.s1}
 
 
-def _fractured(parameters: PatientParameters, column: Column) -> set[int]:
+def _fractured(parameters: PatientParameters, column: VertebralColumn) -> set[int]:
     return {column.plate(f.level, side) for f in parameters.fractures for side in (0, 1)}
 
 
-def _noise(rng: np.random.Generator, deviation: float, column: Column, without: set[int]) -> Floats:
-    drawn: Floats = np.clip(deviation * rng.standard_normal(column.s1 + 1), -2 * deviation, 2 * deviation)
-    drawn[list(without)] = 0.0
-    return drawn
+def _noise(rng: np.random.Generator, deviation: float, column: VertebralColumn, without: set[int]) -> Floats:
+    noise: Floats = np.clip(deviation * rng.standard_normal(column.s1 + 1), -2 * deviation, 2 * deviation)
+    noise[list(without)] = 0.0
+    return noise
 
 
 def coronal_tilts(parameters: PatientParameters) -> Floats:
-    """(P,) coronal tilts: the curves, and T1 as far towards its wanted place beside S1 as they allow."""
+    """(P,) coronal tilts of the curves, with T1 as near to its wanted coronal shift as they allow."""
     if not parameters.curves:
-        return np.full(column_of(parameters.anatomy).s1 + 1, -parameters.pelvic_obliquity_deg)
+        return np.full(vertebral_column(parameters.anatomy).s1 + 1, -parameters.pelvic_obliquity_deg)
     level, turned = _tilts_from(parameters, 0.0), _tilts_from(parameters, 1.0)
     first = parameters.curves[0]
     signed = first.cobb_deg if first.convex == "right" else -first.cobb_deg
@@ -83,10 +84,10 @@ def coronal_tilts(parameters: PatientParameters) -> Floats:
 
 
 def _tilts_from(parameters: PatientParameters, first: float) -> Floats:
-    """(P,) tilts when the first curve's upper plate is tilted by ``first``; affine in it."""
-    column = column_of(parameters.anatomy)
+    """(P,) tilts when the first curve's upper plate is tilted by ``first``; they are affine in ``first``."""
+    column = vertebral_column(parameters.anatomy)
     tilts, value, curves = np.zeros(column.s1 + 1), first, parameters.curves
-    top, t1 = column.plate(curves[0].upper_end, 0), 2 * FIRST
+    top, t1 = column.plate(curves[0].upper_end, 0), 2 * T1_INDEX
     if top > t1:
         tilts[: t1 + 1] = _T1_ABOVE * first * _half_eased(t1)
         tilts[t1 : top + 1] = first * (_T1_ABOVE + (1 - _T1_ABOVE) * _half_eased(top - t1))
@@ -94,7 +95,7 @@ def _tilts_from(parameters: PatientParameters, first: float) -> Floats:
         tilts[: top + 1] = first * _half_eased(top)
     at = top
     for i, curve in enumerate(curves):
-        # Neighbours share a vertebra: its two plates keep one tilt.
+        # Neighbouring curves share a vertebra, whose two plates have one tilt.
         stop = column.plate(curve.lower_end, 1 if i == len(curves) - 1 else 0)
         signed = curve.cobb_deg if curve.convex == "right" else -curve.cobb_deg
         tilts[at : stop + 1] = value + signed * _eased(at, stop, curve.body_share)
@@ -114,7 +115,7 @@ def _half_eased(count: int) -> Floats:
 
 
 def _eased(start: int, stop: int, body_share: float) -> Floats:
-    """(stop - start + 1,) from 0 to 1, steepest at the apex; bodies take their share of it, discs the rest."""
+    """(stop - start + 1,) from 0 to 1, steepest at the apex; bodies take ``body_share``, discs the rest."""
     bodies, discs = _parts(start, stop)
     risen: Floats = np.concatenate([[0.0], np.cumsum(body_share * bodies + (1 - body_share) * discs)])
     return risen
@@ -122,7 +123,7 @@ def _eased(start: int, stop: int, body_share: float) -> Floats:
 
 @cache
 def _parts(start: int, stop: int) -> tuple[Floats, Floats]:
-    """(stop - start,) how the bodies, and how the discs, share what they take of a curve; each adds up to 1."""
+    """(stop - start,) each: relative angles of the bodies and of the discs of a curve; each adds up to 1."""
     count = stop - start
     sine = np.sin(np.pi * (np.arange(count) + 0.5) / count)
     is_body = (np.arange(start, stop) % 2) == 0
@@ -131,16 +132,16 @@ def _parts(start: int, stop: int) -> tuple[Floats, Floats]:
 
 
 def _t1_shift(anatomy: Anatomy, coronal: Floats) -> Floats:
-    """(...,) how far T1 stands to the left of S1 in mm, for a patient of mean sizes, from (..., P) tilts."""
-    middle = np.deg2rad((coronal[..., 1:] + coronal[..., :-1]) / 2)[..., 2 * FIRST :]
-    lengths = form_of(anatomy).lengths * (1 + mean_shares(anatomy))
-    shift: Floats = -(np.sin(middle) @ lengths[2 * FIRST :])
+    """(..., P) tilts -> (...,) offset of T1 to the left of S1, mm, for a patient of mean sizes."""
+    middle = np.deg2rad((coronal[..., 1:] + coronal[..., :-1]) / 2)[..., 2 * T1_INDEX :]
+    lengths = profile_of(anatomy).lengths * (1 + mean_coronal_shear(anatomy))
+    shift: Floats = -(np.sin(middle) @ lengths[2 * T1_INDEX :])
     return shift
 
 
-def headings(parameters: PatientParameters) -> Floats:
-    """(P,) axial headings: towards each curve's convexity, most at its apex, pelvis as given."""
-    column = column_of(parameters.anatomy)
+def axial_rotations(parameters: PatientParameters) -> Floats:
+    """(P,) axial rotations: towards each curve's convexity, largest at its apex; the pelvis as given."""
+    column = vertebral_column(parameters.anatomy)
     along, place = np.linspace(0.0, 1.0, column.s1 + 1), np.arange(column.s1 + 1)
     turned = np.zeros(column.s1 + 1)
     for curve in parameters.curves:

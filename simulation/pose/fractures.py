@@ -1,41 +1,42 @@
-"""Wedge fractures: how a body that sinks in front changes the steps and heights of a spine.
+"""How wedge fractures change the segment angles and heights of a spine.
 
-Contract: the back wall keeps its height, the front wall loses the stated part of what it had; the wedge is added to
-the body's step, and the other segments between the same anchors give way, so kyphosis and lordosis targets are met as
-without the fracture.
+Contract: the posterior wall keeps its height, the anterior wall loses the given share. The wedge is added to the
+body's angle and subtracted from the other segments of the region, so kyphosis and lordosis targets are still met.
 """
 
 from dataclasses import replace
 
 import numpy as np
 
-from simulation.anatomy import column_of
+from simulation.anatomy import vertebral_column
 from simulation.parameters import PatientParameters
 from simulation.pose.morphometry import VertebraSizes
-from simulation.pose.sagittal_plan import form_of
+from simulation.pose.sagittal_profile import profile_of
 from spine.types import Floats
 
 
-def sink(parameters: PatientParameters, steps: Floats, sizes: VertebraSizes) -> tuple[Floats, VertebraSizes]:
-    """Steps (P - 1,) and sizes with every fracture of the patient in them."""
+def apply_fractures(
+    parameters: PatientParameters, angles: Floats, sizes: VertebraSizes
+) -> tuple[Floats, VertebraSizes]:
+    """(P - 1,) segment angles and sizes with every fracture of the patient."""
     if not parameters.fractures:
-        return steps, sizes
-    column, steps, height = column_of(parameters.anatomy), steps.copy(), sizes.height.copy()
-    broken = np.zeros(len(steps), dtype=bool)
-    added = np.zeros(len(steps))
+        return angles, sizes
+    column, angles, height = vertebral_column(parameters.anatomy), angles.copy(), sizes.height.copy()
+    broken = np.zeros(len(angles), dtype=bool)
+    added = np.zeros(len(angles))
     for fracture in parameters.fractures:
         v = column.index[fracture.level]
-        wedge, height[v] = _wedge(steps[2 * v], height[v], float(sizes.plate_depth[v].mean()), fracture.loss)
-        broken[2 * v], added[2 * v] = True, wedge - steps[2 * v]
-    for region in form_of(parameters.anatomy).regions.values():
+        wedge, height[v] = _wedge(angles[2 * v], height[v], float(sizes.plate_depth[v].mean()), fracture.loss)
+        broken[2 * v], added[2 * v] = True, wedge - angles[2 * v]
+    for region in profile_of(parameters.anatomy).regions.values():
         part = region.segments
-        giving = np.where(broken[part], 0.0, region.share)
-        steps[part] += added[part] - added[part].sum() * giving / giving.sum()
-    return steps, replace(sizes, height=height)
+        taking = np.where(broken[part], 0.0, region.share)
+        angles[part] += added[part] - added[part].sum() * taking / taking.sum()
+    return angles, replace(sizes, height=height)
 
 
-def _wedge(step_deg: float, height: float, depth: float, loss: float) -> tuple[float, float]:
-    """The broken body's step in degrees and its height in the middle, mm."""
-    lean = depth * np.sin(np.deg2rad(step_deg / 2))
+def _wedge(angle_deg: float, height: float, depth: float, loss: float) -> tuple[float, float]:
+    """The fractured body's angle in degrees and its height in the middle, mm."""
+    lean = depth * np.sin(np.deg2rad(angle_deg / 2))
     front, back = (height - lean) * (1 - loss), height + lean
     return float(2 * np.rad2deg(np.arcsin((back - front) / (2 * depth)))), float((front + back) / 2)

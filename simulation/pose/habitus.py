@@ -1,7 +1,7 @@
-"""How a patient is built and stands: size, depth of the chest, fat, outline of the body, posture of the arms.
+"""Body build and posture: size, chest, fat layer, outline of the body, position of the arms.
 
-Contract: millimetres; the arms' joints are in the patient frame, so bone and flesh of an arm coincide. Postures:
-docs/sources.md, images and postures.
+Contract: millimetres. Arm joints are in the patient frame, so bones and soft tissue of an arm coincide. Source of the
+postures: docs/sources.md, images and postures.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from simulation.anatomy import FIRST
+from simulation.anatomy import T1_INDEX
 from simulation.parameters import PatientParameters
 from simulation.pose.spine_pose import PosedSpine
 from spine.types import Floats
@@ -24,12 +24,13 @@ POSTURE_SHARES: dict[Posture, float] = {"clavicles": 0.46, "cheeks": 0.28, "rest
 
 GAINS = ("wall", "plate", "pedicle", "arch", "spinous", "transverse", "rib", "spongiosa", "shoulder")
 _GAIN_SD = 0.28
-"""A choice: what stands out on a radiograph differs from patient to patient far more than densities are reported to."""
+"""SD of the logarithm; a choice. What stands out on a radiograph varies more between patients than reported densities
+do."""
 
 
 @dataclass(frozen=True)
 class Habitus:
-    """Build and posture.
+    """Build and posture of one patient.
 
     Attributes:
         size: linear size relative to the adult male mean.
@@ -39,9 +40,9 @@ class Habitus:
         squareness: power of the trunk's superellipses (2 = ellipse).
         breast: size relative to the mean, 0 for none.
         posture: of the arms.
-        arm_angle_deg, spread: how far the upper arms point forward and outward in that posture, 0 to 1 for spread.
+        arm_angle_deg, spread: how far the upper arms point forward (-1 to 1, scaled by posture) and outward (0 to 1).
         style: (12,) standard normal numbers that vary the shape of bones beyond their sizes.
-        gains: (9,) how dense kinds of bone are relative to the usual, as ``GAINS`` orders them.
+        gains: (9,) density of each kind of bone relative to the mean, in the order of ``GAINS``.
     """
 
     size: float
@@ -62,7 +63,7 @@ class Habitus:
 
 
 def sample_habitus(parameters: PatientParameters, rng: np.random.Generator) -> Habitus:
-    """Draw build and posture; the chest of a scoliotic patient is a little flatter."""
+    """Sample build and posture. The chest of a scoliotic patient is a little flatter."""
     flat = 0.95 if any(curve.cobb_deg > 25 for curve in parameters.curves) else 1.0
     female, grown = parameters.sex == "F", parameters.age_years > 13
     fat = float(np.clip(4.0 + 1.25 * (parameters.bmi - 18.0), 2.0, 36.0)) * parameters.size_factor
@@ -94,10 +95,10 @@ _VARIES_DEG: dict[Posture, float] = {"clavicles": 15.0, "cheeks": 14.0, "rest": 
 
 
 def arm_joints(spine: PosedSpine, habitus: Habitus, side: float) -> tuple[Floats, Floats, Floats]:
-    """(3,) shoulder, elbow and hand of one side (+1 left, -1 right), mm."""
+    """(3,) each: shoulder, elbow and hand of one side (+1 left, -1 right), mm."""
     size, posture = habitus.size, habitus.posture
     forward = np.deg2rad(_FORWARD_DEG[posture] + _VARIES_DEG[posture] * habitus.arm_angle_deg)
-    t1 = spine.body_centre[FIRST]
+    t1 = spine.body_centre[T1_INDEX]
     lift = 26.0 if posture == "raised" else 0.0
     shoulder = t1 + np.array([side * 163 * habitus.shoulders, 8, -36 + lift]) * size
     outward = 0.03 + 0.35 * habitus.spread
@@ -109,7 +110,7 @@ def arm_joints(spine: PosedSpine, habitus: Habitus, side: float) -> tuple[Floats
 
 
 def _hand_target(t1: Floats, elbow: Floats, habitus: Habitus, side: float) -> Floats:
-    """Where the forearm points to."""
+    """The point that the forearm points to, mm."""
     size, wide = habitus.size, habitus.spread
     if habitus.posture == "clavicles":
         return np.asarray(t1 + np.array([side * (60 + 60 * wide), -138, -30 - 60 * wide]) * size)

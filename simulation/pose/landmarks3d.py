@@ -1,14 +1,14 @@
-"""Where a virtual patient's landmarks lie, read off the geometry that is drawn.
+"""The 3D landmarks of a posed spine, taken from the geometry that is rendered.
 
-Contract: for every level from T1 to the patient's last lumbar vertebra both plates, their margins (``_ant``,
-``_post``, ``_left``, ``_right``), body and pedicle centres; the S1 plate with its margins on all four sides; the hips.
-A standard column has all 39 of ``GALBUSERA39``; an extra vertebra is named ``T13`` or ``L6``, a missing L5 has no
-points. (3,) LPS mm, float64.
+Contract: each point is (3,) float64, LPS, mm. Every level from T1 to the last lumbar vertebra has both plates, their
+margins (``_ant``, ``_post``, ``_left``, ``_right``), and the centres of body and pedicles. The S1 plate has its four
+margins; both hips have a centre. A standard column has all 39 points of ``GALBUSERA39``. An extra vertebra is named
+``T13`` or ``L6``; a missing L5 has no points.
 """
 
 import numpy as np
 
-from simulation.anatomy import FIRST
+from simulation.anatomy import T1_INDEX
 from simulation.pose.spine_pose import PosedSpine, pedicle_centres
 from spine.landmarks import S1_PLATE
 from spine.types import Floats
@@ -22,7 +22,7 @@ def landmarks_of(spine: PosedSpine) -> dict[str, Floats]:
     half = np.stack([spine.sizes.plate_width, spine.sizes.plate_depth], axis=-1) / 2  # (V, 2, 2)
     plates = _with_margins(spine.centre, spine.axes, half)
     pedicles, bodies = pedicle_centres(spine), spine.body_centre.copy()
-    for v, level in enumerate(spine.levels[FIRST:], FIRST):
+    for v, level in enumerate(spine.levels[T1_INDEX:], T1_INDEX):
         for plate, name in enumerate((f"{level}_sup", f"{level}_inf")):
             points[name] = plates[v, plate, 0]
             points |= {f"{name}_{side}": plates[v, plate, 1 + i] for i, (side, _, _) in enumerate(_SIDES)}

@@ -1,11 +1,13 @@
-"""How large each vertebra and disc is: adult means by level, and one patient's sizes.
+"""Sizes of vertebrae and discs: adult means by level, and the sizes of one patient.
 
-Contract: arrays over the levels of the patient's own column (``anatomy``), cranial to caudal, millimetres. Sources
-(docs/sources.md, population and anatomy): plates, pedicles, processes and canal: Panjabi 1991/1992 from memory, lumbar
-widths times 1.05 to meet Bonczar, widths of T1-T5 raised to what frontal radiographs show; body heights L1-L5: Bonczar,
-T1-T12: Panjabi times 1.07; discs: Fletcher 2015 and Bach 2019 (CT); T13 and L6 from their neighbours. The means are
-those of men: women and the young have a smaller ``size_factor``; ``growth`` says what else the young have. Cervical
-levels only dress the image; no landmark lies on them.
+Contract: arrays over the levels of the patient's column (``anatomy``), cranial to caudal, millimetres. The means are
+those of men; women and children have a smaller ``size_factor``, and ``growth`` has the other differences of children.
+Cervical levels have no landmarks.
+
+Sources (docs/sources.md, population and anatomy). Plates, pedicles, processes and canal: Panjabi 1991/1992 from
+memory, with lumbar widths times 1.05 to match Bonczar and widths of T1-T5 raised to match frontal radiographs. Body
+heights: L1-L5 Bonczar, T1-T12 Panjabi times 1.07. Discs: Fletcher 2015 and Bach 2019 (CT). T13 and L6: from their
+neighbours.
 """
 
 from collections.abc import Mapping
@@ -14,18 +16,16 @@ from functools import cache
 
 import numpy as np
 
-from simulation.anatomy import DRAWN_LEVELS, FIRST, column_of
+from simulation.anatomy import vertebral_column
 from simulation.parameters import PatientParameters
 from simulation.pose.growth import growth_of
 from simulation.vocabulary import Anatomy
 from spine.types import Floats
 
-__all__ = ["DRAWN_LEVELS", "FIRST", "VertebraSizes", "mean_heights", "sample_sizes"]
-
 S1_WIDTH_MM, S1_DEPTH_MM = 50.0, 33.5
 S1_TO_HIPS_MM = 108.0
 SACRALISED_RISE = 1.12
-"""The plate called S1 lies higher above the hips where L5 is part of the sacrum; a choice."""
+"""The plate called S1 lies this much higher above the hips where L5 is part of the sacrum; a choice."""
 HIP_SPACING_MM = 172.0
 
 # upper width, lower width, upper depth, lower depth, height, pedicle width, pedicle height,
@@ -58,37 +58,37 @@ _ROWS: Mapping[str, tuple[float, ...]] = {
 }
 
 
-_HABIT_SD = np.array([0.03] * 11 + [0.08])
-"""Between patients, of each column: discs vary most (Fletcher 2015, Bach 2019)."""
-_NOISE_SD = np.array([0.018] * 11 + [0.07])
-"""Within a patient, from vertebra to vertebra; a choice."""
+_PATIENT_SD = np.array([0.03] * 11 + [0.08])
+"""Relative SD of each table column between patients. Discs vary most (Fletcher 2015, Bach 2019)."""
+_VERTEBRA_SD = np.array([0.018] * 11 + [0.07])
+"""Relative SD of each table column between the vertebrae of a patient; a choice."""
 _IS_HEIGHT = np.array([0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 1])
-_WIDTHS, _ALONG = [0, 1, 5, 9], [4, 11]
-"""Columns that growth changes."""
+_WIDTHS, _HEIGHTS = [0, 1, 5, 9], [4, 11]
+"""Table columns that growth changes."""
 _WIDTH_GRADIENT_SD, _HEIGHT_GRADIENT_SD = 0.035, 0.03
-"""Choices, so that the spread of proportions on frontal radiographs is met."""
+"""Choices that match the spread of proportions on frontal radiographs."""
 
 
 @cache
 def _table(anatomy: Anatomy) -> Floats:
     """(V, 12) adult male means of one column."""
-    return np.array([_ROWS[level] for level in column_of(anatomy).levels])
+    return np.array([_ROWS[level] for level in vertebral_column(anatomy).levels])
 
 
 @dataclass(frozen=True)
 class VertebraSizes:
-    """Sizes of the V drawn vertebrae in mm; index 0 of a pair is the upper plate, 1 the lower.
+    """Sizes of V vertebrae in mm; index 0 of a pair is the upper plate, 1 the lower.
 
     Attributes:
         plate_width, plate_depth: (V, 2).
-        height: (V,) of the body in its middle, as it is: a fractured body is lower.
+        height: (V,) of the body in its middle; a fractured body is lower.
         disc_below: (V,) height of the disc below in its middle (last level: the disc to S1).
-        narrowing: (V,) share of the disc below that is lost, 0 to 0.85.
-        sclerosis, osteophyte: (V, 2) of each plate, 0 none to 1 gross.
-        pedicle_width, pedicle_height, pedicle_offset: (V,); offset is from the mid-line to the pedicle's centre.
+        narrowing: (V,) lost share of the disc below, 0 to 0.85.
+        sclerosis, osteophyte: (V, 2) of each plate, 0 (none) to 1 (severe).
+        pedicle_width, pedicle_height, pedicle_offset: (V,); the offset is from the mid-line to the pedicle's centre.
         transverse_span, spinous_length, canal_depth: (V,).
-        s1_width, s1_depth: the S1 plate.
-        s1_to_hips, hip_spacing: pelvis.
+        s1_width, s1_depth: of the S1 plate.
+        s1_to_hips, hip_spacing: of the pelvis.
     """
 
     plate_width: Floats
@@ -111,31 +111,31 @@ class VertebraSizes:
 
 
 def mean_heights(anatomy: Anatomy = "standard") -> tuple[Floats, Floats]:
-    """Adult male mean body heights and heights of the discs below, (V,) each, mm."""
+    """(V,) each: mean heights of bodies and of the discs below in adult men, mm."""
     table = _table(anatomy)
     return table[:, 4].copy(), table[:, 11].copy()
 
 
 def sample_sizes(parameters: PatientParameters, rng: np.random.Generator) -> VertebraSizes:
-    """Sizes of one patient before any fracture: the common factor, a column-wise habit and noise per vertebra."""
+    """Sample the sizes of one patient before any fracture."""
     mean, size = _table(parameters.anatomy), parameters.size_factor
-    habit = 1.0 + _HABIT_SD * rng.standard_normal(mean.shape[1])
-    noise = 1.0 + _NOISE_SD * rng.standard_normal(mean.shape)
-    # Chest and loin do not keep to one proportion: a gradient along the column, about its middle.
+    habit = 1.0 + _PATIENT_SD * rng.standard_normal(mean.shape[1])
+    noise = 1.0 + _VERTEBRA_SD * rng.standard_normal(mean.shape)
+    # The proportion of thoracic to lumbar sizes varies: a gradient along the column, about its middle.
     along = np.linspace(-1.0, 1.0, len(mean))[:, None]
     gradient = (
         1.0
         + along * np.array([_WIDTH_GRADIENT_SD, _HEIGHT_GRADIENT_SD])[_IS_HEIGHT] * rng.standard_normal(2)[_IS_HEIGHT]
     )
     t = mean * habit * noise * gradient * size
-    levels = column_of(parameters.anatomy).levels
+    levels = vertebral_column(parameters.anatomy).levels
     growth = growth_of(levels, parameters.age_years, size, float(rng.standard_normal()))
     t[:, _WIDTHS] *= growth.width[:, None]
-    t[:, _ALONG] *= growth.pitch[:, None]
-    # A low body has thin growth plates: the bony part keeps three quarters of its height.
+    t[:, _HEIGHTS] *= growth.pitch[:, None]
+    # A low body has thin growth plates: the bony part keeps at least three quarters of its height.
     cartilage = np.minimum(2.0 * growth.cartilage_mm, 0.25 * t[:, 4])
     narrowing = _narrowing(parameters, rng)
-    sclerosis, osteophyte = _worn_plates(narrowing, parameters.age_years, rng)
+    sclerosis, osteophyte = _plate_changes(narrowing, parameters.age_years, rng)
     stature = 1.0 + 0.03 * rng.standard_normal(4)
     rise = SACRALISED_RISE if parameters.anatomy == "four_lumbar" else 1.0
     return VertebraSizes(
@@ -161,23 +161,23 @@ def sample_sizes(parameters: PatientParameters, rng: np.random.Generator) -> Ver
 
 @cache
 def _wear_by_level(anatomy: Anatomy) -> Floats:
-    """(V,) how much of the mean narrowing each disc takes: mostly lumbar."""
-    levels = column_of(anatomy).levels
+    """(V,) narrowing of each disc relative to the mean narrowing; mostly lumbar."""
+    levels = vertebral_column(anatomy).levels
     thoracic = dict(zip([f"T{i}" for i in range(1, 14)], np.linspace(0.25, 0.75, 13), strict=True))
     lumbar = {"L1": 0.8, "L2": 0.9, "L3": 1.0, "L4": 1.1, "L5": 1.1, "L6": 1.0}
     return np.array([(thoracic | lumbar).get(level, 0.5) for level in levels])
 
 
 def _narrowing(parameters: PatientParameters, rng: np.random.Generator) -> Floats:
-    """(V,) lost share of each disc, uneven from disc to disc."""
-    where = _wear_by_level(parameters.anatomy)
-    uneven = rng.uniform(0.3, 1.7, len(where))
-    narrowing: Floats = np.clip(parameters.disc_narrowing * where * uneven, 0.0, 0.85)
+    """(V,) lost share of each disc; it varies from disc to disc."""
+    by_level = _wear_by_level(parameters.anatomy)
+    uneven = rng.uniform(0.3, 1.7, len(by_level))
+    narrowing: Floats = np.clip(parameters.disc_narrowing * by_level * uneven, 0.0, 0.85)
     return narrowing
 
 
-def _worn_plates(narrowing: Floats, age_years: float, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """(V, 2) sclerosis and osteophytes of the plates: they follow the loss of the neighbouring disc, and age."""
+def _plate_changes(narrowing: Floats, age_years: float, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """(V, 2) each: sclerosis and osteophytes of the plates, from the loss of the neighbouring disc and from age."""
     beside = np.stack([np.concatenate([[0.0], narrowing[:-1]]), narrowing], axis=1)
     uneven = rng.uniform(0.5, 1.5, (2, *beside.shape))
     sclerosis = np.clip(1.5 * (beside - 0.2) * uneven[0], 0.0, 1.0)

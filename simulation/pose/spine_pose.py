@@ -1,7 +1,7 @@
-"""Where each end plate lies: from angles and lengths to a posed spine and pelvis in the scanner's frame.
+"""The posed spine and pelvis, from plate orientations and sizes.
 
-Contract: patient frame LPS, mm. A plate's axes are the columns of a rotation: X to the patient's left, Y to the back
-(both in the plate), Z its normal, upwards; the plate's margins lie at +-width/2 on X and +-depth/2 on Y, and tilts
+Contract: patient frame LPS, mm. A plate's axes are the columns of a rotation matrix: X to the patient's left, Y to the
+back (both in the plate), Z its normal, upwards. The plate's margins lie at +-width/2 on X and +-depth/2 on Y. Tilts
 measured between those margins equal ``curvature.Orientation`` exactly.
 """
 
@@ -10,23 +10,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simulation.anatomy import column_of
+from simulation.anatomy import vertebral_column
 from simulation.parameters import PatientParameters
+from simulation.pose.coronal_shear import CoronalShear, sample_coronal_shear
 from simulation.pose.curvature import Orientation, orient
-from simulation.pose.fractures import sink
-from simulation.pose.leaning import Leaning, sample_leaning
+from simulation.pose.fractures import apply_fractures
 from simulation.pose.morphometry import VertebraSizes, sample_sizes
-from simulation.pose.sagittal_plan import standing_steps
+from simulation.pose.sagittal_profile import standing_segment_angles
 from spine.types import Floats
 
 
 @dataclass(frozen=True)
 class PosedSpine:
-    """Plates of the V drawn vertebrae (upper, lower), the S1 plate and the hips.
+    """Plates of V vertebrae (upper, lower), the S1 plate and the hips.
 
     Attributes:
-        levels: names of the drawn vertebrae, cranial to caudal: C3..C7, T1.. and the patient's own last one.
-        sizes: lengths.
+        levels: names of the vertebrae, cranial to caudal: C3..C7, T1 .. the last mobile one.
+        sizes: of vertebrae and pelvis.
         centre: (V, 2, 3) plate centres.
         axes: (V, 2, 3, 3) plate axes as columns.
         s1_centre, s1_axes: (3,), (3, 3).
@@ -46,7 +46,7 @@ class PosedSpine:
     hip_radius: float
 
     def moved(self, by: Floats) -> "PosedSpine":
-        """The same spine elsewhere; ``by`` is (3,) mm."""
+        """The spine translated by (3,) mm."""
         return replace(self, centre=self.centre + by, s1_centre=self.s1_centre + by, hips=self.hips + by)
 
     @property
@@ -62,11 +62,11 @@ class PosedSpine:
 
 
 PEDICLE_OF_CANAL, PEDICLE_MORE_MM = 0.55, 2.0
-"""How long a pedicle is: this share of the canal's depth and a little more; a choice."""
+"""Length of a pedicle: this share of the canal's depth, plus a constant; a choice."""
 
 
 def pedicle_centres(spine: PosedSpine) -> Floats:
-    """(2, V, 3) middles of the pedicles, left then right."""
+    """(2, V, 3) centres of the pedicles, left then right."""
     sizes = spine.sizes
     y = sizes.plate_depth.mean(axis=1) / 2 + 0.5 * pedicle_length(sizes) - 1.0
     offsets = [np.stack([side * sizes.pedicle_offset, y, 0.20 * sizes.height], axis=-1) for side in (1.0, -1.0)]
@@ -81,7 +81,7 @@ def pedicle_length(sizes: VertebraSizes) -> Floats:
 
 
 def orthonormal(axes: Floats) -> Floats:
-    """(..., 3, 3) columns made orthonormal: Z kept in direction, then Y."""
+    """(..., 3, 3) with orthonormal columns: Z keeps its direction, then Y."""
     z = axes[..., 2] / np.sqrt((axes[..., 2] ** 2).sum(-1, keepdims=True))
     y = axes[..., 1] - (axes[..., 1] * z).sum(-1, keepdims=True) * z
     y = y / np.sqrt((y**2).sum(-1, keepdims=True))
@@ -89,20 +89,20 @@ def orthonormal(axes: Floats) -> Floats:
 
 
 def cross(a: Floats, b: Floats) -> Floats:
-    """(..., 3) cross product; numpy's own spends most of its time on shapes."""
+    """(..., 3) cross product; ``numpy.cross`` spends most of its time on shapes."""
     (ax, ay, az), (bx, by, bz) = (np.moveaxis(v, -1, 0) for v in (a, b))
     product: Floats = np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
     return product
 
 
 def plate_axes(orientation: Orientation) -> Floats:
-    """(P, 3, 3) plate axes whose projected tilts are exactly those asked for.
+    """(P, 3, 3) plate axes whose projected tilts are exactly the given ones.
 
-    A plate of slopes dz/dx = p and dz/dy = q, headed psi, has Y = (-sin psi, cos psi, q cos psi - p sin psi), so
-    its sagittal tilt is atan(q - p tan psi): q follows from p, and Y does not depend on it. X is Y x (-p, -q, 1),
-    whose slope z / x, set equal to the coronal tangent w, is linear in p.
+    A plate with slopes dz/dx = p and dz/dy = q and axial rotation psi has
+    Y = (-sin psi, cos psi, q cos psi - p sin psi). Its sagittal tilt is atan(q - p tan psi), so q follows from p, and
+    Y does not depend on p. X is Y x (-p, -q, 1); its slope z / x, set equal to the coronal tangent w, is linear in p.
     """
-    psi = np.deg2rad(orientation.heading)
+    psi = np.deg2rad(orientation.axial_rotation)
     s, w = np.tan(np.deg2rad(orientation.sagittal)), np.tan(np.deg2rad(orientation.coronal))
     sine, cosine = np.sin(psi), np.cos(psi)
     p = (w * cosine * (1 + s**2) - s * sine) / (1 / cosine - w * s * sine)
@@ -115,12 +115,12 @@ def plate_axes(orientation: Orientation) -> Floats:
 
 
 def pose_spine(parameters: PatientParameters, rng: np.random.Generator) -> PosedSpine:
-    """Pose one patient with the S1 plate's centre at the origin; the caller places it in the scanner."""
-    levels = column_of(parameters.anatomy).levels
-    steps, sizes = sink(parameters, standing_steps(parameters), sample_sizes(parameters, rng))
-    axes = plate_axes(orient(parameters, steps, rng))
-    leaning = sample_leaning(parameters.anatomy, rng)
-    centres = _stack(parameters, sizes, axes, leaning) + _slips(parameters, axes)
+    """Pose one patient with the centre of the S1 plate at the origin; the caller places it in the scanner."""
+    levels = vertebral_column(parameters.anatomy).levels
+    angles, sizes = apply_fractures(parameters, standing_segment_angles(parameters), sample_sizes(parameters, rng))
+    axes = plate_axes(orient(parameters, angles, rng))
+    shear = sample_coronal_shear(parameters.anatomy, rng)
+    centres = _stack(parameters, sizes, axes, shear) + _slips(parameters, axes)
     pelvis = _pelvis_axes(parameters)
     return PosedSpine(
         levels=levels,
@@ -136,38 +136,38 @@ def pose_spine(parameters: PatientParameters, rng: np.random.Generator) -> Posed
 
 
 _CLEARANCE_MM = 0.8
-"""Vertebrae keep at least this much disc between them, at the margin where it is thinnest."""
+"""Least height of a disc at the margin where it is thinnest."""
 
 
-def _stack(parameters: PatientParameters, sizes: VertebraSizes, axes: Floats, leaning: Leaning) -> Floats:
+def _stack(parameters: PatientParameters, sizes: VertebraSizes, axes: Floats, shear: CoronalShear) -> Floats:
     """(P, 3) plate centres, from S1 at the origin upwards along the mean of neighbouring normals.
 
-    What a segment leans more to the side than its plates it does along them, so that heights stay as they are.
+    Shear moves a centre along its plate, so that heights do not change.
     """
     up = axes[:-1, :, 2] + axes[1:, :, 2]
     up /= np.sqrt((up**2).sum(-1, keepdims=True))
-    discs = np.maximum(sizes.disc_below, _least_disc(parameters, sizes, axes))
+    discs = np.maximum(sizes.disc_below, _min_disc_heights(parameters, sizes, axes))
     lengths = np.stack([sizes.height, discs], axis=1).ravel()[:, None]
-    aside = leaning.share[:, None] * lengths * up[:, :1] / up[:, 2:] + leaning.step_mm[:, None]
+    aside = shear.share[:, None] * lengths * up[:, :1] / up[:, 2:] + shear.offset_mm[:, None]
     steps = up * lengths + aside * (axes[:-1, :, 0] + axes[1:, :, 0]) / 2
     return np.concatenate([np.cumsum(steps[::-1], axis=0)[::-1], np.zeros((1, 3))])
 
 
-def _least_disc(parameters: PatientParameters, sizes: VertebraSizes, axes: Floats) -> Floats:
-    """(V,) height a disc needs in its middle so that a wedged or slipped disc does not let bones overlap, mm."""
+def _min_disc_heights(parameters: PatientParameters, sizes: VertebraSizes, axes: Floats) -> Floats:
+    """(V,) height of each disc in its middle, mm, below which a wedged or slipped disc would let bones overlap."""
     lower, upper = axes[1:-1:2, :, 2], axes[2::2]  # normals of the plates above, frames of those below each disc
     lean = lower - upper[..., 2]
     to_side, to_back = ((lean * upper[..., i]).sum(-1) for i in (0, 1))
     width, depth = sizes.plate_width[:, 1] / 2, sizes.plate_depth[:, 1] / 2
     needed: Floats = _CLEARANCE_MM + np.maximum(np.abs(to_side) * width, np.abs(to_back) * depth)
     for level, slip, along in _slipped(parameters):
-        v = column_of(parameters.anatomy).index[level]
+        v = vertebral_column(parameters.anatomy).index[level]
         needed[v] += abs(slip * float(upper[v, 2, along]))
     return needed
 
 
 def _slipped(parameters: PatientParameters) -> Iterator[tuple[str, float, int]]:
-    """(level, mm along the axis of the plate below, axis) of every slip: forwards is negative on Y."""
+    """(level, mm along an axis of the plate below, axis) of every slip; forward is negative on Y."""
     if parameters.listhesis_mm:
         yield parameters.listhesis_level, -parameters.listhesis_mm, 1
     if parameters.lateral_listhesis_mm:
@@ -175,16 +175,16 @@ def _slipped(parameters: PatientParameters) -> Iterator[tuple[str, float, int]]:
 
 
 def _slips(parameters: PatientParameters, axes: Floats) -> Floats:
-    """(P, 3) displacement by listhesis: the slipped level and all above move along the plate below it."""
+    """(P, 3) displacement by listhesis: the slipped level and all levels above move along the plate below it."""
     moved = np.zeros(axes.shape[:2])
     for level, slip, along in _slipped(parameters):
-        low = column_of(parameters.anatomy).plate(level, 1)
+        low = vertebral_column(parameters.anatomy).plate(level, 1)
         moved[: low + 1] += slip * axes[low + 1, :, along]
     return moved
 
 
 def _pelvis_axes(parameters: PatientParameters) -> Floats:
-    """(3, 3) hip axis frame: rotated about the vertical, tilted by the obliquity (+: right side up)."""
+    """(3, 3) frame of the hip axis: rotated about the vertical, tilted by the obliquity (+: right side up)."""
     psi, oblique = np.deg2rad(parameters.pelvic_rotation_deg), np.deg2rad(parameters.pelvic_obliquity_deg)
     left = np.array([np.cos(psi) * np.cos(oblique), np.sin(psi) * np.cos(oblique), -np.sin(oblique)])
     back = cross(np.array([0.0, 0.0, 1.0]), left)
@@ -193,7 +193,7 @@ def _pelvis_axes(parameters: PatientParameters) -> Floats:
 
 
 def _hips(parameters: PatientParameters, sizes: VertebraSizes, pelvis: Floats) -> Floats:
-    """(2, 3) hips left and right; their middle lies below S1 at exactly the pelvic tilt in the sagittal plane."""
+    """(2, 3) left and right hip; in the sagittal plane their middle lies below S1 at exactly the pelvic tilt."""
     tilt = np.deg2rad(parameters.pelvic_tilt_deg)
     middle = sizes.s1_to_hips * np.array([0.0, -np.sin(tilt), -np.cos(tilt)])
     half = sizes.hip_spacing / 2 * pelvis[:, 0]

@@ -1,9 +1,10 @@
-"""Which streams are possible, and the refusal of others.
+"""What a stream of biplanar pairs contains, and checks of the settings of a stream.
 
-Contract: all that is wrong is gathered into one ``ValuesRejected``, with what is allowed in brackets.
+Contract: one ``ValuesRejected`` gathers everything that is wrong, with the allowed values in brackets.
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from numbers import Integral, Real
@@ -12,21 +13,59 @@ from simulation.body.patient import build_patient
 from simulation.cohort.config import HEIGHT_MM, WIDTH_MM
 from simulation.population.sampling import sample_patient
 from spine.errors import ValuesRejected
+from spine.landmarks import GALBUSERA39, VIEWS, ViewName
+from spine.scanner import NATIVE_SPACING_MM
 
-LEAST_SHAPE = (64, 32)
+MIN_SHAPE = (64, 32)
+
+
+@dataclass(frozen=True)
+class StreamConfig:
+    """What a stream contains.
+
+    Attributes:
+        seed: of the stream.
+        count: patients of one pass.
+        batch_size: patients rendered together.
+        shape: (H, W) of every image; below a short field the image is black.
+        spacing_mm: of full-length images.
+        views: to render.
+        names: K landmarks to project.
+        first: index of the first patient, to continue after another pass.
+
+    Raises:
+        ValuesRejected: a value is not possible; a ``ValueError``.
+    """
+
+    seed: int
+    count: int
+    batch_size: int = 32
+    shape: tuple[int, int] = (512, 256)
+    spacing_mm: float = NATIVE_SPACING_MM * 8
+    views: tuple[ViewName, ...] = VIEWS
+    names: tuple[str, ...] = GALBUSERA39.names
+    first: int = 0
+
+    def __post_init__(self) -> None:
+        found = impossible_numbers(self.count, self.seed, self.shape, self.batch_size, self.first)
+        found += unknown_choices("views", self.views, VIEWS)
+        found += unknown_choices("names", self.names, _known_landmarks())
+        if not found:
+            found += _impossible_size(self.shape, self.spacing_mm)
+        require_none("STREAM_IMPOSSIBLE", found)
 
 
 def impossible_numbers(count: int, seed: int, shape: tuple[int, int], batch_size: int, first: int) -> list[str]:
-    """What is wrong with numbers that every stream has."""
+    """Violations in the numbers that every stream has."""
     found = [*not_whole("count", count, 1), *not_whole("batch_size", batch_size, 1)]
     found += [*not_whole("seed", seed, 0), *not_whole("first", first, 0)]
-    if not isinstance(shape, Sequence) or len(shape) != 2 or not all(map(_is_whole, shape, LEAST_SHAPE)):
-        found.append(f"shape = {shape!r} (rows and columns, at least {LEAST_SHAPE[0]} x {LEAST_SHAPE[1]} pixels)")
+    if not isinstance(shape, Sequence) or len(shape) != 2 or not all(map(_is_whole, shape, MIN_SHAPE)):
+        found.append(f"shape = {shape!r} (rows and columns, at least {MIN_SHAPE[0]} x {MIN_SHAPE[1]} pixels)")
     return found
 
 
 def not_whole(name: str, value: int, low: int) -> list[str]:
-    """What is wrong with a number that should be whole and ``low`` or more."""
+    """The violation of a number that must be whole and at least ``low``."""
     return [] if _is_whole(value, low) else [f"{name} = {value!r} (a whole number from {low})"]
 
 
@@ -34,21 +73,21 @@ def _is_whole(value: object, low: int) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= low
 
 
-def unknown_words(field: str, words: Sequence[str], known: Collection[str]) -> list[str]:
-    """What is wrong with a choice of words, and which were meant."""
-    if isinstance(words, str) or not isinstance(words, Sequence) or not words:
-        return [f"{field} = {words!r} (a tuple of one or more)"]
-    return [f"{field} {word!r} ({_meant(word, sorted(known))})" for word in words if word not in list(known)]
+def unknown_choices(field: str, chosen: Sequence[str], known: Collection[str]) -> list[str]:
+    """Violations in a tuple of choices, each with the nearest known ones."""
+    if isinstance(chosen, str) or not isinstance(chosen, Sequence) or not chosen:
+        return [f"{field} = {chosen!r} (a tuple of one or more)"]
+    return [f"{field} {word!r} ({_nearest(word, sorted(known))})" for word in chosen if word not in list(known)]
 
 
-def _meant(word: object, known: Sequence[str]) -> str:
-    """The nearest of many known words, or all of a few."""
+def _nearest(word: object, known: Sequence[str]) -> str:
+    """All known choices if they are few, else the nearest ones."""
     near = known if len(known) < 6 else get_close_matches(str(word), known) or known[:3]
     return f"known: {', '.join(near)}{', ...' if len(near) < len(known) else ''}"
 
 
-def too_small(shape: tuple[int, int], spacing_mm: float) -> list[str]:
-    """Images that could not hold a spine. They may be wider than a cohort's: networks take square ones, too."""
+def _impossible_size(shape: tuple[int, int], spacing_mm: float) -> list[str]:
+    """The violation of an image that is too small for a spine. It may be wider than a cohort's, for square networks."""
     if not isinstance(spacing_mm, Real):
         return [f"spacing_mm = {spacing_mm!r} (a number)"]
     height, width = (pixels * float(spacing_mm) for pixels in shape)
@@ -58,23 +97,23 @@ def too_small(shape: tuple[int, int], spacing_mm: float) -> list[str]:
     return [f"shape {shape} of spacing_mm = {spacing_mm:g}: {height:.0f} x {width:.0f} mm ({allowed})"]
 
 
-def refuse(code: str, found: list[str]) -> None:
-    """Raise if anything was found.
+def require_none(code: str, violations: list[str]) -> None:
+    """Require that there are no violations.
 
     Raises:
-        ValuesRejected: with all of it.
+        ValuesRejected: with all of them.
     """
-    if found:
+    if violations:
         raise ValuesRejected(
             code,
-            found="; ".join(found),
+            found="; ".join(violations),
             expected="the values in brackets",
             remedy="correct them; spine.landmarks names landmarks, and 512 x 256 pixels of 1.435 mm show a whole spine",
         )
 
 
 @cache
-def drawn_points() -> frozenset[str]:
-    """Every point that a patient of some anatomy has."""
+def _known_landmarks() -> frozenset[str]:
+    """The landmarks of the patients of all anatomies."""
     by_anatomy = {p.anatomy: p for p in map(sample_patient, range(200))}
     return frozenset().union(*(build_patient(p, 1).reconstruction.points for p in by_anatomy.values()))

@@ -1,4 +1,4 @@
-"""The split by patient, the benchmark's angles, and images that are no spines."""
+"""The split by patient, the angles of the benchmark, labels, ensembles, and images without a spine."""
 
 import numpy as np
 import pytest
@@ -6,15 +6,18 @@ from scipy.ndimage import gaussian_filter
 
 from benchmarks import not_spines
 from benchmarks.real_radiographs.angles import benchmark_angles, s_shaped, smape_percent
-from benchmarks.real_radiographs.averaged import _Sessions
+from benchmarks.real_radiographs.ensemble import _Sessions
 from benchmarks.real_radiographs.figures import radiograph_figures, summary
 from benchmarks.real_radiographs.folds import FOLDS, fold_of, split_of, write_fold
 from benchmarks.real_radiographs.labels import own_deviation, twice_labelled
-from benchmarks.sim_to_real.chains import midline_tilts_deg
+from benchmarks.sim_to_real.level_matching import midline_tilts_deg
 from benchmarks.sim_to_real.pack import Pack, read_pack
-from benchmarks.sim_to_real.radiographs import pack_radiographs, radiographs_folder
+from benchmarks.sim_to_real.pack_real import pack_radiographs, radiographs_folder
+from inference.model import INPUTS
 from spine.dataset import load_example_image, read_manifest
 from spine.intake.aasce import LABEL_NAMES
+from spine.measurement.measure import measure
+from spine.measurement.planes import planes_from_view
 from spine.prediction import Prediction
 
 PATIENTS = np.array([str(100 + i // 3) for i in range(90)])
@@ -49,12 +52,15 @@ def _pack(bends: list[float]) -> Pack:
     corners = np.stack([_corners(b) for b in bends]).astype(np.float32)
     images = np.zeros((len(bends), 896, 384), dtype=np.uint8)
     images[:, 10:886, 60:330] = np.random.default_rng(0).integers(40, 220, (876, 270))
-    facts = {"angle_deg": np.zeros((len(bends), 3)), "patient": np.array([str(i) for i in range(len(bends))]),
-             "screened_out": np.arange(len(bends)) % 4 == 3}  # fmt: skip
+    facts = {
+        "angle_deg": np.zeros((len(bends), 3)),
+        "patient": np.array([str(i) for i in range(len(bends))]),
+        "screened_out": np.arange(len(bends)) % 4 == 3,
+    }
     return Pack(images, corners, np.ones((len(bends), 17, 4), bool), tuple(f"{b}" for b in bends), facts)
 
 
-def test_a_fold_is_a_data_set_without_the_black_and_without_bad_labels_to_learn_from(tmp_path):
+def test_a_fold_has_no_black_margins_and_no_screened_out_training_radiographs(tmp_path):
     pack = _pack([10.0 + i for i in range(20)])
     manifest = write_fold(pack, 2, tmp_path)
     assert read_manifest(tmp_path).digest == manifest.digest
@@ -68,7 +74,7 @@ def test_a_fold_is_a_data_set_without_the_black_and_without_bad_labels_to_learn_
     assert len(manifest.in_split("test")) == 4
 
 
-def test_the_benchmarks_angles_of_a_double_curve_and_of_a_bow():
+def test_the_angles_of_a_double_curve_and_of_a_single_curve():
     corners = _corners(60.0)
     middles = corners.reshape(34, 2, 2).mean(axis=1)
     tilts = midline_tilts_deg(corners)
@@ -79,21 +85,18 @@ def test_the_benchmarks_angles_of_a_double_curve_and_of_a_bow():
     assert benchmark_angles(straight, np.c_[np.linspace(0, 60, 34) ** 2, np.arange(34.0)], 99.0) == (20.0, 0.0, 0.0)
 
 
-def test_smape_is_the_benchmarks():
+def test_smape_is_that_of_the_benchmark():
     published = np.array([[40.0, 20.0, 0.0], [10.0, 0.0, 0.0]])
     found = np.array([[44.0, 20.0, 0.0], [10.0, 0.0, 0.0]])
     assert smape_percent(found, published) == pytest.approx(100 * (4 / 124) / 2)
 
 
-def test_a_chain_one_level_off_is_far_as_labelled_and_right_after_its_shift():
+def test_a_column_one_level_off_is_exact_after_its_shift():
     corners = _corners(30.0)
     truth = np.full((17, 4, 2), np.nan)
     truth[1:] = corners[:-1]  # what is found as T1 is labelled T2
     names = np.array(LABEL_NAMES).reshape(17, 4)
     points = {str(n): p for n, p in zip(names.reshape(-1), corners.reshape(-1, 2), strict=True)}
-    from spine.measurement.measure import measure
-    from spine.measurement.planes import planes_from_view
-
     parameters = measure(planes_from_view("frontal", points, None, "NONE"))
     prediction = Prediction("x", {"frontal": points}, parameters=parameters)
     seen = np.isfinite(truth).all(axis=2)
@@ -105,8 +108,8 @@ def test_a_chain_one_level_off_is_far_as_labelled_and_right_after_its_shift():
     assert figures["answered"] == 1.0 and figures["refused"] == 0
 
 
-def test_images_that_are_no_spines_are_the_same_again_and_of_every_kind():
-    first, again = (not_spines.drawn(3, seed=1) for _ in range(2))
+def test_generated_images_without_a_spine_are_deterministic_and_of_every_kind():
+    first, again = (not_spines.generate(3, seed=1) for _ in range(2))
     assert set(first) == {"noise", "blank", "photo"}
     for kind, images in first.items():
         for a, b in zip(images, again[kind], strict=True):
@@ -114,7 +117,7 @@ def test_images_that_are_no_spines_are_the_same_again_and_of_every_kind():
             assert np.array_equal(a, b)
 
 
-def test_the_published_angles_are_found_again_on_every_radiograph(tmp_path):
+def test_the_published_angles_are_reproduced(tmp_path):
     try:
         radiographs_folder()
     except FileNotFoundError as missing:
@@ -130,18 +133,18 @@ def test_the_published_angles_are_found_again_on_every_radiograph(tmp_path):
         np.testing.assert_allclose(found, radiographs.facts["angle_deg"][i], atol=0.1, err_msg=str(i))
 
 
-def test_radiographs_that_stand_twice_are_found_and_no_others():
+def test_exposures_with_two_labels_are_found_and_no_others():
     pack = _pack([10.0 + 5 * i for i in range(6)])
     random = np.random.default_rng(4)
     for image in pack.images:
         texture = gaussian_filter(random.normal(size=image.shape), 5)
         image[:] = np.clip(120 + 30 * texture / texture.std(), 20, 220)
-    pack.images[4] = np.roll(pack.images[1], 5, axis=0)  # the same exposure, cut out differently
+    pack.images[4] = np.roll(pack.images[1], 5, axis=0)  # the same exposure, cropped differently
     pack.corners[4] = pack.corners[1] + np.array([1.0, 6.0])
     assert twice_labelled(pack) == [(1, 4)]
 
 
-def test_each_readings_own_error_is_told_from_the_differences():
+def test_the_error_of_each_reading_follows_from_the_differences():
     random = np.random.default_rng(0)
     truth = random.normal(30, 10, 20000)
     readings = [truth + random.normal(0, sd, truth.size) for sd in (3.0, 2.0, 1.0)]
@@ -151,17 +154,17 @@ def test_each_readings_own_error_is_told_from_the_differences():
 
 
 class _Fixed:
-    """A session that finds the landmark named first left of the middle, whatever it is shown."""
+    """A session that always finds the first landmark left of the middle."""
 
     def run(self, outputs, inputs):
-        maps = np.zeros((len(inputs["image"]), 2, 4, 4), np.float32)
+        maps = np.zeros((len(inputs[INPUTS[0]]), 2, 4, 4), np.float32)
         maps[:, 0, 1, 0] = maps[:, 1, 2, 2] = 1.0
         return [maps, np.tile(np.float32([3.0, -1.0]), (len(maps), 1))]
 
 
-def test_a_mirrored_answer_comes_back_under_its_partners_name():
+def test_a_mirrored_prediction_gets_the_name_of_its_partner():
     sessions = _Sessions([_Fixed()], partner=[1, 0], mirrored=True)
-    maps, logits = sessions.run(("heatmaps", "visibility"), {"image": np.zeros((1, 1, 8, 8), np.float32)})
+    maps, logits = sessions.run(("heatmaps", "visibility"), {INPUTS[0]: np.zeros((1, 1, 8, 8), np.float32)})
     assert logits.tolist() == [[1.0, 1.0]]
     assert np.argwhere(maps[0, 0] > 0).tolist() == [[1, 0], [2, 1]]
     assert np.argwhere(maps[0, 1] > 0).tolist() == [[1, 3], [2, 2]]

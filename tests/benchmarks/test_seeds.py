@@ -1,4 +1,4 @@
-"""The bench of seeds: what travels to a GPU machine, and that a fit which is there is not fitted again."""
+"""The benchmark of seeds: which data go to the GPU machine, and that finished fits are not repeated."""
 
 import io
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import seeds
+from benchmarks import seed_fits, seeds
 from spine.dataset import Example, ExampleView, Manifest, read_manifest, write_manifest
 from tests.validation.gates.records import build_record
 from validation.gates.policy import DEFAULT_POLICY, read_policy
@@ -16,7 +16,7 @@ from validation.gates.policy import DEFAULT_POLICY, read_policy
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
-    """Two studies to learn from, three to validate by, one to test on."""
+    """Two training, three validation and one test study."""
     folder, examples = tmp_path / "dataset", []
     (folder / "images").mkdir(parents=True)
     for k, split in enumerate(("train", "train", "validation", "validation", "validation", "test")):
@@ -27,8 +27,8 @@ def dataset(tmp_path: Path) -> Path:
     return folder
 
 
-def test_no_test_image_travels(dataset: Path, tmp_path: Path) -> None:
-    assert seeds.main(["pack", str(dataset), str(tmp_path / "it.tar.gz"), "--validation", "2"]) == 0
+def test_no_test_image_is_packed(dataset: Path, tmp_path: Path) -> None:
+    assert seed_fits.main(["pack", str(dataset), str(tmp_path / "it.tar.gz"), "--validation", "2"]) == 0
     with tarfile.open(tmp_path / "it.tar.gz") as archive:
         archive.extractall(tmp_path / "there", filter="data")
     there = read_manifest(tmp_path / "there")
@@ -36,38 +36,36 @@ def test_no_test_image_travels(dataset: Path, tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / "there/images").iterdir()) == ["2.npy", "3.npy"]
 
 
-def test_seeds_that_are_there_are_not_fitted_again(
-    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[list[str]] = []
+def test_finished_seeds_are_not_fitted_again(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[list[str]] = []
 
     def run(arguments: list[str], gpu: int, what: str) -> bool:
-        asked.append(list(arguments))
+        calls.append(list(arguments))
         out = Path(arguments[arguments.index("--out") + 1])
         out.mkdir()
         (out / "fitted.json").write_text(json.dumps(what))
-        (out / "checkpoints.pt").write_text("too large to travel")
+        (out / "checkpoints.pt").write_text("too large to pack")
         return what != "seed 3"
 
-    monkeypatch.setattr(seeds, "_run", run)
-    seeds.pack(dataset, tmp_path / "it.tar.gz")
+    monkeypatch.setattr(seed_fits, "_run", run)
+    seed_fits.pack(dataset, tmp_path / "it.tar.gz")
     there = ["fit", "--dataset", str(tmp_path / "it.tar.gz"), "--out", str(tmp_path / "out"), "--epochs", "2"]
-    assert seeds.main([*there, "--seeds", "1,2", "--", "--device", "cpu"]) == 0
-    told = [a[a.index("--seed") + 1] for a in asked if "--seed" in a]
-    assert (told, asked[1][:2], asked[1][-2:]) == (["1", "2"], ["--device", "cpu"], ["--epochs", "2"])
+    assert seed_fits.main([*there, "--seeds", "1,2", "--", "--device", "cpu"]) == 0
+    fitted = [a[a.index("--seed") + 1] for a in calls if "--seed" in a]
+    assert (fitted, calls[1][:2], calls[1][-2:]) == (["1", "2"], ["--device", "cpu"], ["--epochs", "2"])
     with tarfile.open(tmp_path / "out/seed2.tar") as archive:
         assert archive.getnames() == ["fitted.json"]
         assert json.load(io.TextIOWrapper(archive.extractfile("fitted.json"))) == "seed 2"  # type: ignore[arg-type]
-    asked.clear()
-    assert seeds.main([*there, "--seeds", "1,2"]) == 0
-    assert asked == [], "neither a fit nor a warm-up"
-    assert seeds.main([*there, "--seeds", "1,2,3"]) == 1
+    calls.clear()
+    assert seed_fits.main([*there, "--seeds", "1,2"]) == 0
+    assert calls == [], "neither a fit nor a warm-up"
+    assert seed_fits.main([*there, "--seeds", "1,2,3"]) == 1
     assert not (tmp_path / "out/seed3.tar").exists()
 
 
 def test_gains_by_seed_are_counted_over_ordered_pairs() -> None:
-    """Errors of 1, 1 and 4 degrees: the small ones are better than the large one, and not than each other."""
+    """Errors of 1, 1 and 4 degrees: the small ones are better than the large one, and not better than each other."""
     fits = [build_record("challenger", str(k) * 64, noise=noise, seed=k) for k, noise in enumerate((1.0, 1.0, 4.0))]
-    told = seeds.gains_by_seed(read_policy(DEFAULT_POLICY), fits)
-    assert "Of 6 ordered pairs" in told
-    assert told.endswith("better by more than chance: 2 at a required gain of 0, 2 at a required gain of 0.02.")
+    text = seeds.gains_by_seed(read_policy(DEFAULT_POLICY), fits)
+    assert "Of 6 ordered pairs" in text
+    assert text.endswith("better by more than chance: 2 at a required gain of 0, 2 at a required gain of 0.02.")

@@ -1,6 +1,4 @@
-"""The probe from virtual to real radiographs: frame, matching, angles, augmentation, files, each with a known
-answer.
-"""
+"""The sim-to-real benchmark: frame, matching, angles, augmentation and files against known answers."""
 
 from dataclasses import replace
 
@@ -13,21 +11,23 @@ from torch import nn
 from benchmarks.sim_to_real.__main__ import main
 from benchmarks.sim_to_real.appearance import distance_iqr, earth_movers_grey, measure_radiographs, table
 from benchmarks.sim_to_real.augmentation import Strength, augment, normalised
-from benchmarks.sim_to_real.chains import major_cobb_deg, match_chain
 from benchmarks.sim_to_real.detector import TINY, find_corners, rate_factor, train
+from benchmarks.sim_to_real.diagnosis import diagnosis
 from benchmarks.sim_to_real.letterbox import letterbox
+from benchmarks.sim_to_real.level_matching import major_cobb_deg, match_levels
 from benchmarks.sim_to_real.network import CornerNet, parameter_count
 from benchmarks.sim_to_real.pack import jpeg_bytes, read_pack, write_pack
-from benchmarks.sim_to_real.pools import Radiographs, checked, drawn_radiographs
-from benchmarks.sim_to_real.radiographs import pack_radiographs, radiographs_folder
+from benchmarks.sim_to_real.pack_real import pack_radiographs, radiographs_folder
+from benchmarks.sim_to_real.pools import checked, rectangle_radiographs
 from benchmarks.sim_to_real.reports import contact_rows, write_png
 from benchmarks.sim_to_real.scoring import score_radiographs, summary
 from benchmarks.sim_to_real.side_by_side import close_ups, mean_radiograph, mean_table, straightened
+from simulation.stream.radiographs import FrontalRadiographs
 
 SEEN = np.ones((17, 4), dtype=bool)
 
 
-def chain(tilts_deg=(0.0,) * 17):
+def column(tilts_deg=(0.0,) * 17):
     """(17, 4, 2): vertebrae of 40 x 30 px, 45 apart, each turned by its tilt (left side up is negative)."""
     corners = np.zeros((17, 4, 2))
     for i, tilt in enumerate(np.radians(tilts_deg)):
@@ -38,7 +38,7 @@ def chain(tilts_deg=(0.0,) * 17):
 
 
 @pytest.mark.parametrize("shape", [(300, 90), (300, 210), (1800, 700)])
-def test_a_point_of_the_image_stays_on_its_pixels_in_the_frame(shape):
+def test_the_letterbox_maps_points_and_pixels_alike(shape):
     image = np.zeros(shape, dtype=np.uint8)
     row, column = shape[0] // 3, shape[1] // 4
     image[row - 12 : row + 13, column - 12 : column + 13] = 200
@@ -49,12 +49,18 @@ def test_a_point_of_the_image_stays_on_its_pixels_in_the_frame(shape):
     assert (columns.mean(), rows.mean()) == pytest.approx(tuple(expected), abs=0.5)
 
 
-def test_a_pack_gives_back_what_it_was_given(tmp_path):
+def test_a_pack_keeps_images_corners_and_facts(tmp_path):
     image = np.tile(np.arange(0, 192, 2, dtype=np.uint8), (64, 1))
     corners = np.random.default_rng(0).uniform(0, 60, (2, 17, 4, 2))
     seen = np.stack([SEEN, ~SEEN])
-    write_pack(tmp_path / "p.npz", [jpeg_bytes(p, 95) for p in (image, image[:, ::-1])], corners, seen, ["a", "b"],
-               {"angle_deg": np.array([1.0, 2.0])})  # fmt: skip
+    write_pack(
+        tmp_path / "p.npz",
+        [jpeg_bytes(p, 95) for p in (image, image[:, ::-1])],
+        corners,
+        seen,
+        ["a", "b"],
+        {"angle_deg": np.array([1.0, 2.0])},
+    )
     pack = read_pack(tmp_path / "p.npz")
     assert pack.names == ("a", "b")
     assert np.abs(pack.images[1].astype(int) - image[:, ::-1]).max() <= 4
@@ -68,43 +74,43 @@ def test_the_major_angle_is_the_largest_between_mid_lines_of_visible_vertebrae()
     tilts[4], tilts[11], tilts[16] = -22.0, 14.0, 40.0
     seen = SEEN.copy()
     seen[16, 3] = False
-    assert major_cobb_deg(chain(tilts), SEEN) == pytest.approx(62.0)
-    assert major_cobb_deg(chain(tilts), seen) == pytest.approx(36.0)
-    assert major_cobb_deg(chain(tilts)[..., ::-1, :][:, [2, 3, 0, 1]], SEEN) == pytest.approx(62.0)
+    assert major_cobb_deg(column(tilts), SEEN) == pytest.approx(62.0)
+    assert major_cobb_deg(column(tilts), seen) == pytest.approx(36.0)
+    assert major_cobb_deg(column(tilts)[..., ::-1, :][:, [2, 3, 0, 1]], SEEN) == pytest.approx(62.0)
 
 
 @pytest.mark.parametrize("shift", [-2, 0, 1])
-def test_a_chain_named_levels_off_is_matched_after_its_shift(shift):
-    labelled = chain()
+def test_a_column_with_shifted_levels_is_matched_after_its_shift(shift):
+    labelled = column()
     found = labelled + (0, 45.0 * shift) + (3, 4)
-    match = match_chain(found, labelled, SEEN)
+    match = match_levels(found, labelled, SEEN)
     assert match.shift == shift
     assert match.centre_px == pytest.approx(np.full(17 - abs(shift), 5.0))
 
 
 def test_absent_labels_are_not_scored():
-    labelled, seen = chain(), SEEN.copy()
+    labelled, seen = column(), SEEN.copy()
     seen[:3] = False
     labelled[:3] = 1e6
-    match = match_chain(chain(), labelled, seen)
+    match = match_levels(column(), labelled, seen)
     assert (match.shift, match.corner_px.shape) == (0, (14, 4))
     assert match.corner_px.max() == 0
 
 
-def test_figures_of_radiographs_found_exactly_and_of_one_astray():
-    labelled = np.stack([chain(np.linspace(-t, t, 17)) for t in (5, 20)])
+def test_figures_of_exact_corners_and_of_one_wrong_vertebra():
+    labelled = np.stack([column(np.linspace(-t, t, 17)) for t in (5, 20)])
     found = labelled.copy()
     found[1, 8] += (30, 0)
     figures = summary(score_radiographs(found, labelled, np.stack([SEEN, SEEN]), np.array([10.0, 44.0])))
     assert figures["centres_off_share"] == pytest.approx(1 / 34)
-    assert figures["radiographs_wholly_found_share"] == 0.5
+    assert figures["radiographs_completely_found_share"] == 0.5
     assert figures["level_shifts"]["0"] == 2
     assert figures["cobb_against_published"]["mean"] == pytest.approx(2.0, abs=1e-6)
     assert figures["cobb_against_labelled_corners"]["mean"] == pytest.approx(0.0, abs=1e-6)
 
 
 def dotted(corners, shape=(448, 192)):
-    """An image that is dark but for a disc at each of the first vertebra's corners, brighter from corner to corner."""
+    """A dark image with a disc at each corner of the first vertebra, brighter from corner to corner."""
     rows, columns = np.mgrid[: shape[0], : shape[1]]
     image = np.full(shape, 40, dtype=np.uint8)
     for k, (x, y) in enumerate(corners):
@@ -112,7 +118,7 @@ def dotted(corners, shape=(448, 192)):
     return image
 
 
-def test_corners_go_where_the_image_goes():
+def test_corners_move_with_the_image():
     at = np.array([[70.0, 150], [120, 160], [75, 210], [125, 220]])
     count = 24
     corners = torch.from_numpy(np.broadcast_to(at, (count, 17, 4, 2)).astype(np.float32).copy())
@@ -134,8 +140,8 @@ def test_corners_go_where_the_image_goes():
     assert np.mean(np.array(contrast) > 0.05) > 0.9  # windows clip a few discs to white on white
 
 
-def test_a_mirrored_batch_exchanges_sides_and_what_leaves_the_image_is_not_visible():
-    radiographs = drawn_radiographs(4, 0, "cpu")
+def test_a_mirrored_batch_exchanges_sides_and_corners_outside_the_image_are_not_visible():
+    radiographs = rectangle_radiographs(4, 0, "cpu")
     always = Strength(mirror=1.0, rotation_deg=0, scale=1.0001, anisotropy=1.0001, shift=0, perspective=0)
     _, moved, seen = augment(
         radiographs.images, radiographs.corners, radiographs.visible, torch.Generator().manual_seed(0), always
@@ -153,7 +159,7 @@ def test_a_mirrored_batch_exchanges_sides_and_what_leaves_the_image_is_not_visib
     assert not seen.all()
 
 
-def test_normalisation_leaves_black_margins_out():
+def test_normalisation_ignores_black_margins():
     grey = torch.rand(2, 1, 16, 8) * 0.5 + 0.3
     padded = torch.cat([grey, torch.zeros(2, 1, 16, 8)], dim=3)
     assert torch.allclose(normalised(padded)[..., :8], normalised(grey), atol=1e-5)
@@ -166,25 +172,25 @@ class BrightSpot(nn.Module):
         return 200.0 * nn.functional.avg_pool2d(image, 2).expand(-1, 68, -1, -1)
 
 
-def test_found_corners_are_in_pixels_and_the_mirror_agrees():
+def test_found_corners_are_in_pixels_and_agree_with_the_mirror_image():
     images = torch.full((3, 448, 192), 20, dtype=torch.uint8)
     images[:, 200:202, 60:62] = 250
     assert np.allclose(find_corners(BrightSpot(), images, batch=2), [60.5, 200.5], atol=1e-3)
 
 
-def test_the_recipe_trains_and_a_seed_gives_the_same_weights():
-    radiographs = drawn_radiographs(4, 0, "cpu")
-    small = Radiographs(
+def test_training_with_one_seed_gives_the_same_weights():
+    radiographs = rectangle_radiographs(4, 0, "cpu")
+    small = FrontalRadiographs(
         radiographs.images[:, ::7, ::6].contiguous(), radiographs.corners / 7, radiographs.visible
     )  # 128 x 64
-    runs = [train(small, replace(TINY, most_steps=2)) for _ in range(2)]
+    runs = [train(small, replace(TINY, max_steps=2)) for _ in range(2)]
     assert runs[0].steps == 2
     assert np.isfinite(runs[0].losses).all()
     for a, b in zip(runs[0].network.parameters(), runs[1].network.parameters(), strict=True):
         assert torch.equal(a, b)
 
 
-def test_the_network_is_the_recorded_size_and_keeps_half_resolution():
+def test_the_network_has_the_documented_size_and_half_resolution():
     assert 8.2e6 < parameter_count(CornerNet()) < 8.5e6
     network = CornerNet(TINY.widths).eval()
     assert network(torch.zeros(1, 1, 128, 64)).shape == (1, 68, 64, 32)
@@ -198,15 +204,15 @@ def test_one_cycle_rises_and_falls():
 
 
 def test_radiographs_in_another_frame_are_refused():
-    radiographs = drawn_radiographs(2, 0, "cpu")
+    radiographs = rectangle_radiographs(2, 0, "cpu")
     with pytest.raises(ValueError, match=r"images are .*float32, .*; corners are"):
-        checked(Radiographs(radiographs.images.float(), radiographs.corners[:, :16], radiographs.visible), 2)
+        checked(FrontalRadiographs(radiographs.images.float(), radiographs.corners[:, :16], radiographs.visible), 2)
     with pytest.raises(ValueError, match="left corners right of right ones"):
-        checked(Radiographs(radiographs.images, radiographs.corners[:, :, [1, 0, 3, 2]], radiographs.visible), 2)
+        checked(FrontalRadiographs(radiographs.images, radiographs.corners[:, :, [1, 0, 3, 2]], radiographs.visible), 2)
 
 
-def test_appearance_is_zero_against_itself_and_sees_a_darker_image():
-    radiographs = drawn_radiographs(6, 0, "cpu")
+def test_the_appearance_distance_is_0_to_itself_and_negative_for_a_darker_image():
+    radiographs = rectangle_radiographs(6, 0, "cpu")
     images, corners, seen = (t.numpy() for t in (radiographs.images, radiographs.corners, radiographs.visible))
     noisy = np.clip(images + np.random.default_rng(0).normal(0, 5, images.shape), 0, 255).astype(np.uint8)
     real, dark = measure_radiographs(noisy, corners, seen), measure_radiographs(noisy // 2, corners, seen)
@@ -218,7 +224,7 @@ def test_appearance_is_zero_against_itself_and_sees_a_darker_image():
     assert "| grey, 50 % quantile |" in table(real, {"dark": dark})
 
 
-def test_the_png_is_what_pillow_reads(tmp_path):
+def test_pillow_reads_the_written_png(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (7, 5, 3), dtype=np.uint8)
     write_png(tmp_path / "p.png", image)
     with Image.open(tmp_path / "p.png") as stored:
@@ -230,19 +236,19 @@ def test_the_contact_sheet_shows_best_median_and_worst():
     assert contact_rows(errors) == [0, 1, 2, 3, 18, 19, 20, 21, 39, 38, 37, 36, 35, 34, 33, 32]
 
 
-def test_a_missing_pack_is_named(tmp_path, capsys):
+def test_a_missing_pack_is_reported(tmp_path, capsys):
     assert main(["run", "--dry-run", "--device", "cpu", "--real", str(tmp_path / "none.npz")]) == 3
     assert "none.npz" in capsys.readouterr().err
 
 
-def radiographs_at_hand():
+def have_radiographs():
     try:
         return radiographs_folder().is_dir()
     except FileNotFoundError:
         return False
 
 
-@pytest.mark.skipif(not radiographs_at_hand(), reason="the real radiographs are not at hand (PLUMBLINE_SHARED)")
+@pytest.mark.skipif(not have_radiographs(), reason="no real radiographs (PLUMBLINE_SHARED)")
 def test_packed_labels_give_the_published_angles(tmp_path):
     pack_radiographs(tmp_path / "radiographs.npz", limit=12)
     pack = read_pack(tmp_path / "radiographs.npz")
@@ -250,10 +256,7 @@ def test_packed_labels_give_the_published_angles(tmp_path):
     assert found == pytest.approx(pack.facts["angle_deg"][:, 0], abs=0.02)
 
 
-def test_a_level_shift_alone_is_no_tilt_error_and_one_corner_astray_is() -> None:
-    from benchmarks.sim_to_real.chains import major_cobb_deg
-    from benchmarks.sim_to_real.diagnosis import diagnosis
-
+def test_a_level_shift_is_no_tilt_error_and_one_wrong_corner_is() -> None:
     rows = 40.0 + 48.0 * np.arange(17)
     half = np.array([[-30.0, -15.0], [30.0, -15.0], [-30.0, 15.0], [30.0, 15.0]])
     labelled = (np.stack([np.full(17, 190.0), rows], axis=-1)[:, None] + half)[None]
@@ -261,18 +264,16 @@ def test_a_level_shift_alone_is_no_tilt_error_and_one_corner_astray_is() -> None
     shifted = labelled - np.array([0.0, 48.0])
     found = diagnosis(shifted, labelled, seen, np.zeros(1))
     assert found["tilt error of a vertebra, median, least and most of 17"] == (0.0, 0.0)
-    assert found["found above (-) its label, vertebrae, median by level"] == [-1.0] * 17
-    astray = labelled.copy()
-    astray[0, 8, 1, 1] += 40.0
-    found = diagnosis(astray, labelled, seen, np.zeros(1))
-    assert found["Cobb error by best shift, mean"][0] == pytest.approx(major_cobb_deg(astray[0], seen[0]))
+    assert found["found below (+) or above (-) its label, vertebrae, median by level"] == [-1.0] * 17
+    wrong = labelled.copy()
+    wrong[0, 8, 1, 1] += 40.0
+    found = diagnosis(wrong, labelled, seen, np.zeros(1))
+    assert found["Cobb error by best shift, mean"][0] == pytest.approx(major_cobb_deg(wrong[0], seen[0]))
     assert found["Cobb error by best shift, mean"][0] > 15
     assert found["Cobb error, median of three neighbours, mean"] == pytest.approx(0.0, abs=1e-9)
 
 
-def test_plates_that_follow_half_the_line_are_seen_to():
-    from benchmarks.sim_to_real.diagnosis import diagnosis
-
+def test_the_tilt_per_slope_of_the_line_of_centres_is_measured():
     rng, level = np.random.default_rng(3), np.arange(17)
     leaning = np.tan(np.deg2rad(rng.uniform(-25, 25, (40, 1)))) * np.ones(17)
     x, y = 190.0 + leaning * 48.0 * (level - 8), 40.0 + 48.0 * level
@@ -285,15 +286,15 @@ def test_plates_that_follow_half_the_line_are_seen_to():
     assert figures["tilt of a vertebra per slope of the line through its neighbours, labelled, by level"] == [0.5] * 15
 
 
-def test_a_straightened_radiograph_has_its_spine_upright_and_its_sides_beside_it():
-    corners = chain() + np.array([30 * np.sin(np.linspace(0, 3, 17)), np.zeros(17)]).T[:, None]
+def test_a_straightened_radiograph_has_its_spine_in_the_middle():
+    corners = column() + np.array([30 * np.sin(np.linspace(0, 3, 17)), np.zeros(17)]).T[:, None]
     image = np.full((896, 384), 60, dtype=np.uint8)
     middle = corners.mean(axis=1)
     for row in range(896):
         x = round(float(np.interp(row, middle[:, 1], middle[:, 0])))
         image[row, x - 12 : x + 13] = 200
     radiograph = straightened(image, corners)
-    assert np.unique(radiograph[:, 26].round(6)).size == 1, "the middle column is all spine"
+    assert np.unique(radiograph[:, 26].round(6)).size == 1, "the middle column shows only the spine"
     assert (radiograph[:, 26] > radiograph[:, 20] + 1).all()
     assert (radiograph[:, 26] > radiograph[:, 32] + 1).all()
     twice = mean_radiograph(np.stack([image, image]), np.stack([corners, corners]))
@@ -302,10 +303,10 @@ def test_a_straightened_radiograph_has_its_spine_upright_and_its_sides_beside_it
     assert close_ups(image[None], corners[None], 7.0).shape == (220, 160, 3)
 
 
-def test_what_a_radiograph_does_not_show_has_no_mean():
-    corners = chain() + (170, 0)  # the right of the spine is off the image
+def test_areas_outside_a_radiograph_have_no_mean():
+    corners = column() + (170, 0)  # the right of the spine is off the image
     radiograph = straightened(np.random.default_rng(0).integers(20, 200, (896, 384)).astype(np.uint8), corners)
     assert np.isnan(radiograph[:, -1]).all()
     assert np.isfinite(radiograph[:, 0]).all()
-    black = mean_radiograph(np.zeros((1, 896, 384), np.uint8), chain()[None])
+    black = mean_radiograph(np.zeros((1, 896, 384), np.uint8), column()[None])
     assert np.isnan(black).all()

@@ -1,4 +1,4 @@
-"""A model that knows the answer: it stands where a network would, and answers with narrow maps at given points."""
+"""A fake model with a known answer: narrow heat maps at given points."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ CONTRACT = ModelContract("galbusera39", GALBUSERA39.names, VIEWS, (512, 256), 4,
 
 
 class KnowingSession:
-    """Answers as onnxruntime's session would; counts its calls."""
+    """Stands in for the session of onnxruntime; counts its calls."""
 
     def __init__(self, points: Mapping[ViewName, Mapping[str, np.ndarray]], shape: tuple[int, int]) -> None:
         self.points = points

@@ -1,11 +1,11 @@
-"""What lies where nothing is drawn is not seen, and the rest of the radiograph is measured without it."""
+"""Landmarks in blank regions are dropped, and the rest of the radiograph is measured."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from inference.blank_regions import hole_of, in_blank_regions, without_curves
+from inference.blank_regions import hidden_vertebrae, in_blank_regions, without_curves
 from inference.measure import measure_views
 from inference.overlay import report_json
 from spine.landmarks import GALBUSERA39, VIEWS
@@ -17,7 +17,7 @@ CURVES = ("cobb", "cobb_midline", "cobb_secondary_cranial", "cobb_secondary_caud
 
 
 def _covered(top: str, bottom: str, *views: str, grey: int = 0):
-    """Images with a bar of one grey from one plate to another in the first of the views."""
+    """Images with a bar of one grey value from one end plate to another in the first of the views."""
     given = _inputs(*views)
     image, points = IMAGE.copy(), POINTS[views[0]]
     image[int(points[top][1]) - 2 : int(points[bottom][1]) + 3] = grey
@@ -25,40 +25,40 @@ def _covered(top: str, bottom: str, *views: str, grey: int = 0):
 
 
 @pytest.mark.parametrize("grey", [0, 1700, 4095])
-def test_a_covered_middle_is_not_seen_and_its_curve_not_measured(grey):
+def test_a_covered_middle_has_no_landmarks_and_no_curve(grey):
     found = measure_views(knowing_model(POINTS, SHAPE), _covered("T8_sup", "L1_inf", "frontal", grey=grey))
     covered = {f"{v}_{p}" for v in ("T8", "T9", "T10", "T11", "T12", "L1") for p in ("sup", "inf")}
     assert set(found.in_blank_regions["frontal"]) == covered
     assert not covered & set(found.points["frontal"]) and not covered & set(found.spread_px["frontal"])
     assert {"T7_inf", "L2_sup"} <= set(found.points["frontal"])
-    reason = "the curve is not known: nothing is drawn at T8, T9, T10, T11, T12, L1"
+    reason = "the curve is not known: the image is blank at T8, T9, T10, T11, T12, L1"
     assert all(found.parameters[name].absent_reason == reason for name in CURVES)
     report = report_json(found, knowing_model(POINTS, SHAPE), _inputs("frontal"))
     assert set(report["views"]["frontal"]["nothing_drawn_at"]) == covered
 
 
-def test_what_needs_no_covered_landmark_is_measured_and_the_rest_tells_which_it_misses():
+def test_parameters_without_covered_landmarks_are_measured_and_others_name_them():
     found = measure_views(knowing_model(POINTS, SHAPE), _covered("T11_sup", "L1_inf", "lateral", "frontal"))
     assert found.parameters["pelvic_tilt"].value is not None
     reason = found.parameters["thoracic_kyphosis_t4_t12"].absent_reason
-    assert "T12_inf" in reason and "nothing is drawn there in the lateral image" in reason
-    assert all(found.parameters[name].is_absent for name in CURVES)  # both views make a point in space
+    assert "T12_inf" in reason and "the lateral image is blank there" in reason
+    assert all(found.parameters[name].is_absent for name in CURVES)  # a 3D point needs both views
 
 
-def test_nothing_is_dropped_of_a_drawn_image_or_of_a_covered_end_alone():
+def test_an_image_with_contrast_loses_nothing_and_a_covered_end_keeps_the_curve():
     assert measure_views(knowing_model(POINTS, SHAPE), _inputs(*VIEWS)).in_blank_regions == {}
     found = measure_views(knowing_model(POINTS, SHAPE), _covered("T1_sup", "T3_inf", "frontal"))
     assert found.in_blank_regions and found.parameters["cobb"].value is not None
 
 
-def test_a_landmark_at_the_edge_of_a_cover_is_not_seen_and_one_beside_it_is():
+def test_a_landmark_at_the_edge_of_a_cover_is_dropped_and_one_beside_it_is_kept():
     pixels = np.random.default_rng(0).uniform(-1, 1, (64, 64)).astype(np.float32)
     pixels[20:40, 10:50] = -1.0
     at = {"T4_sup": np.array([30.0, 22.0]), "T4_inf": np.array([30.0, 37.0]), "T5_sup": np.array([30.0, 41.0])}
     assert in_blank_regions(pixels, at) == ("T4_sup", "T4_inf")
 
 
-def test_one_grey_of_eight_bits_beside_a_landmark_is_enough_to_count_as_drawn():
+def test_one_grey_value_of_eight_bits_beside_a_landmark_is_contrast():
     pixels = np.zeros((64, 64), np.float32)
     at = {"T4_sup": np.array([20.0, 30.0]), "T4_inf": np.array([40.0, 30.0])}
     pixels[31, 21] = 2 / 255
@@ -67,18 +67,18 @@ def test_one_grey_of_eight_bits_beside_a_landmark_is_enough_to_count_as_drawn():
     assert in_blank_regions(pixels, {"T4_sup": np.array([-3.0, 90.0])}) == ("T4_sup",)  # a point outside is no error
 
 
-def test_a_burnt_out_femoral_head_is_seen_by_its_rim():
+def test_an_overexposed_femoral_head_is_kept_by_its_rim():
     pixels = np.ones((64, 64), np.float32)
     pixels[:, 44] = 0.0
     assert in_blank_regions(pixels, {"HIP_L": np.array([35.0, 30.0]), "S1_sup": np.array([35.0, 30.0])}) == ("S1_sup",)
 
 
-def test_a_hole_is_two_vertebrae_in_a_row_between_others():
+def test_hidden_vertebrae_are_two_in_a_row_between_visible_ones():
     names = [n for n in GALBUSERA39.names if n[0] in "TL"]
 
     def without(*levels):
         lost = [n for n in names if n.split("_")[0] in levels]
-        return hole_of(lost, [n for n in names if n not in lost])
+        return hidden_vertebrae(lost, [n for n in names if n not in lost])
 
     assert without("T8", "T9") == ("T8", "T9")
     assert without("T8") == without("T1", "T2") == without("L4", "L5") == without() == ()
@@ -91,8 +91,8 @@ def test_hidden_curves_keep_their_own_reason_where_they_were_absent():
         "cobb_midline": Measured(None, "deg", "why", absent_code="LANDMARKS_NOT_SEEN"),
         "pelvic_tilt": Measured(9.0, "deg"),
     }
-    told = without_curves(given, ("T8", "T9"))
-    assert told["cobb"].is_absent and "T8, T9" in told["cobb"].absent_reason
-    assert (told["cobb_midline"], told["pelvic_tilt"]) == (given["cobb_midline"], given["pelvic_tilt"])
+    found = without_curves(given, ("T8", "T9"))
+    assert found["cobb"].is_absent and "T8, T9" in found["cobb"].absent_reason
+    assert (found["cobb_midline"], found["pelvic_tilt"]) == (given["cobb_midline"], given["pelvic_tilt"])
     assert without_curves(given, ()) == given
     assert set(CONTRACT.names) == set(GALBUSERA39.names)

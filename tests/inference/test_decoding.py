@@ -1,4 +1,4 @@
-"""Heat maps whose answers are known."""
+"""Decoding of heat maps with known answers."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_a_cell_lies_at_the_middle_of_its_pixels() -> None:
     assert found.spread_px == {"T1_sup": 0.0, "S1_sup": 0.0, "HIP_L": 0.0}
 
 
-def test_points_come_back_in_the_images_own_pixels() -> None:
+def test_points_are_in_the_pixels_of_the_image() -> None:
     shape = (400, 210)
     affine = letterbox(shape, INPUT)
     truth = affine.inverse.apply(np.array([[13.5, 9.5]]))[0]
@@ -44,7 +44,7 @@ def test_spread_is_the_standard_deviation_in_image_pixels() -> None:
     assert found.spread_px["T1_sup"] == pytest.approx(2 * 4 / np.sqrt(2))
 
 
-def test_the_unseen_the_undecided_and_the_outside_are_absent() -> None:
+def test_invisible_undecided_and_outside_landmarks_are_absent() -> None:
     maps = _cells((2, 3), (2, 3), (0, 6))
     maps[1] = 1 / (H * W)
     logits = np.array([-2.0, 5.0, 5.0], np.float32)

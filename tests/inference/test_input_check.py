@@ -1,4 +1,4 @@
-"""What is no whole spine is refused, and the reason is told; what is one is not."""
+"""An image of no whole spine is refused with a reason, and a whole spine passes."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from inference.calibration import Calibration
-from inference.input_check import Limits, Signs, knows_every_vertebra, limits_for, signs_of
+from inference.input_check import InputFeatures, InputLimits, covers_every_vertebra, features_of, limits_from
 from inference.measure import REFUSED, measure_views
 from inference.overlay import report_json
 from spine.landmarks import CORNERS68, GALBUSERA39, MARGINS175, PLATES, VERTEBRAE, VIEWS
@@ -24,7 +24,7 @@ def _between(top: str, bottom: str) -> dict[str, np.ndarray]:
 
 def test_a_whole_spine_and_a_thoracolumbar_one_pass():
     for points in (FRONTAL, _between("T9", "L5")):
-        assert Limits().broken_by(signs_of(points, NARROW)) == []
+        assert InputLimits().violations(features_of(points, NARROW)) == []
 
 
 @pytest.mark.parametrize(
@@ -32,52 +32,52 @@ def test_a_whole_spine_and_a_thoracolumbar_one_pass():
     [
         (_between("T1", "T12"), 1.0, "no lumbar spine: the lowest vertebra seen is T12"),
         (_between("L1", "L5"), 1.0, "5 vertebrae seen"),
-        (FRONTAL, 4.0, "told apart"),
-        ({n: np.array([p[0], -p[1]]) for n, p in FRONTAL.items()}, 1.0, "head to foot"),
+        (FRONTAL, 4.0, "no vertebra is clearly visible"),
+        ({n: np.array([p[0], -p[1]]) for n, p in FRONTAL.items()}, 1.0, "order from head to foot"),
         ({}, 1.0, "none"),
     ],
 )
-def test_what_is_none_is_refused(points, spread, word):
-    broken = Limits().broken_by(signs_of(points, dict.fromkeys(SPINE, spread)))
+def test_other_images_are_refused(points, spread, word):
+    broken = InputLimits().violations(features_of(points, dict.fromkeys(SPINE, spread)))
     assert any(word in reason for reason in broken)
 
 
-def test_a_long_chain_may_be_less_orderly_and_less_sure_than_a_short_one():
-    doubtful = Signs(vertebrae=17, lowest=16, downwards=0.85, width_cells=2.5)
-    assert Limits().broken_by(doubtful) == []
-    assert len(Limits().broken_by(replace(doubtful, vertebrae=11))) == 2
-    assert Limits().broken_by(replace(doubtful, lowest=12))  # a chest stays one
+def test_a_long_column_has_wider_limits_than_a_short_one():
+    doubtful = InputFeatures(vertebrae=17, lowest=16, downwards=0.85, width_cells=2.5)
+    assert InputLimits().violations(doubtful) == []
+    assert len(InputLimits().violations(replace(doubtful, vertebrae=11))) == 2
+    assert InputLimits().violations(replace(doubtful, lowest=12))  # a chest is still refused
 
 
 def test_margins_stand_for_centres():
     points = {f"{p}_{s}": FRONTAL[p] + [d, 0.0] for p in PLATES for s, d in (("left", 9.0), ("right", -9.0))}
-    signs = signs_of(points, dict.fromkeys(points, 1.1))
-    assert signs == Signs(17, 16, 1.0, pytest.approx(1.1))
-    assert knows_every_vertebra(CORNERS68.names) and knows_every_vertebra(MARGINS175.names)
-    assert not knows_every_vertebra([n for n in GALBUSERA39 if not n.startswith("T3")])
+    features = features_of(points, dict.fromkeys(points, 1.1))
+    assert features == InputFeatures(17, 16, 1.0, pytest.approx(1.1))
+    assert covers_every_vertebra(CORNERS68.names) and covers_every_vertebra(MARGINS175.names)
+    assert not covers_every_vertebra([n for n in GALBUSERA39 if not n.startswith("T3")])
 
 
-def test_limits_follow_a_model_that_sees_less_but_never_become_stricter():
-    good, poor = Signs(17, 16, 1.0, 1.0), Signs(3, 9, 0.6, 4.0)
-    assert limits_for([good] * 100) == Limits()
-    assert limits_for([good] * 99 + [poor]) == Limits()  # one in a hundred may be refused
-    assert limits_for([poor] * 10).broken_by(poor) == []
-    assert limits_for([]) == Limits()
+def test_limits_widen_for_a_poor_model_and_never_narrow():
+    good, poor = InputFeatures(17, 16, 1.0, 1.0), InputFeatures(3, 9, 0.6, 4.0)
+    assert limits_from([good] * 100) == InputLimits()
+    assert limits_from([good] * 99 + [poor]) == InputLimits()  # one in a hundred may be refused
+    assert limits_from([poor] * 10).violations(poor) == []
+    assert limits_from([]) == InputLimits()
 
 
-def _model(limits: Limits | None):
+def _model(limits: InputLimits | None):
     model = knowing_model({**POINTS, "frontal": _between("T1", "T11")}, SHAPE)
     return replace(model, contract=replace(CONTRACT, calibration=Calibration(1, "none", limits=limits)))
 
 
-def test_a_refused_view_takes_nothing_from_the_other():
-    found = measure_views(_model(Limits()), _inputs("frontal", "lateral"))
+def test_a_refused_view_leaves_the_other_measured():
+    found = measure_views(_model(InputLimits()), _inputs("frontal", "lateral"))
     assert set(found.refused) == {"frontal"} and found.points["frontal"] == {}
     assert not found.points_3d
     assert found.parameters["pelvic_tilt"].value is not None  # of the lateral view, in its own plane
     assert found.parameters["cobb"].value is None
     assert found.parameters["cobb"].absent_reason.startswith(f"{REFUSED} (frontal): no lumbar spine")
-    report = report_json(found, _model(Limits()), _inputs("frontal", "lateral"))
+    report = report_json(found, _model(InputLimits()), _inputs("frontal", "lateral"))
     assert report["refused"] == dict(found.refused)
 
 

@@ -1,4 +1,4 @@
-"""A chain of names one level off is renamed as a whole; one that could be either is called uncertain."""
+"""A column one level off is renamed as a whole; an ambiguous one is reported as uncertain."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from inference.calibration import Calibration
-from inference.levels import SHIFTS, LevelEvidence, chain_votes, decided
+from inference.levels import SHIFTS, LevelEvidence, decide_levels, level_votes
 from inference.measure import measure_views
 from inference.model import Model
 from spine.landmarks import GALBUSERA39, PLATES, VIEWS, shifted_name
@@ -18,7 +18,7 @@ CELLS = {plate: np.array([30.0, 4.0 + 3.0 * j]) for j, plate in enumerate(PLATES
 
 
 def _maps(share: dict[int, float]) -> np.ndarray:
-    """Each plate's map: so much of it where the plate ``shift`` levels above it was found."""
+    """Map of each end plate, with this share of its mass where the plate ``shift`` levels above was found."""
     maps = np.full((len(NAMES), 128, 64), 1e-9, dtype=np.float32)
     for k, name in enumerate(NAMES):
         for shift, weight in share.items():
@@ -29,32 +29,32 @@ def _maps(share: dict[int, float]) -> np.ndarray:
     return maps
 
 
-def test_a_chain_under_its_own_names_stays_and_how_sure_that_is_depends_on_the_next_best():
-    sure = decided([chain_votes(_maps({0: 0.99, 1: 0.01}), NAMES, CELLS)])
-    unsure = decided([chain_votes(_maps({0: 0.6, 1: 0.4}), NAMES, CELLS)])
-    assert sure.shift == unsure.shift == 0
-    assert sure.margin == pytest.approx(np.log(99), abs=0.05)
-    assert unsure.margin == pytest.approx(np.log(1.5), abs=0.05)
+def test_right_names_stay_and_the_margin_is_that_to_the_next_best():
+    certain = decide_levels([level_votes(_maps({0: 0.99, 1: 0.01}), NAMES, CELLS)])
+    uncertain = decide_levels([level_votes(_maps({0: 0.6, 1: 0.4}), NAMES, CELLS)])
+    assert certain.shift == uncertain.shift == 0
+    assert certain.margin == pytest.approx(np.log(99), abs=0.05)
+    assert uncertain.margin == pytest.approx(np.log(1.5), abs=0.05)
 
 
 @pytest.mark.parametrize("shift", [-1, 1])
-def test_a_chain_that_another_naming_explains_better_is_found(shift):
-    assert decided([chain_votes(_maps({0: 0.2, shift: 0.8}), NAMES, CELLS)]).shift == shift
+def test_a_shift_that_scores_clearly_better_is_chosen(shift):
+    assert decide_levels([level_votes(_maps({0: 0.2, shift: 0.8}), NAMES, CELLS)]).shift == shift
 
 
-def test_both_views_decide_together_and_too_little_decides_nothing():
-    shifted, clear = (chain_votes(_maps(s), NAMES, CELLS) for s in ({0: 0.3, 1: 0.7}, {0: 0.99, 1: 0.01}))
-    assert decided([shifted]).shift == 1
-    assert decided([shifted, clear]).shift == 0
-    hardly = decided([chain_votes(_maps({0: 0.45, 1: 0.55}), NAMES, CELLS)])
+def test_both_views_decide_together_and_too_few_votes_decide_nothing():
+    shifted, clear = (level_votes(_maps(s), NAMES, CELLS) for s in ({0: 0.3, 1: 0.7}, {0: 0.99, 1: 0.01}))
+    assert decide_levels([shifted]).shift == 1
+    assert decide_levels([shifted, clear]).shift == 0
+    hardly = decide_levels([level_votes(_maps({0: 0.45, 1: 0.55}), NAMES, CELLS)])
     assert hardly.shift == 0 and hardly.margin < 0
-    assert decided([]) is None
-    assert decided([chain_votes(_maps({0: 1.0}), NAMES, dict(list(CELLS.items())[:5]))]) is None
-    assert decided([np.zeros((len(SHIFTS), 0))]) is None
+    assert decide_levels([]) is None
+    assert decide_levels([level_votes(_maps({0: 1.0}), NAMES, dict(list(CELLS.items())[:5]))]) is None
+    assert decide_levels([np.zeros((len(SHIFTS), 0))]) is None
 
 
 class _Doubtful(KnowingSession):
-    """A part of each of its maps lies at the next vertebra below."""
+    """A part of the mass of each map lies at the next vertebra below."""
 
     def run(self, outputs, inputs):
         maps, logits = super().run(outputs, inputs)
@@ -71,7 +71,7 @@ def _model(session, margin: float | None) -> Model:
     return Model(replace(CONTRACT, calibration=calibration), "0" * 64, session)
 
 
-def test_levels_are_called_uncertain_where_the_model_was_calibrated_to_say_so():
+def test_levels_are_uncertain_below_the_calibrated_margin():
     session = KnowingSession(POINTS, SHAPE)
     assert not measure_views(_model(session, 4.0), _inputs(*VIEWS)).levels_uncertain
     doubtful = _Doubtful(POINTS, SHAPE)
@@ -79,8 +79,8 @@ def test_levels_are_called_uncertain_where_the_model_was_calibrated_to_say_so():
     assert not measure_views(_model(doubtful, None), _inputs(*VIEWS)).levels_uncertain
 
 
-def test_a_renamed_chain_keeps_places_and_loses_the_end_that_has_no_name(monkeypatch):
-    monkeypatch.setattr("inference.detection.decided", lambda votes: LevelEvidence(1, 2.0))
+def test_a_shifted_column_keeps_its_points_and_loses_the_end_without_a_name(monkeypatch):
+    monkeypatch.setattr("inference.detection.decide_levels", lambda votes: LevelEvidence(1, 2.0))
     plain = dict(POINTS["frontal"])
     found = measure_views(_model(KnowingSession(POINTS, SHAPE), None), _inputs("frontal"))
     np.testing.assert_allclose(found.points["frontal"]["T2_sup"], plain["T1_sup"], atol=0.1)

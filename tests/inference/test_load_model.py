@@ -1,4 +1,4 @@
-"""What is not a whole model of this version is refused, with a reason, and nothing is executed."""
+"""An incomplete model or one of another version is refused with a reason, and no pickle is executed."""
 
 import json
 import os
@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from inference.contract import ModelContract, model_digest, read_contract, write_contract
-from inference.model import load_model
-from inference.model_folder import open_named, stated_digests
+from inference.model import INPUTS, load_model
+from inference.model_folder import open_model_folder, recorded_digests
 from spine.errors import ContractViolation, EvidenceRejected
 from spine.landmarks import VIEWS
 
@@ -48,7 +48,7 @@ def _write_model(
         nodes,
         "hand-made",
         [
-            helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 1, *CONTRACT.input_shape]),
+            helper.make_tensor_value_info(INPUTS[0], TensorProto.FLOAT, ["n", 1, *CONTRACT.input_shape]),
             helper.make_tensor_value_info("view", TensorProto.INT64, ["n"]),
         ],
         [
@@ -62,7 +62,7 @@ def _write_model(
     write_contract(contract, folder)
 
 
-def test_a_whole_model_loads_and_answers(tmp_path: Path) -> None:
+def test_a_complete_model_loads_and_runs(tmp_path: Path) -> None:
     _write_model(tmp_path)
     model = load_model(tmp_path)
     assert model.contract == CONTRACT == read_contract(tmp_path)
@@ -92,36 +92,36 @@ def test_a_swapped_model_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("record", ["candidate.json", "release.json"])
 @pytest.mark.parametrize("edited", ["model.onnx", "contract.json"])
-def test_a_model_named_by_hand_must_be_what_its_record_states(tmp_path: Path, record: str, edited: str) -> None:
+def test_a_model_folder_must_match_its_record(tmp_path: Path, record: str, edited: str) -> None:
     _write_model(tmp_path)
-    assert stated_digests(tmp_path) == {}
-    assert open_named(tmp_path).contract == CONTRACT
+    assert recorded_digests(tmp_path) == {}
+    assert open_model_folder(tmp_path).contract == CONTRACT
     (tmp_path / record).write_text(json.dumps({"model_digest": model_digest(tmp_path)}))
-    assert open_named(tmp_path).digest == stated_digests(tmp_path)[record]
+    assert open_model_folder(tmp_path).digest == recorded_digests(tmp_path)[record]
     with (tmp_path / edited).open("ab") as file:
         file.write(b"\n")
     with pytest.raises(EvidenceRejected, match=rf"MODEL_ALTERED.*{record}"):
-        open_named(tmp_path)
+        open_model_folder(tmp_path)
 
 
-def test_a_record_from_before_the_export_vouches_for_nothing_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
+def test_a_record_from_before_the_export_has_no_digest_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
     _write_model(tmp_path)
     (tmp_path / "candidate.json").write_text('{"model_digest": null}')
-    assert stated_digests(tmp_path) == {}
+    assert recorded_digests(tmp_path) == {}
     (tmp_path / "candidate.json").write_text("{")
     with pytest.raises(EvidenceRejected, match="MODEL_RECORD_UNREADABLE"):
-        open_named(tmp_path)
+        open_model_folder(tmp_path)
 
 
 @pytest.mark.parametrize("missing", ["model.onnx", "contract.json"])
-def test_half_a_model_is_refused(tmp_path: Path, missing: str) -> None:
+def test_an_incomplete_model_is_refused(tmp_path: Path, missing: str) -> None:
     _write_model(tmp_path)
     (tmp_path / missing).unlink()
     with pytest.raises(EvidenceRejected, match="MODEL_INCOMPLETE"):
         load_model(tmp_path)
 
 
-def test_a_pickle_in_the_graphs_place_is_refused_unexecuted(tmp_path: Path) -> None:
+def test_a_pickle_instead_of_the_graph_is_refused_and_not_executed(tmp_path: Path) -> None:
     class Payload:
         def __reduce__(self) -> tuple[object, ...]:
             return (os.mkdir, (str(tmp_path / "executed"),))

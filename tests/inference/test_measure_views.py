@@ -1,4 +1,4 @@
-"""Measuring one view and two with a model that knows the answer."""
+"""Measuring one view and two with a fake model of known answers."""
 
 import json
 from pathlib import Path
@@ -134,7 +134,7 @@ def test_the_report_is_plain_json_and_explains_what_is_absent() -> None:
     assert report["parameters"]["pelvic_tilt"]["absent_reason"]
 
 
-def test_the_overlay_draws_what_was_found_and_says_what_it_is() -> None:
+def test_the_overlay_draws_the_landmarks_and_the_banner() -> None:
     found = measure_views(knowing_model(POINTS, SHAPE), _inputs("frontal", "lateral"))
     images = {v: np.full(SHAPE, 100, np.uint16) for v in VIEWS}
     plain = draw_overlay(images, {}, {})
@@ -149,8 +149,8 @@ def test_the_overlay_draws_what_was_found_and_says_what_it_is() -> None:
     assert one.size[0] < drawn.size[0]
 
 
-def test_images_that_do_not_belong_together_are_told() -> None:
-    """A lateral image 60 mm lower than the frontal one: nothing is at one height, and that is said."""
+def test_images_that_do_not_belong_together_are_reported() -> None:
+    """A lateral image 60 mm lower than the frontal one: no landmark is at the same height in both."""
     lowered = {n: p + np.array([0.0, 60.0 / PX_MM]) for n, p in POINTS["lateral"].items()}
     found = measure_views(knowing_model({**POINTS, "lateral": lowered}, SHAPE), _inputs("frontal", "lateral"))
     assert found.views_disagree and len(found.height_mismatches) > 30

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from inference.calibration import FEW_PATIENTS, Calibration, SpreadLaw
-from inference.input_check import Limits
+from inference.input_check import InputLimits
 from inference.inputs import ImageInput
 from inference.measure import measure_views
 from inference.overlay import REPORT_SCHEMA, draw_overlay, report_json
@@ -67,7 +67,7 @@ def _reversed() -> Points:
 
 
 def _covered() -> NDArray[np.uint16]:
-    """The image with nothing drawn about T8 to L1."""
+    """The image with a blank region from T8 to L1."""
     rows = [POINTS["frontal"][f"{vertebra}_sup"][1] for vertebra in ("T8", "L1")]
     image = IMAGE.copy()
     image[int(rows[0]) - 10 : int(rows[1]) + 10] = 0
@@ -76,8 +76,8 @@ def _covered() -> NDArray[np.uint16]:
 
 @cache
 def _reports() -> dict[str, dict[str, Any]]:
-    """Absence code (or another name) -> a report that shows it."""
-    limits = replace(CALIBRATION, limits=Limits())
+    """Code of absence (or another name) -> a report that has it."""
+    limits = replace(CALIBRATION, limits=InputLimits())
     return {
         "whole": _report(),
         "uncalibrated model": _report(calibration=None),
@@ -108,38 +108,37 @@ def _rows(heading: str) -> dict[str, str]:
 
 def test_every_field_of_the_output_is_documented_and_every_documented_field_exists() -> None:
     found = {field for report in _reports().values() for field in _fields(report)}
-    groups = {field.rsplit(".", 1)[0] for field in found if "." in field}  # told by their fields
+    groups = {field.rsplit(".", 1)[0] for field in found if "." in field}  # documented by their fields
     groups |= {group.rsplit(".", 1)[0] for group in groups if "." in group}
     documented = set(_rows("field"))
     assert found - groups <= documented
     assert documented <= found
 
 
-def test_the_page_is_of_this_schema_and_knows_every_calibration() -> None:
+def test_the_page_names_this_schema_and_every_calibration() -> None:
     assert f"`{REPORT_SCHEMA}`" in PAGE
     assert all(f"`{kind}`" in _rows("field")["views.VIEW.calibration"] for kind in get_args(CalibrationType))
 
 
 @pytest.mark.parametrize("code", [code for code in ABSENT_CODES if code != "NOT_PREDICTED"])
-def test_each_code_of_absence_is_told_where_it_happens(code: str) -> None:
+def test_each_code_of_absence_is_reported_where_it_occurs(code: str) -> None:
     parameters = _reports()[code]["parameters"].values()
     assert code in {p.get("absent_code") for p in parameters}
     for parameter in parameters:
         assert (parameter["value"] is None) == ("absent_code" in parameter) == ("absent_reason" in parameter)
 
 
-def test_each_view_says_which_radiograph_it_came_from() -> None:
-    told = {view: (given["file"], given["sop_instance_uid"]) for view, given in _reports()["whole"]["views"].items()}
-    assert told == {"frontal": ("frontal.dcm", "1.2.3"), "lateral": ("lateral.dcm", "1.2.3")}
+def test_each_view_names_its_radiograph() -> None:
+    files = {view: (given["file"], given["sop_instance_uid"]) for view, given in _reports()["whole"]["views"].items()}
+    assert files == {"frontal": ("frontal.dcm", "1.2.3"), "lateral": ("lateral.dcm", "1.2.3")}
 
 
-@pytest.mark.parametrize(("patients", "rough"), [(9, True), (59, True), (60, False), (1188, False), (None, True)])
-def test_intervals_say_how_many_patients_they_rest_on(patients: int | None, rough: bool) -> None:
+@pytest.mark.parametrize(("patients", "rough"), [(9, True), (59, True), (60, False), (1188, False)])
+def test_intervals_state_their_number_of_patients(patients: int, rough: bool) -> None:
     calibration = replace(CALIBRATION, patients=patients)
-    told = _report(calibration=calibration)["intervals"]
-    assert (told["patients"], told["rough"]) == (patients, rough)
-    number = "an unknown number of" if patients is None else patients
-    assert calibration.remark == (f"interval from {number} patients: rough" if rough else None)
+    intervals = _report(calibration=calibration)["intervals"]
+    assert (intervals["patients"], intervals["rough"]) == (patients, rough)
+    assert calibration.remark == (f"interval from {patients} patients: rough" if rough else None)
     assert _reports()["uncalibrated model"]["intervals"] is None
 
 

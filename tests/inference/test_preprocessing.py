@@ -1,4 +1,4 @@
-"""The affine, the warp and the greys."""
+"""The affine, the warp and the grey values."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ SHAPES = [(512, 256), (480, 256), (300, 1100), (1700, 413), (5018, 1896)]
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("spacing", [None, (0.5, 0.5), (0.8, 0.5), (0.3, 0.45)])
-def test_points_travel_both_ways(shape: tuple[int, int], spacing: tuple[float, float] | None) -> None:
+def test_points_map_both_ways(shape: tuple[int, int], spacing: tuple[float, float] | None) -> None:
     affine = letterbox(shape, (256, 192), spacing)
     points = np.random.default_rng(0).uniform(-20, 5000, (50, 2))
     np.testing.assert_allclose(affine.inverse.apply(affine.apply(points)), points, atol=1e-6)
@@ -54,7 +54,7 @@ def test_a_dot_lies_where_its_point_goes(shape: tuple[int, int]) -> None:
     np.testing.assert_allclose(seen, prepared.affine.apply(where), atol=0.1)
 
 
-def test_an_extra_affine_is_composed_into_the_one_that_comes_back() -> None:
+def test_an_extra_affine_is_part_of_the_returned_one() -> None:
     image = np.random.default_rng(0).integers(0, 4096, (200, 100)).astype(np.uint16)
     shift = Affine(np.array([[1.0, 0.0, 7.0], [0.0, 1.0, -4.0], [0.0, 0.0, 1.0]]))
     plain, moved = prepare(image, (128, 64)), prepare(image, (128, 64), extra=shift)
@@ -77,14 +77,14 @@ def test_a_blank_image_stays_finite() -> None:
 @pytest.mark.parametrize(
     "image", [np.zeros((3, 40, 40), np.uint16), np.zeros((40, 40), np.float64), np.zeros((1, 40), np.uint16)]
 )
-def test_what_is_no_image_is_refused(image: np.ndarray) -> None:
+def test_an_invalid_image_is_refused(image: np.ndarray) -> None:
     with pytest.raises(ContractViolation, match="IMAGE_INVALID"):
         prepare(image, (128, 64))
 
 
 @pytest.mark.parametrize("shape", [(40, 24), (17, 5), (1, 9)])
-def test_numpy_warps_as_scipy_does(shape: tuple[int, int]) -> None:
-    """A training machine without scipy must see the very images that are served."""
+def test_numpy_and_scipy_warp_alike(shape: tuple[int, int]) -> None:
+    """A training machine without scipy must make the same inputs as service."""
     from scipy import ndimage
 
     from inference.preprocessing import _warp_by_numpy, _warp_upright

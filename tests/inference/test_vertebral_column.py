@@ -1,11 +1,11 @@
-"""Where vertebrae lie, and how far a spine leans."""
+"""Positions of the vertebrae, and the lean of the spine."""
 
 import numpy as np
 import pytest
 
 from inference.measure import measure_views
 from inference.overlay import report_json
-from inference.vertebral_column import MAX_LEAN_DEG, centres_of, lean_of, pitch_of, turned
+from inference.vertebral_column import MAX_LEAN_DEG, centres_of, lean_notes, lean_of, pitch_of
 from tests.inference.fake_model import knowing_model
 from tests.inference.test_measure_views import POINTS, SHAPE, _inputs
 
@@ -19,7 +19,7 @@ def _turned(degrees: float) -> dict[str, np.ndarray]:
     return {n: middle + 0.5 * (turn @ (p - middle)) for n, p in FRONTAL.items()}
 
 
-def test_centres_go_from_head_to_foot_and_know_their_distance():
+def test_centres_are_ordered_from_head_to_foot_and_have_a_pitch():
     column = {"L1_sup": np.array([5.0, 40.0]), "L1_inf": np.array([5.0, 44.0]), "T12_sup": np.array([5.0, 30.0])}
     centres = centres_of({**column, "S1_sup": np.array([0.0, 90.0]), "HIP_L": np.zeros(2)})
     assert list(centres) == ["T12", "L1"]
@@ -28,24 +28,29 @@ def test_centres_go_from_head_to_foot_and_know_their_distance():
 
 
 @pytest.mark.parametrize("degrees", [-40.0, -20.0, 15.0, 30.0])
-def test_a_turned_radiograph_leans_by_as_much_and_is_told_of(degrees):
+def test_a_turned_radiograph_leans_by_its_angle_and_gets_a_warning(degrees):
     straight = lean_of(FRONTAL)
     assert lean_of(_turned(degrees)) == pytest.approx(straight - degrees, abs=1e-6)
     model = knowing_model({**POINTS, "frontal": _turned(degrees)}, SHAPE)
     found = measure_views(model, _inputs("frontal", calibrated=False))
     assert len(found.notes) == 1 and "may be turned" in found.notes[0]
     assert report_json(found, model, _inputs("frontal"))["notes"] == list(found.notes)
-    assert found.parameters["cobb"].value is not None  # a difference of tilts: told of, and measured
+    assert found.parameters["cobb"].value is not None  # a difference of two tilts stays right
 
 
-def test_an_upright_radiograph_and_too_short_a_chain_are_not_told_of():
+def test_an_upright_radiograph_and_too_short_a_column_get_no_warning():
     assert abs(lean_of(FRONTAL)) < MAX_LEAN_DEG["frontal"]
     assert measure_views(knowing_model(POINTS, SHAPE), _inputs("frontal", "lateral")).notes == ()
     assert lean_of({n: p for n, p in _turned(30.0).items() if n.startswith("L")}) is None
-    assert turned(None, "frontal") == turned(MAX_LEAN_DEG["frontal"], "frontal") == turned(17.0, "lateral") == ()
-    assert "lateral radiograph leans by 20 degrees" in turned(-20.0, "lateral")[0]
+    assert (
+        lean_notes(None, "frontal")
+        == lean_notes(MAX_LEAN_DEG["frontal"], "frontal")
+        == lean_notes(17.0, "lateral")
+        == ()
+    )
+    assert "lateral radiograph leans by 20 degrees" in lean_notes(-20.0, "lateral")[0]
 
 
-def test_pixels_that_are_not_square_lean_as_they_are_in_the_patient():
+def test_the_lean_is_measured_in_the_patient_with_pixels_that_are_not_square():
     wide = {n: p * np.array([2.0, 1.0]) for n, p in FRONTAL.items()}
     assert lean_of(wide, (1.0, 0.5)) == pytest.approx(lean_of(FRONTAL))

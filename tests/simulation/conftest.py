@@ -1,4 +1,4 @@
-"""What the tests of the virtual patients share: one torch thread, as when patients are drawn."""
+"""Fixtures of the tests of virtual patients: one torch thread, as when patients are rendered."""
 
 from collections.abc import Iterator
 
@@ -9,6 +9,6 @@ from simulation.threads import one_thread
 
 @pytest.fixture(autouse=True, scope="session")
 def single_thread() -> Iterator[None]:
-    """Two threads that share a core with other work wait for each other most of the time."""
+    """One thread: several threads on busy cores mostly wait for each other."""
     with one_thread():
         yield

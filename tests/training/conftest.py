@@ -1,4 +1,4 @@
-"""A small drawn data set and one short fit, made once for all tests of training."""
+"""A small synthetic data set and two short fits, made once for all tests of training."""
 
 import warnings
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ def candidate(
 def taught(
     drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, FitSummary]:
-    """A fit long enough to have learnt something; ``candidate`` is only long enough to be whole."""
+    """A fit that is long enough to learn; ``candidate`` is only long enough to be complete."""
     from training.fitting.fit import fit
 
     out = tmp_path_factory.mktemp("taught")

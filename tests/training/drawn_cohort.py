@@ -1,4 +1,4 @@
-"""A cohort drawn with soft shapes: fast, exact labels, enough likeness to learn from. For tests and speed work."""
+"""A cohort of synthetic images with soft shapes and exact labels: fast to make, and similar enough to learn from."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""MLflow sees a candidate exactly once, whole, and never a run that seems to go on."""
+"""MLflow gets a candidate exactly once, complete, and no run stays RUNNING."""
 
 import json
 import shutil
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from inference.contract import model_digest
+from inference.model import INPUTS
 from spine.dataset import Manifest
 from spine.errors import ContractViolation
 from training.export.candidate import FitSummary
@@ -52,7 +53,7 @@ def tracked(
     reference: DatasetReference,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> TrackedModel:
-    """Tracked at the third attempt: one died with an error, one was killed."""
+    """Tracked at the third attempt, after one with an error and one that was killed."""
     import training.tracking as tracking
 
     client = _client(place)
@@ -103,7 +104,7 @@ def test_figures_are_logged_once_under_readable_names(
     }
 
 
-def test_the_data_set_is_an_input_with_digest_and_version(
+def test_the_data_set_is_an_input_with_its_digest_and_version(
     place: dict[str, Any], reference: DatasetReference, tracked: TrackedModel
 ) -> None:
     run = _client(place).get_run(tracked.run_id)
@@ -134,7 +135,7 @@ def test_the_registered_model_is_the_candidates_own_bytes_without_pickle(
     assert not [p.name for p in folder.rglob("*") if p.suffix in (".pkl", ".pickle", ".pt", ".pth", ".py", ".joblib")]
     described = MlflowModel.load(str(folder))
     assert described.signature is not None
-    assert described.signature.inputs.input_names() == ["image", "view"]
+    assert described.signature.inputs.input_names() == list(INPUTS)
     assert described.saved_input_example_info is not None
     assert str(Path(__file__).parents[2]) not in (folder / "MLmodel").read_text()
 

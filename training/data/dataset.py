@@ -1,8 +1,8 @@
-"""Batches out of a data set on disk: images stay memory-mapped, one is decoded at a time.
+"""Samples from a data set on disk: images stay memory-mapped and are prepared one at a time.
 
-Contract: pixels and labels go through one and the same affine, so augmentation keeps them exact; what is drawn at
-random depends on (seed, epoch, index) alone, so neither workers nor an interruption change it; a landmark that is
-absent, or that augmentation pushed out of the input, is masked.
+Contract: the same affine maps pixels and labels, so augmentation keeps labels exact. Augmentation depends on (seed,
+epoch, index) alone, so neither workers nor an interruption change it. A landmark that is absent, or outside the input
+after augmentation, is masked.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,6 +21,7 @@ from inference.decoding import normalised_from_pixels
 from inference.preprocessing import GREY_LIMIT, Affine, prepare
 from spine.dataset import Example, ExampleView, load_example_image
 from spine.landmarks import VIEWS, ViewName, mirrored_name
+from spine.types import Bool, Float, Int
 from training.config import Augmentation
 
 
@@ -28,19 +29,19 @@ class Sample(NamedTuple):
     """One image, or a batch of them with a leading N.
 
     Attributes:
-        pixels: (1, H, W) float32.
-        view: () int64, position in ``spine.landmarks.VIEWS``.
-        target: (K, 2) float32 normalised (x, y); zero where masked.
-        present: (K,) bool, whether the landmark lies in the input.
-        unit_per_px: () float32, mm in the patient per input pixel where the view is calibrated, else
-            pixels of the image per input pixel.
+        pixels: float32, prepared.
+        view: int64, position in ``spine.landmarks.VIEWS``.
+        target: float32 normalised (x, y); zero where masked.
+        present: whether the landmark lies in the input.
+        unit_per_px: float32, mm in the patient per input pixel where the view is calibrated, else pixels of the image
+            per input pixel.
     """
 
-    pixels: Tensor
-    view: Tensor
-    target: Tensor
-    present: Tensor
-    unit_per_px: Tensor
+    pixels: Float[Tensor, "*N 1 H W"]
+    view: Int[Tensor, "*N"]
+    target: Float[Tensor, "*N K 2"]
+    present: Bool[Tensor, "*N K"]
+    unit_per_px: Float[Tensor, "*N"]
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class ImageDataset(Dataset[Sample]):
     """Images with their landmarks.
 
     Args:
-        folder: the data set's folder.
+        folder: of the data set.
         items: which images.
         names: the K landmarks.
         input_shape: (H, W).
@@ -94,7 +95,7 @@ class ImageDataset(Dataset[Sample]):
         return len(self.items)
 
     def __getitems__(self, keys: Sequence[tuple[int, int]]) -> list[Sample]:
-        """The images of a batch, in parallel: warping happens outside Python's lock."""
+        """The images of a batch, in parallel: warping releases Python's global lock."""
         with ThreadPoolExecutor(max(1, torch.get_num_threads())) as threads:
             return list(threads.map(self.__getitem__, keys))
 
@@ -123,14 +124,14 @@ class ImageDataset(Dataset[Sample]):
 
 
 class PositionSampler(Sampler[tuple[int, int]]):
-    """(epoch, index) pairs: every image once an epoch, in an order that depends on seed and epoch alone.
+    """(epoch, index) pairs: every image once per epoch, in an order that depends on seed and epoch alone.
 
     Args:
         count: of images.
-        seed: of the order; None keeps the images' own order.
-        first_epoch: the epoch Lightning's zeroth is (an interrupted fit goes on where it was).
-        skip: images of that first epoch which had already been seen.
-        share: (rank, size) of a team whose processes each see a part of the images.
+        seed: of the order; None keeps the order of the items.
+        first_epoch: epoch that Lightning counts as zero after an interruption.
+        skip: images of that first epoch that were already seen.
+        share: (rank, size) in a process group; each process has its part of the images.
     """
 
     def __init__(
@@ -150,7 +151,7 @@ class PositionSampler(Sampler[tuple[int, int]]):
         self.epoch = first_epoch
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning with its own count."""
+        """Lightning calls this with its own count of epochs."""
         self.epoch = self.first_epoch + epoch
 
     def __len__(self) -> int:
@@ -167,7 +168,7 @@ class PositionSampler(Sampler[tuple[int, int]]):
 def draw_affine(
     random: np.random.Generator, strengths: Augmentation, input_shape: tuple[int, int], view: ViewName
 ) -> tuple[Affine, bool]:
-    """A random affine in input pixels about the input's centre, and whether it mirrors."""
+    """A random affine in input pixels around the centre of the input, and whether it mirrors."""
     height, width = input_shape
     turn = np.radians(np.clip(random.normal(), -2.5, 2.5) * strengths.rotation_deg)
     enlargement = 2.0 ** (np.clip(random.normal(), -2.5, 2.5) * strengths.scale)
@@ -185,9 +186,9 @@ def draw_affine(
 
 
 def change_greys(
-    random: np.random.Generator, strengths: Augmentation, pixels: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Contrast, brightness, gamma and noise on (1, H, W) normalised greys; stays within +-GREY_LIMIT."""
+    random: np.random.Generator, strengths: Augmentation, pixels: Float[NDArray[np.float32], "1 H W"]
+) -> Float[NDArray[np.float32], "1 H W"]:
+    """Contrast, brightness, gamma and noise on normalised grey values; the result stays within +-GREY_LIMIT."""
     contrast = 2.0 ** (random.normal() * strengths.contrast)
     changed = pixels * np.float32(contrast) + np.float32(random.normal() * strengths.brightness)
     noise = random.random() * strengths.noise
@@ -203,10 +204,10 @@ def change_greys(
 
 def targets(
     record: ExampleView, names: Sequence[str], affine: Affine, input_shape: tuple[int, int], mirrored: bool
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+) -> tuple[Float[NDArray[np.float32], "K 2"], Bool[NDArray[np.bool_], " K"]]:
     """(K, 2) normalised targets and (K,) mask of the landmarks that lie in the input.
 
-    In a mirrored image the landmark called ``X`` is where its left-right partner was.
+    In a mirrored image a landmark lies where its left-right partner was.
     """
     target = np.zeros((len(names), 2), dtype=np.float32)
     present = np.zeros(len(names), dtype=np.bool_)

@@ -1,8 +1,9 @@
-"""A data set's images held on the training device: prepared once, augmented there.
+"""Images of a data set on the training device: prepared once, augmented on the device.
 
-Warping radiographs on the host feeds a GPU some hundred images a second a worker; from its own memory it learns from
-thousands. Contract: the same images in every epoch; a landmark that is not looked for in its image's view is
-absent.
+A worker on the host prepares about a hundred images per second; a GPU learns from thousands per second out of its own
+memory.
+
+Contract: every epoch has the same images. A landmark that the view of an image does not show is absent.
 """
 
 from collections.abc import Sequence
@@ -19,17 +20,17 @@ from training.data.dataset import ImageItem, targets
 _LOADERS = 8
 
 
-class HeldPool:
-    """Images of a data set on a device.
+class PreloadedPool:
+    """Images of a data set in the memory of a device.
 
     Args:
         folder: of the data set.
         items: which images.
         names: K landmarks.
-        landmark_set: which of them are looked for in which view.
+        landmark_set: which of them each view shows.
         input_shape: (H, W).
-        device: where.
-        rank: of this process in its team; the order of images is its own.
+        device: the device.
+        rank: of this process in its process group; each process has its own order of images.
     """
 
     def __init__(
@@ -44,25 +45,25 @@ class HeldPool:
     ) -> None:
         self.folder, self.items, self.names, self.input_shape = folder, tuple(items), tuple(names), input_shape
         self.device, self.rank, self.seconds = device, rank, 0.0
-        self.sought = {v: frozenset(LANDMARK_SETS[landmark_set].names_in(v)) for v in VIEWS}
+        self.shown = {v: frozenset(LANDMARK_SETS[landmark_set].names_in(v)) for v in VIEWS}
         self.view = torch.tensor([VIEWS.index(item.view) for item in self.items], dtype=torch.int64)
         count = len(self.items)
-        # Half precision is finer than the 8 bits of a radiograph.
+        # Half precision is finer than 8 bits.
         self.pixels = torch.empty((count, *input_shape), dtype=torch.float16, device=device)
         self.points = torch.zeros(count, len(names), 2, device=device)
         self.present = torch.zeros(count, len(names), dtype=torch.bool, device=device)
         with ThreadPoolExecutor(_LOADERS) as threads:
             list(threads.map(self._load, range(count)))
 
-    def turn_to(self, epoch: int) -> None:
-        """Nothing changes from epoch to epoch."""
+    def load_epoch(self, epoch: int) -> None:
+        """Nothing to do: the images are the same in every epoch."""
 
     def _load(self, place: int) -> None:
         item = self.items[place]
         spacing = item.record.spacing_mm
         prepared = prepare(load_example_image(self.folder, item.record), self.input_shape, spacing_mm=spacing)
         target, present = targets(item.record, self.names, prepared.affine, self.input_shape, False)
-        present &= [name in self.sought[item.view] for name in self.names]
+        present &= [name in self.shown[item.view] for name in self.names]
         self.pixels[place] = torch.from_numpy(prepared.pixels[0]).to(self.device, torch.float16)
         self.points[place] = torch.from_numpy(target).to(self.device)
         self.present[place] = torch.from_numpy(present).to(self.device)

@@ -1,12 +1,9 @@
-"""Virtual patients as training data: rendered on the training device, kept there, and replaced during the fit.
+"""Virtual patients as training data: rendered on the training device, kept there and replaced epoch by epoch.
 
-Preprocessing (``inference.preprocessing``) and augmentation (``data``) are repeated here for batches on the device;
-tests compare them.
-
-Contract: in epoch e the pool holds patients e F to e F + P of each of its seeds, F = P / reuse, so every image is seen
-``reuse`` times (reuse 0: F = 0, the same patients throughout), with different augmentation. What is drawn depends on
-(seed, epoch, batch) alone, so an interrupted fit continues unchanged. The seed of these patients lies far from any that
-a cohort is likely to have, and a patient of the held-out splits is refused.
+Contract: in epoch e the pool holds the patients e F to e F + P of each of its seeds, with F = P / reuse. So every image
+is seen ``reuse`` times, each time with another augmentation; with reuse 0, F is 0 and the patients stay. All random
+numbers depend on (seed, epoch, batch) alone, so an interrupted fit continues unchanged. The seeds of these patients are
+far from those of usual cohorts, and a patient of the validation or test split is refused.
 """
 
 import time
@@ -23,53 +20,50 @@ from torch.utils.data import IterableDataset
 
 from inference.contract import DEFAULT_NORMALISATION
 from inference.preprocessing import GREY_LIMIT, PERCENTILE_SAMPLES
-from simulation.stream.stream import (
-    RADIOGRAPH_VARIANTS,
-    PlannedRadiographs,
-    Rendered,
-    StreamConfig,
-    VirtualPatients,
-    drawn_radiographs,
-)
+from simulation.stream.patients import VirtualPatients
+from simulation.stream.posed import RenderedBatch, render_in_batches
+from simulation.stream.radiographs import RADIOGRAPH_VARIANTS, PosedRadiographs
+from simulation.stream.stream_config import StreamConfig
 from spine.errors import ContractViolation
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName, mirrored_name
+from spine.types import Bool, Float, Int
 from training.config import DRAWN_TOGETHER, Augmentation, TrainingConfig
 from training.data.dataset import Sample
-from training.process_group import Team
+from training.process_group import ProcessGroup
 
 _SEED_OFFSET = 7_000_000_000
-_RADIOGRAPH_SEED_OFFSET = 1_000_000_000
+_FRONTAL_SEED_OFFSET = 1_000_000_000
 _ENDLESS = 2**30
-_APART = 2**32
-"""Patients between the first ones of two processes of a team."""
+_PATIENTS_PER_PROCESS = 2**32
+"""Distance between the first patients of two processes of a process group."""
 
-_ALONE = Team()
+_SINGLE_PROCESS = ProcessGroup()
 
 
 def stream_seed(config: TrainingConfig) -> int:
-    """Seed of the virtual patients of a run."""
+    """Seed of the virtual patients of a fit."""
     return _SEED_OFFSET + config.seed
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """N images as a network sees them: (N, H, W), (N, K, 2) normalised (x, y), (N, K)."""
+class PreparedBatch:
+    """N images as inputs of a network, with normalised (x, y) points."""
 
-    pixels: Tensor
-    points: Tensor
-    present: Tensor
+    pixels: Float[Tensor, "N H W"]
+    points: Float[Tensor, "N K 2"]
+    present: Bool[Tensor, "N K"]
 
 
-def prepared(drawn: Rendered, view: ViewName) -> Prepared:
-    """Centre the field and normalise greys, as service does with images on disk.
+def prepare_rendered(rendered: RenderedBatch, view: ViewName) -> PreparedBatch:
+    """Centre the field and normalise the grey values, as ``inference.preprocessing`` does with images from disk.
 
-    A drawn image is black outside its field, and a short field lies at the top; on disk the black is not there.
+    A rendered image is black outside its field, and a short field lies at the top. An image on disk has no such border.
     """
-    images, sheet = drawn.images[view][:, 0], drawn.sheets[view]
+    images, bounds = rendered.images[view][:, 0], rendered.bounds[view]
     height, width = images.shape[1:]
     rows = torch.arange(height, device=images.device)
     columns = torch.arange(width, device=images.device)
-    top, bottom, left, right = (sheet[:, i, None] for i in range(4))
+    top, bottom, left, right = (bounds[:, i, None] for i in range(4))
     across = (columns >= left - 0.5) & (columns < right - 0.5)  # (N, W)
     down = (rows >= top - 0.5) & (rows < bottom - 0.5)  # (N, H)
     step = max(1, round((height * width / PERCENTILE_SAMPLES) ** 0.5))
@@ -83,51 +77,54 @@ def prepared(drawn: Rendered, view: ViewName) -> Prepared:
     source = rows - lowered[:, None]
     moved = grey.gather(1, source.clamp(0, height - 1)[..., None].expand_as(grey))
     pixels = moved.masked_fill(((source < 0) | (source >= height))[..., None], -1.0)
-    pixel = drawn.landmarks[view] + torch.stack([torch.zeros_like(lowered), lowered], dim=-1)[:, None]
+    pixel = rendered.landmarks[view] + torch.stack([torch.zeros_like(lowered), lowered], dim=-1)[:, None]
     points = (pixel + 0.5) * 2 / pixel.new_tensor([width, height]) - 1
-    return Prepared(pixels, points, drawn.present[view])
+    return PreparedBatch(pixels, points, rendered.present[view])
 
 
 @dataclass
 class _Source:
-    """Patients of one kind: where their images lie in the pool, and how far they have been drawn.
+    """Patients of one kind: the rows of their images in the pool, and the next patient to render.
 
     Attributes:
-        views: which images of each patient; image ``v`` of patient ``i`` lies at ``start + v held + i % held``.
-        start, held, fresh: first row, patients held, patients replaced each epoch.
-        draw: batches from patient ``first`` on, without end.
-        next: the patient that is drawn next.
+        views: images of each patient; image ``v`` of patient ``i`` is in row ``start + v size + i % size``.
+        start: first row.
+        size: patients in the pool.
+        replaced: patients replaced each epoch.
+        render: endless batches from this patient on.
+        next_patient: rendered next.
+        running: the batches that ``render`` gave.
     """
 
     views: tuple[ViewName, ...]
     start: int
-    held: int
-    fresh: int
-    draw: Callable[[int], Iterator[Rendered]]
-    next: int = 0
-    running: Iterator[Rendered] | None = None
+    size: int
+    replaced: int
+    render: Callable[[int], Iterator[RenderedBatch]]
+    next_patient: int = 0
+    running: Iterator[RenderedBatch] | None = None
 
-    def due(self, epoch: int) -> Iterator[tuple[int, Rendered]]:
-        """(patient, batch) of what ``epoch`` needs and the pool does not hold."""
-        first, stop = epoch * self.fresh, epoch * self.fresh + self.held
-        if self.running is None or self.next < first:
-            self.next = max(self.next, first)
-            self.running = self.draw(self.next)
-        while self.next < stop:
-            yield self.next, next(self.running)
-            self.next += DRAWN_TOGETHER
+    def missing(self, epoch: int) -> Iterator[tuple[int, RenderedBatch]]:
+        """(first patient, batch) of the patients that ``epoch`` needs and the pool lacks."""
+        first, stop = epoch * self.replaced, epoch * self.replaced + self.size
+        if self.running is None or self.next_patient < first:
+            self.next_patient = max(self.next_patient, first)
+            self.running = self.render(self.next_patient)
+        while self.next_patient < stop:
+            yield self.next_patient, next(self.running)
+            self.next_patient += DRAWN_TOGETHER
 
 
 class VirtualPool:
     """Images of virtual patients on a device: both views of ``virtual_pairs``, one view of ``virtual_frontals``.
 
     Args:
-        config: of the run; counts, ``reuse``, input shape, seed and workers matter here.
+        config: of the fit; counts, ``reuse``, input shape, seed and workers matter here.
         names: K landmarks.
-        views: which images of a pair.
-        device: where.
+        views: images of a pair.
+        device: the device.
         held_out: seeds of patients that must not be learnt from.
-        team: every process of a team holds its share, of patients of its own.
+        process_group: each process has its part of the pool, with patients of its own.
     """
 
     def __init__(
@@ -137,46 +134,46 @@ class VirtualPool:
         views: Sequence[ViewName],
         device: torch.device,
         held_out: frozenset[int] = frozenset(),
-        team: Team = _ALONE,
+        process_group: ProcessGroup = _SINGLE_PROCESS,
     ) -> None:
         self.config, self.names, self.held_out = config, tuple(names), held_out
-        self.views, self.device, self.rank = tuple(views), device, team.rank
-        self.first_patient = team.rank * _APART
-        pairs, radiographs = config.virtual_pairs // team.size, config.virtual_frontals // team.size
+        self.views, self.device, self.rank = tuple(views), device, process_group.rank
+        self.first_patient = process_group.rank * _PATIENTS_PER_PROCESS
+        pairs, frontals = config.virtual_pairs // process_group.size, config.virtual_frontals // process_group.size
         self.sources = [_Source(self.views, 0, pairs, config.replaced_each_epoch(pairs), self._pairs)]
-        if radiographs:
+        if frontals:
             self.sources.append(
                 _Source(
                     ("frontal",),
                     pairs * len(self.views),
-                    radiographs,
-                    config.replaced_each_epoch(radiographs),
-                    self._radiographs,
+                    frontals,
+                    config.replaced_each_epoch(frontals),
+                    self._frontals,
                 )
             )
-        count = pairs * len(self.views) + radiographs
+        count = pairs * len(self.views) + frontals
         known = LANDMARK_SETS[config.landmark_set]
-        self.sought = {v: torch.tensor([n in known.names_in(v) for n in names], device=device) for v in VIEWS}
+        self.shown = {v: torch.tensor([n in known.names_in(v) for n in names], device=device) for v in VIEWS}
         self.view = torch.tensor(
-            [VIEWS.index(v) for s in self.sources for v in s.views for _ in range(s.held)], dtype=torch.int64
+            [VIEWS.index(v) for s in self.sources for v in s.views for _ in range(s.size)], dtype=torch.int64
         )
-        # Half precision is finer than the 8 bits of a display and half as much as the device would need.
+        # Half precision is finer than the 8 bits of a display and takes half the memory.
         self.pixels = torch.full((count, *config.input_shape), -1.0, dtype=torch.float16, device=device)
         self.points = torch.zeros(count, len(names), 2, device=device)
         self.present = torch.zeros(count, len(names), dtype=torch.bool, device=device)
-        self.seconds = 0.0  # spent drawing
+        self.seconds = 0.0  # spent on rendering
 
-    def turn_to(self, epoch: int) -> None:
-        """Draw what epoch ``epoch`` needs and the pool does not hold."""
+    def load_epoch(self, epoch: int) -> None:
+        """Render the patients that ``epoch`` needs and the pool lacks."""
         started = time.monotonic()
         for source in self.sources:
-            for patient, drawn in source.due(epoch):
-                self._put(source, patient, drawn)
+            for patient, rendered in source.missing(epoch):
+                self._store(source, patient, rendered)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         self.seconds += time.monotonic() - started
 
-    def _pairs(self, first: int) -> Iterator[Rendered]:
+    def _pairs(self, first: int) -> Iterator[RenderedBatch]:
         config = self.config
         stream = StreamConfig(
             seed=stream_seed(config),
@@ -188,61 +185,61 @@ class VirtualPool:
             names=self.names,
             first=self.first_patient + first,
         )
-        return iter(VirtualPatients(stream, self.device, config.workers - self._radiograph_workers))
+        return iter(VirtualPatients(stream, self.device, config.workers - self._frontal_workers))
 
-    def _radiographs(self, first: int) -> Iterator[Rendered]:
+    def _frontals(self, first: int) -> Iterator[RenderedBatch]:
         config, variant = self.config, RADIOGRAPH_VARIANTS["all"]
-        seed, start = stream_seed(config) + _RADIOGRAPH_SEED_OFFSET, self.first_patient + first
-        radiographs = PlannedRadiographs(_ENDLESS, seed, config.input_shape, variant, start, self.names)
-        return drawn_radiographs(radiographs, DRAWN_TOGETHER, self.device, self._radiograph_workers)
+        seed, start = stream_seed(config) + _FRONTAL_SEED_OFFSET, self.first_patient + first
+        radiographs = PosedRadiographs(_ENDLESS, seed, config.input_shape, variant, start, self.names)
+        return render_in_batches(radiographs, DRAWN_TOGETHER, self.device, self._frontal_workers)
 
     @property
-    def _radiograph_workers(self) -> int:
-        """Radiographs' share of the workers; a radiograph takes as long to pose as a pair."""
+    def _frontal_workers(self) -> int:
+        """The share of the workers for virtual frontals; posing one takes as long as posing a pair."""
         config = self.config
         share = config.virtual_frontals / (config.virtual_frontals + config.virtual_pairs)
         return min(config.workers - 1, max(1, round(config.workers * share))) if share and config.workers > 1 else 0
 
-    def _put(self, source: _Source, patient: int, drawn: Rendered) -> None:
-        known = self.held_out.intersection(drawn.seeds)
+    def _store(self, source: _Source, patient: int, rendered: RenderedBatch) -> None:
+        known = self.held_out.intersection(rendered.seeds)
         if known:
             raise ContractViolation(
                 "HELD_OUT_LEARNT",
-                found=f"{len(known)} virtual patients of this stream in the validation or test split",
-                expected="patients that the data set does not have",
+                found=f"{len(known)} virtual patients of this fit that are in the validation or test split",
+                expected="patients that are not in the data set",
                 remedy="train with another seed",
             )
         for v, view in enumerate(source.views):
-            made = prepared(drawn, view)
-            slot = source.start + v * source.held + patient % source.held
-            place = slice(slot, slot + DRAWN_TOGETHER)
-            self.pixels[place], self.points[place] = made.pixels, made.points
-            self.present[place] = made.present & self.sought[view]
+            batch = prepare_rendered(rendered, view)
+            row = source.start + v * source.size + patient % source.size
+            rows = slice(row, row + DRAWN_TOGETHER)
+            self.pixels[rows], self.points[rows] = batch.pixels, batch.points
+            self.present[rows] = batch.present & self.shown[view]
 
 
 class Pool(Protocol):
-    """Images on a device, with their landmarks: (N, H, W), (N, K, 2) normalised, (N, K), (N,) positions in VIEWS."""
+    """Images on a device with their normalised landmarks; ``view`` is the position in VIEWS."""
 
-    pixels: Tensor
-    points: Tensor
-    present: Tensor
-    view: Tensor
+    pixels: Float[Tensor, "N H W"]
+    points: Float[Tensor, "N K 2"]
+    present: Bool[Tensor, "N K"]
+    view: Int[Tensor, " N"]
     device: torch.device
     rank: int
     seconds: float
 
-    def turn_to(self, epoch: int) -> None:
-        """Hold what ``epoch`` needs."""
+    def load_epoch(self, epoch: int) -> None:
+        """Fill the pool for ``epoch``."""
 
 
-class VirtualBatches(IterableDataset[Sample]):
-    """Augmented batches out of a pool, on its device; one pass is one epoch.
+class PoolBatches(IterableDataset[Sample]):
+    """Augmented batches from a pool, on its device; one iteration is one epoch.
 
     Args:
         pool: of images.
-        config: of the run.
+        config: of the fit.
         names: K landmarks.
-        first_epoch, seen: where an interrupted fit goes on: epochs done, images seen of the running one.
+        first_epoch, seen: position of an interrupted fit: whole epochs, and images seen in the running one.
     """
 
     def __init__(
@@ -251,24 +248,24 @@ class VirtualBatches(IterableDataset[Sample]):
         self.pool, self.config, self.epoch = pool, config, first_epoch
         self._skipped = seen // config.batch_size
         index = {name: k for k, name in enumerate(names)}
-        # A partner that is not looked for is nowhere in a mirrored image.
+        # Without its left-right partner a landmark is absent in a mirrored image.
         self.partner = torch.tensor([index.get(mirrored_name(name), -1) for name in names], device=pool.device)
 
     def __len__(self) -> int:
         return len(self.pool.pixels) // self.config.batch_size
 
     def __iter__(self) -> Iterator[Sample]:
-        """Every image of the pool once, in an order of this epoch's own; the next call is the next epoch.
+        """Every image of the pool once, in the order of this epoch; the next call is the next epoch.
 
-        Counted when a pass begins: whoever knows how many batches there are never asks for one more.
+        The epoch is counted at the start: a caller that knows the number of batches never reaches the end.
         """
         epoch, skipped = self.epoch, self._skipped
         self.epoch, self._skipped = epoch + 1, 0
-        return self._pass(epoch, skipped)
+        return self._batches(epoch, skipped)
 
-    def _pass(self, epoch: int, skipped: int) -> Iterator[Sample]:
+    def _batches(self, epoch: int, skipped: int) -> Iterator[Sample]:
         config = self.config
-        self.pool.turn_to(epoch)
+        self.pool.load_epoch(epoch)
         order = np.random.default_rng((config.seed, epoch, self.pool.rank)).permutation(len(self.pool.pixels))
         for batch in range(skipped, len(self)):
             chosen = order[batch * config.batch_size : (batch + 1) * config.batch_size]
@@ -282,12 +279,12 @@ class VirtualBatches(IterableDataset[Sample]):
         frontal, view, where = (view == VIEWS.index("frontal")).numpy(), view.to(pool.device), chosen.to(pool.device)
         linear, shift, mirrored = draw_affines(random, self.config.augmentation, self.config.input_shape, frontal)
         linear, shift = linear.to(pool.device), shift.to(pool.device)
-        pixels = warped(pool.pixels[where].float(), linear, shift)
+        pixels = warp_images(pool.pixels[where].float(), linear, shift)
         points, present = self._labels(where, mirrored.to(pool.device))
         target = (linear @ points.transpose(1, 2)).transpose(1, 2) + shift[:, None]
         present = present & (target.abs() < 1).all(dim=-1)
         return Sample(
-            pixels=changed_greys(random, self.config.augmentation, pixels)[:, None],
+            pixels=change_greys_of_batch(random, self.config.augmentation, pixels)[:, None],
             view=view,
             target=torch.where(present[..., None], target, torch.zeros_like(target)),
             present=present,
@@ -295,7 +292,7 @@ class VirtualBatches(IterableDataset[Sample]):
         )
 
     def _labels(self, where: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor]:
-        """Points and presence; in a mirrored image the landmark called X is where its partner was."""
+        """Points and presence; in a mirrored image a landmark lies where its left-right partner was."""
         points, present = self.pool.points[where], self.pool.present[where]
         swapped, there = points[:, self.partner], present[:, self.partner] & (self.partner >= 0)
         return (
@@ -305,9 +302,9 @@ class VirtualBatches(IterableDataset[Sample]):
 
 
 def draw_affines(
-    random: np.random.Generator, strengths: Augmentation, shape: tuple[int, int], frontal: NDArray[np.bool_]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """As ``data.draw_affine``: (N, 2, 2) and (N, 2) from image to input, normalised, and (N,) whether mirrored."""
+    random: np.random.Generator, strengths: Augmentation, shape: tuple[int, int], frontal: Bool[NDArray[np.bool_], " N"]
+) -> tuple[Float[Tensor, "N 2 2"], Float[Tensor, "N 2"], Bool[Tensor, " N"]]:
+    """As ``dataset.draw_affine``: linear part and shift from image to input, normalised, and whether it mirrors."""
     count, half = len(frontal), np.array([shape[1], shape[0]]) / 2
     turn = np.radians(np.clip(random.standard_normal(count), -2.5, 2.5) * strengths.rotation_deg)
     enlarged = 2.0 ** (np.clip(random.standard_normal(count), -2.5, 2.5) * strengths.scale)
@@ -324,8 +321,10 @@ def draw_affines(
     return torch.from_numpy(linear).float(), torch.from_numpy(shift).float(), torch.from_numpy(mirrored)
 
 
-def warped(pixels: Tensor, linear: Tensor, shift: Tensor) -> Tensor:
-    """(N, H, W) resampled linearly so that what was at p lies at ``linear`` p + ``shift``; black (-1) outside."""
+def warp_images(
+    pixels: Float[Tensor, "N H W"], linear: Float[Tensor, "N 2 2"], shift: Float[Tensor, "N 2"]
+) -> Float[Tensor, "N H W"]:
+    """Resample linearly, so that the value at p moves to ``linear`` p + ``shift``; black (-1) outside."""
     back = torch.linalg.inv(linear)
     theta = torch.cat([back, -(back @ shift[..., None])], dim=-1)
     grid = functional.affine_grid(theta, [len(pixels), 1, *pixels.shape[1:]], align_corners=False)
@@ -333,17 +332,19 @@ def warped(pixels: Tensor, linear: Tensor, shift: Tensor) -> Tensor:
     return moved[:, 0]
 
 
-def changed_greys(random: np.random.Generator, strengths: Augmentation, pixels: Tensor) -> Tensor:
-    """As ``data.change_greys``: contrast, brightness, noise and gamma of (N, H, W), each image its own."""
+def change_greys_of_batch(
+    random: np.random.Generator, strengths: Augmentation, pixels: Float[Tensor, "N H W"]
+) -> Float[Tensor, "N H W"]:
+    """As ``dataset.change_greys``: contrast, brightness, noise and gamma, different for each image."""
     count, device = len(pixels), pixels.device
 
-    def drawn(values: NDArray[np.float64]) -> Tensor:
+    def per_image(values: NDArray[np.float64]) -> Tensor:
         return torch.from_numpy(values).float().to(device)[:, None, None]
 
-    contrast = drawn(2.0 ** (random.standard_normal(count) * strengths.contrast))
-    brightness = drawn(random.standard_normal(count) * strengths.brightness)
-    noise = drawn(random.random(count) * strengths.noise)
-    exponent = drawn(2.0 ** (random.standard_normal(count) * strengths.gamma))
+    contrast = per_image(2.0 ** (random.standard_normal(count) * strengths.contrast))
+    brightness = per_image(random.standard_normal(count) * strengths.brightness)
+    noise = per_image(random.random(count) * strengths.noise)
+    exponent = per_image(2.0 ** (random.standard_normal(count) * strengths.gamma))
     generator = torch.Generator(device).manual_seed(int(random.integers(2**62)))
     grain = torch.randn(pixels.shape, device=device, generator=generator)
     changed = (pixels * contrast + brightness + noise * grain).clamp(-GREY_LIMIT, GREY_LIMIT)

@@ -1,1 +1,11 @@
-"""To be mapped."""
+"""From a finished fit to a model that ships: export, calibration, records and cards.
+
+Running the exported model does not belong here (``inference``), nor does its evaluation (``validation``).
+
+    calibrate        intervals, limits and level margin from patients with known values
+    candidate        the record of a fit
+    card             the model card of a candidate, and its learning curves
+    onnx_export      from weights to an ONNX graph
+    release          from an evaluated candidate to the bundled model
+    subgroup_errors  tables of errors by subgroup
+"""

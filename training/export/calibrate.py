@@ -19,7 +19,7 @@ import numpy as np
 
 from inference.calibration import LEVEL, Calibration, SpreadLaw, group_of
 from inference.contract import model_digest, read_contract, write_contract
-from inference.input_check import Limits, knows_every_vertebra, limits_for, signs_of
+from inference.input_check import InputLimits, covers_every_vertebra, features_of, limits_from
 from inference.measure import parameters_of, predict_examples, uncertainty_px
 from inference.model import load_model
 from spine.dataset import Example, Split, read_manifest
@@ -33,7 +33,7 @@ from spine.study import Points2D
 from spine.types import Floats
 from training.export.candidate import CANDIDATE_FILE, read_summary, write_summary
 from training.fit_context import require_data_set
-from training.model.label_shift import nearest_naming
+from training.model.label_shift import shift_points
 
 FLOOR_QUANTILE = 0.2
 LEAST_POINTS = 30
@@ -92,7 +92,7 @@ def calibrate(
     first = Calibration(
         len({e.patient for e in examples}),
         f"{' and '.join(splits)} split of a data set",
-        limits=_limits(plain) if knows_every_vertebra(contract.names) else None,
+        limits=_limits(plain) if covers_every_vertebra(contract.names) else None,
         level_margin=level_margin_of(plain),
     )
     with_laws = replace(first, laws=laws_of(plain, examples, label_shift))
@@ -179,13 +179,13 @@ def level_margin_of(predictions: Sequence[Prediction]) -> float | None:
     return max(0.0, float(np.quantile(margins, 1 - SURE_OF_LEVELS))) if margins else None
 
 
-def _limits(predictions: Sequence[Prediction]) -> Limits:
+def _limits(predictions: Sequence[Prediction]) -> InputLimits:
     signs = []
     for prediction in predictions:
         for view, found in prediction.points.items():
             cell = prediction.cell_px[view]
-            signs.append(signs_of(found, {n: s / cell for n, s in prediction.spread_px[view].items()}))
-    return limits_for(signs)
+            signs.append(features_of(found, {n: s / cell for n, s in prediction.spread_px[view].items()}))
+    return limits_from(signs)
 
 
 def laws_of(
@@ -197,7 +197,7 @@ def laws_of(
         groups: dict[str, _Errors] = defaultdict(_Errors)
         for prediction, example in zip(predictions, examples, strict=True):
             if view in example.views and prediction.points.get(view):
-                labels = nearest_naming(prediction.points[view], example.views[view].points, label_shift)
+                labels = shift_points(prediction.points[view], example.views[view].points, label_shift)
                 _collect(groups, prediction, labels, view)
         every = _joined(groups.values())
         if len(every.spread) < LEAST_POINTS:

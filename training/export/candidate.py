@@ -1,4 +1,4 @@
-"""The record of a finished fit: what came out, from what, at what cost.
+"""The record of a finished fit: its config, data, validation error and cost.
 
 Contract: in a fit's folder ``fit.json`` names what is being fitted from the beginning, ``fitted.json`` appears with the
 weights, and ``candidate.json``, last of all, with the complete exported model.
@@ -37,14 +37,14 @@ class FitSummary:
     """A finished fit.
 
     Attributes:
-        config: what was asked.
+        config: of the fit.
         landmark_set: of the data set.
         dataset_digest, test_digest: of the data set it was fitted on.
         images: training images.
         validation_error: best mean validation landmark error of the last stage, in ``error_unit``.
         error_unit: ``mm`` or ``px``.
         epochs, steps, seconds, images_per_second: cost of all stages and devices together; ``seconds`` by the clock.
-        device, precision, versions: circumstances.
+        device, precision, versions: hardware.
         model_digest: of the exported model; None while the export is deferred.
         gpu_joules, cpu_joules: energy of whole devices over ``seconds`` (``energy``), None where it was not measured;
             energy_source: by which counters.
@@ -111,7 +111,7 @@ def _total(joules: Sequence[float | None]) -> float | None:
 
 
 def claim_folder(out: Path, config: TrainingConfig, dataset_digest: str) -> None:
-    """Write ``fit.json``, or check that the folder's earlier fit is this same one.
+    """Write ``fit.json``, or check that the fit in the folder is this one.
 
     Raises:
         ParametersRejected: the folder holds a fit of another config or data set.
@@ -119,11 +119,11 @@ def claim_folder(out: Path, config: TrainingConfig, dataset_digest: str) -> None
     claim: dict[str, Any] = {"schema": SCHEMA, "config": config_to_json(config), "dataset_digest": dataset_digest}
     path = out / FIT_FILE
     if not path.is_file():
-        strangers = sorted(p.name for p in out.iterdir()) if out.is_dir() else []
-        if strangers:
+        others = sorted(p.name for p in out.iterdir()) if out.is_dir() else []
+        if others:
             raise ParametersRejected(
                 "FOLDER_NOT_EMPTY",
-                found=f"{', '.join(strangers[:4])} in {out.name!r}, which holds no fit",
+                found=f"{', '.join(others[:4])} in {out.name!r}, which holds no fit",
                 expected="a new or empty folder, or an unfinished fit",
                 remedy="choose another folder, so that these files are not overwritten",
             )
@@ -151,7 +151,7 @@ def read_summary(folder: Path, name: str = CANDIDATE_FILE) -> FitSummary:
     """Read a finished fit.
 
     Raises:
-        ContractViolation: there is none in the folder, or it is damaged.
+        ContractViolation: the folder holds no finished fit, or its record is damaged.
     """
     path = folder / name
     try:
@@ -165,5 +165,5 @@ def read_summary(folder: Path, name: str = CANDIDATE_FILE) -> FitSummary:
             "FIT_UNFINISHED",
             found=f"{type(error).__name__} reading {name} in {folder.name!r}",
             expected="the folder of a finished fit",
-            remedy="run the training to its end (the same command goes on), or finish its export",
+            remedy="run the same training command to its end, or finish the export",
         ) from error

@@ -16,25 +16,25 @@ import torch
 from torch import nn
 
 from inference.contract import MODEL_FILE, ModelContract, model_digest, read_contract
+from inference.model import INPUTS, OUTPUTS
 from spine.errors import ContractViolation
 from spine.landmarks import VIEWS
 from spine.storage import write_bytes_atomically
 from training.export.candidate import CANDIDATE_FILE, FITTED_FILE, FitSummary, read_summary, write_summary
 from training.model.checkpoints import load_weights, save_weights
 from training.model.networks import ServedNetwork, build_network
-from training.model.output_map import slots_of
+from training.model.output_map import output_map_of
 
 OPSET = 18
 TOLERANCE = 1e-4
-"""Largest difference of a heat map or visibility between torch and onnxruntime that counts as the same."""
-
+"""Largest permitted difference of a heat map or visibility between torch and onnxruntime."""
 
 HALF_TOLERANCE = 0.01
-"""The same for a graph whose weights are stored in half precision, of probabilities: a logit far from zero may differ
-by more and mean the same."""
+"""The same for weights in half precision, as a difference of probabilities: a logit far from zero may differ by more
+and mean the same."""
 
 _SMALL = 1024
-"""Tensors of fewer numbers stay as they are."""
+"""Smaller tensors stay in single precision."""
 
 
 def can_export() -> bool:
@@ -48,7 +48,7 @@ def can_calibrate() -> bool:
 
 
 def finish_export(out: Path, dataset: Path | None = None) -> FitSummary:
-    """Export the fitted network in ``out``, calibrate it and write ``candidate.json``; done already, it only reads.
+    """Export the fitted network in ``out``, calibrate it and write ``candidate.json``; a finished one is only read.
 
     Args:
         out: folder of a finished fit.
@@ -56,7 +56,7 @@ def finish_export(out: Path, dataset: Path | None = None) -> FitSummary:
             candidate that was exported where that was not possible is exported again.
 
     Raises:
-        ContractViolation: there is no finished fit in ``out``, or the graph does not say what the network says.
+        ContractViolation: there is no finished fit in ``out``, or the outputs of the graph differ from the network's.
     """
     contract = read_contract(out)
     to_calibrate = contract.calibration is None and dataset is not None and can_calibrate()
@@ -86,33 +86,33 @@ def finish_export(out: Path, dataset: Path | None = None) -> FitSummary:
 def export_network(network: nn.Module, contract: ModelContract) -> bytes:
     """The serialised ONNX graph of ``network`` with a soft-max on its heat maps."""
     served = _served(network, contract).eval().float().cpu()
-    # A batch of two: one would be taken for a constant.
+    # A batch of two: the exporter takes a size of one for a constant.
     image, view = _example_inputs(contract)
     batch = torch.export.Dim("batch", min=1, max=1024)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside torch's exporter and onnxscript
-        # It tells every user four times that torchvision, which nothing here needs, is not installed.
+        # It warns four times that torchvision is not installed, which nothing here needs.
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program: Any = torch.onnx.export(
             served,
             (torch.from_numpy(image), torch.from_numpy(view)),
             dynamo=True,
             opset_version=OPSET,
-            input_names=["image", "view"],
-            output_names=["heatmaps", "visibility"],
+            input_names=list(INPUTS),
+            output_names=list(OUTPUTS),
             dynamic_shapes=({0: batch}, {0: batch}),
             verbose=False,
         )
     graph = program.model_proto
-    _forget_origin(graph)
+    _remove_metadata(graph)
     payload: bytes = graph.SerializeToString(deterministic=True)
     return payload
 
 
 def with_half_weights(payload: bytes) -> bytes:
-    """The same graph with its large tensors stored as float16 and cast when it is loaded: half the size.
+    """The same graph with its large tensors stored as float16: half the size.
 
-    It still computes in float32; onnxruntime casts once, when the session opens.
+    It still computes in float32: onnxruntime casts once, when the session opens.
     """
     import onnx
     from onnx import helper, numpy_helper
@@ -134,13 +134,13 @@ def with_half_weights(payload: bytes) -> bytes:
 
 
 def _served(network: nn.Module, contract: ModelContract) -> ServedNetwork:
-    return ServedNetwork(network, slots_of(contract.landmark_set, contract.names, contract.views))
+    return ServedNetwork(network, output_map_of(contract.landmark_set, contract.names, contract.views))
 
 
 def example_inputs(contract: ModelContract) -> dict[str, Any]:
     """Inputs of the exported graph for one image per view: ``image`` (2, 1, H, W), ``view`` (2,)."""
     image, view = _example_inputs(contract)
-    return {"image": image, "view": view}
+    return dict(zip(INPUTS, (image, view), strict=True))
 
 
 def _example_inputs(contract: ModelContract) -> tuple[Any, Any]:
@@ -150,8 +150,8 @@ def _example_inputs(contract: ModelContract) -> tuple[Any, Any]:
     return image, np.array([index[0], index[-1]], dtype=np.int64)
 
 
-def _forget_origin(graph: Any) -> None:
-    """Remove what the exporter notes about the source: stack traces name folders of this machine."""
+def _remove_metadata(graph: Any) -> None:
+    """Remove the exporter's notes: its stack traces name folders of this machine."""
     del graph.metadata_props[:]
     for node in graph.graph.node:
         del node.metadata_props[:]
@@ -165,7 +165,7 @@ def _forget_origin(graph: Any) -> None:
 def _compare(
     network: nn.Module, contract: ModelContract, payload: bytes, tolerance: float, probabilities: bool = False
 ) -> None:
-    """Refuse a graph that does not say what the network says (where onnxruntime is installed)."""
+    """Refuse a graph whose outputs differ from the network's, if onnxruntime is installed."""
     try:
         import onnxruntime
     except ImportError:
@@ -174,7 +174,7 @@ def _compare(
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(payload, options, providers=["CPUExecutionProvider"])
     image, view = _example_inputs(contract)
-    found = session.run(["heatmaps", "visibility"], {"image": image, "view": view})
+    found = session.run(list(OUTPUTS), dict(zip(INPUTS, (image, view), strict=True)))
     with torch.no_grad():
         wanted = _served(network, contract).eval()(torch.from_numpy(image), torch.from_numpy(view))
     pairs = [(f, w.numpy()) for f, w in zip(found, wanted, strict=True)]
@@ -186,10 +186,10 @@ def _compare(
             "EXPORT_DIFFERS",
             found=f"outputs that differ by {worst:.2g}",
             expected=f"at most {tolerance}",
-            remedy="do not ship this export; check the versions of torch and onnxscript",
+            remedy="do not use this export; check the versions of torch and onnxscript",
         )
 
 
 def _difference(found: Any, wanted: Any) -> float:
-    """Largest difference, of logits beyond 10 relative to their size: nobody is surer than certain."""
+    """Largest difference; relative for logits beyond 10, which mean the same certainty."""
     return float((np.abs(found - wanted) / np.maximum(1.0, np.abs(wanted) / 10)).max())

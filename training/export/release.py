@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from inference.bundled import RELEASE_FILE, RELEASED
+from inference.bundled import BUNDLED, RELEASE_FILE
 from inference.contract import CONTRACT_FILE, MODEL_FILE, model_digest, read_contract
 from spine.errors import EvidenceRejected, PlumblineError
 from spine.storage import write_text_atomically
@@ -31,7 +31,7 @@ _LIMITS = (
 )
 
 
-def release(candidate: Path, record: Path, out: Path = RELEASED, wider: Path | None = None) -> str:
+def release(candidate: Path, record: Path, out: Path = BUNDLED, wider: Path | None = None) -> str:
     """Copy a candidate into the folder of the bundled model, with its card; returns its digest.
 
     Args:
@@ -58,7 +58,7 @@ def release(candidate: Path, record: Path, out: Path = RELEASED, wider: Path | N
     return digest
 
 
-def renew_subgroups(wider: Path, out: Path = RELEASED) -> str:
+def renew_subgroups(wider: Path, out: Path = BUNDLED) -> str:
     """Write the card's errors by subgroup anew, from another evaluation record of the bundled model.
 
     Raises:
@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("candidate", type=Path, nargs="?", help="folder of a finished fit")
     parser.add_argument("record", type=Path, nargs="?", help="its evaluation record")
     parser.add_argument("--wider", type=Path, help="a record on more patients, for the figures by subgroup")
-    parser.add_argument("--out", type=Path, default=RELEASED, help="folder of the bundled model")
+    parser.add_argument("--out", type=Path, default=BUNDLED, help="folder of the bundled model")
     options = parser.parse_args(arguments)
     try:
         if options.candidate and options.record:

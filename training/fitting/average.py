@@ -4,8 +4,8 @@ Fits that start from one model and differ in seed, learning rate or augmentation
 their weights errs less than each of them and takes no longer to predict (Wortsman 2022, arXiv:2203.05482). Statistics
 of normalisation are the mean too, or computed again from the training images, whichever validates better.
 
-Contract: fits of another data set, landmark set or architecture are refused; without onnx the export waits, as after a
-fit.
+Contract: fits of another data set, landmark set or architecture are refused. Without onnx the export is left for later,
+as after a fit.
 """
 
 import argparse
@@ -25,15 +25,15 @@ from training.config import Device, TrainingConfig, config_to_json
 from training.data.dataset import image_items
 from training.export.candidate import FITTED_FILE, FitSummary, joined, read_summary, write_summary
 from training.export.onnx_export import can_export, finish_export
-from training.fit_context import Fit, circumstances_of, require_data_set
+from training.fit_context import FitContext, hardware_of, require_data_set
 from training.fitting.loaders import validation_loader
 from training.fitting.validation_score import Score, score, unit_of
 from training.journal import Journal
 from training.model.checkpoints import load_weights, save_weights
 from training.model.label_shift import label_sources
 from training.model.networks import build_network
-from training.model.output_map import slots_of
-from training.process_group import team_of
+from training.model.output_map import output_map_of
+from training.process_group import process_group_of
 
 _MAY_DIFFER = (
     "seed",
@@ -75,30 +75,30 @@ def average(fits: Sequence[Path], dataset: Path, out: Path, device: Device = "au
         fits: folders of finished fits.
         dataset: what they were fitted on.
         out: an empty or new folder.
-        device: where activations are computed.
+        device: for scores and statistics.
 
     Raises:
-        ParametersRejected: fits that do not go together, or ``out`` is not empty.
+        ParametersRejected: the fits do not match, or ``out`` is not empty.
         ContractViolation: a folder holds no finished fit.
     """
     require_data_set(dataset)
     summaries = [read_summary(folder, FITTED_FILE) for folder in fits]
-    _require_kinship(fits, summaries, out)
-    run = _run(fits[0], dataset, out, replace(summaries[0].config, device=device))
+    _require_same_kind(fits, summaries, out)
+    run = _context(fits[0], dataset, out, replace(summaries[0].config, device=device))
     weights = [load_weights(folder) for folder in fits]
-    errors = [_scored(run, w).mean for w in weights]
-    found, mean = min(((_scored(run, w).mean, w) for w in _means(run, weights)), key=lambda option: option[0])
+    errors = [_score(run, w).mean for w in weights]
+    found, mean = min(((_score(run, w).mean, w) for w in _means(run, weights)), key=lambda option: option[0])
     out.mkdir(parents=True, exist_ok=True)
     save_weights(mean, out)
     _write_contract(fits, out)
-    # MLflow replays a journal: the first fit's, for the mean has no course of its own. The note says what it is.
+    # MLflow replays a journal. The mean has none of its own, so it gets that of the first fit; the contract notes it.
     shutil.copyfile(fits[0] / "journal.jsonl", out / "journal.jsonl")
     summary = replace(joined(summaries[0].config, summaries), validation_error=found, model_digest=None)
     write_summary(summary, out / FITTED_FILE)
     return (finish_export(out, dataset) if can_export() else summary), errors
 
 
-def _require_kinship(fits: Sequence[Path], summaries: Sequence[FitSummary], out: Path) -> None:
+def _require_same_kind(fits: Sequence[Path], summaries: Sequence[FitSummary], out: Path) -> None:
     def kind(summary: FitSummary) -> dict[str, object]:
         asked = {k: v for k, v in config_to_json(summary.config).items() if k not in _MAY_DIFFER}
         return {**asked, "dataset": summary.dataset_digest}
@@ -123,7 +123,7 @@ def _require_kinship(fits: Sequence[Path], summaries: Sequence[FitSummary], out:
             "FITS_DIFFER",
             found=f"fits that differ in {sorted(differing)[:4]}" if differing else f"fits that start from {starts}",
             expected="fits of one data set and architecture that start from the same model (--init-from)",
-            remedy="average only such fits: weights of unrelated ones have no meaningful mean",
+            remedy="average such fits only: weights of unrelated fits have no meaningful mean",
         )
     if out.is_dir() and any(out.iterdir()):
         raise ParametersRejected(
@@ -134,16 +134,18 @@ def _require_kinship(fits: Sequence[Path], summaries: Sequence[FitSummary], out:
         )
 
 
-def _run(first: Path, dataset: Path, out: Path, config: TrainingConfig) -> Fit:
+def _context(first: Path, dataset: Path, out: Path, config: TrainingConfig) -> FitContext:
     views, manifest = read_contract(first).views, read_manifest(dataset)
-    return Fit(dataset, out, config, config, manifest, views, circumstances_of(config), Journal(out), team_of(1))
+    return FitContext(
+        dataset, out, config, config, manifest, views, hardware_of(config), Journal(out), process_group_of(1)
+    )
 
 
-def _means(run: Fit, weights: Sequence[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
+def _means(run: FitContext, weights: Sequence[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
     """The mean with the mean's statistics, and with new ones."""
     mean = _mean(weights)
     network = _network(run, mean)
-    _renew_statistics(run, network)
+    _recompute_statistics(run, network)
     return [mean, {name: t.detach().cpu() for name, t in network.state_dict().items()}]
 
 
@@ -155,23 +157,21 @@ def _mean(weights: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     }
 
 
-def _network(run: Fit, weights: dict[str, Tensor]) -> nn.Module:
+def _network(run: FitContext, weights: dict[str, Tensor]) -> nn.Module:
     network = build_network(run.config, run.views)
     network.load_state_dict(weights)
     return network.to(run.device)
 
 
-def _scored(run: Fit, weights: dict[str, Tensor]) -> Score:
+def _score(run: FitContext, weights: dict[str, Tensor]) -> Score:
     config, items = run.config, image_items(run.manifest.in_split("validation"), run.views)
-    slots = slots_of(config.landmark_set, config.names, run.views)
-    sources = label_sources(slots, config.names, config.label_shift).to(run.device)
+    output_map = output_map_of(config.landmark_set, config.names, run.views)
+    sources = label_sources(output_map, config.names, config.label_shift).to(run.device)
     batches, unit = validation_loader(run, items), unit_of(items)
-    network = _network(run, weights)
-    found: Score = score(network, slots, batches, unit, run.device, run.circumstances.dtype, sources)
-    return found
+    return score(_network(run, weights), output_map, batches, unit, run.device, run.hardware.dtype, sources)
 
 
-def _renew_statistics(run: Fit, network: nn.Module) -> None:
+def _recompute_statistics(run: FitContext, network: nn.Module) -> None:
     """Means and variances of every normalisation over the training images, in one pass."""
     layers = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     for layer in layers:

@@ -1,7 +1,7 @@
-"""How long a training may go on, and how fast it learns at each moment of that.
+"""The budget of a fit, and the learning-rate schedule over it.
 
-Contract: progress grows from 0 to 1, whichever of epochs and minutes ends first, and the schedule follows progress, so
-a run of any length warms up and cools down.
+Contract: progress grows from 0 to 1; the budget ends with the epochs or the seconds, whichever ends first. The schedule
+follows the progress, so a fit of any length warms up and cools down.
 """
 
 import math
@@ -11,18 +11,18 @@ WARM_UP = 0.05
 """Fraction of the budget in which the learning rate rises."""
 
 FINAL_RATE = 0.005
-"""The learning rate at the end, as a fraction of its peak: never zero, so that the last steps still count."""
+"""The learning rate at the end, as a fraction of its peak; above zero, so that the last steps still learn."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What one fit may use: ``epochs`` and/or ``seconds``; at least one is not None."""
+    """The budget of one fit: ``epochs``, ``seconds`` or both."""
 
     epochs: int | None
     seconds: float | None
 
     def progress(self, epochs_done: float, seconds_done: float) -> float:
-        """Fraction of the budget used up, 0..1; ``epochs_done`` counts the part of the running epoch."""
+        """Fraction of the budget used, 0..1; ``epochs_done`` includes the part of the running epoch."""
         parts = [0.0]
         if self.epochs is not None:
             parts.append(epochs_done / self.epochs)

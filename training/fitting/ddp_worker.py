@@ -1,8 +1,8 @@
-"""One process of a team that fits together, as torchrun starts it: ``... -m training.fitting.ddp_worker REQUEST.json``.
+"""One process of a process group, as torchrun starts it: ``... -m training.fitting.ddp_worker REQUEST.json``.
 
-Contract: the request names data set, folder and the whole configuration; the leader appends a line of JSON to the
-request's ``messages`` for every step of progress, and one with the reason when the fit is refused; the exit code is
-the error's.
+Contract: the request names data set, folder and the whole config. The leader appends one JSON line to the request's
+``messages`` file for each step of progress, and one with the reason when the fit is refused. The exit code is that of
+the error.
 """
 
 import json
@@ -17,17 +17,17 @@ from spine.errors import PlumblineError
 from spine.storage import write_text_atomically
 from training.config import TrainingConfig, config_from_json, config_to_json
 
-Tell = Callable[[dict[str, Any]], None]
+Report = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a team is asked to fit.
+    """A fit for a process group.
 
     Attributes:
         dataset, out: folders.
         config: as ``training.config.config_to_json``.
-        messages: file that the leader writes to.
+        messages: file for the leader's messages.
     """
 
     dataset: str
@@ -37,7 +37,7 @@ class Request:
 
 
 def write_request(dataset: Path, out: Path, config: TrainingConfig, folder: Path) -> Path:
-    """Write ``request.json`` in ``folder`` and empty its messages; the request's path."""
+    """Write ``request.json`` and an empty file for messages in ``folder``; returns the path of the request."""
     folder.mkdir(parents=True, exist_ok=True)
     messages = folder / "messages.jsonl"
     messages.write_text("")
@@ -46,33 +46,33 @@ def write_request(dataset: Path, out: Path, config: TrainingConfig, folder: Path
     return folder / "request.json"
 
 
-def run(path: Path, tell: Tell | None = None) -> int:
-    """Take part in the fit of the request in ``path``; ``tell`` hears every message of the leader too."""
+def run(path: Path, report: Report | None = None) -> int:
+    """Take part in the fit of the request in ``path``; ``report`` gets every message of the leader too."""
     from training.fitting.fit import fit
 
     request = Request(**json.loads(path.read_text()))
     config = config_from_json(request.config)
-    leads = os.environ.get("RANK", "0") == "0"
+    is_leader = os.environ.get("RANK", "0") == "0"
 
-    def say(message: dict[str, Any]) -> None:
-        if leads:
+    def send(message: dict[str, Any]) -> None:
+        if is_leader:
             with Path(request.messages).open("a") as stream:
                 stream.write(json.dumps(message) + "\n")
-            if tell is not None:
-                tell(message)
+            if report is not None:
+                report(message)
 
     try:
-        summary = fit(Path(request.dataset), Path(request.out), config, lambda a, b: say({"done": a, "total": b}))
-        say({"validation_error": summary.validation_error, "unit": summary.error_unit, "seconds": summary.seconds})
+        summary = fit(Path(request.dataset), Path(request.out), config, lambda a, b: send({"done": a, "total": b}))
+        send({"validation_error": summary.validation_error, "unit": summary.error_unit, "seconds": summary.seconds})
     except PlumblineError as error:
         parts = {name: str(getattr(error, name)) for name in ("code", "found", "expected", "remedy")}
-        say({"refused": type(error).__name__, **parts})
+        send({"refused": type(error).__name__, **parts})
         return error.exit_code
     return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """``REQUEST.json``; the exit code."""
+    """Run with ``REQUEST.json``; returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     return run(Path(given[0]))
 

@@ -1,37 +1,40 @@
-"""What a fit consumed, in joules, where the machine tells it: the GPUs' counters, and the processors' package counters.
+"""The energy that a fit uses, in joules, from the counters of the GPUs and of the processors.
 
-Contract: a fit never fails because of a counter: one that is missing, unreadable, or goes wrong on the way gives None,
-which is told as *not measured* and never as zero. Sources, the first that answers: NVML's total energy counter (since
-the driver was loaded, millijoules; Volta and newer), else the power that ``nvidia-smi`` tells, sampled and added up;
-and for the processors Linux's powercap zones (microjoules, which wrap around). Both are of whole devices: whatever
-else ran on them is in it. The processors' files can often be read by root alone.
+Sources: for GPUs the total energy counter of NVML (millijoules since the driver was loaded; Volta and newer), for
+processors the powercap zones of Linux (microjoules, with overflow). Both count whole devices, with everything else that
+runs on them. Often only root may read the processors' files.
+
+Contract: a fit never fails because of a counter. A counter that is missing, unreadable or fails later gives None, which
+is reported as *not measured* and never as zero.
 """
 
 import ctypes
-import subprocess
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import torch
+
 POWERCAP = Path("/sys/class/powercap")
 EVERY_SECONDS = 1.0
-"""A zone of 262 kJ wraps after 17 minutes at 250 W; power is told as a mean over about as long as this."""
+"""Interval of reading. A zone of 262 kJ overflows after 17 minutes at 250 W."""
+
+# The driver's own library through ctypes: a bare training machine lacks the package nvidia-ml-py.
 _NVML = "libnvidia-ml.so.1"
 
 
 class Counter(Protocol):
-    """Energy that never decreases, from any beginning."""
+    """Energy that never decreases, counted from any start."""
 
     source: str
 
     def joules(self) -> float:
-        """Now. Anything raised means: not known from here on."""
+        """Now. An exception means: unknown from here on."""
 
 
 class Powercap:
-    """The packages below ``/sys/class/powercap``; ``intel-rapl`` is the name on AMD's processors too."""
+    """The packages below ``/sys/class/powercap``; ``intel-rapl`` is the name for AMD processors too."""
 
     source = "powercap"
 
@@ -42,7 +45,7 @@ class Powercap:
         self._total = 0.0
 
     def joules(self) -> float:
-        """Added up over the zones, each past its wraps."""
+        """Sum over the zones since the start, with overflows."""
         for k, zone in enumerate(self._zones):
             now = self._read(zone)
             step = now - self._last[k]
@@ -56,7 +59,7 @@ class Powercap:
 
 
 def powercap_of(folder: Path = POWERCAP) -> Powercap | None:
-    """The counter of all packages, or None where there is none or it may not be read."""
+    """The counter of all packages, or None where there is none or it is unreadable."""
     try:
         zones = [zone for zone in sorted(folder.glob("intel-rapl:*")) if zone.name.count(":") == 1]
         packages = [zone for zone in zones if (zone / "name").read_text().startswith("package")]
@@ -66,75 +69,47 @@ def powercap_of(folder: Path = POWERCAP) -> Powercap | None:
 
 
 class Nvml:
-    """Total energy counters of the GPUs with these UUIDs, through the driver's own library."""
+    """Total energy counters of the GPUs with these UUIDs, through the library of the driver."""
 
     source = "NVML"
 
     def __init__(self, library: ctypes.CDLL, uuids: Sequence[str]) -> None:
         self._library = library
-        self._demand(library.nvmlInit_v2())
+        self._check(library.nvmlInit_v2())
         self._devices = [ctypes.c_void_p() for _ in uuids]
         for device, uuid in zip(self._devices, uuids, strict=True):
-            self._demand(library.nvmlDeviceGetHandleByUUID(uuid.encode(), ctypes.byref(device)))
+            self._check(library.nvmlDeviceGetHandleByUUID(uuid.encode(), ctypes.byref(device)))
         self.joules()
 
     def joules(self) -> float:
-        """Since the driver was loaded."""
-        total, told = 0, ctypes.c_ulonglong()
+        """Sum over the GPUs since the driver was loaded."""
+        total, millijoules = 0, ctypes.c_ulonglong()
         for device in self._devices:
-            self._demand(self._library.nvmlDeviceGetTotalEnergyConsumption(device, ctypes.byref(told)))
-            total += told.value
+            self._check(self._library.nvmlDeviceGetTotalEnergyConsumption(device, ctypes.byref(millijoules)))
+            total += millijoules.value
         return total / 1e3
 
     @staticmethod
-    def _demand(code: int) -> None:
+    def _check(code: int) -> None:
         if code != 0:
-            raise OSError(f"NVML says {code}")
+            raise OSError(f"NVML returned error {code}")
 
 
-class SampledPower:
-    """The power of the GPUs, asked again and again and added up over time."""
-
-    source = "nvidia-smi, sampled"
-
-    def __init__(self, watts: Callable[[], float], clock: Callable[[], float] = time.monotonic) -> None:
-        self._watts, self._clock = watts, clock
-        self._at, self._last, self._total = clock(), watts(), 0.0
-
-    def joules(self) -> float:
-        """By the mean of two readings, times the seconds between them."""
-        now, watts = self._clock(), self._watts()
-        self._total += (now - self._at) * (watts + self._last) / 2
-        self._at, self._last = now, watts
-        return self._total
-
-
-def gpus_of(uuids: Sequence[str]) -> Counter | None:
-    """The counter of these GPUs, or None where the machine tells neither energy nor power."""
+def gpus_of(uuids: Sequence[str]) -> Nvml | None:
+    """The counter of these GPUs, or None without one."""
     if not uuids:
         return None
     try:
         return Nvml(ctypes.CDLL(_NVML), uuids)
     except (OSError, AttributeError):
-        pass
-    try:
-        return SampledPower(lambda: smi_watts(uuids))
-    except (OSError, ValueError, subprocess.SubprocessError):
         return None
-
-
-def smi_watts(uuids: Sequence[str]) -> float:
-    """Power of these GPUs by ``nvidia-smi``, in watts."""
-    asked = ["nvidia-smi", f"--id={','.join(uuids)}", "--query-gpu=power.draw", "--format=csv,noheader,nounits"]
-    told = subprocess.run(asked, check=True, capture_output=True, text=True, timeout=10)
-    return sum(float(line) for line in told.stdout.splitlines() if line.strip())
 
 
 class EnergyMeter:
     """Reads its counters in the background from ``start`` to ``stop``.
 
     Args:
-        counters: ``gpu`` and ``cpu``, where there are any.
+        counters: ``gpu`` and ``cpu``; None where there is no counter.
     """
 
     def __init__(self, counters: Mapping[str, Counter | None]) -> None:
@@ -150,7 +125,7 @@ class EnergyMeter:
         for name, counter in self._counters.items():
             try:
                 self._begun[name], self._used[name] = counter.joules(), 0.0
-            except Exception:  # a counter that fails is not measured; it must not cost a fit
+            except Exception:  # a failing counter must not stop a fit
                 self._used[name] = None
         if self._counters:
             self._thread = threading.Thread(target=self._watch, name="energy", daemon=True)
@@ -164,14 +139,14 @@ class EnergyMeter:
                     continue
                 try:
                     used = counter.joules() - self._begun[name]
-                except Exception:  # see above
+                except Exception:  # as above
                     self._used[name] = None
                     continue
-                # A counter that runs backwards was reset: what was used before is lost.
+                # A counter that runs backwards was reset: the energy used before is lost.
                 self._used[name] = used if used >= (self._used[name] or 0.0) else None
 
     def used(self, name: str) -> float | None:
-        """Joules since ``start`` by the last sample; None where it is not measured."""
+        """Joules from ``start`` to the last sample; None where not measured."""
         return self._used.get(name)
 
     def stop(self) -> None:
@@ -187,13 +162,11 @@ class EnergyMeter:
 
 
 def meter_of(accelerator: str, devices: int) -> EnergyMeter:
-    """The meter of a fit on this machine: its GPUs, where it uses any, and its processors."""
+    """The meter of a fit on this machine: of its GPUs, if it uses them, and of the processors."""
     return EnergyMeter({"gpu": gpus_of(_uuids(devices)) if accelerator == "cuda" else None, "cpu": powercap_of()})
 
 
 def _uuids(devices: int) -> list[str]:
-    import torch
-
     try:
         return [f"GPU-{torch.cuda.get_device_properties(k).uuid}" for k in range(devices)]
     except (AttributeError, RuntimeError):

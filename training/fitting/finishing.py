@@ -20,7 +20,7 @@ from spine.dataset import Example
 from spine.storage import write_text_atomically
 from training.data.dataset import image_items
 from training.export.candidate import FITTED_FILE, FitSummary, StageCost, joined, read_summary, write_summary
-from training.fit_context import Fit
+from training.fit_context import FitContext
 from training.fitting.fit_callback import Position
 from training.fitting.loaders import epoch_images
 from training.fitting.validation_score import unit_of
@@ -28,7 +28,7 @@ from training.journal import read_journal
 from training.model.checkpoints import save_weights
 
 
-def repeat_figures(run: Fit) -> None:
+def repeat_figures(run: FitContext) -> None:
     """Write the figures of earlier stages into the candidate's journal, under the name of their stage."""
     for folder in run.earlier:
         for m in read_journal(folder).measurements:
@@ -37,7 +37,7 @@ def repeat_figures(run: Fit) -> None:
             )
 
 
-def finish_stage(run: Fit, network: nn.Module, position: Position) -> None:
+def finish_stage(run: FitContext, network: nn.Module, position: Position) -> None:
     """Weights, contract, history and record."""
     save_weights(network.state_dict(), run.out)
     write_contract(_contract(run, run.manifest.in_split("train")), run.out)
@@ -48,13 +48,19 @@ def finish_stage(run: Fit, network: nn.Module, position: Position) -> None:
     write_summary(summary, run.out / FITTED_FILE)
 
 
-def _summary(run: Fit, position: Position) -> FitSummary:
+def _summary(run: FitContext, position: Position) -> FitSummary:
     """The record of this stage alone."""
-    on_gpu = run.circumstances.accelerator == "cuda"
+    on_gpu = run.hardware.accelerator == "cuda"
     device = torch.cuda.get_device_name() if on_gpu else platform.machine() + " CPU"
     error = position.best or 0.0
     cost = StageCost(
-        run.config.seed, run.team.size, device, position.epoch, position.step, position.seconds, validation_error=error
+        run.config.seed,
+        run.process_group.size,
+        device,
+        position.epoch,
+        position.step,
+        position.seconds,
+        validation_error=error,
     )
     return FitSummary(
         config=run.config,
@@ -69,7 +75,7 @@ def _summary(run: Fit, position: Position) -> FitSummary:
         seconds=position.seconds,
         images_per_second=position.images / max(position.seconds, 1e-9),
         device=device,
-        precision=run.circumstances.precision,
+        precision=run.hardware.precision,
         gpu_joules=position.gpu_joules,
         cpu_joules=position.cpu_joules,
         energy_source=position.energy_source,
@@ -78,12 +84,12 @@ def _summary(run: Fit, position: Position) -> FitSummary:
     )
 
 
-def _learnt_images(run: Fit, position: Position) -> int:
+def _learnt_images(run: FitContext, position: Position) -> int:
     """How many different images were learnt from: of virtual patients, as many as were drawn for the epochs begun."""
     config = run.config
     if not config.virtual_pairs:
         return len(image_items(run.manifest.in_split("train"), run.views))
-    held = epoch_images(run) * run.team.size
+    held = epoch_images(run) * run.process_group.size
     replaced = max(position.epoch + (position.seen > 0) - 1, 0)
     return held + replaced * config.replaced_each_epoch(held)
 
@@ -104,7 +110,7 @@ def _facts(summary: FitSummary) -> dict[str, Any]:
     return {**{n: getattr(summary, n) for n in names}, "precision": summary.precision, "finished_s": time.time()}
 
 
-def _contract(run: Fit, train: Sequence[Example]) -> ModelContract:
+def _contract(run: FitContext, train: Sequence[Example]) -> ModelContract:
     recorded = {e.facts.get("simulated") for e in train}
     simulated = recorded.pop() if len(recorded) == 1 else None
     if run.config.virtual_pairs:
@@ -120,7 +126,7 @@ def _contract(run: Fit, train: Sequence[Example]) -> ModelContract:
     )
 
 
-def _note(run: Fit, train: Sequence[Example]) -> str:
+def _note(run: FitContext, train: Sequence[Example]) -> str:
     """What the network learnt from, in words."""
     digest = run.manifest.digest[:12]
     if run.config.virtual_pairs:

@@ -1,16 +1,15 @@
 """A fit from beginning to end, stage by stage: data set in, candidate out.
 
-Contract: ``out`` ends up with
+Contract: the fit needs torch, lightning and numpy alone; without onnx the export is left to ``export.finish_export``.
+In the end ``out`` has
 
     fit.json                            what is being fitted; another fit is refused
     stage-1/, stage-2/, ...             the same files, of every stage but the last
     checkpoints/                        resumed from when the same command is given again
     journal.jsonl, history.csv          figures
     weights.safetensors (or .pt)        the weights with the smallest validation error
-    contract.json, model.onnx           what ships
+    contract.json, model.onnx           the model that ships
     fitted.json, candidate.json         the records, the latter last
-
-and needs nothing but torch, lightning and numpy; without onnx the export waits for ``export.finish_export``.
 """
 
 import logging
@@ -24,7 +23,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader
 
-from inference.bundled import folder_named
+from inference.bundled import find_model_folder
 from spine.dataset import Manifest, read_manifest
 from spine.errors import ContractViolation, ParametersRejected
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
@@ -34,19 +33,19 @@ from training.config import TrainingConfig, config_to_json
 from training.data.dataset import Sample, image_items
 from training.export.candidate import FITTED_FILE, FitSummary, claim_folder, read_summary
 from training.export.onnx_export import can_export, finish_export
-from training.fit_context import Fit, circumstances_of
+from training.fit_context import FitContext, hardware_of
 from training.fitting.budget import Budget
 from training.fitting.finishing import finish_stage, repeat_figures
-from training.fitting.fit_callback import BEST_FILE, Conductor, Position, Stage
+from training.fitting.fit_callback import BEST_FILE, FitCallback, Position, Stage
 from training.fitting.lightning_module import LandmarkModule
-from training.fitting.loaders import disk_loader, epoch_images, held_loader, validation_loader, virtual_loader
+from training.fitting.loaders import disk_loader, epoch_images, preloaded_loader, validation_loader, virtual_loader
 from training.fitting.validation_score import unit_of
 from training.journal import Journal
 from training.model.checkpoints import load_state, newest_checkpoint
 from training.model.networks import build_network
-from training.model.output_map import slots_of
-from training.model.warm_start import load_start
-from training.process_group import team_of
+from training.model.output_map import output_map_of
+from training.model.warm_start import load_warm_start
+from training.process_group import process_group_of
 
 
 def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | None = None) -> FitSummary:
@@ -61,22 +60,25 @@ def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | N
         progress: called with (done, total) in thousandths of the budget.
 
     Raises:
-        ParametersRejected: config and data set or folder do not go together.
-        ContractViolation: the data cannot be learnt from, or the loss is not finite.
+        ParametersRejected: the config does not match the data set or the folder.
+        ContractViolation: a split has no images, or the loss is not finite.
         TrainingInterrupted: SIGTERM; a checkpoint was written.
     """
     manifest = read_manifest(dataset)
     views = _check(manifest, config)
-    circumstances = circumstances_of(config)  # a device that is missing must not claim the folder
-    team = team_of(config.devices)
-    _require_start(config, views)  # nor one that cannot begin, or the corrected command would find its claim
-    if team.leads:
+    # All checks come before the folder is claimed: a corrected command may then use it.
+    hardware = hardware_of(config)
+    process_group = process_group_of(config.devices)
+    _require_warm_start(config, views)
+    if process_group.is_leader:
         claim_folder(out, config, manifest.digest)
     if not (out / FITTED_FILE).is_file():
-        if team.leads:
+        if process_group.is_leader:
             remove_partials(out)
-        _fit_stages(Fit(dataset, out, config, config, manifest, views, circumstances, Journal(out), team), progress)
-    return finish_export(out, dataset) if team.leads and can_export() else read_summary(out, FITTED_FILE)
+        _fit_stages(
+            FitContext(dataset, out, config, config, manifest, views, hardware, Journal(out), process_group), progress
+        )
+    return finish_export(out, dataset) if process_group.is_leader and can_export() else read_summary(out, FITTED_FILE)
 
 
 def _check(manifest: Manifest, config: TrainingConfig) -> tuple[ViewName, ...]:
@@ -94,21 +96,21 @@ def _check(manifest: Manifest, config: TrainingConfig) -> tuple[ViewName, ...]:
         raise ContractViolation(
             "SPLIT_EMPTY",
             found=f"no image in {' and '.join(empty)}",
-            expected="images to learn from and images to choose the checkpoint by",
+            expected="images to train on and images to choose the checkpoint by",
             remedy="build the data set from more studies",
         )
     wanted = LANDMARK_SETS[config.landmark_set].views
     return tuple(v for v in VIEWS if v in wanted and any(v in e.views for e in counted["train"]))
 
 
-def _require_start(config: TrainingConfig, views: tuple[ViewName, ...]) -> None:
-    """Refuse a start that does not go with the configuration."""
+def _require_warm_start(config: TrainingConfig, views: tuple[ViewName, ...]) -> None:
+    """Refuse a warm start that does not match the config."""
     if config.init_from is not None:
-        slots = slots_of(config.landmark_set, config.names, views)
-        load_start(build_network(config, views), slots, config.names, folder_named(config.init_from))
+        output_map = output_map_of(config.landmark_set, config.names, views)
+        load_warm_start(build_network(config, views), output_map, config.names, find_model_folder(config.init_from))
 
 
-def _fit_stages(whole: Fit, progress: Progress | None) -> None:
+def _fit_stages(whole: FitContext, progress: Progress | None) -> None:
     """Fit every stage that is not finished, in its folder, and the last one in the candidate's."""
     *earlier, last = whole.config.stages
     folders = tuple(whole.out / f"stage-{number}" for number in range(1, len(earlier) + 1))
@@ -119,7 +121,7 @@ def _fit_stages(whole: Fit, progress: Progress | None) -> None:
             run = replace(run, config=replace(run.config, init_from=str(folders[number - 1])))
         if not (run.out / FITTED_FILE).is_file():
             _fit_stage(replace(run, journal=Journal(run.out)), _part(progress, number, len(runs)))
-        run.team.wait()
+        run.process_group.wait()
 
 
 def _part(progress: Progress | None, number: int, count: int) -> Progress | None:
@@ -127,41 +129,41 @@ def _part(progress: Progress | None, number: int, count: int) -> Progress | None
     return None if progress is None else lambda done, total: progress(number * total + done, count * total)
 
 
-def _fit_stage(run: Fit, progress: Progress | None) -> None:
+def _fit_stage(run: FitContext, progress: Progress | None) -> None:
     """Fit the network, from its newest checkpoint if there is one, and write what came out."""
-    if run.team.leads:
+    if run.process_group.is_leader:
         run.journal.write_parameters(config_to_json(run.asked))
         repeat_figures(run)
-    config, slots = run.config, slots_of(run.config.landmark_set, run.config.names, run.views)
+    config, output_map = run.config, output_map_of(run.config.landmark_set, run.config.names, run.views)
     torch.manual_seed(config.seed)  # weights; order and augmentation are drawn from seeds of their own
     network = build_network(config, run.views)
     if config.init_from is not None:
-        load_start(network, slots, config.names, folder_named(config.init_from))
+        load_warm_start(network, output_map, config.names, find_model_folder(config.init_from))
     stage = _stage(run)
     budget = Budget(config.epochs, None if config.minutes is None else config.minutes * 60.0)
-    on_gpu = run.circumstances.accelerator == "cuda"
+    on_gpu = run.hardware.accelerator == "cuda"
     compiled = on_gpu and config.preset == "shared"
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stub
-    module = LandmarkModule(network, slots, config, compiled)
+    module = LandmarkModule(network, output_map, config, compiled)
     saved = newest_checkpoint(stage.folder)
     if saved is not None:
         network.load_state_dict(saved["network"])
         stage.position = Position(**saved["position"])
     position = stage.position
     if budget.progress(position.epoch, position.seconds) < 1.0:
-        _train(run, module, Conductor(stage, budget, run, progress, saved), _loader(run, stage))
-    if run.team.leads:
+        _train(run, module, FitCallback(stage, budget, run, progress, saved), _loader(run, stage))
+    if run.process_group.is_leader:
         network.load_state_dict(load_state(stage.folder / BEST_FILE)["network"])
         finish_stage(run, network, position)
 
 
-def _loader(run: Fit, stage: Stage) -> "DataLoader[Sample]":
+def _loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
     if run.config.virtual_pairs:
         return virtual_loader(run, stage)
-    return held_loader(run, stage) if run.config.preload else disk_loader(run, stage.position)
+    return preloaded_loader(run, stage) if run.config.preload else disk_loader(run, stage.position)
 
 
-def _stage(run: Fit) -> Stage:
+def _stage(run: FitContext) -> Stage:
     config = run.config
     held_out = image_items(run.manifest.in_split("validation"), run.views)
     learnt = epoch_images(run)
@@ -174,14 +176,16 @@ def _stage(run: Fit) -> Stage:
     )
 
 
-def _train(run: Fit, module: LandmarkModule, conductor: Conductor, loader: "DataLoader[Sample]") -> None:
-    on_cpu = run.circumstances.accelerator == "cpu"
+def _train(run: FitContext, module: LandmarkModule, callback: FitCallback, loader: "DataLoader[Sample]") -> None:
+    on_cpu = run.hardware.accelerator == "cpu"
     with _quiet_lightning():
         trainer = Trainer(
             accelerator="cpu" if on_cpu else "gpu",
-            devices=run.team.size,
-            strategy="ddp" if run.team.size > 1 else "auto",  # started by torchrun: nothing is launched from here
-            precision=run.circumstances.precision,
+            devices=run.process_group.size,
+            strategy="ddp"
+            if run.process_group.size > 1
+            else "auto",  # torchrun started the processes; Lightning must not
+            precision=run.hardware.precision,
             max_epochs=-1,
             logger=False,
             enable_checkpointing=False,
@@ -192,7 +196,7 @@ def _train(run: Fit, module: LandmarkModule, conductor: Conductor, loader: "Data
             gradient_clip_val=1.0,
             # On CUDA the backward of bilinear up-sampling has no deterministic form.
             deterministic=run.config.deterministic and on_cpu,
-            callbacks=[conductor],
+            callbacks=[callback],
             default_root_dir=run.out,
         )
         trainer.fit(module, loader)
@@ -200,7 +204,7 @@ def _train(run: Fit, module: LandmarkModule, conductor: Conductor, loader: "Data
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's advertisements and hints about loaders off the screen, and its settings to this fit."""
+    """Silence Lightning's hints, and restore its global settings after the fit."""
     logger, deterministic = logging.getLogger("lightning.pytorch"), torch.are_deterministic_algorithms_enabled()
     level = logger.level
     logger.setLevel(logging.ERROR)

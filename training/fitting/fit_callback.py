@@ -1,8 +1,8 @@
-"""The conductor: budget, validation, checkpoints and journal of one fit, as one Lightning callback.
+"""Budget, validation, checkpoints and journal of one fit, as one Lightning callback.
 
-Contract: a fit that is interrupted between any two steps goes on from its newest sound checkpoint as if nothing had
-happened: weights, optimiser, place in the epoch, time used and best score are all in it, and Lightning's own loop
-counters are not relied on.
+Contract: a fit that is interrupted between two steps continues from its newest valid checkpoint with the same result.
+The checkpoint holds weights, optimiser, position in the epoch, time used and best score; the loop counters of Lightning
+are not used.
 """
 
 import signal
@@ -19,7 +19,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from spine.errors import PlumblineError
 from spine.types import Progress
 from training.data.dataset import Sample
-from training.fit_context import Fit
+from training.fit_context import FitContext
 from training.fitting.budget import Budget
 from training.fitting.energy import EnergyMeter, meter_of
 from training.fitting.lightning_module import CHECKED_EVERY, LandmarkModule
@@ -27,20 +27,20 @@ from training.fitting.validation_score import Score, score
 from training.model.checkpoints import save_checkpoint, save_state
 
 VALIDATIONS = 16
-"""Validations (and checkpoints) are spread evenly over the budget, with one at its end."""
+"""Number of validations and checkpoints, spread evenly over the budget, the last one at its end."""
 
 BEST_FILE = "best.pt"
 
 
 class TrainingInterrupted(PlumblineError):
-    """The process was asked to stop; a checkpoint was written."""
+    """The process received SIGTERM; a checkpoint was written."""
 
     exit_code = 143
 
 
 @dataclass
 class Position:
-    """Where a fit stands: whole epochs, images seen in the running one, steps, seconds, best score so far.
+    """Position of a fit: whole epochs, images seen in the running one, steps, seconds, best score so far.
 
     ``gpu_joules`` and ``cpu_joules`` belong to ``seconds``; None where any part of them was not measured.
     """
@@ -60,15 +60,15 @@ class Position:
 
 @dataclass
 class Stage:
-    """One network to be fitted.
+    """A network being fitted.
 
     Attributes:
-        folder: where its checkpoints go.
-        epoch_images: images that make an epoch.
+        folder: of its checkpoints.
+        epoch_images: images in an epoch.
         validation: batches without augmentation.
         unit: of the validation error.
-        figures: further figures of the moment for the journal.
-        position: where the fit stands.
+        figures: returns further figures for the journal.
+        position: of the fit.
     """
 
     folder: Path
@@ -79,23 +79,23 @@ class Stage:
     position: Position = field(default_factory=Position)
 
 
-class Conductor(Callback):
-    """Keeps time, validates, writes checkpoints and journal, and stops at the budget's end or on SIGTERM.
+class FitCallback(Callback):
+    """Keeps time, validates, writes checkpoints and journal, and stops at the end of the budget or on SIGTERM.
 
     Args:
         stage: what is fitted.
-        budget: what it may use.
-        run: whose journal figures go to, and whose team decides together.
+        budget: of the fit.
+        run: context of the fit; figures go to its journal.
         progress: called with (thousandths done, 1000) of this stage.
-        saved: the checkpoint whose optimiser is to be taken up; network and position already are.
-        meter: of the energy; by default this machine's, where the process leads.
+        saved: checkpoint whose optimiser is loaded here; network and position are loaded already.
+        meter: of the energy; by default the leader measures that of this machine.
     """
 
     def __init__(
         self,
         stage: Stage,
         budget: Budget,
-        run: Fit,
+        run: FitContext,
         progress: Progress | None,
         saved: dict[str, Any] | None = None,
         meter: EnergyMeter | None = None,
@@ -105,16 +105,18 @@ class Conductor(Callback):
         self.run = run
         self.progress = progress
         self.saved = saved
-        leads = run.team.leads
-        self.meter = meter or (meter_of(run.circumstances.accelerator, run.team.size) if leads else EnergyMeter({}))
+        is_leader = run.process_group.is_leader
+        self.meter = meter or (
+            meter_of(run.hardware.accelerator, run.process_group.size) if is_leader else EnergyMeter({})
+        )
         self._began = 0.0
         self._seconds_before = 0.0
         self._joules_before: dict[str, float | None] = {}
-        self._asked_to_stop = False
+        self._stop_requested = False
         self._previous_handler: Any = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take up the optimiser, start the clock and listen for SIGTERM."""
+        """Load the optimiser, start the clock and listen for SIGTERM."""
         if self.saved is not None:
             trainer.optimizers[0].load_state_dict(self.saved["optimizer"])
         self._began = time.monotonic()
@@ -126,63 +128,63 @@ class Conductor(Callback):
         self.meter.start()
         if threading.current_thread() is threading.main_thread():
             self._previous_handler = signal.signal(signal.SIGTERM, self._on_sigterm)
-        self._tell_progress(_ours(pl_module))
+        self._report_progress(_landmark_module(pl_module))
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Sample, batch_index: int
     ) -> None:
-        """Count, and stop when the budget is used up or somebody asked to."""
+        """Count the step; stop at the end of the budget or on request."""
         position = self.stage.position
         position.step += 1
         position.seen += len(batch.view)
-        position.images += len(batch.view) * self.run.team.size
-        module = _ours(pl_module)
+        position.images += len(batch.view) * self.run.process_group.size
+        module = _landmark_module(pl_module)
         on_gpu = module.device.type == "cuda"
         if not on_gpu or position.step % CHECKED_EVERY == 0:
-            self._look_around(trainer, module)
+            self._synchronise(trainer, module)
 
-    def _look_around(self, trainer: Trainer, module: LandmarkModule) -> None:
-        """What costs a wait for the GPU and for the team: the clock, the loss, and whether somebody wants to stop."""
+    def _synchronise(self, trainer: Trainer, module: LandmarkModule) -> None:
+        """Agree on time and stop in the process group; this waits for the GPU and for the other processes."""
         position = self.stage.position
         seconds = self._seconds_before + time.monotonic() - self._began
-        position.seconds, stop = self.run.team.agree(seconds, self._asked_to_stop, module.device)
-        self._tell_progress(module)
+        position.seconds, stop = self.run.process_group.agree(seconds, self._stop_requested, module.device)
+        self._report_progress(module)
         if stop:
             self._save(trainer, module)
             raise TrainingInterrupted(
                 "TRAINING_INTERRUPTED",
                 found=f"SIGTERM at step {position.step}",
                 expected="an undisturbed fit",
-                remedy="start the same command again: it goes on from the checkpoint just written",
+                remedy="start the same command again: it continues from this checkpoint",
             )
         if module.progress >= 1.0:
             trainer.should_stop = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Validate and save when due; always at the end."""
-        position, module = self.stage.position, _ours(pl_module)
+        position, module = self.stage.position, _landmark_module(pl_module)
         if position.seen >= self.stage.epoch_images:
             position.epoch, position.seen = position.epoch + 1, 0
-        self._look_around(trainer, module)
+        self._synchronise(trainer, module)
         if int(module.progress * VALIDATIONS) > position.validations or module.progress >= 1.0:
             position.validations = int(module.progress * VALIDATIONS)
-            if self.run.team.leads:
+            if self.run.process_group.is_leader:
                 self._validate(module)
             self._save(trainer, module)
         if module.progress >= 1.0:
             trainer.should_stop = True
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Give the signal back, and stop reading counters."""
+        """Restore the signal handler, and stop reading the energy counters."""
         self.meter.stop()
         if self._previous_handler is not None:
             signal.signal(signal.SIGTERM, self._previous_handler)
             self._previous_handler = None
 
     def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
-        self._asked_to_stop = True
+        self._stop_requested = True
 
-    def _tell_progress(self, module: LandmarkModule) -> None:
+    def _report_progress(self, module: LandmarkModule) -> None:
         position = self.stage.position
         part = position.seen / max(self.stage.epoch_images, 1)
         module.progress = self.budget.progress(position.epoch + part, position.seconds)
@@ -192,9 +194,15 @@ class Conductor(Callback):
     def _validate(self, module: LandmarkModule) -> None:
         position = self.stage.position
         module.check()
-        dtype = self.run.circumstances.dtype
+        dtype = self.run.hardware.dtype
         found: Score = score(
-            module.network, module.slots, self.stage.validation, self.stage.unit, module.device, dtype, module.sources
+            module.network,
+            module.output_map,
+            self.stage.validation,
+            self.stage.unit,
+            module.device,
+            dtype,
+            module.sources,
         )
         values = {
             **module.take_losses(),
@@ -210,9 +218,9 @@ class Conductor(Callback):
 
     def _save(self, trainer: Trainer, module: LandmarkModule) -> None:
         module.check()
-        if not self.run.team.leads:
+        if not self.run.process_group.is_leader:
             return
-        self._note_energy()
+        self._record_energy()
         state = {
             "network": _plain(module.network.state_dict()),
             "optimizer": trainer.optimizers[0].state_dict(),
@@ -220,7 +228,7 @@ class Conductor(Callback):
         }
         save_checkpoint(state, self.stage.folder, self.stage.position.step)
 
-    def _note_energy(self) -> None:
+    def _record_energy(self) -> None:
         self.meter.sample()
         for name, before in self._joules_before.items():
             used = self.meter.used(name)
@@ -232,8 +240,8 @@ def _plain(state: dict[str, Any]) -> dict[str, Any]:
     return {name: tensor.detach().cpu() for name, tensor in state.items()}
 
 
-def _ours(module: LightningModule) -> LandmarkModule:
-    """Lightning hands callbacks its base class; this callback serves our module alone."""
+def _landmark_module(module: LightningModule) -> LandmarkModule:
+    """The module as what it is: Lightning passes its base class to callbacks."""
     if not isinstance(module, LandmarkModule):
         raise TypeError(f"found a {type(module).__name__}, expected a LandmarkModule")
     return module

@@ -1,6 +1,6 @@
-"""The Lightning module: one step of learning, and nothing else.
+"""The Lightning module: one training step, with its losses and its optimiser.
 
-Contract: a loss that is not finite stops the fit with a reason; it never becomes a candidate.
+Contract: a loss that is not finite stops the fit with a reason.
 """
 
 from collections.abc import Sequence
@@ -12,54 +12,57 @@ from torch.nn import functional
 
 from spine.errors import ContractViolation
 from spine.landmarks import PLATES
+from spine.types import Float, Int
 from training.config import TrainingConfig
 from training.data.dataset import Sample
 from training.fitting.budget import rate_factor
 from training.model.dsnt import euclidean_loss, expected_coordinates, jensen_shannon_loss, masked_mean, spatial_softmax
-from training.model.label_shift import label_sources, renamed
-from training.model.output_map import Slots, of_views
+from training.model.label_shift import label_sources, shift_labels
+from training.model.output_map import OutputMap, to_outputs
 
 VISIBILITY_WEIGHT = 0.3
 
 DIRECTION_WEIGHT = 3.0
-"""Of the direction between the margins of one plate, against the place of one landmark. It is not the mean over the
-pairs that counts: where a set has one pair (the sacrum's), that would outweigh the places of its two points by far, and
-they were never learnt."""
+"""Weight of the direction between the two margins of one end plate, against the position of one landmark. The direction
+loss is not a mean over the pairs: in a set with a single pair (the sacrum's), a mean would outweigh the positions of
+the two points by far, and they were never learnt."""
 
 CHECKED_EVERY = 10
-"""Steps between looks at the loss on a GPU: each look waits for all work queued there."""
+"""Steps between two checks of the loss on a GPU: a check waits for all work queued there."""
 
 
 class LandmarkModule(LightningModule):
-    """Learns one network.
+    """Trains one network.
 
     Args:
-        network: maps (image, view) to (logits, visibility logits) of the slots of each view.
-        slots: which map is which landmark.
-        config: of the run.
-        compiled: compile network and losses (on a GPU the losses alone cost as much as the network, uncompiled).
+        network: maps (image, view) to logits and visibility logits of the outputs.
+        output_map: which output is which landmark.
+        config: of the fit.
+        compiled: compile network and losses (uncompiled, the losses cost as much as the network on a GPU).
     """
 
-    def __init__(self, network: nn.Module, slots: Slots, config: TrainingConfig, compiled: bool = False) -> None:
+    def __init__(
+        self, network: nn.Module, output_map: OutputMap, config: TrainingConfig, compiled: bool = False
+    ) -> None:
         super().__init__()
         self.network = network
-        self.slots = slots
+        self.output_map = output_map
         self.config = config
-        self.register_buffer("table", slots.table(torch.device("cpu")), persistent=False)
-        # Networks that know nothing of each other cannot agree on a direction.
+        self.register_buffer("table", output_map.table(torch.device("cpu")), persistent=False)
+        # Independent networks cannot learn a direction together.
         alone = config.preset == "galbusera2019"
-        pairs = torch.zeros(2, 0, dtype=torch.int64) if alone else margin_pairs(slots, config.names)
+        pairs = torch.zeros(2, 0, dtype=torch.int64) if alone else margin_pairs(output_map, config.names)
         self.register_buffer("pairs", pairs, persistent=False)
-        self.register_buffer("sources", label_sources(slots, config.names, config.label_shift), persistent=False)
+        self.register_buffer("sources", label_sources(output_map, config.names, config.label_shift), persistent=False)
         self._parts = torch.compile(self._loss_parts, dynamic=False) if compiled else self._loss_parts
         self._unchecked = 0
-        self.progress = 0.0  # of the budget, kept up to date by the conductor
+        self.progress = 0.0  # of the budget, updated by the callback
         self.table: Tensor
         self.pairs: Tensor
         self.sources: Tensor
-        self.losses: dict[str, Tensor] = {}  # sums since the conductor last emptied them
+        self.losses: dict[str, Tensor] = {}  # sums since the last ``take_losses``
 
-    def training_step(self, batch: Sample, batch_index: int) -> Tensor:
+    def training_step(self, batch: Sample, batch_index: int) -> Float[Tensor, ""]:
         """Loss of one batch.
 
         Raises:
@@ -80,10 +83,10 @@ class LandmarkModule(LightningModule):
         return loss
 
     def check(self, loss: Tensor | None = None) -> None:
-        """Refuse to go on with a loss, or a sum of losses since the last journal entry, that is not finite.
+        """Check that the loss, and the sum of losses since the last journal entry, are finite.
 
         Raises:
-            ContractViolation: it is not.
+            ContractViolation: they are not.
         """
         self._unchecked = 0
         value = self.losses.get("loss") if loss is None else loss + self.losses.get("loss", torch.zeros_like(loss))
@@ -97,56 +100,63 @@ class LandmarkModule(LightningModule):
 
     def _loss_parts(self, batch: Sample) -> dict[str, Tensor]:
         logits, visibility = self.network(batch.pixels, batch.view)
-        sought = of_views(batch, self.table)
-        return loss_parts(logits.float(), visibility.float(), sought, self.config, self.pairs, self.sources)
+        labels = to_outputs(batch, self.table)
+        return loss_parts(logits.float(), visibility.float(), labels, self.config, self.pairs, self.sources)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW; convolution weights decay, normalisation and biases do not."""
+        """AdamW, with weight decay on convolutions alone."""
         decayed = [p for p in self.network.parameters() if p.dim() > 1]
         plain = [p for p in self.network.parameters() if p.dim() <= 1]
         groups = [{"params": decayed, "weight_decay": self.config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         return torch.optim.AdamW(groups, lr=self.config.learning_rate)
 
     def on_train_batch_start(self, batch: Sample, batch_index: int) -> None:
-        """Set the learning rate of the moment."""
+        """Set the learning rate of this step."""
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = self.config.learning_rate * rate_factor(self.progress)
 
     def take_losses(self) -> dict[str, float]:
-        """Mean losses since the last call, ``train/<name>``."""
+        """Mean losses since the last call, as ``train/<name>``."""
         sums, self.losses = self.losses, {}
         batches = float(sums.pop("batches", torch.ones(())))
         return {f"train/{name}": float(value) / batches for name, value in sums.items()}
 
 
-def margin_pairs(slots: Slots, names: Sequence[str]) -> Tensor:
-    """(2, P) slots of the two margins of every plate."""
-    known = [{names[k]: s for s, k in enumerate(row) if k >= 0} for row in slots.landmark]
+def margin_pairs(output_map: OutputMap, names: Sequence[str]) -> Int[Tensor, "2 P"]:
+    """(2, P) outputs of the two margins of every end plate."""
+    known = [{names[k]: s for s, k in enumerate(row) if k >= 0} for row in output_map.landmark]
     wanted = [(f"{plate}_{a}", f"{plate}_{b}") for plate in PLATES for a, b in (("right", "left"), ("post", "ant"))]
     found = {(at[a], at[b]) for a, b in [*wanted, ("S1_post", "S1_ant")] for at in known if a in at and b in at}
     return torch.tensor(sorted(found), dtype=torch.int64).reshape(-1, 2).T.contiguous()
 
 
 def loss_parts(
-    logits: Tensor,
-    visibility: Tensor,
+    logits: Float[Tensor, "B S h w"],
+    visibility: Float[Tensor, "B S"],
     batch: Sample,
     config: TrainingConfig,
-    pairs: Tensor | None = None,
-    sources: Tensor | None = None,
-) -> dict[str, Tensor]:
-    """Euclidean, direction, Jensen-Shannon and visibility losses of (B, S, h, w) logits and (B, S) visibility logits.
+    pairs: Int[Tensor, "2 P"] | None = None,
+    sources: Int[Tensor, "shifts V S"] | None = None,
+) -> dict[str, Float[Tensor, ""]]:
+    """Euclidean, direction, Jensen-Shannon and visibility losses.
 
-    The direction loss is the distance of the vectors between the two points of each of ``pairs``: of two margins that
-    are off by as much the tilt of their plate is right, and tilts are what is measured. With ``sources`` of more than
-    one shift the labels are taken under the names nearest to what is found (``renaming``).
+    The direction loss is the distance between found and labelled vectors from one point of each of ``pairs`` to the
+    other. Two margins with the same error give the right tilt of their end plate, and tilts are what is measured. With
+    ``sources`` of more than one shift, labels take the shifted names nearest to the points found (``label_shift``).
+
+    Args:
+        logits, visibility: of the S outputs of B images.
+        batch: labels of the outputs.
+        config: of the fit.
+        pairs: of ``margin_pairs``.
+        sources: of ``label_sources``.
     """
     heatmaps = spatial_softmax(logits)
     shape = (logits.shape[-2], logits.shape[-1])
     found = expected_coordinates(heatmaps)
     labelled = batch.present
     if sources is not None and len(sources) > 1:
-        batch = renamed(batch, found, sources, shape)
+        batch = shift_labels(batch, found, sources, shape)
     parts = {
         "euclidean": masked_mean(euclidean_loss(found, batch.target, shape), batch.present),
         "js": masked_mean(jensen_shannon_loss(heatmaps, batch.target, config.sigma_cells), batch.present),
@@ -155,10 +165,10 @@ def loss_parts(
     }
     if pairs is not None and pairs.shape[1]:
         starts, ends = pairs
-        aside = euclidean_loss(
+        difference = euclidean_loss(
             found[:, ends] - found[:, starts], batch.target[:, ends] - batch.target[:, starts], shape
         )
-        seen = batch.present[:, starts] & batch.present[:, ends]
-        total = torch.where(seen, aside, torch.zeros_like(aside)).sum()
+        both = batch.present[:, starts] & batch.present[:, ends]
+        total = torch.where(both, difference, torch.zeros_like(difference)).sum()
         parts["direction"] = DIRECTION_WEIGHT * total / batch.present.sum().clamp(min=1)
     return parts

@@ -1,6 +1,6 @@
 """Batches for one fit: of the data set's images, or of virtual patients.
 
-Contract: a loader starts where the fit's position stands.
+Contract: a loader starts at the position of the fit.
 """
 
 from collections.abc import Sequence
@@ -10,26 +10,26 @@ from torch.utils.data import DataLoader
 from spine.dataset import Split
 from spine.errors import ParametersRejected
 from training.data.dataset import ImageDataset, ImageItem, PositionSampler, Sample, image_items
-from training.data.preload import HeldPool
-from training.fit_context import Fit
+from training.data.preload import PreloadedPool
+from training.fit_context import FitContext
 from training.fitting.fit_callback import Position, Stage
 
 
-def epoch_images(run: Fit) -> int:
-    """How many images this process learns from in an epoch."""
+def epoch_images(run: FitContext) -> int:
+    """Number of images that this process learns from in an epoch."""
     config = run.config
     if config.virtual_pairs:
-        return (config.virtual_pairs * len(run.views) + config.virtual_frontals) // run.team.size
-    return len(image_items(run.manifest.in_split("train"), run.views)) // run.team.size
+        return (config.virtual_pairs * len(run.views) + config.virtual_frontals) // run.process_group.size
+    return len(image_items(run.manifest.in_split("train"), run.views)) // run.process_group.size
 
 
-def held_loader(run: Fit, stage: Stage) -> "DataLoader[Sample]":
+def preloaded_loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
     """Augmented images of the train split, preloaded on the device."""
-    from training.data.virtual_patients import VirtualBatches  # needs scipy, which a fit from disk does not
+    from training.data.virtual_patients import PoolBatches  # needs scipy, which a fit from disk does not
 
-    config, team = run.config, run.team
+    config, process_group = run.config, run.process_group
     items = image_items(run.manifest.in_split("train"), run.views)
-    mine = items[team.rank :: team.size][: len(items) // team.size]
+    mine = items[process_group.rank :: process_group.size][: len(items) // process_group.size]
     if len(mine) < config.batch_size:
         raise ParametersRejected(
             "TRAINING_CONFIG",
@@ -37,49 +37,50 @@ def held_loader(run: Fit, stage: Stage) -> "DataLoader[Sample]":
             expected="at least one batch of images",
             remedy="use a smaller batch_size, or do not preload the images",
         )
-    pool = HeldPool(run.folder, mine, config.names, config.landmark_set, config.input_shape, run.device, team.rank)
+    pool = PreloadedPool(
+        run.folder, mine, config.names, config.landmark_set, config.input_shape, run.device, process_group.rank
+    )
     position = stage.position
-    batches = VirtualBatches(pool, config, config.names, position.epoch, position.seen)
+    batches = PoolBatches(pool, config, config.names, position.epoch, position.seen)
     return DataLoader(batches, batch_size=None)
 
 
-def disk_loader(run: Fit, position: Position) -> "DataLoader[Sample]":
+def disk_loader(run: FitContext, position: Position) -> "DataLoader[Sample]":
     """Augmented images of the train split, loaded from disk."""
-    train, team = image_items(run.manifest.in_split("train"), run.views), run.team
+    train, process_group = image_items(run.manifest.in_split("train"), run.views), run.process_group
     sampler = PositionSampler(
         len(train),
         run.config.seed,
         first_epoch=position.epoch,
         skip=position.seen,
-        share=(team.rank, team.size),
+        share=(process_group.rank, process_group.size),
     )
     return _loader(run, train, sampler, augmented=True)
 
 
-def virtual_loader(run: Fit, stage: Stage) -> "DataLoader[Sample]":
-    """Batches of virtual patients, already on the device; how long drawing takes goes to the journal."""
-    from training.data.virtual_patients import (  # needs scipy, which a fit from disk does not
-        VirtualBatches,
-        VirtualPool,
-    )
+def virtual_loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
+    """Batches of virtual patients, on the device; the share of the time spent on rendering goes to the journal."""
+    from training.data.virtual_patients import PoolBatches, VirtualPool  # needs scipy, which a fit from disk does not
 
     splits: set[Split] = {"validation", "test", *run.config.calibration_splits}
     held_out = (e for split in splits for e in run.manifest.in_split(split))
     seeds = frozenset(e.facts["seed"] for e in held_out if "seed" in e.facts)
-    pool = VirtualPool(run.config, run.config.names, run.views, run.device, seeds, run.team)
+    pool = VirtualPool(run.config, run.config.names, run.views, run.device, seeds, run.process_group)
     position = stage.position
     began = position.seconds
-    stage.figures = lambda: {"train/drawing_share": pool.seconds / max(position.seconds - began, 1e-9)}
-    batches = VirtualBatches(pool, run.config, run.config.names, position.epoch, position.seen)
+    stage.figures = lambda: {"train/rendering_share": pool.seconds / max(position.seconds - began, 1e-9)}
+    batches = PoolBatches(pool, run.config, run.config.names, position.epoch, position.seen)
     return DataLoader(batches, batch_size=None)
 
 
-def validation_loader(run: Fit, items: Sequence[ImageItem]) -> "DataLoader[Sample]":
-    """Images as service would prepare them, in their own order."""
+def validation_loader(run: FitContext, items: Sequence[ImageItem]) -> "DataLoader[Sample]":
+    """Images prepared as in service, in the order of the items."""
     return _loader(run, items, PositionSampler(len(items), None), augmented=False)
 
 
-def _loader(run: Fit, items: Sequence[ImageItem], sampler: PositionSampler, *, augmented: bool) -> "DataLoader[Sample]":
+def _loader(
+    run: FitContext, items: Sequence[ImageItem], sampler: PositionSampler, *, augmented: bool
+) -> "DataLoader[Sample]":
     config = run.config
     images = ImageDataset(
         run.folder,
@@ -97,5 +98,5 @@ def _loader(run: Fit, items: Sequence[ImageItem], sampler: PositionSampler, *, a
         drop_last=augmented and len(sampler) >= config.batch_size,
         num_workers=workers,
         persistent_workers=workers > 0,
-        pin_memory=run.circumstances.accelerator == "cuda",
+        pin_memory=run.hardware.accelerator == "cuda",
     )

@@ -1,7 +1,7 @@
-"""How good a network is on the validation split, in the unit that chooses checkpoints: landmark error.
+"""Landmark errors of a network on the validation split, by which the best checkpoint is chosen.
 
-Contract: points are decoded by the same expectation that serves; errors are in mm where every image is calibrated,
-else in image pixels, and the name of the figure says which.
+Contract: points are decoded by the same expectation as in service. Errors are in mm where every image is calibrated,
+else in image pixels; the name of each figure contains the unit.
 """
 
 from collections.abc import Iterable
@@ -11,21 +11,23 @@ import torch
 from torch import Tensor, nn
 
 from spine.study import LENGTHS_ALLOWED
+from spine.types import Int
 from training.data.dataset import ImageItem, Sample
 from training.model.dsnt import expected_coordinates, spatial_softmax
-from training.model.label_shift import renamed
-from training.model.output_map import Slots, of_views
+from training.model.label_shift import shift_labels
+from training.model.output_map import OutputMap, to_outputs
 
-ASTRAY_MM = 10.0
+LARGE_ERROR = 10.0
+"""In the unit of the errors."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """Validation result: landmark errors in ``unit`` and the fraction of landmarks rightly called seen or unseen."""
+    """Validation result: landmark errors in ``unit``, and the fraction of landmarks with the right visibility."""
 
     mean: float
     median: float
-    astray: float
+    over_10: float
     visibility_accuracy: float
     unit: str
 
@@ -34,13 +36,13 @@ class Score:
         return {
             f"validation/landmark_error_{self.unit}": self.mean,
             f"validation/landmark_error_median_{self.unit}": self.median,
-            f"validation/landmarks_over_10_{self.unit}": self.astray,
+            f"validation/landmarks_over_10_{self.unit}": self.over_10,
             "validation/visibility_accuracy": self.visibility_accuracy,
         }
 
 
 def unit_of(items: Iterable[ImageItem]) -> str:
-    """``mm`` where every image's spacing is calibrated to the patient, else ``px``."""
+    """``mm`` where every image is calibrated to the patient, else ``px``."""
     calibrated = all(i.record.spacing_mm is not None and i.record.calibration in LENGTHS_ALLOWED for i in items)
     return "mm" if calibrated else "px"
 
@@ -48,30 +50,30 @@ def unit_of(items: Iterable[ImageItem]) -> str:
 @torch.no_grad()
 def score(
     network: nn.Module,
-    slots: Slots,
+    output_map: OutputMap,
     batches: Iterable[Sample],
     unit: str,
     device: torch.device,
     dtype: torch.dtype | None,
-    sources: Tensor | None = None,
+    sources: Int[Tensor, "shifts V S"] | None = None,
 ) -> Score:
-    """Score ``network`` on ``batches``; it is left in the mode it came in.
+    """Score ``network`` on ``batches``; its training mode is restored.
 
     Args:
-        network: maps (image, view) to (logits, visibility logits) of the slots of each view.
-        slots: which map is which landmark.
+        network: maps (image, view) to logits and visibility logits of the outputs.
+        output_map: which output is which landmark.
         batches: without augmentation.
         unit: of ``Sample.unit_per_px``.
-        device: where the network lies.
+        device: of the network.
         dtype: of autocast, or None.
-        sources: as in ``module.loss_parts``.
+        sources: as in ``lightning_module.loss_parts``.
     """
     was_training = network.training
     network.eval()
-    errors, right, table = [], [], slots.table(device)
+    errors, right, table = [], [], output_map.table(device)
     for batch in batches:
         sample = Sample(*(t.to(device) for t in batch))
-        sample = of_views(sample, table)
+        sample = to_outputs(sample, table)
         with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
             logits, visibility = network(sample.pixels, sample.view)
         errors.append(_errors(logits.float(), sample, sources))
@@ -83,7 +85,7 @@ def score(
     return Score(
         mean=float(error.mean()),
         median=float(error.median()),
-        astray=float((error > ASTRAY_MM).float().mean()),
+        over_10=float((error > LARGE_ERROR).float().mean()),
         visibility_accuracy=float(correct.mean()),
         unit=unit,
     )
@@ -93,7 +95,7 @@ def _errors(logits: Tensor, sample: Sample, sources: Tensor | None) -> Tensor:
     """(n,) distances of the present landmarks, in the sample's unit."""
     found = expected_coordinates(spatial_softmax(logits))
     if sources is not None and len(sources) > 1:
-        sample = renamed(sample, found, sources, (logits.shape[-2], logits.shape[-1]))
+        sample = shift_labels(sample, found, sources, (logits.shape[-2], logits.shape[-1]))
     half = torch.tensor([sample.pixels.shape[-1] / 2, sample.pixels.shape[-2] / 2], device=found.device)
     distance = ((found - sample.target) * half).norm(dim=-1) * sample.unit_per_px[:, None]
     kept: Tensor = distance[sample.present]

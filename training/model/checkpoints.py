@@ -1,8 +1,8 @@
-"""Checkpoints: the state of a fit on disk, whole or not there at all.
+"""Checkpoints: the state of a fit on disk, complete or absent.
 
-Contract: a checkpoint is ``step-<n>.pt`` with its SHA-256 in ``step-<n>.json`` written after it; loading verifies the
-digest and falls back to the next older one; files hold tensors and plain values only and are read with
-``weights_only=True``, so nothing in them is ever executed.
+Contract: a checkpoint is ``step-<n>.pt``, with its SHA-256 in ``step-<n>.json`` written after it. Loading verifies the
+digest and falls back to the next older checkpoint. Files hold tensors and plain values only and are read with
+``weights_only=True``, so that nothing in them is executed.
 """
 
 import hashlib
@@ -31,20 +31,20 @@ def save_state(state: dict[str, Any], path: Path) -> str:
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Read a state; nothing in it is executed.
+    """Read a state without executing anything in it.
 
     Raises:
-        ContractViolation: not a file of tensors and plain values.
+        ContractViolation: the file does not hold tensors and plain values.
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    # torch reports a foreign, truncated or executable file through unrelated classes.
+    # torch raises unrelated classes for a foreign, truncated or executable file.
     except Exception as error:
         raise ContractViolation(
             "STATE_UNREADABLE",
             found=f"{path.name}: {type(error).__name__}",
-            expected="a file of tensors and plain values written by this package",
-            remedy="remove it; never load weights from elsewhere",
+            expected="a file of tensors and plain values, as a fit writes it",
+            remedy="remove it, and load no weights from elsewhere",
         ) from error
     return state
 
@@ -59,7 +59,7 @@ def save_checkpoint(state: dict[str, Any], folder: Path, step: int) -> None:
 
 
 def newest_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """The newest checkpoint whose digest is right, or None."""
+    """The newest checkpoint with the right digest, or None."""
     for record in sorted(folder.glob("step-*.json"), reverse=True):
         path = record.with_suffix(".pt")
         if path.is_file() and sha256_of_file(path) == json.loads(record.read_text())["sha256"]:

@@ -1,57 +1,63 @@
 """The differentiable spatial-to-numerical transform and its losses (Nibali 2018, arXiv:1801.07372).
 
-Contract: shapes stand in the docstrings with B images, K landmarks and (H, W) cells; coordinates are normalised (x,
-y) with -1 and 1 at the edges; a masked landmark contributes neither value nor gradient, whatever stands in its target.
+Contract: B images, K landmarks, (H, W) cells. Coordinates are normalised (x, y) with -1 and 1 at the edges. A masked
+landmark contributes neither value nor gradient, whatever its target is.
 """
 
 import torch
 from torch import Tensor
 
 from inference.decoding import cell_centres
+from spine.types import Bool, Float
 
 _TINY = 1e-12
 
 
-def spatial_softmax(logits: Tensor) -> Tensor:
+def spatial_softmax(logits: Float[Tensor, "B K H W"]) -> Float[Tensor, "B K H W"]:
     """(B, K, H, W) logits -> (B, K, H, W) heat maps, each summing to one."""
     flat: Tensor = torch.softmax(logits.flatten(2), dim=-1)
     return flat.reshape(logits.shape)
 
 
-def expected_coordinates(heatmaps: Tensor) -> Tensor:
+def expected_coordinates(heatmaps: Float[Tensor, "B K H W"]) -> Float[Tensor, "B K 2"]:
     """(B, K, H, W) heat maps that sum to one -> (B, K, 2) expected (x, y), normalised."""
     x = torch.as_tensor(cell_centres(heatmaps.shape[-1]), dtype=heatmaps.dtype, device=heatmaps.device)
     y = torch.as_tensor(cell_centres(heatmaps.shape[-2]), dtype=heatmaps.dtype, device=heatmaps.device)
     return torch.stack([(heatmaps.sum(dim=-2) * x).sum(-1), (heatmaps.sum(dim=-1) * y).sum(-1)], dim=-1)
 
 
-def gaussian_maps(target: Tensor, shape: tuple[int, int], sigma_cells: float) -> Tensor:
+def gaussian_maps(
+    target: Float[Tensor, "B K 2"], shape: tuple[int, int], sigma_cells: float
+) -> Float[Tensor, "B K H W"]:
     """(B, K, 2) normalised (x, y) -> (B, K, H, W) Gaussians that sum to one; cut off at the edges."""
     x, y = _gaussian_sides(target, shape, sigma_cells)
     return y[..., :, None] * x[..., None, :]
 
 
-def euclidean_loss(found: Tensor, target: Tensor, shape: tuple[int, int]) -> Tensor:
+def euclidean_loss(
+    found: Float[Tensor, "B K 2"], target: Float[Tensor, "B K 2"], shape: tuple[int, int]
+) -> Float[Tensor, "B K"]:
     """(B, K) distances between (B, K, 2) normalised points, in half heights of the image.
 
-    Both axes are brought to the same unit first: in an oblong image one normalised step across is
-    shorter than one down.
+    Both axes are brought to the same unit first: in an oblong image a normalised step is shorter across than down.
     """
     aspect = torch.tensor([shape[1] / shape[0], 1.0], dtype=found.dtype, device=found.device)
-    # The root's slope is infinite at zero: a perfect (or masked) point would give NaN gradients.
+    # The slope of the square root is infinite at zero: an exact or masked point would give NaN gradients.
     return ((((found - target) * aspect) ** 2).sum(-1) + _TINY).sqrt()
 
 
-def jensen_shannon_loss(heatmaps: Tensor, target: Tensor, sigma_cells: float) -> Tensor:
+def jensen_shannon_loss(
+    heatmaps: Float[Tensor, "B K H W"], target: Float[Tensor, "B K 2"], sigma_cells: float
+) -> Float[Tensor, "B K"]:
     """(B, K) Jensen-Shannon divergences (nats, at most log 2) of (B, K, H, W) maps from Gaussians at (B, K, 2)."""
     x, y = _gaussian_sides(target, (heatmaps.shape[-2], heatmaps.shape[-1]), sigma_cells)
     gaussians = y[..., :, None] * x[..., None, :]
-    of_gaussians = _entropy(x) + _entropy(y)  # a product's entropy is the sum of its factors'
+    of_gaussians = _entropy(x) + _entropy(y)  # the entropy of a product is the sum of those of its factors
     return _entropy(0.5 * (heatmaps + gaussians), 2) - 0.5 * _entropy(heatmaps, 2) - 0.5 * of_gaussians
 
 
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of the (B, K) values where the (B, K) mask holds; zero (with zero gradient) where it holds nowhere."""
+def masked_mean(values: Float[Tensor, "B K"], mask: Bool[Tensor, "B K"]) -> Float[Tensor, ""]:
+    """Mean of the (B, K) values where the mask is true; zero, with zero gradient, where it is nowhere true."""
     kept = torch.where(mask, values, torch.zeros_like(values))
     return kept.sum() / mask.sum().clamp(min=1)
 

@@ -1,13 +1,13 @@
-"""Labels whose level names may be off as a whole: the network's own reading says by how much.
+"""Labels whose level names may be shifted as a whole: the network's own output decides by how much.
 
-Counting vertebrae from the top of a radiograph that shows no twelfth rib is a convention, and on real radiographs it
-is not always the same one: the whole chain of labels is one level off in many of them. A network that is asked to
-learn both names of one vertebra learns a map with two peaks, whose mean lies between two vertebrae. So of an image's
-labels, moved by -1, 0 or +1 levels, those are learnt which lie nearest to what the network finds: its start has to
-know levels already.
+Where a radiograph shows no twelfth rib, counting vertebrae from the top is a convention, and on real radiographs it is
+not always the same one. In many of them all labels are one level off. A network that learns both names of one vertebra
+learns a map with two peaks, whose mean lies between two vertebrae. So the labels of an image are tried with shifts of
+-1, 0 and +1 levels, and the shift nearest to the network's output is learnt. The fit needs a warm start from a network
+that knows the levels.
 
-Contract: all levels of an image move together; a landmark whose new name has no label is absent; points that belong
-to no vertebra (sacrum, hips) keep their names.
+Contract: all levels of an image shift together. A landmark whose new name has no label is absent. Landmarks of no
+vertebra (sacrum, hips) keep their names.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,49 +17,53 @@ import torch
 from torch import Tensor
 
 from spine.landmarks import VIEWS, shifted_name
-from spine.types import Floats
+from spine.types import Float, Floats, Int
 from training.data.dataset import Sample
 from training.model.dsnt import euclidean_loss
-from training.model.output_map import Slots
+from training.model.output_map import OutputMap
 
 
-def label_sources(slots: Slots, names: Sequence[str], most: int) -> Tensor:
-    """(2 ``most`` + 1, V, S) int64: the slot whose label each slot takes when all names move, -1 for none.
+def label_sources(output_map: OutputMap, names: Sequence[str], most: int) -> Int[Tensor, "shifts V S"]:
+    """(2 ``most`` + 1, V, S) int64: the output whose label each output takes under a shift of all names, -1 for none.
 
     The first of the shifts is 0, so that it wins a tie.
     """
     shifts = sorted(range(-most, most + 1), key=abs)
-    rows = dict(zip(slots.views, slots.landmark, strict=True))
-    of_views = [rows.get(view, slots.landmark[0]) for view in VIEWS]
+    rows = dict(zip(output_map.views, output_map.landmark, strict=True))
+    of_views = [rows.get(view, output_map.landmark[0]) for view in VIEWS]
     return torch.tensor([[_sources(row, names, shift) for row in of_views] for shift in shifts])
 
 
 def _sources(row: Sequence[int], names: Sequence[str], shift: int) -> list[int]:
-    at = {names[k]: slot for slot, k in enumerate(row) if k >= 0}
+    at = {names[k]: output for output, k in enumerate(row) if k >= 0}
     return [at.get(shifted_name(names[k], -shift) or "", -1) if k >= 0 else -1 for k in row]
 
 
-def nearest_naming(found: Mapping[str, Floats], labels: Mapping[str, Floats], most: int) -> dict[str, Floats]:
-    """``labels`` of one image, (2,) each, under the names that lie nearest to what was found."""
+def shift_points(
+    found: Mapping[str, Float[Floats, " 2"]], labels: Mapping[str, Float[Floats, " 2"]], most: int
+) -> dict[str, Float[Floats, " 2"]]:
+    """The ``labels`` of one image under the shifted names that lie nearest to the points found."""
     options: list[tuple[float, int, dict[str, Floats]]] = []
     for shift in sorted(range(-most, most + 1), key=abs):
-        named = {moved: xy for name, xy in labels.items() if (moved := shifted_name(name, shift)) is not None}
-        both = found.keys() & named.keys()
-        distance = float(np.mean([np.hypot(*(found[n] - named[n])) for n in both])) if both else float("inf")
-        options.append((distance, len(options), named))
+        shifted = {new: xy for name, xy in labels.items() if (new := shifted_name(name, shift)) is not None}
+        both = found.keys() & shifted.keys()
+        distance = float(np.mean([np.hypot(*(found[n] - shifted[n])) for n in both])) if both else float("inf")
+        options.append((distance, len(options), shifted))
     return min(options, key=lambda option: option[:2])[2]
 
 
-def renamed(batch: Sample, found: Tensor, sources: Tensor, shape: tuple[int, int]) -> Sample:
-    """``batch`` with each image's labels under the names that are nearest to what was found.
+def shift_labels(
+    batch: Sample, found: Float[Tensor, "B S 2"], sources: Int[Tensor, "shifts V S"], shape: tuple[int, int]
+) -> Sample:
+    """``batch`` with each image's labels under the shifted names that lie nearest to the points found.
 
     Args:
-        batch: of slots (``slots.of_views``).
+        batch: labels of the outputs (``output_map.to_outputs``).
         found: (B, S, 2) normalised.
         sources: of ``label_sources``.
         shape: of the heat maps.
     """
-    options = [_under(batch, of_shift[batch.view]) for of_shift in sources]
+    options = [_shifted(batch, of_shift[batch.view]) for of_shift in sources]
     distances = torch.stack([_mean_distance(found.detach(), option, shape) for option in options])
     best = distances.argmin(dim=0)
     rows = torch.arange(len(best), device=best.device)
@@ -69,14 +73,14 @@ def renamed(batch: Sample, found: Tensor, sources: Tensor, shape: tuple[int, int
     )
 
 
-def _under(batch: Sample, source: Tensor) -> Sample:
+def _shifted(batch: Sample, source: Tensor) -> Sample:
     at = source.clamp(min=0)
     present = batch.present.gather(1, at) & (source >= 0)
     return batch._replace(target=batch.target.gather(1, at[..., None].expand(-1, -1, 2)), present=present)
 
 
 def _mean_distance(found: Tensor, batch: Sample, shape: tuple[int, int]) -> Tensor:
-    """(B,) mean distance of the labelled points; infinite where there is none."""
+    """(B,) mean distance of the labelled points; infinite without a labelled point."""
     distance = euclidean_loss(found, batch.target, shape)
     count = batch.present.sum(dim=1)
     total = torch.where(batch.present, distance, torch.zeros_like(distance)).sum(dim=1)

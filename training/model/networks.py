@@ -6,11 +6,11 @@
       -> decoder with skip connections back up                  (H/s, W/s)
       -> at every decoder level a head per view; the logits of all levels add up
 
-Coarse levels see the whole spine and know which vertebra is which, fine ones know where its plate ends;
-their logits add, that is, their distributions multiply.
+Coarse levels cover the whole spine and tell the vertebrae apart; fine levels locate the margins of an end plate. Their
+logits add up, so their distributions multiply.
 
 Contract: every network maps ``image`` (N, 1, H, W) and ``view`` (N,) int64 to (N, S, H/s, W/s) logits and (N, S)
-visibility logits of the S landmarks that are looked for in each image's view.
+visibility logits of the S outputs of each image's view.
 """
 
 from collections.abc import Sequence
@@ -21,9 +21,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spine.landmarks import VIEWS, ViewName
+from spine.types import Bool, Float, Int
 from training.config import TrainingConfig
 from training.model.dsnt import spatial_softmax
-from training.model.output_map import Slots, slots_of
+from training.model.output_map import OutputMap, output_map_of
 
 SHARED_WIDTHS = {4: (64, 96, 160, 192, 192), 8: (64, 128, 192, 256)}
 """Stride -> channels per level of the ``shared`` network, finest first; the coarsest level has stride 64."""
@@ -31,12 +32,12 @@ SHARED_WIDTHS = {4: (64, 96, 160, 192, 192), 8: (64, 128, 192, 256)}
 SINGLE_WIDTHS = {4: (8, 16, 24, 32, 48), 8: (16, 24, 32, 48)}
 """The same for one landmark's network."""
 
-_UNSOUGHT = -30.0
-"""Visibility logit of a landmark that is not looked for in a view."""
+_NOT_SHOWN = -30.0
+"""Visibility logit of a landmark that a view does not show."""
 
 
 class ConvolutionBlock(nn.Sequential):
-    """3 x 3 convolution, batch normalisation, rectifier; ``groups`` independent ones side by side."""
+    """3 x 3 convolution, batch normalisation, ReLU; ``groups`` independent ones side by side."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(
@@ -47,22 +48,22 @@ class ConvolutionBlock(nn.Sequential):
 
 
 class EncoderDecoder(nn.Module):
-    """One trunk with a head per view, or ``groups`` independent ones side by side, each with its own landmarks.
+    """One trunk with a head per view, or ``groups`` independent ones side by side, each with landmarks of its own.
 
     Args:
         widths: channels per level of one trunk, finest first.
         maps: S, of all groups together.
-        views: how many views there is a head for.
+        views: number of heads.
         stride: input pixels per cell.
-        rows: of the coarsest level, H / 64: which landmarks are cut off is a matter of height.
-        groups: of channels that never mix (grouped convolutions).
+        rows: of the coarsest level, H / 64; the visibility of a landmark depends on the height in the image.
+        groups: number of independent channel groups (grouped convolutions).
     """
 
     def __init__(self, widths: Sequence[int], maps: int, views: int, stride: int, rows: int, groups: int = 1) -> None:
         super().__init__()
         wide = [w * groups for w in widths]
         self.maps = maps
-        # Every group sees the same image, so its first layer needs no grouping to be its own.
+        # All groups read the same image, so the first layer is independent for each without grouping.
         self.stem = nn.Sequential(nn.PixelUnshuffle(stride), ConvolutionBlock(stride**2, wide[0]))
         self.encoder = nn.ModuleList([ConvolutionBlock(wide[0], wide[0], groups=groups)])
         for fine, coarse in pairwise(wide):
@@ -76,11 +77,13 @@ class EncoderDecoder(nn.Module):
         self.lateral = nn.ModuleList(nn.Conv2d(c, f, 1, groups=groups) for f, c in pairwise(wide))
         self.decoder = nn.ModuleList(ConvolutionBlock(f, f, groups=groups) for f in wide[:-1])
         self.heads = nn.ModuleList(nn.Conv2d(f, maps * views, 1, groups=groups) for f in wide[:-1])
-        # A convolution as high as the map: with groups a linear layer would mix them.
+        # A convolution as high as the map; a linear layer would mix the groups.
         self.seen = nn.Conv1d(wide[-1], maps * views, rows, groups=groups)
 
-    def forward(self, image: Tensor, head: Tensor | None) -> tuple[Tensor, Tensor]:
-        """(N, 1, H, W), (N,) bool, whether the second head's -> (N, S, H/s, W/s) logits, (N, S) visibility logits."""
+    def forward(
+        self, image: Float[Tensor, "N 1 H W"], head: Bool[Tensor, " N"] | None
+    ) -> tuple[Float[Tensor, "N S h w"], Float[Tensor, "N S"]]:
+        """Logits and visibility logits; ``head`` chooses the second head for an image, None means one head."""
         features = [self.encoder[0](self.stem(image))]
         for level in self.encoder[1:]:
             features.append(level(features[-1]))
@@ -97,60 +100,65 @@ class EncoderDecoder(nn.Module):
         return logits, visibility
 
     def _of_head(self, every: Tensor, head: Tensor | None) -> Tensor:
-        """Of (N, 2 S, ...) the (N, S, ...) of each image's head."""
+        """The outputs of each image's head: (N, 2 S, ...) -> (N, S, ...)."""
         if head is None:
             return every
         return torch.where(head.reshape(-1, *(1,) * (every.dim() - 1)), every[:, self.maps :], every[:, : self.maps])
 
 
 class SharedTrunk(nn.Module):
-    """The default: one network for every landmark and view.
+    """The default: one network for all landmarks and views.
 
     Args:
         widths, stride, rows: as in ``EncoderDecoder``.
-        slots: what is looked for in which view.
+        output_map: outputs of each view.
     """
 
-    def __init__(self, widths: Sequence[int], slots: Slots, stride: int, rows: int) -> None:
+    def __init__(self, widths: Sequence[int], output_map: OutputMap, stride: int, rows: int) -> None:
         super().__init__()
-        self.views = tuple(VIEWS.index(v) for v in slots.views)
-        self.trunk = EncoderDecoder(widths, slots.count, len(slots.views), stride, rows)
+        self.views = tuple(VIEWS.index(v) for v in output_map.views)
+        self.trunk = EncoderDecoder(widths, output_map.count, len(output_map.views), stride, rows)
 
-    def forward(self, image: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 1, H, W), (N,) -> (N, S, H/s, W/s) logits, (N, S) visibility logits."""
+    def forward(
+        self, image: Float[Tensor, "N 1 H W"], view: Int[Tensor, " N"]
+    ) -> tuple[Float[Tensor, "N S h w"], Float[Tensor, "N S"]]:
+        """Logits and visibility logits."""
         logits, visibility = self.trunk(image, None if len(self.views) == 1 else view == self.views[1])
         return logits, visibility
 
 
 class OnePerLandmark(nn.Module):
-    """Galbusera 2019: a network of its own for every landmark and view, those of a view side by side in one pass.
+    """Galbusera 2019: one network per landmark and view; the networks of a view run side by side in one pass.
 
     Args:
-        slots, stride, rows: as in ``SharedTrunk``.
+        output_map, stride, rows: as in ``SharedTrunk``.
     """
 
-    def __init__(self, slots: Slots, stride: int, rows: int) -> None:
+    def __init__(self, output_map: OutputMap, stride: int, rows: int) -> None:
         super().__init__()
-        self.views = tuple(VIEWS.index(v) for v in slots.views)
+        self.views = tuple(VIEWS.index(v) for v in output_map.views)
         self.networks = nn.ModuleList(
-            EncoderDecoder(SINGLE_WIDTHS[stride], slots.count, 1, stride, rows, groups=slots.count) for _ in slots.views
+            EncoderDecoder(SINGLE_WIDTHS[stride], output_map.count, 1, stride, rows, groups=output_map.count)
+            for _ in output_map.views
         )
 
-    def forward(self, image: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 1, H, W), (N,) -> (N, S, H/s, W/s) logits, (N, S) visibility logits."""
+    def forward(
+        self, image: Float[Tensor, "N 1 H W"], view: Int[Tensor, " N"]
+    ) -> tuple[Float[Tensor, "N S h w"], Float[Tensor, "N S"]]:
+        """Logits and visibility logits."""
         if len(self.views) == 1:
             logits, visibility = self.networks[0](image, None)
             return logits, visibility
         if self.training:
-            return self._each_its_own(image, view)
+            return self._own_view_only(image, view)
         first, second = (network(image, None) for network in self.networks)
         is_second = view == self.views[1]
         return torch.where(is_second[:, None, None, None], second[0], first[0]), torch.where(
             is_second[:, None], second[1], first[1]
         )
 
-    def _each_its_own(self, image: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
-        """Images through their own view's networks only: half the work, and batch statistics of one view."""
+    def _own_view_only(self, image: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
+        """Each image through the networks of its own view: half the work, and batch statistics of one view."""
         rows = [torch.nonzero(view == v)[:, 0] for v in self.views]
         parts = [network(image[r], None) for network, r in zip(self.networks, rows, strict=True) if len(r)]
         back = torch.argsort(torch.cat(rows))
@@ -158,32 +166,34 @@ class OnePerLandmark(nn.Module):
 
 
 class ServedNetwork(nn.Module):
-    """A network with the soft-max that service expects, and one map for each of the K landmarks of the set.
+    """A network as it is served: with a soft-max, and one map for each of the K landmarks.
 
     Args:
         network: of this module.
-        slots: what is looked for in which view; the other landmarks have flat maps and are never visible.
+        output_map: outputs of each view; other landmarks have flat maps and are never visible.
     """
 
-    def __init__(self, network: nn.Module, slots: Slots) -> None:
+    def __init__(self, network: nn.Module, output_map: OutputMap) -> None:
         super().__init__()
         self.network = network
-        self.slots = slots
+        self.output_map = output_map
 
-    def forward(self, image: Tensor, view: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 1, H, W), (N,) -> (N, K, H/s, W/s) heat maps, (N, K) visibility logits."""
+    def forward(
+        self, image: Float[Tensor, "N 1 H W"], view: Int[Tensor, " N"]
+    ) -> tuple[Float[Tensor, "N K h w"], Float[Tensor, "N K"]]:
+        """Heat maps that sum to one, and visibility logits."""
         logits, visibility = self.network(image, view)
         cells = logits.shape[-1] * logits.shape[-2]
         return (
-            self.slots.spread(spatial_softmax(logits), view, 1.0 / cells),
-            self.slots.spread(visibility, view, _UNSOUGHT),
+            self.output_map.to_landmarks(spatial_softmax(logits), view, 1.0 / cells),
+            self.output_map.to_landmarks(visibility, view, _NOT_SHOWN),
         )
 
 
 def build_network(config: TrainingConfig, views: Sequence[ViewName]) -> nn.Module:
-    """The whole network of a preset, with fresh weights (seed torch first)."""
-    rows, slots = config.input_shape[0] // 64, slots_of(config.landmark_set, config.names, views)
+    """The network of a preset, with random weights (seed torch first)."""
+    rows, output_map = config.input_shape[0] // 64, output_map_of(config.landmark_set, config.names, views)
     if config.preset == "galbusera2019":
-        return OnePerLandmark(slots, config.heatmap_stride, rows)
+        return OnePerLandmark(output_map, config.heatmap_stride, rows)
     widths = [max(8, round(w * config.width / 8) * 8) for w in SHARED_WIDTHS[config.heatmap_stride]]
-    return SharedTrunk(widths, slots, config.heatmap_stride, rows)
+    return SharedTrunk(widths, output_map, config.heatmap_stride, rows)

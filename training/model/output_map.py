@@ -1,7 +1,7 @@
-"""Which of a network's maps is which landmark, view by view.
+"""Which output of a network is which landmark, view by view.
 
-Contract: a network has S maps, as many as are looked for in the view with the most; map s of view v is landmark
-``landmark[v, s]`` of the K of the run, or none (-1). A landmark that is not looked for in a view has no map there.
+Contract: a network has S outputs, as many as the view with the most landmarks needs. Output s of view v is landmark
+``landmark[v][s]`` of the K landmarks of the fit, or none (-1). A landmark that a view does not show has no output.
 """
 
 from collections.abc import Sequence
@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
+from spine.types import Float, Int
 from training.data.dataset import Sample
 
 
 @dataclass(frozen=True)
-class Slots:
-    """The table.
+class OutputMap:
+    """Outputs of a network.
 
     Attributes:
         views: the views, in the order of ``spine.landmarks.VIEWS``.
@@ -34,23 +35,25 @@ class Slots:
         return len(self.landmark[0])
 
     @property
-    def plain(self) -> bool:
-        """Whether map k is landmark k in every view."""
+    def is_identity(self) -> bool:
+        """Whether output k is landmark k in every view."""
         return all(row == tuple(range(self.landmarks)) for row in self.landmark)
 
-    def table(self, device: torch.device) -> Tensor:
+    def table(self, device: torch.device) -> Int[Tensor, "V S"]:
         """(V, S) int64 over all of ``VIEWS``; rows of views without a head repeat the first."""
         rows = dict(zip(self.views, self.landmark, strict=True))
         return torch.tensor([rows.get(v, self.landmark[0]) for v in VIEWS], device=device)
 
-    def spread(self, values: Tensor, view: Tensor, fill: float) -> Tensor:
-        """Of (N, S, ...) values the (N, K, ...), ``fill`` for landmarks without a map."""
-        if self.plain:
+    def to_landmarks(
+        self, values: Float[Tensor, "N S *any"], view: Int[Tensor, " N"], fill: float
+    ) -> Float[Tensor, "N K *any"]:
+        """Values of the outputs, (N, S, ...) -> of the landmarks, (N, K, ...); ``fill`` where there is no output."""
+        if self.is_identity:
             return values
         padded = torch.cat([values, torch.full_like(values[:, :1], fill)], dim=1)
         of_views = []
         for row in self.landmark:
-            place = {landmark: slot for slot, landmark in enumerate(row) if landmark >= 0}
+            place = {landmark: output for output, landmark in enumerate(row) if landmark >= 0}
             of_views.append(padded[:, torch.tensor([place.get(k, self.count) for k in range(self.landmarks)])])
         if len(of_views) == 1:
             return of_views[0]
@@ -58,8 +61,8 @@ class Slots:
         return torch.where(is_second.reshape(-1, *(1,) * (values.dim() - 1)), of_views[1], of_views[0])
 
 
-def of_views(sample: Sample, table: Tensor) -> Sample:
-    """Labels of K landmarks -> of the S landmarks of each image's view by ``Slots.table``; absent where is none."""
+def to_outputs(sample: Sample, table: Int[Tensor, "V S"]) -> Sample:
+    """Labels of K landmarks -> of the S outputs of each image's view; absent where there is no landmark."""
     index = table[sample.view]
     at = index.clamp(min=0)
     present = sample.present.gather(1, at) & (index >= 0)
@@ -67,12 +70,12 @@ def of_views(sample: Sample, table: Tensor) -> Sample:
     return sample._replace(target=target, present=present)
 
 
-def slots_of(landmark_set: str, names: Sequence[str], views: Sequence[ViewName]) -> Slots:
-    """The table for K ``names`` of a landmark set."""
+def output_map_of(landmark_set: str, names: Sequence[str], views: Sequence[ViewName]) -> OutputMap:
+    """The outputs for K ``names`` of a landmark set."""
     known, rows = LANDMARK_SETS[landmark_set], []
     for view in views:
-        sought = set(known.names_in(view))
-        rows.append([k for k, name in enumerate(names) if name in sought])
+        shown = set(known.names_in(view))
+        rows.append([k for k, name in enumerate(names) if name in shown])
     longest = max(map(len, rows))
     padded = tuple(tuple(row) + (-1,) * (longest - len(row)) for row in rows)
-    return Slots(tuple(views), padded, len(names))
+    return OutputMap(tuple(views), padded, len(names))

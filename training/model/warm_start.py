@@ -1,7 +1,7 @@
-"""Starting from a fitted model: its trunk, and its heads for every landmark that both know.
+"""A warm start: the trunk of a fitted model, and its heads for every landmark that both networks have.
 
-Contract: heads are matched by view and landmark name, so a model of one landmark set can be the start of another's;
-what the other model does not know keeps its fresh weights; trunks that differ are refused.
+Contract: heads are matched by view and landmark name, so that the landmark sets may differ. Heads without a match keep
+their random weights. A network with another trunk is refused.
 """
 
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from torch import Tensor, nn
 from inference.contract import read_contract
 from spine.errors import ParametersRejected
 from training.model.checkpoints import load_weights
-from training.model.output_map import Slots, slots_of
+from training.model.output_map import OutputMap, output_map_of
 
 _HEADS = ("heads.", "seen.")
 
 
-def load_start(network: nn.Module, slots: Slots, names: Sequence[str], folder: Path) -> int:
-    """Put the weights of the model in ``folder`` into ``network``; returns how many maps were taken over.
+def load_warm_start(network: nn.Module, output_map: OutputMap, names: Sequence[str], folder: Path) -> int:
+    """Load the weights of the model in ``folder`` into ``network``; returns the number of matched heads.
 
     Args:
         network: of ``networks``, changed in place.
-        slots, names: of ``network``.
+        output_map, names: of ``network``.
         folder: of a fitted model.
 
     Raises:
@@ -31,13 +31,13 @@ def load_start(network: nn.Module, slots: Slots, names: Sequence[str], folder: P
         ContractViolation: there is no fitted model in the folder.
     """
     weights, known = load_weights(folder), read_contract(folder)
-    theirs = slots_of(known.landmark_set, known.names, known.views)
-    rows = _matching_rows(slots, names, theirs, known.names)
+    theirs = output_map_of(known.landmark_set, known.names, known.views)
+    rows = _matching_rows(output_map, names, theirs, known.names)
     own = network.state_dict()
     differing = [name for name in own if not _fits(name, own[name], weights.get(name))]
     if differing or not rows:
         raise ParametersRejected(
-            "START_DIFFERS",
+            "WARM_START_DIFFERS",
             found=f"a model in {folder.name!r} that differs in {differing[:3] or 'every landmark'}",
             expected="one of the same preset, width, heat-map stride and input height, with landmarks in common",
             remedy=f"start from a matching model, or give --heatmap-stride {known.heatmap_stride} --input-shape "
@@ -54,21 +54,21 @@ def load_start(network: nn.Module, slots: Slots, names: Sequence[str], folder: P
 
 
 def _matching_rows(
-    ours: Slots, our_names: Sequence[str], theirs: Slots, their_names: Sequence[str]
+    ours: OutputMap, our_names: Sequence[str], theirs: OutputMap, their_names: Sequence[str]
 ) -> list[tuple[int, int]]:
     """(our row, their row) of heads for the same view and landmark."""
-    at = {
-        (view, their_names[k]): v * theirs.count + s
-        for v, (view, row) in enumerate(zip(theirs.views, theirs.landmark, strict=True))
+    their_rows = _rows(theirs, their_names)
+    return [(row, their_rows[head]) for head, row in _rows(ours, our_names).items() if head in their_rows]
+
+
+def _rows(output_map: OutputMap, names: Sequence[str]) -> dict[tuple[str, str], int]:
+    """(view, landmark) -> row of its head in the weights."""
+    return {
+        (view, names[k]): v * output_map.count + s
+        for v, (view, row) in enumerate(zip(output_map.views, output_map.landmark, strict=True))
         for s, k in enumerate(row)
         if k >= 0
     }
-    return [
-        (v * ours.count + s, at[view, our_names[k]])
-        for v, (view, row) in enumerate(zip(ours.views, ours.landmark, strict=True))
-        for s, k in enumerate(row)
-        if k >= 0 and (view, our_names[k]) in at
-    ]
 
 
 def _fits(name: str, own: Tensor, other: Tensor | None) -> bool:

@@ -47,6 +47,7 @@ _STYLE: Mapping[str, Any] = {
     "lines.linewidth": 1.4,
 }
 _INCH = 72.0
+_DOT_RADIUS = "1.6"
 _TICKS = 4
 """Steps of an axis at most: ticks are most of what drawing costs."""
 
@@ -136,10 +137,14 @@ def _short(key: str, value: str) -> str:
 
 
 def _name_dots(group: ElementTree.Element, names: Sequence[str]) -> None:
-    """Give each dot of a scatter plot its name, and their common style to all of them at once."""
+    """Give each dot of a scatter plot its name, and their common style to all of them at once.
+
+    They become circles: a browser opens thousands of them in half the time of as many references to one shape.
+    """
     dots = list(group.iter("use")) if names else []
     for dot, name in zip(dots, names, strict=True):
         group.set("style", dot.attrib.pop("style", ""))
+        dot.tag, dot.attrib = "circle", {"cx": dot.attrib["x"], "cy": dot.attrib["y"], "r": _DOT_RADIUS}
         ElementTree.SubElement(dot, "title").text = name
 
 

@@ -16,7 +16,7 @@ from orchestration.dagster.assets.materialising import (
     refusals_as_failures,
 )
 from orchestration.dagster.assets.training_form import TrainingForm, typed_parameters
-from orchestration.dagster.pipes import teams_under_pipes
+from orchestration.dagster.pipes import workers_under_pipes
 from orchestration.dagster.resources import DataVersions, ModelTracking, TrainingDevice, WritableWorkspace
 
 GROUP = "model"
@@ -36,7 +36,7 @@ def candidate(
     """A trained network with a DSNT layer, exported with its preprocessing contract and calibration."""
     with refusals_as_failures():
         training_device.settle(workspace.folders, typed_parameters(context))
-    with teams_under_pipes(context):
+    with workers_under_pipes(context):
         return chain_step("candidate", workspace, versions, watcher)
 
 

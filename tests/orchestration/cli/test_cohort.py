@@ -1,4 +1,4 @@
-"""``plumbline cohort --out``: sizes, extras and sway reach the files, impossible wishes are said, stopping is clean."""
+"""``plumbline cohort --out``: options reach the files, impossible options are refused, an interruption is clean."""
 
 import json
 import signal
@@ -31,13 +31,13 @@ def test_rows_make_smaller_pixels_of_the_same_field(tmp_path):
     assert places[0]["spacing_mm"][0] * 200 == pytest.approx(places[1]["spacing_mm"][0] * 300)
 
 
-def test_extras_sway_and_columns_reach_the_files(tmp_path):
+def test_extras_patient_motion_and_columns_reach_the_files(tmp_path):
     options = ("--rows", "128", "--columns", "96", "--with", "markups", "--with", "meshes", "--mesh-format", "stl")
-    case = written(tmp_path, *options, "--sway", "2.0")
+    case = written(tmp_path, *options, "--patient-motion", "2.0")
     assert (case / "extras" / "reconstruction.mrk.json").is_file()
     assert (case / "extras" / "meshes" / "L3.stl").is_file()
     record = json.loads((case / "reconstruction.json").read_text())
-    assert len(record["facts"]["sway_mm"]) == 3
+    assert len(record["facts"]["patient_motion_mm"]) == 3
     assert pydicom.dcmread(case / "lateral.dcm").Columns == 96
 
 
@@ -47,7 +47,7 @@ def test_extras_sway_and_columns_reach_the_files(tmp_path):
         (["--with", "movies"], "movies"),
         (["--mesh-format", "stl"], "--with meshes"),
         (["--rows", "8"], "--rows"),
-        (["--sway", "much"], "much"),
+        (["--patient-motion", "much"], "much"),
     ],
 )
 def test_impossible_wishes_are_usage_errors(tmp_path, options, words):
@@ -59,7 +59,10 @@ def test_impossible_wishes_are_usage_errors(tmp_path, options, words):
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [(["--sway", "30"], "sway 30.0 mm (allowed 0 to 20)"), (["--rows", "512", "--columns", "64"], "width 92 mm")],
+    [
+        (["--patient-motion", "30"], "patient_motion_mm = 30 (allowed 0 to 20)"),
+        (["--rows", "512", "--columns", "64"], "width 92 mm"),
+    ],
 )
 def test_impossible_cohorts_are_refused_with_the_range(tmp_path, options, words):
     done = CliRunner().invoke(cohort, ["--out", str(tmp_path / "c"), *options])
@@ -101,16 +104,14 @@ def test_finished_patients_go_only_with_replace_and_that_is_told(tmp_path):
     assert "2 virtual patients" in run("--count", "2").output
     refused = run("--count", "1", "--seed", "5")
     assert isinstance(refused.exception, ParametersRejected)
-    assert "1 finished patients made from another configuration and 1 finished patients beyond" in str(
-        refused.exception
-    )
+    assert "1 finished patients of another configuration and 1 finished patients beyond" in str(refused.exception)
     assert len(list(tmp_path.glob("case-*"))) == 2
     assert "2 kept" in run("--count", "2").output
     assert "1 drawn, 2 kept" in run("--count", "3").output
     assert "1 drawn, 1 of these replaced, 2 removed" in run("--count", "1", "--seed", "5", "--replace").output
 
 
-def test_sway_that_is_no_number_is_said_to_be_that(tmp_path):
-    done = CliRunner().invoke(cohort, ["--out", str(tmp_path / "c"), "--sway", "nan"])
-    assert "sway nan mm (allowed 0 to 20)" in str(done.exception)
+def test_a_patient_motion_that_is_not_a_number_is_refused(tmp_path):
+    done = CliRunner().invoke(cohort, ["--out", str(tmp_path / "c"), "--patient-motion", "nan"])
+    assert "patient_motion_mm = nan (allowed 0 to 20)" in str(done.exception)
     assert "correct the named values" in str(done.exception)

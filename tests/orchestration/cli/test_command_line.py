@@ -1,27 +1,48 @@
 """The command line: help with examples, exit codes that mean something, settings that are checked."""
 
+import contextlib
+import io
 import json
+import os
 import shutil
 import subprocess
 import sys
+from unittest.mock import patch
 
 import numpy as np
 import pydicom
 import pytest
 from click.testing import CliRunner
 
-from inference.bundled import RELEASED
+from inference.bundled import BUNDLED
 from inference.contract import read_contract
-from orchestration.cli.main import _COMMANDS, plumbline
+from orchestration.cli.main import _COMMANDS, main, plumbline
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.step_report import StepReport
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import GateRefused
 
 
-def command(*arguments, cwd=None):
-    call = [sys.executable, "-m", "orchestration.cli.main", *arguments]
-    return subprocess.run(call, capture_output=True, text=True, cwd=cwd)
+def command(*arguments, cwd="."):
+    """Run the console script's function in this process; a process for each call would import everything again."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(patch.object(sys, "argv", ["plumbline", *arguments]))
+        stack.enter_context(patch.dict(os.environ))
+        stack.enter_context(contextlib.chdir(cwd))
+        stack.enter_context(contextlib.redirect_stdout(out))
+        stack.enter_context(contextlib.redirect_stderr(err))
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
+def test_the_exit_code_reaches_the_caller_of_the_process():
+    call = [sys.executable, "-m", "orchestration.cli.main", "measure"]
+    assert subprocess.run(call, capture_output=True).returncode == 2
 
 
 @pytest.mark.parametrize("name", list(_COMMANDS))
@@ -49,18 +70,18 @@ def test_training_from_a_model_takes_over_its_network_and_landmarks(tmp_path, mo
     given = ["train", "--from", "bundled", "-w", str(tmp_path / "a"), "--minutes", "7"]
     done = runner.invoke(plumbline, [*given, "--source", "virtual", "--set", "training.learning_rate=0.002"])
     assert done.exit_code == 0, done.output
-    params, contract = read_params(tmp_path / "a" / "params.yaml"), read_contract(RELEASED)
+    params, contract = read_params(tmp_path / "a" / "params.yaml"), read_contract(BUNDLED)
     assert params.training.init_from == "bundled"
     assert params.training.heatmap_stride == contract.heatmap_stride
     assert params.dataset.landmark_set == contract.landmark_set
     assert params.training.minutes == 7 and params.training.learning_rate == 0.002
     assert params.training.label_shift == 0
-    radiographs = ["train", "--from", str(RELEASED), "-w", str(tmp_path / "b"), "--source", "aasce"]
+    radiographs = ["train", "--from", str(BUNDLED), "-w", str(tmp_path / "b"), "--source", "aasce"]
     done = runner.invoke(plumbline, [*radiographs, "--location", str(tmp_path)])
     assert done.exit_code == 0, done.output
     params = read_params(tmp_path / "b" / "params.yaml")
     assert params.dataset.landmark_set == "corners68" and params.training.label_shift == 1
-    assert params.training.init_from == str(RELEASED)
+    assert params.training.init_from == str(BUNDLED)
 
 
 def test_training_outside_a_workspace_is_python_m_training(tmp_path):
@@ -104,7 +125,7 @@ def fitted_with(tmp_path, monkeypatch):
 def test_a_fit_takes_the_landmarks_of_its_data_set_and_the_network_of_its_start(fitted_with):
     alone = fitted_with("--minutes", "1")
     assert (alone.landmark_set, alone.heatmap_stride, alone.minutes) == ("corners68", 8, 1)
-    started, contract = fitted_with("--minutes", "1", "--from", "bundled"), read_contract(RELEASED)
+    started, contract = fitted_with("--minutes", "1", "--from", "bundled"), read_contract(BUNDLED)
     assert started.landmark_set == "corners68" and started.init_from == "bundled"
     assert (started.heatmap_stride, started.input_shape) == (contract.heatmap_stride, contract.input_shape)
     assert started.learning_rate == 1e-4
@@ -237,7 +258,7 @@ def test_before_anything_is_promoted_the_model_in_the_box_measures_and_says_so(t
         uid = str(pydicom.dcmread(case / f"{view}.dcm", stop_before_pixels=True).SOPInstanceUID)
         assert (told["file"], told["sop_instance_uid"]) == (f"{view}.dcm", uid)
     assert str(tmp_path) not in found.read_text() and str(two_patients) not in found.read_text()
-    assert report["intervals"]["patients"] == read_contract(RELEASED).calibration.patients
+    assert report["intervals"]["patients"] == read_contract(BUNDLED).calibration.patients
     assert "rough" not in done.stderr
     front, back = (np.array(truth["points"][n]) for n in ("S1_ant", "S1_post"))
     assert slope == pytest.approx(np.degrees(np.arctan2(back[2] - front[2], back[1] - front[1])), abs=6.0)
@@ -245,7 +266,7 @@ def test_before_anything_is_promoted_the_model_in_the_box_measures_and_says_so(t
 
 def test_an_edited_model_is_refused_and_one_that_nothing_vouches_for_is_told(two_patients, tmp_path):
     radiograph, folder = two_patients / "case-00000" / "frontal.dcm", tmp_path / "model"
-    shutil.copytree(RELEASED, folder)
+    shutil.copytree(BUNDLED, folder)
     call = [
         "measure",
         str(radiograph),

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from PIL import Image
 
-from inference.bundled import RELEASED
+from inference.bundled import BUNDLED
 from orchestration.lifecycle.virtual_study import measure_virtual_study, virtual_study_views
 from spine.errors import GateRefused
 from spine.landmarks import VIEWS
@@ -25,7 +25,7 @@ def model(tmp_path: Path) -> Path:
     folder = tmp_path / "model"
     folder.mkdir()
     for name in ("model.onnx", "contract.json"):
-        shutil.copy(RELEASED / name, folder / name)
+        shutil.copy(BUNDLED / name, folder / name)
     return folder
 
 

@@ -1,6 +1,4 @@
-"""Mass points and their splat: volumes, areas and the projection of scanner and plain radiograph, against closed
-forms.
-"""
+"""Mass points and their splat against closed forms: volumes, areas, and the projections of scanner and radiograph."""
 
 import numpy as np
 import pytest
@@ -9,7 +7,7 @@ from torch import Tensor
 
 from simulation.body.mass_points import MassPoints, cell_sizes, sample_bones, sample_filling, sample_shell
 from simulation.body.surfaces import Bones, Filling, Shell, ball, bar, disc, outline, tube
-from simulation.imaging.rays import Cone, rays_of
+from simulation.imaging.rays import PointSource, rays_of
 from simulation.imaging.splat import project_points, splat
 from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry
 
@@ -36,13 +34,13 @@ def amounts(*values: float) -> Tensor:
     return torch.tensor([values])
 
 
-def test_a_shell_weighs_area_times_thickness() -> None:
+def test_the_mass_of_a_shell_is_area_times_thickness() -> None:
     grid, _ = sphere(20.0)
     points = sample_shell(Shell("sphere", grid, amounts(1.5)))
     assert float(points.volume_mm3.sum()) == pytest.approx(4 * np.pi * 20**2 * 1.5, rel=2e-3)
 
 
-def test_a_filling_weighs_its_volume_and_its_points_stay_inside() -> None:
+def test_the_mass_of_a_filling_is_its_volume_and_its_points_are_inside() -> None:
     grid, axis = sphere(20.0)
     points = sample_filling(Filling("sphere", grid, axis, amounts(0.5)))
     assert float(points.volume_mm3.sum()) == pytest.approx(0.5 * 4 / 3 * np.pi * 20**3, rel=4e-3)
@@ -76,8 +74,8 @@ def test_a_hollow_disc_keeps_its_rim_in_the_plane_and_a_bent_tube_its_volume() -
     assert float(points.volume_mm3.sum()) == pytest.approx(np.pi * 6 * 50 * np.pi / 2, rel=0.01)
 
 
-def test_every_grid_of_every_patient_has_its_own_volume() -> None:
-    """N = 2 patients with B = 3 spheres each, one of them missing."""
+def test_every_grid_of_every_patient_has_its_volume() -> None:
+    """N = 2 patients with B = 3 spheres each; one sphere is missing."""
     radii, thick = ((8.0, 20.0, 13.0), (11.0, 9.0, 17.0)), ((1.5, 0.5, 0.0), (1.0, 2.0, 3.0))
     grids, axes = zip(*(sphere(*row) for row in radii), strict=True)
     shell = Shell("spheres", torch.cat(grids), torch.tensor(thick))
@@ -97,7 +95,7 @@ def small_bones(thick: tuple[float, ...], share: tuple[float, ...]) -> Bones:
     return Bones((Shell("wall", grid, thickness),), (Filling("inside", grid, axis, fraction),))
 
 
-def test_sampling_more_finely_or_by_another_patients_cells_keeps_the_mass() -> None:
+def test_finer_sampling_or_cells_of_another_patient_conserve_the_mass() -> None:
     bones = small_bones((1.0, 0.5, 2.0), (0.3, 0.2, 1.0))
     cells = cell_sizes(bones)
     usual, finer = sample_bones(bones, cells), sample_bones(bones, cells, finer=2.0)
@@ -111,7 +109,7 @@ def test_sampling_more_finely_or_by_another_patients_cells_keeps_the_mass() -> N
     assert float(shared.volume_mm3.sum()) == pytest.approx(walls + 0.25 * inside, rel=1e-5)
 
 
-def test_what_nobody_has_is_left_out_and_changes_nobodys_points() -> None:
+def test_parts_that_no_patient_has_are_left_out_and_change_no_other_points() -> None:
     cells = cell_sizes(small_bones((1.0,) * 3, (1.0,) * 3))
     full = sample_bones(small_bones((1.0, 0.5, 2.0), (0.3, 0.2, 1.0)), cells)
     part = sample_bones(small_bones((1.0, 0.0, 2.0), (0.0, 0.0, 0.0)), cells)
@@ -120,7 +118,7 @@ def test_what_nobody_has_is_left_out_and_changes_nobodys_points() -> None:
     kept = torch.cat([torch.arange(each), torch.arange(2 * each, 3 * each)])
     assert torch.equal(part.xyz_mm, full.xyz_mm[:, kept])
     assert torch.equal(part.volume_mm3, full.volume_mm3[:, kept])
-    # What one of two patients has is kept for both, and weighs nothing in the other.
+    # A part of one of two patients is kept for both, with mass 0 in the other.
     both = sample_bones(small_bones((1.0, 0.0, 0.0, 0.0, 0.0, 2.0), (0.0,) * 6), cells)
     assert both.xyz_mm.shape[1] == 2 * each
     assert float(both.volume_mm3[0, each:].abs().max()) == 0.0
@@ -129,7 +127,7 @@ def test_what_nobody_has_is_left_out_and_changes_nobodys_points() -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_points_land_where_the_scanner_projects_them(view) -> None:
+def test_points_are_projected_as_by_the_scanner(view) -> None:
     xyz = np.random.default_rng(0).uniform(-25, 25, (2, 41, 3))
     points = MassPoints(torch.as_tensor(xyz, dtype=torch.float32), torch.ones(2, 41))
     column, row, _ = project_points(points, rays_of(geometries(view)))
@@ -145,7 +143,7 @@ def test_the_splat_conserves_mass(view) -> None:
     )
     images = splat(points, rays_of(geometries(view))).double()
     for image, geometry in zip(images, geometries(view), strict=True):
-        # Undo magnification and slant of the ray at the sphere's own depth: what is left is volume.
+        # Without magnification and slant of the ray at the depth of the sphere, the sum is its volume.
         column_mm, f = geometry.spacing_mm[1], geometry.source_to_isocentre_mm
         depth = CENTRE[1] if view == "frontal" else CENTRE[0]
         u = (torch.arange(70) - 70 / 2 + 0.5) * column_mm + geometry.u0_mm
@@ -156,7 +154,7 @@ def test_the_splat_conserves_mass(view) -> None:
 
 
 def balls(radius: float, *centres: tuple[float, float, float]) -> MassPoints:
-    """One solid ball for each patient, finely sampled."""
+    """One finely sampled solid ball for each patient."""
     grid, axis = ball(torch.tensor(centres), torch.eye(3)[None] * radius, 60, 80)
     return sample_filling(Filling("ball", grid[:, None], axis[:, None], torch.ones(len(centres), 1), spacing_mm=1.0))
 
@@ -173,10 +171,10 @@ def test_a_splatted_ball_has_the_chords_of_a_ball() -> None:
     assert image[middle].mean() == pytest.approx(expected[middle].mean(), rel=0.01)
 
 
-def test_points_beside_the_image_are_left_out_and_on_the_edge_kept() -> None:
+def test_points_off_the_image_are_left_out_and_points_on_the_edge_kept() -> None:
     geometry = ViewGeometry("frontal", (5, 7), (1.0, 1.0), 987.0)
     xyz = torch.tensor([[500.0, 0, 0], [0, 0, 300.0], [3.0, 0, 0], [0, 0, -2.0], [-3.49, 0, 2.49]])
-    # The second patient has nothing: what leaves the first one's image must not show on it.
+    # The second patient has no mass, so points off the first image must not appear on the second.
     points = MassPoints(xyz.expand(2, 5, 3), torch.stack([torch.ones(5), torch.zeros(5)]))
     first, second = splat(points, rays_of([geometry, geometry]))
     assert first.shape == (5, 7)
@@ -193,40 +191,42 @@ def test_a_point_off_the_image_adds_nothing_anywhere(at) -> None:
     assert float(splat(points, rays_of([geometry] * 3)).abs().max()) == 0.0
 
 
-def seen_from(cone: Cone, geometry: ViewGeometry, xyz: np.ndarray) -> np.ndarray:
+def seen_from(point_source: PointSource, geometry: ViewGeometry, xyz: np.ndarray) -> np.ndarray:
     """(..., 2) pixels where lines from a point source meet the isocentre plane y = 0."""
     f = geometry.source_to_isocentre_mm
-    y = f if cone.from_behind else -f
-    source = np.array([0.0, y, cone.source_z_mm])
+    y = f if point_source.from_behind else -f
+    source = np.array([0.0, y, point_source.source_z_mm])
     share = y / (y - xyz[..., 1])
     hit = source + (xyz - source) * share[..., None]
     return geometry.pixels_from_plane(hit[..., [0, 2]])
 
 
 @pytest.mark.parametrize("from_behind", [False, True])
-def test_a_plain_radiographs_points_and_landmarks_land_where_its_point_source_casts_them(from_behind) -> None:
-    cones = [Cone(120.0, from_behind), None]
-    shots = [ViewGeometry("frontal", (80, 60), (3.0, 2.5), 1150.0, 4.0, 30.0), geometries("frontal")[0]]
-    shots[1] = ViewGeometry("frontal", (80, 60), (1.5, 2.0), 987.0, -3.0, 9.0)
+def test_points_and_landmarks_are_projected_from_the_point_source(from_behind) -> None:
+    point_sources = [PointSource(120.0, from_behind), None]
+    images = [
+        ViewGeometry("frontal", (80, 60), (3.0, 2.5), 1150.0, 4.0, 30.0),
+        ViewGeometry("frontal", (80, 60), (1.5, 2.0), 987.0, -3.0, 9.0),
+    ]
     xyz = np.random.default_rng(4).uniform(-90, 90, (2, 37, 3))
     points = MassPoints(torch.as_tensor(xyz, dtype=torch.float32), torch.ones(2, 37))
-    column, row, _ = project_points(points, rays_of(shots, cones=cones))
+    column, row, _ = project_points(points, rays_of(images, point_sources=point_sources))
     landed = np.stack([column, row], axis=-1)
-    warped = shots[0].project(cones[0].warped(xyz[0], 1150.0))
-    assert warped == pytest.approx(seen_from(cones[0], shots[0], xyz[0]), abs=1e-9)
+    warped = images[0].project(point_sources[0].warped(xyz[0], 1150.0))
+    assert warped == pytest.approx(seen_from(point_sources[0], images[0], xyz[0]), abs=1e-9)
     assert landed[0] == pytest.approx(warped, abs=3e-4)
-    assert landed[1] == pytest.approx(shots[1].project(xyz[1]), abs=3e-4)
-    assert np.abs(warped - shots[0].project(xyz[0])).max() > 2, "the cone moved nothing"
+    assert landed[1] == pytest.approx(images[1].project(xyz[1]), abs=3e-4)
+    assert np.abs(warped - images[0].project(xyz[0])).max() > 2, "the point_source moved nothing"
 
 
 @pytest.mark.parametrize("from_behind", [False, True])
-def test_a_ball_on_a_plain_radiograph_has_the_chords_seen_from_its_point_source(from_behind) -> None:
-    geometry, cone, centre = (
+def test_a_ball_on_a_plain_radiograph_has_the_chords_from_its_point_source(from_behind) -> None:
+    geometry, point_source, centre = (
         ViewGeometry("frontal", (40, 44), (2.0, 1.7), 600.0, 30.0, 90.0),
-        Cone(-60.0, from_behind),
+        PointSource(-60.0, from_behind),
         (25.0, 40.0, 80.0),
     )
-    image = splat(balls(20.0, centre), rays_of([geometry], cones=[cone]))[0].numpy()
+    image = splat(balls(20.0, centre), rays_of([geometry], point_sources=[point_source]))[0].numpy()
     rows, columns = np.mgrid[0:40, 0:44]
     uv = geometry.plane_from_pixels(np.stack([columns, rows], axis=-1).astype(float))
     source = np.array([0.0, 600.0 if from_behind else -600.0, -60.0])

@@ -1,4 +1,4 @@
-"""Metal and what surgery leaves: screws in their pedicles, rods through the heads, no laminae where they were taken."""
+"""Metal and surgery: screws pass through pedicles, rods through screw heads, and removed laminae are missing."""
 
 from dataclasses import replace
 
@@ -9,18 +9,9 @@ from simulation.body.batch import collate
 from simulation.body.patient import VirtualPatient, build_patient
 from simulation.body.surfaces import Shell
 from simulation.body.vertebrae import build_vertebrae
-from simulation.parameters import CoronalCurve, Instrumentation, PatientParameters
+from simulation.parameters import CoronalCurve, Instrumentation
 from simulation.pose.spine_pose import pedicle_centres
-
-
-def standing(**changes) -> PatientParameters:
-    """A standard adult without anything that a condition brings."""
-    plain = PatientParameters(
-        age_years=32.0, sex="M", condition="healthy_adult", field_of_view="full", size_factor=1.0, bmi=22.0,
-        pelvic_incidence_deg=50.0, sacral_slope_deg=38.0, pelvic_tilt_deg=12.0, lumbar_lordosis_l1_s1_deg=55.0,
-        lumbar_lordosis_l1_l5_deg=38.0, thoracic_kyphosis_t4_t12_deg=32.0,
-    )  # fmt: skip
-    return replace(plain, **changes)
+from tests.simulation.standard_patient import standing
 
 
 def named(shells: tuple[Shell, ...], name: str) -> list[Shell]:
@@ -46,7 +37,7 @@ def shanks(patient: VirtualPatient) -> np.ndarray:
 
 
 def beside(point: np.ndarray, lines: np.ndarray) -> tuple[float, int]:
-    """Distance of a point from the nearest of (S, 2, 3) stretches, and which."""
+    """Distance of a point from the nearest of (S, 2, 3) line segments, and its index."""
     start, along = lines[:, 0], lines[:, 1] - lines[:, 0]
     t = np.clip(((point - start) * along).sum(-1) / (along**2).sum(-1), 0, 1)
     apart = np.linalg.norm(start + t[:, None] * along - point, axis=-1)
@@ -55,7 +46,7 @@ def beside(point: np.ndarray, lines: np.ndarray) -> tuple[float, int]:
 
 @pytest.mark.parametrize("size", [0.95, 1.12])
 @pytest.mark.parametrize("lower", ["L4", "S1"])
-def test_screws_pass_through_their_pedicles_into_the_bodies_and_rods_through_their_heads(lower, size) -> None:
+def test_screws_pass_through_pedicles_into_bodies_and_rods_through_screw_heads(lower, size) -> None:
     patient = operated(lower, size=size)
     lines, construct, spine = shanks(patient), patient.parameters.instrumentation, patient.spine
     assert len(lines) == len(construct.screws)
@@ -78,7 +69,7 @@ def test_screws_pass_through_their_pedicles_into_the_bodies_and_rods_through_the
     assert bool((patient.arrays["rod_weight"] > 0).all())
 
 
-def test_every_screw_of_the_longest_construct_is_drawn() -> None:
+def test_every_screw_of_the_longest_construct_is_placed() -> None:
     levels = [f"T{i}" for i in range(2, 13)] + [f"L{i}" for i in range(1, 6)]
     screws = tuple((level, side) for level in levels for side in ("left", "right"))
     metal = Instrumentation("T2", "L5", "titanium", screws)
@@ -90,17 +81,17 @@ def beside_rods(patient: VirtualPatient, point: np.ndarray) -> float:
     return min(beside(point, np.stack([rod[:-1], rod[1:]], axis=1))[0] for rod in rods)
 
 
-def test_without_a_construct_nobody_carries_screws_or_rods() -> None:
+def test_without_a_construct_there_are_no_screws_or_rods() -> None:
     patient = build_patient(standing(), 7)
     assert not len(shanks(patient))
     assert not patient.arrays["rod_weight"].any()
-    # What is missing weighs nothing and lies nowhere near.
+    # Missing bars have weight 0 and lie far away.
     bars = patient.arrays["bars"]
     assert bool((np.abs(bars[bars[:, 7] == 0][:, 2]) > 1e3).all())
 
 
 @pytest.mark.parametrize(("lower", "anatomy"), [("L4", "standard"), ("S1", "standard"), ("S1", "six_lumbar")])
-def test_a_laminectomy_takes_off_laminae_and_spinous_processes_below_its_upper_level(lower, anatomy) -> None:
+def test_a_laminectomy_removes_laminae_and_spinous_processes_below_its_upper_level(lower, anatomy) -> None:
     patient = operated(lower, True, anatomy)
     bones, levels = build_vertebrae(collate([patient.arrays])), patient.spine.levels
     first = levels.index("T9") + 1

@@ -1,6 +1,7 @@
-"""Cohorts on disk: what is written, restarts, changes of configuration, refusals."""
+"""Cohorts on disk: written files, restarts, changes of configuration, refused folders."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,11 +9,13 @@ import numpy as np
 import pydicom
 import pytest
 
-from simulation.cohort import patient_folder as module
-from simulation.cohort.cohort import COMPLETE, write_cohort
-from simulation.cohort.config import CohortConfig
-from simulation.cohort.patient_folder import UNFINISHED, write_case
+from simulation.cohort import patient_folder, patient_writer
+from simulation.cohort.cohort import write_cohort
+from simulation.cohort.config import COMPLETE, UNFINISHED, CohortConfig
+from simulation.cohort.patient_writer import write_case
 from simulation.population.sampling import sample_patient
+from simulation.stream.patients import PosedPatients
+from simulation.stream.stream_config import StreamConfig
 from spine.errors import ParametersRejected
 from spine.intake.ingest import ingest
 from spine.intake.sources import open_source
@@ -24,7 +27,7 @@ from spine.study import iterate_study_folders, read_study
 
 SMALL = CohortConfig(count=3, seed=5, shape=(128, 64), spacing_mm=NATIVE_SPACING_MM * 32)
 READABLE = replace(SMALL, shape=(288, 144), spacing_mm=NATIVE_SPACING_MM * 12)
-"""With pixels that intake takes."""
+"""With pixels that are small enough for intake."""
 WITH_EXTRAS = replace(READABLE, extras=("markups", "meshes"), mesh_format="stl")
 
 
@@ -40,12 +43,10 @@ def written(tmp_path_factory) -> Path:
 
 
 def copy_of(written: Path, tmp_path: Path) -> Path:
-    import shutil
-
     return Path(shutil.copytree(written, tmp_path / "copy"))
 
 
-def test_a_case_holds_two_simulated_views_and_a_reconstruction_that_agree(written: Path) -> None:
+def test_a_case_has_two_simulated_views_and_a_matching_reconstruction(written: Path) -> None:
     cases = sorted(p for p in written.iterdir() if p.is_dir())
     assert [c.name for c in cases] == ["case-00000", "case-00001", "case-00002"]
     uids = set()
@@ -78,11 +79,9 @@ def test_a_finished_cohort_is_kept(written: Path) -> None:
     assert {p: p.stat().st_mtime_ns for p in written.rglob("*")} == before
 
 
-def test_a_run_killed_midway_continues_where_it_stopped(tmp_path: Path, written: Path, monkeypatch) -> None:
-    """The second case dies between its files; nothing of it looks whole, and a re-run finishes it."""
-    from simulation.imaging import render
-
-    real, calls = render.render_views, []
+def test_an_interrupted_run_continues_where_it_stopped(tmp_path: Path, written: Path, monkeypatch) -> None:
+    """The second case stops between its files. It does not look complete, and a second run finishes it."""
+    real, calls = patient_writer.render_views, []
 
     def dying(patient, geometry, seed, family):
         calls.append(seed)
@@ -90,30 +89,30 @@ def test_a_run_killed_midway_continues_where_it_stopped(tmp_path: Path, written:
             raise KeyboardInterrupt
         return real(patient, geometry, seed, family)
 
-    monkeypatch.setattr(render, "render_views", dying)
+    monkeypatch.setattr(patient_writer, "render_views", dying)
     with pytest.raises(KeyboardInterrupt):
         write_cohort(tmp_path, SMALL)
     assert (tmp_path / "case-00000" / COMPLETE).exists()
     assert not (tmp_path / "case-00001" / COMPLETE).exists()
     assert not (tmp_path / COMPLETE).exists()
-    monkeypatch.setattr(render, "render_views", real)
+    monkeypatch.setattr(patient_writer, "render_views", real)
     (tmp_path / "case-00001" / ".frontal.dcm.x.partial").write_bytes(b"half")
     summary = write_cohort(tmp_path, SMALL)
     assert (summary.written, summary.kept) == (2, 1)
     assert sha256_of_tree(tmp_path) == sha256_of_tree(written)
 
 
-def test_a_full_disk_leaves_no_case_that_looks_whole(tmp_path: Path, monkeypatch) -> None:
+def test_a_full_disk_leaves_no_case_that_looks_complete(tmp_path: Path, monkeypatch) -> None:
     def full(path, text):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "write_text_atomically", full)
+    monkeypatch.setattr(patient_folder, "write_text_atomically", full)
     with pytest.raises(OSError, match="No space left"):
         write_cohort(tmp_path, SMALL)
     assert not list(tmp_path.rglob(COMPLETE))
 
 
-def test_a_case_with_a_lost_file_is_drawn_again(written: Path, tmp_path: Path) -> None:
+def test_a_case_with_a_missing_file_is_rendered_again(written: Path, tmp_path: Path) -> None:
     folder = copy_of(written, tmp_path)
     (folder / "case-00001" / "lateral.dcm").unlink()
     assert write_cohort(folder, SMALL).written == 1
@@ -133,7 +132,7 @@ def test_a_larger_count_adds_cases_and_a_smaller_one_removes_them(written: Path,
     assert json.loads((folder / COMPLETE).read_text())["count"] == 2
 
 
-def test_another_configuration_is_noticed_and_replaces_the_cases(written: Path, tmp_path: Path) -> None:
+def test_another_configuration_replaces_the_cases(written: Path, tmp_path: Path) -> None:
     folder = copy_of(written, tmp_path)
     before = sha256_of_file(folder / "case-00000" / "frontal.dcm")
     summary = write_cohort(folder, replace(SMALL, seed=6))
@@ -162,9 +161,9 @@ def test_impossible_cohorts_are_refused(change: dict, named: str) -> None:
     [
         ({"extras": ("markups", "movies")}, "extras 'movies'"),
         ({"extras": ("meshes",), "mesh_format": "ply"}, "mesh_format 'ply'"),
-        ({"sway_mm": -1.0}, r"sway -1.0 mm \(allowed 0 to 20\)"),
-        ({"sway_mm": float("nan")}, "(?s)sway nan.*correct the named values"),
-        ({"count": 0, "sway_mm": 30.0}, "count = 0; sway 30"),
+        ({"patient_motion_mm": -1.0}, r"patient_motion_mm = -1 \(allowed 0 to 20\)"),
+        ({"patient_motion_mm": float("nan")}, "(?s)patient_motion_mm = nan.*correct the named values"),
+        ({"count": 0, "patient_motion_mm": 30.0}, "count = 0; patient_motion_mm = 30"),
     ],
 )
 def test_impossible_options_are_refused(change: dict, named: str) -> None:
@@ -174,7 +173,7 @@ def test_impossible_options_are_refused(change: dict, named: str) -> None:
 
 def test_options_enter_the_fingerprint_only_when_they_are_set() -> None:
     plain = SMALL.fingerprint
-    assert replace(SMALL, extras=(), sway_mm=0.0, mesh_format="stl", workers=5).fingerprint == plain
+    assert replace(SMALL, extras=(), patient_motion_mm=0.0, mesh_format="stl", workers=5).fingerprint == plain
     others = [
         replace(SMALL, **change).fingerprint
         for change in (
@@ -182,8 +181,8 @@ def test_options_enter_the_fingerprint_only_when_they_are_set() -> None:
             {"extras": ("meshes",)},
             {"extras": ("meshes",), "mesh_format": "stl"},
             {"extras": ("markups", "meshes")},
-            {"sway_mm": 2.0},
-            {"sway_mm": 2.5},
+            {"patient_motion_mm": 2.0},
+            {"patient_motion_mm": 2.5},
         )
     ]
     assert len({plain, *others}) == 7
@@ -197,7 +196,7 @@ def with_extras(tmp_path_factory) -> Path:
     return folder
 
 
-def test_extras_lie_beside_the_same_images(with_extras: Path, tmp_path: Path) -> None:
+def test_extras_do_not_change_the_images(with_extras: Path, tmp_path: Path) -> None:
     for index in range(3):
         write_case(tmp_path, READABLE, index)
         plain, case = tmp_path / f"case-{index:05d}", with_extras / f"case-{index:05d}"
@@ -213,7 +212,7 @@ def test_extras_lie_beside_the_same_images(with_extras: Path, tmp_path: Path) ->
         assert {f"{level}.stl" for level in levels} | {"sacrum.stl", "rib_7_left.stl", "hip_right.stl"} < meshes
 
 
-def test_intake_takes_a_case_with_extras_as_one_study(with_extras: Path, tmp_path: Path) -> None:
+def test_intake_accepts_a_case_with_extras_as_one_study(with_extras: Path, tmp_path: Path) -> None:
     report = ingest(
         open_source("virtual", with_extras), tmp_path / "s" / "studies", tmp_path / "q", pseudonym_key=bytes(range(32))
     )
@@ -238,7 +237,7 @@ def test_a_second_reconstruction_elsewhere_is_still_ambiguous(with_extras: Path,
     assert sorted(formats) == ["plumbline-json", "slicer-mrk-json"]
 
 
-def test_extras_no_longer_asked_for_go_and_other_files_stay(with_extras: Path, tmp_path: Path) -> None:
+def test_extras_that_are_not_requested_are_deleted_and_other_files_stay(with_extras: Path, tmp_path: Path) -> None:
     folder = copy_of(with_extras, tmp_path)
     (folder / "case-00002" / "extras" / "mine.txt").write_text("mine")
     assert write_cohort(folder, READABLE).replaced == 3
@@ -247,7 +246,7 @@ def test_extras_no_longer_asked_for_go_and_other_files_stay(with_extras: Path, t
     assert write_cohort(folder, READABLE).kept == 3
 
 
-def test_surplus_cases_go_with_their_extras_unless_something_else_is_there(with_extras: Path, tmp_path: Path) -> None:
+def test_surplus_cases_are_deleted_with_their_extras_and_other_files_stay(with_extras: Path, tmp_path: Path) -> None:
     folder = copy_of(with_extras, tmp_path)
     (folder / "case-00002" / "extras" / "notes.txt").write_text("mine")
     assert write_cohort(folder, replace(WITH_EXTRAS, count=1)).removed == 2
@@ -256,7 +255,7 @@ def test_surplus_cases_go_with_their_extras_unless_something_else_is_there(with_
     assert (folder / "case-00002" / "extras" / "notes.txt").read_text() == "mine"
 
 
-def test_what_is_left_of_a_surplus_case_is_foreign_and_stops_a_larger_cohort(with_extras: Path, tmp_path: Path) -> None:
+def test_the_rest_of_a_surplus_case_is_foreign_and_stops_a_larger_cohort(with_extras: Path, tmp_path: Path) -> None:
     folder = copy_of(with_extras, tmp_path)
     (folder / "case-00002" / "notes.txt").write_text("mine")
     write_cohort(folder, replace(WITH_EXTRAS, count=1))
@@ -265,8 +264,8 @@ def test_what_is_left_of_a_surplus_case_is_foreign_and_stops_a_larger_cohort(wit
         write_cohort(folder, WITH_EXTRAS)
 
 
-def test_folders_that_no_cohort_wrote_are_left_alone(tmp_path: Path) -> None:
-    """Whether inside the count (refused before anything is drawn) or beyond it."""
+def test_folders_that_no_cohort_wrote_are_not_changed(tmp_path: Path) -> None:
+    """Inside the count they are refused before anything is rendered; beyond it they are ignored."""
     mine = tmp_path / "case-00001" / "frontal.dcm"
     beyond = tmp_path / "case-00007" / "frontal.dcm"
     for path in (mine, beyond, tmp_path / "case-00001" / COMPLETE):
@@ -280,7 +279,7 @@ def test_folders_that_no_cohort_wrote_are_left_alone(tmp_path: Path) -> None:
     assert mine.read_text() == beyond.read_text() == "mine"
 
 
-def test_a_mesh_of_somebody_else_survives_a_redraw(with_extras: Path, tmp_path: Path) -> None:
+def test_a_mesh_of_somebody_else_survives_a_replacement(with_extras: Path, tmp_path: Path) -> None:
     folder = copy_of(with_extras, tmp_path)
     mine = folder / "case-00000" / "extras" / "meshes" / "mine.stl"
     mine.write_text("mine")
@@ -288,11 +287,11 @@ def test_a_mesh_of_somebody_else_survives_a_redraw(with_extras: Path, tmp_path: 
     assert [p.name for p in mine.parent.glob("*.stl")] == ["mine.stl"]
 
 
-def test_a_mesh_of_somebody_else_survives_a_run_killed_midway(with_extras: Path, tmp_path: Path) -> None:
+def test_a_mesh_of_somebody_else_survives_an_interrupted_run(with_extras: Path, tmp_path: Path) -> None:
     folder = copy_of(with_extras, tmp_path)
     case = folder / "case-00000"
     (case / COMPLETE).rename(case / UNFINISHED)
-    lines = [WITH_EXTRAS.fingerprint, *(f"0 {name}" for name in module._planned(WITH_EXTRAS))]
+    lines = [WITH_EXTRAS.fingerprint, *(f"0 {name}" for name in patient_folder.planned_files(WITH_EXTRAS))]
     (case / UNFINISHED).write_text("\n".join(lines) + "\n")
     mine, left = case / "extras" / "meshes" / "mine.obj", case / "extras" / "meshes" / ".L3.stl.x.partial"
     mine.write_text("mine")
@@ -311,7 +310,7 @@ def test_a_mesh_of_somebody_else_survives_a_run_killed_midway(with_extras: Path,
         ({"extras": ("meshes",)}, "extras/meshes/L3.obj"),
     ],
 )
-def test_what_somebody_put_where_extras_belong_is_not_written_over(
+def test_files_of_somebody_else_in_place_of_extras_are_not_overwritten(
     written: Path, tmp_path: Path, change: dict, name: str
 ) -> None:
     folder = copy_of(written, tmp_path)
@@ -325,7 +324,7 @@ def test_what_somebody_put_where_extras_belong_is_not_written_over(
 
 
 @pytest.mark.parametrize("content", [b"my notes", b"", b"\xff\xfe", b"[1]", b'{"schema": "mine/1"}'])
-def test_a_file_of_the_marker_s_name_is_not_written_over(written: Path, tmp_path: Path, content: bytes) -> None:
+def test_a_file_with_the_name_of_the_marker_is_not_overwritten(written: Path, tmp_path: Path, content: bytes) -> None:
     folder = copy_of(written, tmp_path)
     (folder / COMPLETE).write_bytes(content)
     with pytest.raises(ParametersRejected, match=r"COHORT_FOLDER_TAKEN.*first COMPLETE"):
@@ -346,7 +345,7 @@ def test_partial_files_of_other_programs_stay(written: Path, tmp_path: Path) -> 
     assert not left.exists()
 
 
-def test_a_case_killed_before_its_first_marker_is_drawn(written: Path, tmp_path: Path) -> None:
+def test_a_case_that_stopped_before_its_first_marker_is_rendered(written: Path, tmp_path: Path) -> None:
     folder = copy_of(written, tmp_path)
     case = folder / "case-00003"
     case.mkdir()
@@ -355,7 +354,7 @@ def test_a_case_killed_before_its_first_marker_is_drawn(written: Path, tmp_path:
     assert len(list(case.iterdir())) == 4
 
 
-def test_a_link_is_no_case(written: Path, tmp_path: Path) -> None:
+def test_a_link_is_not_a_case(written: Path, tmp_path: Path) -> None:
     folder, elsewhere = copy_of(written, tmp_path), tmp_path / "elsewhere"
     (folder / "case-00002").rename(elsewhere)
     (folder / "case-00002").symlink_to(elsewhere)
@@ -366,7 +365,7 @@ def test_a_link_is_no_case(written: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../mine.txt", "extras/../../mine.txt", "/mine.txt"])
-def test_a_marker_that_names_files_elsewhere_is_none(written: Path, tmp_path: Path, name: str) -> None:
+def test_a_marker_that_names_files_elsewhere_is_not_a_marker(written: Path, tmp_path: Path, name: str) -> None:
     folder = copy_of(written, tmp_path)
     (folder / "mine.txt").write_text("mine")
     marker = folder / "case-00002" / COMPLETE
@@ -375,31 +374,18 @@ def test_a_marker_that_names_files_elsewhere_is_none(written: Path, tmp_path: Pa
     assert (folder / "mine.txt").read_text() == "mine"
 
 
-@pytest.fixture
-def of_an_earlier_version(written: Path, tmp_path: Path) -> Path:
-    """Whose markers name no files."""
+def test_a_marker_that_names_no_files_protects_them(written: Path, tmp_path: Path) -> None:
     folder = copy_of(written, tmp_path)
-    for marker in folder.glob(f"case-*/{COMPLETE}"):
-        marker.write_text(marker.read_text().splitlines()[0] + "\n")
-    return folder
-
-
-def test_cases_of_an_earlier_version_are_drawn_again(of_an_earlier_version: Path, written: Path) -> None:
-    path = of_an_earlier_version / "case-00001" / "lateral.dcm"
-    path.write_bytes(path.read_bytes()[:1000])
-    assert write_cohort(of_an_earlier_version, SMALL, may_replace=False).written == 3
-    assert sha256_of_tree(of_an_earlier_version) == sha256_of_tree(written)
-
-
-def test_cases_of_an_earlier_version_are_replaced_and_removed_whole(of_an_earlier_version: Path) -> None:
-    summary = write_cohort(of_an_earlier_version, replace(SMALL, seed=6, count=2))
-    assert (summary.replaced, summary.removed) == (2, 1)
-    assert not (of_an_earlier_version / "case-00002").exists()
-    assert "frontal.dcm" in (of_an_earlier_version / "case-00000" / COMPLETE).read_text()
+    marker = folder / "case-00001" / COMPLETE
+    marker.write_text(marker.read_text().splitlines()[0] + "\n")
+    before = sha256_of_tree(folder)
+    with pytest.raises(ParametersRejected, match=r"COHORT_FOLDER_TAKEN.*first case-00001"):
+        write_cohort(folder, SMALL)
+    assert sha256_of_tree(folder) == before
 
 
 @pytest.mark.parametrize("change", [{"seed": 6}, {"count": 2}, {"extras": ("markups",)}])
-def test_finished_patients_go_only_where_that_is_allowed(written: Path, tmp_path: Path, change: dict) -> None:
+def test_finished_patients_are_deleted_only_if_allowed(written: Path, tmp_path: Path, change: dict) -> None:
     folder = copy_of(written, tmp_path)
     before = sha256_of_tree(folder)
     with pytest.raises(ParametersRejected, match=r"COHORT_WOULD_REPLACE.*[13] finished patients.*--replace"):
@@ -410,7 +396,7 @@ def test_finished_patients_go_only_where_that_is_allowed(written: Path, tmp_path
 
 
 @pytest.mark.parametrize("name", ["frontal.dcm", "reconstruction.json"])
-def test_a_truncated_file_is_drawn_again(written: Path, tmp_path: Path, name: str) -> None:
+def test_a_case_with_a_truncated_file_is_rendered_again(written: Path, tmp_path: Path, name: str) -> None:
     folder = copy_of(written, tmp_path)
     path = folder / "case-00001" / name
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -419,9 +405,7 @@ def test_a_truncated_file_is_drawn_again(written: Path, tmp_path: Path, name: st
 
 
 @pytest.mark.parametrize("lost", ["reconstruction.mrk.json", "meshes"])
-def test_a_case_that_lost_its_extras_is_drawn_again(with_extras: Path, tmp_path: Path, lost: str) -> None:
-    import shutil
-
+def test_a_case_without_its_extras_is_rendered_again(with_extras: Path, tmp_path: Path, lost: str) -> None:
     folder = copy_of(with_extras, tmp_path)
     path = folder / "case-00001" / "extras" / lost
     shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -429,32 +413,30 @@ def test_a_case_that_lost_its_extras_is_drawn_again(with_extras: Path, tmp_path:
     assert sha256_of_tree(folder) == sha256_of_tree(with_extras)
 
 
-def test_sway_moves_the_lateral_image_alone_and_is_recorded(written: Path, tmp_path: Path) -> None:
-    config = replace(SMALL, sway_mm=6.0)
+def test_patient_motion_changes_only_the_lateral_image_and_is_recorded(written: Path, tmp_path: Path) -> None:
+    config = replace(SMALL, patient_motion_mm=6.0)
     write_cohort(tmp_path, config)
     draws = []
     for index in range(3):
-        still, swayed = written / f"case-{index:05d}", tmp_path / f"case-{index:05d}"
-        before, after = (read_reconstruction(c / "reconstruction.json") for c in (still, swayed))
-        assert after.facts == before.facts | {"sway_mm": after.facts["sway_mm"]}
+        still, moved = written / f"case-{index:05d}", tmp_path / f"case-{index:05d}"
+        before, after = (read_reconstruction(c / "reconstruction.json") for c in (still, moved))
+        assert after.facts == before.facts | {"patient_motion_mm": after.facts["patient_motion_mm"]}
         assert all((after.points[n] == p).all() for n, p in before.points.items())
-        assert (dicom(still, "frontal").pixel_array == dicom(swayed, "frontal").pixel_array).all()
-        assert (dicom(still, "lateral").pixel_array != dicom(swayed, "lateral").pixel_array).mean() > 0.2
-        draws.append(after.facts["sway_mm"])
+        assert (dicom(still, "frontal").pixel_array == dicom(moved, "frontal").pixel_array).all()
+        assert (dicom(still, "lateral").pixel_array != dicom(moved, "lateral").pixel_array).mean() > 0.2
+        draws.append(after.facts["patient_motion_mm"])
     assert np.shape(draws) == (3, 3)
     assert 2.0 < np.std(draws) < 12.0
-    assert json.loads((tmp_path / COMPLETE).read_text())["sway_mm"] == 6.0
+    assert json.loads((tmp_path / COMPLETE).read_text())["patient_motion_mm"] == 6.0
 
 
 def dicom(case: Path, view: str):
     return pydicom.dcmread(case / f"{view}.dcm")
 
 
-def test_a_case_is_the_stream_s_patient_of_the_same_seed() -> None:
-    from simulation.stream.stream import PlannedPatients, StreamConfig
-
-    planned = PlannedPatients(StreamConfig(seed=SMALL.seed, count=3, shape=SMALL.shape, spacing_mm=SMALL.spacing_mm))
-    assert [planned[i].facts["seed"] for i in range(3)] == [SMALL.case_seed(i) for i in range(3)]
+def test_a_case_is_the_patient_of_a_stream_of_the_same_seed() -> None:
+    posed = PosedPatients(StreamConfig(seed=SMALL.seed, count=3, shape=SMALL.shape, spacing_mm=SMALL.spacing_mm))
+    assert [posed[i].facts["seed"] for i in range(3)] == [SMALL.case_seed(i) for i in range(3)]
 
 
 def test_whole_body_images_show_more_with_larger_pixels(tmp_path: Path) -> None:
@@ -469,16 +451,16 @@ def test_whole_body_images_show_more_with_larger_pixels(tmp_path: Path) -> None:
     assert rows.max() < 0.75 * SMALL.shape[0], "legs are below the hips"
 
 
-def test_looks_are_the_scanners_unless_the_whole_family_is_asked_for(written: Path, tmp_path: Path) -> None:
+def test_the_appearance_is_the_scanners_unless_all_families_are_requested(written: Path, tmp_path: Path) -> None:
     plain = [read_reconstruction(case / "reconstruction.json").facts["appearance"] for case in written.glob("case-*")]
     assert set(plain) == {"scanner"}
-    mixed = replace(SMALL, count=12, looks="mixed")
+    mixed = replace(SMALL, count=12, appearance="mixed")
     assert mixed.fingerprint != replace(SMALL, count=12).fingerprint
     write_cohort(tmp_path, mixed)
     found = [read_reconstruction(case / "reconstruction.json").facts["appearance"] for case in tmp_path.glob("case-*")]
     assert len(set(found)) > 1
-    with pytest.raises(ParametersRejected, match="looks 'sepia'"):
-        replace(SMALL, looks="sepia")
+    with pytest.raises(ParametersRejected, match="appearance 'sepia'"):
+        replace(SMALL, appearance="sepia")
 
 
 def test_case_seeds_differ_between_cohorts_and_cases() -> None:

@@ -1,4 +1,4 @@
-"""Meshes of a patient's bones: which there are, where they lie, whether they are closed."""
+"""Meshes of a patient's bones: names, positions, closed surfaces."""
 
 from collections import Counter
 from dataclasses import replace
@@ -8,8 +8,8 @@ import pytest
 
 from simulation.body.patient import build_patient
 from simulation.cohort.mesh_export import bone_meshes
+from simulation.imaging.field_of_view import in_full_length
 from simulation.population.sampling import sample_patient
-from simulation.stream.stream import in_full_length
 
 SEED = 11
 
@@ -29,7 +29,7 @@ def meshes(standard):
     return bone_meshes(standard)
 
 
-def test_every_bone_has_one_mesh_under_its_own_name(meshes):
+def test_every_bone_has_one_mesh(meshes):
     levels = [f"C{i}" for i in range(3, 8)] + [f"T{i}" for i in range(1, 13)] + [f"L{i}" for i in range(1, 6)]
     ribs = [f"rib_{i}_{side}" for i in range(1, 13) for side in ("left", "right")]
     assert {*levels, *ribs, "sacrum", "hip_left", "hip_right", "femur_left", "skull", "sternum", "C1", "C2"} < set(
@@ -47,13 +47,13 @@ def test_every_bone_has_one_mesh_under_its_own_name(meshes):
         ("thirteen_thoracic", {"T13", "L5", "rib_13_left", "rib_13_right"}, {"L6"}),
     ],
 )
-def test_transitional_columns_have_their_own_bones(anatomy, there, absent):
+def test_transitional_columns_have_other_bones(anatomy, there, absent):
     found = set(bone_meshes(patient(anatomy=anatomy)))
     assert there <= found
     assert not absent & found
 
 
-def test_bones_lie_where_the_landmarks_say(standard, meshes):
+def test_bones_lie_at_their_landmarks(standard, meshes):
     points = standard.reconstruction.points
     for level in ("T1", "T7", "L3", "L5"):
         for name in ("sup_ant", "sup_left", "inf_post", "inf_right"):
@@ -85,7 +85,7 @@ def test_end_plates_close_their_bodies_and_surfaces_face_outwards(standard, mesh
     assert 0.6 * block < meshes["L3"].volume_mm3 < 2.0 * block
 
 
-def test_meshes_of_a_removed_lamina_lack_it():
+def test_a_removed_lamina_is_missing_in_the_mesh():
     operated = next(s for s in range(400) if (c := sample_patient(s).instrumentation) is not None and c.laminectomy)
     parameters = sample_patient(operated)
     with_arch = replace(parameters, instrumentation=replace(parameters.instrumentation, laminectomy=False))

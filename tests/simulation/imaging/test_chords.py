@@ -1,11 +1,11 @@
-"""Rays, and chords of soft parts along them, against closed forms and against marching along the ray."""
+"""Rays, and chords of solids along them, against closed forms and against marching along the ray."""
 
 import numpy as np
 import pytest
 import torch
 
 from simulation.body.solids import CONTROLS, NO_ELLIPSOID, Ellipsoid, Ellipsoids, Loft, Lofts, ellipsoids_of, lofts_of
-from simulation.imaging.chords import add_small, ellipsoid_chords, lines_of, loft_chords
+from simulation.imaging.chords import add_small, ellipsoid_chords, loft_chords, ray_lines
 from simulation.imaging.rays import rays_of
 from spine.scanner import SOURCE_TO_ISOCENTRE_MM, ViewGeometry
 
@@ -14,7 +14,7 @@ VIEWS = ("frontal", "lateral")
 
 
 def geometries(view) -> list[ViewGeometry]:
-    """Two patients' images that differ in all but their shape."""
+    """The images of two patients; only their shape is the same."""
     f = SOURCE_TO_ISOCENTRE_MM[view]
     return [
         ViewGeometry(view, SHAPE, (5.0, 4.0), f, 6.0, 9.0),
@@ -52,7 +52,7 @@ def sphere_chords(geometry: ViewGeometry, centre: np.ndarray, radius: float) -> 
 @pytest.mark.parametrize("view", VIEWS)
 def test_rays_are_those_of_the_scanner(view) -> None:
     rays = rays_of(geometries(view))
-    assert (len(rays), rays.shape, rays.view, rays.finest_mm) == (2, SHAPE, view, 3.7)
+    assert (len(rays), rays.shape, rays.view, rays.min_pixel_mm) == (2, SHAPE, view, 3.7)
     for i, geometry in enumerate(geometries(view)):
         source, direction, z = scanner_rays(geometry)
         assert rays.source[i].numpy() == pytest.approx(source, abs=1e-3)
@@ -60,10 +60,10 @@ def test_rays_are_those_of_the_scanner(view) -> None:
         assert rays.row_z_mm[i].numpy() == pytest.approx(z, abs=1e-4)
 
 
-def test_images_of_two_shapes_or_views_are_not_one_batch() -> None:
+def test_images_of_two_shapes_or_views_are_refused() -> None:
     one = geometries("frontal")[0]
     for other in (geometries("lateral")[0], ViewGeometry("frontal", (46, 65), (5.0, 4.0), 987.0)):
-        with pytest.raises(ValueError, match="one view and one shape"):
+        with pytest.raises(ValueError, match="expected one view and one shape"):
             rays_of([one, other])
 
 
@@ -74,7 +74,7 @@ def test_a_sphere_has_the_chords_of_a_sphere(view) -> None:
         [(np.array([-9.0, 44.0, 2.0]), 47.0), (np.array([60.0, -70.0, 50.0]), 20.0), (np.zeros(3), 63.0)],
     ]
     solids = ellipsoids(*[[Ellipsoid(c, np.eye(3) * r) for c, r in row] for row in balls])
-    found = ellipsoid_chords(solids, lines_of(rays_of(geometries(view)))).numpy()
+    found = ellipsoid_chords(solids, ray_lines(rays_of(geometries(view)))).numpy()
     assert found.shape == (2, 3, *SHAPE)
     for i, geometry in enumerate(geometries(view)):
         for j, (centre, radius) in enumerate(balls[i]):
@@ -84,10 +84,12 @@ def test_a_sphere_has_the_chords_of_a_sphere(view) -> None:
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_an_upright_elliptic_cylinder_is_exact_for_leaning_rays(view) -> None:
-    kinds = [[(-15.0, 20.0, 80.0, 40.0, -70.0, 60.0), (30.0, 2.0, 25.0, 65.0, -20.0, 90.0)],
-             [(5.0, -40.0, 33.0, 71.0, -60.0, 10.0), (-22.0, 8.0, 90.0, 55.0, -80.0, 75.0)]]  # fmt: skip
+    kinds = [
+        [(-15.0, 20.0, 80.0, 40.0, -70.0, 60.0), (30.0, 2.0, 25.0, 65.0, -20.0, 90.0)],
+        [(5.0, -40.0, 33.0, 71.0, -60.0, 10.0), (-22.0, 8.0, 90.0, 55.0, -80.0, 75.0)],
+    ]
     solids = lofts(*[[cylinder(*kind) for kind in row] for row in kinds])
-    found = loft_chords(solids, lines_of(rays_of(geometries(view)))).numpy()
+    found = loft_chords(solids, ray_lines(rays_of(geometries(view)))).numpy()
     assert found.shape == (2, 2, *SHAPE)
     for i, geometry in enumerate(geometries(view)):
         source, direction, z = scanner_rays(geometry)
@@ -116,7 +118,7 @@ def test_solids_agree_with_marching_along_the_ray(view, power) -> None:
         waisted([[0.0, 0.0], [8.0, 4.0], [-5.0, 3.0]], [[60.0, 40.0], [90.0, 60.0], [50.0, 45.0]], power),
         waisted([[12.0, -6.0], [-9.0, 3.0], [0.0, 20.0]], [[45.0, 70.0], [30.0, 38.0], [80.0, 66.0]], power),
     ]
-    lines = lines_of(rays_of(geometries(view)))
+    lines = ray_lines(rays_of(geometries(view)))
     found = ellipsoid_chords(ellipsoids(*[[s] for s in solids]), lines).numpy()[:, 0]
     lofted = loft_chords(lofts(*[[s] for s in stacks]), lines).numpy()[:, 0]
     for i, geometry in enumerate(geometries(view)):
@@ -139,16 +141,16 @@ def waisted(centre: list[list[float]], half: list[list[float]], power: float) ->
     return Loft(np.array([-90.0, 0.0, 90.0]), np.array(centre), np.array(half), power)
 
 
-def test_nothing_is_drawn_outside_a_solids_own_rows() -> None:
+def test_rows_outside_a_solid_are_empty() -> None:
     loft = Loft(np.array([200.0, 300.0]), np.zeros((2, 2)), np.full((2, 2), 50.0))
-    assert float(loft_chords(lofts([loft], [loft]), lines_of(rays_of(geometries("frontal")))).abs().max()) == 0.0
+    assert float(loft_chords(lofts([loft], [loft]), ray_lines(rays_of(geometries("frontal")))).abs().max()) == 0.0
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_below_its_fluid_level_an_ellipsoid_is_empty_and_above_it_whole(view) -> None:
+def test_an_ellipsoid_is_cut_off_below_its_fluid_level(view) -> None:
     at, axes = np.array([5.0, -12.0, 3.0]), np.diag([40.0, 30.0, 50.0])
     floors = (12.0, -31.0)
-    lines = lines_of(rays_of(geometries(view)))
+    lines = ray_lines(rays_of(geometries(view)))
     cut = ellipsoid_chords(ellipsoids(*[[Ellipsoid(at, axes, floor)] for floor in floors]), lines).numpy()
     whole = ellipsoid_chords(ellipsoids(*[[Ellipsoid(at, axes)]] * 2), lines).numpy()
     for i, floor in enumerate(floors):
@@ -173,19 +175,24 @@ def test_small_ellipsoids_on_tiles_equal_those_on_the_whole_image(view) -> None:
     weight = torch.tensor([[1.0, 0.5, 2.0, 1.0, 0.0, 3.0], [1.0, 1.0, 0.25, 4.0, 1.5, 1.0]])
     before = torch.rand(2, *SHAPE, generator=torch.Generator().manual_seed(1))
     found = add_small(before, solids, rays, reach, weight)
-    expected = before + (ellipsoid_chords(solids, lines_of(rays)) * weight[..., None, None]).sum(1)
+    expected = before + (ellipsoid_chords(solids, ray_lines(rays)) * weight[..., None, None]).sum(1)
     assert found.numpy() == pytest.approx(expected.numpy(), abs=2e-3)
     assert float((expected - before)[0].max()) > 40
     assert float((expected - before)[1].max()) > 40
     edges = (expected - before)[:, :, [0, -1]].abs().sum() + (expected - before)[:, [0, -1]].abs().sum()
-    assert float(edges) > 0, "nothing reached the edge of the image: the test would not see a wrap around"
+    assert float(edges) > 0, "no ellipsoid reaches the edge of the image, so the test cannot detect a wrap-around"
 
 
-def test_arrays_of_solids_come_back_as_they_were() -> None:
+def test_arrays_of_solids_keep_their_values() -> None:
     rng = np.random.default_rng(0)
     z = [np.linspace(-50.0, 60.0, CONTROLS), np.linspace(10.0, 300.0, CONTROLS)]
-    rows = [[Loft(z[k], rng.normal(size=(CONTROLS, 2)), rng.uniform(5, 90, (CONTROLS, 2)), 2.0 + 0.3 * k + i)
-             for k in (0, 1, 0)] for i in (0, 1)]  # fmt: skip
+    rows = [
+        [
+            Loft(z[k], rng.normal(size=(CONTROLS, 2)), rng.uniform(5, 90, (CONTROLS, 2)), 2.0 + 0.3 * k + i)
+            for k in (0, 1, 0)
+        ]
+        for i in (0, 1)
+    ]
     found = lofts(rows[0][:2], rows[1][:2])
     assert found.controls.shape == (2, 2, CONTROLS, 4)
     for i in (0, 1):
@@ -204,7 +211,7 @@ def test_arrays_of_solids_come_back_as_they_were() -> None:
     assert float(back.floor_mm[0, 0]) < -1e3
 
 
-def test_a_grown_loft_has_longer_half_axes_and_never_turns_inside_out() -> None:
+def test_a_grown_loft_has_longer_half_axes_and_never_negative_ones() -> None:
     both = lofts([cylinder(3, 4, 20, 30, -9, 9), cylinder(0, 1, 6, 50, -5, 8)], [cylinder(1, 2, 11, 12, 0, 9)] * 2)
     grown = both.grown(torch.tensor([-8.0, 5.0]))
     assert grown.controls[0, 0, 0].tolist() == [3, 4, 12, 22]

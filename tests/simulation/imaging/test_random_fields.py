@@ -1,57 +1,57 @@
-"""Random numbers by patient and purpose, smooth fields, and blurs whose sums and widths are as asked."""
+"""Random numbers for each patient and purpose, smooth fields, and the sums and widths of blurs."""
 
 import numpy as np
 import pytest
 import torch
 
-from simulation.body.constants import indices_on, numbers_on
+from simulation.body.constants import float_tensor, index_tensor
 from simulation.imaging.blur import blur, masked_mean, wide_blur
 from simulation.imaging.fused_kernels import fused
+from simulation.imaging.random_fields import CELLS, smooth_noise, standard_normal
 from simulation.imaging.rays import rays_of
-from simulation.imaging.texture import CELLS, smooth_noise
-from simulation.randomness import normal, numbers, stream_seed
+from simulation.randomness import host_generator, stream_seed
 from spine.scanner import ViewGeometry
 
 CPU = torch.device("cpu")
 
 
-def test_the_same_seed_and_purpose_give_the_same_numbers_again() -> None:
-    first, second = normal((3, 4), 7, [(5, 6), (11,)], CPU)
+def test_the_same_seed_and_purpose_give_the_same_numbers() -> None:
+    first, second = standard_normal((3, 4), 7, [(5, 6), (11,)], CPU)
     assert (first.shape, second.shape) == ((2, 5, 6), (2, 11))
-    again, rest = normal((4, 3), 7, [(5, 6), (11,)], CPU)
+    again, rest = standard_normal((4, 3), 7, [(5, 6), (11,)], CPU)
     assert torch.equal(again[1], first[0])
     assert torch.equal(again[0], first[1])
     assert torch.equal(rest[1], second[0])
 
 
-def test_streams_differ_by_seed_and_by_purpose_and_within_themselves() -> None:
+def test_streams_of_different_seeds_and_purposes_are_uncorrelated() -> None:
     found = {}
     for seed in (0, 1, 2, 2**40, 2**62 + 1):
         for purpose in (0, 1, 21, 22, 61, 62):
-            found[seed, purpose] = normal((seed,), purpose, [(400,)], CPU)[0][0].numpy()
+            found[seed, purpose] = standard_normal((seed,), purpose, [(400,)], CPU)[0][0].numpy()
     table = np.corrcoef(np.stack(list(found.values())))
     assert np.abs(table - np.eye(len(table))).max() < 0.3
-    one, other = normal((9,), 3, [(400,), (400,)], CPU)
+    one, other = standard_normal((9,), 3, [(400,), (400,)], CPU)
     assert abs(np.corrcoef(one[0], other[0])[0, 1]) < 0.2
 
 
 def test_numbers_are_standard_normal() -> None:
-    (found,) = normal(tuple(range(20)), 5, [(5000,)], CPU)
+    (found,) = standard_normal(tuple(range(20)), 5, [(5000,)], CPU)
     assert float(found.mean()) == pytest.approx(0.0, abs=0.015)
     assert float(found.std()) == pytest.approx(1.0, abs=0.015)
     assert float((found.abs() > 1.96).float().mean()) == pytest.approx(0.05, abs=0.005)
 
 
-def test_seeds_of_streams_fit_and_do_not_meet() -> None:
+def test_stream_seeds_are_distinct_63_bit_numbers() -> None:
     seeds = [stream_seed(seed, purpose) for seed in range(500) for purpose in range(64)]
     assert len(set(seeds)) == len(seeds)
     assert 0 <= min(seeds)
     assert max(seeds) < 2**63
 
 
-def test_host_numbers_follow_seed_and_purpose() -> None:
-    assert numbers(3, 4).random() == numbers(3, 4).random()
-    assert len({numbers(seed, purpose).random() for seed in range(5) for purpose in range(7)}) == 35
+def test_a_host_generator_follows_seed_and_purpose() -> None:
+    assert host_generator(3, 4).random() == host_generator(3, 4).random()
+    assert len({host_generator(seed, purpose).random() for seed in range(5) for purpose in range(7)}) == 35
 
 
 def rays(pixel: float, shape: tuple[int, int], count: int = 1):
@@ -59,10 +59,10 @@ def rays(pixel: float, shape: tuple[int, int], count: int = 1):
 
 
 def fields_of(count: int, octaves: int) -> torch.Tensor:
-    return normal(tuple(range(count)), 1, [(octaves, CELLS, CELLS)], CPU)[0]
+    return standard_normal(tuple(range(count)), 1, [(octaves, CELLS, CELLS)], CPU)[0]
 
 
-def test_a_texture_has_mean_zero_and_spread_one() -> None:
+def test_a_texture_has_mean_0_and_sd_1() -> None:
     found = smooth_noise(fields_of(12, 3), rays(2.0, (160, 130), 12), (5.0, 8.0, 13.0))
     assert found.shape == (12, 160, 130)
     assert float(found.mean()) == pytest.approx(0.0, abs=0.05)
@@ -71,7 +71,7 @@ def test_a_texture_has_mean_zero_and_spread_one() -> None:
 
 
 def test_the_same_patient_has_the_same_texture_at_any_pixel_size() -> None:
-    """Pixels of a third the size have every third centre in common."""
+    """With pixels of a third the size, every third pixel centre is the same."""
     cells = (9.0, 31.0)
     coarse = smooth_noise(fields_of(2, 2), rays(3.0, (21, 15), 2), cells)
     fine = smooth_noise(fields_of(2, 2), rays(1.0, (63, 45), 2), cells)
@@ -79,7 +79,7 @@ def test_the_same_patient_has_the_same_texture_at_any_pixel_size() -> None:
     assert not torch.equal(fine[0], fine[1])
 
 
-def test_coarser_octaves_vary_over_longer_distances_and_weigh_more() -> None:
+def test_coarser_octaves_vary_over_longer_distances_and_have_larger_weights() -> None:
     steps = []
     for cell in (4.0, 16.0):
         found = smooth_noise(fields_of(6, 1), rays(1.0, (90, 80), 6), (cell,))
@@ -110,7 +110,7 @@ def spread(image: torch.Tensor) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("how", [blur, wide_blur])
-def test_a_blur_is_as_wide_as_asked_for_each_image_and_keeps_its_sum(how) -> None:
+def test_a_blur_has_the_given_width_for_each_image_and_conserves_the_sum(how) -> None:
     sigma = torch.tensor([2.0, 3.5, 5.0])
     found = how(spot(3, (71, 64), (34, 30)), sigma, 5.0)
     for image, wanted in zip(found, sigma, strict=True):
@@ -118,7 +118,7 @@ def test_a_blur_is_as_wide_as_asked_for_each_image_and_keeps_its_sum(how) -> Non
         assert spread(image) == pytest.approx([float(wanted)] * 2, rel=0.05)
 
 
-def test_a_wide_blur_on_a_reduced_image_is_as_wide_as_asked_for() -> None:
+def test_a_wide_blur_on_a_reduced_image_has_the_given_width() -> None:
     sigma = torch.tensor([14.0, 24.0])
     image = torch.zeros(2, 190, 174)
     image[:, 90:98, 84:91] = 1.0
@@ -127,7 +127,7 @@ def test_a_wide_blur_on_a_reduced_image_is_as_wide_as_asked_for() -> None:
         assert spread(one) == pytest.approx([float(wanted)] * 2, rel=0.08)
 
 
-def test_a_wide_blur_keeps_the_sum_of_a_spot_wherever_it_lies() -> None:
+def test_a_wide_blur_conserves_the_sum_of_a_spot_at_any_position() -> None:
     for at in ((90, 84), (92, 86), (94, 83)):
         found = wide_blur(spot(1, (190, 174), at), torch.tensor([20.0]), 24.0)
         assert float(found.sum()) == pytest.approx(1.0, rel=0.02)
@@ -144,12 +144,12 @@ def test_a_blurred_image_does_not_depend_on_the_others_and_a_flat_one_stays_flat
     assert float(found[1].std()) < float(found[0].std()) / 3
 
 
-def test_hardly_any_blur_changes_nothing() -> None:
+def test_a_blur_of_width_0_changes_nothing() -> None:
     images = torch.rand(1, 20, 30, generator=torch.Generator().manual_seed(0))
     assert blur(images, torch.zeros(1), 3.0).numpy() == pytest.approx(images.numpy(), abs=1e-6)
 
 
-def test_a_masked_mean_looks_at_nothing_outside_the_mask() -> None:
+def test_a_masked_mean_ignores_values_outside_the_mask() -> None:
     masks = torch.zeros(2, 60, 50)
     masks[0, 10:50, 10:30], masks[1, :, 20:] = 1.0, 1.0
     inside = torch.tensor([3.0, -2.0])[:, None, None] * masks
@@ -159,9 +159,9 @@ def test_a_masked_mean_looks_at_nothing_outside_the_mask() -> None:
 
 
 def test_constants_are_made_once_and_a_fused_function_is_the_same_on_a_cpu() -> None:
-    assert numbers_on(CPU, 1.0, 2.5) is numbers_on(CPU, 1.0, 2.5)
-    assert numbers_on(CPU, (1.0, 2.0), (3.0, 4.0)).tolist() == [[1, 2], [3, 4]]
-    assert (numbers_on(CPU, 1.0).dtype, indices_on(CPU, 3, 5).dtype) == (torch.float32, torch.int64)
-    assert indices_on(CPU, 3, 5).tolist() == [3, 5]
+    assert float_tensor(CPU, 1.0, 2.5) is float_tensor(CPU, 1.0, 2.5)
+    assert float_tensor(CPU, (1.0, 2.0), (3.0, 4.0)).tolist() == [[1, 2], [3, 4]]
+    assert (float_tensor(CPU, 1.0).dtype, index_tensor(CPU, 3, 5).dtype) == (torch.float32, torch.int64)
+    assert index_tensor(CPU, 3, 5).tolist() == [3, 5]
     doubled = fused(lambda x: 2 * x)
     assert torch.equal(doubled(torch.ones(3)), torch.full((3,), 2.0))

@@ -1,4 +1,4 @@
-"""Whole images: deterministic, 12 bit, canonical, and what matters can be seen."""
+"""Whole images: deterministic, 12 bit, canonical orientation, visible anatomy."""
 
 from dataclasses import replace
 from functools import cache
@@ -11,12 +11,12 @@ import torch
 
 from simulation.body.patient import VirtualPatient, build_patient
 from simulation.body.soft_tissue import HEART
-from simulation.imaging.acquisition import plan_shot
+from simulation.imaging.acquisition import plan_acquisition
 from simulation.imaging.display import MAXIMUM
-from simulation.imaging.field_of_view import RADIOGRAPH_FINEST_MM, WHOLE_BODY_SCALE, radiograph_field, scan_geometry
+from simulation.imaging.field_of_view import MIN_RADIOGRAPH_HEIGHT_MM, WHOLE_BODY_SCALE, radiograph_field, scan_geometry
 from simulation.imaging.render import render_views
 from simulation.population.sampling import sample_patient
-from simulation.randomness import numbers
+from simulation.randomness import host_generator
 from simulation.vocabulary import FieldOfView
 from spine.landmarks import S1_MARGINS
 from spine.scanner import NATIVE_SPACING_MM
@@ -40,15 +40,15 @@ def scan() -> SimpleNamespace:
 
 
 def bone_bright(seed: int, shape: tuple[int, int], spacing: float, views=("frontal", "lateral")):
-    """The slot scanner's look, turned round where the seed inverts it; and the geometry."""
+    """The slot scanner's appearance, turned round where the seed inverts it; and the geometry."""
     patient = patient_of(seed)
     geometry = {view: scan_geometry(patient, shape, spacing)[view] for view in views}
     images = render_views(patient, geometry, seed, family="scanner")
-    inverted = {view: plan_shot(g, seed, "scanner").look.inverted for view, g in geometry.items()}
+    inverted = {view: plan_acquisition(g, seed, "scanner").appearance.inverted for view, g in geometry.items()}
     return geometry, {v: MAXIMUM - p.astype(float) if inverted[v] else p.astype(float) for v, p in images.items()}
 
 
-def test_images_are_twelve_bit_of_the_shape_asked_for(scan) -> None:
+def test_images_have_12_bits_and_the_given_shape(scan) -> None:
     assert set(scan.images) == {"frontal", "lateral"}
     for view, image in scan.images.items():
         assert image.dtype == np.uint16
@@ -67,13 +67,16 @@ def test_a_seed_gives_the_same_image_and_a_view_does_not_depend_on_the_other(sca
     assert not np.array_equal(other["lateral"], scan.images["lateral"])
 
 
-def test_both_views_of_a_scan_share_the_look_but_not_the_exposure(scan) -> None:
+def test_both_views_of_a_scan_share_the_appearance_but_not_the_exposure(scan) -> None:
     for seed in range(12):
-        frontal, lateral = (plan_shot(scan.geometry[view], seed) for view in ("frontal", "lateral"))
-        assert frontal.look == lateral.look
+        frontal, lateral = (plan_acquisition(scan.geometry[view], seed) for view in ("frontal", "lateral"))
+        assert frontal.appearance == lateral.appearance
         assert frontal.exposure != lateral.exposure
-        assert plan_shot(scan.geometry["frontal"], seed).look == frontal.look
-    assert plan_shot(scan.geometry["frontal"], 0).look != plan_shot(scan.geometry["frontal"], 1).look
+        assert plan_acquisition(scan.geometry["frontal"], seed).appearance == frontal.appearance
+    assert (
+        plan_acquisition(scan.geometry["frontal"], 0).appearance
+        != plan_acquisition(scan.geometry["frontal"], 1).appearance
+    )
 
 
 def test_the_number_of_torch_threads_does_not_matter(scan) -> None:
@@ -88,7 +91,7 @@ def test_the_number_of_torch_threads_does_not_matter(scan) -> None:
 
 
 def test_views_are_canonical() -> None:
-    """Frontal: the heart (left) on the image's right. Lateral: the back of the trunk on the right."""
+    """Frontal: the heart is on the right of the image. Lateral: the back of the trunk is on the right."""
     geometry, images = bone_bright(20, SHAPE, SPACING)
     patient = patient_of(20)
     points, heart = patient.reconstruction.points, patient.soft.ellipsoids[HEART][0].centre_mm
@@ -117,7 +120,7 @@ def test_lumbar_end_plates_are_brighter_than_their_discs(seed) -> None:
             lines = [points[f"{p}_{ends[0]}"] * (1 - s) + points[f"{p}_{ends[1]}"] * s for p in (upper, lower)]
             lateral = points[f"{upper}_left"] - points[f"{upper}_right"]
             if view == "lateral" and abs(lateral[2]) > np.tan(np.deg2rad(8)) * abs(lateral[0]):
-                continue  # a tilted plate is not edge-on from the side
+                continue  # a tilted plate is not edge-on in the lateral view
             plate = max(sample(image, geometry[view].project(line)) for line in lines)
             brighter.append(plate > sample(image, geometry[view].project((lines[0] + lines[1]) / 2)))
         assert sum(brighter) >= min(len(brighter), 2), view
@@ -140,7 +143,7 @@ def test_femoral_heads_stand_out_on_the_lateral_view(seed) -> None:
 
 @pytest.mark.parametrize("kind", get_args(FieldOfView))
 @pytest.mark.parametrize("seed", [3, 9, 20, 40, 147])
-def test_truncated_scans_cut_off_what_they_say(seed, kind) -> None:
+def test_truncated_scans_cut_off_the_named_parts(seed, kind) -> None:
     patient = patient_of(seed, kind)
     spacing = NATIVE_SPACING_MM * 8
     geometry = scan_geometry(patient, (512, 256), spacing)
@@ -164,7 +167,7 @@ def test_truncated_scans_cut_off_what_they_say(seed, kind) -> None:
 
 
 @pytest.mark.parametrize("seed", [3, 9, 147])
-def test_a_whole_body_is_on_the_image_from_the_head_to_the_knees(seed) -> None:
+def test_a_whole_body_image_shows_the_head_and_the_knees(seed) -> None:
     patient = patient_of(seed, "whole_body")
     c3, hips, size = patient.spine.centre[0, 0], patient.spine.hips, patient.parameters.size_factor
     for g in scan_geometry(patient, (512, 256), NATIVE_SPACING_MM * 8).values():
@@ -174,7 +177,7 @@ def test_a_whole_body_is_on_the_image_from_the_head_to_the_knees(seed) -> None:
 
 
 @pytest.mark.parametrize("kind", get_args(FieldOfView))
-def test_every_field_of_view_is_drawn_in_its_own_shape(kind) -> None:
+def test_every_field_of_view_is_rendered_in_its_own_shape(kind) -> None:
     geometry = scan_geometry(patient_of(40, kind), (128, 64), NATIVE_SPACING_MM * 32)
     for view, image in render_views(patient_of(40, kind), geometry, 40).items():
         assert image.shape == geometry[view].shape
@@ -183,14 +186,14 @@ def test_every_field_of_view_is_drawn_in_its_own_shape(kind) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_radiographs_sheet_lies_on_the_image_and_holds_the_spine(seed) -> None:
+def test_the_bounds_of_a_radiograph_lie_on_the_image_and_contain_the_spine(seed) -> None:
     patient, shape = patient_of(seed), (224, 96)
-    field = radiograph_field(patient, shape, numbers(seed, 1))
-    top, bottom, left, right = field.sheet
+    field = radiograph_field(patient, shape, host_generator(seed, 1))
+    top, bottom, left, right = field.bounds
     assert -1e-6 <= top < bottom <= shape[0] + 1e-6
     assert -1e-6 <= left < right <= shape[1] + 1e-6
     fills = top == pytest.approx(0, abs=1e-6) or left == pytest.approx(0, abs=1e-6)
-    assert fills or field.geometry.spacing_mm[0] == pytest.approx(RADIOGRAPH_FINEST_MM / shape[0])
+    assert fills or field.geometry.spacing_mm[0] == pytest.approx(MIN_RADIOGRAPH_HEIGHT_MM / shape[0])
     points = patient.reconstruction.points
     corners = np.array(
         [points[f"{v}_{p}_{s}"] for v in ("T1", "T7", "L4") for p in ("sup", "inf") for s in ("left", "right")]
@@ -199,5 +202,5 @@ def test_a_radiographs_sheet_lies_on_the_image_and_holds_the_spine(seed) -> None
     assert bool(((row > top) & (row < bottom)).all())
     assert 0.2 < (right - left) / (bottom - top) < 0.75
     assert 1000 <= field.geometry.source_to_isocentre_mm <= 1900
-    # Magnified by up to some 15 percent about the source, the column may leave a narrow strip only a little.
+    # The magnification by up to 15 % may move the column a little out of a narrow strip.
     assert bool(((column > left - 8) & (column < right + 8)).all())

@@ -1,4 +1,4 @@
-"""Posed spines: measured on the plates, every target comes out; anatomy is in order."""
+"""Posed spines: angles measured on the plates equal the targets, and the anatomy is plausible."""
 
 import itertools
 import time
@@ -8,16 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from simulation.anatomy import CERVICAL, DRAWN_LEVELS, FIRST, column_of
-from simulation.parameters import WedgeFracture
-from simulation.population.sampling import (
-    ANATOMY_SHARES,
-    CONDITION_SHARES,
-    CoronalCurve,
-    PatientParameters,
-    sample_patient,
-)
-from simulation.pose.growth import GROWN_YEARS, growth_of, share_left
+from simulation.anatomy import CERVICAL, STANDARD_LEVELS, T1_INDEX, vertebral_column
+from simulation.parameters import CoronalCurve, PatientParameters, WedgeFracture
+from simulation.population.sampling import ANATOMY_SHARES, CONDITION_SHARES, sample_patient
+from simulation.pose.growth import GROWN_YEARS, growth_of, remaining_growth
 from simulation.pose.landmarks3d import landmarks_of
 from simulation.pose.spine_pose import PosedSpine, pose_spine
 from spine.landmarks import GALBUSERA39, PLATES, VERTEBRAE, mirrored_name
@@ -37,14 +31,28 @@ def posed(parameters: PatientParameters, seed: int = 0) -> dict[str, np.ndarray]
 
 
 def plain(**changes) -> PatientParameters:
-    """A standard patient without curves or anything that a condition brings."""
+    """A standard patient without curves or signs of any condition."""
     straight = replace(
-        sample_patient(1), anatomy="standard", condition="healthy_adult", fractures=(), instrumentation=None, curves=(),
-        listhesis_mm=0.0, lateral_listhesis_mm=0.0, coronal_shift_mm=0.0, pelvic_rotation_deg=0.0,
-        pelvic_obliquity_deg=0.0, disc_narrowing=0.0, pelvic_incidence_deg=50.0, pelvic_tilt_deg=12.0,
-        sacral_slope_deg=38.0, lumbar_lordosis_l1_s1_deg=55.0, lumbar_lordosis_l1_l5_deg=38.0,
-        thoracic_kyphosis_t4_t12_deg=38.0, t1_inclination_deg=-3.0,
-    )  # fmt: skip
+        sample_patient(1),
+        anatomy="standard",
+        condition="healthy_adult",
+        fractures=(),
+        instrumentation=None,
+        curves=(),
+        listhesis_mm=0.0,
+        lateral_listhesis_mm=0.0,
+        coronal_shift_mm=0.0,
+        pelvic_rotation_deg=0.0,
+        pelvic_obliquity_deg=0.0,
+        disc_narrowing=0.0,
+        pelvic_incidence_deg=50.0,
+        pelvic_tilt_deg=12.0,
+        sacral_slope_deg=38.0,
+        lumbar_lordosis_l1_s1_deg=55.0,
+        lumbar_lordosis_l1_l5_deg=38.0,
+        thoracic_kyphosis_t4_t12_deg=38.0,
+        t1_inclination_deg=-3.0,
+    )
     return replace(straight, **changes)
 
 
@@ -118,7 +126,7 @@ def test_cobb_targets_are_met_exactly_and_no_pair_exceeds_the_major_by_much(skel
             upper = coronal_tilt(one.points, f"{curve.upper_end}_sup")
             lower = coronal_tilt(one.points, f"{curve.lower_end}_inf")
             assert abs(upper - lower) == pytest.approx(curve.cobb_deg, abs=1e-6)
-        levels = one.spine.levels[FIRST:]
+        levels = one.spine.levels[T1_INDEX:]
         tilts = np.array([coronal_tilt(one.points, f"{v}_{side}") for v in levels for side in ("sup", "inf")])
         pairs = itertools.combinations(range(len(levels)), 2)
         major = max(c.cobb_deg for c in one.p.curves)
@@ -134,11 +142,11 @@ def test_cobb_targets_are_met_exactly_and_no_pair_exceeds_the_major_by_much(skel
         ("thirteen_thoracic", (*VERTEBRAE[:12], "T13", *VERTEBRAE[12:])),
     ],
 )
-def test_every_column_names_its_own_vertebrae(anatomy, mobile) -> None:
+def test_every_column_has_its_own_vertebrae(anatomy, mobile) -> None:
     spine = spine_of(plain(anatomy=anatomy))
     points = landmarks_of(spine)
-    assert spine.levels == (*CERVICAL, *mobile) == column_of(anatomy).levels
-    assert spine.levels[FIRST] == "T1"
+    assert spine.levels == (*CERVICAL, *mobile) == vertebral_column(anatomy).levels
+    assert spine.levels[T1_INDEX] == "T1"
     assert spine.centre.shape == (len(spine.levels), 2, 3)
     assert spine.sizes.sclerosis.shape == spine.sizes.osteophyte.shape == (len(spine.levels), 2)
     parts = ("", "_ant", "_post", "_left", "_right")
@@ -149,8 +157,8 @@ def test_every_column_names_its_own_vertebrae(anatomy, mobile) -> None:
     check_reconstruction(Reconstruction(subject_id="v", points=points, source_format="plumbline-json"))
 
 
-def test_a_standard_column_has_the_set_of_the_paper() -> None:
-    assert spine_of(plain()).levels == DRAWN_LEVELS
+def test_a_standard_column_has_the_landmark_set_of_the_paper() -> None:
+    assert spine_of(plain()).levels == STANDARD_LEVELS
     assert set(GALBUSERA39.names) <= set(posed(plain()))
     assert not set(PLATES) <= set(posed(plain(anatomy="four_lumbar")))
 
@@ -161,13 +169,13 @@ def test_left_is_left_and_the_spine_is_in_order(skeletons) -> None:
             partner = mirrored_name(name)
             if name.endswith(("_left", "_L")):
                 assert one.points[name][0] > one.points[partner][0], (one.p, name)
-        plates = [f"{v}_{side}" for v in one.spine.levels[FIRST:] for side in ("sup", "inf")]
+        plates = [f"{v}_{side}" for v in one.spine.levels[T1_INDEX:] for side in ("sup", "inf")]
         heights = [one.points[plate][2] for plate in (*plates, "S1_sup")]
         assert all(a > b for a, b in itertools.pairwise(heights)), one.p
         assert one.points["S1_sup"][2] > one.points["HIP_L"][2]
 
 
-def test_margins_lie_symmetrically_about_their_centre(skeletons) -> None:
+def test_margins_are_symmetric_about_their_centre(skeletons) -> None:
     points = posed(plain(), 5)
     for plate in (*PLATES, "S1"):
         centre = points["S1_sup" if plate == "S1" else plate]
@@ -175,7 +183,7 @@ def test_margins_lie_symmetrically_about_their_centre(skeletons) -> None:
             assert (points[f"{plate}_{one}"] + points[f"{plate}_{other}"]) / 2 == pytest.approx(centre, abs=1e-9)
 
 
-def test_sizes_are_human(skeletons) -> None:
+def test_sizes_are_plausible(skeletons) -> None:
     length = np.array([distance(one.points, "T1_sup", "S1_sup") for one in skeletons])
     hips = np.array([distance(one.points, "HIP_L", "HIP_R") for one in skeletons])
     assert 380 < length.mean() < 470
@@ -185,7 +193,7 @@ def test_sizes_are_human(skeletons) -> None:
     assert hips.max() < 210
 
 
-def test_everybody_stands_above_the_hips(skeletons) -> None:
+def test_t1_stands_above_the_hips_at_its_inclination(skeletons) -> None:
     missed = []
     for one in skeletons:
         q = one.points
@@ -193,21 +201,21 @@ def test_everybody_stands_above_the_hips(skeletons) -> None:
         leaning = np.rad2deg(np.arctan2(hips[1] - q["T1_body"][1], q["T1_body"][2] - hips[2]))
         assert -14 < leaning < 20
         missed.append(abs(leaning - one.p.t1_inclination_deg))
-    assert np.median(missed) < 1.0  # planned for mean sizes, discs without wear and a spine without curves
+    assert np.median(missed) < 1.0  # planned for mean sizes, healthy discs and a spine without curves
     assert np.quantile(missed, 0.95) < 4.0
     aside = np.array([one.points["T1_sup"][0] - one.points["S1_sup"][0] for one in skeletons])
     assert np.abs(aside).max() < 95
     assert np.median(np.abs(aside)) < 15
 
 
-def test_inclination_moves_t1_and_no_target() -> None:
+def test_the_inclination_moves_t1_and_changes_no_target() -> None:
     back, front = plain(t1_inclination_deg=-6.0), plain(t1_inclination_deg=2.0)
     assert posed(back)["T1_body"][1] - posed(front)["T1_body"][1] == pytest.approx(510 * np.tan(np.deg2rad(8)), abs=18)
     assert sagittal_figures(front, posed(front)) == pytest.approx(sagittal_figures(back, posed(back)), abs=1e-9)
 
 
 @pytest.mark.parametrize(("side", "sign"), [("right", -1.0), ("left", 1.0)])
-def test_the_apex_lies_and_turns_to_the_convex_side(side, sign) -> None:
+def test_the_apex_lies_on_the_convex_side_and_rotates_towards_it(side, sign) -> None:
     points = posed(plain(curves=(CoronalCurve("T5", "T12", 60.0, side),), rotation_per_cobb=0.32))
     chord = (points["T5_sup"] + points["T12_inf"]) / 2
     assert sign * (points["T9_sup"][0] - chord[0]) > 15.0
@@ -215,7 +223,7 @@ def test_the_apex_lies_and_turns_to_the_convex_side(side, sign) -> None:
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6])
-def test_bodies_take_their_share_of_a_curve_most_at_the_apex(share) -> None:
+def test_bodies_take_their_share_of_a_curve_mostly_at_the_apex(share) -> None:
     points = posed(plain(curves=(CoronalCurve("T5", "T12", 60.0, "right", share),)))
     levels = VERTEBRAE[VERTEBRAE.index("T5") : VERTEBRAE.index("T12") + 1]
     wedges = [coronal_tilt(points, f"{v}_inf") - coronal_tilt(points, f"{v}_sup") for v in levels]
@@ -225,10 +233,10 @@ def test_bodies_take_their_share_of_a_curve_most_at_the_apex(share) -> None:
 
 
 @pytest.mark.parametrize("level", ["T3", "T8", "T12", "L2"])
-def test_a_fracture_takes_its_part_of_the_front_wall_and_leaves_the_back(level) -> None:
+def test_a_fracture_shortens_the_anterior_wall_and_not_the_posterior_one(level) -> None:
     before, after = posed(plain(), 2), posed(plain(fractures=(WedgeFracture(level, 0.3),)), 2)
     front, back = ((f"{level}_sup_{side}", f"{level}_inf_{side}") for side in ("ant", "post"))
-    noise = 0.9  # the unbroken body carries half a degree of noise on each plate
+    noise = 0.9  # the intact body has half a degree of noise on each plate
     assert distance(after, *front) == pytest.approx(0.7 * distance(before, *front), abs=noise)
     assert distance(after, *back) == pytest.approx(distance(before, *back), abs=noise)
     assert sagittal_figures(plain(), after) == pytest.approx(sagittal_figures(plain(), before), abs=1e-9)
@@ -250,17 +258,17 @@ def test_listhesis_slips_its_level_forward_on_the_one_below(level, below) -> Non
         axis = points[f"{below}_post"] - points[f"{below}_ant"]
         return (points[centre] - points[f"{level}_inf"]) @ axis / np.linalg.norm(axis)
 
-    assert step(slipped) - step(still) == pytest.approx(8.0, abs=0.4)  # the disc makes room for the slip
+    assert step(slipped) - step(still) == pytest.approx(8.0, abs=0.4)  # the disc gets higher for the slip
 
 
-def test_lateral_listhesis_slips_to_its_side() -> None:
+def test_lateral_listhesis_slips_to_the_left() -> None:
     still, slipped = posed(plain()), posed(plain(lateral_listhesis_mm=6.0))
     moved = slipped["L3_inf"] - slipped["L4_sup"] - (still["L3_inf"] - still["L4_sup"])
     assert moved[0] == pytest.approx(6.0, abs=0.1)
 
 
 def test_in_a_curve_the_column_leans_more_than_its_plates(skeletons) -> None:
-    """Measured on real radiographs (simulation/pose/leaning.py); plates and heights are as without it."""
+    """As measured on real radiographs (simulation/pose/coronal_shear.py)."""
     slopes: dict[str, list[tuple[float, float]]] = {"T8": [], "L3": []}
     for skeleton in skeletons:
         points = skeleton.points
@@ -275,7 +283,7 @@ def test_in_a_curve_the_column_leans_more_than_its_plates(skeletons) -> None:
         assert least < np.polyfit(line, tilt, 1)[0] < most, level
 
 
-def test_leaning_takes_no_height_from_a_body() -> None:
+def test_coronal_shear_does_not_change_the_height_of_a_body() -> None:
     curve = CoronalCurve("T6", "T12", 45.0, "right", 0.6)
     spine = spine_of(plain(curves=(curve,)))
     way = spine.centre[:, 0] - spine.centre[:, 1]
@@ -283,10 +291,10 @@ def test_leaning_takes_no_height_from_a_body() -> None:
     assert (way * up).sum(-1) == pytest.approx(spine.sizes.height, rel=0.01)
     sideways = (way * spine.body_axes[..., 0]).sum(-1)
     assert np.abs(sideways).max() > 1.0
-    assert np.abs(sideways[:FIRST]).max() < 0.5  # none in the neck
+    assert np.abs(sideways[:T1_INDEX]).max() < 0.5  # none in the neck
 
 
-def test_worn_discs_mark_their_plates() -> None:
+def test_narrowed_discs_have_sclerosis_and_osteophytes() -> None:
     healthy, worn = spine_of(plain(age_years=30.0)).sizes, spine_of(plain(disc_narrowing=0.6, age_years=70.0)).sizes
     assert healthy.sclerosis.max() == healthy.osteophyte.max() == 0.0
     assert worn.sclerosis[-3:].mean() > 0.4
@@ -296,7 +304,7 @@ def test_worn_discs_mark_their_plates() -> None:
     assert worn.osteophyte.max() <= 1.0
 
 
-def test_a_patient_is_drawn_and_posed_within_milliseconds() -> None:
+def test_a_patient_is_sampled_and_posed_within_milliseconds() -> None:
     started = time.process_time()
     for seed in range(200):
         spine_of(sample_patient(seed), seed)
@@ -304,18 +312,18 @@ def test_a_patient_is_drawn_and_posed_within_milliseconds() -> None:
 
 
 def gaps(age_years: float) -> tuple[float, float]:
-    """Disc over body, mean of T4-T11 and of L1-L4, of 40 people of one age without wear."""
+    """Disc height over body height, means of T4-T11 and of L1-L4, of 40 patients of one age with healthy discs."""
     found = []
     for seed in range(40):
         sizes = spine_of(plain(age_years=age_years, size_factor=0.9), seed).sizes
         share = sizes.disc_below / sizes.height
-        found.append((share[FIRST + 3 : FIRST + 11].mean(), share[FIRST + 12 : FIRST + 16].mean()))
+        found.append((share[T1_INDEX + 3 : T1_INDEX + 11].mean(), share[T1_INDEX + 12 : T1_INDEX + 16].mean()))
     thoracic, lumbar = np.mean(found, axis=0)
     return float(thoracic), float(lumbar)
 
 
-def test_the_gaps_of_a_growing_spine_are_wider_and_close_with_age() -> None:
-    """Between the corners on the public radiographs of scoliosis: 0.36 and 0.45 of a body (docs/virtual-cohort.md)."""
+def test_the_gaps_of_a_growing_spine_are_wider_and_shrink_with_age() -> None:
+    """Gaps on the public radiographs of scoliosis: 0.36 and 0.45 of a body (docs/virtual-cohort.md)."""
     by_age = [gaps(age) for age in (11.0, 14.0, 17.0, GROWN_YEARS, 40.0)]
     assert by_age[1] == pytest.approx((0.39, 0.48), abs=0.06)
     assert by_age[3] == pytest.approx((0.21, 0.30), abs=0.03)
@@ -326,7 +334,7 @@ def test_the_gaps_of_a_growing_spine_are_wider_and_close_with_age() -> None:
 
 
 def test_growth_keeps_the_length_of_the_column_and_ends() -> None:
-    levels = DRAWN_LEVELS
+    levels = STANDARD_LEVELS
     child, adult = growth_of(levels, 11.0, 0.85, 0.4), growth_of(levels, GROWN_YEARS, 1.0, 0.4)
     assert adult.pitch == pytest.approx(1.0)
     assert adult.width == pytest.approx(1.0)
@@ -334,7 +342,7 @@ def test_growth_keeps_the_length_of_the_column_and_ends() -> None:
     assert child.pitch.mean() == pytest.approx(1.0, abs=0.02)
     assert child.width[levels.index("L3")] < 0.93 < child.width[levels.index("T5")]
     assert growth_of(levels, 11.0, 0.85, 9.0).cartilage_mm == growth_of(levels, 11.0, 0.85, 2.0).cartilage_mm
-    assert [share_left(age) for age in (8.0, 10.0, 25.0)] == [1.0, 1.0, 0.0]
+    assert [remaining_growth(age) for age in (8.0, 10.0, 25.0)] == [1.0, 1.0, 0.0]
     for seed in range(20):
         sizes = spine_of(plain(age_years=10.0, size_factor=0.8), seed).sizes
-        assert (sizes.disc_below < 0.8 * sizes.height)[FIRST:].all(), "a body keeps most of its height"
+        assert (sizes.disc_below < 0.8 * sizes.height)[T1_INDEX:].all(), "a body keeps most of its height"

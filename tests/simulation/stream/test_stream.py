@@ -1,6 +1,4 @@
-"""Patients on the fly: the same patient whatever the batch, labels that are projections, radiographs with their
-corners.
-"""
+"""Streams of patients: independence of the batch, labels as projections, radiographs with their corners."""
 
 from dataclasses import fields, replace
 from functools import cache
@@ -15,45 +13,41 @@ from simulation.imaging.display import MAXIMUM
 from simulation.imaging.field_of_view import scan_geometry
 from simulation.imaging.render import render_views
 from simulation.population.sampling import sample_patient
-from simulation.stream.stream import (
+from simulation.randomness import patient_seed
+from simulation.stream.patients import PosedPatients, VirtualPatients
+from simulation.stream.posed import PosedPatient, RenderedBatch, collate_posed, render_posed
+from simulation.stream.radiographs import (
     CORNER_NAMES,
     RADIOGRAPH_VARIANTS,
     FrontalRadiographs,
-    Planned,
-    PlannedPatients,
-    PlannedRadiographs,
-    Rendered,
-    StreamConfig,
-    VirtualPatients,
-    bundle,
-    draw,
+    PosedRadiographs,
     frontal_radiographs,
-    patient_seed,
 )
+from simulation.stream.stream_config import StreamConfig
 from spine.landmarks import CORNERS68, GALBUSERA39, VERTEBRAE, VIEWS
 from spine.scanner import NATIVE_SPACING_MM
 
 CONFIG = StreamConfig(seed=5, count=5, batch_size=2, shape=(128, 64), spacing_mm=NATIVE_SPACING_MM * 32)
 COUNT = 0.6 / MAXIMUM
-"""Rounding may turn a grey by one of 4095."""
+"""Rounding may change a grey by 1 of 4095."""
 SHAPE = (160, 72)
 
 
-def same(one: Planned, other: Planned) -> bool:
+def same(one: PosedPatient, other: PosedPatient) -> bool:
     arrays = all(np.array_equal(one.arrays[n], other.arrays[n]) for n in one.arrays)
     labels = all(np.array_equal(one.landmarks[v], other.landmarks[v]) for v in one.landmarks)
     return arrays and labels and one.facts == other.facts
 
 
 @cache
-def passed() -> tuple[Rendered, ...]:
+def one_pass() -> tuple[RenderedBatch, ...]:
     return tuple(VirtualPatients(CONFIG))
 
 
-def test_a_batch_has_the_shapes_that_are_documented() -> None:
-    assert len(VirtualPatients(CONFIG)) == len(passed()) == 3
-    assert [len(batch.seeds) for batch in passed()] == [2, 2, 1]
-    for batch in passed():
+def test_a_batch_has_the_documented_shapes() -> None:
+    assert len(VirtualPatients(CONFIG)) == len(one_pass()) == 3
+    assert [len(batch.seeds) for batch in one_pass()] == [2, 2, 1]
+    for batch in one_pass():
         n = len(batch.seeds)
         assert len(batch.facts) == n
         for view in VIEWS:
@@ -67,14 +61,14 @@ def test_a_batch_has_the_shapes_that_are_documented() -> None:
             assert bool((image.flatten(1).std(1) > 0.05).all())
 
 
-def test_a_patient_of_the_stream_is_the_same_whatever_was_asked_before() -> None:
-    planned = PlannedPatients(replace(CONFIG, count=9))
+def test_a_patient_does_not_depend_on_batch_size_or_order() -> None:
+    planned = PosedPatients(replace(CONFIG, count=9))
     assert len(planned) == 9
-    later = PlannedPatients(replace(CONFIG, batch_size=7, first=3))
+    later = PosedPatients(replace(CONFIG, batch_size=7, first=3))
     for index in (4, 0, 1):
         assert same(planned[index + 3], later[index])
     assert not same(planned[0], planned[1])
-    assert not same(planned[0], PlannedPatients(replace(CONFIG, seed=6))[0])
+    assert not same(planned[0], PosedPatients(replace(CONFIG, seed=6))[0])
     assert not same(planned[0], planned[3])
 
 
@@ -84,11 +78,11 @@ def test_seeds_of_patients_are_all_different() -> None:
     assert all(0 <= s < 2**63 for s in seeds)
 
 
-def test_a_pass_goes_on_where_another_ended() -> None:
+def test_a_pass_can_continue_another() -> None:
     rest = list(VirtualPatients(replace(CONFIG, count=3, first=2)))
-    seeds = [s for batch in passed() for s in batch.seeds]
+    seeds = [s for batch in one_pass() for s in batch.seeds]
     assert [s for batch in rest for s in batch.seeds] == seeds[2:]
-    for mine, theirs in zip(rest, passed()[1:], strict=True):
+    for mine, theirs in zip(rest, one_pass()[1:], strict=True):
         for view in VIEWS:
             assert float((mine.images[view] - theirs.images[view]).abs().max()) <= COUNT
             assert torch.equal(mine.landmarks[view], theirs.landmarks[view])
@@ -102,12 +96,12 @@ def one_field(kind: str, count: int) -> tuple[int, ...]:
     return tuple(next(fitting) for _ in range(count))
 
 
-def drawn(*indices: int) -> Rendered:
-    planned = PlannedPatients(CONFIG)
-    return draw(bundle([planned[i] for i in indices]), "cpu")
+def drawn(*indices: int) -> RenderedBatch:
+    planned = PosedPatients(CONFIG)
+    return render_posed(collate_posed([planned[i] for i in indices]), "cpu")
 
 
-def apart(one: Rendered, at: int, other: Rendered, there: int) -> float:
+def apart(one: RenderedBatch, at: int, other: RenderedBatch, there: int) -> float:
     """Largest difference between two images of one patient, 0 to 1."""
     assert one.seeds[at] == other.seeds[there]
     return max(float((one.images[v][at] - other.images[v][there]).abs().max()) for v in VIEWS)
@@ -133,42 +127,42 @@ def test_labels_are_projections_of_the_reconstruction() -> None:
         seed = patient_seed(config.seed, index)
         patient = build_patient(sample_patient(seed), seed)
         geometry = scan_geometry(patient, config.shape, config.spacing_mm)
-        planned = PlannedPatients(config)[index]
+        planned = PosedPatients(config)[index]
         for view, g in geometry.items():
             for k, name in enumerate(config.names):
                 if name not in patient.reconstruction.points:
                     assert not planned.present[view][k]
                     continue
-                # A short field lies at the top of the image, so pixels are those of the scan itself.
+                # A short field lies at the top of the image, so its pixels are those of the scan.
                 expected = g.project(patient.reconstruction.points[name])
                 assert planned.landmarks[view][k] == pytest.approx(expected, abs=2e-4), name
                 assert planned.present[view][k] == bool(g.contains(expected)), name
-            assert planned.shots[view].geometry.shape == config.shape
-            assert planned.shots[view].overlay.sheet == (0.0, g.shape[0], 0.0, g.shape[1])
+            assert planned.acquisitions[view].geometry.shape == config.shape
+            assert planned.acquisitions[view].overlay.bounds == (0.0, g.shape[0], 0.0, g.shape[1])
 
 
-def test_the_chosen_landmarks_and_views_are_those_asked_for() -> None:
+def test_landmarks_and_views_can_be_chosen() -> None:
     names = ("L3_sup_left", "L6_sup", "HIP_L")
-    planned = PlannedPatients(replace(CONFIG, names=names, views=("lateral",)))[1]
-    assert set(planned.shots) == {"lateral"}
+    planned = PosedPatients(replace(CONFIG, names=names, views=("lateral",)))[1]
+    assert set(planned.acquisitions) == {"lateral"}
     assert planned.landmarks["lateral"].shape == (3, 2)
     assert planned.present["lateral"][1] == ("L6_sup" in names and planned.facts["anatomy"] == "six_lumbar")
 
 
 def test_below_a_short_field_the_image_is_black() -> None:
     index = one_field("thoracolumbar", 1)[0]
-    planned, batch = PlannedPatients(CONFIG)[index], drawn(index)
+    planned, batch = PosedPatients(CONFIG)[index], drawn(index)
     for view in VIEWS:
-        rows = int(planned.shots[view].overlay.sheet[1])
+        rows = int(planned.acquisitions[view].overlay.bounds[1])
         assert 20 < rows < 128
         outside = batch.images[view][0, 0, rows:].clone()
-        marks = planned.shots[view].overlay
+        marks = planned.acquisitions[view].overlay
         assert (marks.rows < rows).all()
         assert not outside.any()
         assert batch.images[view][0, 0, rows - 1].any()
 
 
-def test_the_stream_draws_what_files_hold() -> None:
+def test_the_stream_has_the_images_of_the_files() -> None:
     index = one_field("full", 1)[0]
     seed = patient_seed(CONFIG.seed, index)
     patient = build_patient(sample_patient(seed), seed)
@@ -178,9 +172,9 @@ def test_the_stream_draws_what_files_hold() -> None:
         assert np.abs(streamed - image.astype(float)).max() <= 1.1
 
 
-def test_every_field_of_a_batch_lies_on_the_device_asked_for() -> None:
-    batch = passed()[0]
-    for field in fields(Rendered):
+def test_every_tensor_of_a_batch_lies_on_the_device() -> None:
+    batch = one_pass()[0]
+    for field in fields(RenderedBatch):
         value = getattr(batch, field.name)
         if isinstance(value, dict):
             assert {t.device.type for t in value.values()} == {"cpu"}
@@ -192,8 +186,8 @@ def radiographs() -> FrontalRadiographs:
 
 
 @cache
-def planned_radiograph(index: int, variant: str = "all") -> Planned:
-    return PlannedRadiographs(6, 3, SHAPE, RADIOGRAPH_VARIANTS[variant])[index]
+def planned_radiograph(index: int, variant: str = "all") -> PosedPatient:
+    return PosedRadiographs(6, 3, SHAPE, RADIOGRAPH_VARIANTS[variant])[index]
 
 
 def test_frontal_radiographs_keep_their_contract() -> None:
@@ -203,8 +197,8 @@ def test_frontal_radiographs_keep_their_contract() -> None:
     assert (pool.visible.dtype, pool.visible.shape) == (torch.bool, (6, 17, 4))
     assert float(pool.visible.float().mean()) > 0.97
     for i in range(6):
-        shot = planned_radiograph(i).shots["frontal"]
-        top, bottom, left, right = shot.overlay.sheet
+        acquisition = planned_radiograph(i).acquisitions["frontal"]
+        top, bottom, left, right = acquisition.overlay.bounds
         column, row = pool.corners[i][pool.visible[i]].T
         assert bool(((column >= left - 0.5) & (column <= right - 0.5)).all())
         assert bool(((row >= top - 0.5) & (row <= bottom - 0.5)).all())
@@ -212,14 +206,14 @@ def test_frontal_radiographs_keep_their_contract() -> None:
         ahead, beyond = int(np.ceil(left - 0.5)), int(np.floor(right - 0.5)) + 1
         upper, lower = int(np.ceil(top - 0.5)), int(np.floor(bottom - 0.5)) + 1
         marked = torch.zeros(SHAPE, dtype=torch.bool)
-        marked[shot.overlay.rows, shot.overlay.columns] = True
+        marked[acquisition.overlay.rows, acquisition.overlay.columns] = True
         dark = torch.ones(SHAPE, dtype=torch.bool)
         dark[upper:lower, ahead:beyond] = False
-        assert not image[dark & ~marked].any(), "around the radiograph all is black"
+        assert not image[dark & ~marked].any(), "outside the radiograph the image is black"
         assert float(image[upper:lower, ahead:beyond].std()) > 5
 
 
-def test_corners_are_ordered_as_the_public_labels_are() -> None:
+def test_corners_have_the_order_of_the_public_labels() -> None:
     """Upper left, upper right, lower left, lower right in the image; vertebrae from T1 down."""
     upper_left, upper_right, lower_left, lower_right = radiographs().corners.unbind(2)
     assert bool((upper_left[..., 0] < upper_right[..., 0]).all())
@@ -232,26 +226,29 @@ def test_corners_are_ordered_as_the_public_labels_are() -> None:
 
 
 @pytest.mark.parametrize("index", range(4))
-def test_corners_are_the_reconstruction_seen_from_the_point_source(index) -> None:
+def test_corners_are_projected_from_the_point_source(index) -> None:
     planned = planned_radiograph(index)
-    shot, seed = planned.shots["frontal"], planned.facts["seed"]
+    acquisition, seed = planned.acquisitions["frontal"], planned.facts["seed"]
     points = build_patient(sample_patient(seed), seed).reconstruction.points
     xyz = np.array([points[name] for name in CORNER_NAMES])
-    f, z = shot.geometry.source_to_isocentre_mm, shot.cone.source_z_mm
-    towards_source = -xyz[:, 1] if not shot.cone.from_behind else xyz[:, 1]
+    f, z = acquisition.geometry.source_to_isocentre_mm, acquisition.point_source.source_z_mm
+    towards_source = -xyz[:, 1] if not acquisition.point_source.from_behind else xyz[:, 1]
     share = f / (f - towards_source)
     seen = np.stack([xyz[:, 0] * share, z + (xyz[:, 2] - z) * share], axis=-1)
     found = radiographs().corners[index].reshape(68, 2).numpy()
-    assert found == pytest.approx(shot.geometry.pixels_from_plane(seen), abs=1e-3)
+    assert found == pytest.approx(acquisition.geometry.pixels_from_plane(seen), abs=1e-3)
 
 
 def test_most_radiographs_are_taken_from_behind() -> None:
-    cones = [PlannedRadiographs(60, 9, SHAPE, RADIOGRAPH_VARIANTS["all"])[i].shots["frontal"].cone for i in range(60)]
-    assert 0.55 < np.mean([c.from_behind for c in cones]) < 0.92
+    point_sources = [
+        PosedRadiographs(60, 9, SHAPE, RADIOGRAPH_VARIANTS["all"])[i].acquisitions["frontal"].point_source
+        for i in range(60)
+    ]
+    assert 0.55 < np.mean([c.from_behind for c in point_sources]) < 0.92
 
 
-def test_radiographs_show_the_usual_column_only_and_mostly_curves() -> None:
-    planned = PlannedRadiographs(40, 9, SHAPE, RADIOGRAPH_VARIANTS["all"])
+def test_radiographs_show_standard_columns_and_mostly_curves() -> None:
+    planned = PosedRadiographs(40, 9, SHAPE, RADIOGRAPH_VARIANTS["all"])
     facts = [planned[i].facts for i in range(40)]
     assert {f["anatomy"] for f in facts} == {"standard"}
     curves = [max((c.cobb_deg for c in sample_patient(f["seed"]).curves), default=0.0) for f in facts]
@@ -259,8 +256,8 @@ def test_radiographs_show_the_usual_column_only_and_mostly_curves() -> None:
     assert len({f["seed"] for f in facts}) == 40
 
 
-def test_radiographs_go_on_where_another_pool_ended() -> None:
-    later = PlannedRadiographs(2, 3, SHAPE, RADIOGRAPH_VARIANTS["all"], first=4)
+def test_a_pool_of_radiographs_can_continue_another() -> None:
+    later = PosedRadiographs(2, 3, SHAPE, RADIOGRAPH_VARIANTS["all"], first=4)
     assert same(later[0], planned_radiograph(4))
     assert same(later[1], planned_radiograph(5))
     assert not same(later[0], later[1])
@@ -278,16 +275,16 @@ def test_a_radiograph_does_not_depend_on_the_batch() -> None:
 
 
 @pytest.mark.parametrize("variant", RADIOGRAPH_VARIANTS)
-def test_every_variant_of_the_radiographs_is_drawn(variant) -> None:
+def test_every_variant_of_radiographs_is_rendered(variant) -> None:
     pool = frontal_radiographs(2, 3, SHAPE, variant=variant)
     assert float(pool.images.float().std(dim=(1, 2)).min()) > 5
     for i in range(2):
-        shot = planned_radiograph(i, variant).shots["frontal"]
-        assert (shot.cone is not None) == RADIOGRAPH_VARIANTS[variant].cropped
+        acquisition = planned_radiograph(i, variant).acquisitions["frontal"]
+        assert (acquisition.point_source is not None) == RADIOGRAPH_VARIANTS[variant].cropped
         if not RADIOGRAPH_VARIANTS[variant].cropped:
-            assert shot.overlay.sheet == (0.0, SHAPE[0], 0.0, SHAPE[1])
+            assert acquisition.overlay.bounds == (0.0, SHAPE[0], 0.0, SHAPE[1])
         if variant == "scanner":
-            assert shot.exposure.scatter_share <= 0.10
+            assert acquisition.exposure.scatter_share <= 0.10
     assert pool.corners.shape == (2, len(VERTEBRAE), 4, 2)
 
 
@@ -332,16 +329,16 @@ def test_impossible_streams_are_refused(change, words) -> None:
         StreamConfig(**{"count": 2, "seed": 1} | change)
 
 
-def test_fewer_workers_than_none_are_refused() -> None:
+def test_a_negative_number_of_workers_is_refused() -> None:
     with pytest.raises(ValueError, match="workers = -1"):
         VirtualPatients(CONFIG, workers=-1)
 
 
-def test_numbers_of_numpy_make_a_stream() -> None:
+def test_numpy_integers_are_accepted() -> None:
     assert len(VirtualPatients(replace(CONFIG, count=np.int64(5)))) == 3
 
 
-def test_a_stream_inside_a_loaders_worker_is_refused() -> None:
+def test_a_stream_inside_a_worker_of_a_loader_is_refused() -> None:
     loader = DataLoader(VirtualPatients(CONFIG), batch_size=None, num_workers=1, multiprocessing_context="spawn")
     with pytest.raises(RuntimeError, match=r"VirtualPatients\(\.\.\., workers=N\)"):
         next(iter(loader))

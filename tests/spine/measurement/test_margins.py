@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from simulation.body.patient import build_patient
-from simulation.imaging.field_of_view import scan_geometry
+from simulation.imaging.field_of_view import in_full_length, scan_geometry
 from simulation.population.sampling import sample_patient
-from simulation.stream.stream import in_full_length
 from spine.landmarks import GALBUSERA39, MARGINS175, PLATES, VIEWS
 from spine.measurement.margins import margins_in_space
 from spine.measurement.measure import measure

@@ -1,4 +1,4 @@
-"""Augmentation keeps labels exact, order is reproducible, the set stays on disk."""
+"""Augmentation keeps labels exact, the order is reproducible, and images stay on disk."""
 
 from pathlib import Path
 
@@ -45,8 +45,8 @@ def test_a_drawn_dot_follows_its_label(tmp_path: Path, shape: tuple[int, int]) -
             weights[weights < 0.05] = 0.0
             rows, columns = np.mgrid[: INPUT[0], : INPUT[1]]
             seen = np.array([(weights * columns).sum(), (weights * rows).sum()]) / weights.sum()
-            said = pixels_from_normalised(sample.target.double().numpy(), INPUT)
-            distances = np.linalg.norm(said[[left, right]] - seen, axis=1)
+            labels = pixels_from_normalised(sample.target.double().numpy(), INPUT)
+            distances = np.linalg.norm(labels[[left, right]] - seen, axis=1)
             assert distances.min() < 0.35
             mirrored += int(distances[1] < distances[0])
             assert item.view == "frontal" or distances[0] < distances[1], "a lateral was mirrored"
@@ -98,7 +98,7 @@ def test_absent_and_pushed_out_landmarks_are_masked(tmp_path: Path) -> None:
     assert sum(int(pushed[e, 0].present.sum()) for e in range(6)) < 12
 
 
-def test_what_is_drawn_depends_on_epoch_and_index_alone(drawn: tuple[Path, Manifest]) -> None:
+def test_augmentation_depends_on_epoch_and_index_alone(drawn: tuple[Path, Manifest]) -> None:
     folder, manifest = drawn
     items = image_items(manifest.in_split("train"), VIEWS)
     data = ImageDataset(folder, items, GALBUSERA39.names, (128, 64), seed=1, augmentation=Augmentation())

@@ -1,4 +1,4 @@
-"""Held images are those that would be loaded, and a fit learns from them."""
+"""Preloaded images equal loaded ones, and a fit learns from them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +11,8 @@ from spine.errors import ParametersRejected
 from spine.landmarks import GALBUSERA39, VIEWS
 from training.config import Augmentation, TrainingConfig
 from training.data.dataset import ImageDataset, image_items
-from training.data.preload import HeldPool
-from training.data.virtual_patients import VirtualBatches
+from training.data.preload import PreloadedPool
+from training.data.virtual_patients import PoolBatches
 from training.fitting.fit import fit
 
 SHAPE = (128, 64)
@@ -21,12 +21,12 @@ STILL = Augmentation(0, 0, 0, 0, 0, 0, 0, 0)
 
 
 @pytest.fixture(scope="module")
-def pool(drawn: tuple[Path, Manifest]) -> HeldPool:
+def pool(drawn: tuple[Path, Manifest]) -> PreloadedPool:
     items = image_items(drawn[1].in_split("train"), VIEWS)
-    return HeldPool(drawn[0], items, GALBUSERA39.names, "galbusera39", SHAPE, CPU)
+    return PreloadedPool(drawn[0], items, GALBUSERA39.names, "galbusera39", SHAPE, CPU)
 
 
-def test_held_images_are_those_that_are_loaded(drawn: tuple[Path, Manifest], pool: HeldPool) -> None:
+def test_preloaded_images_equal_loaded_ones(drawn: tuple[Path, Manifest], pool: PreloadedPool) -> None:
     loaded = ImageDataset(drawn[0], pool.items, GALBUSERA39.names, SHAPE)
     for i in range(len(pool.items)):
         sample = loaded[(0, i)]
@@ -36,15 +36,15 @@ def test_held_images_are_those_that_are_loaded(drawn: tuple[Path, Manifest], poo
         assert pool.view[i] == sample.view
 
 
-def test_batches_hold_every_image_once_an_epoch(pool: HeldPool, tiny_config: TrainingConfig) -> None:
+def test_batches_hold_every_image_once_an_epoch(pool: PreloadedPool, tiny_config: TrainingConfig) -> None:
     config = replace(tiny_config, preload=True, augmentation=STILL)
-    batches = list(VirtualBatches(pool, config, GALBUSERA39.names))
+    batches = list(PoolBatches(pool, config, GALBUSERA39.names))
     assert len(batches) == len(pool.items) // config.batch_size
     sums = sorted(float(p.sum()) for b in batches for p in b.pixels)
     assert sums == pytest.approx(sorted(float(p.float().sum()) for p in pool.pixels), abs=2.0)
 
 
-def test_a_fit_learns_from_held_images(
+def test_a_fit_learns_from_preloaded_images(
     drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path
 ) -> None:
     summary = fit(drawn[0], tmp_path / "out", replace(tiny_config, preload=True))

@@ -1,4 +1,4 @@
-"""Virtual patients drawn while training: what the network sees is what service would show it."""
+"""Virtual patients rendered during training: the network gets the same inputs as in service."""
 
 from dataclasses import replace
 
@@ -8,21 +8,22 @@ import torch
 
 from inference.decoding import normalised_from_pixels
 from inference.preprocessing import prepare
-from simulation.stream.stream import StreamConfig, VirtualPatients
+from simulation.stream.patients import VirtualPatients
+from simulation.stream.stream_config import StreamConfig
 from spine.errors import ContractViolation, ParametersRejected
 from spine.landmarks import GALBUSERA39, MARGINS175, VIEWS, mirrored_name
 from training.config import DRAWN_TOGETHER, Augmentation, TrainingConfig
 from training.data.dataset import change_greys, draw_affine
 from training.data.virtual_patients import (
-    VirtualBatches,
+    PoolBatches,
     VirtualPool,
-    changed_greys,
+    change_greys_of_batch,
     draw_affines,
-    prepared,
+    prepare_rendered,
     stream_seed,
-    warped,
+    warp_images,
 )
-from training.process_group import Team
+from training.process_group import ProcessGroup
 
 SHAPE = (128, 64)
 NAMES = GALBUSERA39.names
@@ -44,22 +45,22 @@ def drawn():
 @pytest.fixture(scope="module")
 def pool():
     pool = VirtualPool(CONFIG, NAMES, VIEWS, CPU)
-    pool.turn_to(0)
+    pool.load_epoch(0)
     return pool
 
 
-def test_a_drawn_image_looks_to_the_network_as_it_would_from_disk(drawn):
-    """Short fields are centred, greys stretched between the same percentiles, labels moved along."""
+def test_a_rendered_image_gives_the_same_input_as_one_from_disk(drawn):
+    """Short fields are centred, grey values scaled between the same percentiles, and labels moved along."""
     short = 0
     for view in VIEWS:
-        made = prepared(drawn[0], view)
+        made = prepare_rendered(drawn[0], view)
         for i in range(DRAWN_TOGETHER):
-            rows = int(drawn[0].sheets[view][i, 1])
+            rows = int(drawn[0].bounds[view][i, 1])
             image = (drawn[0].images[view][i, 0, :rows] * 4095).round().numpy().astype(np.uint16)
             served = prepare(image, SHAPE)
             there = drawn[0].present[view][i].numpy()
             points = served.affine.apply(drawn[0].landmarks[view][i].numpy().astype(float))
-            half_row = 0.5 if (SHAPE[0] - rows) % 2 else 0.0  # service centres to the half pixel
+            half_row = 0.5 if (SHAPE[0] - rows) % 2 else 0.0  # preprocessing centres to the half pixel
             expected = normalised_from_pixels(points, SHAPE)[there]
             assert np.abs(made.points[i].numpy()[there] - expected).max() < (half_row + 0.01) * 2 / SHAPE[1]
             if not half_row:
@@ -68,17 +69,17 @@ def test_a_drawn_image_looks_to_the_network_as_it_would_from_disk(drawn):
     assert short > 4
 
 
-def test_the_pool_turns_over_and_an_interrupted_run_finds_it_as_it_was(pool, drawn):
-    first = prepared(drawn[0], "frontal")
+def test_the_pool_of_an_epoch_is_the_same_after_an_interruption(pool, drawn):
+    first = prepare_rendered(drawn[0], "frontal")
     assert torch.equal(pool.pixels[:DRAWN_TOGETHER], first.pixels.half())
     later = VirtualPool(CONFIG, NAMES, VIEWS, CPU)
-    later.turn_to(1)
+    later.load_epoch(1)
     turned = VirtualPool(CONFIG, NAMES, VIEWS, CPU)
-    turned.turn_to(0)
-    turned.turn_to(1)
+    turned.load_epoch(0)
+    turned.load_epoch(1)
     assert torch.equal(later.pixels, turned.pixels)
     assert torch.equal(later.points, turned.points)
-    assert torch.equal(turned.pixels[:DRAWN_TOGETHER], prepared(drawn[2], "frontal").pixels.half())
+    assert torch.equal(turned.pixels[:DRAWN_TOGETHER], prepare_rendered(drawn[2], "frontal").pixels.half())
     assert torch.equal(
         turned.pixels[DRAWN_TOGETHER : 2 * DRAWN_TOGETHER], pool.pixels[DRAWN_TOGETHER : 2 * DRAWN_TOGETHER]
     )
@@ -88,33 +89,32 @@ def test_the_pool_turns_over_and_an_interrupted_run_finds_it_as_it_was(pool, dra
 def test_radiographs_come_beside_the_pairs_as_frontal_images_centred_in_black():
     config = replace(CONFIG, virtual_frontals=64)
     pool = VirtualPool(config, NAMES, VIEWS, CPU)
-    pool.turn_to(0)
+    pool.load_epoch(0)
     assert len(pool.pixels) == len(pool.view) == 2 * 64 + 64
     assert (pool.view[128:] == VIEWS.index("frontal")).all()
-    radiographs = pool.pixels[128:].float()
-    inside = radiographs > -1
+    inside = pool.pixels[128:].float() > -1
     assert 0.2 < inside.float().mean() < 0.95  # strips
     left, right = inside.any(1).float().argmax(1), inside.any(1).flip(-1).float().argmax(1)
     assert (left - right).abs().float().mean() < 0.5  # centred, but for corners that happen to be black
     t7 = pool.points[128:, NAMES.index("T7_sup")]
     assert pool.present[128:, NAMES.index("T7_sup")].float().mean() > 0.9
     assert t7.abs().max() < 1.2
-    pool.turn_to(1)
-    assert [source.next for source in pool.sources] == [96, 96]
+    pool.load_epoch(1)
+    assert [source.next_patient for source in pool.sources] == [96, 96]
 
 
-def test_patients_that_are_not_to_be_replaced_stay(pool):
+def test_without_replacement_the_patients_stay(pool):
     kept = VirtualPool(replace(CONFIG, reuse=0), NAMES, VIEWS, CPU)
     for epoch in (0, 1, 50):
-        kept.turn_to(epoch)
+        kept.load_epoch(epoch)
     assert torch.equal(kept.pixels, pool.pixels)
 
 
-def test_every_process_of_a_team_draws_patients_of_its_own():
+def test_every_process_of_a_group_renders_patients_of_its_own():
     config = replace(CONFIG, devices=2, batch_size=16, virtual_pairs=128)
-    first, second = (VirtualPool(config, NAMES, VIEWS, CPU, team=Team(rank, 2)) for rank in (0, 1))
+    first, second = (VirtualPool(config, NAMES, VIEWS, CPU, process_group=ProcessGroup(rank, 2)) for rank in (0, 1))
     for pool in (first, second):
-        pool.turn_to(0)
+        pool.load_epoch(0)
     assert len(first.pixels) == len(second.pixels) == 2 * 128 // 2
     assert not (first.points.flatten(1)[:, None] == second.points.flatten(1)[None]).all(-1).any()
 
@@ -122,25 +122,25 @@ def test_every_process_of_a_team_draws_patients_of_its_own():
 def test_a_patient_of_the_held_out_splits_is_refused(drawn):
     leaking = VirtualPool(CONFIG, NAMES, VIEWS, CPU, frozenset(drawn[0].seeds[3:5]))
     with pytest.raises(ContractViolation, match=r"HELD_OUT_LEARNT.*2 virtual patients"):
-        leaking.turn_to(0)
+        leaking.load_epoch(0)
 
 
-def test_a_margin_is_learnt_in_its_own_view_alone():
+def test_a_margin_is_labelled_in_its_own_view_alone():
     config = replace(CONFIG, landmark_set="margins175", virtual_pairs=32, reuse=1)
     pool = VirtualPool(config, MARGINS175.names, VIEWS, CPU)
-    pool.turn_to(0)
+    pool.load_epoch(0)
     for v, (own, other) in enumerate((("_left", "_ant"), ("_post", "_right"))):
         seen = pool.present[v * 32 : (v + 1) * 32].any(dim=0)
         assert seen[[n.endswith(own) for n in MARGINS175]].float().mean() > 0.9
         assert not seen[[n.count("_") == 2 and n.endswith(other) for n in MARGINS175]].any()
 
 
-def test_an_epoch_shows_every_image_once_and_goes_on_where_it_stopped(pool):
-    batches = VirtualBatches(pool, CONFIG, NAMES)
+def test_an_epoch_has_every_image_once_and_continues_after_an_interruption(pool):
+    batches = PoolBatches(pool, CONFIG, NAMES)
     whole = list(batches)
     assert len(whole) == len(batches) == 128 // 24
     assert batches.epoch == 1
-    again = list(VirtualBatches(pool, CONFIG, NAMES, first_epoch=0, seen=2 * 24))
+    again = list(PoolBatches(pool, CONFIG, NAMES, first_epoch=0, seen=2 * 24))
     assert len(again) == len(whole) - 2
     for one, other in zip(again, whole[2:], strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
@@ -149,8 +149,8 @@ def test_an_epoch_shows_every_image_once_and_goes_on_where_it_stopped(pool):
     assert all((b.target[b.present].abs() < 1).all() and (b.target[~b.present] == 0).all() for b in whole)
 
 
-def test_labels_stay_on_what_they_mark():
-    """A bright dot at every label: after augmentation the brightest pixel is where the label says."""
+def test_labels_stay_on_their_pixels():
+    """A bright dot at every label: after augmentation the label still marks it."""
     random, strengths = np.random.default_rng(3), Augmentation(rotation_deg=8.0, mirror=1.0)
     count = 16
     points = torch.from_numpy(random.uniform(-0.5, 0.5, (count, 2))).float()
@@ -162,7 +162,7 @@ def test_labels_stay_on_what_they_mark():
     frontal = np.arange(count) % 2 == 0
     linear, shift, mirrored = draw_affines(random, strengths, SHAPE, frontal)
     assert mirrored.tolist() == frontal.tolist()
-    moved = warped(pixels, linear, shift) + 1
+    moved = warp_images(pixels, linear, shift) + 1
     target = (linear @ exact[..., None])[..., 0] + shift
     weight = moved.flatten(1).sum(1)
     grid = [torch.arange(n) for n in SHAPE]
@@ -177,7 +177,7 @@ def test_labels_stay_on_what_they_mark():
 def test_a_mirrored_frontal_image_exchanges_left_and_right(pool):
     names = ("HIP_L", "HIP_R", "T1_sup")
     indices = [NAMES.index(n) for n in names]
-    batches = VirtualBatches(pool, CONFIG, NAMES)
+    batches = PoolBatches(pool, CONFIG, NAMES)
     where = torch.arange(8)
     plain, there = batches._labels(where, torch.zeros(8, dtype=torch.bool))
     swapped, there_too = batches._labels(where, torch.ones(8, dtype=torch.bool))
@@ -187,7 +187,7 @@ def test_a_mirrored_frontal_image_exchanges_left_and_right(pool):
 
 
 class Same:
-    """Random numbers that are always these, however they are asked for."""
+    """Stands in for a random generator that always gives these numbers."""
 
     def __init__(self, normal: float, uniform: float) -> None:
         self.values = normal, uniform
@@ -212,7 +212,7 @@ class Same:
     ("normal", "uniform", "view"), [(0.7, 0.2, "frontal"), (-1.3, 0.9, "frontal"), (0.9, 0.1, "lateral")]
 )
 @pytest.mark.parametrize("stretch", [0.0, 0.4])
-def test_images_are_augmented_as_those_from_disk_are(normal, uniform, view, stretch):
+def test_augmentation_on_the_device_equals_that_from_disk(normal, uniform, view, stretch):
     random, strengths = Same(normal, uniform), Augmentation(noise=0.0, stretch=stretch)
     affine, mirrored = draw_affine(random, strengths, SHAPE, view)
     linear, shift, mirrors = draw_affines(random, strengths, SHAPE, np.array([view == "frontal"]))
@@ -221,20 +221,20 @@ def test_images_are_augmented_as_those_from_disk_are(normal, uniform, view, stre
     before, after = (normalised_from_pixels(p, SHAPE) for p in (points, affine.apply(points)))
     assert before @ linear[0].double().numpy().T + shift[0].numpy() == pytest.approx(after, abs=1e-5)
     pixels = np.linspace(-1.5, 1.5, 64, dtype=np.float32)[None].repeat(4, 0)
-    changed = changed_greys(random, strengths, torch.from_numpy(pixels)[None])
+    changed = change_greys_of_batch(random, strengths, torch.from_numpy(pixels)[None])
     assert changed[0].numpy() == pytest.approx(change_greys(random, strengths, pixels[None])[0], abs=1e-5)
 
 
 def test_greys_change_within_their_limits():
     random = np.random.default_rng(1)
     pixels = torch.linspace(-1.5, 1.5, 64).repeat(6, 32, 1)
-    changed = changed_greys(random, Augmentation(), pixels)
+    changed = change_greys_of_batch(random, Augmentation(), pixels)
     assert changed.shape == pixels.shape
     assert float(changed.min()) >= -1.5
     assert float(changed.max()) <= 1.5
     assert (changed - pixels).abs().mean() > 0.01
     still = Augmentation(contrast=0, brightness=0, gamma=0, noise=0)
-    assert changed_greys(random, still, pixels) == pytest.approx(pixels, abs=1e-5)
+    assert change_greys_of_batch(random, still, pixels) == pytest.approx(pixels, abs=1e-5)
 
 
 @pytest.mark.parametrize(

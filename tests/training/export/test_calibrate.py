@@ -31,7 +31,7 @@ from training.export.calibrate import (
 from training.export.onnx_export import finish_export
 
 
-def test_the_law_is_found_again():
+def test_a_fit_recovers_the_law():
     random = np.random.default_rng(0)
     spread = 1.0 + random.exponential(0.4, 5000) * (random.random(5000) < 0.7)
     floor = np.quantile(spread, 0.2)
@@ -44,14 +44,14 @@ def test_the_law_is_found_again():
     assert held.mean() == pytest.approx(0.9, abs=0.01)
 
 
-def test_a_width_promises_for_new_patients_what_it_held_for_known_ones():
+def test_a_conformal_width_covers_new_patients():
     random = np.random.default_rng(1)
     held = [random.exponential() <= conformal_quantile(random.exponential(size=60)) for _ in range(4000)]
     assert 0.88 < np.mean(held) < 0.93
     assert conformal_quantile([3.0, 1.0, 2.0]) == 3.0  # too few: the largest there is
 
 
-def test_a_fit_calibrates_its_model_before_it_names_it(drawn, taught):
+def test_a_fit_calibrates_its_model_before_it_records_the_digest(drawn, taught):
     out, summary = taught
     contract = read_contract(out)
     assert contract.calibration is not None and contract.calibration.limits is not None
@@ -59,7 +59,7 @@ def test_a_fit_calibrates_its_model_before_it_names_it(drawn, taught):
     assert model_digest(out) == summary.model_digest
 
 
-def test_laws_and_widths_come_from_what_a_model_says_of_its_patients(drawn):
+def test_laws_and_widths_come_from_the_errors_on_patients(drawn):
     """Landmarks off by a known amount, more where the map is wider: every group has its law, angles their widths."""
     random, examples, predictions = np.random.default_rng(3), drawn[1].in_split("train"), []
     for example in examples:
@@ -80,7 +80,7 @@ def test_laws_and_widths_come_from_what_a_model_says_of_its_patients(drawn):
 
 
 @pytest.mark.parametrize(("noise_deg", "wanted"), [(0.3, "wide"), (6.0, "narrow")])
-def test_neighbours_are_heard_the_more_the_noisier_margins_are(noise_deg, wanted):
+def test_noisier_margins_give_neighbours_more_weight(noise_deg, wanted):
     """Tilts of virtual spines with noise that the laws underrate: what errs least is chosen, where there are enough."""
     random, examples, predictions = np.random.default_rng(5), [], []
     for seed in range(LEAST_TO_CHOOSE):
@@ -105,7 +105,7 @@ def test_neighbours_are_heard_the_more_the_noisier_margins_are(noise_deg, wanted
     assert few == NEIGHBOUR_WIDTH
 
 
-def test_an_exported_candidate_without_calibration_gets_it_when_it_comes_home(drawn, taught, tmp_path):
+def test_an_exported_candidate_without_calibration_is_calibrated_later(drawn, taught, tmp_path):
     away = tmp_path / "away"
     shutil.copytree(taught[0], away)
     write_contract(replace(read_contract(away), calibration=None), away)
@@ -114,11 +114,11 @@ def test_an_exported_candidate_without_calibration_gets_it_when_it_comes_home(dr
     assert summary.model_digest == model_digest(away) == taught[1].model_digest
 
 
-def test_the_command_says_what_is_missing(tmp_path, capsys):
+def test_the_command_reports_a_missing_data_set(tmp_path, capsys):
     assert main([str(tmp_path), "--dataset", str(tmp_path / "none")]) == 2
     assert "DATASET_MISSING" in capsys.readouterr().err
 
 
-def test_the_test_split_calibrates_nothing(drawn, taught):
+def test_the_test_split_is_refused_for_calibration(drawn, taught):
     with pytest.raises(ParametersRejected, match="CALIBRATION_PATIENTS"):
         calibrate(taught[0], drawn[0], ("test",))

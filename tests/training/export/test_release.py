@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.bundled import RELEASED
+from inference.bundled import BUNDLED
 from spine.errors import EvidenceRejected
 from tests.judged_workspace import write_dataset, write_scored_record
 from training.export.candidate import FitSummary
@@ -64,7 +64,7 @@ def test_the_card_repeats_the_records(candidate: Candidate, tmp_path: Path) -> N
 
 
 def test_the_errors_by_subgroup_are_renewed_from_a_record_of_the_same_bytes(tmp_path: Path) -> None:
-    bundled = shutil.copytree(RELEASED, tmp_path / "bundled")
+    bundled = shutil.copytree(BUNDLED, tmp_path / "bundled")
     digest = json.loads((bundled / "release.json").read_text())["model_digest"]
     record = record_of(tmp_path / "more", digest, condition="unheard_of")
     before = (bundled / "card.md").read_text()
@@ -82,8 +82,8 @@ def test_the_errors_by_subgroup_are_renewed_from_a_record_of_the_same_bytes(tmp_
 def test_the_card_of_the_bundled_model_is_of_these_bytes_and_as_the_writer_writes_it(
     candidate: Candidate, tmp_path: Path
 ) -> None:
-    text = (RELEASED / "card.md").read_text()
-    assert json.loads((RELEASED / "release.json").read_text())["model_digest"] in text
+    text = (BUNDLED / "card.md").read_text()
+    assert json.loads((BUNDLED / "release.json").read_text())["model_digest"] in text
     release(candidate[0], record_of(tmp_path, str(candidate[1].model_digest)), out=tmp_path / "bundled")
     written = (tmp_path / "bundled" / "card.md").read_text()
     assert layout(text) == layout(written)

@@ -11,7 +11,7 @@ from inference.model import load_model
 from spine.dataset import Manifest
 from spine.errors import ParametersRejected
 from training.config import TrainingConfig
-from training.export.candidate import FitSummary
+from training.export.candidate import FitSummary, read_summary
 from training.fitting.average import average, main
 from training.fitting.fit import fit
 from training.model.checkpoints import load_weights
@@ -24,7 +24,7 @@ def fits(
     tiny_config: TrainingConfig,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> list[Path]:
-    """Two short fits from one start."""
+    """Two short fits from one warm start."""
     folder, start = tmp_path_factory.mktemp("fits"), str(taught[0])
     configs = [replace(tiny_config, epochs=1, init_from=start, seed=s, learning_rate=1e-3 * s) for s in (1, 2)]
     for i, config in enumerate(configs):
@@ -32,7 +32,7 @@ def fits(
     return [folder / "0", folder / "1"]
 
 
-def test_the_mean_is_a_whole_candidate_about_as_good_as_its_fits(
+def test_the_mean_is_a_complete_candidate_about_as_good_as_its_fits(
     fits: list[Path], drawn: tuple[Path, Manifest], tmp_path: Path
 ) -> None:
     summary, errors = average(fits, drawn[0], tmp_path / "mean", "cpu")
@@ -47,13 +47,7 @@ def test_the_mean_is_a_whole_candidate_about_as_good_as_its_fits(
     contract = load_model(tmp_path / "mean").contract
     assert "mean weights of 2 fits" in contract.training_note
     assert contract.calibration is not None
-    assert summary.steps == 2 * _steps(fits[0])
-
-
-def _steps(folder: Path) -> int:
-    from training.export.candidate import read_summary
-
-    return read_summary(folder).steps
+    assert summary.steps == 2 * read_summary(fits[0]).steps
 
 
 def test_fits_of_different_starts_or_kinds_are_refused(
@@ -65,7 +59,7 @@ def test_fits_of_different_starts_or_kinds_are_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(ParametersRejected, match="FITS_DIFFER"):
-        average([taught[0], candidate[0]], drawn[0], tmp_path / "a", "cpu")  # neither starts from anything
+        average([taught[0], candidate[0]], drawn[0], tmp_path / "a", "cpu")  # neither has a warm start
     with pytest.raises(ParametersRejected, match="FITS_TOO_FEW"):
         average([fits[0], fits[0]], drawn[0], tmp_path / "c", "cpu")
     with pytest.raises(ParametersRejected, match="DATASET_MISSING"):

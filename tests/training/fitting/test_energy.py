@@ -1,7 +1,7 @@
-"""Joules from counters that wrap, fail, run backwards or are not there; and in the record of a fit."""
+"""Energy counters that overflow, fail, run backwards or are missing, and the energy in the record of a fit."""
 
 import ctypes
-import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from spine.dataset import Manifest
 from training.config import TrainingConfig
 from training.export.candidate import FitSummary, read_summary, write_summary
 from training.fitting import energy, fit_callback
-from training.fitting.energy import EnergyMeter, Nvml, SampledPower, gpus_of, powercap_of, smi_watts
+from training.fitting.energy import EnergyMeter, Nvml, gpus_of, powercap_of
 from training.fitting.fit import fit
 from training.fitting.fit_callback import TrainingInterrupted
 from training.journal import read_journal
@@ -19,15 +19,15 @@ from training.tracking import _log_figures
 
 
 class Fake:
-    """A counter that tells what it was given; an exception is raised."""
+    """A counter with these readings; an exception is raised."""
 
     source = "fake"
 
-    def __init__(self, *told: float | Exception) -> None:
-        self.told = list(told)
+    def __init__(self, *readings: float | Exception) -> None:
+        self.readings = list(readings)
 
     def joules(self) -> float:
-        value = self.told.pop(0) if len(self.told) > 1 else self.told[0]
+        value = self.readings.pop(0) if len(self.readings) > 1 else self.readings[0]
         if isinstance(value, Exception):
             raise value
         return value
@@ -38,16 +38,16 @@ def _no_background(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(energy, "EVERY_SECONDS", 3600.0)
 
 
-def zone(folder: Path, name: str, called: str, microjoules: int) -> Path:
+def zone(folder: Path, name: str, kind: str, microjoules: int) -> Path:
     path = folder / name
     path.mkdir(parents=True)
-    (path / "name").write_text(f"{called}\n")
+    (path / "name").write_text(f"{kind}\n")
     (path / "max_energy_range_uj").write_text("1000000000\n")
     (path / "energy_uj").write_text(f"{microjoules}\n")
     return path
 
 
-def test_packages_add_up_past_their_wraps_and_parts_do_not_count_twice(tmp_path: Path) -> None:
+def test_packages_add_up_across_overflows_and_their_parts_do_not_count(tmp_path: Path) -> None:
     first = zone(tmp_path, "intel-rapl:0", "package-0", 900_000_000)
     second = zone(tmp_path, "intel-rapl:1", "package-1", 0)
     core = zone(tmp_path, "intel-rapl:0:0", "core", 5)
@@ -61,18 +61,15 @@ def test_packages_add_up_past_their_wraps_and_parts_do_not_count_twice(tmp_path:
         (path / "energy_uj").write_text("700000000")
     assert counter.joules() == pytest.approx(200.0 + 50.0)
     (first / "energy_uj").write_text("90000000")
-    assert counter.joules() == pytest.approx(250.0 + 990.0), "a second wrap"
+    assert counter.joules() == pytest.approx(250.0 + 990.0), "a second overflow"
 
 
-def test_where_there_is_no_counter_or_it_may_not_be_read_nothing_is_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_readable_counter_nothing_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert powercap_of(tmp_path / "nowhere") is None
     zone(tmp_path, "intel-rapl:0", "package-0", 1)
     monkeypatch.setattr(energy.Powercap, "_read", staticmethod(_denied))
     assert powercap_of(tmp_path) is None
     monkeypatch.setattr(energy, "_NVML", "libthere-is-none.so")
-    monkeypatch.setenv("PATH", str(tmp_path))
     assert gpus_of(["GPU-1"]) is None
     assert gpus_of([]) is None
 
@@ -82,7 +79,7 @@ def _denied(zone: Path) -> float:
 
 
 class FakeLibrary:
-    """NVML as far as it is asked: two GPUs, a thousand and two thousand joules, fifty more at each reading."""
+    """Stands in for NVML: two GPUs with 1000 and 2000 joules, 50 more at each reading."""
 
     def __init__(self, code: int = 0) -> None:
         self.code, self.readings = code, 0
@@ -94,37 +91,17 @@ class FakeLibrary:
         device._obj.value = {b"GPU-a": 1, b"GPU-b": 2}[uuid]
         return 0
 
-    def nvmlDeviceGetTotalEnergyConsumption(self, device: ctypes.c_void_p, told: Any) -> int:  # noqa: N802 - the library's name
-        told._obj.value = 1_000_000 * (device.value or 0) + 50_000 * self.readings
+    def nvmlDeviceGetTotalEnergyConsumption(self, device: ctypes.c_void_p, found: Any) -> int:  # noqa: N802 - the library's name
+        found._obj.value = 1_000_000 * (device.value or 0) + 50_000 * self.readings
         self.readings += 1
         return self.code
 
 
-def test_nvml_tells_millijoules_of_all_gpus() -> None:
+def test_nvml_counts_millijoules_of_all_gpus() -> None:
     counter = Nvml(FakeLibrary(), ["GPU-a", "GPU-b"])  # type: ignore[arg-type]
     assert counter.joules() == pytest.approx(3000.0 + 50 * (2 + 3))
-    with pytest.raises(OSError, match="NVML says 3"):
+    with pytest.raises(OSError, match="NVML returned error 3"):
         Nvml(FakeLibrary(code=3), ["GPU-a"])  # type: ignore[arg-type]
-
-
-def test_power_is_added_up_over_time() -> None:
-    now, watts = iter([0.0, 2.0, 3.0]), iter([100.0, 300.0, 300.0])
-    counter = SampledPower(lambda: next(watts), lambda: next(now))
-    assert counter.joules() == pytest.approx(400.0)
-    assert counter.joules() == pytest.approx(700.0)
-
-
-def test_power_is_asked_of_nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = tmp_path / "nvidia-smi"
-    program.write_text('#!/bin/sh\n[ "$1" = "--id=GPU-a,GPU-b" ] && printf "351.20\\n348.80\\n"\n')
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    assert smi_watts(["GPU-a", "GPU-b"]) == pytest.approx(700.0)
-    monkeypatch.setattr(energy, "_NVML", "libthere-is-none.so")
-    counter = gpus_of(["GPU-a", "GPU-b"])
-    assert counter is not None and counter.source == "nvidia-smi, sampled"
-    program.write_text('#!/bin/sh\necho "[N/A]"\n')
-    assert gpus_of(["GPU-a", "GPU-b"]) is None
 
 
 def test_a_meter_counts_from_its_start_and_loses_what_fails() -> None:
@@ -141,25 +118,18 @@ def test_a_meter_counts_from_its_start_and_loses_what_fails() -> None:
         for _ in range(3):
             lost.sample()
         lost.stop()
-        assert lost.used("gpu") is None, "not measured, and not less than it was"
+        assert lost.used("gpu") is None, "a lost counter gives no number"
 
 
-def test_the_record_tells_energy_or_that_it_was_not_measured(tmp_path: Path) -> None:
+def test_the_record_states_the_energy_or_that_it_was_not_measured(tmp_path: Path) -> None:
     config = TrainingConfig(minutes=1)
     plain = FitSummary(config, "galbusera39", "d", "t", 400, 1.0, "mm", 0, 2, 8.0, 12.0, "cpu", "32", {})
     assert (plain.energy, dict(plain.joules)) == ("not measured", {})
-    write_summary(plain, tmp_path / "candidate.json")
-    content = (tmp_path / "candidate.json").read_text()
-    old = "\n".join(line for line in content.splitlines() if "joules" not in line and "energy_source" not in line)
-    (tmp_path / "candidate.json").write_text(old)
-    assert read_summary(tmp_path) == plain, "a record from before reads"
-    measured = FitSummary(
-        config, "galbusera39", "d", "t", 400, 1.0, "mm", 0, 2, 8.0, 12.0, "cpu", "32", {}, gpu_joules=41_250.0,
-        energy_source="gpu: NVML",
-    )  # fmt: skip
-    write_summary(measured, tmp_path / "candidate.json")
-    assert read_summary(tmp_path) == measured
+    measured = replace(plain, gpu_joules=41_250.0, energy_source="gpu: NVML")
     assert measured.energy == "GPU 41.2 kJ (gpu: NVML)"
+    for summary in (plain, measured):
+        write_summary(summary, tmp_path / "candidate.json")
+        assert read_summary(tmp_path) == summary
 
 
 class Growing:
@@ -198,7 +168,7 @@ def test_a_fit_writes_its_energy_into_record_journal_and_mlflow(
     assert "cost/gpu_joules" not in logged
 
 
-def test_a_fit_that_goes_on_adds_up_or_says_that_a_part_is_missing(
+def test_a_resumed_fit_adds_the_energy_up_or_has_none(
     drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("training.fitting.fit.can_export", lambda: False)
@@ -206,14 +176,14 @@ def test_a_fit_that_goes_on_adds_up_or_says_that_a_part_is_missing(
     def interrupted(out: Path, first: EnergyMeter, second: EnergyMeter) -> FitSummary:
         meters = iter([first, second])
         monkeypatch.setattr(fit_callback, "meter_of", lambda kind, devices: next(meters))
-        stop = fit_callback.Conductor._look_around
+        stop = fit_callback.FitCallback._synchronise
 
         def stopping(self: Any, trainer: Any, module: Any) -> None:
-            self._asked_to_stop = self.stage.position.step == 2
+            self._stop_requested = self.stage.position.step == 2
             stop(self, trainer, module)
 
         with monkeypatch.context() as patch:
-            patch.setattr(fit_callback.Conductor, "_look_around", stopping)
+            patch.setattr(fit_callback.FitCallback, "_synchronise", stopping)
             with pytest.raises(TrainingInterrupted):
                 fit(drawn[0], out, tiny_config)
         return fit(drawn[0], out, tiny_config)

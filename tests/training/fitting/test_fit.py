@@ -1,4 +1,4 @@
-"""A fit from end to end: learns, resumes, repeats itself, refuses, and leaves nothing half done."""
+"""A fit from end to end: it learns, resumes, is reproducible, refuses bad input and leaves no partial files."""
 
 import errno
 import json
@@ -18,7 +18,7 @@ import torch
 
 from inference.contract import read_contract
 from inference.measure import predict_examples
-from inference.model import load_model
+from inference.model import INPUTS, load_model
 from spine.dataset import Manifest
 from spine.errors import ContractViolation, ParametersRejected
 from training.config import TrainingConfig, config_from_json, config_to_json
@@ -29,7 +29,7 @@ from training.fitting.fit_callback import TrainingInterrupted
 from training.journal import read_journal
 from training.model.checkpoints import load_state, load_weights, newest_checkpoint, save_checkpoint
 from training.model.networks import ServedNetwork, build_network
-from training.model.output_map import slots_of
+from training.model.output_map import output_map_of
 
 
 def test_a_fit_leaves_what_it_promises(candidate: tuple[Path, FitSummary], tiny_config: TrainingConfig) -> None:
@@ -173,18 +173,18 @@ def test_nan_stops_the_fit_and_leaves_no_candidate(
     assert not (tmp_path / CANDIDATE_FILE).exists()
 
 
-def test_onnx_says_what_torch_says(candidate: tuple[Path, FitSummary]) -> None:
+def test_onnx_and_torch_give_the_same_outputs(candidate: tuple[Path, FitSummary]) -> None:
     out, summary = candidate
     model = load_model(out)
     network = build_network(summary.config, model.contract.views)
     network.load_state_dict(load_weights(out))
-    slots = slots_of(summary.config.landmark_set, summary.config.names, model.contract.views)
+    output_map = output_map_of(summary.config.landmark_set, summary.config.names, model.contract.views)
     inputs = example_inputs(model.contract)
     for count in (1, 2):  # the batch is dynamic
-        image, view = inputs["image"][:count], inputs["view"][:count]
-        found = model.session.run(["heatmaps", "visibility"], {"image": image, "view": view})
+        image, view = inputs[INPUTS[0]][:count], inputs["view"][:count]
+        found = model.session.run(["heatmaps", "visibility"], dict(zip(INPUTS, (image, view), strict=True)))
         with torch.no_grad():
-            wanted = ServedNetwork(network, slots).eval()(torch.from_numpy(image), torch.from_numpy(view))
+            wanted = ServedNetwork(network, output_map).eval()(torch.from_numpy(image), torch.from_numpy(view))
         np.testing.assert_allclose(found[0], wanted[0].numpy(), atol=1e-5)
         np.testing.assert_allclose(found[1], wanted[1].numpy(), atol=1e-3)
 
@@ -195,11 +195,13 @@ def test_the_exported_graph_names_no_folder_of_this_machine(candidate: tuple[Pat
     assert b"site-packages" not in content
 
 
-def test_what_was_validated_is_what_is_served(
+def test_the_validation_error_is_that_of_the_served_model(
     candidate: tuple[Path, FitSummary], drawn: tuple[Path, Manifest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The validation error of the fit, computed again through the exported model and its preprocessing."""
-    monkeypatch.setattr("inference.decoding.VISIBILITY_THRESHOLD", -1.0)  # after nine steps it is sure of nothing
+    monkeypatch.setattr(
+        "inference.decoding.VISIBILITY_THRESHOLD", -1.0
+    )  # after nine steps no landmark counts as visible
     monkeypatch.setattr("inference.decoding.UNDECIDED_FRACTION", 10.0)
     folder, manifest = drawn
     model = load_model(candidate[0])
@@ -236,14 +238,14 @@ def test_galbusera_preset_runs_through_one_loop(drawn: tuple[Path, Manifest], tm
 
 
 @pytest.mark.usefixtures("without_export")
-def test_a_start_from_other_weights(
+def test_a_warm_start(
     taught: tuple[Path, FitSummary], drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path
 ) -> None:
     warm = fit(drawn[0], tmp_path / "warm", replace(tiny_config, epochs=1, init_from=str(taught[0])))
     first = read_journal(taught[0]).measurements[0].values["train/loss"]
     assert read_journal(tmp_path / "warm").measurements[0].values["train/loss"] < 0.8 * first
     assert warm.epochs == 1
-    with pytest.raises(ParametersRejected, match=r"START_DIFFERS.*--heatmap-stride 8 --input-shape 128x64"):
+    with pytest.raises(ParametersRejected, match=r"WARM_START_DIFFERS.*--heatmap-stride 8 --input-shape 128x64"):
         fit(drawn[0], tmp_path / "other", replace(tiny_config, width=0.5, init_from=str(taught[0])))
     assert not (tmp_path / "other").exists()  # the corrected command may use it
 
@@ -277,7 +279,7 @@ def test_impossible_configs_are_refused(tiny_config: TrainingConfig, changes: di
         replace(tiny_config, **changes)  # type: ignore[arg-type]
 
 
-def test_config_survives_json_and_refuses_strangers(tiny_config: TrainingConfig) -> None:
+def test_a_config_survives_json_and_refuses_unknown_names(tiny_config: TrainingConfig) -> None:
     record = json.loads(json.dumps(config_to_json(tiny_config)))
     assert config_from_json(record) == tiny_config
     with pytest.raises(ParametersRejected, match="learning_rte"):
@@ -294,7 +296,7 @@ def test_a_data_set_of_another_landmark_set_is_refused(
 _BARE = """
 import sys
 BLOCKED = {"pydantic", "mlflow", "onnx", "onnxscript", "onnxruntime", "safetensors", "PIL", "pillow", "pandas", "rich",
-           "scipy", "matplotlib", "dagster", "great_expectations", "dvc", "pydicom", "click"}
+           "scipy", "matplotlib", "dagster", "great_expectations", "dvc", "pydicom", "click", "jaxtyping", "beartype"}
 
 import importlib.metadata as metadata
 from importlib.machinery import PathFinder
@@ -315,7 +317,7 @@ sys.exit(code)
 
 
 def test_a_bare_machine_fits_and_another_exports(drawn: tuple[Path, Manifest], tmp_path: Path) -> None:
-    """Nothing but torch, lightning and numpy; the export follows where onnx is."""
+    """The fit needs torch, lightning and numpy alone; the export runs later, where onnx is installed."""
     command = [sys.executable, "-c", _BARE, "--dataset", str(drawn[0]), "--out", str(tmp_path / "bare")]
     options = ["--epochs", "1", "--input-shape", "128x64", "--width", "0.25", "--precision", "32", "--quiet"]
     done = subprocess.run(
@@ -343,19 +345,19 @@ def test_command_line_errors_say_what_to_do(
 
 
 @pytest.mark.usefixtures("without_export")
-def test_a_killed_process_leaves_a_fit_that_goes_on(drawn: tuple[Path, Manifest], tmp_path: Path) -> None:
+def test_a_killed_fit_continues(drawn: tuple[Path, Manifest], tmp_path: Path) -> None:
     """kill -9 after the first checkpoint; the same command finishes."""
     script = textwrap.dedent("""
         import os, signal, sys
         from pathlib import Path
-        import training.fitting.fit_callback as conductor
+        import training.fitting.fit_callback as fit_callback
         from training.config import TrainingConfig
         from training.fitting.fit import fit
-        save = conductor.save_checkpoint
+        save = fit_callback.save_checkpoint
         def once(*arguments):
             save(*arguments)
             os.kill(os.getpid(), signal.SIGKILL)
-        conductor.save_checkpoint = once
+        fit_callback.save_checkpoint = once
         fit(Path(sys.argv[1]), Path(sys.argv[2]), TrainingConfig(epochs=2, input_shape=(128, 64), batch_size=8,
             width=0.25, precision="32", device="cpu"))
     """)
@@ -367,10 +369,10 @@ def test_a_killed_process_leaves_a_fit_that_goes_on(drawn: tuple[Path, Manifest]
     assert fit(drawn[0], tmp_path, config).epochs == 2
 
 
-def test_a_full_disk_stops_a_fit_that_goes_on_when_there_is_room(
+def test_a_full_disk_stops_a_fit_that_later_continues(
     drawn: tuple[Path, Manifest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_export: None
 ) -> None:
-    """The second checkpoint finds no room half-way through its bytes: nothing half-written keeps a final name."""
+    """The disk is full in the middle of the second checkpoint: no partial file has a final name."""
     config = TrainingConfig(epochs=3, input_shape=(128, 64), batch_size=8, width=0.25, precision="32", device="cpu")
     calls = iter(range(100))
     real = os.fsync
@@ -392,14 +394,16 @@ def test_a_full_disk_stops_a_fit_that_goes_on_when_there_is_room(
 
 
 @pytest.mark.usefixtures("without_export")
-def test_a_fit_on_virtual_patients_goes_on_after_an_interruption(
-    drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path
+def test_a_fit_on_virtual_patients_continues_after_an_interruption(
+    drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two epochs of five batches; SIGTERM in the second, whose pool holds other patients than the first's."""
-    config = replace(tiny_config, epochs=2, batch_size=24, virtual_pairs=64, reuse=2)
+    for module in ("training.config", "training.data.virtual_patients"):
+        monkeypatch.setattr(f"{module}.DRAWN_TOGETHER", 8)
+    config = replace(tiny_config, epochs=2, batch_size=6, virtual_pairs=16, reuse=2)
     whole = fit(drawn[0], tmp_path / "whole", config)
-    assert whole.steps == 2 * (128 // 24)
-    assert whole.images == 2 * (64 + 32), "two epochs, half of the pool new in the second"
+    assert whole.steps == 2 * (32 // 6)
+    assert whole.images == 2 * (16 + 8), "two epochs, half of the pool new in the second"
     seen: list[int] = []
 
     def strike(done: int, total: int) -> None:
@@ -414,8 +418,8 @@ def test_a_fit_on_virtual_patients_goes_on_after_an_interruption(
     ours, theirs = load_weights(tmp_path / "whole"), load_weights(tmp_path / "torn")
     for name in ours:
         torch.testing.assert_close(theirs[name], ours[name], atol=1e-6, rtol=1e-5)
-    shares = [m.values["train/drawing_share"] for m in read_journal(tmp_path / "whole").measurements]
+    shares = [m.values["train/rendering_share"] for m in read_journal(tmp_path / "whole").measurements]
     assert all(0 < share < 1 for share in shares)
     contract = read_contract(tmp_path / "whole")
     assert contract.simulated_training_data is True
-    assert contract.training_note.startswith("virtual patients drawn while training, seed 7000000005")
+    assert contract.training_note.startswith("virtual patients rendered during training, seed 7000000005")

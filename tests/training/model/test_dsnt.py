@@ -1,4 +1,4 @@
-"""The transform and its losses on maps whose answers are known, with pairwise different sizes."""
+"""The transform and its losses on maps with known results, all sizes different."""
 
 import math
 
@@ -55,7 +55,7 @@ def test_softmax_sums_to_one_over_each_map_alone() -> None:
     torch.testing.assert_close(heatmaps.sum(dim=(2, 3)), torch.ones(B, K))
 
 
-def test_torch_and_service_read_the_same_expectation() -> None:
+def test_torch_and_numpy_give_the_same_expectation() -> None:
     heatmaps = spatial_softmax(torch.randn(B, K, H, W, dtype=torch.float64))
     mean, variance = expectation(heatmaps.numpy())
     np.testing.assert_allclose(expected_coordinates(heatmaps).numpy(), mean, atol=1e-12)
@@ -99,7 +99,7 @@ def test_jensen_shannon_equals_its_definition() -> None:
 
 
 @pytest.mark.parametrize("poison", [float("nan"), float("inf"), 1e30])
-def test_what_is_masked_contributes_neither_value_nor_gradient(poison: float) -> None:
+def test_a_masked_value_contributes_neither_value_nor_gradient(poison: float) -> None:
     values = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], requires_grad=True)
     mask = torch.tensor([[True, False, True], [False, True, False]])
     spoiled = torch.where(mask, values, torch.full_like(values, poison))

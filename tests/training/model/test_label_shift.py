@@ -1,4 +1,4 @@
-"""Labels one level off are learnt under the names that fit what is found."""
+"""Labels one level off take the shifted names nearest to the points found."""
 
 import pytest
 import torch
@@ -7,21 +7,21 @@ from spine.landmarks import CORNERS68, MARGINS175, VIEWS
 from training.config import TrainingConfig
 from training.data.dataset import Sample
 from training.fitting.lightning_module import loss_parts
-from training.model.label_shift import label_sources, renamed
-from training.model.output_map import slots_of
+from training.model.label_shift import label_sources, shift_labels
+from training.model.output_map import output_map_of
 
-SLOTS = slots_of("corners68", CORNERS68.names, ("frontal",))
+OUTPUT_MAP = output_map_of("corners68", CORNERS68.names, ("frontal",))
 SHAPE = (128, 64)
 
 
 def _place(name: str, levels: int = 0) -> tuple[float, float]:
-    """Where corner ``name`` of a spine that is ``levels`` lower lies."""
+    """Position of corner ``name`` in a spine that is ``levels`` lower."""
     index = CORNERS68.index[name]
     return (0.1 if name.endswith("left") else -0.1, -0.8 + 0.024 * (index // 2) + 0.048 * levels)
 
 
 def _batch(levels: int) -> Sample:
-    """Labels whose every name is ``levels`` too low, and what a network finds under the right names."""
+    """Labels with every name ``levels`` too low."""
     target = torch.tensor([[_place(n, levels) for n in CORNERS68]])
     count = len(CORNERS68)
     return Sample(
@@ -33,35 +33,35 @@ FOUND = torch.tensor([[_place(n) for n in CORNERS68]])
 
 
 @pytest.mark.parametrize("levels", [-1, 0, 1])
-def test_the_names_that_fit_are_taken(levels):
-    sources = label_sources(SLOTS, CORNERS68.names, 1)
-    told = renamed(_batch(levels), FOUND, sources, SHAPE)
-    there = told.present[0]
+def test_labels_take_the_nearest_names(levels):
+    sources = label_sources(OUTPUT_MAP, CORNERS68.names, 1)
+    shifted = shift_labels(_batch(levels), FOUND, sources, SHAPE)
+    there = shifted.present[0]
     assert int(there.sum()) == 68 - 4 * abs(levels)
-    assert torch.allclose(told.target[0][there], FOUND[0][there], atol=1e-5)
+    assert torch.allclose(shifted.target[0][there], FOUND[0][there], atol=1e-5)
     missing = {n.split("_")[0] for n, p in zip(CORNERS68, there.tolist(), strict=True) if not p}
     assert missing == {-1: {"L5"}, 0: set(), 1: {"T1"}}[levels]
 
 
-def test_every_image_moves_by_itself():
+def test_every_image_shifts_by_itself():
     both = Sample(*(torch.cat([a, b]) for a, b in zip(_batch(1), _batch(0), strict=True)))
-    told = renamed(both, FOUND.expand(2, -1, -1), label_sources(SLOTS, CORNERS68.names, 1), SHAPE)
-    assert told.present.sum(dim=1).tolist() == [64, 68]
+    shifted = shift_labels(both, FOUND.expand(2, -1, -1), label_sources(OUTPUT_MAP, CORNERS68.names, 1), SHAPE)
+    assert shifted.present.sum(dim=1).tolist() == [64, 68]
 
 
-def test_without_shifts_nothing_moves_and_the_sacrum_never_does():
-    assert label_sources(SLOTS, CORNERS68.names, 0).shape == (1, len(VIEWS), 68)
-    slots = slots_of("margins175", MARGINS175.names, VIEWS)
-    sources = label_sources(slots, MARGINS175.names, 1)
-    for v, row in enumerate(slots.landmark):
-        for slot, k in enumerate(row):
+def test_without_shifts_nothing_moves_and_the_sacrum_never_moves():
+    assert label_sources(OUTPUT_MAP, CORNERS68.names, 0).shape == (1, len(VIEWS), 68)
+    output_map = output_map_of("margins175", MARGINS175.names, VIEWS)
+    sources = label_sources(output_map, MARGINS175.names, 1)
+    for v, row in enumerate(output_map.landmark):
+        for output, k in enumerate(row):
             if k >= 0 and MARGINS175.names[k].startswith(("S1", "HIP")):
-                assert (sources[:, v, slot] == slot).all()
+                assert (sources[:, v, output] == output).all()
 
 
 def test_the_loss_of_labels_one_level_off_is_that_of_right_ones():
     config = TrainingConfig(epochs=1, landmark_set="corners68", label_shift=1)
-    sources = label_sources(SLOTS, CORNERS68.names, 1)
+    sources = label_sources(OUTPUT_MAP, CORNERS68.names, 1)
     columns, rows = ((FOUND[0] + 1) / 2 * torch.tensor([64.0, 128.0])).long().T
     logits = torch.zeros(1, 68, *SHAPE)
     logits[0, torch.arange(68), rows, columns] = 25.0

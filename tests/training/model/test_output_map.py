@@ -1,4 +1,4 @@
-"""Which map is which landmark, starting from another landmark set, and processes that fit together."""
+"""Outputs and landmarks, warm starts from another landmark set, and process groups."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from inference.bundled import RELEASED
+from inference.bundled import BUNDLED
 from inference.contract import ModelContract, write_contract
 from spine.dataset import Manifest
 from spine.errors import ParametersRejected
@@ -22,23 +22,23 @@ from training.export.candidate import read_summary
 from training.fitting.lightning_module import margin_pairs
 from training.model.checkpoints import load_weights, save_weights
 from training.model.networks import ServedNetwork, build_network
-from training.model.output_map import of_views, slots_of
-from training.model.warm_start import load_start
-from training.process_group import Team, team_of
+from training.model.output_map import output_map_of, to_outputs
+from training.model.warm_start import load_warm_start
+from training.process_group import ProcessGroup, process_group_of
 
 CONFIG = TrainingConfig(epochs=1, landmark_set="margins175", input_shape=(128, 64), width=0.25)
-SLOTS = slots_of("margins175", MARGINS175.names, VIEWS)
+OUTPUT_MAP = output_map_of("margins175", MARGINS175.names, VIEWS)
 
 
 def test_a_landmark_has_a_map_in_the_views_it_is_looked_for_in() -> None:
-    assert SLOTS.count == 39 + 68
-    assert not SLOTS.plain
-    for view, row in zip(VIEWS, SLOTS.landmark, strict=True):
+    assert OUTPUT_MAP.count == 39 + 68
+    assert not OUTPUT_MAP.plain
+    for view, row in zip(VIEWS, OUTPUT_MAP.landmark, strict=True):
         assert tuple(MARGINS175.names[k] for k in row) == MARGINS175.names_in(view)
-    assert slots_of("galbusera39", GALBUSERA39.names, VIEWS).plain
+    assert output_map_of("galbusera39", GALBUSERA39.names, VIEWS).plain
 
 
-def test_labels_follow_their_maps_and_back() -> None:
+def test_labels_map_to_outputs_and_back() -> None:
     view = torch.tensor([1, 0, 1])
     marked = torch.arange(175.0).expand(3, 175)
     sample = Sample(
@@ -48,17 +48,17 @@ def test_labels_follow_their_maps_and_back() -> None:
         present=torch.ones(3, 175, dtype=torch.bool),
         unit_per_px=torch.ones(3),
     )
-    sought = of_views(sample, SLOTS.table(view.device))
-    assert sought.target.shape == (3, 107, 2)
+    labels = to_outputs(sample, OUTPUT_MAP.table(view.device))
+    assert labels.target.shape == (3, 107, 2)
     for image, v in enumerate(view.tolist()):
-        assert sought.target[image, :, 0].tolist() == list(SLOTS.landmark[v])
-        spread = SLOTS.spread(sought.target[:, :, 0], view, -7.0)[image]
+        assert labels.target[image, :, 0].tolist() == list(OUTPUT_MAP.landmark[v])
+        landmarks = OUTPUT_MAP.to_landmarks(labels.target[:, :, 0], view, -7.0)[image]
         for k, name in enumerate(MARGINS175.names):
-            assert spread[k] == (k if name in MARGINS175.names_in(VIEWS[v]) else -7.0)
+            assert landmarks[k] == (k if name in MARGINS175.names_in(VIEWS[v]) else -7.0)
 
 
-def test_a_served_landmark_that_is_not_looked_for_is_flat_and_never_visible() -> None:
-    network = ServedNetwork(build_network(CONFIG, VIEWS), SLOTS).eval()
+def test_a_landmark_without_an_output_is_flat_and_never_visible() -> None:
+    network = ServedNetwork(build_network(CONFIG, VIEWS), OUTPUT_MAP).eval()
     with torch.no_grad():
         maps, visibility = network(torch.rand(2, 1, 128, 64), torch.tensor([0, 1]))
     front, left = (MARGINS175.names.index(n) for n in ("T4_sup_ant", "T4_sup_left"))
@@ -69,8 +69,8 @@ def test_a_served_landmark_that_is_not_looked_for_is_flat_and_never_visible() ->
     assert maps[0, front].std() == 0 < maps[0, left].std()
 
 
-def test_networks_side_by_side_do_not_hear_each_other() -> None:
-    """The seventy-eight of the paper: another network's weights change nothing."""
+def test_networks_side_by_side_are_independent() -> None:
+    """The networks of the paper: the weights of one change nothing in another."""
     config = replace(CONFIG, preset="galbusera2019", landmark_set="galbusera39", landmark_subset=("HIP_L", "S1_ant"))
     network = build_network(config, VIEWS).eval()
     image, view = torch.rand(2, 1, 128, 64), torch.tensor([0, 1])
@@ -101,10 +101,10 @@ def test_in_training_each_image_passes_its_own_view_alone() -> None:
 
 
 def test_plates_have_their_two_margins_as_a_pair() -> None:
-    starts, ends = margin_pairs(SLOTS, MARGINS175.names).tolist()
+    starts, ends = margin_pairs(OUTPUT_MAP, MARGINS175.names).tolist()
     named = [
         {(MARGINS175.names[row[a]], MARGINS175.names[row[b]]) for a, b in zip(starts, ends, strict=True)}
-        for row in SLOTS.landmark
+        for row in OUTPUT_MAP.landmark
     ]
     assert len(starts) == 35
     assert ("L3_sup_right", "L3_sup_left") in named[0]
@@ -118,23 +118,23 @@ def _model_folder(folder: Path) -> dict[str, torch.Tensor]:
     return {name: value.float() for name, value in load_weights(folder).items()}  # kernels as they were stored
 
 
-def test_a_start_from_another_landmark_set_takes_the_heads_both_know(tmp_path: Path) -> None:
+def test_a_warm_start_from_another_landmark_set_takes_the_common_heads(tmp_path: Path) -> None:
     theirs = _model_folder(tmp_path)
     config = replace(CONFIG, landmark_set="corners68")
-    slots, network = slots_of("corners68", CORNERS68.names, ("frontal",)), build_network(config, ("frontal",))
-    assert load_start(network, slots, CORNERS68.names, tmp_path) == 68
+    output_map, network = output_map_of("corners68", CORNERS68.names, ("frontal",)), build_network(config, ("frontal",))
+    assert load_warm_start(network, output_map, CORNERS68.names, tmp_path) == 68
     ours = network.state_dict()
     assert torch.equal(ours["trunk.stem.1.0.weight"], theirs["trunk.stem.1.0.weight"])
-    there = SLOTS.landmark[0].index(MARGINS175.names.index("L2_inf_left"))
+    there = OUTPUT_MAP.landmark[0].index(MARGINS175.names.index("L2_inf_left"))
     here = CORNERS68.names.index("L2_inf_left")
     for head in ("trunk.heads.0.weight", "trunk.heads.2.bias", "trunk.seen.weight"):
         assert torch.equal(ours[head][here], theirs[head][there])
 
 
-def test_the_model_in_the_box_is_a_start_for_frontal_corners() -> None:
+def test_the_bundled_model_is_a_warm_start_for_frontal_corners() -> None:
     config = replace(CONFIG, landmark_set="corners68", input_shape=(512, 256), heatmap_stride=4, width=1.0)
-    slots, network = slots_of("corners68", CORNERS68.names, ("frontal",)), build_network(config, ("frontal",))
-    assert load_start(network, slots, CORNERS68.names, RELEASED) == 68
+    output_map, network = output_map_of("corners68", CORNERS68.names, ("frontal",)), build_network(config, ("frontal",))
+    assert load_warm_start(network, output_map, CORNERS68.names, BUNDLED) == 68
 
 
 def test_an_unknown_augmentation_is_refused(
@@ -146,23 +146,23 @@ def test_an_unknown_augmentation_is_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_start_of_another_width_is_refused(tmp_path: Path) -> None:
+def test_a_warm_start_of_another_width_is_refused(tmp_path: Path) -> None:
     _model_folder(tmp_path)
     network = build_network(replace(CONFIG, width=0.5), VIEWS)
-    with pytest.raises(ParametersRejected, match="START_DIFFERS"):
-        load_start(network, SLOTS, MARGINS175.names, tmp_path)
+    with pytest.raises(ParametersRejected, match="WARM_START_DIFFERS"):
+        load_warm_start(network, OUTPUT_MAP, MARGINS175.names, tmp_path)
 
 
-def test_a_team_of_another_size_than_the_devices_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_group_of_another_size_than_the_devices_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "1")
-    assert team_of(2) == Team(1, 2)
-    assert not team_of(2).leads
-    with pytest.raises(ParametersRejected, match=r"TEAM_DIFFERS.*2 processes for 1 device"):
-        team_of(1)
+    assert process_group_of(2) == ProcessGroup(1, 2)
+    assert not process_group_of(2).is_leader
+    with pytest.raises(ParametersRejected, match=r"PROCESS_GROUP_DIFFERS.*2 processes for 1 device"):
+        process_group_of(1)
     monkeypatch.delenv("WORLD_SIZE")
     with pytest.raises(ParametersRejected, match=r"--nproc-per-node 3"):
-        team_of(3)
+        process_group_of(3)
 
 
 def test_two_processes_fit_one_network(drawn: tuple[Path, Manifest], tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
-"""The 481 real frontal radiographs, packed for the machine that trains (data/aasce_training; never copied into the
-project).
+"""Packs the 481 real frontal radiographs (data/aasce_training) for the GPU machine.
 
-Contract: all rows in the folder's order, labels as they are, in a git-ignored file under 45 MiB; radiographs that are
-    not at hand are a named absence (``radiographs_folder`` says what is missing), never an empty pack.
+Contract: all rows in the order of the folder with unchanged labels, in a git-ignored file under 45 MiB. Missing
+radiographs are an error that names them, never an empty pack.
 """
 
 import csv
@@ -26,24 +25,24 @@ _NUMBER = re.compile(r"-[A-Za-z]*(\d+)[^-]*$")
 
 
 def radiographs_folder() -> Path:
-    """The folder, beside the repository or under ``PLUMBLINE_SHARED``.
+    """The folder of the radiographs, beside the repository or under ``PLUMBLINE_SHARED``.
 
     Raises:
-        FileNotFoundError: it is not there.
+        FileNotFoundError: a file or the folder is missing.
     """
     shared = Path(os.environ.get("PLUMBLINE_SHARED", _ROOT.parent / "shared"))
     folder = shared / "data" / "aasce_training"
     missing = [n for n in ("filenames.csv", "landmarks.csv", "angles.csv", "images") if not (folder / n).exists()]
     if missing:
         raise FileNotFoundError(
-            f"the real radiographs are not at hand: {folder} lacks {', '.join(missing)}; "
+            f"no real radiographs: {folder} lacks {', '.join(missing)}; "
             "set PLUMBLINE_SHARED to the folder that holds data/aasce_training"
         )
     return folder
 
 
 def pack_radiographs(path: Path = PACKED, limit: int | None = None) -> int:
-    """Write the pack; bytes written. The quality is lowered only if the file would be too large to travel."""
+    """Write the pack and return its size in bytes; a lower JPEG quality is used only if the file is too large."""
     folder = radiographs_folder()
     names, relative, angles = _tables(folder)
     names, relative, angles = names[:limit], relative[:limit], angles[:limit]
@@ -51,35 +50,40 @@ def pack_radiographs(path: Path = PACKED, limit: int | None = None) -> int:
     for name, xy in zip(names, relative, strict=True):
         grey = _grey(folder / "images" / name)
         framed, placed = letterbox(grey)
-        # Labels are shares of width and height: share * width counts from the image's edge, half a pixel off.
+        # Labels are shares of width and height; share * width counts from the image's edge, hence minus half a pixel.
         corners.append(placed.apply(xy * np.array([grey.shape[1], grey.shape[0]]) - 0.5))
         images.append(framed)
         scales.append(placed.scale)
         shapes.append(grey.shape)
     points = np.stack(corners)
     facts = {
-        "angle_deg": angles, "scale": np.array(scales), "shape": np.array(shapes),
-        "patient": np.array([_patient(name) for name in names]), "screened_out": screened_out(points, names),
-    }  # fmt: skip
+        "angle_deg": angles,
+        "scale": np.array(scales),
+        "shape": np.array(shapes),
+        "patient": np.array([_patient(name) for name in names]),
+        "screened_out": screened_out(points, names),
+    }
     for quality in _QUALITIES:
         jpegs = [jpeg_bytes(image, quality) for image in images]
         if sum(map(len, jpegs)) < LARGEST_BYTES - 2**20:
             break
     write_pack(path, jpegs, points, inside(points), names, facts)
     size_mib = path.stat().st_size / 2**20
-    sys.stdout.write(f"{path}: {len(names)} radiographs, JPEG quality {quality}, {size_mib:.1f} MiB; "
-                     f"{int(facts['screened_out'].sum())} screened out by the data set validation\n")  # fmt: skip
+    sys.stdout.write(
+        f"{path}: {len(names)} radiographs, JPEG quality {quality}, {size_mib:.1f} MiB; "
+        f"{int(facts['screened_out'].sum())} screened out by the data set validation\n"
+    )
     return path.stat().st_size
 
 
 def inside(corners: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """(..., 2) frame pixels -> (...,) whether on the frame, pixel edges included."""
+    """(..., 2) frame pixels -> (...,) whether inside the frame, with the edges of its pixels."""
     x, y = corners[..., 0], corners[..., 1]
     return (x >= -0.5) & (y >= -0.5) & (x <= FRAME[1] - 0.5) & (y <= FRAME[0] - 0.5)
 
 
 def screened_out(corners: NDArray[np.floating], names: Sequence[str]) -> NDArray[np.bool_]:
-    """(N,) rows with an error by the rules on labels of the profile ``frontal_radiographs`` (no image survey)."""
+    """(N,) rows that break a label rule of the profile ``frontal_radiographs``; image rules are not checked."""
     from spine.dataset import Example, ExampleView, Manifest
     from spine.landmarks import CORNERS68, VERTEBRAE
     from validation.dataset.expectation_run import run_suites
@@ -91,8 +95,9 @@ def screened_out(corners: NDArray[np.floating], names: Sequence[str]) -> NDArray
     sides = ("sup_right", "sup_left", "inf_right", "inf_left")
     examples = []
     for i, (points, name) in enumerate(zip(corners, names, strict=True)):
-        labels = {f"{v}_{s}": np.asarray(points[j, k], float) for j, v in enumerate(VERTEBRAE)
-                  for k, s in enumerate(sides)}  # fmt: skip
+        labels = {
+            f"{v}_{s}": np.asarray(points[j, k], float) for j, v in enumerate(VERTEBRAE) for k, s in enumerate(sides)
+        }
         view = ExampleView("frontal", "", f"{i:064x}", FRAME, None, "NONE", None, labels)
         examples.append(Example(f"{i:03d}", _patient(name), "train", "aasce", {"frontal": view}))
     survey = ImageSurvey({}, ())

@@ -1,8 +1,8 @@
-"""From found and labelled corners to errors: level shift, distances, mid-line Cobb angle.
+"""Errors of found corners against labelled ones: level shift, distances, mid-line Cobb angle.
 
-Contract: (..., 17, 4, 2) (column, row) pixels, corners upper left, upper right, lower left, lower right in the image;
-a shift of +1 says that the found vertebra i lies on the labelled vertebra i + 1. Level names of these labels are not
-consistent (docs and facts/published-results.md), so no figure here compares absolute levels.
+Contract: (..., 17, 4, 2) pixels (column, row); corners are upper left, upper right, lower left, lower right in the
+image. A shift of +1 means that the found vertebra i lies on the labelled vertebra i + 1. The level names of these
+labels are not consistent, so no figure compares absolute levels.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from spine.types import Floats
 
 SHIFTS = (-2, -1, 0, 1, 2)
 FAR_PX = 15.0
-"""A vertebra's centre farther than this (of 896 rows) from its labelled place is on something else."""
+"""A vertebra's centre farther than this from its label, in pixels of 896 rows, is on another structure."""
 
 
 def centres(corners: Floats) -> Floats:
@@ -24,12 +24,12 @@ def centres(corners: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Match:
-    """One radiograph after its best single level shift.
+    """One radiograph after the level shift that fits best.
 
     Attributes:
-        shift: levels.
-        centre_px: (n,) distances of the centres that both chains have at this shift.
-        corner_px: (n, 4) of their corners.
+        shift: in levels.
+        centre_px: (n,) distances of the centres that both columns have at this shift.
+        corner_px: (n, 4) distances of their corners.
     """
 
     shift: int
@@ -37,12 +37,16 @@ class Match:
     corner_px: Floats
 
 
-def match_chain(found: Floats, labelled: Floats, visible: NDArray[np.bool_]) -> Match:
-    """(17, 4, 2), (17, 4, 2), (17, 4) -> the shift with the least mean distance of centres; 0 wins a tie."""
+def match_levels(found: Floats, labelled: Floats, visible: NDArray[np.bool_]) -> Match:
+    """The match with the least mean distance of centres; shift 0 wins a tie.
+
+    Raises:
+        ValueError: no labelled vertebra is visible.
+    """
     matches = [_shifted(found, labelled, visible, shift) for shift in sorted(SHIFTS, key=abs)]
     known = [m for m in matches if m.centre_px.size]
     if not known:
-        raise ValueError("no labelled vertebra lies in the image: nothing to match")
+        raise ValueError("found no labelled vertebra in the image; expected at least one: leave this radiograph out")
     return min(known, key=lambda m: float(m.centre_px.mean()))
 
 
@@ -56,19 +60,19 @@ def _shifted(found: Floats, labelled: Floats, visible: NDArray[np.bool_], shift:
 
 
 def midline_tilts_deg(corners: Floats) -> Floats:
-    """(..., 17, 4, 2) -> (..., 17) direction of the mid-line, left to right, from the image's rows; degrees."""
+    """(..., 17, 4, 2) -> (..., 17) angle of the mid-line, left to right, with the image's rows, degrees."""
     middle = corners[..., [1, 3], :].mean(axis=-2) - corners[..., [0, 2], :].mean(axis=-2)
     return np.asarray(np.degrees(np.arctan2(middle[..., 1], middle[..., 0])))
 
 
 def major_cobb_deg(corners: Floats, visible: NDArray[np.bool_]) -> float:
-    """Largest angle between any two mid-lines of (17, 4, 2) corners, over vertebrae wholly in the image.
+    """Largest angle between two mid-lines of (17, 4, 2) corners, over vertebrae that are completely visible.
 
     Raises:
-        ValueError: fewer than two vertebrae.
+        ValueError: fewer than two such vertebrae.
     """
     tilts = midline_tilts_deg(np.asarray(corners, dtype=np.float64))[visible.all(axis=-1)]
     if tilts.size < 2:
-        raise ValueError("fewer than two vertebrae in the image: no angle between them")
+        raise ValueError(f"found {tilts.size} vertebrae in the image; expected two or more: leave this radiograph out")
     between = np.abs(tilts[:, None] - tilts[None, :])
     return float(np.minimum(between, 360.0 - between).max())

@@ -1,7 +1,9 @@
-"""Which spines carry metal: constructs of scoliosis surgery, and short lumbar ones of worn spines.
+"""Sampling spinal constructs: long ones of scoliosis surgery, and short ones of lumbar fusion.
 
-Contract: ends and screws are levels of the patient's column (or S1). Sources: constructs T2/T4 to L1/L4 for
-adolescents, one to three levels for worn spines, by custom; all shares and residuals are a choice.
+Contract: ends and screws are levels of the patient's column, or S1.
+
+Sources: surgical custom; T2-T4 to L1-L4 for adolescents, one to three levels for lumbar fusion. All shares and the
+residual curves are a choice.
 """
 
 from collections.abc import Sequence
@@ -9,33 +11,33 @@ from dataclasses import replace
 
 import numpy as np
 
-from simulation.anatomy import Column
+from simulation.anatomy import VertebralColumn
 from simulation.parameters import CoronalCurve, Instrumentation
 from simulation.population.curve_patterns import sample_ais, sample_curves
-from simulation.vocabulary import Metal, Side
+from simulation.vocabulary import RodMetal, Side
 
 _SIDES: tuple[Side, Side] = ("left", "right")
 
 
 def sample_scoliosis_surgery(
-    rng: np.random.Generator, column: Column
+    rng: np.random.Generator, column: VertebralColumn
 ) -> tuple[Instrumentation, tuple[CoronalCurve, ...]]:
-    """A long construct and the curves that it left: a fifth to a half of a curve inside, most of one outside."""
-    before = _grown(sample_ais(rng, column))
+    """Sample a long construct and the residual curves: 20-50 % of a curve inside it, 60-90 % of one outside."""
+    before = _before_surgery(sample_ais(rng, column))
     levels, ends = column.mobile, [column.mobile.index(e) for c in before for e in (c.upper_end, c.lower_end)]
     long = min(ends) < levels.index("T8")
     upper = levels.index(f"T{rng.integers(2, 5)}") if long else max(min(ends) - 1, 0)
     lower = int(np.clip(max(ends) + int(rng.integers(0, 2)), levels.index("L1"), levels.index("L4")))
-    after = tuple(replace(c, cobb_deg=c.cobb_deg * _left(rng, _inside(c, upper, lower, levels))) for c in before)
+    after = tuple(replace(c, cobb_deg=c.cobb_deg * _residual(rng, _inside(c, upper, lower, levels))) for c in before)
     spanned = levels[upper : lower + 1]
     ends_of = (spanned[0], spanned[-1])
     screws = tuple((v, side) for v in spanned for side in _SIDES if v in ends_of or rng.random() < 0.8)
-    metal: Metal = "cobalt_chrome" if rng.random() < 0.5 else "titanium"
-    return Instrumentation(spanned[0], spanned[-1], metal, screws), after
+    rod_metal: RodMetal = "cobalt_chrome" if rng.random() < 0.5 else "titanium"
+    return Instrumentation(spanned[0], spanned[-1], rod_metal, screws), after
 
 
-def _grown(curves: Sequence[CoronalCurve]) -> tuple[CoronalCurve, ...]:
-    """Curves that were operated on: a major one of 45 degrees or more."""
+def _before_surgery(curves: Sequence[CoronalCurve]) -> tuple[CoronalCurve, ...]:
+    """Scale curves to a size that is operated on: a major curve of 45 degrees or more."""
     major = max(c.cobb_deg for c in curves)
     factor = (45.0 + 0.5 * (major - 10.0)) / major
     return tuple(replace(c, cobb_deg=c.cobb_deg * factor) for c in curves)
@@ -46,21 +48,23 @@ def _inside(curve: CoronalCurve, upper: int, lower: int, levels: Sequence[str]) 
     return upper <= middle <= lower
 
 
-def _left(rng: np.random.Generator, inside: bool) -> float:
+def _residual(rng: np.random.Generator, inside: bool) -> float:
     return float(rng.uniform(0.2, 0.5) if inside else rng.uniform(0.6, 0.9))
 
 
-def sample_fusion(rng: np.random.Generator, column: Column) -> tuple[Instrumentation, tuple[CoronalCurve, ...]]:
-    """A short lumbar construct: screws at all its levels, often cages and laminectomy, half of the curve left."""
+def sample_fusion(
+    rng: np.random.Generator, column: VertebralColumn
+) -> tuple[Instrumentation, tuple[CoronalCurve, ...]]:
+    """Sample a short lumbar construct: screws at all levels, often cages and laminectomy; half of the curve remains."""
     levels = (*column.mobile, "S1")
     lower = len(levels) - (1 if rng.random() < 0.6 else 2)
     upper = lower - int(rng.integers(1, 4))
     spanned = levels[upper : lower + 1]
     cages = tuple(v for v in spanned[:-1] if rng.random() < 0.6)
-    metal: Metal = "cobalt_chrome" if rng.random() < 0.2 else "titanium"
+    rod_metal: RodMetal = "cobalt_chrome" if rng.random() < 0.2 else "titanium"
     screws = tuple((v, side) for v in spanned for side in _SIDES)
     construct = Instrumentation(
-        spanned[0], spanned[-1], metal, screws, cages=cages, laminectomy=bool(rng.random() < 0.6)
+        spanned[0], spanned[-1], rod_metal, screws, cages=cages, laminectomy=bool(rng.random() < 0.6)
     )
     before = sample_curves(rng, "degenerative", column)
     return construct, tuple(replace(c, cobb_deg=c.cobb_deg * 0.5) for c in before)

@@ -1,4 +1,4 @@
-"""A team of two processes under torchrun fits one model: plainly, and through Dagster Pipes from an asset."""
+"""A process group of two under torchrun fits one model: plainly, and through Dagster Pipes from an asset."""
 
 import json
 from dataclasses import replace
@@ -7,8 +7,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from orchestration.dagster.pipes import teams_under_pipes
-from orchestration.pipeline.multi_gpu import fit_in_team, launched_by
+from orchestration.dagster.pipes import workers_under_pipes
+from orchestration.pipeline.multi_gpu import fit_in_process_group, launched_by
 from spine.errors import ContractViolation, ParametersRejected
 from tests.training.drawn_cohort import write_drawn_dataset
 from training.config import NextStage, TrainingConfig
@@ -33,33 +33,35 @@ def test_two_processes_fit_one_model_in_two_stages_and_report_progress(drawn, tm
     (tmp_path / "lightning.py").write_text("raise RuntimeError('a file of the user was taken for a library')")
     monkeypatch.chdir(tmp_path)
     out = tmp_path / "candidate"
-    summary = fit_in_team(drawn, out, config, tmp_path / "team", lambda done, total: told.append((done, total)))
+    summary = fit_in_process_group(
+        drawn, out, config, tmp_path / "team", lambda done, total: told.append((done, total))
+    )
     assert summary.config == config
     assert [(stage.devices, stage.epochs) for stage in summary.stages] == [(2, 1), (2, 1)]
     assert summary.epochs == 2 and summary.steps == 2 * (24 // 2 // 4)  # each process sees half of the images
     assert summary.model_digest is not None and (out / "model.onnx").is_file()
     assert told[-1] == (2000, 2000) and told == sorted(told)
-    again = fit_in_team(drawn, out, config, tmp_path / "team", None)
+    again = fit_in_process_group(drawn, out, config, tmp_path / "team", None)
     assert again == summary  # finished: nothing is fitted again
 
 
 @pytest.mark.slow
-def test_an_asset_starts_the_team_through_pipes_and_its_log_reaches_the_run(drawn, tmp_path, instance):
+def test_an_asset_starts_the_process_group_through_pipes_and_its_log_reaches_the_run(drawn, tmp_path, instance):
     @dg.asset
     def fitted(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        with teams_under_pipes(context):
-            summary = fit_in_team(drawn, tmp_path / "candidate", CONFIG, tmp_path / "team", None)
+        with workers_under_pipes(context):
+            summary = fit_in_process_group(drawn, tmp_path / "candidate", CONFIG, tmp_path / "group", None)
         return dg.MaterializeResult(metadata={"steps": summary.steps})
 
     result = dg.materialize([fitted], instance=instance)
     assert result.success
-    said = [entry.user_message for entry in instance.all_logs(result.run_id)]
-    assert any("fitted 100 %" in text for text in said)
-    assert any(text.startswith("validation_error") for text in said)
+    messages = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    assert any("fitted 100 %" in text for text in messages)
+    assert any(text.startswith("validation_error") for text in messages)
 
 
 def test_what_the_leader_refuses_is_refused_here_with_its_reason(drawn, tmp_path):
-    """The launcher stands in for torchrun: what matters is what the member says."""
+    """The launcher stands in for torchrun: what matters is the message of the worker."""
 
     def one_alone(command):
         assert command[1:6] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -67,15 +69,15 @@ def test_what_the_leader_refuses_is_refused_here_with_its_reason(drawn, tmp_path
 
         return main([command[-1]])
 
-    with launched_by(one_alone), pytest.raises(ParametersRejected, match="TEAM_DIFFERS") as refused:
-        fit_in_team(drawn, tmp_path / "candidate", CONFIG, tmp_path / "team", None)
+    with launched_by(one_alone), pytest.raises(ParametersRejected, match="PROCESS_GROUP_DIFFERS") as refused:
+        fit_in_process_group(drawn, tmp_path / "candidate", CONFIG, tmp_path / "group", None)
     assert refused.value.remedy.startswith("start torchrun")
     assert not (tmp_path / "candidate" / FIT_FILE).exists()
 
 
-def test_a_team_that_dies_without_a_word_is_told_so(drawn, tmp_path):
-    with launched_by(lambda command: 9), pytest.raises(ContractViolation, match=r"TEAM_FAILED.*exit code 9"):
-        fit_in_team(drawn, tmp_path / "candidate", CONFIG, tmp_path / "team", None)
+def test_a_process_group_that_ends_without_a_message_fails_with_its_exit_code(drawn, tmp_path):
+    with launched_by(lambda command: 9), pytest.raises(ContractViolation, match=r"PROCESS_GROUP_FAILED.*exit code 9"):
+        fit_in_process_group(drawn, tmp_path / "candidate", CONFIG, tmp_path / "group", None)
 
 
 def test_half_a_line_is_not_a_message(drawn, tmp_path):
@@ -86,6 +88,8 @@ def test_half_a_line_is_not_a_message(drawn, tmp_path):
         messages.write_text('{"done": 1, "total": 4}\n{"done": 2, "to')
         return 3
 
-    with launched_by(launch), pytest.raises(ContractViolation, match="TEAM_FAILED"):
-        fit_in_team(drawn, tmp_path / "c", CONFIG, tmp_path / "team", lambda *progress: heard.append(progress))
+    with launched_by(launch), pytest.raises(ContractViolation, match="PROCESS_GROUP_FAILED"):
+        fit_in_process_group(
+            drawn, tmp_path / "c", CONFIG, tmp_path / "group", lambda *progress: heard.append(progress)
+        )
     assert heard == [(1, 4)]

@@ -1,8 +1,8 @@
-"""The released model at work in process: time for a pair beside the bare network, memory, and what it refuses.
+"""The bundled model in process: time and memory of a pair, and the share of wrong images that it refuses.
 
-The images are the demo workspace's own; images that are no spine are cut from them or drawn (``not_spines``),
-spines that are not what they are given as are made of them (``wrong_images``). Real radiographs are asked too where
-they were packed (`python -m benchmarks.sim_to_real pack`).
+The images come from the demo workspace. Images without a spine are cut from them or generated (``not_spines``); wrong
+images of a spine are made from them (``wrong_images``). Real radiographs are included if they were packed
+(`python -m benchmarks.sim_to_real pack`).
 """
 
 import statistics
@@ -16,7 +16,9 @@ import numpy as np
 from benchmarks import not_spines, wrong_images
 from benchmarks.demo import demo_workspace
 from benchmarks.figures import Figure, python, run_command
-from inference.bundled import open_released
+from benchmarks.real_radiographs.folds import radiograph_of
+from benchmarks.sim_to_real.pack import read_pack
+from inference.bundled import open_bundled
 from inference.inputs import ImageInput
 from inference.measure import measure_views
 from inference.model import Model
@@ -31,15 +33,15 @@ OF_EACH_KIND = 100
 PACKED = Path(".carry/aasce.npz")
 _CHILD = """
 import sys
-from benchmarks.answering import first_pairs, open_released, measure_views
+from benchmarks.bundled_model import first_pairs, open_bundled, measure_views
 for views in first_pairs(sys.argv[1], 3):
-    measure_views(open_released(), views)
+    measure_views(open_bundled(), views)
 """
 
 
 def figures() -> list[Figure]:
-    """Cost, then refusals, then spines that are not what they are given as."""
-    workspace, model = demo_workspace(), open_released()
+    """Cost, refusals of images without a spine, and reactions to wrong images of a spine."""
+    workspace, model = demo_workspace(), open_bundled()
     return [*_cost(model, workspace), *refusals(model, workspace), *_wrong_images(model, workspace)]
 
 
@@ -49,7 +51,7 @@ def first_pairs(workspace: Path | str, count: int) -> list[dict[ViewName, ImageI
     return [{v: _given(folder, e, v) for v in VIEWS} for e in _paired(folder)[:count]]
 
 
-def _frontal_truths(workspace: Workspace, count: int) -> list[Points2D]:
+def _frontal_landmarks(workspace: Workspace, count: int) -> list[Points2D]:
     return [e.views["frontal"].points for e in _paired(workspace.dataset)[:count]]
 
 
@@ -58,7 +60,7 @@ def _paired(folder: Path) -> list[Example]:
 
 
 def _cost(model: Model, workspace: Workspace) -> list[Figure]:
-    """Pairs and bare calls of the session in turn, so that what else the machine does meets both."""
+    """Pairs and calls of the bare session alternate, so that other load of the machine affects both."""
     whole, bare = [], []
     for views in first_pairs(workspace.root, PAIRS):
         shape = model.contract.input_shape
@@ -72,20 +74,20 @@ def _cost(model: Model, workspace: Workspace) -> list[Figure]:
     how = f"median of {len(whole)} pairs of the demo"
     return [
         Figure("a pair in process", statistics.median(whole), "s", "<= 1.0", how),
-        Figure("the bare onnxruntime session on it", statistics.median(bare), "s", "", how),
-        Figure("a pair against the bare session", ratio, "times", "<= 1.3", "median of the pairs' ratios"),
-        Figure("measuring three pairs, peak memory", peak / 1024, "GiB", "< 1.5", "a process of its own"),
+        Figure("the bare onnxruntime session on the same pair", statistics.median(bare), "s", "", how),
+        Figure("a pair relative to the bare session", ratio, "times", "<= 1.3", "median of the pairs' ratios"),
+        Figure("measuring three pairs, peak memory", peak / 1024, "GiB", "< 1.5", "in a separate process"),
     ]
 
 
 def refusals(model: Model, workspace: Workspace) -> list[Figure]:
-    """Share refused of each kind, percent."""
+    """Refused share of each kind of image, percent."""
     folder = workspace.dataset
     examples = _examples(folder)
     rows = []
     for view in VIEWS:
         given = [_given(folder, e, view) for e in examples if view in e.views]
-        rows.append(_refused(model, f"whole spines, {view}", view, given, "<= 2"))
+        rows.append(_refused_share(model, f"whole spines, {view}", view, given, "<= 2"))
         for kind, cut in (("chests", not_spines.chest), ("pelves", not_spines.pelvis)):
             random = np.random.default_rng(5)
             parts = (
@@ -94,22 +96,23 @@ def refusals(model: Model, workspace: Workspace) -> list[Figure]:
                 if view in e.views
             )
             images = [ImageInput(p) for p in parts if p is not None][:OF_EACH_KIND]
-            rows.append(_refused(model, f"{kind}, {view}", view, images, ">= 95"))
-    for kind, drawn in not_spines.drawn(OF_EACH_KIND, seed=2026).items():
+            rows.append(_refused_share(model, f"{kind}, {view}", view, images, ">= 95"))
+    for kind, generated in not_spines.generate(OF_EACH_KIND, seed=2026).items():
         for view in VIEWS:
-            rows.append(_refused(model, f"{kind}, as {view}", view, [ImageInput(p) for p in drawn], ">= 95"))
+            images = [ImageInput(p) for p in generated]
+            rows.append(_refused_share(model, f"{kind}, as {view}", view, images, ">= 95"))
     return [*rows, *_real_radiographs(model)]
 
 
 def _wrong_images(model: Model, workspace: Workspace) -> list[Figure]:
-    """Spines that are not what they are given as, and how often a good image is said not to be."""
-    pairs, truths = first_pairs(workspace.root, 2 * OF_EACH_KIND), _frontal_truths(workspace, 2 * OF_EACH_KIND)
+    """Reactions to wrong images of a spine, and false alarms of correct ones."""
+    pairs, landmarks = first_pairs(workspace.root, 2 * OF_EACH_KIND), _frontal_landmarks(workspace, 2 * OF_EACH_KIND)
     return [
         *wrong_images.exchanged(model, pairs),
-        *wrong_images.covered(model, pairs, truths),
+        *wrong_images.covered(model, pairs, landmarks),
         *wrong_images.wrong_way_round(model, pairs),
         *wrong_images.cut_through(model, _laterals(workspace, OF_EACH_KIND)),
-        *wrong_images.turned(model, [pair["frontal"] for pair in pairs[:OF_EACH_KIND]]),
+        *wrong_images.rotated(model, [pair["frontal"] for pair in pairs[:OF_EACH_KIND]]),
         *wrong_images.real_radiographs(model, _packed_radiographs()),
     ]
 
@@ -130,19 +133,16 @@ def _laterals(workspace: Workspace, count: int) -> list[tuple[ImageInput, Points
 
 def _real_radiographs(model: Model) -> list[Figure]:
     radiographs = _packed_radiographs()
-    return [_refused(model, "real frontal radiographs", "frontal", radiographs, "<= 2")] if radiographs else []
+    return [_refused_share(model, "real frontal radiographs", "frontal", radiographs, "<= 2")] if radiographs else []
 
 
 def _packed_radiographs() -> list[ImageInput]:
     if not PACKED.is_file():
         return []
-    from benchmarks.real_radiographs.folds import radiograph_of
-    from benchmarks.sim_to_real.pack import read_pack
-
     return [ImageInput(radiograph_of(image)[0]) for image in read_pack(PACKED).images]
 
 
-def _refused(model: Model, name: str, view: ViewName, images: Iterable[ImageInput], target: str) -> Figure:
+def _refused_share(model: Model, name: str, view: ViewName, images: Iterable[ImageInput], target: str) -> Figure:
     refused = [bool(measure_views(model, {view: image}).refused) for image in images]
     share = 100 * float(np.mean(refused)) if refused else float("nan")
     return Figure(f"refused: {name}", share, "%", target, f"of {len(refused)}")

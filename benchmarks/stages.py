@@ -1,4 +1,4 @@
-"""Speed of the rooms before training: rendering, ingest, projection, data set, validation."""
+"""Speed of the pipeline's stages before training: rendering, ingest, projection, data set, validation."""
 
 import tempfile
 import time
@@ -15,7 +15,7 @@ PATIENTS = 40
 
 
 def figures() -> list[Figure]:
-    """Patients a second through each room, files written included."""
+    """Patients per second of each stage, with its files."""
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder))
         content = Params().model_dump()
@@ -25,10 +25,10 @@ def figures() -> list[Figure]:
         write_params(params, workspace.params_file)
         write_text_atomically(workspace.pipeline_file, dvc_yaml(params))
         workspace.prepare()
-        return [_room(workspace, name) for name in ("cohort", "studies", "landmarks", "dataset", "validation")]
+        return [_stage(workspace, name) for name in ("cohort", "studies", "landmarks", "dataset", "validation")]
 
 
-def _room(workspace: Workspace, name: str) -> Figure:
+def _stage(workspace: Workspace, name: str) -> Figure:
     started = time.perf_counter()
     compute_step(name, workspace)
     rate = PATIENTS / (time.perf_counter() - started)

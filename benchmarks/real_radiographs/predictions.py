@@ -1,6 +1,6 @@
-"""Asking a model about the packed radiographs, as the product asks it, and drawing its worst answers.
+"""Predictions of a model for the packed radiographs, and overlays of the worst ones.
 
-Contract: each radiograph goes through ``inference.measure`` alone, without the black that the pack put around it.
+Contract: ``inference.measure`` gets each radiograph separately, without the black frame of the pack.
 """
 
 from collections.abc import Sequence
@@ -15,15 +15,17 @@ from inference.calibration import Calibration
 from inference.inputs import ImageInput
 from inference.measure import measure_views
 from inference.model import Model
+from inference.overlay import draw_overlay
+from spine.intake.aasce import LABEL_NAMES
 from spine.measurement.fusion import NEIGHBOUR_WIDTH
 from spine.prediction import Prediction
 from spine.study import Points2D
 
 
-def find(
+def predict(
     model: Model, radiographs: Pack, rows: Sequence[int]
 ) -> tuple[dict[int, RadiographFigures], dict[int, Prediction]]:
-    """Figures and predictions (points in pixels of the radiograph) of the radiographs in ``rows``."""
+    """Figures and predictions (landmarks in pixels of the radiograph) of the radiographs in ``rows``."""
     figures, predictions, calibration = {}, {}, model.contract.calibration
     for i in rows:
         radiograph, first = radiograph_of(radiographs.images[i])
@@ -56,9 +58,7 @@ def draw_worst(
     folder: Path,
     count: int = 10,
 ) -> list[int]:
-    """Overlays of the radiographs whose major angle is farthest off, labels beside what was found; their rows."""
-    from inference.overlay import draw_overlay
-    from spine.intake.aasce import LABEL_NAMES
+    """Draw overlays of the radiographs with the largest errors of the major angle; return their rows."""
 
     def miss(i: int) -> float:
         error = abs(figures[i].found[0] - figures[i].published[0])
@@ -74,7 +74,10 @@ def draw_worst(
         labels: Points2D = dict(zip(LABEL_NAMES, corners, strict=True))
         points = {n: p for n, p in predictions[i].points["frontal"].items() if n in labels}
         draw_overlay(
-            {"frontal": radiograph}, {"frontal": points}, predictions[i].parameters, truth_points={"frontal": labels},
+            {"frontal": radiograph},
+            {"frontal": points},
+            predictions[i].parameters,
+            truth_points={"frontal": labels},
             title=f"row {i}: found {figures[i].found[0]:.1f}, published {figures[i].published[0]:.1f} deg",
-        ).save(folder / f"worst-{place:02d}-row-{i}.png")  # fmt: skip
+        ).save(folder / f"worst-{place:02d}-row-{i}.png")
     return worst

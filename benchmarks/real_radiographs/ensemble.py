@@ -1,0 +1,45 @@
+"""Several models as one, with or without the mirrored radiograph.
+
+Contract: contract and calibration are those of the first model.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.model import Model
+from spine.landmarks import mirrored_name
+
+Output = list[NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class _Sessions:
+    """An onnxruntime session that returns the mean heat maps and logits of several sessions."""
+
+    sessions: Sequence[Any]
+    partner: Sequence[int]
+    mirrored: bool
+
+    def run(self, outputs: Sequence[str], inputs: dict[str, NDArray[Any]]) -> Output:
+        """Run all sessions."""
+        results: list[Output] = [s.run(list(outputs), inputs) for s in self.sessions]
+        if self.mirrored:
+            mirrored = {**inputs, "image": np.ascontiguousarray(inputs["image"][..., ::-1])}
+            results += [self._mirror_back(s.run(list(outputs), mirrored)) for s in self.sessions]
+        maps, logits = (np.mean([result[i] for result in results], axis=0, dtype=np.float32) for i in range(2))
+        return [maps, logits]
+
+    def _mirror_back(self, result: Output) -> Output:
+        maps, logits = result
+        return [maps[:, self.partner, :, ::-1], logits[:, self.partner]]
+
+
+def ensemble(models: Sequence[Model], mirrored: bool) -> Model:
+    """One model that returns the mean of ``models``; only frontal views may be mirrored."""
+    names = list(models[0].contract.names)
+    partner = [names.index(mirrored_name(name)) for name in names]
+    return replace(models[0], session=_Sessions([m.session for m in models], partner, mirrored))

@@ -1,0 +1,197 @@
+"""The sagittal profile: segment angles that meet every target exactly, with T1 as near to its inclination as possible.
+
+Contract: degrees. A segment is a body or a disc; its angle is the tilt of its upper plate minus that of its lower one
+(kyphosis positive). The angles between the anchors (upper plate of T4, lower of T12, upper of L1, lower of L5, S1) add
+up to the targets.
+
+Between two anchors the shape is free. One number, the shift, moves kyphosis towards T12 and lordosis towards L1 and
+opens the thoracolumbar junction. T1 moves forward with it, so a patient's inclination is reached without changing a
+target. With six lumbar vertebrae, L1-L5 ends at the lower plate of L5 and L6 lies in the lumbosacral region. With
+four, L1-L5 ends at the lower plate of L4, the last mobile vertebra.
+
+Sources (docs/sources.md, population and anatomy): segmental lordosis s41598-022-21840-x; body wedging PMC2899959;
+T1-T4 from T1-T12 minus T4-T12 of the sterEOS cohort.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from simulation.anatomy import T1_INDEX, VertebralColumn, vertebral_column
+from simulation.parameters import PatientParameters
+from simulation.pose.morphometry import S1_TO_HIPS_MM, mean_heights
+from simulation.vocabulary import Anatomy
+from spine.types import Floats
+
+_LUMBAR_BODIES = (-3.3, -1.6, 0.0, 2.0, 6.0)  # lordosis of L1..L5
+_LUMBAR_DISCS = (4.5, 7.5, 9.1, 10.7)  # lordosis of the disc below L1..L4
+_BODY_SURPLUS = (0.03, 0.045, 0.06, 0.075, 0.09)  # shares of lordosis beyond these
+_DISC_SURPLUS = (0.11, 0.16, 0.21, 0.22)
+_JUNCTION = 2.5  # lordosis between T12 and L1
+_THORACIC = (0.9, 1.0, 1.15, 1.2, 1.15, 1.05, 0.9, 0.75, 0.6)  # kyphosis of T4..T12
+_THORACIC_BODY_SHARE = 0.75
+
+UPPER_THORACIC_DEG, UPPER_PER_KYPHOSIS, MEAN_KYPHOSIS_DEG = 5.7, -0.12, 37.7
+"""Kyphosis T1-T4 at the mean T4-T12, and its change per degree of T4-T12."""
+SHIFT_LIMIT = 1.5
+_DEG_PER_SHIFT = {"thoracic": 9.0, "lumbar": 6.0, "junction": 5.0}
+
+
+@dataclass(frozen=True)
+class Region:
+    """Segments ``start`` to ``stop`` (exclusive) between two anchors: angles = base + share (total - sum of base)."""
+
+    start: int
+    stop: int
+    base: Floats
+    share: Floats
+
+    @property
+    def segments(self) -> slice:
+        """Its indices among all segments."""
+        return slice(self.start, self.stop)
+
+
+@dataclass(frozen=True)
+class SagittalProfile:
+    """What all patients of one column have in common.
+
+    Attributes:
+        regions: ``upper`` (T1-T4), ``thoracic``, ``junction``, ``lumbar``, ``lumbosacral``.
+        shift: (P - 1,) change of the segment angles per unit of shift.
+        lengths: (P - 1,) mean lengths of the segments, mm.
+    """
+
+    regions: Mapping[str, Region]
+    shift: Floats
+    lengths: Floats
+
+
+@dataclass(frozen=True)
+class SagittalTargets:
+    """Target angles in degrees, scalars or arrays of one shape (...)."""
+
+    slope: float | Floats
+    lordosis_l1_s1: float | Floats
+    lordosis_l1_l5: float | Floats
+    kyphosis: float | Floats
+
+
+def targets_of(parameters: PatientParameters) -> SagittalTargets:
+    """The targets of one patient."""
+    return SagittalTargets(
+        parameters.sacral_slope_deg,
+        parameters.lumbar_lordosis_l1_s1_deg,
+        parameters.lumbar_lordosis_l1_l5_deg,
+        parameters.thoracic_kyphosis_t4_t12_deg,
+    )
+
+
+@cache
+def profile_of(anatomy: Anatomy) -> SagittalProfile:
+    """The profile of one column."""
+    column = vertebral_column(anatomy)
+    regions = _regions(column)
+    heights, discs = mean_heights(anatomy)
+    shift = np.zeros(column.s1)
+    for name, region in regions.items():
+        if name in ("thoracic", "lumbar"):
+            towards = np.linspace(-1.0, 1.0, region.stop - region.start)  # caudal positive
+            towards -= (towards * region.share).sum()
+            moved = region.share * towards  # lordosis, a negative step, goes up where kyphosis goes down
+            shift[region.segments] = _DEG_PER_SHIFT[name] * moved / np.abs(moved).sum() * 2
+    junction = regions["junction"]
+    shift[junction.segments] = _DEG_PER_SHIFT["junction"] * junction.share
+    return SagittalProfile(regions, shift, np.stack([heights, discs], axis=1).ravel())
+
+
+def _regions(column: VertebralColumn) -> dict[str, Region]:
+    end, last = column.lordotic_end, column.index[column.lordotic_end]
+    lumbar = last - column.index["L1"] + 1
+    base, surplus = np.zeros(2 * lumbar - 1), np.zeros(2 * lumbar - 1)
+    base[0::2], base[1::2] = -np.array(_LUMBAR_BODIES[:lumbar]), -np.array(_LUMBAR_DISCS[: lumbar - 1])
+    surplus[0::2], surplus[1::2] = _BODY_SURPLUS[:lumbar], _DISC_SURPLUS[: lumbar - 1]
+    thoracic = np.empty(17)  # T4 body, T4-5 disc, ... T12 body
+    thoracic[0::2] = _THORACIC_BODY_SHARE * np.array(_THORACIC)
+    thoracic[1::2] = (1 - _THORACIC_BODY_SHARE) * np.array(_THORACIC[:-1])
+    plate = column.plate
+    return {
+        "upper": _region(plate("T1", 0), np.ones(6)),
+        "thoracic": _region(plate("T4", 0), thoracic),
+        "junction": _region(plate("T12", 1), _junction_shares(plate("L1", 0) - plate("T12", 1))),
+        "lumbar": _region(plate("L1", 0), surplus, base),
+        "lumbosacral": _region(plate(end, 1), _junction_shares(column.s1 - plate(end, 1))),
+    }
+
+
+def _region(start: int, share: Floats, base: Floats | None = None) -> Region:
+    given = np.zeros(len(share)) if base is None else base
+    return Region(start, start + len(share), given, share / share.sum())
+
+
+def _junction_shares(count: int) -> Floats:
+    """(count,) shares of a region of one disc, or of two discs and an extra body, which takes less."""
+    return np.ones(1) if count == 1 else np.array([0.4, 0.2, 0.4])
+
+
+def segment_angles(anatomy: Anatomy, targets: SagittalTargets) -> Floats:
+    """(..., P - 1) segment angles at shift 0; those above T1 are 0."""
+    profile, kyphosis = profile_of(anatomy), np.asarray(targets.kyphosis, dtype=np.float64)
+    lordosis, upper_part = np.asarray(targets.lordosis_l1_s1), np.asarray(targets.lordosis_l1_l5)
+    totals = {
+        "upper": UPPER_THORACIC_DEG + UPPER_PER_KYPHOSIS * (kyphosis - MEAN_KYPHOSIS_DEG),
+        "thoracic": kyphosis,
+        "junction": np.full(kyphosis.shape, -_JUNCTION),
+        "lumbar": -upper_part,
+        "lumbosacral": upper_part - lordosis,
+    }
+    angles = np.zeros((*kyphosis.shape, len(profile.shift)))
+    for name, region in profile.regions.items():
+        surplus = np.asarray(totals[name] - region.base.sum())
+        angles[..., region.segments] = region.base + surplus[..., None] * region.share
+    return angles
+
+
+def tilts_from_segments(slope: float | Floats, angles: Floats) -> Floats:
+    """(..., P) plate tilts from the sacral slope upwards; the neck bends evenly from T1 to a level gaze."""
+    slope = np.asarray(slope, dtype=np.float64)[..., None]
+    rising = np.cumsum(angles[..., ::-1], axis=-1)[..., ::-1] + slope
+    tilts: Floats = np.concatenate([rising, slope], axis=-1)
+    top = tilts[..., 2 * T1_INDEX]
+    gaze = np.minimum(0.2 * top, 5.0)
+    ease = np.linspace(0.0, 1.0, 2 * T1_INDEX + 1)
+    tilts[..., : 2 * T1_INDEX + 1] = gaze[..., None] + (top - gaze)[..., None] * ease
+    return tilts
+
+
+def t1_inclination(anatomy: Anatomy, tilts: Floats, pelvic_tilt: float | Floats) -> Floats:
+    """(...,) forward inclination of the line from the hip axis to mid T1, degrees, for a patient of mean sizes."""
+    radians, pelvic = np.deg2rad(tilts[..., 2 * T1_INDEX :]), np.deg2rad(pelvic_tilt)
+    middle, lengths = (
+        (radians[..., 1:] + radians[..., :-1]) / 2,
+        profile_of(anatomy).lengths[2 * T1_INDEX :].copy(),
+    )
+    lengths[0] /= 2
+    forward = np.sin(middle) @ lengths - S1_TO_HIPS_MM * np.sin(pelvic)
+    up = np.cos(middle) @ lengths + S1_TO_HIPS_MM * np.cos(pelvic)
+    return np.asarray(np.rad2deg(np.arctan2(forward, up)))
+
+
+def inclination_range(anatomy: Anatomy, targets: SagittalTargets, pelvic_tilt: float | Floats) -> tuple[Floats, Floats]:
+    """(...,) each: least and greatest T1 inclination within the limits of the shift, degrees."""
+    angles, shift = segment_angles(anatomy, targets), SHIFT_LIMIT * profile_of(anatomy).shift
+    least = tilts_from_segments(targets.slope, angles - shift)
+    greatest = tilts_from_segments(targets.slope, angles + shift)
+    return t1_inclination(anatomy, least, pelvic_tilt), t1_inclination(anatomy, greatest, pelvic_tilt)
+
+
+def standing_segment_angles(parameters: PatientParameters) -> Floats:
+    """(P - 1,) segment angles of one patient, shifted so that T1 is as near to its inclination as possible."""
+    anatomy, targets, tilt = parameters.anatomy, targets_of(parameters), parameters.pelvic_tilt_deg
+    angles, shift = segment_angles(anatomy, targets), profile_of(anatomy).shift
+    tried = np.linspace(-SHIFT_LIMIT, SHIFT_LIMIT, 5)
+    tilts = tilts_from_segments(np.full(5, targets.slope), angles + tried[:, None] * shift)
+    inclinations = t1_inclination(anatomy, tilts, tilt)
+    return np.asarray(angles + float(np.interp(parameters.t1_inclination_deg, inclinations, tried)) * shift)

@@ -1,0 +1,146 @@
+"""Posed patients: computed and collated on the CPU, then rendered on a device in batches.
+
+Contract: parameters and pose are computed on CPU workers (a few milliseconds a patient); bones, soft tissue, exposure
+and display on the device.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from simulation.body.batch import PatientBatch
+from simulation.body.patient import VirtualPatient
+from simulation.imaging.acquisition import Acquisition, AcquisitionTable, tabulate
+from simulation.imaging.display import MAXIMUM
+from simulation.imaging.render import render_batch
+from simulation.threads import one_thread
+from spine.landmarks import ViewName
+
+
+@dataclass(frozen=True)
+class PosedPatient:
+    """One patient, posed and not yet rendered.
+
+    Attributes:
+        arrays: a row of ``PatientBatch``.
+        acquisitions: view -> settings of the image.
+        landmarks: view -> (K, 2) pixels (column, row).
+        present: view -> (K,) whether the landmark exists and lies on the image.
+        facts: condition, age and so on.
+        min_pixel_mm: lower bound of the pixel size of the stream.
+    """
+
+    arrays: Mapping[str, NDArray[np.float32]]
+    acquisitions: Mapping[ViewName, Acquisition]
+    landmarks: Mapping[ViewName, NDArray[np.float32]]
+    present: Mapping[ViewName, NDArray[np.bool_]]
+    facts: Mapping[str, Any]
+    min_pixel_mm: float
+
+
+@dataclass(frozen=True)
+class PosedBatch:
+    """Several posed patients, stacked on the host.
+
+    Arrays are numpy, not torch, because each tensor from a worker process costs a file descriptor.
+    """
+
+    rows: Mapping[str, NDArray[np.float32]]
+    acquisitions: Mapping[ViewName, AcquisitionTable]
+    landmarks: Mapping[ViewName, NDArray[np.float32]]
+    present: Mapping[ViewName, NDArray[np.bool_]]
+    facts: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class RenderedBatch:
+    """N rendered patients on the device.
+
+    Attributes:
+        images: view -> (N, 1, H, W) float32, 0 to 1.
+        landmarks: view -> (N, K, 2) float32 pixels (column, row).
+        present: view -> (N, K) bool.
+        bounds: view -> (N, 4) top, bottom, left, right of the field in pixels; outside it, the image is black.
+        seeds: of the patients.
+        facts: of each patient.
+    """
+
+    images: Mapping[ViewName, Tensor]
+    landmarks: Mapping[ViewName, Tensor]
+    present: Mapping[ViewName, Tensor]
+    bounds: Mapping[ViewName, Tensor]
+    seeds: tuple[int, ...]
+    facts: tuple[Mapping[str, Any], ...]
+
+
+def with_landmarks(
+    patient: VirtualPatient, acquisitions: Mapping[ViewName, Acquisition], names: Sequence[str], min_pixel_mm: float
+) -> PosedPatient:
+    """A posed patient with the landmarks ``names`` projected into each image."""
+    points = patient.reconstruction.points
+    known = np.array([name in points for name in names])
+    xyz = np.array([points.get(name, np.zeros(3)) for name in names])
+    landmarks, present = {}, {}
+    for view, acquisition in acquisitions.items():
+        pixels = acquisition.project(xyz)
+        top, bottom, left, right = acquisition.overlay.bounds
+        column, row = pixels[:, 0], pixels[:, 1]
+        inside = (row >= top - 0.5) & (row <= bottom - 0.5) & (column >= left - 0.5) & (column <= right - 0.5)
+        landmarks[view], present[view] = pixels.astype(np.float32), known & inside
+    return PosedPatient(patient.arrays, acquisitions, landmarks, present, patient.reconstruction.facts, min_pixel_mm)
+
+
+def collate_posed(patients: Sequence[PosedPatient]) -> PosedBatch:
+    """Stack posed patients."""
+    first = patients[0]
+    return PosedBatch(
+        {n: np.stack([p.arrays[n] for p in patients]) for n in first.arrays},
+        {v: tabulate([p.acquisitions[v] for p in patients], first.min_pixel_mm) for v in first.acquisitions},
+        {v: np.stack([p.landmarks[v] for p in patients]) for v in first.acquisitions},
+        {v: np.stack([p.present[v] for p in patients]) for v in first.acquisitions},
+        tuple(p.facts for p in patients),
+    )
+
+
+def render_in_batches(
+    patients: Dataset[PosedPatient], batch_size: int, device: torch.device | str, workers: int = 0
+) -> Iterator[RenderedBatch]:
+    """Render posed patients on a device, in order; ``workers`` processes pose them (0: this process)."""
+    loader: Iterable[PosedBatch] = DataLoader(
+        patients,
+        batch_size=batch_size,
+        num_workers=workers,
+        collate_fn=collate_posed,
+        multiprocessing_context="spawn" if workers else None,  # torch does not survive a fork
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_one_thread if workers else None,
+    )
+    for batch in loader:
+        yield render_posed(batch, device)
+
+
+def _one_thread(worker: int) -> None:
+    torch.set_num_threads(1)
+
+
+@torch.inference_mode()
+def render_posed(batch: PosedBatch, device: torch.device | str) -> RenderedBatch:
+    """Render posed patients on a device."""
+    patients = PatientBatch(**{n: torch.from_numpy(a).to(device) for n, a in batch.rows.items()})
+    with one_thread() if patients.device.type == "cpu" else nullcontext():
+        images = render_batch(patients, batch.acquisitions)
+    return RenderedBatch(
+        {v: (p.to(torch.float32) / MAXIMUM)[:, None] for v, p in images.items()},
+        {v: torch.from_numpy(a).to(device) for v, a in batch.landmarks.items()},
+        {v: torch.from_numpy(a).to(device) for v, a in batch.present.items()},
+        {v: torch.from_numpy(table.overlays.edges[:, 5:]).to(device) for v, table in batch.acquisitions.items()},
+        next(iter(batch.acquisitions.values())).seeds,
+        batch.facts,
+    )
