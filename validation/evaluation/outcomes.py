@@ -21,7 +21,7 @@ SUBGROUP_FACTS: tuple[str, ...] = ("condition", "anatomy", "field_of_view", "sex
 
 NOT_MEASURED = "the model did not report this parameter"
 NO_PREDICTION = "the model gave no prediction for this study"
-NO_TRUTH = "the data set holds no truth for this parameter"
+NO_TRUTH = "the dataset holds no truth for this parameter"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class StudyOutcome:
     """Everything that came out for one study.
 
     Attributes:
-        study_id, patient, source: as in the data set.
+        study_id, patient, source: as in the dataset.
         facts: the ``SUBGROUP_FACTS`` the study has.
         parameters: one outcome for each parameter of the registry, in its order.
         landmarks: landmark errors by view, then in 3D.

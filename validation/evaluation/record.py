@@ -51,7 +51,7 @@ class EvaluationRecord:
     Attributes:
         model_digest: ``spine.model_digest.model_digest`` of the bytes that predicted.
         model_role: ``challenger``, ``champion`` or ``baseline`` (the last model a human approved) in this comparison.
-        test_digest, dataset_digest: of ``spine.dataset.Manifest``; dvc_version: of the data set, where DVC knows it.
+        test_digest, dataset_digest: of ``spine.dataset.Manifest``; dvc_version: of the dataset, where DVC knows it.
         landmark_set: name in ``spine.landmarks.LANDMARK_SETS``.
         code, environment: what evaluated: commit, and versions of interpreter, libraries, preprocessing and sources.
         simulated: whether the patients are virtual.

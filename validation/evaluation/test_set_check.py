@@ -32,7 +32,7 @@ def require_frozen(examples: Sequence[Example], landmark_set: str, test_digest: 
 
 
 def verify_images(folder: Path, examples: Sequence[Example]) -> None:
-    """Demand that each image in the data set's ``folder`` still has the pixels its manifest entry names.
+    """Demand that each image in the dataset's ``folder`` still has the pixels its manifest entry names.
 
     Raises:
         EvidenceRejected: ``TEST_SET_ALTERED``, naming the images that are gone, unreadable or changed.
@@ -73,7 +73,7 @@ def require_one_kind(examples: Sequence[Example]) -> bool:
     kinds = {bool(e.facts.get("simulated", False)) for e in examples}
     if len(kinds) > 1:
         found = "virtual and real patients in one test set"
-        raise _violation("MIXED_PATIENTS", found, "one kind", "build two data sets and evaluate on each")
+        raise _violation("MIXED_PATIENTS", found, "one kind", "build two datasets and evaluate on each")
     return kinds.pop()
 
 

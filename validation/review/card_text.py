@@ -62,7 +62,7 @@ def _row(cells: Sequence[str]) -> str:
 def _evaluation(evaluation: CardEvaluation, *, brief: bool) -> list[str]:
     facts = {
         "tested on": f"{evaluation.count} **{evaluation.patients}**, frozen test set `{evaluation.test_set[:12]}`",
-        "data set": f"`{evaluation.dataset}`",
+        "dataset": f"`{evaluation.dataset}`",
         "evidence": f"`{evaluation.evidence}`",
     }
     if not brief:

@@ -14,7 +14,7 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class PatientFact:
-    """One patient of a data set: pseudonym, split and condition."""
+    """One patient of a dataset: pseudonym, split and condition."""
 
     patient: str
     split: str
@@ -30,7 +30,7 @@ class RunFacts:
         dagster_run, dagster_url: the run that registered it.
         commit, dirty: git state of the code that trained; versions: of the libraries.
         preset, seed, device, devices, seconds, epochs, images, energy: of the fit; energy as text.
-        dataset, dvc_version: of the data set; patients: its patients.
+        dataset, dvc_version: of the dataset; patients: its patients.
     """
 
     run_id: str | None = None
@@ -66,7 +66,7 @@ class Change:
 
 @dataclass(frozen=True)
 class DataChange:
-    """The patients of both data sets.
+    """The patients of both datasets.
 
     Attributes:
         known: whether both lists are on record.
@@ -101,8 +101,8 @@ def compare_runs(challenger: RunFacts, champion: RunFacts | None) -> tuple[Chang
     """Code, environment, training and cost of both, in the order to show."""
     other = champion or RunFacts()
     pairs = [
-        ("data set", other.dataset, challenger.dataset),
-        ("data set's version (DVC)", other.dvc_version, challenger.dvc_version),
+        ("dataset", other.dataset, challenger.dataset),
+        ("dataset's version (DVC)", other.dvc_version, challenger.dvc_version),
         *((f"{split} patients", _in_split(other, split), _in_split(challenger, split)) for split in SPLITS),
         ("code (git commit)", _commit(other), _commit(challenger)),
         ("preset", other.preset, challenger.preset),

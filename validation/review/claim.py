@@ -221,7 +221,7 @@ _ITEMS: tuple[tuple[str, str, Answer], ...] = (
     ("methods: data", "patients are", lambda s: s.record.patients_are),
     ("methods: data", "inclusion and exclusion criteria", _absent),
     ("methods: data", "dates and places of acquisition", _absent),
-    ("methods: data", "version of the data set", lambda s: f"{s.record.dataset_digest}, DVC {s.record.dvc_version}"),
+    ("methods: data", "version of the dataset", lambda s: f"{s.record.dataset_digest}, DVC {s.record.dvc_version}"),
     ("methods: data", "de-identification", _absent),
     ("methods: reference", "definition of the reference standard", _absent),
     ("methods: reference", "annotators, their training, agreement between them", _absent),

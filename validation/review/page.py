@@ -199,7 +199,7 @@ def _provenance(material: ReviewMaterial) -> dict[str, str]:
         "challenger": record.model_digest,
         "its evidence": f"{record.digest}, evaluated {day(record.evaluated_at)}",
         "frozen test set": record.test_digest,
-        "data set": f"{record.dataset_digest}, DVC {record.dvc_version or 'not versioned'}",
+        "dataset": f"{record.dataset_digest}, DVC {record.dvc_version or 'not versioned'}",
         "landmark set": record.landmark_set,
         "evaluated by code": (record.code.commit or "outside a repository")
         + (" with uncommitted changes" if record.code.dirty else ""),
