@@ -109,7 +109,7 @@ def _landmark_cells(summary: LandmarkSummary) -> tuple[Cell, ...]:
     return (
         Cell(f"{summary.n_found} / {summary.n_visible}"),
         Cell("–" if summary.coverage is None else f"{summary.coverage:.1%}"),
-        Cell(str(summary.n_claimed)),
+        Cell(str(summary.n_false_positive)),
         *(Cell("–" if number is None else _number(number, 2)) for number in numbers),
     )
 

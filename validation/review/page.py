@@ -89,7 +89,7 @@ def write_review(material: ReviewMaterial, path: Path) -> Path:
     """Write the page; its path.
 
     Raises:
-        EvidenceRejected: ``RECORDS_OF_ANOTHER`` where records and verdict do not belong together; ``PAGE_TOO_LARGE``.
+        EvidenceRejected: ``RECORDS_MISMATCH`` where records and verdict do not belong together; ``PAGE_TOO_LARGE``.
     """
     text = render_review(material)
     weight = len(text.encode())
@@ -108,7 +108,7 @@ def render_review(material: ReviewMaterial) -> str:
     """The page as text.
 
     Raises:
-        EvidenceRejected: ``RECORDS_OF_ANOTHER``.
+        EvidenceRejected: ``RECORDS_MISMATCH``.
     """
     _require_belonging(material)
     environment = Environment(
@@ -174,7 +174,7 @@ def _require_belonging(material: ReviewMaterial) -> None:
     wrong = [f"{what} {str(found)[:12]}, judged {str(judged)[:12]}" for what, found, judged in pairs if found != judged]
     if wrong:
         raise EvidenceRejected(
-            "RECORDS_OF_ANOTHER",
+            "RECORDS_MISMATCH",
             found="; ".join(wrong),
             expected="the records and the policy that the verdict names",
             remedy="judge again (`plumbline run`), or name the verdict of these records",

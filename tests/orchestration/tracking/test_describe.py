@@ -261,7 +261,7 @@ def test_a_champion_that_the_verdict_does_not_name_makes_no_page(judged: Judged,
     write_scored_record(read_manifest(judged.workspace.dataset), "champion", "e" * 64, tmp_path, seed=3)
     try:
         record.write_text((tmp_path / "record.json").read_text())
-        with pytest.raises(EvidenceRejected, match=r"RECORDS_OF_ANOTHER|POINTS_OF_ANOTHER"):
+        with pytest.raises(EvidenceRejected, match=r"RECORDS_MISMATCH|POINTS_MISMATCH"):
             review_candidate(judged.workspace, judged.params)
     finally:
         record.write_text(kept)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from spine.errors import EvidenceRejected
-from validation.evaluation.found_points import read_found_points, write_found_points
+from validation.evaluation.predicted_points import read_predicted_points, write_predicted_points
 from validation.gates.policy import Approval, Policy
 from validation.gates.rule_results import plain_result
 from validation.promotion.approval import NEEDED
@@ -146,17 +146,17 @@ def test_where_the_policy_asks_a_human_approving_comes_before_promoting(material
 
 def test_points_come_back_and_belong_to_one_record(scored: Any, tmp_path: Path, policy: Policy) -> None:
     (ours, predictions), (theirs, _) = scored["challenger"], scored["champion"]
-    path = tmp_path / "found_points.json"
-    assert read_found_points(path, ours) == {}
-    write_found_points(predictions, ours, path)
-    found = read_found_points(path, ours)
+    path = tmp_path / "predicted_points.json"
+    assert read_predicted_points(path, ours) == {}
+    write_predicted_points(predictions, ours, path)
+    found = read_predicted_points(path, ours)
     given = predictions[0]
     for name, xy in given.points["frontal"].items():
         assert np.abs(found[given.study_id]["frontal"][name] - xy).max() <= 0.05 + 1e-9
     with pytest.raises(EvidenceRejected) as refused:
-        read_found_points(path, theirs)
-    assert refused.value.code == "POINTS_OF_ANOTHER"
+        read_predicted_points(path, theirs)
+    assert refused.value.code == "POINTS_MISMATCH"
     path.write_text(path.read_text().replace("41.5", "49.5", 1))
     with pytest.raises(EvidenceRejected) as refused:
-        read_found_points(path, ours)
+        read_predicted_points(path, ours)
     assert refused.value.code == "EVIDENCE_ALTERED"

@@ -167,7 +167,7 @@ def test_records_of_another_verdict_are_refused(material: Make, what: str) -> No
     }
     with pytest.raises(EvidenceRejected, match=what) as refused:
         render_review(replace(given, **{what: other[what]}))
-    assert refused.value.code == "RECORDS_OF_ANOTHER"
+    assert refused.value.code == "RECORDS_MISMATCH"
 
 
 def describe(given: ReviewMaterial) -> Any:
