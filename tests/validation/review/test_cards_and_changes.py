@@ -59,28 +59,28 @@ def test_the_checklist_answers_from_records_alone(material: Make) -> None:
     given = material()
     source = ClaimSource(given.challenger, given.verdict, given.challenger_run)
     answers = {item.asks: item for item in fill_checklist(source)}
-    assert answers["sizes and how assigned"].answer.startswith("train 1, validation 0, test 1 patients")
+    assert answers["sizes and assignment"].answer.startswith("train 1, validation 0, test 1 patients")
     assert "13 of 650 parameters with a truth not answered" in answers["failures"].answer
     assert "not seen (13)" in answers["failures"].answer
     assert answers["hardware"].answer == "1 × x86_64 CPU"
     assert not answers["ethics approval and consent"].provided
     software = answers["software and versions"].answer
     assert software.startswith("trained with torch 2.13; evaluated with ")
-    assert "asked 100" not in answers["size and its reason"].answer
-    assert "test set patients 50, asked 40" in answers["size and its reason"].answer
-    assert "asked 80.0%" in answers["size and its reason"].answer, (
+    assert "required 100" not in answers["size and its reason"].answer
+    assert "test set patients 50, required 40" in answers["size and its reason"].answer
+    assert "required 80.0%" in answers["size and its reason"].answer, (
         "a probability is written in per cent, and not rounded to 1"
     )
     assert given.verdict.champion_model in answers["aims and hypotheses"].answer
     assert "cobb upper bound of the paired difference < 1 deg" in answers["statistical rule and margins"].answer
     assert "sex: F" in answers["robustness and subgroups"].answer
     dirty = fill_checklist(replace(source, run=replace(source.run, dirty=True)))
-    assert "with uncommitted changes" in next(i.answer for i in dirty if i.asks == "where code is")
+    assert "with uncommitted changes" in next(i.answer for i in dirty if i.asks == "availability of the code")
     twice = (PatientFact("p", "train", "normal"), PatientFact("p", "test", "normal"))
     leaking = fill_checklist(replace(source, run=replace(source.run, patients=twice)))
     assert "1 of 1 patients are in more than one split" in {i.answer for i in leaking}
     bare = {item.asks: item for item in fill_checklist(replace(source, run=RunFacts()))}
-    assert not bare["sizes and how assigned"].provided
+    assert not bare["sizes and assignment"].provided
     assert not bare["hardware"].provided
     assert bare["failures"].provided
     missing = sum(not item.provided for item in bare.values())
@@ -107,7 +107,7 @@ def test_what_is_not_on_record_is_not_called_unchanged() -> None:
     assert rows["code (git commit)"].differs is None
     assert rows["cost, GPU minutes"].challenger == "2.0"
     assert rows["library: torch"].differs is None
-    assert rows["energy, of whole devices"].challenger == "not measured"
+    assert rows["energy of the devices"].challenger == "not measured"
     spent = compare_runs(replace(known, energy="GPU 58.1 kJ (NVML)"), known)[-1]
     assert (spent.champion, spent.challenger) == ("not measured", "GPU 58.1 kJ (NVML)")
     assert spent.differs is None
