@@ -34,6 +34,7 @@ class Chain:
     """A workspace in which the chain has run, and what each step said."""
 
     workspace: Workspace
+    run_id: str
     reports: dict[str, StepReport]
     promoted: bool
     refused: bool
@@ -59,7 +60,7 @@ def run(workspace: Workspace) -> Chain:
     from orchestration.dagster.run import run_retrain
 
     outcome = run_retrain(workspace, on_step=lambda report: None)
-    return Chain(workspace, dict(outcome.reports), outcome.promoted, outcome.refused, outcome.code)
+    return Chain(workspace, outcome.run_id, dict(outcome.reports), outcome.promoted, outcome.refused, outcome.code)
 
 
 @pytest.fixture(scope="session")
