@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Outcome = Literal[
-    "holds", "broken", "not_applicable",
+    "passed", "broken", "not_applicable",
     "EMPTY_SUITE", "ZERO_ROWS", "COLUMN_MISSING", "ALL_NULL", "FEWER_ROWS", "EXPECTATION_RAISED",
 ]  # fmt: skip
 
@@ -42,7 +42,7 @@ class RuleOutcome:
     Attributes:
         table: name of the table.
         rule: the rule; None for a suite without rules.
-        outcome: ``holds``, ``broken``, ``not_applicable`` (no row has a value, and none is required) or a code.
+        outcome: ``passed``, ``broken``, ``not_applicable`` (no row has a value, and none is required) or a code.
         rows: rows of the table.
         due: rows that the rule must evaluate.
         evaluated: rows that it evaluated.
@@ -62,7 +62,7 @@ class RuleOutcome:
     @property
     def is_evidence(self) -> bool:
         """Whether the rule evaluated every row it had to, or does not apply."""
-        return self.outcome in ("holds", "broken", "not_applicable")
+        return self.outcome in ("passed", "broken", "not_applicable")
 
 
 def run_suites(
@@ -193,7 +193,7 @@ def _judge(table_name: TableName, rule: Rule, table: "pd.DataFrame", result: Map
     found = result["result"]
     evaluated = int(found["element_count"]) - int(found.get("missing_count") or 0)
     violations = tuple(_violation(rule, table_name, entry) for entry in found.get("unexpected_index_list") or ())
-    outcome: Outcome = "holds" if result["success"] else "broken"
+    outcome: Outcome = "passed" if result["success"] else "broken"
     note = ""
     if evaluated == 0 and (due > 0 or rule.at_least > 0):
         outcome, note = "ALL_NULL", f"{rows} rows and no value, {max(due, rule.at_least)} values expected"

@@ -74,8 +74,7 @@ def require_one_kind(examples: Sequence[Example]) -> bool:
     kinds = {bool(e.facts.get("simulated", False)) for e in examples}
     if len(kinds) > 1:
         found = "virtual and real patients in one test set"
-        expected, remedy = "only virtual or only real patients", "build two datasets and evaluate on each"
-        raise _violation("MIXED_PATIENTS", found, expected, remedy)
+        raise _violation("MIXED_PATIENTS", found, "only virtual or only real patients", "build a dataset of each kind")
     return kinds.pop()
 
 

@@ -33,7 +33,7 @@ class ClaimItem:
     """One item: section, subject, and answer (``not provided`` where no record has one)."""
 
     section: str
-    asks: str
+    subject: str
     answer: str
 
     @property
@@ -44,7 +44,7 @@ class ClaimItem:
 
 def fill_checklist(source: ClaimSource) -> tuple[ClaimItem, ...]:
     """Every item, in the checklist's order."""
-    return tuple(ClaimItem(section, asks, answer(source) or NOT_PROVIDED) for section, asks, answer in _ITEMS)
+    return tuple(ClaimItem(section, subject, answer(source) or NOT_PROVIDED) for section, subject, answer in _ITEMS)
 
 
 def claim_json(items: tuple[ClaimItem, ...]) -> str:
@@ -64,7 +64,8 @@ def claim_markdown(items: tuple[ClaimItem, ...]) -> str:
     ]
     lines += ["| section | item | answer |", "|---|---|---|"]
     lines += [
-        f"| {item.section} | {item.asks} | {item.answer if item.provided else '**NOT PROVIDED**'} |" for item in items
+        f"| {item.section} | {item.subject} | {item.answer if item.provided else '**NOT PROVIDED**'} |"
+        for item in items
     ]
     return "\n".join([*lines, ""])
 

@@ -44,13 +44,13 @@ class RuleRow:
 class PassedRules:
     """Rules of one kind that passed, or that were not evaluated.
 
-    ``matters`` shows them unfolded on the page. ``asked`` is False where they were not evaluated.
+    ``matters`` shows them unfolded on the page. ``evaluated`` is False where they were not evaluated.
     """
 
     title: str
     matters: bool
     rows: tuple[RuleRow, ...]
-    asked: bool = True
+    evaluated: bool = True
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def rule_table(verdict: Verdict) -> RuleTable:
         PassedRules(_title(kind), kind in _MATTERS, tuple(_row(r) for r in passed if r.kind == kind)) for kind in kinds
     ]
     if unasked:
-        groups.append(PassedRules(_UNASKED, True, tuple(map(_row, unasked)), asked=False))
+        groups.append(PassedRules(_UNASKED, True, tuple(map(_row, unasked)), evaluated=False))
     return RuleTable(tuple(_row(r) for r in verdict.refusals), tuple(groups))
 
 

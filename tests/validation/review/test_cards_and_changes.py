@@ -58,7 +58,7 @@ def test_a_card_of_an_unknown_run_says_so(material: Make) -> None:
 def test_the_checklist_answers_from_records_alone(material: Make) -> None:
     given = material()
     source = ClaimSource(given.challenger, given.verdict, given.challenger_run)
-    answers = {item.asks: item for item in fill_checklist(source)}
+    answers = {item.subject: item for item in fill_checklist(source)}
     assert answers["sizes and assignment"].answer.startswith("train 1, validation 0, test 1 patients")
     assert "13 of 650 parameters with a truth not answered" in answers["failures"].answer
     assert "not seen (13)" in answers["failures"].answer
@@ -75,11 +75,11 @@ def test_the_checklist_answers_from_records_alone(material: Make) -> None:
     assert "cobb upper bound of the paired difference < 1 deg" in answers["statistical rule and margins"].answer
     assert "sex: F" in answers["robustness and subgroups"].answer
     dirty = fill_checklist(replace(source, run=replace(source.run, dirty=True)))
-    assert "with uncommitted changes" in next(i.answer for i in dirty if i.asks == "availability of the code")
+    assert "with uncommitted changes" in next(i.answer for i in dirty if i.subject == "availability of the code")
     twice = (PatientFact("p", "train", "normal"), PatientFact("p", "test", "normal"))
     leaking = fill_checklist(replace(source, run=replace(source.run, patients=twice)))
     assert "1 of 1 patients are in more than one split" in {i.answer for i in leaking}
-    bare = {item.asks: item for item in fill_checklist(replace(source, run=RunFacts()))}
+    bare = {item.subject: item for item in fill_checklist(replace(source, run=RunFacts()))}
     assert not bare["sizes and assignment"].provided
     assert not bare["hardware"].provided
     assert bare["failures"].provided

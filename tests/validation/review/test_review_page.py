@@ -54,14 +54,14 @@ def test_rules_that_did_not_pass_come_first(material: Make) -> None:
     assert len(table.refused) > 0
     passed = sum(len(group.rows) for group in table.passed)
     assert passed + len(table.refused) == len(given.verdict.results)
-    assert all(row.outcome == "PASS" for group in table.passed if group.asked for row in group.rows)
+    assert all(row.outcome == "PASS" for group in table.passed if group.evaluated for row in group.rows)
 
 
 def test_what_was_not_asked_or_is_not_known_wears_no_green_badge(material: Make) -> None:
     given = material()
     unasked = {r.code for r in given.verdict.unasked}
     assert {"NO_BASELINE", "SUBGROUPS_TOO_SMALL"} <= unasked
-    (group,) = (g for g in rule_table(given.verdict).passed if not g.asked)
+    (group,) = (g for g in rule_table(given.verdict).passed if not g.evaluated)
     assert {row.code: row.outcome for row in group.rows if row.code in ("NO_BASELINE", "SUBGROUPS_TOO_SMALL")} == {
         "NO_BASELINE": "NOT KNOWN", "SUBGROUPS_TOO_SMALL": "NOT JUDGED",
     }  # fmt: skip
