@@ -36,7 +36,7 @@ def evaluate_model(
     """Predict the frozen test set with the model in ``model_folder``; write record, points and overlays to ``out``."""
     from inference.measure import predict_examples
     from inference.model import load_model
-    from validation.evaluation.found_points import FILE, write_found_points
+    from validation.evaluation.predicted_points import FILE, write_predicted_points
     from validation.evaluation.record import evaluate, rank_patients, write_record
     from validation.evaluation.test_set_check import verify_images
     from validation.evaluation.test_set_ledger import record_read
@@ -68,7 +68,7 @@ def evaluate_model(
     remark = calibration.remark if calibration else None
     overlays = draw_overlays(workspace, out, ranked, predictions, examples, rough_intervals=remark)
     write_record(record, out / "record.json")
-    write_found_points(predictions, record, out / FILE)
+    write_predicted_points(predictions, record, out / FILE)
     return StepReport(step, _figures(record), {title: str(path) for title, path in overlays.items()})
 
 

@@ -58,7 +58,7 @@ def gather_material(workspace: Workspace, params: Params) -> "ReviewMaterial":
         verdict=verdict,
         challenger_run=facts["challenger"],
         champion_run=facts.get("champion"),
-        done=what_was_done(workspace, verdict),
+        status=what_was_done(workspace, verdict),
     )
 
 
@@ -87,9 +87,9 @@ def what_was_done(workspace: Workspace, verdict: "Verdict") -> "VerdictStatus":
 
 def what_is_asked(workspace: Workspace, verdict: "Verdict", done: "VerdictStatus") -> str:
     """Which approval the verdict's policy requires now, with the command; "" where it requires none."""
-    from validation.review.actions import asked_of_person
+    from validation.review.actions import approval_notice
 
-    return asked_of_person(verdict, _policy_of(workspace, verdict), done, where=shlex.quote(str(workspace.root)))
+    return approval_notice(verdict, _policy_of(workspace, verdict), done, where=shlex.quote(str(workspace.root)))
 
 
 def _policy_of(workspace: Workspace, verdict: "Verdict") -> "Policy | None":
