@@ -2,15 +2,18 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from orchestration.cli.population_table import draw_population, print_population
 from orchestration.cli.terminal import output, progress_bar
-
-if TYPE_CHECKING:
-    from simulation.cohort.config import AppearanceMix, Extra, MeshFormat
+from orchestration.services.interruption import interruptible
+from simulation.cohort.cohort import write_cohort
+from simulation.cohort.config import AppearanceMix, CohortConfig, Extra, MeshFormat
+from simulation.population.statistics import population_rows, survey
+from spine.scanner import NATIVE_SPACING_MM
 
 _WRITTEN, _SURVEYED, _ROWS = 10, 2000, 512
 
@@ -103,16 +106,12 @@ def _write(
     workers: int,
     rows: int,
     columns: int | None,
-    extras: tuple["Extra", ...],
-    mesh_format: "MeshFormat | None",
+    extras: tuple[Extra, ...],
+    mesh_format: MeshFormat | None,
     patient_motion: float,
-    appearance: "AppearanceMix",
+    appearance: AppearanceMix,
     replace: bool,
 ) -> None:
-    from orchestration.services.interruption import interruptible
-    from simulation.cohort.cohort import write_cohort
-    from simulation.cohort.config import CohortConfig
-    from spine.scanner import NATIVE_SPACING_MM
 
     config = CohortConfig(
         count=count,
@@ -133,8 +132,6 @@ def _write(
 
 
 def _compare(count: int, seed: int, figure: Path | None) -> None:
-    from orchestration.cli.population_table import draw_population, print_population
-    from simulation.population.statistics import population_rows, survey
 
     with progress_bar("virtual patients") as progress:
         people = survey(count, seed, progress)

@@ -5,6 +5,7 @@ neither torch nor Dagster. Exit codes: 0 done; 1 the work failed; 2 wrong usage 
 evidence or a model is missing or altered; 4 another run uses the workspace; 130 interrupted.
 """
 
+import errno
 import importlib
 import sys
 
@@ -93,7 +94,6 @@ def main() -> None:
 
 
 def _operating_system(error: OSError) -> str:
-    import errno
 
     if error.errno == errno.ENOSPC:
         return f"DISK_FULL: no space left for {error.filename or 'a file'}; free some and run again, work is kept"

@@ -9,15 +9,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from inference.bundled import open_bundled
+from inference.inputs import ImageInput
+from inference.model import Model
+from inference.model_folder import RECORDS, open_model_folder, recorded_digests
+from inference.overlay import draw_overlay, report_json, warnings_of
 from orchestration.cli.options import workspace_option
 from orchestration.cli.terminal import errors, output, print_table
+from orchestration.lifecycle.local_champion import local_champion, open_champion
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import InputRejected, ParametersRejected
 from spine.landmarks import ViewName
+from spine.measurement.registry import PARAMETERS
+from spine.prediction import Prediction
 
 if TYPE_CHECKING:
-    from inference.model import Model
-    from spine.prediction import Prediction
     from spine.radiograph.read import Radiograph
 
 VIEW_CHOICE = click.Choice(["frontal", "lateral"])
@@ -61,9 +67,7 @@ def measure(
     \b
     Example:  plumbline measure frontal.dcm lateral.dcm --overlay overlay.png > measurement.json
     """
-    from inference.inputs import ImageInput
     from inference.measure import measure_views
-    from inference.overlay import draw_overlay, report_json, warnings_of
 
     _require_safe_outputs(files, overlay, json_file)
     radiographs = _read_radiographs(files, view)
@@ -127,9 +131,8 @@ def _read_radiographs(files: tuple[Path, ...], view: ViewName | None) -> "dict[V
     return found
 
 
-def _require_a_spine(prediction: "Prediction", files: tuple[Path, ...]) -> None:
+def _require_a_spine(prediction: Prediction, files: tuple[Path, ...]) -> None:
     """Refuse files none of which shows a spine or yields a figure; say it where one of two does not."""
-    from inference.overlay import warnings_of
 
     if prediction.refused and not any(prediction.points.values()):
         why = "; ".join(f"{view}: {reason}" for view, reason in prediction.refused.items())
@@ -150,7 +153,7 @@ def _require_a_spine(prediction: "Prediction", files: tuple[Path, ...]) -> None:
         errors.print(f"[yellow]{warning}[/yellow]")
 
 
-def _seen(prediction: "Prediction") -> str:
+def _seen(prediction: Prediction) -> str:
     """How much of each view, in words."""
     seen = [f"{view}: {len(at)} landmarks" for view, at in prediction.points.items() if view not in prediction.refused]
     return "; ".join([*seen, *(f"{view}: refused, {why}" for view, why in prediction.refused.items())])
@@ -170,26 +173,20 @@ def _require_safe_outputs(files: tuple[Path, ...], overlay: Path, json_file: Pat
         raise click.UsageError(f"--overlay {overlay}: give it the name of an image, e.g. overlay.png")
 
 
-def _open_model(folder: Path | None, workspace: Workspace) -> "Model":
+def _open_model(folder: Path | None, workspace: Workspace) -> Model:
     if folder is not None and str(folder) == "bundled" and not folder.is_dir():
-        from inference.bundled import open_bundled
-
         return open_bundled()
     if folder is not None:
         if not folder.is_dir():
             raise click.UsageError(f"--model {folder}: no such folder; name a model folder, or: bundled")
-        from inference.model_folder import RECORDS, open_model_folder, recorded_digests
 
         errors.print("[yellow]measuring with a model named by hand, not with a promoted one[/yellow]")
         model = open_model_folder(folder)
         if not recorded_digests(folder):
             errors.print(f"[yellow]nothing vouches for this model: no {' or '.join(RECORDS)} names its digest[/yellow]")
         return model
-    from orchestration.lifecycle.local_champion import local_champion, open_champion
 
     if local_champion(workspace) is None:
-        from inference.bundled import open_bundled
-
         where = f"nothing promoted in {workspace.root.name}/"
         if not workspace.root.exists():
             where = f"there is no workspace {workspace.root}/"
@@ -205,7 +202,6 @@ def parameters() -> None:
     \b
     Example:  plumbline parameters
     """
-    from spine.measurement.registry import PARAMETERS
 
     for p in PARAMETERS.values():
         output.print(f"[bold]{p.name}[/bold]  {p.label}, {p.plane}, {p.unit}{', in the paper' if p.in_paper else ''}")

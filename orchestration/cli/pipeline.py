@@ -1,5 +1,7 @@
 """Subcommands that run the pipeline: ``init``, ``run``, ``demo``, ``stage``."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.params import Params, parse_params, read_params, write_params
 from orchestration.pipeline.policies import require_policy
 from orchestration.pipeline.stages import STAGE_NAMES, dvc_yaml
+from orchestration.pipeline.steps import compute_step
 from orchestration.pipeline.versioning import dvc_repository
 from orchestration.pipeline.workspace import Workspace
 from spine.intake.sources import open_source
@@ -217,8 +220,6 @@ def demo(workspace: Path, minutes: float | None, patients: int | None) -> None:
 
 def _measure_one(workspace: Workspace, *, promoted: bool) -> None:
     """Show the model at its work on one pair of the cohort, through the command a user would type."""
-    import subprocess
-    import sys
 
     case = sorted(path.parent for path in workspace.drop.glob("*/COMPLETE"))[0]
     overlay, report = workspace.state / "measured" / "overlay.png", workspace.state / "measured" / "measurement.json"
@@ -239,7 +240,6 @@ def stage(name: str, workspace: Path) -> None:
     \b
     Example:  cd ws && dvc repro dataset      # calls `plumbline stage dataset` when something changed
     """
-    from orchestration.pipeline.steps import compute_step
 
     chosen = Workspace(workspace)
     read_params(chosen.params_file)  # before anything is made in a folder that is no workspace

@@ -7,12 +7,11 @@ rows.
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestration.cli.terminal import print_table
-
-if TYPE_CHECKING:
-    from simulation.population.statistics import MeasuredPatient, Row
+from simulation.population.sampling import CONDITION_SHARES
+from simulation.population.statistics import MIN_PATIENTS, MeasuredPatient, Row
 
 _COLUMNS = ("group", "quantity", "n", "published", "realised", "mark", "agreement")
 _WORDS = {"within": "pass", "chance": "pass (chance)", "off": "fail"}
@@ -23,9 +22,8 @@ _NOTE = (
 _CORRELATED = ("lumbar_lordosis_l1_s1", "pelvic_incidence")
 
 
-def print_population(rows: "Sequence[Row]", count: int) -> None:
+def print_population(rows: Sequence[Row], count: int) -> None:
     """Every comparison on stdout."""
-    from simulation.population.statistics import MIN_PATIENTS
 
     cells = [
         (
@@ -56,7 +54,7 @@ def _figure(mean: float, sd: float | None, kind: str) -> str:
     return f"{mean:.1f}" if sd is None else f"{mean:.1f} +-{sd:.1f}"
 
 
-def draw_population(rows: "Sequence[Row]", people: "Sequence[MeasuredPatient]", path: Path) -> None:
+def draw_population(rows: Sequence[Row], people: Sequence[MeasuredPatient], path: Path) -> None:
     """The comparison as a PNG: angles by group, lengths, correlations, and one relation as points."""
     import matplotlib
 
@@ -72,7 +70,7 @@ def draw_population(rows: "Sequence[Row]", people: "Sequence[MeasuredPatient]", 
     pyplot.close(figure)
 
 
-def _draw_means(axis: Any, rows: "Sequence[Row]", title: str) -> None:
+def _draw_means(axis: Any, rows: Sequence[Row], title: str) -> None:
     places = range(len(rows))
     for lift, colour, name, figures in (
         (0.17, "0.35", "published", [(r.published_mean, r.published_sd) for r in rows]),
@@ -90,14 +88,14 @@ def _draw_means(axis: Any, rows: "Sequence[Row]", title: str) -> None:
     _name_rows(axis, rows, title)
 
 
-def _draw_single(axis: Any, rows: "Sequence[Row]") -> None:
+def _draw_single(axis: Any, rows: Sequence[Row]) -> None:
     places = range(len(rows))
     axis.plot([r.published_mean for r in rows], [-p for p in places], "o", color="0.35", label="published or chosen")
     axis.plot([r.mean for r in rows], [-p for p in places], "x", color="tab:orange", label="realised")
     _name_rows(axis, rows, "correlations and shares")
 
 
-def _name_rows(axis: Any, rows: "Sequence[Row]", title: str) -> None:
+def _name_rows(axis: Any, rows: Sequence[Row], title: str) -> None:
     names = [f"{r.group}: {r.quantity}".replace("_", " ") for r in rows]
     axis.set_yticks([-place for place in range(len(rows))], names, fontsize=6)
     axis.set_title(title)
@@ -106,8 +104,7 @@ def _name_rows(axis: Any, rows: "Sequence[Row]", title: str) -> None:
     axis.legend(loc="upper right", ncols=2)
 
 
-def _draw_relation(axis: Any, people: "Sequence[MeasuredPatient]") -> None:
-    from simulation.population.sampling import CONDITION_SHARES
+def _draw_relation(axis: Any, people: Sequence[MeasuredPatient]) -> None:
 
     for condition in CONDITION_SHARES:
         points = [

@@ -9,6 +9,8 @@ from pathlib import Path
 import click
 
 from orchestration.cli.options import workspace_option
+from orchestration.pipeline.intake import refused_studies
+from orchestration.pipeline.params import read_params
 from orchestration.pipeline.workspace import Workspace
 
 
@@ -23,8 +25,6 @@ def quarantine(workspace: Path) -> None:
     \b
     Example:  plumbline quarantine -w ws
     """
-    from orchestration.pipeline.intake import refused_studies
-    from orchestration.pipeline.params import read_params
 
     chosen = Workspace(workspace)
     refused = refused_studies(chosen, read_params(chosen.params_file))

@@ -6,7 +6,9 @@ import click
 
 from orchestration.cli.options import workspace_option
 from orchestration.cli.terminal import output
+from orchestration.pipeline.params import read_params
 from orchestration.pipeline.workspace import Workspace
+from orchestration.tracking.review_page import write_report_page
 
 
 @click.command()
@@ -18,8 +20,6 @@ def review(workspace: Path, out: Path | None) -> None:
     \b
     Example:  plumbline review -w workspace/demo --out report.html
     """
-    from orchestration.pipeline.params import read_params
-    from orchestration.tracking.review_page import write_report_page
 
     chosen = Workspace(workspace)
     page = write_report_page(chosen, read_params(chosen.params_file), out)

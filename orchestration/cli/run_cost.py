@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 
+import psutil
+
 from orchestration.pipeline.step_report import StepReport
 from orchestration.pipeline.workspace import Workspace
 from spine.storage import write_text_atomically
@@ -26,7 +28,6 @@ class PeakMemory:
 
     def sample(self) -> None:
         """Look once; pages shared between processes count in each of them, so this errs upwards."""
-        import psutil
 
         here = psutil.Process()
         total = 0

@@ -6,8 +6,14 @@ import click
 
 from orchestration.cli.options import workspace_option
 from orchestration.cli.terminal import errors, output, print_table, print_words, progress_bar
+from orchestration.lifecycle.seed_fits import measure_seeds
+from orchestration.pipeline.lock import workspace_lock
+from orchestration.pipeline.params import read_params
+from orchestration.pipeline.policies import policy_path
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import ParametersRejected
+from validation.gates.policy import read_policy
+from validation.gates.seed_spread import describe_few_fits, spread_rows, spread_tables
 
 
 @click.command()
@@ -23,12 +29,6 @@ def seeds(workspace: Path, listed: str, count: int | None) -> None:
     \b
     Example:  plumbline seeds -w ws --count 4
     """
-    from orchestration.lifecycle.seed_fits import measure_seeds
-    from orchestration.pipeline.lock import workspace_lock
-    from orchestration.pipeline.params import read_params
-    from orchestration.pipeline.policies import policy_path
-    from validation.gates.policy import read_policy
-    from validation.gates.seed_spread import describe_few_fits, spread_rows, spread_tables
 
     chosen = Workspace(workspace)
     params = read_params(chosen.params_file)

@@ -17,8 +17,10 @@ from orchestration.cli.options import workspace_option
 from orchestration.cli.pipeline import SOURCES, prepare_workspace, run_chain
 from orchestration.cli.terminal import errors, output, print_step
 from orchestration.pipeline.lock import workspace_lock
+from orchestration.pipeline.steps import adopt_candidate
 from orchestration.pipeline.workspace import Workspace
 from training.__main__ import main
+from training.export.release import release as write_release
 
 _SMALL_STEPS = 1e-4
 _LARGER_STEPS = 3e-4
@@ -125,7 +127,6 @@ def adopt(candidate: Path, workspace: Path) -> None:
     \b
     Example:  plumbline adopt /mnt/gpu/candidate -w ws && plumbline run -w ws
     """
-    from orchestration.pipeline.steps import adopt_candidate
 
     chosen = Workspace(workspace)
     with workspace_lock(chosen):
@@ -145,7 +146,6 @@ def release(workspace: Path, out: Path, wider: Path | None) -> None:
     \b
     Example:  plumbline release -w bundled --out inference/weights
     """
-    from training.export.release import release as write_release
 
     chosen = Workspace(workspace)
     digest = write_release(chosen.candidate, chosen.evaluation / "record.json", out, wider)

@@ -15,6 +15,8 @@ from orchestration.dagster.assets.promotion import verdict
 from orchestration.dagster.resources import WorkspacePaths
 from orchestration.pipeline.step_report import StepReport, read_step_report
 from spine.errors import EvidenceRejected
+from validation.gates.verdict import read_verdict
+from validation.gates.verdict_text import explain, sentence
 
 RECEIVED = "received"
 ACCOUNTED = ("used", "already present", "quarantined")
@@ -56,8 +58,6 @@ def dataset_is_valid(paths: WorkspacePaths) -> dg.AssetCheckResult:
 @dg.asset_check(asset=verdict, blocking=True, description="the sealed verdict is PROMOTE")
 def gate_promotes(paths: WorkspacePaths) -> dg.AssetCheckResult:
     """The run goes on to promotion only if the verdict is PROMOTE."""
-    from validation.gates.verdict import read_verdict
-    from validation.gates.verdict_text import explain, sentence
 
     try:
         judged = read_verdict(paths.folders.verdict_file)

@@ -16,6 +16,9 @@ from typing import Any
 
 from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, PipesContext, open_dagster_pipes
 
+from orchestration.pipeline.multi_gpu import launched_by, worker_environment
+from training.fitting.ddp_worker import run
+
 WORKER_MODULE = "orchestration.dagster.pipes"
 _TENTHS = 10
 
@@ -25,8 +28,6 @@ def workers_under_pipes(context: Any) -> Iterator[None]:
     """Within, process groups are started by a Pipes client on behalf of an asset's execution ``context``."""
     import dagster as dg
     from dagster._core.errors import DagsterPipesExecutionError  # not exported, nor is a base class of its own
-
-    from orchestration.pipeline.multi_gpu import launched_by, worker_environment
 
     def launch(command: Sequence[str]) -> int:
         try:
@@ -43,7 +44,6 @@ def workers_under_pipes(context: Any) -> Iterator[None]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """``REQUEST.json``: one process of the group; its exit code."""
-    from training.fitting.ddp_worker import run
 
     request = Path((sys.argv[1:] if arguments is None else list(arguments))[0])
     is_leader = int(os.environ.get("RANK", "0")) == 0

@@ -14,9 +14,12 @@ import dagster as dg
 
 from orchestration.dagster.run_progress import LogWatcher
 from orchestration.environment import DEFAULT_MLFLOW_UI, MLFLOW_UI_VARIABLE, WORKSPACE_VARIABLE
+from orchestration.pipeline import steps
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.params import Params, change_params, read_params
+from orchestration.pipeline.stages import STAGES
 from orchestration.pipeline.step_report import StepReport
+from orchestration.pipeline.versioning import data_version
 from orchestration.pipeline.workspace import Workspace
 from spine.types import Progress
 
@@ -62,14 +65,11 @@ class DataVersions(dg.ConfigurableResource[None]):
 
     def run(self, step: str, workspace: Workspace, progress: Progress) -> StepReport:
         """Run a step of the chain."""
-        from orchestration.pipeline import steps
 
         return (steps.run_step if self.enabled else steps.compute_step)(step, workspace, progress)
 
     def version(self, step: str, workspace: Workspace) -> str | None:
         """DVC's content address of the step's first output, None where it was not recorded."""
-        from orchestration.pipeline.stages import STAGES
-        from orchestration.pipeline.versioning import data_version
 
         outputs = next((stage.outs for stage in STAGES if stage.name == step), ())
         return data_version(workspace, outputs[0]) if self.enabled and outputs else None

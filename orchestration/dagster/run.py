@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from orchestration.dagster.definitions import definitions_with
 from orchestration.dagster.instance import fail_abandoned_runs, open_instance
 from orchestration.dagster.jobs import RETRAIN
 from orchestration.dagster.resources import resources_for
@@ -70,7 +71,6 @@ def run_retrain(workspace: Workspace, on_step: OnStep, progress: OpenProgress = 
         WorkspaceBusy: another run is writing in the workspace.
         KeyboardInterrupt: the user stopped the run; finished steps are kept.
     """
-    from orchestration.dagster.definitions import definitions_with
 
     watcher = RecordingWatcher(on_step, progress)
     definitions = definitions_with(resources_for(str(workspace.root), watcher=watcher))

@@ -7,18 +7,18 @@ carries its attempt in its run key.
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from orchestration.dagster.assets.data import BATCHES
 from orchestration.dagster.jobs import INGEST_BATCH, RETRAIN
 from orchestration.dagster.resources import WorkspacePaths
+from orchestration.pipeline.intake import Batch, finished_batches
 from orchestration.pipeline.workspace import Workspace
+from spine.dataset import read_manifest
 from spine.errors import ParametersRejected
-
-if TYPE_CHECKING:
-    from orchestration.pipeline.intake import Batch
+from spine.study import iterate_study_folders
+from validation.dataset.build import read_build_record
 
 BATCH_TAG, ATTEMPT_TAG = "plumbline/batch", "plumbline/attempt"
 ATTEMPTS = 3
@@ -46,7 +46,6 @@ _UNFINISHED = [
 )
 def inbox(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.SensorResult | dg.SkipReason:
     """Request an ingest run for each new batch, and retry failed ones up to ``ATTEMPTS`` times."""
-    from orchestration.pipeline.intake import finished_batches
 
     finished = finished_batches(paths.folders)
     batches = [batch for batch in finished if not any(part in batch.key for part in _NOT_IN_A_KEY)]
@@ -63,7 +62,7 @@ def inbox(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.Sens
     )
 
 
-def _request(batch: "Batch", instance: dg.DagsterInstance) -> dg.RunRequest | None:
+def _request(batch: Batch, instance: dg.DagsterInstance) -> dg.RunRequest | None:
     """The run that a batch needs now: its first, a retry, or None."""
     runs = instance.get_run_records(dg.RunsFilter(job_name=INGEST_BATCH, tags={BATCH_TAG: batch.key}))
     attempt = len(runs) + 1
@@ -110,9 +109,6 @@ def new_studies(workspace: Workspace) -> tuple[str, Sequence[str]]:
 
     Studies that the build left out with a reason are not new: they would be left out again.
     """
-    from spine.dataset import read_manifest
-    from spine.study import iterate_study_folders
-    from validation.dataset.build import read_build_record
 
     stored = [folder.name for folder in iterate_study_folders(workspace.studies)]
     if not (workspace.dataset / "manifest.json").exists():

@@ -14,15 +14,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import spine.errors
 from spine.errors import ContractViolation, PlumblineError
 from spine.types import Progress
-
-if TYPE_CHECKING:
-    from training.config import TrainingConfig
-    from training.export.candidate import FitSummary
+from training.config import TrainingConfig
+from training.export.candidate import FitSummary
+from training.fitting.ddp_worker import write_request
 
 Launch = Callable[[Sequence[str]], int]
 """Runs a command to its end; its exit code."""
@@ -60,8 +59,8 @@ def launched_by(launch: Launch, worker: str = WORKER_MODULE) -> Iterator[None]:
 
 
 def fit_in_process_group(
-    dataset: Path, out: Path, config: "TrainingConfig", folder: Path, progress: Progress | None
-) -> "FitSummary":
+    dataset: Path, out: Path, config: TrainingConfig, folder: Path, progress: Progress | None
+) -> FitSummary:
     """As ``training.fitting.fit.fit``, by ``config.devices`` processes.
 
     Args:
@@ -73,7 +72,6 @@ def fit_in_process_group(
         PlumblineError: the error that the leader stopped with; ``ContractViolation`` where it reported none.
     """
     from training.export.onnx_export import finish_export
-    from training.fitting.ddp_worker import write_request
 
     request = write_request(dataset, out, config, folder)
     launch, worker = _launch.get()

@@ -5,11 +5,11 @@ from pathlib import Path
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import ParametersRejected
+from validation.gates import policy as shipped
 
 
 def policy_path(params: Params, workspace: Workspace) -> Path:
     """The policy's file: a name among the shipped ones, or a path (relative to the workspace)."""
-    from validation.gates import policy as shipped
 
     named = Path(shipped.__file__).parent / "policies" / f"{params.gate.policy}.yaml"
     if named.exists():
@@ -24,7 +24,6 @@ def require_policy(params: Params, workspace: Workspace) -> None:
     Raises:
         ParametersRejected: with the names of the shipped policies.
     """
-    from validation.gates import policy as shipped
 
     path = policy_path(params, workspace)
     if not path.exists():

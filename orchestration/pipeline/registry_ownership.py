@@ -15,6 +15,8 @@ from urllib.parse import unquote, urlsplit
 from orchestration.pipeline.names import CANDIDATES_MODEL, EXPERIMENT, PRODUCTION_MODEL
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import GateRefused
+from validation.promotion.database import database_exists, registry_unavailable, sqlite_file
+from validation.promotion.served_copy import promotions_experiment
 
 
 def require_own_registry(workspace: Workspace) -> None:
@@ -23,7 +25,6 @@ def require_own_registry(workspace: Workspace) -> None:
     Raises:
         GateRefused: WORKSPACE_COPIED, REGISTRY_UNAVAILABLE.
     """
-    from validation.promotion.database import database_exists, registry_unavailable
 
     if workspace.tracking_uri != workspace.own_tracking_uri or not database_exists(workspace.tracking_uri):
         return
@@ -53,8 +54,6 @@ def _link(place: Path, workspace: Workspace) -> str:
 
 def _places(workspace: Workspace) -> Iterator[Path]:
     """Where the database keeps the files of our experiments, else those of our models' versions."""
-    from validation.promotion.database import sqlite_file
-    from validation.promotion.served_copy import promotions_experiment
 
     experiments, models = (EXPERIMENT, promotions_experiment(PRODUCTION_MODEL)), (PRODUCTION_MODEL, CANDIDATES_MODEL)
     with closing(sqlite3.connect(f"{sqlite_file(workspace.tracking_uri).as_uri()}?mode=rw", uri=True)) as connection:

@@ -5,26 +5,38 @@ when DVC finds nothing changed, and records it with DVC when it ran.
 """
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from orchestration.pipeline import versioning
+from orchestration.pipeline.evaluate import evaluate_model
+from orchestration.pipeline.intake import ingest_everything
+from orchestration.pipeline.multi_gpu import fit_in_process_group
 from orchestration.pipeline.params import Params, change_params, read_params
+from orchestration.pipeline.report import write_unjudged_report
 from orchestration.pipeline.stages import STAGE_NAMES, STAGES
 from orchestration.pipeline.step_report import Figure, StepReport, read_step_report, write_step_report
 from orchestration.pipeline.workspace import Workspace
-from spine.dataset import Manifest, read_manifest
+from simulation.cohort.cohort import write_cohort
+from simulation.cohort.config import CohortConfig
+from spine.dataset import SPLITS, Manifest, read_manifest
 from spine.errors import ContractViolation, ParametersRejected
+from spine.landmarks import LANDMARK_SETS
+from spine.projection import write_landmarks
+from spine.scanner import NATIVE_SPACING_MM
 from spine.types import Progress
 from training.config import TrainingConfig, config_to_json
-
-if TYPE_CHECKING:
-    from training.export.candidate import FitSummary
-    from validation.dataset.results import ValidationResult
+from training.export.candidate import FITTED_FILE, FitSummary, read_summary
+from validation.dataset.build import DatasetConfig, build_dataset
+from validation.dataset.contact_sheets import draw_findings
+from validation.dataset.exclusion import exclude_studies
+from validation.dataset.results import ValidationConfig, ValidationResult
+from validation.dataset.validate import validate_dataset
 
 T = TypeVar("T")
 Step = Callable[[Workspace, Params, Progress | None], StepReport]
@@ -32,9 +44,6 @@ Step = Callable[[Workspace, Params, Progress | None], StepReport]
 
 def cohort(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Write the virtual cohort into the drop folder."""
-    from simulation.cohort.cohort import write_cohort
-    from simulation.cohort.config import CohortConfig
-    from spine.scanner import NATIVE_SPACING_MM
 
     wanted = params.cohort
     config = CohortConfig(
@@ -53,15 +62,12 @@ def cohort(workspace: Workspace, params: Params, progress: Progress | None) -> S
 
 def studies(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Take in everything of the source and of finished batches in the inbox."""
-    from orchestration.pipeline.intake import ingest_everything
 
     return ingest_everything(workspace, params, progress)
 
 
 def landmarks(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Project 3D points into each view, with visibility."""
-    from spine.landmarks import LANDMARK_SETS
-    from spine.projection import write_landmarks
 
     landmark_set = _chosen(LANDMARK_SETS, params.dataset.landmark_set, "dataset.landmark_set")
     index = write_landmarks(workspace.studies, workspace.landmarks, landmark_set, progress)
@@ -75,8 +81,6 @@ def landmarks(workspace: Workspace, params: Params, progress: Progress | None) -
 
 def dataset(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Split by patient, freeze the test set, write the manifest."""
-    from spine.dataset import SPLITS
-    from validation.dataset.build import DatasetConfig, build_dataset
 
     wanted = params.dataset
     config = DatasetConfig(
@@ -100,9 +104,6 @@ def dataset(workspace: Workspace, params: Params, progress: Progress | None) -> 
 
 def _screened(workspace: Workspace, params: Params) -> tuple[Manifest, dict[str, Figure]]:
     """Take studies that break an expectation out of the data set, counted and listed, before it is settled."""
-    from validation.dataset.exclusion import exclude_studies
-    from validation.dataset.results import ValidationConfig
-    from validation.dataset.validate import validate_dataset
 
     config = ValidationConfig(profile=params.validation.profile, on_bad_study="exclude")
     result = validate_dataset(workspace.dataset, workspace.screening, config)
@@ -115,8 +116,6 @@ def _screened(workspace: Workspace, params: Params) -> tuple[Manifest, dict[str,
 
 def validation(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Hold the data set against its expectations; a failure stops the chain and names the studies."""
-    from validation.dataset.results import ValidationConfig
-    from validation.dataset.validate import validate_dataset
 
     config = ValidationConfig(profile=params.validation.profile, on_bad_study=params.validation.on_bad_study)
     result = validate_dataset(workspace.dataset, workspace.validation, config, progress)
@@ -139,9 +138,8 @@ def validation(workspace: Workspace, params: Params, progress: Progress | None) 
     return report
 
 
-def _draw_worst(result: "ValidationResult", workspace: Workspace, out: Path) -> dict[str, str]:
+def _draw_worst(result: ValidationResult, workspace: Workspace, out: Path) -> dict[str, str]:
     """A sheet of the studies that break most rules, labels drawn; none when all is well."""
-    from validation.dataset.contact_sheets import draw_findings
 
     if result.findings:
         draw_findings(workspace.dataset, result.findings, out / "worst.png", limit=16)
@@ -154,7 +152,7 @@ def _worst(out: Path) -> dict[str, str]:
     return {"worst studies": str(out / "worst.png")} if (out / "worst.png").exists() else {}
 
 
-def _invalid(result: "ValidationResult", out: Path) -> ContractViolation:
+def _invalid(result: ValidationResult, out: Path) -> ContractViolation:
     return ContractViolation.gathered(
         "DATASET_INVALID",
         [f"{failure.code} {failure.rule}: {failure.message}" for failure in result.failures],
@@ -178,7 +176,7 @@ def candidate(workspace: Workspace, params: Params, progress: Progress | None) -
     return StepReport("candidate", figures)
 
 
-def _share_of_an_epoch(summary: "FitSummary") -> float:
+def _share_of_an_epoch(summary: FitSummary) -> float:
     """Of a fit that ended within its first epoch: how much of it was seen."""
     seen = summary.steps * summary.config.batch_size * summary.config.devices
     return round(seen / max(summary.images, 1), 2)
@@ -199,7 +197,7 @@ def _require_valid(workspace: Workspace) -> None:
         )
 
 
-def _fit_afresh(workspace: Workspace, config: TrainingConfig, progress: Progress | None) -> "FitSummary":
+def _fit_afresh(workspace: Workspace, config: TrainingConfig, progress: Progress | None) -> FitSummary:
     """Fit, continuing an unfinished fit of the same configuration and data, replacing a fit of another.
 
     What is replaced is not lost: DVC's cache has its bytes, and MLflow what was registered.
@@ -213,11 +211,9 @@ def _fit_afresh(workspace: Workspace, config: TrainingConfig, progress: Progress
     return _fit(workspace, config, progress)
 
 
-def _fit(workspace: Workspace, config: TrainingConfig, progress: Progress | None) -> "FitSummary":
+def _fit(workspace: Workspace, config: TrainingConfig, progress: Progress | None) -> FitSummary:
     """Here, or by a team of processes where several GPUs are asked for."""
     if config.devices > 1:
-        from orchestration.pipeline.multi_gpu import fit_in_process_group
-
         return fit_in_process_group(
             workspace.dataset, workspace.candidate, config, workspace.state / "process_group", progress
         )
@@ -234,7 +230,6 @@ def adopt_candidate(workspace: Workspace, folder: Path) -> StepReport:
     Raises:
         ContractViolation: its fit is unfinished, or was on other data than the workspace's data set.
     """
-    from training.export.candidate import FITTED_FILE, read_summary
     from training.export.onnx_export import finish_export
 
     summary, digest = read_summary(folder, FITTED_FILE), read_manifest(workspace.dataset).digest
@@ -258,8 +253,6 @@ def adopt_candidate(workspace: Workspace, folder: Path) -> StepReport:
 
 def evaluation(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Measure the candidate's errors on the frozen test set and write its report, which is not judged yet."""
-    from orchestration.pipeline.evaluate import evaluate_model
-    from orchestration.pipeline.report import write_unjudged_report
 
     report = evaluate_model(
         workspace, workspace.candidate, workspace.evaluation, role="challenger", step="evaluation", progress=progress
@@ -325,6 +318,5 @@ def _chosen(table: Mapping[str, T], name: str, what: str) -> T:
 
 
 def _cores() -> int:
-    import os
 
     return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1))

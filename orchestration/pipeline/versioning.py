@@ -5,6 +5,7 @@ to ``dvc.lock``, so ``dvc repro`` has nothing to do afterwards. A stage that ``d
 Dagster. Telemetry and update checks are off.
 """
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 def dvc_repository(workspace: Workspace) -> Iterator["Repo"]:
     """The workspace's DVC repository, created at first use without git."""
     os.environ.setdefault("DVC_NO_ANALYTICS", "1")
-    import logging
 
     from dvc.repo import Repo
 

@@ -19,6 +19,7 @@ from orchestration.environment import (
     apply_quiet_environment,
     quiet_environment,
 )
+from orchestration.pipeline.lock import services_lock
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.workspace import Workspace
 from orchestration.services.interruption import interruptible
@@ -59,7 +60,6 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
         ServiceFailed: a service did not start, or died later.
     """
     from orchestration.dagster.instance import fail_abandoned_runs, open_instance
-    from orchestration.pipeline.lock import services_lock
 
     read_params(workspace.params_file)
     require_free_port(dagster_port, "--dagster-port (make up DAGSTER_PORT=...)")

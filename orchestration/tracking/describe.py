@@ -25,17 +25,20 @@ from orchestration.tracking.seed_groups import group_seeds
 from spine.errors import GateRefused, PlumblineError
 from spine.measurement.registry import PARAMETERS
 from spine.storage import write_text_atomically
+from validation.evaluation.record import EvaluationRecord
+from validation.gates.verdict import Verdict, read_verdict
+from validation.gates.verdict_text import explain
+from validation.promotion.champion import open_registry, versions_of
+from validation.review.card_text import card_json, card_markdown
+from validation.review.changes import RunFacts
+from validation.review.claim import ClaimSource, claim_json, claim_markdown, fill_checklist
+from validation.review.model_card import ModelCard, judged_card
+from validation.review.page import ReviewMaterial, write_review
+from validation.review.verdict_status import VerdictStatus
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from validation.evaluation.record import EvaluationRecord
-    from validation.gates.verdict import Verdict
-    from validation.review.changes import RunFacts
-    from validation.review.claim import ClaimSource
-    from validation.review.model_card import ModelCard
-    from validation.review.page import ReviewMaterial
-    from validation.review.verdict_status import VerdictStatus
 
 FOLDER, PAGE = "report", "report.html"
 _LONGEST_DESCRIPTION = 4900
@@ -56,8 +59,6 @@ def review_candidate(workspace: Workspace, params: Params) -> tuple[Path, dict[s
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    from validation.review.page import write_review
-
     material = gather_material(workspace, params)
     page = write_review(material, workspace.report_page)
     if material.verdict is None:
@@ -69,12 +70,9 @@ def review_candidate(workspace: Workspace, params: Params) -> tuple[Path, dict[s
 
 
 def _describe_candidate(
-    workspace: Workspace, material: "ReviewMaterial", verdict: "Verdict", page: Path
+    workspace: Workspace, material: ReviewMaterial, verdict: Verdict, page: Path
 ) -> dict[str, Figure]:
     """Write report, card, figures, tags and texts to the candidate's run and version; figures that name the run."""
-    from validation.promotion.champion import open_registry
-    from validation.review.claim import ClaimSource
-    from validation.review.model_card import judged_card
 
     client = open_registry(workspace.tracking_uri)
     version = candidate_of(client, verdict.challenger_model)
@@ -97,8 +95,6 @@ def describe_served(workspace: Workspace, version: str) -> bool:
     The promotion is done when this is called: it stands although the registry does not take the description.
     """
     from mlflow.exceptions import MlflowException
-
-    from validation.promotion.champion import open_registry
 
     client = open_registry(workspace.tracking_uri)
     try:
@@ -123,8 +119,6 @@ def describe_status(workspace: Workspace, params: Params) -> None:
     """
     from mlflow.exceptions import MlflowException
 
-    from validation.promotion.champion import open_registry, versions_of
-
     with suppress(PlumblineError, OSError):
         review_candidate(workspace, params)
     with suppress(MlflowException, OSError, PlumblineError):
@@ -137,7 +131,6 @@ def describe_status(workspace: Workspace, params: Params) -> None:
 
 def _describe_status_of(client: "MlflowClient", workspace: Workspace, version: Any) -> None:
     """Bring the status line of a candidate's run and version up to date."""
-    from validation.gates.verdict import read_verdict
 
     path = workspace.verdict_file.with_name(f"{version.tags.get('plumbline.verdict', '')}.json")
     if not path.is_file():
@@ -150,7 +143,7 @@ def _describe_status_of(client: "MlflowClient", workspace: Workspace, version: A
         client.update_model_version(version.name, version.version, _with_status(version.description or "", line))
 
 
-def _status_line(status: "VerdictStatus") -> str:
+def _status_line(status: VerdictStatus) -> str:
     return f"{_DONE}{status.text}."
 
 
@@ -162,7 +155,7 @@ def _with_status(text: str, line: str) -> str:
     return "\n".join(lines)[:_LONGEST_DESCRIPTION]
 
 
-def metrics_of(material: "ReviewMaterial", verdict: "Verdict") -> dict[str, float]:
+def metrics_of(material: ReviewMaterial, verdict: Verdict) -> dict[str, float]:
     """The figures of the comparison under the names of their groups."""
     results = verdict.results
     metrics = {"verdict/rules": float(len(verdict.evaluated))}
@@ -184,17 +177,14 @@ def metrics_of(material: "ReviewMaterial", verdict: "Verdict") -> dict[str, floa
     return metrics
 
 
-def _landmark_metrics(record: "EvaluationRecord") -> dict[str, float]:
+def _landmark_metrics(record: EvaluationRecord) -> dict[str, float]:
     shown = ("coverage", "median_mm", "mean_mm", "p95_mm")
     rows = [row for row in record.landmarks if row.group == "all"]
     values = {f"landmarks/{row.space}/{name}": getattr(row, name) for row in rows for name in shown}
     return {name: float(value) for name, value in values.items() if value is not None}
 
 
-def _log_artifacts(client: "MlflowClient", run_id: str, page: Path, card: "ModelCard", source: "ClaimSource") -> None:
-    from validation.gates.verdict_text import explain
-    from validation.review.card_text import card_json, card_markdown
-    from validation.review.claim import claim_json, claim_markdown, fill_checklist
+def _log_artifacts(client: "MlflowClient", run_id: str, page: Path, card: ModelCard, source: ClaimSource) -> None:
 
     checklist = fill_checklist(source)
     texts = {
@@ -220,7 +210,7 @@ def _log_metrics(client: "MlflowClient", run: Any, metrics: Mapping[str, float])
         client.log_batch(run.info.run_id, metrics=new)
 
 
-def _tag(client: "MlflowClient", run_id: str, version: Any, verdict: "Verdict", facts: "RunFacts") -> None:
+def _tag(client: "MlflowClient", run_id: str, version: Any, verdict: Verdict, facts: RunFacts) -> None:
     tags = {
         "plumbline.verdict": verdict.digest,
         "plumbline.decision": verdict.decision,
@@ -241,12 +231,11 @@ def _describe(
     run: Any,
     version: Any,
     head: str,
-    material: "ReviewMaterial",
-    verdict: "Verdict",
-    card: "ModelCard",
+    material: ReviewMaterial,
+    verdict: Verdict,
+    card: ModelCard,
 ) -> None:
     """The descriptions of the run (rules that did not pass, comparison) and of the version (card)."""
-    from validation.review.card_text import card_markdown
 
     reasons = "".join(f"- `{r.code}` {r.subject.replace('_', ' ')}: {r.figure_name}\n" for r in verdict.refusals[:8])
     note = head + (f"Rules that did not pass:\n\n{reasons}\n" if reasons else "") + _comparison_table(material)
@@ -255,9 +244,8 @@ def _describe(
     client.update_model_version(version.name, version.version, text[:_LONGEST_DESCRIPTION])
 
 
-def _head(material: "ReviewMaterial", verdict: "Verdict", links: Mapping[str, str]) -> str:
+def _head(material: ReviewMaterial, verdict: Verdict, links: Mapping[str, str]) -> str:
     """Decision, links, status and terms: the beginning of both descriptions."""
-    from validation.review.verdict_status import VerdictStatus
 
     listed = " · ".join(f"[{title}]({address})" for title, address in links.items())
     ours = material.challenger
@@ -268,7 +256,7 @@ def _head(material: "ReviewMaterial", verdict: "Verdict", links: Mapping[str, st
     )
 
 
-def links_of(run: Any, version: Any, facts: "RunFacts") -> dict[str, str]:
+def links_of(run: Any, version: Any, facts: RunFacts) -> dict[str, str]:
     """Title -> address of everything that belongs together."""
     ui = links_from_environment()["mlflow"]
     place = f"{ui}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
@@ -280,7 +268,7 @@ def links_of(run: Any, version: Any, facts: "RunFacts") -> dict[str, str]:
     return links | ({"Dagster run": facts.dagster_url} if facts.dagster_url else {})
 
 
-def _comparison_table(material: "ReviewMaterial") -> str:
+def _comparison_table(material: ReviewMaterial) -> str:
     """Standard errors of both models, parameter by parameter."""
     champion = material.champion
     lines = ["| parameter | challenger | champion | n |", "|---|---|---|---|"]

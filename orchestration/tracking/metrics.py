@@ -6,18 +6,17 @@ with such a metric is not promoted.
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import GateRefused
-
-if TYPE_CHECKING:
-    from validation.evaluation.agreement import Agreement
+from validation.evaluation.agreement import Agreement
+from validation.evaluation.record import read_record
+from validation.promotion.champion import open_registry
 
 _SHOWN_DIGITS = 1e-9
 
 
-def metrics_of_test(statistics: Mapping[str, "Agreement"]) -> dict[str, float]:
+def metrics_of_test(statistics: Mapping[str, Agreement]) -> dict[str, float]:
     """Readable MLflow metric names: ``test/<parameter>/<figure>``."""
     shown = {
         "standard_error_of_estimate": "standard_error",
@@ -51,8 +50,6 @@ def require_metrics_as_sealed(workspace: Workspace, candidate_uri: str) -> None:
     Raises:
         GateRefused: METRIC_ALTERED. EvidenceRejected: what reading the record raises.
     """
-    from validation.evaluation.record import read_record
-    from validation.promotion.champion import open_registry
 
     sealed = metrics_of_test(read_record(workspace.evaluation / "record.json").statistics)
     client = open_registry(workspace.tracking_uri)

@@ -9,22 +9,24 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orchestration.environment import links_from_environment
 from orchestration.pipeline.params import Params, read_params
+from orchestration.pipeline.policies import policy_path
 from orchestration.pipeline.report import RECORD, gather_report
 from orchestration.pipeline.workspace import Workspace
+from orchestration.tracking.registry import promotion_history
 from orchestration.tracking.run_facts import read_run_facts
 from spine.errors import GateRefused, PlumblineError
-
-if TYPE_CHECKING:
-    from validation.evaluation.record import EvaluationRecord
-    from validation.gates.policy import Policy
-    from validation.gates.verdict import Verdict
-    from validation.review.changes import RunFacts
-    from validation.review.page import ReviewMaterial
-    from validation.review.verdict_status import VerdictStatus
+from validation.evaluation.record import EvaluationRecord, read_record
+from validation.gates.policy import Policy, read_policy
+from validation.gates.verdict import Verdict, read_verdict
+from validation.promotion.approval import read_approval
+from validation.promotion.champion import open_registry
+from validation.review.actions import asked_of_person
+from validation.review.changes import RunFacts
+from validation.review.page import ReviewMaterial, write_review
+from validation.review.verdict_status import VerdictStatus, status_of
 
 
 def write_report_page(workspace: Workspace, params: Params, out: Path | None = None) -> Path:
@@ -33,17 +35,15 @@ def write_report_page(workspace: Workspace, params: Params, out: Path | None = N
     Raises:
         EvidenceRejected: verdict or records are missing, altered or of one another.
     """
-    from validation.review.page import write_review
 
     return write_review(gather_material(workspace, params), out or workspace.report_page)
 
 
-def gather_material(workspace: Workspace, params: Params) -> "ReviewMaterial":
+def gather_material(workspace: Workspace, params: Params) -> ReviewMaterial:
     """Everything the report on the latest evaluation is made of.
 
     The champion and the facts of the runs belong to a verdict. Without a verdict the candidate is shown alone.
     """
-    from validation.evaluation.record import read_record
 
     challenger = read_record(workspace.evaluation / RECORD)
     verdict = _verdict_on(workspace, challenger)
@@ -62,9 +62,8 @@ def gather_material(workspace: Workspace, params: Params) -> "ReviewMaterial":
     )
 
 
-def _verdict_on(workspace: Workspace, challenger: "EvaluationRecord") -> "Verdict | None":
+def _verdict_on(workspace: Workspace, challenger: EvaluationRecord) -> Verdict | None:
     """The latest verdict, if it judges this record; an earlier candidate's is none of this report."""
-    from validation.gates.verdict import read_verdict
 
     if not workspace.verdict_file.exists():
         return None
@@ -72,11 +71,8 @@ def _verdict_on(workspace: Workspace, challenger: "EvaluationRecord") -> "Verdic
     return verdict if verdict.challenger_evidence == challenger.digest else None
 
 
-def what_was_done(workspace: Workspace, verdict: "Verdict") -> "VerdictStatus":
+def what_was_done(workspace: Workspace, verdict: Verdict) -> VerdictStatus:
     """The status of a verdict by the history and the sealed approvals; where they cannot be read, why not."""
-    from orchestration.tracking.registry import promotion_history
-    from validation.promotion.approval import read_approval
-    from validation.review.verdict_status import VerdictStatus, status_of
 
     try:
         approvals = [read_approval(path) for path in sorted(workspace.approvals.glob("*.json"))]
@@ -85,17 +81,14 @@ def what_was_done(workspace: Workspace, verdict: "Verdict") -> "VerdictStatus":
         return VerdictStatus(unknown=f"{error.code}, {error.found}")
 
 
-def what_is_asked(workspace: Workspace, verdict: "Verdict", done: "VerdictStatus") -> str:
+def what_is_asked(workspace: Workspace, verdict: Verdict, done: VerdictStatus) -> str:
     """Which approval the verdict's policy requires now, with the command; "" where it requires none."""
-    from validation.review.actions import asked_of_person
 
     return asked_of_person(verdict, _policy_of(workspace, verdict), done, where=shlex.quote(str(workspace.root)))
 
 
-def _policy_of(workspace: Workspace, verdict: "Verdict") -> "Policy | None":
+def _policy_of(workspace: Workspace, verdict: Verdict) -> Policy | None:
     """The policy that the verdict was judged by, None where the workspace has another one, or none, by now."""
-    from orchestration.pipeline.policies import policy_path
-    from validation.gates.policy import read_policy
 
     try:
         policy = read_policy(policy_path(read_params(workspace.params_file), workspace))
@@ -104,13 +97,10 @@ def _policy_of(workspace: Workspace, verdict: "Verdict") -> "Policy | None":
     return policy if policy.hash == verdict.policy_hash else None
 
 
-def known_facts(workspace: Workspace, records: "Mapping[str, EvaluationRecord]") -> "dict[str, RunFacts]":
+def known_facts(workspace: Workspace, records: Mapping[str, EvaluationRecord]) -> dict[str, RunFacts]:
     """Role -> what MLflow knows of the run that trained it; nothing where MLflow does not answer."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
-
-    from validation.promotion.champion import open_registry
-    from validation.review.changes import RunFacts
 
     links = links_from_environment()
     try:

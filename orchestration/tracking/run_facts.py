@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from orchestration.pipeline.names import CANDIDATES_MODEL
 from spine.dataset import SPLITS, Manifest
 from spine.storage import write_text_atomically
+from validation.promotion.champion import versions_of
+from validation.review.changes import PatientFact, RunFacts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from validation.review.changes import PatientFact, RunFacts
 
 PATIENTS_ARTIFACT = "data/patients.json"
 IMAGES_METRIC = "data/training_images"
@@ -26,19 +27,17 @@ _VERSION_TAG = "plumbline.version."
 
 def candidate_of(client: "MlflowClient", model_digest: str) -> Any | None:
     """The registered candidate (an MLflow ``ModelVersion``) with these bytes, the newest of several; else None."""
-    from validation.promotion.champion import versions_of
 
     found = [v for v in versions_of(client, CANDIDATES_MODEL) if v.tags.get(DIGEST_TAG) == model_digest]
     return max(found, key=lambda v: int(v.version), default=None)
 
 
-def read_run_facts(client: "MlflowClient", model_digest: str, links: Mapping[str, str]) -> "RunFacts":
+def read_run_facts(client: "MlflowClient", model_digest: str, links: Mapping[str, str]) -> RunFacts:
     """The facts of the run that trained these bytes; all unknown where no candidate with them is registered.
 
     Args:
         links: ``mlflow`` and ``dagster``: addresses of their pages, for links.
     """
-    from validation.review.changes import RunFacts
 
     version = candidate_of(client, model_digest)
     if version is None or not version.run_id:
@@ -85,8 +84,7 @@ def log_data(client: "MlflowClient", run_id: str, manifest: Manifest) -> None:
         client.log_artifact(run_id, str(file), str(Path(PATIENTS_ARTIFACT).parent))
 
 
-def _read_patients(client: "MlflowClient", run_id: str) -> "tuple[PatientFact, ...]":
-    from validation.review.changes import PatientFact
+def _read_patients(client: "MlflowClient", run_id: str) -> tuple[PatientFact, ...]:
 
     if PATIENTS_ARTIFACT not in _listed(client, run_id):
         return ()

@@ -11,6 +11,7 @@ import dagster as dg
 from orchestration.dagster.assets.materialising import NO_CONFIG, Materialised, chain_step, materialised
 from orchestration.dagster.resources import DataVersions, WorkspacePaths, WritableWorkspace
 from orchestration.dagster.run_progress import StepWatcher
+from orchestration.pipeline.intake import ingest_batch
 
 GROUP = "data"
 OWNERS = ["team:data"]
@@ -35,7 +36,6 @@ def batch(context: dg.AssetExecutionContext, workspace: WritableWorkspace, watch
 
     A corrected batch has a new key (its `COMPLETE` marker is newer) and is a batch of its own.
     """
-    from orchestration.pipeline.intake import ingest_batch
 
     return materialised("batch", watcher, lambda p: ingest_batch(workspace.folders, context.partition_key, p))
 

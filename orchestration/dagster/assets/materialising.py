@@ -14,7 +14,8 @@ import dagster as dg
 from orchestration.dagster.assets.metadata import metadata_of
 from orchestration.dagster.resources import DataVersions, ModelTracking, WritableWorkspace
 from orchestration.dagster.run_progress import StepWatcher
-from orchestration.pipeline.step_report import StepReport
+from orchestration.pipeline.stages import stages_for
+from orchestration.pipeline.step_report import StepReport, read_step_report, write_step_report
 from spine.errors import ContractViolation, PlumblineError
 from spine.types import Progress
 
@@ -62,7 +63,6 @@ def chain_step(step: str, workspace: WritableWorkspace, versions: DataVersions, 
     """Run a DVC-versioned step of the chain as the asset of the same name."""
 
     def work(progress: Progress) -> StepReport:
-        from orchestration.pipeline.stages import stages_for
 
         params = workspace.params
         if step not in {stage.name for stage in stages_for(params)}:
@@ -92,7 +92,6 @@ def failure_of(error: PlumblineError) -> dg.Failure:
 
 
 def _failed_validation(error: ContractViolation, workspace: WritableWorkspace) -> StepReport:
-    from orchestration.pipeline.step_report import read_step_report, write_step_report
 
     report = read_step_report("validation", workspace.folders) if error.code == "DATASET_INVALID" else None
     if report is None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
+from PIL import Image, UnidentifiedImageError
 
 from orchestration.pipeline.step_report import Figure, StepReport
 
@@ -59,7 +60,6 @@ def _typed(value: Figure) -> dg.MetadataValue:
 
 def _shrunk(image: Path) -> bytes | None:
     """PNG bytes within the limit, narrower and in fewer colours as it takes; None when even that is too large."""
-    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(image) as opened:

@@ -18,6 +18,7 @@ from orchestration.dagster.assets.materialising import (
 from orchestration.dagster.assets.training_form import TrainingForm, typed_parameters
 from orchestration.dagster.pipes import workers_under_pipes
 from orchestration.dagster.resources import DataVersions, ModelTracking, TrainingDevice, WritableWorkspace
+from orchestration.lifecycle.registration import register_candidate
 
 GROUP = "model"
 OWNERS = ["team:model"]
@@ -51,7 +52,6 @@ def registered_candidate(
     context: dg.AssetExecutionContext, workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher
 ) -> Materialised:
     """The candidate as an MLflow run (its training journal replayed, evidence attached) and a registered version."""
-    from orchestration.lifecycle.registration import register_candidate
 
     bound, tags = tracking.bound(workspace.folders), {"dagster.run_id": context.run.run_id}
     work = lambda _: register_candidate(bound, workspace.params, tags)  # noqa: E731

@@ -13,8 +13,12 @@ from orchestration.dagster.assets.data import Watcher, dataset, validation
 from orchestration.dagster.assets.materialising import NO_CONFIG, Materialised, materialised
 from orchestration.dagster.assets.model import evaluation, registered_candidate
 from orchestration.dagster.resources import ModelTracking, WritableWorkspace
+from orchestration.lifecycle.approvals import approve_verdict
+from orchestration.lifecycle.judging import judge_candidate, rescore_champion
+from orchestration.lifecycle.promotion import promote_champion
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.workspace import Workspace
+from validation.promotion.approval import SignOff
 
 GROUP = "gate"
 OWNERS = ["team:gate"]
@@ -24,7 +28,6 @@ _asset = partial(dg.asset, group_name=GROUP, owners=OWNERS, code_version="1", co
 @_asset(kinds={"onnx", "python"}, deps=[dataset, validation])
 def champion_evaluation(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
     """The champion in service, measured again on the same frozen test set by the same code as the candidate."""
-    from orchestration.lifecycle.judging import rescore_champion
 
     bound = tracking.bound(workspace.folders)
     return materialised("champion_evaluation", watcher, lambda _: rescore_champion(bound, workspace.params))
@@ -33,7 +36,6 @@ def champion_evaluation(workspace: WritableWorkspace, tracking: ModelTracking, w
 @_asset(kinds={"python", "yaml"}, deps=[evaluation, champion_evaluation, registered_candidate])
 def verdict(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
     """PROMOTE, HOLD, REJECT or INSUFFICIENT: what the policy says of the evidence, with a reason per rule, hashed."""
-    from orchestration.lifecycle.judging import judge_candidate
 
     bound = tracking.bound(workspace.folders)
     return materialised("verdict", watcher, lambda _: judge_candidate(bound, workspace.params), tracking=tracking)
@@ -56,8 +58,6 @@ class ApprovalConfig(dg.Config):
         """File or digest of the approval to use, which is written first where an approver is named; may be empty."""
         if not self.approver:
             return self.approval
-        from orchestration.lifecycle.approvals import approve_verdict
-        from validation.promotion.approval import SignOff
 
         return approve_verdict(workspace, params, self.verdict, SignOff(self.approver, self.comment)).digest
 
@@ -68,7 +68,6 @@ def champion(
     watcher: Watcher,
 ) -> Materialised:  # fmt: skip
     """The model in service. Promotion verifies evidence and verdict itself, however it was launched."""
-    from orchestration.lifecycle.promotion import promote_champion
 
     bound, params, promoter = tracking.bound(workspace.folders), workspace.params, f"dagster run {context.run.run_id}"
     work = lambda _: promote_champion(bound, params, promoter, config.grant(bound, params))  # noqa: E731
