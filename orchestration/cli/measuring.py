@@ -77,7 +77,7 @@ def measure(
         for name, (path, r) in radiographs.items()
     }
     prediction = measure_views(model, inputs)
-    _require_a_spine(prediction, files)
+    _require_measurements(prediction, files)
     report = json.dumps(report_json(prediction, model, inputs), indent=1, allow_nan=False)
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ def _read_radiographs(files: tuple[Path, ...], view: ViewName | None) -> "dict[V
     return found
 
 
-def _require_a_spine(prediction: Prediction, files: tuple[Path, ...]) -> None:
+def _require_measurements(prediction: Prediction, files: tuple[Path, ...]) -> None:
     """Refuse files none of which shows a spine or yields a figure; say it where one of two does not."""
 
     if prediction.refused and not any(prediction.points.values()):
@@ -145,7 +145,7 @@ def _require_a_spine(prediction: Prediction, files: tuple[Path, ...]) -> None:
     if all(measured.is_absent for measured in prediction.parameters.values()):
         raise InputRejected(
             "NOTHING_MEASURED",
-            found=f"{', '.join(f.name for f in files)}: {_seen(prediction)}",
+            found=f"{', '.join(f.name for f in files)}: {_describe_visible(prediction)}",
             expected="radiographs that show enough of an upright spine for one parameter at least",
             remedy="check that the image is upright, not cut off and not covered; nothing was measured",
         )
@@ -153,7 +153,7 @@ def _require_a_spine(prediction: Prediction, files: tuple[Path, ...]) -> None:
         errors.print(f"[yellow]{warning}[/yellow]")
 
 
-def _seen(prediction: Prediction) -> str:
+def _describe_visible(prediction: Prediction) -> str:
     """How much of each view, in words."""
     seen = [f"{view}: {len(at)} landmarks" for view, at in prediction.points.items() if view not in prediction.refused]
     return "; ".join([*seen, *(f"{view}: refused, {why}" for view, why in prediction.refused.items())])

@@ -11,7 +11,7 @@ import yaml
 
 from orchestration.cli.options import recipe_option, workspace_option
 from orchestration.cli.run_cost import sampled_memory, write_run_record
-from orchestration.cli.terminal import errors, output, print_step, print_words, progress_bar
+from orchestration.cli.terminal import errors, output, print_step, print_text, progress_bar
 from orchestration.cli.verdicts import print_verdict
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.params import Params, parse_params, read_params, write_params
@@ -154,10 +154,10 @@ def run(
     settings += (f"training.minutes={minutes}",) if minutes is not None else ()
     chosen = Workspace(workspace)
     prepare_workspace(chosen, source, location, settings, recipes)
-    raise SystemExit(run_chain(chosen))
+    raise SystemExit(run_pipeline(chosen))
 
 
-def run_chain(workspace: Workspace) -> int:
+def run_pipeline(workspace: Workspace) -> int:
     """Run the retrain job in process, draw its progress, print the verdict; returns the exit code."""
     from orchestration.dagster.run import run_retrain
 
@@ -174,7 +174,7 @@ def run_chain(workspace: Workspace) -> int:
         return 0
     if outcome.refused:
         output.print(f"[yellow]not promoted[/yellow] ({outcome.code})")
-        print_words(_why(workspace, outcome))
+        print_text(_why(workspace, outcome))
         return 3
     output.print(f"[red]stopped[/red] in {outcome.failed_step}: {outcome.reason}")
     return outcome.exit_code
@@ -211,7 +211,7 @@ def demo(workspace: Path, minutes: float | None, patients: int | None) -> None:
     params = prepare_workspace(chosen, "virtual", None, settings)
     errors.print("Virtual patients -> DICOM -> studies -> landmarks -> data set -> training -> gate -> measurement.")
     errors.print(f"{params.cohort.count} patients, {params.training.minutes} minutes of training.")
-    code = run_chain(chosen)
+    code = run_pipeline(chosen)
     if code in (0, 3):
         _measure_one(chosen, promoted=code == 0)
         code = 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from orchestration.cli.options import workspace_option
-from orchestration.pipeline.intake import refused_studies
+from orchestration.pipeline.intake import quarantined_studies
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.workspace import Workspace
 
@@ -27,7 +27,7 @@ def quarantine(workspace: Path) -> None:
     """
 
     chosen = Workspace(workspace)
-    refused = refused_studies(chosen, read_params(chosen.params_file))
+    refused = quarantined_studies(chosen, read_params(chosen.params_file))
     for study in refused:
         for location, name in study.origins:
             click.secho(f"{name}  (in {location})", bold=True)

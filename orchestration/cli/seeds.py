@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from orchestration.cli.options import workspace_option
-from orchestration.cli.terminal import errors, output, print_table, print_words, progress_bar
+from orchestration.cli.terminal import errors, output, print_table, print_text, progress_bar
 from orchestration.lifecycle.seed_fits import measure_seeds
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.params import read_params
@@ -45,7 +45,7 @@ def seeds(workspace: Path, listed: str, count: int | None) -> None:
         print_table(table.title, table.columns, table.rows)
         output.print()
     if few := describe_few_fits(rows):
-        print_words(few)
+        print_text(few)
     output.print(f"MLflow: parent run {fits.parent}")
 
 

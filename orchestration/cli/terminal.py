@@ -131,7 +131,7 @@ def _print_points(title: str, columns: Sequence[str], rows: Sequence[Sequence[st
         _print_folded(note, "", output.width)
 
 
-def print_words(text: str) -> None:
+def print_text(text: str) -> None:
     """Lines of text on stdout, folded to the window; list items are indented under their dash."""
     available = _window_width()
     for line in text.splitlines():

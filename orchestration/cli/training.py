@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from inference.bundled import BUNDLED_NAME, find_model_folder
 from inference.contract import read_contract
 from orchestration.cli.options import workspace_option
-from orchestration.cli.pipeline import SOURCES, prepare_workspace, run_chain
+from orchestration.cli.pipeline import SOURCES, prepare_workspace, run_pipeline
 from orchestration.cli.terminal import errors, output, print_step
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.steps import adopt_candidate
@@ -68,7 +68,7 @@ def train(
     chosen = Workspace(workspace)
     params = prepare_workspace(chosen, source, location, settings)
     errors.print(f"training from {start or 'nothing'} for {params.training.minutes} minutes on {source} studies")
-    raise SystemExit(run_chain(chosen))
+    raise SystemExit(run_pipeline(chosen))
 
 
 def _refuse_workspace_options(location: Path | None, settings: tuple[str, ...]) -> None:

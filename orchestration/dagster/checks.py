@@ -22,7 +22,7 @@ RECEIVED = "received"
 ACCOUNTED = ("used", "already present", "quarantined")
 PASSED = "passed"
 PROMOTE = "PROMOTE"
-SPELLED_OUT = 3
+REASONS_SHOWN = 3
 
 
 @dg.asset_check(asset=studies, description="received = used + already present + quarantined")
@@ -63,8 +63,8 @@ def gate_promotes(paths: WorkspacePaths) -> dg.AssetCheckResult:
         judged = read_verdict(paths.folders.verdict_file)
     except EvidenceRejected as error:
         return _result(False, str(error), {})
-    reasons = "; ".join(sentence(refusal) for refusal in judged.refusals[:SPELLED_OUT])
-    more = f"; and {len(judged.refusals) - SPELLED_OUT} more" if len(judged.refusals) > SPELLED_OUT else ""
+    reasons = "; ".join(sentence(refusal) for refusal in judged.refusals[:REASONS_SHOWN])
+    more = f"; and {len(judged.refusals) - REASONS_SHOWN} more" if len(judged.refusals) > REASONS_SHOWN else ""
     metadata = {"verdict": dg.MetadataValue.md(explain(judged)), "digest": dg.MetadataValue.text(judged.digest)}
     promoted = judged.decision == PROMOTE
     return _result(promoted, judged.decision if promoted else f"{judged.decision}: {reasons}{more}", metadata)

@@ -16,7 +16,7 @@ from typing import Any
 
 from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, PipesContext, open_dagster_pipes
 
-from orchestration.pipeline.multi_gpu import launched_by, worker_environment
+from orchestration.pipeline.multi_gpu import launching_with, worker_environment
 from training.fitting.ddp_worker import run
 
 WORKER_MODULE = "orchestration.dagster.pipes"
@@ -38,7 +38,7 @@ def workers_under_pipes(context: Any) -> Iterator[None]:
             return 1
         return 0
 
-    with launched_by(launch, WORKER_MODULE):
+    with launching_with(launch, WORKER_MODULE):
         yield
 
 

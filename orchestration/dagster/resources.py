@@ -86,7 +86,7 @@ class ModelTracking(dg.ConfigurableResource[None]):
     uri: str | None = None
     ui: str | None = None
 
-    def bound(self, workspace: Workspace) -> Workspace:
+    def applied_to(self, workspace: Workspace) -> Workspace:
         """The workspace, with its models tracked where this resource says."""
         return _TrackedElsewhere(workspace.root, self.uri) if self.uri else workspace
 
@@ -103,7 +103,7 @@ class TrainingDevice(dg.ConfigurableResource[None]):
     precision: str | None = None
     workers: int | None = None
 
-    def settle(self, workspace: Workspace, typed: Mapping[str, Any] | None = None) -> None:
+    def write_into_params(self, workspace: Workspace, typed: Mapping[str, Any] | None = None) -> None:
         """Write the values of this machine, and those typed for this run over them, into params.yaml.
 
         DVC and every later reader then see what was trained with, and the next run keeps it, as after ``--set``.

@@ -38,7 +38,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Refused:
+class QuarantinedStudy:
     """A folder of quarantine: why it is there, and what it was called where it came from.
 
     Attributes:
@@ -55,7 +55,7 @@ class Refused:
     remedy: str
 
 
-def refused_studies(workspace: Workspace, params: Params) -> list[Refused]:
+def quarantined_studies(workspace: Workspace, params: Params) -> list[QuarantinedStudy]:
     """Everything in quarantine, in the order of its names."""
     reasons = sorted(workspace.quarantine.glob("*/reason.json"))
     if not reasons:
@@ -67,7 +67,9 @@ def refused_studies(workspace: Workspace, params: Params) -> list[Refused]:
             origins[quarantine_name(key, source.name, candidate)].append((location, candidate.key))
     told = [(path.parent, json.loads(path.read_text())) for path in reasons]
     return [
-        Refused(folder, tuple(origins[folder.name]), *(str(r[k]) for k in ("code", "found", "expected", "remedy")))
+        QuarantinedStudy(
+            folder, tuple(origins[folder.name]), *(str(r[k]) for k in ("code", "found", "expected", "remedy"))
+        )
         for folder, r in told
     ]
 

@@ -49,7 +49,7 @@ _launch: ContextVar[tuple[Launch, str]] = ContextVar("launch", default=(_plainly
 
 
 @contextmanager
-def launched_by(launch: Launch, worker: str = WORKER_MODULE) -> Iterator[None]:
+def launching_with(launch: Launch, worker: str = WORKER_MODULE) -> Iterator[None]:
     """Within, process groups are started by ``launch``, as processes of the module ``worker``."""
     token = _launch.set((launch, worker))
     try:

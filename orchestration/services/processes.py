@@ -33,13 +33,13 @@ class Service:
         name: shown to people; also the name of its log file.
         command: program and arguments.
         health: address that answers 200 once the service is up; None if it has no such page.
-        first: port that must accept connections before the next service starts; None to start it at once.
+        wait_for_port: port that must accept connections before the next service starts; None to start it at once.
     """
 
     name: str
     command: Sequence[str]
     health: str | None = None
-    first: int | None = None
+    wait_for_port: int | None = None
 
 
 class Supervised:
@@ -56,8 +56,8 @@ class Supervised:
         try:
             for service in self._services:
                 self._start(service)
-                if service.first is not None:
-                    self._wait_for_port(service, service.first)
+                if service.wait_for_port is not None:
+                    self._wait_for_port(service, service.wait_for_port)
         except BaseException:
             self.stop()
             raise

@@ -109,7 +109,7 @@ def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_
                 LOCATION,
                 "--use-python-environment-entry-point",
             ),
-            first=code_port,
+            wait_for_port=code_port,
         ),
         _python(
             "dagster web server",
@@ -120,8 +120,8 @@ def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_
     )
 
 
-def _python(name: str, *module: str, health: str | None = None, first: int | None = None) -> Service:
-    return Service(name, (sys.executable, "-m", *module), health, first)
+def _python(name: str, *module: str, health: str | None = None, wait_for_port: int | None = None) -> Service:
+    return Service(name, (sys.executable, "-m", *module), health, wait_for_port)
 
 
 def environment_of(workspace: Workspace, mlflow_port: int, dagster_port: int) -> dict[str, str]:

@@ -19,7 +19,7 @@ from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.step_report import Figure
 from orchestration.pipeline.workspace import Workspace
-from orchestration.tracking.review_page import gather_material, what_was_done
+from orchestration.tracking.review_page import gather_material, status_of_actions
 from orchestration.tracking.run_facts import DIGEST_TAG, candidate_of, read_run_facts
 from orchestration.tracking.seed_groups import group_seeds
 from spine.errors import GateRefused, PlumblineError
@@ -135,7 +135,7 @@ def _describe_status_of(client: "MlflowClient", workspace: Workspace, version: A
     path = workspace.verdict_file.with_name(f"{version.tags.get('plumbline.verdict', '')}.json")
     if not path.is_file():
         return
-    line = _status_line(what_was_done(workspace, read_verdict(path)))
+    line = _status_line(status_of_actions(workspace, read_verdict(path)))
     note = client.get_run(version.run_id).data.tags.get("mlflow.note.content", "")
     if line not in note:
         client.set_tag(version.run_id, "mlflow.note.content", _with_status(note, line))

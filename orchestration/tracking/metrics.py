@@ -41,7 +41,7 @@ def metrics_of_test(statistics: Mapping[str, Agreement]) -> dict[str, float]:
     return metrics
 
 
-def require_metrics_as_sealed(workspace: Workspace, candidate_uri: str) -> None:
+def require_unaltered_metrics(workspace: Workspace, candidate_uri: str) -> None:
     """Refuse a candidate whose run shows another figure than its sealed record; one that is not shown is no fault.
 
     Args:

@@ -22,10 +22,10 @@ def candidate_with(workspace: Workspace, wanted: str) -> str:
     for version in versions_of(open_registry(workspace.tracking_uri), CANDIDATES_MODEL):
         if version.tags.get("plumbline.model_digest") == wanted:
             return f"models:/{CANDIDATES_MODEL}/{version.version}"
-    raise nothing_judged(f"no registered candidate with the judged digest {wanted[:12]}")
+    raise no_judged_candidate(f"no registered candidate with the judged digest {wanted[:12]}")
 
 
-def nothing_judged(found: str) -> GateRefused:
+def no_judged_candidate(found: str) -> GateRefused:
     """The refusal where no judged candidate is found; ``found`` says what is there instead."""
     return GateRefused(
         "VERDICT_ABSENT",

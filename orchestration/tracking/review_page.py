@@ -52,13 +52,13 @@ def gather_material(workspace: Workspace, params: Params) -> ReviewMaterial:
     records = {"challenger": challenger}
     if verdict.champion_evidence is not None:
         records["champion"] = read_record(workspace.champion_evaluation / RECORD)
-    facts = known_facts(workspace, records)
+    facts = read_facts(workspace, records)
     return replace(
         gather_report(workspace, params, challenger, records.get("champion")),
         verdict=verdict,
         challenger_run=facts["challenger"],
         champion_run=facts.get("champion"),
-        done=what_was_done(workspace, verdict),
+        done=status_of_actions(workspace, verdict),
     )
 
 
@@ -71,7 +71,7 @@ def _verdict_on(workspace: Workspace, challenger: EvaluationRecord) -> Verdict |
     return verdict if verdict.challenger_evidence == challenger.digest else None
 
 
-def what_was_done(workspace: Workspace, verdict: Verdict) -> VerdictStatus:
+def status_of_actions(workspace: Workspace, verdict: Verdict) -> VerdictStatus:
     """The status of a verdict by the history and the sealed approvals; where they cannot be read, why not."""
 
     try:
@@ -81,7 +81,7 @@ def what_was_done(workspace: Workspace, verdict: Verdict) -> VerdictStatus:
         return VerdictStatus(unknown=f"{error.code}, {error.found}")
 
 
-def what_is_asked(workspace: Workspace, verdict: Verdict, done: VerdictStatus) -> str:
+def required_action(workspace: Workspace, verdict: Verdict, done: VerdictStatus) -> str:
     """Which approval the verdict's policy requires now, with the command; "" where it requires none."""
 
     return asked_of_person(verdict, _policy_of(workspace, verdict), done, where=shlex.quote(str(workspace.root)))
@@ -97,7 +97,7 @@ def _policy_of(workspace: Workspace, verdict: Verdict) -> Policy | None:
     return policy if policy.hash == verdict.policy_hash else None
 
 
-def known_facts(workspace: Workspace, records: Mapping[str, EvaluationRecord]) -> dict[str, RunFacts]:
+def read_facts(workspace: Workspace, records: Mapping[str, EvaluationRecord]) -> dict[str, RunFacts]:
     """Role -> what MLflow knows of the run that trained it; nothing where MLflow does not answer."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError

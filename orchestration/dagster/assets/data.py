@@ -8,7 +8,7 @@ from functools import partial
 
 import dagster as dg
 
-from orchestration.dagster.assets.materialising import NO_CONFIG, Materialised, chain_step, materialised
+from orchestration.dagster.assets.materialising import NO_CONFIG, Materialised, materialised, pipeline_step
 from orchestration.dagster.resources import DataVersions, WorkspacePaths, WritableWorkspace
 from orchestration.dagster.run_progress import StepWatcher
 from orchestration.pipeline.intake import ingest_batch
@@ -27,7 +27,7 @@ def cohort(workspace: WritableWorkspace, versions: DataVersions, watcher: Watche
 
     Not needed (and says so) when the studies come from a real source.
     """
-    return chain_step("cohort", workspace, versions, watcher)
+    return pipeline_step("cohort", workspace, versions, watcher)
 
 
 @_asset(kinds={"python", "dicom"}, partitions_def=BATCHES)
@@ -46,25 +46,25 @@ def studies(workspace: WritableWorkspace, versions: DataVersions, watcher: Watch
 
     What cannot be used lies in quarantine with a named reason; received = used + already present + quarantined.
     """
-    return chain_step("studies", workspace, versions, watcher)
+    return pipeline_step("studies", workspace, versions, watcher)
 
 
 @_asset(kinds={"python", "dvc"}, deps=[studies])
 def landmarks(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
     """3D landmarks projected into each view; a point outside the image is absent."""
-    return chain_step("landmarks", workspace, versions, watcher)
+    return pipeline_step("landmarks", workspace, versions, watcher)
 
 
 @_asset(kinds={"python", "dvc"}, deps=[studies, landmarks])
 def dataset(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
     """Manifest and images, split by patient, with the frozen test set that every later figure refers to."""
-    return chain_step("dataset", workspace, versions, watcher)
+    return pipeline_step("dataset", workspace, versions, watcher)
 
 
 @_asset(kinds={"greatexpectations", "dvc"}, deps=[dataset])
 def validation(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
     """What must be true of studies, landmarks and splits, as pages that name each offending study and why."""
-    return chain_step("validation", workspace, versions, watcher)
+    return pipeline_step("validation", workspace, versions, watcher)
 
 
 __all__ = ["BATCHES", "WorkspacePaths", "batch", "cohort", "dataset", "landmarks", "studies", "validation"]

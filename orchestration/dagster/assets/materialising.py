@@ -59,7 +59,9 @@ def materialised(
     )
 
 
-def chain_step(step: str, workspace: WritableWorkspace, versions: DataVersions, watcher: StepWatcher) -> Materialised:
+def pipeline_step(
+    step: str, workspace: WritableWorkspace, versions: DataVersions, watcher: StepWatcher
+) -> Materialised:
     """Run a DVC-versioned step of the chain as the asset of the same name."""
 
     def work(progress: Progress) -> StepReport:

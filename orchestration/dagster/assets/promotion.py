@@ -29,16 +29,16 @@ _asset = partial(dg.asset, group_name=GROUP, owners=OWNERS, code_version="1", co
 def champion_evaluation(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
     """The champion in service, measured again on the same frozen test set by the same code as the candidate."""
 
-    bound = tracking.bound(workspace.folders)
-    return materialised("champion_evaluation", watcher, lambda _: rescore_champion(bound, workspace.params))
+    tracked = tracking.applied_to(workspace.folders)
+    return materialised("champion_evaluation", watcher, lambda _: rescore_champion(tracked, workspace.params))
 
 
 @_asset(kinds={"python", "yaml"}, deps=[evaluation, champion_evaluation, registered_candidate])
 def verdict(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
     """PROMOTE, HOLD, REJECT or INSUFFICIENT: what the policy says of the evidence, with a reason per rule, hashed."""
 
-    bound = tracking.bound(workspace.folders)
-    return materialised("verdict", watcher, lambda _: judge_candidate(bound, workspace.params), tracking=tracking)
+    tracked = tracking.applied_to(workspace.folders)
+    return materialised("verdict", watcher, lambda _: judge_candidate(tracked, workspace.params), tracking=tracking)
 
 
 class ApprovalConfig(dg.Config):
@@ -69,6 +69,10 @@ def champion(
 ) -> Materialised:  # fmt: skip
     """The model in service. Promotion verifies evidence and verdict itself, however it was launched."""
 
-    bound, params, promoter = tracking.bound(workspace.folders), workspace.params, f"dagster run {context.run.run_id}"
-    work = lambda _: promote_champion(bound, params, promoter, config.grant(bound, params))  # noqa: E731
+    tracked, params, promoter = (
+        tracking.applied_to(workspace.folders),
+        workspace.params,
+        f"dagster run {context.run.run_id}",
+    )
+    work = lambda _: promote_champion(tracked, params, promoter, config.grant(tracked, params))  # noqa: E731
     return materialised("champion", watcher, work, tracking=tracking)

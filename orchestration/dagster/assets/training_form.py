@@ -18,7 +18,7 @@ TAG = "plumbline/training."
 """Start of the tags of a run that name its typed parameters."""
 
 
-def typed_parameters(context: dg.AssetExecutionContext) -> dict[str, Any]:
+def launchpad_parameters(context: dg.AssetExecutionContext) -> dict[str, Any]:
     """Name -> value of what was typed for this run, which is tagged with it."""
     # Not the config object: there, a field that was left out and one that was typed as null look alike.
     typed = dict(context.op_execution_context.op_config or {})

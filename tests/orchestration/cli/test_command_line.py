@@ -44,7 +44,7 @@ def test_init_writes_what_was_asked_and_refuses_what_does_not_exist(tmp_path):
 
 
 def test_training_from_a_model_takes_over_its_network_and_landmarks(tmp_path, monkeypatch):
-    monkeypatch.setattr("orchestration.cli.training.run_chain", lambda workspace: 0)
+    monkeypatch.setattr("orchestration.cli.training.run_pipeline", lambda workspace: 0)
     runner = CliRunner()
     given = ["train", "--from", "bundled", "-w", str(tmp_path / "a"), "--minutes", "7"]
     done = runner.invoke(plumbline, [*given, "--source", "virtual", "--set", "training.learning_rate=0.002"])
@@ -300,7 +300,7 @@ def test_images_that_changed_places_are_not_measured(two_patients, tmp_path):
 
 
 def test_a_radiograph_that_yields_no_parameter_ends_with_an_error_and_a_turned_one_with_a_note(tmp_path, capsys):
-    from orchestration.cli.measuring import _require_a_spine
+    from orchestration.cli.measuring import _require_measurements
     from spine.errors import InputRejected
     from spine.measurement.registry import PARAMETERS, Measured
     from spine.prediction import Prediction
@@ -310,11 +310,11 @@ def test_a_radiograph_that_yields_no_parameter_ends_with_an_error_and_a_turned_o
         name: Measured(None, p.unit, "not seen", absent_code="LANDMARKS_NOT_SEEN") for name, p in PARAMETERS.items()
     }
     with pytest.raises(InputRejected, match=r"NOTHING_MEASURED: found turned\.dcm: frontal: 2 landmarks") as error:
-        _require_a_spine(Prediction("", points, parameters=none), (tmp_path / "turned.dcm",))
+        _require_measurements(Prediction("", points, parameters=none), (tmp_path / "turned.dcm",))
     assert error.value.exit_code == 1
     some = {**none, "cobb": Measured(12.0, "deg")}
     told = Prediction("", points, parameters=some, notes=("the radiograph may be turned",))
-    _require_a_spine(told, (tmp_path / "turned.dcm",))
+    _require_measurements(told, (tmp_path / "turned.dcm",))
     assert "the radiograph may be turned" in capsys.readouterr().err
 
 
@@ -378,7 +378,7 @@ def test_a_fit_that_ends_in_its_first_epoch_says_how_much_of_it_was_seen():
 )
 def test_a_run_that_promotes_nothing_tells_where_the_reason_is(tmp_path, monkeypatch, capsys, step, code, told):
     """A refusal after the verdict is in no verdict, so pointing to the verdict would lead nowhere."""
-    from orchestration.cli.pipeline import run_chain
+    from orchestration.cli.pipeline import run_pipeline
     from orchestration.dagster.run import RunOutcome
 
     refusal = GateRefused(code, found="a model that was rolled back from", expected="another", remedy="train anew")
@@ -387,7 +387,7 @@ def test_a_run_that_promotes_nothing_tells_where_the_reason_is(tmp_path, monkeyp
     monkeypatch.setattr("orchestration.dagster.run.run_retrain", lambda *_, **__: outcome)
     monkeypatch.setattr("orchestration.cli.pipeline.print_verdict", lambda _: None)
     monkeypatch.setattr("orchestration.cli.pipeline.write_run_record", lambda *_: None)
-    assert run_chain(Workspace(tmp_path)) == 3
+    assert run_pipeline(Workspace(tmp_path)) == 3
     said = " ".join(capsys.readouterr().out.split())
     assert f"not promoted ({code})" in said and told in said
     assert ("plumbline explain" in said) == (step == "verdict")

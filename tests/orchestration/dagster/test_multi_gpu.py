@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from orchestration.dagster.pipes import workers_under_pipes
-from orchestration.pipeline.multi_gpu import fit_in_process_group, launched_by
+from orchestration.pipeline.multi_gpu import fit_in_process_group, launching_with
 from spine.errors import ContractViolation, ParametersRejected
 from tests.training.drawn_cohort import write_drawn_dataset
 from training.config import NextStage, TrainingConfig
@@ -69,14 +69,17 @@ def test_what_the_leader_refuses_is_refused_here_with_its_reason(drawn, tmp_path
 
         return main([command[-1]])
 
-    with launched_by(one_alone), pytest.raises(ParametersRejected, match="PROCESS_GROUP_DIFFERS") as refused:
+    with launching_with(one_alone), pytest.raises(ParametersRejected, match="PROCESS_GROUP_DIFFERS") as refused:
         fit_in_process_group(drawn, tmp_path / "candidate", CONFIG, tmp_path / "group", None)
     assert refused.value.remedy.startswith("start torchrun")
     assert not (tmp_path / "candidate" / FIT_FILE).exists()
 
 
 def test_a_process_group_that_ends_without_a_message_fails_with_its_exit_code(drawn, tmp_path):
-    with launched_by(lambda command: 9), pytest.raises(ContractViolation, match=r"PROCESS_GROUP_FAILED.*exit code 9"):
+    with (
+        launching_with(lambda command: 9),
+        pytest.raises(ContractViolation, match=r"PROCESS_GROUP_FAILED.*exit code 9"),
+    ):
         fit_in_process_group(drawn, tmp_path / "candidate", CONFIG, tmp_path / "group", None)
 
 
@@ -88,7 +91,7 @@ def test_half_a_line_is_not_a_message(drawn, tmp_path):
         messages.write_text('{"done": 1, "total": 4}\n{"done": 2, "to')
         return 3
 
-    with launched_by(launch), pytest.raises(ContractViolation, match="PROCESS_GROUP_FAILED"):
+    with launching_with(launch), pytest.raises(ContractViolation, match="PROCESS_GROUP_FAILED"):
         fit_in_process_group(
             drawn, tmp_path / "c", CONFIG, tmp_path / "group", lambda *progress: heard.append(progress)
         )

@@ -60,7 +60,7 @@ def test_waits_until_it_answers_and_stops(tmp_path):
 
 def test_the_next_starts_when_the_first_accepts(tmp_path):
     port = free_port()
-    first = Service("first", (sys.executable, "-c", SERVE, str(port)), first=port)
+    first = Service("first", (sys.executable, "-c", SERVE, str(port)), wait_for_port=port)
     connect = f"import socket; socket.create_connection(('127.0.0.1', {port})); print('met'); time.sleep(60)"
     second = Service("second", (sys.executable, "-u", "-c", connect))
     with Supervised([first, second], tmp_path, {}) as running:
@@ -69,7 +69,7 @@ def test_the_next_starts_when_the_first_accepts(tmp_path):
 
 
 def test_first_that_dies_is_told_and_nothing_else_is_started(tmp_path):
-    dying = Service("frail", (sys.executable, "-c", "raise SystemExit('cannot import')"), first=free_port())
+    dying = Service("frail", (sys.executable, "-c", "raise SystemExit('cannot import')"), wait_for_port=free_port())
     with pytest.raises(ServiceFailed, match="cannot import"):
         Supervised([dying, Service("next", (sys.executable, "-c", "pass"))], tmp_path, {}).__enter__()
     assert not (tmp_path / "next.log").exists()
