@@ -1,8 +1,4 @@
-"""The virtual population beside the published one: as a table and as a figure.
-
-Contract: the table names every row, its source mark and whether it is within tolerance; the figure shows the same
-rows.
-"""
+"""The virtual population compared with published figures, as a table and as a figure with the same rows."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +10,7 @@ from simulation.population.sampling import CONDITION_SHARES
 from simulation.population.statistics import MIN_PATIENTS, MeasuredPatient, Row
 
 _COLUMNS = ("group", "quantity", "n", "published", "realised", "mark", "agreement")
-_WORDS = {"within": "pass", "chance": "pass (chance)", "off": "fail"}
+_AGREEMENT_TEXT = {"within": "pass", "chance": "pass (chance)", "off": "fail"}
 _NOTE = (
     "mean +-SD. pass: mean within 1 degree (lengths 5 %), SD within 15 %, r and shares within 0.10; "
     "(chance): beyond that by less than 3 standard errors of this count. Marks: docs/sources.md."
@@ -23,7 +19,7 @@ _CORRELATED = ("lumbar_lordosis_l1_s1", "pelvic_incidence")
 
 
 def print_population(rows: Sequence[Row], count: int) -> None:
-    """Every comparison on stdout."""
+    """Print every comparison."""
 
     cells = [
         (
@@ -33,7 +29,7 @@ def print_population(rows: Sequence[Row], count: int) -> None:
             _figure(row.published_mean, row.published_sd, row.kind),
             _figure(row.mean, row.sd, row.kind),
             row.mark,
-            _WORDS.get(row.agreement, f"needs {MIN_PATIENTS}"),
+            _AGREEMENT_TEXT.get(row.agreement, f"needs {MIN_PATIENTS}"),
         )
         for row in rows
     ]
@@ -41,7 +37,7 @@ def print_population(rows: Sequence[Row], count: int) -> None:
         sum(row.agreement in ("within", "chance") for row in rows),
         sum(row.agreement == "too few" for row in rows),
     )
-    undecided = f"; {few} rows of under {MIN_PATIENTS} patients say nothing, ask for more with --count" if few else ""
+    undecided = f"; {few} rows have fewer than {MIN_PATIENTS} patients: use a larger --count" if few else ""
     title = f"Population of {count}: {agree} of {len(rows) - few} rows agree{undecided}"
     print_table(title, _COLUMNS, cells, note=_NOTE)
 
@@ -55,8 +51,8 @@ def _figure(mean: float, sd: float | None, kind: str) -> str:
 
 
 def draw_population(rows: Sequence[Row], people: Sequence[MeasuredPatient], path: Path) -> None:
-    """The comparison as a PNG: angles by group, lengths, correlations, and one relation as points."""
-    import matplotlib
+    """Draw the comparison as a PNG: angles by group, lengths, correlations, and lordosis against pelvic incidence."""
+    import matplotlib  # half a second that `cohort` without --figure need not wait
 
     matplotlib.use("Agg")
     from matplotlib import pyplot

@@ -97,15 +97,15 @@ def enough_new_studies(context: dg.SensorEvaluationContext, paths: WorkspacePath
         return dg.SkipReason("a retraining is queued or running")
     base, new = new_studies(paths.folders)
     if len(new) < wanted:
-        return dg.SkipReason(f"{len(new)} new studies since the last data set; {wanted} ask for a new model")
+        return dg.SkipReason(f"{len(new)} new studies since the last dataset; {wanted} ask for a new model")
     return dg.RunRequest(
         run_key=f"{base}+{len(new) // wanted}x{wanted}",
-        tags={"plumbline/reason": f"{len(new)} new studies since the last data set"},
+        tags={"plumbline/reason": f"{len(new)} new studies since the last dataset"},
     )
 
 
 def new_studies(workspace: Workspace) -> tuple[str, Sequence[str]]:
-    """The last data set's digest (short; ``none`` before the first) and the studies of the store it has not seen.
+    """The last dataset's digest (short; ``none`` before the first) and the studies of the store it has not seen.
 
     Studies that the build left out with a reason are not new: they would be left out again.
     """

@@ -103,7 +103,7 @@ def dataset(workspace: Workspace, params: Params, progress: Progress | None) -> 
 
 
 def _screened(workspace: Workspace, params: Params) -> tuple[Manifest, dict[str, Figure]]:
-    """Take studies that break an expectation out of the data set, counted and listed, before it is settled."""
+    """Take studies that break an expectation out of the dataset, counted and listed, before it is settled."""
 
     config = ValidationConfig(profile=params.validation.profile, on_bad_study="exclude")
     result = validate_dataset(workspace.dataset, workspace.screening, config)
@@ -115,7 +115,7 @@ def _screened(workspace: Workspace, params: Params) -> tuple[Manifest, dict[str,
 
 
 def validation(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
-    """Hold the data set against its expectations; a failure stops the chain and names the studies."""
+    """Hold the dataset against its expectations; a failure stops the chain and names the studies."""
 
     config = ValidationConfig(profile=params.validation.profile, on_bad_study=params.validation.on_bad_study)
     result = validate_dataset(workspace.dataset, workspace.validation, config, progress)
@@ -162,7 +162,7 @@ def _invalid(result: ValidationResult, out: Path) -> ContractViolation:
 
 
 def candidate(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
-    """Train a candidate, on a data set that was found valid."""
+    """Train a candidate, on a dataset that was found valid."""
     _require_valid(workspace)
     wanted = params.training
     summary = _fit_afresh(workspace, params.training_config, progress)
@@ -191,8 +191,8 @@ def _require_valid(workspace: Workspace) -> None:
         found = "no validation" if not result else "a failed one" if not result["success"] else "one of other data"
         raise ContractViolation(
             "DATASET_NOT_VALIDATED",
-            found=f"{found} for data set {digest[:12]}",
-            expected="a data set that meets its expectations",
+            found=f"{found} for dataset {digest[:12]}",
+            expected="a dataset that meets its expectations",
             remedy="run the validation step, and mend what its report names",
         )
 
@@ -228,7 +228,7 @@ def adopt_candidate(workspace: Workspace, folder: Path) -> StepReport:
     The parameters of its fit are written into params.yaml, so that DVC records what was used.
 
     Raises:
-        ContractViolation: its fit is unfinished, or was on other data than the workspace's data set.
+        ContractViolation: its fit is unfinished, or was on other data than the workspace's dataset.
     """
     from training.export.onnx_export import finish_export
 
@@ -236,7 +236,7 @@ def adopt_candidate(workspace: Workspace, folder: Path) -> StepReport:
     if summary.dataset_digest != digest:
         raise ContractViolation(
             "DATASET_DIFFERS",
-            found=f"a candidate trained on data set {summary.dataset_digest[:12]}",
+            found=f"a candidate trained on dataset {summary.dataset_digest[:12]}",
             expected=f"{digest[:12]}, this workspace's",
             remedy="train it on a copy of this workspace's data/dataset",
         )

@@ -70,12 +70,12 @@ class Workspace:
 
     @property
     def screening(self) -> Path:
-        """Which studies were screened out of the data set, where the parameters ask for that."""
+        """Which studies were screened out of the dataset, where the parameters ask for that."""
         return self.data / "screening"
 
     @property
     def validation(self) -> Path:
-        """Result and pages of the data set validation."""
+        """Result and pages of the dataset validation."""
         return self.data / "validation"
 
     @property

@@ -1,6 +1,6 @@
 """Runs that differ in nothing but their seed: one parent run, so that MLflow shows them together with their spread.
 
-Contract: the recipe is every logged parameter but the seed, with the data set; a run alone has no parent; the parent
+Contract: the recipe is every logged parameter but the seed, with the dataset; a run alone has no parent; the parent
 holds no model and is nobody's evidence.
 """
 
@@ -47,7 +47,7 @@ def _make_parent(client: "MlflowClient", experiment: str, recipe: str, children:
     tags = {RECIPE_TAG: recipe, KIND_TAG: SEEDS}
     parent = client.create_run(experiment, run_name=f"{preset} seeds {recipe[:8]}", tags=tags)
     if children[0].inputs.dataset_inputs:
-        client.log_inputs(parent.info.run_id, children[0].inputs.dataset_inputs)  # the recipe names the data set
+        client.log_inputs(parent.info.run_id, children[0].inputs.dataset_inputs)  # the recipe names the dataset
     client.set_terminated(parent.info.run_id, "FINISHED")
     return parent
 

@@ -38,7 +38,7 @@ SETTINGS = (
 
 @dataclass(frozen=True)
 class Recipe:
-    """A workspace with a valid data set, in which nothing is fitted yet."""
+    """A workspace with a valid dataset, in which nothing is fitted yet."""
 
     workspace: Workspace
     command: Callable[..., str]

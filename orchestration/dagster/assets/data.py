@@ -1,4 +1,4 @@
-"""Assets of the data: from patients to a validated data set.
+"""Assets of the data: from patients to a validated dataset.
 
 Contract: names and edges are those of ``orchestration.pipeline.stages.STAGES``, and ``batch`` beside them, because DVC
 knows the inbox as a folder and Dagster each batch in it.

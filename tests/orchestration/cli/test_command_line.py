@@ -84,7 +84,7 @@ def test_what_is_for_a_workspace_is_refused_without_one(tmp_path, vain):
 
 @pytest.fixture
 def fitted_with(tmp_path, monkeypatch):
-    """Calls `plumbline train` on a data set with 68 corners; returns the options of the fit that it asks for."""
+    """Calls `plumbline train` on a dataset with 68 corners; returns the options of the fit that it asks for."""
     from spine.dataset import Manifest, write_manifest
     from training.__main__ import config_of, parser
 
