@@ -69,7 +69,9 @@ def train(
     settings += (f"training.minutes={minutes}",) if minutes is not None else ()
     chosen = Workspace(workspace)
     params = prepare_workspace(chosen, source, location, settings)
-    errors.print(f"training for {params.training.minutes} minutes on {source} studies, from {start or 'random weights'}")
+    errors.print(
+        f"training for {params.training.minutes} minutes on {source} studies, from {start or 'random weights'}"
+    )
     raise SystemExit(run_pipeline(chosen))
 
 

@@ -52,7 +52,7 @@ def dataset_is_valid(paths: WorkspacePaths) -> dg.AssetCheckResult:
     if passed:
         return _result(True, f"all {evaluated} expectations met", _shown(report))
     why = report.figures.get(VIOLATIONS) or f"outcome {outcome!r}"
-    return _result(False, f"{report.figures.get('broken')} of {evaluated} expectations broken: {why}", _shown(report))
+    return _result(False, f"{report.figures.get('failed')} of {evaluated} expectations failed: {why}", _shown(report))
 
 
 @dg.asset_check(asset=verdict, blocking=True, description="the sealed verdict is PROMOTE")

@@ -1,6 +1,6 @@
 """The evaluation of a model on the frozen test set: predictions from ``inference``, statistics from ``validation``.
 
-Challenger and champion are evaluated by the same function. Each call reads the test set once, and the ledger says so.
+Contract: challenger and champion are evaluated by the same function. Each call adds one read to the test-set ledger.
 """
 
 import subprocess
@@ -37,7 +37,12 @@ def evaluate_model(
     step: str,
     progress: Progress | None = None,
 ) -> StepReport:
-    """Predict the frozen test set with the model in ``model_folder``; write record, points and overlays to ``out``."""
+    """Predict the frozen test set with the model in ``model_folder``; write record, landmarks and overlays to ``out``.
+
+    Args:
+        role: the model's role, for record and ledger.
+        step: name of the pipeline step, for the report.
+    """
 
     manifest = read_manifest(workspace.dataset)
     examples = manifest.in_split("test")
@@ -89,7 +94,7 @@ def draw_overlays(
     *,
     rough_intervals: str | None,
 ) -> dict[str, Path]:
-    """Overlay images of the ranked patients (title -> study id), truth beside prediction; title -> PNG."""
+    """Draw truth and prediction of the ranked patients (title -> study id); returns title -> PNG."""
 
     by_study = {prediction.study_id: prediction for prediction in predictions}
     example_of = {example.study_id: example for example in examples}

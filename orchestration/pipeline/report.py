@@ -26,10 +26,10 @@ from validation.review.page import ReviewMaterial, write_review
 from validation.review.patients import EncodedImage, Points, chosen_studies
 
 IMAGES_LIMIT_BYTES = 8_000_000
-"""All images together; as data addresses they are a third larger, and a page may have 15 MB."""
+"""Limit for all images together. Base64 makes them a third larger, and a page may have 15 MB."""
 
 HEIGHTS = (900, 720, 560, 420, 320, 240)
-"""Heights that images are tried in, the tallest first."""
+"""Heights in pixels, tried in this order until the images are within the limit."""
 
 _QUALITY = 78
 
@@ -74,7 +74,7 @@ def gather_report(
 def encode_images(
     dataset: Path, examples: Iterable[Example], limit: int = IMAGES_LIMIT_BYTES
 ) -> dict[tuple[str, ViewName], EncodedImage]:
-    """(study, view) -> JPEG, as tall as all of them together may be."""
+    """(study, view) -> JPEG; all have the greatest height at which they are within the limit together."""
     chosen = list(examples)
     encoded: dict[tuple[str, ViewName], EncodedImage] = {}
     for height in HEIGHTS:

@@ -17,12 +17,12 @@ class Stage:
     """One DVC-versioned step.
 
     Attributes:
-        name: of the stage, the step function and the Dagster asset.
-        description: of the stage, one line.
-        deps: paths read, relative to the workspace.
-        outs: paths written.
-        params: sections of params.yaml it depends on.
-        persist: the stage adds to its outputs, so DVC keeps them when it runs again.
+        name: name of the stage, the step function and the Dagster asset.
+        description: one line for dvc.yaml.
+        deps: paths that the stage reads, relative to the workspace.
+        outs: paths that it writes.
+        params: sections of params.yaml that it depends on.
+        persist: whether DVC keeps the outputs when the stage runs again, because the stage adds to them.
         upstream: stages whose outputs it reads.
     """
 

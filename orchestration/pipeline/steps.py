@@ -1,7 +1,7 @@
 """The versioned steps of the pipeline, one plain function each.
 
-Contract: a Dagster asset and a DVC stage of the same name call the same function here; ``run_step`` skips it
-when DVC finds nothing changed, and records it with DVC when it ran.
+Contract: the Dagster asset and the DVC stage of a step call the same function. ``run_step`` skips a step that DVC finds
+unchanged, and records a step that ran with DVC.
 """
 
 import json
@@ -61,7 +61,7 @@ def cohort(workspace: Workspace, params: Params, progress: Progress | None) -> S
 
 
 def studies(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
-    """Take in everything of the source and of finished batches in the inbox."""
+    """Take in the studies of the source and of finished batches in the inbox."""
 
     return ingest_everything(workspace, params, progress)
 
@@ -103,7 +103,7 @@ def dataset(workspace: Workspace, params: Params, progress: Progress | None) -> 
 
 
 def _screened(workspace: Workspace, params: Params) -> tuple[Manifest, dict[str, Figure]]:
-    """Take studies that break an expectation out of the dataset, counted and listed, before it is settled."""
+    """Remove studies that fail an expectation from the new dataset; they are counted and listed in the report."""
 
     config = ValidationConfig(profile=params.validation.profile, on_bad_study="exclude")
     result = validate_dataset(workspace.dataset, workspace.screening, config)
@@ -115,7 +115,7 @@ def _screened(workspace: Workspace, params: Params) -> tuple[Manifest, dict[str,
 
 
 def validation(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
-    """Hold the dataset against its expectations; a failure stops the chain and names the studies."""
+    """Check the dataset against its expectations; a failure stops the pipeline and names the studies."""
 
     config = ValidationConfig(profile=params.validation.profile, on_bad_study=params.validation.on_bad_study)
     result = validate_dataset(workspace.dataset, workspace.validation, config, progress)
@@ -124,7 +124,7 @@ def validation(workspace: Workspace, params: Params, progress: Progress | None) 
         {
             "outcome": "passed" if result.success else "FAILED",
             "expectations": result.counts["rules"],
-            "broken": result.counts["rules_broken"],
+            "failed": result.counts["rules_broken"],
             "studies": result.counts["studies"],
             "studies with errors": result.counts["bad_studies"],
             "studies with warnings": result.counts["warned_studies"],
@@ -139,7 +139,7 @@ def validation(workspace: Workspace, params: Params, progress: Progress | None) 
 
 
 def _draw_worst(result: ValidationResult, workspace: Workspace, out: Path) -> dict[str, str]:
-    """A sheet of the studies that break most rules, labels drawn; none when all is well."""
+    """Draw a contact sheet of the studies that fail most expectations, with labels; none if no study fails."""
 
     if result.findings:
         draw_findings(workspace.dataset, result.findings, out / "worst.png", limit=16)
@@ -156,16 +156,16 @@ def _invalid(result: ValidationResult, out: Path) -> ContractViolation:
     return ContractViolation.gathered(
         "DATASET_INVALID",
         [f"{failure.code} {failure.rule}: {failure.message}" for failure in result.failures],
-        expected="every expectation met",
-        remedy=f"open {out / 'report.html'}: it names each study and why",
+        expected="a dataset that meets every expectation",
+        remedy=f"open {out / 'report.html'}, which lists each study with its reasons",
     )
 
 
 def candidate(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
-    """Train a candidate, on a dataset that was found valid."""
+    """Train a candidate on a validated dataset."""
     _require_valid(workspace)
     wanted = params.training
-    summary = _fit_afresh(workspace, params.training_config, progress)
+    summary = _fit_or_replace(workspace, params.training_config, progress)
     figures: dict[str, Figure] = {
         "preset": wanted.preset,
         "epochs": summary.epochs or _share_of_an_epoch(summary),
@@ -177,30 +177,30 @@ def candidate(workspace: Workspace, params: Params, progress: Progress | None) -
 
 
 def _share_of_an_epoch(summary: FitSummary) -> float:
-    """Of a fit that ended within its first epoch: how much of it was seen."""
+    """The share of the first epoch that a fit completed, if it ended within it."""
     seen = summary.steps * summary.config.batch_size * summary.config.devices
     return round(seen / max(summary.images, 1), 2)
 
 
 def _require_valid(workspace: Workspace) -> None:
-    """Launched alone, training still refuses data that failed validation, or that changed since."""
+    """Refuse a dataset that failed validation or changed since, even if this step is run alone."""
     path = workspace.validation / "result.json"
     result = json.loads(path.read_text()) if path.exists() else {}
     digest = read_manifest(workspace.dataset).digest
     if not result.get("success") or result.get("digest") != digest:
-        found = "no validation" if not result else "a failed one" if not result["success"] else "one of other data"
+        state = "missing" if not result else "failed" if not result["success"] else "of another dataset"
         raise ContractViolation(
             "DATASET_NOT_VALIDATED",
-            found=f"{found} for dataset {digest[:12]}",
-            expected="a dataset that meets its expectations",
-            remedy="run the validation step, and mend what its report names",
+            found=f"dataset {digest[:12]}, whose validation is {state}",
+            expected="a dataset that passed validation",
+            remedy="run the step `validation`, and correct what its report lists",
         )
 
 
-def _fit_afresh(workspace: Workspace, config: TrainingConfig, progress: Progress | None) -> FitSummary:
-    """Fit, continuing an unfinished fit of the same configuration and data, replacing a fit of another.
+def _fit_or_replace(workspace: Workspace, config: TrainingConfig, progress: Progress | None) -> FitSummary:
+    """Fit. Continue an unfinished fit of the same configuration and data; replace any other fit.
 
-    What is replaced is not lost: DVC's cache has its bytes, and MLflow what was registered.
+    A replaced fit remains in DVC's cache, and in MLflow if it was registered.
     """
     try:
         return _fit(workspace, config, progress)
@@ -212,7 +212,7 @@ def _fit_afresh(workspace: Workspace, config: TrainingConfig, progress: Progress
 
 
 def _fit(workspace: Workspace, config: TrainingConfig, progress: Progress | None) -> FitSummary:
-    """Here, or by a team of processes where several GPUs are asked for."""
+    """Fit in this process, or in a process group if several GPUs are configured."""
     if config.devices > 1:
         return fit_in_process_group(
             workspace.dataset, workspace.candidate, config, workspace.state / "process_group", progress
@@ -223,12 +223,12 @@ def _fit(workspace: Workspace, config: TrainingConfig, progress: Progress | None
 
 
 def adopt_candidate(workspace: Workspace, folder: Path) -> StepReport:
-    """Take a candidate trained elsewhere as this workspace's, as if it had been trained here.
+    """Copy a candidate that was trained elsewhere into this workspace, as if it had been trained here.
 
     The parameters of its fit are written into params.yaml, so that DVC records what was used.
 
     Raises:
-        ContractViolation: its fit is unfinished, or was on other data than the workspace's dataset.
+        ContractViolation: its fit is unfinished, or used another dataset than the workspace's (DATASET_DIFFERS).
     """
     from training.export.onnx_export import finish_export
 
@@ -237,7 +237,7 @@ def adopt_candidate(workspace: Workspace, folder: Path) -> StepReport:
         raise ContractViolation(
             "DATASET_DIFFERS",
             found=f"a candidate trained on dataset {summary.dataset_digest[:12]}",
-            expected=f"{digest[:12]}, this workspace's",
+            expected=f"a candidate trained on this workspace's dataset {digest[:12]}",
             remedy="train it on a copy of this workspace's data/dataset",
         )
     used = {name: value for name, value in config_to_json(summary.config).items() if name != "landmark_set"}
@@ -252,7 +252,7 @@ def adopt_candidate(workspace: Workspace, folder: Path) -> StepReport:
 
 
 def evaluation(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
-    """Measure the candidate's errors on the frozen test set and write its report, which is not judged yet."""
+    """Measure the candidate's errors on the frozen test set and write its report, still without a verdict."""
 
     report = evaluate_model(
         workspace, workspace.candidate, workspace.evaluation, role="challenger", step="evaluation", progress=progress
@@ -270,11 +270,11 @@ STEPS: Mapping[str, Step] = {
     "evaluation": evaluation,
 }
 if tuple(STEPS) != STAGE_NAMES:
-    raise RuntimeError("orchestration.pipeline.steps and .pipeline name different stages")
+    raise RuntimeError("orchestration.pipeline.steps and .stages name different stages")
 
 
 def compute_step(name: str, workspace: Workspace, progress: Progress | None = None) -> StepReport:
-    """Run a step without asking DVC (DVC itself calls this through ``plumbline stage``)."""
+    """Run a step unconditionally. DVC itself calls this through ``plumbline stage``."""
     params = read_params(workspace.params_file)
     workspace.prepare()
     started = time.perf_counter()
@@ -286,7 +286,7 @@ def compute_step(name: str, workspace: Workspace, progress: Progress | None = No
 
 
 def _make_empty_outputs(name: str, workspace: Workspace) -> None:
-    """An empty quarantine is an output too; DVC wants to see its folder."""
+    """Make the folders of a stage's outputs, because DVC requires even empty outputs to exist."""
     for stage in STAGES:
         if stage.name == name:
             for out in stage.outs:
@@ -294,17 +294,17 @@ def _make_empty_outputs(name: str, workspace: Workspace) -> None:
 
 
 def run_step(name: str, workspace: Workspace, progress: Progress | None = None) -> StepReport:
-    """Run a step unless DVC finds it up to date; record it with DVC when it ran."""
+    """Run a step unless DVC finds it up to date; record a step that ran with DVC."""
     workspace.prepare()
     started = time.perf_counter()
     before = read_step_report(name, workspace)
     if before is not None and versioning.is_up_to_date(workspace, name):
         return replace(before, overhead_seconds=round(time.perf_counter() - started, 3))
-    asked = time.perf_counter() - started
+    status_seconds = time.perf_counter() - started
     report = compute_step(name, workspace, progress)
     computed = time.perf_counter()
     versioning.record_stage(workspace, name)
-    report = replace(report, overhead_seconds=round(asked + time.perf_counter() - computed, 3))
+    report = replace(report, overhead_seconds=round(status_seconds + time.perf_counter() - computed, 3))
     write_step_report(report, workspace)
     return report
 

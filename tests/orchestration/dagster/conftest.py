@@ -111,7 +111,7 @@ def chain(monkeypatch) -> Chain:
     stub = Chain(
         figures={
             "studies": {"received": 9, "used": 6, "already present": 1, "quarantined": 2},
-            "validation": {"expectations": 31, "broken": 0, "outcome": "passed"},
+            "validation": {"expectations": 31, "failed": 0, "outcome": "passed"},
             "dataset": {"train studies": 5, "digest": "abc", "frozen test set": "def"},
         }
     )

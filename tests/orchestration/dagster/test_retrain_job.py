@@ -59,13 +59,13 @@ def test_run_is_in_the_instance_with_metadata_and_versions(workspace, chain):
 
 def test_invalid_data_set_stops_before_training_and_says_why(workspace, chain):
     chain.valid = False
-    chain.figures["validation"] = {"expectations": 31, "broken": 1, "outcome": "FAILED"}
+    chain.figures["validation"] = {"expectations": 31, "failed": 1, "outcome": "FAILED"}
     outcome = run_retrain(workspace, lambda report: None)
     assert not outcome.promoted
     assert not outcome.refused
     assert outcome.failed_step == "validation"
     assert outcome.code == "DATASET_IS_VALID"
-    assert "1 of 31 expectations broken" in outcome.reason
+    assert "1 of 31 expectations failed" in outcome.reason
     assert "study 7" in outcome.reason
     assert not {"candidate", "evaluation", "verdict", "champion"} & set(chain.calls)
 
