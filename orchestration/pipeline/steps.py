@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 from orchestration.pipeline import versioning
 from orchestration.pipeline.evaluate import evaluate_model
@@ -38,7 +37,6 @@ from validation.dataset.exclusion import exclude_studies
 from validation.dataset.results import ValidationConfig, ValidationResult
 from validation.dataset.validate import validate_dataset
 
-T = TypeVar("T")
 Step = Callable[[Workspace, Params, Progress | None], StepReport]
 
 
@@ -69,7 +67,7 @@ def studies(workspace: Workspace, params: Params, progress: Progress | None) -> 
 def landmarks(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Project 3D points into each view, with visibility."""
 
-    landmark_set = _chosen(LANDMARK_SETS, params.dataset.landmark_set, "dataset.landmark_set")
+    landmark_set = LANDMARK_SETS[params.dataset.landmark_set]
     index = write_landmarks(workspace.studies, workspace.landmarks, landmark_set, progress)
     figures: dict[str, Figure] = {
         "landmark set": landmark_set.name,
@@ -278,7 +276,7 @@ def compute_step(name: str, workspace: Workspace, progress: Progress | None = No
     params = read_params(workspace.params_file)
     workspace.prepare()
     started = time.perf_counter()
-    report = _chosen(STEPS, name, "stage")(workspace, params, progress)
+    report = STEPS[name](workspace, params, progress)
     report = replace(report, seconds=round(time.perf_counter() - started, 3))
     _make_empty_outputs(name, workspace)
     write_step_report(report, workspace)
@@ -309,14 +307,5 @@ def run_step(name: str, workspace: Workspace, progress: Progress | None = None) 
     return report
 
 
-def _chosen(table: Mapping[str, T], name: str, what: str) -> T:
-    if name not in table:
-        raise ParametersRejected(
-            "NAME_UNKNOWN", found=f"{what} {name!r}", expected=f"one of {', '.join(table)}", remedy="correct the name"
-        )
-    return table[name]
-
-
 def _cores() -> int:
-
     return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1))

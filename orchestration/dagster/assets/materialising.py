@@ -1,7 +1,7 @@
-"""What all assets do alike: notify the watcher, run the step, show its report, turn refusals into failures.
+"""The work that all assets share: notify the watcher, run the step, show its report, turn refusals into failures.
 
-Contract: a deliberate refusal (``PlumblineError``) becomes a ``dagster.Failure`` with code, finding, expectation and
-remedy, never retried; any other exception is a bug and keeps its traceback.
+Contract: a refusal (``PlumblineError``) becomes a ``dagster.Failure`` with code, found, expected and remedy, and is
+never retried. Any other exception is a bug and keeps its traceback.
 """
 
 import time
@@ -23,14 +23,14 @@ Materialised = dg.MaterializeResult[None]
 Work = Callable[[Progress], StepReport]
 
 NO_CONFIG: dict[str, dg.Field] = {}
-"""Config schema of an asset that takes no config; without a schema, Dagster accepts and ignores any."""
+"""Config schema of an asset without config. Without a schema, Dagster would accept and ignore any config."""
 
 VIOLATIONS = "violations"
-"""Figure of a failed validation: what was broken, in words."""
+"""Figure of a failed validation: the failed expectations as text."""
 
 EXPERIMENT_FIGURE = "mlflow experiment id"
 RUN_FIGURE = "mlflow run id"
-"""Figures of a report that name an MLflow run; both together become a link."""
+"""Figures of a report that name an MLflow run. Together they become a link."""
 
 
 def materialised(
@@ -44,8 +44,8 @@ def materialised(
     """Run ``work`` as asset ``step``.
 
     Args:
-        version: called after the work, gives the data version where there is one.
-        tracking: links to the MLflow run that the report names.
+        version: returns the data version, or None; called after the work.
+        tracking: makes the link to the MLflow run that the report names.
     """
     started = time.perf_counter()
     with refusals_as_failures(), watcher.watch(step) as progress:
@@ -62,7 +62,7 @@ def materialised(
 def pipeline_step(
     step: str, workspace: WritableWorkspace, versions: DataVersions, watcher: StepWatcher
 ) -> Materialised:
-    """Run a DVC-versioned step of the chain as the asset of the same name."""
+    """Run a DVC-versioned step of the pipeline as the asset of the same name."""
 
     def work(progress: Progress) -> StepReport:
 
@@ -72,7 +72,7 @@ def pipeline_step(
         try:
             return versions.run(step, workspace.folders, progress)
         except ContractViolation as error:
-            # The pages of a failed validation are what a person needs; its blocking check stops the run.
+            # A failed validation still shows its pages; its blocking check stops the run.
             return _failed_validation(error, workspace)
 
     return materialised(step, watcher, work, version=lambda: versions.version(step, workspace.folders))
@@ -80,7 +80,7 @@ def pipeline_step(
 
 @contextmanager
 def refusals_as_failures() -> Iterator[None]:
-    """Within, a deliberate refusal ends the step as Dagster shows it."""
+    """Turn a refusal in this block into a Dagster failure."""
     try:
         yield
     except PlumblineError as error:
@@ -88,7 +88,7 @@ def refusals_as_failures() -> Iterator[None]:
 
 
 def failure_of(error: PlumblineError) -> dg.Failure:
-    """A deliberate refusal as Dagster shows it."""
+    """A refusal as a Dagster failure."""
     parts = {name: str(getattr(error, name)) for name in ("code", "found", "expected", "remedy")}
     return dg.Failure(description=str(error), metadata=parts, allow_retries=False)
 
@@ -98,9 +98,8 @@ def _failed_validation(error: ContractViolation, workspace: WritableWorkspace) -
     report = read_step_report("validation", workspace.folders) if error.code == "DATASET_INVALID" else None
     if report is None:
         raise error
-    told = replace(report, figures={**report.figures, VIOLATIONS: error.found}, skipped=False)
-    write_step_report(told, workspace.folders)
-    return told
+    explained = replace(report, figures={**report.figures, VIOLATIONS: error.found}, skipped=False)
+    return write_step_report(explained, workspace.folders)
 
 
 def _run_link(report: StepReport, tracking: ModelTracking | None) -> dict[str, dg.MetadataValue]:

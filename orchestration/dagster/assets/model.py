@@ -1,6 +1,6 @@
-"""Assets of the model: a candidate, its errors, its registration.
+"""Assets of the model: the candidate, its evaluation, its registration.
 
-Contract: as ``orchestration.dagster.assets.data``.
+Contract: names and edges are those of ``orchestration.pipeline.stages.STAGES``.
 """
 
 from functools import partial
@@ -51,7 +51,7 @@ def evaluation(workspace: WritableWorkspace, versions: DataVersions, watcher: Wa
 def registered_candidate(
     context: dg.AssetExecutionContext, workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher
 ) -> Materialised:
-    """The candidate as an MLflow run (its training journal replayed, evidence attached) and a registered version."""
+    """The candidate as an MLflow run (with training journal and evidence) and as a registered model version."""
 
     tracked, tags = tracking.applied_to(workspace.folders), {"dagster.run_id": context.run.run_id}
     work = lambda _: register_candidate(tracked, workspace.params, tags)  # noqa: E731

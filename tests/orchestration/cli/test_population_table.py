@@ -27,7 +27,7 @@ def test_a_row_that_is_off_ends_in_failure(monkeypatch):
     good = replace(statistics.population_rows(statistics.survey(120))[0], count=900)
     good = replace(good, mean=good.published_mean, sd=good.published_sd)
     for rows, expected in (([good], 0), ([good, replace(good, mean=0.0)], 1)):
-        monkeypatch.setattr(statistics, "population_rows", lambda people, rows=rows: rows)
+        monkeypatch.setattr("orchestration.cli.cohort.population_rows", lambda people, rows=rows: rows)
         assert CliRunner().invoke(cohort, ["--stats", "--count", "1"]).exit_code == expected
 
 

@@ -47,7 +47,7 @@ def test_writable_workspace_is_held_by_one(workspace):
         pass
 
 
-def test_data_versions_without_dvc_compute_every_time(workspace, chain, monkeypatch):
+def test_data_versions_without_dvc_compute_every_time(workspace, stubs, monkeypatch):
     from orchestration.pipeline import steps
 
     monkeypatch.setattr(steps, "run_step", lambda *_: pytest.fail("DVC was asked"))
