@@ -85,7 +85,7 @@ class Supervised:
         """Wait until every health address answers.
 
         Raises:
-            ServiceFailed: one died (``SERVICE_DIED``) or is late (``SERVICE_LATE``).
+            ServiceFailed: a service died (``SERVICE_DIED``) or does not answer in time (``SERVICE_LATE``).
         """
         deadline = time.monotonic() + timeout_s
         waiting = [service for service in self._services if service.health is not None]
@@ -173,7 +173,7 @@ def require_free_port(port: int, option: str, host: str = "127.0.0.1") -> None:
                 "PORT_TAKEN",
                 found=f"port {port} on {host}: {error.strerror}",
                 expected="a free port",
-                remedy=f"stop what listens there, or name another with {option}",
+                remedy=f"stop the program that listens there, or choose another port with {option}",
             ) from error
 
 

@@ -55,7 +55,7 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
     """Start everything, print the addresses, supervise until Ctrl-C or SIGTERM.
 
     Raises:
-        ParametersRejected: no workspace there, or a port is taken.
+        ParametersRejected: the folder is not a workspace, or a port is in use.
         WorkspaceBusy: the services of this workspace run already.
         ServiceFailed: a service did not start, or died later.
     """
@@ -138,7 +138,7 @@ def _print_addresses(workspace: Workspace, dagster_port: int, mlflow_port: int) 
     print(f"workspace  {workspace.root}")
     print(f"Dagster    http://{HOST}:{dagster_port}   assets, runs, schedule, sensors")
     print(f"MLflow     http://{HOST}:{mlflow_port}   runs, models, champion")
-    print(f"inbox      {workspace.inbox}   drop a folder of studies, write COMPLETE last")
+    print(f"inbox      {workspace.inbox}   copy a folder of studies into it, and the file COMPLETE last")
     print(f"logs       {workspace.state / 'logs'}")
     print("Ctrl-C stops everything.", flush=True)
 

@@ -1,7 +1,7 @@
-"""What MLflow shows of a candidate: its run and its model version, with verdict, report, card and links.
+"""What MLflow shows of a candidate: its run and its model version, with verdict, report, model card and links.
 
-Nothing here is evidence, and no gate reads it: an edited tag or metric changes what is shown, not what is decided.
-Describing the same verdict again changes nothing. A candidate that is not registered has a report and no MLflow page.
+Contract: no gate reads this, so an edited tag or metric changes what is shown, not what is decided. Describing the same
+verdict again changes nothing. A candidate that is not registered has a report and no MLflow page.
 
 Groups of metrics, each a section of MLflow's charts: ``train``, ``validation``, ``cost``, ``data`` (from training);
 ``test/<parameter>``, ``champion/<parameter>``, ``difference/<parameter>``, ``landmarks/<view>``, ``verdict``; on the
@@ -45,16 +45,16 @@ _LONGEST_DESCRIPTION = 4900
 """MLflow keeps 5000 characters of a version's description."""
 
 _HEAD, _DONE = "## ", "**Status:** "
-"""How a candidate's description begins, and how its line on the status of the verdict begins."""
+"""The beginnings of a candidate's description and of its line on the verdict's status."""
 
 
 def review_candidate(workspace: Workspace, params: Params) -> tuple[Path, dict[str, Figure]]:
-    """Write the report and describe a judged candidate in MLflow; the page, and figures that name the run.
+    """Write the report and describe a judged candidate in MLflow; returns the page, and figures that name the run.
 
-    The verdict exists when this is called: where MLflow does not answer, a figure says so and nothing else changes.
+    The verdict already exists. If MLflow does not answer, the figure ``not described in MLflow`` has the reason.
 
     Raises:
-        EvidenceRejected: verdict or records are missing, altered or of one another.
+        EvidenceRejected: verdict or records are missing, altered or do not belong together.
     """
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
@@ -72,7 +72,7 @@ def review_candidate(workspace: Workspace, params: Params) -> tuple[Path, dict[s
 def _describe_candidate(
     workspace: Workspace, material: ReviewMaterial, verdict: Verdict, page: Path
 ) -> dict[str, Figure]:
-    """Write report, card, figures, tags and texts to the candidate's run and version; figures that name the run."""
+    """Write report, card, metrics, tags and descriptions to the candidate's run and version; figures for its run."""
 
     client = open_registry(workspace.tracking_uri)
     version = candidate_of(client, verdict.challenger_model)
@@ -90,9 +90,9 @@ def _describe_candidate(
 
 
 def describe_served(workspace: Workspace, version: str) -> bool:
-    """Give a version of the served model its candidate's decision, links and card; whether it has them now.
+    """Copy the candidate's description to its version of the served model; returns whether the version has it.
 
-    The promotion is done when this is called: it stands although the registry does not take the description.
+    The promotion is already done, and remains valid if the registry does not accept the description.
     """
     from mlflow.exceptions import MlflowException
 
@@ -112,10 +112,10 @@ def describe_served(workspace: Workspace, version: str) -> bool:
 
 
 def describe_status(workspace: Workspace, params: Params) -> None:
-    """Bring report, runs and versions up to date after an approval, a refusal, a promotion or a rollback.
+    """Update report, runs and versions after an approval, a rejection, a promotion or a rollback.
 
-    The report is written anew for the latest evaluation alone; runs and versions of every verdict are. Nothing is
-    raised where the report or MLflow cannot be written: the action itself is done.
+    The report is written for the latest evaluation only; runs and versions are updated for every verdict. Nothing is
+    raised if the report or MLflow cannot be written, because the action itself is done.
     """
     from mlflow.exceptions import MlflowException
 
@@ -130,7 +130,7 @@ def describe_status(workspace: Workspace, params: Params) -> None:
 
 
 def _describe_status_of(client: "MlflowClient", workspace: Workspace, version: Any) -> None:
-    """Bring the status line of a candidate's run and version up to date."""
+    """Update the status line of a candidate's run and version."""
 
     path = workspace.verdict_file.with_name(f"{version.tags.get('plumbline.verdict', '')}.json")
     if not path.is_file():
@@ -148,7 +148,7 @@ def _status_line(status: VerdictStatus) -> str:
 
 
 def _with_status(text: str, line: str) -> str:
-    """A description whose status line is ``line``; below its head, where it has none yet."""
+    """The description with ``line`` as its status line, added below the heading if there is none yet."""
     lines = [line if old.startswith(_DONE) else old for old in text.split("\n")]
     if line not in lines:
         lines[1:1] = ["", line]
@@ -156,7 +156,7 @@ def _with_status(text: str, line: str) -> str:
 
 
 def metrics_of(material: ReviewMaterial, verdict: Verdict) -> dict[str, float]:
-    """The figures of the comparison under the names of their groups."""
+    """The figures of the comparison, as metric name -> value."""
     results = verdict.results
     metrics = {"verdict/rules": float(len(verdict.evaluated))}
     for outcome in ("PASS", "NOT_ASKED", "HOLD", "REJECT", "INSUFFICIENT"):
@@ -165,7 +165,7 @@ def metrics_of(material: ReviewMaterial, verdict: Verdict) -> dict[str, float]:
     if material.champion is None:
         return metrics
     for name, agreement in material.champion.statistics.items():
-        error = f"standard_error_{agreement.unit}"  # under the names that the challenger's have below test/
+        error = f"standard_error_{agreement.unit}"  # the same labels as the challenger's below test/
         for figure, label in (("standard_error_of_estimate", error), ("mae", "mae"), ("bias", "bias")):
             value = agreement.figures[figure].value
             if value is not None:
@@ -235,7 +235,7 @@ def _describe(
     verdict: Verdict,
     card: ModelCard,
 ) -> None:
-    """The descriptions of the run (rules that did not pass, comparison) and of the version (card)."""
+    """Write the descriptions of the run (rules that did not pass, comparison) and of the version (model card)."""
 
     reasons = "".join(f"- `{r.code}` {r.subject.replace('_', ' ')}: {r.figure_name}\n" for r in verdict.refusals[:8])
     note = head + (f"Rules that did not pass:\n\n{reasons}\n" if reasons else "") + _comparison_table(material)
@@ -245,7 +245,7 @@ def _describe(
 
 
 def _head(material: ReviewMaterial, verdict: Verdict, links: Mapping[str, str]) -> str:
-    """Decision, links, status and terms: the beginning of both descriptions."""
+    """The beginning of both descriptions: decision, links, status, test set and policy."""
 
     listed = " · ".join(f"[{title}]({address})" for title, address in links.items())
     ours = material.challenger
@@ -257,7 +257,7 @@ def _head(material: ReviewMaterial, verdict: Verdict, links: Mapping[str, str]) 
 
 
 def links_of(run: Any, version: Any, facts: RunFacts) -> dict[str, str]:
-    """Title -> address of everything that belongs together."""
+    """Title -> address of the candidate's report, run, version and Dagster run."""
     ui = links_from_environment()["mlflow"]
     place = f"{ui}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
     links = {

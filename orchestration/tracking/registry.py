@@ -1,4 +1,4 @@
-"""Questions to the workspace's model registry: candidates, authors, what serves, and the history of promotions."""
+"""Look-ups in the workspace's model registry: candidates, authors, the model in service, the history of promotions."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from validation.promotion.served_copy import author_of
 
 
 def candidate_with(workspace: Workspace, wanted: str) -> str:
-    """Address of the registered candidate with this model digest.
+    """Address of the registered candidate with the model digest ``wanted``.
 
     Raises:
         GateRefused: VERDICT_ABSENT.
@@ -26,17 +26,17 @@ def candidate_with(workspace: Workspace, wanted: str) -> str:
 
 
 def no_judged_candidate(found: str) -> GateRefused:
-    """The refusal where no judged candidate is found; ``found`` says what is there instead."""
+    """The refusal if there is no judged candidate; ``found`` describes what is there instead."""
     return GateRefused(
         "VERDICT_ABSENT",
         found=found,
         expected="a candidate that was evaluated, registered and judged",
-        remedy="run the chain (`plumbline run`), then promote",
+        remedy="run the pipeline (`plumbline run`), then promote",
     )
 
 
 def serving_version(workspace: Workspace, digest: str) -> str:
-    """The version under which the model of this digest serves now, "" where another one does, or none."""
+    """The version under which the model with this digest is in service; "" if it is not in service."""
 
     with errors_as_refusals():
         record = champion_record_or_none(workspace.tracking_uri, PRODUCTION_MODEL)
@@ -48,7 +48,7 @@ def serving_version(workspace: Workspace, digest: str) -> str:
 
 
 def author_of_model(workspace: Workspace, digest: str) -> str | None:
-    """Who made the candidate with this model digest, None where its run does not say."""
+    """The author of the candidate with this model digest; None if its run does not name one."""
 
     try:
         address = candidate_with(workspace, digest)

@@ -1,7 +1,7 @@
-"""The report of a workspace's candidate: evidence, images and facts are gathered, and the page is written.
+"""The report page on a workspace's candidate: collects evidence, images and run facts, and writes the page.
 
-It can be written again at any time from what is on disk and in the registry. A registry that cannot be read gives a
-page that says "not known", because a verdict must not wait for links.
+Contract: the page can be written again at any time from the workspace and the registry. If the registry cannot be read,
+the page shows "not known", because a verdict must not wait for links.
 """
 
 import shlex
@@ -30,19 +30,19 @@ from validation.review.verdict_status import VerdictStatus, status_of
 
 
 def write_report_page(workspace: Workspace, params: Params, out: Path | None = None) -> Path:
-    """Write the report on the latest evaluation, with its verdict if there is one, to ``out`` or the workspace's place.
+    """Write the report on the latest evaluation, with its verdict if any, to ``out`` or the workspace's report file.
 
     Raises:
-        EvidenceRejected: verdict or records are missing, altered or of one another.
+        EvidenceRejected: verdict or records are missing, altered or do not belong together.
     """
 
     return write_review(gather_material(workspace, params), out or workspace.report_page)
 
 
 def gather_material(workspace: Workspace, params: Params) -> ReviewMaterial:
-    """Everything the report on the latest evaluation is made of.
+    """The content of the report on the latest evaluation.
 
-    The champion and the facts of the runs belong to a verdict. Without a verdict the candidate is shown alone.
+    Champion and run facts belong to a verdict. Without a verdict the report shows the candidate alone.
     """
 
     challenger = read_record(workspace.evaluation / RECORD)
@@ -63,7 +63,7 @@ def gather_material(workspace: Workspace, params: Params) -> ReviewMaterial:
 
 
 def _verdict_on(workspace: Workspace, challenger: EvaluationRecord) -> Verdict | None:
-    """The latest verdict, if it judges this record; an earlier candidate's is none of this report."""
+    """The latest verdict, if it judges this record; None if it judges an earlier candidate."""
 
     if not workspace.verdict_file.exists():
         return None
@@ -72,7 +72,7 @@ def _verdict_on(workspace: Workspace, challenger: EvaluationRecord) -> Verdict |
 
 
 def status_of_actions(workspace: Workspace, verdict: Verdict) -> VerdictStatus:
-    """The status of a verdict by the history and the sealed approvals; where they cannot be read, why not."""
+    """The status of a verdict by the history and the sealed approvals, or the reason why they cannot be read."""
 
     try:
         approvals = [read_approval(path) for path in sorted(workspace.approvals.glob("*.json"))]
@@ -82,13 +82,13 @@ def status_of_actions(workspace: Workspace, verdict: Verdict) -> VerdictStatus:
 
 
 def required_action(workspace: Workspace, verdict: Verdict, done: VerdictStatus) -> str:
-    """Which approval the verdict's policy requires now, with the command; "" where it requires none."""
+    """The approval that the verdict's policy requires now, with the command; "" if none is required."""
 
     return asked_of_person(verdict, _policy_of(workspace, verdict), done, where=shlex.quote(str(workspace.root)))
 
 
 def _policy_of(workspace: Workspace, verdict: Verdict) -> Policy | None:
-    """The policy that the verdict was judged by, None where the workspace has another one, or none, by now."""
+    """The policy of the verdict; None if the workspace has no valid policy, or another one, by now."""
 
     try:
         policy = read_policy(policy_path(read_params(workspace.params_file), workspace))
@@ -98,7 +98,7 @@ def _policy_of(workspace: Workspace, verdict: Verdict) -> Policy | None:
 
 
 def read_facts(workspace: Workspace, records: Mapping[str, EvaluationRecord]) -> dict[str, RunFacts]:
-    """Role -> what MLflow knows of the run that trained it; nothing where MLflow does not answer."""
+    """Role -> facts of the training run in MLflow; all unknown if MLflow does not answer."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 

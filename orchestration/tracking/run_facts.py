@@ -1,6 +1,6 @@
-"""What MLflow knows of the run behind a model: code, environment, cost, data, and the links.
+"""The facts of a model's training run in MLflow: code, environment, cost, data and links.
 
-Contract: what is not on record is None, never guessed; the list names patients by their pseudonyms alone.
+Contract: a fact that is not recorded is None, never guessed. Patients are named by pseudonym only.
 """
 
 import json
@@ -26,17 +26,17 @@ _VERSION_TAG = "plumbline.version."
 
 
 def candidate_of(client: "MlflowClient", model_digest: str) -> Any | None:
-    """The registered candidate (an MLflow ``ModelVersion``) with these bytes, the newest of several; else None."""
+    """The newest registered candidate (an MLflow ``ModelVersion``) with this model digest, or None."""
 
     found = [v for v in versions_of(client, CANDIDATES_MODEL) if v.tags.get(DIGEST_TAG) == model_digest]
     return max(found, key=lambda v: int(v.version), default=None)
 
 
 def read_run_facts(client: "MlflowClient", model_digest: str, links: Mapping[str, str]) -> RunFacts:
-    """The facts of the run that trained these bytes; all unknown where no candidate with them is registered.
+    """The facts of the run that trained the model with this digest; all unknown if no such candidate is registered.
 
     Args:
-        links: ``mlflow`` and ``dagster``: addresses of their pages, for links.
+        links: ``mlflow`` and ``dagster`` -> address of their pages.
     """
 
     version = candidate_of(client, model_digest)
@@ -70,7 +70,7 @@ def read_run_facts(client: "MlflowClient", model_digest: str, links: Mapping[str
 
 
 def log_data(client: "MlflowClient", run_id: str, manifest: Manifest) -> None:
-    """Keep with the run how much data there was, and whose: pseudonym, split, condition of each patient; once only."""
+    """Log the amount of data, and the pseudonym, split and condition of each patient, unless the run has them."""
     if PATIENTS_ARTIFACT in _listed(client, run_id):
         return
     for split in SPLITS:
