@@ -1,4 +1,4 @@
-"""Tables and words in a window of 80 columns: folded, never cut, figures and names whole."""
+"""Tables and text in a window of 80 columns: folded, never cut, figures and names whole."""
 
 import re
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def test_every_word_of_a_table_is_whole_and_inside_the_window(
     shown = console.export_text()
     assert max(len(line) for line in shown.splitlines()) <= width
     assert {word for cell in row for word in cell.split()} <= whole_words(shown)
-    assert set(columns) - {""} <= whole_words(shown), "each cell can be told from its neighbours"
+    assert set(columns) - {""} <= whole_words(shown), "each cell is separate from its neighbours"
     assert "…" not in shown
 
 
