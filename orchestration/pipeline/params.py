@@ -142,7 +142,7 @@ def read_params(path: Path) -> Params:
         raise ParametersRejected(
             "PARAMS_MISSING",
             found=f"no {path.name} in {path.parent.name}/",
-            expected="a workspace",
+            expected="a workspace folder with params.yaml",
             remedy="run `plumbline init --workspace DIR`",
         ) from error
     except yaml.YAMLError as error:

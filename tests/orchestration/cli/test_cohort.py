@@ -95,7 +95,7 @@ def test_an_interrupted_command_stops_cleanly(tmp_path, how):
     assert not psutil.wait_procs(workers, timeout=10)[1]
 
 
-def test_finished_patients_go_only_with_replace_and_that_is_told(tmp_path):
+def test_finished_patients_are_removed_only_with_replace(tmp_path):
     call = ["--out", str(tmp_path), "--workers", "1", "--rows", "128"]
 
     def run(*options: str):

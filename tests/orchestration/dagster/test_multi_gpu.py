@@ -1,4 +1,4 @@
-"""A process group of two under torchrun fits one model: plainly, and through Dagster Pipes from an asset."""
+"""A process group of two under torchrun fits one model: directly, and through Dagster Pipes from an asset."""
 
 import json
 from dataclasses import replace
@@ -29,19 +29,19 @@ def drawn(tmp_path_factory):
 @pytest.mark.slow
 def test_two_processes_fit_one_model_in_two_stages_and_report_progress(drawn, tmp_path, monkeypatch):
     config = replace(CONFIG, epochs=1, next_stages=(NextStage(epochs=1),))
-    told = []
-    (tmp_path / "lightning.py").write_text("raise RuntimeError('a file of the user was taken for a library')")
+    reported = []
+    (tmp_path / "lightning.py").write_text("raise RuntimeError('a file of the user hid a library')")
     monkeypatch.chdir(tmp_path)
     out = tmp_path / "candidate"
     summary = fit_in_process_group(
-        drawn, out, config, tmp_path / "team", lambda done, total: told.append((done, total))
+        drawn, out, config, tmp_path / "group", lambda done, total: reported.append((done, total))
     )
     assert summary.config == config
     assert [(stage.devices, stage.epochs) for stage in summary.stages] == [(2, 1), (2, 1)]
     assert summary.epochs == 2 and summary.steps == 2 * (24 // 2 // 4)  # each process sees half of the images
     assert summary.model_digest is not None and (out / "model.onnx").is_file()
-    assert told[-1] == (2000, 2000) and told == sorted(told)
-    again = fit_in_process_group(drawn, out, config, tmp_path / "team", None)
+    assert reported[-1] == (2000, 2000) and reported == sorted(reported)
+    again = fit_in_process_group(drawn, out, config, tmp_path / "group", None)
     assert again == summary  # finished: nothing is fitted again
 
 

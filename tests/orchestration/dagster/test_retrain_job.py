@@ -57,7 +57,7 @@ def test_run_is_in_the_instance_with_metadata_and_versions(workspace, stubs):
     assert link == dg.MetadataValue.url("http://127.0.0.1:5000/#/experiments/3/runs/f00d?workflowType=machine_learning")
 
 
-def test_invalid_data_set_stops_before_training_and_says_why(workspace, stubs):
+def test_an_invalid_dataset_stops_the_run_before_training_with_the_reason(workspace, stubs):
     stubs.valid = False
     stubs.figures["validation"] = {"expectations": 31, "failed": 1, "outcome": "FAILED"}
     outcome = run_retrain(workspace, lambda report: None)
@@ -71,7 +71,7 @@ def test_invalid_data_set_stops_before_training_and_says_why(workspace, stubs):
 
 
 @pytest.mark.parametrize("decision", ["HOLD", "REJECT", "INSUFFICIENT"])
-def test_refusal_is_an_ending_with_reasons(workspace, stubs, decision):
+def test_a_refusal_ends_the_run_with_reasons(workspace, stubs, decision):
     stubs.decision = decision
     outcome = run_retrain(workspace, lambda report: None)
     assert outcome.refused
@@ -82,7 +82,7 @@ def test_refusal_is_an_ending_with_reasons(workspace, stubs, decision):
     assert "champion" not in stubs.calls
 
 
-def test_failed_step_is_told_by_code_and_words(workspace, stubs):
+def test_a_failed_step_is_reported_with_code_and_reason(workspace, stubs):
     stubs.raises["landmarks"] = InputRejected("X_MISSING", found="no x", expected="an x", remedy="bring one")
     outcome = run_retrain(workspace, lambda report: None)
     assert (outcome.failed_step, outcome.code) == ("landmarks", "X_MISSING")
@@ -115,7 +115,7 @@ def test_a_run_after_a_failed_one_works(workspace, stubs):
     assert run_retrain(workspace, lambda report: None).promoted
 
 
-def test_two_writers_in_a_workspace_are_one_too_many(workspace, stubs):
+def test_a_second_writer_is_refused(workspace, stubs):
     with workspace_lock(workspace), pytest.raises(WorkspaceBusy, match="RUN_IN_PROGRESS"):
         run_retrain(workspace, lambda report: None)
     assert stubs.calls == []
