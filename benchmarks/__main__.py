@@ -59,7 +59,7 @@ def _can_run(group: str) -> bool:
 def main(wanted: list[str]) -> int:
     """Run the wanted groups (all by default), print them, merge them into the stored results."""
     if wanted[:1] == ["seeds"]:
-        return seeds.main(["spread", *wanted[1:]])
+        return seeds.main(wanted[1:])
     full = "--full" in wanted
     wanted = [name for name in wanted if name != "--full"]
     unknown = [name for name in wanted if name not in GROUPS]

@@ -16,7 +16,7 @@ FIRST_SEED = 40_000
 PLANES: tuple[Plane, Plane] = ("coronal", "sagittal")
 
 
-def departures(count: int, first_seed: int = FIRST_SEED) -> dict[Plane, tuple[Floats, Floats]]:
+def deviations_from_neighbours(count: int, first_seed: int = FIRST_SEED) -> dict[Plane, tuple[Floats, Floats]]:
     """Plane -> (mean, standard deviation), (32,) each, degrees."""
     tilts: dict[Plane, list[list[float]]] = {plane: [] for plane in PLANES}
     for seed in range(first_seed, first_seed + count):
@@ -28,8 +28,8 @@ def departures(count: int, first_seed: int = FIRST_SEED) -> dict[Plane, tuple[Fl
     found = {}
     for plane, rows in tilts.items():
         tilt = np.array(rows)
-        departure = tilt[:, 1:-1] - (tilt[:, :-2] + tilt[:, 2:]) / 2
-        found[plane] = np.nanmean(departure, axis=0), np.nanstd(departure, axis=0)
+        deviation = tilt[:, 1:-1] - (tilt[:, :-2] + tilt[:, 2:]) / 2
+        found[plane] = np.nanmean(deviation, axis=0), np.nanstd(deviation, axis=0)
     return found
 
 
@@ -37,8 +37,8 @@ def figures() -> list[Figure]:
     """One row for each plane; the note has all values."""
     return [
         Figure(f"{plane}, {what}", float(np.abs(values).mean()), "deg, mean of 32", "", _listed(values))
-        for plane, pair in departures(PATIENTS).items()
-        for what, values in zip(("mean departure", "standard deviation"), pair, strict=True)
+        for plane, pair in deviations_from_neighbours(PATIENTS).items()
+        for what, values in zip(("mean deviation", "standard deviation"), pair, strict=True)
     ]
 
 

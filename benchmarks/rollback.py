@@ -20,6 +20,9 @@ from orchestration.pipeline.params import Params, write_params
 from orchestration.pipeline.workspace import Workspace
 from spine.model_digest import model_digest
 from tests.served_workspace import register_candidate
+from validation.evaluation.record import read_record
+from validation.gates.policy import DEFAULT_POLICY, read_policy
+from validation.gates.verdict import judge, write_verdict
 
 
 def figures() -> list[Figure]:
@@ -47,10 +50,7 @@ def _serving(workspace: Workspace) -> str:
 
 
 def _promoted(workspace: Workspace, note: str, champion: str | None) -> str:
-    from validation.evaluation.record import read_record
     from validation.gates.evidence import Evidence
-    from validation.gates.policy import DEFAULT_POLICY, read_policy
-    from validation.gates.verdict import judge, write_verdict
 
     digest = register_candidate(workspace, note, champion=champion, noise=0.5)
     folders = [workspace.evaluation] + ([workspace.champion_evaluation] if champion else [])

@@ -164,7 +164,7 @@ def _example_to_json(example: Example) -> dict[str, Any]:
         **{k: getattr(example, k) for k in ("study_id", "patient", "split", "source")},
         "views": views,
         "points_3d": points_to_json(example.points_3d),
-        "truth": {name: asdict(truth) for name, truth in example.truth.items()},
+        "truth": {name: dict(vars(truth)) for name, truth in example.truth.items()},
         "facts": dict(example.facts),
     }
 

@@ -205,15 +205,15 @@ def _compiled_losses(
     if not batch[0].is_cuda:
         return map_losses, False
     state = {name: value.clone() for name, value in network.state_dict().items()}
-    losses, held = torch.compile(map_losses, dynamic=False), True
+    losses, compiled = torch.compile(map_losses, dynamic=False), True
     try:
         losses(logits_of(network, batch[0]), *batch[1:], recipe.sigma_cells).sum().backward()
     except Exception as error:  # any failure of the compiler: the recipe is the same without it
         sys.stdout.write(f"  not compiled: {type(error).__name__}: {str(error)[:300]}\n")
-        losses, held = map_losses, False
+        losses, compiled = map_losses, False
     network.zero_grad(set_to_none=True)
     network.load_state_dict(state)  # undo the effect of the trial on the running means of the norms
-    return losses, held
+    return losses, compiled
 
 
 @torch.no_grad()

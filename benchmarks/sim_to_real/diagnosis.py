@@ -16,7 +16,7 @@ def diagnosis(found: Floats, corners: Floats, visible: NDArray[np.bool_], publis
     tilt_errors = np.abs(tilts - _labelled_tilt_there(found, corners))
     smooth = np.median(np.stack([np.roll(tilts, step, axis=1)[:, 1:-1] for step in (-1, 0, 1)]), axis=0)
     smooth = np.concatenate([tilts[:, :1], smooth, tilts[:, -1:]], axis=1)
-    errors = {name: np.ptp(chain, axis=1) - published_deg for name, chain in (("plain", tilts), ("smooth", smooth))}
+    errors = {name: np.ptp(t, axis=1) - published_deg for name, t in (("plain", tilts), ("smooth", smooth))}
     shifts = np.array([match_levels(f, c, v).shift for f, c, v in zip(found, corners, visible, strict=True)])
     medians, tails = np.median(tilt_errors, axis=0), np.quantile(tilt_errors, 0.9, axis=0)
     return {

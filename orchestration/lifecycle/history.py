@@ -2,7 +2,7 @@
 
 Contract: the local copy follows the registry after every change. While the registry is down, the local copy of the
 previous champion can serve instead of the present one, after digest and smoke test. The next ``plumbline rollback``
-then makes the same change in the registry, and until then nothing fetches the model that was left.
+then makes the same change in the registry, and until then nothing fetches a model from there.
 """
 
 import json

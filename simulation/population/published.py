@@ -1,4 +1,4 @@
-"""What the literature says about the patients that the virtual ones represent: means, SDs, correlations, lengths.
+"""Published means, SDs, correlations and lengths of the patients that the virtual ones represent.
 
 Contract: angles and lengths have the names of ``spine.measurement`` where they are measured there. Marks are those of
 docs/sources.md: ``published``, ``measured``, ``memory``, or ``choice`` where we found no value or only an order of

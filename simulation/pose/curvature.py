@@ -5,8 +5,8 @@ kyphosis, sacral slope and each curve's Cobb angle, measured on these tilts, equ
 
 Signs (docs/sources.md, definitions and signs): the sagittal tilt is positive when the plate slopes down to the front,
 the coronal tilt when its left side is up. The axial rotation is about +z, so a right-convex apex is negative: the
-front of the body turns to the convexity. Source of the rotation per Cobb angle: PMC5320720. ``curve_patterns`` says
-how bodies and discs share a curve.
+front of the body turns to the convexity. Source of the rotation per Cobb angle: PMC5320720. ``curve_patterns``
+describes how bodies and discs share a curve.
 """
 
 from dataclasses import dataclass

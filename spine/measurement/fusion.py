@@ -36,7 +36,7 @@ NEIGHBOUR_DEPARTURE: Mapping[Plane, tuple[Floats, Floats]] = {
     "sagittal": (np.array(_SAGITTAL_MEAN), np.array(_SAGITTAL_SD)),
 }
 """Plane -> (mean, standard deviation) in degrees of (tilt of a plate minus the mean tilt of its two neighbours), for
-the 32 plates T1_inf to L5_sup of the virtual population; `python -m benchmarks plate-chain` computes them."""
+the 32 plates T1_inf to L5_sup of the virtual population; `python -m benchmarks neighbour-tilts` computes them."""
 
 NEIGHBOUR_WIDTH = 2.0
 """Factor on the standard deviations, because virtual plates lie on smoother lines than real ones. On virtual patients,

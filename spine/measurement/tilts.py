@@ -197,9 +197,9 @@ def _knots(length: float) -> Floats:
 
 
 def _derivative_matrix(parameter: Floats, knots: Floats) -> Floats:
-    count = len(knots) - _DEGREE - 1
-    columns = [BSpline(knots, row, _DEGREE).derivative()(parameter) for row in np.eye(count)]
-    return np.stack(columns, axis=1)
+    basis = np.eye(len(knots) - _DEGREE - 1)
+    slopes: Floats = BSpline(knots, basis, _DEGREE).derivative()(parameter)
+    return slopes
 
 
 def _fit(design: Floats, targets: Floats, penalty: Floats) -> Floats:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import seeds
+from benchmarks import seed_fits, seeds
 from spine.dataset import Example, ExampleView, Manifest, read_manifest, write_manifest
 from tests.validation.gates.records import build_record
 from validation.gates.policy import DEFAULT_POLICY, read_policy
@@ -28,7 +28,7 @@ def dataset(tmp_path: Path) -> Path:
 
 
 def test_no_test_image_is_packed(dataset: Path, tmp_path: Path) -> None:
-    assert seeds.main(["pack", str(dataset), str(tmp_path / "it.tar.gz"), "--validation", "2"]) == 0
+    assert seed_fits.main(["pack", str(dataset), str(tmp_path / "it.tar.gz"), "--validation", "2"]) == 0
     with tarfile.open(tmp_path / "it.tar.gz") as archive:
         archive.extractall(tmp_path / "there", filter="data")
     there = read_manifest(tmp_path / "there")
@@ -47,19 +47,19 @@ def test_finished_seeds_are_not_fitted_again(dataset: Path, tmp_path: Path, monk
         (out / "checkpoints.pt").write_text("too large to pack")
         return what != "seed 3"
 
-    monkeypatch.setattr(seeds, "_run", run)
-    seeds.pack(dataset, tmp_path / "it.tar.gz")
+    monkeypatch.setattr(seed_fits, "_run", run)
+    seed_fits.pack(dataset, tmp_path / "it.tar.gz")
     there = ["fit", "--dataset", str(tmp_path / "it.tar.gz"), "--out", str(tmp_path / "out"), "--epochs", "2"]
-    assert seeds.main([*there, "--seeds", "1,2", "--", "--device", "cpu"]) == 0
+    assert seed_fits.main([*there, "--seeds", "1,2", "--", "--device", "cpu"]) == 0
     fitted = [a[a.index("--seed") + 1] for a in calls if "--seed" in a]
     assert (fitted, calls[1][:2], calls[1][-2:]) == (["1", "2"], ["--device", "cpu"], ["--epochs", "2"])
     with tarfile.open(tmp_path / "out/seed2.tar") as archive:
         assert archive.getnames() == ["fitted.json"]
         assert json.load(io.TextIOWrapper(archive.extractfile("fitted.json"))) == "seed 2"  # type: ignore[arg-type]
     calls.clear()
-    assert seeds.main([*there, "--seeds", "1,2"]) == 0
+    assert seed_fits.main([*there, "--seeds", "1,2"]) == 0
     assert calls == [], "neither a fit nor a warm-up"
-    assert seeds.main([*there, "--seeds", "1,2,3"]) == 1
+    assert seed_fits.main([*there, "--seeds", "1,2,3"]) == 1
     assert not (tmp_path / "out/seed3.tar").exists()
 
 

@@ -34,6 +34,7 @@ class FinishedRun:
     """A workspace after a run of the pipeline, with the report of each step."""
 
     workspace: Workspace
+    run_id: str
     reports: dict[str, StepReport]
     promoted: bool
     refused: bool
@@ -59,7 +60,9 @@ def run(workspace: Workspace) -> FinishedRun:
     from orchestration.dagster.run import run_retrain
 
     outcome = run_retrain(workspace, on_step=lambda report: None)
-    return FinishedRun(workspace, dict(outcome.reports), outcome.promoted, outcome.refused, outcome.code)
+    return FinishedRun(
+        workspace, outcome.run_id, dict(outcome.reports), outcome.promoted, outcome.refused, outcome.code
+    )
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import numpy as np
 import pytest
 
 from orchestration.cli.pipeline import prepare_workspace
+from orchestration.dagster.definitions import definitions_with
+from orchestration.dagster.instance import open_instance
+from orchestration.dagster.jobs import PROMOTION
+from orchestration.dagster.resources import resources_for
+from orchestration.dagster.run import run_retrain
 from orchestration.lifecycle.judging import judge_candidate, rescore_champion
 from orchestration.lifecycle.local_champion import local_champion, open_champion
 from orchestration.lifecycle.promotion import promote_champion
@@ -23,6 +29,7 @@ from orchestration.pipeline.params import read_params
 from orchestration.pipeline.stages import STAGE_NAMES
 from orchestration.pipeline.steps import adopt_candidate, compute_step, run_step
 from orchestration.pipeline.versioning import data_version, is_up_to_date
+from orchestration.pipeline.workspace import Workspace
 from spine.dataset import read_manifest
 from spine.errors import GateRefused, PlumblineError
 from tests.pipeline.conftest import FinishedRun, loosened_policy
@@ -73,6 +80,19 @@ def test_mlflow_holds_the_run_once_with_its_lineage(finished: FinishedRun):
     assert len(versions_of(client, CANDIDATES_MODEL)) == 1, "registering twice must not log twice"
 
 
+def test_dagster_keeps_figures_images_versions_and_links(finished: FinishedRun):
+    with open_instance(finished.workspace) as instance:
+        kept = {
+            name: instance.get_latest_materialization_event(dg.AssetKey(name)).asset_materialization
+            for name in (*STAGE_NAMES, "registered_candidate", "verdict")
+        }
+    assert kept["studies"].metadata["received"].value == 36
+    assert kept["evaluation"].metadata["image: worst"].value.startswith("![worst](data:image/png;base64,")
+    assert kept["registered_candidate"].metadata["MLflow run"].value.startswith("http://127.0.0.1:5000/#/experiments/")
+    versions = {name: (kept[name].tags or {}).get("dagster/data_version", "") for name in STAGE_NAMES}
+    assert all(version.startswith("md5:") for version in versions.values()), versions
+
+
 def test_no_run_is_left_running(finished: FinishedRun):
     client = open_registry(finished.workspace.tracking_uri)
     runs = [r for e in client.search_experiments() for r in client.search_runs([e.experiment_id])]
@@ -89,6 +109,36 @@ def test_dagster_and_dvc_do_not_compute_anything_twice(finished: FinishedRun):
     )
     assert dvc.stdout.count("didn't change, skipping") == len(STAGE_NAMES), dvc.stdout
     assert data_version(finished.workspace).startswith("md5:")
+
+
+def test_a_second_run_computes_nothing_again_and_the_default_policy_refuses_with_reasons(finished: FinishedRun):
+    """The same model under stricter limits: the run ends at the gate, and so does a promotion launched alone."""
+    kept = finished.workspace.params_file.read_text()
+    finished.workspace.params_file.write_text(kept.replace("policy: loose.yaml", "policy: default"))
+    try:
+        second = run_retrain(finished.workspace, on_step=lambda report: None)
+        assert second.refused and second.verdict_reached, second.reason
+        assert second.code in {"REJECT", "INSUFFICIENT"}
+        assert "TOO_FEW_PATIENTS" in second.reason
+        assert [name for name in STAGE_NAMES if not second.reports[name].skipped] == []
+        with pytest.raises(GateRefused):
+            promote_champion(finished.workspace, read_params(finished.workspace.params_file), "test")
+        assert refusal_of_promotion_alone(finished.workspace) == f"VERDICT_{second.code}"
+        with open_instance(finished.workspace) as instance:
+            champion = instance.get_latest_materialization_event(dg.AssetKey("champion"))
+        assert champion.run_id == finished.run_id, "no later run promoted"
+    finally:
+        finished.workspace.params_file.write_text(kept)
+
+
+def refusal_of_promotion_alone(workspace: Workspace) -> str:
+    """Launch ``champion`` alone in Dagster; the code of its refusal."""
+    job = definitions_with(resources_for(str(workspace.root))).resolve_job_def(PROMOTION)
+    with open_instance(workspace, in_process=True) as instance:
+        result = job.execute_in_process(instance=instance, raise_on_error=False)
+    assert not result.success
+    failure = next(event.step_failure_data for event in result.all_events if event.is_step_failure)
+    return failure.user_failure_data.metadata["code"].value
 
 
 def test_what_dvc_ran_is_not_run_again(finished: FinishedRun, tmp_path):
@@ -160,26 +210,13 @@ def test_an_equal_challenger_does_not_replace_the_champion(finished: FinishedRun
     assert refused.value.code == "VERDICT_HOLD"
 
 
-def test_the_default_policy_refuses_this_tiny_model_with_reasons(finished: FinishedRun):
-    kept = finished.workspace.params_file.read_text()
-    finished.workspace.params_file.write_text(kept.replace("policy: loose.yaml", "policy: default"))
-    try:
-        params = read_params(finished.workspace.params_file)
-        verdict = judge_candidate(finished.workspace, params)
-        assert verdict.figures["decision"] in {"REJECT", "INSUFFICIENT"}
-        assert "TOO_FEW_PATIENTS" in " ".join(str(v) for v in verdict.figures.values())
-        with pytest.raises(GateRefused):
-            promote_champion(finished.workspace, params, "test")
-    finally:
-        finished.workspace.params_file.write_text(kept)
-
-
 def test_promotion_alone_without_a_verdict_refuses(finished: FinishedRun):
     shutil.move(finished.workspace.verdict_file, finished.workspace.root / "hidden.json")
     try:
         with pytest.raises(GateRefused) as refused:
             promote_champion(finished.workspace, read_params(finished.workspace.params_file), "test")
         assert refused.value.code == "VERDICT_ABSENT"
+        assert refusal_of_promotion_alone(finished.workspace) == "VERDICT_ABSENT"
     finally:
         shutil.move(finished.workspace.root / "hidden.json", finished.workspace.verdict_file)
 
@@ -217,7 +254,7 @@ def test_an_edited_test_image_stops_the_evaluation(finished: FinishedRun):
 
 
 def test_new_data_grow_the_set_and_leave_the_frozen_test_alone(finished: FinishedRun):
-    """A batch dropped into the inbox is taken in once; the next dataset has it, and the same test digest."""
+    """A batch dropped into the inbox is taken in once; the next data set has it, and the same test digest."""
     from orchestration.pipeline.intake import finished_batches, ingest_batch
     from simulation.cohort.cohort import write_cohort
     from simulation.cohort.config import CohortConfig
@@ -239,7 +276,6 @@ def test_new_data_grow_the_set_and_leave_the_frozen_test_alone(finished: Finishe
 
 
 def test_a_truncated_radiograph_is_quarantined_and_the_rest_goes_on(tmp_path, quiet):
-    from orchestration.pipeline.workspace import Workspace
     from simulation.cohort.cohort import write_cohort
     from simulation.cohort.config import CohortConfig
     from spine.scanner import NATIVE_SPACING_MM

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import to_json
+
 from spine.errors import EvidenceRejected
-from spine.storage import sha256_of_bytes, write_text_atomically
+from spine.storage import sha256_of_bytes, write_bytes_atomically
 
 
 def canonical_json(content: Any) -> bytes:
@@ -37,9 +39,10 @@ def digest_of(schema: str, content: Any) -> str:
 
 def write_sealed(schema: str, content: Any, path: Path) -> str:
     """Write ``content`` under ``schema`` with its digest, atomically; returns the digest."""
-    digest = digest_of(schema, content)
-    envelope = {"schema": schema, "digest": digest, "content": content}
-    write_text_atomically(path, json.dumps(envelope, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False))
+    canonical = canonical_json(content)
+    digest = _digest(schema, canonical)
+    envelope = {"content": json.loads(canonical), "digest": digest, "schema": schema}  # sorted
+    write_bytes_atomically(path, to_json(envelope, indent=1))  # json indents in Python, ten times slower
     return digest
 
 

@@ -15,9 +15,7 @@ from validation.gates.rule_kinds import Bound, Rule
 PER_PARAMETER_KINDS = ("parameter", "truths", "penalised", "intervals", "interval_score")
 """Kinds whose rules are about one parameter each."""
 
-_IDENTITY = {
-    "kind", "parameter", "parameters", "space", "group", "figure", "compare", "magnitude", "min_cobb_deg",
-}  # fmt: skip
+_IDENTITY = {"kind", "parameter", "parameters", "space", "group", "figure", "compare", "magnitude", "min_cobb_deg"}
 """Fields that define what a rule limits; with the direction of the limit they distinguish two rules."""
 
 

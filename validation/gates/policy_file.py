@@ -32,7 +32,7 @@ def read_content(path: Path) -> Any:
         ) from error
 
 
-class _UniqueKeys(yaml.SafeLoader):
+class _UniqueKeys(yaml.CSafeLoader):
     """YAML in which a repeated key is an error: plain YAML lets the later of two limits win silently."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

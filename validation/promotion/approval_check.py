@@ -83,11 +83,11 @@ def _other_subject(approval: Approval, verdict: Verdict, production_model: str) 
 def _out_of_time(approval: Approval, at: datetime) -> Iterator[GateRefused]:
     now = at.isoformat(timespec="seconds")
     if at < datetime.fromisoformat(approval.granted_at):
-        found = f"an approval given at {approval.granted_at[:19]}"
-        yield _refusal("APPROVAL_NOT_YET", found, f"one given before now, {now}")
+        given = f"an approval given at {approval.granted_at[:19]}"
+        yield _refusal("APPROVAL_NOT_YET", given, f"one given before now, {now}")
     elif not at < datetime.fromisoformat(approval.expires_at):
-        found = f"an approval that expired at {approval.expires_at[:19]}"
-        yield _refusal("APPROVAL_EXPIRED", found, f"one that is valid now, {now}")
+        expired = f"an approval that expired at {approval.expires_at[:19]}"
+        yield _refusal("APPROVAL_EXPIRED", expired, f"one that is valid now, {now}")
 
 
 def _used_or_unknown(approval: Approval, entries: Sequence[HistoryEntry]) -> Iterator[GateRefused]:

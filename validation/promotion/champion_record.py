@@ -152,7 +152,7 @@ class ChampionRecord:
                 raise GateRefused(
                     "NOT_DENIED",
                     found=f"model {why.digest[:12]}, which is not denied",
-                    expected="a model that a rollback has left",
+                    expected="a denied model",
                     remedy="nothing needs to be reinstated",
                 )
             values = {"model": self.production_model, "entry": entry, **asdict(why)}

@@ -5,7 +5,7 @@ refused as REGISTRY_UNAVAILABLE and never created here. The work within ``connec
 
     plumbline_champions    model (key), version, digest, previous, sequence, entry, synced: the version that serves
     plumbline_changes      model + sequence (key), version, digest, entry: every change of the champion
-    plumbline_denied       model + digest (key), reason, by, at: models that a rollback has left
+    plumbline_denied       model + digest (key), reason, by, at: models that a rollback took out of service
     plumbline_reinstated   model + entry (key), digest, reason, by, at: models that a person has reinstated
     plumbline_approvals    approval (key), model: approvals that have been used
     plumbline_histories    model + first + place + closed_by (key), length, last: the length of each history

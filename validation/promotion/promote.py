@@ -202,7 +202,7 @@ def _require_not_denied(record: ChampionRecord, verdict: Verdict) -> None:
         raise GateRefused(
             "MODEL_DENIED",
             found=f"model {denial.digest[:12]}, denied by {denial.by} on {denial.at[:10]}: {denial.reason}",
-            expected="a model that no rollback has left",
+            expected="a model that is not denied",
             remedy="train another; if the rollback was a mistake, a person other than the author reinstates the "
             f"model: `plumbline reinstate {denial.digest[:12]} --as NAME --comment TEXT`",
         )

@@ -1,4 +1,4 @@
-"""Reinstatement: a person permits a model to serve again that a rollback has left, or that a person has refused.
+"""Reinstatement: a person permits a denied or refused model to serve again.
 
 Contract: a reinstatement is signed, has a comment, and comes from a person other than the author. It is written to the
 history and to the database or to neither; a kill between the two is completed like any other change. It removes the

@@ -1,7 +1,7 @@
 """Rollback: back to the last good model in one change, with a reason that is recorded.
 
 Contract: the target must have served, must be neither denied nor refused, must have the bytes it was promoted with, and
-must pass the smoke test. The model that is left is denied in the same transaction. The models that served are read from
+must pass the smoke test. The present champion is denied in the same transaction. The models that served are read from
 the history and from the registry's versions, so either may be lost, and so may the alias.
 """
 
@@ -70,7 +70,7 @@ class Rollback:
     """A rollback that happened.
 
     Attributes:
-        champion: the model that serves again; left: digest of the model that was left.
+        champion: the model that serves again; left: digest of the champion before, which is denied now.
         passed_over: newer models that were not good, each with the reason.
         history_entry: digest of the last entry of the history.
     """

@@ -133,7 +133,7 @@ def test_the_life_of_two_models_as_a_person_types_it(workspace: Workspace, monke
     explained = one_line(typed(workspace, "explain", str(left)))
     assert "rolled back on" in explained and "wrong side in 3 of 40; version 1 serves instead" in explained
     assert open_champion(workspace).digest == first.digest
-    assert score_baseline(workspace, first.digest) == "the champion", "a model that a rollback left is no baseline"
+    assert score_baseline(workspace, first.digest) == "the champion", "a denied model is no baseline"
     assert typed(workspace, "history", "--verify").exit_code == 0
     refused = typed(workspace, "rollback", "--to", "2", "--reason", "no, back again")
     assert code_of(refused) == "ROLLBACK_REFUSED"

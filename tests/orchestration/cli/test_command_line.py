@@ -1,9 +1,13 @@
 """The command line: help with examples, exit codes, and checked settings."""
 
+import contextlib
+import io
 import json
+import os
 import shutil
 import subprocess
 import sys
+from unittest.mock import patch
 
 import numpy as np
 import pydicom
@@ -12,16 +16,33 @@ from click.testing import CliRunner
 
 from inference.bundled import BUNDLED
 from inference.contract import read_contract
-from orchestration.cli.main import _COMMANDS, plumbline
+from orchestration.cli.main import _COMMANDS, main, plumbline
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.step_report import StepReport
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import GateRefused
 
 
-def command(*arguments, cwd=None):
-    call = [sys.executable, "-m", "orchestration.cli.main", *arguments]
-    return subprocess.run(call, capture_output=True, text=True, cwd=cwd)
+def command(*arguments, cwd="."):
+    """Run the console script's function in this process; a process for each call would import everything again."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(patch.object(sys, "argv", ["plumbline", *arguments]))
+        stack.enter_context(patch.dict(os.environ))
+        stack.enter_context(contextlib.chdir(cwd))
+        stack.enter_context(contextlib.redirect_stdout(out))
+        stack.enter_context(contextlib.redirect_stderr(err))
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
+def test_the_exit_code_reaches_the_caller_of_the_process():
+    call = [sys.executable, "-m", "orchestration.cli.main", "measure"]
+    assert subprocess.run(call, capture_output=True).returncode == 2
 
 
 @pytest.mark.parametrize("name", list(_COMMANDS))

@@ -32,7 +32,7 @@ def test_a_workspace_and_the_command_line_ask_the_same_of_a_fit(tmp_path):
     params = init(tmp_path / "ws", *BOTH, "--set", "training.seed=4", "--set", "training.augmentation.noise=0.1")
     options = parser().parse_args(["--dataset", "d", "--out", "o", *BOTH, "--seed=4", "--augmentation=noise=0.1"])
     assert params.training_config == config_of(options, {})
-    assert (params.cohort.count, params.cohort.looks, params.dataset.landmark_set) == (40, "mixed", "margins175")
+    assert (params.cohort.count, params.cohort.appearance, params.dataset.landmark_set) == (40, "mixed", "margins175")
 
 
 def test_a_recipe_keeps_what_it_does_not_name_and_settings_override_it(tmp_path):

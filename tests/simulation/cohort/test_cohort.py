@@ -14,6 +14,8 @@ from simulation.cohort.cohort import write_cohort
 from simulation.cohort.config import COMPLETE, UNFINISHED, CohortConfig
 from simulation.cohort.patient_writer import write_case
 from simulation.population.sampling import sample_patient
+from simulation.stream.patients import PosedPatients
+from simulation.stream.stream_config import StreamConfig
 from spine.errors import ParametersRejected
 from spine.intake.ingest import ingest
 from spine.intake.sources import open_source
@@ -433,11 +435,8 @@ def dicom(case: Path, view: str):
 
 
 def test_a_case_is_the_patient_of_a_stream_of_the_same_seed() -> None:
-    from simulation.stream.patients import PosedPatients
-    from simulation.stream.stream_config import StreamConfig
-
-    planned = PosedPatients(StreamConfig(seed=SMALL.seed, count=3, shape=SMALL.shape, spacing_mm=SMALL.spacing_mm))
-    assert [planned[i].facts["seed"] for i in range(3)] == [SMALL.case_seed(i) for i in range(3)]
+    posed = PosedPatients(StreamConfig(seed=SMALL.seed, count=3, shape=SMALL.shape, spacing_mm=SMALL.spacing_mm))
+    assert [posed[i].facts["seed"] for i in range(3)] == [SMALL.case_seed(i) for i in range(3)]
 
 
 def test_whole_body_images_show_more_with_larger_pixels(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.plate_chain import departures
+from benchmarks.neighbour_tilts import deviations_from_neighbours
 from simulation.body.patient import build_patient
 from simulation.population.sampling import sample_patient
 from spine.landmarks import PLATES
@@ -57,7 +57,7 @@ def test_plates_of_unknown_uncertainty_are_neither_used_nor_changed():
 
 def test_the_prior_matches_the_virtual_population():
     """100 patients against the table's 1000: standard deviations within a third, sagittal means within a degree."""
-    for plane, (mean, deviation) in departures(100, first_seed=90_000).items():
+    for plane, (mean, deviation) in deviations_from_neighbours(100, first_seed=90_000).items():
         table_mean, table_deviation = NEIGHBOUR_DEPARTURE[plane]
         assert np.median(np.abs(np.log(deviation / table_deviation))) < 0.3
         assert np.abs(mean - table_mean).max() < 1.0

@@ -395,13 +395,15 @@ def test_a_full_disk_stops_a_fit_that_later_continues(
 
 @pytest.mark.usefixtures("without_export")
 def test_a_fit_on_virtual_patients_continues_after_an_interruption(
-    drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path
+    drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two epochs of five batches; SIGTERM in the second, whose pool holds other patients than the first's."""
-    config = replace(tiny_config, epochs=2, batch_size=24, virtual_pairs=64, reuse=2)
+    for module in ("training.config", "training.data.virtual_patients"):
+        monkeypatch.setattr(f"{module}.DRAWN_TOGETHER", 8)
+    config = replace(tiny_config, epochs=2, batch_size=6, virtual_pairs=16, reuse=2)
     whole = fit(drawn[0], tmp_path / "whole", config)
-    assert whole.steps == 2 * (128 // 24)
-    assert whole.images == 2 * (64 + 32), "two epochs, half of the pool new in the second"
+    assert whole.steps == 2 * (32 // 6)
+    assert whole.images == 2 * (16 + 8), "two epochs, half of the pool new in the second"
     seen: list[int] = []
 
     def strike(done: int, total: int) -> None:

@@ -10,8 +10,10 @@ import pytest
 from spine.errors import EvidenceRejected, GateRefused
 from spine.model_digest import find_model_folder, model_digest
 from tests.validation.promotion.registry import AT, SERVED, Registry
+from validation.evaluation import record
 from validation.evaluation.record import read_record, write_record
 from validation.evaluation.sealing import write_sealed
+from validation.gates import verdict
 from validation.gates.policy import DEFAULT_POLICY
 from validation.promotion.champion import current_champion, fetch_champion, open_registry
 from validation.promotion.champion_record import ChampionRecord
@@ -219,7 +221,7 @@ def test_forged_verdict_is_refused(registry: Registry) -> None:
     content["decision"] = "PROMOTE"
     for result in content["results"]:
         result["outcome"], result["code"] = "PASS", "WITHIN_LIMIT"
-    write_sealed("plumbline.verdict/2", content, registry.verdict_path)
+    write_sealed(verdict.SCHEMA, content, registry.verdict_path)
     registry.refuses(address, "VERDICT_NOT_REPRODUCED")
 
 
@@ -229,7 +231,7 @@ def test_forged_record_is_refused(registry: Registry) -> None:
     write_record(registry.scored(noise=30.0), path)
     content = json.loads(path.read_text())["content"]
     content["statistics"]["cobb"]["figures"]["standard_error_of_estimate"]["value"] = 0.1
-    write_sealed("plumbline.evaluation/3", content, path)
+    write_sealed(record.SCHEMA, content, path)
     with pytest.raises(EvidenceRejected, match=r"STATISTICS_INCONSISTENT.*cobb standard_error_of_estimate"):
         read_record(path)
 

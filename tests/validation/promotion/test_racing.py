@@ -50,7 +50,7 @@ def test_killed_promotions_leave_the_old_champion_or_the_new_one(track: Track) -
 
 
 def test_an_old_read_never_wins_even_where_version_and_digest_came_back(tracking_uri: str) -> None:
-    """A model that was left and returned to has the same version and digest; the sequence differs."""
+    """A model that serves again has its old version and digest, and another sequence."""
     record = ChampionRecord(tracking_uri, "served")
     first = record.change(None, ServingVersion("1", "1" * 64))
     second = record.change(first, ServingVersion("2", "2" * 64))
