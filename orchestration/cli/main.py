@@ -5,6 +5,7 @@ neither torch nor Dagster. Exit codes: 0 done; 1 the work failed; 2 wrong usage 
 evidence or a model is missing or altered; 4 another run uses the workspace; 130 interrupted.
 """
 
+import errno
 import importlib
 import sys
 
@@ -22,12 +23,12 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "measure": ("measuring", "Measure one or two radiographs with the champion."),
     "parameters": ("measuring", "List every parameter with definition, sign, unit and source."),
     "decoders": ("measuring", "List the DICOM transfer syntaxes this installation reads."),
-    "read3d": ("measuring", "Read 3D reconstructions and list the parameters they yield."),
+    "read3d": ("measuring", "Read 3D reconstructions and list the parameters that they allow to compute."),
     "cohort": ("cohort", "Write virtual patients as DICOM and reconstruction files."),
-    "adopt": ("training", "Bring a candidate trained on another machine into a workspace."),
-    "release": ("training", "Write an evaluated candidate and its card to a folder."),
+    "adopt": ("training", "Copy a candidate that was trained on another machine into a workspace."),
+    "release": ("training", "Write an evaluated candidate and its model card to a folder."),
     "train": ("training", "Train on labelled studies, from the bundled model or any other."),
-    "seeds": ("seeds", "Fit the recipe with several seeds and print the spread."),
+    "seeds": ("seeds", "Fit the recipe with several seeds and print the spread between them."),
     "verdict": ("verdicts", "Print the latest verdict as a table."),
     "explain": ("verdicts", "Explain a verdict."),
     "review": ("review", "Write the report on the judged candidate."),
@@ -72,7 +73,7 @@ def plumbline() -> None:
 
 
 def main() -> None:
-    """Entry point: run the group, turn deliberate refusals into messages and exit codes."""
+    """Run the command group; turn refusals into messages and exit codes."""
     apply_quiet_environment()
     try:
         plumbline(standalone_mode=False)
@@ -85,7 +86,7 @@ def main() -> None:
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; finished work is kept, run the command again to continue", err=True)
+        click.echo("interrupted; finished work is kept. Run the command again to continue", err=True)
         sys.exit(130)
     except OSError as error:
         click.secho(f"plumbline: {_operating_system(error)}", fg="red", err=True)
@@ -93,10 +94,10 @@ def main() -> None:
 
 
 def _operating_system(error: OSError) -> str:
-    import errno
 
     if error.errno == errno.ENOSPC:
-        return f"DISK_FULL: no space left for {error.filename or 'a file'}; free some and run again, work is kept"
+        where = error.filename or "a file"
+        return f"DISK_FULL: no space left to write {where}; finished work is kept. Free some space and run again"
     return f"SYSTEM_ERROR: {error.strerror or error}: {error.filename or ''}"
 
 

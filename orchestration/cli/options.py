@@ -1,4 +1,4 @@
-"""Options that several subcommands share, spelled once."""
+"""Options that several subcommands share."""
 
 from pathlib import Path
 
@@ -19,5 +19,5 @@ recipe_option = click.option(
     "recipes",
     multiple=True,
     metavar="NAME",
-    help="Parameters from a recipe: bundled, or a TOML file. May be given again; --set overrides it.",
+    help="Parameters from a recipe: bundled, or a TOML file. May be repeated; --set overrides recipes.",
 )

@@ -1,5 +1,7 @@
 """Subcommands that run the pipeline: ``init``, ``run``, ``demo``, ``stage``."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,12 +11,13 @@ import yaml
 
 from orchestration.cli.options import recipe_option, workspace_option
 from orchestration.cli.run_cost import sampled_memory, write_run_record
-from orchestration.cli.terminal import errors, output, print_step, print_words, progress_bar
+from orchestration.cli.terminal import errors, output, print_step, print_text, progress_bar
 from orchestration.cli.verdicts import print_verdict
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.params import Params, parse_params, read_params, write_params
 from orchestration.pipeline.policies import require_policy
 from orchestration.pipeline.stages import STAGE_NAMES, dvc_yaml
+from orchestration.pipeline.steps import compute_step
 from orchestration.pipeline.versioning import dvc_repository
 from orchestration.pipeline.workspace import Workspace
 from spine.intake.sources import open_source
@@ -43,10 +46,10 @@ _DEMO = (
 
 @click.command()
 @workspace_option
-@click.option("--source", type=SOURCES, help="Where studies come from; virtual in a new workspace.")
+@click.option("--source", type=SOURCES, help="Where studies come from.  [virtual in a new workspace]")
 @click.option("--location", type=click.Path(path_type=Path), help="Folder of the source (not for virtual).")
 @recipe_option
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter, e.g. training.minutes=3.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a parameter: training.minutes=3.")
 def init(
     workspace: Path,
     source: str | None,
@@ -54,7 +57,7 @@ def init(
     recipes: tuple[str, ...],
     settings: tuple[str, ...],
 ) -> None:
-    """Make a workspace: params.yaml with every parameter spelled out, and its dvc.yaml.
+    """Make a workspace: a params.yaml with every parameter, and a dvc.yaml.
 
     \b
     Example:  plumbline init -w ws --source folder --location /data/studies --set training.minutes=20
@@ -72,21 +75,21 @@ def prepare_workspace(
     settings: tuple[str, ...],
     recipes: tuple[str, ...] = (),
 ) -> Params:
-    """Write params.yaml and dvc.yaml: what is there already, then the source, then recipes, then settings."""
+    """Write params.yaml and dvc.yaml. Settings override recipes, which override the source and existing values."""
     known = workspace.params_file.exists()
     content = read_params(workspace.params_file).plain() if known else Params().plain()
     _choose_source(content, source, location)
     content = merged(content, read_recipes(recipes))
     for setting in settings:
         _apply(content, setting)
-    # What the file holds was read and found possible, so what is not possible was asked for here.
-    origin = "the option that gave it (--recipe, --set, --minutes, --patients); nothing was written"
+    # The file's own values were validated by read_params, so an invalid value comes from an option.
+    origin = "the option that set it (--recipe, --set, --minutes, --patients); nothing was written"
     params = parse_params(content, origin)
     require_policy(params, workspace)
     workspace.prepare()
     write_params(params, workspace.params_file)
     write_text_atomically(workspace.pipeline_file, dvc_yaml(params))
-    with dvc_repository(workspace):  # so that `dvc repro` works before the chain ever ran
+    with dvc_repository(workspace):  # so that `dvc repro` works before the first run
         return params
 
 
@@ -95,11 +98,11 @@ def _choose_source(content: dict[str, Any], source: str | None, location: Path |
     kind = source or before
     if kind == "virtual":
         if location is not None:
-            raise click.UsageError("--location goes with --source folder, aasce or ct-keypoints")
+            raise click.UsageError("--location needs --source folder, aasce or ct-keypoints")
         content["source"] = Params().plain()["source"]
     elif location is not None:
         folder = location.expanduser().resolve()
-        open_source(kind, folder)  # refuses what is no folder, before anything is written
+        open_source(kind, folder)  # refuses a missing folder before anything is written
         content["source"] = {"kind": kind, "location": str(folder)}
     elif kind != before:
         raise click.UsageError(f"--source {kind} needs --location FOLDER")
@@ -117,18 +120,18 @@ def _apply(content: dict[str, Any], setting: str) -> None:
     if not separator:
         raise click.UsageError(f"--set {setting}: write KEY=VALUE, e.g. training.minutes=3")
     if not isinstance(place, dict) or name not in place:
-        raise click.UsageError(f"--set {setting}: no such parameter; see params.yaml for their names")
+        raise click.UsageError(f"--set {setting}: no such parameter; params.yaml lists the names")
     try:
         place[name] = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise click.UsageError(f"--set {setting}: the value is no YAML ({error.__class__.__name__})") from error
+        raise click.UsageError(f"--set {setting}: the value is not YAML ({error.__class__.__name__})") from error
 
 
 @click.command()
 @workspace_option
-@click.option("--source", type=SOURCES, help="As for init; parameters that are there already are kept.")
+@click.option("--source", type=SOURCES, help="As for init. Existing parameters of the workspace are kept.")
 @click.option("--location", type=click.Path(path_type=Path), help="As for init.")
-@click.option("--minutes", type=float, help="Training budget.")
+@click.option("--minutes", type=float, help="Training time.")
 @recipe_option
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As for init.")
 def run(
@@ -141,7 +144,7 @@ def run(
 ) -> None:
     """Run the pipeline through Dagster, from studies to verdict and promotion. Exit code 3 when the gate refuses.
 
-    Steps that have nothing new to do are skipped; a killed run continues where it was.
+    Unchanged steps are skipped. After an interruption, the same command continues.
 
     \b
     Example:  plumbline run -w radiographs --source aasce --location /data/aasce_training --minutes 4
@@ -151,47 +154,48 @@ def run(
     settings += (f"training.minutes={minutes}",) if minutes is not None else ()
     chosen = Workspace(workspace)
     prepare_workspace(chosen, source, location, settings, recipes)
-    raise SystemExit(run_chain(chosen))
+    raise SystemExit(run_pipeline(chosen))
 
 
-def run_chain(workspace: Workspace) -> int:
-    """Run the retrain job in process, draw its progress, print the verdict; returns the exit code."""
-    from orchestration.dagster.run import run_retrain
+def run_pipeline(workspace: Workspace) -> int:
+    """Run the job ``retrain`` in this process, show its progress, print the verdict; returns the exit code."""
+    from orchestration.dagster.run import run_retrain  # Dagster: 0.6 s that `init` and `--help` need not wait
 
     started = time.perf_counter()
     with sampled_memory() as peak:
         outcome = run_retrain(workspace, on_step=print_step, progress=progress_bar)
     write_run_record(workspace, outcome.reports, started, peak)
-    errors.print(f"[dim]chain: {time.perf_counter() - started:.0f} s, at most {peak.mib / 1024:.1f} GiB[/dim]")
+    errors.print(f"[dim]pipeline: {time.perf_counter() - started:.0f} s, peak memory {peak.mib / 1024:.1f} GiB[/dim]")
     if outcome.verdict_reached:
         print_verdict(workspace)
         output.print(f"report: {workspace.report_page}")
     if outcome.promoted:
-        output.print("[green]promoted[/green]: this model now measures (`plumbline measure FRONTAL.dcm LATERAL.dcm`)")
+        output.print("[green]promoted[/green]: `plumbline measure FRONTAL.dcm LATERAL.dcm` now uses this model")
         return 0
     if outcome.refused:
         output.print(f"[yellow]not promoted[/yellow] ({outcome.code})")
-        print_words(_why(workspace, outcome))
+        print_text(_reason(workspace, outcome))
         return 3
     output.print(f"[red]stopped[/red] in {outcome.failed_step}: {outcome.reason}")
     return outcome.exit_code
 
 
-def _why(workspace: Workspace, outcome: "RunOutcome") -> str:
-    """The reason in words, or where the verdict tells it: a refused promotion has reasons that no verdict knows."""
+def _reason(workspace: Workspace, outcome: "RunOutcome") -> str:
+    """The reason of a refusal. The verdict explains its own; a refused promotion has reasons beyond the verdict."""
     if outcome.failed_step == "verdict" and outcome.verdict_reached:
-        return f"`plumbline explain -w {workspace.root}` says why"
+        return f"`plumbline explain -w {workspace.root}` explains the reasons"
     return outcome.reason.removeprefix(f"{outcome.code}: ")
 
 
 @click.command()
 @workspace_option
-@click.option("--minutes", type=float, help="Training budget (default 2).")
-@click.option("--patients", type=click.IntRange(20), help="Virtual patients (default 274, of whom 50 test).")
+@click.option("--minutes", type=float, help="Training time.  [2]")
+@click.option("--patients", type=click.IntRange(20), help="Virtual patients.  [274, 50 of them in the test set]")
 def demo(workspace: Path, minutes: float | None, patients: int | None) -> None:
-    """Run the whole chain once on virtual patients, then measure a radiograph with what came out.
+    """Run the whole pipeline once on virtual patients, then measure one pair of radiographs with the result.
 
-    Training starts from the bundled model. A refusal by the gate, with its reasons, is a correct ending too.
+    Training starts from the bundled model. The gate may refuse the new model: the demo then shows the reasons, and its
+    exit code is 0.
 
     \b
     Example:  plumbline demo
@@ -203,12 +207,12 @@ def demo(workspace: Path, minutes: float | None, patients: int | None) -> None:
     chosen = Workspace(workspace)
     if chosen.params_file.exists() and read_params(chosen.params_file).source.kind != "virtual":
         raise click.UsageError(
-            f"{workspace} takes its studies from elsewhere: use `plumbline run`, or another workspace"
+            f"{workspace} does not use virtual patients: use `plumbline run`, or name another workspace"
         )
     params = prepare_workspace(chosen, "virtual", None, settings)
-    errors.print("Virtual patients -> DICOM -> studies -> landmarks -> data set -> training -> gate -> measurement.")
+    errors.print("Virtual patients -> DICOM -> studies -> landmarks -> dataset -> training -> gate -> measurement")
     errors.print(f"{params.cohort.count} patients, {params.training.minutes} minutes of training.")
-    code = run_chain(chosen)
+    code = run_pipeline(chosen)
     if code in (0, 3):
         _measure_one(chosen, promoted=code == 0)
         code = 0
@@ -216,9 +220,7 @@ def demo(workspace: Path, minutes: float | None, patients: int | None) -> None:
 
 
 def _measure_one(workspace: Workspace, *, promoted: bool) -> None:
-    """Show the model at its work on one pair of the cohort, through the command a user would type."""
-    import subprocess
-    import sys
+    """Measure one pair of the cohort with the command that a user would type."""
 
     case = sorted(path.parent for path in workspace.drop.glob("*/COMPLETE"))[0]
     overlay, report = workspace.state / "measured" / "overlay.png", workspace.state / "measured" / "measurement.json"
@@ -234,15 +236,14 @@ def _measure_one(workspace: Workspace, *, promoted: bool) -> None:
 @click.argument("name", type=click.Choice(STAGE_NAMES))
 @click.option("--workspace", "-w", type=click.Path(file_okay=False, path_type=Path), default=".", show_default=True)
 def stage(name: str, workspace: Path) -> None:
-    """Run one stage on the workspace in the current folder; this is what the stages of dvc.yaml call.
+    """Run one stage of the workspace in the current folder. The stages of dvc.yaml call this command.
 
     \b
-    Example:  cd ws && dvc repro dataset      # calls `plumbline stage dataset` when something changed
+    Example:  cd ws && dvc repro dataset      # calls `plumbline stage dataset` if an input changed
     """
-    from orchestration.pipeline.steps import compute_step
 
     chosen = Workspace(workspace)
-    read_params(chosen.params_file)  # before anything is made in a folder that is no workspace
+    read_params(chosen.params_file)  # refuses a folder that is not a workspace before anything is made in it
     with workspace_lock(chosen), progress_bar(name) as progress:
         report = compute_step(name, chosen, progress)
     print_step(report)

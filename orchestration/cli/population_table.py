@@ -1,21 +1,16 @@
-"""The virtual population beside the published one: as a table and as a figure.
-
-Contract: the table names every row, its source mark and whether it is within tolerance; the figure shows the same
-rows.
-"""
+"""The virtual population compared with published figures, as a table and as a figure with the same rows."""
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestration.cli.terminal import print_table
-
-if TYPE_CHECKING:
-    from simulation.population.statistics import MeasuredPatient, Row
+from simulation.population.sampling import CONDITION_SHARES
+from simulation.population.statistics import MIN_PATIENTS, MeasuredPatient, Row
 
 _COLUMNS = ("group", "quantity", "n", "published", "realised", "mark", "agreement")
-_WORDS = {"within": "pass", "chance": "pass (chance)", "off": "fail"}
+_AGREEMENT_TEXT = {"within": "pass", "chance": "pass (chance)", "off": "fail"}
 _NOTE = (
     "mean +-SD. pass: mean within 1 degree (lengths 5 %), SD within 15 %, r and shares within 0.10; "
     "(chance): beyond that by less than 3 standard errors of this count. Marks: docs/sources.md."
@@ -23,9 +18,8 @@ _NOTE = (
 _CORRELATED = ("lumbar_lordosis_l1_s1", "pelvic_incidence")
 
 
-def print_population(rows: "Sequence[Row]", count: int) -> None:
-    """Every comparison on stdout."""
-    from simulation.population.statistics import MIN_PATIENTS
+def print_population(rows: Sequence[Row], count: int) -> None:
+    """Print every comparison."""
 
     cells = [
         (
@@ -35,7 +29,7 @@ def print_population(rows: "Sequence[Row]", count: int) -> None:
             _figure(row.published_mean, row.published_sd, row.kind),
             _figure(row.mean, row.sd, row.kind),
             row.mark,
-            _WORDS.get(row.agreement, f"needs {MIN_PATIENTS}"),
+            _AGREEMENT_TEXT.get(row.agreement, f"needs {MIN_PATIENTS}"),
         )
         for row in rows
     ]
@@ -43,7 +37,7 @@ def print_population(rows: "Sequence[Row]", count: int) -> None:
         sum(row.agreement in ("within", "chance") for row in rows),
         sum(row.agreement == "too few" for row in rows),
     )
-    undecided = f"; {few} rows of under {MIN_PATIENTS} patients say nothing, ask for more with --count" if few else ""
+    undecided = f"; {few} rows have fewer than {MIN_PATIENTS} patients: use a larger --count" if few else ""
     title = f"Population of {count}: {agree} of {len(rows) - few} rows agree{undecided}"
     print_table(title, _COLUMNS, cells, note=_NOTE)
 
@@ -56,9 +50,9 @@ def _figure(mean: float, sd: float | None, kind: str) -> str:
     return f"{mean:.1f}" if sd is None else f"{mean:.1f} +-{sd:.1f}"
 
 
-def draw_population(rows: "Sequence[Row]", people: "Sequence[MeasuredPatient]", path: Path) -> None:
-    """The comparison as a PNG: angles by group, lengths, correlations, and one relation as points."""
-    import matplotlib
+def draw_population(rows: Sequence[Row], people: Sequence[MeasuredPatient], path: Path) -> None:
+    """Draw the comparison as a PNG: angles by group, lengths, correlations, and lordosis against pelvic incidence."""
+    import matplotlib  # half a second that `cohort` without --figure need not wait
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
@@ -72,7 +66,7 @@ def draw_population(rows: "Sequence[Row]", people: "Sequence[MeasuredPatient]", 
     pyplot.close(figure)
 
 
-def _draw_means(axis: Any, rows: "Sequence[Row]", title: str) -> None:
+def _draw_means(axis: Any, rows: Sequence[Row], title: str) -> None:
     places = range(len(rows))
     for lift, colour, name, figures in (
         (0.17, "0.35", "published", [(r.published_mean, r.published_sd) for r in rows]),
@@ -90,14 +84,14 @@ def _draw_means(axis: Any, rows: "Sequence[Row]", title: str) -> None:
     _name_rows(axis, rows, title)
 
 
-def _draw_single(axis: Any, rows: "Sequence[Row]") -> None:
+def _draw_single(axis: Any, rows: Sequence[Row]) -> None:
     places = range(len(rows))
     axis.plot([r.published_mean for r in rows], [-p for p in places], "o", color="0.35", label="published or chosen")
     axis.plot([r.mean for r in rows], [-p for p in places], "x", color="tab:orange", label="realised")
     _name_rows(axis, rows, "correlations and shares")
 
 
-def _name_rows(axis: Any, rows: "Sequence[Row]", title: str) -> None:
+def _name_rows(axis: Any, rows: Sequence[Row], title: str) -> None:
     names = [f"{r.group}: {r.quantity}".replace("_", " ") for r in rows]
     axis.set_yticks([-place for place in range(len(rows))], names, fontsize=6)
     axis.set_title(title)
@@ -106,8 +100,7 @@ def _name_rows(axis: Any, rows: "Sequence[Row]", title: str) -> None:
     axis.legend(loc="upper right", ncols=2)
 
 
-def _draw_relation(axis: Any, people: "Sequence[MeasuredPatient]") -> None:
-    from simulation.population.sampling import CONDITION_SHARES
+def _draw_relation(axis: Any, people: Sequence[MeasuredPatient]) -> None:
 
     for condition in CONDITION_SHARES:
         points = [

@@ -1,7 +1,6 @@
-"""Subcommands about what was taken in: ``quarantine``.
+"""Subcommand that lists the studies in quarantine: ``quarantine``.
 
-Contract: names of folders and radiographs go to the terminal of whoever asks, who has them and the key already;
-    nothing is written.
+Contract: names of folders and files in the source may identify patients. They are printed, and never written.
 """
 
 from pathlib import Path
@@ -9,30 +8,30 @@ from pathlib import Path
 import click
 
 from orchestration.cli.options import workspace_option
+from orchestration.pipeline.intake import quarantined_studies
+from orchestration.pipeline.params import read_params
 from orchestration.pipeline.workspace import Workspace
 
 
 @click.command()
 @workspace_option
 def quarantine(workspace: Path) -> None:
-    """List the studies in quarantine: which folder or radiograph of the source each is, why, and what to do.
+    """List the studies in quarantine: the folder or file in the source, the reason and the remedy.
 
-    Quarantine itself names no folder and no file, for their names may be those of patients; this is where they are
-    put together again, from the workspace's key and the source. Take care whom you show it.
+    Names in the source may identify patients, so quarantine does not store them. This command finds them again with
+    the workspace's pseudonym key. Treat its output as confidential.
 
     \b
     Example:  plumbline quarantine -w ws
     """
-    from orchestration.pipeline.intake import refused_studies
-    from orchestration.pipeline.params import read_params
 
     chosen = Workspace(workspace)
-    refused = refused_studies(chosen, read_params(chosen.params_file))
-    for study in refused:
+    listed = quarantined_studies(chosen, read_params(chosen.params_file))
+    for study in listed:
         for location, name in study.origins:
             click.secho(f"{name}  (in {location})", bold=True)
         if not study.origins:
-            click.secho("no longer in its source under this name", bold=True)
+            click.secho("no longer in the source under this name", bold=True)
         click.echo(f"    {study.code}: found {study.found}; expected {study.expected}; {study.remedy}")
         click.echo(f"    {study.folder}")
-    click.echo(f"{len(refused)} in quarantine")
+    click.echo(f"{len(listed)} in quarantine")

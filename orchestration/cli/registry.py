@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from orchestration.cli.options import workspace_option
-from orchestration.cli.terminal import output, print_table, print_words
+from orchestration.cli.terminal import output, print_table, print_text
 from orchestration.lifecycle import history as lifecycle
 from orchestration.lifecycle.approvals import approve_verdict, reject_verdict
 from orchestration.lifecycle.local_champion import refresh_local_champion
@@ -38,7 +38,7 @@ def champion(workspace: Path, fetch: bool) -> None:
         return
     print_table("Models of the gate", ("role", "version", "model"), rows)
     if not has_history:
-        print_words(
+        print_text(
             "The registry has a champion, but this workspace has no history of promotions; "
             "`plumbline history --verify` checks whether one is missing."
         )

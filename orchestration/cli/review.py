@@ -6,21 +6,23 @@ import click
 
 from orchestration.cli.options import workspace_option
 from orchestration.cli.terminal import output
+from orchestration.pipeline.params import read_params
 from orchestration.pipeline.workspace import Workspace
+from orchestration.tracking.review_page import write_report_page
 
 
 @click.command()
 @workspace_option
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="The file; state/report/report.html.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write.  [state/report/report.html]"
+)
 def review(workspace: Path, out: Path | None) -> None:
-    """Write the report on the latest candidate, from which a reviewer decides: one HTML file, no network.
+    """Write the report from which a reviewer decides on the latest candidate: one HTML file that needs no network.
 
     \b
     Example:  plumbline review -w workspace/demo --out report.html
     """
-    from orchestration.pipeline.params import read_params
-    from orchestration.tracking.review_page import write_report_page
 
     chosen = Workspace(workspace)
     page = write_report_page(chosen, read_params(chosen.params_file), out)
-    output.print(f"{page}\n{page.stat().st_size / 1e6:.1f} MB; open it in a browser, it needs no network")
+    output.print(f"{page}\n{page.stat().st_size / 1e6:.1f} MB; open it in a browser (no network needed)")

@@ -1,6 +1,6 @@
 """The record of a run's cost: wall time, steps, peak memory of the process tree.
 
-Contract: sampling costs nothing worth speaking of and never fails a run.
+Contract: a failure to sample never fails a run.
 """
 
 import json
@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 
+import psutil
+
 from orchestration.pipeline.step_report import StepReport
 from orchestration.pipeline.workspace import Workspace
 from spine.storage import write_text_atomically
@@ -19,21 +21,20 @@ _EVERY_SECONDS = 1.0
 
 
 class PeakMemory:
-    """Largest sum of resident memory over this process and its children that was seen, MiB."""
+    """Largest sampled sum of resident memory over this process and its children, MiB."""
 
     def __init__(self) -> None:
         self.mib = 0.0
 
     def sample(self) -> None:
-        """Look once; pages shared between processes count in each of them, so this errs upwards."""
-        import psutil
+        """Sample once. Memory shared between processes counts in each of them, so the sum is an upper bound."""
 
         here = psutil.Process()
         total = 0
         for process in (here, *here.children(recursive=True)):
             try:
                 total += process.memory_info().rss
-            except psutil.Error:  # it ended while we looked
+            except psutil.Error:  # the process ended meanwhile
                 continue
         self.mib = max(self.mib, total / 2**20)
 

@@ -1,34 +1,34 @@
-"""Subcommand ``seeds``: what the seed alone changes, beside the policy's margins."""
+"""Subcommand ``seeds``: how much results differ by the seed alone, compared with the policy's margins."""
 
 from pathlib import Path
 
 import click
 
 from orchestration.cli.options import workspace_option
-from orchestration.cli.terminal import errors, output, print_table, print_words, progress_bar
+from orchestration.cli.terminal import errors, output, print_table, print_text, progress_bar
+from orchestration.lifecycle.seed_fits import measure_seeds
+from orchestration.pipeline.lock import workspace_lock
+from orchestration.pipeline.params import read_params
+from orchestration.pipeline.policies import policy_path
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import ParametersRejected
+from validation.gates.policy import read_policy
+from validation.gates.seed_spread import describe_few_fits, spread_rows, spread_tables
 
 
 @click.command()
 @workspace_option
-@click.option("--seeds", "listed", default="", metavar="N,N,...", help="Which seeds.")
-@click.option("--count", type=click.IntRange(min=2), help="How many, from training.seed on; 3 where neither is given.")
+@click.option("--seeds", "listed", default="", metavar="N,N,...", help="The seeds.")
+@click.option("--count", type=click.IntRange(min=2), help="Number of seeds, counted up from training.seed.  [3]")
 def seeds(workspace: Path, listed: str, count: int | None) -> None:
-    """Fit and evaluate the workspace's recipe with several seeds, and print how far they lie apart.
+    """Fit and evaluate the workspace's recipe with several seeds, and print the spread of the results.
 
-    Every seed is a run under one parent in MLflow, and none is promoted. Seeds that are there are not fitted again; the
-    same command goes on after an interruption. The gate uses them by itself for later candidates of the recipe.
+    Every seed is an MLflow run under one parent run; none is promoted. Finished seeds are not fitted again, and after
+    an interruption the same command continues. The gate uses these fits when it judges candidates of the same recipe.
 
     \b
     Example:  plumbline seeds -w ws --count 4
     """
-    from orchestration.lifecycle.seed_fits import measure_seeds
-    from orchestration.pipeline.lock import workspace_lock
-    from orchestration.pipeline.params import read_params
-    from orchestration.pipeline.policies import policy_path
-    from validation.gates.policy import read_policy
-    from validation.gates.seed_spread import describe_few_fits, spread_rows, spread_tables
 
     chosen = Workspace(workspace)
     params = read_params(chosen.params_file)
@@ -45,7 +45,7 @@ def seeds(workspace: Path, listed: str, count: int | None) -> None:
         print_table(table.title, table.columns, table.rows)
         output.print()
     if few := describe_few_fits(rows):
-        print_words(few)
+        print_text(few)
     output.print(f"MLflow: parent run {fits.parent}")
 
 
@@ -60,6 +60,6 @@ def _wanted(listed: str, count: int | None, first: int) -> list[int]:
         raise ParametersRejected(
             "SEEDS_INVALID",
             found=f"--seeds {listed}",
-            expected="whole numbers between commas",
+            expected="whole numbers separated by commas",
             remedy="correct --seeds",
         ) from error

@@ -1,7 +1,7 @@
 """Terminal output: progress, step lines, tables.
 
-Contract: progress goes to stderr, as a bar on a terminal and as occasional lines in a log. Results go to stdout, folded
-to the width of the window and never cut.
+Contract: progress goes to stderr, as a bar on a terminal and as occasional lines in a log. Results go to stdout. They
+are folded to the width of the window and never cut.
 """
 
 import os
@@ -47,7 +47,7 @@ def _bar() -> Progress:
 
 
 class _LogLines:
-    """Progress for a log file: at most one line every fifteen seconds."""
+    """Progress in a log file: at most one line every fifteen seconds."""
 
     def __init__(self, title: str) -> None:
         self._title = title
@@ -57,8 +57,9 @@ class _LogLines:
         now = time.monotonic()
         if now - self._last >= _LOG_EVERY_SECONDS:
             self._last = now
-            how_far = f"{done / 10:.0f} %" if total == 1000 else f"{done} of {total}"  # budgets count in thousandths
-            errors.print(f"  {self._title}: {how_far}")
+            # Training reports its progress in thousandths of its time.
+            position = f"{done / 10:.0f} %" if total == 1000 else f"{done} of {total}"
+            errors.print(f"  {self._title}: {position}")
 
 
 def print_step(report: StepReport) -> None:
@@ -77,7 +78,7 @@ def _plain(value: Figure) -> str:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, note: str = "") -> None:
-    """A table on stdout; cells that start with a verdict word are coloured.
+    """Print a table; cells that start with an outcome, such as PASS, are coloured.
 
     Nothing is cut. Prose folds between words, figures and names stay whole. If the table is still too wide for the
     window, each row becomes a list item. A file or pipe gets the full width unless ``COLUMNS`` is set.
@@ -100,7 +101,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 
 def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], available: int | None) -> list[int] | None:
-    """Column widths that break no word and fold no figure; None if the window is too narrow for that."""
+    """Column widths that keep words and figures whole; None if the window is too narrow for that."""
     cells = [(column, *(row[i] for row in rows)) for i, column in enumerate(columns)]
     whole = [max(map(len, column)) for column in cells]
     if available is None:
@@ -122,7 +123,7 @@ def _window_width() -> int | None:
 
 
 def _print_points(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> None:
-    """Each row as a list item, each cell after its column's name."""
+    """Print each row as a list item, and each cell after its column's name."""
     output.print(f"[italic]{escape(title)}[/italic]")
     for row in rows:
         cells = [f"{name} {cell}".strip() for name, cell in zip(columns, row, strict=True) if cell]
@@ -131,8 +132,8 @@ def _print_points(title: str, columns: Sequence[str], rows: Sequence[Sequence[st
         _print_folded(note, "", output.width)
 
 
-def print_words(text: str) -> None:
-    """Lines of text on stdout, folded to the window; list items are indented under their dash."""
+def print_text(text: str) -> None:
+    """Print lines of text, folded to the window; list items are indented under their dash."""
     available = _window_width()
     for line in text.splitlines():
         if available is None:

@@ -1,7 +1,7 @@
-"""Subcommands that train and take over what was trained: ``train``, ``adopt``, ``release``.
+"""Subcommands that train a model, or import or export a trained one: ``train``, ``adopt``, ``release``.
 
-Contract: with a source, ``train`` is ``init`` and ``run`` with the settings of the model it starts from; with a data
-set folder it is ``python -m training``.
+Contract: with a source, ``train`` is ``init`` and ``run`` with the settings of the model that it starts from. With a
+dataset folder it is ``python -m training``.
 """
 
 import argparse
@@ -14,23 +14,25 @@ from click.core import ParameterSource
 from inference.bundled import BUNDLED_NAME, find_model_folder
 from inference.contract import read_contract
 from orchestration.cli.options import workspace_option
-from orchestration.cli.pipeline import SOURCES, prepare_workspace, run_chain
+from orchestration.cli.pipeline import SOURCES, prepare_workspace, run_pipeline
 from orchestration.cli.terminal import errors, output, print_step
 from orchestration.pipeline.lock import workspace_lock
+from orchestration.pipeline.steps import adopt_candidate
 from orchestration.pipeline.workspace import Workspace
 from training.__main__ import main
+from training.export.release import release as write_release
 
 _SMALL_STEPS = 1e-4
 _LARGER_STEPS = 3e-4
-"""Learning rates from fitted weights on: for images like those they know, and for radiographs of another kind."""
+"""Learning rates from fitted weights: for images like the training images, and for radiographs of another kind."""
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.option("--from", "start", help="What to start from: bundled, or the folder of a fitted model.")
+@click.option("--from", "start", help="The model to start from: bundled, or the folder of a fitted model.")
 @click.option("--source", type=SOURCES, help="Train in a workspace, on the studies of this source.")
 @click.option("--location", type=click.Path(path_type=Path), help="Folder of the source (not for virtual).")
-@click.option("--minutes", type=float, help="Training budget.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A parameter, as for init.")
+@click.option("--minutes", type=float, help="Training time.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a parameter, as for init.")
 @workspace_option
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def train(
@@ -42,12 +44,14 @@ def train(
     workspace: Path,
     arguments: tuple[str, ...],
 ) -> None:
-    """Train, from the bundled model or any fitted one, on one's own labelled studies.
+    """Train on your own labelled studies, from the bundled model or any other fitted model.
 
-    With --source, studies are taken in, checked and split in the workspace, the model is fitted, evaluated and judged,
-    as `plumbline run` does; exit code 3 when the gate refuses. With --dataset FOLDER --out FOLDER (and any option of
-    `python -m training`, see its --help) it fits a data set folder outside any workspace: with that data set's
-    landmarks, and with network and learning rate that go with --from, unless options say otherwise.
+    With --source, this command works in the workspace, as `plumbline run` does: it takes in, checks and splits the
+    studies, then fits, evaluates and judges the model. The exit code is 3 when the gate refuses.
+
+    With --dataset FOLDER --out FOLDER it fits a dataset folder outside any workspace. All options of
+    `python -m training` are accepted (see its --help). The landmarks are the dataset's. Input size, resolution and
+    learning rate follow from --from unless an option sets them.
 
     \b
     Example:  plumbline train --from bundled --source folder --location /data/studies -w ws --minutes 30
@@ -59,23 +63,25 @@ def train(
         raise SystemExit(_fit_folder(start, minutes, arguments))
     if arguments:
         raise click.UsageError(
-            f"no such option with --source: {' '.join(arguments)}; parameters go with --set KEY=VALUE"
+            f"no such option with --source: {' '.join(arguments)}; set parameters with --set KEY=VALUE"
         )
     settings = (*_settings_of(start, source), *settings)
     settings += (f"training.minutes={minutes}",) if minutes is not None else ()
     chosen = Workspace(workspace)
     params = prepare_workspace(chosen, source, location, settings)
-    errors.print(f"training from {start or 'nothing'} for {params.training.minutes} minutes on {source} studies")
-    raise SystemExit(run_chain(chosen))
+    errors.print(
+        f"training for {params.training.minutes} minutes on {source} studies, from {start or 'random weights'}"
+    )
+    raise SystemExit(run_pipeline(chosen))
 
 
 def _refuse_workspace_options(location: Path | None, settings: tuple[str, ...]) -> None:
-    """Refuse options of a workspace where there is none."""
+    """Refuse options that need a workspace."""
     workspace = click.get_current_context().get_parameter_source("workspace") is ParameterSource.COMMANDLINE
     given = {"--location": location is not None, "--set": bool(settings), "--workspace": workspace}
     if unused := [option for option, is_given in given.items() if is_given]:
         raise click.UsageError(
-            f"{', '.join(unused)}: only with --source; with --dataset give options of `python -m training`, "
+            f"{', '.join(unused)}: only with --source; with --dataset use options of `python -m training`, "
             "e.g. --learning-rate 1e-4"
         )
 
@@ -90,7 +96,7 @@ def _fit_folder(start: str | None, minutes: float | None, arguments: tuple[str, 
 
 
 def _implied(start: str, learning_rate: float) -> dict[str, Any]:
-    """Training parameters that go with a start, where nothing else is asked."""
+    """Training parameters that follow from the model to start from."""
     contract = read_contract(find_model_folder(start))
     return {
         "heatmap_stride": contract.heatmap_stride,
@@ -100,14 +106,14 @@ def _implied(start: str, learning_rate: float) -> dict[str, Any]:
 
 
 def _settings_of(start: str | None, source: str) -> tuple[str, ...]:
-    """Network, landmarks and steps that go with the start; ``--set`` overrides them."""
+    """Input size, resolution, landmarks and learning rate that follow from ``start``; ``--set`` overrides them."""
     if start is None:
         return ()
     radiographs = source == "aasce"
     implied = _implied(start, _LARGER_STEPS if radiographs else _SMALL_STEPS)
     implied["init_from"] = start if start == BUNDLED_NAME else str(Path(start).expanduser().resolve())
     settings = tuple(f"training.{name}={value}" for name, value in implied.items())
-    # The corners of radiographs have a set of their own, and level names that are not consistent.
+    # Real radiographs are labelled with vertebral corners (their own landmark set), and with inconsistent level names.
     landmark_set = read_contract(find_model_folder(start)).landmark_set
     return (*settings, "training.label_shift=1" if radiographs else f"dataset.landmark_set={landmark_set}")
 
@@ -116,16 +122,14 @@ def _settings_of(start: str | None, source: str) -> tuple[str, ...]:
 @click.argument("candidate", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @workspace_option
 def adopt(candidate: Path, workspace: Path) -> None:
-    """Take over a candidate that was trained elsewhere (`python -m training`) on this workspace's data set.
+    """Copy a candidate into the workspace that another machine trained (`python -m training`) on the same dataset.
 
-    Export and calibration are finished here, and the parameters of its fit are written into params.yaml. Then
-    `plumbline run` evaluates it, logs its journal to MLflow, judges it, and promotes or refuses it, without training
-    again.
+    This command finishes export and calibration, and writes the parameters of the fit into params.yaml. Afterwards
+    `plumbline run` evaluates, registers and judges the candidate without training again.
 
     \b
     Example:  plumbline adopt /mnt/gpu/candidate -w ws && plumbline run -w ws
     """
-    from orchestration.pipeline.steps import adopt_candidate
 
     chosen = Workspace(workspace)
     with workspace_lock(chosen):
@@ -134,18 +138,21 @@ def adopt(candidate: Path, workspace: Path) -> None:
 
 @click.command()
 @workspace_option
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the release.")
-@click.option("--wider", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Record on more patients.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write to.")
+@click.option(
+    "--wider",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="An evaluation record of the same model on more patients, for the figures by subgroup.",
+)
 def release(workspace: Path, out: Path, wider: Path | None) -> None:
-    """Write the workspace's evaluated candidate and its card to a folder, as the bundled model is released.
+    """Write the workspace's evaluated candidate and its model card to a folder.
 
-    The last step of the recipe `bundled`. The candidate must have been evaluated on virtual patients; it needs no
-    promotion. With --wider, the card's figures by subgroup come from another record of the same model.
+    This is the last step of the recipe `bundled`, which makes the bundled model. The candidate must have been evaluated
+    on virtual patients. It need not be promoted.
 
     \b
     Example:  plumbline release -w bundled --out inference/weights
     """
-    from training.export.release import release as write_release
 
     chosen = Workspace(workspace)
     digest = write_release(chosen.candidate, chosen.evaluation / "record.json", out, wider)

@@ -5,12 +5,12 @@ from pathlib import Path
 import click
 
 from orchestration.cli.options import workspace_option
-from orchestration.cli.terminal import output, print_step, print_table, print_words
+from orchestration.cli.terminal import output, print_step, print_table, print_text
 from orchestration.lifecycle.promotion import promote_champion
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.workspace import Workspace
-from orchestration.tracking.review_page import what_is_asked, what_was_done
+from orchestration.tracking.review_page import required_action, status_of_actions
 from spine.errors import GateRefused
 from validation.gates.verdict import Verdict, read_verdict
 from validation.gates.verdict_text import explain as explanation
@@ -46,12 +46,12 @@ def print_verdict(workspace: Workspace) -> None:
 
 def _print_status(workspace: Workspace, judged: Verdict) -> None:
     """The actions taken on a verdict, from the history of the workspace, and the action that a person must take."""
-    done = what_was_done(workspace, judged)
-    print_words("\n".join(("Actions on this verdict:", *(f"- {line}" for line in done.lines))))
-    asked = what_is_asked(workspace, judged, done)
+    done = status_of_actions(workspace, judged)
+    print_text("\n".join(("Actions on this verdict:", *(f"- {line}" for line in done.lines))))
+    asked = required_action(workspace, judged, done)
     if asked:
         text, command = asked.split("\n")
-        print_words(text)
+        print_text(text)
         output.print(command, markup=False)  # never folded, so that it can be copied
 
 
@@ -96,7 +96,7 @@ def explain(verdict_file: Path | None, workspace: Path) -> None:
     """
     chosen = Workspace(workspace)
     judged = read_verdict(verdict_file or chosen.verdict_file)
-    print_words(explanation(judged) + "\n")
+    print_text(explanation(judged) + "\n")
     _print_status(chosen, judged)
 
 

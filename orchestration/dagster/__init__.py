@@ -1,15 +1,19 @@
 """The only package that imports Dagster.
 
-assets/       one thin asset for each step
-checks        asset checks: what stops a run
-definitions   the code location that Dagster loads
-instance      the Dagster instance of a workspace
-jobs          what can be launched by name
-pipes         fits on several GPUs under Dagster Pipes
-resources     paths, versions, tracking and device for assets, checks and sensors
-run           runs a job in this process, for the command line
-run_log       the event log as a text file
-run_progress  progress and reports of a run's steps
-schedules     what runs at a fixed time
-sensors       what runs because new data arrived
+Assets, checks, jobs, schedules and sensors belong here. The work of a step does not: an asset calls one function of
+``orchestration.pipeline`` or ``orchestration.lifecycle``. ``pipes`` imports Dagster in a function, because each
+training process imports ``pipes`` and needs no Dagster.
+
+    assets/       one asset for each step
+    checks        asset checks, which stop a run
+    definitions   the code location that Dagster loads
+    instance      the Dagster instance of a workspace
+    jobs          the jobs that can be launched by name
+    pipes         fits on several GPUs under Dagster Pipes
+    resources     paths, versions, tracking and device for assets, checks and sensors
+    run           runs a job in this process, for the command line
+    run_log       the event log as a text file
+    run_progress  progress and reports of a run's steps
+    schedules     runs at a fixed time
+    sensors       runs that new data start
 """

@@ -15,12 +15,14 @@ from orchestration.dagster.assets.promotion import verdict
 from orchestration.dagster.resources import WorkspacePaths
 from orchestration.pipeline.step_report import StepReport, read_step_report
 from spine.errors import EvidenceRejected
+from validation.gates.verdict import read_verdict
+from validation.gates.verdict_text import explain, sentence
 
 RECEIVED = "received"
 ACCOUNTED = ("used", "already present", "quarantined")
 PASSED = "passed"
 PROMOTE = "PROMOTE"
-SPELLED_OUT = 3
+REASONS_SHOWN = 3
 
 
 @dg.asset_check(asset=studies, description="received = used + already present + quarantined")
@@ -50,21 +52,19 @@ def dataset_is_valid(paths: WorkspacePaths) -> dg.AssetCheckResult:
     if passed:
         return _result(True, f"all {evaluated} expectations met", _shown(report))
     why = report.figures.get(VIOLATIONS) or f"outcome {outcome!r}"
-    return _result(False, f"{report.figures.get('broken')} of {evaluated} expectations broken: {why}", _shown(report))
+    return _result(False, f"{report.figures.get('failed')} of {evaluated} expectations failed: {why}", _shown(report))
 
 
 @dg.asset_check(asset=verdict, blocking=True, description="the sealed verdict is PROMOTE")
 def gate_promotes(paths: WorkspacePaths) -> dg.AssetCheckResult:
     """The run goes on to promotion only if the verdict is PROMOTE."""
-    from validation.gates.verdict import read_verdict
-    from validation.gates.verdict_text import explain, sentence
 
     try:
         judged = read_verdict(paths.folders.verdict_file)
     except EvidenceRejected as error:
         return _result(False, str(error), {})
-    reasons = "; ".join(sentence(refusal) for refusal in judged.refusals[:SPELLED_OUT])
-    more = f"; and {len(judged.refusals) - SPELLED_OUT} more" if len(judged.refusals) > SPELLED_OUT else ""
+    reasons = "; ".join(sentence(refusal) for refusal in judged.refusals[:REASONS_SHOWN])
+    more = f"; and {len(judged.refusals) - REASONS_SHOWN} more" if len(judged.refusals) > REASONS_SHOWN else ""
     metadata = {"verdict": dg.MetadataValue.md(explain(judged)), "digest": dg.MetadataValue.text(judged.digest)}
     promoted = judged.decision == PROMOTE
     return _result(promoted, judged.decision if promoted else f"{judged.decision}: {reasons}{more}", metadata)

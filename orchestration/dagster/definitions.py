@@ -1,7 +1,7 @@
 """The Dagster code location: assets, checks, jobs, schedules and sensors.
 
-Contract: it loads in under five seconds, without services and without a workspace. The functions that use torch,
-MLflow, Lightning, pandas or Great Expectations import them.
+Contract: it loads in under five seconds, without services and without a workspace. torch, MLflow, Lightning, pandas and
+Great Expectations are therefore imported in the functions that use them.
 """
 
 from collections.abc import Mapping

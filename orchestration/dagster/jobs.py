@@ -1,7 +1,7 @@
-"""Jobs: what can be launched by name.
+"""The jobs that can be launched by name.
 
-Contract: every job that writes carries ``WRITER_TAG``; the queue runs one of them at a time. ``promotion`` launches the
-asset ``champion`` alone, under the same checks.
+Contract: every job that writes has ``WRITER_TAG``, and the queue runs one of them at a time. The job ``promotion``
+materialises the asset ``champion`` alone, under the same checks.
 """
 
 import dagster as dg
@@ -17,7 +17,7 @@ retrain = dg.define_asset_job(
     RETRAIN,
     selection=dg.AssetSelection.all() - dg.AssetSelection.assets(batch),
     tags=_WRITES,
-    description="The whole pipeline, from studies to the new champion or the refusal. Unchanged steps are skipped.",
+    description="The whole pipeline, from studies to a new champion or a refusal. Unchanged steps are skipped.",
 )
 
 ingest_batch = dg.define_asset_job(
@@ -31,7 +31,7 @@ promotion = dg.define_asset_job(
     PROMOTION,
     selection=dg.AssetSelection.assets(champion),
     tags=_WRITES,
-    description="Promotion alone. It refuses unless policy, evidence and verdict verify now.",
+    description="Promotion alone. It is refused unless policy, evidence and verdict verify at this moment.",
 )
 
 JOBS = (retrain, ingest_batch, promotion)

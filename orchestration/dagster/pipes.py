@@ -1,7 +1,7 @@
 """Process groups under Dagster Pipes: an asset starts them, and the run shows their log and progress.
 
-Contract: the leader alone opens the pipe; without one (DVC, the command line) the same module fits and writes only its
-messages.
+Contract: only the leader (rank 0) opens the pipe. Without a pipe (DVC, the command line) the same module fits and
+writes only its messages.
 
     python -m torch.distributed.run ... -m orchestration.dagster.pipes REQUEST.json
 """
@@ -16,34 +16,34 @@ from typing import Any
 
 from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, PipesContext, open_dagster_pipes
 
+from orchestration.pipeline.multi_gpu import launching_with, worker_environment
+from training.fitting.ddp_worker import run
+
 WORKER_MODULE = "orchestration.dagster.pipes"
 _TENTHS = 10
 
 
 @contextmanager
 def workers_under_pipes(context: Any) -> Iterator[None]:
-    """Within, process groups are started by a Pipes client on behalf of an asset's execution ``context``."""
+    """Start process groups in this block with a Pipes client, for an asset's execution ``context``."""
     import dagster as dg
     from dagster._core.errors import DagsterPipesExecutionError  # not exported, nor is a base class of its own
-
-    from orchestration.pipeline.multi_gpu import launched_by, worker_environment
 
     def launch(command: Sequence[str]) -> int:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Dagster warns of its own use of its own deprecated members
+                warnings.simplefilter("ignore")  # Dagster uses its own deprecated members
                 dg.PipesSubprocessClient().run(command=list(command), context=context, env=worker_environment())
         except DagsterPipesExecutionError:
             return 1
         return 0
 
-    with launched_by(launch, WORKER_MODULE):
+    with launching_with(launch, WORKER_MODULE):
         yield
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """``REQUEST.json``: one process of the group; its exit code."""
-    from training.fitting.ddp_worker import run
+    """Run one process of the group on ``REQUEST.json``; returns its exit code."""
 
     request = Path((sys.argv[1:] if arguments is None else list(arguments))[0])
     is_leader = int(os.environ.get("RANK", "0")) == 0
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _RunLogReporter:
-    """Puts the leader's messages into the run's log, at most ten lines of progress."""
+    """Writes the leader's messages to the run's log, with at most ten lines of progress."""
 
     def __init__(self, pipes: PipesContext) -> None:
         self._pipes = pipes

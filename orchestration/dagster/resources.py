@@ -1,7 +1,7 @@
-"""Resources: what differs from machine to machine, or from test to production, as Dagster hands it to assets.
+"""Dagster resources: workspace, DVC, MLflow and training device, which differ between machines and in tests.
 
-Contract: nothing is read or made before a run asks for it; each can be replaced in a test by ``resources_for`` or by
-its key. Parameters of the pipeline stand in ``params.yaml``.
+Contract: nothing is read or made before a run uses it. ``resources_for`` replaces each resource by its key, for tests.
+The parameters of the pipeline are not resources: they are in ``params.yaml``.
 """
 
 from collections.abc import Generator, Mapping
@@ -14,15 +14,18 @@ import dagster as dg
 
 from orchestration.dagster.run_progress import LogWatcher
 from orchestration.environment import DEFAULT_MLFLOW_UI, MLFLOW_UI_VARIABLE, WORKSPACE_VARIABLE
+from orchestration.pipeline import steps
 from orchestration.pipeline.lock import workspace_lock
 from orchestration.pipeline.params import Params, change_params, read_params
+from orchestration.pipeline.stages import STAGES
 from orchestration.pipeline.step_report import StepReport
+from orchestration.pipeline.versioning import data_version
 from orchestration.pipeline.workspace import Workspace
 from spine.types import Progress
 
 
 class WorkspacePaths(dg.ConfigurableResource["WorkspacePaths"]):
-    """Where the chain keeps everything; reading needs no more than this.
+    """The workspace's folders, for reading.
 
     Attributes:
         root: the workspace's folder.
@@ -42,11 +45,11 @@ class WorkspacePaths(dg.ConfigurableResource["WorkspacePaths"]):
 
 
 class WritableWorkspace(WorkspacePaths):
-    """The workspace, held by one run at a time; raises ``WorkspaceBusy`` while another one has it."""
+    """The workspace, locked for one run; raises ``WorkspaceBusy`` while another run has the lock."""
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Generator[WorkspacePaths, None, None]:
-        """Hold the chain's lock as long as the run lives."""
+        """Hold the workspace's lock until the run ends."""
         with workspace_lock(self.folders):
             yield self
 
@@ -55,21 +58,19 @@ class DataVersions(dg.ConfigurableResource[None]):
     """DVC around the steps.
 
     Attributes:
-        enabled: skip steps that DVC finds up to date and record those that ran; without it every step is computed.
+        enabled: whether steps that DVC finds up to date are skipped and steps that ran are recorded. If not, every step
+            runs.
     """
 
     enabled: bool = True
 
     def run(self, step: str, workspace: Workspace, progress: Progress) -> StepReport:
-        """Run a step of the chain."""
-        from orchestration.pipeline import steps
+        """Run a step of the pipeline."""
 
         return (steps.run_step if self.enabled else steps.compute_step)(step, workspace, progress)
 
     def version(self, step: str, workspace: Workspace) -> str | None:
-        """DVC's content address of the step's first output, None where it was not recorded."""
-        from orchestration.pipeline.stages import STAGES
-        from orchestration.pipeline.versioning import data_version
+        """DVC's content address of the step's first output; None if it was not recorded."""
 
         outputs = next((stage.outs for stage in STAGES if stage.name == step), ())
         return data_version(workspace, outputs[0]) if self.enabled and outputs else None
@@ -79,40 +80,40 @@ class ModelTracking(dg.ConfigurableResource[None]):
     """MLflow.
 
     Attributes:
-        uri: tracking and registry database or server; the workspace's own when None.
-        ui: address of its pages for links; ``PLUMBLINE_MLFLOW_UI``, or the address ``make up`` uses, when None.
+        uri: database or server for tracking and registry; None for the workspace's own.
+        ui: address of its pages, for links; None for ``PLUMBLINE_MLFLOW_UI``, or else the address of ``make up``.
     """
 
     uri: str | None = None
     ui: str | None = None
 
-    def bound(self, workspace: Workspace) -> Workspace:
-        """The workspace, with its models tracked where this resource says."""
+    def applied_to(self, workspace: Workspace) -> Workspace:
+        """The workspace, with its models tracked at ``uri``."""
         return _TrackedElsewhere(workspace.root, self.uri) if self.uri else workspace
 
     def run_url(self, experiment_id: str, run_id: str) -> str:
-        """The page of an MLflow run, in the layout for trained models (the default is the one for chat bots)."""
+        """The page of an MLflow run, in the layout for trained models (MLflow's default layout is for chat bots)."""
         ui = self.ui or dg.EnvVar(MLFLOW_UI_VARIABLE).get_value(DEFAULT_MLFLOW_UI)
         return f"{ui}/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"
 
 
 class TrainingDevice(dg.ConfigurableResource[None]):
-    """What this machine trains on, where it differs from params.yaml; None leaves what is written there."""
+    """Training parameters of this machine; None keeps the value of params.yaml."""
 
     device: str | None = None
     precision: str | None = None
     workers: int | None = None
 
-    def settle(self, workspace: Workspace, typed: Mapping[str, Any] | None = None) -> None:
-        """Write the values of this machine, and those typed for this run over them, into params.yaml.
+    def write_into_params(self, workspace: Workspace, launchpad: Mapping[str, Any] | None = None) -> None:
+        """Write this machine's values, overridden by those of the launchpad, into params.yaml.
 
-        DVC and every later reader then see what was trained with, and the next run keeps it, as after ``--set``.
+        DVC and every later reader then see what was used, and the next run uses it too, as after ``--set``.
 
         Raises:
-            ParametersRejected: a value that ``training`` in params.yaml does not permit.
+            ParametersRejected: a value violates the schema of params.yaml.
         """
         wanted = {k: getattr(self, k) for k in ("device", "precision", "workers") if getattr(self, k) is not None}
-        changes = {"training": {**wanted, **(typed or {})}}
+        changes = {"training": {**wanted, **(launchpad or {})}}
         change_params(workspace.params_file, changes, "the run config or the resource `training_device`")
 
 
@@ -129,7 +130,7 @@ class _TrackedElsewhere(Workspace):
 
 
 def resources_for(root: str, **replaced: Any) -> dict[str, Any]:
-    """Every resource of the definitions for one workspace; keyword arguments replace single ones by key."""
+    """All resources for one workspace; keyword arguments replace single resources by key."""
     return {
         "paths": WorkspacePaths(root=root),
         "workspace": WritableWorkspace(root=root),
@@ -141,5 +142,5 @@ def resources_for(root: str, **replaced: Any) -> dict[str, Any]:
 
 
 def default_resources() -> dict[str, Any]:
-    """The resources under the services: the workspace is the one that ``PLUMBLINE_WORKSPACE`` names."""
+    """The resources under ``make up``, for the workspace that ``PLUMBLINE_WORKSPACE`` names."""
     return resources_for(dg.EnvVar(WORKSPACE_VARIABLE))

@@ -1,7 +1,7 @@
 """Runs the ``retrain`` job in this process, for the command line.
 
-Contract: Dagster's log goes to ``state/dagster/events.log``, and the terminal belongs to the caller. The user reads a
-reason with its code, never a traceback. The web page shows the run afterwards.
+Contract: Dagster's log goes to ``state/dagster/events.log``, and only the caller writes to the terminal. A failure has
+a reason and a code, never a traceback. Dagster's web page shows the run afterwards.
 """
 
 import time
@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from orchestration.dagster.definitions import definitions_with
 from orchestration.dagster.instance import fail_abandoned_runs, open_instance
 from orchestration.dagster.jobs import RETRAIN
 from orchestration.dagster.resources import resources_for
@@ -30,11 +31,11 @@ class RunOutcome:
         run_id: Dagster's.
         reports: step -> report of each finished step, in order.
         promoted: whether there is a new champion.
-        refused: whether the gate refused, or its evidence did not verify.
+        refused: whether the gate refused, or the evidence did not verify.
         failed_step: the step where the run stopped; None if it promoted.
         code: stable reason code; the exception's name for a bug; None if it promoted.
-        reason: the first problem, in words; empty if it promoted.
-        exit_code: of the error that stopped the run; 1 for a bug or a failed check.
+        reason: the first problem, as text; empty if it promoted.
+        exit_code: exit code of the error that stopped the run; 1 for a bug or a failed check.
         seconds: wall time of the run.
     """
 
@@ -70,7 +71,6 @@ def run_retrain(workspace: Workspace, on_step: OnStep, progress: OpenProgress = 
         WorkspaceBusy: another run is writing in the workspace.
         KeyboardInterrupt: the user stopped the run; finished steps are kept.
     """
-    from orchestration.dagster.definitions import definitions_with
 
     watcher = RecordingWatcher(on_step, progress)
     definitions = definitions_with(resources_for(str(workspace.root), watcher=watcher))

@@ -1,32 +1,32 @@
-"""Sensors: what runs because new data arrived.
+"""Sensors: runs that new data start.
 
 Contract: a sensor decides from the files on disk and the runs in the instance, never from a cursor. A daemon that was
-down catches up, and one that dies between two writes repeats itself without harm. Dagster runs a key once, so a retry
-carries its attempt in its run key.
+down therefore catches up, and a crash between two writes does no harm. Dagster runs each run key once, so the key of a
+retry contains the number of the attempt.
 """
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from orchestration.dagster.assets.data import BATCHES
 from orchestration.dagster.jobs import INGEST_BATCH, RETRAIN
 from orchestration.dagster.resources import WorkspacePaths
+from orchestration.pipeline.intake import Batch, finished_batches
 from orchestration.pipeline.workspace import Workspace
+from spine.dataset import read_manifest
 from spine.errors import ParametersRejected
-
-if TYPE_CHECKING:
-    from orchestration.pipeline.intake import Batch
+from spine.study import iterate_study_folders
+from validation.dataset.build import read_build_record
 
 BATCH_TAG, ATTEMPT_TAG = "plumbline/batch", "plumbline/attempt"
 ATTEMPTS = 3
 PAUSE_BEFORE_RETRY_S = 300.0
-"""Multiplied by the number of attempts so far, because a full disk does not clear in seconds."""
+"""Multiplied by the number of attempts so far, because a full disk takes time to clear."""
 
 _NOT_IN_A_KEY = ("...", *"\a\b\f\n\r\t\v\0")
-"""Dagster refuses partition keys with these. A batch with such a name must not stop the others."""
+"""Texts that Dagster refuses in partition keys. A batch with such a name must not stop the others."""
 
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -46,7 +46,6 @@ _UNFINISHED = [
 )
 def inbox(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.SensorResult | dg.SkipReason:
     """Request an ingest run for each new batch, and retry failed ones up to ``ATTEMPTS`` times."""
-    from orchestration.pipeline.intake import finished_batches
 
     finished = finished_batches(paths.folders)
     batches = [batch for batch in finished if not any(part in batch.key for part in _NOT_IN_A_KEY)]
@@ -63,16 +62,16 @@ def inbox(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.Sens
     )
 
 
-def _request(batch: "Batch", instance: dg.DagsterInstance) -> dg.RunRequest | None:
+def _request(batch: Batch, instance: dg.DagsterInstance) -> dg.RunRequest | None:
     """The run that a batch needs now: its first, a retry, or None."""
     runs = instance.get_run_records(dg.RunsFilter(job_name=INGEST_BATCH, tags={BATCH_TAG: batch.key}))
     attempt = len(runs) + 1
     if runs:
         failed = all(record.dagster_run.status == dg.DagsterRunStatus.FAILURE for record in runs)
-        rested = time.time() - max(
+        pause_is_over = time.time() - max(
             r.end_time or r.create_timestamp.timestamp() for r in runs
         ) >= PAUSE_BEFORE_RETRY_S * len(runs)
-        if not failed or not rested or attempt > ATTEMPTS:
+        if not failed or not pause_is_over or attempt > ATTEMPTS:
             return None
     return dg.RunRequest(
         run_key=batch.key if attempt == 1 else f"{batch.key}#attempt-{attempt}",
@@ -98,21 +97,18 @@ def enough_new_studies(context: dg.SensorEvaluationContext, paths: WorkspacePath
         return dg.SkipReason("a retraining is queued or running")
     base, new = new_studies(paths.folders)
     if len(new) < wanted:
-        return dg.SkipReason(f"{len(new)} new studies since the last data set; {wanted} ask for a new model")
+        return dg.SkipReason(f"{len(new)} new studies since the last dataset; {wanted} start a retraining")
     return dg.RunRequest(
         run_key=f"{base}+{len(new) // wanted}x{wanted}",
-        tags={"plumbline/reason": f"{len(new)} new studies since the last data set"},
+        tags={"plumbline/reason": f"{len(new)} new studies since the last dataset"},
     )
 
 
 def new_studies(workspace: Workspace) -> tuple[str, Sequence[str]]:
-    """The last data set's digest (short; ``none`` before the first) and the studies of the store it has not seen.
+    """The last dataset's short digest (``none`` before the first), and the stored studies that it does not contain.
 
-    Studies that the build left out with a reason are not new: they would be left out again.
+    Studies that the build left out with a reason are not new, because they would be left out again.
     """
-    from spine.dataset import read_manifest
-    from spine.study import iterate_study_folders
-    from validation.dataset.build import read_build_record
 
     stored = [folder.name for folder in iterate_study_folders(workspace.studies)]
     if not (workspace.dataset / "manifest.json").exists():

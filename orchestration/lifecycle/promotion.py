@@ -19,8 +19,8 @@ from orchestration.pipeline.policies import policy_path
 from orchestration.pipeline.step_report import Figure, StepReport, write_step_report
 from orchestration.pipeline.workspace import Workspace
 from orchestration.tracking.describe import describe_served, describe_status
-from orchestration.tracking.metrics import require_metrics_as_sealed
-from orchestration.tracking.registry import candidate_with, nothing_judged
+from orchestration.tracking.metrics import require_unaltered_metrics
+from orchestration.tracking.registry import candidate_with, no_judged_candidate
 from spine.errors import GateRefused, PlumblineError
 from validation.gates.verdict import read_verdict
 from validation.promotion.approval import sealed_refusals
@@ -42,7 +42,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
     """
     candidate = _judged_candidate(workspace)
     with errors_as_refusals():
-        require_metrics_as_sealed(workspace, candidate)
+        require_unaltered_metrics(workspace, candidate)
         judged, history = read_verdict(workspace.verdict_file), read_history(workspace.promotion_ledger)
         require_no_refusal(judged.challenger_model, history, sealed_refusals(workspace.approvals))
     with _gathered_evidence(workspace) as evidence:
@@ -91,7 +91,7 @@ def _serve(workspace: Workspace, version: str) -> None:
 def _judged_candidate(workspace: Workspace) -> str:
     """Address of the registered version that the latest verdict judged, found by digest and not by alias."""
     if not workspace.verdict_file.exists():
-        raise nothing_judged("no verdict")
+        raise no_judged_candidate("no verdict")
     return candidate_with(workspace, read_verdict(workspace.verdict_file).challenger_model)
 
 

@@ -1,18 +1,22 @@
 """The pipeline as plain functions on a workspace. Dagster assets and DVC stages both call them.
 
-evaluate            predictions on the frozen test set, and the evaluation record
-intake              studies from the source and from finished batches of the inbox
-lock                one writer in a workspace at a time
-multi_gpu           a fit on several GPUs under torchrun
-names               names of models and experiments in MLflow
-params              params.yaml, validated
-policies            which gate policy a workspace uses
-registry_ownership  refuses a copied workspace that would write into its original
-report              the part of a candidate's report that comes from the workspace's files
-stages              the stages as a table, and dvc.yaml
-step_report         the report of one step
-steps               the steps themselves
-survey              what 3D reconstructions without images yield
-versioning          DVC: up to date, recording, version of the data
-workspace           the folders of a workspace
+Workspace, parameters and DVC belong here too. Registration, judging and promotion do not: see
+``orchestration.lifecycle``. torch and DVC are imported in the functions that use them, because they take seconds and
+most commands need neither.
+
+    evaluate            predictions on the frozen test set, and the evaluation record
+    intake              studies from the source and from finished batches of the inbox
+    lock                one writer in a workspace at a time
+    multi_gpu           a fit on several GPUs under torchrun
+    names               names of models and experiments in MLflow
+    params              params.yaml, validated
+    policies            the gate policy of a workspace
+    registry_ownership  refuses a copied workspace that would write into its original
+    report              the part of a candidate's report that comes from the workspace's files
+    stages              the stages as a table, and dvc.yaml
+    step_report         the report of one step
+    steps               the steps themselves
+    survey              the parameters that 3D reconstructions without images allow to compute
+    versioning          DVC: up to date, recording, version of the data
+    workspace           the folders of a workspace
 """

@@ -1,16 +1,19 @@
 """The evaluation of a model on the frozen test set: predictions from ``inference``, statistics from ``validation``.
 
-Challenger and champion are evaluated by the same function. Each call reads the test set once, and the ledger says so.
+Contract: challenger and champion are evaluated by the same function. Each call adds one read to the test-set ledger.
 """
 
 import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
+from inference.measure import predict_examples
+from inference.model import load_model
+from inference.overlay import draw_overlay
 from orchestration.pipeline import versioning
 from orchestration.pipeline.step_report import Figure, StepReport
 from orchestration.pipeline.workspace import Workspace
@@ -19,9 +22,10 @@ from spine.measurement.registry import PAPER_PARAMETERS
 from spine.model_digest import model_size
 from spine.prediction import Prediction
 from spine.types import Progress
-
-if TYPE_CHECKING:
-    from validation.evaluation.record import EvaluationRecord
+from validation.evaluation.predicted_points import FILE, write_predicted_points
+from validation.evaluation.record import EvaluationRecord, evaluate, rank_patients, write_record
+from validation.evaluation.test_set_check import verify_images
+from validation.evaluation.test_set_ledger import record_read
 
 
 def evaluate_model(
@@ -33,13 +37,12 @@ def evaluate_model(
     step: str,
     progress: Progress | None = None,
 ) -> StepReport:
-    """Predict the frozen test set with the model in ``model_folder``; write record, points and overlays to ``out``."""
-    from inference.measure import predict_examples
-    from inference.model import load_model
-    from validation.evaluation.predicted_points import FILE, write_predicted_points
-    from validation.evaluation.record import evaluate, rank_patients, write_record
-    from validation.evaluation.test_set_check import verify_images
-    from validation.evaluation.test_set_ledger import record_read
+    """Predict the frozen test set with the model in ``model_folder``; write record, landmarks and overlays to ``out``.
+
+    Args:
+        role: the model's role, for record and ledger.
+        step: name of the pipeline step, for the report.
+    """
 
     manifest = read_manifest(workspace.dataset)
     examples = manifest.in_split("test")
@@ -72,7 +75,7 @@ def evaluate_model(
     return StepReport(step, _figures(record), {title: str(path) for title, path in overlays.items()})
 
 
-def _figures(record: "EvaluationRecord") -> dict[str, Figure]:
+def _figures(record: EvaluationRecord) -> dict[str, Figure]:
     figures: dict[str, Figure] = {"test patients": record.n_patients, "patients": record.patients_are}
     for name in PAPER_PARAMETERS:
         statistics = record.statistics[name]
@@ -91,8 +94,7 @@ def draw_overlays(
     *,
     rough_intervals: str | None,
 ) -> dict[str, Path]:
-    """Overlay images of the ranked patients (title -> study id), truth beside prediction; title -> PNG."""
-    from inference.overlay import draw_overlay
+    """Draw truth and prediction of the ranked patients (title -> study id); returns title -> PNG."""
 
     by_study = {prediction.study_id: prediction for prediction in predictions}
     example_of = {example.study_id: example for example in examples}

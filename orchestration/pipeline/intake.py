@@ -1,8 +1,8 @@
-"""Taking in studies: the source of the chain and the batches dropped into the inbox.
+"""The intake of studies from the workspace's source and from the batches in its inbox.
 
-Contract: received = used + already present + quarantined, always; a batch without its ``COMPLETE`` marker is not
-touched; taking in twice changes nothing. Names of folders and radiographs, which may be those of patients, are told to
-whoever asks here and has the key; they are written nowhere.
+Contract: received = used + already present + quarantined, always. A batch without its ``COMPLETE`` marker is not
+touched. A second intake of the same studies changes nothing. Names of folders and files may identify patients: they
+are found again with the pseudonym key, and never written.
 """
 
 import hashlib
@@ -26,24 +26,29 @@ from spine.types import Progress
 COMPLETE = "COMPLETE"
 
 VIRTUAL_KEY = hashlib.sha256(b"plumbline virtual cohort").digest()
-"""The public pseudonym key of virtual patients."""
+"""The public pseudonym key of virtual patients, who need no protection."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A finished batch in the inbox: its folder and a key of name and marker time, new when corrected."""
+    """A finished batch in the inbox.
+
+    Attributes:
+        folder: in the inbox.
+        key: the folder's name and the marker's time, so that a corrected batch has a new key.
+    """
 
     folder: Path
     key: str
 
 
 @dataclass(frozen=True)
-class Refused:
-    """A folder of quarantine: why it is there, and what it was called where it came from.
+class QuarantinedStudy:
+    """A study in quarantine.
 
     Attributes:
         folder: in quarantine.
-        origins: (location of the source, name within it); empty where the source holds it no longer.
+        origins: (location of the source, name within it); empty if the source no longer has it.
         code, found, expected, remedy: as in its ``reason.json``.
     """
 
@@ -55,8 +60,8 @@ class Refused:
     remedy: str
 
 
-def refused_studies(workspace: Workspace, params: Params) -> list[Refused]:
-    """Everything in quarantine, in the order of its names."""
+def quarantined_studies(workspace: Workspace, params: Params) -> list[QuarantinedStudy]:
+    """All studies in quarantine, ordered by folder name."""
     reasons = sorted(workspace.quarantine.glob("*/reason.json"))
     if not reasons:
         return []
@@ -65,15 +70,13 @@ def refused_studies(workspace: Workspace, params: Params) -> list[Refused]:
         key = _key(workspace, virtual=virtual)
         for candidate in source.candidates():
             origins[quarantine_name(key, source.name, candidate)].append((location, candidate.key))
-    told = [(path.parent, json.loads(path.read_text())) for path in reasons]
-    return [
-        Refused(folder, tuple(origins[folder.name]), *(str(r[k]) for k in ("code", "found", "expected", "remedy")))
-        for folder, r in told
-    ]
+    records = [(path.parent, json.loads(path.read_text())) for path in reasons]
+    parts = ("code", "found", "expected", "remedy")
+    return [QuarantinedStudy(at, tuple(origins[at.name]), *(str(record[p]) for p in parts)) for at, record in records]
 
 
 def finished_batches(workspace: Workspace) -> list[Batch]:
-    """Batches in the inbox whose marker is there, oldest first."""
+    """Batches in the inbox that have their marker, oldest first."""
     if not workspace.inbox.is_dir():
         return []
     markers = sorted(workspace.inbox.glob(f"*/{COMPLETE}"), key=lambda marker: marker.stat().st_mtime_ns)
@@ -96,7 +99,11 @@ def _sources(workspace: Workspace, params: Params) -> list[tuple[Path, StudySour
 
 
 def ingest_batch(workspace: Workspace, key: str, progress: Progress | None = None) -> StepReport:
-    """Take in one finished batch of the inbox, once: a second call repeats the first one's report."""
+    """Take in one finished batch of the inbox; a second call only repeats the report of the first.
+
+    Raises:
+        PairingRejected: BATCH_GONE.
+    """
     done = workspace.state / "batches" / f"{key}.json"
     if done.exists():
         return StepReport(**json.loads(done.read_text()) | {"skipped": True})
@@ -105,8 +112,8 @@ def ingest_batch(workspace: Workspace, key: str, progress: Progress | None = Non
         raise PairingRejected(
             "BATCH_GONE",
             found=f"no finished batch {key!r} in the inbox",
-            expected="the batch as it was when its ingest was asked for",
-            remedy="it was corrected or removed meanwhile; a corrected batch is taken in under its new key",
+            expected="the batch that this run was started for",
+            remedy="nothing, if it was corrected or removed: a corrected batch is taken in under a new key",
         )
     report = _report([_ingest(open_source("folder", folders[0]), workspace, progress)])
     write_text_atomically(done, json.dumps({"step": report.step, "figures": dict(report.figures)}))
@@ -121,7 +128,7 @@ def _ingest(
 
 
 def _key(workspace: Workspace, *, virtual: bool) -> bytes:
-    # Virtual patients have nobody to protect, and the same seed shall give the same splits in every workspace.
+    # With a public key, the same seed of virtual patients gives the same splits in every workspace.
     return VIRTUAL_KEY if virtual else load_pseudonym_key(workspace.pseudonym_key_file)
 
 
@@ -137,6 +144,6 @@ def _report(parts: list[IntakeReport]) -> StepReport:
 
 
 def location_of(params: Params, workspace: Workspace) -> Path:
-    """Where the source lies; relative locations are relative to the workspace."""
+    """Folder of the source; a relative location is relative to the workspace."""
     path = Path(params.source.location).expanduser()
     return path if path.is_absolute() else workspace.root / path

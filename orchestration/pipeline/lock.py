@@ -1,7 +1,7 @@
 """One writer in a workspace at a time, whoever starts it: a Dagster run, the command line, ``dvc repro``.
 
-Contract: the kernel releases a lock when its holder dies, so nobody has to clean up; whoever comes second is refused
-at once and told why.
+Contract: the kernel releases a lock when its process dies, so no clean-up is needed. A second writer is refused at
+once, with the reason.
 """
 
 from collections.abc import Iterator
@@ -21,19 +21,20 @@ class WorkspaceBusy(PlumblineError):
 
 @contextmanager
 def workspace_lock(workspace: Workspace) -> Iterator[None]:
-    """Be the one writer in the workspace.
+    """Hold the workspace's lock, as its only writer.
 
     Raises:
-        WorkspaceBusy: somebody else is (``RUN_IN_PROGRESS``).
-        GateRefused: it is a copy (``WORKSPACE_COPIED``), or its database is damaged (``REGISTRY_UNAVAILABLE``).
+        WorkspaceBusy: another process holds it (``RUN_IN_PROGRESS``).
+        GateRefused: the workspace is a copy (``WORKSPACE_COPIED``), or its database is damaged
+            (``REGISTRY_UNAVAILABLE``).
     """
-    with locked(workspace.state / "workspace.lock", wait=False) as held:
-        if not held:
+    with locked(workspace.state / "workspace.lock", wait=False) as acquired:
+        if not acquired:
             raise WorkspaceBusy(
                 "RUN_IN_PROGRESS",
                 found="another run that is writing in this workspace",
                 expected="one writer at a time",
-                remedy="wait until it has ended, or stop it",
+                remedy="wait until the other run ends, or stop it",
             )
         require_own_registry(workspace)
         yield
@@ -41,19 +42,19 @@ def workspace_lock(workspace: Workspace) -> Iterator[None]:
 
 @contextmanager
 def services_lock(workspace: Workspace) -> Iterator[None]:
-    """Be the one set of services (web server, daemon, tracking server) of the workspace.
+    """Hold the lock of the workspace's services (web server, daemon, tracking server).
 
     Raises:
-        WorkspaceBusy: they run already (``SERVICES_RUNNING``).
-        GateRefused: as of ``workspace_lock``.
+        WorkspaceBusy: the services run already (``SERVICES_RUNNING``).
+        GateRefused: as for ``workspace_lock``.
     """
-    with locked(workspace.state / "services.lock", wait=False) as held:
-        if not held:
+    with locked(workspace.state / "services.lock", wait=False) as acquired:
+        if not acquired:
             raise WorkspaceBusy(
                 "SERVICES_RUNNING",
-                found="the services of this workspace, up already",
+                found="services of this workspace that are running already",
                 expected="one web server, daemon and tracking server per workspace",
-                remedy="use those, or stop them first",
+                remedy="use the running services, or stop them first",
             )
         require_own_registry(workspace)
         yield

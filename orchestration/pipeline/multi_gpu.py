@@ -1,8 +1,8 @@
-"""Fitting on several GPUs: a process group under torchrun, started from here.
+"""A fit on several GPUs: a process group under torchrun.
 
 torchrun starts ``training.fitting.ddp_worker``, because Lightning's own launcher would start the orchestrator again.
 
-Contract: an interrupted process group is asked to stop, writes its checkpoint, and continues at the next call.
+Contract: an interrupted process group writes its checkpoint and stops. The next call continues from there.
 """
 
 import json
@@ -14,44 +14,43 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import spine.errors
 from spine.errors import ContractViolation, PlumblineError
 from spine.types import Progress
-
-if TYPE_CHECKING:
-    from training.config import TrainingConfig
-    from training.export.candidate import FitSummary
+from training.config import TrainingConfig
+from training.export.candidate import FitSummary
+from training.fitting.ddp_worker import write_request
 
 Launch = Callable[[Sequence[str]], int]
-"""Runs a command to its end; its exit code."""
+"""Runs a command to its end and returns its exit code."""
 
 WORKER_MODULE = "training.fitting.ddp_worker"
 _POLL_S = 0.5
 
 
 def worker_environment() -> dict[str, str]:
-    """This process's environment, but that no module of the folder somebody stands in is taken for a library's."""
+    """This process's environment, plus a variable that stops modules of the working directory hiding libraries."""
     return {**os.environ, "PYTHONSAFEPATH": "1"}
 
 
-def _plainly(command: Sequence[str]) -> int:
+def _run_directly(command: Sequence[str]) -> int:
     process = subprocess.Popen(list(command), env=worker_environment())
     try:
         return process.wait()
     except BaseException:
-        process.terminate()  # torchrun hands it on; each process writes what it has
+        process.terminate()  # torchrun passes the signal on, and each process writes its checkpoint
         process.wait()
         raise
 
 
-_launch: ContextVar[tuple[Launch, str]] = ContextVar("launch", default=(_plainly, WORKER_MODULE))
+_launch: ContextVar[tuple[Launch, str]] = ContextVar("launch", default=(_run_directly, WORKER_MODULE))
 
 
 @contextmanager
-def launched_by(launch: Launch, worker: str = WORKER_MODULE) -> Iterator[None]:
-    """Within, process groups are started by ``launch``, as processes of the module ``worker``."""
+def launching_with(launch: Launch, worker: str = WORKER_MODULE) -> Iterator[None]:
+    """Start process groups with ``launch`` in this block, as processes of the module ``worker``."""
     token = _launch.set((launch, worker))
     try:
         yield
@@ -60,48 +59,47 @@ def launched_by(launch: Launch, worker: str = WORKER_MODULE) -> Iterator[None]:
 
 
 def fit_in_process_group(
-    dataset: Path, out: Path, config: "TrainingConfig", folder: Path, progress: Progress | None
-) -> "FitSummary":
-    """As ``training.fitting.fit.fit``, by ``config.devices`` processes.
+    dataset: Path, out: Path, config: TrainingConfig, folder: Path, progress: Progress | None
+) -> FitSummary:
+    """Fit as ``training.fitting.fit.fit`` does, with ``config.devices`` processes.
 
     Args:
-        dataset, out, config: as there.
-        folder: for the messages from the leader.
+        dataset, out, config: as for ``fit``.
+        folder: for the request, and for the messages from the leader (rank 0).
         progress: called with (done, total).
 
     Raises:
-        PlumblineError: the error that the leader stopped with; ``ContractViolation`` where it reported none.
+        PlumblineError: the error that stopped the leader; PROCESS_GROUP_FAILED if it reported none.
     """
     from training.export.onnx_export import finish_export
-    from training.fitting.ddp_worker import write_request
 
     request = write_request(dataset, out, config, folder)
     launch, worker = _launch.get()
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(config.devices)]
-    heard = _Listener(folder / "messages.jsonl", progress)
-    with heard:
+    reader = _MessageReader(folder / "messages.jsonl", progress)
+    with reader:
         code = launch([*command, "-m", worker, str(request)])
-    if heard.refusal is not None:
-        raise heard.refusal
+    if reader.refusal is not None:
+        raise reader.refusal
     if code != 0:
         raise ContractViolation(
             "PROCESS_GROUP_FAILED",
-            found=f"exit code {code} of the {config.devices} processes that fitted together",
+            found=f"exit code {code} of the {config.devices} training processes",
             expected="a finished fit",
-            remedy="read what they wrote above; run again to go on from the last checkpoint",
+            remedy="read their output above; run again to continue from the last checkpoint",
         )
     return finish_export(out, dataset)
 
 
-class _Listener:
-    """Reads the messages of the leader while the process group works."""
+class _MessageReader:
+    """Reads the leader's messages while the process group works."""
 
     def __init__(self, messages: Path, progress: Progress | None) -> None:
         self.messages, self.progress = messages, progress
         self.refusal: PlumblineError | None = None
         self._read = 0
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread = threading.Thread(target=self._poll, daemon=True)
 
     def __enter__(self) -> None:
         self._thread.start()
@@ -109,20 +107,20 @@ class _Listener:
     def __exit__(self, *reason: object) -> None:
         self._done.set()
         self._thread.join()
-        self._hear()
+        self._read_new()
 
-    def _listen(self) -> None:
+    def _poll(self) -> None:
         while not self._done.wait(_POLL_S):
-            self._hear()
+            self._read_new()
 
-    def _hear(self) -> None:
+    def _read_new(self) -> None:
         text = self.messages.read_text()
         whole = text.rfind("\n") + 1
         for line in text[self._read : whole].splitlines():
-            self._take(json.loads(line))
+            self._handle(json.loads(line))
         self._read = max(self._read, whole)
 
-    def _take(self, message: dict[str, Any]) -> None:
+    def _handle(self, message: dict[str, Any]) -> None:
         if "refused" in message:
             kind = getattr(spine.errors, message["refused"], ContractViolation)
             parts = {name: message[name] for name in ("found", "expected", "remedy")}

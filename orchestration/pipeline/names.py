@@ -1,10 +1,10 @@
 """Names under which models and runs are registered in MLflow."""
 
 PRODUCTION_MODEL = "plumbline"
-"""Registered model whose alias ``champion`` serves; only promotion writes to it."""
+"""The registered model with the alias ``champion``. Only promotion writes to it."""
 
 CANDIDATES_MODEL = "plumbline-candidates"
-"""Registered model into which training puts candidates; nothing serves from it."""
+"""The registered model of the candidates, which are never in service."""
 
 EXPERIMENT = "plumbline"
 """The experiment of the candidates' runs."""

@@ -1,6 +1,6 @@
 """params.yaml: every parameter of a workspace, validated strictly.
 
-Contract: an unknown key is an error, all errors are reported at once, and the file names everything that a stage of
+Contract: an unknown key is an error. All errors are reported at once. The file has every parameter that a stage of
 ``dvc.yaml`` depends on.
 """
 
@@ -36,63 +36,67 @@ class _Strict(BaseModel):
 class Source(_Strict):
     """Where studies come from."""
 
-    kind: SourceKind = Field("virtual", description="which reader takes the studies in")
+    kind: SourceKind = Field("virtual", description="the reader of the studies")
     location: str = Field("data/drop", description="folder, relative to the workspace unless absolute")
 
 
 class Cohort(_Strict):
-    """The virtual cohort, which only the source ``virtual`` reads."""
+    """The virtual cohort; only the source ``virtual`` uses it."""
 
-    count: int = Field(274, ge=1, le=100_000, description="virtual patients")
-    seed: int = Field(2026, ge=0, description="seed of the patients; not 2019, on which the recipe was chosen")
+    count: int = Field(274, ge=1, le=100_000, description="number of virtual patients")
+    seed: int = Field(2026, ge=0, description="seed of the patients; not 2019, which was used to choose the recipe")
     rows: int = Field(512, ge=64, le=4096, description="rows of an image")
     columns: int = Field(256, ge=64, le=4096, description="columns of an image")
     downsample: float = Field(8.0, ge=1.0, le=32.0, description="detector pixels per image pixel")
     appearance: Literal["scanner", "mixed"] = Field(
-        "scanner", description="mixed: plates and screen films too, harder to learn"
+        "scanner", description="mixed: also plates and screen films, which are harder to learn"
     )
 
 
 class Dataset(_Strict):
     """Splits and landmark set."""
 
-    landmark_set: str = Field("galbusera39", description="which landmarks are projected, trained and tested")
+    landmark_set: str = Field("galbusera39", description="the landmarks that are projected, trained and tested")
     seed: int = Field(2019, description="seed of the splits")
-    test_patients: int = Field(50, ge=1, description="patients of the frozen test set")
-    validation_fraction: float = Field(0.06, gt=0.0, lt=0.5, description="share of the other patients")
-    new_test_version: bool = Field(False, description="let the frozen test set change, openly, with a new version")
+    test_patients: int = Field(50, ge=1, description="number of patients in the frozen test set")
+    validation_fraction: float = Field(
+        0.06, gt=0.0, lt=0.5, description="share of the other patients in the validation split"
+    )
+    new_test_version: bool = Field(False, description="permit a new version of the frozen test set")
 
     @field_validator("landmark_set")
     @classmethod
     def _known_set(cls, name: str) -> str:
         if name not in LANDMARK_SETS:
-            raise ValueError(f"no such landmark set; there are {', '.join(LANDMARK_SETS)}")
+            raise ValueError(f"no such landmark set; expected one of {', '.join(LANDMARK_SETS)}")
         return name
 
 
 class Validation(_Strict):
-    """Which expectations, and what happens to a study that breaks one."""
+    """The expectations, and what happens to a study that fails one."""
 
-    profile: Literal["biplanar", "frontal_radiographs"] = Field("biplanar", description="which expectations")
-    on_bad_study: Literal["stop", "exclude"] = Field("stop", description="exclude: leave such a study out")
+    profile: Literal["biplanar", "frontal_radiographs"] = Field("biplanar", description="the set of expectations")
+    on_bad_study: Literal["stop", "exclude"] = Field(
+        "stop", description="a study that fails: stop the pipeline, or exclude the study"
+    )
 
 
 class Gate(_Strict):
-    """Which policy judges."""
+    """The policy that judges candidates."""
 
-    policy: str = Field("default", description="name in validation/gates/policies, or the path of a policy file")
+    policy: str = Field("default", description="a name in validation/gates/policies, or the path of a policy file")
 
 
 class Retrain(_Strict):
-    """When new data ask for a new model."""
+    """When new studies start a retraining."""
 
     minimum_new_studies: int = Field(20, ge=1, description="new studies that start a retraining")
 
 
-def _in_words(value: Any, validated: ValidatorFunctionWrapHandler) -> Any:
-    """Report what contradicts itself in training parameters like any other violation of the schema."""
+def _as_violation(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """Report a contradiction between training parameters like any other violation of the schema."""
     try:
-        return validated(value)
+        return validate(value)
     except ParametersRejected as error:
         raise ValueError(error.found) from error
 
@@ -104,7 +108,7 @@ class Params(_Strict):
     cohort: Cohort = Cohort()  # type: ignore[call-arg]
     dataset: Dataset = Dataset()  # type: ignore[call-arg]
     validation: Validation = Validation()  # type: ignore[call-arg]
-    training: Annotated[TrainingParameters, WrapValidator(_in_words)] = TrainingParameters(minutes=5.5)
+    training: Annotated[TrainingParameters, WrapValidator(_as_violation)] = TrainingParameters(minutes=5.5)
     gate: Gate = Gate()  # type: ignore[call-arg]
     retrain: Retrain = Retrain()  # type: ignore[call-arg]
 
@@ -118,7 +122,7 @@ class Params(_Strict):
 
     @property
     def training_config(self) -> TrainingConfig:
-        """What the stage ``candidate`` asks of a fit."""
+        """The configuration of the fit in the stage ``candidate``."""
         return config_for(self.training, self.dataset.landmark_set)
 
     def plain(self) -> dict[str, Any]:
@@ -130,7 +134,7 @@ def read_params(path: Path) -> Params:
     """Read and validate params.yaml.
 
     Raises:
-        ParametersRejected: the file is missing, is not YAML, or breaks the schema; all violations are named.
+        ParametersRejected: PARAMS_MISSING; PARAMS_INVALID, with all violations.
     """
     try:
         content = yaml.safe_load(path.read_text()) or {}
@@ -138,7 +142,7 @@ def read_params(path: Path) -> Params:
         raise ParametersRejected(
             "PARAMS_MISSING",
             found=f"no {path.name} in {path.parent.name}/",
-            expected="a workspace",
+            expected="a workspace folder with params.yaml",
             remedy="run `plumbline init --workspace DIR`",
         ) from error
     except yaml.YAMLError as error:
@@ -147,7 +151,7 @@ def read_params(path: Path) -> Params:
 
 
 def parse_params(content: Mapping[str, Any], origin: str = "params.yaml") -> Params:
-    """Validate an already loaded mapping, whose values came from ``origin``; see ``read_params``."""
+    """Validate a loaded mapping, as ``read_params`` does; ``origin`` names where its values come from."""
     try:
         return Params.model_validate(content)
     except ValidationError as error:
@@ -155,7 +159,7 @@ def parse_params(content: Mapping[str, Any], origin: str = "params.yaml") -> Par
 
 
 def _violation(error: Any) -> str:
-    """One of pydantic's errors: which parameter, why, and what it was."""
+    """One of pydantic's errors: the parameter, what is wrong, and its value."""
     name = ".".join(map(str, error["loc"])) or "file"
     if error["type"] == "value_error":
         return f"{name}: {error['ctx']['error']}"
@@ -163,14 +167,14 @@ def _violation(error: Any) -> str:
 
 
 def write_params(params: Params, path: Path) -> None:
-    """Write params.yaml in full, defaults spelled out, so that DVC sees every change."""
-    header = "# Everything the pipeline reads. Names, ranges and defaults: orchestration/pipeline/params.py, "
+    """Write params.yaml with all defaults, so that DVC sees every change."""
+    header = "# All parameters of the pipeline. Names, ranges and defaults: orchestration/pipeline/params.py, "
     header += "training/config.py\n"
     write_text_atomically(path, header + yaml.safe_dump(params.plain(), sort_keys=False))
 
 
 def change_params(path: Path, changes: Mapping[str, Any], origin: str) -> Params:
-    """Put new values into params.yaml, so that DVC and every later reader see what was used.
+    """Write new values into params.yaml, so that DVC and every later reader see what was used.
 
     Args:
         path: of params.yaml.
@@ -178,7 +182,7 @@ def change_params(path: Path, changes: Mapping[str, Any], origin: str) -> Params
         origin: where the values came from, for the error.
 
     Raises:
-        ParametersRejected: the file, or a new value, breaks the schema; nothing is written then.
+        ParametersRejected: the file or a new value violates the schema; nothing is written.
     """
     params = read_params(path)
     changed = parse_params(merged(params.plain(), changes), f"{origin}; nothing was written")

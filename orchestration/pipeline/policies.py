@@ -1,15 +1,15 @@
-"""Which gate policy a workspace is judged by: one of the shipped files, or a path."""
+"""The gate policy of a workspace: one of the shipped files, or a path."""
 
 from pathlib import Path
 
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import ParametersRejected
+from validation.gates import policy as shipped
 
 
 def policy_path(params: Params, workspace: Workspace) -> Path:
-    """The policy's file: a name among the shipped ones, or a path (relative to the workspace)."""
-    from validation.gates import policy as shipped
+    """The policy's file. ``gate.policy`` is the name of a shipped policy, or a path relative to the workspace."""
 
     named = Path(shipped.__file__).parent / "policies" / f"{params.gate.policy}.yaml"
     if named.exists():
@@ -19,12 +19,11 @@ def policy_path(params: Params, workspace: Workspace) -> Path:
 
 
 def require_policy(params: Params, workspace: Workspace) -> None:
-    """Refuse a policy that is not there or not valid before anything is trained for it.
+    """Refuse a missing or invalid policy before anything is trained.
 
     Raises:
-        ParametersRejected: with the names of the shipped policies.
+        ParametersRejected: POLICY_MISSING, or what ``read_policy`` raises.
     """
-    from validation.gates import policy as shipped
 
     path = policy_path(params, workspace)
     if not path.exists():

@@ -1,8 +1,7 @@
-"""Whose registry it is: a workspace with a database of its own must not write into another workspace's files.
+"""Refuses a copied workspace, whose MLflow database still points to the files of the original.
 
-Contract: MLflow keeps absolute paths in its database, so the database of a copied folder still names the folder it was
-copied from; such a workspace is refused with what was found, a damaged database too. A registry that
-``PLUMBLINE_TRACKING_URI`` names is nobody's own, and is not looked at.
+Contract: MLflow stores absolute paths in its database, so a copied workspace would write into its original. A damaged
+database is refused too. A registry named by ``PLUMBLINE_TRACKING_URI`` belongs to no workspace and is not checked.
 """
 
 import shlex
@@ -15,57 +14,56 @@ from urllib.parse import unquote, urlsplit
 from orchestration.pipeline.names import CANDIDATES_MODEL, EXPERIMENT, PRODUCTION_MODEL
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import GateRefused
+from validation.promotion.database import database_exists, registry_unavailable, sqlite_file
+from validation.promotion.served_copy import promotions_experiment
 
 
 def require_own_registry(workspace: Workspace) -> None:
-    """Refuse a workspace whose own database is that of another folder, or no whole database.
+    """Refuse a workspace whose own database is damaged, or points to files of another folder.
 
     Raises:
         GateRefused: WORKSPACE_COPIED, REGISTRY_UNAVAILABLE.
     """
-    from validation.promotion.database import database_exists, registry_unavailable
 
     if workspace.tracking_uri != workspace.own_tracking_uri or not database_exists(workspace.tracking_uri):
         return
     try:
         foreign = [place for place in _places(workspace) if not _inside(place, workspace)]
-    except sqlite3.Error as error:  # locked by another program, or damaged in a way that only reading it shows
+    except sqlite3.Error as error:  # locked by another program, or damage that `database_exists` did not notice
         raise registry_unavailable(str(error)) from error
     if foreign:
         raise GateRefused(
             "WORKSPACE_COPIED",
-            found=f"{workspace.root.name}/, whose own database keeps its files in {foreign[0]}",
-            expected=f"files below {workspace.root}: MLflow stores absolute paths, and a copy names its original's",
-            remedy="make a new workspace with `plumbline init` and bring params.yaml and data/ along, not state/"
+            found=f"{workspace.root.name}/, a copy: its MLflow database points to files in {foreign[0]}",
+            expected=f"a database that points to files in {workspace.root} (MLflow stores absolute paths)",
+            remedy="make a new workspace with `plumbline init`, and copy params.yaml and data/ but not state/"
             + _link(foreign[0], workspace),
         )
 
 
 def _link(place: Path, workspace: Workspace) -> str:
-    """The second way out, of a workspace that was moved: its old folder is gone, so a link can stand there."""
+    """The remedy for a moved workspace, whose old folder no longer exists: a link from the old path to the new one."""
     inner = workspace.artifact_root.relative_to(workspace.root).parts
     starts = [i for i in range(len(place.parts)) if place.parts[i : i + len(inner)] == inner]
     if not starts or (old := Path(*place.parts[: starts[-1]])).exists() or old.is_symlink():
         return ""
     link = f"ln -s {shlex.quote(str(workspace.root))} {shlex.quote(str(old))}"
-    return f"; one that was moved goes on where its old place is a link to the new one: {link}"
+    return f". If the workspace was moved, link its old path to the new one: {link}"
 
 
 def _places(workspace: Workspace) -> Iterator[Path]:
-    """Where the database keeps the files of our experiments, else those of our models' versions."""
-    from validation.promotion.database import sqlite_file
-    from validation.promotion.served_copy import promotions_experiment
+    """Folders of the files of our experiments in the database; of our model versions, if it has no experiments."""
 
     experiments, models = (EXPERIMENT, promotions_experiment(PRODUCTION_MODEL)), (PRODUCTION_MODEL, CANDIDATES_MODEL)
     with closing(sqlite3.connect(f"{sqlite_file(workspace.tracking_uri).as_uri()}?mode=rw", uri=True)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         found: list[str | None] = []
         if "experiments" in tables:
-            asked = "SELECT artifact_location FROM experiments WHERE name IN (?, ?)"
-            found += [location for (location,) in connection.execute(asked, experiments)]
+            query = "SELECT artifact_location FROM experiments WHERE name IN (?, ?)"
+            found += [location for (location,) in connection.execute(query, experiments)]
         if not found and "model_versions" in tables:
-            asked = "SELECT source FROM model_versions WHERE name IN (?, ?)"
-            found += [source for (source,) in connection.execute(asked, models)]
+            query = "SELECT source FROM model_versions WHERE name IN (?, ?)"
+            found += [source for (source,) in connection.execute(query, models)]
     for location in found:
         address = urlsplit(location or "")
         if address.scheme in ("", "file") and address.path.startswith("/"):
@@ -73,6 +71,6 @@ def _places(workspace: Workspace) -> Iterator[Path]:
 
 
 def _inside(place: Path, workspace: Workspace) -> bool:
-    """As it is written, or where it leads: the folder of the artefacts may be a link, and so may the old place."""
+    """Whether a path lies in the workspace, as written or after following links in it or in the artefact folder."""
     homes = (workspace.root, workspace.artifact_root.resolve())
     return any(place.is_relative_to(home) for home in homes) or place.resolve().is_relative_to(workspace.root)

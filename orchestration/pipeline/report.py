@@ -8,26 +8,28 @@ import io
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
+from inference.drawing import windowed
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.policies import policy_path
 from orchestration.pipeline.workspace import Workspace
 from spine.dataset import Example, load_example_image, read_manifest
 from spine.landmarks import ViewName
-
-if TYPE_CHECKING:
-    from validation.evaluation.record import EvaluationRecord
-    from validation.review.page import ReviewMaterial
-    from validation.review.patients import EncodedImage, Points
+from validation.evaluation.predicted_points import FILE, read_predicted_points
+from validation.evaluation.record import EvaluationRecord, read_record
+from validation.evaluation.test_set_ledger import count_reads
+from validation.gates.policy import read_policy
+from validation.review.page import ReviewMaterial, write_review
+from validation.review.patients import EncodedImage, Points, chosen_studies
 
 IMAGES_LIMIT_BYTES = 8_000_000
-"""All images together; as data addresses they are a third larger, and a page may have 15 MB."""
+"""Limit for all images together. Base64 makes them a third larger, and a page may have 15 MB."""
 
 HEIGHTS = (900, 720, 560, 420, 320, 240)
-"""Heights that images are tried in, the tallest first."""
+"""Heights in pixels, tried in this order until the images are within the limit."""
 
 _QUALITY = 78
 
@@ -40,22 +42,15 @@ def write_unjudged_report(workspace: Workspace, params: Params) -> Path:
     Raises:
         EvidenceRejected: the record is missing or altered.
     """
-    from validation.evaluation.record import read_record
-    from validation.review.page import write_review
 
     material = gather_report(workspace, params, read_record(workspace.evaluation / RECORD))
     return write_review(material, workspace.report_page)
 
 
 def gather_report(
-    workspace: Workspace, params: Params, challenger: "EvaluationRecord", champion: "EvaluationRecord | None" = None
-) -> "ReviewMaterial":
+    workspace: Workspace, params: Params, challenger: EvaluationRecord, champion: EvaluationRecord | None = None
+) -> ReviewMaterial:
     """The report's material without verdict, run facts and status."""
-    from validation.evaluation.predicted_points import FILE, read_predicted_points
-    from validation.evaluation.test_set_ledger import count_reads
-    from validation.gates.policy import read_policy
-    from validation.review.page import ReviewMaterial
-    from validation.review.patients import chosen_studies
 
     policy = read_policy(policy_path(params, workspace))
     examples = {e.study_id: e for e in read_manifest(workspace.dataset).in_split("test")}
@@ -78,8 +73,8 @@ def gather_report(
 
 def encode_images(
     dataset: Path, examples: Iterable[Example], limit: int = IMAGES_LIMIT_BYTES
-) -> "dict[tuple[str, ViewName], EncodedImage]":
-    """(study, view) -> JPEG, as tall as all of them together may be."""
+) -> dict[tuple[str, ViewName], EncodedImage]:
+    """(study, view) -> JPEG; all have the greatest height at which they are within the limit together."""
     chosen = list(examples)
     encoded: dict[tuple[str, ViewName], EncodedImage] = {}
     for height in HEIGHTS:
@@ -89,11 +84,7 @@ def encode_images(
     return encoded
 
 
-def _encode(dataset: Path, example: Example, view: ViewName, height: int) -> "EncodedImage":
-    from PIL import Image
-
-    from inference.drawing import windowed
-    from validation.review.patients import EncodedImage
+def _encode(dataset: Path, example: Example, view: ViewName, height: int) -> EncodedImage:
 
     image = np.asarray(load_example_image(dataset, example.views[view]))
     rows, columns = image.shape

@@ -17,21 +17,21 @@ class Stage:
     """One DVC-versioned step.
 
     Attributes:
-        name: of the stage, the step function and the Dagster asset.
-        does: its description, one line.
-        deps: paths read, relative to the workspace.
-        outs: paths written.
-        params: sections of params.yaml it depends on.
-        grows: the stage adds to its outputs, so DVC keeps them when it runs again.
+        name: name of the stage, the step function and the Dagster asset.
+        description: one line for dvc.yaml.
+        deps: paths that the stage reads, relative to the workspace.
+        outs: paths that it writes.
+        params: sections of params.yaml that it depends on.
+        persist: whether DVC keeps the outputs when the stage runs again, because the stage adds to them.
         upstream: stages whose outputs it reads.
     """
 
     name: str
-    does: str
+    description: str
     deps: tuple[str, ...]
     outs: tuple[str, ...]
     params: tuple[str, ...]
-    grows: bool
+    persist: bool
     upstream: tuple[str, ...]
 
 
@@ -72,7 +72,7 @@ def stages_for(params: Params) -> tuple[Stage, ...]:
         return STAGES
     location = (params.source.location, "data/inbox")
     return tuple(
-        Stage(s.name, s.does, location, s.outs, s.params, s.grows, ()) if s.name == "studies" else s
+        Stage(s.name, s.description, location, s.outs, s.params, s.persist, ()) if s.name == "studies" else s
         for s in STAGES
         if s.name != "cohort"
     )
@@ -89,8 +89,8 @@ def dvc_yaml(params: Params) -> str:
 
 
 def _dvc_stage(stage: Stage) -> dict[str, Any]:
-    outs = [{out: {"persist": True}} if stage.grows else out for out in stage.outs]
-    record: dict[str, Any] = {"desc": stage.does, "cmd": f"plumbline stage {stage.name}"}
+    outs = [{out: {"persist": True}} if stage.persist else out for out in stage.outs]
+    record: dict[str, Any] = {"desc": stage.description, "cmd": f"plumbline stage {stage.name}"}
     record |= {"deps": list(stage.deps)} if stage.deps else {}
     record |= {"params": list(stage.params)} if stage.params else {}
     return record | {"outs": outs}

@@ -12,8 +12,6 @@ from pathlib import Path
 from orchestration.pipeline.workspace import Workspace
 from spine.storage import write_text_atomically
 
-"""Called with (done, total)."""
-
 Figure = int | float | str | bool | None
 
 

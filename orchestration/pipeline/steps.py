@@ -1,40 +1,47 @@
 """The versioned steps of the pipeline, one plain function each.
 
-Contract: a Dagster asset and a DVC stage of the same name call the same function here; ``run_step`` skips it
-when DVC finds nothing changed, and records it with DVC when it ran.
+Contract: the Dagster asset and the DVC stage of a step call the same function. ``run_step`` skips a step that DVC finds
+unchanged, and records a step that ran with DVC.
 """
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
 
 from orchestration.pipeline import versioning
+from orchestration.pipeline.evaluate import evaluate_model
+from orchestration.pipeline.intake import ingest_everything
+from orchestration.pipeline.multi_gpu import fit_in_process_group
 from orchestration.pipeline.params import Params, change_params, read_params
+from orchestration.pipeline.report import write_unjudged_report
 from orchestration.pipeline.stages import STAGE_NAMES, STAGES
 from orchestration.pipeline.step_report import Figure, StepReport, read_step_report, write_step_report
 from orchestration.pipeline.workspace import Workspace
-from spine.dataset import Manifest, read_manifest
+from simulation.cohort.cohort import write_cohort
+from simulation.cohort.config import CohortConfig
+from spine.dataset import SPLITS, Manifest, read_manifest
 from spine.errors import ContractViolation, ParametersRejected
+from spine.landmarks import LANDMARK_SETS
+from spine.projection import write_landmarks
+from spine.scanner import NATIVE_SPACING_MM
 from spine.types import Progress
 from training.config import TrainingConfig, config_to_json
+from training.export.candidate import FITTED_FILE, FitSummary, read_summary
+from validation.dataset.build import DatasetConfig, build_dataset
+from validation.dataset.contact_sheets import draw_findings
+from validation.dataset.exclusion import exclude_studies
+from validation.dataset.results import ValidationConfig, ValidationResult
+from validation.dataset.validate import validate_dataset
 
-if TYPE_CHECKING:
-    from training.export.candidate import FitSummary
-    from validation.dataset.results import ValidationResult
-
-T = TypeVar("T")
 Step = Callable[[Workspace, Params, Progress | None], StepReport]
 
 
 def cohort(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Write the virtual cohort into the drop folder."""
-    from simulation.cohort.cohort import write_cohort
-    from simulation.cohort.config import CohortConfig
-    from spine.scanner import NATIVE_SPACING_MM
 
     wanted = params.cohort
     config = CohortConfig(
@@ -52,18 +59,15 @@ def cohort(workspace: Workspace, params: Params, progress: Progress | None) -> S
 
 
 def studies(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
-    """Take in everything of the source and of finished batches in the inbox."""
-    from orchestration.pipeline.intake import ingest_everything
+    """Take in the studies of the source and of finished batches in the inbox."""
 
     return ingest_everything(workspace, params, progress)
 
 
 def landmarks(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Project 3D points into each view, with visibility."""
-    from spine.landmarks import LANDMARK_SETS
-    from spine.projection import write_landmarks
 
-    landmark_set = _chosen(LANDMARK_SETS, params.dataset.landmark_set, "dataset.landmark_set")
+    landmark_set = LANDMARK_SETS[params.dataset.landmark_set]
     index = write_landmarks(workspace.studies, workspace.landmarks, landmark_set, progress)
     figures: dict[str, Figure] = {
         "landmark set": landmark_set.name,
@@ -75,8 +79,6 @@ def landmarks(workspace: Workspace, params: Params, progress: Progress | None) -
 
 def dataset(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Split by patient, freeze the test set, write the manifest."""
-    from spine.dataset import SPLITS
-    from validation.dataset.build import DatasetConfig, build_dataset
 
     wanted = params.dataset
     config = DatasetConfig(
@@ -99,10 +101,7 @@ def dataset(workspace: Workspace, params: Params, progress: Progress | None) -> 
 
 
 def _screened(workspace: Workspace, params: Params) -> tuple[Manifest, dict[str, Figure]]:
-    """Take studies that break an expectation out of the data set, counted and listed, before it is settled."""
-    from validation.dataset.exclusion import exclude_studies
-    from validation.dataset.results import ValidationConfig
-    from validation.dataset.validate import validate_dataset
+    """Remove studies that fail an expectation from the new dataset; they are counted and listed in the report."""
 
     config = ValidationConfig(profile=params.validation.profile, on_bad_study="exclude")
     result = validate_dataset(workspace.dataset, workspace.screening, config)
@@ -114,9 +113,7 @@ def _screened(workspace: Workspace, params: Params) -> tuple[Manifest, dict[str,
 
 
 def validation(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
-    """Hold the data set against its expectations; a failure stops the chain and names the studies."""
-    from validation.dataset.results import ValidationConfig
-    from validation.dataset.validate import validate_dataset
+    """Check the dataset against its expectations; a failure stops the pipeline and names the studies."""
 
     config = ValidationConfig(profile=params.validation.profile, on_bad_study=params.validation.on_bad_study)
     result = validate_dataset(workspace.dataset, workspace.validation, config, progress)
@@ -125,7 +122,7 @@ def validation(workspace: Workspace, params: Params, progress: Progress | None) 
         {
             "outcome": "passed" if result.success else "FAILED",
             "expectations": result.counts["rules"],
-            "broken": result.counts["rules_broken"],
+            "failed": result.counts["rules_broken"],
             "studies": result.counts["studies"],
             "studies with errors": result.counts["bad_studies"],
             "studies with warnings": result.counts["warned_studies"],
@@ -139,9 +136,8 @@ def validation(workspace: Workspace, params: Params, progress: Progress | None) 
     return report
 
 
-def _draw_worst(result: "ValidationResult", workspace: Workspace, out: Path) -> dict[str, str]:
-    """A sheet of the studies that break most rules, labels drawn; none when all is well."""
-    from validation.dataset.contact_sheets import draw_findings
+def _draw_worst(result: ValidationResult, workspace: Workspace, out: Path) -> dict[str, str]:
+    """Draw a contact sheet of the studies that fail most expectations, with labels; none if no study fails."""
 
     if result.findings:
         draw_findings(workspace.dataset, result.findings, out / "worst.png", limit=16)
@@ -154,20 +150,20 @@ def _worst(out: Path) -> dict[str, str]:
     return {"worst studies": str(out / "worst.png")} if (out / "worst.png").exists() else {}
 
 
-def _invalid(result: "ValidationResult", out: Path) -> ContractViolation:
+def _invalid(result: ValidationResult, out: Path) -> ContractViolation:
     return ContractViolation.gathered(
         "DATASET_INVALID",
         [f"{failure.code} {failure.rule}: {failure.message}" for failure in result.failures],
-        expected="every expectation met",
-        remedy=f"open {out / 'report.html'}: it names each study and why",
+        expected="a dataset that meets every expectation",
+        remedy=f"open {out / 'report.html'}, which lists each study with its reasons",
     )
 
 
 def candidate(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
-    """Train a candidate, on a data set that was found valid."""
+    """Train a candidate on a validated dataset."""
     _require_valid(workspace)
     wanted = params.training
-    summary = _fit_afresh(workspace, params.training_config, progress)
+    summary = _fit_or_replace(workspace, params.training_config, progress)
     figures: dict[str, Figure] = {
         "preset": wanted.preset,
         "epochs": summary.epochs or _share_of_an_epoch(summary),
@@ -178,31 +174,31 @@ def candidate(workspace: Workspace, params: Params, progress: Progress | None) -
     return StepReport("candidate", figures)
 
 
-def _share_of_an_epoch(summary: "FitSummary") -> float:
-    """Of a fit that ended within its first epoch: how much of it was seen."""
+def _share_of_an_epoch(summary: FitSummary) -> float:
+    """The share of the first epoch that a fit completed, if it ended within it."""
     seen = summary.steps * summary.config.batch_size * summary.config.devices
     return round(seen / max(summary.images, 1), 2)
 
 
 def _require_valid(workspace: Workspace) -> None:
-    """Launched alone, training still refuses data that failed validation, or that changed since."""
+    """Refuse a dataset that failed validation or changed since, even if this step is run alone."""
     path = workspace.validation / "result.json"
     result = json.loads(path.read_text()) if path.exists() else {}
     digest = read_manifest(workspace.dataset).digest
     if not result.get("success") or result.get("digest") != digest:
-        found = "no validation" if not result else "a failed one" if not result["success"] else "one of other data"
+        state = "missing" if not result else "failed" if not result["success"] else "of another dataset"
         raise ContractViolation(
             "DATASET_NOT_VALIDATED",
-            found=f"{found} for data set {digest[:12]}",
-            expected="a data set that meets its expectations",
-            remedy="run the validation step, and mend what its report names",
+            found=f"dataset {digest[:12]}, whose validation is {state}",
+            expected="a dataset that passed validation",
+            remedy="run the step `validation`, and correct what its report lists",
         )
 
 
-def _fit_afresh(workspace: Workspace, config: TrainingConfig, progress: Progress | None) -> "FitSummary":
-    """Fit, continuing an unfinished fit of the same configuration and data, replacing a fit of another.
+def _fit_or_replace(workspace: Workspace, config: TrainingConfig, progress: Progress | None) -> FitSummary:
+    """Fit. Continue an unfinished fit of the same configuration and data; replace any other fit.
 
-    What is replaced is not lost: DVC's cache has its bytes, and MLflow what was registered.
+    A replaced fit remains in DVC's cache, and in MLflow if it was registered.
     """
     try:
         return _fit(workspace, config, progress)
@@ -213,11 +209,9 @@ def _fit_afresh(workspace: Workspace, config: TrainingConfig, progress: Progress
     return _fit(workspace, config, progress)
 
 
-def _fit(workspace: Workspace, config: TrainingConfig, progress: Progress | None) -> "FitSummary":
-    """Here, or by a team of processes where several GPUs are asked for."""
+def _fit(workspace: Workspace, config: TrainingConfig, progress: Progress | None) -> FitSummary:
+    """Fit in this process, or in a process group if several GPUs are configured."""
     if config.devices > 1:
-        from orchestration.pipeline.multi_gpu import fit_in_process_group
-
         return fit_in_process_group(
             workspace.dataset, workspace.candidate, config, workspace.state / "process_group", progress
         )
@@ -227,22 +221,21 @@ def _fit(workspace: Workspace, config: TrainingConfig, progress: Progress | None
 
 
 def adopt_candidate(workspace: Workspace, folder: Path) -> StepReport:
-    """Take a candidate trained elsewhere as this workspace's, as if it had been trained here.
+    """Copy a candidate that was trained elsewhere into this workspace, as if it had been trained here.
 
     The parameters of its fit are written into params.yaml, so that DVC records what was used.
 
     Raises:
-        ContractViolation: its fit is unfinished, or was on other data than the workspace's data set.
+        ContractViolation: its fit is unfinished, or used another dataset than the workspace's (DATASET_DIFFERS).
     """
-    from training.export.candidate import FITTED_FILE, read_summary
     from training.export.onnx_export import finish_export
 
     summary, digest = read_summary(folder, FITTED_FILE), read_manifest(workspace.dataset).digest
     if summary.dataset_digest != digest:
         raise ContractViolation(
             "DATASET_DIFFERS",
-            found=f"a candidate trained on data set {summary.dataset_digest[:12]}",
-            expected=f"{digest[:12]}, this workspace's",
+            found=f"a candidate trained on dataset {summary.dataset_digest[:12]}",
+            expected=f"a candidate trained on this workspace's dataset {digest[:12]}",
             remedy="train it on a copy of this workspace's data/dataset",
         )
     used = {name: value for name, value in config_to_json(summary.config).items() if name != "landmark_set"}
@@ -257,9 +250,7 @@ def adopt_candidate(workspace: Workspace, folder: Path) -> StepReport:
 
 
 def evaluation(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
-    """Measure the candidate's errors on the frozen test set and write its report, which is not judged yet."""
-    from orchestration.pipeline.evaluate import evaluate_model
-    from orchestration.pipeline.report import write_unjudged_report
+    """Measure the candidate's errors on the frozen test set and write its report, still without a verdict."""
 
     report = evaluate_model(
         workspace, workspace.candidate, workspace.evaluation, role="challenger", step="evaluation", progress=progress
@@ -277,15 +268,15 @@ STEPS: Mapping[str, Step] = {
     "evaluation": evaluation,
 }
 if tuple(STEPS) != STAGE_NAMES:
-    raise RuntimeError("orchestration.pipeline.steps and .pipeline name different stages")
+    raise RuntimeError("orchestration.pipeline.steps and .stages name different stages")
 
 
 def compute_step(name: str, workspace: Workspace, progress: Progress | None = None) -> StepReport:
-    """Run a step without asking DVC (DVC itself calls this through ``plumbline stage``)."""
+    """Run a step unconditionally. DVC itself calls this through ``plumbline stage``."""
     params = read_params(workspace.params_file)
     workspace.prepare()
     started = time.perf_counter()
-    report = _chosen(STEPS, name, "stage")(workspace, params, progress)
+    report = STEPS[name](workspace, params, progress)
     report = replace(report, seconds=round(time.perf_counter() - started, 3))
     _make_empty_outputs(name, workspace)
     write_step_report(report, workspace)
@@ -293,7 +284,7 @@ def compute_step(name: str, workspace: Workspace, progress: Progress | None = No
 
 
 def _make_empty_outputs(name: str, workspace: Workspace) -> None:
-    """An empty quarantine is an output too; DVC wants to see its folder."""
+    """Make the folders of a stage's outputs, because DVC requires even empty outputs to exist."""
     for stage in STAGES:
         if stage.name == name:
             for out in stage.outs:
@@ -301,30 +292,20 @@ def _make_empty_outputs(name: str, workspace: Workspace) -> None:
 
 
 def run_step(name: str, workspace: Workspace, progress: Progress | None = None) -> StepReport:
-    """Run a step unless DVC finds it up to date; record it with DVC when it ran."""
+    """Run a step unless DVC finds it up to date; record a step that ran with DVC."""
     workspace.prepare()
     started = time.perf_counter()
     before = read_step_report(name, workspace)
     if before is not None and versioning.is_up_to_date(workspace, name):
         return replace(before, overhead_seconds=round(time.perf_counter() - started, 3))
-    asked = time.perf_counter() - started
+    status_seconds = time.perf_counter() - started
     report = compute_step(name, workspace, progress)
     computed = time.perf_counter()
     versioning.record_stage(workspace, name)
-    report = replace(report, overhead_seconds=round(asked + time.perf_counter() - computed, 3))
+    report = replace(report, overhead_seconds=round(status_seconds + time.perf_counter() - computed, 3))
     write_step_report(report, workspace)
     return report
 
 
-def _chosen(table: Mapping[str, T], name: str, what: str) -> T:
-    if name not in table:
-        raise ParametersRejected(
-            "NAME_UNKNOWN", found=f"{what} {name!r}", expected=f"one of {', '.join(table)}", remedy="correct the name"
-        )
-    return table[name]
-
-
 def _cores() -> int:
-    import os
-
     return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1))

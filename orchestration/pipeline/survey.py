@@ -1,6 +1,6 @@
-"""A survey of 3D reconstructions without images: what was read, and which parameters they yield.
+"""A survey of 3D reconstructions without images: what was read, and which parameters can be computed.
 
-Contract: an unreadable file is counted with its reason, and the others are read.
+Contract: an unreadable file is counted under the code of its error and does not stop the survey.
 """
 
 from collections import Counter
@@ -23,14 +23,19 @@ _SUFFIXES = {".json", ".csv"}
 
 @dataclass(frozen=True)
 class Survey:
-    """Counts of what was read, and a row per parameter: name, yielded, median, range, reason of absence."""
+    """The result of a survey.
+
+    Attributes:
+        counts: what was counted -> number, as text.
+        parameters: (name, measured in, median, 5-95 % range, commonest reason of absence) of each parameter.
+    """
 
     counts: Mapping[str, str]
     parameters: Sequence[tuple[str, str, str, str, str]]
 
 
 def survey_reconstructions(paths: Sequence[Path]) -> Survey:
-    """Read every file (folders: their .json and .csv files) and measure what can be measured."""
+    """Read every file (of a folder: its .json and .csv files) and compute the parameters."""
     files = [f for p in paths for f in (sorted(p.iterdir()) if p.is_dir() else [p]) if f.suffix in _SUFFIXES]
     reasons: Counter[str] = Counter()
     read: list[Reconstruction] = []

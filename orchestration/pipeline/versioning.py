@@ -1,10 +1,11 @@
-"""What the pipeline asks of DVC: whether a stage is up to date, recording a stage, and the version of the data.
+"""DVC for the pipeline: whether a stage is up to date, recording a stage, and the version of the data.
 
-Contract: Dagster decides when a stage runs, DVC holds bytes and versions. A stage that ran under Dagster is committed
+Contract: Dagster decides when a stage runs, DVC keeps data and versions. A stage that ran under Dagster is committed
 to ``dvc.lock``, so ``dvc repro`` has nothing to do afterwards. A stage that ``dvc repro`` ran is up to date for
 Dagster. Telemetry and update checks are off.
 """
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 def dvc_repository(workspace: Workspace) -> Iterator["Repo"]:
     """The workspace's DVC repository, created at first use without git."""
     os.environ.setdefault("DVC_NO_ANALYTICS", "1")
-    import logging
 
     from dvc.repo import Repo
 
@@ -49,13 +49,13 @@ def is_up_to_date(workspace: Workspace, stage: str) -> bool:
 
 
 def record_stage(workspace: Workspace, stage: str) -> None:
-    """Record the stage's present inputs and outputs in ``dvc.lock`` and the cache."""
+    """Record the stage's current inputs and outputs in ``dvc.lock`` and the cache."""
     with dvc_repository(workspace) as repository:
         repository.commit(stage, force=True)
 
 
 def data_version(workspace: Workspace, path: str = "data/dataset") -> str | None:
-    """The content address of an output in ``dvc.lock``; None before the stage was recorded."""
+    """The content address of an output in ``dvc.lock``; None if no stage recorded it."""
     lock = workspace.root / "dvc.lock"
     if not lock.exists():
         return None

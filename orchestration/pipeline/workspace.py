@@ -1,7 +1,7 @@
-"""Workspace: where one chain keeps its data, its evidence and its services' state.
+"""The folders of a workspace: data, evidence and the state of its services.
 
-Contract: a workspace is any folder with ``dvc.yaml`` and ``params.yaml``; ``data/`` holds what DVC versions,
-``state/`` what it must not (tracking database, verdicts, ledgers, keys). Nothing is made until ``prepare``.
+Contract: a workspace is any folder with ``dvc.yaml`` and ``params.yaml``. DVC versions ``data/``. It must not version
+``state/`` (tracking database, verdicts, ledgers, keys). Nothing is made before ``prepare``.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folders of one chain below ``root`` (absolute)."""
+    """The folders of a workspace below ``root`` (absolute)."""
 
     root: Path
 
@@ -20,22 +20,22 @@ class Workspace:
 
     @property
     def params_file(self) -> Path:
-        """What every stage reads."""
+        """The parameters of every stage."""
         return self.root / "params.yaml"
 
     @property
     def pipeline_file(self) -> Path:
-        """The chain as DVC stages."""
+        """The pipeline as DVC stages."""
         return self.root / "dvc.yaml"
 
     @property
     def data(self) -> Path:
-        """What DVC versions."""
+        """The data that DVC versions."""
         return self.root / "data"
 
     @property
     def state(self) -> Path:
-        """What DVC does not version."""
+        """The state that DVC does not version."""
         return self.root / "state"
 
     @property
@@ -45,7 +45,7 @@ class Workspace:
 
     @property
     def inbox(self) -> Path:
-        """Where new batches of studies are dropped, one folder each, ``COMPLETE`` written last."""
+        """New batches of studies, one folder each, with ``COMPLETE`` written last."""
         return self.data / "inbox"
 
     @property
@@ -55,12 +55,12 @@ class Workspace:
 
     @property
     def quarantine(self) -> Path:
-        """Studies that cannot be used, with their reasons; they keep their identifiers, so DVC must not copy them."""
+        """Studies that cannot be used, with reasons. They contain patient identifiers, so DVC must not copy them."""
         return self.state / "quarantine"
 
     @property
     def landmarks(self) -> Path:
-        """Projected landmarks, one file a study."""
+        """Projected landmarks, one file for each study."""
         return self.data / "landmarks"
 
     @property
@@ -70,12 +70,12 @@ class Workspace:
 
     @property
     def screening(self) -> Path:
-        """Which studies were screened out of the data set, where the parameters ask for that."""
+        """Studies that were excluded from the dataset, if ``validation.on_bad_study`` is ``exclude``."""
         return self.data / "screening"
 
     @property
     def validation(self) -> Path:
-        """Result and pages of the data set validation."""
+        """Result and pages of the dataset validation."""
         return self.data / "validation"
 
     @property
@@ -90,52 +90,52 @@ class Workspace:
 
     @property
     def champion_evaluation(self) -> Path:
-        """The champion, re-scored on the same test set."""
+        """The champion's evaluation on the same test set."""
         return self.state / "champion_evaluation"
 
     @property
     def baseline_evaluation(self) -> Path:
-        """The last model a human approved, re-scored on the same test set, where it is not the champion."""
+        """The evaluation of the last model that a person approved on the same test set, if it is not the champion."""
         return self.state / "baseline_evaluation"
 
     @property
     def verdict_file(self) -> Path:
-        """The gate's latest verdict (copies by digest lie beside it)."""
+        """The gate's latest verdict. Every verdict is kept beside it, under its digest."""
         return self.state / "verdicts" / "latest.json"
 
     @property
     def approvals(self) -> Path:
-        """What humans said of verdicts, one sealed record a word."""
+        """Approvals and rejections of verdicts by people, one sealed record each."""
         return self.state / "approvals"
 
     @property
     def report_page(self) -> Path:
-        """The report on the candidate: the page from which a reviewer decides."""
+        """The report on the candidate, from which a reviewer decides."""
         return self.state / "report" / "report.html"
 
     @property
     def champion(self) -> Path:
-        """Local copy of the champion's bytes, verified against their digest at every use."""
+        """Local copy of the champion, verified against its digest at every use."""
         return self.state / "champion"
 
     @property
     def champion_record(self) -> Path:
-        """Which version and digest the local copy must be."""
+        """Version and digest that the local copy must have."""
         return self.state / "champion.json"
 
     @property
     def previous_champion(self) -> Path:
-        """Local copy of the model that served before, to return to while the registry is down."""
+        """Local copy of the previous champion, for a rollback while the registry is down."""
         return self.state / "previous_champion"
 
     @property
     def rollback_pending(self) -> Path:
-        """Which model was left while the registry was down; there until the registry was told."""
+        """Record of a rollback that was made while the registry was down. It exists until the registry is updated."""
         return self.state / "rollback_pending.json"
 
     @property
     def reports(self) -> Path:
-        """What each step said when it last ran."""
+        """The report of each step's last run."""
         return self.state / "reports"
 
     @property
@@ -155,7 +155,7 @@ class Workspace:
 
     @property
     def tracking_uri(self) -> str:
-        """MLflow's database; ``PLUMBLINE_TRACKING_URI`` names a server or database instead."""
+        """MLflow's database: the workspace's own unless ``PLUMBLINE_TRACKING_URI`` names a server or database."""
         return os.environ.get("PLUMBLINE_TRACKING_URI") or self.own_tracking_uri
 
     @property
@@ -165,15 +165,15 @@ class Workspace:
 
     @property
     def artifact_root(self) -> Path:
-        """MLflow's artefacts, where the database is the workspace's own."""
+        """MLflow's artefacts, if the database is the workspace's own."""
         return self.state / "mlflow" / "artifacts"
 
     def prepare(self) -> None:
-        """Make the folders that steps expect to exist."""
+        """Make the folders that the steps need."""
         for folder in (self.data, self.inbox, self.state, self.reports, self.dagster_home, self.artifact_root):
             folder.mkdir(parents=True, exist_ok=True)
 
     @property
     def pseudonym_key_file(self) -> Path:
-        """The key of the patients' pseudonyms, drawn at first use and readable by its owner alone."""
+        """The random key of the patients' pseudonyms, made at first use and readable by its owner only."""
         return self.state / "pseudonym.key"

@@ -33,13 +33,13 @@ class Service:
         name: shown to people; also the name of its log file.
         command: program and arguments.
         health: address that answers 200 once the service is up; None if it has no such page.
-        first: port that must accept connections before the next service starts; None to start it at once.
+        wait_for_port: port that must accept connections before the next service starts; None to start it at once.
     """
 
     name: str
     command: Sequence[str]
     health: str | None = None
-    first: int | None = None
+    wait_for_port: int | None = None
 
 
 class Supervised:
@@ -56,8 +56,8 @@ class Supervised:
         try:
             for service in self._services:
                 self._start(service)
-                if service.first is not None:
-                    self._wait_for_port(service, service.first)
+                if service.wait_for_port is not None:
+                    self._wait_for_port(service, service.wait_for_port)
         except BaseException:
             self.stop()
             raise
@@ -85,7 +85,7 @@ class Supervised:
         """Wait until every health address answers.
 
         Raises:
-            ServiceFailed: one died (``SERVICE_DIED``) or is late (``SERVICE_LATE``).
+            ServiceFailed: a service died (``SERVICE_DIED``) or does not answer in time (``SERVICE_LATE``).
         """
         deadline = time.monotonic() + timeout_s
         waiting = [service for service in self._services if service.health is not None]
@@ -173,7 +173,7 @@ def require_free_port(port: int, option: str, host: str = "127.0.0.1") -> None:
                 "PORT_TAKEN",
                 found=f"port {port} on {host}: {error.strerror}",
                 expected="a free port",
-                remedy=f"stop what listens there, or name another with {option}",
+                remedy=f"stop the program that listens there, or choose another port with {option}",
             ) from error
 
 

@@ -19,6 +19,7 @@ from orchestration.environment import (
     apply_quiet_environment,
     quiet_environment,
 )
+from orchestration.pipeline.lock import services_lock
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.workspace import Workspace
 from orchestration.services.interruption import interruptible
@@ -54,12 +55,11 @@ def up(workspace: Workspace, dagster_port: int, mlflow_port: int) -> int:
     """Start everything, print the addresses, supervise until Ctrl-C or SIGTERM.
 
     Raises:
-        ParametersRejected: no workspace there, or a port is taken.
+        ParametersRejected: the folder is not a workspace, or a port is in use.
         WorkspaceBusy: the services of this workspace run already.
         ServiceFailed: a service did not start, or died later.
     """
     from orchestration.dagster.instance import fail_abandoned_runs, open_instance
-    from orchestration.pipeline.lock import services_lock
 
     read_params(workspace.params_file)
     require_free_port(dagster_port, "--dagster-port (make up DAGSTER_PORT=...)")
@@ -109,7 +109,7 @@ def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_
                 LOCATION,
                 "--use-python-environment-entry-point",
             ),
-            first=code_port,
+            wait_for_port=code_port,
         ),
         _python(
             "dagster web server",
@@ -120,8 +120,8 @@ def services_of(workspace: Workspace, dagster_port: int, mlflow_port: int, code_
     )
 
 
-def _python(name: str, *module: str, health: str | None = None, first: int | None = None) -> Service:
-    return Service(name, (sys.executable, "-m", *module), health, first)
+def _python(name: str, *module: str, health: str | None = None, wait_for_port: int | None = None) -> Service:
+    return Service(name, (sys.executable, "-m", *module), health, wait_for_port)
 
 
 def environment_of(workspace: Workspace, mlflow_port: int, dagster_port: int) -> dict[str, str]:
@@ -138,7 +138,7 @@ def _print_addresses(workspace: Workspace, dagster_port: int, mlflow_port: int) 
     print(f"workspace  {workspace.root}")
     print(f"Dagster    http://{HOST}:{dagster_port}   assets, runs, schedule, sensors")
     print(f"MLflow     http://{HOST}:{mlflow_port}   runs, models, champion")
-    print(f"inbox      {workspace.inbox}   drop a folder of studies, write COMPLETE last")
+    print(f"inbox      {workspace.inbox}   copy a folder of studies into it, and the file COMPLETE last")
     print(f"logs       {workspace.state / 'logs'}")
     print("Ctrl-C stops everything.", flush=True)
 

@@ -1,7 +1,7 @@
-"""What MLflow shows of a candidate: its run and its model version, with verdict, report, card and links.
+"""What MLflow shows of a candidate: its run and its model version, with verdict, report, model card and links.
 
-Nothing here is evidence, and no gate reads it: an edited tag or metric changes what is shown, not what is decided.
-Describing the same verdict again changes nothing. A candidate that is not registered has a report and no MLflow page.
+Contract: no gate reads this, so an edited tag or metric changes what is shown, not what is decided. Describing the same
+verdict again changes nothing. A candidate that is not registered has a report and no MLflow page.
 
 Groups of metrics, each a section of MLflow's charts: ``train``, ``validation``, ``cost``, ``data`` (from training);
 ``test/<parameter>``, ``champion/<parameter>``, ``difference/<parameter>``, ``landmarks/<view>``, ``verdict``; on the
@@ -19,44 +19,45 @@ from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.step_report import Figure
 from orchestration.pipeline.workspace import Workspace
-from orchestration.tracking.review_page import gather_material, what_was_done
+from orchestration.tracking.review_page import gather_material, status_of_actions
 from orchestration.tracking.run_facts import DIGEST_TAG, candidate_of, read_run_facts
 from orchestration.tracking.seed_groups import group_seeds
 from spine.errors import GateRefused, PlumblineError
 from spine.measurement.registry import PARAMETERS
 from spine.storage import write_text_atomically
+from validation.evaluation.record import EvaluationRecord
+from validation.gates.verdict import Verdict, read_verdict
+from validation.gates.verdict_text import explain
+from validation.promotion.champion import open_registry, versions_of
+from validation.review.card_text import card_json, card_markdown
+from validation.review.changes import RunFacts
+from validation.review.claim import ClaimSource, claim_json, claim_markdown, fill_checklist
+from validation.review.model_card import ModelCard, judged_card
+from validation.review.page import ReviewMaterial, write_review
+from validation.review.verdict_status import VerdictStatus
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from validation.evaluation.record import EvaluationRecord
-    from validation.gates.verdict import Verdict
-    from validation.review.changes import RunFacts
-    from validation.review.claim import ClaimSource
-    from validation.review.model_card import ModelCard
-    from validation.review.page import ReviewMaterial
-    from validation.review.verdict_status import VerdictStatus
 
 FOLDER, PAGE = "report", "report.html"
 _LONGEST_DESCRIPTION = 4900
 """MLflow keeps 5000 characters of a version's description."""
 
 _HEAD, _DONE = "## ", "**Status:** "
-"""How a candidate's description begins, and how its line on the status of the verdict begins."""
+"""The beginnings of a candidate's description and of its line on the verdict's status."""
 
 
 def review_candidate(workspace: Workspace, params: Params) -> tuple[Path, dict[str, Figure]]:
-    """Write the report and describe a judged candidate in MLflow; the page, and figures that name the run.
+    """Write the report and describe a judged candidate in MLflow; returns the page, and figures that name the run.
 
-    The verdict exists when this is called: where MLflow does not answer, a figure says so and nothing else changes.
+    The verdict already exists. If MLflow does not answer, the figure ``not described in MLflow`` has the reason.
 
     Raises:
-        EvidenceRejected: verdict or records are missing, altered or of one another.
+        EvidenceRejected: verdict or records are missing, altered or do not belong together.
     """
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
-
-    from validation.review.page import write_review
 
     material = gather_material(workspace, params)
     page = write_review(material, workspace.report_page)
@@ -69,12 +70,9 @@ def review_candidate(workspace: Workspace, params: Params) -> tuple[Path, dict[s
 
 
 def _describe_candidate(
-    workspace: Workspace, material: "ReviewMaterial", verdict: "Verdict", page: Path
+    workspace: Workspace, material: ReviewMaterial, verdict: Verdict, page: Path
 ) -> dict[str, Figure]:
-    """Write report, card, figures, tags and texts to the candidate's run and version; figures that name the run."""
-    from validation.promotion.champion import open_registry
-    from validation.review.claim import ClaimSource
-    from validation.review.model_card import judged_card
+    """Write report, card, metrics, tags and descriptions to the candidate's run and version; figures for its run."""
 
     client = open_registry(workspace.tracking_uri)
     version = candidate_of(client, verdict.challenger_model)
@@ -92,13 +90,11 @@ def _describe_candidate(
 
 
 def describe_served(workspace: Workspace, version: str) -> bool:
-    """Give a version of the served model its candidate's decision, links and card; whether it has them now.
+    """Copy the candidate's description to its version of the served model; returns whether the version has it.
 
-    The promotion is done when this is called: it stands although the registry does not take the description.
+    The promotion is already done, and remains valid if the registry does not accept the description.
     """
     from mlflow.exceptions import MlflowException
-
-    from validation.promotion.champion import open_registry
 
     client = open_registry(workspace.tracking_uri)
     try:
@@ -116,14 +112,12 @@ def describe_served(workspace: Workspace, version: str) -> bool:
 
 
 def describe_status(workspace: Workspace, params: Params) -> None:
-    """Bring report, runs and versions up to date after an approval, a refusal, a promotion or a rollback.
+    """Update report, runs and versions after an approval, a rejection, a promotion or a rollback.
 
-    The report is written anew for the latest evaluation alone; runs and versions of every verdict are. Nothing is
-    raised where the report or MLflow cannot be written: the action itself is done.
+    The report is written for the latest evaluation only; runs and versions are updated for every verdict. Nothing is
+    raised if the report or MLflow cannot be written, because the action itself is done.
     """
     from mlflow.exceptions import MlflowException
-
-    from validation.promotion.champion import open_registry, versions_of
 
     with suppress(PlumblineError, OSError):
         review_candidate(workspace, params)
@@ -136,13 +130,12 @@ def describe_status(workspace: Workspace, params: Params) -> None:
 
 
 def _describe_status_of(client: "MlflowClient", workspace: Workspace, version: Any) -> None:
-    """Bring the status line of a candidate's run and version up to date."""
-    from validation.gates.verdict import read_verdict
+    """Update the status line of a candidate's run and version."""
 
     path = workspace.verdict_file.with_name(f"{version.tags.get('plumbline.verdict', '')}.json")
     if not path.is_file():
         return
-    line = _status_line(what_was_done(workspace, read_verdict(path)))
+    line = _status_line(status_of_actions(workspace, read_verdict(path)))
     note = client.get_run(version.run_id).data.tags.get("mlflow.note.content", "")
     if line not in note:
         client.set_tag(version.run_id, "mlflow.note.content", _with_status(note, line))
@@ -150,20 +143,20 @@ def _describe_status_of(client: "MlflowClient", workspace: Workspace, version: A
         client.update_model_version(version.name, version.version, _with_status(version.description or "", line))
 
 
-def _status_line(status: "VerdictStatus") -> str:
+def _status_line(status: VerdictStatus) -> str:
     return f"{_DONE}{status.text}."
 
 
 def _with_status(text: str, line: str) -> str:
-    """A description whose status line is ``line``; below its head, where it has none yet."""
+    """The description with ``line`` as its status line, added below the heading if there is none yet."""
     lines = [line if old.startswith(_DONE) else old for old in text.split("\n")]
     if line not in lines:
         lines[1:1] = ["", line]
     return "\n".join(lines)[:_LONGEST_DESCRIPTION]
 
 
-def metrics_of(material: "ReviewMaterial", verdict: "Verdict") -> dict[str, float]:
-    """The figures of the comparison under the names of their groups."""
+def metrics_of(material: ReviewMaterial, verdict: Verdict) -> dict[str, float]:
+    """The figures of the comparison, as metric name -> value."""
     results = verdict.results
     metrics = {"verdict/rules": float(len(verdict.evaluated))}
     for outcome in ("PASS", "NOT_ASKED", "HOLD", "REJECT", "INSUFFICIENT"):
@@ -172,7 +165,7 @@ def metrics_of(material: "ReviewMaterial", verdict: "Verdict") -> dict[str, floa
     if material.champion is None:
         return metrics
     for name, agreement in material.champion.statistics.items():
-        error = f"standard_error_{agreement.unit}"  # under the names that the challenger's have below test/
+        error = f"standard_error_{agreement.unit}"  # the same labels as the challenger's below test/
         for figure, label in (("standard_error_of_estimate", error), ("mae", "mae"), ("bias", "bias")):
             value = agreement.figures[figure].value
             if value is not None:
@@ -184,17 +177,14 @@ def metrics_of(material: "ReviewMaterial", verdict: "Verdict") -> dict[str, floa
     return metrics
 
 
-def _landmark_metrics(record: "EvaluationRecord") -> dict[str, float]:
+def _landmark_metrics(record: EvaluationRecord) -> dict[str, float]:
     shown = ("coverage", "median_mm", "mean_mm", "p95_mm")
     rows = [row for row in record.landmarks if row.group == "all"]
     values = {f"landmarks/{row.space}/{name}": getattr(row, name) for row in rows for name in shown}
     return {name: float(value) for name, value in values.items() if value is not None}
 
 
-def _log_artifacts(client: "MlflowClient", run_id: str, page: Path, card: "ModelCard", source: "ClaimSource") -> None:
-    from validation.gates.verdict_text import explain
-    from validation.review.card_text import card_json, card_markdown
-    from validation.review.claim import claim_json, claim_markdown, fill_checklist
+def _log_artifacts(client: "MlflowClient", run_id: str, page: Path, card: ModelCard, source: ClaimSource) -> None:
 
     checklist = fill_checklist(source)
     texts = {
@@ -220,7 +210,7 @@ def _log_metrics(client: "MlflowClient", run: Any, metrics: Mapping[str, float])
         client.log_batch(run.info.run_id, metrics=new)
 
 
-def _tag(client: "MlflowClient", run_id: str, version: Any, verdict: "Verdict", facts: "RunFacts") -> None:
+def _tag(client: "MlflowClient", run_id: str, version: Any, verdict: Verdict, facts: RunFacts) -> None:
     tags = {
         "plumbline.verdict": verdict.digest,
         "plumbline.decision": verdict.decision,
@@ -241,12 +231,11 @@ def _describe(
     run: Any,
     version: Any,
     head: str,
-    material: "ReviewMaterial",
-    verdict: "Verdict",
-    card: "ModelCard",
+    material: ReviewMaterial,
+    verdict: Verdict,
+    card: ModelCard,
 ) -> None:
-    """The descriptions of the run (rules that did not pass, comparison) and of the version (card)."""
-    from validation.review.card_text import card_markdown
+    """Write the descriptions of the run (rules that did not pass, comparison) and of the version (model card)."""
 
     reasons = "".join(f"- `{r.code}` {r.subject.replace('_', ' ')}: {r.figure_name}\n" for r in verdict.refusals[:8])
     note = head + (f"Rules that did not pass:\n\n{reasons}\n" if reasons else "") + _comparison_table(material)
@@ -255,9 +244,8 @@ def _describe(
     client.update_model_version(version.name, version.version, text[:_LONGEST_DESCRIPTION])
 
 
-def _head(material: "ReviewMaterial", verdict: "Verdict", links: Mapping[str, str]) -> str:
-    """Decision, links, status and terms: the beginning of both descriptions."""
-    from validation.review.verdict_status import VerdictStatus
+def _head(material: ReviewMaterial, verdict: Verdict, links: Mapping[str, str]) -> str:
+    """The beginning of both descriptions: decision, links, status, test set and policy."""
 
     listed = " · ".join(f"[{title}]({address})" for title, address in links.items())
     ours = material.challenger
@@ -268,8 +256,8 @@ def _head(material: "ReviewMaterial", verdict: "Verdict", links: Mapping[str, st
     )
 
 
-def links_of(run: Any, version: Any, facts: "RunFacts") -> dict[str, str]:
-    """Title -> address of everything that belongs together."""
+def links_of(run: Any, version: Any, facts: RunFacts) -> dict[str, str]:
+    """Title -> address of the candidate's report, run, version and Dagster run."""
     ui = links_from_environment()["mlflow"]
     place = f"{ui}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
     links = {
@@ -280,7 +268,7 @@ def links_of(run: Any, version: Any, facts: "RunFacts") -> dict[str, str]:
     return links | ({"Dagster run": facts.dagster_url} if facts.dagster_url else {})
 
 
-def _comparison_table(material: "ReviewMaterial") -> str:
+def _comparison_table(material: ReviewMaterial) -> str:
     """Standard errors of both models, parameter by parameter."""
     champion = material.champion
     lines = ["| parameter | challenger | champion | n |", "|---|---|---|---|"]

@@ -1,24 +1,23 @@
-"""The figures of a record as MLflow shows them, and whether it still shows them so.
+"""The figures of an evaluation record as MLflow metrics, and a check that nobody edited them.
 
-Contract: nothing is decided by a metric; but one that somebody edited misleads whoever compares runs, so a candidate
-with such a metric is not promoted.
+Contract: no gate reads a metric. An edited metric would mislead people who compare runs, so a candidate with one is not
+promoted.
 """
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import GateRefused
+from validation.evaluation.agreement import Agreement
+from validation.evaluation.record import read_record
+from validation.promotion.champion import open_registry
 
-if TYPE_CHECKING:
-    from validation.evaluation.agreement import Agreement
-
-_SHOWN_DIGITS = 1e-9
+_RELATIVE_TOLERANCE = 1e-9
 
 
-def metrics_of_test(statistics: Mapping[str, "Agreement"]) -> dict[str, float]:
-    """Readable MLflow metric names: ``test/<parameter>/<figure>``."""
+def metrics_of_test(statistics: Mapping[str, Agreement]) -> dict[str, float]:
+    """MLflow metrics ``test/<parameter>/<figure>`` of an evaluation."""
     shown = {
         "standard_error_of_estimate": "standard_error",
         "mae": "mae",
@@ -27,7 +26,7 @@ def metrics_of_test(statistics: Mapping[str, "Agreement"]) -> dict[str, float]:
         "p95_ae": "p95",
         "icc_a1": "icc",
         "pearson_r": "r",
-        "coverage": "answered",
+        "coverage": "coverage",
         "interval_coverage": "interval_coverage",
         "interval_width": "interval_width",
     }
@@ -42,28 +41,27 @@ def metrics_of_test(statistics: Mapping[str, "Agreement"]) -> dict[str, float]:
     return metrics
 
 
-def require_metrics_as_sealed(workspace: Workspace, candidate_uri: str) -> None:
-    """Refuse a candidate whose run shows another figure than its sealed record; one that is not shown is no fault.
+def require_unaltered_metrics(workspace: Workspace, candidate_uri: str) -> None:
+    """Refuse a candidate whose run has a metric that differs from its sealed record. A missing metric is accepted.
 
     Args:
         candidate_uri: ``models:/<name>/<version>``.
 
     Raises:
-        GateRefused: METRIC_ALTERED. EvidenceRejected: what reading the record raises.
+        GateRefused: METRIC_ALTERED.
+        EvidenceRejected: the record is missing or altered.
     """
-    from validation.evaluation.record import read_record
-    from validation.promotion.champion import open_registry
 
     sealed = metrics_of_test(read_record(workspace.evaluation / "record.json").statistics)
     client = open_registry(workspace.tracking_uri)
     run_id = client.get_model_version(*candidate_uri.removeprefix("models:/").split("/")).run_id
     shown = client.get_run(run_id).data.metrics if run_id else {}
-    other = [n for n in sealed if n in shown and not math.isclose(shown[n], sealed[n], rel_tol=_SHOWN_DIGITS)]
+    other = [n for n in sealed if n in shown and not math.isclose(shown[n], sealed[n], rel_tol=_RELATIVE_TOLERANCE)]
     if other:
         name = other[0]
         raise GateRefused(
             "METRIC_ALTERED",
-            found=f"{len(other)} metric(s) of run {run_id} that were edited, first {name}: {shown[name]:.6g}",
+            found=f"{len(other)} edited metric(s) in MLflow run {run_id}; the first is {name} = {shown[name]:.6g}",
             expected=f"{sealed[name]:.6g}, as in the sealed record",
-            remedy="find out who wrote it; `plumbline run` writes the sealed figures again, then judge and promote",
+            remedy="find out who edited it; `plumbline run` writes the sealed figures again, then promote",
         )

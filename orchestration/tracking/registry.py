@@ -1,45 +1,42 @@
-"""Questions to the workspace's model registry: candidates, authors, what serves, and the history of promotions."""
+"""Look-ups in the workspace's model registry: candidates, authors, the model in service, the history of promotions."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from orchestration.pipeline.names import CANDIDATES_MODEL, PRODUCTION_MODEL
 from orchestration.pipeline.workspace import Workspace
 from spine.errors import GateRefused
-
-if TYPE_CHECKING:
-    from validation.promotion.history import HistoryEntry
+from validation.promotion.champion import open_registry, versions_of
+from validation.promotion.champion_record import champion_record_or_none
+from validation.promotion.history import HistoryEntry, last_champion, read_history
+from validation.promotion.registry_errors import errors_as_refusals
+from validation.promotion.served_copy import author_of
 
 
 def candidate_with(workspace: Workspace, wanted: str) -> str:
-    """Address of the registered candidate with this model digest.
+    """Address of the registered candidate with the model digest ``wanted``.
 
     Raises:
         GateRefused: VERDICT_ABSENT.
     """
-    from validation.promotion.champion import open_registry, versions_of
 
     for version in versions_of(open_registry(workspace.tracking_uri), CANDIDATES_MODEL):
         if version.tags.get("plumbline.model_digest") == wanted:
             return f"models:/{CANDIDATES_MODEL}/{version.version}"
-    raise nothing_judged(f"no registered candidate with the judged digest {wanted[:12]}")
+    raise no_judged_candidate(f"no registered candidate with the judged digest {wanted[:12]}")
 
 
-def nothing_judged(found: str) -> GateRefused:
-    """The refusal where no judged candidate is found; ``found`` says what is there instead."""
+def no_judged_candidate(found: str) -> GateRefused:
+    """The refusal if there is no judged candidate; ``found`` describes what is there instead."""
     return GateRefused(
         "VERDICT_ABSENT",
         found=found,
         expected="a candidate that was evaluated, registered and judged",
-        remedy="run the chain (`plumbline run`), then promote",
+        remedy="run the pipeline (`plumbline run`), then promote",
     )
 
 
 def serving_version(workspace: Workspace, digest: str) -> str:
-    """The version under which the model of this digest serves now, "" where another one does, or none."""
-    from validation.promotion.champion_record import champion_record_or_none
-    from validation.promotion.history import last_champion, read_history
-    from validation.promotion.registry_errors import errors_as_refusals
+    """The version under which the model with this digest is in service; "" if it is not in service."""
 
     with errors_as_refusals():
         record = champion_record_or_none(workspace.tracking_uri, PRODUCTION_MODEL)
@@ -51,9 +48,7 @@ def serving_version(workspace: Workspace, digest: str) -> str:
 
 
 def author_of_model(workspace: Workspace, digest: str) -> str | None:
-    """Who made the candidate with this model digest, None where its run does not say."""
-    from validation.promotion.champion import open_registry
-    from validation.promotion.served_copy import author_of
+    """The author of the candidate with this model digest; None if its run does not name one."""
 
     try:
         address = candidate_with(workspace, digest)
@@ -64,8 +59,7 @@ def author_of_model(workspace: Workspace, digest: str) -> str | None:
     return author_of(open_registry(workspace.tracking_uri), address)
 
 
-def promotion_history(workspace: Workspace) -> Sequence["HistoryEntry"]:
+def promotion_history(workspace: Workspace) -> Sequence[HistoryEntry]:
     """The verified history, oldest first."""
-    from validation.promotion.history import read_history
 
     return read_history(workspace.promotion_ledger)

@@ -1,7 +1,7 @@
-"""The report of a workspace's candidate: evidence, images and facts are gathered, and the page is written.
+"""The report page on a workspace's candidate: collects evidence, images and run facts, and writes the page.
 
-It can be written again at any time from what is on disk and in the registry. A registry that cannot be read gives a
-page that says "not known", because a verdict must not wait for links.
+Contract: the page can be written again at any time from the workspace and the registry. If the registry cannot be read,
+the page shows "not known", because a verdict must not wait for links.
 """
 
 import shlex
@@ -9,41 +9,41 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orchestration.environment import links_from_environment
 from orchestration.pipeline.params import Params, read_params
+from orchestration.pipeline.policies import policy_path
 from orchestration.pipeline.report import RECORD, gather_report
 from orchestration.pipeline.workspace import Workspace
+from orchestration.tracking.registry import promotion_history
 from orchestration.tracking.run_facts import read_run_facts
 from spine.errors import GateRefused, PlumblineError
-
-if TYPE_CHECKING:
-    from validation.evaluation.record import EvaluationRecord
-    from validation.gates.policy import Policy
-    from validation.gates.verdict import Verdict
-    from validation.review.changes import RunFacts
-    from validation.review.page import ReviewMaterial
-    from validation.review.verdict_status import VerdictStatus
+from validation.evaluation.record import EvaluationRecord, read_record
+from validation.gates.policy import Policy, read_policy
+from validation.gates.verdict import Verdict, read_verdict
+from validation.promotion.approval import read_approval
+from validation.promotion.champion import open_registry
+from validation.review.actions import approval_notice
+from validation.review.changes import RunFacts
+from validation.review.page import ReviewMaterial, write_review
+from validation.review.verdict_status import VerdictStatus, status_of
 
 
 def write_report_page(workspace: Workspace, params: Params, out: Path | None = None) -> Path:
-    """Write the report on the latest evaluation, with its verdict if there is one, to ``out`` or the workspace's place.
+    """Write the report on the latest evaluation, with its verdict if any, to ``out`` or the workspace's report file.
 
     Raises:
-        EvidenceRejected: verdict or records are missing, altered or of one another.
+        EvidenceRejected: verdict or records are missing, altered or do not belong together.
     """
-    from validation.review.page import write_review
 
     return write_review(gather_material(workspace, params), out or workspace.report_page)
 
 
-def gather_material(workspace: Workspace, params: Params) -> "ReviewMaterial":
-    """Everything the report on the latest evaluation is made of.
+def gather_material(workspace: Workspace, params: Params) -> ReviewMaterial:
+    """The content of the report on the latest evaluation.
 
-    The champion and the facts of the runs belong to a verdict. Without a verdict the candidate is shown alone.
+    Champion and run facts belong to a verdict. Without a verdict the report shows the candidate alone.
     """
-    from validation.evaluation.record import read_record
 
     challenger = read_record(workspace.evaluation / RECORD)
     verdict = _verdict_on(workspace, challenger)
@@ -52,19 +52,18 @@ def gather_material(workspace: Workspace, params: Params) -> "ReviewMaterial":
     records = {"challenger": challenger}
     if verdict.champion_evidence is not None:
         records["champion"] = read_record(workspace.champion_evaluation / RECORD)
-    facts = known_facts(workspace, records)
+    facts = read_facts(workspace, records)
     return replace(
         gather_report(workspace, params, challenger, records.get("champion")),
         verdict=verdict,
         challenger_run=facts["challenger"],
         champion_run=facts.get("champion"),
-        status=what_was_done(workspace, verdict),
+        status=status_of_actions(workspace, verdict),
     )
 
 
-def _verdict_on(workspace: Workspace, challenger: "EvaluationRecord") -> "Verdict | None":
-    """The latest verdict, if it judges this record; an earlier candidate's is none of this report."""
-    from validation.gates.verdict import read_verdict
+def _verdict_on(workspace: Workspace, challenger: EvaluationRecord) -> Verdict | None:
+    """The latest verdict, if it judges this record; None if it judges an earlier candidate."""
 
     if not workspace.verdict_file.exists():
         return None
@@ -72,11 +71,8 @@ def _verdict_on(workspace: Workspace, challenger: "EvaluationRecord") -> "Verdic
     return verdict if verdict.challenger_evidence == challenger.digest else None
 
 
-def what_was_done(workspace: Workspace, verdict: "Verdict") -> "VerdictStatus":
-    """The status of a verdict by the history and the sealed approvals; where they cannot be read, why not."""
-    from orchestration.tracking.registry import promotion_history
-    from validation.promotion.approval import read_approval
-    from validation.review.verdict_status import VerdictStatus, status_of
+def status_of_actions(workspace: Workspace, verdict: Verdict) -> VerdictStatus:
+    """The status of a verdict by the history and the sealed approvals, or the reason why they cannot be read."""
 
     try:
         approvals = [read_approval(path) for path in sorted(workspace.approvals.glob("*.json"))]
@@ -85,17 +81,14 @@ def what_was_done(workspace: Workspace, verdict: "Verdict") -> "VerdictStatus":
         return VerdictStatus(unknown=f"{error.code}, {error.found}")
 
 
-def what_is_asked(workspace: Workspace, verdict: "Verdict", done: "VerdictStatus") -> str:
-    """Which approval the verdict's policy requires now, with the command; "" where it requires none."""
-    from validation.review.actions import approval_notice
+def required_action(workspace: Workspace, verdict: Verdict, done: VerdictStatus) -> str:
+    """The approval that the verdict's policy requires now, with the command; "" if none is required."""
 
     return approval_notice(verdict, _policy_of(workspace, verdict), done, where=shlex.quote(str(workspace.root)))
 
 
-def _policy_of(workspace: Workspace, verdict: "Verdict") -> "Policy | None":
-    """The policy that the verdict was judged by, None where the workspace has another one, or none, by now."""
-    from orchestration.pipeline.policies import policy_path
-    from validation.gates.policy import read_policy
+def _policy_of(workspace: Workspace, verdict: Verdict) -> Policy | None:
+    """The policy of the verdict; None if the workspace has no valid policy, or another one, by now."""
 
     try:
         policy = read_policy(policy_path(read_params(workspace.params_file), workspace))
@@ -104,13 +97,10 @@ def _policy_of(workspace: Workspace, verdict: "Verdict") -> "Policy | None":
     return policy if policy.hash == verdict.policy_hash else None
 
 
-def known_facts(workspace: Workspace, records: "Mapping[str, EvaluationRecord]") -> "dict[str, RunFacts]":
-    """Role -> what MLflow knows of the run that trained it; nothing where MLflow does not answer."""
+def read_facts(workspace: Workspace, records: Mapping[str, EvaluationRecord]) -> dict[str, RunFacts]:
+    """Role -> facts of the training run in MLflow; all unknown if MLflow does not answer."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
-
-    from validation.promotion.champion import open_registry
-    from validation.review.changes import RunFacts
 
     links = links_from_environment()
     try:

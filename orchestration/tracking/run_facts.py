@@ -1,6 +1,6 @@
-"""What MLflow knows of the run behind a model: code, environment, cost, data, and the links.
+"""The facts of a model's training run in MLflow: code, environment, cost, data and links.
 
-Contract: what is not on record is None, never guessed; the list names patients by their pseudonyms alone.
+Contract: a fact that is not recorded is None, never guessed. Patients are named by pseudonym only.
 """
 
 import json
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from orchestration.pipeline.names import CANDIDATES_MODEL
 from spine.dataset import SPLITS, Manifest
 from spine.storage import write_text_atomically
+from validation.promotion.champion import versions_of
+from validation.review.changes import PatientFact, RunFacts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from validation.review.changes import PatientFact, RunFacts
 
 PATIENTS_ARTIFACT = "data/patients.json"
 IMAGES_METRIC = "data/training_images"
@@ -25,20 +26,18 @@ _VERSION_TAG = "plumbline.version."
 
 
 def candidate_of(client: "MlflowClient", model_digest: str) -> Any | None:
-    """The registered candidate (an MLflow ``ModelVersion``) with these bytes, the newest of several; else None."""
-    from validation.promotion.champion import versions_of
+    """The newest registered candidate (an MLflow ``ModelVersion``) with this model digest, or None."""
 
     found = [v for v in versions_of(client, CANDIDATES_MODEL) if v.tags.get(DIGEST_TAG) == model_digest]
     return max(found, key=lambda v: int(v.version), default=None)
 
 
-def read_run_facts(client: "MlflowClient", model_digest: str, links: Mapping[str, str]) -> "RunFacts":
-    """The facts of the run that trained these bytes; all unknown where no candidate with them is registered.
+def read_run_facts(client: "MlflowClient", model_digest: str, links: Mapping[str, str]) -> RunFacts:
+    """The facts of the run that trained the model with this digest; all unknown if no such candidate is registered.
 
     Args:
-        links: ``mlflow`` and ``dagster``: addresses of their pages, for links.
+        links: ``mlflow`` and ``dagster`` -> address of their pages.
     """
-    from validation.review.changes import RunFacts
 
     version = candidate_of(client, model_digest)
     if version is None or not version.run_id:
@@ -71,7 +70,7 @@ def read_run_facts(client: "MlflowClient", model_digest: str, links: Mapping[str
 
 
 def log_data(client: "MlflowClient", run_id: str, manifest: Manifest) -> None:
-    """Keep with the run how much data there was, and whose: pseudonym, split, condition of each patient; once only."""
+    """Log the amount of data, and the pseudonym, split and condition of each patient, unless the run has them."""
     if PATIENTS_ARTIFACT in _listed(client, run_id):
         return
     for split in SPLITS:
@@ -85,8 +84,7 @@ def log_data(client: "MlflowClient", run_id: str, manifest: Manifest) -> None:
         client.log_artifact(run_id, str(file), str(Path(PATIENTS_ARTIFACT).parent))
 
 
-def _read_patients(client: "MlflowClient", run_id: str) -> "tuple[PatientFact, ...]":
-    from validation.review.changes import PatientFact
+def _read_patients(client: "MlflowClient", run_id: str) -> tuple[PatientFact, ...]:
 
     if PATIENTS_ARTIFACT not in _listed(client, run_id):
         return ()

@@ -1,7 +1,7 @@
-"""Runs that differ in nothing but their seed: one parent run, so that MLflow shows them together with their spread.
+"""Runs that differ only in their seed, under one MLflow parent run that has their spread.
 
-Contract: the recipe is every logged parameter but the seed, with the data set; a run alone has no parent; the parent
-holds no model and is nobody's evidence.
+Contract: the recipe is the dataset and every logged parameter except the seed. A single run has no parent. The parent
+has no model and is not evidence.
 """
 
 import hashlib
@@ -19,14 +19,14 @@ _SPREAD_OF = ("test/", "validation/best_")
 
 
 def recipe_of(run: Any) -> str:
-    """Digest of what was asked of a run, its seed left out."""
-    asked = {name: value for name, value in run.data.params.items() if name != "seed"}
-    payload = json.dumps([sorted(asked.items()), run.data.tags.get("plumbline.dataset")])
+    """Digest of a run's recipe: its parameters without the seed, and its dataset."""
+    params = {name: value for name, value in run.data.params.items() if name != "seed"}
+    payload = json.dumps([sorted(params.items()), run.data.tags.get("plumbline.dataset")])
     return hashlib.sha256(payload.encode()).hexdigest()[:16]
 
 
 def group_seeds(client: "MlflowClient", run: Any) -> str | None:
-    """Put the run under the parent of its recipe, as soon as a second seed is there; the parent's id."""
+    """Put the run under the parent run of its recipe, once there are two seeds; returns the parent's id or None."""
     recipe, experiment = recipe_of(run), run.info.experiment_id
     client.set_tag(run.info.run_id, RECIPE_TAG, recipe)
     same = client.search_runs([experiment], filter_string=f"tags.`{RECIPE_TAG}` = '{recipe}'")
@@ -47,13 +47,13 @@ def _make_parent(client: "MlflowClient", experiment: str, recipe: str, children:
     tags = {RECIPE_TAG: recipe, KIND_TAG: SEEDS}
     parent = client.create_run(experiment, run_name=f"{preset} seeds {recipe[:8]}", tags=tags)
     if children[0].inputs.dataset_inputs:
-        client.log_inputs(parent.info.run_id, children[0].inputs.dataset_inputs)  # the recipe names the data set
+        client.log_inputs(parent.info.run_id, children[0].inputs.dataset_inputs)  # the recipe names the dataset
     client.set_terminated(parent.info.run_id, "FINISHED")
     return parent
 
 
 def _log_spread(client: "MlflowClient", parent: Any, children: Sequence[Any]) -> None:
-    """Mean and standard deviation over the seeds of every test figure that all of them have."""
+    """Log mean and standard deviation over the seeds, for each test figure that all runs have."""
     from mlflow.entities import Metric
 
     shared = set.intersection(*({n for n in c.data.metrics if n.startswith(_SPREAD_OF)} for c in children))
@@ -67,8 +67,8 @@ def _log_spread(client: "MlflowClient", parent: Any, children: Sequence[Any]) ->
         client.log_batch(parent.info.run_id, metrics=new[start : start + 500])
     seeds = ", ".join(sorted(str(c.data.params.get("seed")) for c in children))
     note = (
-        f"{len(children)} runs that differ in nothing but their seed ({seeds}). `seeds/…/sd` is the spread that a "
-        "difference between two models has to exceed before it means anything."
+        f"{len(children)} runs that differ only in their seed ({seeds}). `seeds/…/sd` is the standard deviation "
+        "between seeds. A smaller difference between two models is not meaningful."
     )
     note += "\n\n| run | decision |\n|---|---|\n"
     rows = sorted((str(c.info.run_name), c.data.tags.get("plumbline.decision", "not judged")) for c in children)

@@ -1,4 +1,4 @@
-"""One tiny chain, run for real once a session and shared by the tests of this folder."""
+"""One small run of the whole pipeline, made once a session and shared by the tests of this folder."""
 
 import os
 from dataclasses import dataclass
@@ -30,8 +30,8 @@ TINY = (
 
 
 @dataclass(frozen=True)
-class Chain:
-    """A workspace in which the chain has run, and what each step said."""
+class FinishedRun:
+    """A workspace after a run of the pipeline, with the report of each step."""
 
     workspace: Workspace
     run_id: str
@@ -42,25 +42,27 @@ class Chain:
 
 
 def loosened_policy(path: Path) -> None:
-    """The default policy with limits that every model keeps, on the one parameter that a tiny model answers.
+    """Write the default policy with limits that every model keeps, on the one parameter that a tiny model measures.
 
-    What it requires of evidence, and of a challenger beside the champion, is not loosened.
+    Its requirements for evidence, and for the comparison of challenger and champion, are not loosened.
     """
     from validation.gates.policy import DEFAULT_POLICY
 
     content = yaml.safe_load(DEFAULT_POLICY.read_text())
     content["rules"] = loosened_rules(content["rules"], only="cobb")
-    waived = {"tolerance_deg": 1e6, "least_answers": 0, "seconds": 600.0, "reason": "a tiny model hardly answers"}
+    waived = {"tolerance_deg": 1e6, "least_answers": 0, "seconds": 600.0, "reason": "a tiny model measures little"}
     content["virtual_study"] = waived
     path.write_text(yaml.safe_dump(content))
 
 
-def run(workspace: Workspace) -> Chain:
+def run(workspace: Workspace) -> FinishedRun:
     """Run the Dagster job in process."""
     from orchestration.dagster.run import run_retrain
 
     outcome = run_retrain(workspace, on_step=lambda report: None)
-    return Chain(workspace, outcome.run_id, dict(outcome.reports), outcome.promoted, outcome.refused, outcome.code)
+    return FinishedRun(
+        workspace, outcome.run_id, dict(outcome.reports), outcome.promoted, outcome.refused, outcome.code
+    )
 
 
 @pytest.fixture(scope="session")
@@ -73,9 +75,9 @@ def quiet():
 
 
 @pytest.fixture(scope="session")
-def chain(tmp_path_factory, quiet) -> Chain:
-    """The chain after its first run, under a policy that this tiny model keeps."""
-    workspace = Workspace(tmp_path_factory.mktemp("chain"))
+def finished(tmp_path_factory, quiet) -> FinishedRun:
+    """The first run, under a policy whose limits this tiny model keeps."""
+    workspace = Workspace(tmp_path_factory.mktemp("finished"))
     loosened_policy(workspace.root / "loose.yaml")
     prepare_workspace(workspace, "virtual", None, (*TINY, "gate.policy=loose.yaml"))
     return run(workspace)

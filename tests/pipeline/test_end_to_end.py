@@ -1,6 +1,6 @@
 """The pipeline end to end, for real: rendered patients, trained network, MLflow, DVC, the gate and its refusals.
 
-The tests build on one another's state on purpose (one chain is dear); they are written in the order of a model's life
+The tests build on one another's state, because a run is expensive; they are written in the order of a model's life
 and each leaves the shared workspace as it says.
 """
 
@@ -32,7 +32,7 @@ from orchestration.pipeline.versioning import data_version, is_up_to_date
 from orchestration.pipeline.workspace import Workspace
 from spine.dataset import read_manifest
 from spine.errors import GateRefused, PlumblineError
-from tests.pipeline.conftest import Chain, loosened_policy
+from tests.pipeline.conftest import FinishedRun, loosened_policy
 from validation.evaluation.record import read_record
 from validation.gates.verdict import read_verdict
 from validation.promotion.champion import current_champion, open_registry, versions_of
@@ -44,30 +44,30 @@ pytestmark = [
 ]
 
 
-def test_every_step_ran_and_the_count_adds_up(chain: Chain):
-    assert set(STAGE_NAMES) < set(chain.reports)
-    studies = chain.reports["studies"].figures
+def test_every_step_ran_and_the_count_adds_up(finished: FinishedRun):
+    assert set(STAGE_NAMES) < set(finished.reports)
+    studies = finished.reports["studies"].figures
     assert studies["received"] == 36 == studies["used"] + studies["already present"] + studies["quarantined"]
-    manifest = read_manifest(chain.workspace.dataset)
+    manifest = read_manifest(finished.workspace.dataset)
     patients = [{e.patient for e in manifest.in_split(s)} for s in ("train", "validation", "test")]
     assert len(patients[2]) == 8
     assert not (patients[0] & patients[1] or patients[0] & patients[2] or patients[1] & patients[2])
 
 
-def test_the_first_model_is_promoted_under_a_policy_it_keeps(chain: Chain):
-    verdict = read_verdict(chain.workspace.verdict_file)
-    assert chain.promoted, f"{chain.code}: {verdict.refusals}"
-    champion = current_champion(chain.workspace.tracking_uri, PRODUCTION_MODEL)
+def test_the_first_model_is_promoted_under_a_policy_it_keeps(finished: FinishedRun):
+    verdict = read_verdict(finished.workspace.verdict_file)
+    assert finished.promoted, f"{finished.code}: {verdict.refusals}"
+    champion = current_champion(finished.workspace.tracking_uri, PRODUCTION_MODEL)
     assert verdict.decision == "PROMOTE"
-    assert champion.model_digest == verdict.challenger_model == local_champion(chain.workspace).digest
+    assert champion.model_digest == verdict.challenger_model == local_champion(finished.workspace).digest
     assert champion.simulated
 
 
-def test_mlflow_holds_the_run_once_with_its_lineage(chain: Chain):
-    client = open_registry(chain.workspace.tracking_uri)
+def test_mlflow_holds_the_run_once_with_its_lineage(finished: FinishedRun):
+    client = open_registry(finished.workspace.tracking_uri)
     (version,) = versions_of(client, CANDIDATES_MODEL)
     run = client.get_run(version.run_id)
-    record = read_record(chain.workspace.evaluation / "record.json")
+    record = read_record(finished.workspace.evaluation / "record.json")
     assert run.info.status == "FINISHED"
     assert run.data.tags["plumbline.model_digest"] == record.model_digest
     assert "git.commit" in run.data.tags
@@ -76,12 +76,12 @@ def test_mlflow_holds_the_run_once_with_its_lineage(chain: Chain):
     digests = {t.value: i.dataset.digest for i in run.inputs.dataset_inputs for t in i.tags if "context" in t.key}
     assert digests == {"training": record.dataset_digest[:36], "testing": record.test_digest[:36]}
     assert {a.path for a in client.list_artifacts(run.info.run_id)} >= {"evaluation", "report", "data"}
-    register_candidate(chain.workspace, read_params(chain.workspace.params_file))
+    register_candidate(finished.workspace, read_params(finished.workspace.params_file))
     assert len(versions_of(client, CANDIDATES_MODEL)) == 1, "registering twice must not log twice"
 
 
-def test_dagster_keeps_figures_images_versions_and_links(chain: Chain):
-    with open_instance(chain.workspace) as instance:
+def test_dagster_keeps_figures_images_versions_and_links(finished: FinishedRun):
+    with open_instance(finished.workspace) as instance:
         kept = {
             name: instance.get_latest_materialization_event(dg.AssetKey(name)).asset_materialization
             for name in (*STAGE_NAMES, "registered_candidate", "verdict")
@@ -93,42 +93,42 @@ def test_dagster_keeps_figures_images_versions_and_links(chain: Chain):
     assert all(version.startswith("md5:") for version in versions.values()), versions
 
 
-def test_no_run_is_left_running(chain: Chain):
-    client = open_registry(chain.workspace.tracking_uri)
+def test_no_run_is_left_running(finished: FinishedRun):
+    client = open_registry(finished.workspace.tracking_uri)
     runs = [r for e in client.search_experiments() for r in client.search_runs([e.experiment_id])]
     assert {r.info.status for r in runs} == {"FINISHED"}
 
 
-def test_dagster_and_dvc_do_not_compute_anything_twice(chain: Chain):
-    assert all(is_up_to_date(chain.workspace, name) for name in STAGE_NAMES)
-    again = run_step("dataset", chain.workspace)
+def test_dagster_and_dvc_do_not_compute_anything_twice(finished: FinishedRun):
+    assert all(is_up_to_date(finished.workspace, name) for name in STAGE_NAMES)
+    again = run_step("dataset", finished.workspace)
     assert again.skipped
-    assert again.figures == chain.reports["dataset"].figures
+    assert again.figures == finished.reports["dataset"].figures
     dvc = subprocess.run(
-        [sys.executable, "-m", "dvc", "repro"], cwd=chain.workspace.root, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "dvc", "repro"], cwd=finished.workspace.root, capture_output=True, text=True, check=True
     )
     assert dvc.stdout.count("didn't change, skipping") == len(STAGE_NAMES), dvc.stdout
-    assert data_version(chain.workspace).startswith("md5:")
+    assert data_version(finished.workspace).startswith("md5:")
 
 
-def test_a_second_run_computes_nothing_again_and_the_default_policy_refuses_with_reasons(chain: Chain):
+def test_a_second_run_computes_nothing_again_and_the_default_policy_refuses_with_reasons(finished: FinishedRun):
     """The same model under stricter limits: the run ends at the gate, and so does a promotion launched alone."""
-    kept = chain.workspace.params_file.read_text()
-    chain.workspace.params_file.write_text(kept.replace("policy: loose.yaml", "policy: default"))
+    kept = finished.workspace.params_file.read_text()
+    finished.workspace.params_file.write_text(kept.replace("policy: loose.yaml", "policy: default"))
     try:
-        second = run_retrain(chain.workspace, on_step=lambda report: None)
+        second = run_retrain(finished.workspace, on_step=lambda report: None)
         assert second.refused and second.verdict_reached, second.reason
         assert second.code in {"REJECT", "INSUFFICIENT"}
         assert "TOO_FEW_PATIENTS" in second.reason
         assert [name for name in STAGE_NAMES if not second.reports[name].skipped] == []
         with pytest.raises(GateRefused):
-            promote_champion(chain.workspace, read_params(chain.workspace.params_file), "test")
-        assert refusal_of_promotion_alone(chain.workspace) == f"VERDICT_{second.code}"
-        with open_instance(chain.workspace) as instance:
+            promote_champion(finished.workspace, read_params(finished.workspace.params_file), "test")
+        assert refusal_of_promotion_alone(finished.workspace) == f"VERDICT_{second.code}"
+        with open_instance(finished.workspace) as instance:
             champion = instance.get_latest_materialization_event(dg.AssetKey("champion"))
-        assert champion.run_id == chain.run_id, "no later run promoted"
+        assert champion.run_id == finished.run_id, "no later run promoted"
     finally:
-        chain.workspace.params_file.write_text(kept)
+        finished.workspace.params_file.write_text(kept)
 
 
 def refusal_of_promotion_alone(workspace: Workspace) -> str:
@@ -141,32 +141,32 @@ def refusal_of_promotion_alone(workspace: Workspace) -> str:
     return failure.user_failure_data.metadata["code"].value
 
 
-def test_what_dvc_ran_is_not_run_again(chain: Chain, tmp_path):
-    """`dvc repro` of a changed stage runs it by the command line, and the chain then finds it up to date."""
-    params = chain.workspace.params_file
+def test_what_dvc_ran_is_not_run_again(finished: FinishedRun, tmp_path):
+    """`dvc repro` runs a changed stage through the command line, and the pipeline then finds it up to date."""
+    params = finished.workspace.params_file
     kept = params.read_text()
     params.write_text(kept.replace("on_bad_study: stop", "on_bad_study: exclude"))
     try:
-        assert not is_up_to_date(chain.workspace, "validation")
+        assert not is_up_to_date(finished.workspace, "validation")
         path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
         command = [sys.executable, "-m", "dvc", "repro", "-s", "validation"]
         environment = {"PATH": path, "DVC_NO_ANALYTICS": "1", "HOME": str(tmp_path)}
-        subprocess.run(command, cwd=chain.workspace.root, env=environment, capture_output=True, check=True)
-        assert run_step("validation", chain.workspace).skipped
+        subprocess.run(command, cwd=finished.workspace.root, env=environment, capture_output=True, check=True)
+        assert run_step("validation", finished.workspace).skipped
     finally:
         params.write_text(kept)
-        compute_step("validation", chain.workspace)
+        compute_step("validation", finished.workspace)
 
 
-def test_measure_writes_json_and_overlay_without_torch(chain: Chain, tmp_path):
-    case = sorted(m.parent for m in chain.workspace.drop.glob("*/COMPLETE"))[0]
+def test_measure_writes_json_and_overlay_without_torch(finished: FinishedRun, tmp_path):
+    case = sorted(m.parent for m in finished.workspace.drop.glob("*/COMPLETE"))[0]
     code = (
         "import sys; from orchestration.cli.main import main\n"
         "try: main()\n"
         "except SystemExit as stop: assert not stop.code, stop.code\n"
         "assert not {'torch', 'mlflow', 'dagster', 'lightning'} & set(sys.modules), 'heavy import'"
     )
-    arguments = ["measure", str(case / "frontal.dcm"), str(case / "lateral.dcm"), "-w", str(chain.workspace.root)]
+    arguments = ["measure", str(case / "frontal.dcm"), str(case / "lateral.dcm"), "-w", str(finished.workspace.root)]
     outputs = ["--overlay", str(tmp_path / "o.png"), "--json", str(tmp_path / "m.json")]
     done = subprocess.run([sys.executable, "-c", code, *arguments, *outputs], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -182,64 +182,64 @@ def test_measure_writes_json_and_overlay_without_torch(chain: Chain, tmp_path):
     assert "needs a lateral view" in (tmp_path / "m.json").read_text()
 
 
-def test_a_candidate_trained_elsewhere_is_adopted(chain: Chain, tmp_path):
-    """As from a GPU machine: a copy of the fit comes back, and the chain takes it for its own."""
-    before = (chain.workspace.candidate / "candidate.json").read_text()
-    elsewhere = shutil.copytree(chain.workspace.candidate, tmp_path / "gpu")
+def test_a_candidate_trained_elsewhere_is_adopted(finished: FinishedRun, tmp_path):
+    """A copy of the fit, as from a GPU machine, is adopted and not trained again."""
+    before = (finished.workspace.candidate / "candidate.json").read_text()
+    elsewhere = shutil.copytree(finished.workspace.candidate, tmp_path / "gpu")
     (elsewhere / "candidate.json").unlink()  # the export was deferred there
-    adopt_candidate(chain.workspace, elsewhere)
-    assert json.loads((chain.workspace.candidate / "candidate.json").read_text()) == json.loads(before)
-    assert run_step("candidate", chain.workspace).skipped
-    assert run_step("evaluation", chain.workspace).skipped
+    adopt_candidate(finished.workspace, elsewhere)
+    assert json.loads((finished.workspace.candidate / "candidate.json").read_text()) == json.loads(before)
+    assert run_step("candidate", finished.workspace).skipped
+    assert run_step("evaluation", finished.workspace).skipped
     record = json.loads((elsewhere / "fitted.json").read_text()) | {"dataset_digest": "0" * 64}
     (elsewhere / "fitted.json").write_text(json.dumps(record))
     with pytest.raises(PlumblineError) as refused:
-        adopt_candidate(chain.workspace, elsewhere)
+        adopt_candidate(finished.workspace, elsewhere)
     assert refused.value.code == "DATASET_DIFFERS"
 
 
-def test_an_equal_challenger_does_not_replace_the_champion(chain: Chain):
+def test_an_equal_challenger_does_not_replace_the_champion(finished: FinishedRun):
     """The same model again: the champion is re-scored on the same test set, and a tie is HOLD, not PROMOTE."""
-    params = read_params(chain.workspace.params_file)
-    report = rescore_champion(chain.workspace, params)
-    assert report.figures["model"] == chain.reports["evaluation"].figures["model"]
-    verdict = judge_candidate(chain.workspace, params)
+    params = read_params(finished.workspace.params_file)
+    report = rescore_champion(finished.workspace, params)
+    assert report.figures["model"] == finished.reports["evaluation"].figures["model"]
+    verdict = judge_candidate(finished.workspace, params)
     assert verdict.figures["decision"] == "HOLD"
     with pytest.raises(GateRefused) as refused:
-        promote_champion(chain.workspace, params, "test")
+        promote_champion(finished.workspace, params, "test")
     assert refused.value.code == "VERDICT_HOLD"
 
 
-def test_promotion_alone_without_a_verdict_refuses(chain: Chain):
-    shutil.move(chain.workspace.verdict_file, chain.workspace.root / "hidden.json")
+def test_promotion_alone_without_a_verdict_refuses(finished: FinishedRun):
+    shutil.move(finished.workspace.verdict_file, finished.workspace.root / "hidden.json")
     try:
         with pytest.raises(GateRefused) as refused:
-            promote_champion(chain.workspace, read_params(chain.workspace.params_file), "test")
+            promote_champion(finished.workspace, read_params(finished.workspace.params_file), "test")
         assert refused.value.code == "VERDICT_ABSENT"
-        assert refusal_of_promotion_alone(chain.workspace) == "VERDICT_ABSENT"
+        assert refusal_of_promotion_alone(finished.workspace) == "VERDICT_ABSENT"
     finally:
-        shutil.move(chain.workspace.root / "hidden.json", chain.workspace.verdict_file)
+        shutil.move(finished.workspace.root / "hidden.json", finished.workspace.verdict_file)
 
 
-def test_an_altered_champion_does_not_measure(chain: Chain):
-    graph = chain.workspace.champion / "model.onnx"
+def test_an_altered_champion_does_not_measure(finished: FinishedRun):
+    graph = finished.workspace.champion / "model.onnx"
     bytes_before = graph.read_bytes()
     graph.chmod(0o644)
     graph.write_bytes(bytes_before + b"\0")
     try:
         with pytest.raises(PlumblineError) as refused:
-            open_champion(chain.workspace)
+            open_champion(finished.workspace)
         assert refused.value.code == "MODEL_ALTERED"
     finally:
         graph.write_bytes(bytes_before)
-    assert open_champion(chain.workspace).digest == local_champion(chain.workspace).digest
+    assert open_champion(finished.workspace).digest == local_champion(finished.workspace).digest
 
 
-def test_an_edited_test_image_stops_the_evaluation(chain: Chain):
+def test_an_edited_test_image_stops_the_evaluation(finished: FinishedRun):
     """One pixel of the frozen test set changed: no figure is made from it."""
-    manifest = read_manifest(chain.workspace.dataset)
+    manifest = read_manifest(finished.workspace.dataset)
     view = next(iter(manifest.in_split("test")[0].views.values()))
-    path = chain.workspace.dataset / view.image
+    path = finished.workspace.dataset / view.image
     before = path.read_bytes()
     image = np.load(path)
     image[0, 0] ^= 1
@@ -247,29 +247,29 @@ def test_an_edited_test_image_stops_the_evaluation(chain: Chain):
     np.save(path, image)
     try:
         with pytest.raises(PlumblineError):
-            compute_step("evaluation", chain.workspace)
+            compute_step("evaluation", finished.workspace)
     finally:
         path.unlink()
         path.write_bytes(before)
 
 
-def test_new_data_grow_the_set_and_leave_the_frozen_test_alone(chain: Chain):
+def test_new_data_grow_the_set_and_leave_the_frozen_test_alone(finished: FinishedRun):
     """A batch dropped into the inbox is taken in once; the next data set has it, and the same test digest."""
     from orchestration.pipeline.intake import finished_batches, ingest_batch
     from simulation.cohort.cohort import write_cohort
     from simulation.cohort.config import CohortConfig
     from spine.scanner import NATIVE_SPACING_MM
 
-    before = read_manifest(chain.workspace.dataset)
+    before = read_manifest(finished.workspace.dataset)
     config = CohortConfig(count=3, seed=78, shape=(256, 128), spacing_mm=NATIVE_SPACING_MM * 15)
-    write_cohort(chain.workspace.inbox / "monday", config)
-    (batch,) = finished_batches(chain.workspace)
-    report = ingest_batch(chain.workspace, batch.key)
+    write_cohort(finished.workspace.inbox / "monday", config)
+    (batch,) = finished_batches(finished.workspace)
+    report = ingest_batch(finished.workspace, batch.key)
     assert report.figures["used"] == 3
-    assert ingest_batch(chain.workspace, batch.key).skipped
+    assert ingest_batch(finished.workspace, batch.key).skipped
     for name in ("studies", "landmarks", "dataset"):
-        run_step(name, chain.workspace)
-    after = read_manifest(chain.workspace.dataset)
+        run_step(name, finished.workspace)
+    after = read_manifest(finished.workspace.dataset)
     assert len(after.examples) == len(before.examples) + 3
     assert after.test_digest == before.test_digest
     assert after.digest != before.digest

@@ -38,7 +38,7 @@ SETTINGS = (
 
 @dataclass(frozen=True)
 class Recipe:
-    """A workspace with a valid data set, in which nothing is fitted yet."""
+    """A workspace with a valid dataset, in which nothing is fitted yet."""
 
     workspace: Workspace
     command: Callable[..., str]
@@ -76,14 +76,14 @@ def _judged(workspace: Workspace) -> tuple[Verdict, dict[str, Any]]:
 
 
 def test_seeds_are_fitted_once_under_one_parent_and_none_is_promoted(recipe: Recipe) -> None:
-    told = recipe.command("--seeds", "1,2")
-    assert "Seeds 1, 2 of one recipe, 8 virtual patients" in told
-    assert "Pelvic tilt" in told and "0.75 deg" in told
+    output = recipe.command("--seeds", "1,2")
+    assert "Seeds 1, 2 of one recipe, 8 virtual patients" in output
+    assert "Pelvic tilt" in output and "0.75 deg" in output
     client = open_registry(recipe.workspace.tracking_uri)
     runs = [client.get_run(v.run_id) for v in versions_of(client, CANDIDATES_MODEL)]
     assert sorted(r.data.params["seed"] for r in runs) == ["1", "2"]
     (parent,) = {r.data.tags["mlflow.parentRunId"] for r in runs}
-    assert parent in told
+    assert parent in output
     assert client.get_run(parent).data.metrics["seeds/count"] == 2
     assert current_champion(recipe.workspace.tracking_uri, PRODUCTION_MODEL) is None
     assert not recipe.workspace.candidate.exists() and not recipe.workspace.verdict_file.exists()
@@ -110,8 +110,8 @@ def test_the_gate_finds_them_and_promotion_finds_the_same(recipe: Recipe) -> Non
     compute_step("evaluation", workspace)
     register_candidate(workspace, params)
     rescore_champion(workspace, params)
-    verdict, told = _judged(workspace)
-    assert (told["other seeds"], len(verdict.seed_evidence)) == ("1, 2", 2)
+    verdict, figures = _judged(workspace)
+    assert (figures["other seeds"], len(verdict.seed_evidence)) == ("1, 2", 2)
     spread = [r for r in verdict.results if r.rule.endswith("/seed_spread")]
     assert {r.code for r in spread} == {"ABOVE_SEED_SPREAD"} and len(spread) == 6
     assert all("known from 2 fits of other seeds" in r.found for r in spread)
@@ -121,10 +121,10 @@ def test_the_gate_finds_them_and_promotion_finds_the_same(recipe: Recipe) -> Non
     first, second = (p for p in records if _seed(workspace, p) in ("1", "2"))
     first.write_text(first.read_text().replace('"virtual', '"VIRTUAL', 1))
     second.unlink()
-    without, told = _judged(workspace)
-    words = " ".join(str(v) for n, v in told.items() if n.startswith("seed left out"))
-    assert "EVIDENCE_ALTERED" in words and "EVIDENCE_MISSING" in words
-    assert (without.seed_evidence, told["other seeds"]) == ((), "none")
+    without, figures = _judged(workspace)
+    reasons = " ".join(str(v) for n, v in figures.items() if n.startswith("seed left out"))
+    assert "EVIDENCE_ALTERED" in reasons and "EVIDENCE_MISSING" in reasons
+    assert (without.seed_evidence, figures["other seeds"]) == ((), "none")
     assert "SEED_SPREAD_UNKNOWN" in {r.code for r in without.unasked}
     for path, content in bytes_of.items():
         path.write_bytes(content)

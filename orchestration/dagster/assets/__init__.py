@@ -4,9 +4,9 @@ Contract: an asset has at most fifteen lines. An asset that is also a stage of `
 upstream.
 
     data           from patients to a validated dataset
-    materialising  what every asset does: progress, report, refusals as failures
+    materialising  the work that all assets share: progress, report, refusals as failures
     metadata       a step's report as Dagster metadata
     model          candidate, evaluation, registration
-    promotion      the champion's figures, the verdict, the champion
+    promotion      the champion's evaluation, the verdict, the champion
     training_form  the run config of the asset candidate, from the training parameters
 """

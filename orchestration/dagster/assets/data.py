@@ -1,16 +1,17 @@
-"""Assets of the data: from patients to a validated data set.
+"""Assets of the data: from patients to a validated dataset.
 
-Contract: names and edges are those of ``orchestration.pipeline.stages.STAGES``, and ``batch`` beside them, because DVC
-knows the inbox as a folder and Dagster each batch in it.
+Contract: names and edges are those of ``orchestration.pipeline.stages.STAGES``. ``batch`` is the exception: DVC tracks
+the inbox as one folder, Dagster each batch in it.
 """
 
 from functools import partial
 
 import dagster as dg
 
-from orchestration.dagster.assets.materialising import NO_CONFIG, Materialised, chain_step, materialised
+from orchestration.dagster.assets.materialising import NO_CONFIG, Materialised, materialised, pipeline_step
 from orchestration.dagster.resources import DataVersions, WorkspacePaths, WritableWorkspace
 from orchestration.dagster.run_progress import StepWatcher
+from orchestration.pipeline.intake import ingest_batch
 
 GROUP = "data"
 OWNERS = ["team:data"]
@@ -22,20 +23,19 @@ Watcher = dg.ResourceParam[StepWatcher]
 
 @_asset(kinds={"python", "dicom"})
 def cohort(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
-    """Virtual patients, posed, imaged in the scanner's geometry and written as DICOM beside their reconstruction.
+    """Virtual patients: radiographs in the scanner's geometry as DICOM, with their 3D reconstructions.
 
-    Not needed (and says so) when the studies come from a real source.
+    Skipped if the studies come from a real source.
     """
-    return chain_step("cohort", workspace, versions, watcher)
+    return pipeline_step("cohort", workspace, versions, watcher)
 
 
 @_asset(kinds={"python", "dicom"}, partitions_def=BATCHES)
 def batch(context: dg.AssetExecutionContext, workspace: WritableWorkspace, watcher: Watcher) -> Materialised:
-    """A folder of studies dropped into the inbox, taken into the study store once and only once.
+    """A folder of studies from the inbox, taken into the study store once.
 
-    A corrected batch has a new key (its `COMPLETE` marker is newer) and is a batch of its own.
+    A corrected batch has a newer `COMPLETE` marker and thereby a new key, and is taken in again.
     """
-    from orchestration.pipeline.intake import ingest_batch
 
     return materialised("batch", watcher, lambda p: ingest_batch(workspace.folders, context.partition_key, p))
 
@@ -44,27 +44,27 @@ def batch(context: dg.AssetExecutionContext, workspace: WritableWorkspace, watch
 def studies(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
     """Checked, calibrated, pseudonymous studies of the source and of every finished batch.
 
-    What cannot be used lies in quarantine with a named reason; received = used + already present + quarantined.
+    Studies that cannot be used are in quarantine with a reason. Received = used + already present + quarantined.
     """
-    return chain_step("studies", workspace, versions, watcher)
+    return pipeline_step("studies", workspace, versions, watcher)
 
 
 @_asset(kinds={"python", "dvc"}, deps=[studies])
 def landmarks(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
     """3D landmarks projected into each view; a point outside the image is absent."""
-    return chain_step("landmarks", workspace, versions, watcher)
+    return pipeline_step("landmarks", workspace, versions, watcher)
 
 
 @_asset(kinds={"python", "dvc"}, deps=[studies, landmarks])
 def dataset(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
-    """Manifest and images, split by patient, with the frozen test set that every later figure refers to."""
-    return chain_step("dataset", workspace, versions, watcher)
+    """Manifest and images, split by patient, with the frozen test set on which all models are evaluated."""
+    return pipeline_step("dataset", workspace, versions, watcher)
 
 
 @_asset(kinds={"greatexpectations", "dvc"}, deps=[dataset])
 def validation(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
-    """What must be true of studies, landmarks and splits, as pages that name each offending study and why."""
-    return chain_step("validation", workspace, versions, watcher)
+    """Great Expectations on studies, landmarks and splits, with a page that lists each failed study and its reasons."""
+    return pipeline_step("validation", workspace, versions, watcher)
 
 
 __all__ = ["BATCHES", "WorkspacePaths", "batch", "cohort", "dataset", "landmarks", "studies", "validation"]

@@ -1,7 +1,7 @@
-"""What all assets do alike: notify the watcher, run the step, show its report, turn refusals into failures.
+"""The work that all assets share: notify the watcher, run the step, show its report, turn refusals into failures.
 
-Contract: a deliberate refusal (``PlumblineError``) becomes a ``dagster.Failure`` with code, finding, expectation and
-remedy, never retried; any other exception is a bug and keeps its traceback.
+Contract: a refusal (``PlumblineError``) becomes a ``dagster.Failure`` with code, found, expected and remedy, and is
+never retried. Any other exception is a bug and keeps its traceback.
 """
 
 import time
@@ -14,7 +14,8 @@ import dagster as dg
 from orchestration.dagster.assets.metadata import metadata_of
 from orchestration.dagster.resources import DataVersions, ModelTracking, WritableWorkspace
 from orchestration.dagster.run_progress import StepWatcher
-from orchestration.pipeline.step_report import StepReport
+from orchestration.pipeline.stages import stages_for
+from orchestration.pipeline.step_report import StepReport, read_step_report, write_step_report
 from spine.errors import ContractViolation, PlumblineError
 from spine.types import Progress
 
@@ -22,14 +23,14 @@ Materialised = dg.MaterializeResult[None]
 Work = Callable[[Progress], StepReport]
 
 NO_CONFIG: dict[str, dg.Field] = {}
-"""Config schema of an asset that takes no config; without a schema, Dagster accepts and ignores any."""
+"""Config schema of an asset without config. Without a schema, Dagster would accept and ignore any config."""
 
 VIOLATIONS = "violations"
-"""Figure of a failed validation: what was broken, in words."""
+"""Figure of a failed validation: the failed expectations as text."""
 
 EXPERIMENT_FIGURE = "mlflow experiment id"
 RUN_FIGURE = "mlflow run id"
-"""Figures of a report that name an MLflow run; both together become a link."""
+"""Figures of a report that name an MLflow run. Together they become a link."""
 
 
 def materialised(
@@ -43,8 +44,8 @@ def materialised(
     """Run ``work`` as asset ``step``.
 
     Args:
-        version: called after the work, gives the data version where there is one.
-        tracking: links to the MLflow run that the report names.
+        version: returns the data version, or None; called after the work.
+        tracking: makes the link to the MLflow run that the report names.
     """
     started = time.perf_counter()
     with refusals_as_failures(), watcher.watch(step) as progress:
@@ -58,11 +59,12 @@ def materialised(
     )
 
 
-def chain_step(step: str, workspace: WritableWorkspace, versions: DataVersions, watcher: StepWatcher) -> Materialised:
-    """Run a DVC-versioned step of the chain as the asset of the same name."""
+def pipeline_step(
+    step: str, workspace: WritableWorkspace, versions: DataVersions, watcher: StepWatcher
+) -> Materialised:
+    """Run a DVC-versioned step of the pipeline as the asset of the same name."""
 
     def work(progress: Progress) -> StepReport:
-        from orchestration.pipeline.stages import stages_for
 
         params = workspace.params
         if step not in {stage.name for stage in stages_for(params)}:
@@ -70,7 +72,7 @@ def chain_step(step: str, workspace: WritableWorkspace, versions: DataVersions, 
         try:
             return versions.run(step, workspace.folders, progress)
         except ContractViolation as error:
-            # The pages of a failed validation are what a person needs; its blocking check stops the run.
+            # A failed validation still shows its pages; its blocking check stops the run.
             return _failed_validation(error, workspace)
 
     return materialised(step, watcher, work, version=lambda: versions.version(step, workspace.folders))
@@ -78,7 +80,7 @@ def chain_step(step: str, workspace: WritableWorkspace, versions: DataVersions, 
 
 @contextmanager
 def refusals_as_failures() -> Iterator[None]:
-    """Within, a deliberate refusal ends the step as Dagster shows it."""
+    """Turn a refusal in this block into a Dagster failure."""
     try:
         yield
     except PlumblineError as error:
@@ -86,20 +88,18 @@ def refusals_as_failures() -> Iterator[None]:
 
 
 def failure_of(error: PlumblineError) -> dg.Failure:
-    """A deliberate refusal as Dagster shows it."""
+    """A refusal as a Dagster failure."""
     parts = {name: str(getattr(error, name)) for name in ("code", "found", "expected", "remedy")}
     return dg.Failure(description=str(error), metadata=parts, allow_retries=False)
 
 
 def _failed_validation(error: ContractViolation, workspace: WritableWorkspace) -> StepReport:
-    from orchestration.pipeline.step_report import read_step_report, write_step_report
 
     report = read_step_report("validation", workspace.folders) if error.code == "DATASET_INVALID" else None
     if report is None:
         raise error
-    told = replace(report, figures={**report.figures, VIOLATIONS: error.found}, skipped=False)
-    write_step_report(told, workspace.folders)
-    return told
+    explained = replace(report, figures={**report.figures, VIOLATIONS: error.found}, skipped=False)
+    return write_step_report(explained, workspace.folders)
 
 
 def _run_link(report: StepReport, tracking: ModelTracking | None) -> dict[str, dg.MetadataValue]:

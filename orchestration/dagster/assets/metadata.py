@@ -1,7 +1,7 @@
-"""From a step's report to what a person sees on the asset's page.
+"""A step's report as metadata for the asset's page.
 
-Contract: previews are small (the event log keeps every one of them for ever), absent figures are shown as absent, and
-nothing here raises because of a missing image.
+Contract: previews are small, because the event log keeps them for ever. Absent figures are shown as absent. A missing
+image raises nothing.
 """
 
 import base64
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
+from PIL import Image, UnidentifiedImageError
 
 from orchestration.pipeline.step_report import Figure, StepReport
 
@@ -19,7 +20,7 @@ PREVIEWS = 3
 
 
 def metadata_of(report: StepReport) -> dict[str, dg.MetadataValue]:
-    """Figures, durations, previews and pages of a report, in its order."""
+    """Figures, duration, previews and pages of a report, in this order."""
     shown: dict[str, dg.MetadataValue] = {name: _typed(value) for name, value in report.figures.items()}
     shown["wall time (s)"] = dg.MetadataValue.float(round(report.seconds, 2))
     shown["recomputed"] = dg.MetadataValue.bool(not report.skipped)
@@ -31,7 +32,7 @@ def metadata_of(report: StepReport) -> dict[str, dg.MetadataValue]:
 
 
 def preview(image: Path, title: str) -> dg.MetadataValue:
-    """An image as inline markdown, or its path when it cannot be shown small."""
+    """An image as inline markdown, or its path if it cannot be made small enough."""
     payload = _shrunk(image) if image.is_file() else None
     if payload is None:
         return dg.MetadataValue.path(str(image))
@@ -58,8 +59,7 @@ def _typed(value: Figure) -> dg.MetadataValue:
 
 
 def _shrunk(image: Path) -> bytes | None:
-    """PNG bytes within the limit, narrower and in fewer colours as it takes; None when even that is too large."""
-    from PIL import Image, UnidentifiedImageError
+    """PNG within ``PREVIEW_LIMIT_BYTES``, narrower and with fewer colours as needed; None if that is not enough."""
 
     try:
         with Image.open(image) as opened:

@@ -1,6 +1,6 @@
-"""Assets of the model: a candidate, its errors, its registration.
+"""Assets of the model: the candidate, its evaluation, its registration.
 
-Contract: as ``orchestration.dagster.assets.data``.
+Contract: names and edges are those of ``orchestration.pipeline.stages.STAGES``.
 """
 
 from functools import partial
@@ -11,13 +11,14 @@ from orchestration.dagster.assets.data import Watcher, dataset, validation
 from orchestration.dagster.assets.materialising import (
     NO_CONFIG,
     Materialised,
-    chain_step,
     materialised,
+    pipeline_step,
     refusals_as_failures,
 )
-from orchestration.dagster.assets.training_form import TrainingForm, typed_parameters
+from orchestration.dagster.assets.training_form import TrainingForm, launchpad_parameters
 from orchestration.dagster.pipes import workers_under_pipes
 from orchestration.dagster.resources import DataVersions, ModelTracking, TrainingDevice, WritableWorkspace
+from orchestration.lifecycle.registration import register_candidate
 
 GROUP = "model"
 OWNERS = ["team:model"]
@@ -35,24 +36,23 @@ def candidate(
 ) -> Materialised:
     """A trained network with a DSNT layer, exported with its preprocessing contract and calibration."""
     with refusals_as_failures():
-        training_device.settle(workspace.folders, typed_parameters(context))
+        training_device.write_into_params(workspace.folders, launchpad_parameters(context))
     with workers_under_pipes(context):
-        return chain_step("candidate", workspace, versions, watcher)
+        return pipeline_step("candidate", workspace, versions, watcher)
 
 
 @_asset(kinds={"onnx", "dvc"}, deps=[dataset, candidate])
 def evaluation(workspace: WritableWorkspace, versions: DataVersions, watcher: Watcher) -> Materialised:
     """The candidate's errors on the frozen test set: agreement per parameter, distance per landmark, overlays."""
-    return chain_step("evaluation", workspace, versions, watcher)
+    return pipeline_step("evaluation", workspace, versions, watcher)
 
 
 @_asset(kinds={"mlflow"}, deps=[evaluation])
 def registered_candidate(
     context: dg.AssetExecutionContext, workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher
 ) -> Materialised:
-    """The candidate as an MLflow run (its training journal replayed, evidence attached) and a registered version."""
-    from orchestration.lifecycle.registration import register_candidate
+    """The candidate as an MLflow run (with training journal and evidence) and as a registered model version."""
 
-    bound, tags = tracking.bound(workspace.folders), {"dagster.run_id": context.run.run_id}
-    work = lambda _: register_candidate(bound, workspace.params, tags)  # noqa: E731
+    tracked, tags = tracking.applied_to(workspace.folders), {"dagster.run_id": context.run.run_id}
+    work = lambda _: register_candidate(tracked, workspace.params, tags)  # noqa: E731
     return materialised("registered_candidate", watcher, work, tracking=tracking)

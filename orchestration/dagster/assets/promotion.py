@@ -1,8 +1,7 @@
-"""Assets of the gate: the champion's figures, the verdict, and the champion itself.
+"""Assets of the gate: the champion's evaluation, the verdict, and the champion itself.
 
-Contract: ``champion`` never trusts the graph above it. A blocking check stops a run, not a second run in which
-somebody launches this asset alone; so the function it calls re-reads and re-verifies policy, evidence and verdict, and
-refuses.
+Contract: ``champion`` does not rely on the assets before it. A blocking check stops its own run, but not a run that
+launches ``champion`` alone. Therefore the function that it calls reads and verifies policy, evidence and verdict again.
 """
 
 from functools import partial
@@ -13,8 +12,12 @@ from orchestration.dagster.assets.data import Watcher, dataset, validation
 from orchestration.dagster.assets.materialising import NO_CONFIG, Materialised, materialised
 from orchestration.dagster.assets.model import evaluation, registered_candidate
 from orchestration.dagster.resources import ModelTracking, WritableWorkspace
+from orchestration.lifecycle.approvals import approve_verdict
+from orchestration.lifecycle.judging import judge_candidate, rescore_champion
+from orchestration.lifecycle.promotion import promote_champion
 from orchestration.pipeline.params import Params
 from orchestration.pipeline.workspace import Workspace
+from validation.promotion.approval import SignOff
 
 GROUP = "gate"
 OWNERS = ["team:gate"]
@@ -23,28 +26,27 @@ _asset = partial(dg.asset, group_name=GROUP, owners=OWNERS, code_version="1", co
 
 @_asset(kinds={"onnx", "python"}, deps=[dataset, validation])
 def champion_evaluation(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
-    """The champion in service, measured again on the same frozen test set by the same code as the candidate."""
-    from orchestration.lifecycle.judging import rescore_champion
+    """The champion's errors on the same frozen test set, by the same code as the candidate's."""
 
-    bound = tracking.bound(workspace.folders)
-    return materialised("champion_evaluation", watcher, lambda _: rescore_champion(bound, workspace.params))
+    tracked = tracking.applied_to(workspace.folders)
+    return materialised("champion_evaluation", watcher, lambda _: rescore_champion(tracked, workspace.params))
 
 
 @_asset(kinds={"python", "yaml"}, deps=[evaluation, champion_evaluation, registered_candidate])
 def verdict(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
-    """PROMOTE, HOLD, REJECT or INSUFFICIENT: what the policy says of the evidence, with a reason per rule, hashed."""
-    from orchestration.lifecycle.judging import judge_candidate
+    """PROMOTE, HOLD, REJECT or INSUFFICIENT: the policy applied to the evidence, with a reason for each rule."""
 
-    bound = tracking.bound(workspace.folders)
-    return materialised("verdict", watcher, lambda _: judge_candidate(bound, workspace.params), tracking=tracking)
+    tracked = tracking.applied_to(workspace.folders)
+    return materialised("verdict", watcher, lambda _: judge_candidate(tracked, workspace.params), tracking=tracking)
 
 
 class ApprovalConfig(dg.Config):
-    """A person's approval, given in the launchpad of the job ``promotion``.
+    """A person's approval, entered in the launchpad of the job ``promotion``.
 
     Attributes:
-        approval: file or digest of an approval by `plumbline approve`; empty: the latest usable one of the verdict.
-        verdict, approver, comment: approve in this run instead: the beginning of the verdict's digest, who, and why.
+        approval: file or digest of an approval made by `plumbline approve`; empty: the verdict's latest usable one.
+        verdict, approver, comment: to approve in this run instead: the beginning of the verdict's digest, who approves,
+            and why.
     """
 
     approval: str = ""
@@ -53,11 +55,9 @@ class ApprovalConfig(dg.Config):
     comment: str = ""
 
     def grant(self, workspace: Workspace, params: Params) -> str:
-        """File or digest of the approval to use, which is written first where an approver is named; may be empty."""
+        """File or digest of the approval to use, or ""; if an approver is named, the approval is written first."""
         if not self.approver:
             return self.approval
-        from orchestration.lifecycle.approvals import approve_verdict
-        from validation.promotion.approval import SignOff
 
         return approve_verdict(workspace, params, self.verdict, SignOff(self.approver, self.comment)).digest
 
@@ -67,9 +67,12 @@ def champion(
     context: dg.AssetExecutionContext, config: ApprovalConfig, workspace: WritableWorkspace, tracking: ModelTracking,
     watcher: Watcher,
 ) -> Materialised:  # fmt: skip
-    """The model in service. Promotion verifies evidence and verdict itself, however it was launched."""
-    from orchestration.lifecycle.promotion import promote_champion
+    """The model in service. Promotion verifies policy, evidence and verdict, whatever launched it."""
 
-    bound, params, promoter = tracking.bound(workspace.folders), workspace.params, f"dagster run {context.run.run_id}"
-    work = lambda _: promote_champion(bound, params, promoter, config.grant(bound, params))  # noqa: E731
+    tracked, params, promoter = (
+        tracking.applied_to(workspace.folders),
+        workspace.params,
+        f"dagster run {context.run.run_id}",
+    )
+    work = lambda _: promote_champion(tracked, params, promoter, config.grant(tracked, params))  # noqa: E731
     return materialised("champion", watcher, work, tracking=tracking)

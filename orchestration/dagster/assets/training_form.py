@@ -1,7 +1,7 @@
-"""The run config of the asset ``candidate``: every training parameter as a typed, described field of the launchpad.
+"""The run config of the asset ``candidate``: every training parameter as a described field of the launchpad.
 
-Contract: derived from ``TrainingParameters``. A field that is left out keeps the value of the workspace's params.yaml.
-A field that is typed is written there before the fit, as `plumbline run --set` does, and is a tag of the run.
+Contract: the fields follow from ``TrainingParameters``. An omitted field keeps the value of the workspace's
+params.yaml. A given field is written there before the fit, as `plumbline run --set` does, and becomes a tag of the run.
 """
 
 import enum
@@ -15,27 +15,27 @@ from training.config import TrainingParameters
 from training.fields import help_of, record_in, without_none
 
 TAG = "plumbline/training."
-"""Start of the tags of a run that name its typed parameters."""
+"""Prefix of a run's tags for the parameters that were given in the launchpad."""
 
 
-def typed_parameters(context: dg.AssetExecutionContext) -> dict[str, Any]:
-    """Name -> value of what was typed for this run, which is tagged with it."""
-    # Not the config object: there, a field that was left out and one that was typed as null look alike.
-    typed = dict(context.op_execution_context.op_config or {})
-    if typed:
-        context.instance.add_run_tags(context.run.run_id, {f"{TAG}{name}": str(value) for name, value in typed.items()})
-    return typed
+def launchpad_parameters(context: dg.AssetExecutionContext) -> dict[str, Any]:
+    """Name -> value of the parameters given for this run; they are also written to its tags."""
+    # Read the raw config: in the config object, an omitted field and a null look alike.
+    given = dict(context.op_execution_context.op_config or {})
+    if given:
+        context.instance.add_run_tags(context.run.run_id, {f"{TAG}{name}": str(value) for name, value in given.items()})
+    return given
 
 
 def _form_of(record: Any, name: str) -> type[dg.Config]:
-    """A config class with the fields of a record, none of which has to be given."""
-    # Required and optional at once: Dagster then puts no default into the config of a run.
+    """A config class with the fields of a record, all of them optional."""
+    # The fields have no default but permit None: Dagster then adds no defaults to the config of a run.
     made: Any = {f.name: (_kind(f.type, f.name) | None, Field(description=help_of(f))) for f in fields(record)}
     return create_model(name, __base__=dg.Config, __module__=__name__, **made)
 
 
 def _kind(kind: Any, name: str) -> Any:
-    """The type as Dagster's config knows it: enumerations for literals, lists for tuples, classes for records."""
+    """The type for Dagster's config: an enumeration for a literal, a list for a tuple, a class for a record."""
     kind = without_none(kind)
     if get_origin(kind) is tuple:
         item = get_args(kind)[0]
@@ -48,7 +48,7 @@ def _kind(kind: Any, name: str) -> Any:
 
 
 def _without_literal(kind: Any) -> Any:
-    """The plain type of a literal's values; any other type as it is."""
+    """The type of a literal's values; any other type unchanged."""
     return type(get_args(kind)[0]) if get_origin(kind) is Literal else kind
 
 

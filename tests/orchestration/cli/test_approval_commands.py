@@ -232,7 +232,7 @@ def test_an_approval_with_a_clock_ahead_of_time_hides_no_valid_one(workspace: Wo
     assert typed(workspace, "promote", "--by", "R. Viewer").exit_code == 0
 
 
-def test_a_refusal_of_the_serving_model_says_that_it_still_serves(served: Workspace) -> None:
+def test_a_rejection_of_the_serving_model_reports_that_it_still_serves(served: Workspace) -> None:
     verdict = read_verdict(served.verdict_file).digest
     refused = typed(served, "reject", verdict, "--as", "R. Viewer", "--comment", "seen too late")
     assert refused.exit_code == 0, refused.exception

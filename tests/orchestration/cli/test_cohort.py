@@ -42,7 +42,7 @@ def test_extras_patient_motion_and_columns_reach_the_files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         (["--with", "movies"], "movies"),
         (["--mesh-format", "stl"], "--with meshes"),
@@ -50,29 +50,29 @@ def test_extras_patient_motion_and_columns_reach_the_files(tmp_path):
         (["--patient-motion", "much"], "much"),
     ],
 )
-def test_impossible_wishes_are_usage_errors(tmp_path, options, words):
+def test_invalid_options_are_usage_errors(tmp_path, options, message):
     done = CliRunner().invoke(cohort, ["--out", str(tmp_path / "c"), *options])
     assert done.exit_code == 2
-    assert words in done.output
+    assert message in done.output
     assert not (tmp_path / "c").exists()
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         (["--patient-motion", "30"], "patient_motion_mm = 30 (allowed 0 to 20)"),
         (["--rows", "512", "--columns", "64"], "width 92 mm"),
     ],
 )
-def test_impossible_cohorts_are_refused_with_the_range(tmp_path, options, words):
+def test_impossible_cohorts_are_refused_with_the_range(tmp_path, options, message):
     done = CliRunner().invoke(cohort, ["--out", str(tmp_path / "c"), *options])
     assert isinstance(done.exception, ParametersRejected)
-    assert words in str(done.exception)
+    assert message in str(done.exception)
     assert not (tmp_path / "c").exists()
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_command_that_is_told_to_stop_stops_cleanly(tmp_path, how):
+def test_an_interrupted_command_stops_cleanly(tmp_path, how):
     """Finished cases stay, nothing half-written does, and nobody is left drawing."""
     import psutil
 
@@ -85,17 +85,17 @@ def test_a_command_that_is_told_to_stop_stops_cleanly(tmp_path, how):
             time.sleep(0.1)
         workers = psutil.Process(command.pid).children()
         command.send_signal(how)
-        _, told = command.communicate(timeout=30)
+        _, shown = command.communicate(timeout=30)
     assert command.returncode == 130
-    assert "run the command again to continue" in told
-    assert "leaked" not in told
+    assert "run the command again to continue" in shown
+    assert "leaked" not in shown
     assert list(folder.glob("*/COMPLETE"))
     assert not list(folder.rglob("*.partial"))
     assert len(workers) >= 2
     assert not psutil.wait_procs(workers, timeout=10)[1]
 
 
-def test_finished_patients_go_only_with_replace_and_that_is_told(tmp_path):
+def test_finished_patients_are_removed_only_with_replace(tmp_path):
     call = ["--out", str(tmp_path), "--workers", "1", "--rows", "128"]
 
     def run(*options: str):

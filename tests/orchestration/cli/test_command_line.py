@@ -1,4 +1,4 @@
-"""The command line: help with examples, exit codes that mean something, settings that are checked."""
+"""The command line: help with examples, exit codes, and checked settings."""
 
 import contextlib
 import io
@@ -46,13 +46,13 @@ def test_the_exit_code_reaches_the_caller_of_the_process():
 
 
 @pytest.mark.parametrize("name", list(_COMMANDS))
-def test_every_command_explains_itself_with_an_example(name):
+def test_the_help_of_every_command_has_an_example(name):
     result = CliRunner().invoke(plumbline, [name, "--help"])
     assert result.exit_code == 0
     assert "Example:" in result.output
 
 
-def test_init_writes_what_was_asked_and_refuses_what_does_not_exist(tmp_path):
+def test_init_writes_settings_and_refuses_unknown_parameters(tmp_path):
     runner = CliRunner()
     done = runner.invoke(plumbline, ["init", "-w", str(tmp_path), "--set", "training.minutes=3"])
     assert done.exit_code == 0, done.output
@@ -64,8 +64,8 @@ def test_init_writes_what_was_asked_and_refuses_what_does_not_exist(tmp_path):
     assert "no such parameter" in wrong.output
 
 
-def test_training_from_a_model_takes_over_its_network_and_landmarks(tmp_path, monkeypatch):
-    monkeypatch.setattr("orchestration.cli.training.run_chain", lambda workspace: 0)
+def test_training_from_a_model_uses_its_resolution_and_landmarks(tmp_path, monkeypatch):
+    monkeypatch.setattr("orchestration.cli.training.run_pipeline", lambda workspace: 0)
     runner = CliRunner()
     given = ["train", "--from", "bundled", "-w", str(tmp_path / "a"), "--minutes", "7"]
     done = runner.invoke(plumbline, [*given, "--source", "virtual", "--set", "training.learning_rate=0.002"])
@@ -96,16 +96,16 @@ def test_training_outside_a_workspace_is_python_m_training(tmp_path):
     assert no_budget.returncode == 2 and "DATASET_MISSING" in no_budget.stderr
 
 
-@pytest.mark.parametrize("vain", [["--set", "training.learning_rate=1"], ["--location", "x"], ["-w", "x"]])
-def test_what_is_for_a_workspace_is_refused_without_one(tmp_path, vain):
-    call = ["train", "--dataset", str(tmp_path), "--out", str(tmp_path / "out"), *vain]
+@pytest.mark.parametrize("option", [["--set", "training.learning_rate=1"], ["--location", "x"], ["-w", "x"]])
+def test_workspace_options_are_refused_without_a_source(tmp_path, option):
+    call = ["train", "--dataset", str(tmp_path), "--out", str(tmp_path / "out"), *option]
     refused = CliRunner().invoke(plumbline, call)
     assert refused.exit_code == 2 and "only with --source" in refused.output
 
 
 @pytest.fixture
 def fitted_with(tmp_path, monkeypatch):
-    """Calls `plumbline train` on a data set with 68 corners; returns the options of the fit that it asks for."""
+    """Calls `plumbline train` on a dataset with 68 corners; returns the options of the fit that it asks for."""
     from spine.dataset import Manifest, write_manifest
     from training.__main__ import config_of, parser
 
@@ -122,7 +122,7 @@ def fitted_with(tmp_path, monkeypatch):
     return call
 
 
-def test_a_fit_takes_the_landmarks_of_its_data_set_and_the_network_of_its_start(fitted_with):
+def test_a_fit_uses_the_landmarks_of_its_dataset_and_the_resolution_of_its_start(fitted_with):
     alone = fitted_with("--minutes", "1")
     assert (alone.landmark_set, alone.heatmap_stride, alone.minutes) == ("corners68", 8, 1)
     started, contract = fitted_with("--minutes", "1", "--from", "bundled"), read_contract(BUNDLED)
@@ -141,9 +141,9 @@ def test_a_location_that_is_no_folder_leaves_no_workspace_behind(tmp_path, name)
         assert not (tmp_path / "ws").exists()
 
 
-def test_an_impossible_value_is_laid_to_the_option_or_the_file_that_gave_it(tmp_path):
+def test_an_invalid_value_names_the_option_or_the_file_that_set_it(tmp_path):
     option = command("init", "-w", str(tmp_path / "ws"), "--set", "training.minutes=-2")
-    assert "training.minutes" in option.stderr and "correct the option that gave it" in option.stderr
+    assert "training.minutes" in option.stderr and "correct the option that set it" in option.stderr
     assert "params.yaml" not in option.stderr
     (tmp_path / "params.yaml").write_text("training: {minutes: -2}")
     assert "correct params.yaml" in command("init", "-w", str(tmp_path)).stderr
@@ -170,7 +170,7 @@ def test_public_radiographs_get_their_own_landmarks_expectations_and_policy(tmp_
     assert (params.validation.profile, params.gate.policy) == ("frontal_radiographs", "frontal_radiographs")
 
 
-def test_exit_codes_tell_usage_from_refusal_from_failure(tmp_path):
+def test_exit_codes_distinguish_usage_refusal_and_failure(tmp_path):
     (tmp_path / "x.dcm").write_text("not a radiograph")
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "params.yaml").write_text("cohort: {count: -1}")
@@ -192,7 +192,7 @@ def test_parameters_and_decoders_are_listed():
     assert runner.invoke(plumbline, ["decoders"]).exit_code == 0
 
 
-def test_parameters_of_a_workspace_survive_naming_its_source_again(tmp_path):
+def test_naming_the_source_again_keeps_the_parameters(tmp_path):
     runner = CliRunner()
     call = ["init", "-w", str(tmp_path), "--source", "folder", "--location", str(tmp_path)]
     runner.invoke(plumbline, [*call, "--set", "dataset.test_patients=7"])
@@ -243,20 +243,20 @@ def test_radiographs_of_two_patients_are_not_measured_as_one(two_patients, tmp_p
     assert "PATIENT_MISMATCH" in refused.stderr
 
 
-def test_before_anything_is_promoted_the_model_in_the_box_measures_and_says_so(two_patients, tmp_path):
+def test_without_a_champion_the_bundled_model_measures_and_a_message_is_printed(two_patients, tmp_path):
     case, found = two_patients / "case-00000", tmp_path / "new" / "values" / "m.json"
     radiographs = [str(case / "frontal.dcm"), str(case / "lateral.dcm")]
     outputs = ["--overlay", str(tmp_path / "new" / "images" / "o.png"), "--json", str(found)]
     done = command("measure", *radiographs, "-w", str(tmp_path), *outputs)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "new" / "images" / "o.png").is_file()
-    assert "measuring with the bundled model, learnt from virtual patients only" in " ".join(done.stderr.split())
+    assert "using the bundled model, trained on virtual patients only" in " ".join(done.stderr.split())
     truth = json.loads((case / "reconstruction.json").read_text())
     report = json.loads(found.read_text())
     slope = report["parameters"]["sacral_slope"]["value"]
-    for view, told in report["views"].items():
+    for view, reported in report["views"].items():
         uid = str(pydicom.dcmread(case / f"{view}.dcm", stop_before_pixels=True).SOPInstanceUID)
-        assert (told["file"], told["sop_instance_uid"]) == (f"{view}.dcm", uid)
+        assert (reported["file"], reported["sop_instance_uid"]) == (f"{view}.dcm", uid)
     assert str(tmp_path) not in found.read_text() and str(two_patients) not in found.read_text()
     assert report["intervals"]["patients"] == read_contract(BUNDLED).calibration.patients
     assert "rough" not in done.stderr
@@ -264,7 +264,7 @@ def test_before_anything_is_promoted_the_model_in_the_box_measures_and_says_so(t
     assert slope == pytest.approx(np.degrees(np.arctan2(back[2] - front[2], back[1] - front[1])), abs=6.0)
 
 
-def test_an_edited_model_is_refused_and_one_that_nothing_vouches_for_is_told(two_patients, tmp_path):
+def test_an_edited_model_is_refused_and_an_unverified_one_gets_a_warning(two_patients, tmp_path):
     radiograph, folder = two_patients / "case-00000" / "frontal.dcm", tmp_path / "model"
     shutil.copytree(BUNDLED, folder)
     call = [
@@ -278,7 +278,7 @@ def test_an_edited_model_is_refused_and_one_that_nothing_vouches_for_is_told(two
         str(tmp_path),
     ]
     whole = command(*call)
-    assert whole.returncode == 0 and "vouches" not in whole.stderr
+    assert whole.returncode == 0 and "not verified" not in whole.stderr
     contract = json.loads((folder / "contract.json").read_text())
     contract["calibration"]["widths"]["cobb"] *= 0.1
     (folder / "contract.json").write_text(json.dumps(contract))
@@ -290,7 +290,7 @@ def test_an_edited_model_is_refused_and_one_that_nothing_vouches_for_is_told(two
     (folder / "release.json").unlink()
     unknown = command(*call)
     assert "interval from 9 patients: rough" in unknown.stderr
-    assert unknown.returncode == 0 and "nothing vouches for this model" in " ".join(unknown.stderr.split())
+    assert unknown.returncode == 0 and "this model is not verified" in " ".join(unknown.stderr.split())
     (folder / "contract.json").unlink()
     assert command(*call).returncode == 3
 
@@ -303,7 +303,7 @@ def _with_image_of(radiograph, other, to):
     return str(to)
 
 
-def test_images_that_changed_places_are_not_measured(two_patients, tmp_path):
+def test_exchanged_images_are_not_measured(two_patients, tmp_path):
     frontal, lateral = (two_patients / "case-00000" / f"{view}.dcm" for view in ("frontal", "lateral"))
     radiographs = [
         _with_image_of(frontal, lateral, tmp_path / "f.dcm"),
@@ -320,8 +320,8 @@ def test_images_that_changed_places_are_not_measured(two_patients, tmp_path):
     assert not (tmp_path / "o.png").exists()
 
 
-def test_a_radiograph_that_yields_no_parameter_ends_with_an_error_and_a_turned_one_with_a_note(tmp_path, capsys):
-    from orchestration.cli.measuring import _require_a_spine
+def test_a_radiograph_without_any_parameter_is_refused_and_a_turned_one_gets_a_warning(tmp_path, capsys):
+    from orchestration.cli.measuring import _require_measurements
     from spine.errors import InputRejected
     from spine.measurement.registry import PARAMETERS, Measured
     from spine.prediction import Prediction
@@ -331,15 +331,15 @@ def test_a_radiograph_that_yields_no_parameter_ends_with_an_error_and_a_turned_o
         name: Measured(None, p.unit, "not seen", absent_code="LANDMARKS_NOT_SEEN") for name, p in PARAMETERS.items()
     }
     with pytest.raises(InputRejected, match=r"NOTHING_MEASURED: found turned\.dcm: frontal: 2 landmarks") as error:
-        _require_a_spine(Prediction("", points, parameters=none), (tmp_path / "turned.dcm",))
+        _require_measurements(Prediction("", points, parameters=none), (tmp_path / "turned.dcm",))
     assert error.value.exit_code == 1
     some = {**none, "cobb": Measured(12.0, "deg")}
-    told = Prediction("", points, parameters=some, notes=("the radiograph may be turned",))
-    _require_a_spine(told, (tmp_path / "turned.dcm",))
+    turned = Prediction("", points, parameters=some, notes=("the radiograph may be turned",))
+    _require_measurements(turned, (tmp_path / "turned.dcm",))
     assert "the radiograph may be turned" in capsys.readouterr().err
 
 
-def test_a_radiograph_is_never_overwritten_and_a_bad_one_is_named(two_patients, tmp_path):
+def test_a_radiograph_is_never_overwritten_and_an_unreadable_one_is_named(two_patients, tmp_path):
     radiograph = two_patients / "case-00000" / "frontal.dcm"
     before = radiograph.read_bytes()
     assert command("measure", str(radiograph), "--json", str(radiograph), "-w", str(tmp_path)).returncode == 2
@@ -354,7 +354,7 @@ def test_a_radiograph_is_never_overwritten_and_a_bad_one_is_named(two_patients, 
     assert "TRUNCATED" in refused.stderr
 
 
-def test_stage_waits_for_nobody_and_leaves_no_litter(tmp_path):
+def test_stage_does_not_wait_for_the_lock_and_makes_nothing_outside_a_workspace(tmp_path):
     from orchestration.pipeline.lock import workspace_lock
     from orchestration.pipeline.workspace import Workspace
 
@@ -368,19 +368,19 @@ def test_stage_waits_for_nobody_and_leaves_no_litter(tmp_path):
     assert not list((tmp_path / "empty").iterdir())
 
 
-def test_read3d_with_nothing_to_read_says_so(tmp_path):
+def test_read3d_without_files_is_a_usage_error(tmp_path):
     (tmp_path / "README.md").write_text("no points")
     assert CliRunner().invoke(plumbline, ["read3d", str(tmp_path)]).exit_code == 2
 
 
-def test_intervals_are_called_rough_where_calibration_shares_one_width():
+def test_intervals_are_called_rough_if_calibration_shares_one_width():
     from inference.calibration import FEW_PATIENTS
     from training.export.calibrate import LEAST_PATIENTS
 
     assert FEW_PATIENTS == LEAST_PATIENTS
 
 
-def test_a_fit_that_ends_in_its_first_epoch_says_how_much_of_it_was_seen():
+def test_a_fit_that_ends_in_its_first_epoch_reports_the_share():
     from orchestration.pipeline.steps import _share_of_an_epoch
     from training.config import TrainingConfig
     from training.export.candidate import FitSummary
@@ -391,15 +391,15 @@ def test_a_fit_that_ends_in_its_first_epoch_says_how_much_of_it_was_seen():
 
 
 @pytest.mark.parametrize(
-    ("step", "code", "told"),
+    ("step", "code", "reason"),
     [
         ("verdict", "HOLD", "plumbline explain"),
         ("champion", "MODEL_DENIED", "found a model that was rolled back from; expected another; train anew"),
     ],
 )
-def test_a_run_that_promotes_nothing_tells_where_the_reason_is(tmp_path, monkeypatch, capsys, step, code, told):
-    """A refusal after the verdict is in no verdict, so pointing to the verdict would lead nowhere."""
-    from orchestration.cli.pipeline import run_chain
+def test_a_run_without_promotion_prints_the_reason(tmp_path, monkeypatch, capsys, step, code, reason):
+    """The verdict does not contain a refusal that comes after it, so its reason is printed itself."""
+    from orchestration.cli.pipeline import run_pipeline
     from orchestration.dagster.run import RunOutcome
 
     refusal = GateRefused(code, found="a model that was rolled back from", expected="another", remedy="train anew")
@@ -408,14 +408,14 @@ def test_a_run_that_promotes_nothing_tells_where_the_reason_is(tmp_path, monkeyp
     monkeypatch.setattr("orchestration.dagster.run.run_retrain", lambda *_, **__: outcome)
     monkeypatch.setattr("orchestration.cli.pipeline.print_verdict", lambda _: None)
     monkeypatch.setattr("orchestration.cli.pipeline.write_run_record", lambda *_: None)
-    assert run_chain(Workspace(tmp_path)) == 3
-    said = " ".join(capsys.readouterr().out.split())
-    assert f"not promoted ({code})" in said and told in said
-    assert ("plumbline explain" in said) == (step == "verdict")
+    assert run_pipeline(Workspace(tmp_path)) == 3
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"not promoted ({code})" in shown and reason in shown
+    assert ("plumbline explain" in shown) == (step == "verdict")
 
 
 @pytest.mark.parametrize(
-    ("error", "threshold", "told"),
+    ("error", "threshold", "expected"),
     [
         (0.00333, 0.0, ("0.003 margins", "0.000 margins")),
         (1.234, 2.7, ("1.23 margins", "2.70 margins")),
@@ -424,7 +424,7 @@ def test_a_run_that_promotes_nothing_tells_where_the_reason_is(tmp_path, monkeyp
         (None, 2.7, ("absent", "2.70 margins")),
     ],
 )
-def test_a_figure_and_the_limit_that_it_misses_are_not_printed_alike(error, threshold, told):
+def test_a_figure_and_the_limit_that_it_misses_are_printed_differently(error, threshold, expected):
     from orchestration.cli.verdicts import _figures
 
-    assert _figures(error, threshold, "margins") == told
+    assert _figures(error, threshold, "margins") == expected

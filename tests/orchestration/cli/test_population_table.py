@@ -27,7 +27,7 @@ def test_a_row_that_is_off_ends_in_failure(monkeypatch):
     good = replace(statistics.population_rows(statistics.survey(120))[0], count=900)
     good = replace(good, mean=good.published_mean, sd=good.published_sd)
     for rows, expected in (([good], 0), ([good, replace(good, mean=0.0)], 1)):
-        monkeypatch.setattr(statistics, "population_rows", lambda people, rows=rows: rows)
+        monkeypatch.setattr("orchestration.cli.cohort.population_rows", lambda people, rows=rows: rows)
         assert CliRunner().invoke(cohort, ["--stats", "--count", "1"]).exit_code == expected
 
 
@@ -38,24 +38,24 @@ def test_too_few_patients_decide_nothing(tmp_path, monkeypatch, count):
     figure = tmp_path / "population.png"
     done = CliRunner().invoke(cohort, ["--stats", "--count", count, "--figure", str(figure)])
     assert done.exit_code == 1
-    assert "0 of 0 rows agree; 67 rows of under 10 patients say nothing" in done.output
+    assert "0 of 0 rows agree; 67 rows have fewer than 10 patients" in done.output
     assert "pass" not in done.output.split("mean +-SD.")[0]
     assert done.output.count("needs 10") == 67
     assert figure.is_file()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         ([], "--out"),
         (["--out", "x", "--figure", "y.png"], "--stats"),
-        (["--stats", "--out", "x"], "two commands"),
+        (["--stats", "--out", "x"], "use two commands"),
         (["--stats", "--rows", "256", "--with", "meshes"], "--rows, --with"),
-        (["--stats", "--figure", "y.jpg"], "no PNG"),
+        (["--stats", "--figure", "y.jpg"], "must end in .png"),
         (["--stats", "--figure", "no-such-folder/y.png"], "make it first"),
     ],
 )
-def test_what_is_missing_is_said(arguments, words):
+def test_invalid_combinations_are_usage_errors(arguments, message):
     done = CliRunner().invoke(cohort, arguments)
     assert done.exit_code == 2
-    assert words in done.output
+    assert message in done.output

@@ -1,4 +1,4 @@
-"""Quarantine names nobody; `plumbline quarantine` tells the operator, and writes nothing."""
+"""Quarantine stores no names; `plumbline quarantine` prints them and writes nothing."""
 
 import json
 import shutil
@@ -35,30 +35,30 @@ def files_of(workspace):
     return {path: path.read_bytes() for path in workspace.root.rglob("*") if path.is_file()}
 
 
-def test_it_says_which_folder_each_was_and_writes_nothing(taken_in, tmp_path):
+def test_it_prints_the_folder_in_the_source_and_writes_nothing(taken_in, tmp_path):
     before = files_of(taken_in)
-    told = CliRunner().invoke(plumbline, ["quarantine", "-w", str(taken_in.root)])
-    assert told.exit_code == 0, told.output
-    assert f"MEIER 1950  (in {tmp_path / 'drop'})" in told.output
-    assert f"HUBER  (in {taken_in.inbox / 'june'})" in told.output
-    assert told.output.count("TRUNCATED") == 2 and "2 in quarantine" in told.output
-    assert "case-00000" not in told.output
+    shown = CliRunner().invoke(plumbline, ["quarantine", "-w", str(taken_in.root)])
+    assert shown.exit_code == 0, shown.output
+    assert f"MEIER 1950  (in {tmp_path / 'drop'})" in shown.output
+    assert f"HUBER  (in {taken_in.inbox / 'june'})" in shown.output
+    assert shown.output.count("TRUNCATED") == 2 and "2 in quarantine" in shown.output
+    assert "case-00000" not in shown.output
     assert files_of(taken_in) == before
     for reason in taken_in.quarantine.glob("*/reason.json"):
-        assert str(reason.parent) in told.output
+        assert str(reason.parent) in shown.output
         assert not any(name in reason.read_text() for name in ("MEIER", "HUBER"))
         assert json.loads(reason.read_text())["code"] == "TRUNCATED"
 
 
-def test_what_left_its_source_is_told_as_gone(taken_in, tmp_path):
+def test_a_study_that_left_its_source_is_listed_without_its_name(taken_in, tmp_path):
     (tmp_path / "drop" / "MEIER 1950").rename(tmp_path / "drop" / "else")
-    told = CliRunner().invoke(plumbline, ["quarantine", "-w", str(taken_in.root)]).output
-    assert told.count("no longer in its source") == 1 and "HUBER" in told and "else" not in told
+    shown = CliRunner().invoke(plumbline, ["quarantine", "-w", str(taken_in.root)]).output
+    assert shown.count("no longer in the source") == 1 and "HUBER" in shown and "else" not in shown
 
 
 def test_an_empty_quarantine_makes_no_key(tmp_path):
     workspace = Workspace(tmp_path / "ws")
     prepare_workspace(workspace, "virtual", None, ())
-    told = CliRunner().invoke(plumbline, ["quarantine", "-w", str(workspace.root)])
-    assert (told.exit_code, told.output) == (0, "0 in quarantine\n")
+    shown = CliRunner().invoke(plumbline, ["quarantine", "-w", str(workspace.root)])
+    assert (shown.exit_code, shown.output) == (0, "0 in quarantine\n")
     assert not workspace.pseudonym_key_file.exists()

@@ -1,4 +1,4 @@
-"""Tables and words in a window of 80 columns: folded, never cut, figures and names whole."""
+"""Tables and text in a window of 80 columns: folded, never cut, figures and names whole."""
 
 import re
 from collections.abc import Callable
@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from orchestration.cli import terminal
-from orchestration.cli.terminal import print_table, print_words
+from orchestration.cli.terminal import print_table, print_text
 
 WIDTH = 80
 HISTORY = ("", "when", "event", "version", "model", "by", "reason", "verdict")
@@ -48,7 +48,7 @@ def test_every_word_of_a_table_is_whole_and_inside_the_window(
     shown = console.export_text()
     assert max(len(line) for line in shown.splitlines()) <= width
     assert {word for cell in row for word in cell.split()} <= whole_words(shown)
-    assert set(columns) - {""} <= whole_words(shown), "each cell can be told from its neighbours"
+    assert set(columns) - {""} <= whole_words(shown), "each cell is separate from its neighbours"
     assert "…" not in shown
 
 
@@ -68,7 +68,7 @@ def test_what_is_no_markup_is_not_taken_for_it(window: Callable[[int], Console])
 
 def test_words_fold_between_words_and_points_hang(window: Callable[[int], Console]) -> None:
     console = window(WIDTH)
-    print_words("- " + "word " * 40 + "[CODE]\n\nplain")
+    print_text("- " + "word " * 40 + "[CODE]\n\nplain")
     lines = console.export_text().splitlines()
     assert max(map(len, lines)) <= WIDTH
     assert lines[0].startswith("- word") and lines[1].startswith("  word")
@@ -80,7 +80,7 @@ def test_a_file_gets_lines_as_long_as_they_are(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("COLUMNS", raising=False)
     console = Console(highlight=False, soft_wrap=True, record=True, force_terminal=False)
     monkeypatch.setattr(terminal, "output", console)
-    print_words("- " + "word " * 40)
+    print_text("- " + "word " * 40)
     print_table("Title", HISTORY, [ENTRY])
     lines = [line.rstrip() for line in console.export_text().splitlines()]
     assert any(all(cell in line for cell in ENTRY) for line in lines), "one entry, one line to search for"

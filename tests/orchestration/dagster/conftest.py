@@ -8,7 +8,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from orchestration.dagster.assets import model, promotion
 from orchestration.environment import quiet_environment
+from orchestration.pipeline import steps
 from orchestration.pipeline.params import Params, write_params
 from orchestration.pipeline.stages import dvc_yaml
 from orchestration.pipeline.step_report import StepReport, write_step_report
@@ -42,8 +44,8 @@ def instance(tmp_path):
 
 
 @dataclass
-class Chain:
-    """What the stubbed steps do; tests change it."""
+class StubSteps:
+    """The behaviour of the stubbed steps, which tests change."""
 
     decision: str = "PROMOTE"
     valid: bool = True
@@ -104,30 +106,26 @@ def write_stub_verdict(path: Path, decision: str) -> None:
 
 
 @pytest.fixture
-def chain(monkeypatch) -> Chain:
-    """Replace the chain's functions, at the seam the assets call, by stubs."""
-    from orchestration.pipeline import steps
-
-    stub = Chain(
+def stubs(monkeypatch) -> StubSteps:
+    """Replace the functions that the assets call by stubs."""
+    stub = StubSteps(
         figures={
             "studies": {"received": 9, "used": 6, "already present": 1, "quarantined": 2},
-            "validation": {"expectations": 31, "broken": 0, "outcome": "passed"},
+            "validation": {"expectations": 31, "failed": 0, "outcome": "passed"},
             "dataset": {"train studies": 5, "digest": "abc", "frozen test set": "def"},
         }
     )
     monkeypatch.setattr(steps, "run_step", stub.step)
     monkeypatch.setattr(steps, "compute_step", stub.step)
-    from orchestration.lifecycle import judging, promotion, registration
-
     monkeypatch.setattr(
-        registration,
+        model,
         "register_candidate",
         lambda ws, params, tags: replace(
             stub.step("registered_candidate", ws), figures={"mlflow experiment id": "3", "mlflow run id": "f00d"}
         ),
     )
-    monkeypatch.setattr(judging, "rescore_champion", lambda ws, params: stub.step("champion_evaluation", ws))
-    monkeypatch.setattr(judging, "judge_candidate", lambda ws, params: stub.judge(ws))
+    monkeypatch.setattr(promotion, "rescore_champion", lambda ws, params: stub.step("champion_evaluation", ws))
+    monkeypatch.setattr(promotion, "judge_candidate", lambda ws, params: stub.judge(ws))
     promote = lambda ws, params, promoter, approval="": stub.promote(ws, promoter)  # noqa: E731
     monkeypatch.setattr(promotion, "promote_champion", promote)
     return stub

@@ -35,11 +35,11 @@ def test_nothing_is_lost(workspace, received, used, present, quarantined, passed
 @pytest.mark.parametrize(
     ("figures", "passed"),
     [
-        ({"expectations": 31, "broken": 0, "outcome": "passed"}, True),
-        ({"expectations": 31, "broken": 2, "outcome": "FAILED"}, False),
-        ({"expectations": 0, "broken": 0, "outcome": "passed"}, False),
-        ({"broken": 0, "outcome": "passed"}, False),
-        ({"expectations": 31, "broken": 0}, False),
+        ({"expectations": 31, "failed": 0, "outcome": "passed"}, True),
+        ({"expectations": 31, "failed": 2, "outcome": "FAILED"}, False),
+        ({"expectations": 0, "failed": 0, "outcome": "passed"}, False),
+        ({"failed": 0, "outcome": "passed"}, False),
+        ({"expectations": 31, "failed": 0}, False),
     ],
 )
 def test_valid_means_evaluated_and_met(workspace, figures, passed):

@@ -1,4 +1,4 @@
-"""A process group of two under torchrun fits one model: plainly, and through Dagster Pipes from an asset."""
+"""A process group of two under torchrun fits one model: directly, and through Dagster Pipes from an asset."""
 
 import json
 from dataclasses import replace
@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from orchestration.dagster.pipes import workers_under_pipes
-from orchestration.pipeline.multi_gpu import fit_in_process_group, launched_by
+from orchestration.pipeline.multi_gpu import fit_in_process_group, launching_with
 from spine.errors import ContractViolation, ParametersRejected
 from tests.training.drawn_cohort import write_drawn_dataset
 from training.config import NextStage, TrainingConfig
@@ -29,19 +29,19 @@ def drawn(tmp_path_factory):
 @pytest.mark.slow
 def test_two_processes_fit_one_model_in_two_stages_and_report_progress(drawn, tmp_path, monkeypatch):
     config = replace(CONFIG, epochs=1, next_stages=(NextStage(epochs=1),))
-    told = []
-    (tmp_path / "lightning.py").write_text("raise RuntimeError('a file of the user was taken for a library')")
+    reported = []
+    (tmp_path / "lightning.py").write_text("raise RuntimeError('a file of the user hid a library')")
     monkeypatch.chdir(tmp_path)
     out = tmp_path / "candidate"
     summary = fit_in_process_group(
-        drawn, out, config, tmp_path / "team", lambda done, total: told.append((done, total))
+        drawn, out, config, tmp_path / "group", lambda done, total: reported.append((done, total))
     )
     assert summary.config == config
     assert [(stage.devices, stage.epochs) for stage in summary.stages] == [(2, 1), (2, 1)]
     assert summary.epochs == 2 and summary.steps == 2 * (24 // 2 // 4)  # each process sees half of the images
     assert summary.model_digest is not None and (out / "model.onnx").is_file()
-    assert told[-1] == (2000, 2000) and told == sorted(told)
-    again = fit_in_process_group(drawn, out, config, tmp_path / "team", None)
+    assert reported[-1] == (2000, 2000) and reported == sorted(reported)
+    again = fit_in_process_group(drawn, out, config, tmp_path / "group", None)
     assert again == summary  # finished: nothing is fitted again
 
 
@@ -69,14 +69,17 @@ def test_what_the_leader_refuses_is_refused_here_with_its_reason(drawn, tmp_path
 
         return main([command[-1]])
 
-    with launched_by(one_alone), pytest.raises(ParametersRejected, match="PROCESS_GROUP_DIFFERS") as refused:
+    with launching_with(one_alone), pytest.raises(ParametersRejected, match="PROCESS_GROUP_DIFFERS") as refused:
         fit_in_process_group(drawn, tmp_path / "candidate", CONFIG, tmp_path / "group", None)
     assert refused.value.remedy.startswith("start torchrun")
     assert not (tmp_path / "candidate" / FIT_FILE).exists()
 
 
 def test_a_process_group_that_ends_without_a_message_fails_with_its_exit_code(drawn, tmp_path):
-    with launched_by(lambda command: 9), pytest.raises(ContractViolation, match=r"PROCESS_GROUP_FAILED.*exit code 9"):
+    with (
+        launching_with(lambda command: 9),
+        pytest.raises(ContractViolation, match=r"PROCESS_GROUP_FAILED.*exit code 9"),
+    ):
         fit_in_process_group(drawn, tmp_path / "candidate", CONFIG, tmp_path / "group", None)
 
 
@@ -88,7 +91,7 @@ def test_half_a_line_is_not_a_message(drawn, tmp_path):
         messages.write_text('{"done": 1, "total": 4}\n{"done": 2, "to')
         return 3
 
-    with launched_by(launch), pytest.raises(ContractViolation, match="PROCESS_GROUP_FAILED"):
+    with launching_with(launch), pytest.raises(ContractViolation, match="PROCESS_GROUP_FAILED"):
         fit_in_process_group(
             drawn, tmp_path / "c", CONFIG, tmp_path / "group", lambda *progress: heard.append(progress)
         )

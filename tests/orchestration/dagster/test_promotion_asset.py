@@ -19,7 +19,7 @@ def failure_of(result):
     return next(e.step_failure_data for e in result.all_events if e.is_step_failure)
 
 
-def test_absent_verdict_refuses(workspace, chain, instance):
+def test_absent_verdict_refuses(workspace, stubs, instance):
     result = launch_promotion(workspace, instance)
     assert not result.success
     assert "VERDICT_REJECT" in failure_of(result).user_failure_data.description
@@ -27,7 +27,7 @@ def test_absent_verdict_refuses(workspace, chain, instance):
 
 
 @pytest.mark.parametrize("decision", ["HOLD", "REJECT", "INSUFFICIENT"])
-def test_refusing_verdict_of_another_run_refuses(workspace, chain, instance, decision, write_stub):
+def test_refusing_verdict_of_another_run_refuses(workspace, stubs, instance, decision, write_stub):
     write_stub(workspace.verdict_file, decision)
     result = launch_promotion(workspace, instance)
     assert not result.success
@@ -37,7 +37,7 @@ def test_refusing_verdict_of_another_run_refuses(workspace, chain, instance, dec
     assert not (workspace.state / "champion.json").exists()
 
 
-def test_materialising_the_asset_alone_is_the_same_thing(workspace, chain, instance, write_stub):
+def test_materialising_the_asset_alone_is_the_same_thing(workspace, stubs, instance, write_stub):
     write_stub(workspace.verdict_file, "REJECT")
     result = dg.materialize(
         [champion],
@@ -46,13 +46,13 @@ def test_materialising_the_asset_alone_is_the_same_thing(workspace, chain, insta
     assert not result.success
 
 
-def test_passing_verdict_promotes(workspace, chain, instance, write_stub):
+def test_passing_verdict_promotes(workspace, stubs, instance, write_stub):
     write_stub(workspace.verdict_file, "PROMOTE")
     assert launch_promotion(workspace, instance).success
     assert (workspace.state / "champion.json").exists()
 
 
-def test_a_forged_check_changes_nothing(workspace, chain, instance, write_stub):
+def test_a_forged_check_changes_nothing(workspace, stubs, instance, write_stub):
     """Anyone who reaches the web server can report a passing check; promotion does not look at it."""
     write_stub(workspace.verdict_file, "REJECT")
     forged = dg.AssetCheckEvaluation(
@@ -71,14 +71,14 @@ def run_check(workspace, instance):
     return result, result.get_asset_check_evaluations()[0]
 
 
-def test_gate_check_without_a_verdict_fails_as_error(workspace, chain, instance):
+def test_gate_check_without_a_verdict_fails_as_error(workspace, stubs, instance):
     _, evaluation = run_check(workspace, instance)
     assert not evaluation.passed
     assert evaluation.severity == dg.AssetCheckSeverity.ERROR
     assert "EVIDENCE_MISSING" in evaluation.description
 
 
-def test_gate_check_on_an_edited_verdict_fails(workspace, chain, instance, write_stub):
+def test_gate_check_on_an_edited_verdict_fails(workspace, stubs, instance, write_stub):
     write_stub(workspace.verdict_file, "REJECT")
     text = workspace.verdict_file.read_text()
     workspace.verdict_file.write_text(text.replace('"REJECT"', '"PROMOTE"'))
@@ -87,15 +87,14 @@ def test_gate_check_on_an_edited_verdict_fails(workspace, chain, instance, write
     assert "EVIDENCE_ALTERED" in evaluation.description
 
 
-def test_gate_check_that_raises_blocks_too(workspace, chain, monkeypatch):
+def test_gate_check_that_raises_blocks_too(workspace, stubs, monkeypatch):
     from orchestration.dagster.run import run_retrain
-    from validation.gates import verdict as verdicts
 
     def broken(path):
         raise RuntimeError("cannot read")
 
-    chain.promote = lambda *_: pytest.fail("promotion was tried")
-    monkeypatch.setattr(verdicts, "read_verdict", broken)
+    stubs.promote = lambda *_: pytest.fail("promotion was tried")
+    monkeypatch.setattr("orchestration.dagster.checks.read_verdict", broken)
     assert not run_retrain(workspace, lambda report: None).promoted
 
 

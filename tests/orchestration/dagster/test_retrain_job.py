@@ -12,24 +12,24 @@ from orchestration.pipeline.lock import WorkspaceBusy, workspace_lock
 from orchestration.pipeline.params import Params, Source, write_params
 from spine.errors import InputRejected
 
-CHAIN = ["cohort", "studies", "landmarks", "dataset", "validation", "candidate", "evaluation"]
+VERSIONED = ["cohort", "studies", "landmarks", "dataset", "validation", "candidate", "evaluation"]
 DECISION = ["registered_candidate", "champion_evaluation", "verdict", "champion"]
 
 
-def test_everything_runs_once_in_order_and_promotes(workspace, chain):
+def test_everything_runs_once_in_order_and_promotes(workspace, stubs):
     seen = []
     outcome = run_retrain(workspace, seen.append)
     assert outcome.promoted
     assert (outcome.refused, outcome.failed_step, outcome.code, outcome.reason) == (False, None, None, "")
-    assert sorted(chain.calls) == sorted(CHAIN + DECISION)
-    assert [name for name in chain.calls if name in CHAIN] == CHAIN
-    assert [report.step for report in seen] == chain.calls
-    assert chain.calls[-1] == "champion"
+    assert sorted(stubs.calls) == sorted(VERSIONED + DECISION)
+    assert [name for name in stubs.calls if name in VERSIONED] == VERSIONED
+    assert [report.step for report in seen] == stubs.calls
+    assert stubs.calls[-1] == "champion"
     assert json.loads((workspace.state / "champion.json").read_text())["promoter"] == f"dagster run {outcome.run_id}"
     assert 0 < outcome.overhead_seconds < outcome.seconds
 
 
-def test_progress_reaches_the_caller(workspace, chain):
+def test_progress_reaches_the_caller(workspace, stubs):
     seen = []
 
     @contextmanager
@@ -44,7 +44,7 @@ def test_progress_reaches_the_caller(workspace, chain):
     ]  # fmt: skip
 
 
-def test_run_is_in_the_instance_with_metadata_and_versions(workspace, chain):
+def test_run_is_in_the_instance_with_metadata_and_versions(workspace, stubs):
     outcome = run_retrain(workspace, lambda report: None)
     with open_instance(workspace) as instance:
         assert instance.get_run_by_id(outcome.run_id).status == dg.DagsterRunStatus.SUCCESS
@@ -57,79 +57,79 @@ def test_run_is_in_the_instance_with_metadata_and_versions(workspace, chain):
     assert link == dg.MetadataValue.url("http://127.0.0.1:5000/#/experiments/3/runs/f00d?workflowType=machine_learning")
 
 
-def test_invalid_data_set_stops_before_training_and_says_why(workspace, chain):
-    chain.valid = False
-    chain.figures["validation"] = {"expectations": 31, "broken": 1, "outcome": "FAILED"}
+def test_an_invalid_dataset_stops_the_run_before_training_with_the_reason(workspace, stubs):
+    stubs.valid = False
+    stubs.figures["validation"] = {"expectations": 31, "failed": 1, "outcome": "FAILED"}
     outcome = run_retrain(workspace, lambda report: None)
     assert not outcome.promoted
     assert not outcome.refused
     assert outcome.failed_step == "validation"
     assert outcome.code == "DATASET_IS_VALID"
-    assert "1 of 31 expectations broken" in outcome.reason
+    assert "1 of 31 expectations failed" in outcome.reason
     assert "study 7" in outcome.reason
-    assert not {"candidate", "evaluation", "verdict", "champion"} & set(chain.calls)
+    assert not {"candidate", "evaluation", "verdict", "champion"} & set(stubs.calls)
 
 
 @pytest.mark.parametrize("decision", ["HOLD", "REJECT", "INSUFFICIENT"])
-def test_refusal_is_an_ending_with_reasons(workspace, chain, decision):
-    chain.decision = decision
+def test_a_refusal_ends_the_run_with_reasons(workspace, stubs, decision):
+    stubs.decision = decision
     outcome = run_retrain(workspace, lambda report: None)
     assert outcome.refused
     assert outcome.verdict_reached
     assert outcome.code == decision
     assert "the paper's level" in outcome.reason
-    assert "9 deg, at most 4 deg" in outcome.reason
-    assert "champion" not in chain.calls
+    assert "9 deg, must be at most 4 deg" in outcome.reason
+    assert "champion" not in stubs.calls
 
 
-def test_failed_step_is_told_by_code_and_words(workspace, chain):
-    chain.raises["landmarks"] = InputRejected("X_MISSING", found="no x", expected="an x", remedy="bring one")
+def test_a_failed_step_is_reported_with_code_and_reason(workspace, stubs):
+    stubs.raises["landmarks"] = InputRejected("X_MISSING", found="no x", expected="an x", remedy="bring one")
     outcome = run_retrain(workspace, lambda report: None)
     assert (outcome.failed_step, outcome.code) == ("landmarks", "X_MISSING")
     assert outcome.reason == "X_MISSING: found no x; expected an x; bring one"
     assert not outcome.verdict_reached
     assert not outcome.refused
-    assert "dataset" not in chain.calls
+    assert "dataset" not in stubs.calls
 
 
-def test_a_bug_is_a_failure_too(workspace, chain):
-    chain.raises["dataset"] = ZeroDivisionError("division by zero")
+def test_a_bug_is_a_failure_too(workspace, stubs):
+    stubs.raises["dataset"] = ZeroDivisionError("division by zero")
     outcome = run_retrain(workspace, lambda report: None)
     assert (outcome.failed_step, outcome.code) == ("dataset", "ZeroDivisionError")
     assert outcome.reason == "ZeroDivisionError: division by zero"
 
 
-def test_interrupt_reaches_the_caller(workspace, chain):
-    chain.raises["dataset"] = KeyboardInterrupt()
+def test_interrupt_reaches_the_caller(workspace, stubs):
+    stubs.raises["dataset"] = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
         run_retrain(workspace, lambda report: None)
-    assert "validation" not in chain.calls
+    assert "validation" not in stubs.calls
     with open_instance(workspace) as instance:
         assert instance.get_runs()[0].status in (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
-def test_a_run_after_a_failed_one_works(workspace, chain):
-    chain.raises["dataset"] = OSError("disk full")
+def test_a_run_after_a_failed_one_works(workspace, stubs):
+    stubs.raises["dataset"] = OSError("disk full")
     run_retrain(workspace, lambda report: None)
-    chain.raises.clear()
+    stubs.raises.clear()
     assert run_retrain(workspace, lambda report: None).promoted
 
 
-def test_two_writers_in_a_workspace_are_one_too_many(workspace, chain):
+def test_a_second_writer_is_refused(workspace, stubs):
     with workspace_lock(workspace), pytest.raises(WorkspaceBusy, match="RUN_IN_PROGRESS"):
         run_retrain(workspace, lambda report: None)
-    assert chain.calls == []
+    assert stubs.calls == []
 
 
-def test_real_source_needs_no_cohort(workspace, chain):
+def test_real_source_needs_no_cohort(workspace, stubs):
     write_params(Params(source=Source(kind="folder", location="/nowhere")), workspace.params_file)
     outcome = run_retrain(workspace, lambda report: None)
     assert outcome.promoted
-    assert "cohort" not in chain.calls
+    assert "cohort" not in stubs.calls
     assert outcome.reports["cohort"].figures == {"not needed": "the source is 'folder'"}
 
 
-def test_terminal_is_left_to_the_caller(workspace, chain, capfd):
+def test_terminal_is_left_to_the_caller(workspace, stubs, capfd):
     run_retrain(workspace, lambda report: None)
     captured = capfd.readouterr()
     assert captured.out == ""

@@ -60,7 +60,7 @@ def test_waits_until_it_answers_and_stops(tmp_path):
 
 def test_the_next_starts_when_the_first_accepts(tmp_path):
     port = free_port()
-    first = Service("first", (sys.executable, "-c", SERVE, str(port)), first=port)
+    first = Service("first", (sys.executable, "-c", SERVE, str(port)), wait_for_port=port)
     connect = f"import socket; socket.create_connection(('127.0.0.1', {port})); print('met'); time.sleep(60)"
     second = Service("second", (sys.executable, "-u", "-c", connect))
     with Supervised([first, second], tmp_path, {}) as running:
@@ -68,8 +68,8 @@ def test_the_next_starts_when_the_first_accepts(tmp_path):
         wait_for(lambda: "met" in running.log_of("second").read_text())
 
 
-def test_first_that_dies_is_told_and_nothing_else_is_started(tmp_path):
-    dying = Service("frail", (sys.executable, "-c", "raise SystemExit('cannot import')"), first=free_port())
+def test_a_first_service_that_dies_is_reported_and_nothing_else_is_started(tmp_path):
+    dying = Service("frail", (sys.executable, "-c", "raise SystemExit('cannot import')"), wait_for_port=free_port())
     with pytest.raises(ServiceFailed, match="cannot import"):
         Supervised([dying, Service("next", (sys.executable, "-c", "pass"))], tmp_path, {}).__enter__()
     assert not (tmp_path / "next.log").exists()
@@ -90,14 +90,14 @@ def test_stubborn_process_is_forced(tmp_path, monkeypatch):
     assert time.monotonic() - started < 15
 
 
-def test_death_is_told_with_the_last_words(tmp_path):
+def test_a_dead_service_is_reported_with_its_last_lines(tmp_path):
     dying = Service("frail", (sys.executable, "-c", "raise SystemExit('no database')"), "http://127.0.0.1:9/")
     with Supervised([dying], tmp_path, {}) as running, pytest.raises(ServiceFailed, match="no database") as caught:
         running.wait_until_up(20)
     assert caught.value.code == "SERVICE_DIED"
 
 
-def test_late_service_is_told(tmp_path):
+def test_a_late_service_is_reported(tmp_path):
     sleeping = Service("sleepy", (sys.executable, "-c", "import time; time.sleep(60)"), "http://127.0.0.1:9/")
     with Supervised([sleeping], tmp_path, {}) as running, pytest.raises(ServiceFailed) as caught:
         running.wait_until_up(0.3)

@@ -25,7 +25,7 @@ WITHOUT_FORM = (
 
 @pytest.fixture
 def launch(workspace, instance, monkeypatch):
-    """``launch(**typed)`` materialises ``candidate`` with its real versioning and a step that only writes a file."""
+    """``launch(**given)`` materialises ``candidate`` with its real versioning and a step that only writes a file."""
 
     def fit(ws, params, progress):
         (ws.candidate / "model").parent.mkdir(parents=True, exist_ok=True)
@@ -37,12 +37,12 @@ def launch(workspace, instance, monkeypatch):
         folder.mkdir(parents=True)
         (folder / "manifest.json").write_text("{}")
 
-    def call(**typed):
+    def call(**given):
         return dg.materialize(
             [candidate],
             instance=instance,
             resources=resources_for(str(workspace.root)),
-            run_config={"ops": {"candidate": {"config": typed}}},
+            run_config={"ops": {"candidate": {"config": given}}},
             raise_on_error=False,
         )
 
@@ -72,7 +72,7 @@ def test_every_parameter_is_a_described_field_and_none_has_to_be_given():
 
 
 @pytest.mark.parametrize(
-    ("op", "typed"),
+    ("op", "given"),
     [
         ("candidate", {"minuts": 3.0}),
         ("candidate", {"preset": "magic"}),
@@ -81,13 +81,13 @@ def test_every_parameter_is_a_described_field_and_none_has_to_be_given():
         *[(name, {"minutes": 3.0}) for name in WITHOUT_FORM],
     ],
 )
-def test_config_that_an_asset_does_not_have_is_refused(workspace, op, typed):
+def test_config_that_an_asset_does_not_have_is_refused(workspace, op, given):
     job = definitions_with(resources_for(str(workspace.root))).resolve_job_def(RETRAIN)
     with pytest.raises(dg.DagsterInvalidConfigError):
-        job.execute_in_process(run_config={"ops": {op: {"config": typed}}})
+        job.execute_in_process(run_config={"ops": {op: {"config": given}}})
 
 
-def test_what_is_typed_is_used_recorded_and_kept(workspace, launch, instance):
+def test_a_given_parameter_is_used_recorded_and_kept(workspace, launch, instance):
     before = read_params(workspace.params_file).training
     result = launch(
         minutes=None, epochs=3, augmentation={"rotation_deg": 6.0}, next_stages=[{"epochs": 1}], device="cpu"
@@ -110,7 +110,7 @@ def test_what_is_typed_is_used_recorded_and_kept(workspace, launch, instance):
     }
 
 
-def test_a_typed_value_makes_a_new_candidate_and_an_empty_form_none(workspace, launch):
+def test_a_given_value_makes_a_new_candidate_and_an_empty_form_none(workspace, launch):
     text = workspace.params_file.read_text()
     assert recomputed(launch()) and workspace.params_file.read_text() == text
     assert not recomputed(launch())

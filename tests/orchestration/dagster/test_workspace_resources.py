@@ -47,7 +47,7 @@ def test_writable_workspace_is_held_by_one(workspace):
         pass
 
 
-def test_data_versions_without_dvc_compute_every_time(workspace, chain, monkeypatch):
+def test_data_versions_without_dvc_compute_every_time(workspace, stubs, monkeypatch):
     from orchestration.pipeline import steps
 
     monkeypatch.setattr(steps, "run_step", lambda *_: pytest.fail("DVC was asked"))
@@ -64,9 +64,9 @@ def test_data_version_is_dvcs_address_of_the_output(workspace):
 
 
 def test_tracking_elsewhere(workspace):
-    assert ModelTracking().bound(workspace) == workspace
-    bound = ModelTracking(uri="http://tracking").bound(workspace)
-    assert (bound.tracking_uri, bound.root) == ("http://tracking", workspace.root)
+    assert ModelTracking().applied_to(workspace) == workspace
+    tracked = ModelTracking(uri="http://tracking").applied_to(workspace)
+    assert (tracked.tracking_uri, tracked.root) == ("http://tracking", workspace.root)
 
 
 def test_run_links(monkeypatch):
@@ -81,13 +81,13 @@ def test_run_links(monkeypatch):
 def test_training_device_is_written_where_everybody_reads_it(workspace):
     before = workspace.params_file.read_text()
     untouched = read_params(workspace.params_file).training.precision
-    TrainingDevice().settle(workspace)
+    TrainingDevice().write_into_params(workspace)
     assert workspace.params_file.read_text() == before
-    TrainingDevice(device="cpu", workers=2).settle(workspace)
+    TrainingDevice(device="cpu", workers=2).write_into_params(workspace)
     training = read_params(workspace.params_file).training
     assert (training.device, training.workers, training.precision) == ("cpu", 2, untouched)
     with pytest.raises(ParametersRejected, match="PARAMS_INVALID"):
-        TrainingDevice(device="abacus").settle(workspace)
+        TrainingDevice(device="abacus").write_into_params(workspace)
 
 
 def test_abandoned_runs_are_failed_and_living_ones_are_not(workspace):

@@ -63,7 +63,7 @@ def test_damaged_files_are_refused_with_a_code(tmp_path, text):
     assert rejected.value.code == "PARAMS_INVALID"
 
 
-def test_a_missing_file_says_how_to_make_one(tmp_path):
+def test_a_missing_file_is_refused_with_the_command_that_makes_one(tmp_path):
     with pytest.raises(ParametersRejected, match="plumbline init"):
         read_params(tmp_path / "params.yaml")
 

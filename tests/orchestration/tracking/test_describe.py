@@ -48,7 +48,7 @@ def _client(judged: Judged) -> Any:
     return open_registry(judged.workspace.tracking_uri)
 
 
-def test_the_run_says_what_was_decided_and_leads_everywhere(judged: Judged) -> None:
+def test_the_run_has_the_decision_and_all_links(judged: Judged) -> None:
     verdict = read_verdict(judged.workspace.verdict_file)
     run = _client(judged).get_run(judged.challenger_run)
     tags, note = run.data.tags, run.data.tags["mlflow.note.content"]
@@ -129,10 +129,10 @@ def test_what_serves_leads_back_to_its_candidate(judged: Judged) -> None:
         client.create_model_version("plumbline", source, tags=tags, description="PROMOTE.")
     for _ in range(2):
         assert describe_served(judged.workspace, "1")
-    words = client.get_model_version("plumbline", "1").description
-    assert words.startswith("PROMOTE.")
-    assert words.count("[report](") == words.count("[Dagster run](") == 1
-    assert "Intended use" in words
+    text = client.get_model_version("plumbline", "1").description
+    assert text.startswith("PROMOTE.")
+    assert text.count("[report](") == text.count("[Dagster run](") == 1
+    assert "Intended use" in text
     assert not describe_served(judged.workspace, "2"), "a stranger's bytes have no candidate"
     assert client.get_model_version("plumbline", "2").description == "PROMOTE."
 
@@ -184,7 +184,7 @@ def test_seeds_of_one_recipe_stand_under_one_parent(judged: Judged) -> None:
     assert group_seeds(client, client.get_run(judged.champion_run)) == parent, "no second parent"
 
 
-def test_facts_that_nobody_recorded_are_unknown(judged: Judged) -> None:
+def test_unrecorded_facts_are_unknown(judged: Judged) -> None:
     links = {"mlflow": "http://m", "dagster": "http://d"}
     facts = read_run_facts(_client(judged), CHALLENGER, links)
     assert (facts.commit, facts.seed, facts.version, facts.dirty) == ("2" * 40, "2", "2", False)
