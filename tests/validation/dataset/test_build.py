@@ -177,7 +177,7 @@ def test_an_edited_manifest_stops_the_next_build(biplanar, workspace):
         biplanar()
 
 
-def test_landmarks_must_be_there_fresh_and_of_the_set(biplanar, radiographs, workspace):
+def test_landmarks_must_exist_be_current_and_of_the_set(biplanar, radiographs, workspace):
     config = DatasetConfig(landmark_set="galbusera39", test_patients=0)
     folders = (workspace / "store", workspace / "landmarks", workspace / "dataset")
     with pytest.raises(ContractViolation, match="LANDMARKS_MISSING"):

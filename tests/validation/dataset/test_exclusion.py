@@ -23,7 +23,7 @@ def finding(study, severity="error"):
     return Finding(study, "some_rule", "a message", severity)
 
 
-def test_a_bad_radiograph_is_found_excluded_listed_and_stays_out(radiographs, workspace):
+def test_a_radiograph_with_errors_stays_excluded(radiographs, workspace):
     for number in range(1, 13):
         labels = radiograph_labels(10.0, 0.9)
         add_radiograph(

@@ -116,7 +116,7 @@ def test_missing_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("forgery", ["string", "extra", "statistic", "landmark", "shift", "dropped"])
 def test_sealed_forgeries_are_refused(make_trial: Make, tmp_path: Path, forgery: str) -> None:
-    """Content changed and sealed afresh: types, unknown fields and figures that do not follow are still seen."""
+    """Content that was changed and sealed again: wrong types, unknown fields and wrong figures are refused."""
     path = tmp_path / "record.json"
     write_record(make_trial(4).score(), path)
     content = json.loads(path.read_text())["content"]
