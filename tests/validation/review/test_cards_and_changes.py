@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from spine.errors import EvidenceRejected
+from spine.measurement.registry import PARAMETERS
 from validation.evaluation.predicted_points import read_predicted_points, write_predicted_points
 from validation.gates.policy import Approval, Policy
 from validation.gates.rule_results import plain_result
@@ -60,8 +61,11 @@ def test_the_checklist_answers_from_records_alone(material: Make) -> None:
     source = ClaimSource(given.challenger, given.verdict, given.challenger_run)
     answers = {item.subject: item for item in fill_checklist(source)}
     assert answers["sizes and assignment"].answer.startswith("train 1, validation 0, test 1 patients")
-    assert "13 of 650 parameters with a truth not answered" in answers["failures"].answer
-    assert "not seen (13)" in answers["failures"].answer
+    assert (
+        f"{len(PARAMETERS)} of {50 * len(PARAMETERS)} parameters with a truth not answered"
+        in answers["failures"].answer
+    )
+    assert f"not seen ({len(PARAMETERS)})" in answers["failures"].answer
     assert answers["hardware"].answer == "1 × x86_64 CPU"
     assert not answers["ethics approval and consent"].provided
     software = answers["software and versions"].answer

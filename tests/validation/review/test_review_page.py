@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from spine.errors import EvidenceRejected
+from spine.measurement.registry import PARAMETERS
 from tests.validation.review.constructed_reviews import CHANGED, HTML_NAME, UNANSWERED, N, record
 from validation.review import page as page_module
 from validation.review.chart_style import BAD, GOOD
@@ -193,7 +194,7 @@ def test_the_worst_and_the_most_changed_are_shown(material: Make) -> None:
 def test_an_unanswered_patient_has_a_reason_and_no_outline_of_the_challenger(material: Make) -> None:
     first = describe(material())[0]
     assert all(row.challenger == "not answered" and row.worse for row in first.answers)
-    assert first.remarks[0] == "challenger: 13 parameters not answered (not seen)"
+    assert first.remarks[0] == f"challenger: {len(PARAMETERS)} parameters not answered (not seen)"
     (frontal, lateral) = first.views
     assert "challenger 0" in frontal.alt
     assert "champion 39" in lateral.alt
