@@ -357,7 +357,7 @@ def test_a_metric_edited_in_mlflow_is_refused_until_it_is_corrected(workspace: W
     write_sealed_metrics()
     client.log_metric(version.run_id, "test/cobb/mae", 0.1)
     refused = typed(workspace, "promote", "--by", "R. Viewer")
-    assert code_of(refused) == "METRIC_ALTERED" and "first test/cobb/mae: 0.1" in str(refused.exception)
+    assert code_of(refused) == "METRIC_ALTERED" and "the first is test/cobb/mae = 0.1" in str(refused.exception)
     write_sealed_metrics()
     assert (
         client.get_run(version.run_id).data.metrics["test/cobb/mae"] == record.statistics["cobb"].figures["mae"].value

@@ -88,7 +88,7 @@ def test_the_run_holds_page_card_and_checklist(judged: Judged, tmp_path: Path) -
     claim = json.loads(
         Path(client.download_artifacts(judged.challenger_run, "report/claim.json", tmp_path)).read_text()
     )
-    answers = {item["asks"]: item for item in claim["items"]}
+    answers = {item["subject"]: item for item in claim["items"]}
     assert answers["sizes and assignment"]["answer"].startswith("train 12, validation 0, test 50 patients")
     assert not answers["ethics approval and consent"]["provided"]
 
@@ -243,7 +243,7 @@ def kept_verdict(judged: Judged) -> Iterator[Path]:
 def test_before_a_verdict_the_candidate_is_shown_alone(judged: Judged, kept_verdict: Path) -> None:
     kept_verdict.unlink()
     material = gather_material(judged.workspace, judged.params)
-    assert (material.verdict, material.champion, material.champion_run, material.done) == (None, None, None, None)
+    assert (material.verdict, material.champion, material.champion_run, material.status) == (None, None, None, None)
     assert "champion" not in material.points and len(material.images) >= 2 * 20
     page, figures = review_candidate(judged.workspace, judged.params)
     assert "NOT JUDGED YET" in page.read_text() and figures == {}
