@@ -182,13 +182,11 @@ def _open_model(folder: Path | None, workspace: Workspace) -> Model:
     if folder is not None:
         if not folder.is_dir():
             raise click.UsageError(f"--model {folder}: no such folder; name a model folder, or bundled")
-
         errors.print("[yellow]measuring with the model of --model, not with a promoted one[/yellow]")
         model = open_model_folder(folder)
         if not recorded_digests(folder):
             errors.print(f"[yellow]this model is not verified: no {' or '.join(RECORDS)} names its digest[/yellow]")
         return model
-
     if local_champion(workspace) is None:
         where = f"nothing promoted in {workspace.root.name}/"
         if not workspace.root.exists():

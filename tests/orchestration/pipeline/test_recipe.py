@@ -44,7 +44,7 @@ def test_a_recipe_keeps_what_it_does_not_name_and_settings_override_it(tmp_path)
 
 def test_a_recipe_with_a_name_that_params_do_not_have_is_refused(tmp_path):
     (tmp_path / "own.toml").write_text("[trainnig]\nminutes = 3")
-    with pytest.raises(ParametersRejected, match=r"trainnig.*correct the option that gave it \(--recipe"):
+    with pytest.raises(ParametersRejected, match=r"trainnig.*correct the option that set it \(--recipe"):
         init(tmp_path / "ws", "--recipe", str(tmp_path / "own.toml"))
     assert not (tmp_path / "ws").exists()
 
