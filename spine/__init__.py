@@ -9,6 +9,7 @@ and judging models do not. Only numpy, scipy and file libraries are imported, ne
     landmarks         landmark sets
     measurement/      alignment parameters
     model_digest      the digest that identifies a model
+    outline           the lines, rings and labels of a spine in one view
     prediction        the prediction record of one study
     projection        landmarks of a study in the pixels of its images
     radiograph/       DICOM files to images, and back

@@ -1,7 +1,7 @@
 """The outline of a spine in one view: its landmarks as named lines, rings, dots and labels, in pixels of the image.
 
 A pure function for every renderer: Pillow draws the overlay (``inference.drawing``), SVG the page's layers
-(``validation.review.strokes``). Points are (column, row), integers at pixel centres. Nothing is drawn for an absent
+(``validation.review.svg_outline``). Points are (column, row), integers at pixel centres. Nothing is drawn for an absent
 landmark. A renderer draws the kinds of line and label that it has a style for.
 """
 

@@ -23,7 +23,7 @@ from spine.dataset import Example, ExampleView, Manifest, Truth, write_manifest
 from spine.landmarks import GALBUSERA39, VIEWS
 from spine.measurement.registry import PARAMETERS, Measured
 from spine.prediction import Prediction
-from validation.evaluation.found_points import FILE, write_found_points
+from validation.evaluation.predicted_points import FILE, write_predicted_points
 from validation.evaluation.record import evaluate, read_record, write_record
 from validation.gates.evidence import Evidence
 from validation.gates.policy import read_policy
@@ -110,7 +110,7 @@ def write_scored_record(manifest: Manifest, role: Any, digest: str, out: Path, *
         resamples=200,
     )
     write_record(record, out / "record.json")
-    write_found_points(predictions, record, out / FILE)
+    write_predicted_points(predictions, record, out / FILE)
 
 
 def _prediction(example: Example, rng: np.random.Generator, role: str) -> Prediction:

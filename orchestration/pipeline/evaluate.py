@@ -22,7 +22,7 @@ from spine.measurement.registry import PAPER_PARAMETERS
 from spine.model_digest import model_size
 from spine.prediction import Prediction
 from spine.types import Progress
-from validation.evaluation.found_points import FILE, write_found_points
+from validation.evaluation.predicted_points import FILE, write_predicted_points
 from validation.evaluation.record import EvaluationRecord, evaluate, rank_patients, write_record
 from validation.evaluation.test_set_check import verify_images
 from validation.evaluation.test_set_ledger import record_read
@@ -70,7 +70,7 @@ def evaluate_model(
     remark = calibration.remark if calibration else None
     overlays = draw_overlays(workspace, out, ranked, predictions, examples, rough_intervals=remark)
     write_record(record, out / "record.json")
-    write_found_points(predictions, record, out / FILE)
+    write_predicted_points(predictions, record, out / FILE)
     return StepReport(step, _figures(record), {title: str(path) for title, path in overlays.items()})
 
 

@@ -18,7 +18,7 @@ from orchestration.pipeline.policies import policy_path
 from orchestration.pipeline.workspace import Workspace
 from spine.dataset import Example, load_example_image, read_manifest
 from spine.landmarks import ViewName
-from validation.evaluation.found_points import FILE, read_found_points
+from validation.evaluation.predicted_points import FILE, read_predicted_points
 from validation.evaluation.record import EvaluationRecord, read_record
 from validation.evaluation.test_set_ledger import count_reads
 from validation.gates.policy import read_policy
@@ -53,9 +53,9 @@ def gather_report(
     policy = read_policy(policy_path(params, workspace))
     examples = {e.study_id: e for e in read_manifest(workspace.dataset).in_split("test")}
     chosen = [examples[s] for s in chosen_studies(challenger, champion, policy.comparison) if s in examples]
-    points: dict[str, Points] = {"challenger": read_found_points(workspace.evaluation / FILE, challenger)}
+    points: dict[str, Points] = {"challenger": read_predicted_points(workspace.evaluation / FILE, challenger)}
     if champion is not None:
-        points["champion"] = read_found_points(workspace.champion_evaluation / FILE, champion)
+        points["champion"] = read_predicted_points(workspace.champion_evaluation / FILE, champion)
     points["truth"] = {e.study_id: {name: v.points for name, v in e.views.items()} for e in chosen}
     return ReviewMaterial(
         verdict=None,

@@ -15,10 +15,8 @@ from spine.landmarks import VERTEBRAE
 from spine.measurement.measure import measure
 from spine.measurement.planes import planes_from_points_3d
 from spine.measurement.registry import PARAMETERS, Measured
-from spine.reconstruction.open import read_any_reconstruction
+from spine.reconstruction.open import SUFFIXES, read_any_reconstruction
 from spine.reconstruction.reconstruction import Reconstruction
-
-_SUFFIXES = {".json", ".csv"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Survey:
 
 def survey_reconstructions(paths: Sequence[Path]) -> Survey:
     """Read every file (of a folder: its .json and .csv files) and compute the parameters."""
-    files = [f for p in paths for f in (sorted(p.iterdir()) if p.is_dir() else [p]) if f.suffix in _SUFFIXES]
+    files = [f for p in paths for f in (sorted(p.iterdir()) if p.is_dir() else [p]) if f.suffix in SUFFIXES]
     reasons: Counter[str] = Counter()
     read: list[Reconstruction] = []
     for file in files:

@@ -245,7 +245,7 @@ def _head(material: ReviewMaterial, verdict: Verdict, links: Mapping[str, str]) 
     listed = " · ".join(f"[{title}]({address})" for title, address in links.items())
     ours = material.challenger
     return (
-        f"{_HEAD}{verdict.decision}\n\n{listed}\n\n{_status_line(material.done or VerdictStatus())}\n\n"
+        f"{_HEAD}{verdict.decision}\n\n{listed}\n\n{_status_line(material.status or VerdictStatus())}\n\n"
         f"{len(verdict.passed)} of {len(verdict.evaluated)} rules passed on {ours.n_patients} **{ours.patients_are}**, "
         f"policy `{verdict.policy}` version {verdict.policy_version}. Verdict `{verdict.digest}`.\n\n"
     )

@@ -23,7 +23,7 @@ from validation.gates.policy import Policy, read_policy
 from validation.gates.verdict import Verdict, read_verdict
 from validation.promotion.approval import read_approval
 from validation.promotion.champion import open_registry
-from validation.review.actions import asked_of_person
+from validation.review.actions import approval_notice
 from validation.review.changes import RunFacts
 from validation.review.page import ReviewMaterial, write_review
 from validation.review.verdict_status import VerdictStatus, status_of
@@ -56,7 +56,7 @@ def gather_material(workspace: Workspace, params: Params) -> ReviewMaterial:
         verdict=verdict,
         challenger_run=facts["challenger"],
         champion_run=facts.get("champion"),
-        done=status_of_actions(workspace, verdict),
+        status=status_of_actions(workspace, verdict),
     )
 
 
@@ -79,7 +79,7 @@ def status_of_actions(workspace: Workspace, verdict: Verdict) -> VerdictStatus:
 
 def required_action(workspace: Workspace, verdict: Verdict, done: VerdictStatus) -> str:
     """The approval that the verdict's policy requires now, with the command; "" if none is required."""
-    return asked_of_person(verdict, _policy_of(workspace, verdict), done, where=shlex.quote(str(workspace.root)))
+    return approval_notice(verdict, _policy_of(workspace, verdict), done, where=shlex.quote(str(workspace.root)))
 
 
 def _policy_of(workspace: Workspace, verdict: Verdict) -> Policy | None:

@@ -24,14 +24,13 @@ from spine.intake.pairing import join_study
 from spine.intake.records import LoadedStudy, fingerprint_of
 from spine.radiograph.read import Radiograph, read_radiograph
 from spine.radiograph.structure import is_dicom
-from spine.reconstruction.open import is_reconstruction, read_any_reconstruction
+from spine.reconstruction.open import SUFFIXES, is_reconstruction, read_any_reconstruction
 from spine.reconstruction.reconstruction import Reconstruction
 
 COMPLETE = "COMPLETE"
 EXTRAS = "extras"
 MAX_FILES = 500
 _RADIOGRAPH_SUFFIXES = (".dcm", ".dicom", ".ima")
-_RECONSTRUCTION_SUFFIXES = (".json", ".csv")
 # DICOMDIR, presentation states, structured reports, encapsulated documents.
 _IGNORED_SOP_CLASSES = tuple(
     b"1.2.840.10008." + tail for tail in (b"1.3.10", b"5.1.4.1.1.11.", b"5.1.4.1.1.88.", b"5.1.4.1.1.104.")
@@ -82,7 +81,7 @@ class FolderCandidate:
         return join_study(_without_copies(radiographs), self._reconstruction(), simulated=self.simulated)
 
     def _reconstruction(self) -> Reconstruction | None:
-        all_of_them = [f for f in self.files if f.suffix.lower() in _RECONSTRUCTION_SUFFIXES and is_reconstruction(f)]
+        all_of_them = [f for f in self.files if f.suffix.lower() in SUFFIXES and is_reconstruction(f)]
         found = [f for f in all_of_them if f.parent.name != EXTRAS] or all_of_them
         if len(found) > 1:
             raise PairingRejected(

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from spine.errors import InputRejected, PlumblineError
 from spine.intake.intake_ledger import intake_folder
 from spine.intake.records import StudyCandidate
+from spine.reconstruction.open import SUFFIXES
 from spine.storage import locked, write_array_atomically, write_text_atomically
 from spine.study import Study, write_study_record
 
 _STAGING = ".staging"
-_KEPT_SUFFIXES = frozenset({".dcm", ".dicom", ".ima", ".json", ".csv", ".jpg", ".jpeg", ".png"})
+_KEPT_SUFFIXES = frozenset({".dcm", ".dicom", ".ima", ".jpg", ".jpeg", ".png", *SUFFIXES})
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 

@@ -1,7 +1,8 @@
 """Reader of reconstruction files of any known format; the content decides the format, never the file name.
 
 Contract: the result is a ``Reconstruction`` that passed ``checks``, or a ``ReconstructionRejected``. To add a format,
-write a module with a ``looks_like_...`` function and a reader, and add it to ``is_reconstruction`` and ``_read_json``.
+write a module with a ``looks_like_...`` function and a reader; add it to ``is_reconstruction``, to ``_read_json`` or
+``_read_table``, and to ``FORMATS``; add a new suffix to ``SUFFIXES``; raise ``spine.intake.records.READER_VERSION``.
 """
 
 from pathlib import Path
@@ -14,6 +15,9 @@ from spine.reconstruction.plumbline_csv import looks_like_csv, parse_csv
 from spine.reconstruction.plumbline_json import SCHEMA, parse_json, parse_reconstruction
 from spine.reconstruction.reconstruction import Reconstruction
 from spine.reconstruction.slicer_markups import looks_like_markups, reconstruction_from_markups
+
+SUFFIXES = (".json", ".csv")
+"""Suffixes of files that may be reconstructions. Files with other suffixes are not opened."""
 
 MAX_FILE_BYTES = 32 * 2**20
 FORMATS = "Plumbline JSON or CSV, 3D Slicer .mrk.json or a CT keypoint list"

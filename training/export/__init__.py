@@ -4,8 +4,7 @@ Running the exported model does not belong here (``inference``), nor does its ev
 
     calibrate        intervals, limits and level margin from patients with known values
     candidate        the record of a fit
-    card             the model card of a candidate, and its learning curves
+    candidate_card   the model card of a finished fit
     onnx_export      from weights to an ONNX graph
     release          from an evaluated candidate to the bundled model
-    subgroup_errors  tables of errors by subgroup
 """

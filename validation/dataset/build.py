@@ -1,11 +1,11 @@
-"""Building the data set: from studies and their landmarks to a manifest with splits and content-addressed images.
+"""Building a dataset: studies and their landmarks to a manifest with splits and content-addressed images.
 
-Contract: one folder, beside the files named in ``spine.dataset`` and ``frozen``,
+Contract: the folder holds the files of ``spine.dataset`` and ``frozen_test_set``, and
 
-    build.json   how many studies came in, were used, were left out, and why; always adds up
+    build.json   numbers of studies that were found, used and left out, with the reasons; the numbers add up
 
-A build adds images and rewrites none; the test set it was frozen with never changes unless asked;
-``manifest.json`` is written last, so a killed build leaves the previous manifest or none, and is run again.
+A build adds images and never rewrites one. The frozen test set changes only where a new version is requested.
+``manifest.json`` is written last: a killed build leaves the previous manifest or none, and can be run again.
 """
 
 import json
@@ -27,19 +27,20 @@ from spine.study import Study
 from spine.types import Progress
 from validation.dataset.frozen_test_set import FrozenTest, freeze, read_excluded, read_frozen, write_frozen
 from validation.dataset.reference_parameters import reference_parameters
-from validation.dataset.selection import landmark_set_of, late_for_the_test_set, select_studies
-from validation.dataset.splits import assign_splits, draw, size_of_test_set
+from validation.dataset.selection import landmark_set_of, new_studies_of_test_patients, select_studies
+from validation.dataset.splits import assign_splits, draw_test_patients, test_set_size
 
 
 class DatasetConfig(BaseModel):
     """Parameters of a build (the ``dataset`` section of params.yaml).
 
     Attributes:
-        landmark_set: a name of ``LANDMARK_SETS``.
+        landmark_set: a name in ``LANDMARK_SETS``.
         seed: of the splits.
-        test_patients: number (int) or share (float) of patients in the test set, when it is first drawn.
+        test_patients: number (int) or share (float) of patients in the test set when it is first drawn.
         validation_fraction: share of the other patients.
-        new_test_version: permit the test set to change: members stay, patients never trained on may join.
+        new_test_version: the test set may change: its patients stay, and patients that no model was trained on are
+            added.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -53,7 +54,7 @@ class DatasetConfig(BaseModel):
 
 @dataclass(frozen=True)
 class BuildRecord:
-    """What became of every study of the store.
+    """How many studies of the store were used, and why others were left out.
 
     Attributes:
         studies: in the store.
@@ -73,11 +74,12 @@ class BuildRecord:
 def build_dataset(
     store: Path, landmarks: Path, out: Path, config: DatasetConfig, progress: Progress | None = None
 ) -> Manifest:
-    """Build, or bring up to date, the data set in ``out``.
+    """Build the dataset in ``out``, or update it.
 
     Args:
-        store: folder of studies (``spine.study``); landmarks: folder of ``spine.projection``.
-        progress: called with (studies done, studies in all).
+        store: folder of studies (``spine.study``).
+        landmarks: folder of landmarks (``spine.projection``).
+        progress: called with (studies done, all studies).
 
     Raises:
         ContractViolation: ``LANDMARKS_MISSING``, ``LANDMARKS_STALE``, ``LANDMARK_SET_DIFFERS``,
@@ -90,7 +92,7 @@ def build_dataset(
     selection = select_studies(store, landmarks, landmark_set, set(read_excluded(out)))
     previous = read_frozen(out)
     splits = _splits(selection.studies, config, previous, out)
-    late = {} if config.new_test_version else late_for_the_test_set(selection.studies, splits, previous)
+    late = {} if config.new_test_version else new_studies_of_test_patients(selection.studies, splits, previous)
     left_out = selection.left_out | late
     kept = [study for study in selection.studies if study.study_id not in late]
     examples = []
@@ -101,7 +103,7 @@ def build_dataset(
             progress(done, len(kept))
     manifest = Manifest(landmark_set.name, config.seed, tuple(sorted(examples, key=lambda e: e.study_id)))
     frozen = freeze(
-        manifest, previous, new_version=config.new_test_version, reason="asked for" if previous else "first"
+        manifest, previous, new_version=config.new_test_version, reason="requested" if previous else "first"
     )
     _write(manifest, frozen, left_out, out)
     return manifest
@@ -129,7 +131,7 @@ def _splits(
     if previous is not None:
         frozen = _former_splits(out) | dict.fromkeys(previous.members.values(), "test")
         if config.new_test_version:
-            frozen |= dict.fromkeys(_joining(patients, frozen, config, conditions), "test")
+            frozen |= dict.fromkeys(_new_test_patients(patients, frozen, config, conditions), "test")
     return assign_splits(
         patients,
         seed=config.seed,
@@ -146,15 +148,15 @@ def _former_splits(out: Path) -> dict[str, Split]:
     return {example.patient: example.split for example in read_manifest(out).examples}
 
 
-def _joining(
+def _new_test_patients(
     patients: Mapping[str, str], frozen: Mapping[str, Split], config: DatasetConfig, conditions: Mapping[str, str]
 ) -> list[str]:
-    """Patients who join the test set in a new version: only such as no model was trained on."""
-    everybody = set(patients.values())
-    never_trained_on = sorted(everybody - set(frozen))
-    members = sum(frozen.get(patient) == "test" for patient in everybody)
-    wanted = size_of_test_set(config.test_patients, len(everybody)) - members
-    return draw(never_trained_on, min(max(wanted, 0), len(never_trained_on)), config.seed, conditions)
+    """Patients to add to a new version of the test set. None of them was ever in another split."""
+    all_patients = set(patients.values())
+    unused = sorted(all_patients - set(frozen))
+    members = sum(frozen.get(patient) == "test" for patient in all_patients)
+    wanted = test_set_size(config.test_patients, len(all_patients)) - members
+    return draw_test_patients(unused, min(max(wanted, 0), len(unused)), config.seed, conditions)
 
 
 def _add_images(study: Study, store: Path, out: Path) -> None:
@@ -165,7 +167,7 @@ def _add_images(study: Study, store: Path, out: Path) -> None:
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
-    """A hard link costs nothing; where the file system has none, a copy under a temporary name, renamed."""
+    """Make a hard link, which takes no space, or an atomic copy where the file system has no hard links."""
     try:
         os.link(source, target)
     except FileExistsError:

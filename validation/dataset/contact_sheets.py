@@ -1,7 +1,7 @@
-"""Contact sheets: studies with their labels drawn and the reasons written, for the eye to judge.
+"""Contact sheets: images of studies with their landmarks and the rules they break, for a person to check.
 
-Contract: a PNG, no identifiers beyond study ids; the vertebrae that a finding names are drawn in red with a thick
-line, the others in turning colours.
+Contract: the PNG has no identifiers beyond study ids. A vertebra that an error names has a thick red outline. The
+outlines of the other vertebrae alternate in colour.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from spine.types import Floats
 from validation.dataset.results import Finding
 
 COLOURS = ("#7ee787", "#79c0ff", "#f2cc60", "#d2a8ff")
-AT_FAULT = "#ff4d4d"
+ERROR_COLOUR = "#ff4d4d"
 MARGIN_SHARE = 0.05
 LINE_PX = 15
 
@@ -33,17 +33,19 @@ def draw_findings(
     tile_px: int = 620,
     studies: Sequence[str] = (),
 ) -> Path:
-    """Draw the studies that break most rules into one sheet.
+    """Draw the studies that break the most rules on one sheet.
 
     Args:
-        dataset: data set folder; findings: of its validation.
+        dataset: dataset folder.
+        findings: of its validation.
         out: the PNG to write.
-        limit, columns: how many studies at most, and how many side by side.
+        limit: the most studies on the sheet.
+        columns: studies in one row of the sheet.
         tile_px: height of one study on the sheet, pixels.
-        studies: draw exactly these instead (also ones without findings).
+        studies: draw these studies instead, also where they have no findings.
 
     Raises:
-        ValueError: there is nothing to draw.
+        ValueError: no study can be drawn.
     """
     reasons: dict[str, list[Finding]] = {}
     for finding in findings:
@@ -52,14 +54,14 @@ def draw_findings(
     examples = {example.study_id: example for example in read_manifest(dataset).examples}
     chosen = [s for s in (studies or worst) if s in examples][:limit]
     if not chosen:
-        raise ValueError("no study to draw")
+        raise ValueError("found no study to draw; expected findings, or study ids of this dataset")
     tiles = [draw_study(dataset, examples[s], reasons.get(s, []), tile_px) for s in chosen]
     _write(_sheet(tiles, columns), out)
     return out
 
 
 def draw_study(dataset: Path, example: Example, findings: Sequence[Finding], height_px: int) -> Any:
-    """One study's first view, cropped to its labels, as a Pillow image with its reasons below."""
+    """The first view of one study, cropped to its landmarks, as a Pillow image with a caption of broken rules."""
     from PIL import Image, ImageDraw
 
     name, view = next(iter(example.views.items()))
@@ -71,7 +73,7 @@ def draw_study(dataset: Path, example: Example, findings: Sequence[Finding], hei
         outline = _outline(view, level)
         if outline is None:
             continue
-        colour = AT_FAULT if level in faulty else COLOURS[number % len(COLOURS)]
+        colour = ERROR_COLOUR if level in faulty else COLOURS[number % len(COLOURS)]
         on_tile = (outline - origin) * scale
         canvas.line([tuple(p) for p in [*on_tile, on_tile[0]]], fill=colour, width=4 if level in faulty else 2)
         canvas.text(tuple(on_tile.mean(axis=0) - [6, 5]), level, fill=colour)
@@ -79,7 +81,7 @@ def draw_study(dataset: Path, example: Example, findings: Sequence[Finding], hei
 
 
 def _cropped(dataset: Path, view: ExampleView, height_px: int) -> tuple[Any, Floats, float]:
-    """(8-bit image of the labels' surroundings, its origin in the image, scale)."""
+    """(8-bit image of the region around the landmarks, its origin (column, row) in the image, scale)."""
     from PIL import Image
 
     image = np.asarray(load_example_image(dataset, view), dtype=np.float64)
@@ -96,7 +98,7 @@ def _cropped(dataset: Path, view: ExampleView, height_px: int) -> tuple[Any, Flo
 
 
 def _outline(view: ExampleView, level: str) -> Floats | None:
-    """(4, 2) corners going round a vertebra, or (2, 2) its plate centres where it has no corners."""
+    """(4, 2) corners of a vertebra in order along its outline, or its (2, 2) plate centres where it has no corners."""
     points: Mapping[str, Floats] = derive_points(view.points)
     corners = [f"{level}_{corner}" for corner in ("sup_right", "sup_left", "inf_left", "inf_right")]
     centres = [f"{level}_sup", f"{level}_inf"]
@@ -112,7 +114,7 @@ def _faulty_levels(findings: Sequence[Finding], view: str) -> set[str]:
 
 
 def _reasons(findings: Sequence[Finding]) -> list[str]:
-    """Rule -> its first message, shortened."""
+    """The first six broken rules, each with the place that its first message names."""
     first: dict[str, str] = {}
     for finding in findings:
         where = finding.message.split(": ")[0].split(" ")[-1] if ": " in finding.message else ""

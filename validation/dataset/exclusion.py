@@ -1,10 +1,10 @@
-"""Excluding bad studies from a data set: counted, listed, remembered.
+"""Excluding studies with errors from a dataset.
 
-Contract: nothing is lost silently: ``excluded.json`` names every excluded study and the rules it broke, ``build.json``
-counts them among the studies left out, and later builds leave them out too.
+Contract: ``excluded.json`` lists every excluded study and the rules it breaks. ``build.json`` counts it among the
+studies left out. Later builds leave it out too.
 
-The test set may lose a bad study once, before it is settled by the first exclusion run, because nothing has been
-measured on it; afterwards that takes a new test version. Either way its version and digest change openly.
+The first exclusion run may remove studies from the test set, because no model was evaluated on it yet. This run
+settles the test set: any later removal requires a new test version. Each change has a new version and digest.
 """
 
 from collections import Counter, defaultdict
@@ -27,12 +27,13 @@ from validation.dataset.selection import EXCLUDED
 
 
 def exclude_studies(dataset: Path, findings: Sequence[Finding], *, new_test_version: bool = False) -> Manifest:
-    """Exclude every study with an error among ``findings`` and write the data set's records anew.
+    """Exclude every study with an error among ``findings``, and rewrite the dataset's records.
 
-    A second call with the same findings changes nothing. Call it with no findings too: it settles the test set.
+    A second call with the same findings changes nothing. A call without findings settles the test set.
 
     Raises:
-        ContractViolation: ``TEST_SET_CHANGED``, a member of a settled test set would go; ``MANIFEST_ALTERED``.
+        ContractViolation: ``TEST_SET_CHANGED``: a study of a settled test set would be removed;
+            ``MANIFEST_ALTERED``.
     """
     settled = (dataset / EXCLUDED_FILE).exists()
     rules: dict[str, set[str]] = defaultdict(set)
@@ -45,7 +46,7 @@ def exclude_studies(dataset: Path, findings: Sequence[Finding], *, new_test_vers
     frozen = freeze(
         kept, read_frozen(dataset), new_version=new_test_version or not settled, reason="bad studies excluded"
     )
-    write_frozen(frozen, dataset)  # before the list that settles it: a run killed in between is simply run again
+    write_frozen(frozen, dataset)  # before the list that settles it, so that a killed run can be repeated
     write_excluded(read_excluded(dataset) | {study: tuple(rules[study]) for study in gone}, dataset)
     _count(kept, gone, frozen.version, dataset)
     if gone:

@@ -1,11 +1,11 @@
-"""Running suites with Great Expectations, closed where Great Expectations is open.
+"""Running suites with Great Expectations; a rule without enough evaluated rows fails.
 
-Contract: Great Expectations 1.24 calls an empty suite, a table without rows, an all-null column and a half-evaluated
-column a success; here each is ``NO_EVIDENCE``-like and fails with a code of its own:
+Contract: Great Expectations 1.24 reports success for an empty suite, a table without rows, a column of nulls and a
+column with too few values. Here each of these fails with its own code:
 
     EMPTY_SUITE, ZERO_ROWS, COLUMN_MISSING, ALL_NULL, FEWER_ROWS, EXPECTATION_RAISED
 
-Rows where a rule must have looked are counted from the table's flag columns, not from its own result.
+The number of rows that a rule must evaluate comes from the table's flag columns, not from the rule's result.
 """
 
 import os
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Outcome = Literal[
-    "holds", "broken", "not_applicable",
+    "passed", "broken", "not_applicable",
     "EMPTY_SUITE", "ZERO_ROWS", "COLUMN_MISSING", "ALL_NULL", "FEWER_ROWS", "EXPECTATION_RAISED",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Violation:
-    """One row that breaks a rule: the columns that name it, and the value found."""
+    """One row that breaks a rule: the columns that identify the row, and the value found."""
 
     row: Mapping[str, str]
     value: str
@@ -37,12 +37,15 @@ class Violation:
 
 @dataclass(frozen=True)
 class RuleOutcome:
-    """What came of one rule.
+    """The outcome of one rule.
 
     Attributes:
-        table: which table; rule: the rule (None for a suite without rules).
-        outcome: ``holds``, ``broken``, ``not_applicable`` (no row asks for it and none is demanded) or a code.
-        rows: rows of the table; due: rows in which the rule had to look; evaluated: rows in which it did.
+        table: name of the table.
+        rule: the rule; None for a suite without rules.
+        outcome: ``passed``, ``broken``, ``not_applicable`` (no row has a value, and none is required) or a code.
+        rows: rows of the table.
+        due: rows that the rule must evaluate.
+        evaluated: rows that it evaluated.
         violations: rows that break it.
         note: details of a code.
     """
@@ -58,22 +61,26 @@ class RuleOutcome:
 
     @property
     def is_evidence(self) -> bool:
-        """Whether the rule was truly put to the test (or rightly was not)."""
-        return self.outcome in ("holds", "broken", "not_applicable")
+        """Whether the rule evaluated every row it had to, or does not apply."""
+        return self.outcome in ("passed", "broken", "not_applicable")
 
 
 def run_suites(
     suites: Sequence[Suite], tables: Mapping[TableName, "pd.DataFrame"], docs: Path | None
 ) -> list[RuleOutcome]:
-    """Run all suites in one ephemeral context, write Data Docs to ``docs`` (None: none), judge every rule."""
+    """Run all suites in one ephemeral context and return one outcome for each rule.
+
+    Args:
+        docs: folder for Great Expectations' Data Docs; None writes none.
+    """
     outcomes: list[RuleOutcome] = []
     runnable: list[tuple[Suite, pd.DataFrame]] = []
     for suite in suites:
         table = tables[suite.table]
-        refused = _refuse(suite, table)
-        outcomes += refused
-        refused_rules = {outcome.rule for outcome in refused}
-        left = tuple(rule for rule in suite.rules if rule not in refused_rules)
+        known = _known_outcomes(suite, table)
+        outcomes += known
+        known_rules = {outcome.rule for outcome in known}
+        left = tuple(rule for rule in suite.rules if rule not in known_rules)
         if left and len(table):
             runnable.append((Suite(suite.table, left), table))
     if docs is not None:
@@ -84,8 +91,8 @@ def run_suites(
     return outcomes
 
 
-def _refuse(suite: Suite, table: "pd.DataFrame") -> list[RuleOutcome]:
-    """The outcomes that are known before anything runs."""
+def _known_outcomes(suite: Suite, table: "pd.DataFrame") -> list[RuleOutcome]:
+    """The outcomes that are known before Great Expectations runs."""
     rows = len(table)
     if not suite.rules:
         return [RuleOutcome(suite.table, None, "EMPTY_SUITE", rows, note="the suite has no rule")]
@@ -103,7 +110,7 @@ def _refuse(suite: Suite, table: "pd.DataFrame") -> list[RuleOutcome]:
 
 
 def due_rows(rule: Rule, table: "pd.DataFrame") -> int:
-    """In how many rows the rule must find a value: the flagged ones, or as many as it demands at least."""
+    """Number of rows in which the rule must find a value, by its flag column."""
     if rule.where == EVERY_ROW:
         return len(table)
     return int(table[rule.where].sum()) if rule.where is not None else 0
@@ -119,9 +126,11 @@ def _validate(runnable: Sequence[tuple[Suite, "pd.DataFrame"]], docs: Path | Non
     collected = []
     for suite, table in runnable:
         batch = source.add_dataframe_asset(suite.table).add_batch_definition_whole_dataframe("all")
-        held = context.suites.add(gx.ExpectationSuite(suite.table, expectations=[_expectation(r) for r in suite.rules]))
+        stored = context.suites.add(
+            gx.ExpectationSuite(suite.table, expectations=[_expectation(r) for r in suite.rules])
+        )
         definition = context.validation_definitions.add(
-            gx.ValidationDefinition(name=suite.table, data=batch, suite=held)
+            gx.ValidationDefinition(name=suite.table, data=batch, suite=stored)
         )
         form = {"result_format": "COMPLETE", "unexpected_index_column_names": list(KEYS[suite.table])}
         checkpoint = context.checkpoints.add(
@@ -138,14 +147,14 @@ def _validate(runnable: Sequence[tuple[Suite, "pd.DataFrame"]], docs: Path | Non
 def _great_expectations() -> Any:
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # its imports of retired standard modules
+        warnings.simplefilter("ignore", DeprecationWarning)  # it imports deprecated modules of the standard library
         import great_expectations as gx
         import great_expectations.expectations
     return gx
 
 
 def _context(gx: Any) -> Any:
-    """A context in memory; its default would also make a folder for pages in the system's temporary folder."""
+    """A context in memory. The default context also creates a folder in the system's temporary folder."""
     from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults
 
     settings = DataContextConfig(
@@ -167,7 +176,7 @@ def _add_docs_site(context: Any, docs: Path) -> None:
 
 def _expectation(rule: Rule) -> Any:
     expectations = _great_expectations().expectations
-    meta = {"rule": rule.name, "notes": {"format": "string", "content": [f"{rule.name}: {rule.says}"]}}
+    meta = {"rule": rule.name, "notes": {"format": "string", "content": [f"{rule.name}: {rule.statement}"]}}
     if rule.unique:
         return expectations.ExpectColumnValuesToBeUnique(column=rule.column, meta=meta)
     if rule.allowed is not None:
@@ -179,19 +188,19 @@ def _expectation(rule: Rule) -> Any:
 
 def _judge(table_name: TableName, rule: Rule, table: "pd.DataFrame", result: Mapping[str, Any]) -> RuleOutcome:
     rows, due = len(table), due_rows(rule, table)
-    if "element_count" not in result["result"]:  # it raised: its report of that has changed form between versions
+    if "element_count" not in result["result"]:  # it raised; the form of this report differs between versions
         return RuleOutcome(table_name, rule, "EXPECTATION_RAISED", rows, due, note=_message(result["exception_info"]))
     found = result["result"]
     evaluated = int(found["element_count"]) - int(found.get("missing_count") or 0)
     violations = tuple(_violation(rule, table_name, entry) for entry in found.get("unexpected_index_list") or ())
-    outcome: Outcome = "holds" if result["success"] else "broken"
+    outcome: Outcome = "passed" if result["success"] else "broken"
     note = ""
     if evaluated == 0 and (due > 0 or rule.at_least > 0):
-        outcome, note = "ALL_NULL", f"{rows} rows, not one value"
+        outcome, note = "ALL_NULL", f"{rows} rows and no value, {max(due, rule.at_least)} values expected"
     elif evaluated < max(due, rule.at_least):
-        outcome, note = "FEWER_ROWS", f"{evaluated} rows looked at, {max(due, rule.at_least)} expected"
+        outcome, note = "FEWER_ROWS", f"{evaluated} rows evaluated, {max(due, rule.at_least)} expected"
     elif not result["success"] and not violations:
-        outcome, note = "EXPECTATION_RAISED", "failed without naming a row"
+        outcome, note = "EXPECTATION_RAISED", "the rule failed without a row that breaks it"
     return RuleOutcome(table_name, rule, outcome, rows, due, evaluated, violations, note)
 
 

@@ -1,11 +1,11 @@
-"""The frozen test set and the list of excluded studies: what a data set remembers from build to build.
+"""The frozen test set and the list of excluded studies: the two files that a dataset keeps from build to build.
 
 Contract:
 
-    frozen_test.json   version, digest and members of the test set; the members of a version never change
-    excluded.json      studies that validation found unusable, with the rules they broke; a build leaves them out
+    frozen_test.json   version, digest and studies of the test set; the studies of a version never change
+    excluded.json      studies with errors, and the rules they break; a build leaves them out
 
-A data set folder that a versioning tool empties before each run must keep these two.
+A tool that empties the dataset folder before a run (DVC) must keep these two files.
 """
 
 import json
@@ -23,7 +23,7 @@ EXCLUDED_FILE = "excluded.json"
 
 @dataclass(frozen=True)
 class TestVersion:
-    """One version of the test set that was in use: its number, digest, size, and why it came about."""
+    """One version of the test set: its number, digest, number of studies, and the reason for this version."""
 
     __test__ = False
 
@@ -38,10 +38,10 @@ class FrozenTest:
     """The test set in use.
 
     Attributes:
-        version: counts up from 1; figures of different versions are not comparable.
+        version: counts up from 1. Results on different versions are not comparable.
         digest: ``Manifest.test_digest`` of this version.
         members: study id -> patient key.
-        history: every version so far, this one last.
+        history: every version, this one last.
     """
 
     version: int
@@ -51,7 +51,7 @@ class FrozenTest:
 
 
 def read_frozen(folder: Path) -> FrozenTest | None:
-    """The frozen test set of a data set folder, or None before its first build."""
+    """The frozen test set of a dataset folder, or None before its first build."""
     path = folder / FROZEN_FILE
     if not path.exists():
         return None
@@ -67,10 +67,10 @@ def write_frozen(frozen: FrozenTest, folder: Path) -> None:
 
 
 def freeze(manifest: Manifest, previous: FrozenTest | None, *, new_version: bool, reason: str) -> FrozenTest:
-    """The frozen record for ``manifest``: the previous one where its test set is unchanged.
+    """The frozen test set of ``manifest``: the previous one where it is unchanged.
 
     Raises:
-        ContractViolation: ``TEST_SET_CHANGED``, the test set differs and no new version was asked for.
+        ContractViolation: ``TEST_SET_CHANGED``: the test set differs and no new version is requested.
     """
     if previous is not None and previous.digest == manifest.test_digest:
         return previous
@@ -79,8 +79,8 @@ def freeze(manifest: Manifest, previous: FrozenTest | None, *, new_version: bool
             "TEST_SET_CHANGED",
             _differences(manifest, previous),
             expected=f"the frozen test set, version {previous.version}, digest {previous.digest[:12]}",
-            remedy="restore the studies and labels it was frozen with, or ask for a new test version "
-            "(new_test_version) and re-evaluate the champion on it",
+            remedy="restore the studies and labels of that version, or request a new test version "
+            "(new_test_version: true) and evaluate the champion on it again",
         )
     members = {example.study_id: example.patient for example in manifest.in_split("test")}
     version = previous.version + 1 if previous else 1
@@ -96,7 +96,7 @@ def _differences(manifest: Manifest, previous: FrozenTest) -> list[str]:
 
 
 def read_excluded(folder: Path) -> dict[str, tuple[str, ...]]:
-    """Study id -> rules it broke, of the studies excluded so far."""
+    """Study id -> rules it breaks, for the studies excluded so far."""
     path = folder / EXCLUDED_FILE
     if not path.exists():
         return {}

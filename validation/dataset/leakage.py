@@ -1,7 +1,8 @@
-"""Leakage between splits: the same person or the same radiograph on both sides.
+"""Leakage between splits: one patient or one radiograph in two splits.
 
-Contract: reads images read-only and once; a near-duplicate is the same radiograph again (``likeness``), in every view
-    the two studies share; not another radiograph of the same person.
+Contract: each image is read once and never written. Two studies are near-duplicates where they show the same
+radiograph (``near_duplicates.similarity``) in every view that both have. Another radiograph of the same person is no
+duplicate.
 """
 
 from collections import defaultdict
@@ -17,12 +18,13 @@ from spine.dataset import Example, ExampleView, Split, load_example_image
 from spine.landmarks import VIEWS, ViewName
 from spine.storage import sha256_of_image
 from spine.types import Progress
-from validation.dataset.near_duplicates import LEAST_LIKENESS, Look, likeness, look_of, similar_pairs
+from validation.dataset.near_duplicates import MIN_SIMILARITY, ImageSignature, signature_of, similar_pairs, similarity
 
-Looks = Mapping[ViewName, Look]
+Signatures = Mapping[ViewName, ImageSignature]
 
 PRECEDENCE: Mapping[Split, int] = {"test": 0, "validation": 1, "train": 2}
-"""Of two studies that must not be in different splits, the one further back is at fault: the test set stays."""
+"""Of two studies that must not be in different splits, the one of the later split has the error, so that the test set
+stays as it is."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Duplicate:
     """Two studies of different patients that show the same radiograph.
 
     Attributes:
-        study_id: the one at fault by ``PRECEDENCE`` (within one split the later id).
-        other: the other one.
+        study_id: the study with the error, by ``PRECEDENCE`` (within one split the later id).
+        other: the other study.
         across: whether they are in different splits.
         exact: whether the pixels are equal.
     """
@@ -44,10 +46,10 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class ImageSurvey:
-    """What reading every image once tells.
+    """The result of reading every image once.
 
     Attributes:
-        damaged: study id -> number of images that are missing or not what their digest says.
+        damaged: study id -> number of images that are missing or do not match their digest.
         duplicates: pairs of studies of different patients with the same radiograph.
     """
 
@@ -59,27 +61,27 @@ def survey_images(dataset: Path, examples: Sequence[Example], progress: Progress
     """Check every image against its digest and find radiographs that occur twice.
 
     Args:
-        progress: called with (studies read, studies in all).
+        progress: called with (studies read, all studies).
     """
     damaged: dict[str, int] = defaultdict(int)
-    looks: dict[str, dict[ViewName, Look]] = defaultdict(dict)
+    signatures: dict[str, dict[ViewName, ImageSignature]] = defaultdict(dict)
     for done, example in enumerate(examples, start=1):
         for name, view in example.views.items():
             image = _read(dataset, view)
             if image is None or sha256_of_image(image) != view.sha256:
                 damaged[example.study_id] += 1
             else:
-                looks[example.study_id][name] = look_of(image)
+                signatures[example.study_id][name] = signature_of(image)
         if progress is not None:
             progress(done, len(examples))
     exact = exact_duplicates(examples)
     known = {(d.study_id, d.other) for d in exact}
-    near = [d for d in near_duplicates(examples, looks) if (d.study_id, d.other) not in known]
+    near = [d for d in near_duplicates(examples, signatures) if (d.study_id, d.other) not in known]
     return ImageSurvey(dict(damaged), tuple(sorted([*exact, *near], key=lambda d: (d.study_id, d.other))))
 
 
 def patients_in_several_splits(examples: Sequence[Example]) -> dict[str, set[Split]]:
-    """Patient key -> splits, of patients that are in more than one."""
+    """Patient key -> splits, for patients that are in more than one split."""
     splits: dict[str, set[Split]] = defaultdict(set)
     for example in examples:
         splits[example.patient].add(example.split)
@@ -101,30 +103,30 @@ def exact_duplicates(examples: Sequence[Example]) -> list[Duplicate]:
     return sorted(found, key=lambda d: (d.study_id, d.other))
 
 
-def near_duplicates(examples: Sequence[Example], looks: Mapping[str, Looks]) -> list[Duplicate]:
-    """Pairs of studies of different patients that look the same in all views they share.
+def near_duplicates(examples: Sequence[Example], signatures: Mapping[str, Signatures]) -> list[Duplicate]:
+    """Pairs of studies of different patients that show the same radiograph in all views that both have.
 
     Args:
-        looks: study id -> view -> what is kept of its image; a study without is not compared.
+        signatures: study id -> view -> signature of its image. A study without signatures is not compared.
     """
     alike: dict[ViewName, set[tuple[int, int]]] = {}
     for name in VIEWS:
-        held = [i for i, e in enumerate(examples) if name in looks.get(e.study_id, {})]
-        if held:
-            thumbnails = np.stack([looks[examples[i].study_id][name].thumbnail for i in held])
-            alike[name] = {(held[i], held[j]) for i, j in similar_pairs(thumbnails)}
+        known = [i for i, e in enumerate(examples) if name in signatures.get(e.study_id, {})]
+        if known:
+            thumbnails = np.stack([signatures[examples[i].study_id][name].thumbnail for i in known])
+            alike[name] = {(known[i], known[j]) for i, j in similar_pairs(thumbnails)}
     found = []
     for i, j in sorted(set().union(*alike.values())):
         first, second = examples[i], examples[j]
-        shared = [name for name in looks[first.study_id] if name in looks[second.study_id]]
-        sieved = first.patient != second.patient and all((i, j) in alike[name] for name in shared)
-        if sieved and _same_radiograph(looks[first.study_id], looks[second.study_id]):
+        shared = [name for name in signatures[first.study_id] if name in signatures[second.study_id]]
+        candidates = first.patient != second.patient and all((i, j) in alike[name] for name in shared)
+        if candidates and _same_radiograph(signatures[first.study_id], signatures[second.study_id]):
             found.append(_duplicate(first, second, exact=False))
     return found
 
 
-def _same_radiograph(first: Looks, second: Looks) -> bool:
-    return all(likeness(first[name], second[name]) >= LEAST_LIKENESS for name in first if name in second)
+def _same_radiograph(first: Signatures, second: Signatures) -> bool:
+    return all(similarity(first[name], second[name]) >= MIN_SIMILARITY for name in first if name in second)
 
 
 def _duplicate(first: Example, second: Example, *, exact: bool) -> Duplicate:
@@ -135,5 +137,5 @@ def _duplicate(first: Example, second: Example, *, exact: bool) -> Duplicate:
 def _read(dataset: Path, view: ExampleView) -> NDArray[np.uint16] | None:
     try:
         return load_example_image(dataset, view)
-    except (OSError, ValueError):  # missing, truncated, or no array at all: counted as damaged by the caller
+    except (OSError, ValueError):  # missing, truncated or no array: the caller counts it as damaged
         return None

@@ -1,16 +1,15 @@
-"""Whether two images are the same radiograph: after rescaling, cropping of the margins, or another grey curve.
+"""Whether two images show the same radiograph, also after rescaling, cropping of the margins or another grey curve.
 
-Contract: pure functions of images; another radiograph of the same or of a similar person is not the same radiograph.
+Contract: pure functions of images. Two radiographs of one person are not the same radiograph.
 
-1. A cheap sieve over all pairs: a 255-bit perceptual hash (signs of the low cosine frequencies against their
-   median, Zauner 2010) and the correlation of frequency-whitened cosine coefficients must both be near.
-2. Registration of what is left: normalised cross-correlation (Lewis 1995) of locally standardised detail, over
+1. A fast test of all pairs: a 255-bit perceptual hash (signs of the low cosine frequencies against their median,
+   Zauner 2010) and the correlation of frequency-whitened cosine coefficients must both be similar.
+2. Registration of the pairs that pass: normalised cross-correlation (Lewis 1995) of locally standardised detail, over
    shifts and seven scales.
 
-Measured: the 12 pairs of radiographs that are one radiograph among the 481 AASCE radiographs (seen in the images;
-    other scale, crop and greys) score 0.79 to 0.98 in step 2, their nearest other radiographs 0.48; of 100 virtual
-    patients, who look much more alike, the nearest of 42 sieved pairs 0.60 in the frontal and 0.72 in the lateral
-    view, never both.
+Measured on the 481 AASCE radiographs: 12 pairs show one radiograph (checked by eye; other scale, crop and greys). They
+score 0.79 to 0.98 in step 2; the best score of any other pair is 0.48. Virtual patients are more similar to each other:
+of 100, 42 pairs pass step 1, with a best score of 0.60 in the frontal and 0.72 in the lateral view, never in both.
 """
 
 from dataclasses import dataclass
@@ -23,45 +22,46 @@ from spine.types import Floats
 THUMBNAIL = 64
 _FREQUENCIES = 24
 _HASH_FREQUENCIES = 16
-MOST_BITS_APART = 88
-LEAST_CORRELATION = 0.86
+MAX_DIFFERING_BITS = 88
+MIN_CORRELATION = 0.86
 
 _DETAIL_ROWS = 128
 _DETAIL_SIGMA = 2.0
 _SCALES = (0.9, 0.94, 0.97, 1.0, 1.03, 1.06, 1.1)
 _INNER_ROWS, _INNER_COLUMNS = (0.15, 0.85), (0.2, 0.8)
-LEAST_LIKENESS = 0.76
+MIN_SIMILARITY = 0.76
 
 
 @dataclass(frozen=True)
-class Look:
-    """What is kept of an image for comparison.
+class ImageSignature:
+    """Two reduced copies of an image, for comparison.
 
     Attributes:
-        thumbnail: (64, 64), aspect not kept; small: (128, W) with square pixels.
+        thumbnail: (64, 64), aspect ratio not kept.
+        small: (128, W), with square pixels.
     """
 
     thumbnail: Floats
     small: Floats
 
 
-def look_of(image: NDArray[np.uint16]) -> Look:
+def signature_of(image: NDArray[np.uint16]) -> ImageSignature:
     """Reduce an (H, W) image."""
     height, width = image.shape
     columns = max(16, round(_DETAIL_ROWS * width / height))
-    return Look(_reduced(image, THUMBNAIL, THUMBNAIL), _reduced(image, _DETAIL_ROWS, columns))
+    return ImageSignature(_reduced(image, THUMBNAIL, THUMBNAIL), _reduced(image, _DETAIL_ROWS, columns))
 
 
 def similar_pairs(thumbnails: Floats) -> list[tuple[int, int]]:
-    """Step 1 over N thumbnails (N, 64, 64): the pairs (i, j), i < j, that may be the same radiograph."""
+    """Step 1 for (N, 64, 64) thumbnails: the pairs (i, j), i < j, that may show the same radiograph."""
     bits, spectra = perceptual_hash(thumbnails).astype(np.float64), spectrum(thumbnails)
     apart = bits @ (1 - bits).T + (1 - bits) @ bits.T
-    alike = np.triu((apart <= MOST_BITS_APART) & (spectra @ spectra.T >= LEAST_CORRELATION), 1)
+    alike = np.triu((apart <= MAX_DIFFERING_BITS) & (spectra @ spectra.T >= MIN_CORRELATION), 1)
     return [(int(i), int(j)) for i, j in np.argwhere(alike)]
 
 
-def likeness(first: Look, second: Look) -> float:
-    """Step 2: the best correlation in [-1, 1] of the second image's inner part anywhere on the first."""
+def similarity(first: ImageSignature, second: ImageSignature) -> float:
+    """Step 2: the best correlation, in [-1, 1], of the inner part of the second image with any place of the first."""
     from scipy.ndimage import zoom
 
     ground = standardised(first.small)
@@ -75,7 +75,7 @@ def perceptual_hash(thumbnails: Floats) -> NDArray[np.bool_]:
 
 
 def spectrum(thumbnails: Floats) -> Floats:
-    """(N, 64, 64) -> (N, 575) unit vectors of cosine coefficients, raised with frequency to flatten them."""
+    """(N, 64, 64) -> (N, 575) unit vectors of cosine coefficients, weighted by frequency so that all count alike."""
     low = _cosine(thumbnails)[:, :_FREQUENCIES, :_FREQUENCIES].reshape(len(thumbnails), -1)[:, 1:]
     frequency = np.add.outer(np.arange(_FREQUENCIES), np.arange(_FREQUENCIES)).reshape(-1)[1:]
     raised = low * np.sqrt(frequency)
@@ -84,7 +84,7 @@ def spectrum(thumbnails: Floats) -> Floats:
 
 
 def standardised(image: Floats) -> Floats:
-    """(H, W) detail: minus its local mean, over its local spread; no grey curve survives this."""
+    """(H, W) detail: local mean subtracted, divided by the local spread, so that the grey curve has no influence."""
     from scipy.ndimage import gaussian_filter
 
     detail = image - gaussian_filter(image, _DETAIL_SIGMA)
@@ -107,7 +107,7 @@ def _best_match(ground: Floats, image: Floats) -> float:
 
 
 def _window_means(image: Floats, window: tuple[int, ...]) -> Floats:
-    """Means over all windows (a, b) that lie in an (H, W) image: (H - a + 1, W - b + 1)."""
+    """(H - a + 1, W - b + 1) means over all (a, b) windows inside an (H, W) image."""
     rows, columns = window
     sums = np.pad(image.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
     total = sums[rows:, columns:] - sums[:-rows, columns:] - sums[rows:, :-columns] + sums[:-rows, :-columns]
@@ -115,7 +115,7 @@ def _window_means(image: Floats, window: tuple[int, ...]) -> Floats:
 
 
 def _reduced(image: NDArray[np.uint16], rows: int, columns: int) -> Floats:
-    """(H, W) -> (rows, columns), each cell the mean of 4 x 4 samples: every pixel need not be read."""
+    """(H, W) -> (rows, columns); each cell is the mean of 4 x 4 samples, which is faster than all its pixels."""
     height, width = image.shape
     at_rows = ((np.arange(4 * rows) + 0.5) * height / (4 * rows)).astype(int)
     at_columns = ((np.arange(4 * columns) + 0.5) * width / (4 * columns)).astype(int)

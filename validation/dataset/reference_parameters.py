@@ -1,7 +1,7 @@
-"""The reference parameters of one study: measured from what is known, withheld where the image cannot show it.
+"""The reference parameters of one study, measured from its reconstruction or its labels.
 
-Contract: a value is the patient's, measured from all that is known; it is absent as ``NOT_IN_IMAGE`` when the
-study's images lack a landmark it rests on, because nobody can be asked for what is cut off.
+Contract: a value is measured from all known points. It is absent with the reason ``NOT_IN_IMAGE`` where the images of
+the study lack a landmark that it depends on, because a model cannot measure what an image does not show.
 """
 
 from collections.abc import Set
@@ -22,7 +22,7 @@ Planes = dict[Plane, PlanePoints]
 
 
 def reference_parameters(study: Study) -> dict[str, Truth]:
-    """Every parameter of the registry -> its reference value, or the reason why there is none."""
+    """Parameter -> its reference value, or the reason of its absence; every parameter of the registry."""
     known = known_planes(study)
     shown = shown_planes(study, known)
     patient, visible = measure(known), measure(shown)
@@ -32,7 +32,7 @@ def reference_parameters(study: Study) -> dict[str, Truth]:
 
 
 def known_planes(study: Study) -> Planes:
-    """All points known, in their planes: the 3D ones where there is a reconstruction, else the labels."""
+    """All known points in their planes: those of the reconstruction, or the labels where there is none."""
     if study.reconstruction is not None:
         return planes_from_points_3d(derive_points(study.reconstruction.points))
     planes: Planes = {}
@@ -42,7 +42,7 @@ def known_planes(study: Study) -> Planes:
 
 
 def shown_planes(study: Study, known: Planes) -> Planes:
-    """``known`` without the points that the plane's image does not show; a plane without an image is left out."""
+    """``known`` without the points that the image of the plane does not show. A plane without an image is left out."""
     planes: Planes = {}
     for name, view in study.views.items():
         plane = PLANE_OF_VIEW[name]
@@ -69,6 +69,6 @@ def _truth(patient: Measured, visible: Measured, shown: PlanePoints | None) -> T
 
 
 def _shows_end_vertebrae(patient: Measured, shown: PlanePoints) -> bool:
-    """A curve's angle belongs to its end vertebrae: with one of them cut off, what is left is another angle."""
+    """Whether the image shows both end vertebrae of a curve; without one, the angle is that of another curve."""
     levels = [level for key in END_VERTEBRAE if (level := (patient.detail or {}).get(key))]
     return all(shown.has(f"{level}_sup", f"{level}_inf") for level in levels)

@@ -1,4 +1,4 @@
-"""What a validation of a data set is asked, and what it found."""
+"""Parameters and result of a dataset's validation."""
 
 import json
 from collections import Counter
@@ -21,17 +21,17 @@ class ValidationConfig(BaseModel):
 
     Attributes:
         profile: ``biplanar`` (3D, mm) or ``frontal_radiographs`` (2D corner labels, relative units).
-        on_bad_study: ``stop`` or ``exclude``; None: stop for ``biplanar``, exclude for ``frontal_radiographs``.
-        worst_share: more bad studies than this share of all stop the run all the same.
-        minimum_train, minimum_validation, minimum_test: studies each split must hold once bad ones are out.
-        data_docs: whether to write Great Expectations' own pages (about a second).
+        on_bad_study: ``stop`` or ``exclude``. None means stop for ``biplanar``, exclude for ``frontal_radiographs``.
+        max_bad_share: a larger share of studies with errors stops the run, also under ``exclude``.
+        minimum_train, minimum_validation, minimum_test: studies that each split must keep after exclusion.
+        data_docs: whether to write Great Expectations' own pages (takes about a second).
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     profile: Profile = "biplanar"
     on_bad_study: OnBadStudy | None = None
-    worst_share: Annotated[float, Field(ge=0, le=1)] = 0.15
+    max_bad_share: Annotated[float, Field(ge=0, le=1)] = 0.15
     minimum_train: Annotated[int, Field(ge=1)] = 10
     minimum_validation: Annotated[int, Field(ge=1)] = 1
     minimum_test: Annotated[int, Field(ge=1)] = 5
@@ -39,18 +39,18 @@ class ValidationConfig(BaseModel):
 
     @property
     def policy(self) -> OnBadStudy:
-        """``on_bad_study``, or the profile's own."""
+        """``on_bad_study``, or the default of the profile."""
         return self.on_bad_study or ("stop" if self.profile == "biplanar" else "exclude")
 
     @property
     def minimums(self) -> Minimums:
-        """Studies each split must hold."""
+        """Studies that each split must keep."""
         return Minimums(self.minimum_train, self.minimum_validation, self.minimum_test)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One rule that one study breaks; ``error`` makes the study unusable, ``warning`` is worth a look."""
+    """One rule that one study breaks. An ``error`` makes the study unusable; a person should check a ``warning``."""
 
     study_id: str
     rule: str
@@ -60,11 +60,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Failure:
-    """What is wrong with the data set as a whole.
+    """An error of the dataset as a whole.
 
     Attributes:
-        code: ``BROKEN``, ``BAD_STUDIES``, ``TOO_MANY_BAD_STUDIES``, ``TOO_FEW_LEFT``, or a code of ``checkpoint``.
-        table, rule: where; empty where it concerns all.
+        code: ``BROKEN``, ``BAD_STUDIES``, ``TOO_MANY_BAD_STUDIES``, ``TOO_FEW_LEFT``, or a code of
+            ``expectation_run``.
+        table, rule: where it was found; empty where it concerns the whole dataset.
         message: what was found and what was expected.
     """
 
@@ -79,13 +80,13 @@ class ValidationResult:
     """The outcome of one validation.
 
     Attributes:
-        success: whether the run may go on (with ``to_exclude`` excluded).
-        failures: what stops it.
-        findings: per study, errors first.
-        to_exclude: studies to exclude before going on; empty under ``stop``.
-        counts: studies, bad_studies, warned_studies, rules, rules_broken, rows per table, evaluated values.
-        digest, test_digest: of the manifest looked at.
-        outcomes: every rule with what it looked at.
+        success: whether the run may continue, once ``to_exclude`` is excluded.
+        failures: errors that stop the run.
+        findings: by study, errors first.
+        to_exclude: studies to exclude before the run continues; empty under ``stop``.
+        counts: studies, bad_studies, warned_studies, rules, rules_broken, rows of each table, evaluated values.
+        digest, test_digest: of the validated manifest.
+        outcomes: the outcome of every rule.
         seconds: wall time.
     """
 

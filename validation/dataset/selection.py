@@ -1,4 +1,4 @@
-"""Which study of a store becomes an example, and why another does not.
+"""Which studies of a store are used in a dataset.
 
 Contract: every study of the store is either selected or left out with one of the reasons below.
 """
@@ -16,21 +16,21 @@ from spine.study import Study, iterate_study_folders, read_study
 from validation.dataset.frozen_test_set import FrozenTest
 
 NO_VIEW = "NO_VIEW"
-"""A reconstruction without images: nothing to look at."""
+"""The study has a reconstruction and no image."""
 NO_LANDMARKS = "NO_LANDMARKS"
-"""No landmark of the set is known in any image."""
+"""No landmark of the set is known in any image of the study."""
 EXCLUDED = "EXCLUDED_BY_VALIDATION"
-"""Found unusable by an earlier validation (``excluded.json``)."""
+"""An earlier validation found errors in the study (``excluded.json``)."""
 TEST_PATIENT_FROZEN = "TEST_PATIENT_FROZEN"
-"""A new study of a frozen test patient: training on it would leak, testing on it would change the test set."""
+"""A new study of a patient in the frozen test set: in training it would leak, in the test set it would change it."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The studies of a store, parted into usable ones and others.
+    """The studies of a store, divided into usable studies and others.
 
     Attributes:
-        studies: usable ones, by id.
+        studies: usable studies, by id.
         located: study id -> view -> its landmarks.
         left_out: study id -> reason.
     """
@@ -41,10 +41,10 @@ class Selection:
 
 
 def select_studies(store: Path, landmarks: Path, landmark_set: LandmarkSet, excluded: set[str]) -> Selection:
-    """Part the studies of ``store``.
+    """Divide the studies of ``store``.
 
     Raises:
-        ContractViolation: ``LANDMARKS_MISSING``, ``LANDMARK_SET_DIFFERS``, ``LANDMARKS_STALE`` (a study came
+        ContractViolation: ``LANDMARKS_MISSING``, ``LANDMARK_SET_DIFFERS``, ``LANDMARKS_STALE`` (a study was added
             after the landmark step), ``DATASET_EMPTY``.
     """
     indexed = _indexed_studies(landmarks, landmark_set)
@@ -71,7 +71,7 @@ def select_studies(store: Path, landmarks: Path, landmark_set: LandmarkSet, excl
     return Selection(tuple(studies), located, left_out)
 
 
-def late_for_the_test_set(
+def new_studies_of_test_patients(
     studies: Sequence[Study], splits: Mapping[str, Split], previous: FrozenTest | None
 ) -> dict[str, str]:
     """Study id -> ``TEST_PATIENT_FROZEN`` for new studies of patients in the frozen test set."""
@@ -87,8 +87,8 @@ def _indexed_studies(landmarks: Path, landmark_set: LandmarkSet) -> set[str]:
         raise ContractViolation(
             "LANDMARK_SET_DIFFERS",
             found=f"landmarks of the set {index.landmark_set!r}",
-            expected=f"the set {landmark_set.name!r} as it is registered now",
-            remedy="run the landmark step with this set",
+            expected=f"landmarks of the set {landmark_set.name!r}, as it is registered now",
+            remedy="run the landmark step again with this set",
         )
     return set(index.files)
 
@@ -96,7 +96,10 @@ def _indexed_studies(landmarks: Path, landmark_set: LandmarkSet) -> set[str]:
 def _check_usable(stale: list[str], studies: list[Study], left_out: Mapping[str, str]) -> None:
     if stale:
         raise ContractViolation.gathered(
-            "LANDMARKS_STALE", stale, expected="landmarks of every study with a view", remedy="run the landmark step"
+            "LANDMARKS_STALE",
+            stale,
+            expected="landmarks of every study that has an image",
+            remedy="run the landmark step again",
         )
     if not studies:
         why = ", ".join(f"{reason} {count}" for reason, count in sorted(Counter(left_out.values()).items()))
@@ -104,7 +107,7 @@ def _check_usable(stale: list[str], studies: list[Study], left_out: Mapping[str,
             "DATASET_EMPTY",
             found=f"no usable study ({why or 'the store is empty'})",
             expected="studies with at least one image and known landmarks",
-            remedy="ingest studies first; quarantined ones are listed by the ingest step",
+            remedy="ingest studies first; the ingest step lists the quarantined ones with their reasons",
         )
 
 
@@ -119,6 +122,6 @@ def landmark_set_of(name: str) -> LandmarkSet:
             "LANDMARK_SET_UNKNOWN",
             found=f"landmark set {name!r}",
             expected=f"one of {', '.join(LANDMARK_SETS)}",
-            remedy="correct landmark_set, or register the set in spine.landmarks",
+            remedy="correct landmark_set, or add the set to spine.landmarks",
         )
     return LANDMARK_SETS[name]

@@ -1,10 +1,10 @@
-"""The shape of one labelled spine in one image, in units of itself.
+"""The shape of one labelled spine in one image, relative to its own size.
 
-Contract: everything is (column, row) pixels in, ratios and degrees out; 17 rows T1..L5 cranial to caudal; what cannot
-be computed is NaN, and only there, because these arrays become columns of a table whose nulls the validation counts.
+Contract: the input is (column, row) pixels, the output ratios and degrees, in 17 rows T1..L5 from cranial to caudal. A
+value is NaN only where it cannot be computed, because the validation counts the nulls of these columns.
 
-Directions are taken along the chain of vertebrae, not along the image's rows, so that a severe curve is no
-fault. "Residual" is the logarithm of a ratio to a robust trend over the levels (Theil 1950, Sen 1968).
+Directions follow the vertebral column and not the rows of the image, so that a severe curve is no error. A "residual"
+is the logarithm of the ratio to a robust trend over the levels (Theil 1950, Sen 1968).
 """
 
 from collections.abc import Mapping
@@ -23,8 +23,8 @@ COUNT = len(VERTEBRAE)
 
 
 @dataclass(frozen=True)
-class Chain:
-    """Plates of T1..L5 in one image: (17, 2) (column, row) each, NaN where absent."""
+class Vertebrae:
+    """End plates of T1..L5 in one image: centres and corners, (17, 2) (column, row) each, NaN where absent."""
 
     upper: Floats
     lower: Floats
@@ -35,7 +35,7 @@ class Chain:
 
     @property
     def centres(self) -> Floats:
-        """(17, 2) middle between both plates."""
+        """(17, 2) points midway between both plates."""
         middle: Floats = (self.upper + self.lower) / 2
         return middle
 
@@ -57,15 +57,15 @@ class Chain:
         return np.asarray((upper + lower) / 2, dtype=np.float64)
 
 
-def chain_of(points: Points2D) -> Chain:
-    """Arrange a view's points; plate centres follow from corners where they are not given."""
+def vertebrae_of(points: Points2D) -> Vertebrae:
+    """Arrange the points of a view by level. Plate centres are derived from corners where they are not given."""
     known = derive_points(points)
 
     def stacked(suffix: str) -> Floats:
         absent = np.full(2, np.nan)
         return np.stack([known.get(f"{level}_{suffix}", absent) for level in VERTEBRAE])
 
-    return Chain(
+    return Vertebrae(
         stacked("sup"),
         stacked("inf"),
         stacked("sup_left"),
@@ -75,7 +75,7 @@ def chain_of(points: Points2D) -> Chain:
     )
 
 
-def centre_measures(chain: Chain) -> dict[str, Floats]:
+def centre_measures(vertebrae: Vertebrae) -> dict[str, Floats]:
     """Measures that need plate centres only; column -> (17,).
 
     - ``plate_order``: rows from upper to lower plate centre, in heights of the vertebra (1 = upright);
@@ -83,21 +83,21 @@ def centre_measures(chain: Chain) -> dict[str, Floats]:
     - ``height_residual``: log height against the radiograph's trend, T2..L4; ``end_height_residual``: T1 and L5, which
       cropping and lordosis shorten;
     - ``step_residual``: log distance to the level above against the trend of such distances;
-    - ``gap``: space to the level above along the chain, in median heights; negative: overlap;
-    - ``sidestep``: distance from the middle of both neighbours across the chain, in median steps.
+    - ``gap``: space to the level above along the vertebral column, in median heights; negative: overlap;
+    - ``sidestep``: distance from the middle of both neighbours across the vertebral column, in median steps.
     """
-    centres, heights = chain.centres, chain.heights
+    centres, heights = vertebrae.centres, vertebrae.heights
     steps = np.diff(centres, axis=0)
     lengths = np.linalg.norm(steps, axis=1)
     along = steps / np.where(lengths > 0, lengths, np.nan)[:, None]
     step = _median(lengths)
     residual = trend_residual(_log(heights))
     ends = np.isin(np.arange(COUNT), (0, COUNT - 1))
-    gaps = np.sum((chain.upper[1:] - chain.lower[:-1]) * along, axis=1)
-    # two levels in one place have no direction between them: they overlap by all their height
+    gaps = np.sum((vertebrae.upper[1:] - vertebrae.lower[:-1]) * along, axis=1)
+    # two levels at the same place have no direction between them: they overlap by their whole height
     gaps = np.where(lengths == 0, -heights[:-1], gaps)
     return {
-        "plate_order": (chain.lower - chain.upper)[:, 1] / np.where(heights > 0, heights, np.nan),
+        "plate_order": (vertebrae.lower - vertebrae.upper)[:, 1] / np.where(heights > 0, heights, np.nan),
         "level_order": _shifted(steps[:, 1] / step),
         "height_residual": np.where(ends, np.nan, residual),
         "end_height_residual": np.where(ends, residual, np.nan),
@@ -107,52 +107,54 @@ def centre_measures(chain: Chain) -> dict[str, Floats]:
     }
 
 
-def corner_measures(chain: Chain) -> dict[str, Floats]:
+def corner_measures(vertebrae: Vertebrae) -> dict[str, Floats]:
     """Measures that need the four corners; column -> (17,).
 
     - ``left_on_left``: columns from the right to the left corner of the worse plate, in widths of the vertebra;
-    - ``corner_sine``: smallest sine of a corner going round; negative: crossed, zero: degenerate;
+    - ``corner_sine``: smallest sine of a corner along the outline; negative: crossed, zero: degenerate;
     - ``width_ratio``: log width against the median of the two neighbours on each side;
     - ``wedge_deg``: angle between both plates; ``disc_deg``: between the upper plate and the lower plate above;
     - ``side_heights``: |log| ratio of the left and right heights;
-    - ``skew_deg``: angle between the mid-line and the perpendicular to the chain;
+    - ``skew_deg``: angle between the mid-line and the perpendicular to the vertebral column;
     - ``overlap``: share of the smaller of two neighbouring vertebrae that both cover.
     """
-    upper, lower = chain.upper_left - chain.upper_right, chain.lower_left - chain.lower_right
-    widths = np.where(chain.widths > 0, chain.widths, np.nan)
+    upper, lower = vertebrae.upper_left - vertebrae.upper_right, vertebrae.lower_left - vertebrae.lower_right
+    widths = np.where(vertebrae.widths > 0, vertebrae.widths, np.nan)
     upper_deg, lower_deg = _direction(upper), _direction(lower)
-    left = np.linalg.norm(chain.lower_left - chain.upper_left, axis=1)
-    right = np.linalg.norm(chain.lower_right - chain.upper_right, axis=1)
+    left = np.linalg.norm(vertebrae.lower_left - vertebrae.upper_left, axis=1)
+    right = np.linalg.norm(vertebrae.lower_right - vertebrae.upper_right, axis=1)
     middle_deg = _direction(upper / widths[:, None] + lower / widths[:, None])
-    rounds = np.stack([chain.upper_right, chain.upper_left, chain.lower_left, chain.lower_right], axis=1)
+    outlines = np.stack(
+        [vertebrae.upper_right, vertebrae.upper_left, vertebrae.lower_left, vertebrae.lower_right], axis=1
+    )
     return {
         "left_on_left": np.minimum(upper[:, 0], lower[:, 0]) / widths,
-        "corner_sine": smallest_sine(rounds),
+        "corner_sine": smallest_sine(outlines),
         "width_ratio": neighbour_residual(_log(widths)),
         "wedge_deg": np.abs(wrap_deg(upper_deg - lower_deg)),
         "disc_deg": _shifted(np.abs(wrap_deg(upper_deg[1:] - lower_deg[:-1]))),
         "side_heights": np.abs(_log(left) - _log(right)),
-        "skew_deg": np.abs(wrap_deg(middle_deg - _perpendicular_deg(chain.centres))),
-        "overlap": _shifted(np.array([overlap_share(a, b) for a, b in pairwise(rounds)])),
+        "skew_deg": np.abs(wrap_deg(middle_deg - _perpendicular_deg(vertebrae.centres))),
+        "overlap": _shifted(np.array([overlap_share(a, b) for a, b in pairwise(outlines)])),
     }
 
 
-def typical_gap(chain: Chain) -> float:
-    """Median over neighbours of the space between two vertebrae in heights of these; NaN where there are none.
+def typical_gap(vertebrae: Vertebrae) -> float:
+    """Median space between neighbouring vertebrae, in their heights; NaN where there are no neighbours.
 
-    About 0.4 on radiographs; near or above 1 where discs, or narrow bands of vertebrae, were labelled as vertebrae.
+    It is about 0.4 on radiographs, and near or above 1 where discs or narrow bands were labelled as vertebrae.
     """
-    between = np.linalg.norm(chain.upper[1:] - chain.lower[:-1], axis=1)
-    heights = np.sqrt(chain.heights[1:] * chain.heights[:-1])
+    between = np.linalg.norm(vertebrae.upper[1:] - vertebrae.lower[:-1], axis=1)
+    heights = np.sqrt(vertebrae.heights[1:] * vertebrae.heights[:-1])
     return _median(between / np.where(heights > 0, heights, np.nan))
 
 
 def side_profile(points: Points2D, samples: int = 50) -> Floats | None:
-    """(samples,) sideways course of a spine along its length, straight line removed, in spine lengths.
+    """(samples,) sideways deviation of a spine from a straight line along its length, in spine lengths.
 
-    None where fewer than six levels are known or their rows do not descend.
+    None where fewer than six levels are known, or a level does not lie below the one above it.
     """
-    centres = chain_of(points).centres
+    centres = vertebrae_of(points).centres
     centres = centres[np.isfinite(centres).all(axis=1)]
     if len(centres) < 6 or np.any(np.diff(centres[:, 1]) <= 0):
         return None
@@ -163,7 +165,7 @@ def side_profile(points: Points2D, samples: int = 50) -> Floats | None:
 
 
 def trend_residual(values: Floats) -> Floats:
-    """(N,) distance from the Theil-Sen line over the finite values; NaN stays NaN."""
+    """(N,) difference from the Theil-Sen line of the finite values; NaN stays NaN."""
     residual = np.full(len(values), np.nan)
     at = np.flatnonzero(np.isfinite(values))
     if len(at) >= 4:
@@ -174,7 +176,7 @@ def trend_residual(values: Floats) -> Floats:
 
 
 def neighbour_residual(values: Floats) -> Floats:
-    """(N,) distance from the median of up to two finite values on each side."""
+    """(N,) difference from the median of up to two finite values on each side."""
     residual = np.full(len(values), np.nan)
     for i in np.flatnonzero(np.isfinite(values)):
         around = np.concatenate([values[max(0, i - 2) : i], values[i + 1 : i + 3]])
@@ -183,18 +185,18 @@ def neighbour_residual(values: Floats) -> Floats:
     return residual
 
 
-def smallest_sine(rounds: Floats) -> Floats:
-    """(N,) smallest sine of the turns of N polygons (N, M, 2), positive for clockwise in the image."""
-    edges = np.roll(rounds, -1, axis=1) - rounds
+def smallest_sine(outlines: Floats) -> Floats:
+    """(N,) smallest sine of the turns of (N, M, 2) polygons; positive is clockwise in the image."""
+    edges = np.roll(outlines, -1, axis=1) - outlines
     following = np.roll(edges, -1, axis=1)
     cross = edges[..., 0] * following[..., 1] - edges[..., 1] * following[..., 0]
     lengths = np.linalg.norm(edges, axis=-1) * np.linalg.norm(following, axis=-1)
     sines: Floats = np.where(lengths > 0, cross / np.where(lengths > 0, lengths, 1.0), 0.0)
-    return np.asarray(np.where(np.isfinite(rounds).all(axis=(1, 2)), sines.min(axis=1), np.nan), dtype=np.float64)
+    return np.asarray(np.where(np.isfinite(outlines).all(axis=(1, 2)), sines.min(axis=1), np.nan), dtype=np.float64)
 
 
 def overlap_share(first: Floats, second: Floats) -> float:
-    """Area common to two convex polygons (M, 2) over the smaller of both areas (Sutherland-Hodgman clipping)."""
+    """Common area of two convex (M, 2) polygons, as a share of the smaller one (Sutherland-Hodgman clipping)."""
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         return float("nan")
     smaller = min(abs(_area(first)), abs(_area(second)))
@@ -228,7 +230,7 @@ def _area(polygon: Floats) -> float:
 
 
 def wrap_deg(angle: Floats) -> Floats:
-    """Angles in degrees brought into [-180, 180)."""
+    """Angles in degrees, wrapped to [-180, 180)."""
     wrapped: Floats = (angle + 180.0) % 360.0 - 180.0
     return wrapped
 
@@ -243,7 +245,7 @@ def _direction(vectors: Floats) -> Floats:
 
 
 def _perpendicular_deg(centres: Floats) -> Floats:
-    """(17,) direction to the patient's left across the chain, from the neighbours on both sides."""
+    """(17,) direction to the patient's left across the vertebral column, from the neighbours of each level."""
     absent = np.full((1, 2), np.nan)
     above, below = np.concatenate([absent, centres[:-1]]), np.concatenate([centres[1:], absent])
     along = np.where(np.isnan(below), centres, below) - np.where(np.isnan(above), centres, above)
@@ -262,7 +264,7 @@ def _sidesteps(centres: Floats) -> Floats:
 
 
 def _shifted(values: Floats) -> Floats:
-    """Values between levels, put at the lower of both; NaN at T1."""
+    """Values between two levels, at the lower of the two; NaN at T1."""
     return np.concatenate([[np.nan], values])
 
 

@@ -1,9 +1,8 @@
-"""Splits: which patient is trained on, validated on, tested on.
+"""Splits: train, validation or test for each patient.
 
-Contract: pure and stable. Train or validation depends on the patient's key and the seed alone, so a new patient never
-moves an old one (but for the one patient a small cohort needs to have any validation, which freezing keeps in place
-too); what ``frozen`` holds is returned unchanged; once a test patient is frozen, every patient not yet frozen goes to
-train or validation.
+Contract: pure and stable. Patients in ``frozen`` keep their split. Once the frozen set has a test patient, every other
+patient goes to train or validation. Which of the two depends only on the patient's key and the seed, so a new patient
+never moves another one. The one exception: in a cohort too small for the fraction, one patient is put into validation.
 """
 
 import hashlib
@@ -27,57 +26,57 @@ def assign_splits(
 
     Args:
         patients: study id -> patient key.
-        seed: changes who is drawn; the same seed draws the same.
-        test_patients: how many patients (int), or which share of them (float in [0, 1)), make the test set
-            when it is drawn, that is while ``frozen`` holds no test patient.
-        validation_fraction: share in [0, 1) of the other patients, decided patient by patient; at least one
-            patient is validated on when the share is above zero and two are there.
-        frozen: patient key -> split of patients who must stay where they are.
-        conditions: patient key -> condition; the test set is drawn in proportion to the conditions.
+        seed: another seed draws other patients; the same seed draws the same patients.
+        test_patients: number (int) or share (float in [0, 1)) of patients in the test set. Used only while
+            ``frozen`` has no test patient.
+        validation_fraction: share in [0, 1) of the other patients. Each patient is decided independently. Above
+            zero, at least one of two or more patients is in validation.
+        frozen: patient key -> split, for patients who keep their split.
+        conditions: patient key -> condition. The test set has the conditions in proportion.
 
     Returns:
-        Patient key -> split, for every patient of ``patients`` (frozen patients without a study are not in it).
+        Patient key -> split, for every patient of ``patients`` (not for frozen patients without a study).
 
     Raises:
-        ParametersRejected: ``SPLIT_INVALID``, a share is not possible or nobody would be left to train on.
+        ParametersRejected: ``SPLIT_INVALID``: a share is out of range, or no patient would be left for training.
     """
     _check(test_patients, validation_fraction)
-    everybody = sorted(set(patients.values()))
-    fixed = {patient: frozen[patient] for patient in everybody if patient in frozen}
-    free = [patient for patient in everybody if patient not in fixed]
+    all_patients = sorted(set(patients.values()))
+    fixed = {patient: frozen[patient] for patient in all_patients if patient in frozen}
+    free = [patient for patient in all_patients if patient not in fixed]
     test: set[str] = set()
     if "test" not in frozen.values():
-        wanted = size_of_test_set(test_patients, len(everybody))
-        _check_leaves_training(wanted, len(everybody), len(free))
-        test = set(draw(free, wanted, seed, conditions or {}))
+        wanted = test_set_size(test_patients, len(all_patients))
+        _check_leaves_training(wanted, len(all_patients), len(free))
+        test = set(draw_test_patients(free, wanted, seed, conditions or {}))
     rest = [patient for patient in free if patient not in test]
     validation = _validation(rest, seed, validation_fraction, "validation" in fixed.values())
     drawn = {p: "test" if p in test else "validation" if p in validation else "train" for p in free}
-    return {patient: cast(Split, (fixed | drawn)[patient]) for patient in everybody}
+    return {patient: cast(Split, (fixed | drawn)[patient]) for patient in all_patients}
 
 
-def size_of_test_set(test_patients: int | float, patients: int) -> int:
-    """How many patients the test set shall hold: the number itself, or the share of all, at least one."""
+def test_set_size(test_patients: int | float, patients: int) -> int:
+    """Number of patients in the test set: ``test_patients`` itself, or that share of all patients, at least one."""
     if isinstance(test_patients, int):
         return test_patients
     return max(1, round(test_patients * patients)) if test_patients > 0 else 0
 
 
-def draw(patients: Sequence[str], count: int, seed: int, conditions: Mapping[str, str]) -> list[str]:
-    """The ``count`` patients drawn by hash, in proportion to their conditions (largest remainders)."""
+def draw_test_patients(patients: Sequence[str], count: int, seed: int, conditions: Mapping[str, str]) -> list[str]:
+    """``count`` patients, drawn by hash in proportion to their conditions (method of largest remainders)."""
     strata: dict[str, list[str]] = {}
     for patient in sorted(patients, key=lambda p: position(p, seed, "test")):
         strata.setdefault(conditions.get(patient, ""), []).append(patient)
     quotas = {name: count * len(members) / max(1, len(patients)) for name, members in strata.items()}
-    seats = {name: int(quota) for name, quota in quotas.items()}
-    by_remainder = sorted(quotas, key=lambda name: (seats[name] - quotas[name], name))
-    for name in by_remainder[: count - sum(seats.values())]:
-        seats[name] += 1
-    return [patient for name, members in sorted(strata.items()) for patient in members[: seats[name]]]
+    counts = {name: int(quota) for name, quota in quotas.items()}
+    by_remainder = sorted(quotas, key=lambda name: (counts[name] - quotas[name], name))
+    for name in by_remainder[: count - sum(counts.values())]:
+        counts[name] += 1
+    return [patient for name, members in sorted(strata.items()) for patient in members[: counts[name]]]
 
 
 def position(patient: str, seed: int, purpose: str) -> float:
-    """A patient's place in [0, 1): SHA-256 of key, seed and purpose, independent of all other patients."""
+    """A number in [0, 1) from the SHA-256 of key, seed and purpose, independent of all other patients."""
     digest = hashlib.sha256(f"{purpose}\0{seed}\0{patient}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
@@ -92,23 +91,23 @@ def _validation(rest: Sequence[str], seed: int, fraction: float, there_already: 
 def _check(test_patients: int | float, validation_fraction: float) -> None:
     shares = [("validation_fraction", validation_fraction)]
     if isinstance(test_patients, bool) or (isinstance(test_patients, int) and test_patients < 0):
-        _refuse(f"test_patients {test_patients!r}")
+        _reject(f"test_patients {test_patients!r}")
     if isinstance(test_patients, float):
         shares.append(("test_patients", test_patients))
     for name, share in shares:
         if not 0 <= share < 1:
-            _refuse(f"{name} {share!r}")
+            _reject(f"{name} {share!r}")
 
 
 def _check_leaves_training(wanted: int, patients: int, free: int) -> None:
     if patients and (wanted >= patients or wanted > free):
-        _refuse(f"{wanted} test patients of {patients} ({free} of them not yet in another split)")
+        _reject(f"{wanted} test patients of {patients} ({free} of them not yet in another split)")
 
 
-def _refuse(found: str) -> None:
+def _reject(found: str) -> None:
     raise ParametersRejected(
         "SPLIT_INVALID",
         found=found,
-        expected="a number of test patients below the number of patients, or shares from 0 to below 1",
-        remedy="lower test_patients or validation_fraction, or bring more patients",
+        expected="fewer test patients than patients, and shares of at least 0 and below 1",
+        remedy="lower test_patients or validation_fraction, or ingest more patients",
     )

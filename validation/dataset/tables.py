@@ -1,12 +1,13 @@
-"""The tables that the expectation suites look at: a data set laid out in rows.
+"""The tables that the suites evaluate: a dataset in rows.
 
-Contract: four tables, each with the columns that name a row first; a null is "does not apply here", and for every
-column that can be null a flag column says, from the landmarks alone, where it must not be.
+Contract: in each table the columns that identify a row come first. A null means that the value does not apply to the
+row. For every column that can be null, a flag column marks the rows that must have a value; it is made from the
+landmarks alone.
 
-    studies    one row per study: its parameters, its images, its size in mm
-    landmarks  one row per study, view and landmark in the image
-    levels     one row per study, view and vertebra: its shape against its neighbours
-    splits     one row per split
+    studies    one row for each study: its parameters, its images, its size in mm
+    landmarks  one row for each study, view and landmark in the image
+    levels     one row for each study, view and vertebra: its shape compared with its neighbours
+    splits     one row for each split
 """
 
 from collections import defaultdict
@@ -24,22 +25,22 @@ from spine.reconstruction.names import EXTRA_LEVELS
 from spine.types import Floats
 from validation.dataset.leakage import ImageSurvey, patients_in_several_splits
 from validation.dataset.spine_shape import (
-    Chain,
+    Vertebrae,
     centre_measures,
-    chain_of,
     corner_measures,
     side_profile,
     typical_gap,
+    vertebrae_of,
     wrap_deg,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LEAST_CHAIN = 6
-"""Fewer levels in a row than this make no chain to compare a vertebra with."""
-LEAST_SWAY = 0.03
-"""A spine that strays less than this share of its length to the side is too straight to tell its side."""
+MIN_CONTIGUOUS_LEVELS = 6
+"""A vertebra is compared with its neighbours where at least this many levels follow one another."""
+MIN_SIDE_DEVIATION = 0.03
+"""A spine that deviates sideways by less than this share of its length is too straight to have a side."""
 
 Row = dict[str, Any]
 """One row of a table on its way into a DataFrame."""
@@ -47,7 +48,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Tables:
-    """The four tables of one data set."""
+    """The four tables of one dataset."""
 
     studies: "pd.DataFrame"
     landmarks: "pd.DataFrame"
@@ -56,7 +57,7 @@ class Tables:
 
 
 def build_tables(manifest: Manifest, survey: ImageSurvey) -> Tables:
-    """Lay out a data set."""
+    """The four tables of a dataset."""
     import pandas as pd
 
     examples = manifest.examples
@@ -70,10 +71,10 @@ def build_tables(manifest: Manifest, survey: ImageSurvey) -> Tables:
 
 
 def study_row(example: Example, survey: ImageSurvey, sibling: float | None) -> Row:
-    """One study: images, references, size."""
+    """One study: images, reference parameters, size."""
     points = derive_points(example.points_3d)
     frontal = example.views.get("frontal")
-    chain = chain_of(frontal.points) if frontal else None
+    vertebrae = vertebrae_of(frontal.points) if frontal else None
     truth = {name: t.value for name, t in example.truth.items()}
     duplicates = [d for d in survey.duplicates if d.study_id == example.study_id]
     return {
@@ -86,9 +87,9 @@ def study_row(example: Example, survey: ImageSurvey, sibling: float | None) -> R
         "same_radiograph_in_other_split": sum(d.across for d in duplicates),
         "same_radiograph_in_split": sum(not d.across for d in duplicates),
         "sibling_agreement": sibling,
-        "typical_gap": _finite(typical_gap(chain)) if chain else None,
-        "levels_without_gap": _longest_run(chain) if chain else None,
-        "levels_seen": _levels_seen(chain) if chain else None,
+        "typical_gap": _finite(typical_gap(vertebrae)) if vertebrae else None,
+        "levels_without_gap": _longest_run(vertebrae) if vertebrae else None,
+        "levels_seen": _levels_seen(vertebrae) if vertebrae else None,
         "spine_length_mm": _distance(points, "T1_sup", S1_PLATE),
         "hip_distance_mm": _distance(points, *HIPS),
         "s1_depth_mm": _distance(points, *S1_MARGINS),
@@ -125,15 +126,15 @@ def landmark_rows(example: Example, name: ViewName, view: ExampleView) -> list[R
 
 def level_rows(example: Example, name: ViewName, view: ExampleView) -> list[Row]:
     """The vertebrae of one view."""
-    chain = chain_of(view.points)
-    seen = chain.seen
-    cornered = seen & np.isfinite(chain.widths)
+    vertebrae = vertebrae_of(view.points)
+    seen = vertebrae.seen
+    cornered = seen & np.isfinite(vertebrae.widths)
     above = np.concatenate([[False], seen[:-1]])
     below = np.concatenate([seen[1:], [False]])
-    chained = seen & (_longest_run(chain) >= LEAST_CHAIN) & (_longest_run(chain) == seen.sum())
-    columns: dict[str, Floats] = centre_measures(chain)
+    contiguous = seen & (_longest_run(vertebrae) >= MIN_CONTIGUOUS_LEVELS) & (_longest_run(vertebrae) == seen.sum())
+    columns: dict[str, Floats] = centre_measures(vertebrae)
     if name == "frontal" and cornered.any():
-        columns |= corner_measures(chain)
+        columns |= corner_measures(vertebrae)
     columns |= _millimetres(derive_points(example.points_3d))
     inner = np.isin(np.arange(len(VERTEBRAE)), np.arange(1, len(VERTEBRAE) - 1))
     flags = {
@@ -141,11 +142,11 @@ def level_rows(example: Example, name: ViewName, view: ExampleView) -> list[Row]
         "has_step": seen & above,
         "has_corners": cornered & (name == "frontal"),
         "has_corner_step": cornered & np.concatenate([[False], cornered[:-1]]) & (name == "frontal"),
-        "is_inner": chained & inner,
-        "is_end": chained & ~inner,
-        "is_chained_step": chained & above,
-        "is_between": chained & above & below & inner,
-        "is_chained_corner": chained & cornered & (name == "frontal"),
+        "is_inner": contiguous & inner,
+        "is_end": contiguous & ~inner,
+        "is_contiguous_step": contiguous & above,
+        "is_between": contiguous & above & below & inner,
+        "is_contiguous_corner": contiguous & cornered & (name == "frontal"),
         "has_mm": seen & np.isfinite(columns["height_mm"]),
         "has_step_mm": seen & np.isfinite(columns["step_mm"]),
     }
@@ -182,16 +183,16 @@ def split_rows(examples: Sequence[Example]) -> list[Row]:
 
 
 def sibling_agreement(examples: Sequence[Example]) -> dict[str, float]:
-    """Study id -> lowest correlation of its sideways course with another radiograph of the same patient.
+    """Study id -> lowest correlation of its side profile with another radiograph of the same patient.
 
-    A spine keeps its side between two radiographs; about -1 means that one radiograph, or its labels, is mirrored. Only
-    radiographs with a sway worth the name are compared.
+    A spine curves to the same side on two radiographs. About -1 means that one radiograph, or its labels, is mirrored.
+    Only radiographs whose deviation reaches ``MIN_SIDE_DEVIATION`` are compared.
     """
     courses: dict[str, list[tuple[str, Floats]]] = defaultdict(list)
     for example in examples:
         if (view := example.views.get("frontal")) is not None:
             course = side_profile(view.points)
-            if course is not None and np.ptp(course) >= LEAST_SWAY:
+            if course is not None and np.ptp(course) >= MIN_SIDE_DEVIATION:
                 courses[example.patient].append((example.study_id, course))
     lowest: dict[str, float] = {}
     for radiographs in courses.values():
@@ -203,7 +204,7 @@ def sibling_agreement(examples: Sequence[Example]) -> dict[str, float]:
 
 
 def _outward_partner(landmark: str, view: ViewName) -> str | None:
-    """The point that must lie on the smaller-column side of ``landmark`` in a canonical image."""
+    """The point that must have a smaller column than ``landmark`` in a canonical image, or None."""
     if view == "frontal" and (landmark.endswith("_left") or landmark == "HIP_L"):
         return mirrored_name(landmark)
     if view == "lateral" and landmark.endswith("_post"):
@@ -211,14 +212,14 @@ def _outward_partner(landmark: str, view: ViewName) -> str | None:
     return None
 
 
-def _levels_seen(chain: Chain) -> int:
-    return int(chain.seen.sum())
+def _levels_seen(vertebrae: Vertebrae) -> int:
+    return int(vertebrae.seen.sum())
 
 
-def _longest_run(chain: Chain) -> int:
-    """Length of the longest run of neighbouring levels."""
+def _longest_run(vertebrae: Vertebrae) -> int:
+    """Number of levels in the longest run without a gap."""
     longest = run = 0
-    for seen in chain.seen:
+    for seen in vertebrae.seen:
         run = run + 1 if seen else 0
         longest = max(longest, run)
     return longest
@@ -227,7 +228,7 @@ def _longest_run(chain: Chain) -> int:
 def _millimetres(points: dict[str, Floats]) -> dict[str, Floats]:
     """Height of each vertebra and distance to the one above, (17,) mm; NaN where not known in 3D.
 
-    Above L1 lies T13 in those who have one.
+    In patients with T13, the vertebra above L1 is T13.
     """
     upper, lower = (_plates(points, VERTEBRAE, side) for side in ("sup", "inf"))
     middle = (upper + lower) / 2
@@ -276,7 +277,7 @@ def _projection_error(example: Example) -> float | None:
 
 
 def _pelvic_residual(truth: dict[str, float | None]) -> float | None:
-    """PI - (PT + SS), whole turns aside: three numbers, each measured from points on its own."""
+    """PI - (PT + SS) without whole turns; each of the three is measured from points independently."""
     incidence, tilt, slope = (truth.get(n) for n in ("pelvic_incidence", "pelvic_tilt", "sacral_slope"))
     if incidence is None or tilt is None or slope is None:
         return None

@@ -1,14 +1,14 @@
-"""Validation of a data set: whether a model may be trained and judged on it, and which study and why if not.
+"""Validation of a dataset: whether models may be trained and evaluated on it, or which study is wrong and why.
 
 Contract: one folder,
 
-    data_docs/     Great Expectations' own pages (their styles come from a network)
-    report.html    one page that needs nothing but itself
+    data_docs/     Great Expectations' own pages (they load their styles from a network)
+    report.html    the report, one file that loads nothing
     result.json    written last: a folder without it is unfinished
 
-Errors come in two kinds. A *failure* concerns the data set as a whole (a split too small, no evidence for a rule)
-and always stops the run. A *finding* concerns one study. With ``on_bad_study="stop"`` one erroneous study stops the
-run; with ``"exclude"`` such studies are listed in ``to_exclude`` for ``exclude_studies``, up to a share.
+A *failure* concerns the dataset as a whole (a split too small, no evidence for a rule) and always stops the run. A
+*finding* concerns one study. With ``on_bad_study="stop"`` one study with an error stops the run. With ``"exclude"``
+such studies are listed in ``to_exclude`` for ``exclude_studies``, up to the share ``max_bad_share``.
 """
 
 import time
@@ -33,10 +33,10 @@ DATA_DOCS = "data_docs"
 def validate_dataset(
     dataset: Path, out: Path, config: ValidationConfig, progress: Progress | None = None
 ) -> ValidationResult:
-    """Validate a data set folder and write pages and record to ``out``.
+    """Validate a dataset folder and write reports and result to ``out``.
 
     Args:
-        progress: called with (studies whose images were read, studies in all); the suites follow.
+        progress: called with (studies whose images were read, all studies); the suites run afterwards.
 
     Raises:
         ContractViolation: ``MANIFEST_ALTERED``.
@@ -61,7 +61,7 @@ def validate_dataset(
 def judge(
     manifest: Manifest, outcomes: Sequence[RuleOutcome], survey: ImageSurvey, config: ValidationConfig, seconds: float
 ) -> ValidationResult:
-    """From the outcomes of all rules to the verdict."""
+    """The result of the validation, from the outcomes of all rules."""
     findings = findings_of(outcomes, survey)
     bad = sorted({f.study_id for f in findings if f.severity == "error"})
     failures = [*_run_failures(outcomes), *_policy_failures(manifest, bad, config)]
@@ -96,13 +96,13 @@ def findings_of(outcomes: Sequence[RuleOutcome], survey: ImageSurvey) -> tuple[F
 
 
 def describe(outcome: RuleOutcome, value: str) -> str:
-    """What was found and expected, in words."""
+    """The value found and the values expected, as text."""
     rule = outcome.rule
     assert rule is not None
     if rule.unique:
-        return f"{rule.column} {value} occurs more than once"
+        return f"{rule.column} {value} occurs more than once, expected once"
     if rule.allowed is not None:
-        return f"{rule.column} {value} is not among the {len(rule.allowed)} expected names"
+        return f"{rule.column} {value}, expected one of {len(rule.allowed)} names"
     low = "" if rule.minimum is None else f"{rule.minimum:g}"
     high = "" if rule.maximum is None else f"{rule.maximum:g}"
     expected = f"{low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
@@ -129,10 +129,10 @@ def _policy_failures(manifest: Manifest, bad: Sequence[str], config: ValidationC
         return []
     named = f"{len(bad)} of {studies} studies: {', '.join(bad[:10])}{' ...' if len(bad) > 10 else ''}"
     if config.policy == "stop":
-        return [Failure("BAD_STUDIES", "", "", f"{named}; none is tolerated (on_bad_study: stop)")]
+        return [Failure("BAD_STUDIES", "", "", f"errors in {named}; expected no error (on_bad_study: stop)")]
     failures = []
-    if len(bad) > config.worst_share * studies:
-        message = f"{named}; at most {config.worst_share:.0%} may be excluded: look for a fault of the source"
+    if len(bad) > config.max_bad_share * studies:
+        message = f"errors in {named}; at most {config.max_bad_share:.0%} may be excluded: check the source of the data"
         failures.append(Failure("TOO_MANY_BAD_STUDIES", "", "", message))
     left = Counter(e.split for e in manifest.examples if e.study_id not in set(bad))
     for split, minimum in asdict(config.minimums).items():

@@ -1,6 +1,6 @@
-"""The validation's own page: one HTML file that needs no network and no other file.
+"""The validation report: one HTML file that needs no network and no other file.
 
-Contract: no identifiers beyond study ids, which are content addresses; everything is escaped.
+Contract: the page has no identifiers beyond study ids, which are content addresses. Every text is escaped.
 """
 
 from itertools import groupby
@@ -11,12 +11,12 @@ from validation.dataset.results import Finding, ValidationConfig, ValidationResu
 
 TILES = (
     ("studies", "studies"),
-    ("bad_studies", "bad studies"),
-    ("warned_studies", "worth a look"),
+    ("bad_studies", "studies with errors"),
+    ("warned_studies", "studies with warnings only"),
     ("rules", "rules"),
-    ("rules_broken", "rules broken"),
+    ("rules_broken", "broken rules"),
     ("rules_without_evidence", "rules without evidence"),
-    ("values_evaluated", "values looked at"),
+    ("values_evaluated", "values evaluated"),
 )
 
 
@@ -34,12 +34,13 @@ def write_report(result: ValidationResult, config: ValidationConfig, out: Path) 
 
 
 def _by_study(result: ValidationResult) -> list[tuple[str, list[Finding]]]:
-    """Studies with their findings, the one that breaks most rules first, warnings last."""
+    """Studies with their findings: errors first, then by number of broken rules."""
     by_study: dict[str, list[Finding]] = {}
     for finding in result.findings:
         by_study.setdefault(finding.study_id, []).append(finding)
 
-    def weight(found: list[Finding]) -> tuple[bool, int]:
-        return found[0].severity != "error", -len({f.rule for f in found})
+    def order(item: tuple[str, list[Finding]]) -> tuple[bool, int, str]:
+        study, found = item
+        return found[0].severity != "error", -len({f.rule for f in found}), study
 
-    return sorted(by_study.items(), key=lambda item: (*weight(item[1]), item[0]))
+    return sorted(by_study.items(), key=order)

@@ -1,25 +1,26 @@
-"""Agreement of predicted with true parameter values: the statistics every record, plot and gate reads.
+"""Agreement of predicted with reference values: the statistics of every record, chart and gate.
 
-Contract: a figure is a finite number with an interval, or absent with a reason; fewer than three pairs, or truths or
-answers that do not vary, give absent figures, never NaN.
+Contract: a figure is a finite number, with an interval where there is one, or it is absent with a reason. Fewer than
+three pairs, or values that do not vary, give absent figures and never NaN. "Truth" is the reference value; "answer" is
+the prediction.
 
 Definitions, for n pairs of truth x and prediction y and differences d = y - x:
 
 - bias, sd: mean and standard deviation (n - 1) of d; limits of agreement bias -/+ 1.96 sd (Bland & Altman 1986).
 - slope, intercept, standard error of the estimate: least squares of *predicted on truth*, y = a + b x + e,
   SEE = sqrt(sum e^2 / (n - 2)). Galbusera 2019 (Eur Spine J 28:951) reports standard errors of the estimate from
-  a regression of predictions against sterEOS truth; its abstract does not give the direction, and this is the
-  customary one for a method (y) against its reference (x). The other direction is bounded by the spread of
-  the truths, so that a model that guesses would pass a ceiling above that spread. This direction in turn is blind to
-  bias and to answers shrunk to their mean (a constant answer has SEE 0): here a constant answer has no SEE, and a
-  policy must ask for bias and ICC as well.
+  a regression of predictions against sterEOS values. The abstract does not give the direction; this is the usual one
+  for a method (y) against its reference (x). In the other direction the SEE cannot exceed the spread of the truths, so
+  that a model that guesses passes any ceiling above that spread. In this direction the SEE does not show bias, nor
+  answers shrunk to their mean (a constant answer would have SEE 0). Therefore a constant answer has no SEE here, and
+  a policy must also limit bias and ICC.
 - mae, median_ae, p95_ae, rmse: of |d| (quantiles interpolated linearly).
 - pearson_r; icc_a1: ICC(A,1), two-way, absolute agreement, single rating (McGraw & Wong 1996, table 4; the same
   estimate as ICC(2,1) of Shrout & Fleiss 1979).
 
-Intervals: 95 %, percentile bootstrap over *patients* (all studies of a drawn patient come along) with a fixed seed.
-Percentile, not BCa: with the same draws each resampled mean moves with every patient's value, so a gate on an
-interval's end stays monotone, and a resample is defined for every figure here. Coverage has Wilson's interval.
+Intervals: 95 %, percentile bootstrap over *patients* (a drawn patient brings all its studies) with a fixed seed.
+Percentile and not BCa: with the same draws each resampled mean is monotone in every patient's value, so that a gate on
+the end of an interval is monotone too; and every figure has a value for a resample. Coverage has Wilson's interval.
 """
 
 import math
@@ -37,7 +38,7 @@ FIGURES: tuple[str, ...] = (
     "bias", "sd", "loa_low", "loa_high", "standard_error_of_estimate", "slope", "intercept",
     "mae", "median_ae", "p95_ae", "rmse", "pearson_r", "icc_a1",
 )  # fmt: skip
-"""Names of the figures of ``Agreement`` beside ``coverage`` and those of intervals."""
+"""Names of the figures of ``Agreement``, without ``coverage`` and those of intervals."""
 
 REGRESSION_FIGURES = frozenset({"standard_error_of_estimate", "slope", "intercept", "pearson_r", "icc_a1"})
 """Figures that need truths and answers that vary."""
@@ -51,7 +52,7 @@ _LEAST_USABLE_RESAMPLES = 0.95
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure: a finite value with a 95 % interval where there is one, or absent with the reason."""
+    """One figure: a finite value, with a 95 % interval where there is one, or the reason of its absence."""
 
     value: float | None
     low: float | None = None
@@ -66,11 +67,11 @@ class Agreement:
     Attributes:
         parameter: name in ``spine.measurement.registry.PARAMETERS``.
         unit: ``deg`` or ``mm``, the unit of every figure but slope, pearson_r, icc_a1 and coverage.
-        n_truth: studies whose truth exists.
-        n: of those, studies the model answered.
-        n_patients: patients among the answered studies.
-        figures: ``coverage`` (n / n_truth), ``interval_coverage`` (share of the answered with an interval whose
-            interval holds the truth; it claims 0.9), ``interval_width`` (mean) and everything in ``FIGURES``.
+        n_truth: studies with a truth.
+        n: studies with a truth and an answer.
+        n_patients: patients of these n studies.
+        figures: ``coverage`` (n / n_truth), ``interval_coverage`` (share of the model's 90 % intervals that contain
+            the truth), ``interval_width`` (mean) and everything in ``FIGURES``.
     """
 
     parameter: str
@@ -93,18 +94,24 @@ def agree(
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> Agreement:
-    """Agreement of (n,) ``predicted`` with (n,) ``truth``; ``patients`` names the patient of each pair.
+    """Agreement of (n,) ``predicted`` with (n,) ``truth``.
 
-    ``intervals`` are those of the n answers, or nothing.
+    Args:
+        patients: the patient of each pair.
+        n_truth: studies with a truth, answered or not.
+        intervals: the model's interval of each answer, or nothing.
 
     Raises:
-        ValueError: lengths differ, a value is not finite, or more answers than truths.
+        ValueError: lengths differ, a value is not finite, or there are more answers than truths.
     """
     n = len(truth)
     if not (len(predicted) == len(patients) == n <= n_truth):
-        raise ValueError(f"{n} truths, {len(predicted)} answers, {len(patients)} patients, n_truth {n_truth}")
+        raise ValueError(
+            f"{parameter}: found {n} truths, {len(predicted)} answers and {len(patients)} patients, "
+            f"expected equal numbers of at most n_truth = {n_truth}"
+        )
     if not (np.all(np.isfinite(truth)) and np.all(np.isfinite(predicted))):
-        raise ValueError(f"{parameter}: truth and prediction must be finite")
+        raise ValueError(f"{parameter}: found NaN or infinity, expected finite truths and predictions")
     figures = {
         "coverage": proportion(n, n_truth),
         **_interval_figures(truth, intervals),
@@ -122,7 +129,7 @@ def proportion(hits: int, total: int) -> Figure:
 
 
 def _wilson_interval(hits: int, total: int) -> tuple[float, float]:
-    """Wilson's 95 % score interval in closed form: ``scipy.stats`` has it too, and takes a second to load."""
+    """Wilson's 95 % score interval in closed form, because ``scipy.stats`` takes a second to load."""
     z = NormalDist().inv_cdf(0.975)
     centre = hits + z**2 / 2
     reach = z * math.sqrt(hits * (total - hits) / total + z**2 / 4)
@@ -134,11 +141,11 @@ def _wilson_interval(hits: int, total: int) -> tuple[float, float]:
 def _interval_figures(truth: Floats, intervals: Sequence[tuple[float, float] | None]) -> dict[str, Figure]:
     known = [(x, given) for x, given in zip(truth.tolist(), intervals, strict=False) if given is not None]
     if not known:
-        absent = Figure(None, absent_reason="the model gives no intervals for it")
+        absent = Figure(None, absent_reason="the model reports no intervals of it")
         return {"interval_coverage": absent, "interval_width": absent}
-    held = proportion(sum(low <= x <= high for x, (low, high) in known), len(known))
+    coverage = proportion(sum(low <= x <= high for x, (low, high) in known), len(known))
     width = float(np.mean([high - low for _, (low, high) in known]))
-    return {"interval_coverage": held, "interval_width": Figure(width)}
+    return {"interval_coverage": coverage, "interval_width": Figure(width)}
 
 
 def icc_agreement(ratings: Floats) -> float | None:
@@ -156,13 +163,13 @@ def icc_agreement(ratings: Floats) -> float | None:
 
 
 def draw_patients(patients: Sequence[str], resamples: int, seed: int) -> Floats:
-    """(resamples, n) how often each study counts when whole patients are drawn with replacement; read-only."""
+    """(resamples, n) counts of each study where whole patients are drawn with replacement; read-only."""
     return _draws(tuple(patients), resamples, seed)
 
 
 @lru_cache(maxsize=16)
 def _draws(patients: tuple[str, ...], resamples: int, seed: int) -> Floats:
-    """Kept, because thirteen parameters and two models are resampled by the same draws."""
+    """Cached, because all parameters and models of one test set use the same draws."""
     names, index = np.unique(np.asarray(patients), return_inverse=True)
     draws = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
     counts: Floats = draws[:, index].astype(np.float64)
@@ -173,8 +180,8 @@ def _draws(patients: tuple[str, ...], resamples: int, seed: int) -> Floats:
 def figures_of_draws(counts: Floats, truth: Floats, predicted: Floats) -> dict[str, Floats]:
     """Every figure of ``FIGURES`` for each row of (B, n) ``counts``: name -> (B,), NaN where not defined.
 
-    One row of ones gives the figures of the sample itself, so point and interval share one formula. Sums of
-    squares are taken over truth and difference, not over prediction: near agreement nothing cancels.
+    One row of ones gives the figures of the sample itself, so that value and interval come from one formula. Sums of
+    squares are taken over truth and difference and not over prediction, which avoids cancellation near agreement.
     """
     n = counts.sum(axis=1)
     x, d = truth - truth.mean(), predicted - truth
@@ -201,7 +208,7 @@ def figures_of_draws(counts: Floats, truth: Floats, predicted: Floats) -> dict[s
 
 
 def quantiles_of_draws(counts: Floats, values: Floats, level: float) -> Floats:
-    """(B,) quantile of (n,) ``values`` repeated (B, n) ``counts`` times; linear, as ``numpy.quantile``."""
+    """(B,) quantiles of (n,) ``values``, each repeated by (B, n) ``counts``; linear, like ``numpy.quantile``."""
     order = np.argsort(values, kind="stable")
     reached = np.cumsum(counts[:, order], axis=1)
     position = level * (reached[:, -1] - 1)
@@ -254,12 +261,12 @@ def _sum_of_squares(counts: Floats, a: Floats, b: Floats) -> Floats:
 
 
 def _noise(values: NDArray[np.float64]) -> float:
-    """Below this a sum of squares is rounding, not variation."""
+    """A smaller sum of squares is rounding error and no variation."""
     return 1e-12 * float(values @ values)
 
 
 def _icc_of_pairs(n: Floats, sxx: Floats, sxd: Floats, sdd: Floats, bias: Floats) -> Floats:
-    """``icc_agreement`` for two raters, out of sums of squares of truth and difference."""
+    """``icc_agreement`` for two raters, from sums of squares of truth and difference."""
     rows = 2 * (sxx + sxd + sdd / 4) / (n - 1)
     error = sdd / 2 / (n - 1)
     columns = n * bias**2 / 2

@@ -1,7 +1,7 @@
-"""What a figure depends on beside model and test set: interpreter, libraries, and the sources that evaluate.
+"""The environment of an evaluation: versions of the interpreter and the libraries, and a digest of the sources.
 
-Contract: two evaluations whose environments are equal were made by the same interpreter, the same libraries and the
-same files; a commit alone does not say that, where the tree was changed or is no checkout.
+Contract: two evaluations with equal environments used the same interpreter, libraries and source files. A commit is not
+enough: the working tree may have changes, or may be no checkout.
 """
 
 import hashlib
@@ -13,26 +13,28 @@ from pathlib import Path
 import spine
 
 LIBRARIES = ("numpy", "scipy", "onnxruntime")
-ROOMS = ("spine", "inference", "validation")
-"""Rooms whose code a figure passes through: an image is prepared, measured and judged in them."""
+PACKAGES = ("spine", "inference", "validation")
+"""Packages whose code changes a figure: they prepare, measure and evaluate an image."""
 
 
 def evaluating_environment(preprocessing: int | None = None) -> dict[str, str]:
-    """Name -> version, for a record; ``sources`` is a digest over the modules of ``ROOMS``.
+    """Name -> version, for a record; ``sources`` is a digest over the modules of ``PACKAGES``.
 
     Args:
         preprocessing: version of the model's preparation of images, where the caller knows it.
     """
-    told = {name: _version(name) for name in LIBRARIES}
-    told |= {"python": platform.python_version(), "sources": sources_digest(Path(spine.__file__).parent.parent)[:16]}
-    return told if preprocessing is None else {**told, "preprocessing": str(preprocessing)}
+    versions = {name: _version(name) for name in LIBRARIES} | {
+        "python": platform.python_version(),
+        "sources": sources_digest(Path(spine.__file__).parent.parent)[:16],
+    }
+    return versions if preprocessing is None else {**versions, "preprocessing": str(preprocessing)}
 
 
 @cache
 def sources_digest(root: Path) -> str:
-    """SHA-256 over names and contents of every module of ``ROOMS`` below ``root``."""
+    """SHA-256 over names and contents of every module of ``PACKAGES`` below ``root``."""
     digest = hashlib.sha256()
-    for path in sorted(p for room in ROOMS for p in (root / room).rglob("*.py")):
+    for path in sorted(p for package in PACKAGES for p in (root / package).rglob("*.py")):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
 

@@ -1,12 +1,11 @@
-"""Landmark errors: where a model put each point, how many of the visible ones it found, and level shifts.
+"""Landmark errors: distances to the true points, missed points, false positives, and level shifts.
 
-Contract: an error in mm exists only in a view whose calibration allows lengths; in any other view it is absent and the
-error in pixels stands alone. A point that is not visible in the truth has no error; a model that claims one is counted
-(``claimed``), because claiming what is not there is an error too.
+Contract: an error in mm exists only in a view whose calibration allows lengths. In any other view only the error in
+pixels exists. A point that is not visible in the truth has no error; a prediction of it counts as a false positive.
 
-A level shift is the whole chain of names being off: the model's T5 lies on the true T6. Of the shifts
--3..3 the one with the smallest median distance is the view's shift; positive means that the names are too
-cranial. Angles between named levels cannot be trusted in a shifted view, and Cobb's size hides it.
+A level shift means that all level names of a view are wrong by the same number of levels: the model's T5 lies on the
+true T6. Of the shifts -3..3, the one with the smallest median distance is the shift of the view. A positive shift means
+that the names are too cranial. Angles between named levels are then wrong; the Cobb angle does not show it.
 """
 
 import math
@@ -23,10 +22,10 @@ from spine.study import LENGTHS_ALLOWED, Points2D
 from spine.types import Floats
 
 Space = Literal["frontal", "lateral", "3d"]
-State = Literal["found", "missed", "claimed"]
+State = Literal["found", "missed", "false_positive"]
 
-MOST_SHIFT = 3
-_LEAST_SHIFT_PAIRS = 6
+MAX_SHIFT = 3
+_MIN_SHIFT_PAIRS = 6
 
 
 @dataclass(frozen=True)
@@ -36,9 +35,10 @@ class LandmarkError:
     Attributes:
         space: the view, or ``3d``.
         name: landmark.
-        state: ``found`` (visible, answered), ``missed`` (visible, not answered), ``claimed`` (answered, not visible).
-        error_px: distance in pixels, found landmarks of a view.
-        error_mm: distance in mm in the image plane at the isocentre (calibrated views) or in space (3D).
+        state: ``found`` (visible, predicted), ``missed`` (visible, not predicted) or ``false_positive`` (predicted,
+            not visible).
+        error_px: distance in pixels, for found landmarks of a view.
+        error_mm: distance in mm, in the image plane at the isocentre (calibrated views) or in space (3D).
     """
 
     space: Space
@@ -55,16 +55,18 @@ class LandmarkSummary:
     Attributes:
         space: the view, or ``3d``.
         group: ``all``, a level (``T4``, ``S1``, ``HIP``) or a landmark's name.
-        n_visible: landmarks visible in the truth; n_found: of those answered; n_claimed: answered though not visible.
-        coverage: n_found / n_visible, None where nothing is visible.
-        mean_mm, median_mm, p95_mm, median_px: over found landmarks; None where there is none (or no calibration).
+        n_visible: landmarks visible in the truth.
+        n_found: visible landmarks that were predicted.
+        n_false_positive: landmarks that were predicted and are not visible.
+        coverage: n_found / n_visible; None where nothing is visible.
+        mean_mm, median_mm, p95_mm, median_px: over found landmarks; None where there is none, or no calibration.
     """
 
     space: Space
     group: str
     n_visible: int
     n_found: int
-    n_claimed: int
+    n_false_positive: int
     coverage: float | None
     mean_mm: float | None
     median_mm: float | None
@@ -73,7 +75,7 @@ class LandmarkSummary:
 
 
 def landmark_errors(prediction: Prediction | None, example: Example) -> tuple[LandmarkError, ...]:
-    """Errors of one study, views in order and then 3D; ``prediction`` None means that nothing was answered."""
+    """Errors of one study: its views in order, then 3D. ``prediction`` is None where the model gave none."""
     errors: list[LandmarkError] = []
     for view in example.views.values():
         predicted = prediction.points.get(view.view, {}) if prediction else {}
@@ -90,22 +92,22 @@ def landmark_errors(prediction: Prediction | None, example: Example) -> tuple[La
 
 
 def level_shift(predicted: Points2D, truth: Points2D) -> int | None:
-    """Shift of the chain of level names in one view, or None where too few points allow no statement."""
+    """Shift of the level names in one view, or None where there are too few points."""
     parts = sorted({n.split("_", 1)[1] for n in truth if level_of(n) in VERTEBRAE})
-    ours, theirs = _as_chain(predicted, parts), _as_chain(truth, parts)
+    found, true = _by_level(predicted, parts), _by_level(truth, parts)
     medians: dict[int, float] = {}
-    for shift in sorted(range(-MOST_SHIFT, MOST_SHIFT + 1), key=abs):
-        here = ours[max(0, -shift) : len(VERTEBRAE) - max(0, shift)]
-        there = theirs[max(0, shift) : len(VERTEBRAE) - max(0, -shift)]
-        distances = np.linalg.norm(here - there, axis=-1)
+    for shift in sorted(range(-MAX_SHIFT, MAX_SHIFT + 1), key=abs):
+        shifted = found[max(0, -shift) : len(VERTEBRAE) - max(0, shift)]
+        reference = true[max(0, shift) : len(VERTEBRAE) - max(0, -shift)]
+        distances = np.linalg.norm(shifted - reference, axis=-1)
         distances = distances[np.isfinite(distances)]
-        if len(distances) >= _LEAST_SHIFT_PAIRS:
+        if len(distances) >= _MIN_SHIFT_PAIRS:
             medians[shift] = float(np.median(distances))
     return min(medians, key=medians.__getitem__) if 0 in medians else None
 
 
 def summarise(errors: Iterable[LandmarkError]) -> tuple[LandmarkSummary, ...]:
-    """Summaries per space: all, by level in anatomical order, by landmark."""
+    """Summaries of each space: all landmarks, then by level in anatomical order, then by landmark."""
     by_space: dict[Space, list[LandmarkError]] = {}
     for error in errors:
         by_space.setdefault(error.space, []).append(error)
@@ -139,7 +141,7 @@ def _summary(space: Space, group: str, errors: Sequence[LandmarkError]) -> Landm
         group=group,
         n_visible=visible,
         n_found=len(found),
-        n_claimed=len(errors) - visible,
+        n_false_positive=len(errors) - visible,
         coverage=len(found) / visible if visible else None,
         mean_mm=float(mm.mean()) if mm.size else None,
         median_mm=float(np.median(mm)) if mm.size else None,
@@ -153,7 +155,7 @@ def _errors_of_view(view: ExampleView, predicted: Points2D) -> list[LandmarkErro
     lengths_allowed = view.spacing_mm is not None and view.calibration in LENGTHS_ALLOWED
     for name in sorted(view.points.keys() | predicted.keys()):
         if name not in view.points:
-            errors.append(LandmarkError(view.view, name, "claimed"))
+            errors.append(LandmarkError(view.view, name, "false_positive"))
         elif name not in predicted:
             errors.append(LandmarkError(view.view, name, "missed"))
         else:
@@ -171,20 +173,20 @@ def _distance(a: Floats, b: Floats, scale: Floats) -> float:
 
 
 def _visible_in_all(example: Example) -> set[str]:
-    """Landmarks visible in both views; 3D coverage asks for no more than the images show."""
+    """Landmarks visible in both views. Only these count in 3D coverage."""
     if len(example.views) < 2:
         return set()
     return set.intersection(*(set(view.points) for view in example.views.values()))
 
 
-def _as_chain(points: Mapping[str, Floats], parts: Sequence[str]) -> Floats:
-    """(17, parts, 2) pixels by level and part; NaN (inside this module only) where a point is absent."""
-    chain = np.full((len(VERTEBRAE), len(parts), 2), np.nan)
+def _by_level(points: Mapping[str, Floats], parts: Sequence[str]) -> Floats:
+    """(17, parts, 2) pixels by level and part; NaN where a point is absent (inside this module only)."""
+    arranged = np.full((len(VERTEBRAE), len(parts), 2), np.nan)
     for i, level in enumerate(VERTEBRAE):
         for j, part in enumerate(parts):
             if (point := points.get(f"{level}_{part}")) is not None:
-                chain[i, j] = point
-    return chain
+                arranged[i, j] = point
+    return arranged
 
 
 def _anatomical(name: str) -> tuple[int, str]:

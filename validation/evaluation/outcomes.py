@@ -1,7 +1,7 @@
-"""What came out for one study: truths beside predictions, landmark errors, the facts subgroups are made of.
+"""The outcome of one study: truth and prediction of each parameter, landmark errors, and facts for subgroups.
 
-Contract: a parameter has, on either side, a value or a reason; every parameter of the registry is there, so that
-nothing can be left out unseen.
+Contract: truth and prediction each have a value or the reason of its absence. Every parameter of the registry has an
+outcome, so that none can be left out unnoticed.
 """
 
 import math
@@ -17,18 +17,18 @@ from validation.evaluation.landmark_errors import LandmarkError, landmark_errors
 from validation.evaluation.sides import Orientation, Side, found_side, orientations, true_side
 
 SUBGROUP_FACTS: tuple[str, ...] = ("condition", "anatomy", "field_of_view", "sex", "age_years", "appearance")
-"""Facts of an example that travel into the record."""
+"""Facts of an example that are copied into the record."""
 
-NOT_MEASURED = "the model did not report this parameter"
-NO_PREDICTION = "the model gave no prediction for this study"
-NO_TRUTH = "the data set holds no truth for this parameter"
+NOT_MEASURED = "the model does not report this parameter"
+NO_PREDICTION = "the model has no prediction of this study"
+NO_TRUTH = "the dataset has no truth of this parameter"
 
 
 @dataclass(frozen=True)
 class ParameterOutcome:
-    """Truth and prediction of one parameter in one study; each a value or the reason of its absence.
+    """Truth and prediction of one parameter in one study, each a value or the reason of its absence.
 
-    ``interval`` is what the model says holds the truth nine times in ten, where it says so.
+    ``interval`` is the model's 90 % interval, where it reports one.
     """
 
     parameter: str
@@ -41,7 +41,7 @@ class ParameterOutcome:
 
     @property
     def error(self) -> float | None:
-        """Predicted minus true, where both exist."""
+        """Predicted minus true value, where both exist."""
         if self.truth is None or self.predicted is None:
             return None
         return self.predicted - self.truth
@@ -49,17 +49,18 @@ class ParameterOutcome:
 
 @dataclass(frozen=True)
 class StudyOutcome:
-    """Everything that came out for one study.
+    """The outcome of one study.
 
     Attributes:
-        study_id, patient, source: as in the data set.
-        facts: the ``SUBGROUP_FACTS`` the study has.
+        study_id, patient, source: as in the dataset.
+        facts: the ``SUBGROUP_FACTS`` of the study.
         parameters: one outcome for each parameter of the registry, in its order.
         landmarks: landmark errors by view, then in 3D.
-        level_shifts: view -> shift of the chain of level names (None: too few points to tell).
+        level_shifts: view -> shift of the level names; None where there are too few points.
         seconds: wall time of the prediction.
-        true_side, found_side: convexity of the major curve; None where it cannot be told, or was not.
-        orientations: view -> whether it was answered the right way round.
+        true_side, found_side: side of the major curve's convexity, in the truth and in the prediction; None where it
+            cannot be determined.
+        orientations: view -> whether the predicted points are mirrored.
     """
 
     study_id: str
@@ -87,10 +88,11 @@ class StudyOutcome:
 
 
 def outcome_of(prediction: Prediction | None, example: Example) -> StudyOutcome:
-    """Compare one prediction (None: there is none) with one example.
+    """Compare one prediction with one example; None where the model has no prediction of it.
 
     Raises:
-        ContractViolation: ``PREDICTION_NOT_FINITE`` where a point or the wall time is NaN or infinite.
+        ContractViolation: ``PREDICTION_NOT_FINITE`` where a point or the wall time is NaN or infinite;
+            ``TRUTH_NOT_FINITE`` where a reference value is.
     """
     if prediction is not None:
         _require_finite(prediction)
@@ -136,7 +138,8 @@ def _require_finite(prediction: Prediction) -> None:
     points += list(prediction.points_3d.items())
     bad = [name for name, xy in points if not all(math.isfinite(float(c)) for c in xy)]
     if bad or not math.isfinite(prediction.seconds):
-        raise _violation("PREDICTION_NOT_FINITE", f"{', '.join(bad[:5]) or 'seconds'} of study {prediction.study_id}")
+        found = f"NaN or infinity in {', '.join(bad[:5]) or 'seconds'} of study {prediction.study_id}"
+        raise _violation("PREDICTION_NOT_FINITE", found)
 
 
 def _is_plain(value: object) -> bool:
@@ -144,5 +147,5 @@ def _is_plain(value: object) -> bool:
 
 
 def _violation(code: str, found: str) -> ContractViolation:
-    remedy = "an absent landmark has no key, an absent parameter a reason: correct the step that wrote it"
+    remedy = "correct the step that wrote it: leave out an absent landmark, and give an absent parameter its reason"
     return ContractViolation(code, found=found, expected="finite numbers", remedy=remedy)

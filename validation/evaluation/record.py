@@ -1,9 +1,9 @@
-"""The evaluation record: everything one model said about one frozen test set, and what follows from it.
+"""The evaluation record: all results of one model on one frozen test set.
 
-Contract: one record per (model digest, test-set digest, code); champion and challenger are scored by this same
-function in the same run. A record is immutable and sealed: reading it verifies its digest *and* computes the
-statistics again from the per-patient values, so that neither an edited figure nor an edited figure with a fresh digest
-is taken for evidence. Virtual and real patients never share a record.
+Contract: there is one record for each (model digest, test-set digest, code). The same function in the same run
+evaluates champion and challenger. A record is immutable and sealed. Reading it verifies its digest *and* computes the
+statistics again from the values of each patient, so that an edited figure is refused even with a matching digest.
+Virtual and real patients are never in one record.
 """
 
 import math
@@ -31,14 +31,14 @@ from validation.evaluation.test_set_check import answers_by_study, require_froze
 SCHEMA = "plumbline.evaluation/3"
 ModelRole = Literal["challenger", "champion", "baseline"]
 UNANSWERED = 5.0
-"""What an unanswered parameter counts in the ranking of patients, in multiples of the mean absolute error."""
+"""The error of an unanswered parameter in the ranking of patients, in multiples of the mean absolute error."""
 _SAME = 1e-9
 _VERIFIED = "_verified_digest"
 
 
 @dataclass(frozen=True)
 class CodeVersion:
-    """The code that evaluated: git commit (None outside a repository) and whether the tree differed from it."""
+    """The code of the evaluation: git commit (None outside a repository), and whether it had uncommitted changes."""
 
     commit: str | None
     dirty: bool
@@ -49,19 +49,20 @@ class EvaluationRecord:
     """One model on one frozen test set.
 
     Attributes:
-        model_digest: ``spine.model_digest.model_digest`` of the bytes that predicted.
-        model_role: ``challenger``, ``champion`` or ``baseline`` (the last model a human approved) in this comparison.
-        test_digest, dataset_digest: of ``spine.dataset.Manifest``; dvc_version: of the data set, where DVC knows it.
+        model_digest: ``spine.model_digest.model_digest`` of the model's files.
+        model_role: ``challenger``, ``champion`` or ``baseline`` (the last model that a person approved).
+        test_digest, dataset_digest: of ``spine.dataset.Manifest``.
+        dvc_version: of the dataset, where DVC tracks it.
         landmark_set: name in ``spine.landmarks.LANDMARK_SETS``.
-        code, environment: what evaluated: commit, and versions of interpreter, libraries, preprocessing and sources.
+        code, environment: commit, and versions of interpreter, libraries, preprocessing and sources.
         simulated: whether the patients are virtual.
         evaluated_at: ISO 8601 with offset.
         resamples, seed: of the bootstrap.
-        studies: per study, ordered by id.
+        studies: one outcome for each study, ordered by id.
         statistics: parameter -> agreement, for every parameter of the registry.
         landmarks: landmark summaries by space, level and landmark.
-        level_shift_rate: share of views whose chain of names is shifted, of those where it can be told.
-        model_bytes: size of the files that the model's digest covers, where it was measured.
+        level_shift_rate: share of views with shifted level names, of the views with enough points.
+        model_bytes: size of the files in the model's digest, where it was measured.
     """
 
     model_digest: str
@@ -87,7 +88,7 @@ class EvaluationRecord:
         """SHA-256 over the whole record.
 
         Raises:
-            EvidenceRejected: ``NON_FINITE`` where a figure is NaN or infinite: such a record has no digest.
+            EvidenceRejected: ``NON_FINITE`` where a figure is NaN or infinite.
         """
         return digest_of(SCHEMA, _to_json(self))
 
@@ -98,7 +99,7 @@ class EvaluationRecord:
 
     @property
     def patients_are(self) -> str:
-        """``virtual patients`` or ``real patients``, for people."""
+        """``virtual patients`` or ``real patients``, as reports name them."""
         return "virtual patients" if self.simulated else "real patients"
 
 
@@ -121,15 +122,15 @@ def evaluate(
     seed: int = SEED,
     progress: Callable[[int, int], None] | None = None,
 ) -> EvaluationRecord:
-    """Score ``predictions`` on ``examples``, the whole frozen test split.
+    """Evaluate ``predictions`` on ``examples``, the complete frozen test split.
 
-    A study without a prediction counts as unanswered in every parameter and landmark. Coverage is answered /
-    truths that exist.
+    In a study without a prediction every parameter and landmark is unanswered. Coverage is the number of answers
+    divided by the number of truths.
 
     Raises:
         EvidenceRejected: ``TEST_SET_ALTERED`` where the examples do not have the digest ``test_digest``.
-        ContractViolation: no example, one outside the test split, a prediction for another study or a second one,
-            virtual and real patients together, a value that is not finite.
+        ContractViolation: ``NOT_THE_TEST_SET``, ``PREDICTIONS_MISMATCH``, ``MIXED_PATIENTS``,
+            ``PREDICTION_NOT_FINITE``, ``TRUTH_NOT_FINITE``.
     """
     require_frozen(examples, landmark_set, test_digest)
     answers = answers_by_study(predictions, examples)
@@ -170,7 +171,7 @@ def write_record(record: EvaluationRecord, path: Path) -> None:
 
 
 def read_record(path: Path) -> EvaluationRecord:
-    """Read a record, verify its digest and that its statistics follow from its per-patient values.
+    """Read a record, verify its digest, and verify its statistics against the values of its patients.
 
     Raises:
         EvidenceRejected: ``EVIDENCE_MISSING``, ``EVIDENCE_UNREADABLE``, ``EVIDENCE_SCHEMA``, ``EVIDENCE_ALTERED``,
@@ -182,32 +183,32 @@ def read_record(path: Path) -> EvaluationRecord:
     except ValidationError as error:
         raise EvidenceRejected(
             "EVIDENCE_UNREADABLE",
-            found=f"{path.name}: {error.error_count()} field(s) not as they must be: {error.errors()[0]['loc']}",
+            found=f"{path.name} with {error.error_count()} invalid field(s), the first at {error.errors()[0]['loc']}",
             expected=SCHEMA,
             remedy="evaluate again with this version",
         ) from error
     if _to_json(record) != opened.content:
         raise EvidenceRejected(
             "EVIDENCE_UNREADABLE",
-            found=f"{path.name} holds fields that a record does not have",
+            found=f"{path.name} with fields that a record does not have",
             expected=SCHEMA,
             remedy="evaluate again with this version",
         )
     verify_statistics(record)
-    vars(record)[_VERIFIED] = opened.digest  # a copy made by ``replace`` does not have it
+    vars(record)[_VERIFIED] = opened.digest  # ``replace`` does not copy it: a changed record is not verified
     return record
 
 
 def verified_digest(record: EvaluationRecord) -> str | None:
-    """The digest of a record as it was read and verified; None for one that was made or changed in memory."""
+    """The digest of a record that was read and verified; None for a record that was made or changed in memory."""
     return vars(record).get(_VERIFIED)
 
 
 def verify_statistics(record: EvaluationRecord) -> None:
-    """Compute the point figures again from the per-patient values and compare.
+    """Compute the figures without intervals again from the values of each patient, and compare.
 
     Raises:
-        EvidenceRejected: ``STATISTICS_INCONSISTENT``, naming every figure that does not follow.
+        EvidenceRejected: ``STATISTICS_INCONSISTENT`` with the figures that differ.
     """
     again = statistics_of(record.studies, 0, record.seed)
     wrong = [name for name in again if name not in record.statistics]
@@ -222,22 +223,22 @@ def verify_statistics(record: EvaluationRecord) -> None:
     if wrong:
         raise EvidenceRejected(
             "STATISTICS_INCONSISTENT",
-            found=f"figures that do not follow from the per-patient values: {', '.join(wrong[:10])}",
-            expected="statistics computed from the record's own patients",
-            remedy="the record was edited: evaluate again",
+            found=f"figures that differ from those of the record's patients: {', '.join(wrong[:10])}",
+            expected="the statistics of the patients in the record",
+            remedy="evaluate again; the record was edited",
         )
 
 
 def rank_patients(record: EvaluationRecord) -> Mapping[str, str]:
     """``best``, ``median`` and ``worst`` -> study id.
 
-    A study's rank is the mean over the paper's parameters of |error| divided by that parameter's mean |error| in
-    the record, so that every parameter weighs the same; a parameter that was not answered counts ``UNANSWERED``.
-    Studies without any truth are left out; the mapping is empty where none is left.
+    Studies are ranked by the mean over the paper's parameters of |error| / mean |error| of that parameter in the
+    record, so that all parameters have the same weight. An unanswered parameter counts ``UNANSWERED``. Studies
+    without any truth are left out. The mapping is empty where no study remains.
     """
     maes = {name: record.statistics[name].figures["mae"].value for name in PAPER_PARAMETERS}
     scales = {name: mae or 1.0 for name, mae in maes.items()}
-    errors = {s.study_id: _weighted_errors(s, scales) for s in record.studies}
+    errors = {s.study_id: _relative_errors(s, scales) for s in record.studies}
     ranked = sorted((float(np.mean(e)), study_id) for study_id, e in errors.items() if e)
     if not ranked:
         return {}
@@ -245,7 +246,7 @@ def rank_patients(record: EvaluationRecord) -> Mapping[str, str]:
 
 
 def statistics_of(studies: Sequence[StudyOutcome], resamples: int, seed: int) -> dict[str, Agreement]:
-    """Agreement of every parameter of the registry over ``studies``; without resamples, without intervals."""
+    """Agreement of every parameter of the registry over ``studies``; without intervals where ``resamples`` is 0."""
     statistics = {}
     for name, definition in PARAMETERS.items():
         outcomes = [(s.patient, s.parameter(name)) for s in studies]
@@ -268,7 +269,7 @@ def statistics_of(studies: Sequence[StudyOutcome], resamples: int, seed: int) ->
 def _level_shift_rate(studies: Sequence[StudyOutcome]) -> Figure:
     known = [shift for s in studies for shift in s.level_shifts.values() if shift is not None]
     if not known:
-        return Figure(None, absent_reason="no view shows enough levels to tell")
+        return Figure(None, absent_reason="no view has enough points")
     return proportion(sum(shift != 0 for shift in known), len(known))
 
 
@@ -291,8 +292,8 @@ def _equal(a: float | None, b: float | None) -> bool:
     return math.isclose(a, b, rel_tol=_SAME, abs_tol=_SAME)
 
 
-def _weighted_errors(study: StudyOutcome, scales: Mapping[str, float]) -> list[float]:
-    """|error| / the parameter's mean |error|, one for each of the paper's parameters whose truth exists."""
+def _relative_errors(study: StudyOutcome, scales: Mapping[str, float]) -> list[float]:
+    """|error| / mean |error| of the parameter, for each of the paper's parameters with a truth."""
     errors = []
     for name, scale in scales.items():
         outcome = study.parameter(name)
@@ -303,7 +304,7 @@ def _weighted_errors(study: StudyOutcome, scales: Mapping[str, float]) -> list[f
 
 @cache
 def record_adapter() -> TypeAdapter[EvaluationRecord]:
-    """Between a record and JSON; built once, at first use."""
+    """Converts between a record and JSON; built once, at first use."""
     return TypeAdapter(EvaluationRecord)
 
 

@@ -1,7 +1,7 @@
-"""Sealed records: canonical JSON with its own digest, written whole and refused when altered.
+"""Sealed records: canonical JSON files with the digest of their content.
 
-Contract: equal content gives equal bytes; NaN and infinity cannot be written; a sealed file that was edited by one
-character is refused.
+Contract: equal content gives equal bytes. NaN and infinity cannot be written. A sealed file with one edited character
+is refused.
 """
 
 import json
@@ -28,7 +28,7 @@ def canonical_json(content: Any) -> bytes:
             "NON_FINITE",
             found=str(error),
             expected="finite numbers, or an absent value with its reason",
-            remedy="find the step that produced it; nothing was written",
+            remedy="correct the step that computed it; nothing was written",
         ) from error
 
 
@@ -56,64 +56,66 @@ def read_sealed(schema: str, path: Path) -> Any:
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A sealed file, verified: its content, that as canonical JSON, and its digest."""
+class SealedContent:
+    """A verified sealed file: its content, the content as canonical JSON, and its digest."""
 
     content: Any
     canonical: bytes
     digest: str
 
 
-def open_sealed(schema: str, path: Path) -> Opened:
-    """Read and verify a sealed file; refusals as of ``read_sealed``."""
+def open_sealed(schema: str, path: Path) -> SealedContent:
+    """Read and verify a sealed file; raises as ``read_sealed`` does."""
     if not path.is_file():
-        raise _refusal("EVIDENCE_MISSING", f"no file {path.name}", "a sealed record", "run the evaluation and the gate")
+        raise _rejected(
+            "EVIDENCE_MISSING", f"no file {path.name}", "a sealed record", "run the evaluation and the gate"
+        )
     try:
         envelope = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
         found, digest, content = envelope["schema"], envelope["digest"], envelope["content"]
     except (ValueError, KeyError, TypeError) as error:
-        raise _refusal("EVIDENCE_UNREADABLE", f"{path.name}: {error}", "a sealed record", "write it again") from error
+        raise _rejected("EVIDENCE_UNREADABLE", f"{path.name}: {error}", "a sealed record", "write it again") from error
     if found != schema:
-        raise _refusal("EVIDENCE_SCHEMA", f"{found} in {path.name}", schema, "use the version that wrote it")
+        raise _rejected("EVIDENCE_SCHEMA", f"{found} in {path.name}", schema, "use the version that wrote it")
     canonical = canonical_json(content)
     actual = _digest(schema, canonical)
     if digest != actual:
-        raise _refusal(
+        raise _rejected(
             "EVIDENCE_ALTERED",
-            f"{path.name} with digest {actual[:12]} of its content",
-            f"{str(digest)[:12]} as sealed",
-            "the file was edited after it was written: evaluate and judge again",
+            f"digest {actual[:12]} of the content of {path.name}",
+            f"digest {str(digest)[:12]}, as the file states",
+            "evaluate and judge again; the file was edited after it was written",
         )
-    return Opened(content, canonical, actual)
+    return SealedContent(content, canonical, actual)
 
 
-def verified_seal(path: Path) -> str:
-    """The digest of a sealed file of whatever schema it names, verified; refusals as of ``read_sealed``."""
+def verified_file_digest(path: Path) -> str:
+    """The verified digest of a sealed file of any schema; raises as ``read_sealed`` does."""
     try:
         schema = str(json.loads(path.read_text(encoding="utf-8"))["schema"])
     except (ValueError, KeyError, TypeError, OSError) as error:
-        raise _refusal("EVIDENCE_UNREADABLE", f"{path.name}: {error}", "a sealed record", "write it again") from error
+        raise _rejected("EVIDENCE_UNREADABLE", f"{path.name}: {error}", "a sealed record", "write it again") from error
     return open_sealed(schema, path).digest
 
 
-def sealed_digest(path: Path) -> str | None:
-    """The digest a sealed file claims, or None where it is no sealed file; unverified, for finding files only."""
+def unverified_digest(path: Path) -> str | None:
+    """The digest that a sealed file states, or None where it is no sealed file; only for finding files."""
     try:
         envelope = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError):
         return None
-    claimed = envelope.get("digest") if isinstance(envelope, dict) else None
-    return claimed if isinstance(claimed, str) else None
+    stated = envelope.get("digest") if isinstance(envelope, dict) else None
+    return stated if isinstance(stated, str) else None
 
 
 def _digest(schema: str, canonical: bytes) -> str:
-    """SHA-256 over the canonical JSON of [schema, content], without writing the content a second time."""
+    """SHA-256 over the canonical JSON of [schema, content], made from the canonical JSON of the content."""
     return sha256_of_bytes(b"[" + canonical_json(schema) + b"," + canonical + b"]")
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a number of JSON")
+    raise ValueError(f"found {name}, expected a JSON number")
 
 
-def _refusal(code: str, found: str, expected: str, remedy: str) -> EvidenceRejected:
+def _rejected(code: str, found: str, expected: str, remedy: str) -> EvidenceRejected:
     return EvidenceRejected(code, found=found, expected=expected, remedy=remedy)

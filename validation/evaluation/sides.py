@@ -1,8 +1,8 @@
-"""Which way round: the side of the major curve, and whether a view was answered as if in a mirror.
+"""The side of the major curve, and whether the points of a view are mirrored.
 
-Contract: whether a side or an orientation can be told at all follows from the truth alone, so that no answer chooses
-what it is judged by. Why: an image exchanged left for right, or a model that confuses the two, leaves the size of
-Cobb's angle as it is, and the operation is planned on the other side.
+Contract: whether a side or an orientation can be determined depends on the truth alone, so that a prediction cannot
+choose the cases it is evaluated on. A mirrored image, or a model that confuses left and right, does not change the size
+of the Cobb angle, but surgery is planned on the wrong side.
 """
 
 from collections.abc import Mapping
@@ -22,14 +22,15 @@ Side = Literal["left", "right"]
 Orientation = Literal["as_truth", "mirrored", "unanswered", "undecidable"]
 
 SAME_CURVE_DEG = 0.5
-"""A side belongs to the reference angle only where the points give that angle again; another origin's may not."""
+"""The points determine the side of the reference angle only where they give that angle again. Points and angle may come
+from different sources."""
 LEAST_POINTS = 6
 LEAST_SPREAD = 0.01
-"""Of the height of what is seen: less sideways spread than this looks the same in a mirror."""
+"""Sideways spread as a share of the height of the points. Below this, a spine is equal to its mirror image."""
 
 
 def true_side(example: Example) -> Side | None:
-    """Convexity of the major curve by the example's own points, where they give the reference's Cobb angle."""
+    """Side of the major curve from the points of the example, where they give the Cobb angle of the reference."""
     truth, frontal = example.truth.get("cobb"), example.views.get("frontal")
     if truth is None or truth.value is None:
         return None
@@ -46,31 +47,31 @@ def true_side(example: Example) -> Side | None:
 
 
 def found_side(prediction: Prediction | None) -> Side | None:
-    """Convexity of the major curve as the model measured it."""
+    """Side of the major curve in the prediction."""
     measured = prediction.parameters.get("cobb") if prediction else None
     return _side_of(measured.detail) if measured is not None and measured.value is not None else None
 
 
 def orientations(prediction: Prediction | None, example: Example) -> dict[ViewName, Orientation]:
-    """For each view of the example, whether it was answered the right way round."""
+    """Orientation of the predicted points in each view of the example."""
     found = prediction.points if prediction else {}
     return {name: orientation_of(found.get(name, {}), view.points) for name, view in example.views.items()}
 
 
 def orientation_of(found: Points2D, truth: Points2D) -> Orientation:
-    """Mirrored: the found columns run against the true ones (negative covariance over the shared landmarks)."""
+    """``mirrored`` where the covariance of found and true columns over the shared landmarks is not positive."""
     if len(truth) < LEAST_POINTS or _spread(truth) < LEAST_SPREAD:
         return "undecidable"
     shared = sorted(found.keys() & truth.keys())
     if len(shared) < LEAST_POINTS:
         return "unanswered"
-    ours, theirs = (np.array([float(points[name][0]) for name in shared]) for points in (found, truth))
-    together = float((ours - ours.mean()) @ (theirs - theirs.mean()))
-    return "as_truth" if together > 0 else "mirrored"
+    ours, true = (np.array([float(points[name][0]) for name in shared]) for points in (found, truth))
+    covariance = float((ours - ours.mean()) @ (true - true.mean()))
+    return "as_truth" if covariance > 0 else "mirrored"
 
 
 def _spread(points: Points2D) -> float:
-    """Standard deviation of the columns over the height of what is seen."""
+    """Standard deviation of the columns as a share of the height of the points."""
     places = np.array([np.asarray(p, dtype=np.float64) for p in points.values()])
     height = float(np.ptp(places[:, 1]))
     return float(places[:, 0].std()) / height if height > 0 else 0.0

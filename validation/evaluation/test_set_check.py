@@ -1,7 +1,6 @@
-"""The frozen test set at the door of the evaluation: is it whole, is it the one that was frozen, whose is it.
+"""Checks of the frozen test set before an evaluation: complete, unchanged, one prediction for each study.
 
-Contract: what passes here has the digest it claims, byte for byte, and is answered by at most one prediction per
-study.
+Contract: examples that pass have the expected digest, and each study has at most one prediction.
 """
 
 from collections.abc import Sequence
@@ -16,26 +15,26 @@ from spine.storage import sha256_of_image
 
 
 def require_frozen(examples: Sequence[Example], landmark_set: str, test_digest: str) -> None:
-    """Demand that ``examples`` are the whole frozen test split.
+    """Require that ``examples`` are the complete frozen test split.
 
     Raises:
-        ContractViolation: ``NOT_THE_TEST_SET``: no example, or one of another split.
-        EvidenceRejected: ``TEST_SET_ALTERED``: labels, truths or the choice of studies differ from the frozen set.
+        ContractViolation: ``NOT_THE_TEST_SET``: no example, or an example of another split.
+        EvidenceRejected: ``TEST_SET_ALTERED``: studies, labels or reference values differ from the frozen test set.
     """
     outside = [e.study_id for e in examples if e.split != "test"]
     if not examples or outside:
-        found = f"studies {', '.join(outside[:5])} of another split" if outside else "no example at all"
-        raise _violation("NOT_THE_TEST_SET", found, "the frozen test split, whole", "pass manifest.in_split('test')")
+        found = f"studies {', '.join(outside[:5])} of another split" if outside else "no example"
+        raise _violation("NOT_THE_TEST_SET", found, "the complete frozen test split", "pass manifest.in_split('test')")
     actual = Manifest(landmark_set, 0, tuple(examples)).test_digest
     if actual != test_digest:
-        raise _altered(f"test digest {actual[:12]} of the examples", test_digest[:12])
+        raise _altered(f"test-set digest {actual[:12]}", f"test-set digest {test_digest[:12]}, as frozen")
 
 
 def verify_images(folder: Path, examples: Sequence[Example]) -> None:
-    """Demand that each image in the data set's ``folder`` still has the pixels its manifest entry names.
+    """Require that each image in the dataset's ``folder`` has the digest in the manifest.
 
     Raises:
-        EvidenceRejected: ``TEST_SET_ALTERED``, naming the images that are gone, unreadable or changed.
+        EvidenceRejected: ``TEST_SET_ALTERED`` with the images that are missing, unreadable or changed.
     """
     wrong = []
     for example in examples:
@@ -47,33 +46,35 @@ def verify_images(folder: Path, examples: Sequence[Example]) -> None:
             if actual != view.sha256:
                 wrong.append(f"{example.study_id}/{view.view}")
     if wrong:
-        raise _altered(f"changed or unreadable images: {', '.join(wrong[:10])}", "the pixels that were frozen")
+        raise _altered(f"changed or unreadable images: {', '.join(wrong[:10])}", "the images that were frozen")
 
 
 def answers_by_study(predictions: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, Prediction]:
     """Predictions by study id.
 
     Raises:
-        ContractViolation: ``PREDICTIONS_DO_NOT_FIT``: for a study outside the set, or two for one study.
+        ContractViolation: ``PREDICTIONS_MISMATCH``: a prediction of a study outside the test set, or two of one study.
     """
     answers = {p.study_id: p for p in predictions}
-    strangers = sorted(answers.keys() - {e.study_id for e in examples})
-    if strangers or len(answers) != len(predictions):
-        found = f"predictions for {', '.join(strangers[:5])}" if strangers else "two predictions for one study"
-        raise _violation("PREDICTIONS_DO_NOT_FIT", found, "one per study of the test set", "predict the test set again")
+    unknown = sorted(answers.keys() - {e.study_id for e in examples})
+    if unknown or len(answers) != len(predictions):
+        outside = f"predictions of studies {', '.join(unknown[:5])} outside the test set"
+        found = outside if unknown else "two predictions of one study"
+        expected = "at most one prediction of each study of the test set"
+        raise _violation("PREDICTIONS_MISMATCH", found, expected, "predict the test set again")
     return answers
 
 
 def require_one_kind(examples: Sequence[Example]) -> bool:
-    """Whether the patients are virtual (fact ``simulated``; a study that does not say so counts as real).
+    """Whether the patients are virtual, by the fact ``simulated``; a study without this fact counts as real.
 
     Raises:
-        ContractViolation: ``MIXED_PATIENTS``: a figure over both kinds would say nothing about either.
+        ContractViolation: ``MIXED_PATIENTS``: a figure over both kinds would be valid for neither.
     """
     kinds = {bool(e.facts.get("simulated", False)) for e in examples}
     if len(kinds) > 1:
         found = "virtual and real patients in one test set"
-        raise _violation("MIXED_PATIENTS", found, "one kind", "build two data sets and evaluate on each")
+        raise _violation("MIXED_PATIENTS", found, "only virtual or only real patients", "build a dataset of each kind")
     return kinds.pop()
 
 
@@ -82,5 +83,5 @@ def _violation(code: str, found: str, expected: str, remedy: str) -> ContractVio
 
 
 def _altered(found: str, expected: str) -> EvidenceRejected:
-    remedy = "restore the frozen test set (`dvc checkout`); a new one needs a new version and a re-scored champion"
+    remedy = "restore the frozen test set (`dvc checkout`), or make a new test version and evaluate the champion on it"
     return EvidenceRejected("TEST_SET_ALTERED", found=found, expected=expected, remedy=remedy)

@@ -1,8 +1,8 @@
-"""The test-set ledger: every read of a frozen test set, counted for ever.
+"""The test-set ledger: a line for every read of a frozen test set.
 
-Contract: one JSON object per line, appended and flushed to disk, never rewritten. Why: the best of 52 equal models
-looks half a degree better than it is on the one test set they were all chosen on; a reviewer must see how often a set
-was looked at.
+Contract: one JSON object per line, appended and flushed to disk, never rewritten. The ledger exists because selection
+on one test set is optimistic: the best of 52 equally good models appears half a degree better than it is. A reviewer
+must see how often a test set was read.
 """
 
 import json
@@ -17,9 +17,9 @@ from spine.errors import EvidenceRejected
 
 @dataclass(frozen=True)
 class TestSetRead:
-    """One read: which set, by which model, in which role, when (ISO 8601)."""
+    """One read: test set, model, role of the model, and time (ISO 8601)."""
 
-    __test__ = False  # not a test, whatever pytest makes of the name
+    __test__ = False  # keeps pytest from collecting it
 
     test_digest: str
     model_digest: str
@@ -28,13 +28,13 @@ class TestSetRead:
 
 
 def record_read(path: Path, test_digest: str, model_digest: str, role: str, at: datetime) -> int:
-    """Append one read; returns how often this test set has been read, this time included."""
+    """Append one read; returns the number of reads of this test set, including this one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     entry = TestSetRead(test_digest, model_digest, role, at.isoformat())
     line = (json.dumps(asdict(entry), sort_keys=True, allow_nan=False) + "\n").encode()
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        os.write(handle, line)  # one write in append mode: concurrent readers do not interleave
+        os.write(handle, line)  # one write in append mode: lines of concurrent writers do not mix
         os.fsync(handle)
     finally:
         os.close(handle)
@@ -42,10 +42,10 @@ def record_read(path: Path, test_digest: str, model_digest: str, role: str, at: 
 
 
 def read_ledger(path: Path) -> Sequence[TestSetRead]:
-    """All reads in order; an absent file is an empty ledger, and a line torn by a kill at the end is left out.
+    """All reads in order. A missing file is an empty ledger. An incomplete last line (killed process) is left out.
 
     Raises:
-        EvidenceRejected: ``TEST_LEDGER_UNREADABLE``: a line before the last is not an entry.
+        EvidenceRejected: ``TEST_LEDGER_UNREADABLE``: a line before the last one is no entry.
     """
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     entries = []
@@ -57,13 +57,13 @@ def read_ledger(path: Path) -> Sequence[TestSetRead]:
                 break
             raise EvidenceRejected(
                 "TEST_LEDGER_UNREADABLE",
-                found=f"line {number}: {error}",
-                expected="one entry per line",
-                remedy="restore the ledger from a backup; it is never edited",
+                found=f"line {number} of {path.name}: {error}",
+                expected="one JSON entry in each line",
+                remedy="restore the ledger from a backup; do not edit it",
             ) from error
     return entries
 
 
 def count_reads(path: Path, test_digest: str) -> int:
-    """How often the test set with this digest has been read."""
+    """Number of reads of the test set with this digest."""
     return sum(entry.test_digest == test_digest for entry in read_ledger(path))

@@ -85,7 +85,9 @@ def level_shifts(record: EvaluationRecord) -> Figure:
 
 def _shows_levels(study: StudyOutcome, view: str) -> bool:
     """Whether the image shows enough vertebral landmarks for a shift to be seen."""
-    seen = [e for e in study.landmarks if e.space == view and e.state != "claimed" and level_of(e.name) in VERTEBRAE]
+    seen = [
+        e for e in study.landmarks if e.space == view and e.state != "false_positive" and level_of(e.name) in VERTEBRAE
+    ]
     return len(seen) >= _LEAST_LANDMARKS
 
 

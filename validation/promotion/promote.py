@@ -18,7 +18,7 @@ from pathlib import Path
 from spine.errors import GateRefused
 from spine.model_digest import find_model_folder
 from validation.evaluation.record import EvaluationRecord, read_record
-from validation.evaluation.sealing import sealed_digest
+from validation.evaluation.sealing import unverified_digest
 from validation.gates.evidence import Evidence
 from validation.gates.policy import Policy, read_policy
 from validation.gates.verdict import Verdict, judge, read_verdict
@@ -167,7 +167,7 @@ def _evidence_files(request: PromotionRequest, verdict: Verdict) -> list[Path]:
     """Verdict, policy, approval, and the evaluation records that the verdict rests on."""
     others = (verdict.champion_evidence, verdict.baseline_evidence, *verdict.seed_evidence)
     wanted = list(dict.fromkeys(d for d in (verdict.challenger_evidence, *others) if d))
-    paths = {sealed_digest(path): path for path in sorted(request.evidence_folder.rglob("*.json"))}
+    paths = {unverified_digest(path): path for path in sorted(request.evidence_folder.rglob("*.json"))}
     approval = [request.approval] if request.approval else []
     return [request.verdict_path, request.policy_path, *approval, *(paths[d] for d in wanted if d in paths)]
 
@@ -175,7 +175,7 @@ def _evidence_files(request: PromotionRequest, verdict: Verdict) -> list[Path]:
 def _find_record(folder: Path, digest: str | None) -> EvaluationRecord:
     """The record with this digest anywhere below ``folder``, verified."""
     for path in sorted(folder.rglob("*.json")) if digest else ():
-        if sealed_digest(path) == digest:
+        if unverified_digest(path) == digest:
             return read_record(path)
     raise GateRefused(
         "EVIDENCE_MISSING",

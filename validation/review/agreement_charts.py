@@ -1,7 +1,7 @@
 """Regression and Bland-Altman charts of one parameter, for one model or for two.
 
-Both models' charts have the same scales, so that their spreads can be compared. A parameter with fewer than two answers
-says so instead of being drawn.
+The charts of both models have the same scales, so that their spreads can be compared. A model with fewer than two
+answers of a parameter has the number of its answers instead of a chart.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from validation.evaluation.agreement import Agreement
 from validation.evaluation.record import EvaluationRecord, ModelRole
 from validation.review.chart_style import DASHED, MUTED, ROLE_COLOURS, as_svg, chart_style, panels
 
-LEAST_ANSWERS = 2
+MIN_ANSWERS = 2
 _SIZE, _MARGINS = (390.0, 190.0), (36.0, 6.0, 30.0, 34.0)
 
 
@@ -31,9 +31,10 @@ class AgreementDrawing:
     """The charts of one parameter.
 
     Attributes:
-        label: of the parameter; in_paper: whether it is one of the paper's six.
+        label: of the parameter.
+        in_paper: whether it is one of the paper's six.
         charts: one for each model in order, regression beside Bland-Altman.
-        missing: which model has too few answers to be drawn.
+        missing: models with too few answers for a chart, with the number of answers.
     """
 
     label: str
@@ -44,7 +45,7 @@ class AgreementDrawing:
 
 @dataclass(frozen=True)
 class _Scales:
-    """The common limits of both models' charts: of truths and predictions, and of their differences."""
+    """Common axis limits of both models' charts: of the values, and of the differences."""
 
     values: tuple[float, float]
     reach: float
@@ -52,14 +53,14 @@ class _Scales:
 
 @chart_style()
 def draw_agreements(records: Sequence[EvaluationRecord]) -> tuple[AgreementDrawing, ...]:
-    """Every parameter of which the test set holds a truth, those of the paper first."""
+    """The charts of every parameter with a truth in the test set, those of the paper first."""
     names = sorted(PARAMETERS, key=lambda name: not PARAMETERS[name].in_paper)
     return tuple(_draw(records, name) for name in names if records[0].statistics[name].n_truth)
 
 
 def _draw(records: Sequence[EvaluationRecord], parameter: str) -> AgreementDrawing:
     answers = {record.model_role: answers_of(record, parameter) for record in records}
-    drawn = [record for record in records if len(answers[record.model_role].truth) >= LEAST_ANSWERS]
+    drawn = [record for record in records if len(answers[record.model_role].truth) >= MIN_ANSWERS]
     scales = _scales(drawn, parameter, answers) if drawn else None
     definition = PARAMETERS[parameter]
     return AgreementDrawing(
@@ -76,7 +77,7 @@ def _few(record: EvaluationRecord, parameter: str) -> str:
 
 
 def answers_of(record: EvaluationRecord, parameter: str) -> Answers:
-    """What the model answered where the truth exists."""
+    """The model's answers of the studies with a truth."""
     outcomes = [(s.study_id, s.parameter(parameter)) for s in record.studies]
     known = [(i, o.truth, o.predicted) for i, o in outcomes if o.truth is not None and o.predicted is not None]
     return Answers(tuple(i for i, _, _ in known), tuple(t for _, t, _ in known), tuple(p for _, _, p in known))
@@ -139,7 +140,7 @@ def _bland_altman(axes: Any, record: EvaluationRecord, parameter: str, answers: 
 
 
 def _caption(axes: Any, text: str) -> None:
-    """The figures of a chart, between its title and its frame."""
+    """Write the figures of a chart between its title and its frame."""
     axes.text(0, 1.03, text.replace("-", "−"), transform=axes.transAxes, fontsize=7)
 
 

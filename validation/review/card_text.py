@@ -23,7 +23,7 @@ def card_json(card: ModelCard) -> str:
 
 
 def card_markdown(card: ModelCard, *, brief: bool = False) -> str:
-    """The card for people; ``brief`` keeps to the paper's six parameters and leaves out the test patients' groups."""
+    """The card for people; ``brief`` leaves out all but the paper's six parameters, landmarks and patient groups."""
     deeper = "##" if brief else ""
     sections = {
         "Model": [_facts({"digest": f"`{card.model}`", **card.facts})],
@@ -40,7 +40,7 @@ def card_markdown(card: ModelCard, *, brief: bool = False) -> str:
 
 
 def with_group_errors(text: str, errors: GroupErrors) -> str:
-    """A card's Markdown with its section on subgroups written anew."""
+    """The Markdown of a card with a new section on subgroups."""
     before, _, rest = text.partition(f"\n## {GROUPS_TITLE}\n")
     _, heading, after = rest.partition("\n## ")
     section = "\n\n".join([f"\n## {GROUPS_TITLE}", *_groups(errors)])
@@ -62,7 +62,7 @@ def _row(cells: Sequence[str]) -> str:
 def _evaluation(evaluation: CardEvaluation, *, brief: bool) -> list[str]:
     facts = {
         "tested on": f"{evaluation.count} **{evaluation.patients}**, frozen test set `{evaluation.test_set[:12]}`",
-        "data set": f"`{evaluation.dataset}`",
+        "dataset": f"`{evaluation.dataset}`",
         "evidence": f"`{evaluation.evidence}`",
     }
     if not brief:
@@ -73,8 +73,8 @@ def _evaluation(evaluation: CardEvaluation, *, brief: bool) -> list[str]:
         paragraphs.append(_table(_LANDMARK_HEADS, [_landmark_row(summary) for summary in evaluation.landmarks]))
     rate = evaluation.level_shift_rate
     shift = NOT_PROVIDED if rate is None else f"{_share(rate, 1)} of the views"
-    notes = "Answered: of the truths that exist. Square brackets hold 95 % intervals over patients."
-    return [*paragraphs, f"Level names shifted: {shift}. {notes}"]
+    notes = "Answered: number of answers of the number of truths. Square brackets: 95 % intervals over patients."
+    return [*paragraphs, f"Shifted level names: {shift}. {notes}"]
 
 
 def _listed(groups: Mapping[str, int]) -> str:
@@ -99,7 +99,7 @@ def _landmark_row(summary: LandmarkSummary) -> Sequence[str]:
 def _groups(errors: GroupErrors) -> list[str]:
     opening = (
         f"{errors.count} {errors.patients} of frozen test set `{errors.test_set[:12]}`. Mean absolute errors in "
-        "degrees; every parameter is answered unless a count follows. Brackets hold 95 % intervals over patients."
+        "degrees. A count follows where not every patient is answered. Square brackets: 95 % intervals over patients."
     )
     return [opening, *(_table(found.heads, found.rows) for found in errors.tables)]
 

@@ -1,6 +1,7 @@
 """What changed between the champion's training and the challenger's: data, code, environment, cost.
 
-What is not known reads ``not known``, never unchanged. Energy that the machine did not report reads ``not measured``.
+An unknown fact reads ``not known`` and never counts as unchanged. Energy that the machine does not report reads
+``not measured``.
 """
 
 from collections import Counter
@@ -14,7 +15,7 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class PatientFact:
-    """One patient of a data set: pseudonym, split and condition."""
+    """One patient of a dataset: pseudonym, split and condition."""
 
     patient: str
     split: str
@@ -23,14 +24,17 @@ class PatientFact:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What is on record of one training run; None or empty where nothing is.
+    """The recorded facts of one training run; None or empty where there is no record.
 
     Attributes:
-        run_id, run_url: in MLflow; version: of the registered candidate.
-        dagster_run, dagster_url: the run that registered it.
-        commit, dirty: git state of the code that trained; versions: of the libraries.
-        preset, seed, device, devices, seconds, epochs, images, energy: of the fit; energy as text.
-        dataset, dvc_version: of the data set; patients: its patients.
+        run_id, run_url: in MLflow.
+        version: of the registered candidate.
+        dagster_run, dagster_url: the Dagster run that registered it.
+        commit, dirty: git commit of the training, and whether there were uncommitted changes.
+        versions: of the libraries.
+        preset, seed, device, devices, seconds, epochs, images, energy: of the training; energy as text.
+        dataset, dvc_version: digest and DVC version of the dataset.
+        patients: of the dataset.
     """
 
     run_id: str | None = None
@@ -66,12 +70,13 @@ class Change:
 
 @dataclass(frozen=True)
 class DataChange:
-    """The patients of both data sets.
+    """The patients of both datasets.
 
     Attributes:
-        known: whether both lists are on record.
-        added, removed: pseudonyms; moved: in another split now.
-        mix: rows (condition, of champion, of challenger), in patients that were trained on.
+        known: whether both lists of patients are on record.
+        added, removed: pseudonyms.
+        moved: pseudonyms of patients that are in another split now.
+        mix: rows (condition, patients of the champion's training, patients of the challenger's training).
     """
 
     known: bool
@@ -82,7 +87,7 @@ class DataChange:
 
 
 def compare_data(challenger: RunFacts, champion: RunFacts | None) -> DataChange:
-    """Patients added, removed, moved between splits, and the mix of conditions trained on."""
+    """Patients added, removed and moved between splits, and the conditions in both training splits."""
     ours = {p.patient: p for p in challenger.patients}
     theirs = {p.patient: p for p in champion.patients} if champion else {}
     known = bool(ours and theirs)
@@ -98,11 +103,11 @@ def compare_data(challenger: RunFacts, champion: RunFacts | None) -> DataChange:
 
 
 def compare_runs(challenger: RunFacts, champion: RunFacts | None) -> tuple[Change, ...]:
-    """Code, environment, training and cost of both, in the order to show."""
+    """Data, code, environment, training and cost of both runs, in the order of the page."""
     other = champion or RunFacts()
     pairs = [
-        ("data set", other.dataset, challenger.dataset),
-        ("data set's version (DVC)", other.dvc_version, challenger.dvc_version),
+        ("dataset", other.dataset, challenger.dataset),
+        ("dataset version (DVC)", other.dvc_version, challenger.dvc_version),
         *((f"{split} patients", _in_split(other, split), _in_split(challenger, split)) for split in SPLITS),
         ("code (git commit)", _commit(other), _commit(challenger)),
         ("preset", other.preset, challenger.preset),
@@ -117,7 +122,7 @@ def compare_runs(challenger: RunFacts, champion: RunFacts | None) -> tuple[Chang
         (f"cost, {_processor(challenger)} minutes", minutes(other), minutes(challenger)),
     ]
     rows = [_change(what, before, after) for what, before, after in pairs]
-    spent = _change("energy, of whole devices", other.energy, challenger.energy)
+    spent = _change("energy of the devices", other.energy, challenger.energy)
     energy = replace(spent, champion=other.energy or NOT_MEASURED, challenger=challenger.energy or NOT_MEASURED)
     return (*rows, energy)
 
@@ -128,7 +133,7 @@ def minutes(facts: RunFacts) -> str | None:
 
 
 def epochs_of(facts: RunFacts) -> str | None:
-    """Whole passes over the data, as text; ``less than one`` for a fit that ended within the first."""
+    """Complete passes over the data, as text; ``less than one`` where training ended within the first."""
     return "less than one" if facts.epochs == 0 else _count(facts.epochs)
 
 

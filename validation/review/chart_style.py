@@ -1,7 +1,7 @@
-"""The one style of static charts: colours, axes, and a figure as SVG that stands inside a page.
+"""The style of all static charts: colours, axes, and a figure as SVG for a page.
 
-Contract: text stays text, so that it can be read aloud and searched; the SVG refers to nothing outside itself, and two
-charts on one page do not disturb each other. matplotlib is imported inside functions, because its import writes a cache
+Contract: text stays text, so that screen readers and search find it. The SVG refers to nothing outside itself, and two
+charts on one page do not affect each other. matplotlib is imported inside functions, because its import writes a cache
 of fonts.
 """
 
@@ -49,7 +49,7 @@ _STYLE: Mapping[str, Any] = {
 _INCH = 72.0
 _DOT_RADIUS = "1.6"
 _TICKS = 4
-"""Steps of an axis at most: ticks are most of what drawing costs."""
+"""The most steps of an axis: ticks take most of the drawing time."""
 
 _SVG_NAMES = re.compile(r"#([\w.-]+)")
 _LONG_NUMBER = re.compile(r"-?\d+\.\d{2,}")
@@ -57,7 +57,7 @@ _LONG_NUMBER = re.compile(r"-?\d+\.\d{2,}")
 
 @contextmanager
 def chart_style() -> Iterator[None]:
-    """The style of every figure that is made and written inside this block, or in a function that it decorates."""
+    """Apply the style to every figure that is made inside this block, or inside a decorated function."""
     import matplotlib
 
     with matplotlib.rc_context(cast(Any, dict(_STYLE))):
@@ -69,7 +69,7 @@ def panels(count: int, size: tuple[float, float], margins: tuple[float, float, f
 
     Args:
         size: width and height in points.
-        margins: left, right, bottom and top, in points; set by hand, because a layout engine draws everything twice.
+        margins: left, right, bottom and top, in points. Fixed, because a layout engine draws everything twice.
         gap: between two panels, in widths of a panel.
     """
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -91,8 +91,8 @@ def as_svg(figure: Any, title: str, names: Mapping[str, Sequence[str]] | None = 
     """The figure as one ``<svg role="img">`` for a page.
 
     Args:
-        title: what it shows, for whoever cannot see it; no other chart of the page has the same.
-        names: ``gid`` of a scatter plot -> the name of each of its dots, shown where one points at it.
+        title: text alternative of the chart; unique on the page.
+        names: ``gid`` of a scatter plot -> the name of each of its dots, shown under the pointer.
     """
     import matplotlib
 
@@ -116,7 +116,7 @@ def as_svg(figure: Any, title: str, names: Mapping[str, Sequence[str]] | None = 
 
 
 def _strip(element: ElementTree.Element) -> None:
-    """Take away what a page does not need: name spaces, a style sheet for the whole page, fonts, empty groups."""
+    """Remove name spaces, the style sheet (it would apply to the whole page), fonts and empty groups."""
     element.tag = element.tag.rpartition("}")[2]
     element.attrib = {key.rpartition("}")[2]: _short(key, value) for key, value in element.attrib.items()}
     if element.get("transform", "").startswith("rotate(-0 "):
@@ -137,9 +137,9 @@ def _short(key: str, value: str) -> str:
 
 
 def _name_dots(group: ElementTree.Element, names: Sequence[str]) -> None:
-    """Give each dot of a scatter plot its name, and their common style to all of them at once.
+    """Give each dot of a scatter plot its name, and move their common style to the group.
 
-    They become circles: a browser opens thousands of them in half the time of as many references to one shape.
+    The dots become circles: a browser draws thousands of circles in half the time of references to one shape.
     """
     dots = list(group.iter("use")) if names else []
     for dot, name in zip(dots, names, strict=True):

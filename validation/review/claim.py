@@ -1,7 +1,7 @@
-"""A checklist in the manner of CLAIM (2024), filled from the records of one candidate.
+"""A checklist with the subjects of CLAIM (2024), filled from the records of one candidate.
 
-An item is answered from a record or reads "not provided"; no answer would be true of every model. The checklist follows
-the subjects of CLAIM's items (Mongan, Moy, Kahn, Radiol Artif Intell 2020; update 2024). It is not the official form.
+An item is answered from a record, or reads "not provided"; there are no standard answers. The subjects are those of
+CLAIM's items (Mongan, Moy, Kahn, Radiol Artif Intell 2020; update 2024). It is not the official form.
 """
 
 import json
@@ -21,7 +21,7 @@ SCHEMA = "plumbline.claim/1"
 
 @dataclass(frozen=True)
 class ClaimSource:
-    """What a checklist is filled from."""
+    """The records that a checklist is filled from."""
 
     record: EvaluationRecord
     verdict: Verdict
@@ -30,10 +30,10 @@ class ClaimSource:
 
 @dataclass(frozen=True)
 class ClaimItem:
-    """One item: section, what it asks for, the answer (``not provided`` where no record has one)."""
+    """One item: section, subject, and answer (``not provided`` where no record has one)."""
 
     section: str
-    asks: str
+    subject: str
     answer: str
 
     @property
@@ -44,7 +44,7 @@ class ClaimItem:
 
 def fill_checklist(source: ClaimSource) -> tuple[ClaimItem, ...]:
     """Every item, in the checklist's order."""
-    return tuple(ClaimItem(section, asks, answer(source) or NOT_PROVIDED) for section, asks, answer in _ITEMS)
+    return tuple(ClaimItem(section, subject, answer(source) or NOT_PROVIDED) for section, subject, answer in _ITEMS)
 
 
 def claim_json(items: tuple[ClaimItem, ...]) -> str:
@@ -64,7 +64,8 @@ def claim_markdown(items: tuple[ClaimItem, ...]) -> str:
     ]
     lines += ["| section | item | answer |", "|---|---|---|"]
     lines += [
-        f"| {item.section} | {item.asks} | {item.answer if item.provided else '**NOT PROVIDED**'} |" for item in items
+        f"| {item.section} | {item.subject} | {item.answer if item.provided else '**NOT PROVIDED**'} |"
+        for item in items
     ]
     return "\n".join([*lines, ""])
 
@@ -118,10 +119,10 @@ def _figures(source: ClaimSource) -> str | None:
 
 
 def _sample_size(source: ClaimSource) -> str | None:
-    asked = [r for r in source.verdict.results if r.kind == "evidence" and r.threshold is not None]
+    required = [r for r in source.verdict.results if r.kind == "evidence" and r.threshold is not None]
     answers = [
-        f"{r.subject} {r.figure_name} {_count(r, r.figure)}, asked {_count(r, r.threshold)}"
-        for r in asked
+        f"{r.subject} {r.figure_name} {_count(r, r.figure)}, required {_count(r, r.threshold)}"
+        for r in required
         if r.figure is not None
     ]
     return "; ".join(answers) or None
@@ -135,7 +136,7 @@ def _count(result: RuleResult, value: float | None) -> str:
 def _aims(source: ClaimSource) -> str:
     champion = source.verdict.champion_model
     return (
-        f"to replace champion {champion}" if champion else "to become the first champion, with nothing to compare with"
+        f"to replace champion {champion}" if champion else "to become the first champion; there is none to compare with"
     )
 
 
@@ -195,7 +196,7 @@ def _training(source: ClaimSource) -> str | None:
 
 
 def _subgroups(source: ClaimSource) -> str | None:
-    """Which groups were compared with the champion, and which were too small for it."""
+    """The groups that were compared with the champion, and the groups that were too small."""
     rows = [row for row in source.verdict.differences if row.group != EVERYBODY]
     judged = {row.group for row in rows if row.judged}
     small = {row.group for row in rows} - judged
@@ -205,9 +206,9 @@ def _subgroups(source: ClaimSource) -> str | None:
     return answers + (f". Too few patients to judge: {'; '.join(in_order(small))}" if small else "")
 
 
-def _place(source: ClaimSource) -> str | None:
+def _model_location(source: ClaimSource) -> str | None:
     run = source.run
-    return f"MLflow run {run.run_id}, version {run.version} of the candidates" if run.run_id else None
+    return f"MLflow run {run.run_id}, candidate version {run.version}" if run.run_id else None
 
 
 Answer = Callable[[ClaimSource], str | None]
@@ -218,14 +219,14 @@ _ITEMS: tuple[tuple[str, str, Answer], ...] = (
     ("methods: design", "prospective or retrospective", _absent),
     ("methods: design", "ethics approval and consent", _absent),
     ("methods: data", "sources of the data", lambda s: ", ".join(sorted({x.source for x in s.record.studies})) or None),
-    ("methods: data", "patients are", lambda s: s.record.patients_are),
+    ("methods: data", "virtual or real patients", lambda s: s.record.patients_are),
     ("methods: data", "inclusion and exclusion criteria", _absent),
     ("methods: data", "dates and places of acquisition", _absent),
-    ("methods: data", "version of the data set", lambda s: f"{s.record.dataset_digest}, DVC {s.record.dvc_version}"),
+    ("methods: data", "version of the dataset", lambda s: f"{s.record.dataset_digest}, DVC {s.record.dvc_version}"),
     ("methods: data", "de-identification", _absent),
     ("methods: reference", "definition of the reference standard", _absent),
     ("methods: reference", "annotators, their training, agreement between them", _absent),
-    ("methods: partitions", "sizes and how assigned", _partitions),
+    ("methods: partitions", "sizes and assignment", _partitions),
     ("methods: partitions", "level at which they are disjoint", _disjoint),
     ("methods: partitions", "frozen test set", lambda s: s.record.test_digest),
     ("methods: sample size", "size and its reason", _sample_size),
@@ -247,7 +248,7 @@ _ITEMS: tuple[tuple[str, str, Answer], ...] = (
     ("discussion", "limits", lambda s: VIRTUAL_TEST if s.record.simulated else None),
     ("discussion", "implications for practice", _absent),
     ("other", "registration", _absent),
-    ("other", "where code is", _code),
-    ("other", "where the model is", _place),
+    ("other", "availability of the code", _code),
+    ("other", "availability of the model", _model_location),
     ("other", "funding", _absent),
 )  # fmt: skip

@@ -1,6 +1,6 @@
-"""The tables of every figure: agreement of each parameter, landmark errors of each view; one row for each model.
+"""Tables of the agreement of each parameter and the landmark errors of each view, with a row for each model.
 
-Every figure is the record's. An absent figure stands as a dash with its reason.
+Every figure is copied from the record. An absent figure is a dash with its reason.
 """
 
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ _COLUMNS: tuple[tuple[str, str, int], ...] = (
     ("icc_a1", "ICC(A,1)", 3),
     ("interval_coverage", "90 % interval coverage", 2), ("interval_width", "interval width", 1),
 )  # fmt: skip
-"""Figure, heading, decimals; the limits of agreement stand in one column behind the bias."""
+"""Figure, heading, decimals. The limits of agreement share one column after the bias."""
 
 AGREEMENT_HEADINGS = ("answered", "bias", "limits of agreement", *(heading for _, heading, _ in _COLUMNS[1:]))
 LANDMARK_HEADINGS = (
-    "found / visible", "coverage", "found, not visible", "mean, mm", "median, mm", "95th percentile, mm", "median, px",
+    "found / visible", "coverage", "false positives", "mean, mm", "median, mm", "95th percentile, mm", "median, px",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A table cell: text, small print below it, and why it is empty."""
+    """A table cell: text, small print below it, and the reason where it is empty."""
 
     text: str
     small: str = ""
@@ -37,7 +37,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One model's figures for one subject; ``minor`` rows are beyond the paper's six parameters."""
+    """The figures of one model for one subject; ``minor`` where it is not among the paper's six parameters."""
 
     subject: str
     definition: str
@@ -47,7 +47,7 @@ class TableRow:
 
 
 def agreement_rows(records: Sequence[EvaluationRecord]) -> tuple[TableRow, ...]:
-    """Every parameter of which the test set holds a truth, those of the paper first, each model in order."""
+    """Every parameter with a truth in the test set, those of the paper first, each model in order."""
     names = sorted(PARAMETERS, key=lambda name: not PARAMETERS[name].in_paper)
     return tuple(
         _agreement_row(record.statistics[name], record.model_role)
@@ -68,7 +68,7 @@ def landmark_rows(records: Sequence[EvaluationRecord]) -> tuple[TableRow, ...]:
 
 
 def level_shifts(records: Sequence[EvaluationRecord]) -> tuple[str, ...]:
-    """The share of views whose level names are shifted, one sentence for each model."""
+    """The share of views with shifted level names, as text for each model."""
     return tuple(f"{record.model_role}: {_shift(record.level_shift_rate)}" for record in records)
 
 
@@ -109,7 +109,7 @@ def _landmark_cells(summary: LandmarkSummary) -> tuple[Cell, ...]:
     return (
         Cell(f"{summary.n_found} / {summary.n_visible}"),
         Cell("–" if summary.coverage is None else f"{summary.coverage:.1%}"),
-        Cell(str(summary.n_claimed)),
+        Cell(str(summary.n_false_positive)),
         *(Cell("–" if number is None else _number(number, 2)) for number in numbers),
     )
 

@@ -1,7 +1,7 @@
 """The forest plot: paired differences of challenger and champion by parameter and subgroup.
 
-Every row of the verdict is drawn with its number of patients. A group that the policy finds too small to judge is drawn
-pale: the interval of a few patients shows nothing.
+Every row of the verdict is drawn with its number of patients. A group that is too small for the policy is drawn pale,
+because the interval of a few patients is not conclusive.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _COLOURS = {"worse": BAD, "better": GOOD, "level": MUTED}
 
 @chart_style()
 def draw_forests(differences: Sequence[PairedDifference]) -> tuple[str, ...]:
-    """One chart for each subject, in the verdict's order."""
+    """One chart for each subject, in the order of the verdict."""
     rows: dict[str, list[PairedDifference]] = {}
     for row in differences:
         rows.setdefault(row.subject, []).append(row)
@@ -27,7 +27,7 @@ def draw_forests(differences: Sequence[PairedDifference]) -> tuple[str, ...]:
 
 @chart_style()
 def draw_forest(subject: str, rows: Sequence[PairedDifference]) -> str:
-    """One subject's rows; zero, the margin of every row and its interval on one scale."""
+    """The chart of one subject: zero, and the interval and margin of every row on one scale."""
     unit = "°" if rows[0].unit == "deg" else f" {rows[0].unit}"
     label = PARAMETERS[subject].label if subject in PARAMETERS else f"{subject}, in {rows[0].unit}"
     figure, (axes,) = panels(1, (_WIDTH, _MARGINS[2] + _MARGINS[3] + _ROW * len(rows)), _MARGINS)
@@ -51,22 +51,22 @@ def draw_forest(subject: str, rows: Sequence[PairedDifference]) -> str:
 
 
 def _write_rows(axes: Any, rows: Sequence[PairedDifference]) -> None:
-    """The name of each row left of its interval, its figures right of it."""
+    """Write the name of each row left of its interval, and its figures right of it."""
     axes.set_yticks(range(len(rows)), [f"{_name(row)} (n = {row.n})" for row in rows])
     for place, (row, tick) in enumerate(zip(rows, axes.get_yticklabels(), strict=True)):
-        look = {
+        style = {
             "color": INK if row.judged else MUTED,
             "fontstyle": "normal" if row.judged else "italic",
             "fontweight": "bold" if row.group == EVERYBODY else "normal",
         }
-        tick.set(**look)
+        tick.set(**style)
         if _state(row) != "level":
-            look["color"] = _COLOURS[_state(row)]
-        axes.text(1.03, place, _figures(row), transform=axes.get_yaxis_transform(), va="center", fontsize=7, **look)
+            style["color"] = _COLOURS[_state(row)]
+        axes.text(1.03, place, _figures(row), transform=axes.get_yaxis_transform(), va="center", fontsize=7, **style)
 
 
 def _reach(rows: Sequence[PairedDifference]) -> tuple[float, float]:
-    """Limits about zero that hold every mean and margin, and the intervals of the groups that are judged."""
+    """Symmetric axis limits that include every mean and margin, and the intervals of the judged groups."""
     ends = [v for r in rows for v in (r.margin, r.mean, *((r.low, r.high) if r.judged else ()))]
     reach = 1.05 * max(0.1, *(abs(value) for value in ends))
     return -reach, reach
@@ -88,7 +88,7 @@ def _margins(rows: Sequence[PairedDifference], unit: str) -> str:
 
 
 def _figures(row: PairedDifference) -> str:
-    """Mean and interval; one patient has a mean and no interval."""
+    """Mean and interval as text; a single patient has no interval."""
     interval = f" [{row.low:+.2f}, {row.high:+.2f}]" if row.n > 1 else ""
     beyond = "  > margin" if row.judged and not row.high < row.margin else ""
     return f"{row.mean:+.2f}{interval}{'°' if row.unit == 'deg' else ''}{beyond}".replace("-", "−")

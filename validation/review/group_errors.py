@@ -1,8 +1,8 @@
 """A model's errors by condition, field of view and appearance, from an evaluation record.
 
-Every patient of the record is in one row of each table. A group that is too small for figures says so, with its number.
-Square brackets hold 95 % percentile bootstrap intervals over patients, also those of the interval coverage, because the
-errors of one patient's parameters are not independent.
+Every patient of the record is in one row of each table. A group that is too small has its number of patients and no
+figures. Square brackets hold 95 % percentile bootstrap intervals over patients. Those of the interval coverage are over
+patients too, because the errors of one patient's parameters are not independent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ from validation.evaluation.outcomes import ParameterOutcome, StudyOutcome
 from validation.evaluation.record import EvaluationRecord
 
 FACTS: Mapping[str, str] = {"condition": "condition", "field_of_view": "field of view", "appearance": "appearance"}
-LEAST = 5
-"""A group of fewer patients has no figures."""
+MIN_PATIENTS = 5
+"""A group with fewer patients has no figures."""
 
 COVERAGE = "90 % interval coverage"
 _RESAMPLES, _SEED = 4000, 20190405
@@ -34,7 +34,7 @@ class Table:
 
 @dataclass(frozen=True)
 class GroupErrors:
-    """The record's test set, number of patients, and the tables: over all patients, then by each of ``FACTS``."""
+    """Test set and number of patients of the record, and the tables: all patients, then by each of ``FACTS``."""
 
     test_set: str
     count: int
@@ -51,9 +51,11 @@ def group_errors_of(record: EvaluationRecord) -> GroupErrors:
 def _overall(studies: Sequence[StudyOutcome]) -> Table:
     rows = []
     for name, parameter in PARAMETERS.items():
-        held = [h for s in studies for o in s.parameters if o.parameter == name and (h := _holds(o)) is not None]
-        rows.append((parameter.label, f"{np.mean(held):.1%}" if held else "none given", str(len(held))))
-    return Table(("all patients", COVERAGE, "of"), tuple(rows))
+        covered = [
+            h for s in studies for o in s.parameters if o.parameter == name and (h := _covers_truth(o)) is not None
+        ]
+        rows.append((parameter.label, f"{np.mean(covered):.1%}" if covered else "no intervals", str(len(covered))))
+    return Table(("all patients", COVERAGE, "intervals"), tuple(rows))
 
 
 def _by(fact: str, title: str, studies: Sequence[StudyOutcome]) -> Table:
@@ -66,20 +68,20 @@ def _by(fact: str, title: str, studies: Sequence[StudyOutcome]) -> Table:
 
 def _row(group: str, studies: Sequence[StudyOutcome]) -> tuple[str, ...]:
     name, count = group.replace("_", " "), len(studies)
-    if count < LEAST:
+    if count < MIN_PATIENTS:
         return (name, str(count), *["too few"] * (len(PAPER_PARAMETERS) + 1))
     errors = (_error([o for s in studies for o in s.parameters if o.parameter == p]) for p in PAPER_PARAMETERS)
     return (name, str(count), *errors, _coverage(studies))
 
 
 def _error(outcomes: Sequence[ParameterOutcome]) -> str:
-    """Mean absolute error of the answered, and how many of those that have a truth are answered."""
+    """Mean absolute error of the answers as text, with their number where it is below the number of truths."""
     truths = [outcome for outcome in outcomes if outcome.truth is not None]
     errors = [abs(outcome.error) for outcome in truths if outcome.error is not None]
     if not errors:
         return f"0 of {len(truths)} answered"
     answered = "" if len(errors) == len(truths) else f" ({len(errors)} of {len(truths)})"
-    if len(errors) < LEAST:
+    if len(errors) < MIN_PATIENTS:
         return f"{np.mean(errors):.1f}{answered}"
     low, high = _interval(np.array(errors), np.ones(len(errors)))
     return f"{np.mean(errors):.1f} [{low:.1f}, {high:.1f}]{answered}"
@@ -87,26 +89,26 @@ def _error(outcomes: Sequence[ParameterOutcome]) -> str:
 
 def _coverage(studies: Sequence[StudyOutcome]) -> str:
     each = [
-        [h for o in study.parameters if o.parameter in PAPER_PARAMETERS and (h := _holds(o)) is not None]
+        [h for o in study.parameters if o.parameter in PAPER_PARAMETERS and (h := _covers_truth(o)) is not None]
         for study in studies
     ]
-    held = [found for found in each if found]
-    if not held:
-        return "none given"
-    low, high = _interval(np.array([sum(h) for h in held], float), np.array([len(h) for h in held], float))
-    every = [value for found in held for value in found]
+    covered = [found for found in each if found]
+    if not covered:
+        return "no intervals"
+    low, high = _interval(np.array([sum(h) for h in covered], float), np.array([len(h) for h in covered], float))
+    every = [value for found in covered for value in found]
     return f"{np.mean(every):.0%} [{low:.0%}, {high:.0%}] of {len(every)}"
 
 
-def _holds(outcome: ParameterOutcome) -> bool | None:
-    """Whether an answer's interval holds the truth; None where either is absent."""
+def _covers_truth(outcome: ParameterOutcome) -> bool | None:
+    """Whether the model's interval contains the truth; None where either is absent."""
     if outcome.interval is None or outcome.truth is None:
         return None
     return outcome.interval[0] <= outcome.truth <= outcome.interval[1]
 
 
 def _interval(sums: Floats, counts: Floats) -> tuple[float, float]:
-    """Of the mean of (N,) patients' sums over their counts."""
+    """95 % interval of sum(sums) / sum(counts) over patients; sums and counts are (N,)."""
     drawn = draw_patients([str(i) for i in range(len(sums))], _RESAMPLES, _SEED)
     means = (drawn @ sums) / (drawn @ counts)
     low, high = np.quantile(means, (0.025, 0.975))

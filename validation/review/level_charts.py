@@ -1,7 +1,6 @@
-"""Charts of the landmark error by level, and of how often intervals hold the truth: champion beside challenger.
+"""Charts of the landmark error by level and of the coverage of the intervals, for challenger and champion.
 
-Both models stand on one scale, the challenger above the champion in every row. A level without a figure has a row
-without a mark.
+Both models have one scale. In each row the challenger is above the champion. A level without a figure has an empty row.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,8 +11,8 @@ from validation.evaluation.landmark_errors import LandmarkSummary, Space
 from validation.evaluation.record import EvaluationRecord, ModelRole
 from validation.review.chart_style import BAD, DASHED, INK, MUTED, ROLE_COLOURS, as_svg, chart_style, panels
 
-CLAIMED = 0.9
-"""The share of truths that an interval claims to hold."""
+NOMINAL_COVERAGE = 0.9
+"""The share of truths that a 90 % interval should contain."""
 
 _ROW = 13.0
 SPACES: tuple[tuple[Space, str], ...] = (("frontal", "frontal"), ("lateral", "lateral"), ("3d", "in space"))
@@ -54,7 +53,7 @@ def _draw_levels(title: str, levels: Sequence[str], found: Mapping[ModelRole, li
 
 @chart_style()
 def draw_calibration(records: Sequence[EvaluationRecord]) -> str | None:
-    """Share of 90 % intervals that hold the truth, by parameter; None where no model gives intervals."""
+    """Share of the 90 % intervals that contain the truth, by parameter; None where no model reports intervals."""
     names = [
         name
         for name in sorted(PARAMETERS, key=lambda n: not PARAMETERS[n].in_paper)
@@ -63,15 +62,17 @@ def draw_calibration(records: Sequence[EvaluationRecord]) -> str | None:
     if not names:
         return None
     figure, axes = _rows([PARAMETERS[name].label for name in names], 470.0, (138.0, 92.0))
-    axes.axvline(CLAIMED, color=BAD, linewidth=0.8, linestyle=DASHED)
-    axes.text(CLAIMED, 1.0, "claimed", transform=axes.get_xaxis_transform(), ha="center", va="bottom", color=MUTED)
+    axes.axvline(NOMINAL_COVERAGE, color=BAD, linewidth=0.8, linestyle=DASHED)
+    axes.text(
+        NOMINAL_COVERAGE, 1.0, "nominal", transform=axes.get_xaxis_transform(), ha="center", va="bottom", color=MUTED
+    )
     axes.text(1.04, 1.0, "mean width", transform=axes.transAxes, va="bottom", color=MUTED)
     for place, record in enumerate(records):
         _draw_coverage(axes, record, names, _offset(place, len(records)), 1.04 + 0.2 * place)
     axes.set_xlim(0.4, 1.0)
     axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
-    axes.set_xlabel("intervals that hold the truth (Wilson 95 % interval)")
-    return as_svg(figure, "Calibration: share of the 90 % intervals that hold the truth, by parameter")
+    axes.set_xlabel("intervals that contain the truth (Wilson 95 % interval)")
+    return as_svg(figure, "Calibration: share of the 90 % intervals that contain the truth, by parameter")
 
 
 def _draw_coverage(axes: Any, record: EvaluationRecord, names: Sequence[str], offset: float, column: float) -> None:
@@ -97,5 +98,5 @@ def _rows(labels: Sequence[str], width: float, sides: tuple[float, float]) -> tu
 
 
 def _offset(place: int, count: int) -> float:
-    """Where a model's mark lies in its row: in the middle, or the first above and the second below it."""
+    """Offset of a model's mark in its row: none for one model; for two, the first is above and the second below."""
     return 0.0 if count == 1 else 0.4 * place - 0.2

@@ -1,7 +1,7 @@
-"""The model card: what a model is, how it was trained and tested, what was decided about it, and its limits.
+"""The content of a model card: facts of the model, training, evaluation, decision and limits.
 
-One card for a candidate at its registration, a judged candidate and the bundled model; they differ in the sections that
-are on record. Every figure comes from a record. ``card_text`` writes the card.
+The same card serves a candidate at its registration, a judged candidate and the bundled model; sections without a
+record are left out. Every figure comes from a record. ``card_text`` writes the card.
 """
 
 from collections.abc import Mapping
@@ -23,10 +23,12 @@ INTENDED_USE = (
 )
 COMMON_LIMITS = (
     "levels are named by counting: an unusual number of vertebrae shifts every name below it",
-    "a subgroup with few test patients was not shown to be measured well",
+    "the accuracy in a subgroup with few test patients is not known",
     "not for diagnosis or treatment",
 )
-_VIRTUAL_TRAINING = "trained on virtual patients only: its errors on real radiographs have to be measured there"
+_VIRTUAL_TRAINING = (
+    "trained on virtual patients only: its errors on real radiographs must be measured on real radiographs"
+)
 VIRTUAL_TEST = "every figure on this card is of virtual patients and says nothing about real radiographs"
 
 Triple = tuple[float, float | None, float | None]
@@ -35,7 +37,7 @@ Triple = tuple[float, float | None, float | None]
 
 @dataclass(frozen=True)
 class CardParameter:
-    """How one parameter was measured: counts and figures; a figure is None where it is absent."""
+    """Counts and figures of one parameter; a figure is None where it is absent."""
 
     name: str
     label: str
@@ -51,14 +53,16 @@ class CardParameter:
 
 @dataclass(frozen=True)
 class CardEvaluation:
-    """How the model was tested.
+    """The evaluation of the model.
 
     Attributes:
         evidence, test_set, dataset: digests.
-        patients: ``virtual patients`` or ``real patients``; count: how many.
+        patients: ``virtual patients`` or ``real patients``.
+        count: number of patients.
         groups: title of a dimension -> group -> patients.
-        parameters: a row each, the paper's six first; landmarks: all landmarks of each view, and in space.
-        level_shift_rate: share of the views whose level names are shifted.
+        parameters: one row for each parameter, the paper's six first.
+        landmarks: summary of all landmarks in each view, and in space.
+        level_shift_rate: share of the views with shifted level names.
     """
 
     evidence: str
@@ -78,9 +82,11 @@ class ModelCard:
 
     Attributes:
         model: digest.
-        facts: of the model; training: of its fit; both name -> text.
+        facts: of the model, name -> text.
+        training: facts of the training, name -> text.
+        limits: what a user must know before use.
         evaluation, decision, group_errors: None where they are not on record.
-        limits: what must be known before use.
+        intended_use: as text.
     """
 
     model: str
@@ -94,7 +100,7 @@ class ModelCard:
 
 
 def judged_card(record: EvaluationRecord, verdict: Verdict, run: RunFacts) -> ModelCard:
-    """The card of the candidate that ``record`` and ``verdict`` are about."""
+    """The card of the candidate of ``record`` and ``verdict``."""
     return ModelCard(
         model=record.model_digest,
         facts={"landmark set": f"`{record.landmark_set}`", "size": size_text(record)},
@@ -106,7 +112,7 @@ def judged_card(record: EvaluationRecord, verdict: Verdict, run: RunFacts) -> Mo
 
 
 def evaluation_of(record: EvaluationRecord) -> CardEvaluation:
-    """The card's section on a test."""
+    """The section of the card on the evaluation."""
     measured = sorted(record.statistics.values(), key=lambda a: not PARAMETERS[a.parameter].in_paper)
     return CardEvaluation(
         evidence=record.digest,
@@ -122,7 +128,7 @@ def evaluation_of(record: EvaluationRecord) -> CardEvaluation:
 
 
 def limits_of(record: EvaluationRecord | None, *, virtual_training: bool = False) -> tuple[str, ...]:
-    """The limits of a model that was tested by ``record``, or not at all."""
+    """The limits of a model; ``record`` is None where it was not evaluated."""
     training = (_VIRTUAL_TRAINING,) if virtual_training else ()
     test = (VIRTUAL_TEST,) if record is not None and record.simulated else ()
     return (*training, *test, *COMMON_LIMITS)
@@ -138,7 +144,7 @@ def _decision(verdict: Verdict) -> Mapping[str, str]:
     return {
         "decision": f"**{verdict.decision}**",
         "policy": f"{verdict.policy} version {verdict.policy_version} ({verdict.policy_hash[:12]})",
-        "compared with": f"champion `{champion}`" if champion else "no champion: there was none",
+        "compared with": f"champion `{champion}`" if champion else "there was no champion",
         "verdict": f"`{verdict.digest}`",
     }
 

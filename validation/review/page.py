@@ -1,8 +1,8 @@
-"""The report on one candidate: one HTML file from which a person decides, before and after the verdict.
+"""The report on one candidate: one HTML file for the reviewer, before and after the verdict.
 
-Contract: the page opens as a file and asks nothing of any network (its own security policy forbids it); it names the
-decision, or that there is none yet, and whose patients it is about; without a champion it shows the challenger alone.
-Records that the verdict does not name are refused.
+Contract: the page opens as a file and loads nothing from a network (its security policy forbids it). It shows the
+decision, or that there is none yet, and whether the patients are virtual or real. Without a champion it shows the
+challenger alone. Records that the verdict does not name are refused.
 """
 
 from collections import Counter
@@ -38,23 +38,23 @@ from validation.review.subgroup_names import DIMENSIONS, in_order
 from validation.review.verdict_status import VerdictStatus, day
 
 LIMIT_BYTES = 15_000_000
-"""A larger page is refused: it opens slowly and is hard to send."""
+"""A larger page is refused, because it opens slowly and is hard to send."""
 
 
 @dataclass(frozen=True)
 class ReviewMaterial:
-    """Everything a page is made of.
+    """The input of a page.
 
     Attributes:
-        verdict: the decision; None before the gate has judged.
-        policy: the policy of the verdict, or the one that will be used; its margins order the patients.
+        verdict: None before the gate has judged.
+        policy: the policy of the verdict, or the policy that will be used; its margins rank the patients.
         challenger, champion: the evaluation records that the verdict names.
-        challenger_run, champion_run: what is on record of their training.
-        images: (study, view) -> image of the studies to show (``patients.chosen_studies``).
+        challenger_run, champion_run: facts of their training.
+        images: (study, view) -> image, for the studies to show (``patients.chosen_studies``).
         points: ``challenger``, ``champion``, ``truth`` -> study -> view -> landmarks.
-        test_set_reads: how often the frozen test set was read; None where no ledger was kept.
-        done: what has been done about the verdict; None where nobody has looked.
-        written_at: when the page was written (ISO 8601).
+        test_set_reads: how often the frozen test set was read; None where there is no ledger.
+        status: what was done about the verdict; None where it was not read.
+        written_at: time of writing (ISO 8601).
     """
 
     verdict: Verdict | None
@@ -66,7 +66,7 @@ class ReviewMaterial:
     images: Mapping[tuple[str, ViewName], EncodedImage] = field(default_factory=dict)
     points: Mapping[str, Points] = field(default_factory=dict)
     test_set_reads: int | None = None
-    done: VerdictStatus | None = None
+    status: VerdictStatus | None = None
     written_at: str | None = None
 
     @property
@@ -86,19 +86,19 @@ class Charts:
 
 
 def write_review(material: ReviewMaterial, path: Path) -> Path:
-    """Write the page; its path.
+    """Write the page; returns its path.
 
     Raises:
-        EvidenceRejected: ``RECORDS_OF_ANOTHER`` where records and verdict do not belong together; ``PAGE_TOO_LARGE``.
+        EvidenceRejected: ``RECORDS_MISMATCH`` where records and verdict do not belong together; ``PAGE_TOO_LARGE``.
     """
     text = render_review(material)
-    weight = len(text.encode())
-    if weight > LIMIT_BYTES:
+    size = len(text.encode())
+    if size > LIMIT_BYTES:
         raise EvidenceRejected(
             "PAGE_TOO_LARGE",
-            found=f"{weight / 1e6:.1f} MB",
+            found=f"a page of {size / 1e6:.1f} MB",
             expected=f"at most {LIMIT_BYTES / 1e6:.0f} MB",
-            remedy="encode the images smaller",
+            remedy="encode the images with fewer pixels or a lower quality",
         )
     write_text_atomically(path, text)
     return path
@@ -108,7 +108,7 @@ def render_review(material: ReviewMaterial) -> str:
     """The page as text.
 
     Raises:
-        EvidenceRejected: ``RECORDS_OF_ANOTHER``.
+        EvidenceRejected: ``RECORDS_MISMATCH``.
     """
     _require_belonging(material)
     environment = Environment(
@@ -118,17 +118,17 @@ def render_review(material: ReviewMaterial) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    verdict, policy, done, records = material.verdict, material.policy, material.done, material.records
+    verdict, policy, status, records = material.verdict, material.policy, material.status, material.records
     patients = describe_patients(
         material.challenger, material.champion, policy.comparison, material.images, material.points
     )
     return environment.get_template("review.html.jinja").render(
         verdict=verdict,
-        advice=advice_for(verdict, policy, done) if verdict else "",
-        done=done,
-        open=done is None or not done.over,
+        advice=advice_for(verdict, policy, status) if verdict else "",
+        status=status,
+        open=status is None or not status.decided,
         written=day(material.written_at) if material.written_at else None,
-        options=options_for(verdict, policy, done) if verdict else (),
+        options=options_for(verdict, policy, status) if verdict else (),
         rules=rule_table(verdict) if verdict else None,
         challenger=material.challenger,
         champion=material.champion,
@@ -140,14 +140,14 @@ def render_review(material: ReviewMaterial) -> str:
         level_shifts=level_shifts(records),
         patients=patients,
         shown=min(SHOWN, material.challenger.n_patients),
-        in_both=sum(p.worst <= SHOWN and p.changed is not None and p.changed <= SHOWN for p in patients),
+        in_both=sum(p.loss_rank <= SHOWN and p.change_rank is not None and p.change_rank <= SHOWN for p in patients),
         groups=_group_choices(patients),
         changes=compare_runs(material.challenger_run, material.champion_run),
         data=compare_data(material.challenger_run, material.champion_run),
         reads=material.test_set_reads,
         provenance=_provenance(material),
         colours=ROLE_COLOURS,
-        drawn=Markup,  # the charts and layers escape every text in them
+        svg=Markup,  # the charts and layers escape every text in them
     )
 
 
@@ -162,7 +162,7 @@ def draw_charts(records: Sequence[EvaluationRecord], verdict: Verdict | None) ->
 
 
 def _require_belonging(material: ReviewMaterial) -> None:
-    """Refuse records and a policy that are not those of the verdict."""
+    """Refuse records and a policy that the verdict does not name."""
     verdict, champion = material.verdict, material.champion
     if verdict is None:
         return
@@ -171,18 +171,18 @@ def _require_belonging(material: ReviewMaterial) -> None:
         ("champion", champion.digest if champion else None, verdict.champion_evidence),
         ("policy", material.policy.hash, verdict.policy_hash),
     ]
-    wrong = [f"{what} {str(found)[:12]}, judged {str(judged)[:12]}" for what, found, judged in pairs if found != judged]
+    wrong = [f"{what} {str(a)[:12]}, the verdict names {str(b)[:12]}" for what, a, b in pairs if a != b]
     if wrong:
         raise EvidenceRejected(
-            "RECORDS_OF_ANOTHER",
+            "RECORDS_MISMATCH",
             found="; ".join(wrong),
             expected="the records and the policy that the verdict names",
-            remedy="judge again (`plumbline run`), or name the verdict of these records",
+            remedy="judge again (`plumbline run`), or use the verdict on these records",
         )
 
 
 def _group_choices(patients: Sequence[Patient]) -> dict[str, list[tuple[str, str, int]]]:
-    """Title of a dimension -> (value of the choice, group, patients), where there is more than one group."""
+    """Title of a dimension -> (value of the choice, group, number of patients), where there are several groups."""
     choices: dict[str, list[tuple[str, str, int]]] = {}
     for dimension, title in DIMENSIONS.items():
         counts = Counter(p.groups[dimension] for p in patients)
@@ -192,23 +192,23 @@ def _group_choices(patients: Sequence[Patient]) -> dict[str, list[tuple[str, str
 
 
 def _provenance(material: ReviewMaterial) -> dict[str, str]:
-    """What the page rests on: digests, versions, runs."""
+    """The sources of the page: digests, versions, runs."""
     record, champion, verdict, run = material.challenger, material.champion, material.verdict, material.challenger_run
     libraries = ", ".join(f"{name} {version}" for name, version in sorted(record.environment.items()))
     rows = {
         "challenger": record.model_digest,
-        "its evidence": f"{record.digest}, evaluated {day(record.evaluated_at)}",
+        "challenger's evaluation": f"{record.digest}, {day(record.evaluated_at)}",
         "frozen test set": record.test_digest,
-        "data set": f"{record.dataset_digest}, DVC {record.dvc_version or 'not versioned'}",
+        "dataset": f"{record.dataset_digest}, DVC {record.dvc_version or 'not versioned'}",
         "landmark set": record.landmark_set,
-        "evaluated by code": (record.code.commit or "outside a repository")
+        "evaluation code (git commit)": (record.code.commit or "outside a repository")
         + (" with uncommitted changes" if record.code.dirty else ""),
-        "evaluated with": libraries,
+        "evaluation environment": libraries,
         "MLflow run": run.run_id or "not registered yet",
         "Dagster run": run.dagster_run or "not run by Dagster",
     }
     if champion is not None:
-        rows |= {"champion": champion.model_digest, "evidence of the champion": champion.digest}
+        rows |= {"champion": champion.model_digest, "champion's evaluation": champion.digest}
     if verdict is not None:
         rows |= {
             "verdict": verdict.digest,

@@ -1,7 +1,7 @@
 """The patients on the page: the worst, the most changed, the median and the best, with their figures and images.
 
-A patient's loss is the mean over the compared parameters of |error| in margins of the policy; an unanswered parameter
-counts its penalty, as in the gate. Ties are broken by name: the same records give the same page.
+A patient's loss is the mean over the compared parameters of |error| divided by the policy's margin. An unanswered
+parameter counts its penalty, as in the gate. Ties are broken by name, so that the same records give the same page.
 """
 
 import base64
@@ -17,14 +17,14 @@ from validation.evaluation.record import EvaluationRecord
 from validation.gates.comparison_terms import Comparison
 from validation.gates.paired import loss_of
 from validation.gates.subgroups import has_truth
-from validation.review.strokes import draw_layer
 from validation.review.subgroup_names import groups_of
+from validation.review.svg_outline import draw_layer
 
 SHOWN = 20
-"""How many of the worst and of the most changed patients are shown."""
+"""Number of the worst and of the most changed patients that are shown."""
 
 NOTABLE = 1.0
-"""An answer is marked whose error exceeds the champion's by this, in degrees or mm."""
+"""An answer is marked where its error exceeds the champion's by this, in degrees or mm."""
 
 _LAYERS = ("truth", "champion", "challenger")
 """The order in which layers are drawn: the challenger lies on top."""
@@ -34,7 +34,7 @@ Points = Mapping[str, Mapping[ViewName, Points2D]]
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """A radiograph for the page: JPEG bytes, and the size (width, height) of the image that its landmarks refer to."""
+    """A radiograph for the page: JPEG bytes, and the size (width, height) in pixels of the image of its landmarks."""
 
     jpeg: bytes
     size: tuple[int, int]
@@ -42,7 +42,7 @@ class EncodedImage:
 
 @dataclass(frozen=True)
 class ViewDrawing:
-    """One view of a patient: the image as a data address, and a layer of strokes for each role."""
+    """One view of a patient: the image as a data URL, and a layer of outlines for each role."""
 
     view: str
     alt: str
@@ -53,7 +53,7 @@ class ViewDrawing:
 
 @dataclass(frozen=True)
 class AnswerRow:
-    """One parameter of a patient as text: truth, challenger and champion with their errors; ``worse`` is marked."""
+    """One parameter of a patient as text: truth, and both models with their errors; ``worse`` rows are marked."""
 
     label: str
     truth: str
@@ -67,11 +67,15 @@ class Patient:
     """One patient of the page.
 
     Attributes:
-        study, patient: ids; groups: dimension -> subgroup.
+        study, patient: ids.
+        groups: dimension -> subgroup.
         loss, champion_loss: in margins; champion_loss is None without a champion.
-        worst, changed: rank among all patients, 1 the first; changed is None without a champion.
+        loss_rank, change_rank: rank among all patients by loss and by size of the change, from 1; change_rank is None
+            without a champion.
         place: ``best``, ``median`` or ``worst`` of all patients, "" for the others.
-        answers: the parameters with a truth; views: images with strokes; remarks: missing answers, level shifts.
+        answers: the parameters with a truth.
+        views: images with outlines.
+        remarks: missing answers and level shifts.
     """
 
     study: str
@@ -79,8 +83,8 @@ class Patient:
     groups: Mapping[str, str]
     loss: float
     champion_loss: float | None
-    worst: int
-    changed: int | None
+    loss_rank: int
+    change_rank: int | None
     place: str
     answers: tuple[AnswerRow, ...]
     views: tuple[ViewDrawing, ...]
@@ -88,7 +92,7 @@ class Patient:
 
     @property
     def change(self) -> float | None:
-        """Loss of the challenger minus that of the champion; above 0 the challenger is worse."""
+        """Loss of the challenger minus loss of the champion; above 0 the challenger is worse."""
         return None if self.champion_loss is None else self.loss - self.champion_loss
 
 
@@ -114,7 +118,7 @@ def describe_patients(
     """The patients to show, worst first.
 
     Args:
-        images: (study, view) -> image; the page names a study without one.
+        images: (study, view) -> image; a study may have none.
         points: ``challenger``, ``champion``, ``truth`` -> study -> view -> landmarks.
     """
     ours, theirs = _by_id(challenger), _by_id(champion)
@@ -126,8 +130,8 @@ def describe_patients(
             groups=groups_of(ours[name]),
             loss=_loss(ours[name], comparison),
             champion_loss=_loss(theirs[name], comparison) if name in theirs else None,
-            worst=ranks[name][0],
-            changed=ranks[name][1],
+            loss_rank=ranks[name][0],
+            change_rank=ranks[name][1],
             place=_place(ranks[name][0], len(ranks)),
             answers=_answers(ours[name], theirs.get(name)),
             views=_views(name, images, points),
@@ -144,7 +148,7 @@ def _by_id(record: EvaluationRecord | None) -> dict[str, StudyOutcome]:
 def _ranked(
     challenger: EvaluationRecord, champion: EvaluationRecord | None, comparison: Comparison
 ) -> dict[str, tuple[int, int | None]]:
-    """Study -> rank among the worst and among the most changed, worst first."""
+    """Study -> rank by loss and rank by size of the change, worst first."""
     ours, theirs = _by_id(challenger), _by_id(champion)
     losses = {name: _loss(study, comparison) for name, study in ours.items()}
     changes = {name: abs(losses[name] - _loss(study, comparison)) for name, study in theirs.items() if name in losses}
@@ -209,12 +213,12 @@ def _views(
 
 
 def _remarks(ours: StudyOutcome, theirs: StudyOutcome | None) -> tuple[str, ...]:
-    """What the figures do not show: why parameters are not answered, and level names that are shifted."""
+    """Reasons of unanswered parameters, and shifted level names."""
     remarks: list[str] = []
     for role, study in (("challenger", ours), ("champion", theirs)):
         absent = [o for o in (study.parameters if study else ()) if o.truth is not None and o.predicted is None]
         reasons = Counter(outcome.predicted_absent_reason or "no reason given" for outcome in absent)
-        remarks += [f"{role}: {count} parameters not answered: {reason}" for reason, count in reasons.items()]
+        remarks += [f"{role}: {count} parameters not answered ({reason})" for reason, count in reasons.items()]
         shifted: Sequence[tuple[str, int]] = [(v, s) for v, s in (study.level_shifts if study else {}).items() if s]
-        remarks += [f"{role}: the level names are off by {abs(s)} in the {view} view" for view, s in shifted]
+        remarks += [f"{role}: level names shifted by {abs(s)} in the {view} view" for view, s in shifted]
     return tuple(remarks)

@@ -1,6 +1,6 @@
 """The rule table: every rule of a verdict as one row, rules that did not pass first.
 
-Every result of the verdict is in exactly one row; none is merged with another.
+Every result of the verdict has its own row.
 """
 
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ _KINDS = {
     "comparison": "comparison with the champion",
     "first_champion": "first champion",
     "limit": "limits",
-    "evidence": "state of the evidence",
+    "evidence": "evidence",
 }
-_UNASKED = "not asked, not judged or not known: neither passed nor failed"
+_UNASKED = "not required, not judged or not known: neither passed nor failed"
 _MATTERS = ("comparison", "first_champion")
 _BADGES = {
     "NO_BASELINE": "NOT KNOWN", "SEED_SPREAD_UNKNOWN": "NOT KNOWN", "SUBGROUPS_TOO_SMALL": "NOT JUDGED",
@@ -42,31 +42,34 @@ class RuleRow:
 
 @dataclass(frozen=True)
 class PassedRules:
-    """Rules of one kind that passed, or were not asked; ``matters``: whether the page shows them unfolded."""
+    """Rules of one kind that passed, or that were not evaluated.
+
+    ``matters`` shows them unfolded on the page. ``evaluated`` is False where they were not evaluated.
+    """
 
     title: str
     matters: bool
     rows: tuple[RuleRow, ...]
-    asked: bool = True
+    evaluated: bool = True
 
 
 @dataclass(frozen=True)
 class RuleTable:
-    """The rules that did not pass, worst first, and by kind those that passed or were not asked."""
+    """The rules that did not pass, worst first, and by kind the rules that passed or were not evaluated."""
 
     refused: tuple[RuleRow, ...]
     passed: tuple[PassedRules, ...]
 
 
 def rule_table(verdict: Verdict) -> RuleTable:
-    """Every rule of the verdict, among the refused or the passed."""
+    """Every rule of the verdict, as a row."""
     passed, unasked = verdict.passed, verdict.unasked
     kinds = sorted({str(r.kind) for r in passed}, key=lambda k: (list(_KINDS).index(k) if k in _KINDS else 99, k))
     groups = [
         PassedRules(_title(kind), kind in _MATTERS, tuple(_row(r) for r in passed if r.kind == kind)) for kind in kinds
     ]
     if unasked:
-        groups.append(PassedRules(_UNASKED, True, tuple(map(_row, unasked)), asked=False))
+        groups.append(PassedRules(_UNASKED, True, tuple(map(_row, unasked)), evaluated=False))
     return RuleTable(tuple(_row(r) for r in verdict.refusals), tuple(groups))
 
 
@@ -98,10 +101,10 @@ def _row(result: RuleResult) -> RuleRow:
 
 
 def _outcome(result: RuleResult) -> str:
-    """The text of the badge; a result that only informs is not called a pass."""
+    """The text of the badge; a result that was not evaluated is no PASS."""
     if result.outcome != "NOT_ASKED":
         return result.outcome
-    return _BADGES.get(result.code, "NOT ASKED")
+    return _BADGES.get(result.code, "NOT REQUIRED")
 
 
 def _number(value: float) -> str:

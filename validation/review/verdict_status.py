@@ -1,8 +1,8 @@
-"""The status of a verdict: approved, refused, promoted, rolled back, or nothing yet, with who, when and why.
+"""The status of a verdict: approved, refused, promoted or rolled back, with person, time and reason.
 
-It is read from the history and the sealed approvals; nothing is done here. There is a line for every action, oldest
-first. A history that cannot be read gives ``unknown``. A refusal counts although the history has lost its line, and so
-does a refusal of the same model under another verdict, as they do at the gate.
+It is read from the history and the sealed approvals. There is a line for every action, oldest first. A history that
+cannot be read gives ``unknown``. As at the gate, a sealed refusal counts also without its line in the history, and so
+does a refusal of the same model under another verdict.
 """
 
 from collections.abc import Sequence
@@ -14,34 +14,34 @@ from validation.promotion.approval import Approval, refusals_of
 from validation.promotion.history import OUTCOME_OF, SERVING_EVENTS, HistoryEntry
 from validation.promotion.refusals import standing_refusals
 
-NOTHING = "nothing was done yet"
+NOTHING = "no action yet"
 
 
 @dataclass(frozen=True)
 class VerdictStatus:
-    """What has been done about a verdict.
+    """The actions on a verdict.
 
     Attributes:
-        actions: one line each, oldest first; empty where nothing was done.
-        over: the model was promoted or refused, so nothing is left to decide.
-        serves: the judged model serves now because of this verdict.
-        alone: no other model could serve again, so a rollback has no target.
-        granted: an approval exists that can still be used.
-        unknown: why the status cannot be read, where it cannot.
+        actions: one line each, oldest first.
+        decided: the model was promoted or refused, so nothing is left to decide.
+        serving: the judged model serves now because of this verdict.
+        no_rollback_target: no other model could serve again.
+        approved: an approval exists that can still be used.
+        unknown: the reason where the status cannot be read, else "".
     """
 
     actions: tuple[str, ...] = ()
-    over: bool = False
-    serves: bool = False
-    alone: bool = False
-    granted: bool = False
+    decided: bool = False
+    serving: bool = False
+    no_rollback_target: bool = False
+    approved: bool = False
     unknown: str = ""
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What to show: the actions, or that there are none, or that they are not known."""
+        """The lines to show: the actions, or that there are none, or that they are not known."""
         if self.unknown:
-            return (f"what was done is not known: {self.unknown}",)
+            return (f"the actions on it are not known: {self.unknown}",)
         return self.actions or (NOTHING,)
 
     @property
@@ -53,16 +53,16 @@ class VerdictStatus:
 def status_of(
     verdict: Verdict, entries: Sequence[HistoryEntry], approvals: Sequence[Approval], at: datetime
 ) -> VerdictStatus:
-    """What was done about ``verdict`` until ``at``, by the history and the sealed approvals and refusals."""
+    """The status of ``verdict`` at the time ``at``, from the history and the sealed approvals and refusals."""
     about = [e for e in entries if e.verdict == verdict.digest]
     actions = [(e.at, _described(e, approvals, entries, at)) for e in about if e.event in ("approved", "rejected")]
     known = {e.approval for e in about}
     lost = [w for w in approvals if w.verdict == verdict.digest and w.decision == "rejected" and w.digest not in known]
-    actions += [(w.granted_at, _refused(w.approver, w.granted_at, w.comment) + _LOST) for w in lost]
+    actions += [(w.granted_at, _refusal_text(w.approver, w.granted_at, w.comment) + _LOST) for w in lost]
     standing = [r for r in standing_refusals(entries, refusals_of(approvals)) if r.model == verdict.challenger_model]
     others = [r for r in standing if r.verdict != verdict.digest]
     actions += [
-        (r.at, f"{_refused(r.by, r.at, r.comment)} (this model, with verdict {r.verdict[:12]})") for r in others
+        (r.at, f"{_refusal_text(r.by, r.at, r.comment)} (this model, with verdict {r.verdict[:12]})") for r in others
     ]
     rejected = [e for e in about if e.event == "rejected"]
     reinstated = [
@@ -87,14 +87,14 @@ def status_of(
     actions.sort(key=lambda action: datetime.fromisoformat(action[0]))
     return VerdictStatus(
         actions=tuple(text for _, text in actions),
-        over=bool(promoted or standing),
-        serves=bool(promoted) and _serves(promoted[-1], entries),
-        alone=bool(promoted) and not _others(promoted[-1], entries),
-        granted=any(w.digest in grants and at < datetime.fromisoformat(w.expires_at) for w in approvals),
+        decided=bool(promoted or standing),
+        serving=bool(promoted) and _is_serving(promoted[-1], entries),
+        no_rollback_target=bool(promoted) and not _others(promoted[-1], entries),
+        approved=any(w.digest in grants and at < datetime.fromisoformat(w.expires_at) for w in approvals),
     )
 
 
-_LOST = " (by the sealed record; the history has lost its line)"
+_LOST = " (from the sealed record; the history has no line of it)"
 
 
 def day(at: str) -> str:
@@ -107,23 +107,23 @@ def _described(
     entry: HistoryEntry, approvals: Sequence[Approval], entries: Sequence[HistoryEntry], at: datetime
 ) -> str:
     if entry.event == "rejected":
-        return _refused(entry.promoter, entry.at, entry.reason or "")
+        return _refusal_text(entry.promoter, entry.at, entry.reason or "")
     text = f"approved by {entry.promoter} on {day(entry.at)}: {entry.reason or 'no comment'}"
     if any(e.event == "promoted" and e.approval == entry.approval for e in entries):
         return f"{text}; used"
     record = next((w for w in approvals if w.digest == entry.approval), None)
     if record is None:
-        return f"{text}; its sealed record is not here"
+        return f"{text}; its sealed record is missing"
     expired = not at < datetime.fromisoformat(record.expires_at)
     return f"{text}; {'expired' if expired else 'expires'} {day(record.expires_at)}"
 
 
-def _refused(who: str, when: str, why: str) -> str:
+def _refusal_text(who: str, when: str, why: str) -> str:
     return f"refused by {who} on {day(when)}: {why}"
 
 
 def _after(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> list[tuple[str, str]]:
-    """What happened to the promoted model: each time another replaced it, or it came back."""
+    """Each time another model replaced the promoted one, or the promoted one served again."""
     actions, serving = [], True
     for entry in _moves(promoted, entries):
         ours = entry.model_digest == promoted.model_digest
@@ -140,13 +140,13 @@ def _after(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> list[tupl
     return actions
 
 
-def _serves(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> bool:
+def _is_serving(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> bool:
     after = _moves(promoted, entries)
     return not after or after[-1].model_digest == promoted.model_digest
 
 
 def _others(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> set[str]:
-    """Digests of the other models that served in the same place and were not rolled back from, or reinstated since."""
+    """Digests of the other models that served under this registered name and may serve again."""
     served: set[str] = set()
     denied: set[str | None] = set()
     for entry in (e for e in entries if e.production_model == promoted.production_model):
@@ -157,7 +157,7 @@ def _others(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> set[str]
 
 
 def _moves(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> list[HistoryEntry]:
-    """What served as the same registered model after this promotion, oldest first."""
+    """Later entries that changed which model serves under this registered name, oldest first."""
     return [
         e
         for e in entries

@@ -89,7 +89,7 @@ def test_the_run_holds_page_card_and_checklist(judged: Judged, tmp_path: Path) -
         Path(client.download_artifacts(judged.challenger_run, "report/claim.json", tmp_path)).read_text()
     )
     answers = {item["asks"]: item for item in claim["items"]}
-    assert answers["sizes and how assigned"]["answer"].startswith("train 12, validation 0, test 50 patients")
+    assert answers["sizes and assignment"]["answer"].startswith("train 12, validation 0, test 50 patients")
     assert not answers["ethics approval and consent"]["provided"]
 
 
@@ -146,7 +146,7 @@ def test_the_status_is_on_page_run_and_version_and_follows_what_is_done(judged: 
         version = client.get_model_version("plumbline-candidates", "2").description
         return [*(line for text in (note, version) for line in text.splitlines() if "Status:" in line)]
 
-    assert status() == ["**Status:** nothing was done yet."] * 2
+    assert status() == ["**Status:** no action yet."] * 2
     when = "2026-11-24T12:00:00+00:00"
     for event, more in (
         ("promoted", {}),
@@ -164,7 +164,7 @@ def test_the_status_is_on_page_run_and_version_and_follows_what_is_done(judged: 
     assert "not known: HISTORY_BROKEN" in status()[0], "what cannot be read is not called undone"
     workspace.promotion_ledger.unlink()
     describe_status(workspace, judged.params)
-    assert status() == ["**Status:** nothing was done yet."] * 2
+    assert status() == ["**Status:** no action yet."] * 2
 
 
 def test_seeds_of_one_recipe_stand_under_one_parent(judged: Judged) -> None:
@@ -218,7 +218,7 @@ def test_a_first_model_needs_no_champion(tmp_path: Path) -> None:
     made = judged_workspace(tmp_path, n=42, with_champion=False)
     page, figures = review_candidate(made.workspace, made.params)
     assert figures["mlflow run id"] == made.challenger_run
-    assert "This would be the first" in page.read_text()
+    assert "This model would be the first champion" in page.read_text()
     tags = open_registry(made.workspace.tracking_uri).get_run(made.challenger_run).data.tags
     assert tags["plumbline.compared_with"] == "none"
 
@@ -261,7 +261,7 @@ def test_a_champion_that_the_verdict_does_not_name_makes_no_page(judged: Judged,
     write_scored_record(read_manifest(judged.workspace.dataset), "champion", "e" * 64, tmp_path, seed=3)
     try:
         record.write_text((tmp_path / "record.json").read_text())
-        with pytest.raises(EvidenceRejected, match=r"RECORDS_OF_ANOTHER|POINTS_OF_ANOTHER"):
+        with pytest.raises(EvidenceRejected, match=r"RECORDS_MISMATCH|POINTS_MISMATCH"):
             review_candidate(judged.workspace, judged.params)
     finally:
         record.write_text(kept)

@@ -1,4 +1,4 @@
-"""Fixtures: a workspace with a store, and data sets built from it."""
+"""Fixtures: a workspace with a store, and datasets built from it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ def workspace(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def biplanar(workspace: Path) -> Callable[..., Manifest]:
-    """Make a data set out of the biplanar studies in ``workspace / "store"`` (of ``count`` made ones if empty)."""
+    """Make a dataset out of the biplanar studies in ``workspace / "store"`` (of ``count`` made ones if empty)."""
 
     def make(count: int = 0, **config: object) -> Manifest:
         for number in range(1, count + 1):

@@ -1,4 +1,4 @@
-"""Tiny studies with plausible, analytically placed spines, and stores and data sets made of them."""
+"""Tiny studies with plausible, analytically placed spines, and stores and datasets made of them."""
 
 from pathlib import Path
 

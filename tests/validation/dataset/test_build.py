@@ -133,7 +133,7 @@ def test_a_changed_test_set_is_refused_unless_a_new_version_is_asked_for(biplana
     assert frozen.version == 2
     assert [v.version for v in frozen.history] == [1, 2]
     assert frozen.digest == after.test_digest
-    # the vacancy is filled by the newcomer: everybody else has been trained on
+    # the vacancy is filled by the newcomer: all_patients else has been trained on
     assert f"{40:016x}" in {e.study_id for e in after.in_split("test")}
     trained = {e.patient for e in before.examples if e.split != "test"}
     assert not trained & {e.patient for e in after.in_split("test")}

@@ -15,7 +15,7 @@ RADIOGRAPHS = ValidationConfig(
     minimum_validation=1,
     minimum_test=2,
     data_docs=False,
-    worst_share=0.3,
+    max_bad_share=0.3,
 )
 
 

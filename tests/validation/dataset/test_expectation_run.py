@@ -29,7 +29,7 @@ def outcome(frame, *rules):
 
 
 def test_what_holds_holds_and_what_is_broken_names_the_row():
-    assert outcome(table([7.0, 20.0, 45.0]), RULE).outcome == "holds"
+    assert outcome(table([7.0, 20.0, 45.0]), RULE).outcome == "passed"
     found = outcome(table([7.0, 20.0, 50.0]), RULE)
     assert found.outcome == "broken"
     assert [dict(v.row) for v in found.violations] == [{"study_id": "s2", "view": "frontal", "level": "T1"}]
@@ -79,7 +79,7 @@ def test_no_evidence_is_no_success(frame, rules, code):
 def test_rows_that_are_not_due_may_be_null():
     frame = table([7.0, 8.0, 9.0, np.nan], has_mm=[True, True, True, False])
     found = outcome(frame, RULE)
-    assert (found.outcome, found.due, found.evaluated, found.rows) == ("holds", 3, 3, 4)
+    assert (found.outcome, found.due, found.evaluated, found.rows) == ("passed", 3, 3, 4)
 
 
 def test_a_rule_that_may_be_idle_says_so():
@@ -99,4 +99,4 @@ def test_uniqueness_and_names():
 def test_a_suite_with_one_unfit_rule_still_runs_the_others():
     other = Rule("gone", "absent_column", "never")
     found = run_suites([Suite("levels", (RULE, other))], {"levels": table([7.0, 8.0, 9.0])}, None)
-    assert {o.rule.name: o.outcome for o in found} == {"height": "holds", "gone": "COLUMN_MISSING"}
+    assert {o.rule.name: o.outcome for o in found} == {"height": "passed", "gone": "COLUMN_MISSING"}

@@ -13,7 +13,7 @@ from validation.dataset.leakage import (
     patients_in_several_splits,
     survey_images,
 )
-from validation.dataset.near_duplicates import LEAST_LIKENESS, likeness, look_of
+from validation.dataset.near_duplicates import MIN_SIMILARITY, signature_of, similarity
 
 
 def example(study, patient, split, sha="0" * 64):
@@ -51,31 +51,31 @@ def test_near_duplicates_are_found_and_other_radiographs_are_not():
     radiographs = [image(number, (190, 90)) for number in range(12)]
     radiographs.append(altered(radiographs[5]))
     examples = [example(f"s{n:02d}", f"p{n}", "train" if n < 12 else "test") for n in range(13)]
-    looks = {e.study_id: {"frontal": look_of(f)} for e, f in zip(examples, radiographs, strict=True)}
-    (found,) = near_duplicates(examples, looks)
+    signatures = {e.study_id: {"frontal": signature_of(f)} for e, f in zip(examples, radiographs, strict=True)}
+    (found,) = near_duplicates(examples, signatures)
     assert (found.study_id, found.other, found.exact, found.across) == ("s05", "s12", False, True)
-    assert near_duplicates([replace(e, patient="p") for e in examples], looks) == []
+    assert near_duplicates([replace(e, patient="p") for e in examples], signatures) == []
 
 
 def test_two_studies_must_be_alike_in_both_views():
     radiographs = [image(number, (190, 90)) for number in range(3)]
     examples = [example("a", "p1", "train"), example("b", "p2", "test")]
-    same, other = look_of(radiographs[0]), look_of(altered(radiographs[0]))
+    same, other = signature_of(radiographs[0]), signature_of(altered(radiographs[0]))
     alike = {
-        "a": {"frontal": same, "lateral": look_of(radiographs[1])},
-        "b": {"frontal": other, "lateral": look_of(radiographs[1])},
+        "a": {"frontal": same, "lateral": signature_of(radiographs[1])},
+        "b": {"frontal": other, "lateral": signature_of(radiographs[1])},
     }
-    unlike = alike | {"b": {"frontal": other, "lateral": look_of(radiographs[2])}}
+    unlike = alike | {"b": {"frontal": other, "lateral": signature_of(radiographs[2])}}
     assert len(near_duplicates(examples, alike)) == 1
     assert near_duplicates(examples, unlike) == []
 
 
 def test_likeness_sees_through_scale_crop_and_greys():
     radiograph = image(3, (190, 90))
-    assert likeness(look_of(radiograph), look_of(radiograph)) > 0.95
-    assert likeness(look_of(radiograph), look_of(altered(radiograph))) > LEAST_LIKENESS
-    assert likeness(look_of(radiograph), look_of(image(4, (190, 90)))) < LEAST_LIKENESS - 0.1
-    assert likeness(look_of(radiograph), look_of(np.full((50, 30), 7, dtype=np.uint16))) < 0.2
+    assert similarity(signature_of(radiograph), signature_of(radiograph)) > 0.95
+    assert similarity(signature_of(radiograph), signature_of(altered(radiograph))) > MIN_SIMILARITY
+    assert similarity(signature_of(radiograph), signature_of(image(4, (190, 90)))) < MIN_SIMILARITY - 0.1
+    assert similarity(signature_of(radiograph), signature_of(np.full((50, 30), 7, dtype=np.uint16))) < 0.2
 
 
 def test_a_damaged_or_missing_image_is_counted(biplanar, workspace):

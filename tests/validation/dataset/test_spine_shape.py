@@ -4,7 +4,6 @@ import pytest
 from spine.landmarks import VERTEBRAE
 from validation.dataset.spine_shape import (
     centre_measures,
-    chain_of,
     corner_measures,
     neighbour_residual,
     overlap_share,
@@ -12,6 +11,7 @@ from validation.dataset.spine_shape import (
     smallest_sine,
     trend_residual,
     typical_gap,
+    vertebrae_of,
 )
 
 
@@ -29,8 +29,8 @@ def ladder(height=20.0, gap=8.0, width=40.0, turn_deg=0.0):
 
 
 def measures(corners):
-    chain = chain_of(corners)
-    return centre_measures(chain) | corner_measures(chain)
+    vertebrae = vertebrae_of(corners)
+    return centre_measures(vertebrae) | corner_measures(vertebrae)
 
 
 @pytest.mark.parametrize("turn_deg", [0.0, 25.0, -40.0])
@@ -46,7 +46,7 @@ def test_equal_vertebrae_measure_what_they_are(turn_deg):
     for name in zero:
         assert found[name][1:] == pytest.approx(0.0, abs=1e-9), name
     assert found["sidestep"][1:-1] == pytest.approx(0.0, abs=1e-9)
-    assert typical_gap(chain_of(ladder(turn_deg=turn_deg))) == pytest.approx(0.4)
+    assert typical_gap(vertebrae_of(ladder(turn_deg=turn_deg))) == pytest.approx(0.4)
 
 
 def test_ends_and_inner_heights_are_kept_apart():

@@ -169,8 +169,8 @@ def test_other_test_sets_are_refused(make_trial: Make) -> None:
 def test_contract_violations(make_trial: Make) -> None:
     trial = make_trial(3)
     for change, code in (
-        (lambda t: t.predictions.append(t.predictions[0]), "PREDICTIONS_DO_NOT_FIT"),
-        (lambda t: t.predictions.append(replace(t.predictions[0], study_id="stranger")), "PREDICTIONS_DO_NOT_FIT"),
+        (lambda t: t.predictions.append(t.predictions[0]), "PREDICTIONS_MISMATCH"),
+        (lambda t: t.predictions.append(replace(t.predictions[0], study_id="unknown")), "PREDICTIONS_MISMATCH"),
         (lambda t: t.examples.clear(), "NOT_THE_TEST_SET"),
         (lambda t: t.examples.append(replace(t.examples[0], study_id="x", split="train")), "NOT_THE_TEST_SET"),
         (lambda t: t.examples.append(replace(t.examples[0], study_id="x", facts={})), "MIXED_PATIENTS"),

@@ -46,11 +46,11 @@ def test_missed_and_claimed_landmarks(make_trial: Make) -> None:
     answered = {n: xy for n, xy in trial.predictions[0].points["lateral"].items() if not n.startswith("S1")}
     example = replace(trial.examples[0], views={"lateral": replace(view, points=visible)})
     errors = landmark_errors(replace(trial.predictions[0], points={"lateral": answered}), example)
-    assert {e.name for e in errors if e.state == "claimed"} == {"HIP_L", "HIP_R"}
+    assert {e.name for e in errors if e.state == "false_positive"} == {"HIP_L", "HIP_R"}
     assert {e.name for e in errors if e.state == "missed"} == {"S1_sup", "S1_ant", "S1_post"}
     whole = summary_of(summarise(errors), "lateral")
     assert whole is not None
-    assert (whole.n_visible, whole.n_found, whole.n_claimed) == (37, 34, 2)
+    assert (whole.n_visible, whole.n_found, whole.n_false_positive) == (37, 34, 2)
     assert whole.coverage == pytest.approx(34 / 37)
     assert not any(e.space == "3d" for e in errors), "one view shows nothing in space"
 

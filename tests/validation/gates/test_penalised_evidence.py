@@ -89,7 +89,7 @@ def test_a_point_not_found_counts(scored: Scored) -> None:
     assert half.outcome == "REJECT" and half.found.startswith("350 of 700 points not found")
     (nan,) = evaluate_penalised_landmarks(POINTS, with_points(good, lambda e: replace(e, error_mm=math.nan), n=1))
     assert nan.outcome == "INSUFFICIENT"
-    claimed = with_points(good, lambda e: replace(e, state="claimed", error_px=None, error_mm=None))
+    claimed = with_points(good, lambda e: replace(e, state="false_positive", error_px=None, error_mm=None))
     assert evaluate_penalised_landmarks(POINTS, claimed)[0].outcome == "INSUFFICIENT", "nothing to be found"
 
 

@@ -11,6 +11,8 @@ from spine.measurement.registry import PAPER_PARAMETERS
 from validation.gates.policy import DEFAULT_POLICY, FRONTAL_RADIOGRAPHS_POLICY, Policy, read_policy
 from validation.gates.rule_kinds import ParameterRule
 
+VERSION = f"version: {read_policy(DEFAULT_POLICY).version}\n"
+
 
 def ceilings(policy: Policy) -> dict[str, float]:
     return {
@@ -180,7 +182,7 @@ def test_unreadable_files(tmp_path: Path, text: str, code: str) -> None:
     [
         ("{cobb: 3.7, thoracic", "{cobb: 3.7, cobb: 99.0, thoracic"),
         ("  required_gain: 0.02\n", "  required_gain: 0.02\n  required_gain: 0.0\n"),
-        ("version: 4\n", "version: 4\nversion: 5\n"),
+        (VERSION, VERSION + "version: 99\n"),
     ],
 )
 def test_a_repeated_key_is_refused(tmp_path: Path, found: str, repeated: str) -> None:

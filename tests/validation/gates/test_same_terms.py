@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from validation.evaluation.code_environment import ROOMS, evaluating_environment, sources_digest
+from validation.evaluation.code_environment import PACKAGES, evaluating_environment, sources_digest
 from validation.evaluation.record import CodeVersion, EvaluationRecord
 from validation.gates.evidence import Evidence
 from validation.gates.policy import Policy
@@ -75,8 +75,8 @@ def test_one_changed_module_is_other_sources(tmp_path: Path) -> None:
     """In a changed working tree, or outside a checkout, one commit may stand for two codes."""
     digests = set()
     for k, content in enumerate(("x = 1\n", "x = 2\n", "x = 1\n")):
-        for room in ROOMS:
-            (tmp_path / str(k) / room).mkdir(parents=True)
-            (tmp_path / str(k) / room / "module.py").write_text(content if room == "inference" else "y = 1\n")
+        for package in PACKAGES:
+            (tmp_path / str(k) / package).mkdir(parents=True)
+            (tmp_path / str(k) / package / "module.py").write_text(content if package == "inference" else "y = 1\n")
         digests.add(sources_digest(tmp_path / str(k)))
     assert len(digests) == 2

@@ -12,7 +12,7 @@ from PIL import Image
 from spine.landmarks import VIEWS
 from spine.prediction import Prediction
 from tests.charts_drawn_once import charts_drawn_once
-from tests.validation.review.constructed_reviews import AT, SHAPE, N, found_points, record
+from tests.validation.review.constructed_reviews import AT, SHAPE, N, predicted_points, record
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.evidence import Evidence
 from validation.gates.policy import DEFAULT_POLICY, Policy, read_policy
@@ -69,7 +69,7 @@ def material(scored: Any, policy: Policy, image: bytes) -> Callable[..., ReviewM
             champion_run=before if with_champion else None,
             images={(f"s{i:03d}", v): EncodedImage(image, (SHAPE[1], SHAPE[0])) for i in range(N) for v in VIEWS},
             points={role: {p.study_id: dict(p.points) for p in scored[role][1]} for role in roles}
-            | {"truth": {f"s{i:03d}": dict.fromkeys(VIEWS, found_points(i, 0.0)) for i in range(N)}},
+            | {"truth": {f"s{i:03d}": dict.fromkeys(VIEWS, predicted_points(i, 0.0)) for i in range(N)}},
             test_set_reads=3,
         )  # fmt: skip
         return replace(whole, **changes)

@@ -17,7 +17,7 @@ UNANSWERED, CHANGED = "s007", "s013"
 NASTY = "<script>alert('x')</script>"
 
 
-def found_points(i: int, shift: float) -> dict[str, Any]:
+def predicted_points(i: int, shift: float) -> dict[str, Any]:
     return {name: np.array([40.0 + 3 * (j % 4) + shift, 10.0 + 9.5 * j]) for j, name in enumerate(GALBUSERA39)}
 
 
@@ -32,7 +32,7 @@ def example(i: int) -> Example:
             (0.5, 0.5),
             "GEOMETRY",
             None,
-            found_points(i, 0.0),
+            predicted_points(i, 0.0),
         )
         for view in VIEWS
     }
@@ -52,7 +52,7 @@ def prediction(given: Example, role: str, rng: np.random.Generator) -> Predictio
     for name, parameter in PARAMETERS.items():
         value = float(given.truth[name].value or 0.0) + float(rng.normal(0, 1)) + extra
         measured[name] = Measured(value, parameter.unit, interval=(value - 2, value + 2))
-    points = {view: found_points(0, 1.5) for view in given.views}
+    points = {view: predicted_points(0, 1.5) for view in given.views}
     return Prediction(given.study_id, points, parameters=measured, seconds=0.1)
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from spine.errors import EvidenceRejected
-from validation.evaluation.found_points import read_found_points, write_found_points
+from spine.measurement.registry import PARAMETERS
+from validation.evaluation.predicted_points import read_predicted_points, write_predicted_points
 from validation.gates.policy import Approval, Policy
 from validation.gates.rule_results import plain_result
 from validation.promotion.approval import NEEDED
@@ -58,29 +59,32 @@ def test_a_card_of_an_unknown_run_says_so(material: Make) -> None:
 def test_the_checklist_answers_from_records_alone(material: Make) -> None:
     given = material()
     source = ClaimSource(given.challenger, given.verdict, given.challenger_run)
-    answers = {item.asks: item for item in fill_checklist(source)}
-    assert answers["sizes and how assigned"].answer.startswith("train 1, validation 0, test 1 patients")
-    assert "13 of 650 parameters with a truth not answered" in answers["failures"].answer
-    assert "not seen (13)" in answers["failures"].answer
+    answers = {item.subject: item for item in fill_checklist(source)}
+    assert answers["sizes and assignment"].answer.startswith("train 1, validation 0, test 1 patients")
+    assert (
+        f"{len(PARAMETERS)} of {50 * len(PARAMETERS)} parameters with a truth not answered"
+        in answers["failures"].answer
+    )
+    assert f"not seen ({len(PARAMETERS)})" in answers["failures"].answer
     assert answers["hardware"].answer == "1 × x86_64 CPU"
     assert not answers["ethics approval and consent"].provided
     software = answers["software and versions"].answer
     assert software.startswith("trained with torch 2.13; evaluated with ")
-    assert "asked 100" not in answers["size and its reason"].answer
-    assert "test set patients 50, asked 40" in answers["size and its reason"].answer
-    assert "asked 80.0%" in answers["size and its reason"].answer, (
+    assert "required 100" not in answers["size and its reason"].answer
+    assert "test set patients 50, required 40" in answers["size and its reason"].answer
+    assert "required 80.0%" in answers["size and its reason"].answer, (
         "a probability is written in per cent, and not rounded to 1"
     )
     assert given.verdict.champion_model in answers["aims and hypotheses"].answer
     assert "cobb upper bound of the paired difference < 1 deg" in answers["statistical rule and margins"].answer
     assert "sex: F" in answers["robustness and subgroups"].answer
     dirty = fill_checklist(replace(source, run=replace(source.run, dirty=True)))
-    assert "with uncommitted changes" in next(i.answer for i in dirty if i.asks == "where code is")
+    assert "with uncommitted changes" in next(i.answer for i in dirty if i.subject == "availability of the code")
     twice = (PatientFact("p", "train", "normal"), PatientFact("p", "test", "normal"))
     leaking = fill_checklist(replace(source, run=replace(source.run, patients=twice)))
     assert "1 of 1 patients are in more than one split" in {i.answer for i in leaking}
-    bare = {item.asks: item for item in fill_checklist(replace(source, run=RunFacts()))}
-    assert not bare["sizes and how assigned"].provided
+    bare = {item.subject: item for item in fill_checklist(replace(source, run=RunFacts()))}
+    assert not bare["sizes and assignment"].provided
     assert not bare["hardware"].provided
     assert bare["failures"].provided
     missing = sum(not item.provided for item in bare.values())
@@ -107,7 +111,7 @@ def test_what_is_not_on_record_is_not_called_unchanged() -> None:
     assert rows["code (git commit)"].differs is None
     assert rows["cost, GPU minutes"].challenger == "2.0"
     assert rows["library: torch"].differs is None
-    assert rows["energy, of whole devices"].challenger == "not measured"
+    assert rows["energy of the devices"].challenger == "not measured"
     spent = compare_runs(replace(known, energy="GPU 58.1 kJ (NVML)"), known)[-1]
     assert (spent.champion, spent.challenger) == ("not measured", "GPU 58.1 kJ (NVML)")
     assert spent.differs is None
@@ -146,17 +150,17 @@ def test_where_the_policy_asks_a_human_approving_comes_before_promoting(material
 
 def test_points_come_back_and_belong_to_one_record(scored: Any, tmp_path: Path, policy: Policy) -> None:
     (ours, predictions), (theirs, _) = scored["challenger"], scored["champion"]
-    path = tmp_path / "found_points.json"
-    assert read_found_points(path, ours) == {}
-    write_found_points(predictions, ours, path)
-    found = read_found_points(path, ours)
+    path = tmp_path / "predicted_points.json"
+    assert read_predicted_points(path, ours) == {}
+    write_predicted_points(predictions, ours, path)
+    found = read_predicted_points(path, ours)
     given = predictions[0]
     for name, xy in given.points["frontal"].items():
         assert np.abs(found[given.study_id]["frontal"][name] - xy).max() <= 0.05 + 1e-9
     with pytest.raises(EvidenceRejected) as refused:
-        read_found_points(path, theirs)
-    assert refused.value.code == "POINTS_OF_ANOTHER"
+        read_predicted_points(path, theirs)
+    assert refused.value.code == "POINTS_MISMATCH"
     path.write_text(path.read_text().replace("41.5", "49.5", 1))
     with pytest.raises(EvidenceRejected) as refused:
-        read_found_points(path, ours)
+        read_predicted_points(path, ours)
     assert refused.value.code == "EVIDENCE_ALTERED"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from spine.errors import EvidenceRejected
+from spine.measurement.registry import PARAMETERS
 from tests.validation.review.constructed_reviews import CHANGED, NASTY, UNANSWERED, N, record
 from validation.review import page as page_module
 from validation.review.chart_style import BAD, GOOD
@@ -54,20 +55,20 @@ def test_rules_that_did_not_pass_come_first(material: Make) -> None:
     assert len(table.refused) > 0
     passed = sum(len(group.rows) for group in table.passed)
     assert passed + len(table.refused) == len(given.verdict.results)
-    assert all(row.outcome == "PASS" for group in table.passed if group.asked for row in group.rows)
+    assert all(row.outcome == "PASS" for group in table.passed if group.evaluated for row in group.rows)
 
 
 def test_what_was_not_asked_or_is_not_known_wears_no_green_badge(material: Make) -> None:
     given = material()
     unasked = {r.code for r in given.verdict.unasked}
     assert {"NO_BASELINE", "SUBGROUPS_TOO_SMALL"} <= unasked
-    (group,) = (g for g in rule_table(given.verdict).passed if not g.asked)
+    (group,) = (g for g in rule_table(given.verdict).passed if not g.evaluated)
     assert {row.code: row.outcome for row in group.rows if row.code in ("NO_BASELINE", "SUBGROUPS_TOO_SMALL")} == {
         "NO_BASELINE": "NOT KNOWN", "SUBGROUPS_TOO_SMALL": "NOT JUDGED",
     }  # fmt: skip
     text = render_review(given)
     evaluated, passed = len(given.verdict.evaluated), len(given.verdict.passed)
-    assert f"{passed} of {evaluated} rules passed, {len(unasked)} were not asked" in text
+    assert f"{passed} of {evaluated} rules passed; {len(unasked)} rules were not evaluated" in text
     assert text.count('<span class="badge PASS">') == passed
     assert evaluated + len(unasked) == len(given.verdict.results)
 
@@ -151,9 +152,9 @@ def test_a_page_that_is_too_heavy_is_refused(material: Make, tmp_path: Path, mon
 
 def test_the_first_model_has_a_page_without_a_champion(material: Make) -> None:
     text = render_review(material(with_champion=False))
-    assert "This would be the first" in text
+    assert "This model would be the first champion" in text
     assert 'data-show="champion"' not in text
-    assert "there is nothing to compare with yet" in text
+    assert "There is no champion to compare with" in text
     assert 'data-show="truth"' in text
 
 
@@ -167,7 +168,7 @@ def test_records_of_another_verdict_are_refused(material: Make, what: str) -> No
     }
     with pytest.raises(EvidenceRejected, match=what) as refused:
         render_review(replace(given, **{what: other[what]}))
-    assert refused.value.code == "RECORDS_OF_ANOTHER"
+    assert refused.value.code == "RECORDS_MISMATCH"
 
 
 def describe(given: ReviewMaterial) -> Any:
@@ -178,12 +179,12 @@ def describe(given: ReviewMaterial) -> Any:
 def test_the_worst_and_the_most_changed_are_shown(material: Make) -> None:
     given = material()
     patients = describe(given)
-    assert [p.worst for p in patients] == sorted(p.worst for p in patients), "worst first"
+    assert [p.loss_rank for p in patients] == sorted(p.loss_rank for p in patients), "worst first"
     assert (patients[0].study, patients[1].study) == (UNANSWERED, CHANGED)
-    assert {p.worst for p in patients} >= set(range(1, SHOWN + 1))
-    assert {p.changed for p in patients} >= set(range(1, SHOWN + 1))
-    assert all(p.worst <= SHOWN or p.changed <= SHOWN or p.place for p in patients)
-    assert {p.place: p.worst for p in patients if p.place} == {"worst": 1, "median": 25, "best": 50}
+    assert {p.loss_rank for p in patients} >= set(range(1, SHOWN + 1))
+    assert {p.change_rank for p in patients} >= set(range(1, SHOWN + 1))
+    assert all(p.loss_rank <= SHOWN or p.change_rank <= SHOWN or p.place for p in patients)
+    assert {p.place: p.loss_rank for p in patients if p.place} == {"worst": 1, "median": 25, "best": 50}
     assert patients[0].loss > patients[1].loss
     assert patients[0].change == pytest.approx(patients[0].loss - patients[0].champion_loss)
     assert chosen_studies(given.challenger, given.champion, given.policy.comparison) == tuple(p.study for p in patients)
@@ -193,7 +194,7 @@ def test_the_worst_and_the_most_changed_are_shown(material: Make) -> None:
 def test_an_unanswered_patient_says_why_and_has_no_strokes_of_the_challenger(material: Make) -> None:
     first = describe(material())[0]
     assert all(row.challenger == "not answered" and row.worse for row in first.answers)
-    assert first.remarks[0] == "challenger: 13 parameters not answered: not seen"
+    assert first.remarks[0] == f"challenger: {len(PARAMETERS)} parameters not answered (not seen)"
     (frontal, lateral) = first.views
     assert "challenger 0" in frontal.alt
     assert "champion 39" in lateral.alt
@@ -242,6 +243,6 @@ def test_the_page_of_almost_nothing(material: Make, n: int) -> None:
     scored, _ = record("challenger", "a" * 64, 1, n)
     text = render_review(material(with_champion=False, verdict=None, challenger=scored, images={}))
     assert ("at least 3 needed" in text) == (n < 3)
-    assert (f"challenger: {n} of {n} answered: too few to draw" in text) == (n < 2)
+    assert (f"challenger: {n} of {n} answered: too few for a chart" in text) == (n < 2)
     assert f"{n - (n == 8)} / {n}" in text
     assert "nan" not in text.lower().replace("provenance", "")

@@ -11,7 +11,7 @@ from tests.validation.review.constructed_reviews import AT
 from validation.gates.verdict import Verdict
 from validation.promotion.approval import Approval
 from validation.promotion.history import HistoryEntry
-from validation.review.actions import advice_for, asked_of_person, options_for
+from validation.review.actions import advice_for, approval_notice, options_for
 from validation.review.page import ReviewMaterial, render_review
 from validation.review.verdict_status import NOTHING, VerdictStatus, status_of
 
@@ -37,11 +37,11 @@ def history(verdict: Verdict, *events: tuple[str, dict[str, Any]]) -> list[Histo
     return found
 
 
-def status(verdict: Verdict, entries: Sequence[HistoryEntry], *words: Approval, hours: float = 99) -> VerdictStatus:
-    return status_of(verdict, entries, words, AT + timedelta(hours=hours))
+def status(verdict: Verdict, entries: Sequence[HistoryEntry], *approvals: Approval, hours: float = 99) -> VerdictStatus:
+    return status_of(verdict, entries, approvals, AT + timedelta(hours=hours))
 
 
-def word(verdict: Verdict, decision: Any = "granted", ttl: float = 72) -> Approval:
+def approval(verdict: Verdict, decision: Any = "granted", ttl: float = 72) -> Approval:
     return Approval(
         decision, verdict.digest, verdict.challenger_model, "plumbline", "A. Trainer", "R. Viewer", "rv", "looked",
         AT.isoformat(), (AT + timedelta(hours=ttl)).isoformat(), "n",
@@ -49,9 +49,9 @@ def word(verdict: Verdict, decision: Any = "granted", ttl: float = 72) -> Approv
 
 
 def test_of_an_untouched_verdict_nothing_was_done(verdict: Verdict) -> None:
-    strangers = history(verdict, ("promoted", {"verdict": OTHER}), ("approved", {"verdict": OTHER}))
-    done = status(verdict, strangers)
-    assert (done.lines, done.over, done.serves) == ((NOTHING,), False, False)
+    others = history(verdict, ("promoted", {"verdict": OTHER}), ("approved", {"verdict": OTHER}))
+    done = status(verdict, others)
+    assert (done.lines, done.decided, done.serving) == ((NOTHING,), False, False)
     assert "Promote" in {o.title for o in options_for(verdict, None, done)}
 
 
@@ -59,13 +59,13 @@ def test_a_promotion_is_shown_with_its_version_until_another_takes_its_place(ver
     events = [("intended", {}), ("promoted", {})]
     done = status(verdict, history(verdict, *events))
     assert done.lines == ("promoted on 2026-11-23 13:00 UTC as version 3 by R. Viewer",)
-    assert done.over and done.serves
+    assert done.decided and done.serving
     assert [o.title for o in options_for(verdict, None, done)] == ["Explain the verdict"], "the only one so far"
     assert "Nothing is left to decide" in advice_for(verdict, None, done)
     later = ("promoted", {"verdict": OTHER, "model_digest": OTHER, "version": "4"})
     done = status(verdict, history(verdict, *events, later))
     assert done.lines[-1] == "replaced by version 4 on 2026-11-23 14:00 UTC"
-    assert done.over and not done.serves
+    assert done.decided and not done.serving
 
 
 def test_going_back_is_offered_where_another_model_could_serve(verdict: Verdict) -> None:
@@ -80,7 +80,7 @@ def test_going_back_is_offered_where_another_model_could_serve(verdict: Verdict)
         ((("promoted", other | {"production_model": "another"}), ours), False),
     ):
         done = status(verdict, history(verdict, *events))
-        assert done.serves
+        assert done.serving
         assert ("Roll back" in {o.title for o in options_for(verdict, None, done)}) == offered, events
 
 
@@ -89,20 +89,20 @@ def test_a_rollback_is_shown_with_its_reason_and_a_return_too(verdict: Verdict) 
     back = ("restored", {"verdict": None, "reason": None})
     done = status(verdict, history(verdict, ("promoted", {}), left))
     assert done.lines[-1] == ("rolled back on 2026-11-23 13:00 UTC by R. Viewer: wrong side; version 2 serves instead")
-    assert not done.serves
+    assert not done.serving
     done = status(verdict, history(verdict, ("promoted", {}), left, back))
     assert done.lines[-1].startswith("serves again since 2026-11-23 14:00 UTC")
-    assert done.serves
+    assert done.serving
 
 
 def test_an_approval_is_shown_with_its_end_its_use_or_its_expiry(verdict: Verdict) -> None:
-    grant = word(verdict)
+    grant = approval(verdict)
     entries = history(verdict, ("approved", {"approval": grant.digest, "reason": "looked"}))
     (line,) = status(verdict, entries, grant, hours=1).lines
     assert line == "approved by R. Viewer on 2026-11-23 12:00 UTC: looked; expires 2026-11-26 12:00 UTC"
-    assert not status(verdict, entries, grant, hours=1).over
+    assert not status(verdict, entries, grant, hours=1).decided
     assert "; expired 2026-11-26" in status(verdict, entries, grant, hours=72).text
-    assert "its sealed record is not here" in status(verdict, entries).text
+    assert "its sealed record is missing" in status(verdict, entries).text
     used = [*entries, replace(history(verdict, ("promoted", {"approval": grant.digest}))[0], sequence=1)]
     assert status(verdict, used, grant).lines[0].endswith(": looked; used")
 
@@ -110,44 +110,44 @@ def test_an_approval_is_shown_with_its_end_its_use_or_its_expiry(verdict: Verdic
 def test_a_person_is_asked_until_one_has_spoken(verdict: Verdict, material: Make) -> None:
     policy, always = material().policy, {"required": "always", "reason": "a person answers"}
     asking = policy.model_copy(update={"approval": policy.approval.model_copy(update=always)})
-    said = asked_of_person(verdict, asking, VerdictStatus(), where="ws")
-    assert "(a person answers)" in said
-    assert said.endswith(f"plumbline approve {verdict.digest[:12]} --as NAME --comment WHY -w ws")
-    assert asked_of_person(verdict, policy) == asked_of_person(verdict, None) == ""
-    assert asked_of_person(replace(verdict, decision="HOLD"), None)
-    assert asked_of_person(replace(verdict, decision="REJECT"), asking) == ""
-    grant = word(verdict)
+    notice = approval_notice(verdict, asking, VerdictStatus(), where="ws")
+    assert "(a person answers)" in notice
+    assert notice.endswith(f"plumbline approve {verdict.digest[:12]} --as NAME --comment WHY -w ws")
+    assert approval_notice(verdict, policy) == approval_notice(verdict, None) == ""
+    assert approval_notice(replace(verdict, decision="HOLD"), None)
+    assert approval_notice(replace(verdict, decision="REJECT"), asking) == ""
+    grant = approval(verdict)
     entries = history(verdict, ("approved", {"approval": grant.digest, "reason": "looked"}))
-    assert asked_of_person(verdict, asking, status(verdict, entries, grant, hours=1)) == ""
-    assert asked_of_person(verdict, asking, status(verdict, entries, grant, hours=99))
+    assert approval_notice(verdict, asking, status(verdict, entries, grant, hours=1)) == ""
+    assert approval_notice(verdict, asking, status(verdict, entries, grant, hours=99))
     used = [*entries, replace(history(verdict, ("promoted", {"approval": grant.digest}))[0], sequence=1)]
-    assert asked_of_person(verdict, asking, status(verdict, used, grant, hours=1)) == ""
+    assert approval_notice(verdict, asking, status(verdict, used, grant, hours=1)) == ""
 
 
 def test_a_refusal_is_shown_also_where_the_history_has_lost_it(verdict: Verdict) -> None:
-    refusal = word(verdict, "rejected")
+    refusal = approval(verdict, "rejected")
     entries = history(verdict, ("rejected", {"approval": refusal.digest, "reason": "looked"}))
     done = status(verdict, entries, refusal)
     assert done.lines == ("refused by R. Viewer on 2026-11-23 12:00 UTC: looked",)
-    assert done.over
+    assert done.decided
     assert [o.title for o in options_for(verdict, None, done)] == ["Explain the verdict"]
     lost = status(verdict, [], refusal)
-    assert lost.over and "the history has lost its line" in lost.text
+    assert lost.decided and "the history has no line of it" in lost.text
 
 
 def test_a_refusal_of_the_same_model_under_another_verdict_is_shown_until_it_is_reinstated(verdict: Verdict) -> None:
-    refusal = replace(word(verdict, "rejected"), verdict=OTHER)
+    refusal = replace(approval(verdict, "rejected"), verdict=OTHER)
     line = ("rejected", {"approval": refusal.digest, "reason": "mirrored", "verdict": OTHER})
     for done in (status(verdict, history(verdict, line), refusal), status(verdict, [], refusal)):
         assert "refused by R. Viewer" in done.text and f"(this model, with verdict {OTHER[:12]})" in done.text
-        assert done.over
+        assert done.decided
     reinstated = ("reinstated", {"verdict": None, "reason": "the wrong radiographs"})
     done = status(verdict, history(verdict, line, reinstated), refusal)
-    assert not done.over and done.lines == (NOTHING,)
+    assert not done.decided and done.lines == (NOTHING,)
     own = ("rejected", {"approval": "c" * 64, "reason": "mirrored"})
     done = status(verdict, history(verdict, own, reinstated))
     assert (
-        not done.over
+        not done.decided
         and done.lines[-1].startswith("model reinstated by R. Viewer")
         and "the wrong radiographs" in done.text
     )
@@ -156,21 +156,21 @@ def test_a_refusal_of_the_same_model_under_another_verdict_is_shown_until_it_is_
 def test_a_promotion_that_was_cut_off_names_the_way_out(verdict: Verdict) -> None:
     done = status(verdict, history(verdict, ("intended", {})))
     assert "interrupted: `plumbline history --repair`" in done.text
-    assert not done.over
+    assert not done.decided
 
 
 def test_the_page_says_what_was_done_and_when_it_was_written(material: Make) -> None:
     given = material()
     entries = history(given.verdict, ("promoted", {"promoter": "<b>R</b>"}))
-    page = render_review(replace(given, done=status(given.verdict, entries), written_at=AT.isoformat()))
+    page = render_review(replace(given, status=status(given.verdict, entries), written_at=AT.isoformat()))
     assert "promoted on 2026-11-23 12:00 UTC as version 3 by &lt;b&gt;R" in page
     assert "Nothing is left to decide" in page
     assert "as of 2026-11-23 12:00 UTC, when this page was written" in page
-    assert 'id="done" class="over"' in page
+    assert 'id="status" class="decided"' in page
     assert "plumbline approve" not in page and "plumbline promote" not in page
     assert "How to decide" not in page and "plumbline rollback" not in page
     assert "with Plumbline's environment on your path" in page
     assert "How to decide" in render_review(given)
-    unknown = render_review(replace(given, done=VerdictStatus(unknown="HISTORY_BROKEN, line 3")))
-    assert "what was done is not known: HISTORY_BROKEN, line 3" in unknown
+    unknown = render_review(replace(given, status=VerdictStatus(unknown="HISTORY_BROKEN, line 3")))
+    assert "the actions on it are not known: HISTORY_BROKEN, line 3" in unknown
     assert NOTHING not in unknown

@@ -15,7 +15,7 @@ _CLASSES: Mapping[LineKind, str] = {
 """Kind of line -> class of its path."""
 
 _EVERY = 6
-"""Of the curve's many points every sixth is written: a page holds hundreds of curves."""
+"""Every sixth point of a curve is written, because a page has hundreds of curves."""
 
 
 def draw_layer(view: ViewName, points: Points2D, role: str, size: tuple[int, int]) -> str:
@@ -37,15 +37,15 @@ def _path(kind: str, parts: Sequence[str]) -> str:
 
 
 def _at(point: Floats) -> str:
-    """A pixel's centre lies half a unit from its edge."""
+    """The point in SVG coordinates, where the centre of a pixel is half a unit from its edge."""
     return f"{float(point[0]) + 0.5:.1f} {float(point[1]) + 0.5:.1f}"
 
 
 def _names(outline: Outline, height: int) -> str:
     size = height / 72
-    words = [
+    texts = [
         f'<text x="{label.at[0]:.1f}" y="{label.at[1] + size / 3:.1f}" text-anchor="end">{label.text}</text>'
         for label in outline.labels
         if label.kind == "level"
     ]
-    return f'<g class="names" font-size="{size:.1f}">{"".join(words)}</g>' if words else ""
+    return f'<g class="names" font-size="{size:.1f}">{"".join(texts)}</g>' if texts else ""

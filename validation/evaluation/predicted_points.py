@@ -1,8 +1,8 @@
-"""Where a model put its landmarks in each study of the test set: kept beside the record, for people to look at.
+"""The landmarks that a model predicted in each study of the test set, stored beside the record for the review.
 
-Contract: no figure of a record comes from here; the file names the digest of the record that was made from the same
-predictions, and one that names another is refused, so that an image never shows another model's points. Pixels of the
-study's own image, a tenth of a pixel exact.
+Contract: no figure of a record comes from this file. The file names the digest of the record that was made from the
+same predictions. A file of another record is refused, so that the review never shows the points of another model.
+Points are in pixels of the study's image, rounded to a tenth.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,23 +19,23 @@ from spine.study import Points2D
 from validation.evaluation.record import EvaluationRecord
 from validation.evaluation.sealing import read_sealed, write_sealed
 
-SCHEMA = "plumbline.found_points/1"
-FILE = "found_points.json"
+SCHEMA = "plumbline.predicted_points/1"
+FILE = "predicted_points.json"
 
 _Stored = dict[str, dict[str, dict[ViewName, dict[str, tuple[float, float]]]]]
 
 
-def write_found_points(predictions: Sequence[Prediction], record: EvaluationRecord, path: Path) -> None:
-    """Keep the predicted points of every study under the digest of ``record``."""
+def write_predicted_points(predictions: Sequence[Prediction], record: EvaluationRecord, path: Path) -> None:
+    """Write the predicted points of every study under the digest of ``record``."""
     studies = {p.study_id: {view: _stored(points) for view, points in p.points.items()} for p in predictions}
     write_sealed(SCHEMA, {record.digest: studies}, path)
 
 
-def read_found_points(path: Path, record: EvaluationRecord) -> Mapping[str, Mapping[ViewName, Points2D]]:
-    """Study -> view -> landmark -> (2,) pixels; empty where the evaluation kept none.
+def read_predicted_points(path: Path, record: EvaluationRecord) -> Mapping[str, Mapping[ViewName, Points2D]]:
+    """Study -> view -> landmark -> (2,) pixels; empty where the file does not exist.
 
     Raises:
-        EvidenceRejected: ``POINTS_OF_ANOTHER`` where they belong to another record; the codes of ``read_sealed``.
+        EvidenceRejected: ``POINTS_MISMATCH`` where the points belong to another record; the codes of ``read_sealed``.
     """
     if not path.is_file():
         return {}
@@ -44,16 +44,16 @@ def read_found_points(path: Path, record: EvaluationRecord) -> Mapping[str, Mapp
     except ValidationError as error:
         raise EvidenceRejected(
             "EVIDENCE_UNREADABLE",
-            found=f"{path.name}: {error.error_count()} field(s) not as they must be",
+            found=f"{path.name} with {error.error_count()} invalid field(s)",
             expected=SCHEMA,
             remedy="evaluate again with this version",
         ) from error
     if set(stored) != {record.digest}:
         raise EvidenceRejected(
-            "POINTS_OF_ANOTHER",
+            "POINTS_MISMATCH",
             found=f"points of record {', '.join(name[:12] for name in stored) or 'none'}",
-            expected=f"those of record {record.digest[:12]}",
-            remedy="evaluate again: record and points are written together",
+            expected=f"points of record {record.digest[:12]}",
+            remedy="evaluate again, which writes record and points together",
         )
     return {
         study: {view: {name: np.array(xy) for name, xy in points.items()} for view, points in views.items()}
