@@ -254,7 +254,7 @@ def test_an_edited_test_image_stops_the_evaluation(finished: FinishedRun):
 
 
 def test_new_data_grow_the_set_and_leave_the_frozen_test_alone(finished: FinishedRun):
-    """A batch dropped into the inbox is taken in once; the next data set has it, and the same test digest."""
+    """A batch copied into the inbox is taken in once; the next dataset has it, and the same test digest."""
     from orchestration.pipeline.intake import finished_batches, ingest_batch
     from simulation.cohort.cohort import write_cohort
     from simulation.cohort.config import CohortConfig
