@@ -204,7 +204,7 @@ def test_an_equal_challenger_does_not_replace_the_champion(finished: FinishedRun
     report = rescore_champion(finished.workspace, params)
     assert report.figures["model"] == finished.reports["evaluation"].figures["model"]
     verdict = judge_candidate(finished.workspace, params)
-    assert verdict.figures["decision"] == "HOLD", verdict.figures
+    assert verdict.figures["decision"] == "HOLD", read_verdict(finished.workspace.verdict_file).refusals
     with pytest.raises(GateRefused) as refused:
         promote_champion(finished.workspace, params, "test")
     assert refused.value.code == "VERDICT_HOLD"
