@@ -216,7 +216,6 @@ def test_promotion_alone_without_a_verdict_refuses(finished: FinishedRun):
         with pytest.raises(GateRefused) as refused:
             promote_champion(finished.workspace, read_params(finished.workspace.params_file), "test")
         assert refused.value.code == "VERDICT_ABSENT"
-        assert refusal_of_promotion_alone(finished.workspace) == "VERDICT_ABSENT"
     finally:
         shutil.move(finished.workspace.root / "hidden.json", finished.workspace.verdict_file)
 
