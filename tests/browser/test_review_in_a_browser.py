@@ -1,6 +1,7 @@
 """The report and MLflow in a browser, used by mouse and by keyboard."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,14 +33,14 @@ def port() -> int:
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Judged]:
+def judged(tmp_path_factory: pytest.TempPathFactory, empty_mlflow_database: Path, port: int) -> Iterator[Judged]:
     """Fifty patients, challenger and champion, described in an MLflow whose pages are at ``port``."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in quiet_environment().items():
             patch.setenv(name, value)
         patch.setenv("PLUMBLINE_MLFLOW_UI", f"http://127.0.0.1:{port}")
         patch.delenv("PLUMBLINE_TRACKING_URI", raising=False)
-        made = judged_workspace(tmp_path_factory.mktemp("judged"), n=50)
+        made = judged_workspace(tmp_path_factory.mktemp("judged"), mlflow_database=empty_mlflow_database)
         review_candidate(made.workspace, made.params)
         yield made
 
