@@ -78,7 +78,9 @@ def test_database_locked_before_and_during_a_promotion(serving: Registry, monkey
     databases._engine_of.cache_clear()
 
 
-def test_a_new_database_does_not_make_the_next_model_a_first_champion(serving: Registry, empty_mlflow_database: Path) -> None:
+def test_a_new_database_does_not_make_the_next_model_a_first_champion(
+    serving: Registry, empty_mlflow_database: Path
+) -> None:
     shutil.copyfile(empty_mlflow_database, database(serving))
     address, _ = serving.register("third")
     serving.judge("third", noise=0.5, seed=3)  # against no champion: the new database has none
