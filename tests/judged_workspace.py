@@ -50,7 +50,7 @@ class Judged:
 def judged_workspace(
     root: Path, *, n: int = 50, with_champion: bool = True, mlflow_database: Path | None = None
 ) -> Judged:
-    """Build it, with MLflow on a copy of ``mlflow_database``. The verdict is written; MLflow does not describe it yet."""
+    """Build it, with MLflow on a copy of ``mlflow_database``. MLflow does not describe the written verdict yet."""
     workspace, params = Workspace(root), Params()
     workspace.prepare()
     if mlflow_database is not None:
