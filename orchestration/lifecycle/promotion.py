@@ -82,9 +82,10 @@ def _serve(workspace: Workspace, version: str) -> None:
     except (OSError, PlumblineError) as error:
         raise GateRefused(
             "LOCAL_COPY_BEHIND",
-            found=f"version {version}, promoted, and a local copy that could not be renewed: {error}",
+            found=f"version {version} promoted, and a local copy that could not be updated: {error}",
             expected="the champion's bytes in state/champion",
-            remedy="remove the cause and run `plumbline champion --fetch`; until then the earlier copy measures here",
+            remedy="remove the cause and run `plumbline champion --fetch`; until then `plumbline measure` uses the "
+            "earlier copy",
         ) from error
 
 

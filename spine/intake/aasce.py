@@ -84,9 +84,9 @@ class AasceCandidate:
         """
         number = _NUMBER.search(self.image.stem)
         if number is None:
-            found = "a file name without a number"
+            found = "an image file name without a patient number"
             raise InputRejected(
-                "NAME_INVALID", found=found, expected="...-162 A AP.jpg", remedy="rename the radiograph"
+                "NAME_INVALID", found=found, expected="a name such as NAME-162 A AP.jpg", remedy="rename the image file"
             )
         image = read_grey_image(self.image)
         labels = corner_labels(self.landmarks, (image.shape[0], image.shape[1]))
@@ -158,7 +158,9 @@ def corner_labels(cells: Sequence[str], shape: tuple[int, int]) -> dict[str, Flo
     far = bool(np.any((relative < -MARGIN) | (relative > 1 + MARGIN)))
     if far or outside.sum() > MAX_OUTSIDE:
         found = f"{int(outside.sum())} points outside the image, {'some' if far else 'none'} of them far outside"
-        raise _labels("LABELS_OUTSIDE_IMAGE", found=found, expected="shares of width and height, 0 to 1")
+        raise _labels(
+            "LABELS_OUTSIDE_IMAGE", found=found, expected="positions as fractions of width and height, 0 to 1"
+        )
     xy_px = relative * (shape[1], shape[0])
     return {name: xy for name, xy, absent in zip(LABEL_NAMES, xy_px, outside, strict=True) if not absent}
 
@@ -182,14 +184,14 @@ def read_grey_image(path: Path) -> NDArray[np.uint16]:
                 found = f"{height} x {width} pixels"
                 raise _image("IMAGE_SIZE_UNSUPPORTED", found=found, expected=f"at most {MAX_SIDE} a side")
             if image.getexif().get(_EXIF_ORIENTATION, 1) != 1:
-                expected = "pixels in the order in which they are shown, as the labels are"
-                raise _image("IMAGE_ROTATED", found="an EXIF orientation", expected=expected)
+                expected = "pixels that are stored upright, because the labels refer to the stored pixels"
+                raise _image("IMAGE_ROTATED", found="an image with an EXIF rotation", expected=expected)
             grey = np.asarray(image.convert("L"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         found = f"an image that does not open ({type(error).__name__})"
         raise _image("IMAGE_INVALID", found=found, expected="JPEG or PNG") from error
     if grey.min() == grey.max():
-        raise _image("IMAGE_BLANK", found="an image of one value", expected="a radiograph")
+        raise _image("IMAGE_BLANK", found="an image in which all pixels are equal", expected="a radiograph")
     return np.rint(grey * np.float32(MAXIMUM / 255)).astype(np.uint16)
 
 

@@ -97,7 +97,7 @@ class Verdict:
 
     @property
     def unasked(self) -> tuple[RuleResult, ...]:
-        """What was not asked, or cannot be known and need not be: it neither passed nor blocks."""
+        """The results that neither passed nor block: the rule does not apply, or the answer is unknown and not required."""
         return tuple(r for r in self.results if not decides(r))
 
 

@@ -130,7 +130,7 @@ def _promotable_verdict(path: Path) -> Verdict:
         raise GateRefused(
             f"VERDICT_{verdict.decision}",
             found=explain(verdict).splitlines()[0],
-            expected="a verdict PROMOTE",
+            expected="a PROMOTE verdict",
             remedy="read the reasons with `plumbline explain`; a better model or more evidence is needed",
         )
     return verdict
