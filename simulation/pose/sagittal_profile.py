@@ -132,7 +132,7 @@ def _region(start: int, share: Floats, base: Floats | None = None) -> Region:
 
 
 def _junction_shares(count: int) -> Floats:
-    """(count,) shares of the junction's angle: one disc takes all; of two discs and an extra body, the body takes less."""
+    """(count,) shares of the junction's angle: one disc takes it all; an extra body takes less than a disc."""
     return np.ones(1) if count == 1 else np.array([0.4, 0.2, 0.4])
 
 

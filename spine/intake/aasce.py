@@ -49,7 +49,7 @@ _EXIF_ORIENTATION = 0x0112
 
 @dataclass(frozen=True)
 class AasceCandidate:
-    """One row.
+    """One radiograph with its labels: one row of the tables.
 
     Attributes:
         image: path of the radiograph.
@@ -172,17 +172,18 @@ def read_grey_image(path: Path) -> NDArray[np.uint16]:
         DicomRejected: ``IMAGE_MISSING``, ``EMPTY_FILE``, ``FILE_TOO_LARGE``, ``IMAGE_INVALID``,
             ``IMAGE_SIZE_UNSUPPORTED``, ``IMAGE_ROTATED``, ``IMAGE_BLANK``.
     """
-    size = path.stat().st_size if path.is_file() else -1
+    if not path.is_file():
+        raise _image("IMAGE_MISSING", found="no image file", expected="the image that filenames.csv names")
+    size = path.stat().st_size
     if not 0 < size <= _MAX_IMAGE_BYTES:
-        code = {-1: "IMAGE_MISSING", 0: "EMPTY_FILE"}.get(size, "FILE_TOO_LARGE")
-        found = f"{size} bytes" if size >= 0 else "no file"
-        raise _image(code, found=found, expected=f"1 to {_MAX_IMAGE_BYTES} bytes")
+        code = "FILE_TOO_LARGE" if size else "EMPTY_FILE"
+        raise _image(code, found=f"{size} bytes", expected=f"1 to {_MAX_IMAGE_BYTES} bytes")
     try:
         with Image.open(path, formats=("JPEG", "PNG")) as image:
             width, height = image.size
             if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
                 found = f"{height} x {width} pixels"
-                raise _image("IMAGE_SIZE_UNSUPPORTED", found=found, expected=f"at most {MAX_SIDE} a side")
+                raise _image("IMAGE_SIZE_UNSUPPORTED", found=found, expected=f"at most {MAX_SIDE} pixels a side")
             if image.getexif().get(_EXIF_ORIENTATION, 1) != 1:
                 expected = "pixels that are stored upright, because the labels refer to the stored pixels"
                 raise _image("IMAGE_ROTATED", found="an image with an EXIF rotation", expected=expected)

@@ -178,7 +178,7 @@ def _check_agreement(view: ViewName, radiograph: Radiograph, stated: Mapping[str
         )
     raise PairingRejected(
         "GEOMETRY_CONFLICT",
-        found=f"a reconstruction of another size, spacing or position of the {view} image than this radiograph's",
+        found=f"a reconstruction in which the {view} image has another size, spacing or position",
         expected="the radiograph that the reconstruction was made from",
         remedy="send the radiograph and the reconstruction of one scan",
     )

@@ -157,7 +157,7 @@ def _shape(tags: TagReader) -> tuple[int, int]:
     raise DicomRejected(
         "IMAGE_SIZE_UNSUPPORTED",
         found=f"{rows} x {columns} pixels",
-        expected=f"1 to {MAX_SIDE} a side, at most {MAX_PIXELS} in all",
+        expected=f"1 to {MAX_SIDE} pixels a side, at most {MAX_PIXELS} in all",
         remedy="send a radiograph; none has this size",
     )
 

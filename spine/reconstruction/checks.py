@@ -74,11 +74,15 @@ def level_centres(points: Mapping[str, Floats]) -> dict[str, Floats]:
 
 
 def _names_and_numbers(points: Mapping[str, Floats]) -> list[Finding]:
-    findings = [("NOT_FINITE", f"a coordinate of {n[:24]}") for n, p in points.items() if not np.all(np.isfinite(p))]
+    findings = [
+        ("NOT_FINITE", f"a coordinate of {n[:24]} that is not finite")
+        for n, p in points.items()
+        if not np.all(np.isfinite(p))
+    ]
     unknown = sum(name not in known_names() for name in points)
     if unknown:
         # The names are not quoted, because they are free text of a file.
-        findings.append(("POINT_UNKNOWN", f"{unknown} of {len(points)} names of points"))
+        findings.append(("POINT_UNKNOWN", f"{unknown} of {len(points)} names are not names of points"))
     levels = {level_of(name) for name in points} & set(COLUMN)
     if len(levels) < 3:
         findings.append(("TOO_FEW_POINTS", f"points of {len(levels)} level(s)"))

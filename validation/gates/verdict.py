@@ -97,7 +97,7 @@ class Verdict:
 
     @property
     def unasked(self) -> tuple[RuleResult, ...]:
-        """The results that neither passed nor block: the rule does not apply, or the answer is unknown and not required."""
+        """Results that neither passed nor block: the policy does not ask, or the answer is unknown and not required."""
         return tuple(r for r in self.results if not decides(r))
 
 

@@ -97,7 +97,7 @@ def sync_aliases(client: "MlflowClient", record: ChampionRecord) -> Champion:
 
 
 def sync(client: "MlflowClient", record: ChampionRecord, ledger: Path, at: datetime) -> ServingVersion | None:
-    """Complete an interrupted change, so that record, aliases and history agree; the version that serves then.
+    """Complete an interrupted change, so that record, aliases and history agree; return the version that serves.
 
     Raises:
         GateRefused: CHAMPION_LOST: the history lists a champion and the database has none. The next model must not

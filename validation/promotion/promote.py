@@ -137,7 +137,7 @@ def _promotable_verdict(path: Path) -> Verdict:
 
 
 def _reproduce(verdict: Verdict, policy_path: Path, evidence_folder: Path) -> Policy:
-    """The policy, after policy and evidence gave the same verdict again."""
+    """Judge the evidence again and require the same verdict; return the policy."""
     policy = read_policy(policy_path)
     if policy.hash != verdict.policy_hash:
         raise GateRefused(
