@@ -76,7 +76,7 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
 
 
 def _serve(workspace: Workspace, version: str) -> None:
-    """Renew the local copy that serves. Where that fails, the promotion stands."""
+    """Update the local copy that serves. If that fails, the promotion is still valid."""
     try:
         refresh_local_champion(workspace)
     except (OSError, PlumblineError) as error:
