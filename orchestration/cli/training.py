@@ -130,7 +130,6 @@ def adopt(candidate: Path, workspace: Path) -> None:
     \b
     Example:  plumbline adopt /mnt/gpu/candidate -w ws && plumbline run -w ws
     """
-
     chosen = Workspace(workspace)
     with workspace_lock(chosen):
         print_step(adopt_candidate(chosen, candidate))
@@ -153,7 +152,6 @@ def release(workspace: Path, out: Path, wider: Path | None) -> None:
     \b
     Example:  plumbline release -w bundled --out inference/weights
     """
-
     chosen = Workspace(workspace)
     digest = write_release(chosen.candidate, chosen.evaluation / "record.json", out, wider)
     output.print(f"released {digest[:12]} into {out}")

@@ -44,7 +44,6 @@ def workers_under_pipes(context: Any) -> Iterator[None]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one process of the group on ``REQUEST.json``; returns its exit code."""
-
     request = Path((sys.argv[1:] if arguments is None else list(arguments))[0])
     is_leader = int(os.environ.get("RANK", "0")) == 0
     if not is_leader or DAGSTER_PIPES_CONTEXT_ENV_VAR not in os.environ:

@@ -91,7 +91,6 @@ def ingest_everything(workspace: Workspace, params: Params, progress: Progress |
 
 def _sources(workspace: Workspace, params: Params) -> list[tuple[Path, StudySource, bool]]:
     """(location, source, whether its patients are virtual) of the source and every finished batch."""
-
     kind, location = params.source.kind, location_of(params, workspace)
     batches = [batch.folder for batch in finished_batches(workspace)]
     first = (location, open_source(kind, location), kind == "virtual")
