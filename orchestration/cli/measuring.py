@@ -143,7 +143,7 @@ def _require_measurements(prediction: Prediction, files: tuple[Path, ...]) -> No
             "NOT_A_WHOLE_SPINE",
             found=f"{', '.join(f.name for f in files)}: {why}",
             expected="frontal and/or lateral radiographs of the whole spine, at least thoracolumbar",
-            remedy="check that the file is right and the image upright; nothing was measured",
+            remedy="check that this is the right file and that the image is upright; nothing was measured",
         )
     if all(measured.is_absent for measured in prediction.parameters.values()):
         raise InputRejected(

@@ -25,7 +25,7 @@ _TENTHS = 10
 
 @contextmanager
 def workers_under_pipes(context: Any) -> Iterator[None]:
-    """Start process groups in this block with a Pipes client, for an asset's execution ``context``."""
+    """Inside this block, a Dagster Pipes client starts the process groups, for an asset's execution ``context``."""
     import dagster as dg
     from dagster._core.errors import DagsterPipesExecutionError  # not exported, nor is a base class of its own
 

@@ -72,8 +72,18 @@ def test_one_error_code_has_one_exit_code():
             ' raise InputRejected(found[0][0], found="all", expected="y", remedy="z")',
             [("LISTED_CODE", "InputRejected", "{n} of it", "y", "z")],
         ),
+        (
+            'def f(n):\n if n > 9:\n  found = f"{n} bytes"\n'
+            '  raise InputRejected("FIRST_CODE", found=found, expected="y", remedy="z")\n'
+            ' if n < 1:\n  found = "no end"\n'
+            '  raise InputRejected("SECOND_CODE", found=found, expected="y", remedy="z")\n found = "more"',
+            [
+                ("FIRST_CODE", "InputRejected", "{n} bytes", "y", "z"),
+                ("SECOND_CODE", "InputRejected", "no end", "y", "z"),
+            ],
+        ),
     ],
-    ids=["literal", "alternatives", "helper", "loop", "findings"],
+    ids=["literal", "alternatives", "helper", "loop", "findings", "nearest assignment"],
 )
 def test_each_way_to_raise_is_read(monkeypatch, source, expected):
     from docs.generate import raised as reader
