@@ -50,7 +50,7 @@ def detect_landmarks(model: Model, views: Mapping[ViewName, ImageInput]) -> Dete
             "VIEW_UNKNOWN",
             found=f"views {tuple(views)}",
             expected=f"one or more of {model.contract.views}, which the model was trained for",
-            remedy="leave the other view out, or use a model trained for it",
+            remedy="leave the other views out, or use a model trained for it",
         )
     detections = _detect_views(model, {view: views[view] for view in order})
     decoded = {view: _without_blank_regions(detection) for view, detection in detections.items()}

@@ -48,7 +48,7 @@ _FINER = 2
 
 @dataclass(frozen=True)
 class Canvas:
-    """An drawn being drawn on: ``scale`` canvas pixels per drawn pixel, ``unit`` canvas pixels in a thin line."""
+    """A canvas with ``scale`` pixels for each image pixel and lines that are ``unit`` pixels thin."""
 
     draw: Any
     scale: float

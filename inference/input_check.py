@@ -93,7 +93,7 @@ def features_of(points: Mapping[str, Float[Floats, " 2"]], spread_cells: Mapping
 
 
 def _plate(plate: str, points: Mapping[str, Floats], spread: Mapping[str, float]) -> tuple[float, float] | None:
-    """(row, width) of an end plate: of its centre, or the mean of its two margins."""
+    """(row, width of the heat map) of an end plate: those of its centre, or the means of its two margins."""
     if plate in points:
         return float(points[plate][1]), spread[plate]
     for start, end in ((f"{plate}{a}", f"{plate}{b}") for a, b in _SIDES):

@@ -1,7 +1,7 @@
 """The image and the record that a measurement leaves behind.
 
-Contract: the overlay always says that it is not for diagnosis, and what is simulated says so; an absent parameter
-appears with its reason.
+Contract: the overlay always says that it is not for diagnosis and marks simulated images; an absent parameter appears
+with its reason.
 """
 
 from collections.abc import Mapping, Sequence

@@ -137,8 +137,8 @@ def read_manifest(folder: Path) -> Manifest:
         if found != record[name]:
             raise ContractViolation(
                 "MANIFEST_ALTERED",
-                found=f"{name} {found[:12]} of the content",
-                expected=f"{record[name][:12]} as recorded",
+                found=f"content with {name} {found[:12]}",
+                expected=f"the recorded {name} {record[name][:12]}",
                 remedy="the manifest was edited or damaged after it was written: build the dataset again",
             )
     return manifest

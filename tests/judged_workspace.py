@@ -4,6 +4,7 @@ Contract: images, points and errors are drawn from a fixed seed. The challenger 
 does not answer study ``UNANSWERED``, and differs most from the champion in study ``MOST_CHANGED``.
 """
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,10 +47,14 @@ class Judged:
     champion_run: str
 
 
-def judged_workspace(root: Path, *, n: int = 50, with_champion: bool = True) -> Judged:
-    """Build it; the verdict is written, and MLflow has no description of it yet."""
+def judged_workspace(
+    root: Path, *, n: int = 50, with_champion: bool = True, mlflow_database: Path | None = None
+) -> Judged:
+    """Build it, with MLflow on a copy of ``mlflow_database``. MLflow does not describe the written verdict yet."""
     workspace, params = Workspace(root), Params()
     workspace.prepare()
+    if mlflow_database is not None:
+        shutil.copy(mlflow_database, workspace.state / "mlflow" / "mlflow.db")
     write_params(params, workspace.params_file)
     manifest = write_dataset(workspace.dataset, n)
     write_scored_record(manifest, "challenger", CHALLENGER, workspace.evaluation, seed=1)

@@ -14,7 +14,7 @@ _MOST = 8
 
 @chart_style()
 def draw_curves(measurements: Sequence[Measurements], folder: Path) -> list[Path]:
-    """Write ``<group>.svg`` for each group of ``GROUPS`` that has metrics; the paths."""
+    """Write ``<group>.svg`` for each group of ``GROUPS`` that has metrics; return the paths."""
     written = []
     for group in GROUPS:
         if series := _series(measurements, group):

@@ -36,7 +36,7 @@ class JournalContent:
 class Journal:
     """Appends to ``journal.jsonl`` in ``folder``; touches nothing before the first line.
 
-    Processes that fit together all have one, and only the first of them writes.
+    Every process of a fit has one, and only the first process writes.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -34,7 +34,7 @@ class ProcessGroup:
         return agreed, stops > 0
 
     def wait(self) -> None:
-        """Wait until every process is here."""
+        """Wait until every process has reached this call."""
         if self.size > 1 and torch.distributed.is_initialized():
             torch.distributed.barrier()
 

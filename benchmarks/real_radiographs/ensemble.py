@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.model import Model
+from inference.model import INPUTS, Model
 from spine.landmarks import mirrored_name
 
 Output = list[NDArray[np.float32]]
@@ -28,7 +28,7 @@ class _Sessions:
         """Run all sessions."""
         results: list[Output] = [s.run(list(outputs), inputs) for s in self.sessions]
         if self.mirrored:
-            mirrored = {**inputs, "image": np.ascontiguousarray(inputs["image"][..., ::-1])}
+            mirrored = {**inputs, INPUTS[0]: np.ascontiguousarray(inputs[INPUTS[0]][..., ::-1])}
             results += [self._mirror_back(s.run(list(outputs), mirrored)) for s in self.sessions]
         maps, logits = (np.mean([result[i] for result in results], axis=0, dtype=np.float32) for i in range(2))
         return [maps, logits]

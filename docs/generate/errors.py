@@ -10,12 +10,12 @@ from docs.generate.source import error_classes
 _EXIT_CODES: Mapping[int, str] = {
     0: "Done. `plumbline demo` also ends with 0 when the gate refuses the candidate.",
     1: "A radiograph, study or dataset cannot be used, the work failed, or the disk is full. "
-    "`plumbline cohort --stats` ends with 1 when a figure is off.",
-    2: "Wrong usage, or a parameter that is not possible.",
+    "`plumbline cohort --stats` ends with 1 when a statistic is outside its tolerance.",
+    2: "Wrong usage, or an impossible value of a parameter.",
     3: "The gate refused, or evidence or a model file is missing or altered.",
-    4: "Another run has the workspace.",
-    130: "Interrupted. Finished work is kept: the same command goes on.",
-    143: "A training was asked to stop and wrote a checkpoint: the same command goes on.",
+    4: "Another run is using the workspace.",
+    130: "Interrupted. Finished work is kept; run the same command again to continue.",
+    143: "Training was asked to stop and wrote a checkpoint; run the same command again to continue.",
 }
 _INTRODUCTION = """---
 hide: [toc]
@@ -29,10 +29,10 @@ This page is made from the source code.
 {exit_codes}
 Every error is printed as `CODE: found ...; expected ...; what to do`. The code is stable: a program can switch on it.
 The wording may change. Errors derived from `InputRejected` concern one study: it goes to quarantine with this message,
-and the rest of the batch goes on.
+and the other studies are taken in.
 
-In the messages below, braces stand for what is filled in when the error is raised. A slash stands between
-alternatives. Below each code stand its class and its exit code.
+In the messages below, braces stand for text that is filled in when the error is raised. A slash stands between
+alternatives, and brackets hold text that is sometimes left out. The error class and the exit code are below each code.
 
 {codes}"""
 

@@ -96,7 +96,7 @@ def _message(module: Module, call: ast.Call, texts: Texts) -> dict[str, str]:
     return _message(maker.module, maker.call, inner)
 
 
-def _text(module: Module, place: ast.AST, node: ast.expr, texts: Texts) -> str:
+def _text(module: Module, place: ast.expr, node: ast.expr, texts: Texts) -> str:
     """An expression as a reader would see it, with placeholders in braces."""
     if isinstance(node, ast.Constant):
         return str(node.value)
@@ -107,29 +107,37 @@ def _text(module: Module, place: ast.AST, node: ast.expr, texts: Texts) -> str:
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and any(map(_is_string, ast.walk(node))):
         return _text(module, place, node.left, texts) + _text(module, place, node.right, texts)
     if isinstance(node, ast.IfExp):
-        return " / ".join(_text(module, place, part, texts) for part in (node.body, node.orelse))
+        either, other = (_text(module, place, part, texts) for part in (node.body, node.orelse))
+        return f"{either} / {other}" if either and other else f"[{either or other}]"
     if isinstance(node, ast.Name):
         if node.id in texts:
             return texts[node.id]
         value = _value_of(module, place, node.id)
         if isinstance(value, ast.Constant | ast.JoinedStr | ast.BinOp | ast.IfExp):
-            return _text(module, place, value, texts)
+            return _text(module, value, value, texts)
     source = ast.unparse(node)
     return f"{{{source if len(source) <= _LONGEST_PLACEHOLDER else '…'}}}"
 
 
-def _value_of(module: Module, place: ast.AST, name: str) -> ast.expr | None:
-    """What a name is given in the function around ``place``, at the top of its module or of the one it comes from."""
+def _value_of(module: Module, place: ast.expr, name: str) -> ast.expr | None:
+    """The value of a name at ``place``: the last one given before it in its function, or a constant of a module."""
     function = module.functions.get(place)
-    for node in ast.walk(function) if function else ():
-        if isinstance(node, ast.Assign) and name in {last_name(target) for target in node.targets}:
-            return node.value
-        if isinstance(node, ast.For) and name in {n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)}:
-            return node.iter
+    given = [pair for node in ast.walk(function) for pair in _given(node, name)] if function else []
+    before = [(line, value) for line, value in given if line < place.lineno]
+    if before:
+        return max(before, key=lambda pair: pair[0])[1]
     if name in module.constants:
         return module.constants[name]
     origin = modules().get(module.origins.get(name, ""))
     return origin.constants.get(name) if origin else None
+
+
+def _given(node: ast.AST, name: str) -> Iterator[tuple[int, ast.expr]]:
+    """The line and the value of a statement that gives the name a value."""
+    if isinstance(node, ast.Assign) and name in {last_name(target) for target in node.targets}:
+        yield node.lineno, node.value
+    if isinstance(node, ast.For) and name in {n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)}:
+        yield node.lineno, node.iter
 
 
 @cache

@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel
 
 from docs.generate.markdown import code, plain, table
-from orchestration.pipeline.params import Params
+from orchestration.pipeline.params import FORMAT, Params
 from training.fields import bounds_of, wanted
 
 _INTRODUCTION = """# params.yaml
@@ -25,9 +25,16 @@ def settings_page() -> str:
     schema = Params.model_json_schema()
     defaults = Params()
     sections = (
-        _section(name, schema, field.annotation, getattr(defaults, name)) for name, field in Params.model_fields.items()
+        _section(name, schema, field.annotation, getattr(defaults, name))
+        for name, field in Params.model_fields.items()
+        if name != "format"
     )
-    return _INTRODUCTION + "\n".join(sections)
+    meaning = plain(Params.model_fields["format"].description or "")
+    file = table(
+        ("Key", "Type", "Default", "Range", "Meaning"),
+        [(code("format"), "integer", code(str(FORMAT)), str(FORMAT), meaning)],
+    )
+    return _INTRODUCTION + file + "\n" + "\n".join(sections)
 
 
 def _section(name: str, schema: Mapping[str, Any], model: Any, default: Any) -> str:

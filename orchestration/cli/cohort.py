@@ -115,7 +115,6 @@ def _write(
     appearance: AppearanceMix,
     replace: bool,
 ) -> None:
-
     config = CohortConfig(
         count=count,
         seed=seed,
@@ -135,7 +134,6 @@ def _write(
 
 
 def _compare(count: int, seed: int, figure: Path | None) -> None:
-
     with progress_bar("virtual patients") as progress:
         people = survey(count, seed, progress)
     rows = population_rows(people)

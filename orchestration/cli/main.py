@@ -94,7 +94,6 @@ def main() -> None:
 
 
 def _operating_system(error: OSError) -> str:
-
     if error.errno == errno.ENOSPC:
         where = error.filename or "a file"
         return f"DISK_FULL: no space left to write {where}; finished work is kept. Free some space and run again"

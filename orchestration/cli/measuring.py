@@ -47,8 +47,12 @@ VIEW_CHOICE = click.Choice(["frontal", "lateral"])
     show_default=True,
     help="Image file for landmarks and angles.",
 )
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path),
-              help="File for the measurements (docs/measurement-json.md).  [standard output]")  # fmt: skip
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File for the measurements (docs/measurement-json.md).  [standard output]",
+)
 def measure(
     files: tuple[Path, ...],
     view: ViewName | None,
@@ -133,14 +137,13 @@ def _read_radiographs(files: tuple[Path, ...], view: ViewName | None) -> "dict[V
 
 def _require_measurements(prediction: Prediction, files: tuple[Path, ...]) -> None:
     """Refuse files without a spine or without any measurement; print the warnings of the others."""
-
     if prediction.refused and not any(prediction.points.values()):
         why = "; ".join(f"{view}: {reason}" for view, reason in prediction.refused.items())
         raise InputRejected(
             "NOT_A_WHOLE_SPINE",
             found=f"{', '.join(f.name for f in files)}: {why}",
             expected="frontal and/or lateral radiographs of the whole spine, at least thoracolumbar",
-            remedy="check that the file is right and the image upright; nothing was measured",
+            remedy="check that this is the right file and that the image is upright; nothing was measured",
         )
     if all(measured.is_absent for measured in prediction.parameters.values()):
         raise InputRejected(
@@ -179,13 +182,11 @@ def _open_model(folder: Path | None, workspace: Workspace) -> Model:
     if folder is not None:
         if not folder.is_dir():
             raise click.UsageError(f"--model {folder}: no such folder; name a model folder, or bundled")
-
         errors.print("[yellow]measuring with the model of --model, not with a promoted one[/yellow]")
         model = open_model_folder(folder)
         if not recorded_digests(folder):
             errors.print(f"[yellow]this model is not verified: no {' or '.join(RECORDS)} names its digest[/yellow]")
         return model
-
     if local_champion(workspace) is None:
         where = f"nothing promoted in {workspace.root.name}/"
         if not workspace.root.exists():
@@ -202,7 +203,6 @@ def parameters() -> None:
     \b
     Example:  plumbline parameters
     """
-
     for p in PARAMETERS.values():
         output.print(f"[bold]{p.name}[/bold]  {p.label}, {p.plane}, {p.unit}{', in the paper' if p.in_paper else ''}")
         output.print(f"    {p.definition}; {p.sign}.\n    [dim]{p.source}[/dim]")

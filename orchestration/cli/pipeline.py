@@ -221,7 +221,6 @@ def demo(workspace: Path, minutes: float | None, patients: int | None) -> None:
 
 def _measure_one(workspace: Workspace, *, promoted: bool) -> None:
     """Measure one pair of the cohort with the command that a user would type."""
-
     case = sorted(path.parent for path in workspace.drop.glob("*/COMPLETE"))[0]
     overlay, report = workspace.state / "measured" / "overlay.png", workspace.state / "measured" / "measurement.json"
     report.parent.mkdir(parents=True, exist_ok=True)
@@ -241,7 +240,6 @@ def stage(name: str, workspace: Path) -> None:
     \b
     Example:  cd ws && dvc repro dataset      # calls `plumbline stage dataset` if an input changed
     """
-
     chosen = Workspace(workspace)
     read_params(chosen.params_file)  # refuses a folder that is not a workspace before anything is made in it
     with workspace_lock(chosen), progress_bar(name) as progress:

@@ -20,7 +20,6 @@ _CORRELATED = ("lumbar_lordosis_l1_s1", "pelvic_incidence")
 
 def print_population(rows: Sequence[Row], count: int) -> None:
     """Print every comparison."""
-
     cells = [
         (
             row.group.replace("_", " "),
@@ -101,7 +100,6 @@ def _name_rows(axis: Any, rows: Sequence[Row], title: str) -> None:
 
 
 def _draw_relation(axis: Any, people: Sequence[MeasuredPatient]) -> None:
-
     for condition in CONDITION_SHARES:
         points = [
             (p.measured[_CORRELATED[1]], p.measured[_CORRELATED[0]])

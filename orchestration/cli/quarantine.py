@@ -24,7 +24,6 @@ def quarantine(workspace: Path) -> None:
     \b
     Example:  plumbline quarantine -w ws
     """
-
     chosen = Workspace(workspace)
     listed = quarantined_studies(chosen, read_params(chosen.params_file))
     for study in listed:

@@ -22,7 +22,6 @@ def review(workspace: Path, out: Path | None) -> None:
     \b
     Example:  plumbline review -w workspace/demo --out report.html
     """
-
     chosen = Workspace(workspace)
     page = write_report_page(chosen, read_params(chosen.params_file), out)
     output.print(f"{page}\n{page.stat().st_size / 1e6:.1f} MB; open it in a browser (no network needed)")

@@ -28,7 +28,6 @@ class PeakMemory:
 
     def sample(self) -> None:
         """Sample once. Memory shared between processes counts in each of them, so the sum is an upper bound."""
-
         here = psutil.Process()
         total = 0
         for process in (here, *here.children(recursive=True)):

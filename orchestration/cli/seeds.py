@@ -29,7 +29,6 @@ def seeds(workspace: Path, listed: str, count: int | None) -> None:
     \b
     Example:  plumbline seeds -w ws --count 4
     """
-
     chosen = Workspace(workspace)
     params = read_params(chosen.params_file)
     policy = read_policy(policy_path(params, chosen))

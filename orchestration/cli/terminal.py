@@ -155,8 +155,13 @@ _NARROWEST = 14
 """Characters. Prose in a narrower column is harder to read than a list."""
 
 _COLOURS: Mapping[str, str] = {
-    "pass": "green", "promote": "green", "fail": "red", "reject": "red", "hold": "yellow", "insufficient": "yellow",
-}  # fmt: skip
+    "pass": "green",
+    "promote": "green",
+    "fail": "red",
+    "reject": "red",
+    "hold": "yellow",
+    "insufficient": "yellow",
+}
 
 
 def _coloured(cell: str) -> str:

@@ -122,7 +122,7 @@ def _settings_of(start: str | None, source: str) -> tuple[str, ...]:
 @click.argument("candidate", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @workspace_option
 def adopt(candidate: Path, workspace: Path) -> None:
-    """Copy a candidate into the workspace that another machine trained (`python -m training`) on the same dataset.
+    """Copy a candidate into the workspace. Another machine trained it (`python -m training`) on the same dataset.
 
     This command finishes export and calibration, and writes the parameters of the fit into params.yaml. Afterwards
     `plumbline run` evaluates, registers and judges the candidate without training again.
@@ -130,7 +130,6 @@ def adopt(candidate: Path, workspace: Path) -> None:
     \b
     Example:  plumbline adopt /mnt/gpu/candidate -w ws && plumbline run -w ws
     """
-
     chosen = Workspace(workspace)
     with workspace_lock(chosen):
         print_step(adopt_candidate(chosen, candidate))
@@ -153,7 +152,6 @@ def release(workspace: Path, out: Path, wider: Path | None) -> None:
     \b
     Example:  plumbline release -w bundled --out inference/weights
     """
-
     chosen = Workspace(workspace)
     digest = write_release(chosen.candidate, chosen.evaluation / "record.json", out, wider)
     output.print(f"released {digest[:12]} into {out}")

@@ -58,7 +58,6 @@ def dataset_is_valid(paths: WorkspacePaths) -> dg.AssetCheckResult:
 @dg.asset_check(asset=verdict, blocking=True, description="the sealed verdict is PROMOTE")
 def gate_promotes(paths: WorkspacePaths) -> dg.AssetCheckResult:
     """The run goes on to promotion only if the verdict is PROMOTE."""
-
     try:
         judged = read_verdict(paths.folders.verdict_file)
     except EvidenceRejected as error:

@@ -25,7 +25,7 @@ _TENTHS = 10
 
 @contextmanager
 def workers_under_pipes(context: Any) -> Iterator[None]:
-    """Start process groups in this block with a Pipes client, for an asset's execution ``context``."""
+    """Inside this block, a Dagster Pipes client starts the process groups, for an asset's execution ``context``."""
     import dagster as dg
     from dagster._core.errors import DagsterPipesExecutionError  # not exported, nor is a base class of its own
 
@@ -44,7 +44,6 @@ def workers_under_pipes(context: Any) -> Iterator[None]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one process of the group on ``REQUEST.json``; returns its exit code."""
-
     request = Path((sys.argv[1:] if arguments is None else list(arguments))[0])
     is_leader = int(os.environ.get("RANK", "0")) == 0
     if not is_leader or DAGSTER_PIPES_CONTEXT_ENV_VAR not in os.environ:

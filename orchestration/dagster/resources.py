@@ -66,12 +66,10 @@ class DataVersions(dg.ConfigurableResource[None]):
 
     def run(self, step: str, workspace: Workspace, progress: Progress) -> StepReport:
         """Run a step of the pipeline."""
-
         return (steps.run_step if self.enabled else steps.compute_step)(step, workspace, progress)
 
     def version(self, step: str, workspace: Workspace) -> str | None:
         """DVC's content address of the step's first output; None if it was not recorded."""
-
         outputs = next((stage.outs for stage in STAGES if stage.name == step), ())
         return data_version(workspace, outputs[0]) if self.enabled and outputs else None
 

@@ -71,7 +71,6 @@ def run_retrain(workspace: Workspace, on_step: OnStep, progress: OpenProgress = 
         WorkspaceBusy: another run is writing in the workspace.
         KeyboardInterrupt: the user stopped the run; finished steps are kept.
     """
-
     watcher = RecordingWatcher(on_step, progress)
     definitions = definitions_with(resources_for(str(workspace.root), watcher=watcher))
     with open_instance(workspace, in_process=True) as instance:

@@ -46,7 +46,6 @@ _UNFINISHED = [
 )
 def inbox(context: dg.SensorEvaluationContext, paths: WorkspacePaths) -> dg.SensorResult | dg.SkipReason:
     """Request an ingest run for each new batch, and retry failed ones up to ``ATTEMPTS`` times."""
-
     finished = finished_batches(paths.folders)
     batches = [batch for batch in finished if not any(part in batch.key for part in _NOT_IN_A_KEY)]
     known = set(context.instance.get_dynamic_partitions(str(BATCHES.name)))
@@ -109,7 +108,6 @@ def new_studies(workspace: Workspace) -> tuple[str, Sequence[str]]:
 
     Studies that the build left out with a reason are not new, because they would be left out again.
     """
-
     stored = [folder.name for folder in iterate_study_folders(workspace.studies)]
     if not (workspace.dataset / "manifest.json").exists():
         return "none", stored

@@ -20,7 +20,7 @@ from validation.promotion.history import HistoryEntry, read_history
 
 
 def score_baseline(workspace: Workspace, champion: str | None) -> str:
-    """Score the last approved model unless it is the ``champion`` (its digest); what was done, for a report.
+    """Score the last approved model unless it is the ``champion`` (its digest); return what was done, for a report.
 
     Raises:
         GateRefused: ``MODEL_ALTERED``: the registry's bytes are not those that were approved.

@@ -82,7 +82,7 @@ def describe_other_histories(workspace: Workspace) -> Sequence[str]:
 
 
 def accept_history_loss(workspace: Workspace, sign_off: SignOff) -> HistoryEntry:
-    """Go on where a history is lost and record the loss; then repair the history."""
+    """Accept that a history, or its end, is lost: record the loss in a new entry, then repair the history."""
     require_own_registry(workspace)
     uri, ledger = workspace.tracking_uri, workspace.promotion_ledger
     now = datetime.now(UTC)
@@ -151,7 +151,7 @@ def roll_back_locally(workspace: Workspace, params: Params, *, reason: str, prom
     if workspace.rollback_pending.exists():
         raise GateRefused(
             "ROLLBACK_PENDING",
-            found="an earlier local rollback",
+            found="an earlier local rollback that the registry does not have yet",
             expected="one local rollback at a time",
             remedy="run `plumbline rollback` when the registry answers",
         )

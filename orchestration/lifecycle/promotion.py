@@ -76,15 +76,16 @@ def promote_champion(workspace: Workspace, params: Params, promoter: str, approv
 
 
 def _serve(workspace: Workspace, version: str) -> None:
-    """Renew the local copy that serves. Where that fails, the promotion stands."""
+    """Update the local copy that serves. If that fails, the promotion is still valid."""
     try:
         refresh_local_champion(workspace)
     except (OSError, PlumblineError) as error:
         raise GateRefused(
             "LOCAL_COPY_BEHIND",
-            found=f"version {version}, promoted, and a local copy that could not be renewed: {error}",
+            found=f"version {version} promoted, and a local copy that could not be updated: {error}",
             expected="the champion's bytes in state/champion",
-            remedy="remove the cause and run `plumbline champion --fetch`; until then the earlier copy measures here",
+            remedy="remove the cause and run `plumbline champion --fetch`; until then `plumbline measure` uses the "
+            "earlier copy",
         ) from error
 
 

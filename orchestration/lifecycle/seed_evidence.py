@@ -108,7 +108,7 @@ def record_of(client: "MlflowClient", run: Any) -> EvaluationRecord:
         try:
             path = Path(client.download_artifacts(run.info.run_id, RECORD_ARTIFACT, scratch))
         except (MlflowException, OSError) as error:
-            raise _rejected("EVIDENCE_MISSING", f"run {run.info.run_id[:8]} has no {RECORD_ARTIFACT}") from error
+            raise _rejected("EVIDENCE_MISSING", f"run {run.info.run_id[:8]} without {RECORD_ARTIFACT}") from error
         record = read_record(path)
     if record.model_digest != run.data.tags.get(DIGEST_TAG):
         raise _rejected("EVIDENCE_ALTERED", f"a record of another model, {record.model_digest[:12]}")

@@ -56,12 +56,12 @@ class SeedWorkspace(Workspace):
 
     @property
     def evaluation(self) -> Path:
-        """Its evaluation."""
+        """The evaluation of this seed's fit."""
         return self._own / "evaluation"
 
     @property
     def reports(self) -> Path:
-        """The reports of its steps."""
+        """The reports of the steps that this seed ran."""
         return self._own / "reports"
 
 

@@ -43,7 +43,6 @@ def evaluate_model(
         role: the model's role, for record and ledger.
         step: name of the pipeline step, for the report.
     """
-
     manifest = read_manifest(workspace.dataset)
     examples = manifest.in_split("test")
     verify_images(workspace.dataset, examples)
@@ -95,7 +94,6 @@ def draw_overlays(
     rough_intervals: str | None,
 ) -> dict[str, Path]:
     """Draw truth and prediction of the ranked patients (title -> study id); returns title -> PNG."""
-
     by_study = {prediction.study_id: prediction for prediction in predictions}
     example_of = {example.study_id: example for example in examples}
     overlays: dict[str, Path] = {}

@@ -91,7 +91,6 @@ def ingest_everything(workspace: Workspace, params: Params, progress: Progress |
 
 def _sources(workspace: Workspace, params: Params) -> list[tuple[Path, StudySource, bool]]:
     """(location, source, whether its patients are virtual) of the source and every finished batch."""
-
     kind, location = params.source.kind, location_of(params, workspace)
     batches = [batch.folder for batch in finished_batches(workspace)]
     first = (location, open_source(kind, location), kind == "virtual")
@@ -113,7 +112,7 @@ def ingest_batch(workspace: Workspace, key: str, progress: Progress | None = Non
             "BATCH_GONE",
             found=f"no finished batch {key!r} in the inbox",
             expected="the batch that this run was started for",
-            remedy="nothing, if it was corrected or removed: a corrected batch is taken in under a new key",
+            remedy="nothing if it was corrected (the run for its new key takes it in) or removed; else put it back",
         )
     report = _report([_ingest(open_source("folder", folders[0]), workspace, progress)])
     write_text_atomically(done, json.dumps({"step": report.step, "figures": dict(report.figures)}))

@@ -31,7 +31,7 @@ _POLL_S = 0.5
 
 
 def worker_environment() -> dict[str, str]:
-    """This process's environment, plus a variable that stops modules of the working directory hiding libraries."""
+    """This process's environment, plus a variable that keeps modules of the working directory from hiding libraries."""
     return {**os.environ, "PYTHONSAFEPATH": "1"}
 
 

@@ -101,9 +101,14 @@ def _as_violation(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
         raise ValueError(error.found) from error
 
 
-class Params(_Strict):
-    """All of params.yaml."""
+FORMAT: Literal[2] = 2
+"""Version of a workspace's files. Increase it when params.yaml or the layout of the workspace changes."""
 
+
+class Params(_Strict):
+    """The whole of params.yaml."""
+
+    format: Annotated[Literal[2], Field(description="version of the workspace's files; not for editing")] = FORMAT
     source: Source = Source()  # type: ignore[call-arg]
     cohort: Cohort = Cohort()  # type: ignore[call-arg]
     dataset: Dataset = Dataset()  # type: ignore[call-arg]
@@ -134,7 +139,7 @@ def read_params(path: Path) -> Params:
     """Read and validate params.yaml.
 
     Raises:
-        ParametersRejected: PARAMS_MISSING; PARAMS_INVALID, with all violations.
+        ParametersRejected: PARAMS_MISSING; WORKSPACE_FORMAT; PARAMS_INVALID, with all violations.
     """
     try:
         content = yaml.safe_load(path.read_text()) or {}
@@ -147,7 +152,22 @@ def read_params(path: Path) -> Params:
         ) from error
     except yaml.YAMLError as error:
         raise _rejected(path.name, [str(error).replace("\n", " ")]) from error
+    _require_format(content, path)
     return parse_params(content, path.name)
+
+
+def _require_format(content: Any, path: Path) -> None:
+    if not isinstance(content, Mapping):
+        return  # the schema refuses it
+    found = content.get("format")
+    if found != FORMAT:
+        raise ParametersRejected(
+            "WORKSPACE_FORMAT",
+            found=f"a workspace of format {'unknown' if found is None else found} in {path.parent.name}/",
+            expected=f"format {FORMAT}, which this version reads",
+            remedy="make a new workspace with `plumbline init`, set its parameters again, and give it the same source; "
+            "or use the version that made this workspace",
+        )
 
 
 def parse_params(content: Mapping[str, Any], origin: str = "params.yaml") -> Params:

@@ -10,7 +10,6 @@ from validation.gates import policy as shipped
 
 def policy_path(params: Params, workspace: Workspace) -> Path:
     """The policy's file. ``gate.policy`` is the name of a shipped policy, or a path relative to the workspace."""
-
     named = Path(shipped.__file__).parent / "policies" / f"{params.gate.policy}.yaml"
     if named.exists():
         return named
@@ -24,7 +23,6 @@ def require_policy(params: Params, workspace: Workspace) -> None:
     Raises:
         ParametersRejected: POLICY_MISSING, or what ``read_policy`` raises.
     """
-
     path = policy_path(params, workspace)
     if not path.exists():
         names = sorted(p.stem for p in (Path(shipped.__file__).parent / "policies").glob("*.yaml"))

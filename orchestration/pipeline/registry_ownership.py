@@ -24,7 +24,6 @@ def require_own_registry(workspace: Workspace) -> None:
     Raises:
         GateRefused: WORKSPACE_COPIED, REGISTRY_UNAVAILABLE.
     """
-
     if workspace.tracking_uri != workspace.own_tracking_uri or not database_exists(workspace.tracking_uri):
         return
     try:
@@ -53,7 +52,6 @@ def _link(place: Path, workspace: Workspace) -> str:
 
 def _places(workspace: Workspace) -> Iterator[Path]:
     """Folders of the files of our experiments in the database; of our model versions, if it has no experiments."""
-
     experiments, models = (EXPERIMENT, promotions_experiment(PRODUCTION_MODEL)), (PRODUCTION_MODEL, CANDIDATES_MODEL)
     with closing(sqlite3.connect(f"{sqlite_file(workspace.tracking_uri).as_uri()}?mode=rw", uri=True)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

@@ -42,7 +42,6 @@ def write_unjudged_report(workspace: Workspace, params: Params) -> Path:
     Raises:
         EvidenceRejected: the record is missing or altered.
     """
-
     material = gather_report(workspace, params, read_record(workspace.evaluation / RECORD))
     return write_review(material, workspace.report_page)
 
@@ -51,7 +50,6 @@ def gather_report(
     workspace: Workspace, params: Params, challenger: EvaluationRecord, champion: EvaluationRecord | None = None
 ) -> ReviewMaterial:
     """The report's material without verdict, run facts and status."""
-
     policy = read_policy(policy_path(params, workspace))
     examples = {e.study_id: e for e in read_manifest(workspace.dataset).in_split("test")}
     chosen = [examples[s] for s in chosen_studies(challenger, champion, policy.comparison) if s in examples]
@@ -74,7 +72,7 @@ def gather_report(
 def encode_images(
     dataset: Path, examples: Iterable[Example], limit: int = IMAGES_LIMIT_BYTES
 ) -> dict[tuple[str, ViewName], EncodedImage]:
-    """(study, view) -> JPEG; all have the greatest height at which they are within the limit together."""
+    """(study, view) -> JPEG, all of one height: the greatest with which their sum stays within the limit."""
     chosen = list(examples)
     encoded: dict[tuple[str, ViewName], EncodedImage] = {}
     for height in HEIGHTS:
@@ -85,7 +83,6 @@ def encode_images(
 
 
 def _encode(dataset: Path, example: Example, view: ViewName, height: int) -> EncodedImage:
-
     image = np.asarray(load_example_image(dataset, example.views[view]))
     rows, columns = image.shape
     jpeg = Image.fromarray(windowed(image))

@@ -42,7 +42,6 @@ Step = Callable[[Workspace, Params, Progress | None], StepReport]
 
 def cohort(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Write the virtual cohort into the drop folder."""
-
     wanted = params.cohort
     config = CohortConfig(
         count=wanted.count,
@@ -60,13 +59,11 @@ def cohort(workspace: Workspace, params: Params, progress: Progress | None) -> S
 
 def studies(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Take in the studies of the source and of finished batches in the inbox."""
-
     return ingest_everything(workspace, params, progress)
 
 
 def landmarks(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Project 3D points into each view, with visibility."""
-
     landmark_set = LANDMARK_SETS[params.dataset.landmark_set]
     index = write_landmarks(workspace.studies, workspace.landmarks, landmark_set, progress)
     figures: dict[str, Figure] = {
@@ -79,7 +76,6 @@ def landmarks(workspace: Workspace, params: Params, progress: Progress | None) -
 
 def dataset(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Split by patient, freeze the test set, write the manifest."""
-
     wanted = params.dataset
     config = DatasetConfig(
         landmark_set=wanted.landmark_set,
@@ -102,7 +98,6 @@ def dataset(workspace: Workspace, params: Params, progress: Progress | None) -> 
 
 def _screened(workspace: Workspace, params: Params) -> tuple[Manifest, dict[str, Figure]]:
     """Remove studies that fail an expectation from the new dataset; they are counted and listed in the report."""
-
     config = ValidationConfig(profile=params.validation.profile, on_bad_study="exclude")
     result = validate_dataset(workspace.dataset, workspace.screening, config)
     _draw_worst(result, workspace, workspace.screening)
@@ -114,7 +109,6 @@ def _screened(workspace: Workspace, params: Params) -> tuple[Manifest, dict[str,
 
 def validation(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Check the dataset against its expectations; a failure stops the pipeline and names the studies."""
-
     config = ValidationConfig(profile=params.validation.profile, on_bad_study=params.validation.on_bad_study)
     result = validate_dataset(workspace.dataset, workspace.validation, config, progress)
     report = StepReport(
@@ -138,7 +132,6 @@ def validation(workspace: Workspace, params: Params, progress: Progress | None) 
 
 def _draw_worst(result: ValidationResult, workspace: Workspace, out: Path) -> dict[str, str]:
     """Draw a contact sheet of the studies that fail most expectations, with labels; none if no study fails."""
-
     if result.findings:
         draw_findings(workspace.dataset, result.findings, out / "worst.png", limit=16)
     else:
@@ -251,7 +244,6 @@ def adopt_candidate(workspace: Workspace, folder: Path) -> StepReport:
 
 def evaluation(workspace: Workspace, params: Params, progress: Progress | None) -> StepReport:
     """Measure the candidate's errors on the frozen test set and write its report, still without a verdict."""
-
     report = evaluate_model(
         workspace, workspace.candidate, workspace.evaluation, role="challenger", step="evaluation", progress=progress
     )

@@ -73,7 +73,6 @@ def _describe_candidate(
     workspace: Workspace, material: ReviewMaterial, verdict: Verdict, page: Path
 ) -> dict[str, Figure]:
     """Write report, card, metrics, tags and descriptions to the candidate's run and version; figures for its run."""
-
     client = open_registry(workspace.tracking_uri)
     version = candidate_of(client, verdict.challenger_model)
     if version is None or not version.run_id:
@@ -131,7 +130,6 @@ def describe_status(workspace: Workspace, params: Params) -> None:
 
 def _describe_status_of(client: "MlflowClient", workspace: Workspace, version: Any) -> None:
     """Update the status line of a candidate's run and version."""
-
     path = workspace.verdict_file.with_name(f"{version.tags.get('plumbline.verdict', '')}.json")
     if not path.is_file():
         return
@@ -185,7 +183,6 @@ def _landmark_metrics(record: EvaluationRecord) -> dict[str, float]:
 
 
 def _log_artifacts(client: "MlflowClient", run_id: str, page: Path, card: ModelCard, source: ClaimSource) -> None:
-
     checklist = fill_checklist(source)
     texts = {
         "model_card.md": card_markdown(card),
@@ -236,7 +233,6 @@ def _describe(
     card: ModelCard,
 ) -> None:
     """Write the descriptions of the run (rules that did not pass, comparison) and of the version (model card)."""
-
     reasons = "".join(f"- `{r.code}` {r.subject.replace('_', ' ')}: {r.figure_name}\n" for r in verdict.refusals[:8])
     note = head + (f"Rules that did not pass:\n\n{reasons}\n" if reasons else "") + _comparison_table(material)
     client.set_tag(run.info.run_id, "mlflow.note.content", note)
@@ -246,7 +242,6 @@ def _describe(
 
 def _head(material: ReviewMaterial, verdict: Verdict, links: Mapping[str, str]) -> str:
     """The beginning of both descriptions: decision, links, status, test set and policy."""
-
     listed = " · ".join(f"[{title}]({address})" for title, address in links.items())
     ours = material.challenger
     return (

@@ -51,7 +51,6 @@ def require_unaltered_metrics(workspace: Workspace, candidate_uri: str) -> None:
         GateRefused: METRIC_ALTERED.
         EvidenceRejected: the record is missing or altered.
     """
-
     sealed = metrics_of_test(read_record(workspace.evaluation / "record.json").statistics)
     client = open_registry(workspace.tracking_uri)
     run_id = client.get_model_version(*candidate_uri.removeprefix("models:/").split("/")).run_id

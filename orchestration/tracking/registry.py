@@ -18,7 +18,6 @@ def candidate_with(workspace: Workspace, wanted: str) -> str:
     Raises:
         GateRefused: VERDICT_ABSENT.
     """
-
     for version in versions_of(open_registry(workspace.tracking_uri), CANDIDATES_MODEL):
         if version.tags.get("plumbline.model_digest") == wanted:
             return f"models:/{CANDIDATES_MODEL}/{version.version}"
@@ -37,7 +36,6 @@ def no_judged_candidate(found: str) -> GateRefused:
 
 def serving_version(workspace: Workspace, digest: str) -> str:
     """The version under which the model with this digest is in service; "" if it is not in service."""
-
     with errors_as_refusals():
         record = champion_record_or_none(workspace.tracking_uri, PRODUCTION_MODEL)
         serving = record.serving() if record is not None else None
@@ -49,7 +47,6 @@ def serving_version(workspace: Workspace, digest: str) -> str:
 
 def author_of_model(workspace: Workspace, digest: str) -> str | None:
     """The author of the candidate with this model digest; None if its run does not name one."""
-
     try:
         address = candidate_with(workspace, digest)
     except GateRefused as refusal:
@@ -61,5 +58,4 @@ def author_of_model(workspace: Workspace, digest: str) -> str | None:
 
 def promotion_history(workspace: Workspace) -> Sequence[HistoryEntry]:
     """The verified history, oldest first."""
-
     return read_history(workspace.promotion_ledger)

@@ -35,7 +35,6 @@ def write_report_page(workspace: Workspace, params: Params, out: Path | None = N
     Raises:
         EvidenceRejected: verdict or records are missing, altered or do not belong together.
     """
-
     return write_review(gather_material(workspace, params), out or workspace.report_page)
 
 
@@ -44,7 +43,6 @@ def gather_material(workspace: Workspace, params: Params) -> ReviewMaterial:
 
     Champion and run facts belong to a verdict. Without a verdict the report shows the candidate alone.
     """
-
     challenger = read_record(workspace.evaluation / RECORD)
     verdict = _verdict_on(workspace, challenger)
     if verdict is None:
@@ -64,7 +62,6 @@ def gather_material(workspace: Workspace, params: Params) -> ReviewMaterial:
 
 def _verdict_on(workspace: Workspace, challenger: EvaluationRecord) -> Verdict | None:
     """The latest verdict, if it judges this record; None if it judges an earlier candidate."""
-
     if not workspace.verdict_file.exists():
         return None
     verdict = read_verdict(workspace.verdict_file)
@@ -73,7 +70,6 @@ def _verdict_on(workspace: Workspace, challenger: EvaluationRecord) -> Verdict |
 
 def status_of_actions(workspace: Workspace, verdict: Verdict) -> VerdictStatus:
     """The status of a verdict by the history and the sealed approvals, or the reason why they cannot be read."""
-
     try:
         approvals = [read_approval(path) for path in sorted(workspace.approvals.glob("*.json"))]
         return status_of(verdict, promotion_history(workspace), approvals, datetime.now(UTC))
@@ -83,13 +79,11 @@ def status_of_actions(workspace: Workspace, verdict: Verdict) -> VerdictStatus:
 
 def required_action(workspace: Workspace, verdict: Verdict, done: VerdictStatus) -> str:
     """The approval that the verdict's policy requires now, with the command; "" if none is required."""
-
     return approval_notice(verdict, _policy_of(workspace, verdict), done, where=shlex.quote(str(workspace.root)))
 
 
 def _policy_of(workspace: Workspace, verdict: Verdict) -> Policy | None:
     """The policy of the verdict; None if the workspace has no valid policy, or another one, by now."""
-
     try:
         policy = read_policy(policy_path(read_params(workspace.params_file), workspace))
     except PlumblineError:

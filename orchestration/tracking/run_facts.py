@@ -27,7 +27,6 @@ _VERSION_TAG = "plumbline.version."
 
 def candidate_of(client: "MlflowClient", model_digest: str) -> Any | None:
     """The newest registered candidate (an MLflow ``ModelVersion``) with this model digest, or None."""
-
     found = [v for v in versions_of(client, CANDIDATES_MODEL) if v.tags.get(DIGEST_TAG) == model_digest]
     return max(found, key=lambda v: int(v.version), default=None)
 
@@ -38,7 +37,6 @@ def read_run_facts(client: "MlflowClient", model_digest: str, links: Mapping[str
     Args:
         links: ``mlflow`` and ``dagster`` -> address of their pages.
     """
-
     version = candidate_of(client, model_digest)
     if version is None or not version.run_id:
         return RunFacts()
@@ -85,7 +83,6 @@ def log_data(client: "MlflowClient", run_id: str, manifest: Manifest) -> None:
 
 
 def _read_patients(client: "MlflowClient", run_id: str) -> tuple[PatientFact, ...]:
-
     if PATIENTS_ARTIFACT not in _listed(client, run_id):
         return ()
     with tempfile.TemporaryDirectory() as scratch:

@@ -157,7 +157,7 @@ def patient_arrays(
 
 
 def _per_level(parameters: PatientParameters, spine: PosedSpine) -> dict[str, NDArray[np.float64]]:
-    """(V, ...) arrays of the vertebrae."""
+    """Name -> (V, ...) array with one row for each vertebra."""
     names, sizes = spine.levels, spine.sizes
     rank = [_ORDER.index(name) for name in names]
     at = [_ORDER.index(name) for name in _DROOP_AT]

@@ -271,7 +271,7 @@ def _vessels(chest: Floats, habitus: Habitus, rng: np.random.Generator) -> Float
 
 
 def _airways(spine: PosedSpine, chest: Floats, size: float) -> tuple[Loft, ...]:
-    """Throat, trachea down to its bifurcation at T5, and both main bronchi; without them it would end in an edge."""
+    """Throat, trachea down to its bifurcation at T5, and both main bronchi, so that the trachea has no visible end."""
     c3, t1 = spine.body_centre[0], spine.body_centre[T1_INDEX]
     fork = chest[4] + np.array([-2.0, 12.0, 0.0])
     windpipe = [

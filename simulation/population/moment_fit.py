@@ -79,7 +79,7 @@ def target_moments(group: Condition) -> tuple[Floats, Floats]:
 
 
 def fit(group: Condition, count: int = 40_000, rounds: int = 25) -> tuple[Floats, Floats, float]:
-    """(5,) mean, (5, 5) root and the share of accepted samples of one group."""
+    """(5,) mean, (5, 5) Cholesky root of the covariance and share of accepted samples, for one group."""
     target, covariance = target_moments(group)
     per_year = np.array(PER_YEAR.get(group, (0.0,) * 5))
     drift = np.outer(per_year, per_year) * (AGE_RANGE[1] - AGE_RANGE[0]) ** 2 / 12

@@ -132,7 +132,7 @@ def _region(start: int, share: Floats, base: Floats | None = None) -> Region:
 
 
 def _junction_shares(count: int) -> Floats:
-    """(count,) shares of a region of one disc, or of two discs and an extra body, which takes less."""
+    """(count,) shares of the junction's angle: one disc takes it all; an extra body takes less than a disc."""
     return np.ones(1) if count == 1 else np.array([0.4, 0.2, 0.4])
 
 
@@ -180,7 +180,7 @@ def t1_inclination(anatomy: Anatomy, tilts: Floats, pelvic_tilt: float | Floats)
 
 
 def inclination_range(anatomy: Anatomy, targets: SagittalTargets, pelvic_tilt: float | Floats) -> tuple[Floats, Floats]:
-    """(...,) each: least and greatest T1 inclination within the limits of the shift, degrees."""
+    """(...,) each: smallest and largest T1 inclination that a shift within ``SHIFT_LIMIT`` can give, degrees."""
     angles, shift = segment_angles(anatomy, targets), SHIFT_LIMIT * profile_of(anatomy).shift
     least = tilts_from_segments(targets.slope, angles - shift)
     greatest = tilts_from_segments(targets.slope, angles + shift)

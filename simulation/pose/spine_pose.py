@@ -57,7 +57,7 @@ class PosedSpine:
 
     @property
     def body_axes(self) -> Floats:
-        """(V, 3, 3) axes between those of both plates, orthonormal."""
+        """(V, 3, 3) orthonormal axes of the bodies, midway between the axes of their two plates."""
         return orthonormal(self.axes.mean(axis=1))
 
 

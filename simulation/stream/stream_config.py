@@ -107,8 +107,9 @@ def require_none(code: str, violations: list[str]) -> None:
         raise ValuesRejected(
             code,
             found="; ".join(violations),
-            expected="the values in brackets",
-            remedy="correct them; spine.landmarks names landmarks, and 512 x 256 pixels of 1.435 mm show a whole spine",
+            expected="the values in parentheses",
+            remedy="correct these settings; landmark names are in spine.landmarks, and 512 x 256 pixels of 1.435 mm "
+            "cover a whole spine",
         )
 
 

@@ -49,7 +49,7 @@ _EXIF_ORIENTATION = 0x0112
 
 @dataclass(frozen=True)
 class AasceCandidate:
-    """One row.
+    """One radiograph with its labels: one row of the tables.
 
     Attributes:
         image: path of the radiograph.
@@ -84,9 +84,9 @@ class AasceCandidate:
         """
         number = _NUMBER.search(self.image.stem)
         if number is None:
-            found = "a file name without a number"
+            found = "an image file name without a patient number"
             raise InputRejected(
-                "NAME_INVALID", found=found, expected="...-162 A AP.jpg", remedy="rename the radiograph"
+                "NAME_INVALID", found=found, expected="a name such as NAME-162 A AP.jpg", remedy="rename the image file"
             )
         image = read_grey_image(self.image)
         labels = corner_labels(self.landmarks, (image.shape[0], image.shape[1]))
@@ -158,7 +158,9 @@ def corner_labels(cells: Sequence[str], shape: tuple[int, int]) -> dict[str, Flo
     far = bool(np.any((relative < -MARGIN) | (relative > 1 + MARGIN)))
     if far or outside.sum() > MAX_OUTSIDE:
         found = f"{int(outside.sum())} points outside the image, {'some' if far else 'none'} of them far outside"
-        raise _labels("LABELS_OUTSIDE_IMAGE", found=found, expected="shares of width and height, 0 to 1")
+        raise _labels(
+            "LABELS_OUTSIDE_IMAGE", found=found, expected="positions as fractions of width and height, 0 to 1"
+        )
     xy_px = relative * (shape[1], shape[0])
     return {name: xy for name, xy, absent in zip(LABEL_NAMES, xy_px, outside, strict=True) if not absent}
 
@@ -170,26 +172,27 @@ def read_grey_image(path: Path) -> NDArray[np.uint16]:
         DicomRejected: ``IMAGE_MISSING``, ``EMPTY_FILE``, ``FILE_TOO_LARGE``, ``IMAGE_INVALID``,
             ``IMAGE_SIZE_UNSUPPORTED``, ``IMAGE_ROTATED``, ``IMAGE_BLANK``.
     """
-    size = path.stat().st_size if path.is_file() else -1
+    if not path.is_file():
+        raise _image("IMAGE_MISSING", found="no image file", expected="the image that filenames.csv names")
+    size = path.stat().st_size
     if not 0 < size <= _MAX_IMAGE_BYTES:
-        code = {-1: "IMAGE_MISSING", 0: "EMPTY_FILE"}.get(size, "FILE_TOO_LARGE")
-        found = f"{size} bytes" if size >= 0 else "no file"
-        raise _image(code, found=found, expected=f"1 to {_MAX_IMAGE_BYTES} bytes")
+        code = "FILE_TOO_LARGE" if size else "EMPTY_FILE"
+        raise _image(code, found=f"{size} bytes", expected=f"1 to {_MAX_IMAGE_BYTES} bytes")
     try:
         with Image.open(path, formats=("JPEG", "PNG")) as image:
             width, height = image.size
             if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
                 found = f"{height} x {width} pixels"
-                raise _image("IMAGE_SIZE_UNSUPPORTED", found=found, expected=f"at most {MAX_SIDE} a side")
+                raise _image("IMAGE_SIZE_UNSUPPORTED", found=found, expected=f"at most {MAX_SIDE} pixels a side")
             if image.getexif().get(_EXIF_ORIENTATION, 1) != 1:
-                expected = "pixels in the order in which they are shown, as the labels are"
-                raise _image("IMAGE_ROTATED", found="an EXIF orientation", expected=expected)
+                expected = "pixels that are stored upright, because the labels refer to the stored pixels"
+                raise _image("IMAGE_ROTATED", found="an image with an EXIF rotation", expected=expected)
             grey = np.asarray(image.convert("L"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         found = f"an image that does not open ({type(error).__name__})"
         raise _image("IMAGE_INVALID", found=found, expected="JPEG or PNG") from error
     if grey.min() == grey.max():
-        raise _image("IMAGE_BLANK", found="an image of one value", expected="a radiograph")
+        raise _image("IMAGE_BLANK", found="an image in which all pixels are equal", expected="a radiograph")
     return np.rint(grey * np.float32(MAXIMUM / 255)).astype(np.uint16)
 
 

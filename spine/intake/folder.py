@@ -144,8 +144,8 @@ def _without_copies(radiographs: list[Radiograph]) -> list[Radiograph]:
         if any(k.image.shape != radiograph.image.shape or (k.image != radiograph.image).any() for k in same):
             raise PairingRejected(
                 "UID_CONFLICT",
-                found="one instance UID on two images",
-                expected="one image for each instance UID",
+                found="two images with one SOP Instance UID",
+                expected="one image for each SOP Instance UID",
                 remedy="export the images again",
             )
         if not same:

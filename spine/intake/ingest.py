@@ -107,8 +107,8 @@ def _load_all(candidates: Sequence[StudyCandidate], workers: int) -> Iterator[Lo
         except BrokenProcessPool as error:
             raise PlumblineError(
                 "INTAKE_WORKER_DIED",
-                found="a reading process that ended",
-                expected="memory for every worker",
+                found="a worker process that ended unexpectedly",
+                expected="enough memory for every worker",
                 remedy="run again with fewer workers; finished studies are not read again",
             ) from error
         finally:
@@ -124,14 +124,15 @@ def load_candidate(candidate: StudyCandidate) -> Loaded:
     except OSError as error:
         if error.errno in DISK_FULL:
             raise
-        return _failed("FILE_UNREADABLE", error, "check permissions and the disk")
+        return _failed("FILE_UNREADABLE", "a file that cannot be read", error, "check permissions and the disk")
     except Exception as error:
         # A defect of a reader must cost one study, not the batch. Its text may quote the file and is not kept.
-        return _failed("READER_FAULT", error, "report this as a defect of the reader")
+        return _failed("READER_FAULT", "an unexpected fault of the reader", error, "report this as a defect")
 
 
-def _failed(code: str, error: Exception, remedy: str) -> InputRejected:
-    return InputRejected(code, found=type(error).__name__, expected="a study or a refusal with a code", remedy=remedy)
+def _failed(code: str, what: str, error: Exception, remedy: str) -> InputRejected:
+    found = f"{what} ({type(error).__name__})"
+    return InputRejected(code, found=found, expected="a readable study", remedy=remedy)
 
 
 class _Ingestion:
@@ -188,8 +189,8 @@ class _Ingestion:
             if self.ledger.image_of_instance(instance) not in (None, entry.images[view]):
                 raise PairingRejected(
                     "UID_CONFLICT",
-                    found=f"a {view} image whose instance UID the store has with other pixels",
-                    expected="one image for each instance UID",
+                    found=f"a {view} image whose SOP Instance UID belongs to an image with other pixels in the store",
+                    expected="one image for each SOP Instance UID",
                     remedy="find out which image is right; the first one stays in the store",
                 )
         owners = {self.ledger.study_of_image(sha) for sha in entry.images.values()} - {None}

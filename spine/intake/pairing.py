@@ -94,7 +94,7 @@ def _by_view(radiographs: Sequence[Radiograph]) -> dict[ViewName, Radiograph]:
             "VIEW_UNKNOWN",
             found=f"{unknown} radiograph(s) whose tags do not name the view",
             expected="PatientOrientation or ViewPosition",
-            remedy="set the tags",
+            remedy="set one of these tags",
         )
     for view in VIEWS:
         count = sum(radiograph.view == view for radiograph in radiographs)
@@ -151,9 +151,9 @@ def _geometries(
             if reconstruction is not None:
                 raise PairingRejected(
                     "GEOMETRY_MISSING",
-                    found=f"a reconstruction and a {view} radiograph whose place in the scanner is unknown",
+                    found=f"a reconstruction and a {view} radiograph whose position in the scanner is unknown",
                     expected="source distances and a calibrated spacing",
-                    remedy="send the scanner's own image, or no reconstruction",
+                    remedy="send the original image from the scanner, or leave the reconstruction out",
                 )
             continue
         geometries[view] = radiograph.geometry
@@ -172,13 +172,13 @@ def _check_agreement(view: ViewName, radiograph: Radiograph, stated: Mapping[str
     if other is not None and _agree(radiograph.geometry, other, radiograph.offset_recorded):
         raise PairingRejected(
             "VIEW_MISMATCH",
-            found=f"a {view} radiograph in the place of the other view",
+            found=f"a {view} radiograph with the geometry of the other view",
             expected="views that agree",
-            remedy="correct the view tags",
+            remedy="correct the tags that name the view",
         )
     raise PairingRejected(
         "GEOMETRY_CONFLICT",
-        found=f"another size, spacing or place of the {view} radiograph in the reconstruction",
+        found=f"a reconstruction in which the {view} image has another size, spacing or position",
         expected="the radiograph that the reconstruction was made from",
         remedy="send the radiograph and the reconstruction of one scan",
     )
@@ -216,10 +216,10 @@ def _check_projection(geometries: Mapping[ViewName, ViewGeometry], reconstructio
         level = (row >= 0) & (row <= geometry.shape[0] - 1)
         inside = level & (column >= 0) & (column <= geometry.shape[1] - 1)
         if level.sum() < min(MIN_POINTS, len(points)) or inside.sum() < MIN_SHARE_INSIDE * level.sum():
-            counts = f"{int(inside.sum())} of {len(points)} points in the {view} image"
+            counts = f"{int(inside.sum())} of {len(points)} points inside the {view} image"
             raise PairingRejected(
                 "SPINE_OUTSIDE_IMAGE",
-                found=f"{counts} ({int(level.sum())} at its height)",
+                found=f"{counts} ({int(level.sum())} between its upper and lower edge)",
                 expected="the spine in the image",
                 remedy="check the isocentre and the axes, and that both belong to one scan",
             )
@@ -234,7 +234,7 @@ def _check_views(
             "VIEW_MISMATCH",
             found="images that fit the reconstruction only with their views exchanged",
             expected="view tags that name the view of the image",
-            remedy="correct the view tags",
+            remedy="correct the tags that name the view",
         )
 
 

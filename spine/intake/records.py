@@ -62,11 +62,11 @@ class StudyCandidate(Protocol):
 
     @property
     def key(self) -> str:
-        """Its name within the source; the same on every run."""
+        """Name of the study within the source; the same on every run."""
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Its files, for quarantine."""
+        """Files of the study, for quarantine."""
 
     def fingerprint(self) -> str:
         """A text that changes whenever the result of ``load`` would change; cheap to compute."""

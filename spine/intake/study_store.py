@@ -40,7 +40,10 @@ def reserved(store: Path) -> Iterator[None]:
         with locked(intake_folder(store) / "lock", wait=False) as held:
             if not held:
                 raise PlumblineError(
-                    "STORE_BUSY", found="another ingest into this store", expected="one at a time", remedy="wait for it"
+                    "STORE_BUSY",
+                    found="another intake into this store",
+                    expected="one intake at a time",
+                    remedy="wait until it ends",
                 )
             _clear(store)
             try:
@@ -125,5 +128,5 @@ def _disk_full(store: Path) -> PlumblineError:
         "DISK_FULL",
         found=f"no space left during the intake of studies ({free // 2**20} MiB free)",
         expected="space for every image at 2 bytes a pixel",
-        remedy="free space and run again: finished studies stay, and the others follow then",
+        remedy="free space and run again; finished studies are kept, the others are then taken in",
     )

@@ -122,8 +122,10 @@ def _native(dataset: Any, layout: PixelLayout) -> Stored:
     try:
         pixels: Stored = dataset.pixel_array
     except (ValueError, AttributeError, NotImplementedError, RuntimeError, KeyError) as error:
-        found = f"pixels that cannot be read ({type(error).__name__})"
-        raise DicomRejected("DECODE_FAILED", found=found, expected="pixels", remedy=EXPORT_AGAIN) from error
+        found = f"pixel data that cannot be decoded ({type(error).__name__})"
+        raise DicomRejected(
+            "DECODE_FAILED", found=found, expected="pixel data as the header describes it", remedy=EXPORT_AGAIN
+        ) from error
     expected_shape = layout.shape + ((3,) if layout.samples == 3 else ())
     if pixels.shape != expected_shape:
         raise DicomRejected(

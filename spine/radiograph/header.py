@@ -1,4 +1,4 @@
-"""The tags of a radiograph that Plumbline reads, each taken from the data set once and strictly.
+"""The DICOM tags that Plumbline reads from a radiograph. Each is read once; a malformed value is refused.
 
 Contract: a number is finite, or the file is refused. No text tag that may carry an identifier leaves this module except
 inside ``Identity``, whose repr is blank.
@@ -135,13 +135,16 @@ def read_layout(tags: TagReader, transfer_syntax: str) -> PixelLayout:
     if not grey and not (samples == 3 and photometric.startswith(("RGB", "YBR"))):
         found = f"{photometric[:16]!r} with {samples} sample(s)"
         raise DicomRejected(
-            "PHOTOMETRIC_UNSUPPORTED", found=found, expected="grey or RGB", remedy="export the image in grey"
+            "PHOTOMETRIC_UNSUPPORTED", found=found, expected="grey or RGB", remedy="export the image in greyscale"
         )
     allocated, stored = _count(tags, "BitsAllocated"), _count(tags, "BitsStored")
     if allocated not in (8, 16) or not 1 <= stored <= allocated or _count(tags, "HighBit") != stored - 1:
-        found = f"{stored} of {allocated} bits"
+        found = f"{stored} stored of {allocated} allocated bits"
         raise DicomRejected(
-            "BITS_UNSUPPORTED", found=found, expected="the lowest bits of 8 or 16", remedy="export the image in 16 bits"
+            "BITS_UNSUPPORTED",
+            found=found,
+            expected="8 or 16 allocated bits with the value in the lowest ones",
+            remedy="export the image with 16 bits a pixel",
         )
     signed = tags.binary("PixelRepresentation", "H", "BITS_UNSUPPORTED") == 1.0
     return PixelLayout(shape, samples, allocated, stored, signed, photometric, transfer_syntax)
@@ -154,7 +157,7 @@ def _shape(tags: TagReader) -> tuple[int, int]:
     raise DicomRejected(
         "IMAGE_SIZE_UNSUPPORTED",
         found=f"{rows} x {columns} pixels",
-        expected=f"1 to {MAX_SIDE} a side, at most {MAX_PIXELS} in all",
+        expected=f"1 to {MAX_SIDE} pixels a side, at most {MAX_PIXELS} in all",
         remedy="send a radiograph; none has this size",
     )
 
@@ -212,7 +215,7 @@ def read_orientation_tags(tags: TagReader) -> OrientationTags:
 
 
 def read_intensity_tags(tags: TagReader, *, for_processing: bool) -> IntensityTags:
-    """Read the tags between stored values and the image; ``for_processing``: the SOP class is For Processing.
+    """Read the tags that turn stored values into intensities; ``for_processing``: the SOP class is "For Processing".
 
     Raises:
         DicomRejected: ``RESCALE_INVALID``, ``WINDOW_INVALID``.
@@ -220,7 +223,9 @@ def read_intensity_tags(tags: TagReader, *, for_processing: bool) -> IntensityTa
     slope = tags.decimal("RescaleSlope", "RESCALE_INVALID")
     centre, width = (tags.decimal(keyword, "WINDOW_INVALID") for keyword in ("WindowCenter", "WindowWidth"))
     if slope == 0.0:
-        raise DicomRejected("RESCALE_INVALID", found="RescaleSlope 0", expected="another slope", remedy=CORRECT_TAG)
+        raise DicomRejected(
+            "RESCALE_INVALID", found="RescaleSlope 0", expected="a slope other than 0", remedy=CORRECT_TAG
+        )
     return IntensityTags(
         slope=1.0 if slope is None else slope,
         intercept=tags.decimal("RescaleIntercept", "RESCALE_INVALID") or 0.0,

@@ -41,7 +41,9 @@ def scale_intensity(
         DicomRejected: ``IMAGE_BLANK``: all pixels are equal; ``WINDOW_INVALID``: an unknown VOI LUT function.
     """
     if stored.min() == stored.max():
-        raise DicomRejected("IMAGE_BLANK", found="an image of one value", expected="a radiograph", remedy=EXPORT_AGAIN)
+        raise DicomRejected(
+            "IMAGE_BLANK", found="an image in which all pixels are equal", expected="a radiograph", remedy=EXPORT_AGAIN
+        )
     inverted = layout.photometric == "MONOCHROME1" or (tags.inverse_shape and layout.photometric == "MONOCHROME2")
     image, rule = _scaled(stored, layout, tags, voi_table)
     return np.subtract(MAXIMUM, image, dtype=np.uint16) if inverted else image, rule

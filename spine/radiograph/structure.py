@@ -133,7 +133,7 @@ def _element(data: bytes, at: int, *, explicit: bool, big: bool) -> tuple[int, b
         raise DicomRejected("STRUCTURE_INVALID", found=found, expected="DICOM", remedy=EXPORT_AGAIN)
     if at + 12 > len(data):
         found = f"a file that ends inside an element header at byte {at}"
-        raise DicomRejected("TRUNCATED", found=found, expected="a whole file", remedy=RESEND)
+        raise DicomRejected("TRUNCATED", found=found, expected="a complete file", remedy=RESEND)
     return tag, vr, struct.unpack_from(order + "I", data, at + 8)[0], at + 12
 
 
@@ -152,16 +152,18 @@ def _walk(data: bytes, start: int, *, explicit: bool, big: bool) -> None:
         count += 1
         if count > MAX_ELEMENTS:
             found = f"more than {MAX_ELEMENTS} elements"
-            raise DicomRejected("ELEMENT_LIMIT", found=found, expected="a radiograph", remedy=ASK_SENDER)
+            raise DicomRejected("ELEMENT_LIMIT", found=found, expected=f"at most {MAX_ELEMENTS}", remedy=ASK_SENDER)
         inner = opened[-1].explicit if opened else explicit
         tag, vr, length, value = _element(data, at, explicit=inner, big=big)
         at = _next_position(data, opened, tag, vr, length, value, inner)
         if len(opened) > 2 * MAX_NESTING:
             found = f"sequences nested deeper than {MAX_NESTING}"
-            raise DicomRejected("NESTING_LIMIT", found=found, expected="a radiograph", remedy=ASK_SENDER)
+            raise DicomRejected(
+                "NESTING_LIMIT", found=found, expected=f"at most {MAX_NESTING} levels", remedy=ASK_SENDER
+            )
     if any(container.end is None for container in opened):
         found = "a file that ends inside a sequence"
-        raise DicomRejected("TRUNCATED", found=found, expected="a whole file", remedy=RESEND)
+        raise DicomRejected("TRUNCATED", found=found, expected="a complete file", remedy=RESEND)
 
 
 def _next_position(
@@ -220,15 +222,15 @@ def _inflated(deflated: bytes) -> bytes:
             total += len(machine.decompress(rest, 2**20))
             rest = machine.unconsumed_tail
             if total > limit:
-                found = f"{len(deflated)} bytes that inflate to more than {limit}"
-                raise DicomRejected("DEFLATE_LIMIT", found=found, expected="a radiograph", remedy=ASK_SENDER)
+                found = f"{len(deflated)} compressed bytes that expand to more than {limit}"
+                raise DicomRejected("DEFLATE_LIMIT", found=found, expected=f"at most {limit} bytes", remedy=ASK_SENDER)
         if not machine.eof:
             found = "a deflated data set without its end"
-            raise DicomRejected("TRUNCATED", found=found, expected="a whole file", remedy=RESEND)
+            raise DicomRejected("TRUNCATED", found=found, expected="a complete file", remedy=RESEND)
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated, limit)
     except zlib.error as error:
-        found = "a deflated data set that does not inflate"
-        raise DicomRejected("DEFLATE_INVALID", found=found, expected="deflate", remedy=RESEND) from error
+        found = "a deflated data set that cannot be decompressed"
+        raise DicomRejected("DEFLATE_INVALID", found=found, expected="a valid deflate stream", remedy=RESEND) from error
 
 
 def _beyond_the_end(tag: int, length: int, left: int) -> DicomRejected:

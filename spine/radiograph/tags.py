@@ -61,7 +61,10 @@ class TagReader:
             return list(self._dataset[keyword].value)
         except Exception as error:
             raise DicomRejected(
-                "TAG_INVALID", found=f"{keyword} that is not a sequence", expected="items", remedy=EXPORT_AGAIN
+                "TAG_INVALID",
+                found=f"{keyword} that is not a sequence",
+                expected="a sequence of items",
+                remedy=EXPORT_AGAIN,
             ) from error
 
     def texts(self, keyword: str) -> tuple[str, ...]:

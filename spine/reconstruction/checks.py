@@ -74,14 +74,18 @@ def level_centres(points: Mapping[str, Floats]) -> dict[str, Floats]:
 
 
 def _names_and_numbers(points: Mapping[str, Floats]) -> list[Finding]:
-    findings = [("NOT_FINITE", f"point {n[:24]}") for n, p in points.items() if not np.all(np.isfinite(p))]
+    findings = [
+        ("NOT_FINITE", f"a coordinate of {n[:24]} that is not finite")
+        for n, p in points.items()
+        if not np.all(np.isfinite(p))
+    ]
     unknown = sum(name not in known_names() for name in points)
     if unknown:
         # The names are not quoted, because they are free text of a file.
-        findings.append(("POINT_UNKNOWN", f"{unknown} of {len(points)} names"))
+        findings.append(("POINT_UNKNOWN", f"{unknown} of {len(points)} names are not names of points"))
     levels = {level_of(name) for name in points} & set(COLUMN)
     if len(levels) < 3:
-        findings.append(("TOO_FEW_POINTS", f"{len(levels)} level(s)"))
+        findings.append(("TOO_FEW_POINTS", f"points of {len(levels)} level(s)"))
     return findings
 
 
@@ -101,7 +105,7 @@ def _size(centres: Mapping[str, Floats]) -> list[Finding]:
         return []
     for unit, factor in (("METRES", 1000.0), ("CENTIMETRES", 10.0)):
         if low <= median * factor <= high:
-            return [(f"UNITS_SUSPECT_{unit}", f"neighbouring levels {median:.4g} apart")]
+            return [(f"UNITS_SUSPECT_{unit}", f"neighbouring levels {median:.4g} mm apart, if the numbers are mm")]
     return [("SIZE_IMPLAUSIBLE", f"neighbouring levels {median:.4g} mm apart")]
 
 
@@ -113,12 +117,12 @@ def _order(centres: Mapping[str, Floats]) -> list[Finding]:
     pairs = _neighbours(centres)
     rising = [(a, b) for a, b in pairs if centres[b][2] - centres[a][2] > RISE_TOLERANCE_MM]
     if pairs and len(rising) > len(pairs) / 2:
-        return [("LEVELS_REVERSED", f"{len(rising)} of {len(pairs)} neighbours in rising order")]
+        return [("LEVELS_REVERSED", f"{len(rising)} of {len(pairs)} levels above their upper neighbour")]
     findings = [("LEVELS_OUT_OF_ORDER", f"{b} above {a}") for a, b in rising]
     for a, b in pairs:
         distance = float(np.linalg.norm(centres[a] - centres[b]))
         if distance > MAX_NEIGHBOUR_MM:
-            findings.append(("POINT_OUTLIER", f"{a} to {b} {distance:.0f} mm"))
+            findings.append(("POINT_OUTLIER", f"{a} and {b} {distance:.0f} mm apart"))
     return findings
 
 
@@ -128,7 +132,7 @@ def _pairs(points: Mapping[str, Floats]) -> list[Finding]:
     for level in COLUMN:
         upper, lower = points.get(f"{level}_sup"), points.get(f"{level}_inf")
         if upper is not None and lower is not None and upper[2] <= lower[2]:
-            findings.append(("PLATES_REVERSED", level))
+            findings.append(("PLATES_REVERSED", f"upper end plate of {level} below its lower one"))
     for name, point in points.items():
         partner = points.get(mirrored_name(name))
         is_left = name.endswith("_left") or name == "HIP_L"
@@ -137,7 +141,7 @@ def _pairs(points: Mapping[str, Floats]) -> list[Finding]:
     fronts = [(p, points.get(n.removesuffix("_ant") + "_post")) for n, p in points.items() if n.endswith("_ant")]
     behind = [bool(front[1] > back[1]) for front, back in fronts if back is not None]
     if behind and sum(behind) > len(behind) / 2:
-        findings.append(("FRONT_BACK_SWAPPED", f"{sum(behind)} of {len(behind)} pairs"))
+        findings.append(("FRONT_BACK_SWAPPED", f"{sum(behind)} of {len(behind)} front points behind their back points"))
     return findings
 
 
@@ -160,7 +164,7 @@ def _duplicates(points: Mapping[str, Floats]) -> list[Finding]:
     for name, point in points.items():
         place = tuple(round(float(c), 3) for c in point)
         if place in seen:
-            findings.append(("POINTS_COINCIDE", f"{seen[place]} and {name}"))
+            findings.append(("POINTS_COINCIDE", f"{seen[place]} and {name} at one place"))
         seen[place] = name
     return findings
 
@@ -169,4 +173,4 @@ def _radii(reconstruction: Reconstruction) -> list[Finding]:
     low, high = HIP_RADIUS_MM
     radii = reconstruction.hip_radius_mm
     wrong = [(n, r) for n, r in radii.items() if n not in HIPS or not low <= r <= high]
-    return [("HIP_RADIUS_IMPLAUSIBLE", f"{n[:8]} {r:.4g} mm") for n, r in wrong]
+    return [("HIP_RADIUS_IMPLAUSIBLE", f"radius of {n[:8]} {r:.4g} mm") for n, r in wrong]

@@ -1,4 +1,4 @@
-"""Who may know whom: the import linter's contracts, and rules that it cannot state."""
+"""Which package may import which: the import linter's contracts, and rules that it cannot state."""
 
 import ast
 import re
@@ -23,7 +23,7 @@ def tree_of(path: Path) -> ast.Module:
 
 
 def imported(path: Path, *, at_import_only: bool = False) -> set[str]:
-    """Top-level packages that a module imports (anywhere, or only when it is itself imported)."""
+    """Top-level packages that a module imports: anywhere, or only while the module itself is imported."""
     tree = tree_of(path)
     nodes = executed_at_import(tree) if at_import_only else ast.walk(tree)
     found = set()
@@ -90,13 +90,13 @@ def test_one_writer_of_the_champion():
     assert writers == {"validation/promotion/champion_change.py"}
     hidden = {name_of(p) for p in MODULES if calls_and_strings(p)[1] & ALIAS_WRITERS}
     assert not hidden, "called by its name as a string"
-    # Deleting a version takes its alias along; training deletes half-registered candidates of its own, nobody else any.
+    # Deleting a version deletes its alias. Training deletes only its own incompletely registered candidates, and the
+    # cleanup of an interrupted promotion only versions without an alias that never served.
     deleters = {name_of(path) for path in MODULES if "delete_model_version" in calls_and_strings(path)[0]}
-    # So does clearing up behind a promotion that died, of versions that no alias names and that never served.
     assert deleters <= {"training/tracking.py", "validation/promotion/cleanup.py"}
 
 
-def test_a_gate_cannot_be_talked_to_by_training():
+def test_training_does_not_import_the_gate():
     callers = {name_of(path) for path in MODULES if any(m.startswith("validation.gates") for m in modules_of(path))}
     assert callers
     assert all(name.startswith(("validation/", "orchestration/")) for name in callers)
@@ -118,7 +118,7 @@ def dagster_modules() -> list[Path]:
     ]
 
 
-def test_annotations_are_real_objects_where_dagster_reads_them():
+def test_dagster_modules_do_not_postpone_annotations():
     assert len(dagster_modules()) >= 8
     for path in dagster_modules():
         futures = [n for n in ast.walk(tree_of(path)) if isinstance(n, ast.ImportFrom) and n.module == "__future__"]
@@ -144,7 +144,7 @@ PACKAGE_FOLDERS = sorted({path.parent for path in MODULES if len(list(path.paren
 
 @pytest.mark.parametrize("folder", PACKAGE_FOLDERS, ids=name_of)
 def test_a_package_maps_its_modules(folder):
-    """The docstring of ``__init__.py`` names every module and package beside it, and nothing that is not there."""
+    """The docstring of ``__init__.py`` lists exactly the modules and packages of its folder."""
     docstring = ast.get_docstring(tree_of(folder / "__init__.py"), clean=False) or ""
     mapped = set(re.findall(r"^ {0,4}(\w+)/?  +", docstring, re.MULTILINE))
     there = {p.stem for p in folder.glob("*.py")} | {p.parent.name for p in folder.glob("*/__init__.py")}
@@ -213,7 +213,7 @@ def test_help_loads_neither_torch_nor_dagster(command, tmp_path):
 
 
 def test_importing_every_light_module_makes_no_file(tmp_path):
-    """Import everything but the virtual cohort and training in one process whose folders are all empty."""
+    """Imports all packages except simulation and training in one process, with an empty home and temporary folder."""
     light = [
         name_of(path).removesuffix(".py").replace("/", ".").removesuffix(".__init__")
         for path in MODULES

@@ -27,7 +27,7 @@ def test_both_dagster_instances_have_the_same_limits():
     assert deployed["storage"]["postgres"]["postgres_db"]["scheme"] == "postgresql+psycopg2"
 
 
-def test_location_has_the_name_it_has_under_make_up():
+def test_the_code_location_has_the_name_of_make_up():
     (location,) = load("workspace.yaml")["load_from"]
     assert location["grpc_server"]["location_name"] == LOCATION
     assert f"--location-name {LOCATION}" in load("compose.yaml")["services"]["code"]["command"]
@@ -42,13 +42,13 @@ def test_compose_publishes_on_this_machine_only():
 
 
 @pytest.mark.parametrize("name", ["compose.yaml", "dagster.yaml"])
-def test_no_url_means_psycopg_3(name):
+def test_every_postgres_address_names_psycopg2(name):
     settings = re.sub(r"#.*", "", (INFRA / name).read_text())
     assert "postgresql+psycopg2" in settings
     assert not re.search(r"postgres(ql)?://", settings)
 
 
-def test_volumes_and_files_named_exist():
+def test_named_volumes_and_files_exist():
     compose = load("compose.yaml")
     for service in compose["services"].values():
         for volume in service.get("volumes", ()):
@@ -58,7 +58,7 @@ def test_volumes_and_files_named_exist():
     assert users == {"plumbline"}
 
 
-def test_image_sets_the_variables_of_the_code():
+def test_the_image_sets_the_environment_variables_of_the_code():
     text = (INFRA / "Dockerfile").read_text()
     block = text[text.index("ENV ") : text.index("RUN useradd")]
     set_there = dict(re.findall(r"(\w+)=(\S*?)\s*\\?\n", block.removeprefix("ENV ")))

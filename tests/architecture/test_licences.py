@@ -1,8 +1,8 @@
-"""Nothing that the project requires is under a licence it cannot be shipped with.
+"""Every requirement has a licence that permits shipping.
 
-Walks the installed distributions from Plumbline's own requirements (extras of its own included), reads what each
-declares, and refuses the GPL family without linking exception, AGPL, SSPL, BUSL and non-commercial terms. LGPL and
-MPL are library licences and permitted. Exceptions stand below with their reason.
+The test reads the declared licence of every installed distribution that Plumbline and its extras require. It refuses
+the GPL without a linking exception, AGPL, SSPL, BUSL and non-commercial terms. LGPL and MPL are permitted.
+``PERMITTED`` lists the exceptions with their reasons.
 """
 
 import importlib.metadata as metadata
@@ -12,7 +12,7 @@ from functools import cache
 import pytest
 
 PERMITTED = {
-    # All of them come through DVC, which we start as a tool and never link into what ships (`inference`).
+    # DVC requires all of them. DVC runs as a tool and is no part of what ships (`inference`).
     "asyncssh": "EPL-2.0 or GPL-2.0-or-later, at our choice: taken under EPL-2.0 (file-level copyleft, unmodified)",
     "dulwich": "Apache-2.0 or GPL-2.0-or-later, at our choice: taken under Apache-2.0",
     "grandalf": "GPLv2 or EPL-1.0, at our choice: taken under EPL-1.0 (file-level copyleft, unmodified)",
@@ -31,7 +31,7 @@ def canonical(name: str) -> str:
 
 @cache
 def required() -> tuple[str, ...]:
-    """Installed distributions reachable from plumbline, itself left out."""
+    """Installed distributions that plumbline requires, directly or indirectly."""
     from packaging.requirements import Requirement
 
     found: set[str] = set()
@@ -54,7 +54,7 @@ def required() -> tuple[str, ...]:
 
 
 def declared(name: str) -> str:
-    """Licence expression, classifiers, and the first line of the licence field (some put the whole text there)."""
+    """Licence expression, classifiers, and the first line of the licence field, which may have the whole text."""
     fields = metadata.metadata(name)
     classifiers = [c.split("::")[-1].strip() for c in fields.get_all("Classifier") or () if c.startswith("License")]
     first_line = (fields.get("License") or "").strip().splitlines()[:1]
@@ -69,7 +69,7 @@ def installed(name: str) -> bool:
     return True
 
 
-def test_the_walk_reaches_what_is_known_to_be_there():
+def test_known_requirements_are_found():
     assert {"torch", "dagster", "mlflow-skinny", "pydicom", "hydra-core", "numpy"} <= set(required())
     assert len(required()) > 120
 

@@ -1,4 +1,4 @@
-"""Judging is pure and light: what decides about a model neither knows a registry nor loads statistics libraries."""
+"""The gate is pure and loads fast: it imports no registry and no statistics library."""
 
 import ast
 import subprocess
@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def judging_modules() -> list[str]:
-    """Every module of the package that the verdict and its text are made of."""
+    """Every module of the gate that a verdict and its text need."""
     code = (
         "import sys, validation.gates.verdict_text\n"
         "print(*sorted(m for m in sys.modules if m.startswith('validation.gates.')))"
@@ -45,8 +45,8 @@ def imports_of(path: Path) -> set[str]:
     return found
 
 
-def test_judging_imports_no_effect():
-    """Modules that judge import one another, the statistics and ``spine``; no MLflow, no SQLAlchemy, no promotion."""
+def test_the_gate_imports_no_module_with_side_effects():
+    """Modules of the gate import one another, the statistics and ``spine``; no MLflow, SQLAlchemy or promotion."""
     pure = judging_modules()
     assert {"validation.gates.verdict", "validation.gates.rules", "validation.gates.policy"} <= set(pure)
     for module in pure:
@@ -58,7 +58,7 @@ def test_judging_imports_no_effect():
 
 @pytest.mark.parametrize("package", ["spine", "inference", "validation"])
 def test_no_module_imports_scipy_stats(package):
-    """It takes a second to load; ``scipy.special`` has its quantiles, and a proportion's interval is a formula."""
+    """``scipy.stats`` takes a second to load; ``scipy.special`` and a closed formula replace it."""
     users = [path for path in (ROOT / package).rglob("*.py") if "scipy.stats" in path.read_text()]
     importing = [p for p in users if {"scipy.stats"} & imports_of(p) or "import stats" in p.read_text()]
     assert importing == []

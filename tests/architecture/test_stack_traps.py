@@ -1,6 +1,6 @@
-"""A smoke test for each trap of the tool stack that was met when its versions were pinned.
+"""A smoke test for each incompatibility of the tools that was found when their versions were pinned.
 
-Each of these passes ``pip check`` while the thing itself is broken; when a pin moves, this file is what notices.
+``pip check`` finds none of them. These tests run when a pin changes.
 """
 
 import importlib.metadata as metadata
@@ -16,8 +16,8 @@ def version(name: str) -> tuple[int, ...]:
     return tuple(int(part) for part in metadata.version(name).split("rc")[0].split(".")[:3] if part.isdigit())
 
 
-def test_antlr_dagster_parses_selections():
-    """dvc -> hydra-core 1.3 drags antlr to 4.9; every string selection of Dagster then dies with a TypeError."""
+def test_dagster_parses_selections():
+    """dvc -> hydra-core 1.3 requires antlr 4.9; with it every string selection of Dagster raises a TypeError."""
     import dagster as dg
 
     @dg.asset
@@ -30,8 +30,8 @@ def test_antlr_dagster_parses_selections():
     assert {key.to_user_string() for key in chosen} == {"studies", "dataset"}
 
 
-def test_antlr_the_other_side_hydra_composes_and_omegaconf_interpolates(tmp_path):
-    """... and forcing antlr up breaks hydra 1.3, which ``dvc exp run -S`` composes with."""
+def test_hydra_composes_and_omegaconf_interpolates(tmp_path):
+    """A newer antlr breaks hydra 1.3, which ``dvc exp run -S`` uses."""
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
@@ -57,8 +57,8 @@ def test_dvc_reads_a_pipeline_and_parameters(tmp_path):
     assert "up to date" in done.stdout
 
 
-def test_typer_did_not_vendor_click_away(tmp_path):
-    """typer 0.26 vendors click; other tools' help pages (dg's among them) then print neither options nor commands."""
+def test_typer_uses_the_installed_click(tmp_path):
+    """typer 0.26 vendors click; the help of other tools (such as dg) then has no options and no commands."""
     assert version("typer") < (0, 26)
     script = tmp_path / "tool.py"
     script.write_text(
@@ -86,14 +86,14 @@ def test_dg_help_lists_its_commands():
         ("lightning", ("pytorch-lightning",)),
     ],
 )
-def test_families_move_together(leader, family):
-    """Half-published releases: a leader without its family installs, and is another version than was tested."""
+def test_packages_of_one_project_have_one_version(leader, family):
+    """After an incomplete release pip can install one package in another version than the packages it belongs to."""
     for member in family:
         assert metadata.version(member) == metadata.version(leader), member
 
 
 def test_sqlalchemy_takes_a_plain_postgres_address_for_psycopg_3():
-    """Why every Postgres address here says ``+psycopg2`` (test_infra_files holds the files to it)."""
+    """The reason why every Postgres address names ``+psycopg2`` (``test_infra_files`` checks the files)."""
     from sqlalchemy.engine import make_url
 
     assert version("sqlalchemy") >= (2, 1)
@@ -102,18 +102,18 @@ def test_sqlalchemy_takes_a_plain_postgres_address_for_psycopg_3():
 
 
 def test_onnx_export_has_its_script_library():
-    """torch.onnx.export(dynamo=True) needs onnxscript, which nothing pulls in."""
+    """torch.onnx.export(dynamo=True) needs onnxscript, which no package requires."""
     assert importlib.util.find_spec("onnxscript") is not None
 
 
 def test_great_expectations_brings_no_telemetry():
-    """Versions before 1.20 reported to posthog; the pinned one has no such code left."""
+    """Versions before 1.20 sent usage data to posthog."""
     assert importlib.util.find_spec("posthog") is None
     assert version("great_expectations") >= (1, 24)
 
 
 def test_mlflow_refuses_a_file_store_and_knows_pt2(monkeypatch, tmp_path):
-    """The file store is refused since 3.13, so a default that falls back to it would be seen here."""
+    """MLflow refuses the file store since 3.13; this test would find a default that falls back to it."""
     assert version("mlflow") >= (3, 17)
     monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE", raising=False)
     code = (
@@ -129,6 +129,6 @@ def test_mlflow_refuses_a_file_store_and_knows_pt2(monkeypatch, tmp_path):
     assert "allowed" not in done.stdout, done.stdout + done.stderr
 
 
-def test_lightning_is_none_of_the_releases_that_carried_malware():
+def test_lightning_is_not_a_compromised_release():
     assert metadata.version("lightning") not in {"2.6.2", "2.6.3"}
     assert version("pydicom") >= (3, 0, 2)

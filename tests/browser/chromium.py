@@ -1,8 +1,7 @@
-"""A headless Chromium for tests, spoken to over its own debugging protocol; needs no driver beside the browser.
+"""A headless Chromium for tests, controlled over its debugging protocol, without a driver.
 
-Contract: the browser is the machine's own (``PLUMBLINE_CHROMIUM``, or chromium / google-chrome on the path);
-everything the page writes to its console, every uncaught error and every address it asks for is kept for the test to
-look at.
+Contract: the browser is an installed one (``PLUMBLINE_CHROMIUM``, or chromium / google-chrome on the path). Console
+messages, uncaught errors and requested addresses of the page are recorded for the test.
 """
 
 import base64
@@ -40,7 +39,7 @@ class Page:
             self.send(f"{domain}.enable")
 
     def send(self, method: str, **parameters: Any) -> Any:
-        """Call a method of the protocol; its result."""
+        """Call a method of the protocol; returns its result."""
         self._last += 1
         self._connection.send(json.dumps({"id": self._last, "method": method, "params": parameters}))
         while True:
@@ -66,7 +65,7 @@ class Page:
         return message
 
     def open(self, address: str) -> float:
-        """Go to an address and wait until it has loaded; the seconds that took."""
+        """Open an address and wait until it has loaded; returns the seconds this took."""
         self.loaded, started = False, time.perf_counter()
         self.send("Page.navigate", url=address)
         while not self.loaded:
@@ -90,7 +89,7 @@ class Page:
         return result["result"].get("value")
 
     def wait_for(self, expression: str, *, in_frame: bool = False) -> Any:
-        """Wait until an expression is true, in the page or (``in_frame``) in its frame; its value."""
+        """Wait until an expression is true, in the page or (``in_frame``) in its frame; returns its value."""
         until, evaluate = time.monotonic() + PATIENCE_S, self.evaluate_in_frame if in_frame else self.evaluate
         while not (value := evaluate(expression)):
             assert time.monotonic() < until, (
@@ -117,7 +116,7 @@ class Page:
             self.send("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
 
     def image(self, path: Path, *, colours: int = 96) -> None:
-        """A PNG of what is seen, in few colours, because it goes into a document."""
+        """Write a PNG of the visible part of the page, in few colours to keep the documentation small."""
         import io
 
         from PIL import Image
@@ -130,14 +129,14 @@ class Page:
 
 @contextmanager
 def browser(width: int = 1366, height: int = 768) -> Iterator[Page]:
-    """A fresh browser with one empty tab of a laptop's size; ended, profile and all, with the block."""
+    """A new browser with one empty tab of the size of a laptop; the block ends it and deletes its profile."""
     from websockets.sync.client import connect
 
     executable = find_chromium()
     assert executable, "no Chromium on this machine"
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         options = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run")
-        # MLflow shows pages in a sandboxed frame; in a process of its own this connection could not see into it.
+        # MLflow shows pages in a sandboxed frame. Without this option the frame has its own process, out of reach here.
         quiet = (
             "--disable-features=IsolateSandboxedIframes",
             "--disable-background-networking",

@@ -1,6 +1,6 @@
-"""MLflow's pages for a browser test: a server on a workspace, and what has to be waited for or put aside on its pages.
+"""MLflow's pages for browser tests: a server on a workspace, and helpers for its pages.
 
-Contract: the server listens on this machine alone, as ``make up`` starts it, and ends with the block.
+Contract: the server listens on this machine only, as under ``make up``, and ends with the block.
 """
 
 import os
@@ -45,7 +45,7 @@ def open_run(tab: Page, address: str, run_id: str, artifact: str = "") -> None:
 
 
 def put_assistant_aside(tab: Page) -> None:
-    """Keep the panel shut that MLflow opens at the first visit; call it before the first page."""
+    """Keep the panel closed that MLflow opens at the first visit; call it before the first page."""
     kept = {"mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true", "mlflow.assistant.panelOpen_v1": "false"}
     lines = "".join(f"localStorage.setItem({name!r}, {value!r});" for name, value in kept.items())
     tab.send(

@@ -1,4 +1,4 @@
-"""The images of docs/reviewing.md, taken in a real browser of a workspace in which a challenger met a champion.
+"""The images of docs/reviewing.md, taken in a browser from a workspace with a challenger and a champion.
 
     PLUMBLINE_SCREENSHOTS=docs/reviewing PLUMBLINE_SCREENSHOTS_OF=WORKSPACE pytest tests/browser -k guide
 
@@ -30,7 +30,7 @@ pytestmark = [
 
 
 def keep(tab: Page, name: str) -> None:
-    """Write an image, in as few colours as its size asks for."""
+    """Write an image, with fewer colours until it is small enough."""
     path, colours = Path(str(FOLDER)) / f"{name}.png", 128
     tab.image(path, colours=colours)
     while path.stat().st_size >= LARGEST_IMAGE_BYTES:
@@ -77,7 +77,7 @@ def test_mlflow() -> None:
         keep(tab, "mlflow-run")
         open_run(tab, address, version.run_id, "/artifacts/report/report.html")
         tab.wait_for("document.getElementById('how-many')?.textContent", in_frame=True)
-        # MLflow prints where on this machine the file lies.
+        # MLflow prints the path of the file on this machine.
         tab.evaluate("[...document.querySelectorAll('*')].filter(e => !e.children.length && "
                      "e.textContent.includes('file:///')).forEach(e => e.textContent = '')")  # fmt: skip
         keep(tab, "mlflow-page")

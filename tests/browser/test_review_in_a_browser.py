@@ -1,6 +1,7 @@
-"""The report and MLflow in a real browser: what a reviewer must see, by mouse and by keyboard."""
+"""The report and MLflow in a browser, used by mouse and by keyboard."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,14 +33,14 @@ def port() -> int:
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Judged]:
+def judged(tmp_path_factory: pytest.TempPathFactory, empty_mlflow_database: Path, port: int) -> Iterator[Judged]:
     """Fifty patients, challenger and champion, described in an MLflow whose pages are at ``port``."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in quiet_environment().items():
             patch.setenv(name, value)
         patch.setenv("PLUMBLINE_MLFLOW_UI", f"http://127.0.0.1:{port}")
         patch.delenv("PLUMBLINE_TRACKING_URI", raising=False)
-        made = judged_workspace(tmp_path_factory.mktemp("judged"), n=50)
+        made = judged_workspace(tmp_path_factory.mktemp("judged"), mlflow_database=empty_mlflow_database)
         review_candidate(made.workspace, made.params)
         yield made
 
@@ -49,7 +50,7 @@ def page(judged: Judged) -> Iterator[Page]:
     with browser() as tab:
         tab.open(judged.workspace.report_page.as_uri())
         yield tab
-        assert tab.console == [], "the page complained in the console"
+        assert tab.console == [], "the page wrote errors or warnings to the console"
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def test_a_reviewer_sees_everything_of_fifty_patients(page: Page, judged: Judged
     assert page.evaluate("document.querySelectorAll('.forest svg').length") == 7, (
         "six parameters, and all of them together"
     )
-    assert page.evaluate("document.querySelectorAll('.charts svg').length") == 2 * 13, "one chart a model"
+    assert page.evaluate("document.querySelectorAll('.charts svg').length") == 2 * 13, "one chart for each model"
     assert page.evaluate("document.querySelectorAll('#agreement table.figures tbody tr').length") == 2 * 13
     for section in (
         *(f"#{name}" for name in SECTIONS),
@@ -100,14 +101,14 @@ def test_a_reviewer_sees_everything_of_fifty_patients(page: Page, judged: Judged
         assert visible(page, section), section
 
 
-def test_nothing_is_asked_of_a_network(page: Page) -> None:
+def test_nothing_is_loaded_from_a_network(page: Page) -> None:
     assert page.requested
     assert not [address for address in page.requested if not address.startswith(("file:", "data:"))]
     assert page.evaluate("fetch('http://127.0.0.1:9/').then(() => 'got through', () => 'refused')") == "refused"
-    page.console.clear()  # it holds the refusal itself
+    page.console.clear()  # it has the refused request
 
 
-def test_every_image_is_named_and_really_an_image(page: Page) -> None:
+def test_every_image_has_a_text_and_can_be_decoded(page: Page) -> None:
     images = "[...document.querySelectorAll('article img')]"
     assert page.evaluate(f"{images}.length") >= 40
     assert page.evaluate(f"{images}.every(i => i.alt.includes('radiograph of study'))")
@@ -115,7 +116,7 @@ def test_every_image_is_named_and_really_an_image(page: Page) -> None:
     assert page.evaluate("[...document.querySelectorAll('svg[role=img]')].every(s => s.getAttribute('aria-label'))")
 
 
-def test_overlays_flip_by_keyboard(page: Page) -> None:
+def test_overlays_switch_by_keyboard(page: Page) -> None:
     page.click("#stage h3")
     shown = "article:not([hidden]) .layer.{}"
     assert layer(page) == "challenger"
@@ -128,7 +129,7 @@ def test_overlays_flip_by_keyboard(page: Page) -> None:
     page.press("ArrowRight")
     assert layer(page) == "truth"
     page.press("ArrowRight")
-    assert layer(page) == "challenger", "round and round"
+    assert layer(page) == "challenger", "after the last layer comes the first"
     page.press("ArrowLeft")
     assert layer(page) == "truth"
     page.press("2")
@@ -140,9 +141,9 @@ def test_overlays_flip_by_keyboard(page: Page) -> None:
 
 
 def test_patients_change_by_keyboard_and_the_page_is_reached_by_tab(page: Page) -> None:
-    assert study(page) == UNANSWERED, "who was not answered at all is the worst"
+    assert study(page) == UNANSWERED, "the patient without any answer is the worst"
     page.press("Tab")
-    assert page.evaluate("document.activeElement.className") == "skip", "the first stop leads to the patients"
+    assert page.evaluate("document.activeElement.className") == "skip", "the first tab stop leads to the patients"
     page.evaluate("document.getElementById('viewer').focus()")
     page.press("ArrowDown")
     second = study(page)
@@ -150,17 +151,17 @@ def test_patients_change_by_keyboard_and_the_page_is_reached_by_tab(page: Page) 
     page.press("k")
     assert study(page) == UNANSWERED
     page.press("Tab")
-    assert page.evaluate("document.activeElement.dataset.study") == UNANSWERED, "one stop for the whole list"
+    assert page.evaluate("document.activeElement.dataset.study") == UNANSWERED, "one tab stop for the whole list"
     page.press("ArrowDown")
-    assert page.evaluate("document.activeElement.dataset.study") == second, "who is shown is who is in focus"
+    assert page.evaluate("document.activeElement.dataset.study") == second, "the patient that is shown has the focus"
     page.press("Tab")
-    assert page.evaluate("document.activeElement.dataset.show") == "challenger", "and the next stop is past the list"
+    assert page.evaluate("document.activeElement.dataset.show") == "challenger", "the next tab stop is after the list"
     page.press("k")
     page.press("ArrowUp")
     assert study(page) == UNANSWERED, "the first stays the first"
 
 
-def test_overlays_flip_by_mouse(page: Page) -> None:
+def test_overlays_switch_by_mouse(page: Page) -> None:
     page.click("[data-show=champion]")
     assert layer(page) == "champion"
     assert page.evaluate("document.querySelector('[data-show=champion]').getAttribute('aria-checked')") == "true"
@@ -200,7 +201,7 @@ def test_it_fits_a_laptop(judged: Judged) -> None:
     for width, height in ((1366, 768), (1280, 720)):
         with browser(width, height) as tab:
             tab.open(judged.workspace.report_page.as_uri())
-            assert tab.evaluate("document.documentElement.scrollWidth") <= width, "nothing hangs over the edge"
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width, "the page has no sideways scrolling"
             go_to(tab, "viewer")
             shown = "[...document.querySelectorAll('article:not([hidden]) .radiograph')]"
             tops = f"{shown}.map(f => f.getBoundingClientRect().top)"
@@ -221,7 +222,7 @@ def test_it_can_be_read_in_a_narrow_window(judged: Judged) -> None:
             tab.evaluate("document.querySelector('article:not([hidden]) .radiograph').getBoundingClientRect().width")
             > 300
         )
-        assert visible(tab, ".narrow"), "what is wider than the window says so"
+        assert visible(tab, ".narrow"), "a chart wider than the window has a note"
 
 
 def test_mlflow_shows_the_run_and_its_page(mlflow_address: str, judged: Judged) -> None:
@@ -229,17 +230,17 @@ def test_mlflow_shows_the_run_and_its_page(mlflow_address: str, judged: Judged) 
     with browser() as tab:
         open_run(tab, mlflow_address, judged.challenger_run)
         tab.wait_for(f"document.body.innerText.includes({verdict.digest!r})")
-        said = tab.evaluate("document.body.innerText")
-        assert "report" in said
-        assert "Standard error of the estimate" in said
+        text = tab.evaluate("document.body.innerText")
+        assert "report" in text
+        assert "Standard error of the estimate" in text
         address = tab.evaluate('[...document.links].find(a => a.innerText == "report").href')
         assert address == f"{mlflow_address}/#/experiments/1/runs/{judged.challenger_run}/artifacts/report/report.html"
         tab.open("about:blank")
         tab.open(address)
         shown = tab.wait_for("document.getElementById('verdict-digest')?.textContent", in_frame=True)
         assert shown == verdict.digest
-        told = tab.wait_for("document.getElementById('how-many')?.textContent", in_frame=True)
-        assert told.endswith(" of 29"), "the viewer's script runs inside MLflow too"
+        count = tab.wait_for("document.getElementById('how-many')?.textContent", in_frame=True)
+        assert count.endswith(" of 29"), "the viewer's script runs inside MLflow too"
 
 
 def test_mlflow_shows_the_version_with_card_and_verdict(mlflow_address: str, judged: Judged) -> None:
@@ -247,8 +248,8 @@ def test_mlflow_shows_the_version_with_card_and_verdict(mlflow_address: str, jud
     with browser() as tab:
         tab.open(f"{mlflow_address}/#/models/plumbline-candidates/versions/2")
         tab.wait_for(f"document.body.innerText.includes({verdict.digest!r})")
-        said = tab.evaluate("document.body.innerText")
-        assert "not for diagnosis" in said
+        text = tab.evaluate("document.body.innerText")
+        assert "not for diagnosis" in text
         links = tab.evaluate("Object.fromEntries([...document.links].map(a => [a.innerText, a.href]))")
         assert links["Dagster run"] == "http://127.0.0.1:3000/runs/00000002-dagster"
         assert links["report"].endswith("/artifacts/report/report.html")

@@ -1,4 +1,4 @@
-"""Pages that are made from the code: nothing that the code has is missing in them."""
+"""Pages that are generated from the code are complete."""
 
 import ast
 import re
@@ -17,15 +17,15 @@ from spine import errors
 from spine.measurement.registry import ABSENT_CODES, PARAMETERS
 
 
-def test_the_classes_are_found_with_the_exit_codes_that_they_have():
+def test_error_classes_are_found_with_their_exit_codes():
     there = {n: c.exit_code for n, c in vars(errors).items() if isinstance(c, type) and hasattr(c, "exit_code")}
     assert len(there) > 10
     assert {name: error_classes()[name] for name in there} == there
     assert {"WorkspaceBusy", "ServiceFailed", "TrainingInterrupted"} <= error_classes().keys()
 
 
-def test_every_code_that_a_raise_statement_spells_is_found():
-    """Counted without the reader: what stands in the text of a raise statement."""
+def test_every_code_in_a_raise_statement_is_found():
+    """Counts the codes in the text of raise statements, independently of the page generator."""
     spelled = re.compile(r'\braise \w+(?:\.\w+)?\(\s*"([A-Z][A-Z0-9_]{3,})"')
     texts = (ast.unparse(module.tree).replace("'", '"') for module in modules().values())
     codes = {code for text in texts for code in spelled.findall(text)}
@@ -33,12 +33,12 @@ def test_every_code_that_a_raise_statement_spells_is_found():
     assert codes <= {place.code for place in raised()}
 
 
-def test_every_message_says_what_was_found_what_was_expected_and_what_to_do():
+def test_every_message_has_found_expected_and_remedy():
     silent = [f"{p.module}:{p.line} {p.code}" for p in raised() if not all(p.message.get(part) for part in PARTS)]
     assert silent == []
 
 
-def test_one_code_ends_with_one_exit_code():
+def test_one_error_code_has_one_exit_code():
     endings: dict[str, set[int]] = {}
     for place in raised():
         endings.setdefault(place.code, set()).add(error_classes()[place.error])
@@ -72,8 +72,18 @@ def test_one_code_ends_with_one_exit_code():
             ' raise InputRejected(found[0][0], found="all", expected="y", remedy="z")',
             [("LISTED_CODE", "InputRejected", "{n} of it", "y", "z")],
         ),
+        (
+            'def f(n):\n if n > 9:\n  found = f"{n} bytes"\n'
+            '  raise InputRejected("FIRST_CODE", found=found, expected="y", remedy="z")\n'
+            ' if n < 1:\n  found = "no end"\n'
+            '  raise InputRejected("SECOND_CODE", found=found, expected="y", remedy="z")\n found = "more"',
+            [
+                ("FIRST_CODE", "InputRejected", "{n} bytes", "y", "z"),
+                ("SECOND_CODE", "InputRejected", "no end", "y", "z"),
+            ],
+        ),
     ],
-    ids=["literal", "alternatives", "helper", "loop", "findings"],
+    ids=["literal", "alternatives", "helper", "loop", "findings", "nearest assignment"],
 )
 def test_each_way_to_raise_is_read(monkeypatch, source, expected):
     from docs.generate import raised as reader

@@ -1,4 +1,4 @@
-"""Pages that people write: the front page stays short, and what pages link to and name is there."""
+"""Pages that people write: the front page is short, and the links and paths of all pages exist."""
 
 import re
 from pathlib import Path
@@ -27,8 +27,8 @@ def test_the_front_page_stays_short():
 
 
 @pytest.mark.parametrize("page", TOP_LEVEL, ids=lambda page: page.name)
-def test_every_link_of_a_top_level_page_leads_somewhere(page):
-    """The site's build checks the links inside docs/."""
+def test_every_link_of_a_top_level_page_exists(page):
+    """The build of the site checks the links inside docs/."""
     assert [link for link in links_of(page) if not (page.parent / link).exists()] == []
 
 
@@ -36,14 +36,14 @@ def test_the_front_page_links_to_pages_and_pictures():
     assert len(links_of(README)) > 15
 
 
-def test_every_path_that_a_page_names_is_there():
+def test_every_path_that_a_page_names_exists():
     named = {(p.name, path) for p in WRITTEN for path in re.findall(rf"`((?:{FOLDERS})/[\w/.-]+)`", p.read_text())}
     assert len(named) > 30
     assert sorted((page, path) for page, path in named if not (ROOT / path).exists()) == []
 
 
 @pytest.mark.parametrize("name", ["bug", "feature"])
-def test_the_forms_for_issues_ask_something(name):
+def test_the_issue_forms_have_a_text_area(name):
     form = yaml.safe_load((ROOT / ".github" / "ISSUE_TEMPLATE" / f"{name}.yml").read_text())
     assert {"name", "description", "body"} <= form.keys()
     assert any(part["type"] == "textarea" for part in form["body"])

@@ -14,7 +14,7 @@ def test_the_bundled_model_has_both_views_and_virtual_training_patients():
     model = bundled.open_bundled()
     assert model.contract.views == VIEWS
     assert model.contract.simulated_training_data is True
-    assert "Learnt from virtual patients only" in (bundled.BUNDLED / "card.md").read_text()
+    assert "trained on virtual patients only" in (bundled.BUNDLED / "card.md").read_text()
 
 
 def test_the_bundled_model_is_small():

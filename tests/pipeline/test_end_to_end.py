@@ -204,7 +204,7 @@ def test_an_equal_challenger_does_not_replace_the_champion(finished: FinishedRun
     report = rescore_champion(finished.workspace, params)
     assert report.figures["model"] == finished.reports["evaluation"].figures["model"]
     verdict = judge_candidate(finished.workspace, params)
-    assert verdict.figures["decision"] == "HOLD"
+    assert verdict.figures["decision"] == "HOLD", read_verdict(finished.workspace.verdict_file).refusals
     with pytest.raises(GateRefused) as refused:
         promote_champion(finished.workspace, params, "test")
     assert refused.value.code == "VERDICT_HOLD"
@@ -216,7 +216,6 @@ def test_promotion_alone_without_a_verdict_refuses(finished: FinishedRun):
         with pytest.raises(GateRefused) as refused:
             promote_champion(finished.workspace, read_params(finished.workspace.params_file), "test")
         assert refused.value.code == "VERDICT_ABSENT"
-        assert refusal_of_promotion_alone(finished.workspace) == "VERDICT_ABSENT"
     finally:
         shutil.move(finished.workspace.root / "hidden.json", finished.workspace.verdict_file)
 
@@ -254,7 +253,7 @@ def test_an_edited_test_image_stops_the_evaluation(finished: FinishedRun):
 
 
 def test_new_data_grow_the_set_and_leave_the_frozen_test_alone(finished: FinishedRun):
-    """A batch dropped into the inbox is taken in once; the next data set has it, and the same test digest."""
+    """A batch copied into the inbox is taken in once; the next dataset has it, and the same test digest."""
     from orchestration.pipeline.intake import finished_batches, ingest_batch
     from simulation.cohort.cohort import write_cohort
     from simulation.cohort.config import CohortConfig

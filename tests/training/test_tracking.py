@@ -23,8 +23,9 @@ TAGS = {"git.commit": "0" * 40, "git.dirty": "false"}
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def place(tmp_path_factory: pytest.TempPathFactory, empty_mlflow_database: Path) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("mlflow")
+    shutil.copy(empty_mlflow_database, folder / "mlflow.db")
     return {
         "tracking_uri": f"sqlite:///{folder}/mlflow.db",
         "experiment": EXPERIMENT,

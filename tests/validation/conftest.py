@@ -37,21 +37,6 @@ def scored() -> Callable[..., EvaluationRecord]:
 
 
 @pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow SQLite database whose migrations have run; copied for each test, because they take seconds."""
-    import os
-
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    from mlflow import MlflowClient
-
-    path = tmp_path_factory.mktemp("registry") / "mlflow.db"
-    client = MlflowClient(tracking_uri=f"sqlite:///{path}", registry_uri=f"sqlite:///{path}")
-    client.search_experiments()
-    client.search_registered_models()
-    return path
-
-
-@pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """Address of an empty database on a PostgreSQL of our own; skipped where none can be had."""
     if (reason := why_not()) is not None:
@@ -61,8 +46,8 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.fixture
-def tracking_uri(empty_database: Path, tmp_path: Path) -> str:
-    shutil.copy(empty_database, tmp_path / "mlflow.db")
+def tracking_uri(empty_mlflow_database: Path, tmp_path: Path) -> str:
+    shutil.copy(empty_mlflow_database, tmp_path / "mlflow.db")
     return f"sqlite:///{tmp_path / 'mlflow.db'}"
 
 

@@ -24,13 +24,13 @@ class PreloadedPool:
     """Images of a data set in the memory of a device.
 
     Args:
-        folder: of the data set.
-        items: which images.
-        names: K landmarks.
-        landmark_set: which of them each view shows.
-        input_shape: (H, W).
-        device: the device.
-        rank: of this process in its process group; each process has its own order of images.
+        folder: folder of the data set.
+        items: the images to load.
+        names: names of the K landmarks.
+        landmark_set: the landmarks that each view shows.
+        input_shape: (H, W) of the network's input.
+        device: where the images are kept.
+        rank: rank of this process in its process group; each process has its own order of images.
     """
 
     def __init__(

@@ -236,10 +236,10 @@ class PoolBatches(IterableDataset[Sample]):
     """Augmented batches from a pool, on its device; one iteration is one epoch.
 
     Args:
-        pool: of images.
-        config: of the fit.
-        names: K landmarks.
-        first_epoch, seen: position of an interrupted fit: whole epochs, and images seen in the running one.
+        pool: the images.
+        config: the parameters of the fit.
+        names: names of the K landmarks.
+        first_epoch, seen: position of an interrupted fit: finished epochs, and images seen in the next one.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Calibrating a model: how the spread of its heat maps predicts its errors, fitted on patients it did not learn from.
 
-Contract: the calibration is written into the model's contract and so changes its digest: it precedes any evaluation.
-Patients who chose the checkpoint may calibrate it too; those of the test split may not.
+Contract: the calibration is written into the model's contract and so changes the model's digest. Calibrate before
+you evaluate. Patients that served to choose the checkpoint may serve here too; patients of the test split may not.
 
     python -m training.export.calibrate MODEL --dataset DATASET --splits train,validation
 
@@ -174,7 +174,7 @@ def fitted_law(spread: Floats, along: Floats, point_spread: Floats, distance: Fl
 
 
 def level_margin_of(predictions: Sequence[Prediction]) -> float | None:
-    """The margin of the level names that 98 % of these patients exceed; at least 0."""
+    """The level margin that 98 % of these patients exceed, at least 0; below it, level names may be one level off."""
     margins = [p.level_margin for p in predictions if p.level_margin is not None]
     return max(0.0, float(np.quantile(margins, 1 - SURE_OF_LEVELS))) if margins else None
 

@@ -184,7 +184,7 @@ def _compare(
     if not worst <= tolerance:
         raise ContractViolation(
             "EXPORT_DIFFERS",
-            found=f"outputs that differ by {worst:.2g}",
+            found=f"an exported model whose outputs differ from the network's by {worst:.2g}",
             expected=f"at most {tolerance}",
             remedy="do not use this export; check the versions of torch and onnxscript",
         )

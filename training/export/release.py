@@ -76,10 +76,11 @@ def renew_subgroups(wider: Path, out: Path = BUNDLED) -> str:
 def _evidence(path: Path, digest: str) -> EvaluationRecord:
     record = read_record(path)
     if record.model_digest != digest or not record.simulated:
+        kind = "virtual" if record.simulated else "real"
         raise EvidenceRejected(
             "RECORD_OF_ANOTHER",
-            found=f"a record of model {record.model_digest[:12]}, simulated patients: {record.simulated}",
-            expected=f"one of {digest[:12]} on virtual patients",
+            found=f"a record of model {record.model_digest[:12]} on {kind} patients",
+            expected=f"a record of model {digest[:12]} on virtual patients",
             remedy="evaluate this candidate first (`plumbline run`, or `plumbline stage evaluation`)",
         )
     return record

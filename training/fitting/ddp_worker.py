@@ -47,7 +47,7 @@ def write_request(dataset: Path, out: Path, config: TrainingConfig, folder: Path
 
 
 def run(path: Path, report: Report | None = None) -> int:
-    """Take part in the fit of the request in ``path``; ``report`` gets every message of the leader too."""
+    """Run this process's part of the fit that ``path`` requests; the leader also sends its messages to ``report``."""
     from training.fitting.fit import fit
 
     request = Request(**json.loads(path.read_text()))

@@ -30,7 +30,7 @@ class Counter(Protocol):
     source: str
 
     def joules(self) -> float:
-        """Now. An exception means: unknown from here on."""
+        """The energy up to now, J. After an exception it is unknown for the rest of the fit."""
 
 
 class Powercap:

@@ -133,7 +133,7 @@ def _note(run: FitContext, train: Sequence[Example]) -> str:
         from training.data.virtual_patients import stream_seed  # needs scipy, which a fit from disk does not
 
         seeds = " and ".join(str(stream_seed(stage)) for stage in run.asked.stages)
-        return f"virtual patients drawn while training, seed {seeds}; chosen on data set {digest}"
+        return f"virtual patients rendered during training, seed {seeds}; chosen on data set {digest}"
     return f"{len(train)} studies of data set {digest} from {', '.join(sorted({e.source for e in train}))}"
 
 

@@ -49,7 +49,7 @@ from training.process_group import process_group_of
 
 
 def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | None = None) -> FitSummary:
-    """Fit a candidate; started again after an interruption it goes on, and once finished it only reads.
+    """Fit a candidate. The same call continues an interrupted fit, and only reads the result of a finished one.
 
     A later stage starts from the weights with the smallest validation error of the stage before, however that ended.
 

@@ -1,6 +1,6 @@
 """Batches for one fit: of the data set's images, or of virtual patients.
 
-Contract: a loader starts at the position of the fit.
+Contract: a loader starts at the position of the fit, so that a resumed fit does not repeat batches.
 """
 
 from collections.abc import Sequence

@@ -44,7 +44,7 @@ def load_state(path: Path) -> dict[str, Any]:
             "STATE_UNREADABLE",
             found=f"{path.name}: {type(error).__name__}",
             expected="a file of tensors and plain values, as a fit writes it",
-            remedy="remove it, and load no weights from elsewhere",
+            remedy="delete the file; load only weights that a fit of Plumbline wrote",
         ) from error
     return state
 

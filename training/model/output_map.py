@@ -22,7 +22,7 @@ class OutputMap:
     Attributes:
         views: the views, in the order of ``spine.landmarks.VIEWS``.
         landmark: view -> S positions among the K landmarks, -1 for none.
-        landmarks: K.
+        landmarks: number K of landmarks.
     """
 
     views: tuple[ViewName, ...]

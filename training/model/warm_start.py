@@ -40,8 +40,8 @@ def load_warm_start(network: nn.Module, output_map: OutputMap, names: Sequence[s
             "WARM_START_DIFFERS",
             found=f"a model in {folder.name!r} that differs in {differing[:3] or 'every landmark'}",
             expected="one of the same preset, width, heat-map stride and input height, with landmarks in common",
-            remedy=f"start from a matching model, or give --heatmap-stride {known.heatmap_stride} --input-shape "
-            f"{known.input_shape[0]}x{known.input_shape[1]}, which are this one's",
+            remedy=f"start from a matching model, or use --heatmap-stride {known.heatmap_stride} --input-shape "
+            f"{known.input_shape[0]}x{known.input_shape[1]}, the values of that model",
         )
     ours_at, theirs_at = torch.tensor(rows).T
     for name, value in own.items():

@@ -5,10 +5,12 @@ outlines of the other vertebrae alternate in colour.
 """
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from spine.dataset import Example, ExampleView, load_example_image, read_manifest
 from spine.landmarks import VERTEBRAE
@@ -62,8 +64,6 @@ def draw_findings(
 
 def draw_study(dataset: Path, example: Example, findings: Sequence[Finding], height_px: int) -> Any:
     """The first view of one study, cropped to its landmarks, as a Pillow image with a caption of broken rules."""
-    from PIL import Image, ImageDraw
-
     name, view = next(iter(example.views.items()))
     image, origin, scale = _cropped(dataset, view, height_px)
     drawn = Image.fromarray(image).convert("RGB")
@@ -82,8 +82,6 @@ def draw_study(dataset: Path, example: Example, findings: Sequence[Finding], hei
 
 def _cropped(dataset: Path, view: ExampleView, height_px: int) -> tuple[Any, Floats, float]:
     """(8-bit image of the region around the landmarks, its origin (column, row) in the image, scale)."""
-    from PIL import Image
-
     image = np.asarray(load_example_image(dataset, view), dtype=np.float64)
     points = np.stack(list(view.points.values())) if view.points else np.array([[0, 0], image.shape[::-1]])
     margin = MARGIN_SHARE * view.shape[0] * np.array([1.6, 1.0])
@@ -123,8 +121,6 @@ def _reasons(findings: Sequence[Finding]) -> list[str]:
 
 
 def _with_caption(drawn: Any, lines: Sequence[str]) -> Any:
-    from PIL import Image, ImageDraw
-
     tile = Image.new("RGB", (max(drawn.width, 190), drawn.height + LINE_PX * 7 + 4), "#0d1117")
     tile.paste(drawn, (0, 0))
     canvas = ImageDraw.Draw(tile)
@@ -134,8 +130,6 @@ def _with_caption(drawn: Any, lines: Sequence[str]) -> Any:
 
 
 def _sheet(tiles: Sequence[Any], columns: int) -> Any:
-    from PIL import Image
-
     rows = [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
     width = max(sum(tile.width + 6 for tile in row) for row in rows)
     sheet = Image.new("RGB", (width, sum(max(t.height for t in row) + 6 for row in rows)), "#30363d")
@@ -150,8 +144,6 @@ def _sheet(tiles: Sequence[Any], columns: int) -> Any:
 
 
 def _write(drawn: Any, out: Path) -> None:
-    from io import BytesIO
-
     buffer = BytesIO()
     drawn.save(buffer, format="PNG")
     write_bytes_atomically(out, buffer.getvalue())

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import dctn
+from scipy.ndimage import gaussian_filter, zoom
 
 from spine.types import Floats
 
@@ -62,8 +64,6 @@ def similar_pairs(thumbnails: Floats) -> list[tuple[int, int]]:
 
 def similarity(first: ImageSignature, second: ImageSignature) -> float:
     """Step 2: the best correlation, in [-1, 1], of the inner part of the second image with any place of the first."""
-    from scipy.ndimage import zoom
-
     ground = standardised(first.small)
     return max(_best_match(ground, standardised(zoom(second.small, scale, order=1))) for scale in _SCALES)
 
@@ -85,15 +85,13 @@ def spectrum(thumbnails: Floats) -> Floats:
 
 def standardised(image: Floats) -> Floats:
     """(H, W) detail: local mean subtracted, divided by the local spread, so that the grey curve has no influence."""
-    from scipy.ndimage import gaussian_filter
-
     detail = image - gaussian_filter(image, _DETAIL_SIGMA)
     spread = np.sqrt(gaussian_filter(detail * detail, 2 * _DETAIL_SIGMA))
     return np.asarray(detail / (spread + 1e-3 * image.std() + 1e-9), dtype=np.float64)
 
 
 def _best_match(ground: Floats, image: Floats) -> float:
-    from scipy.signal import fftconvolve
+    from scipy.signal import fftconvolve  # loads scipy.stats, which takes a second at the start of Dagster
 
     height, width = image.shape
     rows, columns = (slice(int(a * n), int(b * n)) for (a, b), n in ((_INNER_ROWS, height), (_INNER_COLUMNS, width)))
@@ -124,6 +122,4 @@ def _reduced(image: NDArray[np.uint16], rows: int, columns: int) -> Floats:
 
 
 def _cosine(thumbnails: Floats) -> Floats:
-    from scipy.fft import dctn
-
     return np.asarray(dctn(thumbnails, axes=(1, 2), norm="ortho"), dtype=np.float64)

@@ -1,12 +1,12 @@
 """The rules of the validation: plausible values, one function for each table and profile.
 
-Contract: a suite is data that a function returns; no store keeps it. Every rule names the rows that it must evaluate,
-because a rule without evaluated rows is no evidence.
+Contract: a suite is data that a function builds for each run; it is not stored. Every rule names the rows that it must
+check, because a rule that checked no row proves nothing.
 
-Ranges in mm and degrees hold for adolescents and adults with normal, scoliotic and degenerated spines. They are the
-means of docs/sources.md (population and anatomy), widened by four or more standard deviations and by 15 % for size:
-they find wrong units, frames, levels and points, not rare patients. The relative ranges of the profile
-``frontal_radiographs`` were set on the 481 AASCE radiographs, after a check by eye of the studies beyond them.
+Ranges in mm and degrees apply to adolescents and adults with normal, scoliotic and degenerated spines. They are the
+means of docs/sources.md (population and anatomy), widened by four or more standard deviations and by 15 % for size.
+They detect wrong units, frames, levels and points; rare patients pass. The relative ranges of the profile
+``frontal_radiographs`` were set on the 481 AASCE radiographs, after a look at each study outside them.
 """
 
 from dataclasses import dataclass

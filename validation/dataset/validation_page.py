@@ -6,6 +6,8 @@ Contract: the page has no identifiers beyond study ids, which are content addres
 from itertools import groupby
 from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
 from spine.storage import write_text_atomically
 from validation.dataset.results import Finding, ValidationConfig, ValidationResult
 
@@ -22,8 +24,6 @@ TILES = (
 
 def write_report(result: ValidationResult, config: ValidationConfig, out: Path) -> Path:
     """Write ``report.html``; returns its path."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     loader = FileSystemLoader(Path(__file__).parent)
     template = Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template("report.html.jinja")
     tables = [(name, list(found)) for name, found in groupby(result.outcomes, key=lambda o: o.table)]

@@ -43,11 +43,11 @@ FIGURES: tuple[str, ...] = (
 REGRESSION_FIGURES = frozenset({"standard_error_of_estimate", "slope", "intercept", "pearson_r", "icc_a1"})
 """Figures that need truths and answers that vary."""
 
-LEAST_PAIRS = 3
+MIN_PAIRS = 3
 RESAMPLES = 2000
 SEED = 20190405
 LOA_FACTOR = 1.96
-_LEAST_USABLE_RESAMPLES = 0.95
+_MIN_USABLE_RESAMPLES = 0.95
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def figures_of_draws(counts: Floats, truth: Floats, predicted: Floats) -> dict[s
         bias = counts @ e / n + d.mean()
         sxx, syy = _sum_of_squares(counts, x, x), _sum_of_squares(counts, y, y)
         sdd, sxd = _sum_of_squares(counts, e, e), _sum_of_squares(counts, x, e)
-        varies = (sxx > _noise(x)) & (syy > _noise(y)) & (n > LEAST_PAIRS - 1)
+        varies = (sxx > _noise(x)) & (syy > _noise(y)) & (n > MIN_PAIRS - 1)
         slope = np.where(varies, 1 + sxd / sxx, np.nan)
         residual = np.maximum(sdd - sxd**2 / sxx, 0)
         see = np.where(varies, np.sqrt(residual / (n - 2)), np.nan)
@@ -224,8 +224,8 @@ def _figures_of(
     truth: Floats, predicted: Floats, patients: Sequence[str], resamples: int, seed: int
 ) -> dict[str, Figure]:
     n = len(truth)
-    if n < LEAST_PAIRS:
-        return dict.fromkeys(FIGURES, Figure(None, absent_reason=f"{n} answered, at least {LEAST_PAIRS} needed"))
+    if n < MIN_PAIRS:
+        return dict.fromkeys(FIGURES, Figure(None, absent_reason=f"{n} answered, at least {MIN_PAIRS} needed"))
     point = figures_of_draws(np.ones((1, n)), truth, predicted)
     draws = figures_of_draws(draw_patients(patients, resamples, seed), truth, predicted) if resamples else {}
     flat = _what_does_not_vary(truth, predicted)
@@ -248,7 +248,7 @@ def _what_does_not_vary(truth: Floats, predicted: Floats) -> str | None:
 
 def _interval(drawn: Floats) -> tuple[float | None, float | None]:
     usable = drawn[np.isfinite(drawn)]
-    if len(usable) < _LEAST_USABLE_RESAMPLES * len(drawn):
+    if len(usable) < _MIN_USABLE_RESAMPLES * len(drawn):
         return None, None
     low, high = np.quantile(usable, [0.025, 0.975])
     return float(low), float(high)

@@ -74,7 +74,9 @@ def open_sealed(schema: str, path: Path) -> SealedContent:
         envelope = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
         found, digest, content = envelope["schema"], envelope["digest"], envelope["content"]
     except (ValueError, KeyError, TypeError) as error:
-        raise _rejected("EVIDENCE_UNREADABLE", f"{path.name}: {error}", "a sealed record", "write it again") from error
+        raise _rejected(
+            "EVIDENCE_UNREADABLE", f"{path.name}: {error}", "a sealed record", "run again what wrote it"
+        ) from error
     if found != schema:
         raise _rejected("EVIDENCE_SCHEMA", f"{found} in {path.name}", schema, "use the version that wrote it")
     canonical = canonical_json(content)
@@ -82,8 +84,8 @@ def open_sealed(schema: str, path: Path) -> SealedContent:
     if digest != actual:
         raise _rejected(
             "EVIDENCE_ALTERED",
-            f"digest {actual[:12]} of the content of {path.name}",
-            f"digest {str(digest)[:12]}, as the file states",
+            f"{path.name}, whose content has digest {actual[:12]}",
+            f"digest {str(digest)[:12]}, which the file states",
             "evaluate and judge again; the file was edited after it was written",
         )
     return SealedContent(content, canonical, actual)
@@ -94,7 +96,9 @@ def verified_file_digest(path: Path) -> str:
     try:
         schema = str(json.loads(path.read_text(encoding="utf-8"))["schema"])
     except (ValueError, KeyError, TypeError, OSError) as error:
-        raise _rejected("EVIDENCE_UNREADABLE", f"{path.name}: {error}", "a sealed record", "write it again") from error
+        raise _rejected(
+            "EVIDENCE_UNREADABLE", f"{path.name}: {error}", "a sealed record", "run again what wrote it"
+        ) from error
     return open_sealed(schema, path).digest
 
 

@@ -24,8 +24,8 @@ Orientation = Literal["as_truth", "mirrored", "unanswered", "undecidable"]
 SAME_CURVE_DEG = 0.5
 """The points determine the side of the reference angle only where they give that angle again. Points and angle may come
 from different sources."""
-LEAST_POINTS = 6
-LEAST_SPREAD = 0.01
+MIN_POINTS = 6
+MIN_SPREAD = 0.01
 """Sideways spread as a share of the height of the points. Below this, a spine is equal to its mirror image."""
 
 
@@ -60,10 +60,10 @@ def orientations(prediction: Prediction | None, example: Example) -> dict[ViewNa
 
 def orientation_of(found: Points2D, truth: Points2D) -> Orientation:
     """``mirrored`` where the covariance of found and true columns over the shared landmarks is not positive."""
-    if len(truth) < LEAST_POINTS or _spread(truth) < LEAST_SPREAD:
+    if len(truth) < MIN_POINTS or _spread(truth) < MIN_SPREAD:
         return "undecidable"
     shared = sorted(found.keys() & truth.keys())
-    if len(shared) < LEAST_POINTS:
+    if len(shared) < MIN_POINTS:
         return "unanswered"
     ours, true = (np.array([float(points[name][0]) for name in shared]) for points in (found, truth))
     covariance = float((ours - ours.mean()) @ (true - true.mean()))

@@ -33,17 +33,17 @@ class Evidence:
 
     @cached_property
     def champion_digest(self) -> str | None:
-        """None without a champion, and where its record is malformed."""
+        """Digest of the champion's record; None without a champion or with a malformed record."""
         return evidence_digest(self.champion) if self.champion else None
 
     @cached_property
     def baseline_digest(self) -> str | None:
-        """None without a baseline, and where its record is malformed."""
+        """Digest of the baseline's record; None without a baseline or with a malformed record."""
         return evidence_digest(self.baseline) if self.baseline else None
 
     @cached_property
     def seed_digests(self) -> tuple[str | None, ...]:
-        """One for each of ``other_seeds``."""
+        """Digest of each record of ``other_seeds``; None for a malformed one."""
         return tuple(evidence_digest(record) for record in self.other_seeds)
 
     @property

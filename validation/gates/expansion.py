@@ -82,7 +82,7 @@ def _expand_rule(written: Any) -> Any:
 
 
 def _expand_figures(written: dict[str, Any]) -> dict[str, Any]:
-    """A penalised rule states its penalty once and a limit for each of its figures; parameter by parameter."""
+    """One rule for each parameter and figure, from a rule that gives its penalty once and a limit for each figure."""
     figures = written.get("figures")
     if not isinstance(figures, dict) or not all(isinstance(own, dict) for own in figures.values()) or not figures:
         raise ValueError("a penalised rule needs figures: {rmse: {at_most, reason, source}, mae: ...}")

@@ -61,7 +61,7 @@ def _evaluate_parameter(rule: ParameterRule, record: EvaluationRecord) -> RuleRe
 
 
 def _is_impossible(name: str, value: object) -> bool:
-    """Whether this figure can never have this value; such a value would keep a limit without being a measurement."""
+    """Whether the figure cannot have this value, such as a negative error, which would meet any ceiling."""
     if not isinstance(value, int | float) or not is_number(value):
         return False
     return (name in _NOT_NEGATIVE and value < 0) or (name in _AT_MOST_ONE and value > 1 + 1e-9)

@@ -44,7 +44,7 @@ class Verdict:
     """A decision and everything behind it.
 
     Attributes:
-        decision: what follows; results: one for each figure that a rule is about.
+        decision: what follows from the results; results: one for each figure that a rule is about.
         policy, policy_version, policy_hash: the policy applied.
         challenger_model, challenger_evidence: digests of the judged model and of its evaluation record (None where
             the record is malformed and therefore has no digest).
@@ -97,7 +97,7 @@ class Verdict:
 
     @property
     def unasked(self) -> tuple[RuleResult, ...]:
-        """What was not asked, or cannot be known and need not be: it neither passed nor blocks."""
+        """Results that neither passed nor block: the policy does not ask, or the answer is unknown and not required."""
         return tuple(r for r in self.results if not decides(r))
 
 
@@ -157,7 +157,7 @@ def decide(results: Sequence[RuleResult]) -> Decision:
 
 
 def decides(result: RuleResult) -> bool:
-    """Whether the result counts: everything but an unasked rule of a kind that may be left unasked."""
+    """Whether the result counts; only an unasked rule of a kind that may be left unasked does not."""
     return not (result.outcome == "NOT_ASKED" and result.kind in MAY_BE_UNASKED)
 
 

@@ -124,8 +124,8 @@ def grant(request: ApprovalRequest) -> Path:
     if not may_be_promoted(verdict) or verdict.policy_hash != policy.hash:
         raise GateRefused(
             "APPROVAL_POINTLESS",
-            found=f"a verdict {verdict.decision}",
-            expected="a verdict that an approval can promote",
+            found=f"a {verdict.decision} verdict",
+            expected="a verdict that can be promoted with an approval",
             remedy="read the reasons with `plumbline explain`; a better model or more evidence is needed",
         )
     return _record(request, "granted")
@@ -255,7 +255,7 @@ def require_other_person(approver: str, author: str | None) -> None:
             "SAME_PERSON",
             found=f"{approver!r} as approver and as author",
             expected="two persons",
-            remedy="ask a colleague",
+            remedy="ask a colleague to approve",
         )
 
 

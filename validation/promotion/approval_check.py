@@ -94,7 +94,7 @@ def _used_or_unknown(approval: Approval, entries: Sequence[HistoryEntry]) -> Ite
     name = f"approval {approval.digest[:12]}"
     events = [e.event for e in entries if e.approval == approval.digest]
     if "approved" not in events:
-        yield _refusal("APPROVAL_UNKNOWN", f"{name}, which is not in the history", "an approval that is")
+        yield _refusal("APPROVAL_UNKNOWN", f"{name}, which is not in the history", "an approval from the history")
     elif "promoted" in events:
         yield _refusal("APPROVAL_USED", f"{name}, which was used before", "an unused approval")
 

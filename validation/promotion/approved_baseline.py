@@ -46,5 +46,5 @@ def require_expected_baseline(
             "STALE_BASELINE",
             found=f"a verdict that was compared with baseline {(verdict.baseline_model or 'none')[:12]}",
             expected=f"baseline {approved.model_digest[:12]}, the last model that a person approved",
-            remedy="score that model on the same test set and judge again",
+            remedy="evaluate that model on the same test set and judge again",
         )

@@ -78,7 +78,7 @@ def lost_registry(version: str, digest: str, production_model: str) -> GateRefus
         found=f"no champion in the registry's database, {production_model} version {version} in the history",
         expected=f"a database with model {digest[:12]} as champion",
         remedy="restore the database, or run `plumbline history --repair` if the registry still has that version; "
-        "for a registry that is new on purpose, move the history away first",
+        "if you set up a new registry on purpose, move the history file away first",
     )
 
 

@@ -97,7 +97,7 @@ def sync_aliases(client: "MlflowClient", record: ChampionRecord) -> Champion:
 
 
 def sync(client: "MlflowClient", record: ChampionRecord, ledger: Path, at: datetime) -> ServingVersion | None:
-    """Complete an interrupted change, so that record, aliases and history agree; the version that serves then.
+    """Complete an interrupted change, so that record, aliases and history agree; return the version that serves.
 
     Raises:
         GateRefused: CHAMPION_LOST: the history lists a champion and the database has none. The next model must not
@@ -158,7 +158,7 @@ def _require_version(client: "MlflowClient", model: str, serving: ServingVersion
     if version_numbered(client, model, serving.version) is None:
         raise GateRefused(
             "VERSION_GONE",
-            found=f"no version {serving.version} of {model} in the registry, which is the champion",
+            found=f"no version {serving.version} of {model}, the champion, in the registry",
             expected="the version that was promoted",
             remedy="`plumbline rollback` returns to an earlier version, or to the local copy of this one",
         )
@@ -170,7 +170,7 @@ def _set_aliases(client: "MlflowClient", model: str, serving: ServingVersion) ->
     if now is None or str(now.version) != serving.version:
         raise GateRefused(
             "NOT_READ_BACK",
-            found=f"alias at {now.version if now else 'nothing'} after it was set to {serving.version}",
+            found=f"alias champion at version {now.version if now else '(none)'} after it was set to {serving.version}",
             expected=f"version {serving.version}",
             remedy="another program changed it: `plumbline history --verify`, then `--repair`",
         )

@@ -18,9 +18,9 @@ DATABASE_VARIABLE = "PLUMBLINE_CHAMPIONS_DB"
 DIALECTS = ("sqlite", "postgresql")
 
 COMPARE_AGAIN = (
-    "`plumbline run -w WORKSPACE` scores the present champion again (step champion_evaluation), judges again (verdict) "
-    "and promotes if the verdict allows it; what has not changed is not trained again. In Dagster: materialise "
-    "champion_evaluation and verdict, then launch the job promotion"
+    "`plumbline run -w WORKSPACE` evaluates the present champion again (step champion_evaluation), judges again "
+    "(verdict) and promotes if the verdict allows it; the candidate is trained again only if its inputs changed. In "
+    "Dagster: materialise champion_evaluation and verdict, then launch the job promotion"
 )
 """The remedy where the champion is not the one that the challenger was compared with."""
 
@@ -220,7 +220,7 @@ def open_champion_record(tracking_uri: str, production_model: str) -> ChampionRe
             "NO_CHAMPIONS_DB",
             found=f"a registry behind {database.partition(':')[0]}, which offers no transaction",
             expected=f"a database ({' or '.join(DIALECTS)}) in which two promoters cannot both win",
-            remedy=f"name one in {DATABASE_VARIABLE}, best the registry's own; every promoter must name the same",
+            remedy=f"name one in {DATABASE_VARIABLE}, preferably the registry's; all promoters must use this one",
         )
     return ChampionRecord(database, production_model)
 

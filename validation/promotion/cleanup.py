@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def clean_up(client: "MlflowClient", record: ChampionRecord, ledger: Path) -> tuple[str, ...]:
-    """Mark the runs of dead promotions as KILLED and delete their unused versions; one line for each."""
+    """Mark the runs of interrupted promotions as KILLED and delete their unused versions; returns a line for each."""
     model, place, cleaned = record.production_model, place_of(ledger), []
     for run in _dead_runs(client, model, place):
         client.set_terminated(run.info.run_id, "KILLED")

@@ -98,7 +98,7 @@ def length_faults(
 
 
 def accept_loss(record: ChampionRecord, ledger: Path, entry: HistoryEntry) -> HistoryEntry:
-    """Close the lengths that a cut history does not have, and write who accepted the loss; the entry as written.
+    """Close the remembered lengths that a cut history lacks, record who accepted the loss, and return that entry.
 
     Args:
         entry: ``loss_accepted`` with the person's reason; a description of the loss is put before the reason.

@@ -130,14 +130,14 @@ def _promotable_verdict(path: Path) -> Verdict:
         raise GateRefused(
             f"VERDICT_{verdict.decision}",
             found=explain(verdict).splitlines()[0],
-            expected="a verdict PROMOTE",
+            expected="a PROMOTE verdict",
             remedy="read the reasons with `plumbline explain`; a better model or more evidence is needed",
         )
     return verdict
 
 
 def _reproduce(verdict: Verdict, policy_path: Path, evidence_folder: Path) -> Policy:
-    """The policy, after policy and evidence gave the same verdict again."""
+    """Judge the evidence again and require the same verdict; return the policy."""
     policy = read_policy(policy_path)
     if policy.hash != verdict.policy_hash:
         raise GateRefused(

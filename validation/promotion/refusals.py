@@ -73,7 +73,7 @@ def require_no_refusal(model: str, entries: Sequence[HistoryEntry], sealed: Sequ
             found=f"model {model[:12]}, refused by {refusal.by} on {refusal.at[:10]} with verdict "
             f"{refusal.verdict[:12]}{lost}: {refusal.comment}",
             expected="a model that no person has refused",
-            remedy="train another candidate that meets the reason; judging the same bytes again changes nothing. If "
+            remedy="train another candidate without the fault; judging the same files again changes nothing. If "
             "the refusal was a mistake, a person other than the author reinstates the model: "
             f"`plumbline reinstate {model[:12]} --as NAME --comment TEXT`",
         )

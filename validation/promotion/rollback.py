@@ -143,9 +143,9 @@ def _require_complete(request: RollbackRequest) -> None:
     if request.measure_virtual_study is None:
         raise GateRefused(
             "SMOKE_TEST_ABSENT",
-            found="no way to run a model",
-            expected="a target that is run before it serves",
-            remedy="use `plumbline rollback`, which runs it",
+            found="no function that runs the model on the bundled study",
+            expected="a smoke test before the model serves",
+            remedy="use `plumbline rollback`, which runs the test",
         )
 
 
@@ -162,7 +162,10 @@ def _require_serving(client: "MlflowClient", record: ChampionRecord, request: Ro
         serving = record.change(None, ServingVersion(last.version, last.model_digest))
     if serving is None:
         raise GateRefused(
-            "NO_CHAMPION", found="no model that serves", expected="a champion to return from", remedy="promote a model"
+            "NO_CHAMPION",
+            found="no model that serves",
+            expected="a champion that the rollback can replace",
+            remedy="promote a model",
         )
     return serving
 

@@ -68,9 +68,9 @@ def require_smoke_test(
     if measure is None:
         raise GateRefused(
             "SMOKE_TEST_ABSENT",
-            found="no way to run the model on the bundled study",
-            expected="a model that was run before it serves",
-            remedy="use `plumbline promote`, `plumbline rollback` or the Dagster job, which run it",
+            found="no function that runs the model on the bundled study",
+            expected="a smoke test before the model serves",
+            remedy="use `plumbline promote`, `plumbline rollback` or the Dagster job, which run the test",
         )
     result = _measured(measure, folder)
     if isinstance(result, str):

@@ -61,8 +61,8 @@ def approval_notice(
     """The sentence that an approval is required before a promotion, with the command; "" where none is required.
 
     Args:
-        policy: the policy of the verdict, where it is available.
-        where: the workspace, as the command names it.
+        policy: the policy of the verdict, if it is available.
+        where: the path of the workspace, as it appears in the command.
     """
     if not may_be_promoted(verdict) or (status is not None and (status.decided or status.approved)):
         return ""

@@ -1,6 +1,7 @@
 """Charts of the landmark error by level and of the coverage of the intervals, for challenger and champion.
 
-Both models have one scale. In each row the challenger is above the champion. A level without a figure has an empty row.
+Both models share one scale. In each row the challenger is above the champion. The row of a level without a value is
+empty.
 """
 
 from collections.abc import Mapping, Sequence

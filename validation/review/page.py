@@ -96,7 +96,7 @@ def write_review(material: ReviewMaterial, path: Path) -> Path:
     if size > LIMIT_BYTES:
         raise EvidenceRejected(
             "PAGE_TOO_LARGE",
-            found=f"a page of {size / 1e6:.1f} MB",
+            found=f"a report of {size / 1e6:.1f} MB",
             expected=f"at most {LIMIT_BYTES / 1e6:.0f} MB",
             remedy="encode the images with fewer pixels or a lower quality",
         )

@@ -36,7 +36,6 @@ def batch(context: dg.AssetExecutionContext, workspace: WritableWorkspace, watch
 
     A corrected batch has a newer `COMPLETE` marker and thereby a new key, and is taken in again.
     """
-
     return materialised("batch", watcher, lambda p: ingest_batch(workspace.folders, context.partition_key, p))
 
 

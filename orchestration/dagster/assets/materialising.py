@@ -65,7 +65,6 @@ def pipeline_step(
     """Run a DVC-versioned step of the pipeline as the asset of the same name."""
 
     def work(progress: Progress) -> StepReport:
-
         params = workspace.params
         if step not in {stage.name for stage in stages_for(params)}:
             return StepReport(step, {"not needed": f"the source is {params.source.kind!r}"}, skipped=True)
@@ -94,7 +93,6 @@ def failure_of(error: PlumblineError) -> dg.Failure:
 
 
 def _failed_validation(error: ContractViolation, workspace: WritableWorkspace) -> StepReport:
-
     report = read_step_report("validation", workspace.folders) if error.code == "DATASET_INVALID" else None
     if report is None:
         raise error

@@ -60,7 +60,6 @@ def _typed(value: Figure) -> dg.MetadataValue:
 
 def _shrunk(image: Path) -> bytes | None:
     """PNG within ``PREVIEW_LIMIT_BYTES``, narrower and with fewer colours as needed; None if that is not enough."""
-
     try:
         with Image.open(image) as opened:
             original = opened.convert("RGB")

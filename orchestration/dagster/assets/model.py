@@ -52,7 +52,6 @@ def registered_candidate(
     context: dg.AssetExecutionContext, workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher
 ) -> Materialised:
     """The candidate as an MLflow run (with training journal and evidence) and as a registered model version."""
-
     tracked, tags = tracking.applied_to(workspace.folders), {"dagster.run_id": context.run.run_id}
     work = lambda _: register_candidate(tracked, workspace.params, tags)  # noqa: E731
     return materialised("registered_candidate", watcher, work, tracking=tracking)

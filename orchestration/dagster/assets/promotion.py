@@ -27,7 +27,6 @@ _asset = partial(dg.asset, group_name=GROUP, owners=OWNERS, code_version="1", co
 @_asset(kinds={"onnx", "python"}, deps=[dataset, validation])
 def champion_evaluation(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
     """The champion's errors on the same frozen test set, by the same code as the candidate's."""
-
     tracked = tracking.applied_to(workspace.folders)
     return materialised("champion_evaluation", watcher, lambda _: rescore_champion(tracked, workspace.params))
 
@@ -35,7 +34,6 @@ def champion_evaluation(workspace: WritableWorkspace, tracking: ModelTracking, w
 @_asset(kinds={"python", "yaml"}, deps=[evaluation, champion_evaluation, registered_candidate])
 def verdict(workspace: WritableWorkspace, tracking: ModelTracking, watcher: Watcher) -> Materialised:
     """PROMOTE, HOLD, REJECT or INSUFFICIENT: the policy applied to the evidence, with a reason for each rule."""
-
     tracked = tracking.applied_to(workspace.folders)
     return materialised("verdict", watcher, lambda _: judge_candidate(tracked, workspace.params), tracking=tracking)
 
@@ -58,21 +56,19 @@ class ApprovalConfig(dg.Config):
         """File or digest of the approval to use, or ""; if an approver is named, the approval is written first."""
         if not self.approver:
             return self.approval
-
         return approve_verdict(workspace, params, self.verdict, SignOff(self.approver, self.comment)).digest
 
 
 @dg.asset(group_name=GROUP, owners=OWNERS, kinds={"mlflow"}, code_version="1", deps=[verdict, registered_candidate])
 def champion(
-    context: dg.AssetExecutionContext, config: ApprovalConfig, workspace: WritableWorkspace, tracking: ModelTracking,
+    context: dg.AssetExecutionContext,
+    config: ApprovalConfig,
+    workspace: WritableWorkspace,
+    tracking: ModelTracking,
     watcher: Watcher,
-) -> Materialised:  # fmt: skip
+) -> Materialised:
     """The model in service. Promotion verifies policy, evidence and verdict, whatever launched it."""
-
-    tracked, params, promoter = (
-        tracking.applied_to(workspace.folders),
-        workspace.params,
-        f"dagster run {context.run.run_id}",
-    )
+    tracked, params = tracking.applied_to(workspace.folders), workspace.params
+    promoter = f"dagster run {context.run.run_id}"
     work = lambda _: promote_champion(tracked, params, promoter, config.grant(tracked, params))  # noqa: E731
     return materialised("champion", watcher, work, tracking=tracking)

@@ -38,7 +38,7 @@ pytestmark = [
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_mlflow_database: Path) -> Workspace:
     """A workspace whose policy always requires an approval."""
     for name, value in quiet_environment().items():
         monkeypatch.setenv(name, value)
@@ -47,6 +47,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     for module in ("orchestration.tracking.describe", "orchestration.lifecycle.judging"):
         monkeypatch.setattr(f"{module}.review_candidate", lambda *_: (made.root / "report.html", {}))
     made.prepare()
+    shutil.copy(empty_mlflow_database, made.state / "mlflow" / "mlflow.db")
     policy = yaml.safe_load(DEFAULT_POLICY.read_text())
     policy["approval"] = {"required": "always", "ttl_hours": 48.0, "reason": "a person answers for it"}
     (made.root / "approval.yaml").write_text(yaml.safe_dump(policy))
@@ -357,7 +358,7 @@ def test_a_metric_edited_in_mlflow_is_refused_until_it_is_corrected(workspace: W
     write_sealed_metrics()
     client.log_metric(version.run_id, "test/cobb/mae", 0.1)
     refused = typed(workspace, "promote", "--by", "R. Viewer")
-    assert code_of(refused) == "METRIC_ALTERED" and "first test/cobb/mae: 0.1" in str(refused.exception)
+    assert code_of(refused) == "METRIC_ALTERED" and "the first is test/cobb/mae = 0.1" in str(refused.exception)
     write_sealed_metrics()
     assert (
         client.get_run(version.run_id).data.metrics["test/cobb/mae"] == record.statistics["cobb"].figures["mae"].value
@@ -365,6 +366,7 @@ def test_a_metric_edited_in_mlflow_is_refused_until_it_is_corrected(workspace: W
     assert typed(workspace, "promote", "--by", "R. Viewer").exit_code == 0
 
 
+@pytest.mark.usefixtures("impatient_sqlite")
 def test_a_locked_database_is_a_refusal_and_no_traceback(workspace: Workspace) -> None:
     verdict = candidate(workspace, "a")
     lock = sqlite3.connect(workspace.state / "mlflow" / "mlflow.db", isolation_level=None)

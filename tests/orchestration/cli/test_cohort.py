@@ -87,7 +87,7 @@ def test_an_interrupted_command_stops_cleanly(tmp_path, how):
         command.send_signal(how)
         _, shown = command.communicate(timeout=30)
     assert command.returncode == 130
-    assert "run the command again to continue" in shown
+    assert "Run the command again to continue" in shown
     assert "leaked" not in shown
     assert list(folder.glob("*/COMPLETE"))
     assert not list(folder.rglob("*.partial"))

@@ -94,7 +94,7 @@ def test_definitions_are_loadable():
     dg.Definitions.validate_loadable(definitions_with(resources_for("/nowhere")))
 
 
-HEAVY = ("torch", "lightning", "mlflow", "pandas", "great_expectations", "matplotlib", "dvc", "pydicom", "onnxruntime")
+HEAVY = ("torch", "lightning", "mlflow", "pandas", "great_expectations", "matplotlib", "dvc", "onnxruntime")
 
 
 def test_loading_imports_nothing_heavy_reads_no_environment_and_makes_no_file(tmp_path):

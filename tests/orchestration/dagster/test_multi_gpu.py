@@ -1,6 +1,7 @@
-"""A process group of two under torchrun fits one model: directly, and through Dagster Pipes from an asset."""
+"""Two processes under torchrun fit one model, started from an asset through Dagster Pipes; and what they report."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import dagster as dg
 import pytest
 
 from orchestration.dagster.pipes import workers_under_pipes
+from orchestration.pipeline import multi_gpu
 from orchestration.pipeline.multi_gpu import fit_in_process_group, launching_with
 from spine.errors import ContractViolation, ParametersRejected
 from tests.training.drawn_cohort import write_drawn_dataset
@@ -27,47 +29,44 @@ def drawn(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_two_processes_fit_one_model_in_two_stages_and_report_progress(drawn, tmp_path, monkeypatch):
+def test_an_asset_starts_two_processes_that_fit_one_model_in_two_stages_and_log_into_the_run(
+    drawn, tmp_path, instance, monkeypatch
+):
     config = replace(CONFIG, epochs=1, next_stages=(NextStage(epochs=1),))
-    reported = []
+    reported, fits = [], []
     (tmp_path / "lightning.py").write_text("raise RuntimeError('a file of the user hid a library')")
     monkeypatch.chdir(tmp_path)
     out = tmp_path / "candidate"
-    summary = fit_in_process_group(
-        drawn, out, config, tmp_path / "group", lambda done, total: reported.append((done, total))
-    )
+
+    @dg.asset
+    def fitted(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        with workers_under_pipes(context):
+            fits.append(
+                fit_in_process_group(drawn, out, config, tmp_path / "group", lambda *done: reported.append(done))
+            )
+        return dg.MaterializeResult(metadata={"steps": fits[0].steps})
+
+    result = dg.materialize([fitted], instance=instance)
+    assert result.success
+    (summary,) = fits
     assert summary.config == config
     assert [(stage.devices, stage.epochs) for stage in summary.stages] == [(2, 1), (2, 1)]
     assert summary.epochs == 2 and summary.steps == 2 * (24 // 2 // 4)  # each process sees half of the images
     assert summary.model_digest is not None and (out / "model.onnx").is_file()
     assert reported[-1] == (2000, 2000) and reported == sorted(reported)
+    messages = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    assert any("fitted 100 %" in text for text in messages)
+    assert any(text.startswith("validation_error") for text in messages)
     again = fit_in_process_group(drawn, out, config, tmp_path / "group", None)
     assert again == summary  # finished: nothing is fitted again
 
 
-@pytest.mark.slow
-def test_an_asset_starts_the_process_group_through_pipes_and_its_log_reaches_the_run(drawn, tmp_path, instance):
-    @dg.asset
-    def fitted(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        with workers_under_pipes(context):
-            summary = fit_in_process_group(drawn, tmp_path / "candidate", CONFIG, tmp_path / "group", None)
-        return dg.MaterializeResult(metadata={"steps": summary.steps})
-
-    result = dg.materialize([fitted], instance=instance)
-    assert result.success
-    messages = [entry.user_message for entry in instance.all_logs(result.run_id)]
-    assert any("fitted 100 %" in text for text in messages)
-    assert any(text.startswith("validation_error") for text in messages)
-
-
 def test_what_the_leader_refuses_is_refused_here_with_its_reason(drawn, tmp_path):
-    """The launcher stands in for torchrun: what matters is the message of the worker."""
+    """One process by itself, started as torchrun would start two."""
 
     def one_alone(command):
         assert command[1:6] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-        from training.fitting.ddp_worker import main
-
-        return main([command[-1]])
+        return multi_gpu._run_directly([sys.executable, *command[-3:]])
 
     with launching_with(one_alone), pytest.raises(ParametersRejected, match="PROCESS_GROUP_DIFFERS") as refused:
         fit_in_process_group(drawn, tmp_path / "candidate", CONFIG, tmp_path / "group", None)

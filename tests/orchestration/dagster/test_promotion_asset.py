@@ -26,6 +26,12 @@ def test_absent_verdict_refuses(workspace, stubs, instance):
     assert not (workspace.state / "champion.json").exists()
 
 
+def test_absent_verdict_refuses_over_the_real_steps_too(workspace, instance):
+    result = launch_promotion(workspace, instance)
+    assert not result.success
+    assert failure_of(result).user_failure_data.metadata["code"].value == "VERDICT_ABSENT"
+
+
 @pytest.mark.parametrize("decision", ["HOLD", "REJECT", "INSUFFICIENT"])
 def test_refusing_verdict_of_another_run_refuses(workspace, stubs, instance, decision, write_stub):
     write_stub(workspace.verdict_file, decision)

@@ -128,7 +128,7 @@ def test_up_refuses_a_second_time(workspace, capsys):
 def test_services_stay_on_this_machine_and_quiet(workspace):
     mlflow, code, web, daemon = services_of(workspace, 3999, 5999, 4999)
     assert code.command[code.command.index("-h") + 1] == "127.0.0.1"
-    assert code.first == 4999
+    assert code.wait_for_port == 4999
     location = yaml.safe_load((workspace.dagster_home / "workspace.yaml").read_text())["load_from"][0]["grpc_server"]
     assert location == {"host": "127.0.0.1", "port": 4999, "location_name": "plumbline"}
     assert mlflow.command[mlflow.command.index("--host") + 1] == "127.0.0.1"

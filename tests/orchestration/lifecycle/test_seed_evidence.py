@@ -18,12 +18,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*noload.*", "ignore::Deprecatio
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def judged(tmp_path_factory: pytest.TempPathFactory, empty_mlflow_database: Path) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in quiet_environment().items():
             patch.setenv(name, value)
         patch.delenv("PLUMBLINE_TRACKING_URI", raising=False)
-        yield judged_workspace(tmp_path_factory.mktemp("judged"), with_champion=False)
+        folder = tmp_path_factory.mktemp("judged")
+        yield judged_workspace(folder, with_champion=False, mlflow_database=empty_mlflow_database)
 
 
 def add_fit(judged: Judged, tmp_path: Path, digest: str, seed: str, change: Any = None) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orchestration.pipeline.params import Params, change_params, parse_params, read_params, write_params
+from orchestration.pipeline.params import FORMAT, Params, change_params, parse_params, read_params, write_params
 from orchestration.pipeline.stages import STAGE_NAMES, dvc_yaml, stages_for
 from spine.errors import ParametersRejected
 
@@ -54,7 +54,7 @@ def test_changes_are_merged_and_an_impossible_one_changes_nothing(tmp_path):
     assert path.read_text() == text
 
 
-@pytest.mark.parametrize("text", ["a: [", "cohort: 5", "- 1"])
+@pytest.mark.parametrize("text", ["a: [", "format: 2\ncohort: 5", "- 1"])
 def test_damaged_files_are_refused_with_a_code(tmp_path, text):
     path = tmp_path / "params.yaml"
     path.write_text(text)
@@ -88,7 +88,9 @@ def test_every_output_has_one_writer_and_every_input_a_writer_or_a_person():
 def test_every_parameter_that_changes_data_is_a_dependency_of_a_stage():
     stages = yaml.safe_load(dvc_yaml(Params()))["stages"]
     named = {p.split(".")[0] for stage in stages.values() for p in stage.get("params", ())}
-    assert named == set(Params.model_fields) - {"gate", "retrain"}, "gate and retrain decide, they do not make data"
+    assert named == set(Params.model_fields) - {"format", "gate", "retrain"}, (
+        "gate and retrain decide, they do not make data"
+    )
 
 
 def test_a_real_source_has_no_cohort_stage():
@@ -100,3 +102,11 @@ def test_a_real_source_has_no_cohort_stage():
 
 def test_promotion_is_no_stage():
     assert not {"champion", "verdict", "promotion"} & set(yaml.safe_load(dvc_yaml(Params()))["stages"])
+
+
+@pytest.mark.parametrize("first_line", ["", "format: 1\n", "format: 3\n"])
+def test_a_workspace_of_another_format_is_refused_with_the_way_out(tmp_path, first_line):
+    written = write_params(Params(), tmp_path / "params.yaml") or (tmp_path / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(written.replace(f"format: {FORMAT}\n", first_line))
+    with pytest.raises(ParametersRejected, match=r"WORKSPACE_FORMAT.*make a new workspace with `plumbline init`"):
+        read_params(tmp_path / "params.yaml")

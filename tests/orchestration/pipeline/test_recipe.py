@@ -44,7 +44,7 @@ def test_a_recipe_keeps_what_it_does_not_name_and_settings_override_it(tmp_path)
 
 def test_a_recipe_with_a_name_that_params_do_not_have_is_refused(tmp_path):
     (tmp_path / "own.toml").write_text("[trainnig]\nminutes = 3")
-    with pytest.raises(ParametersRejected, match=r"trainnig.*correct the option that gave it \(--recipe"):
+    with pytest.raises(ParametersRejected, match=r"trainnig.*correct the option that set it \(--recipe"):
         init(tmp_path / "ws", "--recipe", str(tmp_path / "own.toml"))
     assert not (tmp_path / "ws").exists()
 
@@ -58,7 +58,7 @@ def test_the_recipe_in_miniature_goes_from_data_to_a_release(tmp_path, monkeypat
         pool.points.uniform_(-0.9, 0.9)
         pool.present.fill_(True)
 
-    monkeypatch.setattr("training.data.virtual_patients.VirtualPool.turn_to", noise)
+    monkeypatch.setattr("training.data.virtual_patients.VirtualPool.load_epoch", noise)
     workspace = Workspace(tmp_path / "ws")
     settings = ("minutes=null", "epochs=1", "next_stages=[{epochs: 1, learning_rate: 0.001}]", "workers=0")
     init(workspace.root, *BOTH, *(word for text in settings for word in ("--set", f"training.{text}")))

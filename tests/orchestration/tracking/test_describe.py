@@ -34,12 +34,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*noload.*", "ignore::Deprecatio
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def judged(tmp_path_factory: pytest.TempPathFactory, empty_mlflow_database: Path) -> Any:
     with pytest.MonkeyPatch.context() as patch, charts_drawn_once():
         for name, value in quiet_environment().items():
             patch.setenv(name, value)
         patch.delenv("PLUMBLINE_TRACKING_URI", raising=False)
-        made = judged_workspace(tmp_path_factory.mktemp("judged"))
+        made = judged_workspace(tmp_path_factory.mktemp("judged"), mlflow_database=empty_mlflow_database)
         review_candidate(made.workspace, made.params)
         yield made
 
@@ -88,7 +88,7 @@ def test_the_run_holds_page_card_and_checklist(judged: Judged, tmp_path: Path) -
     claim = json.loads(
         Path(client.download_artifacts(judged.challenger_run, "report/claim.json", tmp_path)).read_text()
     )
-    answers = {item["asks"]: item for item in claim["items"]}
+    answers = {item["subject"]: item for item in claim["items"]}
     assert answers["sizes and assignment"]["answer"].startswith("train 12, validation 0, test 50 patients")
     assert not answers["ethics approval and consent"]["provided"]
 
@@ -214,8 +214,8 @@ def test_images_shrink_until_they_fit(judged: Judged) -> None:
     assert len(encode_images(judged.workspace.dataset, examples, 1)) == 6, f"never none, not even at {HEIGHTS[-1]} px"
 
 
-def test_a_first_model_needs_no_champion(tmp_path: Path) -> None:
-    made = judged_workspace(tmp_path, n=42, with_champion=False)
+def test_a_first_model_needs_no_champion(tmp_path: Path, empty_mlflow_database: Path) -> None:
+    made = judged_workspace(tmp_path, n=42, with_champion=False, mlflow_database=empty_mlflow_database)
     page, figures = review_candidate(made.workspace, made.params)
     assert figures["mlflow run id"] == made.challenger_run
     assert "This model would be the first champion" in page.read_text()
@@ -243,14 +243,16 @@ def kept_verdict(judged: Judged) -> Iterator[Path]:
 def test_before_a_verdict_the_candidate_is_shown_alone(judged: Judged, kept_verdict: Path) -> None:
     kept_verdict.unlink()
     material = gather_material(judged.workspace, judged.params)
-    assert (material.verdict, material.champion, material.champion_run, material.done) == (None, None, None, None)
+    assert (material.verdict, material.champion, material.champion_run, material.status) == (None, None, None, None)
     assert "champion" not in material.points and len(material.images) >= 2 * 20
     page, figures = review_candidate(judged.workspace, judged.params)
     assert "NOT JUDGED YET" in page.read_text() and figures == {}
 
 
-def test_an_earlier_candidates_verdict_is_not_shown(judged: Judged, kept_verdict: Path, tmp_path: Path) -> None:
-    other = judged_workspace(tmp_path, n=41)
+def test_an_earlier_candidates_verdict_is_not_shown(
+    judged: Judged, kept_verdict: Path, tmp_path: Path, empty_mlflow_database: Path
+) -> None:
+    other = judged_workspace(tmp_path, n=41, mlflow_database=empty_mlflow_database)
     kept_verdict.write_text(other.workspace.verdict_file.read_text())
     assert gather_material(judged.workspace, judged.params).verdict is None
 

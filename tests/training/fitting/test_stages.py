@@ -27,7 +27,9 @@ def test_an_interrupted_second_stage_goes_on_from_the_first_ones_weights(
     drawn: tuple[Path, Manifest], staged: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     starts: list[Path] = []
-    monkeypatch.setattr("training.fitting.fit.load_start", lambda network, slots, names, folder: starts.append(folder))
+    monkeypatch.setattr(
+        "training.fitting.fit.load_warm_start", lambda network, slots, names, folder: starts.append(folder)
+    )
 
     def stop_in_the_second(state: object, folder: Path, step: int) -> None:
         save_checkpoint(state, folder, step)

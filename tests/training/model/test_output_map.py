@@ -32,10 +32,10 @@ OUTPUT_MAP = output_map_of("margins175", MARGINS175.names, VIEWS)
 
 def test_a_landmark_has_a_map_in_the_views_it_is_looked_for_in() -> None:
     assert OUTPUT_MAP.count == 39 + 68
-    assert not OUTPUT_MAP.plain
+    assert not OUTPUT_MAP.is_identity
     for view, row in zip(VIEWS, OUTPUT_MAP.landmark, strict=True):
         assert tuple(MARGINS175.names[k] for k in row) == MARGINS175.names_in(view)
-    assert output_map_of("galbusera39", GALBUSERA39.names, VIEWS).plain
+    assert output_map_of("galbusera39", GALBUSERA39.names, VIEWS).is_identity
 
 
 def test_labels_map_to_outputs_and_back() -> None:

@@ -21,7 +21,7 @@ def workspace(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def biplanar(workspace: Path) -> Callable[..., Manifest]:
-    """Make a dataset out of the biplanar studies in ``workspace / "store"`` (of ``count`` made ones if empty)."""
+    """Build a dataset from the biplanar studies in ``workspace / "store"``, after adding ``count`` studies to it."""
 
     def make(count: int = 0, **config: object) -> Manifest:
         for number in range(1, count + 1):
@@ -33,7 +33,7 @@ def biplanar(workspace: Path) -> Callable[..., Manifest]:
 
 @pytest.fixture
 def radiographs(workspace: Path) -> Callable[..., Manifest]:
-    """As ``biplanar``, of frontal radiographs with corner labels."""
+    """Like ``biplanar``, with frontal radiographs and corner labels."""
 
     def make(count: int = 0, **config: object) -> Manifest:
         for number in range(1, count + 1):

@@ -59,7 +59,7 @@ def geometry(view: str, shape: tuple[int, int] | None = None, z0_mm: float = 0.0
 
 
 def image(seed: int, shape: tuple[int, int]) -> np.ndarray:
-    """A smooth random image, (H, W) uint16: different seeds look different."""
+    """A smooth random image, (H, W) uint16; different seeds give different images."""
     from scipy.ndimage import gaussian_filter
 
     noise = np.random.default_rng(seed).normal(size=shape)

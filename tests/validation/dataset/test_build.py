@@ -18,7 +18,7 @@ from validation.dataset.build import DatasetConfig, build_dataset, read_build_re
 from validation.dataset.frozen_test_set import read_frozen, write_excluded
 
 
-def test_the_manifest_holds_what_the_studies_hold(biplanar, workspace):
+def test_the_manifest_repeats_the_studies(biplanar, workspace):
     manifest = biplanar(9)
     assert read_manifest(workspace / "dataset").digest == manifest.digest
     assert [len(manifest.in_split(s)) for s in ("test",)] == [2]
@@ -68,7 +68,7 @@ def test_images_are_hard_links_and_copies_where_links_fail(biplanar, workspace, 
     assert source.read_bytes() == target.read_bytes()
 
 
-def test_what_is_cut_off_is_not_asked_for(biplanar, workspace):
+def test_a_parameter_of_a_cropped_landmark_is_absent(biplanar, workspace):
     add_study(workspace / "store", 1, shape=(100, 110))  # T1 and the hips lie beyond the image
     add_study(workspace / "store", 2, views=("frontal",))
     cut, frontal_only = biplanar(0, test_patients=0).examples
@@ -80,7 +80,7 @@ def test_what_is_cut_off_is_not_asked_for(biplanar, workspace):
     assert frontal_only.truth["sacral_slope"].absent_reason == "NOT_IN_IMAGE"
 
 
-def test_a_curve_whose_end_vertebra_is_cut_off_has_no_cobb_angle(biplanar, workspace):
+def test_a_curve_with_a_cropped_end_vertebra_has_no_cobb_angle(biplanar, workspace):
     points = spine_points(curve_mm=30.0)
     add_study(workspace / "store", 1, points=points)
     add_study(workspace / "store", 2, points=spine_points(curve_mm=30.0, lift_mm=30.0), shape=(145, 110))
@@ -117,7 +117,7 @@ def test_left_out_studies_are_counted_with_a_reason(biplanar, workspace):
     assert record.studies == record.used + len(record.left_out) == 5
 
 
-def test_a_changed_test_set_is_refused_unless_a_new_version_is_asked_for(biplanar, workspace):
+def test_a_changed_test_set_is_refused_unless_a_new_version_is_requested(biplanar, workspace):
     """S3: a frozen set neither loses nor gains a study by itself."""
     before = biplanar(9)
     member = before.in_split("test")[0]
@@ -177,7 +177,7 @@ def test_an_edited_manifest_stops_the_next_build(biplanar, workspace):
         biplanar()
 
 
-def test_landmarks_must_be_there_fresh_and_of_the_set(biplanar, radiographs, workspace):
+def test_landmarks_must_exist_be_current_and_of_the_set(biplanar, radiographs, workspace):
     config = DatasetConfig(landmark_set="galbusera39", test_patients=0)
     folders = (workspace / "store", workspace / "landmarks", workspace / "dataset")
     with pytest.raises(ContractViolation, match="LANDMARKS_MISSING"):

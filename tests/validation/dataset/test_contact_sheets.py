@@ -11,7 +11,7 @@ def reds(path):
     return image, int(np.sum((image[..., 0] > 240) & (image[..., 1] < 110) & (image[..., 2] < 110)))
 
 
-def test_the_worst_radiographs_are_drawn_with_the_faulty_level_in_red(radiographs, workspace):
+def test_the_worst_radiographs_are_drawn_with_the_wrong_level_in_red(radiographs, workspace):
     examples = radiographs(4, test_patients=1).examples
     sheet = workspace / "out" / "sheet.png"
     message = "frontal T9: wedge_deg 31 deg, expected 0 to 25"
@@ -32,7 +32,7 @@ def test_biplanar_studies_are_drawn_too(biplanar, workspace):
     assert draw_findings(workspace / "dataset", found, workspace / "one.png", tile_px=200).stat().st_size > 1000
 
 
-def test_nothing_to_draw_is_said(biplanar, workspace):
+def test_nothing_to_draw_is_refused(biplanar, workspace):
     biplanar(1, test_patients=0)
     with pytest.raises(ValueError, match="no study"):
         draw_findings(workspace / "dataset", [], workspace / "none.png")

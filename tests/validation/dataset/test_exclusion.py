@@ -23,7 +23,7 @@ def finding(study, severity="error"):
     return Finding(study, "some_rule", "a message", severity)
 
 
-def test_a_bad_radiograph_is_found_excluded_listed_and_stays_out(radiographs, workspace):
+def test_a_radiograph_with_errors_stays_excluded(radiographs, workspace):
     for number in range(1, 13):
         labels = radiograph_labels(10.0, 0.9)
         add_radiograph(
@@ -52,7 +52,7 @@ def test_a_bad_radiograph_is_found_excluded_listed_and_stays_out(radiographs, wo
     assert read_build_record(dataset) == record
 
 
-def test_an_unsettled_test_set_may_lose_a_study_openly_and_a_settled_one_may_not(radiographs, workspace):
+def test_the_first_exclusion_may_change_the_test_set_and_later_ones_may_not(radiographs, workspace):
     dataset = workspace / "dataset"
     first, second, third, *_ = (e.study_id for e in radiographs(12, test_patients=4).in_split("test"))
     exclude_studies(dataset, [finding(first)])

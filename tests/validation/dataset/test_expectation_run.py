@@ -1,4 +1,4 @@
-"""Great Expectations says success to each of these; the checkpoint must not."""
+"""Tables without evidence: Great Expectations reports success, and ``run_suites`` must report a failure."""
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,7 @@ def outcome(frame, *rules):
     return found
 
 
-def test_what_holds_holds_and_what_is_broken_names_the_row():
+def test_a_broken_rule_names_the_row():
     assert outcome(table([7.0, 20.0, 45.0]), RULE).outcome == "passed"
     found = outcome(table([7.0, 20.0, 50.0]), RULE)
     assert found.outcome == "broken"
@@ -36,8 +36,8 @@ def test_what_holds_holds_and_what_is_broken_names_the_row():
     assert found.violations[0].value == "50"
 
 
-def test_great_expectations_itself_would_pass_all_of_these():
-    """If this ever fails, the guard below has become unnecessary, not wrong."""
+def test_great_expectations_reports_success_without_evidence():
+    """Where this test fails, Great Expectations has changed and the checks below may be unnecessary."""
     import warnings
 
     with warnings.catch_warnings():
@@ -76,13 +76,13 @@ def test_no_evidence_is_no_success(frame, rules, code):
     assert not found.is_evidence
 
 
-def test_rows_that_are_not_due_may_be_null():
+def test_rows_without_a_flag_may_be_null():
     frame = table([7.0, 8.0, 9.0, np.nan], has_mm=[True, True, True, False])
     found = outcome(frame, RULE)
     assert (found.outcome, found.due, found.evaluated, found.rows) == ("passed", 3, 3, 4)
 
 
-def test_a_rule_that_may_be_idle_says_so():
+def test_a_rule_without_required_rows_is_not_applicable():
     idle = Rule("sibling", "height_mm", "radiographs of one patient agree", -0.8, None, at_least=0)
     assert outcome(table([np.nan] * 3), idle).outcome == "not_applicable"
     assert outcome(table([np.nan] * 3).drop(columns="height_mm"), idle).outcome == "not_applicable"
@@ -96,7 +96,7 @@ def test_uniqueness_and_names():
     assert outcome(table([7.0]), names).outcome == "broken"
 
 
-def test_a_suite_with_one_unfit_rule_still_runs_the_others():
+def test_a_suite_with_a_missing_column_still_runs_its_other_rules():
     other = Rule("gone", "absent_column", "never")
     found = run_suites([Suite("levels", (RULE, other))], {"levels": table([7.0, 8.0, 9.0])}, None)
     assert {o.rule.name: o.outcome for o in found} == {"height": "passed", "gone": "COLUMN_MISSING"}

@@ -38,12 +38,12 @@ def test_patients_in_several_splits():
     ("first", "second", "at_fault"),
     [("train", "test", "a"), ("test", "train", "b"), ("validation", "test", "a"), ("train", "validation", "a")],
 )
-def test_the_test_set_stays_and_the_other_study_is_at_fault(first, second, at_fault):
+def test_the_study_outside_the_test_set_has_the_error(first, second, at_fault):
     (found,) = exact_duplicates([example("a", "p1", first), example("b", "p2", second)])
     assert (found.study_id, found.across, found.exact) == (at_fault, True, True)
 
 
-def test_one_patients_own_radiographs_are_no_leak():
+def test_two_radiographs_of_one_patient_are_no_leak():
     assert exact_duplicates([example("a", "p1", "train"), example("b", "p1", "train")]) == []
 
 
@@ -70,7 +70,7 @@ def test_two_studies_must_be_alike_in_both_views():
     assert near_duplicates(examples, unlike) == []
 
 
-def test_likeness_sees_through_scale_crop_and_greys():
+def test_similarity_is_independent_of_scale_crop_and_greys():
     radiograph = image(3, (190, 90))
     assert similarity(signature_of(radiograph), signature_of(radiograph)) > 0.95
     assert similarity(signature_of(radiograph), signature_of(altered(radiograph))) > MIN_SIMILARITY

@@ -16,7 +16,7 @@ from validation.dataset.spine_shape import (
 
 
 def ladder(height=20.0, gap=8.0, width=40.0, turn_deg=0.0):
-    """Equal upright rectangles, the whole turned about the origin; corner name -> (2,) pixels."""
+    """Equal upright rectangles, all turned about the origin; corner name -> (2,) pixels."""
     turn = np.radians(turn_deg)
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     corners = {}
@@ -34,7 +34,7 @@ def measures(corners):
 
 
 @pytest.mark.parametrize("turn_deg", [0.0, 25.0, -40.0])
-def test_equal_vertebrae_measure_what_they_are(turn_deg):
+def test_measures_of_equal_vertebrae(turn_deg):
     found = measures(ladder(turn_deg=turn_deg))
     upright = np.cos(np.radians(turn_deg))
     assert found["plate_order"] == pytest.approx(upright)
@@ -49,13 +49,13 @@ def test_equal_vertebrae_measure_what_they_are(turn_deg):
     assert typical_gap(vertebrae_of(ladder(turn_deg=turn_deg))) == pytest.approx(0.4)
 
 
-def test_ends_and_inner_heights_are_kept_apart():
+def test_heights_of_end_and_inner_levels_are_separate_columns():
     found = measures(ladder())
     assert np.isfinite(found["height_residual"]).tolist() == [False] + [True] * 15 + [False]
     assert np.isfinite(found["end_height_residual"]).tolist() == [True] + [False] * 15 + [True]
 
 
-def test_an_absent_level_leaves_its_measures_absent_and_only_these():
+def test_only_the_measures_of_an_absent_level_are_absent():
     corners = {n: p for n, p in ladder().items() if not n.startswith("T5_")}
     found = measures(corners)
     t5 = VERTEBRAE.index("T5")
@@ -65,7 +65,7 @@ def test_an_absent_level_leaves_its_measures_absent_and_only_these():
     assert np.isfinite(np.delete(found["skew_deg"], t5)).all()
 
 
-def test_two_levels_in_one_place_overlap_by_all_their_height():
+def test_two_levels_at_one_place_overlap_completely():
     corners = ladder()
     for corner in ("sup_left", "sup_right", "inf_left", "inf_right"):
         corners[f"L5_{corner}"] = corners[f"L4_{corner}"]
@@ -84,7 +84,7 @@ def test_overlap_share():
     assert overlap_share(square, turned) == pytest.approx(1.0)
 
 
-def test_smallest_sine_tells_crossed_and_degenerate_corners():
+def test_smallest_sine_of_crossed_and_degenerate_corners():
     square = np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 2.0], [0.0, 2.0]])
     crossed, flat, mirrored = square[[0, 1, 3, 2]], square * [1.0, 0.0], square[::-1]
     found = smallest_sine(np.stack([square, crossed, flat, mirrored]))
@@ -106,7 +106,7 @@ def test_residuals_ignore_the_outlier_they_measure():
     assert np.isnan(trend_residual(np.array([1.0, np.nan, 2.0]))).all()
 
 
-def test_side_profile_keeps_the_side_and_forgets_lean_and_size():
+def test_side_profile_is_independent_of_lean_and_size():
     corners = ladder()
     bent = {n: p + [9 * np.sin(p[1] / 150), 0.0] for n, p in corners.items()}
     larger = {n: 3 * p + [0.1 * p[1], 40.0] for n, p in bent.items()}

@@ -23,7 +23,7 @@ def test_every_patient_is_in_exactly_one_split_and_the_test_set_has_its_size():
     assert 14 <= counts["validation"] <= 40
 
 
-def test_a_share_is_a_share():
+def test_the_test_set_can_be_a_share_of_the_patients():
     assert Counter(assign(patients(150), test_patients=0.1).values())["test"] == 15
 
 
@@ -41,21 +41,21 @@ def test_new_patients_never_move_old_ones_once_the_test_set_is_frozen():
     assert Counter(after[f"p{n}"] for n in range(100, 160))["validation"] > 0
 
 
-def test_frozen_assignments_stand_whatever_the_seed_says():
+def test_frozen_assignments_are_independent_of_the_seed():
     frozen = {"p0": "validation", "p1": "test", "p2": "train"}
     splits = assign(patients(10), frozen=frozen, seed=99, test_patients=5)
     assert {p: splits[p] for p in frozen} == frozen
     assert Counter(splits.values())["test"] == 1
 
 
-def test_the_test_set_holds_the_conditions_in_proportion():
+def test_the_test_set_has_the_conditions_in_proportion():
     who = patients(120)
     conditions = {f"p{n}": "scoliotic" if n % 4 == 0 else "normal" for n in range(120)}
     splits = assign(who, conditions=conditions)
     assert Counter(conditions[p] for p, s in splits.items() if s == "test") == {"scoliotic": 5, "normal": 15}
 
 
-def test_a_small_cohort_still_has_somebody_to_validate_on():
+def test_a_small_cohort_has_one_validation_patient():
     splits = assign(patients(4), test_patients=1, validation_fraction=0.01)
     assert Counter(splits.values()) == {"test": 1, "validation": 1, "train": 2}
 
@@ -77,5 +77,5 @@ def test_impossible_shares_are_refused(changes):
         assign(patients(10), **changes)
 
 
-def test_nobody_gives_nobody():
+def test_no_patients_give_no_splits():
     assert assign({}) == {}

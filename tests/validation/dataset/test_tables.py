@@ -23,7 +23,7 @@ def extra_above(extra: str) -> str:
 
 
 @pytest.mark.parametrize("extra", [None, "T13", "L6"])
-def test_neighbours_are_as_far_apart_whoever_has_an_extra_vertebra(extra):
+def test_an_extra_vertebra_does_not_change_the_distance_of_neighbours(extra):
     found = _millimetres(column(extra))
     assert found["step_mm"][1:] == pytest.approx(np.full(16, 34.0))
     assert found["below_previous_mm"][1:] == pytest.approx(np.full(16, 34.0))
@@ -31,12 +31,12 @@ def test_neighbours_are_as_far_apart_whoever_has_an_extra_vertebra(extra):
     assert found["height_mm"] == pytest.approx(np.full(17, 22.0))
 
 
-def test_without_its_points_an_extra_vertebra_is_not_guessed():
+def test_an_extra_vertebra_without_points_is_ignored():
     points = {n: p for n, p in column("T13").items() if n != "T13_inf"}
     assert _millimetres(points)["step_mm"][L1] == pytest.approx(68.0)
 
 
-def test_a_missing_level_leaves_its_neighbours_distance_open():
+def test_distances_to_a_missing_level_are_absent():
     found = _millimetres({n: p for n, p in column(None).items() if not n.startswith("L1_")})
     assert np.isnan(found["step_mm"][[L1, L1 + 1]]).all()
     assert np.isfinite(np.delete(found["step_mm"], [0, L1, L1 + 1])).all()

@@ -26,7 +26,7 @@ def errors(result, study):
     return {f.rule for f in result.findings if f.study_id == f"{study:016x}" and f.severity == "error"}
 
 
-def test_sound_studies_pass_and_the_pages_say_so(biplanar, workspace):
+def test_studies_without_errors_pass(biplanar, workspace):
     biplanar(9)
     result = validate_dataset(
         workspace / "dataset", workspace / "validation", BIPLANAR.model_copy(update={"data_docs": True})
@@ -58,7 +58,7 @@ def exchanged(points, first, second):
 
 
 def sides_exchanged(points):
-    """Only the hips change places: a left-right mix-up that no angle shows."""
+    """Only the hips are exchanged: an error of left and right that changes no angle."""
     return points | {"HIP_L": points["HIP_R"], "HIP_R": points["HIP_L"]}
 
 
@@ -91,7 +91,7 @@ BIPLANAR_FAULTS = {
 }
 
 
-def test_each_biplanar_fault_is_found_in_its_study_and_nowhere_else(biplanar, workspace):
+def test_each_biplanar_error_is_found_in_its_study_only(biplanar, workspace):
     for number in range(1, 9):
         add_study(workspace / "store", number)
     for number, (fault, _) in enumerate(BIPLANAR_FAULTS.values(), start=20):
@@ -119,9 +119,7 @@ def corners_of(labels, level):
 
 
 def cyclic(labels):
-    """L5 has been given T1's place, every other level moved down one: the commonest scramble of the real
-    radiographs.
-    """
+    """L5 has the place of T1, and every other level moves down by one: the commonest error of the real labels."""
     moved = {}
     for level, source in zip(VERTEBRAE, (*VERTEBRAE[1:], VERTEBRAE[0]), strict=True):
         moved = replaced(moved, level, corners_of(labels, source))
@@ -173,7 +171,7 @@ RADIOGRAPH_FAULTS = {
 }
 
 
-def test_each_label_fault_of_a_radiograph_is_found_in_its_radiograph_and_nowhere_else(radiographs, workspace):
+def test_each_label_error_is_found_in_its_radiograph_only(radiographs, workspace):
     for number in range(1, 31):
         add_radiograph(workspace / "store", number)
     for number, (fault, _) in enumerate(RADIOGRAPH_FAULTS.values(), start=40):
@@ -199,7 +197,7 @@ def test_too_many_bad_radiographs_stop_the_run(radiographs, workspace):
     assert not result.success
 
 
-def test_radiographs_of_one_patient_must_sway_to_the_same_side(radiographs, workspace):
+def test_radiographs_of_one_patient_must_curve_to_the_same_side(radiographs, workspace):
     for number, curve in ((1, 25.0), (2, 24.0), (3, -25.0)):
         add_radiograph(workspace / "store", number, labels=radiograph_labels(curve, 0.95), patient="p")
     for number in range(4, 14):
@@ -211,7 +209,7 @@ def test_radiographs_of_one_patient_must_sway_to_the_same_side(radiographs, work
     assert result.success  # a warning: one of the two radiographs is wrong, nobody can say which
 
 
-def test_small_splits_and_empty_ones_fail(biplanar, workspace):
+def test_too_small_splits_fail(biplanar, workspace):
     biplanar(6, test_patients=1)
     config = BIPLANAR.model_copy(update={"minimum_train": 5, "minimum_test": 2})
     result = validate_dataset(workspace / "dataset", workspace / "validation", config)
@@ -219,7 +217,7 @@ def test_small_splits_and_empty_ones_fail(biplanar, workspace):
     assert not result.success
 
 
-def test_excluding_must_leave_enough(radiographs, workspace):
+def test_too_few_studies_after_exclusion_fail(radiographs, workspace):
     for number in range(1, 13):
         add_radiograph(workspace / "store", number, labels=cyclic(radiograph_labels()) if number < 3 else None)
     manifest = radiographs()

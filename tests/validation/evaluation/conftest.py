@@ -1,4 +1,4 @@
-"""A small frozen test set with pairwise different sizes, and a model that is off by known amounts."""
+"""A small frozen test set, and the predictions of a model with known errors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 @dataclass
 class Trial:
-    """Examples and the predictions for them; change either, then score."""
+    """Examples and their predictions; change either, then call ``score``."""
 
     examples: list[Example]
     predictions: list[Prediction]

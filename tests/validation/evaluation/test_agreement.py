@@ -66,7 +66,7 @@ def test_standard_error_of_estimate_closed_form() -> None:
     assert figures["bias"].value == pytest.approx(0)
 
 
-def test_exact_answers_have_no_error_left() -> None:
+def test_exact_answers_have_no_error() -> None:
     figures = agreement(TRUTH, TRUTH.copy()).figures
     for name in ("standard_error_of_estimate", "mae", "bias", "sd"):
         assert figures[name].value == 0.0
@@ -131,7 +131,7 @@ def test_figures_are_finite_or_absent_never_nan(pairs: list[tuple[float, float]]
             assert number is None or math.isfinite(number), name
 
 
-def test_intervals_repeat_and_cover() -> None:
+def test_intervals_are_reproducible_and_have_their_coverage() -> None:
     """Same seed, same interval; over many samples a 95 % interval of the bias holds the true bias about so often."""
     assert agreement().figures == agreement().figures
     rng, held = np.random.default_rng(11), 0
@@ -154,7 +154,7 @@ def test_bootstrap_draws_patients_not_studies() -> None:
     assert narrow.high - narrow.low < 0.85 * (wide.high - wide.low)  # type: ignore[operator]
 
 
-def test_each_draw_is_the_sample_spelt_out() -> None:
+def test_weighted_figures_equal_those_of_the_repeated_sample() -> None:
     counts = draw_patients(PATIENTS, 20, 5)
     drawn = figures_of_draws(counts, TRUTH, PREDICTED)
     for row in range(20):

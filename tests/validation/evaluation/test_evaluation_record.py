@@ -1,4 +1,4 @@
-"""The evaluation record: what it holds, what it refuses, what its file survives and what not."""
+"""The evaluation record: its content, the input it refuses, and changes of its file."""
 
 import json
 import math
@@ -23,7 +23,7 @@ from validation.evaluation.test_set_ledger import count_reads, read_ledger, reco
 Make = Callable[..., Any]
 
 
-def test_record_holds_what_was_said_and_what_follows(make_trial: Make) -> None:
+def test_a_record_has_outcomes_and_statistics(make_trial: Make) -> None:
     record = make_trial(5, off_deg=2.0).score()
     assert record.statistics.keys() == PARAMETERS.keys()
     assert (record.simulated, record.patients_are, record.n_patients) == (True, "virtual patients", 3)
@@ -116,7 +116,7 @@ def test_missing_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("forgery", ["string", "extra", "statistic", "landmark", "shift", "dropped"])
 def test_sealed_forgeries_are_refused(make_trial: Make, tmp_path: Path, forgery: str) -> None:
-    """Content changed and sealed afresh: types, unknown fields and figures that do not follow are still seen."""
+    """Content that was changed and sealed again: wrong types, unknown fields and wrong figures are refused."""
     path = tmp_path / "record.json"
     write_record(make_trial(4).score(), path)
     content = json.loads(path.read_text())["content"]
@@ -188,7 +188,7 @@ def _put_nan(trial: Any) -> None:
     trial.predictions[0] = replace(trial.predictions[0], points=points)
 
 
-def test_real_patients_are_said_to_be_real(make_trial: Make) -> None:
+def test_real_patients_are_named_real(make_trial: Make) -> None:
     assert make_trial(3, condition="normal").score().patients_are == "real patients"
 
 

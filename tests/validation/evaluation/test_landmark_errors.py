@@ -38,7 +38,7 @@ def test_no_millimetres_without_a_calibration(make_trial: Make, spacing, calibra
     assert summary.median_px == pytest.approx(5.0)
 
 
-def test_missed_and_claimed_landmarks(make_trial: Make) -> None:
+def test_missed_and_false_positive_landmarks(make_trial: Make) -> None:
     """Hips outside the image but answered are claims; S1 in the image but not answered is missed."""
     trial = make_trial(1)
     view = trial.examples[0].views["lateral"]
@@ -81,7 +81,7 @@ def test_level_shift_is_found(names, shift: int) -> None:  # type: ignore[no-unt
     assert level_shift(predicted, truth) == shift
 
 
-def test_no_shift_is_claimed_of_few_points() -> None:
+def test_few_points_have_no_level_shift() -> None:
     few = {f"{level}_sup": np.array([0.0, 10.0 * i]) for i, level in enumerate(VERTEBRAE[:5])}
     assert level_shift(few, few) is None
     assert level_shift({}, few) is None

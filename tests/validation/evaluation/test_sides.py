@@ -1,4 +1,4 @@
-"""Sides and orientation: what the size of an angle does not show."""
+"""Side of the curve and orientation of a view, which the size of an angle does not show."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -68,7 +68,7 @@ def test_a_reference_of_another_origin_has_no_side(make_trial: Make) -> None:
     assert true_side(replace(example, truth={**example.truth, "cobb": hidden})) is None
 
 
-def test_orientation_is_told_by_the_truth_whatever_is_answered() -> None:
+def test_the_truth_decides_whether_an_orientation_can_be_determined() -> None:
     rng = np.random.default_rng(3)
     truth = {name: np.array([100.0 + 9 * np.sin(k / 4), 10.0 * k]) for k, name in enumerate(GALBUSERA39)}
     near = {name: p + rng.normal(0, 2, 2) for name, p in truth.items()}
@@ -82,7 +82,7 @@ def test_orientation_is_told_by_the_truth_whatever_is_answered() -> None:
     assert orientation_of(mirrored, dict(list(truth.items())[:5])) == "undecidable"
 
 
-def test_the_record_holds_orientation_and_size(make_trial: Make) -> None:
+def test_the_record_has_orientation_and_size(make_trial: Make) -> None:
     trial = make_trial(2)
     for k, example in enumerate(trial.examples):
         views = {}

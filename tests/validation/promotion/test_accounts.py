@@ -37,10 +37,10 @@ def signed_in(name: str) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[str]:
+def server(tmp_path_factory: pytest.TempPathFactory, empty_mlflow_database: Path) -> Iterator[str]:
     """A server with accounts, set up as docs/promotion.md describes."""
     folder = tmp_path_factory.mktemp("accounts")
-    shutil.copy(empty_database, folder / "mlflow.db")
+    shutil.copy(empty_mlflow_database, folder / "mlflow.db")
     (folder / "auth.ini").write_text(
         "[mlflow]\ndefault_permission = READ\nauth_cache_ttl_seconds = 60\n"
         f"database_uri = sqlite:///{folder / 'accounts.db'}\n"

@@ -52,6 +52,7 @@ def database(registry: Registry) -> Path:
     return Path(registry.tracking_uri.removeprefix("sqlite:///"))
 
 
+@pytest.mark.usefixtures("impatient_sqlite")
 def test_database_locked_before_and_during_a_promotion(serving: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(databases, "WAIT_SECONDS", 0.1)
     databases._engine_of.cache_clear()
@@ -77,8 +78,10 @@ def test_database_locked_before_and_during_a_promotion(serving: Registry, monkey
     databases._engine_of.cache_clear()
 
 
-def test_a_new_database_does_not_make_the_next_model_a_first_champion(serving: Registry, empty_database: Path) -> None:
-    shutil.copyfile(empty_database, database(serving))
+def test_a_new_database_does_not_make_the_next_model_a_first_champion(
+    serving: Registry, empty_mlflow_database: Path
+) -> None:
+    shutil.copyfile(empty_mlflow_database, database(serving))
     address, _ = serving.register("third")
     serving.judge("third", noise=0.5, seed=3)  # against no champion: the new database has none
     before = serving.ledger.read_bytes()

@@ -1,4 +1,4 @@
-"""Judged virtual patients with images and points: what a page is made of, without a workspace."""
+"""The material of a page without a workspace: judged virtual patients with images and points."""
 
 import io
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Virtual patients of known answers, with points: one is not answered, one is changed most, one name is nasty."""
+"""Virtual patients with known answers and points: one is not answered, one changes most, one name is HTML code."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +14,7 @@ from validation.evaluation.record import EvaluationRecord, evaluate
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 N, SHAPE = 50, (400, 100)
 UNANSWERED, CHANGED = "s007", "s013"
-NASTY = "<script>alert('x')</script>"
+HTML_NAME = "<script>alert('x')</script>"
 
 
 def predicted_points(i: int, shift: float) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def example(i: int) -> Example:
         for view in VIEWS
     }
     truth = {name: Truth(float(rng.normal(35, 12)), p.unit) for name, p in PARAMETERS.items()}
-    facts = {"simulated": True, "condition": NASTY if i % 2 else "normal", "sex": "FM"[i % 2], "age_years": 12 + i}
+    facts = {"simulated": True, "condition": HTML_NAME if i % 2 else "normal", "sex": "FM"[i % 2], "age_years": 12 + i}
     return Example(f"s{i:03d}", f"p{i:03d}", "test", "virtual", views, {}, truth, facts)
 
 

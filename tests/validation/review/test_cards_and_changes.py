@@ -1,4 +1,4 @@
-"""Cards, checklist, changes and the points behind the overlays: from records, and honest where there are none."""
+"""Model card, checklist, changes and predicted points: copied from records, "not provided" where there are none."""
 
 import json
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def test_the_card_repeats_the_record(material: Make) -> None:
     assert "| epochs | less than one |" in card_markdown(short), "a fit of less than one epoch is not called none"
 
 
-def test_a_card_of_an_unknown_run_says_so(material: Make) -> None:
+def test_a_card_of_an_unknown_run_reads_not_provided(material: Make) -> None:
     given = material()
     card = judged_card(given.challenger, given.verdict, RunFacts())
     assert {card.training[name] for name in ("trained on", "code", "device", "cost")} == {NOT_PROVIDED}
@@ -103,7 +103,7 @@ def test_patients_added_removed_and_moved_are_named() -> None:
     assert change.mix == (("normal", "1 (50%)", "0 (0%)"), ("scoliosis", "1 (50%)", "1 (100%)"))
 
 
-def test_what_is_not_on_record_is_not_called_unchanged() -> None:
+def test_unknown_facts_do_not_count_as_unchanged() -> None:
     known = RunFacts(commit="c" * 40, dirty=True, seconds=60.0, device="H100", devices=2, versions={"torch": "2.13"})
     rows = {change.what: change for change in compare_runs(known, RunFacts())}
     assert rows["code (git commit)"].challenger.endswith("with uncommitted changes")
@@ -138,7 +138,7 @@ def test_commands_name_the_verdict_by_its_digest(material: Make) -> None:
         assert ("Approve" in titles) == offered, "no approval that the gate would call pointless"
 
 
-def test_where_the_policy_asks_a_human_approving_comes_before_promoting(material: Make) -> None:
+def test_a_required_approval_comes_before_promotion(material: Make) -> None:
     given = material()
     passed = replace(given.verdict, decision="PROMOTE", results=())
     asking = given.policy.model_copy(update={"approval": Approval(required="always")})
@@ -148,7 +148,7 @@ def test_where_the_policy_asks_a_human_approving_comes_before_promoting(material
     assert "the policy requires an approval" not in advice_for(passed, given.policy)
 
 
-def test_points_come_back_and_belong_to_one_record(scored: Any, tmp_path: Path, policy: Policy) -> None:
+def test_predicted_points_belong_to_one_record(scored: Any, tmp_path: Path, policy: Policy) -> None:
     (ours, predictions), (theirs, _) = scored["challenger"], scored["champion"]
     path = tmp_path / "predicted_points.json"
     assert read_predicted_points(path, ours) == {}

@@ -40,7 +40,7 @@ def test_every_patient_is_in_one_row_and_a_small_group_has_no_figures() -> None:
     assert table.rows[2][2:] == ("too few",) * (len(PAPER_PARAMETERS) + 1)
 
 
-def test_what_is_not_answered_is_counted() -> None:
+def test_unanswered_parameters_are_counted() -> None:
     table = _by("condition", "condition", [study(i, None if i < 3 else 2.0) for i in range(9)])
     assert cells(table, "healthy")[PARAMETERS["cobb"].label] == "2.0 [2.0, 2.0] (6 of 9)"
 

@@ -1,4 +1,4 @@
-"""The report shows everything of verdict and records, before the verdict too, and asks nothing of a network."""
+"""The report shows the complete verdict and records, also before a verdict, and loads nothing from a network."""
 
 import re
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import pytest
 
 from spine.errors import EvidenceRejected
 from spine.measurement.registry import PARAMETERS
-from tests.validation.review.constructed_reviews import CHANGED, NASTY, UNANSWERED, N, record
+from tests.validation.review.constructed_reviews import CHANGED, HTML_NAME, UNANSWERED, N, record
 from validation.review import page as page_module
 from validation.review.chart_style import BAD, GOOD
 from validation.review.figure_tables import AGREEMENT_HEADINGS, agreement_rows, landmark_rows
@@ -24,7 +24,7 @@ Make = Callable[..., ReviewMaterial]
 
 
 class Reader(HTMLParser):
-    """Tags with their attributes, and how deep they stand when the page ends."""
+    """The tags of a page with their attributes."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ def test_rules_that_did_not_pass_come_first(material: Make) -> None:
     assert all(row.outcome == "PASS" for group in table.passed if group.evaluated for row in group.rows)
 
 
-def test_what_was_not_asked_or_is_not_known_wears_no_green_badge(material: Make) -> None:
+def test_a_rule_that_was_not_evaluated_has_no_pass_badge(material: Make) -> None:
     given = material()
     unasked = {r.code for r in given.verdict.unasked}
     assert {"NO_BASELINE", "SUBGROUPS_TOO_SMALL"} <= unasked
@@ -73,7 +73,7 @@ def test_what_was_not_asked_or_is_not_known_wears_no_green_badge(material: Make)
     assert evaluated + len(unasked) == len(given.verdict.results)
 
 
-def test_the_page_asks_nothing_of_a_network(material: Make) -> None:
+def test_the_page_loads_nothing_from_a_network(material: Make) -> None:
     text = render_review(material())
     reader = Reader(text)
     addresses = [a for _, attributes in reader.tags for n, a in attributes.items() if n in ("src", "href", "action")]
@@ -84,9 +84,9 @@ def test_the_page_asks_nothing_of_a_network(material: Make) -> None:
     assert not re.findall(r"https?://", text)
 
 
-def test_what_a_data_set_calls_its_patients_cannot_become_code(material: Make) -> None:
+def test_names_from_a_dataset_are_escaped(material: Make) -> None:
     text = render_review(material())
-    assert NASTY not in text
+    assert HTML_NAME not in text
     assert "&lt;script&gt;" in text
     assert len(Reader(text).of("script")) == 1
 
@@ -110,7 +110,7 @@ def test_every_dot_of_a_chart_has_the_name_of_its_study(material: Make) -> None:
     assert sum(chart.count("<circle ") for chart in charts) == 2 * answered
 
 
-def test_charts_do_not_disturb_the_page_or_one_another(material: Make) -> None:
+def test_charts_do_not_affect_the_page_or_one_another(material: Make) -> None:
     text = render_review(material())
     charts = re.findall(r'<svg viewBox="[^"]*" role="img" aria-label="[^"]+"><title>', text)
     assert len(charts) == 2 * 13 + 7 + 2 + 1, "agreement, forests, levels, calibration"
@@ -142,7 +142,7 @@ def test_every_figure_of_both_models_is_in_the_tables(material: Make) -> None:
     assert all(f"<th>{heading}</th>" in text for heading in AGREEMENT_HEADINGS)
 
 
-def test_a_page_that_is_too_heavy_is_refused(material: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_that_is_too_large_is_refused(material: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page_module, "LIMIT_BYTES", 100_000)
     with pytest.raises(EvidenceRejected) as refused:
         write_review(material(), tmp_path / "report.html")
@@ -191,7 +191,7 @@ def test_the_worst_and_the_most_changed_are_shown(material: Make) -> None:
     assert len(chosen_studies(given.challenger, None, given.policy.comparison)) == SHOWN + 2, "median and best too"
 
 
-def test_an_unanswered_patient_says_why_and_has_no_strokes_of_the_challenger(material: Make) -> None:
+def test_an_unanswered_patient_has_a_reason_and_no_outline_of_the_challenger(material: Make) -> None:
     first = describe(material())[0]
     assert all(row.challenger == "not answered" and row.worse for row in first.answers)
     assert first.remarks[0] == f"challenger: {len(PARAMETERS)} parameters not answered (not seen)"
@@ -202,7 +202,7 @@ def test_an_unanswered_patient_says_why_and_has_no_strokes_of_the_challenger(mat
     assert order == ["truth", "champion", "challenger"], "the challenger lies on top"
 
 
-def test_a_patient_without_an_image_says_so(material: Make) -> None:
+def test_a_patient_without_an_image_has_a_note(material: Make) -> None:
     assert "No image of this study was available" in render_review(material(images={}))
 
 
@@ -228,17 +228,17 @@ def test_a_worse_row_beyond_its_margin_is_marked(material: Make) -> None:
     assert "&gt; margin" not in better and f"fill: {GOOD}" in better
 
 
-def test_before_a_verdict_the_page_says_so(material: Make) -> None:
+def test_the_page_before_a_verdict(material: Make) -> None:
     text = render_review(material(with_champion=False, verdict=None)).partition("</style>")[2]
     assert "NOT JUDGED YET" in text
     assert "All figures" in text and 'id="patients"' in text and 'id="provenance"' in text
     for absent in ("REJECT", "plumbline approve", 'id="rules"', 'id="decide"', 'href="#decide"', "differences"):
         assert absent not in text, absent
-    assert NASTY not in text
+    assert HTML_NAME not in text
 
 
 @pytest.mark.parametrize("n", [1, 2, 8])
-def test_the_page_of_almost_nothing(material: Make, n: int) -> None:
+def test_the_page_of_very_few_patients(material: Make, n: int) -> None:
     """Of very few patients (the eighth is not answered): dashes with reasons, no crash, no NaN."""
     scored, _ = record("challenger", "a" * 64, 1, n)
     text = render_review(material(with_champion=False, verdict=None, challenger=scored, images={}))

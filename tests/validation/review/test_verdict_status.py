@@ -1,4 +1,4 @@
-"""The status of a verdict after people and the gate acted on it, from the history."""
+"""The status of a verdict after actions of people and of the gate, from the history."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -25,7 +25,7 @@ def verdict(material: Make) -> Verdict:
 
 
 def history(verdict: Verdict, *events: tuple[str, dict[str, Any]]) -> list[HistoryEntry]:
-    """Entries an hour apart; of the verdict and its model unless they say otherwise."""
+    """Entries an hour apart, of the verdict and its model unless ``events`` change that."""
     found = []
     for number, (event, changes) in enumerate(events):
         fields: dict[str, Any] = {
@@ -48,14 +48,14 @@ def approval(verdict: Verdict, decision: Any = "granted", ttl: float = 72) -> Ap
     )  # fmt: skip
 
 
-def test_of_an_untouched_verdict_nothing_was_done(verdict: Verdict) -> None:
+def test_a_new_verdict_has_no_actions(verdict: Verdict) -> None:
     others = history(verdict, ("promoted", {"verdict": OTHER}), ("approved", {"verdict": OTHER}))
     done = status(verdict, others)
     assert (done.lines, done.decided, done.serving) == ((NOTHING,), False, False)
     assert "Promote" in {o.title for o in options_for(verdict, None, done)}
 
 
-def test_a_promotion_is_shown_with_its_version_until_another_takes_its_place(verdict: Verdict) -> None:
+def test_a_promotion_is_shown_with_its_version_until_it_is_replaced(verdict: Verdict) -> None:
     events = [("intended", {}), ("promoted", {})]
     done = status(verdict, history(verdict, *events))
     assert done.lines == ("promoted on 2026-11-23 13:00 UTC as version 3 by R. Viewer",)
@@ -68,7 +68,7 @@ def test_a_promotion_is_shown_with_its_version_until_another_takes_its_place(ver
     assert done.decided and not done.serving
 
 
-def test_going_back_is_offered_where_another_model_could_serve(verdict: Verdict) -> None:
+def test_a_rollback_is_offered_where_another_model_could_serve(verdict: Verdict) -> None:
     other: dict[str, Any] = {"verdict": OTHER, "model_digest": OTHER, "version": "2"}
     before, ours = ("promoted", other), ("promoted", {})
     denied = ("rolled_back", {"previous_digest": OTHER, "verdict": None})
@@ -107,7 +107,7 @@ def test_an_approval_is_shown_with_its_end_its_use_or_its_expiry(verdict: Verdic
     assert status(verdict, used, grant).lines[0].endswith(": looked; used")
 
 
-def test_a_person_is_asked_until_one_has_spoken(verdict: Verdict, material: Make) -> None:
+def test_the_approval_notice_is_shown_until_there_is_an_approval(verdict: Verdict, material: Make) -> None:
     policy, always = material().policy, {"required": "always", "reason": "a person answers"}
     asking = policy.model_copy(update={"approval": policy.approval.model_copy(update=always)})
     notice = approval_notice(verdict, asking, VerdictStatus(), where="ws")
@@ -124,7 +124,7 @@ def test_a_person_is_asked_until_one_has_spoken(verdict: Verdict, material: Make
     assert approval_notice(verdict, asking, status(verdict, used, grant, hours=1)) == ""
 
 
-def test_a_refusal_is_shown_also_where_the_history_has_lost_it(verdict: Verdict) -> None:
+def test_a_refusal_is_shown_without_its_line_in_the_history(verdict: Verdict) -> None:
     refusal = approval(verdict, "rejected")
     entries = history(verdict, ("rejected", {"approval": refusal.digest, "reason": "looked"}))
     done = status(verdict, entries, refusal)
@@ -153,13 +153,13 @@ def test_a_refusal_of_the_same_model_under_another_verdict_is_shown_until_it_is_
     )
 
 
-def test_a_promotion_that_was_cut_off_names_the_way_out(verdict: Verdict) -> None:
+def test_an_interrupted_promotion_names_the_repair_command(verdict: Verdict) -> None:
     done = status(verdict, history(verdict, ("intended", {})))
     assert "interrupted: `plumbline history --repair`" in done.text
     assert not done.decided
 
 
-def test_the_page_says_what_was_done_and_when_it_was_written(material: Make) -> None:
+def test_the_page_shows_the_actions_and_the_time_of_writing(material: Make) -> None:
     given = material()
     entries = history(given.verdict, ("promoted", {"promoter": "<b>R</b>"}))
     page = render_review(replace(given, status=status(given.verdict, entries), written_at=AT.isoformat()))

@@ -1,4 +1,4 @@
-"""Every test that a table of the documentation names is there: a fault is held by a test, not by a sentence."""
+"""Every test that a table of the documentation names exists."""
 
 import ast
 import re
@@ -11,25 +11,25 @@ TOKEN = re.compile(r"`([^`]+)`")
 
 
 def functions_of(path: Path) -> set[str]:
-    """Names of the test functions of a module, those of classes too."""
+    """Names of the test functions of a module, also those inside classes."""
     tree = ast.parse(path.read_text())
     return {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name.startswith("test_")}
 
 
 def file_named(token: str) -> Path | None:
-    """By its path in the repository, or by a name that one file alone has."""
+    """The test file with this path, or with this name where only one file has it."""
     found = [path for name, path in FILES.items() if name == token or name.endswith(f"/{token}")]
     return found[0] if len(found) == 1 else None
 
 
 def is_test(name: str, path: Path) -> bool:
-    """Whether the module has this test; three dots stand for any part of its name."""
+    """Whether the module has this test; three dots match any part of its name."""
     pattern = re.compile(".*".join(re.escape(part) for part in name.split("...")))
     return any(pattern.fullmatch(test) for test in functions_of(path))
 
 
 def violations(text: str) -> Iterator[str]:
-    """What the tables of a page name and nobody finds."""
+    """Names in the tables of a page that match no test."""
     for line in (row for row in text.splitlines() if row.startswith("|") and ".py`" in row):
         path: Path | None = None
         for token in TOKEN.findall(line):
@@ -41,13 +41,13 @@ def violations(text: str) -> Iterator[str]:
                 yield f"no test {token} in {path.name if path else 'any file named before it'}"
 
 
-def test_every_test_that_the_documentation_names_is_there():
+def test_every_test_that_the_documentation_names_exists():
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     wrong = {page.name: found for page in pages if (found := list(violations(page.read_text())))}
     assert wrong == {}
 
 
-def test_every_fault_names_the_test_that_holds_it():
+def test_every_fault_names_its_test():
     table = (ROOT / "docs" / "faults.md").read_text().partition("\n## Faults\n")[2]
     held = {row.split("|")[1].split()[0]: row for row in table.splitlines() if re.match(r"\| [A-Z]\d", row)}
     gate = {"S1", "S2", "S3", "G1,", *(f"G{number}" for number in range(3, 16))}
@@ -55,14 +55,14 @@ def test_every_fault_names_the_test_that_holds_it():
     assert all(re.search(r"`[\w/]*test_\w+\.py`", row) for row in held.values())
 
 
-def test_a_name_that_is_off_is_found():
-    here = "tests/architecture/test_named_tests.py"
-    good = f"| G1 | `{here}`: `test_a_name_that_...`, `...that_is_off_...`; `test_import_rules.py` |"
+def test_a_wrong_name_is_found():
+    here = "tests/architecture/test_documented_tests.py"
+    good = f"| G1 | `{here}`: `test_a_wrong_...`, `...name_is_...`; `test_import_rules.py` |"
     assert list(violations(good)) == []
-    for off, said in (
+    for wrong, message in (
         ("| G1 | `test_there_is_none.py` |", "no file"),
         (f"| G1 | `{here}`: `test_a_name_that_was_...` |", "no test"),
-        ("| G1 | `test_a_name_that_...`; `test_import_rules.py` |", "any file named before it"),
+        ("| G1 | `test_a_wrong_...`; `test_import_rules.py` |", "any file named before it"),
     ):
-        (found,) = violations(off)
-        assert said in found
+        (found,) = violations(wrong)
+        assert message in found
