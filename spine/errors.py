@@ -1,7 +1,7 @@
 """The error classes that every package raises.
 
 Contract: every deliberate refusal is a ``PlumblineError``. Its message says what was found, what was expected and what
-to do; its ``code`` is stable, in upper case, and a program can switch on it. No message contains a patient identifier.
+to do; its ``code`` is stable, in upper case, and a program can rely on it. No message contains a patient identifier.
 """
 
 from collections.abc import Sequence

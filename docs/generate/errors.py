@@ -27,7 +27,7 @@ This page is made from the source code.
 `plumbline` and `python -m training` end with one of these exit codes:
 
 {exit_codes}
-Every error is printed as `CODE: found ...; expected ...; what to do`. The code is stable: a program can switch on it.
+Every error is printed as `CODE: found ...; expected ...; what to do`. The code is stable: a program can rely on it.
 The wording may change. Errors derived from `InputRejected` concern one study: it goes to quarantine with this message,
 and the other studies are taken in.
 

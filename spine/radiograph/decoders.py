@@ -93,7 +93,7 @@ def stored_values(dataset: Any, layout: PixelLayout, payload: bytes) -> Stored:
     if syntax is None:
         raise DicomRejected(
             "TRANSFER_SYNTAX_UNSUPPORTED",
-            found="another transfer syntax",
+            found="an unsupported transfer syntax",
             expected="one of " + ", ".join(s.name for s in SYNTAXES.values()),
             remedy="export the image in one of these",
         )

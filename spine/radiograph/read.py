@@ -163,7 +163,7 @@ def _sop_class(tags: TagReader) -> str:
     if not sop_class.startswith(_CAPTURES) and sop_class not in (_CR, _DX, _DX_PROCESSING):
         raise DicomRejected(
             "SOP_CLASS_UNSUPPORTED",
-            found="another SOP class",
+            found="an unsupported SOP class",
             expected="CR, DX or secondary capture",
             remedy="send the radiograph",
         )

@@ -130,7 +130,7 @@ def _element(data: bytes, at: int, *, explicit: bool, big: bool) -> tuple[int, b
         return tag, vr, struct.unpack_from(order + "H", data, at + 6)[0], at + 8
     if vr not in _LONG_VRS:
         found = f"an unknown value representation at byte {at}"
-        raise DicomRejected("STRUCTURE_INVALID", found=found, expected="DICOM", remedy=EXPORT_AGAIN)
+        raise DicomRejected("STRUCTURE_INVALID", found=found, expected="valid DICOM", remedy=EXPORT_AGAIN)
     if at + 12 > len(data):
         found = f"a file that ends inside an element header at byte {at}"
         raise DicomRejected("TRUNCATED", found=found, expected="a complete file", remedy=RESEND)
@@ -173,7 +173,7 @@ def _next_position(
     if tag in (_ITEM_END, _SEQUENCE_END):
         if not opened or opened[-1].end is not None:
             found = "a delimiter without its sequence"
-            raise DicomRejected("STRUCTURE_INVALID", found=found, expected="DICOM", remedy=EXPORT_AGAIN)
+            raise DicomRejected("STRUCTURE_INVALID", found=found, expected="valid DICOM", remedy=EXPORT_AGAIN)
         opened.pop()
         return value
     parent = next((c.end for c in reversed(opened) if c.end is not None), len(data))

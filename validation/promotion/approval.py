@@ -268,9 +268,9 @@ def _require_allowed_hours(sign_off: SignOff, policy: Policy) -> None:
     if sign_off.ttl_hours is not None and not 0 < sign_off.ttl_hours <= longest:
         raise GateRefused(
             "APPROVAL_TTL",
-            found=f"{sign_off.ttl_hours:g} hours",
+            found=f"a validity of {sign_off.ttl_hours:g} hours",
             expected=f"more than 0, at most {longest:g}",
-            remedy="ask for less, or change the policy",
+            remedy="ask for fewer hours, or change the policy",
         )
 
 
