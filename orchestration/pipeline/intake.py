@@ -112,7 +112,7 @@ def ingest_batch(workspace: Workspace, key: str, progress: Progress | None = Non
             "BATCH_GONE",
             found=f"no finished batch {key!r} in the inbox",
             expected="the batch that this run was started for",
-            remedy="nothing if it was corrected (the run for its new key takes it in) or removed; else put it back",
+            remedy="if it was corrected or removed on purpose, do nothing; otherwise put it back into the inbox",
         )
     report = _report([_ingest(open_source("folder", folders[0]), workspace, progress)])
     write_text_atomically(done, json.dumps({"step": report.step, "figures": dict(report.figures)}))

@@ -1,9 +1,9 @@
 """Sampling spinal constructs: long ones of scoliosis surgery, and short ones of lumbar fusion.
 
-Contract: ends and screws are levels of the patient's column, or S1.
+Contract: every end of a construct and every screw is at a level of the patient's column, or at S1.
 
-Sources: surgical custom; T2-T4 to L1-L4 for adolescents, one to three levels for lumbar fusion. All shares and the
-residual curves are a choice.
+Sources: the levels follow usual surgical practice, T2-T4 to L1-L4 for adolescents and one to three levels for lumbar
+fusion. How often each construct occurs and how much of a curve remains are assumptions without a source.
 """
 
 from collections.abc import Sequence

@@ -27,7 +27,7 @@ class StreamConfig:
         seed: of the stream.
         count: patients of one pass.
         batch_size: patients rendered together.
-        shape: (H, W) of every image; below a short field the image is black.
+        shape: (H, W) of every image. The rows below a shorter field of view are black.
         spacing_mm: of full-length images.
         views: to render.
         names: K landmarks to project.

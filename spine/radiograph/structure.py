@@ -89,7 +89,7 @@ def check_structure(payload: bytes) -> None:
     """Walk through all elements of a Part 10 file.
 
     Raises:
-        DicomRejected: as of ``checked_bytes``.
+        DicomRejected: see ``checked_bytes``.
     """
     meta = _read_meta(payload)
     if meta.transfer_syntax == DEFLATED:

@@ -15,7 +15,7 @@ from spine.errors import DicomRejected
 BLANKS = b"\0 \t\r\n"
 """The padding of a text value."""
 
-CORRECT_TAG = "correct the tag where the image comes from and export it again"
+CORRECT_TAG = "correct the tag in the system that sent the image, and export the image again"
 EXPORT_AGAIN = "export the image again"
 
 

@@ -116,7 +116,11 @@ def _rejected(code: str, *, found: str, expected: str) -> ReconstructionRejected
 
 def _check_keys(record: Any) -> None:
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        raise _rejected("SCHEMA_INVALID", found="another or no schema", expected=f"an object with schema {SCHEMA!r}")
+        raise _rejected(
+            "SCHEMA_INVALID",
+            found="a schema that is missing or not supported",
+            expected=f"an object with schema {SCHEMA!r}",
+        )
     missing = sorted(_REQUIRED - record.keys())
     unknown = len(record.keys() - _REQUIRED - _OPTIONAL)
     if missing or unknown:

@@ -89,7 +89,9 @@ def _is_point(point: Floats) -> bool:
 def _signs(markup: dict[str, Any]) -> Floats:
     signs = _SIGNS.get(str(markup.get("coordinateSystem")))
     if signs is None:
-        raise _rejected("AXES_INVALID", found="another or no coordinateSystem", expected="LPS or RAS")
+        raise _rejected(
+            "AXES_INVALID", found="a coordinateSystem that is missing or not supported", expected="LPS or RAS"
+        )
     # Files of schema 1.0.0 have no unit; Slicer's unit is the millimetre.
     if markup.get("coordinateUnits", "mm") not in _MILLIMETRES:
         raise _rejected("UNITS_INVALID", found="other coordinateUnits", expected="mm")

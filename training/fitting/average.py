@@ -4,8 +4,8 @@ Fits that start from one model and differ in seed, learning rate or augmentation
 their weights errs less than each of them and takes no longer to predict (Wortsman 2022, arXiv:2203.05482). Statistics
 of normalisation are the mean too, or computed again from the training images, whichever validates better.
 
-Contract: fits of another data set, landmark set or architecture are refused. Without onnx the export is left for later,
-as after a fit.
+Contract: fits of another dataset, landmark set or architecture are refused. Without onnx the model
+is exported later (``finish_export``).
 """
 
 import argparse

@@ -75,7 +75,10 @@ def open_sealed(schema: str, path: Path) -> SealedContent:
         found, digest, content = envelope["schema"], envelope["digest"], envelope["content"]
     except (ValueError, KeyError, TypeError) as error:
         raise _rejected(
-            "EVIDENCE_UNREADABLE", f"{path.name}: {error}", "a sealed record", "run again what wrote it"
+            "EVIDENCE_UNREADABLE",
+            f"{path.name}: {error}",
+            "a sealed record",
+            "run the command that wrote this file again",
         ) from error
     if found != schema:
         raise _rejected("EVIDENCE_SCHEMA", f"{found} in {path.name}", schema, "use the version that wrote it")
@@ -97,7 +100,10 @@ def verified_file_digest(path: Path) -> str:
         schema = str(json.loads(path.read_text(encoding="utf-8"))["schema"])
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise _rejected(
-            "EVIDENCE_UNREADABLE", f"{path.name}: {error}", "a sealed record", "run again what wrote it"
+            "EVIDENCE_UNREADABLE",
+            f"{path.name}: {error}",
+            "a sealed record",
+            "run the command that wrote this file again",
         ) from error
     return open_sealed(schema, path).digest
 

@@ -1,6 +1,6 @@
 """The result of one rule, and how a figure is compared with a limit.
 
-Contract: only a finite number inside the limit passes; what is missing, NaN, infinite or no number does not. A rule that
+Contract: only a finite number inside the limit passes. A missing, NaN, infinite or non-numeric figure fails. A rule that
 the policy does not ask, or whose answer is unknown and not required, is NOT_ASKED: it neither passes nor blocks.
 
 Codes are stable. Limits: WITHIN_LIMIT, ABOVE_CEILING, BELOW_FLOOR, FIGURE_MISSING, NON_FINITE. Evidence:

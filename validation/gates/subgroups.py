@@ -59,7 +59,7 @@ class PairedDifference:
 
 
 def groups_of(study: StudyOutcome) -> Mapping[str, str]:
-    """Grouping -> the group of this study; a grouping that is not known of the study is left out."""
+    """The group of this study for each grouping, such as sex; groupings whose value is unknown are left out."""
     groups = {
         name: str(study.facts[name]).replace("_", " ")
         for name in ("condition", "field_of_view", "sex", "appearance", "anatomy")

@@ -195,8 +195,17 @@ def _choose(
     fault = _fault_of(record, request, target)
     if fault is not None:
         other, _ = _next_good(record, request, [s for s in before if s is not target])
-        offer = f"the next good one is version {other.version}: --to {other.version}" if other else "no other is good"
-        raise GateRefused("ROLLBACK_REFUSED", found=fault, expected="a model that may serve and works", remedy=offer)
+        offer = (
+            f"use --to {other.version}, the next version that meets this"
+            if other
+            else "no earlier version meets this; promote another model"
+        )
+        raise GateRefused(
+            "ROLLBACK_REFUSED",
+            found=fault,
+            expected="a model that is neither denied nor rejected and passes the smoke test",
+            remedy=offer,
+        )
     return target, ()
 
 

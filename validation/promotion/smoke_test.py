@@ -58,7 +58,8 @@ def require_smoke_test(
 
     Args:
         measure: how to run a model; None is refused.
-        folder: the bytes that would serve; digest: theirs.
+        folder: the files of the model that is to be deployed.
+        digest: the digest of these files.
         limits: of the policy.
         champion_folder: the champion's bytes, for comparison; None where there is none.
 
