@@ -1,7 +1,7 @@
 """The result of one rule, and how a figure is compared with a limit.
 
-Contract: only a finite number inside the limit passes; what is missing, NaN, infinite or no number does not. A rule that
-the policy does not ask, or whose answer is unknown and not required, is NOT_ASKED: it neither passes nor blocks.
+Contract: only a finite number inside the limit passes; what is missing, NaN, infinite or no number does not. A rule
+that the policy does not ask, or whose answer is unknown and not required, is NOT_ASKED: neither a pass nor a block.
 
 Codes are stable. Limits: WITHIN_LIMIT, ABOVE_CEILING, BELOW_FLOOR, FIGURE_MISSING, NON_FINITE. Evidence:
 EVIDENCE_IN_ORDER, NO_EVIDENCE, MALFORMED, ROLES_SWAPPED, OTHER_TEST_SET, OTHER_CODE, OTHER_ENVIRONMENT, WRONG_PATIENTS,
