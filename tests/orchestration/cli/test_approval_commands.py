@@ -396,7 +396,7 @@ def test_a_promotion_stands_where_the_local_copy_cannot_be_renewed(
         patch.setattr("orchestration.lifecycle.promotion.refresh_local_champion", full)
         failed = typed(workspace, "promote", "--by", "R. Viewer")
     assert code_of(failed) == "LOCAL_COPY_BEHIND"
-    assert "version 1, promoted" in str(failed.exception) and "No space left" in str(failed.exception)
+    assert "version 1 promoted" in str(failed.exception) and "No space left" in str(failed.exception)
     assert typed(workspace, "champion", "--fetch").exit_code == 0
     assert typed(workspace, "history", "--verify").exit_code == 0
 

@@ -35,7 +35,7 @@ def test_a_record_of_another_model_releases_nothing(candidate: Candidate, tmp_pa
 
 def test_real_patients_are_no_evidence_for_the_bundled_model(candidate: Candidate, tmp_path: Path) -> None:
     record = record_of(tmp_path, str(candidate[1].model_digest), simulated=False)
-    with pytest.raises(EvidenceRejected, match="simulated patients: False"):
+    with pytest.raises(EvidenceRejected, match="on real patients"):
         release(candidate[0], record, out=tmp_path / "bundled")
 
 
