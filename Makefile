@@ -21,10 +21,10 @@ demo: setup  ## the whole pipeline once, on virtual patients (six minutes)
 # A file stays in one process, because its tests share what they build; files with slow tests come first.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-test: setup  ## all tests, on every core (eight minutes on two)
+test: setup  ## all tests, on every core
 	$(PYTEST) $(PYTEST_ARGS)
 
-test-quick: setup  ## all tests but the slow ones (two minutes on two cores)
+test-quick: setup  ## all tests but the slow ones
 	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
 up: setup  ## Dagster and MLflow on localhost
