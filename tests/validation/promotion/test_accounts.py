@@ -51,7 +51,11 @@ def server(tmp_path_factory: pytest.TempPathFactory, empty_mlflow_database: Path
     command = [sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--workers", "1", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
     command += ["--artifacts-destination", str(folder / "artifacts")]
-    settings = {"MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"), "MLFLOW_FLASK_SERVER_SECRET_KEY": "of this test"}
+    settings = {
+        "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": "of this test",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight processes more, that nothing here uses
+    }
     address = f"http://127.0.0.1:{port}"
     web = Service("mlflow", command, f"{address}/health")
     with Supervised([web], folder / "logs", settings) as running, signed_in(ADMIN):
