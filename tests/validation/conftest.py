@@ -18,11 +18,13 @@ AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 PLATES = tuple(f"{level}_{side}" for level in ("T9", "T10", "T11", "T12", "L1", "L2", "L3") for side in ("sup", "inf"))
 
 
-@pytest.fixture(autouse=True)
-def _quiet_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+@pytest.fixture(autouse=True, scope="module")
+def _quiet_mlflow() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        patch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -57,12 +59,25 @@ def registry(tracking_uri: str, tmp_path: Path, scored: Callable[..., Evaluation
     return Registry(tracking_uri, tmp_path, scored)
 
 
-@pytest.fixture
-def serving(registry: Registry) -> Registry:
-    """A registry with a champion, and a better model that was judged against it."""
-    first, _ = registry.register("first")
-    registry.judge("first", noise=2.0, seed=2)
-    registry.promote(first)
-    registry.register("second")
-    registry.judge("second", champion="first", noise=0.5, seed=3)
+@pytest.fixture(scope="session")
+def serving_once(
+    empty_mlflow_database: Path, tmp_path_factory: pytest.TempPathFactory, scored: Callable[..., EvaluationRecord]
+) -> Registry:
+    """A registry with a champion, and a better model that was judged against it; for copies."""
+    folder = tmp_path_factory.mktemp("serving")
+    shutil.copy(empty_mlflow_database, folder / "mlflow.db")
+    registry = Registry(f"sqlite:///{folder / 'mlflow.db'}", folder, scored)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        first, _ = registry.register("first")
+        registry.judge("first", noise=2.0, seed=2)
+        registry.promote(first)
+        registry.register("second")
+        registry.judge("second", champion="first", noise=0.5, seed=3)
     return registry
+
+
+@pytest.fixture
+def serving(serving_once: Registry, tmp_path: Path) -> Registry:
+    """A registry with a champion, and a better model that was judged against it."""
+    return serving_once.copy_to(tmp_path)

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,17 @@ class Registry:
     folder: Path
     scored: Callable[..., EvaluationRecord]
     policy: Path = DEFAULT_POLICY
+
+    def copy_to(self, folder: Path) -> "Registry":
+        """A copy in ``folder``, whose database has the addresses of the copied artefacts."""
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        moved = (self.folder.as_posix(), folder.as_posix())
+        with closing(sqlite3.connect(folder / "mlflow.db")) as database, database:
+            for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+                for _, column, *_ in database.execute(f"PRAGMA table_info({table})").fetchall():
+                    change = f"UPDATE {table} SET {column} = replace({column}, ?, ?) WHERE instr({column}, ?)"
+                    database.execute(change, (*moved, moved[0]))
+        return replace(self, tracking_uri=f"sqlite:///{folder / 'mlflow.db'}", folder=folder)
 
     @property
     def verdict_path(self) -> Path:

@@ -22,23 +22,20 @@ from validation.promotion.smoke_test import VirtualStudyResult
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
 
-@pytest.fixture
-def third(registry: Registry) -> Registry:
-    """A registry whose third champion serves."""
-    return promoted(registry, "first", "second", "third")
-
-
-def promoted(registry: Registry, *names: str) -> Registry:
-    before = None
-    for i, name in enumerate(names):
-        address, _ = registry.register(name)
-        if before is None:
-            registry.judge(name, noise=2.0, seed=2)
-        else:
-            registry.judge(name, champion=before, noise=0.5, seed=3 + i)
-        registry.promote(address)
-        before = name
+@pytest.fixture(scope="module")
+def third_once(serving_once: Registry, tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    registry = serving_once.copy_to(tmp_path_factory.mktemp("third"))
+    registry.promote("models:/candidates/2")
+    address, _ = registry.register("third")
+    registry.judge("third", champion="second", noise=0.5, seed=5)
+    registry.promote(address)
     return registry
+
+
+@pytest.fixture
+def third(third_once: Registry, tmp_path: Path) -> Registry:
+    """A registry whose third champion serves."""
+    return third_once.copy_to(tmp_path)
 
 
 def refused(registry: Registry, code: str, **changes: Any) -> GateRefused:
