@@ -1,8 +1,9 @@
-"""Shape checks for every test, one MLflow database for all of them, and the order in which they run."""
+"""Shape checks for every test, what the workers make once for all of them, and the order in which they run."""
 
+import gc
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,29 +27,46 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in slow)
 
 
+def pytest_collection_finish() -> None:
+    """Collect garbage rarely: beside all those libraries a full collection takes a quarter of a second."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
+
+
 @pytest.fixture(scope="session")
-def empty_mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow SQLite database whose migrations have run; copy it, because they take seconds.
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """``made_once(name, make)``: a folder that ``make`` fills for all workers of pytest-xdist; to be read only."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
-    The workers of pytest-xdist share one: their temporary folders lie side by side.
-    """
-    folder = tmp_path_factory.getbasetemp()
-    path = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "mlflow.db"
-    with FileLock(f"{path}.lock"):
-        if not path.exists():
-            _migrated(path.with_suffix(".partial")).rename(path)
-    return path
+    def folder(name: str, make: Callable[[Path], object]) -> Path:
+        made, complete = shared / name, shared / f"{name}.complete"
+        with FileLock(shared / f"{name}.lock"):
+            if not complete.exists():
+                made.mkdir()
+                make(made)
+                complete.touch()
+        return made
+
+    return folder
 
 
-def _migrated(path: Path) -> Path:
+@pytest.fixture(scope="session")
+def empty_mlflow_database(made_once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """An MLflow SQLite database whose migrations have run; copy it, because they take seconds."""
+    return made_once("empty-mlflow", _migrate) / "mlflow.db"
+
+
+def _migrate(folder: Path) -> None:
     from mlflow import MlflowClient
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-        client = MlflowClient(tracking_uri=f"sqlite:///{path}", registry_uri=f"sqlite:///{path}")
+        address = f"sqlite:///{folder / 'mlflow.db'}"
+        client = MlflowClient(tracking_uri=address, registry_uri=address)
         client.search_experiments()
         client.search_registered_models()
-    return path
 
 
 @pytest.fixture

@@ -142,7 +142,7 @@ def read_params(path: Path) -> Params:
         ParametersRejected: PARAMS_MISSING; WORKSPACE_FORMAT; PARAMS_INVALID, with all violations.
     """
     try:
-        content = yaml.safe_load(path.read_text()) or {}
+        content = yaml.load(path.read_text(), Loader=yaml.CSafeLoader) or {}
     except FileNotFoundError as error:
         raise ParametersRejected(
             "PARAMS_MISSING",

@@ -59,7 +59,7 @@ def data_version(workspace: Workspace, path: str = "data/dataset") -> str | None
     lock = workspace.root / "dvc.lock"
     if not lock.exists():
         return None
-    for stage in (yaml.safe_load(lock.read_text()) or {}).get("stages", {}).values():
+    for stage in (yaml.load(lock.read_text(), Loader=yaml.CSafeLoader) or {}).get("stages", {}).values():
         for out in stage.get("outs", ()):
             if out["path"] == path:
                 return f"md5:{out['md5']}"

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,8 @@ import torch
 from spine.dataset import Manifest
 from tests.training.drawn_cohort import write_drawn_dataset
 from training.config import TrainingConfig
-from training.export.candidate import FitSummary
+from training.export.candidate import FitSummary, read_summary
+from training.fitting.fit import fit
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -36,26 +38,24 @@ def tiny_config() -> TrainingConfig:
 
 
 @pytest.fixture(scope="session")
-def candidate(
-    drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, FitSummary]:
-    from training.fitting.fit import fit
-
-    out = tmp_path_factory.mktemp("candidate")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        return out, fit(drawn[0], out, tiny_config)
+def candidate(drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, made_once: Any) -> tuple[Path, FitSummary]:
+    return _fitted_once("candidate", drawn[0], tiny_config, made_once)
 
 
 @pytest.fixture(scope="session")
-def taught(
-    drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, FitSummary]:
+def taught(drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, made_once: Any) -> tuple[Path, FitSummary]:
     """A fit that is long enough to learn; ``candidate`` is only long enough to be complete."""
-    from training.fitting.fit import fit
+    return _fitted_once("taught", drawn[0], replace(tiny_config, epochs=8, learning_rate=3e-3), made_once)
 
-    out = tmp_path_factory.mktemp("taught")
-    return out, fit(drawn[0], out, replace(tiny_config, epochs=8, learning_rate=3e-3))
+
+def _fitted_once(name: str, dataset: Path, config: TrainingConfig, made_once: Any) -> tuple[Path, FitSummary]:
+    def make(out: Path) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert fit(dataset, out, config) == read_summary(out)
+
+    out = made_once(name, make)
+    return out, read_summary(out)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,21 +61,24 @@ def registry(tracking_uri: str, tmp_path: Path, scored: Callable[..., Evaluation
 
 
 @pytest.fixture(scope="session")
-def serving_once(
-    empty_mlflow_database: Path, tmp_path_factory: pytest.TempPathFactory, scored: Callable[..., EvaluationRecord]
-) -> Registry:
+def serving_once(empty_mlflow_database: Path, scored: Callable[..., EvaluationRecord], made_once: Any) -> Registry:
     """A registry with a champion, and a better model that was judged against it; for copies."""
-    folder = tmp_path_factory.mktemp("serving")
-    shutil.copy(empty_mlflow_database, folder / "mlflow.db")
-    registry = Registry(f"sqlite:///{folder / 'mlflow.db'}", folder, scored)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-        first, _ = registry.register("first")
-        registry.judge("first", noise=2.0, seed=2)
-        registry.promote(first)
-        registry.register("second")
-        registry.judge("second", champion="first", noise=0.5, seed=3)
-    return registry
+
+    def registry_in(folder: Path) -> Registry:
+        return Registry(f"sqlite:///{folder / 'mlflow.db'}", folder, scored)
+
+    def make(folder: Path) -> None:
+        shutil.copy(empty_mlflow_database, folder / "mlflow.db")
+        registry = registry_in(folder)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+            first, _ = registry.register("first")
+            registry.judge("first", noise=2.0, seed=2)
+            registry.promote(first)
+            registry.register("second")
+            registry.judge("second", champion="first", noise=0.5, seed=3)
+
+    return registry_in(made_once("serving", make))
 
 
 @pytest.fixture

@@ -71,6 +71,7 @@ def test_impossible_cohorts_are_refused_with_the_range(tmp_path, options, messag
     assert not (tmp_path / "c").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_command_stops_cleanly(tmp_path, how):
     """Finished cases stay, nothing half-written does, and nobody is left drawing."""

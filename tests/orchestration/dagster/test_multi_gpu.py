@@ -61,6 +61,7 @@ def test_an_asset_starts_two_processes_that_fit_one_model_in_two_stages_and_log_
     assert again == summary  # finished: nothing is fitted again
 
 
+@pytest.mark.slow
 def test_what_the_leader_refuses_is_refused_here_with_its_reason(drawn, tmp_path):
     """One process by itself, started as torchrun would start two."""
 

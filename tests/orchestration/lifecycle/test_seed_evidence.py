@@ -43,6 +43,7 @@ def challenger_of(judged: Judged) -> EvaluationRecord:
     return read_record(judged.workspace.evaluation / "record.json")
 
 
+@pytest.mark.slow
 def test_only_valid_and_comparable_records_are_evidence(judged: Judged, tmp_path: Path) -> None:
     policy, challenger = read_policy(DEFAULT_POLICY), challenger_of(judged)
     assert challenger.model_digest == "a" * 64

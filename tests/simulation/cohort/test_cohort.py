@@ -67,6 +67,7 @@ def test_a_case_has_two_simulated_views_and_a_matching_reconstruction(written: P
     assert json.loads((written / COMPLETE).read_text())["count"] == 3
 
 
+@pytest.mark.slow
 def test_the_same_configuration_gives_the_same_bytes_with_any_number_of_workers(written: Path, tmp_path: Path) -> None:
     write_cohort(tmp_path / "again", replace(SMALL, workers=2))
     assert sha256_of_tree(tmp_path / "again") == sha256_of_tree(written)

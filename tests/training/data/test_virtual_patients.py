@@ -79,6 +79,7 @@ def test_a_rendered_image_gives_the_same_input_as_one_from_disk(drawn):
     assert short > 1
 
 
+@pytest.mark.slow
 def test_the_pool_of_an_epoch_is_the_same_after_an_interruption(pool, drawn):
     first = prepare_rendered(drawn[0], "frontal")
     assert torch.equal(pool.pixels[:DRAWN_TOGETHER], first.pixels.half())

@@ -11,7 +11,7 @@ from inference.model import load_model
 from spine.dataset import Manifest
 from spine.errors import ParametersRejected
 from training.config import TrainingConfig
-from training.export.candidate import FitSummary, read_summary
+from training.export.candidate import FITTED_FILE, FitSummary, read_summary
 from training.fitting.average import average, main
 from training.fitting.fit import fit
 from training.model.checkpoints import load_weights
@@ -27,11 +27,14 @@ def fits(
     """Two short fits from one warm start."""
     folder, start = tmp_path_factory.mktemp("fits"), str(taught[0])
     configs = [replace(tiny_config, epochs=1, init_from=start, seed=s, learning_rate=1e-3 * s) for s in (1, 2)]
-    for i, config in enumerate(configs):
-        fit(drawn[0], folder / str(i), config)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.fitting.fit.can_export", lambda: False)  # the mean alone is exported
+        for i, config in enumerate(configs):
+            fit(drawn[0], folder / str(i), config)
     return [folder / "0", folder / "1"]
 
 
+@pytest.mark.slow
 def test_the_mean_is_a_complete_candidate_about_as_good_as_its_fits(
     fits: list[Path], drawn: tuple[Path, Manifest], tmp_path: Path
 ) -> None:
@@ -47,9 +50,10 @@ def test_the_mean_is_a_complete_candidate_about_as_good_as_its_fits(
     contract = load_model(tmp_path / "mean").contract
     assert "mean weights of 2 fits" in contract.training_note
     assert contract.calibration is not None
-    assert summary.steps == 2 * read_summary(fits[0]).steps
+    assert summary.steps == 2 * read_summary(fits[0], FITTED_FILE).steps
 
 
+@pytest.mark.slow
 def test_fits_of_different_starts_or_kinds_are_refused(
     fits: list[Path],
     taught: tuple[Path, FitSummary],

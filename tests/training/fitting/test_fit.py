@@ -316,6 +316,7 @@ sys.exit(code)
 """
 
 
+@pytest.mark.slow
 def test_a_bare_machine_fits_and_another_exports(drawn: tuple[Path, Manifest], tmp_path: Path) -> None:
     """The fit needs torch, lightning and numpy alone; the export runs later, where onnx is installed."""
     command = [sys.executable, "-c", _BARE, "--dataset", str(drawn[0]), "--out", str(tmp_path / "bare")]
@@ -344,6 +345,7 @@ def test_command_line_errors_say_what_to_do(
     assert "no budget" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_export")
 def test_a_killed_fit_continues(drawn: tuple[Path, Manifest], tmp_path: Path) -> None:
     """kill -9 after the first checkpoint; the same command finishes."""
@@ -393,6 +395,7 @@ def test_a_full_disk_stops_a_fit_that_later_continues(
     assert fit(drawn[0], tmp_path, config).epochs == 3
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_export")
 def test_a_fit_on_virtual_patients_continues_after_an_interruption(
     drawn: tuple[Path, Manifest], tiny_config: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -165,6 +165,7 @@ def test_a_process_group_of_another_size_than_the_devices_is_refused(monkeypatch
         process_group_of(3)
 
 
+@pytest.mark.slow
 def test_two_processes_fit_one_network(drawn: tuple[Path, Manifest], tmp_path: Path) -> None:
     """Started by torchrun: one journal, one candidate, both processes' images counted, and 0 at the end."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "training"]

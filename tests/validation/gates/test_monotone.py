@@ -115,6 +115,7 @@ def spoilt(record: EvaluationRecord, policy: Policy, seed: int, share: float, ki
     return replace(record, studies=tuple(studies), statistics=statistics_of(studies, 0, record.seed))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     st.sampled_from([0.4, 1.2, 2.0, 2.6, 3.2]),
@@ -143,6 +144,7 @@ def test_no_refusal_becomes_a_pass(
     assert before.decision == "PROMOTE" or after.decision != "PROMOTE"
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from([0.5, 19.0, 45.0, 90.0]),

@@ -87,6 +87,7 @@ def registry(
     return Registry(server, tmp_path, scored)
 
 
+@pytest.mark.slow
 def test_a_trainer_cannot_change_what_is_served(registry: Registry, tmp_path: Path) -> None:
     from mlflow.exceptions import MlflowException
 
