@@ -34,12 +34,9 @@ def workspace(tmp_path) -> Workspace:
 
 
 @pytest.fixture
-def instance(tmp_path):
-    """A Dagster instance on disk, telemetry off (local_temp reads dagster.yaml of its folder)."""
-    home = tmp_path / "dagster_home"
-    home.mkdir()
-    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
-    with dg.DagsterInstance.local_temp(str(home)) as opened:
+def instance():
+    """A Dagster instance in memory, telemetry off."""
+    with dg.DagsterInstance.ephemeral(settings={"telemetry": {"enabled": False}}) as opened:
         yield opened
 
 

@@ -12,6 +12,8 @@ from orchestration.pipeline.lock import WorkspaceBusy, workspace_lock
 from orchestration.pipeline.params import Params, Source, write_params
 from spine.errors import InputRejected
 
+pytestmark = pytest.mark.slow
+
 VERSIONED = ["cohort", "studies", "landmarks", "dataset", "validation", "candidate", "evaluation"]
 DECISION = ["registered_candidate", "champion_evaluation", "verdict", "champion"]
 

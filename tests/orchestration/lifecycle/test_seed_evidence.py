@@ -14,7 +14,7 @@ from validation.evaluation.record import EvaluationRecord, read_record, write_re
 from validation.gates.policy import DEFAULT_POLICY, read_policy
 from validation.promotion.champion import open_registry
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*noload.*", "ignore::DeprecationWarning:mlflow")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*noload.*", "ignore::DeprecationWarning:mlflow")]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,6 @@ def challenger_of(judged: Judged) -> EvaluationRecord:
     return read_record(judged.workspace.evaluation / "record.json")
 
 
-@pytest.mark.slow
 def test_only_valid_and_comparable_records_are_evidence(judged: Judged, tmp_path: Path) -> None:
     policy, challenger = read_policy(DEFAULT_POLICY), challenger_of(judged)
     assert challenger.model_digest == "a" * 64

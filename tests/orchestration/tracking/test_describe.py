@@ -30,7 +30,7 @@ from validation.gates.verdict import read_verdict
 from validation.promotion.champion import open_registry
 from validation.promotion.history import HistoryEntry, append_entry
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*noload.*", "ignore::DeprecationWarning:mlflow")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*noload.*", "ignore::DeprecationWarning:mlflow")]
 
 
 @pytest.fixture(scope="module")

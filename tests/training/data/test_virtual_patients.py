@@ -59,6 +59,7 @@ def pool():
     return pool
 
 
+@pytest.mark.slow
 def test_a_rendered_image_gives_the_same_input_as_one_from_disk(drawn):
     """Short fields are centred, grey values scaled between the same percentiles, and labels moved along."""
     short = 0
@@ -97,6 +98,7 @@ def test_the_pool_of_an_epoch_is_the_same_after_an_interruption(pool, drawn):
     assert turned.seconds > 0
 
 
+@pytest.mark.slow
 def test_radiographs_come_beside_the_pairs_as_frontal_images_centred_in_black():
     config = config_of(virtual_frontals=16)
     pool = VirtualPool(config, NAMES, VIEWS, CPU)
@@ -114,6 +116,7 @@ def test_radiographs_come_beside_the_pairs_as_frontal_images_centred_in_black():
     assert [source.next_patient for source in pool.sources] == [24, 24]
 
 
+@pytest.mark.slow
 def test_without_replacement_the_patients_stay(pool):
     kept = VirtualPool(config_of(reuse=0), NAMES, VIEWS, CPU)
     for epoch in (0, 1, 50):
@@ -121,6 +124,7 @@ def test_without_replacement_the_patients_stay(pool):
     assert torch.equal(kept.pixels, pool.pixels)
 
 
+@pytest.mark.slow
 def test_every_process_of_a_group_renders_patients_of_its_own():
     config = config_of(devices=2, batch_size=4, virtual_pairs=32)
     first, second = (VirtualPool(config, NAMES, VIEWS, CPU, process_group=ProcessGroup(rank, 2)) for rank in (0, 1))
@@ -130,12 +134,14 @@ def test_every_process_of_a_group_renders_patients_of_its_own():
     assert not (first.points.flatten(1)[:, None] == second.points.flatten(1)[None]).all(-1).any()
 
 
+@pytest.mark.slow
 def test_a_patient_of_the_held_out_splits_is_refused(drawn):
     leaking = VirtualPool(config_of(), NAMES, VIEWS, CPU, frozenset(drawn[0].seeds[3:5]))
     with pytest.raises(ContractViolation, match=r"HELD_OUT_LEARNT.*2 virtual patients"):
         leaking.load_epoch(0)
 
 
+@pytest.mark.slow
 def test_a_margin_is_labelled_in_its_own_view_alone():
     config = config_of(landmark_set="margins175", virtual_pairs=8, reuse=1)
     pool = VirtualPool(config, MARGINS175.names, VIEWS, CPU)
@@ -146,6 +152,7 @@ def test_a_margin_is_labelled_in_its_own_view_alone():
         assert not seen[[n.count("_") == 2 and n.endswith(other) for n in MARGINS175]].any()
 
 
+@pytest.mark.slow
 def test_an_epoch_has_every_image_once_and_continues_after_an_interruption(pool):
     batches = PoolBatches(pool, config_of(), NAMES)
     whole = list(batches)
@@ -185,6 +192,7 @@ def test_labels_stay_on_their_pixels():
     assert 0.75 < float(lengths.min()) <= float(lengths.max()) < 1.35
 
 
+@pytest.mark.slow
 def test_a_mirrored_frontal_image_exchanges_left_and_right(pool):
     names = ("HIP_L", "HIP_R", "T1_sup")
     indices = [NAMES.index(n) for n in names]

@@ -217,6 +217,7 @@ def test_the_validation_error_is_that_of_the_served_model(
     assert np.mean(errors) == pytest.approx(candidate[1].validation_error, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_galbusera_preset_runs_through_one_loop(drawn: tuple[Path, Manifest], tmp_path: Path) -> None:
     config = TrainingConfig(
         preset="galbusera2019",

@@ -12,7 +12,7 @@ from validation.evaluation.record import EvaluationRecord
 from validation.promotion.champion_record import ChampionRecord, ServingVersion
 from validation.promotion.history import read_history
 
-pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")]
 PROCESSES, ROUNDS, POINTS = 8, 5, 10
 
 
@@ -31,7 +31,6 @@ def test_of_all_who_have_read_the_same_row_one_changes_it(request: pytest.Fixtur
     assert serving is not None and serving.sequence == (before.sequence if before else 0) + ROUNDS
 
 
-@pytest.mark.slow
 def test_one_of_many_promoters_wins_whichever_history_they_write(track: Track) -> None:
     outcomes = race(track, processes=PROCESSES, rounds=ROUNDS, histories=4)
     assert [outcome["won"] for outcome in outcomes] == [1] * ROUNDS
@@ -40,7 +39,6 @@ def test_one_of_many_promoters_wins_whichever_history_they_write(track: Track) -
     assert histories_agree(track, sorted(track.folder.glob("history-*.jsonl")), ROUNDS) == []
 
 
-@pytest.mark.slow
 def test_killed_promotions_leave_the_old_champion_or_the_new_one(track: Track) -> None:
     killed = kill(track, points=POINTS, seed=4)
     assert sum(not k.finished for k in killed) >= POINTS // 2, "most promotions must be killed before they end"
