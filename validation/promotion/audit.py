@@ -163,7 +163,7 @@ def _versions(client: "MlflowClient", tracking_uri: str, entries: Sequence[Histo
 
 
 def _evidence(tracking_uri: str, run_id: str, *judged: str | None) -> Iterator[tuple[str, str]]:
-    """(code, fault) for each edited file in a served model's evidence, and for each ``judged`` digest without a file."""
+    """(code, fault) for each edited evidence file of a served model, and for each ``judged`` digest without a file."""
     from mlflow.exceptions import MlflowException
 
     with tempfile.TemporaryDirectory() as scratch:

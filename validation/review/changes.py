@@ -1,7 +1,7 @@
-"""What changed between the champion's training and the challenger's: data, code, environment, cost.
+"""The differences between the training runs of champion and challenger: data, code, environment and cost.
 
-An unknown fact reads ``not known`` and never counts as unchanged. Energy that the machine does not report reads
-``not measured``.
+An unknown fact is shown as ``not known`` and never counts as unchanged. If the machine does not report its energy, the
+energy is shown as ``not measured``.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class PatientFact:
-    """One patient of a dataset: pseudonym, split and condition."""
+    """One patient in a dataset: pseudonym, split and condition."""
 
     patient: str
     split: str
@@ -24,17 +24,22 @@ class PatientFact:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """The recorded facts of one training run; None or empty where there is no record.
+    """The recorded facts of one training run. A fact without a record is None or empty.
 
     Attributes:
-        run_id, run_url: in MLflow.
-        version: of the registered candidate.
-        dagster_run, dagster_url: the Dagster run that registered it.
+        run_id, run_url: id and address of the MLflow run.
+        version: version of the registered candidate.
+        dagster_run, dagster_url: id and address of the Dagster run that registered the candidate.
         commit, dirty: git commit of the training, and whether there were uncommitted changes.
-        versions: of the libraries.
-        preset, seed, device, devices, seconds, epochs, images, energy: of the training; energy as text.
+        versions: library -> version.
+        preset, seed: of the training.
+        device, devices: kind and number of the devices.
+        seconds: duration of the training.
+        epochs: complete passes over the data.
+        images: number of training images.
+        energy: energy of the devices, as text.
         dataset, dvc_version: digest and DVC version of the dataset.
-        patients: of the dataset.
+        patients: the patients in the dataset.
     """
 
     run_id: str | None = None
@@ -60,7 +65,7 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Change:
-    """One fact in both runs; ``differs`` is None where it is not known."""
+    """One fact of both runs. ``differs`` is None if the fact of either run is not known."""
 
     what: str
     champion: str
@@ -70,13 +75,13 @@ class Change:
 
 @dataclass(frozen=True)
 class DataChange:
-    """The patients of both datasets.
+    """The differences between the patients of both datasets.
 
     Attributes:
-        known: whether both lists of patients are on record.
-        added, removed: pseudonyms.
-        moved: pseudonyms of patients that are in another split now.
-        mix: rows (condition, patients of the champion's training, patients of the challenger's training).
+        known: whether both lists of patients are recorded.
+        added, removed: pseudonyms of the patients that only the challenger's or only the champion's dataset has.
+        moved: pseudonyms of the patients that are in different splits.
+        mix: rows of (condition, champion's training patients, challenger's training patients), as text.
     """
 
     known: bool
@@ -87,7 +92,7 @@ class DataChange:
 
 
 def compare_data(challenger: RunFacts, champion: RunFacts | None) -> DataChange:
-    """Patients added, removed and moved between splits, and the conditions in both training splits."""
+    """The differences between the patients of both datasets, and the conditions in both training splits."""
     ours = {p.patient: p for p in challenger.patients}
     theirs = {p.patient: p for p in champion.patients} if champion else {}
     known = bool(ours and theirs)
@@ -103,7 +108,7 @@ def compare_data(challenger: RunFacts, champion: RunFacts | None) -> DataChange:
 
 
 def compare_runs(challenger: RunFacts, champion: RunFacts | None) -> tuple[Change, ...]:
-    """Data, code, environment, training and cost of both runs, in the order of the page."""
+    """The facts of both runs on data, code, environment, training and cost, in the order of the page."""
     other = champion or RunFacts()
     pairs = [
         ("dataset", other.dataset, challenger.dataset),
@@ -128,12 +133,12 @@ def compare_runs(challenger: RunFacts, champion: RunFacts | None) -> tuple[Chang
 
 
 def minutes(facts: RunFacts) -> str | None:
-    """Minutes of all devices together, as text."""
+    """The sum of the minutes of all devices, as text."""
     return None if facts.seconds is None else f"{facts.seconds * (facts.devices or 1) / 60:.1f}"
 
 
 def epochs_of(facts: RunFacts) -> str | None:
-    """Complete passes over the data, as text; ``less than one`` where training ended within the first."""
+    """The number of complete passes over the data, as text; ``less than one`` if the first pass was not complete."""
     return "less than one" if facts.epochs == 0 else _count(facts.epochs)
 
 

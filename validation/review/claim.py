@@ -1,7 +1,7 @@
 """A checklist with the subjects of CLAIM (2024), filled from the records of one candidate.
 
-An item is answered from a record, or reads "not provided"; there are no standard answers. The subjects are those of
-CLAIM's items (Mongan, Moy, Kahn, Radiol Artif Intell 2020; update 2024). It is not the official form.
+Each answer comes from a record. Without a record the answer is "not provided". The subjects are those of CLAIM's items
+(Mongan, Moy, Kahn, Radiol Artif Intell 2020; update 2024). The checklist is not the official form.
 """
 
 import json
@@ -21,7 +21,7 @@ SCHEMA = "plumbline.claim/1"
 
 @dataclass(frozen=True)
 class ClaimSource:
-    """The records that a checklist is filled from."""
+    """The records from which a checklist is filled."""
 
     record: EvaluationRecord
     verdict: Verdict
@@ -30,7 +30,7 @@ class ClaimSource:
 
 @dataclass(frozen=True)
 class ClaimItem:
-    """One item: section, subject, and answer (``not provided`` where no record has one)."""
+    """One item: section, subject and answer. Without a record the answer is ``not provided``."""
 
     section: str
     subject: str
@@ -38,28 +38,28 @@ class ClaimItem:
 
     @property
     def provided(self) -> bool:
-        """Whether a record answers it."""
+        """Whether the answer comes from a record."""
         return self.answer != NOT_PROVIDED
 
 
 def fill_checklist(source: ClaimSource) -> tuple[ClaimItem, ...]:
-    """Every item, in the checklist's order."""
+    """All items of the checklist, in order."""
     return tuple(ClaimItem(section, subject, answer(source) or NOT_PROVIDED) for section, subject, answer in _ITEMS)
 
 
 def claim_json(items: tuple[ClaimItem, ...]) -> str:
-    """The checklist for machines."""
+    """The checklist as JSON."""
     rows = [asdict(item) | {"provided": item.provided} for item in items]
     return json.dumps({"schema": SCHEMA, "items": rows}, indent=1, sort_keys=True)
 
 
 def claim_markdown(items: tuple[ClaimItem, ...]) -> str:
-    """The checklist for people."""
+    """The checklist as Markdown."""
     answered = sum(item.provided for item in items)
     lines = [
         "# CLAIM-style checklist",
         "",
-        f"{answered} of {len(items)} items are answered by records of this run.",
+        f"Records of this run answer {answered} of {len(items)} items.",
         "",
     ]
     lines += ["| section | item | answer |", "|---|---|---|"]
@@ -97,7 +97,7 @@ def _failures(source: ClaimSource) -> str | None:
     if not missing:
         return None
     reasons = ", ".join(f"{reason} ({absent.count(reason)})" for reason in sorted(set(absent)))
-    return f"{len(absent)} of {len(missing)} parameters with a truth not answered" + (f": {reasons}" if absent else "")
+    return f"{len(absent)} of {len(missing)} values were not predicted" + (f": {reasons}" if absent else "")
 
 
 def _calibration(source: ClaimSource) -> str | None:
@@ -129,7 +129,7 @@ def _sample_size(source: ClaimSource) -> str | None:
 
 
 def _count(result: RuleResult, value: float | None) -> str:
-    """A number of patients or truths, or a probability."""
+    """A number of patients or true values as text, or a power in per cent."""
     return f"{value:.1%}" if result.power is not None else f"{value:.0f}"
 
 
@@ -165,7 +165,7 @@ def _code(source: ClaimSource) -> str | None:
     run, code = source.run, source.record.code
     if not code.commit:
         return None
-    trained = f"trained at commit {run.commit}{_DIRTY if run.dirty else ''}" if run.commit else "training not on record"
+    trained = f"trained at commit {run.commit}{_DIRTY if run.dirty else ''}" if run.commit else "training not recorded"
     return f"repository {NOT_PROVIDED}; {trained}; evaluated at commit {code.commit}{_DIRTY if code.dirty else ''}"
 
 
@@ -196,7 +196,7 @@ def _training(source: ClaimSource) -> str | None:
 
 
 def _subgroups(source: ClaimSource) -> str | None:
-    """The groups that were compared with the champion, and the groups that were too small."""
+    """The groups in which the models were compared, and the groups that were too small."""
     rows = [row for row in source.verdict.differences if row.group != EVERYBODY]
     judged = {row.group for row in rows if row.judged}
     small = {row.group for row in rows} - judged
