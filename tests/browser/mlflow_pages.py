@@ -1,7 +1,4 @@
-"""MLflow's pages for browser tests: a server on a workspace, and helpers for its pages.
-
-Contract: the server listens on this machine only, as under ``make up``, and ends with the block.
-"""
+"""MLflow's pages for browser tests: a server for a workspace, and functions that open its pages."""
 
 import os
 import subprocess
@@ -18,7 +15,7 @@ from tests.browser.chromium import Page
 
 @contextmanager
 def mlflow_of(workspace: Workspace, port: int) -> Iterator[str]:
-    """The address of an MLflow server on the workspace's own database."""
+    """The address of an MLflow server for the workspace, on this machine only. It ends with the block."""
     address = f"127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", workspace.tracking_uri]
@@ -45,7 +42,7 @@ def open_run(tab: Page, address: str, run_id: str, artifact: str = "") -> None:
 
 
 def put_assistant_aside(tab: Page) -> None:
-    """Keep the panel closed that MLflow opens at the first visit; call it before the first page."""
+    """Keep the panel closed that MLflow opens at the first visit. Call this before the first page is opened."""
     kept = {"mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": "true", "mlflow.assistant.panelOpen_v1": "false"}
     lines = "".join(f"localStorage.setItem({name!r}, {value!r});" for name, value in kept.items())
     tab.send(

@@ -2,7 +2,7 @@
 
     PLUMBLINE_SCREENSHOTS=docs/reviewing PLUMBLINE_SCREENSHOTS_OF=WORKSPACE pytest tests/browser -k guide
 
-Nothing is written without both variables. The workspace is one in which `plumbline run` has judged.
+Both variables are required. `plumbline run` has judged a challenger against a champion in the workspace.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The report and MLflow in a browser, used by mouse and by keyboard."""
+"""The report and MLflow in a browser, with mouse and keyboard."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +34,7 @@ def port() -> int:
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory, empty_mlflow_database: Path, port: int) -> Iterator[Judged]:
-    """Fifty patients, challenger and champion, described in an MLflow whose pages are at ``port``."""
+    """A workspace with fifty patients, a challenger and a champion, whose MLflow pages are at ``port``."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in quiet_environment().items():
             patch.setenv(name, value)
@@ -55,7 +55,7 @@ def page(judged: Judged) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def mlflow_address(judged: Judged, port: int) -> Iterator[str]:
-    """An MLflow server on the judged workspace, as ``make up`` starts it."""
+    """The address of an MLflow server for the judged workspace."""
     with mlflow_of(judged.workspace, port) as address:
         yield address
 

@@ -35,13 +35,16 @@ def policy() -> Policy:
 
 @pytest.fixture(scope="session")
 def scored() -> Callable[..., EvaluationRecord]:
-    """Build a record: errors of ``noise`` degrees times ``scale``, the first ``abstain`` studies unanswered."""
+    """A function that builds a record, with errors of ``noise`` degrees times ``scale``.
+
+    The first ``abstain`` studies have no prediction.
+    """
     return cache(build_record)
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """Address of an empty database on a PostgreSQL of our own; skipped where none can be had."""
+    """The address of an empty database on a temporary PostgreSQL; the test is skipped if it cannot be started."""
     if (reason := why_not()) is not None:
         pytest.skip(reason)
     with running() as address:
@@ -62,7 +65,7 @@ def registry(tracking_uri: str, tmp_path: Path, scored: Callable[..., Evaluation
 
 @pytest.fixture(scope="session")
 def serving_once(empty_mlflow_database: Path, scored: Callable[..., EvaluationRecord], made_once: Any) -> Registry:
-    """A registry with a champion, and a better model that was judged against it; for copies."""
+    """A registry with a champion, and a better model that was judged against it. Tests use copies of it."""
 
     def registry_in(folder: Path) -> Registry:
         return Registry(f"sqlite:///{folder / 'mlflow.db'}", folder, scored)

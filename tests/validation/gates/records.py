@@ -1,4 +1,4 @@
-"""Evaluation records of known quality, for tests and for the bench."""
+"""Evaluation records of known quality, for tests and benchmarks."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -69,5 +69,8 @@ def _measured(value: float, unit: Unit) -> Measured:
 
 
 def _with_side(study: StudyOutcome) -> StudyOutcome:
-    """The truths are drawn, not measured in the points: their side is given here, and found wherever it is answered."""
+    """The study with a true side, and the same predicted side if there is a prediction.
+
+    The true values are drawn and not measured from the landmarks, so they have no side of their own.
+    """
     return replace(study, true_side="left", found_side=None if study.parameter("cobb").predicted is None else "left")

@@ -1,4 +1,4 @@
-"""One written rule for many parameters: the shipped policies expand to these limits; mistakes are refused by place."""
+"""Expansion of rules for many parameters: the limits of the shipped policies, and errors with their place."""
 
 from collections import Counter
 from pathlib import Path
@@ -51,7 +51,7 @@ ORDER = [
     "curve_side", "orientation", "failures", "intervals", "interval_score", "cost p95_seconds", "cost model_mb",
     "cost_beside_champion median_seconds",
 ]  # fmt: skip
-"""Of the results, as the report and `plumbline explain` show them; penalised figures parameter by parameter."""
+"""The order of the results in the report and in `plumbline explain`."""
 
 
 def label(bound: Bound) -> str:
@@ -146,32 +146,32 @@ def spell_out(written: dict[str, Any], field: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: rule(c, "truths").pop("parameters"), "rule 2 (truths): names no parameter: list them"),
-        (lambda c: rule(c, "truths").update(parameters=[]), "rule 2 (truths): names no parameter: list them"),
+        (lambda c: rule(c, "truths").pop("parameters"), "rule 2 (truths): no parameter is named: add a list"),
+        (lambda c: rule(c, "truths").update(parameters=[]), "rule 2 (truths): no parameter is named: add a list"),
         (lambda c: rule(c, "truths").update(parameters="cobb"), "rule 2 (truths): parameters must be a list of names"),
         (
             lambda c: rule(c, "truths").update(parameters=["cobb", "cobb"]),
-            "rule 2 (truths): parameters names cobb twice",
+            "rule 2 (truths): the list parameters names cobb twice",
         ),
-        (lambda c: rule(c, "truths").update(parameter="cobb"), "rule 2 (truths): a rule has no key parameter"),
+        (lambda c: rule(c, "truths").update(parameter="cobb"), "rule 2 (truths): the key parameter is unknown"),
         (lambda c: rule(c, "truths").pop("at_least"), "rule 2 (truths), cobb: a rule needs exactly one of at_most"),
         (
             lambda c: see(c)["at_most"].pop("pelvic_tilt"),
-            "rule 3 (parameter standard_error_of_estimate): at_most lacks pelvic",
+            "rule 3 (parameter standard_error_of_estimate): at_most has no value for pelvic",
         ),
-        (lambda c: see(c)["reason"].pop("cobb"), "reason lacks cobb, which the rule names elsewhere"),
-        (lambda c: see(c)["at_most"].update(tilt=2.7), "reason lacks tilt, which the rule names elsewhere"),
+        (lambda c: see(c)["reason"].pop("cobb"), "reason has no value for cobb, which another field"),
+        (lambda c: see(c)["at_most"].update(tilt=2.7), "reason has no value for tilt, which another field"),
         (
             lambda c: see(c).update(parameters=["cobb"]),
-            "parameters lacks thoracic_kyphosis_t4_t12, lumbar_lordosis_l1_l5",
+            "parameters has no value for thoracic_kyphosis_t4_t12, lumbar",
         ),
         (
             lambda c: rule(c, "penalised")["figures"]["mae"]["at_most"].pop("cobb"),
-            "rule 9 (penalised): figures.mae: at_most lacks cobb",
+            "rule 9 (penalised): figures.mae: at_most has no value for cobb",
         ),
-        (lambda c: c["comparison"]["margins"]["margin"].pop("cobb"), "comparison.margins: margin lacks cobb"),
-        (lambda c: c["comparison"]["margins"]["margin"].update(cob=1.0), "planned_sd lacks cob"),
-        (lambda c: c["seeds"]["known"].update(sd=0.1), "seeds.known: names no parameter"),
+        (lambda c: c["comparison"]["margins"]["margin"].pop("cobb"), "comparison.margins: margin has no value for cobb"),
+        (lambda c: c["comparison"]["margins"]["margin"].update(cob=1.0), "planned_sd has no value for cob"),
+        (lambda c: c["seeds"]["known"].update(sd=0.1), "seeds.known: no parameter is named"),
         (lambda c: rule(c, "level_shift").pop("kind"), "rule 8: kind is missing"),
         (lambda c: c["rules"].append("cobb"), "rule 20: a rule must be a mapping with kind, limit, reason and source"),
         (lambda c: c.update(rules="none"), "rules: Input should be a valid list"),

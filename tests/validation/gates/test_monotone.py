@@ -1,4 +1,4 @@
-"""Making the challenger worse never turns a refusal into a pass: larger errors, fewer answers, NaN, in any mixture."""
+"""A refused challenger does not pass after it became worse: larger errors, missing predictions, NaN, in any mixture."""
 
 import math
 from collections.abc import Callable
@@ -40,8 +40,8 @@ def penalties(policy: Policy) -> dict[str, float]:
 
 
 def worse(outcome: ParameterOutcome, rng: np.random.Generator, penalty: float, kind: str) -> ParameterOutcome:
-    """One answer made worse: away from the truth, withheld (where its error was below the penalty), NaN, or with an
-    interval made wider around a truth that it contained, or moved further away from one that it missed."""
+    """A worse prediction: further from the true value, withheld (if its error was below the penalty), NaN, or with a
+    worse interval. A worse interval is wider, or further from the true value if it does not contain it."""
     error = outcome.error
     if error is None or outcome.truth is None:
         return outcome
@@ -64,7 +64,7 @@ def worse_interval(outcome: ParameterOutcome, rng: np.random.Generator) -> tuple
 
 
 def worse_point(error: LandmarkError, rng: np.random.Generator, penalty: float, kind: str) -> LandmarkError:
-    """One point further off; or one that was found, with an error below the penalty, withheld."""
+    """A landmark with a larger error, or a landmark that is withheld although its error is below the penalty."""
     if error.state != "found" or error.error_mm is None or error.error_px is None:
         return error
     if kind == "points withheld":
@@ -88,7 +88,7 @@ def points_spoilt(record: EvaluationRecord, policy: Policy, seed: int, share: fl
 
 
 def with_points_off(record: EvaluationRecord, mm: float) -> EvaluationRecord:
-    """Every tenth point ``mm`` off: points that a model would gain from withholding."""
+    """The record with an error of ``mm`` in every tenth landmark, so that withholding these could help the model."""
     studies = tuple(
         replace(s, landmarks=tuple(replace(e, error_mm=mm) if i % 10 == 0 else e for i, e in enumerate(s.landmarks)))
         for s in record.studies
@@ -106,12 +106,12 @@ def spoilt(record: EvaluationRecord, policy: Policy, seed: int, share: float, ki
         for outcome in study.parameters:
             name = outcome.parameter
             sign = signs[PAPER_PARAMETERS.index(name)] if name in PAPER_PARAMETERS else 0
-            # Half of the time only errors of one sign grow: that is how a second shift hides a first.
+            # For most parameters only errors of one sign grow: that is how a second shift can hide a first one.
             chosen = rng.random() < share and (sign == 0 or sign * (outcome.error or 0.0) >= 0)
             outcomes.append(worse(outcome, rng, limits.get(name, 5.0), kind) if chosen else outcome)
         studies.append(replace(study, parameters=tuple(outcomes)))
     if kind == "NaN":
-        return replace(record, studies=tuple(studies))  # such a record has no statistics and is malformed
+        return replace(record, studies=tuple(studies))  # Such a record is malformed and has no statistics.
     return replace(record, studies=tuple(studies), statistics=statistics_of(studies, 0, record.seed))
 
 
@@ -166,7 +166,7 @@ def _without(policy: Policy, *kinds: type) -> Policy:
 
 
 def test_withholding_bad_points_passes_only_without_the_penalised_figure(policy: Policy, scored: Scored) -> None:
-    """Why the rule exists: the mean of the points found is 5.2 mm; without the worst twentieth it is 4.4."""
+    """The reason for the rule: the mean error of the found landmarks is 5.2 mm, and 4.4 mm without the worst ones."""
     record = scored(noise=0.4, seed=3)
     flat = replace(
         record,
@@ -210,7 +210,7 @@ def test_very_wide_intervals_pass_only_without_their_score(policy: Policy, score
 
 
 def test_without_penalised_figures_a_second_shift_hides_a_first(policy: Policy, scored: Scored) -> None:
-    """Why the rules exist: worse answers cancel a bias that was refused, and the model would pass."""
+    """The reason for the rules: worse predictions cancel a bias that was refused, and the model would pass."""
     bare = policy.model_copy(
         update={
             "rules": [r for r in policy.rules if not isinstance(r, PenalisedRule)],
@@ -220,7 +220,7 @@ def test_without_penalised_figures_a_second_shift_hides_a_first(policy: Policy, 
     record = scored(noise=0.3, bias=2.75, seed=3)
 
     def cancelled(study: StudyOutcome, index: int) -> StudyOutcome:
-        """Every other answer, 2.75 degrees too large, becomes as much and a little more too small."""
+        """Every second prediction, which was 2.75 degrees too large, becomes 2.76 degrees too small."""
         outcomes = (
             replace(o, predicted=o.truth - abs(o.error or 0.0) - 0.01, interval=(o.truth - 5, o.truth + 5))  # type: ignore[operator]
             if index % 2

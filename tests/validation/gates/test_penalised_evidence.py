@@ -1,4 +1,4 @@
-"""Withheld points and intervals, and intervals that are too wide: the penalised landmark error, the interval score."""
+"""The penalised landmark error and the interval score: withheld landmarks and intervals, and too wide intervals."""
 
 import math
 from collections.abc import Callable
@@ -63,7 +63,7 @@ def test_no_interval_costs_the_penalty_and_no_study_more(scored: Scored) -> None
     gross = evaluate_studies(
         SCORE, with_intervals(good, lambda o, i: replace(o, interval=(900.0, 901.0)) if i < 10 else o)
     )
-    assert gross.figure == silent.figure, "withholding a gross one gains nothing"
+    assert gross.figure == silent.figure, "withholding a very wrong interval gains nothing"
     wide = evaluate_studies(SCORE, with_intervals(good, lambda o, i: replace(o, interval=(o.truth - 11, o.truth + 11))))  # type: ignore[operator]
     assert (wide.outcome, wide.code) == ("REJECT", "ABOVE_CEILING")
     nothing = with_intervals(good, lambda o, i: replace(o, truth=None))
@@ -86,7 +86,7 @@ def test_a_point_not_found_counts(scored: Scored) -> None:
     silent = with_points(good, lambda e: replace(e, state="missed", error_px=None, error_mm=None), n=25)
     (half,) = evaluate_penalised_landmarks(POINTS, silent)
     assert half.figure == pytest.approx((plain.figure + 20.0) / 2)
-    assert half.outcome == "REJECT" and half.found.startswith("350 of 700 points not found")
+    assert half.outcome == "REJECT" and half.found.startswith("350 of 700 landmarks not found")
     (nan,) = evaluate_penalised_landmarks(POINTS, with_points(good, lambda e: replace(e, error_mm=math.nan), n=1))
     assert nan.outcome == "INSUFFICIENT"
     claimed = with_points(good, lambda e: replace(e, state="false_positive", error_px=None, error_mm=None))
@@ -115,5 +115,5 @@ def test_a_limit_that_a_model_without_answers_keeps_is_refused(wrong: dict[str, 
     with pytest.raises(ValidationError, match=r"penalty|ceiling"):
         IntervalScoreRule.model_validate({**wrong, **WHY})
     points = {"kind": "penalised_landmarks", "space": "frontal", "penalty_mm": 1.0, "at_most": 2.0}
-    with pytest.raises(ValidationError, match="answers nothing"):
+    with pytest.raises(ValidationError, match="a model without predictions passes"):
         PenalisedLandmarksRule.model_validate({**points, **WHY})

@@ -1,4 +1,4 @@
-"""The policy file: the shipped ones are complete, typos and gaps are refused, the hash follows the meaning."""
+"""The policy file: the shipped policies are complete, mistakes are refused, and the hash follows the content."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ def ceilings(policy: Policy) -> dict[str, float]:
 
 
 def test_default_policy_requires_the_papers_level_in_every_parameter() -> None:
-    """Published: 2.7 and 11.5. The others: SD of the difference of two readers, inside the published range."""
+    """2.7 and 11.5 are published. The others are SDs of the difference of two readers, inside the published range."""
     found = ceilings(read_policy(DEFAULT_POLICY))
     assert found == {
         "pelvic_tilt": 2.7,
@@ -61,7 +61,7 @@ def edited(change: Any) -> dict[str, Any]:
 
 
 def dumped(content: Any) -> str:
-    """Without comments and in another layout; the parameters of a rule keep their order."""
+    """The content as YAML without comments and in another layout. The parameters of a rule keep their order."""
     return yaml.safe_dump(content, sort_keys=False)
 
 
@@ -111,10 +111,10 @@ def figure(content: dict[str, Any], name: str) -> dict[str, Any]:
         (lambda c: see(c).update(reason=""), "reason"),
         (lambda c: see(c).pop("source"), "source"),
         (lambda c: c.update(rules=[]), "rules"),
-        (lambda c: drop(c, figure="standard_error_of_estimate"), "without any error ceiling"),
-        (lambda c: drop(c, figure="coverage", kind="parameter"), "coverage floor can be gamed"),
-        (lambda c: drop(c, kind="truths"), "least number of truths"),
-        (lambda c: drop(c, kind="test_set"), "least size"),
+        (lambda c: drop(c, figure="standard_error_of_estimate"), "needs an error ceiling"),
+        (lambda c: drop(c, figure="coverage", kind="parameter"), "needs a coverage floor; it is missing for"),
+        (lambda c: drop(c, kind="truths"), "needs a minimum number of truths; it is missing for"),
+        (lambda c: drop(c, kind="test_set"), "minimum size"),
         (lambda c: c["comparison"].update(margins={}), "margins"),
         (
             lambda c: c["comparison"]["margins"]["margin"].update(cobb=0.0),
@@ -141,7 +141,7 @@ def figure(content: dict[str, Any], name: str) -> dict[str, Any]:
         (lambda c: c["subgroups"].update(by=["colour"]), "by"),
         (lambda c: c["subgroups"].update(by=[]), "by"),
         (lambda c: c["subgroups"].update(minimum=3), "minimum"),
-        (lambda c: c["subgroups"]["mae_at_most"].update(cobb_midline=3.0), "without a margin: cobb_midline"),
+        (lambda c: c["subgroups"]["mae_at_most"].update(cobb_midline=3.0), "needs a margin; it is missing for cobb_midline"),
         (lambda c: c["subgroups"].update(times_margin=float("inf")), "finite"),
         (lambda c: c["baseline"].update(absent="pass"), "absent"),
         (lambda c: c["baseline"].pop("source"), "source"),
@@ -156,7 +156,7 @@ def test_gaps_and_typos_are_refused(tmp_path: Path, change: Any, message: str) -
 
 
 def refused(tmp_path: Path, content: Any) -> str:
-    """What the refusal of a policy with this content says is wrong."""
+    """The violations that the refusal of a policy with this content lists."""
     path = tmp_path / "policy.yaml"
     path.write_text(dumped(content))
     with pytest.raises(ParametersRejected) as refusal:
@@ -186,7 +186,7 @@ def test_unreadable_files(tmp_path: Path, text: str, code: str) -> None:
     ],
 )
 def test_a_repeated_key_is_refused(tmp_path: Path, found: str, repeated: str) -> None:
-    """Plain YAML lets the later of two limits win silently."""
+    """In plain YAML, the second of two limits silently replaces the first."""
     path = tmp_path / "policy.yaml"
     text = DEFAULT_POLICY.read_text()
     assert found in text
@@ -223,7 +223,7 @@ def test_hash_follows_the_meaning_not_the_layout(tmp_path: Path) -> None:
 def test_required_sections_cannot_be_left_out(section: str, tmp_path: Path) -> None:
     found = refused(tmp_path, edited(lambda c: c.pop(section)))
     assert f"{section}: is missing" in found
-    assert "only subgroups, baseline, seeds, approval, virtual_study may be left out" in found
+    assert "only subgroups, baseline, seeds, approval, virtual_study may be omitted" in found
 
 
 @pytest.mark.parametrize("section", ["subgroups", "baseline", "seeds"])

@@ -1,4 +1,4 @@
-"""G9: a challenger evaluated under other conditions than the model beside it is never promoted."""
+"""G9: a challenger that was evaluated under other conditions than the other model is never promoted."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace

@@ -55,7 +55,7 @@ def test_the_table_compares_the_spread_with_the_margins(policy: Policy, scored: 
     assert "| 0 or 1 | not known |" in spread_table(same)
     unasked = spread_rows(policy.model_copy(update={"seeds": None}), near)
     assert all(row.above is None for row in unasked)
-    assert "not asked" in spread_table(unasked)
+    assert "| none |" in spread_table(unasked)
     assert "no ratio required" in spread_tables(unasked)[0].title
 
 

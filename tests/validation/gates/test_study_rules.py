@@ -1,4 +1,4 @@
-"""Rules that read the studies one by one: what each refuses, and that a worse answer never improves a figure."""
+"""Rules on figures that need each study: what each rule refuses, and that a worse prediction improves no figure."""
 
 import math
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def test_curves_on_the_wrong_side_are_refused_though_every_angle_is_right(scored
     assert evaluate_studies(SIDE, changed(good, 3, lambda s: replace(s, found_side=None))).outcome == "REJECT"
     few = evaluate_studies(SIDE, changed(good, 45, lambda s: replace(s, true_side=None)))
     assert (few.outcome, few.code) == ("INSUFFICIENT", "FIGURE_MISSING")
-    assert "10 needed" in few.found
+    assert "10 are needed" in few.found
 
 
 def test_mirrored_and_unanswered_views_are_refused(scored: Scored) -> None:
@@ -61,8 +61,8 @@ def test_mirrored_and_unanswered_views_are_refused(scored: Scored) -> None:
     silent = evaluate_studies(
         ORIENTATION, changed(good, 3, lambda s: replace(s, orientations={"frontal": "unanswered"}))
     )
-    assert (mirrored.outcome, mirrored.found) == ("REJECT", "3 of 50 views mirrored, 0 unanswered")
-    assert (silent.outcome, silent.found) == ("REJECT", "0 of 50 views mirrored, 3 unanswered")
+    assert (mirrored.outcome, mirrored.found) == ("REJECT", "3 of 50 views mirrored, 0 without a prediction")
+    assert (silent.outcome, silent.found) == ("REJECT", "0 of 50 views mirrored, 3 without a prediction")
     none = changed(good, 50, lambda s: replace(s, orientations={"frontal": "undecidable"}))
     assert evaluate_studies(ORIENTATION, none).outcome == "INSUFFICIENT"
 
@@ -125,7 +125,7 @@ def test_unanswered_studies_count_as_the_penalty(scored: Scored) -> None:
     for figure, value in expected.items():
         result = evaluate_studies(penalised(figure, 100.0), silent)
         assert result.figure == pytest.approx(value)
-        assert "5 of 50 unanswered" in result.found
+        assert "5 of 50 without a prediction" in result.found
     assert evaluate_studies(penalised("mae", 1.0), changed(good, 50, lambda s: answered(s, "cobb", None))).figure == 8.0
     nothing = replace(good, studies=())
     assert evaluate_studies(penalised("mae", 1.0), nothing).outcome == "INSUFFICIENT"
@@ -160,7 +160,7 @@ def test_a_worse_answer_improves_no_penalised_figure(
 def test_half_of_the_variation_explained_implies_the_floor_of_the_icc(
     seed: int, noise: float, shift: float, shrink: float
 ) -> None:
-    """The bound of docs/gate.md: whatever the answers are, with half explained ICC(A,1) is above 0.5."""
+    """The bound of docs/gate.md: if half of the variation is explained, ICC(A,1) is above 0.5 for any predictions."""
     rng = np.random.default_rng(seed)
     x = rng.normal(35, 12, 23)
     y = x + rng.normal(0, noise, 23) + shift + shrink * (x - x.mean())
@@ -180,4 +180,4 @@ def test_a_view_that_was_not_answered_counts_as_shifted(scored: Scored) -> None:
         assert level_shifts(record).value == pytest.approx(0.2)
     assert level_shifts(good).value == 0.0
     empty = changed(good, 10, lambda s: replace(s, level_shifts={"frontal": None}, landmarks=()))
-    assert level_shifts(empty).value == 0.0, "an image that shows too few levels counts as nothing"
+    assert level_shifts(empty).value == 0.0, "a view that shows too few levels is not counted"

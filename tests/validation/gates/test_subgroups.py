@@ -41,7 +41,7 @@ def test_every_parameter_and_group_has_its_difference(policy: Policy, scored: Sc
 
 
 def test_a_bound_covers_the_true_difference_as_often_as_claimed(policy: Policy, scored: Scored) -> None:
-    """Equal models: the upper bound of the group of about 33 lies below 0 about once in forty."""
+    """For equal models, the upper bound of the group of about 33 lies below 0 in about 2.5 % of the cases."""
     quick = policy.model_copy(update={"comparison": policy.comparison.model_copy(update={"resamples": 1000})})
     ours, theirs = scored(), scored("champion", "b" * 64)
     below = 0
@@ -53,7 +53,7 @@ def test_a_bound_covers_the_true_difference_as_often_as_claimed(policy: Policy, 
 
 
 def with_errors(record: EvaluationRecord, seed: int) -> EvaluationRecord:
-    """The record of a model with other errors, of 1 degree."""
+    """The record with new random errors of 1 degree."""
     random = np.random.default_rng(seed)
     studies = (
         replace(s, parameters=tuple(replace(o, predicted=o.truth + random.normal()) for o in s.parameters))

@@ -1,4 +1,4 @@
-"""The challenger's time beside the champion's: a slower model is stopped; without a champion the rule is not asked."""
+"""The challenger's time as a multiple of the champion's: a slower model is refused, and no champion gives NOT_ASKED."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -45,7 +45,7 @@ def test_the_median_study_decides(scored: Scored, champion: EvaluationRecord) ->
         result = timed(times(good, factor, n), champion)
         assert (result.figure, result.outcome) == (pytest.approx(figure), outcome)
     partly = timed(times(good, 0.0, 49), champion)
-    assert partly.found == "median over 1 studies that both answered"
+    assert partly.found == "median over 1 studies that were timed for both models"
     assert timed(times(good, 0.0), champion).outcome == "INSUFFICIENT"
     assert timed(times(good, float("nan")), champion).outcome == "INSUFFICIENT"
 

@@ -1,4 +1,4 @@
-"""The verdict: four decisions, fail closed, monotone; what no challenger gets past."""
+"""The verdict: its four decisions, its monotonicity, and the evidence with which no challenger passes."""
 
 import math
 import re
@@ -87,7 +87,7 @@ def test_first_champion_follows_the_policy(policy: Policy, good: EvaluationRecor
 def test_no_champion_is_never_a_pass_for_a_model_judged_on_real_patients(
     policy: Policy, good: EvaluationRecord
 ) -> None:
-    """G8: without a champion a person decides, unless only virtual patients were tested."""
+    """G8: without a champion, a person must decide on a model that was tested on real patients."""
     verdict = ruled(policy, replace(good, simulated=False))
     assert verdict.decision != "PROMOTE"
     assert "APPROVAL_NEEDED" in codes(verdict)
@@ -156,7 +156,7 @@ def test_limits_reject(policy: Policy, scored: Scored) -> None:
 
 
 def test_answers_shrunk_to_their_mean_do_not_pass(policy: Policy, scored: Scored) -> None:
-    """Nearly the same answer for everybody: a tiny standard error of the estimate, no bias, and no use."""
+    """The predictions are nearly the same for all patients: a tiny standard error, no bias, but useless."""
     record = scored(noise=1.0)
     from validation.evaluation.record import statistics_of
 
@@ -172,12 +172,12 @@ def test_answers_shrunk_to_their_mean_do_not_pass(policy: Policy, scored: Scored
 
 
 def test_answering_only_the_easy_half_is_rejected(policy: Policy, scored: Scored) -> None:
-    """G10: nearly perfect where it answers, no answer for 20 of 50."""
+    """G10: the model predicts 30 of 50 patients nearly perfectly, and the others not at all."""
     verdict = ruled(policy, scored(noise=0.2, abstain=20))
     assert verdict.decision == "REJECT"
     refused = {r.figure_name for r in verdict.refusals}
-    assert {"coverage", "share with an unanswered parameter", "level_shift_rate"} <= refused
-    assert not refused & {"standard_error_of_estimate", "bias"}, "what it answered is right"
+    assert {"coverage", "share that lacks a parameter", "level_shift_rate"} <= refused
+    assert not refused & {"standard_error_of_estimate", "bias"}, "the predictions that exist are right"
 
 
 def test_ties_and_worse_models_do_not_replace(policy: Policy, scored: Scored, champion: EvaluationRecord) -> None:
@@ -195,7 +195,7 @@ def test_ties_and_worse_models_do_not_replace(policy: Policy, scored: Scored, ch
 def test_a_much_better_mean_does_not_buy_one_worse_parameter(
     policy: Policy, good: EvaluationRecord, champion: EvaluationRecord
 ) -> None:
-    """Intersection-union: pelvic tilt 2.6 degrees off in everybody, everything else twice as good."""
+    """Pelvic tilt has an error of 2.6 degrees in all patients, and everything else is twice as good."""
     record = good
     for i, study in enumerate(good.studies):
         truth = study.parameter("pelvic_tilt").truth
@@ -209,7 +209,7 @@ def test_a_much_better_mean_does_not_buy_one_worse_parameter(
 def test_records_that_cannot_be_compared(
     policy: Policy, scored: Scored, good: EvaluationRecord, champion: EvaluationRecord
 ) -> None:
-    """G9 and roles swapped: another test set, code, library or role."""
+    """G9: another test set, code, library or role."""
     cases = {
         "OTHER_TEST_SET": replace(champion, test_digest="0" * 64),
         "OTHER_CODE": replace(champion, code=CodeVersion("0" * 40, False)),
@@ -220,7 +220,7 @@ def test_records_that_cannot_be_compared(
         verdict = ruled(policy, good, rival)
         assert verdict.decision == "INSUFFICIENT"
         assert code in codes(verdict)
-    # The same digest written over other truths is seen as well.
+    # Other true values are also detected if they have the same digest.
     other = replace(scored("champion", B, noise=2.0, test_seed=8), test_digest=good.test_digest)
     assert "OTHER_TEST_SET" in codes(ruled(policy, good, other))
     swapped = ruled(policy, champion, good)
@@ -288,7 +288,7 @@ def test_worse_figures_never_turn_a_refusal_into_promote(
 def test_larger_errors_never_turn_a_refusal_into_promote(
     policy: Policy, scored: Scored, champion: EvaluationRecord, noise: float, scale: float
 ) -> None:
-    """End to end: every error of the challenger scaled up, statistics computed afresh."""
+    """All errors of the challenger are larger, and its statistics are computed again."""
     before, after = (ruled(policy, scored(noise=noise, seed=4, scale=s), champion) for s in (1.0, scale))
     assert before.decision == "PROMOTE" or after.decision != "PROMOTE"
 
@@ -301,7 +301,7 @@ def test_larger_errors_never_turn_a_refusal_into_promote(
 def test_worse_answers_never_lower_a_bound(
     policy: Policy, scored: Scored, champion: EvaluationRecord, parameter: str, changes: list[Any]
 ) -> None:
-    """Any single answer made worse or withheld: the paired bounds rise or stay. Abstaining gains nothing."""
+    """If predictions become worse or are withheld, the paired bounds do not become smaller."""
     record = scored(noise=3.0, seed=6)
     bounds = paired_difference(record, champion, parameter, policy.comparison)
     pooled = pooled_difference(record, champion, policy.comparison)
@@ -319,7 +319,7 @@ def test_worse_answers_never_lower_a_bound(
 
 
 def noisy(record: EvaluationRecord, rng: np.random.Generator) -> EvaluationRecord:
-    """The same patients answered with fresh errors of two degrees (statistics left as they are)."""
+    """The same patients with new random errors of two degrees; the statistics stay."""
     studies = []
     for study in record.studies:
         errors = rng.normal(0, 2, len(study.parameters))
@@ -371,7 +371,7 @@ def test_the_text_counts_what_it_lists_and_what_it_leaves_out(
     for record in (good, scored(noise=3.2, seed=3)):
         verdict = ruled(policy, record, champion)
         text = explain(verdict)
-        answered, _, unasked = text.partition("Not asked, not judged or not known")
+        answered, _, unasked = text.partition("These rules are not required, not judged or not known")
         listed = len(re.findall(r"^- ", answered, flags=re.MULTILINE))
         assert len(re.findall(r"^- ", unasked, flags=re.MULTILINE)) == len(verdict.unasked) > 0
         counted = re.search(r"(\d+) of (?:(\d+) rules|them are about the model)", text)

@@ -1,7 +1,8 @@
-"""Processes that race to promote, and processes that are killed while they do, for tests and benchmarks.
+"""Processes that promote at the same time, and processes that are killed during a promotion, for tests and benchmarks.
 
-Each racer is a process with its own connections, and all start a round at one barrier. Some share a history and others
-have one of their own, like promoters on different machines, so only the champion record can decide who wins.
+Each racer is a process with its own connections, and a barrier starts all racers of a round together. Some racers share
+a history, and some have their own history, like promoters on different machines. So only the champion record can decide
+which racer wins.
 """
 
 import multiprocessing
@@ -17,7 +18,7 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
-import mlflow  # noqa: F401  imported once, by the fork server
+import mlflow  # noqa: F401  the fork server imports it once for all processes
 
 from spine import storage
 from spine.errors import PlumblineError
@@ -46,7 +47,7 @@ STEPS = frozenset(
     str(module.__file__)
     for module in (champion_change, champion_record, cleanup, database, history, history_length, served_copy, storage)
 )
-"""Files whose calls count as points at which a promotion can be killed."""
+"""The files of the functions at whose calls and returns a promotion can be killed."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Attempt:
 
 
 class Track:
-    """Prepares promotions one after another, each of a model that was judged against the present champion."""
+    """A source of attempts: each has a new model that was judged against the present champion."""
 
     def __init__(self, folder: Path, tracking_uri: str, scored: Any) -> None:
         self.folder, self.tracking_uri = folder, tracking_uri
@@ -149,7 +150,7 @@ def _racer(barrier: Any, pipe: Any, ledger: Path) -> None:
 
 
 def race_for_the_row(database: str, *, processes: int, rounds: int) -> list[Counter[str]]:
-    """Change the row alone: all processes have read the same row, and all change it at once."""
+    """Outcomes of each round in which all processes read the same row and then change it at the same time."""
     context = preloaded()
     barrier = context.Barrier(processes)
     results = context.SimpleQueue()
@@ -183,12 +184,13 @@ def _swapper(database: str, barrier: Any, results: Any, me: int, rounds: int) ->
 
 @dataclass(frozen=True)
 class Killed:
-    """One kill.
+    """The state after one killed promotion.
 
     Attributes:
-        changed: the new model serves afterwards; finished: the promotion ended before it was killed.
-        faults_before, faults_after: of the audit, before and after the repair.
-        leftovers: runs and versions left after the repair.
+        changed: whether the new model serves.
+        finished: whether the promotion ended before it was killed.
+        faults_before, faults_after: codes of the audit before and after the repair.
+        leftovers: runs and versions that the repair did not remove.
     """
 
     changed: bool
@@ -199,7 +201,7 @@ class Killed:
 
 
 def kill(track: Track, *, points: int, seed: int) -> list[Killed]:
-    """Kill -9 a promotion at ``points`` random points, half of them by the clock and half by the step."""
+    """Kill ``points`` promotions with signal 9, half of them at a random time and half at a random step."""
     draw = random.Random(seed)
     context, ledger = preloaded(), track.folder / "killed.jsonl"
     attempt = track.next()
@@ -224,7 +226,7 @@ def kill(track: Track, *, points: int, seed: int) -> list[Killed]:
 
 
 def leftovers(tracking_uri: str) -> tuple[str, ...]:
-    """Promotion runs that never ended, and versions that were prepared and never served."""
+    """The promotion runs that never ended, and the versions that were prepared and never served."""
     client = open_registry(tracking_uri)
     experiment = client.get_experiment_by_name(promotions_experiment(SERVED))
     runs = client.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'") if experiment else []
@@ -233,7 +235,7 @@ def leftovers(tracking_uri: str) -> tuple[str, ...]:
 
 
 def _whole_run(context: ForkServerContext, attempt: Attempt, ledger: Path, *, count: bool) -> tuple[float, int]:
-    """(seconds, steps) of a promotion that is not killed; counting steps makes it slower."""
+    """(seconds, steps) of a promotion that is not killed. Counting steps makes it slower."""
     ours, theirs = context.Pipe()
     process = context.Process(target=_counted, args=(attempt, ledger, theirs, count), daemon=True)
     process.start()
@@ -275,7 +277,7 @@ def _doomed(attempt: Attempt, ledger: Path, pipe: Any, at_step: int | None) -> N
 
 
 def _count_steps(die_at: int | None) -> list[int]:
-    """Count calls into ``STEPS``; the process kills itself with signal 9 at the given one."""
+    """Count the calls and returns in ``STEPS``. At the number ``die_at`` the process kills itself with signal 9."""
     count = [0]
 
     def seen(frame: Any, event: str, _: Any) -> None:
@@ -289,7 +291,7 @@ def _count_steps(die_at: int | None) -> list[int]:
 
 
 def histories_agree(track: Track, ledgers: Sequence[Path], rounds: int) -> list[str]:
-    """Faults of all histories together: every chain must be intact, and every promotion in exactly one of them."""
+    """The faults of all histories: each chain must be intact, and each promotion must be in exactly one history."""
     promoted = [e.version for path in ledgers for e in read_history(path) if e.event == "promoted"]
     faults = [f"{len(promoted)} promotions in the histories, {rounds} rounds"] if len(promoted) != rounds else []
     if len(set(promoted)) != len(promoted):

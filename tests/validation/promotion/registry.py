@@ -36,7 +36,7 @@ REVIEWER = SignOff("R. Viewer", "looked at the worst twenty")
 
 
 def correct_result(folder: Path, *, seconds: float = 0.2, **other: float | None) -> VirtualStudyResult:
-    """The result of a model that measures the bundled study correctly; keywords replace single values."""
+    """A correct result for the bundled study, in which keywords replace single values."""
     truths = virtual_study_truths()
     values: Mapping[str, float | None] = {name: value for name, (value, _) in truths.items()} | other
     units = {name: unit for name, (_, unit) in truths.items()}
@@ -101,10 +101,10 @@ class Registry:
         return self.register(name)
 
     def register(self, name: str) -> tuple[str, Path]:
-        """Log and register an exported model as a candidate: (address, folder of the registry's own bytes)."""
+        """Export, log and register a model as a candidate. Return its address and the folder of the run's files."""
         client = open_registry(self.tracking_uri)
         known = client.get_experiment_by_name("training")
-        # A server decides itself where artefacts go.
+        # A server chooses the artefact folder itself.
         server = self.tracking_uri.startswith("http")
         where = None if server else (self.folder / "artifacts" / "training").as_uri()
         experiment = known.experiment_id if known else client.create_experiment("training", artifact_location=where)
@@ -165,7 +165,7 @@ class Registry:
         sign_off: SignOff = REVIEWER,
         **changes: Any,
     ) -> Path:
-        """Call ``grant`` or ``reject``; the path of the sealed record."""
+        """Call ``grant`` or ``reject``. Return the path of the sealed record."""
         arguments: dict[str, Any] = {
             "verdict": verdict,
             "policy": read_policy(self.policy),

@@ -1,4 +1,4 @@
-"""Approval: who may approve what, for how long, and how often (fault G13), and when the policy requires it."""
+"""Approval (fault G13): who may approve which verdict, how long and how often it is valid, and when it is required."""
 
 import json
 from datetime import timedelta
@@ -56,7 +56,7 @@ def test_a_required_approval_promotes_the_judged_model_once_and_is_in_the_histor
 
 
 def test_replayed_approval_is_refused_for_the_same_model_and_by_another_history(registry: Registry) -> None:
-    """The same approval must not work again, neither for another model nor with an earlier copy of the history."""
+    """An approval must not work a second time, even for another model or with an earlier copy of the history."""
     require(registry, "always")
     address, _ = registry.register("model")
     registry.judge("model")
@@ -64,7 +64,7 @@ def test_replayed_approval_is_refused_for_the_same_model_and_by_another_history(
     approved = registry.ledger.read_bytes()
     registry.promote(address, approval=path)
     registry.refuses(address, "APPROVAL_OTHER", production_model="elsewhere", approval=path)
-    registry.ledger.write_bytes(approved)  # a history in which it was granted and never used
+    registry.ledger.write_bytes(approved)  # In this history the approval was granted and never used.
     record = registry.record
     before = record.serving()
     digest = read_approval(path).digest
@@ -86,7 +86,7 @@ def test_nobody_approves_their_own(registry: Registry, name: str) -> None:
 
 
 def test_approver_is_compared_with_the_author_again_at_promotion(registry: Registry) -> None:
-    """An approval with a wrong author does not help: the tag of the run decides."""
+    """An approval that states a wrong author does not help, because the tag of the run is used."""
     require(registry, "always")
     address, _ = registry.register("model")
     path = granted(registry, "model", SignOff(AUTHOR, "mine"), author="somebody else")
@@ -125,7 +125,7 @@ def test_approval_of_another_verdict_or_model_is_refused(registry: Registry) -> 
 
 
 def test_forged_and_edited_approvals_are_refused(registry: Registry) -> None:
-    """An edited record breaks its seal. A record sealed anew, or never granted, is not in the history."""
+    """An edited record has a wrong digest. A record with a new digest is not in the history."""
     require(registry, "always")
     address, _ = registry.register("model")
     path = granted(registry, "model", SignOff("R. Viewer", "good", ttl_hours=1.0))
@@ -150,7 +150,7 @@ def test_rejected_verdict_promotes_nothing_whatever_the_policy_says(registry: Re
 
 
 def test_a_refused_model_stays_refused_when_it_is_judged_again(registry: Registry) -> None:
-    """Another verdict on the same bytes, by any policy, does not remove a person's refusal."""
+    """Another verdict on the same files does not end a person's refusal, whatever its policy is."""
     address, _ = registry.register("model")
     first = registry.judge("model")
     registry.decide(reject, first, SPINES)
@@ -176,7 +176,7 @@ def test_a_sealed_refusal_binds_to_the_model_where_the_history_lost_it(registry:
     with pytest.raises(GateRefused, match="APPROVAL_REJECTED") as refusal:
         require_no_refusal(first.challenger_model, (), sealed)
     assert "sealed as" in refusal.value.found
-    elsewhere = registry.folder / "another.jsonl"  # a history without the refusal; the sealed record is still there
+    elsewhere = registry.folder / "another.jsonl"  # This history has no refusal, but the sealed record still exists.
     require(registry, "always")
     with pytest.raises(GateRefused, match="APPROVAL_REJECTED"):
         granted(registry, "model", ledger_path=elsewhere)
@@ -190,7 +190,7 @@ def test_a_verdict_that_was_promoted_is_not_approved_again(registry: Registry) -
     before = registry.ledger.read_bytes()
     with pytest.raises(GateRefused, match="APPROVAL_POINTLESS") as refused:
         granted(registry, "model")
-    assert f"promoted on {AT:%Y-%m-%d} as version 1" in refused.value.found
+    assert f"was promoted on {AT:%Y-%m-%d} as version 1" in refused.value.found
     assert registry.ledger.read_bytes() == before
     assert not list(registry.approvals.glob("*.json")), "no record of an approval that was refused"
 

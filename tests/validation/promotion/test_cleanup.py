@@ -1,4 +1,4 @@
-"""The next promotion or the repair removes what a killed promotion left, and nothing else."""
+"""The next promotion or the repair removes the remains of a killed promotion, and nothing else."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ SECOND = "models:/candidates/2"
 
 
 def killed_while_copying(registry: Registry, patch: pytest.MonkeyPatch, **changes: Any) -> None:
-    """The process dies in the smoke test of the copy, and cleans up nothing, as after kill -9."""
+    """End a promotion in the smoke test of the copy, without any cleanup, as ``kill -9`` does."""
 
     def dies(folder: Path) -> VirtualStudyResult:
         raise KeyboardInterrupt
@@ -40,7 +40,7 @@ def killed_before_the_change(registry: Registry, patch: pytest.MonkeyPatch) -> N
 def test_repair_ends_the_run_and_deletes_the_version(serving: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     killed_while_copying(serving, monkeypatch)
     killed_before_the_change(serving, monkeypatch)
-    (version,) = leftovers(serving.tracking_uri)  # the second promotion has marked the run of the first one
+    (version,) = leftovers(serving.tracking_uri)  # The second promotion has ended the run of the first one.
     cleared = serving.repair().cleared
     assert len(cleared) == 1 and version in cleared[0] and "never served" in cleared[0]
     killed_while_copying(serving, monkeypatch)
@@ -68,7 +68,7 @@ def test_a_promotion_under_way_into_another_history_is_left_alone(
 def test_a_version_that_served_or_has_an_alias_is_never_deleted(
     serving: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also with the tag of an unused version: the champion, one that served before, one with another alias."""
+    """The champion, a former one, and a version with another alias stay, even with the tag of an unused version."""
     serving.promote(SECOND)
     serving.register("third")
     serving.judge("third", champion="second", noise=0.4, seed=5)

@@ -1,4 +1,4 @@
-"""Whole promotions on PostgreSQL, with MLflow's registry, champion record and history lengths in one database."""
+"""Promotions on PostgreSQL, with MLflow's registry, champion record and history lengths in one database."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -42,7 +42,7 @@ def test_the_life_of_three_models(registry: Registry) -> None:
     registry.judge("first", noise=2.0, seed=2)
     assert promoted(registry, addresses["first"]) == "1"
     assert registry.faults() == []
-    registry.refuses(addresses["first"], "STALE_CHAMPION")  # judged against no champion, and there is one now
+    registry.refuses(addresses["first"], "STALE_CHAMPION")  # It was judged without a champion, and now there is one.
     registry.judge("second", champion="first", noise=0.5, seed=3)
     assert promoted(registry, addresses["second"]) == "2"
     registry.refuses(addresses["second"], "STALE_CHAMPION")

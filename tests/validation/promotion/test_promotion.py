@@ -1,4 +1,4 @@
-"""Promotion in a real MLflow registry: what it refuses, what it changes, what it writes."""
+"""Promotion in a real MLflow registry: its refusals, its changes and its records."""
 
 import json
 import shutil
@@ -50,7 +50,7 @@ def test_first_then_better_champion(registry: Registry) -> None:
 
 
 def test_promotion_alone_without_a_verdict_is_refused(registry: Registry) -> None:
-    """G4: launched alone, without a verdict."""
+    """G4: the promotion is launched without a verdict."""
     address, _ = registry.register("model")
     registry.refuses(address, "EVIDENCE_MISSING")
     assert not registry.ledger.exists()
@@ -83,7 +83,7 @@ def test_equal_and_worse_challengers_do_not_replace(registry: Registry) -> None:
 
 
 def test_stale_champion_is_refused(registry: Registry) -> None:
-    """G7: two challengers were judged while there was no champion. The second one is too late."""
+    """G7: two challengers were judged without a champion, and the first one was promoted."""
     first, _ = registry.register("first")
     late, _ = registry.register("late")
     registry.judge("late", noise=1.0)
@@ -96,7 +96,7 @@ def test_stale_champion_is_refused(registry: Registry) -> None:
 
 
 def test_altered_bytes_are_refused_and_never_served(registry: Registry) -> None:
-    """V2: the candidate's files change after they were judged, or the served ones after promotion."""
+    """V2: the candidate's files change after they were judged, or the served files change after the promotion."""
     address, stored = registry.register("model")
     registry.judge("model")
     graph = stored / "artifacts" / "model" / "model.onnx"
@@ -106,7 +106,7 @@ def test_altered_bytes_are_refused_and_never_served(registry: Registry) -> None:
     graph.write_bytes(judged)
     registry.promote(address)
 
-    graph.write_bytes(b"evil")  # the trainer's own copy; the served copy does not change
+    graph.write_bytes(b"evil")  # This is the trainer's copy. The served copy does not change.
     champion = fetch_champion(registry.tracking_uri, SERVED, into=registry.folder / "served")
     assert model_digest(registry.folder / "served") == champion.model_digest
     for copy in (registry.folder / "artifacts" / f"{SERVED}-promotions").rglob("model.onnx"):
@@ -144,7 +144,7 @@ def test_candidates_that_are_missing_or_were_killed_are_refused(registry: Regist
 
 
 def test_a_logged_model_is_promoted_and_carries_its_evidence(registry: Registry) -> None:
-    """As training registers: a logged model, and a version that points at it."""
+    """Training registers a logged model and a version that refers to it."""
     client = open_registry(registry.tracking_uri)
     experiment = client.create_experiment("logged", artifact_location=(registry.folder / "logged").as_uri())
     run = client.create_run(experiment)
@@ -152,7 +152,7 @@ def test_a_logged_model_is_promoted_and_carries_its_evidence(registry: Registry)
     client.log_model_artifacts(logged.model_id, str(registry.export("model")))
     client.finalize_logged_model(logged.model_id, "READY")
     client.create_registered_model("candidates")
-    where = logged.artifact_location  # MLflow would look models:/m-... up in its global registry
+    where = logged.artifact_location  # For models:/m-... MLflow would use its global registry.
     client.create_model_version("candidates", where, run_id=run.info.run_id, model_id=logged.model_id)
     client.set_registered_model_alias("candidates", "challenger", "1")
     registry.judge("model", noise=2.0, seed=2)
@@ -175,7 +175,7 @@ def test_pickles_are_refused(registry: Registry) -> None:
 
 
 def test_altered_evidence_is_refused(registry: Registry) -> None:
-    """G3, G1: one edited character, half a verdict, an edited or missing record, a changed or invalid policy."""
+    """G3, G1: an edited or truncated verdict, an edited or missing record, a changed or invalid policy."""
     address, _ = registry.register("model")
     registry.judge("model", noise=1.0)
     record_path = registry.folder / "evidence" / "record-model.json"
@@ -203,7 +203,7 @@ def test_altered_evidence_is_refused(registry: Registry) -> None:
 
 
 def test_a_metric_edited_in_mlflow_decides_nothing(registry: Registry) -> None:
-    """G3: anyone may append a metric to a finished run in MLflow. The sealed record is what was judged."""
+    """G3: anyone can append a metric to a finished run in MLflow, but the verdict uses the sealed record."""
     address, _ = registry.register("model")
     assert registry.judge("model", noise=30.0).decision == "REJECT"
     client = open_registry(registry.tracking_uri)
@@ -260,7 +260,7 @@ def test_lost_alias_is_no_first_champion_and_can_be_restored(registry: Registry)
 def test_interrupted_promotion_is_completed_or_abandoned(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, died_in: str, after_it: bool, outcome: str
 ) -> None:
-    """A kill before or after the record changed leaves an announcement; the next promotion writes its outcome."""
+    """A kill before or after the change of the record leaves an announcement. The next promotion writes the outcome."""
     address, _ = registry.register("first")
     registry.judge("first", noise=2.0, seed=2)
     living = getattr(ChampionRecord, died_in)

@@ -1,4 +1,4 @@
-"""Reinstatement of a denied or refused model: signed, written to history and database together, and no promotion."""
+"""Reinstatement of a denied or refused model: it is signed, written to history and database, and is no promotion."""
 
 from datetime import timedelta
 from typing import Any
@@ -97,7 +97,7 @@ def test_a_refusal_is_removed_like_a_denial_and_can_be_repeated(registry: Regist
     assert [e.event for e in read_history(registry.ledger)] == ["rejected", "reinstatement_intended", "reinstated"]
     with pytest.raises(GateRefused, match="NOT_DENIED"):
         registry.reinstate(verdict.challenger_model[:12])
-    registry.decide(reject, verdict, MIRRORED)  # at the same time by the clock, but later in the history
+    registry.decide(reject, verdict, MIRRORED)  # It has the same time, but it is later in the history.
     registry.refuses(address, "APPROVAL_REJECTED")
     registry.reinstate(verdict.challenger_model[:12])
     assert registry.faults() == []

@@ -1,4 +1,4 @@
-"""Rollback in one change (faults G14, G15), also with a registry, alias or clock that fails."""
+"""Rollback in one change (faults G14, G15), also with a broken registry, a missing alias or a wrong clock."""
 
 import shutil
 import sqlite3
@@ -54,7 +54,7 @@ def alias(registry: Registry, name: str) -> str | None:
 
 
 def wrong_for(name: str) -> Callable[[Path], VirtualStudyResult]:
-    """Measure the virtual study; the model of this name gives NaN."""
+    """A function that measures the virtual study; the model of this name returns NaN."""
 
     def measure(folder: Path) -> VirtualStudyResult:
         bad = (folder / "model.onnx").read_bytes() == f"graph of {name}".encode()
@@ -67,7 +67,7 @@ def test_a_model_that_was_refused_after_it_served_is_passed_over(third: Registry
     digest = third.digest("second")
     refusal = HistoryEntry("rejected", AT.isoformat(), "N. Ay", SERVED, "", digest, None, "v" * 64, reason="mirrored")
     append_entry(third.ledger, refusal)
-    assert "version 2, refused on" in refused(third, "ROLLBACK_REFUSED", to="2").found
+    assert "version 2 was refused on" in refused(third, "ROLLBACK_REFUSED", to="2").found
     done = third.roll_back()
     assert done.champion.model_digest == third.digest("first")
     assert any("mirrored" in fault for fault in done.passed_over)
@@ -104,7 +104,7 @@ def test_denied_model_is_neither_returned_to_nor_promoted_again(third: Registry)
 def test_target_that_fails_its_smoke_test_is_refused_and_the_next_good_one_offered(third: Registry) -> None:
     refusal = refused(third, "ROLLBACK_REFUSED", to="2", measure_virtual_study=wrong_for("second"))
     assert "cobb is nan" in refusal.found
-    assert refusal.remedy == "use --to 1, the next version that meets this"
+    assert refusal.remedy == "use --to 1, the next version that may serve and works"
     done = third.roll_back(measure_virtual_study=wrong_for("second"))
     assert done.champion.version == "1"
     assert "version 2" in done.passed_over[0]
@@ -136,7 +136,7 @@ def test_no_champion_at_all(registry: Registry) -> None:
 
 
 def test_rollback_needs_neither_alias_nor_history(third: Registry) -> None:
-    """Either may be lost, because the other lists what served. A person accepts the loss of the history first."""
+    """Both list the models that served, so one may be lost. A person must first accept the loss of a history."""
     client = open_registry(third.tracking_uri)
     client.delete_registered_model_alias(SERVED, "champion")
     assert third.roll_back().champion.version == "2"

@@ -32,13 +32,13 @@ def crashing(folder: Path) -> VirtualStudyResult:
         (partial(correct_result, cobb=NAN), "cobb is nan"),
         (partial(correct_result, cobb=float("inf")), "cobb is inf"),
         (partial(correct_result, pelvic_tilt=95.0), "pelvic_tilt is 95.0 deg"),
-        (partial(correct_result, seconds=61.0), "61 s for the study, at most 60 s"),
-        (partial(correct_result, seconds=NAN), "nan s for the study"),
-        (partial(correct_result, mood=3.0), "unknown parameters mood"),
+        (partial(correct_result, seconds=61.0), "the study took 61 s; at most 60 s"),
+        (partial(correct_result, seconds=NAN), "the study took nan s"),
+        (partial(correct_result, mood=3.0), "unknown parameters: mood"),
         (partial(other_result, values={}), "0 parameters have a value"),
         (partial(other_result, values=dict.fromkeys(PARAMETERS)), "0 parameters have a value"),
         (partial(other_result, values={"cobb": "31"}), "cobb is 31"),
-        (partial(other_result, units={"cobb": "rad"}), "cobb has unit rad, expected deg"),
+        (partial(other_result, units={"cobb": "rad"}), "cobb has unit rad instead of deg"),
         (partial(other_result, model_digest="f" * 64), "was run instead of"),
         (crashing, "the model cannot be run: ContractViolation: MODEL_SIGNATURE"),
     ],
@@ -74,7 +74,7 @@ def test_ten_times_slower_than_the_champion_is_stopped(registry: Registry) -> No
         return correct_result(folder, seconds=2.1 if graph == b"graph of second" else 0.2)
 
     assert (
-        "2.1 s for the study, at most 2 s"
+        "the study took 2.1 s; at most 2 s"
         in registry.refuses(second, "SMOKE_TEST_FAILED", measure_virtual_study=measure).found
     )
     assert set(loaded) == {b"graph of first", b"graph of second"}, "the bytes of both models were loaded"

@@ -1,4 +1,4 @@
-"""The material of a page without a workspace: judged virtual patients with images and points."""
+"""The input of a report page without a workspace: judged virtual patients with images and landmarks."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ def image() -> bytes:
 
 @pytest.fixture
 def material(scored: Any, policy: Policy, image: bytes) -> Callable[..., ReviewMaterial]:
-    """Material of a page, with a champion or without; fields can be replaced."""
+    """A function that returns the input of a page, with or without a champion. Keywords replace fields."""
 
     def make(*, with_champion: bool = True, **changes: Any) -> ReviewMaterial:
         roles = ("challenger", "champion") if with_champion else ("challenger",)

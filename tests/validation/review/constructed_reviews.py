@@ -1,4 +1,4 @@
-"""Virtual patients with known answers and points: one is not answered, one changes most, one name is HTML code."""
+"""Virtual patients with known predictions. One has no prediction, one changes most, and a condition is HTML code."""
 
 from datetime import UTC, datetime
 from typing import Any
