@@ -26,9 +26,7 @@ COMMON_LIMITS = (
     "the accuracy in a subgroup with few test patients is not known",
     "not for diagnosis or treatment",
 )
-_VIRTUAL_TRAINING = (
-    "trained on virtual patients only: measure the errors on real radiographs before using it on them"
-)
+_VIRTUAL_TRAINING = "trained on virtual patients only: measure the errors on real radiographs before using it on them"
 VIRTUAL_TEST = "every figure on this card was measured on virtual patients and says nothing about real radiographs"
 
 Triple = tuple[float, float | None, float | None]

@@ -169,7 +169,10 @@ def spell_out(written: dict[str, Any], field: str) -> None:
             lambda c: rule(c, "penalised")["figures"]["mae"]["at_most"].pop("cobb"),
             "rule 9 (penalised): figures.mae: at_most has no value for cobb",
         ),
-        (lambda c: c["comparison"]["margins"]["margin"].pop("cobb"), "comparison.margins: margin has no value for cobb"),
+        (
+            lambda c: c["comparison"]["margins"]["margin"].pop("cobb"),
+            "comparison.margins: margin has no value for cobb",
+        ),
         (lambda c: c["comparison"]["margins"]["margin"].update(cob=1.0), "planned_sd has no value for cob"),
         (lambda c: c["seeds"]["known"].update(sd=0.1), "seeds.known: no parameter is named"),
         (lambda c: rule(c, "level_shift").pop("kind"), "rule 8: kind is missing"),

@@ -141,7 +141,10 @@ def figure(content: dict[str, Any], name: str) -> dict[str, Any]:
         (lambda c: c["subgroups"].update(by=["colour"]), "by"),
         (lambda c: c["subgroups"].update(by=[]), "by"),
         (lambda c: c["subgroups"].update(minimum=3), "minimum"),
-        (lambda c: c["subgroups"]["mae_at_most"].update(cobb_midline=3.0), "needs a margin; it is missing for cobb_midline"),
+        (
+            lambda c: c["subgroups"]["mae_at_most"].update(cobb_midline=3.0),
+            "needs a margin; it is missing for cobb_midline",
+        ),
         (lambda c: c["subgroups"].update(times_margin=float("inf")), "finite"),
         (lambda c: c["baseline"].update(absent="pass"), "absent"),
         (lambda c: c["baseline"].pop("source"), "source"),
