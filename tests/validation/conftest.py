@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,6 @@ from tests.validation.promotion.registry import Registry
 from tests.validation.promotion.throwaway_postgres import running, why_not
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.policy import DEFAULT_POLICY, Policy, read_policy
-
-AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-PLATES = tuple(f"{level}_{side}" for level in ("T9", "T10", "T11", "T12", "L1", "L2", "L3") for side in ("sup", "inf"))
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -1,17 +1,25 @@
 """Evaluation records of known quality, for tests and benchmarks."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
 from spine.dataset import Example, ExampleView, Manifest, Truth
 from spine.measurement.registry import PARAMETERS, Measured, Unit
 from spine.prediction import Prediction
-from validation.evaluation.outcomes import StudyOutcome
-from validation.evaluation.record import EvaluationRecord, evaluate
+from validation.evaluation.landmark_errors import LandmarkError, summarise
+from validation.evaluation.outcomes import ParameterOutcome, StudyOutcome
+from validation.evaluation.record import EvaluationRecord, evaluate, statistics_of
+from validation.gates.evidence import Evidence
+from validation.gates.policy import Policy
+from validation.gates.verdict import Verdict, judge
 
+Scored = Callable[..., EvaluationRecord]
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+B, C = "b" * 64, "c" * 64
 PLATES = tuple(f"{level}_{side}" for level in ("T9", "T10", "T11", "T12", "L1", "L2", "L3") for side in ("sup", "inf"))
 
 
@@ -74,3 +82,39 @@ def _with_side(study: StudyOutcome) -> StudyOutcome:
     The true values are drawn and not measured from the landmarks, so they have no side of their own.
     """
     return replace(study, true_side="left", found_side=None if study.parameter("cobb").predicted is None else "left")
+
+
+def ruled(policy: Policy, ours: EvaluationRecord, theirs: EvaluationRecord | None = None, **more: Any) -> Verdict:
+    """The verdict on ``ours`` compared with the champion ``theirs``; ``more`` has other fields of the evidence."""
+    return judge(policy, Evidence(ours, theirs, **more), judged_at=AT)
+
+
+def codes(verdict: Verdict) -> set[str]:
+    return {r.code for r in verdict.refusals}
+
+
+def with_studies(record: EvaluationRecord, change: Callable[[StudyOutcome, int], StudyOutcome]) -> EvaluationRecord:
+    """The record with changed studies; ``change`` gets each study and its number. The statistics stay."""
+    return replace(record, studies=tuple(change(s, i) for i, s in enumerate(record.studies)))
+
+
+def with_outcomes(
+    record: EvaluationRecord, change: Callable[[ParameterOutcome, int], ParameterOutcome]
+) -> EvaluationRecord:
+    """The record with changed outcomes; ``change`` gets each outcome and the number of its study."""
+    return with_studies(record, lambda s, i: replace(s, parameters=tuple(change(o, i) for o in s.parameters)))
+
+
+def with_landmarks(record: EvaluationRecord, change: Callable[[LandmarkError, int], LandmarkError]) -> EvaluationRecord:
+    """The record with changed landmark errors; ``change`` gets each error and the number of its study."""
+    return with_studies(record, lambda s, i: replace(s, landmarks=tuple(change(e, i) for e in s.landmarks)))
+
+
+def summarised(record: EvaluationRecord) -> EvaluationRecord:
+    """The record with its statistics and landmark summaries computed again."""
+    landmarks = summarise([e for s in record.studies for e in s.landmarks])
+    return replace(record, statistics=statistics_of(record.studies, 0, record.seed), landmarks=landmarks)
+
+
+def missed(error: LandmarkError) -> LandmarkError:
+    return replace(error, state="missed", error_px=None, error_mm=None)

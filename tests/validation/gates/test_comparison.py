@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import reduce
 from itertools import pairwise
 from typing import Any
@@ -10,48 +9,30 @@ from typing import Any
 import pytest
 
 from spine.measurement.registry import PAPER_PARAMETERS
-from tests.validation.gates.records import build_record
+from tests.validation.gates.records import B, C, Scored, build_record, codes, ruled, with_outcomes, with_studies
+from validation.evaluation.outcomes import ParameterOutcome
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.comparison import evaluate_comparison
 from validation.gates.comparison_terms import SeedSpread
 from validation.gates.evidence import Evidence
 from validation.gates.policy import Policy
-from validation.gates.verdict import Verdict, judge, read_verdict, write_verdict
+from validation.gates.verdict import read_verdict, write_verdict
 from validation.gates.verdict_text import explain
-
-Scored = Callable[..., EvaluationRecord]
-AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-B, C = "b" * 64, "c" * 64
-
-
-def ruled(policy: Policy, ours: EvaluationRecord, theirs: EvaluationRecord | None = None, **more: Any) -> Verdict:
-    return judge(policy, Evidence(ours, theirs, **more), judged_at=AT)
-
-
-def codes(verdict: Verdict) -> set[str]:
-    return {r.code for r in verdict.refusals}
 
 
 def moved(record: EvaluationRecord, chosen: Callable[[int], bool], degrees: float) -> EvaluationRecord:
     """The record with every prediction of the chosen studies moved away from the true value; its statistics stay."""
-    studies = list(record.studies)
-    for i in filter(chosen, range(len(studies))):
-        outcomes = (
-            replace(o, predicted=o.predicted + (degrees if (o.error or 0) >= 0 else -degrees))  # type: ignore[operator]
-            for o in studies[i].parameters
-        )
-        studies[i] = replace(studies[i], parameters=tuple(outcomes))
-    return replace(record, studies=tuple(studies))
+
+    def further(o: ParameterOutcome, study: int) -> ParameterOutcome:
+        away = degrees if (o.error or 0) >= 0 else -degrees
+        return replace(o, predicted=o.predicted + away) if chosen(study) else o  # type: ignore[operator]
+
+    return with_outcomes(record, further)
 
 
 @pytest.fixture(scope="module")
 def good(scored: Scored) -> EvaluationRecord:
     return scored(noise=0.5, seed=3)
-
-
-@pytest.fixture(scope="module")
-def champion(scored: Scored) -> EvaluationRecord:
-    return scored("champion", B, noise=2.0, seed=2)
 
 
 def test_every_comparison_states_its_power(policy: Policy, good: EvaluationRecord, champion: EvaluationRecord) -> None:
@@ -92,11 +73,7 @@ def test_a_group_that_fares_worse_is_named(policy: Policy, good: EvaluationRecor
     """G11: the challenger has a better mean, but in a group of twenty it is worse by more than two margins."""
     sexes = ["F" if i % 5 < 2 else "M" for i in range(50)]
     ours, theirs = (
-        replace(
-            r,
-            studies=tuple(replace(s, facts={**s.facts, "sex": x}) for s, x in zip(r.studies, sexes, strict=True)),
-        )
-        for r in (good, champion)
+        with_studies(record, lambda s, i: replace(s, facts={**s.facts, "sex": sexes[i]})) for record in (good, champion)
     )
     assert ruled(policy, ours, theirs).decision == "PROMOTE"
     hurt = moved(ours, lambda i: sexes[i] == "F", 4.5)
@@ -249,7 +226,7 @@ def test_the_text_names_sides_groups_power_and_what_is_not_known(
         "upper bound of the paired difference in a group",
     ):
         assert phrase in passed, phrase
-    mirrored = replace(good, studies=tuple(replace(s, found_side="right") for s in good.studies))
+    mirrored = with_studies(good, lambda s, _: replace(s, found_side="right"))
     text = explain(ruled(policy, mirrored, champion))
     assert text.startswith("REJECT")
     assert "1 of " in text

@@ -1,16 +1,13 @@
 """The spread between seeds: the SD and its interval, which fits count, and the table beside the policy's margins."""
 
 import math
-from collections.abc import Callable
 
 import pytest
 from scipy.stats import chi2
 
-from validation.evaluation.record import EvaluationRecord
+from tests.validation.gates.records import Scored
 from validation.gates.policy import Policy
 from validation.gates.seed_spread import describe_few_fits, spread_of, spread_rows, spread_table, spread_tables
-
-Scored = Callable[..., EvaluationRecord]
 
 
 def test_sd_and_its_chi_square_interval() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.validation.gates.records import Scored, with_outcomes, with_studies
 from validation.evaluation.agreement import icc_agreement
 from validation.evaluation.outcomes import StudyOutcome
 from validation.evaluation.record import EvaluationRecord
@@ -23,7 +24,6 @@ from validation.gates.rule_kinds import (
 )
 from validation.gates.study_rules import evaluate_studies, level_shifts
 
-Scored = Callable[..., EvaluationRecord]
 WHY: dict[str, Any] = {"reason": "a reason for the test", "source": "the test itself"}
 SIDE = CurveSideRule(kind="curve_side", min_cobb_deg=10.0, min_curves=10, at_least=0.95, **WHY)
 ORIENTATION = OrientationRule(kind="orientation", at_least=0.95, **WHY)
@@ -31,7 +31,7 @@ INTERVALS = IntervalsRule(kind="intervals", parameter="cobb", at_least=0.75, **W
 
 
 def changed(record: EvaluationRecord, count: int, change: Callable[[StudyOutcome], StudyOutcome]) -> EvaluationRecord:
-    return replace(record, studies=tuple(change(s) if i < count else s for i, s in enumerate(record.studies)))
+    return with_studies(record, lambda s, i: change(s) if i < count else s)
 
 
 def answered(study: StudyOutcome, parameter: str, predicted: float | None) -> StudyOutcome:
@@ -71,21 +71,15 @@ def test_intervals_that_contain_too_few_truths_are_refused(scored: Scored) -> No
     good = scored(noise=1.0)
     assert evaluate_studies(INTERVALS, good).figure == 1.0
 
-    def missed(study: StudyOutcome) -> StudyOutcome:
-        outcomes = (replace(o, interval=(-90.0, -80.0)) for o in study.parameters)
-        return replace(study, parameters=tuple(outcomes))
+    def outcome(count: int, **wrong: Any) -> str:
+        return evaluate_studies(
+            INTERVALS, with_outcomes(good, lambda o, i: replace(o, **wrong) if i < count else o)
+        ).outcome
 
-    def without(study: StudyOutcome) -> StudyOutcome:
-        return replace(study, parameters=tuple(replace(o, interval=None) for o in study.parameters))
-
-    for change in (missed, without, lambda s: answered(s, "cobb", None)):
-        assert evaluate_studies(INTERVALS, changed(good, 12, change)).outcome == "PASS"
-        assert evaluate_studies(INTERVALS, changed(good, 13, change)).outcome == "REJECT"
-
-    def unbounded(study: StudyOutcome) -> StudyOutcome:
-        return replace(study, parameters=tuple(replace(o, interval=(-math.inf, math.inf)) for o in study.parameters))
-
-    assert evaluate_studies(INTERVALS, changed(good, 50, unbounded)).outcome == "REJECT"
+    wrong: dict[str, Any]
+    for wrong in ({"interval": (-90.0, -80.0)}, {"interval": None}, {"predicted": None}):
+        assert (outcome(12, **wrong), outcome(13, **wrong)) == ("PASS", "REJECT")
+    assert outcome(50, interval=(-math.inf, math.inf)) == "REJECT"
 
 
 def test_studies_with_any_gap_are_counted_once(scored: Scored) -> None:
@@ -146,9 +140,7 @@ def test_a_worse_answer_improves_no_penalised_figure(
         if outcome.predicted is None or (more is None and abs(outcome.error or 0.0) > 8.0):
             continue
         worse = None if more is None else outcome.predicted + math.copysign(more, outcome.error or 1.0)
-        studies = list(record.studies)
-        studies[index] = answered(studies[index], "cobb", worse)
-        record = replace(record, studies=tuple(studies))
+        record = with_studies(record, lambda s, i: answered(s, "cobb", worse) if i == index else s)  # noqa: B023
     after = evaluate_studies(penalised(figure, 1.0), record).figure
     assert before is not None
     assert after is not None

@@ -1,8 +1,6 @@
 """The outcome NOT_ASKED: it weakens no other rule and lets no model pass."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
@@ -11,16 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spine.errors import EvidenceRejected
+from tests.validation.gates.records import ruled
 from validation.evaluation.record import EvaluationRecord
 from validation.evaluation.sealing import read_sealed, write_sealed
-from validation.gates.evidence import Evidence
 from validation.gates.policy import Policy
 from validation.gates.rule_results import MAY_BE_UNASKED, Kind, Outcome, RuleResult, plain_result
-from validation.gates.verdict import SCHEMA, decide, judge, read_verdict, write_verdict
+from validation.gates.verdict import SCHEMA, decide, read_verdict, write_verdict
 from validation.gates.verdict_text import explain, summarise_verdict
-
-Scored = Callable[..., EvaluationRecord]
-AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
 def result(kind: Kind, outcome: Outcome) -> RuleResult:
@@ -52,6 +47,7 @@ def test_leaving_a_rule_unasked_never_turns_a_refusal_into_a_promote(results: li
 
 
 def test_unasked_rules_alone_promote_nothing() -> None:
+    assert decide([]) == "INSUFFICIENT"
     assert decide([result("informational", "NOT_ASKED")]) == "INSUFFICIENT"
     assert decide([result("limit", "NOT_ASKED"), result("first_champion", "NOT_ASKED")]) == "INSUFFICIENT"
     assert decide([result("limit", "PASS"), result("first_champion", "NOT_ASKED")]) == "PROMOTE"
@@ -59,10 +55,10 @@ def test_unasked_rules_alone_promote_nothing() -> None:
     assert decide([result("limit", "PASS"), result("informational", "NOT_ASKED")]) == "INSUFFICIENT"
 
 
-def test_no_champion_no_baseline_and_no_spread_are_no_pass(policy: Policy, scored: Scored) -> None:
+def test_no_champion_no_baseline_and_no_spread_are_no_pass(policy: Policy, good: EvaluationRecord) -> None:
     assert policy.seeds is not None
     unmeasured = policy.model_copy(update={"seeds": policy.seeds.model_copy(update={"known": {}})})
-    verdict = judge(unmeasured, Evidence(scored(noise=1.0, seed=3)), judged_at=AT)
+    verdict = ruled(unmeasured, good)
     assert verdict.decision == "PROMOTE"
     unasked = {r.code: r.outcome for r in verdict.unasked}
     assert {"FIRST_CHAMPION", "NO_BASELINE", "SEED_SPREAD_UNKNOWN", "SUBGROUPS_TOO_SMALL"} <= unasked.keys()
@@ -73,9 +69,9 @@ def test_no_champion_no_baseline_and_no_spread_are_no_pass(policy: Policy, score
     assert f"{len(unasked)} more were not required" in summarise_verdict(verdict)
 
 
-def test_a_verdict_of_another_schema_is_refused(policy: Policy, scored: Scored, tmp_path: Path) -> None:
+def test_a_verdict_of_another_schema_is_refused(policy: Policy, good: EvaluationRecord, tmp_path: Path) -> None:
     """Schema 2 has PASS for these results. Read as schema 3, such a verdict would count rules that nobody required."""
-    verdict = judge(policy, Evidence(scored(noise=1.0, seed=3)), judged_at=AT)
+    verdict = ruled(policy, good)
     path = tmp_path / "verdict.json"
     write_verdict(verdict, path)
     assert read_verdict(path) == verdict

@@ -2,9 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,37 +13,14 @@ from hypothesis import strategies as st
 
 from spine.errors import EvidenceRejected
 from spine.measurement.registry import PAPER_PARAMETERS
+from tests.validation.gates.records import B, Scored, codes, ruled, summarised, with_outcomes
 from validation.evaluation.agreement import Figure
-from validation.evaluation.outcomes import StudyOutcome
 from validation.evaluation.record import CodeVersion, EvaluationRecord
-from validation.gates.evidence import Evidence
 from validation.gates.paired import paired_difference, pooled_difference
 from validation.gates.policy import FRONTAL_RADIOGRAPHS_POLICY, AcceptedEvidence, FirstChampion, Policy, read_policy
 from validation.gates.rule_kinds import ParameterRule
-from validation.gates.verdict import Verdict, decide, judge, read_verdict, write_verdict
+from validation.gates.verdict import read_verdict, write_verdict
 from validation.gates.verdict_text import explain, verdict_table
-
-AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-Scored = Callable[..., EvaluationRecord]
-B = "b" * 64
-
-
-@pytest.fixture(scope="session")
-def good(scored: Scored) -> EvaluationRecord:
-    return scored(noise=1.0, seed=3)
-
-
-@pytest.fixture(scope="session")
-def champion(scored: Scored) -> EvaluationRecord:
-    return scored("champion", B, noise=2.0, seed=2)
-
-
-def codes(verdict: Verdict) -> set[str]:
-    return {r.code for r in verdict.refusals}
-
-
-def ruled(policy: Policy, challenger: EvaluationRecord, champion: EvaluationRecord | None = None) -> Verdict:
-    return judge(policy, Evidence(challenger, champion), judged_at=AT)
 
 
 def with_figure(record: EvaluationRecord, parameter: str, name: str, value: Any) -> EvaluationRecord:
@@ -56,15 +31,15 @@ def with_figure(record: EvaluationRecord, parameter: str, name: str, value: Any)
 
 
 def with_answer(record: EvaluationRecord, index: int, parameter: str, predicted: Any) -> EvaluationRecord:
-    studies = list(record.studies)
-    outcomes = tuple(
-        replace(o, predicted=predicted, predicted_absent_reason="not seen" if predicted is None else None)
-        if o.parameter == parameter
-        else o
-        for o in studies[index].parameters
+    absent = "not seen" if predicted is None else None
+    return with_outcomes(
+        record,
+        lambda o, i: (
+            replace(o, predicted=predicted, predicted_absent_reason=absent)
+            if (o.parameter, i) == (parameter, index)
+            else o
+        ),
     )
-    studies[index] = replace(studies[index], parameters=outcomes)
-    return replace(record, studies=tuple(studies))
 
 
 def test_good_challenger_is_promoted(policy: Policy, good: EvaluationRecord, champion: EvaluationRecord) -> None:
@@ -136,7 +111,6 @@ def test_empty_evidence_is_no_pass(policy: Policy, good: EvaluationRecord) -> No
     assert (verdict.decision, codes(verdict)) == ("INSUFFICIENT", {"FIGURE_MISSING"})
     stripped = tuple(replace(s, parameters=s.parameters[:2]) for s in good.studies)
     assert "MALFORMED" in codes(ruled(policy, replace(good, studies=stripped)))
-    assert decide([]) == "INSUFFICIENT"
 
 
 def test_too_few_patients_are_insufficient_however_good_or_bad(policy: Policy, scored: Scored) -> None:
@@ -157,14 +131,8 @@ def test_limits_reject(policy: Policy, scored: Scored) -> None:
 
 def test_answers_shrunk_to_their_mean_do_not_pass(policy: Policy, scored: Scored) -> None:
     """The predictions are nearly the same for all patients: a tiny standard error, no bias, but useless."""
-    record = scored(noise=1.0)
-    from validation.evaluation.record import statistics_of
-
-    studies: list[StudyOutcome] = []
-    for study in record.studies:
-        shrunk = tuple(replace(o, predicted=35 + 0.02 * ((o.truth or 0) - 35)) for o in study.parameters)
-        studies.append(replace(study, parameters=shrunk))
-    record = replace(record, studies=tuple(studies), statistics=statistics_of(studies, 0, 1))
+    shrunk = with_outcomes(scored(noise=1.0), lambda o, _: replace(o, predicted=35 + 0.02 * ((o.truth or 0) - 35)))
+    record = summarised(shrunk)
     assert record.statistics["pelvic_tilt"].figures["standard_error_of_estimate"].value < 0.5  # type: ignore[operator]
     verdict = ruled(policy, record)
     assert verdict.decision == "REJECT"
@@ -196,11 +164,10 @@ def test_a_much_better_mean_does_not_buy_one_worse_parameter(
     policy: Policy, good: EvaluationRecord, champion: EvaluationRecord
 ) -> None:
     """Pelvic tilt has an error of 2.6 degrees in all patients, and everything else is twice as good."""
-    record = good
-    for i, study in enumerate(good.studies):
-        truth = study.parameter("pelvic_tilt").truth
-        assert truth is not None
-        record = with_answer(record, i, "pelvic_tilt", truth + 2.6 * (-1) ** i)
+    record = with_outcomes(
+        good,
+        lambda o, i: replace(o, predicted=(o.truth or 0) + 2.6 * (-1) ** i) if o.parameter == "pelvic_tilt" else o,
+    )
     verdict = ruled(policy, record, champion)
     assert verdict.decision in ("HOLD", "REJECT")
     assert {r.subject for r in verdict.refusals} == {"pelvic_tilt"}
@@ -320,12 +287,7 @@ def test_worse_answers_never_lower_a_bound(
 
 def noisy(record: EvaluationRecord, rng: np.random.Generator) -> EvaluationRecord:
     """The same patients with new random errors of two degrees; the statistics stay."""
-    studies = []
-    for study in record.studies:
-        errors = rng.normal(0, 2, len(study.parameters))
-        fresh = (replace(o, predicted=o.truth + e) for o, e in zip(study.parameters, errors, strict=True))  # type: ignore[operator]
-        studies.append(replace(study, parameters=tuple(fresh)))
-    return replace(record, studies=tuple(studies))
+    return with_outcomes(record, lambda o, _: replace(o, predicted=(o.truth or 0) + rng.normal(0, 2)))
 
 
 def test_equal_models_rarely_appear_better(policy: Policy, good: EvaluationRecord) -> None:
