@@ -135,16 +135,11 @@ def browser(width: int = 1366, height: int = 768) -> Iterator[Page]:
     executable = find_chromium()
     assert executable, "no Chromium on this machine"
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        options = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run")
+        options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+        options += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
         # MLflow shows pages in a sandboxed frame. Without this option, the frame has its own process and debugger.
-        quiet = (
-            "--disable-features=IsolateSandboxedIframes",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--hide-scrollbars",
-        )
-        command = [executable, *options, *quiet, f"--window-size={width},{height}", f"--user-data-dir={profile}"]
+        options += ["--disable-features=IsolateSandboxedIframes", "--hide-scrollbars"]
+        command = [executable, *options, f"--window-size={width},{height}", f"--user-data-dir={profile}"]
         process = subprocess.Popen(
             [*command, "--remote-debugging-port=0", "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )

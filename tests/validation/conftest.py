@@ -71,11 +71,8 @@ def serving_once(empty_mlflow_database: Path, scored: Callable[..., EvaluationRe
         registry = registry_in(folder)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-            first, _ = registry.register("first")
-            registry.judge("first", noise=2.0, seed=2)
-            registry.promote(first)
-            registry.register("second")
-            registry.judge("second", champion="first", noise=0.5, seed=3)
+            registry.promote(registry.candidate("first", noise=2.0, seed=2))
+            registry.candidate("second", champion="first", noise=0.5, seed=3)
 
     return registry_in(made_once("serving", make))
 

@@ -97,12 +97,8 @@ class Track:
         evidence = self.folder / f"round-{self._made}"
         (evidence / "evidence").mkdir(parents=True)
         registry = Registry(self.tracking_uri, evidence, self._scored)
-        address, _ = registry.register(f"model-{self._made}")
         champion = current_champion(self.tracking_uri, SERVED)
-        if champion is None:
-            registry.judge(f"model-{self._made}")
-        else:
-            registry.judge_against_digest(f"model-{self._made}", champion.model_digest)
+        address = registry.candidate(f"model-{self._made}", champion.model_digest if champion else None)
         return Attempt(self.folder, self.tracking_uri, evidence / "evidence", address)
 
     def _scored(self, role: str, digest: str, **_: Any) -> EvaluationRecord:

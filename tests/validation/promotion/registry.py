@@ -3,8 +3,8 @@
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +41,21 @@ def correct_result(folder: Path, *, seconds: float = 0.2, **other: float | None)
     values: Mapping[str, float | None] = {name: value for name, (value, _) in truths.items()} | other
     units = {name: unit for name, (_, unit) in truths.items()}
     return VirtualStudyResult(model_digest(folder), values, units, ("frontal", "lateral"), seconds)
+
+
+@contextmanager
+def killed_in(owner: object, name: str, *, after: bool = False) -> Iterator[None]:
+    """End the block in the function ``owner.name``, or ``after`` it, like a kill: no error handler runs."""
+    complete = getattr(owner, name)
+
+    def dies(*arguments: Any, **named: Any) -> Any:
+        if after:
+            complete(*arguments, **named)
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(owner, name, dies)
+        yield
 
 
 @dataclass
@@ -95,13 +110,8 @@ class Registry:
         (model / "card.md").write_text(f"# {name}\n")
         return model
 
-    def register_again(self, name: str) -> tuple[str, Path]:
-        """Register the same bytes as a new candidate."""
-        shutil.rmtree(self.folder / name)
-        return self.register(name)
-
-    def register(self, name: str) -> tuple[str, Path]:
-        """Export, log and register a model as a candidate. Return its address and the folder of the run's files."""
+    def register(self, name: str) -> str:
+        """Export, log and register a model as a candidate. Return its address."""
         client = open_registry(self.tracking_uri)
         known = client.get_experiment_by_name("training")
         # A server chooses the artefact folder itself.
@@ -114,21 +124,26 @@ class Registry:
         if known is None:
             client.create_registered_model("candidates")
         version = client.create_model_version("candidates", f"{run.info.artifact_uri}/model", run_id=run.info.run_id)
-        return f"models:/candidates/{version.version}", self.folder / "artifacts" / "training" / run.info.run_id
+        return f"models:/candidates/{version.version}"
+
+    def stored(self, address: str) -> Path:
+        """The folder of the run that registered the candidate. Its name is the run's id."""
+        version = open_registry(self.tracking_uri).get_model_version("candidates", address.rpartition("/")[2])
+        return self.folder / "artifacts" / "training" / version.run_id
+
+    def candidate(self, name: str, champion: str | None = None, **quality: Any) -> str:
+        """Register and judge a model. Return its address."""
+        address = self.register(name)
+        self.judge(name, champion, **quality)
+        return address
 
     def judge(self, name: str, champion: str | None = None, **quality: Any) -> Verdict:
-        """Score, judge and write the evidence of model ``name`` against the exported model ``champion``."""
-        return self._judge(name, self.digest(champion) if champion is not None else None, **quality)
-
-    def judge_against_digest(self, name: str, champion_digest: str) -> Verdict:
-        """``judge`` against a champion whose files are elsewhere."""
-        return self._judge(name, champion_digest)
-
-    def _judge(self, name: str, champion_digest: str | None, **quality: Any) -> Verdict:
+        """Score, judge and write the evidence of model ``name``; ``champion`` is an exported model or a digest."""
         challenger = self.scored("challenger", self.digest(name), **quality)
         write_record(challenger, self.folder / "evidence" / f"record-{name}.json")
         rival = None
-        if champion_digest is not None:
+        if champion is not None:
+            champion_digest = self.digest(champion) if (self.folder / champion).exists() else champion
             rival = self.scored("champion", champion_digest, noise=2.0, seed=2)
             write_record(rival, self.folder / "evidence" / "deeper" / f"record-{champion_digest[:12]}.json")
         verdict = judge(read_policy(self.policy), Evidence(challenger, rival), judged_at=AT)

@@ -21,8 +21,6 @@ from validation.promotion.champion import current_champion, fetch_champion, open
 from validation.promotion.champion_record import DATABASE_VARIABLE
 from validation.promotion.registry_errors import errors_as_refusals
 
-pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
-
 PROMOTIONS = f"{SERVED}-promotions"
 ADMIN, TRAINER, PROMOTER = "administrator", "trainer", "promoter"
 
@@ -92,8 +90,7 @@ def test_a_trainer_cannot_change_what_is_served(registry: Registry, tmp_path: Pa
     from mlflow.exceptions import MlflowException
 
     with signed_in(TRAINER):
-        address, _ = registry.register("first")
-        registry.judge("first", noise=2.0, seed=2)
+        address = registry.candidate("first", noise=2.0, seed=2)
         with pytest.raises(GateRefused) as refusal:
             registry.promote(address)
     assert refusal.value.code == "NOT_PERMITTED"

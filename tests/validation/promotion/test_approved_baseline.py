@@ -36,6 +36,7 @@ def test_the_baseline_is_the_last_promotion_with_an_approval() -> None:
     assert found is not None
     assert found.version == "2"
     assert last_approved(HISTORY[2:], "plumbline", ()) is None
+    assert last_approved(HISTORY[:4], "another", ()) is None
 
 
 def test_a_denied_or_refused_model_is_no_baseline(policy: Policy, scored: Callable[..., EvaluationRecord]) -> None:

@@ -17,7 +17,6 @@ import pytest
 from spine.errors import GateRefused
 from tests.validation.promotion.registry import AT, SERVED, Registry, correct_result
 from validation.promotion import database as databases
-from validation.promotion.approved_baseline import last_approved
 from validation.promotion.audit import Fault, audit
 from validation.promotion.champion import current_champion, open_registry
 from validation.promotion.champion_record import (
@@ -29,9 +28,6 @@ from validation.promotion.champion_record import (
 )
 from validation.promotion.history import HistoryEntry, append_entry, read_history
 from validation.promotion.smoke_test import VirtualStudyResult
-
-pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
-
 
 SECOND = "models:/candidates/2"
 
@@ -82,7 +78,7 @@ def test_a_new_database_does_not_make_the_next_model_a_first_champion(
     serving: Registry, empty_mlflow_database: Path
 ) -> None:
     shutil.copyfile(empty_mlflow_database, database(serving))
-    address, _ = serving.register("third")
+    address = serving.register("third")
     serving.judge("third", noise=0.5, seed=3)  # There is no champion, because the new database has none.
     before = serving.ledger.read_bytes()
     serving.refuses(address, "CHAMPION_LOST")
@@ -161,8 +157,7 @@ def test_alias_changed_by_hand_is_refused_and_set_back(serving: Registry) -> Non
     client = open_registry(serving.tracking_uri)
     serving.promote(SECOND)
     client.set_registered_model_alias(SERVED, "champion", "1")
-    serving.register("third")
-    serving.judge("third", champion="second", noise=0.3, seed=5)
+    serving.candidate("third", champion="second", noise=0.3, seed=5)
     with pytest.raises(GateRefused, match="CHAMPION_MOVED"):
         serving.promote("models:/candidates/3")
     assert serving.faults() == ["ALIAS_DISAGREES"]
@@ -191,8 +186,7 @@ def test_deleted_version_or_model_is_not_an_empty_registry(serving: Registry) ->
     """G8: if the champion's version or the whole registered model was deleted, no model becomes a first champion."""
     client = open_registry(serving.tracking_uri)
     client.delete_model_version(SERVED, "1")
-    address, _ = serving.register("newcomer")
-    serving.judge("newcomer")
+    address = serving.candidate("newcomer")
     with pytest.raises(GateRefused, match="CHAMPION_LOST"):
         serving.promote(address)
     assert serving.faults() == ["VERSION_GONE", "ALIAS_DISAGREES"]
@@ -205,8 +199,8 @@ def test_deleted_version_or_model_is_not_an_empty_registry(serving: Registry) ->
 
 def test_metric_edited_in_mlflow_after_the_run_decides_nothing(registry: Registry) -> None:
     """G3: MLflow accepts a better metric for a finished run, but the verdict uses the sealed record."""
-    address, stored = registry.register("model")
-    registry.judge("model", noise=30.0)
+    address = registry.candidate("model", noise=30.0)
+    stored = registry.stored(address)
     open_registry(registry.tracking_uri).log_metric(stored.name, "test/cobb/standard_error_deg", 0.1)
     registry.refuses(address, "VERDICT_REJECT")
 
@@ -214,8 +208,7 @@ def test_metric_edited_in_mlflow_after_the_run_decides_nothing(registry: Registr
 def test_clock_that_went_back_is_refused_and_one_that_was_ahead_is_recorded(serving: Registry) -> None:
     serving.refuses(SECOND, "CLOCK_WENT_BACK", at=AT - timedelta(days=1))
     serving.promote(SECOND, at=AT + timedelta(days=400))
-    serving.register("third")
-    serving.judge("third", champion="second", noise=0.3, seed=5)
+    serving.candidate("third", champion="second", noise=0.3, seed=5)
     refusal = serving.refuses("models:/candidates/3", "CLOCK_WENT_BACK", at=AT)
     assert "history --repair" in refusal.remedy
     assert serving.faults() == []
@@ -272,14 +265,3 @@ def test_server_without_a_named_database_promotes_nothing(serving: Registry, mon
     assert open_champion_record(serving.tracking_uri, SERVED).serving() == ServingVersion("1", "1" * 64)
     with pytest.raises(GateRefused, match="CHAMPION_MOVED"):
         serving.promote(SECOND)
-
-
-def test_last_approved_champion_is_known(tmp_path: Path) -> None:
-    """G12: the baseline is the last model that a person approved, even if other models were promoted since."""
-    ledger = tmp_path / "promotions.jsonl"
-    for number, approval in (("1", None), ("2", "a" * 64), ("3", None), ("4", None)):
-        entry = HistoryEntry("promoted", AT.isoformat(), "test", SERVED, number, number * 64, None, approval=approval)
-        append_entry(ledger, entry)
-    found = last_approved(read_history(ledger), SERVED, ())
-    assert found is not None and found.version == "2"
-    assert last_approved(read_history(ledger), "other", ()) is None

@@ -18,8 +18,6 @@ from validation.promotion.history import GENESIS, HistoryEntry, append_entry, re
 from validation.promotion.history_length import known_lengths, open_for_append, place_of
 from validation.promotion.repair import accept_history_loss
 
-pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
-
 REVIEWER = SignOff("R. Viewer", "the disk died")
 
 

@@ -15,10 +15,7 @@ from validation.promotion.champion import current_champion
 from validation.promotion.history import read_history
 from validation.promotion.repair import accept_history_loss
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -38,7 +35,7 @@ def promoted(registry: Registry, address: str, **changes: Any) -> str:
 
 def test_the_life_of_three_models(registry: Registry) -> None:
     record = registry.record
-    addresses = {name: registry.register(name)[0] for name in ("first", "second", "third")}
+    addresses = {name: registry.register(name) for name in ("first", "second", "third")}
     registry.judge("first", noise=2.0, seed=2)
     assert promoted(registry, addresses["first"]) == "1"
     assert registry.faults() == []

@@ -12,7 +12,7 @@ from validation.evaluation.record import EvaluationRecord
 from validation.promotion.champion_record import ChampionRecord, ServingVersion
 from validation.promotion.history import read_history
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")]
+pytestmark = pytest.mark.slow
 PROCESSES, ROUNDS, POINTS = 8, 5, 10
 
 

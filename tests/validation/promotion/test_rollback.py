@@ -12,22 +12,20 @@ import pytest
 
 from spine.errors import GateRefused
 from spine.model_digest import model_digest
-from tests.validation.promotion.registry import AT, SERVED, Registry, correct_result
+from tests.validation.promotion.registry import AT, SERVED, Registry, correct_result, killed_in
+from validation.promotion import champion_change
 from validation.promotion.approval import SignOff
 from validation.promotion.champion import current_champion, fetch_champion, open_registry, version_of_alias
 from validation.promotion.history import HistoryEntry, append_entry, read_history
 from validation.promotion.repair import accept_history_loss
 from validation.promotion.smoke_test import VirtualStudyResult
 
-pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
-
 
 @pytest.fixture(scope="module")
 def third_once(serving_once: Registry, tmp_path_factory: pytest.TempPathFactory) -> Registry:
     registry = serving_once.copy_to(tmp_path_factory.mktemp("third"))
     registry.promote("models:/candidates/2")
-    address, _ = registry.register("third")
-    registry.judge("third", champion="second", noise=0.5, seed=5)
+    address = registry.candidate("third", champion="second", noise=0.5, seed=5)
     registry.promote(address)
     return registry
 
@@ -94,8 +92,8 @@ def test_denied_model_is_neither_returned_to_nor_promoted_again(third: Registry)
     refusal = refused(third, "ROLLBACK_REFUSED", to="3")
     assert "denied" in refusal.found and "wrong side" in refusal.found
     assert "--to 1" in refusal.remedy
-    address, _ = third.register_again("third")
-    third.judge("third", champion="second", noise=0.3, seed=9)
+    shutil.rmtree(third.folder / "third")
+    address = third.candidate("third", champion="second", noise=0.3, seed=9)
     assert third.refuses(address, "MODEL_DENIED").found.endswith("wrong side in 3 of 40 radiographs")
     assert third.roll_back(reason="and this").champion.version == "1"
     assert "denied" in refused(third, "NO_GOOD_MODEL", reason="and that").found
@@ -170,12 +168,8 @@ def empty_record(registry: Registry) -> None:
     connection.close()
 
 
-def test_interrupted_rollback_is_finished_by_the_repair(third: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    def dies(*_: Any) -> Any:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr("validation.promotion.champion_change.sync_aliases", dies)
+def test_interrupted_rollback_is_finished_by_the_repair(third: Registry) -> None:
+    with killed_in(champion_change, "sync_aliases"):
         third.roll_back()
     assert alias(third, "champion") == "3"
     served = current_champion(third.tracking_uri, SERVED)
@@ -189,8 +183,7 @@ def test_interrupted_rollback_is_finished_by_the_repair(third: Registry, monkeyp
 
 def test_rolled_back_model_can_be_followed_by_a_better_one(third: Registry) -> None:
     third.roll_back()
-    fourth, _ = third.register("fourth")
-    third.judge("fourth", champion="second", noise=0.4, seed=11)
+    fourth = third.candidate("fourth", champion="second", noise=0.4, seed=11)
     assert third.promote(fourth, measure_virtual_study=partial(correct_result, seconds=0.3)).champion.version == "4"
     assert (alias(third, "champion"), alias(third, "previous_champion")) == ("4", "2")
     assert third.faults() == []

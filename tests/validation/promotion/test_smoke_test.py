@@ -14,7 +14,6 @@ from validation.gates.policy import VirtualStudyLimits
 from validation.promotion.champion import open_registry, versions_of
 from validation.promotion.smoke_test import STUDY, VirtualStudyResult, check_result, virtual_study_truths
 
-pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 NAN = float("nan")
 
 
@@ -44,8 +43,7 @@ def crashing(folder: Path) -> VirtualStudyResult:
     ],
 )
 def test_model_that_loads_but_answers_wrongly_is_stopped(registry: Registry, measure: object, found: str) -> None:
-    address, _ = registry.register("model")
-    registry.judge("model")
+    address = registry.candidate("model")
     refusal = registry.refuses(address, "SMOKE_TEST_FAILED", measure_virtual_study=measure)
     assert found in refusal.found
     client = open_registry(registry.tracking_uri)
@@ -55,17 +53,14 @@ def test_model_that_loads_but_answers_wrongly_is_stopped(registry: Registry, mea
 
 
 def test_without_a_way_to_run_the_model_nothing_is_promoted(registry: Registry) -> None:
-    address, _ = registry.register("model")
-    registry.judge("model")
+    address = registry.candidate("model")
     registry.refuses(address, "SMOKE_TEST_ABSENT", measure_virtual_study=None)
 
 
 def test_ten_times_slower_than_the_champion_is_stopped(registry: Registry) -> None:
-    first, _ = registry.register("first")
-    registry.judge("first", noise=2.0, seed=2)
+    first = registry.candidate("first", noise=2.0, seed=2)
     registry.promote(first)
-    second, _ = registry.register("second")
-    registry.judge("second", champion="first", noise=0.5, seed=3)
+    second = registry.candidate("second", champion="first", noise=0.5, seed=3)
     loaded: list[bytes] = []
 
     def measure(folder: Path) -> VirtualStudyResult:

@@ -23,16 +23,10 @@ def predicted_points(i: int, shift: float) -> dict[str, Any]:
 
 def example(i: int) -> Example:
     rng = np.random.default_rng(i)
+    points = predicted_points(i, 0.0)
     views = {
         view: ExampleView(
-            view,
-            f"{i}{view}.npy",
-            f"{i}{view}".ljust(64, "0"),
-            SHAPE,
-            (0.5, 0.5),
-            "GEOMETRY",
-            None,
-            predicted_points(i, 0.0),
+            view, f"{i}{view}.npy", f"{i}{view}".ljust(64, "0"), SHAPE, (0.5, 0.5), "GEOMETRY", None, points
         )
         for view in VIEWS
     }
