@@ -3,7 +3,7 @@
 Contract: a rule has exactly one limit, a reason and a source. Unknown keys, parameters and figures are refused.
 """
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -66,9 +66,6 @@ def _known_parameter(name: str) -> str:
 
 
 ParameterName = Annotated[str, AfterValidator(_known_parameter)]
-
-
-Penalised = TypeVar("Penalised", bound=Bound)
 
 
 class ParameterRule(Bound):
@@ -185,7 +182,22 @@ class IntervalsRule(Bound):
     parameter: ParameterName
 
 
-class IntervalScoreRule(Bound):
+class CeilingRule(Bound):
+    """A rule whose limit is a ceiling on the figure itself."""
+
+    @model_validator(mode="after")
+    def _has_ceiling(self) -> "CeilingRule":
+        if self.at_most is None or self.compare != "value":
+            raise ValueError("this rule needs a ceiling (at_most) and compare: value")
+        return self
+
+    def require_reached(self, penalty: float) -> None:
+        """Refuse a penalty below the ceiling."""
+        if penalty < self.threshold:
+            raise ValueError("the penalty must reach the ceiling; otherwise a model without predictions passes")
+
+
+class IntervalScoreRule(CeilingRule):
     """A ceiling on the mean interval score of one parameter: the interval's width plus 20 times the miss.
 
     The miss is the distance of the true value from the interval. The score of Gneiting and Raftery, with the weight
@@ -199,11 +211,12 @@ class IntervalScoreRule(Bound):
     penalty: Positive
 
     @model_validator(mode="after")
-    def _ceiling(self) -> "IntervalScoreRule":
-        return _require_penalty_above_ceiling(self, self.penalty)
+    def _penalty_reaches_ceiling(self) -> "IntervalScoreRule":
+        self.require_reached(self.penalty)
+        return self
 
 
-class PenalisedLandmarksRule(Bound):
+class PenalisedLandmarksRule(CeilingRule):
     """A ceiling on the mean landmark error in mm, in which a visible landmark that was not found has an error too.
 
     Attributes:
@@ -216,16 +229,9 @@ class PenalisedLandmarksRule(Bound):
     penalty_mm: Positive
 
     @model_validator(mode="after")
-    def _ceiling(self) -> "PenalisedLandmarksRule":
-        return _require_penalty_above_ceiling(self, self.penalty_mm)
-
-
-def _require_penalty_above_ceiling(rule: Penalised, penalty: float) -> Penalised:
-    if rule.at_most is None or rule.compare != "value":
-        raise ValueError("a penalised error needs a ceiling (at_most) and compare: value")
-    if penalty < rule.at_most:
-        raise ValueError("the penalty must reach the ceiling; otherwise a model without predictions passes")
-    return rule
+    def _penalty_reaches_ceiling(self) -> "PenalisedLandmarksRule":
+        self.require_reached(self.penalty_mm)
+        return self
 
 
 class CostRule(Bound):
@@ -235,7 +241,7 @@ class CostRule(Bound):
     figure: CostFigure
 
 
-class CostBesideRule(Bound):
+class CostBesideRule(CeilingRule):
     """A ceiling on the time of a study, as a multiple of the champion's time in the same run.
 
     Attributes:
@@ -245,12 +251,6 @@ class CostBesideRule(Bound):
     kind: Literal["cost_beside_champion"]
     figure: Literal["median_seconds"]
     within_hours: Positive
-
-    @model_validator(mode="after")
-    def _ceiling(self) -> "CostBesideRule":
-        if self.at_most is None or self.compare != "value":
-            raise ValueError("a multiple of the champion's time needs a ceiling (at_most) and compare: value")
-        return self
 
 
 Rule = Annotated[

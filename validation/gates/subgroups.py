@@ -6,6 +6,7 @@ cannot influence them. A group with fewer studies than the policy's ``min_studie
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from spine.measurement.registry import PARAMETERS
 from validation.evaluation.outcomes import StudyOutcome
 from validation.evaluation.record import EvaluationRecord
-from validation.gates.comparison_terms import Subgroups
+from validation.gates.comparison_terms import Grouping, Subgroups
 from validation.gates.paired import POOLED, Difference, differences_of, loss_of, paired_losses
 from validation.gates.policy import Policy, is_number
 from validation.gates.rule_results import Outcome, RuleResult, not_asked
@@ -33,7 +34,7 @@ AGES: tuple[tuple[float, str], ...] = (
     (65.0, "18 to 64 years"),
     (float("inf"), "65 years and more"),
 )
-GROUPINGS: tuple[str, ...] = ("condition", "severity", "field_of_view", "age", "sex", "appearance", "anatomy")
+GROUPINGS: tuple[str, ...] = get_args(Grouping)
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ def paired_differences(
 ) -> tuple[PairedDifference, ...]:
     """The differences of each parameter with a margin and of ``POOLED``, for all patients and for each group."""
     losses = paired_losses(challenger, champion, policy.comparison)
-    groups = {EVERYBODY: np.ones(len(losses.studies), dtype=bool), **_members(losses.studies, _groupings(policy))}
+    groupings = policy.subgroups.by if policy.subgroups else GROUPINGS
+    groups = {EVERYBODY: np.ones(len(losses.studies), dtype=bool), **_members(losses.studies, groupings)}
     keys = [(subject, group) for subject in losses.differences for group in groups]
     columns = np.array([np.where(groups[g], losses.differences[s], np.nan) for s, g in keys]).T
     found = differences_of(losses, columns.reshape(len(losses.studies), len(keys)))
@@ -206,10 +208,6 @@ def _too_small(terms: Subgroups, record: EvaluationRecord) -> list[RuleResult]:
 def has_truth(study: StudyOutcome, parameter: str) -> bool:
     """Whether the study has a true value of this parameter."""
     return any(o.parameter == parameter and o.truth is not None for o in study.parameters)
-
-
-def _groupings(policy: Policy) -> Sequence[str]:
-    return policy.subgroups.by if policy.subgroups else GROUPINGS
 
 
 def _row(policy: Policy, subject: str, group: str, d: Difference) -> PairedDifference:

@@ -186,7 +186,6 @@ def _entry(approval: Approval, verdict: Verdict) -> HistoryEntry:
         at=approval.granted_at,
         promoter=approval.approver,
         production_model=approval.production_model,
-        version="",
         model_digest=verdict.challenger_model,
         previous_digest=verdict.champion_model,
         verdict=verdict.digest,

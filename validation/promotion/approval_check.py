@@ -66,12 +66,6 @@ def usable_approval(
 def _faults(
     approval: Approval, verdict: Verdict, production_model: str, entries: Sequence[HistoryEntry], at: datetime
 ) -> Iterator[GateRefused]:
-    yield from _other_subject(approval, verdict, production_model)
-    yield from _out_of_time(approval, at)
-    yield from _used_or_unknown(approval, entries)
-
-
-def _other_subject(approval: Approval, verdict: Verdict, production_model: str) -> Iterator[GateRefused]:
     pairs = (
         (approval.verdict, verdict.digest, "verdict"),
         (approval.challenger_model, verdict.challenger_model, "model"),
@@ -82,9 +76,6 @@ def _other_subject(approval: Approval, verdict: Verdict, production_model: str) 
             yield _refusal("APPROVAL_OTHER", f"an approval of {what} {found[:12]}", f"{what} {wanted[:12]}")
     if approval.decision != "granted":
         yield _refusal("APPROVAL_REJECTED", f"{approval.approver} refused the model", "an approval")
-
-
-def _out_of_time(approval: Approval, at: datetime) -> Iterator[GateRefused]:
     now = at.isoformat(timespec="seconds")
     if at < datetime.fromisoformat(approval.granted_at):
         granted = f"an approval that was granted at {approval.granted_at[:19]}"
@@ -92,9 +83,6 @@ def _out_of_time(approval: Approval, at: datetime) -> Iterator[GateRefused]:
     elif not at < datetime.fromisoformat(approval.expires_at):
         expired = f"an approval that expired at {approval.expires_at[:19]}"
         yield _refusal("APPROVAL_EXPIRED", expired, f"a time after now ({now})")
-
-
-def _used_or_unknown(approval: Approval, entries: Sequence[HistoryEntry]) -> Iterator[GateRefused]:
     name = f"approval {approval.digest[:12]}"
     events = [e.event for e in entries if e.approval == approval.digest]
     if "approved" not in events:

@@ -32,9 +32,6 @@ def require_expected_baseline(
 ) -> None:
     """Refuse a verdict without a comparison with the last approved model, if the policy has the section ``baseline``.
 
-    Args:
-        denied: digests of the denied models.
-
     Raises:
         GateRefused: STALE_BASELINE.
     """

@@ -5,6 +5,8 @@ from the record and read back. If a process is killed, either the old or the new
 the change that the record shows. Readers refuse an alias that another program changed or deleted.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -18,11 +20,12 @@ from validation.promotion.champion import (
     Champion,
     champion_from_version,
     lost_registry,
+    open_registry,
     version_numbered,
     version_of_alias,
     versions_of,
 )
-from validation.promotion.champion_record import ChampionRecord, Denial, ServingVersion
+from validation.promotion.champion_record import ChampionRecord, Denial, ServingVersion, open_champion_record
 from validation.promotion.history import (
     OUTCOME_OF,
     HistoryEntry,
@@ -30,12 +33,32 @@ from validation.promotion.history import (
     interrupted_change,
     last_champion,
     read_history,
+    require_clock_not_behind,
 )
+from validation.promotion.history_length import open_for_append
+from validation.promotion.registry_errors import errors_as_refusals
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHALLENGER_ALIAS = "challenger"
+
+
+@contextmanager
+def open_for_change(
+    tracking_uri: str, production_model: str, ledger: Path, at: datetime
+) -> Iterator[tuple["MlflowClient", ChampionRecord]]:
+    """The registry and the champion record; the history is locked, complete, and not ahead of the clock.
+
+    Raises:
+        GateRefused: REGISTRY_UNAVAILABLE, NO_CHAMPIONS_DB, HISTORY_BROKEN, HISTORY_CUT, CLOCK_WENT_BACK. Errors of the
+            block are converted as by ``errors_as_refusals``.
+    """
+    with errors_as_refusals():
+        client, record = open_registry(tracking_uri), open_champion_record(tracking_uri, production_model)
+        with open_for_append(record, ledger):
+            require_clock_not_behind(read_history(ledger), at)
+            yield client, record
 
 
 def change_champion(

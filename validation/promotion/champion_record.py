@@ -8,11 +8,12 @@ If the tracking URI is a server, ``PLUMBLINE_CHAMPIONS_DB`` names the database. 
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from spine.errors import GateRefused, ParametersRejected
-from validation.promotion.database import connected, tables
+from validation.promotion.database import connected, table
 
 DATABASE_VARIABLE = "PLUMBLINE_CHAMPIONS_DB"
 DIALECTS = ("sqlite", "postgresql")
@@ -102,14 +103,9 @@ class ChampionRecord:
 
     def mark_synced(self, serving: ServingVersion) -> bool:
         """Record that the alias is set to ``serving``. Return False if another version serves now."""
-        table = tables().champions
+        rows = self._where("champions", sequence=serving.sequence)
         with connected(self.database) as connection:
-            done = connection.execute(
-                table.update()
-                .where(table.c.model == self.production_model, table.c.sequence == serving.sequence)
-                .values(synced=True)
-            )
-            return bool(done.rowcount)
+            return bool(connection.execute(table("champions").update().where(*rows).values(synced=True)).rowcount)
 
     def has_happened(self, entry: str) -> bool:
         """Whether the database has the change or reinstatement that a history entry announced.
@@ -117,28 +113,16 @@ class ChampionRecord:
         Args:
             entry: digest of that entry.
         """
-        with connected(self.database) as connection:
-            return any(
-                connection.execute(
-                    table.select().where(table.c.model == self.production_model, table.c.entry == entry)
-                ).first()
-                is not None
-                for table in (tables().changes, tables().reinstated)
-            )
+        return bool(self.rows("changes", entry=entry) or self.rows("reinstated", entry=entry))
 
     def versions_that_served(self) -> frozenset[str]:
         """The versions that serve or ever served."""
-        table, serving = tables().changes, self.serving()
-        with connected(self.database) as connection:
-            rows = connection.execute(table.select().where(table.c.model == self.production_model)).all()
-        return frozenset({row.version for row in rows} | ({serving.version, serving.previous} if serving else set()))
+        serving, changed = self.serving(), {row.version for row in self.rows("changes")}
+        return frozenset(changed | ({serving.version, serving.previous} if serving else set()))
 
     def denials(self) -> dict[str, Denial]:
         """Digest of each denied model -> its denial."""
-        table = tables().denied
-        with connected(self.database) as connection:
-            rows = connection.execute(table.select().where(table.c.model == self.production_model)).all()
-        return {row.digest: Denial(row.digest, row.reason, row.by, row.at) for row in rows}
+        return {row.digest: Denial(row.digest, row.reason, row.by, row.at) for row in self.rows("denied")}
 
     def reinstate(self, why: Denial, entry: str, *, denied: bool = True) -> None:
         """Remove a model's denial and record the reinstatement.
@@ -151,10 +135,9 @@ class ChampionRecord:
         Raises:
             GateRefused: NOT_DENIED: the model has no denial, or no longer has one.
         """
-        table = tables().denied
-        rows = (table.c.model == self.production_model, table.c.digest == why.digest)
+        rows = self._where("denied", digest=why.digest)
         with connected(self.database) as connection:
-            if denied and connection.execute(table.delete().where(*rows)).rowcount != 1:
+            if denied and connection.execute(table("denied").delete().where(*rows)).rowcount != 1:
                 raise GateRefused(
                     "NOT_DENIED",
                     found=f"model {why.digest[:12]} is not denied",
@@ -162,56 +145,53 @@ class ChampionRecord:
                     remedy="no reinstatement is needed",
                 )
             values = {"model": self.production_model, "entry": entry, **asdict(why)}
-            connection.execute(tables().reinstated.insert().values(**values))
+            connection.execute(table("reinstated").insert().values(**values))
 
-    def used_approvals(self) -> frozenset[str]:
-        """The digests of the used approvals of all registered models."""
-        table = tables().approvals
+    def rows(self, name: str, **values: Any) -> Sequence[Any]:
+        """The rows of the table ``plumbline_<name>`` about this registered model that have these values."""
         with connected(self.database) as connection:
-            return frozenset(row.approval for row in connection.execute(table.select()).all())
+            rows: Sequence[Any] = connection.execute(table(name).select().where(*self._where(name, **values))).all()
+        return rows
+
+    def _where(self, name: str, **values: Any) -> list[Any]:
+        columns = table(name).c
+        return [columns[column] == value for column, value in {"model": self.production_model, **values}.items()]
 
     def _read(self, connection: Any) -> ServingVersion | None:
-        table = tables().champions
-        row = connection.execute(table.select().where(table.c.model == self.production_model)).one_or_none()
+        row = connection.execute(table("champions").select().where(*self._where("champions"))).one_or_none()
         if row is None:
             return None
         return ServingVersion(row.version, row.digest, row.previous, row.sequence, row.entry, bool(row.synced))
 
     def _swap(self, connection: Any, expected: ServingVersion | None, new: ServingVersion) -> None:
-        table = tables().champions
+        champions = table("champions")
         if expected is None:
             if (found := self._read(connection)) is not None:
                 raise _stale(expected, found)
-            connection.execute(table.insert().values(model=self.production_model, **asdict(new)))
+            connection.execute(champions.insert().values(model=self.production_model, **asdict(new)))
         else:
-            old = (
-                table.c.model == self.production_model,
-                table.c.version == expected.version,
-                table.c.digest == expected.digest,
-                table.c.sequence == expected.sequence,
-            )
-            if connection.execute(table.update().where(*old).values(**asdict(new))).rowcount != 1:
+            old = self._where("champions", version=expected.version, digest=expected.digest, sequence=expected.sequence)
+            if connection.execute(champions.update().where(*old).values(**asdict(new))).rowcount != 1:
                 raise _stale(expected, self._read(connection))
         values = {name: getattr(new, name) for name in ("sequence", "version", "digest", "entry")}
-        connection.execute(tables().changes.insert().values(model=self.production_model, **values))
+        connection.execute(table("changes").insert().values(model=self.production_model, **values))
 
     def _use(self, connection: Any, approval: str) -> None:
-        table = tables().approvals
-        if connection.execute(table.select().where(table.c.approval == approval)).one_or_none() is not None:
+        used = table("approvals")
+        if connection.execute(used.select().where(used.c.approval == approval)).one_or_none() is not None:
             raise GateRefused(
                 "APPROVAL_USED",
                 found=f"approval {approval[:12]} was used for an earlier promotion",
                 expected="an unused approval",
                 remedy="ask a person other than the author to approve with `plumbline approve`",
             )
-        connection.execute(table.insert().values(approval=approval, model=self.production_model))
+        connection.execute(used.insert().values(approval=approval, model=self.production_model))
 
     def _deny(self, connection: Any, denial: Denial) -> None:
         """Deny a model. If it is denied already, the first reason stays."""
-        table = tables().denied
-        rows = (table.c.model == self.production_model, table.c.digest == denial.digest)
-        if connection.execute(table.select().where(*rows)).one_or_none() is None:
-            connection.execute(table.insert().values(model=self.production_model, **asdict(denial)))
+        rows, denied = self._where("denied", digest=denial.digest), table("denied")
+        if connection.execute(denied.select().where(*rows)).one_or_none() is None:
+            connection.execute(denied.insert().values(model=self.production_model, **asdict(denial)))
 
 
 def open_champion_record(tracking_uri: str, production_model: str) -> ChampionRecord:

@@ -15,7 +15,6 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,22 +27,13 @@ WAIT_SECONDS = 30
 _SQLITE = "sqlite:///"
 
 
-@dataclass(frozen=True)
-class Tables:
-    """The gate's tables."""
-
-    metadata: Any
-    champions: Any
-    changes: Any
-    denied: Any
-    reinstated: Any
-    approvals: Any
-    histories: Any
+def table(name: str) -> Any:
+    """The table ``plumbline_<name>`` as an SQLAlchemy object."""
+    return _metadata().tables[f"plumbline_{name}"]
 
 
 @cache
-def tables() -> Tables:
-    """The tables as SQLAlchemy objects."""
+def _metadata() -> Any:
     from sqlalchemy import Boolean, Column, Integer, MetaData, String, Table, Text
 
     metadata = MetaData()
@@ -51,9 +41,9 @@ def tables() -> Tables:
     def digests(*names: str, key: bool = False) -> list[Any]:
         return [Column(name, String(64), primary_key=key, nullable=False) for name in names]
 
-    def table(name: str, *columns: Any, model_is_key: bool = True) -> Any:
+    def add(name: str, *columns: Any, model_is_key: bool = True) -> None:
         model = Column("model", String(256), primary_key=model_is_key, nullable=False)
-        return Table(f"plumbline_{name}", metadata, model, *columns)
+        Table(f"plumbline_{name}", metadata, model, *columns)
 
     def number(name: str, *, key: bool = False) -> Any:
         return Column(name, Integer, primary_key=key, nullable=False)
@@ -63,15 +53,13 @@ def tables() -> Tables:
 
     synced, place = Column("synced", Boolean, nullable=False), Column("place", Text, primary_key=True)
     length, last = number("length"), digests("last")
-    return Tables(
-        metadata,
-        table("champions", *digests("version", "digest", "previous", "entry"), number("sequence"), synced),
-        table("changes", number("sequence", key=True), *digests("version", "digest", "entry")),
-        table("denied", *digests("digest", key=True), *why()),
-        table("reinstated", *digests("entry", key=True), *digests("digest"), *why()),
-        table("approvals", *digests("approval", key=True), model_is_key=False),
-        table("histories", *digests("first", key=True), place, *digests("closed_by", key=True), length, *last),
-    )
+    add("champions", *digests("version", "digest", "previous", "entry"), number("sequence"), synced)
+    add("changes", number("sequence", key=True), *digests("version", "digest", "entry"))
+    add("denied", *digests("digest", key=True), *why())
+    add("reinstated", *digests("entry", key=True), *digests("digest"), *why())
+    add("approvals", *digests("approval", key=True), model_is_key=False)
+    add("histories", *digests("first", key=True), place, *digests("closed_by", key=True), length, *last)
+    return metadata
 
 
 @contextmanager
@@ -165,11 +153,11 @@ def _create_tables(engine: Any) -> None:
     from sqlalchemy import inspect
     from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
-    wanted = set(tables().metadata.tables)
+    wanted = set(_metadata().tables)
     if wanted <= set(inspect(engine).get_table_names()):
         return
     try:
-        tables().metadata.create_all(engine)
+        _metadata().create_all(engine)
     except (OperationalError, ProgrammingError, IntegrityError):  # another process created them at the same moment
         if not wanted <= set(inspect(engine).get_table_names()):
             raise

@@ -83,9 +83,9 @@ class HistoryEntry:
     at: str
     promoter: str
     production_model: str
-    version: str
-    model_digest: str
-    previous_digest: str | None
+    version: str = ""
+    model_digest: str = ""
+    previous_digest: str | None = None
     verdict: str | None = None
     policy_hash: str | None = None
     test_digest: str | None = None

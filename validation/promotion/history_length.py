@@ -20,7 +20,7 @@ from typing import Any
 
 from spine.errors import EvidenceRejected, GateRefused
 from validation.promotion.champion_record import ChampionRecord
-from validation.promotion.database import connected, tables
+from validation.promotion.database import connected, table
 from validation.promotion.history import (
     ACCEPT_LOSS,
     HistoryEntry,
@@ -84,9 +84,7 @@ def open_for_append(record: ChampionRecord | None, ledger: Path) -> Iterator[Non
 
 def known_lengths(record: ChampionRecord) -> tuple[HistoryLength, ...]:
     """The stored lengths of this registered model's histories, including closed ones."""
-    table = tables().histories
-    with connected(record.database) as connection:
-        rows = connection.execute(table.select().where(table.c.model == record.production_model)).all()
+    rows = record.rows("histories")
     return tuple(HistoryLength(r.first, r.place, r.length, r.last, r.closed_by) for r in rows)
 
 
@@ -166,17 +164,18 @@ def _remember(record: ChampionRecord, ledger: Path, known: Sequence[HistoryLengt
 
 
 def _write(connection: Any, model: str, length: HistoryLength) -> None:
-    table = tables().histories
+    histories = table("histories")
     key = {"model": model, "first": length.first, "place": length.place, "closed_by": length.closed_by}
     values = {"length": length.length, "last": length.last}
-    rows = [table.c[name] == value for name, value in key.items()]
-    if connection.execute(table.update().where(*rows).values(**values)).rowcount == 0:
-        connection.execute(table.insert().values(**key, **values))
+    rows = [histories.c[name] == value for name, value in key.items()]
+    if connection.execute(histories.update().where(*rows).values(**values)).rowcount == 0:
+        connection.execute(histories.insert().values(**key, **values))
 
 
 def _close(record: ChampionRecord, lengths: Sequence[HistoryLength], entry: HistoryEntry) -> None:
-    table = tables().histories
+    histories = table("histories")
+    of_model = histories.c.model == record.production_model
     with connected(record.database) as connection:
         for a in lengths:
-            rows = (table.c.model == record.production_model, table.c.first == a.first, table.c.place == a.place)
-            connection.execute(table.update().where(*rows, table.c.closed_by == "").values(closed_by=entry.digest))
+            rows = (of_model, histories.c.first == a.first, histories.c.place == a.place, histories.c.closed_by == "")
+            connection.execute(histories.update().where(*rows).values(closed_by=entry.digest))

@@ -10,6 +10,7 @@ Contract: ``promote`` relies on no earlier check by its caller and on no tag in 
 """
 
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,12 +27,11 @@ from validation.gates.verdict_text import explain
 from validation.promotion.approval import may_be_promoted
 from validation.promotion.approval_check import require_approval
 from validation.promotion.approved_baseline import require_expected_baseline
-from validation.promotion.champion import Champion, current_champion, download, open_registry
-from validation.promotion.champion_change import change_champion, sync
-from validation.promotion.champion_record import COMPARE_AGAIN, ChampionRecord, ServingVersion, open_champion_record
+from validation.promotion.champion import Champion, current_champion, download
+from validation.promotion.champion_change import change_champion, open_for_change, sync
+from validation.promotion.champion_record import COMPARE_AGAIN, ChampionRecord, ServingVersion
 from validation.promotion.cleanup import clean_up
-from validation.promotion.history import HistoryEntry, read_history, require_clock_not_behind
-from validation.promotion.history_length import open_for_append
+from validation.promotion.history import HistoryEntry, read_history
 from validation.promotion.promotion_request import PromotionRequest
 from validation.promotion.registry_errors import errors_as_refusals
 from validation.promotion.served_copy import author_of, copy_judged_bytes
@@ -69,9 +69,7 @@ def promote(request: PromotionRequest) -> Promotion:
     model, ledger = request.production_model, request.ledger_path
     with errors_as_refusals():
         verdict = _promotable_verdict(request.verdict_path)
-        client, record = open_registry(request.tracking_uri), open_champion_record(request.tracking_uri, model)
-    with errors_as_refusals(), open_for_append(record, ledger):
-        require_clock_not_behind(read_history(ledger), request.at)
+    with open_for_change(request.tracking_uri, model, ledger, request.at) as (client, record):
         current_champion(request.tracking_uri, model)  # It refuses an alias that is missing or was changed.
         serving = sync(client, record, ledger, request.at)
         _require_expected_champion(verdict, serving)
@@ -148,11 +146,12 @@ def _reproduce(verdict: Verdict, policy_path: Path, evidence_folder: Path) -> Po
             expected=f"hash {verdict.policy_hash[:12]}, as in the verdict",
             remedy="judge again with the present policy",
         )
+    files = _by_digest(evidence_folder)
     evidence = Evidence(
-        challenger=_find_record(evidence_folder, verdict.challenger_evidence),
-        champion=_find_record(evidence_folder, verdict.champion_evidence) if verdict.champion_model else None,
-        baseline=_find_record(evidence_folder, verdict.baseline_evidence) if verdict.baseline_model else None,
-        other_seeds=tuple(_find_record(evidence_folder, digest) for digest in verdict.seed_evidence),
+        challenger=_record(files, verdict.challenger_evidence),
+        champion=_record(files, verdict.champion_evidence) if verdict.champion_model else None,
+        baseline=_record(files, verdict.baseline_evidence) if verdict.baseline_model else None,
+        other_seeds=tuple(_record(files, digest) for digest in verdict.seed_evidence),
     )
     again = judge(policy, evidence, judged_at=datetime.fromisoformat(verdict.judged_at))
     if again.digest != verdict.digest:
@@ -169,16 +168,20 @@ def _evidence_files(request: PromotionRequest, verdict: Verdict) -> list[Path]:
     """The files of verdict, policy and approval, and of the evaluation records that the verdict names."""
     others = (verdict.champion_evidence, verdict.baseline_evidence, *verdict.seed_evidence)
     wanted = list(dict.fromkeys(d for d in (verdict.challenger_evidence, *others) if d))
-    paths = {unverified_digest(path): path for path in sorted(request.evidence_folder.rglob("*.json"))}
+    files = _by_digest(request.evidence_folder)
     approval = [request.approval] if request.approval else []
-    return [request.verdict_path, request.policy_path, *approval, *(paths[d] for d in wanted if d in paths)]
+    return [request.verdict_path, request.policy_path, *approval, *(files[d] for d in wanted if d in files)]
 
 
-def _find_record(folder: Path, digest: str | None) -> EvaluationRecord:
-    """The verified record with this digest, from any depth below ``folder``."""
-    for path in sorted(folder.rglob("*.json")) if digest else ():
-        if unverified_digest(path) == digest:
-            return read_record(path)
+def _by_digest(folder: Path) -> dict[str | None, Path]:
+    """Stated digest -> file, for the files at any depth below ``folder``."""
+    return {unverified_digest(path): path for path in sorted(folder.rglob("*.json"), reverse=True)}
+
+
+def _record(files: Mapping[str | None, Path], digest: str | None) -> EvaluationRecord:
+    """The verified record with this digest."""
+    if digest in files and digest:
+        return read_record(files[digest])
     raise GateRefused(
         "EVIDENCE_MISSING",
         found=f"the evidence folder has no evaluation record {str(digest)[:12]}",

@@ -13,13 +13,11 @@ from pathlib import Path
 
 from spine.errors import GateRefused
 from validation.promotion.approval import SignOff, require_other_person, require_signed, sealed_refusals
-from validation.promotion.champion import TAG, open_registry, version_numbered
-from validation.promotion.champion_change import sync, sync_aliases
-from validation.promotion.champion_record import ChampionRecord, Denial, ServingVersion, open_champion_record
-from validation.promotion.history import OUTCOME_OF, HistoryEntry, append_entry, read_history, require_clock_not_behind
-from validation.promotion.history_length import open_for_append
+from validation.promotion.champion import TAG, version_numbered
+from validation.promotion.champion_change import open_for_change, sync, sync_aliases
+from validation.promotion.champion_record import ChampionRecord, Denial, ServingVersion
+from validation.promotion.history import OUTCOME_OF, HistoryEntry, append_entry, read_history
 from validation.promotion.refusals import Refusal, standing_refusals
-from validation.promotion.registry_errors import errors_as_refusals
 
 _SHORTEST_DIGEST = 8
 
@@ -73,24 +71,21 @@ def reinstate(request: ReinstatementRequest) -> Reinstatement:
     """
     require_signed(request.sign_off)
     model, ledger = request.production_model, request.ledger_path
-    with errors_as_refusals():
-        client, record = open_registry(request.tracking_uri), open_champion_record(request.tracking_uri, model)
-        with open_for_append(record, ledger):
-            require_clock_not_behind(read_history(ledger), request.at)
-            serving = sync(client, record, ledger, request.at)
-            version = version_numbered(client, model, request.model) if request.model.isdigit() else None
-            sealed = sealed_refusals(request.approvals) if request.approvals else ()
-            refusals = standing_refusals(read_history(ledger), sealed)
-            digest = version.tags.get(TAG + "model_digest", "") if version is not None else request.model
-            found = _find(record, refusals, digest)
-            require_other_person(request.sign_off.approver, request.author(found.digest))
-            entry = _announcement(request, str(version.version) if version is not None else "", found.digest, serving)
-            announced = append_entry(ledger, entry)
-            why = Denial(found.digest, entry.reason or "", entry.promoter, entry.at)
-            record.reinstate(why, announced.digest, denied=found.denial is not None)
-            append_entry(ledger, replace(entry, event=OUTCOME_OF[entry.event]))
-            if serving is not None:
-                sync_aliases(client, record)  # It also updates the version's state.
+    with open_for_change(request.tracking_uri, model, ledger, request.at) as (client, record):
+        serving = sync(client, record, ledger, request.at)
+        version = version_numbered(client, model, request.model) if request.model.isdigit() else None
+        sealed = sealed_refusals(request.approvals) if request.approvals else ()
+        refusals = standing_refusals(read_history(ledger), sealed)
+        digest = version.tags.get(TAG + "model_digest", "") if version is not None else request.model
+        found = _find(record, refusals, digest)
+        require_other_person(request.sign_off.approver, request.author(found.digest))
+        entry = _announcement(request, str(version.version) if version is not None else "", found.digest, serving)
+        announced = append_entry(ledger, entry)
+        why = Denial(found.digest, entry.reason or "", entry.promoter, entry.at)
+        record.reinstate(why, announced.digest, denied=found.denial is not None)
+        append_entry(ledger, replace(entry, event=OUTCOME_OF[entry.event]))
+        if serving is not None:
+            sync_aliases(client, record)  # It also updates the version's state.
     return found
 
 

@@ -4,7 +4,7 @@ Contract: ``repair`` sets the aliases only to the model in the champion record, 
 empty. Before that it verifies the model's files. It does not repair a broken chain, because the file is evidence.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -84,9 +84,6 @@ def accept_history_loss(
         at=at.isoformat(),
         promoter=sign_off.approver.strip(),
         production_model=production_model,
-        version="",
-        model_digest="",
-        previous_digest=None,
         reason=sign_off.comment.strip(),
     )
     with errors_as_refusals():
@@ -109,8 +106,8 @@ def _require_reason(sign_off: SignOff) -> None:
 def _entry(
     event: Event, promoter: str, at: datetime, production_model: str, serving: ServingVersion | None
 ) -> HistoryEntry:
-    version, digest = (serving.version, serving.digest) if serving else ("", "")
-    return HistoryEntry(event, at.isoformat(), promoter, production_model, version, digest, None)
+    entry = HistoryEntry(event, at.isoformat(), promoter, production_model)
+    return replace(entry, version=serving.version, model_digest=serving.digest) if serving else entry
 
 
 def _require_bytes(tracking_uri: str, model: str, serving: ServingVersion) -> None:

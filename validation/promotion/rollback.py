@@ -21,23 +21,14 @@ from validation.promotion.champion import (
     Champion,
     download,
     model_altered,
-    open_registry,
     version_numbered,
     versions_of,
 )
-from validation.promotion.champion_change import change_champion, sync
-from validation.promotion.champion_record import ChampionRecord, Denial, ServingVersion, open_champion_record
-from validation.promotion.history import (
-    SERVING_EVENTS,
-    HistoryEntry,
-    last_champion,
-    read_history,
-    require_clock_not_behind,
-)
-from validation.promotion.history_length import open_for_append
+from validation.promotion.champion_change import change_champion, open_for_change, sync
+from validation.promotion.champion_record import ChampionRecord, Denial, ServingVersion
+from validation.promotion.history import SERVING_EVENTS, HistoryEntry, last_champion, read_history
 from validation.promotion.refusals import standing_refusals
-from validation.promotion.registry_errors import errors_as_refusals
-from validation.promotion.smoke_test import MeasureVirtualStudy, require_smoke_test
+from validation.promotion.smoke_test import MeasureVirtualStudy, require_smoke_test, smoke_test_absent
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -104,10 +95,7 @@ def rollback(request: RollbackRequest) -> Rollback:
     """
     _require_complete(request)
     model, ledger, reason = request.production_model, request.ledger_path, request.reason.strip()
-    with errors_as_refusals():
-        client, record = open_registry(request.tracking_uri), open_champion_record(request.tracking_uri, model)
-    with errors_as_refusals(), open_for_append(record, ledger):
-        require_clock_not_behind(read_history(ledger), request.at)
+    with open_for_change(request.tracking_uri, model, ledger, request.at) as (client, record):
         serving = _require_serving(client, record, request)
         before = former_champions(client, read_history(ledger), serving, model)
         target, passed_over = _choose(record, request, before)
@@ -148,12 +136,7 @@ def _require_complete(request: RollbackRequest) -> None:
             remedy="add --reason",
         )
     if request.measure_virtual_study is None:
-        raise GateRefused(
-            "SMOKE_TEST_ABSENT",
-            found="no function that runs the model on the bundled study",
-            expected="a smoke test before the model serves",
-            remedy="use `plumbline rollback`, which runs the smoke test",
-        )
+        raise smoke_test_absent()
 
 
 def _require_serving(client: "MlflowClient", record: ChampionRecord, request: RollbackRequest) -> ServingVersion:

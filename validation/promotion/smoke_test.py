@@ -68,12 +68,7 @@ def require_smoke_test(
         GateRefused: SMOKE_TEST_ABSENT, SMOKE_TEST_FAILED.
     """
     if measure is None:
-        raise GateRefused(
-            "SMOKE_TEST_ABSENT",
-            found="no function that runs the model on the bundled study",
-            expected="a smoke test before the model serves",
-            remedy="use `plumbline promote`, `plumbline rollback` or the Dagster job, which run the smoke test",
-        )
+        raise smoke_test_absent()
     result = _measured(measure, folder)
     if isinstance(result, str):
         raise _failed([result])
@@ -84,6 +79,16 @@ def require_smoke_test(
     if faults:
         raise _failed(faults)
     return result
+
+
+def smoke_test_absent() -> GateRefused:
+    """The error for a request without a function that runs the model."""
+    return GateRefused(
+        "SMOKE_TEST_ABSENT",
+        found="no function that runs the model on the bundled study",
+        expected="a smoke test before the model serves",
+        remedy="use `plumbline promote`, `plumbline rollback` or the Dagster job, which run the smoke test",
+    )
 
 
 def check_result(

@@ -1,7 +1,7 @@
 """A model card as Markdown for people and as JSON for programs, with the same content."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from spine.measurement.registry import PARAMETERS
@@ -53,10 +53,11 @@ def with_group_errors(text: str, errors: GroupErrors) -> str:
 
 
 def _facts(facts: Mapping[str, str]) -> str:
-    return _table(("", ""), list(facts.items()))
+    return markdown_table(("", ""), list(facts.items()))
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table of these column headings and rows."""
     return "\n".join([_row(heads), "|---" * len(heads) + "|", *(_row(row) for row in rows)])
 
 
@@ -73,9 +74,9 @@ def _evaluation(evaluation: CardEvaluation, *, brief: bool) -> list[str]:
     if not brief:
         facts |= {f"patients by {title}": _listed(groups) for title, groups in evaluation.groups.items()}
     rows = [_parameter_row(p) for p in evaluation.parameters if not brief or PARAMETERS[p.name].in_paper]
-    paragraphs = [_facts(facts), _table(_PARAMETER_HEADS, rows)]
+    paragraphs = [_facts(facts), markdown_table(_PARAMETER_HEADS, rows)]
     if evaluation.landmarks and not brief:
-        paragraphs.append(_table(_LANDMARK_HEADS, [_landmark_row(summary) for summary in evaluation.landmarks]))
+        paragraphs.append(markdown_table(_LANDMARK_HEADS, [_landmark_row(summary) for summary in evaluation.landmarks]))
     rate = evaluation.level_shift_rate
     shift = NOT_PROVIDED if rate is None else f"{_share(rate, 1)} of the views"
     notes = "Predicted: predictions, of the number of true values. Square brackets: 95 % intervals over patients."
@@ -106,7 +107,7 @@ def _groups(errors: GroupErrors) -> list[str]:
         f"{errors.count} {errors.patients} of frozen test set `{errors.test_set[:12]}`. Mean absolute errors in "
         "degrees, with the number of predictions if some are missing. Square brackets: 95 % intervals over patients."
     )
-    return [opening, *(_table(found.heads, found.rows) for found in errors.tables)]
+    return [opening, *(markdown_table(found.heads, found.rows) for found in errors.tables)]
 
 
 def _share(triple: Triple, decimals: int = 0) -> str:

@@ -12,6 +12,7 @@ from validation.evaluation.record import EvaluationRecord
 from validation.gates.rule_results import RuleResult
 from validation.gates.subgroups import EVERYBODY
 from validation.gates.verdict import Verdict
+from validation.review.card_text import markdown_table
 from validation.review.changes import SPLITS, RunFacts, epochs_of, minutes
 from validation.review.model_card import NOT_PROVIDED, VIRTUAL_TEST
 from validation.review.subgroup_names import DIMENSIONS, NOT_KNOWN, group_of, in_order
@@ -56,18 +57,9 @@ def claim_json(items: tuple[ClaimItem, ...]) -> str:
 def claim_markdown(items: tuple[ClaimItem, ...]) -> str:
     """The checklist as Markdown."""
     answered = sum(item.provided for item in items)
-    lines = [
-        "# CLAIM-style checklist",
-        "",
-        f"Records of this run answer {answered} of {len(items)} items.",
-        "",
-    ]
-    lines += ["| section | item | answer |", "|---|---|---|"]
-    lines += [
-        f"| {item.section} | {item.subject} | {item.answer if item.provided else '**NOT PROVIDED**'} |"
-        for item in items
-    ]
-    return "\n".join([*lines, ""])
+    rows = [(i.section, i.subject, i.answer if i.provided else "**NOT PROVIDED**") for i in items]
+    table = markdown_table(("section", "item", "answer"), rows)
+    return f"# CLAIM-style checklist\n\nRecords of this run answer {answered} of {len(items)} items.\n\n{table}\n"
 
 
 def _absent(_: ClaimSource) -> str | None:

@@ -86,7 +86,8 @@ def _row(result: RuleResult) -> RuleRow:
     if result.threshold is not None:
         limit = f"{_RELATIONS.get(result.relation, result.relation)} {_number(result.threshold)}{unit}"
     return RuleRow(
-        outcome=_outcome(result),
+        # A result that is NOT_ASKED never gets the badge PASS.
+        outcome=_BADGES.get(result.code, "NOT REQUIRED") if result.outcome == "NOT_ASKED" else result.outcome,
         code=result.code,
         kind=_title(result.kind),
         about=f"{name}: {result.figure_name.replace('_', ' ')}",
@@ -97,13 +98,6 @@ def _row(result: RuleResult) -> RuleRow:
         reason=result.reason,
         source=result.source,
     )
-
-
-def _outcome(result: RuleResult) -> str:
-    """The text of the badge. A result that is NOT_ASKED never gets PASS."""
-    if result.outcome != "NOT_ASKED":
-        return result.outcome
-    return _BADGES.get(result.code, "NOT REQUIRED")
 
 
 def _number(value: float) -> str:

@@ -69,15 +69,12 @@ def status_of(
     actions += [
         (r.at, f"{_refusal_text(r.by, r.at, r.comment)} (same model, verdict {r.verdict[:12]})") for r in others
     ]
-    rejected = [e for e in about if e.event == "rejected"]
-    reinstated = [
-        e
-        for e in entries
-        if e.event == "reinstated" and e.model_digest == verdict.challenger_model and (rejected or lost)
-    ]
-    actions += [
-        (e.at, f"model reinstated by {e.promoter} on {day(e.at)}: {e.reason or 'no comment'}") for e in reinstated
-    ]
+    if lost or any(e.event == "rejected" for e in about):
+        actions += [
+            (e.at, f"model reinstated by {e.promoter} on {day(e.at)}: {e.reason or 'no comment'}")
+            for e in entries
+            if e.event == "reinstated" and e.model_digest == verdict.challenger_model
+        ]
     promoted = [e for e in about if e.event == "promoted"]
     for entry in promoted:
         actions.append((entry.at, f"promoted on {day(entry.at)} as version {entry.version} by {entry.promoter}"))
@@ -87,8 +84,7 @@ def status_of(
         actions.append(
             (last.at, f"a promotion began on {day(last.at)} and was interrupted; run `plumbline history --repair`")
         )
-    spent = {e.approval for e in promoted}
-    grants = {e.approval for e in about if e.event == "approved"} - spent
+    grants = {e.approval for e in about if e.event == "approved"} - {e.approval for e in promoted}
     actions.sort(key=lambda action: datetime.fromisoformat(action[0]))
     return VerdictStatus(
         actions=tuple(text for _, text in actions),

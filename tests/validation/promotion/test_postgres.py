@@ -10,8 +10,9 @@ import pytest
 from spine.errors import GateRefused
 from tests.validation.promotion.registry import AT, SERVED, Registry
 from validation.evaluation.record import EvaluationRecord
-from validation.promotion.approval import SignOff, grant
+from validation.promotion.approval import SignOff, grant, read_approval
 from validation.promotion.champion import current_champion
+from validation.promotion.champion_record import ServingVersion
 from validation.promotion.history import read_history
 from validation.promotion.repair import accept_history_loss
 
@@ -46,7 +47,8 @@ def test_the_life_of_three_models(registry: Registry) -> None:
 
     path = registry.decide(grant, registry.judge("third", champion="second", noise=0.4, seed=5))
     assert promoted(registry, addresses["third"], approval=path) == "3"
-    assert len(record.used_approvals()) == 1
+    with pytest.raises(GateRefused, match="APPROVAL_USED"):
+        record.change(record.serving(), ServingVersion("9", "9" * 64), approval=read_approval(path).digest)
     assert registry.faults() == []
 
     assert registry.roll_back().champion.model_digest == registry.digest("second")

@@ -15,7 +15,7 @@ from tests.charts_drawn_once import charts_drawn_once
 from tests.validation.review.constructed_reviews import AT, SHAPE, N, predicted_points, record
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.evidence import Evidence
-from validation.gates.policy import DEFAULT_POLICY, Policy, read_policy
+from validation.gates.policy import Policy
 from validation.gates.verdict import judge
 from validation.review.changes import PatientFact, RunFacts
 from validation.review.page import ReviewMaterial
@@ -26,11 +26,6 @@ from validation.review.patients import EncodedImage
 def _charts_once() -> Iterator[None]:
     with charts_drawn_once():
         yield
-
-
-@pytest.fixture(scope="session")
-def policy() -> Policy:
-    return read_policy(DEFAULT_POLICY)
 
 
 @pytest.fixture(scope="session")
