@@ -25,7 +25,7 @@ from training.export.onnx_export import finish_export
 from validation.evaluation.record import EvaluationRecord, read_record, write_record
 from validation.gates.paired import pooled_difference
 from validation.gates.policy import Policy, read_policy
-from validation.gates.seed_spread import spread_rows, spread_table
+from validation.gates.seed_spread import spread_rows, spread_tables
 
 
 def spread(workspace_folder: Path, fits: Mapping[str, Path], kept: Path) -> int:
@@ -41,7 +41,8 @@ def spread(workspace_folder: Path, fits: Mapping[str, Path], kept: Path) -> int:
         s = read_summary(folder, FITTED_FILE)
         error = f"{s.validation_error:.2f} {s.error_unit}"
         sys.stdout.write(f"| {folder.name} | {s.config.seed} | {s.steps} | {s.seconds:.0f} | {error} | {s.device} |\n")
-    sys.stdout.write("\n" + spread_table(spread_rows(policy, records)) + "\n" + gains_by_seed(policy, records) + "\n")
+    tables = [table.markdown for table in spread_tables(spread_rows(policy, records))]
+    sys.stdout.write("\n" + "\n".join([*tables, gains_by_seed(policy, records)]) + "\n")
     return 0
 
 

@@ -1,7 +1,8 @@
 """Comparison of the challenger with the champion, with the last approved model, and with fits of other seeds.
 
 Contract: every comparison states its power. If the test set is too small to decide a comparison, the result is
-INSUFFICIENT and not PASS. The power is calculated from the policy's *planned* SD, because no model can change that SD.
+INSUFFICIENT and not PASS. The test set must also have enough power at the policy's *planned* SD, which no model can
+change.
 """
 
 from collections.abc import Mapping, Sequence

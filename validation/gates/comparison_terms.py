@@ -9,14 +9,14 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from validation.gates.expansion import for_each_parameter
-from validation.gates.rule_kinds import ParameterName, Positive, Strict, Text
+from validation.gates.rule_kinds import Justified, ParameterName, Positive, Strict, Text
 
 Grouping = Literal["condition", "severity", "field_of_view", "age", "sex", "appearance", "anatomy"]
 WhenUnknown = Literal["report_only", "insufficient"]
 """The consequence of a missing comparison: only a line in the verdict, or the decision INSUFFICIENT."""
 
 
-class Margin(Strict):
+class Margin(Justified):
     """The non-inferiority margin of one parameter's mean absolute error.
 
     Attributes:
@@ -28,11 +28,9 @@ class Margin(Strict):
     margin: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     penalty: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     planned_sd: Positive | None = None
-    reason: Text
-    source: Text
 
 
-class Power(Strict):
+class Power(Justified):
     """The smallest power of the non-inferiority test: the probability that an equal model passes it.
 
     Attributes:
@@ -42,8 +40,6 @@ class Power(Strict):
     """
 
     at_least: Annotated[float, Field(gt=0, lt=1)]
-    reason: Text
-    source: Text
 
 
 class Comparison(Strict):
@@ -73,7 +69,7 @@ class Comparison(Strict):
         return self
 
 
-class Subgroups(Strict):
+class Subgroups(Justified):
     """Limits in groups of patients.
 
     Attributes:
@@ -89,11 +85,9 @@ class Subgroups(Strict):
     min_studies: Annotated[int, Field(ge=2)]
     times_margin: Positive
     mae_at_most: dict[ParameterName, Positive] = Field(default_factory=dict)
-    reason: Text
-    source: Text
 
 
-class Baseline(Strict):
+class Baseline(Justified):
     """Comparison with the last model that a person approved, so that small losses do not add up unnoticed.
 
     Attributes:
@@ -103,8 +97,6 @@ class Baseline(Strict):
 
     absent: WhenUnknown
     times_margin: Positive
-    reason: Text
-    source: Text
 
 
 class SeedSpread(Strict):

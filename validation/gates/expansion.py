@@ -1,4 +1,4 @@
-"""Expansion of a rule in a policy file, which may name many parameters, into one rule for each parameter.
+"""Expansion of each rule in a policy file, which can name many parameters, into one rule for each parameter.
 
 Contract: a field has one value for all parameters, or a mapping with one value for each. All mappings of a rule, and
 its list ``parameters``, name the same parameters. Two rules with the same limit are refused, because a person who

@@ -25,8 +25,8 @@ UPPER = 0.975
 """One-sided level of the bounds: an equal model appears better in at most 2.5 % of the comparisons."""
 
 _DIGITS = 9
-"""Decimals that are kept. Another processor or number of threads adds in another order, which changes the last bits of
-a sum, and a verdict must be reproducible."""
+"""The number of decimals. A verdict must be reproducible, but the last bits of a sum depend on the order of the
+additions, which depends on the processor and the number of threads."""
 
 POOLED = "all parameters"
 """The subject of the pooled loss: the mean over the parameters with a true value in the study, in margins."""
@@ -85,7 +85,7 @@ def paired_losses(challenger: EvaluationRecord, champion: EvaluationRecord, comp
 
 
 def differences_of(losses: PairedLosses, columns: Floats) -> list[Difference | None]:
-    """Mean and bounds of each column of ``columns`` (N, K), which ignore NaN; None for a column that is all NaN."""
+    """Mean and bounds of each column of ``columns`` (N, K) without its NaN values; None if all values are NaN."""
     known = np.isfinite(columns)
     values = np.where(known, columns, 0.0)
     weights = losses.draws @ known.astype(np.float64)
@@ -142,7 +142,7 @@ def same_truths(challenger: EvaluationRecord, champion: EvaluationRecord) -> boo
 def loss_of(study: StudyOutcome, parameter: str, margin: Margin) -> float:
     """The loss of one study in one parameter, limited to the penalty; the penalty without a finite prediction."""
     outcome = study.parameter(parameter)
-    if outcome.truth is None or outcome.predicted is None or not is_number(outcome.predicted):
+    if outcome.truth is None or not is_number(outcome.predicted):
         return margin.penalty
     return min(abs(outcome.predicted - outcome.truth), margin.penalty)
 

@@ -10,7 +10,7 @@ evaluation to ``rules`` or ``study_rules``.
 
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeGuard
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
@@ -61,7 +61,7 @@ class Approval(Strict):
 
     required: Literal["always", "first_champion", "never"] = "never"
     ttl_hours: Annotated[float, Field(gt=0, le=24 * 90, allow_inf_nan=False)] = 72.0
-    reason: Text = "no approval is required; a hospital sets required to always"
+    reason: Text = "no approval is required; in a hospital, set `required: always`"
 
 
 class VirtualStudyLimits(Strict):
@@ -141,6 +141,6 @@ def read_policy(path: Path) -> Policy:
         ) from error
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether ``value`` is a finite real number: not None, not NaN, not infinite, not a string, not a bool."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

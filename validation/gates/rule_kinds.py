@@ -27,20 +27,23 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Bound(Strict):
-    """One limit with its reason.
+class Justified(Strict):
+    """A number with the reason for its value, and the publication or measurement that it comes from."""
+
+    reason: Text
+    source: Text
+
+
+class Bound(Justified):
+    """One limit with its reason and source.
 
     Attributes:
         at_most, at_least: the limit. Exactly one of them is set. A figure equal to the limit passes.
-        reason: why the limit has this value.
-        source: the publication or measurement that the number comes from.
         compare: the number that must keep the limit: the figure, or the low or high end of its 95 % interval.
     """
 
     at_most: Finite | None = None
     at_least: Finite | None = None
-    reason: Text
-    source: Text
     compare: Literal["value", "low", "high"] = "value"
 
     @model_validator(mode="after")

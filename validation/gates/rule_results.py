@@ -97,7 +97,6 @@ def limit_result(
     """The result of comparing a figure with a rule's limit; ``note`` is shown beside a finite figure."""
     value = {"value": figure.value, "low": figure.low, "high": figure.high}[rule.compare]
     outcome, code = _outcome(value, rule, magnitude=magnitude)
-    finite = is_number(value)
     return RuleResult(
         rule=name,
         kind="limit",
@@ -107,13 +106,13 @@ def limit_result(
         reason=rule.reason,
         source=rule.source,
         figure_name=figure_name if rule.compare == "value" else f"{figure_name} ({rule.compare} end of 95 % interval)",
-        figure=float(value) if finite and value is not None else None,
+        figure=float(value) if is_number(value) else None,
         low=figure.low if is_number(figure.low) else None,
         high=figure.high if is_number(figure.high) else None,
         relation="<=" if rule.at_most is not None else ">=",
         threshold=rule.threshold,
         unit=unit,
-        found=note if finite else (figure.absent_reason or f"{value!r} is not a finite number"),
+        found=note if is_number(value) else (figure.absent_reason or f"{value!r} is not a finite number"),
     )
 
 

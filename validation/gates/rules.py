@@ -62,9 +62,8 @@ def _evaluate_parameter(rule: ParameterRule, record: EvaluationRecord) -> RuleRe
 
 def _is_impossible(name: str, value: object) -> bool:
     """Whether the value is impossible for the figure, such as a negative error, which would meet every ceiling."""
-    if not isinstance(value, int | float) or not is_number(value):
-        return False
-    return (name in _NOT_NEGATIVE and value < 0) or (name in _AT_MOST_ONE and value > 1 + 1e-9)
+    below, above = name in _NOT_NEGATIVE, name in _AT_MOST_ONE
+    return is_number(value) and ((below and value < 0) or (above and value > 1 + 1e-9))
 
 
 def _evaluate_landmarks(rule: LandmarkRule, record: EvaluationRecord) -> list[RuleResult]:

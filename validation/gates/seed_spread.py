@@ -58,7 +58,7 @@ class SpreadRow:
 
 def spread_of(values: Sequence[float | None]) -> Spread | None:
     """The spread of the finite numbers among ``values``; None if there are fewer than two."""
-    known = [float(v) for v in values if v is not None and is_number(v)]
+    known = [float(v) for v in values if is_number(v)]
     if len(known) < 2:
         return None
     free, mean = len(known) - 1, sum(known) / len(known)
@@ -99,13 +99,6 @@ def spread_rows(policy: Policy, records: Sequence[EvaluationRecord]) -> list[Spr
     ]
 
 
-def spread_table(rows: Sequence[SpreadRow]) -> str:
-    """The rows as a Markdown table. Every figure is in the parameter's unit."""
-    head = "| parameter | fits | standard error: mean | SD [95 %] | range | MAE: mean | SD [95 %] | range "
-    lines = [f"{head}| margin | required, in SD | margin / SD |", "|---" * 11 + "|"]
-    return "\n".join([*lines, *(_line(row) for row in rows)]) + "\n"
-
-
 @dataclass(frozen=True)
 class SpreadTable:
     """One table for a terminal of 80 columns: title, column headings, and rows of cells."""
@@ -114,9 +107,18 @@ class SpreadTable:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
+    @property
+    def markdown(self) -> str:
+        """The table as Markdown."""
+        lines = [self.columns, ("---",) * len(self.columns), *self.rows]
+        return "\n".join([f"{self.title}\n", *(f"| {' | '.join(line)} |" for line in lines)]) + "\n"
+
 
 def spread_tables(rows: Sequence[SpreadRow]) -> tuple[SpreadTable, ...]:
-    """The rows as three tables: the margins with the SD, the mean absolute error, and the standard error."""
+    """The rows as three tables: the margins with the SD, the mean absolute error, and the standard error.
+
+    Every figure is in the parameter's unit.
+    """
     names = [PARAMETERS[row.parameter].label for row in rows]
     times = next((row.times_spread for row in rows if row.times_spread is not None), None)
     required = "no ratio required" if times is None else f"at least {times:g} SDs required"
@@ -148,13 +150,6 @@ def describe_few_fits(rows: Sequence[SpreadRow]) -> str:
         f"The SD of {fewest} fits is uncertain: its 95 % interval is {low:.2g} to {high:.2g} times the value above. "
         "Fit more seeds with --count."
     )
-
-
-def _line(row: SpreadRow) -> str:
-    required = "none" if row.times_spread is None else f"{row.times_spread:g}"
-    cells = [PARAMETERS[row.parameter].label, _fits(row.mean_error)]
-    cells += [*_cells(row.standard_error), *_cells(row.mean_error)]
-    return "| " + " | ".join([*cells, f"{row.margin:g} {row.unit}", required, _ratio(row)]) + " |"
 
 
 def _ratio(row: SpreadRow) -> str:

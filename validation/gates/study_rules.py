@@ -127,7 +127,7 @@ def _penalised_figure(rule: PenalisedRule, outcomes: Sequence[ParameterOutcome],
 def _failures(rule: FailuresRule, record: EvaluationRecord) -> RuleResult:
     failed = []
     for study in record.studies:
-        asked = [o for o in study.parameters if o.parameter in rule.parameters and _has_truth(o)]
+        asked = [o for o in study.parameters if o.parameter in rule.parameters and is_number(o.truth)]
         if asked:
             failed.append(any(_error(o) is None for o in asked))
     figure = proportion(sum(failed), len(failed))
@@ -155,7 +155,7 @@ def _orientation(rule: OrientationRule, record: EvaluationRecord) -> RuleResult:
 
 def _intervals(rule: IntervalsRule, record: EvaluationRecord) -> RuleResult:
     outcomes = _with_truth(record, rule.parameter)
-    inside = sum(_is_inside(o) for o in outcomes)
+    inside = sum(_miss(o) == 0 for o in outcomes)
     note = f"{inside} of {len(outcomes)} true values inside their {CLAIM:.0%} intervals"
     name = f"intervals/{rule.parameter}/held"
     figure = proportion(inside, len(outcomes))
@@ -178,12 +178,19 @@ def interval_score(outcome: ParameterOutcome) -> float | None:
 
     None if the prediction, the true value or a finite interval is missing.
     """
-    if _error(outcome) is None or outcome.interval is None or outcome.truth is None:
+    miss = _miss(outcome)
+    if outcome.interval is None or miss is None:
         return None
     low, high = outcome.interval
-    if not (is_number(low) and is_number(high) and low <= high):
+    return (high - low) + MISS_WEIGHT * miss
+
+
+def _miss(outcome: ParameterOutcome) -> float | None:
+    """The distance of the true value from the interval; None if the prediction or a finite interval is missing."""
+    low, high = outcome.interval or (math.nan, math.nan)
+    if _error(outcome) is None or outcome.truth is None or not (is_number(low) and is_number(high) and low <= high):
         return None
-    return (high - low) + MISS_WEIGHT * max(low - outcome.truth, outcome.truth - high, 0.0)
+    return max(low - outcome.truth, outcome.truth - high, 0.0)
 
 
 def _penalised_landmarks(rule: PenalisedLandmarksRule, record: EvaluationRecord, space: str) -> RuleResult:
@@ -195,7 +202,7 @@ def _penalised_landmarks(rule: PenalisedLandmarksRule, record: EvaluationRecord,
         if found and all(mm is None for mm in found):
             continue  # The view has no calibration, hence no lengths. A view in which nothing was found still counts.
         missed += len(seen) - len(found)
-        errors += [mm if mm is not None and is_number(mm) else math.nan for mm in found]
+        errors += [mm if is_number(mm) else math.nan for mm in found]
     total = len(errors) + missed
     absent = Figure(None, absent_reason="no landmark has an error in mm")
     figure = Figure((sum(errors) + missed * rule.penalty_mm) / total) if total else absent
@@ -207,8 +214,8 @@ def _penalised_landmarks(rule: PenalisedLandmarksRule, record: EvaluationRecord,
 def _cost(rule: CostRule, record: EvaluationRecord) -> RuleResult:
     name = f"cost/model/{rule.figure}"
     if rule.figure == "model_mb":
-        known = is_number(record.model_bytes)
-        figure = Figure((record.model_bytes or 0) / 1e6) if known else Figure(None, absent_reason="not measured")
+        size, absent = record.model_bytes, Figure(None, absent_reason="not measured")
+        figure = Figure(size / 1e6) if is_number(size) else absent
         return limit_result(rule, name, "model", "size", figure, "MB")
     taken = [s.seconds for s in record.studies if is_number(s.seconds) and s.seconds > 0]
     level = 0.5 if rule.figure == "median_seconds" else 0.95
@@ -218,16 +225,12 @@ def _cost(rule: CostRule, record: EvaluationRecord) -> RuleResult:
 
 
 def _with_truth(record: EvaluationRecord, parameter: str) -> list[ParameterOutcome]:
-    return [o for s in record.studies for o in s.parameters if o.parameter == parameter and _has_truth(o)]
-
-
-def _has_truth(outcome: ParameterOutcome) -> bool:
-    return outcome.truth is not None and is_number(outcome.truth)
+    return [o for s in record.studies for o in s.parameters if o.parameter == parameter and is_number(o.truth)]
 
 
 def _error(outcome: ParameterOutcome) -> float | None:
     """The predicted minus the true value; None if either is missing or the prediction is not finite."""
-    if outcome.truth is None or outcome.predicted is None or not is_number(outcome.predicted):
+    if outcome.truth is None or not is_number(outcome.predicted):
         return None
     return outcome.predicted - outcome.truth
 
@@ -237,12 +240,5 @@ def _answers_cobb(study: StudyOutcome) -> bool:
 
 
 def _true_cobb(study: StudyOutcome) -> float:
-    truths = [o.truth for o in study.parameters if o.parameter == "cobb"]
-    return abs(truths[0]) if truths and truths[0] is not None and is_number(truths[0]) else 0.0
-
-
-def _is_inside(outcome: ParameterOutcome) -> bool:
-    if _error(outcome) is None or outcome.interval is None or outcome.truth is None:
-        return False
-    low, high = outcome.interval
-    return is_number(low) and is_number(high) and low <= outcome.truth <= high
+    truth = next((o.truth for o in study.parameters if o.parameter == "cobb"), None)
+    return abs(truth) if is_number(truth) else 0.0

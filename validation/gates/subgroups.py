@@ -72,9 +72,9 @@ def groups_of(study: StudyOutcome) -> Mapping[str, str]:
     }
     age = study.facts.get("age_years")
     cobb = next((o.truth for o in study.parameters if o.parameter == "cobb"), None)
-    if isinstance(age, int | float) and is_number(age):
+    if is_number(age):
         groups["age"] = _band(float(age), AGES)
-    if cobb is not None and is_number(cobb):
+    if is_number(cobb):
         groups["severity"] = _band(abs(cobb), SEVERITIES)
     return {name: groups[name] for name in GROUPINGS if name in groups}
 

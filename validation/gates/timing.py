@@ -28,7 +28,7 @@ def evaluate_cost_beside(
         return _not_compared(rule, f"evaluated {apart:.0f} hours apart, {limit}")
     theirs = {s.study_id: s.seconds for s in champion.studies}
     pairs = [(s.seconds, theirs.get(s.study_id, 0.0)) for s in record.studies]
-    ratios = [ours / other for ours, other in pairs if _is_time(ours) and _is_time(other)]
+    ratios = [ours / other for ours, other in pairs if is_number(ours) and is_number(other) and ours > 0 and other > 0]
     figure = Figure(median(ratios)) if ratios else Figure(None, absent_reason="no study was timed for both models")
     if apart is None:
         figure = Figure(None, absent_reason="a record does not contain the time of its evaluation")
@@ -47,7 +47,3 @@ def _hours_apart(record: EvaluationRecord, champion: EvaluationRecord) -> float 
         return abs((ours - theirs).total_seconds()) / 3600
     except (TypeError, ValueError):
         return None
-
-
-def _is_time(seconds: object) -> bool:
-    return is_number(seconds) and isinstance(seconds, int | float) and seconds > 0

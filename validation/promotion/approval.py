@@ -41,7 +41,7 @@ class Approval:
         decision: ``granted`` or ``rejected``.
         verdict: digest of the verdict.
         challenger_model: digest of the judged model.
-        production_model: the registered model as which it may serve.
+        production_model: the registered model under which it may serve.
         author: of the candidate.
         approver: the person who decided.
         account: the account of the machine that ran the command.
@@ -87,7 +87,7 @@ class ApprovalRequest:
         sign_off: the person who decides, and the reason.
         at: the time of the decision.
         author: of the candidate; None if its run names no author.
-        production_model: the registered model as which the candidate may serve.
+        production_model: the registered model under which the candidate may serve.
         folder: where the sealed record is written.
         ledger_path: the history.
         record: the champion record; None if the registry is a server and no database is configured.

@@ -97,9 +97,9 @@ def digest_in_registry(tracking_uri: str, model: str, version: str) -> str:
 
 
 def _beside_a_cut(faults: Sequence[Fault]) -> Iterator[Fault]:
-    """The faults beside a cut history, without those that follow from the cut.
+    """The faults of an audit that found a cut history, without the faults that follow from the cut.
 
-    The repair refuses a cut history, so the remedy of the others names the cut first.
+    The repair refuses a cut history, so the remedy of the other faults says to correct the cut first.
     """
     for fault in faults:
         if (fault.code, fault.place) not in (("HISTORY_BEHIND", _LAST), ("HISTORY_CUT", _LAST)):

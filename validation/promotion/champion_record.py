@@ -103,7 +103,7 @@ class ChampionRecord:
 
     def mark_synced(self, serving: ServingVersion) -> bool:
         """Record that the alias is set to ``serving``. Return False if another version serves now."""
-        rows = self._where("champions", sequence=serving.sequence)
+        rows = self.where("champions", sequence=serving.sequence)
         with connected(self.database) as connection:
             return bool(connection.execute(table("champions").update().where(*rows).values(synced=True)).rowcount)
 
@@ -135,7 +135,7 @@ class ChampionRecord:
         Raises:
             GateRefused: NOT_DENIED: the model has no denial, or no longer has one.
         """
-        rows = self._where("denied", digest=why.digest)
+        rows = self.where("denied", digest=why.digest)
         with connected(self.database) as connection:
             if denied and connection.execute(table("denied").delete().where(*rows)).rowcount != 1:
                 raise GateRefused(
@@ -150,15 +150,16 @@ class ChampionRecord:
     def rows(self, name: str, **values: Any) -> Sequence[Any]:
         """The rows of the table ``plumbline_<name>`` about this registered model that have these values."""
         with connected(self.database) as connection:
-            rows: Sequence[Any] = connection.execute(table(name).select().where(*self._where(name, **values))).all()
+            rows: Sequence[Any] = connection.execute(table(name).select().where(*self.where(name, **values))).all()
         return rows
 
-    def _where(self, name: str, **values: Any) -> list[Any]:
+    def where(self, name: str, **values: Any) -> list[Any]:
+        """The conditions that select the rows of ``rows``."""
         columns = table(name).c
         return [columns[column] == value for column, value in {"model": self.production_model, **values}.items()]
 
     def _read(self, connection: Any) -> ServingVersion | None:
-        row = connection.execute(table("champions").select().where(*self._where("champions"))).one_or_none()
+        row = connection.execute(table("champions").select().where(*self.where("champions"))).one_or_none()
         if row is None:
             return None
         return ServingVersion(row.version, row.digest, row.previous, row.sequence, row.entry, bool(row.synced))
@@ -170,7 +171,7 @@ class ChampionRecord:
                 raise _stale(expected, found)
             connection.execute(champions.insert().values(model=self.production_model, **asdict(new)))
         else:
-            old = self._where("champions", version=expected.version, digest=expected.digest, sequence=expected.sequence)
+            old = self.where("champions", version=expected.version, digest=expected.digest, sequence=expected.sequence)
             if connection.execute(champions.update().where(*old).values(**asdict(new))).rowcount != 1:
                 raise _stale(expected, self._read(connection))
         values = {name: getattr(new, name) for name in ("sequence", "version", "digest", "entry")}
@@ -189,7 +190,7 @@ class ChampionRecord:
 
     def _deny(self, connection: Any, denial: Denial) -> None:
         """Deny a model. If it is denied already, the first reason stays."""
-        rows, denied = self._where("denied", digest=denial.digest), table("denied")
+        rows, denied = self.where("denied", digest=denial.digest), table("denied")
         if connection.execute(denied.select().where(*rows)).one_or_none() is None:
             connection.execute(denied.insert().values(model=self.production_model, **asdict(denial)))
 

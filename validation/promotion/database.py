@@ -136,7 +136,7 @@ def _engine_of(database: str, _process: int) -> Any:
         # By default, pysqlite begins the transaction at the first write. BEGIN IMMEDIATE takes the write lock before
         # the first read, so that no other process can change what was read.
         event.listen(engine, "connect", _disable_implicit_begin)
-        event.listen(engine, "begin", _begin_immediately)
+        event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
 
 
@@ -165,7 +165,3 @@ def _create_tables(engine: Any) -> None:
 
 def _disable_implicit_begin(connection: Any, _record: Any) -> None:
     connection.isolation_level = None
-
-
-def _begin_immediately(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

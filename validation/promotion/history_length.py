@@ -13,10 +13,9 @@ does not reveal changes by a person who can also write the database.
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from spine.errors import EvidenceRejected, GateRefused
 from validation.promotion.champion_record import ChampionRecord
@@ -159,23 +158,15 @@ def _remember(record: ChampionRecord, ledger: Path, known: Sequence[HistoryLengt
     now = HistoryLength(entries[0].digest, place, len(entries), entries[-1].digest)
     if now in known:
         return
+    histories, key = table("histories"), {"first": now.first, "place": now.place, "closed_by": ""}
     with connected(record.database) as connection:
-        _write(connection, record.production_model, now)
-
-
-def _write(connection: Any, model: str, length: HistoryLength) -> None:
-    histories = table("histories")
-    key = {"model": model, "first": length.first, "place": length.place, "closed_by": length.closed_by}
-    values = {"length": length.length, "last": length.last}
-    rows = [histories.c[name] == value for name, value in key.items()]
-    if connection.execute(histories.update().where(*rows).values(**values)).rowcount == 0:
-        connection.execute(histories.insert().values(**key, **values))
+        change = histories.update().where(*record.where("histories", **key))
+        if connection.execute(change.values(length=now.length, last=now.last)).rowcount == 0:
+            connection.execute(histories.insert().values(model=record.production_model, **asdict(now)))
 
 
 def _close(record: ChampionRecord, lengths: Sequence[HistoryLength], entry: HistoryEntry) -> None:
-    histories = table("histories")
-    of_model = histories.c.model == record.production_model
     with connected(record.database) as connection:
         for a in lengths:
-            rows = (of_model, histories.c.first == a.first, histories.c.place == a.place, histories.c.closed_by == "")
-            connection.execute(histories.update().where(*rows).values(closed_by=entry.digest))
+            rows = record.where("histories", first=a.first, place=a.place, closed_by="")
+            connection.execute(table("histories").update().where(*rows).values(closed_by=entry.digest))

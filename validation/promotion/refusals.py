@@ -19,7 +19,7 @@ class Refusal:
 
     Attributes:
         model, verdict: digests of the model and of the refused verdict.
-        production_model: the registered model as which it must not serve.
+        production_model: the registered model under which it must not serve.
         by, at, comment: person, time (ISO 8601) and reason.
         record: digest of the sealed record.
         sequence: number of the history entry; None if the history has lost it.

@@ -44,7 +44,7 @@ def options_for(
     )
     back = Option(
         "Roll back",
-        "Makes the previous champion serve again, for the case that this model fails in service.",
+        "Makes the previous champion serve again. Use this if the model fails in service.",
         'plumbline rollback --reason "WHY" -w .',
     )
     if status is not None and status.decided:
@@ -79,7 +79,7 @@ def approval_notice(
 def advice_for(verdict: Verdict, policy: Policy | None = None, status: VerdictStatus | None = None) -> str:
     """The meaning of the decision, and the next step for a person."""
     if status is not None and status.decided:
-        return "No decision on this verdict is left to make."
+        return "This verdict needs no further decision."
     required = policy is not None and needs_approval(policy, verdict)
     hold = (
         "Only an approval is missing. Look at the patients on this page before you approve: no rule checks the images."

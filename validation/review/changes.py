@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from validation.evaluation.record import CodeVersion
+
 NOT_KNOWN = "not known"
 NOT_MEASURED = "not measured"
 SPLITS = ("train", "validation", "test")
@@ -79,8 +81,9 @@ class DataChange:
 
     Attributes:
         known: whether both lists of patients are recorded.
-        added, removed: pseudonyms of the patients that only the challenger's or only the champion's dataset has.
-        moved: pseudonyms of the patients that are in different splits.
+        added: pseudonyms of the patients that only the challenger's dataset has.
+        removed: pseudonyms of the patients that only the champion's dataset has.
+        moved: pseudonyms of the patients that are in different splits of the two datasets.
         mix: rows of (condition, champion's training patients, challenger's training patients), as text.
     """
 
@@ -114,17 +117,17 @@ def compare_runs(challenger: RunFacts, champion: RunFacts | None) -> tuple[Chang
         ("dataset", other.dataset, challenger.dataset),
         ("dataset version (DVC)", other.dvc_version, challenger.dvc_version),
         *((f"{split} patients", _in_split(other, split), _in_split(challenger, split)) for split in SPLITS),
-        ("code (git commit)", _commit(other), _commit(challenger)),
+        ("code (git commit)", commit_of(other), commit_of(challenger)),
         ("preset", other.preset, challenger.preset),
         ("seed", other.seed, challenger.seed),
-        ("device", _device(other), _device(challenger)),
+        ("device", device_of(other), device_of(challenger)),
         *(
             (f"library: {name}", other.versions.get(name), challenger.versions.get(name))
             for name in sorted({*other.versions, *challenger.versions})
         ),
         ("training images", _count(other.images), _count(challenger.images)),
         ("epochs", epochs_of(other), epochs_of(challenger)),
-        (f"cost, {_processor(challenger)} minutes", minutes(other), minutes(challenger)),
+        (f"cost, {processor_of(challenger)} minutes", minutes(other), minutes(challenger)),
     ]
     rows = [_change(what, before, after) for what, before, after in pairs]
     spent = _change("energy of the devices", other.energy, challenger.energy)
@@ -151,17 +154,18 @@ def _in_split(facts: RunFacts, split: str) -> str | None:
     return str(sum(p.split == split for p in facts.patients)) if facts.patients else None
 
 
-def _commit(facts: RunFacts) -> str | None:
-    if facts.commit is None:
-        return None
-    return facts.commit + (" with uncommitted changes" if facts.dirty else "")
+def commit_of(code: RunFacts | CodeVersion) -> str | None:
+    """The git commit, and whether there were uncommitted changes, as text; None if the commit is not known."""
+    return code.commit and code.commit + (" with uncommitted changes" if code.dirty else "")
 
 
-def _processor(facts: RunFacts) -> str:
+def processor_of(facts: RunFacts) -> str:
+    """``CPU`` or ``GPU``."""
     return "CPU" if facts.device is None or "CPU" in facts.device else "GPU"
 
 
-def _device(facts: RunFacts) -> str | None:
+def device_of(facts: RunFacts) -> str | None:
+    """Number and kind of the devices as text; None if they are not known."""
     return f"{facts.devices or 1} × {facts.device}" if facts.device else None
 
 

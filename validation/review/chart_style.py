@@ -139,8 +139,8 @@ def _short(key: str, value: str) -> str:
 def _name_dots(group: ElementTree.Element, names: Sequence[str]) -> None:
     """Add the name of each dot of a scatter plot, and move the common style of the dots to the group.
 
-    matplotlib writes each dot as a reference to one shape. They are replaced by circles, because a browser draws
-    thousands of circles in half the time.
+    matplotlib writes each dot as a reference to one shape. This function replaces the references by circles, because a
+    browser draws thousands of circles in half the time.
     """
     dots = list(group.iter("use")) if names else []
     for dot, name in zip(dots, names, strict=True):

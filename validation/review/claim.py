@@ -13,7 +13,7 @@ from validation.gates.rule_results import RuleResult
 from validation.gates.subgroups import EVERYBODY
 from validation.gates.verdict import Verdict
 from validation.review.card_text import markdown_table
-from validation.review.changes import SPLITS, RunFacts, epochs_of, minutes
+from validation.review.changes import SPLITS, RunFacts, commit_of, device_of, epochs_of, minutes
 from validation.review.model_card import NOT_PROVIDED, VIRTUAL_TEST
 from validation.review.subgroup_names import DIMENSIONS, NOT_KNOWN, group_of, in_order
 
@@ -45,7 +45,9 @@ class ClaimItem:
 
 def fill_checklist(source: ClaimSource) -> tuple[ClaimItem, ...]:
     """All items of the checklist, in order."""
-    return tuple(ClaimItem(section, subject, answer(source) or NOT_PROVIDED) for section, subject, answer in _ITEMS)
+    return tuple(
+        ClaimItem(section, subject, (answer and answer(source)) or NOT_PROVIDED) for section, subject, answer in _ITEMS
+    )
 
 
 def claim_json(items: tuple[ClaimItem, ...]) -> str:
@@ -60,10 +62,6 @@ def claim_markdown(items: tuple[ClaimItem, ...]) -> str:
     rows = [(i.section, i.subject, i.answer if i.provided else "**NOT PROVIDED**") for i in items]
     table = markdown_table(("section", "item", "answer"), rows)
     return f"# CLAIM-style checklist\n\nRecords of this run answer {answered} of {len(items)} items.\n\n{table}\n"
-
-
-def _absent(_: ClaimSource) -> str | None:
-    return None
 
 
 def _partitions(source: ClaimSource) -> str | None:
@@ -157,11 +155,8 @@ def _code(source: ClaimSource) -> str | None:
     run, code = source.run, source.record.code
     if not code.commit:
         return None
-    trained = f"trained at commit {run.commit}{_DIRTY if run.dirty else ''}" if run.commit else "training not recorded"
-    return f"repository {NOT_PROVIDED}; {trained}; evaluated at commit {code.commit}{_DIRTY if code.dirty else ''}"
-
-
-_DIRTY = " with uncommitted changes"
+    trained = f"trained at commit {commit_of(run)}" if run.commit else "training not recorded"
+    return f"repository {NOT_PROVIDED}; {trained}; evaluated at commit {commit_of(code)}"
 
 
 def _libraries(source: ClaimSource) -> str | None:
@@ -204,20 +199,20 @@ def _model_location(source: ClaimSource) -> str | None:
 
 
 Answer = Callable[[ClaimSource], str | None]
-_ITEMS: tuple[tuple[str, str, Answer], ...] = (
+_ITEMS: tuple[tuple[str, str, Answer | None], ...] = (
     ("title", "the kind of method", lambda s: f"neural network with DSNT, landmark set {s.record.landmark_set}"),
-    ("introduction", "background and intended clinical role", _absent),
+    ("introduction", "background and intended clinical role", None),
     ("introduction", "aims and hypotheses", _aims),
-    ("methods: design", "prospective or retrospective", _absent),
-    ("methods: design", "ethics approval and consent", _absent),
+    ("methods: design", "prospective or retrospective", None),
+    ("methods: design", "ethics approval and consent", None),
     ("methods: data", "sources of the data", lambda s: ", ".join(sorted({x.source for x in s.record.studies})) or None),
     ("methods: data", "virtual or real patients", lambda s: s.record.patients_are),
-    ("methods: data", "inclusion and exclusion criteria", _absent),
-    ("methods: data", "dates and places of acquisition", _absent),
+    ("methods: data", "inclusion and exclusion criteria", None),
+    ("methods: data", "dates and places of acquisition", None),
     ("methods: data", "version of the dataset", lambda s: f"{s.record.dataset_digest}, DVC {s.record.dvc_version}"),
-    ("methods: data", "de-identification", _absent),
-    ("methods: reference", "definition of the reference standard", _absent),
-    ("methods: reference", "annotators, their training, agreement between them", _absent),
+    ("methods: data", "de-identification", None),
+    ("methods: reference", "definition of the reference standard", None),
+    ("methods: reference", "annotators, their training, agreement between them", None),
     ("methods: partitions", "sizes and assignment", _partitions),
     ("methods: partitions", "level at which they are disjoint", _disjoint),
     ("methods: partitions", "frozen test set", lambda s: s.record.test_digest),
@@ -225,22 +220,22 @@ _ITEMS: tuple[tuple[str, str, Answer], ...] = (
     ("methods: model", "digest of the model's bytes", lambda s: s.record.model_digest),
     ("methods: model", "software and versions", _libraries),
     ("methods: training", "hyperparameters and cost", _training),
-    ("methods: training", "hardware", lambda s: f"{s.run.devices or 1} × {s.run.device}" if s.run.device else None),
-    ("methods: training", "how the final model was chosen", _absent),
+    ("methods: training", "hardware", lambda s: device_of(s.run)),
+    ("methods: training", "how the final model was chosen", None),
     ("methods: evaluation", "metrics and intervals", _figures),
     ("methods: evaluation", "statistical rule and margins", _margins),
     ("methods: evaluation", "robustness and subgroups", _subgroups),
     ("methods: evaluation", "calibration", _calibration),
-    ("methods: evaluation", "explainability", _absent),
-    ("methods: evaluation", "external test data", _absent),
-    ("results", "flow of patients", _absent),
+    ("methods: evaluation", "explainability", None),
+    ("methods: evaluation", "external test data", None),
+    ("results", "flow of patients", None),
     ("results", "demographics of the test set", _demographics),
     ("results", "failures", _failures),
     ("results", "decision", lambda s: f"{s.verdict.decision}, verdict {s.verdict.digest}"),
     ("discussion", "limits", lambda s: VIRTUAL_TEST if s.record.simulated else None),
-    ("discussion", "implications for practice", _absent),
-    ("other", "registration", _absent),
+    ("discussion", "implications for practice", None),
+    ("other", "registration", None),
     ("other", "availability of the code", _code),
     ("other", "availability of the model", _model_location),
-    ("other", "funding", _absent),
+    ("other", "funding", None),
 )  # fmt: skip

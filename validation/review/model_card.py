@@ -12,7 +12,7 @@ from validation.evaluation.agreement import Agreement, Figure
 from validation.evaluation.landmark_errors import LandmarkSummary
 from validation.evaluation.record import EvaluationRecord
 from validation.gates.verdict import Verdict
-from validation.review.changes import NOT_MEASURED, RunFacts, epochs_of, minutes
+from validation.review.changes import NOT_MEASURED, RunFacts, commit_of, device_of, epochs_of, minutes, processor_of
 from validation.review.group_errors import GroupErrors
 from validation.review.subgroup_names import DIMENSIONS, group_of, in_order
 
@@ -150,15 +150,14 @@ def _decision(verdict: Verdict) -> Mapping[str, str]:
 def _training(run: RunFacts) -> Mapping[str, str]:
     spent = minutes(run)
     trained = [p for p in run.patients if p.split == "train"]
-    processor = "CPU" if run.device is None or "CPU" in run.device else "GPU"
     images = run.images or "an unknown number of"
     return {
         "trained on": f"{len(trained)} patients, {images} images" if trained else NOT_PROVIDED,
-        "code": f"`{run.commit}`" + (" with uncommitted changes" if run.dirty else "") if run.commit else NOT_PROVIDED,
+        "code": f"`{commit_of(run)}`" if run.commit else NOT_PROVIDED,
         "preset, seed": f"{run.preset}, {run.seed}" if run.preset else NOT_PROVIDED,
-        "device": f"{run.devices or 1} × {run.device}" if run.device else NOT_PROVIDED,
+        "device": device_of(run) or NOT_PROVIDED,
         "epochs": epochs_of(run) or NOT_PROVIDED,
-        "cost": f"{spent} {processor} minutes" if spent else NOT_PROVIDED,
+        "cost": f"{spent} {processor_of(run)} minutes" if spent else NOT_PROVIDED,
         "energy": run.energy or NOT_MEASURED,
         "libraries": ", ".join(f"{n} {v}" for n, v in run.versions.items()) or NOT_PROVIDED,
         "MLflow run": f"`{run.run_id}`" if run.run_id else NOT_PROVIDED,

@@ -21,7 +21,7 @@ from validation.gates.policy import Policy
 from validation.gates.verdict import Verdict
 from validation.review.actions import advice_for, options_for
 from validation.review.agreement_charts import AgreementDrawing, draw_agreements
-from validation.review.changes import RunFacts, compare_data, compare_runs
+from validation.review.changes import RunFacts, commit_of, compare_data, compare_runs
 from validation.review.chart_style import ROLE_COLOURS
 from validation.review.figure_tables import (
     AGREEMENT_HEADINGS,
@@ -201,8 +201,7 @@ def _provenance(material: ReviewMaterial) -> dict[str, str]:
         "frozen test set": record.test_digest,
         "dataset": f"{record.dataset_digest}, DVC {record.dvc_version or 'not versioned'}",
         "landmark set": record.landmark_set,
-        "evaluation code (git commit)": (record.code.commit or "outside a repository")
-        + (" with uncommitted changes" if record.code.dirty else ""),
+        "evaluation code (git commit)": commit_of(record.code) or "outside a repository",
         "evaluation environment": libraries,
         "MLflow run": run.run_id or "not registered yet",
         "Dagster run": run.dagster_run or "not run by Dagster",

@@ -23,7 +23,7 @@ class VerdictStatus:
 
     Attributes:
         actions: one line for each action, oldest first.
-        decided: whether the model was promoted or refused, so that no decision is left to make.
+        decided: whether the model was promoted or refused, so that the verdict needs no further decision.
         serving: whether the judged model serves now because of this verdict.
         no_rollback_target: whether no other model could serve again.
         approved: whether an approval exists that can still be used.
@@ -147,7 +147,7 @@ def _is_serving(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> bool
 
 
 def _others(promoted: HistoryEntry, entries: Sequence[HistoryEntry]) -> set[str]:
-    """The digests of the other models that served as this registered model and may serve again."""
+    """The digests of the other models that served under this registered model and may serve again."""
     served: set[str] = set()
     denied: set[str | None] = set()
     for entry in (e for e in entries if e.production_model == promoted.production_model):

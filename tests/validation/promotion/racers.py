@@ -12,9 +12,11 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -122,20 +124,27 @@ def race(track: Track, *, processes: int, rounds: int, histories: int) -> list[C
         context.Process(target=_racer, args=(barrier, theirs, ledger), daemon=True)
         for (_, theirs), ledger in zip(pipes, ledgers, strict=True)
     ]
-    for racer in racers:
-        racer.start()
     outcomes = []
-    for _ in range(rounds):
-        attempt = track.next()
+    with running(racers):
+        for _ in range(rounds):
+            attempt = track.next()
+            for ours, _theirs in pipes:
+                ours.send(attempt)
+            barrier.wait()
+            outcomes.append(Counter(ours.recv() for ours, _theirs in pipes))
         for ours, _theirs in pipes:
-            ours.send(attempt)
-        barrier.wait()
-        outcomes.append(Counter(ours.recv() for ours, _theirs in pipes))
-    for ours, _theirs in pipes:
-        ours.send(None)
-    for racer in racers:
-        racer.join()
+            ours.send(None)
     return outcomes
+
+
+@contextmanager
+def running(processes: Sequence[BaseProcess]) -> Iterator[None]:
+    """Start the processes, and wait for their end after the block."""
+    for process in processes:
+        process.start()
+    yield
+    for process in processes:
+        process.join()
 
 
 def _racer(barrier: Any, pipe: Any, ledger: Path) -> None:
@@ -154,14 +163,11 @@ def race_for_the_row(database: str, *, processes: int, rounds: int) -> list[Coun
         context.Process(target=_swapper, args=(database, barrier, results, i, rounds), daemon=True)
         for i in range(processes)
     ]
-    for racer in racers:
-        racer.start()
     outcomes: list[Counter[str]] = [Counter() for _ in range(rounds)]
-    for _ in range(processes * rounds):
-        number, outcome = results.get()
-        outcomes[number][outcome] += 1
-    for racer in racers:
-        racer.join()
+    with running(racers):
+        for _ in range(processes * rounds):
+            number, outcome = results.get()
+            outcomes[number][outcome] += 1
     return outcomes
 
 
@@ -234,9 +240,8 @@ def _whole_run(context: ForkServerContext, attempt: Attempt, ledger: Path, *, co
     """(seconds, steps) of a promotion that is not killed. Counting steps makes it slower."""
     ours, theirs = context.Pipe()
     process = context.Process(target=_counted, args=(attempt, ledger, theirs, count), daemon=True)
-    process.start()
-    seconds, steps = ours.recv()
-    process.join()
+    with running([process]):
+        seconds, steps = ours.recv()
     return seconds, steps
 
 
@@ -256,12 +261,11 @@ def _killed_run(
     """Whether the promotion ended before it was killed."""
     ours, theirs = context.Pipe()
     process = context.Process(target=_doomed, args=(attempt, ledger, theirs, at_step), daemon=True)
-    process.start()
-    ours.recv()
-    if at_step is None:
-        time.sleep(after_seconds)
-        process.kill()
-    process.join()
+    with running([process]):
+        ours.recv()
+        if at_step is None:
+            time.sleep(after_seconds)
+            process.kill()
     return process.exitcode != -signal.SIGKILL
 
 

@@ -61,7 +61,7 @@ def test_a_promotion_is_shown_with_its_version_until_it_is_replaced(verdict: Ver
     assert done.lines == ("promoted on 2026-11-23 13:00 UTC as version 3 by R. Viewer",)
     assert done.decided and done.serving
     assert [o.title for o in options_for(verdict, None, done)] == ["Explain the verdict"], "the only one so far"
-    assert "No decision on this verdict is left" in advice_for(verdict, None, done)
+    assert "This verdict needs no further decision" in advice_for(verdict, None, done)
     later = ("promoted", {"verdict": OTHER, "model_digest": OTHER, "version": "4"})
     done = status(verdict, history(verdict, *events, later))
     assert done.lines[-1] == "replaced by version 4 on 2026-11-23 14:00 UTC"
@@ -164,7 +164,7 @@ def test_the_page_shows_the_actions_and_the_time_of_writing(material: Make) -> N
     entries = history(given.verdict, ("promoted", {"promoter": "<b>R</b>"}))
     page = render_review(replace(given, status=status(given.verdict, entries), written_at=AT.isoformat()))
     assert "promoted on 2026-11-23 12:00 UTC as version 3 by &lt;b&gt;R" in page
-    assert "No decision on this verdict is left" in page
+    assert "This verdict needs no further decision" in page
     assert "until 2026-11-23 12:00 UTC, when this page was written" in page
     assert 'id="status" class="decided"' in page
     assert "plumbline approve" not in page and "plumbline promote" not in page
