@@ -115,6 +115,21 @@ class Page:
         for kind in ("mousePressed", "mouseReleased"):
             self.send("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
 
+    def count(self, selector: str) -> Any:
+        """The number of elements."""
+        return self.evaluate(f"document.querySelectorAll({selector!r}).length")
+
+    def choose(self, element: str, value: str) -> None:
+        """Choose an option of the select element with this id."""
+        self.evaluate(
+            f"(() => {{ const s = document.getElementById({element!r}); s.value = {value!r};"
+            " s.dispatchEvent(new Event('change')); })()"
+        )
+
+    def show(self, element: str) -> None:
+        """Scroll to the element with this id."""
+        self.evaluate(f"document.getElementById({element!r}).scrollIntoView()")
+
     def image(self, path: Path, *, colours: int = 96) -> None:
         """Write a PNG of the visible part of the page, with few colours, so that the documentation stays small."""
         import io

@@ -122,7 +122,8 @@ def spread_tables(rows: Sequence[SpreadRow]) -> tuple[SpreadTable, ...]:
     names = [PARAMETERS[row.parameter].label for row in rows]
     times = next((row.times_spread for row in rows if row.times_spread is not None), None)
     required = "no ratio required" if times is None else f"at least {times:g} SDs required"
-    margins = [(n, f"{r.margin:g} {r.unit}", _sd(r.mean_error), _ratio(r)) for n, r in zip(names, rows, strict=True)]
+    sds = [f"{row.mean_error.sd:.3f}" if row.mean_error else "not known" for row in rows]
+    margins = [(n, f"{r.margin:g} {r.unit}", sd, _ratio(r)) for n, r, sd in zip(names, rows, sds, strict=True)]
     head = ("parameter", "fits", "mean", "SD [95 %]", "range")
     return (
         SpreadTable(
@@ -131,7 +132,7 @@ def spread_tables(rows: Sequence[SpreadRow]) -> tuple[SpreadTable, ...]:
             tuple(margins),
         ),
         *(
-            SpreadTable(title, head, tuple((n, _fits(s), *_cells(s)) for n, s in zip(names, spreads, strict=True)))
+            SpreadTable(title, head, tuple((n, *_cells(s)) for n, s in zip(names, spreads, strict=True)))
             for title, spreads in (
                 ("Mean absolute error", [row.mean_error for row in rows]),
                 ("Standard error of estimate", [row.standard_error for row in rows]),
@@ -157,16 +158,9 @@ def _ratio(row: SpreadRow) -> str:
     return f"{ratio}: too narrow" if row.above is False else ratio
 
 
-def _fits(spread: Spread | None) -> str:
-    return str(spread.n) if spread else "0 or 1"
-
-
-def _sd(spread: Spread | None) -> str:
-    return f"{spread.sd:.3f}" if spread else "not known"
-
-
-def _cells(spread: Spread | None) -> tuple[str, str, str]:
+def _cells(spread: Spread | None) -> tuple[str, ...]:
+    """Number of fits, mean, SD with its interval, and range."""
     if spread is None:
-        return ("not known",) * 3
+        return ("0 or 1", "not known", "not known", "not known")
     sd = f"{spread.sd:.3f} [{spread.sd_low:.3f}, {spread.sd_high:.3f}]"
-    return f"{spread.mean:.2f}", sd, f"{spread.least:.2f} to {spread.most:.2f}"
+    return str(spread.n), f"{spread.mean:.2f}", sd, f"{spread.least:.2f} to {spread.most:.2f}"

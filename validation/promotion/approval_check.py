@@ -79,10 +79,10 @@ def _faults(
     now = at.isoformat(timespec="seconds")
     if at < datetime.fromisoformat(approval.granted_at):
         granted = f"an approval that was granted at {approval.granted_at[:19]}"
-        yield _refusal("APPROVAL_NOT_YET", granted, f"a time before now ({now})")
+        yield _refusal("APPROVAL_NOT_YET", granted, f"an approval that was granted before now ({now})")
     elif not at < datetime.fromisoformat(approval.expires_at):
         expired = f"an approval that expired at {approval.expires_at[:19]}"
-        yield _refusal("APPROVAL_EXPIRED", expired, f"a time after now ({now})")
+        yield _refusal("APPROVAL_EXPIRED", expired, f"an approval that is valid now ({now})")
     name = f"approval {approval.digest[:12]}"
     events = [e.event for e in entries if e.approval == approval.digest]
     if "approved" not in events:

@@ -16,7 +16,7 @@ from validation.promotion.refusals import standing_refusals
 def last_approved(
     entries: Sequence[HistoryEntry], production_model: str, denied: Collection[str]
 ) -> HistoryEntry | None:
-    """The entry of the last promotion with an approval whose model may still serve; None without one.
+    """The entry of the last approved promotion, without the models that must not serve; None if there is no other.
 
     Args:
         denied: digests of the denied models (``ChampionRecord.denials``).

@@ -73,7 +73,7 @@ def change_champion(
 ) -> tuple[Champion, HistoryEntry]:
     """Announce the change, change the record, set the aliases, and confirm the change.
 
-    The caller has locked the history. Returned are the new champion and the last entry of the history.
+    The caller has locked the history. Return the new champion and the last entry of the history.
 
     Args:
         entry: ``intended`` or ``rollback_intended``. The same transaction marks its approval as used.
@@ -108,7 +108,7 @@ def change_champion(
 def sync_aliases(client: "MlflowClient", record: ChampionRecord) -> Champion:
     """Set both aliases and the states of all versions from the record. Return the champion.
 
-    This is repeated if the record changes meanwhile.
+    The function starts again if the record changes meanwhile.
 
     Raises:
         GateRefused: NOT_READ_BACK; VERSION_GONE: the registry no longer has the version that serves.

@@ -2,7 +2,7 @@
 
 Contract: a change is one transaction, and it states the row that it expects (version, digest, sequence). If several
 processes expect the same row, exactly one of them changes it, even if they write different histories. The others get
-STALE_CHAMPION. The same transaction marks the approval as used and denies the model that was replaced by a rollback.
+STALE_CHAMPION. The same transaction marks the approval as used. In a rollback, it also denies the replaced model.
 
 If the tracking URI is a server, ``PLUMBLINE_CHAMPIONS_DB`` names the database. Without a database nothing is promoted.
 """
@@ -154,7 +154,7 @@ class ChampionRecord:
         return rows
 
     def where(self, name: str, **values: Any) -> list[Any]:
-        """The conditions that select the rows of ``rows``."""
+        """The SQL conditions for the rows that ``rows`` returns."""
         columns = table(name).c
         return [columns[column] == value for column, value in {"model": self.production_model, **values}.items()]
 

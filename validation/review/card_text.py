@@ -72,7 +72,8 @@ def _evaluation(evaluation: CardEvaluation, *, brief: bool) -> list[str]:
         "evidence": f"`{evaluation.evidence}`",
     }
     if not brief:
-        facts |= {f"patients by {title}": _listed(groups) for title, groups in evaluation.groups.items()}
+        for title, groups in evaluation.groups.items():
+            facts[f"patients by {title}"] = ", ".join(f"{group}: {n}" for group, n in groups.items())
     rows = [_parameter_row(p) for p in evaluation.parameters if not brief or PARAMETERS[p.name].in_paper]
     paragraphs = [_facts(facts), markdown_table(_PARAMETER_HEADS, rows)]
     if evaluation.landmarks and not brief:
@@ -81,10 +82,6 @@ def _evaluation(evaluation: CardEvaluation, *, brief: bool) -> list[str]:
     shift = NOT_PROVIDED if rate is None else f"{_share(rate, 1)} of the views"
     notes = "Predicted: predictions, of the number of true values. Square brackets: 95 % intervals over patients."
     return [*paragraphs, f"Shifted level names: {shift}. {notes}"]
-
-
-def _listed(groups: Mapping[str, int]) -> str:
-    return ", ".join(f"{group}: {n}" for group, n in groups.items())
 
 
 def _parameter_row(row: CardParameter) -> Sequence[str]:

@@ -52,7 +52,9 @@ def draw_forest(subject: str, rows: Sequence[PairedDifference]) -> str:
 
 def _write_rows(axes: Any, rows: Sequence[PairedDifference]) -> None:
     """Write the name of each row to the left of its interval, and its figures to the right."""
-    axes.set_yticks(range(len(rows)), [f"{_name(row)} (n = {row.n})" for row in rows])
+    axes.set_yticks(
+        range(len(rows)), [f"{'all patients' if r.group == EVERYBODY else r.group} (n = {r.n})" for r in rows]
+    )
     for place, (row, tick) in enumerate(zip(rows, axes.get_yticklabels(), strict=True)):
         style = {
             "color": INK if row.judged else MUTED,
@@ -70,10 +72,6 @@ def _reach(rows: Sequence[PairedDifference]) -> tuple[float, float]:
     ends = [v for r in rows for v in (r.margin, r.mean, *((r.low, r.high) if r.judged else ()))]
     reach = 1.05 * max(0.1, *(abs(value) for value in ends))
     return -reach, reach
-
-
-def _name(row: PairedDifference) -> str:
-    return "all patients" if row.group == EVERYBODY else row.group
 
 
 def _state(row: PairedDifference) -> str:

@@ -24,9 +24,9 @@ import mlflow  # noqa: F401  the fork server imports it once for all processes
 
 from spine import storage
 from spine.errors import PlumblineError
-from tests.validation.promotion.registry import AT, SERVED, Registry, correct_result
+from tests.validation.gates.records import build_record
+from tests.validation.promotion.registry import AT, SERVED, Registry
 from validation.evaluation.record import EvaluationRecord
-from validation.gates.policy import DEFAULT_POLICY
 from validation.promotion import (
     champion_change,
     champion_record,
@@ -40,8 +40,6 @@ from validation.promotion.audit import audit
 from validation.promotion.champion import current_champion, open_registry, versions_of
 from validation.promotion.champion_record import ChampionRecord, ServingVersion
 from validation.promotion.history import read_history
-from validation.promotion.promote import promote
-from validation.promotion.promotion_request import PromotionRequest
 from validation.promotion.repair import repair
 from validation.promotion.served_copy import promotions_experiment
 
@@ -54,30 +52,17 @@ STEPS = frozenset(
 
 @dataclass(frozen=True)
 class Attempt:
-    """One promotion that any racer can attempt."""
+    """One promotion that any racer can attempt; ``folder`` has the evidence."""
 
-    folder: Path
     tracking_uri: str
-    evidence: Path
+    folder: Path
     address: str
 
     def promote(self, ledger: Path) -> str:
         """``won``, or the code of the refusal."""
+        registry = Registry(self.tracking_uri, self.folder, build_record)
         try:
-            promote(
-                PromotionRequest(
-                    verdict_path=self.evidence / "verdict.json",
-                    policy_path=DEFAULT_POLICY,
-                    evidence_folder=self.evidence,
-                    tracking_uri=self.tracking_uri,
-                    candidate_uri=self.address,
-                    production_model=SERVED,
-                    ledger_path=ledger,
-                    promoter=f"process {os.getpid()}",
-                    at=AT,
-                    measure_virtual_study=correct_result,
-                )
-            )
+            registry.promote(self.address, ledger_path=ledger, promoter=f"process {os.getpid()}")
         except PlumblineError as error:
             return error.code
         return "won"
@@ -96,12 +81,12 @@ class Track:
     def next(self) -> Attempt:
         """Register and judge one more model."""
         self._made += 1
-        evidence = self.folder / f"round-{self._made}"
-        (evidence / "evidence").mkdir(parents=True)
-        registry = Registry(self.tracking_uri, evidence, self._scored)
+        folder = self.folder / f"round-{self._made}"
+        (folder / "evidence").mkdir(parents=True)
+        registry = Registry(self.tracking_uri, folder, self._scored)
         champion = current_champion(self.tracking_uri, SERVED)
         address = registry.candidate(f"model-{self._made}", champion.model_digest if champion else None)
-        return Attempt(self.folder, self.tracking_uri, evidence / "evidence", address)
+        return Attempt(self.tracking_uri, folder, address)
 
     def _scored(self, role: str, digest: str, **_: Any) -> EvaluationRecord:
         return replace(self._records[role], model_digest=digest)

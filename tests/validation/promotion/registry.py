@@ -87,6 +87,12 @@ class Registry:
         return self.folder / "evidence" / "promotions.jsonl"
 
     @property
+    def where(self) -> dict[str, Any]:
+        """The fields that the requests of a promotion, a rollback and a reinstatement have in common."""
+        known = {"tracking_uri": self.tracking_uri, "production_model": SERVED}
+        return {**known, "ledger_path": self.ledger, "at": AT}
+
+    @property
     def approvals(self) -> Path:
         return self.folder / "approvals"
 
@@ -97,6 +103,12 @@ class Registry:
     @property
     def serving(self) -> ServingVersion | None:
         return self.record.serving()
+
+    def execute(self, *statements: str) -> None:
+        """Run SQL statements in the database, without the gate's transactions."""
+        with closing(sqlite3.connect(self.folder / "mlflow.db")) as database, database:
+            for statement in statements:
+                database.execute(statement)
 
     def digest(self, name: str) -> str:
         """Digest of the exported model ``name``."""
@@ -155,15 +167,11 @@ class Registry:
             "verdict_path": self.verdict_path,
             "policy_path": policy or self.policy,
             "evidence_folder": self.folder / "evidence",
-            "tracking_uri": self.tracking_uri,
             "candidate_uri": address,
-            "production_model": SERVED,
-            "ledger_path": self.ledger,
             "promoter": "test",
-            "at": AT,
             "measure_virtual_study": correct_result,
         }
-        return promote(PromotionRequest(**(arguments | changes)))
+        return promote(PromotionRequest(**(self.where | arguments | changes)))
 
     def refuses(self, address: str, code: str, policy: Path | None = None, **changes: Any) -> GateRefused:
         before = current_champion(self.tracking_uri, SERVED)
@@ -196,29 +204,16 @@ class Registry:
 
     def roll_back(self, **changes: Any) -> Rollback:
         arguments: dict[str, Any] = {
-            "tracking_uri": self.tracking_uri,
-            "production_model": SERVED,
-            "ledger_path": self.ledger,
             "reason": "wrong side in 3 of 40 radiographs",
             "promoter": "R. Viewer",
-            "at": AT,
             "measure_virtual_study": correct_result,
             "limits": VirtualStudyLimits(),
         }
-        return rollback(RollbackRequest(**(arguments | changes)))
+        return rollback(RollbackRequest(**(self.where | arguments | changes)))
 
     def reinstate(self, model: str, sign_off: SignOff = REVIEWER, **changes: Any) -> Reinstatement:
-        arguments: dict[str, Any] = {
-            "tracking_uri": self.tracking_uri,
-            "production_model": SERVED,
-            "ledger_path": self.ledger,
-            "model": model,
-            "sign_off": sign_off,
-            "at": AT,
-            "author": lambda _: AUTHOR,
-            "approvals": self.approvals,
-        }
-        return reinstate(ReinstatementRequest(**(arguments | changes)))
+        arguments = {"model": model, "sign_off": sign_off, "author": lambda _: AUTHOR, "approvals": self.approvals}
+        return reinstate(ReinstatementRequest(**(self.where | arguments | changes)))
 
     def repair(self, **changes: Any) -> Repair:
         arguments: dict[str, Any] = {"ledger_path": self.ledger, "promoter": "test", "at": AT}

@@ -221,9 +221,7 @@ def test_clock_that_went_back_is_refused_and_one_that_was_ahead_is_recorded(serv
 def test_history_that_was_cut_or_lost_is_detected(serving: Registry) -> None:
     """A chain without its end is intact. The champion record knows the last change, even without a stored length."""
     serving.promote(SECOND)
-    with sqlite3.connect(database(serving)) as connection:
-        connection.execute("DELETE FROM plumbline_histories")
-    connection.close()
+    serving.execute("DELETE FROM plumbline_histories")
     whole = serving.ledger.read_text().splitlines()
     serving.ledger.write_text("\n".join(whole[:2]) + "\n")
     assert serving.faults() == ["HISTORY_BEHIND"]

@@ -1,6 +1,5 @@
 """The length of a history: every kind of missing last entries is detected, and an accepted loss is recorded."""
 
-import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -169,10 +168,7 @@ def test_a_history_that_was_moved_is_known_by_its_first_entry(serving: Registry)
 
 
 def test_missing_tables_are_created(serving: Registry) -> None:
-    with sqlite3.connect(serving.tracking_uri.removeprefix("sqlite:///")) as connection:
-        connection.execute("DROP TABLE plumbline_histories")
-        connection.execute("DROP TABLE plumbline_reinstated")
-    connection.close()
+    serving.execute("DROP TABLE plumbline_histories", "DROP TABLE plumbline_reinstated")
     assert serving.faults() == []
     serving.repair()
     cut(serving.ledger)

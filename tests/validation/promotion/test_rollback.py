@@ -1,7 +1,6 @@
 """Rollback in one change (faults G14, G15), also with a broken registry, a missing alias or a wrong clock."""
 
 import shutil
-import sqlite3
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -149,23 +148,17 @@ def test_rollback_needs_neither_alias_nor_history(third: Registry) -> None:
 
 
 def test_an_empty_champion_record_is_filled_from_alias_or_history(third: Registry) -> None:
-    empty_record(third)
+    empty_record = ("DELETE FROM plumbline_champions", "DELETE FROM plumbline_changes")
+    third.execute(*empty_record)
     assert third.faults() == ["CHAMPION_RECORD_EMPTY"]
     assert third.roll_back().champion.version == "2"
-    empty_record(third)
+    third.execute(*empty_record)
     open_registry(third.tracking_uri).delete_registered_model_alias(SERVED, "champion")
     with pytest.raises(GateRefused, match="CHAMPION_LOST"):
         current_champion(third.tracking_uri, SERVED)
     restored = third.repair().champion
     assert restored is not None and restored.version == "2"
     assert alias(third, "champion") == "2"
-
-
-def empty_record(registry: Registry) -> None:
-    with sqlite3.connect(registry.tracking_uri.removeprefix("sqlite:///")) as connection:
-        connection.execute("DELETE FROM plumbline_champions")
-        connection.execute("DELETE FROM plumbline_changes")
-    connection.close()
 
 
 def test_interrupted_rollback_is_finished_by_the_repair(third: Registry) -> None:
