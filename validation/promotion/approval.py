@@ -294,7 +294,7 @@ def _require_not_promoted(entries: Sequence[HistoryEntry], verdict: Verdict) -> 
             f"by {done.promoter}",
             expected="a verdict that was not promoted yet",
             remedy="no approval is needed; `plumbline champion` shows the champion, and `plumbline rollback` "
-            "returns to the model before",
+            "returns to the previous model",
         )
 
 

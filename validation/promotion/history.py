@@ -70,12 +70,12 @@ class HistoryEntry:
         at: time (ISO 8601).
         promoter: the person or program that caused the event.
         production_model, version, model_digest: the model that the event is about.
-        previous_digest: digest of the champion before; None without one.
+        previous_digest: digest of the previous champion; None without one.
         verdict, policy_hash, test_digest: digests of the verdict, the policy and the test set of a promotion.
         approval: digest of the approval.
         reason: the reason of a rollback, or a person's comment.
         sequence: number of the entry, starting at 0.
-        before: digest of the entry before.
+        before: digest of the previous entry.
         digest: digest of this entry without the field ``digest``.
     """
 

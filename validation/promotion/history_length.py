@@ -61,7 +61,7 @@ def open_for_append(record: ChampionRecord | None, ledger: Path) -> Iterator[Non
     """Lock the history, check that no entry is missing, and store the new length at the end.
 
     Args:
-        record: has the name of the database. With None the history is only locked.
+        record: its database stores the length; None if no database is named, and then the history is only locked.
 
     Raises:
         GateRefused: HISTORY_CUT, REGISTRY_UNAVAILABLE: nothing was written.

@@ -44,7 +44,7 @@ class Promotion:
 
     Attributes:
         champion: the model that serves now.
-        previous_digest: digest of the champion before; None for the first champion.
+        previous_digest: digest of the previous champion; None for the first champion.
         verdict: digest of the verdict.
         history_entry: digest of the last entry of the history.
     """
@@ -174,7 +174,7 @@ def _evidence_files(request: PromotionRequest, verdict: Verdict) -> list[Path]:
 
 
 def _by_digest(folder: Path) -> dict[str | None, Path]:
-    """Stated digest -> file, for the files at any depth below ``folder``."""
+    """The digest that a file states -> the file, for the files at any depth below ``folder``."""
     return {unverified_digest(path): path for path in sorted(folder.rglob("*.json"), reverse=True)}
 
 

@@ -65,7 +65,7 @@ class Rollback:
 
     Attributes:
         champion: the model that serves again.
-        left: digest of the champion before, which is denied now.
+        left: digest of the previous champion, which is denied now.
         passed_over: newer versions that may not serve or do not work, each with the reason.
         history_entry: digest of the last entry of the history.
     """
