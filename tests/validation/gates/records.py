@@ -35,7 +35,6 @@ def build_record(
     simulated: bool = True,
     seed: int = 1,
     test_seed: int = 7,
-    commit: str = "c" * 40,
 ) -> EvaluationRecord:
     truths = np.random.default_rng(test_seed).normal(35, 12, (n, len(PARAMETERS)))
     errors = np.random.default_rng(seed).normal(0, noise, (n, len(PARAMETERS))) * scale + bias
@@ -63,7 +62,7 @@ def build_record(
         test_digest=Manifest("galbusera39", 0, tuple(examples)).test_digest,
         dataset_digest="d" * 64,
         dvc_version="v1",
-        code_commit=commit,
+        code_commit="c" * 40,
         code_dirty=False,
         evaluated_at=AT,
         model_bytes=8_000_000,

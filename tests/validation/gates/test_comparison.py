@@ -151,7 +151,6 @@ def test_a_baseline_on_other_terms_is_no_evidence(
     assert ruled(policy, good, champion, baseline=approved).decision == "PROMOTE"
     cases = {
         "OTHER_TEST_SET": scored("baseline", C, noise=2.0, seed=4, n=51),
-        "OTHER_CODE": scored("baseline", C, noise=2.0, seed=4, commit="0" * 40),
         "ROLES_SWAPPED": scored("challenger", C, noise=2.0, seed=4),
         "NO_EVIDENCE": replace(approved, studies=()),
     }
