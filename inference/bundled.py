@@ -1,6 +1,6 @@
 """The bundled model: weights that ship with the software, trained on virtual patients only.
 
-Contract: its digest is the one in ``release.json``, or the model is refused.
+Contract: the model is refused if its digest differs from the one in ``release.json``.
 """
 
 import json
@@ -26,7 +26,7 @@ def open_bundled() -> Model:
     """Load the bundled model.
 
     Raises:
-        EvidenceRejected: it is missing or altered.
+        EvidenceRejected: the model is missing or altered.
     """
     record = BUNDLED / RELEASE_FILE
     digest = json.loads(record.read_text())["model_digest"] if record.is_file() else None

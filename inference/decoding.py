@@ -8,7 +8,7 @@ Along an axis of n cells, cell i has the normalised coordinate (2 i + 1) / n - 1
 A normalised coordinate c lies at input pixel (c + 1) / 2 * W - 1/2, for every stride. ``training.model.dsnt`` uses the
 same functions.
 
-Contract: heat maps must be finite and sum to one. A landmark that is not visible or not decided has no key.
+Contract: heat maps must be finite and sum to one. A landmark that is invisible or undecided has no key.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from spine.types import Float, Floats
 
 VISIBILITY_THRESHOLD = 0.5
 UNDECIDED_FRACTION = 0.5
-"""With a spread of at least this fraction of a flat map's spread, the landmark is undecided and absent."""
+"""A landmark is undecided, and absent, if the spread of its map is at least this fraction of a flat map's spread."""
 
 _SUM_TOLERANCE = 1e-3
 

@@ -1,6 +1,6 @@
-"""Landmarks of one study: where they are, and under which vertebral levels.
+"""Finds the landmarks of one study, and decides their vertebral levels.
 
-Contract: every dropped landmark is named. A view keeps the name under which its image was given.
+Contract: every dropped landmark is listed. An image keeps the view name that the caller gave it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,9 +27,9 @@ class Detection:
     """What the model found in one study.
 
     Attributes:
-        decoded: view -> its landmarks, under the level names that fit all views best.
+        decoded: view -> its landmarks, with the level names that fit all views best.
         levels: how certain the level names are; None where too little is visible.
-        wrong_views: view -> why its image is not the view it was given as.
+        wrong_views: view -> why its image seems to be another view, turned or mirrored.
     """
 
     decoded: Mapping[ViewName, Decoded]
@@ -49,8 +49,8 @@ def detect_landmarks(model: Model, views: Mapping[ViewName, ImageInput]) -> Dete
         raise ContractViolation(
             "VIEW_UNKNOWN",
             found=f"views {tuple(views)}",
-            expected=f"one or more of {model.contract.views}, which the model was trained for",
-            remedy="leave the other views out, or use a model trained for it",
+            expected=f"at least one of {model.contract.views}, and no view that the model was not trained for",
+            remedy="leave the other views out, or use a model that was trained for them",
         )
     detections = _detect_views(model, {view: views[view] for view in order})
     decoded = {view: _without_blank_regions(detection) for view, detection in detections.items()}

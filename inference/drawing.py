@@ -1,6 +1,6 @@
 """The outline of a spine drawn on one radiograph with Pillow.
 
-Lines are drawn at twice the size and reduced, so that they are smooth; ``spine.outline`` says which lines and where.
+``spine.outline`` decides which lines are drawn. They are drawn at twice the size and reduced, so that they are smooth.
 """
 
 import textwrap
@@ -38,7 +38,7 @@ _LINES: Mapping[LineKind, tuple[Colour, float]] = {
     "pelvis": (_PELVIS, 1.6),
     "cobb": (_COBB, 2.4),
 }
-"""Kind of line -> colour and width; front-to-back margins are not drawn, their plates stand as tilts."""
+"""Kind of line -> colour and width. Front-to-back margins are not drawn; a line along the tilt shows their plate."""
 
 _LABELS: Mapping[LabelKind, tuple[Colour, int]] = {"level": (_NAME, 14), "hip": (_PELVIS, 13), "cobb": (_COBB, 26)}
 _ANCHORS: Mapping[Anchor, str] = {"right": "rm", "left": "lm", "top": "ma"}
@@ -48,7 +48,7 @@ _FINER = 2
 
 @dataclass(frozen=True)
 class Canvas:
-    """A canvas with ``scale`` pixels for each image pixel and lines that are ``unit`` pixels thin."""
+    """A canvas with ``scale`` pixels for each image pixel. Widths and sizes are multiples of ``unit`` pixels."""
 
     draw: Any
     scale: float
@@ -56,15 +56,15 @@ class Canvas:
     size: tuple[int, int]
 
     def at(self, point: Floats) -> tuple[float, float]:
-        """Canvas position of (column, row): a pixel's centre lies half a pixel from its edge."""
+        """Canvas position of (column, row) in the image. The centre of a pixel lies half a pixel from its edge."""
         return (float(point[0]) + 0.5) * self.scale, (float(point[1]) + 0.5) * self.scale
 
     def line(self, ends: Sequence[Floats], colour: Colour, width: float) -> None:
-        """A polyline through drawn points."""
+        """Draw a polyline through points of the image."""
         self.draw.line([self.at(p) for p in ends], fill=colour, width=max(1, round(width * self.unit)), joint="curve")
 
     def disc(self, point: Floats, radius: float, colour: Colour, *, ring: bool = False) -> None:
-        """A dot or ring of ``radius`` thin lines about an drawn point."""
+        """Draw a dot or a ring around a point of the image."""
         x, y = self.at(point)
         box = (x - radius * self.unit, y - radius * self.unit, x + radius * self.unit, y + radius * self.unit)
         if ring:
@@ -73,7 +73,7 @@ class Canvas:
             self.draw.ellipse(box, fill=colour)
 
     def text(self, point: Floats, words: str, colour: Colour, size: int, anchor: str) -> None:
-        """Text with a dark edge, so that it can be read on bone and on air."""
+        """Draw text with a dark edge, so that it can be read on bone and on air."""
         edge = max(1, round(1.2 * self.unit))
         at = self.at(point)
         self.draw.text(
@@ -116,7 +116,7 @@ def render_view(
 
 
 def windowed(image: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """(h, w) greys between the image's half and 99.7th percentile, gently brightened."""
+    """(h, w) grey values from the 0.5th to the 99.7th percentile of the image, slightly brightened."""
     low, high = np.percentile(image[::2, ::2], [0.5, 99.7])
     unit = np.clip((image.astype(np.float32) - low) / max(float(high - low), 1.0), 0.0, 1.0)
     return np.asarray(unit**0.85 * 235, dtype=np.uint8)

@@ -4,8 +4,8 @@ A landmark network also finds vertebrae in a chest, a pelvis, a photograph or no
 vertebrae are visible (a pelvis), no lumbar vertebra is visible (a chest), the heat maps are wide, or the vertebrae are
 not in order from head to foot (anything else).
 
-Contract: the limits are part of the model's calibration. A model without limits, or of a landmark set that lacks a
-vertebra, refuses nothing.
+Contract: the limits are part of the model's calibration. A model without limits refuses no image; so does a model whose
+landmark set lacks a vertebra.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from spine.landmarks import PLATES, VERTEBRAE
 from spine.types import Float, Floats
 
 LONG_COLUMN = 12
-"""From this number of visible vertebrae, wider limits hold for order and map width."""
+"""With at least this number of visible vertebrae, the limits on order and map width are wider."""
 
 _SIDES = (("_left", "_right"), ("_post", "_ant"))
 
@@ -29,7 +29,7 @@ class InputFeatures:
     Attributes:
         vertebrae: number of vertebrae with both end plates.
         lowest: position of the lowest of them among T1..L5, -1 for none.
-        downwards: fraction of neighbouring end plates of which the lower one lies lower in the image.
+        downwards: fraction of pairs of neighbouring end plates that are in the right order in the image.
         width_cells: median standard deviation of the heat maps of end plates.
     """
 
@@ -49,7 +49,7 @@ class InputLimits:
     width_cells: float = 2.2
 
     def violations(self, features: InputFeatures) -> list[str]:
-        """Every limit that the features violate, as text."""
+        """A sentence for every limit that the features violate."""
         lowest = VERTEBRAE[features.lowest] if features.lowest >= 0 else "none"
         # Vertebrae of a severe curve lie across the image and some are hard to see, but only a spine shows so many.
         long = features.vertebrae >= LONG_COLUMN
@@ -103,7 +103,7 @@ def _plate(plate: str, points: Mapping[str, Floats], spread: Mapping[str, float]
 
 
 def limits_from(features: Sequence[InputFeatures], refused_share: float = 0.02) -> InputLimits:
-    """The default limits, widened until they refuse at most ``refused_share`` of these images of spines."""
+    """The default limits, widened until they refuse at most ``refused_share`` of the images with these features."""
     usual = InputLimits()
     if not features:
         return usual

@@ -1,4 +1,4 @@
-"""One radiograph to be measured, and what is known about its place in the patient."""
+"""One radiograph to be measured, with its calibration."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -34,8 +34,8 @@ class ImageInput:
         image: (h, w) uint16, bone bright, canonical orientation.
         spacing_mm: (row, column), or None where unknown.
         calibration: source of the spacing.
-        geometry: in the scanner, or None; 3D needs it for both views.
-        file, sop_instance_uid: where it was read from, for the report; None if not from a file.
+        geometry: position in the scanner, or None; 3D measurements need it for both views.
+        file, sop_instance_uid: where the image was read from, for the report; None if not from a file.
     """
 
     image: NDArray[np.uint16]

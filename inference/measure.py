@@ -33,8 +33,8 @@ from spine.study import Points2D
 from spine.types import Float, Floats, Progress
 
 MAX_Z_DISAGREEMENT_MM = 20.0
-"""Both views show a landmark at the same height. With a larger difference, one view has the landmark at a neighbouring
-level (about 25 mm away) and its 3D point would be wrong by half of that, so it is absent."""
+"""Both views show a landmark at the same height. If the heights differ more than this, the landmark was found at a
+neighbouring level, about 25 mm away, in one view. Its 3D point would be wrong by half of that, so it is absent."""
 
 REFUSED = "not accepted as a radiograph of a whole spine"
 
@@ -85,11 +85,11 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
 def predict_examples(
     model: Model, dataset_folder: Path, examples: Sequence[Example], progress: Progress | None = None
 ) -> list[Prediction]:
-    """Measure examples of a data set, in their order; views that the model was not trained for are left out.
+    """Measure the examples of a dataset, in their order, without the views that the model was not trained for.
 
     Args:
         model: from ``load_model``.
-        dataset_folder: the manifest's image paths are relative to it.
+        dataset_folder: folder that the image paths of the examples are relative to.
         examples: for example ``manifest.in_split("test")``.
         progress: called with (done, total).
     """
@@ -112,7 +112,7 @@ def _uncertain(levels: LevelEvidence | None, calibration: Calibration | None) ->
 
 
 def _without_refused(detection: Detection, model: Model) -> tuple[dict[ViewName, Decoded], dict[ViewName, str]]:
-    """The landmarks, none for a view that is refused, and view -> reason of the refusal."""
+    """(view -> landmarks, view -> reason of a refusal); a refused view has no landmarks."""
     limits = model.contract.calibration.limits if model.contract.calibration else None
     kept, refused = dict(detection.decoded), {}
     for view, found in detection.decoded.items():
@@ -129,7 +129,7 @@ def _without_refused(detection: Detection, model: Model) -> tuple[dict[ViewName,
 def _explain_blank_regions(
     parameters: Mapping[str, Measured], decoded: Mapping[ViewName, Decoded], *, in_3d: bool
 ) -> dict[str, Measured]:
-    """Add blank regions to the reasons of absence, and drop curves with hidden vertebrae."""
+    """Add blank regions to the reasons of absence, and make curves with hidden vertebrae absent."""
     explained = dict(parameters)
     for view, found in decoded.items():
         lost = found.in_blank_regions
@@ -144,13 +144,13 @@ def _explain_blank_regions(
 
 
 def _notes(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, ImageInput]) -> tuple[str, ...]:
-    """Warnings about images that are measured all the same."""
+    """Warnings about images that are measured nevertheless."""
     leans = {view: lean_of(found, views[view].spacing_mm) for view, found in points.items()}
     return tuple(note for view, lean in leans.items() for note in lean_notes(lean, view))
 
 
 def _explain_refusals(parameters: Mapping[str, Measured], refused: Mapping[ViewName, str]) -> dict[str, Measured]:
-    """State a refused image as the reason where its plane's parameters are absent."""
+    """Give a refused image as the reason of the absent parameters of its plane."""
     reasons = {PLANE_OF_VIEW[view]: f"{REFUSED} ({view}): {why}" for view, why in refused.items()}
     return {
         name: replace(m, absent_reason=reasons[PARAMETERS[name].plane], absent_code="VIEW_REFUSED")
@@ -163,7 +163,7 @@ def _explain_refusals(parameters: Mapping[str, Measured], refused: Mapping[ViewN
 def uncertainty_px(
     calibration: Calibration | None, spread_cells: PerView, cell_px: Mapping[ViewName, float]
 ) -> tuple[PerView, PerView]:
-    """View -> landmark -> standard deviation of a coordinate, and -> radius of the 90 % region; pixels."""
+    """(standard deviation of a coordinate, radius of the 90 % region), pixels; each is view -> landmark -> value."""
     if calibration is None:
         return {}, {}
     sigma, radius = {}, {}
@@ -176,7 +176,7 @@ def uncertainty_px(
 
 
 def _points_3d(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, Placed]) -> dict[str, Floats] | None:
-    """LPS mm of the landmarks found at the same height in both views; None where the study is not 3D."""
+    """Landmark -> (3,) LPS mm, for landmarks at the same height in both views; None without two calibrated views."""
     geometries = [views[view].geometry for view in VIEWS if points.get(view)]
     if len(geometries) != len(VIEWS):
         return None
@@ -205,7 +205,7 @@ def parameters_of(
     sigma_px: PerView,
     neighbour_width: float = NEIGHBOUR_WIDTH,
 ) -> dict[str, Measured]:
-    """Measure landmarks, in 3D if ``points_3d`` is given.
+    """Parameter -> its value or the reason why it is absent, measured in 3D if there are 3D points.
 
     Args:
         points: view -> landmark -> (2,) pixels.
@@ -239,7 +239,7 @@ def _with_width(planes: Mapping[Plane, PlanePoints], width: float) -> dict[Plane
 
 
 def _explained(measured: Measured, dropped: Sequence[str], why: str, code: str) -> Measured:
-    """Add to the reason of absence why the landmarks named in it were dropped."""
+    """Add to the reason of absence why the landmarks that it names were dropped."""
     involved = [name for name in dropped if name in (measured.absent_reason or "")]
     if not involved:
         return measured

@@ -1,6 +1,6 @@
 """A loaded model: the network in onnxruntime, with its contract and digest.
 
-Contract: only an ONNX graph is executed, never a pickle. An incomplete model folder, or one of another version, is
+Contract: only an ONNX graph is executed, never a pickle. A model folder that is incomplete or of another version is
 refused with a reason. The ``digest`` identifies the model in every result.
 """
 
@@ -19,13 +19,13 @@ from spine.types import Float
 
 INPUTS = ("picture", "view")
 OUTPUTS = ("heatmaps", "visibility")
-"""Names in the ONNX graph. The bundled model has ``picture``; another name would change its bytes, and its evaluation
-record states their digest."""
+"""Names in the ONNX graph. Renaming ``picture`` would change the digest of the bundled model, which its evaluation
+record contains."""
 
 
 @dataclass(frozen=True)
 class NetworkOutput:
-    """Output of the network for N images; ``visibility`` holds logits."""
+    """Output of the network for N images; ``visibility`` consists of logits."""
 
     heatmaps: Float[NDArray[np.float32], "N K h w"]
     visibility: Float[NDArray[np.float32], "N K"]
@@ -37,7 +37,7 @@ class Model:
 
     Attributes:
         contract: its model contract.
-        digest: SHA-256 over its two files.
+        digest: SHA-256 of its files (``spine.model_digest``).
         session: the onnxruntime session.
     """
 
@@ -73,8 +73,8 @@ def load_model(folder: Path, *, expected_digest: str | None = None) -> Model:
     """Load the model in ``folder``.
 
     Args:
-        folder: holds ``model.onnx`` and ``contract.json``.
-        expected_digest: the approved digest; a model with another one is refused.
+        folder: contains ``model.onnx`` and ``contract.json``.
+        expected_digest: the approved digest; a model with another digest is refused.
 
     Raises:
         EvidenceRejected: the folder is incomplete or altered.
@@ -93,7 +93,7 @@ def altered_model(found: str, expected: str, why: str) -> EvidenceRejected:
     """The error for a model with the wrong digest; ``why`` names the source of the expected one."""
     return EvidenceRejected(
         "MODEL_ALTERED",
-        found=f"a model of digest {found[:12]}",
+        found=f"a model with digest {found[:12]}",
         expected=f"digest {expected[:12]}, {why}",
         remedy="fetch the model again; do not use this one",
     )

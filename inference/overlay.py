@@ -1,7 +1,7 @@
-"""The image and the record that a measurement leaves behind.
+"""The overlay image and the JSON report of a measurement.
 
-Contract: the overlay always says that it is not for diagnosis and marks simulated images; an absent parameter appears
-with its reason.
+Contract: the overlay always states that it is not for diagnosis, and it marks simulated images. An absent parameter
+appears with its reason.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,7 +48,7 @@ def draw_overlay(
     rough_intervals: str | None = None,
     warnings: Sequence[str] = (),
 ) -> "Image":
-    """One RGB image: the views side by side with what was found, and the table of values.
+    """One RGB image: the views side by side with the landmarks, and the table of values.
 
     Args:
         views: view -> (h, w) uint16, bone bright.
@@ -56,10 +56,10 @@ def draw_overlay(
         parameters: as measured; the Cobb angle's end vertebrae are drawn in the frontal view.
         truth_points: reference landmarks, drawn as small green rings.
         title: headline.
-        provenance: for example ``simulated data``; goes into the banner beside ``not for diagnosis``.
-        calibration: source of each image's spacing, printed below it.
-        rough_intervals: what to say of intervals that rest on too few patients; every one of them is marked.
-        warnings: what to look at before the values are believed, above the table.
+        provenance: for example ``simulated data``; appears in the banner beside ``not for diagnosis``.
+        calibration: source of each image's spacing, printed below the image.
+        rough_intervals: note about intervals from too few patients, if they are; every interval is then marked.
+        warnings: printed above the table.
     """
     from PIL import Image, ImageDraw
 
@@ -87,31 +87,24 @@ def draw_overlay(
 
 
 def warnings_of(prediction: Prediction) -> list[str]:
-    """What a reader of the values has to know first: radiographs that may be turned, that disagree, that were
-    refused.
-    """
-    told = list(prediction.notes)
+    """Warnings about radiographs that may be turned, that disagree or that were refused, and about uncertain levels."""
+    warnings = list(prediction.notes)
     if prediction.views_disagree:
-        told.append(
-            f"the two radiographs disagree: {len(prediction.height_mismatches)} landmarks that both show lie at "
-            "different heights. Are they exchanged, mirrored, or of two examinations? Do not use these values"
+        warnings.append(
+            f"the two radiographs disagree: {len(prediction.height_mismatches)} landmarks lie at different heights in "
+            "them. They may be exchanged, mirrored, or of two examinations. Do not use these values"
         )
     if prediction.levels_uncertain:
-        told.append("levels uncertain by one: too little is seen to tell which vertebra is which")
-    told += [
-        f"the {view} radiograph was not taken for a radiograph of a whole spine: {reason}"
+        warnings.append("levels uncertain by one: the images do not show clearly which vertebra is which")
+    warnings += [
+        f"the {view} radiograph was not accepted as a radiograph of a whole spine: {reason}"
         for view, reason in prediction.refused.items()
     ]
-    return told
+    return warnings
 
 
 def report_json(prediction: Prediction, model: "Model", inputs: "Mapping[ViewName, ImageInput]") -> dict[str, Any]:
-    """The measurement as plain JSON values; docs/measurement-json.md says what each is.
-
-    Landmarks in pixels (column, row) of each image with their spread and the radius that holds them nine times in
-    ten and, where both views are calibrated,
-    in mm (LPS); every parameter, absent ones with the reason; the model's digest; the calibration.
-    """
+    """The measurement as plain JSON values; docs/measurement-json.md describes each field."""
     return {
         "schema": REPORT_SCHEMA,
         "not_for_diagnosis": True,
@@ -203,7 +196,7 @@ def _draw_banner(draw: "ImageDraw", size: tuple[int, int], provenance: str | Non
 
 
 def _draw_warnings(draw: "ImageDraw", warnings: Sequence[str], corner: tuple[int, int]) -> int:
-    """The warnings, on yellow; where the table begins."""
+    """Draw the warnings on yellow; return the row where the table begins."""
     from inference.drawing import font, wrapped
 
     left, top = corner
@@ -261,7 +254,7 @@ def _draw_legend(
         draw.ellipse((left + 90, top + 18, left + 100, top + 28), outline=TRUTH, width=2)
         draw.text((left + 108, top + 13), "reference", fill=_PALE, font=font(16))
     if intervals:
-        note = "[ , ] holds the true value nine times in ten on patients like those of the calibration"
+        note = "[ , ] is the 90 % interval for patients like those of the calibration"
         for i, line in enumerate(wrapped(f"~ {rough}" if rough else note, 62)):
             draw.text((left + 2, top + 42 + 18 * i), line, fill=_WARNING if rough else _PALE, font=font(14))
 
@@ -277,7 +270,7 @@ def _value_text(measured: Measured, *, rough: bool) -> str:
 
 
 def _remark(measured: Measured) -> str:
-    """The reason of absence, or the findings beside a value."""
+    """The reason of absence, or the findings that belong to a value."""
     if measured.value is None:
         return measured.absent_reason or ""
     words = {"upper_end_vertebra": "from", "lower_end_vertebra": "to", "apex": "apex", "side": "convex to the"}

@@ -1,8 +1,8 @@
 """From an image to the input of a network: one affine, one warp, one normalisation of grey values.
 
-Contract: pixels are (column, row) with integers at pixel centres, in the image and in the input. The returned affine
-is exactly the one applied to the pixels, so points map both ways without loss. Only numpy is required; scipy is used
-where it is installed.
+Contract: pixels are (column, row) with integers at pixel centres, in the image and in the input. The returned affine is
+exactly the one that was applied to the pixels, so points can be mapped both ways without loss. Only numpy is required;
+scipy is used where it is installed.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from spine.errors import ContractViolation
 from spine.types import Float, Floats
 
 GREY_LIMIT = 1.5
-"""Normalised grey values are clipped to this range, plus and minus."""
+"""Normalised grey values are clipped to the range from minus this value to plus this value."""
 
 PERCENTILE_SAMPLES = 16384
 """About this many pixels, on a regular grid, are enough for the percentiles."""
@@ -73,15 +73,15 @@ def letterbox(
     Args:
         shape: (h, w) of the image.
         input_shape: (H, W) of the network's input.
-        spacing_mm: (row, column) pixel spacing; where the two differ, pixels are made square to keep angles. None takes
-            them as square.
+        spacing_mm: (row, column) pixel spacing; where the two differ, pixels are made square to keep angles. Without
+            it, pixels are assumed to be square.
     """
     row_mm, column_mm = spacing_mm or (1.0, 1.0)
     tallness = row_mm / column_mm
     height, width = shape
     across = min(input_shape[0] / (height * tallness), input_shape[1] / width)
     down = across * tallness
-    # Edges to edges: the centre of the image (w / 2 - 1/2 in pixel-centre coordinates) meets that of the input.
+    # The centre of the image (w / 2 - 1/2 in pixel-centre coordinates) is mapped to the centre of the input.
     shift_x = (input_shape[1] - 1) / 2 - across * (width - 1) / 2
     shift_y = (input_shape[0] - 1) / 2 - down * (height - 1) / 2
     return Affine(np.array([[across, 0.0, shift_x], [0.0, down, shift_y], [0.0, 0.0, 1.0]]))
@@ -102,7 +102,7 @@ def prepare(
         input_shape: (H, W).
         spacing_mm: (row, column) spacing of the image, see ``letterbox``.
         normalisation: percentiles that become -1 and 1.
-        extra: applied after the letterbox, in input pixels, for augmentation; None in service.
+        extra: applied after the letterbox, in input pixels, for augmentation; None for inference.
 
     Raises:
         ContractViolation: the image is not an (h, w) uint16 array.
@@ -123,7 +123,7 @@ def prepare(
 
 
 def _reduce(image: NDArray[np.uint16], factor: int) -> tuple[NDArray[np.float32], Affine]:
-    """Average ``factor`` x ``factor`` blocks, to avoid aliasing, and the affine of this reduction."""
+    """The means of ``factor`` x ``factor`` blocks, which avoid aliasing, and the affine of this reduction."""
     if factor == 1:
         return image.astype(np.float32), Affine.identity()
     height, width = (n // factor * factor for n in image.shape)
@@ -163,7 +163,7 @@ def _warp(image: NDArray[np.float32], affine: Affine, shape: tuple[int, int]) ->
 
 
 def _warp_upright(image: NDArray[np.float32], back: Floats, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """The same without a rotation, which is every case in service: rows, then columns, in a third of the time."""
+    """``_warp`` without a rotation, as in all inference: rows, then columns, in a third of the time."""
     along = [(back[1, 1], back[1, 2], shape[0], image.shape[0]), (back[0, 0], back[0, 2], shape[1], image.shape[1])]
     (row, down, in_rows), (column, across, in_columns) = (_steps(*axis) for axis in along)
     first, last = np.flatnonzero(in_rows)[[0, -1]] if in_rows.any() else (0, -1)
@@ -179,7 +179,7 @@ def _warp_upright(image: NDArray[np.float32], back: Floats, shape: tuple[int, in
 def _steps(
     scale: float, offset: float, count: int, size: int
 ) -> tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.bool_]]:
-    """For each of ``count`` output pixels along an axis: the image pixel before it, the distance past it, inside?"""
+    """(image pixel before it, distance from that, whether it is inside) of ``count`` output pixels along an axis."""
     place = scale * np.arange(count) + offset
     before = np.clip(np.floor(place), 0, size - 2).astype(np.intp)
     return before, (place - before).astype(np.float32), (place >= 0) & (place <= size - 1)

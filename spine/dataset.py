@@ -6,7 +6,7 @@ Contract: one folder,
     images/<sha256>.npy   (H, W) uint16, content-addressed: a new batch adds files and rewrites none
 
 The test split is frozen. Its digest covers every image, label and reference value in it and is part of every later
-record, so two figures are comparable exactly when their test digests are equal.
+record. Two results are comparable exactly when their test digests are equal.
 """
 
 import hashlib
@@ -101,7 +101,7 @@ class Manifest:
 
     @cached_property
     def test_digest(self) -> str:
-        """SHA-256 of the examples of the frozen test split; images count by their own digest."""
+        """SHA-256 of the examples of the frozen test split, which contain the SHA-256 of each image."""
         return _digest(self.landmark_set, self.in_split("test"))
 
 
@@ -128,7 +128,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Read ``manifest.json`` and check its digests.
 
     Raises:
-        ContractViolation: ``MANIFEST_ALTERED``: a recorded digest is not that of the content.
+        ContractViolation: ``MANIFEST_ALTERED``: a recorded digest differs from the digest of the content.
     """
     record = json.loads((folder / "manifest.json").read_text())
     examples = tuple(_example_from_json(e) for e in record["examples"])

@@ -57,23 +57,23 @@ class PairingRejected(InputRejected):
 
 
 class ContractViolation(PlumblineError):
-    """Data that one step hands to the next breaks its contract; the run stops."""
+    """The data that one step passes to the next violate their contract. The run stops."""
 
     @classmethod
     def gathered(cls, code: str, violations: Sequence[str], *, expected: str, remedy: str) -> Self:
-        """One error for all violations, of which at most ten are listed."""
+        """One error for all violations. Its message lists at most ten of them."""
         shown = "; ".join(violations[:10]) + (f"; and {len(violations) - 10} more" if len(violations) > 10 else "")
         return cls(code, found=f"{len(violations)} violation(s): {shown}", expected=expected, remedy=remedy)
 
 
 class ParametersRejected(PlumblineError):
-    """A parameter of the run (``params.yaml``, a policy, the command line) is not possible."""
+    """A parameter of the run (``params.yaml``, a policy, the command line) has an impossible value."""
 
     exit_code = 2
 
 
 class ValuesRejected(ParametersRejected, ValueError):
-    """A value that a program passed to the library is not possible."""
+    """A program passed an impossible value to the library."""
 
 
 class EvidenceRejected(PlumblineError):
@@ -83,6 +83,6 @@ class EvidenceRejected(PlumblineError):
 
 
 class GateRefused(PlumblineError):
-    """A promotion was requested and is not granted."""
+    """A requested promotion is refused."""
 
     exit_code = 3

@@ -48,7 +48,7 @@ def level_of(name: str) -> str:
 def shifted_name(name: str, levels: int) -> str | None:
     """The landmark ``levels`` further down: ``T12_sup`` -> ``L1_sup``; None beyond T1..L5.
 
-    Points of no vertebra (sacrum, hips) keep their names.
+    Points of the sacrum and the hips keep their names.
     """
     level = level_of(name)
     if level not in VERTEBRAE:

@@ -26,8 +26,8 @@ from spine.types import Floats, Progress
 SCHEMA = "plumbline.landmarks/1"
 
 AbsenceReason = Literal["OUTSIDE_IMAGE", "NOT_KNOWN", "VIEW_WITHOUT_GEOMETRY"]
-"""Why a point is absent: it lies outside the image; it is neither reconstructed nor labelled; its place in 3D is known,
-but the view has no geometry to project it with."""
+"""Why a point is absent. ``OUTSIDE_IMAGE``: it lies outside the image. ``NOT_KNOWN``: there is no 3D point and no 2D
+label. ``VIEW_WITHOUT_GEOMETRY``: there is a 3D point, but the view has no geometry to project it with."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class LandmarkIndex:
 
     Attributes:
         landmark_set: name of the set.
-        set_digest: SHA-256 of its names and views; it reveals a changed set of the same name.
+        set_digest: SHA-256 of the names and views of the set; it reveals a changed set of the same name.
         files: study id -> SHA-256 of its file.
         added: number of files that the run added; 0 in an index that was read from disk.
     """
@@ -67,7 +67,7 @@ def project_study(study: Study, landmark_set: LandmarkSet) -> Mapping[ViewName, 
     lacks a point, the 2D label of the view is used. ``derive_points`` completes both first.
 
     Raises:
-        ContractViolation: ``POINT_BEHIND_SOURCE``: the scanner cannot have seen a 3D point.
+        ContractViolation: ``POINT_BEHIND_SOURCE``: a 3D point lies behind the X-ray source.
     """
     return {view: found.points for view, found in locate_landmarks(study, landmark_set).items()}
 
@@ -87,7 +87,7 @@ def locate_landmarks(study: Study, landmark_set: LandmarkSet) -> dict[ViewName, 
 
 
 def derive_points(points: Mapping[str, Floats]) -> dict[str, Floats]:
-    """``points`` and the points that follow from them, (D,) each with D = 2 or 3.
+    """``points`` and the points that can be computed from them. Each point is (D,) with D = 2 or 3.
 
     The centre of a plate is the mean of its left and right margins, or else of its front and back margins. The centre
     of S1 is the mean of its two margins. The centre of a vertebral body is the mean of its two plate centres. A given
@@ -149,7 +149,7 @@ def _locate_in_view(
 def write_landmarks(
     store: Path, out: Path, landmark_set: LandmarkSet, progress: Progress | None = None
 ) -> LandmarkIndex:
-    """Write the landmarks of every study in ``store`` that has a view of the set.
+    """Write the landmarks of every study in ``store`` that has one of the set's views.
 
     Args:
         store: folder of study folders (``spine.study``).
@@ -158,8 +158,8 @@ def write_landmarks(
         progress: called with (done, total) studies.
 
     Raises:
-        ContractViolation: ``POINT_BEHIND_SOURCE``, with every study concerned. The other studies are written, the
-            index is not.
+        ContractViolation: ``POINT_BEHIND_SOURCE``. The message lists every study with such a point. The other studies
+            are written; the index is not.
     """
     out.mkdir(parents=True, exist_ok=True)
     remove_partials(out)

@@ -30,7 +30,7 @@ CalibrationType = Literal["GEOMETRY", "FIDUCIAL", "ERMF", "PROJECTION", "UNKNOWN
 """Where the spacing of an image comes from; ``radiograph.spacing`` has the decision table."""
 
 LENGTHS_ALLOWED: frozenset[str] = frozenset({"GEOMETRY", "FIDUCIAL", "ERMF"})
-"""Calibrations under which lengths in the patient are reported. Under the others only angles are."""
+"""Calibrations with which lengths in the patient are reported. With the others, only angles are reported."""
 
 Points2D = Mapping[str, Floats]
 """Landmark name -> (2,) (column, row) in pixels; an absent landmark has no key."""

@@ -7,10 +7,10 @@
 
 The 68 points are T1..L5 from the top, each with its upper left, upper right, lower left and lower right corner as seen
 in the image. The patient's left is on the right of the image, so image left becomes ``_right`` of the landmark set
-``corners68``. There is no spacing: calibration NONE, angles only. The number in a file name is taken as the patient,
-because radiographs with one number may be of one patient (README of the data).
+``corners68``. There is no spacing: calibration NONE, angles only. The number in a file name identifies the patient,
+because radiographs with the same number may be of the same patient (README of the data).
 
-Contract: each row is one frontal-only study. A row that cannot be read refuses only its own study.
+Contract: each row is one frontal-only study. If a row cannot be read, only its study is refused.
 """
 
 import csv
@@ -36,8 +36,8 @@ LABEL_NAMES: tuple[str, ...] = tuple(f"{level}_{corner}" for level in VERTEBRAE 
 """The 68 labels in the order of the file."""
 
 MARGIN = 0.1
-"""A label outside the image by at most this share of its width or height is a corner that the edge cuts off. It counts
-as absent."""
+"""A label may lie outside the image by at most this fraction of the width or height, because the edge of the image may
+cut a corner off. Such a label is absent."""
 
 MAX_OUTSIDE = 8
 
@@ -71,7 +71,7 @@ class AasceCandidate:
         return (self.image,) if self.image.is_file() else ()
 
     def fingerprint(self) -> str:
-        """Of the radiograph and its row."""
+        """Fingerprint of the radiograph and its row."""
         return fingerprint_of(self.files, ",".join(self.landmarks), ",".join(self.angles))
 
     def load(self) -> LoadedStudy:
@@ -111,7 +111,7 @@ class AasceSource:
         return "aasce"
 
     def candidates(self) -> Sequence[AasceCandidate]:
-        """One for each row.
+        """One candidate for each row.
 
         Raises:
             ParametersRejected: ``SOURCE_LAYOUT_INVALID``: a table is missing, or the tables differ in length.
@@ -121,7 +121,7 @@ class AasceSource:
         if not len(names) == len(landmarks) == len(angles):
             found = f"{len(names)} names, {len(landmarks)} rows of landmarks, {len(angles)} of angles"
             raise ParametersRejected(
-                "SOURCE_LAYOUT_INVALID", found=found, expected="as many rows in each", remedy="get the dataset again"
+                "SOURCE_LAYOUT_INVALID", found=found, expected="equal numbers", remedy="download the dataset again"
             )
         images = self._location / "images"
         rows = zip(names, landmarks, angles, strict=True)
@@ -135,7 +135,7 @@ class AasceSource:
                 "SOURCE_LAYOUT_INVALID",
                 found=f"no {table}",
                 expected="filenames.csv, landmarks.csv, angles.csv, images/",
-                remedy="give the folder that holds them",
+                remedy="set the location to the folder that contains them",
             )
         with path.open(newline="", encoding="utf-8") as stream:
             return [row for row in csv.reader(stream) if row]
@@ -209,4 +209,4 @@ def _labels(code: str, *, found: str, expected: str) -> LabelsRejected:
 
 
 def _image(code: str, *, found: str, expected: str) -> DicomRejected:
-    return DicomRejected(code, found=found, expected=expected, remedy="get the radiograph again")
+    return DicomRejected(code, found=found, expected=expected, remedy="download the radiograph again")

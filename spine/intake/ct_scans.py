@@ -15,7 +15,7 @@ from spine.reconstruction.open import read_any_reconstruction
 
 @dataclass(frozen=True)
 class CtKeypointCandidate:
-    """One file."""
+    """One file of keypoints."""
 
     file: Path
 
@@ -30,7 +30,7 @@ class CtKeypointCandidate:
         return (self.file,)
 
     def fingerprint(self) -> str:
-        """Of the file's name, size and time."""
+        """Fingerprint of the file's name, size and modification time."""
         return fingerprint_of(self.files)
 
     def load(self) -> LoadedStudy:
@@ -55,5 +55,5 @@ class CtKeypointSource:
         return "ct-keypoints"
 
     def candidates(self) -> Sequence[CtKeypointCandidate]:
-        """One for each ``.json`` file."""
+        """One candidate for each ``.json`` file."""
         return [CtKeypointCandidate(file) for file in sorted(self._location.glob("*.json"))]

@@ -1,13 +1,13 @@
-"""Source of study folders: DICOM views and a reconstruction, found by content under any file name.
+"""Source of study folders with DICOM views and a reconstruction, which are recognised by content, not by file name.
 
-    <location>/<any>/...  one study each, with files at any depth; DICOM files directly in <location> are one more
+Each folder in the location is one study, with files at any depth. DICOM files directly in the location form one more.
 
-A radiograph is a file that starts like DICOM. A file with the suffix ``.dcm``, ``.dicom`` or ``.ima`` must be one: a
-text file called ``lateral.dcm`` refuses the study instead of leaving it frontal-only. Reports, presentation states and
-DICOMDIRs next to the radiographs are ignored. Links are not followed.
+A radiograph is a file that starts like DICOM. A file with the suffix ``.dcm``, ``.dicom`` or ``.ima`` must be DICOM: a
+study with a text file called ``lateral.dcm`` is refused, because it would otherwise lose its lateral view silently.
+Reports, presentation states and DICOMDIRs next to the radiographs are ignored. Links are not followed.
 
-A reconstruction in a folder ``extras`` is a copy for another program. It is read only where there is no other.
-Radiographs are read in any folder.
+A reconstruction in a folder ``extras`` is a copy for another program. It is read only if the study has no other
+reconstruction. Radiographs are read from any folder.
 
 A simulated study is written in several steps. Its writer adds the file ``COMPLETE`` at the end, in the folder of the
 study or in the location. Without it the study is unfinished and is refused.
@@ -54,7 +54,7 @@ class FolderCandidate:
     simulated: bool
 
     def fingerprint(self) -> str:
-        """Of the files' names, sizes and times."""
+        """Fingerprint of the files' names, sizes and modification times."""
         return fingerprint_of(self.files, str(self.is_complete), str(self.simulated))
 
     def load(self) -> LoadedStudy:
@@ -87,8 +87,8 @@ class FolderCandidate:
             raise PairingRejected(
                 "RECONSTRUCTION_AMBIGUOUS",
                 found=f"{len(found)} reconstructions",
-                expected="one",
-                remedy="keep the right one in the folder of the study",
+                expected="one reconstruction",
+                remedy="keep only the right one in the folder of the study",
             )
         return read_any_reconstruction(found[0]) if found else None
 
@@ -107,7 +107,7 @@ class FolderSource:
         return self._name
 
     def candidates(self) -> Sequence[FolderCandidate]:
-        """One for each folder, and one for radiographs directly in the location."""
+        """One candidate for each folder, and one for radiographs directly in the location."""
         complete = (self._location / COMPLETE).exists()
         entries = sorted(e for e in self._location.iterdir() if not e.name.startswith("."))
         folders = [e for e in entries if e.is_dir() and not e.is_symlink()]
@@ -137,7 +137,7 @@ def _is_radiograph(file: Path) -> bool:
 
 
 def _without_copies(radiographs: list[Radiograph]) -> list[Radiograph]:
-    """The radiographs, of which copies (equal instance UID, equal pixels) count once."""
+    """The radiographs without further copies of the same image (equal instance UID and pixels)."""
     kept: list[Radiograph] = []
     for radiograph in radiographs:
         same = [k for k in kept if k.identity.sop_uid == radiograph.identity.sop_uid]

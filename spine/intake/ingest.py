@@ -1,15 +1,15 @@
-"""Ingest: every candidate of a source into the store, or into quarantine with a reason.
+"""Puts every candidate of a source into the store, or into quarantine with a reason.
 
 Contract: received = used + already present + quarantined, which is enforced. One bad candidate never stops the batch. A
-run may be killed at any moment and repeated; repeating it changes nothing. No identifier leaves: patients, images and
-candidates are keyed hashes from here on.
+run may be killed at any moment and repeated. Repeating a finished run changes nothing. No identifier is stored: keyed
+hashes replace the identifiers of patients, images and candidates.
 
-A refusal is remembered while its quarantine folder exists and the candidate's files stay as they are. Refusals that
-depend on the store or the moment (``intake_ledger.TRANSIENT_CODES``) are tried again on every run.
+A refused candidate is not read again while its quarantine folder exists and its files do not change. Candidates with a
+refusal that may be temporary (``intake_ledger.TRANSIENT_CODES``) are read again on every run.
 
     UID_CONFLICT       the store has other pixels under one of these instance UIDs
-    DUPLICATE_IMAGE    the store has one of these images in another study, or this study under another patient or
-                       instance: an image sent twice, de-identified twice, or sent with a new reconstruction
+    DUPLICATE_IMAGE    the store has one of these images in another study, or the same study under another patient or
+                       instance: the image was sent twice, de-identified twice, or sent with a new reconstruction
     FILE_UNREADABLE    the operating system refuses to read a file
     READER_FAULT       a reader failed unexpectedly: a defect of Plumbline, to be reported
 """
@@ -47,7 +47,7 @@ def ingest(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> IntakeReport:
-    """Take in every candidate of a source.
+    """Put every candidate of a source into the store or into quarantine, and report the outcome.
 
     Args:
         source: where the studies come from.
@@ -136,7 +136,7 @@ def _failed(code: str, what: str, error: Exception, remedy: str) -> InputRejecte
 
 
 class _Ingestion:
-    """Decides about loaded studies, carries the decisions out and records them."""
+    """Stores or quarantines loaded studies, and records the outcome."""
 
     def __init__(self, source: str, store: Path, quarantine: Path, key: bytes) -> None:
         self.ledger = Ledger(store, quarantine)
@@ -151,7 +151,7 @@ class _Ingestion:
         return self._hash("fingerprint", f"{self._source}\0{candidate.key}\0{fingerprint}")
 
     def process(self, candidate: StudyCandidate, fingerprint: str, position: int, loaded: Loaded) -> tuple[str, Entry]:
-        """(``used`` | ``present`` | ``quarantined``, entry) of one candidate, carried out and recorded."""
+        """Store or quarantine one candidate; return (``used`` | ``present`` | ``quarantined``, entry)."""
         key = quarantine_name(self._key, self._source, candidate)
         folder = self._quarantine / key
         outcome: tuple[str, Entry]
@@ -199,7 +199,7 @@ class _Ingestion:
                 "DUPLICATE_IMAGE",
                 found=f"pixels that are already in study {min(str(owner) for owner in owners or {entry.study_id})}",
                 expected="each image once, under one patient",
-                remedy="keep one; to replace a study, remove it from the store first",
+                remedy="send each image once; to replace a study, remove it from the store first",
             )
 
     def _study(self, loaded: LoadedStudy, entry: Entry) -> Study:
@@ -231,7 +231,7 @@ def quarantine_name(pseudonym_key: bytes, source: str, candidate: StudyCandidate
 
 
 def content_address(loaded: LoadedStudy, images: Mapping[str, str]) -> str:
-    """16 hex digits of the images, labels and reconstruction: equal content has the same id anywhere."""
+    """Study id: 16 hex digits of the SHA-256 of the images, labels and 3D points."""
     points = loaded.reconstruction.points if loaded.reconstruction is not None else {}
     content = {
         "images": dict(images),

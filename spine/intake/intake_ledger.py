@@ -1,9 +1,8 @@
 """Index of the candidates that were taken in or refused, so that a re-run skips them and notices duplicates.
 
-Contract: the store is authoritative, the index only saves time. An entry counts only while its study folder (or
-quarantine folder) exists; a finished study folder without an entry is read again; a torn last line is dropped. The
-index lies beside the store (``.<store>-intake/ledger.jsonl``), so the store holds nothing but studies. All keys are
-keyed hashes.
+Contract: the store is authoritative; the index only saves time. An entry without its study folder or quarantine folder
+is ignored. A finished study folder without an entry gets one. An incomplete last line is dropped. The index lies beside
+the store (``.<store>-intake/ledger.jsonl``), so the store contains only studies. All keys are keyed hashes.
 """
 
 import json
@@ -18,7 +17,7 @@ TRANSIENT_CODES = frozenset(
     {"UID_CONFLICT", "DUPLICATE_IMAGE", "STUDY_UNFINISHED", "FILE_UNREADABLE", "READER_FAULT", "IMAGE_MISSING"}
     | {"DECODER_MISSING", "DECODER_KILLED"}
 )
-"""Refusals that may pass although the candidate's files stay the same. The candidate is read again on every run."""
+"""Codes of refusals that may be temporary: the candidate's files may be accepted later without a change."""
 
 
 @dataclass(frozen=True)
@@ -64,23 +63,23 @@ class Ledger:
             self._index(_entry_of_folder(store / name))
 
     def known(self, candidate: str) -> Entry | None:
-        """The outcome of a candidate with this fingerprint, if it still counts."""
+        """The entry of the candidate with this fingerprint, or None."""
         return self._by_candidate.get(candidate)
 
     def study(self, study_id: str) -> Entry | None:
-        """The entry of a study in the store."""
+        """The entry of a study in the store, or None."""
         return self._by_study.get(study_id)
 
     def image_of_instance(self, instance: str) -> str | None:
-        """SHA-256 of the image that the store has for an instance."""
+        """SHA-256 of the image that the store has under an instance, or None."""
         return self._by_instance.get(instance)
 
     def study_of_image(self, sha256: str) -> str | None:
-        """The study that has an image."""
+        """The id of the study with this image, or None."""
         return self._by_image.get(sha256)
 
     def add(self, entry: Entry) -> None:
-        """Record an outcome whose folder is in place."""
+        """Record the outcome of a candidate, after its study or quarantine folder is written."""
         self._index(entry)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as stream:
@@ -103,7 +102,7 @@ class Ledger:
             try:
                 entries.append(Entry(**json.loads(line)))
             except (json.JSONDecodeError, TypeError):
-                # A killed run may leave a torn last line; its candidate is read again.
+                # A killed run may leave an incomplete last line; its candidate is read again.
                 continue
         if not text.endswith("\n"):
             write_text_atomically(self._path, "".join(json.dumps(asdict(e), sort_keys=True) + "\n" for e in entries))

@@ -1,6 +1,6 @@
 """The report of one intake run: what became of each candidate.
 
-Contract: received = used + already present + quarantined. A report that does not add up cannot be made.
+Contract: received = used + already present + quarantined. A report whose counts do not add up is refused.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class IntakeReport:
         source: kind of the source.
         received: number of candidates.
         used: number of new studies in the store.
-        already_present: number of candidates whose study was in the store before, or came twice.
+        already_present: number of candidates whose study was in the store before, or earlier in the same source.
         quarantined: the other candidates, each with its reason.
         study_ids: ids of the used and present studies, in the source's order.
 

@@ -6,12 +6,12 @@ guesses anything to make them agree.
     STUDY_EMPTY            neither radiograph nor reconstruction
     VIEW_UNKNOWN           a radiograph whose tags do not name its view
     VIEW_DUPLICATE         two frontals or two laterals
-    PATIENT_ID_MISSING     a radiograph without PatientID: splits by patient need one; a pseudonym will do
+    PATIENT_ID_MISSING     a radiograph without PatientID, which the split by patient needs; a pseudonym is enough
     PATIENT_MISMATCH       radiographs of different patients
     STUDY_MISMATCH         radiographs of different studies
-    HEIGHT_MISMATCH        two radiographs of one scan that differ in height or in place along z
-    GEOMETRY_MISSING       a reconstruction with a radiograph whose place in the scanner is unknown
-    GEOMETRY_CONFLICT      radiograph and reconstruction disagree on that place
+    HEIGHT_MISMATCH        two radiographs that differ in height or in position along z
+    GEOMETRY_MISSING       a reconstruction with a radiograph whose position in the scanner is unknown
+    GEOMETRY_CONFLICT      radiograph and reconstruction disagree on this position
     VIEW_MISMATCH          radiograph and reconstruction agree only with the views exchanged
     SPINE_OUTSIDE_IMAGE    the spine does not project into the image
 """
@@ -76,9 +76,9 @@ def join_study(
 
 
 def require_one_examination(radiographs: Mapping[ViewName, Radiograph]) -> None:
-    """Refuse two radiographs that must not be measured together: other patients, studies or heights of one scan.
+    """Refuse two radiographs of different patients, studies or heights, which must not be measured together.
 
-    Radiographs without identifiers are accepted: whoever passes them by hand is responsible for them.
+    Radiographs without identifiers are accepted: the caller is responsible for them.
 
     Raises:
         PairingRejected: ``PATIENT_MISMATCH``, ``STUDY_MISMATCH``, ``HEIGHT_MISMATCH``.
@@ -121,7 +121,7 @@ def _patient(radiographs: Sequence[Radiograph]) -> str:
 
 
 def _check_identity(radiographs: Iterable[Radiograph], *, ignored: set[str]) -> None:
-    """Require one patient and one study; identifiers in ``ignored`` do not count."""
+    """Require one patient and one study, apart from the identifiers in ``ignored``."""
     identities = [radiograph.identity for radiograph in radiographs]
     patients = {identity.patient_id for identity in identities} - ignored
     if len(patients) > 1:
@@ -143,7 +143,7 @@ def _check_identity(radiographs: Iterable[Radiograph], *, ignored: set[str]) -> 
 def _geometries(
     by_view: Mapping[ViewName, Radiograph], reconstruction: Reconstruction | None
 ) -> dict[ViewName, ViewGeometry]:
-    """Place of each radiograph in the scanner; u0 and z0 come from the reconstruction where the file lacks them."""
+    """Position of each radiograph in the scanner; u0 and z0 come from the reconstruction where the file lacks them."""
     stated = reconstruction.geometry if reconstruction is not None else {}
     geometries: dict[ViewName, ViewGeometry] = {}
     for view, radiograph in by_view.items():
@@ -185,7 +185,7 @@ def _check_agreement(view: ViewName, radiograph: Radiograph, stated: Mapping[str
 
 
 def _agree(ours: ViewGeometry, theirs: ViewGeometry, with_offset: bool) -> bool:
-    """Whether two places are equal within the tolerance over the whole image; the views are not compared."""
+    """Whether two positions agree within the tolerance over the whole image; the views are not compared."""
     spacing = np.subtract(ours.spacing_mm, theirs.spacing_mm) * ours.shape
     numbers = [*spacing, ours.source_to_isocentre_mm - theirs.source_to_isocentre_mm]
     if with_offset:
@@ -221,7 +221,7 @@ def _check_projection(geometries: Mapping[ViewName, ViewGeometry], reconstructio
                 "SPINE_OUTSIDE_IMAGE",
                 found=f"{counts} ({int(level.sum())} between its upper and lower edge)",
                 expected="the spine in the image",
-                remedy="check the isocentre and the axes, and that both belong to one scan",
+                remedy="check the isocentre and the axes; send the radiographs and the reconstruction of one scan",
             )
 
 

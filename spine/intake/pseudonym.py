@@ -41,7 +41,7 @@ def _read(path: Path) -> bytes:
             "PSEUDONYM_KEY_INVALID",
             found="a key file without a valid key",
             expected=f"{KEY_BYTES} bytes in hex",
-            remedy="restore the key; with a new one, patients in the store get second pseudonyms",
+            remedy="restore the key; a new key would give the patients in the store second pseudonyms",
         )
     return key
 

@@ -19,7 +19,7 @@ from spine.scanner import ViewGeometry
 from spine.study import CalibrationType, Points2D
 
 READER_VERSION = 1
-"""Increase it when a reader or a check accepts something else than before, so that known candidates are read again."""
+"""Increase this when a reader or a check changes what it accepts. Known candidates are then read again."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,10 @@ class StudyCandidate(Protocol):
         """A text that changes whenever the result of ``load`` would change; cheap to compute."""
 
     def load(self) -> LoadedStudy:
-        """Read it.
+        """Read the study.
 
         Raises:
-            InputRejected: it cannot be used.
+            InputRejected: the study cannot be used.
         """
 
 
@@ -84,7 +84,7 @@ class StudySource(Protocol):
 
     @property
     def name(self) -> str:
-        """The kind, which is recorded with every study."""
+        """Kind of the source, which is recorded with every study."""
 
     def candidates(self) -> Sequence[StudyCandidate]:
         """All candidates, in a fixed order."""

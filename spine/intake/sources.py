@@ -37,6 +37,6 @@ def open_source(kind: str, location: Path) -> StudySource:
             "SOURCE_MISSING",
             found=f"no folder at {location}",
             expected=f"a folder for source kind {kind!r}",
-            remedy="give the folder that holds the studies",
+            remedy="set the location to the folder that contains the studies",
         )
     return READERS[kind](location)

@@ -1,4 +1,4 @@
-"""Writing a study into the store or a candidate into quarantine, whole or not at all.
+"""Writes a study into the store, or a candidate into quarantine, completely or not at all.
 
 Contract: a folder of the store gets its final name by one rename; a folder of quarantine gets its ``reason.json`` last.
 A killed run leaves only the staging folder, which the next run deletes. A full disk ends the run with ``DISK_FULL`` and
@@ -33,7 +33,7 @@ def reserved(store: Path) -> Iterator[None]:
     """Reserve the store for one run; delete the staging folder of a killed run at the start, and its own at the end.
 
     Raises:
-        PlumblineError: ``STORE_BUSY``: another run has the store; ``DISK_FULL``: no space is left.
+        PlumblineError: ``STORE_BUSY``: another run is using the store; ``DISK_FULL``: no space is left.
     """
     try:
         store.mkdir(parents=True, exist_ok=True)
@@ -77,10 +77,10 @@ def store_study(store: Path, study: Study, images: Mapping[str, NDArray[np.uint1
 def quarantine_candidate(
     folder: Path, candidate: StudyCandidate, refusal: InputRejected, *, source: str, position: int
 ) -> None:
-    """Keep a refused candidate's files (hard links where possible) under neutral names, and the reason last."""
+    """Keep a refused candidate's files under neutral names, as hard links where possible, and write the reason last."""
     clear_quarantine(folder)
     folder.mkdir(parents=True)
-    # The files still carry identifiers, so only their owner may read them.
+    # The files still contain identifiers, so only their owner may read them.
     folder.chmod(0o700)
     names = [f"{number:03d}{_suffix(file)}" for number, file in enumerate(candidate.files)]
     for name, file in zip(names, candidate.files, strict=True):
@@ -128,5 +128,5 @@ def _disk_full(store: Path) -> PlumblineError:
         "DISK_FULL",
         found=f"no space left during the intake of studies ({free // 2**20} MiB free)",
         expected="space for every image at 2 bytes a pixel",
-        remedy="free space and run again; finished studies are kept, the others are then taken in",
+        remedy="free space and run again; finished studies are kept",
     )

@@ -21,7 +21,7 @@ MIN_VERTEBRAE = 6
 """A Cobb angle over fewer visible vertebrae does not describe the curve."""
 
 _TIE_DECIMALS = 6
-"""Angles that are equal to so many decimals of a degree are ties."""
+"""Angles that agree to this number of decimals of a degree are treated as equal."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def end_plate_curves(tilts: PlateTilts) -> tuple[Curve, Curve | None, Curve | No
 
 
 def _largest(pairs: list[tuple[int, int]], opposite: Floats, angles: Floats, levels: list[str]) -> Curve | None:
-    """The curve of the pair with the largest ``opposite``, or None where none is positive."""
+    """The curve of the pair of end vertebrae with the largest ``opposite``, or None where no value is positive."""
     positive = [pair for pair in pairs if opposite[pair] > 10.0**-_TIE_DECIMALS]
     if not positive:
         return None

@@ -26,9 +26,9 @@ class PlanePoints:
         plane: ``sagittal`` or ``coronal``.
         points: landmark -> (2,) (horizontal, up); absent landmarks have no key.
         lengths_reason: None where the unit is mm in the patient, otherwise why lengths must not be reported.
-        sigma: landmark -> standard deviation of each of its coordinates, in the unit of ``points``; a landmark whose
-            uncertainty is unknown has no key, so a reference has none.
-        neighbour_width: how far neighbouring plates may differ, see ``fusion``; used only where ``sigma`` is known.
+        sigma: landmark -> standard deviation of each of its coordinates, in the unit of ``points``; a landmark of
+            unknown uncertainty has no key.
+        neighbour_width: how far the tilts of neighbouring plates may differ (``fusion``), where ``sigma`` is known.
     """
 
     plane: Plane
@@ -46,7 +46,7 @@ class PlanePoints:
         return [name for name in names if name not in self.points]
 
     def joint_sigma(self, *names: str) -> float | None:
-        """Standard deviation of a sum of independent coordinates of these points; None where one is unknown."""
+        """Standard deviation of the sum of one independent coordinate of each point; None where one is unknown."""
         if any(name not in self.sigma for name in names):
             return None
         return float(np.sqrt(sum(self.sigma[name] ** 2 for name in names)))
@@ -79,10 +79,10 @@ def planes_from_view(
     calibration: CalibrationType,
     sigma_px: Mapping[str, float] | None = None,
 ) -> dict[Plane, PlanePoints]:
-    """The plane that one image shows.
+    """Plane -> its points, for the one plane that an image shows.
 
-    Pixels become mm before any angle is taken, because row and column spacing may differ. Without a spacing, pixels are
-    taken as square.
+    Pixels are converted to mm before any angle is measured, because row and column spacing may differ. Without a
+    spacing, pixels are assumed to be square.
 
     Args:
         view: of the image.

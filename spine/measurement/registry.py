@@ -14,12 +14,12 @@ Unit = Literal["deg", "mm"]
 
 ABSENT_CODES: Mapping[str, str] = {
     "VIEW_MISSING": "the view that shows the plane of the parameter is missing",
-    "VIEW_REFUSED": "that view is present, but does not count as a radiograph of a whole spine",
+    "VIEW_REFUSED": "the view that shows the plane was refused, because it does not show a whole spine",
     "LANDMARKS_NOT_SEEN": "landmarks that the definition needs are not visible",
-    "LANDMARK_HEIGHTS_DIFFER": "both views show such landmarks, but their heights differ too much to be one point",
-    "LANDMARKS_IN_BLANK_REGION": "such landmarks would lie where the image is blank (covered, cut out)",
-    "MARGINS_REVERSED": "the margins of a plate are in reversed order",
-    "TOO_FEW_VERTEBRAE": "fewer vertebrae are visible than a curve is measured over",
+    "LANDMARK_HEIGHTS_DIFFER": "landmarks that the definition needs lie at different heights in the two views",
+    "LANDMARKS_IN_BLANK_REGION": "landmarks that the definition needs lie in a blank (covered or cut out) region",
+    "MARGINS_REVERSED": "the margins of an end plate are in reversed order",
+    "TOO_FEW_VERTEBRAE": "too few vertebrae are visible to measure a curve",
     "LENGTHS_UNCALIBRATED": "the parameter is a length, and the image has no spacing that is calibrated to the patient",
     "NOT_PREDICTED": "in an evaluation: the prediction does not contain the parameter",
 }
@@ -53,7 +53,7 @@ class Measured:
 
     def __post_init__(self) -> None:
         if (self.value is None) == (self.absent_reason is None):
-            raise ValueError("a parameter has either a value or a reason for its absence, not both or neither")
+            raise ValueError("a parameter has either a value or a reason for its absence")
         if (self.absent_reason is None) != (self.absent_code is None) or self.absent_code not in (None, *ABSENT_CODES):
             raise ValueError(f"a reason needs one of the known codes, not {self.absent_code!r}")
         if self.value is not None and not math.isfinite(self.value):

@@ -18,7 +18,7 @@ REVERSED_S1 = Measured(
 
 
 def absent(unit: str, missing: list[str]) -> Measured:
-    """The absent parameter, where these landmarks are missing."""
+    """A parameter without a value, because these landmarks are missing."""
     reason = f"not visible: {', '.join(missing)}"
     return Measured(None, "mm" if unit == "mm" else "deg", reason, absent_code="LANDMARKS_NOT_SEEN")
 

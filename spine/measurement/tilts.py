@@ -29,8 +29,8 @@ MIN_CENTRES = 5
 """Fewer plate centres do not determine the direction of a line."""
 
 MAX_TILT_DEG = 90.0
-"""A plate that is tilted further has its margins exchanged (front and back, or left and right) and gets no tilt. On one
-real radiograph, such a plate gave a Cobb angle of 213 degrees."""
+"""If the margins of a plate give a larger tilt, they are exchanged (front and back, or left and right). The plate then
+gets no tilt. On one real radiograph, such a plate gave a Cobb angle of 213 degrees."""
 
 _DEGREE = 3
 _KNOT_SPACING = 2.0  # mean distances between neighbouring centres per knot interval
@@ -98,7 +98,7 @@ def plate_tilts(points: PlanePoints) -> PlateTilts:
                 sigma[plate] = float(np.degrees(height / length))
     wanted = [plate for plate in PLATES if plate in points.points and plate not in degrees]
     reversed_plates = tuple(plate for plate, tilt in degrees.items() if abs(tilt) > MAX_TILT_DEG)
-    for plate in reversed_plates:  # the centre line does not replace them: one of the points is wrong, unknown which
+    for plate in reversed_plates:  # not replaced by the centre line: it is unknown which of the points is wrong
         del degrees[plate], method[plate]
         sigma.pop(plate, None)
     fused, fused_sigma = fuse_tilts(degrees, sigma, points.plane, points.neighbour_width)
@@ -115,7 +115,7 @@ def plate_tilts(points: PlanePoints) -> PlateTilts:
 
 
 def vertebra_sigma(tilts: PlateTilts, *vertebrae: str) -> float | None:
-    """Standard deviation of a difference of mid-line tilts; None where that of a plate is unknown."""
+    """Standard deviation of a difference of mid-line tilts; None where the tilt of a plate has an unknown one."""
     whole = tilts.joint_sigma(*(f"{v}_{side}" for v in vertebrae for side in ("sup", "inf")))
     return None if whole is None else whole / 2
 
@@ -137,8 +137,7 @@ def vertebra_tilts(points: PlanePoints, tilts: PlateTilts) -> dict[str, float]:
 def _centre_line_tilts(
     points: PlanePoints, names: list[str], s1_tilt_deg: float | None
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """(name -> tilt, name -> its standard deviation, where known) from the line through the named points, which are in
-    cranial to caudal order."""
+    """(name -> tilt, name -> its standard deviation where known), from the line through points from head to foot."""
     if len(names) < MIN_CENTRES:
         return {}, {}
     centres = np.stack([points.points[name] for name in names])
@@ -209,7 +208,7 @@ def _fit(design: Floats, targets: Floats, penalty: Floats) -> Floats:
 
 
 def _fit_steered(design: Floats, targets: Floats, penalty: Floats, slope: Floats, s1_tilt_deg: float) -> Floats:
-    """As ``_fit``, with the end of the line perpendicular to the S1 plate, less the lag of the lumbosacral disc.
+    """Like ``_fit``, but the end of the line is perpendicular to the S1 plate, less the lag of the lumbosacral disc.
 
     The condition couples both coordinates, so they are solved for together: the target columns are stacked, and one
     weighted row requires that the tangent has no component along the plate.

@@ -1,7 +1,7 @@
 """The child process that decodes compressed pixels; ``sandbox`` starts it and describes the protocol.
 
-Contract: it reads requests until its input ends and answers each with pixels or the name of an error. It never sends
-the text of an error, which may quote the file.
+Contract: the process reads requests until its input ends. It replies to each with pixels or the name of an error. It
+never sends the text of an error, which may quote the file.
 """
 
 import io
@@ -24,7 +24,7 @@ BYTES_PER_PIXEL = 24
 
 
 def main() -> None:
-    """Serve until the input ends."""
+    """Reply to requests on the standard input until it ends."""
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     while (request := read_message(requests)) is not None:
@@ -45,7 +45,7 @@ def _answer(request: bytes) -> bytes:
 
 
 def _by_gdcm(payload: bytes, dataset: Any) -> Any:
-    """(H, W) grey pixels by gdcm's own file reader, which needs a path: one in memory, so that no file stays."""
+    """(H, W) grey pixels from gdcm's file reader. It needs a path, which leads to a file in memory."""
     import gdcm  # an optional decoder
 
     handle = os.memfd_create("radiograph")

@@ -1,9 +1,9 @@
-"""The transfer syntaxes that are read, their decoders, and the step from encoded to stored values.
+"""The supported transfer syntaxes, their decoders, and the step from encoded to stored values.
 
-Uncompressed pixels are read in this process. For compressed pixels the size in the codestream is checked against the
-header first; then a child process with bounded memory and time decodes them (``sandbox``), because malformed files do
-their harm in image decoders. Every decoder has a permissive licence: gdcm (BSD), openjpeg through pylibjpeg-openjpeg
-(BSD/MIT), Pillow (HPND), pydicom's RLE (MIT). pylibjpeg-libjpeg is GPL and is not used, even where it is installed.
+Uncompressed pixels are read in this process. Malformed compressed pixels can crash an image decoder. So the size in
+their codestream is compared with the header first, and then a child process with bounded memory and time decodes them
+(``sandbox``). Every decoder has a permissive licence: gdcm (BSD), openjpeg through pylibjpeg-openjpeg (BSD/MIT), Pillow
+(HPND), pydicom's RLE (MIT). pylibjpeg-libjpeg is GPL and is not used, even where it is installed.
 
 Contract: ``stored_values`` returns integers of the header's shape or raises ``DicomRejected``.
 """
@@ -32,8 +32,8 @@ class Syntax:
 
     Attributes:
         name: display name.
-        decoders: names of pydicom plug-ins in the order to try; none for uncompressed pixels. ``gdcm-file`` is gdcm by
-            its own reader: pydicom does not use gdcm for 12-bit JPEG, which gdcm decodes correctly.
+        decoders: names of pydicom plug-ins in the order to try; none for uncompressed pixels. ``gdcm-file`` is gdcm's
+            own file reader, because pydicom does not use gdcm for 12-bit JPEG, which gdcm decodes correctly.
     """
 
     name: str
@@ -69,7 +69,7 @@ def installed_decoders(uid: str) -> tuple[str, ...]:
 
 
 def decoder_matrix() -> tuple[tuple[str, str, str], ...]:
-    """(name, UID, installed decoders) of every transfer syntax that is read."""
+    """(name, UID, installed decoders) of every supported transfer syntax."""
     return tuple((s.name, uid, _decoder_names(uid)) for uid, s in SYNTAXES.items())
 
 
@@ -95,7 +95,7 @@ def stored_values(dataset: Any, layout: PixelLayout, payload: bytes) -> Stored:
             "TRANSFER_SYNTAX_UNSUPPORTED",
             found="an unsupported transfer syntax",
             expected="one of " + ", ".join(s.name for s in SYNTAXES.values()),
-            remedy="export the image in one of these",
+            remedy="export the image in one of these transfer syntaxes",
         )
     if not syntax.decoders:
         return _significant(_native(dataset, layout), layout)
@@ -103,7 +103,10 @@ def stored_values(dataset: Any, layout: PixelLayout, payload: bytes) -> Stored:
     if not installed:
         expected = f"one of {', '.join(syntax.decoders)}"
         raise DicomRejected(
-            "DECODER_MISSING", found=f"{syntax.name} and no decoder for it", expected=expected, remedy="install one"
+            "DECODER_MISSING",
+            found=f"no decoder for {syntax.name}",
+            expected=expected,
+            remedy="install one of these decoders",
         )
     _check_codestream(dataset, layout)
     return _significant(decode_in_child(payload, layout, installed), layout)
@@ -161,7 +164,7 @@ def _check_codestream(dataset: Any, layout: PixelLayout) -> None:
 
 
 def codestream_size(frame: bytes) -> tuple[int, int] | None:
-    """(rows, columns) of a JPEG, JPEG-LS or JPEG 2000 codestream, or None where the bytes give none."""
+    """(rows, columns) of a JPEG, JPEG-LS or JPEG 2000 codestream; None where the bytes contain no size."""
     siz = frame.find(b"\xff\x4f\xff\x51", 0, 4096)
     if siz >= 0 and len(frame) >= siz + 24:
         width, height, left, top = struct.unpack_from(">IIII", frame, siz + 8)

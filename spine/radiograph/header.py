@@ -1,7 +1,7 @@
 """The DICOM tags that Plumbline reads from a radiograph. Each is read once; a malformed value is refused.
 
-Contract: a number is finite, or the file is refused. No text tag that may carry an identifier leaves this module except
-inside ``Identity``, whose repr is blank.
+Contract: a file with a number that is not finite is refused. A text tag that may contain an identifier leaves this
+module only inside ``Identity``, whose repr is blank.
 """
 
 import re
@@ -37,7 +37,7 @@ class PixelLayout:
         shape: (rows, columns) as stored.
         samples: samples per pixel, 1 or 3.
         bits_allocated: bits of a stored sample, 8 or 16.
-        bits_stored: how many of them carry the value.
+        bits_stored: how many of these bits contain the value.
         signed: whether values are in two's complement.
         photometric: photometric interpretation.
         transfer_syntax: UID.
@@ -128,7 +128,7 @@ def read_layout(tags: TagReader, transfer_syntax: str) -> PixelLayout:
     shape = _shape(tags)
     if any(n not in (0.0, 1.0) for n in tags.decimals("NumberOfFrames", "FRAMES_UNSUPPORTED")):
         raise DicomRejected(
-            "FRAMES_UNSUPPORTED", found="several frames", expected="one", remedy="export each view as its own image"
+            "FRAMES_UNSUPPORTED", found="several frames", expected="one frame", remedy="export each view on its own"
         )
     photometric, samples = tags.text("PhotometricInterpretation"), _count(tags, "SamplesPerPixel")
     grey = photometric in ("MONOCHROME1", "MONOCHROME2") and samples == 1
@@ -143,7 +143,7 @@ def read_layout(tags: TagReader, transfer_syntax: str) -> PixelLayout:
         raise DicomRejected(
             "BITS_UNSUPPORTED",
             found=found,
-            expected="8 or 16 allocated bits with the value in the lowest ones",
+            expected="8 or 16 allocated bits, with the value in the lowest bits",
             remedy="export the image with 16 bits a pixel",
         )
     signed = tags.binary("PixelRepresentation", "H", "BITS_UNSUPPORTED") == 1.0
@@ -158,7 +158,7 @@ def _shape(tags: TagReader) -> tuple[int, int]:
         "IMAGE_SIZE_UNSUPPORTED",
         found=f"{rows} x {columns} pixels",
         expected=f"1 to {MAX_SIDE} pixels a side, at most {MAX_PIXELS} in all",
-        remedy="send a radiograph; none has this size",
+        remedy="send a radiograph; no radiograph has this size",
     )
 
 

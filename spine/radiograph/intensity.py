@@ -8,9 +8,9 @@ The first rule of this table that applies is used, and its name is recorded with
     stored       unsigned, at most 12 bits, no rescale: the stored range to 0..4095, the same for every image
     percentiles  anything else: the 0.05th and 99.95th percentile of the modality values to 0 and 4095
 
-A window or table that gives an image of one value does not apply; the record then says so. Values are inverted once:
-for MONOCHROME1, or for MONOCHROME2 with presentation shape INVERSE. So an image and its MONOCHROME1 twin give the same
-result.
+A window or table that would make all pixels equal is not used; for a window, the recorded name says so. Values are
+inverted once: for MONOCHROME1, or for MONOCHROME2 with presentation shape INVERSE. So the same radiograph stored as
+MONOCHROME1 and as MONOCHROME2 gives the same image.
 """
 
 import numpy as np
@@ -29,7 +29,7 @@ Image = NDArray[np.uint16]
 def scale_intensity(
     stored: Stored, layout: PixelLayout, tags: IntensityTags, voi_table: Stored | None
 ) -> tuple[Image, str]:
-    """Turn (H, W) stored values into an image; also the name of the rule that applied.
+    """((H, W) image, name of the rule that was used) from (H, W) stored values.
 
     Args:
         stored: integers as stored, unused bits cleared.

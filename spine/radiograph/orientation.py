@@ -2,8 +2,8 @@
 
 Canonical: frontal ``L\\F`` (columns run to the patient's left), lateral ``P\\F`` (columns run to the back); rows run to
 the feet. Contract: the view and the orientation come from tags alone. A lateral without PatientOrientation is refused,
-because the direction that the patient faces decides the sign of every sagittal angle. A frontal without it is taken to
-lie in the usual way and is marked ``unverified``; only the side of a curve depends on it.
+because the direction that the patient faces decides the sign of every sagittal angle. A frontal without it is assumed
+to be canonical and is marked ``unverified``. Only the side of a curve depends on this assumption.
 """
 
 from dataclasses import dataclass
@@ -108,7 +108,7 @@ def _without_orientation(tags: OrientationTags, named: ViewName | None) -> Orien
 
 
 def _letters(orientation: tuple[str, ...]) -> tuple[str, str]:
-    """Main directions along a row and down a column; an oblique direction such as ``LF`` counts as its first letter."""
+    """Main directions along a row and down a column: of an oblique direction such as ``LF``, the first letter."""
     if len(orientation) != 2 or not all(text and set(text) <= _AXES.keys() for text in orientation):
         found = "PatientOrientation without two directions"
         raise DicomRejected("ORIENTATION_INVALID", found=found, expected="e.g. L\\F", remedy=CORRECT_TAG)

@@ -2,9 +2,8 @@
 
 Contract: for any bytes, the result is a ``Radiograph`` or a ``DicomRejected`` without identifiers. Accepted: CR, DX
 (both intents) and secondary captures; one frame; grey of 8 or 16 bits, or RGB, which is turned to grey and marked; the
-transfer syntaxes of ``decoders.SYNTAXES``. An image has a ``geometry``, which 3D measurements need, only where it is CR
-or DX with PatientOrientation, both source distances and a spacing that is of type GEOMETRY or calibrated against the
-detector's.
+transfer syntaxes of ``decoders.SYNTAXES``. 3D measurements need a ``geometry``. A CR or DX image has one if it has
+PatientOrientation, both source distances, and a spacing of type GEOMETRY or one that fits the detector's spacing.
 """
 
 import io
@@ -60,8 +59,8 @@ class Radiograph:
         view: ``frontal``, ``lateral``, or None where no tag names the view.
         spacing_mm: (row, column) of ``image`` in mm, or None.
         calibration: where the spacing comes from.
-        geometry: place in the scanner, or None where the tags do not give it.
-        offset_recorded: whether the file holds the geometry's u0 and z0; otherwise they are zero.
+        geometry: position in the scanner, or None where the tags do not determine it.
+        offset_recorded: whether the file contains u0 and z0 of the geometry; otherwise they are zero.
         identity: identifiers for pairing and hashing.
         facts: technical facts without identifiers (JSON values).
     """
@@ -89,7 +88,7 @@ def read_radiograph(path: Path) -> Radiograph:
     except DicomRejected:
         raise
     except Exception as error:
-        # Malformed bytes may reach a path that nobody foresaw. The fuzzing tests count this code as a defect.
+        # Malformed bytes may cause an error that nobody foresaw. The fuzzing tests treat this code as a defect.
         found = f"bytes that the reader fails on ({type(error).__name__})"
         raise DicomRejected(
             "READER_FAULT", found=found, expected="DICOM", remedy="report this as a defect of the reader"
@@ -209,7 +208,7 @@ def _geometry(
     tags: SpacingTags,
     offset: tuple[float, float, float] | None,
 ) -> ViewGeometry | None:
-    """The place in the scanner; None where a tag that it needs is missing, a refusal where one is impossible."""
+    """The position in the scanner; None where a necessary tag is missing. Impossible values are refused."""
     distance, to_detector = tags.source_to_isocentre_mm, tags.source_to_detector_mm
     if not tags.projection or orientation.view is None or not orientation.verified:
         return None
@@ -217,7 +216,8 @@ def _geometry(
         return None
     if not 0 < distance < to_detector:
         found = f"source to isocentre {distance:.4g} mm, source to detector {to_detector:.4g} mm"
-        raise DicomRejected("GEOMETRY_INVALID", found=found, expected="0 < isocentre < detector", remedy=CORRECT_TAG)
+        expected = "an isocentre between source and detector"
+        raise DicomRejected("GEOMETRY_INVALID", found=found, expected=expected, remedy=CORRECT_TAG)
     spacing_mm = orientation.turn_pair(spacing.spacing_mm)
     if spacing_mm is None or not _scaled_to_isocentre(spacing, tags, distance / to_detector):
         return None
@@ -229,7 +229,7 @@ def _geometry(
 
 
 def _scaled_to_isocentre(spacing: Spacing, tags: SpacingTags, scale: float) -> bool:
-    """Whether the spacing is that of the isocentre plane: by its type, or as the detector's spacing times the scale."""
+    """Whether the spacing is that of the isocentre plane: of type GEOMETRY, or ``scale`` times the detector's."""
     if spacing.calibration == "GEOMETRY":
         return True
     if spacing.calibration != "ERMF" or tags.imager_mm is None or tags.pixel_mm is None:

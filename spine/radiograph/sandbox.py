@@ -1,8 +1,8 @@
-"""Decoding in a child process, so that a decoder that crashes, eats memory or never ends costs one image.
+"""Decoding in a child process: if a decoder crashes, uses too much memory or never ends, only one image is lost.
 
-Contract: each process has at most one child, which starts with the first compressed image and is used again. An address
-space limit that follows the size of the image bounds its memory, a timeout its time. If it dies, the image is refused
-and the next image gets a new child.
+Contract: each process has at most one child, which starts with the first compressed image and is used again. A limit on
+the address space, which depends on the size of the image, bounds its memory. A timeout bounds its time. If the child
+dies, the image is refused and the next image gets a new child.
 
 Protocol, both ways: 8 bytes little endian length, then that many bytes. A request is a JSON header, a zero byte and the
 file; an answer is a JSON header, a zero byte and the pixels.
@@ -70,7 +70,7 @@ class _DecoderProcess:
 
 
 class _SharedDecoder:
-    """The one child of this process, shared by its threads."""
+    """The one child of this process, which all threads share."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -71,7 +71,7 @@ def checked_bytes(path: Path) -> bytes:
         raise DicomRejected("EMPTY_FILE", found="an empty file", expected="a DICOM file", remedy=RESEND)
     if size > MAX_FILE_BYTES:
         found = f"{size} bytes"
-        remedy = "send a radiograph; none is this large"
+        remedy = "send a radiograph; no radiograph is this large"
         raise DicomRejected("FILE_TOO_LARGE", found=found, expected=f"at most {MAX_FILE_BYTES}", remedy=remedy)
     payload = path.read_bytes()
     if payload[128:132] != b"DICM":
@@ -80,7 +80,7 @@ def checked_bytes(path: Path) -> bytes:
         )
     if payload.startswith(_EXECUTABLES):
         found = "an executable program in the preamble"
-        raise DicomRejected("PREAMBLE_EXECUTABLE", found=found, expected="zeros", remedy=ASK_SENDER)
+        raise DicomRejected("PREAMBLE_EXECUTABLE", found=found, expected="a preamble of zeros", remedy=ASK_SENDER)
     check_structure(payload)
     return payload
 
@@ -114,7 +114,7 @@ def _read_meta(payload: bytes) -> _Meta:
         raise DicomRejected("TRUNCATED", found=found, expected="a data set", remedy=RESEND)
     if not syntax:
         found = "no transfer syntax"
-        raise DicomRejected("TRANSFER_SYNTAX_MISSING", found=found, expected="its UID", remedy=EXPORT_AGAIN)
+        raise DicomRejected("TRANSFER_SYNTAX_MISSING", found=found, expected="a UID", remedy=EXPORT_AGAIN)
     return _Meta(syntax, position)
 
 
@@ -148,7 +148,7 @@ def _walk(data: bytes, start: int, *, explicit: bool, big: bool) -> None:
             break
         if at + 8 > len(data):
             found = f"{len(data) - at} bytes after the last element"
-            raise DicomRejected("TRUNCATED", found=found, expected="whole elements", remedy=RESEND)
+            raise DicomRejected("TRUNCATED", found=found, expected="complete elements", remedy=RESEND)
         count += 1
         if count > MAX_ELEMENTS:
             found = f"more than {MAX_ELEMENTS} elements"
@@ -169,7 +169,7 @@ def _walk(data: bytes, start: int, *, explicit: bool, big: bool) -> None:
 def _next_position(
     data: bytes, opened: list[_Container], tag: int, vr: bytes, length: int, value: int, explicit: bool
 ) -> int:
-    """Enter, leave or pass one element; return where the next begins: inside a container, otherwise after the value."""
+    """Enter, leave or skip one element; return where the next one begins: inside a container, or after the value."""
     if tag in (_ITEM_END, _SEQUENCE_END):
         if not opened or opened[-1].end is not None:
             found = "a delimiter without its sequence"
@@ -203,7 +203,7 @@ def _skip_fragments(data: bytes, at: int) -> int:
     while True:
         if at + 8 > len(data):
             found = "compressed pixels without their end"
-            raise DicomRejected("TRUNCATED", found=found, expected="whole fragments", remedy=RESEND)
+            raise DicomRejected("TRUNCATED", found=found, expected="complete fragments", remedy=RESEND)
         group, element, length = struct.unpack_from("<HHI", data, at)
         tag, at = group << 16 | element, at + 8
         if tag == _SEQUENCE_END:

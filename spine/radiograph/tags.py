@@ -1,7 +1,7 @@
 """Strict reading of the tags of a DICOM data set: bytes to text and numbers, or a refusal.
 
-Contract: values come from the raw bytes, so repairs that pydicom makes do not count. A number is finite, or the file is
-refused with the caller's code. No message quotes a value.
+Contract: values are read from the raw bytes, without the repairs that pydicom makes. A file with a number that is not
+finite is refused with the caller's code. No message quotes a value.
 """
 
 import math
@@ -36,7 +36,7 @@ class TagReader:
         return element.value, bool(getattr(element, "is_little_endian", True))
 
     def private_double(self, group: int, creator: str, offset: int) -> float | None:
-        """A finite FD of a private block, or None. Read from the bytes, because implicit VR makes it UN."""
+        """A finite FD of a private block, or None. In a file with implicit VR, pydicom takes it as UN."""
         for block in range(0x10, 0x100):
             owner = self._bytes(group << 16 | block)[0]
             if owner.strip(BLANKS) == creator.encode():

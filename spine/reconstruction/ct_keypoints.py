@@ -5,8 +5,8 @@ A file is a JSON list of ``{"coordinates": {"world_space": [x, y, z]}, "type": {
 right entries as bodies, in the order of the bodies. The reader checks that each pedicle lies within 50 mm of its body.
 Where one does not, all pedicles are left out and ``facts`` records it.
 
-Contract: points ``<level>_body``, ``<level>_ped_left``, ``<level>_ped_right`` for T1..L5. Cervical levels and L6 have
-no landmarks; they are counted in ``facts`` and not read. There are no end plates, so plates cannot be measured.
+Contract: points ``<level>_body``, ``<level>_ped_left``, ``<level>_ped_right`` for T1..L5. Cervical levels and L6 are
+counted in ``facts`` and not read, because no landmark set contains them. The lists contain no end plates.
 """
 
 from typing import Any
@@ -34,11 +34,11 @@ def looks_like_ct_keypoints(record: Any) -> bool:
 
 
 def reconstruction_from_ct_keypoints(record: Any, subject_id: str) -> Reconstruction:
-    """Bodies and pedicles of a parsed list.
+    """The reconstruction with the bodies and pedicles of a parsed list.
 
     Args:
-        record: JSON for which ``looks_like_ct_keypoints`` holds.
-        subject_id: for the reconstruction; the list has none.
+        record: parsed JSON that ``looks_like_ct_keypoints`` accepts.
+        subject_id: of the reconstruction; the list contains none.
 
     Raises:
         ReconstructionRejected: ``SCHEMA_INVALID``, ``NOT_FINITE``, ``POINT_DUPLICATE``.
@@ -74,7 +74,8 @@ def _in_order(bodies: list[Floats], sides: dict[str, list[Floats]]) -> bool:
 def _kind(entry: dict[str, Any]) -> str:
     kind = entry["type"].get("keypoint_type") if isinstance(entry["type"], dict) else None
     if kind not in ("body", "left", "right"):
-        raise _rejected("SCHEMA_INVALID", found="an entry of another type", expected="body, left or right")
+        found = "an entry whose keypoint_type is missing or unknown"
+        raise _rejected("SCHEMA_INVALID", found=found, expected="body, left or right")
     return str(kind)
 
 

@@ -1,4 +1,4 @@
-"""Reader of reconstruction files of any known format; the content decides the format, never the file name.
+"""Reader of reconstruction files of any known format. It recognises the format by the content, not by the file name.
 
 Contract: the result is a ``Reconstruction`` that passed ``checks``, or a ``ReconstructionRejected``. To add a format,
 write a module with a ``looks_like_...`` function and a reader; add it to ``is_reconstruction``, to ``_read_json`` or
@@ -42,10 +42,10 @@ def read_any_reconstruction(path: Path) -> Reconstruction:
 
 
 def is_reconstruction(path: Path) -> bool:
-    """Whether a file is meant as a reconstruction: a known format, or JSON that does not parse.
+    """Whether a file is a reconstruction of a known format, or damaged JSON.
 
-    A JSON or CSV file of another kind, such as metadata, is not a reconstruction. A damaged file counts as one, because
-    otherwise its study would pass as one without a reconstruction.
+    JSON that does not parse may be a damaged reconstruction. If it were ignored, its study would be accepted without a
+    reconstruction. A JSON or CSV file with other content, such as metadata, is not a reconstruction.
     """
     if path.stat().st_size > MAX_FILE_BYTES:
         return False
@@ -74,7 +74,7 @@ def _read_json(payload: bytes, path: Path) -> Reconstruction:
     if looks_like_markups(record):
         return reconstruction_from_markups(record)
     if not looks_like_ct_keypoints(record):
-        raise _rejected("FORMAT_UNKNOWN", found="JSON of another kind")
+        raise _rejected("FORMAT_UNKNOWN", found="JSON in an unknown format")
     return reconstruction_from_ct_keypoints(record, subject_id=path.stem)
 
 

@@ -13,9 +13,10 @@
     HIP,L,90.0,20.0,-190.0
 
 ``<level>_<name>`` is the name of the point in ``spine.landmarks``, or another spelling of ``names`` (``FH_L,fh_center``
-is ``HIP_L``). Further columns (an ``sd``, a comment) are allowed and not read. Separator comma, decimal point, UTF-8.
+is ``HIP_L``). Further columns (an ``sd``, a comment) are allowed and not read. Columns are separated by commas, numbers
+have a decimal point, and the encoding is UTF-8.
 
-Contract: one line that cannot be read refuses the file.
+Contract: a file with a line that cannot be read is refused.
 """
 
 import csv
@@ -87,7 +88,7 @@ def _header(comments: list[str]) -> dict[str, str]:
     pairs = (line.lstrip("# ").partition("=") for line in comments)
     header = {key.strip(): value.strip() for key, sign, value in pairs if sign}
     if header.get("schema", SCHEMA) != SCHEMA:
-        raise _rejected("SCHEMA_INVALID", found="another schema", expected=SCHEMA)
+        raise _rejected("SCHEMA_INVALID", found="an unsupported schema", expected=SCHEMA)
     # Units and axes are required, because tables without them may be in metres or in RAS.
     for key, only, code in (("units", "mm", "UNITS_INVALID"), ("axes", "LPS", "AXES_INVALID")):
         if header.get(key) != only:
@@ -103,7 +104,7 @@ def _points(lines: list[str]) -> dict[str, Floats]:
     rows = csv.reader(io.StringIO("\n".join(lines)))
     columns = next(rows, [])
     if [c.strip().lower() for c in columns[:5]] != _COLUMNS:
-        raise _rejected("CSV_INVALID", found="another header line", expected=",".join(_COLUMNS))
+        raise _rejected("CSV_INVALID", found="an unknown header line", expected=",".join(_COLUMNS))
     points: dict[str, Floats] = {}
     for number, row in enumerate(rows, 2):
         if len(row) < 5:

@@ -12,8 +12,8 @@
       "facts": {"age_years": 54}             optional, JSON values
     }
 
-Contract: an unknown key, another axis system or unit, or a number that is not finite refuses the file with a code. A
-written file reads back equal to the last bit.
+Contract: a file with an unknown key, another axis system or unit, or a number that is not finite is refused with a
+code. Reading a written file returns exactly the same numbers.
 """
 
 import json
@@ -74,7 +74,7 @@ def read_reconstruction(path: Path) -> Reconstruction:
 
 
 def parse_reconstruction(payload: bytes) -> Reconstruction:
-    """As ``read_reconstruction``, from the bytes of the file."""
+    """The same as ``read_reconstruction``, from the bytes of the file."""
     record = parse_json(payload)
     _check_keys(record)
     for key, only, code in (("units", "mm", "UNITS_INVALID"), ("axes", "LPS", "AXES_INVALID")):
@@ -125,7 +125,8 @@ def _check_keys(record: Any) -> None:
     unknown = len(record.keys() - _REQUIRED - _OPTIONAL)
     if missing or unknown:
         found = f"missing keys {missing}, {unknown} unknown key(s)"
-        raise _rejected("SCHEMA_INVALID", found=found, expected=f"{sorted(_REQUIRED | _OPTIONAL)}")
+        expected = f"the keys {sorted(_REQUIRED)}, and optionally {sorted(_OPTIONAL)}"
+        raise _rejected("SCHEMA_INVALID", found=found, expected=expected)
 
 
 def _mapping(record: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -158,7 +159,7 @@ def _is_finite(value: object) -> bool:
 
 
 def parse_geometry(view: str, value: Any) -> ViewGeometry:
-    """One view of the geometry object.
+    """The geometry of one view from its JSON value.
 
     Raises:
         ReconstructionRejected: ``GEOMETRY_INVALID``, ``NOT_FINITE``.

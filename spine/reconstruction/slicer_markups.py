@@ -1,10 +1,10 @@
 """3D Slicer markups (``.mrk.json``, schema 1.0.x), read and written: control points with the names of landmarks.
 
-Contract: labels are landmark names or their spellings in ``names``. LPS is read as it is, RAS with x and y negated; any
-other system or unit is refused. A control point whose status is not ``defined`` is absent. All point lists of a file
-are read together; measurements and display settings are not read. Written files have schema 1.0.3, LPS and one point
-list; written points read back equal to the last bit. The format has no place for hip radii, image geometry and facts,
-and the name of a list is not read as a pseudonym.
+Contract: labels are landmark names or their spellings in ``names``. LPS coordinates are read unchanged; RAS coordinates
+get x and y negated; any other system or unit is refused. A control point whose status is not ``defined`` is absent. All
+point lists of a file are read together; measurements and display settings are not read. Written files have schema
+1.0.3, LPS and one point list. Reading them returns exactly the same numbers. The format has no fields for hip radii,
+image geometry and facts, and the name of a list is not read as a pseudonym.
 """
 
 import json
@@ -37,7 +37,7 @@ def looks_like_markups(record: Any) -> bool:
 
 
 def reconstruction_from_markups(record: Any) -> Reconstruction:
-    """Points of a parsed markups file, for which ``looks_like_markups`` holds.
+    """The reconstruction in a parsed file that ``looks_like_markups`` accepts.
 
     Raises:
         ReconstructionRejected: ``SCHEMA_INVALID``, ``AXES_INVALID``, ``UNITS_INVALID``, ``POINT_UNKNOWN``,
@@ -94,7 +94,7 @@ def _signs(markup: dict[str, Any]) -> Floats:
         )
     # Files of schema 1.0.0 have no unit; Slicer's unit is the millimetre.
     if markup.get("coordinateUnits", "mm") not in _MILLIMETRES:
-        raise _rejected("UNITS_INVALID", found="other coordinateUnits", expected="mm")
+        raise _rejected("UNITS_INVALID", found="coordinateUnits that are not millimetres", expected="mm")
     return np.array(signs)
 
 
