@@ -18,8 +18,8 @@ from spine.measurement.registry import Measured
 from spine.types import Float, Floats
 
 SAME_GREY = 0.002
-"""Grey values (-1 to 1) that differ by at most this are equal. It is less than one grey value of an 8-bit radiograph, so
-a dark radiograph still has contrast."""
+"""Grey values (-1 to 1) that differ by at most this are equal. It is less than one grey value of an 8-bit radiograph,
+so dark radiographs keep their contrast."""
 
 _REACH = 0.25
 """Half the side of a window, as a fraction of the distance between the centres of neighbouring vertebrae."""
