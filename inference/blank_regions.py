@@ -41,12 +41,7 @@ _CURVES = ("cobb", "cobb_midline", "cobb_secondary_cranial", "cobb_secondary_cau
 def in_blank_regions(
     pixels: Float[NDArray[np.float32], "H W"], points: Mapping[str, Float[Floats, " 2"]]
 ) -> tuple[str, ...]:
-    """The landmarks that lie in a blank region.
-
-    Args:
-        pixels: (H, W) as the network receives them.
-        points: landmark -> (2,) (column, row) in these pixels.
-    """
+    """The landmarks that lie in a blank region. ``points`` are (column, row) in ``pixels``."""
     if not points:
         return ()
     names, (height, width) = list(points), pixels.shape

@@ -17,19 +17,8 @@ from typing import Any, Literal, cast
 from inference.calibration import Calibration, calibration_from_json, calibration_violations
 from spine.errors import ContractViolation, EvidenceRejected
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
-from spine.model_digest import CONTRACT_FILE, model_digest
-from spine.model_digest import GRAPH_FILE as MODEL_FILE
+from spine.model_digest import CONTRACT_FILE, GRAPH_FILE
 from spine.storage import write_text_atomically
-
-__all__ = [
-    "CONTRACT_FILE",
-    "MODEL_FILE",
-    "ModelContract",
-    "Normalisation",
-    "model_digest",
-    "read_contract",
-    "write_contract",
-]
 
 SCHEMA = "plumbline.model/1"
 PREPROCESSING_VERSION = 1
@@ -103,31 +92,22 @@ def read_contract(folder: Path) -> ModelContract:
     """
     path = folder / CONTRACT_FILE
     if not path.is_file():
-        raise EvidenceRejected(
-            "MODEL_INCOMPLETE",
-            found=f"no {CONTRACT_FILE} in {folder.name!r}",
-            expected=f"a model folder with {MODEL_FILE} and {CONTRACT_FILE}",
-            remedy="name the folder of an exported model, or finish its export",
-        )
+        expected = f"a model folder with {GRAPH_FILE} and {CONTRACT_FILE}"
+        remedy = "name the folder of an exported model, or finish its export"
+        raise EvidenceRejected("MODEL_INCOMPLETE", f"no {CONTRACT_FILE} in {folder.name!r}", expected, remedy)
     try:
         record = json.loads(path.read_text())
         schema = record.pop("schema")
         contract = _from_json(record)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ContractViolation(
-            "CONTRACT_UNREADABLE",
-            found=f"{CONTRACT_FILE} in {folder.name!r}: {type(error).__name__}: {error}",
-            expected="a contract with the fields that the export writes",
-            remedy="export the model again",
-        ) from error
+        found = f"{CONTRACT_FILE} in {folder.name!r}: {type(error).__name__}: {error}"
+        expected = "a contract with the fields that the export writes"
+        raise ContractViolation("CONTRACT_UNREADABLE", found, expected, "export the model again") from error
     violations = _violations(schema, contract)
     if violations:
-        raise ContractViolation.gathered(
-            "CONTRACT_BROKEN",
-            violations,
-            expected=f"a contract of schema {SCHEMA} and preprocessing version {PREPROCESSING_VERSION}",
-            remedy="export the model again with this version of Plumbline",
-        )
+        expected = f"a contract of schema {SCHEMA} and preprocessing version {PREPROCESSING_VERSION}"
+        remedy = "export the model again with this version of Plumbline"
+        raise ContractViolation.gathered("CONTRACT_BROKEN", violations, expected, remedy)
     return contract
 
 

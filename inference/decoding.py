@@ -145,10 +145,7 @@ def _checked_rows(heatmaps: NDArray[np.float32], visibility: NDArray[np.float32]
         ]
         violations += [f"the map or visibility of {name} is not finite or does not sum to one" for name in bad]
     if violations:
-        raise ContractViolation.gathered(
-            "MODEL_OUTPUT_INVALID",
-            violations,
-            expected="finite heat maps that sum to one and finite visibilities",
-            remedy="the model is damaged or was exported incorrectly: train or export it again",
-        )
+        expected = "finite heat maps that sum to one and finite visibilities"
+        remedy = "the model is damaged or was exported incorrectly: train or export it again"
+        raise ContractViolation.gathered("MODEL_OUTPUT_INVALID", violations, expected, remedy)
     return rows

@@ -46,12 +46,9 @@ def detect_landmarks(model: Model, views: Mapping[ViewName, ImageInput]) -> Dete
     order: list[ViewName] = [view for view in VIEWS if view in views]
     unknown = [view for view in order if view not in model.contract.views]
     if not order or unknown:
-        raise ContractViolation(
-            "VIEW_UNKNOWN",
-            found=f"views {tuple(views)}",
-            expected=f"at least one of {model.contract.views}, and no view that the model was not trained for",
-            remedy="leave the other views out, or use a model that was trained for them",
-        )
+        expected = f"at least one of {model.contract.views}, and no view that the model was not trained for"
+        remedy = "leave the other views out, or use a model that was trained for them"
+        raise ContractViolation("VIEW_UNKNOWN", f"views {tuple(views)}", expected, remedy)
     detections = _detect_views(model, {view: views[view] for view in order})
     decoded = {view: _without_blank_regions(detection) for view, detection in detections.items()}
     votes = [level_votes(detections[v].heatmaps, model.contract.names, found.cells) for v, found in decoded.items()]
@@ -79,24 +76,17 @@ def _without_blank_regions(detection: ViewDetection) -> Decoded:
         return found
     at = detection.prepared.affine.apply(np.stack(list(found.points.values())))
     lost = in_blank_regions(detection.prepared.pixels[0], dict(zip(found.points, at, strict=True)))
-    if not lost:
-        return found
-
-    def kept(values: Mapping[str, T]) -> dict[str, T]:
-        return {name: value for name, value in values.items() if name not in lost}
-
-    return replace(
-        found,
-        points=kept(found.points),
-        spread_px=kept(found.spread_px),
-        cells=kept(found.cells),
-        in_blank_regions=lost,
-    )
+    kept = _renamed(found, {name: name for name in found.points if name not in lost})
+    return replace(kept, visibility=found.visibility, in_blank_regions=lost)
 
 
 def _shifted(found: Decoded, shift: int) -> Decoded:
     """The same points under names ``shift`` levels further down."""
-    new = {name: shifted for name in found.visibility if (shifted := shifted_name(name, shift)) is not None}
+    return _renamed(found, {n: new for n in found.visibility if (new := shifted_name(n, shift)) is not None})
+
+
+def _renamed(found: Decoded, new: Mapping[str, str]) -> Decoded:
+    """The landmarks in ``new``, under their new names."""
 
     def renamed(values: Mapping[str, T]) -> dict[str, T]:
         return {new[name]: value for name, value in values.items() if name in new}

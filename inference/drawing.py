@@ -3,7 +3,6 @@
 ``spine.outline`` decides which lines are drawn. They are drawn at twice the size and reduced, so that they are smooth.
 """
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,13 +21,8 @@ if TYPE_CHECKING:
 
 Colour = tuple[int, int, int]
 FOUND, TRUTH = (255, 138, 76), (110, 235, 150)
-_CURVE, _PLATE, _PELVIS, _COBB, _NAME = (
-    (92, 200, 255),
-    (255, 214, 120),
-    (208, 148, 255),
-    (255, 92, 120),
-    (236, 240, 245),
-)
+_CURVE, _PLATE, _PELVIS = (92, 200, 255), (255, 214, 120), (208, 148, 255)
+_COBB, _NAME = (255, 92, 120), (236, 240, 245)
 _LINES: Mapping[LineKind, tuple[Colour, float]] = {
     "curve": (_CURVE, 1.6),
     "plate": (_PLATE, 1.6),
@@ -74,17 +68,8 @@ class Canvas:
 
     def text(self, point: Floats, words: str, colour: Colour, size: int, anchor: str) -> None:
         """Draw text with a dark edge, so that it can be read on bone and on air."""
-        edge = max(1, round(1.2 * self.unit))
-        at = self.at(point)
-        self.draw.text(
-            at,
-            words,
-            fill=colour,
-            font=font(round(size * self.unit)),
-            anchor=anchor,
-            stroke_width=edge,
-            stroke_fill=(0, 0, 0),
-        )
+        edge = {"stroke_width": max(1, round(1.2 * self.unit)), "stroke_fill": (0, 0, 0)}
+        self.draw.text(self.at(point), words, colour, font(round(size * self.unit)), anchor, **edge)
 
 
 def render_view(
@@ -127,11 +112,6 @@ def font(size: int) -> Any:
     from PIL import ImageFont
 
     return ImageFont.load_default(size)
-
-
-def wrapped(text: str, width: int) -> list[str]:
-    """Lines of at most ``width`` characters."""
-    return textwrap.wrap(text, width)
 
 
 def _draw_lines(canvas: Canvas, outline: Outline) -> None:

@@ -75,12 +75,7 @@ def covers_every_vertebra(names: Sequence[str]) -> bool:
 
 
 def features_of(points: Mapping[str, Float[Floats, " 2"]], spread_cells: Mapping[str, float]) -> InputFeatures:
-    """The features of one image.
-
-    Args:
-        points: landmark -> (2,) (column, row), visible landmarks only.
-        spread_cells: landmark -> standard deviation of its map.
-    """
+    """The features of one image, from its visible landmarks and the standard deviations of their heat maps."""
     plates = {plate: found for plate in PLATES if (found := _plate(plate, points, spread_cells)) is not None}
     whole = [i for i, v in enumerate(VERTEBRAE) if f"{v}_sup" in plates and f"{v}_inf" in plates]
     rows = np.array([row for row, _ in plates.values()])

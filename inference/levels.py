@@ -51,15 +51,9 @@ def level_votes(
     names: Sequence[str],
     cells: Mapping[str, Float[Floats, " 2"]],
 ) -> Float[Floats, "3 N"]:
-    """(3, N) logarithms of the share of a map's mass at each found landmark, for each of ``SHIFTS``.
+    """(3, N) logarithms of the share of a map's mass at a landmark: ``SHIFTS`` by found landmarks of vertebrae.
 
-    Args:
-        heatmaps: (K, h, w) of one view, each summing to one.
-        names: the K landmarks.
-        cells: landmark -> (2,) (column, row) in cells, for the landmarks found.
-
-    Returns:
-        Logarithms for the N found landmarks of vertebrae; NaN where a hypothesis assigns no map to a landmark.
+    A value is NaN where a hypothesis assigns no map to a landmark. ``cells`` are (column, row) of the found landmarks.
     """
     at = {name: k for k, name in enumerate(names)}
     voters = [name for name in cells if level_of(name) in VERTEBRAE]

@@ -42,12 +42,7 @@ PerView = Mapping[ViewName, Mapping[str, float]]
 
 
 def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: str = "") -> Prediction:
-    """Find the landmarks of one study and measure every parameter that they define.
-
-    Args:
-        model: from ``inference.model.load_model``.
-        views: one or both views.
-        study_id: copied into the prediction.
+    """Find the landmarks of one study, in one view or both, and measure every parameter that they define.
 
     Raises:
         ContractViolation: no view, a view the model was not trained for, or an invalid image.
@@ -85,14 +80,7 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
 def predict_examples(
     model: Model, dataset_folder: Path, examples: Sequence[Example], progress: Progress | None = None
 ) -> list[Prediction]:
-    """Measure the examples of a dataset, in their order, without the views that the model was not trained for.
-
-    Args:
-        model: from ``load_model``.
-        dataset_folder: folder that the image paths of the examples are relative to.
-        examples: for example ``manifest.in_split("test")``.
-        progress: called with (done, total).
-    """
+    """Measure examples of a dataset, in their order, without the views that the model was not trained for."""
     predictions: list[Prediction] = []
     for done, example in enumerate(examples, start=1):
         views = {
@@ -207,12 +195,8 @@ def parameters_of(
 ) -> dict[str, Measured]:
     """Parameter -> its value or the reason why it is absent, measured in 3D if there are 3D points.
 
-    Args:
-        points: view -> landmark -> (2,) pixels.
-        points_3d: landmark -> (3,) LPS mm, or None.
-        views: calibration of each image.
-        sigma_px: view -> landmark -> standard deviation of a coordinate; empty without a calibration.
-        neighbour_width: see ``spine.measurement.fusion``.
+    ``points`` are pixels, ``points_3d`` LPS mm. ``sigma_px`` contains standard deviations of a coordinate by view and
+    landmark; it is empty without a calibration.
     """
     planes: dict[Plane, PlanePoints] = {}
     if points_3d is None:

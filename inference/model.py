@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.contract import MODEL_FILE, ModelContract, model_digest, read_contract
+from inference.contract import ModelContract, read_contract
 from spine.errors import ContractViolation, EvidenceRejected
 from spine.landmarks import VIEWS, ViewName
+from spine.model_digest import GRAPH_FILE, model_digest
 from spine.types import Float
 
 INPUTS = ("picture", "view")
@@ -46,11 +47,7 @@ class Model:
     session: Any
 
     def run(self, pixels: NDArray[np.float32], views: Sequence[ViewName]) -> NetworkOutput:
-        """Run the network once on N images.
-
-        Args:
-            pixels: (N, 1, H, W) float32 as ``preprocessing.prepare`` makes them.
-            views: the view of each image.
+        """Run the network once on the (N, 1, H, W) pixels of N images, which ``preprocessing.prepare`` makes.
 
         Raises:
             ContractViolation: a shape or view that the contract does not allow.
@@ -58,23 +55,17 @@ class Model:
         expected = (len(views), 1, *self.contract.input_shape)
         unknown = [v for v in views if v not in self.contract.views]
         if pixels.shape != expected or unknown:
-            raise ContractViolation(
-                "MODEL_INPUT_INVALID",
-                found=f"pixels {pixels.shape}, views {tuple(views)}",
-                expected=f"pixels {expected}, views from {self.contract.views}",
-                remedy="prepare images with inference.preprocessing and this model's contract",
-            )
+            found = f"pixels {pixels.shape}, views {tuple(views)}"
+            expected = f"pixels {expected}, views from {self.contract.views}"
+            remedy = "prepare images with inference.preprocessing and this model's contract"
+            raise ContractViolation("MODEL_INPUT_INVALID", found, expected, remedy)
         index = np.array([VIEWS.index(v) for v in views], dtype=np.int64)
         heatmaps, visibility = self.session.run(list(OUTPUTS), dict(zip(INPUTS, (pixels, index), strict=True)))
         return NetworkOutput(heatmaps, visibility)
 
 
 def load_model(folder: Path, *, expected_digest: str | None = None) -> Model:
-    """Load the model in ``folder``.
-
-    Args:
-        folder: contains ``model.onnx`` and ``contract.json``.
-        expected_digest: the approved digest; a model with another digest is refused.
+    """Load the model in ``folder``. A model with another digest than ``expected_digest`` is refused.
 
     Raises:
         EvidenceRejected: the folder is incomplete or altered.
@@ -84,19 +75,16 @@ def load_model(folder: Path, *, expected_digest: str | None = None) -> Model:
     digest = model_digest(folder)
     if expected_digest is not None and digest != expected_digest:
         raise altered_model(digest, expected_digest, "as approved")
-    session = _open_session(folder / MODEL_FILE)
+    session = _open_session(folder / GRAPH_FILE)
     _check_signature(session, contract)
     return Model(contract, digest, session)
 
 
 def altered_model(found: str, expected: str, why: str) -> EvidenceRejected:
     """The error for a model with the wrong digest; ``why`` names the source of the expected one."""
-    return EvidenceRejected(
-        "MODEL_ALTERED",
-        found=f"a model with digest {found[:12]}",
-        expected=f"digest {expected[:12]}, {why}",
-        remedy="fetch the model again; do not use this one",
-    )
+    found = f"a model with digest {found[:12]}"
+    expected = f"digest {expected[:12]}, {why}"
+    return EvidenceRejected("MODEL_ALTERED", found, expected, "fetch the model again; do not use this one")
 
 
 def _open_session(path: Path) -> Any:
@@ -108,12 +96,9 @@ def _open_session(path: Path) -> Any:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     # onnxruntime raises one class per status code, without a common public base.
     except Exception as error:
-        raise ContractViolation(
-            "MODEL_UNREADABLE",
-            found=f"{path.name}: {str(error).splitlines()[0][:160]}",
-            expected="an ONNX graph that onnxruntime can run",
-            remedy="export the model again",
-        ) from error
+        found = f"{path.name}: {str(error).splitlines()[0][:160]}"
+        expected = "an ONNX graph that onnxruntime can run"
+        raise ContractViolation("MODEL_UNREADABLE", found, expected, "export the model again") from error
 
 
 def _check_signature(session: Any, contract: ModelContract) -> None:
@@ -131,9 +116,5 @@ def _check_signature(session: Any, contract: ModelContract) -> None:
             if found[name][1:] != shape:
                 violations.append(f"{name} has shape {found[name]}, the contract expects (N, {shape})")
     if violations:
-        raise ContractViolation.gathered(
-            "MODEL_SIGNATURE",
-            violations,
-            expected="the signature of inference.contract",
-            remedy="model.onnx and contract.json do not belong together: export the model again",
-        )
+        remedy = "model.onnx and contract.json do not belong together: export the model again"
+        raise ContractViolation.gathered("MODEL_SIGNATURE", violations, "the signature of inference.contract", remedy)

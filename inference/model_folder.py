@@ -9,9 +9,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from inference.contract import model_digest
 from inference.model import Model, altered_model, load_model
 from spine.errors import EvidenceRejected
+from spine.model_digest import model_digest
 
 RECORDS = ("candidate.json", "release.json")
 """Files with the ``model_digest`` of the model in the same folder: of a finished fit, and of the bundled model."""
@@ -47,10 +47,8 @@ def _digest_in(record: Path) -> str | None:
     try:
         digest = json.loads(record.read_text())["model_digest"]
     except (ValueError, KeyError, TypeError) as error:
-        raise EvidenceRejected(
-            "MODEL_RECORD_UNREADABLE",
-            found=f"{record.name} without a readable model_digest ({type(error).__name__})",
-            expected="the record that was written with the model",
-            remedy="fetch the folder again; do not use this one",
-        ) from error
+        found = f"{record.name} without a readable model_digest ({type(error).__name__})"
+        expected = "the record that was written with the model"
+        remedy = "fetch the folder again; do not use this one"
+        raise EvidenceRejected("MODEL_RECORD_UNREADABLE", found, expected, remedy) from error
     return None if digest is None else str(digest)

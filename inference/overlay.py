@@ -5,6 +5,7 @@ appears with its reason.
 """
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from inference.calibration import LEVEL, Calibration
 from inference.contract import PREPROCESSING_VERSION
+from inference.drawing import FOUND, TRUTH, font, render_view
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
 from spine.measurement.registry import PARAMETERS, Measured
 from spine.prediction import Prediction
@@ -55,15 +57,12 @@ def draw_overlay(
         points: view -> landmarks in pixels of that image.
         parameters: as measured; the Cobb angle's end vertebrae are drawn in the frontal view.
         truth_points: reference landmarks, drawn as small green rings.
-        title: headline.
         provenance: for example ``simulated data``; appears in the banner beside ``not for diagnosis``.
         calibration: source of each image's spacing, printed below the image.
         rough_intervals: note about intervals from too few patients, if they are; every interval is then marked.
         warnings: printed above the table.
     """
     from PIL import Image, ImageDraw
-
-    from inference.drawing import font, render_view
 
     order: list[ViewName] = [view for view in VIEWS if view in views]
     panels = [
@@ -171,15 +170,11 @@ def _intervals_json(calibration: Calibration | None) -> dict[str, Any] | None:
 def _parameter_json(name: str, measured: Measured) -> dict[str, Any]:
     record: dict[str, Any] = {"label": PARAMETERS[name].label, "unit": measured.unit}
     if measured.value is None:
-        return {
-            **record, "value": None, "absent_code": measured.absent_code, "absent_reason": measured.absent_reason
-        }  # fmt: skip
-    return {
-        **record,
-        "value": round(measured.value, 3),
-        "interval_90": [round(end, 3) for end in measured.interval] if measured.interval else None,
-        **({"detail": dict(measured.detail)} if measured.detail else {}),
-    }
+        absence = {"absent_code": measured.absent_code, "absent_reason": measured.absent_reason}
+        return record | {"value": None} | absence
+    interval = [round(end, 3) for end in measured.interval] if measured.interval else None
+    record |= {"value": round(measured.value, 3), "interval_90": interval}
+    return record | ({"detail": dict(measured.detail)} if measured.detail else {})
 
 
 def _rounded(point: NDArray[np.float64], digits: int) -> list[float]:
@@ -187,8 +182,6 @@ def _rounded(point: NDArray[np.float64], digits: int) -> list[float]:
 
 
 def _draw_banner(draw: "ImageDraw", size: tuple[int, int], provenance: str | None) -> None:
-    from inference.drawing import font
-
     text = f"{provenance.upper()}  ·  {NOT_FOR_DIAGNOSIS}" if provenance else NOT_FOR_DIAGNOSIS
     top = size[1] - _FOOTER
     draw.rectangle((0, top, *size), fill=_WARNING)
@@ -197,12 +190,10 @@ def _draw_banner(draw: "ImageDraw", size: tuple[int, int], provenance: str | Non
 
 def _draw_warnings(draw: "ImageDraw", warnings: Sequence[str], corner: tuple[int, int]) -> int:
     """Draw the warnings on yellow; return the row where the table begins."""
-    from inference.drawing import font, wrapped
-
     left, top = corner
     if not warnings:
         return top
-    lines = [line for warning in warnings for line in wrapped(warning, 58)]
+    lines = [line for warning in warnings for line in wrap(warning, 58)]
     draw.rectangle((left - 4, top, left + _TABLE - 2 * _GAP, top + 16 + 20 * len(lines)), fill=_WARNING)
     for i, line in enumerate(lines):
         draw.text((left + 4, top + 8 + 20 * i), line, fill=_GROUND, font=font(16))
@@ -217,8 +208,6 @@ def _draw_table(
     has_truth: bool,
     rough: str | None,
 ) -> None:
-    from inference.drawing import font, wrapped
-
     left, top = corner
     right = left + _TABLE - 2 * _GAP
     for name, parameter in PARAMETERS.items():
@@ -227,26 +216,21 @@ def _draw_table(
             continue
         draw.line((left, top, right, top), fill=_LINE)
         draw.text((left, top + 7), parameter.label, fill=_INK, font=font(20))
-        value = _value_text(measured, rough=bool(rough))
-        draw.text(
-            (right, top + 7), value, fill=_INK if measured.value is not None else _PALE, font=font(20), anchor="ra"
-        )
+        value, ink = _value_text(measured, rough=bool(rough)), _PALE if measured.is_absent else _INK
+        draw.text((right, top + 7), value, fill=ink, font=font(20), anchor="ra")
         top += 36
-        for line in wrapped(_remark(measured), 62)[:2]:
+        for line in wrap(_remark(measured), 62)[:2]:
             draw.text((left + 8, top - 3), line, fill=_PALE, font=font(14))
             top += 18
         top += 5
     draw.line((left, top, right, top), fill=_LINE)
-    _draw_legend(
-        draw, (left, top), has_truth=has_truth, rough=rough, intervals=any(m.interval for m in parameters.values())
-    )
+    intervals = any(m.interval for m in parameters.values())
+    _draw_legend(draw, (left, top), has_truth=has_truth, rough=rough, intervals=intervals)
 
 
 def _draw_legend(
     draw: "ImageDraw", corner: tuple[int, int], *, has_truth: bool, rough: str | None, intervals: bool
 ) -> None:
-    from inference.drawing import FOUND, TRUTH, font, wrapped
-
     left, top = corner
     draw.ellipse((left + 2, top + 18, left + 12, top + 28), fill=FOUND)
     draw.text((left + 20, top + 13), "found", fill=_PALE, font=font(16))
@@ -255,7 +239,7 @@ def _draw_legend(
         draw.text((left + 108, top + 13), "reference", fill=_PALE, font=font(16))
     if intervals:
         note = "[ , ] is the 90 % interval for patients like those of the calibration"
-        for i, line in enumerate(wrapped(f"~ {rough}" if rough else note, 62)):
+        for i, line in enumerate(wrap(f"~ {rough}" if rough else note, 62)):
             draw.text((left + 2, top + 42 + 18 * i), line, fill=_WARNING if rough else _PALE, font=font(14))
 
 

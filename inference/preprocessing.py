@@ -70,11 +70,7 @@ def letterbox(
 ) -> Affine:
     """The affine that fits an (h, w) image into an (H, W) input: centred, nothing cut off, angles kept.
 
-    Args:
-        shape: (h, w) of the image.
-        input_shape: (H, W) of the network's input.
-        spacing_mm: (row, column) pixel spacing; where the two differ, pixels are made square to keep angles. Without
-            it, pixels are assumed to be square.
+    Where row and column spacing differ, pixels are made square. Without a spacing, they are assumed to be square.
     """
     row_mm, column_mm = spacing_mm or (1.0, 1.0)
     tallness = row_mm / column_mm
@@ -101,19 +97,16 @@ def prepare(
         image: bone bright, canonical orientation.
         input_shape: (H, W).
         spacing_mm: (row, column) spacing of the image, see ``letterbox``.
-        normalisation: percentiles that become -1 and 1.
+        normalisation: see ``Normalisation``.
         extra: applied after the letterbox, in input pixels, for augmentation; None for inference.
 
     Raises:
         ContractViolation: the image is not an (h, w) uint16 array.
     """
     if image.ndim != 2 or image.dtype != np.uint16 or min(image.shape) < 2:
-        raise ContractViolation(
-            "IMAGE_INVALID",
-            found=f"shape {image.shape}, {image.dtype}",
-            expected="an (h, w) uint16 image of at least 2 x 2 pixels",
-            remedy="read the image through spine.radiograph",
-        )
+        found = f"shape {image.shape}, {image.dtype}"
+        expected = "an (h, w) uint16 image of at least 2 x 2 pixels"
+        raise ContractViolation("IMAGE_INVALID", found, expected, "read the image through spine.radiograph")
     shape = (int(image.shape[0]), int(image.shape[1]))
     fitted = letterbox(shape, input_shape, spacing_mm)
     affine = extra.after(fitted) if extra is not None else fitted

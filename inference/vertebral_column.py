@@ -39,9 +39,7 @@ def pitch_of(centres: Mapping[str, Float[Floats, " 2"]]) -> float | None:
 def lean_of(points: Mapping[str, Float[Floats, " 2"]], spacing_mm: tuple[float, float] | None = None) -> float | None:
     """Angle in degrees between the line from the highest to the lowest found vertebra and the image's columns.
 
-    Args:
-        points: landmark -> (2,) (column, row).
-        spacing_mm: (row, column) spacing; without it, pixels are assumed to be square.
+    Without a (row, column) spacing, pixels are assumed to be square.
     """
     levels = {level_of(name) for name in points}
     found = [vertebra for vertebra in VERTEBRAE if vertebra in levels]

@@ -80,13 +80,7 @@ def detections_from(
     shapes: Sequence[tuple[int, int]],
     turns: Sequence[Callable[[Pixels], Pixels]] | None = None,
 ) -> list[ViewDetection]:
-    """Run the model once on N images.
-
-    Args:
-        model: the model.
-        views, prepared, shapes: view, input and (h, w) of each image.
-        turns: how the pixels of each image are turned first, or None.
-    """
+    """Run the model once on N images with their views, inputs and (h, w) shapes; ``turns`` turn their pixels first."""
     pixels = [p.pixels if turns is None else turns[i](p.pixels) for i, p in enumerate(prepared)]
     output, contract = model.run(np.stack(pixels), views), model.contract
     # Landmarks of a turned image stay in the turned frame; the letterbox is the same in both.
@@ -104,9 +98,7 @@ def detections_from(
 def check_views(model: Model, first: Mapping[ViewName, ViewDetection]) -> dict[ViewName, str]:
     """View -> reason, for images that are of the other view, upside down or mirrored.
 
-    Args:
-        model: the model that gave ``first``.
-        first: view -> result of the run as the given view.
+    ``first`` are the results of the run in which each image was run as the given view.
     """
     limits = model.contract.calibration.limits if model.contract.calibration else None
     if limits is None or set(model.contract.views) != set(VIEWS):

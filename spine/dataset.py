@@ -24,7 +24,7 @@ from spine.errors import ContractViolation
 from spine.landmarks import ViewName
 from spine.scanner import ViewGeometry
 from spine.storage import write_text_atomically
-from spine.study import CalibrationType, Points2D, geometry_from_json, points_from_json, points_to_json
+from spine.study import CalibrationType, Points2D, image_fields, points_from_json, points_to_json
 from spine.types import Floats
 
 Split = Literal["train", "validation", "test"]
@@ -135,12 +135,9 @@ def read_manifest(folder: Path) -> Manifest:
     manifest = Manifest(record["landmark_set"], record["split_seed"], examples)
     for name, found in (("digest", manifest.digest), ("test_digest", manifest.test_digest)):
         if found != record[name]:
-            raise ContractViolation(
-                "MANIFEST_ALTERED",
-                found=f"content with {name} {found[:12]}",
-                expected=f"the recorded {name} {record[name][:12]}",
-                remedy="the manifest was edited or damaged after it was written: build the dataset again",
-            )
+            found = f"content with {name} {found[:12]}"
+            remedy = "the manifest was edited or damaged after it was written: build the dataset again"
+            raise ContractViolation("MANIFEST_ALTERED", found, f"the recorded {name} {record[name][:12]}", remedy)
     return manifest
 
 
@@ -153,42 +150,20 @@ def _digest(landmark_set: str, examples: tuple[Example, ...]) -> str:
 def _example_to_json(example: Example) -> dict[str, Any]:
     views = {}
     for name, view in example.views.items():
-        views[name] = {
-            **{k: getattr(view, k) for k in ("view", "image", "sha256", "calibration")},
-            "shape": list(view.shape),
-            "spacing_mm": list(view.spacing_mm) if view.spacing_mm else None,
-            "geometry": asdict(view.geometry) if view.geometry else None,
-            "points": points_to_json(view.points),
-        }
-    return {
-        **{k: getattr(example, k) for k in ("study_id", "patient", "split", "source")},
+        geometry = asdict(view.geometry) if view.geometry else None
+        views[name] = vars(view) | {"geometry": geometry, "points": points_to_json(view.points)}
+    return vars(example) | {
         "views": views,
         "points_3d": points_to_json(example.points_3d),
-        "truth": {name: dict(vars(truth)) for name, truth in example.truth.items()},
+        "truth": {name: vars(truth) for name, truth in example.truth.items()},
         "facts": dict(example.facts),
     }
 
 
 def _example_from_json(record: Mapping[str, Any]) -> Example:
-    views: dict[ViewName, ExampleView] = {}
-    for name, view in record["views"].items():
-        views[name] = ExampleView(
-            view=view["view"],
-            image=view["image"],
-            sha256=view["sha256"],
-            shape=(view["shape"][0], view["shape"][1]),
-            spacing_mm=tuple(view["spacing_mm"]) if view["spacing_mm"] else None,
-            calibration=view["calibration"],
-            geometry=geometry_from_json(view["geometry"]) if view["geometry"] else None,
-            points=points_from_json(view["points"]),
-        )
-    return Example(
-        study_id=record["study_id"],
-        patient=record["patient"],
-        split=record["split"],
-        source=record["source"],
-        views=views,
-        points_3d=points_from_json(record["points_3d"]),
-        truth={n: Truth(**t) for n, t in record["truth"].items()},
-        facts=record["facts"],
-    )
+    views = {
+        name: ExampleView(**image_fields(view) | {"points": points_from_json(view["points"])})
+        for name, view in record["views"].items()
+    }
+    truth = {name: Truth(**value) for name, value in record["truth"].items()}
+    return Example(**{**record, "views": views, "points_3d": points_from_json(record["points_3d"]), "truth": truth})

@@ -25,12 +25,9 @@ def model_digest(folder: Path) -> str:
     """
     missing = [name for name in REQUIRED_FILES if not (folder / name).is_file() or not (folder / name).stat().st_size]
     if missing:
-        raise EvidenceRejected(
-            "MODEL_INCOMPLETE",
-            found=f"no {' and no '.join(missing)} in the model folder",
-            expected=f"{GRAPH_FILE} and {CONTRACT_FILE}",
-            remedy="export the model again, or name the folder that contains both files",
-        )
+        found = f"no {' and no '.join(missing)} in the model folder"
+        remedy = "export the model again, or name the folder that contains both files"
+        raise EvidenceRejected("MODEL_INCOMPLETE", found, f"{GRAPH_FILE} and {CONTRACT_FILE}", remedy)
     digest = hashlib.sha256()
     for path in _files(folder):
         digest.update(path.name.encode() + b"\0" + bytes.fromhex(sha256_of_file(path)))
@@ -55,9 +52,7 @@ def find_model_folder(root: Path) -> Path:
     folders = sorted({p.parent for p in root.rglob(CONTRACT_FILE) if (p.parent / GRAPH_FILE).is_file()})
     if len(folders) == 1:
         return folders[0]
-    raise EvidenceRejected(
-        "MODEL_AMBIGUOUS" if folders else "MODEL_NOT_FOUND",
-        found=f"{len(folders)} folders with {GRAPH_FILE} and {CONTRACT_FILE}",
-        expected="exactly one such folder",
-        remedy="register one exported model per version",
-    )
+    found = f"{len(folders)} folders with {GRAPH_FILE} and {CONTRACT_FILE}"
+    expected = "exactly one such folder"
+    remedy = "register one exported model per version"
+    raise EvidenceRejected("MODEL_AMBIGUOUS" if folders else "MODEL_NOT_FOUND", found, expected, remedy)

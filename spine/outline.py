@@ -67,12 +67,9 @@ class Outline:
 
 
 def outline_of(view: ViewName, points: Points2D, size: tuple[int, int], cobb: Measured | None = None) -> Outline:
-    """The outline of the landmarks of one view.
+    """The outline of the landmarks of one view, with the end plates of ``cobb`` in the frontal view.
 
-    Args:
-        points: landmark -> (column, row).
-        size: (columns, rows) of the image.
-        cobb: the measured Cobb angle; its end plates are drawn in the frontal view.
+    ``points`` are (column, row) in an image of ``size`` (columns, rows).
     """
     centres, tilts = _centres(points), _tilts(view, points)
     hips = {name: points[name] for name in HIPS if name in points}

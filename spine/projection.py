@@ -119,12 +119,9 @@ def project_points(study_id: str, view: StudyView, points_3d: Mapping[str, Float
     try:
         pixels = view.geometry.project(np.stack(list(points_3d.values())))
     except ValueError as error:
-        raise ContractViolation(
-            "POINT_BEHIND_SOURCE",
-            found=f"study {study_id}: {error}",
-            expected="3D points in mm between source and detector, origin at the isocentre",
-            remedy="correct the units and the frame of the reconstruction, or leave the study out",
-        ) from error
+        expected = "3D points in mm between source and detector, origin at the isocentre"
+        remedy = "correct the units and the frame of the reconstruction, or leave the study out"
+        raise ContractViolation("POINT_BEHIND_SOURCE", f"study {study_id}: {error}", expected, remedy) from error
     return dict(zip(points_3d, pixels, strict=True))
 
 
@@ -149,13 +146,7 @@ def _locate_in_view(
 def write_landmarks(
     store: Path, out: Path, landmark_set: LandmarkSet, progress: Progress | None = None
 ) -> LandmarkIndex:
-    """Write the landmarks of every study in ``store`` that has one of the set's views.
-
-    Args:
-        store: folder of study folders (``spine.study``).
-        out: folder as in the module docstring.
-        landmark_set: the landmarks to write.
-        progress: called with (done, total) studies.
+    """Write the landmarks of every study in ``store`` that has one of the set's views into ``out``.
 
     Raises:
         ContractViolation: ``POINT_BEHIND_SOURCE``. The message lists every study with such a point. The other studies
@@ -179,9 +170,8 @@ def write_landmarks(
         if progress is not None:
             progress(done, len(folders))
     if refused:
-        raise ContractViolation.gathered(
-            refused[0].code, [r.found for r in refused], expected=refused[0].expected, remedy=refused[0].remedy
-        )
+        expected = refused[0].expected
+        raise ContractViolation.gathered(refused[0].code, [r.found for r in refused], expected, refused[0].remedy)
     index = LandmarkIndex(landmark_set.name, digest_of_set(landmark_set), files, added)
     _write_index(index, out)
     return index
@@ -203,12 +193,9 @@ def read_index(out: Path) -> LandmarkIndex:
     """
     path = out / "landmarks.json"
     if not path.exists():
-        raise ContractViolation(
-            "LANDMARKS_MISSING",
-            found="a folder without landmarks.json",
-            expected="a finished folder of landmarks",
-            remedy="run the landmarks step; it continues where it stopped",
-        )
+        found = "a folder without landmarks.json"
+        remedy = "run the landmarks step; it continues where it stopped"
+        raise ContractViolation("LANDMARKS_MISSING", found, "a finished folder of landmarks", remedy)
     record = json.loads(path.read_text())
     return LandmarkIndex(record["landmark_set"], record["set_digest"], record["files"])
 

@@ -104,14 +104,12 @@ def read_study(folder: Path) -> Study:
     """Read one finished study folder. The images stay on disk; see ``load_image``."""
     record = json.loads((folder / "study.json").read_text())
     reconstruction = read_reconstruction(folder / "reconstruction.json") if record["has_reconstruction"] else None
-    return Study(
-        study_id=record["study_id"],
-        patient=record["patient"],
-        source=record["source"],
-        views={name: _view_from_json(view) for name, view in record["views"].items()},
-        reconstruction=reconstruction,
-        facts=record["facts"],
-    )
+    views: dict[ViewName, StudyView] = {
+        name: StudyView(**image_fields(view) | {"labels": points_from_json(view["labels"])})
+        for name, view in record["views"].items()
+    }
+    study_id, patient, source, facts = (record[key] for key in ("study_id", "patient", "source", "facts"))
+    return Study(study_id, patient, source, views, reconstruction, facts)
 
 
 def load_image(folder: Path, view: StudyView) -> NDArray[np.uint16]:
@@ -125,18 +123,16 @@ def iterate_study_folders(store: Path) -> list[Path]:
     return sorted(path.parent for path in store.glob("*/study.json"))
 
 
-def _view_from_json(record: dict[str, Any]) -> StudyView:
-    return StudyView(
-        view=record["view"],
-        image=record["image"],
-        sha256=record["sha256"],
-        shape=tuple(record["shape"]),
-        spacing_mm=tuple(record["spacing_mm"]) if record["spacing_mm"] else None,
-        calibration=record["calibration"],
-        geometry=geometry_from_json(record["geometry"]) if record["geometry"] else None,
-        labels=points_from_json(record["labels"]),
-        facts=record["facts"],
-    )
+def image_fields(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON of a view, with shape, spacing and geometry in the types of ``StudyView``."""
+    spacing_mm = tuple(record["spacing_mm"]) if record["spacing_mm"] else None
+    geometry = geometry_from_json(record["geometry"]) if record["geometry"] else None
+    return {**record, "shape": tuple(record["shape"]), "spacing_mm": spacing_mm, "geometry": geometry}
+
+
+def geometry_from_json(record: Mapping[str, Any]) -> ViewGeometry:
+    """A ViewGeometry from the JSON of its ``dataclasses.asdict`` form."""
+    return ViewGeometry(**{**record, "shape": tuple(record["shape"]), "spacing_mm": tuple(record["spacing_mm"])})
 
 
 def points_to_json(points: Mapping[str, Floats]) -> dict[str, list[float]]:
@@ -147,15 +143,3 @@ def points_to_json(points: Mapping[str, Floats]) -> dict[str, list[float]]:
 def points_from_json(record: Mapping[str, list[float]]) -> dict[str, Floats]:
     """The inverse of ``points_to_json``."""
     return {name: np.asarray(point, dtype=np.float64) for name, point in record.items()}
-
-
-def geometry_from_json(record: Mapping[str, Any]) -> ViewGeometry:
-    """A ViewGeometry from the JSON of its ``dataclasses.asdict`` form."""
-    return ViewGeometry(
-        view=record["view"],
-        shape=(int(record["shape"][0]), int(record["shape"][1])),
-        spacing_mm=(float(record["spacing_mm"][0]), float(record["spacing_mm"][1])),
-        source_to_isocentre_mm=float(record["source_to_isocentre_mm"]),
-        u0_mm=float(record["u0_mm"]),
-        z0_mm=float(record["z0_mm"]),
-    )

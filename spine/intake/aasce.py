@@ -85,9 +85,7 @@ class AasceCandidate:
         number = _NUMBER.search(self.image.stem)
         if number is None:
             found = "an image file name without a patient number"
-            raise InputRejected(
-                "NAME_INVALID", found=found, expected="a name such as NAME-162 A AP.jpg", remedy="rename the image file"
-            )
+            raise InputRejected("NAME_INVALID", found, "a name such as NAME-162 A AP.jpg", "rename the image file")
         image = read_grey_image(self.image)
         labels = corner_labels(self.landmarks, (image.shape[0], image.shape[1]))
         facts = {"intensity": "8 bit", "labels_off_image": len(LABEL_NAMES) - len(labels)}
@@ -99,16 +97,12 @@ class AasceCandidate:
         return {f"published_angle_{i}_deg": n for i, n in enumerate(numbers, 1) if n is not None}
 
 
+@dataclass(frozen=True)
 class AasceSource:
     """All rows of a folder with this layout."""
 
-    def __init__(self, location: Path) -> None:
-        self._location = location
-
-    @property
-    def name(self) -> str:
-        """``aasce``."""
-        return "aasce"
+    location: Path
+    name: str = "aasce"
 
     def candidates(self) -> Sequence[AasceCandidate]:
         """One candidate for each row.
@@ -120,23 +114,17 @@ class AasceSource:
         landmarks, angles = self._rows("landmarks.csv"), self._rows("angles.csv")
         if not len(names) == len(landmarks) == len(angles):
             found = f"{len(names)} names, {len(landmarks)} rows of landmarks, {len(angles)} of angles"
-            raise ParametersRejected(
-                "SOURCE_LAYOUT_INVALID", found=found, expected="equal numbers", remedy="download the dataset again"
-            )
-        images = self._location / "images"
-        rows = zip(names, landmarks, angles, strict=True)
+            raise ParametersRejected("SOURCE_LAYOUT_INVALID", found, "equal numbers", "download the dataset again")
+        images, rows = self.location / "images", zip(names, landmarks, angles, strict=True)
         # Only the last part of a name is used, so that no row points outside the folder.
         return [AasceCandidate(images / Path(n).name, tuple(xy), tuple(a)) for n, xy, a in rows]
 
     def _rows(self, table: str) -> list[list[str]]:
-        path = self._location / table
+        path = self.location / table
         if not path.is_file():
-            raise ParametersRejected(
-                "SOURCE_LAYOUT_INVALID",
-                found=f"no {table}",
-                expected="filenames.csv, landmarks.csv, angles.csv, images/",
-                remedy="set the location to the folder that contains them",
-            )
+            expected = "filenames.csv, landmarks.csv, angles.csv, images/"
+            remedy = "set the location to the folder that contains them"
+            raise ParametersRejected("SOURCE_LAYOUT_INVALID", f"no {table}", expected, remedy)
         with path.open(newline="", encoding="utf-8") as stream:
             return [row for row in csv.reader(stream) if row]
 
@@ -148,19 +136,17 @@ def corner_labels(cells: Sequence[str], shape: tuple[int, int]) -> dict[str, Flo
         LabelsRejected: ``LABEL_COUNT_WRONG``, ``LABELS_NOT_FINITE``, ``LABELS_OUTSIDE_IMAGE``.
     """
     if len(cells) != 2 * len(LABEL_NAMES):
-        raise _labels("LABEL_COUNT_WRONG", found=f"{len(cells)} numbers", expected=f"{2 * len(LABEL_NAMES)}")
+        raise _labels("LABEL_COUNT_WRONG", f"{len(cells)} numbers", f"{2 * len(LABEL_NAMES)}")
     numbers = [_finite(cell) for cell in cells]
     if any(n is None for n in numbers):
         found = f"{numbers.count(None)} values that are not finite numbers"
-        raise _labels("LABELS_NOT_FINITE", found=found, expected="finite numbers")
+        raise _labels("LABELS_NOT_FINITE", found, "finite numbers")
     relative = np.array(numbers, dtype=np.float64).reshape(2, -1).T
     outside = np.any((relative < 0) | (relative > 1), axis=1)
     far = bool(np.any((relative < -MARGIN) | (relative > 1 + MARGIN)))
     if far or outside.sum() > MAX_OUTSIDE:
         found = f"{int(outside.sum())} points outside the image, {'some' if far else 'none'} of them far outside"
-        raise _labels(
-            "LABELS_OUTSIDE_IMAGE", found=found, expected="positions as fractions of width and height, 0 to 1"
-        )
+        raise _labels("LABELS_OUTSIDE_IMAGE", found, "positions as fractions of width and height, 0 to 1")
     xy_px = relative * (shape[1], shape[0])
     return {name: xy for name, xy, absent in zip(LABEL_NAMES, xy_px, outside, strict=True) if not absent}
 
@@ -173,26 +159,25 @@ def read_grey_image(path: Path) -> NDArray[np.uint16]:
             ``IMAGE_SIZE_UNSUPPORTED``, ``IMAGE_ROTATED``, ``IMAGE_BLANK``.
     """
     if not path.is_file():
-        raise _image("IMAGE_MISSING", found="no image file", expected="the image that filenames.csv names")
+        raise _image("IMAGE_MISSING", "no image file", "the image that filenames.csv names")
     size = path.stat().st_size
     if not 0 < size <= _MAX_IMAGE_BYTES:
         code = "FILE_TOO_LARGE" if size else "EMPTY_FILE"
-        raise _image(code, found=f"{size} bytes", expected=f"1 to {_MAX_IMAGE_BYTES} bytes")
+        raise _image(code, f"{size} bytes", f"1 to {_MAX_IMAGE_BYTES} bytes")
     try:
         with Image.open(path, formats=("JPEG", "PNG")) as image:
             width, height = image.size
             if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
                 found = f"{height} x {width} pixels"
-                raise _image("IMAGE_SIZE_UNSUPPORTED", found=found, expected=f"at most {MAX_SIDE} pixels a side")
+                raise _image("IMAGE_SIZE_UNSUPPORTED", found, f"at most {MAX_SIDE} pixels a side")
             if image.getexif().get(_EXIF_ORIENTATION, 1) != 1:
                 expected = "pixels that are stored upright, because the labels refer to the stored pixels"
-                raise _image("IMAGE_ROTATED", found="an image with an EXIF rotation", expected=expected)
+                raise _image("IMAGE_ROTATED", "an image with an EXIF rotation", expected)
             grey = np.asarray(image.convert("L"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        found = f"an image that does not open ({type(error).__name__})"
-        raise _image("IMAGE_INVALID", found=found, expected="JPEG or PNG") from error
+        raise _image("IMAGE_INVALID", f"an image that does not open ({type(error).__name__})", "JPEG or PNG") from error
     if grey.min() == grey.max():
-        raise _image("IMAGE_BLANK", found="an image in which all pixels are equal", expected="a radiograph")
+        raise _image("IMAGE_BLANK", "an image in which all pixels are equal", "a radiograph")
     return np.rint(grey * np.float32(MAXIMUM / 255)).astype(np.uint16)
 
 
@@ -204,9 +189,9 @@ def _finite(cell: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _labels(code: str, *, found: str, expected: str) -> LabelsRejected:
-    return LabelsRejected(code, found=found, expected=expected, remedy="correct the row of landmarks.csv")
+def _labels(code: str, found: str, expected: str) -> LabelsRejected:
+    return LabelsRejected(code, found, expected, "correct the row of landmarks.csv")
 
 
-def _image(code: str, *, found: str, expected: str) -> DicomRejected:
-    return DicomRejected(code, found=found, expected=expected, remedy="download the radiograph again")
+def _image(code: str, found: str, expected: str) -> DicomRejected:
+    return DicomRejected(code, found, expected, "download the radiograph again")

@@ -43,17 +43,13 @@ class CtKeypointCandidate:
         return LoadedStudy(f"ct:{self.file.stem}", {}, reconstruction, {**reconstruction.facts, "modality": "ct"})
 
 
+@dataclass(frozen=True)
 class CtKeypointSource:
     """All files of a folder."""
 
-    def __init__(self, location: Path) -> None:
-        self._location = location
-
-    @property
-    def name(self) -> str:
-        """``ct-keypoints``."""
-        return "ct-keypoints"
+    location: Path
+    name: str = "ct-keypoints"
 
     def candidates(self) -> Sequence[CtKeypointCandidate]:
         """One candidate for each ``.json`` file."""
-        return [CtKeypointCandidate(file) for file in sorted(self._location.glob("*.json"))]
+        return [CtKeypointCandidate(file) for file in sorted(self.location.glob("*.json"))]

@@ -67,12 +67,9 @@ class FolderCandidate:
             ReconstructionRejected: see ``read_any_reconstruction``.
         """
         if len(self.files) > MAX_FILES:
-            raise PairingRejected(
-                "TOO_MANY_FILES",
-                found=f"{len(self.files)} files",
-                expected=f"at most {MAX_FILES} in a study",
-                remedy="make one folder for each study",
-            )
+            found = f"{len(self.files)} files"
+            expected = f"at most {MAX_FILES} in a study"
+            raise PairingRejected("TOO_MANY_FILES", found, expected, "make one folder for each study")
         if not self.is_complete and self.simulated:
             raise _unfinished()
         radiographs = [read_radiograph(file) for file in self.files if _is_radiograph(file)]
@@ -84,32 +81,24 @@ class FolderCandidate:
         all_of_them = [f for f in self.files if f.suffix.lower() in SUFFIXES and is_reconstruction(f)]
         found = [f for f in all_of_them if f.parent.name != EXTRAS] or all_of_them
         if len(found) > 1:
-            raise PairingRejected(
-                "RECONSTRUCTION_AMBIGUOUS",
-                found=f"{len(found)} reconstructions",
-                expected="one reconstruction",
-                remedy="keep only the right one in the folder of the study",
-            )
+            found = f"{len(found)} reconstructions"
+            remedy = "keep only the right one in the folder of the study"
+            raise PairingRejected("RECONSTRUCTION_AMBIGUOUS", found, "one reconstruction", remedy)
         return read_any_reconstruction(found[0]) if found else None
 
 
+@dataclass(frozen=True)
 class FolderSource:
     """All study folders of a location."""
 
-    def __init__(self, location: Path, name: str = "folder", *, simulated: bool = False) -> None:
-        self._location = location
-        self._name = name
-        self._simulated = simulated
-
-    @property
-    def name(self) -> str:
-        """``folder`` or ``virtual``."""
-        return self._name
+    location: Path
+    name: str = "folder"
+    simulated: bool = False
 
     def candidates(self) -> Sequence[FolderCandidate]:
         """One candidate for each folder, and one for radiographs directly in the location."""
-        complete = (self._location / COMPLETE).exists()
-        entries = sorted(e for e in self._location.iterdir() if not e.name.startswith("."))
+        complete = (self.location / COMPLETE).exists()
+        entries = sorted(e for e in self.location.iterdir() if not e.name.startswith("."))
         folders = [e for e in entries if e.is_dir() and not e.is_symlink()]
         found = [self._candidate(folder.name, _files_below(folder), complete) for folder in folders]
         loose = tuple(e for e in entries if e.is_file() and not e.is_symlink())
@@ -119,7 +108,7 @@ class FolderSource:
 
     def _candidate(self, key: str, files: tuple[Path, ...], complete: bool) -> FolderCandidate:
         marked = complete or any(file.name == COMPLETE for file in files)
-        return FolderCandidate(key, tuple(f for f in files if f.name != COMPLETE), marked, self._simulated)
+        return FolderCandidate(key, tuple(f for f in files if f.name != COMPLETE), marked, self.simulated)
 
 
 def _files_below(folder: Path) -> tuple[Path, ...]:
@@ -142,21 +131,15 @@ def _without_copies(radiographs: list[Radiograph]) -> list[Radiograph]:
     for radiograph in radiographs:
         same = [k for k in kept if k.identity.sop_uid == radiograph.identity.sop_uid]
         if any(k.image.shape != radiograph.image.shape or (k.image != radiograph.image).any() for k in same):
-            raise PairingRejected(
-                "UID_CONFLICT",
-                found="two images with one SOP Instance UID",
-                expected="one image for each SOP Instance UID",
-                remedy="export the images again",
-            )
+            found = "two images with one SOP Instance UID"
+            expected = "one image for each SOP Instance UID"
+            raise PairingRejected("UID_CONFLICT", found, expected, "export the images again")
         if not same:
             kept.append(radiograph)
     return kept
 
 
 def _unfinished() -> PairingRejected:
-    return PairingRejected(
-        "STUDY_UNFINISHED",
-        found="a simulated study without its COMPLETE file",
-        expected="the file that its writer adds last",
-        remedy="wait until the writer has finished, or write the study again",
-    )
+    found = "a simulated study without its COMPLETE file"
+    remedy = "wait until the writer has finished, or write the study again"
+    return PairingRejected("STUDY_UNFINISHED", found, "the file that its writer adds last", remedy)

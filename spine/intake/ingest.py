@@ -50,12 +50,11 @@ def ingest(
     """Put every candidate of a source into the store or into quarantine, and report the outcome.
 
     Args:
-        source: where the studies come from.
+        source: from ``sources.open_source``.
         store: folder of study folders (``spine.study``).
         quarantine: folder of refused candidates, one folder each with ``reason.json`` and the files.
         pseudonym_key: from ``pseudonym.load_pseudonym_key``.
         workers: processes that read; with 1, this process reads. The outcome does not depend on it.
-        progress: called with (done, total) candidates.
 
     Raises:
         PlumblineError: ``DISK_FULL``, ``STORE_BUSY``, ``INTAKE_WORKER_DIED``.
@@ -105,12 +104,9 @@ def _load_all(candidates: Sequence[StudyCandidate], workers: int) -> Iterator[Lo
             while waiting:
                 yield waiting.popleft().result()
         except BrokenProcessPool as error:
-            raise PlumblineError(
-                "INTAKE_WORKER_DIED",
-                found="a worker process that ended unexpectedly",
-                expected="enough memory for every worker",
-                remedy="run again with fewer workers; finished studies are not read again",
-            ) from error
+            found = "a worker process that ended unexpectedly"
+            remedy = "run again with fewer workers; finished studies are not read again"
+            raise PlumblineError("INTAKE_WORKER_DIED", found, "enough memory for every worker", remedy) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -131,8 +127,7 @@ def load_candidate(candidate: StudyCandidate) -> Loaded:
 
 
 def _failed(code: str, what: str, error: Exception, remedy: str) -> InputRejected:
-    found = f"{what} ({type(error).__name__})"
-    return InputRejected(code, found=found, expected="a readable study", remedy=remedy)
+    return InputRejected(code, f"{what} ({type(error).__name__})", "a readable study", remedy)
 
 
 class _Ingestion:
@@ -187,20 +182,14 @@ class _Ingestion:
         """Refuse images and instances that the store has already."""
         for view, instance in entry.instances.items():
             if self.ledger.image_of_instance(instance) not in (None, entry.images[view]):
-                raise PairingRejected(
-                    "UID_CONFLICT",
-                    found=f"a {view} image whose SOP Instance UID belongs to an image with other pixels in the store",
-                    expected="one image for each SOP Instance UID",
-                    remedy="find out which image is right; the first one stays in the store",
-                )
+                found = f"a {view} image whose SOP Instance UID belongs to an image with other pixels in the store"
+                remedy = "find out which image is right; the first one stays in the store"
+                raise PairingRejected("UID_CONFLICT", found, "one image for each SOP Instance UID", remedy)
         owners = {self.ledger.study_of_image(sha) for sha in entry.images.values()} - {None}
         if is_known or owners:
-            raise PairingRejected(
-                "DUPLICATE_IMAGE",
-                found=f"pixels that are already in study {min(str(owner) for owner in owners or {entry.study_id})}",
-                expected="each image once, under one patient",
-                remedy="send each image once; to replace a study, remove it from the store first",
-            )
+            found = f"pixels that are already in study {min(str(owner) for owner in owners or {entry.study_id})}"
+            remedy = "send each image once; to replace a study, remove it from the store first"
+            raise PairingRejected("DUPLICATE_IMAGE", found, "each image once, under one patient", remedy)
 
     def _study(self, loaded: LoadedStudy, entry: Entry) -> Study:
         views = {

@@ -41,23 +41,14 @@ _STUDY_FACTS = ("age_years", "sex", "simulated")
 def join_study(
     radiographs: Sequence[Radiograph], reconstruction: Reconstruction | None, *, simulated: bool = False
 ) -> LoadedStudy:
-    """Join the parts of one study.
-
-    Args:
-        radiographs: as read.
-        reconstruction: as read, or None.
-        simulated: whether to mark the study as simulated whatever its tags say.
+    """Join the parts of one study; ``simulated`` marks it as simulated, whatever its tags say.
 
     Raises:
         PairingRejected: codes as in the module's table.
     """
     if not radiographs and reconstruction is None:
-        raise PairingRejected(
-            "STUDY_EMPTY",
-            found="neither radiograph nor reconstruction",
-            expected="at least one",
-            remedy="send the study again",
-        )
+        found = "neither radiograph nor reconstruction"
+        raise PairingRejected("STUDY_EMPTY", found, "at least one", "send the study again")
     by_view = _by_view(radiographs)
     patient = _patient(radiographs) if radiographs else ""
     geometries = _geometries(by_view, reconstruction)
@@ -90,32 +81,20 @@ def require_one_examination(radiographs: Mapping[ViewName, Radiograph]) -> None:
 def _by_view(radiographs: Sequence[Radiograph]) -> dict[ViewName, Radiograph]:
     unknown = sum(radiograph.view is None for radiograph in radiographs)
     if unknown:
-        raise PairingRejected(
-            "VIEW_UNKNOWN",
-            found=f"{unknown} radiograph(s) whose tags do not name the view",
-            expected="PatientOrientation or ViewPosition",
-            remedy="set one of these tags",
-        )
+        found = f"{unknown} radiograph(s) whose tags do not name the view"
+        raise PairingRejected("VIEW_UNKNOWN", found, "PatientOrientation or ViewPosition", "set one of these tags")
     for view in VIEWS:
         count = sum(radiograph.view == view for radiograph in radiographs)
         if count > 1:
-            raise PairingRejected(
-                "VIEW_DUPLICATE",
-                found=f"{count} {view} radiographs",
-                expected="one of each view",
-                remedy="keep one, or correct the view tags",
-            )
+            found = f"{count} {view} radiographs"
+            raise PairingRejected("VIEW_DUPLICATE", found, "one of each view", "keep one, or correct the view tags")
     return {view: radiograph for view in VIEWS for radiograph in radiographs if radiograph.view == view}
 
 
 def _patient(radiographs: Sequence[Radiograph]) -> str:
     if any(radiograph.identity.patient_id == "" for radiograph in radiographs):
-        raise PairingRejected(
-            "PATIENT_ID_MISSING",
-            found="a radiograph without PatientID",
-            expected="an identifier",
-            remedy="set PatientID, for example to a pseudonym",
-        )
+        found = "a radiograph without PatientID"
+        raise PairingRejected("PATIENT_ID_MISSING", found, "an identifier", "set PatientID, for example to a pseudonym")
     _check_identity(radiographs, ignored=set())
     return f"dicom:{radiographs[0].identity.patient_id}"
 
@@ -125,19 +104,11 @@ def _check_identity(radiographs: Iterable[Radiograph], *, ignored: set[str]) -> 
     identities = [radiograph.identity for radiograph in radiographs]
     patients = {identity.patient_id for identity in identities} - ignored
     if len(patients) > 1:
-        raise PairingRejected(
-            "PATIENT_MISMATCH",
-            found=f"radiographs of {len(patients)} patients",
-            expected="one patient",
-            remedy="sort the radiographs by patient",
-        )
+        found = f"radiographs of {len(patients)} patients"
+        raise PairingRejected("PATIENT_MISMATCH", found, "one patient", "sort the radiographs by patient")
     if len({identity.study_uid for identity in identities} - ignored) > 1:
-        raise PairingRejected(
-            "STUDY_MISMATCH",
-            found="radiographs of different studies",
-            expected="one Study Instance UID",
-            remedy="make one folder for each study",
-        )
+        found = "radiographs of different studies"
+        raise PairingRejected("STUDY_MISMATCH", found, "one Study Instance UID", "make one folder for each study")
 
 
 def _geometries(
@@ -149,12 +120,9 @@ def _geometries(
     for view, radiograph in by_view.items():
         if radiograph.geometry is None:
             if reconstruction is not None:
-                raise PairingRejected(
-                    "GEOMETRY_MISSING",
-                    found=f"a reconstruction and a {view} radiograph whose position in the scanner is unknown",
-                    expected="source distances and a calibrated spacing",
-                    remedy="send the original image from the scanner, or leave the reconstruction out",
-                )
+                found = f"a reconstruction and a {view} radiograph whose position in the scanner is unknown"
+                remedy = "send the original image from the scanner, or leave the reconstruction out"
+                raise PairingRejected("GEOMETRY_MISSING", found, "source distances and a calibrated spacing", remedy)
             continue
         geometries[view] = radiograph.geometry
         if view in stated:
@@ -170,18 +138,11 @@ def _check_agreement(view: ViewName, radiograph: Radiograph, stated: Mapping[str
         return
     other = stated.get(VIEWS[1 - VIEWS.index(view)])
     if other is not None and _agree(radiograph.geometry, other, radiograph.offset_recorded):
-        raise PairingRejected(
-            "VIEW_MISMATCH",
-            found=f"a {view} radiograph with the geometry of the other view",
-            expected="views that agree",
-            remedy="correct the tags that name the view",
-        )
-    raise PairingRejected(
-        "GEOMETRY_CONFLICT",
-        found=f"a reconstruction in which the {view} image has another size, spacing or position",
-        expected="the radiograph that the reconstruction was made from",
-        remedy="send the radiograph and the reconstruction of one scan",
-    )
+        found = f"a {view} radiograph with the geometry of the other view"
+        raise PairingRejected("VIEW_MISMATCH", found, "views that agree", "correct the tags that name the view")
+    found = f"a reconstruction in which the {view} image has another size, spacing or position"
+    remedy = "send the radiograph and the reconstruction of one scan"
+    raise PairingRejected("GEOMETRY_CONFLICT", found, "the radiograph that the reconstruction was made from", remedy)
 
 
 def _agree(ours: ViewGeometry, theirs: ViewGeometry, with_offset: bool) -> bool:
@@ -200,12 +161,9 @@ def _check_heights(geometries: Mapping[ViewName, ViewGeometry]) -> None:
     heights = [g.shape[0] * g.spacing_mm[0] for g in (frontal, lateral)]
     if abs(heights[0] / heights[1] - 1) > HEIGHT_TOLERANCE or abs(frontal.z0_mm - lateral.z0_mm) > PLACE_TOLERANCE_MM:
         centres = f"{frontal.z0_mm:.0f} and {lateral.z0_mm:.0f}"
-        raise PairingRejected(
-            "HEIGHT_MISMATCH",
-            found=f"radiographs {heights[0]:.0f} and {heights[1]:.0f} mm high, with centres at z {centres} mm",
-            expected="one scan of both views",
-            remedy="send the two radiographs of one scan",
-        )
+        found = f"radiographs {heights[0]:.0f} and {heights[1]:.0f} mm high, with centres at z {centres} mm"
+        expected = "one scan of both views"
+        raise PairingRejected("HEIGHT_MISMATCH", found, expected, "send the two radiographs of one scan")
 
 
 def _check_projection(geometries: Mapping[ViewName, ViewGeometry], reconstruction: Reconstruction) -> None:
@@ -217,12 +175,9 @@ def _check_projection(geometries: Mapping[ViewName, ViewGeometry], reconstructio
         inside = level & (column >= 0) & (column <= geometry.shape[1] - 1)
         if level.sum() < min(MIN_POINTS, len(points)) or inside.sum() < MIN_SHARE_INSIDE * level.sum():
             counts = f"{int(inside.sum())} of {len(points)} points inside the {view} image"
-            raise PairingRejected(
-                "SPINE_OUTSIDE_IMAGE",
-                found=f"{counts} ({int(level.sum())} between its upper and lower edge)",
-                expected="the spine in the image",
-                remedy="check the isocentre and the axes; send the radiographs and the reconstruction of one scan",
-            )
+            found = f"{counts} ({int(level.sum())} between its upper and lower edge)"
+            remedy = "check the isocentre and the axes; send the radiographs and the reconstruction of one scan"
+            raise PairingRejected("SPINE_OUTSIDE_IMAGE", found, "the spine in the image", remedy)
 
 
 def _check_views(
@@ -230,12 +185,9 @@ def _check_views(
 ) -> None:
     images = {view: radiograph.image for view, radiograph in by_view.items()}
     if views_seem_exchanged(images, geometries, reconstruction):
-        raise PairingRejected(
-            "VIEW_MISMATCH",
-            found="images that fit the reconstruction only with their views exchanged",
-            expected="view tags that name the view of the image",
-            remedy="correct the tags that name the view",
-        )
+        found = "images that fit the reconstruction only with their views exchanged"
+        expected = "view tags that name the view of the image"
+        raise PairingRejected("VIEW_MISMATCH", found, expected, "correct the tags that name the view")
 
 
 def _loaded(radiograph: Radiograph, geometry: ViewGeometry | None) -> LoadedView:

@@ -37,12 +37,9 @@ def _read(path: Path) -> bytes:
     except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
-        raise PlumblineError(
-            "PSEUDONYM_KEY_INVALID",
-            found="a key file without a valid key",
-            expected=f"{KEY_BYTES} bytes in hex",
-            remedy="restore the key; a new key would give the patients in the store second pseudonyms",
-        )
+        found = "a key file without a valid key"
+        remedy = "restore the key; a new key would give the patients in the store second pseudonyms"
+        raise PlumblineError("PSEUDONYM_KEY_INVALID", found, f"{KEY_BYTES} bytes in hex", remedy)
     return key
 
 

@@ -39,12 +39,8 @@ def reserved(store: Path) -> Iterator[None]:
         store.mkdir(parents=True, exist_ok=True)
         with locked(intake_folder(store) / "lock", wait=False) as held:
             if not held:
-                raise PlumblineError(
-                    "STORE_BUSY",
-                    found="another intake into this store",
-                    expected="one intake at a time",
-                    remedy="wait until it ends",
-                )
+                found = "another intake into this store"
+                raise PlumblineError("STORE_BUSY", found, "one intake at a time", "wait until it ends")
             _clear(store)
             try:
                 yield
@@ -57,13 +53,7 @@ def reserved(store: Path) -> Iterator[None]:
 
 
 def store_study(store: Path, study: Study, images: Mapping[str, NDArray[np.uint16]]) -> None:
-    """Write a study: everything into a staging folder, the record last, then one rename.
-
-    Args:
-        store: folder of study folders.
-        study: the record.
-        images: view -> (H, W) uint16.
-    """
+    """Write a study and its (H, W) images: everything into a staging folder, the record last, then one rename."""
     staged, final = store / _STAGING / study.study_id, store / study.study_id
     staged.mkdir(parents=True)
     for name, view in study.views.items():
@@ -124,9 +114,6 @@ def _link_or_copy(file: Path, target: Path) -> None:
 
 def _disk_full(store: Path) -> PlumblineError:
     free = shutil.disk_usage(store if store.exists() else store.parent).free
-    return PlumblineError(
-        "DISK_FULL",
-        found=f"no space left during the intake of studies ({free // 2**20} MiB free)",
-        expected="space for every image at 2 bytes a pixel",
-        remedy="free space and run again; finished studies are kept",
-    )
+    found = f"no space left during the intake of studies ({free // 2**20} MiB free)"
+    expected = "space for every image at 2 bytes a pixel"
+    return PlumblineError("DISK_FULL", found, expected, "free space and run again; finished studies are kept")

@@ -45,10 +45,7 @@ def views_seem_exchanged(
 ) -> bool:
     """Whether the (H, W) images fit the reconstruction clearly better with their views exchanged.
 
-    Args:
-        images: view as tagged -> (H, W) image.
-        geometries: view as tagged -> position of the image in the scanner.
-        reconstruction: points of the study, LPS mm.
+    ``images`` and ``geometries`` have the views that the tags name.
     """
     if len(images) < 2 or len(geometries) < 2:
         return False

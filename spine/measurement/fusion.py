@@ -54,11 +54,8 @@ def fuse_tilts(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """(plate -> most probable tilt, plate -> its standard deviation), degrees, for the plates with a known uncertainty.
 
-    Args:
-        degrees: plate -> tilt by its own margins, degrees.
-        sigma: plate -> standard deviation of that tilt, degrees.
-        plane: of the tilts.
-        width: factor on the standard deviations of ``NEIGHBOUR_DEPARTURE``.
+    ``degrees`` and ``sigma`` are the tilts from each plate's own margins and their standard deviations. ``width`` is a
+    factor on the standard deviations of ``NEIGHBOUR_DEPARTURE``.
     """
     place = [i for i, plate in enumerate(PLATES) if plate in degrees and plate in sigma]
     if not place:

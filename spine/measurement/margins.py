@@ -27,12 +27,9 @@ _PLATE_OF: Mapping[ViewName, Mapping[str, str]] = {
 def margins_in_space(
     centres: Mapping[str, Floats], points: Mapping[ViewName, Points2D], geometry: Mapping[ViewName, ViewGeometry]
 ) -> dict[str, Floats]:
-    """Margin -> (3,) LPS mm, for every margin that is visible in its view.
+    """Margin -> (3,) LPS mm, for every margin that is visible in its view and whose plate has a centre.
 
-    Args:
-        centres: plate -> (3,) LPS mm; margins of plates without a centre are left out.
-        points: view -> landmark -> (2,) (column, row) in pixels.
-        geometry: view -> position of the image in the scanner.
+    ``centres`` are (3,) LPS mm, ``points`` are (2,) (column, row) in pixels.
     """
     found: dict[str, Floats] = {}
     for view, (across, deep) in _AXES.items():

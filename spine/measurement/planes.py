@@ -55,13 +55,10 @@ class PlanePoints:
 def planes_from_points_3d(
     points: Mapping[str, Floats], sigma_mm: Mapping[ViewName, Mapping[str, float]] | None = None
 ) -> dict[Plane, PlanePoints]:
-    """Both planes from 3D points, by orthographic projection along y and x.
+    """Both planes from 3D points (LPS mm), by orthographic projection along y and x.
 
-    This is the reference definition, because it is free of the magnification of the fan beam.
-
-    Args:
-        points: landmark -> (3,) LPS mm.
-        sigma_mm: view -> landmark -> standard deviation in mm in the patient, where known.
+    This is the reference definition, because it is free of the magnification of the fan beam. ``sigma_mm`` are standard
+    deviations in the patient by view and landmark, where known.
     """
     known = sigma_mm or {}
     sagittal = {name: np.array([-p[1], p[2]]) for name, p in points.items()}
@@ -82,14 +79,8 @@ def planes_from_view(
     """Plane -> its points, for the one plane that an image shows.
 
     Pixels are converted to mm before any angle is measured, because row and column spacing may differ. Without a
-    spacing, pixels are assumed to be square.
-
-    Args:
-        view: of the image.
-        points: landmark -> (2,) (column, row) in pixels of the canonical image.
-        spacing_mm: (row, column), or None.
-        calibration: where the spacing comes from.
-        sigma_px: landmark -> standard deviation in pixels, where known.
+    (row, column) spacing, pixels are assumed to be square. ``points`` are (column, row) in pixels of the canonical
+    image, ``sigma_px`` their standard deviations in pixels, where known.
     """
     row_mm, column_mm = spacing_mm or (1.0, 1.0)
     forward = -1.0 if view == "lateral" else 1.0  # the columns of a canonical lateral run to the back

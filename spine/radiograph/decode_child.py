@@ -25,13 +25,12 @@ BYTES_PER_PIXEL = 24
 
 def main() -> None:
     """Reply to requests on the standard input until it ends."""
-    requests, answers = sys.stdin.buffer, sys.stdout.buffer
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    while (request := read_message(requests)) is not None:
-        write_message(answers, _answer(request))
+    while (request := read_message(sys.stdin.buffer)) is not None:
+        write_message(sys.stdout.buffer, _reply(request))
 
 
-def _answer(request: bytes) -> bytes:
+def _reply(request: bytes) -> bytes:
     head, _, payload = request.partition(b"\0")
     order: dict[str, Any] = json.loads(head)
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
@@ -40,7 +39,7 @@ def _answer(request: bytes) -> bytes:
     try:
         return _decoded(payload, order["decoders"])
     except Exception as error:
-        # A decoder may raise anything. Without an answer the parent would wait until the timeout.
+        # A decoder may raise anything. Without a reply the parent would wait until the timeout.
         return json.dumps({"error": type(error).__name__}).encode() + b"\0"
 
 

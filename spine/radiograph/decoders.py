@@ -80,10 +80,7 @@ def _decoder_names(uid: str) -> str:
 def stored_values(dataset: Any, layout: PixelLayout, payload: bytes) -> Stored:
     """(H, W) or (H, W, 3) integers as stored, with the bits above BitsStored cleared or the sign extended.
 
-    Args:
-        dataset: the parsed pydicom data set.
-        layout: its pixel layout.
-        payload: the bytes of the file, for the child process.
+    ``payload`` are the bytes of the file, which the child process decodes.
 
     Raises:
         DicomRejected: ``TRANSFER_SYNTAX_UNSUPPORTED``, ``DECODER_MISSING``, ``TRUNCATED``, ``FRAMES_UNSUPPORTED``,
@@ -91,23 +88,16 @@ def stored_values(dataset: Any, layout: PixelLayout, payload: bytes) -> Stored:
     """
     syntax = SYNTAXES.get(layout.transfer_syntax)
     if syntax is None:
-        raise DicomRejected(
-            "TRANSFER_SYNTAX_UNSUPPORTED",
-            found="an unsupported transfer syntax",
-            expected="one of " + ", ".join(s.name for s in SYNTAXES.values()),
-            remedy="export the image in one of these transfer syntaxes",
-        )
+        expected = "one of " + ", ".join(s.name for s in SYNTAXES.values())
+        remedy = "export the image in one of these transfer syntaxes"
+        raise DicomRejected("TRANSFER_SYNTAX_UNSUPPORTED", "an unsupported transfer syntax", expected, remedy)
     if not syntax.decoders:
         return _significant(_native(dataset, layout), layout)
     installed = installed_decoders(layout.transfer_syntax)
     if not installed:
+        found = f"no decoder for {syntax.name}"
         expected = f"one of {', '.join(syntax.decoders)}"
-        raise DicomRejected(
-            "DECODER_MISSING",
-            found=f"no decoder for {syntax.name}",
-            expected=expected,
-            remedy="install one of these decoders",
-        )
+        raise DicomRejected("DECODER_MISSING", found, expected, "install one of these decoders")
     _check_codestream(dataset, layout)
     return _significant(decode_in_child(payload, layout, installed), layout)
 
@@ -118,25 +108,17 @@ def _native(dataset: Any, layout: PixelLayout) -> Stored:
     needed = rows * columns * subsampled * layout.bits_allocated // 8
     size = len(dataset.PixelData)
     if size < needed:
-        expected = f"{needed} bytes for {rows} x {columns}"
-        raise DicomRejected(
-            "TRUNCATED", found=f"{size} bytes of pixels", expected=expected, remedy="send the file again"
-        )
+        found = f"{size} bytes of pixels"
+        raise DicomRejected("TRUNCATED", found, f"{needed} bytes for {rows} x {columns}", "send the file again")
     try:
         pixels: Stored = dataset.pixel_array
     except (ValueError, AttributeError, NotImplementedError, RuntimeError, KeyError) as error:
         found = f"pixel data that cannot be decoded ({type(error).__name__})"
-        raise DicomRejected(
-            "DECODE_FAILED", found=found, expected="pixel data as the header describes it", remedy=EXPORT_AGAIN
-        ) from error
+        raise DicomRejected("DECODE_FAILED", found, "pixel data as the header describes it", EXPORT_AGAIN) from error
     expected_shape = layout.shape + ((3,) if layout.samples == 3 else ())
     if pixels.shape != expected_shape:
-        raise DicomRejected(
-            "FRAMES_UNSUPPORTED",
-            found=f"pixels of shape {pixels.shape}",
-            expected=f"{expected_shape}",
-            remedy="export each view as its own image",
-        )
+        found = f"pixels of shape {pixels.shape}"
+        raise DicomRejected("FRAMES_UNSUPPORTED", found, f"{expected_shape}", "export each view as its own image")
     return pixels
 
 
@@ -155,12 +137,11 @@ def _check_codestream(dataset: Any, layout: PixelLayout) -> None:
     try:
         frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
     except (ValueError, StopIteration, struct.error) as error:
-        found = "compressed pixels without a frame"
-        raise DicomRejected("DECODE_FAILED", found=found, expected="one frame", remedy=EXPORT_AGAIN) from error
+        raise DicomRejected("DECODE_FAILED", "compressed pixels without a frame", "one frame", EXPORT_AGAIN) from error
     size = codestream_size(frame)
     if size is not None and size != layout.shape:
         found = f"{size[0]} x {size[1]} in the codestream, {layout.shape[0]} x {layout.shape[1]} in the header"
-        raise DicomRejected("CODESTREAM_MISMATCH", found=found, expected="equal sizes", remedy=EXPORT_AGAIN)
+        raise DicomRejected("CODESTREAM_MISMATCH", found, "equal sizes", EXPORT_AGAIN)
 
 
 def codestream_size(frame: bytes) -> tuple[int, int] | None:

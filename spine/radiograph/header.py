@@ -108,7 +108,7 @@ def read_identity(tags: TagReader) -> Identity:
         value = tags.raw(keyword)[0].strip(BLANKS).decode("ascii", "replace")
         if len(value) > 64 or not _UID.fullmatch(value):
             found = f"{keyword} that is not a UID"
-            raise DicomRejected("UID_INVALID", found=found, expected="digits and dots, at most 64", remedy=EXPORT_AGAIN)
+            raise DicomRejected("UID_INVALID", found, "digits and dots, at most 64", EXPORT_AGAIN)
         uids[keyword] = value
     patient = tags.raw("PatientID")[0].strip(BLANKS).decode("utf-8", "replace")
     return Identity(patient, uids["StudyInstanceUID"], uids["SeriesInstanceUID"], uids["SOPInstanceUID"])
@@ -122,30 +122,20 @@ def read_layout(tags: TagReader, transfer_syntax: str) -> PixelLayout:
             ``PHOTOMETRIC_UNSUPPORTED``.
     """
     if not tags.has("PixelData"):
-        raise DicomRejected(
-            "PIXELS_ABSENT", found="no pixel data", expected="a radiograph", remedy="send the image itself"
-        )
+        raise DicomRejected("PIXELS_ABSENT", "no pixel data", "a radiograph", "send the image itself")
     shape = _shape(tags)
     if any(n not in (0.0, 1.0) for n in tags.decimals("NumberOfFrames", "FRAMES_UNSUPPORTED")):
-        raise DicomRejected(
-            "FRAMES_UNSUPPORTED", found="several frames", expected="one frame", remedy="export each view on its own"
-        )
+        raise DicomRejected("FRAMES_UNSUPPORTED", "several frames", "one frame", "export each view on its own")
     photometric, samples = tags.text("PhotometricInterpretation"), _count(tags, "SamplesPerPixel")
     grey = photometric in ("MONOCHROME1", "MONOCHROME2") and samples == 1
     if not grey and not (samples == 3 and photometric.startswith(("RGB", "YBR"))):
         found = f"{photometric[:16]!r} with {samples} sample(s)"
-        raise DicomRejected(
-            "PHOTOMETRIC_UNSUPPORTED", found=found, expected="grey or RGB", remedy="export the image in greyscale"
-        )
+        raise DicomRejected("PHOTOMETRIC_UNSUPPORTED", found, "grey or RGB", "export the image in greyscale")
     allocated, stored = _count(tags, "BitsAllocated"), _count(tags, "BitsStored")
     if allocated not in (8, 16) or not 1 <= stored <= allocated or _count(tags, "HighBit") != stored - 1:
         found = f"{stored} stored of {allocated} allocated bits"
-        raise DicomRejected(
-            "BITS_UNSUPPORTED",
-            found=found,
-            expected="8 or 16 allocated bits, with the value in the lowest bits",
-            remedy="export the image with 16 bits a pixel",
-        )
+        expected = "8 or 16 allocated bits, with the value in the lowest bits"
+        raise DicomRejected("BITS_UNSUPPORTED", found, expected, "export the image with 16 bits a pixel")
     signed = tags.binary("PixelRepresentation", "H", "BITS_UNSUPPORTED") == 1.0
     return PixelLayout(shape, samples, allocated, stored, signed, photometric, transfer_syntax)
 
@@ -154,18 +144,15 @@ def _shape(tags: TagReader) -> tuple[int, int]:
     rows, columns = (int(tags.binary(k, "H", "IMAGE_SIZE_UNSUPPORTED") or 0) for k in ("Rows", "Columns"))
     if 1 <= rows <= MAX_SIDE and 1 <= columns <= MAX_SIDE and rows * columns <= MAX_PIXELS:
         return rows, columns
-    raise DicomRejected(
-        "IMAGE_SIZE_UNSUPPORTED",
-        found=f"{rows} x {columns} pixels",
-        expected=f"1 to {MAX_SIDE} pixels a side, at most {MAX_PIXELS} in all",
-        remedy="send a radiograph; no radiograph has this size",
-    )
+    found = f"{rows} x {columns} pixels"
+    expected = f"1 to {MAX_SIDE} pixels a side, at most {MAX_PIXELS} in all"
+    raise DicomRejected("IMAGE_SIZE_UNSUPPORTED", found, expected, "send a radiograph; no radiograph has this size")
 
 
 def _count(tags: TagReader, keyword: str) -> int:
     number = tags.binary(keyword, "H", "BITS_UNSUPPORTED")
     if number is None:
-        raise DicomRejected("BITS_UNSUPPORTED", found=f"no {keyword}", expected="the tag", remedy=EXPORT_AGAIN)
+        raise DicomRejected("BITS_UNSUPPORTED", f"no {keyword}", "the tag", EXPORT_AGAIN)
     return int(number)
 
 
@@ -194,7 +181,7 @@ def _pair(tags: TagReader, keyword: str) -> tuple[float, float] | None:
         return None
     if len(numbers) != 2:
         found = f"{keyword} of {len(numbers)} value(s)"
-        raise DicomRejected("SPACING_INVALID", found=found, expected="row and column spacing", remedy=CORRECT_TAG)
+        raise DicomRejected("SPACING_INVALID", found, "row and column spacing", CORRECT_TAG)
     return numbers[0], numbers[1]
 
 
@@ -223,9 +210,7 @@ def read_intensity_tags(tags: TagReader, *, for_processing: bool) -> IntensityTa
     slope = tags.decimal("RescaleSlope", "RESCALE_INVALID")
     centre, width = (tags.decimal(keyword, "WINDOW_INVALID") for keyword in ("WindowCenter", "WindowWidth"))
     if slope == 0.0:
-        raise DicomRejected(
-            "RESCALE_INVALID", found="RescaleSlope 0", expected="a slope other than 0", remedy=CORRECT_TAG
-        )
+        raise DicomRejected("RESCALE_INVALID", "RescaleSlope 0", "a slope other than 0", CORRECT_TAG)
     return IntensityTags(
         slope=1.0 if slope is None else slope,
         intercept=tags.decimal("RescaleIntercept", "RESCALE_INVALID") or 0.0,

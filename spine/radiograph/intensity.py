@@ -31,19 +31,13 @@ def scale_intensity(
 ) -> tuple[Image, str]:
     """((H, W) image, name of the rule that was used) from (H, W) stored values.
 
-    Args:
-        stored: integers as stored, unused bits cleared.
-        layout: their layout.
-        tags: rescale, window and presentation shape.
-        voi_table: (H, W) values after the VOI LUT sequence, where there is one.
+    ``voi_table`` are the (H, W) values after the VOI LUT sequence, where there is one.
 
     Raises:
         DicomRejected: ``IMAGE_BLANK``: all pixels are equal; ``WINDOW_INVALID``: an unknown VOI LUT function.
     """
     if stored.min() == stored.max():
-        raise DicomRejected(
-            "IMAGE_BLANK", found="an image in which all pixels are equal", expected="a radiograph", remedy=EXPORT_AGAIN
-        )
+        raise DicomRejected("IMAGE_BLANK", "an image in which all pixels are equal", "a radiograph", EXPORT_AGAIN)
     inverted = layout.photometric == "MONOCHROME1" or (tags.inverse_shape and layout.photometric == "MONOCHROME2")
     image, rule = _scaled(stored, layout, tags, voi_table)
     return np.subtract(MAXIMUM, image, dtype=np.uint16) if inverted else image, rule
@@ -102,8 +96,8 @@ def _windowed(values: NDArray[np.float32], window: tuple[float, float], function
     if function == "LINEAR_EXACT":
         return _between(values, centre - width / 2, centre + width / 2)
     if function != "LINEAR":
-        expected = "LINEAR, LINEAR_EXACT or SIGMOID"
-        raise DicomRejected("WINDOW_INVALID", found="an unknown VOILUTFunction", expected=expected, remedy=CORRECT_TAG)
+        found = "an unknown VOILUTFunction"
+        raise DicomRejected("WINDOW_INVALID", found, "LINEAR, LINEAR_EXACT or SIGMOID", CORRECT_TAG)
     if width <= 1:
         return np.where(values > centre - 0.5, MAXIMUM, 0).astype(np.uint16)
     low = centre - 0.5 - (width - 1) / 2

@@ -83,7 +83,7 @@ def decide_orientation(tags: OrientationTags) -> Orientation:
     view: ViewName = "frontal" if _AXES[across] == "x" else "lateral"
     if named is not None and named != view:
         found = f"the orientation of a {view} view and the position or code of a {named} view"
-        raise DicomRejected("VIEW_MISMATCH", found=found, expected="tags that agree", remedy=CORRECT_TAG)
+        raise DicomRejected("VIEW_MISMATCH", found, "tags that agree", CORRECT_TAG)
     found = "\\".join(tags.patient_orientation)
     return Orientation(view, found, True, transpose, flip_rows=down == "H", flip_columns=across != _CANONICAL[view])
 
@@ -92,18 +92,15 @@ def _named_view(tags: OrientationTags) -> ViewName | None:
     names = {_POSITIONS.get(tags.view_position), _CODES.get(tags.view_code)} - {None}
     if len(names) > 1:
         found = "ViewPosition and ViewCodeSequence of different views"
-        raise DicomRejected("VIEW_MISMATCH", found=found, expected="tags that agree", remedy=CORRECT_TAG)
+        raise DicomRejected("VIEW_MISMATCH", found, "tags that agree", CORRECT_TAG)
     return names.pop() if names else None
 
 
 def _without_orientation(tags: OrientationTags, named: ViewName | None) -> Orientation:
     if named == "lateral" or tags.flipped or tags.rotation_deg:
-        raise DicomRejected(
-            "ORIENTATION_UNKNOWN",
-            found="no PatientOrientation on a lateral, flipped or rotated image",
-            expected="PatientOrientation, e.g. P\\F",
-            remedy="set the tag to the orientation of the stored image",
-        )
+        found = "no PatientOrientation on a lateral, flipped or rotated image"
+        remedy = "set the tag to the orientation of the stored image"
+        raise DicomRejected("ORIENTATION_UNKNOWN", found, "PatientOrientation, e.g. P\\F", remedy)
     return Orientation(named, "", verified=False)
 
 
@@ -111,10 +108,9 @@ def _letters(orientation: tuple[str, ...]) -> tuple[str, str]:
     """Main directions along a row and down a column: of an oblique direction such as ``LF``, the first letter."""
     if len(orientation) != 2 or not all(text and set(text) <= _AXES.keys() for text in orientation):
         found = "PatientOrientation without two directions"
-        raise DicomRejected("ORIENTATION_INVALID", found=found, expected="e.g. L\\F", remedy=CORRECT_TAG)
+        raise DicomRejected("ORIENTATION_INVALID", found, "e.g. L\\F", CORRECT_TAG)
     across, down = orientation[0][0], orientation[1][0]
     if {_AXES[across], _AXES[down]} not in ({"x", "z"}, {"y", "z"}):
         found = f"directions {across} and {down}"
-        expected = "one direction along the body and one across it"
-        raise DicomRejected("ORIENTATION_INVALID", found=found, expected=expected, remedy=CORRECT_TAG)
+        raise DicomRejected("ORIENTATION_INVALID", found, "one direction along the body and one across it", CORRECT_TAG)
     return across, down

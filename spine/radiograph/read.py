@@ -90,9 +90,7 @@ def read_radiograph(path: Path) -> Radiograph:
     except Exception as error:
         # Malformed bytes may cause an error that nobody foresaw. The fuzzing tests treat this code as a defect.
         found = f"bytes that the reader fails on ({type(error).__name__})"
-        raise DicomRejected(
-            "READER_FAULT", found=found, expected="DICOM", remedy="report this as a defect of the reader"
-        ) from error
+        raise DicomRejected("READER_FAULT", found, "DICOM", "report this as a defect of the reader") from error
 
 
 @contextmanager
@@ -115,7 +113,7 @@ def _parsed(payload: bytes) -> Any:
     except Exception as error:
         # The parser may raise anything on malformed bytes; the refusal is the same for all.
         found = f"bytes that the parser rejects ({type(error).__name__})"
-        raise DicomRejected("DICOM_UNREADABLE", found=found, expected="DICOM", remedy=EXPORT_AGAIN) from error
+        raise DicomRejected("DICOM_UNREADABLE", found, "DICOM", EXPORT_AGAIN) from error
 
 
 def _from_dataset(dataset: Any, payload: bytes) -> Radiograph:
@@ -153,19 +151,11 @@ def _from_dataset(dataset: Any, payload: bytes) -> Radiograph:
 def _sop_class(tags: TagReader) -> str:
     sop_class = tags.text("SOPClassUID").rstrip("\0")
     if not sop_class and not tags.has("PixelData"):
-        raise DicomRejected(
-            "PIXELS_ABSENT",
-            found="neither SOPClassUID nor PixelData",
-            expected="a radiograph",
-            remedy="send the file again: it may be cut off",
-        )
+        found = "neither SOPClassUID nor PixelData"
+        raise DicomRejected("PIXELS_ABSENT", found, "a radiograph", "send the file again: it may be cut off")
     if not sop_class.startswith(_CAPTURES) and sop_class not in (_CR, _DX, _DX_PROCESSING):
-        raise DicomRejected(
-            "SOP_CLASS_UNSUPPORTED",
-            found="an unsupported SOP class",
-            expected="CR, DX or secondary capture",
-            remedy="send the radiograph",
-        )
+        found = "an unsupported SOP class"
+        raise DicomRejected("SOP_CLASS_UNSUPPORTED", found, "CR, DX or secondary capture", "send the radiograph")
     return sop_class
 
 
@@ -189,8 +179,7 @@ def _after_voi_table(dataset: Any, stored: NDArray[np.generic]) -> NDArray[np.ge
         values: NDArray[np.generic] = apply_voi(apply_modality_lut(stored, dataset), dataset)
     except Exception as error:
         found = f"a VOI table that cannot be applied ({type(error).__name__})"
-        expected = "a table as in Part 3, C.11.2"
-        raise DicomRejected("WINDOW_INVALID", found=found, expected=expected, remedy=EXPORT_AGAIN) from error
+        raise DicomRejected("WINDOW_INVALID", found, "a table as in Part 3, C.11.2", EXPORT_AGAIN) from error
     return values
 
 
@@ -216,15 +205,13 @@ def _geometry(
         return None
     if not 0 < distance < to_detector:
         found = f"source to isocentre {distance:.4g} mm, source to detector {to_detector:.4g} mm"
-        expected = "an isocentre between source and detector"
-        raise DicomRejected("GEOMETRY_INVALID", found=found, expected=expected, remedy=CORRECT_TAG)
+        raise DicomRejected("GEOMETRY_INVALID", found, "an isocentre between source and detector", CORRECT_TAG)
     spacing_mm = orientation.turn_pair(spacing.spacing_mm)
     if spacing_mm is None or not _scaled_to_isocentre(spacing, tags, distance / to_detector):
         return None
     u0_mm, z0_mm, exact = offset or (0.0, 0.0, distance)
     if abs(exact - distance) > 0.01:
-        found = "two source distances that differ"
-        raise DicomRejected("GEOMETRY_INVALID", found=found, expected="equal values", remedy=CORRECT_TAG)
+        raise DicomRejected("GEOMETRY_INVALID", "two source distances that differ", "equal values", CORRECT_TAG)
     return ViewGeometry(orientation.view, (shape[0], shape[1]), spacing_mm, exact, u0_mm, z0_mm)
 
 

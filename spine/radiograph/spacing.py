@@ -99,12 +99,11 @@ def _magnification(tags: SpacingTags) -> float | None:
         by_distance = tags.source_to_detector_mm / tags.source_to_patient_mm
     for value in (stated, by_distance):
         if value is not None and not MAGNIFICATION[0] <= value <= MAGNIFICATION[1]:
-            found = f"magnification {value:.4g}"
             expected = f"{MAGNIFICATION[0]} to {MAGNIFICATION[1]}"
-            raise DicomRejected("MAGNIFICATION_INVALID", found=found, expected=expected, remedy=CORRECT_TAG)
+            raise DicomRejected("MAGNIFICATION_INVALID", f"magnification {value:.4g}", expected, CORRECT_TAG)
     if stated and by_distance and abs(stated / by_distance - 1) > AGREEMENT:
         found = f"magnification {stated:.4g} in its tag and {by_distance:.4g} from the distances"
-        raise DicomRejected("MAGNIFICATION_CONFLICT", found=found, expected="equal values", remedy=CORRECT_TAG)
+        raise DicomRejected("MAGNIFICATION_CONFLICT", found, "equal values", CORRECT_TAG)
     return stated or by_distance
 
 
@@ -115,20 +114,15 @@ def _same(a: tuple[float, float], b: tuple[float, float]) -> bool:
 def _check_pair(name: str, pair: tuple[float, float]) -> None:
     low, high = SPACING_MM
     if not all(math.isfinite(s) and low <= s <= high for s in pair):
-        raise DicomRejected(
-            "SPACING_INVALID",
-            found=f"{name} {pair[0]:.4g} x {pair[1]:.4g} mm",
-            expected=f"{low} to {high} mm",
-            remedy="correct the spacing, or remove it and measure angles only",
-        )
+        found = f"{name} {pair[0]:.4g} x {pair[1]:.4g} mm"
+        remedy = "correct the spacing, or remove it and measure angles only"
+        raise DicomRejected("SPACING_INVALID", found, f"{low} to {high} mm", remedy)
     if not ASPECT[0] <= pair[0] / pair[1] <= ASPECT[1]:
         found = f"{name} with a row to column ratio of {pair[0] / pair[1]:.3g}"
-        expected = f"a ratio of {ASPECT[0]} to {ASPECT[1]}"
-        raise DicomRejected("SPACING_INVALID", found=found, expected=expected, remedy=CORRECT_TAG)
+        raise DicomRejected("SPACING_INVALID", found, f"a ratio of {ASPECT[0]} to {ASPECT[1]}", CORRECT_TAG)
 
 
 def _check_height(height_mm: float) -> None:
     if not HEIGHT_MM[0] <= height_mm <= HEIGHT_MM[1]:
         found = f"an image {height_mm:.0f} mm high"
-        expected = f"{HEIGHT_MM[0]:.0f} to {HEIGHT_MM[1]:.0f} mm"
-        raise DicomRejected("SPACING_INVALID", found=found, expected=expected, remedy=CORRECT_TAG)
+        raise DicomRejected("SPACING_INVALID", found, f"{HEIGHT_MM[0]:.0f} to {HEIGHT_MM[1]:.0f} mm", CORRECT_TAG)

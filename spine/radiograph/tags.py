@@ -60,12 +60,8 @@ class TagReader:
         try:
             return list(self._dataset[keyword].value)
         except Exception as error:
-            raise DicomRejected(
-                "TAG_INVALID",
-                found=f"{keyword} that is not a sequence",
-                expected="a sequence of items",
-                remedy=EXPORT_AGAIN,
-            ) from error
+            found = f"{keyword} that is not a sequence"
+            raise DicomRejected("TAG_INVALID", found, "a sequence of items", EXPORT_AGAIN) from error
 
     def texts(self, keyword: str) -> tuple[str, ...]:
         """ASCII values, which backslashes separate."""
@@ -87,9 +83,7 @@ class TagReader:
         except ValueError:
             numbers = (math.nan,)
         if not all(map(math.isfinite, numbers)):
-            raise DicomRejected(
-                code, found=f"{keyword} that is not a finite number", expected="finite numbers", remedy=CORRECT_TAG
-            )
+            raise DicomRejected(code, f"{keyword} that is not a finite number", "finite numbers", CORRECT_TAG)
         return numbers
 
     def decimal(self, keyword: str, code: str) -> float | None:
@@ -111,12 +105,8 @@ class TagReader:
         if not value:
             return None
         if len(value) < width:
-            raise DicomRejected(
-                code, found=f"{keyword} of {len(value)} bytes", expected=f"{width} bytes", remedy=EXPORT_AGAIN
-            )
+            raise DicomRejected(code, f"{keyword} of {len(value)} bytes", f"{width} bytes", EXPORT_AGAIN)
         number = float(struct.unpack_from(("<" if little else ">") + kind, value)[0])
         if not math.isfinite(number):
-            raise DicomRejected(
-                code, found=f"{keyword} that is not finite", expected="a finite number", remedy=CORRECT_TAG
-            )
+            raise DicomRejected(code, f"{keyword} that is not finite", "a finite number", CORRECT_TAG)
         return number

@@ -54,7 +54,6 @@ def write_radiograph(
     """Write one image atomically.
 
     Args:
-        path: final file name.
         image: (H, W) uint16, 0..4095, bone bright, canonical orientation (frontal L\\F, lateral P\\F).
         geometry: of this image, with shape (H, W).
         patient_id: a pseudonym, which is also written as the patient's name.

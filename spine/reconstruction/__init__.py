@@ -7,7 +7,7 @@ Writing such files and bone meshes belongs here too. Projection into images does
     meshes           triangle meshes, and their OBJ and STL files
     names            names of points, and their other spellings
     open             reader of any known format, by content
-    plumbline_csv    Plumbline's table, read and written
+    plumbline_csv    reader of Plumbline's table
     plumbline_json   Plumbline's JSON, read and written
     reconstruction   the record
     slicer_markups   3D Slicer markups, read and written

@@ -60,9 +60,7 @@ def check_reconstruction(reconstruction: Reconstruction) -> None:
     if findings:
         listed = "; ".join(f"{code}: {what}" for code, what in findings[:6])
         more = f"; and {len(findings) - 6} more" if len(findings) > 6 else ""
-        raise ReconstructionRejected(
-            findings[0][0], found=listed + more, expected="points of one spine in LPS mm", remedy=_REMEDY
-        )
+        raise ReconstructionRejected(findings[0][0], listed + more, "points of one spine in LPS mm", _REMEDY)
 
 
 def level_centres(points: Mapping[str, Floats]) -> dict[str, Floats]:

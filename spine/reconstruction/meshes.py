@@ -68,12 +68,10 @@ def grid_faces(rows: int, columns: int, first_is_pole: bool = False, last_is_pol
 
 
 def mesh_from_grid(grid: Floats, close_ends: bool = True) -> Mesh:
-    """The mesh of one grid whose last column repeats the first.
+    """The mesh of one (M, N, 3) grid of vertices (LPS mm) whose last column repeats the first.
 
-    Args:
-        grid: (M, N, 3) vertices, LPS mm.
-        close_ends: whether an open first or last row gets a flat lid. The mesh is then closed, and its triangles face
-            outwards whether the grid is right-handed or left-handed.
+    With ``close_ends``, an open first or last row gets a flat lid. The mesh is then closed, and its triangles face
+    outwards whether the grid is right-handed or left-handed.
     """
     rows, columns = grid.shape[:2]
     poles = [bool(np.ptp(grid[row], axis=0).max() < _POINT_MM) for row in (0, -1)]

@@ -32,9 +32,9 @@ def read_any_reconstruction(path: Path) -> Reconstruction:
     """
     size = path.stat().st_size
     if size == 0:
-        raise _rejected("EMPTY_FILE", found="an empty file")
+        raise _rejected("EMPTY_FILE", "an empty file")
     if size > MAX_FILE_BYTES:
-        raise _rejected("FILE_TOO_LARGE", found=f"{size} bytes")
+        raise _rejected("FILE_TOO_LARGE", f"{size} bytes")
     payload = path.read_bytes()
     reconstruction = _read_json(payload, path) if _starts_json(payload) else _read_table(payload)
     check_reconstruction(reconstruction)
@@ -74,15 +74,15 @@ def _read_json(payload: bytes, path: Path) -> Reconstruction:
     if looks_like_markups(record):
         return reconstruction_from_markups(record)
     if not looks_like_ct_keypoints(record):
-        raise _rejected("FORMAT_UNKNOWN", found="JSON in an unknown format")
+        raise _rejected("FORMAT_UNKNOWN", "JSON in an unknown format")
     return reconstruction_from_ct_keypoints(record, subject_id=path.stem)
 
 
 def _read_table(payload: bytes) -> Reconstruction:
     if not looks_like_csv(payload):
-        raise _rejected("FORMAT_UNKNOWN", found="neither JSON nor a Plumbline table")
+        raise _rejected("FORMAT_UNKNOWN", "neither JSON nor a Plumbline table")
     return parse_csv(payload)
 
 
-def _rejected(code: str, *, found: str) -> ReconstructionRejected:
-    return ReconstructionRejected(code, found=found, expected=FORMATS, remedy="export the reconstruction again")
+def _rejected(code: str, found: str) -> ReconstructionRejected:
+    return ReconstructionRejected(code, found, FORMATS, "export the reconstruction again")

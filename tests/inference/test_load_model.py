@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.contract import ModelContract, model_digest, read_contract, write_contract
+from inference.contract import ModelContract, read_contract, write_contract
 from inference.model import INPUTS, load_model
 from inference.model_folder import open_model_folder, recorded_digests
 from spine.errors import ContractViolation, EvidenceRejected
 from spine.landmarks import VIEWS
+from spine.model_digest import model_digest
 
 NAMES = ("T1_sup", "HIP_L", "HIP_R")
 CONTRACT = ModelContract("galbusera39", NAMES, VIEWS, (20, 28), 4, training_note="none: made by hand")

@@ -136,10 +136,10 @@ def test_a_damaged_codestream_costs_one_file(tmp_path, at):
 def test_a_decoder_that_dies_or_hangs_is_a_refusal_and_the_next_file_is_read(tmp_path):
     path = recoded(sample_radiograph(tmp_path / "a.dcm"), J + "90")
     assert read_radiograph(path).view == "frontal"
-    sandbox._DECODER._child._process.kill()
-    sandbox._DECODER._child._process.wait()
+    sandbox._DECODER._child.kill()
+    sandbox._DECODER._child.wait()
     np.testing.assert_array_equal(read_radiograph(path).image, gradient())
-    sandbox._DECODER._child._process.send_signal(signal.SIGSTOP)
+    sandbox._DECODER._child.send_signal(signal.SIGSTOP)
     layout = PixelLayout((150, 60), 1, 16, 12, False, "MONOCHROME2", J + "90")
     with pytest.raises(DicomRejected) as caught:
         sandbox.decode_in_child(path.read_bytes(), layout, ("pylibjpeg",), timeout_s=0.2)
