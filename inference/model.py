@@ -52,11 +52,10 @@ class Model:
         Raises:
             ContractViolation: a shape or view that the contract does not allow.
         """
-        expected = (len(views), 1, *self.contract.input_shape)
-        unknown = [v for v in views if v not in self.contract.views]
-        if pixels.shape != expected or unknown:
+        shape = (len(views), 1, *self.contract.input_shape)
+        if pixels.shape != shape or not set(views) <= set(self.contract.views):
             found = f"pixels {pixels.shape}, views {tuple(views)}"
-            expected = f"pixels {expected}, views from {self.contract.views}"
+            expected = f"pixels {shape}, views from {self.contract.views}"
             remedy = "prepare images with inference.preprocessing and this model's contract"
             raise ContractViolation("MODEL_INPUT_INVALID", found, expected, remedy)
         index = np.array([VIEWS.index(v) for v in views], dtype=np.int64)

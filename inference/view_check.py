@@ -85,12 +85,7 @@ def detections_from(
     output, contract = model.run(np.stack(pixels), views), model.contract
     # Landmarks of a turned image stay in the turned frame; the letterbox is the same in both.
     return [
-        ViewDetection(
-            p,
-            shape,
-            maps,
-            decode(maps, visibility, contract.names, contract.input_shape, p.affine, shape),
-        )
+        ViewDetection(p, shape, maps, decode(maps, visibility, contract.names, contract.input_shape, p.affine, shape))
         for p, shape, maps, visibility in zip(prepared, shapes, output.heatmaps, output.visibility, strict=True)
     ]
 

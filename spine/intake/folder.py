@@ -78,13 +78,13 @@ class FolderCandidate:
         return join_study(_without_copies(radiographs), self._reconstruction(), simulated=self.simulated)
 
     def _reconstruction(self) -> Reconstruction | None:
-        all_of_them = [f for f in self.files if f.suffix.lower() in SUFFIXES and is_reconstruction(f)]
-        found = [f for f in all_of_them if f.parent.name != EXTRAS] or all_of_them
-        if len(found) > 1:
-            found = f"{len(found)} reconstructions"
+        every = [f for f in self.files if f.suffix.lower() in SUFFIXES and is_reconstruction(f)]
+        files = [f for f in every if f.parent.name != EXTRAS] or every
+        if len(files) > 1:
+            found = f"{len(files)} reconstructions"
             remedy = "keep only the right one in the folder of the study"
             raise PairingRejected("RECONSTRUCTION_AMBIGUOUS", found, "one reconstruction", remedy)
-        return read_any_reconstruction(found[0]) if found else None
+        return read_any_reconstruction(files[0]) if files else None
 
 
 @dataclass(frozen=True)

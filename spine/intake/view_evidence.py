@@ -39,9 +39,7 @@ Placed = Mapping[ViewName, tuple[Floats, ViewGeometry]]
 
 
 def views_seem_exchanged(
-    images: Mapping[ViewName, Image],
-    geometries: Mapping[ViewName, ViewGeometry],
-    reconstruction: Reconstruction,
+    images: Mapping[ViewName, Image], geometries: Mapping[ViewName, ViewGeometry], reconstruction: Reconstruction
 ) -> bool:
     """Whether the (H, W) images fit the reconstruction clearly better with their views exchanged.
 

@@ -45,7 +45,6 @@ class _Decoder:
                 atexit.register(_end, self._child)
             reply = _exchange(self._child, request, timeout_s)
             if reply is None:
-                atexit.unregister(_end)
                 _end(self._child)
                 self._child = None
             return reply
