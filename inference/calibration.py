@@ -119,10 +119,10 @@ class Calibration:
 
 
 def calibration_from_json(record: Mapping[str, Any] | None) -> Calibration | None:
-    """The inverse of ``dataclasses.asdict``.
+    """The inverse of ``dataclasses.asdict``. The contract of the bundled model has no ``neighbour_width``.
 
     Raises:
-        KeyError, TypeError, ValueError: the record is not a calibration.
+        KeyError, TypeError: the record is not a calibration.
     """
     if record is None:
         return None
@@ -130,19 +130,8 @@ def calibration_from_json(record: Mapping[str, Any] | None) -> Calibration | Non
         view: {group: SpreadLaw(**law) for group, law in groups.items()}
         for view, groups in cast(Mapping[str, Mapping[str, Any]], record["laws"]).items()
     }
-    widths = {name: float(width) for name, width in record["widths"].items()}
     limits = InputLimits(**record["limits"]) if record.get("limits") else None
-    margin = record.get("level_margin")
-    return Calibration(
-        patients=int(record["patients"]),
-        source=str(record["source"]),
-        laws=laws,
-        widths=widths,
-        limits=limits,
-        level_margin=None if margin is None else float(margin),
-        # The contract of the bundled model has no such key.
-        neighbour_width=float(record.get("neighbour_width", NEIGHBOUR_WIDTH)),
-    )
+    return Calibration(**{**record, "laws": laws, "limits": limits})
 
 
 def calibration_violations(calibration: Calibration | None) -> list[str]:

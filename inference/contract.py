@@ -99,11 +99,11 @@ def read_contract(folder: Path) -> ModelContract:
         record = json.loads(path.read_text())
         schema = record.pop("schema")
         contract = _from_json(record)
+        violations = _violations(schema, contract)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         found = f"{CONTRACT_FILE} in {folder.name!r}: {type(error).__name__}: {error}"
         expected = "a contract with the fields that the export writes"
         raise ContractViolation("CONTRACT_UNREADABLE", found, expected, "export the model again") from error
-    violations = _violations(schema, contract)
     if violations:
         expected = f"a contract of schema {SCHEMA} and preprocessing version {PREPROCESSING_VERSION}"
         remedy = "export the model again with this version of Plumbline"

@@ -49,6 +49,11 @@ class Decoded:
     cells: Points2D = field(default_factory=dict)
     in_blank_regions: tuple[str, ...] = ()
 
+    @property
+    def spread_cells(self) -> dict[str, float]:
+        """Landmark -> standard deviation of its heat map, heat-map cells."""
+        return {name: spread / self.cell_px for name, spread in self.spread_px.items()}
+
 
 def cell_centres(count: int) -> Float[Floats, " {count}"]:
     """(count,) normalised coordinates of the cells along an axis."""

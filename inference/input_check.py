@@ -53,14 +53,11 @@ class InputLimits:
         lowest = VERTEBRAE[features.lowest] if features.lowest >= 0 else "none"
         # Vertebrae of a severe curve lie across the image and some are hard to see, but only a spine shows so many.
         long = features.vertebrae >= LONG_COLUMN
-        downwards, width = (
-            (self.downwards - 0.1, self.width_cells * 1.2) if long else (self.downwards, self.width_cells)
-        )
+        downwards = self.downwards - (0.1 if long else 0.0)
+        width = self.width_cells * (1.2 if long else 1.0)
+        few = f"{features.vertebrae} vertebrae seen, at least {self.vertebrae} expected"
         checks = [
-            (
-                features.vertebrae >= self.vertebrae,
-                f"{features.vertebrae} vertebrae seen, at least {self.vertebrae} expected",
-            ),
+            (features.vertebrae >= self.vertebrae, few),
             (features.lowest >= self.lowest, f"no lumbar spine: the lowest vertebra seen is {lowest}"),
             (features.downwards >= downwards, "the vertebrae seen are not in order from head to foot"),
             (features.width_cells <= width, "no vertebra is clearly visible"),

@@ -1,29 +1,12 @@
 """One radiograph to be measured, with its calibration."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spine.scanner import ViewGeometry
 from spine.study import CalibrationType
-
-
-class Placed(Protocol):
-    """The calibration of an image, without its pixels."""
-
-    @property
-    def spacing_mm(self) -> tuple[float, float] | None:
-        """(row, column) mm, or None."""
-
-    @property
-    def calibration(self) -> CalibrationType:
-        """Source of the spacing."""
-
-    @property
-    def geometry(self) -> ViewGeometry | None:
-        """Geometry in the scanner, or None."""
 
 
 @dataclass(frozen=True)

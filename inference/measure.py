@@ -16,7 +16,7 @@ from inference.calibration import Calibration
 from inference.decoding import Decoded
 from inference.detection import Detection, detect_landmarks
 from inference.input_check import features_of
-from inference.inputs import ImageInput, Placed
+from inference.inputs import ImageInput
 from inference.levels import LevelEvidence
 from inference.model import Model
 from inference.vertebral_column import lean_notes, lean_of
@@ -29,7 +29,7 @@ from spine.measurement.planes import PLANE_OF_VIEW, PlanePoints, planes_from_poi
 from spine.measurement.registry import PARAMETERS, Measured, Plane
 from spine.prediction import Prediction
 from spine.scanner import ViewGeometry, triangulate
-from spine.study import Points2D
+from spine.study import Points2D, StoredImage
 from spine.types import Float, Floats, Progress
 
 MAX_Z_DISAGREEMENT_MM = 20.0
@@ -39,6 +39,7 @@ neighbouring level, about 25 mm away, in one view. Its 3D point would be wrong b
 REFUSED = "not accepted as a radiograph of a whole spine"
 
 PerView = Mapping[ViewName, Mapping[str, float]]
+Calibrated = Mapping[ViewName, ImageInput | StoredImage]
 
 
 def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: str = "") -> Prediction:
@@ -53,8 +54,8 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
     points = {view: found.points for view, found in decoded.items()}
     points_3d = _points_3d(points, views)
     calibration = model.contract.calibration
-    spreads = {view: {n: s / d.cell_px for n, s in d.spread_px.items()} for view, d in decoded.items()}
-    sigma_px, radius_px = uncertainty_px(calibration, spreads, {view: d.cell_px for view, d in decoded.items()})
+    cell_px = {view: found.cell_px for view, found in decoded.items()}
+    sigma_px, radius_px = uncertainty_px(calibration, {v: d.spread_cells for v, d in decoded.items()}, cell_px)
     width = calibration.neighbour_width if calibration else NEIGHBOUR_WIDTH
     parameters = parameters_of(points, points_3d, views, sigma_px, width)
     parameters = _explain_blank_regions(parameters, decoded, in_3d=points_3d is not None)
@@ -63,7 +64,7 @@ def measure_views(model: Model, views: Mapping[ViewName, ImageInput], study_id: 
         study_id=study_id,
         points=points,
         spread_px={view: found.spread_px for view, found in decoded.items()},
-        cell_px={view: found.cell_px for view, found in decoded.items()},
+        cell_px=cell_px,
         radius_px=radius_px,
         level_margin=detection.levels.margin if detection.levels else None,
         levels_uncertain=_uncertain(detection.levels, calibration),
@@ -104,10 +105,9 @@ def _without_refused(detection: Detection, model: Model) -> tuple[dict[ViewName,
     limits = model.contract.calibration.limits if model.contract.calibration else None
     kept, refused = dict(detection.decoded), {}
     for view, found in detection.decoded.items():
-        spread = {name: value / found.cell_px for name, value in found.spread_px.items()}
         reasons = [detection.wrong_views[view]] if view in detection.wrong_views else []
         if limits and not reasons:
-            reasons = limits.violations(features_of(found.points, spread))
+            reasons = limits.violations(features_of(found.points, found.spread_cells))
         if reasons:
             refused[view] = "; ".join(reasons)
             kept[view] = replace(found, points={}, spread_px={}, in_blank_regions=())
@@ -163,7 +163,7 @@ def uncertainty_px(
     return sigma, radius
 
 
-def _points_3d(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, Placed]) -> dict[str, Floats] | None:
+def _points_3d(points: Mapping[ViewName, Points2D], views: Calibrated) -> dict[str, Floats] | None:
     """Landmark -> (3,) LPS mm, for landmarks at the same height in both views; None without two calibrated views."""
     geometries = [views[view].geometry for view in VIEWS if points.get(view)]
     if len(geometries) != len(VIEWS):
@@ -189,7 +189,7 @@ def _points_3d(points: Mapping[ViewName, Points2D], views: Mapping[ViewName, Pla
 def parameters_of(
     points: Mapping[ViewName, Mapping[str, Float[Floats, " 2"]]],
     points_3d: Mapping[str, Float[Floats, " 3"]] | None,
-    views: Mapping[ViewName, Placed],
+    views: Calibrated,
     sigma_px: PerView,
     neighbour_width: float = NEIGHBOUR_WIDTH,
 ) -> dict[str, Measured]:

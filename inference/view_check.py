@@ -138,17 +138,15 @@ def _alternatives(view: ViewName, first: Mapping[ViewName, ViewDetection]) -> li
 
 def _gain(first: ViewDetection, second: ViewDetection, model: Model, limits: InputLimits) -> float:
     """Gain in confidence of the second run; minus infinity if the second run shows no spine."""
-    spread = {name: value / second.decoded.cell_px for name, value in second.decoded.spread_px.items()}
-    if limits.violations(features_of(second.decoded.points, spread)):
+    if limits.violations(features_of(second.decoded.points, second.decoded.spread_cells)):
         return -np.inf
     names = model.contract.names
     return confidence(second, names) - confidence(first, names)
 
 
 def _mean_log_width(decoded: Decoded) -> float:
-    if not decoded.spread_px:
-        return 0.0
-    return float(np.log(np.maximum(np.array(list(decoded.spread_px.values())) / decoded.cell_px, 1e-3)).mean())
+    widths = list(decoded.spread_cells.values())
+    return float(np.log(np.maximum(widths, 1e-3)).mean()) if widths else 0.0
 
 
 def confidence(detection: ViewDetection, names: tuple[str, ...]) -> float:

@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 
 from spine.errors import ContractViolation
 from spine.landmarks import ViewName
-from spine.scanner import ViewGeometry
 from spine.storage import write_text_atomically
-from spine.study import CalibrationType, Points2D, image_fields, points_from_json, points_to_json
+from spine.study import Points2D, StoredImage, image_fields, points_from_json, points_to_json
 from spine.types import Floats
 
 Split = Literal["train", "validation", "test"]
@@ -42,22 +41,10 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class ExampleView:
-    """One image with its landmarks; the other fields are those of ``spine.study.StudyView``.
+class ExampleView(StoredImage):
+    """One image of a dataset, with the landmarks that it shows in its pixels."""
 
-    Attributes:
-        image: path in the dataset folder.
-        points: landmarks that the image shows, in its pixels.
-    """
-
-    view: ViewName
-    image: str
-    sha256: str
-    shape: tuple[int, int]
-    spacing_mm: tuple[float, float] | None
-    calibration: CalibrationType
-    geometry: ViewGeometry | None
-    points: Points2D
+    points: Points2D = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

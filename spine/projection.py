@@ -173,7 +173,8 @@ def write_landmarks(
         expected = refused[0].expected
         raise ContractViolation.gathered(refused[0].code, [r.found for r in refused], expected, refused[0].remedy)
     index = LandmarkIndex(landmark_set.name, digest_of_set(landmark_set), files, added)
-    _write_index(index, out)
+    record = {"schema": SCHEMA} | {key: value for key, value in vars(index).items() if key != "added"}
+    write_text_atomically(out / "landmarks.json", json.dumps(record, indent=1, sort_keys=True))
     return index
 
 
@@ -230,13 +231,3 @@ def _write_study(folder: Path, out: Path, landmark_set: LandmarkSet) -> bool:
     }
     write_text_atomically(path, json.dumps(record, indent=1, sort_keys=True, allow_nan=False))
     return True
-
-
-def _write_index(index: LandmarkIndex, out: Path) -> None:
-    record = {
-        "schema": SCHEMA,
-        "landmark_set": index.landmark_set,
-        "set_digest": index.set_digest,
-        "files": dict(index.files),
-    }
-    write_text_atomically(out / "landmarks.json", json.dumps(record, indent=1, sort_keys=True))

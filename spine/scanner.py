@@ -66,10 +66,6 @@ class ViewGeometry:
         v = self.z0_mm - (xy_px[..., 1] - height / 2 + 0.5) * row_mm
         return np.stack([u, v], axis=-1)
 
-    def contains(self, xy_px: Floats) -> NDArray[np.bool_]:
-        """(...,) whether each (..., 2) pixel position lies on the image; see ``is_on_image``."""
-        return is_on_image(xy_px, self.shape)
-
     def project(self, xyz_mm: Floats) -> Floats:
         """Project (..., 3) patient points (LPS, mm) -> (..., 2) pixels (column, row).
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spine.landmarks import ViewName
 from spine.reconstruction.plumbline_json import read_reconstruction, write_reconstruction
@@ -37,19 +36,17 @@ Points2D = Mapping[str, Floats]
 
 
 @dataclass(frozen=True)
-class StudyView:
-    """One view of a study.
+class StoredImage:
+    """One image on disk, with its calibration.
 
     Attributes:
         view: ``frontal`` or ``lateral``.
-        image: file name in the study folder.
+        image: path in the folder of the study or dataset.
         sha256: digest of the shape and pixels of the image; it does not depend on any UID.
         shape: (H, W).
         spacing_mm: (row, column) in mm, or None where it is unknown (angles then assume square pixels).
         calibration: where the spacing comes from.
         geometry: position in the scanner; None where the image allows 2D measurements only.
-        labels: 2D landmark labels in pixels, for sources without a 3D reconstruction.
-        facts: technical facts without identifiers (kVp, manufacturer, photometric interpretation ...).
     """
 
     view: ViewName
@@ -59,6 +56,17 @@ class StudyView:
     spacing_mm: tuple[float, float] | None
     calibration: CalibrationType
     geometry: ViewGeometry | None = None
+
+
+@dataclass(frozen=True)
+class StudyView(StoredImage):
+    """One view of a study.
+
+    Attributes:
+        labels: 2D landmark labels in pixels, for sources without a 3D reconstruction.
+        facts: technical facts without identifiers (kVp, manufacturer, photometric interpretation ...).
+    """
+
     labels: Points2D = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -101,7 +109,7 @@ def write_study_record(study: Study, folder: Path) -> None:
 
 
 def read_study(folder: Path) -> Study:
-    """Read one finished study folder. The images stay on disk; see ``load_image``."""
+    """Read one finished study folder. The images stay on disk."""
     record = json.loads((folder / "study.json").read_text())
     reconstruction = read_reconstruction(folder / "reconstruction.json") if record["has_reconstruction"] else None
     views: dict[ViewName, StudyView] = {
@@ -112,19 +120,13 @@ def read_study(folder: Path) -> Study:
     return Study(study_id, patient, source, views, reconstruction, facts)
 
 
-def load_image(folder: Path, view: StudyView) -> NDArray[np.uint16]:
-    """(H, W) uint16 image of a view, memory-mapped read-only."""
-    image: NDArray[np.uint16] = np.load(folder / view.image, mmap_mode="r", allow_pickle=False)
-    return image
-
-
 def iterate_study_folders(store: Path) -> list[Path]:
     """Finished study folders of a store, sorted by study id."""
     return sorted(path.parent for path in store.glob("*/study.json"))
 
 
 def image_fields(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON of a view, with shape, spacing and geometry in the types of ``StudyView``."""
+    """The JSON of an image, with shape, spacing and geometry in the types of ``StoredImage``."""
     spacing_mm = tuple(record["spacing_mm"]) if record["spacing_mm"] else None
     geometry = geometry_from_json(record["geometry"]) if record["geometry"] else None
     return {**record, "shape": tuple(record["shape"]), "spacing_mm": spacing_mm, "geometry": geometry}

@@ -10,13 +10,7 @@ from spine.errors import ContractViolation
 
 @dataclass(frozen=True)
 class Quarantined:
-    """One refused candidate.
-
-    Attributes:
-        key: keyed hash of its name, which is the name of its folder in quarantine.
-        position: its place in the source's order, from 1.
-        code, message: the reason.
-    """
+    """One refused candidate: the name of its quarantine folder, its position in the source (from 1), and the reason."""
 
     key: str
     position: int
@@ -29,11 +23,8 @@ class IntakeReport:
     """The outcome of one intake run.
 
     Attributes:
-        source: kind of the source.
-        received: number of candidates.
         used: number of new studies in the store.
         already_present: number of candidates whose study was in the store before, or earlier in the same source.
-        quarantined: the other candidates, each with its reason.
         study_ids: ids of the used and present studies, in the source's order.
 
     Raises:

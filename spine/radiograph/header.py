@@ -31,16 +31,9 @@ class Identity:
 
 @dataclass(frozen=True)
 class PixelLayout:
-    """How the pixels are stored.
+    """How the pixels are stored: ``shape`` (rows, columns), 1 or 3 samples per pixel, and 8 or 16 bits per sample.
 
-    Attributes:
-        shape: (rows, columns) as stored.
-        samples: samples per pixel, 1 or 3.
-        bits_allocated: bits of a stored sample, 8 or 16.
-        bits_stored: how many of these bits contain the value.
-        signed: whether values are in two's complement.
-        photometric: photometric interpretation.
-        transfer_syntax: UID.
+    The lowest ``bits_stored`` bits contain the value. ``transfer_syntax`` is a UID.
     """
 
     shape: tuple[int, int]

@@ -49,12 +49,8 @@ class Orientation:
     @property
     def applied(self) -> str:
         """What ``apply`` does, for the record."""
-        steps = [
-            ("transposed", self.transpose),
-            ("rows flipped", self.flip_rows),
-            ("columns flipped", self.flip_columns),
-        ]
-        return ", ".join(name for name, applies in steps if applies) or "as stored"
+        steps = {"transposed": self.transpose, "rows flipped": self.flip_rows, "columns flipped": self.flip_columns}
+        return ", ".join(name for name, applies in steps.items() if applies) or "as stored"
 
     def apply(self, image: NDArray[np.generic]) -> NDArray[np.generic]:
         """(H, W) stored image -> canonical (H, W) or (W, H)."""

@@ -18,7 +18,7 @@ from spine.intake.intake_ledger import intake_folder
 from spine.intake.intake_report import IntakeReport
 from spine.intake.records import LoadedStudy, LoadedView
 from spine.intake.sources import open_source
-from spine.study import iterate_study_folders, load_image, read_study
+from spine.study import iterate_study_folders, read_study
 from tests.spine.intake.constructed_studies import KEY, cohort, image, places, points, snapshot, write_study
 
 
@@ -63,7 +63,7 @@ def test_a_study_arrives_whole(place):
     assert study.reconstruction.subject_id == study.patient
     for name, view in study.views.items():
         assert view.geometry == places()[name]
-        stored = load_image(place.store / study.study_id, view)
+        stored = np.load(place.store / study.study_id / view.image)
         np.testing.assert_array_equal(stored, image(places()[name], points(3), 3))
 
 
