@@ -3,10 +3,10 @@
 Contract: the model is refused if its digest differs from the one in ``release.json``.
 """
 
-import json
 from pathlib import Path
 
-from inference.model import Model, load_model
+from inference.model import Model
+from inference.model_folder import open_model_folder
 
 BUNDLED = Path(__file__).parent / "weights"
 """Folder of the bundled model: graph, contract, weights for a warm start, model card and record."""
@@ -28,6 +28,4 @@ def open_bundled() -> Model:
     Raises:
         EvidenceRejected: the model is missing or altered.
     """
-    record = BUNDLED / RELEASE_FILE
-    digest = json.loads(record.read_text())["model_digest"] if record.is_file() else None
-    return load_model(BUNDLED, expected_digest=digest)
+    return open_model_folder(BUNDLED)

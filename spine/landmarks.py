@@ -100,11 +100,6 @@ class LandmarkSet:
         """Name -> position in ``names``."""
         return {name: i for i, name in enumerate(self.names)}
 
-    @cached_property
-    def partners(self) -> tuple[int, ...]:
-        """(K,) index of the point that each point becomes in a mirrored patient; mid-line points stay the same."""
-        return tuple(self.index[mirrored_name(n)] for n in self.names)
-
 
 GALBUSERA39 = LandmarkSet(
     name="galbusera39",

@@ -19,7 +19,7 @@ import numpy as np
 from spine.errors import ContractViolation
 from spine.landmarks import PLATES, S1_MARGINS, S1_PLATE, VERTEBRAE, LandmarkSet, ViewName
 from spine.scanner import is_on_image
-from spine.storage import remove_partials, sha256_of_bytes, write_text_atomically
+from spine.storage import remove_partials, sha256_of_bytes, sha256_of_file, write_text_atomically
 from spine.study import Points2D, Study, StudyView, iterate_study_folders, points_from_json, points_to_json, read_study
 from spine.types import Floats, Progress
 
@@ -60,23 +60,14 @@ class LandmarkIndex:
     added: int = 0
 
 
-def project_study(study: Study, landmark_set: LandmarkSet) -> Mapping[ViewName, Points2D]:
-    """The visible points of a study: view -> landmark -> (2,) (column, row) in pixels.
+def locate_landmarks(study: Study, landmark_set: LandmarkSet) -> dict[ViewName, ViewLandmarks]:
+    """The visible points of a study, and why the others are absent.
 
     3D points are projected through the geometry of each view. Where a view has no geometry, or the reconstruction
     lacks a point, the 2D label of the view is used. ``derive_points`` completes both first.
 
     Raises:
         ContractViolation: ``POINT_BEHIND_SOURCE``: a 3D point lies behind the X-ray source.
-    """
-    return {view: found.points for view, found in locate_landmarks(study, landmark_set).items()}
-
-
-def locate_landmarks(study: Study, landmark_set: LandmarkSet) -> dict[ViewName, ViewLandmarks]:
-    """As ``project_study``, with the reason for every absent point.
-
-    Raises:
-        ContractViolation: ``POINT_BEHIND_SOURCE``.
     """
     points_3d = derive_points(study.reconstruction.points) if study.reconstruction else {}
     return {
@@ -166,7 +157,7 @@ def write_landmarks(
         else:
             added += wrote
             if (path := _file_of(out, folder.name)).exists():
-                files[folder.name] = sha256_of_bytes(path.read_bytes())
+                files[folder.name] = sha256_of_file(path)
         if progress is not None:
             progress(done, len(folders))
     if refused:

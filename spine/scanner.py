@@ -109,21 +109,13 @@ class Triangulation:
     dz_mm: Floats
 
 
-def triangulate_plane(frontal_uv_mm: Floats, lateral_uv_mm: Floats, f_mm: float, g_mm: float) -> Triangulation:
-    """Triangulate (..., 2) + (..., 2) isocentre-plane points in mm; the module docstring gives the equations."""
-    u_f, u_l = frontal_uv_mm[..., 0], lateral_uv_mm[..., 0]
-    denominator = 1.0 - u_f * u_l / (f_mm * g_mm)
-    x = (u_f + u_f * u_l / f_mm) / denominator
-    y = (u_l + u_f * u_l / g_mm) / denominator
-    z = (frontal_uv_mm[..., 1] + lateral_uv_mm[..., 1]) / 2.0
-    return Triangulation(np.stack([x, y, z], axis=-1), frontal_uv_mm[..., 1] - lateral_uv_mm[..., 1])
-
-
 def triangulate(frontal_px: Floats, lateral_px: Floats, frontal: ViewGeometry, lateral: ViewGeometry) -> Triangulation:
-    """Triangulate (..., 2) frontal and (..., 2) lateral pixels (column, row) into LPS mm."""
-    return triangulate_plane(
-        frontal.plane_from_pixels(frontal_px),
-        lateral.plane_from_pixels(lateral_px),
-        frontal.source_to_isocentre_mm,
-        lateral.source_to_isocentre_mm,
+    """Triangulate (..., 2) + (..., 2) pixels (column, row) into LPS mm; the module docstring gives the equations."""
+    (u_f, v_f), (u_l, v_l) = (
+        np.moveaxis(geometry.plane_from_pixels(pixels), -1, 0)
+        for geometry, pixels in ((frontal, frontal_px), (lateral, lateral_px))
     )
+    f, g = frontal.source_to_isocentre_mm, lateral.source_to_isocentre_mm
+    denominator = 1.0 - u_f * u_l / (f * g)
+    x, y = (u_f + u_f * u_l / f) / denominator, (u_l + u_f * u_l / g) / denominator
+    return Triangulation(np.stack([x, y, (v_f + v_l) / 2.0], axis=-1), v_f - v_l)

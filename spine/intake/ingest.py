@@ -63,12 +63,12 @@ def ingest(
         candidates = source.candidates()
         ingestion = _Ingestion(source.name, store, quarantine, pseudonym_key)
         fingerprints = [ingestion.fingerprint(candidate) for candidate in candidates]
-        fresh = {fingerprint for fingerprint in fingerprints if ingestion.ledger.known(fingerprint) is None}
         pairs = list(zip(candidates, fingerprints, strict=True))
-        loaded = _load_all([candidate for candidate, fingerprint in pairs if fingerprint in fresh], workers)
+        before = dict(ingestion.ledger.by_candidate)
+        loaded = _load_all([candidate for candidate, fingerprint in pairs if fingerprint not in before], workers)
         outcomes: list[tuple[str, Entry]] = []
         for position, (candidate, fingerprint) in enumerate(pairs, 1):
-            known = None if fingerprint in fresh else ingestion.ledger.known(fingerprint)
+            known = before.get(fingerprint)
             outcomes.append(
                 ("present", known) if known else ingestion.process(candidate, fingerprint, position, next(loaded))
             )
@@ -171,7 +171,7 @@ class _Ingestion:
             instances={n: self._hash("instance", view.instance) for n, view in loaded.views.items()},
             images=images,
         )
-        known = self.ledger.study(str(entry.study_id))
+        known = self.ledger.by_study.get(str(entry.study_id))
         if known is not None and (known.patient, known.instances) == (entry.patient, entry.instances):
             return "present", entry
         self._require_new(entry, is_known=known is not None)
@@ -181,11 +181,11 @@ class _Ingestion:
     def _require_new(self, entry: Entry, *, is_known: bool) -> None:
         """Refuse images and instances that the store has already."""
         for view, instance in entry.instances.items():
-            if self.ledger.image_of_instance(instance) not in (None, entry.images[view]):
+            if self.ledger.image_of_instance.get(instance) not in (None, entry.images[view]):
                 found = f"a {view} image whose SOP Instance UID belongs to an image with other pixels in the store"
                 remedy = "find out which image is right; the first one stays in the store"
                 raise PairingRejected("UID_CONFLICT", found, "one image for each SOP Instance UID", remedy)
-        owners = {self.ledger.study_of_image(sha) for sha in entry.images.values()} - {None}
+        owners = {self.ledger.study_of_image.get(sha) for sha in entry.images.values()} - {None}
         if is_known or owners:
             found = f"pixels that are already in study {min(str(owner) for owner in owners or {entry.study_id})}"
             remedy = "send each image once; to replace a study, remove it from the store first"

@@ -45,38 +45,29 @@ class Entry:
 
 
 class Ledger:
-    """The index of one store and its quarantine."""
+    """The index of one store and its quarantine.
+
+    Attributes:
+        by_candidate: fingerprint -> entry of the candidate.
+        by_study: id of a study in the store -> its entry.
+        image_of_instance: instance -> SHA-256 of its image in the store.
+        study_of_image: SHA-256 of an image -> id of its study.
+    """
 
     def __init__(self, store: Path, quarantine: Path) -> None:
         self._path = intake_folder(store) / "ledger.jsonl"
-        self._by_candidate: dict[str, Entry] = {}
-        self._by_study: dict[str, Entry] = {}
-        self._by_instance: dict[str, str] = {}
-        self._by_image: dict[str, str] = {}
+        self.by_candidate: dict[str, Entry] = {}
+        self.by_study: dict[str, Entry] = {}
+        self.image_of_instance: dict[str, str] = {}
+        self.study_of_image: dict[str, str] = {}
         finished = {folder.name for folder in iterate_study_folders(store)}
         refused = {reason.parent.name for reason in quarantine.glob("*/reason.json")}
         for entry in self._read():
             exists = (entry.study_id in finished) if entry.study_id else (entry.key in refused)
             if exists and entry.code not in TRANSIENT_CODES:
                 self._index(entry)
-        for name in sorted(finished - self._by_study.keys()):
+        for name in sorted(finished - self.by_study.keys()):
             self._index(_entry_of_folder(store / name))
-
-    def known(self, candidate: str) -> Entry | None:
-        """The entry of the candidate with this fingerprint, or None."""
-        return self._by_candidate.get(candidate)
-
-    def study(self, study_id: str) -> Entry | None:
-        """The entry of a study in the store, or None."""
-        return self._by_study.get(study_id)
-
-    def image_of_instance(self, instance: str) -> str | None:
-        """SHA-256 of the image that the store has under an instance, or None."""
-        return self._by_instance.get(instance)
-
-    def study_of_image(self, sha256: str) -> str | None:
-        """The id of the study with this image, or None."""
-        return self._by_image.get(sha256)
 
     def add(self, entry: Entry) -> None:
         """Record the outcome of a candidate, after its study or quarantine folder is written."""
@@ -87,11 +78,11 @@ class Ledger:
 
     def _index(self, entry: Entry) -> None:
         if entry.candidate:
-            self._by_candidate[entry.candidate] = entry
+            self.by_candidate[entry.candidate] = entry
         if entry.study_id is not None:
-            self._by_study[entry.study_id] = entry
-            self._by_image |= dict.fromkeys(entry.images.values(), entry.study_id)
-            self._by_instance |= {i: entry.images[view] for view, i in entry.instances.items()}
+            self.by_study[entry.study_id] = entry
+            self.study_of_image |= dict.fromkeys(entry.images.values(), entry.study_id)
+            self.image_of_instance |= {i: entry.images[view] for view, i in entry.instances.items()}
 
     def _read(self) -> list[Entry]:
         if not self._path.is_file():

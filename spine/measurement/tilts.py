@@ -141,50 +141,34 @@ def _centre_line_tilts(
     if len(names) < MIN_CENTRES:
         return {}, {}
     centres = np.stack([points.points[name] for name in names])
-    steer = s1_tilt_deg if names[-1] == S1_PLATE and points.plane == "sagittal" else None
-    tangents = _tangents(centres, steer)
-    # Tangents point to the feet. The tilt is that of their perpendicular, with the sign of the plane.
-    leaning = np.degrees(np.arctan2(-tangents[:, 0], -tangents[:, 1]))
-    tilts = dict(zip(names, (leaning if points.plane == "sagittal" else -leaning).tolist(), strict=True))
-    return tilts, _line_sigma(points, names, centres)
-
-
-def _line_sigma(points: PlanePoints, names: list[str], centres: Floats) -> dict[str, float]:
-    """Standard deviation of the direction of the line, degrees; the fit is linear in the centres."""
-    if any(name not in points.sigma for name in names):
-        return {}
-    scale, parameter = _arc(centres)
-    knots = _knots(parameter[-1])
-    design = BSpline.design_matrix(parameter, knots, _DEGREE).toarray()
-    effect = _derivative_matrix(parameter, knots) @ _fit(design, np.eye(len(names)), _penalty(design))
-    spread = np.sqrt(effect**2 @ np.array([points.sigma[name] for name in names]) ** 2) / scale
-    return dict(zip(names, np.degrees(spread).tolist(), strict=True))
-
-
-def _tangents(centres: Floats, s1_tilt_deg: float | None) -> Floats:
-    """(N, 2) derivatives of the smoothed line at N centres (N, 2), in cranial to caudal order."""
-    scale, parameter = _arc(centres)
-    knots = _knots(parameter[-1])
-    design = BSpline.design_matrix(parameter, knots, _DEGREE).toarray()
-    slopes, penalty = _derivative_matrix(parameter, knots), _penalty(design)
-    if s1_tilt_deg is None:
-        coefficients = _fit(design, centres / scale, penalty)
-    else:
+    scale, design, slopes, penalty = _line(centres)
+    if s1_tilt_deg is not None and names[-1] == S1_PLATE and points.plane == "sagittal":
         coefficients = _fit_steered(design, centres / scale, penalty, slopes[-1], s1_tilt_deg)
-    tangents: Floats = slopes @ coefficients
-    return tangents
+    else:
+        coefficients = _fit(design, centres / scale, penalty)
+    across, up = (slopes @ coefficients).T
+    # Tangents point to the feet. The tilt is that of their perpendicular, with the sign of the plane.
+    leaning = np.degrees(np.arctan2(-across, -up))
+    tilts = dict(zip(names, (leaning if points.plane == "sagittal" else -leaning).tolist(), strict=True))
+    if any(name not in points.sigma for name in names):
+        return tilts, {}
+    effect = slopes @ _fit(design, np.eye(len(names)), penalty)  # of each centre: the fit is linear in the centres
+    spread = np.sqrt(effect**2 @ np.array([points.sigma[name] for name in names]) ** 2) / scale
+    return tilts, dict(zip(names, np.degrees(spread).tolist(), strict=True))
 
 
-def _arc(centres: Floats) -> tuple[float, Floats]:
-    """Mean distance of neighbouring centres, and (N,) chord lengths in units of it."""
+def _line(centres: Floats) -> tuple[float, Floats, Floats, Floats]:
+    """Of the spline through N centres: their mean distance, and the matrices of its values, slopes and penalty.
+
+    Its B coefficients give values (N, B) and slopes (N, B) at the centres; the penalty is (B - 3, B).
+    """
     steps = np.linalg.norm(np.diff(centres, axis=0), axis=1)
     scale = float(np.mean(steps)) or 1.0
-    return scale, np.concatenate([[0.0], np.cumsum(np.maximum(steps, 1e-6 * scale))]) / scale
-
-
-def _penalty(design: Floats) -> Floats:
-    third: Floats = np.diff(np.eye(design.shape[1]), n=3, axis=0)
-    return third
+    parameter = np.concatenate([[0.0], np.cumsum(np.maximum(steps, 1e-6 * scale))]) / scale
+    knots = _knots(parameter[-1])
+    basis = np.eye(len(knots) - _DEGREE - 1)
+    slopes = BSpline(knots, basis, _DEGREE).derivative()(parameter)
+    return scale, BSpline.design_matrix(parameter, knots, _DEGREE).toarray(), slopes, np.diff(basis, n=3, axis=0)
 
 
 def _knots(length: float) -> Floats:
@@ -193,12 +177,6 @@ def _knots(length: float) -> Floats:
     step = inner[1]
     before, after = inner[0] - step * np.arange(_DEGREE, 0, -1), inner[-1] + step * np.arange(1, _DEGREE + 1)
     return np.concatenate([before, inner, after])
-
-
-def _derivative_matrix(parameter: Floats, knots: Floats) -> Floats:
-    basis = np.eye(len(knots) - _DEGREE - 1)
-    slopes: Floats = BSpline(knots, basis, _DEGREE).derivative()(parameter)
-    return slopes
 
 
 def _fit(design: Floats, targets: Floats, penalty: Floats) -> Floats:
@@ -215,9 +193,6 @@ def _fit_steered(design: Floats, targets: Floats, penalty: Floats, slope: Floats
     """
     tau = np.radians(s1_tilt_deg - _S1_LAG_DEG)
     along_plate = np.array([np.cos(tau), -np.sin(tau)])
-    both = np.kron(np.eye(2), design)
-    row = _S1_WEIGHT * np.concatenate([along_plate[0] * slope, along_plate[1] * slope]).astype(np.float64)
-    stacked_targets = np.concatenate([targets[:, 0], targets[:, 1], [0.0]])[:, None]
-    both_penalties = np.kron(np.eye(2), penalty).astype(np.float64)
-    coefficients = _fit(np.vstack([both, row]).astype(np.float64), stacked_targets, both_penalties)
+    both = np.vstack([np.kron(np.eye(2), design), _S1_WEIGHT * np.kron(along_plate, slope)])
+    coefficients = _fit(both, np.append(targets.T, 0.0)[:, None], np.kron(np.eye(2), penalty))
     return coefficients[:, 0].reshape(2, -1).T

@@ -10,7 +10,6 @@ from spine.projection import (
     derive_points,
     digest_of_set,
     locate_landmarks,
-    project_study,
     read_index,
     read_landmarks,
     write_landmarks,
@@ -32,6 +31,10 @@ def study_of(points=None, views=None, study_id="00000000000000aa"):
     reconstruction = Reconstruction("s", points, "plumbline-json") if points is not None else None
     views = views if views is not None else {"frontal": view_of(FRONTAL), "lateral": view_of(LATERAL)}
     return Study(study_id, "p", "test", views, reconstruction, {})
+
+
+def project_study(study, landmark_set):
+    return {view: found.points for view, found in locate_landmarks(study, landmark_set).items()}
 
 
 def test_points_fall_where_the_scanner_equations_say():

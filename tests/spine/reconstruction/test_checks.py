@@ -1,7 +1,3 @@
-import os
-from collections import Counter
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -9,7 +5,6 @@ from spine.errors import ReconstructionRejected
 from spine.landmarks import GALBUSERA39, VERTEBRAE, mirrored_name
 from spine.reconstruction.checks import check_reconstruction, level_centres
 from spine.reconstruction.names import canonical_name, known_names
-from spine.reconstruction.open import read_any_reconstruction
 from tests.spine.reconstruction.constructed_reconstructions import reconstruction, spine_points
 
 
@@ -59,6 +54,7 @@ def test_a_strong_double_curve_passes():
         (changed(HIP_L=[90, 0, 0]), "HIPS_MISPLACED"),
         (changed(HIP_L=[-60, -10, -215]), "HIPS_MISPLACED"),
         (changed(HIP_L=[-95, -10, -215]), "SIDES_SWAPPED"),
+        ({n: p + ((95, 0, 0) if n[:3] == "T8_" else 0) for n, p in spine_points().items()}, "POINT_OUTLIER"),
     ],
 )
 def test_points_that_cannot_be_a_spine_have_a_code(points, code):
@@ -79,12 +75,6 @@ def test_one_level_out_of_order_is_named():
     error = refusal(points)
     assert error.code == "LEVELS_OUT_OF_ORDER"
     assert "T8 above T7" in error.found
-
-
-def test_a_level_far_off_is_an_outlier():
-    assert refusal({n: p + ((95, 0, 0) if n.startswith("T8_") else 0) for n, p in spine_points().items()}).code == (
-        "POINT_OUTLIER"
-    )
 
 
 def test_all_findings_are_listed_and_the_first_gives_the_code():
@@ -113,25 +103,6 @@ def test_every_known_name_has_a_known_mirror_partner_and_spells_itself():
     assert canonical_name("T4_sup_centre") == "T4_sup"
     assert canonical_name("L2_ped_R") == "L2_ped_right"
     assert canonical_name("nothing") is None
-
-
-def test_the_real_ct_keypoints():
-    shared = Path(os.environ.get("PLUMBLINE_SHARED") or Path(__file__).parents[4] / "shared")
-    files = sorted((shared / "data" / "ct_keypoints").glob("*.json"))
-    if not files:
-        pytest.skip("the real CT keypoints are not on this machine")
-    outcomes = Counter()
-    for file in files:
-        try:
-            found = read_any_reconstruction(file)
-        except ReconstructionRejected as error:
-            outcomes[error.code] += 1
-        else:
-            outcomes["read"] += 1
-            assert {f"{v}_body" for v in VERTEBRAE} <= found.points.keys()
-            assert found.facts["pedicles_read"]
-    # One scan has left and right pedicle of L5 exchanged.
-    assert outcomes == {"read": 90, "SIDES_SWAPPED": 1}
 
 
 def with_extra(level, above, below):
