@@ -23,9 +23,5 @@ def find_model_folder(name: str) -> Path:
 
 
 def open_bundled() -> Model:
-    """Load the bundled model.
-
-    Raises:
-        EvidenceRejected: the model is missing or altered.
-    """
+    """Load the bundled model, or raise ``EvidenceRejected`` if it is missing or altered."""
     return open_model_folder(BUNDLED)

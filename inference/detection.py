@@ -38,11 +38,7 @@ class Detection:
 
 
 def detect_landmarks(model: Model, views: Mapping[ViewName, ImageInput]) -> Detection:
-    """Run the model on one study.
-
-    Raises:
-        ContractViolation: no view, a view the model was not trained for, or an invalid image.
-    """
+    """Run the model on one study. No view, an unknown view or an invalid image raises ``ContractViolation``."""
     order: list[ViewName] = [view for view in VIEWS if view in views]
     unknown = [view for view in order if view not in model.contract.views]
     if not order or unknown:

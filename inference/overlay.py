@@ -17,7 +17,7 @@ from inference.drawing import FOUND, TRUTH, font, render_view
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName
 from spine.measurement.registry import PARAMETERS, Measured
 from spine.prediction import Prediction
-from spine.study import LENGTHS_ALLOWED, CalibrationType, Points2D
+from spine.study import LENGTHS_ALLOWED, Points2D
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -35,7 +35,6 @@ _HEIGHT = 1150
 _GAP, _HEADER, _FOOTER, _TABLE = 14, 74, 46, 520
 _INK, _PALE, _GROUND, _LINE = (235, 235, 235), (150, 156, 164), (17, 19, 23), (48, 52, 60)
 _WARNING = (255, 196, 64)
-_VIEW_TITLES: Mapping[ViewName, str] = {"frontal": "Frontal", "lateral": "Lateral"}
 
 
 def draw_overlay(
@@ -46,7 +45,6 @@ def draw_overlay(
     truth_points: Mapping[ViewName, Points2D] | None = None,
     title: str | None = None,
     provenance: str | None = None,
-    calibration: Mapping[ViewName, CalibrationType] | None = None,
     rough_intervals: str | None = None,
     warnings: Sequence[str] = (),
 ) -> "Image":
@@ -58,7 +56,6 @@ def draw_overlay(
         parameters: as measured; the Cobb angle's end vertebrae are drawn in the frontal view.
         truth_points: reference landmarks, drawn as small green rings.
         provenance: for example ``simulated data``; appears in the banner beside ``not for diagnosis``.
-        calibration: source of each image's spacing, printed below the image.
         rough_intervals: note about intervals from too few patients, if they are; every interval is then marked.
         warnings: printed above the table.
     """
@@ -76,8 +73,7 @@ def draw_overlay(
     left = _GAP
     for view, panel in zip(order, panels, strict=True):
         sheet.paste(panel, (left, _HEADER))
-        caption = _VIEW_TITLES[view] + (f"  ·  calibration: {calibration[view]}" if calibration else "")
-        draw.text((left + 2, _HEADER + _HEIGHT + 5), caption, fill=_PALE, font=font(17))
+        draw.text((left + 2, _HEADER + _HEIGHT + 5), view.capitalize(), fill=_PALE, font=font(17))
         left += panel.width + _GAP
     top = _draw_warnings(draw, warnings, (left + 4, _HEADER))
     _draw_table(draw, parameters, (left + 4, top), has_truth=bool(truth_points), rough=rough_intervals)

@@ -112,11 +112,7 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read ``manifest.json`` and check its digests.
-
-    Raises:
-        ContractViolation: ``MANIFEST_ALTERED``: a recorded digest differs from the digest of the content.
-    """
+    """Read ``manifest.json``, or raise ``MANIFEST_ALTERED`` if the content does not have the recorded digests."""
     record = json.loads((folder / "manifest.json").read_text())
     examples = tuple(_example_from_json(e) for e in record["examples"])
     manifest = Manifest(record["landmark_set"], record["split_seed"], examples)

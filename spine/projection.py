@@ -178,11 +178,7 @@ def digest_of_set(landmark_set: LandmarkSet) -> str:
 
 
 def read_index(out: Path) -> LandmarkIndex:
-    """Read ``landmarks.json``.
-
-    Raises:
-        ContractViolation: ``LANDMARKS_MISSING``: the folder is not finished.
-    """
+    """Read ``landmarks.json``, or raise ``LANDMARKS_MISSING`` if the folder is not finished."""
     path = out / "landmarks.json"
     if not path.exists():
         found = "a folder without landmarks.json"

@@ -67,11 +67,7 @@ class ViewGeometry:
         return np.stack([u, v], axis=-1)
 
     def project(self, xyz_mm: Floats) -> Floats:
-        """Project (..., 3) patient points (LPS, mm) -> (..., 2) pixels (column, row).
-
-        Raises:
-            ValueError: a point lies at or behind the source.
-        """
+        """Project (..., 3) LPS mm -> (..., 2) pixels (column, row). A point behind the source raises ``ValueError``."""
         return self.pixels_from_plane(project_to_plane(xyz_mm, self.view, self.source_to_isocentre_mm))
 
 

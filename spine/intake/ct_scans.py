@@ -34,11 +34,7 @@ class CtKeypointCandidate:
         return fingerprint_of(self.files)
 
     def load(self) -> LoadedStudy:
-        """Read the points.
-
-        Raises:
-            ReconstructionRejected: see ``read_any_reconstruction``.
-        """
+        """Read the points, or raise ``ReconstructionRejected`` (see ``read_any_reconstruction``)."""
         reconstruction = safe_reconstruction(read_any_reconstruction(self.file))
         return LoadedStudy(f"ct:{self.file.stem}", {}, reconstruction, {**reconstruction.facts, "modality": "ct"})
 

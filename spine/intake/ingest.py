@@ -16,14 +16,11 @@ refusal that may be temporary (``intake_ledger.TRANSIENT_CODES``) are read again
 
 import hashlib
 import json
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from spine.errors import InputRejected, PairingRejected, PlumblineError
+from spine.errors import InputRejected, PairingRejected
 from spine.intake.intake_ledger import Entry, Ledger
 from spine.intake.intake_report import IntakeReport, Quarantined
 from spine.intake.pseudonym import pseudonym
@@ -32,10 +29,6 @@ from spine.intake.study_store import DISK_FULL, clear_quarantine, quarantine_can
 from spine.storage import sha256_of_image
 from spine.study import Study, StudyView, points_to_json
 from spine.types import Progress
-from spine.worker_pool import worker_pool
-
-Loaded = LoadedStudy | InputRejected
-_IN_FLIGHT_PER_WORKER = 2
 
 
 def ingest(
@@ -44,7 +37,6 @@ def ingest(
     quarantine: Path,
     *,
     pseudonym_key: bytes,
-    workers: int = 1,
     progress: Progress | None = None,
 ) -> IntakeReport:
     """Put every candidate of a source into the store or into quarantine, and report the outcome.
@@ -54,24 +46,19 @@ def ingest(
         store: folder of study folders (``spine.study``).
         quarantine: folder of refused candidates, one folder each with ``reason.json`` and the files.
         pseudonym_key: from ``pseudonym.load_pseudonym_key``.
-        workers: processes that read; with 1, this process reads. The outcome does not depend on it.
 
     Raises:
-        PlumblineError: ``DISK_FULL``, ``STORE_BUSY``, ``INTAKE_WORKER_DIED``.
+        PlumblineError: ``DISK_FULL``, ``STORE_BUSY``.
     """
     with reserved(store):
         candidates = source.candidates()
         ingestion = _Ingestion(source.name, store, quarantine, pseudonym_key)
-        fingerprints = [ingestion.fingerprint(candidate) for candidate in candidates]
-        pairs = list(zip(candidates, fingerprints, strict=True))
         before = dict(ingestion.ledger.by_candidate)
-        loaded = _load_all([candidate for candidate, fingerprint in pairs if fingerprint not in before], workers)
         outcomes: list[tuple[str, Entry]] = []
-        for position, (candidate, fingerprint) in enumerate(pairs, 1):
+        for position, candidate in enumerate(candidates, 1):
+            fingerprint = ingestion.fingerprint(candidate)
             known = before.get(fingerprint)
-            outcomes.append(
-                ("present", known) if known else ingestion.process(candidate, fingerprint, position, next(loaded))
-            )
+            outcomes.append(("present", known) if known else ingestion.process(candidate, fingerprint, position))
             if progress is not None:
                 progress(position, len(candidates))
     return _report(source.name, outcomes)
@@ -89,45 +76,21 @@ def _report(source: str, outcomes: Sequence[tuple[str, Entry]]) -> IntakeReport:
     )
 
 
-def _load_all(candidates: Sequence[StudyCandidate], workers: int) -> Iterator[Loaded]:
-    """Read candidates in order; the workers run a bounded number of candidates ahead."""
-    if workers <= 1 or len(candidates) < 2:
-        yield from map(load_candidate, candidates)
-        return
-    waiting: deque[Future[Loaded]] = deque()
-    with worker_pool(workers) as pool:
-        try:
-            for candidate in candidates:
-                waiting.append(pool.submit(load_candidate, candidate))
-                if len(waiting) >= _IN_FLIGHT_PER_WORKER * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        except BrokenProcessPool as error:
-            found = "a worker process that ended unexpectedly"
-            remedy = "run again with fewer workers; finished studies are not read again"
-            raise PlumblineError("INTAKE_WORKER_DIED", found, "enough memory for every worker", remedy) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def load_candidate(candidate: StudyCandidate) -> Loaded:
-    """Read one candidate. A refusal is returned, not raised; only a full disk is raised, as ``OSError``."""
+def load_candidate(candidate: StudyCandidate) -> LoadedStudy:
+    """Read one candidate, or raise ``InputRejected``; only a full disk raises ``OSError``."""
     try:
         return candidate.load()
-    except InputRejected as refusal:
-        return refusal
+    except InputRejected:
+        raise
     except OSError as error:
         if error.errno in DISK_FULL:
             raise
-        return _failed("FILE_UNREADABLE", "a file that cannot be read", error, "check permissions and the disk")
+        found = f"a file that cannot be read ({type(error).__name__})"
+        raise InputRejected("FILE_UNREADABLE", found, "a readable study", "check permissions and the disk") from error
     except Exception as error:
         # A defect of a reader must cost one study, not the batch. Its text may quote the file and is not kept.
-        return _failed("READER_FAULT", "an unexpected fault of the reader", error, "report this as a defect")
-
-
-def _failed(code: str, what: str, error: Exception, remedy: str) -> InputRejected:
-    return InputRejected(code, f"{what} ({type(error).__name__})", "a readable study", remedy)
+        found = f"an unexpected fault of the reader ({type(error).__name__})"
+        raise InputRejected("READER_FAULT", found, "a readable study", "report this as a defect") from error
 
 
 class _Ingestion:
@@ -145,15 +108,12 @@ class _Ingestion:
             fingerprint = "unreadable"
         return self._hash("fingerprint", f"{self._source}\0{candidate.key}\0{fingerprint}")
 
-    def process(self, candidate: StudyCandidate, fingerprint: str, position: int, loaded: Loaded) -> tuple[str, Entry]:
+    def process(self, candidate: StudyCandidate, fingerprint: str, position: int) -> tuple[str, Entry]:
         """Store or quarantine one candidate; return (``used`` | ``present`` | ``quarantined``, entry)."""
         key = quarantine_name(self._key, self._source, candidate)
         folder = self._quarantine / key
-        outcome: tuple[str, Entry]
         try:
-            if isinstance(loaded, InputRejected):
-                raise loaded
-            outcome = self._accept(loaded, fingerprint, key)
+            outcome = self._accept(load_candidate(candidate), fingerprint, key)
             clear_quarantine(folder)
         except InputRejected as refusal:
             quarantine_candidate(folder, candidate, refusal, source=self._source, position=position)

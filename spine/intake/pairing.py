@@ -41,11 +41,7 @@ _STUDY_FACTS = ("age_years", "sex", "simulated")
 def join_study(
     radiographs: Sequence[Radiograph], reconstruction: Reconstruction | None, *, simulated: bool = False
 ) -> LoadedStudy:
-    """Join the parts of one study; ``simulated`` marks it as simulated, whatever its tags say.
-
-    Raises:
-        PairingRejected: codes as in the module's table.
-    """
+    """Join the parts of one study, or raise ``PairingRejected``; ``simulated`` marks it whatever its tags say."""
     if not radiographs and reconstruction is None:
         found = "neither radiograph nor reconstruction"
         raise PairingRejected("STUDY_EMPTY", found, "at least one", "send the study again")

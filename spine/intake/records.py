@@ -58,7 +58,7 @@ class LoadedStudy:
 
 
 class StudyCandidate(Protocol):
-    """Files that may be a study. Picklable, so that another process can read it."""
+    """Files that may be a study."""
 
     @property
     def key(self) -> str:
@@ -72,11 +72,7 @@ class StudyCandidate(Protocol):
         """A text that changes whenever the result of ``load`` would change; cheap to compute."""
 
     def load(self) -> LoadedStudy:
-        """Read the study.
-
-        Raises:
-            InputRejected: the study cannot be used.
-        """
+        """Read the study, or raise ``InputRejected`` if it cannot be used."""
 
 
 class StudySource(Protocol):

@@ -194,5 +194,5 @@ def _fit_steered(design: Floats, targets: Floats, penalty: Floats, slope: Floats
     tau = np.radians(s1_tilt_deg - _S1_LAG_DEG)
     along_plate = np.array([np.cos(tau), -np.sin(tau)])
     both = np.vstack([np.kron(np.eye(2), design), _S1_WEIGHT * np.kron(along_plate, slope)])
-    coefficients = _fit(both, np.append(targets.T, 0.0)[:, None], np.kron(np.eye(2), penalty))
+    coefficients = _fit(both, np.append(targets.T, 0.0)[:, None], np.kron(np.eye(2), penalty).astype(np.float64))
     return coefficients[:, 0].reshape(2, -1).T

@@ -91,11 +91,7 @@ class IntensityTags:
 
 
 def read_identity(tags: TagReader) -> Identity:
-    """Read the identifiers.
-
-    Raises:
-        DicomRejected: ``UID_INVALID``.
-    """
+    """Read the identifiers, or raise ``UID_INVALID``."""
     uids = {}
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
         value = tags.raw(keyword)[0].strip(BLANKS).decode("ascii", "replace")
@@ -179,11 +175,7 @@ def _pair(tags: TagReader, keyword: str) -> tuple[float, float] | None:
 
 
 def read_orientation_tags(tags: TagReader) -> OrientationTags:
-    """Read the tags that decide the view and the orientation.
-
-    Raises:
-        DicomRejected: ``ORIENTATION_INVALID``, ``TAG_INVALID``.
-    """
+    """Read the tags that decide view and orientation, or raise ``ORIENTATION_INVALID`` or ``TAG_INVALID``."""
     codes = tags.items("ViewCodeSequence")
     return OrientationTags(
         patient_orientation=tuple(text.upper() for text in tags.texts("PatientOrientation")),

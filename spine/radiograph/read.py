@@ -76,11 +76,7 @@ class Radiograph:
 
 
 def read_radiograph(path: Path) -> Radiograph:
-    """Read one file.
-
-    Raises:
-        DicomRejected: with the codes of the modules of this package.
-    """
+    """Read one file, or raise ``DicomRejected`` with a code of the modules of this package."""
     payload = checked_bytes(path)
     try:
         with _pydicom_silent():

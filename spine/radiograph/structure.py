@@ -77,11 +77,7 @@ def checked_bytes(path: Path) -> bytes:
 
 
 def check_structure(payload: bytes) -> None:
-    """Walk through all elements of a Part 10 file.
-
-    Raises:
-        DicomRejected: see ``checked_bytes``.
-    """
+    """Walk through all elements of a Part 10 file, or raise ``DicomRejected`` (see ``checked_bytes``)."""
     syntax, end = _read_meta(payload)
     if syntax == DEFLATED:
         _walk(_inflated(payload[end:]), 0, explicit=True, big=False)

@@ -50,11 +50,7 @@ class TagReader:
         return keyword in self._dataset
 
     def items(self, keyword: str) -> list[Any]:
-        """Items of a sequence; none where the tag is absent.
-
-        Raises:
-            DicomRejected: ``TAG_INVALID``: the tag is not a sequence.
-        """
+        """Items of a sequence; none where the tag is absent. A tag that is not a sequence raises ``TAG_INVALID``."""
         if keyword not in self._dataset:
             return []
         try:
@@ -73,11 +69,7 @@ class TagReader:
         return (self.texts(keyword) or ("",))[0].upper()
 
     def decimals(self, keyword: str, code: str) -> tuple[float, ...]:
-        """Decimal strings.
-
-        Raises:
-            DicomRejected: ``code``: a value is not a finite number.
-        """
+        """Decimal strings. A value that is not a finite number raises ``code``."""
         try:
             numbers = tuple(float(text) for text in self.texts(keyword))
         except ValueError:
@@ -87,11 +79,7 @@ class TagReader:
         return numbers
 
     def decimal(self, keyword: str, code: str) -> float | None:
-        """First decimal string, or None.
-
-        Raises:
-            DicomRejected: ``code``: a value is not a finite number.
-        """
+        """First decimal string, or None. A value that is not a finite number raises ``code``."""
         return next(iter(self.decimals(keyword, code)), None)
 
     def binary(self, keyword: str, kind: str, code: str) -> float | None:

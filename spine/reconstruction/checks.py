@@ -45,11 +45,7 @@ _REMEDY = "correct the reconstruction (axes LPS: x left, y back, z up; millimetr
 
 
 def check_reconstruction(reconstruction: Reconstruction) -> None:
-    """Refuse points that cannot be a spine.
-
-    Raises:
-        ReconstructionRejected: codes as in the module's table.
-    """
+    """Raise ``ReconstructionRejected`` for points that cannot be a spine; the module's table lists the codes."""
     points = reconstruction.points
     findings = _names_and_numbers(points)
     if not findings:

@@ -67,25 +67,22 @@ def grid_faces(rows: int, columns: int, first_is_pole: bool = False, last_is_pol
     return np.concatenate([part.reshape(-1, 3) for part in kept]).astype(np.int64)
 
 
-def mesh_from_grid(grid: Floats, close_ends: bool = True) -> Mesh:
-    """The mesh of one (M, N, 3) grid of vertices (LPS mm) whose last column repeats the first.
+def mesh_from_grid(grid: Floats) -> Mesh:
+    """The closed mesh of one (M, N, 3) grid of vertices (LPS mm) whose last column repeats the first.
 
-    With ``close_ends``, an open first or last row gets a flat lid. The mesh is then closed, and its triangles face
-    outwards whether the grid is right-handed or left-handed.
+    An open first or last row gets a flat lid. Triangles face outwards for a right-handed and for a left-handed grid.
     """
     rows, columns = grid.shape[:2]
     poles = [bool(np.ptp(grid[row], axis=0).max() < _POINT_MM) for row in (0, -1)]
     vertices = grid.reshape(-1, 3)
     faces = [grid_faces(rows, columns, *poles)]
-    if close_ends:
-        for row, pole in zip((0, rows - 1), poles, strict=True):
-            if not pole:
-                faces.append(_lid(row, columns, len(vertices), inwards=row > 0))
-                vertices = np.vstack([vertices, grid[row, :-1].mean(axis=0)])
-    mesh = _compact(vertices, np.concatenate(faces))
-    if close_ends and mesh.volume_mm3 < 0:
-        return Mesh(mesh.vertices, mesh.faces[:, ::-1])
-    return mesh
+    for row, pole in zip((0, rows - 1), poles, strict=True):
+        if not pole:
+            faces.append(_lid(row, columns, len(vertices), inwards=row > 0))
+            vertices = np.vstack([vertices, grid[row, :-1].mean(axis=0)])
+    used, renumbered = np.unique(np.concatenate(faces), return_inverse=True)  # a pole uses one of its vertices
+    mesh = Mesh(vertices[used], renumbered.reshape(-1, 3).astype(np.int64))
+    return Mesh(mesh.vertices, mesh.faces[:, ::-1]) if mesh.volume_mm3 < 0 else mesh
 
 
 def _lid(row: int, columns: int, centre: int, inwards: bool) -> Faces:
@@ -94,12 +91,6 @@ def _lid(row: int, columns: int, centre: int, inwards: bool) -> Faces:
     following = np.roll(ring, -1)
     first, second = (ring, following) if inwards else (following, ring)
     return np.stack([np.full(columns - 1, centre), first, second], axis=-1)
-
-
-def _compact(vertices: Floats, faces: Faces) -> Mesh:
-    """The same triangles without unused vertices."""
-    used, renumbered = np.unique(faces, return_inverse=True)
-    return Mesh(vertices[used], renumbered.reshape(faces.shape).astype(np.int64))
 
 
 def join_meshes(meshes: Sequence[Mesh]) -> Mesh:

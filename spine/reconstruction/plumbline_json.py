@@ -39,11 +39,7 @@ _GEOMETRY_KEYS = {"view", "shape", "spacing_mm", "source_to_isocentre_mm", "u0_m
 
 
 def write_reconstruction(reconstruction: Reconstruction, path: Path) -> None:
-    """Write a reconstruction atomically.
-
-    Raises:
-        ValueError: a point is not three finite numbers (nothing is written).
-    """
+    """Write a reconstruction atomically. A point that is not three finite numbers raises ``ValueError``."""
     for name, point in reconstruction.points.items():
         if np.shape(point) != (3,) or not np.all(np.isfinite(point)):
             raise ValueError(f"point {name} must be three finite numbers, not {point}")
@@ -90,11 +86,7 @@ def parse_reconstruction(payload: bytes) -> Reconstruction:
 
 
 def parse_json(payload: bytes) -> Any:
-    """Parse JSON, without NaN and infinity.
-
-    Raises:
-        ReconstructionRejected: ``JSON_INVALID``, ``NOT_FINITE``.
-    """
+    """Parse JSON, without NaN and infinity, or raise ``JSON_INVALID`` or ``NOT_FINITE``."""
     try:
         return json.loads(payload, parse_constant=_reject_constant)
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
@@ -131,11 +123,7 @@ def _number(what: str, value: Any) -> float:
 
 
 def position(name: str, value: object) -> Floats:
-    """(3,) point from a JSON value.
-
-    Raises:
-        ReconstructionRejected: ``NOT_FINITE``: the value is not a list of three finite numbers.
-    """
+    """(3,) point from a JSON value. Anything but a list of three finite numbers raises ``NOT_FINITE``."""
     if not isinstance(value, list) or len(value) != 3 or not all(map(_is_finite, value)):
         raise rejected("NOT_FINITE", f"point {name[:40]} that is not three finite numbers", "[x, y, z] in mm")
     return np.array(value, dtype=np.float64)
@@ -146,11 +134,7 @@ def _is_finite(value: object) -> bool:
 
 
 def parse_geometry(view: str, value: Any) -> ViewGeometry:
-    """The geometry of one view from its JSON value.
-
-    Raises:
-        ReconstructionRejected: ``GEOMETRY_INVALID``, ``NOT_FINITE``.
-    """
+    """Read the geometry of one view from its JSON value, or raise ``GEOMETRY_INVALID`` or ``NOT_FINITE``."""
     if view not in VIEWS or not isinstance(value, dict) or set(value) != _GEOMETRY_KEYS or value["view"] != view:
         found = f"geometry of {view[:20]!r}"
         raise rejected("GEOMETRY_INVALID", found, f"{' or '.join(VIEWS)} with the keys {sorted(_GEOMETRY_KEYS)}")

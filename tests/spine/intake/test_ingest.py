@@ -117,16 +117,6 @@ def test_a_study_removed_from_the_store_comes_back(place):
     assert place.counts() == (2, 1, 1, [])
 
 
-def test_two_workers_give_the_same_result_as_one(place, tmp_path):
-    cohort(place.drop, 3)
-    (place.drop / "case-002" / "lateral.dcm").write_bytes(b"")
-    one = place.ingest()
-    store, quarantine = tmp_path / "other" / "studies", tmp_path / "other" / "quarantine"
-    two = ingest(open_source("folder", place.drop), store, quarantine, pseudonym_key=KEY, workers=2)
-    assert one == two
-    assert snapshot(store) == snapshot(place.store)
-
-
 # --- duplicates
 
 
