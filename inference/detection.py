@@ -3,7 +3,7 @@
 Contract: every dropped landmark is listed. An image keeps the view name that the caller gave it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from inference.decoding import Decoded
 from inference.inputs import ImageInput
 from inference.levels import LevelEvidence, decide_levels, level_votes
 from inference.model import Model
-from inference.preprocessing import Prepared, prepare
+from inference.preprocessing import prepare
 from inference.view_check import ViewDetection, check_views, detections_from
 from spine.errors import ContractViolation
 from spine.landmarks import VIEWS, ViewName, shifted_name
@@ -55,15 +55,10 @@ def detect_landmarks(model: Model, views: Mapping[ViewName, ImageInput]) -> Dete
 
 
 def _detect_views(model: Model, views: Mapping[ViewName, ImageInput]) -> dict[ViewName, ViewDetection]:
-    order: Sequence[ViewName] = list(views)
-    prepared = [_prepare(model, views[view]) for view in order]
-    shapes = [(int(views[view].image.shape[0]), int(views[view].image.shape[1])) for view in order]
-    return dict(zip(order, detections_from(model, order, prepared, shapes), strict=True))
-
-
-def _prepare(model: Model, view: ImageInput) -> Prepared:
-    contract = model.contract
-    return prepare(view.image, contract.input_shape, spacing_mm=view.spacing_mm, normalisation=contract.normalisation)
+    size, normalisation = model.contract.input_shape, model.contract.normalisation
+    prepared = [prepare(v.image, size, spacing_mm=v.spacing_mm, normalisation=normalisation) for v in views.values()]
+    shapes = [(int(v.image.shape[0]), int(v.image.shape[1])) for v in views.values()]
+    return dict(zip(views, detections_from(model, list(views), prepared, shapes), strict=True))
 
 
 def _without_blank_regions(detection: ViewDetection) -> Decoded:

@@ -34,12 +34,10 @@ _MIN_VOTES = 6
 
 @dataclass(frozen=True)
 class LevelEvidence:
-    """The decision for one study.
+    """The decision for one study: by how many levels the names have to be shifted down, and how certain this is.
 
-    Attributes:
-        shift: levels by which the names have to be shifted down.
-        margin: score of the chosen hypothesis minus the best score of the others. It may be slightly negative, because
-            a small advantage does not shift the names.
+    ``margin`` is the score of the chosen hypothesis minus the best score of the others. It may be slightly negative,
+    because a small advantage does not shift the names.
     """
 
     shift: int

@@ -34,13 +34,7 @@ class NetworkOutput:
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model.
-
-    Attributes:
-        contract: its model contract.
-        digest: SHA-256 of its files (``spine.model_digest``).
-        session: the onnxruntime session.
-    """
+    """A loaded model: its contract, its digest (``spine.model_digest``) and the session of onnxruntime."""
 
     contract: ModelContract
     digest: str

@@ -28,11 +28,6 @@ class Affine:
 
     matrix: Float[Floats, "3 3"]
 
-    @classmethod
-    def identity(cls) -> "Affine":
-        """The identity map."""
-        return cls(np.eye(3))
-
     def apply(self, xy_px: Float[Floats, "*any 2"]) -> Float[Floats, "*any 2"]:
         """(..., 2) pixels of the first frame -> (..., 2) pixels of the second."""
         return xy_px @ self.matrix[:2, :2].T + self.matrix[:2, 2]
@@ -54,12 +49,7 @@ class Affine:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The network's input from one image.
-
-    Attributes:
-        pixels: (1, H, W) float32 within +-GREY_LIMIT.
-        affine: image pixels -> input pixels, as applied to the pixels.
-    """
+    """The (1, H, W) input within +-GREY_LIMIT, and the affine from image to input pixels that was applied to it."""
 
     pixels: Float[NDArray[np.float32], "1 H W"]
     affine: Affine
@@ -118,7 +108,7 @@ def prepare(
 def _reduce(image: NDArray[np.uint16], factor: int) -> tuple[NDArray[np.float32], Affine]:
     """The means of ``factor`` x ``factor`` blocks, which avoid aliasing, and the affine of this reduction."""
     if factor == 1:
-        return image.astype(np.float32), Affine.identity()
+        return image.astype(np.float32), Affine(np.eye(3))
     height, width = (n // factor * factor for n in image.shape)
     blocks = image[:height, :width].reshape(height // factor, factor, width // factor, factor)
     offset = (1.0 / factor - 1.0) / 2.0  # block i covers pixels factor i .. factor i + factor - 1

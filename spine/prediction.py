@@ -21,7 +21,6 @@ class Prediction:
     """Landmarks and parameters that a model found in one study.
 
     Attributes:
-        study_id: which study.
         points: view -> landmark -> (2,) (column, row) in pixels; landmarks that the model reports as visible. A refused
             view has none.
         spread_px: view -> landmark -> standard deviation of the heat map, pixels.

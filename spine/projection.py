@@ -32,12 +32,7 @@ label. ``VIEW_WITHOUT_GEOMETRY``: there is a 3D point, but the view has no geome
 
 @dataclass(frozen=True)
 class ViewLandmarks:
-    """The points of one view.
-
-    Attributes:
-        points: landmark -> (2,) (column, row) in pixels of the study's image.
-        absent: landmark of the set -> why it has no point.
-    """
+    """The visible points of one view, (2,) (column, row) in pixels of the image, and why the others are absent."""
 
     points: Points2D
     absent: Mapping[str, AbsenceReason]

@@ -36,7 +36,6 @@ class ViewGeometry:
     """Where the image of one view lies in the scanner.
 
     Attributes:
-        view: ``frontal`` or ``lateral``.
         shape: (H, W) of the image in pixels.
         spacing_mm: (row, column) pixel spacing at the isocentre plane; the order of DICOM PixelSpacing.
         source_to_isocentre_mm: f (frontal) or g (lateral).
@@ -94,12 +93,7 @@ def project_to_plane(xyz_mm: Floats, view: ViewName, source_to_isocentre_mm: flo
 
 @dataclass(frozen=True)
 class Triangulation:
-    """Triangulated points.
-
-    Attributes:
-        xyz_mm: (..., 3) LPS, mm.
-        dz_mm: (...,) v_F - v_L, which is 0 for exact points of a patient who did not move between the views.
-    """
+    """(..., 3) points in LPS mm, and (...,) v_F - v_L: 0 for exact points of a patient who did not move."""
 
     xyz_mm: Floats
     dz_mm: Floats

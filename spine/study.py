@@ -40,7 +40,6 @@ class StoredImage:
     """One image on disk, with its calibration.
 
     Attributes:
-        view: ``frontal`` or ``lateral``.
         image: path in the folder of the study or dataset.
         sha256: digest of the shape and pixels of the image; it does not depend on any UID.
         shape: (H, W).
@@ -60,12 +59,7 @@ class StoredImage:
 
 @dataclass(frozen=True)
 class StudyView(StoredImage):
-    """One view of a study.
-
-    Attributes:
-        labels: 2D landmark labels in pixels, for sources without a 3D reconstruction.
-        facts: technical facts without identifiers (kVp, manufacturer, photometric interpretation ...).
-    """
+    """One view of a study, with 2D labels (for sources without 3D points) and technical facts without identifiers."""
 
     labels: Points2D = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)

@@ -49,12 +49,7 @@ _EXIF_ORIENTATION = 0x0112
 
 @dataclass(frozen=True)
 class AasceCandidate:
-    """One radiograph with its labels: one row of the tables.
-
-    Attributes:
-        image: path of the radiograph.
-        landmarks, angles: the cells of the row as text.
-    """
+    """One radiograph with its row of the tables; ``landmarks`` and ``angles`` are cells as text."""
 
     image: Path
     landmarks: tuple[str, ...]
@@ -75,13 +70,7 @@ class AasceCandidate:
         return fingerprint_of(self.files, ",".join(self.landmarks), ",".join(self.angles))
 
     def load(self) -> LoadedStudy:
-        """Read radiograph and labels.
-
-        Raises:
-            InputRejected: ``NAME_INVALID``.
-            DicomRejected: see ``read_grey_image``.
-            LabelsRejected: see ``corner_labels``.
-        """
+        """Read both, or raise ``InputRejected`` (``NAME_INVALID``, see ``read_grey_image`` and ``corner_labels``)."""
         number = _NUMBER.search(self.image.stem)
         if number is None:
             found = "an image file name without a patient number"
@@ -105,11 +94,7 @@ class AasceSource:
     name: str = "aasce"
 
     def candidates(self) -> Sequence[AasceCandidate]:
-        """One candidate for each row.
-
-        Raises:
-            ParametersRejected: ``SOURCE_LAYOUT_INVALID``: a table is missing, or the tables differ in length.
-        """
+        """One candidate for each row. A missing table or unequal lengths raise ``SOURCE_LAYOUT_INVALID``."""
         names = ["".join(row) for row in self._rows("filenames.csv")]
         landmarks, angles = self._rows("landmarks.csv"), self._rows("angles.csv")
         if not len(names) == len(landmarks) == len(angles):

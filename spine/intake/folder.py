@@ -39,14 +39,7 @@ _IGNORED_SOP_CLASSES = tuple(
 
 @dataclass(frozen=True)
 class FolderCandidate:
-    """One study folder.
-
-    Attributes:
-        key: path relative to the location.
-        files: every file of the study, sorted by name.
-        is_complete: whether there is a ``COMPLETE`` file.
-        simulated: whether to mark the study as simulated.
-    """
+    """One study folder: its path relative to the location, its sorted files, and whether it has a ``COMPLETE`` file."""
 
     key: str
     files: tuple[Path, ...]
@@ -61,10 +54,8 @@ class FolderCandidate:
         """Read the radiographs and the reconstruction and join them.
 
         Raises:
-            PairingRejected: ``TOO_MANY_FILES``, ``STUDY_UNFINISHED``, ``RECONSTRUCTION_AMBIGUOUS``, ``UID_CONFLICT``,
-                and the codes of ``pairing``.
-            DicomRejected: see ``read_radiograph``.
-            ReconstructionRejected: see ``read_any_reconstruction``.
+            InputRejected: ``TOO_MANY_FILES``, ``STUDY_UNFINISHED``, ``RECONSTRUCTION_AMBIGUOUS``, ``UID_CONFLICT``, and
+                the codes of ``pairing``, ``read_radiograph`` and ``read_any_reconstruction``.
         """
         if len(self.files) > MAX_FILES:
             found = f"{len(self.files)} files"

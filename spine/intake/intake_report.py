@@ -20,15 +20,12 @@ class Quarantined:
 
 @dataclass(frozen=True)
 class IntakeReport:
-    """The outcome of one intake run.
+    """The outcome of one intake run. A report whose counts do not add up raises ``COUNTS_DISAGREE``.
 
     Attributes:
         used: number of new studies in the store.
         already_present: number of candidates whose study was in the store before, or earlier in the same source.
         study_ids: ids of the used and present studies, in the source's order.
-
-    Raises:
-        ContractViolation: ``COUNTS_DISAGREE``.
     """
 
     source: str

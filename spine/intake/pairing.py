@@ -198,7 +198,4 @@ def _loaded(radiograph: Radiograph, geometry: ViewGeometry | None) -> LoadedView
 
 
 def _dicom_facts(radiographs: Iterable[Radiograph]) -> dict[str, Any]:
-    facts: dict[str, Any] = {}
-    for radiograph in radiographs:
-        facts |= {name: radiograph.facts[name] for name in _STUDY_FACTS if name in radiograph.facts}
-    return facts
+    return {name: r.facts[name] for r in radiographs for name in _STUDY_FACTS if name in r.facts}

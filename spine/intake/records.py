@@ -24,12 +24,7 @@ READER_VERSION = 1
 
 @dataclass(frozen=True)
 class LoadedView:
-    """One view as read; the other fields are those of ``spine.study.StudyView``.
-
-    Attributes:
-        image: (H, W) uint16.
-        instance: identifier of the image (SOP Instance UID, file name); ``ingest`` hashes it.
-    """
+    """One view as read, with the identifier of the image; the other fields are those of ``spine.study.StudyView``."""
 
     image: NDArray[np.uint16] = field(repr=False)
     instance: str = field(repr=False)

@@ -26,12 +26,10 @@ _TIE_DECIMALS = 6
 
 @dataclass(frozen=True)
 class Curve:
-    """One coronal curve.
+    """One coronal curve with its end vertebrae.
 
-    Attributes:
-        upper, lower: end vertebrae.
-        angle_deg: tilt of the upper plate of ``upper`` minus tilt of the lower plate of ``lower``. Its size is the Cobb
-            angle; it is positive when the curve is convex to the patient's left.
+    ``angle_deg`` is the tilt of the upper plate of ``upper`` minus that of the lower plate of ``lower``. Its size is
+    the Cobb angle; it is positive when the curve is convex to the patient's left.
     """
 
     upper: str

@@ -32,7 +32,6 @@ class Measured:
 
     Attributes:
         value: in ``unit``, or None.
-        unit: ``deg`` or ``mm``.
         absent_reason: why there is no value; None exactly when there is one.
         detail: findings that go with the number (end vertebrae, apex, side ...).
         sigma: standard deviation that follows from those of the landmarks, where they are known.
@@ -71,12 +70,9 @@ class Parameter:
 
     Attributes:
         name: key in records, metrics and policies.
-        label: display name.
         plane: the plane that it is measured in, which decides the view.
-        definition: what is measured between what.
         sign: meaning of a positive value.
         source: where the definition comes from.
-        unit: ``deg`` or ``mm``.
         in_paper: whether Galbusera et al. 2019 report it.
     """
 

@@ -28,12 +28,9 @@ Stored = NDArray[np.generic]
 
 @dataclass(frozen=True)
 class Syntax:
-    """A transfer syntax.
+    """A transfer syntax, and the pydicom plug-ins to try in order; none for uncompressed pixels.
 
-    Attributes:
-        name: display name.
-        decoders: names of pydicom plug-ins in the order to try; none for uncompressed pixels. ``gdcm-file`` is gdcm's
-            own file reader, because pydicom does not use gdcm for 12-bit JPEG, which gdcm decodes correctly.
+    ``gdcm-file`` is gdcm's own file reader: pydicom does not use gdcm for 12-bit JPEG, which gdcm decodes correctly.
     """
 
     name: str
@@ -70,11 +67,8 @@ def installed_decoders(uid: str) -> tuple[str, ...]:
 
 def decoder_matrix() -> tuple[tuple[str, str, str], ...]:
     """(name, UID, installed decoders) of every supported transfer syntax."""
-    return tuple((s.name, uid, _decoder_names(uid)) for uid, s in SYNTAXES.items())
-
-
-def _decoder_names(uid: str) -> str:
-    return (", ".join(installed_decoders(uid)) or "none installed") if SYNTAXES[uid].decoders else "in process"
+    installed = {uid: ", ".join(installed_decoders(uid)) or "none installed" for uid in SYNTAXES}
+    return tuple((s.name, uid, installed[uid] if s.decoders else "in process") for uid, s in SYNTAXES.items())
 
 
 def stored_values(dataset: Any, layout: PixelLayout, payload: bytes) -> Stored:

@@ -34,13 +34,7 @@ AGREEMENT = 0.02
 
 @dataclass(frozen=True)
 class Spacing:
-    """The spacing of an image.
-
-    Attributes:
-        spacing_mm: (row, column) in mm, or None.
-        calibration: where the spacing comes from, which decides what may be measured with it.
-        rule: the rule of the table that was used, e.g. ``3 GEOMETRY``.
-    """
+    """The (row, column) spacing in mm, its calibration type, and the rule of the table, e.g. ``3 GEOMETRY``."""
 
     spacing_mm: tuple[float, float] | None
     calibration: CalibrationType

@@ -55,7 +55,6 @@ def write_radiograph(
 
     Args:
         image: (H, W) uint16, 0..4095, bone bright, canonical orientation (frontal L\\F, lateral P\\F).
-        geometry: of this image, with shape (H, W).
         patient_id: a pseudonym, which is also written as the patient's name.
         study_uid, series_uid, sop_uid: UIDs; both views of a study share the first.
         simulated: whether to mark the image as simulated.

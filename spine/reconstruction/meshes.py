@@ -26,12 +26,7 @@ _STL_FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attri
 
 @dataclass(frozen=True)
 class Mesh:
-    """A triangle mesh.
-
-    Attributes:
-        vertices: (V, 3) LPS mm.
-        faces: (F, 3) indices into ``vertices``, counter-clockwise seen from outside.
-    """
+    """Triangles: (V, 3) vertices in LPS mm, and (F, 3) indices into them, counter-clockwise seen from outside."""
 
     vertices: Floats
     faces: Faces
