@@ -22,7 +22,7 @@ READERS: Mapping[str, Callable[[Path], StudySource]] = {
 
 
 def open_source(kind: str, location: Path) -> StudySource:
-    """The source of a kind at a location; raises ``SOURCE_UNKNOWN`` (no such kind) or ``SOURCE_MISSING`` (no folder)."""
+    """The source of a kind at a location. An unknown kind or a missing folder raises ``ParametersRejected``."""
     if kind not in READERS:
         found = f"source kind {kind!r}"
         raise ParametersRejected("SOURCE_UNKNOWN", found, f"one of {sorted(READERS)}", "correct the kind of the source")

@@ -54,12 +54,6 @@ def test_a_point_outside_one_image_is_absent_there_and_only_there():
     assert len(found["lateral"].points) + len(found["lateral"].absent) == len(GALBUSERA39)
 
 
-@pytest.mark.parametrize(("z_mm", "visible"), [(-5.0 + 49.9, True), (-5.0 + 50.1, False)])
-def test_the_edge_is_the_pixel_edge(z_mm, visible):
-    found = project_study(study_of({"T1_sup": np.array([0.0, 0.0, z_mm])}), GALBUSERA39)
-    assert ("T1_sup" in found["frontal"]) is visible
-
-
 def test_plate_centres_follow_from_corner_labels():
     labels = {"T1_sup_left": np.array([20.0, 10.0]), "T1_sup_right": np.array([12.0, 14.0])}
     study = study_of(views={"frontal": view_of(None, name="frontal", labels=labels, shape=(50, 30))})

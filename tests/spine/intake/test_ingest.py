@@ -5,18 +5,16 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from spine.errors import ContractViolation, LabelsRejected, PlumblineError
 from spine.intake import study_store
+from spine.intake.folder import FolderCandidate
 from spine.intake.ingest import ingest
 from spine.intake.intake_ledger import intake_folder
 from spine.intake.intake_report import IntakeReport
-from spine.intake.records import LoadedStudy, LoadedView
 from spine.intake.sources import open_source
 from spine.study import iterate_study_folders, read_study
 from tests.spine.intake.constructed_studies import KEY, cohort, image, places, points, snapshot, write_study
@@ -35,8 +33,7 @@ class Place:
         self.drop.mkdir()
 
     def ingest(self, kind="folder", **options):
-        source = options.pop("source", None) or open_source(kind, self.drop)
-        return ingest(source, self.store, self.quarantine, pseudonym_key=KEY, **options)
+        return ingest(open_source(kind, self.drop), self.store, self.quarantine, pseudonym_key=KEY, **options)
 
     def counts(self, **options):
         report = self.ingest(**options)
@@ -168,42 +165,19 @@ def test_a_corrected_study_leaves_quarantine(place):
 # --- faults
 
 
-@dataclass(frozen=True)
-class Given:
-    """A candidate of a test."""
+def test_a_failing_reader_costs_one_study_and_quotes_nothing(place, monkeypatch):
+    cohort(place.drop, 4)
+    labels = LabelsRejected("LABEL_COUNT_WRONG", found="a", expected="b", remedy="c")
+    faults = [ZeroDivisionError("CANARY"), PermissionError(errno.EACCES, "CANARY"), labels]
+    faults, load = {f"case-{n:03d}": fault for n, fault in enumerate(faults, 2)}, FolderCandidate.load
 
-    key: str
-    outcome: object
-    files: tuple[Path, ...] = ()
+    def failing(candidate):
+        if candidate.key in faults:
+            raise faults[candidate.key]
+        return load(candidate)
 
-    def fingerprint(self):
-        return self.key
-
-    def load(self):
-        if isinstance(self.outcome, Exception):
-            raise self.outcome
-        return self.outcome
-
-
-@dataclass(frozen=True)
-class GivenSource:
-    given: tuple[Given, ...]
-    name: str = "given"
-
-    def candidates(self):
-        return self.given
-
-
-def loaded(seed):
-    view = LoadedView(image(places()["frontal"], points(seed), seed), f"i{seed}", None, "NONE")
-    return LoadedStudy(f"p{seed}", {"frontal": view})
-
-
-def test_a_failing_reader_costs_one_study_and_quotes_nothing(place):
-    broken = Given("b", ZeroDivisionError("CANARY"))
-    denied = Given("c", PermissionError(errno.EACCES, "CANARY"))
-    labels = Given("d", LabelsRejected("LABEL_COUNT_WRONG", found="a", expected="b", remedy="c"))
-    report = place.ingest(source=GivenSource((Given("a", loaded(1)), broken, denied, labels)))
+    monkeypatch.setattr(FolderCandidate, "load", failing)
+    report = place.ingest()
     assert report.used == 1
     assert [q.code for q in report.quarantined] == ["READER_FAULT", "FILE_UNREADABLE", "LABEL_COUNT_WRONG"]
     assert b"CANARY" not in b"".join(snapshot(place.store.parent).values())
@@ -255,6 +229,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from spine.intake import study_store
+from spine.intake.folder import FolderCandidate
 from spine.intake.ingest import ingest
 from spine.intake.sources import open_source
 step, count = sys.argv[4], int(sys.argv[5])
