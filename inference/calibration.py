@@ -73,7 +73,7 @@ class Calibration:
         source: which patients, as text.
         laws: view -> group -> law.
         limits: limits of the input check (``input_check``); with None, no image is refused.
-        level_margin: vertebral levels with at most this margin are uncertain (``levels``); with None, none are.
+        level_margin: vertebral levels with at most this margin are uncertain (``levels``); None: levels are certain.
         neighbour_width: how far the tilts of neighbouring plates may differ (``spine.measurement.fusion``).
         widths: parameter -> half width of its interval in sigmas; a parameter without calibration has no key.
     """

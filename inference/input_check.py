@@ -4,7 +4,7 @@ A landmark network also finds vertebrae in a chest, a pelvis, a photograph or no
 vertebrae are visible (a pelvis), no lumbar vertebra is visible (a chest), the heat maps are wide, or the vertebrae are
 not in order from head to foot (anything else).
 
-Contract: the limits are part of the model's calibration. A model without limits refuses no image; so does a model whose
+Contract: the limits are part of the model's calibration. No image is refused with a model that has no limits, or whose
 landmark set lacks a vertebra.
 """
 

@@ -47,7 +47,7 @@ class LevelEvidence:
 def level_votes(
     heatmaps: Float[NDArray[np.float32], "K h w"], names: Sequence[str], cells: Mapping[str, Float[Floats, " 2"]]
 ) -> Float[Floats, "3 N"]:
-    """(3, N) logarithms of the share of a map's mass at a landmark: ``SHIFTS`` by found landmarks of vertebrae.
+    """(3, N) logarithms of the share of a map's mass at a landmark, for 3 ``SHIFTS`` and N landmarks of vertebrae.
 
     A value is NaN where a hypothesis assigns no map to a landmark. ``cells`` are (column, row) of the found landmarks.
     """

@@ -56,7 +56,7 @@ def draw_overlay(
         parameters: as measured; the Cobb angle's end vertebrae are drawn in the frontal view.
         truth_points: reference landmarks, drawn as small green rings.
         provenance: for example ``simulated data``; appears in the banner beside ``not for diagnosis``.
-        rough_intervals: note about intervals from too few patients, if they are; every interval is then marked.
+        rough_intervals: note for intervals from too few patients; with it, every interval is marked.
         warnings: printed above the table.
     """
     from PIL import Image, ImageDraw

@@ -1,6 +1,6 @@
 """The outline of a spine in one view: its landmarks as named lines, rings, dots and labels, in pixels of the image.
 
-A pure function for every renderer: Pillow draws the overlay (``inference.drawing``), SVG the page's layers
+Two renderers draw it: Pillow on the overlay (``inference.drawing``), and SVG on the report page
 (``validation.review.svg_outline``). Points are (column, row), integers at pixel centres. Nothing is drawn for an absent
 landmark. A renderer draws the kinds of line and label that it has a style for.
 """

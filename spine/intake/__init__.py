@@ -14,5 +14,5 @@
     records         the records between a source and ``ingest``, and the protocol of a source
     sources         every kind of source by name
     study_store     atomic writing into the store and into quarantine
-    view_evidence   check of the images themselves for exchanged views
+    view_evidence   detection of exchanged views in the images
 """

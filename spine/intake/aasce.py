@@ -70,7 +70,7 @@ class AasceCandidate:
         return fingerprint_of(self.files, ",".join(self.landmarks), ",".join(self.angles))
 
     def load(self) -> LoadedStudy:
-        """Read both, or raise ``InputRejected`` (``NAME_INVALID``, see ``read_grey_image`` and ``corner_labels``)."""
+        """Read the radiograph and its labels, or raise ``InputRejected``, for example ``NAME_INVALID``."""
         number = _NUMBER.search(self.image.stem)
         if number is None:
             found = "an image file name without a patient number"

@@ -1,8 +1,8 @@
 """Puts every candidate of a source into the store, or into quarantine with a reason.
 
 Contract: received = used + already present + quarantined, which is enforced. One bad candidate never stops the batch. A
-run may be killed at any moment and repeated. Repeating a finished run changes nothing. No identifier is stored: keyed
-hashes replace the identifiers of patients, images and candidates.
+run may be killed at any moment and repeated. Repeating a finished run changes nothing. Outside quarantine no identifier
+is stored: keyed hashes replace the identifiers of patients, images and candidates.
 
 A refused candidate is not read again while its quarantine folder exists and its files do not change. Candidates with a
 refusal that may be temporary (``intake_ledger.TRANSIENT_CODES``) are read again on every run.

@@ -41,7 +41,7 @@ _STUDY_FACTS = ("age_years", "sex", "simulated")
 def join_study(
     radiographs: Sequence[Radiograph], reconstruction: Reconstruction | None, *, simulated: bool = False
 ) -> LoadedStudy:
-    """Join the parts of one study, or raise ``PairingRejected``; ``simulated`` marks it whatever its tags say."""
+    """Join the parts of one study, or raise ``PairingRejected``; ``simulated`` marks it as simulated in any case."""
     if not radiographs and reconstruction is None:
         found = "neither radiograph nor reconstruction"
         raise PairingRejected("STUDY_EMPTY", found, "at least one", "send the study again")
@@ -96,7 +96,7 @@ def _patient(radiographs: Sequence[Radiograph]) -> str:
 
 
 def _check_identity(radiographs: Iterable[Radiograph], *, ignored: set[str]) -> None:
-    """Require one patient and one study, apart from the identifiers in ``ignored``."""
+    """Require one patient and one study; identifiers in ``ignored`` are not compared."""
     identities = [radiograph.identity for radiograph in radiographs]
     patients = {identity.patient_id for identity in identities} - ignored
     if len(patients) > 1:

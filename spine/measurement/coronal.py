@@ -53,7 +53,7 @@ def end_plate_curves(tilts: PlateTilts) -> tuple[Curve, Curve | None, Curve | No
     upper = np.array([tilts.degrees[f"{v}_sup"] for v in levels])
     lower = np.array([tilts.degrees[f"{v}_inf"] for v in levels])
     angles = np.where(np.triu(np.ones((len(levels),) * 2, dtype=bool), 1), upper[:, None] - lower[None, :], 0.0)
-    # Rounded, so that the most cranial of equal angles wins and not the last bit.
+    # Rounded, so that of equal angles the most cranial one is chosen, whatever their rounding errors.
     i, j = np.unravel_index(int(np.argmax(np.round(np.abs(angles), _TIE_DECIMALS))), angles.shape)
     if i == j:  # a perfectly straight spine: every angle is zero
         i, j = np.intp(0), np.intp(len(levels) - 1)

@@ -4,10 +4,10 @@ Contract: a sagittal tilt is positive when the plate slopes down to the front, a
 side is higher. Tilts are computed from ordered pairs of margins, never from slopes, so they are unambiguous.
 
 A plate without margins is taken as perpendicular to the line of plate centres. That line is a penalised cubic B-spline
-over chord length (Eilers & Marx 1996). At S1 the direction of the sacral plate, where known, steers it. A global
-polynomial is not used, because it bends the ends of the curve (up to 6 degrees of bias at L5). The stiffness is fixed:
-when chosen by cross-validation, it followed the noise of a detector. `python -m benchmarks tilts` prints the comparison
-on skeletons of the virtual cohort.
+over chord length (Eilers & Marx 1996). Where the tilt of the sacral plate is known, it determines the direction of the
+line at S1. A global polynomial is not used, because it bends the ends of the curve (up to 6 degrees of bias at L5). The
+stiffness is fixed: a stiffness chosen by cross-validation followed the noise of a detector. `python -m benchmarks
+tilts` prints the comparison on skeletons of the virtual cohort.
 """
 
 from collections.abc import Mapping
@@ -29,8 +29,8 @@ MIN_CENTRES = 5
 """Fewer plate centres do not determine the direction of a line."""
 
 MAX_TILT_DEG = 90.0
-"""If the margins of a plate give a larger tilt, they are exchanged (front and back, or left and right). The plate then
-gets no tilt. On one real radiograph, such a plate gave a Cobb angle of 213 degrees."""
+"""A larger tilt means that the margins of a plate are exchanged (front and back, or left and right). Such a plate gets
+no tilt. On one real radiograph, one gave a Cobb angle of 213 degrees."""
 
 _DEGREE = 3
 _KNOT_SPACING = 2.0  # mean distances between neighbouring centres per knot interval
@@ -115,7 +115,7 @@ def plate_tilts(points: PlanePoints) -> PlateTilts:
 
 
 def vertebra_sigma(tilts: PlateTilts, *vertebrae: str) -> float | None:
-    """Standard deviation of a difference of mid-line tilts; None where the tilt of a plate has an unknown one."""
+    """Standard deviation of a difference of mid-line tilts; None where that of a plate's tilt is unknown."""
     whole = tilts.joint_sigma(*(f"{v}_{side}" for v in vertebrae for side in ("sup", "inf")))
     return None if whole is None else whole / 2
 
@@ -137,7 +137,7 @@ def vertebra_tilts(points: PlanePoints, tilts: PlateTilts) -> dict[str, float]:
 def _centre_line_tilts(
     points: PlanePoints, names: list[str], s1_tilt_deg: float | None
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """(name -> tilt, name -> its standard deviation where known), from the line through points from head to foot."""
+    """(name -> tilt, name -> its standard deviation where known), for named points in the order from head to foot."""
     if len(names) < MIN_CENTRES:
         return {}, {}
     centres = np.stack([points.points[name] for name in names])
@@ -152,15 +152,15 @@ def _centre_line_tilts(
     tilts = dict(zip(names, (leaning if points.plane == "sagittal" else -leaning).tolist(), strict=True))
     if any(name not in points.sigma for name in names):
         return tilts, {}
-    effect = slopes @ _fit(design, np.eye(len(names)), penalty)  # of each centre: the fit is linear in the centres
+    effect = slopes @ _fit(design, np.eye(len(names)), penalty)  # effect of each centre: the fit is linear in them
     spread = np.sqrt(effect**2 @ np.array([points.sigma[name] for name in names]) ** 2) / scale
     return tilts, dict(zip(names, np.degrees(spread).tolist(), strict=True))
 
 
 def _line(centres: Floats) -> tuple[float, Floats, Floats, Floats]:
-    """Of the spline through N centres: their mean distance, and the matrices of its values, slopes and penalty.
+    """(mean distance of N centres, value matrix, slope matrix, penalty matrix) of the spline through the centres.
 
-    Its B coefficients give values (N, B) and slopes (N, B) at the centres; the penalty is (B - 3, B).
+    The matrices multiply the B coefficients of the spline. They are (N, B), (N, B) and (B - 3, B).
     """
     steps = np.linalg.norm(np.diff(centres, axis=0), axis=1)
     scale = float(np.mean(steps)) or 1.0

@@ -146,7 +146,7 @@ def _count(tags: TagReader, keyword: str) -> int:
 
 
 def read_spacing_tags(tags: TagReader, *, projection: bool) -> SpacingTags:
-    """Read the tags that decide the spacing; ``projection``: the SOP class is a projection radiograph.
+    """Read the tags that decide the spacing; ``projection``: whether the SOP class is a projection radiograph.
 
     Raises:
         DicomRejected: ``SPACING_INVALID``, ``GEOMETRY_INVALID``.
@@ -187,7 +187,9 @@ def read_orientation_tags(tags: TagReader) -> OrientationTags:
 
 
 def read_intensity_tags(tags: TagReader, *, for_processing: bool) -> IntensityTags:
-    """Read the tags that turn stored values into intensities; ``for_processing``: the SOP class is "For Processing".
+    """Read the tags that turn stored values into intensities.
+
+    ``for_processing`` says whether the SOP class is "For Processing".
 
     Raises:
         DicomRejected: ``RESCALE_INVALID``, ``WINDOW_INVALID``.

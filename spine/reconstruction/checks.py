@@ -17,7 +17,7 @@ in the order of this table. Its message lists the first six findings and the num
     FRONT_BACK_SWAPPED      most front points behind their partners
     HIPS_MISPLACED          a hip above the S1 plate, or hips not 60-350 mm apart
     POINTS_COINCIDE         two points at the same position
-    HIP_RADIUS_IMPLAUSIBLE  not 10-40 mm
+    HIP_RADIUS_IMPLAUSIBLE  the radius of a femoral head outside 10-40 mm
 """
 
 from collections.abc import Mapping
