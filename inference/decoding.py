@@ -82,10 +82,7 @@ def _moments(columns: Floats, rows: Floats) -> tuple[Floats, Floats]:
     marginals = columns, rows
     grids = cell_centres(columns.shape[-1]), cell_centres(rows.shape[-1])
     means = [marginal @ grid for marginal, grid in zip(marginals, grids, strict=True)]
-    variances = [
-        np.maximum(marginal @ grid**2 - mean**2, 0.0)
-        for marginal, grid, mean in zip(marginals, grids, means, strict=True)
-    ]
+    variances = [np.maximum(m @ grid**2 - mean**2, 0.0) for m, grid, mean in zip(marginals, grids, means, strict=True)]
     return np.stack(means, axis=-1), np.stack(variances, axis=-1)
 
 
@@ -143,11 +140,8 @@ def _checked_rows(heatmaps: NDArray[np.float32], visibility: NDArray[np.float32]
         with np.errstate(invalid="ignore", over="ignore"):  # values that are not finite are listed below
             rows = (heatmaps @ np.ones(heatmaps.shape[2], dtype=np.float32)).astype(np.float64)
         sums = rows.sum(axis=1)
-        bad = [
-            n
-            for n, s, v in zip(names, sums, visibility, strict=True)
-            if not (abs(s - 1) < _SUM_TOLERANCE and np.isfinite(v))
-        ]
+        valid = (np.abs(sums - 1) < _SUM_TOLERANCE) & np.isfinite(visibility)
+        bad = [name for name, is_valid in zip(names, valid, strict=True) if not is_valid]
         violations += [f"the map or visibility of {name} is not finite or does not sum to one" for name in bad]
     if violations:
         expected = "finite heat maps that sum to one and finite visibilities"

@@ -174,12 +174,8 @@ def _points_3d(points: Mapping[ViewName, Points2D], views: Calibrated) -> dict[s
     names = [name for name in points["frontal"] if name in points["lateral"]]
     if not names:
         return {}
-    found = triangulate(
-        np.stack([points["frontal"][n] for n in names]),
-        np.stack([points["lateral"][n] for n in names]),
-        frontal,
-        lateral,
-    )
+    frontal_px, lateral_px = (np.stack([points[view][name] for name in names]) for view in VIEWS)
+    found = triangulate(frontal_px, lateral_px, frontal, lateral)
     agrees = np.abs(found.dz_mm) <= MAX_Z_DISAGREEMENT_MM
     in_both = {name: found.xyz_mm[i] for i, name in enumerate(names) if agrees[i]}
     geometry: dict[ViewName, ViewGeometry] = {"frontal": frontal, "lateral": lateral}

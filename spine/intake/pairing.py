@@ -186,15 +186,9 @@ def _check_views(
         raise PairingRejected("VIEW_MISMATCH", found, expected, "correct the tags that name the view")
 
 
-def _loaded(radiograph: Radiograph, geometry: ViewGeometry | None) -> LoadedView:
-    return LoadedView(
-        radiograph.image,
-        radiograph.identity.sop_uid,
-        radiograph.spacing_mm,
-        radiograph.calibration,
-        geometry,
-        facts={name: value for name, value in radiograph.facts.items() if name not in _STUDY_FACTS},
-    )
+def _loaded(r: Radiograph, geometry: ViewGeometry | None) -> LoadedView:
+    facts = {name: fact for name, fact in r.facts.items() if name not in _STUDY_FACTS}
+    return LoadedView(r.image, r.identity.sop_uid, r.spacing_mm, r.calibration, geometry, facts=facts)
 
 
 def _dicom_facts(radiographs: Iterable[Radiograph]) -> dict[str, Any]:
