@@ -86,11 +86,11 @@ def load_candidate(candidate: StudyCandidate) -> LoadedStudy:
         if error.errno in DISK_FULL:
             raise
         found = f"a file that cannot be read ({type(error).__name__})"
-        raise InputRejected("FILE_UNREADABLE", found, "a readable study", "check permissions and the disk") from error
+        raise InputRejected("FILE_UNREADABLE", found, "a readable study", "check permissions and the disk") from None
     except Exception as error:
         # A defect of a reader must cost one study, not the batch. Its text may quote the file and is not kept.
         found = f"an unexpected fault of the reader ({type(error).__name__})"
-        raise InputRejected("READER_FAULT", found, "a readable study", "report this as a defect") from error
+        raise InputRejected("READER_FAULT", found, "a readable study", "report this as a defect") from None
 
 
 class _Ingestion:

@@ -133,10 +133,6 @@ def test_every_orientation_becomes_canonical(tmp_path, view, transposed, mirrore
     assert (radiograph.geometry, radiograph.view) == (place, view)
 
 
-def test_unequal_spacing_keeps_its_order(original):
-    assert read_radiograph(original).spacing_mm == (1.75, 1.6)
-
-
 def test_a_view_position_of_the_other_view_is_refused(original):
     assert code(edited(original, ViewPosition="LL")) == "VIEW_MISMATCH"
 

@@ -8,6 +8,7 @@ from tests.spine.refusals import code_of
 
 SHAPE = (3000, 1000)
 A, B = (0.15, 0.16), (0.2, 0.21)
+IMPOSSIBLE_MM = [(0.0, 0.0), (-0.2, -0.2), (math.nan, 0.2), (0.1, 0.2), (0.03, 0.03), (0.9, 0.9)]
 
 
 @pytest.mark.parametrize(
@@ -38,12 +39,7 @@ def test_the_decision_table(tags, spacing, calibration):
 @pytest.mark.parametrize(
     ("tags", "code"),
     [
-        (SpacingTags(pixel_mm=(0.0, 0.0)), "SPACING_INVALID"),
-        (SpacingTags(pixel_mm=(-0.2, -0.2)), "SPACING_INVALID"),
-        (SpacingTags(pixel_mm=(math.nan, 0.2)), "SPACING_INVALID"),
-        (SpacingTags(pixel_mm=(0.1, 0.2)), "SPACING_INVALID"),
-        (SpacingTags(pixel_mm=(0.03, 0.03)), "SPACING_INVALID"),
-        (SpacingTags(pixel_mm=(0.9, 0.9)), "SPACING_INVALID"),
+        *((SpacingTags(pixel_mm=pair), "SPACING_INVALID") for pair in IMPOSSIBLE_MM),
         (SpacingTags(pixel_mm=A, calibration_type="GEOMETRY", imager_mm=(0.0, 0.0)), "SPACING_INVALID"),
         (SpacingTags(imager_mm=A, magnification=0.5), "MAGNIFICATION_INVALID"),
         (
