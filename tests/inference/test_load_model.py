@@ -139,7 +139,8 @@ def test_a_pickle_instead_of_the_graph_is_refused_and_not_executed(tmp_path: Pat
         ),
     ],
 )
-def test_a_damaged_contract_or_one_that_contradicts_itself_is_refused(folder: Path, change: Any, reason: str) -> None:
+def test_a_contract_that_contradicts_itself_is_refused(folder: Path, change: Any, reason: str) -> None:
+    """So is a damaged one."""
     path = folder / "contract.json"
     path.write_text(change if isinstance(change, str) else json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(ContractViolation, match=reason):
