@@ -122,7 +122,7 @@ def _planned_power(policy: Policy, name: str, losses: PairedLosses) -> RuleResul
         code="ENOUGH_POWER" if enough else "TOO_FEW_FOR_MARGIN",
         reason=terms.reason,
         source=terms.source,
-        figure_name="probability of showing that an equal model is not worse",
+        figure_name="probability that an equal model passes the comparison",
         figure=power,
         relation=">=",
         threshold=terms.at_least,
