@@ -114,7 +114,7 @@ def test_the_gate_finds_them_and_promotion_finds_the_same(recipe: Recipe) -> Non
     assert (figures["other seeds"], len(verdict.seed_evidence)) == ("1, 2", 2)
     spread = [r for r in verdict.results if r.rule.endswith("/seed_spread")]
     assert {r.code for r in spread} == {"ABOVE_SEED_SPREAD"} and len(spread) == 6
-    assert all("known from 2 fits of other seeds" in r.found for r in spread)
+    assert all("source: 2 fits of other seeds" in r.found for r in spread)
     assert verdict.decision == "PROMOTE", verdict.refusals
     records = sorted(workspace.artifact_root.rglob("evaluation/record.json"))
     bytes_of = {path: path.read_bytes() for path in records}
