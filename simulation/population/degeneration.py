@@ -1,9 +1,9 @@
-"""Sampling the effects of age and disease on single levels: narrowed discs, slips, wedge fractures, bone density.
+"""Sampling the effects of age and disease: narrowed discs, slips, wedge fractures, bone density.
 
-Contract: every level exists in the patient's column.
+Contract: every sampled level exists in the patient's column.
 
-Sources (docs/sources.md, population and anatomy), all from memory: slips of 4-12 mm at L4-5 or L5-S1, lateral slips
-of 3-10 mm, wedge losses of 20-40 %. The frequencies are a choice.
+Sources (docs/sources.md, population and anatomy), all from memory: forward slips of 4-12 mm at L4-5 or L5-S1, lateral
+slips of 3-10 mm, wedge fractures that lose 20-40 % of the anterior height. The frequencies are a choice.
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ def sample_narrowing(rng: np.random.Generator, condition: Condition, age_years: 
 def sample_listhesis(
     rng: np.random.Generator, condition: Condition, incidence_deg: float, column: VertebralColumn
 ) -> Slip | None:
-    """Sample a forward slip, of the last lumbar vertebra or the one above; higher incidence makes slips more likely."""
+    """Sample a forward slip of one of the last two lumbar vertebrae. A high pelvic incidence makes it more likely."""
     steep = 1.0 + 0.5 * float(np.tanh((incidence_deg - 52.0) / 12.0))
     if rng.random() > _SLIP_SHARE.get(condition, 0.0) * steep:
         return None
@@ -50,7 +50,7 @@ def sample_listhesis(
 def sample_lateral_listhesis(
     rng: np.random.Generator, condition: Condition, cobb_deg: float, convex_left: bool
 ) -> Slip | None:
-    """Sample a lateral slip at L3-4 or L2-3 of a degenerative curve, towards its convexity."""
+    """Sample a lateral slip at L2-3 or L3-4 towards the convexity of a degenerative curve."""
     if cobb_deg < 12.0 or rng.random() > _LATERAL_SHARE.get(condition, 0.0):
         return None
     level = "L3" if rng.random() < 0.7 else "L2"
@@ -58,7 +58,7 @@ def sample_lateral_listhesis(
 
 
 def sample_fractures(rng: np.random.Generator, condition: Condition) -> tuple[WedgeFracture, ...]:
-    """Sample one to three wedge fractures of an osteoporotic spine."""
+    """Sample one to three wedge fractures of an osteoporotic patient; other patients have none."""
     if condition != "osteoporotic":
         return ()
     count = 1 + int(np.searchsorted((0.55, 0.85), rng.random()))

@@ -11,16 +11,16 @@ from simulation.population.published import ALIGNMENT, LL, LL5, PI, PT, SS, TK
 from simulation.vocabulary import Condition
 from spine.types import Floats
 
-AGE_RANGE = (18.0, 75.0)  # of the only group with a drift
+AGE_RANGE = (18.0, 75.0)  # of healthy adults, the only group with a drift
 
 
 @dataclass(frozen=True)
 class CovarianceTarget:
-    """What defines one group's target covariance.
+    """The numbers that define the target covariance of one group.
 
     Attributes:
-        sd: target SDs of PI, PT, SS. They are within 15 % of the published ones, chosen so that the correlations
-            PI-SS and PI-PT agree too.
+        sd: target SDs of PI, PT, SS. They are within 15 % of the published SDs and give the published correlations
+            PI-SS and PI-PT.
         pi_ll, ss_ll, ll_tk, pi_tk: target correlations.
         lumbosacral_sd: SD of L1-S1 minus L1-L5, degrees.
         lordosis_sd: target SDs of L1-S1 and L1-L5.
@@ -46,10 +46,10 @@ COVARIANCE_TARGETS: Mapping[Condition, CovarianceTarget] = {
 
 
 def target_moments(group: Condition) -> tuple[Floats, Floats]:
-    """(5,) target mean and (5, 5) target covariance of PI, PT, L1-S1, L1-L5, TK.
+    """(5,) target mean and (5, 5) target covariance of PI, PT, L1-S1, L1-L5, TK, in degrees.
 
     Raises:
-        numpy.linalg.LinAlgError: the group's targets contradict each other.
+        numpy.linalg.LinAlgError: the group's targets contradict each other: the covariance is not positive definite.
     """
     figures, wanted = ALIGNMENT[group], COVARIANCE_TARGETS[group]
     mean = np.array([figures[name].mean for name in (PI, PT, LL, LL5, TK)])
@@ -79,7 +79,7 @@ def target_moments(group: Condition) -> tuple[Floats, Floats]:
 
 
 def fit(group: Condition, count: int = 40_000, rounds: int = 25) -> tuple[Floats, Floats, float]:
-    """(5,) mean, (5, 5) Cholesky root of the covariance and share of accepted samples, for one group."""
+    """(5,) mean, (5, 5) Cholesky root of the covariance, and share of accepted samples of one group."""
     target, covariance = target_moments(group)
     per_year = np.array(PER_YEAR.get(group, (0.0,) * 5))
     drift = np.outer(per_year, per_year) * (AGE_RANGE[1] - AGE_RANGE[0]) ** 2 / 12
@@ -96,7 +96,7 @@ def fit(group: Condition, count: int = 40_000, rounds: int = 25) -> tuple[Floats
 
 
 def _corrected(root: Floats, found: Floats, wanted: Floats) -> Floats:
-    """Apply to the covariance of ``root`` the linear map that takes the covariance ``found`` to ``wanted``."""
+    """The root of another covariance: that of ``root`` after the linear map that turns ``found`` into ``wanted``."""
     onto = np.linalg.cholesky(wanted) @ np.linalg.inv(np.linalg.cholesky(found))
     mapped = onto @ root @ root.T @ onto.T
     return np.asarray(np.linalg.cholesky((mapped + mapped.T) / 2))
@@ -104,8 +104,8 @@ def _corrected(root: Floats, found: Floats, wanted: Floats) -> Floats:
 
 _HEAD = '''"""Constants of ``alignment``. Written by ``python -m simulation.population.moment_fit``; do not edit.
 
-Contract: the order is PI, PT, L1-S1, L1-L5, TK, in degrees. ``MEANS`` and ``ROOTS`` (of the covariance) belong to the
-normal distribution before rejection. They are fitted so that the accepted samples have the moments of ``published``.
+Contract: the order is PI, PT, L1-S1, L1-L5, TK, in degrees. ``MEANS`` are means and ``ROOTS`` are Cholesky roots of the
+covariance, both before samples are rejected. The accepted samples have the means and covariances of ``published``.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """Published means, SDs, correlations and lengths of the patients that the virtual ones represent.
 
-Contract: angles and lengths have the names of ``spine.measurement`` where they are measured there. Marks are those of
+Contract: an angle or length that ``spine.measurement`` measures has the same name here. Marks are those of
 docs/sources.md: ``published``, ``measured``, ``memory``, or ``choice`` where we found no value or only an order of
 magnitude.
 """
@@ -19,7 +19,7 @@ LL, LL5, TK = "lumbar_lordosis_l1_s1", "lumbar_lordosis_l1_l5", "thoracic_kyphos
 
 @dataclass(frozen=True)
 class PublishedValue:
-    """One published mean with its SD between subjects (None: not given)."""
+    """One published mean, and its SD between subjects (None: not published)."""
 
     mean: float
     sd: float | None
@@ -82,7 +82,7 @@ ALIGNMENT: Mapping[Condition, Mapping[str, PublishedValue]] = {
         TK: PublishedValue(47.0, 12.0, _OURS, "choice"),
     },
 }
-"""Targets of the sampling. Operated patients are sampled as adolescent scoliosis or as degenerative."""
+"""Targets of the sampling. Operated patients have the targets of adolescent scoliosis or of degenerative patients."""
 
 CORRELATIONS: Mapping[tuple[str, str], tuple[float, str]] = {
     (PI, SS): (0.84, "UCI normals, n = 100"),
@@ -93,7 +93,7 @@ CORRELATIONS: Mapping[tuple[str, str], tuple[float, str]] = {
     (LL, TK): (0.56, "maximal LL with maximal TK, no full reference"),
     (PI, TK): (0.0, "EOS 3D, n = 642: independent"),
 }
-"""Of healthy adults."""
+"""Correlations of the angles of healthy adults, each with its source."""
 
 COBB_BANDS: Mapping[tuple[float, float], tuple[float, PublishedValue]] = {
     (10.0, 20.0): (0.27, PublishedValue(16.5, 2.5, "AIS 10-20, n = 282", "published")),
@@ -103,8 +103,8 @@ COBB_BANDS: Mapping[tuple[float, float], tuple[float, PublishedValue]] = {
         PublishedValue(56.0, 12.0, "choice: beyond the published 49.9 +-8.8 (n = 104, to 86)", "choice"),
     ),
 }
-"""Major Cobb angles of adolescent scoliosis: range -> share of patients, mean and SD inside the range. The shares are
-a choice. In the published clinic (n = 1054) they were 0.27, 0.63 and 0.10; a detector needs more large curves."""
+"""Major Cobb angles of adolescent scoliosis: range -> share of patients, and mean and SD inside the range. The shares
+are a choice. In the published clinic (n = 1054) they were 0.27, 0.63 and 0.10; a detector needs more large curves."""
 
 LENGTHS: Mapping[tuple[str, Sex | None], PublishedValue] = {
     ("T1-S1 length", "M"): PublishedValue(450.0, None, "Dimeglio, at maturity", "memory"),
@@ -130,4 +130,5 @@ LENGTHS: Mapping[tuple[str, Sex | None], PublishedValue] = {
     ("femoral head diameter", "M"): PublishedValue(49.2, 3.8, "radiograph, n = 200", "published"),
     ("femoral head diameter", "F"): PublishedValue(45.3, 3.5, "radiograph, n = 200", "published"),
 }
-"""Of healthy adults, by sex or of both sexes, mm. Lengths run along the column between plate centres."""
+"""Lengths of healthy adults in mm, of one sex or of both (None). Lengths of the column run through the plate centres.
+"""

@@ -1,8 +1,8 @@
 """Sampling one virtual patient from a seed.
 
-Contract: a seed always gives the same patient. Sampled values lie inside ``parameters.ALLOWED``, and PI = PT + SS
-holds exactly. The shares of conditions, columns and fields of view are a choice: adolescent scoliosis is the largest
-group, as in the paper's clinic, and every other group is large enough to learn from.
+Contract: a seed always gives the same patient. Sampled values lie inside ``parameters.ALLOWED``, and PI equals PT + SS
+exactly. The shares of conditions, anatomies and fields of view are a choice. Adolescent scoliosis is the largest group,
+as in the clinic of Galbusera et al. Every other group is large enough to learn from.
 """
 
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ FIELD_SHARES: Mapping[FieldOfView, float] = {
     "whole_body": 0.05,
 }
 SCOLIOSIS_SURGERY_SHARE = 0.55
-"""Of operated patients. The others had a short lumbar fusion."""
+"""Share of operated patients who had scoliosis surgery. The others had a short lumbar fusion."""
 
 # Condition -> (share, youngest, oldest) of each age range in years, and the share of women
 _AGE_AND_SEX: Mapping[Condition, tuple[tuple[tuple[float, float, float], ...], float]] = {
@@ -67,7 +67,7 @@ _FUSED = (((1.0, 40.0, 82.0),), 0.5)
 
 @dataclass(frozen=True)
 class _Build:
-    """Size and BMI, which follow from age and sex."""
+    """Size, BMI and radius of the femoral heads, which depend on age and sex."""
 
     size: float
     bmi: float
@@ -98,7 +98,7 @@ def _assemble(
     implants: Instrumentation | None,
     curves: tuple[CoronalCurve, ...],
 ) -> PatientParameters:
-    """Sample what remains (build, slips, fractures, posture, density) and put one patient together."""
+    """Sample the remaining parameters (build, slips, fractures, posture, density) and return the patient."""
     (condition, field_of_view, anatomy), (age, sex) = kinds, person
     build = _sample_build(rng, age, sex)
     major = max(curves, key=lambda curve: curve.cobb_deg)
@@ -137,7 +137,7 @@ def _assemble(
 
 
 def _choose(rng: np.random.Generator, shares: Mapping[Kind, float]) -> Kind:
-    """Choose one of the kinds by share; the last one takes the rounding error."""
+    """Choose one of the kinds with a probability of its share; rounding errors fall to the last kind."""
     left = float(rng.random()) * sum(shares.values())
     for kind, share in shares.items():
         left -= share

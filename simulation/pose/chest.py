@@ -1,7 +1,7 @@
 """Position, width and depth of the rib cage at each thoracic level.
 
-Contract: arrays over T1..T12, mm, patient frame. The cage follows the lateral deviation and the rotation of the spine
-in part.
+Contract: arrays over T1..T12, mm, patient frame. The rib cage follows only a share of the lateral deviation and of the
+rotation of the spine.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from spine.types import Floats
 
 CHEST_HALF_WIDTH = np.array([52, 74, 92, 104, 113, 120, 125, 128, 129, 126, 118, 104.0])
 CHEST_HALF_DEPTH = np.array([44, 58, 70, 79, 86, 91, 95, 97, 97, 94, 90, 84.0])
-"""Rib cage of an adult man at T1..T12, mm: from the mid-line to the outside, and half of front to back."""
+"""Half-width and half-depth of the rib cage of an adult man at T1..T12, mm."""
 
 FRONT_FOLLOWS = 0.45
 """Share of a vertebra's rotation that reaches the front of the cage."""
@@ -53,7 +53,7 @@ def chest_centre(spine: PosedSpine, habitus: Habitus) -> Floats:
 
 
 def sideways(spine: PosedSpine) -> Floats:
-    """(12,) lateral shift of the cage against the spine, mm; it undoes part of the spine's deviation from T1-S1."""
+    """(12,) lateral shift of the rib cage relative to the vertebrae, mm, towards the straight line from T1 to S1."""
     bodies = spine.body_centre[THORACIC]
     first, last = bodies[0], spine.s1_centre
     line = first[0] + (last[0] - first[0]) * (bodies[:, 2] - first[2]) / (last[2] - first[2])
@@ -62,7 +62,7 @@ def sideways(spine: PosedSpine) -> Floats:
 
 
 def sternum_ends(spine: PosedSpine, habitus: Habitus) -> tuple[Floats, Floats]:
-    """(3,) each: upper notch and lower tip of the sternum."""
+    """(3,) upper end and (3,) lower end of the sternum, mm."""
     chest, front = chest_centre(spine, habitus), chest_half_depth(habitus)
     return (
         chest[2] + np.array([0.0, -0.80 * front[2], -6.0]),
