@@ -1,7 +1,7 @@
 """N patients as tensors, padded to one shape.
 
-Contract: float32. A patient has V = ``SLOTS`` vertebrae, cranial to caudal; a missing one repeats the last vertebra
-with ``present`` 0. A patient's row does not depend on the other patients of the batch.
+Contract: float32. Every patient has V = ``SLOTS`` vertebrae, cranial to caudal. A missing vertebra is a copy of the
+last one with ``present`` 0. A patient's row does not depend on the other patients of the batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,14 +21,14 @@ from simulation.pose.spine_pose import PosedSpine, pedicle_centres
 from spine.landmarks import VERTEBRAE
 
 SLOTS = 23
-"""Maximal number of vertebrae: C3..C7, T1..T12, one transitional vertebra, L1..L5."""
+"""Largest number of vertebrae: C3..C7, T1..T12, one transitional vertebra, L1..L5."""
 
 _LUMBAR_SHAPE = {"T11": 0.33, "T12": 0.67, "T13": 0.85} | {f"L{i}": 1.0 for i in range(1, 7)}
 """Level -> 0 for thoracic and cervical shape, 1 for lumbar."""
 
 _DROOP_AT = ("C3", "T1", "T5", "T9", "T12", "L6")
 _DROOP = (0.25, 0.35, 0.95, 1.0, 0.35, 0.15)
-"""Downward angle of the spinous processes, radians."""
+"""Downward angle of the spinous processes at these levels, radians."""
 
 _ORDER = (*CERVICAL, *VERTEBRAE[:12], "T13", *VERTEBRAE[12:], "L6")
 
@@ -38,21 +38,25 @@ class PatientBatch:
     """N patients on one device; mm, LPS, float32.
 
     Attributes:
-        present: (N, V) 1 where the patient has this vertebra.
-        lumbar, droop, wall: (N, V) lumbar shape 0 to 1, downward angle of the spinous process in radians, thickness
-            of the body's wall.
-        centre, axes: (N, V, 2, 3), (N, V, 2, 3, 3) plates, upper and lower.
+        present: (N, V) 1 where the patient has this vertebra, else 0.
+        lumbar: (N, V) shape from 0 (thoracic) to 1 (lumbar).
+        droop: (N, V) downward angle of the spinous process, radians.
+        wall: (N, V) thickness of the body's wall.
+        centre, axes: (N, V, 2, 3) and (N, V, 2, 3, 3) of the upper and lower plate.
         plate_half: (N, V, 2, 2) half-width and half-depth of both plates.
-        height, canal, spinous, transverse, pedicle_size: (N, V), the last (N, V, 2) width and height.
+        height: (N, V) of the body.
+        canal: (N, V) depth of the spinal canal.
+        spinous, transverse: (N, V) length of the spinous process, span of the transverse processes.
+        pedicle_size: (N, V, 2) width and height.
         pedicle: (N, 2, V, 3) centres of the pedicles, left then right.
         sclerosis, osteophyte: (N, V, 2) of both plates, 0 to 1.
         body_scale: (N, V) density of a body relative to the patient's other bodies.
-        arch: (N, V) 1, or 0 where the lamina was removed.
+        arch: (N, V) 0 where the lamina and the spinous process were removed, else 1.
         s1_centre, s1_axes, s1_half: (N, 3), (N, 3, 3), (N, 2).
         s1_to_hips, hip_spacing, hip_radius, size, density: (N,).
         pelvis_axes, hips: (N, 3, 3), (N, 2, 3).
         axial_rotation, sideways, chest_half_width, chest_half_depth: (N, 12) of the rib cage at T1..T12.
-        thirteenth: (N,) 1 where T13 carries ribs.
+        thirteenth: (N,) 1 if the patient has a T13 with ribs, else 0.
         sternum: (N, 2, 3) upper and lower end.
         arms: (N, 2, 3, 3) shoulder, elbow, hand of both sides.
         raised: (N,) how far the arms are raised, 0 to 1.
@@ -112,11 +116,11 @@ class PatientBatch:
         return len(self.size)
 
     def scaled(self, *mm: float) -> Tensor:
-        """(N, len(mm)) lengths of an adult man, scaled to each patient's size, mm."""
+        """(N, len(mm)) lengths ``mm`` of an adult man, scaled to the size of each patient, mm."""
         return float_tensor(self.device, *mm) * self.size[:, None]
 
     def gain(self, kind: str) -> Tensor:
-        """(N, 1) relative density of a kind of bone (``habitus.GAINS``)."""
+        """(N, 1) density of a kind of bone relative to the mean (``habitus.GAINS``)."""
         at = GAINS.index(kind)
         return self.gains[:, at : at + 1]
 
@@ -127,12 +131,12 @@ class PatientBatch:
 
     @property
     def body_centre(self) -> Tensor:
-        """(N, V, 3) middle between both plates."""
+        """(N, V, 3) middle between the centres of both plates."""
         return self.centre.mean(dim=2)
 
     @property
     def body_axes(self) -> Tensor:
-        """(N, V, 3, 3) axes between those of both plates, orthonormal."""
+        """(N, V, 3, 3) orthonormal axes of the bodies, midway between the axes of their two plates."""
         mean = self.axes.mean(dim=2)
         z = torch.nn.functional.normalize(mean[..., 2], dim=-1)
         y = torch.nn.functional.normalize(mean[..., 1] - (mean[..., 1] * z).sum(-1, keepdim=True) * z, dim=-1)
@@ -145,7 +149,7 @@ Arrays = Mapping[str, NDArray[np.float32]]
 def patient_arrays(
     parameters: PatientParameters, spine: PosedSpine, habitus: Habitus
 ) -> dict[str, NDArray[np.float32]]:
-    """One patient's row of ``PatientBatch`` without soft tissue and metal: name -> array."""
+    """Name -> array of one patient for a ``PatientBatch``, without soft tissue and metal."""
     names = spine.levels
     keep = np.minimum(np.arange(SLOTS), len(names) - 1)
     row = {name: np.asarray(array)[keep] for name, array in _per_level(parameters, spine).items()}
@@ -226,6 +230,6 @@ def _without_arch(parameters: PatientParameters) -> set[str]:
 
 
 def _body_scale(parameters: PatientParameters, names: Sequence[str]) -> NDArray[np.float64]:
-    """(V,) density of the bodies: a fractured one holds the same bone in a smaller volume."""
+    """(V,) density of the bodies: a fractured body has the same bone in a smaller volume."""
     loss = {fracture.level: fracture.loss for fracture in parameters.fractures}
     return np.array([1.0 / (1.0 - 0.5 * loss.get(name, 0.0)) for name in names])

@@ -1,7 +1,7 @@
 """Small constant tensors, cached for each device.
 
-Contract: nothing writes to these tensors. Copying a constant to a GPU for every batch would make the host wait for the
-device, and a captured graph must not wait.
+Contract: nothing writes to these tensors. They are cached because the host waits for the GPU when it copies a constant,
+and a captured CUDA graph must not wait.
 """
 
 from functools import lru_cache

@@ -1,8 +1,8 @@
 """Metal in and on a patient: screws, rods and cages, jewellery, clothing, brace, shields, electrodes.
 
-Contract: every patient has the same number of bars, rods and plates, so that patients form a batch; a missing one has
-weight 0. A weight is in millimetres of titanium per millimetre of the object (cobalt chrome 3.3, steel 2.8, lead 12,
-plastic 0.05).
+Contract: every patient has the same number of bars, rods and plates, so that patients form a batch. A missing object
+has weight 0. A weight is in millimetres of titanium per millimetre of the object (cobalt chrome 3.3, steel 2.8, lead
+12, plastic 0.05).
 """
 
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ def _bar_table(bars: list[Bar]) -> Floats:
 
 
 def _screw_heads(parameters: PatientParameters, spine: PosedSpine) -> dict[tuple[str, str], tuple[Floats, Floats]]:
-    """(level, side) -> head and tip of the screw, which passes through the pedicle into the body."""
+    """(level, side) -> (3,) head and (3,) tip of a screw through the pedicle into the body."""
     construct = parameters.instrumentation
     assert construct is not None
     pedicles = pedicle_centres(spine)
@@ -117,7 +117,7 @@ def _screws(parameters: PatientParameters, spine: PosedSpine) -> list[Bar]:
 
 
 def _rods(parameters: PatientParameters, spine: PosedSpine) -> tuple[Floats, Floats]:
-    """Rods through the screw heads of each side, and their weights."""
+    """(RODS, ROD_POINTS, 3) rods through the screw heads of each side, and their (RODS,) weights."""
     construct = parameters.instrumentation
     assert construct is not None
     rods, weight = _no_rods(), np.zeros(RODS)
@@ -137,7 +137,7 @@ def _rods(parameters: PatientParameters, spine: PosedSpine) -> tuple[Floats, Flo
 
 
 def _cage_markers(parameters: PatientParameters, spine: PosedSpine) -> list[Bar]:
-    """PEEK cages in discs: each a faint block with three tantalum pins."""
+    """Cages in discs: each is a faint block of PEEK with three tantalum pins."""
     construct = parameters.instrumentation
     assert construct is not None
     bars: list[Bar] = []
@@ -210,7 +210,7 @@ def _plates(spine: PosedSpine, habitus: Habitus, rng: np.random.Generator) -> Fl
 
 
 def build_metal(bars: Tensor, rods: Tensor, rod_weight: Tensor) -> Bones:
-    """(N, BARS, 8), (N, RODS, ROD_POINTS, 3), (N, RODS) -> solid fillings; their volume counts in titanium."""
+    """Solid fillings of titanium from (N, BARS, 8) bars, (N, RODS, ROD_POINTS, 3) rods and their (N, RODS) weights."""
     start, end, radius, weight = bars[..., :3], bars[..., 3:6], bars[..., 6:7], bars[..., 7]
     tilted = float_tensor(bars.device, 0.31, 0.87, 0.38)
     thick = radius.expand(*radius.shape[:-1], 2)

@@ -1,4 +1,4 @@
-"""Posed clavicles, scapulae, arms and hands."""
+"""Clavicles, scapulae, arms and hands in the patient's posture."""
 
 import math
 
@@ -82,7 +82,7 @@ def _scapula(batch: PatientBatch, joints: Tensor, side: float, word: str) -> Bon
 
 
 def _scapula_body(superior: Tensor, inferior: Tensor, glenoid: Tensor) -> Tensor:
-    """(N, M, K, 3) a concave triangle between three (N, 3) corners."""
+    """(N, M, K, 3) surface of a concave triangle between three (N, 3) corners."""
     rows = torch.linspace(0.0, 1.0, 10, device=superior.device)[:, None]
     inner = superior[:, None] * (1 - rows) + inferior[:, None] * rows
     outer = glenoid[:, None] * (1 - rows) + inferior[:, None] * rows
@@ -114,7 +114,7 @@ def _arm(batch: PatientBatch, joints: Tensor, side: float, word: str) -> Bones:
 
 
 def _hand(batch: PatientBatch, elbow: Tensor, hand: Tensor, side: float, word: str) -> Shell:
-    """The five rays of the hand, distal to the wrist."""
+    """The five rays of one hand."""
     along = unit(hand - elbow)
     across = unit(torch.linalg.cross(along, float_tensor(batch.device, 0.2, 1.0, 0.1).expand_as(along)))
     at = torch.linspace(-1.0, 1.0, 5, device=batch.device)[:, None]

@@ -1,7 +1,7 @@
 """Solids with closed-form chords: lofts and ellipsoids, for one patient and for N.
 
-Contract: millimetres, patient frame. A batch holds S lofts or E ellipsoids for each patient; a solid that a patient
-lacks is small and far away.
+Contract: millimetres, patient frame. A batch has S lofts or E ellipsoids for each patient. A solid that a patient lacks
+is small and far away.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Loft:
     power: float = 2.0
 
     def array(self) -> NDArray[np.float32]:
-        """(K + 1, 4): x, y, a, b at each height; the last row holds the lowest and highest height and the power."""
+        """(K + 1, 4) x, y, a, b at each height; the last row is the lowest height, the highest height and the power."""
         body = np.concatenate([self.centre_mm, self.half_mm], axis=1)
         last = np.array([[self.z_mm[0], self.z_mm[-1], self.power, 0.0]])
         return np.concatenate([body, last]).astype(np.float32)
@@ -55,7 +55,7 @@ class Ellipsoid:
     floor_mm: float | None = None
 
     def array(self) -> NDArray[np.float32]:
-        """(13,): centre, half-axes, floor."""
+        """(13,) centre, half-axes and floor."""
         floor = -NOWHERE_MM if self.floor_mm is None else self.floor_mm
         return np.concatenate([self.centre_mm, self.axes_mm.ravel(), [floor]]).astype(np.float32)
 
@@ -83,7 +83,7 @@ class Lofts:
         return Lofts(self.low_mm[:, which], self.high_mm[:, which], self.power[:, which], self.controls[:, which])
 
     def grown(self, by_mm: Tensor) -> "Lofts":
-        """Lofts with every half-axis longer by (N,) mm; a negative value shortens it, to 1 mm at least."""
+        """Lofts whose half-axes are longer by (N,) mm (shorter if negative), and at least 1 mm."""
         half = (self.controls[..., 2:] + by_mm[:, None, None, None]).clamp(min=1.0)
         return Lofts(self.low_mm, self.high_mm, self.power, torch.cat([self.controls[..., :2], half], dim=-1))
 
@@ -107,11 +107,11 @@ class Ellipsoids:
 
 
 def lofts_of(arrays: Tensor) -> Lofts:
-    """(N, S, K + 1, 4) of ``Loft.array`` -> Lofts."""
+    """Lofts from (N, S, K + 1, 4) values of ``Loft.array``."""
     last = arrays[:, :, -1]
     return Lofts(last[..., 0], last[..., 1], last[..., 2], arrays[:, :, :-1])
 
 
 def ellipsoids_of(arrays: Tensor) -> Ellipsoids:
-    """(N, E, 13) of ``Ellipsoid.array`` -> Ellipsoids."""
+    """Ellipsoids from (N, E, 13) values of ``Ellipsoid.array``."""
     return Ellipsoids(arrays[..., :3], arrays[..., 3:12].unflatten(-1, (3, 3)), arrays[..., 12])

@@ -1,8 +1,8 @@
 """Bone surfaces as grids of points, and the sweeps that build them, for N patients at once.
 
-Contract: torch tensors of any leading shape on one device. A ``Shell`` holds B grids of (M, K) posed vertices in mm
-for each of N patients. The last index runs around and closes: the last point repeats the first. The same grids are
-sampled (``mass_points``) and written as meshes (``cohort.mesh_export``).
+Contract: torch tensors of any leading shape on one device. A ``Shell`` has B grids of (M, K) vertices in mm for each of
+N patients. The last index runs around the surface, and its last point is equal to its first. Mass points
+(``mass_points``) and meshes (``cohort.mesh_export``) are made from the same grids.
 """
 
 import math
@@ -24,7 +24,7 @@ class Shell:
         name: the kind (``body``, ``rib`` ...).
         vertices: (N, B, M, K, 3) mm.
         thickness_mm: (N, B) of the cortex; 0 where a patient has no such part.
-        spacing_mm: wanted distance between mass points.
+        spacing_mm: mean distance between mass points.
         bones: B names of the bones that the grids belong to; each bone is written as one mesh.
     """
 
@@ -37,14 +37,14 @@ class Shell:
 
 @dataclass(frozen=True)
 class Filling:
-    """B interiors between grid and axis, for N patients.
+    """B interiors between a surface and its axis, for N patients.
 
     Attributes:
         name: the kind.
         vertices: (N, B, M, K, 3) mm, the outer surface.
         axis: (N, B, M, 3) mm, the line inside the surface.
-        fraction: (N, B) share of the volume that is material (1 = healthy spongiosa, or solid metal).
-        spacing_mm: wanted distance between mass points.
+        fraction: (N, B) share of the volume that is material; 1 is healthy spongiosa or solid metal.
+        spacing_mm: mean distance between mass points.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Bones:
         return Bones(self.shells + other.shells, self.fillings + other.fillings)
 
     def scaled(self, density: Tensor) -> "Bones":
-        """Bones with cortex and spongiosa multiplied by an (N,) density."""
+        """Bones whose cortex and spongiosa are multiplied by an (N,) density."""
         return Bones(
             tuple(replace(s, thickness_mm=s.thickness_mm * density[:, None]) for s in self.shells),
             tuple(replace(f, fraction=f.fraction * density[:, None]) for f in self.fillings),
@@ -73,7 +73,7 @@ class Bones:
 
 
 def outline(count: int = ROUND, power: float = 2.0, device: torch.device | str = "cpu") -> Tensor:
-    """(count + 1, 2) unit superellipse |x|^n + |y|^n = 1 from +x through +y, closed."""
+    """(count + 1, 2) closed unit superellipse |x|^n + |y|^n = 1, from +x towards +y."""
     return _outline(count, power, str(device))
 
 
@@ -87,16 +87,13 @@ def _outline(count: int, power: float, device: str) -> Tensor:
 
 
 def sweep(path: Tensor, across: Tensor, up: Tensor, radii: Tensor, ring: Tensor | None = None) -> Tensor:
-    """Build rings along a path.
+    """(..., M, K, 3) vertices of rings along a path.
 
     Args:
         path: (..., M, 3) centres of the rings, mm.
         across, up: (..., M, 3) or broadcastable, unit axes of the rings.
         radii: (..., M, 2) half-widths along ``across`` and ``up``, mm; 0 closes an end.
         ring: (K, 2) unit outline, a circle by default.
-
-    Returns:
-        (..., M, K, 3) vertices.
     """
     unit = outline(device=path.device) if ring is None else ring
     first = (radii[..., 0:1] * across)[..., None, :] * unit[:, 0:1]
@@ -131,7 +128,7 @@ def bar(
     Args:
         start, end: (..., 3) mm.
         up: (..., 3) direction of the second radius, roughly perpendicular to the bar.
-        start_radii, end_radii: (..., 2) mm, the second along ``up``.
+        start_radii, end_radii: (..., 2) mm, the second radius along ``up``.
         steps: cells along the straight part.
         rounding: share of the bar's length that each rounded end takes.
         count: cells around.
@@ -171,8 +168,8 @@ def ball(centre: Tensor, axes: Tensor, steps: int = 12, count: int = ROUND, upto
 
     Args:
         centre: (..., 3) mm.
-        axes: (..., 3, 3) half-axes as columns, mm; the poles of the grid lie on the last.
-        steps, count: cells along and around.
+        axes: (..., 3, 3) half-axes as columns, mm; the poles of the grid are on the last axis.
+        steps, count: cells from pole to pole, and around.
         upto: 1 for the whole ellipsoid, 0.5 for the half around the negative pole.
     """
     angle = torch.linspace(0.0, math.pi * upto, steps + 1, device=centre.device)
@@ -187,7 +184,7 @@ def ball(centre: Tensor, axes: Tensor, steps: int = 12, count: int = ROUND, upto
 def disc(
     centre: Tensor, axes: Tensor, radii: Tensor, ring: Tensor, steps: int = 6, hollow: Tensor | None = None
 ) -> Tensor:
-    """(..., M, K, 3) plates, flat or concave.
+    """(..., M, K, 3) vertices of plates, flat or concave.
 
     Args:
         centre: (..., 3) mm, in the plane of the rim.

@@ -1,7 +1,7 @@
 """Gaussian blurs of N images, each with its own width.
 
-Contract: (N, H, W) in and out. Sums are kept, because the image is mirrored at its edges. An image's result does not
-depend on the other images of the batch if ``max_px`` does not.
+Contract: images are (N, H, W). They are mirrored at their edges, so a blur does not change their sum. ``max_px`` bounds
+the standard deviations of a batch. If it is the same for every batch, a result does not depend on the other images.
 """
 
 import math
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 
 def blur(images: Tensor, sigma_px: Tensor, max_px: float) -> Tensor:
-    """Blur (N, H, W) by (N,) standard deviations of at most ``max_px`` pixels along both axes."""
+    """(N, H, W) images, blurred along both axes by (N,) standard deviations of at most ``max_px`` pixels."""
     count, height, width = images.shape
     reach = min(max(1, math.ceil(3 * max_px)), height - 1, width - 1)
     offsets = torch.arange(-reach, reach + 1, dtype=torch.float32, device=images.device)
@@ -24,7 +24,7 @@ def blur(images: Tensor, sigma_px: Tensor, max_px: float) -> Tensor:
 
 
 def wide_blur(images: Tensor, sigma_px: Tensor, max_px: float) -> Tensor:
-    """As ``blur``, for wide kernels: blur a reduced image and enlarge it again."""
+    """As ``blur``, for wide kernels: blurs a reduced image and enlarges it again."""
     factor = max(1, int(max_px / 6))
     height, width = images.shape[-2:]
     # Pad to whole pooling windows; overlapping windows would count some pixels twice.
@@ -36,7 +36,7 @@ def wide_blur(images: Tensor, sigma_px: Tensor, max_px: float) -> Tensor:
 
 
 def masked_mean(images: Tensor, masks: Tensor, sigma_px: Tensor, max_px: float) -> Tensor:
-    """Wide Gaussian mean inside the masks only."""
+    """(N, H, W) wide Gaussian means of the pixels inside the (N, H, W) masks."""
     both = wide_blur(torch.cat([images * masks, masks]), sigma_px.repeat(2), max_px)
     weighted, weight = both.chunk(2)
     return weighted / weight.clamp(min=1e-3)

@@ -1,9 +1,9 @@
 """Closed-form path lengths through solids along the scanner's horizontal rays, for N patients.
 
-Contract: (N, S, H, W) float32 millimetres at the pixel centres. Every ray is horizontal, so each image row is a problem
-in the plane. Ellipsoids of any orientation and lofts of power 2 are exact. Lofts of another power are exact along their
-axes; in between (rays lean by less than 10 degrees) the chord is 2 (1 - d^n)^(1/n) / |scaled direction|, where d is the
-scaled distance of the ray from the centre.
+Contract: (N, S, H, W) float32 millimetres at the pixel centres. Every ray is horizontal, so each image row is a
+two-dimensional problem. Chords of ellipsoids and of lofts of power 2 are exact. Chords of other lofts are exact for
+rays along an axis of the loft. For oblique rays (here less than 10 degrees), the chord is approximated by
+2 (1 - d^n)^(1/n) / |scaled direction|, where d is the scaled distance of the ray from the centre.
 """
 
 import math
@@ -54,9 +54,9 @@ def ellipsoid_chords(solids: Ellipsoids, lines: Lines) -> Tensor:
 
 
 def _where(there: Tensor, lines: Lines, chords: Callable[[int, Lines], Tensor]) -> Tensor:
-    """(N, S, H, W) chords, computed only on the rows that the solid of some patient reaches (``there`` is (N, S, H)).
+    """(N, S, H, W) chords. ``there`` (N, S, H) is true for the rows that a solid reaches; the others are skipped.
 
-    For a CPU only: on a GPU the host would have to wait for the rows.
+    For a CPU only: on a GPU, the host would have to wait for ``there``.
     """
     count, solids, height = there.shape
     found = torch.zeros(count, solids, height, lines.direction.shape[1], device=there.device)
@@ -95,10 +95,10 @@ def _ellipsoids(solids: Ellipsoids, lines: Lines) -> Tensor:
 
 
 def _chords(solids: Ellipsoids, direction: Tensor, z: Tensor, source: Tensor) -> Tensor:
-    """(N, E, H, W) from (N, E or 1, W, 2) directions, (N, E or 1, H) heights and (N, 1, 2) sources.
+    """(N, E, H, W) chords from (N, E or 1, W, 2) directions, (N, E or 1, H) heights and (N, 1, 2) sources.
 
-    Solves |A (o + t d)|^2 = 1 for t, where o is the point of the ray nearest to the centre; that choice keeps float32
-    accurate. Rays are horizontal, so each coefficient is a sum of a term of the column and a term of the row.
+    Solves |A (o + t d)|^2 = 1 for t. The origin o is the point of the ray nearest to the centre, which keeps float32
+    accurate. Rays are horizontal, so each coefficient consists of terms of the column and of the row.
     """
     inverse = _inverse(solids.axes_mm)  # (N, E, 3, 3)
     centre = solids.centre_mm
@@ -117,7 +117,7 @@ def _chords(solids: Ellipsoids, direction: Tensor, z: Tensor, source: Tensor) ->
 
 
 def _inverse(matrix: Tensor) -> Tensor:
-    """(..., 3, 3) inverses, by cross products of the columns."""
+    """(..., 3, 3) inverse matrices, from cross products of the columns."""
     x, y, z = matrix.unbind(-1)
     rows = torch.stack([torch.linalg.cross(y, z), torch.linalg.cross(z, x), torch.linalg.cross(x, y)], dim=-2)
     return rows / (x * rows[..., 0, :]).sum(-1)[..., None, None]
@@ -135,15 +135,15 @@ def _tiles(
     seen_rows: Tensor,
     seen_columns: Tensor,
 ) -> Tensor:
-    """(N, E, T, T) weighted chords on tiles; 0 where a tile leaves the image."""
+    """(N, E, T, T) weighted chords on tiles of T x T pixels; 0 outside the image."""
     chords = _chords(Ellipsoids(centre, axes, floor), direction, z, source[:, None])
     return chords * weight[..., None, None] * (seen_rows[..., None] & seen_columns[..., None, :])
 
 
 def add_small(image: Tensor, solids: Ellipsoids, rays: Rays, reach_mm: float, weight: Tensor) -> Tensor:
-    """Add (N, E) ``weight`` times the chords of ellipsoids of radius ``reach_mm`` or less to (N, H, W).
+    """(N, H, W) image plus the chords of small ellipsoids, times their (N, E) weights.
 
-    Each chord is computed on a tile around the centre of its ellipsoid, and the tiles are added to the image.
+    ``reach_mm`` is the largest half-axis. Chords are computed on a tile around the centre of each ellipsoid.
     """
     height, width = rays.shape
     # In steps, so that slightly different pixel sizes share one compiled kernel.

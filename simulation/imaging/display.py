@@ -1,8 +1,9 @@
-"""Display processing: from measured line integrals to 12-bit images, bone bright unless inverted.
+"""Display processing: from measured line integrals to 12-bit images.
 
-Contract: (N, H, W) int32 in 0..4095. The scanner's processing: logarithm, mask-normalised flattening with a 26 mm
-kernel, division by the local standard deviation over 55 mm, edge enhancement, sigmoid (docs/sources.md, materials,
-exposure and display). Other appearances use the same steps with other numbers.
+Contract: images are (N, H, W) int32 in 0..4095, and bone is bright unless the appearance is inverted. The steps are the
+scanner's (docs/sources.md, materials, exposure and display): logarithm, flattening with a 26 mm kernel inside the
+patient, division by the local standard deviation over 55 mm, edge enhancement, sigmoid. Other appearances have the same
+steps with other numbers.
 """
 
 from collections.abc import Sequence
@@ -24,10 +25,10 @@ _LOCAL_MM = 55.0
 _COARSEST_EDGE_MM = 6.0
 _THIN_MM = 12.0
 _BONE_MM, _CHAMBER_MM = 2.0, 90.0
-"""The window is chosen for pixels with at least this much mineral, within this distance of the mid-line."""
+"""The window is adjusted to pixels with more than this mineral, at less than this distance from the mid-line."""
 _BRIGHT_SD, _WINDOW_END, _SIGMOID_END = 1.7, 2.0, 3.3
-"""The gain is limited so that a value 1.7 SD above the spine's mean is not white: a window ends at 2.0, and a sigmoid
-is nearly saturated at 3.3."""
+"""The gain is limited so that a value 1.7 SD above the mean of the spine is not white. A linear window ends at 2.0; a
+sigmoid is nearly saturated at 3.3."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class AppearanceBatch:
 
 
 def appearance_table(appearances: Sequence[Appearance]) -> NDArray[np.float32]:
-    """(N, L) fields of each appearance, on the host."""
+    """(N, 19) fields of each appearance, in the order of ``Appearance``."""
     return np.array(
         [[getattr(appearance, f.name) for f in fields(Appearance)] for appearance in appearances], dtype=np.float32
     )
@@ -65,15 +66,15 @@ def appearance_table(appearances: Sequence[Appearance]) -> NDArray[np.float32]:
 def appearance_batch(
     appearances: Sequence[Appearance] | NDArray[np.float32], device: torch.device | str = "cpu"
 ) -> AppearanceBatch:
-    """Make a batch from records or from their table."""
+    """A batch on ``device`` from appearances or from their table."""
     table = appearances if isinstance(appearances, np.ndarray) else appearance_table(appearances)
     return AppearanceBatch(*torch.from_numpy(table).to(device).unbind(1))
 
 
 def apply_display(measured: Tensor, paths: PathLengths, rays: Rays, appearance: AppearanceBatch) -> Tensor:
-    """(N, H, W) measured line integrals -> (N, H, W) int32 in 0..4095.
+    """(N, H, W) int32 images in 0..4095 from (N, H, W) measured line integrals.
 
-    ``paths`` locates the patient, and the bone for which the window is chosen.
+    ``paths`` gives the mask of the patient, and the bone to which the window is adjusted.
     """
     skin_mm = paths.skin
     wide = [value[:, None, None] for value in (appearance.flatten, appearance.normalise, appearance.edge)]
@@ -86,7 +87,7 @@ def apply_display(measured: Tensor, paths: PathLengths, rays: Rays, appearance: 
     amount = chamber.sum((1, 2), keepdim=True).clamp(min=1e-3)
     middle = (measured * chamber).sum((1, 2), keepdim=True) / amount
     flat = measured - flatten * (base - middle) - middle
-    # Local contrast is taken about a mean half-way between this flattening and a complete one.
+    # The local contrast is about a mean half-way between this flattening and complete flattening.
     centred = flat - 0.5 * (1 - flatten) * (base - middle)
     local = torch.sqrt(masked_mean(centred**2, mask, _LOCAL_MM / pixel, _WIDEST_MM / finest).clamp(min=1e-4))
     everywhere = mask.sum((1, 2), keepdim=True).clamp(min=1)
@@ -106,7 +107,7 @@ def _tilts(rays: Rays, appearance: AppearanceBatch) -> Tensor:
 
 
 def _joined(values: Tensor, appearance: AppearanceBatch) -> Tensor:
-    """Join two radiographs: another exposure and contrast below the seam, and the visible joint itself."""
+    """(N, H, W) values with the seam of two joined radiographs: other brightness and contrast below, a visible line."""
     at = torch.linspace(0, 1, values.shape[1], device=values.device)
     below = ((at >= appearance.seam[:, None]) & (appearance.seam[:, None] > 0)).to(values.dtype)[..., None]
     line = torch.exp(-0.5 * ((at - appearance.seam[:, None]) / 0.0022) ** 2)[..., None] * (
@@ -119,10 +120,10 @@ def _joined(values: Tensor, appearance: AppearanceBatch) -> Tensor:
 
 
 def _greys(values: Tensor, skin_mm: Tensor, appearance: AppearanceBatch, spread: Tensor) -> Tensor:
-    """Window or sigmoid, gamma, polarity; outside the patient the image is black.
+    """(N, H, W) int32 greys after window or sigmoid, gamma and inversion; outside the patient, the image is black.
 
-    ``spread`` (N, 1, 1) is the SD of the spine's values. It limits the gain, because an image with a saturated spine
-    would be repeated in a clinic.
+    ``spread`` (N, 1, 1) is the SD of the values of the spine. It limits the gain, because a clinic would repeat an
+    image with a saturated spine.
     """
     gain, brightness, linear = (v[:, None, None] for v in (appearance.gain, appearance.brightness, appearance.linear))
     end = torch.where(linear > 0, _WINDOW_END, _SIGMOID_END)

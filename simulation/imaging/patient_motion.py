@@ -1,8 +1,8 @@
 """A patient who moves a little between the two views.
 
-Contract: the motion is a translation. Every array of ``PatientBatch`` is listed here as one with positions or one
-without; an unknown name is an error, so that no new part is left behind. The landmarks of a reconstruction belong to
-the patient before the motion.
+Contract: the motion is a translation. This module lists every array of ``PatientBatch``, with or without positions; an
+unknown name is an error, so that every new part moves along. The landmarks of a reconstruction are those before the
+motion.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from spine.types import Floats
 
 _MOTION_STREAM = 61
 
-# Name -> indices in its last axis at which positions (x, y, z) begin.
+# Name of an array -> indices of its last axis at which a position (x, y, z) begins.
 _POSITIONS: Mapping[str, tuple[int, ...]] = {
     **dict.fromkeys(("centre", "pedicle", "s1_centre", "hips", "sternum", "arms", "rods"), (0,)),
     **dict.fromkeys(("ellipsoids", "gas", "plates"), (0,)),
@@ -51,16 +51,16 @@ _WITHOUT_POSITIONS = frozenset(
 
 
 def sample_patient_motion(seed: int, sd_mm: float) -> Floats:
-    """Sample (3,) translation between the views, rounded to 0.01 mm."""
+    """Sample the (3,) translation between the views in mm, rounded to 0.01 mm."""
     found: Floats = np.round(host_generator(seed, _MOTION_STREAM).normal(0.0, sd_mm, 3), 2)
     return found
 
 
 def translated(arrays: Arrays, by_mm: Floats) -> dict[str, NDArray[np.float32]]:
-    """One row of a ``PatientBatch``, translated.
+    """One row of a ``PatientBatch``, translated by (3,) mm.
 
     Raises:
-        KeyError: an array that this module does not list.
+        KeyError: this module does not list an array.
     """
     return {name: _translated(name, array, by_mm) for name, array in arrays.items()}
 
@@ -87,7 +87,7 @@ def render_with_motion(
     by_mm: Floats,
     family: AppearanceFamily | None = None,
 ) -> dict[ViewName, NDArray[np.uint16]]:
-    """As ``render_views``; in the lateral image the patient is translated by (3,) mm."""
+    """As ``render_views``, but in the lateral image the patient is translated by (3,) mm."""
     frontal, lateral = VIEWS
     found = render_views(patient, {frontal: geometry[frontal]}, seed, family)
     acquisitions = {lateral: tabulate([plan_acquisition(geometry[lateral], seed, family)])}

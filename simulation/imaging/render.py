@@ -1,9 +1,9 @@
 """Rendering radiographs: the steps from posed patients to images, for N patients at once.
 
-Contract: images have 12 bits (0..4095, bone bright unless the appearance inverts it) and canonical orientation
-(frontal: the patient's left on the right; lateral: the front on the left). The same patient, geometry and seed give
-the same image; it does not depend on the other views or patients of the batch. The same code renders one patient on a
-CPU and a batch on a GPU.
+Contract: images have 12 bits (0..4095), and bone is bright unless the appearance is inverted. The patient's left is on
+the right of a frontal image, and the patient's front on the left of a lateral image. The same patient, geometry and
+seed give the same image, whatever the other views and patients of the batch. The same code renders one patient on a CPU
+and a batch on a GPU.
 """
 
 from collections.abc import Mapping
@@ -28,17 +28,13 @@ from spine.scanner import ViewGeometry
 
 
 def render_batch(batch: PatientBatch, acquisitions: Mapping[ViewName, AcquisitionTable]) -> dict[ViewName, Tensor]:
-    """Render the images of each view in ``acquisitions`` (from ``acquisition.tabulate``).
-
-    Returns:
-        view -> (N, H, W) int32 in 0..4095 on the batch's device.
-    """
+    """View -> (N, H, W) int32 images in 0..4095 on the batch's device, with settings from ``acquisition.tabulate``."""
     mass = sample_patient_mass(batch, min(table.min_pixel_mm for table in acquisitions.values()))
     return {view: _take(batch, mass, table) for view, table in acquisitions.items()}
 
 
 def exact_paths(batch: PatientBatch, mass: PatientMass, rays: Rays) -> PathLengths:
-    """Noise-free path lengths of every material."""
+    """Path lengths of every material in one view, without noise."""
     return path_lengths(batch, mass.bones, mass.vessels, mass.metal, rays)
 
 
@@ -64,16 +60,13 @@ def render_views(
     seed: int,
     family: AppearanceFamily | None = None,
 ) -> dict[ViewName, NDArray[np.uint16]]:
-    """Render the views in ``geometry`` of one patient on the CPU, in one thread.
+    """View -> (H, W) uint16 image in 0..4095 of one patient, rendered on the CPU in one thread.
 
     Args:
         patient: to render.
         geometry: view -> image geometry; both views of a scan have the same row heights.
         seed: of exposure, noise and appearance.
         family: of the appearance; sampled from the seed by default.
-
-    Returns:
-        view -> (H, W) uint16 in 0..4095.
     """
     acquisitions = {
         view: tabulate([plan_acquisition(geometry[view], seed, family)]) for view in VIEWS if view in geometry

@@ -5,8 +5,8 @@ tilts of the end plates or the distances between them.
 
 Source: measured; we know of no published value. A vertebra's tilt was compared with the slope of the line through the
 centres of its neighbours, on 481 labelled real radiographs (``python -m benchmarks.sim_to_real diagnose``). The tilt is
-0.86 to 0.90 of that slope from T4 to T12, and 0.93 to 0.95 from L1 to L3. At L4 the labels are too inconsistent. Without
-shear, the ratio would be 1. The variation between patients is a choice.
+0.86 to 0.90 of that slope from T4 to T12, and 0.93 to 0.95 from L1 to L3. At L4 the labels are too inconsistent.
+Without shear, the ratio would be 1. The variation between patients is a choice.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _OFFSET_SD_MM = 0.5
 
 @dataclass(frozen=True)
 class CoronalShear:
-    """Shear of S segments: (S,) added lateral slope as a share of the plates' slope, and (S,) offset to the left, mm."""
+    """Shear of S segments: (S,) added lateral slope as a share of the plates' slope, (S,) offset to the left in mm."""
 
     share: Floats
     offset_mm: Floats

@@ -168,7 +168,7 @@ def _min_disc_heights(parameters: PatientParameters, sizes: VertebraSizes, axes:
 
 
 def _slipped(parameters: PatientParameters) -> Iterator[tuple[str, float, int]]:
-    """Level, distance in mm and axis of every slip. The axis is that of the plate below: 0 is X (left), 1 is Y (back)."""
+    """Level, distance in mm and axis of every slip. The axis belongs to the plate below: 0 is X (left), 1 Y (back)."""
     if parameters.listhesis_mm:
         yield parameters.listhesis_level, -parameters.listhesis_mm, 1
     if parameters.lateral_listhesis_mm:
@@ -185,7 +185,7 @@ def _slips(parameters: PatientParameters, axes: Floats) -> Floats:
 
 
 def _pelvis_axes(parameters: PatientParameters) -> Floats:
-    """(3, 3) axes of the pelvis after rotation about the vertical and obliquity (positive: the right side is higher)."""
+    """(3, 3) axes of the pelvis after rotation about the vertical and obliquity (positive: the right side higher)."""
     psi, oblique = np.deg2rad(parameters.pelvic_rotation_deg), np.deg2rad(parameters.pelvic_obliquity_deg)
     left = np.array([np.cos(psi) * np.cos(oblique), np.sin(psi) * np.cos(oblique), -np.sin(oblique)])
     back = cross(np.array([0.0, 0.0, 1.0]), left)

@@ -1,6 +1,6 @@
 """Plain frontal radiographs of virtual patients, with the corners of T1..L5 as labels.
 
-Contract: radiograph i of a seed is always the same. Only patients with the standard 17 vertebrae are shown.
+Contract: radiograph i of a seed is always the same. All patients have the standard 17 vertebrae.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,13 +28,13 @@ from simulation.stream.stream_config import impossible_numbers, not_whole, requi
 from spine.landmarks import VERTEBRAE
 
 CORNER_NAMES = tuple(f"{v}_{plate}_{side}" for v in VERTEBRAE for plate in ("sup", "inf") for side in ("right", "left"))
-"""The corners of T1..L5 in the order of the public labels: the image's left (the patient's right) first."""
+"""The corners of T1..L5 in the order of the public labels: the left of the image, the patient's right, comes first."""
 
 _FIELD_STREAM, _FAMILY_STREAM, _INDICATION_STREAM = 51, 52, 53
 _ATTEMPTS = 64
 _WHOLE_RADIOGRAPH_MM = 735.0
 _OPERATED_WEIGHT = 0.4
-"""Relative frequency of operated patients: fewer radiographs than patients show metal."""
+"""How often a radiograph of an operated patient is taken, relative to other patients."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,11 @@ class FrontalRadiographs:
 
 @dataclass(frozen=True)
 class RadiographVariant:
-    """What varies between radiographs; for ablations of the sim-to-real benchmark.
+    """How radiographs vary; for ablations of the sim-to-real benchmark.
 
     Attributes:
         families: shares of the appearance families.
-        cropped: whether radiographs are strips around the spine, not the whole width.
+        cropped: whether radiographs are strips around the spine instead of the whole width.
     """
 
     families: Mapping[AppearanceFamily, float]
@@ -110,7 +110,7 @@ class PosedRadiographs(Dataset[PosedPatient]):
         return with_landmarks(patient, {"frontal": acquisition}, self.names, min_pixel_mm)
 
     def _select_patient(self, index: int) -> tuple[int, PatientParameters]:
-        """Seed and parameters of the first candidate with an indication for a radiograph."""
+        """Seed and parameters of the first candidate who has an indication for a radiograph."""
         for attempt in range(_ATTEMPTS):
             seed = patient_seed(self.seed, (self.first + index) * _ATTEMPTS + attempt)
             parameters = sample_patient(seed)
@@ -119,13 +119,13 @@ class PosedRadiographs(Dataset[PosedPatient]):
             ):
                 return seed, parameters
         raise RuntimeError(
-            f"none of {_ATTEMPTS} candidates has an indication for radiograph {self.first + index} of seed "
-            f"{self.seed}: choose another seed"
+            f"none of {_ATTEMPTS} sampled patients has an indication for radiograph {self.first + index} of seed "
+            f"{self.seed}; expected at least one: choose another seed"
         )
 
 
 def _has_indication(parameters: PatientParameters, rng: np.random.Generator) -> bool:
-    """Whether a radiograph is taken. Most are for a curve, so straight spines are rarer than in the population."""
+    """Whether a radiograph is taken. The reason is usually a curve, so straight spines are rare."""
     major = max((curve.cobb_deg for curve in parameters.curves), default=0.0)
     probability = np.interp(major, [8.0, 50.0], [0.06, 1.0])
     return bool(rng.random() < probability * (_OPERATED_WEIGHT if parameters.instrumentation else 1.0))
@@ -141,10 +141,10 @@ def frontal_radiographs(
     batch_size: int = 16,
     first: int = 0,
 ) -> FrontalRadiographs:
-    """Render radiographs ``first`` to ``first + count`` and keep them on the device.
+    """Render the radiographs ``first`` to ``first + count - 1``; the images stay on the device.
 
     Raises:
-        ValuesRejected: an unknown variant, or impossible numbers; a ``ValueError``.
+        ValuesRejected: an unknown variant or impossible numbers; it is a ``ValueError``.
     """
     found = [*impossible_numbers(count, seed, shape, batch_size, first), *not_whole("workers", workers, 0)]
     found += unknown_choices("variant", [variant], RADIOGRAPH_VARIANTS)
