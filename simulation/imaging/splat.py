@@ -39,7 +39,7 @@ def splat(points: MassPoints, rays: Rays) -> Tensor:
 def _bilinear_shares(
     xyz_mm: Tensor, volume_mm3: Tensor, numbers: Tensor, shape: tuple[int, int], axes: tuple[int, int]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """(N P,) each: the cell of a point in the flat images with border, and its shares of that cell and three neighbours.
+    """(N P,) each: the cell of a point in the flat images with border, and its shares of it and of three neighbours.
 
     The neighbours are the cells to the right, below, and below right.
     """
