@@ -5,7 +5,6 @@ not belong here: see ``tests``.
 
     figures               one measured figure, and how figures are printed
     workspace_arguments   command-line arguments of the benchmarks of a model
-    geometry              projection, triangulation, measurement: exactness and speed
     exactness             the renderer against closed forms and projected landmarks
     closed_forms          analytic phantoms with closed-form path lengths
     rendering             rendering rate of a cohort on a CPU, stages, memory
@@ -18,11 +17,9 @@ not belong here: see ``tests``.
     tilts                 plate tilts from plate centres: error of three curves
     neighbour_tilts       deviation of a plate's tilt from its neighbours' mean
     contact_sheet         contact sheets of virtual patients
-    stages                speed of the pipeline before training
     training_rate         speed of fits, share of rendering, share of the GPU's matrix rate
     seed_fits             fits of one recipe with several seeds on a GPU machine
     seeds                 the spread between these fits on one test set
-    measuring             time and memory of ``plumbline measure``, load time of Dagster's definitions
     bundled_model         the bundled model: time, memory, refusals of wrong images
     wrong_images          wrong images of a spine: exchanged, mirrored, rotated, covered, cut off
     not_spines            images that are not whole-spine radiographs
@@ -34,7 +31,7 @@ not belong here: see ``tests``.
     promotion             concurrent promotions, kill -9, rollback
     rollback              seconds until the other model serves
     reviewing             the review page: time and size
-    demo                  the demo: time, memory, overhead
+    demo                  the demo: time and memory
     real_radiographs/     a model on public real frontal radiographs
     sim_to_real/          a detector that learns from virtual and is tested on real radiographs
 """

@@ -1,7 +1,7 @@
 """``make bench``: run every measurement and store the figures in ``bench/results.json``.
 
 python -m benchmarks                    every group; runs the demo if the workspace has no finished run
-python -m benchmarks geometry           one group
+python -m benchmarks exactness          one group
 python -m benchmarks rendering --full   the same group with more patients
 python -m benchmarks seeds -w WORKSPACE NAME=FIT ...   the spread between fits of a GPU machine (``seeds``)
 make bench-peers                        the group ``peers``, which is left out if the peers are not installed
@@ -18,29 +18,23 @@ from benchmarks import (
     demo,
     exactness,
     gate,
-    geometry,
-    measuring,
     neighbour_tilts,
     peers,
     promotion,
     rendering,
     reviewing,
     seeds,
-    stages,
     tilts,
     views,
 )
 from benchmarks.figures import Figure, print_figures
 
 GROUPS = {
-    "geometry": geometry.figures,
     "exactness": exactness.figures,
     "tilts": tilts.figures,
     "neighbour-tilts": neighbour_tilts.figures,
     "rendering": rendering.figures,
-    "stages": stages.figures,
     "views": views.figures,
-    "measuring": measuring.figures,
     "bundled-model": bundled_model.figures,
     "gate": gate.figures,
     "demo": demo.figures,

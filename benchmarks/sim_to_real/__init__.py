@@ -7,7 +7,7 @@ Testing the product's model on real radiographs does not belong here: see ``benc
     letterbox          the frame of all images: 896 x 384, aspect ratio kept
     pack               the file for the GPU machine: JPEGs, corners, names
     pack_real          packs the 481 real radiographs
-    pools              virtual radiographs, rendered or from a stored pack
+    pools              virtual radiographs of a run, rendered or (for tests) rectangles
     network            U-Net with residual blocks, 68 heat maps at half resolution
     augmentation       geometry and grey values, in batches on the device
     detector           training, and finding corners
@@ -18,5 +18,4 @@ Testing the product's model on real radiographs does not belong here: see ``benc
     diagnosis          causes of the angle errors
     appearance         image statistics, virtual against real
     image_statistics   the statistics of one radiograph
-    side_by_side       mean radiographs and close-ups
 """

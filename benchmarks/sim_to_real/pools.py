@@ -1,35 +1,18 @@
-"""Pools of virtual radiographs: rendered for this run, or from a stored pack of an earlier renderer.
+"""Virtual radiographs of a run.
 
-Contract: images stay on the device as uint8 (10,000 of them are 3.4 GB). Held-out radiographs have another seed, or are
-the last ones of a stored pack.
+Contract: images stay on the device as uint8 (10,000 of them are 3.4 GB).
 """
 
 import os
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from benchmarks.sim_to_real.letterbox import FRAME
-from benchmarks.sim_to_real.pack import read_pack
 from simulation.stream.radiographs import FrontalRadiographs, frontal_radiographs
 
-HELD_OUT = 200
 
-
-def part(radiographs: FrontalRadiographs, rows: slice) -> FrontalRadiographs:
-    """Some rows of a pool."""
-    return FrontalRadiographs(radiographs.images[rows], radiographs.corners[rows], radiographs.visible[rows])
-
-
-def stored_radiographs(path: Path, device: str, limit: int | None = None) -> FrontalRadiographs:
-    """Read a pack onto the device."""
-    pack = read_pack(path, limit)
-    parts = (torch.from_numpy(np.ascontiguousarray(a)).to(device) for a in (pack.images, pack.corners, pack.visible))
-    return FrontalRadiographs(*parts)
-
-
-def rendered_radiographs(count: int, seed: int, device: str, variant: str) -> FrontalRadiographs:
+def rendered_radiographs(count: int, seed: int, device: str) -> FrontalRadiographs:
     """Render radiographs.
 
     Raises:
@@ -37,7 +20,7 @@ def rendered_radiographs(count: int, seed: int, device: str, variant: str) -> Fr
     """
     # Posing takes milliseconds of a CPU for each patient; without workers it would take one of the seven minutes.
     workers = min(14, max(1, (os.cpu_count() or 2) - 2)) if device.startswith("cuda") else 0
-    return checked(frontal_radiographs(count, seed, FRAME, device, variant, workers), count)
+    return checked(frontal_radiographs(count, seed, FRAME, device, workers), count)
 
 
 def checked(radiographs: FrontalRadiographs, count: int) -> FrontalRadiographs:

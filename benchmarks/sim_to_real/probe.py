@@ -14,14 +14,8 @@ import torch
 
 from benchmarks.sim_to_real.detector import TINY, Recipe, find_corners, train
 from benchmarks.sim_to_real.network import parameter_count
-from benchmarks.sim_to_real.pack import Pack, read_pack
-from benchmarks.sim_to_real.pools import (
-    HELD_OUT,
-    part,
-    rectangle_radiographs,
-    rendered_radiographs,
-    stored_radiographs,
-)
+from benchmarks.sim_to_real.pack import read_pack
+from benchmarks.sim_to_real.pools import rectangle_radiographs, rendered_radiographs
 from benchmarks.sim_to_real.reports import (
     CONTACT,
     contact_rows,
@@ -29,13 +23,12 @@ from benchmarks.sim_to_real.reports import (
     write_found,
     write_radiographs,
     write_result,
-    write_weights,
 )
 from benchmarks.sim_to_real.scoring import lines, score_radiographs, summary
 from simulation.stream.radiographs import FrontalRadiographs
 
 LIMIT_SECONDS = 420.0
-_HELD_OUT_SEED = 1_000_003
+HELD_OUT, _HELD_OUT_SEED = 200, 1_000_003
 
 
 @dataclass(frozen=True)
@@ -45,24 +38,19 @@ class Plan:
     Attributes:
         out: folder for the files.
         real: the packed real radiographs.
-        pool: a stored pack to train on instead of rendering.
-        count, variant, seed: of the rendered pool.
+        count, seed: of the virtual radiographs to train on.
         minutes: of training.
         device: torch device.
         dry: tiny network, three steps, few radiographs.
-        weights: whether to keep the weights.
     """
 
     out: Path
     real: Path
-    pool: Path | None = None
-    count: int = 8192
-    variant: str = "all"
-    seed: int = 0
-    minutes: float = 3.0
-    device: str = "cuda"
-    dry: bool = False
-    weights: bool = False
+    count: int
+    seed: int
+    minutes: float
+    device: str
+    dry: bool
 
 
 def run_probe(plan: Plan) -> dict[str, object]:
@@ -94,8 +82,6 @@ def run_probe(plan: Plan) -> dict[str, object]:
     }
     result["own_kind"] = _score_virtual(trained.network, held_out)
     result |= _score_real(trained.network, plan)
-    if plan.weights:
-        write_weights(plan.out, trained.network)
     seconds = {
         "virtual radiographs": pool_seconds,
         "compilation": trained.compile_seconds,
@@ -119,24 +105,12 @@ def say(text: str) -> None:
 
 
 def _virtual_radiographs(plan: Plan) -> tuple[FrontalRadiographs, FrontalRadiographs, str]:
-    if plan.dry and plan.pool is None:
-        return (
-            rectangle_radiographs(6, 0, plan.device),
-            rectangle_radiographs(3, 1, plan.device),
-            "drawn rectangles (dry run)",
-        )
-    if plan.pool is not None:
-        radiographs = stored_radiographs(plan.pool, plan.device, 12 if plan.dry else None)
-        count = radiographs.images.shape[0]
-        kept = count - min(HELD_OUT, max(1, count // 6))
-        return (
-            part(radiographs, slice(0, kept)),
-            part(radiographs, slice(kept, count)),
-            f"stored radiographs of {plan.pool.name}",
-        )
-    training = rendered_radiographs(plan.count, plan.seed, plan.device, plan.variant)
-    held_out = rendered_radiographs(HELD_OUT, plan.seed + _HELD_OUT_SEED, plan.device, plan.variant)
-    return training, held_out, f"simulation.stream, variant {plan.variant}, seed {plan.seed}"
+    if plan.dry:
+        training, held_out = (rectangle_radiographs(count, seed, plan.device) for count, seed in ((6, 0), (3, 1)))
+        return training, held_out, "rectangles (dry run)"
+    training = rendered_radiographs(plan.count, plan.seed, plan.device)
+    held_out = rendered_radiographs(HELD_OUT, plan.seed + _HELD_OUT_SEED, plan.device)
+    return training, held_out, f"simulation.stream, seed {plan.seed}"
 
 
 def _score_virtual(network: torch.nn.Module, radiographs: FrontalRadiographs) -> dict[str, object]:
@@ -166,13 +140,8 @@ def _score_real(network: torch.nn.Module, plan: Plan) -> dict[str, object]:
     )
     write_radiographs(plan.out, real.names, scores, screened)
     write_found(plan.out, found)
-    draw(plan.out, real, found, np.array([s.error_deg for s in scores]))
+    draw_contact_sheet(plan.out / CONTACT, real, found, contact_rows(np.array([s.error_deg for s in scores])))
     return figures
-
-
-def draw(out: Path, real: Pack, found: np.ndarray, errors_deg: np.ndarray) -> None:
-    """Draw the contact sheet."""
-    draw_contact_sheet(out / CONTACT, real, found, contact_rows(errors_deg))
 
 
 def _machine(device: str) -> str:

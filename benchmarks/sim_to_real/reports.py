@@ -1,12 +1,11 @@
-"""The files of a run: figures, one row for each radiograph, found corners, weights, contact sheet.
+"""The files of a run: figures, one row for each radiograph, found corners, contact sheet.
 
-Contract: one folder with at most seven files of less than 16 MiB, so that all can be copied from a GPU machine:
+Contract: one folder with four small files, so that all can be copied from a GPU machine:
 
-    result.json          all figures, recipe, times
-    radiographs.csv      name, shift, angles, errors
-    found.npz            found corners (N, 17, 4, 2)
-    contact.png          best 4, median 4, worst 8 radiographs
-    weights-0.npz, ...   half precision, only on request
+    result.json       all figures, recipe, times
+    radiographs.csv   name, shift, angles, errors
+    found.npz         found corners (N, 17, 4, 2)
+    contact.png       best 4, median 4, worst 8 radiographs
 """
 
 import csv
@@ -17,7 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from benchmarks.sim_to_real.level_matching import FAR_PX
@@ -26,7 +24,7 @@ from benchmarks.sim_to_real.scoring import RadiographScore
 from spine.types import Floats
 
 RESULT, RADIOGRAPHS, FOUND, CONTACT = "result.json", "radiographs.csv", "found.npz", "contact.png"
-_LARGEST = 15 * 2**20
+
 _GREEN, _RED = (0, 255, 0), (255, 40, 40)
 _COLUMNS = (
     *("name", "screened_out", "shift", "found_deg", "published_deg", "error_deg"),
@@ -54,21 +52,8 @@ def write_radiographs(
 
 
 def write_found(folder: Path, found: Floats) -> None:
-    """Write the found corners, for other contact sheets."""
+    """Write the found corners, for ``diagnose``."""
     np.savez_compressed(folder / FOUND, found=found.astype(np.float32))
-
-
-def write_weights(folder: Path, network: torch.nn.Module) -> None:
-    """Write the weights in half precision, in several files."""
-    part, size, number = {}, 0, 0
-    for name, value in network.state_dict().items():
-        array = value.detach().cpu().numpy()
-        array = array.astype(np.float16) if array.dtype == np.float32 else array
-        if size + array.nbytes > _LARGEST:
-            np.savez(folder / f"weights-{number}.npz", **part)
-            part, size, number = {}, 0, number + 1
-        part[name], size = array, size + array.nbytes
-    np.savez(folder / f"weights-{number}.npz", **part)
 
 
 def contact_rows(errors_deg: Floats) -> list[int]:

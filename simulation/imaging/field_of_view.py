@@ -5,7 +5,7 @@ scan has fewer rows than a full-length one. In a scan ``without_hips``, no hip c
 ``without_t1``, no landmark of T1 is on the image.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -52,11 +52,6 @@ def scan_geometry(patient: VirtualPatient, shape: tuple[int, int], spacing_mm: f
         )
         for view in VIEWS
     }
-
-
-def in_full_length(patient: VirtualPatient) -> VirtualPatient:
-    """The same patient with a full-length field of view."""
-    return replace(patient, parameters=replace(patient.parameters, field_of_view="full"))
 
 
 def _rows_and_middle(patient: VirtualPatient, full_rows: int, spacing_mm: float) -> tuple[int, float]:

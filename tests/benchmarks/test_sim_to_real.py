@@ -21,7 +21,6 @@ from benchmarks.sim_to_real.pack_real import pack_radiographs, radiographs_folde
 from benchmarks.sim_to_real.pools import checked, rectangle_radiographs
 from benchmarks.sim_to_real.reports import contact_rows, write_png
 from benchmarks.sim_to_real.scoring import score_radiographs, summary
-from benchmarks.sim_to_real.side_by_side import close_ups, mean_radiograph, mean_table, straightened
 from simulation.stream.radiographs import FrontalRadiographs
 
 SEEN = np.ones((17, 4), dtype=bool)
@@ -284,29 +283,3 @@ def test_the_tilt_per_slope_of_the_line_of_centres_is_measured():
     corners = np.stack([middle + side * 30.0 * along + up * down for up in (-1, 1) for side in (-1, 1)], axis=2)
     figures = diagnosis(corners, corners, np.ones((40, 17, 4), dtype=bool), np.zeros(40))
     assert figures["tilt of a vertebra per slope of the line through its neighbours, labelled, by level"] == [0.5] * 15
-
-
-def test_a_straightened_radiograph_has_its_spine_in_the_middle():
-    corners = column() + np.array([30 * np.sin(np.linspace(0, 3, 17)), np.zeros(17)]).T[:, None]
-    image = np.full((896, 384), 60, dtype=np.uint8)
-    middle = corners.mean(axis=1)
-    for row in range(896):
-        x = round(float(np.interp(row, middle[:, 1], middle[:, 0])))
-        image[row, x - 12 : x + 13] = 200
-    radiograph = straightened(image, corners)
-    assert np.unique(radiograph[:, 26].round(6)).size == 1, "the middle column shows only the spine"
-    assert (radiograph[:, 26] > radiograph[:, 20] + 1).all()
-    assert (radiograph[:, 26] > radiograph[:, 32] + 1).all()
-    twice = mean_radiograph(np.stack([image, image]), np.stack([corners, corners]))
-    assert twice == pytest.approx(radiograph)
-    assert mean_table(radiograph, twice).count("real") == 10
-    assert close_ups(image[None], corners[None], 7.0).shape == (220, 160, 3)
-
-
-def test_areas_outside_a_radiograph_have_no_mean():
-    corners = column() + (170, 0)  # the right of the spine is off the image
-    radiograph = straightened(np.random.default_rng(0).integers(20, 200, (896, 384)).astype(np.uint8), corners)
-    assert np.isnan(radiograph[:, -1]).all()
-    assert np.isfinite(radiograph[:, 0]).all()
-    black = mean_radiograph(np.zeros((1, 896, 384), np.uint8), column()[None])
-    assert np.isnan(black).all()

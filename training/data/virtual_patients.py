@@ -22,7 +22,7 @@ from inference.contract import DEFAULT_NORMALISATION
 from inference.preprocessing import GREY_LIMIT, PERCENTILE_SAMPLES
 from simulation.stream.patients import VirtualPatients
 from simulation.stream.posed import RenderedBatch, render_in_batches
-from simulation.stream.radiographs import RADIOGRAPH_VARIANTS, PosedRadiographs
+from simulation.stream.radiographs import PosedRadiographs
 from simulation.stream.stream_config import StreamConfig
 from spine.errors import ContractViolation
 from spine.landmarks import LANDMARK_SETS, VIEWS, ViewName, mirrored_name
@@ -188,9 +188,8 @@ class VirtualPool:
         return iter(VirtualPatients(stream, self.device, config.workers - self._frontal_workers))
 
     def _frontals(self, first: int) -> Iterator[RenderedBatch]:
-        config, variant = self.config, RADIOGRAPH_VARIANTS["all"]
-        seed, start = stream_seed(config) + _FRONTAL_SEED_OFFSET, self.first_patient + first
-        radiographs = PosedRadiographs(_ENDLESS, seed, config.input_shape, variant, start, self.names)
+        seed, start = stream_seed(self.config) + _FRONTAL_SEED_OFFSET, self.first_patient + first
+        radiographs = PosedRadiographs(_ENDLESS, seed, self.config.input_shape, start, self.names)
         return render_in_batches(radiographs, DRAWN_TOGETHER, self.device, self._frontal_workers)
 
     @property
