@@ -2,10 +2,11 @@
 
     python -m benchmarks.comparison -w WORKSPACE galbusera2019=FOLDER ours=FOLDER ...
 
-The table gives, for each of the paper's parameters, the standard error of the estimate with its 95 % interval, the
-bias and the answered share, and the distances of plate centres. Then follow the cost of each fit and the time at which
-its validation error reached the best of the first model. Contract: every call is a read of the test set and is
-recorded in the workspace's ledger. The published figures are of real patients, the others of virtual ones.
+For each of the paper's parameters, the table has the standard error of the estimate with its 95 % interval, the bias
+and the answered share. It also has the distances of plate centres. The lines below it show the cost of each fit, and
+the time at which its validation error was as small as the final error of the first model. Contract: every call reads
+the test set, which the workspace's ledger records. The published figures are those of real patients, the others those
+of virtual patients.
 """
 
 import argparse
@@ -33,13 +34,13 @@ from validation.evaluation.record import EvaluationRecord, evaluate, write_recor
 from validation.evaluation.test_set_ledger import record_read
 
 PAPER = {"pelvic_tilt": "2.7", "lumbar_lordosis_l1_l5": "11.5"}
-"""Standard errors of the estimate in Galbusera 2019, degrees; the others lie between these two and are unpublished."""
+"""Smallest and largest standard error of the estimate in Galbusera 2019, degrees. The others were not published."""
 
 
 def joined_model(folder: Path) -> Model:
-    """The model in ``folder``, with the heat maps of the model in its folder ``replacement`` where there is one.
+    """The model in ``folder``; if there is a model in ``folder/replacement``, with the heat maps of that model.
 
-    The paper's method has one network for each landmark, and some of them can be fitted separately.
+    The paper's method has one network for each landmark, and some networks can be fitted again separately.
     """
     model = load_model(folder)
     if not (folder / "replacement").is_dir():
@@ -51,7 +52,7 @@ def joined_model(folder: Path) -> Model:
 
 
 class _Joined:
-    """An onnxruntime session in which another one replaces some heat maps."""
+    """An onnxruntime session that takes some heat maps from another session."""
 
     def __init__(self, whole: Any, part: Any, at: Sequence[int]) -> None:
         self.whole, self.part, self.at = whole, part, list(at)
@@ -64,7 +65,7 @@ class _Joined:
 
 
 def evaluate_model(workspace: Workspace, manifest: Manifest, folder: Path) -> EvaluationRecord:
-    """Evaluate one model on the frozen test split."""
+    """The evaluation record of one model on the frozen test split."""
     model, now = joined_model(folder), datetime.now(UTC)
     record_read(workspace.test_set_ledger, manifest.test_digest, model.digest, "challenger", now)
     commit, dirty = code_version()
@@ -85,7 +86,7 @@ def evaluate_model(workspace: Workspace, manifest: Manifest, folder: Path) -> Ev
 
 
 def centres_mm(record: EvaluationRecord, space: str) -> tuple[float, float, float]:
-    """Median and 95th percentile of the distances of plate centres, and the share of found ones."""
+    """Median and 95th percentile of the distances of plate centres in mm, and the share of centres that were found."""
     every = (e for study in record.studies for e in study.landmarks if e.space == space and e.name in PLATES)
     rows = [e for e in every if e.state in ("found", "missed")]
     found = np.array([e.error_mm for e in rows if e.error_mm is not None])
@@ -95,7 +96,7 @@ def centres_mm(record: EvaluationRecord, space: str) -> tuple[float, float, floa
 
 
 def learning_curve(folder: Path) -> list[tuple[float, float]]:
-    """(seconds, validation error) of a fit, from its journal."""
+    """(seconds since the start, validation error) of a fit after each validation, from its journal."""
     points = []
     for line in (folder / "journal.jsonl").read_text().splitlines():
         values = json.loads(line).get("values", {})
@@ -114,7 +115,7 @@ def _started(folder: Path, points: Sequence[tuple[float, float]]) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the tables; 0."""
+    """Print the tables and return 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.comparison", description=__doc__.splitlines()[0])
     parser.add_argument("-w", "--workspace", type=Path, required=True)
     parser.add_argument("models", nargs="+", metavar="NAME=FOLDER")
@@ -169,7 +170,7 @@ def _print_landmarks(records: dict[str, EvaluationRecord]) -> None:
 
 
 def validation_mm(workspace: Workspace, manifest: Manifest, folder: Path) -> float:
-    """Mean distance of all landmarks of the validation split, answered or not; it selects checkpoints."""
+    """Mean distance in mm of all landmarks of the validation split, which also selects checkpoints."""
     model, distances = joined_model(folder), []
     shape = model.contract.input_shape
     for example in manifest.in_split("validation"):
@@ -198,7 +199,7 @@ def _print_cost(folders: dict[str, Path], goal: float) -> None:
         sys.stdout.write(
             f"{name}: {summary['epochs']} epochs, {summary['steps']} steps, {summary['seconds']:.0f} s on "
             f"{summary['device']}, validation {summary['validation_error']:.2f} mm; "
-            f"{goal:.2f} mm (that of {reference}) "
+            f"{goal:.2f} mm (final error of {reference}) "
             + (f"reached after {reached:.0f} s\n" if reached is not None else "never reached\n")
         )
 

@@ -11,7 +11,7 @@ WORKSPACE = "workspace/demo"
 
 
 def demo_workspace() -> Workspace:
-    """The workspace of the demo; runs the demo first if there is no finished run."""
+    """The workspace of the demo. The demo runs first if there is no finished run."""
     workspace = Workspace(Path(WORKSPACE))
     if not (workspace.state / "run.json").exists():
         subprocess.run(python("-m", "orchestration.cli.main", "demo", "-w", WORKSPACE), check=True)

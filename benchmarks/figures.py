@@ -1,4 +1,4 @@
-"""One measured figure, and how figures are printed."""
+"""One measured figure, and how figures are measured and printed."""
 
 import os
 import statistics
@@ -13,7 +13,7 @@ from orchestration.cli.terminal import output
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure with its unit, its target (if any) and how it was measured."""
+    """A figure with its unit, its target (or ``""``) and how it was measured."""
 
     name: str
     value: float
@@ -23,7 +23,7 @@ class Figure:
 
 
 def print_figures(group: str, figures: Sequence[Figure]) -> None:
-    """Print one group, one line for each figure, because tables break long names on narrow terminals."""
+    """Print the figures of one group, one on each line."""
     output.print(f"\n[bold]{group}[/bold]")
     for f in figures:
         aside = "; ".join(part for part in (f"target {f.target}" if f.target else "", f.how) if part)
@@ -31,7 +31,7 @@ def print_figures(group: str, figures: Sequence[Figure]) -> None:
 
 
 def median_seconds(call: Callable[[], object], repeats: int = 5) -> float:
-    """Median wall time of ``call`` after one warm-up."""
+    """Median wall time of ``call`` after one call that does not count."""
     call()
     times = []
     for _ in range(repeats):
@@ -42,7 +42,7 @@ def median_seconds(call: Callable[[], object], repeats: int = 5) -> float:
 
 
 def run_command(command: Sequence[str]) -> tuple[float, float]:
-    """(wall seconds, peak MiB) of this process only."""
+    """Wall time in seconds and peak memory in MiB of one process, without its children."""
     started = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -53,5 +53,5 @@ def run_command(command: Sequence[str]) -> tuple[float, float]:
 
 
 def python(*arguments: str) -> list[str]:
-    """A command that runs this interpreter."""
+    """The command that runs this Python interpreter with these arguments."""
     return [sys.executable, *arguments]

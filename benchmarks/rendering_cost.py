@@ -1,4 +1,4 @@
-"""The renderer as ``peers`` and ``exactness`` use it: grids and solids in, path lengths out."""
+"""The renderer as ``peers`` and ``exactness`` use it: path lengths of grids and solids."""
 
 import functools
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ class Part:
         vertices: (M, K, 3) mm, closed around.
         axis: (M, 3) mm of a filling; None for a shell.
         amount: thickness in mm of a shell, fraction of a filling.
-        spacing_mm: between mass points, as in the renderer.
+        spacing_mm: distance between mass points in the renderer.
     """
 
     name: str
@@ -57,12 +57,12 @@ def solid_points(vertices: Floats, axis: Floats, spacing_mm: float) -> MassPoint
 
 
 def image_of(points: MassPoints, geometry: ViewGeometry) -> Floats:
-    """(H, W) path length in mm."""
+    """(H, W) path lengths in mm through mass points."""
     return splat(points, rays_of([geometry]))[0].double().numpy()
 
 
 def chord_image_of(solid: Solid, geometry: ViewGeometry) -> Floats:
-    """(H, W) closed-form path length in mm through one solid."""
+    """(H, W) closed-form path lengths in mm through one solid."""
     lines, row = ray_lines(rays_of([geometry])), torch.as_tensor(solid.array())[None, None]
     if isinstance(solid, Ellipsoid):
         return _array(ellipsoid_chords(ellipsoids_of(row), lines)[0, 0])
@@ -86,7 +86,7 @@ def point_count(points: MassPoints) -> int:
 
 
 def body_solids(seed: int) -> tuple[Floats, Floats, tuple[str, ...]]:
-    """(V, M, K, 3) walls of a virtual patient's vertebral bodies, their (V, M, 3) axes and levels."""
+    """(V, M, K, 3) walls and (V, M, 3) axes of a virtual patient's vertebral bodies, and their levels."""
     patient = build_patient(sample_patient(seed), seed)
     walls, axes = body_grid(_batch(seed))
     levels = patient.spine.levels
@@ -94,7 +94,7 @@ def body_solids(seed: int) -> tuple[Floats, Floats, tuple[str, ...]]:
 
 
 def landmarks(seed: int) -> dict[str, Floats]:
-    """3D landmarks of the same patient."""
+    """Name -> (3,) landmark of the same patient, mm."""
     return dict(build_patient(sample_patient(seed), seed).reconstruction.points)
 
 
@@ -112,7 +112,7 @@ def bone_parts(seed: int) -> Iterator[Part]:
 
 
 def skeleton_points(seed: int) -> MassPoints:
-    """Mass points of a patient's whole skeleton at the product's spacing."""
+    """Mass points of a patient's whole skeleton at the renderer's spacing."""
     return sample_bones(_bones(seed), reference_cells()["bones"])
 
 

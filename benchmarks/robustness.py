@@ -2,8 +2,8 @@
 
     python -m benchmarks.robustness -w WORKSPACE [--model FOLDER] [--splits train,validation]
 
-Each row has the mean absolute errors of the paper's parameters, and their ratio to those on unchanged images. Contract:
-all rows have the same patients, except those about a group of patients. The frozen test split is never read.
+Each row has the mean absolute errors of the paper's parameters, and the mean ratio to the errors on unchanged images.
+Contract: all rows have the same patients, except the rows of a group of patients. The frozen test split is never read.
 """
 
 import sys
@@ -30,12 +30,12 @@ _MOST = 4095
 
 
 def unchanged(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
-    """Unchanged."""
+    """The image itself."""
     return image
 
 
 def truncated(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
-    """Black above T5 and below the sacrum, as with a smaller detector."""
+    """The image, black above T5 and below the sacrum, as from a smaller detector."""
     top = view.points.get("T5_sup")
     bottom = max((p[1] for n, p in view.points.items() if n.startswith("S1")), default=image.shape[0])
     cut = image.copy()
@@ -46,17 +46,17 @@ def truncated(image: GreyImage, view: ExampleView, random: np.random.Generator) 
 
 
 def inverted(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
-    """Bone dark, without a tag for it."""
+    """The image with dark bone, without the DICOM tag for it."""
     return (_MOST - image).astype(np.uint16)
 
 
 def noisy(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
-    """Smoothed noise of 1/24 of the grey range."""
+    """The image with smoothed noise of 1/24 of the grey range."""
     return _grained(image, random, 24)
 
 
 def very_noisy(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
-    """Smoothed noise of 1/12 of the grey range; plates are difficult to see for a person too."""
+    """The image with smoothed noise of 1/12 of the grey range, in which a person hardly sees end plates."""
     return _grained(image, random, 12)
 
 
@@ -67,7 +67,7 @@ def _grained(image: GreyImage, random: np.random.Generator, part: float) -> Grey
 
 
 def marked(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
-    """Burned-in letters, a ruler on one side and metal beads over the spine."""
+    """The image with burned-in letters, a ruler on one side and metal beads over the spine."""
     drawing = Image.fromarray((image / 16).astype(np.uint8))
     draw = ImageDraw.Draw(drawing)
     height, width = image.shape
@@ -109,7 +109,7 @@ def obese(example: Example) -> bool:
 def errors(
     model: Model, folder: Path, examples: Sequence[Example], change: Change = unchanged
 ) -> dict[str, list[float | None]]:
-    """Parameter -> absolute error of each example with a true value; None where the model gives no value."""
+    """Parameter -> absolute errors of the examples that have a true value; None where the model gives no value."""
     found: dict[str, list[float | None]] = {name: [] for name in PAPER_PARAMETERS}
     for i, example in enumerate(examples):
         views: dict[ViewName, ImageInput] = {}
@@ -127,7 +127,7 @@ def errors(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table; 0."""
+    """Print the table and return 0."""
     model_folder, folder, examples = read_arguments("robustness", __doc__.splitlines()[0], arguments)
     model = load_model(model_folder)
     plain = errors(model, folder, examples)

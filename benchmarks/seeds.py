@@ -1,8 +1,8 @@
-"""The spread between seeds: fits of ``seed_fits`` are evaluated on one test set.
+"""The spread between seeds: evaluates fits of ``seed_fits`` on one test set.
 
 python -m benchmarks seeds -w WORKSPACE seed1=FOLDER/seed1.tar seed2=FOLDER/seed2.tar ...
 
-Contract: every evaluation is a read of the test set and is recorded in the workspace's ledger.
+Contract: every evaluation reads the test set, which the workspace's ledger records.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from validation.gates.seed_spread import spread_rows, spread_table
 
 
 def spread(workspace_folder: Path, fits: Mapping[str, Path], kept: Path) -> int:
-    """Evaluate every fit on the workspace's frozen test set and print the spread beside the policy's margins."""
+    """Evaluate every fit on the frozen test set of the workspace; print the spread and the margins of the policy."""
     workspace = Workspace(workspace_folder)
     manifest = read_manifest(workspace.dataset)
     policy = read_policy(policy_path(read_params(workspace.params_file), workspace))
@@ -46,21 +46,21 @@ def spread(workspace_folder: Path, fits: Mapping[str, Path], kept: Path) -> int:
 
 
 def gains_by_seed(policy: Policy, records: Sequence[EvaluationRecord]) -> str:
-    """The effect of the seed on the loss over all parameters, and how often the gate would count it as a gain."""
+    """A sentence: how much the loss over all parameters depends on the seed, and how often it looks like a gain."""
     pairs = [pooled_difference(ours, other, policy.comparison) for ours, other in permutations(records, 2)]
     found = [difference for difference in pairs if difference is not None]
     against_first = [0.0, *(d.mean for d in found[:: len(records) - 1][1:])]
     wanted = policy.comparison.required_gain
     gains = {gain: sum(d.high < -gain for d in found) for gain in (0.0, wanted)}
-    counts = ", ".join(f"{count} at a required gain of {gain:g}" for gain, count in gains.items())
+    counts = ", ".join(f"{count} with a required gain of {gain:g}" for gain, count in gains.items())
     return (
         f"All parameters together: SD between fits {stdev(against_first):.3f} margins. Of {len(found)} ordered pairs "
-        f"of fits with different seeds, better by more than chance: {counts}."
+        f"of fits, the first is better by more than chance in {counts}."
     )
 
 
 def _unpacked(fit: Path, folder: Path) -> Path:
-    """Unpack a fit into a writable folder; files from a GPU machine may be read-only."""
+    """The fit, unpacked into a writable folder, because files from a GPU machine can be read-only."""
     if not (folder / "fitted.json").is_file():
         if fit.is_dir():
             shutil.copytree(fit, folder, copy_function=shutil.copyfile, dirs_exist_ok=True)
@@ -71,7 +71,7 @@ def _unpacked(fit: Path, folder: Path) -> Path:
 
 
 def _record_of(workspace: Path, manifest: Manifest, folder: Path) -> EvaluationRecord:
-    """Export and calibrate the fit, and evaluate it once for each test set."""
+    """The record of a fit. The model is exported and calibrated, and evaluated if this test set has no record yet."""
     summary = finish_export(folder, Workspace(workspace).dataset)
     path = folder / f"record-{manifest.test_digest[:12]}.json"
     try:
@@ -79,14 +79,14 @@ def _record_of(workspace: Path, manifest: Manifest, folder: Path) -> EvaluationR
         if (record.model_digest, record.test_digest) == (summary.model_digest, manifest.test_digest):
             return record
     except EvidenceRejected:
-        pass  # not evaluated yet, or by another version
+        pass  # no record yet, or a record by another version
     record = evaluate_model(Workspace(workspace), manifest, folder)
     write_record(record, path)
     return record
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the table of some fits."""
+    """Print the tables and return 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks seeds", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("-w", "--workspace", type=Path, required=True)
     parser.add_argument("fits", nargs="+", metavar="NAME=PATH", help="seedN.tar, or the folder of a fit")

@@ -1,8 +1,8 @@
-"""Error of plate tilts that are computed from plate centres, with three curves through the centres.
+"""Errors of angles from plate centres alone, for three kinds of curves through the centres.
 
-Virtual patients have known plates. Their 39 landmarks, with noise, are measured like those of a model; the figure is
-the standard error of the estimate against the plates. Compared are our penalised spline, a spline with cross-validated
-stiffness, and the global polynomial of the paper.
+The true angles come from the end plates of virtual patients. The measured angles come from their 39 landmarks with
+noise. The figure is the standard error of the estimate. The curves are our penalised spline, a spline whose stiffness
+is chosen by cross-validation, and the global polynomial of the paper.
 """
 
 import warnings
@@ -27,7 +27,7 @@ Tangents = Callable[[Floats, float | None], Floats]
 
 
 def figures() -> list[Figure]:
-    """Standard error of the estimate by method, noise and parameter."""
+    """Standard errors of the estimate for each curve, noise and parameter."""
     skeletons = [build_patient(sample_patient(5000 + i), 5000 + i).reconstruction.points for i in range(SPINES)]
     kept = ours._tangents
     methods: Mapping[str, Tangents] = {

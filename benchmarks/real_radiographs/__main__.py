@@ -1,10 +1,10 @@
-"""``python -m benchmarks.real_radiographs``; needs .carry/aasce.npz (from ``sim_to_real pack``).
+"""``python -m benchmarks.real_radiographs``; needs .carry/aasce.npz (from ``benchmarks.sim_to_real pack``).
 
-split      data set folders of the five folds, for ``python -m training``: --out
-zero-shot  the bundled model (or --model) on all radiographs: figures, overlays of the ten worst
-folds      five fine-tuned models, --models DIR with fold0 .. fold4, each on the radiographs of its fold; several DIRs
-           form an ensemble; --mirrored adds mirrored radiographs to it
-labels     the reliability of the labels; with --models also relative to two models
+split      write data set folders of the five folds, for ``python -m training``
+zero-shot  the bundled model (or --model) on all radiographs: figures, and overlays of the ten worst
+folds      five fine-tuned models, each on the radiographs of its fold; --models DIR has the folders fold0 .. fold4.
+           Several DIRs are averaged; --mirrored also averages predictions for mirrored radiographs
+labels     the reliability of the labels; with --models, the errors of labels and models are estimated
 """
 
 import argparse
@@ -29,11 +29,11 @@ from spine.types import Floats
 PACKED = Path(".carry/aasce.npz")
 
 ModelRows = Sequence[tuple[Model, list[int]]]
-"""Models, each with the rows of the radiographs that it predicts."""
+"""Models, each with the rows of the radiographs on which it is evaluated."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, or 3 if the radiographs are missing."""
+    """Run one command; return 0, or 3 if the packed radiographs are missing."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.real_radiographs", description=__doc__.splitlines()[0])
     parser.add_argument("--real", type=Path, default=PACKED)
     commands = parser.add_subparsers(required=True)
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     labels.set_defaults(call=_labels)
     given = parser.parse_args(arguments)
     if not given.real.is_file():
-        sys.stderr.write(f"skipped: no {given.real}; run `python -m benchmarks.sim_to_real pack` first\n")
+        sys.stderr.write(f"skipped: found no {given.real}; run `python -m benchmarks.sim_to_real pack` first\n")
         return 3
     return int(given.call(given))
 
@@ -83,7 +83,7 @@ def _one_model(radiographs: Pack, folder: Path) -> ModelRows:
 
 
 def _fold_models(radiographs: Pack, folders: Sequence[Path], mirrored: bool) -> ModelRows:
-    """Each fold's model, with the rows of its test radiographs."""
+    """The model of each fold, with the rows of its test radiographs."""
     fold = fold_of(radiographs.facts["patient"].astype(np.str_))
     by_fold = [[load_model(folder / f"fold{k}") for folder in folders] for k in range(FOLDS)]
     models = [m[0] if len(m) == 1 and not mirrored else ensemble(m, mirrored) for m in by_fold]
@@ -98,8 +98,8 @@ def _labels(given: argparse.Namespace) -> int:
     apart = np.abs(first - second)[:, 0]
     sys.stdout.write(f"{len(pairs)} exposures have two labels, rows {pairs}\n")
     sys.stdout.write(
-        f"the two labels differ by {apart.mean():.1f} deg in the mean, {np.median(apart):.1f} in the median, "
-        f"{apart.max():.1f} at most (major angle); SMAPE of three angles {smape_percent(first, second):.1f} %\n"
+        f"the major angles of the two labels differ by {apart.mean():.1f} deg in the mean, {np.median(apart):.1f} in "
+        f"the median, {apart.max():.1f} at most; SMAPE of three angles {smape_percent(first, second):.1f} %\n"
     )
     return 0 if given.models is None else _compare_with_models(radiographs, angles, given.models)
 
@@ -112,13 +112,16 @@ def _compare_with_models(radiographs: Pack, angles: Floats, folders: Sequence[Pa
     readings = {"the labels": label[known], "zero shot": zero[known], "fine-tuned": tuned[known]}
     for name, own in readings.items():
         others = [r for n, r in readings.items() if n != name]
-        sys.stdout.write(f"own error of {name:<12}{own_deviation(own, *others):6.1f} deg (standard deviation)\n")
+        sys.stdout.write(f"SD of the errors of {name:<12}{own_deviation(own, *others):6.1f} deg\n")
     for low, high in ((0, 15), (15, 30), (30, 45), (45, 60), (60, 180)):
         there = known & (label >= low) & (label < high)
         cells = "".join(
             f"{np.abs(r - label)[there].mean():8.1f}{(r - label)[there].mean():+8.1f}" for r in (zero, tuned)
         )
-        sys.stdout.write(f"{low:>3} to {high:<4} {there.sum():>4} radiographs; mean error, bias: {cells}\n")
+        sys.stdout.write(
+            f"{low:>3} to {high:<3} deg, {there.sum():>3} radiographs; mean error and bias, zero shot and fine-tuned: "
+            f"{cells}\n"
+        )
     return 0
 
 
@@ -128,7 +131,7 @@ def _major_angles(radiographs: Pack, models: ModelRows) -> Floats:
 
 
 def _report(radiographs: Pack, models: ModelRows, out: Path) -> int:
-    """Print the figures of all radiographs and of those that pass the data set validation; draw the worst."""
+    """Print the figures of all radiographs, and of those that the data set validation accepts; draw the worst."""
     figures, predictions = {}, {}
     for model, rows in models:
         some_figures, some_predictions = predict(model, radiographs, rows)

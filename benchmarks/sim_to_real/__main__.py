@@ -1,9 +1,9 @@
 """``python -m benchmarks.sim_to_real``; the whole benchmark is ``make bench-sim-to-real``.
 
-pack         the 481 real radiographs -> .carry/aasce.npz (git-ignored)
-run          virtual radiographs, 3 minutes of training, scores -> --out; under 6 minutes on one H100 or H200
-diagnose     causes of the angle errors, from the files of a run: --out
-appearance   image statistics of 200 virtual radiographs and of the real ones
+pack         pack the 481 real radiographs into .carry/aasce.npz (git-ignored)
+run          render virtual radiographs, train for 3 minutes, score; less than 6 minutes on one H100 or H200
+diagnose     print causes of the angle errors, from the files of a run
+appearance   print image statistics of 200 virtual radiographs and of the real ones
 """
 
 import argparse
@@ -23,9 +23,8 @@ from benchmarks.sim_to_real.probe import Plan, run_probe, say
 from benchmarks.sim_to_real.reports import FOUND
 
 OUT = Path("bench/sim-to-real")
-NEEDS = """The benchmark needs one NVIDIA GPU (designed for an H100 or H200: 3 minutes of training, at most 7 in all),
-torch with CUDA, numpy, scipy, and .carry/aasce.npz (`python -m benchmarks.sim_to_real pack` on a machine with the real
-radiographs).
+NEEDS = """The benchmark needs one NVIDIA GPU (an H100 or H200 takes at most 7 minutes), torch with CUDA, numpy, scipy, and
+.carry/aasce.npz. `python -m benchmarks.sim_to_real pack` writes this file on a machine that has the real radiographs.
 """
 
 
@@ -50,9 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--real", type=Path, default=PACKED)
     run.add_argument("--count", type=int, default=8192, help="virtual radiographs to train on")
     run.add_argument("--seed", type=int, default=0)
-    run.add_argument("--minutes", type=float, default=3.0, help="of training; 3 is the standard")
+    run.add_argument("--minutes", type=float, default=3.0, help="time for training; the standard is 3")
     run.add_argument("--device", default=_default_device())
-    run.add_argument("--dry-run", action="store_true", help="a tiny run of seconds on a CPU, with meaningless figures")
+    run.add_argument("--dry-run", action="store_true", help="a run of seconds on a CPU, with meaningless figures")
 
     run.set_defaults(call=_run)
 
@@ -66,8 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     statistics.add_argument("--count", type=int, default=200)
     statistics.add_argument("--seed", type=int, default=77)
     statistics.add_argument("--device", default=_default_device())
-    statistics.add_argument("--save", metavar="NAME", help="store these statistics as stored_appearance/NAME.json")
-    statistics.add_argument("--against", metavar="NAME", nargs="*", default=[], help="stored versions for comparison")
+    statistics.add_argument("--save", metavar="NAME", help="store the statistics as stored_appearance/NAME.json")
+    statistics.add_argument("--against", metavar="NAME", nargs="*", default=[], help="stored versions to compare with")
 
     statistics.set_defaults(call=_appearance)
 
@@ -122,7 +121,7 @@ def _default_device() -> str:
 
 def _required(path: Path) -> Path:
     if not path.is_file():
-        raise FileNotFoundError(f"no {path}\n{NEEDS}")
+        raise FileNotFoundError(f"found no {path}\n{NEEDS}")
     return path
 
 

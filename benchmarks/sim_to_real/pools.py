@@ -13,18 +13,18 @@ from simulation.stream.radiographs import FrontalRadiographs, frontal_radiograph
 
 
 def rendered_radiographs(count: int, seed: int, device: str) -> FrontalRadiographs:
-    """Render radiographs.
+    """Rendered radiographs of virtual patients.
 
     Raises:
-        ValueError: the renderer's radiographs do not have the expected form.
+        ValueError: shapes, types or values of the radiographs are wrong.
     """
-    # Posing takes milliseconds of a CPU for each patient; without workers it would take one of the seven minutes.
+    # A CPU needs milliseconds to pose a patient, which would be a minute without workers.
     workers = min(14, max(1, (os.cpu_count() or 2) - 2)) if device.startswith("cuda") else 0
     return checked(frontal_radiographs(count, seed, FRAME, device, workers), count)
 
 
 def checked(radiographs: FrontalRadiographs, count: int) -> FrontalRadiographs:
-    """Check shapes, types and values of radiographs.
+    """The radiographs, with absent corners at 0, after a check of shapes, types and values.
 
     Raises:
         ValueError: with every violation.
@@ -40,21 +40,21 @@ def checked(radiographs: FrontalRadiographs, count: int) -> FrontalRadiographs:
         if tuple(t.shape) != shape or t.dtype != kind
     ]
     if not wrong and not bool(torch.isfinite(radiographs.corners[radiographs.visible]).all()):
-        wrong.append("visible corners that are not finite")
+        wrong.append("visible corners are not finite")
     if not wrong:
         x = radiographs.corners[..., 0]
         exchanged = (x[..., 1::2] < x[..., 0::2])[radiographs.visible.all(-1)].any(-1)
         if bool(exchanged.float().mean() > 0.05):
-            wrong.append("left corners right of right ones on more than 5 % of the vertebrae")
+            wrong.append("left corners are right of right corners in more than 5 % of the vertebrae")
     if wrong:
-        raise ValueError(f"virtual radiographs of the wrong form: {'; '.join(wrong)}; check the renderer")
-    # A missing corner must not bring NaN into a masked loss.
+        raise ValueError(f"found wrong virtual radiographs: {'; '.join(wrong)}; check the renderer")
+    # A corner that is NaN would make a masked loss NaN.
     corners = torch.where(radiographs.visible[..., None], radiographs.corners, torch.zeros_like(radiographs.corners))
     return FrontalRadiographs(radiographs.images, corners, radiographs.visible)
 
 
 def rectangle_radiographs(count: int, seed: int, device: str) -> FrontalRadiographs:
-    """Rectangles in a column on grey, without anatomy, for dry runs and tests."""
+    """Images of a column of rectangles on grey, for dry runs and tests."""
     rng = np.random.default_rng(seed)
     height, width = FRAME
     images = np.full((count, height, width), 60, dtype=np.uint8)

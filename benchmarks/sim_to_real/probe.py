@@ -1,6 +1,6 @@
 """One run: virtual radiographs, training, scores on real and on held-out virtual radiographs.
 
-Contract: no choice depends on a real radiograph. The last weights are scored.
+Contract: no choice depends on a real radiograph. The weights at the end of the training are scored.
 """
 
 import platform
@@ -41,7 +41,7 @@ class Plan:
         count, seed: of the virtual radiographs to train on.
         minutes: of training.
         device: torch device.
-        dry: tiny network, three steps, few radiographs.
+        dry: whether this is a dry run: tiny network, three steps, few radiographs.
     """
 
     out: Path
@@ -54,20 +54,20 @@ class Plan:
 
 
 def run_probe(plan: Plan) -> dict[str, object]:
-    """Run everything; return the content of ``result.json``."""
+    """Train, score and write all files; return the content of ``result.json``."""
     started = time.monotonic()
     plan.out.mkdir(parents=True, exist_ok=True)
     training, held_out, source = _virtual_radiographs(plan)
     pool_seconds = time.monotonic() - started
     say(
-        f"{source}: {training.images.shape[0]} radiographs to train, {held_out.images.shape[0]} held out, "
+        f"{source}: {training.images.shape[0]} radiographs for training, {held_out.images.shape[0]} held out, "
         f"{pool_seconds:.1f} s"
     )
     recipe = TINY if plan.dry else Recipe(minutes=plan.minutes, seed=plan.seed)
     trained = train(training, recipe)
     say(
-        f"{parameter_count(trained.network) / 1e6:.2f} M parameters, {trained.steps} steps in {trained.seconds:.0f} s, "
-        f"{'compiled' if trained.compiled else 'not compiled'} in {trained.compile_seconds:.0f} s"
+        f"{parameter_count(trained.network) / 1e6:.2f} M parameters, {trained.steps} steps in {trained.seconds:.0f} s; "
+        f"losses {'compiled' if trained.compiled else 'not compiled'}, first step {trained.compile_seconds:.0f} s"
     )
     scoring_started = time.monotonic()
     result: dict[str, object] = {
@@ -93,13 +93,13 @@ def run_probe(plan: Plan) -> dict[str, object]:
     write_result(plan.out, result)
     say(
         f"seconds: {result['seconds']}"
-        + (f"  OVER the limit of {LIMIT_SECONDS:.0f}" if seconds["all"] > LIMIT_SECONDS else "")
+        + (f", MORE THAN THE LIMIT of {LIMIT_SECONDS:.0f}" if seconds["all"] > LIMIT_SECONDS else "")
     )
     return result
 
 
 def say(text: str) -> None:
-    """Print a line and flush it."""
+    """Print a line at once."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
@@ -116,7 +116,7 @@ def _virtual_radiographs(plan: Plan) -> tuple[FrontalRadiographs, FrontalRadiogr
 def _score_virtual(network: torch.nn.Module, radiographs: FrontalRadiographs) -> dict[str, object]:
     found = find_corners(network, radiographs.images)
     visible = radiographs.visible.cpu().numpy()
-    shown = visible.all(axis=2).sum(axis=1) >= 6  # with fewer vertebrae, the Cobb angle has no meaning
+    shown = visible.all(axis=2).sum(axis=1) >= 6  # a Cobb angle needs several vertebrae
     if not shown.any():
         return {"radiographs": 0}
     figures = summary(score_radiographs(found[shown], radiographs.corners.cpu().numpy()[shown], visible[shown]))
@@ -133,11 +133,7 @@ def _score_real(network: torch.nn.Module, plan: Plan) -> dict[str, object]:
     say(lines("REAL RADIOGRAPHS, all", figures["real"]))
     kept = [s for s, out in zip(scores, screened, strict=True) if not out]
     figures["real_without_screened_out"] = summary(kept)
-    say(
-        lines(
-            "real radiographs without those the data set validation screens out", figures["real_without_screened_out"]
-        )
-    )
+    say(lines("real radiographs that the data set validation accepts", figures["real_without_screened_out"]))
     write_radiographs(plan.out, real.names, scores, screened)
     write_found(plan.out, found)
     draw_contact_sheet(plan.out / CONTACT, real, found, contact_rows(np.array([s.error_deg for s in scores])))

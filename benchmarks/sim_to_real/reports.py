@@ -1,6 +1,6 @@
 """The files of a run: figures, one row for each radiograph, found corners, contact sheet.
 
-Contract: one folder with four small files, so that all can be copied from a GPU machine:
+Contract: one folder with four small files, which can be copied from a GPU machine:
 
     result.json       all figures, recipe, times
     radiographs.csv   name, shift, angles, errors
@@ -57,7 +57,7 @@ def write_found(folder: Path, found: Floats) -> None:
 
 
 def contact_rows(errors_deg: Floats) -> list[int]:
-    """Rows of the four best, the four median and the eight worst radiographs, in this order and without repetition."""
+    """Rows of the four best, the four median and the eight worst radiographs, in this order, each row once."""
     order = np.argsort(np.abs(errors_deg), kind="stable")
     middle = max(0, len(order) // 2 - 2)
     wanted = [*order[:4], *order[middle : middle + 4], *order[::-1][:8]]
@@ -65,7 +65,7 @@ def contact_rows(errors_deg: Floats) -> list[int]:
 
 
 def draw_contact_sheet(path: Path, radiographs: Pack, found: Floats, rows: Sequence[int], columns: int = 8) -> None:
-    """Draw labelled (green) and found (red) corners on the chosen radiographs."""
+    """Draw labelled corners (green) and found corners (red) on the radiographs in ``rows``."""
     tiles = [_drawn(radiographs.images[i], radiographs.corners[i], radiographs.visible[i], found[i]) for i in rows]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
     bands = [np.concatenate(tiles[i : i + columns], axis=1) for i in range(0, len(tiles), columns)]
@@ -75,7 +75,7 @@ def draw_contact_sheet(path: Path, radiographs: Pack, found: Floats, rows: Seque
 def _drawn(
     image: NDArray[np.uint8], corners: NDArray[np.floating], visible: NDArray[np.bool_], found: Floats
 ) -> NDArray[np.uint8]:
-    """(H, W) -> (H, W, 3) with crosses of five pixels."""
+    """(H, W, 3) image with a cross of five pixels at each corner."""
     tile = np.repeat(image[..., None], 3, axis=2)
     for points, colour in ((corners[visible], _GREEN), (found.reshape(-1, 2), _RED)):
         on_tile = ((points >= 2) & (points <= np.array([tile.shape[1], tile.shape[0]]) - 3)).all(axis=-1)
@@ -85,7 +85,7 @@ def _drawn(
 
 
 def write_png(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write (H, W, 3) uint8 as PNG with the standard library, because the GPU machine may lack Pillow."""
+    """Write (H, W, 3) uint8 as a PNG without Pillow, which a GPU machine may lack."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -206,7 +206,7 @@ def test_radiographs_in_another_frame_are_refused():
     radiographs = rectangle_radiographs(2, 0, "cpu")
     with pytest.raises(ValueError, match=r"images are .*float32, .*; corners are"):
         checked(FrontalRadiographs(radiographs.images.float(), radiographs.corners[:, :16], radiographs.visible), 2)
-    with pytest.raises(ValueError, match="left corners right of right ones"):
+    with pytest.raises(ValueError, match="left corners are right of right corners"):
         checked(FrontalRadiographs(radiographs.images, radiographs.corners[:, :, [1, 0, 3, 2]], radiographs.visible), 2)
 
 
@@ -262,14 +262,14 @@ def test_a_level_shift_is_no_tilt_error_and_one_wrong_corner_is() -> None:
     seen = np.ones((1, 17, 4), dtype=bool)
     shifted = labelled - np.array([0.0, 48.0])
     found = diagnosis(shifted, labelled, seen, np.zeros(1))
-    assert found["tilt error of a vertebra, median, least and most of 17"] == (0.0, 0.0)
-    assert found["found below (+) or above (-) its label, vertebrae, median by level"] == [-1.0] * 17
+    assert found["tilt error of a vertebra, median, smallest and largest of 17"] == (0.0, 0.0)
+    assert found["vertebrae by which a vertebra is found below its label, median, T1 to L5"] == [-1.0] * 17
     wrong = labelled.copy()
     wrong[0, 8, 1, 1] += 40.0
     found = diagnosis(wrong, labelled, seen, np.zeros(1))
-    assert found["Cobb error by best shift, mean"][0] == pytest.approx(major_cobb_deg(wrong[0], seen[0]))
-    assert found["Cobb error by best shift, mean"][0] > 15
-    assert found["Cobb error, median of three neighbours, mean"] == pytest.approx(0.0, abs=1e-9)
+    assert found["Cobb error for each best shift, mean"][0] == pytest.approx(major_cobb_deg(wrong[0], seen[0]))
+    assert found["Cobb error for each best shift, mean"][0] > 15
+    assert found["Cobb error if tilts are medians of three neighbours, mean"] == pytest.approx(0.0, abs=1e-9)
 
 
 def test_the_tilt_per_slope_of_the_line_of_centres_is_measured():
@@ -282,4 +282,4 @@ def test_the_tilt_per_slope_of_the_line_of_centres_is_measured():
     down = np.array([0.0, 15.0])
     corners = np.stack([middle + side * 30.0 * along + up * down for up in (-1, 1) for side in (-1, 1)], axis=2)
     figures = diagnosis(corners, corners, np.ones((40, 17, 4), dtype=bool), np.zeros(40))
-    assert figures["tilt of a vertebra per slope of the line through its neighbours, labelled, by level"] == [0.5] * 15
+    assert figures["ratio of tilt to the slope of the line through the neighbours, labels, T2 to L4"] == [0.5] * 15
