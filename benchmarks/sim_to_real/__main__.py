@@ -23,8 +23,9 @@ from benchmarks.sim_to_real.probe import Plan, run_probe, say
 from benchmarks.sim_to_real.reports import FOUND
 
 OUT = Path("bench/sim-to-real")
-NEEDS = """The benchmark needs one NVIDIA GPU (an H100 or H200 takes at most 7 minutes), torch with CUDA, numpy, scipy, and
-.carry/aasce.npz. `python -m benchmarks.sim_to_real pack` writes this file on a machine that has the real radiographs.
+NEEDS = """The benchmark needs one NVIDIA GPU (an H100 or H200 takes at most 7 minutes), torch with CUDA, numpy, scipy,
+and .carry/aasce.npz. `python -m benchmarks.sim_to_real pack` writes this file on a machine that has the real
+radiographs.
 """
 
 
