@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulation.population.moment_constants import MEANS, ROOTS
 from simulation.pose.sagittal_profile import SagittalTargets, inclination_range
 from simulation.vocabulary import Anatomy, Condition
-from spine.types import Floats
+from spine.types import Bool, Float, Floats
 
 PER_YEAR: Mapping[Condition, tuple[float, ...]] = {"healthy_adult": (0.0, 0.14, -0.23, -0.23, 0.1)}
 """Drift of the five angles, degrees a year. PT (EOS 3D, n = 642) and LL (Hasegawa 2016) are published, TK is a choice.
@@ -75,8 +76,12 @@ def sample_alignment(rng: np.random.Generator, group: Condition, age_years: floa
 
 
 def sample_angles(
-    rng: np.random.Generator, group: Condition, ages: Floats, mean: Floats | None = None, root: Floats | None = None
-) -> tuple[Floats, Floats]:
+    rng: np.random.Generator,
+    group: Condition,
+    ages: Float[Floats, " N"],
+    mean: Float[Floats, " 5"] | None = None,
+    root: Float[Floats, "5 5"] | None = None,
+) -> tuple[Float[Floats, "N 5"], Float[Floats, " N"]]:
     """(N, 5) angles and (N,) T1 inclinations for (N,) ages, before any sample is rejected."""
     centre = np.asarray(MEANS[group]) if mean is None else mean
     spread = np.asarray(ROOTS[group]) if root is None else root
@@ -88,11 +93,10 @@ def sample_angles(
     return centre + drift + normal[:, :5] @ spread.T, wanted
 
 
-def can_stand(angles: Floats, wanted: Floats, group: Condition, anatomy: Anatomy) -> tuple[np.ndarray, Floats]:
-    """Whether each of N patients can stand: (N,) bool, and the (N,) T1 inclinations that they reach.
-
-    ``angles`` are (N, 5) and ``wanted`` are (N,) target inclinations.
-    """
+def can_stand(
+    angles: Float[Floats, "N 5"], wanted: Float[Floats, " N"], group: Condition, anatomy: Anatomy
+) -> tuple[Bool[NDArray[np.bool_], " N"], Float[Floats, " N"]]:
+    """Whether each of N patients can stand, and the T1 inclinations that they reach; ``wanted`` are the targets."""
     slope, lumbosacral = angles[:, 0] - angles[:, 1], angles[:, 2] - angles[:, 3]
     inside = ((angles > BOUNDS_DEG[:, 0]) & (angles < BOUNDS_DEG[:, 1])).all(axis=1)
     inside &= (slope > SLOPE_DEG[0]) & (slope < SLOPE_DEG[1])
@@ -101,5 +105,4 @@ def can_stand(angles: Floats, wanted: Floats, group: Condition, anatomy: Anatomy
     least, greatest = inclination_range(anatomy, targets, angles[:, 1])
     reached = np.clip(wanted, least, greatest)
     mean, deviation = INCLINATION_DEG[group]
-    accepted: np.ndarray = inside & (np.abs(reached - mean) <= _MAX_SD * deviation)
-    return accepted, reached
+    return np.asarray(inside & (np.abs(reached - mean) <= _MAX_SD * deviation)), reached

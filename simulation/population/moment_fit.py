@@ -9,7 +9,7 @@ import numpy as np
 from simulation.population.alignment import MEAN_AGE, PER_YEAR, can_stand, sample_angles
 from simulation.population.published import ALIGNMENT, LL, LL5, PI, PT, SS, TK
 from simulation.vocabulary import Condition
-from spine.types import Floats
+from spine.types import Float, Floats
 
 AGE_RANGE = (18.0, 75.0)  # of healthy adults, the only group with a drift
 
@@ -45,8 +45,8 @@ COVARIANCE_TARGETS: Mapping[Condition, CovarianceTarget] = {
 }
 
 
-def target_moments(group: Condition) -> tuple[Floats, Floats]:
-    """(5,) target mean and (5, 5) target covariance of PI, PT, L1-S1, L1-L5, TK, in degrees.
+def target_moments(group: Condition) -> tuple[Float[Floats, " 5"], Float[Floats, "5 5"]]:
+    """Target mean and target covariance of PI, PT, L1-S1, L1-L5, TK, in degrees.
 
     Raises:
         numpy.linalg.LinAlgError: the group's targets contradict each other: the covariance is not positive definite.
@@ -78,8 +78,10 @@ def target_moments(group: Condition) -> tuple[Floats, Floats]:
     return mean, covariance
 
 
-def fit(group: Condition, count: int = 40_000, rounds: int = 25) -> tuple[Floats, Floats, float]:
-    """(5,) mean, (5, 5) Cholesky root of the covariance, and share of accepted samples of one group."""
+def fit(
+    group: Condition, count: int = 40_000, rounds: int = 25
+) -> tuple[Float[Floats, " 5"], Float[Floats, "5 5"], float]:
+    """Mean, Cholesky root of the covariance, and share of accepted samples of one group."""
     target, covariance = target_moments(group)
     per_year = np.array(PER_YEAR.get(group, (0.0,) * 5))
     drift = np.outer(per_year, per_year) * (AGE_RANGE[1] - AGE_RANGE[0]) ** 2 / 12
@@ -115,7 +117,7 @@ from simulation.vocabulary import Condition
 '''
 
 
-def constants_module(fitted: Mapping[Condition, tuple[Floats, Floats]]) -> str:
+def constants_module(fitted: Mapping[Condition, tuple[Float[Floats, " 5"], Float[Floats, "5 5"]]]) -> str:
     """The source of the module ``moment_constants``."""
     means = "".join(f'    "{group}": {_row(mean)},\n' for group, (mean, _) in fitted.items())
     roots = "".join(

@@ -15,7 +15,7 @@ import numpy as np
 
 from simulation.anatomy import T1_INDEX, vertebral_column
 from simulation.vocabulary import Anatomy
-from spine.types import Floats
+from spine.types import Float, Floats
 
 _LEVELS = (2, 5, 9, 12, 16)
 _SHARES = (0.0, 0.14, 0.12, 0.05, 0.04)
@@ -28,18 +28,17 @@ _OFFSET_SD_MM = 0.5
 
 @dataclass(frozen=True)
 class CoronalShear:
-    """Shear of S segments: (S,) added lateral slope as a share of the plates' slope, (S,) offset to the left in mm."""
+    """Shear of S segments: added lateral slope as a share of the plates' slope, and offset to the left in mm."""
 
-    share: Floats
-    offset_mm: Floats
+    share: Float[Floats, " S"]
+    offset_mm: Float[Floats, " S"]
 
 
-def mean_coronal_shear(anatomy: Anatomy) -> Floats:
-    """(S,) shares of the mean patient."""
+def mean_coronal_shear(anatomy: Anatomy) -> Float[Floats, " S"]:
+    """Shares of the mean patient."""
     column = vertebral_column(anatomy)
     place = (np.arange(column.s1) - 2 * T1_INDEX) / 2  # a disc lies half way to the next body
-    shares: Floats = np.interp(place, _LEVELS, _SHARES)
-    return shares
+    return np.asarray(np.interp(place, _LEVELS, _SHARES))
 
 
 def sample_coronal_shear(anatomy: Anatomy, rng: np.random.Generator) -> CoronalShear:

@@ -19,7 +19,7 @@ from simulation.parameters import PatientParameters
 from simulation.pose.coronal_shear import mean_coronal_shear
 from simulation.pose.sagittal_profile import profile_of, tilts_from_segments
 from simulation.vocabulary import Anatomy
-from spine.types import Floats
+from spine.types import Float, Floats
 
 _BODY_PEAK = 1.5
 """Exponent of the sine along a curve that distributes the wedging of bodies. With more than 1, wedging concentrates
@@ -32,15 +32,15 @@ _SHARE_LIMITS = (0.3, 0.7)
 
 @dataclass(frozen=True)
 class Orientation:
-    """Sagittal tilt, coronal tilt and axial rotation of P end plates: (P,) each, degrees."""
+    """Sagittal tilt, coronal tilt and axial rotation of P end plates, degrees."""
 
-    sagittal: Floats
-    coronal: Floats
-    axial_rotation: Floats
+    sagittal: Float[Floats, " P"]
+    coronal: Float[Floats, " P"]
+    axial_rotation: Float[Floats, " P"]
 
 
-def orient(parameters: PatientParameters, segments: Floats, rng: np.random.Generator) -> Orientation:
-    """Orientation of every end plate of one patient, from (P - 1,) sagittal segment angles.
+def orient(parameters: PatientParameters, segments: Float[Floats, " S"], rng: np.random.Generator) -> Orientation:
+    """Orientation of every end plate of one patient, from sagittal segment angles.
 
     Every tilt has a little random noise, except those of fractured bodies and of the plates that a parameter refers to.
     """
@@ -68,8 +68,8 @@ def _noise(rng: np.random.Generator, deviation: float, column: VertebralColumn, 
     return noise
 
 
-def coronal_tilts(parameters: PatientParameters) -> Floats:
-    """(P,) coronal tilts, with T1 as near to its target coronal shift as the curves allow."""
+def coronal_tilts(parameters: PatientParameters) -> Float[Floats, " P"]:
+    """Coronal tilts, with T1 as near to its target coronal shift as the curves allow."""
     if not parameters.curves:
         return np.full(vertebral_column(parameters.anatomy).s1 + 1, -parameters.pelvic_obliquity_deg)
     level, turned = _tilts_from(parameters, 0.0), _tilts_from(parameters, 1.0)
@@ -80,8 +80,7 @@ def coronal_tilts(parameters: PatientParameters) -> Floats:
     shifts = _t1_shift(parameters.anatomy, tilts) * parameters.size_factor
     order = np.argsort(shifts)
     share = float(np.interp(parameters.coronal_shift_mm, shifts[order], shares[order]))
-    chosen: Floats = level - share * signed * (turned - level)
-    return chosen
+    return np.asarray(level - share * signed * (turned - level))
 
 
 def _tilts_from(parameters: PatientParameters, first: float) -> Floats:
@@ -111,8 +110,7 @@ def _tilts_from(parameters: PatientParameters, first: float) -> Floats:
 def _half_eased(count: int) -> Floats:
     """(count + 1,) numbers that rise from 0 to 1, slowly at both ends."""
     s = np.linspace(0.0, 1.0, count + 1)
-    eased: Floats = (1 - np.cos(np.pi * s)) / 4 + s / 2
-    return eased
+    return np.asarray((1 - np.cos(np.pi * s)) / 4 + s / 2)
 
 
 def _eased(start: int, stop: int, body_share: float) -> Floats:
@@ -121,8 +119,7 @@ def _eased(start: int, stop: int, body_share: float) -> Floats:
     Bodies make up ``body_share`` of the rise, discs the rest.
     """
     bodies, discs = _parts(start, stop)
-    risen: Floats = np.concatenate([[0.0], np.cumsum(body_share * bodies + (1 - body_share) * discs)])
-    return risen
+    return np.concatenate([[0.0], np.cumsum(body_share * bodies + (1 - body_share) * discs)])
 
 
 @cache
@@ -139,12 +136,11 @@ def _t1_shift(anatomy: Anatomy, coronal: Floats) -> Floats:
     """(...,) offset of T1 to the left of S1 in mm from (..., P) coronal tilts, for a patient of mean size."""
     middle = np.deg2rad((coronal[..., 1:] + coronal[..., :-1]) / 2)[..., 2 * T1_INDEX :]
     lengths = profile_of(anatomy).lengths * (1 + mean_coronal_shear(anatomy))
-    shift: Floats = -(np.sin(middle) @ lengths[2 * T1_INDEX :])
-    return shift
+    return np.asarray(-(np.sin(middle) @ lengths[2 * T1_INDEX :]))
 
 
-def axial_rotations(parameters: PatientParameters) -> Floats:
-    """(P,) axial rotations: largest at the apex of each curve, and the pelvic rotation at S1."""
+def axial_rotations(parameters: PatientParameters) -> Float[Floats, " P"]:
+    """Axial rotations: largest at the apex of each curve, and the pelvic rotation at S1."""
     column = vertebral_column(parameters.anatomy)
     along, place = np.linspace(0.0, 1.0, column.s1 + 1), np.arange(column.s1 + 1)
     turned = np.zeros(column.s1 + 1)
@@ -154,5 +150,4 @@ def axial_rotations(parameters: PatientParameters) -> Floats:
         per_cobb = parameters.rotation_per_cobb * (1.0 if middle < column.plate("T11", 0) else 0.8)
         sign = -1.0 if curve.convex == "right" else 1.0
         turned += sign * per_cobb * curve.cobb_deg * np.exp(-0.5 * ((place - middle) / (0.30 * (b - a))) ** 2)
-    total: Floats = turned * (1 - along**16) + parameters.pelvic_rotation_deg * along**4
-    return total
+    return np.asarray(turned * (1 - along**16) + parameters.pelvic_rotation_deg * along**4)

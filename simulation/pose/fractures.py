@@ -12,13 +12,13 @@ from simulation.anatomy import vertebral_column
 from simulation.parameters import PatientParameters
 from simulation.pose.morphometry import VertebraSizes
 from simulation.pose.sagittal_profile import profile_of
-from spine.types import Floats
+from spine.types import Float, Floats
 
 
 def apply_fractures(
-    parameters: PatientParameters, angles: Floats, sizes: VertebraSizes
-) -> tuple[Floats, VertebraSizes]:
-    """(P - 1,) segment angles, and sizes, after every fracture of the patient."""
+    parameters: PatientParameters, angles: Float[Floats, " S"], sizes: VertebraSizes
+) -> tuple[Float[Floats, " S"], VertebraSizes]:
+    """Segment angles and sizes after every fracture of the patient."""
     if not parameters.fractures:
         return angles, sizes
     column, angles, height = vertebral_column(parameters.anatomy), angles.copy(), sizes.height.copy()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulation.anatomy import STANDARD_LEVELS
-from spine.types import Floats
+from spine.types import Float, Floats
 
 GROWN_YEARS = 20.0
 _AGES, _REMAINING = (10.0, 14.0, 17.0, GROWN_YEARS), (1.0, 0.9, 0.5, 0.0)
@@ -40,13 +40,13 @@ class Growth:
     """How V vertebrae differ from those of an adult of the same size.
 
     Attributes:
-        pitch: (V,) factor of the heights of bodies and discs.
-        width: (V,) factor of the widths.
+        pitch: factor of the heights of bodies and discs.
+        width: factor of the widths.
         cartilage_mm: thickness of the cartilage beside each end plate, which is bone in an adult.
     """
 
-    pitch: Floats
-    width: Floats
+    pitch: Float[Floats, " V"]
+    width: Float[Floats, " V"]
     cartilage_mm: float
 
 
@@ -61,7 +61,6 @@ def growth_of(levels: Sequence[str], age_years: float, size: float, chance: floa
     left = remaining_growth(age_years)
     rank = [_ORDER.index("T12" if level == "T13" else level) for level in levels]
     at = [_ORDER.index(level) for level in _AT]
-    pitch: Floats = 1.0 + left * (np.interp(rank, at, _PITCH) - 1.0)
-    width: Floats = 1.0 + left * (np.interp(rank, at, _WIDTH) - 1.0)
+    pitch, width = (np.asarray(1.0 + left * (np.interp(rank, at, table) - 1.0)) for table in (_PITCH, _WIDTH))
     spread = float(np.exp(_CARTILAGE_SD * np.clip(chance, -2.0, 2.0)))
     return Growth(pitch, width, _CARTILAGE_MM * size * left * spread)

@@ -12,7 +12,7 @@ import numpy as np
 from simulation.anatomy import T1_INDEX
 from simulation.parameters import PatientParameters
 from simulation.pose.spine_pose import PosedSpine
-from spine.types import Floats
+from spine.types import Float, Floats
 
 LEFT_RIGHT = (1.0, -1.0)
 
@@ -42,8 +42,8 @@ class Habitus:
         posture: of the arms.
         arm_angle: how far the upper arms point forward, -1 to 1; the posture scales it.
         spread: how far the upper arms point outward, 0 to 1.
-        style: (12,) standard normal numbers that vary the shapes of bones beyond their sizes.
-        gains: (9,) density of each kind of bone relative to the mean, in the order of ``GAINS``.
+        style: standard normal numbers that vary the shapes of bones beyond their sizes.
+        gains: density of each kind of bone relative to the mean, in the order of ``GAINS``.
     """
 
     size: float
@@ -59,8 +59,8 @@ class Habitus:
     posture: Posture
     arm_angle: float
     spread: float
-    style: Floats
-    gains: Floats
+    style: Float[Floats, " 12"]
+    gains: Float[Floats, " 9"]
 
 
 def sample_habitus(parameters: PatientParameters, rng: np.random.Generator) -> Habitus:
@@ -95,8 +95,10 @@ _FORWARD_DEG: dict[Posture, float] = {"clavicles": 43.0, "cheeks": 60.0, "rest":
 _VARIES_DEG: dict[Posture, float] = {"clavicles": 15.0, "cheeks": 14.0, "rest": 14.0, "down": 8.0, "raised": 14.0}
 
 
-def arm_joints(spine: PosedSpine, habitus: Habitus, side: float) -> tuple[Floats, Floats, Floats]:
-    """Shoulder, elbow and hand of one side (1 left, -1 right): (3,) each, mm."""
+def arm_joints(
+    spine: PosedSpine, habitus: Habitus, side: float
+) -> tuple[Float[Floats, " 3"], Float[Floats, " 3"], Float[Floats, " 3"]]:
+    """Shoulder, elbow and hand of one side (1 left, -1 right), mm."""
     size, posture = habitus.size, habitus.posture
     forward = np.deg2rad(_FORWARD_DEG[posture] + _VARIES_DEG[posture] * habitus.arm_angle)
     t1 = spine.body_centre[T1_INDEX]

@@ -11,13 +11,13 @@ import numpy as np
 from simulation.anatomy import T1_INDEX
 from simulation.pose.spine_pose import PosedSpine, pedicle_centres
 from spine.landmarks import S1_PLATE
-from spine.types import Floats
+from spine.types import Float, Floats
 
 _SIDES = (("ant", 1, -1.0), ("post", 1, 1.0), ("left", 0, 1.0), ("right", 0, -1.0))
 
 
-def landmarks_of(spine: PosedSpine) -> dict[str, Floats]:
-    """Name -> (3,) point in mm of one posed spine."""
+def landmarks_of(spine: PosedSpine) -> dict[str, Float[Floats, " 3"]]:
+    """Name -> point in mm of one posed spine."""
     points: dict[str, Floats] = {}
     half = np.stack([spine.sizes.plate_width, spine.sizes.plate_depth], axis=-1) / 2  # (V, 2, 2)
     plates = _with_margins(spine.centre, spine.axes, half)

@@ -23,7 +23,7 @@ from simulation.anatomy import vertebral_column
 from simulation.parameters import PatientParameters
 from simulation.pose.growth import growth_of
 from simulation.vocabulary import Anatomy
-from spine.types import Floats
+from spine.types import Float, Floats
 
 S1_WIDTH_MM, S1_DEPTH_MM = 50.0, 33.5
 S1_TO_HIPS_MM = 108.0
@@ -81,43 +81,39 @@ def _table(anatomy: Anatomy) -> Floats:
 
 @dataclass(frozen=True)
 class VertebraSizes:
-    """Sizes of V vertebrae in mm; index 0 of a pair is the upper plate, 1 the lower.
+    """Sizes of V vertebrae in mm; index 0 of a pair is the upper plate, 1 the lower plate.
 
     Attributes:
-        plate_width, plate_depth: (V, 2).
-        height: (V,) of the middle of the body, after any fracture.
-        disc_below: (V,) height of the middle of the disc below (last level: the disc to S1).
-        narrowing: (V,) share of the height that the disc below has lost, 0 to 0.85.
-        sclerosis, osteophyte: (V, 2) of each plate, 0 (none) to 1 (severe).
-        pedicle_width, pedicle_height: (V,).
-        pedicle_offset: (V,) from the mid-line to the centre of the pedicle.
-        transverse_span, spinous_length, canal_depth: (V,).
-        s1_width, s1_depth: of the S1 plate.
+        height: of the middle of the body, after any fracture.
+        disc_below: height of the middle of the disc below (last level: the disc to S1).
+        narrowing: share of the height that the disc below has lost, 0 to 0.85.
+        sclerosis, osteophyte: of each plate, 0 (none) to 1 (severe).
+        pedicle_offset: from the mid-line to the centre of the pedicle.
         s1_to_hips: distance from the S1 plate to the hip axis.
         hip_spacing: distance between the hip centres.
     """
 
-    plate_width: Floats
-    plate_depth: Floats
-    height: Floats
-    disc_below: Floats
-    narrowing: Floats
-    sclerosis: Floats
-    osteophyte: Floats
-    pedicle_width: Floats
-    pedicle_height: Floats
-    pedicle_offset: Floats
-    transverse_span: Floats
-    spinous_length: Floats
-    canal_depth: Floats
+    plate_width: Float[Floats, "V 2"]
+    plate_depth: Float[Floats, "V 2"]
+    height: Float[Floats, " V"]
+    disc_below: Float[Floats, " V"]
+    narrowing: Float[Floats, " V"]
+    sclerosis: Float[Floats, "V 2"]
+    osteophyte: Float[Floats, "V 2"]
+    pedicle_width: Float[Floats, " V"]
+    pedicle_height: Float[Floats, " V"]
+    pedicle_offset: Float[Floats, " V"]
+    transverse_span: Float[Floats, " V"]
+    spinous_length: Float[Floats, " V"]
+    canal_depth: Float[Floats, " V"]
     s1_width: float
     s1_depth: float
     s1_to_hips: float
     hip_spacing: float
 
 
-def mean_heights(anatomy: Anatomy = "standard") -> tuple[Floats, Floats]:
-    """Mean heights of the bodies and of the discs below them in adult men: (V,) each, mm."""
+def mean_heights(anatomy: Anatomy = "standard") -> tuple[Float[Floats, " V"], Float[Floats, " V"]]:
+    """Mean heights of the bodies and of the discs below them in adult men, mm."""
     table = _table(anatomy)
     return table[:, 4].copy(), table[:, 11].copy()
 
@@ -178,8 +174,7 @@ def _narrowing(parameters: PatientParameters, rng: np.random.Generator) -> Float
     """(V,) share of the height that each disc has lost."""
     by_level = _wear_by_level(parameters.anatomy)
     uneven = rng.uniform(0.3, 1.7, len(by_level))
-    narrowing: Floats = np.clip(parameters.disc_narrowing * by_level * uneven, 0.0, 0.85)
-    return narrowing
+    return np.clip(parameters.disc_narrowing * by_level * uneven, 0.0, 0.85)
 
 
 def _plate_changes(narrowing: Floats, age_years: float, rng: np.random.Generator) -> tuple[Floats, Floats]:

@@ -23,7 +23,7 @@ from simulation.anatomy import T1_INDEX, VertebralColumn, vertebral_column
 from simulation.parameters import PatientParameters
 from simulation.pose.morphometry import S1_TO_HIPS_MM, mean_heights
 from simulation.vocabulary import Anatomy
-from spine.types import Floats
+from spine.types import Float, Floats
 
 _LUMBAR_BODIES = (-3.3, -1.6, 0.0, 2.0, 6.0)  # lordosis of L1..L5
 _LUMBAR_DISCS = (4.5, 7.5, 9.1, 10.7)  # lordosis of the disc below L1..L4
@@ -48,8 +48,8 @@ class Region:
 
     start: int
     stop: int
-    base: Floats
-    share: Floats
+    base: Float[Floats, " S"]
+    share: Float[Floats, " S"]
 
     @property
     def segments(self) -> slice:
@@ -63,23 +63,23 @@ class SagittalProfile:
 
     Attributes:
         regions: ``upper`` (T1-T4), ``thoracic``, ``junction``, ``lumbar``, ``lumbosacral``.
-        shift: (P - 1,) change of the segment angles per unit of shift.
-        lengths: (P - 1,) mean lengths of the segments, mm.
+        shift: change of the segment angles per unit of shift.
+        lengths: mean lengths of the segments, mm.
     """
 
     regions: Mapping[str, Region]
-    shift: Floats
-    lengths: Floats
+    shift: Float[Floats, " S"]
+    lengths: Float[Floats, " S"]
 
 
 @dataclass(frozen=True)
 class SagittalTargets:
-    """Target angles in degrees, scalars or arrays of one shape (...)."""
+    """Target angles in degrees: numbers, or arrays of one shape."""
 
-    slope: float | Floats
-    lordosis_l1_s1: float | Floats
-    lordosis_l1_l5: float | Floats
-    kyphosis: float | Floats
+    slope: float | Float[Floats, "*any"]
+    lordosis_l1_s1: float | Float[Floats, "*any"]
+    lordosis_l1_l5: float | Float[Floats, "*any"]
+    kyphosis: float | Float[Floats, "*any"]
 
 
 def targets_of(parameters: PatientParameters) -> SagittalTargets:
@@ -139,8 +139,8 @@ def _junction_shares(count: int) -> Floats:
     return np.ones(1) if count == 1 else np.array([0.4, 0.2, 0.4])
 
 
-def segment_angles(anatomy: Anatomy, targets: SagittalTargets) -> Floats:
-    """(..., P - 1) segment angles at shift 0. The segments above T1 have angle 0."""
+def segment_angles(anatomy: Anatomy, targets: SagittalTargets) -> Float[Floats, "*any S"]:
+    """Segment angles at shift 0. The segments above T1 have angle 0."""
     profile, kyphosis = profile_of(anatomy), np.asarray(targets.kyphosis, dtype=np.float64)
     lordosis, upper_part = np.asarray(targets.lordosis_l1_s1), np.asarray(targets.lordosis_l1_l5)
     totals = {
@@ -157,11 +157,13 @@ def segment_angles(anatomy: Anatomy, targets: SagittalTargets) -> Floats:
     return angles
 
 
-def tilts_from_segments(slope: float | Floats, angles: Floats) -> Floats:
-    """(..., P) plate tilts from sacral slope and (..., P - 1) segment angles. The neck bends evenly to a level gaze."""
+def tilts_from_segments(
+    slope: float | Float[Floats, "*any"], angles: Float[Floats, "*any S"]
+) -> Float[Floats, "*any S+1"]:
+    """Plate tilts from sacral slope and segment angles. The neck bends evenly from T1 to a level gaze."""
     slope = np.asarray(slope, dtype=np.float64)[..., None]
     rising = np.cumsum(angles[..., ::-1], axis=-1)[..., ::-1] + slope
-    tilts: Floats = np.concatenate([rising, slope], axis=-1)
+    tilts = np.concatenate([rising, slope], axis=-1)
     top = tilts[..., 2 * T1_INDEX]
     gaze = np.minimum(0.2 * top, 5.0)
     ease = np.linspace(0.0, 1.0, 2 * T1_INDEX + 1)
@@ -169,29 +171,30 @@ def tilts_from_segments(slope: float | Floats, angles: Floats) -> Floats:
     return tilts
 
 
-def t1_inclination(anatomy: Anatomy, tilts: Floats, pelvic_tilt: float | Floats) -> Floats:
-    """(...,) inclination in degrees of the line from the hip axis to the middle of T1, for a patient of mean size."""
+def t1_inclination(
+    anatomy: Anatomy, tilts: Float[Floats, "*any P"], pelvic_tilt: float | Float[Floats, "*any"]
+) -> Float[Floats, "*any"]:
+    """Inclination in degrees of the line from the hip axis to the middle of T1, for a patient of mean size."""
     radians, pelvic = np.deg2rad(tilts[..., 2 * T1_INDEX :]), np.deg2rad(pelvic_tilt)
-    middle, lengths = (
-        (radians[..., 1:] + radians[..., :-1]) / 2,
-        profile_of(anatomy).lengths[2 * T1_INDEX :].copy(),
-    )
+    middle, lengths = (radians[..., 1:] + radians[..., :-1]) / 2, profile_of(anatomy).lengths[2 * T1_INDEX :].copy()
     lengths[0] /= 2
     forward = np.sin(middle) @ lengths - S1_TO_HIPS_MM * np.sin(pelvic)
     up = np.cos(middle) @ lengths + S1_TO_HIPS_MM * np.cos(pelvic)
     return np.asarray(np.rad2deg(np.arctan2(forward, up)))
 
 
-def inclination_range(anatomy: Anatomy, targets: SagittalTargets, pelvic_tilt: float | Floats) -> tuple[Floats, Floats]:
-    """Smallest and largest T1 inclination in degrees that a shift within ``SHIFT_LIMIT`` gives: (...,) each."""
+def inclination_range(
+    anatomy: Anatomy, targets: SagittalTargets, pelvic_tilt: float | Float[Floats, "*any"]
+) -> tuple[Float[Floats, "*any"], Float[Floats, "*any"]]:
+    """Smallest and largest T1 inclination in degrees that a shift within ``SHIFT_LIMIT`` gives."""
     angles, shift = segment_angles(anatomy, targets), SHIFT_LIMIT * profile_of(anatomy).shift
     least = tilts_from_segments(targets.slope, angles - shift)
     greatest = tilts_from_segments(targets.slope, angles + shift)
     return t1_inclination(anatomy, least, pelvic_tilt), t1_inclination(anatomy, greatest, pelvic_tilt)
 
 
-def standing_segment_angles(parameters: PatientParameters) -> Floats:
-    """(P - 1,) segment angles of one patient, with the shift that brings T1 nearest to its target inclination."""
+def standing_segment_angles(parameters: PatientParameters) -> Float[Floats, " S"]:
+    """Segment angles of one patient, with the shift that brings T1 nearest to its target inclination."""
     anatomy, targets, tilt = parameters.anatomy, targets_of(parameters), parameters.pelvic_tilt_deg
     angles, shift = segment_angles(anatomy, targets), profile_of(anatomy).shift
     tried = np.linspace(-SHIFT_LIMIT, SHIFT_LIMIT, 5)

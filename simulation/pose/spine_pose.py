@@ -17,7 +17,7 @@ from simulation.pose.curvature import Orientation, orient
 from simulation.pose.fractures import apply_fractures
 from simulation.pose.morphometry import VertebraSizes, sample_sizes
 from simulation.pose.sagittal_profile import standing_segment_angles
-from spine.types import Floats
+from spine.types import Float, Floats
 
 
 @dataclass(frozen=True)
@@ -27,37 +27,33 @@ class PosedSpine:
     Attributes:
         levels: names of the vertebrae, cranial to caudal, from C3 to the last mobile vertebra.
         sizes: of vertebrae and pelvis.
-        centre: (V, 2, 3) plate centres.
-        axes: (V, 2, 3, 3) plate axes as columns.
-        s1_centre, s1_axes: (3,), (3, 3).
-        pelvis_axes: (3, 3) axes of the pelvis as columns: X from the right to the left hip, Z near the vertical.
-        hips: (2, 3) femoral head centres, left then right.
-        hip_radius: mm.
+        centre, axes: plate centres, and plate axes as columns.
+        pelvis_axes: axes of the pelvis as columns: X from the right to the left hip, Z near the vertical.
+        hips: femoral head centres, left then right.
     """
 
     levels: tuple[str, ...]
     sizes: VertebraSizes
-    centre: Floats
-    axes: Floats
-    s1_centre: Floats
-    s1_axes: Floats
-    pelvis_axes: Floats
-    hips: Floats
+    centre: Float[Floats, "V 2 3"]
+    axes: Float[Floats, "V 2 3 3"]
+    s1_centre: Float[Floats, " 3"]
+    s1_axes: Float[Floats, "3 3"]
+    pelvis_axes: Float[Floats, "3 3"]
+    hips: Float[Floats, "2 3"]
     hip_radius: float
 
-    def moved(self, by: Floats) -> "PosedSpine":
-        """The spine translated by (3,) mm."""
+    def moved(self, by: Float[Floats, " 3"]) -> "PosedSpine":
+        """The spine translated by ``by`` mm."""
         return replace(self, centre=self.centre + by, s1_centre=self.s1_centre + by, hips=self.hips + by)
 
     @property
-    def body_centre(self) -> Floats:
-        """(V, 3) middle between the centres of both plates."""
-        centre: Floats = self.centre.mean(axis=1)
-        return centre
+    def body_centre(self) -> Float[Floats, "V 3"]:
+        """The middle between the centres of both plates."""
+        return np.asarray(self.centre.mean(axis=1))
 
     @property
-    def body_axes(self) -> Floats:
-        """(V, 3, 3) orthonormal axes of the bodies, midway between the axes of their two plates."""
+    def body_axes(self) -> Float[Floats, "V 3 3"]:
+        """Orthonormal axes of the bodies, midway between the axes of their two plates."""
         return orthonormal(self.axes.mean(axis=1))
 
 
@@ -65,38 +61,35 @@ PEDICLE_OF_CANAL, PEDICLE_MORE_MM = 0.55, 2.0
 """The length of a pedicle is this share of the depth of the canal, plus a constant; a choice."""
 
 
-def pedicle_centres(spine: PosedSpine) -> Floats:
-    """(2, V, 3) centres of the pedicles, left then right."""
+def pedicle_centres(spine: PosedSpine) -> Float[Floats, "2 V 3"]:
+    """Centres of the pedicles, left then right."""
     sizes = spine.sizes
     y = sizes.plate_depth.mean(axis=1) / 2 + 0.5 * pedicle_length(sizes) - 1.0
     offsets = [np.stack([side * sizes.pedicle_offset, y, 0.20 * sizes.height], axis=-1) for side in (1.0, -1.0)]
-    centres: Floats = spine.body_centre + np.einsum("vij,svj->svi", spine.body_axes, np.stack(offsets))
-    return centres
+    return np.asarray(spine.body_centre + np.einsum("vij,svj->svi", spine.body_axes, np.stack(offsets)))
 
 
-def pedicle_length(sizes: VertebraSizes) -> Floats:
-    """(V,) distance from the posterior wall to the lamina, mm."""
-    length: Floats = PEDICLE_OF_CANAL * sizes.canal_depth + PEDICLE_MORE_MM
-    return length
+def pedicle_length(sizes: VertebraSizes) -> Float[Floats, " V"]:
+    """Distance from the posterior wall to the lamina, mm."""
+    return np.asarray(PEDICLE_OF_CANAL * sizes.canal_depth + PEDICLE_MORE_MM)
 
 
-def orthonormal(axes: Floats) -> Floats:
-    """(..., 3, 3) orthonormal axes: Z keeps its direction, and Y is made perpendicular to it."""
+def orthonormal(axes: Float[Floats, "*any 3 3"]) -> Float[Floats, "*any 3 3"]:
+    """Orthonormal axes: Z keeps its direction, and Y is made perpendicular to it."""
     z = axes[..., 2] / np.sqrt((axes[..., 2] ** 2).sum(-1, keepdims=True))
     y = axes[..., 1] - (axes[..., 1] * z).sum(-1, keepdims=True) * z
     y = y / np.sqrt((y**2).sum(-1, keepdims=True))
     return np.stack([cross(y, z), y, z], axis=-1)
 
 
-def cross(a: Floats, b: Floats) -> Floats:
-    """(..., 3) cross product; faster than ``numpy.cross`` on small arrays."""
+def cross(a: Float[Floats, "*any 3"], b: Float[Floats, "*any 3"]) -> Float[Floats, "*any 3"]:
+    """Cross product; faster than ``numpy.cross`` on small arrays."""
     (ax, ay, az), (bx, by, bz) = (np.moveaxis(v, -1, 0) for v in (a, b))
-    product: Floats = np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
-    return product
+    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
 
 
-def plate_axes(orientation: Orientation) -> Floats:
-    """(P, 3, 3) plate axes whose projected tilts equal the given tilts exactly.
+def plate_axes(orientation: Orientation) -> Float[Floats, "P 3 3"]:
+    """Plate axes whose projected tilts equal the given tilts exactly.
 
     A plate with slopes dz/dx = p and dz/dy = q and axial rotation psi has
     Y = (-sin psi, cos psi, q cos psi - p sin psi). Its sagittal tilt is atan(q - p tan psi), so q follows from p, and
