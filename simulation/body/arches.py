@@ -11,6 +11,7 @@ from simulation.body.batch import SLOTS, PatientBatch
 from simulation.body.constants import float_tensor
 from simulation.body.surfaces import Bones, Filling, Shell, bar
 from simulation.pose.spine_pose import PEDICLE_MORE_MM, PEDICLE_OF_CANAL
+from spine.types import Float
 
 _WIDEST_PEDICLE_MM = 6.2  # limit of the radius; the broad pedicles of L4 and L5 lie oblique to the beam
 _RIND_MM, _CORE, _LUMBAR_RIND_MM, _LUMBAR_CORE = 0.8, 0.7, 0.4, 1.5  # thickness of the cortex, and spongiosa
@@ -33,8 +34,8 @@ def _pair(first: Tensor, second: Tensor) -> Tensor:
     return torch.stack(torch.broadcast_tensors(first, second), dim=-1)
 
 
-def pedicle_length(batch: PatientBatch) -> Tensor:
-    """(N, V) distance from the posterior wall to the facets, mm."""
+def pedicle_length(batch: PatientBatch) -> Float[Tensor, "N V"]:
+    """Distance from the posterior wall to the facets, mm."""
     return PEDICLE_OF_CANAL * batch.canal + PEDICLE_MORE_MM
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from simulation.body.surfaces import Bones, Filling, Shell
+from spine.types import Float
 
 _JITTER_SEED = 20190
 
@@ -24,15 +25,10 @@ CellSize = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class MassPoints:
-    """P points of one material, for N patients.
+    """P points of one material, for N patients; LPS."""
 
-    Attributes:
-        xyz_mm: (N, P, 3) float32, LPS.
-        volume_mm3: (N, P) float32.
-    """
-
-    xyz_mm: Tensor
-    volume_mm3: Tensor
+    xyz_mm: Float[Tensor, "N P 3"]
+    volume_mm3: Float[Tensor, "N P"]
 
 
 def cell_sizes(bones: Bones) -> tuple[CellSize, ...]:

@@ -21,7 +21,7 @@ from simulation.parameters import PatientParameters
 from simulation.pose.chest import chest_centre, chest_half_depth
 from simulation.pose.habitus import Habitus
 from simulation.pose.spine_pose import PosedSpine, pedicle_centres
-from spine.types import Floats
+from spine.types import Float, Floats
 
 BARS, RODS, ROD_POINTS, PLATES = 96, 2, 24, 3
 PLATE_REACH_MM = 85.0
@@ -39,16 +39,15 @@ class Metal:
     """All metal of one patient.
 
     Attributes:
-        bars: (BARS, 8) start, end, radius, weight.
-        rods: (RODS, ROD_POINTS, 3) points along each rod.
-        rod_weight: (RODS,).
-        plates: (PLATES, 14) flat ellipsoids (``Ellipsoid.array``) and weight.
+        bars: start, end, radius, weight.
+        rods: points along each rod.
+        plates: flat ellipsoids (``Ellipsoid.array``) and weight.
     """
 
-    bars: Floats
-    rods: Floats
-    rod_weight: Floats
-    plates: Floats
+    bars: Float[Floats, "B 8"]
+    rods: Float[Floats, "R M 3"]
+    rod_weight: Float[Floats, " R"]
+    plates: Float[NDArray[np.floating], "Q 14"]
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """Name -> array."""
@@ -209,8 +208,10 @@ def _plates(spine: PosedSpine, habitus: Habitus, rng: np.random.Generator) -> Fl
     return np.stack([np.append(solid.array(), weight) for solid, weight in plates])
 
 
-def build_metal(bars: Tensor, rods: Tensor, rod_weight: Tensor) -> Bones:
-    """Solid fillings of titanium from (N, BARS, 8) bars, (N, RODS, ROD_POINTS, 3) rods and their (N, RODS) weights."""
+def build_metal(
+    bars: Float[Tensor, "N B 8"], rods: Float[Tensor, "N R M 3"], rod_weight: Float[Tensor, "N R"]
+) -> Bones:
+    """Solid fillings of titanium from bars and rods as in ``Metal``."""
     start, end, radius, weight = bars[..., :3], bars[..., 3:6], bars[..., 6:7], bars[..., 7]
     tilted = float_tensor(bars.device, 0.31, 0.87, 0.38)
     thick = radius.expand(*radius.shape[:-1], 2)

@@ -16,7 +16,7 @@ from simulation.body.solids import CONTROLS, NO_ELLIPSOID, Ellipsoid, Loft
 from simulation.pose.chest import chest_centre, chest_half_depth, chest_half_width
 from simulation.pose.habitus import LEFT_RIGHT, Habitus, arm_joints
 from simulation.pose.spine_pose import PosedSpine
-from spine.types import Floats
+from spine.types import Float, Floats
 
 SKIN_LOFTS, LUNG_LOFTS, AIR_LOFTS = slice(0, 4), slice(4, 6), slice(6, 9)
 LIMBS, DOMES, HEART, BREASTS, LIVER = slice(0, 4), slice(4, 6), slice(6, 10), slice(10, 12), slice(12, 13)
@@ -36,14 +36,14 @@ class SoftTissue:
         lofts: trunk, neck and both legs (skin); both lungs; trachea and both main bronchi.
         ellipsoids: arms (two on each side), domes of the diaphragm, heart and great vessels, breasts, liver.
         gas: bubbles in stomach and bowel.
-        vessels: (VESSELS, 7) start, end and radius of vessels in the lungs.
+        vessels: start, end and radius of vessels in the lungs.
         fat_mm: thickness of the fat layer under the skin.
     """
 
     lofts: tuple[Loft, ...]
     ellipsoids: tuple[Ellipsoid, ...]
     gas: tuple[Ellipsoid, ...]
-    vessels: Floats
+    vessels: Float[Floats, "W 7"]
     fat_mm: float
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:

@@ -11,6 +11,7 @@ from simulation.body.arches import LEVELS, build_arches
 from simulation.body.batch import PatientBatch
 from simulation.body.constants import float_tensor
 from simulation.body.surfaces import Bones, Filling, Shell, ball, disc, outline, sweep
+from spine.types import Float
 
 _AROUND, _SQUARE = 28, 2.35
 _RIM = (0.0, 0.02, 0.06, 0.13, 0.26, 0.4, 0.5, 0.6, 0.74, 0.87, 0.94, 0.98, 1.0)
@@ -27,13 +28,13 @@ def build_vertebrae(batch: PatientBatch) -> Bones:
     return _bodies(batch) + build_arches(batch) + _osteophytes(batch)
 
 
-def body_ring(device: torch.device) -> Tensor:
-    """(K, 2) outline of a body. It is convex, because a concave back would extend behind the posterior margin."""
+def body_ring(device: torch.device) -> Float[Tensor, "K 2"]:
+    """Outline of a body. It is convex, because a concave back would extend behind the posterior margin."""
     return outline(_AROUND, _SQUARE, device)
 
 
-def body_grid(batch: PatientBatch) -> tuple[Tensor, Tensor]:
-    """(N, V, M, K, 3) walls of the bodies from lower to upper plate, and their (N, V, M, 3) axes."""
+def body_grid(batch: PatientBatch) -> tuple[Float[Tensor, "N V M K 3"], Float[Tensor, "N V M 3"]]:
+    """Walls of the bodies from lower to upper plate, and their axes."""
     rim = float_tensor(batch.device, *_RIM)
     s = rim[:, None]
     lower, upper = batch.centre[:, :, 1, None], batch.centre[:, :, 0, None]

@@ -24,7 +24,7 @@ from simulation.imaging.rays import PointSource, common_view_and_shape, geometry
 from simulation.randomness import host_generator
 from spine.landmarks import VIEWS, ViewName
 from spine.scanner import ViewGeometry
-from spine.types import Floats
+from spine.types import Float, Floats
 
 _FAMILY_STREAM, _APPEARANCE_STREAM, _VIEW_STREAM, _OVERLAY_STREAM = 11, 12, 14, 16
 
@@ -40,8 +40,8 @@ class Acquisition:
     overlay: Overlay
     point_source: PointSource | None = None
 
-    def project(self, xyz_mm: Floats) -> Floats:
-        """(..., 2) pixels (column, row) on this image from (..., 3) points in mm."""
+    def project(self, xyz_mm: Float[Floats, "*any 3"]) -> Float[Floats, "*any 2"]:
+        """Pixels (column, row) of points on this image."""
         if self.point_source is not None:
             xyz_mm = self.point_source.warped(xyz_mm, self.geometry.source_to_isocentre_mm)
         return self.geometry.project(xyz_mm)
@@ -63,9 +63,9 @@ class AcquisitionTable:
     shape: tuple[int, int]
     min_pixel_mm: float
     seeds: tuple[int, ...]
-    geometry: NDArray[np.float32]
-    exposure: NDArray[np.float32]
-    appearance: NDArray[np.float32]
+    geometry: Float[NDArray[np.float32], "N 7"]
+    exposure: Float[NDArray[np.float32], "N 8"]
+    appearance: Float[NDArray[np.float32], "N 19"]
     overlays: OverlayTable
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spine.landmarks import ViewName
+from spine.types import Bool, Float, Int
 
 _GLYPHS = {
     "L": "1000010000100001000010000100001111100000",
@@ -55,23 +56,22 @@ class Overlay:
     """The overlay of one image.
 
     Attributes:
-        rows, columns: (P,) int32.
-        greys: (P,) float32, 0 to 1.
+        rows, columns, greys: position and grey value (0 to 1) of each pixel of a mark.
         collimation: edges of the collimated field; outside it, the grey value is ``Appearance.background``.
         haze: how visible the image is outside the collimated field, 0 to 1.
         bounds: edges of the radiograph; outside them, the image is black.
     """
 
-    rows: NDArray[np.int32]
-    columns: NDArray[np.int32]
-    greys: NDArray[np.float32]
+    rows: Int[NDArray[np.int32], " P"]
+    columns: Int[NDArray[np.int32], " P"]
+    greys: Float[NDArray[np.float32], " P"]
     collimation: Edges
     haze: float
     bounds: Edges
 
 
-def glyph(letter: str) -> NDArray[np.bool_]:
-    """(8, 5) bool bitmap of a letter."""
+def glyph(letter: str) -> Bool[NDArray[np.bool_], "8 5"]:
+    """The bitmap of a letter."""
     return np.array([c == "1" for c in _GLYPHS[letter]]).reshape(8, 5)
 
 
@@ -165,14 +165,13 @@ class OverlayTable:
     """The overlays of N images, as numpy arrays.
 
     Attributes:
-        edges: (N, 9) collimation (4), haze, bounds (4).
-        index: (P,) int64 flat positions in the (N, H, W) images.
-        greys: (P,) float32.
+        edges: collimation (4), haze, bounds (4).
+        index, greys: flat positions in the (N, H, W) images, and grey values of the pixels of marks.
     """
 
-    edges: NDArray[np.float32]
-    index: NDArray[np.int64]
-    greys: NDArray[np.float32]
+    edges: Float[NDArray[np.float32], "N 9"]
+    index: Int[NDArray[np.int64], " P"]
+    greys: Float[NDArray[np.float32], " P"]
 
 
 def overlay_table(overlays: Sequence[Overlay], shape: tuple[int, int]) -> OverlayTable:
@@ -184,8 +183,10 @@ def overlay_table(overlays: Sequence[Overlay], shape: tuple[int, int]) -> Overla
     return OverlayTable(edges, index, np.concatenate([o.greys for o in overlays]))
 
 
-def apply_overlay(greys: Tensor, overlays: Sequence[Overlay] | OverlayTable, background: Tensor) -> Tensor:
-    """(N, H, W) greys in 0..1 with collimation and marks; ``background`` is the (N,) grey outside the collimation."""
+def apply_overlay(
+    greys: Float[Tensor, "N H W"], overlays: Sequence[Overlay] | OverlayTable, background: Float[Tensor, " N"]
+) -> Float[Tensor, "N H W"]:
+    """Greys in 0..1 with collimation and marks; ``background`` is the grey outside the collimation."""
     shape = (greys.shape[1], greys.shape[2])
     table = overlays if isinstance(overlays, OverlayTable) else overlay_table(overlays, shape)
     edges = torch.from_numpy(table.edges).to(greys.device)

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from spine.types import Float
 
-def blur(images: Tensor, sigma_px: Tensor, max_px: float) -> Tensor:
-    """(N, H, W) images, blurred along both axes by (N,) standard deviations of at most ``max_px`` pixels."""
+
+def blur(images: Float[Tensor, "N H W"], sigma_px: Float[Tensor, " N"], max_px: float) -> Float[Tensor, "N H W"]:
+    """Images, blurred along both axes by standard deviations of at most ``max_px`` pixels."""
     count, height, width = images.shape
     reach = min(max(1, math.ceil(3 * max_px)), height - 1, width - 1)
     offsets = torch.arange(-reach, reach + 1, dtype=torch.float32, device=images.device)
@@ -23,7 +25,7 @@ def blur(images: Tensor, sigma_px: Tensor, max_px: float) -> Tensor:
     return functional.conv2d(down, kernel[:, :, None], groups=count)[0]
 
 
-def wide_blur(images: Tensor, sigma_px: Tensor, max_px: float) -> Tensor:
+def wide_blur(images: Float[Tensor, "N H W"], sigma_px: Float[Tensor, " N"], max_px: float) -> Float[Tensor, "N H W"]:
     """As ``blur``, for wide kernels: blurs a reduced image and enlarges it again."""
     factor = max(1, int(max_px / 6))
     height, width = images.shape[-2:]
@@ -35,8 +37,10 @@ def wide_blur(images: Tensor, sigma_px: Tensor, max_px: float) -> Tensor:
     return large[..., :height, :width]
 
 
-def masked_mean(images: Tensor, masks: Tensor, sigma_px: Tensor, max_px: float) -> Tensor:
-    """(N, H, W) wide Gaussian means of the pixels inside the (N, H, W) masks."""
+def masked_mean(
+    images: Float[Tensor, "N H W"], masks: Float[Tensor, "N H W"], sigma_px: Float[Tensor, " N"], max_px: float
+) -> Float[Tensor, "N H W"]:
+    """Wide Gaussian means of the pixels inside the masks."""
     both = wide_blur(torch.cat([images * masks, masks]), sigma_px.repeat(2), max_px)
     weighted, weight = both.chunk(2)
     return weighted / weight.clamp(min=1e-3)

@@ -16,6 +16,7 @@ from torch import Tensor
 from simulation.body.solids import Ellipsoids, Lofts
 from simulation.imaging.fused_kernels import fused
 from simulation.imaging.rays import Rays
+from spine.types import Float
 
 _TILE_STEP = 16
 _BESIDE_MM = 0.01
@@ -23,11 +24,11 @@ _BESIDE_MM = 0.01
 
 @dataclass(frozen=True)
 class Lines:
-    """Rays as tensors: (N, W, 2) directions, (N, 2) sources, (N, H) heights."""
+    """Directions, sources and heights of rays."""
 
-    direction: Tensor
-    source: Tensor
-    z_mm: Tensor
+    direction: Float[Tensor, "N W 2"]
+    source: Float[Tensor, "N 2"]
+    z_mm: Float[Tensor, "N H"]
 
 
 def ray_lines(rays: Rays) -> Lines:
@@ -35,8 +36,8 @@ def ray_lines(rays: Rays) -> Lines:
     return Lines(rays.direction, rays.source, rays.row_z_mm)
 
 
-def loft_chords(lofts: Lofts, lines: Lines) -> Tensor:
-    """(N, S, H, W) path length through each loft."""
+def loft_chords(lofts: Lofts, lines: Lines) -> Float[Tensor, "N S H W"]:
+    """Path length through each loft."""
     if lines.z_mm.is_cuda:
         return _lofts(lofts, lines)
     z = lines.z_mm[:, None]
@@ -44,8 +45,8 @@ def loft_chords(lofts: Lofts, lines: Lines) -> Tensor:
     return _where(there, lines, lambda i, part: _lofts(lofts[i : i + 1], part))
 
 
-def ellipsoid_chords(solids: Ellipsoids, lines: Lines) -> Tensor:
-    """(N, E, H, W) path length through each ellipsoid."""
+def ellipsoid_chords(solids: Ellipsoids, lines: Lines) -> Float[Tensor, "N E H W"]:
+    """Path length through each ellipsoid."""
     if lines.z_mm.is_cuda:
         return _ellipsoids(solids, lines)
     reach = solids.axes_mm[..., 2, :].norm(dim=-1, keepdim=True) + _BESIDE_MM
@@ -140,8 +141,10 @@ def _tiles(
     return chords * weight[..., None, None] * (seen_rows[..., None] & seen_columns[..., None, :])
 
 
-def add_small(image: Tensor, solids: Ellipsoids, rays: Rays, reach_mm: float, weight: Tensor) -> Tensor:
-    """(N, H, W) image plus the chords of small ellipsoids, times their (N, E) weights.
+def add_small(
+    image: Float[Tensor, "N H W"], solids: Ellipsoids, rays: Rays, reach_mm: float, weight: Float[Tensor, "N E"]
+) -> Float[Tensor, "N H W"]:
+    """The image plus the chords of small ellipsoids, times their weights.
 
     ``reach_mm`` is the largest half-axis. Chords are computed on a tile around the centre of each ellipsoid.
     """

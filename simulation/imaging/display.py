@@ -18,6 +18,7 @@ from simulation.imaging.appearance import Appearance
 from simulation.imaging.blur import blur, masked_mean
 from simulation.imaging.exposure import PathLengths
 from simulation.imaging.rays import Rays
+from spine.types import Float, Int
 
 MAXIMUM = 4095
 _WIDEST_MM = 90.0
@@ -33,46 +34,48 @@ sigmoid is nearly saturated at 3.3."""
 
 @dataclass(frozen=True)
 class AppearanceBatch:
-    """(N,) tensors of the fields of ``Appearance``."""
+    """The fields of ``Appearance`` of N images."""
 
-    flatten: Tensor
-    flatten_mm: Tensor
-    normalise: Tensor
-    linear: Tensor
-    gain: Tensor
-    brightness: Tensor
-    edge: Tensor
-    edge_mm: Tensor
-    gamma: Tensor
-    tilt_across: Tensor
-    tilt_down: Tensor
-    seam: Tensor
-    seam_step: Tensor
-    seam_gain: Tensor
-    seam_line: Tensor
-    inverted: Tensor
-    background: Tensor
-    floor: Tensor
-    ceiling: Tensor
+    flatten: Float[Tensor, " N"]
+    flatten_mm: Float[Tensor, " N"]
+    normalise: Float[Tensor, " N"]
+    linear: Float[Tensor, " N"]
+    gain: Float[Tensor, " N"]
+    brightness: Float[Tensor, " N"]
+    edge: Float[Tensor, " N"]
+    edge_mm: Float[Tensor, " N"]
+    gamma: Float[Tensor, " N"]
+    tilt_across: Float[Tensor, " N"]
+    tilt_down: Float[Tensor, " N"]
+    seam: Float[Tensor, " N"]
+    seam_step: Float[Tensor, " N"]
+    seam_gain: Float[Tensor, " N"]
+    seam_line: Float[Tensor, " N"]
+    inverted: Float[Tensor, " N"]
+    background: Float[Tensor, " N"]
+    floor: Float[Tensor, " N"]
+    ceiling: Float[Tensor, " N"]
 
 
-def appearance_table(appearances: Sequence[Appearance]) -> NDArray[np.float32]:
-    """(N, 19) fields of each appearance, in the order of ``Appearance``."""
+def appearance_table(appearances: Sequence[Appearance]) -> Float[NDArray[np.float32], "N 19"]:
+    """The fields of each appearance, in the order of ``Appearance``."""
     return np.array(
         [[getattr(appearance, f.name) for f in fields(Appearance)] for appearance in appearances], dtype=np.float32
     )
 
 
 def appearance_batch(
-    appearances: Sequence[Appearance] | NDArray[np.float32], device: torch.device | str = "cpu"
+    appearances: Sequence[Appearance] | Float[NDArray[np.float32], "N 19"], device: torch.device | str = "cpu"
 ) -> AppearanceBatch:
     """A batch on ``device`` from appearances or from their table."""
     table = appearances if isinstance(appearances, np.ndarray) else appearance_table(appearances)
     return AppearanceBatch(*torch.from_numpy(table).to(device).unbind(1))
 
 
-def apply_display(measured: Tensor, paths: PathLengths, rays: Rays, appearance: AppearanceBatch) -> Tensor:
-    """(N, H, W) int32 images in 0..4095 from (N, H, W) measured line integrals.
+def apply_display(
+    measured: Float[Tensor, "N H W"], paths: PathLengths, rays: Rays, appearance: AppearanceBatch
+) -> Int[Tensor, "N H W"]:
+    """Images in 0..4095 (int32) from measured line integrals.
 
     ``paths`` gives the mask of the patient, and the bone to which the window is adjusted.
     """

@@ -39,6 +39,7 @@ from simulation.imaging.random_fields import CELLS, smooth_noise, standard_norma
 from simulation.imaging.rays import Rays
 from simulation.imaging.splat import splat
 from spine.landmarks import ViewName
+from spine.types import Float
 
 PHOTONS_PER_MM2 = 1.9e6
 """Photons detected without a patient, for each square millimetre at the isocentre (2.5e6 for a pixel of 1.15 mm)."""
@@ -91,25 +92,25 @@ class Exposure:
 
 @dataclass(frozen=True)
 class ExposureBatch:
-    """(N,) tensors of the fields of ``Exposure``."""
+    """The fields of ``Exposure`` of N images."""
 
-    fluence: Tensor
-    scatter_share: Tensor
-    electronic_noise: Tensor
-    row_noise: Tensor
-    blur_mm: Tensor
-    energy: Tensor
-    mottle: Tensor
-    texture: Tensor
+    fluence: Float[Tensor, " N"]
+    scatter_share: Float[Tensor, " N"]
+    electronic_noise: Float[Tensor, " N"]
+    row_noise: Float[Tensor, " N"]
+    blur_mm: Float[Tensor, " N"]
+    energy: Float[Tensor, " N"]
+    mottle: Float[Tensor, " N"]
+    texture: Float[Tensor, " N"]
 
 
-def exposure_table(exposures: Sequence[Exposure]) -> NDArray[np.float32]:
-    """(N, 8) fields of each exposure, in the order of ``Exposure``."""
+def exposure_table(exposures: Sequence[Exposure]) -> Float[NDArray[np.float32], "N 8"]:
+    """The fields of each exposure, in the order of ``Exposure``."""
     return np.array([[getattr(e, f.name) for f in fields(Exposure)] for e in exposures], dtype=np.float32)
 
 
 def exposure_batch(
-    exposures: Sequence[Exposure] | NDArray[np.float32], device: torch.device | str = "cpu"
+    exposures: Sequence[Exposure] | Float[NDArray[np.float32], "N 8"], device: torch.device | str = "cpu"
 ) -> ExposureBatch:
     """A batch on ``device`` from exposures or from their table."""
     table = exposures if isinstance(exposures, np.ndarray) else exposure_table(exposures)
@@ -118,7 +119,7 @@ def exposure_batch(
 
 @dataclass(frozen=True)
 class PathLengths:
-    """(N, H, W) path lengths in mm along every ray.
+    """Path lengths in mm along every ray.
 
     Attributes:
         skin: everything inside the skin.
@@ -127,12 +128,12 @@ class PathLengths:
         titanium: metal, as the equivalent length of titanium.
     """
 
-    skin: Tensor
-    soft: Tensor
-    fat: Tensor
-    lung: Tensor
-    mineral: Tensor
-    titanium: Tensor
+    skin: Float[Tensor, "N H W"]
+    soft: Float[Tensor, "N H W"]
+    fat: Float[Tensor, "N H W"]
+    lung: Float[Tensor, "N H W"]
+    mineral: Float[Tensor, "N H W"]
+    titanium: Float[Tensor, "N H W"]
 
 
 def path_lengths(
@@ -199,8 +200,8 @@ def _joined(chords: Tensor) -> Tensor:
 
 def line_integrals(
     paths: PathLengths, batch: PatientBatch, rays: Rays, exposure: ExposureBatch, seeds: Sequence[int]
-) -> Tensor:
-    """(N, H, W) line integrals without noise: -log of the transmitted share of all energies of the beam."""
+) -> Float[Tensor, "N H W"]:
+    """Line integrals without noise: -log of the transmitted share of all energies of the beam."""
     counts = [len(cells) for cells in (_LUNG_CELLS_MM, _BODY_CELLS_MM, _BUBBLE_CELLS_MM, _BOWEL_CELLS_MM)]
     fields = standard_normal(seeds, _TEXTURE + _of_view(rays), [(count, CELLS, CELLS) for count in counts], rays.device)
     lung, body, bubbles, bowel = (
@@ -255,8 +256,10 @@ def _transmitted(
     return -torch.log(transmitted.clamp(min=1e-30))
 
 
-def detect(integral: Tensor, rays: Rays, exposure: ExposureBatch, seeds: Sequence[int]) -> Tensor:
-    """(N, H, W) measured line integrals with blur, scatter, photon, electronic and row noise."""
+def detect(
+    integral: Float[Tensor, "N H W"], rays: Rays, exposure: ExposureBatch, seeds: Sequence[int]
+) -> Float[Tensor, "N H W"]:
+    """Measured line integrals with blur, scatter, photon, electronic and row noise."""
     photons = PHOTONS_PER_MM2 * exposure.fluence * rays.row_mm * rays.column_mm
     primary = torch.exp(-integral)
     primary = blur(primary, exposure.blur_mm / rays.column_mm, _SHARPEST_MM / rays.min_pixel_mm)

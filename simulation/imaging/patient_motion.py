@@ -20,7 +20,7 @@ from simulation.randomness import host_generator
 from simulation.threads import one_thread
 from spine.landmarks import VIEWS, ViewName
 from spine.scanner import ViewGeometry
-from spine.types import Floats
+from spine.types import Float, Floats
 
 _MOTION_STREAM = 61
 
@@ -50,14 +50,13 @@ _WITHOUT_POSITIONS = frozenset(
 )
 
 
-def sample_patient_motion(seed: int, sd_mm: float) -> Floats:
-    """Sample the (3,) translation between the views in mm, rounded to 0.01 mm."""
-    found: Floats = np.round(host_generator(seed, _MOTION_STREAM).normal(0.0, sd_mm, 3), 2)
-    return found
+def sample_patient_motion(seed: int, sd_mm: float) -> Float[Floats, " 3"]:
+    """Sample the translation between the views in mm, rounded to 0.01 mm."""
+    return np.round(host_generator(seed, _MOTION_STREAM).normal(0.0, sd_mm, 3), 2)
 
 
-def translated(arrays: Arrays, by_mm: Floats) -> dict[str, NDArray[np.float32]]:
-    """One row of a ``PatientBatch``, translated by (3,) mm.
+def translated(arrays: Arrays, by_mm: Float[Floats, " 3"]) -> dict[str, NDArray[np.float32]]:
+    """One row of a ``PatientBatch``, translated.
 
     Raises:
         KeyError: this module does not list an array.
@@ -84,10 +83,10 @@ def render_with_motion(
     patient: VirtualPatient,
     geometry: Mapping[ViewName, ViewGeometry],
     seed: int,
-    by_mm: Floats,
+    by_mm: Float[Floats, " 3"],
     family: AppearanceFamily | None = None,
 ) -> dict[ViewName, NDArray[np.uint16]]:
-    """As ``render_views``, but in the lateral image the patient is translated by (3,) mm."""
+    """As ``render_views``, but in the lateral image the patient is translated."""
     frontal, lateral = VIEWS
     found = render_views(patient, {frontal: geometry[frontal]}, seed, family)
     acquisitions = {lateral: tabulate([plan_acquisition(geometry[lateral], seed, family)])}

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from simulation.imaging.rays import Rays
 from simulation.randomness import stream_seed
+from spine.types import Float
 
 CELLS = 48
 """Number of cells of a noise field along each axis. Beyond them, the field is mirrored."""
@@ -21,7 +22,7 @@ CELLS = 48
 
 def standard_normal(
     seeds: Sequence[int], purpose: int, shapes: Sequence[tuple[int, ...]], device: torch.device
-) -> tuple[Tensor, ...]:
+) -> tuple[Float[Tensor, "N ..."], ...]:
     """(N, *shape) standard normal numbers for each of ``shapes``; the generator is called once for each patient."""
     sizes = [math.prod(shape) for shape in shapes]
     values = torch.empty(len(seeds), sum(sizes), device=device)
@@ -33,8 +34,8 @@ def standard_normal(
     return tuple(part.reshape(len(seeds), *shape) for part, shape in zip(parts, shapes, strict=True))
 
 
-def smooth_noise(fields: Tensor, rays: Rays, cells_mm: Sequence[float]) -> Tensor:
-    """(N, H, W) smooth field from (N, K, CELLS, CELLS) normal numbers: a sum of K fields.
+def smooth_noise(fields: Float[Tensor, "N K C C"], rays: Rays, cells_mm: Sequence[float]) -> Float[Tensor, "N H W"]:
+    """Smooth field from normal numbers: a sum of K fields of C = CELLS cells a side.
 
     Field k varies over about ``cells_mm[k]``. Coarser fields have larger weights.
     """

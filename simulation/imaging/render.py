@@ -25,10 +25,13 @@ from simulation.imaging.rays import Rays, rays_from
 from simulation.threads import one_thread
 from spine.landmarks import VIEWS, ViewName
 from spine.scanner import ViewGeometry
+from spine.types import Int
 
 
-def render_batch(batch: PatientBatch, acquisitions: Mapping[ViewName, AcquisitionTable]) -> dict[ViewName, Tensor]:
-    """View -> (N, H, W) int32 images in 0..4095 on the batch's device, with settings from ``acquisition.tabulate``."""
+def render_batch(
+    batch: PatientBatch, acquisitions: Mapping[ViewName, AcquisitionTable]
+) -> dict[ViewName, Int[Tensor, "N H W"]]:
+    """View -> int32 images in 0..4095 on the batch's device, with settings from ``acquisition.tabulate``."""
     mass = sample_patient_mass(batch, min(table.min_pixel_mm for table in acquisitions.values()))
     return {view: _take(batch, mass, table) for view, table in acquisitions.items()}
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from simulation.body.mass_points import MassPoints
 from simulation.imaging.fused_kernels import fused
 from simulation.imaging.rays import Rays
+from spine.types import Float
 
 _BLOCK = 32_768
 _SPARE = 65_536
@@ -19,8 +20,8 @@ _SPARE = 65_536
 0, in one place, and many additions to one cell are slow on a GPU."""
 
 
-def splat(points: MassPoints, rays: Rays) -> Tensor:
-    """(N, H, W) float32 path lengths in mm at the pixel centres; points outside the image are left out."""
+def splat(points: MassPoints, rays: Rays) -> Float[Tensor, "N H W"]:
+    """Path lengths in mm at the pixel centres; points outside the image are left out."""
     height, width = rays.shape
     stride, rows = width + 2, height + 2  # with a border of one pixel, because a point adds to four pixels
     size = len(rays) * rows * stride
@@ -64,8 +65,10 @@ def _bilinear_shares(
     return index.reshape(-1), a, b, c, d
 
 
-def project_points(points: MassPoints, rays: Rays) -> tuple[Tensor, Tensor, Tensor]:
-    """Columns and rows in pixels, and path lengths in mm, of N P points: (N, P) each."""
+def project_points(
+    points: MassPoints, rays: Rays
+) -> tuple[Float[Tensor, "N P"], Float[Tensor, "N P"], Float[Tensor, "N P"]]:
+    """Columns and rows in pixels, and path lengths in mm, of mass points."""
     return _projected(points.xyz_mm, points.volume_mm3, _numbers(rays), rays.shape, rays.axes)
 
 

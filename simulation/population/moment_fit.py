@@ -85,16 +85,17 @@ def fit(
     target, covariance = target_moments(group)
     per_year = np.array(PER_YEAR.get(group, (0.0,) * 5))
     drift = np.outer(per_year, per_year) * (AGE_RANGE[1] - AGE_RANGE[0]) ** 2 / 12
-    mean, root, standing = target.copy(), np.asarray(np.linalg.cholesky(covariance - drift), np.float64), np.ones(1)
+    mean, root, share = target.copy(), np.asarray(np.linalg.cholesky(covariance - drift), np.float64), 1.0
     for _ in range(rounds):
         rng = np.random.default_rng(20190)
         ages = rng.uniform(*AGE_RANGE, count) if group in PER_YEAR else np.full(count, MEAN_AGE.get(group, 0.0))
         angles, wanted = sample_angles(rng, group, ages, mean, root)
         standing, _ = can_stand(angles, wanted, group, "standard")
-        found = np.asarray(np.cov(angles[standing].T), np.float64)
-        mean = mean + (target - angles[standing].mean(axis=0))
+        share, angles = float(standing.mean()), angles[standing]
+        found = np.asarray(np.cov(angles.T), np.float64)
+        mean = mean + (target - angles.mean(axis=0))
         root = _corrected(root, found, covariance)
-    return mean, root, float(standing.mean())
+    return mean, root, share
 
 
 def _corrected(root: Floats, found: Floats, wanted: Floats) -> Floats:

@@ -22,6 +22,7 @@ from simulation.imaging.display import MAXIMUM
 from simulation.imaging.render import render_batch
 from simulation.threads import one_thread
 from spine.landmarks import ViewName
+from spine.types import Bool, Float
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,16 @@ class PosedPatient:
     Attributes:
         arrays: name -> array, one row of ``PatientBatch``.
         acquisitions: view -> settings of the image.
-        landmarks: view -> (K, 2) pixels (column, row).
-        present: view -> (K,) whether each landmark exists and is on the image.
+        landmarks: view -> pixels (column, row).
+        present: view -> whether each landmark exists and is on the image.
         facts: about the patient: condition, age and so on.
         min_pixel_mm: lower bound of the pixel size of the stream.
     """
 
     arrays: Mapping[str, NDArray[np.float32]]
     acquisitions: Mapping[ViewName, Acquisition]
-    landmarks: Mapping[ViewName, NDArray[np.float32]]
-    present: Mapping[ViewName, NDArray[np.bool_]]
+    landmarks: Mapping[ViewName, Float[NDArray[np.float32], "K 2"]]
+    present: Mapping[ViewName, Bool[NDArray[np.bool_], " K"]]
     facts: Mapping[str, Any]
     min_pixel_mm: float
 
@@ -54,8 +55,8 @@ class PosedBatch:
 
     rows: Mapping[str, NDArray[np.float32]]
     acquisitions: Mapping[ViewName, AcquisitionTable]
-    landmarks: Mapping[ViewName, NDArray[np.float32]]
-    present: Mapping[ViewName, NDArray[np.bool_]]
+    landmarks: Mapping[ViewName, Float[NDArray[np.float32], "N K 2"]]
+    present: Mapping[ViewName, Bool[NDArray[np.bool_], "N K"]]
     facts: tuple[Mapping[str, Any], ...]
 
 
@@ -64,18 +65,17 @@ class RenderedBatch:
     """N rendered patients on the device.
 
     Attributes:
-        images: view -> (N, 1, H, W) float32, 0 to 1.
-        landmarks: view -> (N, K, 2) float32 pixels (column, row).
-        present: view -> (N, K) bool.
-        bounds: view -> (N, 4) top, bottom, left and right edge in pixels; outside them, the image is black.
+        images: view -> images, 0 to 1.
+        landmarks: view -> pixels (column, row).
+        bounds: view -> top, bottom, left and right edge in pixels; outside them, the image is black.
         seeds: of each patient.
         facts: of each patient.
     """
 
-    images: Mapping[ViewName, Tensor]
-    landmarks: Mapping[ViewName, Tensor]
-    present: Mapping[ViewName, Tensor]
-    bounds: Mapping[ViewName, Tensor]
+    images: Mapping[ViewName, Float[Tensor, "N 1 H W"]]
+    landmarks: Mapping[ViewName, Float[Tensor, "N K 2"]]
+    present: Mapping[ViewName, Bool[Tensor, "N K"]]
+    bounds: Mapping[ViewName, Float[Tensor, "N 4"]]
     seeds: tuple[int, ...]
     facts: tuple[Mapping[str, Any], ...]
 

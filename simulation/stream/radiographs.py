@@ -21,6 +21,7 @@ from simulation.randomness import host_generator, patient_seed
 from simulation.stream.posed import PosedPatient, render_in_batches, with_landmarks
 from simulation.stream.stream_config import impossible_numbers, not_whole, require_none
 from spine.landmarks import VERTEBRAE
+from spine.types import Bool, Float
 
 CORNER_NAMES = tuple(f"{v}_{plate}_{side}" for v in VERTEBRAE for plate in ("sup", "inf") for side in ("right", "left"))
 """The corners of T1..L5 in the order of the public labels: the left of the image, the patient's right, comes first."""
@@ -38,14 +39,13 @@ class FrontalRadiographs:
 
     Attributes:
         images: (N, H, W) uint8.
-        corners: (N, 17, 4, 2) float32 pixels (column, row): upper left, upper right, lower left, lower right in the
-            image.
-        visible: (N, 17, 4) bool.
+        corners: pixels (column, row): upper left, upper right, lower left, lower right in the image.
+        visible: whether each corner is on the image.
     """
 
     images: Tensor
-    corners: Tensor
-    visible: Tensor
+    corners: Float[Tensor, "N 17 4 2"]
+    visible: Bool[Tensor, "N 17 4"]
 
 
 class PosedRadiographs(Dataset[PosedPatient]):

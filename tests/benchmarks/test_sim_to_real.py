@@ -205,7 +205,7 @@ def test_one_cycle_rises_and_falls():
 def test_radiographs_in_another_frame_are_refused():
     radiographs = rectangle_radiographs(2, 0, "cpu")
     with pytest.raises(ValueError, match=r"images are .*float32, .*; corners are"):
-        checked(FrontalRadiographs(radiographs.images.float(), radiographs.corners[:, :16], radiographs.visible), 2)
+        checked(FrontalRadiographs(radiographs.images.float(), radiographs.corners.double(), radiographs.visible), 2)
     with pytest.raises(ValueError, match="left corners are right of right corners"):
         checked(FrontalRadiographs(radiographs.images, radiographs.corners[:, :, [1, 0, 3, 2]], radiographs.visible), 2)
 
