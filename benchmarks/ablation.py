@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from benchmarks.figures import print_table
 from benchmarks.workspace_arguments import read_arguments
 from inference.measure import predict_examples
 from inference.model import load_model
@@ -79,10 +80,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     predictions = predict_examples(load_model(model), folder, examples)
     labels = [PARAMETERS[n].label for n in PAPER_PARAMETERS]
     sys.stdout.write(f"{len(examples)} patients; standard error, deg [95 % interval], bias\n")
-    sys.stdout.write(f"| | {' | '.join(labels)} |\n" + "|---" * (len(labels) + 1) + "|\n")
-    for name, method in METHODS.items():
-        cells = [_cell(parameter, method, predictions, examples) for parameter in PAPER_PARAMETERS]
-        sys.stdout.write(f"| {name} | {' | '.join(cells)} |\n")
+    rows = (
+        [name, *(_cell(parameter, method, predictions, examples) for parameter in PAPER_PARAMETERS)]
+        for name, method in METHODS.items()
+    )
+    print_table(["", *labels], rows)
     return 0
 
 

@@ -6,8 +6,7 @@ Wrong images of a spine are made from them (``wrong_images``). Real radiographs 
 """
 
 import statistics
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from benchmarks import not_spines, wrong_images
 from benchmarks.demo import demo_workspace
-from benchmarks.figures import Figure, python, run_command
+from benchmarks.figures import Figure, python, run_command, timed
 from benchmarks.real_radiographs.folds import radiograph_of
 from benchmarks.sim_to_real.pack import read_pack
 from inference.bundled import open_bundled
@@ -67,8 +66,8 @@ def _cost(model: Model, workspace: Workspace) -> list[Figure]:
         pixels = np.stack([prepare(views[v].image, shape, spacing_mm=views[v].spacing_mm).pixels for v in VIEWS])
         if not whole:
             measure_views(model, views)  # warm-up
-        whole.append(_seconds(partial(measure_views, model, views)))
-        bare.append(_seconds(partial(model.run, pixels, list(VIEWS))))
+        whole.append(timed(partial(measure_views, model, views))[1])
+        bare.append(timed(partial(model.run, pixels, list(VIEWS)))[1])
     ratio = statistics.median(w / b for w, b in zip(whole, bare, strict=True))
     _, peak = run_command(python("-c", _CHILD, str(workspace.root)))
     how = f"median of {len(whole)} pairs of the demo"
@@ -156,9 +155,3 @@ def _examples(folder: Path) -> Sequence[Example]:
 def _given(folder: Path, example: Example, view: ViewName) -> ImageInput:
     record = example.views[view]
     return ImageInput(load_example_image(folder, record), record.spacing_mm, record.calibration, record.geometry)
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started

@@ -12,6 +12,7 @@ from scipy.ndimage import binary_erosion, map_coordinates
 from benchmarks import closed_forms, rendering_cost
 from benchmarks.closed_forms import Phantom
 from benchmarks.figures import Figure
+from simulation.body.solids import Ellipsoid
 from spine.landmarks import VERTEBRAE, VIEWS, ViewName
 from spine.scanner import NATIVE_SPACING_MM, SOURCE_TO_ISOCENTRE_MM, ViewGeometry
 from spine.types import Floats
@@ -43,7 +44,7 @@ def _phantom(phantom: Phantom) -> list[Figure]:
         found = [_profile(rendering_cost.image_of(points, g), phantom, g) for g in geometries]
         grain, signed = max(f[0] for f in found), max((f[1] for f in found), key=abs)
         mass = max(mass, *(abs(f[2]) for f in found))
-        how = f"worse view, mean {100 * signed:+.3f} %, {rendering_cost.point_count(points)} points"
+        how = f"worse view, mean {100 * signed:+.3f} %, {points.volume_mm3.numel()} points"
         target = "< 0.5" if spacing == fine else ""
         name = f"{phantom.name}, path length, points every {spacing:g} mm"
         rows.append(Figure(name, 100 * grain, "% of the peak", target, how))
@@ -66,7 +67,7 @@ def _chords() -> list[Figure]:
     chords = {phantom.name: phantom.chord for phantom in closed_forms.phantoms()}
     centre, radius = closed_forms.CENTRE, closed_forms.RADIUS
     solids = {
-        "sphere": rendering_cost.ball_solid(centre, radius),
+        "sphere": Ellipsoid(centre, np.eye(3) * radius),
         "cylinder": rendering_cost.cylinder_solid(centre, radius, closed_forms.HALF_HEIGHT),
     }
     rows = []
@@ -118,7 +119,7 @@ def _plates() -> list[Figure]:
     parallel to the rays count: the image of a tilted plate has no edge.
     """
     walls, axes, levels = rendering_cost.body_solids(SEED)
-    points = rendering_cost.landmarks(SEED)
+    points = rendering_cost.patient(SEED).reconstruction.points
     rows = []
     for view in VIEWS:
         geometry, found = view_geometry(view, (512, 256)), []

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.figures import Figure, median_seconds
+from benchmarks.figures import Figure, median_seconds, new_chart, save_chart
 from spine.dataset import Example, ExampleView, Manifest, Truth
 from spine.landmarks import MARGINS175, VIEWS
 from spine.measurement.registry import PARAMETERS, Measured
@@ -112,23 +112,22 @@ def _losses(policy: Policy, challenger: Challenger, n: int, rng: np.random.Gener
 
 def _promoted(policy: Policy, challenger: Challenger, n: int, repeats: int) -> float:
     """The share of simulated comparisons in which every rule of the comparison passed."""
-    rng = np.random.default_rng(
-        (SEED, n, round(1000 * challenger.cobb) % 10007, round(1000 * challenger.others) % 10007)
-    )
-    passed = 0
-    for _ in range(repeats):
-        results = evaluate_losses(policy, _losses(policy, challenger, n, rng))
-        passed += all(r.outcome == "PASS" for r in results)
-    return passed / repeats
+    seed = (SEED, n, round(1000 * challenger.cobb) % 10007, round(1000 * challenger.others) % 10007)
+    return _passed(policy, challenger, n, repeats, seed, ())
 
 
 def _not_worse(policy: Policy, n: int, repeats: int) -> float:
     """The share of simulated comparisons in which an equal model was shown to be not worse in all parameters."""
-    rng = np.random.default_rng((SEED, n))
-    passed = 0
+    return _passed(policy, EQUAL, n, repeats, (SEED, n), (POOLED,))
+
+
+def _passed(
+    policy: Policy, challenger: Challenger, n: int, repeats: int, seed: tuple[int, ...], without: tuple[str, ...]
+) -> float:
+    rng, passed = np.random.default_rng(seed), 0
     for _ in range(repeats):
-        results = evaluate_losses(policy, _losses(policy, EQUAL, n, rng))
-        passed += all(r.outcome == "PASS" for r in results if r.subject != POOLED)
+        results = evaluate_losses(policy, _losses(policy, challenger, n, rng))
+        passed += all(r.outcome == "PASS" for r in results if r.subject not in without)
     return passed / repeats
 
 
@@ -145,12 +144,7 @@ def least_patients(policy: Policy) -> int:
 
 def draw_power(policy: Policy, path: Path) -> None:
     """Draw the power curves as a PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(8.2, 4.4), dpi=110)
+    figure, axes = new_chart(8.2, 4.4)
     colours = ("#2a6f97", "#6b7785", "#7fb069", "#3b7d3b", "#b5412b")
     for (name, shares), colour in zip(_curve(policy.hash).items(), colours, strict=True):
         style = "--" if "shown" in name else "-"
@@ -167,10 +161,7 @@ def draw_power(policy: Policy, path: Path) -> None:
     axes.grid(color="#e3e7eb")
     axes.legend(fontsize=8, frameon=False, loc="center right")
     axes.set_title("The gate's comparison with the champion (margins and planned SD of default.yaml)", fontsize=10)
-    figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
-    pyplot.close(figure)
+    save_chart(figure, path)
 
 
 def _times(policy: Policy) -> list[Figure]:

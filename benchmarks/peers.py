@@ -22,6 +22,7 @@ from benchmarks import peer_scene, rendering_cost
 from benchmarks.closed_forms import footprint
 from benchmarks.figures import Figure
 from benchmarks.peer_scene import Scene
+from simulation.body.mass_points import MassPoints
 from simulation.threads import one_thread
 from spine.landmarks import VIEWS
 from spine.types import Floats
@@ -118,33 +119,24 @@ def _ours(scene: Scene, spacing_mm: float, view: str) -> Floats:
 
 
 def _our_seconds(scene: Scene) -> dict[float, float]:
-    """Spacing in mm -> seconds of the splat for new points and both views."""
+    """Spacing in mm -> seconds of the splat for new points of the vertebral bodies and both views."""
+    return {
+        mm: _splat_seconds(scene, lambda mm=mm: rendering_cost.solid_points(scene.walls, scene.axes, mm))
+        for mm in (PRODUCT_MM, MIDDLE_MM)
+    }
 
-    def draw(spacing_mm: float) -> None:
-        points = rendering_cost.solid_points(scene.walls, scene.axes, spacing_mm)
+
+def _splat_seconds(scene: Scene, sample: Callable[[], MassPoints]) -> float:
+    """Shortest time of ``REPEATS`` for new points and both views, on which other load has the least effect."""
+
+    def draw() -> None:
+        points = sample()
         for geometry in scene.geometry.values():
             rendering_cost.image_of(points, geometry)
 
     with one_thread():  # as for a cohort
-        return {mm: _best_seconds(lambda mm=mm: draw(mm)) for mm in (PRODUCT_MM, MIDDLE_MM)}
-
-
-def _best_seconds(call: Callable[[], None]) -> float:
-    """Shortest wall time of ``REPEATS`` calls, on which other load of the machine has the least effect."""
-    call()
-    return min(timeit.repeat(call, number=1, repeat=REPEATS))
-
-
-def _skeleton_seconds(scene: Scene) -> float:
-    """Seconds of the splat for new points and both views of the whole skeleton, at the renderer's spacing."""
-
-    def draw() -> None:
-        points = rendering_cost.skeleton_points(peer_scene.SEED)
-        for geometry in scene.geometry.values():
-            rendering_cost.image_of(points, geometry)
-
-    with one_thread():
-        return _best_seconds(draw)
+        draw()
+        return min(timeit.repeat(draw, number=1, repeat=REPEATS))
 
 
 def _our_figures(seconds: Mapping[float, float]) -> list[Figure]:
@@ -195,8 +187,8 @@ def _gvxr_figures(
 
 
 def _skeleton_figures(scene: Scene, their_seconds: float) -> list[Figure]:
-    count = rendering_cost.point_count(rendering_cost.skeleton_points(peer_scene.SEED))
-    seconds = _skeleton_seconds(scene)
+    count = rendering_cost.skeleton_points(peer_scene.SEED).volume_mm3.numel()
+    seconds = _splat_seconds(scene, lambda: rendering_cost.skeleton_points(peer_scene.SEED))
     how = f"{len(scene.skeleton.faces)} triangles of all surfaces, new mesh and both views"
     return [
         Figure("splat, whole skeleton", 1000 * seconds, "ms", "", f"{count} new points, both views, one thread"),

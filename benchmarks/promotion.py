@@ -7,16 +7,12 @@ figure with a target that is not a time must be equal to the target.
 
 import os
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
 
-from benchmarks.figures import Figure
+from benchmarks.figures import Figure, timed
 
-T = TypeVar("T")
 PROCESSES, ROUNDS, HISTORIES, POINTS, SEED = 64, 100, 8, 50, 20261123
 
 
@@ -33,7 +29,7 @@ def _row_swaps(folder: Path) -> list[Figure]:
     from tests.validation.promotion.racers import race_for_the_row
 
     registry = _registry(folder / "row")
-    rounds, seconds = _timed(lambda: race_for_the_row(registry, processes=PROCESSES, rounds=ROUNDS))
+    rounds, seconds = timed(lambda: race_for_the_row(registry, processes=PROCESSES, rounds=ROUNDS))
     how = f"{PROCESSES} processes replace the same row at once, {ROUNDS} rounds, {seconds:.0f} s"
     return _winners("database row", rounds, how)
 
@@ -42,7 +38,7 @@ def _promotions(folder: Path) -> list[Figure]:
     from tests.validation.promotion.racers import Track, histories_agree, race
 
     track = Track(folder / "race", _registry(folder / "race"), cache(_scored))
-    rounds, seconds = _timed(lambda: race(track, processes=PROCESSES, rounds=ROUNDS, histories=HISTORIES))
+    rounds, seconds = timed(lambda: race(track, processes=PROCESSES, rounds=ROUNDS, histories=HISTORIES))
     how = f"{PROCESSES} processes with {HISTORIES} histories promote at once, {ROUNDS} rounds, {seconds:.0f} s"
     faults = histories_agree(track, sorted(track.folder.glob("history-*.jsonl")), ROUNDS)
     outcome = Figure(
@@ -55,7 +51,7 @@ def _kills(folder: Path) -> list[Figure]:
     from tests.validation.promotion.racers import Track, kill
 
     track = Track(folder / "kill", _registry(folder / "kill"), cache(_scored))
-    killed, seconds = _timed(lambda: kill(track, points=POINTS, seed=SEED))
+    killed, seconds = timed(lambda: kill(track, points=POINTS, seed=SEED))
     how = f"{POINTS} points, half of them at a call in the gate, half at a random time, {seconds:.0f} s"
     died = [k for k in killed if not k.finished]
     return [
@@ -100,8 +96,3 @@ def _registry(folder: Path) -> str:
     client.search_experiments()
     client.search_registered_models()
     return address
-
-
-def _timed(call: Callable[[], T]) -> tuple[T, float]:
-    started = time.perf_counter()
-    return call(), time.perf_counter() - started

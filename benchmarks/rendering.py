@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import torch
 
-from benchmarks.figures import Figure, python
+from benchmarks.figures import Figure, new_chart, python, run_command, save_chart
 from simulation.body.batch import PatientBatch, collate
 from simulation.body.patient import build_patient
 from simulation.body.patient_mass import PatientMass, sample_patient_mass
@@ -66,9 +66,7 @@ def _command(folder: Path, count: int) -> list[str]:
 
 def _speed() -> Figure:
     with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
-        subprocess.run(_command(Path(folder), PATIENTS), check=True, capture_output=True)
-        rate = 60 * PATIENTS / (time.perf_counter() - started)
+        rate = 60 * PATIENTS / run_command(_command(Path(folder), PATIENTS))[0]
     how = f"{PATIENTS} patients, two views of 512 x 256, {WORKERS} workers, whole command, files written"
     return Figure("virtual patients on a CPU", rate, "patients/min", ">= 400", how)
 
@@ -163,13 +161,8 @@ def _watched(folder: Path, count: int) -> list[Sample]:
 
 def draw_memory(samples: Sequence[Sample], path: Path) -> None:
     """Draw memory against patients as a PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     shown = [s for s in samples if s.patients > 0 and s.worker > 0]
-    figure, axis = pyplot.subplots(figsize=(8, 4.5), constrained_layout=True)
+    figure, axis = new_chart(8, 4.5)
     begun = [s.patients for s in shown]
     for name, values in (
         (f"parent and {WORKERS} workers", [s.total for s in shown]),
@@ -183,6 +176,4 @@ def draw_memory(samples: Sequence[Sample], path: Path) -> None:
     axis.set_title(f"plumbline cohort, two views of 512 x 256: memory while {begun[-1]:,} patients are written")
     axis.grid(alpha=0.3)
     axis.legend(loc="lower right", bbox_to_anchor=(1.0, 0.12))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+    save_chart(figure, path)

@@ -9,7 +9,7 @@ import torch
 
 from simulation.body.batch import PatientBatch, collate
 from simulation.body.mass_points import MassPoints, sample_bones, sample_filling, sample_shell
-from simulation.body.patient import build_patient
+from simulation.body.patient import VirtualPatient, build_patient
 from simulation.body.skeleton import build_bones, reference_cells
 from simulation.body.solids import CONTROLS, Ellipsoid, Loft, Solid, ellipsoids_of, lofts_of
 from simulation.body.surfaces import Bones, Filling, Shell
@@ -69,33 +69,17 @@ def chord_image_of(solid: Solid, geometry: ViewGeometry) -> Floats:
     return _array(loft_chords(lofts_of(row), lines)[0, 0])
 
 
-def ball_solid(centre: Floats, radius: float) -> Solid:
-    """A ball as an ellipsoid of the renderer."""
-    return Ellipsoid(centre, np.eye(3) * radius)
-
-
 def cylinder_solid(centre: Floats, radius: float, half_height: float) -> Solid:
     """A vertical cylinder as a loft of the renderer."""
     z = np.linspace(-half_height, half_height, CONTROLS) + centre[2]
     return Loft(z, np.tile(centre[:2], (CONTROLS, 1)), np.full((CONTROLS, 2), radius))
 
 
-def point_count(points: MassPoints) -> int:
-    """The number of mass points."""
-    return points.volume_mm3.numel()
-
-
 def body_solids(seed: int) -> tuple[Floats, Floats, tuple[str, ...]]:
     """(V, M, K, 3) walls and (V, M, 3) axes of a virtual patient's vertebral bodies, and their levels."""
-    patient = build_patient(sample_patient(seed), seed)
     walls, axes = body_grid(_batch(seed))
-    levels = patient.spine.levels
-    return _array(walls[0, : len(levels)]), _array(axes[0, : len(levels)]), tuple(levels)
-
-
-def landmarks(seed: int) -> dict[str, Floats]:
-    """Name -> (3,) landmark of the same patient, mm."""
-    return dict(build_patient(sample_patient(seed), seed).reconstruction.points)
+    levels = patient(seed).spine.levels
+    return _array(walls[0, : len(levels)]), _array(axes[0, : len(levels)]), levels
 
 
 def bone_parts(seed: int) -> Iterator[Part]:
@@ -117,8 +101,14 @@ def skeleton_points(seed: int) -> MassPoints:
 
 
 @functools.cache
+def patient(seed: int) -> VirtualPatient:
+    """The virtual patient with this seed."""
+    return build_patient(sample_patient(seed), seed)
+
+
+@functools.cache
 def _batch(seed: int) -> PatientBatch:
-    return collate([build_patient(sample_patient(seed), seed).arrays])
+    return collate([patient(seed).arrays])
 
 
 @functools.cache

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from benchmarks.figures import print_table
 from benchmarks.workspace_arguments import read_arguments
 from inference.inputs import ImageInput
 from inference.measure import measure_views
@@ -142,16 +143,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _print(rows: Mapping[str, tuple[int, dict[str, list[float | None]]]], plain: dict[str, list[float | None]]) -> None:
     labels = [PARAMETERS[n].label for n in PAPER_PARAMETERS]
-    sys.stdout.write(f"mean absolute error, deg (answered)\n| | n | {' | '.join(labels)} | times unchanged |\n")
-    sys.stdout.write("|---" * (len(labels) + 3) + "|\n")
-    overall = {name: _mean(values) for name, values in plain.items()}
+    overall, table = {name: _mean(values) for name, values in plain.items()}, []
     for row, (count, found) in rows.items():
         cells, ratios = [], []
         for name, values in found.items():
             answered = [v for v in values if v is not None]
             cells.append(f"{_mean(values):.2f} ({len(answered)}/{len(values)})" if answered else "not measured")
             ratios += [_mean(values) / overall[name]] if answered else []
-        sys.stdout.write(f"| {row} | {count} | {' | '.join(cells)} | {np.mean(ratios):.2f} |\n")
+        table.append([row, str(count), *cells, f"{np.mean(ratios):.2f}"])
+    sys.stdout.write("mean absolute error, deg (answered)\n")
+    print_table(["", "n", *labels, "relative to unchanged"], table)
 
 
 def _mean(values: Sequence[float | None]) -> float:

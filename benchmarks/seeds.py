@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import stdev
 
 from benchmarks.comparison import evaluate_model
+from benchmarks.figures import print_table
 from orchestration.pipeline.params import read_params
 from orchestration.pipeline.policies import policy_path
 from orchestration.pipeline.workspace import Workspace
@@ -36,11 +37,12 @@ def spread(workspace_folder: Path, fits: Mapping[str, Path], kept: Path) -> int:
     folders = [_unpacked(fit, kept / name) for name, fit in fits.items()]
     records = [_record_of(workspace_folder, manifest, folder) for folder in folders]
     sys.stdout.write(f"{records[0].n_patients} {records[0].patients_are}, policy {policy.name}\n\n")
-    sys.stdout.write("| fit | seed | steps | seconds | validation | on |\n|---|---|---|---|---|---|\n")
-    for folder in folders:
-        s = read_summary(folder, FITTED_FILE)
-        error = f"{s.validation_error:.2f} {s.error_unit}"
-        sys.stdout.write(f"| {folder.name} | {s.config.seed} | {s.steps} | {s.seconds:.0f} | {error} | {s.device} |\n")
+    summaries = [(folder.name, read_summary(folder, FITTED_FILE)) for folder in folders]
+    rows = [
+        (n, str(s.config.seed), str(s.steps), f"{s.seconds:.0f}", f"{s.validation_error:.2f} {s.error_unit}", s.device)
+        for n, s in summaries
+    ]
+    print_table(("fit", "seed", "steps", "seconds", "validation", "on"), rows)
     sys.stdout.write("\n" + spread_table(spread_rows(policy, records)) + "\n" + gains_by_seed(policy, records) + "\n")
     return 0
 

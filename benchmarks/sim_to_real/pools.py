@@ -13,44 +13,10 @@ from simulation.stream.radiographs import FrontalRadiographs, frontal_radiograph
 
 
 def rendered_radiographs(count: int, seed: int, device: str) -> FrontalRadiographs:
-    """Rendered radiographs of virtual patients.
-
-    Raises:
-        ValueError: shapes, types or values of the radiographs are wrong.
-    """
+    """Rendered radiographs of virtual patients."""
     # A CPU needs milliseconds to pose a patient, which would be a minute without workers.
     workers = min(14, max(1, (os.cpu_count() or 2) - 2)) if device.startswith("cuda") else 0
-    return checked(frontal_radiographs(count, seed, FRAME, device, workers), count)
-
-
-def checked(radiographs: FrontalRadiographs, count: int) -> FrontalRadiographs:
-    """The radiographs, with absent corners at 0, after a check of shapes, types and values.
-
-    Raises:
-        ValueError: with every violation.
-    """
-    expected = {
-        "images": (radiographs.images, (count, *FRAME), torch.uint8),
-        "corners": (radiographs.corners, (count, 17, 4, 2), torch.float32),
-        "visible": (radiographs.visible, (count, 17, 4), torch.bool),
-    }
-    wrong = [
-        f"{name} are {tuple(t.shape)} {t.dtype}, expected {shape} {kind}"
-        for name, (t, shape, kind) in expected.items()
-        if tuple(t.shape) != shape or t.dtype != kind
-    ]
-    if not wrong and not bool(torch.isfinite(radiographs.corners[radiographs.visible]).all()):
-        wrong.append("visible corners are not finite")
-    if not wrong:
-        x = radiographs.corners[..., 0]
-        exchanged = (x[..., 1::2] < x[..., 0::2])[radiographs.visible.all(-1)].any(-1)
-        if bool(exchanged.float().mean() > 0.05):
-            wrong.append("left corners are right of right corners in more than 5 % of the vertebrae")
-    if wrong:
-        raise ValueError(f"found wrong virtual radiographs: {'; '.join(wrong)}; check the renderer")
-    # A corner that is NaN would make a masked loss NaN.
-    corners = torch.where(radiographs.visible[..., None], radiographs.corners, torch.zeros_like(radiographs.corners))
-    return FrontalRadiographs(radiographs.images, corners, radiographs.visible)
+    return frontal_radiographs(count, seed, FRAME, device, workers)
 
 
 def rectangle_radiographs(count: int, seed: int, device: str) -> FrontalRadiographs:

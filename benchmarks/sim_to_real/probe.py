@@ -3,6 +3,7 @@
 Contract: no choice depends on a real radiograph. The weights at the end of the training are scored.
 """
 
+import json
 import platform
 import sys
 import time
@@ -18,11 +19,10 @@ from benchmarks.sim_to_real.pack import read_pack
 from benchmarks.sim_to_real.pools import rectangle_radiographs, rendered_radiographs
 from benchmarks.sim_to_real.reports import (
     CONTACT,
+    FOUND,
     contact_rows,
     draw_contact_sheet,
-    write_found,
     write_radiographs,
-    write_result,
 )
 from benchmarks.sim_to_real.scoring import lines, score_radiographs, summary
 from simulation.stream.radiographs import FrontalRadiographs
@@ -57,12 +57,9 @@ def run_probe(plan: Plan) -> dict[str, object]:
     """Train, score and write all files; return the content of ``result.json``."""
     started = time.monotonic()
     plan.out.mkdir(parents=True, exist_ok=True)
-    training, held_out, source = _virtual_radiographs(plan)
+    training, held_out = _virtual_radiographs(plan)
     pool_seconds = time.monotonic() - started
-    say(
-        f"{source}: {training.images.shape[0]} radiographs for training, {held_out.images.shape[0]} held out, "
-        f"{pool_seconds:.1f} s"
-    )
+    say(f"{len(training.images)} radiographs for training, {len(held_out.images)} held out, {pool_seconds:.1f} s")
     recipe = TINY if plan.dry else Recipe(minutes=plan.minutes, seed=plan.seed)
     trained = train(training, recipe)
     say(
@@ -71,17 +68,15 @@ def run_probe(plan: Plan) -> dict[str, object]:
     )
     scoring_started = time.monotonic()
     result: dict[str, object] = {
-        "virtual radiographs": source,
         "plan": {k: str(v) for k, v in asdict(plan).items()},
         "recipe": asdict(recipe),
         "machine": _machine(plan.device),
         "steps": trained.steps,
-        "steps_per_second": trained.steps / trained.seconds,
         "compiled": trained.compiled,
         "losses": trained.losses,
+        "held_out_virtual": _score_virtual(trained.network, held_out),
+        **_score_real(trained.network, plan),
     }
-    result["own_kind"] = _score_virtual(trained.network, held_out)
-    result |= _score_real(trained.network, plan)
     seconds = {
         "virtual radiographs": pool_seconds,
         "compilation": trained.compile_seconds,
@@ -90,7 +85,7 @@ def run_probe(plan: Plan) -> dict[str, object]:
         "all": time.monotonic() - started,
     }
     result["seconds"] = {name: round(value, 1) for name, value in seconds.items()}
-    write_result(plan.out, result)
+    (plan.out / "result.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     say(
         f"seconds: {result['seconds']}"
         + (f", MORE THAN THE LIMIT of {LIMIT_SECONDS:.0f}" if seconds["all"] > LIMIT_SECONDS else "")
@@ -104,13 +99,14 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _virtual_radiographs(plan: Plan) -> tuple[FrontalRadiographs, FrontalRadiographs, str]:
+def _virtual_radiographs(plan: Plan) -> tuple[FrontalRadiographs, FrontalRadiographs]:
+    """The radiographs for training and the held-out ones; rectangles in a dry run."""
     if plan.dry:
-        training, held_out = (rectangle_radiographs(count, seed, plan.device) for count, seed in ((6, 0), (3, 1)))
-        return training, held_out, "rectangles (dry run)"
-    training = rendered_radiographs(plan.count, plan.seed, plan.device)
-    held_out = rendered_radiographs(HELD_OUT, plan.seed + _HELD_OUT_SEED, plan.device)
-    return training, held_out, f"simulation.stream, seed {plan.seed}"
+        return rectangle_radiographs(6, 0, plan.device), rectangle_radiographs(3, 1, plan.device)
+    return (
+        rendered_radiographs(plan.count, plan.seed, plan.device),
+        rendered_radiographs(HELD_OUT, plan.seed + _HELD_OUT_SEED, plan.device),
+    )
 
 
 def _score_virtual(network: torch.nn.Module, radiographs: FrontalRadiographs) -> dict[str, object]:
@@ -129,13 +125,12 @@ def _score_real(network: torch.nn.Module, plan: Plan) -> dict[str, object]:
     found = find_corners(network, torch.from_numpy(real.images).to(plan.device))
     scores = score_radiographs(found, real.corners, real.visible, real.facts["angle_deg"][:, 0].astype(np.float64))
     screened = real.facts["screened_out"].astype(bool)
-    figures = {"real": summary(scores)}
-    say(lines("REAL RADIOGRAPHS, all", figures["real"]))
     kept = [s for s, out in zip(scores, screened, strict=True) if not out]
-    figures["real_without_screened_out"] = summary(kept)
+    figures = {"real": summary(scores), "real_without_screened_out": summary(kept)}
+    say(lines("REAL RADIOGRAPHS, all", figures["real"]))
     say(lines("real radiographs that the data set validation accepts", figures["real_without_screened_out"]))
     write_radiographs(plan.out, real.names, scores, screened)
-    write_found(plan.out, found)
+    np.savez_compressed(plan.out / FOUND, found=found.astype(np.float32))
     draw_contact_sheet(plan.out / CONTACT, real, found, contact_rows(np.array([s.error_deg for s in scores])))
     return figures
 

@@ -1,4 +1,4 @@
-"""The files of a run: figures, one row for each radiograph, found corners, contact sheet.
+"""The files of a run: figures, one row for each radiograph, found corners, and a contact sheet.
 
 Contract: one folder with four small files, which can be copied from a GPU machine:
 
@@ -9,7 +9,6 @@ Contract: one folder with four small files, which can be copied from a GPU machi
 """
 
 import csv
-import json
 import struct
 import zlib
 from collections.abc import Sequence
@@ -23,18 +22,13 @@ from benchmarks.sim_to_real.pack import Pack
 from benchmarks.sim_to_real.scoring import RadiographScore
 from spine.types import Floats
 
-RESULT, RADIOGRAPHS, FOUND, CONTACT = "result.json", "radiographs.csv", "found.npz", "contact.png"
+RADIOGRAPHS, FOUND, CONTACT = "radiographs.csv", "found.npz", "contact.png"
 
 _GREEN, _RED = (0, 255, 0), (255, 40, 40)
 _COLUMNS = (
     *("name", "screened_out", "shift", "found_deg", "published_deg", "error_deg"),
     *("centre_mean_px", "corner_median_px", "centres_off"),
 )
-
-
-def write_result(folder: Path, result: dict[str, object]) -> None:
-    """Write all figures."""
-    (folder / RESULT).write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 def write_radiographs(
@@ -49,11 +43,6 @@ def write_radiographs(
             values = (s.found_deg, s.published_deg, s.error_deg, centre_px.mean(), np.median(corner_px))
             rounded = (f"{value:.2f}" for value in values)
             writer.writerow([name, int(out), s.match.shift, *rounded, int((centre_px > FAR_PX).sum())])
-
-
-def write_found(folder: Path, found: Floats) -> None:
-    """Write the found corners, for ``diagnose``."""
-    np.savez_compressed(folder / FOUND, found=found.astype(np.float32))
 
 
 def contact_rows(errors_deg: Floats) -> list[int]:

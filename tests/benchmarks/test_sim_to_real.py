@@ -17,8 +17,7 @@ from benchmarks.sim_to_real.letterbox import letterbox
 from benchmarks.sim_to_real.level_matching import major_cobb_deg, match_levels
 from benchmarks.sim_to_real.network import CornerNet, parameter_count
 from benchmarks.sim_to_real.pack import jpeg_bytes, read_pack, write_pack
-from benchmarks.sim_to_real.pack_real import pack_radiographs, radiographs_folder
-from benchmarks.sim_to_real.pools import checked, rectangle_radiographs
+from benchmarks.sim_to_real.pools import rectangle_radiographs
 from benchmarks.sim_to_real.reports import contact_rows, write_png
 from benchmarks.sim_to_real.scoring import score_radiographs, summary
 from simulation.stream.radiographs import FrontalRadiographs
@@ -202,14 +201,6 @@ def test_one_cycle_rises_and_falls():
     assert (np.diff(rates[3:]) < 0).all()
 
 
-def test_radiographs_in_another_frame_are_refused():
-    radiographs = rectangle_radiographs(2, 0, "cpu")
-    with pytest.raises(ValueError, match=r"images are .*float32, .*; corners are"):
-        checked(FrontalRadiographs(radiographs.images.float(), radiographs.corners.double(), radiographs.visible), 2)
-    with pytest.raises(ValueError, match="left corners are right of right corners"):
-        checked(FrontalRadiographs(radiographs.images, radiographs.corners[:, :, [1, 0, 3, 2]], radiographs.visible), 2)
-
-
 def test_the_appearance_distance_is_0_to_itself_and_negative_for_a_darker_image():
     radiographs = rectangle_radiographs(6, 0, "cpu")
     images, corners, seen = (t.numpy() for t in (radiographs.images, radiographs.corners, radiographs.visible))
@@ -238,21 +229,6 @@ def test_the_contact_sheet_shows_best_median_and_worst():
 def test_a_missing_pack_is_reported(tmp_path, capsys):
     assert main(["run", "--dry-run", "--device", "cpu", "--real", str(tmp_path / "none.npz")]) == 3
     assert "none.npz" in capsys.readouterr().err
-
-
-def have_radiographs():
-    try:
-        return radiographs_folder().is_dir()
-    except FileNotFoundError:
-        return False
-
-
-@pytest.mark.skipif(not have_radiographs(), reason="no real radiographs (PLUMBLINE_SHARED)")
-def test_packed_labels_give_the_published_angles(tmp_path):
-    pack_radiographs(tmp_path / "radiographs.npz", limit=12)
-    pack = read_pack(tmp_path / "radiographs.npz")
-    found = [major_cobb_deg(c, v) for c, v in zip(pack.corners, pack.visible, strict=True)]
-    assert found == pytest.approx(pack.facts["angle_deg"][:, 0], abs=0.02)
 
 
 def test_a_level_shift_is_no_tilt_error_and_one_wrong_corner_is() -> None:
