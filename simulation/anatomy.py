@@ -68,5 +68,5 @@ class VertebralColumn:
 
 @cache
 def vertebral_column(anatomy: Anatomy) -> VertebralColumn:
-    """The vertebral column of one anatomy. ``parameters.check`` has refused unknown anatomies before."""
+    """The vertebral column of one anatomy. ``PatientParameters`` has refused unknown anatomies before."""
     return VertebralColumn((*CERVICAL, *_MOBILE[anatomy]))

@@ -156,26 +156,20 @@ class PatientParameters:
     femoral_head_radius_mm: float = 23.5
 
     def __post_init__(self) -> None:
-        check(self)
-
-
-def check(parameters: PatientParameters) -> None:
-    """Raise ``ValuesRejected`` for values outside their ranges; the error names each value with its range."""
-    found = [*_out_of_range(parameters), *_unknown_choices(parameters)]
-    found += _inconsistent(parameters)
-    if parameters.anatomy in CHOICES["anatomy"]:
-        column = vertebral_column(parameters.anatomy)
-        found += [*_curve_violations(parameters.curves, column), *_slip_violations(parameters, column)]
-        found += _fracture_violations(parameters.fractures, column)
-        if parameters.instrumentation is not None:
-            found += _implant_violations(parameters.instrumentation, column)
-    if found:
-        raise ValuesRejected(
-            "PATIENT_IMPLAUSIBLE",
-            found="; ".join(found),
-            expected="values inside the ranges named, PI = PT + SS, neighbouring curves on alternating sides",
-            remedy="choose values inside the ranges (simulation.parameters.ALLOWED), or use sample_patient",
-        )
+        found = [*_out_of_range(self), *_unknown_choices(self), *_inconsistent(self)]
+        if self.anatomy in CHOICES["anatomy"]:
+            column = vertebral_column(self.anatomy)
+            found += [*_curve_violations(self.curves, column), *_slip_violations(self, column)]
+            found += _fracture_violations(self.fractures, column)
+            if self.instrumentation is not None:
+                found += _implant_violations(self.instrumentation, column)
+        if found:
+            raise ValuesRejected(
+                "PATIENT_IMPLAUSIBLE",
+                found="; ".join(found),
+                expected="values inside the ranges named, PI = PT + SS, neighbouring curves on alternating sides",
+                remedy="choose values inside the ranges (simulation.parameters.ALLOWED), or use sample_patient",
+            )
 
 
 def _is_number(*values: object) -> bool:

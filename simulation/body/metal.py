@@ -218,10 +218,4 @@ def build_metal(
     grid, axis = bar(start, end, tilted, thick, thick, 5, 0.06, 10)
     course = torch.full((*rods.shape[:-1], 2), 2.75, device=rods.device)
     rod = tube(rods, course, float_tensor(rods.device, 0.0, 1.0, 0.0), 10)
-    return Bones(
-        (),
-        (
-            Filling("bars", grid, axis, weight, 1.2),
-            Filling("rods", rod, rods, rod_weight, 1.2),
-        ),
-    )
+    return Bones((), (Filling("bars", grid, axis, weight, 1.2), Filling("rods", rod, rods, rod_weight, 1.2)))

@@ -188,7 +188,7 @@ def _wing(hip: Tensor, axes: Tensor, top: Tensor, bottom: Tensor) -> Tensor:
 
 def _rami(batch: PatientBatch, axes: Tensor) -> Bones:
     """Acetabula, pubic and ischial rami around the obturator foramen, symphysis."""
-    device, r = batch.device, batch.hip_radius
+    device, r, ones = batch.device, batch.hip_radius, torch.ones(len(batch), 1, device=batch.device)
     shells, inside = [], []
     for side, hip, name in zip(LEFT_RIGHT, batch.hips.unbind(1), ("hip left", "hip right"), strict=True):
         # The acetabulum opens outwards, downwards and a little forwards.
@@ -197,12 +197,10 @@ def _rami(batch: PatientBatch, axes: Tensor) -> Bones:
         cup_axes = torch.stack([cross(y, -pole), y, -pole], dim=-1)
         outside, within = (ball(hip, cup_axes * (r + gap)[:, None, None], 9, 24, 0.5)[0] for gap in (4.4, 2.6))
         cup = torch.cat([outside, within.flip(1)], dim=1)[:, None]
-        shells.append(Shell("acetabulum", cup, torch.full((len(batch), 1), 0.85, device=device), bones=(name,)))
+        shells.append(Shell("acetabulum", cup, 0.85 * ones, bones=(name,)))
         loop, axis = _loop(batch, axes, side)
-        shells.append(Shell("ramus", loop[:, None], torch.full((len(batch), 1), 0.8, device=device), 1.6, (name,)))
-        inside.append(
-            Filling("ramus", loop[:, None], axis[:, None], torch.full((len(batch), 1), 0.9, device=device), 4.0)
-        )
+        shells.append(Shell("ramus", loop[:, None], 0.8 * ones, 1.6, (name,)))
+        inside.append(Filling("ramus", loop[:, None], axis[:, None], 0.9 * ones, 4.0))
     return Bones(tuple(shells), tuple(inside))
 
 

@@ -16,12 +16,8 @@ def build_shoulders(batch: PatientBatch) -> Bones:
     bones = Bones()
     for i, (side, word) in enumerate(((1.0, "left"), (-1.0, "right"))):
         joints = batch.arms[:, i]
-        bones = (
-            bones
-            + _clavicle(batch, joints, side, word)
-            + _scapula(batch, joints, side, word)
-            + _arm(batch, joints, side, word)
-        )
+        for build in (_clavicle, _scapula, _arm):
+            bones = bones + build(batch, joints, side, word)
     return bones
 
 
@@ -58,18 +54,10 @@ def _scapula(batch: PatientBatch, joints: Tensor, side: float, word: str) -> Bon
     root = superior * 0.72 + inferior * 0.28 + batch.scaled(0, 10, 0)
     acromion = shoulder + batch.scaled(side * 12, 8, 26)
     ridge, _ = bar(root, acromion, up, batch.scaled(3.0, 5.0), batch.scaled(6.0, 7.0), 8)
-    coracoid, _ = bar(
-        glenoid + batch.scaled(0, -8, 18),
-        shoulder + batch.scaled(-side * 6, -34, 12),
-        up,
-        *(batch.scaled(5.5, 5.5),) * 2,
-    )
-    socket, _ = bar(
-        glenoid + batch.scaled(0, 0, 20),
-        glenoid + batch.scaled(0, 0, -20),
-        up.roll(1),
-        *(batch.scaled(6.0, 10.0),) * 2,
-    )
+    ends = glenoid + batch.scaled(0, -8, 18), shoulder + batch.scaled(-side * 6, -34, 12)
+    coracoid, _ = bar(*ends, up, *(batch.scaled(5.5, 5.5),) * 2)
+    ends = glenoid + batch.scaled(0, 0, 20), glenoid + batch.scaled(0, 0, -20)
+    socket, _ = bar(*ends, up.roll(1), *(batch.scaled(6.0, 10.0),) * 2)
     names = (f"scapula {word}",)
     return Bones(
         (

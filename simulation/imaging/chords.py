@@ -32,7 +32,7 @@ class Lines:
 
 
 def ray_lines(rays: Rays) -> Lines:
-    """Directions, sources and heights of ``rays``."""
+    """The lines of ``rays``."""
     return Lines(rays.direction, rays.source, rays.row_z_mm)
 
 
@@ -162,22 +162,12 @@ def add_small(
     rows = row.round().long()[..., None] + steps
     tile_u = (columns - (width / 2 - 0.5)) * rays.column_mm[:, None, None] + rays.u0_mm[:, None, None]
     length = torch.hypot(tile_u, rays.distance_mm[:, None, None].expand_as(tile_u))
-    parts = [tile_u / length, rays.distance_mm[:, None, None] / length]
-    direction = torch.stack(parts if rays.view == "frontal" else parts[::-1], dim=-1)
+    pair = [tile_u / length, rays.distance_mm[:, None, None] / length]
+    direction = torch.stack(pair if rays.view == "frontal" else pair[::-1], dim=-1)
     z = rays.z0_mm[:, None, None] - (rows - (height / 2 - 0.5)) * rays.row_mm[:, None, None]
     seen_rows, seen_columns = (rows >= 0) & (rows < height), (columns >= 0) & (columns < width)
-    args = (
-        solids.centre_mm,
-        solids.axes_mm,
-        solids.floor_mm,
-        weight,
-        direction,
-        z,
-        rays.source,
-        seen_rows,
-        seen_columns,
-    )
-    tiles = _tiles(*args)
+    parts = (solids.centre_mm, solids.axes_mm, solids.floor_mm)
+    tiles = _tiles(*parts, weight, direction, z, rays.source, seen_rows, seen_columns)
     index = rows.clamp(0, height - 1)[..., None] * width + columns.clamp(0, width - 1)[..., None, :]
     index = index + (torch.arange(len(rays), device=image.device) * height * width)[:, None, None, None]
     return image.reshape(-1).index_add(0, index.reshape(-1), tiles.reshape(-1)).reshape(image.shape)

@@ -80,8 +80,7 @@ def apply_display(
     ``paths`` gives the mask of the patient, and the bone to which the window is adjusted.
     """
     skin_mm = paths.skin
-    wide = [value[:, None, None] for value in (appearance.flatten, appearance.normalise, appearance.edge)]
-    flatten, normalise, edge = wide
+    flatten, normalise, edge = (v[:, None, None] for v in (appearance.flatten, appearance.normalise, appearance.edge))
     pixel, finest = rays.row_mm, rays.min_pixel_mm
     mask = (skin_mm > _THIN_MM).to(torch.float32)
     measured = measured + _tilts(rays, appearance)
@@ -111,15 +110,14 @@ def _tilts(rays: Rays, appearance: AppearanceBatch) -> Tensor:
 
 def _joined(values: Tensor, appearance: AppearanceBatch) -> Tensor:
     """(N, H, W) values with the seam of two joined radiographs: other brightness and contrast below, a visible line."""
-    at = torch.linspace(0, 1, values.shape[1], device=values.device)
-    below = ((at >= appearance.seam[:, None]) & (appearance.seam[:, None] > 0)).to(values.dtype)[..., None]
-    line = torch.exp(-0.5 * ((at - appearance.seam[:, None]) / 0.0022) ** 2)[..., None] * (
-        appearance.seam[:, None, None] > 0
+    at = torch.linspace(0, 1, values.shape[1], device=values.device)[:, None]
+    seam, step, gain, line = (
+        value[:, None, None]
+        for value in (appearance.seam, appearance.seam_step, appearance.seam_gain, appearance.seam_line)
     )
-    gain = 1 + below * (appearance.seam_gain[:, None, None] - 1)
-    return (
-        values * gain + below * appearance.seam_step[:, None, None] + 2.5 * appearance.seam_line[:, None, None] * line
-    )
+    below = ((at >= seam) & (seam > 0)).to(values.dtype)
+    joint = torch.exp(-0.5 * ((at - seam) / 0.0022) ** 2) * (seam > 0)
+    return values * (1 + below * (gain - 1)) + below * step + 2.5 * line * joint
 
 
 def _greys(values: Tensor, skin_mm: Tensor, appearance: AppearanceBatch, spread: Tensor) -> Tensor:

@@ -202,20 +202,16 @@ def line_integrals(
     paths: PathLengths, batch: PatientBatch, rays: Rays, exposure: ExposureBatch, seeds: Sequence[int]
 ) -> Float[Tensor, "N H W"]:
     """Line integrals without noise: -log of the transmitted share of all energies of the beam."""
-    counts = [len(cells) for cells in (_LUNG_CELLS_MM, _BODY_CELLS_MM, _BUBBLE_CELLS_MM, _BOWEL_CELLS_MM)]
-    fields = standard_normal(seeds, _TEXTURE + _of_view(rays), [(count, CELLS, CELLS) for count in counts], rays.device)
-    lung, body, bubbles, bowel = (
-        smooth_noise(field, rays, cells)
-        for field, cells in zip(
-            fields, (_LUNG_CELLS_MM, _BODY_CELLS_MM, _BUBBLE_CELLS_MM, _BOWEL_CELLS_MM), strict=True
-        )
-    )
+    scales = (_LUNG_CELLS_MM, _BODY_CELLS_MM, _BUBBLE_CELLS_MM, _BOWEL_CELLS_MM)
+    shapes = [(len(cells), CELLS, CELLS) for cells in scales]
+    fields = standard_normal(seeds, _TEXTURE + _of_view(rays), shapes, rays.device)
+    noise = [smooth_noise(field, rays, cells) for field, cells in zip(fields, scales, strict=True)]
     top, low = batch.body_centre[:, 15, 2, None], batch.hips[:, :, 2].mean(1)[:, None]
     z = rays.row_z_mm
     belly = ((top - z) / 30).clamp(0, 1) * ((z - low) / 30).clamp(0, 1)
     tissues = (paths.soft, paths.fat, paths.lung, paths.mineral, paths.titanium)
     settings = (exposure.texture, exposure.mottle, exposure.energy)
-    return _transmitted(*tissues, lung, body, bubbles, bowel, belly, *settings, rays.view == "frontal")
+    return _transmitted(*tissues, *noise, belly, *settings, rays.view == "frontal")
 
 
 def _of_view(rays: Rays) -> int:

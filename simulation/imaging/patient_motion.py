@@ -35,17 +35,8 @@ _WITHOUT_POSITIONS = frozenset(
     (
         *("present", "lumbar", "droop", "wall", "axes", "plate_half", "height", "canal", "spinous", "transverse"),
         *("pedicle_size", "sclerosis", "osteophyte", "body_scale", "arch", "s1_axes", "s1_half", "s1_to_hips"),
-        *(
-            "hip_spacing",
-            "hip_radius",
-            "size",
-            "density",
-            "pelvis_axes",
-            "axial_rotation",
-            "sideways",
-            "chest_half_width",
-        ),
-        *("chest_half_depth", "thirteenth", "raised", "style", "gains", "fat", "rod_weight"),
+        *("hip_spacing", "hip_radius", "size", "density", "pelvis_axes", "axial_rotation", "sideways"),
+        *("chest_half_width", "chest_half_depth", "thirteenth", "raised", "style", "gains", "fat", "rod_weight"),
     )
 )
 

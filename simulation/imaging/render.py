@@ -41,19 +41,15 @@ def exact_paths(batch: PatientBatch, mass: PatientMass, rays: Rays) -> PathLengt
     return path_lengths(batch, mass.bones, mass.vessels, mass.metal, rays)
 
 
-def _take(batch: PatientBatch, mass: PatientMass, acquisitions: AcquisitionTable) -> Tensor:
-    rays = rays_from(
-        acquisitions.view, acquisitions.shape, acquisitions.geometry, acquisitions.min_pixel_mm, batch.device
-    )
-    exposure, appearance = (
-        exposure_batch(acquisitions.exposure, batch.device),
-        appearance_batch(acquisitions.appearance, batch.device),
-    )
+def _take(batch: PatientBatch, mass: PatientMass, table: AcquisitionTable) -> Tensor:
+    rays = rays_from(table.view, table.shape, table.geometry, table.min_pixel_mm, batch.device)
+    exposure = exposure_batch(table.exposure, batch.device)
+    appearance = appearance_batch(table.appearance, batch.device)
     paths = exact_paths(batch, mass, rays)
-    integrals = line_integrals(paths, batch, rays, exposure, acquisitions.seeds)
-    measured = detect(integrals, rays, exposure, acquisitions.seeds)
+    integrals = line_integrals(paths, batch, rays, exposure, table.seeds)
+    measured = detect(integrals, rays, exposure, table.seeds)
     greys = apply_display(measured, paths, rays, appearance).to(torch.float32) / MAXIMUM
-    covered = apply_overlay(greys, acquisitions.overlays, appearance.background)
+    covered = apply_overlay(greys, table.overlays, appearance.background)
     return (covered.clamp(0, 1) * MAXIMUM).round().to(torch.int32)
 
 

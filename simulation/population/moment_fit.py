@@ -105,28 +105,19 @@ def _corrected(root: Floats, found: Floats, wanted: Floats) -> Floats:
     return np.asarray(np.linalg.cholesky((mapped + mapped.T) / 2))
 
 
-_HEAD = '''"""Constants of ``alignment``. Written by ``python -m simulation.population.moment_fit``; do not edit.
-
-Contract: the order is PI, PT, L1-S1, L1-L5, TK, in degrees. ``MEANS`` are means and ``ROOTS`` are Cholesky roots of the
-covariance, both before samples are rejected. The accepted samples have the means and covariances of ``published``.
-"""
-
-from collections.abc import Mapping
-
-from simulation.vocabulary import Condition
-
-'''
+_MODULE = Path(__file__).with_name("moment_constants.py")
 
 
 def constants_module(fitted: Mapping[Condition, tuple[Float[Floats, " 5"], Float[Floats, "5 5"]]]) -> str:
-    """The source of the module ``moment_constants``."""
+    """The source of the module ``moment_constants``, which keeps its head."""
+    head, _, _ = _MODULE.read_text().partition("MEANS: ")
     means = "".join(f'    "{group}": {_row(mean)},\n' for group, (mean, _) in fitted.items())
     roots = "".join(
         f'    "{group}": (\n' + "".join(f"        {_row(row)},\n" for row in root) + "    ),\n"
         for group, (_, root) in fitted.items()
     )
     return (
-        f"{_HEAD}MEANS: Mapping[Condition, tuple[float, ...]] = {{\n{means}}}\n\n"
+        f"{head}MEANS: Mapping[Condition, tuple[float, ...]] = {{\n{means}}}\n\n"
         f"ROOTS: Mapping[Condition, tuple[tuple[float, ...], ...]] = {{\n{roots}}}\n"
     )
 
@@ -142,7 +133,7 @@ def main() -> None:
         mean, root, share = fit(group)
         fitted[group] = (mean, root)
         print(f"{group}: {share:.0%} of the samples are accepted")
-    Path(__file__).with_name("moment_constants.py").write_text(constants_module(fitted))
+    _MODULE.write_text(constants_module(fitted))
 
 
 if __name__ == "__main__":

@@ -32,55 +32,37 @@ _CONTROLS, _AIS = "sterEOS controls, n = 69", "sterEOS AIS, n = 458"
 _ISSG, _OURS = "adult deformity, order of magnitude", "order of magnitude, ours"
 _HERNIA = "after UCI hernia, n = 60"
 
+
+def _angles(mark: Mark, source: str, *values: tuple[float, float]) -> dict[str, PublishedValue]:
+    """The mean and SD of PI, PT, SS, L1-S1, L1-L5 and T4-T12 from one source."""
+    names = (PI, PT, SS, LL, LL5, TK)[: len(values)]
+    return {name: PublishedValue(*value, source, mark) for name, value in zip(names, values, strict=True)}
+
+
 ALIGNMENT: Mapping[Condition, Mapping[str, PublishedValue]] = {
     "healthy_adult": {
-        PI: PublishedValue(50.6, 10.5, f"{_META}; SD {_MAC}", "published"),
-        PT: PublishedValue(12.6, 6.75, f"{_META}; SD {_MAC}", "published"),
-        SS: PublishedValue(37.7, 7.75, f"{_META}; SD {_MAC}", "published"),
+        **_angles("published", f"{_META}; SD {_MAC}", (50.6, 10.5), (12.6, 6.75), (37.7, 7.75)),
         LL: PublishedValue(54.6, 12.5, _META, "published"),
         LL5: PublishedValue(37.0, 15.5, _META, "published"),
         TK: PublishedValue(38.0, 10.0, "asymptomatic adults", "memory"),
     },
-    "healthy_adolescent": {
-        PI: PublishedValue(46.2, 8.3, _CONTROLS, "published"),
-        PT: PublishedValue(7.1, 7.3, _CONTROLS, "published"),
-        SS: PublishedValue(39.1, 6.7, _CONTROLS, "published"),
-        LL: PublishedValue(57.0, 10.4, _CONTROLS, "published"),
-        LL5: PublishedValue(46.0, 9.1, _CONTROLS, "published"),
-        TK: PublishedValue(37.7, 15.1, _CONTROLS, "published"),
-    },
-    "adolescent_scoliosis": {
-        PI: PublishedValue(47.3, 12.8, _AIS, "published"),
-        PT: PublishedValue(7.5, 8.3, _AIS, "published"),
-        SS: PublishedValue(39.6, 10.3, _AIS, "published"),
-        LL: PublishedValue(54.9, 14.8, _AIS, "published"),
-        LL5: PublishedValue(46.4, 13.2, _AIS, "published"),
-        TK: PublishedValue(27.1, 18.8, _AIS, "published"),
-    },
+    "healthy_adolescent": _angles(
+        "published", _CONTROLS, (46.2, 8.3), (7.1, 7.3), (39.1, 6.7), (57.0, 10.4), (46.0, 9.1), (37.7, 15.1)
+    ),
+    "adolescent_scoliosis": _angles(
+        "published", _AIS, (47.3, 12.8), (7.5, 8.3), (39.6, 10.3), (54.9, 14.8), (46.4, 13.2), (27.1, 18.8)
+    ),
     "adult_deformity": {
-        PI: PublishedValue(54.5, 12.0, _ISSG, "memory"),
-        PT: PublishedValue(22.2, 10.0, _ISSG, "memory"),
-        SS: PublishedValue(32.3, 11.0, _ISSG, "memory"),
-        LL: PublishedValue(45.0, 20.0, _ISSG, "memory"),
+        **_angles("memory", _ISSG, (54.5, 12.0), (22.2, 10.0), (32.3, 11.0), (45.0, 20.0), (29.0, 19.0), (33.0, 18.0)),
         LL5: PublishedValue(29.0, 19.0, _OURS, "choice"),
-        TK: PublishedValue(33.0, 18.0, _ISSG, "memory"),
     },
     "degenerative": {
-        PI: PublishedValue(51.0, 11.0, _OURS, "choice"),
+        **_angles("choice", _OURS, (51.0, 11.0), (17.4, 7.5), (33.6, 8.5), (46.0, 13.0), (30.0, 13.0), (36.0, 11.0)),
         PT: PublishedValue(17.4, 7.5, _HERNIA, "choice"),
-        SS: PublishedValue(33.6, 8.5, _OURS, "choice"),
-        LL: PublishedValue(46.0, 13.0, _OURS, "choice"),
-        LL5: PublishedValue(30.0, 13.0, _OURS, "choice"),
-        TK: PublishedValue(36.0, 11.0, _OURS, "choice"),
     },
-    "osteoporotic": {
-        PI: PublishedValue(51.0, 10.5, _OURS, "choice"),
-        PT: PublishedValue(18.0, 7.5, _OURS, "choice"),
-        SS: PublishedValue(33.0, 8.0, _OURS, "choice"),
-        LL: PublishedValue(50.0, 13.0, _OURS, "choice"),
-        LL5: PublishedValue(34.0, 13.0, _OURS, "choice"),
-        TK: PublishedValue(47.0, 12.0, _OURS, "choice"),
-    },
+    "osteoporotic": _angles(
+        "choice", _OURS, (51.0, 10.5), (18.0, 7.5), (33.0, 8.0), (50.0, 13.0), (34.0, 13.0), (47.0, 12.0)
+    ),
 }
 """Targets of the sampling. Operated patients have the targets of adolescent scoliosis or of degenerative patients."""
 

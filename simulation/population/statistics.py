@@ -156,12 +156,11 @@ def _compare(group: str, quantity: str, kind: Literal["angle", "length"], found:
 
 def alignment_rows(people: Sequence[MeasuredPatient]) -> list[Row]:
     """Rows of the sagittal angles of each condition."""
-    rows: list[Row] = []
-    for group, values in ALIGNMENT.items():
-        those = _with_condition(people, group)
-        for quantity, value in values.items():
-            rows.append(_compare(group, quantity, "angle", _values(those, quantity), value))
-    return rows
+    return [
+        _compare(group, quantity, "angle", _values(_with_condition(people, group), quantity), value)
+        for group, values in ALIGNMENT.items()
+        for quantity, value in values.items()
+    ]
 
 
 def _with_condition(people: Sequence[MeasuredPatient], condition: Condition) -> list[MeasuredPatient]:
