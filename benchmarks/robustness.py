@@ -8,6 +8,7 @@ Contract: all rows have the same patients, except the rows of a group of patient
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,17 +52,8 @@ def inverted(image: GreyImage, view: ExampleView, random: np.random.Generator) -
     return (_MOST - image).astype(np.uint16)
 
 
-def noisy(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
-    """The image with smoothed noise of 1/24 of the grey range."""
-    return _grained(image, random, 24)
-
-
-def very_noisy(image: GreyImage, view: ExampleView, random: np.random.Generator) -> GreyImage:
-    """The image with smoothed noise of 1/12 of the grey range, in which a person hardly sees end plates."""
-    return _grained(image, random, 12)
-
-
-def _grained(image: GreyImage, random: np.random.Generator, part: float) -> GreyImage:
+def noisy(image: GreyImage, view: ExampleView, random: np.random.Generator, part: float = 24) -> GreyImage:
+    """The image with smoothed noise of 1 / ``part`` of the grey range. With 12, a person hardly sees end plates."""
     grain = random.standard_normal(image.shape)
     grain = (grain + np.roll(grain, 1, 0) + np.roll(grain, 1, 1) + np.roll(grain, (1, 1), (0, 1))) / 2
     return np.clip(image + grain * _MOST / part, 0, _MOST).astype(np.uint16)
@@ -92,7 +84,7 @@ CHANGES: Mapping[str, Change] = {
     "truncated": truncated,
     "inverted": inverted,
     "noisy": noisy,
-    "very noisy": very_noisy,
+    "very noisy": partial(noisy, part=12),
     "markers": marked,
 }
 

@@ -152,7 +152,7 @@ def patient_arrays(
     row = {name: np.asarray(array)[keep] for name, array in _per_level(parameters, spine).items()}
     row["present"] = (np.arange(SLOTS) < len(names)).astype(float)
     row["pedicle"] = pedicle_centres(spine)[:, keep]
-    row |= _pelvis_row(spine) | _build_row(spine, habitus)
+    row |= _other_parts(spine, habitus)
     row |= {"density": np.asarray(parameters.bone_density), "thirteenth": np.asarray(float("T13" in names))}
     return {name: np.asarray(array, dtype=np.float32) for name, array in row.items()}
 
@@ -182,7 +182,8 @@ def _per_level(parameters: PatientParameters, spine: PosedSpine) -> dict[str, ND
     }
 
 
-def _pelvis_row(spine: PosedSpine) -> dict[str, NDArray[np.float64]]:
+def _other_parts(spine: PosedSpine, habitus: Habitus) -> dict[str, NDArray[np.float64]]:
+    """Name -> array of the pelvis, the rib cage, the arms and the build."""
     sizes = spine.sizes
     return {
         "s1_centre": spine.s1_centre,
@@ -193,11 +194,6 @@ def _pelvis_row(spine: PosedSpine) -> dict[str, NDArray[np.float64]]:
         "hip_radius": np.asarray(spine.hip_radius),
         "pelvis_axes": spine.pelvis_axes,
         "hips": spine.hips,
-    }
-
-
-def _build_row(spine: PosedSpine, habitus: Habitus) -> dict[str, NDArray[np.float64]]:
-    return {
         "size": np.asarray(habitus.size),
         "axial_rotation": axial_rotations(spine),
         "sideways": sideways(spine),

@@ -44,12 +44,8 @@ BINS: tuple[tuple[float, float], ...] = ((0.86, 0.5), (1.14, 0.5))
 TUBE_KVP: Mapping[ViewName, float] = {"frontal": 90.0, "lateral": 105.0}
 
 
+@cache
 def attenuation_per_mm(material: Material, energy_kev: float) -> float:
     """Linear attenuation coefficient in 1/mm, interpolated in log energy between 50 and 80 keV."""
-    return _interpolated(material, energy_kev)
-
-
-@cache
-def _interpolated(material: Material, energy_kev: float) -> float:
     logs = np.log(np.asarray(_PER_CM[material]))
     return float(np.exp(np.interp(np.log(energy_kev), np.log(_ENERGY_KEV), logs))) / 10.0

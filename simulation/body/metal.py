@@ -17,7 +17,7 @@ from simulation.anatomy import T1_INDEX
 from simulation.body.constants import float_tensor
 from simulation.body.solids import NO_ELLIPSOID, NOWHERE_MM, Ellipsoid
 from simulation.body.surfaces import Bones, Filling, bar, tube
-from simulation.parameters import PatientParameters
+from simulation.parameters import Instrumentation, PatientParameters
 from simulation.pose.chest import chest_centre, chest_half_depth
 from simulation.pose.habitus import Habitus
 from simulation.pose.spine_pose import PosedSpine, pedicle_centres
@@ -32,6 +32,9 @@ _ROD = {"titanium": _TITANIUM, "cobalt_chrome": 3.3}
 
 Bar = tuple[Floats, Floats, float, float]
 """Start, end, radius in mm, weight."""
+
+Screws = dict[tuple[str, str], tuple[Floats, Floats]]
+"""(level, side) -> (3,) head and (3,) tip of a screw through the pedicle into the body."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +62,11 @@ def place_metal(parameters: PatientParameters, spine: PosedSpine, habitus: Habit
     """Place the implants of a patient, and sample what the patient wears."""
     bars: list[Bar] = []
     rods, weight = _no_rods(), np.zeros(RODS)
-    if parameters.instrumentation is not None:
-        bars += _screws(parameters, spine)
-        bars += _cage_markers(parameters, spine)
-        rods, weight = _rods(parameters, spine)
+    construct = parameters.instrumentation
+    if construct is not None:
+        screws = _place_screws(construct, parameters.size_factor, spine)
+        bars += [*_screws(screws), *_cage_markers(construct, spine)]
+        rods, weight = _rods(construct, screws)
     bars += _clothing(parameters, spine, habitus, rng)
     return Metal(_bar_table(bars), rods, weight, _plates(spine, habitus, rng))
 
@@ -80,17 +84,13 @@ def _bar_table(bars: list[Bar]) -> Floats:
     return table
 
 
-def _screw_heads(parameters: PatientParameters, spine: PosedSpine) -> dict[tuple[str, str], tuple[Floats, Floats]]:
-    """(level, side) -> (3,) head and (3,) tip of a screw through the pedicle into the body."""
-    construct = parameters.instrumentation
-    assert construct is not None
-    pedicles = pedicle_centres(spine)
-    found: dict[tuple[str, str], tuple[Floats, Floats]] = {}
+def _place_screws(construct: Instrumentation, size: float, spine: PosedSpine) -> Screws:
+    pedicles, found = pedicle_centres(spine), Screws()
     for level, side in construct.screws:
         reach = 27.0
         if level == "S1":
             sign = 1.0 if side == "left" else -1.0
-            axes, size = spine.s1_axes, parameters.size_factor
+            axes = spine.s1_axes
             middle = spine.s1_centre + axes @ np.array([sign * 19.0 * size, 16.0 * size, -14.0 * size])
             inward = axes @ np.array([-sign * 0.35, -1.0, 0.05])
         elif level in spine.levels:
@@ -106,23 +106,20 @@ def _screw_heads(parameters: PatientParameters, spine: PosedSpine) -> dict[tuple
     return found
 
 
-def _screws(parameters: PatientParameters, spine: PosedSpine) -> list[Bar]:
+def _screws(screws: Screws) -> list[Bar]:
     bars: list[Bar] = []
-    for head, tip in _screw_heads(parameters, spine).values():
+    for head, tip in screws.values():
         inward = (tip - head) / np.linalg.norm(tip - head)
         bars.append((head, tip, 2.9, _TITANIUM))
         bars.append((head - 7.0 * inward, head + 5.0 * inward, 6.3, 0.8 * _TITANIUM))
     return bars[: BARS - 16]
 
 
-def _rods(parameters: PatientParameters, spine: PosedSpine) -> tuple[Floats, Floats]:
+def _rods(construct: Instrumentation, screws: Screws) -> tuple[Floats, Floats]:
     """(RODS, ROD_POINTS, 3) rods through the screw heads of each side, and their (RODS,) weights."""
-    construct = parameters.instrumentation
-    assert construct is not None
     rods, weight = _no_rods(), np.zeros(RODS)
-    heads = _screw_heads(parameters, spine)
     for i, side in enumerate(("left", "right")):
-        points = np.array([head for (_, where), (head, _) in heads.items() if where == side])
+        points = np.array([head for (_, where), (head, _) in screws.items() if where == side])
         if side in construct.rods and len(points) >= 2:
             points = points[np.argsort(-points[:, 2])]
             first, last = points[0] - points[1], points[-1] - points[-2]
@@ -135,10 +132,8 @@ def _rods(parameters: PatientParameters, spine: PosedSpine) -> tuple[Floats, Flo
     return rods, weight
 
 
-def _cage_markers(parameters: PatientParameters, spine: PosedSpine) -> list[Bar]:
+def _cage_markers(construct: Instrumentation, spine: PosedSpine) -> list[Bar]:
     """Cages in discs: each is a faint block of PEEK with three tantalum pins."""
-    construct = parameters.instrumentation
-    assert construct is not None
     bars: list[Bar] = []
     for level in construct.cages:
         if level not in spine.levels:

@@ -81,7 +81,7 @@ def build_spine(parameters: PatientParameters, rng: np.random.Generator) -> Pose
 def reconstruct(parameters: PatientParameters, seed: int, spine: PosedSpine) -> Reconstruction:
     """The reconstruction record of a posed spine."""
     return Reconstruction(
-        subject_id=subject_of(seed),
+        subject_id=f"virtual-{seed:016x}",
         points=landmarks_of(spine),
         source_format="plumbline-json",
         hip_radius_mm={"HIP_L": spine.hip_radius, "HIP_R": spine.hip_radius},
@@ -95,8 +95,3 @@ def reconstruct(parameters: PatientParameters, seed: int, spine: PosedSpine) -> 
             "seed": seed,
         },
     )
-
-
-def subject_of(seed: int) -> str:
-    """The pseudonym of the patient with this seed."""
-    return f"virtual-{seed:016x}"

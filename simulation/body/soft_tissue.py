@@ -55,7 +55,7 @@ class SoftTissue:
             "ellipsoids": np.stack([e.array() for e in self.ellipsoids]),
             "gas": np.stack([e.array() for e in gas]),
             "vessels": self.vessels.astype(np.float32),
-            "fat": np.float32(self.fat_mm) * np.ones((), np.float32),
+            "fat": np.array(self.fat_mm, np.float32),
         }
 
 

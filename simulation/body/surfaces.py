@@ -74,13 +74,9 @@ class Bones:
         )
 
 
+@lru_cache(maxsize=256)
 def outline(count: int = ROUND, power: float = 2.0, device: torch.device | str = "cpu") -> Float[Tensor, "{count}+1 2"]:
     """Closed unit superellipse |x|^n + |y|^n = 1, from +x towards +y."""
-    return _outline(count, power, str(device))
-
-
-@lru_cache(maxsize=256)
-def _outline(count: int, power: float, device: str) -> Tensor:
     angle = torch.linspace(0.0, 2.0 * math.pi, count + 1, dtype=torch.float64)
     c, s = angle.cos(), angle.sin()
     ring = torch.stack([c.sign() * c.abs() ** (2 / power), s.sign() * s.abs() ** (2 / power)], dim=-1)

@@ -6,14 +6,13 @@ as in the clinic of Galbusera et al. Every other group is large enough to learn 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
 from simulation.anatomy import VertebralColumn, vertebral_column
 from simulation.parameters import ALLOWED, CoronalCurve, Instrumentation, PatientParameters
-from simulation.population.alignment import Alignment, sample_alignment
+from simulation.population.alignment import sample_alignment
 from simulation.population.curve_patterns import sample_curves
 from simulation.population.degeneration import (
     sample_density,
@@ -65,44 +64,21 @@ _AGE_AND_SEX: Mapping[Condition, tuple[tuple[tuple[float, float, float], ...], f
 _FUSED = (((1.0, 40.0, 82.0),), 0.5)
 
 
-@dataclass(frozen=True)
-class _Build:
-    """Size, BMI and radius of the femoral heads, which depend on age and sex."""
-
-    size: float
-    bmi: float
-    femoral_head_radius: float
-
-
 def sample_patient(seed: int) -> PatientParameters:
     """Sample one patient; a seed always gives the same one."""
     rng = np.random.default_rng([seed, 0x5EED])
     condition, field_of_view = _choose(rng, CONDITION_SHARES), _choose(rng, FIELD_SHARES)
     anatomy = _choose(rng, ANATOMY_SHARES)
+    column, group = vertebral_column(anatomy), condition
     fused = condition == "instrumented" and rng.random() >= SCOLIOSIS_SURGERY_SHARE
-    age, sex = _sample_age_and_sex(rng, *(_FUSED if fused else _AGE_AND_SEX[condition]))
-    group: Condition = condition
     if condition == "instrumented":
         group = "degenerative" if fused else "adolescent_scoliosis"
+    age, sex = _sample_age_and_sex(rng, *(_FUSED if fused else _AGE_AND_SEX[condition]))
     angles = sample_alignment(rng, group, age, anatomy)
-    implants, curves = _sample_curves(rng, condition, fused, vertebral_column(anatomy))
-    return _assemble(rng, (condition, field_of_view, anatomy), (age, sex), group, angles, implants, curves)
-
-
-def _assemble(
-    rng: np.random.Generator,
-    kinds: tuple[Condition, FieldOfView, Anatomy],
-    person: tuple[float, Sex],
-    group: Condition,
-    angles: Alignment,
-    implants: Instrumentation | None,
-    curves: tuple[CoronalCurve, ...],
-) -> PatientParameters:
-    """Sample the remaining parameters (build, slips, fractures, posture, density) and return the patient."""
-    (condition, field_of_view, anatomy), (age, sex) = kinds, person
-    build = _sample_build(rng, age, sex)
+    implants, curves = _sample_curves(rng, condition, fused, column)
+    size, bmi, femoral_head_radius = _sample_build(rng, age, sex)
     major = max(curves, key=lambda curve: curve.cobb_deg)
-    slip = sample_listhesis(rng, group, angles.incidence, vertebral_column(anatomy))
+    slip = sample_listhesis(rng, group, angles.incidence, column)
     lateral = sample_lateral_listhesis(rng, condition, major.cobb_deg, major.convex == "left")
     return PatientParameters(
         age_years=age,
@@ -110,8 +86,8 @@ def _assemble(
         condition=condition,
         field_of_view=field_of_view,
         anatomy=anatomy,
-        size_factor=build.size,
-        bmi=build.bmi,
+        size_factor=size,
+        bmi=bmi,
         pelvic_incidence_deg=angles.incidence,
         sacral_slope_deg=angles.slope,
         pelvic_tilt_deg=angles.tilt,
@@ -132,7 +108,7 @@ def _assemble(
         fractures=sample_fractures(rng, condition),
         instrumentation=implants,
         bone_density=_clip("bone_density", sample_density(rng, condition, age, sex)),
-        femoral_head_radius_mm=build.femoral_head_radius,
+        femoral_head_radius_mm=femoral_head_radius,
     )
 
 
@@ -166,15 +142,12 @@ def _sample_curves(
     return sample_fusion(rng, column) if fused else sample_scoliosis_surgery(rng, column)
 
 
-def _sample_build(rng: np.random.Generator, age: float, sex: Sex) -> _Build:
+def _sample_build(rng: np.random.Generator, age: float, sex: Sex) -> tuple[float, float, float]:
+    """Size, BMI and radius of the femoral heads, which depend on age and sex."""
     size = _clip("size_factor", _mean_size(age, sex) * (1 + 0.055 * rng.standard_normal()))
-    return _Build(
-        size=size,
-        bmi=_clip("bmi", (19.5 if age < 19 else 25.5) + rng.gamma(2.0, 2.0) - 3.0),
-        femoral_head_radius=_clip(
-            "femoral_head_radius_mm", 24.6 * (0.9 * size + 0.1) * (1 + 0.055 * rng.standard_normal())
-        ),
-    )
+    bmi = _clip("bmi", (19.5 if age < 19 else 25.5) + rng.gamma(2.0, 2.0) - 3.0)
+    radius = 24.6 * (0.9 * size + 0.1) * (1 + 0.055 * rng.standard_normal())
+    return size, bmi, _clip("femoral_head_radius_mm", radius)
 
 
 def _mean_size(age: float, sex: Sex) -> float:
