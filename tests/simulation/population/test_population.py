@@ -65,9 +65,7 @@ def test_the_population_agrees_with_the_published_one(rows) -> None:
     assert {r.group for r in rows} == set(ALIGNMENT)
     assert {r.kind for r in rows} == {"angle", "length", "correlation", "share"}
     assert [f"{r.group} {r.quantity}: {r.mean} for {r.published_mean}" for r in rows if r.agreement == "off"] == []
-    assert sum(r.agreement == "within" for r in rows) > 0.65 * len(
-        rows
-    )  # strictly: below, and `plumbline cohort --stats`
+    assert sum(r.agreement == "within" for r in rows) > 0.65 * len(rows)
 
 
 @pytest.mark.parametrize("group", sorted(ALIGNMENT))
@@ -92,9 +90,8 @@ def test_a_row_agrees_within_tolerance_or_by_chance() -> None:
     assert replace(good, mean=52.0, count=40).agreement == "chance"
     assert replace(good, sd=11.6, count=4000).agreement == "off"
     assert replace(good, kind="length", mean=52.4, sd=10.0).agreement == "within"
-    assert (
-        replace(good, kind="correlation", published_mean=0.8, published_sd=None, mean=0.65, sd=None).agreement == "off"
-    )
+    correlation = replace(good, kind="correlation", published_mean=0.8, published_sd=None, mean=0.65, sd=None)
+    assert correlation.agreement == "off"
 
 
 def test_correlations_are_those_of_the_measured_angles() -> None:
@@ -200,9 +197,9 @@ def test_implausible_values_are_refused_with_their_ranges() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ALLOWED))
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1e6])
-def test_every_number_is_checked(name: str, value: float) -> None:
-    with pytest.raises(ParametersRejected, match=name):
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1e6, "fat"])
+def test_every_number_is_checked(name: str, value: float | str) -> None:
+    with pytest.raises(ParametersRejected, match=rf"{name} = 'fat' \(a number, " if value == "fat" else f"{name} = "):
         replace(sample_patient(2), **{name: value})
 
 
@@ -220,12 +217,6 @@ def test_sampled_curves_stay_below_that_limit(anatomy: Anatomy) -> None:
     for curve in (curve for _ in range(5000) for curve in sample_ais(rng, column)):
         spanned = column.mobile.index(curve.lower_end) - column.mobile.index(curve.upper_end) + 1
         assert curve.cobb_deg <= 90 / 7 * (2 * spanned - 1) < MAX_SEGMENT_DEG * (2 * spanned - 1)
-
-
-@pytest.mark.parametrize("name", sorted(ALLOWED))
-def test_a_text_in_place_of_a_number_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=rf"{name} = 'fat' \(a number, "):
-        replace(sample_patient(3), **{name: "fat"})
 
 
 def test_a_text_in_place_of_an_angle_is_refused() -> None:
