@@ -43,11 +43,6 @@ GROUPS = {
 RESULTS = Path("bench/results.json")
 
 
-def _can_run(group: str) -> bool:
-    """Whether everything that a group needs is installed."""
-    return {"peers": peers.installed, "reviewing": reviewing.installed}.get(group, lambda: True)()
-
-
 def main(wanted: list[str]) -> int:
     """Run the groups ``wanted`` (by default all), print their figures and update the stored results."""
     if wanted[:1] == ["seeds"]:
@@ -59,7 +54,8 @@ def main(wanted: list[str]) -> int:
         sys.stderr.write(f"found the unknown groups {unknown}; expected some of {list(GROUPS)}\n")
         return 2
     stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    for name in wanted or [group for group in GROUPS if _can_run(group)]:
+    missing = {"peers": not peers.installed(), "reviewing": not reviewing.installed()}
+    for name in wanted or [group for group in GROUPS if not missing.get(group)]:
         figures: list[Figure] = rendering.figures(full) if name == "rendering" else GROUPS[name]()
         if not figures:
             continue

@@ -50,10 +50,6 @@ def first_pairs(workspace: Path | str, count: int) -> list[dict[ViewName, ImageI
     return [{v: _given(folder, e, v) for v in VIEWS} for e in _paired(folder)[:count]]
 
 
-def _frontal_landmarks(workspace: Workspace, count: int) -> list[Points2D]:
-    return [e.views["frontal"].points for e in _paired(workspace.dataset)[:count]]
-
-
 def _paired(folder: Path) -> list[Example]:
     return [e for e in _examples(folder) if set(e.views) == set(VIEWS)]
 
@@ -105,7 +101,8 @@ def refusals(model: Model, workspace: Workspace) -> list[Figure]:
 
 def _wrong_images(model: Model, workspace: Workspace) -> list[Figure]:
     """Reactions to wrong images of a spine, and false alarms on correct images."""
-    pairs, landmarks = first_pairs(workspace.root, 2 * OF_EACH_KIND), _frontal_landmarks(workspace, 2 * OF_EACH_KIND)
+    pairs = first_pairs(workspace.root, 2 * OF_EACH_KIND)
+    landmarks = [e.views["frontal"].points for e in _paired(workspace.dataset)[: 2 * OF_EACH_KIND]]
     return [
         *wrong_images.exchanged(model, pairs),
         *wrong_images.covered(model, pairs, landmarks),

@@ -31,7 +31,7 @@ from spine.dataset import Manifest, load_example_image, read_manifest
 from spine.landmarks import LANDMARK_SETS, PLATES, VIEWS
 from spine.measurement.registry import PAPER_PARAMETERS, PARAMETERS
 from spine.storage import sha256_of_bytes
-from validation.evaluation.record import EvaluationRecord, evaluate, write_record
+from validation.evaluation.record import EvaluationRecord, evaluate
 from validation.evaluation.test_set_ledger import record_read
 
 PAPER = {"pelvic_tilt": "2.7", "lumbar_lordosis_l1_l5": "11.5"}
@@ -114,15 +114,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.comparison", description=__doc__.splitlines()[0])
     parser.add_argument("-w", "--workspace", type=Path, required=True)
     parser.add_argument("models", nargs="+", metavar="NAME=FOLDER")
-    parser.add_argument("--records", type=Path, help="folder for the evaluation records, NAME.json")
     given = parser.parse_args(arguments)
     folders = {name: Path(path) for name, _, path in (text.partition("=") for text in given.models)}
     workspace = Workspace(given.workspace)
     manifest = read_manifest(workspace.dataset)
     records = {name: evaluate_model(workspace, manifest, folder) for name, folder in folders.items()}
-    if given.records is not None:
-        for name, record in records.items():
-            write_record(record, given.records / f"{name}.json")
     _print_figures(records)
     _print_cost(folders, validation_mm(workspace, manifest, next(iter(folders.values()))))
     return 0

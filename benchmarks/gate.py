@@ -69,7 +69,7 @@ def figures() -> list[Figure]:
             for c in (WORSE, TRADED)
         ]
     draw_power(policy, IMAGE)
-    return [*found, *_curve_figures(policy), *_times(policy)]
+    return [*found, *_curve_figures(policy), *_times()]
 
 
 @cache
@@ -164,8 +164,8 @@ def draw_power(policy: Policy, path: Path) -> None:
     save_chart(figure, path)
 
 
-def _times(policy: Policy) -> list[Figure]:
-    """The time of the judgement alone, and of the gate with its files, for 500 patients with 175 landmarks."""
+def _times() -> list[Figure]:
+    """The time of the gate with its files, for 500 patients with 175 landmarks."""
     challenger, champion = (simulated_record(role, LARGE) for role in ("challenger", "champion"))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -177,16 +177,12 @@ def _times(policy: Policy) -> list[Figure]:
             verdict = judge(read_policy(DEFAULT_POLICY), Evidence(ours, theirs), judged_at=AT)
             write_verdict(verdict, folder / "verdict.json")
 
-        judging = median_seconds(
-            lambda: judge(policy, Evidence(replace(challenger), replace(champion)), judged_at=AT), 3
-        )
         whole = median_seconds(gate, 3)
         began = time.process_time()
         gate()
         processor = time.process_time() - began
     how = f"{LARGE} patients, two views of 175 landmarks, three repeats"
     return [
-        Figure("the judgement of two records", judging, "s", "", how),
         Figure("the gate: records and policy read, verdict written", whole, "s", "at most 5", how),
         Figure("the gate, processor time", processor, "s", "", "without the load of other processes"),
     ]

@@ -26,16 +26,15 @@ def main(scene_path: str, found_path: str) -> None:
 
 
 def draw_view(scene: "np.lib.npyio.NpzFile", view: str) -> dict[str, np.ndarray]:
-    """Seconds to load the mesh, to render it and to transfer the image, and the image in mm."""
+    """Seconds to load and to render the mesh, and the image in mm."""
     rows, columns = (int(n) for n in scene["shape"])
     spacing, finer = float(scene["spacing_mm"]), int(scene["finer"])
     aim(view)
     size_detector(rows, columns, spacing)
     skeleton = time_mesh(scene[f"{view}_skeleton_vertices"], scene["skeleton_faces"])
     load, draw = time_mesh(scene[f"{view}_vertices"], scene["faces"])
-    hand_over = min(timed(gvxr.getLastLBuffer) for _ in range(REPEATS))
     fine = draw_finely(rows, columns, spacing, finer, view)
-    times = {"load_s": load, "draw_s": draw, "hand_over_s": hand_over, "skeleton_s": sum(skeleton)}
+    times = {"load_s": load, "draw_s": draw, "skeleton_s": sum(skeleton)}
     return {f"{view}_{name}": np.array(s) for name, s in times.items()} | {f"{view}_fine": fine}
 
 

