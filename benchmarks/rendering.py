@@ -137,7 +137,7 @@ def _memory(counts: Sequence[int]) -> list[Figure]:
 
 
 def peak_until(samples: Sequence[Sample], patients: int) -> float:
-    """Peak memory of all processes up to this number of begun patients, MiB."""
+    """Peak memory of all processes in MiB until more than this number of patients was begun."""
     return max(s.total for s in samples if s.patients <= patients)
 
 

@@ -103,7 +103,7 @@ class Instrumentation:
 
 @dataclass(frozen=True)
 class PatientParameters:
-    """Everything that is decided about a patient before a bone is shaped.
+    """The parameters of one patient.
 
     Attributes:
         size_factor: linear size relative to the adult male mean.

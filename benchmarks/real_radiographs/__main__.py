@@ -56,11 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given.real.is_file():
         sys.stderr.write(f"skipped: found no {given.real}; run `python -m benchmarks.sim_to_real pack` first\n")
         return 3
-    return int(given.call(given))
+    return int(given.call(given, read_pack(given.real)))
 
 
-def _split(given: argparse.Namespace) -> int:
-    radiographs = read_pack(given.real)
+def _split(given: argparse.Namespace, radiographs: Pack) -> int:
     for fold in range(FOLDS):
         manifest = write_fold(radiographs, fold, given.out / f"fold{fold}")
         counts = ", ".join(f"{len(manifest.in_split(s))} {s}" for s in SPLITS)
@@ -68,13 +67,11 @@ def _split(given: argparse.Namespace) -> int:
     return 0
 
 
-def _zero_shot(given: argparse.Namespace) -> int:
-    radiographs = read_pack(given.real)
+def _zero_shot(given: argparse.Namespace, radiographs: Pack) -> int:
     return _report(radiographs, _one_model(radiographs, given.model), given.out)
 
 
-def _folds(given: argparse.Namespace) -> int:
-    radiographs = read_pack(given.real)
+def _folds(given: argparse.Namespace, radiographs: Pack) -> int:
     return _report(radiographs, _fold_models(radiographs, given.models, given.mirrored), given.out)
 
 
@@ -90,8 +87,7 @@ def _fold_models(radiographs: Pack, folders: Sequence[Path], mirrored: bool) -> 
     return [(model, np.flatnonzero(fold == k).tolist()) for k, model in enumerate(models)]
 
 
-def _labels(given: argparse.Namespace) -> int:
-    radiographs = read_pack(given.real)
+def _labels(given: argparse.Namespace, radiographs: Pack) -> int:
     angles = radiographs.facts["angle_deg"].astype(np.float64)
     pairs = twice_labelled(radiographs)
     first, second = (angles[[pair[k] for pair in pairs]] for k in (0, 1))

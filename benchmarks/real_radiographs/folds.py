@@ -20,7 +20,7 @@ from spine.study import Points2D
 FOLDS = 5
 _SEED = 2019
 _VALIDATION_SHARE = 10
-"""Of the patients outside the test split, one in this number is for validation."""
+"""The validation split has one in ten of the patients outside the test split."""
 
 
 def fold_of(patients: NDArray[np.str_]) -> NDArray[np.int64]:

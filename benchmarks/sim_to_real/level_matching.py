@@ -14,7 +14,7 @@ from spine.types import Floats
 
 SHIFTS = (-2, -1, 0, 1, 2)
 FAR_PX = 15.0
-"""A found vertebra whose centre is farther than this from its label, in pixels of 896 rows, is another structure."""
+"""If the centre of a found vertebra is farther than this from its label, in pixels of 896 rows, it is not a match."""
 
 
 def centres(corners: Floats) -> Floats:

@@ -87,7 +87,7 @@ def _rib_radii(batch: PatientBatch, t: Tensor) -> Tensor:
 
 
 def _with_thirteenth(values: Tensor) -> Tensor:
-    """(N, 12) values of T1..T12 -> (N, 13): the thirteenth pair of ribs is like the twelfth."""
+    """(N, 13) values from (N, 12) values of T1..T12. The thirteenth pair of ribs is like the twelfth."""
     return torch.cat([values, values[:, -1:]], dim=1)
 
 

@@ -7,7 +7,7 @@ steps with other numbers.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import torch
@@ -59,9 +59,7 @@ class AppearanceBatch:
 
 def appearance_table(appearances: Sequence[Appearance]) -> Float[NDArray[np.float32], "N 19"]:
     """The fields of each appearance, in the order of ``Appearance``."""
-    return np.array(
-        [[getattr(appearance, f.name) for f in fields(Appearance)] for appearance in appearances], dtype=np.float32
-    )
+    return np.array([astuple(appearance) for appearance in appearances], dtype=np.float32)
 
 
 def appearance_batch(

@@ -6,7 +6,7 @@ exposure and display.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import torch
@@ -106,7 +106,7 @@ class ExposureBatch:
 
 def exposure_table(exposures: Sequence[Exposure]) -> Float[NDArray[np.float32], "N 8"]:
     """The fields of each exposure, in the order of ``Exposure``."""
-    return np.array([[getattr(e, f.name) for f in fields(Exposure)] for e in exposures], dtype=np.float32)
+    return np.array([astuple(exposure) for exposure in exposures], dtype=np.float32)
 
 
 def exposure_batch(

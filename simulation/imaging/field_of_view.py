@@ -24,7 +24,8 @@ MIN_RADIOGRAPH_HEIGHT_MM = 330.0
 """Smallest height of a plain radiograph. It gives a lower bound of the pixel size: this over the number of rows."""
 
 _FROM_BEHIND = 0.75
-"""Share of postero-anterior radiographs; a choice. Most of scoliosis are, because the dose of the breasts is lower."""
+"""Share of postero-anterior radiographs; a choice. Most radiographs of scoliosis are taken from behind, because the
+breasts then receive a lower dose."""
 
 _FIELD_STREAM = 2
 _CORNER_PARTS = tuple((plate, side) for plate in ("sup", "inf") for side in ("left", "right"))

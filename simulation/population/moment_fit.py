@@ -109,7 +109,7 @@ _MODULE = Path(__file__).with_name("moment_constants.py")
 
 
 def constants_module(fitted: Mapping[Condition, tuple[Float[Floats, " 5"], Float[Floats, "5 5"]]]) -> str:
-    """The source of the module ``moment_constants``, which keeps its head."""
+    """The source of the module ``moment_constants``: its present head and the new constants."""
     head, _, _ = _MODULE.read_text().partition("MEANS: ")
     means = "".join(f'    "{group}": {_row(mean)},\n' for group, (mean, _) in fitted.items())
     roots = "".join(

@@ -63,9 +63,9 @@ _ROWS: Mapping[str, tuple[float, ...]] = {
 
 
 _PATIENT_SD = np.array([0.03] * 11 + [0.08])
-"""Relative SD between patients of each column of the table. Discs vary most (Fletcher 2015, Bach 2019)."""
+"""Relative SD of each column of the table between patients. Discs vary most (Fletcher 2015, Bach 2019)."""
 _VERTEBRA_SD = np.array([0.018] * 11 + [0.07])
-"""Relative SD between the vertebrae of one patient of each column of the table; a choice."""
+"""Relative SD of each column of the table between the vertebrae of one patient; a choice."""
 _IS_HEIGHT = np.array([0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 1])
 _WIDTHS, _HEIGHTS = [0, 1, 5, 9], [4, 11]
 """Columns of the table that growth changes."""

@@ -148,7 +148,7 @@ def _stack(parameters: PatientParameters, sizes: VertebraSizes, axes: Floats, sh
 
 
 def _min_disc_heights(parameters: PatientParameters, sizes: VertebraSizes, axes: Floats) -> Floats:
-    """(V,) smallest height of the middle of each disc, mm, at which the bones beside a tilted disc do not overlap."""
+    """(V,) smallest height of the middle of each disc, mm. With less, the bones beside a tilted disc would overlap."""
     lower, upper = axes[1:-1:2, :, 2], axes[2::2]  # normals of the plates above each disc, axes of the plates below
     lean = lower - upper[..., 2]
     to_side, to_back = ((lean * upper[..., i]).sum(-1) for i in (0, 1))
