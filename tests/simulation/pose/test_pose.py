@@ -3,7 +3,6 @@
 import itertools
 import subprocess
 import sys
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +17,7 @@ from simulation.pose.spine_pose import PosedSpine, pose_spine
 from spine.landmarks import GALBUSERA39, PLATES, VERTEBRAE, mirrored_name
 from spine.reconstruction.checks import check_reconstruction
 from spine.reconstruction.reconstruction import Reconstruction
+from tests.simulation.standard_patient import standing
 
 COUNT = 300
 ANATOMIES = tuple(ANATOMY_SHARES)
@@ -33,28 +33,7 @@ def posed(parameters: PatientParameters, seed: int = 0) -> dict[str, np.ndarray]
 
 def plain(**changes) -> PatientParameters:
     """A standard patient without curves or signs of any condition."""
-    straight = replace(
-        sample_patient(1),
-        anatomy="standard",
-        condition="healthy_adult",
-        fractures=(),
-        instrumentation=None,
-        curves=(),
-        listhesis_mm=0.0,
-        lateral_listhesis_mm=0.0,
-        coronal_shift_mm=0.0,
-        pelvic_rotation_deg=0.0,
-        pelvic_obliquity_deg=0.0,
-        disc_narrowing=0.0,
-        pelvic_incidence_deg=50.0,
-        pelvic_tilt_deg=12.0,
-        sacral_slope_deg=38.0,
-        lumbar_lordosis_l1_s1_deg=55.0,
-        lumbar_lordosis_l1_l5_deg=38.0,
-        thoracic_kyphosis_t4_t12_deg=38.0,
-        t1_inclination_deg=-3.0,
-    )
-    return replace(straight, **changes)
+    return standing(**({"thoracic_kyphosis_t4_t12_deg": 38.0} | changes))
 
 
 @pytest.fixture(scope="module")
