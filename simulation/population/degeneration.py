@@ -6,12 +6,13 @@ Sources (docs/sources.md, population and anatomy), all from memory: forward slip
 slips of 3-10 mm, wedge fractures that lose 20-40 % of the anterior height. The frequencies are a choice.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from simulation.anatomy import VertebralColumn
-from simulation.parameters import WedgeFracture
+from simulation.parameters import CoronalCurve, WedgeFracture
 from simulation.vocabulary import Condition, Sex
 
 _FRACTURE_LEVELS = ("T6", "T7", "T8", "T9", "T11", "T12", "L1", "L2", "L3")
@@ -48,13 +49,14 @@ def sample_listhesis(
 
 
 def sample_lateral_listhesis(
-    rng: np.random.Generator, condition: Condition, cobb_deg: float, convex_left: bool
+    rng: np.random.Generator, condition: Condition, curves: Sequence[CoronalCurve]
 ) -> Slip | None:
-    """Sample a lateral slip at L2-3 or L3-4 towards the convexity of a degenerative curve."""
-    if cobb_deg < 12.0 or rng.random() > _LATERAL_SHARE.get(condition, 0.0):
+    """Sample a lateral slip at L2-3 or L3-4 towards the convexity of the largest curve, if it is degenerative."""
+    major = max(curves, key=lambda curve: curve.cobb_deg)
+    if major.cobb_deg < 12.0 or rng.random() > _LATERAL_SHARE.get(condition, 0.0):
         return None
     level = "L3" if rng.random() < 0.7 else "L2"
-    return Slip(level, float(rng.uniform(3.0, 10.0)) * (1.0 if convex_left else -1.0))
+    return Slip(level, float(rng.uniform(3.0, 10.0)) * (1.0 if major.convex == "left" else -1.0))
 
 
 def sample_fractures(rng: np.random.Generator, condition: Condition) -> tuple[WedgeFracture, ...]:

@@ -15,6 +15,7 @@ from simulation.parameters import ALLOWED, CoronalCurve, Instrumentation, Patien
 from simulation.population.alignment import sample_alignment
 from simulation.population.curve_patterns import sample_curves
 from simulation.population.degeneration import (
+    Slip,
     sample_density,
     sample_fractures,
     sample_lateral_listhesis,
@@ -69,17 +70,13 @@ def sample_patient(seed: int) -> PatientParameters:
     rng = np.random.default_rng([seed, 0x5EED])
     condition, field_of_view = _choose(rng, CONDITION_SHARES), _choose(rng, FIELD_SHARES)
     anatomy = _choose(rng, ANATOMY_SHARES)
-    column, group = vertebral_column(anatomy), condition
-    fused = condition == "instrumented" and rng.random() >= SCOLIOSIS_SURGERY_SHARE
-    if condition == "instrumented":
-        group = "degenerative" if fused else "adolescent_scoliosis"
+    group, fused = _sample_surgery(rng, condition)
     age, sex = _sample_age_and_sex(rng, *(_FUSED if fused else _AGE_AND_SEX[condition]))
     angles = sample_alignment(rng, group, age, anatomy)
-    implants, curves = _sample_curves(rng, condition, fused, column)
+    implants, curves = _sample_curves(rng, condition, fused, vertebral_column(anatomy))
     size, bmi, femoral_head_radius = _sample_build(rng, age, sex)
-    major = max(curves, key=lambda curve: curve.cobb_deg)
-    slip = sample_listhesis(rng, group, angles.incidence, column)
-    lateral = sample_lateral_listhesis(rng, condition, major.cobb_deg, major.convex == "left")
+    slip = sample_listhesis(rng, group, angles.incidence, vertebral_column(anatomy)) or Slip("L4", 0.0)
+    lateral = sample_lateral_listhesis(rng, condition, curves) or Slip("L3", 0.0)
     return PatientParameters(
         age_years=age,
         sex=sex,
@@ -101,15 +98,23 @@ def sample_patient(seed: int) -> PatientParameters:
         coronal_shift_mm=_clip("coronal_shift_mm", 9.0 * rng.standard_normal()),
         rotation_per_cobb=_clip("rotation_per_cobb", 0.32 + 0.06 * rng.standard_normal()),
         disc_narrowing=sample_narrowing(rng, group, age),
-        listhesis_level=slip.level if slip else "L4",
-        listhesis_mm=slip.mm if slip else 0.0,
-        lateral_listhesis_level=lateral.level if lateral else "L3",
-        lateral_listhesis_mm=lateral.mm if lateral else 0.0,
+        listhesis_level=slip.level,
+        listhesis_mm=slip.mm,
+        lateral_listhesis_level=lateral.level,
+        lateral_listhesis_mm=lateral.mm,
         fractures=sample_fractures(rng, condition),
         instrumentation=implants,
         bone_density=_clip("bone_density", sample_density(rng, condition, age, sex)),
         femoral_head_radius_mm=femoral_head_radius,
     )
+
+
+def _sample_surgery(rng: np.random.Generator, condition: Condition) -> tuple[Condition, bool]:
+    """The condition before any surgery, and whether the surgery was a lumbar fusion."""
+    if condition != "instrumented":
+        return condition, False
+    fused = rng.random() >= SCOLIOSIS_SURGERY_SHARE
+    return "degenerative" if fused else "adolescent_scoliosis", fused
 
 
 def _choose(rng: np.random.Generator, shares: Mapping[Kind, float]) -> Kind:
