@@ -17,7 +17,7 @@ from simulation.parameters import (
     WedgeFracture,
 )
 from simulation.population import moment_constants
-from simulation.population.alignment import sample_alignment
+from simulation.population.alignment import can_stand, sample_alignment, sample_angles
 from simulation.population.curve_patterns import sample_ais
 from simulation.population.moment_fit import COVARIANCE_TARGETS, constants_module, target_moments
 from simulation.population.published import ALIGNMENT, LL, LL5, PI, PT, SS, TK
@@ -71,14 +71,20 @@ def test_the_population_agrees_with_the_published_one(rows) -> None:
 @pytest.mark.parametrize("group", sorted(ALIGNMENT))
 def test_samples_of_each_group_have_the_published_moments(group) -> None:
     rng = np.random.default_rng(4)
-    ages = rng.uniform(18, 75, 4000)
-    drawn = [sample_alignment(rng, group, age, "standard") for age in ages]
-    names = {PI: "incidence", PT: "tilt", SS: "slope", LL: "lordosis_l1_s1", LL5: "lordosis_l1_l5", TK: "kyphosis"}
+    angles, wanted = sample_angles(rng, group, rng.uniform(18, 75, 20_000))
+    accepted, _ = can_stand(angles, wanted, group, "standard")
+    found = dict(zip((PI, PT, LL, LL5, TK), angles[accepted].T, strict=True))
+    found[SS] = found[PI] - found[PT]
     for quantity, figure in ALIGNMENT[group].items():
-        found = np.array([getattr(d, names[quantity]) for d in drawn])
-        assert found.mean() == pytest.approx(figure.mean, abs=1.0), quantity
-        assert found.std() == pytest.approx(figure.sd, rel=0.15), quantity
-        assert found[0] != found[1]
+        assert found[quantity].mean() == pytest.approx(figure.mean, abs=1.0), quantity
+        assert found[quantity].std() == pytest.approx(figure.sd, rel=0.15), quantity
+
+
+def test_a_sampled_alignment_is_consistent_and_differs_from_the_next() -> None:
+    rng = np.random.default_rng(4)
+    first, second = (sample_alignment(rng, "healthy_adult", 40.0, "six_lumbar") for _ in range(2))
+    assert first.incidence == pytest.approx(first.tilt + first.slope)
+    assert first != second
 
 
 def test_a_row_agrees_within_tolerance_or_by_chance() -> None:
