@@ -2,10 +2,11 @@
 
 Contract: the folder holds the files of ``spine.dataset`` and ``frozen_test_set``, and
 
-    build.json   numbers of studies that were found, used and left out, with the reasons; the numbers add up
+    build.json   how many studies were found, used and left out, and why (found = used + left out)
 
 A build adds images and never rewrites one. The frozen test set changes only where a new version is requested.
-``manifest.json`` is written last: a killed build leaves the previous manifest or none, and can be run again.
+``manifest.json`` is written last. After a killed build the folder has the previous manifest or none, and the build can
+be run again.
 """
 
 import json
@@ -36,11 +37,11 @@ class DatasetConfig(BaseModel):
 
     Attributes:
         landmark_set: a name in ``LANDMARK_SETS``.
-        seed: of the splits.
-        test_patients: number (int) or share (float) of patients in the test set when it is first drawn.
-        validation_fraction: share of the other patients.
-        new_test_version: the test set may change: its patients stay, and patients that no model was trained on are
-            added.
+        seed: seed of the splits.
+        test_patients: size of the test set when it is first drawn: a number (int) or a share (float) of all patients.
+        validation_fraction: share of the remaining patients that goes to validation.
+        new_test_version: whether this build may make a new version of the test set. Its patients stay in it. Patients
+            that no model was trained on are added.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -57,8 +58,8 @@ class BuildRecord:
     """How many studies of the store were used, and why others were left out.
 
     Attributes:
-        studies: in the store.
-        used: in the manifest; ``studies == used + len(left_out)``.
+        studies: number of studies in the store.
+        used: number of studies in the manifest; ``studies == used + len(left_out)``.
         left_out: study id -> reason.
         per_split: split -> number of studies.
         test_version: version of the frozen test set.

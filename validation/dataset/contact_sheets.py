@@ -1,6 +1,6 @@
 """Contact sheets: images of studies with their landmarks and the rules they break, for a person to check.
 
-Contract: the PNG has no identifiers beyond study ids. A vertebra that an error names has a thick red outline. The
+Contract: the PNG contains no identifier except study ids. A vertebra with an error has a thick red outline. The
 outlines of the other vertebrae alternate in colour.
 """
 
@@ -35,16 +35,16 @@ def draw_findings(
     tile_px: int = 620,
     studies: Sequence[str] = (),
 ) -> Path:
-    """Draw the studies that break the most rules on one sheet.
+    """Draw the studies that break the most rules on one sheet; returns its path.
 
     Args:
         dataset: dataset folder.
-        findings: of its validation.
-        out: the PNG to write.
-        limit: the most studies on the sheet.
+        findings: findings of its validation.
+        out: path of the PNG.
+        limit: largest number of studies on the sheet.
         columns: studies in one row of the sheet.
         tile_px: height of one study on the sheet, pixels.
-        studies: draw these studies instead, also where they have no findings.
+        studies: ids of the studies to draw instead, with or without findings.
 
     Raises:
         ValueError: no study can be drawn.
@@ -63,7 +63,7 @@ def draw_findings(
 
 
 def draw_study(dataset: Path, example: Example, findings: Sequence[Finding], height_px: int) -> Any:
-    """The first view of one study, cropped to its landmarks, as a Pillow image with a caption of broken rules."""
+    """The first view of one study as a Pillow image, cropped to its landmarks, with the broken rules below it."""
     name, view = next(iter(example.views.items()))
     image, origin, scale = _cropped(dataset, view, height_px)
     drawn = Image.fromarray(image).convert("RGB")
@@ -112,7 +112,7 @@ def _faulty_levels(findings: Sequence[Finding], view: str) -> set[str]:
 
 
 def _reasons(findings: Sequence[Finding]) -> list[str]:
-    """The first six broken rules, each with the place that its first message names."""
+    """The first six broken rules, each with the place of its first finding."""
     first: dict[str, str] = {}
     for finding in findings:
         where = finding.message.split(": ")[0].split(" ")[-1] if ": " in finding.message else ""

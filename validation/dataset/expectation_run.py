@@ -43,10 +43,10 @@ class RuleOutcome:
         table: name of the table.
         rule: the rule; None for a suite without rules.
         outcome: ``passed``, ``broken``, ``not_applicable`` (no row has a value, and none is required) or a code.
-        rows: rows of the table.
-        due: rows that the rule must evaluate.
-        evaluated: rows that it evaluated.
-        violations: rows that break it.
+        rows: number of rows in the table.
+        due: number of rows that the rule must evaluate.
+        evaluated: number of rows that the rule evaluated.
+        violations: rows that break the rule.
         note: details of a code.
     """
 
@@ -61,7 +61,7 @@ class RuleOutcome:
 
     @property
     def is_evidence(self) -> bool:
-        """Whether the rule evaluated every row it had to, or does not apply."""
+        """Whether the rule evaluated every required row, or does not apply."""
         return self.outcome in ("passed", "broken", "not_applicable")
 
 
@@ -117,7 +117,7 @@ def due_rows(rule: Rule, table: "pd.DataFrame") -> int:
 
 
 def _validate(runnable: Sequence[tuple[Suite, "pd.DataFrame"]], docs: Path | None) -> list[dict[str, Any]]:
-    """Per suite: rule name -> Great Expectations' result as a plain dict."""
+    """For each suite: rule name -> the result of Great Expectations as a plain dict."""
     gx = _great_expectations()
     context = _context(gx)
     if docs is not None:
@@ -188,7 +188,7 @@ def _expectation(rule: Rule) -> Any:
 
 def _judge(table_name: TableName, rule: Rule, table: "pd.DataFrame", result: Mapping[str, Any]) -> RuleOutcome:
     rows, due = len(table), due_rows(rule, table)
-    if "element_count" not in result["result"]:  # it raised; the form of this report differs between versions
+    if "element_count" not in result["result"]:  # the expectation raised; versions report this in different forms
         return RuleOutcome(table_name, rule, "EXPECTATION_RAISED", rows, due, note=_message(result["exception_info"]))
     found = result["result"]
     evaluated = int(found["element_count"]) - int(found.get("missing_count") or 0)
@@ -196,11 +196,11 @@ def _judge(table_name: TableName, rule: Rule, table: "pd.DataFrame", result: Map
     outcome: Outcome = "passed" if result["success"] else "broken"
     note = ""
     if evaluated == 0 and (due > 0 or rule.at_least > 0):
-        outcome, note = "ALL_NULL", f"{rows} rows and no value, {max(due, rule.at_least)} values expected"
+        outcome, note = "ALL_NULL", f"no value in {rows} rows, {max(due, rule.at_least)} values expected"
     elif evaluated < max(due, rule.at_least):
         outcome, note = "FEWER_ROWS", f"{evaluated} rows evaluated, {max(due, rule.at_least)} expected"
     elif not result["success"] and not violations:
-        outcome, note = "EXPECTATION_RAISED", "the rule failed without a row that breaks it"
+        outcome, note = "EXPECTATION_RAISED", "the rule failed, but no row breaks it"
     return RuleOutcome(table_name, rule, outcome, rows, due, evaluated, violations, note)
 
 

@@ -22,7 +22,8 @@ class ValidationConfig(BaseModel):
     Attributes:
         profile: ``biplanar`` (3D, mm) or ``frontal_radiographs`` (2D corner labels, relative units).
         on_bad_study: ``stop`` or ``exclude``. None means stop for ``biplanar``, exclude for ``frontal_radiographs``.
-        max_bad_share: a larger share of studies with errors stops the run, also under ``exclude``.
+        max_bad_share: largest permitted share of studies with errors. A larger share stops the run, also under
+            ``exclude``.
         minimum_train, minimum_validation, minimum_test: studies that each split must keep after exclusion.
         data_docs: whether to write Great Expectations' own pages (takes about a second).
     """
@@ -65,7 +66,7 @@ class Failure:
     Attributes:
         code: ``BROKEN``, ``BAD_STUDIES``, ``TOO_MANY_BAD_STUDIES``, ``TOO_FEW_LEFT``, or a code of
             ``expectation_run``.
-        table, rule: where it was found; empty where it concerns the whole dataset.
+        table, rule: where the error was found; empty for an error of the whole dataset.
         message: what was found and what was expected.
     """
 
@@ -85,7 +86,7 @@ class ValidationResult:
         findings: by study, errors first.
         to_exclude: studies to exclude before the run continues; empty under ``stop``.
         counts: studies, bad_studies, warned_studies, rules, rules_broken, rows of each table, evaluated values.
-        digest, test_digest: of the validated manifest.
+        digest, test_digest: digests of the validated manifest and of its test set.
         outcomes: the outcome of every rule.
         seconds: wall time.
     """

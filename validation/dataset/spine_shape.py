@@ -1,4 +1,4 @@
-"""The shape of one labelled spine in one image, relative to its own size.
+"""The shape of one labelled spine in one image, relative to the size of the spine.
 
 Contract: the input is (column, row) pixels, the output ratios and degrees, in 17 rows T1..L5 from cranial to caudal. A
 value is NaN only where it cannot be computed, because the validation counts the nulls of these columns.
@@ -79,7 +79,7 @@ def centre_measures(vertebrae: Vertebrae) -> dict[str, Floats]:
     """Measures that need plate centres only; column -> (17,).
 
     - ``plate_order``: rows from upper to lower plate centre, in heights of the vertebra (1 = upright);
-    - ``level_order``: rows from the level above, in median steps of the radiograph;
+    - ``level_order``: rows from the level above, in median steps between the levels of the radiograph;
     - ``height_residual``: log height against the radiograph's trend, T2..L4; ``end_height_residual``: T1 and L5, which
       cropping and lordosis shorten;
     - ``step_residual``: log distance to the level above against the trend of such distances;
@@ -111,12 +111,13 @@ def corner_measures(vertebrae: Vertebrae) -> dict[str, Floats]:
     """Measures that need the four corners; column -> (17,).
 
     - ``left_on_left``: columns from the right to the left corner of the worse plate, in widths of the vertebra;
-    - ``corner_sine``: smallest sine of a corner along the outline; negative: crossed, zero: degenerate;
+    - ``corner_sine``: smallest sine of a corner of the outline; negative where the outline crosses itself, zero where
+      it is degenerate;
     - ``width_ratio``: log width against the median of the two neighbours on each side;
     - ``wedge_deg``: angle between both plates; ``disc_deg``: between the upper plate and the lower plate above;
     - ``side_heights``: |log| ratio of the left and right heights;
     - ``skew_deg``: angle between the mid-line and the perpendicular to the vertebral column;
-    - ``overlap``: share of the smaller of two neighbouring vertebrae that both cover.
+    - ``overlap``: common area of two neighbouring vertebrae, as a share of the smaller one.
     """
     upper, lower = vertebrae.upper_left - vertebrae.upper_right, vertebrae.lower_left - vertebrae.lower_right
     widths = np.where(vertebrae.widths > 0, vertebrae.widths, np.nan)
@@ -140,7 +141,7 @@ def corner_measures(vertebrae: Vertebrae) -> dict[str, Floats]:
 
 
 def typical_gap(vertebrae: Vertebrae) -> float:
-    """Median space between neighbouring vertebrae, in their heights; NaN where there are no neighbours.
+    """Median space between neighbouring vertebrae, in their heights; NaN without neighbours.
 
     It is about 0.4 on radiographs, and near or above 1 where discs or narrow bands were labelled as vertebrae.
     """

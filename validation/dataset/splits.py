@@ -29,10 +29,10 @@ def assign_splits(
         seed: another seed draws other patients; the same seed draws the same patients.
         test_patients: number (int) or share (float in [0, 1)) of patients in the test set. Used only while
             ``frozen`` has no test patient.
-        validation_fraction: share in [0, 1) of the other patients. Each patient is decided independently. Above
-            zero, at least one of two or more patients is in validation.
+        validation_fraction: share in [0, 1) of the other patients. Each patient is drawn independently. If the share
+            is above zero, at least one of two or more patients is in validation.
         frozen: patient key -> split, for patients who keep their split.
-        conditions: patient key -> condition. The test set has the conditions in proportion.
+        conditions: patient key -> condition. In the test set each condition has its share of all patients.
 
     Returns:
         Patient key -> split, for every patient of ``patients`` (not for frozen patients without a study).
@@ -101,7 +101,7 @@ def _check(test_patients: int | float, validation_fraction: float) -> None:
 
 def _check_leaves_training(wanted: int, patients: int, free: int) -> None:
     if patients and (wanted >= patients or wanted > free):
-        _reject(f"{wanted} test patients of {patients} ({free} of them not yet in another split)")
+        _reject(f"{wanted} test patients requested of {patients} patients, {free} of whom have no split yet")
 
 
 def _reject(found: str) -> None:

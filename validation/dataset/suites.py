@@ -5,8 +5,8 @@ check, because a rule that checked no row proves nothing.
 
 Ranges in mm and degrees apply to adolescents and adults with normal, scoliotic and degenerated spines. They are the
 means of docs/sources.md (population and anatomy), widened by four or more standard deviations and by 15 % for size.
-They detect wrong units, frames, levels and points; rare patients pass. The relative ranges of the profile
-``frontal_radiographs`` were set on the 481 AASCE radiographs, after a look at each study outside them.
+They detect wrong units, frames, levels and points. Patients with rare anatomy pass. The relative ranges of the profile
+``frontal_radiographs`` were set on the 481 AASCE radiographs, after a person looked at each study outside them.
 """
 
 from dataclasses import dataclass
@@ -41,9 +41,9 @@ class Rule:
         minimum, maximum: inclusive range; None where it is open.
         allowed: the permitted values of a column of names.
         unique: whether all values of the column must differ.
-        where: flag column of the rows that must have a value, or ``EVERY_ROW``; None where no row must.
+        where: flag column that marks the rows that must have a value, or ``EVERY_ROW``; None where no row needs one.
         at_least: number of evaluated rows that the rule requires; 0 only where a source may have no such values.
-        unit: of the values.
+        unit: unit of the values.
         severity: ``error`` where a study that breaks the rule is unusable, ``warning`` where a person should check it.
     """
 
@@ -70,7 +70,7 @@ class Suite:
 
 @dataclass(frozen=True)
 class Minimums:
-    """The least number of studies of each split."""
+    """The smallest permitted number of studies in each split."""
 
     train: int
     validation: int
@@ -146,7 +146,7 @@ def biplanar_studies() -> tuple[Rule, ...]:
 
 
 def radiograph_studies() -> tuple[Rule, ...]:
-    """Rules for a whole radiograph with corner labels and no pixel spacing."""
+    """Rules for a study of one radiograph with corner labels and no pixel spacing."""
     return (
         Rule("vertebrae_not_discs", "typical_gap",
              "labels are higher than the spaces between them (finds labels on discs and narrow bands)",

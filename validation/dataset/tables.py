@@ -1,8 +1,8 @@
 """The tables that the suites evaluate: a dataset in rows.
 
 Contract: in each table the columns that identify a row come first. A null means that the value does not apply to the
-row. For every column that can be null, a flag column marks the rows that must have a value; it is made from the
-landmarks alone.
+row. For every column that can be null, a flag column marks the rows that must have a value. Flag columns are computed
+from the landmarks alone.
 
     studies    one row for each study: its parameters, its images, its size in mm
     landmarks  one row for each study, view and landmark in the image
@@ -71,7 +71,7 @@ def build_tables(manifest: Manifest, survey: ImageSurvey) -> Tables:
 
 
 def study_row(example: Example, survey: ImageSurvey, sibling: float | None) -> Row:
-    """One study: images, reference parameters, size."""
+    """The row of one study: its images, reference parameters and sizes."""
     points = derive_points(example.points_3d)
     frontal = example.views.get("frontal")
     vertebrae = vertebrae_of(frontal.points) if frontal else None
@@ -103,7 +103,7 @@ def study_row(example: Example, survey: ImageSurvey, sibling: float | None) -> R
 
 
 def landmark_rows(example: Example, name: ViewName, view: ExampleView) -> list[Row]:
-    """The landmarks of one view."""
+    """One row for each landmark of a view."""
     height, width = view.shape
     rows: list[Row] = []
     for landmark, (column, row) in view.points.items():
@@ -125,7 +125,7 @@ def landmark_rows(example: Example, name: ViewName, view: ExampleView) -> list[R
 
 
 def level_rows(example: Example, name: ViewName, view: ExampleView) -> list[Row]:
-    """The vertebrae of one view."""
+    """One row for each visible vertebra of a view."""
     vertebrae = vertebrae_of(view.points)
     seen = vertebrae.seen
     cornered = seen & np.isfinite(vertebrae.widths)
@@ -164,7 +164,7 @@ def level_rows(example: Example, name: ViewName, view: ExampleView) -> list[Row]
 
 
 def split_rows(examples: Sequence[Example]) -> list[Row]:
-    """The three splits."""
+    """One row for each split."""
     shared = patients_in_several_splits(examples)
     rows: list[Row] = []
     for split in SPLITS:
@@ -183,10 +183,10 @@ def split_rows(examples: Sequence[Example]) -> list[Row]:
 
 
 def sibling_agreement(examples: Sequence[Example]) -> dict[str, float]:
-    """Study id -> lowest correlation of its side profile with another radiograph of the same patient.
+    """Study id -> lowest correlation of its side profile with the profiles of the patient's other radiographs.
 
-    A spine curves to the same side on two radiographs. About -1 means that one radiograph, or its labels, is mirrored.
-    Only radiographs whose deviation reaches ``MIN_SIDE_DEVIATION`` are compared.
+    A spine curves to the same side on all radiographs of a patient. A correlation of about -1 means that one
+    radiograph, or its labels, is mirrored. Only radiographs whose deviation reaches ``MIN_SIDE_DEVIATION`` are compared.
     """
     courses: dict[str, list[tuple[str, Floats]]] = defaultdict(list)
     for example in examples:
@@ -277,7 +277,7 @@ def _projection_error(example: Example) -> float | None:
 
 
 def _pelvic_residual(truth: dict[str, float | None]) -> float | None:
-    """PI - (PT + SS) without whole turns; each of the three is measured from points independently."""
+    """PI - (PT + SS), wrapped to [-180, 180) degrees; each angle is measured from the points independently."""
     incidence, tilt, slope = (truth.get(n) for n in ("pelvic_incidence", "pelvic_tilt", "sacral_slope"))
     if incidence is None or tilt is None or slope is None:
         return None

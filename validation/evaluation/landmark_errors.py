@@ -5,7 +5,7 @@ pixels exists. A point that is not visible in the truth has no error; a predicti
 
 A level shift means that all level names of a view are wrong by the same number of levels: the model's T5 lies on the
 true T6. Of the shifts -3..3, the one with the smallest median distance is the shift of the view. A positive shift means
-that the names are too cranial. Angles between named levels are then wrong; the Cobb angle does not show it.
+that the names are too cranial. Angles between named levels are then wrong, but the Cobb angle does not change.
 """
 
 import math
@@ -59,7 +59,8 @@ class LandmarkSummary:
         n_found: visible landmarks that were predicted.
         n_false_positive: landmarks that were predicted and are not visible.
         coverage: n_found / n_visible; None where nothing is visible.
-        mean_mm, median_mm, p95_mm, median_px: over found landmarks; None where there is none, or no calibration.
+        mean_mm, median_mm, p95_mm, median_px: over the found landmarks; None if there are none. The figures in mm are
+            also None without calibration.
     """
 
     space: Space
@@ -75,7 +76,7 @@ class LandmarkSummary:
 
 
 def landmark_errors(prediction: Prediction | None, example: Example) -> tuple[LandmarkError, ...]:
-    """Errors of one study: its views in order, then 3D. ``prediction`` is None where the model gave none."""
+    """Landmark errors of one study: its views in order, then 3D. ``prediction`` is None for a study without one."""
     errors: list[LandmarkError] = []
     for view in example.views.values():
         predicted = prediction.points.get(view.view, {}) if prediction else {}
@@ -180,7 +181,7 @@ def _visible_in_all(example: Example) -> set[str]:
 
 
 def _by_level(points: Mapping[str, Floats], parts: Sequence[str]) -> Floats:
-    """(17, parts, 2) pixels by level and part; NaN where a point is absent (inside this module only)."""
+    """(17, parts, 2) pixels by level and part; NaN where a point is absent. No NaN leaves this module."""
     arranged = np.full((len(VERTEBRAE), len(parts), 2), np.nan)
     for i, level in enumerate(VERTEBRAE):
         for j, part in enumerate(parts):

@@ -26,12 +26,12 @@ from validation.evaluation.code_environment import evaluating_environment
 from validation.evaluation.landmark_errors import LandmarkError, LandmarkSummary, summarise
 from validation.evaluation.outcomes import StudyOutcome, outcome_of
 from validation.evaluation.sealing import digest_of, open_sealed, write_sealed
-from validation.evaluation.test_set_check import answers_by_study, require_frozen, require_one_kind
+from validation.evaluation.test_set_check import predictions_by_study, require_frozen, require_one_kind
 
 SCHEMA = "plumbline.evaluation/3"
 ModelRole = Literal["challenger", "champion", "baseline"]
 UNANSWERED = 5.0
-"""The error of an unanswered parameter in the ranking of patients, in multiples of the mean absolute error."""
+"""The error of a parameter without a prediction in the ranking of patients, in multiples of the mean absolute error."""
 _SAME = 1e-9
 _VERIFIED = "_verified_digest"
 
@@ -51,18 +51,18 @@ class EvaluationRecord:
     Attributes:
         model_digest: ``spine.model_digest.model_digest`` of the model's files.
         model_role: ``challenger``, ``champion`` or ``baseline`` (the last model that a person approved).
-        test_digest, dataset_digest: of ``spine.dataset.Manifest``.
-        dvc_version: of the dataset, where DVC tracks it.
+        test_digest, dataset_digest: ``test_digest`` and ``digest`` of ``spine.dataset.Manifest``.
+        dvc_version: version of the dataset, where DVC tracks it.
         landmark_set: name in ``spine.landmarks.LANDMARK_SETS``.
         code, environment: commit, and versions of interpreter, libraries, preprocessing and sources.
         simulated: whether the patients are virtual.
         evaluated_at: ISO 8601 with offset.
-        resamples, seed: of the bootstrap.
+        resamples, seed: number of bootstrap resamples, and the seed of the bootstrap.
         studies: one outcome for each study, ordered by id.
         statistics: parameter -> agreement, for every parameter of the registry.
         landmarks: landmark summaries by space, level and landmark.
-        level_shift_rate: share of views with shifted level names, of the views with enough points.
-        model_bytes: size of the files in the model's digest, where it was measured.
+        level_shift_rate: share of views with shifted level names, among the views with enough points.
+        model_bytes: total size of the model's files, where it was measured.
     """
 
     model_digest: str
@@ -124,7 +124,7 @@ def evaluate(
 ) -> EvaluationRecord:
     """Evaluate ``predictions`` on ``examples``, the complete frozen test split.
 
-    In a study without a prediction every parameter and landmark is unanswered. Coverage is the number of answers
+    In a study without a prediction every parameter and every landmark is missing. Coverage is the number of predictions
     divided by the number of truths.
 
     Raises:
@@ -133,11 +133,11 @@ def evaluate(
             ``PREDICTION_NOT_FINITE``, ``TRUTH_NOT_FINITE``.
     """
     require_frozen(examples, landmark_set, test_digest)
-    answers = answers_by_study(predictions, examples)
+    predicted = predictions_by_study(predictions, examples)
     simulated = require_one_kind(examples)
     studies = []
     for done, example in enumerate(sorted(examples, key=lambda e: e.study_id), start=1):
-        studies.append(outcome_of(answers.get(example.study_id), example))
+        studies.append(outcome_of(predicted.get(example.study_id), example))
         if progress:
             progress(done, len(examples))
     return EvaluationRecord(
@@ -233,8 +233,8 @@ def rank_patients(record: EvaluationRecord) -> Mapping[str, str]:
     """``best``, ``median`` and ``worst`` -> study id.
 
     Studies are ranked by the mean over the paper's parameters of |error| / mean |error| of that parameter in the
-    record, so that all parameters have the same weight. An unanswered parameter counts ``UNANSWERED``. Studies
-    without any truth are left out. The mapping is empty where no study remains.
+    record, so that all parameters have the same weight. A parameter without a prediction has the error ``UNANSWERED``.
+    Studies without any truth are left out. The mapping is empty where no study remains.
     """
     maes = {name: record.statistics[name].figures["mae"].value for name in PAPER_PARAMETERS}
     scales = {name: mae or 1.0 for name, mae in maes.items()}

@@ -81,7 +81,8 @@ def open_sealed(schema: str, path: Path) -> SealedContent:
             "run the command that wrote this file again",
         ) from error
     if found != schema:
-        raise _rejected("EVIDENCE_SCHEMA", f"{found} in {path.name}", schema, "use the version that wrote it")
+        remedy = "read the file with the version of Plumbline that wrote it"
+        raise _rejected("EVIDENCE_SCHEMA", f"schema {found} in {path.name}", f"schema {schema}", remedy)
     canonical = canonical_json(content)
     actual = _digest(schema, canonical)
     if digest != actual:
@@ -109,7 +110,7 @@ def verified_file_digest(path: Path) -> str:
 
 
 def unverified_digest(path: Path) -> str | None:
-    """The digest that a sealed file states, or None where it is no sealed file; only for finding files."""
+    """The digest that a sealed file states, not verified, or None for any other file. Use it to find files only."""
     try:
         envelope = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError):

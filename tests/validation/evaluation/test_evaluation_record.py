@@ -55,7 +55,7 @@ def test_absences_carry_reasons_and_lower_coverage(make_trial: Make) -> None:
     assert (cobb.n_truth, cobb.n) == (4, 1)
     assert cobb.figures["coverage"].value == pytest.approx(1 / 4)
     assert cobb.figures["mae"].value is None
-    assert cobb.figures["mae"].absent_reason == "1 answered, at least 3 needed"
+    assert cobb.figures["mae"].absent_reason == "too few predictions: 1, at least 3 needed"
     assert record.statistics["pelvic_tilt"].n == 2
 
 
