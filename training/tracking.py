@@ -1,10 +1,10 @@
 """MLflow: a finished candidate becomes a tracked run and a registered model, exactly once.
 
-Contract: a second replay of the same candidate finds the first run and logs nothing. A run that does not reach its end
-is FAILED; the next replay also ends the run of a killed one. The registered model has the bytes of the candidate,
-without a pickle and without code.
+Contract: a second replay of the same candidate finds the first run and logs nothing. An incomplete run has the status
+FAILED; after a killed replay, the next replay sets it. The registered model has the bytes of the candidate, without a
+pickle and without code.
 
-Metrics are called ``train/loss``, ``validation/landmark_error_mm``, ``cost/seconds`` and so on. Parameters have the
+Metrics have names such as ``train/loss``, ``validation/landmark_error_mm`` and ``cost/seconds``. Parameters have the
 names of ``TrainingConfig``, with dots between levels.
 """
 
@@ -53,7 +53,7 @@ class DatasetReference:
 
 @dataclass(frozen=True)
 class TrackedModel:
-    """Run, registered version and address ``models:/<name>/<version>`` of a candidate."""
+    """Run, registered version and URI ``models:/<name>/<version>`` of a candidate."""
 
     run_id: str
     model_version: str
@@ -77,12 +77,12 @@ def replay_journal(
         candidate: folder of a finished fit.
         tracking_uri: MLflow's server or database.
         experiment, registered_model: created if missing.
-        tags: of run and version: git commit, dirty flag, Dagster run ...
-        dataset: what it was trained on; must match the record of the candidate.
+        tags: tags of run and version: git commit, dirty flag, Dagster run ...
+        dataset: data set of the fit; must match the record of the candidate.
         artifact_root: folder for the artefacts of a new experiment (for a database without a server).
 
     Raises:
-        ContractViolation: the candidate is unfinished, altered, or of another data set.
+        ContractViolation: the candidate is unfinished, was altered, or was trained on another data set.
     """
     from mlflow import MlflowClient
 
@@ -112,10 +112,10 @@ def replay_journal(
 def log_evidence(
     run_id: str, tracking_uri: str, *, metrics: Mapping[str, float], artifacts: Path, tags: Mapping[str, str]
 ) -> None:
-    """Add an evaluation to a run: metrics, files (below ``evaluation/``) and tags; the same evidence only once.
+    """Add an evaluation to a run: metrics, files (below ``evaluation/``) and tags. The same evidence is added once.
 
     Args:
-        run_id: of ``replay_journal``.
+        run_id: the run that ``replay_journal`` returned.
         tracking_uri: MLflow's server or database.
         metrics: name -> finite value.
         artifacts: folder of the evaluation.
@@ -168,7 +168,7 @@ def _experiment(client: "MlflowClient", name: str, artifact_root: Path | None) -
 
 
 def _finished(client: "MlflowClient", experiment_id: str, model: str, digest: str) -> TrackedModel | None:
-    """The finished run of this model; unfinished runs are ended as FAILED and their versions removed."""
+    """The finished run of this model, or None. Unfinished runs become FAILED, and their model versions are removed."""
     for run in client.search_runs([experiment_id], filter_string=f"tags.`{KEY_TAG}` = '{digest}'"):
         run_id = str(run.info.run_id)
         versions = client.search_model_versions(f"run_id = '{run_id}'")
@@ -227,7 +227,7 @@ def _log_dataset(client: "MlflowClient", run_id: str, dataset: DatasetReference)
     """Log two inputs: the training data, and the frozen test set, which has its own digest."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    # MLflow keeps 36 characters of a digest; the profile and the tags of the run have all.
+    # MLflow keeps 36 characters of a digest; the profile and the tags of the run have the full digest.
     profile = {"digest": dataset.digest, "test_digest": dataset.test_digest, "dvc_version": dataset.dvc_version}
     known = (("training", dataset.name, dataset.digest), ("testing", f"{dataset.name}-test", dataset.test_digest))
     inputs = []
@@ -328,7 +328,7 @@ def _signature(contract: ModelContract) -> Any:
 
 
 def _input_example(contract: ModelContract) -> dict[str, Any]:
-    """A synthetic image, never a patient's; multiples of 1/8 are short in JSON."""
+    """A synthetic image, so that no patient's image is logged; multiples of 1/8 are short in JSON."""
     ramp = np.linspace(-8, 8, contract.input_shape[0])[:, None] * np.ones(contract.input_shape[1])
     image = (np.round(ramp) / 8).astype(np.float32)[None, None]
     return {INPUTS[0]: image, "view": np.array([VIEWS.index(contract.views[0])], dtype=np.int64)}

@@ -52,9 +52,9 @@ def test_options_of_every_type_reach_the_fit(asked) -> None:  # type: ignore[no-
 @pytest.mark.parametrize(
     ("option", "reason"),
     [
-        ("--input-shape=12y", "not rows x columns such as 512x256"),
-        ("--augmentation=scale", "not NAME=NUMBER such as rotation_deg=6"),
-        ("--augmentation=scale=much", "not NAME=NUMBER such as rotation_deg=6"),
+        ("--input-shape=12y", "expected ROWSxCOLUMNS such as 512x256"),
+        ("--augmentation=scale", "expected NAME=NUMBER such as rotation_deg=6"),
+        ("--augmentation=scale=much", "expected NAME=NUMBER such as rotation_deg=6"),
         ("--preset=magic", "invalid choice"),
         ("--epochs=many", "invalid int value"),
         ("--augment=scale=1", "unrecognized arguments"),

@@ -1,8 +1,8 @@
 """Samples from a data set on disk: images stay memory-mapped and are prepared one at a time.
 
-Contract: the same affine maps pixels and labels, so augmentation keeps labels exact. Augmentation depends on (seed,
-epoch, index) alone, so neither workers nor an interruption change it. A landmark that is absent, or outside the input
-after augmentation, is masked.
+Contract: the same affine maps pixels and labels, so augmentation keeps labels exact. Augmentation depends only on
+(seed, epoch, index), so it is the same with any number of workers and after an interruption. A landmark that is absent,
+or outside the input after augmentation, is masked.
 """
 
 from collections.abc import Iterator, Sequence
@@ -53,7 +53,7 @@ class ImageItem:
 
     @property
     def record(self) -> ExampleView:
-        """Its entry in the manifest."""
+        """The manifest's entry of this image."""
         return self.example.views[self.view]
 
 
@@ -66,12 +66,12 @@ class ImageDataset(Dataset[Sample]):
     """Images with their landmarks.
 
     Args:
-        folder: of the data set.
-        items: which images.
-        names: the K landmarks.
-        input_shape: (H, W).
-        seed: of augmentation.
-        augmentation: None for validation.
+        folder: folder of the data set.
+        items: the images.
+        names: names of the K landmarks.
+        input_shape: (H, W) of the network's input.
+        seed: seed of augmentation.
+        augmentation: strengths of augmentation; None for validation.
     """
 
     def __init__(
@@ -127,10 +127,10 @@ class PositionSampler(Sampler[tuple[int, int]]):
     """(epoch, index) pairs: every image once per epoch, in an order that depends on seed and epoch alone.
 
     Args:
-        count: of images.
-        seed: of the order; None keeps the order of the items.
-        first_epoch: epoch that Lightning counts as zero after an interruption.
-        skip: images of that first epoch that were already seen.
+        count: number of images.
+        seed: seed of the order; None keeps the order of the items.
+        first_epoch: epoch in which the fit continues after an interruption. Lightning counts it as epoch 0.
+        skip: number of images of that first epoch that were already used.
         share: (rank, size) in a process group; each process has its part of the images.
     """
 
@@ -168,7 +168,7 @@ class PositionSampler(Sampler[tuple[int, int]]):
 def draw_affine(
     random: np.random.Generator, strengths: Augmentation, input_shape: tuple[int, int], view: ViewName
 ) -> tuple[Affine, bool]:
-    """A random affine in input pixels around the centre of the input, and whether it mirrors."""
+    """A random affine in input pixels around the centre of the input, and whether it mirrors the image."""
     height, width = input_shape
     turn = np.radians(np.clip(random.normal(), -2.5, 2.5) * strengths.rotation_deg)
     enlargement = 2.0 ** (np.clip(random.normal(), -2.5, 2.5) * strengths.scale)

@@ -1,7 +1,7 @@
 """Images of a data set on the training device: prepared once, augmented on the device.
 
-A worker on the host prepares about a hundred images per second; a GPU learns from thousands per second out of its own
-memory.
+A worker on the host prepares about a hundred images per second. A GPU learns from thousands of images per second, if
+they are in its own memory.
 
 Contract: every epoch has the same images. A landmark that the view of an image does not show is absent.
 """
@@ -27,7 +27,7 @@ class PreloadedPool:
         folder: folder of the data set.
         items: the images to load.
         names: names of the K landmarks.
-        landmark_set: the landmarks that each view shows.
+        landmark_set: name of the landmark set, which lists the landmarks of each view.
         input_shape: (H, W) of the network's input.
         device: where the images are kept.
         rank: rank of this process in its process group; each process has its own order of images.

@@ -1,9 +1,9 @@
 """Virtual patients as training data: rendered on the training device, kept there and replaced epoch by epoch.
 
-Contract: in epoch e the pool holds the patients e F to e F + P of each of its seeds, with F = P / reuse. So every image
-is seen ``reuse`` times, each time with another augmentation; with reuse 0, F is 0 and the patients stay. All random
-numbers depend on (seed, epoch, batch) alone, so an interrupted fit continues unchanged. The seeds of these patients are
-far from those of usual cohorts, and a patient of the validation or test split is refused.
+Contract: in epoch e the pool contains the P patients from number e F on, with F = P / reuse. So every image is used
+``reuse`` times, each time with another augmentation. With reuse 0, F is 0 and the patients are never replaced. All
+random numbers depend only on (seed, epoch, batch), so an interrupted fit continues unchanged. The seeds of these
+patients are far from the seeds of usual cohorts. A patient of the validation or test split is refused.
 """
 
 import time
@@ -35,7 +35,7 @@ _SEED_OFFSET = 7_000_000_000
 _FRONTAL_SEED_OFFSET = 1_000_000_000
 _ENDLESS = 2**30
 _PATIENTS_PER_PROCESS = 2**32
-"""Distance between the first patients of two processes of a process group."""
+"""Difference between the numbers of the first patients of two processes in a process group."""
 
 _SINGLE_PROCESS = ProcessGroup()
 
@@ -55,9 +55,10 @@ class PreparedBatch:
 
 
 def prepare_rendered(rendered: RenderedBatch, view: ViewName) -> PreparedBatch:
-    """Centre the field and normalise the grey values, as ``inference.preprocessing`` does with images from disk.
+    """Centre the field of view and normalise the grey values, as ``inference.preprocessing`` does with stored images.
 
-    A rendered image is black outside its field, and a short field lies at the top. An image on disk has no such border.
+    A rendered image is black outside its field of view, and a short field lies at the top. A stored image has no such
+    border.
     """
     images, bounds = rendered.images[view][:, 0], rendered.bounds[view]
     height, width = images.shape[1:]
@@ -87,13 +88,13 @@ class _Source:
     """Patients of one kind: the rows of their images in the pool, and the next patient to render.
 
     Attributes:
-        views: images of each patient; image ``v`` of patient ``i`` is in row ``start + v size + i % size``.
+        views: the views of each patient; view number ``v`` of patient ``i`` is in row ``start + v size + i % size``.
         start: first row.
-        size: patients in the pool.
-        replaced: patients replaced each epoch.
-        render: endless batches from this patient on.
-        next_patient: rendered next.
-        running: the batches that ``render`` gave.
+        size: number of patients in the pool.
+        replaced: number of patients replaced each epoch.
+        render: returns endless batches that begin with the given patient.
+        next_patient: number of the patient that is rendered next.
+        running: the iterator that ``render`` returned last.
     """
 
     views: tuple[ViewName, ...]
@@ -119,12 +120,12 @@ class VirtualPool:
     """Images of virtual patients on a device: both views of ``virtual_pairs``, one view of ``virtual_frontals``.
 
     Args:
-        config: of the fit; counts, ``reuse``, input shape, seed and workers matter here.
-        names: K landmarks.
-        views: images of a pair.
-        device: the device.
-        held_out: seeds of patients that must not be learnt from.
-        process_group: each process has its part of the pool, with patients of its own.
+        config: config of the fit.
+        names: names of the K landmarks.
+        views: the views of a pair.
+        device: where the images are rendered and kept.
+        held_out: seeds of patients that the fit must not learn from.
+        process_group: each process has its part of the pool, with different patients.
     """
 
     def __init__(
@@ -195,7 +196,7 @@ class VirtualPool:
 
     @property
     def _frontal_workers(self) -> int:
-        """The share of the workers for virtual frontals; posing one takes as long as posing a pair."""
+        """Number of workers for virtual frontals; to pose one takes as long as to pose a pair."""
         config = self.config
         share = config.virtual_frontals / (config.virtual_frontals + config.virtual_pairs)
         return min(config.workers - 1, max(1, round(config.workers * share))) if share and config.workers > 1 else 0
@@ -239,7 +240,8 @@ class PoolBatches(IterableDataset[Sample]):
         pool: the images.
         config: the parameters of the fit.
         names: names of the K landmarks.
-        first_epoch, seen: position of an interrupted fit: finished epochs, and images seen in the next one.
+        first_epoch: number of finished epochs of an interrupted fit.
+        seen: number of images used in the unfinished epoch.
     """
 
     def __init__(
@@ -248,7 +250,7 @@ class PoolBatches(IterableDataset[Sample]):
         self.pool, self.config, self.epoch = pool, config, first_epoch
         self._skipped = seen // config.batch_size
         index = {name: k for k, name in enumerate(names)}
-        # Without its left-right partner a landmark is absent in a mirrored image.
+        # In a mirrored image, a landmark whose left-right partner is not in ``names`` is absent.
         self.partner = torch.tensor([index.get(mirrored_name(name), -1) for name in names], device=pool.device)
 
     def __len__(self) -> int:
@@ -257,7 +259,7 @@ class PoolBatches(IterableDataset[Sample]):
     def __iter__(self) -> Iterator[Sample]:
         """Every image of the pool once, in the order of this epoch; the next call is the next epoch.
 
-        The epoch is counted at the start: a caller that knows the number of batches never reaches the end.
+        The epoch is counted here and not at the end, because a caller that knows the number of batches stops earlier.
         """
         epoch, skipped = self.epoch, self._skipped
         self.epoch, self._skipped = epoch + 1, 0
@@ -304,7 +306,10 @@ class PoolBatches(IterableDataset[Sample]):
 def draw_affines(
     random: np.random.Generator, strengths: Augmentation, shape: tuple[int, int], frontal: Bool[NDArray[np.bool_], " N"]
 ) -> tuple[Float[Tensor, "N 2 2"], Float[Tensor, "N 2"], Bool[Tensor, " N"]]:
-    """As ``dataset.draw_affine``: linear part and shift from image to input, normalised, and whether it mirrors."""
+    """Random affines of N images, as by ``dataset.draw_affine``, and whether each one mirrors.
+
+    Linear parts and shifts map normalised image coordinates to normalised input coordinates.
+    """
     count, half = len(frontal), np.array([shape[1], shape[0]]) / 2
     turn = np.radians(np.clip(random.standard_normal(count), -2.5, 2.5) * strengths.rotation_deg)
     enlarged = 2.0 ** (np.clip(random.standard_normal(count), -2.5, 2.5) * strengths.scale)
@@ -335,7 +340,7 @@ def warp_images(
 def change_greys_of_batch(
     random: np.random.Generator, strengths: Augmentation, pixels: Float[Tensor, "N H W"]
 ) -> Float[Tensor, "N H W"]:
-    """As ``dataset.change_greys``: contrast, brightness, noise and gamma, different for each image."""
+    """Change contrast, brightness, noise and gamma of each image, as ``dataset.change_greys`` does."""
     count, device = len(pixels), pixels.device
 
     def per_image(values: NDArray[np.float64]) -> Tensor:

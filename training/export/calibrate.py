@@ -1,11 +1,12 @@
-"""Calibrating a model: how the spread of its heat maps predicts its errors, fitted on patients it did not learn from.
+"""Calibration of a model: the laws that predict its errors from the spread of its heat maps.
 
-Contract: the calibration is written into the model's contract and so changes the model's digest. Calibrate before
-you evaluate. Patients that served to choose the checkpoint may serve here too; patients of the test split may not.
+Contract: the calibration is fitted on patients that the model did not learn from. Patients whose errors chose the
+checkpoint are permitted; patients of the test split are not. The calibration is written into the model's contract, so
+it changes the model's digest: calibrate a model before you evaluate it.
 
     python -m training.export.calibrate MODEL --dataset DATASET --splits train,validation
 
-calibrates a finished model again, on patients of a data set that it did not learn from.
+calibrates a finished model again, on the patients of these splits.
 """
 
 import argparse
@@ -37,17 +38,17 @@ from training.model.label_shift import shift_points
 
 FLOOR_QUANTILE = 0.2
 LEAST_POINTS = 30
-"""A group with fewer landmarks takes the law of all landmarks of its view."""
+"""A group with fewer landmarks has the law of all landmarks of its view."""
 
 LEAST_PATIENTS = 60
-"""With fewer, all parameters share one width: a 90 % quantile of so few patients is too rough."""
+"""A parameter with fewer patients has the width of all parameters together: its 90 % quantile would be too rough."""
 
 LEAST_TO_CHOOSE = 24
-"""With fewer studies the default width of neighbours is kept."""
+"""With fewer studies the default neighbour width is kept."""
 
 SURE_OF_LEVELS = 0.98
 NEIGHBOUR_WIDTHS = (NEIGHBOUR_WIDTH, 1.5, 3.0, 4.0, 6.0, 10.0)
-"""The first wins a tie."""
+"""The neighbour widths that are tried; the first wins a tie."""
 
 _FREEDOM = 3.0
 _GRID = 36
@@ -56,7 +57,7 @@ _MOST = 6000
 
 @dataclass
 class _Errors:
-    """Errors of one group in one view, in cells: coordinates with their spread, distances with theirs."""
+    """Errors of one group in one view, in cells: ``spread`` belongs to ``along``, ``point_spread`` to ``distance``."""
 
     spread: list[float] = field(default_factory=list)
     along: list[tuple[float, ...]] = field(default_factory=list)
@@ -72,11 +73,11 @@ def calibrate(
     Args:
         model: folder with ``model.onnx`` and ``contract.json``.
         dataset: folder of ``spine.dataset`` with the model's landmarks.
-        splits: whose patients calibrate; ``test`` is refused.
-        label_shift: levels by which the level names of an image's labels may be off (``renaming``).
+        splits: the splits of the patients; ``test`` is refused.
+        label_shift: number of levels by which all level names of an image may be wrong (``model.label_shift``).
 
     Raises:
-        ParametersRejected: the test split, or no example.
+        ParametersRejected: ``splits`` contains the test split, or has no example.
     """
     examples = [e for split in splits for e in read_manifest(dataset).in_split(split) if e.views]
     if "test" in splits or not examples:
@@ -104,9 +105,9 @@ def calibrate(
 def with_widths(
     calibration: Calibration, predictions: Sequence[Prediction], examples: Sequence[Example]
 ) -> Calibration:
-    """The calibration with the width of neighbours that has the smallest error, and intervals for it.
+    """The calibration with the neighbour width of the smallest mean error, and with its interval widths.
 
-    With few patients the default width is kept.
+    With few patients the default neighbour width is kept.
     """
     tried = NEIGHBOUR_WIDTHS if len(examples) >= LEAST_TO_CHOOSE else (NEIGHBOUR_WIDTH,)
     found = {width: _measured_again(calibration, width, predictions, examples) for width in tried}
@@ -132,7 +133,7 @@ def _measured_again(
 
 
 def _mean_error(predictions: Sequence[Prediction], examples: Sequence[Example]) -> float:
-    """Mean absolute error of all angles; one without a truth or an answer does not count."""
+    """Mean absolute error of all angles that have a truth and a prediction, degrees."""
     errors = [
         abs(measured.value - truth.value)
         for prediction, example in zip(predictions, examples, strict=True)
@@ -153,12 +154,13 @@ def conformal_quantile(scores: Iterable[float], level: float = LEVEL) -> float:
 
 
 def fitted_law(spread: Floats, along: Floats, point_spread: Floats, distance: Floats) -> SpreadLaw:
-    """The law with the highest likelihood of the errors, by Student's distribution, on a grid of error and gain.
+    """The law with the highest likelihood of the errors under Student's distribution, on a grid of error and gain.
 
     Args:
-        spread: (N,) of maps, cells.
-        along: (N, D) errors of their coordinates.
-        point_spread, distance: (M,) spread of maps, and the distances of their points from the truth.
+        spread: (N,) spreads of heat maps, in cells.
+        along: (N, D) errors of the coordinates decoded from these maps, in cells.
+        point_spread: (M,) spreads of heat maps, in cells.
+        distance: (M,) distances of the points decoded from those maps from the truth, in cells.
     """
     floor = float(np.quantile(spread, FLOOR_QUANTILE))
     excess = np.maximum(spread**2 - floor**2, 0.0)
@@ -174,7 +176,7 @@ def fitted_law(spread: Floats, along: Floats, point_spread: Floats, distance: Fl
 
 
 def level_margin_of(predictions: Sequence[Prediction]) -> float | None:
-    """The level margin that 98 % of these patients exceed, at least 0; below it, level names may be one level off."""
+    """The level margin that 98 % of the patients exceed, at least 0. Below it, level names may be one level off."""
     margins = [p.level_margin for p in predictions if p.level_margin is not None]
     return max(0.0, float(np.quantile(margins, 1 - SURE_OF_LEVELS))) if margins else None
 
@@ -230,7 +232,7 @@ def _collect(groups: dict[str, _Errors], prediction: Prediction, truth: Points2D
         turned = float((found[end] - truth[end] - found[start] + truth[start]) @ normal) / cell
         errors = groups[group_of(start)]
         errors.spread.append(float(np.hypot(spread[start], spread[end])) / 2**0.5)
-        errors.along.append((turned / 2**0.5,) * 2)  # as if both margins were off by the same, independently
+        errors.along.append((turned / 2**0.5,) * 2)  # as if the two margins had equal, independent errors
 
 
 def _joined(groups: Iterable[_Errors]) -> _Errors:
@@ -280,7 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("model", type=Path, help="folder with model.onnx and contract.json")
     parser.add_argument("--dataset", type=Path, required=True, help="data set with the model's landmarks")
-    parser.add_argument("--splits", default="validation", help="comma separated: train, validation")
+    parser.add_argument("--splits", default="validation", help="train, validation, or both with a comma between them")
     given = parser.parse_args(arguments)
     try:
         require_data_set(given.dataset)
@@ -297,7 +299,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
     widths = ", ".join(f"{name} {width:.2f}" for name, width in done.widths.items())
     sys.stdout.write(
-        f"{done.patients} patients; width of neighbours {done.neighbour_width:g}; half widths in sigmas: {widths}\n"
+        f"{done.patients} patients; neighbour width {done.neighbour_width:g}; half widths in sigmas: {widths}\n"
     )
     return 0
 

@@ -1,6 +1,7 @@
-"""``python -m training.export.release``: a judged candidate becomes the bundled model.
+"""``python -m training.export.release``: make an evaluated candidate the bundled model.
 
-The evaluation record must be of these very bytes. Every figure on the card comes from it or from the fit's own records.
+Contract: the evaluation record has the digest of the candidate. Every figure on the card comes from this record or from
+the record of the fit.
 """
 
 import argparse
@@ -32,16 +33,16 @@ _LIMITS = (
 
 
 def release(candidate: Path, record: Path, out: Path = BUNDLED, wider: Path | None = None) -> str:
-    """Copy a candidate into the folder of the bundled model, with its card; returns its digest.
+    """Copy a candidate and its card into the folder of the bundled model; returns the model's digest.
 
     Args:
         candidate: folder of a finished fit.
-        record: its evaluation record.
-        out: another folder than that of the bundled model.
-        wider: another evaluation record of the same bytes, on more patients, for the figures by subgroup.
+        record: evaluation record of the candidate.
+        out: the folder that is written.
+        wider: another evaluation record of the same model, on more patients, for the errors by subgroup.
 
     Raises:
-        EvidenceRejected: the record is of another model, or of patients that are not virtual.
+        EvidenceRejected: a record belongs to another model, or to real patients.
     """
     digest = model_digest(candidate)
     evidence = _evidence(record, digest)
@@ -59,10 +60,14 @@ def release(candidate: Path, record: Path, out: Path = BUNDLED, wider: Path | No
 
 
 def renew_subgroups(wider: Path, out: Path = BUNDLED) -> str:
-    """Write the card's errors by subgroup anew, from another evaluation record of the bundled model.
+    """Replace the errors by subgroup on the card of the bundled model; returns the model's digest.
+
+    Args:
+        wider: an evaluation record of the bundled model.
+        out: folder of the bundled model.
 
     Raises:
-        EvidenceRejected: the record is of another model, or of patients that are not virtual.
+        EvidenceRejected: the record belongs to another model, or to real patients.
     """
     digest = model_digest(out)
     evidence = _evidence(wider, digest)
@@ -99,7 +104,7 @@ def _stage(stage: StageCost) -> dict[str, Any]:
 def bundled_card(
     folder: Path, summary: FitSummary, fits: Sequence[dict[str, Any]], record: EvaluationRecord, wider: EvaluationRecord
 ) -> ModelCard:
-    """The card of the bundled model; ``wider`` is the record of the errors by subgroup."""
+    """The card of the bundled model; its errors by subgroup come from the record ``wider``."""
     contract = read_contract(folder)
     gpu_minutes = sum(fit["seconds"] * fit["gpus"] for fit in fits) / 60
     runs = ", ".join(f"{fit['seconds']} s on {fit['gpus']} GPUs" for fit in fits)
@@ -122,8 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m training.export.release", description="Make a candidate the bundled model."
     )
     parser.add_argument("candidate", type=Path, nargs="?", help="folder of a finished fit")
-    parser.add_argument("record", type=Path, nargs="?", help="its evaluation record")
-    parser.add_argument("--wider", type=Path, help="a record on more patients, for the figures by subgroup")
+    parser.add_argument("record", type=Path, nargs="?", help="evaluation record of the candidate")
+    parser.add_argument("--wider", type=Path, help="a record on more patients, for the errors by subgroup")
     parser.add_argument("--out", type=Path, default=BUNDLED, help="folder of the bundled model")
     options = parser.parse_args(arguments)
     try:
@@ -132,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif options.wider and not options.candidate:
             digest = renew_subgroups(options.wider, options.out)
         else:
-            parser.error("name a candidate and its record, or --wider alone to renew the card's figures by subgroup")
+            parser.error("give a candidate and its record, or only --wider to replace the card's errors by subgroup")
     except PlumblineError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

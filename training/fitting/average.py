@@ -1,11 +1,12 @@
-"""`python -m training.fitting.average`: one candidate out of several that started from the same weights.
+"""`python -m training.fitting.average`: one candidate with the mean weights of several fits.
 
-Fits that start from one model and differ in seed, learning rate or augmentation end close to each other; the mean of
-their weights errs less than each of them and takes no longer to predict (Wortsman 2022, arXiv:2203.05482). Statistics
-of normalisation are the mean too, or computed again from the training images, whichever validates better.
+Fits that start from one model and differ in seed, learning rate or augmentation end with similar weights. The mean of
+their weights has smaller errors than each of them and takes no longer to predict (Wortsman 2022, arXiv:2203.05482). The
+normalisation statistics are the mean too, or are computed again from the training images. The version with the smaller
+validation error is used.
 
-Contract: fits of another dataset, landmark set or architecture are refused. Without onnx the model
-is exported later (``finish_export``).
+Contract: fits of another data set, landmark set or architecture are refused. Without onnx the model is exported later
+(``finish_export``).
 """
 
 import argparse
@@ -49,7 +50,7 @@ _MAY_DIFFER = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Average, score on the validation split, write; returns the exit code."""
+    """Average the weights of fits and write the candidate; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.fitting.average", description=__doc__.splitlines()[0])
     parser.add_argument("fits", nargs="+", type=Path, help="folders of finished fits")
     parser.add_argument("--dataset", type=Path, required=True, help="the data set they were fitted on")
@@ -69,17 +70,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def average(fits: Sequence[Path], dataset: Path, out: Path, device: Device = "auto") -> tuple[FitSummary, list[float]]:
-    """The mean of ``fits`` as a candidate in ``out``, and the validation error of each of them.
+    """Write the mean of ``fits`` to ``out``; returns its summary and the validation error of each fit.
 
     Args:
         fits: folders of finished fits.
-        dataset: what they were fitted on.
+        dataset: data set of the fits.
         out: an empty or new folder.
-        device: for scores and statistics.
+        device: device for scores and statistics.
 
     Raises:
         ParametersRejected: the fits do not match, or ``out`` is not empty.
-        ContractViolation: a folder holds no finished fit.
+        ContractViolation: a folder has no finished fit.
     """
     require_data_set(dataset)
     summaries = [read_summary(folder, FITTED_FILE) for folder in fits]
@@ -91,7 +92,7 @@ def average(fits: Sequence[Path], dataset: Path, out: Path, device: Device = "au
     out.mkdir(parents=True, exist_ok=True)
     save_weights(mean, out)
     _write_contract(fits, out)
-    # MLflow replays a journal. The mean has none of its own, so it gets that of the first fit; the contract notes it.
+    # MLflow needs a journal and a mean has none, so it gets that of the first fit. The contract notes the mean.
     shutil.copyfile(fits[0] / "journal.jsonl", out / "journal.jsonl")
     summary = replace(joined(summaries[0].config, summaries), validation_error=found, model_digest=None)
     write_summary(summary, out / FITTED_FILE)
@@ -108,7 +109,7 @@ def _require_same_kind(fits: Sequence[Path], summaries: Sequence[FitSummary], ou
         raise ParametersRejected(
             "FITS_TOO_FEW",
             found=f"{len(fits)} folders, {len({f.resolve() for f in fits})} of them different",
-            expected="two fits or more, each once",
+            expected="at least two different folders, each given once",
             remedy="name the folders of fits that differ in seed, learning rate or augmentation",
         )
     differing = {
@@ -130,7 +131,7 @@ def _require_same_kind(fits: Sequence[Path], summaries: Sequence[FitSummary], ou
             "FOLDER_NOT_EMPTY",
             found=f"files in {out.name!r}",
             expected="a new folder",
-            remedy="name another with --out",
+            remedy="give another folder with --out",
         )
 
 
@@ -142,7 +143,7 @@ def _context(first: Path, dataset: Path, out: Path, config: TrainingConfig) -> F
 
 
 def _means(run: FitContext, weights: Sequence[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
-    """The mean with the mean's statistics, and with new ones."""
+    """The mean weights with mean normalisation statistics, and with new statistics."""
     mean = _mean(weights)
     network = _network(run, mean)
     _recompute_statistics(run, network)
@@ -150,7 +151,7 @@ def _means(run: FitContext, weights: Sequence[dict[str, Tensor]]) -> list[dict[s
 
 
 def _mean(weights: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Of numbers with a fraction; a counter is the first one's."""
+    """Mean of each floating-point tensor; integer counters are those of the first fit."""
     return {
         name: torch.stack([w[name].float() for w in weights]).mean(dim=0) if t.is_floating_point() else t
         for name, t in weights[0].items()

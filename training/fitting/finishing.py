@@ -1,6 +1,6 @@
-"""What a finished stage leaves behind: weights, contract, history and record.
+"""The files of a finished stage: weights, contract, history and record.
 
-Contract: the record of the last stage counts the cost of all stages, and its journal repeats their figures.
+Contract: the record of the last stage has the cost of all stages, and its journal repeats their figures.
 """
 
 import csv
@@ -29,7 +29,7 @@ from training.model.checkpoints import save_weights
 
 
 def repeat_figures(run: FitContext) -> None:
-    """Write the figures of earlier stages into the candidate's journal, under the name of their stage."""
+    """Copy the figures of earlier stages into the journal, with the name of the stage before the name of the figure."""
     for folder in run.earlier:
         for m in read_journal(folder).measurements:
             run.journal.write_measurements(
@@ -38,7 +38,7 @@ def repeat_figures(run: FitContext) -> None:
 
 
 def finish_stage(run: FitContext, network: nn.Module, position: Position) -> None:
-    """Weights, contract, history and record."""
+    """Write weights, contract, history and record of a stage."""
     save_weights(network.state_dict(), run.out)
     write_contract(_contract(run, run.manifest.in_split("train")), run.out)
     _write_history(run.out)
@@ -85,7 +85,7 @@ def _summary(run: FitContext, position: Position) -> FitSummary:
 
 
 def _learnt_images(run: FitContext, position: Position) -> int:
-    """How many different images were learnt from: of virtual patients, as many as were drawn for the epochs begun."""
+    """Number of different training images; of virtual patients, all images rendered for the epochs that began."""
     config = run.config
     if not config.virtual_pairs:
         return len(image_items(run.manifest.in_split("train"), run.views))
@@ -127,7 +127,7 @@ def _contract(run: FitContext, train: Sequence[Example]) -> ModelContract:
 
 
 def _note(run: FitContext, train: Sequence[Example]) -> str:
-    """What the network learnt from, in words."""
+    """The training data as text."""
     digest = run.manifest.digest[:12]
     if run.config.virtual_pairs:
         from training.data.virtual_patients import stream_seed  # needs scipy, which a fit from disk does not

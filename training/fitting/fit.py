@@ -1,15 +1,15 @@
 """A fit from beginning to end, stage by stage: data set in, candidate out.
 
-Contract: the fit needs torch, lightning and numpy alone; without onnx the export is left to ``export.finish_export``.
-In the end ``out`` has
+Contract: the fit needs only torch, lightning and numpy. Without onnx, ``finish_export`` exports the model later. After
+the fit, ``out`` has
 
-    fit.json                            what is being fitted; another fit is refused
-    stage-1/, stage-2/, ...             the same files, of every stage but the last
-    checkpoints/                        resumed from when the same command is given again
+    fit.json                            config and data of the fit; another fit in this folder is refused
+    stage-1/, stage-2/, ...             the same files for every stage except the last
+    checkpoints/                        states from which the same command continues the fit
     journal.jsonl, history.csv          figures
     weights.safetensors (or .pt)        the weights with the smallest validation error
-    contract.json, model.onnx           the model that ships
-    fitted.json, candidate.json         the records, the latter last
+    contract.json, model.onnx           the exported model
+    fitted.json, candidate.json         the records; ``candidate.json`` is written last
 """
 
 import logging
@@ -51,12 +51,12 @@ from training.process_group import process_group_of
 def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | None = None) -> FitSummary:
     """Fit a candidate. The same call continues an interrupted fit, and only reads the result of a finished one.
 
-    A later stage starts from the weights with the smallest validation error of the stage before, however that ended.
+    A later stage starts from the weights with the smallest validation error in the previous stage.
 
     Args:
         dataset: folder of ``spine.dataset``.
-        out: folder of the candidate; empty, or holding an unfinished fit of the same config and data.
-        config: what to do, with all stages.
+        out: folder of the candidate: empty, or with an unfinished fit of the same config and data.
+        config: config of the fit, with all its stages.
         progress: called with (done, total) in thousandths of the budget.
 
     Raises:
@@ -82,12 +82,12 @@ def fit(dataset: Path, out: Path, config: TrainingConfig, progress: Progress | N
 
 
 def _check(manifest: Manifest, config: TrainingConfig) -> tuple[ViewName, ...]:
-    """The views to train for."""
+    """Check that the data set matches the config; returns the views to train."""
     if manifest.landmark_set != config.landmark_set:
         raise ParametersRejected(
             "FIT_LANDMARK_SET_DIFFERS",
             found=f"landmark set {config.landmark_set!r} in the configuration",
-            expected=f"{manifest.landmark_set!r}, the data set's",
+            expected=f"{manifest.landmark_set!r}, the landmark set of the data set",
             remedy="train with the data set's landmark set, or build the data set for the other one",
         )
     counted = {split: manifest.in_split(split) for split in ("train", "validation")}
@@ -96,7 +96,7 @@ def _check(manifest: Manifest, config: TrainingConfig) -> tuple[ViewName, ...]:
         raise ContractViolation(
             "SPLIT_EMPTY",
             found=f"no image in {' and '.join(empty)}",
-            expected="images to train on and images to choose the checkpoint by",
+            expected="images in the train split and in the validation split",
             remedy="build the data set from more studies",
         )
     wanted = LANDMARK_SETS[config.landmark_set].views
@@ -111,7 +111,7 @@ def _require_warm_start(config: TrainingConfig, views: tuple[ViewName, ...]) -> 
 
 
 def _fit_stages(whole: FitContext, progress: Progress | None) -> None:
-    """Fit every stage that is not finished, in its folder, and the last one in the candidate's."""
+    """Fit every unfinished stage: the last one in the folder of the candidate, the others in folders of their own."""
     *earlier, last = whole.config.stages
     folders = tuple(whole.out / f"stage-{number}" for number in range(1, len(earlier) + 1))
     runs = [replace(whole, out=f, config=c, asked=c) for f, c in zip(folders, earlier, strict=True)]
@@ -125,17 +125,17 @@ def _fit_stages(whole: FitContext, progress: Progress | None) -> None:
 
 
 def _part(progress: Progress | None, number: int, count: int) -> Progress | None:
-    """Progress of one of ``count`` stages as progress of them all."""
+    """The callback that reports progress of stage ``number`` as progress of all ``count`` stages."""
     return None if progress is None else lambda done, total: progress(number * total + done, count * total)
 
 
 def _fit_stage(run: FitContext, progress: Progress | None) -> None:
-    """Fit the network, from its newest checkpoint if there is one, and write what came out."""
+    """Fit one stage, from its newest checkpoint if there is one, and write its files."""
     if run.process_group.is_leader:
         run.journal.write_parameters(config_to_json(run.asked))
         repeat_figures(run)
     config, output_map = run.config, output_map_of(run.config.landmark_set, run.config.names, run.views)
-    torch.manual_seed(config.seed)  # weights; order and augmentation are drawn from seeds of their own
+    torch.manual_seed(config.seed)  # for the weights; order and augmentation have their own generators
     network = build_network(config, run.views)
     if config.init_from is not None:
         load_warm_start(network, output_map, config.names, find_model_folder(config.init_from))

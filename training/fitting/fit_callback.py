@@ -1,8 +1,8 @@
 """Budget, validation, checkpoints and journal of one fit, as one Lightning callback.
 
 Contract: a fit that is interrupted between two steps continues from its newest valid checkpoint with the same result.
-The checkpoint holds weights, optimiser, position in the epoch, time used and best score; the loop counters of Lightning
-are not used.
+The checkpoint has the weights, the optimiser, the position in the epoch, the time used and the best score. The loop
+counters of Lightning are not used.
 """
 
 import signal
@@ -40,9 +40,9 @@ class TrainingInterrupted(PlumblineError):
 
 @dataclass
 class Position:
-    """Position of a fit: whole epochs, images seen in the running one, steps, seconds, best score so far.
+    """Position of a fit: finished epochs, images used in the current epoch, steps, seconds and best score.
 
-    ``gpu_joules`` and ``cpu_joules`` belong to ``seconds``; None where any part of them was not measured.
+    ``gpu_joules`` and ``cpu_joules`` are the energy during ``seconds``; None where any part of it was not measured.
     """
 
     epoch: int = 0
@@ -60,15 +60,15 @@ class Position:
 
 @dataclass
 class Stage:
-    """A network being fitted.
+    """The state of a stage during the fit.
 
     Attributes:
-        folder: of its checkpoints.
-        epoch_images: images in an epoch.
-        validation: batches without augmentation.
-        unit: of the validation error.
+        folder: folder of the checkpoints.
+        epoch_images: number of images in an epoch.
+        validation: batches of the validation split, without augmentation.
+        unit: unit of the validation error.
         figures: returns further figures for the journal.
-        position: of the fit.
+        position: position of the fit.
     """
 
     folder: Path
@@ -83,12 +83,12 @@ class FitCallback(Callback):
     """Keeps time, validates, writes checkpoints and journal, and stops at the end of the budget or on SIGTERM.
 
     Args:
-        stage: what is fitted.
-        budget: of the fit.
+        stage: state of the stage.
+        budget: budget of the stage.
         run: context of the fit; figures go to its journal.
         progress: called with (thousandths done, 1000) of this stage.
-        saved: checkpoint whose optimiser is loaded here; network and position are loaded already.
-        meter: of the energy; by default the leader measures that of this machine.
+        saved: checkpoint to continue from. Its optimiser is loaded here; its network and position are already loaded.
+        meter: energy meter; by default the leader measures this machine.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class FitCallback(Callback):
             self._synchronise(trainer, module)
 
     def _synchronise(self, trainer: Trainer, module: LandmarkModule) -> None:
-        """Agree on time and stop in the process group; this waits for the GPU and for the other processes."""
+        """Agree on time and stop with the process group; this waits for the GPU and for the other processes."""
         position = self.stage.position
         seconds = self._seconds_before + time.monotonic() - self._began
         position.seconds, stop = self.run.process_group.agree(seconds, self._stop_requested, module.device)
@@ -241,7 +241,7 @@ def _plain(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _landmark_module(module: LightningModule) -> LandmarkModule:
-    """The module as what it is: Lightning passes its base class to callbacks."""
+    """The module as a ``LandmarkModule``; the signatures of Lightning's callbacks only name its base class."""
     if not isinstance(module, LandmarkModule):
         raise TypeError(f"found a {type(module).__name__}, expected a LandmarkModule")
     return module

@@ -59,7 +59,7 @@ def disk_loader(run: FitContext, position: Position) -> "DataLoader[Sample]":
 
 
 def virtual_loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
-    """Batches of virtual patients, on the device; the share of the time spent on rendering goes to the journal."""
+    """Batches of virtual patients, on the device. The journal gets the share of the time that rendering takes."""
     from training.data.virtual_patients import PoolBatches, VirtualPool  # needs scipy, which a fit from disk does not
 
     splits: set[Split] = {"validation", "test", *run.config.calibration_splits}
@@ -74,7 +74,7 @@ def virtual_loader(run: FitContext, stage: Stage) -> "DataLoader[Sample]":
 
 
 def validation_loader(run: FitContext, items: Sequence[ImageItem]) -> "DataLoader[Sample]":
-    """Images prepared as in service, in the order of the items."""
+    """Images prepared as by ``inference``, in the order of the items."""
     return _loader(run, items, PositionSampler(len(items), None), augmented=False)
 
 

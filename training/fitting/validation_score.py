@@ -1,7 +1,7 @@
 """Landmark errors of a network on the validation split, by which the best checkpoint is chosen.
 
-Contract: points are decoded by the same expectation as in service. Errors are in mm where every image is calibrated,
-else in image pixels; the name of each figure contains the unit.
+Contract: points are decoded by the same expectation as by ``inference``. Errors are in mm where every image is
+calibrated, else in image pixels. The name of each figure contains the unit.
 """
 
 from collections.abc import Iterable
@@ -18,12 +18,12 @@ from training.model.label_shift import shift_labels
 from training.model.output_map import OutputMap, to_outputs
 
 LARGE_ERROR = 10.0
-"""In the unit of the errors."""
+"""A landmark error above this counts as large; mm or pixels."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """Validation result: landmark errors in ``unit``, and the fraction of landmarks with the right visibility."""
+    """Landmark errors in ``unit``, and the fraction of landmarks whose visibility was predicted correctly."""
 
     mean: float
     median: float
@@ -32,7 +32,7 @@ class Score:
     unit: str
 
     def metrics(self) -> dict[str, float]:
-        """``validation/<name>``."""
+        """The figures as ``validation/<name>`` -> value."""
         return {
             f"validation/landmark_error_{self.unit}": self.mean,
             f"validation/landmark_error_median_{self.unit}": self.median,
@@ -61,11 +61,11 @@ def score(
 
     Args:
         network: maps (image, view) to logits and visibility logits of the outputs.
-        output_map: which output is which landmark.
-        batches: without augmentation.
-        unit: of ``Sample.unit_per_px``.
-        device: of the network.
-        dtype: of autocast, or None.
+        output_map: the landmark of each output.
+        batches: batches without augmentation.
+        unit: unit of ``Sample.unit_per_px``.
+        device: device of the network.
+        dtype: number format of autocast, or None.
         sources: as in ``lightning_module.loss_parts``.
     """
     was_training = network.training

@@ -1,7 +1,7 @@
 """The differentiable spatial-to-numerical transform and its losses (Nibali 2018, arXiv:1801.07372).
 
 Contract: B images, K landmarks, (H, W) cells. Coordinates are normalised (x, y) with -1 and 1 at the edges. A masked
-landmark contributes neither value nor gradient, whatever its target is.
+landmark adds no value and no gradient.
 """
 
 import torch
@@ -39,10 +39,10 @@ def euclidean_loss(
 ) -> Float[Tensor, "B K"]:
     """(B, K) distances between (B, K, 2) normalised points, in half heights of the image.
 
-    Both axes are brought to the same unit first: in an oblong image a normalised step is shorter across than down.
+    Both axes are first scaled to the same unit: in a tall image, a normalised step is shorter in x than in y.
     """
     aspect = torch.tensor([shape[1] / shape[0], 1.0], dtype=found.dtype, device=found.device)
-    # The slope of the square root is infinite at zero: an exact or masked point would give NaN gradients.
+    # The slope of the square root is infinite at zero. Without _TINY an exact or masked point gives NaN gradients.
     return ((((found - target) * aspect) ** 2).sum(-1) + _TINY).sqrt()
 
 
@@ -57,7 +57,7 @@ def jensen_shannon_loss(
 
 
 def masked_mean(values: Float[Tensor, "B K"], mask: Bool[Tensor, "B K"]) -> Float[Tensor, ""]:
-    """Mean of the (B, K) values where the mask is true; zero, with zero gradient, where it is nowhere true."""
+    """Mean of the (B, K) values where the mask is true. An empty mask gives zero, with zero gradient."""
     kept = torch.where(mask, values, torch.zeros_like(values))
     return kept.sum() / mask.sum().clamp(min=1)
 

@@ -9,8 +9,8 @@ Contract: pure functions of images. Two radiographs of one person are not the sa
 
 Measured on the 481 AASCE radiographs: 12 pairs show the same radiograph with another scale, crop and grey values
 (checked by eye). Their scores in step 2 are 0.79 to 0.98. The best score of any other pair is 0.48. Virtual patients
-are more similar to each other. Among 100 of them, 42 pairs pass step 1. Their best scores in step 2 are 0.60 in the frontal
-view and 0.72 in the lateral view, in different pairs.
+are more similar to each other. Among 100 of them, 42 pairs pass step 1. Their best scores in step 2 are 0.60 in the
+frontal view and 0.72 in the lateral view, in different pairs.
 """
 
 from dataclasses import dataclass

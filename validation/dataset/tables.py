@@ -186,7 +186,7 @@ def sibling_agreement(examples: Sequence[Example]) -> dict[str, float]:
     """Study id -> lowest correlation of its side profile with the profiles of the patient's other radiographs.
 
     A spine curves to the same side on all radiographs of a patient. A correlation of about -1 means that one
-    radiograph, or its labels, is mirrored. Only radiographs whose deviation reaches ``MIN_SIDE_DEVIATION`` are compared.
+    radiograph, or its labels, is mirrored. Radiographs with less deviation than ``MIN_SIDE_DEVIATION`` are left out.
     """
     courses: dict[str, list[tuple[str, Floats]]] = defaultdict(list)
     for example in examples:

@@ -225,7 +225,9 @@ def _figures_of(
 ) -> dict[str, Figure]:
     n = len(truth)
     if n < MIN_PAIRS:
-        return dict.fromkeys(FIGURES, Figure(None, absent_reason=f"too few predictions: {n}, at least {MIN_PAIRS} needed"))
+        return dict.fromkeys(
+            FIGURES, Figure(None, absent_reason=f"too few predictions: {n}, at least {MIN_PAIRS} needed")
+        )
     point = figures_of_draws(np.ones((1, n)), truth, predicted)
     draws = figures_of_draws(draw_patients(patients, resamples, seed), truth, predicted) if resamples else {}
     flat = _what_does_not_vary(truth, predicted)
