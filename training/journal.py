@@ -1,8 +1,8 @@
 """The journal of a fit: parameters, figures and costs, line by line, on the machine of the fit.
 
 Contract: ``journal.jsonl`` has one JSON object per line, and each line is synced to disk. An incomplete last line, as
-after a crash, is ignored when the journal is read and removed before the next line is written. Where a fit resumed from an
-older checkpoint and logged a figure again, the later figure is used. ``tracking`` logs the journal to MLflow later,
+after a crash, is ignored when the journal is read and removed before the next line is written. Where a fit resumed from
+an older checkpoint and logged a figure again, the later figure is used. ``tracking`` logs the journal to MLflow later,
 possibly on another machine.
 """
 

@@ -90,7 +90,7 @@ def test_too_few_pairs_are_absent_with_a_reason(n: int) -> None:
     assert result.n == n
     for name in FIGURES:
         assert result.figures[name].value is None
-        assert f"{n} answered" in (result.figures[name].absent_reason or "")
+        assert f"too few predictions: {n}," in (result.figures[name].absent_reason or "")
     assert result.figures["coverage"].value == pytest.approx(n / 9)
 
 
@@ -107,7 +107,7 @@ def test_no_truth_at_all() -> None:
     ],
 )
 def test_values_that_do_not_vary_have_no_regression(truth, predicted, reason: str) -> None:  # type: ignore[no-untyped-def]
-    """A constant answer has a residual of zero: taken for a figure it would pass every ceiling."""
+    """Constant predictions have a residual of zero: as a figure, it would pass every limit."""
     figures = agreement(truth, predicted).figures
     for name in REGRESSION_FIGURES:
         assert figures[name].value is None
